@@ -1,0 +1,54 @@
+/** How a picture is fitted into the model's input. */
+export type ResizeRule =
+  | { readonly mode: 'stretch' }
+  | {
+      readonly mode: 'letterbox';
+      /** Where the picture lies in the input. */
+      readonly anchor: 'top-left' | 'center';
+      /** Grey level of the border, 0 to 255. */
+      readonly padValue: number;
+    };
+
+/** Families of detectors that share a decode function (one folder each under `models/`). */
+export type ModelFamily = 'centernet' | 'yolox' | 'deimv2';
+
+export type Precision = 'f32' | 'f16';
+
+/** What every stage needs to know of a detector. Plain data: crosses threads. */
+export interface ModelSpec {
+  readonly name: string;
+  readonly family: ModelFamily;
+  /** Model input in pixels. */
+  readonly input: { readonly width: number; readonly height: number; readonly resize: ResizeRule };
+  readonly classes: readonly string[];
+  /** IoU above which the weaker of two boxes of one class goes; null where the network needs no NMS. */
+  readonly nmsIou: number | null;
+  /** Boxes below this are not reported, unless the user sets another. */
+  readonly scoreThreshold: number;
+  /** Most boxes per frame. */
+  readonly maxDetections: number;
+}
+
+/**
+ * A network ready to be loaded by an engine. Plain data: crosses threads.
+ *
+ * An `onnx` file takes one input `frames`, u8 `[n, height, width, 3]`, RGB 0..255; cast, colour order, range and layout
+ * are inside the graph. A `tfjs` folder is run as it was published (f32 NHWC), by the `wasm` engine.
+ */
+export interface CompiledModel {
+  readonly spec: ModelSpec;
+  readonly format: 'onnx' | 'tfjs';
+  /** File (`.onnx`) or `model.json`. */
+  readonly path: string;
+  readonly precision: Precision;
+  /** Batch sizes that the graph can take: any up to a size, or exactly one. */
+  readonly batch: 'free' | number;
+  /** sha256 of everything that made the file, hex. */
+  readonly hash: string;
+}
+
+/** A raw output of a network for a whole batch. */
+export interface OutputTensor {
+  readonly data: Float32Array | Int32Array | BigInt64Array | Uint8Array;
+  readonly dims: readonly number[];
+}

@@ -1,0 +1,55 @@
+/** Every error that an operator can meet, in one table. `docs/errors.md` is checked against it. */
+export const ERROR_CODES = {
+  COMMAND_INVALID: { retryable: false, exit: 2, doc: 'A flag or an argument of the command was wrong.' },
+  CONFIG_INVALID: { retryable: false, exit: 2, doc: 'A setting failed its schema.' },
+  CONFIG_NOT_FOUND: { retryable: false, exit: 2, doc: 'The pipeline file does not exist or cannot be read.' },
+  SOURCE_NOT_FOUND: { retryable: false, exit: 1, doc: 'The file, folder or device of a source does not exist.' },
+  SOURCE_EMPTY: { retryable: false, exit: 1, doc: 'A folder or pattern holds no video file.' },
+  SOURCE_UNREADABLE: { retryable: false, exit: 1, doc: 'The source is not a video, or ffmpeg cannot read it.' },
+  SOURCE_NO_VIDEO: { retryable: false, exit: 1, doc: 'The source holds no video frame.' },
+  SOURCE_UNREACHABLE: { retryable: true, exit: 1, doc: 'A camera or server does not answer, or went away.' },
+  SOURCE_UNAUTHORIZED: { retryable: true, exit: 1, doc: 'A camera or server refuses the credentials.' },
+  SOURCE_STALLED: { retryable: true, exit: 1, doc: 'A live source sent no frame for longer than staleMs.' },
+  DECODE_EXITED: { retryable: true, exit: 1, doc: 'ffmpeg ended before the stream did.' },
+  FFMPEG_MISSING: { retryable: false, exit: 1, doc: 'No ffmpeg was found, or the one found cannot be run.' },
+  MODEL_NOT_FOUND: { retryable: false, exit: 2, doc: 'No manifest has this name, or the manifest file is missing.' },
+  MODEL_INVALID: { retryable: false, exit: 2, doc: 'A manifest or a weights file is malformed.' },
+  MODEL_WEIGHTS_MISSING: {
+    retryable: false,
+    exit: 1,
+    doc: 'The weights are in no search folder and could not be fetched.',
+  },
+  MODEL_INTEGRITY: { retryable: false, exit: 1, doc: 'Fetched weights do not have the hash that the manifest states.' },
+  COMPILE_UNSUPPORTED: {
+    retryable: false,
+    exit: 1,
+    doc: 'The compiler does not know an operator, or cannot do this shape.',
+  },
+  ENGINE_UNAVAILABLE: { retryable: false, exit: 1, doc: 'The engine that was asked for could not be loaded.' },
+  ENGINE_FAILED: { retryable: true, exit: 1, doc: 'An inference failed or its thread ended.' },
+  LANE_FAILED: { retryable: true, exit: 1, doc: 'A lane thread ended.' },
+  STREAM_NOT_FOUND: { retryable: false, exit: 1, doc: 'No stream has this id.' },
+  STREAM_EXISTS: { retryable: false, exit: 1, doc: 'A stream with this id already runs.' },
+  STREAM_STATE: { retryable: false, exit: 1, doc: 'The stream is in a state that does not allow this.' },
+  SINK_FAILED: { retryable: true, exit: 1, doc: 'A result could not be written.' },
+  PORT_IN_USE: { retryable: false, exit: 1, doc: 'Another program listens on the port.' },
+  TOKEN_REQUIRED: { retryable: false, exit: 2, doc: 'The gateway listens beyond this machine and no token is set.' },
+  UNAUTHORIZED: { retryable: false, exit: 1, doc: 'A request lacked the token or had a wrong one.' },
+  PROTOCOL_INVALID: { retryable: false, exit: 1, doc: 'A message of a client does not follow the protocol.' },
+  DATASET_INVALID: {
+    retryable: false,
+    exit: 2,
+    doc: 'An annotations or results file is not COCO, or names other images.',
+  },
+  FRAME_LEAKED: { retryable: false, exit: 1, doc: 'A slot was not given back: a bug in Sightline.' },
+} as const satisfies Record<string, ErrorCodeEntry>;
+
+interface ErrorCodeEntry {
+  /** May the same thing work if it is tried again later? */
+  readonly retryable: boolean;
+  /** Exit code of a command that ends with it: 1 failed while running, 2 the command or the configuration was wrong. */
+  readonly exit: 1 | 2;
+  readonly doc: string;
+}
+
+export type ErrorCode = keyof typeof ERROR_CODES;

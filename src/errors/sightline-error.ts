@@ -1,0 +1,49 @@
+import { ERROR_CODES, type ErrorCode } from './error-codes.ts';
+
+export type ErrorDetails = Readonly<Record<string, string | number | boolean | null>>;
+
+/** An error as it crosses a thread, a process or a socket. Class identity does not survive that; the code does. */
+export interface WireError {
+  readonly code: ErrorCode;
+  readonly message: string;
+  readonly details?: ErrorDetails;
+}
+
+/**
+ * The one error class of the project. The message says where, what was expected and what came, and what to do where
+ * that is known; `details` repeats the same as plain data.
+ */
+export class SightlineError extends Error {
+  override readonly name = 'SightlineError';
+  readonly code: ErrorCode;
+  readonly details: ErrorDetails;
+
+  constructor(code: ErrorCode, message: string, details: ErrorDetails = {}, options?: ErrorOptions) {
+    super(message, options);
+    this.code = code;
+    this.details = details;
+  }
+
+  get isRetryable(): boolean {
+    return ERROR_CODES[this.code].retryable;
+  }
+
+  get exitCode(): 1 | 2 {
+    return ERROR_CODES[this.code].exit;
+  }
+
+  toWire(): WireError {
+    return { code: this.code, message: this.message, details: this.details };
+  }
+
+  static fromWire(wire: WireError): SightlineError {
+    return new SightlineError(wire.code, wire.message, wire.details);
+  }
+
+  /** Wraps anything thrown: a `SightlineError` stays as it is, all else gets `code` and keeps its cause. */
+  static from(thrown: unknown, code: ErrorCode): SightlineError {
+    if (thrown instanceof SightlineError) return thrown;
+    const message = thrown instanceof Error ? thrown.message : String(thrown);
+    return new SightlineError(code, message, {}, { cause: thrown });
+  }
+}

@@ -1,0 +1,102 @@
+/**
+ * The `/ws` feed, both directions. `docs/wire-protocol.md` describes every field for users.
+ * A change that an old client would misread raises `FEED_PROTOCOL`.
+ */
+import { z } from 'zod';
+import type { Detection } from '../core/detection.ts';
+import type { WireError } from '../errors/sightline-error.ts';
+import type { HostReport, StreamReport } from './report.ts';
+
+export const FEED_PROTOCOL = 1;
+
+export const TOPICS = ['stats', 'detections', 'preview', 'events'] as const;
+export type Topic = (typeof TOPICS)[number];
+
+const topics = z.array(z.enum(TOPICS)).min(1);
+const streams = z.array(z.string().min(1)).min(1).optional();
+
+/** What a client may say. `streams` absent means all, those added later included. */
+export const clientMessage = z.discriminatedUnion('type', [
+  z.strictObject({ type: z.literal('subscribe'), topics, streams }),
+  z.strictObject({ type: z.literal('unsubscribe'), topics }),
+]);
+export type ClientMessage = z.infer<typeof clientMessage>;
+
+export interface HelloMessage {
+  readonly type: 'hello';
+  readonly protocol: typeof FEED_PROTOCOL;
+  readonly version: string;
+  readonly topics: readonly Topic[];
+  readonly streams: readonly string[];
+}
+
+/** Once a second. `droppedMessages` counts what this client was too slow to take since it connected. */
+export interface StatsMessage {
+  readonly type: 'stats';
+  readonly seq: number;
+  /** Wall clock, milliseconds since 1970. */
+  readonly timeMs: number;
+  readonly streams: readonly StreamReport[];
+  readonly host: HostReport;
+  readonly droppedMessages: number;
+}
+
+/** The result of one frame. */
+export interface DetectionsMessage {
+  readonly type: 'detections';
+  readonly stream: string;
+  readonly frame: number;
+  readonly ptsUs: number;
+  readonly width: number;
+  readonly height: number;
+  /** From captured to published. */
+  readonly latencyMs: number;
+  readonly detections: readonly Detection[];
+}
+
+/** A small picture of one frame with the detections of the same frame. */
+export interface PreviewMessage extends Omit<DetectionsMessage, 'type'> {
+  readonly type: 'preview';
+  /** JPEG, base64; its size is independent of `width` and `height`, its aspect is the same. */
+  readonly jpeg: string;
+}
+
+export const EVENT_KINDS = [
+  'stream-state',
+  'stream-added',
+  'stream-removed',
+  'stream-warning',
+  'target-missed',
+  'target-met',
+  'engine-restarted',
+  'lane-restarted',
+  'batch-settled',
+  'line-crossed',
+  'sink-failed',
+  'sink-recovered',
+] as const;
+export type EventKind = (typeof EVENT_KINDS)[number];
+
+/** Something an operator wants to know of. */
+export interface EventMessage {
+  readonly type: 'event';
+  readonly timeMs: number;
+  readonly kind: EventKind;
+  readonly stream?: string;
+  /** One English sentence. */
+  readonly message: string;
+  readonly details?: Readonly<Record<string, string | number | boolean | null>>;
+}
+
+export interface ErrorMessage {
+  readonly type: 'error';
+  readonly error: WireError;
+}
+
+export type ServerMessage =
+  | HelloMessage
+  | StatsMessage
+  | DetectionsMessage
+  | PreviewMessage
+  | EventMessage
+  | ErrorMessage;
