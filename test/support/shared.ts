@@ -8,6 +8,6 @@ import { resolve } from 'node:path';
 export const sharedDir: string | null = findShared();
 
 function findShared(): string | null {
-  const folder = resolve(process.env['SIGHTLINE_SHARED'] ?? '../shared');
+  const folder = resolve(process.env.SIGHTLINE_SHARED ?? '../shared');
   return existsSync(`${folder}/models`) ? folder : null;
 }
