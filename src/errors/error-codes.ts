@@ -35,6 +35,9 @@ export const ERROR_CODES = {
   PORT_IN_USE: { retryable: false, exit: 1, doc: 'Another program listens on the port.' },
   TOKEN_REQUIRED: { retryable: false, exit: 2, doc: 'The gateway listens beyond this machine and no token is set.' },
   UNAUTHORIZED: { retryable: false, exit: 1, doc: 'A request lacked the token or had a wrong one.' },
+  ORIGIN_REFUSED: { retryable: false, exit: 1, doc: 'A request came from a foreign page or host name.' },
+  ROUTE_NOT_FOUND: { retryable: false, exit: 1, doc: 'The gateway has no such path or method.' },
+  INTERNAL_ERROR: { retryable: false, exit: 1, doc: 'An unforeseen failure: a bug in Sightline.' },
   PROTOCOL_INVALID: { retryable: false, exit: 1, doc: 'A message of a client does not follow the protocol.' },
   DATASET_INVALID: {
     retryable: false,

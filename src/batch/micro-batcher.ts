@@ -1,0 +1,155 @@
+/**
+ * The micro-batcher: which frames of which streams go to the device next.
+ *
+ * It has a staleness budget and a measured reason. On a GPU a batch of 8 costs little more than one frame, so waiting a
+ * few milliseconds for company multiplies throughput; on a CPU core it costs eight times as much, so waiting gains
+ * nothing and only ages the frames. The size that pays is found by `BatchSizer`; this file decides who is in it.
+ */
+
+/** One frame as the batcher sees it. It knows no pixels, no device. */
+export interface BatchItem {
+  readonly capturedMs: number;
+}
+
+export interface BatchStreamOptions {
+  /** Higher goes first. */
+  readonly priority: number;
+  /** Share among streams of one priority. */
+  readonly weight: number;
+  /** Frames that may wait; `null` where the sender is held back by other means (files). */
+  readonly queueSize: number | null;
+  /** A frame older than this when its batch closes is dropped; null for never. */
+  readonly maxAgeMs: number | null;
+}
+
+export type BatchDropReason = 'queue-full' | 'stale';
+
+export type NextBatch<T> =
+  | { readonly kind: 'batch'; readonly items: readonly T[] }
+  /** More frames would pay: ask again when one comes, at the latest at this time. */
+  | { readonly kind: 'wait'; readonly untilMs: number }
+  | { readonly kind: 'empty' };
+
+interface QueueEntry<T> {
+  readonly item: T;
+  readonly offeredMs: number;
+}
+
+interface StreamQueue<T> {
+  options: BatchStreamOptions;
+  readonly waiting: QueueEntry<T>[];
+  /** Virtual time of weighted fair queueing: rises by 1 / weight with each frame taken. */
+  virtual: number;
+}
+
+export class MicroBatcher<T extends BatchItem> {
+  readonly #streams = new Map<string, StreamQueue<T>>();
+  readonly #onDrop: (item: T, reason: BatchDropReason) => void;
+  /** Virtual time of each priority: where a stream that was idle joins in. */
+  readonly #virtualNow = new Map<number, number>();
+  readonly #maxDelayMs: number;
+
+  /**
+   * @param options.maxDelayMs - longest that a frame waits for company.
+   * @param onDrop - told of each frame that gave way; its slot is the caller's to release.
+   */
+  constructor(options: { readonly maxDelayMs: number }, onDrop: (item: T, reason: BatchDropReason) => void) {
+    this.#maxDelayMs = options.maxDelayMs;
+    this.#onDrop = onDrop;
+  }
+
+  /** Adds a stream, or changes the options of one without touching its frames. */
+  setStream(id: string, options: BatchStreamOptions): void {
+    const existing = this.#streams.get(id);
+    if (existing === undefined) this.#streams.set(id, { options, waiting: [], virtual: 0 });
+    else existing.options = options;
+  }
+
+  /** Forgets a stream and returns the frames that still waited, in order. */
+  removeStream(id: string): T[] {
+    const waiting = this.#streams.get(id)?.waiting ?? [];
+    this.#streams.delete(id);
+    return waiting.map((entry) => entry.item);
+  }
+
+  /** Takes in a frame; where the stream's queue is full, its oldest frame gives way. */
+  offer(id: string, item: T, nowMs: number): void {
+    const stream = this.#streams.get(id);
+    if (stream === undefined) throw new RangeError(`no stream "${id}" in the batcher`);
+    const { queueSize, priority } = stream.options;
+    if (stream.waiting.length === 0) stream.virtual = Math.max(stream.virtual, this.#virtualNow.get(priority) ?? 0);
+    if (queueSize !== null && stream.waiting.length >= queueSize)
+      this.#onDrop(stream.waiting.shift()!.item, 'queue-full');
+    stream.waiting.push({ item, offeredMs: nowMs });
+  }
+
+  depth(id: string): number {
+    return this.#streams.get(id)?.waiting.length ?? 0;
+  }
+
+  /**
+   * Closes the next batch for an idle device.
+   *
+   * @param targetSize - the size that pays; less goes out when no company can be expected or `maxDelayMs` has passed.
+   */
+  next(nowMs: number, targetSize: number): NextBatch<T> {
+    this.#dropStale(nowMs);
+    const count = this.#waitingCount();
+    if (count === 0) return { kind: 'empty' };
+    if (count < targetSize && this.#isCompanyExpected()) {
+      const untilMs = this.#oldestOfferMs() + this.#maxDelayMs;
+      if (nowMs < untilMs) return { kind: 'wait', untilMs };
+    }
+    const items: T[] = [];
+    while (items.length < targetSize) {
+      const stream = this.#pick();
+      if (stream === null) break;
+      items.push(stream.waiting.shift()!.item);
+      this.#virtualNow.set(stream.options.priority, stream.virtual);
+      stream.virtual += 1 / stream.options.weight;
+    }
+    return { kind: 'batch', items };
+  }
+
+  #dropStale(nowMs: number): void {
+    for (const { options, waiting } of this.#streams.values()) {
+      if (options.maxAgeMs === null) continue;
+      while (waiting.length > 0 && nowMs - waiting[0]!.item.capturedMs > options.maxAgeMs) {
+        this.#onDrop(waiting.shift()!.item, 'stale');
+      }
+    }
+  }
+
+  #waitingCount(): number {
+    let count = 0;
+    for (const stream of this.#streams.values()) count += stream.waiting.length;
+    return count;
+  }
+
+  #oldestOfferMs(): number {
+    let oldest = Number.POSITIVE_INFINITY;
+    for (const { waiting } of this.#streams.values()) oldest = Math.min(oldest, waiting[0]?.offeredMs ?? oldest);
+    return oldest;
+  }
+
+  /** When every stream already has a frame here, nobody is left who could join soon. */
+  #isCompanyExpected(): boolean {
+    for (const stream of this.#streams.values()) if (stream.waiting.length === 0) return true;
+    return false;
+  }
+
+  /** Highest priority first; among equals the stream that is furthest behind its fair share. */
+  #pick(): StreamQueue<T> | null {
+    let best: StreamQueue<T> | null = null;
+    for (const stream of this.#streams.values()) {
+      if (stream.waiting.length === 0) continue;
+      if (best === null || isBefore(stream, best)) best = stream;
+    }
+    return best;
+  }
+}
+
+function isBefore<T>(a: StreamQueue<T>, b: StreamQueue<T>): boolean {
+  if (a.options.priority !== b.options.priority) return a.options.priority > b.options.priority;
+  return a.virtual < b.virtual;
+}

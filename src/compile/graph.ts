@@ -1,0 +1,90 @@
+import { SightlineError } from '../errors/sightline-error.ts';
+
+/** Element types that the compiler can hold. Names are those of the project, not of a file format. */
+export type ElementType = 'f32' | 'f64' | 'f16' | 'u8' | 'i8' | 'i16' | 'i32' | 'i64' | 'bool';
+
+export const ELEMENT_BYTES: Readonly<Record<ElementType, number>> = {
+  f32: 4,
+  f64: 8,
+  f16: 2,
+  u8: 1,
+  i8: 1,
+  i16: 2,
+  i32: 4,
+  i64: 8,
+  bool: 1,
+};
+
+/** A constant: row-major, little-endian bytes. Never changed in place; passes make new ones. */
+export interface Tensor {
+  readonly type: ElementType;
+  readonly dims: readonly number[];
+  readonly bytes: Uint8Array;
+}
+
+export type Attribute =
+  | { readonly kind: 'int'; readonly value: number }
+  | { readonly kind: 'float'; readonly value: number }
+  | { readonly kind: 'string'; readonly value: string }
+  | { readonly kind: 'ints'; readonly value: readonly number[] }
+  | { readonly kind: 'floats'; readonly value: readonly number[] }
+  | { readonly kind: 'strings'; readonly value: readonly string[] }
+  | { readonly kind: 'tensor'; readonly value: Tensor };
+
+/** One operation. Operators and their attributes are those of the ONNX operator set that the graph names. */
+export interface GraphNode {
+  readonly op: string;
+  readonly name: string;
+  readonly domain: string;
+  /** Names of values or constants; an empty name is an optional input left out. */
+  readonly inputs: readonly string[];
+  readonly outputs: readonly string[];
+  readonly attributes: ReadonlyMap<string, Attribute>;
+}
+
+/** An input or output of the graph; a dimension is a size or the name of a free one. */
+export interface GraphValue {
+  readonly name: string;
+  readonly type: ElementType;
+  readonly dims: readonly (number | string)[];
+}
+
+/** A network: every format is imported into this, and every format is emitted from this. Nodes are in running order. */
+export interface Graph {
+  readonly name: string;
+  readonly opset: number;
+  readonly inputs: readonly GraphValue[];
+  readonly outputs: readonly GraphValue[];
+  readonly nodes: readonly GraphNode[];
+  readonly constants: ReadonlyMap<string, Tensor>;
+}
+
+export function elementCount(dims: readonly number[]): number {
+  return dims.reduce((product, dim) => product * dim, 1);
+}
+
+/** Makes an f32 constant; `values` is copied. */
+export function f32Tensor(dims: readonly number[], values: ArrayLike<number>): Tensor {
+  return { type: 'f32', dims, bytes: new Uint8Array(Float32Array.from(values).buffer) };
+}
+
+/** Makes an i64 constant, the type that ONNX wants for shapes and axes. */
+export function i64Tensor(dims: readonly number[], values: readonly number[]): Tensor {
+  return { type: 'i64', dims, bytes: new Uint8Array(BigInt64Array.from(values, BigInt).buffer) };
+}
+
+/** Copies the numbers of an f32 constant out of its bytes. Throws COMPILE_UNSUPPORTED for another type. */
+export function f32Values(tensor: Tensor, name: string): Float32Array<ArrayBuffer> {
+  if (tensor.type !== 'f32') {
+    throw new SightlineError('COMPILE_UNSUPPORTED', `${name}: expected an f32 constant, received ${tensor.type}`);
+  }
+  return new Float32Array(Uint8Array.from(tensor.bytes).buffer);
+}
+
+/** Copies the numbers of an i32 or i64 constant. Throws COMPILE_UNSUPPORTED for another type. */
+export function intValues(tensor: Tensor, name: string): number[] {
+  const bytes = Uint8Array.from(tensor.bytes).buffer;
+  if (tensor.type === 'i32') return Array.from(new Int32Array(bytes));
+  if (tensor.type === 'i64') return Array.from(new BigInt64Array(bytes), Number);
+  throw new SightlineError('COMPILE_UNSUPPORTED', `${name}: expected an integer constant, received ${tensor.type}`);
+}

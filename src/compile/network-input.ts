@@ -1,0 +1,17 @@
+/** What a network, as it was published, expects of its picture. */
+export interface NetworkInput {
+  /** Name of the picture's input in the published file. */
+  readonly tensor: string;
+  /** Name of an input that takes width and height (i64 [n, 2]) of the pixels that boxes shall be in; null where none. */
+  readonly sizeTensor: string | null;
+  /** Order of axes. */
+  readonly layout: 'nchw' | 'nhwc';
+  readonly width: number;
+  readonly height: number;
+  readonly colours: 'rgb' | 'bgr';
+  /** What black and white become. */
+  readonly range: readonly [black: number, white: number];
+}
+
+/** Name of the one input of every compiled ONNX file: u8 [n, height, width, 3], RGB. */
+export const FRAMES = 'frames';

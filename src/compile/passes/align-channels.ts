@@ -1,0 +1,92 @@
+import { f32Tensor, f32Values, type Graph, type GraphNode, type Tensor } from '../graph.ts';
+import { GraphIndex } from '../graph-index.ts';
+
+/** ONNX Runtime takes its blocked layout only for channel counts that are multiples of this. */
+const CHANNEL_STEP = 4;
+
+/**
+ * Gives convolutions with an odd number of channels a few more, whose weights are 0, so that they and the depthwise
+ * convolutions after them run in the blocked layout. The extra channels are 0 and meet weights that are 0: results are
+ * the same. (Measured on one thread: CenterNet at 512x512, whose head has 18 and 22 channels, 1.8 ms.)
+ *
+ * Only where the padded channels end in one plain convolution, by way of relus and depthwise convolutions.
+ */
+export function alignChannels(graph: Graph): Graph {
+  const index = new GraphIndex(graph);
+  const constants = new Map<string, Tensor>(graph.constants);
+  const changed = new Map<GraphNode, GraphNode>();
+  for (const node of graph.nodes) {
+    const channels = channelsToAlign(index, node);
+    if (channels === null) continue;
+    const chain = followChannels(index, node, channels);
+    if (chain === null) continue;
+    const padded = Math.ceil(channels / CHANNEL_STEP) * CHANNEL_STEP;
+    for (const member of [node, ...chain.depthwise]) {
+      const inputs = member.inputs.map((name, input) => (input === 0 ? name : padRows(constants, name, padded)));
+      const attributes = new Map(member.attributes);
+      if (member !== node) attributes.set('group', { kind: 'int', value: padded });
+      changed.set(member, { ...member, inputs, attributes });
+    }
+    const { last } = chain;
+    const inputs = last.inputs.map((name, input) => (input === 1 ? padColumns(constants, name, padded) : name));
+    changed.set(last, { ...(changed.get(last) ?? last), inputs });
+  }
+  return { ...graph, constants, nodes: graph.nodes.map((node) => changed.get(node) ?? node) };
+}
+
+function channelsToAlign(index: GraphIndex, node: GraphNode): number | null {
+  const weights = index.constant(node.inputs[1]);
+  if (node.op !== 'Conv' || groups(node) !== 1 || weights?.type !== 'f32' || weights.dims.length !== 4) return null;
+  const channels = weights.dims[0]!;
+  return channels > CHANNEL_STEP && channels % CHANNEL_STEP !== 0 ? channels : null;
+}
+
+function followChannels(
+  index: GraphIndex,
+  start: GraphNode,
+  channels: number,
+): { depthwise: GraphNode[]; last: GraphNode } | null {
+  const depthwise: GraphNode[] = [];
+  let node = index.soleReader(start.outputs[0]!);
+  for (; node !== undefined; node = index.soleReader(node.outputs[0]!)) {
+    if (node.op === 'Relu') continue;
+    const weights = index.constant(node.inputs[1]);
+    if (node.op !== 'Conv' || weights?.type !== 'f32' || weights.dims.length !== 4) return null;
+    if (groups(node) === 1) return { depthwise, last: node };
+    if (groups(node) !== channels || weights.dims[0] !== channels) return null;
+    depthwise.push(node);
+  }
+  return null;
+}
+
+function groups(node: GraphNode): number {
+  const attribute = node.attributes.get('group');
+  return attribute?.kind === 'int' ? attribute.value : 1;
+}
+
+/** Adds rows of zeros to [channels, ...] weights or biases. */
+function padRows(constants: Map<string, Tensor>, name: string, padded: number): string {
+  const tensor = constants.get(name)!;
+  const values = f32Values(tensor, name);
+  const [channels, ...rest] = tensor.dims as [number, ...number[]];
+  const wider = new Float32Array((values.length / channels) * padded);
+  wider.set(values);
+  const paddedName = `${name}/aligned`;
+  constants.set(paddedName, f32Tensor([padded, ...rest], wider));
+  return paddedName;
+}
+
+/** Adds input channels of zeros to [out, channels, h, w] weights. */
+function padColumns(constants: Map<string, Tensor>, name: string, padded: number): string {
+  const tensor = constants.get(name)!;
+  const values = f32Values(tensor, name);
+  const [out, channels, height, width] = tensor.dims as [number, number, number, number];
+  const taps = height * width;
+  const wider = new Float32Array(out * padded * taps);
+  for (let row = 0; row < out; row += 1) {
+    wider.set(values.subarray(row * channels * taps, (row + 1) * channels * taps), row * padded * taps);
+  }
+  const paddedName = `${name}/aligned`;
+  constants.set(paddedName, f32Tensor([out, padded, height, width], wider));
+  return paddedName;
+}

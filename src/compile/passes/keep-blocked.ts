@@ -1,0 +1,61 @@
+import { f32Tensor, type Graph, type GraphNode } from '../graph.ts';
+import { GraphBuilder } from '../graph-builder.ts';
+import { GraphIndex, removeUnused } from '../graph-index.ts';
+import { emitChannelLine } from './channel-line.ts';
+
+/**
+ * Rewrites what would make ONNX Runtime leave its blocked layout between two convolutions (see `emitChannelLine`):
+ * hard-swish, and a number added after an activation. Run `foldScalars` first: what it folds costs nothing at all.
+ */
+export function keepBlocked(graph: Graph): Graph {
+  const index = new GraphIndex(graph);
+  const constants = new Map(graph.constants);
+  const nodes = graph.nodes.flatMap((node) => {
+    const builder = new GraphBuilder(`${node.name}/`);
+    const last = rewriteHardSwish(index, node, builder) ?? rewriteShift(index, node, builder);
+    for (const [name, tensor] of builder.constants) constants.set(name, tensor);
+    return last === null ? [node] : [...builder.nodes, last];
+  });
+  return removeUnused({ ...graph, nodes, constants });
+}
+
+/**
+ * Looks for Mul(Mul(x, c), Clip(Add(x, offset), 0, high)) in either order, x being made by a convolution. The gate
+ * c * clip(x + offset, 0, high) = clip(c x + c offset, 0, c high) becomes a line with a clip that is fused into it.
+ */
+function rewriteHardSwish(index: GraphIndex, node: GraphNode, builder: GraphBuilder): GraphNode | null {
+  if (node.op !== 'Mul') return null;
+  const parts = node.inputs.map((input) => index.maker(input));
+  const clip = parts.find((part) => part?.op === 'Clip');
+  const product = parts.find((part) => part?.op === 'Mul');
+  const sum = index.maker(clip?.inputs[0]);
+  if (clip === undefined || product === undefined || sum?.op !== 'Add') return null;
+  const factor = index.scalarOperand(product);
+  const offset = index.scalarOperand(sum);
+  const high = index.scalar(clip.inputs[2]);
+  if (factor === undefined || offset === undefined || factor.other !== offset.other || factor.scalar <= 0) return null;
+  const channels = channelsOf(index, index.maker(factor.other));
+  if (channels === null || high === undefined || index.scalar(clip.inputs[1]) !== 0) return null;
+  const line = { channels, factor: factor.scalar, offset: offset.scalar * factor.scalar };
+  const straight = emitChannelLine(builder, 'line', factor.other, line);
+  const bounds = [0, high * factor.scalar].map((bound) => builder.constant('bound', f32Tensor([], [bound])));
+  const gate = builder.node('Clip', 'gate', [straight, ...bounds]);
+  return { ...node, inputs: [factor.other, gate] };
+}
+
+/** Looks for Add(Relu(convolution), number). */
+function rewriteShift(index: GraphIndex, node: GraphNode, builder: GraphBuilder): GraphNode | null {
+  const operand = node.op === 'Add' ? index.scalarOperand(node) : undefined;
+  const relu = index.maker(operand?.other);
+  const channels = relu?.op === 'Relu' ? channelsOf(index, index.maker(relu.inputs[0])) : null;
+  if (operand === undefined || channels === null) return null;
+  emitChannelLine(builder, 'line', operand.other, { channels, factor: 1, offset: operand.scalar });
+  const line = builder.nodes.pop()!;
+  return { ...line, outputs: node.outputs };
+}
+
+/** Output channels of a convolution over pictures; null for anything else. */
+function channelsOf(index: GraphIndex, node: GraphNode | undefined): number | null {
+  const weights = node?.op === 'Conv' ? index.constant(node.inputs[1]) : undefined;
+  return weights?.dims.length === 4 ? weights.dims[0]! : null;
+}

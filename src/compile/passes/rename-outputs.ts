@@ -1,0 +1,34 @@
+import { SightlineError } from '../../errors/sightline-error.ts';
+import type { Graph } from '../graph.ts';
+
+/**
+ * Gives the outputs the names that the family's decode function looks for, and drops the others.
+ *
+ * @param outputs - wanted name -> published name.
+ * @param batch - what the first dimension of every output becomes.
+ * Throws MODEL_INVALID where the network lacks an output.
+ */
+export function renameOutputs(graph: Graph, outputs: Readonly<Record<string, string>>, batch: 'free' | number): Graph {
+  const wanted = new Map(Object.entries(outputs).map(([name, published]) => [published, name]));
+  const missing = [...wanted.keys()].filter((name) => !graph.outputs.some((output) => output.name === name));
+  if (missing.length > 0) {
+    const names = graph.outputs.map(({ name }) => name).join(', ');
+    throw new SightlineError('MODEL_INVALID', `expected the network to have the output ${missing[0]}; it has ${names}`);
+  }
+  const rename = (name: string) => wanted.get(name) ?? name;
+  return {
+    ...graph,
+    outputs: graph.outputs
+      .filter(({ name }) => wanted.has(name))
+      .map((output) => ({
+        ...output,
+        name: rename(output.name),
+        dims: output.dims.map((size, axis) => (axis === 0 ? (batch === 'free' ? 'n' : batch) : size)),
+      })),
+    nodes: graph.nodes.map((node) => ({
+      ...node,
+      inputs: node.inputs.map(rename),
+      outputs: node.outputs.map(rename),
+    })),
+  };
+}

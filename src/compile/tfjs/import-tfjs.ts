@@ -1,0 +1,32 @@
+import type { Graph } from '../graph.ts';
+import { emitCenternetHead, recogniseCenternetHead } from './centernet-head.ts';
+import { Lowering, type SizePx } from './lowering.ts';
+import { IMAGES, OPERATOR_RULES } from './operators.ts';
+import type { TfGraph } from './read-tfjs.ts';
+
+/** First operator set that has everything emitted here and in the front. */
+const OPSET = 17;
+
+/**
+ * Carries a TensorFlow.js CenterNet over into a graph of ONNX operators with a free batch dimension.
+ *
+ * @param input - size to compile for; both sides must keep every inner size whole (multiples of the largest stride).
+ * @param published - size that the network was published at.
+ * @param output - name of the output [1, peaks, 6]; the emitted graph keeps the name.
+ * @returns a graph from `images`, f32 [n, 3, height, width], to `output`, f32 [n, peaks, 6].
+ * Throws COMPILE_UNSUPPORTED naming the operator and the node.
+ */
+export function importTfjs(tfGraph: TfGraph, input: SizePx, published: SizePx, output: string): Graph {
+  const lowering = new Lowering(tfGraph, input, published, OPERATOR_RULES);
+  const head = recogniseCenternetHead(lowering, output);
+  const detections = emitCenternetHead(lowering, head);
+  const { builder } = lowering;
+  const last = builder.nodes.at(-1)!;
+  builder.nodes[builder.nodes.length - 1] = { ...last, outputs: [output] };
+  return builder.finish({
+    name: 'detector',
+    opset: OPSET,
+    inputs: [{ name: IMAGES, type: 'f32', dims: ['n', 3, input.height, input.width] }],
+    outputs: [{ name: output, type: 'f32', dims: ['n', detections.shape[1]!, 6] }],
+  });
+}

@@ -1,0 +1,125 @@
+import { readFile } from 'node:fs/promises';
+import { SightlineError } from '../../errors/sightline-error.ts';
+import { ELEMENT_BYTES, elementCount, type Tensor } from '../graph.ts';
+
+/** A node as the TensorFlow.js converter writes it. Text attributes are base64. */
+export interface TfNode {
+  readonly name: string;
+  readonly op: string;
+  readonly input?: readonly string[];
+  readonly attr?: Readonly<Record<string, TfAttribute>>;
+}
+
+export interface TfAttribute {
+  readonly s?: string;
+  readonly i?: string | number;
+  readonly f?: number;
+  readonly b?: boolean;
+  readonly list?: { readonly i?: readonly (string | number)[]; readonly s?: readonly string[] };
+  readonly shape?: { readonly dim?: readonly { readonly size: string | number }[] };
+}
+
+export interface TfGraph {
+  readonly nodes: ReadonlyMap<string, TfNode>;
+  readonly constants: ReadonlyMap<string, Tensor>;
+}
+
+interface WeightEntry {
+  readonly name: string;
+  readonly shape: readonly number[];
+  readonly dtype: string;
+  readonly quantization?: { readonly dtype: string; readonly scale?: number; readonly min?: number };
+}
+
+interface ModelFile {
+  readonly format?: string;
+  readonly modelTopology?: { readonly node?: readonly TfNode[] };
+  readonly weightsManifest?: readonly { readonly weights: readonly WeightEntry[] }[];
+}
+
+const SOURCE_BYTES: Readonly<Record<string, number>> = {
+  float32: 4,
+  int32: 4,
+  bool: 1,
+  uint8: 1,
+  float16: 2,
+  uint16: 2,
+};
+
+/**
+ * Reads a TensorFlow.js graph model. Weights that were quantised for the download become f32 again.
+ *
+ * @param weightPaths - the binary files, in the order of the model file.
+ * Throws MODEL_INVALID where the files are no graph model or do not fit each other.
+ */
+export async function readTfjs(modelPath: string, weightPaths: readonly string[]): Promise<TfGraph> {
+  const model = parseModel(await readFile(modelPath, 'utf8'), modelPath);
+  const binary = Buffer.concat(await Promise.all(weightPaths.map((path) => readFile(path))));
+  const entries = (model.weightsManifest ?? []).flatMap((group) => group.weights);
+  const constants = new Map<string, Tensor>();
+  let offset = 0;
+  for (const entry of entries) {
+    const stored = entry.quantization?.dtype ?? entry.dtype;
+    const elementBytes = SOURCE_BYTES[stored];
+    if (elementBytes === undefined) {
+      throw new SightlineError('COMPILE_UNSUPPORTED', `${modelPath}: weight ${entry.name} has element type ${stored}`);
+    }
+    const length = elementCount(entry.shape) * elementBytes;
+    constants.set(entry.name, readWeight(entry, stored, Uint8Array.from(binary.subarray(offset, offset + length))));
+    offset += length;
+  }
+  if (offset !== binary.length) {
+    throw new SightlineError(
+      'MODEL_INVALID',
+      `${modelPath}: expected ${offset} bytes of weights, received ${binary.length}; do the files belong together?`,
+    );
+  }
+  return { nodes: new Map(model.modelTopology!.node!.map((node) => [node.name, node])), constants };
+}
+
+function parseModel(text: string, modelPath: string): ModelFile {
+  let model: ModelFile;
+  try {
+    model = JSON.parse(text) as ModelFile;
+  } catch {
+    throw new SightlineError('MODEL_INVALID', `${modelPath}: expected a TensorFlow.js model.json, received no JSON`);
+  }
+  if (!Array.isArray(model.modelTopology?.node)) {
+    throw new SightlineError(
+      'MODEL_INVALID',
+      `${modelPath}: expected a TensorFlow.js graph model, received format ${JSON.stringify(model.format)}`,
+    );
+  }
+  return model;
+}
+
+function readWeight(entry: WeightEntry, stored: string, bytes: Uint8Array<ArrayBuffer>): Tensor {
+  const dims = entry.shape;
+  if (entry.quantization === undefined) {
+    const type = entry.dtype === 'float32' ? 'f32' : entry.dtype === 'int32' ? 'i32' : 'bool';
+    return { type, dims, bytes };
+  }
+  const values = new Float32Array(bytes.length / SOURCE_BYTES[stored]!);
+  if (stored === 'float16') {
+    const halves = new Uint16Array(bytes.buffer);
+    for (let i = 0; i < values.length; i += 1) values[i] = halfToFloat(halves[i]!);
+  } else {
+    const levels = stored === 'uint8' ? bytes : new Uint16Array(bytes.buffer);
+    const { scale = 1, min = 0 } = entry.quantization;
+    for (let i = 0; i < values.length; i += 1) values[i] = levels[i]! * scale + min;
+  }
+  if (entry.dtype !== 'int32') return { type: 'f32', dims, bytes: new Uint8Array(values.buffer) };
+  const whole = new Uint8Array(values.length * ELEMENT_BYTES.i32);
+  new Int32Array(whole.buffer).set(values.map(Math.round));
+  return { type: 'i32', dims, bytes: whole };
+}
+
+/** IEEE 754 binary16 to a number: 1 sign bit, 5 exponent bits with bias 15, 10 fraction bits. */
+export function halfToFloat(half: number): number {
+  const sign = half >> 15 === 0 ? 1 : -1;
+  const exponent = (half >> 10) & 0x1f;
+  const fraction = half & 0x3ff;
+  if (exponent === 0) return sign * fraction * 2 ** -24;
+  if (exponent === 0x1f) return fraction === 0 ? sign * Number.POSITIVE_INFINITY : Number.NaN;
+  return sign * (1 + fraction / 1024) * 2 ** (exponent - 15);
+}

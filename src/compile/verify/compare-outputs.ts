@@ -1,0 +1,103 @@
+import type { ModelFamily, OutputTensor } from '../../core/model.ts';
+
+/** How far a compiled model is from its source on some pictures. */
+export interface VerifyRow {
+  readonly output: string;
+  /** Largest difference of two numbers, in the unit of the output (pixels for boxes). */
+  readonly maxAbs: number;
+  /** The same as a share of the largest number that the source gave in this output. */
+  readonly maxRel: number;
+  readonly images: number;
+}
+
+type Outputs = ReadonlyMap<string, OutputTensor>;
+
+/** Ranked rows below this are not compared: the last places of a ranking change hands by the rounding of f32. */
+const LEAST_SCORE = 0.05;
+
+/**
+ * Compares the outputs of two models on the same pictures.
+ *
+ * A YOLOX output is compared number by number. CenterNet and DEIMv2 rank their boxes, and two boxes of nearly the same
+ * score may change places, so each box of the source is compared with the nearest one of the same class; one that has
+ * none counts with its whole score.
+ */
+export function compareOutputs(
+  family: ModelFamily,
+  source: readonly Outputs[],
+  compiled: readonly Outputs[],
+): VerifyRow[] {
+  const gauges = new Map<string, Gauge>();
+  const gauge = (name: string) => {
+    const known = gauges.get(name) ?? new Gauge();
+    gauges.set(name, known);
+    return known;
+  };
+  for (const [index, expected] of source.entries()) {
+    const received = compiled[index]!;
+    if (family === 'yolox') {
+      for (const [name, output] of expected) gauge(name).compareAll(output, received.get(name)!);
+    } else {
+      compareRanked(toRows(family, expected), toRows(family, received), gauge('boxes'), gauge('scores'));
+    }
+  }
+  return Array.from(gauges, ([output, { maxAbs, largest }]) => ({
+    output,
+    maxAbs,
+    maxRel: maxAbs / Math.max(largest, Number.MIN_VALUE),
+    images: source.length,
+  }));
+}
+
+/** Keeps the largest difference, and the largest number that the source gave. */
+class Gauge {
+  maxAbs = 0;
+  largest = 0;
+
+  compare(expected: number, received: number): void {
+    const difference = Math.abs(expected - received);
+    // Not a number counts as infinitely far.
+    this.maxAbs = Math.max(this.maxAbs, Number.isNaN(difference) ? Number.POSITIVE_INFINITY : difference);
+    this.largest = Math.max(this.largest, Math.abs(expected));
+  }
+
+  compareAll(expected: OutputTensor, received: OutputTensor): void {
+    for (let i = 0; i < expected.data.length; i += 1) {
+      this.compare(Number(expected.data[i]), Number(received.data[i] ?? Number.NaN));
+    }
+  }
+}
+
+/** x1, y1, x2, y2, score, class. */
+type Row = readonly [number, number, number, number, number, number];
+
+function toRows(family: ModelFamily, outputs: Outputs): Row[] {
+  const rows: Row[] = [];
+  if (family === 'centernet') {
+    const { data } = outputs.get('detections')!;
+    for (let at = 0; at + 6 <= data.length; at += 6)
+      rows.push(Array.from(data.slice(at, at + 6), Number) as unknown as Row);
+    return rows;
+  }
+  const [boxes, scores, labels] = ['boxes', 'scores', 'labels'].map((name) => outputs.get(name)!.data);
+  for (let i = 0; i < scores!.length; i += 1) {
+    const box = Array.from(boxes!.slice(i * 4, i * 4 + 4), Number);
+    rows.push([...box, Number(scores![i]), Number(labels![i])] as unknown as Row);
+  }
+  return rows;
+}
+
+function compareRanked(expected: readonly Row[], received: readonly Row[], boxes: Gauge, scores: Gauge): void {
+  for (const row of expected) {
+    if (row[4] < LEAST_SCORE) continue;
+    const nearest = received
+      .filter((other) => other[5] === row[5])
+      .sort((a, b) => distancePx(a, row) - distancePx(b, row))[0];
+    scores.compare(row[4], nearest?.[4] ?? 0);
+    if (nearest !== undefined) for (const corner of [0, 1, 2, 3] as const) boxes.compare(row[corner], nearest[corner]);
+  }
+}
+
+function distancePx(a: Row, b: Row): number {
+  return Math.max(...[0, 1, 2, 3].map((corner) => Math.abs(a[corner]! - b[corner]!)));
+}

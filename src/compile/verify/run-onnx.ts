@@ -1,0 +1,86 @@
+import { InferenceSession, Tensor } from 'onnxruntime-node';
+import type { CompiledModel, OutputTensor } from '../../core/model.ts';
+import type { CompileSource } from '../compile-model.ts';
+import { FRAMES } from '../network-input.ts';
+import { orderColours } from './run-tfjs.ts';
+
+/** Pictures in one call of a compiled file with a free batch dimension, so that batching is checked as well. */
+const BATCH = 3;
+
+/**
+ * Runs an ONNX file as it was published, one picture at a time; what the front does inside compiled files is done here by
+ * hand.
+ *
+ * @param frames - u8 [height, width, 3] RGB at the size of the input.
+ * @returns for each picture the outputs by the names that the decode function uses.
+ */
+export async function runOnnxSource(
+  source: CompileSource,
+  frames: readonly Uint8Array[],
+): Promise<Map<string, OutputTensor>[]> {
+  const { input } = source;
+  const session = await openSession(source.weightPaths[0]!);
+  const images: Map<string, OutputTensor>[] = [];
+  for (const frame of frames) {
+    const feeds: Record<string, Tensor> = {
+      [input.tensor]: toPicture(frame, source),
+    };
+    if (input.sizeTensor !== null) {
+      const size = BigInt64Array.from([input.width, input.height], BigInt);
+      feeds[input.sizeTensor] = new Tensor('int64', size, [1, 2]);
+    }
+    const results = await session.run(feeds);
+    images.push(new Map(Object.entries(source.outputs).map(([name, file]) => [name, toOutput(results[file]!)])));
+  }
+  await session.release();
+  return images;
+}
+
+/** Runs a compiled ONNX file, in batches where it takes them. Returns the outputs for each picture. */
+export async function runCompiledOnnx(
+  model: CompiledModel,
+  frames: readonly Uint8Array[],
+): Promise<Map<string, OutputTensor>[]> {
+  const { width, height } = model.spec.input;
+  const session = await openSession(model.path);
+  const step = model.batch === 'free' ? BATCH : 1;
+  const images: Map<string, OutputTensor>[] = [];
+  for (let first = 0; first < frames.length; first += step) {
+    const batch = frames.slice(first, first + step);
+    const data = new Uint8Array(Buffer.concat(batch));
+    const results = await session.run({ [FRAMES]: new Tensor('uint8', data, [batch.length, height, width, 3]) });
+    for (let index = 0; index < batch.length; index += 1) {
+      images.push(
+        new Map(Object.entries(results).map(([name, value]) => [name, imageOf(toOutput(value as Tensor), index)])),
+      );
+    }
+  }
+  await session.release();
+  return images;
+}
+
+/** Interleaved u8 to the layout, colour order and range that the network wants. */
+function toPicture(frame: Uint8Array, source: CompileSource): Tensor {
+  const { width, height, range, colours, layout } = source.input;
+  const ordered = orderColours(frame, colours);
+  const picture = new Float32Array(ordered.length);
+  const scale = (range[1] - range[0]) / 255;
+  for (let at = 0; at < ordered.length; at += 1) {
+    const target = layout === 'nhwc' ? at : (at % 3) * width * height + Math.floor(at / 3);
+    picture[target] = ordered[at]! * scale + range[0];
+  }
+  return new Tensor('float32', picture, layout === 'nhwc' ? [1, height, width, 3] : [1, 3, height, width]);
+}
+
+function openSession(path: string): Promise<InferenceSession> {
+  return InferenceSession.create(path, { intraOpNumThreads: 1, interOpNumThreads: 1, logSeverityLevel: 3 });
+}
+
+function toOutput(tensor: Tensor): OutputTensor {
+  return { data: tensor.data as OutputTensor['data'], dims: tensor.dims };
+}
+
+function imageOf(output: OutputTensor, index: number): OutputTensor {
+  const size = output.data.length / output.dims[0]!;
+  return { data: output.data.slice(index * size, (index + 1) * size), dims: [1, ...output.dims.slice(1)] };
+}

@@ -1,0 +1,74 @@
+import { readFile } from 'node:fs/promises';
+import type { io } from '@tensorflow/tfjs-core';
+import type { OutputTensor } from '../../core/model.ts';
+import { SightlineError } from '../../errors/sightline-error.ts';
+import type { CompileSource } from '../compile-model.ts';
+
+/**
+ * Runs a TensorFlow.js graph model as it was published, on the WebAssembly backend, one picture at a time.
+ *
+ * @param frames - u8 [height, width, 3] RGB at the size of the input.
+ * @returns for each picture the outputs by the names that the decode function uses.
+ * Throws ENGINE_UNAVAILABLE where the backend cannot be loaded.
+ */
+export async function runTfjs(
+  source: CompileSource,
+  frames: readonly Uint8Array[],
+): Promise<Map<string, OutputTensor>[]> {
+  const tf = await import('@tensorflow/tfjs-core');
+  const { loadGraphModel } = await import('@tensorflow/tfjs-converter');
+  await import('@tensorflow/tfjs-backend-wasm');
+  if (!(await tf.setBackend('wasm'))) {
+    throw new SightlineError(
+      'ENGINE_UNAVAILABLE',
+      'the WebAssembly backend of TensorFlow.js cannot be loaded; run npm ci',
+    );
+  }
+  const model = await loadGraphModel({ load: () => readArtifacts(source) });
+  const { width, height, range } = source.input;
+  const scale = (range[1] - range[0]) / 255;
+  const published = Object.entries(source.outputs);
+  try {
+    return frames.map((frame) => {
+      const pixels = Float32Array.from(orderColours(frame, source.input.colours), (value) => value * scale + range[0]);
+      const input = tf.tensor4d(pixels, [1, height, width, 3]);
+      const results = model.execute(
+        input,
+        published.map(([, name]) => name),
+      );
+      const tensors = Array.isArray(results) ? results : [results];
+      const outputs = new Map<string, OutputTensor>(
+        published.map(([name], index) => [
+          name,
+          { data: tensors[index]!.dataSync() as Float32Array, dims: tensors[index]!.shape },
+        ]),
+      );
+      tf.dispose([input, ...tensors]);
+      return outputs;
+    });
+  } finally {
+    model.dispose();
+  }
+}
+
+async function readArtifacts(source: CompileSource): Promise<io.ModelArtifacts> {
+  const [modelPath, ...dataPaths] = source.weightPaths as [string, ...string[]];
+  const model = JSON.parse(await readFile(modelPath, 'utf8')) as io.ModelJSON;
+  const binary = Buffer.concat(await Promise.all(dataPaths.map((path) => readFile(path))));
+  return {
+    modelTopology: model.modelTopology,
+    weightSpecs: model.weightsManifest.flatMap((group) => group.weights),
+    weightData: Uint8Array.from(binary).buffer,
+  };
+}
+
+/** Copies a picture, with red and blue swapped where the network wants that. */
+export function orderColours(frame: Uint8Array, colours: 'rgb' | 'bgr'): Uint8Array {
+  const copy = Uint8Array.from(frame);
+  if (colours === 'rgb') return copy;
+  for (let at = 0; at < copy.length; at += 3) {
+    copy[at] = frame[at + 2]!;
+    copy[at + 2] = frame[at]!;
+  }
+  return copy;
+}

@@ -1,0 +1,74 @@
+import { readFileSync } from 'node:fs';
+import { LineCounter, parseDocument } from 'yaml';
+import { SightlineError } from '../errors/sightline-error.ts';
+import { check } from './check.ts';
+import { type PipelineConfig, pipelineConfig } from './pipeline.ts';
+import { type StreamConfig, streamConfig } from './stream.ts';
+
+/**
+ * Reads a pipeline file.
+ *
+ * @throws CONFIG_NOT_FOUND, CONFIG_INVALID (syntax with line and column; settings with key, expectation and value).
+ */
+export function loadPipeline(path: string): PipelineConfig {
+  let text: string;
+  try {
+    text = readFileSync(path, 'utf8');
+  } catch (error) {
+    const code = (error as NodeJS.ErrnoException).code;
+    const why =
+      code === 'ENOENT'
+        ? 'no such file'
+        : code === 'EISDIR'
+          ? 'is a folder, expected a YAML file'
+          : (error as Error).message;
+    throw new SightlineError('CONFIG_NOT_FOUND', `${path}: ${why}`, { path });
+  }
+  return parsePipeline(text, path);
+}
+
+/** The same from text; `where` names it in messages. */
+export function parsePipeline(text: string, where: string): PipelineConfig {
+  const lines = new LineCounter();
+  const document = parseDocument(text, { lineCounter: lines, prettyErrors: false });
+  const problem = document.errors[0];
+  if (problem !== undefined) {
+    const { line, col } = lines.linePos(problem.pos[0]);
+    throw new SightlineError(
+      'CONFIG_INVALID',
+      `${where}: line ${line}, column ${col}: not valid YAML: ${problem.message}`,
+      { where, line },
+    );
+  }
+  const config = check(pipelineConfig, withDefaults(document.toJS()), where);
+  refuseDuplicates(config, where);
+  return config;
+}
+
+/** Puts `defaults` under every stream that does not set the key itself. */
+function withDefaults(raw: unknown): unknown {
+  if (typeof raw !== 'object' || raw === null || !('streams' in raw) || !Array.isArray(raw.streams)) return raw;
+  const defaults = 'defaults' in raw && typeof raw.defaults === 'object' ? raw.defaults : {};
+  const streams = raw.streams.map((stream: unknown) =>
+    typeof stream === 'object' && stream !== null && !Array.isArray(stream) ? { ...defaults, ...stream } : stream,
+  );
+  return { ...raw, streams };
+}
+
+/** One stream as it comes over REST, with the pipeline's defaults under it. @throws CONFIG_INVALID */
+export function parseStream(raw: unknown, defaults: Readonly<Record<string, unknown>>): StreamConfig {
+  const isObject = typeof raw === 'object' && raw !== null && !Array.isArray(raw);
+  return check(streamConfig, isObject ? { ...defaults, ...raw } : raw, 'stream');
+}
+
+function refuseDuplicates(config: PipelineConfig, where: string): void {
+  const seen = new Set<string>();
+  for (const [i, { id }] of config.streams.entries()) {
+    if (seen.has(id))
+      throw new SightlineError(
+        'CONFIG_INVALID',
+        `${where}: streams[${i}].id: expected a name that no other stream has, received "${id}" again`,
+      );
+    seen.add(id);
+  }
+}

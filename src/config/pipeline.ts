@@ -1,0 +1,22 @@
+import { z } from 'zod';
+import { batchConfig } from './batch.ts';
+import { gatewayConfig, previewConfig } from './gateway.ts';
+import { modelConfig } from './model.ts';
+import { whole } from './number.ts';
+import { sinkConfig } from './sinks.ts';
+import { streamConfig, streamDefaults } from './stream.ts';
+
+export const pipelineConfig = z.strictObject({
+  name: z.string().min(1).describe('Name of the pipeline.'),
+  description: z.string().min(1).describe('When to use it, in a sentence.'),
+  model: modelConfig.prefault({}).describe('The detector and how it is run.'),
+  batch: batchConfig.prefault({}).describe('How frames of many streams are put together.'),
+  lanes: whole(1, 64).optional().describe('Threads that read and preprocess; half the cores where absent.'),
+  defaults: streamDefaults.prefault({}).describe('Settings of every stream that does not say otherwise.'),
+  streams: z.array(streamConfig).default([]).describe('Where pictures come from; more can be added while it runs.'),
+  sinks: z.array(sinkConfig).default([]).describe('Where results go beside the WebSocket.'),
+  gateway: gatewayConfig.prefault({}).describe('HTTP and WebSocket.'),
+  preview: previewConfig.prefault({}).describe('Pictures for the dashboard.'),
+});
+
+export type PipelineConfig = z.infer<typeof pipelineConfig>;

@@ -1,0 +1,31 @@
+import { z } from 'zod';
+import { whole } from './number.ts';
+
+const streams = z.array(z.string().min(1)).min(1).optional().describe('Only these streams; all where absent.');
+
+export const sinkConfig = z.discriminatedUnion('type', [
+  z.strictObject({
+    type: z.literal('jsonl'),
+    path: z.string().min(1).describe('File to write, one JSON line for each frame; "-" for standard output.'),
+    streams,
+  }),
+  z.strictObject({
+    type: z.literal('coco'),
+    path: z.string().min(1).describe('File to write when the pipeline ends.'),
+    streams,
+  }),
+  z.strictObject({
+    type: z.literal('video'),
+    path: z.string().min(1).describe('Video file to write, with boxes drawn in.'),
+    streams: z.array(z.string().min(1)).length(1).describe('The one stream that is drawn.'),
+  }),
+  z.strictObject({
+    type: z.literal('webhook'),
+    url: z.url({ protocol: /^https?$/ }).describe('Where results are POSTed.'),
+    streams,
+    batchSize: whole(1, 1000).default(50).describe('Most frames in one request.'),
+    maxAttempts: whole(1, 100).default(8).describe('Tries before a request is given up.'),
+  }),
+]);
+
+export type SinkConfig = z.infer<typeof sinkConfig>;

@@ -1,0 +1,75 @@
+import { z } from 'zod';
+import { ID_PATTERN } from '../core/ids.ts';
+import { range, whole } from './number.ts';
+import { lineConfig, trackConfig, zoneConfig } from './track.ts';
+
+const target = z.strictObject({
+  fps: range(0.1, 1000).optional().describe('Published frames a second that the stream is to reach.'),
+  latencyMs: range(1, 60_000).optional().describe('Captured to published, 95th percentile, that it is not to exceed.'),
+});
+
+/** What may be set for each stream and, under `defaults`, for all. */
+const settings = {
+  policy: z
+    .enum(['auto', 'live', 'file'])
+    .default('auto')
+    .describe('live drops what is too old, file waits and loses nothing; auto goes by the source.'),
+  loop: z.boolean().default(false).describe('Play a file again and again, as a live source.'),
+  realtime: z.boolean().default(false).describe("Read no faster than the media's own clock, as a live source."),
+  transport: z.enum(['tcp', 'udp']).default('tcp').describe('How RTSP carries the pictures.'),
+  every: whole(1, 1000).default(1).describe('Take every n-th frame.'),
+  maxFps: range(0.1, 1000).optional().describe('Take no more frames a second than this.'),
+  hwaccel: z
+    .string()
+    .min(1)
+    .default('none')
+    .describe(
+      'Hardware decoder as ffmpeg names it (auto, cuda, vaapi, qsv, videotoolbox); falls back to software and says so.',
+    ),
+  decodeThreads: whole(0, 64).default(1).describe("ffmpeg's decoder threads; 0 lets ffmpeg choose."),
+  priority: whole(-100, 100).default(0).describe('Streams of higher priority go first.'),
+  weight: range(0.01, 100).default(1).describe('Share among streams of one priority.'),
+  queueSize: whole(1, 64)
+    .default(2)
+    .describe('Frames of a live stream that may wait for a batch; the oldest gives way.'),
+  maxAgeMs: whole(1, 60_000).default(500).describe('A live frame older than this when its batch closes is dropped.'),
+  staleMs: whole(100, 600_000).default(3_000).describe('A live source without a frame for this long is opened again.'),
+  openTimeoutMs: whole(100, 600_000).default(10_000).describe('Longest wait for the first frame of a connection.'),
+  target: target.prefault({}).describe('What the operator expects; a miss of some seconds is an event.'),
+  track: z
+    .union([z.boolean(), trackConfig])
+    .default(false)
+    .describe('Follow objects from frame to frame: true, or settings of the tracker.'),
+  zones: z.array(zoneConfig).default([]).describe('Areas in which tracked objects are counted.'),
+  lines: z.array(lineConfig).default([]).describe('Lines whose crossings are counted.'),
+};
+
+export const streamConfig = z.strictObject({
+  id: z
+    .string()
+    .regex(ID_PATTERN, 'expected letters, digits, dot, dash and underscore, at most 64')
+    .describe('Name of the stream.'),
+  source: z
+    .string()
+    .min(1)
+    .describe(
+      'A file, http(s)://, rtsp(s)://, device:/dev/video0, synthetic:GRAPH (ffmpeg lavfi), or demo for the demonstration clip.',
+    ),
+  ...settings,
+});
+
+/** The same settings without defaults: only what is written counts. */
+export const streamDefaults = z.strictObject(
+  Object.fromEntries(Object.entries(settings).map(([key, schema]) => [key, optionalOf(schema)])) as Record<
+    keyof typeof settings,
+    z.ZodOptional
+  >,
+);
+
+function optionalOf(schema: z.ZodType): z.ZodOptional {
+  const inner =
+    schema instanceof z.ZodDefault || schema instanceof z.ZodPrefault ? (schema.def.innerType as z.ZodType) : schema;
+  return z.optional(inner);
+}
+
+export type StreamConfig = z.infer<typeof streamConfig>;

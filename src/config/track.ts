@@ -1,0 +1,53 @@
+import { z } from 'zod';
+import { ID_PATTERN } from '../core/ids.ts';
+import { range, whole } from './number.ts';
+
+const id = z.string().regex(ID_PATTERN, 'expected letters, digits, dot, dash and underscore, at most 64');
+const point = z.tuple([range(0, 1), range(0, 1)]);
+const labels = z
+  .array(z.string().min(1))
+  .min(1)
+  .optional()
+  .describe('Only objects with these labels; all where absent.');
+const anchor = z
+  .enum(['bottom-center', 'center'])
+  .default('bottom-center')
+  .describe('The point of a box that is tested.');
+
+export const zoneConfig = z.strictObject({
+  id: id.describe('Name of the zone.'),
+  polygon: z.array(point).min(3).describe('Corners as [x, y], 0 to 1 of the picture.'),
+  anchor,
+  labels,
+});
+
+export const lineConfig = z.strictObject({
+  id: id.describe('Name of the line.'),
+  from: point.describe('First end as [x, y], 0 to 1 of the picture.'),
+  to: point.describe('Second end.'),
+  anchor,
+  labels,
+  bandRatio: range(0, 0.5)
+    .optional()
+    .describe(
+      'An object is on neither side of the line within this distance, in picture heights (0.015 where absent).',
+    ),
+  settleMs: whole(0, 60_000)
+    .optional()
+    .describe('Media time that it must stay beyond the band to count (200 where absent).'),
+  settleFrames: whole(1, 1000).optional().describe('Frames in a row for which it must be seen there (2 where absent).'),
+});
+
+/** Absent keys take the tracker's own defaults, which stand in `track/track-options.ts`. */
+export const trackConfig = z.strictObject({
+  highScore: range(0, 1).optional().describe('Detections from here on are matched first.'),
+  lowScore: range(0, 1).optional().describe('Weaker ones down to here may still continue a track.'),
+  newScore: range(0, 1).optional().describe('A detection that belongs to no track starts one from here on.'),
+  matchIou: range(0, 1).optional().describe('Least overlap of a detection with the place where its track is expected.'),
+  lostMs: whole(0, 600_000).optional().describe('A track unseen for longer, in media time, is forgotten.'),
+  minHits: whole(1, 100).optional().describe('Frames in a row that a track needs before it gets its id.'),
+});
+
+export type ZoneConfig = z.infer<typeof zoneConfig>;
+export type LineConfig = z.infer<typeof lineConfig>;
+export type TrackConfig = z.infer<typeof trackConfig>;

@@ -1,0 +1,23 @@
+/** A place that frames come from, understood and ready for ffmpeg. Plain data: crosses threads. */
+export interface SourceInput {
+  readonly kind: 'file' | 'http' | 'rtsp' | 'device' | 'synthetic';
+  /** What ffmpeg opens; may hold credentials, so it is never printed. */
+  readonly url: string;
+  /** The same for people, credentials redacted. */
+  readonly label: string;
+  /** A live source is opened again when it ends or stalls; a file is read once, to its end. */
+  readonly isLive: boolean;
+  /** Where a TCP connection must succeed before ffmpeg is worth starting; null where that cannot be known. */
+  readonly knock: { readonly host: string; readonly port: number } | null;
+  readonly options: SourceOptions;
+}
+
+export interface SourceOptions {
+  /** Start again at the end of a file, for ever. */
+  readonly loop: boolean;
+  /** Read no faster than the media's own clock. */
+  readonly realtime: boolean;
+  readonly rtspTransport: 'tcp' | 'udp';
+  /** A network read that takes longer ends ffmpeg. */
+  readonly readTimeoutMs: number;
+}

@@ -1,0 +1,76 @@
+import { execFile } from 'node:child_process';
+import { accessSync, constants } from 'node:fs';
+import { createRequire } from 'node:module';
+import { delimiter, join } from 'node:path';
+import { promisify } from 'node:util';
+import { SightlineError } from '../errors/sightline-error.ts';
+
+export interface FfmpegBinary {
+  readonly path: string;
+  /** As ffmpeg prints it, e.g. `5.1.9-0+deb12u1`. */
+  readonly version: string;
+  /** Major version; 4 for the old static builds that print a commit instead. */
+  readonly major: number;
+  readonly foundBy: 'setting' | 'PATH' | '@ffmpeg-installer/ffmpeg';
+}
+
+export interface FfmpegSearch {
+  /** A path that the user set; if it is set, nothing else is tried. */
+  readonly path: string | undefined;
+  /** The PATH of the environment. */
+  readonly searchPath: string;
+}
+
+/**
+ * Finds ffmpeg: the user's setting, else the PATH, else the npm package.
+ *
+ * @throws FFMPEG_MISSING with what was tried and how to get one.
+ */
+export async function findFfmpeg(search: FfmpegSearch): Promise<FfmpegBinary> {
+  if (search.path !== undefined && search.path !== '') return describe(search.path, 'setting');
+  const name = process.platform === 'win32' ? 'ffmpeg.exe' : 'ffmpeg';
+  for (const folder of search.searchPath.split(delimiter)) {
+    const path = join(folder, name);
+    if (folder !== '' && isExecutable(path)) return describe(path, 'PATH');
+  }
+  const packaged = packagedPath();
+  if (packaged !== null) return describe(packaged, '@ffmpeg-installer/ffmpeg');
+  throw new SightlineError(
+    'FFMPEG_MISSING',
+    'no ffmpeg: FFMPEG_PATH is not set, none is in PATH and the npm package @ffmpeg-installer/ffmpeg is not installed. Install one (Debian: apt-get install ffmpeg; macOS: brew install ffmpeg), or run npm ci with optional packages.',
+  );
+}
+
+function packagedPath(): string | null {
+  try {
+    const { path } = createRequire(import.meta.url)('@ffmpeg-installer/ffmpeg') as { path: string };
+    return isExecutable(path) ? path : null;
+  } catch {
+    return null;
+  }
+}
+
+function isExecutable(path: string): boolean {
+  try {
+    accessSync(path, constants.X_OK);
+    return true;
+  } catch {
+    return false;
+  }
+}
+
+async function describe(path: string, foundBy: FfmpegBinary['foundBy']): Promise<FfmpegBinary> {
+  try {
+    const { stdout } = await promisify(execFile)(path, ['-hide_banner', '-version'], { timeout: 10_000 });
+    const version = /^ffmpeg version (\S+)/.exec(stdout)?.[1];
+    if (version === undefined) throw new Error(`it does not answer -version like ffmpeg: ${stdout.slice(0, 60)}`);
+    const major = Number(/^n?(\d+)\./.exec(version)?.[1] ?? 4);
+    return { path, version, major, foundBy };
+  } catch (error) {
+    throw new SightlineError(
+      'FFMPEG_MISSING',
+      `ffmpeg at ${path} (found by ${foundBy}) cannot be run: ${(error as Error).message}`,
+      { path },
+    );
+  }
+}

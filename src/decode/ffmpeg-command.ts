@@ -1,0 +1,105 @@
+import ffmpeg from 'fluent-ffmpeg';
+import type { ResizeRule } from '../core/model.ts';
+import type { SourceInput } from '../core/source.ts';
+
+/** What ffmpeg is asked to do with the pixels of one source. */
+export interface DecodePlan {
+  readonly ffmpegMajor: number;
+  /**
+   * The picture that ffmpeg writes, always this size whatever the source does: u8 rgb24 `[height, width, 3]`, the source
+   * fitted into it by `fit`.
+   */
+  readonly canvas: { readonly width: number; readonly height: number; readonly fit: ResizeRule };
+  /** Take every n-th frame. */
+  readonly every: number;
+  /** Take no more frames a second than this; null for all. */
+  readonly maxFps: number | null;
+  /** Leave out this many frames at the start. */
+  readonly skip: number;
+  /** `-hwaccel` name, `auto`, or none. */
+  readonly hwaccel: string;
+  /** Decoder threads; 0 lets ffmpeg choose. */
+  readonly threads: number;
+}
+
+/**
+ * Builds the arguments of the ffmpeg that decodes one source: rgb24 frames on standard output, one showinfo line for each
+ * of them on standard error. The only user of fluent-ffmpeg; spawn, watchdog and kill are our own.
+ */
+export function decodeArguments(source: SourceInput, plan: DecodePlan): string[] {
+  const command = ffmpeg(source.url)
+    .inputOptions(inputOptions(source, plan))
+    .videoFilters(filters(plan))
+    .outputOptions(['-map 0:v:0', ...passthrough(plan.ffmpegMajor), '-an', '-sn', '-dn'])
+    .format('rawvideo')
+    .output('pipe:1');
+  const built = (command as unknown as { _getArguments(): string[] })._getArguments();
+  return ['-hide_banner', '-nostdin', '-nostats', '-loglevel', 'repeat+level+info', ...built];
+}
+
+function inputOptions(source: SourceInput, plan: DecodePlan): string[] {
+  const { options } = source;
+  const list: string[] = [];
+  if (plan.threads > 0) list.push(`-threads ${plan.threads}`);
+  if (plan.hwaccel !== 'none') list.push(`-hwaccel ${plan.hwaccel}`);
+  if (options.realtime) list.push('-re');
+  if (options.loop && source.kind === 'file') list.push('-stream_loop -1');
+  const timeoutUs = options.readTimeoutMs * 1000;
+  switch (source.kind) {
+    case 'rtsp':
+      list.push(`-rtsp_transport ${options.rtspTransport}`, '-fflags nobuffer', '-flags low_delay');
+      list.push(`${plan.ffmpegMajor >= 5 ? '-timeout' : '-stimeout'} ${timeoutUs}`);
+      break;
+    case 'http':
+      list.push(`-rw_timeout ${timeoutUs}`);
+      break;
+    case 'device':
+      list.push(`-f ${captureFormat()}`, '-fflags nobuffer');
+      break;
+    case 'synthetic':
+      list.push('-f lavfi');
+      break;
+    case 'file':
+      break;
+  }
+  return list;
+}
+
+function captureFormat(): string {
+  if (process.platform === 'darwin') return 'avfoundation';
+  return process.platform === 'win32' ? 'dshow' : 'v4l2';
+}
+
+/** Every decoded frame exactly once: none repeated, none left out to please a nominal rate. */
+function passthrough(ffmpegMajor: number): string[] {
+  return ffmpegMajor >= 6 ? ['-fps_mode passthrough'] : ['-vsync passthrough'];
+}
+
+function filters(plan: DecodePlan): string[] {
+  const list: string[] = [];
+  if (plan.every > 1) list.push(`select=not(mod(n\\,${plan.every}))`);
+  // A frame is due when its place on the grid of the wanted rate is a new one; half a tick forgives rounded timestamps.
+  if (plan.maxFps !== null)
+    list.push(
+      `select=isnan(prev_selected_t)+gt(floor(t*${plan.maxFps}+0.5)\\,floor(prev_selected_t*${plan.maxFps}+0.5))`,
+    );
+  if (plan.skip > 0) list.push(`select=gte(n\\,${plan.skip})`);
+  list.push('showinfo=checksum=0', ...canvasFilters(plan.canvas));
+  return list;
+}
+
+/** The same arithmetic as `fitInto`, in ffmpeg's expressions, evaluated anew when the picture changes its size. */
+function canvasFilters({ width, height, fit }: DecodePlan['canvas']): string[] {
+  if (fit.mode === 'stretch') return [`scale=w=${width}:h=${height}:flags=bilinear`, 'format=rgb24', 'setsar=1'];
+  const ratio = `min(${width}/round(iw*sar)\\,${height}/ih)`;
+  const w = `min(${width}\\,max(1\\,round(round(iw*sar)*${ratio})))`;
+  const h = `min(${height}\\,max(1\\,round(ih*${ratio})))`;
+  const at = fit.anchor === 'center' ? 'x=floor((ow-iw)/2):y=floor((oh-ih)/2)' : 'x=0:y=0';
+  const grey = fit.padValue.toString(16).padStart(2, '0');
+  return [
+    `scale=w=${w}:h=${h}:flags=bilinear`,
+    'format=rgb24',
+    `pad=w=${width}:h=${height}:${at}:color=0x${grey}${grey}${grey}`,
+    'setsar=1',
+  ];
+}

@@ -1,0 +1,130 @@
+import { type ChildProcess, spawn } from 'node:child_process';
+import { Socket } from 'node:net';
+import { createInterface } from 'node:readline';
+
+export interface FfmpegExit {
+  readonly code: number | null;
+  readonly signal: NodeJS.Signals | null;
+}
+
+export interface FfmpegCallbacks {
+  /** Where the next bytes of the picture are to be put; null while there is no place (the pipe then waits). */
+  nextBuffer(): Uint8Array | null;
+  /** `bytes` more have been put there. */
+  onBytes(bytes: number): void;
+  onLogLine(line: string): void;
+  /** The process is gone and both pipes are read to their ends. Called once. */
+  onExit(exit: FfmpegExit): void;
+}
+
+/** The time between SIGTERM and SIGKILL. */
+export const KILL_GRACE_MS = 500;
+
+/** Sends a signal to a whole process group; a group that is gone already is no error. */
+export function signalGroup(pid: number, signal: NodeJS.Signals): void {
+  try {
+    process.kill(process.platform === 'win32' ? pid : -pid, signal);
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code !== 'ESRCH') throw error;
+  }
+}
+
+/**
+ * One ffmpeg child, leader of its own process group, whose standard output is read straight into memory that the caller
+ * names: the kernel copies each picture once, into its slot. Measured on 640x360 rgb24: 0.14 ms of CPU a frame, against
+ * 0.24 to 0.38 ms for `data` events and a copy.
+ */
+export class FfmpegProcess {
+  readonly pid: number;
+  readonly #child: ChildProcess;
+  readonly #callbacks: FfmpegCallbacks;
+  readonly #stdout: Socket;
+  /** Node fetches the memory of the next read right after each one, even when we pause: then it gets this one byte. */
+  readonly #spare = new Uint8Array(1);
+  #isSpareInUse = false;
+  #isWaiting = false;
+  #openEnds = 3;
+  #exit: FfmpegExit = { code: null, signal: null };
+  #killTimer: NodeJS.Timeout | undefined;
+
+  private constructor(child: ChildProcess, callbacks: FfmpegCallbacks) {
+    this.#child = child;
+    this.#callbacks = callbacks;
+    this.pid = child.pid!;
+    this.#stdout = this.#readDirectly();
+    const lines = createInterface({ input: child.stderr!, crlfDelay: Number.POSITIVE_INFINITY });
+    lines.on('line', (line) => callbacks.onLogLine(line));
+    lines.once('close', () => this.#endOne());
+    child.once('exit', (code, signal) => {
+      this.#exit = { code, signal };
+      clearTimeout(this.#killTimer);
+      this.#endOne();
+    });
+  }
+
+  /** @throws Error of the operating system where the binary cannot be started. */
+  static async start(path: string, args: readonly string[], callbacks: FfmpegCallbacks): Promise<FfmpegProcess> {
+    const child = spawn(path, args, { stdio: ['ignore', 'pipe', 'pipe'], detached: process.platform !== 'win32' });
+    await new Promise<void>((resolve, reject) => {
+      child.once('spawn', resolve);
+      child.once('error', reject);
+    });
+    return new FfmpegProcess(child, callbacks);
+  }
+
+  /**
+   * Node's own stream would allocate and copy. A `Socket` with `onread` takes the place of the child's stdout on the same
+   * handle and asks us for the memory of each read.
+   */
+  #readDirectly(): Socket {
+    const stdout = this.#child.stdout as Socket & { _handle: unknown };
+    const handle = stdout._handle;
+    stdout._handle = null;
+    stdout.destroy();
+    const socket = new Socket({
+      handle,
+      readable: true,
+      writable: false,
+      onread: { buffer: () => this.#target(), callback: (bytes: number) => this.#took(bytes) },
+    } as unknown as ConstructorParameters<typeof Socket>[0]);
+    socket.once('close', () => this.#endOne());
+    socket.on('error', () => socket.destroy());
+    socket.read(0);
+    return socket;
+  }
+
+  #target(): Uint8Array {
+    const next = this.#callbacks.nextBuffer();
+    this.#isSpareInUse = next === null;
+    return next ?? this.#spare;
+  }
+
+  /** @returns whether to go on reading. */
+  #took(bytes: number): boolean {
+    if (this.#isSpareInUse) this.#callbacks.nextBuffer()?.set(this.#spare);
+    this.#callbacks.onBytes(bytes);
+    this.#isWaiting = this.#callbacks.nextBuffer() === null;
+    return !this.#isWaiting;
+  }
+
+  /** To be called when there is a place for bytes again, after `nextBuffer` returned null. */
+  resume(): void {
+    if (!this.#isWaiting || this.#callbacks.nextBuffer() === null) return;
+    this.#isWaiting = false;
+    this.#stdout.read(0);
+  }
+
+  /** SIGTERM to the group, SIGKILL after a grace: a stopped or wedged process does not hear the first. */
+  kill(): void {
+    if (this.#exit.code !== null || this.#exit.signal !== null || this.#killTimer !== undefined) return;
+    signalGroup(this.pid, 'SIGTERM');
+    this.#killTimer = setTimeout(() => signalGroup(this.pid, 'SIGKILL'), KILL_GRACE_MS);
+    // Nobody will take what is still in the pipe; a writer blocked on it could not end.
+    this.#stdout.destroy();
+  }
+
+  #endOne(): void {
+    this.#openEnds -= 1;
+    if (this.#openEnds === 0) this.#callbacks.onExit(this.#exit);
+  }
+}

@@ -1,0 +1,74 @@
+import type { SourceInput } from '../core/source.ts';
+import { SightlineError } from '../errors/sightline-error.ts';
+import { type DecodePlan, decodeArguments } from './ffmpeg-command.ts';
+import { explainExit, FfmpegLog } from './ffmpeg-log.ts';
+import { FfmpegProcess } from './ffmpeg-process.ts';
+
+export interface ProbeResult {
+  /** Display size of the first frame. */
+  readonly width: number;
+  readonly height: number;
+  /** As the container states it; null where it does not. */
+  readonly durationUs: number | null;
+}
+
+/**
+ * Decodes the first frame of a source to learn its display size. Only needed where somebody wants full pictures: the
+ * model's input does not depend on the source.
+ *
+ * @throws SOURCE_* with the cause.
+ */
+export async function probeSource(
+  ffmpegPath: string,
+  source: SourceInput,
+  plan: DecodePlan,
+  timeoutMs: number,
+): Promise<ProbeResult> {
+  const tiny = {
+    ...plan,
+    every: 1,
+    maxFps: null,
+    skip: 0,
+    hwaccel: 'none',
+    canvas: { width: 2, height: 2, fit: { mode: 'stretch' } },
+  } as const;
+  const log = new FfmpegLog();
+  const problems: string[] = [];
+  let durationUs: number | null = null;
+  let size: { width: number; height: number } | null = null;
+  const sink = new Uint8Array(12);
+  return await new Promise<ProbeResult>((resolve, reject) => {
+    const timer = setTimeout(() => child?.kill(), timeoutMs);
+    let child: FfmpegProcess | null = null;
+    FfmpegProcess.start(ffmpegPath, decodeArguments(source, tiny), {
+      nextBuffer: () => sink,
+      onBytes: () => undefined,
+      onLogLine: (line) => {
+        const event = log.read(line);
+        if (event?.kind === 'problem') problems.push(event.text);
+        else if (event?.kind === 'duration') durationUs = event.durationUs;
+        else if (event?.kind === 'frame' && size === null) {
+          size = { width: event.frame.width, height: event.frame.height };
+          child?.kill();
+        }
+      },
+      onExit: () => {
+        clearTimeout(timer);
+        if (size !== null) resolve({ ...size, durationUs });
+        else reject(probeFailure(source, problems));
+      },
+    }).then((started) => {
+      child = started;
+      if (size !== null) started.kill();
+    }, reject);
+  });
+}
+
+function probeFailure(source: SourceInput, problems: readonly string[]): SightlineError {
+  const { code, cause, said } = explainExit(problems);
+  return new SightlineError(
+    code === 'DECODE_EXITED' ? 'SOURCE_NO_VIDEO' : code,
+    `${source.label}: ${cause} (ffmpeg: ${said})`,
+    { source: source.label },
+  );
+}

@@ -1,0 +1,212 @@
+import type { CocoAnnotation, CocoAnnotations, CocoResult } from './coco-dataset.ts';
+import { FALSE_POSITIVE, type JudgedImage, judgeImage, TRUE_POSITIVE } from './coco-match.ts';
+import {
+  IOU_50_INDEX,
+  IOU_75_INDEX,
+  IOU_THRESHOLDS,
+  MAX_DETECTIONS,
+  MOST_DETECTIONS,
+  RECALL_POINTS,
+} from './coco-rules.ts';
+import { invalid } from './json-entry.ts';
+
+/** COCO's twelve figures, in its order. */
+export const COCO_FIGURES = [
+  'AP',
+  'AP50',
+  'AP75',
+  'APs',
+  'APm',
+  'APl',
+  'AR1',
+  'AR10',
+  'AR100',
+  'ARs',
+  'ARm',
+  'ARl',
+] as const;
+
+/** Each from 0 to 1, or -1 where there was no object to be found. */
+export type CocoFigures = Readonly<Record<(typeof COCO_FIGURES)[number], number>>;
+
+const THRESHOLDS = IOU_THRESHOLDS.length;
+const [ALL, SMALL, MEDIUM, LARGE] = [0, 1, 2, 3] as const;
+
+/**
+ * Scores detections against annotations, as COCO's published evaluation does for boxes: average precision over the
+ * IoU thresholds 0.50:0.05:0.95, 101 recall points and all categories that have an object; average recall at 1, 10 and
+ * 100 detections per image and category; three area ranges; crowds ignored.
+ *
+ * Categories that the annotations do not list are left out, as pycocotools does. One difference from it: an annotation
+ * whose id is 0 counts as any other (there, what matches it is taken for a false positive).
+ *
+ * @param results - in the order of their file, which decides between equal scores.
+ * @throws DATASET_INVALID when a result names an image that the annotations lack, or none names a category that
+ *   they have.
+ */
+export function scoreDetections(annotations: CocoAnnotations, results: readonly CocoResult[]): CocoFigures {
+  refuseStrangers(annotations, results);
+  const imageIds = annotations.images.map((image) => image.id).sort((a, b) => a - b);
+  const objectsByPlace = groupByPlace(annotations.annotations);
+  const resultsByPlace = groupByPlace(results);
+  const totals = new FigureSums();
+  for (const category of annotations.categories) {
+    const judged: JudgedImage[] = [];
+    for (const imageId of imageIds) {
+      const objects: readonly CocoAnnotation[] = objectsByPlace.get(category.id)?.get(imageId) ?? [];
+      const found: readonly CocoResult[] = resultsByPlace.get(category.id)?.get(imageId) ?? [];
+      if (objects.length > 0 || found.length > 0) judged.push(judgeImage(found, objects));
+    }
+    addCategory(judged, totals);
+  }
+  return totals.figures();
+}
+
+/** Sums and counts of per-category figures, by figure; a category without an object of a size adds nothing to it. */
+class FigureSums {
+  readonly #sums = new Map<keyof CocoFigures, { sum: number; count: number }>();
+
+  add(figure: keyof CocoFigures, value: number): void {
+    const entry = this.#sums.get(figure) ?? { sum: 0, count: 0 };
+    entry.sum += value;
+    entry.count += 1;
+    this.#sums.set(figure, entry);
+  }
+
+  figures(): CocoFigures {
+    const means = COCO_FIGURES.map((figure) => {
+      const entry = this.#sums.get(figure);
+      return [figure, entry === undefined ? -1 : entry.sum / entry.count] as const;
+    });
+    return Object.fromEntries(means) as unknown as CocoFigures;
+  }
+}
+
+const PRECISION_FIGURES = [
+  { area: ALL, precision: 'AP', recall: 'AR100' },
+  { area: SMALL, precision: 'APs', recall: 'ARs' },
+  { area: MEDIUM, precision: 'APm', recall: 'ARm' },
+  { area: LARGE, precision: 'APl', recall: 'ARl' },
+] as const;
+
+/** Adds one category. Every figure is a mean over equal numbers per category, so that means of means are exact. */
+function addCategory(judged: readonly JudgedImage[], totals: FigureSums): void {
+  const ranking = rankAcrossImages(judged);
+  for (const { area, precision, recall } of PRECISION_FIGURES) {
+    const objects = judged.reduce((sum, image) => sum + image.objects[area]!, 0);
+    if (objects === 0) continue;
+    for (let t = 0; t < THRESHOLDS; t++) {
+      const mean = meanPrecision(verdictsInOrder(judged, ranking, area, t), objects);
+      totals.add(precision, mean);
+      if (area === ALL && t === IOU_50_INDEX) totals.add('AP50', mean);
+      if (area === ALL && t === IOU_75_INDEX) totals.add('AP75', mean);
+      totals.add(recall, countFound(judged, area, t, MOST_DETECTIONS) / objects);
+      if (area !== ALL) continue;
+      totals.add('AR1', countFound(judged, area, t, MAX_DETECTIONS[0]) / objects);
+      totals.add('AR10', countFound(judged, area, t, MAX_DETECTIONS[1]) / objects);
+    }
+  }
+}
+
+/** Places of all detections of a category, best score first; equal scores keep the order of images and of the file. */
+function rankAcrossImages(judged: readonly JudgedImage[]): { image: Int32Array; detection: Int32Array } {
+  const places: { image: number; detection: number; score: number }[] = [];
+  for (const [image, { scores }] of judged.entries()) {
+    for (const [detection, score] of scores.entries()) places.push({ image, detection, score });
+  }
+  places.sort((a, b) => b.score - a.score);
+  return {
+    image: Int32Array.from(places, (place) => place.image),
+    detection: Int32Array.from(places, (place) => place.detection),
+  };
+}
+
+function verdictsInOrder(
+  judged: readonly JudgedImage[],
+  ranking: ReturnType<typeof rankAcrossImages>,
+  area: number,
+  t: number,
+): Uint8Array {
+  const verdicts = new Uint8Array(ranking.image.length);
+  for (let i = 0; i < verdicts.length; i++) {
+    const image = judged[ranking.image[i]!]!;
+    verdicts[i] = image.verdicts[(area * THRESHOLDS + t) * image.scores.length + ranking.detection[i]!]!;
+  }
+  return verdicts;
+}
+
+/**
+ * Mean over the recall points of the best precision at that recall or a higher one.
+ *
+ * Precision falls with every false positive and recall rises only with true ones, so the curve is known from its
+ * true positives alone: `precisions[c]` is the precision when the (c+1)-th object is found.
+ */
+function meanPrecision(verdicts: Uint8Array, objects: number): number {
+  const precisions: number[] = [];
+  let found = 0;
+  let wrong = 0;
+  for (const verdict of verdicts) {
+    if (verdict === FALSE_POSITIVE) wrong += 1;
+    if (verdict !== TRUE_POSITIVE) continue;
+    found += 1;
+    precisions.push(found / (found + wrong + Number.EPSILON));
+  }
+  for (let c = precisions.length - 2; c >= 0; c--) precisions[c] = Math.max(precisions[c]!, precisions[c + 1]!);
+  let sum = 0;
+  let c = 0;
+  for (const recall of RECALL_POINTS) {
+    while (c < precisions.length && (c + 1) / objects < recall) c += 1;
+    if (c === precisions.length) break;
+    sum += precisions[c]!;
+  }
+  return sum / RECALL_POINTS.length;
+}
+
+/** Objects found by the first `maxDetections` detections of each image. */
+function countFound(judged: readonly JudgedImage[], area: number, t: number, maxDetections: number): number {
+  let found = 0;
+  for (const { scores, verdicts } of judged) {
+    const row = (area * THRESHOLDS + t) * scores.length;
+    const end = Math.min(maxDetections, scores.length);
+    for (let d = 0; d < end; d++) if (verdicts[row + d] === TRUE_POSITIVE) found += 1;
+  }
+  return found;
+}
+
+interface Placed {
+  readonly imageId: number;
+  readonly categoryId: number;
+}
+
+/** category id -> image id -> entries, in the order given. */
+function groupByPlace<T extends Placed>(entries: readonly T[]): Map<number, Map<number, T[]>> {
+  const groups = new Map<number, Map<number, T[]>>();
+  for (const entry of entries) {
+    let byImage = groups.get(entry.categoryId);
+    if (byImage === undefined) {
+      byImage = new Map();
+      groups.set(entry.categoryId, byImage);
+    }
+    const group = byImage.get(entry.imageId);
+    if (group === undefined) byImage.set(entry.imageId, [entry]);
+    else group.push(entry);
+  }
+  return groups;
+}
+
+function refuseStrangers(annotations: CocoAnnotations, results: readonly CocoResult[]): void {
+  const imageIds = new Set(annotations.images.map((image) => image.id));
+  const strangers = new Set(results.map((result) => result.imageId).filter((id) => !imageIds.has(id)));
+  if (strangers.size > 0) {
+    const [example] = strangers;
+    const place = `[${results.findIndex((result) => result.imageId === example)}].image_id`;
+    const expected = `the id of one of the ${imageIds.size} images of ${annotations.path}`;
+    const others = strangers.size > 1 ? ` and ${strangers.size - 1} other unknown ids` : '';
+    throw invalid('results', place, `${expected} (are these results of another data set?)`, `${example}${others}`);
+  }
+  const categoryIds = new Set(annotations.categories.map((category) => category.id));
+  if (results.length > 0 && !results.some((result) => categoryIds.has(result.categoryId))) {
+    const expected = `an id of one of the ${categoryIds.size} categories of ${annotations.path}`;
+    throw invalid('results', '[0].category_id', expected, results[0]!.categoryId);
+  }
+}

@@ -1,0 +1,79 @@
+import type { CocoAnnotation, CocoAnnotations, CocoCategory, CocoImage, CocoResult } from './coco-dataset.ts';
+import { invalid, JsonEntry, readJson } from './json-entry.ts';
+
+/**
+ * Reads a COCO annotations file (`instances_*.json`): images, categories, boxes. Outlines are not kept.
+ *
+ * @throws DATASET_INVALID with the file, the entry, what was expected and what came: for a file that cannot be read,
+ *   a missing or malformed field, an id that occurs twice, or an annotation of an image that is not listed.
+ */
+export async function readAnnotations(path: string): Promise<CocoAnnotations> {
+  const root = new JsonEntry(path, '', await readJson(path, 'annotations'));
+  const images = root.list('images').map((value, i) => readImage(new JsonEntry(path, `images[${i}]`, value)));
+  const categories = root
+    .list('categories')
+    .map((value, i) => readCategory(new JsonEntry(path, `categories[${i}]`, value)));
+  const imageIds = uniqueIds(path, 'images', images);
+  uniqueIds(path, 'categories', categories);
+
+  const seen = new Set<number>();
+  const annotations = root.list('annotations').map((value, i) => {
+    const entry = new JsonEntry(path, `annotations[${i}]`, value);
+    const id = entry.integer('id');
+    if (seen.has(id)) throw invalid(path, `${entry.place}.id`, 'an id that no other annotation has', id);
+    seen.add(id);
+    const annotation = readAnnotation(entry);
+    if (!imageIds.has(annotation.imageId)) {
+      throw invalid(path, `${entry.place}.image_id`, 'the id of an image in the list of images', annotation.imageId);
+    }
+    return annotation;
+  });
+  return { path, images, categories, annotations };
+}
+
+/**
+ * Reads a COCO results file: `[{"image_id", "category_id", "bbox": [x, y, w, h], "score"}]`, in the order of the file
+ * (which decides between equal scores). Whether the images exist is checked when it is scored.
+ *
+ * @throws DATASET_INVALID with the file, the entry, what was expected and what came.
+ */
+export async function readResults(path: string): Promise<CocoResult[]> {
+  const root = await readJson(path, 'results');
+  if (!Array.isArray(root)) throw invalid(path, '', 'a list of results', root);
+  return root.map((value: unknown, i) => {
+    const entry = new JsonEntry(path, `[${i}]`, value);
+    return {
+      imageId: entry.integer('image_id'),
+      categoryId: entry.integer('category_id'),
+      box: entry.box('bbox'),
+      score: entry.number('score'),
+    };
+  });
+}
+
+function readImage(entry: JsonEntry): CocoImage {
+  return { id: entry.integer('id'), fileName: entry.text('file_name') };
+}
+
+function readCategory(entry: JsonEntry): CocoCategory {
+  return { id: entry.integer('id'), name: entry.text('name') };
+}
+
+function readAnnotation(entry: JsonEntry): CocoAnnotation {
+  return {
+    imageId: entry.integer('image_id'),
+    categoryId: entry.integer('category_id'),
+    box: entry.box('bbox'),
+    areaPx: entry.number('area'),
+    isCrowd: entry.flag('iscrowd'),
+  };
+}
+
+function uniqueIds(path: string, list: string, entries: readonly { readonly id: number }[]): Set<number> {
+  const ids = new Set<number>();
+  for (const [i, entry] of entries.entries()) {
+    if (ids.has(entry.id)) throw invalid(path, `${list}[${i}].id`, `an id that no other of the ${list} has`, entry.id);
+    ids.add(entry.id);
+  }
+  return ids;
+}

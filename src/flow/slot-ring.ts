@@ -1,0 +1,178 @@
+import { SightlineError } from '../errors/sightline-error.ts';
+import type { Placement } from '../geometry/placement.ts';
+
+/** Who may touch a slot now. A slot has one owner at a time. */
+const FREE = 0;
+const LANE = 1;
+const HOST = 2;
+
+const META_FIELDS = 11;
+const STATE_BYTES = 4;
+
+/** What is written beside the pixels of a frame. Times are milliseconds of the monotonic clock. */
+export interface SlotMeta {
+  frame: number;
+  ptsUs: number;
+  width: number;
+  height: number;
+  captured: number;
+  decoded: number;
+  preprocessed: number;
+  /** From source pixels to the model's input. */
+  placement: Placement;
+}
+
+export interface SlotRingShape {
+  readonly slots: number;
+  /** Model input, u8 `[height, width, 3]`. */
+  readonly inputBytes: number;
+  /** Full picture, u8 `[height, width, 3]`; 0 where nobody needs it. */
+  readonly pictureBytes: number;
+}
+
+/**
+ * The frames of one stream in shared memory: a fixed number of slots, each with the model's input, the full picture
+ * where somebody needs it, and the frame's numbers. Lane threads fill slots, the main thread hands them to inference
+ * threads by number and gives them back; nobody sends pixels in a message.
+ *
+ * Layout: `[states i32][waiting, completed i32][meta f64 x 11 per slot][slot pixels ...]`, each part aligned to 64 bytes.
+ */
+export class SlotRing {
+  readonly buffer: SharedArrayBuffer;
+  readonly shape: SlotRingShape;
+  readonly #states: Int32Array;
+  readonly #flags: Int32Array;
+  readonly #meta: Float64Array;
+  readonly #pixelsAt: number;
+
+  private constructor(buffer: SharedArrayBuffer, shape: SlotRingShape) {
+    this.buffer = buffer;
+    this.shape = shape;
+    const flagsAt = align(shape.slots * STATE_BYTES);
+    const metaAt = flagsAt + 64;
+    this.#states = new Int32Array(buffer, 0, shape.slots);
+    this.#flags = new Int32Array(buffer, flagsAt, 2);
+    this.#meta = new Float64Array(buffer, metaAt, shape.slots * META_FIELDS);
+    this.#pixelsAt = metaAt + align(shape.slots * META_FIELDS * 8);
+  }
+
+  static create(shape: SlotRingShape): SlotRing {
+    const head = align(shape.slots * STATE_BYTES) + 64 + align(shape.slots * META_FIELDS * 8);
+    const pixels = shape.slots * (align(shape.inputBytes) + align(shape.pictureBytes));
+    return new SlotRing(new SharedArrayBuffer(head + pixels), shape);
+  }
+
+  /** The same ring as seen from another thread. */
+  static attach(buffer: SharedArrayBuffer, shape: SlotRingShape): SlotRing {
+    return new SlotRing(buffer, shape);
+  }
+
+  /** Takes a free slot for filling; -1 where none is free. Lane side. */
+  acquire(): number {
+    for (let slot = 0; slot < this.shape.slots; slot++) {
+      if (Atomics.compareExchange(this.#states, slot, FREE, LANE) === FREE) return slot;
+    }
+    return -1;
+  }
+
+  /** Hands a filled slot to the host. Lane side. */
+  hand(slot: number): void {
+    this.#move(slot, LANE, HOST);
+  }
+
+  /** Gives an unfilled slot back. Lane side. */
+  abandon(slot: number): void {
+    this.#move(slot, LANE, FREE);
+  }
+
+  /** Gives a slot back after its frame was published or dropped. Host side. */
+  release(slot: number): void {
+    this.#move(slot, HOST, FREE);
+  }
+
+  #move(slot: number, from: number, to: number): void {
+    const was = Atomics.compareExchange(this.#states, slot, from, to);
+    if (was !== from) {
+      throw new SightlineError('FRAME_LEAKED', `slot ${slot}: expected owner ${from}, found ${was}`, {
+        slot,
+        from,
+        was,
+      });
+    }
+  }
+
+  /** Slots that somebody holds, for leak checks. */
+  get heldCount(): number {
+    let held = 0;
+    for (let slot = 0; slot < this.shape.slots; slot++) if (Atomics.load(this.#states, slot) !== FREE) held += 1;
+    return held;
+  }
+
+  /** The lane asks to be told of the next release. */
+  setWaiting(isWaiting: boolean): void {
+    Atomics.store(this.#flags, 0, isWaiting ? 1 : 0);
+  }
+
+  /** Tells, once, that the lane waits. Host side. */
+  takeWaiting(): boolean {
+    return Atomics.exchange(this.#flags, 0, 0) === 1;
+  }
+
+  /** Counts a whole frame read by the lane; survives the lane, so that frames lost with it can be counted. */
+  countCompleted(): void {
+    Atomics.add(this.#flags, 1, 1);
+  }
+
+  get completedCount(): number {
+    return Atomics.load(this.#flags, 1);
+  }
+
+  /** View of a slot's model input, `inputBytes` long; shared memory, valid while the slot is held. */
+  input(slot: number): Uint8Array {
+    return new Uint8Array(this.buffer, this.#slotAt(slot), this.shape.inputBytes);
+  }
+
+  /** View of a slot's full picture, `pictureBytes` long. */
+  picture(slot: number): Uint8Array {
+    return new Uint8Array(this.buffer, this.#slotAt(slot) + align(this.shape.inputBytes), this.shape.pictureBytes);
+  }
+
+  #slotAt(slot: number): number {
+    return this.#pixelsAt + slot * (align(this.shape.inputBytes) + align(this.shape.pictureBytes));
+  }
+
+  writeMeta(slot: number, meta: SlotMeta): void {
+    const at = slot * META_FIELDS;
+    const m = this.#meta;
+    m[at] = meta.frame;
+    m[at + 1] = meta.ptsUs;
+    m[at + 2] = meta.width;
+    m[at + 3] = meta.height;
+    m[at + 4] = meta.captured;
+    m[at + 5] = meta.decoded;
+    m[at + 6] = meta.preprocessed;
+    m[at + 7] = meta.placement.scaleX;
+    m[at + 8] = meta.placement.scaleY;
+    m[at + 9] = meta.placement.offsetX;
+    m[at + 10] = meta.placement.offsetY;
+  }
+
+  readMeta(slot: number): SlotMeta {
+    const at = slot * META_FIELDS;
+    const m = this.#meta;
+    return {
+      frame: m[at]!,
+      ptsUs: m[at + 1]!,
+      width: m[at + 2]!,
+      height: m[at + 3]!,
+      captured: m[at + 4]!,
+      decoded: m[at + 5]!,
+      preprocessed: m[at + 6]!,
+      placement: { scaleX: m[at + 7]!, scaleY: m[at + 8]!, offsetX: m[at + 9]!, offsetY: m[at + 10]! },
+    };
+  }
+}
+
+function align(bytes: number): number {
+  return Math.ceil(bytes / 64) * 64;
+}

@@ -1,0 +1,73 @@
+import { closest, distance } from 'fastest-levenshtein';
+import type { FastifyError, FastifyInstance, FastifyReply, FastifyRequest } from 'fastify';
+import { ERROR_CODES, type ErrorCode } from '../errors/error-codes.ts';
+import { SightlineError } from '../errors/sightline-error.ts';
+import type { GatewayLogger } from './gateway-options.ts';
+
+const STATUS: Readonly<Partial<Record<ErrorCode, number>>> = {
+  CONFIG_INVALID: 400,
+  PROTOCOL_INVALID: 400,
+  UNAUTHORIZED: 401,
+  ORIGIN_REFUSED: 403,
+  STREAM_NOT_FOUND: 404,
+  ROUTE_NOT_FOUND: 404,
+  STREAM_EXISTS: 409,
+  STREAM_STATE: 409,
+  // The request was well formed; what it names cannot be used.
+  SOURCE_NOT_FOUND: 422,
+  SOURCE_EMPTY: 422,
+  SOURCE_UNREADABLE: 422,
+  SOURCE_NO_VIDEO: 422,
+  MODEL_NOT_FOUND: 422,
+  MODEL_INVALID: 422,
+  SOURCE_UNREACHABLE: 502,
+  SOURCE_UNAUTHORIZED: 502,
+};
+
+/** Gives the HTTP status of an error code: what may work later is 503, what cannot happen is 500. */
+export function statusOf(code: ErrorCode): number {
+  return STATUS[code] ?? (ERROR_CODES[code].retryable ? 503 : 500);
+}
+
+/** Makes every failure of the instance a JSON `{error: {code, message, details}}` with the status of its code. */
+export function installErrorReplies(app: FastifyInstance, logger: GatewayLogger): void {
+  app.setErrorHandler((thrown: FastifyError | Error, request, reply) => {
+    const { error, status } = classify(thrown, request, logger);
+    // RFC 9110 wants a challenge with every 401.
+    if (status === 401) reply.header('www-authenticate', 'Bearer realm="sightline"');
+    return reply.code(status).send({ error: error.toWire() });
+  });
+}
+
+/** Answers unknown paths with the nearest known one. `routes` are listed as `METHOD /path`. */
+export function installNotFound(app: FastifyInstance, routes: readonly string[]): void {
+  app.setNotFoundHandler((request: FastifyRequest, reply: FastifyReply) => {
+    const path = request.url.split('?', 1)[0]!;
+    const wanted = `${request.method} ${path}`;
+    const nearest = closest(wanted, [...routes]);
+    const hint = distance(wanted, nearest) <= 6 ? ` Did you mean ${nearest}?` : '';
+    const message = `${wanted}: no such route.${hint} The API is under /api, the feed at /ws, the dashboard at /.`;
+    const error = new SightlineError('ROUTE_NOT_FOUND', message, { method: request.method, path });
+    return reply.code(404).send({ error: error.toWire() });
+  });
+}
+
+function classify(
+  thrown: FastifyError | Error,
+  request: FastifyRequest,
+  logger: GatewayLogger,
+): { error: SightlineError; status: number } {
+  if (thrown instanceof SightlineError) return { error: thrown, status: statusOf(thrown.code) };
+  const status = 'statusCode' in thrown ? thrown.statusCode : undefined;
+  if (status !== undefined && status >= 400 && status < 500) {
+    const message = `${request.method} body: expected JSON as application/json. ${thrown.message}`;
+    return { error: new SightlineError('PROTOCOL_INVALID', message), status };
+  }
+  // The query may hold the token, so only the route's pattern is logged.
+  logger.error(
+    { err: thrown, method: request.method, route: request.routeOptions.url },
+    'a request failed unexpectedly',
+  );
+  const message = 'The gateway failed unexpectedly; its log has the cause.';
+  return { error: new SightlineError('INTERNAL_ERROR', message), status: 500 };
+}

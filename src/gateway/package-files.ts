@@ -1,0 +1,31 @@
+import { existsSync, readFileSync } from 'node:fs';
+import { createRequire } from 'node:module';
+import { dirname, join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+
+export interface PackageFiles {
+  /** Version of Sightline, as its package.json states it. */
+  readonly version: string;
+  /** Folder with the dashboard's `index.html`. */
+  readonly webDir: string;
+  /** Folder with uPlot's browser build and style sheet. */
+  readonly uplotDir: string;
+}
+
+/** Finds what the gateway serves from the installed package, whether it runs from `src/` or from `dist/`. */
+export function findPackageFiles(): PackageFiles {
+  const root = findPackageRoot(dirname(fileURLToPath(import.meta.url)));
+  const manifest = JSON.parse(readFileSync(join(root, 'package.json'), 'utf8')) as { version: string };
+  const require = createRequire(import.meta.url);
+  return { version: manifest.version, webDir: join(root, 'web'), uplotDir: dirname(require.resolve('uplot')) };
+}
+
+function findPackageRoot(start: string): string {
+  let folder = start;
+  while (!existsSync(join(folder, 'package.json'))) {
+    const parent = dirname(folder);
+    if (parent === folder) throw new Error(`no package.json above ${start}`);
+    folder = parent;
+  }
+  return folder;
+}

@@ -1,0 +1,31 @@
+import type { FastifyInstance } from 'fastify';
+import type { EventMessage } from '../protocol/feed.ts';
+import type { GatewayMetrics } from './metrics.ts';
+import type { RuntimePort } from './runtime-port.ts';
+
+export interface HostRouteSources {
+  readonly version: string;
+  readonly pipelines: readonly object[];
+  readonly models: readonly object[];
+  readonly metrics: GatewayMetrics;
+  recentEvents(): readonly EventMessage[];
+}
+
+/** Adds health, metrics, and the lists that belong to the host and not to one stream. */
+export function addHostRoutes(app: FastifyInstance, port: RuntimePort, sources: HostRouteSources): void {
+  app.get('/healthz', () => ({ status: 'alive', version: sources.version }));
+
+  app.get('/readyz', (_request, reply) => {
+    const { isReady, reason } = port.readiness();
+    return reply.code(isReady ? 200 : 503).send({ status: isReady ? 'ready' : 'not-ready', reason });
+  });
+
+  app.get('/metrics', async (_request, reply) => {
+    const text = await sources.metrics.scrape();
+    return reply.type(sources.metrics.contentType).send(text);
+  });
+
+  app.get('/api/pipelines', () => ({ pipelines: sources.pipelines }));
+  app.get('/api/models', () => ({ models: sources.models }));
+  app.get('/api/events', () => ({ events: sources.recentEvents() }));
+}

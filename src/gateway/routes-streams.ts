@@ -1,0 +1,51 @@
+import type { FastifyInstance } from 'fastify';
+import { SightlineError } from '../errors/sightline-error.ts';
+import type { RuntimePort } from './runtime-port.ts';
+
+interface StreamParams {
+  readonly Params: { readonly id: string };
+}
+
+/** Adds `/api/streams`: list, add, show, change, pause, resume, remove. The runtime checks every body. */
+export function addStreamRoutes(app: FastifyInstance, port: RuntimePort): void {
+  app.get('/api/streams', () => port.report());
+
+  app.post('/api/streams', async (request, reply) => {
+    const report = await port.addStream(
+      requireBody(request.body, 'a stream, e.g. {"id":"gate","source":"rtsp://..."}'),
+    );
+    return reply
+      .code(201)
+      .header('location', `/api/streams/${encodeURIComponent(report.id)}`)
+      .send(report);
+  });
+
+  app.get<StreamParams>('/api/streams/:id', (request) => {
+    const { streams } = port.report();
+    const found = streams.find((stream) => stream.id === request.params.id);
+    if (found !== undefined) return found;
+    const known = streams.map((stream) => stream.id).join(', ') || 'none';
+    throw new SightlineError('STREAM_NOT_FOUND', `Stream "${request.params.id}": not found. Streams here: ${known}.`, {
+      stream: request.params.id,
+    });
+  });
+
+  app.patch<StreamParams>('/api/streams/:id', (request) =>
+    port.changeStream(request.params.id, requireBody(request.body, 'the keys to change, e.g. {"priority":2}')),
+  );
+
+  app.post<StreamParams>('/api/streams/:id/pause', (request) => port.pauseStream(request.params.id));
+
+  app.post<StreamParams>('/api/streams/:id/resume', (request) => port.resumeStream(request.params.id));
+
+  app.delete<StreamParams>('/api/streams/:id', async (request, reply) => {
+    await port.removeStream(request.params.id);
+    return reply.code(204).send();
+  });
+}
+
+function requireBody(body: unknown, expected: string): unknown {
+  if (typeof body === 'object' && body !== null && !Array.isArray(body)) return body;
+  const came = body === undefined || body === null ? 'nothing' : Array.isArray(body) ? 'a list' : typeof body;
+  throw new SightlineError('CONFIG_INVALID', `body: expected a JSON object with ${expected}, received ${came}.`);
+}

@@ -1,0 +1,204 @@
+import type { IncomingMessage } from 'node:http';
+import type { AddressInfo } from 'node:net';
+import type { Duplex } from 'node:stream';
+import fastify, { type FastifyInstance } from 'fastify';
+import { systemClock } from '../core/clock.ts';
+import { SightlineError } from '../errors/sightline-error.ts';
+import { AccessGuard, isLoopback, portOf, splitTarget } from './auth.ts';
+import { Feed } from './feed.ts';
+import { type Gateway, type GatewayOptions, silentLogger } from './gateway-options.ts';
+import { installErrorReplies, installNotFound, statusOf } from './http-errors.ts';
+import { GatewayMetrics } from './metrics.ts';
+import { findPackageFiles } from './package-files.ts';
+import { addHostRoutes } from './routes-host.ts';
+import { addStreamRoutes } from './routes-streams.ts';
+import type { RuntimePort } from './runtime-port.ts';
+import { addSecurityHeaders, addStaticFiles, SIGN_IN_PAGE } from './static-files.ts';
+
+const MAX_BODY_BYTES = 256 * 1024;
+
+/**
+ * Starts HTTP, the `/ws` feed, the metrics and the dashboard on one port.
+ *
+ * @throws TOKEN_REQUIRED where others could reach it and no token is set, PORT_IN_USE, and CONFIG_INVALID for an
+ * address or port that cannot be listened on. The caller keeps ownership of `runtime`.
+ */
+export async function startGateway(runtime: RuntimePort, options: GatewayOptions): Promise<Gateway> {
+  const host = options.host ?? '127.0.0.1';
+  const token = options.token === undefined || options.token === '' ? null : options.token;
+  requireTokenBeyondLoopback(host, token);
+  const guard = new AccessGuard({ host, token, allowedOrigins: options.allowedOrigins ?? [] });
+  const logger = options.logger ?? silentLogger;
+  const files = findPackageFiles();
+
+  const feed = new Feed(runtime, {
+    version: files.version,
+    maxPreviewFps: options.maxPreviewFps ?? 5,
+    maxBufferedBytes: options.maxBufferedBytes ?? 1024 * 1024,
+    heartbeatMs: options.heartbeatMs ?? 15_000,
+    clock: options.clock ?? systemClock,
+    logger,
+  });
+  const app = await buildApp(runtime, options, { guard, feed, files });
+  const close = makeClose(app, feed);
+  app.server.on('upgrade', (request: IncomingMessage, socket: Duplex, head: Buffer) => {
+    const refusal = refuseUpgrade(request, guard, feed, options.maxClients ?? 200);
+    if (refusal === null) feed.accept(request, socket, head);
+    else answerUpgrade(socket, refusal);
+  });
+
+  try {
+    await app.listen({ host, port: options.port });
+  } catch (thrown) {
+    await close();
+    throw explainListenError(thrown as NodeJS.ErrnoException, host, options.port);
+  }
+  const { port } = app.server.address() as AddressInfo;
+  const url = `http://${urlHost(host)}:${port}`;
+  logger.info({ url, hasToken: token !== null }, 'the gateway listens');
+  return { url, port, close };
+}
+
+interface GatewayParts {
+  readonly guard: AccessGuard;
+  readonly feed: Feed;
+  readonly files: ReturnType<typeof findPackageFiles>;
+}
+
+async function buildApp(
+  runtime: RuntimePort,
+  options: GatewayOptions,
+  { guard, feed, files }: GatewayParts,
+): Promise<FastifyInstance> {
+  // Fastify's own request log would print URLs, and with them the token.
+  const app = fastify({ logger: false, bodyLimit: MAX_BODY_BYTES, forceCloseConnections: true });
+  const routes: string[] = [];
+  app.addHook('onRoute', ({ method, url }) => {
+    for (const one of [method].flat()) if (one !== 'HEAD') routes.push(`${one} ${url}`);
+  });
+  addSecurityHeaders(app);
+  acceptJsonOnly(app);
+  installErrorReplies(app, options.logger ?? silentLogger);
+  installNotFound(app, routes);
+  addGuard(app, guard);
+  addStreamRoutes(app, runtime);
+  addHostRoutes(app, runtime, {
+    version: files.version,
+    pipelines: options.pipelines ?? [],
+    models: options.models ?? [],
+    metrics: new GatewayMetrics(runtime, () => feed.figures),
+    recentEvents: () => feed.recentEvents,
+  });
+  await addStaticFiles(app, { webDir: options.webDir ?? files.webDir, uplotDir: files.uplotDir });
+  return app;
+}
+
+function addGuard(app: FastifyInstance, guard: AccessGuard): void {
+  app.addHook('onRequest', async (request, reply) => {
+    const { path, query } = splitTarget(request.url);
+    try {
+      guard.check({ method: request.method, url: request.url, headers: request.headers }, false);
+    } catch (thrown) {
+      const isPage = path === '/' && (request.headers.accept ?? '').includes('text/html');
+      if (!isPage || !(thrown instanceof SightlineError) || thrown.code !== 'UNAUTHORIZED') throw thrown;
+      return reply.code(401).type('text/html; charset=utf-8').send(SIGN_IN_PAGE);
+    }
+    if (path === '/' && query.has('token')) {
+      const cookie = guard.cookieFor(portOf(request.headers.host));
+      if (cookie !== null) reply.header('set-cookie', cookie);
+    }
+  });
+}
+
+/** A form of a foreign page can send text, but not JSON. An empty body is fine: pause and resume have none. */
+function acceptJsonOnly(app: FastifyInstance): void {
+  app.removeContentTypeParser('text/plain');
+  const parse = app.getDefaultJsonParser('error', 'error');
+  app.removeContentTypeParser('application/json');
+  app.addContentTypeParser('application/json', { parseAs: 'string' }, (request, body, done) => {
+    if (body === '') done(null, undefined);
+    else parse(request, body as string, done);
+  });
+}
+
+function refuseUpgrade(
+  request: IncomingMessage,
+  guard: AccessGuard,
+  feed: Feed,
+  maxClients: number,
+): { status: number; error: SightlineError } | null {
+  const url = request.url ?? '/';
+  try {
+    guard.check({ method: request.method ?? 'GET', url, headers: request.headers }, true);
+  } catch (thrown) {
+    const error = SightlineError.from(thrown, 'INTERNAL_ERROR');
+    return { status: statusOf(error.code), error };
+  }
+  const { path } = splitTarget(url);
+  if (path !== '/ws') {
+    const message = `WebSocket ${path}: no such feed. The feed is at /ws.`;
+    return { status: 404, error: new SightlineError('ROUTE_NOT_FOUND', message) };
+  }
+  if (feed.clientCount < maxClients) return null;
+  const message = `WebSocket /ws: expected at most ${maxClients} clients at once, and they are all here. Close one.`;
+  return { status: 503, error: new SightlineError('PROTOCOL_INVALID', message) };
+}
+
+function answerUpgrade(socket: Duplex, { status, error }: { status: number; error: SightlineError }): void {
+  const body = JSON.stringify({ error: error.toWire() });
+  const head = [
+    `HTTP/1.1 ${status} Refused`,
+    'Connection: close',
+    'Content-Type: application/json; charset=utf-8',
+    `Content-Length: ${Buffer.byteLength(body)}`,
+  ];
+  // The other side may be gone already, which is no concern of ours.
+  socket.on('error', () => socket.destroy());
+  socket.end(`${head.join('\r\n')}\r\n\r\n${body}`, () => socket.destroy());
+}
+
+function makeClose(app: FastifyInstance, feed: Feed): () => Promise<void> {
+  let closing: Promise<void> | null = null;
+  return () => {
+    closing ??= (async () => {
+      // Upgraded sockets count as connections of the server: it would wait for them for ever.
+      await feed.close();
+      await app.close();
+    })();
+    return closing;
+  };
+}
+
+function requireTokenBeyondLoopback(host: string, token: string | null): void {
+  if (isLoopback(host) || token !== null) return;
+  throw new SightlineError(
+    'TOKEN_REQUIRED',
+    `gateway.host: "${host}" can be reached from other machines, so a token is required and none is set. ` +
+      'Set gateway.token, or listen on 127.0.0.1.',
+    { host },
+  );
+}
+
+function explainListenError(thrown: NodeJS.ErrnoException, host: string, port: number): Error {
+  const cause = { cause: thrown };
+  if (thrown.code === 'EADDRINUSE') {
+    const message =
+      `gateway.port: expected port ${port} on ${host} to be free, but another program listens on it. ` +
+      'Stop that program, or choose another port (0 takes any free one).';
+    return new SightlineError('PORT_IN_USE', message, { host, port }, cause);
+  }
+  if (thrown.code === 'EACCES') {
+    const message = `gateway.port: this user may not listen on port ${port}. Choose a port from 1024 to 65535.`;
+    return new SightlineError('CONFIG_INVALID', message, { host, port }, cause);
+  }
+  if (thrown.code === 'EADDRNOTAVAIL' || thrown.code === 'ENOTFOUND' || thrown.code === 'EAI_AGAIN') {
+    const message = `gateway.host: "${host}" is no address of this machine. Use 127.0.0.1, or 0.0.0.0 with a token.`;
+    return new SightlineError('CONFIG_INVALID', message, { host, port }, cause);
+  }
+  return thrown;
+}
+
+function urlHost(host: string): string {
+  if (host === '0.0.0.0' || host === '::') return 'localhost';
+  return host.includes(':') ? `[${host}]` : host;
+}

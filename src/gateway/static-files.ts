@@ -1,0 +1,76 @@
+import fastifyStatic from '@fastify/static';
+import type { FastifyInstance, FastifyReply } from 'fastify';
+
+/**
+ * The dashboard needs its own scripts, styles and socket and nothing else, so nothing else is allowed. `data:` is for
+ * the icon. uPlot positions its parts through the CSSOM, which `style-src` does not concern.
+ */
+const CONTENT_SECURITY_POLICY = [
+  "default-src 'none'",
+  "script-src 'self'",
+  "style-src 'self'",
+  "img-src 'self' data: blob:",
+  "connect-src 'self'",
+  "base-uri 'none'",
+  "form-action 'self'",
+  "frame-ancestors 'none'",
+].join('; ');
+
+export interface StaticFolders {
+  readonly webDir: string;
+  readonly uplotDir: string;
+}
+
+/** Adds the headers that every reply carries, JSON included. */
+export function addSecurityHeaders(app: FastifyInstance): void {
+  app.addHook('onSend', async (_request, reply) => {
+    reply.header('content-security-policy', CONTENT_SECURITY_POLICY);
+    reply.header('x-content-type-options', 'nosniff');
+    // The URL may hold the token until the page has removed it.
+    reply.header('referrer-policy', 'no-referrer');
+    reply.header('cross-origin-resource-policy', 'same-origin');
+    if (!reply.hasHeader('cache-control')) reply.header('cache-control', 'no-store');
+  });
+}
+
+/** Serves the dashboard at `/` and uPlot at `/vendor/uplot/`. `no-cache` means: ask each time, by ETag. */
+export async function addStaticFiles(app: FastifyInstance, folders: StaticFolders): Promise<void> {
+  const shared = { cacheControl: false, setHeaders: setCacheHeader, index: 'index.html', dotfiles: 'ignore' } as const;
+  await app.register(fastifyStatic, { ...shared, root: folders.webDir, prefix: '/', wildcard: false });
+  await app.register(fastifyStatic, {
+    ...shared,
+    root: folders.uplotDir,
+    prefix: '/vendor/uplot/',
+    decorateReply: false,
+    wildcard: false,
+  });
+}
+
+function setCacheHeader(reply: FastifyReply): void {
+  reply.header('cache-control', 'no-cache');
+}
+
+/** The page that asks for the token; everything that it shows is fixed text. */
+export const SIGN_IN_PAGE = `<!doctype html>
+<html lang="en">
+<head>
+<meta charset="utf-8">
+<meta name="viewport" content="width=device-width, initial-scale=1">
+<meta name="color-scheme" content="dark light">
+<title>Sightline: sign in</title>
+<link rel="icon" href="data:,">
+<link rel="stylesheet" href="/base.css">
+</head>
+<body class="sign-in">
+<main>
+<h1>Sightline</h1>
+<form method="get" action="/">
+<label for="token">Access token</label>
+<input id="token" name="token" type="password" required autocomplete="current-password" autofocus>
+<p class="hint">The token that the gateway was started with (gateway.token).</p>
+<button class="button button-primary" type="submit">Open the dashboard</button>
+</form>
+</main>
+</body>
+</html>
+`;

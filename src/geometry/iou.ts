@@ -1,0 +1,18 @@
+/** Intersection over union of two boxes given as x, y, width, height; 0 where they do not touch or have no area. */
+export function iouXywh(
+  ax: number,
+  ay: number,
+  aw: number,
+  ah: number,
+  bx: number,
+  by: number,
+  bw: number,
+  bh: number,
+): number {
+  const width = Math.min(ax + aw, bx + bw) - Math.max(ax, bx);
+  if (width <= 0) return 0;
+  const height = Math.min(ay + ah, by + bh) - Math.max(ay, by);
+  if (height <= 0) return 0;
+  const intersection = width * height;
+  return intersection / (aw * ah + bw * bh - intersection);
+}

@@ -1,0 +1,83 @@
+import type { ResizeRule } from '../core/model.ts';
+
+/** Where a source picture lies in another picture: `x' = x * scaleX + offsetX`, likewise y. All in pixels. */
+export interface Placement {
+  readonly scaleX: number;
+  readonly scaleY: number;
+  readonly offsetX: number;
+  readonly offsetY: number;
+}
+
+/** A size in pixels and where it lies inside a larger picture. */
+export interface Fit {
+  readonly width: number;
+  readonly height: number;
+  readonly x: number;
+  readonly y: number;
+}
+
+/**
+ * Computes the rectangle of the target that the source fills.
+ *
+ * Letterboxing keeps the aspect: `ratio = min(targetW / sourceW, targetH / sourceH)`, sizes rounded to whole pixels and
+ * at least 1. The same expressions stand in the scale filter given to ffmpeg, so both agree to the pixel.
+ */
+export function fitInto(
+  source: { width: number; height: number },
+  target: { width: number; height: number },
+  rule: ResizeRule,
+): Fit {
+  if (rule.mode === 'stretch') return { width: target.width, height: target.height, x: 0, y: 0 };
+  const ratio = Math.min(target.width / source.width, target.height / source.height);
+  const width = Math.min(target.width, Math.max(1, Math.round(source.width * ratio)));
+  const height = Math.min(target.height, Math.max(1, Math.round(source.height * ratio)));
+  if (rule.anchor === 'top-left') return { width, height, x: 0, y: 0 };
+  return { width, height, x: Math.floor((target.width - width) / 2), y: Math.floor((target.height - height) / 2) };
+}
+
+/** The affine map of a fit. Scales are taken from the rounded sizes, so that borders land exactly. */
+export function placementOf(source: { width: number; height: number }, fit: Fit): Placement {
+  return { scaleX: fit.width / source.width, scaleY: fit.height / source.height, offsetX: fit.x, offsetY: fit.y };
+}
+
+/** The map that does `first`, then `second`. */
+export function composePlacements(first: Placement, second: Placement): Placement {
+  return {
+    scaleX: first.scaleX * second.scaleX,
+    scaleY: first.scaleY * second.scaleY,
+    offsetX: first.offsetX * second.scaleX + second.offsetX,
+    offsetY: first.offsetY * second.scaleY + second.offsetY,
+  };
+}
+
+/**
+ * Maps packed detections from model pixels back to the source picture and clips them to it.
+ *
+ * @param rows - `[n, 6]` f32: x, y, width, height in model pixels, score, classId; overwritten with source pixels.
+ * @param placement - the map from source to model pixels.
+ * @returns how many rows are left: boxes that lie outside the picture, in its border for instance, are removed.
+ * Allocates nothing.
+ */
+export function rowsToSource(
+  rows: Float32Array,
+  placement: Placement,
+  source: { width: number; height: number },
+): number {
+  let kept = 0;
+  for (let i = 0; i + 6 <= rows.length; i += 6) {
+    const left = Math.max(0, (rows[i]! - placement.offsetX) / placement.scaleX);
+    const top = Math.max(0, (rows[i + 1]! - placement.offsetY) / placement.scaleY);
+    const right = Math.min(source.width, (rows[i]! + rows[i + 2]! - placement.offsetX) / placement.scaleX);
+    const bottom = Math.min(source.height, (rows[i + 1]! + rows[i + 3]! - placement.offsetY) / placement.scaleY);
+    if (!(right > left && bottom > top)) continue;
+    const at = kept * 6;
+    rows[at] = left;
+    rows[at + 1] = top;
+    rows[at + 2] = right - left;
+    rows[at + 3] = bottom - top;
+    rows[at + 4] = rows[i + 4]!;
+    rows[at + 5] = rows[i + 5]!;
+    kept += 1;
+  }
+  return kept;
+}

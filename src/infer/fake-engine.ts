@@ -1,0 +1,45 @@
+import type { OutputTensor } from '../core/model.ts';
+import type { EngineInfo, EngineRequest, FakeEngineOptions } from '../protocol/threads.ts';
+import { batchSizesUpTo, type InferenceEngine, ROWS_OUTPUT } from './inference-engine.ts';
+
+/** Takes a fixed time and finds the same boxes in every frame: for tests, and for measuring everything but inference. */
+export class FakeEngine implements InferenceEngine {
+  readonly info: EngineInfo;
+  readonly #options: FakeEngineOptions;
+  readonly #memory: Uint8Array;
+  readonly #frameBytes: number;
+
+  constructor(request: EngineRequest) {
+    const { width, height } = request.model.spec.input;
+    this.#options = request.fake;
+    this.#frameBytes = width * height * 3;
+    this.#memory = new Uint8Array(this.#frameBytes * request.maxBatch);
+    const batchSizes = batchSizesUpTo(request.maxBatch, 'free');
+    const warmMs = batchSizes.map((size) => this.#callMs(size));
+    this.info = { engine: 'fake', provider: 'none', device: 'none', precision: 'none', batchSizes, warmMs };
+  }
+
+  #callMs(batchSize: number): number {
+    return Math.max(0.01, this.#options.callMs + batchSize * this.#options.frameMs);
+  }
+
+  inputBuffer(batchSize: number): Uint8Array {
+    if (!this.info.batchSizes.includes(batchSize)) {
+      throw new RangeError(`batch size ${batchSize}: expected one of ${this.info.batchSizes.join(', ')}`);
+    }
+    return this.#memory.subarray(0, batchSize * this.#frameBytes);
+  }
+
+  async infer(batchSize: number): Promise<ReadonlyMap<string, OutputTensor>> {
+    this.inputBuffer(batchSize);
+    const { callMs, frameMs, rows } = this.#options;
+    const totalMs = callMs + batchSize * frameMs;
+    // A timer, not a loop: a device computes while the CPU is free for others.
+    if (totalMs > 0) await new Promise((resolve) => setTimeout(resolve, totalMs));
+    const data = new Float32Array(rows.length * batchSize);
+    for (let i = 0; i < batchSize; i++) data.set(rows, i * rows.length);
+    return new Map([[ROWS_OUTPUT, { data, dims: [batchSize, rows.length / 6, 6] }]]);
+  }
+
+  async close(): Promise<void> {}
+}

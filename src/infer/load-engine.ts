@@ -1,0 +1,15 @@
+import type { EngineRequest } from '../protocol/threads.ts';
+import { FakeEngine } from './fake-engine.ts';
+import type { InferenceEngine } from './inference-engine.ts';
+
+/** Loads and warms the engine that was asked for. @throws ENGINE_UNAVAILABLE; never another engine instead. */
+export async function loadEngine(request: EngineRequest): Promise<InferenceEngine> {
+  switch (request.engine) {
+    case 'onnx':
+      return (await import('./onnx-engine.ts')).OnnxEngine.load(request);
+    case 'wasm':
+      return (await import('./wasm-engine.ts')).WasmEngine.load(request);
+    case 'fake':
+      return new FakeEngine(request);
+  }
+}

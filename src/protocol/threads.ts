@@ -1,0 +1,131 @@
+/** Messages between the main thread and its lane and inference threads. Pixels never travel: only slot numbers do. */
+import type { DropReason } from '../core/frame.ts';
+import type { CompiledModel, ModelSpec } from '../core/model.ts';
+import type { SourceInput } from '../core/source.ts';
+import type { WireError } from '../errors/sightline-error.ts';
+import type { SlotRingShape } from '../flow/slot-ring.ts';
+
+/** A stream's ring as another thread can attach to it. `ringId` is never used twice in a process. */
+export interface RingHandle {
+  readonly ringId: number;
+  readonly buffer: SharedArrayBuffer;
+  readonly shape: SlotRingShape;
+}
+
+/** How a lane reads one stream. */
+export interface LaneStream {
+  readonly streamId: string;
+  readonly ring: RingHandle;
+  readonly spec: ModelSpec;
+  readonly input:
+    | { readonly kind: 'video'; readonly source: SourceInput }
+    /** Image files, each one frame; frame numbers are positions in the list. */
+    | { readonly kind: 'images'; readonly paths: readonly string[] };
+  readonly policy: 'live' | 'file';
+  /** Full pictures of this size go into the slots and sharp makes the input from them; null: ffmpeg makes the input. */
+  readonly picture: { readonly width: number; readonly height: number } | null;
+  readonly ffmpeg: { readonly path: string; readonly major: number };
+  readonly every: number;
+  readonly maxFps: number | null;
+  readonly hwaccel: string;
+  readonly decodeThreads: number;
+  /** A live source without a frame for this long is opened again. */
+  readonly staleMs: number;
+  /** Longest wait for the first frame of a connection. */
+  readonly openTimeoutMs: number;
+  /** Number of the first frame, and the media time that the first one of a live stream may not precede. */
+  readonly firstFrame: number;
+  /** Frames to leave out at the start: those that an earlier lane has already handed over. */
+  readonly skip: number;
+  readonly firstPtsUs: number;
+  readonly preview: { readonly maxWidth: number; readonly fps: number };
+}
+
+export type ToLane =
+  | { readonly type: 'open'; readonly stream: LaneStream }
+  /** Answered by `closed` once ffmpeg is gone and no slot is held. */
+  | { readonly type: 'close'; readonly ringId: number }
+  | { readonly type: 'slot-free'; readonly ringId: number }
+  | { readonly type: 'watch'; readonly ringId: number; readonly isWatched: boolean }
+  | { readonly type: 'shutdown' };
+
+export type FromLane =
+  | { readonly type: 'ready' }
+  | { readonly type: 'frame'; readonly ringId: number; readonly slot: number }
+  /** Frames that entered and had to give way before they reached the main thread. */
+  | { readonly type: 'dropped'; readonly ringId: number; readonly reason: DropReason; readonly count: number }
+  | { readonly type: 'child-started'; readonly ringId: number; readonly pid: number }
+  | { readonly type: 'child-gone'; readonly ringId: number; readonly pid: number }
+  | { readonly type: 'running'; readonly ringId: number }
+  | { readonly type: 'reconnecting'; readonly ringId: number; readonly error: WireError }
+  | { readonly type: 'ended'; readonly ringId: number; readonly frames: number }
+  | { readonly type: 'failed'; readonly ringId: number; readonly error: WireError }
+  | { readonly type: 'warning'; readonly ringId: number; readonly message: string }
+  | { readonly type: 'decode-errors'; readonly ringId: number; readonly count: number }
+  | { readonly type: 'duration'; readonly ringId: number; readonly durationUs: number }
+  | { readonly type: 'preview'; readonly ringId: number; readonly frame: number; readonly jpeg: Uint8Array }
+  | { readonly type: 'closed'; readonly ringId: number }
+  /** Milliseconds spent in sharp since the last one, about once a second. */
+  | { readonly type: 'busy'; readonly preprocessMs: number };
+
+/** Which engine, with which settings. */
+export interface EngineRequest {
+  readonly engine: 'onnx' | 'wasm' | 'fake';
+  /** Execution provider of the onnx engine: `cpu`, `cuda`, `tensorrt`, `webgpu`, `dml`, `coreml`. */
+  readonly provider: string;
+  readonly model: CompiledModel;
+  readonly maxBatch: number;
+  /** Threads inside one session. */
+  readonly intraThreads: number;
+  readonly fake: FakeEngineOptions;
+}
+
+export interface FakeEngineOptions {
+  /** Time of one call, whatever the batch. */
+  readonly callMs: number;
+  /** Added for each frame of the batch. */
+  readonly frameMs: number;
+  /** Packed rows `[n, 6]` in model pixels, the same for every frame. */
+  readonly rows: readonly number[];
+}
+
+/** What an engine says of itself once it is loaded and warm. */
+export interface EngineInfo {
+  readonly engine: string;
+  readonly provider: string;
+  readonly device: string;
+  readonly precision: string;
+  /** Batch sizes it was warmed for, rising. */
+  readonly batchSizes: readonly number[];
+  /** Milliseconds of one call for each of them, best of the warm-up. */
+  readonly warmMs: readonly number[];
+}
+
+export type ToInference =
+  | { readonly type: 'attach'; readonly ring: RingHandle }
+  | { readonly type: 'detach'; readonly ringId: number }
+  | {
+      readonly type: 'batch';
+      readonly batchId: number;
+      readonly ringIds: readonly number[];
+      readonly slots: readonly number[];
+      /** A warmed size, at least the number of slots. */
+      readonly padTo: number;
+      readonly scoreThreshold: number;
+    }
+  | { readonly type: 'shutdown' };
+
+export type FromInference =
+  | { readonly type: 'ready'; readonly info: EngineInfo }
+  | { readonly type: 'failed'; readonly error: WireError }
+  | {
+      readonly type: 'result';
+      readonly batchId: number;
+      /** Packed rows of all frames one after the other, in source pixels. */
+      readonly rows: Float32Array;
+      /** Rows of each frame. */
+      readonly counts: readonly number[];
+      readonly startedMs: number;
+      readonly endedMs: number;
+    }
+  | { readonly type: 'batch-failed'; readonly batchId: number; readonly error: WireError };

@@ -1,0 +1,155 @@
+import { BatchSizer } from '../batch/batch-sizer.ts';
+import { MicroBatcher } from '../batch/micro-batcher.ts';
+import type { Clock } from '../core/clock.ts';
+import type { SightlineError } from '../errors/sightline-error.ts';
+import type { BatchReport } from '../protocol/report.ts';
+import type { EngineInfo, EngineRequest, FromInference } from '../protocol/threads.ts';
+import { EnginePool } from './engine-pool.ts';
+import type { FrameRecord } from './frame-ledger.ts';
+import type { ClosedBatch } from './inference-client.ts';
+
+export interface DispatcherPort {
+  onDropped(record: FrameRecord, reason: 'queue-full' | 'stale' | 'engine-failed'): void;
+  onInferred(record: FrameRecord, rows: Float32Array, endedMs: number): void;
+  /** Is this frame's stream one that may lose nothing? Then a failed inference is tried again. */
+  mayRetry(record: FrameRecord): boolean;
+  onBusy(inferMs: number): void;
+  onThreadLost(error: SightlineError): void;
+  onThreadRestarted(): void;
+  onSettled(reason: string): void;
+}
+
+/** A frame whose inference fails this often is given up: it is the frame, not the thread. */
+const MAX_FAILURES = 3;
+
+/**
+ * Brings frames and inference threads together. One batch runs on each thread; where a frame may not be lost, a second
+ * one already waits there, so that the device never idles between two. Live streams rather keep the frame in the queue,
+ * where a newer one can still take its place.
+ */
+export class Dispatcher {
+  readonly batcher: MicroBatcher<FrameRecord>;
+  readonly pool: EnginePool;
+  readonly #port: DispatcherPort;
+  readonly #clock: Clock;
+  readonly #maxBatch: number;
+  readonly #histogram = new Map<number, number>();
+  #sizer: BatchSizer | null = null;
+  #cancelTimer: (() => void) | null = null;
+  /** The lowest score that any stream needs. */
+  scoreThreshold = 0;
+  /** Batches that may be on one thread: 2 while files are read, 1 for live streams alone. */
+  depth = 1;
+
+  constructor(
+    request: EngineRequest,
+    options: { maxBatch: number; maxDelayMs: number; timeoutMs: number },
+    port: DispatcherPort,
+    clock: Clock,
+  ) {
+    this.#port = port;
+    this.#clock = clock;
+    this.#maxBatch = options.maxBatch;
+    this.batcher = new MicroBatcher(options, (record, reason) => port.onDropped(record, reason));
+    this.pool = new EnginePool(
+      request,
+      {
+        onResult: (batch, result) => this.#onResult(batch, result),
+        onFailed: (batch, error) => this.#onFailed(batch, error),
+        onThreadLost: (error) => port.onThreadLost(error),
+        onThreadRestarted: () => {
+          port.onThreadRestarted();
+          this.pump();
+        },
+      },
+      options.timeoutMs,
+    );
+  }
+
+  /** @throws ENGINE_UNAVAILABLE */
+  async start(threads: number): Promise<EngineInfo> {
+    const info = await this.pool.start(threads);
+    this.#sizer = new BatchSizer(info.batchSizes, info.warmMs, this.#maxBatch);
+    return info;
+  }
+
+  offer(record: FrameRecord): void {
+    this.batcher.offer(record.streamId, record, this.#clock.now());
+    this.pump();
+  }
+
+  /** Fills every idle thread, as far as there are frames. */
+  pump(): void {
+    const sizer = this.#sizer;
+    if (sizer === null) return;
+    this.#cancelTimer?.();
+    this.#cancelTimer = null;
+    for (;;) {
+      const client = this.pool.idle(this.depth);
+      if (client === null) return;
+      const now = this.#clock.now();
+      const next = this.batcher.next(now, sizer.settledSize);
+      if (next.kind === 'wait') {
+        this.#cancelTimer = this.#clock.setTimer(() => this.pump(), Math.max(0, next.untilMs - now));
+        return;
+      }
+      if (next.kind === 'empty') return;
+      for (const record of next.items) record.batchedMs = now;
+      this.#histogram.set(next.items.length, (this.#histogram.get(next.items.length) ?? 0) + 1);
+      client.submit(
+        { records: next.items, padTo: sizer.padTo(next.items.length), scoreThreshold: this.scoreThreshold },
+        now,
+      );
+    }
+  }
+
+  #onResult(batch: ClosedBatch, result: Extract<FromInference, { type: 'result' }>): void {
+    const callMs = result.endedMs - result.startedMs;
+    this.#port.onBusy(callMs);
+    if (this.#sizer!.observe(batch.padTo, callMs)) this.#port.onSettled(this.#sizer!.reason);
+    // The thread is free: give it work before spending time on its results.
+    this.pump();
+    let at = 0;
+    batch.records.forEach((record, i) => {
+      const end = at + result.counts[i]! * 6;
+      this.#port.onInferred(record, result.rows.subarray(at, end), result.endedMs);
+      at = end;
+    });
+  }
+
+  #onFailed(batch: ClosedBatch, _error: SightlineError): void {
+    for (const record of batch.records) {
+      record.failures += 1;
+      const isWorthIt = this.#port.mayRetry(record) && record.failures < MAX_FAILURES && record.status === 'waiting';
+      if (isWorthIt) this.batcher.offer(record.streamId, record, this.#clock.now());
+      else this.#port.onDropped(record, 'engine-failed');
+    }
+    this.pump();
+  }
+
+  get isReady(): boolean {
+    return this.#sizer !== null && this.pool.threadCount > 0;
+  }
+
+  get maxWarmedSize(): number {
+    return this.#sizer?.maxBatch ?? 1;
+  }
+
+  get settledSize(): number {
+    return this.#sizer?.settledSize ?? 1;
+  }
+
+  report(): BatchReport {
+    return {
+      histogram: Object.fromEntries(this.#histogram),
+      maxBatch: this.#maxBatch,
+      settledSize: this.#sizer?.settledSize ?? null,
+      reason: this.#sizer?.reason ?? 'the engine is still loading',
+    };
+  }
+
+  async shutdown(): Promise<void> {
+    this.#cancelTimer?.();
+    await this.pool.shutdown();
+  }
+}

@@ -1,0 +1,111 @@
+import type { SightlineError } from '../errors/sightline-error.ts';
+import type { EngineInfo, EngineRequest, RingHandle } from '../protocol/threads.ts';
+import { BackOff } from '../source/back-off.ts';
+import { type ClosedBatch, InferenceClient, type InferenceEvents } from './inference-client.ts';
+
+export interface EnginePoolEvents {
+  onResult: InferenceEvents['onResult'];
+  /** Frames whose inference failed; the thread may or may not live. */
+  onFailed(batch: ClosedBatch, error: SightlineError): void;
+  onThreadLost(error: SightlineError): void;
+  onThreadRestarted(): void;
+}
+
+/** A set of inference threads with the same engine and model. A thread that dies or hangs is replaced. */
+export class EnginePool {
+  readonly #request: EngineRequest;
+  readonly #events: EnginePoolEvents;
+  readonly #timeoutMs: number;
+  readonly #rings = new Map<number, RingHandle>();
+  readonly #clients: InferenceClient[] = [];
+  readonly #backOff = new BackOff({ firstMs: 100, maxMs: 10_000 });
+  #restart: NodeJS.Timeout | undefined;
+  #isStopping = false;
+
+  constructor(request: EngineRequest, events: EnginePoolEvents, timeoutMs: number) {
+    this.#request = request;
+    this.#events = events;
+    this.#timeoutMs = timeoutMs;
+  }
+
+  /**
+   * Loads the engine on every thread. The first loads alone: its warm-up times are what the batcher starts from, and what
+   * cannot be loaded fails once, not on each thread.
+   *
+   * @throws ENGINE_UNAVAILABLE
+   */
+  async start(threads: number): Promise<EngineInfo> {
+    await this.#add();
+    await Promise.all(Array.from({ length: threads - 1 }, () => this.#add()));
+    return this.#clients[0]!.info;
+  }
+
+  get threadCount(): number {
+    return this.#clients.length;
+  }
+
+  get clients(): readonly InferenceClient[] {
+    return this.#clients;
+  }
+
+  attach(ring: RingHandle): void {
+    this.#rings.set(ring.ringId, ring);
+    for (const client of this.#clients) client.attach(ring);
+  }
+
+  detach(ringId: number): void {
+    this.#rings.delete(ringId);
+    for (const client of this.#clients) client.detach(ringId);
+  }
+
+  /** The thread with the least to do, if it has less than `depth` batches; null where all are busy. */
+  idle(depth: number): InferenceClient | null {
+    let best: InferenceClient | null = null;
+    for (const client of this.#clients) {
+      if (client.batchesInFlight >= depth) continue;
+      if (best === null || client.batchesInFlight < best.batchesInFlight) best = client;
+    }
+    return best;
+  }
+
+  async #add(): Promise<void> {
+    const client = await InferenceClient.start(
+      this.#request,
+      {
+        onResult: (batch, result) => this.#events.onResult(batch, result),
+        onBatchFailed: (batch, error) => this.#events.onFailed(batch, error),
+        onLost: (lost, batches, error) => this.#onLost(lost, batches, error),
+      },
+      this.#timeoutMs,
+    );
+    for (const ring of this.#rings.values()) client.attach(ring);
+    this.#clients.push(client);
+    if (this.#isStopping) await client.shutdown();
+  }
+
+  #onLost(client: InferenceClient, batches: readonly ClosedBatch[], error: SightlineError): void {
+    this.#clients.splice(this.#clients.indexOf(client), 1);
+    this.#events.onThreadLost(error);
+    for (const batch of batches) this.#events.onFailed(batch, error);
+    this.#restartLater();
+  }
+
+  #restartLater(): void {
+    if (this.#isStopping) return;
+    this.#restart = setTimeout(() => {
+      this.#add().then(
+        () => {
+          this.#backOff.reset();
+          this.#events.onThreadRestarted();
+        },
+        () => this.#restartLater(),
+      );
+    }, this.#backOff.nextMs());
+  }
+
+  async shutdown(): Promise<void> {
+    this.#isStopping = true;
+    clearTimeout(this.#restart);
+    await Promise.all(this.#clients.map((client) => client.shutdown()));
+  }
+}

@@ -1,0 +1,155 @@
+import { Worker } from 'node:worker_threads';
+import { SightlineError } from '../errors/sightline-error.ts';
+import type { EngineInfo, EngineRequest, FromInference, RingHandle, ToInference } from '../protocol/threads.ts';
+import type { FrameRecord } from './frame-ledger.ts';
+import { threadEntry } from './thread-entry.ts';
+
+type Result = Extract<FromInference, { type: 'result' }>;
+
+export interface ClosedBatch {
+  readonly records: readonly FrameRecord[];
+  readonly padTo: number;
+  readonly scoreThreshold: number;
+}
+
+export interface InferenceEvents {
+  onResult(batch: ClosedBatch, result: Result): void;
+  /** The engine refused one batch but lives on. */
+  onBatchFailed(batch: ClosedBatch, error: SightlineError): void;
+  /** The thread is gone; `batches` were on it. Not called after `shutdown`. */
+  onLost(thread: InferenceClient, batches: readonly ClosedBatch[], error: SightlineError): void;
+}
+
+/** How often a thread that runs a batch is checked for having hung. */
+const HANG_CHECK_MS = 200;
+
+/** One inference thread as the main thread sees it. */
+export class InferenceClient {
+  readonly info: EngineInfo;
+  readonly #worker: Worker;
+  readonly #events: InferenceEvents;
+  readonly #batches = new Map<number, ClosedBatch & { readonly sentMs: number }>();
+  readonly #hangTimer: NodeJS.Timeout;
+  #nextBatchId = 0;
+  #isStopping = false;
+  #isGone = false;
+
+  private constructor(worker: Worker, info: EngineInfo, events: InferenceEvents, timeoutMs: number) {
+    this.#worker = worker;
+    this.info = info;
+    this.#events = events;
+    worker.on('message', (message: FromInference) => this.#onMessage(message));
+    worker.once('error', (error) => this.#lost(`an inference thread failed: ${error.message}`));
+    worker.once('exit', (code) => this.#lost(`an inference thread ended with exit code ${code}`));
+    this.#hangTimer = setInterval(() => this.#checkHang(timeoutMs), HANG_CHECK_MS);
+    this.#hangTimer.unref();
+  }
+
+  /** @throws ENGINE_UNAVAILABLE with the engine's reason. */
+  static async start(request: EngineRequest, events: InferenceEvents, timeoutMs: number): Promise<InferenceClient> {
+    const worker = new Worker(threadEntry('inference'), { workerData: request, stdin: false });
+    try {
+      return new InferenceClient(worker, await ready(worker, request.engine), events, timeoutMs);
+    } catch (error) {
+      await worker.terminate();
+      throw error;
+    }
+  }
+
+  get batchesInFlight(): number {
+    return this.#batches.size;
+  }
+
+  attach(ring: RingHandle): void {
+    this.#post({ type: 'attach', ring });
+  }
+
+  detach(ringId: number): void {
+    this.#post({ type: 'detach', ringId });
+  }
+
+  submit(batch: ClosedBatch, nowMs: number): void {
+    const batchId = this.#nextBatchId++;
+    this.#batches.set(batchId, { ...batch, sentMs: nowMs });
+    this.#post({
+      type: 'batch',
+      batchId,
+      ringIds: batch.records.map((record) => record.session.ringId),
+      slots: batch.records.map((record) => record.slot),
+      padTo: batch.padTo,
+      scoreThreshold: batch.scoreThreshold,
+    });
+  }
+
+  #post(message: ToInference): void {
+    if (!this.#isGone) this.#worker.postMessage(message);
+  }
+
+  #onMessage(message: FromInference): void {
+    if (message.type !== 'result' && message.type !== 'batch-failed') return;
+    const batch = this.#batches.get(message.batchId);
+    if (batch === undefined) return;
+    this.#batches.delete(message.batchId);
+    if (message.type === 'result') this.#events.onResult(batch, message);
+    else this.#events.onBatchFailed(batch, SightlineError.fromWire(message.error));
+  }
+
+  #checkHang(timeoutMs: number): void {
+    const [oldest] = this.#batches.values();
+    if (oldest === undefined) return;
+    const waitedMs = performance.now() + performance.timeOrigin - oldest.sentMs;
+    // Batches behind each other on one thread wait for those before them.
+    if (waitedMs < timeoutMs * this.#batches.size) return;
+    this.#lost(`an inference thread gave no answer for ${Math.round(waitedMs)} ms`);
+    void this.#worker.terminate();
+  }
+
+  #lost(why: string): void {
+    if (this.#isGone) return;
+    this.#isGone = true;
+    clearInterval(this.#hangTimer);
+    if (this.#isStopping) return;
+    const batches = [...this.#batches.values()];
+    this.#batches.clear();
+    this.#events.onLost(this, batches, new SightlineError('ENGINE_FAILED', why));
+  }
+
+  /** Ends the thread as a crash would, for fault tests. */
+  async crash(): Promise<void> {
+    await this.#worker.terminate();
+  }
+
+  async shutdown(): Promise<void> {
+    if (this.#isGone) return;
+    this.#isStopping = true;
+    const exited = new Promise<void>((resolve) => this.#worker.once('exit', () => resolve()));
+    this.#post({ type: 'shutdown' });
+    const timer = setTimeout(() => void this.#worker.terminate(), 5_000);
+    await exited;
+    clearTimeout(timer);
+  }
+}
+
+/** Waits for the thread's first word. @throws ENGINE_UNAVAILABLE */
+function ready(worker: Worker, engine: string): Promise<EngineInfo> {
+  return new Promise((resolve, reject) => {
+    const unavailable = (why: string): void =>
+      reject(new SightlineError('ENGINE_UNAVAILABLE', `engine ${engine}: ${why}`));
+    const onError = (error: Error): void => unavailable(error.message);
+    const onExit = (code: number): void => unavailable(`its thread ended with exit code ${code} before it was ready`);
+    worker.once('error', onError);
+    worker.once('exit', onExit);
+    worker.once('message', (message: FromInference) => {
+      // Not removeAllListeners: a Worker has listeners of its own, and goes silent without them.
+      worker.off('error', onError);
+      worker.off('exit', onExit);
+      if (message.type === 'ready') resolve(message.info);
+      else
+        reject(
+          message.type === 'failed'
+            ? SightlineError.fromWire(message.error)
+            : new RangeError(`unexpected ${message.type}`),
+        );
+    });
+  });
+}

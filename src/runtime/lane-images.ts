@@ -1,0 +1,87 @@
+import { monoNowMs } from '../core/clock.ts';
+import { SlotRing } from '../flow/slot-ring.ts';
+import { preprocessImage } from '../preprocess/sharp-preprocessor.ts';
+import type { LaneStream } from '../protocol/threads.ts';
+import type { LanePort } from './lane-frames.ts';
+
+/** Reads a list of image files as if they were the frames of a file, through sharp alone. */
+export class LaneImages {
+  readonly #stream: LaneStream;
+  readonly #paths: readonly string[];
+  readonly #port: LanePort;
+  readonly #ring: SlotRing;
+  #isClosed = false;
+  #wake: (() => void) | null = null;
+  #loop: Promise<void> = Promise.resolve();
+
+  constructor(stream: LaneStream, paths: readonly string[], port: LanePort) {
+    this.#stream = stream;
+    this.#paths = paths;
+    this.#port = port;
+    this.#ring = SlotRing.attach(stream.ring.buffer, stream.ring.shape);
+  }
+
+  open(): void {
+    this.#loop = this.#run();
+  }
+
+  onSlotFree(): void {
+    this.#wake?.();
+  }
+
+  set isWatched(_isWatched: boolean) {
+    // Images have no live preview.
+  }
+
+  async close(): Promise<void> {
+    this.#isClosed = true;
+    this.#wake?.();
+    await this.#loop;
+  }
+
+  async #run(): Promise<void> {
+    const { ringId } = this.#stream.ring;
+    this.#port.post({ type: 'running', ringId });
+    for (const [frame, path] of this.#paths.entries()) {
+      const slot = await this.#slot();
+      if (slot === null) return;
+      const captured = monoNowMs();
+      try {
+        const size = await preprocessImage(path, this.#stream.spec, this.#ring.input(slot));
+        const done = monoNowMs();
+        this.#port.addPreprocessMs(done - captured);
+        this.#ring.countCompleted();
+        this.#ring.writeMeta(slot, { frame, ptsUs: 0, ...size, captured, decoded: captured, preprocessed: done });
+        this.#ring.hand(slot);
+        this.#port.post({ type: 'frame', ringId, slot });
+      } catch (error) {
+        this.#ring.abandon(slot);
+        this.#port.post({
+          type: 'failed',
+          ringId,
+          error: {
+            code: 'SOURCE_UNREADABLE',
+            message: `${path}: not an image that can be read (${(error as Error).message})`,
+          },
+        });
+        return;
+      }
+    }
+    this.#port.post({ type: 'ended', ringId, frames: this.#paths.length });
+  }
+
+  async #slot(): Promise<number | null> {
+    for (;;) {
+      if (this.#isClosed) return null;
+      const slot = this.#ring.acquire();
+      if (slot >= 0) return slot;
+      const freed = new Promise<void>((resolve) => {
+        this.#wake = resolve;
+      });
+      this.#ring.setWaiting(true);
+      const second = this.#ring.acquire();
+      if (second >= 0) return second;
+      await freed;
+    }
+  }
+}

@@ -1,0 +1,51 @@
+import { SlotRing, type SlotRingShape } from '../flow/slot-ring.ts';
+import type { RingHandle } from '../protocol/threads.ts';
+import type { RingSession } from './frame-ledger.ts';
+import type { LaneClient } from './lane-client.ts';
+
+let nextRingId = 1;
+
+/** The ring of one connection of a stream to a lane, as the main thread keeps it. */
+export class LaneRing implements RingSession {
+  readonly ringId = nextRingId++;
+  readonly ring: SlotRing;
+  readonly lane: LaneClient;
+  /** Frames that the lane told of, handed over or dropped. */
+  received = 0;
+  #held = 0;
+  #isRetired = false;
+  readonly #onRetired: (ring: LaneRing) => void;
+
+  /** @param onRetired - called once, when `retire` was called and no frame of this ring is on its way. */
+  constructor(shape: SlotRingShape, lane: LaneClient, onRetired: (ring: LaneRing) => void) {
+    this.ring = SlotRing.create(shape);
+    this.lane = lane;
+    this.#onRetired = onRetired;
+  }
+
+  get handle(): RingHandle {
+    return { ringId: this.ringId, buffer: this.ring.buffer, shape: this.ring.shape };
+  }
+
+  /** Frames that the lane completed and that we never heard of. */
+  get lostCount(): number {
+    return Math.max(0, this.ring.completedCount - this.received);
+  }
+
+  onEntered(): void {
+    this.received += 1;
+    this.#held += 1;
+  }
+
+  onReleased(): void {
+    this.#held -= 1;
+    if (this.ring.takeWaiting()) this.lane.slotFree(this.ringId);
+    if (this.#isRetired && this.#held === 0) this.#onRetired(this);
+  }
+
+  retire(): void {
+    if (this.#isRetired) return;
+    this.#isRetired = true;
+    if (this.#held === 0) this.#onRetired(this);
+  }
+}

@@ -1,0 +1,279 @@
+import { monoNowMs } from '../core/clock.ts';
+import type { SourceInput } from '../core/source.ts';
+import { type DecodePlan, decodeArguments } from '../decode/ffmpeg-command.ts';
+import { explainExit, FfmpegLog } from '../decode/ffmpeg-log.ts';
+import { type FfmpegExit, FfmpegProcess } from '../decode/ffmpeg-process.ts';
+import { SightlineError } from '../errors/sightline-error.ts';
+import type { LaneStream } from '../protocol/threads.ts';
+import { BackOff } from '../source/back-off.ts';
+import { knock } from '../source/knock.ts';
+import { redact } from '../source/redact.ts';
+import { LaneFrames, type LanePort, PICTURE_FIT } from './lane-frames.ts';
+
+const WATCH_INTERVAL_MS = 100;
+const KNOCK_TIMEOUT_MS = 1000;
+/** An absent camera is asked at least this often, so that it is back within two seconds of its return. */
+const MAX_BACK_OFF_MS = 1000;
+const PROBLEMS_KEPT = 20;
+
+/** One connection: from the start of an ffmpeg to its end, or to the moment when we stopped waiting for it. */
+interface Connection {
+  readonly startedMs: number;
+  process: FfmpegProcess | null;
+  frames: number;
+  readonly problems: string[];
+  isOver: boolean;
+}
+
+/**
+ * Keeps one video flowing: starts ffmpeg, watches it, starts another when it ends or falls silent. It does not wait for a
+ * silent one to exit: that one is killed in the background while the next already connects.
+ */
+export class LaneVideo {
+  readonly #stream: LaneStream;
+  readonly #source: SourceInput;
+  readonly #port: LanePort;
+  readonly #frames: LaneFrames;
+  readonly #backOff = new BackOff({ firstMs: 200, maxMs: MAX_BACK_OFF_MS });
+  readonly #children = new Set<FfmpegProcess>();
+  #connection: Connection | null = null;
+  #watch: NodeJS.Timeout | undefined;
+  #retry: NodeJS.Timeout | undefined;
+  #hwaccel: string;
+  #decodeErrors = 0;
+  #durationUs: number | null = null;
+  #lastPtsUs = 0;
+  #isClosed = false;
+  #onChildGone: (() => void) | null = null;
+
+  constructor(stream: LaneStream, source: SourceInput, port: LanePort) {
+    this.#stream = stream;
+    this.#source = source;
+    this.#port = port;
+    this.#frames = new LaneFrames(stream, port);
+    this.#hwaccel = stream.hwaccel;
+  }
+
+  open(): void {
+    this.#watch = setInterval(() => this.#look(), WATCH_INTERVAL_MS);
+    void this.#connect();
+  }
+
+  /** A slot was given back while we waited for one. */
+  onSlotFree(): void {
+    this.#connection?.process?.resume();
+  }
+
+  set isWatched(isWatched: boolean) {
+    this.#frames.isWatched = isWatched;
+  }
+
+  /** Resolves when no child lives and no slot is held. */
+  async close(): Promise<void> {
+    this.#isClosed = true;
+    clearInterval(this.#watch);
+    clearTimeout(this.#retry);
+    this.#abandonConnection();
+    await this.#frames.close();
+    if (this.#children.size > 0)
+      await new Promise<void>((resolve) => {
+        this.#onChildGone = resolve;
+      });
+    this.#flushDecodeErrors();
+  }
+
+  async #connect(): Promise<void> {
+    const connection: Connection = { startedMs: monoNowMs(), process: null, frames: 0, problems: [], isOver: false };
+    this.#connection = connection;
+    if (this.#source.isLive && this.#source.knock !== null && this.#source.options.rtspTransport === 'tcp') {
+      const isOpen = await knock(this.#source.knock, KNOCK_TIMEOUT_MS);
+      if (connection.isOver || this.#isClosed) return;
+      if (!isOpen) {
+        const { host, port } = this.#source.knock;
+        this.#reconnect(
+          connection,
+          new SightlineError('SOURCE_UNREACHABLE', `${this.#source.label}: nothing answers at ${host}:${port}`),
+        );
+        return;
+      }
+    }
+    try {
+      await this.#start(connection);
+    } catch (error) {
+      const failure = new SightlineError('FFMPEG_MISSING', `ffmpeg cannot be started: ${(error as Error).message}`, {
+        path: this.#stream.ffmpeg.path,
+      });
+      this.#fail(failure);
+    }
+  }
+
+  async #start(connection: Connection): Promise<void> {
+    const log = new FfmpegLog();
+    const assembler = this.#frames.assembler;
+    const process = await FfmpegProcess.start(this.#stream.ffmpeg.path, decodeArguments(this.#source, this.#plan()), {
+      nextBuffer: () => (connection.isOver ? null : assembler.nextBuffer()),
+      onBytes: (bytes) => {
+        if (!connection.isOver) assembler.onBytes(bytes);
+      },
+      onLogLine: (line) => this.#onLogLine(connection, log, line),
+      onExit: (exit) => {
+        this.#children.delete(process);
+        this.#post({ type: 'child-gone', ringId: this.#ringId, pid: process.pid });
+        if (this.#children.size === 0) this.#onChildGone?.();
+        if (!connection.isOver) void this.#onExit(connection, exit);
+      },
+    });
+    connection.process = process;
+    this.#children.add(process);
+    this.#post({ type: 'child-started', ringId: this.#ringId, pid: process.pid });
+    if (connection.isOver || this.#isClosed) process.kill();
+  }
+
+  #plan(): DecodePlan {
+    const { picture, spec, ffmpeg, every, maxFps, skip, decodeThreads } = this.#stream;
+    const canvas = picture === null ? { ...spec.input, fit: spec.input.resize } : { ...picture, fit: PICTURE_FIT };
+    return { ffmpegMajor: ffmpeg.major, canvas, every, maxFps, skip, hwaccel: this.#hwaccel, threads: decodeThreads };
+  }
+
+  #onLogLine(connection: Connection, log: FfmpegLog, line: string): void {
+    const event = log.read(line);
+    if (event === null || connection.isOver) return;
+    switch (event.kind) {
+      case 'frame':
+        this.#lastPtsUs = event.frame.ptsUs;
+        this.#frames.assembler.onLine(event.frame);
+        if (connection.frames++ === 0) {
+          this.#backOff.reset();
+          this.#post({ type: 'running', ringId: this.#ringId });
+        }
+        break;
+      case 'duration':
+        this.#durationUs = event.durationUs;
+        this.#post({ type: 'duration', ringId: this.#ringId, durationUs: event.durationUs });
+        break;
+      case 'decode-error':
+        this.#decodeErrors += 1;
+        break;
+      case 'truncated':
+        this.#warn(`${this.#source.label}: the file ends early (ffmpeg: ${event.text})`);
+        break;
+      case 'hwaccel':
+        if (this.#hwaccel === 'none') connection.problems.push(event.text);
+        else this.#fallBack(event.text);
+        break;
+      case 'problem':
+        connection.problems.push(redact(event.text));
+        if (connection.problems.length > PROBLEMS_KEPT) connection.problems.shift();
+        break;
+    }
+  }
+
+  /** ffmpeg itself goes on in software when a hardware decoder cannot start; we say so, and ask for none next time. */
+  #fallBack(said: string): void {
+    this.#warn(`hardware decoding (${this.#hwaccel}) is not available, decoding in software (ffmpeg: ${said})`);
+    this.#hwaccel = 'none';
+  }
+
+  async #onExit(connection: Connection, exit: FfmpegExit): Promise<void> {
+    await this.#frames.drained();
+    if (connection.isOver) return;
+    const { code, cause, said } = explainExit(connection.problems);
+    if (exit.code !== 0 && connection.frames === 0 && this.#stream.hwaccel !== 'none' && this.#hwaccel === 'none') {
+      // The hardware decoder took ffmpeg down with it: once more, in software.
+      connection.isOver = true;
+      this.#frames.startOver();
+      return void this.#connect();
+    }
+    const how = exit.signal === null ? `exit code ${exit.code}` : exit.signal;
+    if (this.#source.isLive) {
+      const failure =
+        exit.code === 0
+          ? new SightlineError('DECODE_EXITED', `${this.#source.label}: the stream ended`)
+          : new SightlineError(code, `${this.#source.label}: ${cause} (ffmpeg: ${said}; ${how})`);
+      if (code === 'SOURCE_NOT_FOUND' || code === 'SOURCE_NO_VIDEO') this.#fail(failure);
+      else this.#reconnect(connection, failure);
+      return;
+    }
+    connection.isOver = true;
+    this.#frames.startOver();
+    if (exit.code === 0 && connection.frames > 0) {
+      this.#warnIfShort();
+      this.#flushDecodeErrors();
+      this.#post({ type: 'ended', ringId: this.#ringId, frames: connection.frames });
+    } else if (exit.code === 0) {
+      this.#fail(new SightlineError('SOURCE_NO_VIDEO', `${this.#source.label}: it holds no video frame`));
+    } else {
+      this.#fail(
+        new SightlineError(
+          code,
+          `${this.#source.label}: ${cause} (ffmpeg: ${said}; ${how}${connection.frames > 0 ? ` after ${connection.frames} frames` : ''})`,
+        ),
+      );
+    }
+  }
+
+  /** The container announced more than came: half a second and 2 % are forgiven, since audio may be longer than video. */
+  #warnIfShort(): void {
+    if (this.#durationUs === null) return;
+    const missingUs = this.#durationUs - this.#lastPtsUs;
+    if (missingUs < Math.max(1_500_000, this.#durationUs * 0.05)) return;
+    this.#warn(
+      `${this.#source.label}: the file ends early, at ${(this.#lastPtsUs / 1e6).toFixed(1)} s of ${(this.#durationUs / 1e6).toFixed(1)} s`,
+    );
+  }
+
+  #look(): void {
+    this.#flushDecodeErrors();
+    const connection = this.#connection;
+    if (connection === null || connection.isOver || connection.process === null || !this.#source.isLive) return;
+    // Where we hold the source back ourselves, its silence means nothing.
+    if (this.#stream.policy === 'file' && this.#frames.ring.heldCount === this.#frames.ring.shape.slots) return;
+    const now = monoNowMs();
+    const since = now - Math.max(this.#frames.lastFrameMs, connection.startedMs);
+    const limit = connection.frames === 0 ? this.#stream.openTimeoutMs : this.#stream.staleMs;
+    if (since < limit) return;
+    this.#reconnect(
+      connection,
+      new SightlineError('SOURCE_STALLED', `${this.#source.label}: no frame for ${Math.round(since)} ms`),
+    );
+  }
+
+  #reconnect(connection: Connection, error: SightlineError): void {
+    if (connection.isOver) return;
+    this.#abandonConnection();
+    this.#post({ type: 'reconnecting', ringId: this.#ringId, error: error.toWire() });
+    this.#retry = setTimeout(() => void this.#connect(), this.#backOff.nextMs());
+  }
+
+  #abandonConnection(): void {
+    const connection = this.#connection;
+    if (connection === null || connection.isOver) return;
+    connection.isOver = true;
+    connection.process?.kill();
+    this.#frames.startOver();
+  }
+
+  #fail(error: SightlineError): void {
+    this.#abandonConnection();
+    this.#flushDecodeErrors();
+    this.#post({ type: 'failed', ringId: this.#ringId, error: error.toWire() });
+  }
+
+  #flushDecodeErrors(): void {
+    if (this.#decodeErrors === 0) return;
+    this.#post({ type: 'decode-errors', ringId: this.#ringId, count: this.#decodeErrors });
+    this.#decodeErrors = 0;
+  }
+
+  get #ringId(): number {
+    return this.#stream.ring.ringId;
+  }
+
+  #warn(message: string): void {
+    this.#post({ type: 'warning', ringId: this.#ringId, message });
+  }
+
+  #post(message: Parameters<LanePort['post']>[0]): void {
+    this.#port.post(message);
+  }
+}

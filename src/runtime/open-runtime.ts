@@ -1,0 +1,99 @@
+import { availableParallelism } from 'node:os';
+import type { BatchConfig } from '../config/batch.ts';
+import type { PreviewConfig } from '../config/gateway.ts';
+import { type ModelConfig, parseInputSize } from '../config/model.ts';
+import type { CompiledModel } from '../core/model.ts';
+import { findFfmpeg } from '../decode/ffmpeg-binary.ts';
+import { SightlineError } from '../errors/sightline-error.ts';
+import type { EngineRequest } from '../protocol/threads.ts';
+import { loadManifest, modelSpec } from '../store/manifests.ts';
+import type { Environment } from './environment.ts';
+import { prepareModel } from './prepare-model.ts';
+import type { ResultSinks } from './result-sinks.ts';
+import { Runtime } from './runtime.ts';
+
+export interface OpenOptions {
+  readonly model: ModelConfig;
+  readonly batch: BatchConfig;
+  readonly preview: PreviewConfig;
+  readonly lanes?: number | undefined;
+  readonly sinks: ResultSinks;
+  readonly environment: Environment;
+  /** Is told in a sentence what takes time or is not as asked for. */
+  readonly onNotice: (text: string) => void;
+}
+
+type EngineName = EngineRequest['engine'];
+
+/** What `engine: auto` tries, best first. */
+const AUTO_ENGINES: readonly EngineName[] = ['onnx', 'wasm'];
+
+/**
+ * Makes everything ready that a pipeline needs - ffmpeg, model, engine, threads - and starts it without a stream.
+ *
+ * @throws FFMPEG_MISSING, MODEL_*, COMPILE_UNSUPPORTED, ENGINE_UNAVAILABLE
+ */
+export async function openRuntime(options: OpenOptions): Promise<Runtime> {
+  const { environment } = options;
+  const ffmpeg = await findFfmpeg({ path: environment.ffmpegPath, searchPath: environment.searchPath });
+  const engines = options.model.engine === 'auto' ? AUTO_ENGINES : [options.model.engine];
+  for (const [i, engine] of engines.entries()) {
+    try {
+      const model = await compiledModel(options, engine);
+      return await Runtime.start({
+        ...options,
+        engine: engineRequest(options, engine, model),
+        ffmpeg,
+        lanes: options.lanes ?? Math.max(1, Math.floor(availableParallelism() / 2)),
+        inferenceThreads: inferenceThreads(options.model, engine),
+      });
+    } catch (error) {
+      const isLast = i === engines.length - 1;
+      if (isLast || !(error instanceof SightlineError) || error.code !== 'ENGINE_UNAVAILABLE') throw error;
+      options.onNotice(`${error.message}; trying engine ${engines[i + 1]}`);
+    }
+  }
+  throw new RangeError('no engine to try');
+}
+
+/** Finds, fetches and compiles the model that a configuration names. */
+async function compiledModel(
+  { model, environment, onNotice }: OpenOptions,
+  engine: EngineName,
+): Promise<CompiledModel> {
+  const inputSize = model.inputSize === undefined ? undefined : parseInputSize(model.inputSize);
+  if (engine === 'fake') return standIn(model.name, inputSize);
+  const { modelPath, cacheDir } = environment;
+  return prepareModel(model.name, {
+    engine,
+    precision: model.precision,
+    inputSize,
+    searchPath: modelPath,
+    cacheDir,
+    onNotice,
+  });
+}
+
+/** The fake engine needs a model's shape and classes, not its weights. */
+async function standIn(name: string, inputSize: { width: number; height: number } | undefined): Promise<CompiledModel> {
+  const spec = modelSpec(await loadManifest(name));
+  const input = { ...spec.input, ...(inputSize ?? {}) };
+  return { spec: { ...spec, input }, format: 'onnx', path: '', precision: 'f32', batch: 'free', hash: '' };
+}
+
+function engineRequest({ model, batch }: OpenOptions, engine: EngineName, compiled: CompiledModel): EngineRequest {
+  return {
+    engine,
+    provider: engine === 'onnx' ? model.provider : engine,
+    model: compiled,
+    maxBatch: batch.maxBatch,
+    intraThreads: 1,
+    fake: model.fake,
+  };
+}
+
+/** One thread for each core on CPUs: two one-thread sessions do more than one session with two threads. A GPU takes one. */
+function inferenceThreads(model: ModelConfig, engine: EngineName): number {
+  if (model.threads !== undefined) return model.threads;
+  return engine === 'fake' || (engine === 'onnx' && model.provider !== 'cpu') ? 1 : availableParallelism();
+}

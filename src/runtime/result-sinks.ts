@@ -1,0 +1,56 @@
+import type { PublishedFrame } from '../core/frame.ts';
+import type { SightlineError } from '../errors/sightline-error.ts';
+import type { Sink } from '../sinks/sink.ts';
+import type { FrameRecord } from './frame-ledger.ts';
+
+/** A sink that needs the full picture of a frame. Its stream keeps pictures, and their slots until `draw` is done. */
+export interface PictureSink {
+  readonly id: string;
+  /** @param picture - u8 `[height, width, 3]` in shared memory, the sink's own until the promise settles; never rejects. */
+  draw(frame: PublishedFrame, picture: Uint8Array): Promise<void>;
+  close(): Promise<void>;
+}
+
+export interface SinkBinding {
+  readonly sink: Sink;
+  /** Only these streams; all where null. */
+  readonly streams: ReadonlySet<string> | null;
+}
+
+/** Hands results to every sink that wants them, and holds files back when one is slow. */
+export class ResultSinks {
+  readonly #bindings: readonly SinkBinding[];
+  readonly #pictureSinks: ReadonlyMap<string, PictureSink>;
+
+  /** @param pictureSinks - by stream id. */
+  constructor(bindings: readonly SinkBinding[], pictureSinks: ReadonlyMap<string, PictureSink>) {
+    this.#bindings = bindings;
+    this.#pictureSinks = pictureSinks;
+  }
+
+  needsPicture(streamId: string): boolean {
+    return this.#pictureSinks.has(streamId);
+  }
+
+  /**
+   * @param mayWait - the stream is a file: its slots are kept while a sink cannot take more, which stops the reading.
+   * @returns when the frame's slot may be given back; null for at once.
+   */
+  publish(frame: PublishedFrame, label: string, record: FrameRecord, mayWait: boolean): Promise<unknown> | null {
+    const waits: Promise<unknown>[] = [];
+    for (const { sink, streams } of this.#bindings) {
+      if (streams !== null && !streams.has(frame.streamId)) continue;
+      if (!sink.publish(frame, label) && mayWait) waits.push(sink.drained());
+    }
+    const pictureSink = this.#pictureSinks.get(frame.streamId);
+    if (pictureSink !== undefined) waits.push(pictureSink.draw(frame, record.session.ring.picture(record.slot)));
+    return waits.length === 0 ? null : Promise.all(waits);
+  }
+
+  /** Closes all, and returns what went wrong with any of them. */
+  async close(): Promise<SightlineError[]> {
+    const sinks = [...this.#bindings.map(({ sink }) => sink), ...this.#pictureSinks.values()];
+    const results = await Promise.allSettled(sinks.map((sink) => sink.close()));
+    return results.flatMap((result) => (result.status === 'rejected' ? [result.reason as SightlineError] : []));
+  }
+}

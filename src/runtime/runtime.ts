@@ -1,0 +1,286 @@
+import type { BatchConfig } from '../config/batch.ts';
+import type { PreviewConfig } from '../config/gateway.ts';
+import type { ModelConfig } from '../config/model.ts';
+import type { StreamConfig } from '../config/stream.ts';
+import { monoNowMs, systemClock } from '../core/clock.ts';
+import type { PublishedFrame } from '../core/frame.ts';
+import type { ModelSpec } from '../core/model.ts';
+import type { FfmpegBinary } from '../decode/ffmpeg-binary.ts';
+import { SightlineError } from '../errors/sightline-error.ts';
+import { Listeners } from '../flow/listeners.ts';
+import type { EventKind, EventMessage } from '../protocol/feed.ts';
+import type { HostReport, StreamReport } from '../protocol/report.ts';
+import type { EngineInfo, EngineRequest, RingHandle } from '../protocol/threads.ts';
+import { HostMeter } from '../telemetry/host-meter.ts';
+import { Dispatcher } from './dispatcher.ts';
+import type { FrameRecord } from './frame-ledger.ts';
+import { LaneClient } from './lane-client.ts';
+import type { ResultSinks } from './result-sinks.ts';
+import type { EventDetails, SessionPort, StreamInput } from './session-port.ts';
+import { neededScore } from './stream-analytics.ts';
+import { StreamSession } from './stream-session.ts';
+
+const REPORT_INTERVAL_MS = 1000;
+
+export interface RuntimeOptions {
+  readonly engine: EngineRequest;
+  readonly model: ModelConfig;
+  readonly batch: BatchConfig;
+  readonly preview: PreviewConfig;
+  readonly ffmpeg: FfmpegBinary;
+  readonly lanes: number;
+  readonly inferenceThreads: number;
+  readonly sinks: ResultSinks;
+}
+
+export interface RuntimeReport {
+  readonly timeMs: number;
+  readonly streams: readonly StreamReport[];
+  readonly host: HostReport;
+}
+
+/** N streams on one device: threads, streams, batches, figures. Everything that happens in it is told to listeners. */
+export class Runtime {
+  readonly spec: ModelSpec;
+  readonly published = new Listeners<PublishedFrame>();
+  readonly events = new Listeners<EventMessage>();
+  readonly reports = new Listeners<RuntimeReport>();
+  readonly previews = new Listeners<{ readonly frame: PublishedFrame; readonly jpeg: Uint8Array }>();
+  readonly #options: RuntimeOptions;
+  readonly #meter = new HostMeter(monoNowMs());
+  readonly #sessions = new Map<string, StreamSession>();
+  readonly #lanes: LaneClient[] = [];
+  readonly #dispatcher: Dispatcher;
+  readonly #port: SessionPort;
+  readonly #scoreThreshold: number;
+  #watched: ReadonlySet<string> = new Set();
+  #engineInfo: EngineInfo | null = null;
+  #report: RuntimeReport | null = null;
+  #reportTimer: NodeJS.Timeout | undefined;
+  #isStopping = false;
+
+  private constructor(options: RuntimeOptions) {
+    this.#options = options;
+    this.spec = options.engine.model.spec;
+    this.#scoreThreshold = options.model.scoreThreshold ?? this.spec.scoreThreshold;
+    const batching = { ...options.batch, timeoutMs: options.model.timeoutMs };
+    this.#dispatcher = new Dispatcher(options.engine, batching, this.#dispatcherPort(), systemClock);
+    this.#port = this.#sessionPort();
+    for (let i = 0; i < options.lanes; i++) this.#addLane();
+  }
+
+  /** Starts the threads and loads the engine. @throws ENGINE_UNAVAILABLE */
+  static async start(options: RuntimeOptions): Promise<Runtime> {
+    const runtime = new Runtime(options);
+    try {
+      runtime.#engineInfo = await runtime.#dispatcher.start(options.inferenceThreads);
+    } catch (error) {
+      await runtime.stop();
+      throw error;
+    }
+    runtime.#meter.inferThreads = options.inferenceThreads;
+    runtime.#reportTimer = setInterval(() => runtime.#makeReport(), REPORT_INTERVAL_MS);
+    runtime.#makeReport();
+    return runtime;
+  }
+
+  /** @throws STREAM_EXISTS */
+  add(config: StreamConfig, input: StreamInput): StreamSession {
+    if (this.#sessions.has(config.id))
+      throw new SightlineError(
+        'STREAM_EXISTS',
+        `a stream "${config.id}" already runs; choose another id or remove it first`,
+      );
+    const session = new StreamSession(config, input, this.#port);
+    this.#sessions.set(config.id, session);
+    this.#retune();
+    this.#event('stream-added', config.id, `${config.id} was added: ${input.label}`);
+    session.isWatched = this.#watched.has(config.id);
+    session.start();
+    return session;
+  }
+
+  /** @throws STREAM_NOT_FOUND */
+  session(id: string): StreamSession {
+    const session = this.#sessions.get(id);
+    if (session === undefined) {
+      const known = [...this.#sessions.keys()].join(', ') || 'none';
+      throw new SightlineError('STREAM_NOT_FOUND', `no stream "${id}"; running are: ${known}`, { id });
+    }
+    return session;
+  }
+
+  /** Stops a stream in order and forgets it. @throws STREAM_NOT_FOUND */
+  async remove(id: string): Promise<void> {
+    const session = this.session(id);
+    await session.remove();
+    this.#sessions.delete(id);
+    this.#retune();
+    this.#event('stream-removed', id, `${id} was removed`);
+  }
+
+  /** Applies settings of batching, ages and targets to a running stream. */
+  retune(session: StreamSession, config: StreamConfig): void {
+    session.retune(config);
+    this.#joinBatcher(session);
+    this.#retune();
+  }
+
+  watchPreviews(streamIds: ReadonlySet<string>): void {
+    this.#watched = streamIds;
+    for (const session of this.#sessions.values()) session.isWatched = streamIds.has(session.id);
+  }
+
+  readiness(): { isReady: boolean; reason: string } {
+    if (this.#isStopping) return { isReady: false, reason: 'stopping' };
+    return this.#dispatcher.isReady
+      ? { isReady: true, reason: 'ready' }
+      : { isReady: false, reason: 'no inference thread is up' };
+  }
+
+  get engineInfo(): EngineInfo {
+    return this.#engineInfo!;
+  }
+
+  /** CPU milliseconds of all ffmpeg children so far. */
+  get childCpuMs(): number {
+    return this.#meter.childCpuMs;
+  }
+
+  /** Pids of the ffmpeg children that live now. */
+  get childPids(): number[] {
+    return this.#lanes.flatMap((lane) => [...lane.childPids]);
+  }
+
+  /** Threads, for fault tests. */
+  get threads(): { readonly lanes: readonly LaneClient[]; readonly inference: Dispatcher['pool']['clients'] } {
+    return { lanes: this.#lanes, inference: this.#dispatcher.pool.clients };
+  }
+
+  report(): RuntimeReport {
+    return this.#report ?? this.#makeReport();
+  }
+
+  /** Stops every stream, then the sinks, then the threads. @returns what sinks lost. May be called twice. */
+  async stop(): Promise<SightlineError[]> {
+    if (this.#isStopping) return [];
+    this.#isStopping = true;
+    clearInterval(this.#reportTimer);
+    await Promise.all([...this.#sessions.keys()].map((id) => this.remove(id)));
+    const failures = await this.#options.sinks.close();
+    await Promise.all([this.#dispatcher.shutdown(), ...this.#lanes.map((lane) => lane.shutdown())]);
+    this.#meter.close();
+    return failures;
+  }
+
+  #addLane(): void {
+    this.#lanes.push(
+      new LaneClient({
+        onBusy: (preprocessMs) => this.#meter.addPreprocessMs(preprocessMs),
+        onLost: (lane, error) => {
+          this.#lanes.splice(this.#lanes.indexOf(lane), 1);
+          if (this.#isStopping) return;
+          this.#addLane();
+          this.#event('lane-restarted', undefined, `${error.message}; its streams are opened again`);
+        },
+      }),
+    );
+  }
+
+  #dispatcherPort(): ConstructorParameters<typeof Dispatcher>[2] {
+    return {
+      onDropped: (record, reason) => this.#sessions.get(record.streamId)?.ledger.drop(record, reason),
+      onInferred: (record, rows, endedMs) =>
+        this.#sessions.get(record.streamId)?.ledger.complete(record, rows, endedMs),
+      mayRetry: (record) => this.#sessions.get(record.streamId)?.mayRetry ?? false,
+      onBusy: (inferMs) => this.#meter.addInferMs(inferMs),
+      onThreadLost: (error) => this.#event('engine-restarted', undefined, `${error.message}; it is started again`),
+      onThreadRestarted: () => this.#event('engine-restarted', undefined, 'an inference thread is up again'),
+      onSettled: (reason) => this.#event('batch-settled', undefined, `batch size ${reason}`),
+    };
+  }
+
+  #sessionPort(): SessionPort {
+    const { ffmpeg, preview, inferenceThreads, sinks } = this.#options;
+    const dispatcher = this.#dispatcher;
+    return {
+      spec: this.spec,
+      scoreThreshold: this.#scoreThreshold,
+      ffmpeg: { path: ffmpeg.path, major: ffmpeg.major },
+      preview: { maxWidth: preview.width, fps: preview.fps },
+      get inferenceSlots() {
+        return inferenceThreads * dispatcher.settledSize;
+      },
+      pickLane: () => this.#lanes.reduce((a, b) => (b.streamCount < a.streamCount ? b : a)),
+      attach: (ring: RingHandle) => dispatcher.pool.attach(ring),
+      detach: (ringId) => dispatcher.pool.detach(ringId),
+      offer: (record: FrameRecord) => dispatcher.offer(record),
+      withdraw: (streamId) => dispatcher.batcher.removeStream(streamId),
+      joinBatcher: (session) => this.#joinBatcher(session),
+      event: (kind, stream, message, details) => this.#event(kind, stream, message, details),
+      publish: (session, frame, record) => {
+        this.published.emit(frame);
+        return sinks.publish(frame, session.input.label, record, session.input.policy === 'file');
+      },
+      onPreview: (frame, jpeg) => this.previews.emit({ frame, jpeg }),
+    };
+  }
+
+  #joinBatcher(session: StreamSession): void {
+    const { priority, weight, queueSize, maxAgeMs } = session.config;
+    const isLive = session.input.policy === 'live';
+    this.#dispatcher.batcher.setStream(session.id, {
+      priority,
+      weight,
+      queueSize: isLive ? queueSize : null,
+      maxAgeMs: isLive ? maxAgeMs : null,
+    });
+  }
+
+  /** What depends on the set of streams. */
+  #retune(): void {
+    const sessions = [...this.#sessions.values()];
+    this.#dispatcher.depth = sessions.length > 0 && sessions.every(({ input }) => input.policy === 'live') ? 1 : 2;
+    this.#dispatcher.scoreThreshold = Math.min(
+      this.#scoreThreshold,
+      ...sessions.map(({ config }) => neededScore(config, this.#scoreThreshold)),
+    );
+  }
+
+  #event(kind: EventKind, stream: string | undefined, message: string, details?: EventDetails): void {
+    this.events.emit({
+      type: 'event',
+      timeMs: Date.now(),
+      kind,
+      message,
+      ...(stream === undefined ? {} : { stream }),
+      ...(details === undefined ? {} : { details }),
+    });
+  }
+
+  #makeReport(): RuntimeReport {
+    const now = monoNowMs();
+    const streams = [...this.#sessions.values()].map((session) =>
+      session.report(now, this.#dispatcher.batcher.depth(session.id)),
+    );
+    const info = this.#engineInfo;
+    const { width, height } = this.spec.input;
+    const host: HostReport = {
+      ...this.#meter.sample(now, this.childPids),
+      device: {
+        engine: info?.engine ?? this.#options.engine.engine,
+        provider: info?.provider ?? this.#options.engine.provider,
+        device: info?.device ?? 'loading',
+        precision: info?.precision ?? this.#options.engine.model.precision,
+        threads: this.#dispatcher.pool.threadCount,
+        model: this.spec.name,
+        inputWidth: width,
+        inputHeight: height,
+      },
+      batch: this.#dispatcher.report(),
+    };
+    this.#report = { timeMs: Date.now(), streams, host };
+    this.reports.emit(this.#report);
+    return this.#report;
+  }
+}

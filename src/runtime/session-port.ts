@@ -1,0 +1,40 @@
+import type { PublishedFrame } from '../core/frame.ts';
+import type { ModelSpec } from '../core/model.ts';
+import type { SourceInput } from '../core/source.ts';
+import type { EventKind } from '../protocol/feed.ts';
+import type { RingHandle } from '../protocol/threads.ts';
+import type { FrameRecord } from './frame-ledger.ts';
+import type { LaneClient } from './lane-client.ts';
+import type { StreamSession } from './stream-session.ts';
+
+/** Where a stream's pictures come from, and whether somebody needs them in full. */
+export interface StreamInput {
+  readonly source: SourceInput | null;
+  /** Image files instead of a video. */
+  readonly imagePaths: readonly string[] | null;
+  readonly label: string;
+  readonly policy: 'live' | 'file';
+  readonly picture: { readonly width: number; readonly height: number } | null;
+}
+
+export type EventDetails = Readonly<Record<string, string | number | boolean | null>>;
+
+/** What a session needs of the runtime around it. */
+export interface SessionPort {
+  readonly spec: ModelSpec;
+  readonly scoreThreshold: number;
+  readonly ffmpeg: { readonly path: string; readonly major: number };
+  readonly preview: { readonly maxWidth: number; readonly fps: number };
+  /** Slots that may be on inference threads at once. */
+  readonly inferenceSlots: number;
+  pickLane(): LaneClient;
+  attach(ring: RingHandle): void;
+  detach(ringId: number): void;
+  offer(record: FrameRecord): void;
+  /** Takes back the frames of a stream that wait for a batch; the stream is no longer served. */
+  withdraw(streamId: string): readonly FrameRecord[];
+  joinBatcher(session: StreamSession): void;
+  event(kind: EventKind, stream: string, message: string, details?: EventDetails): void;
+  publish(session: StreamSession, frame: PublishedFrame, record: FrameRecord): Promise<unknown> | null;
+  onPreview(frame: PublishedFrame, jpeg: Uint8Array): void;
+}

@@ -1,0 +1,60 @@
+import type { StreamConfig } from '../config/stream.ts';
+import type { SourceInput } from '../core/source.ts';
+import { probeSource } from '../decode/probe.ts';
+import { parseSource } from '../source/parse-source.ts';
+import type { StreamInput } from './session-port.ts';
+
+const READ_TIMEOUT_MS = 5_000;
+
+export interface PictureNeed {
+  /** Most pixels across; null keeps the source's own size. */
+  readonly maxWidth: number | null;
+}
+
+/**
+ * Understands a stream's source, and learns its size where somebody needs full pictures.
+ *
+ * @param need - null where the model is the only consumer of pixels.
+ * @throws SOURCE_*, CONFIG_INVALID
+ */
+export async function resolveStreamInput(
+  config: StreamConfig,
+  ffmpeg: { readonly path: string; readonly major: number },
+  need: PictureNeed | null,
+): Promise<StreamInput> {
+  const { loop, realtime, transport } = config;
+  const source = parseSource(config.source, {
+    loop,
+    realtime,
+    rtspTransport: transport,
+    readTimeoutMs: READ_TIMEOUT_MS,
+  });
+  const policy = config.policy === 'auto' ? (source.isLive ? 'live' : 'file') : config.policy;
+  const picture = need === null ? null : await pictureSize(source, ffmpeg, need, config.openTimeoutMs);
+  return { source, imagePaths: null, label: source.label, policy, picture };
+}
+
+async function pictureSize(
+  source: SourceInput,
+  ffmpeg: { path: string; major: number },
+  need: PictureNeed,
+  timeoutMs: number,
+): Promise<{ width: number; height: number }> {
+  const plan = {
+    ffmpegMajor: ffmpeg.major,
+    canvas: { width: 2, height: 2, fit: { mode: 'stretch' } },
+    every: 1,
+    maxFps: null,
+    skip: 0,
+    hwaccel: 'none',
+    threads: 1,
+  } as const;
+  const { width, height } = await probeSource(ffmpeg.path, source, plan, timeoutMs);
+  const scale = need.maxWidth === null ? 1 : Math.min(1, need.maxWidth / width);
+  // Even sizes: video encoders with half-size colour planes take no others.
+  return { width: even(width * scale), height: even(height * scale) };
+}
+
+function even(pixels: number): number {
+  return Math.max(2, Math.round(pixels / 2) * 2);
+}

@@ -1,0 +1,370 @@
+import type { StreamConfig } from '../config/stream.ts';
+import { monoNowMs } from '../core/clock.ts';
+import type { Detection } from '../core/detection.ts';
+import type { PublishedFrame } from '../core/frame.ts';
+import { SightlineError } from '../errors/sightline-error.ts';
+import type { StreamReport, StreamState } from '../protocol/report.ts';
+import type { FromLane, LaneStream } from '../protocol/threads.ts';
+import { StreamTelemetry } from '../telemetry/stream-telemetry.ts';
+import { FrameLedger, type FrameRecord } from './frame-ledger.ts';
+import type { LaneListener } from './lane-client.ts';
+import { LaneRing } from './lane-ring.ts';
+import { PreviewPairs } from './preview-pairs.ts';
+import type { SessionPort, StreamInput } from './session-port.ts';
+import { StreamAnalytics } from './stream-analytics.ts';
+import { STREAM_TRANSITIONS } from './stream-states.ts';
+import { StreamTargets } from './stream-targets.ts';
+
+/** Live slots beside the queue and the inference threads: one being filled, one ready, one for the message on its way. */
+const SPARE_SLOTS = 3;
+
+/** One stream on the main thread: its life, its frames, its figures. */
+export class StreamSession implements LaneListener {
+  readonly id: string;
+  readonly input: StreamInput;
+  readonly telemetry: StreamTelemetry;
+  readonly ledger: FrameLedger;
+  readonly #port: SessionPort;
+  readonly #previews: PreviewPairs;
+  #config: StreamConfig;
+  #analytics: StreamAnalytics;
+  #targets: StreamTargets;
+  #ring: LaneRing | null = null;
+  #state: StreamState = 'starting';
+  #seq = 0;
+  #decodeErrors = 0;
+  #reconnects = 0;
+  #size: { width: number; height: number } | null = null;
+  #lastPtsUs = 0;
+  #nextFrame = 0;
+  #received = 0;
+  #lastError: string | null = null;
+  #failure: SightlineError | null = null;
+  #isWatched = false;
+  #isClosing = false;
+  #onClosed: (() => void) | null = null;
+  readonly #onSettled: (() => void)[] = [];
+  durationUs: number | null = null;
+  readonly warnings: string[] = [];
+
+  constructor(config: StreamConfig, input: StreamInput, port: SessionPort) {
+    this.id = config.id;
+    this.input = input;
+    this.#config = config;
+    this.#port = port;
+    this.telemetry = new StreamTelemetry(monoNowMs());
+    this.#analytics = new StreamAnalytics(config, port.scoreThreshold);
+    this.#targets = new StreamTargets(config.target);
+    this.#previews = new PreviewPairs((frame, jpeg) => port.onPreview(frame, jpeg));
+    const ledgerPort = {
+      analyse: (record: FrameRecord, detections: Detection[]) => this.#analyse(record, detections),
+      publish: (frame: PublishedFrame, record: FrameRecord) => {
+        this.#previews.onPublished(frame);
+        return port.publish(this, frame, record);
+      },
+    };
+    this.ledger = new FrameLedger(config.id, port.spec.classes, this.telemetry, ledgerPort, monoNowMs);
+  }
+
+  get config(): StreamConfig {
+    return this.#config;
+  }
+
+  get state(): StreamState {
+    return this.#state;
+  }
+
+  /** Why the stream failed; null where it did not. */
+  get failure(): SightlineError | null {
+    return this.#failure;
+  }
+
+  /** Opens the source on a lane. The stream runs once the first frame is decoded. */
+  start(): void {
+    this.#failure = null;
+    this.#openOnLane(this.#port.pickLane(), this.input.policy === 'file' ? this.#received : 0);
+  }
+
+  /** Takes settings that need no new connection: the ones of batching and of the targets. */
+  retune(config: StreamConfig): void {
+    this.#config = config;
+    this.#targets = new StreamTargets(config.target);
+  }
+
+  set isWatched(isWatched: boolean) {
+    if (isWatched === this.#isWatched) return;
+    this.#isWatched = isWatched;
+    if (this.#ring !== null) this.#ring.lane.watch(this.#ring.ringId, isWatched);
+  }
+
+  /** Resolves when the stream has ended, failed, or was removed. */
+  settled(): Promise<void> {
+    if (['ended', 'failed', 'removed'].includes(this.#state)) return Promise.resolve();
+    return new Promise((resolve) => this.#onSettled.push(resolve));
+  }
+
+  async pause(): Promise<void> {
+    this.#enter('pausing');
+    await this.#close();
+    this.#enter('paused');
+  }
+
+  resume(): void {
+    this.#enter('starting');
+    this.start();
+  }
+
+  async remove(): Promise<void> {
+    this.#enter('removing');
+    await this.#close();
+    this.#enter('removed');
+  }
+
+  #openOnLane(lane: ReturnType<SessionPort['pickLane']>, skip: number): void {
+    const { spec, inferenceSlots } = this.#port;
+    const { picture, policy } = this.input;
+    const slots =
+      policy === 'live' ? this.#config.queueSize + inferenceSlots + SPARE_SLOTS : 2 * inferenceSlots + SPARE_SLOTS + 1;
+    const shape = {
+      slots,
+      inputBytes: spec.input.width * spec.input.height * 3,
+      pictureBytes: picture === null ? 0 : picture.width * picture.height * 3,
+    };
+    const ring = new LaneRing(shape, lane, (retired) => this.#port.detach(retired.ringId));
+    this.#ring = ring;
+    this.#isClosing = false;
+    this.#port.attach(ring.handle);
+    this.#port.joinBatcher(this);
+    lane.open(this.#laneStream(ring, skip), this);
+    if (this.#isWatched) lane.watch(ring.ringId, true);
+  }
+
+  #laneStream(ring: LaneRing, skip: number): LaneStream {
+    const { spec, ffmpeg, preview } = this.#port;
+    const { source, imagePaths, policy, picture } = this.input;
+    const { every, maxFps, hwaccel, decodeThreads, staleMs, openTimeoutMs } = this.#config;
+    return {
+      streamId: this.id,
+      ring: ring.handle,
+      spec,
+      input: imagePaths !== null ? { kind: 'images', paths: imagePaths } : { kind: 'video', source: source! },
+      policy,
+      picture,
+      ffmpeg,
+      every,
+      maxFps: maxFps ?? null,
+      hwaccel,
+      decodeThreads,
+      staleMs,
+      openTimeoutMs,
+      firstFrame: this.#nextFrame,
+      firstPtsUs: policy === 'live' ? this.#lastPtsUs : 0,
+      skip,
+      preview,
+    };
+  }
+
+  onLaneMessage(message: FromLane): void {
+    const ring = this.#ring;
+    if (ring === null || !('ringId' in message) || message.ringId !== ring.ringId) return;
+    switch (message.type) {
+      case 'frame':
+        this.#onFrame(ring, message.slot);
+        break;
+      case 'dropped':
+        ring.received += message.count;
+        this.#received += message.count;
+        this.ledger.enterLost(message.count, message.reason);
+        break;
+      case 'running':
+        if (this.#state === 'starting' || this.#state === 'reconnecting') this.#enter('running');
+        break;
+      case 'reconnecting':
+        this.#onReconnecting(SightlineError.fromWire(message.error));
+        break;
+      case 'ended':
+        void this.#finish(null);
+        break;
+      case 'failed':
+        void this.#finish(SightlineError.fromWire(message.error));
+        break;
+      case 'warning':
+        this.warnings.push(message.message);
+        if (this.warnings.length > 100) this.warnings.shift();
+        this.#port.event('stream-warning', this.id, message.message);
+        break;
+      case 'decode-errors':
+        this.#decodeErrors += message.count;
+        break;
+      case 'duration':
+        this.durationUs = message.durationUs;
+        break;
+      case 'preview':
+        this.#previews.onPicture(message.frame, message.jpeg);
+        break;
+      case 'closed':
+        this.#onClosed?.();
+        break;
+      case 'child-started':
+      case 'child-gone':
+        break;
+    }
+  }
+
+  onLaneLost(error: SightlineError): void {
+    const ring = this.#ring;
+    if (ring === null) return;
+    const lost = ring.lostCount;
+    ring.retire();
+    this.#ring = null;
+    // A file is read again from where the main thread stands, so that nothing is missing; a live source has moved on.
+    if (this.input.policy === 'live' && lost > 0) this.ledger.enterLost(lost, 'lane-failed');
+    if (this.#isClosing) return void this.#onClosed?.();
+    if (this.#state === 'ended' || this.#state === 'failed') return;
+    this.#onReconnecting(error);
+    this.start();
+  }
+
+  #onFrame(ring: LaneRing, slot: number): void {
+    ring.onEntered();
+    this.#received += 1;
+    const record = this.ledger.enter(ring, slot);
+    this.#size = { width: record.meta.width, height: record.meta.height };
+    this.#nextFrame = record.meta.frame + this.#config.every;
+    this.#lastPtsUs = record.meta.ptsUs;
+    if (this.#isClosing && !this.#mustKeep) this.ledger.drop(record, 'stopped');
+    else this.#port.offer(record);
+  }
+
+  #onReconnecting(error: SightlineError): void {
+    this.#reconnects += 1;
+    this.#lastError = error.message;
+    if (this.#state !== 'reconnecting') this.#enter('reconnecting', error);
+  }
+
+  /** The source came to its end by itself. What is on its way is published first. */
+  async #finish(failure: SightlineError | null): Promise<void> {
+    await this.ledger.empty();
+    if (this.#isClosing) return;
+    this.#failure = failure;
+    await this.#close();
+    if (this.#state === 'removing' || this.#state === 'pausing') return;
+    this.#enter(failure === null ? 'ended' : 'failed', failure ?? undefined);
+  }
+
+  /** Stops in order: no new frames, then none waiting, then none on the way; then the ring must be empty. */
+  async #close(): Promise<void> {
+    const ring = this.#ring;
+    this.#isClosing = true;
+    if (!this.#mustKeep) this.#withdraw();
+    if (ring !== null) {
+      const closed = new Promise<void>((resolve) => {
+        this.#onClosed = resolve;
+      });
+      ring.lane.close(ring.ringId);
+      await closed;
+      this.#onClosed = null;
+      if (this.#ring !== null && ring.lostCount > 0 && !this.#mustKeep)
+        this.ledger.enterLost(ring.lostCount, 'stopped');
+    }
+    await this.ledger.empty();
+    this.#withdraw();
+    if (ring !== null && this.#ring !== null) {
+      // Sinks may still hold a slot whose frame is published: the ring is forgotten when they are done.
+      ring.retire();
+      this.#ring = null;
+    }
+  }
+
+  #withdraw(): void {
+    for (const record of this.#port.withdraw(this.id)) this.ledger.drop(record, 'stopped');
+  }
+
+  /** May a frame whose inference failed be tried again? Only where nothing may be lost and the stream is still served. */
+  get mayRetry(): boolean {
+    return this.input.policy === 'file' && (!this.#isClosing || this.#mustKeep);
+  }
+
+  /** A file that is only paused loses nothing: what has been read is finished, the rest is read later. */
+  get #mustKeep(): boolean {
+    return this.input.policy === 'file' && this.#state === 'pausing';
+  }
+
+  #enter(state: StreamState, error?: SightlineError): void {
+    if (!STREAM_TRANSITIONS[this.#state].includes(state)) {
+      throw new SightlineError('STREAM_STATE', `stream "${this.id}" is ${this.#state} and cannot become ${state}`, {
+        from: this.#state,
+        to: state,
+      });
+    }
+    const from = this.#state;
+    this.#state = state;
+    if (error !== undefined) this.#lastError = error.message;
+    const why = error === undefined ? '' : `: ${error.message}`;
+    this.#port.event('stream-state', this.id, `${this.id} is ${state}${why}`, {
+      from,
+      to: state,
+      code: error?.code ?? null,
+    });
+    if (state === 'ended' || state === 'failed' || state === 'removed')
+      for (const resolve of this.#onSettled.splice(0)) resolve();
+  }
+
+  #analyse(record: FrameRecord, raw: Detection[]): readonly Detection[] {
+    const { detections, crossings } = this.#analytics.update(record.meta, raw);
+    for (const { lineId, trackId, label, direction, ptsUs } of crossings) {
+      this.#port.event('line-crossed', this.id, `${label} ${trackId} crossed ${lineId} ${direction}`, {
+        lineId,
+        trackId,
+        label,
+        direction,
+        ptsUs,
+      });
+    }
+    return detections;
+  }
+
+  /** Called once a second; also notices targets that are missed or met again. */
+  report(nowMs: number, queueDepth: number): StreamReport {
+    const fps = this.telemetry.fps(nowMs);
+    const latencyMs = this.telemetry.latencyMs(nowMs);
+    const isLive = this.#state === 'running' || this.#state === 'reconnecting';
+    for (const { kind, message, details } of this.#targets.update(
+      this.id,
+      fps.published,
+      latencyMs.window,
+      isLive,
+      nowMs,
+    )) {
+      this.#port.event(kind, this.id, message, details);
+    }
+    return {
+      id: this.id,
+      source: this.input.label,
+      state: this.#state,
+      policy: this.input.policy,
+      seq: this.#seq++,
+      fps,
+      target: { fps: this.#config.target.fps ?? null, latencyMs: this.#config.target.latencyMs ?? null },
+      isMissing: this.#targets.isMissing,
+      latencyMs,
+      stagesMs: this.telemetry.stagesMs(nowMs),
+      frames: this.telemetry.frames(this.ledger.inFlight),
+      queueDepth,
+      decodeErrors: this.#decodeErrors,
+      reconnects: this.#reconnects,
+      width: this.#size?.width ?? null,
+      height: this.#size?.height ?? null,
+      priority: this.#config.priority,
+      weight: this.#config.weight,
+      zones: this.#analytics.zones,
+      lines: this.#analytics.lines,
+      lastError: this.#lastError,
+    };
+  }
+
+  /** Slots that are held now; 0 once everything is over. For leak checks. */
+  get heldSlots(): number {
+    return this.#ring?.ring.heldCount ?? 0;
+  }
+}

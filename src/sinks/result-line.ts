@@ -1,0 +1,37 @@
+import type { Detection } from '../core/detection.ts';
+import type { PublishedFrame } from '../core/frame.ts';
+
+/** A hundredth of a pixel and a ten-thousandth of a score are finer than any detector; more digits are only size. */
+const BOX_STEPS = 100;
+const SCORE_STEPS = 10_000;
+
+export function roundPx(px: number): number {
+  return Math.round(px * BOX_STEPS) / BOX_STEPS;
+}
+
+export function roundScore(score: number): number {
+  return Math.round(score * SCORE_STEPS) / SCORE_STEPS;
+}
+
+/** A result as one line of JSON, without the line break: the format that `sightline detect --out` documents. */
+export function resultLine(frame: PublishedFrame, source: string): string {
+  return JSON.stringify({
+    source,
+    frame: frame.frame,
+    ptsUs: frame.ptsUs,
+    width: frame.width,
+    height: frame.height,
+    detections: frame.detections.map(roundDetection),
+  });
+}
+
+function roundDetection({ classId, label, score, box, trackId }: Detection): Detection {
+  const [x, y, width, height] = box;
+  const rounded: Detection = {
+    classId,
+    label,
+    score: roundScore(score),
+    box: [roundPx(x), roundPx(y), roundPx(width), roundPx(height)],
+  };
+  return trackId === undefined ? rounded : { ...rounded, trackId };
+}

@@ -1,0 +1,38 @@
+import { dirname } from 'node:path';
+import { SightlineError } from '../errors/sightline-error.ts';
+
+/** What to do, by the code of the system's error. */
+const ADVICE: Readonly<Record<string, (path: string) => string>> = {
+  ENOSPC: () => 'no space is left on the disk; free some or write elsewhere',
+  EDQUOT: () => 'the disk quota is used up; free some space or write elsewhere',
+  EACCES: () => 'permission was denied; check the rights of the file and its folder',
+  EPERM: () => 'the system does not permit it; check the rights of the file and its folder',
+  EROFS: () => 'the file system is read-only; write elsewhere',
+  ENOENT: (path) => `the folder ${dirname(path)} does not exist; create it first`,
+  ENOTDIR: (path) => `a part of ${dirname(path)} is a file and not a folder; choose another path`,
+  EISDIR: () => 'it is a folder; name a file in it',
+  EPIPE: () => 'the program that read it has ended',
+};
+
+/**
+ * Makes the SINK_FAILED error of a file.
+ *
+ * @param lostResults - results that are not in the file, where that is known already.
+ */
+export function fileFailure(id: string, path: string, cause: Error, lostResults?: number): SightlineError {
+  const code = (cause as NodeJS.ErrnoException).code ?? '';
+  const reason = ADVICE[code]?.(path) ?? cause.message;
+  const name = path === '-' ? 'standard output' : path;
+  const lost = lostResults === undefined ? '' : `. ${countOf(lostResults)} lost`;
+  return new SightlineError(
+    'SINK_FAILED',
+    `sink ${id}: cannot write ${name}: ${reason}${code === '' ? '' : ` (${code})`}${lost}`,
+    { sink: id, path, cause: code, ...(lostResults === undefined ? {} : { lostResults }) },
+    { cause },
+  );
+}
+
+/** `1 result was`, `2 results were`. */
+export function countOf(results: number): string {
+  return results === 1 ? '1 result was' : `${results} results were`;
+}

@@ -1,0 +1,263 @@
+import { randomUUID } from 'node:crypto';
+import { type Clock, monoNowMs } from '../core/clock.ts';
+import type { PublishedFrame } from '../core/frame.ts';
+import { SightlineError } from '../errors/sightline-error.ts';
+import { resultLine } from './result-line.ts';
+import { retryDelayMs } from './retry-delay.ts';
+import type { Sink, SinkFailureListener } from './sink.ts';
+import { countOf } from './sink-failure.ts';
+import { attemptPost, type Destination, parseDestination } from './webhook-request.ts';
+
+export interface WebhookSinkOptions {
+  readonly id: string;
+  /** http or https; `user:password@` becomes an Authorization header. */
+  readonly url: string;
+  /** Sent with each request; values are never printed. */
+  readonly headers?: Readonly<Record<string, string>>;
+  /** live: a full queue drops its oldest result. file: nothing is dropped, `publish` asks the caller to wait. */
+  readonly policy: 'live' | 'file';
+  /** Results per request at most. */
+  readonly batchResults?: number;
+  /** Longest that a result waits for others. */
+  readonly batchMs?: number;
+  readonly maxQueuedResults?: number;
+  /** For one attempt. */
+  readonly timeoutMs?: number;
+  /** Attempts per batch before it is given up. */
+  readonly maxAttempts?: number;
+  readonly firstRetryMs?: number;
+  readonly maxRetryMs?: number;
+  /** A server that asks for more patience than this gets this. */
+  readonly maxRetryAfterMs?: number;
+  /** Longest that `close` waits for what is still queued. */
+  readonly closeMs?: number;
+  /** Hears of each batch that was given up, and, at most once a second, of results dropped from a full queue. */
+  readonly onFailure: SinkFailureListener;
+  /** Hears of the first batch that arrives after a failure. */
+  readonly onRecovery?: () => void;
+  readonly clock?: Clock;
+  readonly random?: () => number;
+}
+
+export const WEBHOOK_DEFAULTS = {
+  batchResults: 50,
+  batchMs: 1000,
+  maxQueuedResults: 2000,
+  timeoutMs: 10_000,
+  maxAttempts: 5,
+  firstRetryMs: 500,
+  maxRetryMs: 30_000,
+  maxRetryAfterMs: 300_000,
+  closeMs: 15_000,
+} as const satisfies Partial<WebhookSinkOptions>;
+
+/** Unlike the system's clock, its timers keep the process alive: a retry that is due must not be forgotten at the end. */
+const aliveClock: Clock = {
+  now: monoNowMs,
+  setTimer(run, delayMs) {
+    const timer = setTimeout(run, delayMs);
+    return () => clearTimeout(timer);
+  },
+};
+
+const OVERFLOW_REPORT_MS = 1000;
+
+/**
+ * Posts results in batches: `{"sink", "batch", "lostResults", "results": [...]}`, each result as in a JSONL line.
+ *
+ * One batch is on its way at a time, so that results arrive in order. A batch that fails is tried again with growing
+ * pauses and the same `Idempotency-Key`, which lets the receiver know a repeat when the answer, not the request, was
+ * lost. A batch that is given up is reported, and the next one is tried: an outage costs results, never the stream.
+ * Answers of 4xx (but 408, 425 and 429) and redirects are not tried again.
+ */
+export class WebhookSink implements Sink {
+  readonly id: string;
+  readonly #options: WebhookSinkOptions & Required<Pick<WebhookSinkOptions, keyof typeof WEBHOOK_DEFAULTS>>;
+  readonly #destination: Destination;
+  readonly #clock: Clock;
+  readonly #random: () => number;
+  readonly #keyPrefix = randomUUID();
+  #queue: string[] = [];
+  #batches = 0;
+  #isSending = false;
+  #isFailing = false;
+  #cancelBatchTimer: (() => void) | null = null;
+  #request: AbortController | null = null;
+  #endPause: (() => void) | null = null;
+  #waiting: (() => void)[] = [];
+  #lostResults = 0;
+  #unreportedDrops = 0;
+  #overflowReportedMs = -Infinity;
+  #lastFailure: SightlineError | null = null;
+  #closing: Promise<void> | null = null;
+  #isOutOfTime = false;
+
+  /** @throws CONFIG_INVALID when `url` is not an http or https address. */
+  constructor(options: WebhookSinkOptions) {
+    this.id = options.id;
+    this.#options = { ...WEBHOOK_DEFAULTS, ...options };
+    this.#destination = parseDestination(options.id, options.url, options.headers ?? {});
+    this.#clock = options.clock ?? aliveClock;
+    this.#random = options.random ?? Math.random;
+  }
+
+  publish(frame: PublishedFrame, source: string): boolean {
+    if (this.#closing !== null) return true;
+    this.#queue.push(resultLine(frame, source));
+    if (this.#options.policy === 'live' && this.#queue.length > this.#options.maxQueuedResults) this.#dropOldest();
+    this.#schedule();
+    return this.#options.policy === 'live' || this.#queue.length < this.#options.maxQueuedResults;
+  }
+
+  drained(): Promise<void> {
+    const isFull = this.#options.policy === 'file' && this.#queue.length >= this.#options.maxQueuedResults;
+    return isFull && this.#closing === null ? this.#waitForProgress() : Promise.resolve();
+  }
+
+  close(): Promise<void> {
+    this.#closing ??= this.#finish();
+    return this.#closing;
+  }
+
+  async #finish(): Promise<void> {
+    const cancelDeadline = this.#clock.setTimer(() => this.#runOutOfTime(), this.#options.closeMs);
+    // From here on batches go at once, full or not.
+    this.#startSending();
+    while (this.#isSending) await this.#waitForProgress();
+    cancelDeadline();
+    if (this.#lostResults === 0) return;
+    const reason = this.#lastFailure === null ? '' : ` The last failure: ${this.#lastFailure.message}`;
+    throw this.#failure(`${countOf(this.#lostResults)} lost.${reason}`);
+  }
+
+  #schedule(): void {
+    if (this.#isSending) return;
+    if (this.#queue.length >= this.#options.batchResults) this.#startSending();
+    else this.#cancelBatchTimer ??= this.#clock.setTimer(() => this.#startSending(), this.#options.batchMs);
+  }
+
+  #startSending(): void {
+    this.#cancelBatchTimer?.();
+    this.#cancelBatchTimer = null;
+    if (this.#isSending || this.#queue.length === 0) return;
+    this.#isSending = true;
+    void this.#sendBatches();
+  }
+
+  /** Sends what is queued, then full batches for as long as there are some; the rest waits for its timer. */
+  async #sendBatches(): Promise<void> {
+    do {
+      await this.#deliver(this.#queue.splice(0, this.#options.batchResults));
+      if (this.#isOutOfTime) this.#abandonQueue();
+    } while (this.#queue.length >= (this.#isClosing() ? 1 : this.#options.batchResults));
+    this.#isSending = false;
+    if (this.#queue.length > 0) this.#schedule();
+    this.#wake();
+  }
+
+  async #deliver(results: readonly string[]): Promise<void> {
+    this.#batches += 1;
+    const batch = this.#batches;
+    const head = JSON.stringify({ sink: this.id, batch, lostResults: this.#lostResults });
+    const body = `${head.slice(0, -1)},"results":[${results.join(',')}]}`;
+    const reason = await this.#tryUntilGivenUp(body, `${this.#keyPrefix}-${batch}`);
+    if (reason === null) this.#noteSuccess();
+    else this.#lose(results.length, `batch ${batch} was given up: ${reason}. ${countOf(results.length)} lost`);
+    if (this.#queue.length <= this.#options.maxQueuedResults / 2) this.#wake();
+  }
+
+  /** Returns null when the batch arrived, else why it did not. */
+  async #tryUntilGivenUp(body: string, key: string): Promise<string | null> {
+    for (let attempt = 1; ; attempt++) {
+      if (this.#isOutOfTime) return 'the sink was closed before it could be sent';
+      const outcome = await this.#attempt(body, key);
+      if (outcome.kind === 'delivered') return null;
+      if (outcome.isFinal || this.#isOutOfTime) return outcome.reason;
+      if (attempt >= this.#options.maxAttempts) return `${outcome.reason} (attempt ${attempt} of ${attempt})`;
+      await this.#pause(retryDelayMs(attempt, this.#random(), this.#options, outcome.retryAfterMs));
+    }
+  }
+
+  async #attempt(body: string, key: string) {
+    const { timeoutMs } = this.#options;
+    const request = new AbortController();
+    this.#request = request;
+    const cancel = this.#clock.setTimer(() => request.abort(new Error(`no answer within ${timeoutMs} ms`)), timeoutMs);
+    const outcome = await attemptPost(fetch, this.#destination, body, key, request.signal);
+    cancel();
+    this.#request = null;
+    return outcome;
+  }
+
+  #pause(delayMs: number): Promise<void> {
+    return new Promise((resolve) => {
+      const cancel = this.#clock.setTimer(() => this.#endPause?.(), delayMs);
+      this.#endPause = () => {
+        this.#endPause = null;
+        cancel();
+        resolve();
+      };
+    });
+  }
+
+  #runOutOfTime(): void {
+    this.#isOutOfTime = true;
+    this.#request?.abort(new Error(`not delivered within ${this.#options.closeMs} ms of closing`));
+    this.#endPause?.();
+  }
+
+  #abandonQueue(): void {
+    const results = this.#queue.length;
+    this.#queue = [];
+    if (results > 0) this.#lose(results, `${countOf(results)} not sent before the sink had to close`);
+  }
+
+  #noteSuccess(): void {
+    if (!this.#isFailing) return;
+    this.#isFailing = false;
+    this.#options.onRecovery?.();
+  }
+
+  #dropOldest(): void {
+    this.#queue.shift();
+    this.#lostResults += 1;
+    this.#unreportedDrops += 1;
+    const nowMs = this.#clock.now();
+    if (nowMs - this.#overflowReportedMs < OVERFLOW_REPORT_MS) return;
+    this.#overflowReportedMs = nowMs;
+    const dropped = this.#unreportedDrops;
+    this.#unreportedDrops = 0;
+    const limit = this.#options.maxQueuedResults;
+    this.#lose(0, `the queue is full (${limit} results); ${countOf(dropped)} dropped, the oldest first`);
+  }
+
+  #lose(results: number, message: string): void {
+    this.#lostResults += results;
+    this.#isFailing = true;
+    this.#lastFailure = this.#failure(message);
+    this.#options.onFailure(this.#lastFailure);
+  }
+
+  #failure(message: string): SightlineError {
+    const { shownUrl } = this.#destination;
+    return new SightlineError('SINK_FAILED', `sink ${this.id} (${shownUrl}): ${message}`, {
+      sink: this.id,
+      url: shownUrl,
+      lostResults: this.#lostResults,
+    });
+  }
+
+  #isClosing(): boolean {
+    return this.#closing !== null;
+  }
+
+  #waitForProgress(): Promise<void> {
+    return new Promise((resolve) => this.#waiting.push(resolve));
+  }
+
+  #wake(): void {
+    const waiting = this.#waiting;
+    this.#waiting = [];
+    for (const resolve of waiting) resolve();
+  }
+}

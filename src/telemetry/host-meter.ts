@@ -1,0 +1,118 @@
+import { availableParallelism, totalmem } from 'node:os';
+import { type EventLoopUtilization, monitorEventLoopDelay, performance } from 'node:perf_hooks';
+import type { BusyStage, HostReport } from '../protocol/report.ts';
+import { readProcessUsage } from './process-usage.ts';
+
+type HostUsage = Pick<
+  HostReport,
+  | 'uptimeS'
+  | 'cores'
+  | 'cpuCores'
+  | 'rssBytes'
+  | 'childRssBytes'
+  | 'memoryTotalBytes'
+  | 'eventLoop'
+  | 'busyRatio'
+  | 'bottleneck'
+>;
+
+/**
+ * Measures the host once a second: CPU and memory of the process and its ffmpeg children, the event loop, and how much of
+ * its capacity each stage used. decode and preprocess can use every core; infer has its threads; main has one.
+ */
+export class HostMeter {
+  readonly #startedMs: number;
+  readonly #loopDelay = monitorEventLoopDelay({ resolution: 10 });
+  readonly #childCpuMs = new Map<number, number>();
+  #loop: EventLoopUtilization = performance.eventLoopUtilization();
+  #cpu = process.cpuUsage();
+  #lastMs: number;
+  #childTotalMs = 0;
+  #preprocessMs = 0;
+  #inferMs = 0;
+  #inferThreads = 1;
+
+  constructor(nowMs: number) {
+    this.#startedMs = nowMs;
+    this.#lastMs = nowMs;
+    this.#loopDelay.enable();
+  }
+
+  addPreprocessMs(ms: number): void {
+    this.#preprocessMs += ms;
+  }
+
+  addInferMs(ms: number): void {
+    this.#inferMs += ms;
+  }
+
+  set inferThreads(threads: number) {
+    this.#inferThreads = Math.max(1, threads);
+  }
+
+  /** CPU milliseconds that all ffmpeg children used so far, the gone ones up to their last look. */
+  get childCpuMs(): number {
+    return this.#childTotalMs;
+  }
+
+  /** @param childPids - the ffmpeg children that live now. */
+  sample(nowMs: number, childPids: Iterable<number>): HostUsage {
+    const elapsedMs = Math.max(1, nowMs - this.#lastMs);
+    this.#lastMs = nowMs;
+    const cores = availableParallelism();
+    const cpu = process.cpuUsage(this.#cpu);
+    this.#cpu = process.cpuUsage();
+    const children = this.#sampleChildren(childPids);
+    const loop = performance.eventLoopUtilization(this.#loop);
+    this.#loop = performance.eventLoopUtilization();
+    const busyRatio: Record<BusyStage, number> = {
+      decode: clamp(children.cpuMs / elapsedMs / cores),
+      preprocess: clamp(this.#preprocessMs / elapsedMs / cores),
+      infer: clamp(this.#inferMs / elapsedMs / this.#inferThreads),
+      main: clamp(loop.utilization),
+    };
+    this.#preprocessMs = 0;
+    this.#inferMs = 0;
+    const usage: HostUsage = {
+      uptimeS: (nowMs - this.#startedMs) / 1000,
+      cores,
+      cpuCores: ((cpu.user + cpu.system) / 1000 + children.cpuMs) / elapsedMs,
+      rssBytes: process.memoryUsage.rss(),
+      childRssBytes: children.rssBytes,
+      memoryTotalBytes: totalmem(),
+      eventLoop: {
+        p99DelayMs: Math.max(0, this.#loopDelay.percentile(99) / 1e6 - 10),
+        utilizationRatio: loop.utilization,
+      },
+      busyRatio,
+      bottleneck: (Object.keys(busyRatio) as BusyStage[]).reduce((a, b) => (busyRatio[b] > busyRatio[a] ? b : a)),
+    };
+    this.#loopDelay.reset();
+    return usage;
+  }
+
+  #sampleChildren(pids: Iterable<number>): { cpuMs: number; rssBytes: number } {
+    let cpuMs = 0;
+    let rssBytes = 0;
+    const alive = new Set<number>();
+    for (const pid of pids) {
+      const usage = readProcessUsage(pid);
+      if (usage === null) continue;
+      alive.add(pid);
+      rssBytes += usage.rssBytes;
+      cpuMs += Math.max(0, usage.cpuMs - (this.#childCpuMs.get(pid) ?? 0));
+      this.#childCpuMs.set(pid, usage.cpuMs);
+    }
+    for (const pid of this.#childCpuMs.keys()) if (!alive.has(pid)) this.#childCpuMs.delete(pid);
+    this.#childTotalMs += cpuMs;
+    return { cpuMs, rssBytes };
+  }
+
+  close(): void {
+    this.#loopDelay.disable();
+  }
+}
+
+function clamp(ratio: number): number {
+  return Math.min(1, Math.max(0, ratio));
+}

@@ -1,0 +1,35 @@
+const BUCKET_MS = 250;
+const BUCKETS = 20;
+
+/** Events a second over the last five seconds, counted, never estimated from what a source announces. */
+export class RateMeter {
+  readonly #counts = new Uint32Array(BUCKETS);
+  readonly #startedMs: number;
+  #bucket: number;
+
+  constructor(nowMs: number) {
+    this.#startedMs = nowMs;
+    this.#bucket = Math.floor(nowMs / BUCKET_MS);
+  }
+
+  add(nowMs: number): void {
+    this.#advance(nowMs);
+    this.#counts[this.#bucket % BUCKETS]! += 1;
+  }
+
+  /** The running bucket is left out: it is not full yet. Younger meters divide by their own age. */
+  perSecond(nowMs: number): number {
+    this.#advance(nowMs);
+    let sum = 0;
+    for (let i = 1; i < BUCKETS; i++) sum += this.#counts[(this.#bucket - i + BUCKETS * 2) % BUCKETS]!;
+    const fullMs = this.#bucket * BUCKET_MS - Math.max(this.#startedMs, (this.#bucket - BUCKETS + 1) * BUCKET_MS);
+    return fullMs <= 0 ? 0 : (sum * 1000) / fullMs;
+  }
+
+  #advance(nowMs: number): void {
+    const bucket = Math.floor(nowMs / BUCKET_MS);
+    if (bucket - this.#bucket >= BUCKETS) this.#counts.fill(0);
+    else for (let b = this.#bucket + 1; b <= bucket; b++) this.#counts[b % BUCKETS] = 0;
+    if (bucket > this.#bucket) this.#bucket = bucket;
+  }
+}

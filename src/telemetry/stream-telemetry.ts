@@ -1,0 +1,95 @@
+import { createHistogram, type RecordableHistogram } from 'node:perf_hooks';
+import type { DropReason, FrameTimes } from '../core/frame.ts';
+import type { FrameCounters, LatencyStage, Percentiles } from '../protocol/report.ts';
+import { LATENCY_STAGES } from '../protocol/report.ts';
+import { RateMeter } from './rate-meter.ts';
+import { NO_PERCENTILES, SlidingWindow } from './sliding-window.ts';
+
+/** Highest latency the since-start histogram tells apart: a minute, in microseconds. */
+const MAX_US = 60_000_000;
+
+/** Counts and times of one stream. Only the main thread writes it, so its figures agree with each other at any moment. */
+export class StreamTelemetry {
+  readonly #inRate: RateMeter;
+  readonly #inferredRate: RateMeter;
+  readonly #publishedRate: RateMeter;
+  readonly #latency = new SlidingWindow();
+  readonly #stages: Record<LatencyStage, SlidingWindow>;
+  readonly #total: RecordableHistogram = createHistogram({ lowest: 1, highest: MAX_US, figures: 2 });
+  readonly #dropped: Partial<Record<DropReason, number>> = {};
+  #in = 0;
+  #published = 0;
+
+  constructor(nowMs: number) {
+    this.#inRate = new RateMeter(nowMs);
+    this.#inferredRate = new RateMeter(nowMs);
+    this.#publishedRate = new RateMeter(nowMs);
+    this.#stages = Object.fromEntries(LATENCY_STAGES.map((stage) => [stage, new SlidingWindow()])) as Record<
+      LatencyStage,
+      SlidingWindow
+    >;
+  }
+
+  onIn(nowMs: number): void {
+    this.#in += 1;
+    this.#inRate.add(nowMs);
+  }
+
+  onDropped(reason: DropReason, count = 1): void {
+    this.#dropped[reason] = (this.#dropped[reason] ?? 0) + count;
+  }
+
+  onInferred(nowMs: number): void {
+    this.#inferredRate.add(nowMs);
+  }
+
+  onPublished(times: Readonly<FrameTimes>): void {
+    const now = times.published;
+    this.#published += 1;
+    this.#publishedRate.add(now);
+    const latencyMs = now - times.captured;
+    this.#latency.add(now, latencyMs);
+    this.#total.record(Math.min(MAX_US, Math.max(1, Math.round(latencyMs * 1000))));
+    this.#stages.decode.add(now, times.decoded - times.captured);
+    this.#stages.preprocess.add(now, times.preprocessed - times.decoded);
+    this.#stages.queue.add(now, times.batched - times.preprocessed);
+    this.#stages.infer.add(now, times.inferred - times.batched);
+    this.#stages.publish.add(now, now - times.inferred);
+  }
+
+  /** @param inFlight - frames that entered and are neither published nor dropped, counted by their holder. */
+  frames(inFlight: number): FrameCounters {
+    return { in: this.#in, published: this.#published, inFlight, dropped: { ...this.#dropped } };
+  }
+
+  fps(nowMs: number): { in: number; inferred: number; published: number } {
+    return {
+      in: this.#inRate.perSecond(nowMs),
+      inferred: this.#inferredRate.perSecond(nowMs),
+      published: this.#publishedRate.perSecond(nowMs),
+    };
+  }
+
+  latencyMs(nowMs: number): { window: Percentiles; total: Percentiles } {
+    return { window: this.#latency.percentiles(nowMs), total: histogramPercentiles(this.#total) };
+  }
+
+  stagesMs(nowMs: number): Record<LatencyStage, Percentiles> {
+    return Object.fromEntries(LATENCY_STAGES.map((stage) => [stage, this.#stages[stage].percentiles(nowMs)])) as Record<
+      LatencyStage,
+      Percentiles
+    >;
+  }
+}
+
+function histogramPercentiles(histogram: RecordableHistogram): Percentiles {
+  if (histogram.count === 0) return NO_PERCENTILES;
+  const ms = (q: number): number => histogram.percentile(q) / 1000;
+  return { count: histogram.count, p50: ms(50), p95: ms(95), p99: ms(99), max: histogram.max / 1000 };
+}
+
+/** in = published + sum of dropped + inFlight: how far the figures are from it; 0 always, or there is a bug. */
+export function conservationGap(frames: FrameCounters): number {
+  const dropped = Object.values(frames.dropped).reduce((sum, count) => sum + count, 0);
+  return frames.in - frames.published - dropped - frames.inFlight;
+}

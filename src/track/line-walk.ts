@@ -1,0 +1,133 @@
+import type { Box } from '../core/detection.ts';
+
+/** A line segment. All lengths in this file are in picture heights. */
+export interface Segment {
+  readonly fromX: number;
+  readonly fromY: number;
+  readonly toX: number;
+  readonly toY: number;
+}
+
+export interface CrossingRule {
+  /** Half the width of the band in which an object is on neither side. */
+  readonly band: number;
+  readonly settleUs: number;
+  readonly settleFrames: number;
+}
+
+export interface Footstep {
+  readonly anchor: { readonly x: number; readonly y: number };
+  readonly box: Box;
+  readonly nowUs: number;
+}
+
+/** As seen along the segment, in the picture as it is shown (y grows downwards). */
+export type Side = 'left' | 'right';
+
+/**
+ * Share of its length by which a segment is longer than drawn. The feet of somebody whom the picture's lower border cuts
+ * off lie exactly on that border, or a rounding beyond it, and so on the end of a line that was drawn down to it.
+ */
+const END_RATIO = 1e-6;
+
+/** Share of the newest step in the running estimate of velocity. */
+const NEWEST_SHARE = 0.5;
+
+/** What is known of one object with regard to one line: where it was, and which side it is certainly on. */
+export class LineWalk {
+  lastUs = 0;
+  #last: Footstep | null = null;
+  #velocityX = 0;
+  #velocityY = 0;
+  /** The side it was last certain to be on; null before the first. */
+  #side: Side | null = null;
+  /** Whether the last change of sides went through the segment, not past one of its ends. */
+  #isThrough = false;
+  #candidateSinceUs = 0;
+  #candidateFrames = 0;
+
+  /** Takes the object's next position; returns the side that it has now crossed to, null for none. */
+  step(footstep: Footstep, segment: Segment, rule: CrossingRule): Side | null {
+    const last = this.#last;
+    if (last !== null && !this.#isPlausible(last, footstep)) this.#startAnew();
+    else if (last !== null) this.#noteChange(last, footstep, segment);
+    this.#noteVelocity(footstep);
+    this.#last = footstep;
+    this.lastUs = footstep.nowUs;
+    return this.#settle(footstep, segment, rule);
+  }
+
+  #settle({ anchor, nowUs }: Footstep, segment: Segment, rule: CrossingRule): Side | null {
+    const distance = signedDistance(anchor, segment);
+    const side: Side | null = Math.abs(distance) <= rule.band ? null : distance < 0 ? 'left' : 'right';
+    if (side === null || side === this.#side) {
+      this.#candidateFrames = 0;
+      return null;
+    }
+    if (this.#side === null) {
+      this.#side = side;
+      return null;
+    }
+    if (this.#candidateFrames === 0) this.#candidateSinceUs = nowUs;
+    this.#candidateFrames += 1;
+    if (this.#candidateFrames < rule.settleFrames || nowUs - this.#candidateSinceUs < rule.settleUs) return null;
+    this.#side = side;
+    this.#candidateFrames = 0;
+    return this.#isThrough ? side : null;
+  }
+
+  /** Notes where the way from the last position to this one meets the line, if it does. */
+  #noteChange(last: Footstep, footstep: Footstep, segment: Segment): void {
+    const before = signedDistance(last.anchor, segment);
+    const after = signedDistance(footstep.anchor, segment);
+    if (before < 0 === after < 0) return;
+    const share = before / (before - after);
+    const x = last.anchor.x + share * (footstep.anchor.x - last.anchor.x);
+    const y = last.anchor.y + share * (footstep.anchor.y - last.anchor.y);
+    const dx = segment.toX - segment.fromX;
+    const dy = segment.toY - segment.fromY;
+    const along = ((x - segment.fromX) * dx + (y - segment.fromY) * dy) / (dx * dx + dy * dy);
+    this.#isThrough = along >= -END_RATIO && along <= 1 + END_RATIO;
+  }
+
+  /**
+   * False for a jump that the object cannot have made: its box touches nothing of the way from where it was to where it
+   * was heading. Then the identity was handed to somebody else, and what was known of the first says nothing.
+   */
+  #isPlausible(last: Footstep, { box, nowUs }: Footstep): boolean {
+    const elapsedUs = nowUs - last.nowUs;
+    const shiftX = this.#velocityX * elapsedUs;
+    const shiftY = this.#velocityY * elapsedUs;
+    const [x, y, width, height] = last.box;
+    return (
+      box[0] < x + width + Math.max(0, shiftX) &&
+      box[0] + box[2] > x + Math.min(0, shiftX) &&
+      box[1] < y + height + Math.max(0, shiftY) &&
+      box[1] + box[3] > y + Math.min(0, shiftY)
+    );
+  }
+
+  #startAnew(): void {
+    this.#last = null;
+    this.#side = null;
+    this.#isThrough = false;
+    this.#candidateFrames = 0;
+    this.#velocityX = 0;
+    this.#velocityY = 0;
+  }
+
+  #noteVelocity({ anchor, nowUs }: Footstep): void {
+    const last = this.#last;
+    if (last === null || nowUs <= last.nowUs) return;
+    const elapsedUs = nowUs - last.nowUs;
+    this.#velocityX += NEWEST_SHARE * ((anchor.x - last.anchor.x) / elapsedUs - this.#velocityX);
+    this.#velocityY += NEWEST_SHARE * ((anchor.y - last.anchor.y) / elapsedUs - this.#velocityY);
+  }
+}
+
+/** Distance from the infinite line: negative to the left of it, as seen from the first point to the second. */
+function signedDistance(point: { readonly x: number; readonly y: number }, segment: Segment): number {
+  const dx = segment.toX - segment.fromX;
+  const dy = segment.toY - segment.fromY;
+  return (dx * (point.y - segment.fromY) - dy * (point.x - segment.fromX)) / Math.hypot(dx, dy);
+}

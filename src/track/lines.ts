@@ -1,0 +1,156 @@
+import type { Box } from '../core/detection.ts';
+import type { LineCount } from '../protocol/report.ts';
+import { type Anchor, anchorOf, type CountedFrame, isCounted, type RatioPoint } from './anchor.ts';
+import { type CrossingRule, LineWalk, type Segment } from './line-walk.ts';
+import { MediaTimeline } from './media-timeline.ts';
+
+export interface LineOptions {
+  readonly id: string;
+  readonly from: RatioPoint;
+  readonly to: RatioPoint;
+  /** Default `bottom-center`. */
+  readonly anchor?: Anchor | undefined;
+  /** Labels of the classes that count; all where absent. */
+  readonly labels?: readonly string[] | undefined;
+  /** Half the width of the band around the line in which an object is on neither side, in picture heights. */
+  readonly bandRatio?: number | undefined;
+  /** Media time that an object must stay beyond the band before it has crossed. */
+  readonly settleMs?: number | undefined;
+  /** Frames in a row for which it must be seen there, too. */
+  readonly settleFrames?: number | undefined;
+}
+
+export const LINE_DEFAULTS = {
+  anchor: 'bottom-center',
+  bandRatio: 0.015,
+  settleMs: 200,
+  settleFrames: 2,
+} as const satisfies Partial<LineOptions>;
+
+/** As seen along the line from its first to its second point, in the picture as it is shown. */
+export type CrossingDirection = 'left-to-right' | 'right-to-left';
+
+export interface LineCrossing {
+  readonly lineId: string;
+  readonly trackId: number;
+  readonly label: string;
+  readonly direction: CrossingDirection;
+  readonly ptsUs: number;
+}
+
+interface Line {
+  readonly id: string;
+  readonly from: RatioPoint;
+  readonly to: RatioPoint;
+  readonly anchor: Anchor;
+  readonly labels: ReadonlySet<string> | null;
+  readonly rule: CrossingRule;
+  readonly walks: Map<number, LineWalk>;
+  leftToRight: number;
+  rightToLeft: number;
+}
+
+/** An identity that was not seen for longer than this is forgotten: what comes back may be somebody else. */
+const FORGET_MS = 5000;
+
+/**
+ * Counts tracked objects that cross line segments, in both directions. One instance per stream.
+ *
+ * An object has crossed when its anchor was clearly on one side, went through the segment (not past one of its ends),
+ * and then stayed clearly on the other side for `settleMs` and `settleFrames`. Clearly means beyond a band around the
+ * line. So a box that flickers at the line, or somebody who stands on it, is not counted; neither is an identity that
+ * ends before it has settled, or that jumps to where its object cannot have gone.
+ */
+export class LineCounter {
+  readonly #lines: Line[];
+  readonly #timeline = new MediaTimeline(FORGET_MS);
+
+  /** @throws RangeError for a line whose two points are the same. */
+  constructor(lines: readonly LineOptions[]) {
+    this.#lines = lines.map(toLine);
+  }
+
+  /** Takes the next frame of the stream and returns the crossings that became certain with it. */
+  update(frame: CountedFrame): LineCrossing[] {
+    const { isBroken } = this.#timeline.advance(frame.ptsUs);
+    const crossings: LineCrossing[] = [];
+    for (const line of this.#lines) {
+      if (isBroken) line.walks.clear();
+      this.#forget(line);
+      this.#follow(line, frame, crossings);
+    }
+    return crossings;
+  }
+
+  report(): LineCount[] {
+    return this.#lines.map(({ id, leftToRight, rightToLeft }) => ({ id, leftToRight, rightToLeft }));
+  }
+
+  #follow(line: Line, frame: CountedFrame, crossings: LineCrossing[]): void {
+    const { walks } = line;
+    const segment = segmentOf(line, frame);
+    for (const detection of frame.detections) {
+      if (!isCounted(detection, line.labels)) continue;
+      let walk = walks.get(detection.trackId);
+      if (walk === undefined) {
+        walk = new LineWalk();
+        walks.set(detection.trackId, walk);
+      }
+      const box = inHeights(detection.box, frame);
+      const side = walk.step(
+        { anchor: anchorOf(box, line.anchor), box, nowUs: this.#timeline.nowUs },
+        segment,
+        line.rule,
+      );
+      if (side === null) continue;
+      if (side === 'right') line.leftToRight += 1;
+      else line.rightToLeft += 1;
+      crossings.push({
+        lineId: line.id,
+        trackId: detection.trackId,
+        label: detection.label,
+        direction: side === 'right' ? 'left-to-right' : 'right-to-left',
+        ptsUs: frame.ptsUs,
+      });
+    }
+  }
+
+  #forget(line: Line): void {
+    for (const [trackId, walk] of line.walks) {
+      if (this.#timeline.nowUs - walk.lastUs > FORGET_MS * 1000) line.walks.delete(trackId);
+    }
+  }
+}
+
+function toLine(options: LineOptions): Line {
+  const { id, from, to, labels } = options;
+  if (from[0] === to[0] && from[1] === to[1]) {
+    throw new RangeError(`line ${id}: expected two different points, received ${from} twice`);
+  }
+  return {
+    id,
+    from,
+    to,
+    anchor: options.anchor ?? LINE_DEFAULTS.anchor,
+    labels: labels === undefined ? null : new Set(labels),
+    rule: {
+      band: options.bandRatio ?? LINE_DEFAULTS.bandRatio,
+      settleUs: (options.settleMs ?? LINE_DEFAULTS.settleMs) * 1000,
+      settleFrames: options.settleFrames ?? LINE_DEFAULTS.settleFrames,
+    },
+    walks: new Map(),
+    leftToRight: 0,
+    rightToLeft: 0,
+  };
+}
+
+function segmentOf({ from, to }: Line, { width, height }: CountedFrame): Segment {
+  const aspect = width / height;
+  return { fromX: from[0] * aspect, fromY: from[1], toX: to[0] * aspect, toY: to[1] };
+}
+
+/** Pixels become picture heights, so that a camera may change its resolution while somebody crosses. */
+function inHeights([x, y, width, height]: Box, picture: CountedFrame): Box {
+  const unitPx = picture.height;
+  return [x / unitPx, y / unitPx, width / unitPx, height / unitPx];
+}

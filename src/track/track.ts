@@ -1,0 +1,47 @@
+import type { Box, Detection } from '../core/detection.ts';
+import { MotionFilter } from './motion-filter.ts';
+
+/**
+ * tentative: seen, but not often enough for an identity; tracked: found in the newest frame;
+ * lost: not found in the newest frame, but for less than lostMs.
+ */
+export type TrackState = 'tentative' | 'tracked' | 'lost';
+
+/** One object over time. */
+export class Track {
+  readonly classId: number;
+  state: TrackState = 'tentative';
+  /** 0 until it is confirmed. */
+  id = 0;
+  hits = 1;
+  /** Media time of the newest detection, on the tracker's own line of time. */
+  lastUs: number;
+  /** x, y, width, height expected in the newest frame. */
+  readonly predicted = new Float64Array(4);
+  readonly #filter: MotionFilter;
+
+  constructor(detection: Detection, nowUs: number) {
+    this.classId = detection.classId;
+    this.lastUs = nowUs;
+    this.#filter = new MotionFilter(detection.box);
+    this.#filter.writeBox(this.predicted, 0);
+  }
+
+  predict(elapsedUs: number): void {
+    this.#filter.predict(elapsedUs, this.state === 'lost');
+    this.#filter.writeBox(this.predicted, 0);
+  }
+
+  observe(box: Box, nowUs: number): void {
+    this.#filter.correct(box);
+    this.#filter.writeBox(this.predicted, 0);
+    this.hits += 1;
+    this.lastUs = nowUs;
+    if (this.state === 'lost') this.state = 'tracked';
+  }
+
+  confirm(id: number): void {
+    this.id = id;
+    this.state = 'tracked';
+  }
+}

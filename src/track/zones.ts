@@ -1,0 +1,89 @@
+import type { ZoneCount } from '../protocol/report.ts';
+import { type Anchor, anchorOf, type CountedFrame, isCounted, type RatioPoint } from './anchor.ts';
+
+export interface ZoneOptions {
+  readonly id: string;
+  /** At least three corners; the last is joined with the first. May be concave. */
+  readonly polygon: readonly RatioPoint[];
+  /** Default `bottom-center`. */
+  readonly anchor?: Anchor | undefined;
+  /** Labels of the classes that count; all where absent. */
+  readonly labels?: readonly string[] | undefined;
+}
+
+interface Zone {
+  readonly id: string;
+  readonly polygon: readonly RatioPoint[];
+  readonly anchor: Anchor;
+  readonly labels: ReadonlySet<string> | null;
+  inside: number;
+}
+
+/** A point this near to an edge is on it. Boxes are f32: clipped to the picture, they may end a hair beyond it. */
+const EDGE_RATIO = 1e-6;
+
+/**
+ * Counts the tracked objects inside polygons, in the newest frame. Objects without an identity are not counted: they
+ * may be flicker. One instance per stream.
+ */
+export class ZoneCounter {
+  readonly #zones: Zone[];
+
+  /** @throws RangeError for a polygon of fewer than three corners. */
+  constructor(zones: readonly ZoneOptions[]) {
+    this.#zones = zones.map(({ id, polygon, anchor, labels }) => {
+      if (polygon.length < 3) {
+        throw new RangeError(`zone ${id}: expected a polygon of at least 3 corners, received ${polygon.length}`);
+      }
+      return {
+        id,
+        polygon,
+        anchor: anchor ?? 'bottom-center',
+        labels: labels === undefined ? null : new Set(labels),
+        inside: 0,
+      };
+    });
+  }
+
+  update(frame: CountedFrame): void {
+    for (const zone of this.#zones) {
+      zone.inside = 0;
+      for (const detection of frame.detections) {
+        if (!isCounted(detection, zone.labels)) continue;
+        const { x, y } = anchorOf(detection.box, zone.anchor);
+        if (isInside(zone.polygon, x / frame.width, y / frame.height)) zone.inside += 1;
+      }
+    }
+  }
+
+  report(): ZoneCount[] {
+    return this.#zones.map(({ id, inside }) => ({ id, inside }));
+  }
+}
+
+/**
+ * Even-odd rule; a point on an edge is inside. The last matters: the feet of somebody who is cut off by the picture's
+ * lower border lie exactly on the edge of a zone that reaches down to it.
+ */
+export function isInside(polygon: readonly RatioPoint[], x: number, y: number): boolean {
+  let inside = false;
+  let [previousX, previousY] = polygon.at(-1)!;
+  for (const [cornerX, cornerY] of polygon) {
+    if (isOnEdge(previousX, previousY, cornerX, cornerY, x, y)) return true;
+    if (cornerY > y !== previousY > y) {
+      const crossing = cornerX + ((y - cornerY) * (previousX - cornerX)) / (previousY - cornerY);
+      if (x < crossing) inside = !inside;
+    }
+    previousX = cornerX;
+    previousY = cornerY;
+  }
+  return inside;
+}
+
+function isOnEdge(ax: number, ay: number, bx: number, by: number, x: number, y: number): boolean {
+  const dx = bx - ax;
+  const dy = by - ay;
+  const squared = dx * dx + dy * dy;
+  const along = squared === 0 ? 0 : Math.min(1, Math.max(0, ((x - ax) * dx + (y - ay) * dy) / squared));
+  return Math.hypot(x - ax - along * dx, y - ay - along * dy) <= EDGE_RATIO;
+}

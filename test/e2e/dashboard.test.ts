@@ -1,0 +1,213 @@
+import { existsSync } from 'node:fs';
+import { type Browser, type ConsoleMessage, chromium, type Page } from 'playwright-core';
+import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { LiveDouble } from '../support/live-double.ts';
+import { openGateway } from '../support/open-gateways.ts';
+import type { RuntimeDouble } from '../support/runtime-double.ts';
+
+const BROWSERS = ['/usr/bin/chromium', '/usr/bin/chromium-browser', '/usr/bin/google-chrome', '/snap/bin/chromium'];
+const browserPath = [process.env.CHROMIUM_PATH, ...BROWSERS].find((path) => path !== undefined && existsSync(path));
+const ARGUMENTS = [
+  '--no-sandbox',
+  '--disable-gpu',
+  '--disable-quic',
+  '--no-first-run',
+  '--disable-background-networking',
+  '--disable-component-update',
+  '--disable-sync',
+];
+const title =
+  browserPath === undefined
+    ? 'dashboard (skipped: no Chromium found; install it or set CHROMIUM_PATH)'
+    : 'dashboard in Chromium';
+
+describe.skipIf(browserPath === undefined)(title, () => {
+  let browser: Browser;
+  beforeAll(async () => {
+    browser = await chromium.launch({ executablePath: browserPath!, args: ARGUMENTS });
+  });
+  afterAll(() => browser.close());
+
+  interface OpenPage {
+    readonly page: Page;
+    /** Errors and warnings of the page, refused content included. */
+    readonly complaints: string[];
+  }
+
+  async function visit(url: string, scheme: 'dark' | 'light' = 'dark'): Promise<OpenPage> {
+    const page = await browser.newPage({ viewport: { width: 1440, height: 900 }, colorScheme: scheme });
+    const complaints: string[] = [];
+    page.on('console', (message: ConsoleMessage) => {
+      if (message.type() === 'error' || message.type() === 'warning') complaints.push(message.text());
+    });
+    page.on('pageerror', (error) => complaints.push(error.message));
+    await page.goto(url);
+    return { page, complaints };
+  }
+
+  /** Text of one figure of a card. */
+  function figure(page: Page, stream: string, tile: string): Promise<string | null> {
+    return page.locator(`[data-stream="${stream}"] [data-tile="${tile}"] .tile-value`).textContent();
+  }
+
+  /** Pixels of a card's overlay that are not transparent. */
+  function paintedPixels(page: Page, stream: string, canvas: string): Promise<number> {
+    return page.locator(`[data-stream="${stream}"] canvas.${canvas}`).evaluate((node) => {
+      const { width, height } = node as unknown as { width: number; height: number };
+      const context = (node as unknown as { getContext(kind: '2d'): { getImageData: ImageReader } }).getContext('2d');
+      if (width === 0 || height === 0) return 0;
+      const { data } = context.getImageData(0, 0, width, height);
+      let painted = 0;
+      for (let i = 3; i < data.length; i += 4) if (data[i] !== 0) painted += 1;
+      return painted;
+    });
+  }
+
+  /** Waits in real time: the browser is real. */
+  async function until(claim: () => boolean | Promise<boolean>): Promise<void> {
+    await expect.poll(claim, { timeout: 15_000, interval: 100 }).toBe(true);
+  }
+
+  it('shows one stream large, with its picture, boxes and figures, and no complaint', async () => {
+    const port = await LiveDouble.create(1);
+    const { url } = await openGateway(port);
+    const { page, complaints } = await visit(url);
+
+    await page.waitForSelector('[data-stream="gate-1"]');
+    expect(await page.locator('#grid').getAttribute('data-density')).toBe('large');
+    await until(() => port.watched.has('gate-1'));
+    await until(async () => {
+      port.showPictures();
+      return (await paintedPixels(page, 'gate-1', 'overlay')) > 500;
+    });
+    expect(await paintedPixels(page, 'gate-1', 'picture')).toBe(640 * 360);
+
+    const before = await figure(page, 'gate-1', 'fps');
+    const gate = port.report().streams[0]!;
+    port.put({
+      ...gate,
+      fps: { ...gate.fps, published: 87.6 },
+      queueDepth: 31,
+      isMissing: { fps: true, latency: false },
+    });
+    port.tick();
+    await until(async () => (await figure(page, 'gate-1', 'fps')) === '87.6');
+    expect(before).not.toBe('87.6');
+    expect(await page.locator('[data-counter="queue"] dd .long').textContent()).toBe('31');
+    expect(await page.locator('.miss').textContent()).toContain('Target missed: 87.6 fps, target 24');
+    expect(await page.locator('[data-busy="infer"] .tag').textContent()).toBe('bottleneck');
+    expect(complaints).toEqual([]);
+    await page.close();
+  });
+
+  it('shows thirty streams densely and watches only those in view', async () => {
+    const port = await LiveDouble.create(30);
+    const { url } = await openGateway(port);
+    const { page, complaints } = await visit(url, 'light');
+
+    await until(async () => (await page.locator('.card').count()) === 30);
+    expect(await page.locator('#grid').getAttribute('data-density')).toBe('dense');
+    await until(() => port.watched.size > 0);
+    const watchedAtTop = new Set(port.watched);
+    expect(watchedAtTop.size).toBeLessThan(30);
+    expect(watchedAtTop).toContain('gate-1');
+
+    await page.locator('[data-stream="bridge-3"]').scrollIntoViewIfNeeded();
+    await until(() => port.watched.has('bridge-3'));
+    await until(async () => {
+      port.showPictures();
+      return (await paintedPixels(page, 'bridge-3', 'overlay')) > 50;
+    });
+
+    await page.fill('#filter', 'dock');
+    await until(async () => (await page.locator('.card:visible').count()) === 3);
+    await page.fill('#filter', '');
+    await page.click('#attention');
+    // dock-1, lobby-2 and ramp-3 are slow, hall-1 and store-2 are late, store-1 reconnects.
+    await until(async () => (await page.locator('.card:visible').count()) === 6);
+    expect(complaints).toEqual([]);
+    await page.close();
+  });
+
+  it('pauses, resumes, adds and removes streams, asks before it removes, and says what went wrong', async () => {
+    const port: RuntimeDouble = await LiveDouble.create(2);
+    const { url } = await openGateway(port);
+    const { page } = await visit(url);
+
+    await page.click('button[aria-label="Pause gate-1"]');
+    await until(async () => (await page.locator('[data-stream="gate-1"] .badge').textContent()) === 'Paused');
+    await page.click('button[aria-label="Resume gate-1"]');
+    await until(() => port.calls.includes('resume gate-1'));
+    expect(port.calls).toContain('pause gate-1');
+
+    await page.click('#add');
+    await page.fill('#add-id', 'yard-1');
+    await page.fill('#add-source', 'rtsp://camera.example/new');
+    await page.click('#add-submit');
+    await until(async () => (await page.locator('#add-error').textContent())!.includes('already runs'));
+    await page.fill('#add-id', 'new');
+    await page.keyboard.press('Enter');
+    await page.waitForSelector('[data-stream="new"]');
+    expect(port.calls).toContain('add new rtsp://camera.example/new');
+
+    await page.click('button[aria-label="Remove new"]');
+    await page.click('#remove-dialog button[value="cancel"]');
+    await page.click('button[aria-label="Remove new"]');
+    await page.click('#remove-dialog button[value="remove"]');
+    await until(async () => (await page.locator('[data-stream="new"]').count()) === 0);
+    expect(port.calls.filter((call) => call === 'remove new')).toHaveLength(1);
+    await page.close();
+  });
+
+  it('says that the connection is lost, and returns when the gateway does', async () => {
+    const port = await LiveDouble.create(1);
+    const first = await openGateway(port);
+    const { page } = await visit(first.url);
+    await until(async () => (await page.locator('#connection').textContent()) === 'Live');
+
+    await first.close();
+    await until(async () => (await page.locator('#connection').textContent())!.startsWith('Connection lost'));
+    const second = await openGateway(port, { port: first.port });
+    expect(second.url).toBe(first.url);
+    await until(async () => (await page.locator('#connection').textContent()) === 'Live');
+    await until(() => port.watched.has('gate-1'));
+    await page.close();
+  });
+
+  it('opens with the token in the address, hides it, and needs it no more for a reload', async () => {
+    const port = await LiveDouble.create(1);
+    const { url } = await openGateway(port, { token: 'open sesame' });
+    const { page, complaints } = await visit(`${url}/?token=open+sesame`);
+    await page.waitForSelector('[data-stream="gate-1"]');
+    expect(page.url()).toBe(`${url}/`);
+    await page.reload();
+    await page.waitForSelector('[data-stream="gate-1"]');
+    expect(complaints).toEqual([]);
+
+    await page.context().clearCookies();
+    await page.reload();
+    await page.fill('#token', 'open sesame');
+    await page.keyboard.press('Enter');
+    await page.waitForSelector('[data-stream="gate-1"]');
+    await page.close();
+  });
+
+  it('shows names and messages as text, whatever they contain', async () => {
+    const port = await LiveDouble.create(1);
+    const evil = '<img src=x onerror="document.title=\'owned\'">';
+    const gate = port.report().streams[0]!;
+    port.put({ ...gate, source: evil, lastError: evil, zones: [{ id: evil, inside: 1 }] });
+    const { url } = await openGateway(port);
+    port.tell({ type: 'event', timeMs: 1, kind: 'stream-warning', stream: evil, message: evil });
+    const { page, complaints } = await visit(url);
+    await page.waitForSelector('[data-stream="gate-1"]');
+    await until(async () => (await page.locator('.events').textContent())!.includes(evil));
+    expect(await page.locator('.card-error').textContent()).toBe(evil);
+    expect(await page.title()).toBe('Sightline');
+    expect(await page.locator('img[src="x"]').count()).toBe(0);
+    expect(complaints).toEqual([]);
+    await page.close();
+  });
+});
+
+type ImageReader = (x: number, y: number, width: number, height: number) => { readonly data: Uint8ClampedArray };

@@ -1,0 +1,32 @@
+import type { Clock } from '../../src/core/clock.ts';
+import type { MonoMs } from '../../src/core/units.ts';
+
+/** A clock that the test turns; timers fire in the order in which they are due. */
+export class ManualClock implements Clock {
+  #nowMs = 0;
+  #timers: { readonly dueMs: number; readonly run: () => void }[] = [];
+
+  now(): MonoMs {
+    return this.#nowMs as MonoMs;
+  }
+
+  setTimer(run: () => void, delayMs: number): () => void {
+    const timer = { dueMs: this.#nowMs + delayMs, run };
+    this.#timers.push(timer);
+    return () => {
+      this.#timers = this.#timers.filter((other) => other !== timer);
+    };
+  }
+
+  advance(byMs: number): void {
+    const endMs = this.#nowMs + byMs;
+    for (;;) {
+      const next = this.#timers.filter((timer) => timer.dueMs <= endMs).sort((a, b) => a.dueMs - b.dueMs)[0];
+      if (next === undefined) break;
+      this.#timers = this.#timers.filter((timer) => timer !== next);
+      this.#nowMs = next.dueMs;
+      next.run();
+    }
+    this.#nowMs = endMs;
+  }
+}

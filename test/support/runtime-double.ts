@@ -1,0 +1,168 @@
+import type { Detection } from '../../src/core/detection.ts';
+import type { PublishedFrame } from '../../src/core/frame.ts';
+import type { MonoMs, PtsUs } from '../../src/core/units.ts';
+import { SightlineError } from '../../src/errors/sightline-error.ts';
+import type { PreviewPicture, RuntimePort, RuntimeReport } from '../../src/gateway/runtime-port.ts';
+import type { EventMessage } from '../../src/protocol/feed.ts';
+import type { HostReport, StreamReport, StreamState } from '../../src/protocol/report.ts';
+import { hostReport, streamReport } from './sample-reports.ts';
+
+type Listener<T> = (value: T) => void;
+
+/**
+ * A runtime without pixels: the test says what happens, by `tick`, `publish`, `preview` and `tell`. What an operator
+ * does is done at once and noted in `calls`.
+ */
+export class RuntimeDouble implements RuntimePort {
+  readonly calls: string[] = [];
+  watched: ReadonlySet<string> = new Set();
+  ready = { isReady: true, reason: 'the engine is loaded' };
+  timeMs = 1_700_000_000_000;
+  host: HostReport = hostReport();
+  readonly #streams = new Map<string, StreamReport>();
+  readonly #reports = new Set<Listener<RuntimeReport>>();
+  readonly #frames = new Set<Listener<PublishedFrame>>();
+  readonly #events = new Set<Listener<EventMessage>>();
+  readonly #pictures = new Set<Listener<PreviewPicture>>();
+
+  constructor(ids: readonly string[] = []) {
+    for (const id of ids) this.put(streamReport(id));
+  }
+
+  /** Adds or replaces what is known of a stream. */
+  put(report: StreamReport): void {
+    this.#streams.set(report.id, report);
+  }
+
+  get listenerCount(): number {
+    return this.#reports.size + this.#frames.size + this.#events.size + this.#pictures.size;
+  }
+
+  report(): RuntimeReport {
+    return { timeMs: this.timeMs, streams: [...this.#streams.values()], host: this.host };
+  }
+
+  readiness(): { isReady: boolean; reason: string } {
+    return this.ready;
+  }
+
+  async addStream(stream: unknown): Promise<StreamReport> {
+    const { id, source } = stream as { id?: unknown; source?: unknown };
+    if (typeof id !== 'string' || typeof source !== 'string') {
+      throw new SightlineError('CONFIG_INVALID', 'stream.id: expected text, received nothing.', { key: 'stream.id' });
+    }
+    if (this.#streams.has(id)) throw new SightlineError('STREAM_EXISTS', `Stream "${id}": already runs.`);
+    this.calls.push(`add ${id} ${source}`);
+    this.put({ ...streamReport(id), source, state: 'starting' });
+    this.tick();
+    return this.#get(id);
+  }
+
+  async changeStream(id: string, patch: unknown): Promise<StreamReport> {
+    const before = this.#get(id);
+    this.calls.push(`change ${id} ${JSON.stringify(patch)}`);
+    this.put({ ...before, ...(patch as Partial<StreamReport>) });
+    return this.#get(id);
+  }
+
+  async pauseStream(id: string): Promise<StreamReport> {
+    if (this.#get(id).state === 'paused') throw new SightlineError('STREAM_STATE', `Stream "${id}": already paused.`);
+    this.calls.push(`pause ${id}`);
+    return this.#setState(id, 'paused');
+  }
+
+  async resumeStream(id: string): Promise<StreamReport> {
+    this.calls.push(`resume ${id}`);
+    return this.#setState(id, 'running');
+  }
+
+  async removeStream(id: string): Promise<void> {
+    this.#get(id);
+    this.calls.push(`remove ${id}`);
+    this.#streams.delete(id);
+    this.tick();
+  }
+
+  onReport(listener: Listener<RuntimeReport>): () => void {
+    return subscribe(this.#reports, listener);
+  }
+
+  onPublished(listener: Listener<PublishedFrame>): () => void {
+    return subscribe(this.#frames, listener);
+  }
+
+  onEvent(listener: Listener<EventMessage>): () => void {
+    return subscribe(this.#events, listener);
+  }
+
+  onPreview(listener: Listener<PreviewPicture>): () => void {
+    return subscribe(this.#pictures, listener);
+  }
+
+  watchPreviews(streamIds: ReadonlySet<string>): void {
+    this.watched = streamIds;
+    this.calls.push(`watch ${[...streamIds].sort().join(',')}`);
+  }
+
+  /** A second has passed: the next report is out. */
+  tick(): void {
+    this.timeMs += 1000;
+    const report = this.report();
+    for (const listener of this.#reports) listener(report);
+  }
+
+  publish(frame: PublishedFrame): void {
+    for (const listener of this.#frames) listener(frame);
+  }
+
+  preview(frame: PublishedFrame, jpeg: Uint8Array): void {
+    for (const listener of this.#pictures) listener({ frame, jpeg });
+  }
+
+  tell(event: EventMessage): void {
+    for (const listener of this.#events) listener(event);
+  }
+
+  #get(id: string): StreamReport {
+    const report = this.#streams.get(id);
+    if (report === undefined) throw new SightlineError('STREAM_NOT_FOUND', `Stream "${id}": not found.`);
+    return report;
+  }
+
+  #setState(id: string, state: StreamState): StreamReport {
+    this.put({ ...this.#get(id), state });
+    this.tell({ type: 'event', timeMs: this.timeMs, kind: 'stream-state', stream: id, message: `${id} is ${state}.` });
+    this.tick();
+    return this.#get(id);
+  }
+}
+
+function subscribe<T>(listeners: Set<T>, listener: T): () => void {
+  listeners.add(listener);
+  return () => listeners.delete(listener);
+}
+
+/** A frame that took 42 ms. */
+export function publishedFrame(
+  streamId: string,
+  frame: number,
+  detections: readonly Detection[] = [],
+  size = { width: 1280, height: 720 },
+): PublishedFrame {
+  const at = (ms: number): MonoMs => (1000 + frame * 40 + ms) as MonoMs;
+  return {
+    streamId,
+    frame,
+    ptsUs: (frame * 40_000) as PtsUs,
+    ...size,
+    detections,
+    times: {
+      captured: at(0),
+      decoded: at(4),
+      preprocessed: at(7),
+      batched: at(15),
+      inferred: at(40),
+      published: at(42),
+    },
+  };
+}

@@ -1,0 +1,69 @@
+import type { HostReport, Percentiles, StreamReport } from '../../src/protocol/report.ts';
+
+/** Percentiles of a made-up distribution with this median. */
+export function percentiles(p50: number, count = 250): Percentiles {
+  return { count, p50, p95: p50 * 1.5, p99: p50 * 2, max: p50 * 3 };
+}
+
+/** A healthy live stream: 1000 in = 960 published + 36 dropped + 4 in flight. */
+export function streamReport(id: string): StreamReport {
+  return {
+    id,
+    source: `rtsp://camera.example/${id}`,
+    state: 'running',
+    policy: 'live',
+    seq: 40,
+    fps: { in: 25.1, inferred: 24.3, published: 24.2 },
+    target: { fps: 24, latencyMs: 100 },
+    isMissing: { fps: false, latency: false },
+    latencyMs: { window: percentiles(40), total: percentiles(42, 960) },
+    stagesMs: {
+      decode: percentiles(4),
+      preprocess: percentiles(3),
+      queue: percentiles(8),
+      infer: percentiles(24),
+      publish: percentiles(1),
+    },
+    frames: { in: 1000, published: 960, inFlight: 4, dropped: { 'queue-full': 30, stale: 6 } },
+    queueDepth: 2,
+    decodeErrors: 1,
+    reconnects: 3,
+    width: 1280,
+    height: 720,
+    priority: 0,
+    weight: 1,
+    zones: [{ id: 'doorway', inside: 2 }],
+    lines: [{ id: 'gate', leftToRight: 17, rightToLeft: 11 }],
+    lastError: null,
+  };
+}
+
+export function hostReport(): HostReport {
+  return {
+    uptimeS: 3725,
+    cores: 8,
+    cpuCores: 3.4,
+    rssBytes: 512 * 1024 ** 2,
+    childRssBytes: 256 * 1024 ** 2,
+    memoryTotalBytes: 16 * 1024 ** 3,
+    eventLoop: { p99DelayMs: 3.2, utilizationRatio: 0.11 },
+    busyRatio: { decode: 0.42, preprocess: 0.31, infer: 0.87, main: 0.11 },
+    bottleneck: 'infer',
+    device: {
+      engine: 'onnx',
+      provider: 'cpu',
+      device: '8 cores, AVX2',
+      precision: 'f32',
+      threads: 4,
+      model: 'yolox-nano-480x256',
+      inputWidth: 480,
+      inputHeight: 256,
+    },
+    batch: {
+      histogram: { 1: 120, 2: 310, 4: 205 },
+      maxBatch: 4,
+      settledSize: 2,
+      reason: 'size 2 gives 184 frames/s, size 4 gives 176',
+    },
+  };
+}

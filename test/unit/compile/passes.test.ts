@@ -1,0 +1,195 @@
+import { describe, expect, it } from 'vitest';
+import { f32Tensor, type Graph, i64Tensor } from '../../../src/compile/graph.ts';
+import type { GraphBuilder } from '../../../src/compile/graph-builder.ts';
+import { alignChannels } from '../../../src/compile/passes/align-channels.ts';
+import { foldScalars } from '../../../src/compile/passes/fold-scalars.ts';
+import { freeBatch } from '../../../src/compile/passes/free-batch.ts';
+import { keepBlocked } from '../../../src/compile/passes/keep-blocked.ts';
+import { renameOutputs } from '../../../src/compile/passes/rename-outputs.ts';
+import { replaceFocus } from '../../../src/compile/passes/replace-focus.ts';
+import { splitRelus } from '../../../src/compile/passes/split-relus.ts';
+import { convolution, network, number, pictures, runGraph } from './networks.ts';
+
+/** Runs both graphs unoptimised on the same pictures: the rewritten one must give the same numbers. */
+async function expectSame(before: Graph, after: Graph, channels: number): Promise<void> {
+  const [expected, received] = [await runGraph(before, pictures(channels)), await runGraph(after, pictures(channels))];
+  expect(received.dims).toEqual(expected.dims);
+  const largest = Math.max(...expected.values.map(Math.abs));
+  expect(largest).toBeGreaterThan(0.1);
+  const difference = Math.max(...expected.values.map((value, at) => Math.abs(value - received.values[at]!)));
+  expect(difference / largest).toBeLessThan(1e-5);
+}
+
+function ops(graph: Graph): string[] {
+  return graph.nodes.map(({ op }) => op);
+}
+
+function clip(builder: GraphBuilder, name: string, input: string, low: number, high: number): string {
+  return builder.node('Clip', name, [
+    input,
+    number(builder, `${name}-low`, low),
+    number(builder, `${name}-high`, high),
+  ]);
+}
+
+describe('folding numbers into convolutions', () => {
+  it('keeps results through products, sums, relus and clips', async () => {
+    const graph = network(3, (builder) => {
+      const first = builder.node('Mul', 'times', [
+        convolution(builder, 'one', 'images', [4, 3, 3]),
+        number(builder, 'k', -0.5),
+      ]);
+      const second = builder.node('Add', 'plus', [number(builder, 'b', 0.25), first]);
+      const relu = builder.node('Relu', 'relu', [convolution(builder, 'three', second, [4, 4, 1])]);
+      const scaled = builder.node('Mul', 'scaled', [number(builder, 's', 3), relu]);
+      const clipped = clip(builder, 'clip', convolution(builder, 'seven', scaled, [4, 4, 1]), 0, 0.5);
+      return builder.node('Mul', 'last', [clipped, number(builder, 'l', 2)]);
+    });
+    const folded = foldScalars(graph);
+    expect(ops(folded)).toEqual(['Conv', 'Conv', 'Relu', 'Conv', 'Clip', 'Identity']);
+    await expectSame(graph, folded, 3);
+  });
+
+  it('does not take a negative factor through a relu, nor fold what others read as well', async () => {
+    const graph = network(3, (builder) => {
+      const value = builder.node('Relu', 'relu', [convolution(builder, 'one', 'images', [4, 3, 1])]);
+      const negative = builder.node('Mul', 'negative', [value, number(builder, 'k', -1)]);
+      const shared = convolution(builder, 'two', negative, [4, 4, 1]);
+      return builder.node('Add', 'sum', [shared, builder.node('Mul', 'half', [shared, number(builder, 'h', 0.5)])]);
+    });
+    expect(ops(foldScalars(graph))).toEqual(ops(graph));
+  });
+});
+
+describe('staying in the blocked layout', () => {
+  it('writes the gate of a hard-swish as a convolution, exactly', async () => {
+    const graph = network(3, (builder) => {
+      const value = convolution(builder, 'one', 'images', [4, 3, 3]);
+      const shifted = builder.node('Add', 'shift', [value, number(builder, 'three', 3)]);
+      const scaled = builder.node('Mul', 'scaled', [number(builder, 'sixth', 0.1666), value]);
+      return builder.node('Mul', 'swish', [scaled, clip(builder, 'relu6', shifted, 0, 6)]);
+    });
+    const rewritten = keepBlocked(graph);
+    expect(ops(rewritten)).toEqual(['Conv', 'Conv', 'Clip', 'Mul', 'Identity']);
+    await expectSame(graph, rewritten, 3);
+  });
+
+  it('writes a number added after an activation as a convolution', async () => {
+    const graph = network(3, (builder) => {
+      const value = builder.node('Relu', 'relu', [convolution(builder, 'one', 'images', [4, 3, 3])]);
+      return convolution(
+        builder,
+        'three',
+        builder.node('Add', 'shift', [value, number(builder, 'b', 0.75)]),
+        [4, 4, 3],
+      );
+    });
+    const rewritten = keepBlocked(graph);
+    expect(ops(rewritten)).toEqual(['Conv', 'Relu', 'Conv', 'Conv', 'Identity']);
+    await expectSame(graph, rewritten, 3);
+  });
+
+  it('pads six channels to eight through a depthwise layer', async () => {
+    const graph = network(3, (builder) => {
+      const odd = builder.node('Relu', 'relu', [convolution(builder, 'one', 'images', [6, 3, 1])]);
+      return convolution(builder, 'five', convolution(builder, 'three', odd, [6, 1, 3], { group: 6 }), [8, 6, 1]);
+    });
+    const aligned = alignChannels(graph);
+    const weights = aligned.nodes
+      .filter(({ op }) => op === 'Conv')
+      .map(({ inputs }) => aligned.constants.get(inputs[1]!)!.dims);
+    expect(weights).toEqual([
+      [8, 3, 1, 1],
+      [8, 1, 3, 3],
+      [8, 8, 1, 1],
+    ]);
+    await expectSame(graph, aligned, 3);
+  });
+
+  it('leaves channels alone that something else reads', () => {
+    const graph = network(3, (builder) => {
+      const odd = convolution(builder, 'one', 'images', [6, 3, 1]);
+      return builder.node('Add', 'sum', [odd, convolution(builder, 'five', odd, [6, 6, 1])]);
+    });
+    expect(alignChannels(graph).nodes).toEqual(graph.nodes);
+  });
+
+  it('moves a relu before the concatenation that it follows', async () => {
+    const graph = network(3, (builder) => {
+      const parts = [
+        convolution(builder, 'one', 'images', [4, 3, 1]),
+        convolution(builder, 'three', 'images', [4, 3, 3]),
+      ];
+      return builder.node('Relu', 'relu', [builder.node('Concat', 'concat', parts, { axis: 1 })]);
+    });
+    const split = splitRelus(graph);
+    expect(ops(split)).toEqual(['Conv', 'Conv', 'Relu', 'Relu', 'Concat', 'Identity']);
+    await expectSame(graph, split, 3);
+  });
+});
+
+describe('the focus layer of YOLOX', () => {
+  it('becomes one convolution with the same results', async () => {
+    const graph = network(3, (builder) => {
+      const one = (name: string, value: number) => builder.constant(name, i64Tensor([1], [value]));
+      const cut = (name: string, input: string, axis: number, start: number) => {
+        const numbers = [
+          one(`${name}-start`, start),
+          one(`${name}-end`, 1e9),
+          one(`${name}-axis`, axis),
+          one(`${name}-step`, 2),
+        ];
+        return builder.node('Slice', name, [input, ...numbers]);
+      };
+      // Top-left, bottom-left, top-right, bottom-right, as the published network has them.
+      const phases = [
+        [0, 0],
+        [1, 0],
+        [0, 1],
+        [1, 1],
+      ] as const;
+      const parts = phases.map(([row, column]) => {
+        const name = `phase-${row}-${column}`;
+        return cut(`${name}-columns`, cut(`${name}-rows`, 'images', 2, row), 3, column);
+      });
+      return convolution(builder, 'one', builder.node('Concat', 'focus', parts, { axis: 1 }), [5, 12, 3], {
+        strides: [1, 1],
+      });
+    });
+    const replaced = replaceFocus(graph, 'images');
+    expect(ops(replaced)).toEqual(['Conv', 'Identity']);
+    await expectSame(graph, replaced, 3);
+  });
+
+  it('leaves a network without one as it is', () => {
+    const graph = network(3, (builder) => convolution(builder, 'one', 'images', [4, 3, 3]));
+    expect(replaceFocus(graph, 'images')).toBe(graph);
+  });
+});
+
+it('freeing the batch lets a reshape for one picture take two', async () => {
+  const graph = network(3, (builder) =>
+    builder.node('Reshape', 'flat', ['images', builder.constant('shape', i64Tensor([3], [1, 3, -1]))]),
+  );
+  const { dims, values } = await runGraph(freeBatch(graph), pictures(3));
+  expect(dims).toEqual([2, 3, 192]);
+  expect(values).toEqual(pictures(3).data);
+});
+
+describe('renaming outputs', () => {
+  const graph = network(3, (builder) =>
+    builder.node('Mul', 'double', ['images', builder.constant('two', f32Tensor([], [2]))]),
+  );
+
+  it('gives the name that the decode function looks for, and the batch', async () => {
+    const renamed = renameOutputs(graph, { predictions: 'out' }, 'free');
+    expect(renamed.outputs).toEqual([{ name: 'predictions', type: 'f32', dims: ['n', 'c', 'h', 'w'] }]);
+    expect((await runGraph(renamed, pictures(3))).values[0]).toBeCloseTo(2 * Number(pictures(3).data[0]), 6);
+  });
+
+  it('says which output is missing and which there are', () => {
+    expect(() => renameOutputs(graph, { predictions: 'output' }, 'free')).toThrow(
+      'expected the network to have the output output; it has out',
+    );
+  });
+});

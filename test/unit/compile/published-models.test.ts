@@ -1,0 +1,62 @@
+import { mkdtempSync, readdirSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import sharp from 'sharp';
+import { describe, expect, it } from 'vitest';
+import { verifyModel } from '../../../src/compile/verify/verify-model.ts';
+import { compileSource, prepareModel } from '../../../src/runtime/prepare-model.ts';
+import { findWeights } from '../../../src/store/find-weights.ts';
+import { loadManifest } from '../../../src/store/manifests.ts';
+import { sharedDir } from '../../support/shared.ts';
+
+describe.skipIf(sharedDir === null)('published models (needs the shared models and pictures)', () => {
+  const models = join(sharedDir ?? '', 'models');
+  const images = join(sharedDir ?? '', 'coco-val-100', 'images');
+  const store = {
+    searchPath: [models],
+    cacheDir: mkdtempSync(join(tmpdir(), 'sightline-models-')),
+    onNotice: () => {},
+    mayFetch: false,
+  };
+
+  async function frames(width: number, height: number): Promise<Uint8Array[]> {
+    const names = readdirSync(images).slice(0, 3);
+    return Promise.all(
+      names.map(async (name) => {
+        const picture = sharp(join(images, name))
+          .resize(width, height, { fit: 'fill' })
+          .toColourspace('srgb')
+          .removeAlpha();
+        return new Uint8Array(await picture.raw().toBuffer());
+      }),
+    );
+  }
+
+  it.each(['yolox-nano', 'yolox-nano-480x256', 'deimv2-femto'])(
+    '%s gives in batches of u8 frames what its file gives for one prepared picture',
+    async (name) => {
+      const model = await prepareModel(name, { ...store, engine: 'onnx', precision: 'f32' });
+      expect(model.batch).toBe('free');
+      const manifest = await loadManifest(name);
+      const source = compileSource(manifest, await findWeights(manifest, store));
+      const { width, height } = model.spec.input;
+      const rows = await verifyModel(source, model, await frames(width, height));
+      expect(rows.length).toBeGreaterThan(0);
+      for (const row of rows) expect(row.maxRel, row.output).toBeLessThan(5e-4);
+    },
+  );
+
+  it('deimv2-femto cannot be compiled at another size, and says why', async () => {
+    const inputSize = { width: 480, height: 256 };
+    await expect(
+      prepareModel('deimv2-femto', { ...store, engine: 'onnx', precision: 'f32', inputSize }),
+    ).rejects.toMatchObject({ code: 'COMPILE_UNSUPPORTED', message: expect.stringContaining('480x256') });
+  });
+
+  it('an ONNX model cannot run on the wasm engine, and says what can', async () => {
+    await expect(prepareModel('yolox-nano', { ...store, engine: 'wasm', precision: 'f32' })).rejects.toMatchObject({
+      code: 'ENGINE_UNAVAILABLE',
+      message: expect.stringContaining('--model centernet'),
+    });
+  });
+});

@@ -1,0 +1,136 @@
+import { mkdtempSync, readdirSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { describe, expect, it } from 'vitest';
+import { type CompileOptions, compileModel } from '../../../src/compile/compile-model.ts';
+import { windowPadding } from '../../../src/compile/tfjs/convolutions.ts';
+import { halfToFloat } from '../../../src/compile/tfjs/read-tfjs.ts';
+import { runCompiledOnnx } from '../../../src/compile/verify/run-onnx.ts';
+import { verifyModel } from '../../../src/compile/verify/verify-model.ts';
+import { MINI_SIZE, writeMiniCenternet } from './mini-centernet.ts';
+
+const folder = mkdtempSync(join(tmpdir(), 'sightline-tfjs-'));
+const source = writeMiniCenternet(join(folder, 'mini'));
+const options: CompileOptions = { engine: 'onnx', precision: 'f32', cacheDir: folder };
+
+function picture({ width, height }: typeof MINI_SIZE, seed: number): Uint8Array {
+  return Uint8Array.from({ length: width * height * 3 }, (_, at) => (Math.imul(at + seed, 2654435761) >>> 11) & 255);
+}
+
+describe('a TensorFlow.js graph model compiled to ONNX', () => {
+  it('gives what TensorFlow.js itself gives, in a batch as one by one', async () => {
+    const frames = [1, 2, 3, 4].map((seed) => picture(MINI_SIZE, seed));
+    const rows = await verifyModel(source, await compileModel(source, options), frames);
+    expect(rows.map(({ output, images }) => [output, images])).toEqual([
+      ['boxes', 4],
+      ['scores', 4],
+    ]);
+    for (const row of rows) expect(row.maxRel, row.output).toBeLessThan(1e-4);
+  });
+
+  it('is told apart from a network that differs in one activation', async () => {
+    const other = writeMiniCenternet(join(folder, 'other'), (nodes) => {
+      nodes.find(({ name }) => name === 'gate')!.op = 'Relu';
+    });
+    const rows = await verifyModel(other, await compileModel(source, options), [picture(MINI_SIZE, 1)]);
+    for (const row of rows) expect(row.maxRel, row.output).toBeGreaterThan(1e-3);
+  });
+
+  it('gives at another shape what the same network published at that shape gives', async () => {
+    const size = { width: 128, height: 96 };
+    const published = writeMiniCenternet(join(folder, 'wide'), undefined, size);
+    const compiled = await compileModel(source, { ...options, inputSize: size });
+    expect(compiled.spec.input).toMatchObject(size);
+    const rows = await verifyModel(published, compiled, [picture(size, 5), picture(size, 6)]);
+    for (const row of rows) expect(row.maxRel, row.output).toBeLessThan(1e-4);
+  });
+
+  it('is made once: the same source and options give the same file', async () => {
+    const first = await compileModel(source, options);
+    const files = readdirSync(join(folder, 'compiled'));
+    expect(await compileModel(source, options)).toEqual(first);
+    expect(readdirSync(join(folder, 'compiled'))).toEqual(files);
+    expect(files.filter((name) => !name.endsWith('.onnx'))).toEqual([]);
+  });
+
+  it('takes u8 frames under the one name, and a free batch', async () => {
+    const model = await compileModel(source, options);
+    expect(model).toMatchObject({ format: 'onnx', batch: 'free', precision: 'f32' });
+    const frames = [1, 2, 3].map((seed) => picture(MINI_SIZE, seed));
+    const together = await runCompiledOnnx(model, frames);
+    const alone = await Promise.all(frames.map(async (frame) => (await runCompiledOnnx(model, [frame]))[0]));
+    expect(together).toEqual(alone);
+  });
+
+  it('names the operator and the node that it does not know', async () => {
+    const strange = writeMiniCenternet(join(folder, 'strange'), (nodes) => {
+      nodes.find(({ name }) => name === 'features')!.op = 'Selu';
+    });
+    await expect(compileModel(strange, options)).rejects.toMatchObject({
+      code: 'COMPILE_UNSUPPORTED',
+      message: 'model mini: operator Selu at node features: this operator is not known',
+    });
+  });
+
+  it('refuses a graph that ends in another way than a CenterNet', async () => {
+    const strange = writeMiniCenternet(join(folder, 'tail'), (nodes) => {
+      nodes.find(({ name }) => name === 'corner-2')!.op = 'Sub';
+    });
+    await expect(compileModel(strange, options)).rejects.toMatchObject({
+      code: 'COMPILE_UNSUPPORTED',
+      details: { node: 'rows' },
+    });
+  });
+
+  it('runs as it was published on the wasm engine, one picture at a time', async () => {
+    const model = await compileModel(source, { ...options, engine: 'wasm' });
+    expect(model).toMatchObject({ format: 'tfjs', path: source.weightPaths[0], batch: 1 });
+  });
+
+  const refusals: [string, Partial<CompileOptions>, string][] = [
+    ['f16', { precision: 'f16' }, 'f16'],
+    ['the tensorflow engine', { engine: 'tensorflow' }, 'SavedModel'],
+    ['a side that is no multiple of 32', { inputSize: { width: 100, height: 64 } }, '100x64'],
+    ['another size on wasm', { engine: 'wasm', inputSize: { width: 96, height: 64 } }, '64x64'],
+  ];
+  it.each(refusals)('says that it cannot do %s', async (_, change, word) => {
+    await expect(compileModel(source, { ...options, ...change })).rejects.toMatchObject({
+      code: 'COMPILE_UNSUPPORTED',
+      message: expect.stringContaining(word),
+    });
+  });
+});
+
+describe('padding as TensorFlow defines it', () => {
+  // Worked out from the published formula: out = ceil(in / stride), the odd pixel at the end.
+  const cases: [string, number, number, number, number[]][] = [
+    ['stride 2 over an even size pads the end only', 512, 3, 2, [0, 1, 256]],
+    ['stride 2 over an odd size pads both sides', 7, 3, 2, [1, 1, 4]],
+    ['a window of 5 at stride 2', 64, 5, 2, [1, 2, 32]],
+    ['stride 1', 10, 5, 1, [2, 2, 10]],
+    ['a window of 1 at stride 2 needs none', 8, 1, 2, [0, 0, 4]],
+  ];
+  it.each(cases)('SAME: %s', (_, input, size, stride, expected) => {
+    expect(windowPadding(input, { size, stride, dilation: 1 }, 'SAME')).toEqual(expected);
+  });
+
+  it('SAME counts the reach of a dilated window, VALID pads nothing', () => {
+    expect(windowPadding(10, { size: 3, stride: 1, dilation: 2 }, 'SAME')).toEqual([2, 2, 10]);
+    expect(windowPadding(10, { size: 3, stride: 2, dilation: 1 }, 'VALID')).toEqual([0, 0, 4]);
+  });
+});
+
+// Bit patterns and values as IEEE 754 has them for binary16.
+it.each([
+  [0x0000, 0],
+  [0x3c00, 1],
+  [0xc000, -2],
+  [0x7bff, 65504],
+  [0x0400, 2 ** -14],
+  [0x0001, 2 ** -24],
+  [0x3555, 0.333251953125],
+  [0x7c00, Number.POSITIVE_INFINITY],
+  [0xfe00, Number.NaN],
+])('half precision %i is %d', (bits, value) => {
+  expect(halfToFloat(bits)).toBe(value);
+});

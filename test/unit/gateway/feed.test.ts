@@ -1,0 +1,243 @@
+import { describe, expect, it } from 'vitest';
+import type { StatsMessage } from '../../../src/protocol/feed.ts';
+import { FeedSocket } from '../../support/feed-socket.ts';
+import { ManualClock } from '../../support/manual-clock.ts';
+import { openGateway } from '../../support/open-gateways.ts';
+import { publishedFrame, RuntimeDouble } from '../../support/runtime-double.ts';
+
+const PERSON = { classId: 0, label: 'person', score: 0.912345678, box: [10.04, 20.06, 30, 40], trackId: 7 } as const;
+
+async function connect(port: RuntimeDouble, options = {}): Promise<FeedSocket> {
+  const { url } = await openGateway(port, options);
+  return FeedSocket.open(url);
+}
+
+describe('feed', () => {
+  it('says hello with the protocol version, the topics and the streams', async () => {
+    const client = await connect(new RuntimeDouble(['gate', 'yard']));
+    expect(client.messages[0]).toEqual({
+      type: 'hello',
+      protocol: 1,
+      version: expect.stringMatching(/^\d+\.\d+\.\d+/),
+      topics: ['stats', 'detections', 'preview', 'events'],
+      streams: ['gate', 'yard'],
+    });
+  });
+
+  it('says nothing that nobody asked for', async () => {
+    const port = new RuntimeDouble(['gate']);
+    const client = await connect(port);
+    port.tick();
+    port.publish(publishedFrame('gate', 1));
+    await client.settle();
+    expect(client.messages.map((message) => message.type)).toEqual(['hello', 'error']);
+  });
+
+  it('gives the newest stats at once and then each report, with a number that rises by one', async () => {
+    const port = new RuntimeDouble(['gate', 'yard']);
+    const client = await connect(port);
+    client.say({ type: 'subscribe', topics: ['stats'] });
+    await client.until(() => client.of('stats').length === 1);
+    port.tick();
+    port.tick();
+    await client.until(() => client.of('stats').length === 3);
+
+    const [first, second, third] = client.of('stats') as [StatsMessage, StatsMessage, StatsMessage];
+    expect([second.seq - first.seq, third.seq - second.seq]).toEqual([1, 1]);
+    expect({ streams: third.streams, host: third.host, timeMs: third.timeMs }).toEqual(port.report());
+    expect(third.droppedMessages).toBe(0);
+  });
+
+  it('gives a client the streams that it named, and another client all', async () => {
+    const port = new RuntimeDouble(['gate', 'yard']);
+    const { url } = await openGateway(port);
+    const [some, all] = [await FeedSocket.open(url), await FeedSocket.open(url)];
+    some.say({ type: 'subscribe', topics: ['stats', 'detections'], streams: ['yard'] });
+    all.say({ type: 'subscribe', topics: ['stats', 'detections'] });
+    await Promise.all([some.settle(), all.settle()]);
+
+    port.publish(publishedFrame('gate', 1));
+    port.publish(publishedFrame('yard', 1));
+    await Promise.all([some.settle(), all.settle()]);
+
+    expect(some.of('stats')[0]!.streams.map(({ id }) => id)).toEqual(['yard']);
+    expect(all.of('stats')[0]!.streams.map(({ id }) => id)).toEqual(['gate', 'yard']);
+    expect(some.of('detections').map(({ stream }) => stream)).toEqual(['yard']);
+    expect(all.of('detections').map(({ stream }) => stream)).toEqual(['gate', 'yard']);
+  });
+
+  it('tells detections with the latency of their frame, in source pixels, without the noise of f32', async () => {
+    const port = new RuntimeDouble(['gate']);
+    const client = await connect(port);
+    client.say({ type: 'subscribe', topics: ['detections'] });
+    await client.settle();
+    port.publish(publishedFrame('gate', 25, [PERSON]));
+    await client.until(() => client.of('detections').length === 1);
+
+    expect(client.of('detections')[0]).toEqual({
+      type: 'detections',
+      stream: 'gate',
+      frame: 25,
+      ptsUs: 1_000_000,
+      width: 1280,
+      height: 720,
+      latencyMs: 42,
+      detections: [{ classId: 0, label: 'person', score: 0.9123, box: [10, 20.1, 30, 40], trackId: 7 }],
+    });
+  });
+
+  it('replaces an earlier subscription of the same topic, and ends it', async () => {
+    const port = new RuntimeDouble(['gate', 'yard']);
+    const client = await connect(port);
+    client.say({ type: 'subscribe', topics: ['detections'], streams: ['gate'] });
+    client.say({ type: 'subscribe', topics: ['detections'], streams: ['yard'] });
+    await client.settle();
+    port.publish(publishedFrame('gate', 1));
+    port.publish(publishedFrame('yard', 2));
+    await client.until(() => client.of('detections').length === 1);
+    client.say({ type: 'unsubscribe', topics: ['detections'] });
+    await client.settle();
+    port.publish(publishedFrame('yard', 3));
+    await client.settle();
+
+    expect(client.of('detections').map(({ frame }) => frame)).toEqual([2]);
+  });
+
+  it('tells events of the host to all, those of a stream to whoever wants it', async () => {
+    const port = new RuntimeDouble(['gate', 'yard']);
+    const client = await connect(port);
+    client.say({ type: 'subscribe', topics: ['events'], streams: ['yard'] });
+    await client.settle();
+    const event = { type: 'event', timeMs: 1, kind: 'target-missed', message: 'Too slow.' } as const;
+    port.tell({ ...event, stream: 'gate' });
+    port.tell({ ...event, stream: 'yard' });
+    port.tell(event);
+    await client.until(() => client.of('event').length === 2);
+
+    expect(client.of('event').map(({ stream }) => stream)).toEqual(['yard', undefined]);
+  });
+});
+
+describe('previews', () => {
+  it('are asked of the runtime for the union of what is watched, and given up with the last watcher', async () => {
+    const port = new RuntimeDouble(['gate', 'yard', 'roof']);
+    const { url } = await openGateway(port);
+    const [first, second] = [await FeedSocket.open(url), await FeedSocket.open(url)];
+    first.say({ type: 'subscribe', topics: ['preview'], streams: ['gate', 'yard'] });
+    await first.settle();
+    second.say({ type: 'subscribe', topics: ['preview'], streams: ['yard', 'roof'] });
+    await second.settle();
+    expect([...port.watched].sort()).toEqual(['gate', 'roof', 'yard']);
+
+    first.socket.close();
+    await first.closed();
+    await second.settle();
+    expect([...port.watched].sort()).toEqual(['roof', 'yard']);
+
+    second.say({ type: 'unsubscribe', topics: ['preview'] });
+    await second.settle();
+    expect([...port.watched]).toEqual([]);
+  });
+
+  it('follow the streams that come later where all are watched', async () => {
+    const port = new RuntimeDouble(['gate']);
+    const client = await connect(port);
+    client.say({ type: 'subscribe', topics: ['preview'] });
+    await client.settle();
+    await port.addStream({ id: 'late', source: 'a.mp4' });
+    expect([...port.watched]).toEqual(['gate', 'late']);
+  });
+
+  it('carry the JPEG and the detections of its frame, at most maxPreviewFps a second', async () => {
+    const clock = new ManualClock();
+    const port = new RuntimeDouble(['gate']);
+    const client = await connect(port, { clock, maxPreviewFps: 2 });
+    client.say({ type: 'subscribe', topics: ['preview'] });
+    await client.settle();
+    const jpeg = Uint8Array.of(0xff, 0xd8, 1, 2, 3);
+    // 25 pictures in one second.
+    for (let frame = 0; frame < 25; frame += 1) {
+      port.preview(publishedFrame('gate', frame, [PERSON]), jpeg);
+      clock.advance(40);
+    }
+    await client.settle();
+
+    const previews = client.of('preview');
+    expect(previews.length).toBeGreaterThanOrEqual(2);
+    expect(previews.length).toBeLessThanOrEqual(3);
+    expect(Buffer.from(previews[0]!.jpeg, 'base64')).toEqual(Buffer.from(jpeg));
+    expect(previews[0]!.detections[0]!.trackId).toBe(7);
+  });
+});
+
+describe('clients that break the rules', () => {
+  it.each([
+    ['text that is no JSON', 'hello?', /expected JSON/],
+    ['an unknown type', { type: 'shout' }, /message\.type/],
+    ['an unknown topic', { type: 'subscribe', topics: ['gossip'] }, /message\.topics\.0/],
+    ['no topics', { type: 'subscribe', topics: [] }, /message\.topics/],
+    ['an unknown key', { type: 'subscribe', topics: ['stats'], every: 5 }, /every/],
+  ])('are told what is wrong with %s and may go on', async (_what, message, complaint) => {
+    const client = await connect(new RuntimeDouble(['gate']));
+    client.say(message);
+    await client.until(() => client.of('error').length === 1);
+    expect(client.of('error')[0]!.error.code).toBe('PROTOCOL_INVALID');
+    expect(client.of('error')[0]!.error.message).toMatch(complaint);
+
+    client.say({ type: 'subscribe', topics: ['stats'] });
+    await client.until(() => client.of('stats').length === 1);
+  });
+
+  it('may not send binary frames', async () => {
+    const client = await connect(new RuntimeDouble());
+    client.socket.send(Buffer.from('{"type":"subscribe","topics":["stats"]}'));
+    await client.until(() => client.of('error').length === 1);
+    expect(client.of('error')[0]!.error.message).toContain('binary');
+  });
+
+  it('are cut off after twenty mistakes, with 1008', async () => {
+    const client = await connect(new RuntimeDouble());
+    for (let i = 0; i < 25; i += 1) client.say('nonsense');
+    expect(await client.closed()).toBe(1008);
+    expect(client.of('error')).toHaveLength(20);
+  });
+
+  it('are cut off when they talk without pause, with 1008, and not when they talk slowly', async () => {
+    const clock = new ManualClock();
+    const client = await connect(new RuntimeDouble(), { clock, heartbeatMs: 1e9 });
+    const speak = { type: 'unsubscribe', topics: ['stats'] };
+    for (let i = 0; i < 150; i += 1) client.say(speak);
+    await client.settle();
+    clock.advance(10_000);
+    for (let i = 0; i < 150; i += 1) client.say(speak);
+    await client.settle();
+    expect(client.closeCode).toBeNull();
+
+    for (let i = 0; i < 100; i += 1) client.say(speak);
+    expect(await client.closed()).toBe(1008);
+  });
+
+  it('are cut off for a message above 64 KiB', async () => {
+    const client = await connect(new RuntimeDouble());
+    client.say('x'.repeat(65 * 1024));
+    expect(await client.closed()).toBe(1009);
+  });
+
+  it('are cut off when they show no life for two heartbeats, while the living stay', async () => {
+    const clock = new ManualClock();
+    const port = new RuntimeDouble(['gate']);
+    const { url } = await openGateway(port, { clock, heartbeatMs: 1000 });
+    const [dead, living] = [await FeedSocket.open(url), await FeedSocket.open(url)];
+    dead.socket.pause();
+    clock.advance(1000);
+    await new Promise((resolve) => living.socket.once('ping', resolve));
+    await living.settle();
+    clock.advance(1000);
+    await living.settle();
+
+    const metrics = await (await fetch(`${url}/metrics`)).text();
+    expect(metrics).toContain('sightline_feed_clients 1');
+    expect(living.closeCode).toBeNull();
+    dead.socket.terminate();
+  });
+});

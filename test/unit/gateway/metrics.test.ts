@@ -1,0 +1,62 @@
+import { describe, expect, it } from 'vitest';
+import { openGateway } from '../../support/open-gateways.ts';
+import { RuntimeDouble } from '../../support/runtime-double.ts';
+import { streamReport } from '../../support/sample-reports.ts';
+
+async function scrape(url: string): Promise<string[]> {
+  const reply = await fetch(`${url}/metrics`);
+  expect(reply.headers.get('content-type')).toContain('text/plain');
+  return (await reply.text()).split('\n');
+}
+
+describe('metrics', () => {
+  it('say what the report says, in base units', async () => {
+    const { url } = await openGateway(new RuntimeDouble(['gate']));
+    expect(await scrape(url)).toEqual(
+      expect.arrayContaining([
+        'sightline_ready 1',
+        'sightline_stream_fps{stream="gate",point="published"} 24.2',
+        'sightline_stream_target_fps{stream="gate"} 24',
+        'sightline_stream_latency_seconds{stream="gate",quantile="0.99"} 0.08',
+        'sightline_stream_stage_latency_seconds{stream="gate",stage="infer",quantile="0.5"} 0.024',
+        'sightline_stream_frames_in_total{stream="gate"} 1000',
+        'sightline_stream_frames_published_total{stream="gate"} 960',
+        'sightline_stream_frames_dropped_total{stream="gate",reason="queue-full"} 30',
+        'sightline_stream_frames_dropped_total{stream="gate",reason="lane-failed"} 0',
+        'sightline_stream_frames_in_flight{stream="gate"} 4',
+        'sightline_stream_queue_depth{stream="gate"} 2',
+        'sightline_stream_reconnects_total{stream="gate"} 3',
+        'sightline_stream_decode_errors_total{stream="gate"} 1',
+        'sightline_stage_busy_ratio{stage="infer"} 0.87',
+        'sightline_event_loop_delay_p99_seconds 0.0032',
+        'sightline_batches_total{size="2"} 310',
+        'sightline_feed_clients 0',
+        'sightline_feed_messages_dropped_total{topic="stats"} 0',
+      ]),
+    );
+  });
+
+  it('count on between scrapes, and forget a removed stream', async () => {
+    const port = new RuntimeDouble(['gate', 'yard']);
+    const { url } = await openGateway(port);
+    await scrape(url);
+    const gate = streamReport('gate');
+    port.put({ ...gate, frames: { ...gate.frames, in: 1001, inFlight: 5 } });
+    await port.removeStream('yard');
+
+    const lines = await scrape(url);
+    expect(lines).toContain('sightline_stream_frames_in_total{stream="gate"} 1001');
+    expect(lines.filter((line) => line.includes('yard'))).toEqual([]);
+  });
+
+  it('leave out a latency that was never measured and a target that was never set', async () => {
+    const port = new RuntimeDouble();
+    const gate = streamReport('gate');
+    const none = { count: 0, p50: 0, p95: 0, p99: 0, max: 0 };
+    port.put({ ...gate, latencyMs: { window: none, total: none }, target: { fps: null, latencyMs: null } });
+    const { url } = await openGateway(port);
+    const lines = await scrape(url);
+    expect(lines.filter((line) => line.startsWith('sightline_stream_latency_seconds{'))).toEqual([]);
+    expect(lines.filter((line) => line.startsWith('sightline_stream_target'))).toEqual([]);
+  });
+});

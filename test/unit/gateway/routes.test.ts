@@ -1,0 +1,178 @@
+import { describe, expect, it } from 'vitest';
+import { SightlineError } from '../../../src/errors/sightline-error.ts';
+import { openGateway } from '../../support/open-gateways.ts';
+import { RuntimeDouble } from '../../support/runtime-double.ts';
+
+interface Reply {
+  readonly status: number;
+  readonly body: { readonly error: { code: string; message: string; details: object } } & Record<string, unknown>;
+}
+
+async function ask(url: string, method = 'GET', body?: unknown): Promise<Reply> {
+  const response = await fetch(url, {
+    method,
+    ...(body === undefined ? {} : { body: JSON.stringify(body), headers: { 'content-type': 'application/json' } }),
+  });
+  const text = await response.text();
+  return { status: response.status, body: text === '' ? {} : JSON.parse(text) };
+}
+
+describe('REST', () => {
+  it('lists streams with the host, and shows one', async () => {
+    const port = new RuntimeDouble(['gate', 'yard']);
+    const { url } = await openGateway(port);
+
+    const all = await ask(`${url}/api/streams`);
+    const one = await ask(`${url}/api/streams/yard`);
+
+    expect(all.status).toBe(200);
+    expect(all.body).toEqual(JSON.parse(JSON.stringify(port.report())));
+    expect(one.body).toEqual(port.report().streams[1]);
+  });
+
+  it('adds, changes, pauses, resumes and removes a stream by the runtime port', async () => {
+    const port = new RuntimeDouble();
+    const { url } = await openGateway(port);
+
+    const added = await fetch(`${url}/api/streams`, {
+      method: 'POST',
+      headers: { 'content-type': 'application/json' },
+      body: '{"id":"gate","source":"a.mp4"}',
+    });
+    const changed = await ask(`${url}/api/streams/gate`, 'PATCH', { priority: 2 });
+    const paused = await ask(`${url}/api/streams/gate/pause`, 'POST');
+    const resumed = await ask(`${url}/api/streams/gate/resume`, 'POST');
+    const removed = await ask(`${url}/api/streams/gate`, 'DELETE');
+
+    expect(added.status).toBe(201);
+    expect(added.headers.get('location')).toBe('/api/streams/gate');
+    expect([changed.status, paused.status, resumed.status, removed.status]).toEqual([200, 200, 200, 204]);
+    expect([changed.body.priority, paused.body.state, resumed.body.state]).toEqual([2, 'paused', 'running']);
+    expect(port.calls).toEqual([
+      'add gate a.mp4',
+      'change gate {"priority":2}',
+      'pause gate',
+      'resume gate',
+      'remove gate',
+    ]);
+  });
+
+  it.each([
+    ['GET', '/api/streams/nobody', undefined, 404, 'STREAM_NOT_FOUND'],
+    ['POST', '/api/streams/nobody/pause', undefined, 404, 'STREAM_NOT_FOUND'],
+    ['DELETE', '/api/streams/nobody', undefined, 404, 'STREAM_NOT_FOUND'],
+    ['POST', '/api/streams', { id: 'gate', source: 'a.mp4' }, 409, 'STREAM_EXISTS'],
+    ['POST', '/api/streams/still/pause', undefined, 409, 'STREAM_STATE'],
+    ['POST', '/api/streams', { source: 'a.mp4' }, 400, 'CONFIG_INVALID'],
+    ['POST', '/api/streams', [1], 400, 'CONFIG_INVALID'],
+    ['PATCH', '/api/streams/gate', undefined, 400, 'CONFIG_INVALID'],
+    ['GET', '/api/stream', undefined, 404, 'ROUTE_NOT_FOUND'],
+    ['PUT', '/api/streams/gate', { a: 1 }, 404, 'ROUTE_NOT_FOUND'],
+  ])('%s %s with %j is %i %s', async (method, path, body, status, code) => {
+    const port = new RuntimeDouble(['gate', 'still']);
+    await port.pauseStream('still');
+    const { url } = await openGateway(port);
+
+    const reply = await ask(url + path, method, body);
+
+    expect(reply.status).toBe(status);
+    expect(reply.body.error).toMatchObject({ code, message: expect.any(String), details: expect.any(Object) });
+  });
+
+  it('names the nearest route to one that does not exist', async () => {
+    const { url } = await openGateway(new RuntimeDouble());
+    const reply = await ask(`${url}/api/steams`);
+    expect(reply.body.error.message).toContain('Did you mean GET /api/streams?');
+  });
+
+  it('refuses a body that is not JSON, in JSON', async () => {
+    const { url } = await openGateway(new RuntimeDouble());
+    const headers = { 'content-type': 'application/json' };
+    const broken = await fetch(`${url}/api/streams`, { method: 'POST', headers, body: '{"id":' });
+    const text = await fetch(`${url}/api/streams`, { method: 'POST', body: 'id=gate' });
+
+    expect(broken.status).toBe(400);
+    expect(text.status).toBe(415);
+    for (const reply of [broken, text]) {
+      expect(await reply.json()).toMatchObject({ error: { code: 'PROTOCOL_INVALID' } });
+    }
+  });
+
+  it('answers an unexpected failure with 500, tells the log and not the client', async () => {
+    const port = new RuntimeDouble(['gate']);
+    port.pauseStream = async () => {
+      throw new Error('secret inside');
+    };
+    const logged: object[] = [];
+    const logger = { info() {}, warn() {}, error: (details: object) => logged.push(details) };
+    const { url } = await openGateway(port, { logger });
+
+    const reply = await ask(`${url}/api/streams/gate/pause`, 'POST');
+
+    expect(reply.status).toBe(500);
+    expect(reply.body.error.code).toBe('INTERNAL_ERROR');
+    expect(JSON.stringify(reply.body)).not.toContain('secret inside');
+    expect(logged).toHaveLength(1);
+  });
+
+  it('gives an error that may pass 503', async () => {
+    const port = new RuntimeDouble(['gate']);
+    port.resumeStream = async () => {
+      throw new SightlineError('ENGINE_FAILED', 'engine: the inference thread ended.');
+    };
+    const { url } = await openGateway(port);
+    expect((await ask(`${url}/api/streams/gate/resume`, 'POST')).status).toBe(503);
+  });
+
+  it('is alive always and ready when the runtime is', async () => {
+    const port = new RuntimeDouble();
+    port.ready = { isReady: false, reason: 'the engine loads' };
+    const { url } = await openGateway(port);
+
+    const alive = await ask(`${url}/healthz`);
+    const early = await ask(`${url}/readyz`);
+    port.ready = { isReady: true, reason: 'all is well' };
+    const late = await ask(`${url}/readyz`);
+
+    expect(alive.status).toBe(200);
+    expect([early.status, early.body.reason]).toEqual([503, 'the engine loads']);
+    expect(late.status).toBe(200);
+  });
+
+  it('shows the pipelines and models that it was given, and the events that it heard', async () => {
+    const port = new RuntimeDouble(['gate']);
+    const { url } = await openGateway(port, { pipelines: [{ name: 'live' }], models: [{ name: 'centernet' }] });
+    const event = { type: 'event', timeMs: 5, kind: 'engine-restarted', message: 'The engine is back.' } as const;
+    port.tell(event);
+
+    expect((await ask(`${url}/api/pipelines`)).body).toEqual({ pipelines: [{ name: 'live' }] });
+    expect((await ask(`${url}/api/models`)).body).toEqual({ models: [{ name: 'centernet' }] });
+    expect((await ask(`${url}/api/events`)).body).toEqual({ events: [event] });
+  });
+});
+
+describe('dashboard files', () => {
+  it('serves the page, its modules and uPlot under a policy that allows nothing foreign', async () => {
+    const { url } = await openGateway(new RuntimeDouble());
+    for (const [path, type] of [
+      ['/', 'text/html'],
+      ['/app.js', 'javascript'],
+      ['/style.css', 'text/css'],
+      ['/vendor/uplot/uPlot.esm.js', 'javascript'],
+      ['/vendor/uplot/uPlot.min.css', 'text/css'],
+    ] as const) {
+      const reply = await fetch(url + path);
+      expect([path, reply.status]).toEqual([path, 200]);
+      expect(reply.headers.get('content-type')).toContain(type);
+      expect(reply.headers.get('content-security-policy')).toContain("default-src 'none'");
+      expect(reply.headers.get('content-security-policy')).not.toContain('unsafe');
+    }
+  });
+
+  it('serves nothing outside its folders', async () => {
+    const { url } = await openGateway(new RuntimeDouble());
+    for (const path of ['/..%2fpackage.json', '/vendor/uplot/..%2f..%2fpackage.json', '/%2e%2e/package.json']) {
+      expect((await fetch(url + path)).status).toBeGreaterThanOrEqual(400);
+    }
+  });
+});

@@ -1,0 +1,108 @@
+import { readFileSync } from 'node:fs';
+import { describe, expect, it } from 'vitest';
+import { DROP_REASONS } from '../../../src/core/frame.ts';
+import { ERROR_CODES } from '../../../src/errors/error-codes.ts';
+import { clientMessage, EVENT_KINDS, FEED_PROTOCOL, TOPICS } from '../../../src/protocol/feed.ts';
+import { BUSY_STAGES, LATENCY_STAGES, STREAM_STATES } from '../../../src/protocol/report.ts';
+import { FeedSocket } from '../../support/feed-socket.ts';
+import { openGateway } from '../../support/open-gateways.ts';
+import { publishedFrame, RuntimeDouble } from '../../support/runtime-double.ts';
+
+const page = readFileSync(new URL('../../../docs/wire-protocol.md', import.meta.url), 'utf8');
+const CODE_SPANS = new Set([...page.matchAll(/`([^`\n]+)`/g)].map((match) => match[1]!));
+/** Indented blocks that hold one JSON document each, or one a line. */
+const EXAMPLES = [...page.matchAll(/(?:^ {4}.*\n)+/gm)].map(([block]) => block.trim());
+
+/** Names of all fields at any depth; keys of `dropped`, `histogram` and `details` are data and not fields. */
+function fieldNames(value: unknown, into = new Set<string>()): Set<string> {
+  if (Array.isArray(value)) for (const item of value) fieldNames(item, into);
+  else if (typeof value === 'object' && value !== null) {
+    for (const [name, inner] of Object.entries(value)) {
+      into.add(name);
+      if (!['dropped', 'histogram', 'details'].includes(name)) fieldNames(inner, into);
+    }
+  }
+  return into;
+}
+
+function undocumented(names: Iterable<string>): string[] {
+  return [...names].filter((name) => !CODE_SPANS.has(name));
+}
+
+describe('docs/wire-protocol.md', () => {
+  it('describes every field of every message that a gateway sends', async () => {
+    const port = new RuntimeDouble(['gate']);
+    const { url } = await openGateway(port);
+    const client = await FeedSocket.open(url);
+    client.say({ type: 'subscribe', topics: TOPICS });
+    await client.settle();
+    const person = { classId: 0, label: 'person', score: 0.9, box: [1, 2, 3, 4], trackId: 7 } as const;
+    port.publish(publishedFrame('gate', 1, [person]));
+    port.preview(publishedFrame('gate', 1, [person]), Uint8Array.of(1));
+    port.tell({ type: 'event', timeMs: 1, kind: 'stream-state', stream: 'gate', message: 'It runs.', details: {} });
+    await client.until(() => new Set(client.messages.map(({ type }) => type)).size === 6);
+
+    expect(undocumented(fieldNames(client.messages))).toEqual([]);
+    expect(undocumented(client.messages.map(({ type }) => type))).toEqual([]);
+  });
+
+  it('describes every field that a client may send', () => {
+    const names = clientMessage.options.flatMap((option) => Object.keys(option.shape));
+    expect(names).toContain('streams');
+    expect(undocumented(names)).toEqual([]);
+  });
+
+  it('names every topic, event kind, state, stage and drop reason', () => {
+    const words = [...TOPICS, ...EVENT_KINDS, ...STREAM_STATES, ...LATENCY_STAGES, ...BUSY_STAGES];
+    expect(undocumented([...words, ...Object.keys(DROP_REASONS)])).toEqual([]);
+  });
+
+  it('names every route of the API', () => {
+    const source = ['routes-streams', 'routes-host'].map((name) =>
+      readFileSync(new URL(`../../../src/gateway/${name}.ts`, import.meta.url), 'utf8'),
+    );
+    const routes = [...source.join().matchAll(/app\.(get|post|patch|delete)\S*\('([^']+)'/g)];
+    expect(routes.length).toBeGreaterThanOrEqual(13);
+    expect(undocumented(routes.map(([, method, path]) => `${method!.toUpperCase()} ${path}`))).toEqual([]);
+  });
+
+  it('names every metric, and no error code that does not exist', async () => {
+    const { url } = await openGateway(new RuntimeDouble(['gate']));
+    const metrics = await (await fetch(`${url}/metrics`)).text();
+    const names = [...metrics.matchAll(/^# TYPE (\S+)/gm)].map((match) => match[1]!);
+    const documented = new Set([...CODE_SPANS].map((span) => span.replace(/\{.*/, '')));
+    expect(names.length).toBeGreaterThan(20);
+    expect(names.filter((name) => !documented.has(name))).toEqual([]);
+
+    const codes = [...CODE_SPANS].filter((span) => /^[A-Z]+_[A-Z_]+$/.test(span));
+    expect(codes.filter((code) => !(code in ERROR_CODES))).toEqual([]);
+  });
+
+  it('holds examples that are JSON, and client messages that the gateway accepts', () => {
+    expect(EXAMPLES.length).toBeGreaterThanOrEqual(8);
+    let accepted = 0;
+    for (const example of EXAMPLES) {
+      const documents = isJson(example) ? [example] : example.split('\n');
+      for (const document of documents) {
+        const message = JSON.parse(document) as { type?: string };
+        if (message.type !== 'subscribe' && message.type !== 'unsubscribe') continue;
+        expect(clientMessage.safeParse(message).success).toBe(true);
+        accepted += 1;
+      }
+    }
+    expect(accepted).toBe(3);
+  });
+
+  it('states the version of the protocol', () => {
+    expect(page).toContain(`"protocol":${FEED_PROTOCOL}`);
+  });
+});
+
+function isJson(text: string): boolean {
+  try {
+    JSON.parse(text);
+    return true;
+  } catch {
+    return false;
+  }
+}

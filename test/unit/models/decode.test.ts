@@ -1,0 +1,102 @@
+import { describe, expect, it } from 'vitest';
+import { DECODERS } from '../../../models/decoders.ts';
+import type { ModelFamily, ModelSpec, OutputTensor } from '../../../src/core/model.ts';
+
+function spec(family: ModelFamily, width: number, height: number): ModelSpec {
+  const input = { width, height, resize: { mode: 'stretch' as const } };
+  return {
+    name: 'tiny',
+    family,
+    input,
+    classes: ['a', 'b', 'c'],
+    nmsIou: null,
+    scoreThreshold: 0.3,
+    maxDetections: 10,
+  };
+}
+
+function f32(dims: number[], values: number[]): OutputTensor {
+  return { dims, data: Float32Array.from(values) };
+}
+
+/** 64x32 has 8x4 cells of 8 px, 4x2 of 16 px and 2x1 of 32 px: 42 in all. */
+function yoloxOutput(images: number, cells: Record<number, number[]>): OutputTensor {
+  const data = new Float32Array(images * 42 * 8);
+  for (const [cell, values] of Object.entries(cells)) data.set(values, Number(cell) * 8);
+  return { dims: [images, 42, 8], data };
+}
+
+describe('YOLOX', () => {
+  it('places a box by its cell and stride: centre (cell + d) * stride, size exp(log size) * stride', () => {
+    // Cell 32 + 5 is row 1, column 1 of the 16 px grid; ln 2 makes two strides.
+    const output = yoloxOutput(1, { 37: [0.5, 0.25, Math.log(2), 0, 0.5, 0.1, 0.8, 0.2] });
+    const [rows] = DECODERS.yolox(new Map([['predictions', output]]), 1, spec('yolox', 64, 32), 0.3);
+    // Centre x (1 + 0.5) * 16 = 24, y (1 + 0.25) * 16 = 20; size 32 x 16; score 0.5 * 0.8.
+    expect(Array.from(rows!)).toEqual([8, 12, 32, 16, expect.closeTo(0.4, 6), 1]);
+  });
+
+  it('takes the best class, leaves out what is below the threshold, and keeps what equals it', () => {
+    const output = yoloxOutput(1, {
+      0: [0, 0, 0, 0, 1, 0.25, 0, 0],
+      1: [0, 0, 0, 0, 0.25, 1, 0, 0],
+      2: [0, 0, 0, 0, 1, 0, 0.24, 0],
+    });
+    const [rows] = DECODERS.yolox(new Map([['predictions', output]]), 1, spec('yolox', 64, 32), 0.25);
+    expect(rows).toHaveLength(12);
+    expect(Array.from(rows!.filter((_, at) => at % 6 === 4))).toEqual([0.25, 0.25]);
+  });
+
+  it('reads each picture of a batch by itself, and only those that count', () => {
+    const output = yoloxOutput(3, {
+      41: [0, 0, 0, 0, 1, 1, 0, 0],
+      42: [0, 0, 0, 0, 1, 0, 0, 1],
+      84: [0, 0, 0, 0, 1, 1, 1, 1],
+    });
+    const images = DECODERS.yolox(new Map([['predictions', output]]), 2, spec('yolox', 64, 32), 0.5);
+    expect(images.map((rows) => Array.from(rows))).toEqual([
+      [16, -16, 32, 32, 1, 0],
+      [-4, -4, 8, 8, 1, 2],
+    ]);
+  });
+
+  it('refuses an output that is not on the grid of the input', () => {
+    const decode = () => DECODERS.yolox(new Map([['predictions', f32([1, 41, 8], [])]]), 1, spec('yolox', 64, 32), 0.5);
+    expect(decode).toThrow('tiny: expected 42 cells for an input of 64x32, received 41');
+  });
+});
+
+describe('CenterNet', () => {
+  it('turns corners into top-left and size, and does not clip', () => {
+    const output = f32([1, 2, 6], [-4, 2, 6, 10, 0.9, 2, 0, 0, 1, 1, 0.1, 0]);
+    const images = DECODERS.centernet(new Map([['detections', output]]), 1, spec('centernet', 64, 64), 0.3);
+    expect(images.map((rows) => Array.from(rows))).toEqual([[-4, 2, 10, 8, expect.closeTo(0.9, 6), 2]]);
+  });
+
+  it('finds the detections of a network that runs as published, under a name of its own', () => {
+    const outputs = new Map([
+      ['tower_0/keypoints', f32([1, 2, 2, 6], new Array(24).fill(1))],
+      ['tower_0/detections', f32([1, 1, 6], [1, 1, 2, 2, 0.5, 1])],
+    ]);
+    expect(DECODERS.centernet(outputs, 1, spec('centernet', 64, 64), 0.3)[0]).toHaveLength(6);
+  });
+});
+
+describe('DEIMv2', () => {
+  it('joins labels, boxes and scores of each picture', () => {
+    const outputs = new Map<string, OutputTensor>([
+      ['labels', { dims: [2, 2], data: BigInt64Array.from([1n, 0n, 2n, 1n]) }],
+      ['boxes', f32([2, 2, 4], [0, 0, 1, 1, 10, 20, 30, 50, 5, 5, 6, 7, 0, 0, 1, 1])],
+      ['scores', f32([2, 2], [0.25, 0.75, 0.5, 0.125])],
+    ]);
+    const images = DECODERS.deimv2(outputs, 2, spec('deimv2', 64, 64), 0.5);
+    expect(images.map((rows) => Array.from(rows))).toEqual([
+      [10, 20, 20, 30, 0.75, 0],
+      [5, 5, 1, 2, 0.5, 2],
+    ]);
+  });
+
+  it('says what came where an output is missing', () => {
+    const outputs = new Map([['boxes', f32([1, 1, 4], [0, 0, 1, 1])]]);
+    expect(() => DECODERS.deimv2(outputs, 1, spec('deimv2', 64, 64), 0.5)).toThrow('received boxes [1, 1, 4]');
+  });
+});

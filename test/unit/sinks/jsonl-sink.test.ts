@@ -1,0 +1,168 @@
+import { existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { PassThrough, Writable } from 'node:stream';
+import { afterAll, describe, expect, it } from 'vitest';
+import type { Detection } from '../../../src/core/detection.ts';
+import type { SightlineError } from '../../../src/errors/sightline-error.ts';
+import { JsonlSink } from '../../../src/sinks/jsonl-sink.ts';
+import { frameOf, person } from './frames.ts';
+import { describeSink } from './sink-contract.ts';
+import { TurnedClock } from './turned-clock.ts';
+
+const folder = mkdtempSync(join(tmpdir(), 'sightline-jsonl-'));
+afterAll(() => rmSync(folder, { recursive: true }));
+
+const unexpected = (error: SightlineError) => expect.unreachable(error.message);
+const hasFullDevice = existsSync('/dev/full');
+
+describeSink(
+  'JsonlSink',
+  (onFailure) => new JsonlSink({ id: 'under-test', path: join(folder, 'works.jsonl'), onFailure }),
+  (onFailure) => new JsonlSink({ id: 'under-test', path: join(folder, 'missing', 'out.jsonl'), onFailure }),
+);
+
+/** A stream that takes what it is given only when the test says so. */
+class HeldStream extends Writable {
+  readonly writes: string[] = [];
+  #release: (() => void) | null = null;
+
+  override _write(chunk: Buffer, _: BufferEncoding, done: () => void): void {
+    this.writes.push(chunk.toString());
+    this.#release = done;
+  }
+
+  release(): void {
+    this.#release?.();
+  }
+}
+
+describe('a line', () => {
+  it('is what the documentation shows, with boxes to a hundredth and scores to four places', async () => {
+    const path = join(folder, 'line.jsonl');
+    const sink = new JsonlSink({ id: 'out', path, onFailure: unexpected });
+    const raw: Detection = { ...person, score: 0.91237, box: [Math.fround(10.1), 20.005, 30.999, 40], trackId: 7 };
+    sink.publish(frameOf(3, [raw, person]), 'a.mp4');
+    await sink.close();
+    expect(readFileSync(path, 'utf8')).toBe(
+      '{"source":"a.mp4","frame":3,"ptsUs":120000,"width":1280,"height":720,"detections":[' +
+        '{"classId":0,"label":"person","score":0.9124,"box":[10.1,20.01,31,40],"trackId":7},' +
+        '{"classId":0,"label":"person","score":0.91,"box":[10,20,30,40]}]}\n',
+    );
+  });
+
+  it('comes for a frame without detections too, and all come in order', async () => {
+    const path = join(folder, 'many.jsonl');
+    const sink = new JsonlSink({ id: 'out', path, onFailure: unexpected });
+    for (let frame = 0; frame < 20_000; frame++) {
+      if (!sink.publish(frameOf(frame, frame % 3 === 0 ? [] : [person]), 'a.mp4')) await sink.drained();
+    }
+    await sink.close();
+    const lines = readFileSync(path, 'utf8').trimEnd().split('\n');
+    expect(lines.map((line) => (JSON.parse(line) as { frame: number }).frame)).toEqual(
+      Array.from({ length: 20_000 }, (_, k) => k),
+    );
+  });
+});
+
+describe('the file', () => {
+  it('is replaced, or continued where that is asked for', async () => {
+    const path = join(folder, 'old.jsonl');
+    writeFileSync(path, 'old\n');
+    await new JsonlSink({ id: 'out', path, append: true, onFailure: unexpected }).close();
+    expect(readFileSync(path, 'utf8')).toBe('old\n');
+    await new JsonlSink({ id: 'out', path, onFailure: unexpected }).close();
+    expect(readFileSync(path, 'utf8')).toBe('');
+  });
+
+  it.each([
+    ['in a folder that does not exist', () => join(folder, 'missing', 'out.jsonl'), /missing does not exist.*ENOENT/],
+    ['that is a folder', () => folder, /is a folder; name a file in it \(EISDIR\)/],
+    ['below a file', () => join(folder, 'plain', 'out.jsonl'), /plain is a file and not a folder.*ENOTDIR/],
+  ])('%s is a failure that says what to do', async (_, makePath, message) => {
+    writeFileSync(join(folder, 'plain'), '');
+    const path = makePath();
+    const failures: SightlineError[] = [];
+    const sink = new JsonlSink({ id: 'out', path, onFailure: (error) => failures.push(error) });
+    sink.publish(frameOf(0), 'a.mp4');
+    await expect(sink.close()).rejects.toMatchObject({ message: expect.stringMatching(/1 result was lost/) });
+    expect(failures).toHaveLength(1);
+    expect(failures[0]!.message).toMatch(message);
+    expect(failures[0]!.details).toMatchObject({ sink: 'out', path });
+  });
+
+  it.skipIf(!hasFullDevice)('on a full disk fails once, and counts what is lost (needs /dev/full)', async () => {
+    const failures: SightlineError[] = [];
+    const sink = new JsonlSink({ id: 'out', path: '/dev/full', onFailure: (error) => failures.push(error) });
+    for (let frame = 0; frame < 2000; frame++) {
+      if (!sink.publish(frameOf(frame, [person]), 'a.mp4')) await sink.drained();
+    }
+    await expect(sink.close()).rejects.toMatchObject({ details: { cause: 'ENOSPC', lostResults: 2000 } });
+    expect(failures).toHaveLength(1);
+    expect(failures[0]!.message).toBe(
+      'sink out: cannot write /dev/full: no space is left on the disk; free some or write elsewhere (ENOSPC)',
+    );
+  });
+});
+
+describe('standard output', () => {
+  it('gets the lines and is left open', async () => {
+    const stdout = new PassThrough();
+    const sink = new JsonlSink({ id: 'out', path: '-', stdout, onFailure: unexpected });
+    sink.publish(frameOf(0), 'a.mp4');
+    await sink.close();
+    expect(JSON.parse(String(stdout.read()))).toMatchObject({ source: 'a.mp4', frame: 0 });
+    expect(stdout.writable).toBe(true);
+  });
+
+  it('is a caller that must be named', () => {
+    expect(() => new JsonlSink({ id: 'out', path: '-', onFailure: unexpected })).toThrowError(TypeError);
+  });
+
+  it('that is closed by its reader is a failure', async () => {
+    const stdout = new PassThrough();
+    const failures: SightlineError[] = [];
+    const sink = new JsonlSink({ id: 'out', path: '-', stdout, onFailure: (error) => failures.push(error) });
+    sink.publish(frameOf(0), 'a.mp4');
+    stdout.destroy(Object.assign(new Error('write EPIPE'), { code: 'EPIPE' }));
+    await expect(sink.close()).rejects.toMatchObject({ details: { cause: 'EPIPE', lostResults: 1 } });
+    expect(failures[0]!.message).toMatch(/standard output: the program that read it has ended/);
+  });
+});
+
+describe('writing', () => {
+  it('happens in large pieces, and after 100 ms at the latest', () => {
+    const clock = new TurnedClock();
+    const stdout = new HeldStream();
+    const sink = new JsonlSink({ id: 'out', path: '-', stdout, onFailure: unexpected, clock });
+    sink.publish(frameOf(0), 'a.mp4');
+    sink.publish(frameOf(1), 'a.mp4');
+    clock.turn(99);
+    expect(stdout.writes).toEqual([]);
+    clock.turn(1);
+    expect(stdout.writes.map((text) => text.split('\n').length - 1)).toEqual([2]);
+    stdout.release();
+    let frames = 2;
+    while (stdout.writes.length === 1) sink.publish(frameOf(frames++), 'a.mp4');
+    expect(stdout.writes[1]!.length).toBeGreaterThanOrEqual(64 * 1024);
+  });
+
+  it('holds the caller back when the reader is slow, and lets go when it has caught up', async () => {
+    const stdout = new HeldStream({ highWaterMark: 1 });
+    const sink = new JsonlSink({ id: 'out', path: '-', stdout, onFailure: unexpected });
+    let frame = 0;
+    while (sink.publish(frameOf(frame++, [person]), 'a.mp4')) expect(frame).toBeLessThan(100_000);
+    let isDrained = false;
+    const drained = sink.drained().then(() => {
+      isDrained = true;
+    });
+    await Promise.resolve();
+    expect(isDrained).toBe(false);
+    while (!isDrained) {
+      stdout.release();
+      await new Promise(setImmediate);
+    }
+    await drained;
+    expect(sink.publish(frameOf(frame, [person]), 'a.mp4')).toBe(true);
+  });
+});

@@ -1,0 +1,311 @@
+import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http';
+import type { AddressInfo } from 'node:net';
+import { afterEach, describe, expect, it } from 'vitest';
+import type { Clock } from '../../../src/core/clock.ts';
+import type { MonoMs } from '../../../src/core/units.ts';
+import type { SightlineError } from '../../../src/errors/sightline-error.ts';
+import { WebhookSink, type WebhookSinkOptions } from '../../../src/sinks/webhook-sink.ts';
+import { frameOf, person } from './frames.ts';
+import { describeSink } from './sink-contract.ts';
+
+interface Request {
+  readonly path: string;
+  readonly headers: IncomingMessage['headers'];
+  readonly body: { sink: string; batch: number; lostResults: number; results: { source: string; frame: number }[] };
+}
+
+type Answer = (response: ServerResponse, request: IncomingMessage) => void;
+
+const status =
+  (code: number, headers: Record<string, string> = {}): Answer =>
+  (response) =>
+    response.writeHead(code, headers).end();
+const ok = status(204);
+const reset: Answer = (_, request) => request.socket.destroy();
+const hang: Answer = () => undefined;
+
+const servers: Server[] = [];
+afterEach(() => {
+  for (const server of servers.splice(0)) {
+    server.closeAllConnections();
+    server.close();
+  }
+});
+
+/** A real server that gives the answers in turn, the last one for ever. */
+async function serve(...answers: Answer[]): Promise<{ url: string; requests: Request[] }> {
+  const requests: Request[] = [];
+  const server = createServer((request, response) => {
+    let text = '';
+    request.on('data', (chunk: Buffer) => {
+      text += chunk.toString();
+    });
+    request.on('end', () => {
+      const answer = answers[Math.min(requests.length, answers.length - 1)]!;
+      requests.push({ path: request.url!, headers: request.headers, body: JSON.parse(text) as Request['body'] });
+      answer(response, request);
+    });
+  });
+  servers.push(server);
+  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
+  return { url: `http://127.0.0.1:${(server.address() as AddressInfo).port}/hook`, requests };
+}
+
+const NEVER_MS = 60_000;
+
+/** Runs timers at once and remembers their delays; those of a minute and more (limits, not pauses) never. */
+class HastyClock implements Clock {
+  readonly delaysMs: number[] = [];
+  nowMs = 0;
+
+  now(): MonoMs {
+    return this.nowMs as MonoMs;
+  }
+
+  setTimer(run: () => void, delayMs: number): () => void {
+    if (delayMs >= NEVER_MS) return () => undefined;
+    this.delaysMs.push(delayMs);
+    const immediate = setImmediate(run);
+    return () => clearImmediate(immediate);
+  }
+}
+
+/** Runs no timer at all: batches go when they are full, or at the end. */
+const stoppedClock: Clock = { now: () => 0 as MonoMs, setTimer: () => () => undefined };
+
+function open(url: string, more: Partial<WebhookSinkOptions> = {}) {
+  const failures: SightlineError[] = [];
+  const clock = new HastyClock();
+  const sink = new WebhookSink({
+    id: 'hook',
+    url,
+    policy: 'file',
+    batchMs: 10,
+    timeoutMs: NEVER_MS,
+    closeMs: NEVER_MS,
+    clock,
+    random: () => 1,
+    onFailure: (error) => failures.push(error),
+    ...more,
+  });
+  return { sink, failures, clock };
+}
+
+function publish(sink: WebhookSink, ...frames: number[]): void {
+  for (const frame of frames) sink.publish(frameOf(frame, [person]), 'a.mp4');
+}
+
+function framesOf(requests: readonly Request[]): number[][] {
+  return requests.map((request) => request.body.results.map((result) => result.frame));
+}
+
+describe('WebhookSink', async () => {
+  // These two live as long as the suite: they are not among the servers that each test closes.
+  const working = createServer((_, response) => response.writeHead(204).end())
+    .listen(0, '127.0.0.1')
+    .unref();
+  const broken = createServer((_, response) => response.writeHead(500).end())
+    .listen(0, '127.0.0.1')
+    .unref();
+  await Promise.all([working, broken].map((server) => new Promise((resolve) => server.once('listening', resolve))));
+  const urlOf = (server: Server) => `http://127.0.0.1:${(server.address() as AddressInfo).port}/`;
+  const options = { id: 'under-test', policy: 'live', clock: stoppedClock } as const;
+  describeSink(
+    'WebhookSink',
+    (onFailure) => new WebhookSink({ ...options, url: urlOf(working), onFailure }),
+    (onFailure) => new WebhookSink({ ...options, url: urlOf(broken), maxAttempts: 1, onFailure }),
+  );
+});
+
+describe('batches', () => {
+  it('hold results in order, as JSONL lines do, and each has its own key', async () => {
+    const { url, requests } = await serve(ok);
+    const { sink } = open(url, { batchResults: 3, clock: stoppedClock });
+    publish(sink, 0, 1, 2, 3, 4, 5, 6);
+    await sink.close();
+    expect(framesOf(requests)).toEqual([[0, 1, 2], [3, 4, 5], [6]]);
+    expect(requests[0]!.body.results[0]).toEqual({
+      source: 'a.mp4',
+      frame: 0,
+      ptsUs: 0,
+      width: 1280,
+      height: 720,
+      detections: [person],
+    });
+    expect(requests.map(({ body }) => [body.sink, body.batch, body.lostResults])).toEqual([
+      ['hook', 1, 0],
+      ['hook', 2, 0],
+      ['hook', 3, 0],
+    ]);
+    expect(new Set(requests.map(({ headers }) => headers['idempotency-key'])).size).toBe(3);
+    expect(requests[0]!.headers['content-type']).toBe('application/json');
+  });
+
+  it('that are not full go after batchMs', async () => {
+    const { url, requests } = await serve(ok);
+    const { sink, clock } = open(url, { batchMs: 700 });
+    publish(sink, 0);
+    await expect.poll(() => requests.length).toBe(1);
+    expect(clock.delaysMs[0]).toBe(700);
+    await sink.close();
+  });
+});
+
+describe('a server that fails', () => {
+  it.each([
+    ['with 503', status(503)],
+    ['with 429', status(429)],
+    ['by resetting the connection', reset],
+  ])('%s gets the same batch again, with the same key and growing pauses', async (_, failing) => {
+    const { url, requests } = await serve(failing, failing, failing, ok);
+    const { sink, failures, clock } = open(url, { batchResults: 2 });
+    publish(sink, 0, 1);
+    await sink.close();
+    expect(framesOf(requests)).toEqual([
+      [0, 1],
+      [0, 1],
+      [0, 1],
+      [0, 1],
+    ]);
+    expect(new Set(requests.map(({ headers }) => headers['idempotency-key'])).size).toBe(1);
+    expect(clock.delaysMs.filter((delayMs) => delayMs >= 500)).toEqual([500, 1000, 2000]);
+    expect(failures).toEqual([]);
+  });
+
+  it('and hangs is left after timeoutMs, and tried again', async () => {
+    const { url, requests } = await serve(hang, ok);
+    const { sink, failures } = open(url, { timeoutMs: 60, firstRetryMs: 1, clock: realClock() });
+    publish(sink, 0);
+    await sink.close();
+    expect(framesOf(requests)).toEqual([[0], [0]]);
+    expect(failures).toEqual([]);
+  });
+
+  it('says when to come back, and is obeyed', async () => {
+    const { url } = await serve(status(503, { 'retry-after': '7' }), ok);
+    const { sink, clock } = open(url, { batchResults: 1 });
+    publish(sink, 0);
+    await sink.close();
+    expect(clock.delaysMs).toContain(7000);
+  });
+
+  it('for good loses that batch and no other, and recovery is told', async () => {
+    const { url, requests } = await serve(status(500), status(500), ok);
+    let recoveries = 0;
+    const { sink, failures } = open(url, { batchResults: 1, maxAttempts: 2, onRecovery: () => recoveries++ });
+    publish(sink, 0, 1, 2);
+    await expect(sink.close()).rejects.toMatchObject({ code: 'SINK_FAILED', details: { lostResults: 1 } });
+    expect(framesOf(requests)).toEqual([[0], [0], [1], [2]]);
+    expect(requests.map(({ body }) => body.lostResults)).toEqual([0, 0, 1, 1]);
+    expect(failures.map(({ message }) => message)).toEqual([
+      expect.stringMatching(/batch 1 was given up: the server answered 500 \(attempt 2 of 2\)\. 1 result was lost/),
+    ]);
+    expect(recoveries).toBe(1);
+  });
+
+  it.each([
+    ['401', status(401), /answered 401/],
+    ['302', status(302, { location: '/elsewhere' }), /answered 302 \(a redirect/],
+  ])('with %s is not asked again', async (_, refusing, message) => {
+    const { url, requests } = await serve(refusing);
+    const { sink, failures } = open(url, { batchResults: 1 });
+    publish(sink, 0);
+    await expect(sink.close()).rejects.toMatchObject({ code: 'SINK_FAILED' });
+    expect(requests).toHaveLength(1);
+    expect(failures[0]!.message).toMatch(message);
+  });
+
+  it('by not being there is named with its reason', async () => {
+    const { url } = await serve(ok);
+    const server = servers.pop()!;
+    await new Promise((resolve) => server.close(resolve));
+    const { sink, failures } = open(url, { batchResults: 1, maxAttempts: 2 });
+    publish(sink, 0);
+    await expect(sink.close()).rejects.toMatchObject({ code: 'SINK_FAILED' });
+    expect(failures[0]!.message).toMatch(/ECONNREFUSED/);
+  });
+});
+
+describe('a full queue', () => {
+  it('drops the oldest of a live stream, counts them, and says so once', async () => {
+    const { url, requests } = await serve(ok);
+    const { sink, failures } = open(url, { policy: 'live', maxQueuedResults: 3, clock: stoppedClock });
+    for (let frame = 0; frame < 10; frame++) expect(sink.publish(frameOf(frame), 'a.mp4')).toBe(true);
+    await expect(sink.close()).rejects.toMatchObject({ details: { lostResults: 7 } });
+    expect(framesOf(requests)).toEqual([[7, 8, 9]]);
+    expect(requests[0]!.body.lostResults).toBe(7);
+    expect(failures).toHaveLength(1);
+    expect(failures[0]!.message).toMatch(/queue is full \(3 results\)/);
+  });
+
+  it('makes the caller of a file wait, and loses nothing', async () => {
+    const { url, requests } = await serve(ok);
+    const { sink, failures } = open(url, { maxQueuedResults: 4, batchResults: 2 });
+    let waits = 0;
+    for (let frame = 0; frame < 40; frame++) {
+      if (sink.publish(frameOf(frame), 'a.mp4')) continue;
+      waits += 1;
+      await sink.drained();
+    }
+    await sink.close();
+    expect(waits).toBeGreaterThan(0);
+    expect(framesOf(requests).flat()).toEqual(Array.from({ length: 40 }, (_, k) => k));
+    expect(failures).toEqual([]);
+  });
+});
+
+describe('closing', () => {
+  it('waits no longer than closeMs for a server that hangs, and counts all that is lost', async () => {
+    const { url } = await serve(hang);
+    const { sink, failures } = open(url, { batchResults: 2, closeMs: 60, clock: realClock() });
+    publish(sink, 0, 1, 2, 3, 4);
+    await expect(sink.close()).rejects.toMatchObject({ details: { lostResults: 5 } });
+    expect(failures.map(({ message }) => message)).toEqual([
+      expect.stringMatching(/not delivered within 60 ms of closing\. 2 results were lost/),
+      expect.stringMatching(/3 results were not sent before the sink had to close/),
+    ]);
+  });
+
+  it('cuts the pause before a retry short', async () => {
+    const { url, requests } = await serve(status(500));
+    const { sink } = open(url, { batchResults: 1, closeMs: 60, firstRetryMs: 30_000, clock: realClock() });
+    publish(sink, 0);
+    await expect.poll(() => requests.length).toBe(1);
+    await expect(sink.close()).rejects.toMatchObject({ details: { lostResults: 1 } });
+  });
+});
+
+describe('credentials', () => {
+  it('in the address go into a header, and no message shows them, the path or the query', async () => {
+    const { url, requests } = await serve(status(403));
+    const secret = `${url.replace('//', '//user:pa%20ss@')}/t0ken?key=k3y`;
+    const { sink, failures } = open(secret, { batchResults: 1, headers: { 'x-token': 'h3ader' } });
+    publish(sink, 0);
+    const closing = sink.close();
+    await expect(closing).rejects.toMatchObject({ code: 'SINK_FAILED' });
+    const last = (await closing.catch((error: unknown) => error)) as SightlineError;
+    expect(requests[0]!.path).toBe('/hook/t0ken?key=k3y');
+    expect(requests[0]!.headers.authorization).toBe(`Basic ${Buffer.from('user:pa ss').toString('base64')}`);
+    expect(requests[0]!.headers['x-token']).toBe('h3ader');
+    const told = [last, ...failures].map((error) => JSON.stringify(error.toWire())).join();
+    expect(told).toMatch(/127\.0\.0\.1/);
+    expect(told).not.toMatch(/pa.{0,3}ss@|pa ss|t0ken|k3y|h3ader|user:/);
+  });
+
+  it('in an address that is none are not repeated', () => {
+    expect(() => open('ftp://user:secret@host/')).toThrowError(
+      expect.objectContaining({ code: 'CONFIG_INVALID', message: expect.not.stringMatching(/secret/) }),
+    );
+  });
+});
+
+/** For the two limits that guard a real connection. */
+function realClock(): Clock {
+  return {
+    now: () => performance.now() as MonoMs,
+    setTimer(run, delayMs) {
+      const timer = setTimeout(run, delayMs);
+      return () => clearTimeout(timer);
+    },
+  };
+}

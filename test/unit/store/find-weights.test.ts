@@ -1,0 +1,117 @@
+import { createHash } from 'node:crypto';
+import { existsSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { beforeEach, describe, expect, it } from 'vitest';
+import { SightlineError } from '../../../src/errors/sightline-error.ts';
+import { type Fetchers, findWeights } from '../../../src/store/find-weights.ts';
+import { loadManifest, type Manifest } from '../../../src/store/manifests.ts';
+
+const GOOD = Buffer.from('good weights');
+const GOOD_SHA256 = createHash('sha256').update(GOOD).digest('hex');
+const offline: Fetchers = { npm: missing, https: missing };
+
+let folder: string;
+let cacheDir: string;
+let notices: string[];
+
+async function missing(): Promise<never> {
+  throw new SightlineError('MODEL_WEIGHTS_MISSING', 'download failed: ENOTFOUND');
+}
+
+async function manifestOf(sha256: string | null, sources: string[] = ['https://host/net.onnx']): Promise<Manifest> {
+  const manifest = await loadManifest('yolox-nano');
+  return { ...manifest, name: 'net', path: join(folder, 'net.yaml'), files: [{ name: 'net.onnx', sha256, sources }] };
+}
+
+function find(manifest: Manifest, fetchers: Fetchers = offline, more: { mayFetch?: boolean } = {}): Promise<string[]> {
+  const searchPath = [join(folder, 'one'), join(folder, 'two')];
+  return findWeights(manifest, { searchPath, cacheDir, onNotice: (text) => notices.push(text), fetchers, ...more });
+}
+
+beforeEach(() => {
+  folder = mkdtempSync(join(tmpdir(), 'sightline-store-'));
+  cacheDir = join(folder, 'cache');
+  notices = [];
+  for (const name of ['one', 'two']) mkdirSync(join(folder, name));
+});
+
+describe('weights', () => {
+  it('are taken from the first search folder that has a file of this name and hash', async () => {
+    writeFileSync(join(folder, 'one', 'net.onnx'), 'another version');
+    writeFileSync(join(folder, 'two', 'net.onnx'), GOOD);
+    expect(await find(await manifestOf(GOOD_SHA256))).toEqual([join(folder, 'two', 'net.onnx')]);
+    expect(notices).toEqual([]);
+  });
+
+  it('are fetched once, said so, and come from the cache afterwards', async () => {
+    const manifest = await manifestOf(GOOD_SHA256);
+    const path = join(cacheDir, 'weights', 'net', 'net.onnx');
+    expect(await find(manifest, { ...offline, https: async () => GOOD })).toEqual([path]);
+    expect(notices).toEqual(['model net: fetching net.onnx from https://host/net.onnx']);
+    expect(await find(manifest)).toEqual([path]);
+    expect(readdirSync(join(cacheDir, 'weights', 'net'))).toEqual(['net.onnx']);
+  });
+
+  it('with another hash than the manifest states are refused, and nothing is kept', async () => {
+    const fetched = find(await manifestOf(GOOD_SHA256), { ...offline, https: async () => Buffer.from('evil') });
+    await expect(fetched).rejects.toMatchObject({
+      code: 'MODEL_INTEGRITY',
+      message: expect.stringContaining(GOOD_SHA256),
+    });
+    expect(existsSync(join(cacheDir, 'weights', 'net', 'net.onnx'))).toBe(false);
+  });
+
+  it('without a stated hash are recorded at the first fetch, and held to the record from then on', async () => {
+    const manifest = await manifestOf(null);
+    const [path] = await find(manifest, { ...offline, https: async () => GOOD });
+    expect(notices.at(-1)).toContain(`recorded sha256 ${GOOD_SHA256}`);
+    writeFileSync(path!, 'changed on disk');
+    const refetched = find(manifest, { ...offline, https: async () => Buffer.from('changed upstream') });
+    await expect(refetched).rejects.toMatchObject({ code: 'MODEL_INTEGRITY' });
+  });
+
+  it('are taken from a file: source beside the manifest', async () => {
+    writeFileSync(join(folder, 'mine.onnx'), GOOD);
+    expect(await find(await manifestOf(GOOD_SHA256, ['file:mine.onnx']))).toEqual([join(folder, 'mine.onnx')]);
+  });
+
+  it('try the next source where one does not answer', async () => {
+    const manifest = await manifestOf(GOOD_SHA256, ['npm:net@1.0.0#net.onnx', 'https://host/net.onnx']);
+    const [path] = await find(manifest, { ...offline, https: async () => GOOD });
+    expect(readFileSync(path!)).toEqual(GOOD);
+  });
+
+  it('of several files in one npm package come with one call', async () => {
+    const calls: string[][] = [];
+    const npm: Fetchers['npm'] = async (_, paths) => {
+      calls.push([...paths]);
+      return new Map(paths.map((path) => [path, Buffer.from(path)]));
+    };
+    const files = ['a.json', 'a.bin'].map((name) => ({ name, sha256: null, sources: [`npm:net@1.0.0#m/${name}`] }));
+    const paths = await find({ ...(await manifestOf(null)), files }, { ...offline, npm });
+    expect(calls).toEqual([['m/a.json', 'm/a.bin']]);
+    expect(paths.map((path) => readFileSync(path, 'utf8'))).toEqual(['m/a.json', 'm/a.bin']);
+  });
+
+  it('that are nowhere: the error says where it looked and what to do', async () => {
+    writeFileSync(join(folder, 'one', 'net.onnx'), 'another version');
+    const error = (await find(await manifestOf(GOOD_SHA256)).catch((thrown: unknown) => thrown)) as SightlineError;
+    expect(error.code).toBe('MODEL_WEIGHTS_MISSING');
+    expect(error.message).toContain(`${join(folder, 'one', 'net.onnx')} (another file: sha256 `);
+    expect(error.message).toContain(join(folder, 'two', 'net.onnx'));
+    expect(error.message).toContain('https://host/net.onnx (download failed: ENOTFOUND)');
+    expect(error.message).toContain('sightline models pull net');
+  });
+
+  it('are not fetched where only looking is allowed', async () => {
+    const fetched: string[] = [];
+    const https = async (url: string) => {
+      fetched.push(url);
+      return GOOD;
+    };
+    const looked = find(await manifestOf(GOOD_SHA256), { ...offline, https }, { mayFetch: false });
+    await expect(looked).rejects.toMatchObject({ code: 'MODEL_WEIGHTS_MISSING' });
+    expect(fetched).toEqual([]);
+  });
+});

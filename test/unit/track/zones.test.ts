@@ -1,0 +1,80 @@
+import { describe, expect, it } from 'vitest';
+import { ZoneCounter, type ZoneOptions } from '../../../src/track/zones.ts';
+import { personAt } from './scenes.ts';
+
+const leftHalf: ZoneOptions = {
+  id: 'left',
+  polygon: [
+    [0, 0],
+    [0.5, 0],
+    [0.5, 1],
+    [0, 1],
+  ],
+};
+
+function countIn(zone: ZoneOptions, ...detections: ReturnType<typeof personAt>[]): number {
+  const counter = new ZoneCounter([zone]);
+  counter.update({ width: 1000, height: 500, ptsUs: 0, detections });
+  return counter.report()[0]!.inside;
+}
+
+describe('ZoneCounter', () => {
+  it('counts tracked objects by their feet, in ratios of the picture', () => {
+    expect(countIn(leftHalf, personAt(499, 200, { trackId: 1 }), personAt(501, 200, { trackId: 2 }))).toBe(1);
+    const upper: ZoneOptions = {
+      ...leftHalf,
+      polygon: [
+        [0, 0],
+        [1, 0],
+        [1, 0.5],
+        [0, 0.5],
+      ],
+    };
+    expect(countIn(upper, personAt(100, 260, { trackId: 1 }))).toBe(0);
+    expect(countIn({ ...upper, anchor: 'center' }, personAt(100, 260, { trackId: 1 }))).toBe(1);
+  });
+
+  it('does not count what has no identity or another label', () => {
+    expect(countIn(leftHalf, personAt(100, 200))).toBe(0);
+    const cars: ZoneOptions = { ...leftHalf, labels: ['car', 'truck'] };
+    const scene = [personAt(100, 200, { trackId: 1 }), personAt(200, 200, { trackId: 2, label: 'truck' })];
+    expect(countIn(cars, ...scene)).toBe(1);
+  });
+
+  it('counts an object that the lower border of the picture cuts off', () => {
+    expect(countIn(leftHalf, personAt(100, 500, { trackId: 1 }))).toBe(1);
+    expect(countIn(leftHalf, personAt(100, Math.fround(500.00003), { trackId: 1 }))).toBe(1);
+  });
+
+  it('knows the notch of a concave polygon', () => {
+    // An M: the notch comes down from the top to the middle.
+    const polygon = [
+      [0, 0],
+      [0.5, 0.5],
+      [1, 0],
+      [1, 1],
+      [0, 1],
+    ] as const;
+    expect(countIn({ id: 'm', polygon }, personAt(500, 200, { trackId: 1 }))).toBe(0);
+    expect(countIn({ id: 'm', polygon }, personAt(500, 300, { trackId: 1 }))).toBe(1);
+    expect(countIn({ id: 'm', polygon }, personAt(100, 200, { trackId: 1 }))).toBe(1);
+  });
+
+  it('tells how many are inside now, not how many were', () => {
+    const counter = new ZoneCounter([leftHalf]);
+    counter.update({ width: 1000, height: 500, ptsUs: 0, detections: [personAt(100, 200, { trackId: 1 })] });
+    counter.update({ width: 1000, height: 500, ptsUs: 40_000, detections: [] });
+    expect(counter.report()).toEqual([{ id: 'left', inside: 0 }]);
+  });
+
+  it('refuses a polygon of two corners', () => {
+    const twoCorners: ZoneOptions = {
+      id: 'thin',
+      polygon: [
+        [0, 0],
+        [1, 1],
+      ],
+    };
+    expect(() => new ZoneCounter([twoCorners])).toThrowError(/zone thin: expected a polygon of at least 3 corners/);
+  });
+});

@@ -1,0 +1,127 @@
+import { pauseStream, recentEvents, removeStream, resumeStream } from './api.js';
+import { confirmRemoval, setUpAddDialog, showToast } from './dialogs.js';
+import { setData, setText } from './element.js';
+import { EventsLog } from './events-log.js';
+import { FeedConnection } from './feed.js';
+import { StreamGrid } from './grid.js';
+import { HostPanel } from './host-panel.js';
+import { Summary } from './summary.js';
+
+const byId = (id) => document.getElementById(id);
+const FOCUS_HASH = /^#stream=(.+)$/;
+/** Scrolling through thirty cards should be one message, not thirty. */
+const WATCH_DELAY_MS = 120;
+
+// The token has done its work once the page is here (a cookie took its place); it should not be seen or copied along.
+const address = new URL(location.href);
+if (address.searchParams.has('token')) {
+  address.searchParams.delete('token');
+  history.replaceState(null, '', address);
+}
+
+let visible = [];
+let watchTimer = 0;
+let retryTimer = 0;
+let droppedMessages = 0;
+
+const log = new EventsLog();
+const host = new HostPanel();
+const summary = new Summary(byId('summary'));
+byId('panel').append(host.node, log.node);
+
+const grid = new StreamGrid({
+  node: byId('grid'),
+  empty: byId('empty'),
+  onVisible: watchSoon,
+  actions: {
+    pause: (id) => attempt(() => pauseStream(id)),
+    resume: (id) => attempt(() => resumeStream(id)),
+    remove: async (id) => {
+      if (await confirmRemoval(id)) await attempt(() => removeStream(id));
+    },
+    focus: (id) => {
+      location.hash = FOCUS_HASH.test(location.hash) ? '' : `#stream=${encodeURIComponent(id)}`;
+    },
+  },
+});
+
+const feed = new FeedConnection({ onMessage: receive, onState: showConnection });
+
+function receive(message) {
+  if (message.type === 'stats') {
+    grid.update(message.timeMs, message.streams);
+    host.update(message.host);
+    summary.update(message.streams);
+    droppedMessages = message.droppedMessages;
+    showConnection({ name: 'open' });
+  } else if (message.type === 'preview') grid.showPreview(message);
+  else if (message.type === 'event') log.add(message);
+  else if (message.type === 'error') showToast(message.error.message);
+  else if (message.type === 'hello') attempt(loadEvents);
+}
+
+/** Events of the time before this page, or without a connection. */
+async function loadEvents() {
+  for (const event of await recentEvents()) log.add(event);
+}
+
+async function attempt(action) {
+  try {
+    await action();
+  } catch (error) {
+    showToast(error.message);
+  }
+}
+
+function watchSoon(ids) {
+  visible = ids;
+  clearTimeout(watchTimer);
+  watchTimer = setTimeout(watchVisible, WATCH_DELAY_MS);
+}
+
+/** A page in the background asks for no pictures. */
+function watchVisible() {
+  feed.watch(document.hidden ? [] : visible);
+}
+
+function showConnection({ name, retryAtMs }) {
+  const node = byId('connection');
+  clearInterval(retryTimer);
+  setData(node, 'state', name);
+  setData(document.body, 'connection', name);
+  if (name === 'connecting') setText(node, 'Connecting');
+  if (name === 'open') setText(node, droppedMessages === 0 ? 'Live' : `Live, ${droppedMessages} messages missed`);
+  if (name !== 'waiting') return;
+  const countDown = () => {
+    const seconds = Math.max(0, Math.ceil((retryAtMs - Date.now()) / 1000));
+    setText(node, `Connection lost, next try in ${seconds} s`);
+  };
+  countDown();
+  retryTimer = setInterval(countDown, 1000);
+}
+
+function showFocus() {
+  const id = FOCUS_HASH.exec(location.hash)?.[1];
+  grid.focus(id === undefined ? null : decodeURIComponent(id));
+  byId('back').hidden = id === undefined;
+  scrollTo(0, 0);
+}
+
+byId('filter').addEventListener('input', ({ target }) => grid.filter({ text: target.value.trim() }));
+byId('attention').addEventListener('click', ({ currentTarget }) => {
+  const onlyAttention = currentTarget.getAttribute('aria-pressed') !== 'true';
+  currentTarget.setAttribute('aria-pressed', String(onlyAttention));
+  grid.filter({ onlyAttention });
+});
+byId('back')
+  .querySelector('button')
+  .addEventListener('click', () => {
+    location.hash = '';
+  });
+addEventListener('keydown', ({ key }) => {
+  if (key === 'Escape' && document.querySelector('dialog[open]') === null) location.hash = '';
+});
+addEventListener('hashchange', showFocus);
+document.addEventListener('visibilitychange', watchVisible);
+setUpAddDialog();
+showFocus();

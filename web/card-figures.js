@@ -1,0 +1,171 @@
+import { element, setData, setText } from './element.js';
+import { formatCount, formatFps, formatMs, formatName, formatShort } from './format.js';
+
+const STAGES = ['decode', 'preprocess', 'queue', 'infer', 'publish'];
+
+/** The numbers of one card: the tiles that one reads first, and the details. */
+export class CardFigures {
+  tiles;
+  details;
+  #tile = { fps: tile('FPS'), p50: tile('p50'), p95: tile('p95'), p99: tile('p99') };
+  #counter = {
+    in: counter('In'),
+    published: counter('Published', 'Out'),
+    dropped: counter('Dropped', 'Drop'),
+    inFlight: counter('In flight'),
+    queue: counter('Queue', 'Q'),
+    reconnects: counter('Reconnects'),
+    errors: counter('Decode errors'),
+  };
+  #drops = element('ul', { class: 'drops' });
+  #dropsTitle = element('h3', {}, 'Drops by reason');
+  #places = element('ul', { class: 'places', 'aria-label': 'Zones and lines' });
+  #stages = new StageBar();
+
+  constructor() {
+    this.tiles = element('dl', { class: 'tiles' }, ...Object.values(this.#tile).map(({ node }) => node));
+    this.details = element(
+      'div',
+      { class: 'details' },
+      element('dl', { class: 'counters' }, ...Object.values(this.#counter).map(({ node }) => node)),
+      element('section', { class: 'detail-drops' }, this.#dropsTitle, this.#drops),
+      this.#stages.node,
+      this.#places,
+    );
+  }
+
+  update(report) {
+    this.#updateTiles(report);
+    this.#updateCounters(report);
+    this.#updateDrops(report.frames);
+    this.#stages.update(report.stagesMs);
+    this.#updatePlaces(report);
+  }
+
+  #updateTiles(report) {
+    const { fps, target, isMissing, latencyMs } = report;
+    const { fps: rate, p50, p95, p99 } = this.#tile;
+    setText(rate.value, formatFps(fps.published));
+    setText(rate.note, fpsNote(report));
+    setData(rate.node, 'missing', isMissing.fps ? 'true' : null);
+    setData(rate.node, 'target', target.fps === null ? null : `/ ${target.fps}`);
+    const { window } = latencyMs;
+    for (const [name, { value }] of Object.entries({ p50, p95, p99 })) {
+      setText(value, window.count === 0 ? '-' : formatMs(window[name]));
+    }
+    for (const { note } of [p50, p95]) setText(note, 'ms');
+    setText(p99.note, latencyNote(report));
+    setData(p99.node, 'missing', isMissing.latency ? 'true' : null);
+    setData(p99.node, 'target', target.latencyMs === null ? null : `/ ${target.latencyMs}`);
+  }
+
+  #updateCounters({ frames, queueDepth, reconnects, decodeErrors }) {
+    const dropped = Object.values(frames.dropped).reduce((sum, count) => sum + count, 0);
+    const values = {
+      in: frames.in,
+      published: frames.published,
+      dropped,
+      inFlight: frames.inFlight,
+      queue: queueDepth,
+      reconnects,
+      errors: decodeErrors,
+    };
+    for (const [name, value] of Object.entries(values)) {
+      setText(this.#counter[name].value, formatCount(value));
+      setText(this.#counter[name].short, formatShort(value));
+    }
+    setData(this.#counter.dropped.node, 'some', dropped > 0 ? 'true' : null);
+    setData(this.#counter.errors.node, 'some', decodeErrors > 0 ? 'true' : null);
+  }
+
+  #updateDrops(frames) {
+    const reasons = Object.entries(frames.dropped).filter(([, count]) => count > 0);
+    const text = reasons.map(([reason, count]) => `${reason} ${count}`).join();
+    if (this.#drops.dataset.shown === text) return;
+    this.#drops.dataset.shown = text;
+    this.#drops.replaceChildren(
+      ...reasons.map(([reason, count]) => {
+        const share = frames.in === 0 ? 0 : (100 * count) / frames.in;
+        const figures = `${formatCount(count)} (${share.toFixed(share < 1 ? 2 : 1)} %)`;
+        return element('li', {}, element('span', {}, formatName(reason)), element('b', {}, figures));
+      }),
+    );
+    if (reasons.length === 0) this.#drops.append(element('li', { class: 'none' }, 'None'));
+  }
+
+  #updatePlaces({ zones, lines }) {
+    const texts = [
+      ...zones.map(({ id, inside }) => [id, `${inside} inside`]),
+      ...lines.map(({ id, leftToRight, rightToLeft }) => [id, `${leftToRight} right, ${rightToLeft} left`]),
+    ];
+    const text = texts.join();
+    if (this.#places.dataset.shown === text) return;
+    this.#places.dataset.shown = text;
+    this.#places.replaceChildren(...texts.map(([id, count]) => element('li', {}, `${id} `, element('b', {}, count))));
+  }
+}
+
+/** A miss is said in words too: red alone does not reach everybody. */
+function fpsNote({ fps, target, isMissing }) {
+  if (target.fps === null) return `in ${formatFps(fps.in)}`;
+  return `${isMissing.fps ? 'below' : 'target'} ${target.fps}`;
+}
+
+function latencyNote({ target, isMissing }) {
+  if (target.latencyMs === null) return 'ms';
+  return `ms, ${isMissing.latency ? 'above' : 'target'} ${target.latencyMs}`;
+}
+
+/** Where the time of a frame goes: the median of each stage, side by side. */
+class StageBar {
+  #parts = STAGES.map((stage) => element('i', { 'data-stage': stage }));
+  #values = STAGES.map(() => element('b', {}));
+  node = element(
+    'section',
+    { class: 'detail-stages' },
+    element('h3', {}, 'Median latency by stage, ms'),
+    element('div', { class: 'stage-bar', 'aria-hidden': 'true' }, ...this.#parts),
+    element(
+      'ul',
+      { class: 'stage-keys' },
+      ...STAGES.map((stage, i) =>
+        element('li', { 'data-stage': stage }, element('i', {}), `${stage} `, this.#values[i]),
+      ),
+    ),
+  );
+
+  update(stagesMs) {
+    STAGES.forEach((stage, i) => {
+      const { p50 } = stagesMs[stage];
+      this.#parts[i].style.flexGrow = String(p50);
+      setText(this.#values[i], formatMs(p50));
+    });
+  }
+}
+
+function tile(label) {
+  const value = element('span', { class: 'tile-value' });
+  const note = element('span', { class: 'tile-note' });
+  const name = label.toLowerCase();
+  const node = element(
+    'div',
+    { class: 'tile', 'data-tile': name },
+    element('dt', {}, label),
+    element('dd', {}, value, note),
+  );
+  return { node, value, note };
+}
+
+/** A dense card shows `shortLabel` and a shortened value. */
+function counter(label, shortLabel = label) {
+  const value = element('span', { class: 'long' });
+  const short = element('span', { class: 'short' });
+  const name = label.toLowerCase().replaceAll(' ', '-');
+  const term = element(
+    'dt',
+    {},
+    element('span', { class: 'long' }, label),
+    element('span', { class: 'short' }, shortLabel),
+  );
+  return { node: element('div', { 'data-counter': name }, term, element('dd', {}, value, short)), value, short };
+}

@@ -1,0 +1,135 @@
+import { CardFigures } from './card-figures.js';
+import { StreamChart } from './chart.js';
+import { element, iconButton, setData, setIcon, setText } from './element.js';
+import { formatName } from './format.js';
+import { History } from './history.js';
+import { PictureView } from './overlay.js';
+
+/** What a state means for somebody who only looks at colours. */
+const TONES = {
+  starting: 'busy',
+  running: 'good',
+  reconnecting: 'warn',
+  pausing: 'busy',
+  paused: 'idle',
+  ended: 'idle',
+  failed: 'bad',
+  removing: 'busy',
+  removed: 'idle',
+};
+const CAN_RESUME = new Set(['paused', 'pausing']);
+const CANNOT_PAUSE = new Set(['ended', 'failed', 'removing', 'removed']);
+
+/** Says whether somebody should look at the stream. */
+export function needsAttention({ state, isMissing }) {
+  return isMissing.fps || isMissing.latency || state === 'reconnecting' || state === 'failed';
+}
+
+/** One stream: its picture, figures, charts and buttons. `actions` are what the buttons do, each given the id. */
+export class StreamCard {
+  id;
+  node;
+  isVisible = false;
+  report = null;
+  #history = new History();
+  #picture = new PictureView();
+  #figures = new CardFigures();
+  #charts = [new StreamChart('fps'), new StreamChart('latency')];
+  #badge = element('span', { class: 'badge' });
+  #source = element('span', { class: 'source' });
+  #miss = element('p', { class: 'miss', role: 'status' });
+  #error = element('p', { class: 'card-error' });
+  #veil = element('p', { class: 'veil' });
+  #toggle;
+
+  constructor(id, actions) {
+    this.id = id;
+    this.#toggle = iconButton('pause', `Pause ${id}`, () =>
+      this.#run(this.#toggle, CAN_RESUME.has(this.report?.state) ? actions.resume : actions.pause),
+    );
+    const focus = iconButton('focus', `Show ${id} large`, () => actions.focus(id));
+    focus.classList.add('focus-button');
+    const remove = iconButton('remove', `Remove ${id}`, () => this.#run(remove, actions.remove));
+    const head = element(
+      'header',
+      { class: 'card-head' },
+      element('h2', { class: 'card-title', title: id }, id),
+      this.#badge,
+      this.#source,
+      element('div', { class: 'card-buttons' }, this.#toggle, focus, remove),
+    );
+    this.#picture.node.append(this.#veil);
+    this.node = element(
+      'article',
+      { class: 'card', 'aria-label': `Stream ${id}`, 'data-stream': id },
+      head,
+      this.#picture.node,
+      this.#miss,
+      element('div', { class: 'side' }, this.#figures.tiles, this.#figures.details),
+      element('div', { class: 'charts' }, ...this.#charts.map(({ node }) => node)),
+      this.#error,
+    );
+  }
+
+  /** Builds the charts for a density: `large`, `medium`, `compact` or `dense`. */
+  setDensity(density) {
+    for (const chart of this.#charts) chart.build(density === 'dense');
+  }
+
+  /** Takes a report; what nobody can see is drawn when it comes into view. */
+  update(timeMs, report) {
+    this.report = report;
+    this.#history.push(timeMs, report);
+    if (this.isVisible) this.draw();
+  }
+
+  draw() {
+    const { report } = this;
+    if (report === null) return;
+    const { state, source, isMissing, target, lastError, width, height } = report;
+    setData(this.node, 'tone', TONES[state]);
+    setData(this.node, 'missing', isMissing.fps || isMissing.latency ? 'true' : null);
+    setText(this.#badge, formatName(state));
+    const size = width === null ? '' : `${width} x ${height}, `;
+    setText(this.#source, `${size}${source}`);
+    this.#source.title = `${source}, ${report.policy}`;
+    this.#drawMiss(report);
+    setText(this.#veil, state === 'running' ? '' : formatName(state));
+    if (state !== 'running') setData(this.#veil, 'error', lastError);
+    setText(this.#error, lastError ?? '');
+    this.#drawToggle(state);
+    this.#figures.update(report);
+    this.#charts[0].update(this.#history, target.fps);
+    this.#charts[1].update(this.#history, target.latencyMs);
+  }
+
+  showPreview(message) {
+    if (this.isVisible) this.#picture.show(message);
+  }
+
+  destroy() {
+    for (const chart of this.#charts) chart.destroy();
+    this.#picture.destroy();
+    this.node.remove();
+  }
+
+  #drawMiss({ isMissing, fps, target, latencyMs }) {
+    const misses = [];
+    if (isMissing.fps) misses.push(`${fps.published.toFixed(1)} fps, target ${target.fps}`);
+    if (isMissing.latency) misses.push(`p99 ${latencyMs.window.p99.toFixed(0)} ms, target ${target.latencyMs}`);
+    setText(this.#miss, misses.length === 0 ? '' : `Target missed: ${misses.join('; ')}`);
+  }
+
+  #drawToggle(state) {
+    const canResume = CAN_RESUME.has(state);
+    setIcon(this.#toggle, canResume ? 'resume' : 'pause', `${canResume ? 'Resume' : 'Pause'} ${this.id}`);
+    this.#toggle.hidden = CANNOT_PAUSE.has(state);
+  }
+
+  /** A button is off while what it started goes on. */
+  async #run(button, action) {
+    button.disabled = true;
+    await action(this.id);
+    button.disabled = false;
+  }
+}

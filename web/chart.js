@@ -1,0 +1,152 @@
+import uPlot from '/vendor/uplot/uPlot.esm.js';
+import { element, setText } from './element.js';
+import { formatFps, formatMs } from './format.js';
+import { HISTORY_S } from './history.js';
+
+/** What the two charts show. Columns are drawn in this order; `isMain` marks the one that a sparkline keeps. */
+const CHARTS = {
+  fps: {
+    title: 'Frames/s',
+    format: formatFps,
+    series: [
+      { column: 'fpsIn', label: 'in', color: '--series-3' },
+      { column: 'fpsPublished', label: 'published', color: '--series-1', isMain: true },
+    ],
+  },
+  latency: {
+    title: 'Latency, ms',
+    format: formatMs,
+    series: [
+      { column: 'p50', label: 'p50', color: '--series-3' },
+      { column: 'p95', label: 'p95', color: '--series-2' },
+      { column: 'p99', label: 'p99', color: '--series-1', isMain: true },
+    ],
+  },
+};
+
+/** One chart of one stream: with axes and legend where there is room, a sparkline where there is none. */
+export class StreamChart {
+  node = element('figure', { class: 'chart' });
+  #kind;
+  #plot = null;
+  #series = [];
+  #values = [];
+  #area = element('div', { class: 'chart-area' });
+  #target = null;
+  #history = null;
+  #isCompact = false;
+  #resizes = new ResizeObserver(() => this.#fit());
+
+  constructor(kind) {
+    this.#kind = CHARTS[kind];
+    this.#resizes.observe(this.#area);
+  }
+
+  /** Builds the chart anew: for another density or another colour scheme. */
+  build(isCompact) {
+    this.#plot?.destroy();
+    this.#isCompact = isCompact;
+    this.#series = this.#kind.series.filter((series) => !isCompact || series.isMain);
+    this.#values = this.#series.map(() => element('b', {}));
+    const legend = this.#series.map(({ label, color }, i) =>
+      element('span', { class: 'key', 'data-color': color.slice(2) }, element('i', {}), ` ${label} `, this.#values[i]),
+    );
+    const caption = element('figcaption', { class: 'chart-head' }, element('span', {}, this.#kind.title), ...legend);
+    this.node.replaceChildren(...(isCompact ? [] : [caption]), this.#area);
+    this.#plot = new uPlot(this.#options(), [[], ...this.#series.map(() => [])], this.#area);
+    this.#fit();
+    if (this.#history !== null) this.update(this.#history, this.#target);
+  }
+
+  update(history, target) {
+    this.#history = history;
+    this.#target = target;
+    if (this.#plot === null) return;
+    this.#plot.setData([history.times, ...this.#series.map(({ column }) => history.column(column))]);
+    this.#showValues(null);
+  }
+
+  destroy() {
+    this.#resizes.disconnect();
+    this.#plot?.destroy();
+  }
+
+  #options() {
+    const style = getComputedStyle(document.documentElement);
+    const color = (name) => style.getPropertyValue(name).trim();
+    const axis = {
+      stroke: color('--text-muted'),
+      font: '11px system-ui, sans-serif',
+      grid: { stroke: color('--grid'), width: 1 },
+      ticks: { show: false },
+    };
+    return {
+      width: 100,
+      height: 40,
+      padding: this.#isCompact ? [3, 0, 2, 0] : [8, 18, 0, 0],
+      legend: { show: false },
+      cursor: { show: !this.#isCompact, y: false, drag: { setScale: false, x: false } },
+      scales: {
+        x: { time: true, range: (_plot, _min, max) => [(max ?? 0) - HISTORY_S, max ?? 1] },
+        y: { range: (_plot, _min, max) => [0, Math.max(max ?? 0, this.#target ?? 0, 1) * 1.15] },
+      },
+      axes: [
+        { ...axis, show: !this.#isCompact, size: 22, space: 70, values: (_plot, ticks) => ticks.map(timeLabel) },
+        { ...axis, show: !this.#isCompact, size: 38, space: 28 },
+      ],
+      series: [{}, ...this.#series.map((series) => this.#line(series, color))],
+      hooks: {
+        draw: [(plot) => this.#drawTarget(plot, color('--target'))],
+        setCursor: [(plot) => this.#showValues(plot.cursor.idx ?? null)],
+      },
+    };
+  }
+
+  #line({ color: name, isMain }, color) {
+    return {
+      stroke: color(name),
+      width: isMain ? 1.75 : 1.25,
+      fill: isMain ? color(`${name}-fill`) : undefined,
+      points: { show: false },
+      spanGaps: false,
+    };
+  }
+
+  #drawTarget(plot, color) {
+    if (this.#target === null) return;
+    const { ctx, bbox } = plot;
+    const y = Math.round(plot.valToPos(this.#target, 'y', true)) + 0.5;
+    ctx.save();
+    ctx.strokeStyle = color;
+    ctx.lineWidth = devicePixelRatio;
+    ctx.setLineDash([4 * devicePixelRatio, 4 * devicePixelRatio]);
+    ctx.beginPath();
+    ctx.moveTo(bbox.left, y);
+    ctx.lineTo(bbox.left + bbox.width, y);
+    ctx.stroke();
+    ctx.restore();
+  }
+
+  /** Values under the pointer, else the newest. */
+  #showValues(index) {
+    if (this.#isCompact || this.#history === null) return;
+    this.#series.forEach(({ column }, i) => {
+      const value = this.#history.column(column).at(index ?? -1);
+      setText(this.#values[i], value === null || value === undefined ? '-' : this.#kind.format(value));
+    });
+  }
+
+  #fit() {
+    const { clientWidth: width, clientHeight: height } = this.#area;
+    if (this.#plot !== null && width > 0 && height > 0) this.#plot.setSize({ width, height });
+  }
+}
+
+function timeLabel(seconds) {
+  return new Date(seconds * 1000).toLocaleTimeString('en', {
+    hour: '2-digit',
+    minute: '2-digit',
+    second: '2-digit',
+    hour12: false,
+  });
+}

@@ -1,0 +1,131 @@
+import { needsAttention, StreamCard } from './card.js';
+
+const LARGE_UP_TO = 1;
+const MEDIUM_UP_TO = 2;
+const COMPACT_UP_TO = 6;
+
+/** The cards: which there are, how large, which are shown, and which of those somebody can see. */
+export class StreamGrid {
+  #node;
+  #empty;
+  #actions;
+  #onVisible;
+  #cards = new Map();
+  #density = null;
+  #filter = { text: '', onlyAttention: false };
+  #focused = null;
+  #visibility;
+
+  /** `onVisible` hears the ids of the cards in view whenever they change. */
+  constructor({ node, empty, actions, onVisible }) {
+    this.#node = node;
+    this.#empty = empty;
+    this.#actions = actions;
+    this.#onVisible = onVisible;
+    // A little before a card scrolls into view, so that its picture is there when it does.
+    this.#visibility = new IntersectionObserver((entries) => this.#see(entries), { rootMargin: '80px' });
+    matchMedia('(prefers-color-scheme: dark)').addEventListener('change', () => this.#rebuildCharts());
+  }
+
+  get ids() {
+    return [...this.#cards.keys()];
+  }
+
+  update(timeMs, reports) {
+    const ids = new Set(reports.map(({ id }) => id));
+    for (const id of this.#cards.keys()) if (!ids.has(id)) this.#remove(id);
+    for (const report of reports) {
+      if (!this.#cards.has(report.id)) this.#add(report.id);
+      this.#cards.get(report.id).update(timeMs, report);
+    }
+    this.#arrange();
+  }
+
+  showPreview(message) {
+    this.#cards.get(message.stream)?.showPreview(message);
+  }
+
+  filter(change) {
+    this.#filter = { ...this.#filter, ...change };
+    this.#arrange();
+  }
+
+  /** Shows one stream large, or all for null. */
+  focus(id) {
+    this.#focused = id;
+    this.#arrange();
+  }
+
+  #add(id) {
+    const card = new StreamCard(id, this.#actions);
+    this.#cards.set(id, card);
+    this.#node.append(card.node);
+    this.#visibility.observe(card.node);
+    if (this.#density !== null) card.setDensity(this.#density);
+  }
+
+  #remove(id) {
+    const card = this.#cards.get(id);
+    this.#visibility.unobserve(card.node);
+    card.destroy();
+    this.#cards.delete(id);
+    this.#tellVisible();
+  }
+
+  #arrange() {
+    let shown = 0;
+    for (const [id, card] of this.#cards) {
+      const isShown = this.#isShown(id, card.report);
+      card.node.hidden = !isShown;
+      if (isShown) shown += 1;
+    }
+    const isEmpty = shown === 0;
+    this.#empty.hidden = !isEmpty;
+    if (isEmpty) this.#empty.textContent = this.#emptyText();
+    // A filter hides cards; it does not change the size of the others under the operator's eyes.
+    const count = this.#focused !== null && shown === 1 ? 1 : this.#cards.size;
+    this.#setDensity(densityFor(count));
+  }
+
+  #isShown(id, report) {
+    if (this.#focused !== null && this.#cards.has(this.#focused)) return id === this.#focused;
+    if (this.#filter.onlyAttention && !needsAttention(report)) return false;
+    return `${id} ${report.source}`.toLowerCase().includes(this.#filter.text.toLowerCase());
+  }
+
+  #emptyText() {
+    if (this.#cards.size === 0) return 'No streams run here. Add one to begin.';
+    return this.#filter.onlyAttention ? 'No stream needs attention.' : 'No stream matches.';
+  }
+
+  #setDensity(density) {
+    if (density === this.#density) return;
+    this.#density = density;
+    this.#node.dataset.density = density;
+    this.#rebuildCharts();
+  }
+
+  #rebuildCharts() {
+    for (const card of this.#cards.values()) card.setDensity(this.#density);
+  }
+
+  #see(entries) {
+    for (const { target, isIntersecting } of entries) {
+      const card = this.#cards.get(target.dataset.stream);
+      if (card === undefined) continue;
+      card.isVisible = isIntersecting;
+      if (isIntersecting) card.draw();
+    }
+    this.#tellVisible();
+  }
+
+  #tellVisible() {
+    this.#onVisible([...this.#cards].filter(([, card]) => card.isVisible).map(([id]) => id));
+  }
+}
+
+function densityFor(count) {
+  if (count <= LARGE_UP_TO) return 'large';
+  if (count <= MEDIUM_UP_TO) return 'medium';
+  return count <= COMPACT_UP_TO ? 'compact' : 'dense';
+}

@@ -1,0 +1,45 @@
+/** Three minutes at one report a second. */
+const POINTS = 180;
+const GAP_S = 4;
+
+/** What the charts of one stream show: columns of equal length, oldest first. */
+export class History {
+  /** Seconds since 1970. */
+  times = [];
+  #columns = { fpsIn: [], fpsPublished: [], p50: [], p95: [], p99: [] };
+
+  push(timeMs, report) {
+    const time = timeMs / 1000;
+    const last = this.times.at(-1);
+    // The first stats after a reconnect may repeat a report.
+    if (last !== undefined && time <= last && time > last - GAP_S) return;
+    // A gateway that starts again on another machine may have another clock.
+    if (last !== undefined && time <= last) this.#clear();
+    // Nothing is drawn over a time in which nothing is known.
+    else if (last !== undefined && time - last > GAP_S) this.#append(last + 1, {});
+    const { fps, latencyMs } = report;
+    const latency = latencyMs.window.count > 0 ? latencyMs.window : {};
+    this.#append(time, { fpsIn: fps.in, fpsPublished: fps.published, ...latency });
+  }
+
+  column(name) {
+    return this.#columns[name];
+  }
+
+  #clear() {
+    this.times.length = 0;
+    for (const column of Object.values(this.#columns)) column.length = 0;
+  }
+
+  #append(time, values) {
+    this.times.push(time);
+    for (const [name, column] of Object.entries(this.#columns)) column.push(values[name] ?? null);
+    while (this.times.length > POINTS) {
+      this.times.shift();
+      for (const column of Object.values(this.#columns)) column.shift();
+    }
+  }
+}
+
+/** Width of the time axis, so that a new chart fills from the right and does not stretch. */
+export const HISTORY_S = POINTS;

@@ -1,0 +1,149 @@
+import { element } from './element.js';
+
+/** Successive multiples of the golden angle lie far apart, however many classes there are. */
+const GOLDEN_ANGLE = 137.508;
+const LABEL_TEXT = '#0b0f14';
+
+export function classColor(classId) {
+  return `oklch(0.8 0.13 ${Math.round((235 + classId * GOLDEN_ANGLE) % 360)})`;
+}
+
+/** The picture of a stream with the boxes of the same frame drawn over it. */
+export class PictureView {
+  node = element('div', { class: 'view', role: 'img', 'aria-label': 'No picture yet' });
+  #picture = element('canvas', { class: 'picture' });
+  #overlay = element('canvas', { class: 'overlay' });
+  #shown = null;
+  #isDecoding = false;
+  #next = null;
+  #resizes = new ResizeObserver(() => this.#drawBoxes());
+
+  constructor() {
+    this.node.append(this.#picture, this.#overlay);
+    this.#resizes.observe(this.node);
+  }
+
+  /** Shows a `preview` message; where pictures come faster than they can be decoded, the newest wins. */
+  async show(preview) {
+    this.#next = preview;
+    if (this.#isDecoding) return;
+    this.#isDecoding = true;
+    while (this.#next !== null) {
+      const current = this.#next;
+      this.#next = null;
+      const bitmap = await decode(current.jpeg);
+      if (bitmap !== null) this.#draw(bitmap, current);
+    }
+    this.#isDecoding = false;
+  }
+
+  destroy() {
+    this.#resizes.disconnect();
+    this.#next = null;
+  }
+
+  /** Picture and boxes change in one task, so that no box is ever seen on the wrong frame. */
+  #draw(bitmap, preview) {
+    if (this.#picture.width !== bitmap.width || this.#picture.height !== bitmap.height) {
+      this.#picture.width = bitmap.width;
+      this.#picture.height = bitmap.height;
+    }
+    this.#picture.getContext('2d').drawImage(bitmap, 0, 0);
+    bitmap.close();
+    this.#shown = preview;
+    this.node.dataset.hasPicture = 'true';
+    this.node.setAttribute('aria-label', describe(preview));
+    this.#drawBoxes();
+  }
+
+  #drawBoxes() {
+    const { clientWidth, clientHeight } = this.node;
+    const ratio = devicePixelRatio;
+    const [width, height] = [Math.round(clientWidth * ratio), Math.round(clientHeight * ratio)];
+    if (this.#overlay.width !== width || this.#overlay.height !== height) {
+      this.#overlay.width = width;
+      this.#overlay.height = height;
+    }
+    const context = this.#overlay.getContext('2d');
+    context.setTransform(1, 0, 0, 1, 0, 0);
+    context.clearRect(0, 0, width, height);
+    if (this.#shown === null || width === 0) return;
+    // The same fit as the picture's `object-fit: contain`.
+    const { width: sourceWidth, height: sourceHeight, detections } = this.#shown;
+    const scale = Math.min(clientWidth / sourceWidth, clientHeight / sourceHeight);
+    const left = (clientWidth - sourceWidth * scale) / 2;
+    const top = (clientHeight - sourceHeight * scale) / 2;
+    context.setTransform(ratio, 0, 0, ratio, left * ratio, top * ratio);
+    const isSmall = clientWidth < 360;
+    for (const detection of detections) drawBox(context, detection, scale, isSmall);
+    drawLabels(context, detections, scale, isSmall);
+  }
+}
+
+function drawBox(context, { box, classId }, scale, isSmall) {
+  const [x, y, width, height] = box.map((value) => value * scale);
+  context.strokeStyle = classColor(classId);
+  context.lineWidth = isSmall ? 1.5 : 2;
+  context.beginPath();
+  context.roundRect(x, y, width, height, isSmall ? 2 : 3);
+  context.stroke();
+}
+
+/** The largest objects are named first; a label that would cover another is left out. */
+function drawLabels(context, detections, scale, isSmall) {
+  const [fontPx, padPx] = isSmall ? [9, 3] : [12, 5];
+  const height = fontPx + padPx + 1;
+  context.font = `600 ${fontPx}px system-ui, sans-serif`;
+  context.textBaseline = 'middle';
+  const taken = [];
+  for (const detection of detections.toSorted((a, b) => area(b) - area(a))) {
+    const [x, y] = detection.box.map((value) => value * scale);
+    const text = labelText(detection, isSmall);
+    // Above the box, or inside it where the picture ends.
+    const place = {
+      x: x - 1,
+      y: y >= height ? y - height : y,
+      width: context.measureText(text).width + 2 * padPx,
+      height,
+    };
+    if (taken.some((other) => overlaps(place, other))) continue;
+    taken.push(place);
+    context.fillStyle = classColor(detection.classId);
+    context.beginPath();
+    context.roundRect(place.x, place.y, place.width, height, 2);
+    context.fill();
+    context.fillStyle = LABEL_TEXT;
+    context.fillText(text, place.x + padPx, place.y + height / 2 + 0.5);
+  }
+}
+
+function labelText({ label, score, trackId }, isSmall) {
+  const track = trackId === undefined ? '' : ` #${trackId}`;
+  return isSmall ? `${label}${track}` : `${label}${track} ${Math.round(score * 100)} %`;
+}
+
+const area = ({ box }) => box[2] * box[3];
+
+function overlaps(a, b) {
+  return a.x < b.x + b.width && b.x < a.x + a.width && a.y < b.y + b.height && b.y < a.y + a.height;
+}
+
+async function decode(base64) {
+  const binary = atob(base64);
+  const bytes = new Uint8Array(binary.length);
+  // A plain loop: `Uint8Array.from` walks the text by an iterator, which costs more than the drawing does.
+  for (let i = 0; i < binary.length; i += 1) bytes[i] = binary.charCodeAt(i);
+  try {
+    return await createImageBitmap(new Blob([bytes], { type: 'image/jpeg' }));
+  } catch {
+    // One broken picture is not worth a word; the next is a moment away.
+    return null;
+  }
+}
+
+function describe({ stream, detections }) {
+  const counts = new Map();
+  for (const { label } of detections) counts.set(label, (counts.get(label) ?? 0) + 1);
+  const found = [...counts].map(([label, count]) => `${count} ${label}`).join(', ');
+  return `Picture of ${stream}: ${found || 'nothing detected'}`;
+}

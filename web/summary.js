@@ -1,0 +1,32 @@
+import { needsAttention } from './card.js';
+import { element, setData, setText } from './element.js';
+import { formatFps, formatMs } from './format.js';
+
+/** The line at the top: all streams in five figures. */
+export class Summary {
+  #figures = {
+    running: figure('running'),
+    attention: figure('need attention'),
+    fps: figure('frames/s'),
+    p99: figure('ms worst p99'),
+  };
+
+  constructor(node) {
+    node.append(...Object.values(this.#figures).map((each) => each.node));
+  }
+
+  update(streams) {
+    const { running, attention, fps, p99 } = this.#figures;
+    setText(running.value, `${streams.filter(({ state }) => state === 'running').length}/${streams.length}`);
+    const troubled = streams.filter(needsAttention).length;
+    setText(attention.value, String(troubled));
+    setData(attention.node, 'bad', troubled > 0 ? 'true' : null);
+    setText(fps.value, formatFps(streams.reduce((sum, stream) => sum + stream.fps.published, 0)));
+    setText(p99.value, formatMs(Math.max(0, ...streams.map(({ latencyMs }) => latencyMs.window.p99))));
+  }
+}
+
+function figure(label) {
+  const value = element('dd', {});
+  return { value, node: element('div', {}, value, element('dt', {}, label)) };
+}

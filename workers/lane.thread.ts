@@ -1,0 +1,14 @@
+import { parentPort } from 'node:worker_threads';
+import { configureSharp } from '../src/preprocess/sharp-preprocessor.ts';
+import type { ToLane } from '../src/protocol/threads.ts';
+import { Lane } from '../src/runtime/lane.ts';
+
+/** A lane: some streams, each with its ffmpeg, from the bytes to the model's input. */
+const port = parentPort!;
+configureSharp();
+const lane = new Lane((message) => port.postMessage(message));
+port.on('message', (message: ToLane) => {
+  if (message.type === 'shutdown') void lane.shutdown().then(() => port.close());
+  else lane.handle(message);
+});
+lane.post({ type: 'ready' });
