@@ -5,6 +5,7 @@ import { SightlineError } from '../src/errors/sightline-error.ts';
 import { loadEngine } from '../src/infer/load-engine.ts';
 import type { EngineRequest, FromInference, ToInference } from '../src/protocol/threads.ts';
 import { BatchRunner } from '../src/runtime/batch-runner.ts';
+import { threadId } from '../src/telemetry/thread-id.ts';
 
 /**
  * Loads one engine, runs batches one after the other, sends back boxes. On CPUs these threads would take every core:
@@ -51,7 +52,7 @@ async function start(): Promise<void> {
         break;
     }
   });
-  send({ type: 'ready', info: engine.info });
+  send({ type: 'ready', info: engine.info, tid: threadId() });
 }
 
 start().catch((error: unknown) => {

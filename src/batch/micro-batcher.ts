@@ -61,8 +61,13 @@ export class MicroBatcher<T extends BatchItem> {
   /** Adds a stream, or changes the options of one without touching its frames. */
   setStream(id: string, options: BatchStreamOptions): void {
     const existing = this.#streams.get(id);
-    if (existing === undefined) this.#streams.set(id, { options, waiting: [], virtual: 0 });
-    else existing.options = options;
+    if (existing === undefined) {
+      this.#streams.set(id, { options, waiting: [], virtual: 0 });
+      return;
+    }
+    // Each priority has a virtual time of its own; one taken along would starve the stream or its new neighbours.
+    if (existing.options.priority !== options.priority) existing.virtual = this.#virtualNow.get(options.priority) ?? 0;
+    existing.options = options;
   }
 
   /** Forgets a stream and returns the frames that still waited, in order. */
@@ -94,7 +99,7 @@ export class MicroBatcher<T extends BatchItem> {
    */
   next(nowMs: number, targetSize: number): NextBatch<T> {
     this.#dropStale(nowMs);
-    const count = this.#waitingCount();
+    const count = this.waitingCount;
     if (count === 0) return { kind: 'empty' };
     if (count < targetSize && this.#isCompanyExpected()) {
       const untilMs = this.#oldestOfferMs() + this.#maxDelayMs;
@@ -120,7 +125,8 @@ export class MicroBatcher<T extends BatchItem> {
     }
   }
 
-  #waitingCount(): number {
+  /** Frames of all streams that wait now. */
+  get waitingCount(): number {
     let count = 0;
     for (const stream of this.#streams.values()) count += stream.waiting.length;
     return count;

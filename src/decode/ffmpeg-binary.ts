@@ -1,5 +1,5 @@
 import { execFile } from 'node:child_process';
-import { accessSync, constants } from 'node:fs';
+import { accessSync, constants, statSync } from 'node:fs';
 import { createRequire } from 'node:module';
 import { delimiter, join } from 'node:path';
 import { promisify } from 'node:util';
@@ -9,7 +9,7 @@ export interface FfmpegBinary {
   readonly path: string;
   /** As ffmpeg prints it, e.g. `5.1.9-0+deb12u1`. */
   readonly version: string;
-  /** Major version; 4 for the old static builds that print a commit instead. */
+  /** Major version; builds from a commit carry none in their name, but their libraries do. */
   readonly major: number;
   readonly foundBy: 'setting' | 'PATH' | '@ffmpeg-installer/ffmpeg';
 }
@@ -53,7 +53,7 @@ function packagedPath(): string | null {
 function isExecutable(path: string): boolean {
   try {
     accessSync(path, constants.X_OK);
-    return true;
+    return statSync(path).isFile();
   } catch {
     return false;
   }
@@ -64,8 +64,7 @@ async function describe(path: string, foundBy: FfmpegBinary['foundBy']): Promise
     const { stdout } = await promisify(execFile)(path, ['-hide_banner', '-version'], { timeout: 10_000 });
     const version = /^ffmpeg version (\S+)/.exec(stdout)?.[1];
     if (version === undefined) throw new Error(`it does not answer -version like ffmpeg: ${stdout.slice(0, 60)}`);
-    const major = Number(/^n?(\d+)\./.exec(version)?.[1] ?? 4);
-    return { path, version, major, foundBy };
+    return { path, version, major: majorOf(version, stdout), foundBy };
   } catch (error) {
     throw new SightlineError(
       'FFMPEG_MISSING',
@@ -73,4 +72,13 @@ async function describe(path: string, foundBy: FfmpegBinary['foundBy']): Promise
       { path },
     );
   }
+}
+
+/** libavutil's major version minus ffmpeg's, the same for every release since 3. */
+const AVUTIL_AHEAD = 52;
+
+function majorOf(version: string, banner: string): number {
+  const avutil = /^libavutil\s+(\d+)\./m.exec(banner)?.[1];
+  if (avutil !== undefined) return Number(avutil) - AVUTIL_AHEAD;
+  return Number(/^n?(\d+)\./.exec(version)?.[1] ?? 4);
 }

@@ -19,7 +19,8 @@ export type LogEvent =
 const TIME_BASE = /config in time_base: (\d+)\/(\d+)/;
 const FRAME = /\bn: *\d+ pts: *(\S+) pts_time:\S+.*?\bsar:(\d+)\/(\d+) s:(\d+)x(\d+)/;
 const DURATION = /^ *Duration: (\d+):(\d+):(\d+(?:\.\d+)?)/;
-const PREFIX = /^(?:\[[^\]]+ @ 0x[0-9a-f]+\] )?(?:\[(info|warning|error|fatal|panic)\] )?/;
+/** Contexts (ffmpeg >= 6.1 prints two, as in `[vist#0:0/h264 @ 0x1] [dec:h264 @ 0x2]`; Windows has no 0x), then the level. */
+const PREFIX = /^(?:\[[^\]]+ @ (?:0x)?[0-9a-f]+\] )*(?:\[(info|warning|error|fatal|panic)\] )?/i;
 const HWACCEL = /hwaccel|hw_?device|vaapi|cuda|nvdec|qsv|videotoolbox|Failed setup for format|No device available/i;
 const DAMAGE =
   /error while decoding|corrupt|concealing|invalid data found|missing picture|decode_slice|no frame|non-existing|reference|out of range|PES packet size|error splitting|Invalid NAL|negative number|left block|top block|cabac|mb_type|sub_mb_type/i;
@@ -72,9 +73,14 @@ const CAUSES: readonly (readonly [RegExp, ErrorCode, string])[] = [
     'SOURCE_NO_VIDEO',
     'it holds no video stream',
   ],
-  [/401|Unauthorized|403|Forbidden/i, 'SOURCE_UNAUTHORIZED', 'the server refuses the credentials'],
+  // With the words that belong to the number: a file may well be called clip-401.mp4.
   [
-    /Connection refused|timed out|Connection reset|Network is unreachable|No route to host|Host is down|resolve|404|Server returned|5XX|Input\/output error|Immediate exit|Broken pipe/i,
+    /\b401 Unauthorized|\b403 Forbidden|authorization failed|access denied/i,
+    'SOURCE_UNAUTHORIZED',
+    'the server refuses the credentials',
+  ],
+  [
+    /Connection refused|timed out|Connection reset|Network is unreachable|No route to host|Host is down|Failed to resolve|Name or service not known|\b404 Not Found|Server returned|HTTP error|Input\/output error|Immediate exit|Broken pipe/i,
     'SOURCE_UNREACHABLE',
     'the server does not answer',
   ],

@@ -1,3 +1,4 @@
+import { redact } from '../core/redact.ts';
 import type { SourceInput } from '../core/source.ts';
 import { SightlineError } from '../errors/sightline-error.ts';
 import { type DecodePlan, decodeArguments } from './ffmpeg-command.ts';
@@ -16,7 +17,7 @@ export interface ProbeResult {
  * Decodes the first frame of a source to learn its display size. Only needed where somebody wants full pictures: the
  * model's input does not depend on the source.
  *
- * @throws SOURCE_* with the cause.
+ * @throws SOURCE_* with the cause, FFMPEG_MISSING.
  */
 export async function probeSource(
   ffmpegPath: string,
@@ -38,14 +39,18 @@ export async function probeSource(
   let size: { width: number; height: number } | null = null;
   const sink = new Uint8Array(12);
   return await new Promise<ProbeResult>((resolve, reject) => {
-    const timer = setTimeout(() => child?.kill(), timeoutMs);
     let child: FfmpegProcess | null = null;
+    let isTooLate = false;
+    const timer = setTimeout(() => {
+      isTooLate = true;
+      child?.kill();
+    }, timeoutMs);
     FfmpegProcess.start(ffmpegPath, decodeArguments(source, tiny), {
       nextBuffer: () => sink,
       onBytes: () => undefined,
       onLogLine: (line) => {
         const event = log.read(line);
-        if (event?.kind === 'problem') problems.push(event.text);
+        if (event?.kind === 'problem') problems.push(redact(event.text));
         else if (event?.kind === 'duration') durationUs = event.durationUs;
         else if (event?.kind === 'frame' && size === null) {
           size = { width: event.frame.width, height: event.frame.height };
@@ -55,12 +60,29 @@ export async function probeSource(
       onExit: () => {
         clearTimeout(timer);
         if (size !== null) resolve({ ...size, durationUs });
+        else if (isTooLate) reject(tooLate(source, timeoutMs));
         else reject(probeFailure(source, problems));
       },
-    }).then((started) => {
-      child = started;
-      if (size !== null) started.kill();
-    }, reject);
+    }).then(
+      (started) => {
+        child = started;
+        if (size !== null || isTooLate) started.kill();
+      },
+      (error: Error) => {
+        clearTimeout(timer);
+        reject(
+          new SightlineError('FFMPEG_MISSING', `ffmpeg at ${ffmpegPath} cannot be started: ${error.message}`, {
+            path: ffmpegPath,
+          }),
+        );
+      },
+    );
+  });
+}
+
+function tooLate(source: SourceInput, timeoutMs: number): SightlineError {
+  return new SightlineError('SOURCE_UNREACHABLE', `${source.label}: no frame within ${timeoutMs} ms`, {
+    source: source.label,
   });
 }
 

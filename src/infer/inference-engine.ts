@@ -36,27 +36,31 @@ export function batchSizesUpTo(maxBatch: number, modelBatch: 'free' | number): n
   return [...sizes, maxBatch];
 }
 
+/** A size must be this much faster per frame than the best smaller one, or still larger ones are not tried. */
+const GAIN_RATIO = 0.97;
+
 /**
- * Runs each size a few times: the first calls allocate, tune and compile, and the best of the rest is what the size
- * costs. Sizes stop growing when one call takes longer than `limitMs`: such a batch would never be chosen.
+ * Runs each size a few times: the first call allocates, tunes and compiles, and the best of the rest is what the size costs.
+ * Stops at the first size that gains nothing over the smaller ones: on CPUs the second, which keeps the start short.
  */
 export async function warmUp(
   batchSizes: readonly number[],
   run: (batchSize: number) => Promise<unknown>,
-  limitMs = 2000,
 ): Promise<{ batchSizes: number[]; warmMs: number[] }> {
   const warmed: number[] = [];
   const warmMs: number[] = [];
+  let bestPerFrameMs = Number.POSITIVE_INFINITY;
   for (const size of batchSizes) {
-    let best = Number.POSITIVE_INFINITY;
-    for (let i = 0; i < 4; i++) {
+    let callMs = Number.POSITIVE_INFINITY;
+    for (let i = 0; i < 5; i++) {
       const before = performance.now();
       await run(size);
-      if (i > 0) best = Math.min(best, performance.now() - before);
+      if (i > 0) callMs = Math.min(callMs, performance.now() - before);
     }
     warmed.push(size);
-    warmMs.push(best);
-    if (best > limitMs) break;
+    warmMs.push(callMs);
+    if (callMs / size > bestPerFrameMs * GAIN_RATIO) break;
+    bestPerFrameMs = callMs / size;
   }
   return { batchSizes: warmed, warmMs };
 }

@@ -101,6 +101,9 @@ export interface EngineInfo {
   readonly warmMs: readonly number[];
 }
 
+/** Kernel ids of threads; null where the system has none to tell. */
+export type ThreadId = number | null;
+
 export type ToInference =
   | { readonly type: 'attach'; readonly ring: RingHandle }
   | { readonly type: 'detach'; readonly ringId: number }
@@ -116,7 +119,7 @@ export type ToInference =
   | { readonly type: 'shutdown' };
 
 export type FromInference =
-  | { readonly type: 'ready'; readonly info: EngineInfo }
+  | { readonly type: 'ready'; readonly info: EngineInfo; readonly tid: ThreadId }
   | { readonly type: 'failed'; readonly error: WireError }
   | {
       readonly type: 'result';

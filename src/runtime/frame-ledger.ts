@@ -152,11 +152,12 @@ export class FrameLedger {
       detections,
       times,
     };
+    // Counted out before anybody hears of it, so that the figures agree inside a listener as well.
     this.#telemetry.onPublished(times);
+    this.#leave();
     const busy = this.#port.publish(frame, record);
     if (busy === null) release(record);
     else busy.finally(() => release(record));
-    this.#leave();
   }
 }
 

@@ -1,10 +1,18 @@
 import { Worker } from 'node:worker_threads';
 import { SightlineError } from '../errors/sightline-error.ts';
-import type { EngineInfo, EngineRequest, FromInference, RingHandle, ToInference } from '../protocol/threads.ts';
+import type {
+  EngineInfo,
+  EngineRequest,
+  FromInference,
+  RingHandle,
+  ThreadId,
+  ToInference,
+} from '../protocol/threads.ts';
 import type { FrameRecord } from './frame-ledger.ts';
 import { threadEntry } from './thread-entry.ts';
 
 type Result = Extract<FromInference, { type: 'result' }>;
+type Ready = Extract<FromInference, { type: 'ready' }>;
 
 export interface ClosedBatch {
   readonly records: readonly FrameRecord[];
@@ -26,6 +34,7 @@ const HANG_CHECK_MS = 200;
 /** One inference thread as the main thread sees it. */
 export class InferenceClient {
   readonly info: EngineInfo;
+  readonly tid: ThreadId;
   readonly #worker: Worker;
   readonly #events: InferenceEvents;
   readonly #batches = new Map<number, ClosedBatch & { readonly sentMs: number }>();
@@ -34,9 +43,10 @@ export class InferenceClient {
   #isStopping = false;
   #isGone = false;
 
-  private constructor(worker: Worker, info: EngineInfo, events: InferenceEvents, timeoutMs: number) {
+  private constructor(worker: Worker, { info, tid }: Ready, events: InferenceEvents, timeoutMs: number) {
     this.#worker = worker;
     this.info = info;
+    this.tid = tid;
     this.#events = events;
     worker.on('message', (message: FromInference) => this.#onMessage(message));
     worker.once('error', (error) => this.#lost(`an inference thread failed: ${error.message}`));
@@ -131,7 +141,7 @@ export class InferenceClient {
 }
 
 /** Waits for the thread's first word. @throws ENGINE_UNAVAILABLE */
-function ready(worker: Worker, engine: string): Promise<EngineInfo> {
+function ready(worker: Worker, engine: string): Promise<Ready> {
   return new Promise((resolve, reject) => {
     const unavailable = (why: string): void =>
       reject(new SightlineError('ENGINE_UNAVAILABLE', `engine ${engine}: ${why}`));
@@ -143,7 +153,7 @@ function ready(worker: Worker, engine: string): Promise<EngineInfo> {
       // Not removeAllListeners: a Worker has listeners of its own, and goes silent without them.
       worker.off('error', onError);
       worker.off('exit', onExit);
-      if (message.type === 'ready') resolve(message.info);
+      if (message.type === 'ready') resolve(message);
       else
         reject(
           message.type === 'failed'

@@ -42,7 +42,8 @@ export class LaneImages {
   async #run(): Promise<void> {
     const { ringId } = this.#stream.ring;
     this.#port.post({ type: 'running', ringId });
-    for (const [frame, path] of this.#paths.entries()) {
+    for (let frame = this.#stream.skip; frame < this.#paths.length; frame++) {
+      const path = this.#paths[frame]!;
       const slot = await this.#slot();
       if (slot === null) return;
       const captured = monoNowMs();

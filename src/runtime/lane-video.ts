@@ -1,4 +1,5 @@
 import { monoNowMs } from '../core/clock.ts';
+import { redact } from '../core/redact.ts';
 import type { SourceInput } from '../core/source.ts';
 import { type DecodePlan, decodeArguments } from '../decode/ffmpeg-command.ts';
 import { explainExit, FfmpegLog } from '../decode/ffmpeg-log.ts';
@@ -7,7 +8,6 @@ import { SightlineError } from '../errors/sightline-error.ts';
 import type { LaneStream } from '../protocol/threads.ts';
 import { BackOff } from '../source/back-off.ts';
 import { knock } from '../source/knock.ts';
-import { redact } from '../source/redact.ts';
 import { LaneFrames, type LanePort, PICTURE_FIT } from './lane-frames.ts';
 
 const WATCH_INTERVAL_MS = 100;
@@ -43,6 +43,7 @@ export class LaneVideo {
   #decodeErrors = 0;
   #durationUs: number | null = null;
   #lastPtsUs = 0;
+  #lastGapUs = 0;
   #isClosed = false;
   #onChildGone: (() => void) | null = null;
 
@@ -140,6 +141,7 @@ export class LaneVideo {
     if (event === null || connection.isOver) return;
     switch (event.kind) {
       case 'frame':
+        this.#lastGapUs = event.frame.ptsUs - this.#lastPtsUs;
         this.#lastPtsUs = event.frame.ptsUs;
         this.#frames.assembler.onLine(event.frame);
         if (connection.frames++ === 0) {
@@ -158,7 +160,7 @@ export class LaneVideo {
         this.#warn(`${this.#source.label}: the file ends early (ffmpeg: ${event.text})`);
         break;
       case 'hwaccel':
-        if (this.#hwaccel === 'none') connection.problems.push(event.text);
+        if (this.#hwaccel === 'none') connection.problems.push(redact(event.text));
         else this.#fallBack(event.text);
         break;
       case 'problem':
@@ -196,7 +198,8 @@ export class LaneVideo {
     }
     connection.isOver = true;
     this.#frames.startOver();
-    if (exit.code === 0 && connection.frames > 0) {
+    // After a pause at the very end, or a lane that died there, nothing is left to read: that is an end, too.
+    if (exit.code === 0 && (connection.frames > 0 || this.#stream.skip > 0)) {
       this.#warnIfShort();
       this.#flushDecodeErrors();
       this.#post({ type: 'ended', ringId: this.#ringId, frames: connection.frames });
@@ -212,11 +215,14 @@ export class LaneVideo {
     }
   }
 
-  /** The container announced more than came: half a second and 2 % are forgiven, since audio may be longer than video. */
+  /**
+   * The container announced more than came. A second and a half, 5 % and two frames are forgiven: audio may be longer than
+   * video, and with `every` or `maxFps` frames are far apart.
+   */
   #warnIfShort(): void {
     if (this.#durationUs === null) return;
     const missingUs = this.#durationUs - this.#lastPtsUs;
-    if (missingUs < Math.max(1_500_000, this.#durationUs * 0.05)) return;
+    if (missingUs < Math.max(1_500_000, this.#durationUs * 0.05, 2 * this.#lastGapUs)) return;
     this.#warn(
       `${this.#source.label}: the file ends early, at ${(this.#lastPtsUs / 1e6).toFixed(1)} s of ${(this.#durationUs / 1e6).toFixed(1)} s`,
     );
@@ -270,7 +276,7 @@ export class LaneVideo {
   }
 
   #warn(message: string): void {
-    this.#post({ type: 'warning', ringId: this.#ringId, message });
+    this.#post({ type: 'warning', ringId: this.#ringId, message: redact(message) });
   }
 
   #post(message: Parameters<LanePort['post']>[0]): void {

@@ -11,6 +11,7 @@ import { Listeners } from '../flow/listeners.ts';
 import type { EventKind, EventMessage } from '../protocol/feed.ts';
 import type { HostReport, StreamReport } from '../protocol/report.ts';
 import type { EngineInfo, EngineRequest, RingHandle } from '../protocol/threads.ts';
+import { type CpuUse, readCpuUse } from '../telemetry/cpu-ledger.ts';
 import { HostMeter } from '../telemetry/host-meter.ts';
 import { Dispatcher } from './dispatcher.ts';
 import type { FrameRecord } from './frame-ledger.ts';
@@ -94,7 +95,7 @@ export class Runtime {
     const session = new StreamSession(config, input, this.#port);
     this.#sessions.set(config.id, session);
     this.#retune();
-    this.#event('stream-added', config.id, `${config.id} was added: ${input.label}`);
+    this.tell('stream-added', config.id, `${config.id} was added: ${input.label}`);
     session.isWatched = this.#watched.has(config.id);
     session.start();
     return session;
@@ -116,7 +117,7 @@ export class Runtime {
     await session.remove();
     this.#sessions.delete(id);
     this.#retune();
-    this.#event('stream-removed', id, `${id} was removed`);
+    this.tell('stream-removed', id, `${id} was removed`);
   }
 
   /** Applies settings of batching, ages and targets to a running stream. */
@@ -142,9 +143,10 @@ export class Runtime {
     return this.#engineInfo!;
   }
 
-  /** CPU milliseconds of all ffmpeg children so far. */
-  get childCpuMs(): number {
-    return this.#meter.childCpuMs;
+  /** CPU time by stage since the process began; null where the system does not tell. */
+  cpuUse(): CpuUse | null {
+    const inference = this.threads.inference.map(({ tid }) => tid).filter((tid) => tid !== null);
+    return readCpuUse({ main: process.pid, inference, children: this.childPids });
   }
 
   /** Pids of the ffmpeg children that live now. */
@@ -181,7 +183,7 @@ export class Runtime {
           this.#lanes.splice(this.#lanes.indexOf(lane), 1);
           if (this.#isStopping) return;
           this.#addLane();
-          this.#event('lane-restarted', undefined, `${error.message}; its streams are opened again`);
+          this.tell('lane-restarted', undefined, `${error.message}; its streams are opened again`);
         },
       }),
     );
@@ -194,9 +196,9 @@ export class Runtime {
         this.#sessions.get(record.streamId)?.ledger.complete(record, rows, endedMs),
       mayRetry: (record) => this.#sessions.get(record.streamId)?.mayRetry ?? false,
       onBusy: (inferMs) => this.#meter.addInferMs(inferMs),
-      onThreadLost: (error) => this.#event('engine-restarted', undefined, `${error.message}; it is started again`),
-      onThreadRestarted: () => this.#event('engine-restarted', undefined, 'an inference thread is up again'),
-      onSettled: (reason) => this.#event('batch-settled', undefined, `batch size ${reason}`),
+      onThreadLost: (error) => this.tell('engine-restarted', undefined, `${error.message}; it is started again`),
+      onThreadRestarted: () => this.tell('engine-restarted', undefined, 'an inference thread is up again'),
+      onSettled: (reason) => this.tell('batch-settled', undefined, `batch size ${reason}`),
     };
   }
 
@@ -209,7 +211,7 @@ export class Runtime {
       ffmpeg: { path: ffmpeg.path, major: ffmpeg.major },
       preview: { maxWidth: preview.width, fps: preview.fps },
       get inferenceSlots() {
-        return inferenceThreads * dispatcher.settledSize;
+        return inferenceThreads * dispatcher.maxWarmedSize;
       },
       pickLane: () => this.#lanes.reduce((a, b) => (b.streamCount < a.streamCount ? b : a)),
       attach: (ring: RingHandle) => dispatcher.pool.attach(ring),
@@ -217,7 +219,7 @@ export class Runtime {
       offer: (record: FrameRecord) => dispatcher.offer(record),
       withdraw: (streamId) => dispatcher.batcher.removeStream(streamId),
       joinBatcher: (session) => this.#joinBatcher(session),
-      event: (kind, stream, message, details) => this.#event(kind, stream, message, details),
+      event: (kind, stream, message, details) => this.tell(kind, stream, message, details),
       publish: (session, frame, record) => {
         this.published.emit(frame);
         return sinks.publish(frame, session.input.label, record, session.input.policy === 'file');
@@ -247,7 +249,8 @@ export class Runtime {
     );
   }
 
-  #event(kind: EventKind, stream: string | undefined, message: string, details?: EventDetails): void {
+  /** Tells listeners that something happened. */
+  tell(kind: EventKind, stream: string | undefined, message: string, details?: EventDetails): void {
     this.events.emit({
       type: 'event',
       timeMs: Date.now(),
@@ -258,11 +261,14 @@ export class Runtime {
     });
   }
 
+  /** The figures of one stream now. */
+  streamReport(session: StreamSession): StreamReport {
+    return session.report(monoNowMs(), this.#dispatcher.batcher.depth(session.id));
+  }
+
   #makeReport(): RuntimeReport {
     const now = monoNowMs();
-    const streams = [...this.#sessions.values()].map((session) =>
-      session.report(now, this.#dispatcher.batcher.depth(session.id)),
-    );
+    const streams = [...this.#sessions.values()].map((session) => this.streamReport(session));
     const info = this.#engineInfo;
     const { width, height } = this.spec.input;
     const host: HostReport = {

@@ -43,6 +43,8 @@ export class StreamSession implements LaneListener {
   #isWatched = false;
   #isClosing = false;
   #onClosed: (() => void) | null = null;
+  #closing: Promise<void> | null = null;
+  #removal: Promise<void> | null = null;
   readonly #onSettled: (() => void)[] = [];
   durationUs: number | null = null;
   readonly warnings: string[] = [];
@@ -72,6 +74,11 @@ export class StreamSession implements LaneListener {
 
   get state(): StreamState {
     return this.#state;
+  }
+
+  /** Damaged pieces that ffmpeg told of. */
+  get decodeErrorCount(): number {
+    return this.#decodeErrors;
   }
 
   /** Why the stream failed; null where it did not. */
@@ -106,7 +113,8 @@ export class StreamSession implements LaneListener {
   async pause(): Promise<void> {
     this.#enter('pausing');
     await this.#close();
-    this.#enter('paused');
+    // It may have been removed meanwhile.
+    if (this.#state === 'pausing') this.#enter('paused');
   }
 
   resume(): void {
@@ -114,7 +122,13 @@ export class StreamSession implements LaneListener {
     this.start();
   }
 
-  async remove(): Promise<void> {
+  /** May be called twice, and while the stream is being paused. */
+  remove(): Promise<void> {
+    this.#removal ??= this.#remove();
+    return this.#removal;
+  }
+
+  async #remove(): Promise<void> {
     this.#enter('removing');
     await this.#close();
     this.#enter('removed');
@@ -253,10 +267,18 @@ export class StreamSession implements LaneListener {
   }
 
   /** Stops in order: no new frames, then none waiting, then none on the way; then the ring must be empty. */
-  async #close(): Promise<void> {
+  #close(): Promise<void> {
+    if (!this.#mustKeep) this.#withdraw();
+    // The lane answers once: a second closing, as when a stream is removed that is being paused, joins the first.
+    this.#closing ??= this.#closeOnce().finally(() => {
+      this.#closing = null;
+    });
+    return this.#closing;
+  }
+
+  async #closeOnce(): Promise<void> {
     const ring = this.#ring;
     this.#isClosing = true;
-    if (!this.#mustKeep) this.#withdraw();
     if (ring !== null) {
       const closed = new Promise<void>((resolve) => {
         this.#onClosed = resolve;

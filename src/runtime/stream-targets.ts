@@ -29,7 +29,11 @@ export class StreamTargets {
 
   /** @param isLive - streams that are paused or over are not judged. */
   update(id: string, publishedFps: number, latencyMs: Percentiles, isLive: boolean, nowMs: number): TargetEvent[] {
-    if (!isLive) return [];
+    if (!isLive) {
+      this.#fps.pause();
+      this.#latency.pause();
+      return [];
+    }
     const events: TargetEvent[] = [];
     const { fps, latencyMs: limitMs } = this.#target;
     if (fps !== undefined) {

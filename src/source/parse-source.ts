@@ -1,7 +1,7 @@
 import { existsSync, statSync } from 'node:fs';
+import { redact } from '../core/redact.ts';
 import type { SourceInput, SourceOptions } from '../core/source.ts';
 import { SightlineError } from '../errors/sightline-error.ts';
-import { redact } from './redact.ts';
 
 const DEFAULT_PORTS: Readonly<Record<string, number>> = { 'rtsp:': 554, 'rtsps:': 322, 'http:': 80, 'https:': 443 };
 
@@ -13,9 +13,8 @@ const DEFAULT_PORTS: Readonly<Record<string, number>> = { 'rtsp:': 554, 'rtsps:'
  */
 export function parseSource(text: string, options: SourceOptions): SourceInput {
   const scheme = /^([a-z][a-z0-9+.-]*):/i.exec(text)?.[1]?.toLowerCase();
-  if (scheme === 'rtsp' || scheme === 'rtsps') return network('rtsp', text, options, true);
-  if (scheme === 'http' || scheme === 'https')
-    return network('http', text, options, isLiveUrl(text) || options.realtime);
+  if (scheme === 'rtsp' || scheme === 'rtsps') return network('rtsp', text, options);
+  if (scheme === 'http' || scheme === 'https') return network('http', text, options);
   if (scheme === 'device') return device(text.slice('device:'.length), options);
   if (scheme === 'synthetic') {
     const graph = text.slice('synthetic:'.length);
@@ -27,27 +26,35 @@ export function parseSource(text: string, options: SourceOptions): SourceInput {
     }
     return { kind: 'synthetic', url: graph, label: text, isLive: options.realtime, knock: null, options };
   }
-  return file(text.startsWith('file://') ? decodeURIComponent(new URL(text).pathname) : text, scheme, options);
+  return file(text.startsWith('file://') ? pathOf(text) : text, scheme, options);
+}
+
+/** @throws CONFIG_INVALID where it is no file URL. */
+function pathOf(text: string): string {
+  try {
+    return decodeURIComponent(new URL(text).pathname);
+  } catch {
+    throw new SightlineError('CONFIG_INVALID', `source "${text}": expected a URL such as file:///videos/a.mp4`);
+  }
 }
 
 /** A playlist is taken for a live one; a plain file behind HTTP is read once like a local one. */
-function isLiveUrl(url: string): boolean {
-  return new URL(url).pathname.toLowerCase().endsWith('.m3u8');
-}
-
-function network(kind: 'rtsp' | 'http', text: string, options: SourceOptions, isLive: boolean): SourceInput {
-  let url: URL;
-  try {
-    url = new URL(text);
-  } catch {
+function network(kind: 'rtsp' | 'http', text: string, options: SourceOptions): SourceInput {
+  // White space would end the part that is redacted; in a password it must not.
+  const label = redact(text.replace(/\s/g, '%20'));
+  const url = URL.canParse(text) ? new URL(text) : null;
+  if (url === null || url.hostname === '') {
+    const example =
+      kind === 'rtsp' ? 'rtsp://user:password@camera:554/stream' : 'https://user:password@server/live.m3u8';
     throw new SightlineError(
       'CONFIG_INVALID',
-      `source "${redact(text)}": expected a URL such as rtsp://user:password@camera:554/stream`,
+      `source "${label}": expected a URL such as ${example} (special characters of a password percent-encoded)`,
     );
   }
+  const isLive = kind === 'rtsp' || url.pathname.toLowerCase().endsWith('.m3u8') || options.realtime;
   const port = url.port === '' ? (DEFAULT_PORTS[url.protocol] ?? 80) : Number(url.port);
   const host = url.hostname.replace(/^\[|\]$/g, '');
-  return { kind, url: text, label: redact(text), isLive, knock: { host, port }, options };
+  return { kind, url: text, label, isLive, knock: { host, port }, options };
 }
 
 function device(path: string, options: SourceOptions): SourceInput {

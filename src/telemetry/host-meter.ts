@@ -27,7 +27,6 @@ export class HostMeter {
   #loop: EventLoopUtilization = performance.eventLoopUtilization();
   #cpu = process.cpuUsage();
   #lastMs: number;
-  #childTotalMs = 0;
   #preprocessMs = 0;
   #inferMs = 0;
   #inferThreads = 1;
@@ -48,11 +47,6 @@ export class HostMeter {
 
   set inferThreads(threads: number) {
     this.#inferThreads = Math.max(1, threads);
-  }
-
-  /** CPU milliseconds that all ffmpeg children used so far, the gone ones up to their last look. */
-  get childCpuMs(): number {
-    return this.#childTotalMs;
   }
 
   /** @param childPids - the ffmpeg children that live now. */
@@ -104,7 +98,6 @@ export class HostMeter {
       this.#childCpuMs.set(pid, usage.cpuMs);
     }
     for (const pid of this.#childCpuMs.keys()) if (!alive.has(pid)) this.#childCpuMs.delete(pid);
-    this.#childTotalMs += cpuMs;
     return { cpuMs, rssBytes };
   }
 

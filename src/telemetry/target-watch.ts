@@ -12,6 +12,11 @@ export class TargetWatch {
     return this.#isMissing;
   }
 
+  /** Forgets a change that has not lasted yet: to be called where nothing is measured. */
+  pause(): void {
+    this.#differsSinceMs = null;
+  }
+
   /** @returns what has just become true, once. */
   update(isMet: boolean, nowMs: number): TargetChange {
     if (isMet !== this.#isMissing) {

@@ -1,0 +1,128 @@
+import { availableParallelism, cpus } from 'node:os';
+import { type Command, Option } from 'commander';
+import { batchConfig } from '../config/batch.ts';
+import { check } from '../config/check.ts';
+import { previewConfig } from '../config/gateway.ts';
+import { parseStream } from '../config/load-pipeline.ts';
+import { findFfmpeg } from '../decode/ffmpeg-binary.ts';
+import { SightlineError } from '../errors/sightline-error.ts';
+import { type Measurement, measureRun } from '../optimize/measure-run.ts';
+import { demoSource } from '../runtime/demo-source.ts';
+import { openRuntime } from '../runtime/open-runtime.ts';
+import { ResultSinks } from '../runtime/result-sinks.ts';
+import { resolveStreamInput } from '../runtime/stream-input.ts';
+import { type CliIo, note, print, printJson } from './cli-io.ts';
+import { addEngineFlags, addModelFlag, type ModelFlags, modelConfigOf } from './model-flags.ts';
+import { table } from './table.ts';
+
+interface BenchFlags extends ModelFlags {
+  readonly streams: number;
+  readonly realtime?: boolean;
+  readonly seconds: number;
+  readonly json?: boolean;
+}
+
+const HELP = `
+Examples:
+  sightline bench clip.mp4                            how fast it can go: every frame, no drops
+  sightline bench clip.mp4 --streams 4 --realtime     four cameras: latency, drops, fair shares
+
+Without an input the demonstration clip is used. Latency is counted from the moment when a decoded picture reaches the
+process to the publication of its boxes.`;
+
+const WARM_UP_SECONDS = 2;
+
+export function addBench(program: Command, io: CliIo): void {
+  const command = program
+    .command('bench')
+    .description('measure FPS, latency percentiles and CPU per stage')
+    .argument('[input]', 'video file or URL; the demonstration clip where absent');
+  addEngineFlags(addModelFlag(command))
+    .addOption(new Option('--streams <n>', 'how many times the input is read at once').argParser(Number).default(1))
+    .option('--realtime', 'pace the input by its own clock and loop it, as cameras would')
+    .addOption(new Option('--seconds <s>', 'measured time').argParser(Number).default(10))
+    .option('--json', 'one JSON document on standard output')
+    .addHelpText('after', HELP)
+    .action((input: string | undefined, flags: BenchFlags) => bench(input, flags, io));
+}
+
+async function bench(input: string | undefined, flags: BenchFlags, io: CliIo): Promise<void> {
+  if (!(Number.isInteger(flags.streams) && flags.streams >= 1 && flags.streams <= 256))
+    throw new SightlineError('COMMAND_INVALID', '--streams: expected a whole number from 1 to 256');
+  if (!(flags.seconds > 0 && flags.seconds <= 3600))
+    throw new SightlineError('COMMAND_INVALID', '--seconds: expected a number above 0, up to 3600');
+  const onNotice = (text: string): void => note(io, text);
+  const { environment } = io;
+  const ffmpeg = await findFfmpeg({ path: environment.ffmpegPath, searchPath: environment.searchPath });
+  const source = input ?? (await demoSource(ffmpeg, environment, onNotice));
+  const isLive = flags.realtime === true;
+  const streams = [];
+  for (let i = 1; i <= flags.streams; i++) {
+    const config = parseStream(
+      { id: `bench-${i}`, source, policy: isLive ? 'live' : 'file', loop: true, realtime: isLive },
+      {},
+    );
+    streams.push({ config, input: await resolveStreamInput(config, ffmpeg, null) });
+  }
+  const runtime = await openRuntime({
+    model: modelConfigOf(flags),
+    batch: check(batchConfig, {}, 'batch'),
+    preview: check(previewConfig, {}, 'preview'),
+    sinks: new ResultSinks([], new Map()),
+    environment,
+    onNotice,
+  });
+  try {
+    const measured = await measureRun(runtime, {
+      streams,
+      seconds: flags.seconds,
+      warmUpSeconds: WARM_UP_SECONDS,
+      signal: io.stop,
+    });
+    if (flags.json === true) printJson(io, { machine: machineDescription(), source, ...measured });
+    else print(io, text(measured, source, flags));
+  } finally {
+    await runtime.stop();
+  }
+}
+
+function machineDescription(): string {
+  return `${availableParallelism()} cores, ${cpus()[0]?.model.trim() ?? 'unknown CPU'}, Node ${process.version}`;
+}
+
+function text(measured: Measurement, source: string, flags: BenchFlags): string {
+  const { device, latencyMs, cpuMsPerFrame, busyRatio, batch } = measured;
+  const percent = (ratio: number): string => `${(ratio * 100).toFixed(0)} %`;
+  const ms = (value: number): string => `${value.toFixed(2)} ms`;
+  const lines = [
+    `${machineDescription()}`,
+    `${source}: ${flags.streams} stream(s), ${flags.realtime === true ? 'real time' : 'as fast as possible'}, ${measured.seconds.toFixed(1)} s`,
+    `${device.model} ${device.inputWidth}x${device.inputHeight}, ${device.engine}/${device.provider} ${device.precision}, ${device.threads} inference threads`,
+    '',
+    `${measured.fps.toFixed(1)} fps, ${measured.frames} frames, ${percent(measured.dropRatio)} dropped`,
+    `latency p50 ${ms(latencyMs.p50)}, p95 ${ms(latencyMs.p95)}, p99 ${ms(latencyMs.p99)}, max ${ms(latencyMs.max)}`,
+    `batch size ${batch.reason}`,
+    '',
+    table([
+      ['stage', 'CPU per frame', 'busy'],
+      ...(['decode', 'preprocess', 'infer', 'main'] as const).map((stage) => [
+        stage,
+        cpuMsPerFrame === null ? '-' : ms(cpuMsPerFrame[stage]),
+        percent(busyRatio[stage]),
+      ]),
+      ['total', cpuMsPerFrame === null ? '-' : ms(cpuMsPerFrame.total), ''],
+    ]),
+  ];
+  if (measured.streams.length > 1) {
+    const rows = measured.streams.map(({ id, fps, latencyMs: l, frames, conservationGap }) => [
+      id,
+      `${fps.toFixed(1)} fps`,
+      ms(l.p50),
+      ms(l.p95),
+      JSON.stringify(frames.dropped),
+      conservationGap === 0 ? 'exact' : `off by ${conservationGap}`,
+    ]);
+    lines.push('', table([['stream', 'published', 'p50', 'p95', 'dropped', 'conservation'], ...rows]));
+  }
+  return lines.join('\n');
+}

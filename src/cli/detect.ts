@@ -1,0 +1,221 @@
+import { type Command, Option } from 'commander';
+import { batchConfig } from '../config/batch.ts';
+import { check } from '../config/check.ts';
+import { previewConfig } from '../config/gateway.ts';
+import { parseStream } from '../config/load-pipeline.ts';
+import { findFfmpeg } from '../decode/ffmpeg-binary.ts';
+import { SightlineError, type WireError } from '../errors/sightline-error.ts';
+import { openRuntime } from '../runtime/open-runtime.ts';
+import { ResultSinks, type SinkBinding } from '../runtime/result-sinks.ts';
+import type { Runtime } from '../runtime/runtime.ts';
+import { resolveStreamInput } from '../runtime/stream-input.ts';
+import type { StreamSession } from '../runtime/stream-session.ts';
+import { CocoSink } from '../sinks/coco-sink.ts';
+import { JsonlSink } from '../sinks/jsonl-sink.ts';
+import { expandInputs } from '../source/expand-inputs.ts';
+import { loadManifest, modelSpec } from '../store/manifests.ts';
+import { type CliIo, note, print, printJson } from './cli-io.ts';
+import { addEngineFlags, addModelFlag, type ModelFlags, modelConfigOf } from './model-flags.ts';
+import { type Progress, startProgress } from './progress.ts';
+import { ReportedFailure } from './reported-failure.ts';
+import { table } from './table.ts';
+
+interface DetectFlags extends ModelFlags {
+  readonly out?: string;
+  readonly coco?: string;
+  readonly video?: string;
+  readonly track?: boolean;
+  readonly every: number;
+  readonly json?: boolean;
+}
+
+/** What became of one input. */
+interface InputSummary {
+  readonly source: string;
+  readonly frames: number;
+  readonly detections: number;
+  readonly seconds: number;
+  readonly fps: number;
+  readonly decodeErrors: number;
+  readonly warnings: readonly string[];
+  readonly error: WireError | null;
+}
+
+const HELP = `
+Examples:
+  sightline detect clip.mp4 --out results.jsonl
+  sightline detect recordings/ "more/*.mkv" --model yolox-nano --track --out all.jsonl
+  sightline detect clip.mp4 --video annotated.mp4
+
+Every frame of every input gets one line. Folders are read to any depth. An input that cannot be read is reported, the
+others are done, and the command ends with exit code 1.`;
+
+export function addDetect(program: Command, io: CliIo): void {
+  const command = program
+    .command('detect')
+    .description('detect objects in every frame of files, folders, patterns or URLs')
+    .argument('<input...>', 'video files, folders, patterns, http(s):// or rtsp://');
+  addEngineFlags(addModelFlag(command))
+    .option('--min-score <0..1>', "boxes below this are not reported; the manifest's own where absent", Number)
+    .option('--out <file>', 'write one JSON line for each frame; "-" for standard output')
+    .option('--coco <file>', 'write COCO results')
+    .option('--video <file>', 'write the video with boxes drawn in (one input)')
+    .option('--track', 'follow objects from frame to frame')
+    .addOption(new Option('--every <n>', 'take every n-th frame').argParser(Number).default(1))
+    .option('--json', 'one JSON document with the summary on standard output')
+    .addHelpText('after', HELP)
+    .action((inputs: string[], flags: DetectFlags) => detect(inputs, flags, io));
+}
+
+async function detect(inputs: readonly string[], flags: DetectFlags, io: CliIo): Promise<void> {
+  if (flags.json === true && flags.out === '-')
+    throw new SightlineError('COMMAND_INVALID', '--json and --out - both write to standard output: choose one');
+  const model = modelConfigOf(flags);
+  const sources = await expandInputs(inputs);
+  if (flags.video !== undefined && sources.length > 1)
+    throw new SightlineError('COMMAND_INVALID', `--video takes one input, received ${sources.length}`);
+  for (const source of sources) parseStream({ id: 'input', source, every: flags.every }, {});
+  const failures: SightlineError[] = [];
+  const runtime = await openRuntime({
+    model,
+    batch: check(batchConfig, {}, 'batch'),
+    preview: check(previewConfig, {}, 'preview'),
+    sinks: await openSinks(flags, sources, (error) => failures.push(error), io),
+    environment: io.environment,
+    onNotice: (text) => note(io, text),
+  });
+  const summaries: InputSummary[] = [];
+  let sinkErrors: SightlineError[] = [];
+  const progress = startProgress(io, 'frames');
+  try {
+    for (const [i, source] of sources.entries()) {
+      if (io.stop.aborted || failures.length > 0) break;
+      summaries.push(await detectOne(runtime, source, i, flags, progress, io));
+    }
+  } finally {
+    progress.stop();
+    sinkErrors = await runtime.stop();
+  }
+  report(summaries, sinkErrors, flags, runtime, io);
+}
+
+async function openSinks(
+  flags: DetectFlags,
+  sources: readonly string[],
+  onFailure: (error: SightlineError) => void,
+  io: CliIo,
+): Promise<ResultSinks> {
+  const bindings: SinkBinding[] = [];
+  if (flags.out !== undefined)
+    bindings.push({
+      sink: new JsonlSink({ id: '--out', path: flags.out, stdout: io.stdout, onFailure }),
+      streams: null,
+    });
+  if (flags.coco !== undefined) {
+    const { classes } = modelSpec(await loadManifest(flags.model ?? 'centernet'));
+    bindings.push({
+      sink: new CocoSink({ id: '--coco', path: flags.coco, classes, sources, onFailure }),
+      streams: null,
+    });
+  }
+  return new ResultSinks(bindings, new Map());
+}
+
+async function detectOne(
+  runtime: Runtime,
+  source: string,
+  index: number,
+  flags: DetectFlags,
+  progress: Progress,
+  io: CliIo,
+): Promise<InputSummary> {
+  const startedMs = performance.now();
+  let session: StreamSession | null = null;
+  let detections = 0;
+  let frames = 0;
+  let error: SightlineError | null = null;
+  let label = source;
+  const unsubscribe = runtime.published.add((frame) => {
+    frames += 1;
+    detections += frame.detections.length;
+    const totalUs = session?.durationUs ?? null;
+    const fps = (frames * 1000) / (performance.now() - startedMs);
+    progress.update(
+      frame.ptsUs / 1e6,
+      totalUs === null ? frame.ptsUs / 1e6 : totalUs / 1e6,
+      `${label} | frame ${frame.frame} | ${fps.toFixed(1)} fps`,
+    );
+  });
+  const onStop = (): void => void session?.remove();
+  io.stop.addEventListener('abort', onStop);
+  try {
+    const { ffmpegPath, searchPath } = io.environment;
+    const ffmpeg = await findFfmpeg({ path: ffmpegPath, searchPath });
+    const config = parseStream(
+      { id: `input-${index + 1}`, source, policy: 'file', every: flags.every, track: flags.track ?? false },
+      {},
+    );
+    const input = await resolveStreamInput(config, ffmpeg, null);
+    label = input.label;
+    session = runtime.add(config, input);
+    await session.settled();
+    error = session.failure;
+  } catch (thrown) {
+    error = SightlineError.from(thrown, 'SOURCE_UNREADABLE');
+  } finally {
+    unsubscribe();
+    io.stop.removeEventListener('abort', onStop);
+  }
+  const { decodeErrors, warnings } = {
+    decodeErrors: session?.decodeErrorCount ?? 0,
+    warnings: session?.warnings ?? [],
+  };
+  if (session !== null && session.state !== 'removed') await runtime.remove(session.id);
+  const seconds = (performance.now() - startedMs) / 1000;
+  return {
+    source: label,
+    frames,
+    detections,
+    seconds,
+    fps: frames / seconds,
+    decodeErrors,
+    warnings,
+    error: error?.toWire() ?? null,
+  };
+}
+
+function report(
+  summaries: readonly InputSummary[],
+  sinkErrors: readonly SightlineError[],
+  flags: DetectFlags,
+  runtime: Runtime,
+  io: CliIo,
+): void {
+  const { engine, provider, precision } = runtime.engineInfo;
+  const { width, height } = runtime.spec.input;
+  if (flags.json === true) {
+    const model = { name: runtime.spec.name, engine, provider, precision, inputWidth: width, inputHeight: height };
+    printJson(io, { model, inputs: summaries, sinks: sinkErrors.map((error) => error.toWire()) });
+  }
+  for (const { source, warnings, decodeErrors, error } of summaries) {
+    for (const warning of warnings) note(io, `warning: ${warning}`);
+    if (decodeErrors > 0)
+      note(io, `warning: ${source}: ${decodeErrors} decode errors (damaged data); ffmpeg repaired what it could`);
+    if (error !== null) note(io, `error: ${error.message} [${error.code}]`);
+  }
+  for (const error of sinkErrors) note(io, `error: ${error.message} [${error.code}]`);
+  if (flags.json !== true && flags.out !== '-') {
+    const rows = summaries.map(({ source, frames, detections, seconds, fps }) => [
+      source,
+      `${frames}`,
+      `${detections}`,
+      `${seconds.toFixed(1)} s`,
+      `${fps.toFixed(1)} fps`,
+    ]);
+    print(io, table([['input', 'frames', 'detections', 'time', 'rate'], ...rows]));
+    print(io, `${runtime.spec.name} ${width}x${height}, ${engine}/${provider} ${precision}`);
+  }
+  const failed = summaries.find(({ error }) => error !== null)?.error;
+  const first = failed == null ? sinkErrors[0] : SightlineError.fromWire(failed);
+  if (first !== undefined) throw new ReportedFailure(first);
+}

@@ -1,0 +1,175 @@
+import { access, constants, mkdir } from 'node:fs/promises';
+import { availableParallelism, cpus, totalmem } from 'node:os';
+import type { Command } from 'commander';
+import { findFfmpeg } from '../decode/ffmpeg-binary.ts';
+import { SightlineError } from '../errors/sightline-error.ts';
+import { findWeights } from '../store/find-weights.ts';
+import { listManifests } from '../store/manifests.ts';
+import { type CliIo, print, printJson } from './cli-io.ts';
+import { ReportedFailure } from './reported-failure.ts';
+
+type Verdict = 'ok' | 'note' | 'missing';
+
+interface Finding {
+  readonly what: string;
+  readonly verdict: Verdict;
+  readonly found: string;
+  /** How to get what is missing. */
+  readonly remedy?: string;
+}
+
+const NODE_MAJORS = [20, 22];
+
+export function addDoctor(program: Command, io: CliIo): void {
+  program
+    .command('doctor')
+    .description('what this machine can do, what is missing, how to get it')
+    .option('--json', 'one JSON document on standard output')
+    .action(async ({ json }: { json?: boolean }) => {
+      const findings = [
+        node(),
+        machine(),
+        await ffmpeg(io),
+        await sharp(),
+        await onnx(),
+        await wasm(),
+        tensorflow(),
+        await cache(io),
+        ...(await models(io)),
+      ];
+      if (json === true) printJson(io, findings);
+      else
+        for (const { what, verdict, found, remedy } of findings)
+          print(
+            io,
+            `${MARK[verdict]} ${what.padEnd(24)} ${found}${remedy === undefined ? '' : `\n${' '.repeat(31)}-> ${remedy}`}`,
+          );
+      const missing = findings.find(({ verdict }) => verdict === 'missing');
+      if (missing !== undefined)
+        throw new ReportedFailure(new SightlineError('ENGINE_UNAVAILABLE', `${missing.what}: ${missing.found}`));
+    });
+}
+
+const MARK: Readonly<Record<Verdict, string>> = { ok: '[ok]  ', note: '[note]', missing: '[miss]' };
+
+function node(): Finding {
+  const major = Number(process.versions.node.split('.')[0]);
+  const isTested = NODE_MAJORS.includes(major);
+  return {
+    what: 'Node.js',
+    verdict: isTested ? 'ok' : 'note',
+    found: process.version,
+    ...(isTested ? {} : { remedy: `tested with ${NODE_MAJORS.join(' and ')}` }),
+  };
+}
+
+function machine(): Finding {
+  return {
+    what: 'machine',
+    verdict: 'ok',
+    found: `${availableParallelism()} cores (${cpus()[0]?.model.trim() ?? 'unknown'}), ${(totalmem() / 2 ** 30).toFixed(1)} GiB, ${process.platform} ${process.arch}`,
+  };
+}
+
+async function ffmpeg(io: CliIo): Promise<Finding> {
+  const { ffmpegPath, searchPath } = io.environment;
+  try {
+    const { path, version, major, foundBy } = await findFfmpeg({ path: ffmpegPath, searchPath });
+    const found = `${version} at ${path} (${foundBy})`;
+    if (major >= 6) return { what: 'ffmpeg', verdict: 'ok', found };
+    return {
+      what: 'ffmpeg',
+      verdict: 'note',
+      found,
+      remedy: 'works; version 6 or later decodes newer formats and is preferred: install one and set FFMPEG_PATH',
+    };
+  } catch (error) {
+    return { what: 'ffmpeg', verdict: 'missing', found: 'none', remedy: (error as Error).message };
+  }
+}
+
+async function sharp(): Promise<Finding> {
+  return library('sharp', async () => {
+    const { default: sharpLibrary } = await import('sharp');
+    return `${sharpLibrary.versions.sharp}, libvips ${sharpLibrary.versions.vips}`;
+  });
+}
+
+async function onnx(): Promise<Finding> {
+  return library('engine onnx', async () => {
+    const ort = await import('onnxruntime-node');
+    const backends = ort.listSupportedBackends().map(({ name }) => name);
+    return `onnxruntime-node ${ort.env.versions.common}, providers: ${backends.join(', ')}`;
+  });
+}
+
+async function wasm(): Promise<Finding> {
+  return library('engine wasm', async () => {
+    const { version_wasm } = await import('@tensorflow/tfjs-backend-wasm');
+    return `tfjs-backend-wasm ${version_wasm}`;
+  });
+}
+
+async function library(what: string, load: () => Promise<string>): Promise<Finding> {
+  try {
+    return { what, verdict: 'ok', found: await load() };
+  } catch (error) {
+    return { what, verdict: 'missing', found: (error as Error).message.split('\n')[0]!, remedy: 'npm ci' };
+  }
+}
+
+/** Not part of any pipeline yet: the package is looked for, not loaded. */
+function tensorflow(): Finding {
+  const isInstalled = resolves('@tensorflow/tfjs-node-gpu');
+  return {
+    what: 'tfjs-node-gpu',
+    verdict: 'note',
+    found: isInstalled
+      ? 'package installed, native binding not set up; no pipeline uses it yet'
+      : 'package not installed; no pipeline uses it yet',
+  };
+}
+
+function resolves(name: string): boolean {
+  try {
+    import.meta.resolve(name);
+    return true;
+  } catch {
+    return false;
+  }
+}
+
+async function cache(io: CliIo): Promise<Finding> {
+  const { cacheDir } = io.environment;
+  try {
+    await mkdir(cacheDir, { recursive: true });
+    await access(cacheDir, constants.W_OK);
+    return { what: 'cache', verdict: 'ok', found: cacheDir };
+  } catch (error) {
+    return {
+      what: 'cache',
+      verdict: 'missing',
+      found: (error as Error).message,
+      remedy: 'set SIGHTLINE_CACHE_DIR to a folder that can be written',
+    };
+  }
+}
+
+async function models(io: CliIo): Promise<Finding[]> {
+  const { modelPath, cacheDir } = io.environment;
+  return Promise.all(
+    (await listManifests()).map(async (manifest): Promise<Finding> => {
+      const what = `model ${manifest.name}`;
+      const options = { searchPath: modelPath, cacheDir, mayFetch: false, onNotice: () => undefined };
+      return findWeights(manifest, options).then(
+        (paths) => ({ what, verdict: 'ok', found: paths[0]! }),
+        () => ({
+          what,
+          verdict: 'note',
+          found: 'weights not on this machine',
+          remedy: `sightline models pull ${manifest.name}`,
+        }),
+      );
+    }),
+  );
+}

@@ -1,0 +1,129 @@
+import { readdir } from 'node:fs/promises';
+import { join } from 'node:path';
+import type { Command } from 'commander';
+import { parseInputSize } from '../config/model.ts';
+import type { CompiledModel } from '../core/model.ts';
+import { SightlineError } from '../errors/sightline-error.ts';
+import { prepareModel } from '../runtime/prepare-model.ts';
+import { verifyCompiled } from '../runtime/verify-model.ts';
+import { findWeights } from '../store/find-weights.ts';
+import { listManifests, loadManifest } from '../store/manifests.ts';
+import { type CliIo, note, print, printJson } from './cli-io.ts';
+import { addEngineFlags, type ModelFlags, modelConfigOf } from './model-flags.ts';
+import { table } from './table.ts';
+
+export function addModels(program: Command, io: CliIo): void {
+  const models = program.command('models').description('detectors: list, fetch, compile, verify');
+  models
+    .command('list')
+    .description('the built-in detectors, and whether their weights are on this machine')
+    .option('--json', 'one JSON document on standard output')
+    .action(({ json }: { json?: boolean }) => list(json === true, io));
+  models
+    .command('pull')
+    .description('fetch the weights of a detector')
+    .argument('<model>', 'built-in name or path of a manifest')
+    .action(async (name: string) => {
+      const paths = await findWeights(await loadManifest(name), weights(io, true));
+      for (const path of paths) print(io, path);
+    });
+  const compile = models
+    .command('compile')
+    .description('compile a detector for an engine; the file is cached')
+    .argument('<model>', 'built-in name or path of a manifest');
+  addEngineFlags(compile).action(async (name: string, flags: ModelFlags) =>
+    print(io, (await compiled(name, flags, io)).path),
+  );
+  const verify = models
+    .command('verify')
+    .description('compare a compiled detector with its source on real pictures')
+    .argument('<model>', 'built-in name or path of a manifest');
+  addEngineFlags(verify)
+    .requiredOption('--images <dir>', 'folder of pictures')
+    .option('--json', 'one JSON document on standard output')
+    .action((name: string, flags: ModelFlags & { images: string; json?: boolean }) => verifyOne(name, flags, io));
+}
+
+function weights(io: CliIo, mayFetch: boolean): Parameters<typeof findWeights>[1] {
+  const { modelPath, cacheDir } = io.environment;
+  return { searchPath: modelPath, cacheDir, mayFetch, onNotice: (text) => note(io, text) };
+}
+
+async function list(isJson: boolean, io: CliIo): Promise<void> {
+  const rows = await Promise.all(
+    (await listManifests()).map(async (manifest) => {
+      const isHere = await findWeights(manifest, weights(io, false)).then(
+        () => true,
+        () => false,
+      );
+      const { name, family, input, licence, reported, description } = manifest;
+      return {
+        name,
+        family,
+        inputSize: `${input.width}x${input.height}`,
+        reportedAp: reported?.ap ?? null,
+        licence: licence.name,
+        isHere,
+        description,
+      };
+    }),
+  );
+  if (isJson) return printJson(io, rows);
+  const cells = rows.map((row) => [
+    row.name,
+    row.inputSize,
+    row.reportedAp?.toFixed(3) ?? '-',
+    row.licence,
+    row.isHere ? 'here' : 'to be fetched',
+    row.description.split(/[:.] /)[0]!,
+  ]);
+  print(io, table([['model', 'input', 'AP', 'licence', 'weights', 'description'], ...cells]));
+}
+
+async function compiled(name: string, flags: ModelFlags, io: CliIo): Promise<CompiledModel> {
+  const { engine, precision, inputSize } = modelConfigOf(flags);
+  const { modelPath, cacheDir } = io.environment;
+  return prepareModel(name, {
+    engine: engine === 'wasm' ? 'wasm' : 'onnx',
+    precision,
+    inputSize: inputSize === undefined ? undefined : parseInputSize(inputSize),
+    searchPath: modelPath,
+    cacheDir,
+    onNotice: (text) => note(io, text),
+  });
+}
+
+const PICTURES = /\.(jpe?g|png|webp)$/i;
+const MOST_PICTURES = 16;
+
+async function verifyOne(
+  name: string,
+  flags: ModelFlags & { images: string; json?: boolean },
+  io: CliIo,
+): Promise<void> {
+  const files = (await readdir(flags.images))
+    .filter((file) => PICTURES.test(file))
+    .sort()
+    .slice(0, MOST_PICTURES);
+  if (files.length === 0)
+    throw new SightlineError('SOURCE_EMPTY', `${flags.images}: no picture in this folder (looked for jpg, png, webp)`);
+  const rows = await verifyCompiled(
+    name,
+    await compiled(name, flags, io),
+    files.map((file) => join(flags.images, file)),
+    weights(io, true),
+  );
+  if (flags.json === true) return printJson(io, { model: name, outputs: rows });
+  print(
+    io,
+    table([
+      ['output', 'largest difference', 'relative', 'images'],
+      ...rows.map(({ output, maxAbs, maxRel, images }) => [
+        output,
+        maxAbs.toExponential(2),
+        maxRel.toExponential(2),
+        `${images}`,
+      ]),
+    ]),
+  );
+}

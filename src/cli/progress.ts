@@ -1,0 +1,33 @@
+import { Presets, SingleBar } from 'cli-progress';
+import type { CliIo } from './cli-io.ts';
+
+export interface Progress {
+  update(done: number, total: number, text: string): void;
+  stop(): void;
+}
+
+/** A bar on a terminal, nothing elsewhere: logs and pipes stay readable. */
+export function startProgress(io: CliIo, unit: string): Progress {
+  if (io.stderr.isTTY !== true) return { update() {}, stop() {} };
+  const bar = new SingleBar(
+    {
+      stream: io.stderr as NodeJS.WriteStream,
+      format: `{bar} {percentage}% | {text} | {eta_formatted} left`,
+      hideCursor: true,
+      clearOnComplete: true,
+      barsize: 28,
+      etaBuffer: 50,
+      forceRedraw: false,
+      fps: 8,
+    },
+    Presets.shades_classic,
+  );
+  bar.start(1, 0, { text: unit });
+  return {
+    update(done, total, text) {
+      bar.setTotal(Math.max(total, done, 1e-9));
+      bar.update(done, { text });
+    },
+    stop: () => bar.stop(),
+  };
+}

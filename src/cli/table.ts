@@ -1,0 +1,20 @@
+/** Lays rows out in columns; numbers and units to the right, everything else to the left. */
+export function table(rows: readonly (readonly string[])[]): string {
+  const widths: number[] = [];
+  for (const row of rows)
+    row.forEach((cell, i) => {
+      widths[i] = Math.max(widths[i] ?? 0, cell.length);
+    });
+  return rows
+    .map((row) =>
+      row
+        .map((cell, i) => (isNumeric(cell) ? cell.padStart(widths[i]!) : cell.padEnd(widths[i]!)))
+        .join('  ')
+        .trimEnd(),
+    )
+    .join('\n');
+}
+
+function isNumeric(cell: string): boolean {
+  return /^-?[\d.,]+( ?(ms|fps|%|MB|s))?$/.test(cell);
+}

@@ -1,0 +1,190 @@
+import { check } from '../config/check.ts';
+import { parseStream } from '../config/load-pipeline.ts';
+import type { PipelineConfig } from '../config/pipeline.ts';
+import { type StreamConfig, streamConfig } from '../config/stream.ts';
+import { type FfmpegBinary, findFfmpeg } from '../decode/ffmpeg-binary.ts';
+import { SightlineError } from '../errors/sightline-error.ts';
+import type { StreamReport } from '../protocol/report.ts';
+import { loadManifest, modelSpec } from '../store/manifests.ts';
+import { demoSource } from './demo-source.ts';
+import type { Environment } from './environment.ts';
+import { openRuntime } from './open-runtime.ts';
+import { openSinks } from './open-sinks.ts';
+import type { Runtime } from './runtime.ts';
+import { resolveStreamInput } from './stream-input.ts';
+import type { StreamSession } from './stream-session.ts';
+
+/** Settings that a running stream takes over without a new connection. */
+const TUNABLE: ReadonlySet<string> = new Set(['priority', 'weight', 'queueSize', 'maxAgeMs', 'target']);
+
+export interface HostSurroundings {
+  readonly environment: Environment;
+  readonly stdout: NodeJS.WritableStream;
+  readonly onNotice: (text: string) => void;
+}
+
+/**
+ * A pipeline that runs: the runtime with the streams and sinks of a configuration, and the operations of an operator on
+ * it. It fits the gateway's `RuntimePort`.
+ */
+export class PipelineHost {
+  readonly runtime: Runtime;
+  readonly #config: PipelineConfig;
+  readonly #ffmpeg: FfmpegBinary;
+  readonly #environment: Environment;
+  readonly #onNotice: (text: string) => void;
+  /** As the user wrote them: a patch changes these, and defaults apply anew. */
+  readonly #written = new Map<string, StreamConfig>();
+  /** Ids that are being added or changed now. */
+  readonly #busy = new Set<string>();
+
+  private constructor(
+    runtime: Runtime,
+    config: PipelineConfig,
+    ffmpeg: FfmpegBinary,
+    environment: Environment,
+    onNotice: (text: string) => void,
+  ) {
+    this.runtime = runtime;
+    this.#config = config;
+    this.#ffmpeg = ffmpeg;
+    this.#environment = environment;
+    this.#onNotice = onNotice;
+  }
+
+  /**
+   * Opens everything and adds the pipeline's streams. A stream that cannot be opened at all (missing file) is told and
+   * left out where others can run; if none can, its error is thrown.
+   */
+  static async open(
+    config: PipelineConfig,
+    { environment, stdout, onNotice }: HostSurroundings,
+  ): Promise<PipelineHost> {
+    const ffmpeg = await findFfmpeg({ path: environment.ffmpegPath, searchPath: environment.searchPath });
+    const { classes } = modelSpec(await loadManifest(config.model.name));
+    let runtime: Runtime | null = null;
+    const sinks = openSinks(config.sinks, {
+      classes,
+      stdout,
+      onFailure: ({ message, code }) => runtime?.tell('sink-failed', undefined, message, { code }),
+      onRecovery: (id) => runtime?.tell('sink-recovered', undefined, `sink ${id} delivers again`, { id }),
+    });
+    runtime = await openRuntime({ ...config, sinks, environment, onNotice });
+    const host = new PipelineHost(runtime, config, ffmpeg, environment, onNotice);
+    const failures: SightlineError[] = [];
+    for (const stream of config.streams) {
+      await host.#add(stream).catch((error: unknown) => failures.push(SightlineError.from(error, 'SOURCE_UNREADABLE')));
+    }
+    if (failures.length > 0 && failures.length === config.streams.length) {
+      await runtime.stop();
+      throw failures[0]!;
+    }
+    for (const failure of failures) onNotice(`error: ${failure.message} [${failure.code}]`);
+    return host;
+  }
+
+  report(): ReturnType<Runtime['report']> {
+    return this.runtime.report();
+  }
+
+  readiness(): { isReady: boolean; reason: string } {
+    return this.runtime.readiness();
+  }
+
+  async addStream(stream: unknown): Promise<StreamReport> {
+    return this.#reportOf(await this.#add(parseStream(stream, this.#config.defaults)));
+  }
+
+  /** Batching and targets change at once; for anything else this one stream is opened again. */
+  async changeStream(id: string, patch: unknown): Promise<StreamReport> {
+    const session = this.runtime.session(id);
+    if (typeof patch !== 'object' || patch === null || Array.isArray(patch)) {
+      throw new SightlineError(
+        'CONFIG_INVALID',
+        `stream "${id}": expected an object with the settings to change, received ${JSON.stringify(patch)}`,
+      );
+    }
+    const next = check(streamConfig, { ...this.#written.get(id), ...patch }, `stream "${id}"`);
+    if (next.id !== id)
+      throw new SightlineError(
+        'CONFIG_INVALID',
+        `stream "${id}": id: expected the same id, received "${next.id}"; add a new stream instead`,
+      );
+    if (Object.keys(patch).every((key) => TUNABLE.has(key))) {
+      this.runtime.retune(session, next);
+      this.#written.set(id, next);
+      return this.#reportOf(session);
+    }
+    const input = await this.#input(next);
+    await this.runtime.remove(id);
+    this.#written.set(id, next);
+    return this.#reportOf(this.runtime.add(next, input));
+  }
+
+  async pauseStream(id: string): Promise<StreamReport> {
+    const session = this.runtime.session(id);
+    await session.pause();
+    return this.#reportOf(session);
+  }
+
+  async resumeStream(id: string): Promise<StreamReport> {
+    const session = this.runtime.session(id);
+    session.resume();
+    return this.#reportOf(session);
+  }
+
+  async removeStream(id: string): Promise<void> {
+    await this.runtime.remove(id);
+    this.#written.delete(id);
+  }
+
+  onReport(listener: Parameters<Runtime['reports']['add']>[0]): () => void {
+    return this.runtime.reports.add(listener);
+  }
+
+  onPublished(listener: Parameters<Runtime['published']['add']>[0]): () => void {
+    return this.runtime.published.add(listener);
+  }
+
+  onEvent(listener: Parameters<Runtime['events']['add']>[0]): () => void {
+    return this.runtime.events.add(listener);
+  }
+
+  onPreview(listener: Parameters<Runtime['previews']['add']>[0]): () => void {
+    return this.runtime.previews.add(listener);
+  }
+
+  watchPreviews(streamIds: ReadonlySet<string>): void {
+    this.runtime.watchPreviews(streamIds);
+  }
+
+  async #add(config: StreamConfig): Promise<StreamSession> {
+    if (this.#busy.has(config.id))
+      throw new SightlineError('STREAM_EXISTS', `a stream "${config.id}" is just being added`);
+    this.#busy.add(config.id);
+    try {
+      const session = this.runtime.add(config, await this.#input(config));
+      this.#written.set(config.id, config);
+      return session;
+    } finally {
+      this.#busy.delete(config.id);
+    }
+  }
+
+  async #input(config: StreamConfig): ReturnType<typeof resolveStreamInput> {
+    const isDemo = config.source === 'demo';
+    const source = isDemo ? await demoSource(this.#ffmpeg, this.#environment, this.#onNotice) : config.source;
+    const resolved = isDemo ? { ...config, source, loop: true, realtime: true } : config;
+    return resolveStreamInput(resolved, this.#ffmpeg, this.#pictureNeed(config.id));
+  }
+
+  #pictureNeed(id: string): { maxWidth: number | null } | null {
+    if (this.#config.sinks.some((sink) => sink.type === 'video' && sink.streams.includes(id)))
+      return { maxWidth: null };
+    return this.#config.preview.picture === 'source' ? { maxWidth: this.#config.preview.width } : null;
+  }
+
+  #reportOf(session: StreamSession): StreamReport {
+    return this.runtime.streamReport(session);
+  }
+}

@@ -1,0 +1,57 @@
+import { readFileSync } from 'node:fs';
+import { readProcessUsage } from './process-usage.ts';
+
+/** CPU milliseconds, by who used them. */
+export interface CpuUse {
+  /** ffmpeg children. */
+  readonly decode: number;
+  /** Lane threads and the thread pool that works for them: reading pipes, sharp. */
+  readonly preprocess: number;
+  readonly infer: number;
+  readonly main: number;
+  readonly total: number;
+}
+
+export interface ThreadIds {
+  readonly main: number;
+  readonly inference: readonly number[];
+  /** Children that live now; those that have ended are counted by the kernel. */
+  readonly children: readonly number[];
+}
+
+const TICKS_PER_SECOND = 100;
+
+/** Reads who used how much CPU since the process began; null where the system does not tell (no /proc). */
+export function readCpuUse({ main, inference, children }: ThreadIds): CpuUse | null {
+  try {
+    const own = process.cpuUsage();
+    const process_ = (own.user + own.system) / 1000;
+    const mainMs = threadMs(main);
+    const inferMs = inference.reduce((sum, tid) => sum + threadMs(tid), 0);
+    const decode = endedChildrenMs() + children.reduce((sum, pid) => sum + (readProcessUsage(pid)?.cpuMs ?? 0), 0);
+    return { decode, preprocess: process_ - mainMs - inferMs, infer: inferMs, main: mainMs, total: process_ + decode };
+  } catch {
+    return null;
+  }
+}
+
+export function subtractCpuUse(after: CpuUse, before: CpuUse): CpuUse {
+  return {
+    decode: after.decode - before.decode,
+    preprocess: after.preprocess - before.preprocess,
+    infer: after.infer - before.infer,
+    main: after.main - before.main,
+    total: after.total - before.total,
+  };
+}
+
+/** On-CPU time of one of our threads, in nanoseconds in the file. */
+function threadMs(tid: number): number {
+  return Number(readFileSync(`/proc/self/task/${tid}/schedstat`, 'latin1').split(' ')[0]) / 1e6;
+}
+
+function endedChildrenMs(): number {
+  const stat = readFileSync('/proc/self/stat', 'latin1');
+  const fields = stat.slice(stat.lastIndexOf(')') + 2).split(' ');
+  return ((Number(fields[13]) + Number(fields[14])) * 1000) / TICKS_PER_SECOND;
+}

@@ -1,0 +1,114 @@
+import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest';
+import { LiveRuntime } from '../support/live-runtime.ts';
+import { VideoFolder } from '../support/made-videos.ts';
+import { ffmpegWith, hasProc } from '../support/processes.ts';
+import { waitFor } from '../support/wait-for.ts';
+
+const IDS = ['a', 'b', 'c'];
+const OTHERS = ['b', 'c'];
+
+describe.skipIf(!hasProc)('an ffmpeg that dies or falls silent (needs /proc)', () => {
+  const folder = new VideoFolder();
+  let live: LiveRuntime;
+
+  beforeAll(async () => {
+    await Promise.all(IDS.map((id) => folder.make(`${id}.mp4`, { frames: 100 })));
+  });
+
+  afterEach(async () => {
+    expect(await live.close()).toEqual([]);
+    expect(ffmpegWith(folder.marker), 'no ffmpeg outlives its runtime').toEqual([]);
+  });
+
+  afterAll(() => folder.remove());
+
+  async function threeStreams(): Promise<void> {
+    live = await LiveRuntime.open({ lanes: 2, threads: 2 });
+    await live.addAll(
+      IDS.map((id) => ({ id, source: `${folder.path}/${id}.mp4`, loop: true, realtime: true, staleMs: 1000 })),
+    );
+    await live.allFlow(IDS);
+  }
+
+  function onlyFfmpegOf(id: string): number {
+    const found = ffmpegWith(`${folder.marker}/${id}.mp4`);
+    expect(found, `one ffmpeg reads ${id}`).toHaveLength(1);
+    return found[0]!.pid;
+  }
+
+  it('killed with SIGKILL, one of three comes back and the others never notice', async () => {
+    await threeStreams();
+    const othersAreWell = live.watch(OTHERS);
+    const session = live.runtime.session('a');
+    const framesBefore = live.published('a').frames.length;
+    process.kill(onlyFfmpegOf('a'), 'SIGKILL');
+    await live.reaches(session, 'reconnecting');
+    const startedMs = performance.now();
+    await live.flows('a', 1, { everyMs: 2 });
+    console.log(`SIGKILL of ffmpeg: ${Math.round(performance.now() - startedMs)} ms from notice to the next result`);
+    await live.flows('a');
+    expect(live.states('a')).toEqual(['running', 'reconnecting', 'running']);
+    expect(live.codes('a')).toEqual(['DECODE_EXITED']);
+    expect(live.report('a').reconnects).toBe(1);
+    onlyFfmpegOf('a');
+    await waitFor('no slot but the one being filled', () => session.heldSlots <= 1);
+    const { frames } = live.published('a');
+    expect(frames[framesBefore]! - frames[framesBefore - 1]!, 'the numbers go on where they were').toBeLessThan(10);
+    expect(frames, 'and rise').toEqual([...new Set(frames)].sort((x, y) => x - y));
+    expect(await othersAreWell()).toEqual([]);
+  });
+
+  it('stopped with SIGSTOP, it is replaced before it is gone, and then killed', async () => {
+    await threeStreams();
+    const othersAreWell = live.watch(OTHERS);
+    const session = live.runtime.session('a');
+    const stopped = onlyFfmpegOf('a');
+    process.kill(stopped, 'SIGSTOP');
+    const noticeMs = await live.reaches(session, 'reconnecting');
+    const recoverMs = await live.flows('a', 1, { everyMs: 2 });
+    console.log(
+      `SIGSTOP of ffmpeg: noticed after ${Math.round(noticeMs)} ms, next result ${Math.round(recoverMs)} ms later`,
+    );
+    expect(noticeMs, 'staleMs is 1000').toBeLessThan(5_000);
+    await live.flows('a');
+    expect(live.codes('a')).toEqual(['SOURCE_STALLED']);
+    await waitFor('the stopped ffmpeg to be killed', () =>
+      ffmpegWith(folder.marker).every(({ pid }) => pid !== stopped),
+    );
+    onlyFfmpegOf('a');
+    await waitFor('no slot but the one being filled', () => session.heldSlots <= 1);
+    expect(await othersAreWell()).toEqual([]);
+  });
+
+  it('killed again and again, it never spins and never gives up', async () => {
+    await threeStreams();
+    const othersAreWell = live.watch(OTHERS);
+    for (let i = 0; i < 4; i++) {
+      const running = await livingFfmpegOf('a');
+      process.kill(running, 'SIGKILL');
+      await waitFor('that ffmpeg to be gone', () =>
+        ffmpegWith(`${folder.marker}/a.mp4`).every(({ pid }) => pid !== running),
+      );
+    }
+    await live.flows('a');
+    expect(live.report('a').reconnects).toBe(4);
+    expect(await othersAreWell()).toEqual([]);
+  });
+
+  async function livingFfmpegOf(id: string): Promise<number> {
+    await waitFor(`an ffmpeg for ${id}`, () => ffmpegWith(`${folder.marker}/${id}.mp4`).length === 1);
+    return onlyFfmpegOf(id);
+  }
+
+  it('a file whose ffmpeg is killed fails with its name, and says so', async () => {
+    live = await LiveRuntime.open();
+    const path = await folder.make('slow.mp4', { frames: 2000 });
+    const session = await live.add({ id: 'file', source: path, every: 1 });
+    await live.flows('file', 1);
+    process.kill(onlyFfmpegOf('slow'), 'SIGKILL');
+    await session.settled();
+    expect(session.state).toBe('failed');
+    expect(session.failure?.code).toBe('DECODE_EXITED');
+    expect(session.failure?.message).toContain('SIGKILL');
+  });
+});

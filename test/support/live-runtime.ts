@@ -1,0 +1,193 @@
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { parsePipeline, parseStream } from '../../src/config/load-pipeline.ts';
+import type { PublishedFrame } from '../../src/core/frame.ts';
+import type { EventMessage } from '../../src/protocol/feed.ts';
+import type { StreamReport, StreamState } from '../../src/protocol/report.ts';
+import { openRuntime } from '../../src/runtime/open-runtime.ts';
+import { ResultSinks } from '../../src/runtime/result-sinks.ts';
+import type { Runtime } from '../../src/runtime/runtime.ts';
+import { resolveStreamInput } from '../../src/runtime/stream-input.ts';
+import type { StreamSession } from '../../src/runtime/stream-session.ts';
+import { conservationGap } from '../../src/telemetry/stream-telemetry.ts';
+import { testFfmpeg } from './made-videos.ts';
+import { type WaitOptions, waitFor, within } from './wait-for.ts';
+
+export interface LiveSettings {
+  readonly callMs?: number;
+  readonly frameMs?: number;
+  readonly threads?: number;
+  readonly lanes?: number;
+  readonly timeoutMs?: number;
+  readonly maxBatch?: number;
+}
+
+/** What was published of one stream. */
+export interface PublishedLog {
+  readonly frames: number[];
+  lastMs: number;
+  /** Longest time between two results since it was last set to 0. */
+  longestSilenceMs: number;
+  /** Oldest result since it was last set to 0, captured to published. */
+  oldestMs: number;
+}
+
+/** A `Runtime` with real threads and a fake engine, which hears and checks everything that it says. */
+export class LiveRuntime {
+  readonly runtime: Runtime;
+  readonly events: EventMessage[] = [];
+  readonly #published = new Map<string, PublishedLog>();
+  /** Breaches of the law of conservation, in words. */
+  readonly breaches: string[] = [];
+  readonly #sessions: StreamSession[] = [];
+  reportCount = 0;
+
+  private constructor(runtime: Runtime) {
+    this.runtime = runtime;
+    runtime.events.add((event) => this.events.push(event));
+    runtime.published.add((frame) => this.#onPublished(frame));
+    runtime.reports.add(({ streams }) => {
+      this.reportCount += 1;
+      for (const { id, frames } of streams) this.#check(id, conservationGap(frames), 'in a report');
+    });
+  }
+
+  static async open(settings: LiveSettings = {}): Promise<LiveRuntime> {
+    const { callMs = 0, frameMs = 2, threads = 1, lanes = 1, timeoutMs = 10_000, maxBatch = 4 } = settings;
+    const config = parsePipeline(
+      JSON.stringify({
+        name: 'faults',
+        description: 'Real processes and threads under faults.',
+        // A small input: the whole picture fits into ffmpeg's pipe, which is where ends of streams are hardest.
+        model: { engine: 'fake', inputSize: '160x96', threads, timeoutMs, fake: { callMs, frameMs } },
+        batch: { maxBatch },
+        lanes,
+      }),
+      'test',
+    );
+    const environment = {
+      ffmpegPath: testFfmpeg.path,
+      searchPath: '',
+      modelPath: [],
+      cacheDir: join(tmpdir(), 'sightline-no-cache'),
+      token: undefined,
+    };
+    const sinks = new ResultSinks([], new Map());
+    return new LiveRuntime(await openRuntime({ ...config, sinks, environment, onNotice: () => undefined }));
+  }
+
+  /** @param stream - as in a pipeline file. */
+  async add(stream: Readonly<Record<string, unknown>>): Promise<StreamSession> {
+    const config = parseStream(stream, {});
+    const session = this.runtime.add(config, await resolveStreamInput(config, testFfmpeg, null));
+    this.#sessions.push(session);
+    return session;
+  }
+
+  async addAll(streams: readonly Readonly<Record<string, unknown>>[]): Promise<StreamSession[]> {
+    return Promise.all(streams.map((stream) => this.add(stream)));
+  }
+
+  published(id: string): PublishedLog {
+    let log = this.#published.get(id);
+    if (log === undefined) {
+      log = { frames: [], lastMs: 0, longestSilenceMs: 0, oldestMs: 0 };
+      this.#published.set(id, log);
+    }
+    return log;
+  }
+
+  report(id: string): StreamReport {
+    return this.runtime.session(id).report(performance.timeOrigin + performance.now(), 0);
+  }
+
+  /** Waits until a stream has published `count` more frames than now. */
+  async flows(id: string, count = 5, options: WaitOptions = {}): Promise<number> {
+    const { frames } = this.published(id);
+    const until = frames.length + count;
+    return waitFor(
+      `${count} more frames of ${id}`,
+      () => frames.length >= until,
+      options,
+      () => this.#story(id),
+    );
+  }
+
+  async allFlow(ids: readonly string[], count = 5): Promise<void> {
+    await Promise.all(ids.map((id) => this.flows(id, count)));
+  }
+
+  async reaches(session: StreamSession, state: StreamState, options: WaitOptions = {}): Promise<number> {
+    const isThere = (): boolean => session.state === state;
+    return waitFor(`${session.id} to be ${state}`, isThere, options, () => this.#story(session.id));
+  }
+
+  /** States that a stream went through, from its events. */
+  states(id: string): string[] {
+    return this.#stateEvents(id).map((event) => String(event.details?.to));
+  }
+
+  /** Error codes of its state events, those without left out. */
+  codes(id: string): string[] {
+    return this.#stateEvents(id).flatMap((event) => (event.details?.code == null ? [] : [String(event.details.code)]));
+  }
+
+  /** Begins to watch streams that a fault elsewhere must not touch; the returned check says how they are. */
+  watch(ids: readonly string[]): () => Promise<string[]> {
+    const before = new Map(ids.map((id) => [id, this.report(id)]));
+    for (const id of ids) this.published(id).longestSilenceMs = 0;
+    return async () => {
+      await this.allFlow(ids, 5);
+      return ids.flatMap((id) => {
+        const { state, reconnects } = this.report(id);
+        const silenceMs = this.published(id).longestSilenceMs;
+        const complaints: string[] = [];
+        if (state !== 'running') complaints.push(`${id} is ${state}`);
+        if (reconnects !== before.get(id)!.reconnects) complaints.push(`${id} reconnected ${reconnects} times`);
+        if (silenceMs > 2_000) complaints.push(`${id} was silent for ${Math.round(silenceMs)} ms`);
+        return complaints;
+      });
+    };
+  }
+
+  /** Stops everything; what is wrong afterwards, in words: an empty list is what a test wants. */
+  async close(): Promise<string[]> {
+    await within('stop()', 20_000, this.runtime.stop());
+    const complaints = [...this.breaches];
+    for (const session of this.#sessions) {
+      const frames = session.telemetry.frames(session.ledger.inFlight);
+      if (conservationGap(frames) !== 0) complaints.push(`${session.id}: ${JSON.stringify(frames)} at the end`);
+      if (frames.inFlight !== 0) complaints.push(`${session.id}: ${frames.inFlight} frames in flight at the end`);
+      if (session.heldSlots !== 0) complaints.push(`${session.id}: ${session.heldSlots} slots held at the end`);
+    }
+    for (const { message } of this.events) if (message.includes('slot')) complaints.push(message);
+    if (this.runtime.childPids.length > 0) complaints.push(`children left: ${this.runtime.childPids.join(', ')}`);
+    return complaints;
+  }
+
+  #onPublished(frame: PublishedFrame): void {
+    const log = this.published(frame.streamId);
+    const { published, captured } = frame.times;
+    if (log.lastMs > 0) log.longestSilenceMs = Math.max(log.longestSilenceMs, published - log.lastMs);
+    log.lastMs = published;
+    log.oldestMs = Math.max(log.oldestMs, published - captured);
+    log.frames.push(frame.frame);
+    const session = this.runtime.session(frame.streamId);
+    const gap = conservationGap(session.telemetry.frames(session.ledger.inFlight));
+    this.#check(frame.streamId, gap, `when frame ${frame.frame} was published`);
+  }
+
+  #check(id: string, gap: number, when: string): void {
+    if (gap !== 0 && this.breaches.length < 10)
+      this.breaches.push(`${id}: the law of conservation is off by ${gap} ${when}`);
+  }
+
+  #stateEvents(id: string): EventMessage[] {
+    return this.events.filter((event) => event.kind === 'stream-state' && event.stream === id);
+  }
+
+  #story(id: string): string {
+    const said = this.events.filter((event) => event.stream === id || event.stream === undefined).slice(-8);
+    return `Published ${this.published(id).frames.length}. Last events: ${said.map(({ message }) => message).join(' | ')}`;
+  }
+}
