@@ -1,10 +1,12 @@
 import { closest, distance } from 'fastest-levenshtein';
 import { z } from 'zod';
+import { redact } from '../core/redact.ts';
 import { SightlineError } from '../errors/sightline-error.ts';
+import { schemaAt, typeText, withArticle } from './schema-text.ts';
 
 /**
- * Checks a value against a schema and complains about the first thing that is wrong: where it is, what was expected,
- * what came and, for an unknown key, the nearest one that exists.
+ * Checks a value against a schema and complains about everything that is wrong: where it is, what was expected, what came
+ * and, for an unknown key, the nearest one that exists. Credentials are not repeated.
  *
  * @param where - what the value is, for the message: a file name, `stream`, `request`.
  * @throws CONFIG_INVALID
@@ -12,18 +14,32 @@ import { SightlineError } from '../errors/sightline-error.ts';
 export function check<S extends z.ZodType>(schema: S, value: unknown, where: string): z.output<S> {
   const result = schema.safeParse(value);
   if (result.success) return result.data;
-  const complaints = result.error.issues.map((issue) => complain(issue, value, schema));
+  const document: Document = { schema, value };
+  const complaints = result.error.issues.map((issue) => complain(issue, issue.path, document));
   throw new SightlineError('CONFIG_INVALID', `${where}: ${complaints.join('; ')}`, { where });
 }
 
-function complain(issue: z.core.$ZodIssue, root: unknown, schema: z.ZodType): string {
-  const path = pathText(issue.path);
-  const received = describe(at(root, issue.path));
+interface Document {
+  readonly schema: z.ZodType;
+  readonly value: unknown;
+}
+
+function complain(issue: z.core.$ZodIssue, path: readonly PropertyKey[], document: Document): string {
   if (issue.code === 'unrecognized_keys') {
-    const known = keysAt(schema, issue.path);
-    return issue.keys.map((key) => `${join(path, key)}: unknown key${nearest(key, known)}`).join('; ');
+    const known = keysAt(document, path);
+    const at = pathText(path);
+    return issue.keys.map((key) => `${join(at, key)}: unknown key${nearest(key, known)}`).join('; ');
   }
-  return `${path === '' ? 'document' : path}: expected ${expected(issue)}, received ${received}`;
+  const meant = issue.code === 'invalid_union' ? branchIssues(issue) : [];
+  if (meant.length > 0) return meant.map((inner) => complain(inner, [...path, ...inner.path], document)).join('; ');
+  return `${pathText(path) || 'document'}: expected ${expected(issue, path, document)}, received ${received(path, document)}`;
+}
+
+/** What is wrong with the one branch of a union that has the right type at all; empty where none has. */
+function branchIssues(issue: z.core.$ZodIssueInvalidUnion): readonly z.core.$ZodIssue[] {
+  return (
+    issue.errors.find((branch) => branch.every(({ code, path }) => code !== 'invalid_type' || path.length > 0)) ?? []
+  );
 }
 
 function nearest(key: string, known: readonly string[]): string {
@@ -33,41 +49,32 @@ function nearest(key: string, known: readonly string[]): string {
   return isNear ? `; did you mean "${best}"?` : `; known are ${known.join(', ')}`;
 }
 
-function expected(issue: z.core.$ZodIssue): string {
-  switch (issue.code) {
-    case 'invalid_type':
-      return article(issue.expected);
-    case 'invalid_value':
-      return issue.values.length === 1
-        ? JSON.stringify(issue.values[0])
-        : `one of ${issue.values.map((v) => JSON.stringify(v)).join(', ')}`;
-    case 'too_small':
-      return issue.origin === 'number' || issue.origin === 'int'
-        ? `at least ${issue.minimum}`
-        : `at least ${issue.minimum} ${issue.origin === 'string' ? 'characters' : 'entries'}`;
-    case 'too_big':
-      return issue.origin === 'number' || issue.origin === 'int'
-        ? `at most ${issue.maximum}`
-        : `at most ${issue.maximum} ${issue.origin === 'string' ? 'characters' : 'entries'}`;
-    case 'invalid_format':
-      return issue.message.startsWith('expected ') ? issue.message.slice('expected '.length) : `a ${issue.format}`;
-    case 'invalid_union':
-      return issue.message === 'Invalid input' ? 'another value' : issue.message;
-    default:
-      return issue.message;
-  }
+function expected(issue: z.core.$ZodIssue, path: readonly PropertyKey[], document: Document): string {
+  if (
+    (issue.code === 'too_small' || issue.code === 'too_big') &&
+    (issue.origin === 'string' || issue.origin === 'array')
+  )
+    return lengthText(issue);
+  if (issue.code === 'custom' || (issue.code === 'invalid_format' && issue.message.startsWith('expected ')))
+    return issue.message.replace(/^expected /, '');
+  const schema = schemaAt(document.schema, path, document.value);
+  return schema === null ? issue.message : withArticle(typeText(schema));
 }
 
-function article(type: string): string {
-  if (type === 'int') return 'a whole number';
-  return /^[aeiou]/.test(type) ? `an ${type}` : `a ${type}`;
+function lengthText(issue: z.core.$ZodIssueTooSmall | z.core.$ZodIssueTooBig): string {
+  const [bound, count] =
+    issue.code === 'too_small' ? ['at least', Number(issue.minimum)] : ['at most', Number(issue.maximum)];
+  const noun = issue.origin === 'string' ? 'character' : count === 1 ? 'entry' : 'entries';
+  return `${bound} ${count} ${noun}${issue.origin === 'string' && count !== 1 ? 's' : ''}`;
 }
 
-/** `"4ms" (string)`, `-1 (number)`, `nothing`. */
-function describe(value: unknown): string {
+/** `"4ms" (string)`, `-1 (number)`, `nothing`. Secrets are not repeated. */
+function received(path: readonly PropertyKey[], document: Document): string {
+  const value = at(document.value, path);
   if (value === undefined) return 'nothing';
   if (value === null) return 'null';
-  const text = JSON.stringify(value);
+  if (path.at(-1) === 'token') return `${String(value).length} characters`;
+  const text = typeof value === 'number' ? String(value) : redact(JSON.stringify(value));
   const type = Array.isArray(value) ? 'list' : typeof value;
   return `${text.length > 60 ? `${text.slice(0, 57)}...` : text} (${type})`;
 }
@@ -82,25 +89,14 @@ function join(path: string, part: PropertyKey): string {
 }
 
 function at(root: unknown, path: readonly PropertyKey[]): unknown {
-  return path.reduce<unknown>((value, part) => (value as Record<PropertyKey, unknown> | undefined)?.[part], root);
+  return path.reduce<unknown>(
+    (value, part) => (value as Record<PropertyKey, unknown> | null | undefined)?.[part],
+    root,
+  );
 }
 
 /** The keys that an object schema knows at a path; empty where it is no plain object. */
-function keysAt(schema: z.ZodType, path: readonly PropertyKey[]): string[] {
-  let current: z.ZodType = unwrap(schema);
-  for (const part of path) {
-    if (current instanceof z.ZodArray) current = unwrap(current.element as z.ZodType);
-    else if (current instanceof z.ZodObject) current = unwrap((current.shape as Record<PropertyKey, z.ZodType>)[part]!);
-    else return [];
-  }
-  if (current instanceof z.ZodUnion)
-    return [...new Set(current.options.flatMap((option) => keysAt(option as z.ZodType, [])))];
-  return current instanceof z.ZodObject ? Object.keys(current.shape) : [];
-}
-
-/** Looks through defaults and optionals. */
-export function unwrap(schema: z.ZodType): z.ZodType {
-  if (schema instanceof z.ZodDefault || schema instanceof z.ZodPrefault || schema instanceof z.ZodOptional)
-    return unwrap(schema.def.innerType as z.ZodType);
-  return schema;
+function keysAt(document: Document, path: readonly PropertyKey[]): string[] {
+  const schema = schemaAt(document.schema, path, document.value);
+  return schema instanceof z.ZodObject ? Object.keys(schema.shape) : [];
 }

@@ -1,9 +1,10 @@
 import { readFileSync } from 'node:fs';
 import { LineCounter, parseDocument } from 'yaml';
+import { z } from 'zod';
 import { SightlineError } from '../errors/sightline-error.ts';
 import { check } from './check.ts';
 import { type PipelineConfig, pipelineConfig } from './pipeline.ts';
-import { type StreamConfig, streamConfig } from './stream.ts';
+import { type StreamConfig, streamConfig, streamDefaults } from './stream.ts';
 
 /**
  * Reads a pipeline file.
@@ -40,9 +41,23 @@ export function parsePipeline(text: string, where: string): PipelineConfig {
       { where, line },
     );
   }
-  const config = check(pipelineConfig, withDefaults(document.toJS()), where);
+  const raw = toPlain(document, where);
+  // First by itself: laid under every stream, one mistake would be told once for each of them.
+  check(defaultsOnly, raw, where);
+  const config = check(pipelineConfig, withDefaults(raw), where);
   refuseDuplicates(config, where);
   return config;
+}
+
+const defaultsOnly = z.looseObject({ defaults: streamDefaults.optional() });
+
+/** An alias without its anchor, or a flood of aliases, shows only here. */
+function toPlain(document: ReturnType<typeof parseDocument>, where: string): unknown {
+  try {
+    return document.toJS();
+  } catch (error) {
+    throw new SightlineError('CONFIG_INVALID', `${where}: not valid YAML: ${(error as Error).message}`, { where });
+  }
 }
 
 /** Puts `defaults` under every stream that does not set the key itself. */

@@ -11,6 +11,7 @@ const fake = z
     frameMs: range(0, 10_000).default(0).describe('Time added for each frame of a batch.'),
     rows: z
       .array(z.number())
+      .refine((rows) => rows.length % 6 === 0, 'expected six numbers for each box')
       .default([])
       .describe('Boxes found in every frame: x, y, width, height in model pixels, score, class id, and so on.'),
   })

@@ -5,22 +5,22 @@ const streams = z.array(z.string().min(1)).min(1).optional().describe('Only thes
 
 export const sinkConfig = z.discriminatedUnion('type', [
   z.strictObject({
-    type: z.literal('jsonl'),
+    type: z.literal('jsonl').describe('One JSON line for each frame.'),
     path: z.string().min(1).describe('File to write, one JSON line for each frame; "-" for standard output.'),
     streams,
   }),
   z.strictObject({
-    type: z.literal('coco'),
+    type: z.literal('coco').describe('A COCO results file.'),
     path: z.string().min(1).describe('File to write when the pipeline ends.'),
     streams,
   }),
   z.strictObject({
-    type: z.literal('video'),
+    type: z.literal('video').describe('The video with boxes drawn in.'),
     path: z.string().min(1).describe('Video file to write, with boxes drawn in.'),
     streams: z.array(z.string().min(1)).length(1).describe('The one stream that is drawn.'),
   }),
   z.strictObject({
-    type: z.literal('webhook'),
+    type: z.literal('webhook').describe('Batches of results POSTed to a server.'),
     url: z.url({ protocol: /^https?$/ }).describe('Where results are POSTed.'),
     streams,
     batchSize: whole(1, 1000).default(50).describe('Most frames in one request.'),

@@ -1,0 +1,90 @@
+import { z } from 'zod';
+
+/** Looks through defaults and optionals. */
+export function unwrap(schema: z.ZodType): z.ZodType {
+  if (schema instanceof z.ZodDefault || schema instanceof z.ZodPrefault || schema instanceof z.ZodOptional)
+    return unwrap(schema.def.innerType as z.ZodType);
+  return schema;
+}
+
+/** Says in words what a schema takes: `number from 0 to 100`, `"tcp" or "udp"`, `list of text`. */
+export function typeText(wrapped: z.ZodType): string {
+  const schema = unwrap(wrapped);
+  if (schema instanceof z.ZodNumber) return numberText(schema);
+  if (schema instanceof z.ZodURL) return 'http or https URL';
+  if (schema instanceof z.ZodString) return 'text';
+  if (schema instanceof z.ZodBoolean) return 'true or false';
+  if (schema instanceof z.ZodEnum) return alternatives(schema.options.map((option) => JSON.stringify(option)));
+  if (schema instanceof z.ZodLiteral) return alternatives([...schema.values].map((value) => JSON.stringify(value)));
+  if (schema instanceof z.ZodArray) return `list of ${typeText(schema.element as z.ZodType)}`;
+  if (schema instanceof z.ZodTuple)
+    return `[${schema.def.items.map((item) => typeText(item as z.ZodType)).join(', ')}]`;
+  if (schema instanceof z.ZodUnion) return unionText(schema.options.map((option) => typeText(option as z.ZodType)));
+  return 'section';
+}
+
+function unionText(options: readonly string[]): string {
+  return [...new Set(options)].join(', or ');
+}
+
+function numberText(schema: z.ZodNumber): string {
+  const noun = schema.isInt ? 'whole number' : 'number';
+  const { minValue, maxValue } = schema;
+  const isBounded = minValue !== null && maxValue !== null && Number.isFinite(minValue) && Number.isFinite(maxValue);
+  return isBounded && maxValue < Number.MAX_SAFE_INTEGER ? `${noun} from ${minValue} to ${maxValue}` : noun;
+}
+
+function alternatives(options: readonly string[]): string {
+  return options.length < 3 ? options.join(' or ') : `one of ${options.join(', ')}`;
+}
+
+/** Puts the article before a type where English wants one. */
+export function withArticle(type: string): string {
+  return /^(number|whole number|list|section|http)/.test(type) ? `a${/^http/.test(type) ? 'n' : ''} ${type}` : type;
+}
+
+/**
+ * Finds the schema of one place in a document.
+ *
+ * @param value - the document, which tells the branch where the schema has several.
+ * @returns null where the schema knows no such place.
+ */
+export function schemaAt(root: z.ZodType, path: readonly PropertyKey[], value: unknown): z.ZodType | null {
+  let current: z.ZodType | null = root;
+  let here = value;
+  for (const part of path) {
+    current = step(branchFor(unwrap(current), here), part);
+    if (current === null) return null;
+    here = (here as Record<PropertyKey, unknown> | null | undefined)?.[part];
+  }
+  return branchFor(unwrap(current), here);
+}
+
+function step(schema: z.ZodType, part: PropertyKey): z.ZodType | null {
+  if (schema instanceof z.ZodArray) return schema.element as z.ZodType;
+  if (schema instanceof z.ZodTuple) return (schema.def.items[Number(part)] as z.ZodType | undefined) ?? null;
+  if (schema instanceof z.ZodObject) return (schema.shape as Record<PropertyKey, z.ZodType>)[part] ?? null;
+  if (schema instanceof z.ZodDiscriminatedUnion && part === schema.def.discriminator) return discriminatorOf(schema);
+  return null;
+}
+
+/** All values that the telling key of a union may have, as one schema. */
+function discriminatorOf(union: z.ZodDiscriminatedUnion): z.ZodType {
+  const key = union.def.discriminator;
+  const names = union.options.flatMap((option) => {
+    const literal = (option as z.ZodObject).shape[key];
+    return literal instanceof z.ZodLiteral ? [...literal.values].map(String) : [];
+  });
+  return z.enum(names as [string, ...string[]]);
+}
+
+/** The branch of a union that a value means: the one with its telling key, or the object where it is one. */
+function branchFor(schema: z.ZodType, value: unknown): z.ZodType {
+  if (!(schema instanceof z.ZodUnion) || typeof value !== 'object' || value === null) return schema;
+  const options = schema.options.map((option) => unwrap(option as z.ZodType));
+  const objects = options.filter((option) => option instanceof z.ZodObject);
+  if (!(schema instanceof z.ZodDiscriminatedUnion)) return objects[0] ?? schema;
+  const key = schema.def.discriminator;
+  const said = (value as Record<string, unknown>)[key];
+  return objects.find((option) => (option.shape[key] as z.ZodLiteral).values.has(said as string)) ?? schema;
+}
