@@ -24,7 +24,7 @@ export function typeText(wrapped: z.ZodType): string {
 }
 
 function unionText(options: readonly string[]): string {
-  return [...new Set(options)].join(', or ');
+  return [...new Set(options)].map((option) => (option === 'section' ? 'a section' : option)).join(', or ');
 }
 
 function numberText(schema: z.ZodNumber): string {

@@ -5,7 +5,7 @@ import { lineConfig, trackConfig, zoneConfig } from './track.ts';
 
 const target = z.strictObject({
   fps: range(0.1, 1000).optional().describe('Published frames a second that the stream is to reach.'),
-  latencyMs: range(1, 60_000).optional().describe('Captured to published, 95th percentile, that it is not to exceed.'),
+  latencyMs: range(1, 60_000).optional().describe('Captured to published, 99th percentile, that it is not to exceed.'),
 });
 
 /** What may be set for each stream and, under `defaults`, for all. */

@@ -23,13 +23,15 @@ export async function resolveStreamInput(
   need: PictureNeed | null,
 ): Promise<StreamInput> {
   const { loop, realtime, transport } = config;
-  const source = parseSource(config.source, {
+  const parsed = parseSource(config.source, {
     loop,
     realtime,
     rtspTransport: transport,
     readTimeoutMs: READ_TIMEOUT_MS,
   });
-  const policy = config.policy === 'auto' ? (source.isLive ? 'live' : 'file') : config.policy;
+  const policy = config.policy === 'auto' ? (parsed.isLive ? 'live' : 'file') : config.policy;
+  // What is read as a file is read once, to its end, whatever it is: a camera that goes away ends it.
+  const source = { ...parsed, isLive: policy === 'live' };
   const picture = need === null ? null : await pictureSize(source, ffmpeg, need, config.openTimeoutMs);
   return { source, imagePaths: null, label: source.label, policy, picture };
 }

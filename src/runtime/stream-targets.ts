@@ -42,16 +42,16 @@ export class StreamTargets {
         events.push(tell(id, change, 'fps', publishedFps, fps, `${publishedFps.toFixed(1)} fps, target ${fps}`));
     }
     if (limitMs !== undefined && latencyMs.count > 0) {
-      const change = this.#latency.update(latencyMs.p95 <= limitMs, nowMs);
+      const change = this.#latency.update(latencyMs.p99 <= limitMs, nowMs);
       if (change !== null)
         events.push(
           tell(
             id,
             change,
             'latencyMs',
-            latencyMs.p95,
+            latencyMs.p99,
             limitMs,
-            `p95 ${latencyMs.p95.toFixed(0)} ms, target ${limitMs} ms`,
+            `p99 ${latencyMs.p99.toFixed(0)} ms, target ${limitMs} ms`,
           ),
         );
     }

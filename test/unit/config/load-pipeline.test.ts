@@ -1,0 +1,217 @@
+import { mkdtempSync, readdirSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { describe, expect, it } from 'vitest';
+import { loadPipeline, parsePipeline, parseStream } from '../../../src/config/load-pipeline.ts';
+import { SightlineError } from '../../../src/errors/sightline-error.ts';
+
+const HEAD = 'name: a\ndescription: b\n';
+const SHIPPED = 'pipelines';
+
+/** The complaint about a document, without the name of the file. */
+function complaintOf(text: string): string {
+  try {
+    parsePipeline(text, 'p.yaml');
+  } catch (error) {
+    expect(error).toBeInstanceOf(SightlineError);
+    expect((error as SightlineError).code).toBe('CONFIG_INVALID');
+    return (error as SightlineError).message.replace(/^p\.yaml: /, '');
+  }
+  return 'accepted';
+}
+
+describe('a wrong pipeline is refused with the place, the expectation and the value', () => {
+  it.each([
+    ['a missing key', 'name: a', 'description: expected text, received nothing'],
+    ['an empty document', '', 'document: expected a section, received null'],
+    ['a document that is a list', '[1, 2]', 'document: expected a section, received [1,2] (list)'],
+    [
+      'a number with its unit',
+      `${HEAD}batch: {maxDelayMs: 4ms}`,
+      'batch.maxDelayMs: expected a number from 0 to 100, received "4ms" (string)',
+    ],
+    [
+      'a number below its range',
+      `${HEAD}batch: {maxBatch: 0}`,
+      'batch.maxBatch: expected a whole number from 1 to 64, received 0 (number)',
+    ],
+    [
+      'a number above its range',
+      `${HEAD}batch: {maxBatch: 65}`,
+      'batch.maxBatch: expected a whole number from 1 to 64, received 65 (number)',
+    ],
+    [
+      'a fraction where a whole number is due',
+      `${HEAD}gateway: {port: 80.5}`,
+      'gateway.port: expected a whole number from 0 to 65535, received 80.5 (number)',
+    ],
+    [
+      'not a number at all',
+      `${HEAD}batch: {maxBatch: .nan}`,
+      'batch.maxBatch: expected a whole number from 1 to 64, received NaN (number)',
+    ],
+    [
+      'an unknown key near a known one',
+      `${HEAD}batch: {maxbatch: 3}`,
+      'batch.maxbatch: unknown key; did you mean "maxBatch"?',
+    ],
+    [
+      'an unknown key near none',
+      `${HEAD}batch: {zzzzzzzz: 3}`,
+      'batch.zzzzzzzz: unknown key; known are maxBatch, maxDelayMs',
+    ],
+    ['an unknown key at the top', `${HEAD}modell: {}`, 'modell: unknown key; did you mean "model"?'],
+    [
+      'an unknown key of a stream',
+      `${HEAD}streams: [{id: a, source: x, qeueSize: 3}]`,
+      'streams[0].qeueSize: unknown key; did you mean "queueSize"?',
+    ],
+    [
+      'an unknown key inside a choice of boolean or section',
+      `${HEAD}streams: [{id: a, source: x, track: {highscore: 1}}]`,
+      'streams[0].track.highscore: unknown key; did you mean "highScore"?',
+    ],
+    [
+      'a bad value inside a choice of boolean or section',
+      `${HEAD}streams: [{id: a, source: x, track: {highScore: 3}}]`,
+      'streams[0].track.highScore: expected a number from 0 to 1, received 3 (number)',
+    ],
+    [
+      'neither of a choice',
+      `${HEAD}streams: [{id: a, source: x, track: 3}]`,
+      'streams[0].track: expected true or false, or a section, received 3 (number)',
+    ],
+    [
+      'a word that is none of the allowed ones',
+      `${HEAD}model: {engine: tensorrt}`,
+      'model.engine: expected one of "auto", "onnx", "wasm", "fake", received "tensorrt" (string)',
+    ],
+    [
+      'an unknown kind of sink',
+      `${HEAD}sinks: [{type: csv}]`,
+      'sinks[0].type: expected one of "jsonl", "coco", "video", "webhook", received "csv" (string)',
+    ],
+    [
+      'two mistakes in one sink',
+      `${HEAD}sinks: [{type: jsonl, pth: x}]`,
+      'sinks[0].path: expected text, received nothing; sinks[0].pth: unknown key; did you mean "path"?',
+    ],
+    [
+      'a URL of another kind',
+      `${HEAD}sinks: [{type: webhook, url: "ftp://x"}]`,
+      'sinks[0].url: expected an http or https URL, received "ftp://x" (string)',
+    ],
+    [
+      'an input size that is no size',
+      `${HEAD}model: {inputSize: big}`,
+      'model.inputSize: expected WIDTHxHEIGHT, as in 480x256, received "big" (string)',
+    ],
+    [
+      'a stream id with a space',
+      `${HEAD}streams: [{id: "a b", source: x}]`,
+      'streams[0].id: expected letters, digits, dot, dash and underscore, at most 64, received "a b" (string)',
+    ],
+    [
+      'two streams of one name',
+      `${HEAD}streams: [{id: a, source: x}, {id: b, source: x}, {id: a, source: y}]`,
+      'streams[2].id: expected a name that no other stream has, received "a" again',
+    ],
+    [
+      'a corner outside the picture',
+      `${HEAD}streams: [{id: a, source: x, zones: [{id: z, polygon: [[0, 0], [1, 2], [1, 1]]}]}]`,
+      'streams[0].zones[0].polygon[1][1]: expected a number from 0 to 1, received 2 (number)',
+    ],
+    [
+      'a zone of two corners',
+      `${HEAD}streams: [{id: a, source: x, zones: [{id: z, polygon: [[0, 0], [1, 1]]}]}]`,
+      'streams[0].zones[0].polygon: expected at least 3 entries, received [[0,0],[1,1]] (list)',
+    ],
+    [
+      'boxes of the fake engine that are cut short',
+      `${HEAD}model: {engine: fake, fake: {rows: [1, 2]}}`,
+      'model.fake.rows: expected six numbers for each box, received [1,2] (list)',
+    ],
+    [
+      'a mistake in the defaults, told once and not for every stream',
+      `${HEAD}defaults: {queueSize: 0}\nstreams: [{id: a, source: x}, {id: b, source: y}]`,
+      'defaults.queueSize: expected a whole number from 1 to 64, received 0 (number)',
+    ],
+    [
+      'a token that is too short, without repeating it',
+      `${HEAD}gateway: {token: hunter2}`,
+      'gateway.token: expected at least 16 characters, received 7 characters',
+    ],
+    [
+      'a URL in the wrong place, without its password',
+      `${HEAD}streams: ["rtsp://user:hunter2@camera/x"]`,
+      'streams[0]: expected a section, received "rtsp://***@camera/x" (string)',
+    ],
+  ])('%s', (_, text, complaint) => {
+    expect(complaintOf(text)).toBe(complaint);
+  });
+
+  it.each([
+    ['an open bracket', `${HEAD}streams: [`, /^line 3, column 11: not valid YAML: /],
+    ['a key twice', 'name: a\nname: b\n', 'line 2, column 1: not valid YAML: Map keys must be unique'],
+    ['a tab as indentation', 'name: a\nmodel:\n\tname: x\n', /^line 3, column 1: not valid YAML: /],
+    ['an alias without its anchor', 'name: *x\n', /^not valid YAML: Unresolved alias/],
+  ])('syntax: %s', (_, text, complaint) => {
+    if (typeof complaint === 'string') expect(complaintOf(text)).toBe(complaint);
+    else expect(complaintOf(text)).toMatch(complaint);
+  });
+});
+
+describe('a pipeline file', () => {
+  it('that does not exist is told from one that is a folder', () => {
+    expect(() => loadPipeline('/nowhere/p.yaml')).toThrowError(
+      expect.objectContaining({ code: 'CONFIG_NOT_FOUND', message: '/nowhere/p.yaml: no such file' }),
+    );
+    expect(() => loadPipeline(tmpdir())).toThrowError(
+      expect.objectContaining({ code: 'CONFIG_NOT_FOUND', message: `${tmpdir()}: is a folder, expected a YAML file` }),
+    );
+  });
+
+  it('needs only a name and a description', () => {
+    const path = join(mkdtempSync(join(tmpdir(), 'sightline-config-')), 'p.yaml');
+    writeFileSync(path, HEAD);
+    const config = loadPipeline(path);
+    expect(config.model.name).toBe('centernet');
+    expect(config.batch).toEqual({ maxBatch: 8, maxDelayMs: 5 });
+    expect(config.gateway.host).toBe('127.0.0.1');
+    expect(config.streams).toEqual([]);
+  });
+
+  it('gives its defaults to every stream that does not set the key itself', () => {
+    const config = parsePipeline(
+      `${HEAD}defaults: {queueSize: 7, weight: 2}\nstreams: [{id: a, source: x, weight: 3}, {id: b, source: y}]`,
+      'p',
+    );
+    expect(config.streams.map(({ queueSize, weight }) => [queueSize, weight])).toEqual([
+      [7, 3],
+      [7, 2],
+    ]);
+  });
+
+  const shipped = readdirSync(SHIPPED, { recursive: true, encoding: 'utf8' }).filter((name) => name.endsWith('.yaml'));
+
+  it.each(shipped.length === 0 ? ['(none yet)'] : shipped)('shipped: %s loads, and says when to use it', (name) => {
+    if (shipped.length === 0) return;
+    const config = loadPipeline(join(SHIPPED, name));
+    expect(config.description.length).toBeGreaterThan(20);
+  });
+});
+
+describe('a stream that comes over REST', () => {
+  it('takes the defaults of the pipeline and may override them', () => {
+    const stream = parseStream({ id: 'a', source: 'x', weight: 3 }, { queueSize: 7, weight: 2 });
+    expect([stream.queueSize, stream.weight, stream.maxAgeMs]).toEqual([7, 3, 500]);
+  });
+
+  it.each([
+    ['text', 'rtsp://u:hunter2@h/', 'stream: document: expected a section, received "rtsp://***@h/" (string)'],
+    ['a list', [1], 'stream: document: expected a section, received [1] (list)'],
+    ['no source', { id: 'a' }, 'stream: source: expected text, received nothing'],
+  ])('is refused where it is %s', (_, raw, message) => {
+    expect(() => parseStream(raw, {})).toThrowError(expect.objectContaining({ code: 'CONFIG_INVALID', message }));
+  });
+});

@@ -1,0 +1,121 @@
+import fc from 'fast-check';
+import { describe, expect, it } from 'vitest';
+import { SlotRing } from '../../../src/flow/slot-ring.ts';
+
+const SHAPE = { slots: 3, inputBytes: 100, pictureBytes: 300 };
+
+const LEAKED = expect.objectContaining({ code: 'FRAME_LEAKED' });
+
+describe('SlotRing', () => {
+  it('gives each slot to one owner at a time', () => {
+    const ring = SlotRing.create(SHAPE);
+    expect([ring.acquire(), ring.acquire(), ring.acquire(), ring.acquire()]).toEqual([0, 1, 2, -1]);
+    expect(ring.heldCount).toBe(3);
+    ring.hand(1);
+    ring.release(1);
+    expect(ring.acquire()).toBe(1);
+  });
+
+  it('calls a double release a leak', () => {
+    const ring = SlotRing.create(SHAPE);
+    const slot = ring.acquire();
+    ring.hand(slot);
+    ring.release(slot);
+    expect(() => ring.release(slot)).toThrowError(LEAKED);
+  });
+
+  it.each([
+    ['handing a slot that is free', (ring: SlotRing) => ring.hand(0)],
+    ['releasing a slot that the lane still fills', (ring: SlotRing) => ring.release(ring.acquire())],
+    ['abandoning a slot that the host has', (ring: SlotRing) => (ring.hand(ring.acquire()), ring.abandon(0))],
+    ['handing a slot twice', (ring: SlotRing) => (ring.hand(ring.acquire()), ring.hand(0))],
+    ['abandoning a slot that is free', (ring: SlotRing) => ring.abandon(2)],
+  ])('refuses %s', (_, wrong) => {
+    expect(() => wrong(SlotRing.create(SHAPE))).toThrowError(LEAKED);
+  });
+
+  it('holds exactly what was taken and not given back, whatever the order', () => {
+    const step = fc.record({ what: fc.constantFrom('acquire', 'hand', 'abandon', 'release'), slot: fc.nat(2) });
+    fc.assert(
+      fc.property(fc.array(step, { maxLength: 60 }), (steps) => {
+        const ring = SlotRing.create(SHAPE);
+        const owner = ['free', 'free', 'free'];
+        for (const { what, slot } of steps) {
+          if (what === 'acquire') {
+            const got = ring.acquire();
+            expect(got).toBe(owner.indexOf('free'));
+            if (got >= 0) owner[got] = 'lane';
+            continue;
+          }
+          const [from, to] = { hand: ['lane', 'host'], abandon: ['lane', 'free'], release: ['host', 'free'] }[what]!;
+          if (owner[slot] === from) {
+            ring[what as 'hand'](slot);
+            owner[slot] = to!;
+          } else expect(() => ring[what as 'hand'](slot)).toThrowError(LEAKED);
+          expect(ring.heldCount).toBe(owner.filter((name) => name !== 'free').length);
+        }
+      }),
+    );
+  });
+
+  it('tells of a waiting lane once, and of a lane that took its word back not at all', () => {
+    const ring = SlotRing.create(SHAPE);
+    expect(ring.takeWaiting()).toBe(false);
+    ring.setWaiting(true);
+    expect([ring.takeWaiting(), ring.takeWaiting()]).toEqual([true, false]);
+    ring.setWaiting(true);
+    ring.setWaiting(false);
+    expect(ring.takeWaiting()).toBe(false);
+  });
+
+  it('keeps a frame beside its pixels, each number as it was written', () => {
+    const number = fc.double({ noNaN: true });
+    const meta = fc.record({
+      frame: number,
+      ptsUs: number,
+      width: number,
+      height: number,
+      captured: number,
+      decoded: number,
+      preprocessed: number,
+      placement: fc.record({ scaleX: number, scaleY: number, offsetX: number, offsetY: number }),
+    });
+    const ring = SlotRing.create(SHAPE);
+    fc.assert(
+      fc.property(meta, meta, (first, last) => {
+        ring.writeMeta(0, first);
+        ring.writeMeta(2, last);
+        expect(ring.readMeta(0)).toEqual(first);
+        expect(ring.readMeta(2)).toEqual(last);
+      }),
+    );
+  });
+
+  it('is one memory for everybody who attaches to it', () => {
+    const ring = SlotRing.create(SHAPE);
+    const other = SlotRing.attach(ring.buffer, ring.shape);
+    const slot = other.acquire();
+    other.input(slot).fill(7);
+    other.picture(slot).fill(9);
+    other.countCompleted();
+    other.setWaiting(true);
+    expect(ring.heldCount).toBe(1);
+    other.hand(slot);
+    expect(ring.input(slot).every((byte) => byte === 7)).toBe(true);
+    expect(ring.picture(slot).every((byte) => byte === 9)).toBe(true);
+    expect(ring.completedCount).toBe(1);
+    expect(ring.takeWaiting()).toBe(true);
+    ring.release(slot);
+    expect(other.heldCount).toBe(0);
+  });
+
+  it('keeps the parts of all slots apart', () => {
+    const ring = SlotRing.create(SHAPE);
+    const parts = [0, 1, 2].flatMap((slot) => [ring.input(slot), ring.picture(slot)]);
+    parts.forEach((part, i) => part.fill(i + 1));
+    parts.forEach((part, i) => expect(part.every((byte) => byte === i + 1)).toBe(true));
+    expect(parts.map((part) => part.length)).toEqual([100, 300, 100, 300, 100, 300]);
+    ring.writeMeta(0, { ...ring.readMeta(0), frame: 5 });
+    expect(ring.heldCount).toBe(0);
+  });
+});
