@@ -187,7 +187,9 @@ export class LaneVideo {
       return void this.#connect();
     }
     const how = exit.signal === null ? `exit code ${exit.code}` : exit.signal;
-    if (this.#source.isLive) {
+    // A file that plays once, in real time, is over at its end like any other.
+    const isOver = this.#source.kind === 'file' && exit.code === 0 && connection.frames > 0;
+    if (this.#source.isLive && !isOver) {
       const failure =
         exit.code === 0
           ? new SightlineError('DECODE_EXITED', `${this.#source.label}: the stream ended`)

@@ -1,0 +1,82 @@
+/** Pixels to draw on: u8 `[height, width, 3]`, RGB. Every function of this folder clips to it. */
+export interface Canvas {
+  readonly pixels: Uint8Array;
+  readonly width: number;
+  readonly height: number;
+}
+
+/** Red, green, blue, each 0 to 255. */
+export type Colour = readonly [red: number, green: number, blue: number];
+
+/** Whole pixels; may reach beyond the canvas. */
+export interface Rectangle {
+  readonly x: number;
+  readonly y: number;
+  readonly width: number;
+  readonly height: number;
+}
+
+/** Fills a rectangle; `opacity` 0 to 1. */
+export function fillRectangle(canvas: Canvas, area: Rectangle, colour: Colour, opacity = 1): void {
+  const left = Math.max(0, area.x);
+  const right = Math.min(canvas.width, area.x + area.width);
+  const bottom = Math.min(canvas.height, area.y + area.height);
+  for (let y = Math.max(0, area.y); y < bottom; y++) {
+    for (let x = left; x < right; x++) blend(canvas, x, y, colour, opacity);
+  }
+}
+
+/** Draws the four edges of a rectangle, `thickness` pixels wide, inside of it. */
+export function outlineRectangle(canvas: Canvas, area: Rectangle, thickness: number, colour: Colour): void {
+  const { x, y, width, height } = area;
+  const across = Math.min(thickness, width);
+  const down = Math.min(thickness, height);
+  fillRectangle(canvas, { x, y, width, height: down }, colour);
+  fillRectangle(canvas, { x, y: y + height - down, width, height: down }, colour);
+  fillRectangle(canvas, { x, y, width: across, height }, colour);
+  fillRectangle(canvas, { x: x + width - across, y, width: across, height }, colour);
+}
+
+/** Draws a straight line with round ends and soft edges. Ends are pixel positions; a pixel's centre is at its number. */
+export function strokeLine(
+  canvas: Canvas,
+  [fromX, fromY]: readonly [number, number],
+  [toX, toY]: readonly [number, number],
+  thickness: number,
+  colour: Colour,
+): void {
+  const radius = thickness / 2;
+  const left = Math.max(0, Math.floor(Math.min(fromX, toX) - radius));
+  const right = Math.min(canvas.width - 1, Math.ceil(Math.max(fromX, toX) + radius));
+  const top = Math.max(0, Math.floor(Math.min(fromY, toY) - radius));
+  const bottom = Math.min(canvas.height - 1, Math.ceil(Math.max(fromY, toY) + radius));
+  for (let y = top; y <= bottom; y++) {
+    for (let x = left; x <= right; x++) {
+      const cover = radius + 0.5 - distanceToSegment(x, y, fromX, fromY, toX, toY);
+      if (cover > 0) blend(canvas, x, y, colour, Math.min(1, cover));
+    }
+  }
+}
+
+/** Lays a colour over a pixel of the canvas. */
+export function blend({ pixels, width }: Canvas, x: number, y: number, colour: Colour, opacity: number): void {
+  const at = (y * width + x) * 3;
+  if (opacity >= 1) {
+    pixels[at] = colour[0];
+    pixels[at + 1] = colour[1];
+    pixels[at + 2] = colour[2];
+    return;
+  }
+  pixels[at] = pixels[at]! + (colour[0] - pixels[at]!) * opacity;
+  pixels[at + 1] = pixels[at + 1]! + (colour[1] - pixels[at + 1]!) * opacity;
+  pixels[at + 2] = pixels[at + 2]! + (colour[2] - pixels[at + 2]!) * opacity;
+}
+
+/** Distance of a point from a line segment; from its one point where both ends are the same. */
+export function distanceToSegment(x: number, y: number, ax: number, ay: number, bx: number, by: number): number {
+  const dx = bx - ax;
+  const dy = by - ay;
+  const squared = dx * dx + dy * dy;
+  const along = squared === 0 ? 0 : Math.min(1, Math.max(0, ((x - ax) * dx + (y - ay) * dy) / squared));
+  return Math.hypot(x - ax - along * dx, y - ay - along * dy);
+}

@@ -1,0 +1,226 @@
+import { execFileSync } from 'node:child_process';
+import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest';
+import { HttpVideoServer } from '../support/http-video-server.ts';
+import { LiveRuntime } from '../support/live-runtime.ts';
+import { testFfmpeg, VideoFolder } from '../support/made-videos.ts';
+import { ffmpegWith, hasProc } from '../support/processes.ts';
+import { freePort, RefusingCamera, RtspServer, rtspScript } from '../support/rtsp-server.ts';
+import { waitFor } from '../support/wait-for.ts';
+
+if (rtspScript.path === null) console.warn(`RTSP faults are skipped: ${rtspScript.reason}`);
+
+/** A source must be back this soon after its return; measured times are printed and lie far below. */
+const BACK_WITHIN_MS = 5_000;
+
+describe.skipIf(!hasProc)('a server that goes away (needs /proc)', () => {
+  const steadySource = new VideoFolder();
+  const served = new VideoFolder();
+  const rtspServers: RtspServer[] = [];
+  let http: HttpVideoServer;
+  let live: LiveRuntime;
+
+  beforeAll(async () => {
+    const [video, clip] = await Promise.all([
+      served.make('served.mp4', { frames: 100 }),
+      served.make('clip.mp4', { frames: 3 }),
+      served.make('long.mp4', { frames: 1500 }),
+      steadySource.make('steady.mp4', { frames: 100 }),
+    ]);
+    execFileSync(testFfmpeg.path, ['-loglevel', 'error', '-i', clip, '-c', 'copy', `${served.path}/clip.ts`]);
+    http = new HttpVideoServer(video, `${served.path}/clip.ts`, served.path);
+    await http.start();
+    await http.startPackager();
+  });
+
+  afterEach(async () => {
+    expect(await live.close()).toEqual([]);
+    expect(ffmpegWith(steadySource.marker), 'no ffmpeg outlives its runtime').toEqual([]);
+    await Promise.all(rtspServers.splice(0).map((server) => server.stop()));
+  });
+
+  afterAll(async () => {
+    await http.close();
+    served.remove();
+    steadySource.remove();
+  });
+
+  async function openWithSteady(): Promise<void> {
+    live = await LiveRuntime.open({ lanes: 2, threads: 1 });
+    await live.add({ id: 'steady', source: `${steadySource.path}/steady.mp4`, loop: true, realtime: true });
+    await live.flows('steady');
+  }
+
+  /** The query marks our ffmpeg, and tells it from the ones that serve. */
+  const httpUrl = (path: string): string => `${http.origin}${path}?m=${steadySource.marker}`;
+
+  /** Takes a server away until the stream knows it, brings it back, and says how long the stream took after that. */
+  async function recoveryMs(id: string, stop: () => Promise<void>, start: () => Promise<void>): Promise<number> {
+    const session = live.runtime.session(id);
+    await stop();
+    await live.reaches(session, 'reconnecting');
+    await waitFor('a second attempt', () => live.report(id).reconnects >= 3);
+    await start();
+    const ms = await live.flows(id, 1, { everyMs: 5 });
+    await live.flows(id);
+    return ms;
+  }
+
+  it.each([
+    { name: 'MPEG-TS over HTTP', path: '/live.ts', realtime: true },
+    { name: 'HLS', path: '/live/live.m3u8', realtime: false },
+  ])('$name: the stream is back soon after its server', async ({ name, path, realtime }) => {
+    await openWithSteady();
+    await live.add({ id: 'cam', source: httpUrl(path), realtime, staleMs: 2000 });
+    await live.flows('cam');
+    const steadyIsWell = live.watch(['steady']);
+    const ms = await recoveryMs(
+      'cam',
+      () => http.stop(),
+      () => http.start(),
+    );
+    console.log(`${name}: next result ${Math.round(ms)} ms after the server's return`);
+    expect(ms).toBeLessThan(BACK_WITHIN_MS);
+    expect(live.codes('cam').length).toBeGreaterThanOrEqual(1);
+    expect(ffmpegWith(`m=${steadySource.marker}`), 'one ffmpeg reads it').toHaveLength(1);
+    expect(await steadyIsWell()).toEqual([]);
+  });
+
+  it.skipIf(rtspScript.path === null).each(['tcp', 'udp'])(
+    'RTSP over %s: the stream is back soon after its camera',
+    async (transport) => {
+      await openWithSteady();
+      const camera = await RtspServer.open(`${served.path}/long.mp4`);
+      rtspServers.push(camera);
+      await live.add({ id: 'cam', source: camera.url, transport, staleMs: 2000 });
+      await live.flows('cam');
+      const steadyIsWell = live.watch(['steady']);
+      const ms = await recoveryMs(
+        'cam',
+        () => camera.stop(),
+        () => camera.start(),
+      );
+      console.log(`RTSP over ${transport}: next result ${Math.round(ms)} ms after the camera's return`);
+      expect(ms).toBeLessThan(BACK_WITHIN_MS);
+      expect(ffmpegWith(camera.url), 'one ffmpeg reads it').toHaveLength(1);
+      expect(await steadyIsWell()).toEqual([]);
+      await live.runtime.remove('cam');
+      expect(ffmpegWith(camera.url)).toEqual([]);
+    },
+  );
+
+  it('a server that cuts every connection after a few frames is not asked in a frenzy', async () => {
+    await openWithSteady();
+    const steadyIsWell = live.watch(['steady']);
+    const session = await live.add({ id: 'cam', source: httpUrl('/clip.ts'), realtime: true });
+    await live.reaches(session, 'reconnecting');
+    const before = http.requestCount('/clip.ts');
+    const startedMs = performance.now();
+    await waitFor('some more connections', () => http.requestCount('/clip.ts') >= before + 6);
+    const perSecond = 6_000 / (performance.now() - startedMs);
+    console.log(`a server that cuts connections: ${perSecond.toFixed(1)} ffmpeg starts a second`);
+    expect(perSecond).toBeLessThan(3);
+    expect(live.published('cam').frames.length, 'what it sends is used').toBeGreaterThan(6);
+    expect(await steadyIsWell()).toEqual([]);
+  });
+});
+
+describe.skipIf(!hasProc)('a source that is not there (needs /proc)', () => {
+  const steadySource = new VideoFolder();
+  let live: LiveRuntime;
+  let http: HttpVideoServer;
+
+  beforeAll(async () => {
+    const video = await steadySource.make('steady.mp4', { frames: 100 });
+    http = new HttpVideoServer(video, video, steadySource.path);
+    await http.start();
+  });
+
+  afterEach(async () => {
+    expect(await live.close()).toEqual([]);
+    expect(ffmpegWith(steadySource.marker)).toEqual([]);
+  });
+
+  afterAll(async () => {
+    await http.close();
+    steadySource.remove();
+  });
+
+  const secret = 'hunter2';
+  const query = `m=${steadySource.marker}&token=${secret}`;
+
+  /** Lets a stream try for some seconds, and returns the most of its ffmpegs that were seen at once. */
+  async function tries(source: string, transport = 'tcp'): Promise<{ starts: number; seconds: number }> {
+    live = await LiveRuntime.open({ lanes: 1, threads: 1 });
+    await live.add({ id: 'steady', source: `${steadySource.path}/steady.mp4`, loop: true, realtime: true });
+    await live.flows('steady');
+    const steadyIsWell = live.watch(['steady']);
+    const steadyPid = live.runtime.childPids[0];
+    const seen = new Set<number>();
+    const startedMs = performance.now();
+    await live.add({ id: 'cam', source, realtime: true, transport });
+    await waitFor(
+      'some attempts',
+      () => {
+        for (const pid of live.runtime.childPids) if (pid !== steadyPid) seen.add(pid);
+        return live.runtime.session('cam').state === 'reconnecting' && live.report('cam').reconnects >= 4;
+      },
+      { everyMs: 2 },
+    );
+    const seconds = (performance.now() - startedMs) / 1000;
+    expect(live.runtime.session('cam').state).toBe('reconnecting');
+    expect(live.states('cam')).toEqual(['reconnecting']);
+    expect(await steadyIsWell()).toEqual([]);
+    expect(JSON.stringify([live.events, live.report('cam')]), 'no secret is told').not.toContain(secret);
+    return { starts: seen.size, seconds };
+  }
+
+  it('refused: SOURCE_UNREACHABLE, without starting an ffmpeg at all', async () => {
+    const port = await freePort();
+    const { starts } = await tries(`http://user:${secret}@127.0.0.1:${port}/live.ts?${query}`);
+    expect(live.codes('cam')).toEqual(['SOURCE_UNREACHABLE']);
+    expect(live.report('cam').lastError).toBe(
+      `http://***@127.0.0.1:${port}/live.ts?m=${steadySource.marker}&token=***: nothing answers at 127.0.0.1:${port}`,
+    );
+    expect(starts).toBe(0);
+  });
+
+  it('refused RTSP over UDP: SOURCE_UNREACHABLE', async () => {
+    const port = await freePort();
+    const { starts, seconds } = await tries(`rtsp://user:${secret}@127.0.0.1:${port}/cam`, 'udp');
+    expect(live.codes('cam')).toEqual(['SOURCE_UNREACHABLE']);
+    expect(live.report('cam').lastError).toContain(`rtsp://***@127.0.0.1:${port}/cam`);
+    expect(starts / seconds).toBeLessThan(4);
+  });
+
+  it('a host name that does not resolve: SOURCE_UNREACHABLE', async () => {
+    const { starts } = await tries(`rtsp://user:${secret}@camera.invalid/cam`);
+    expect(live.codes('cam')).toEqual(['SOURCE_UNREACHABLE']);
+    expect(live.report('cam').lastError).toContain('camera.invalid');
+    expect(starts).toBe(0);
+  });
+
+  it.each([
+    { status: 404, code: 'SOURCE_UNREACHABLE' },
+    { status: 401, code: 'SOURCE_UNAUTHORIZED' },
+    { status: 403, code: 'SOURCE_UNAUTHORIZED' },
+    { status: 503, code: 'SOURCE_UNREACHABLE' },
+  ])('HTTP $status: $code, tried again now and then', async ({ status, code }) => {
+    const origin = http.origin.replace('//', `//user:${secret}@`);
+    const before = http.requestCount(`/status/${status}`);
+    const { seconds } = await tries(`${origin}/status/${status}?${query}`);
+    const requests = http.requestCount(`/status/${status}`) - before;
+    expect(live.codes('cam')).toEqual([code]);
+    expect(live.report('cam').lastError).toContain(`/status/${status}?m=${steadySource.marker}&token=***`);
+    // With credentials ffmpeg asks twice: without them, then with them.
+    expect(requests / 2 / seconds).toBeLessThan(4);
+  });
+
+  it('RTSP 401: SOURCE_UNAUTHORIZED', async () => {
+    const camera = await RefusingCamera.open();
+    const { seconds } = await tries(`rtsp://user:${secret}@127.0.0.1:${camera.port}/cam`);
+    expect(live.codes('cam')).toEqual(['SOURCE_UNAUTHORIZED']);
+    expect(live.report('cam').lastError).toContain('the server refuses the credentials');
+    expect(camera.requestCount / 2 / seconds).toBeLessThan(4);
+    camera.close();
+  });
+});
