@@ -159,7 +159,7 @@ async function detectOne(
     label = input.label;
     session = runtime.add(config, input);
     await session.settled();
-    error = session.failure;
+    error = session.failure ?? lostFrames(session, label);
   } catch (thrown) {
     error = SightlineError.from(thrown, 'SOURCE_UNREADABLE');
   } finally {
@@ -182,6 +182,15 @@ async function detectOne(
     warnings,
     error: error?.toWire() ?? null,
   };
+}
+
+/** A file must lose nothing; if the engine gave frames up all the same, that is a failure and is said. */
+function lostFrames(session: StreamSession, label: string): SightlineError | null {
+  if (session.droppedCount === 0 || session.state === 'removed') return null;
+  return new SightlineError(
+    'ENGINE_FAILED',
+    `${label}: ${session.droppedCount} frames were given up after several failed inferences`,
+  );
 }
 
 function report(

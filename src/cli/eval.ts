@@ -109,6 +109,11 @@ async function evaluate(
     });
     await session.settled();
     if (session.failure !== null) throw session.failure;
+    if (done < images.length && !io.stop.aborted)
+      throw new SightlineError(
+        'ENGINE_FAILED',
+        `${images.length - done} of ${images.length} images were given up after failed inferences; no figures`,
+      );
     if (io.stop.aborted) throw new SightlineError('COMMAND_INVALID', 'stopped before the end; no figures');
     const { engine, provider, precision } = runtime.engineInfo;
     const { width, height } = runtime.spec.input;

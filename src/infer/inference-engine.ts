@@ -1,5 +1,5 @@
 import type { OutputTensor } from '../core/model.ts';
-import type { EngineInfo } from '../protocol/threads.ts';
+import type { EngineInfo, EngineRequest } from '../protocol/threads.ts';
 
 /**
  * The port of every engine. Calls block the thread they are made on (that of the library, not only ours), so an engine
@@ -29,7 +29,21 @@ export interface InferenceEngine {
 /** Name of the output that needs no decoder. */
 export const ROWS_OUTPUT = 'rows';
 
-/** Sizes worth warming, up to what the model and the user allow. */
+/** What is to be warmed: given sizes, or candidates of which the ones that pay are kept. */
+export interface WarmUpPlan {
+  readonly batchSizes: readonly number[];
+  /** Warm every size, whether it pays or not. */
+  readonly isFixed: boolean;
+}
+
+/** Every thread of a pool must take the same sizes: the first finds them, the others are told. */
+export function planWarmUp(request: Pick<EngineRequest, 'batchSizes' | 'maxBatch' | 'model'>): WarmUpPlan {
+  const { batchSizes, maxBatch, model } = request;
+  if (batchSizes !== null) return { batchSizes, isFixed: true };
+  return { batchSizes: batchSizesUpTo(maxBatch, model.batch), isFixed: false };
+}
+
+/** Sizes worth trying, up to what the model and the user allow. */
 export function batchSizesUpTo(maxBatch: number, modelBatch: 'free' | number): number[] {
   if (modelBatch !== 'free') return [modelBatch];
   const sizes = [1, 2, 4, 8, 16, 32, 64].filter((size) => size < maxBatch);
@@ -44,13 +58,13 @@ const GAIN_RATIO = 0.97;
  * Stops at the first size that gains nothing over the smaller ones: on CPUs the second, which keeps the start short.
  */
 export async function warmUp(
-  batchSizes: readonly number[],
+  plan: WarmUpPlan,
   run: (batchSize: number) => Promise<unknown>,
 ): Promise<{ batchSizes: number[]; warmMs: number[] }> {
   const warmed: number[] = [];
   const warmMs: number[] = [];
   let bestPerFrameMs = Number.POSITIVE_INFINITY;
-  for (const size of batchSizes) {
+  for (const size of plan.batchSizes) {
     let callMs = Number.POSITIVE_INFINITY;
     for (let i = 0; i < 5; i++) {
       const before = performance.now();
@@ -59,8 +73,8 @@ export async function warmUp(
     }
     warmed.push(size);
     warmMs.push(callMs);
-    if (callMs / size > bestPerFrameMs * GAIN_RATIO) break;
-    bestPerFrameMs = callMs / size;
+    if (!plan.isFixed && callMs / size > bestPerFrameMs * GAIN_RATIO) break;
+    bestPerFrameMs = Math.min(bestPerFrameMs, callMs / size);
   }
   return { batchSizes: warmed, warmMs };
 }

@@ -2,7 +2,7 @@ import type { InferenceSession } from 'onnxruntime-node';
 import type { OutputTensor } from '../core/model.ts';
 import { SightlineError } from '../errors/sightline-error.ts';
 import type { EngineInfo, EngineRequest } from '../protocol/threads.ts';
-import { batchSizesUpTo, type InferenceEngine, warmUp } from './inference-engine.ts';
+import { type InferenceEngine, planWarmUp, warmUp } from './inference-engine.ts';
 
 type Ort = typeof import('onnxruntime-node');
 
@@ -42,7 +42,7 @@ export class OnnxEngine implements InferenceEngine {
     const session = await openSession(ort, request);
     const { width, height } = request.model.spec.input;
     const inputs = new Map<number, Uint8Array>();
-    const warm = await warmUp(batchSizesUpTo(request.maxBatch, request.model.batch), async (size) => {
+    const warm = await warmUp(planWarmUp(request), async (size) => {
       const memory = inputs.get(size) ?? new Uint8Array(size * width * height * 3);
       inputs.set(size, memory);
       await session.run({ frames: new ort.Tensor('uint8', memory, [size, height, width, 3]) });

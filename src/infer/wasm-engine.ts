@@ -49,7 +49,7 @@ export class WasmEngine implements InferenceEngine {
     const memory = new Uint8Array(spec.input.height * spec.input.width * 3);
     try {
       const { tf, model } = await loadBackend(path);
-      const warm = await warmUp([1], async () => run(tf, model, memory, shape));
+      const warm = await warmUp({ batchSizes: [1], isFixed: true }, async () => run(tf, model, memory, shape));
       const info = { engine: 'wasm', provider: 'wasm', device: 'CPU', precision: 'f32', ...warm };
       return new WasmEngine(tf, model, memory, shape, info);
     } catch (error) {

@@ -68,6 +68,7 @@ export const EVENT_KINDS = [
   'stream-warning',
   'target-missed',
   'target-met',
+  'engine-failed',
   'engine-restarted',
   'lane-restarted',
   'batch-settled',

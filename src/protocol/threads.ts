@@ -75,6 +75,8 @@ export interface EngineRequest {
   readonly provider: string;
   readonly model: CompiledModel;
   readonly maxBatch: number;
+  /** Sizes to warm, all of them: what another thread with the same engine found. Null: find out which pay. */
+  readonly batchSizes: readonly number[] | null;
   /** Threads inside one session. */
   readonly intraThreads: number;
   readonly fake: FakeEngineOptions;

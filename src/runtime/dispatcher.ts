@@ -14,6 +14,8 @@ export interface DispatcherPort {
   /** Is this frame's stream one that may lose nothing? Then a failed inference is tried again. */
   mayRetry(record: FrameRecord): boolean;
   onBusy(inferMs: number): void;
+  /** An inference failed, on a thread that may live on. Called for each batch. */
+  onBatchFailed(error: SightlineError): void;
   onThreadLost(error: SightlineError): void;
   onThreadRestarted(): void;
   onSettled(reason: string): void;
@@ -117,7 +119,8 @@ export class Dispatcher {
     });
   }
 
-  #onFailed(batch: ClosedBatch, _error: SightlineError): void {
+  #onFailed(batch: ClosedBatch, error: SightlineError): void {
+    this.#port.onBatchFailed(error);
     for (const record of batch.records) {
       record.failures += 1;
       const isWorthIt = this.#port.mayRetry(record) && record.failures < MAX_FAILURES && record.status === 'waiting';

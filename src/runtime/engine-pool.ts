@@ -13,7 +13,7 @@ export interface EnginePoolEvents {
 
 /** A set of inference threads with the same engine and model. A thread that dies or hangs is replaced. */
 export class EnginePool {
-  readonly #request: EngineRequest;
+  #request: EngineRequest;
   readonly #events: EnginePoolEvents;
   readonly #timeoutMs: number;
   readonly #rings = new Map<number, RingHandle>();
@@ -36,6 +36,7 @@ export class EnginePool {
    */
   async start(threads: number): Promise<EngineInfo> {
     await this.#add();
+    this.#request = { ...this.#request, batchSizes: this.#clients[0]!.info.batchSizes };
     await Promise.all(Array.from({ length: threads - 1 }, () => this.#add()));
     return this.#clients[0]!.info;
   }

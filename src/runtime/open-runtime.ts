@@ -87,6 +87,7 @@ function engineRequest({ model, batch }: OpenOptions, engine: EngineName, compil
     provider: engine === 'onnx' ? model.provider : engine,
     model: compiled,
     maxBatch: batch.maxBatch,
+    batchSizes: null,
     intraThreads: 1,
     fake: model.fake,
   };

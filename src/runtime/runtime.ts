@@ -59,6 +59,8 @@ export class Runtime {
   #report: RuntimeReport | null = null;
   #reportTimer: NodeJS.Timeout | undefined;
   #isStopping = false;
+  #failedBatches = 0;
+  #failedToldMs = 0;
 
   private constructor(options: RuntimeOptions) {
     this.#options = options;
@@ -196,6 +198,7 @@ export class Runtime {
         this.#sessions.get(record.streamId)?.ledger.complete(record, rows, endedMs),
       mayRetry: (record) => this.#sessions.get(record.streamId)?.mayRetry ?? false,
       onBusy: (inferMs) => this.#meter.addInferMs(inferMs),
+      onBatchFailed: (error) => this.#tellFailedBatch(error),
       onThreadLost: (error) => this.tell('engine-restarted', undefined, `${error.message}; it is started again`),
       onThreadRestarted: () => this.tell('engine-restarted', undefined, 'an inference thread is up again'),
       onSettled: (reason) => this.tell('batch-settled', undefined, `batch size ${reason}`),
@@ -226,6 +229,18 @@ export class Runtime {
       },
       onPreview: (frame, jpeg) => this.previews.emit({ frame, jpeg }),
     };
+  }
+
+  /** At most once a second: a model that fails on every batch must not flood the log. */
+  #tellFailedBatch(error: SightlineError): void {
+    this.#failedBatches += 1;
+    const now = monoNowMs();
+    if (now - this.#failedToldMs < REPORT_INTERVAL_MS) return;
+    this.tell('engine-failed', undefined, `${this.#failedBatches} batch(es) failed: ${error.message}`, {
+      code: error.code,
+    });
+    this.#failedBatches = 0;
+    this.#failedToldMs = now;
   }
 
   #joinBatcher(session: StreamSession): void {

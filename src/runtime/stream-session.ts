@@ -81,6 +81,11 @@ export class StreamSession implements LaneListener {
     return this.#decodeErrors;
   }
 
+  /** Frames that entered and were not published, whatever the reason. */
+  get droppedCount(): number {
+    return Object.values(this.telemetry.frames(0).dropped).reduce((sum, count) => sum + count, 0);
+  }
+
   /** Why the stream failed; null where it did not. */
   get failure(): SightlineError | null {
     return this.#failure;

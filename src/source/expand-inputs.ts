@@ -1,5 +1,5 @@
 import { existsSync, statSync } from 'node:fs';
-import { join } from 'node:path';
+import { isAbsolute, join } from 'node:path';
 import { glob, isDynamicPattern } from 'tinyglobby';
 import { SightlineError } from '../errors/sightline-error.ts';
 
@@ -42,7 +42,8 @@ export async function expandInputs(inputs: readonly string[]): Promise<string[]>
 async function expandInput(input: string): Promise<string[]> {
   if (existsSync(input)) return statSync(input).isDirectory() ? folder(input) : [input];
   if (/^[a-z][a-z0-9+.-]*:/i.test(input) || !isDynamicPattern(input)) return [input];
-  const found = await glob(input, { onlyFiles: true, absolute: false });
+  // Relative patterns give relative paths: results name the inputs as the user did.
+  const found = await glob(input, { onlyFiles: true, absolute: isAbsolute(input) });
   if (found.length === 0) {
     throw new SightlineError('SOURCE_EMPTY', `${input}: no file matches this pattern`, { pattern: input });
   }

@@ -1,0 +1,76 @@
+import { readFileSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { cli, ended, startCli, temporaryFolder } from '../support/cli.ts';
+import { VideoFolder } from '../support/made-videos.ts';
+
+interface Line {
+  readonly source: string;
+  readonly frame: number;
+  readonly ptsUs: number;
+  readonly width: number;
+  readonly height: number;
+  readonly detections: readonly unknown[];
+}
+
+describe('sightline detect', () => {
+  const temporary = temporaryFolder();
+  const videos = new VideoFolder();
+  const out = join(temporary.path, 'r.jsonl');
+  let clip: string;
+
+  const lines = (): Line[] =>
+    readFileSync(out, 'utf8')
+      .trimEnd()
+      .split('\n')
+      .map((line) => JSON.parse(line) as Line);
+
+  beforeAll(async () => {
+    clip = await videos.make('clip.mp4', { frames: 30, fps: 25 });
+  });
+
+  afterAll(() => {
+    temporary.remove();
+    videos.remove();
+  });
+
+  it('writes one line for each frame, in order, with the media time of each', async () => {
+    expect((await cli(['detect', clip, '--engine', 'fake', '--out', out])).code).toBe(0);
+    expect(lines().map(({ frame }) => frame)).toEqual(Array.from({ length: 30 }, (_, i) => i));
+    expect(lines().map(({ ptsUs }) => ptsUs)).toEqual(Array.from({ length: 30 }, (_, i) => i * 40_000));
+    expect(lines()[0]).toEqual({ source: clip, frame: 0, ptsUs: 0, width: 320, height: 180, detections: [] });
+  });
+
+  it('takes every n-th frame and keeps its number', async () => {
+    expect((await cli(['detect', clip, '--engine', 'fake', '--every', '7', '--out', out])).code).toBe(0);
+    expect(lines().map(({ frame, ptsUs }) => [frame, ptsUs])).toEqual([0, 7, 14, 21, 28].map((n) => [n, n * 40_000]));
+  });
+
+  it('--json prints one document on standard output and nothing else there', async () => {
+    const { stdout, code } = await cli(['detect', clip, '--engine', 'fake', '--json']);
+    expect(code).toBe(0);
+    expect(JSON.parse(stdout)).toMatchObject({ inputs: [{ source: clip, frames: 30, error: null }] });
+  });
+
+  it('reports a bad input, does the others, and ends with exit code 1', async () => {
+    const bad = join(temporary.path, 'bad.mp4');
+    writeFileSync(bad, 'no video');
+    const { code, stderr } = await cli(['detect', clip, bad, clip, '--engine', 'fake', '--out', out]);
+    expect(code).toBe(1);
+    expect(stderr).toMatch(/bad\.mp4: it is not a video/);
+    expect(lines()).toHaveLength(60);
+  });
+
+  it('stops in order when interrupted: what it wrote is whole', async () => {
+    const child = startCli(['detect', 'synthetic:testsrc2=size=320x180:rate=25', '--engine', 'fake', '--out', '-']);
+    const result = ended(child);
+    child.stdout!.once('data', () => child.kill('SIGINT'));
+    const { stdout } = await result;
+    const written = stdout
+      .trimEnd()
+      .split('\n')
+      .map((line) => JSON.parse(line) as Line);
+    expect(written.map(({ frame }) => frame)).toEqual(written.map((_, i) => i));
+    expect(written.length).toBeGreaterThan(0);
+  });
+});

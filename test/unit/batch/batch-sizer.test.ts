@@ -1,0 +1,83 @@
+import { describe, expect, it } from 'vitest';
+import { BatchSizer } from '../../../src/batch/batch-sizer.ts';
+
+/** Runs batches as the dispatcher would, `waiting` frames at all times, until the size is settled. */
+function runTrial(sizer: BatchSizer, callMs: (size: number) => number, waiting = 64): number {
+  for (let batches = 1; batches < 1000; batches++) {
+    const size = sizer.padTo(Math.min(waiting, sizer.nextSize(waiting)));
+    if (sizer.observe(size, callMs(size))) return batches;
+  }
+  throw new Error('the trial never ended');
+}
+
+const SIZES = [1, 2, 4, 8];
+
+describe('BatchSizer', () => {
+  it('starts from the smallest size that is within 10 % of the best warm-up time per frame', () => {
+    expect(new BatchSizer(SIZES, [10, 20, 40, 80], 8).settledSize).toBe(1);
+    expect(new BatchSizer(SIZES, [10, 11, 12, 13], 8).settledSize).toBe(8);
+    expect(new BatchSizer(SIZES, [10, 11, 21, 41], 8).settledSize).toBe(2);
+  });
+
+  it('settles on 1 where a batch costs as much as its frames one by one (a CPU)', () => {
+    const sizer = new BatchSizer(SIZES, [10, 18, 34, 66], 8);
+    runTrial(sizer, (size) => 10 * size);
+    expect(sizer.settledSize).toBe(1);
+    expect(sizer.reason).toContain('median under load');
+  });
+
+  it('settles on the largest where a batch costs little more than a frame (a GPU), whatever the warm-up said', () => {
+    const sizer = new BatchSizer(SIZES, [5, 20, 60, 130], 8);
+    runTrial(sizer, (size) => 5 + 0.2 * size);
+    expect(sizer.settledSize).toBe(8);
+  });
+
+  it('takes the size in the middle where larger ones gain less than 10 %', () => {
+    const perFrame: Record<number, number> = { 1: 10, 2: 6, 4: 4.1, 8: 4 };
+    const sizer = new BatchSizer(SIZES, [10, 12, 16.4, 32], 8);
+    runTrial(sizer, (size) => perFrame[size]! * size);
+    expect(sizer.settledSize).toBe(4);
+  });
+
+  it('is not misled by a few slow calls', () => {
+    const sizer = new BatchSizer([1, 2], [10, 11], 2);
+    let calls = 0;
+    runTrial(sizer, (size) => (calls++ % 4 === 0 ? 500 : size === 1 ? 10 : 11));
+    expect(sizer.settledSize).toBe(2);
+  });
+
+  it('ends the trial even where few frames wait', () => {
+    const sizer = new BatchSizer(SIZES, [10, 11, 12, 13], 8);
+    expect(runTrial(sizer, () => 10, 1)).toBeLessThanOrEqual(200);
+    expect(SIZES).toContain(sizer.settledSize);
+  });
+
+  it('never asks for a trial of a size that the waiting frames do not fill', () => {
+    const sizer = new BatchSizer(SIZES, [10, 20, 40, 80], 8);
+    for (let i = 0; i < 100; i++) {
+      expect(sizer.nextSize(3)).toBeLessThanOrEqual(3);
+      sizer.observe(sizer.nextSize(3), 10);
+    }
+  });
+
+  it('tells of the end of the trial once; one size needs no trial', () => {
+    const sizer = new BatchSizer([1, 2], [10, 20], 2);
+    runTrial(sizer, (size) => size);
+    expect(sizer.observe(1, 1)).toBe(false);
+    expect(new BatchSizer([1], [10], 8).observe(1, 10)).toBe(false);
+  });
+
+  it('pads to the next warmed size and refuses more than the largest', () => {
+    const sizer = new BatchSizer(SIZES, [1, 1, 1, 1], 8);
+    expect([1, 2, 3, 4, 5, 8].map((frames) => sizer.padTo(frames))).toEqual([1, 2, 4, 4, 8, 8]);
+    expect(() => sizer.padTo(9)).toThrow(RangeError);
+  });
+
+  it('uses no size above what the user allows, and needs at least one', () => {
+    const sizer = new BatchSizer(SIZES, [10, 11, 12, 13], 4);
+    expect(sizer.maxBatch).toBe(4);
+    runTrial(sizer, () => 1);
+    expect(sizer.settledSize).toBe(4);
+    expect(() => new BatchSizer([8], [1], 4)).toThrow(RangeError);
+  });
+});

@@ -1,0 +1,207 @@
+import { describe, expect, it } from 'vitest';
+import { type BatchStreamOptions, MicroBatcher } from '../../../src/batch/micro-batcher.ts';
+
+interface Item {
+  readonly stream: string;
+  readonly n: number;
+  readonly capturedMs: number;
+}
+
+const FILE: BatchStreamOptions = { priority: 0, weight: 1, queueSize: null, maxAgeMs: null };
+const LIVE: BatchStreamOptions = { priority: 0, weight: 1, queueSize: 2, maxAgeMs: 500 };
+
+/** A batcher with a clock that the test turns, and a list of what it dropped. */
+class Bench {
+  nowMs = 1000;
+  readonly dropped: [string, number, string][] = [];
+  readonly batcher: MicroBatcher<Item>;
+  readonly #next = new Map<string, number>();
+
+  constructor(streams: Record<string, Partial<BatchStreamOptions>>, base: BatchStreamOptions, maxDelayMs = 5) {
+    this.batcher = new MicroBatcher<Item>({ maxDelayMs }, ({ stream, n }, reason) =>
+      this.dropped.push([stream, n, reason]),
+    );
+    for (const [id, options] of Object.entries(streams)) this.batcher.setStream(id, { ...base, ...options });
+  }
+
+  offer(stream: string, count = 1): void {
+    for (let i = 0; i < count; i++) {
+      const n = this.#next.get(stream) ?? 0;
+      this.#next.set(stream, n + 1);
+      this.batcher.offer(stream, { stream, n, capturedMs: this.nowMs }, this.nowMs);
+    }
+  }
+
+  /** `a0 b0 a1`, or what else the batcher says. */
+  take(size: number): string {
+    const next = this.batcher.next(this.nowMs, size);
+    if (next.kind === 'batch') return next.items.map(({ stream, n }) => `${stream}${n}`).join(' ');
+    return next.kind === 'wait' ? `wait ${next.untilMs - this.nowMs}` : 'empty';
+  }
+}
+
+describe('when a batch goes', () => {
+  it('is empty where nothing waits', () => {
+    expect(new Bench({ a: {} }, FILE).take(4)).toBe('empty');
+    expect(new Bench({}, FILE).take(4)).toBe('empty');
+  });
+
+  it('goes at once when it is full, and takes no more than its size', () => {
+    const bench = new Bench({ a: {}, b: {} }, FILE);
+    bench.offer('a', 9);
+    expect(bench.take(4)).toBe('a0 a1 a2 a3');
+    expect(bench.take(4)).toBe('a4 a5 a6 a7');
+    expect(bench.batcher.waitingCount).toBe(1);
+  });
+
+  it('goes at once, part full, when every stream already has a frame in it', () => {
+    const bench = new Bench({ a: {}, b: {} }, FILE);
+    bench.offer('a');
+    bench.offer('b');
+    expect(bench.take(8)).toBe('a0 b0');
+  });
+
+  it('otherwise waits for company until its oldest frame has waited maxDelayMs', () => {
+    const bench = new Bench({ a: {}, b: {} }, FILE, 5);
+    bench.offer('a');
+    expect(bench.take(8)).toBe('wait 5');
+    bench.nowMs += 3;
+    bench.offer('a');
+    expect(bench.take(8)).toBe('wait 2');
+    bench.nowMs += 2;
+    expect(bench.take(8)).toBe('a0 a1');
+  });
+
+  it('does not wait where one frame is all that pays', () => {
+    const bench = new Bench({ a: {}, b: {} }, FILE);
+    bench.offer('a');
+    expect(bench.take(1)).toBe('a0');
+  });
+});
+
+describe('which frames give way', () => {
+  it('the oldest of a full live queue, counted', () => {
+    const bench = new Bench({ a: {} }, LIVE);
+    bench.offer('a', 5);
+    expect(bench.dropped).toEqual([
+      ['a', 0, 'queue-full'],
+      ['a', 1, 'queue-full'],
+      ['a', 2, 'queue-full'],
+    ]);
+    expect(bench.take(8)).toBe('a3 a4');
+  });
+
+  it('those older than maxAgeMs when the batch closes, counted; one of exactly that age still goes', () => {
+    const bench = new Bench({ a: {} }, { ...LIVE, queueSize: 8 });
+    bench.offer('a');
+    bench.nowMs += 1;
+    bench.offer('a');
+    bench.nowMs += 500;
+    expect(bench.take(8)).toBe('a1');
+    expect(bench.dropped).toEqual([['a', 0, 'stale']]);
+  });
+
+  it('none of a file, however many and however old', () => {
+    const bench = new Bench({ a: {} }, FILE);
+    bench.offer('a', 100);
+    bench.nowMs += 1e6;
+    expect(bench.take(100).split(' ')).toHaveLength(100);
+    expect(bench.dropped).toEqual([]);
+  });
+});
+
+describe('whose turn it is', () => {
+  it('higher priority first, the rest of the batch for the others', () => {
+    const bench = new Bench({ low: {}, high: { priority: 5 } }, FILE);
+    bench.offer('low', 3);
+    bench.offer('high', 2);
+    expect(bench.take(4)).toBe('high0 high1 low0 low1');
+  });
+
+  it('streams of one priority take turns, so that a fast one never starves a slow one', () => {
+    const bench = new Bench({ fast: {}, slow: {} }, LIVE);
+    let slowServed = 0;
+    for (let tick = 0; tick < 1000; tick++) {
+      bench.nowMs += 10;
+      bench.offer('fast', 4);
+      if (tick % 10 === 0) {
+        bench.offer('slow');
+        expect(bench.take(1)).toMatch(/^(slow|fast)/);
+        if (bench.batcher.depth('slow') === 0) slowServed += 1;
+      } else if (bench.take(1).startsWith('slow')) slowServed += 1;
+    }
+    expect(slowServed).toBe(100);
+    expect(bench.dropped.filter(([stream]) => stream === 'slow')).toEqual([]);
+  });
+
+  it.each([
+    ['weights 1 and 1', { a: 1, b: 1 }],
+    ['weights 3 and 1', { a: 3, b: 1 }],
+    ['weights 5, 2 and 1', { a: 5, b: 2, c: 1 }],
+    ['weights 0.5 and 1.5', { a: 0.5, b: 1.5 }],
+  ] as [string, Record<string, number>][])('at twice the load it can do, %s are kept to within 5 %%', (_, weights) => {
+    const ids = Object.keys(weights);
+    const bench = new Bench(Object.fromEntries(ids.map((id) => [id, { weight: weights[id]!, queueSize: 8 }])), LIVE);
+    const served = new Map(ids.map((id) => [id, 0]));
+    const size = 4;
+    for (let tick = 0; tick < 2000; tick++) {
+      bench.nowMs += 10;
+      // Every stream alone could fill the device; together they bring at least twice of what it takes.
+      for (const id of ids) bench.offer(id, size);
+      for (const name of bench.take(size).split(' ')) {
+        const id = name.replace(/\d+$/, '');
+        served.set(id, served.get(id)! + 1);
+      }
+    }
+    const total = ids.reduce((sum, id) => sum + weights[id]!, 0);
+    for (const id of ids) {
+      const share = served.get(id)! / (2000 * size);
+      expect(Math.abs(share - weights[id]! / total) / (weights[id]! / total), id).toBeLessThan(0.05);
+    }
+  });
+
+  it('a stream that was idle gets its share from now on, not its share of the past', () => {
+    const bench = new Bench({ a: {}, b: {} }, FILE);
+    bench.offer('a', 1000);
+    for (let i = 0; i < 500; i++) bench.take(1);
+    bench.offer('b', 100);
+    const names = Array.from({ length: 100 }, () => bench.take(1)[0]).join('');
+    expect(names.match(/b/g)).toHaveLength(50);
+  });
+
+  it('a stream that changes its priority is neither starved nor preferred in its new one', () => {
+    const bench = new Bench({ a: {}, b: { priority: 1 } }, FILE);
+    bench.offer('a', 2000);
+    for (let i = 0; i < 1000; i++) bench.take(1);
+    bench.offer('b', 200);
+    bench.take(1);
+    bench.batcher.setStream('a', { ...FILE, priority: 1 });
+    const names = Array.from({ length: 100 }, () => bench.take(1)[0]).join('');
+    expect(names.match(/a/g)?.length).toBeGreaterThanOrEqual(49);
+    expect(names.match(/b/g)?.length).toBeGreaterThanOrEqual(49);
+  });
+});
+
+describe('streams come and go', () => {
+  it('a removed stream gives back what waited, in order, and nothing else', () => {
+    const bench = new Bench({ a: {}, b: {} }, FILE);
+    bench.offer('a', 3);
+    bench.offer('b');
+    expect(bench.batcher.removeStream('a').map(({ n }) => n)).toEqual([0, 1, 2]);
+    expect(bench.batcher.removeStream('a')).toEqual([]);
+    expect(bench.dropped).toEqual([]);
+    expect(bench.take(8)).toBe('b0');
+  });
+
+  it('a frame of a stream that it does not know is a mistake of the caller', () => {
+    expect(() => new Bench({}, FILE).offer('a')).toThrow(RangeError);
+  });
+
+  it('new settings leave the frames that wait where they are', () => {
+    const bench = new Bench({ a: {} }, FILE);
+    bench.offer('a', 3);
+    bench.batcher.setStream('a', { ...LIVE, queueSize: 2 });
+    expect(bench.batcher.depth('a')).toBe(3);
+    expect(bench.take(8)).toBe('a0 a1 a2');
+  });
+});

@@ -1,0 +1,32 @@
+import { describe, expect, it } from 'vitest';
+import { ERROR_CODES } from '../../../src/errors/error-codes.ts';
+import { SightlineError } from '../../../src/errors/sightline-error.ts';
+
+describe('SightlineError', () => {
+  it('crosses a wire with its code, message and details', () => {
+    const error = new SightlineError('SOURCE_EMPTY', 'nothing here', { path: '/x' });
+    const back = SightlineError.fromWire(JSON.parse(JSON.stringify(error.toWire())));
+    expect(back).toBeInstanceOf(SightlineError);
+    expect([back.code, back.message, back.details]).toEqual(['SOURCE_EMPTY', 'nothing here', { path: '/x' }]);
+  });
+
+  it('takes retrying and the exit code from the table', () => {
+    expect(new SightlineError('CONFIG_INVALID', '').exitCode).toBe(2);
+    expect(new SightlineError('SOURCE_UNREACHABLE', '').exitCode).toBe(1);
+    expect(new SightlineError('SOURCE_UNREACHABLE', '').isRetryable).toBe(true);
+    expect(new SightlineError('CONFIG_INVALID', '').isRetryable).toBe(false);
+  });
+
+  it('leaves its own kind alone and wraps all else with its cause', () => {
+    const own = new SightlineError('SOURCE_EMPTY', 'a');
+    expect(SightlineError.from(own, 'INTERNAL_ERROR')).toBe(own);
+    const cause = new TypeError('boom');
+    const wrapped = SightlineError.from(cause, 'ENGINE_FAILED');
+    expect([wrapped.code, wrapped.message, wrapped.cause]).toEqual(['ENGINE_FAILED', 'boom', cause]);
+    expect(SightlineError.from('text', 'ENGINE_FAILED').message).toBe('text');
+  });
+});
+
+it('every code has a sentence that says what happened', () => {
+  for (const [code, { doc }] of Object.entries(ERROR_CODES)) expect(doc, code).toMatch(/^[A-Za-z].{10,}\.$/);
+});

@@ -1,0 +1,34 @@
+import fc from 'fast-check';
+import { describe, expect, it } from 'vitest';
+import { BackOff } from '../../../src/source/back-off.ts';
+
+describe('BackOff', () => {
+  it('doubles its bound from firstMs to maxMs, and waits between half of it and all of it', () => {
+    const chance = fc.double({ min: 0, max: 1, maxExcluded: true, noNaN: true });
+    fc.assert(
+      fc.property(fc.array(chance, { minLength: 1, maxLength: 60 }), (draws) => {
+        let next = 0;
+        const backOff = new BackOff({ firstMs: 200, maxMs: 5000, random: () => draws[next]! });
+        let bound = 200;
+        for (; next < draws.length; next++) {
+          const waitMs = backOff.nextMs();
+          expect(waitMs).toBeGreaterThanOrEqual(bound / 2);
+          expect(waitMs).toBeLessThan(bound + 1e-9);
+          bound = Math.min(5000, bound * 2);
+        }
+      }),
+    );
+  });
+
+  it('spreads two cameras that fail together', () => {
+    const waits = new Set(Array.from({ length: 20 }, () => new BackOff({ firstMs: 1000, maxMs: 1000 }).nextMs()));
+    expect(waits.size).toBeGreaterThan(10);
+  });
+
+  it('begins again once something worked', () => {
+    const backOff = new BackOff({ firstMs: 100, maxMs: 10_000, random: () => 0 });
+    expect([backOff.nextMs(), backOff.nextMs(), backOff.nextMs()]).toEqual([50, 100, 200]);
+    backOff.reset();
+    expect(backOff.nextMs()).toBe(50);
+  });
+});

@@ -1,0 +1,59 @@
+import { mkdirSync, mkdtempSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { describe, expect, it } from 'vitest';
+import { expandInputs } from '../../../src/source/expand-inputs.ts';
+
+/** A folder with these files. */
+function folder(...names: string[]): string {
+  const root = mkdtempSync(join(tmpdir(), 'sightline-inputs-'));
+  for (const name of names) {
+    mkdirSync(join(root, name, '..'), { recursive: true });
+    writeFileSync(join(root, name), '');
+  }
+  return root;
+}
+
+describe('expandInputs', () => {
+  it('takes the videos of a folder at any depth, sorted by name, and nothing else', async () => {
+    const root = folder('b.mp4', 'a.MKV', 'notes.txt', 'deep/er/c.webm', 'picture.jpg');
+    expect(await expandInputs([root])).toEqual(['a.MKV', 'b.mp4', 'deep/er/c.webm'].map((name) => join(root, name)));
+  });
+
+  it('takes a file named outright, whatever it is called', async () => {
+    const root = folder('notes.txt', 'odd [1].mp4');
+    const files = [join(root, 'notes.txt'), join(root, 'odd [1].mp4')];
+    expect(await expandInputs(files)).toEqual(files);
+  });
+
+  it('takes what matches a pattern, sorted, as paths that exist where the command runs', async () => {
+    const root = folder('b2.mp4', 'b1.mp4', 'a.mp4');
+    expect(await expandInputs([`${root}/b*.mp4`])).toEqual([join(root, 'b1.mp4'), join(root, 'b2.mp4')]);
+  });
+
+  it('keeps the order of the inputs', async () => {
+    const root = folder('z.mp4', 'sub/a.mp4');
+    expect(await expandInputs([join(root, 'z.mp4'), join(root, 'sub'), 'rtsp://cam/x'])).toEqual([
+      join(root, 'z.mp4'),
+      join(root, 'sub/a.mp4'),
+      'rtsp://cam/x',
+    ]);
+  });
+
+  it('passes on what has a scheme, brackets and question marks included, and files that do not exist', async () => {
+    const inputs = ['https://cdn/live.m3u8?x=[1]', 'synthetic:testsrc2=size=64x48', '/nowhere/a.mp4'];
+    expect(await expandInputs(inputs)).toEqual(inputs);
+  });
+
+  it('refuses a folder without a video and a pattern without a match', async () => {
+    const root = folder('notes.txt');
+    await expect(expandInputs([root])).rejects.toMatchObject({
+      code: 'SOURCE_EMPTY',
+      message: expect.stringContaining(`${root}: no video in this folder (looked for mp4, `),
+    });
+    await expect(expandInputs([`${root}/*.mp4`])).rejects.toMatchObject({
+      code: 'SOURCE_EMPTY',
+      message: `${root}/*.mp4: no file matches this pattern`,
+    });
+  });
+});

@@ -1,0 +1,117 @@
+import { mkdtempSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { describe, expect, it } from 'vitest';
+import type { SourceOptions } from '../../../src/core/source.ts';
+import { parseSource } from '../../../src/source/parse-source.ts';
+
+const OPTIONS: SourceOptions = { loop: false, realtime: false, rtspTransport: 'tcp', readTimeoutMs: 5000 };
+const folder = mkdtempSync(join(tmpdir(), 'sightline-source-'));
+const clip = join(folder, 'a clip.mp4');
+const odd = join(folder, 'a:b.mp4');
+writeFileSync(clip, '');
+writeFileSync(odd, '');
+
+function refusal(text: string): { code: string; message: string } {
+  try {
+    parseSource(text, OPTIONS);
+  } catch (error) {
+    return error as { code: string; message: string };
+  }
+  throw new Error(`${text} was accepted`);
+}
+
+describe('a source on the network', () => {
+  it.each([
+    ['rtsp://cam/live', 'rtsp', true, { host: 'cam', port: 554 }],
+    ['rtsps://cam/live', 'rtsp', true, { host: 'cam', port: 322 }],
+    ['RTSP://cam:8554/live', 'rtsp', true, { host: 'cam', port: 8554 }],
+    ['rtsp://[2001:db8::1]:8554/live', 'rtsp', true, { host: '2001:db8::1', port: 8554 }],
+    ['https://cdn/live.m3u8?x=1', 'http', true, { host: 'cdn', port: 443 }],
+    ['http://server/a.mp4', 'http', false, { host: 'server', port: 80 }],
+    ['http://server:8080/a.mp4', 'http', false, { host: 'server', port: 8080 }],
+  ] as const)('%s', (url, kind, isLive, knock) => {
+    expect(parseSource(url, OPTIONS)).toEqual({ kind, url, label: url, isLive, knock, options: OPTIONS });
+  });
+
+  it('keeps its credentials for ffmpeg and away from people', () => {
+    const { url, label } = parseSource('rtsp://user:pass@cam/live', OPTIONS);
+    expect([url, label]).toEqual(['rtsp://user:pass@cam/live', 'rtsp://***@cam/live']);
+  });
+
+  it('that plays a file in real time is live', () => {
+    expect(parseSource('http://server/a.mp4', { ...OPTIONS, realtime: true }).isLive).toBe(true);
+  });
+
+  it.each(['http://', 'https://:80/x', 'rtsp://', 'rtsp:cam', 'rtsp://user:pa/ss@cam/live', 'http://a:b:c/'])(
+    '%s is refused as no URL',
+    (text) => {
+      const { code, message } = refusal(text);
+      expect(code).toBe('CONFIG_INVALID');
+      expect(message).toMatch(/^source ".*": expected a URL such as (rtsp|https):\/\//);
+      expect(message).not.toContain('pa/ss');
+    },
+  );
+});
+
+describe('a source on this machine', () => {
+  it('a file is read once, to its end; looped or in real time it is live', () => {
+    expect(parseSource(clip, OPTIONS)).toEqual({
+      kind: 'file',
+      url: `file:${clip}`,
+      label: clip,
+      isLive: false,
+      knock: null,
+      options: OPTIONS,
+    });
+    expect(parseSource(clip, { ...OPTIONS, loop: true }).isLive).toBe(true);
+    expect(parseSource(clip, { ...OPTIONS, realtime: true }).isLive).toBe(true);
+  });
+
+  it('a file URL is the file, spaces included', () => {
+    expect(parseSource(`file://${clip.replace(' ', '%20')}`, OPTIONS).url).toBe(`file:${clip}`);
+  });
+
+  it('a file whose name looks like a scheme is still a file', () => {
+    expect(parseSource(odd, OPTIONS).url).toBe(`file:${odd}`);
+  });
+
+  it('a graph of ffmpeg is a source that never was a file', () => {
+    expect(parseSource('synthetic:testsrc2=size=64x48:rate=5', OPTIONS)).toMatchObject({
+      kind: 'synthetic',
+      url: 'testsrc2=size=64x48:rate=5',
+      isLive: false,
+    });
+  });
+
+  it.skipIf(process.platform !== 'linux')('a device is live (Linux only: others name devices by number)', () => {
+    expect(parseSource('device:/dev/null', OPTIONS)).toMatchObject({
+      kind: 'device',
+      url: '/dev/null',
+      label: 'device:/dev/null',
+      isLive: true,
+    });
+    expect(refusal('device:/dev/video99')).toMatchObject({ code: 'SOURCE_NOT_FOUND' });
+    expect(refusal('device:').message).toContain('expected an existing device such as /dev/video0');
+  });
+
+  it.each([
+    ['/nowhere/a.mp4', 'SOURCE_NOT_FOUND', '/nowhere/a.mp4: no such file'],
+    [
+      'rtmp://u:secret@h/x',
+      'SOURCE_NOT_FOUND',
+      'rtmp://***@h/x: no such file ("rtmp:" is not a kind of source; known are rtsp: rtsps: http: https: device: synthetic:)',
+    ],
+    [folder, 'CONFIG_INVALID', `${folder}: is a folder; a stream reads one file (commands take folders and patterns)`],
+    ['file:///a%zz.mp4', 'CONFIG_INVALID', 'source "file:///a%zz.mp4": expected a URL such as file:///videos/a.mp4'],
+  ])('%s is refused', (text, code, message) => {
+    expect(refusal(text)).toMatchObject({ code, message });
+  });
+
+  it('an empty graph is refused with an example', () => {
+    expect(refusal('synthetic:')).toMatchObject({
+      code: 'CONFIG_INVALID',
+      message: expect.stringContaining('as in synthetic:testsrc2=size=1280x720:rate=30'),
+    });
+  });
+});

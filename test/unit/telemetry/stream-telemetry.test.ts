@@ -1,0 +1,78 @@
+import { describe, expect, it } from 'vitest';
+import type { FrameTimes } from '../../../src/core/frame.ts';
+import type { MonoMs } from '../../../src/core/units.ts';
+import { conservationGap, StreamTelemetry } from '../../../src/telemetry/stream-telemetry.ts';
+
+function times(capturedMs: number, steps: readonly number[]): FrameTimes {
+  let at = capturedMs;
+  const [decoded, preprocessed, batched, inferred, published] = steps.map((step) => {
+    at += step;
+    return at as MonoMs;
+  });
+  return {
+    captured: capturedMs as MonoMs,
+    decoded: decoded!,
+    preprocessed: preprocessed!,
+    batched: batched!,
+    inferred: inferred!,
+    published: published!,
+  };
+}
+
+describe('StreamTelemetry', () => {
+  it('splits the latency of a frame into its stages', () => {
+    const telemetry = new StreamTelemetry(0);
+    telemetry.onPublished(times(1000, [1, 2, 4, 8, 16]));
+    const stages = telemetry.stagesMs(1031);
+    expect(Object.fromEntries(Object.entries(stages).map(([stage, { max }]) => [stage, max]))).toEqual({
+      decode: 1,
+      preprocess: 2,
+      queue: 4,
+      infer: 8,
+      publish: 16,
+    });
+    const { window, total } = telemetry.latencyMs(1031);
+    expect(window).toEqual({ count: 1, p50: 31, p95: 31, p99: 31, max: 31 });
+    expect(total.count).toBe(1);
+    expect(Math.abs(total.p50 - 31)).toBeLessThan(0.5);
+  });
+
+  it('keeps the figures since the start when the window has moved on', () => {
+    const telemetry = new StreamTelemetry(0);
+    for (let i = 0; i < 100; i++) telemetry.onPublished(times(i * 10, [0, 0, 0, 0, i + 1]));
+    const { window, total } = telemetry.latencyMs(60_000);
+    expect(window.count).toBe(0);
+    expect(total.count).toBe(100);
+    // Two significant figures are kept: 99 of the numbers 1 to 100, give or take one per cent.
+    expect(Math.abs(total.p99 - 99)).toBeLessThanOrEqual(1);
+  });
+
+  it('survives a frame that took longer than a minute', () => {
+    const telemetry = new StreamTelemetry(0);
+    telemetry.onPublished(times(0, [0, 0, 0, 0, 600_000]));
+    expect(telemetry.latencyMs(600_000).window.max).toBe(600_000);
+    expect(telemetry.latencyMs(600_000).total.count).toBe(1);
+  });
+
+  it('counts drops by reason and hands out copies', () => {
+    const telemetry = new StreamTelemetry(0);
+    for (let i = 0; i < 6; i++) telemetry.onIn(i);
+    telemetry.onDropped('stale');
+    telemetry.onDropped('lane-failed', 3);
+    const frames = telemetry.frames(2);
+    expect(frames).toEqual({ in: 6, published: 0, inFlight: 2, dropped: { stale: 1, 'lane-failed': 3 } });
+    telemetry.onDropped('stale');
+    expect(frames.dropped.stale).toBe(1);
+  });
+});
+
+describe('conservationGap', () => {
+  it.each([
+    [{ in: 0, published: 0, inFlight: 0, dropped: {} }, 0],
+    [{ in: 10, published: 4, inFlight: 1, dropped: { stale: 2, stopped: 3 } }, 0],
+    [{ in: 10, published: 4, inFlight: 1, dropped: { stale: 2 } }, 3],
+    [{ in: 10, published: 10, inFlight: 1, dropped: {} }, -1],
+  ] as const)('of %o is %i', (frames, gap) => {
+    expect(conservationGap(frames)).toBe(gap);
+  });
+});
