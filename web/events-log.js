@@ -6,6 +6,7 @@ const TONES = {
   'target-missed': 'bad',
   'sink-failed': 'bad',
   'stream-warning': 'warn',
+  'engine-failed': 'bad',
   'engine-restarted': 'warn',
   'lane-restarted': 'warn',
   'target-met': 'good',

@@ -42,16 +42,17 @@ function inputOptions(source: SourceInput, plan: DecodePlan): string[] {
   const list: string[] = [];
   if (plan.threads > 0) list.push(`-threads ${plan.threads}`);
   if (plan.hwaccel !== 'none') list.push(`-hwaccel ${plan.hwaccel}`);
-  if (options.realtime) list.push('-re');
+  if (mustBeHeldBack(source)) list.push('-re');
   if (options.loop && source.kind === 'file') list.push('-stream_loop -1');
   const timeoutUs = options.readTimeoutMs * 1000;
   switch (source.kind) {
     case 'rtsp':
-      list.push(`-rtsp_transport ${options.rtspTransport}`, '-fflags nobuffer', '-flags low_delay');
+      list.push(`-rtsp_transport ${options.rtspTransport}`, '-flags low_delay', ...SHORT_PROBE);
       list.push(`${plan.ffmpegMajor >= 5 ? '-timeout' : '-stimeout'} ${timeoutUs}`);
       break;
     case 'http':
       list.push(`-rw_timeout ${timeoutUs}`);
+      if (source.isLive && !mustBeHeldBack(source)) list.push(...SHORT_PROBE);
       break;
     case 'device':
       list.push(`-f ${captureFormat()}`, '-fflags nobuffer');
@@ -63,6 +64,28 @@ function inputOptions(source: SourceInput, plan: DecodePlan): string[] {
       break;
   }
   return list;
+}
+
+/**
+ * How long ffmpeg studies a live source before it decodes. By default it reads five seconds of MPEG-TS first, and 20 frames
+ * to guess a rate that we do not use: measured to the first frame, 5.3 s against 0.8 for MPEG-TS over HTTP, 1.7 against
+ * 0.4 for RTSP. Not `-fflags nobuffer`: it throws away what was studied, and with it the key frame.
+ */
+const SHORT_PROBE = ['-analyzeduration 500000', '-fpsprobesize 0'];
+
+/** Recordings by the ending of their path: they come as fast as the network carries them. */
+const RECORDING = /\.(?:mp4|m4v|mov|mkv|webm|avi|flv|wmv|mxf)$/i;
+
+/**
+ * Must ffmpeg wait for the media's own clock? A recording that plays as a camera, and HLS, whose segments each come at
+ * once and would otherwise be a burst and then seconds of silence. Not an endless feed: it keeps time by itself, and
+ * holding it back would make what was read while probing a lateness that never goes away (measured: 5 s).
+ */
+function mustBeHeldBack({ kind, url, isLive, options }: SourceInput): boolean {
+  if (kind === 'rtsp') return false;
+  if (kind !== 'http') return options.realtime;
+  const path = new URL(url).pathname;
+  return path.toLowerCase().endsWith('.m3u8') ? isLive : options.realtime && RECORDING.test(path);
 }
 
 function captureFormat(): string {

@@ -31,16 +31,27 @@ const TRUNCATED = /partial file|truncat|end of file|stream ends prematurely/i;
  * ffmpeg since 4 tells each frame's own timestamp and size, so they serve as the frames' headers.
  */
 export class FfmpegLog {
+  readonly #url: string;
   #timeBase = 1 / 1000;
   #lastPtsUs = 0;
+
+  /**
+   * @param url - what ffmpeg was told to open. It is taken out of every line: it may hold credentials, and a file may be
+   * called `corrupt.mp4` or `401.mp4`, which says nothing about what happened.
+   */
+  constructor(url = '') {
+    this.#url = url;
+  }
 
   /** @returns what the line means; null for the many that mean nothing to us. */
   read(line: string): LogEvent | null {
     const prefix = PREFIX.exec(line);
     const level = prefix?.[1];
     if (level === undefined) return null;
-    const text = line.slice(prefix![0].length);
-    if (level === 'info') return this.#info(text);
+    const rest = line.slice(prefix![0].length);
+    if (level === 'info') return this.#info(rest);
+    // Only what looks like a path or a URL: a graph such as "color" may be a word of any message.
+    const text = /[:/\\]/.test(this.#url) ? rest.replaceAll(this.#url, 'the source') : rest;
     if (TRUNCATED.test(text)) return { kind: 'truncated', text };
     if (HWACCEL.test(text)) return { kind: 'hwaccel', text };
     if (DAMAGE.test(text) && !text.endsWith('when processing input')) return { kind: 'decode-error', text };

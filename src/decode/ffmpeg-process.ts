@@ -42,6 +42,8 @@ export class FfmpegProcess {
   /** Node fetches the memory of the next read right after each one, even when we pause: then it gets this one byte. */
   readonly #spare = new Uint8Array(1);
   #isSpareInUse = false;
+  /** A byte was read before there was a place for it: it waits in `#spare`. */
+  #isSpareFull = false;
   #isWaiting = false;
   #openEnds = 3;
   #exit: FfmpegExit = { code: null, signal: null };
@@ -101,15 +103,28 @@ export class FfmpegProcess {
 
   /** @returns whether to go on reading. */
   #took(bytes: number): boolean {
-    if (this.#isSpareInUse) this.#callbacks.nextBuffer()?.set(this.#spare);
-    this.#callbacks.onBytes(bytes);
+    if (!this.#isSpareInUse) this.#callbacks.onBytes(bytes);
+    else this.#isSpareFull = !this.#placeSpare();
     this.#isWaiting = this.#callbacks.nextBuffer() === null;
     return !this.#isWaiting;
+  }
+
+  /** @returns whether there was a place for the byte that was read into `#spare`. */
+  #placeSpare(): boolean {
+    const next = this.#callbacks.nextBuffer();
+    if (next === null) return false;
+    next.set(this.#spare);
+    this.#callbacks.onBytes(1);
+    return true;
   }
 
   /** To be called when there is a place for bytes again, after `nextBuffer` returned null. */
   resume(): void {
     if (!this.#isWaiting || this.#callbacks.nextBuffer() === null) return;
+    if (this.#isSpareFull) {
+      this.#isSpareFull = !this.#placeSpare();
+      if (this.#callbacks.nextBuffer() === null) return;
+    }
     this.#isWaiting = false;
     this.#stdout.read(0);
   }

@@ -33,7 +33,7 @@ export async function probeSource(
     hwaccel: 'none',
     canvas: { width: 2, height: 2, fit: { mode: 'stretch' } },
   } as const;
-  const log = new FfmpegLog();
+  const log = new FfmpegLog(source.url);
   const problems: string[] = [];
   let durationUs: number | null = null;
   let size: { width: number; height: number } | null = null;

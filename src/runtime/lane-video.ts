@@ -109,7 +109,7 @@ export class LaneVideo {
   }
 
   async #start(connection: Connection): Promise<void> {
-    const log = new FfmpegLog();
+    const log = new FfmpegLog(this.#source.url);
     const assembler = this.#frames.assembler;
     const process = await FfmpegProcess.start(this.#stream.ffmpeg.path, decodeArguments(this.#source, this.#plan()), {
       nextBuffer: () => (connection.isOver ? null : assembler.nextBuffer()),

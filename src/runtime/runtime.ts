@@ -161,8 +161,12 @@ export class Runtime {
     return { lanes: this.#lanes, inference: this.#dispatcher.pool.clients };
   }
 
+  /** The newest report, made once a second; streams that came or went since are in it or out of it at once. */
   report(): RuntimeReport {
-    return this.#report ?? this.#makeReport();
+    const report = this.#report ?? this.#makeReport();
+    const known = new Map(report.streams.map((stream) => [stream.id, stream]));
+    const streams = [...this.#sessions.values()].map((session) => known.get(session.id) ?? this.streamReport(session));
+    return { ...report, streams };
   }
 
   /** Stops every stream, then the sinks, then the threads. @returns what sinks lost. May be called twice. */

@@ -1,0 +1,98 @@
+import { describe, expect, it } from 'vitest';
+import type { SourceInput, SourceOptions } from '../../../src/core/source.ts';
+import { type DecodePlan, decodeArguments } from '../../../src/decode/ffmpeg-command.ts';
+
+const OPTIONS: SourceOptions = { loop: false, realtime: false, rtspTransport: 'tcp', readTimeoutMs: 5000 };
+const PLAN: DecodePlan = {
+  ffmpegMajor: 7,
+  canvas: { width: 512, height: 512, fit: { mode: 'stretch' } },
+  every: 1,
+  maxFps: null,
+  skip: 0,
+  hwaccel: 'none',
+  threads: 1,
+};
+
+function source(kind: SourceInput['kind'], url: string, options: Partial<SourceOptions> = {}): SourceInput {
+  return { kind, url, label: url, isLive: false, knock: null, options: { ...OPTIONS, ...options } };
+}
+
+const FILE = source('file', 'file:/videos/a b.mp4');
+
+/** Arguments between the log settings and `-i`. */
+function inputPart(input: SourceInput, plan: Partial<DecodePlan> = {}): string {
+  const args = decodeArguments(input, { ...PLAN, ...plan });
+  return args.slice(args.indexOf('repeat+level+info') + 1, args.indexOf('-i')).join(' ');
+}
+
+function filters(plan: Partial<DecodePlan>): string {
+  const args = decodeArguments(FILE, { ...PLAN, ...plan });
+  return args[args.indexOf('-filter:v') + 1]!;
+}
+
+describe('decodeArguments', () => {
+  it('asks for every frame of the first video stream as rgb24 on standard output, and for nothing else', () => {
+    const args = decodeArguments(FILE, PLAN);
+    expect(args[args.indexOf('-i') + 1]).toBe('file:/videos/a b.mp4');
+    const output = args.slice(args.indexOf('-i') + 2);
+    for (const part of ['-map 0:v:0', '-fps_mode passthrough', '-an', '-sn', '-dn', '-f rawvideo'])
+      expect(output.join(' ')).toContain(part);
+    expect(args.at(-1)).toBe('pipe:1');
+    expect(args).toContain('-nostdin');
+    expect(filters({})).toBe('showinfo=checksum=0,scale=w=512:h=512:flags=bilinear,format=rgb24,setsar=1');
+  });
+
+  it.each([
+    ['a file', FILE, {}, '-threads 1'],
+    ['a file in real time', source('file', 'file:/a', { realtime: true }), {}, '-threads 1 -re'],
+    ['a file again and again', source('file', 'file:/a', { loop: true }), {}, '-threads 1 -stream_loop -1'],
+    [
+      'a playlist, which cannot be looped',
+      source('http', 'https://a/b', { loop: true }),
+      {},
+      '-threads 1 -rw_timeout 5000000',
+    ],
+    [
+      'a camera',
+      source('rtsp', 'rtsp://a/b'),
+      {},
+      '-threads 1 -rtsp_transport tcp -fflags nobuffer -flags low_delay -timeout 5000000',
+    ],
+    [
+      'a camera over UDP, with an old ffmpeg',
+      source('rtsp', 'rtsp://a/b', { rtspTransport: 'udp' }),
+      { ffmpegMajor: 4 },
+      '-threads 1 -rtsp_transport udp -fflags nobuffer -flags low_delay -stimeout 5000000',
+    ],
+    ['a graph', source('synthetic', 'testsrc2'), {}, '-threads 1 -f lavfi'],
+    ['as many threads as ffmpeg likes, on a GPU', FILE, { threads: 0, hwaccel: 'cuda' }, '-hwaccel cuda'],
+  ] as const)('opens %s', (_, input, plan, expected) => {
+    expect(inputPart(input, plan)).toBe(expected);
+  });
+
+  it.skipIf(process.platform !== 'linux')('opens a device by Video4Linux (Linux only)', () => {
+    expect(inputPart(source('device', '/dev/video0'))).toBe('-threads 1 -f v4l2 -fflags nobuffer');
+  });
+
+  it('passes frames through with the word that this ffmpeg knows', () => {
+    expect(decodeArguments(FILE, { ...PLAN, ffmpegMajor: 5 }).join(' ')).toContain('-vsync passthrough');
+    expect(decodeArguments(FILE, { ...PLAN, ffmpegMajor: 6 }).join(' ')).toContain('-fps_mode passthrough');
+  });
+
+  it('thins out before anything is counted, and leaves out the beginning last', () => {
+    expect(filters({ every: 3, maxFps: 5, skip: 7 })).toMatch(
+      /^select=not\(mod\(n\\,3\)\),select=isnan\(prev_selected_t\)\+.*,select=gte\(n\\,7\),showinfo=/,
+    );
+  });
+
+  it('letterboxes with the border and the grey of the model', () => {
+    const fit = { mode: 'letterbox', anchor: 'top-left', padValue: 114 } as const;
+    expect(filters({ canvas: { width: 640, height: 384, fit } })).toContain(
+      'format=rgb24,pad=w=640:h=384:x=0:y=0:color=0x727272,setsar=1',
+    );
+    const centred = { mode: 'letterbox', anchor: 'center', padValue: 0 } as const;
+    expect(filters({ canvas: { width: 640, height: 384, fit: centred } })).toContain(
+      'x=floor((ow-iw)/2):y=floor((oh-ih)/2):color=0x000000',
+    );
+  });
+});

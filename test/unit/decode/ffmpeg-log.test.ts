@@ -1,0 +1,177 @@
+import { describe, expect, it } from 'vitest';
+import { explainExit, FfmpegLog, type LogEvent } from '../../../src/decode/ffmpeg-log.ts';
+
+/** Reads lines one after the other; what means nothing is left out. */
+function read(...lines: string[]): LogEvent[] {
+  const log = new FfmpegLog('file:/videos/a.mp4');
+  return lines.map((line) => log.read(line)).filter((event) => event !== null);
+}
+
+const P = '[Parsed_showinfo_0 @ 0x55b1f6dda680] [info]';
+
+describe('the header of a frame', () => {
+  // Lines as the programs printed them for the same clip, 432x768 after rotation.
+  it.each([
+    ['4.1', `${P} n:   1 pts:   2000 pts_time:0.08    pos:    27571 fmt:yuv420p sar:0/1 s:432x768 i:P iskey:0 type:P `],
+    ['5.1', `${P} n:   1 pts:   2000 pts_time:0.08    pos:    27571 fmt:yuv420p sar:0/1 s:432x768 i:P iskey:0 type:P `],
+    [
+      '9.0',
+      `${P} n:   1 pts:   2000 pts_time:0.08    duration:   2000 duration_time:0.08    fmt:yuv420p cl:left sar:0/1 s:432x768 i:P iskey:0 type:P `,
+    ],
+    [
+      '5.1 with checksums',
+      `${P} n:   1 pts:   2000 pts_time:0.08    pos:    27571 fmt:yuv420p sar:0/1 s:432x768 i:P iskey:0 type:P checksum:0A0B0C0D plane_checksum:[0A0B0C0D 0A0B0C0D 0A0B0C0D] mean:[40 128 128] stdev:[29.9 0.0 0.0]`,
+    ],
+    [
+      'on Windows, where pointers have no 0x',
+      '[Parsed_showinfo_0 @ 000001e1c28afb40] [info] n:   1 pts:   2000 pts_time:0.08    pos:    27571 fmt:yuv420p sar:0/1 s:432x768 i:P iskey:0 type:P ',
+    ],
+  ])('of ffmpeg %s is read', (_, line) => {
+    expect(read(`${P} config in time_base: 1/25000, frame_rate: 25/2`, line)).toEqual([
+      { kind: 'frame', frame: { ptsUs: 80_000, width: 432, height: 768 } },
+    ]);
+  });
+
+  it.each([
+    ['4/3', '320x240', 427, 240],
+    ['3/4', '320x240', 240, 240],
+    ['64/45', '720x576', 1024, 576],
+    ['1/1', '321x181', 321, 181],
+    ['0/1', '321x181', 321, 181],
+    ['1/1000', '2x2', 1, 2],
+  ])('widens or narrows by the sample aspect ratio: %s at %s', (sar, size, width, height) => {
+    expect(read(`${P} n:   0 pts:      0 pts_time:0       pos:       48 fmt:yuv420p sar:${sar} s:${size} i:P`)).toEqual(
+      [{ kind: 'frame', frame: { ptsUs: 0, width, height } }],
+    );
+  });
+
+  it('without a timestamp takes the last one known', () => {
+    const frame = (n: number, pts: string) =>
+      `${P} n:${String(n).padStart(4)} pts:${pts.padStart(7)} pts_time:${pts === 'NOPTS' ? 'NOPTS' : '0.1'}   fmt:yuv420p sar:1/1 s:4x2 i:P`;
+    const times = read(
+      `${P} config in time_base: 1/90000, frame_rate: 25/1`,
+      frame(0, 'NOPTS'),
+      frame(1, '9000'),
+      frame(2, 'NOPTS'),
+      frame(3, '-4500'),
+    ).map((event) => (event.kind === 'frame' ? event.frame.ptsUs : null));
+    expect(times).toEqual([0, 100_000, 100_000, -50_000]);
+  });
+
+  it('is exact for long films: ticks of a 90 kHz clock after a day', () => {
+    const [event] = read(
+      `${P} config in time_base: 1/90000, frame_rate: 25/1`,
+      `${P} n:2160000 pts:7776000000 pts_time:86400   pos: 1 fmt:yuv420p sar:1/1 s:4x2 i:P`,
+    );
+    expect(event).toMatchObject({ frame: { ptsUs: 86_400_000_000 } });
+  });
+
+  it('is not confused by what showinfo tells besides', () => {
+    expect(
+      read(
+        `${P} config out time_base: 0/0, frame_rate: 0/0`,
+        `${P} color_range:tv color_space:smpte170m color_primaries:smpte170m color_trc:smpte170m`,
+        `${P}   side data - User Data Unregistered:`,
+        `${P} UUID=dc45e9bd-e6d9-48b7-962c-d820d923eeef`,
+        `${P} `,
+        '',
+        'frame=  100 fps=25',
+      ),
+    ).toEqual([]);
+  });
+});
+
+describe('the duration', () => {
+  it.each([
+    ['[info]   Duration: 00:00:03.04, start: 0.000000, bitrate: 1060 kb/s', 3_040_000],
+    ['[info]   Duration: 27:46:40.50, start: 1.400000, bitrate: 1 kb/s', 100_000_500_000],
+  ])('%s', (line, durationUs) => {
+    expect(read(line)).toEqual([{ kind: 'duration', durationUs }]);
+  });
+
+  it('of a live stream is not known', () => {
+    expect(read('[info]   Duration: N/A, start: 0.000000, bitrate: N/A')).toEqual([]);
+  });
+});
+
+describe('what a line of trouble means', () => {
+  it.each([
+    ['decode-error', '[h264 @ 0x1a85fb80] [error] out of range intra chroma pred mode'],
+    ['decode-error', '[h264 @ 0x1a85fb80] [error] error while decoding MB 12 3, bytestream -7'],
+    ['decode-error', '[h264 @ 0x1a85fb80] [warning] concealing 99 DC, 99 AC, 99 MV errors in P frame'],
+    ['decode-error', '[mpegts @ 0x562a6e550900] [warning] Packet corrupt (stream = 0, dts = 478800).'],
+    ['decode-error', '[vist#0:0/h264 @ 0x558419f89940] [dec:h264 @ 0x55841a017680] [warning] corrupt decoded frame'],
+    ['truncated', '[mov,mp4,m4a,3gp,3g2,mj2 @ 0x560aa6035900] [error] stream 0, offset 0xdeed4: partial file'],
+    ['problem', '[mov,mp4,m4a,3gp,3g2,mj2 @ 0x562a6e550900] [error] moov atom not found'],
+    ['problem', '[error] file:/videos/a.mp4: Invalid data found when processing input'],
+    ['problem', "[fatal] Stream map '0:v:0' matches no streams."],
+    ['hwaccel', '[AVHWDeviceContext @ 0x1] [error] No VA display found for device /dev/dri/renderD128.'],
+  ])('%s: %s', (kind, line) => {
+    expect(read(line).map((event) => event.kind)).toEqual([kind]);
+  });
+
+  it('a warning that harms nothing means nothing', () => {
+    expect(read('[swscaler @ 0x1] [warning] deprecated pixel format used')).toEqual([]);
+  });
+
+  it.each(['corrupt.mp4', 'truncated.mp4', 'reference/a.mp4', 'cuda.mp4'])(
+    'the name of the source (%s) does not count',
+    (name) => {
+      const log = new FfmpegLog(`file:/videos/${name}`);
+      expect(log.read(`[error] file:/videos/${name}: No such file or directory`)).toEqual({
+        kind: 'problem',
+        text: 'the source: No such file or directory',
+      });
+    },
+  );
+
+  it('a URL with a password is not repeated', () => {
+    const url = 'rtsp://admin:secret@cam/live';
+    expect(new FfmpegLog(url).read(`[error] ${url}: Connection refused`)).toEqual({
+      kind: 'problem',
+      text: 'the source: Connection refused',
+    });
+  });
+});
+
+describe('why ffmpeg ended', () => {
+  it.each([
+    ["Stream map '0:v:0' matches no streams.", 'SOURCE_NO_VIDEO'],
+    ['Output file #0 does not contain any stream', 'SOURCE_NO_VIDEO'],
+    ['method DESCRIBE failed: 401 Unauthorized', 'SOURCE_UNAUTHORIZED'],
+    ['Server returned 401 Unauthorized (authorization failed)', 'SOURCE_UNAUTHORIZED'],
+    ['HTTP error 403 Forbidden', 'SOURCE_UNAUTHORIZED'],
+    ['HTTP error 404 Not Found', 'SOURCE_UNREACHABLE'],
+    ['method DESCRIBE failed: 404 Not Found', 'SOURCE_UNREACHABLE'],
+    ['Server returned 5XX Server Error reply', 'SOURCE_UNREACHABLE'],
+    ['Connection to tcp://10.0.0.9:554?timeout=5000000 failed: Connection refused', 'SOURCE_UNREACHABLE'],
+    ['rtsp://cam: Connection timed out', 'SOURCE_UNREACHABLE'],
+    ['Failed to resolve hostname cam: Name or service not known', 'SOURCE_UNREACHABLE'],
+    ['the source: No such file or directory', 'SOURCE_NOT_FOUND'],
+    ['the source: Permission denied', 'SOURCE_UNREADABLE'],
+    ['moov atom not found', 'SOURCE_UNREADABLE'],
+    ['the source: Invalid data found when processing input', 'SOURCE_UNREADABLE'],
+    ['Unrecognized option: nonsense', 'SOURCE_UNREADABLE'],
+    ['something never heard of', 'DECODE_EXITED'],
+  ])('%s -> %s', (line, code) => {
+    expect(explainExit([line])).toMatchObject({ code, said: line });
+  });
+
+  it('is said with the last line, though an earlier one gives the cause', () => {
+    expect(explainExit(['moov atom not found', 'Error opening input files: Invalid data found'])).toEqual({
+      code: 'SOURCE_UNREADABLE',
+      cause: 'it is not a video, or its index (moov atom) is missing',
+      said: 'Error opening input files: Invalid data found',
+    });
+  });
+
+  it('is not known where ffmpeg said nothing', () => {
+    expect(explainExit([])).toEqual({ code: 'DECODE_EXITED', cause: 'ffmpeg ended early', said: 'nothing' });
+  });
+
+  it.each(['clip 401', 'take 403', '404'])('does not see a status in a number: %s', (name) => {
+    expect(explainExit([`/videos/${name}.mp4: Invalid data found when processing input`]).code).toBe(
+      'SOURCE_UNREADABLE',
+    );
+  });
+});

@@ -1,0 +1,76 @@
+import { describe, expect, it } from 'vitest';
+import { type FfmpegExit, FfmpegProcess } from '../../../src/decode/ffmpeg-process.ts';
+
+/** Runs a shell command in ffmpeg's place. `isOpen` says whether there is memory for its bytes. */
+async function start(script: string, isOpen: () => boolean = () => true) {
+  const memory = new Uint8Array(1000);
+  const taken: number[] = [];
+  const lines: string[] = [];
+  let resolve: (exit: FfmpegExit) => void;
+  const exited = new Promise<FfmpegExit>((done) => {
+    resolve = done;
+  });
+  const child = await FfmpegProcess.start('/bin/sh', ['-c', script], {
+    nextBuffer: () => (isOpen() ? memory : null),
+    onBytes: (bytes) => taken.push(...memory.subarray(0, bytes)),
+    onLogLine: (line) => lines.push(line),
+    onExit: (exit) => resolve(exit),
+  });
+  return { child, taken, lines, exited };
+}
+
+function text(bytes: readonly number[]): string {
+  return Buffer.from(bytes).toString();
+}
+
+describe.skipIf(process.platform === 'win32')('FfmpegProcess (runs shell commands)', () => {
+  it('puts every byte into the memory it is given and every line where it belongs, before it tells of the end', async () => {
+    const { taken, lines, exited } = await start('printf picture; echo "one\ntwo" >&2; exit 3');
+    expect(await exited).toEqual({ code: 3, signal: null });
+    expect(text(taken)).toBe('picture');
+    expect(lines).toEqual(['one', 'two']);
+  });
+
+  it('loses no byte of a child that starts before there is memory for it', async () => {
+    let isOpen = false;
+    const { child, taken, exited } = await start('printf abcdefgh', () => isOpen);
+    await new Promise((resolve) => setTimeout(resolve, 100));
+    expect(taken).toEqual([]);
+    isOpen = true;
+    child.resume();
+    await exited;
+    expect(text(taken)).toBe('abcdefgh');
+  });
+
+  it('loses no byte when memory runs out between two reads', async () => {
+    let isOpen = true;
+    const run = await start('printf abc; sleep 0.2; printf def', () => isOpen);
+    await expect.poll(() => run.taken.length).toBe(3);
+    isOpen = false;
+    // The read for which memory was already given may still end; the next one finds none.
+    await new Promise((resolve) => setTimeout(resolve, 400));
+    isOpen = true;
+    run.child.resume();
+    await run.exited;
+    expect(text(run.taken)).toBe('abcdef');
+  });
+
+  it('kills the whole group, and one that does not hear the first signal with the second', async () => {
+    const { child, exited, lines } = await start("trap '' TERM; echo up >&2; while :; do sleep 0.05; done");
+    await expect.poll(() => lines).toEqual(['up']);
+    child.kill();
+    child.kill();
+    expect(await exited).toEqual({ code: null, signal: 'SIGKILL' });
+  });
+
+  it('can be killed when it is gone already', async () => {
+    const { child, exited } = await start('exit 0');
+    await exited;
+    child.kill();
+  });
+
+  it('says what the system says where the binary cannot be started', async () => {
+    const callbacks = { nextBuffer: () => null, onBytes: () => {}, onLogLine: () => {}, onExit: () => {} };
+    await expect(FfmpegProcess.start('/nowhere/ffmpeg', [], callbacks)).rejects.toThrow(/ENOENT/);
+  });
+});

@@ -1,0 +1,92 @@
+import fc from 'fast-check';
+import { describe, expect, it } from 'vitest';
+import { FrameAssembler } from '../../../src/decode/frame-assembler.ts';
+
+const BYTES = 12;
+
+function line(n: number) {
+  return { ptsUs: n * 40_000, width: 4, height: n + 1 };
+}
+
+/** An assembler over memory that is never short, with what came out of it. */
+function bench() {
+  const pictures: Uint8Array[] = [];
+  const frames: { owner: number; ptsUs: number; isInOrder: boolean }[] = [];
+  const assembler = new FrameAssembler<number>(
+    () => {
+      pictures.push(new Uint8Array(BYTES));
+      return { bytes: pictures.at(-1)!, owner: pictures.length - 1 };
+    },
+    ({ owner, line: { ptsUs }, captured, decoded }) => frames.push({ owner, ptsUs, isInOrder: captured <= decoded }),
+  );
+  return { assembler, pictures, frames };
+}
+
+/** Writes as ffmpeg's pipe would: as many bytes as fit, at most `count`. */
+function write(assembler: FrameAssembler<number>, value: number, count: number): number {
+  const buffer = assembler.nextBuffer()!;
+  const bytes = Math.min(count, buffer.length);
+  buffer.fill(value, 0, bytes);
+  assembler.onBytes(bytes);
+  return bytes;
+}
+
+describe('FrameAssembler', () => {
+  it('gives the n-th picture the n-th line, whatever the order and the pieces in which they come', () => {
+    const step = fc.oneof(fc.constant('line' as const), fc.integer({ min: 1, max: 30 }));
+    fc.assert(
+      fc.property(fc.array(step, { maxLength: 80 }), (steps) => {
+        const { assembler, pictures, frames } = bench();
+        let written = 0;
+        let lines = 0;
+        for (const what of steps) {
+          if (what === 'line') assembler.onLine(line(lines++));
+          else written += write(assembler, Math.floor(written / BYTES) + 1, what);
+          expect(frames.length).toBe(Math.min(lines, Math.floor(written / BYTES)));
+        }
+        frames.forEach(({ owner, ptsUs, isInOrder }, n) => {
+          expect([owner, ptsUs, isInOrder]).toEqual([n, n * 40_000, true]);
+          expect(pictures[n]!.every((byte) => byte === n + 1)).toBe(true);
+        });
+        const waiting = assembler.abandon();
+        const begun = Math.ceil(written / BYTES);
+        expect(waiting).toEqual(Array.from({ length: begun - frames.length }, (_, i) => frames.length + i));
+      }),
+    );
+  });
+
+  it('asks again for memory that was not there', () => {
+    let isThere = false;
+    const memory = new Uint8Array(BYTES);
+    const owners: string[] = [];
+    const assembler = new FrameAssembler<string>(
+      () => (isThere ? { bytes: memory, owner: 'a' } : null),
+      ({ owner }) => owners.push(owner),
+    );
+    expect(assembler.nextBuffer()).toBeNull();
+    isThere = true;
+    expect(assembler.nextBuffer()).toHaveLength(BYTES);
+    assembler.onBytes(BYTES);
+    assembler.onLine(line(0));
+    expect(owners).toEqual(['a']);
+  });
+
+  it('refuses bytes for which it gave no memory', () => {
+    const assembler = new FrameAssembler<string>(
+      () => null,
+      () => undefined,
+    );
+    expect(() => assembler.onBytes(1)).toThrow(RangeError);
+  });
+
+  it('starts clean after it gave up', () => {
+    const { assembler, frames } = bench();
+    write(assembler, 1, 5);
+    assembler.onLine(line(0));
+    expect(assembler.abandon()).toEqual([0]);
+    write(assembler, 2, BYTES);
+    expect(frames).toEqual([]);
+    assembler.onLine(line(7));
+    expect(frames.map(({ owner, ptsUs }) => [owner, ptsUs])).toEqual([[1, 280_000]]);
+  });
+});
