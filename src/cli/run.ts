@@ -3,7 +3,9 @@ import { join } from 'node:path';
 import type { Command } from 'commander';
 import { loadPipeline } from '../config/load-pipeline.ts';
 import { SightlineError } from '../errors/sightline-error.ts';
+import type { GatewayLogger } from '../gateway/gateway-options.ts';
 import { startGateway } from '../gateway/server.ts';
+import type { EventKind, EventMessage } from '../protocol/feed.ts';
 import { PipelineHost } from '../runtime/pipeline-host.ts';
 import { listManifests } from '../store/manifests.ts';
 import { packageRoot } from '../store/package-root.ts';
@@ -15,6 +17,15 @@ interface RunFlags {
   readonly host?: string;
   readonly log: 'text' | 'json';
 }
+
+const WARNINGS: ReadonlySet<EventKind> = new Set([
+  'stream-warning',
+  'target-missed',
+  'sink-failed',
+  'engine-failed',
+  'engine-restarted',
+  'lane-restarted',
+]);
 
 const HELP = `
 Examples:
@@ -63,19 +74,24 @@ async function run(path: string, flags: RunFlags, io: CliIo): Promise<void> {
         reportedAp: reported?.ap ?? null,
       })),
     });
-    host.onEvent(({ kind, message }) =>
-      kind === 'stream-warning' || kind === 'target-missed' || kind === 'sink-failed'
-        ? log.warn({ kind }, message)
-        : log.info({ kind }, message),
-    );
-    log.info({}, `${config.name} runs: ${config.streams.length} streams`);
-    note(io, `\n  Sightline is live at ${gateway.url}\n`);
-    await stopped(io.stop);
-    log.info({}, 'stopping');
-    await gateway.close();
+    try {
+      host.onEvent((event) => tell(log, event));
+      note(io, `\n  Sightline is live at ${gateway.url}\n`);
+      await host.start();
+      log.info({}, `${config.name} runs: ${config.streams.length} streams`);
+      await stopped(io.stop);
+      log.info({}, 'stopping');
+    } finally {
+      await gateway.close();
+    }
   } finally {
     for (const failure of await host.runtime.stop()) log.error({ code: failure.code }, failure.message);
   }
+}
+
+function tell(log: GatewayLogger, { kind, message }: EventMessage): void {
+  if (WARNINGS.has(kind)) log.warn({ kind }, message);
+  else log.info({ kind }, message);
 }
 
 function stopped(signal: AbortSignal): Promise<void> {

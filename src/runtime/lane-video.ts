@@ -14,6 +14,8 @@ const WATCH_INTERVAL_MS = 100;
 const KNOCK_TIMEOUT_MS = 1000;
 /** An absent camera is asked at least this often, so that it is back within two seconds of its return. */
 const MAX_BACK_OFF_MS = 1000;
+/** A connection that lasted this long was a good one; one that sends a frame and ends must not be tried in a frenzy. */
+const STEADY_MS = 5_000;
 const PROBLEMS_KEPT = 20;
 
 /** One connection: from the start of an ffmpeg to its end, or to the moment when we stopped waiting for it. */
@@ -86,7 +88,7 @@ export class LaneVideo {
   async #connect(): Promise<void> {
     const connection: Connection = { startedMs: monoNowMs(), process: null, frames: 0, problems: [], isOver: false };
     this.#connection = connection;
-    if (this.#source.isLive && this.#source.knock !== null && this.#source.options.rtspTransport === 'tcp') {
+    if (this.#source.isLive && this.#source.knock !== null) {
       const isOpen = await knock(this.#source.knock, KNOCK_TIMEOUT_MS);
       if (connection.isOver || this.#isClosed) return;
       if (!isOpen) {
@@ -144,10 +146,7 @@ export class LaneVideo {
         this.#lastGapUs = event.frame.ptsUs - this.#lastPtsUs;
         this.#lastPtsUs = event.frame.ptsUs;
         this.#frames.assembler.onLine(event.frame);
-        if (connection.frames++ === 0) {
-          this.#backOff.reset();
-          this.#post({ type: 'running', ringId: this.#ringId });
-        }
+        if (connection.frames++ === 0) this.#post({ type: 'running', ringId: this.#ringId });
         break;
       case 'duration':
         this.#durationUs = event.durationUs;
@@ -248,6 +247,7 @@ export class LaneVideo {
 
   #reconnect(connection: Connection, error: SightlineError): void {
     if (connection.isOver) return;
+    if (connection.frames > 0 && monoNowMs() - connection.startedMs > STEADY_MS) this.#backOff.reset();
     this.#abandonConnection();
     this.#post({ type: 'reconnecting', ringId: this.#ringId, error: error.toWire() });
     this.#retry = setTimeout(() => void this.#connect(), this.#backOff.nextMs());

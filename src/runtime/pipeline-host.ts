@@ -53,8 +53,7 @@ export class PipelineHost {
   }
 
   /**
-   * Opens everything and adds the pipeline's streams. A stream that cannot be opened at all (missing file) is told and
-   * left out where others can run; if none can, its error is thrown.
+   * Opens everything but the streams: ffmpeg, model, engine, threads, sinks.
    */
   static async open(
     config: PipelineConfig,
@@ -66,21 +65,28 @@ export class PipelineHost {
     const sinks = openSinks(config.sinks, {
       classes,
       stdout,
-      onFailure: ({ message, code }) => runtime?.tell('sink-failed', undefined, message, { code }),
+      onFailure: ({ message, code }) =>
+        runtime === null
+          ? onNotice(`error: ${message} [${code}]`)
+          : runtime.tell('sink-failed', undefined, message, { code }),
       onRecovery: (id) => runtime?.tell('sink-recovered', undefined, `sink ${id} delivers again`, { id }),
     });
     runtime = await openRuntime({ ...config, sinks, environment, onNotice });
-    const host = new PipelineHost(runtime, config, ffmpeg, environment, onNotice);
+    return new PipelineHost(runtime, config, ffmpeg, environment, onNotice);
+  }
+
+  /**
+   * Adds the pipeline's streams. One that cannot be opened at all (a missing file) is told and left out where others can
+   * run; if none can, its error is thrown.
+   */
+  async start(): Promise<void> {
     const failures: SightlineError[] = [];
-    for (const stream of config.streams) {
-      await host.#add(stream).catch((error: unknown) => failures.push(SightlineError.from(error, 'SOURCE_UNREADABLE')));
+    const { streams } = this.#config;
+    for (const stream of streams) {
+      await this.#add(stream).catch((error: unknown) => failures.push(SightlineError.from(error, 'SOURCE_UNREADABLE')));
     }
-    if (failures.length > 0 && failures.length === config.streams.length) {
-      await runtime.stop();
-      throw failures[0]!;
-    }
-    for (const failure of failures) onNotice(`error: ${failure.message} [${failure.code}]`);
-    return host;
+    if (failures.length > 0 && failures.length === streams.length) throw failures[0]!;
+    for (const failure of failures) this.#onNotice(`error: ${failure.message} [${failure.code}]`);
   }
 
   report(): ReturnType<Runtime['report']> {

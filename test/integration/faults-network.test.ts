@@ -118,7 +118,7 @@ describe.skipIf(!hasProc)('a server that goes away (needs /proc)', () => {
     await waitFor('some more connections', () => http.requestCount('/clip.ts') >= before + 6);
     const perSecond = 6_000 / (performance.now() - startedMs);
     console.log(`a server that cuts connections: ${perSecond.toFixed(1)} ffmpeg starts a second`);
-    expect(perSecond).toBeLessThan(3);
+    expect(perSecond).toBeLessThan(2.5);
     expect(live.published('cam').frames.length, 'what it sends is used').toBeGreaterThan(6);
     expect(await steadyIsWell()).toEqual([]);
   });
@@ -186,10 +186,10 @@ describe.skipIf(!hasProc)('a source that is not there (needs /proc)', () => {
 
   it('refused RTSP over UDP: SOURCE_UNREACHABLE', async () => {
     const port = await freePort();
-    const { starts, seconds } = await tries(`rtsp://user:${secret}@127.0.0.1:${port}/cam`, 'udp');
+    const { starts } = await tries(`rtsp://user:${secret}@127.0.0.1:${port}/cam`, 'udp');
     expect(live.codes('cam')).toEqual(['SOURCE_UNREACHABLE']);
     expect(live.report('cam').lastError).toContain(`rtsp://***@127.0.0.1:${port}/cam`);
-    expect(starts / seconds).toBeLessThan(4);
+    expect(starts, 'RTSP is opened over TCP whatever carries the pictures').toBe(0);
   });
 
   it('a host name that does not resolve: SOURCE_UNREACHABLE', async () => {

@@ -105,7 +105,12 @@ describe('what a line of trouble means', () => {
     ['problem', '[mov,mp4,m4a,3gp,3g2,mj2 @ 0x562a6e550900] [error] moov atom not found'],
     ['problem', '[error] file:/videos/a.mp4: Invalid data found when processing input'],
     ['problem', "[fatal] Stream map '0:v:0' matches no streams."],
-    ['hwaccel', '[AVHWDeviceContext @ 0x1] [error] No VA display found for device /dev/dri/renderD128.'],
+    ['hwaccel', '[AVHWDeviceContext @ 0x30f59d80] [error] No VA display found for device: .'],
+    [
+      'hwaccel',
+      '[h264 @ 0x55d7a9f81600] [error] No device available for decoder: device type cuda needed for codec h264.',
+    ],
+    ['hwaccel', '[error] Device setup failed for decoder on input stream #0:0 : Operation not permitted'],
   ])('%s: %s', (kind, line) => {
     expect(read(line).map((event) => event.kind)).toEqual([kind]);
   });

@@ -1,0 +1,59 @@
+import sharp from 'sharp';
+import { describe, expect, it } from 'vitest';
+import { encodePreview } from '../../../src/preprocess/preview.ts';
+
+/** A model input of 64x64 whose rows 16 to 47 are white and whose border is black. */
+function letterboxed(memory = new Uint8Array(64 * 64 * 3)): Uint8Array {
+  return memory.fill(255, 16 * 64 * 3, 48 * 64 * 3);
+}
+
+const PLAN = {
+  width: 64,
+  height: 64,
+  content: { width: 64, height: 32, x: 0, y: 16 },
+  sourceWidth: 640,
+  sourceHeight: 320,
+  maxWidth: 100,
+};
+
+describe('encodePreview', () => {
+  it('shows the picture without the border of the model, at the aspect of the source', async () => {
+    const jpeg = await encodePreview(letterboxed(), PLAN);
+    const { data, info } = await sharp(jpeg).raw().toBuffer({ resolveWithObject: true });
+    expect([info.format, info.width, info.height]).toEqual(['raw', 100, 50]);
+    expect(Math.min(...data)).toBeGreaterThan(245);
+  });
+
+  it('undoes a stretch', async () => {
+    const plan = {
+      ...PLAN,
+      content: { width: 64, height: 64, x: 0, y: 0 },
+      sourceWidth: 320,
+      sourceHeight: 640,
+      maxWidth: 90,
+    };
+    const { width, height } = await sharp(await encodePreview(letterboxed(), plan)).metadata();
+    expect([width, height]).toEqual([90, 180]);
+  });
+
+  it('is not larger than the source, and never too small to see', async () => {
+    const small = await sharp(
+      await encodePreview(letterboxed(), { ...PLAN, sourceWidth: 32, sourceHeight: 16 }),
+    ).metadata();
+    expect([small.width, small.height]).toEqual([32, 16]);
+    const tiny = await sharp(
+      await encodePreview(letterboxed(), { ...PLAN, sourceWidth: 2, sourceHeight: 2 }),
+    ).metadata();
+    expect([tiny.width, tiny.height]).toEqual([16, 16]);
+  });
+
+  it('has copied its pixels when it returns: the slot may be used again', async () => {
+    const pixels = letterboxed(new Uint8Array(new SharedArrayBuffer(64 * 64 * 3)));
+    const promise = encodePreview(pixels, PLAN);
+    pixels.fill(0);
+    const { data } = await sharp(await promise)
+      .raw()
+      .toBuffer({ resolveWithObject: true });
+    expect(Math.min(...data)).toBeGreaterThan(245);
+  });
+});

@@ -1,0 +1,33 @@
+import { describe, expect, it } from 'vitest';
+import { clientMessage, EVENT_KINDS, TOPICS } from '../../../src/protocol/feed.ts';
+import { LATENCY_STAGES, STREAM_STATES } from '../../../src/protocol/report.ts';
+
+describe('what a client may say', () => {
+  it.each([
+    { type: 'subscribe', topics: ['stats'] },
+    { type: 'subscribe', topics: [...TOPICS], streams: ['a', 'b'] },
+    { type: 'unsubscribe', topics: ['preview'] },
+  ])('%j', (message) => {
+    expect(clientMessage.parse(message)).toEqual(message);
+  });
+
+  it.each([
+    { type: 'subscribe' },
+    { type: 'subscribe', topics: [] },
+    { type: 'subscribe', topics: ['everything'] },
+    { type: 'subscribe', topics: ['stats'], streams: [] },
+    { type: 'subscribe', topics: ['stats'], streams: [''] },
+    { type: 'subscribe', topics: ['stats'], stream: 'a' },
+    { type: 'unsubscribe', topics: ['stats'], streams: ['a'] },
+    { type: 'shout', topics: ['stats'] },
+    null,
+    'subscribe',
+  ])('not %j', (message) => {
+    expect(clientMessage.safeParse(message).success).toBe(false);
+  });
+});
+
+it('no name stands twice in the lists of the protocol', () => {
+  for (const names of [TOPICS, EVENT_KINDS, STREAM_STATES, LATENCY_STAGES] as readonly (readonly string[])[])
+    expect(new Set(names).size).toBe(names.length);
+});
