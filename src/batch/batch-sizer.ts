@@ -2,14 +2,12 @@
 const WORTH_RATIO = 1.1;
 /** Full batches of each size in the trial. */
 const TRIAL_BATCHES = 8;
-/** The trial ends after this many batches, whatever was seen by then. */
-const TRIAL_LIMIT = 200;
 
 /**
  * Finds the batch size that pays on this device: on most CPUs 1, on a GPU a large one.
  *
- * It starts from the engine's warm-up times and then makes a trial under load, as soon as enough frames wait: full batches
- * of each size in turn, so that whatever else the machine does slows all of them alike. The smallest size within 10 % of
+ * It starts from the engine's warm-up times and makes a trial under load, whenever enough frames wait: full batches of each
+ * size in turn, so that whatever else the machine does slows all of them alike. The smallest size within 10 % of
  * the best median time per frame wins. Measured without the trial, on 2 busy cores: the size in use looked 40 % slower than
  * the others, whose figures were from an idle warm-up, and the choice wandered up to 8 for no gain.
  */
@@ -18,7 +16,6 @@ export class BatchSizer {
   readonly #sizes: readonly number[];
   readonly #warmMs: ReadonlyMap<number, number>;
   readonly #samples = new Map<number, number[]>();
-  #batches = 0;
   #isTrying: boolean;
   #settled: number;
 
@@ -65,37 +62,35 @@ export class BatchSizer {
   /** @returns true once, when the trial has ended and the size is settled. */
   observe(paddedSize: number, callMs: number): boolean {
     if (!this.#isTrying) return false;
-    this.#batches += 1;
     const samples = this.#samples.get(paddedSize) ?? [];
     this.#samples.set(paddedSize, samples);
     if (samples.length < TRIAL_BATCHES) samples.push(callMs);
     const isComplete = this.#sizes.every((size) => (this.#samples.get(size)?.length ?? 0) >= TRIAL_BATCHES);
-    if (!isComplete && this.#batches < TRIAL_LIMIT) return false;
+    if (!isComplete) return false;
     this.#isTrying = false;
     this.#settled = this.#choose();
     return true;
   }
 
   get reason(): string {
-    const sizes = this.#comparable().map((size) => `${size}: ${this.#perFrameMs(size).toFixed(2)} ms`);
-    return `${this.#settled} is the smallest size within 10 % of the best time per frame (${sizes.join(', ')}; ${this.#isTrying ? 'warm-up, trial to come' : 'median under load'})`;
+    const sizes = this.#sizes.map((size) => `${size}: ${this.#perFrameMs(size).toFixed(2)} ms`);
+    const origin = this.#isTrying
+      ? 'warm-up, trial to come'
+      : this.#samples.size === 0
+        ? 'warm-up'
+        : 'median under load';
+    return `${this.#settled} is the smallest size within 10 % of the best time per frame (${sizes.join(', ')}; ${origin})`;
   }
 
   #choose(): number {
-    const sizes = this.#comparable();
-    const best = Math.min(...sizes.map((size) => this.#perFrameMs(size)));
-    return sizes.find((size) => this.#perFrameMs(size) <= best * WORTH_RATIO)!;
+    const best = Math.min(...this.#sizes.map((size) => this.#perFrameMs(size)));
+    return this.#sizes.find((size) => this.#perFrameMs(size) <= best * WORTH_RATIO)!;
   }
 
-  /** Sizes whose figures were taken under the same conditions: those of the trial, where it has any. */
-  #comparable(): readonly number[] {
-    const tried = this.#sizes.filter((size) => (this.#samples.get(size)?.length ?? 0) >= TRIAL_BATCHES);
-    return this.#isTrying || tried.length === 0 ? this.#sizes : tried;
-  }
-
+  /** All from the trial or all from the warm-up: figures taken under different conditions must not be compared. */
   #perFrameMs(size: number): number {
-    const samples = this.#isTrying ? undefined : this.#samples.get(size);
-    return (samples === undefined || samples.length < TRIAL_BATCHES ? this.#warmMs.get(size)! : median(samples)) / size;
+    const samples = this.#samples.get(size);
+    return (this.#isTrying || samples === undefined ? this.#warmMs.get(size)! : median(samples)) / size;
   }
 }
 

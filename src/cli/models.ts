@@ -96,21 +96,25 @@ async function compiled(name: string, flags: ModelFlags, io: CliIo): Promise<Com
 const PICTURES = /\.(jpe?g|png|webp)$/i;
 const MOST_PICTURES = 16;
 
+async function picturesIn(folder: string): Promise<string[]> {
+  const names = await readdir(folder).catch((error: NodeJS.ErrnoException) => {
+    throw new SightlineError('SOURCE_NOT_FOUND', `${folder}: ${error.code === 'ENOENT' ? 'no such folder' : error.message}`, { folder });
+  });
+  const pictures = names.filter((name) => PICTURES.test(name)).sort();
+  if (pictures.length === 0) throw new SightlineError('SOURCE_EMPTY', `${folder}: no picture in this folder (looked for jpg, png, webp)`);
+  return pictures.slice(0, MOST_PICTURES).map((name) => join(folder, name));
+}
+
 async function verifyOne(
   name: string,
   flags: ModelFlags & { images: string; json?: boolean },
   io: CliIo,
 ): Promise<void> {
-  const files = (await readdir(flags.images))
-    .filter((file) => PICTURES.test(file))
-    .sort()
-    .slice(0, MOST_PICTURES);
-  if (files.length === 0)
-    throw new SightlineError('SOURCE_EMPTY', `${flags.images}: no picture in this folder (looked for jpg, png, webp)`);
+  const pictures = await picturesIn(flags.images);
   const rows = await verifyCompiled(
     name,
     await compiled(name, flags, io),
-    files.map((file) => join(flags.images, file)),
+    pictures,
     weights(io, true),
   );
   if (flags.json === true) return printJson(io, { model: name, outputs: rows });

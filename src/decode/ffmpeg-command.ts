@@ -126,3 +126,61 @@ function canvasFilters({ width, height, fit }: DecodePlan['canvas']): string[] {
     'setsar=1',
   ];
 }
+
+/** How a video file is made of raw pictures. */
+export interface EncodePlan {
+  readonly ffmpegMajor: number;
+  readonly encoder: VideoEncoderName;
+  readonly container: VideoContainer;
+  readonly path: string;
+}
+
+export type VideoEncoderName = 'libx264' | 'mpeg4' | 'mjpeg';
+export type VideoContainer = 'mp4' | 'mov' | 'matroska';
+
+/**
+ * Quality and speed of each encoder. No B-frames: a cut-off file then has no gap at its start. Ticks a second: the most that
+ * an encoder takes and that divides the usual rates (24, 25, 30, 50, 60 and their 1000/1001).
+ */
+const ENCODER_OPTIONS: Readonly<Record<VideoEncoderName, { options: readonly string[]; ticks: number }>> = {
+  libx264: { options: ['-preset veryfast', '-crf 23', '-bf 0', '-pix_fmt yuv420p'], ticks: 120_000 },
+  mpeg4: { options: ['-q:v 4', '-bf 0', '-pix_fmt yuv420p'], ticks: 60_000 },
+  mjpeg: { options: ['-q:v 4', '-pix_fmt yuvj420p'], ticks: 60_000 },
+};
+
+/** A file that is cut off loses no more than this. */
+const KEY_FRAME_SECONDS = 2;
+
+/**
+ * Builds the arguments of the ffmpeg that encodes one video: Matroska with rgb24 pictures and their times from standard
+ * input to a file that can be played at any moment as far as it got (MP4 in fragments, or Matroska). Each picture keeps
+ * its own time: none is repeated or left out for a constant rate.
+ */
+export function encodeArguments({ ffmpegMajor, encoder, container, path }: EncodePlan): string[] {
+  const { options, ticks } = ENCODER_OPTIONS[encoder];
+  const range = encoder === 'mjpeg' ? 'pc' : 'tv';
+  const isMov = container !== 'matroska';
+  const command = ffmpeg('pipe:0')
+    .inputOptions(['-f matroska', '-fpsprobesize 0', '-analyzeduration 0'])
+    .videoFilters([`scale=out_color_matrix=bt709:out_range=${range}`])
+    .outputOptions([
+      ...['-map 0:v:0', ...passthrough(ffmpegMajor), `-enc_time_base 1/${ticks}`, `-c:v ${encoder}`, ...options],
+      ...['-colorspace bt709', '-color_primaries bt709', '-color_trc bt709', `-color_range ${range}`],
+      ...[`-force_key_frames expr:gte(t,n_forced*${KEY_FRAME_SECONDS})`, '-flush_packets 1'],
+      ...(isMov ? ['-movflags +frag_keyframe+empty_moov+default_base_moof', `-video_track_timescale ${ticks}`] : []),
+    ])
+    .format(container)
+    .output(`file:${path}`);
+  const built = (command as unknown as { _getArguments(): string[] })._getArguments();
+  return ['-y', '-hide_banner', '-nostats', '-loglevel', 'error', ...built];
+}
+
+/** Builds the arguments that copy a video of fragments into one with an index at its front; nothing is encoded anew. */
+export function indexArguments(container: VideoContainer, fromPath: string, toPath: string): string[] {
+  const command = ffmpeg(`file:${fromPath}`)
+    .outputOptions(['-map 0:v:0', '-c copy', '-movflags +faststart'])
+    .format(container)
+    .output(`file:${toPath}`);
+  const built = (command as unknown as { _getArguments(): string[] })._getArguments();
+  return ['-y', '-hide_banner', '-nostdin', '-nostats', '-loglevel', 'error', ...built];
+}

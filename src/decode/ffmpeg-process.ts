@@ -131,11 +131,12 @@ export class FfmpegProcess {
 
   /** SIGTERM to the group, SIGKILL after a grace: a stopped or wedged process does not hear the first. */
   kill(): void {
+    // Nobody will take what is still in the pipe. A writer blocked on it could not end, and one that has ended with its last
+    // picture in there would never be over.
+    this.#stdout.destroy();
     if (this.#exit.code !== null || this.#exit.signal !== null || this.#killTimer !== undefined) return;
     signalGroup(this.pid, 'SIGTERM');
     this.#killTimer = setTimeout(() => signalGroup(this.pid, 'SIGKILL'), KILL_GRACE_MS);
-    // Nobody will take what is still in the pipe; a writer blocked on it could not end.
-    this.#stdout.destroy();
   }
 
   #endOne(): void {

@@ -1,5 +1,6 @@
 import { SightlineError } from '../errors/sightline-error.ts';
 import type { Placement } from '../geometry/placement.ts';
+import { giveRingMemory, takeRingMemory } from './ring-memory.ts';
 
 /** Who may touch a slot now. A slot has one owner at a time. */
 const FREE = 0;
@@ -59,7 +60,12 @@ export class SlotRing {
   static create(shape: SlotRingShape): SlotRing {
     const head = align(shape.slots * STATE_BYTES) + 64 + align(shape.slots * META_FIELDS * 8);
     const pixels = shape.slots * (align(shape.inputBytes) + align(shape.pictureBytes));
-    return new SlotRing(new SharedArrayBuffer(head + pixels), shape);
+    return new SlotRing(takeRingMemory(head + pixels, head), shape);
+  }
+
+  /** Gives the memory up for other rings. Host side, when no thread touches this one any more. */
+  recycle(): void {
+    giveRingMemory(this.buffer);
   }
 
   /** The same ring as seen from another thread. */

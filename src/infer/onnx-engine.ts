@@ -42,12 +42,17 @@ export class OnnxEngine implements InferenceEngine {
     const session = await openSession(ort, request);
     const { width, height } = request.model.spec.input;
     const inputs = new Map<number, Uint8Array>();
-    const warm = await warmUp(planWarmUp(request), async (size) => {
-      const memory = inputs.get(size) ?? new Uint8Array(size * width * height * 3);
-      inputs.set(size, memory);
-      await session.run({ frames: new ort.Tensor('uint8', memory, [size, height, width, 3]) });
-    });
-    return new OnnxEngine(ort, session, request, { ...warm, inputs });
+    try {
+      const warm = await warmUp(planWarmUp(request), async (size) => {
+        const memory = inputs.get(size) ?? new Uint8Array(size * width * height * 3);
+        inputs.set(size, memory);
+        await session.run({ frames: new ort.Tensor('uint8', memory, [size, height, width, 3]) });
+      });
+      return new OnnxEngine(ort, session, request, { ...warm, inputs });
+    } catch (error) {
+      await session.release();
+      throw unavailable(request, `cannot run ${request.model.path}: ${(error as Error).message}`, error);
+    }
   }
 
   inputBuffer(batchSize: number): Uint8Array {
@@ -102,6 +107,10 @@ async function importOrt(): Promise<Ort> {
 }
 
 async function openSession(ort: Ort, request: EngineRequest): Promise<InferenceSession> {
+  // The library takes a provider that it does not know off the list with a warning, and would run on the CPU.
+  const known = ort.listSupportedBackends().map(({ name }) => name);
+  if (!known.includes(request.provider))
+    throw unavailable(request, `is not in this build of ONNX Runtime, which has ${known.join(', ')}`);
   try {
     return await ort.InferenceSession.create(request.model.path, {
       executionProviders: request.provider === 'cpu' ? ['cpu'] : [request.provider, 'cpu'],
@@ -112,11 +121,11 @@ async function openSession(ort: Ort, request: EngineRequest): Promise<InferenceS
       logSeverityLevel: 3,
     });
   } catch (error) {
-    throw new SightlineError(
-      'ENGINE_UNAVAILABLE',
-      `engine onnx with provider ${request.provider} cannot load ${request.model.path}: ${(error as Error).message}`,
-      { provider: request.provider },
-      { cause: error },
-    );
+    throw unavailable(request, `cannot load ${request.model.path}: ${(error as Error).message}`, error);
   }
+}
+
+function unavailable({ provider }: EngineRequest, why: string, cause?: unknown): SightlineError {
+  const message = `engine onnx with provider ${provider} ${why}`;
+  return new SightlineError('ENGINE_UNAVAILABLE', message, { provider }, { cause });
 }

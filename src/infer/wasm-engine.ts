@@ -124,7 +124,8 @@ async function run(
   const names = model.outputs.map((output) => output.name.replace(/:0$/, ''));
   let tensors: Tensor[] = [];
   try {
-    const result = await model.executeAsync(input, names);
+    // Detectors of the families we know have no control flow, so nothing needs the asynchronous executor.
+    const result = model.execute(input, names);
     tensors = Array.isArray(result) ? result : [result];
     const outputs = new Map<string, OutputTensor>();
     for (const [i, tensor] of tensors.entries()) {

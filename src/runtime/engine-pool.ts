@@ -19,7 +19,7 @@ export class EnginePool {
   readonly #rings = new Map<number, RingHandle>();
   readonly #clients: InferenceClient[] = [];
   readonly #backOff = new BackOff({ firstMs: 100, maxMs: 10_000 });
-  #restart: NodeJS.Timeout | undefined;
+  readonly #restarts = new Set<NodeJS.Timeout>();
   #isStopping = false;
 
   constructor(request: EngineRequest, events: EnginePoolEvents, timeoutMs: number) {
@@ -73,7 +73,11 @@ export class EnginePool {
     const client = await InferenceClient.start(
       this.#request,
       {
-        onResult: (batch, result) => this.#events.onResult(batch, result),
+        onResult: (batch, result) => {
+          // Not when a thread is up, but when it has done something: one that dies of every batch must not come back in a frenzy.
+          this.#backOff.reset();
+          this.#events.onResult(batch, result);
+        },
         onBatchFailed: (batch, error) => this.#events.onFailed(batch, error),
         onLost: (lost, batches, error) => this.#onLost(lost, batches, error),
       },
@@ -93,20 +97,19 @@ export class EnginePool {
 
   #restartLater(): void {
     if (this.#isStopping) return;
-    this.#restart = setTimeout(() => {
+    const timer = setTimeout(() => {
+      this.#restarts.delete(timer);
       this.#add().then(
-        () => {
-          this.#backOff.reset();
-          this.#events.onThreadRestarted();
-        },
+        () => this.#events.onThreadRestarted(),
         () => this.#restartLater(),
       );
     }, this.#backOff.nextMs());
+    this.#restarts.add(timer);
   }
 
   async shutdown(): Promise<void> {
     this.#isStopping = true;
-    clearTimeout(this.#restart);
+    for (const timer of this.#restarts) clearTimeout(timer);
     await Promise.all(this.#clients.map((client) => client.shutdown()));
   }
 }

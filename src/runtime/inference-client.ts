@@ -1,4 +1,5 @@
 import { Worker } from 'node:worker_threads';
+import { monoNowMs } from '../core/clock.ts';
 import { SightlineError } from '../errors/sightline-error.ts';
 import type {
   EngineInfo,
@@ -37,7 +38,9 @@ export class InferenceClient {
   readonly tid: ThreadId;
   readonly #worker: Worker;
   readonly #events: InferenceEvents;
-  readonly #batches = new Map<number, ClosedBatch & { readonly sentMs: number }>();
+  readonly #batches = new Map<number, ClosedBatch>();
+  /** Since when the oldest batch is what the thread works on. */
+  #busySinceMs = 0;
   readonly #hangTimer: NodeJS.Timeout;
   #nextBatchId = 0;
   #isStopping = false;
@@ -80,7 +83,8 @@ export class InferenceClient {
 
   submit(batch: ClosedBatch, nowMs: number): void {
     const batchId = this.#nextBatchId++;
-    this.#batches.set(batchId, { ...batch, sentMs: nowMs });
+    if (this.#batches.size === 0) this.#busySinceMs = nowMs;
+    this.#batches.set(batchId, batch);
     this.#post({
       type: 'batch',
       batchId,
@@ -100,16 +104,14 @@ export class InferenceClient {
     const batch = this.#batches.get(message.batchId);
     if (batch === undefined) return;
     this.#batches.delete(message.batchId);
+    this.#busySinceMs = monoNowMs();
     if (message.type === 'result') this.#events.onResult(batch, message);
     else this.#events.onBatchFailed(batch, SightlineError.fromWire(message.error));
   }
 
   #checkHang(timeoutMs: number): void {
-    const [oldest] = this.#batches.values();
-    if (oldest === undefined) return;
-    const waitedMs = performance.now() + performance.timeOrigin - oldest.sentMs;
-    // Batches behind each other on one thread wait for those before them.
-    if (waitedMs < timeoutMs * this.#batches.size) return;
+    const waitedMs = monoNowMs() - this.#busySinceMs;
+    if (this.#batches.size === 0 || waitedMs < timeoutMs) return;
     this.#lost(`an inference thread gave no answer for ${Math.round(waitedMs)} ms`);
     void this.#worker.terminate();
   }

@@ -14,6 +14,7 @@ export class LaneRing implements RingSession {
   received = 0;
   #held = 0;
   #isRetired = false;
+  #isLaneGone = false;
   readonly #onRetired: (ring: LaneRing) => void;
 
   /** @param onRetired - called once, when `retire` was called and no frame of this ring is on its way. */
@@ -32,6 +33,11 @@ export class LaneRing implements RingSession {
     return Math.max(0, this.ring.completedCount - this.received);
   }
 
+  /** Slots that neither a frame on its way nor anybody else holds; to be asked once the lane has closed. */
+  get leakedCount(): number {
+    return this.ring.heldCount - this.#held;
+  }
+
   onEntered(): void {
     this.received += 1;
     this.#held += 1;
@@ -40,12 +46,19 @@ export class LaneRing implements RingSession {
   onReleased(): void {
     this.#held -= 1;
     if (this.ring.takeWaiting()) this.lane.slotFree(this.ringId);
-    if (this.#isRetired && this.#held === 0) this.#onRetired(this);
+    if (this.#isRetired && this.#held === 0) this.#end();
   }
 
-  retire(): void {
+  /** @param isLaneGone - the lane did not close it: work of that thread may still write into its slots. */
+  retire(isLaneGone = false): void {
     if (this.#isRetired) return;
     this.#isRetired = true;
-    if (this.#held === 0) this.#onRetired(this);
+    this.#isLaneGone = isLaneGone;
+    if (this.#held === 0) this.#end();
+  }
+
+  #end(): void {
+    this.#onRetired(this);
+    if (!this.#isLaneGone) this.ring.recycle();
   }
 }

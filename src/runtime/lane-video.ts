@@ -47,6 +47,7 @@ export class LaneVideo {
   #lastPtsUs = 0;
   #lastGapUs = 0;
   #isClosed = false;
+  #starting: Promise<void> = Promise.resolve();
   #onChildGone: (() => void) | null = null;
 
   constructor(stream: LaneStream, source: SourceInput, port: LanePort) {
@@ -78,6 +79,8 @@ export class LaneVideo {
     clearTimeout(this.#retry);
     this.#abandonConnection();
     await this.#frames.close();
+    // A child that is just being born must be known, or it would outlive us.
+    await this.#starting.catch(() => undefined);
     if (this.#children.size > 0)
       await new Promise<void>((resolve) => {
         this.#onChildGone = resolve;
@@ -101,7 +104,8 @@ export class LaneVideo {
       }
     }
     try {
-      await this.#start(connection);
+      this.#starting = this.#start(connection);
+      await this.#starting;
     } catch (error) {
       const failure = new SightlineError('FFMPEG_MISSING', `ffmpeg cannot be started: ${(error as Error).message}`, {
         path: this.#stream.ffmpeg.path,

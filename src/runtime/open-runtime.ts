@@ -25,8 +25,11 @@ export interface OpenOptions {
 
 type EngineName = EngineRequest['engine'];
 
-/** What `engine: auto` tries, best first. */
-const AUTO_ENGINES: readonly EngineName[] = ['onnx', 'wasm'];
+/** What to try, best first. Who asks for a provider asks for the engine that has providers. */
+function candidates({ engine, provider }: ModelConfig): readonly EngineName[] {
+  if (engine !== 'auto') return [engine];
+  return provider === 'cpu' ? ['onnx', 'wasm'] : ['onnx'];
+}
 
 /**
  * Makes everything ready that a pipeline needs - ffmpeg, model, engine, threads - and starts it without a stream.
@@ -36,7 +39,7 @@ const AUTO_ENGINES: readonly EngineName[] = ['onnx', 'wasm'];
 export async function openRuntime(options: OpenOptions): Promise<Runtime> {
   const { environment } = options;
   const ffmpeg = await findFfmpeg({ path: environment.ffmpegPath, searchPath: environment.searchPath });
-  const engines = options.model.engine === 'auto' ? AUTO_ENGINES : [options.model.engine];
+  const engines = candidates(options.model);
   for (const [i, engine] of engines.entries()) {
     try {
       const model = await compiledModel(options, engine);

@@ -1,15 +1,7 @@
 import type { PublishedFrame } from '../core/frame.ts';
 import type { SightlineError } from '../errors/sightline-error.ts';
-import type { Sink } from '../sinks/sink.ts';
+import type { PictureSink, Sink } from '../sinks/sink.ts';
 import type { FrameRecord } from './frame-ledger.ts';
-
-/** A sink that needs the full picture of a frame. Its stream keeps pictures, and their slots until `draw` is done. */
-export interface PictureSink {
-  readonly id: string;
-  /** @param picture - u8 `[height, width, 3]` in shared memory, the sink's own until the promise settles; never rejects. */
-  draw(frame: PublishedFrame, picture: Uint8Array): Promise<void>;
-  close(): Promise<void>;
-}
 
 export interface SinkBinding {
   readonly sink: Sink;

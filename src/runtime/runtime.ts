@@ -17,7 +17,7 @@ import { Dispatcher } from './dispatcher.ts';
 import type { FrameRecord } from './frame-ledger.ts';
 import { LaneClient } from './lane-client.ts';
 import type { ResultSinks } from './result-sinks.ts';
-import type { EventDetails, SessionPort, StreamInput } from './session-port.ts';
+import type { EventDetails, ServedStream, SessionPort, StreamInput } from './session-port.ts';
 import { neededScore } from './stream-analytics.ts';
 import { StreamSession } from './stream-session.ts';
 
@@ -59,6 +59,7 @@ export class Runtime {
   #report: RuntimeReport | null = null;
   #reportTimer: NodeJS.Timeout | undefined;
   #isStopping = false;
+  #stopping: Promise<SightlineError[]> | null = null;
   #failedBatches = 0;
   #failedToldMs = 0;
 
@@ -87,8 +88,10 @@ export class Runtime {
     return runtime;
   }
 
-  /** @throws STREAM_EXISTS */
+  /** @throws STREAM_EXISTS; STREAM_STATE once `stop` was called. */
   add(config: StreamConfig, input: StreamInput): StreamSession {
+    if (this.#isStopping)
+      throw new SightlineError('STREAM_STATE', `stream "${config.id}" cannot be added: everything is being stopped`);
     if (this.#sessions.has(config.id))
       throw new SightlineError(
         'STREAM_EXISTS',
@@ -125,7 +128,8 @@ export class Runtime {
   /** Applies settings of batching, ages and targets to a running stream. */
   retune(session: StreamSession, config: StreamConfig): void {
     session.retune(config);
-    this.#joinBatcher(session);
+    // One that is paused joins when it is resumed: until then nobody must wait for its frames.
+    if (session.isOpen) this.#joinBatcher(session);
     this.#retune();
   }
 
@@ -169,9 +173,13 @@ export class Runtime {
     return { ...report, streams };
   }
 
-  /** Stops every stream, then the sinks, then the threads. @returns what sinks lost. May be called twice. */
-  async stop(): Promise<SightlineError[]> {
-    if (this.#isStopping) return [];
+  /** Stops every stream, then the sinks, then the threads. @returns what sinks lost. Calls after the first join it. */
+  stop(): Promise<SightlineError[]> {
+    this.#stopping ??= this.#stop();
+    return this.#stopping;
+  }
+
+  async #stop(): Promise<SightlineError[]> {
     this.#isStopping = true;
     clearInterval(this.#reportTimer);
     await Promise.all([...this.#sessions.keys()].map((id) => this.remove(id)));
@@ -247,7 +255,7 @@ export class Runtime {
     this.#failedToldMs = now;
   }
 
-  #joinBatcher(session: StreamSession): void {
+  #joinBatcher(session: ServedStream): void {
     const { priority, weight, queueSize, maxAgeMs } = session.config;
     const isLive = session.input.policy === 'live';
     this.#dispatcher.batcher.setStream(session.id, {

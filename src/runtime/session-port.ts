@@ -1,3 +1,4 @@
+import type { StreamConfig } from '../config/stream.ts';
 import type { PublishedFrame } from '../core/frame.ts';
 import type { ModelSpec } from '../core/model.ts';
 import type { SourceInput } from '../core/source.ts';
@@ -5,7 +6,6 @@ import type { EventKind } from '../protocol/feed.ts';
 import type { RingHandle } from '../protocol/threads.ts';
 import type { FrameRecord } from './frame-ledger.ts';
 import type { LaneClient } from './lane-client.ts';
-import type { StreamSession } from './stream-session.ts';
 
 /** Where a stream's pictures come from, and whether somebody needs them in full. */
 export interface StreamInput {
@@ -18,6 +18,13 @@ export interface StreamInput {
 }
 
 export type EventDetails = Readonly<Record<string, string | number | boolean | null>>;
+
+/** What the runtime must know of a stream to serve it. */
+export interface ServedStream {
+  readonly id: string;
+  readonly config: StreamConfig;
+  readonly input: StreamInput;
+}
 
 /** What a session needs of the runtime around it. */
 export interface SessionPort {
@@ -33,8 +40,8 @@ export interface SessionPort {
   offer(record: FrameRecord): void;
   /** Takes back the frames of a stream that wait for a batch; the stream is no longer served. */
   withdraw(streamId: string): readonly FrameRecord[];
-  joinBatcher(session: StreamSession): void;
+  joinBatcher(stream: ServedStream): void;
   event(kind: EventKind, stream: string, message: string, details?: EventDetails): void;
-  publish(session: StreamSession, frame: PublishedFrame, record: FrameRecord): Promise<unknown> | null;
+  publish(stream: ServedStream, frame: PublishedFrame, record: FrameRecord): Promise<unknown> | null;
   onPreview(frame: PublishedFrame, jpeg: Uint8Array): void;
 }

@@ -103,6 +103,11 @@ export class StreamSession implements LaneListener {
     this.#targets = new StreamTargets(config.target);
   }
 
+  /** Is it served, or is it over, paused or about to be? */
+  get isOpen(): boolean {
+    return this.#ring !== null && !this.#isClosing;
+  }
+
   set isWatched(isWatched: boolean) {
     if (isWatched === this.#isWatched) return;
     this.#isWatched = isWatched;
@@ -199,7 +204,8 @@ export class StreamSession implements LaneListener {
         if (this.#state === 'starting' || this.#state === 'reconnecting') this.#enter('running');
         break;
       case 'reconnecting':
-        this.#onReconnecting(SightlineError.fromWire(message.error));
+        // It may cross our own order to close: then nobody waits for a connection any more.
+        if (!this.#isClosing) this.#onReconnecting(SightlineError.fromWire(message.error));
         break;
       case 'ended':
         void this.#finish(null);
@@ -224,9 +230,6 @@ export class StreamSession implements LaneListener {
       case 'closed':
         this.#onClosed?.();
         break;
-      case 'child-started':
-      case 'child-gone':
-        break;
     }
   }
 
@@ -234,7 +237,7 @@ export class StreamSession implements LaneListener {
     const ring = this.#ring;
     if (ring === null) return;
     const lost = ring.lostCount;
-    ring.retire();
+    ring.retire(true);
     this.#ring = null;
     // A file is read again from where the main thread stands, so that nothing is missing; a live source has moved on.
     if (this.input.policy === 'live' && lost > 0) this.ledger.enterLost(lost, 'lane-failed');
@@ -293,6 +296,10 @@ export class StreamSession implements LaneListener {
       this.#onClosed = null;
       if (this.#ring !== null && ring.lostCount > 0 && !this.#mustKeep)
         this.ledger.enterLost(ring.lostCount, 'stopped');
+      if (this.#ring !== null && ring.leakedCount > 0)
+        this.#port.event('stream-warning', this.id, `${this.id}: ${ring.leakedCount} slots were not given back`, {
+          code: 'FRAME_LEAKED',
+        });
     }
     await this.ledger.empty();
     this.#withdraw();
@@ -356,15 +363,8 @@ export class StreamSession implements LaneListener {
     const fps = this.telemetry.fps(nowMs);
     const latencyMs = this.telemetry.latencyMs(nowMs);
     const isLive = this.#state === 'running' || this.#state === 'reconnecting';
-    for (const { kind, message, details } of this.#targets.update(
-      this.id,
-      fps.published,
-      latencyMs.window,
-      isLive,
-      nowMs,
-    )) {
-      this.#port.event(kind, this.id, message, details);
-    }
+    const told = this.#targets.update(this.id, fps.published, latencyMs.window, isLive, nowMs);
+    for (const { kind, message, details } of told) this.#port.event(kind, this.id, message, details);
     return {
       id: this.id,
       source: this.input.label,

@@ -30,5 +30,20 @@ export interface Sink {
   close(): Promise<void>;
 }
 
+/** A sink that needs the full picture of a frame. Its stream keeps pictures, and their slots until `draw` is done. */
+export interface PictureSink {
+  readonly id: string;
+
+  /**
+   * Draws a result on its picture. The next one may be given before the promise settles; the order is kept.
+   *
+   * @param picture - u8 `[height, width, 3]` in shared memory, the sink's own until the promise settles; never rejects.
+   */
+  draw(frame: PublishedFrame, picture: Uint8Array): Promise<void>;
+
+  /** As `Sink.close`. @throws SINK_FAILED when the picture of any file was lost. */
+  close(): Promise<void>;
+}
+
 /** Hears of each failure (always code SINK_FAILED) when it happens. Must not throw. */
 export type SinkFailureListener = (error: SightlineError) => void;

@@ -2,7 +2,7 @@ import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest';
 import { LiveRuntime } from '../support/live-runtime.ts';
 import { VideoFolder } from '../support/made-videos.ts';
 import { ffmpegWith, hasProc } from '../support/processes.ts';
-import { waitFor } from '../support/wait-for.ts';
+import { waitFor, within } from '../support/wait-for.ts';
 
 const IDS = ['a', 'b', 'c'];
 const OTHERS = ['b', 'c'];
@@ -99,6 +99,24 @@ describe.skipIf(!hasProc)('an ffmpeg that dies or falls silent (needs /proc)', (
     await waitFor(`an ffmpeg for ${id}`, () => ffmpegWith(`${folder.marker}/${id}.mp4`).length === 1);
     return onlyFfmpegOf(id);
   }
+
+  it.each(['removed', 'paused'] as const)(
+    'a file whose ffmpeg has ended while its last frame waits in the pipe can be %s',
+    async (wish) => {
+      // Six slots and a slow engine: frame 7 fits into the pipe, ffmpeg ends, and nobody has a place for the frame.
+      live = await LiveRuntime.open({ callMs: 400, frameMs: 0, maxBatch: 1 });
+      const path = await folder.make('seven.mp4', { frames: 8 });
+      const session = await live.add({ id: 'file', source: path });
+      await waitFor('the slots to be full', () => session.heldSlots >= 6);
+      await waitFor('ffmpeg to have ended', () => ffmpegWith('seven.mp4').length === 0);
+      await within(wish, 10_000, wish === 'paused' ? session.pause() : live.runtime.remove('file'));
+      expect(session.state).toBe(wish);
+      if (wish === 'removed') return;
+      session.resume();
+      await within('the rest of the file', 10_000, session.settled());
+      expect(live.published('file').frames).toEqual([0, 1, 2, 3, 4, 5, 6, 7]);
+    },
+  );
 
   it('a file whose ffmpeg is killed fails with its name, and says so', async () => {
     live = await LiveRuntime.open();

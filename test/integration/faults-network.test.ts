@@ -29,7 +29,7 @@ describe.skipIf(!hasProc)('a server that goes away (needs /proc)', () => {
     execFileSync(testFfmpeg.path, ['-loglevel', 'error', '-i', clip, '-c', 'copy', `${served.path}/clip.ts`]);
     http = new HttpVideoServer(video, `${served.path}/clip.ts`, served.path);
     await http.start();
-    await http.startPackager();
+    await Promise.all([http.startPackager('short', 0.5), http.startPackager('long', 2)]);
   });
 
   afterEach(async () => {
@@ -67,7 +67,7 @@ describe.skipIf(!hasProc)('a server that goes away (needs /proc)', () => {
 
   it.each([
     { name: 'MPEG-TS over HTTP', path: '/live.ts', realtime: true },
-    { name: 'HLS', path: '/live/live.m3u8', realtime: false },
+    { name: 'HLS', path: '/hls/short.m3u8', realtime: false },
   ])('$name: the stream is back soon after its server', async ({ name, path, realtime }) => {
     await openWithSteady();
     await live.add({ id: 'cam', source: httpUrl(path), realtime, staleMs: 2000 });
@@ -83,6 +83,17 @@ describe.skipIf(!hasProc)('a server that goes away (needs /proc)', () => {
     expect(live.codes('cam').length).toBeGreaterThanOrEqual(1);
     expect(ffmpegWith(`m=${steadySource.marker}`), 'one ffmpeg reads it').toHaveLength(1);
     expect(await steadyIsWell()).toEqual([]);
+  });
+
+  it('HLS whose segments are longer than staleMs flows evenly, and is not taken for stalled', async () => {
+    await openWithSteady();
+    await live.add({ id: 'cam', source: httpUrl('/hls/long.m3u8'), staleMs: 1000 });
+    await live.flows('cam', 1);
+    live.published('cam').longestSilenceMs = 0;
+    await live.flows('cam', 100);
+    expect(live.report('cam').reconnects).toBe(0);
+    expect(live.published('cam').longestSilenceMs).toBeLessThan(1000);
+    expect(live.states('cam')).toEqual(['running']);
   });
 
   it.skipIf(rtspScript.path === null).each(['tcp', 'udp'])(

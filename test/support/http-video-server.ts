@@ -9,7 +9,7 @@ import { waitFor } from './wait-for.ts';
 
 /**
  * A web server of videos that can go away and come back on the same port:
- * `/live.ts` never ends, `/live/live.m3u8` is HLS of the same, `/clip.ts` ends after a few frames, `/status/NNN` fails.
+ * `/live.ts` never ends, `/clip.ts` ends after a few frames, `/status/NNN` fails, and a packager makes HLS playlists.
  */
 export class HttpVideoServer {
   readonly #video: string;
@@ -17,7 +17,7 @@ export class HttpVideoServer {
   readonly #clip: string;
   readonly #senders = new Set<ChildProcess>();
   readonly #requests: string[] = [];
-  #packager: ChildProcess | null = null;
+  readonly #packagers: ChildProcess[] = [];
   #server: Server | null = null;
   #port = 0;
 
@@ -29,7 +29,7 @@ export class HttpVideoServer {
   constructor(video: string, clip: string, folder: string) {
     this.#video = video;
     this.#clip = clip;
-    this.#folder = join(folder, 'live');
+    this.#folder = join(folder, 'hls');
   }
 
   get origin(): string {
@@ -41,13 +41,12 @@ export class HttpVideoServer {
     return this.#requests.filter((url) => url.includes(text)).length;
   }
 
-  /** The packager of the playlist; it goes on while the web server is away. */
-  async startPackager(): Promise<void> {
+  /** Makes the playlist `/hls/NAME.m3u8`, and goes on while the web server is away. */
+  async startPackager(name: string, segmentS: number): Promise<void> {
     mkdirSync(this.#folder, { recursive: true });
-    const playlist = join(this.#folder, 'live.m3u8');
-    this.#packager = this.#ffmpeg([
-      ...['-f', 'hls', '-hls_time', '0.5', '-hls_list_size', '4', '-hls_flags', 'delete_segments', playlist],
-    ]);
+    const playlist = join(this.#folder, `${name}.m3u8`);
+    const shape = ['-hls_time', String(segmentS), '-hls_list_size', '4', '-hls_flags', 'delete_segments'];
+    this.#packagers.push(this.#ffmpeg(['-f', 'hls', ...shape, playlist]));
     await waitFor('the playlist', () => existsSync(playlist));
   }
 
@@ -72,7 +71,7 @@ export class HttpVideoServer {
   }
 
   async close(): Promise<void> {
-    this.#packager?.kill('SIGKILL');
+    for (const packager of this.#packagers) packager.kill('SIGKILL');
     await this.stop();
   }
 

@@ -62,6 +62,8 @@ describe('warmUp', () => {
   });
 
   it('fails where the engine fails', async () => {
-    await expect(warmUp({ batchSizes: [1], isFixed: false }, () => Promise.reject(new Error('no kernel')))).rejects.toThrow('no kernel');
+    await expect(
+      warmUp({ batchSizes: [1], isFixed: false }, () => Promise.reject(new Error('no kernel'))),
+    ).rejects.toThrow('no kernel');
   });
 });

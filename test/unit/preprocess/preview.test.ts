@@ -3,7 +3,7 @@ import { describe, expect, it } from 'vitest';
 import { encodePreview } from '../../../src/preprocess/preview.ts';
 
 /** A model input of 64x64 whose rows 16 to 47 are white and whose border is black. */
-function letterboxed(memory = new Uint8Array(64 * 64 * 3)): Uint8Array {
+function letterboxed(memory: Uint8Array = new Uint8Array(64 * 64 * 3)): Uint8Array {
   return memory.fill(255, 16 * 64 * 3, 48 * 64 * 3);
 }
 

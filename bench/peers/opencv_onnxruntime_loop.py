@@ -1,0 +1,142 @@
+"""The loop that a Python user would write: OpenCV reads, ONNX Runtime detects, numpy decodes.
+
+Usage: opencv_onnxruntime_loop.py MODEL.onnx VIDEO --seconds 10 --warm-up 2 [--boxes OUT.json]
+
+Prints one JSON document. With --boxes it first goes through the video once and writes the boxes of every frame, x y width
+height in source pixels, as [[[x, y, w, h, score, class], ...], ...]. The model is YOLOX with its input [1, 3, H, W] in BGR,
+0..255, letterboxed at the top left, and its output [1, cells, 85].
+"""
+
+import argparse
+import json
+import platform
+import time
+
+import cv2
+import numpy as np
+import onnxruntime
+
+SCORE = 0.3
+NMS_IOU = 0.65
+STRIDES = (8, 16, 32)
+
+
+def letterbox(picture, width, height):
+    ratio = min(width / picture.shape[1], height / picture.shape[0])
+    size = (round(picture.shape[1] * ratio), round(picture.shape[0] * ratio))
+    canvas = np.full((height, width, 3), 114, np.uint8)
+    canvas[: size[1], : size[0]] = cv2.resize(picture, size, interpolation=cv2.INTER_LINEAR)
+    return np.ascontiguousarray(canvas.transpose(2, 0, 1)[None].astype(np.float32)), ratio
+
+
+def grid(width, height):
+    cells, strides = [], []
+    for stride in STRIDES:
+        y, x = np.mgrid[0 : height // stride, 0 : width // stride]
+        cells.append(np.stack((x.ravel(), y.ravel()), 1))
+        strides.append(np.full((x.size, 1), stride))
+    return np.concatenate(cells).astype(np.float32), np.concatenate(strides).astype(np.float32)
+
+
+def decode(output, cells, strides, ratio):
+    classes = output[:, 5:].argmax(1)
+    scores = output[:, 4] * output[np.arange(len(output)), classes + 5]
+    keep = scores >= SCORE
+    if not keep.any():
+        return np.empty((0, 6), np.float32)
+    output, cells, strides = output[keep], cells[keep], strides[keep]
+    size = np.exp(output[:, 2:4]) * strides
+    corner = (output[:, :2] + cells) * strides - size / 2
+    boxes = np.concatenate((corner, size), 1) / ratio
+    scores, classes = scores[keep], classes[keep]
+    kept = cv2.dnn.NMSBoxesBatched(boxes.tolist(), scores.tolist(), classes.tolist(), SCORE, NMS_IOU)
+    kept = np.asarray(kept, int).ravel()
+    return np.concatenate((boxes[kept], scores[kept, None], classes[kept, None]), 1)
+
+
+class Detector:
+    def __init__(self, path):
+        self.session = onnxruntime.InferenceSession(path, providers=["CPUExecutionProvider"])
+        self.input = self.session.get_inputs()[0]
+        self.height, self.width = self.input.shape[2:]
+        self.cells, self.strides = grid(self.width, self.height)
+
+    def __call__(self, picture):
+        tensor, ratio = letterbox(picture, self.width, self.height)
+        output = self.session.run(None, {self.input.name: tensor})[0][0]
+        return clip(decode(output, self.cells, self.strides, ratio), picture.shape)
+
+
+def clip(rows, shape):
+    if len(rows) == 0:
+        return rows
+    low = np.maximum(rows[:, :2], 0)
+    high = np.minimum(rows[:, :2] + rows[:, 2:4], (shape[1], shape[0]))
+    rows[:, :2], rows[:, 2:4] = low, high - low
+    return rows
+
+
+def pictures(path, is_looped):
+    while True:
+        video = cv2.VideoCapture(path)
+        while True:
+            ok, picture = video.read()
+            if not ok:
+                break
+            yield picture
+        video.release()
+        if not is_looped:
+            return
+
+
+def main():
+    parser = argparse.ArgumentParser()
+    parser.add_argument("model")
+    parser.add_argument("video")
+    parser.add_argument("--seconds", type=float, default=10)
+    parser.add_argument("--warm-up", type=float, default=1)
+    parser.add_argument("--boxes")
+    arguments = parser.parse_args()
+    detect = Detector(arguments.model)
+    if arguments.boxes is not None:
+        boxes = [detect(picture).tolist() for picture in pictures(arguments.video, False)]
+        with open(arguments.boxes, "w", encoding="utf-8") as file:
+            json.dump(boxes, file)
+    print(json.dumps(measure(detect, arguments)))
+
+
+def measure(detect, arguments):
+    source = pictures(arguments.video, True)
+    warm_until = time.perf_counter() + arguments.warm_up
+    while time.perf_counter() < warm_until:
+        detect(next(source))
+    latencies = []
+    cpu = time.process_time()
+    start = before = time.perf_counter()
+    while before - start < arguments.seconds:
+        # From the decoded picture to its boxes, as Sightline counts latency.
+        picture = next(source)
+        decoded = time.perf_counter()
+        detect(picture)
+        before = time.perf_counter()
+        latencies.append((before - decoded) * 1000)
+    frames = len(latencies)
+    p50, p95, p99 = np.percentile(latencies, (50, 95, 99))
+    return {
+        "frames": frames,
+        "seconds": before - start,
+        "fps": frames / (before - start),
+        # Of all threads of this process.
+        "cpuMsPerFrame": (time.process_time() - cpu) * 1000 / frames,
+        "latencyMs": {"p50": p50, "p95": p95, "p99": p99, "max": max(latencies)},
+        "versions": {
+            "python": platform.python_version(),
+            "opencv": cv2.__version__,
+            "onnxruntime": onnxruntime.__version__,
+            "numpy": np.__version__,
+        },
+    }
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,185 @@
+import { execFile } from 'node:child_process';
+import { mkdtemp, readFile, rm } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { promisify } from 'node:util';
+import type { PublishedFrame } from '../../src/core/frame.ts';
+import { findWeights } from '../../src/store/find-weights.ts';
+import { loadManifest } from '../../src/store/manifests.ts';
+import { packageRoot } from '../../src/store/package-root.ts';
+import { type BenchContext, FAST_MODEL } from '../support/bench-context.ts';
+import { benchStreams, measureOnce, OFFLINE, openBenchRuntime } from '../support/bench-runtime.ts';
+import { fps, ms } from '../support/format.ts';
+import type { Section, SectionResult } from '../support/section.ts';
+import { agreement, type BoxesPerFrame, type BoxRow, median } from './agreement.ts';
+import { findPython } from './find-python.ts';
+
+interface SideRun {
+  readonly fps: number;
+  readonly cpuMsPerFrame: number;
+  readonly latencyMs: { readonly p50: number; readonly p95: number; readonly p99: number };
+}
+
+type PythonRun = SideRun & { readonly versions: Readonly<Record<string, string>> };
+
+const ROUNDS = 3;
+const SCRIPT = 'bench/peers/opencv_onnxruntime_loop.py';
+
+/** Sightline beside the loop that a Python user would write: same clip, same network, same machine, taking turns. */
+export const peers: Section = {
+  id: 'peers',
+  title: 'Beside a Python loop of OpenCV and ONNX Runtime',
+  async run(context): Promise<SectionResult> {
+    if (context.model !== FAST_MODEL)
+      return skipped(`it needs the weights of ${FAST_MODEL}: sightline models pull ${FAST_MODEL}`);
+    const python = await findPython(context);
+    if ('missing' in python) return skipped(python.missing);
+    const folder = await mkdtemp(join(tmpdir(), 'sightline-bench-'));
+    try {
+      return await compare(context, python.path, join(folder, 'boxes.json'));
+    } finally {
+      await rm(folder, { recursive: true, force: true });
+    }
+  },
+};
+
+function skipped(why: string): SectionResult {
+  return { tables: [], targets: [], notes: [`SKIPPED: ${why}`], data: { skipped: why } };
+}
+
+async function compare(context: BenchContext, python: string, boxesPath: string): Promise<SectionResult> {
+  const ours: SideRun[] = [];
+  const theirs: PythonRun[] = [];
+  for (let round = 0; round < (context.isQuick ? 1 : ROUNDS); round++) {
+    theirs.push(await pythonRun(context, python, round === 0 ? boxesPath : null));
+    ours.push(await sightlineRun(context));
+  }
+  const boxes = agreement(
+    await sightlineBoxes(context),
+    JSON.parse(await readFile(boxesPath, 'utf8')) as BoxesPerFrame,
+  );
+  const a = medians(ours);
+  const b = medians(theirs);
+  const row = (name: string, side: SideRun): string[] => [
+    name,
+    fps(side.fps),
+    ms(side.cpuMsPerFrame),
+    ms(side.latencyMs.p50),
+    ms(side.latencyMs.p95),
+    ms(side.latencyMs.p99),
+  ];
+  return {
+    tables: [
+      {
+        caption: `${FAST_MODEL} over the clip, steady state, medians of ${ours.length}`,
+        rows: [
+          ['side', 'rate', 'CPU a frame', 'p50', 'p95', 'p99'],
+          row('Sightline, file policy', a),
+          row('Python loop', b),
+        ],
+      },
+      {
+        caption: `boxes of ${boxes.frames} frames, score from 0.4, same class, IoU from 0.5, each the other's best`,
+        rows: [
+          [
+            'Sightline',
+            'Python',
+            'matched',
+            'agree',
+            'agree (other side from 0.3)',
+            'median IoU',
+            'median score difference',
+            'largest',
+          ],
+          [
+            String(boxes.ours),
+            String(boxes.theirs),
+            String(boxes.matched),
+            boxes.ratio.toFixed(4),
+            boxes.ratioOfWeakMatches.toFixed(4),
+            boxes.medianIou.toFixed(4),
+            boxes.medianScoreDifference.toFixed(4),
+            boxes.maxScoreDifference.toFixed(4),
+          ],
+        ],
+      },
+    ],
+    targets: [
+      { what: 'rate of Sightline / Python', measured: a.fps / b.fps, target: 1.5, want: 'at least', unit: '' },
+      {
+        what: 'CPU a frame of Sightline / Python',
+        measured: a.cpuMsPerFrame / b.cpuMsPerFrame,
+        target: 1,
+        want: 'at most',
+        unit: '',
+      },
+    ],
+    notes: [
+      'CPU covers every thread and child process of each side. The latencies answer different questions: the loop has one frame at a time, Sightline reads as a file and keeps every stage full; its latency under live load is in the section half-load.',
+      `Python side: ${Object.entries(theirs[0]!.versions)
+        .map(([name, version]) => `${name} ${version}`)
+        .join(', ')}.`,
+    ],
+    data: { ours, theirs, boxes },
+  };
+}
+
+function medians(runs: readonly SideRun[]): SideRun {
+  const of = (pick: (run: SideRun) => number): number => median(runs.map(pick));
+  return {
+    fps: of((run) => run.fps),
+    cpuMsPerFrame: of((run) => run.cpuMsPerFrame),
+    latencyMs: {
+      p50: of((run) => run.latencyMs.p50),
+      p95: of((run) => run.latencyMs.p95),
+      p99: of((run) => run.latencyMs.p99),
+    },
+  };
+}
+
+async function pythonRun(context: BenchContext, python: string, boxesPath: string | null): Promise<PythonRun> {
+  const { modelPath, cacheDir } = context.environment;
+  const [weights] = await findWeights(await loadManifest(FAST_MODEL), {
+    searchPath: modelPath,
+    cacheDir,
+    onNotice: context.note,
+    mayFetch: false,
+  });
+  const args = [
+    join(packageRoot(), SCRIPT),
+    weights!,
+    context.clip.path,
+    '--seconds',
+    String(context.seconds),
+    '--warm-up',
+    String(context.warmUpSeconds),
+    ...(boxesPath === null ? [] : ['--boxes', boxesPath]),
+  ];
+  const { stdout } = await promisify(execFile)(python, args);
+  return JSON.parse(stdout) as PythonRun;
+}
+
+async function sightlineRun(context: BenchContext): Promise<SideRun> {
+  const streams = await benchStreams(context, 1, OFFLINE);
+  const { fps: rate, cpuMsPerFrame, latencyMs } = await measureOnce(context, { name: FAST_MODEL }, streams);
+  return { fps: rate, cpuMsPerFrame: cpuMsPerFrame?.total ?? Number.NaN, latencyMs };
+}
+
+/** One pass over the clip. */
+async function sightlineBoxes(context: BenchContext): Promise<BoxesPerFrame> {
+  const runtime = await openBenchRuntime(context, { name: FAST_MODEL });
+  const boxes: BoxRow[][] = [];
+  const collect = ({ frame, detections }: PublishedFrame): void => {
+    boxes[frame] = detections.map(({ box, score, classId }) => [...box, score, classId] as const);
+  };
+  try {
+    runtime.published.add(collect);
+    const [stream] = await benchStreams(context, 1, { policy: 'file' });
+    const session = runtime.add(stream!.config, stream!.input);
+    await session.settled();
+    if (session.failure !== null) throw session.failure;
+    return boxes;
+  } finally {
+    await runtime.stop();
+  }
+}

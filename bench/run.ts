@@ -1,0 +1,73 @@
+import { parseArgs } from 'node:util';
+import { table } from '../src/cli/table.ts';
+import { engines } from './engines.bench.ts';
+import { halfLoad } from './half-load.bench.ts';
+import { memory } from './memory.bench.ts';
+import { overload } from './overload.bench.ts';
+import { ownCost } from './own-cost.bench.ts';
+import { peers } from './peers/peers.bench.ts';
+import { openContext } from './support/bench-context.ts';
+import { describeMachine } from './support/machine.ts';
+import { type SectionRecord, sectionText, writeResults } from './support/report.ts';
+import type { Section } from './support/section.ts';
+import { throughput } from './throughput.bench.ts';
+
+/**
+ * Measured comparisons, one section each. Nothing is asserted here: the figures stand beside their targets.
+ *
+ *     npm run bench -- [--only throughput,peers] [--seconds 10] [--quick]
+ */
+const SECTIONS: readonly Section[] = [throughput, ownCost, halfLoad, overload, memory, engines, peers];
+const SECONDS = 10;
+const QUICK_SECONDS = 3;
+
+const { values } = parseArgs({
+  options: { only: { type: 'string' }, seconds: { type: 'string' }, quick: { type: 'boolean', default: false } },
+});
+const chosen = choose(values.only);
+const isQuick = values.quick;
+const seconds = Number(values.seconds ?? (isQuick ? QUICK_SECONDS : SECONDS));
+if (!(seconds >= 1 && seconds <= 3600))
+  stop(`--seconds: expected a number from 1 to 3600, received "${values.seconds}"`);
+
+const context = await openContext({ seconds, isQuick }, process.env);
+const machine = describeMachine(context);
+console.log(table(Object.entries(machine).map(([name, value]) => [name, String(value)])));
+const records: SectionRecord[] = [];
+for (const section of chosen) {
+  context.note(`\n${section.id} ...`);
+  const record = await run(section);
+  records.push(record);
+  console.log(sectionText(record));
+}
+const isWhole = chosen.length === SECTIONS.length && !isQuick;
+const path = await writeResults({ machine, secondsPerRun: seconds, isQuick, sections: records }, isWhole);
+console.log(`\nwritten: ${path}`);
+if (records.some(({ error }) => error !== null)) process.exitCode = 1;
+
+/** A section that fails is told, and the others go on. */
+async function run(section: Section): Promise<SectionRecord> {
+  const before = performance.now();
+  const { id, title } = section;
+  const elapsed = (): number => Math.round((performance.now() - before) / 1000);
+  try {
+    const result = await section.run(context);
+    return { id, title, seconds: elapsed(), result, error: null };
+  } catch (error) {
+    context.note(String((error as Error).stack));
+    return { id, title, seconds: elapsed(), result: null, error: (error as Error).message };
+  }
+}
+
+function choose(only: string | undefined): readonly Section[] {
+  if (only === undefined) return SECTIONS;
+  return only.split(',').map((id) => {
+    const section = SECTIONS.find((candidate) => candidate.id === id.trim());
+    return section ?? stop(`--only: no section "${id}"; there are ${SECTIONS.map((known) => known.id).join(', ')}`);
+  });
+}
+
+function stop(why: string): never {
+  console.error(why);
+  process.exit(2);
+}

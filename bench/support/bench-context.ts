@@ -1,0 +1,98 @@
+import { existsSync } from 'node:fs';
+import { homedir } from 'node:os';
+import { delimiter, join, resolve } from 'node:path';
+import { type FfmpegBinary, findFfmpeg } from '../../src/decode/ffmpeg-binary.ts';
+import { SightlineError } from '../../src/errors/sightline-error.ts';
+import { demoSource } from '../../src/runtime/demo-source.ts';
+import type { Environment } from '../../src/runtime/environment.ts';
+import { prepareModel } from '../../src/runtime/prepare-model.ts';
+import { findWeights } from '../../src/store/find-weights.ts';
+import { loadManifest } from '../../src/store/manifests.ts';
+import { type Clip, describeClip } from './clip.ts';
+
+/** The detector that always arrives, and the fast one that is taken where its weights lie on this machine. */
+export const SLOW_MODEL = 'centernet';
+export const FAST_MODEL = 'yolox-nano-480x256';
+
+export interface BenchFlags {
+  /** Measured time of each run. */
+  readonly seconds: number;
+  /** Shorter and fewer runs: shows that everything works, its figures are not to be quoted. */
+  readonly isQuick: boolean;
+}
+
+/** What every section needs to know. */
+export interface BenchContext extends BenchFlags {
+  readonly environment: Environment;
+  readonly ffmpeg: FfmpegBinary;
+  readonly clip: Clip;
+  /** `FAST_MODEL` where its weights are found, else `SLOW_MODEL`. */
+  readonly model: string;
+  /** Left out at the start of each run. */
+  readonly warmUpSeconds: number;
+  /** Frames a second of the clip read as a file, by model; filled by the first section that asks. */
+  readonly capacities: Map<string, number>;
+  note(text: string): void;
+}
+
+const WARM_UP_SECONDS = 2;
+
+/** Reads the environment, and chooses clip and model. @throws FFMPEG_MISSING, MODEL_WEIGHTS_MISSING, SOURCE_* */
+export async function openContext(flags: BenchFlags, env: NodeJS.ProcessEnv): Promise<BenchContext> {
+  const note = (text: string): void => console.error(text);
+  const sharedDir = resolve(env.SIGHTLINE_SHARED ?? '../shared');
+  const environment = readEnvironment(env, sharedDir);
+  const ffmpeg = await findFfmpeg({ path: environment.ffmpegPath, searchPath: environment.searchPath });
+  const pedestrians = join(sharedDir, 'videos', 'pedestrians.mp4');
+  const path = existsSync(pedestrians) ? pedestrians : await demoSource(ffmpeg, environment, note);
+  const model = (await hasWeights(FAST_MODEL, environment)) ? FAST_MODEL : SLOW_MODEL;
+  if (model !== FAST_MODEL) note(`the weights of ${FAST_MODEL} are not here; measuring ${SLOW_MODEL}`);
+  return {
+    ...flags,
+    environment,
+    ffmpeg,
+    clip: await describeClip(ffmpeg, path),
+    model,
+    warmUpSeconds: WARM_UP_SECONDS,
+    capacities: new Map(),
+    note,
+  };
+}
+
+function readEnvironment(env: NodeJS.ProcessEnv, sharedDir: string): Environment {
+  const cacheHome =
+    env.XDG_CACHE_HOME === undefined || env.XDG_CACHE_HOME === '' ? join(homedir(), '.cache') : env.XDG_CACHE_HOME;
+  const named = (env.SIGHTLINE_MODEL_PATH ?? '').split(delimiter).filter((folder) => folder !== '');
+  return {
+    ffmpegPath: env.FFMPEG_PATH,
+    searchPath: env.PATH ?? '',
+    modelPath: [...named, join(sharedDir, 'models')],
+    cacheDir: env.SIGHTLINE_CACHE_DIR ?? join(cacheHome, 'sightline'),
+    token: undefined,
+  };
+}
+
+async function hasWeights(model: string, { modelPath, cacheDir }: Environment): Promise<boolean> {
+  try {
+    await findWeights(await loadManifest(model), {
+      searchPath: modelPath,
+      cacheDir,
+      onNotice: () => undefined,
+      mayFetch: false,
+    });
+    return true;
+  } catch (error) {
+    if (error instanceof SightlineError && error.code === 'MODEL_WEIGHTS_MISSING') return false;
+    throw error;
+  }
+}
+
+/** The model as an engine takes it. */
+export function preparedModel(
+  { environment, note }: BenchContext,
+  model: string,
+  engine: 'onnx' | 'wasm',
+): ReturnType<typeof prepareModel> {
+  const { modelPath, cacheDir } = environment;
+  return prepareModel(model, { engine, precision: 'f32', searchPath: modelPath, cacheDir, onNotice: note });
+}

@@ -1,0 +1,91 @@
+import { batchConfig } from '../../src/config/batch.ts';
+import { check } from '../../src/config/check.ts';
+import { previewConfig } from '../../src/config/gateway.ts';
+import { parseStream } from '../../src/config/load-pipeline.ts';
+import { modelConfig } from '../../src/config/model.ts';
+import type { StreamConfig } from '../../src/config/stream.ts';
+import { type Measurement, measureRun } from '../../src/optimize/measure-run.ts';
+import { openRuntime } from '../../src/runtime/open-runtime.ts';
+import { ResultSinks } from '../../src/runtime/result-sinks.ts';
+import type { Runtime } from '../../src/runtime/runtime.ts';
+import type { StreamInput } from '../../src/runtime/session-port.ts';
+import { type PictureNeed, resolveStreamInput } from '../../src/runtime/stream-input.ts';
+import type { BenchContext } from './bench-context.ts';
+
+export interface BenchStream {
+  readonly config: StreamConfig;
+  readonly input: StreamInput;
+}
+
+/** A runtime with default settings except those named; sinks none. */
+export function openBenchRuntime(
+  context: BenchContext,
+  model: Readonly<Record<string, unknown>>,
+  batch: Readonly<Record<string, unknown>> = {},
+): Promise<Runtime> {
+  return openRuntime({
+    model: check(modelConfig, model, 'model'),
+    batch: check(batchConfig, batch, 'batch'),
+    preview: check(previewConfig, {}, 'preview'),
+    sinks: new ResultSinks([], new Map()),
+    environment: context.environment,
+    onNotice: context.note,
+  });
+}
+
+/** `count` streams with the same settings: the clip where no other source is named. */
+export async function benchStreams(
+  context: BenchContext,
+  count: number,
+  settings: Readonly<Record<string, unknown>>,
+  need: PictureNeed | null = null,
+): Promise<BenchStream[]> {
+  const streams: BenchStream[] = [];
+  for (let i = 1; i <= count; i++) {
+    const config = parseStream({ source: context.clip.path, ...settings, id: `bench-${i}` }, {});
+    streams.push({ config, input: await resolveStreamInput(config, context.ffmpeg, need) });
+  }
+  return streams;
+}
+
+/** Streams that are read as fast as they can be, for ever. */
+export const OFFLINE = { policy: 'file', loop: true } as const;
+/** Streams as cameras would send them. */
+export const LIVE = { policy: 'live', loop: true, realtime: true } as const;
+
+export function measure(
+  context: BenchContext,
+  runtime: Runtime,
+  streams: readonly BenchStream[],
+): Promise<Measurement> {
+  return measureRun(runtime, {
+    streams,
+    seconds: context.seconds,
+    warmUpSeconds: context.warmUpSeconds,
+    signal: new AbortController().signal,
+  });
+}
+
+/** Opens a runtime, measures one run on it, and closes it. */
+export async function measureOnce(
+  context: BenchContext,
+  model: Readonly<Record<string, unknown>>,
+  streams: readonly BenchStream[],
+): Promise<Measurement> {
+  const runtime = await openBenchRuntime(context, model);
+  try {
+    return await measure(context, runtime, streams);
+  } finally {
+    await runtime.stop();
+  }
+}
+
+/** Frames a second of a model over four streams of the clip read as files; measured once in a run of the benchmark. */
+export async function capacityFps(context: BenchContext, model: string): Promise<number> {
+  const known = context.capacities.get(model);
+  if (known !== undefined) return known;
+  context.note(`measuring what ${model} can do on this machine`);
+  const { fps } = await measureOnce(context, { name: model }, await benchStreams(context, 4, OFFLINE));
+  context.capacities.set(model, fps);
+  return fps;
+}

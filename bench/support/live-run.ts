@@ -1,0 +1,65 @@
+import type { Measurement } from '../../src/optimize/measure-run.ts';
+import type { Percentiles } from '../../src/protocol/report.ts';
+import { type BenchContext, FAST_MODEL, SLOW_MODEL } from './bench-context.ts';
+import { benchStreams, capacityFps, LIVE, measure, openBenchRuntime } from './bench-runtime.ts';
+import { fps, PERCENTILE_HEADING, percentileCells } from './format.ts';
+import type { Table } from './section.ts';
+import { StageWatch, type WatchedTime } from './stage-watch.ts';
+
+export interface LiveRun {
+  readonly model: string;
+  readonly capacityFps: number;
+  readonly streams: number;
+  readonly maxFps: number;
+  readonly offeredFps: number;
+  readonly maxAgeMs: number;
+  readonly measured: Measurement;
+  readonly stages: Readonly<Record<WatchedTime, Percentiles>>;
+}
+
+const STREAMS = 4;
+/** The largest load of these sections, as a multiple of the capacity. */
+const MOST_LOAD = 2;
+/** A grid of frames never passes quite all of a clip's frames. */
+const CLIP_FPS_RATIO = 0.95;
+
+/** The model for live runs: the fast one where four streams of the clip can be twice too much for it, else the slow one. */
+async function liveModel(context: BenchContext): Promise<string> {
+  if (context.model !== FAST_MODEL) return SLOW_MODEL;
+  const canOverload =
+    STREAMS * context.clip.fps * CLIP_FPS_RATIO >= MOST_LOAD * (await capacityFps(context, FAST_MODEL));
+  return canOverload ? FAST_MODEL : SLOW_MODEL;
+}
+
+/** Runs live streams of the clip that offer `load` times the capacity, in equal shares. */
+export async function liveRun(context: BenchContext, load: number): Promise<LiveRun> {
+  const model = await liveModel(context);
+  const capacity = await capacityFps(context, model);
+  const streams = Math.max(STREAMS, Math.ceil((MOST_LOAD * capacity) / (context.clip.fps * CLIP_FPS_RATIO)));
+  const maxFps = (load * capacity) / streams;
+  const opened = await benchStreams(context, streams, { ...LIVE, maxFps });
+  const runtime = await openBenchRuntime(context, { name: model });
+  try {
+    const watch = new StageWatch(runtime, context);
+    const measured = await measure(context, runtime, opened);
+    const entered = measured.streams.reduce((sum, { frames }) => sum + frames.in, 0);
+    // Frames are counted from the start of the stream, the warm-up included.
+    const offeredFps = entered / (measured.seconds + context.warmUpSeconds);
+    const { maxAgeMs } = opened[0]!.config;
+    return { model, capacityFps: capacity, streams, maxFps, offeredFps, maxAgeMs, measured, stages: watch.stop() };
+  } finally {
+    await runtime.stop();
+  }
+}
+
+export function loadText({ model, capacityFps: capacity, streams, maxFps, offeredFps, measured }: LiveRun): string {
+  return `${model}: capacity ${fps(capacity)}; ${streams} streams of ${maxFps.toFixed(1)} offered ${fps(offeredFps)}, published ${fps(measured.fps)}`;
+}
+
+export function stagesTable(run: LiveRun): Table {
+  const names: readonly WatchedTime[] = ['decode', 'preprocess', 'queue', 'infer', 'publish', 'total'];
+  return {
+    caption: loadText(run),
+    rows: [['stage', ...PERCENTILE_HEADING], ...names.map((name) => [name, ...percentileCells(run.stages[name])])],
+  };
+}

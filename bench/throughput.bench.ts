@@ -1,0 +1,165 @@
+import { availableParallelism } from 'node:os';
+import type { ModelSpec } from '../src/core/model.ts';
+import type { Measurement } from '../src/optimize/measure-run.ts';
+import { configureSharp, SharpPreprocessor } from '../src/preprocess/sharp-preprocessor.ts';
+import { PICTURE_FIT } from '../src/runtime/lane-frames.ts';
+import { type BenchContext, preparedModel } from './support/bench-context.ts';
+import { benchStreams, measureOnce, OFFLINE } from './support/bench-runtime.ts';
+import { decodeAlone, grabFrames } from './support/clip.ts';
+import { engineAlone } from './support/engine-alone.ts';
+import { fps, ms, percentileCells, stageRows } from './support/format.ts';
+import type { Section, SectionResult } from './support/section.ts';
+
+/** CPU milliseconds a frame of each stage when nothing else runs. */
+interface Alone {
+  readonly decode: number;
+  readonly preprocess: number;
+  readonly infer: number;
+}
+
+interface Variant {
+  readonly name: string;
+  readonly streams: number;
+  readonly alone: Alone;
+  readonly ceilingFps: number;
+  readonly engineCeilingFps: number;
+  readonly measured: Measurement;
+  readonly ratio: number;
+}
+
+const SHARP_FRAMES = 20;
+/** One ffmpeg decodes on one thread; it is to be no busier than this, so that several are started where cores are many. */
+const DECODER_BUSY_RATIO = 0.5;
+
+/** How near the pipeline comes to what its parts can do: every core busy with decoding, resizing and inference alone. */
+export const throughput: Section = {
+  id: 'throughput',
+  title: 'Offline throughput against its ceiling',
+  async run(context): Promise<SectionResult> {
+    const variants: Variant[] = [];
+    for (const isSharp of [false, true]) variants.push(await measureVariant(context, isSharp));
+    return {
+      tables: [
+        aloneTable(variants),
+        ...variants.map(({ name, measured }) => ({
+          caption: `${name}: the stages over the same ${measured.seconds.toFixed(0)} s`,
+          rows: stageRows(measured.cpuMsPerFrame, measured.busyRatio),
+        })),
+        {
+          caption: 'latency, captured to published (every frame waits its turn: the queue is kept full)',
+          rows: [
+            ['variant', 'p50', 'p95', 'p99', 'max'],
+            ...variants.map(({ name, measured }) => [name, ...percentileCells(measured.latencyMs)]),
+          ],
+        },
+      ],
+      targets: variants.map(({ name, ratio }) => ({
+        what: `throughput / ceiling, ${name}`,
+        measured: ratio,
+        target: 0.9,
+        want: 'at least',
+        unit: '',
+      })),
+      notes: [
+        'ceiling = cores / (CPU of decode alone + preprocess alone + inference alone), each per frame of the same clip. Alone, one thread has the memory and the caches to itself; what the engine alone does on every core at once is in the column "engine x cores".',
+        'Where the model is the only consumer of pixels, ffmpeg makes its input, so preprocess alone is 0; reading the pipe is part of the overhead that the ratio shows.',
+        'busy is the share of its own capacity that each stage used: decode and preprocess of all cores, infer of its threads, main of one thread. Their sum above 100 % is the overlap.',
+        `batch size ${variants[0]!.measured.batch.reason}`,
+      ],
+      data: variants,
+    };
+  },
+};
+
+function aloneTable(variants: readonly Variant[]): SectionResult['tables'][number] {
+  const heading = [
+    'variant',
+    'streams',
+    'decode',
+    'preprocess',
+    'inference',
+    'ceiling',
+    'engine x cores',
+    'measured',
+    'ratio',
+  ];
+  return {
+    caption: 'CPU per frame of each stage alone, and the pipeline',
+    rows: [
+      heading,
+      ...variants.map(({ name, streams, alone, ceilingFps, engineCeilingFps, measured, ratio }) => [
+        name,
+        String(streams),
+        ms(alone.decode),
+        ms(alone.preprocess),
+        ms(alone.infer),
+        fps(ceilingFps),
+        fps(engineCeilingFps),
+        fps(measured.fps),
+        ratio.toFixed(3),
+      ]),
+    ],
+  };
+}
+
+async function measureVariant(context: BenchContext, isSharp: boolean): Promise<Variant> {
+  const name = isSharp ? 'sharp makes the input from full pictures' : 'ffmpeg makes the input';
+  const cores = availableParallelism();
+  const model = await preparedModel(context, context.model, 'onnx');
+  // Before and after the pipeline, so that a machine that grows slower or faster meanwhile favours neither side.
+  const before = await stagesAlone(context, isSharp, model.spec);
+  const engineOnAll = await engineAlone(context, 'onnx', model, cores);
+  const total = before.decode + before.preprocess + before.infer;
+  const streams = Math.max(1, Math.ceil(((cores / total) * before.decode) / DECODER_BUSY_RATIO));
+  const need = isSharp ? { maxWidth: null } : null;
+  const measured = await measureOnce(
+    context,
+    { name: context.model },
+    await benchStreams(context, streams, OFFLINE, need),
+  );
+  const after = context.isQuick ? before : await stagesAlone(context, isSharp, model.spec);
+  const alone: Alone = {
+    decode: (before.decode + after.decode) / 2,
+    preprocess: (before.preprocess + after.preprocess) / 2,
+    infer: (before.infer + after.infer) / 2,
+  };
+  const ceilingFps = (cores * 1000) / (alone.decode + alone.preprocess + alone.infer);
+  return {
+    name,
+    streams,
+    alone,
+    ceilingFps,
+    engineCeilingFps: engineOnAll.fps,
+    measured,
+    ratio: measured.fps / ceilingFps,
+  };
+}
+
+async function stagesAlone(context: BenchContext, isSharp: boolean, spec: ModelSpec): Promise<Alone> {
+  const { ffmpeg, clip } = context;
+  const canvas = isSharp
+    ? { width: clip.width, height: clip.height, fit: PICTURE_FIT }
+    : { ...spec.input, fit: spec.input.resize };
+  const decode = await decodeAlone(ffmpeg, clip, canvas, context.seconds / 2);
+  const preprocess = isSharp ? await sharpAlone(context, spec) : 0;
+  const infer = await engineAlone(context, 'onnx', await preparedModel(context, context.model, 'onnx'), 1);
+  return { decode: decode.cpuMs / decode.frames, preprocess, infer: infer.cpuMsPerFrame };
+}
+
+/** @returns CPU milliseconds a frame of sharp in one loop, on pictures in shared memory as the pipeline has them. */
+async function sharpAlone({ ffmpeg, clip, seconds }: BenchContext, spec: ModelSpec): Promise<number> {
+  configureSharp();
+  const canvas = { width: clip.width, height: clip.height, fit: PICTURE_FIT };
+  const { buffer, frameBytes, count } = await grabFrames(ffmpeg, clip, canvas, SHARP_FRAMES);
+  const sharp = new SharpPreprocessor(spec, clip);
+  const input = new Uint8Array(new SharedArrayBuffer(spec.input.width * spec.input.height * 3));
+  const runOne = (i: number): Promise<void> =>
+    sharp.run(new Uint8Array(buffer, (i % count) * frameBytes, frameBytes), input);
+  for (let i = 0; i < SHARP_FRAMES; i++) await runOne(i);
+  const cpuBefore = process.cpuUsage();
+  const untilMs = performance.now() + (seconds * 1000) / 2;
+  let frames = 0;
+  while (performance.now() < untilMs) await runOne(frames++);
+  const cpu = process.cpuUsage(cpuBefore);
+  return (cpu.user + cpu.system) / 1000 / frames;
+}

@@ -1,0 +1,30 @@
+import { execFile } from 'node:child_process';
+import { promisify } from 'node:util';
+import { SightlineError } from '../errors/sightline-error.ts';
+import type { VideoEncoderName } from './ffmpeg-command.ts';
+
+/** Best first. H.264 plays everywhere; MPEG-4 part 2 is in every ffmpeg that can encode video, and larger. */
+const PREFERRED: readonly VideoEncoderName[] = ['libx264', 'mpeg4', 'mjpeg'];
+
+/**
+ * Finds the best encoder that an ffmpeg has.
+ *
+ * @throws FFMPEG_MISSING where it has none of those that we know.
+ */
+export async function findVideoEncoder(ffmpegPath: string): Promise<VideoEncoderName> {
+  const { stdout } = await promisify(execFile)(ffmpegPath, ['-hide_banner', '-encoders'], {
+    timeout: 10_000,
+    maxBuffer: 4 * 2 ** 20,
+  }).catch((error: Error) => {
+    throw new SightlineError('FFMPEG_MISSING', `ffmpeg at ${ffmpegPath} does not list its encoders: ${error.message}`);
+  });
+  // ` V..... libx264   description`
+  const names = new Set([...stdout.matchAll(/^ V\S{5} (\S+)/gm)].map(([, name]) => name));
+  const found = PREFERRED.find((name) => names.has(name));
+  if (found !== undefined) return found;
+  throw new SightlineError(
+    'FFMPEG_MISSING',
+    `ffmpeg at ${ffmpegPath} can write no video: it has none of ${PREFERRED.join(', ')}. Install a full build of ffmpeg`,
+    { path: ffmpegPath },
+  );
+}

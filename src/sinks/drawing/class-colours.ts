@@ -1,0 +1,40 @@
+import type { Colour } from './canvas.ts';
+
+/** Degrees between the hues of two classes that follow each other: the golden angle, which never comes back to a hue. */
+const HUE_STEP = 137.508;
+/** Green for the first class, `person` in most models. */
+const FIRST_HUE = 140;
+const SATURATION = 0.72;
+const LIGHTNESS = 0.56;
+
+const BLACK: Colour = [16, 16, 16];
+const WHITE: Colour = [255, 255, 255];
+
+/** Gives each class a colour of its own, the same in every video. */
+export function classColour(classId: number): Colour {
+  const hue = (FIRST_HUE + classId * HUE_STEP) % 360;
+  return [channel(hue, 0), channel(hue, 8), channel(hue, 4)];
+}
+
+/** One channel of HSL as RGB, by the formula of CSS Color 4, section 7.1. */
+function channel(hue: number, offset: number): number {
+  const k = (offset + hue / 30) % 12;
+  const amplitude = SATURATION * Math.min(LIGHTNESS, 1 - LIGHTNESS);
+  return Math.round(255 * (LIGHTNESS - amplitude * Math.max(-1, Math.min(k - 3, 9 - k, 1))));
+}
+
+/** Black or white, whichever has the higher contrast on a ground (relative luminance and ratio of WCAG 2.1). */
+export function textColour(ground: Colour): Colour {
+  const luminance = luminanceOf(ground);
+  const onWhite = 1.05 / (luminance + 0.05);
+  const onBlack = (luminance + 0.05) / (luminanceOf(BLACK) + 0.05);
+  return onBlack >= onWhite ? BLACK : WHITE;
+}
+
+function luminanceOf(colour: Colour): number {
+  const [red, green, blue] = colour.map((value) => {
+    const ratio = value / 255;
+    return ratio <= 0.04045 ? ratio / 12.92 : ((ratio + 0.055) / 1.055) ** 2.4;
+  }) as [number, number, number];
+  return 0.2126 * red + 0.7152 * green + 0.0722 * blue;
+}

@@ -1,0 +1,123 @@
+import type { Detection } from '../../core/detection.ts';
+import type { Placement } from '../../geometry/placement.ts';
+import type { OverlayCounts, OverlayPlan, RatioPoint } from '../../protocol/annotate.ts';
+import { type Canvas, type Colour, fillRectangle, outlineRectangle, type Rectangle, strokeLine } from './canvas.ts';
+import { classColour, textColour } from './class-colours.ts';
+import { LabelPlaces } from './label-places.ts';
+import { Typeface } from './typeface.ts';
+
+const ZONE_COLOUR: Colour = [255, 196, 0];
+const LINE_COLOUR: Colour = [255, 90, 90];
+
+/** Sizes that follow the picture, so that a label reads alike on 360 and on 2160 lines. */
+interface Sizes {
+  readonly thickness: number;
+  readonly padding: number;
+}
+
+/** What is drawn on one picture. */
+export interface OverlayFrame {
+  readonly detections: readonly Detection[];
+  readonly counts: OverlayCounts;
+  readonly sourceWidth: number;
+  readonly sourceHeight: number;
+  /** From source pixels to pixels of the canvas. */
+  readonly placement: Placement;
+}
+
+/** Draws boxes with class, score and identity, and zones and lines with their counts, on pictures of one size. */
+export class OverlayPainter {
+  readonly #plan: OverlayPlan;
+  readonly #typeface: Typeface;
+  readonly #sizes: Sizes;
+
+  constructor(picture: { readonly width: number; readonly height: number }, plan: OverlayPlan) {
+    this.#plan = plan;
+    const side = Math.min(picture.width, picture.height);
+    this.#typeface = new Typeface(Math.max(8, Math.round(side / 60)));
+    this.#sizes = { thickness: Math.max(2, Math.round(side / 360)), padding: Math.max(3, Math.round(side / 180)) };
+  }
+
+  /** Draws into the canvas. Costs well below a millisecond for ten boxes on 1280x720. */
+  draw(canvas: Canvas, frame: OverlayFrame): void {
+    const places = new LabelPlaces(canvas);
+    this.#drawZones(canvas, frame, places);
+    this.#drawLines(canvas, frame, places);
+    // The surest box gets the best place for its label and lies on top.
+    const surest = [...frame.detections].sort((a, b) => b.score - a.score);
+    const marks = surest.map((detection) => this.#mark(detection, frame.placement, places));
+    for (const { box, colour } of marks.toReversed()) outlineRectangle(canvas, box, this.#sizes.thickness, colour);
+    for (const { label, text, colour } of marks.toReversed()) this.#drawLabel(canvas, label, text, colour);
+  }
+
+  #mark(detection: Detection, placement: Placement, places: LabelPlaces) {
+    const [x, y, width, height] = detection.box;
+    const left = Math.round(x * placement.scaleX + placement.offsetX);
+    const top = Math.round(y * placement.scaleY + placement.offsetY);
+    const right = Math.round((x + width) * placement.scaleX + placement.offsetX);
+    const bottom = Math.round((y + height) * placement.scaleY + placement.offsetY);
+    const box = { x: left, y: top, width: Math.max(1, right - left), height: Math.max(1, bottom - top) };
+    const text = labelOf(detection);
+    return { box, text, colour: classColour(detection.classId), label: this.#place(box, text, places) };
+  }
+
+  #place(at: Rectangle, text: string, places: LabelPlaces): Rectangle {
+    const { padding } = this.#sizes;
+    const { capHeightPx } = this.#typeface;
+    // A little more below, where letters such as g reach down.
+    const height = capHeightPx + 2 * padding + Math.round(capHeightPx / 12);
+    return places.take(at, this.#typeface.measure(text) + 2 * padding, height);
+  }
+
+  #drawLabel(canvas: Canvas, place: Rectangle, text: string, ground: Colour): void {
+    const { padding } = this.#sizes;
+    fillRectangle(canvas, place, ground);
+    this.#typeface.draw(canvas, text, place.x + padding, place.y + padding, textColour(ground));
+  }
+
+  #drawZones(canvas: Canvas, frame: OverlayFrame, places: LabelPlaces): void {
+    this.#plan.zones.forEach(({ id, polygon }, i) => {
+      const corners = polygon.map((corner) => toCanvas(corner, frame));
+      corners.forEach((corner, k) => {
+        strokeLine(canvas, corner, corners[(k + 1) % corners.length]!, this.#sizes.thickness, ZONE_COLOUR);
+      });
+      const inside = frame.counts.zones[i]?.inside;
+      this.#drawTag(canvas, boundsOf(corners), inside === undefined ? id : `${id}: ${inside}`, ZONE_COLOUR, places);
+    });
+  }
+
+  #drawLines(canvas: Canvas, frame: OverlayFrame, places: LabelPlaces): void {
+    this.#plan.lines.forEach(({ id, from, to }, i) => {
+      const ends = [toCanvas(from, frame), toCanvas(to, frame)] as const;
+      strokeLine(canvas, ends[0], ends[1], this.#sizes.thickness * 1.5, LINE_COLOUR);
+      const count = frame.counts.lines[i];
+      const text = count === undefined ? id : `${id}: ${count.leftToRight} L>R  ${count.rightToLeft} R>L`;
+      this.#drawTag(canvas, boundsOf(ends), text, LINE_COLOUR, places);
+    });
+  }
+
+  #drawTag(canvas: Canvas, at: Rectangle, text: string, colour: Colour, places: LabelPlaces): void {
+    this.#drawLabel(canvas, this.#place(at, text, places), text, colour);
+  }
+}
+
+/** `#7 person 91%`; without identity `person 91%`. */
+function labelOf({ label, score, trackId }: Detection): string {
+  const name = `${label} ${Math.round(score * 100)}%`;
+  return trackId === undefined ? name : `#${trackId} ${name}`;
+}
+
+function toCanvas([x, y]: RatioPoint, { placement, sourceWidth, sourceHeight }: OverlayFrame): [number, number] {
+  return [
+    x * sourceWidth * placement.scaleX + placement.offsetX,
+    y * sourceHeight * placement.scaleY + placement.offsetY,
+  ];
+}
+
+function boundsOf(points: readonly (readonly [number, number])[]): Rectangle {
+  const xs = points.map(([x]) => x);
+  const ys = points.map(([, y]) => y);
+  const x = Math.round(Math.min(...xs));
+  const y = Math.round(Math.min(...ys));
+  return { x, y, width: Math.round(Math.max(...xs)) - x, height: Math.round(Math.max(...ys)) - y };
+}

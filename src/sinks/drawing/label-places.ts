@@ -1,0 +1,43 @@
+import type { Rectangle } from './canvas.ts';
+
+/**
+ * Finds places for labels so that they hide each other and the picture's edge as little as can be. Ask for the most
+ * important label first: it gets the best place.
+ */
+export class LabelPlaces {
+  readonly #picture: { readonly width: number; readonly height: number };
+  readonly #taken: Rectangle[] = [];
+
+  constructor(picture: { readonly width: number; readonly height: number }) {
+    this.#picture = picture;
+  }
+
+  /**
+   * Takes a place at a box: above it, inside its top, below it, inside its foot - the first that is free, else the one
+   * that hides least. Always inside the picture, where that is large enough.
+   */
+  take(box: Rectangle, width: number, height: number): Rectangle {
+    const candidates = [box.y - height, box.y, box.y + box.height, box.y + box.height - height]
+      .map((y) => this.#inPicture({ x: box.x, y, width, height }))
+      .map((place) => ({ place, hidden: this.#hiddenPx(place) }));
+    const best = candidates.reduce((a, b) => (b.hidden < a.hidden ? b : a));
+    this.#taken.push(best.place);
+    return best.place;
+  }
+
+  #inPicture(place: Rectangle): Rectangle {
+    const x = Math.max(0, Math.min(place.x, this.#picture.width - place.width));
+    const y = Math.max(0, Math.min(place.y, this.#picture.height - place.height));
+    return { ...place, x, y };
+  }
+
+  #hiddenPx(place: Rectangle): number {
+    let px = 0;
+    for (const other of this.#taken) {
+      const across = Math.min(place.x + place.width, other.x + other.width) - Math.max(place.x, other.x);
+      const down = Math.min(place.y + place.height, other.y + other.height) - Math.max(place.y, other.y);
+      if (across > 0 && down > 0) px += across * down;
+    }
+    return px;
+  }
+}

@@ -1,0 +1,199 @@
+import { constants } from 'node:fs';
+import { access, open, rename, rm, stat } from 'node:fs/promises';
+import { SightlineError } from '../errors/sightline-error.ts';
+import type { VideoFilePlan } from '../protocol/annotate.ts';
+import { ChildFfmpeg } from './child-ffmpeg.ts';
+import { fileFailure } from './sink-failure.ts';
+import { matroskaHeader, pictureHeader } from './video-matroska.ts';
+
+/** Seconds that ffmpeg may take for one picture, or for the end, before it counts as wedged. */
+const MOST_STALL_SECONDS = 60;
+
+/** What ffmpeg prints for errors of the system, by their code. */
+const SYSTEM_ERRORS: readonly (readonly [RegExp, string])[] = [
+  [/No space left on device/i, 'ENOSPC'],
+  [/Disk quota exceeded/i, 'EDQUOT'],
+  [/Permission denied/i, 'EACCES'],
+  [/Read-only file system/i, 'EROFS'],
+  [/File too large/i, 'EFBIG'],
+];
+
+export interface EncoderEvents {
+  onChildStarted(pid: number): void;
+  onChildGone(pid: number): void;
+  /** Once; later calls of `write` and `finish` reject with the same. */
+  onFailed(error: SightlineError): void;
+}
+
+/**
+ * One video file on its way to the disk, through an ffmpeg child. The file grows under `partialPath`; its own name it
+ * gets when it is whole.
+ */
+export class VideoEncoder {
+  readonly #file: VideoFilePlan;
+  readonly #events: EncoderEvents;
+  readonly #child: ChildFfmpeg;
+  readonly #failed: Promise<never>;
+  #fail!: (error: SightlineError) => void;
+  #failing: Promise<SightlineError> | null = null;
+  #isEnding = false;
+  readonly #ended: Promise<void>;
+  readonly #watch: NodeJS.Timeout;
+  #stalledSeconds = 0;
+  #pendingWrites = 0;
+
+  private constructor(file: VideoFilePlan, width: number, height: number, events: EncoderEvents) {
+    this.#file = file;
+    this.#events = events;
+    this.#failed = new Promise((_, reject) => {
+      this.#fail = reject;
+    });
+    this.#failed.catch(() => undefined);
+    this.#child = this.#start(file.encodeArgs);
+    this.#child.input.write(matroskaHeader(width, height));
+    // Ticks are counted, not time: a process that was suspended as a whole has not stalled.
+    this.#watch = setInterval(() => this.#checkStall(), 1000);
+    this.#ended = this.#child.ended.then(async ({ isSuccess, said }) => {
+      if (!(this.#isEnding && isSuccess)) await this.#failBy(systemError(said));
+    });
+  }
+
+  /**
+   * Makes sure that the file can be written, then starts ffmpeg.
+   *
+   * @throws SINK_FAILED
+   */
+  static async open(
+    file: VideoFilePlan,
+    picture: { readonly width: number; readonly height: number },
+    events: EncoderEvents,
+  ): Promise<VideoEncoder> {
+    try {
+      await checkTarget(file.path);
+      await (await open(file.partialPath, 'w')).close();
+    } catch (error) {
+      throw fileFailure(file.id, file.path, error as Error);
+    }
+    return new VideoEncoder(file, picture.width, picture.height, events);
+  }
+
+  /**
+   * Hands one picture over; times must rise.
+   *
+   * @param pixels - must not change until the promise settles.
+   * @throws SINK_FAILED
+   */
+  async write(pixels: Uint8Array, timeUs: number): Promise<void> {
+    if (this.#failing !== null) throw await this.#failing;
+    const { input } = this.#child;
+    this.#pendingWrites += 1;
+    const written = new Promise<void>((resolve) => {
+      input.cork();
+      input.write(pictureHeader(timeUs, pixels.length));
+      // An error is told by the exit of ffmpeg, which knows the reason.
+      input.write(pixels, (error) => {
+        if (!error) resolve();
+      });
+      input.uncork();
+    });
+    await Promise.race([written, this.#failed]);
+    this.#pendingWrites -= 1;
+    this.#stalledSeconds = 0;
+  }
+
+  /**
+   * Ends the stream, waits for ffmpeg, and gives the file its name.
+   *
+   * @throws SINK_FAILED
+   */
+  async finish(): Promise<void> {
+    this.#isEnding = true;
+    this.#child.input.end();
+    await this.#ended;
+    clearInterval(this.#watch);
+    if (this.#failing !== null) throw await this.#failing;
+    await this.#name();
+  }
+
+  /** Ends ffmpeg at once; the file stays as far as it got. */
+  abort(): void {
+    clearInterval(this.#watch);
+    this.#child.kill();
+  }
+
+  async #name(): Promise<void> {
+    const { finish, partialPath, path } = this.#file;
+    try {
+      if (finish === null) return await rename(partialPath, path);
+      const { isSuccess, said } = await this.#start(finish.args).ended;
+      if (!isSuccess) throw systemError(said);
+      await rename(finish.outputPath, path);
+      await rm(partialPath, { force: true });
+    } catch (error) {
+      if (finish !== null) await rm(finish.outputPath, { force: true });
+      throw await this.#failBy(error as Error);
+    }
+  }
+
+  #start(args: readonly string[]): ChildFfmpeg {
+    const child = new ChildFfmpeg(this.#file.ffmpegPath, args);
+    const { pid } = child;
+    if (pid !== null) {
+      this.#events.onChildStarted(pid);
+      void child.ended.then(() => this.#events.onChildGone(pid));
+    }
+    return child;
+  }
+
+  #checkStall(): void {
+    if (this.#pendingWrites === 0 && !this.#isEnding) return;
+    this.#stalledSeconds += 1;
+    if (this.#stalledSeconds < MOST_STALL_SECONDS) return;
+    void this.#failBy(systemError(`it took nothing for ${MOST_STALL_SECONDS} seconds`));
+    this.#child.kill();
+  }
+
+  #failBy(cause: Error): Promise<SightlineError> {
+    this.#failing ??= this.#makeFailure(cause);
+    return this.#failing;
+  }
+
+  async #makeFailure(cause: Error): Promise<SightlineError> {
+    clearInterval(this.#watch);
+    const { id, path, partialPath } = this.#file;
+    const { code, message, details } = fileFailure(id, path, cause);
+    const isKept = (await sizeOf(partialPath)) > 0;
+    if (!isKept) await rm(partialPath, { force: true }).catch(() => undefined);
+    // The place is named in the message: nobody would look for it otherwise.
+    const failure = isKept
+      ? new SightlineError(code, `${message}; what was written until then is in ${partialPath}`, details, { cause })
+      : new SightlineError(code, message, details, { cause });
+    this.#fail(failure);
+    this.#events.onFailed(failure);
+    return failure;
+  }
+}
+
+/** The old file is only replaced at the end, so its obstacles are looked for now. */
+async function checkTarget(path: string): Promise<void> {
+  const found = await stat(path).catch((error: NodeJS.ErrnoException) => {
+    if (error.code === 'ENOENT') return null;
+    throw error;
+  });
+  if (found === null) return;
+  if (found.isDirectory()) throw Object.assign(new Error('is a directory'), { code: 'EISDIR' });
+  await access(path, constants.W_OK);
+}
+
+function systemError(said: string): Error {
+  const known = SYSTEM_ERRORS.find(([pattern]) => pattern.test(said));
+  const error = new Error(`the encoder ended: ${said}`);
+  return known === undefined ? error : Object.assign(error, { code: known[1] });
+}
+
+async function sizeOf(path: string): Promise<number> {
+  return stat(path).then(
+    ({ size }) => size,
+    () => 0,
+  );
+}

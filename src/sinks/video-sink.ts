@@ -1,0 +1,213 @@
+import { Worker } from 'node:worker_threads';
+import { type Clock, systemClock } from '../core/clock.ts';
+import type { PublishedFrame } from '../core/frame.ts';
+import { SightlineError } from '../errors/sightline-error.ts';
+import type { AnnotateRequest, FromAnnotate, OverlayCounts, ToAnnotate } from '../protocol/annotate.ts';
+import type { PictureSink, SinkFailureListener } from './sink.ts';
+
+/** Pictures in the thread at once: one being encoded, one drawn, one that has just come. */
+const PLACES = 3;
+/** A stream that loses pictures says so this often. */
+const TELL_MS = 10_000;
+const NO_COUNTS: OverlayCounts = { zones: [], lines: [] };
+
+export interface VideoSinkOptions extends Omit<AnnotateRequest, 'places'> {
+  readonly id: string;
+  /** Compiled entry point of the thread (`workers/annotate.thread`). */
+  readonly thread: URL;
+  /** A live stream loses pictures while the encoder is busy; a file waits. */
+  readonly policy: 'live' | 'file';
+  /** State of the stream's zones and lines after the frame that is being drawn. */
+  readonly counts?: (() => OverlayCounts) | undefined;
+  readonly onFailure: SinkFailureListener;
+  /** Is told in a sentence, now and then, how many pictures a live stream had to leave out. */
+  readonly onNotice: (text: string) => void;
+  readonly clock?: Clock | undefined;
+}
+
+interface Waiting {
+  readonly frame: PublishedFrame;
+  readonly picture: Uint8Array;
+  readonly counts: OverlayCounts;
+  readonly settle: () => void;
+}
+
+/**
+ * Writes a video of one stream with its results drawn in. Drawing and encoding happen on a thread and in an ffmpeg of
+ * its own; this side passes views of shared memory, and counts.
+ */
+export class VideoSink implements PictureSink {
+  readonly id: string;
+  readonly #options: VideoSinkOptions;
+  readonly #worker: Worker;
+  readonly #clock: Clock;
+  readonly #exited: Promise<void>;
+  readonly #childPids = new Set<number>();
+  /** Pictures without a place in the thread; of files only. */
+  readonly #waiting: Waiting[] = [];
+  /** Settle functions of pictures that the thread has not copied yet. */
+  readonly #untaken: (() => void)[] = [];
+  #unwritten = 0;
+  #accepted = 0;
+  #written = 0;
+  #dropped = 0;
+  #nextTellMs = 0;
+  #isClosing = false;
+  #isFinished = false;
+  #failure: SightlineError | null = null;
+  #closing: Promise<void> | null = null;
+
+  /** Starts the thread. That the file cannot be written is told to `onFailure` and by `close`. */
+  constructor(options: VideoSinkOptions) {
+    this.id = options.id;
+    this.#options = options;
+    this.#clock = options.clock ?? systemClock;
+    const { file, width, height, fit, overlay } = options;
+    const workerData: AnnotateRequest = { file, width, height, fit, overlay, places: PLACES };
+    this.#worker = new Worker(options.thread, { workerData });
+    this.#worker.on('message', (message: FromAnnotate) => this.#onMessage(message));
+    let lastError: Error | null = null;
+    this.#worker.on('error', (error) => {
+      lastError = error;
+    });
+    this.#exited = new Promise((resolve) => {
+      this.#worker.once('exit', (code) => {
+        this.#onExit(lastError?.message ?? `exit code ${code}`);
+        resolve();
+      });
+    });
+  }
+
+  /** Pictures that a live stream had to leave out so far. */
+  get droppedPictures(): number {
+    return this.#dropped;
+  }
+
+  draw(frame: PublishedFrame, picture: Uint8Array): Promise<void> {
+    if (this.#isClosing) return Promise.resolve();
+    this.#accepted += 1;
+    if (this.#failure !== null) return Promise.resolve();
+    const isFull = this.#unwritten >= PLACES;
+    if (isFull && this.#options.policy === 'live') return this.#drop();
+    const counts = this.#options.counts?.() ?? NO_COUNTS;
+    return new Promise((settle) => {
+      if (isFull) this.#waiting.push({ frame, picture, counts, settle });
+      else this.#send({ frame, picture, counts, settle });
+    });
+  }
+
+  close(): Promise<void> {
+    this.#closing ??= this.#complete();
+    return this.#closing;
+  }
+
+  /** Ends the thread as a crash would, for fault tests. */
+  async crash(): Promise<void> {
+    await this.#worker.terminate();
+  }
+
+  async #complete(): Promise<void> {
+    this.#isClosing = true;
+    if (this.#waiting.length === 0) this.#post({ type: 'finish' });
+    await this.#exited;
+    if (this.#dropped > 0) this.#tellDropped();
+    if (this.#failure === null) return;
+    const lost = this.#accepted - this.#dropped - this.#written;
+    const text = `${this.#failure.message}. ${lost} ${lost === 1 ? 'picture is' : 'pictures are'} missing`;
+    throw new SightlineError('SINK_FAILED', text, { ...this.#failure.details, lostPictures: lost });
+  }
+
+  #send({ frame, picture, counts, settle }: Waiting): void {
+    this.#unwritten += 1;
+    this.#untaken.push(settle);
+    this.#post({
+      type: 'picture',
+      pixels: picture,
+      ptsUs: frame.ptsUs,
+      sourceWidth: frame.width,
+      sourceHeight: frame.height,
+      detections: frame.detections,
+      counts,
+    });
+  }
+
+  #post(message: ToAnnotate): void {
+    this.#worker.postMessage(message);
+  }
+
+  #drop(): Promise<void> {
+    this.#dropped += 1;
+    const now = this.#clock.now();
+    if (now >= this.#nextTellMs) {
+      this.#nextTellMs = now + TELL_MS;
+      this.#tellDropped();
+    }
+    return Promise.resolve();
+  }
+
+  #tellDropped(): void {
+    const { file, onNotice } = this.#options;
+    onNotice(
+      `sink ${this.id}: ${file.path} lacks ${this.#dropped} of ${this.#accepted} pictures: encoding is too slow`,
+    );
+  }
+
+  #onMessage(message: FromAnnotate): void {
+    switch (message.type) {
+      case 'child-started':
+        this.#childPids.add(message.pid);
+        break;
+      case 'child-gone':
+        this.#childPids.delete(message.pid);
+        break;
+      case 'taken':
+        this.#untaken.shift()?.();
+        break;
+      case 'written':
+        this.#onWritten();
+        break;
+      case 'finished':
+        this.#isFinished = true;
+        break;
+      case 'failed':
+        this.#fail(SightlineError.fromWire(message.error));
+        break;
+    }
+  }
+
+  #onWritten(): void {
+    this.#unwritten -= 1;
+    this.#written += 1;
+    const next = this.#waiting.shift();
+    if (next === undefined) return;
+    this.#send(next);
+    if (this.#isClosing && this.#waiting.length === 0) this.#post({ type: 'finish' });
+  }
+
+  /** A thread that ends by itself leaves no ffmpeg behind, and nobody waiting. */
+  #onExit(why: string): void {
+    for (const pid of this.#childPids) endProcess(pid);
+    this.#childPids.clear();
+    if (this.#isFinished || this.#failure !== null) return;
+    const { path } = this.#options.file;
+    this.#fail(
+      new SightlineError('SINK_FAILED', `sink ${this.id}: cannot write ${path}: its thread ended: ${why}`, { path }),
+    );
+  }
+
+  #fail(failure: SightlineError): void {
+    if (this.#failure !== null) return;
+    this.#failure = failure;
+    for (const settle of this.#untaken.splice(0)) settle();
+    for (const { settle } of this.#waiting.splice(0)) settle();
+    this.#options.onFailure(failure);
+  }
+}
+
+function endProcess(pid: number): void {
+  try {
+    process.kill(pid, 'SIGTERM');
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code !== 'ESRCH') throw error;
+  }
+}

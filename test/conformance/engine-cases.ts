@@ -1,0 +1,87 @@
+import { mkdtempSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { delimiter, join, resolve } from 'node:path';
+import { GraphBuilder } from '../../src/compile/graph-builder.ts';
+import { emitOnnx } from '../../src/compile/onnx/emit-onnx.ts';
+import type { CompiledModel, ModelSpec } from '../../src/core/model.ts';
+import { SightlineError } from '../../src/errors/sightline-error.ts';
+import type { EngineRequest } from '../../src/protocol/threads.ts';
+import { prepareModel } from '../../src/runtime/prepare-model.ts';
+import { sharedDir } from '../support/shared.ts';
+
+/** Kept between runs, and by a clean checkout's rules never committed. */
+const TEST_CACHE = resolve('node_modules/.cache/sightline');
+export const MAX_BATCH = 4;
+
+const SPEC: ModelSpec = {
+  name: 'tiny',
+  family: 'yolox',
+  input: { width: 12, height: 8, resize: { mode: 'stretch' } },
+  classes: ['thing'],
+  nmsIou: null,
+  scoreThreshold: 0.5,
+  maxDetections: 10,
+};
+
+/** Boxes that the fake engine finds in every frame. */
+export const FAKE_ROWS = [1, 2, 3, 4, 0.5, 0, 5, 6, 7, 8, 0.25, 1];
+
+export function request(engine: EngineRequest['engine'], model: CompiledModel, more: Partial<EngineRequest> = {}) {
+  return {
+    engine,
+    provider: engine === 'onnx' ? 'cpu' : engine,
+    model,
+    maxBatch: MAX_BATCH,
+    batchSizes: null,
+    intraThreads: 1,
+    fake: { callMs: 0, frameMs: 0, rows: FAKE_ROWS },
+    ...more,
+  } satisfies EngineRequest;
+}
+
+export function fakeModel(): CompiledModel {
+  return { spec: SPEC, format: 'onnx', path: '', precision: 'f32', batch: 'free', hash: '' };
+}
+
+/** An ONNX network of three nodes: the mean colour of each picture, `mean` f32 [n, 3]. */
+export function tinyModel(): CompiledModel {
+  const { width, height } = SPEC.input;
+  const builder = new GraphBuilder('');
+  const real = builder.node('Cast', 'real', ['frames'], { to: 1 });
+  const mean = builder.node('ReduceMean', 'means', [real], { axes: [1, 2], keepdims: 0 });
+  builder.nodes.push({
+    op: 'Identity',
+    name: 'out',
+    domain: '',
+    inputs: [mean],
+    outputs: ['mean'],
+    attributes: new Map(),
+  });
+  const graph = builder.finish({
+    name: 'tiny',
+    opset: 17,
+    inputs: [{ name: 'frames', type: 'u8', dims: ['n', height, width, 3] }],
+    outputs: [{ name: 'mean', type: 'f32', dims: ['n', 3] }],
+  });
+  const path = join(mkdtempSync(join(tmpdir(), 'sightline-tiny-')), 'tiny.onnx');
+  writeFileSync(path, emitOnnx(graph));
+  return { spec: SPEC, format: 'onnx', path, precision: 'f32', batch: 'free', hash: '' };
+}
+
+/** The default detector, from wherever it can be had; null, aloud, where it cannot. */
+export async function centernet(engine: 'onnx' | 'wasm'): Promise<CompiledModel | null> {
+  const searchPath = (process.env.SIGHTLINE_MODEL_PATH ?? '').split(delimiter).filter((folder) => folder !== '');
+  try {
+    return await prepareModel('centernet', {
+      engine,
+      precision: 'f32',
+      searchPath: [...searchPath, ...(sharedDir === null ? [] : [join(sharedDir, 'models')])],
+      cacheDir: process.env.SIGHTLINE_CACHE_DIR ?? TEST_CACHE,
+      onNotice: (text) => console.info(text),
+    });
+  } catch (error) {
+    if (!(error instanceof SightlineError) || error.code !== 'MODEL_WEIGHTS_MISSING') throw error;
+    console.warn(`SKIPPED: engine ${engine} with centernet: ${error.message}`);
+    return null;
+  }
+}

@@ -1,0 +1,212 @@
+import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import type { CompiledModel, OutputTensor } from '../../src/core/model.ts';
+import type { InferenceEngine } from '../../src/infer/inference-engine.ts';
+import { loadEngine } from '../../src/infer/load-engine.ts';
+import type { EngineRequest } from '../../src/protocol/threads.ts';
+import { centernet, FAKE_ROWS, fakeModel, MAX_BATCH, request, tinyModel } from './engine-cases.ts';
+
+type Outputs = Map<string, { dims: readonly number[]; data: number[] }>;
+
+const cases: { name: string; engine: EngineRequest['engine']; model: CompiledModel | null }[] = [
+  { name: 'fake', engine: 'fake', model: fakeModel() },
+  { name: 'onnx with a network of three nodes', engine: 'onnx', model: tinyModel() },
+  { name: 'onnx with centernet', engine: 'onnx', model: await centernet('onnx') },
+  { name: 'wasm with centernet', engine: 'wasm', model: await centernet('wasm') },
+];
+
+/** A picture that depends on its seed alone; large areas, so that a detector has something to see. */
+function picture(seed: number, bytes: number): Uint8Array {
+  return Uint8Array.from({ length: bytes }, (_, at) => ((at >> 9) * (17 + seed * 40) + (at % 7) * seed) & 255);
+}
+
+/** Outputs are valid until the next call, so a test that compares must copy. */
+function copy(outputs: ReadonlyMap<string, OutputTensor>): Outputs {
+  return new Map(
+    Array.from(outputs, ([name, { dims, data }]) => [name, { dims: [...dims], data: Array.from(data, Number) }]),
+  );
+}
+
+/** The part of every output that belongs to one picture of the batch. */
+function part(outputs: Outputs, index: number, batch: number): number[] {
+  return [...outputs.values()].flatMap(({ data }) =>
+    data.slice((index * data.length) / batch, ((index + 1) * data.length) / batch),
+  );
+}
+
+/** Networks may sum in another order at another batch size. */
+function expectNear(actual: readonly number[], expected: readonly number[]): void {
+  expect(actual.length).toBe(expected.length);
+  const worst = actual.reduce(
+    (most, value, i) => Math.max(most, Math.abs(value - expected[i]!) / (1 + Math.abs(expected[i]!))),
+    0,
+  );
+  expect(worst).toBeLessThan(1e-3);
+}
+
+describe.each(cases)('engine $name', ({ engine: name, model }) => {
+  const isThere = model !== null;
+  let engine: InferenceEngine;
+  let frameBytes = 0;
+
+  beforeAll(async () => {
+    if (model === null) return;
+    engine = await loadEngine(request(name, model));
+    frameBytes = model.spec.input.width * model.spec.input.height * 3;
+  });
+
+  afterAll(() => engine?.close());
+
+  async function run(...pictures: Uint8Array[]): Promise<Outputs> {
+    const buffer = engine.inputBuffer(pictures.length);
+    pictures.forEach((pixels, i) => {
+      buffer.set(pixels, i * frameBytes);
+    });
+    return copy(await engine.infer(pictures.length));
+  }
+
+  it.runIf(isThere)('says truthfully what it is', () => {
+    const { info } = engine;
+    expect(info.engine).toBe(name);
+    for (const text of [info.provider, info.device, info.precision]) expect(text).not.toBe('');
+    expect(info.warmMs).toHaveLength(info.batchSizes.length);
+    for (const ms of info.warmMs) expect(ms).toBeGreaterThan(0);
+  });
+
+  it.runIf(isThere)('warmed sizes rise, from one frame to no more than was allowed', () => {
+    const { batchSizes } = engine.info;
+    expect(batchSizes.length).toBeGreaterThan(0);
+    expect(batchSizes).toEqual([...new Set(batchSizes)].sort((a, b) => a - b));
+    expect(batchSizes[0]).toBe(1);
+    expect(batchSizes.at(-1)).toBeLessThanOrEqual(MAX_BATCH);
+  });
+
+  it.runIf(isThere)('gives plain memory of exactly the size of each batch', () => {
+    for (const size of engine.info.batchSizes) {
+      const buffer = engine.inputBuffer(size);
+      expect(buffer).toBeInstanceOf(Uint8Array);
+      expect(buffer.length).toBe(size * frameBytes);
+      expect(buffer.buffer).toBeInstanceOf(ArrayBuffer);
+    }
+  });
+
+  it.runIf(isThere)('refuses a size that it did not warm', async () => {
+    for (const size of [0, 1.5, 3, MAX_BATCH + 1]) {
+      if (engine.info.batchSizes.includes(size)) continue;
+      expect(() => engine.inputBuffer(size)).toThrow(RangeError);
+      await expect(engine.infer(size)).rejects.toThrow(RangeError);
+    }
+  });
+
+  it.runIf(isThere)('gives outputs whose first axis is the batch, and only numbers', async () => {
+    for (const size of engine.info.batchSizes) {
+      const outputs = await run(...Array.from({ length: size }, (_, i) => picture(i, frameBytes)));
+      expect(outputs.size).toBeGreaterThan(0);
+      for (const { dims, data } of outputs.values()) {
+        expect(dims[0]).toBe(size);
+        expect(data.length).toBe(dims.reduce((product, dim) => product * dim, 1));
+        expect(data.every(Number.isFinite)).toBe(true);
+      }
+    }
+  });
+
+  it.runIf(isThere)('finds in a picture the same at every place of every batch', async () => {
+    const alone = part(await run(picture(1, frameBytes)), 0, 1);
+    for (const size of engine.info.batchSizes) {
+      for (let place = 0; place < size; place++) {
+        const others = Array.from({ length: size }, (_, i) => picture(i === place ? 1 : i + 2, frameBytes));
+        expectNear(part(await run(...others), place, size), alone);
+      }
+    }
+  });
+
+  it.runIf(isThere)('keeps nothing of one call in the next', async () => {
+    const [first, other, again] = [
+      await run(picture(1, frameBytes)),
+      await run(picture(3, frameBytes)),
+      await run(picture(1, frameBytes)),
+    ];
+    expect(again).toEqual(first);
+    if (name !== 'fake') expect(part(other, 0, 1)).not.toEqual(part(first, 0, 1));
+  });
+
+  it.runIf(isThere && name === 'wasm')('holds as many tensors after its calls as before', async () => {
+    const { memory } = await import('@tensorflow/tfjs-core');
+    await run(picture(1, frameBytes));
+    const before = memory().numTensors;
+    for (let i = 0; i < 4; i++) await run(picture(i, frameBytes));
+    expect(memory().numTensors).toBe(before);
+  });
+
+  it.runIf(isThere)('can be closed twice', async () => {
+    const own = await loadEngine(request(name, model!, { maxBatch: 1 }));
+    await own.close();
+    await own.close();
+  });
+
+  it.runIf(isThere)('takes the sizes that another thread has found', async () => {
+    const own = await loadEngine(request(name, model!, { batchSizes: [1] }));
+    expect(own.info.batchSizes[0]).toBe(1);
+    expect(own.inputBuffer(1)).toHaveLength(frameBytes);
+    await own.close();
+  });
+});
+
+describe('what an engine computes', () => {
+  it('fake: the boxes that it was told, for every frame', async () => {
+    const engine = await loadEngine(request('fake', fakeModel()));
+    const rows = (await engine.infer(2)).get('rows')!;
+    expect(rows.dims).toEqual([2, 2, 6]);
+    expect(Array.from(rows.data as Float32Array)).toEqual([...FAKE_ROWS, ...FAKE_ROWS]);
+  });
+
+  it('onnx: the mean colour of each picture, as arithmetic has it', async () => {
+    const model = tinyModel();
+    const engine = await loadEngine(request('onnx', model, { batchSizes: [1, 2] }));
+    const bytes = model.spec.input.width * model.spec.input.height * 3;
+    const pictures = [picture(1, bytes), picture(2, bytes)];
+    const buffer = engine.inputBuffer(2);
+    pictures.forEach((pixels, i) => {
+      buffer.set(pixels, i * bytes);
+    });
+    const expected = pictures.flatMap((pixels) =>
+      [0, 1, 2].map((channel) => {
+        const values = [...pixels].filter((_, at) => at % 3 === channel);
+        return values.reduce((sum, value) => sum + value, 0) / values.length;
+      }),
+    );
+    const { dims, data } = (await engine.infer(2)).get('mean')!;
+    expect(dims).toEqual([2, 3]);
+    Array.from(data as Float32Array).forEach((value, i) => {
+      expect(value).toBeCloseTo(expected[i]!, 3);
+    });
+    await engine.close();
+  });
+});
+
+describe('an engine that cannot be had is an error, never another engine', () => {
+  const unavailable = (text: string) =>
+    expect.objectContaining({ code: 'ENGINE_UNAVAILABLE', message: expect.stringContaining(text) });
+
+  it('onnx without its file', async () => {
+    const model = { ...tinyModel(), path: '/nowhere/a.onnx' };
+    await expect(loadEngine(request('onnx', model))).rejects.toEqual(unavailable('/nowhere/a.onnx'));
+  });
+
+  it('onnx with a network that does not take frames', async () => {
+    const model = tinyModel();
+    const spec = { ...model.spec, input: { ...model.spec.input, width: 13 } };
+    await expect(loadEngine(request('onnx', { ...model, spec }))).rejects.toEqual(unavailable(model.path));
+  });
+
+  // Each is missing on two of the three systems; none of them may be a CPU with another name.
+  it.each(['no-such-provider', process.platform === 'darwin' ? 'dml' : 'coreml'])(
+    'onnx on provider %s, which this build does not have',
+    async (provider) => {
+      await expect(loadEngine(request('onnx', tinyModel(), { provider }))).rejects.toEqual(unavailable(provider));
+    },
+  );
+
+  it('wasm with an ONNX file', async () => {
+    await expect(loadEngine(request('wasm', tinyModel()))).rejects.toEqual(unavailable('Use --engine onnx'));
+  });
+});

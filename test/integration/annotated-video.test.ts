@@ -1,0 +1,305 @@
+import {
+  existsSync,
+  mkdirSync,
+  mkdtempSync,
+  readdirSync,
+  readFileSync,
+  rmSync,
+  statSync,
+  writeFileSync,
+} from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { afterAll, describe, expect, it } from 'vitest';
+import type { Detection } from '../../src/core/detection.ts';
+import type { PublishedFrame } from '../../src/core/frame.ts';
+import type { PtsUs } from '../../src/core/units.ts';
+import { encodeArguments } from '../../src/decode/ffmpeg-command.ts';
+import type { SightlineError } from '../../src/errors/sightline-error.ts';
+import { openVideoSink, type VideoSinkRequest } from '../../src/runtime/open-video-sink.ts';
+import { threadEntry } from '../../src/runtime/thread-entry.ts';
+import { classColour } from '../../src/sinks/drawing/class-colours.ts';
+import { VideoSink } from '../../src/sinks/video-sink.ts';
+import { describeVideo, ffmpeg, readFrame } from '../support/read-video.ts';
+import { frameOf, person } from '../unit/sinks/frames.ts';
+
+const folder = mkdtempSync(join(tmpdir(), 'sightline-video-'));
+afterAll(() => rmSync(folder, { recursive: true }));
+
+const size = { width: 640, height: 360 };
+const unexpected = (error: SightlineError) => expect.unreachable(error.message);
+
+function picture(grey = 0): Uint8Array {
+  return new Uint8Array(new SharedArrayBuffer(size.width * size.height * 3)).fill(grey);
+}
+
+function frameAt(ms: number, detections: readonly Detection[] = [], source = size): PublishedFrame {
+  return { ...frameOf(0, detections), ...source, ptsUs: (ms * 1000) as PtsUs };
+}
+
+function open(name: string, more: Partial<VideoSinkRequest> = {}): Promise<VideoSink> {
+  return openVideoSink({
+    id: 'film',
+    path: join(folder, name),
+    ffmpeg,
+    picture: size,
+    policy: 'file',
+    overlay: { zones: [], lines: [] },
+    onFailure: unexpected,
+    onNotice: (text) => expect.unreachable(text),
+    ...more,
+  });
+}
+
+/** An ffmpeg that notes its process id. */
+function notingFfmpeg(name: string): { path: string; major: number; pid: () => number } {
+  const path = join(folder, `${name}.sh`);
+  const pidPath = join(folder, `${name}.pid`);
+  writeFileSync(path, `#!/bin/sh\ncase "$*" in *pipe:0*) echo $$ > '${pidPath}';; esac\nexec '${ffmpeg.path}' "$@"\n`, {
+    mode: 0o755,
+  });
+  return { path, major: ffmpeg.major, pid: () => Number(readFileSync(pidPath, 'utf8')) };
+}
+
+function isAlive(pid: number): boolean {
+  try {
+    process.kill(pid, 0);
+    return true;
+  } catch {
+    return false;
+  }
+}
+
+function pixelAt(pixels: Uint8Array, x: number, y: number): number[] {
+  return [...pixels.subarray((y * size.width + x) * 3, (y * size.width + x) * 3 + 3)];
+}
+
+/** Video loses some colour: half its chroma resolution and 8 bits of a narrow range. */
+function expectColour(pixel: readonly number[], colour: readonly number[]): void {
+  pixel.forEach((value, i) => {
+    expect(Math.abs(value - colour[i]!), `${pixel} against ${colour}`).toBeLessThan(40);
+  });
+}
+
+describe('the video', () => {
+  it.each(['out.mp4', 'out.mkv', 'out.mov'])(
+    '%s has every picture at its own time, whatever the rate',
+    async (name) => {
+      const sink = await open(name);
+      // Ten a second, then a fast burst, then a pause: no constant rate has these.
+      const timesMs = [5000, 5100, 5200, 5233, 5266, 5300, 7300, 7400];
+      await Promise.all(timesMs.map((ms) => sink.draw(frameAt(ms), picture())));
+      await sink.close();
+      const video = await describeVideo(join(folder, name));
+      expect(video).toMatchObject({ width: 640, height: 360, codec: 'h264' });
+      expect(video.timesMs).toEqual(timesMs.map((ms) => ms - 5000));
+      expect(video.durationMs).toBeGreaterThanOrEqual(2400);
+      expect(video.durationMs).toBeLessThanOrEqual(2500);
+      expect(readdirSync(folder).filter((file) => file.startsWith('out.') && file !== name)).toEqual(
+        readdirSync(folder).filter((file) => /^out\.(mp4|mkv|mov)$/.test(file) && file !== name),
+      );
+    },
+  );
+
+  it('lasts as long as a source of ten pictures a second', async () => {
+    const sink = await open('ten.mp4');
+    for (let i = 0; i < 30; i++) await sink.draw(frameAt(i * 100), picture());
+    await sink.close();
+    expect((await describeVideo(join(folder, 'ten.mp4'))).durationMs).toBeCloseTo(3000, -2);
+  });
+
+  it('has a box in the colour of its class at its place, and the picture unchanged elsewhere', async () => {
+    const sink = await open('box.mp4');
+    await sink.draw(frameAt(0, [{ ...person, box: [200, 100, 160, 200] }]), picture(90));
+    await sink.close();
+    const pixels = await readFrame(join(folder, 'box.mp4'), 0);
+    const colour = classColour(0);
+    for (const [x, y] of [
+      [200, 200],
+      [358, 200],
+      [280, 298],
+      [300, 100],
+    ] as const)
+      expectColour(pixelAt(pixels, x, y), colour);
+    for (const [x, y] of [
+      [190, 200],
+      [280, 200],
+      [370, 200],
+      [280, 310],
+    ] as const)
+      expectColour(pixelAt(pixels, x, y), [90, 90, 90]);
+  });
+
+  it('has the boxes of a source of another shape where that lies in the picture', async () => {
+    const sink = await open('resized.mp4');
+    // 320x240 fills 480 of the 640 columns: 80 are black on each side, and one source pixel is 1.5 wide.
+    const source = { width: 320, height: 240 };
+    await sink.draw(frameAt(0, [{ ...person, box: [80, 80, 160, 120] }], source), picture());
+    await sink.close();
+    const pixels = await readFrame(join(folder, 'resized.mp4'), 0);
+    expectColour(pixelAt(pixels, 80 + 120, 200), classColour(0));
+    expectColour(pixelAt(pixels, 80 + 358, 200), classColour(0));
+    expectColour(pixelAt(pixels, 80 + 240, 298), classColour(0));
+    expectColour(pixelAt(pixels, 80, 200), [0, 0, 0]);
+  });
+
+  it('keeps colours: what was red comes back red', async () => {
+    const sink = await open('red.mp4');
+    const red = picture();
+    for (let i = 0; i < red.length; i += 3) red[i] = 220;
+    await sink.draw(frameAt(0), red);
+    await sink.close();
+    const [r, g, b] = pixelAt(await readFrame(join(folder, 'red.mp4'), 0), 320, 180) as [number, number, number];
+    expect([Math.abs(r - 220) < 6, g < 6, b < 6]).toEqual([true, true, true]);
+  });
+
+  it('goes on rising where the source does not', async () => {
+    const sink = await open('loop.mp4');
+    for (const ms of [0, 40, 80, 0, 40, 80]) await sink.draw(frameAt(ms), picture());
+    await sink.close();
+    expect((await describeVideo(join(folder, 'loop.mp4'))).timesMs).toEqual([0, 40, 80, 120, 160, 200]);
+  });
+
+  it('leaves the memory of the stream as it was', async () => {
+    const sink = await open('clean.mp4');
+    const pixels = picture(7);
+    await sink.draw(frameAt(0, [{ ...person, box: [0, 0, 600, 300] }]), pixels);
+    await sink.close();
+    expect(pixels.every((value) => value === 7)).toBe(true);
+  });
+
+  it.each(['mpeg4', 'mjpeg'] as const)('can be made by %s, too', async (encoder) => {
+    const path = join(folder, `${encoder}.mp4`);
+    const encodeArgs = encodeArguments({ ffmpegMajor: ffmpeg.major, encoder, container: 'mp4', path: `${path}.part` });
+    const sink = direct({ encodeArgs, path, partialPath: `${path}.part` });
+    for (const ms of [0, 100, 133]) await sink.draw(frameAt(ms), picture(50));
+    await sink.close();
+    expect(await describeVideo(path)).toMatchObject({ timesMs: [0, 100, 133], codec: encoder });
+  });
+});
+
+describe('when encoding is slow', () => {
+  it('a file waits: nothing is lost', async () => {
+    const sink = await open('waits.mp4');
+    const drawn = Array.from({ length: 20 }, (_, i) => sink.draw(frameAt(i * 40), picture()));
+    const closing = sink.close();
+    expect(sink.close()).toBe(closing);
+    await Promise.all([...drawn, closing]);
+    expect((await describeVideo(join(folder, 'waits.mp4'))).timesMs).toHaveLength(20);
+  });
+
+  it('a live stream loses pictures at once, and counts and tells them', async () => {
+    const notices: string[] = [];
+    const sink = await open('live.mp4', { policy: 'live', onNotice: (text) => notices.push(text) });
+    // All in one turn: the thread cannot have answered in between.
+    const drawn = Array.from({ length: 20 }, (_, i) => sink.draw(frameAt(i * 40), picture()));
+    expect(sink.droppedPictures).toBe(17);
+    await Promise.all(drawn);
+    await sink.close();
+    expect((await describeVideo(join(folder, 'live.mp4'))).timesMs).toEqual([0, 40, 80]);
+    expect(notices.at(-1)).toMatch(/lacks 17 of 20 pictures/);
+    expect(notices).toHaveLength(2);
+  });
+});
+
+interface Direct {
+  readonly encodeArgs: readonly string[];
+  readonly path: string;
+  readonly partialPath: string;
+  readonly failures?: SightlineError[];
+}
+
+function direct({ encodeArgs, path, partialPath, failures }: Direct): VideoSink {
+  return new VideoSink({
+    id: 'film',
+    thread: threadEntry('annotate'),
+    file: { id: 'film', path, partialPath, ffmpegPath: ffmpeg.path, encodeArgs, finish: null },
+    ...size,
+    fit: { mode: 'stretch' },
+    overlay: { zones: [], lines: [] },
+    policy: 'file',
+    onFailure: (error) => (failures === undefined ? unexpected(error) : failures.push(error)),
+    onNotice: () => undefined,
+  });
+}
+
+describe('failures', () => {
+  async function failing(sink: VideoSink, failures: readonly SightlineError[], message: RegExp): Promise<void> {
+    while (failures.length === 0) await sink.draw(frameAt(0), picture());
+    // A broken sink never holds a slot.
+    await sink.draw(frameAt(0), picture());
+    await expect(sink.close()).rejects.toMatchObject({ code: 'SINK_FAILED', message: expect.stringMatching(message) });
+    expect(failures).toHaveLength(1);
+    expect(failures[0]).toMatchObject({ code: 'SINK_FAILED', message: expect.stringMatching(message) });
+  }
+
+  it('a folder that does not exist is named, with what to do', async () => {
+    const failures: SightlineError[] = [];
+    const sink = await open('missing/out.mp4', { onFailure: (error) => failures.push(error) });
+    await failing(sink, failures, /film: cannot write .*missing.out\.mp4: the folder .*missing does not exist.*ENOENT/);
+  });
+
+  it('a path that is a folder is refused before the work begins', async () => {
+    mkdirSync(join(folder, 'taken.mp4'));
+    const failures: SightlineError[] = [];
+    const sink = await open('taken.mp4', { onFailure: (error) => failures.push(error) });
+    await failing(sink, failures, /EISDIR/);
+    expect(existsSync(join(folder, 'taken.partial.mp4'))).toBe(false);
+  });
+
+  it('another ending than a known one is a wrong setting', async () => {
+    await expect(open('out.gif')).rejects.toMatchObject({
+      code: 'CONFIG_INVALID',
+      message: expect.stringMatching(/out\.gif.*\.mp4, \.m4v, \.mov, \.mkv/),
+    });
+  });
+
+  it('an ffmpeg that cannot be started is told', async () => {
+    await expect(open('none.mp4', { ffmpeg: { path: join(folder, 'no-ffmpeg'), major: 5 } })).rejects.toMatchObject({
+      code: 'FFMPEG_MISSING',
+    });
+  });
+
+  it.skipIf(!existsSync('/dev/full'))('a full disk is named', async () => {
+    const failures: SightlineError[] = [];
+    const path = join(folder, 'full.mp4');
+    const encodeArgs = encodeArguments({
+      ffmpegMajor: ffmpeg.major,
+      encoder: 'mpeg4',
+      container: 'mp4',
+      path: '/dev/full',
+    });
+    const sink = direct({ encodeArgs, path, partialPath: `${path}.part`, failures });
+    await failing(sink, failures, /no space is left on the disk.*ENOSPC/);
+    expect(existsSync(path)).toBe(false);
+  });
+
+  it.skipIf(process.platform === 'win32')(
+    'an encoder that is killed leaves what it has, playable, and says where',
+    async () => {
+      const noting = notingFfmpeg('killed');
+      const failures: SightlineError[] = [];
+      const sink = await open('killed.mp4', { ffmpeg: noting, onFailure: (error) => failures.push(error) });
+      const partial = join(folder, 'killed.partial.mp4');
+      let ms = 0;
+      while (!existsSync(partial) || statSync(partial).size < 10_000) {
+        await sink.draw(frameAt(ms, [{ ...person, box: [ms % 600, 10, 30, 40] }]), picture(ms % 255));
+        ms += 40;
+      }
+      process.kill(noting.pid(), 'SIGKILL');
+      await failing(sink, failures, /signal SIGKILL; what was written until then is in .*killed\.partial\.mp4/);
+      expect(existsSync(join(folder, 'killed.mp4'))).toBe(false);
+      expect((await describeVideo(partial)).timesMs.length).toBeGreaterThan(10);
+    },
+  );
+
+  it.skipIf(process.platform === 'win32')('a thread that dies takes its ffmpeg with it', async () => {
+    const noting = notingFfmpeg('crashed');
+    const failures: SightlineError[] = [];
+    const sink = await open('crashed.mp4', { ffmpeg: noting, onFailure: (error) => failures.push(error) });
+    while (!existsSync(join(folder, 'crashed.pid'))) await sink.draw(frameAt(0), picture());
+    await sink.crash();
+    await failing(sink, failures, /crashed\.mp4: its thread ended/);
+    await expect.poll(() => isAlive(noting.pid()), { timeout: 5000 }).toBe(false);
+  });
+});

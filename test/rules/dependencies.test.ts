@@ -1,0 +1,68 @@
+import { readFileSync } from 'node:fs';
+import { describe, expect, it } from 'vitest';
+import { importsOf, readFiles } from './source-files.ts';
+
+interface PackageJson {
+  readonly dependencies: Record<string, string>;
+  readonly optionalDependencies: Record<string, string>;
+  readonly devDependencies: Record<string, string>;
+  readonly scripts: Record<string, string>;
+}
+
+const { dependencies, optionalDependencies, devDependencies, scripts } = JSON.parse(
+  readFileSync('package.json', 'utf8'),
+) as PackageJson;
+
+const shipped = readFiles(['src', 'models', 'workers'], ['.ts', '.mjs']);
+const tooling = readFiles(['test', 'bench'], ['.ts', '.mjs']);
+
+/** Packages that a text names between quotes: imported, resolved, or served to the browser. */
+function isNamed(name: string, texts: readonly string[]): boolean {
+  return texts.some((text) => text.includes(`'${name}'`) || text.includes(`'${name}/`));
+}
+
+describe('dependencies', () => {
+  it.each(Object.keys({ ...dependencies, ...optionalDependencies }))('%s is used by what is shipped', (name) => {
+    expect(
+      isNamed(
+        name,
+        shipped.map(({ text }) => text),
+      ),
+    ).toBe(true);
+  });
+
+  it.each(Object.keys(devDependencies))('%s is used by tests, benches, scripts or the type check', (name) => {
+    if (name.startsWith('@types/')) {
+      const typed = name.slice('@types/'.length);
+      expect(typed === 'node' || typed in dependencies || typed in devDependencies).toBe(true);
+      return;
+    }
+    const commands = Object.values(scripts).join(' ');
+    const tool = { '@biomejs/biome': 'biome', typescript: 'tsc' }[name] ?? name;
+    expect(
+      commands.includes(tool) ||
+        isNamed(
+          name,
+          tooling.map(({ text }) => text),
+        ),
+    ).toBe(true);
+  });
+
+  it('everything that is shipped imports what package.json has for it', () => {
+    const undeclared = shipped.flatMap((file) =>
+      importsOf(file)
+        .packages.filter((name) => !(name in dependencies) && !(name in optionalDependencies))
+        .map((name) => `${file.path} -> ${name}`),
+    );
+    expect(undeclared).toEqual([]);
+  });
+
+  it('a package that may be missing is only imported where it is needed', () => {
+    const eager = shipped.flatMap(({ path, text }) =>
+      Object.keys(optionalDependencies)
+        .filter((name) => new RegExp(`^import [^;]*from '${name}`, 'm').test(text))
+        .map((name) => `${path} -> ${name}`),
+    );
+    expect(eager).toEqual([]);
+  });
+});

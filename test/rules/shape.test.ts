@@ -1,0 +1,52 @@
+import { describe, expect, it } from 'vitest';
+import { codeOf, readFiles, type SourceFile } from './source-files.ts';
+
+const MOST_LINES = 400;
+const MOST_LINES_OF_AN_ENTRY = 150;
+const own = readFiles(['src', 'models', 'workers'], ['.ts']);
+const library = own.filter(({ path }) => !path.startsWith('workers/'));
+const everything = [...own, ...readFiles(['test', 'bench', 'web'], ['.ts', '.js', '.css', '.html'])];
+
+function named(files: readonly SourceFile[]): string[] {
+  return files.map(({ path, lineCount }) => `${path} (${lineCount} lines)`);
+}
+
+function using(pattern: RegExp): string[] {
+  return library.filter((file) => pattern.test(codeOf(file))).map(({ path }) => path);
+}
+
+describe('size', () => {
+  it(`no file has more than ${MOST_LINES} lines`, () => {
+    expect(named(everything.filter(({ lineCount }) => lineCount > MOST_LINES))).toEqual([]);
+  });
+
+  it(`the entry points in workers have fewer than ${MOST_LINES_OF_AN_ENTRY}`, () => {
+    const entries = own.filter(({ path }) => path.startsWith('workers/'));
+    expect(entries.length).toBeGreaterThan(0);
+    expect(named(entries.filter(({ lineCount }) => lineCount >= MOST_LINES_OF_AN_ENTRY))).toEqual([]);
+  });
+});
+
+describe('the library leaves the process to workers', () => {
+  it.each([
+    ['prints nothing by console', /\bconsole\s*\./],
+    ['reads no environment', /\bprocess\s*\.\s*env\b|\bfrom\s+'node:process'/],
+    ['ends no process', /\bprocess\s*\.\s*(?:exit|abort|reallyExit)\b/],
+    ['listens to no signal', /\bprocess\s*\.\s*(?:on|once)\s*\(/],
+    ['talks to no parent', /\bparentPort\b/],
+  ])('%s', (_, pattern) => {
+    expect(using(pattern)).toEqual([]);
+  });
+});
+
+describe('names', () => {
+  it('say what a thing does, not what kind of thing it is', () => {
+    const vague = /(^|[/.-])(utils?|helpers?|types?|interfaces?|managers?|misc|common)([/.-]|$)/;
+    expect(everything.filter(({ path }) => vague.test(path)).map(({ path }) => path)).toEqual([]);
+  });
+
+  it('of files are in kebab case', () => {
+    const odd = everything.filter(({ path }) => !/^[a-z0-9.-]+$/.test(path.split('/').at(-1)!));
+    expect(odd.map(({ path }) => path)).toEqual([]);
+  });
+});

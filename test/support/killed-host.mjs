@@ -1,0 +1,39 @@
+/**
+ * A host process to be killed: runs the sources of its arguments (`live:PATH`, `file:PATH` or a URL) from `dist/`, and says
+ * `flowing` once each of the first kinds has published. The engine is slow, so that pipes are full.
+ */
+import { openRuntime } from '../../dist/src/runtime/open-runtime.js';
+import { ResultSinks } from '../../dist/src/runtime/result-sinks.js';
+import { resolveStreamInput } from '../../dist/src/runtime/stream-input.js';
+import { parsePipeline, parseStream } from '../../dist/src/config/load-pipeline.js';
+import { findFfmpeg } from '../../dist/src/decode/ffmpeg-binary.js';
+
+const search = { path: process.env.FFMPEG_PATH, searchPath: process.env.PATH ?? '' };
+const config = parsePipeline(
+  JSON.stringify({
+    name: 'killed',
+    description: 'A host that is killed.',
+    model: { engine: 'fake', inputSize: '160x96', fake: { callMs: 100 } },
+  }),
+  'test',
+);
+const environment = { ffmpegPath: search.path, searchPath: search.searchPath, modelPath: [], cacheDir: '/nowhere' };
+const runtime = await openRuntime({
+  ...config,
+  sinks: new ResultSinks([], new Map()),
+  environment,
+  onNotice: () => undefined,
+});
+const ffmpeg = await findFfmpeg(search);
+const expected = new Set();
+runtime.published.add(({ streamId }) => {
+  if (expected.delete(streamId) && expected.size === 0) console.log('flowing');
+});
+for (const [i, argument] of process.argv.slice(2).entries()) {
+  const [, kind, path] = /^(live|file|rtsp):(.*)$/.exec(argument);
+  const id = `s${i}`;
+  if (kind !== 'rtsp') expected.add(id);
+  const source = kind === 'rtsp' ? argument : path;
+  const stream = parseStream({ id, source, loop: kind === 'live', realtime: kind === 'live' }, {});
+  runtime.add(stream, await resolveStreamInput(stream, ffmpeg, null));
+}
