@@ -41,10 +41,13 @@ export async function liveRun(context: BenchContext, load: number): Promise<Live
   const runtime = await openBenchRuntime(context, { name: model });
   try {
     const watch = new StageWatch(runtime, context);
+    let offeredFps = 0;
+    runtime.reports.add((report) => {
+      // Streams that are being removed at the end no longer say what they were sent.
+      if (report.streams.length < streams || report.streams.some(({ state }) => state !== 'running')) return;
+      offeredFps = report.streams.reduce((sum, stream) => sum + stream.fps.in, 0);
+    });
     const measured = await measure(context, runtime, opened);
-    const entered = measured.streams.reduce((sum, { frames }) => sum + frames.in, 0);
-    // Frames are counted from the start of the stream, the warm-up included.
-    const offeredFps = entered / (measured.seconds + context.warmUpSeconds);
     const { maxAgeMs } = opened[0]!.config;
     return { model, capacityFps: capacity, streams, maxFps, offeredFps, maxAgeMs, measured, stages: watch.stop() };
   } finally {

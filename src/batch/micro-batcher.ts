@@ -96,13 +96,14 @@ export class MicroBatcher<T extends BatchItem> {
    * Closes the next batch for an idle device.
    *
    * @param targetSize - the size that pays; less goes out when no company can be expected or `maxDelayMs` has passed.
+   * @param worthMs - time of a call with one frame: in a longer wait the frame could have been done alone.
    */
-  next(nowMs: number, targetSize: number): NextBatch<T> {
+  next(nowMs: number, targetSize: number, worthMs = Number.POSITIVE_INFINITY): NextBatch<T> {
     this.#dropStale(nowMs);
     const count = this.waitingCount;
     if (count === 0) return { kind: 'empty' };
     if (count < targetSize && this.#isCompanyExpected()) {
-      const untilMs = this.#oldestOfferMs() + this.#maxDelayMs;
+      const untilMs = this.#oldestOfferMs() + Math.min(this.#maxDelayMs, worthMs);
       if (nowMs < untilMs) return { kind: 'wait', untilMs };
     }
     const items: T[] = [];

@@ -98,10 +98,15 @@ const MOST_PICTURES = 16;
 
 async function picturesIn(folder: string): Promise<string[]> {
   const names = await readdir(folder).catch((error: NodeJS.ErrnoException) => {
-    throw new SightlineError('SOURCE_NOT_FOUND', `${folder}: ${error.code === 'ENOENT' ? 'no such folder' : error.message}`, { folder });
+    throw new SightlineError(
+      'SOURCE_NOT_FOUND',
+      `${folder}: ${error.code === 'ENOENT' ? 'no such folder' : error.message}`,
+      { folder },
+    );
   });
   const pictures = names.filter((name) => PICTURES.test(name)).sort();
-  if (pictures.length === 0) throw new SightlineError('SOURCE_EMPTY', `${folder}: no picture in this folder (looked for jpg, png, webp)`);
+  if (pictures.length === 0)
+    throw new SightlineError('SOURCE_EMPTY', `${folder}: no picture in this folder (looked for jpg, png, webp)`);
   return pictures.slice(0, MOST_PICTURES).map((name) => join(folder, name));
 }
 
@@ -111,12 +116,7 @@ async function verifyOne(
   io: CliIo,
 ): Promise<void> {
   const pictures = await picturesIn(flags.images);
-  const rows = await verifyCompiled(
-    name,
-    await compiled(name, flags, io),
-    pictures,
-    weights(io, true),
-  );
+  const rows = await verifyCompiled(name, await compiled(name, flags, io), pictures, weights(io, true));
   if (flags.json === true) return printJson(io, { model: name, outputs: rows });
   print(
     io,

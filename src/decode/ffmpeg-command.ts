@@ -178,7 +178,7 @@ export function encodeArguments({ ffmpegMajor, encoder, container, path }: Encod
 /** Builds the arguments that copy a video of fragments into one with an index at its front; nothing is encoded anew. */
 export function indexArguments(container: VideoContainer, fromPath: string, toPath: string): string[] {
   const command = ffmpeg(`file:${fromPath}`)
-    .outputOptions(['-map 0:v:0', '-c copy', '-movflags +faststart'])
+    .outputOptions(['-map 0:v:0', '-c copy', '-movflags +faststart', '-use_editlist 0'])
     .format(container)
     .output(`file:${toPath}`);
   const built = (command as unknown as { _getArguments(): string[] })._getArguments();

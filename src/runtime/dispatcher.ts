@@ -90,7 +90,7 @@ export class Dispatcher {
       const client = this.pool.idle(this.depth);
       if (client === null) return;
       const now = this.#clock.now();
-      const next = this.batcher.next(now, sizer.nextSize(this.batcher.waitingCount));
+      const next = this.batcher.next(now, sizer.nextSize(this.batcher.waitingCount), sizer.singleCallMs);
       if (next.kind === 'wait') {
         this.#cancelTimer = this.#clock.setTimer(() => this.pump(), Math.max(0, next.untilMs - now));
         return;

@@ -20,7 +20,9 @@ import { openVideoSink, type VideoSinkRequest } from '../../src/runtime/open-vid
 import { threadEntry } from '../../src/runtime/thread-entry.ts';
 import { classColour } from '../../src/sinks/drawing/class-colours.ts';
 import { VideoSink } from '../../src/sinks/video-sink.ts';
+import { hasProc, isAlive } from '../support/processes.ts';
 import { describeVideo, ffmpeg, readFrame } from '../support/read-video.ts';
+import { waitFor } from '../support/wait-for.ts';
 import { frameOf, person } from '../unit/sinks/frames.ts';
 
 const folder = mkdtempSync(join(tmpdir(), 'sightline-video-'));
@@ -61,16 +63,8 @@ function notingFfmpeg(name: string): { path: string; major: number; pid: () => n
   return { path, major: ffmpeg.major, pid: () => Number(readFileSync(pidPath, 'utf8')) };
 }
 
-function isAlive(pid: number): boolean {
-  try {
-    process.kill(pid, 0);
-    return true;
-  } catch {
-    return false;
-  }
-}
-
 function pixelAt(pixels: Uint8Array, x: number, y: number): number[] {
+  expect(pixels).toHaveLength(size.width * size.height * 3);
   return [...pixels.subarray((y * size.width + x) * 3, (y * size.width + x) * 3 + 3)];
 }
 
@@ -94,19 +88,11 @@ describe('the video', () => {
       expect(video).toMatchObject({ width: 640, height: 360, codec: 'h264' });
       expect(video.timesMs).toEqual(timesMs.map((ms) => ms - 5000));
       expect(video.durationMs).toBeGreaterThanOrEqual(2400);
-      expect(video.durationMs).toBeLessThanOrEqual(2500);
-      expect(readdirSync(folder).filter((file) => file.startsWith('out.') && file !== name)).toEqual(
-        readdirSync(folder).filter((file) => /^out\.(mp4|mkv|mov)$/.test(file) && file !== name),
-      );
+      // How long the last picture stays nobody knows; no longer than the mean of the others, 2400 / 7.
+      expect(video.durationMs).toBeLessThanOrEqual(2400 + 343);
+      expect(readdirSync(folder).filter((file) => /partial|tmp/.test(file))).toEqual([]);
     },
   );
-
-  it('lasts as long as a source of ten pictures a second', async () => {
-    const sink = await open('ten.mp4');
-    for (let i = 0; i < 30; i++) await sink.draw(frameAt(i * 100), picture());
-    await sink.close();
-    expect((await describeVideo(join(folder, 'ten.mp4'))).durationMs).toBeCloseTo(3000, -2);
-  });
 
   it('has a box in the colour of its class at its place, and the picture unchanged elsewhere', async () => {
     const sink = await open('box.mp4');
@@ -293,13 +279,13 @@ describe('failures', () => {
     },
   );
 
-  it.skipIf(process.platform === 'win32')('a thread that dies takes its ffmpeg with it', async () => {
+  it.skipIf(!hasProc)('a thread that dies takes its ffmpeg with it', async () => {
     const noting = notingFfmpeg('crashed');
     const failures: SightlineError[] = [];
     const sink = await open('crashed.mp4', { ffmpeg: noting, onFailure: (error) => failures.push(error) });
     while (!existsSync(join(folder, 'crashed.pid'))) await sink.draw(frameAt(0), picture());
     await sink.crash();
     await failing(sink, failures, /crashed\.mp4: its thread ended/);
-    await expect.poll(() => isAlive(noting.pid()), { timeout: 5000 }).toBe(false);
+    await waitFor('the end of ffmpeg', () => !isAlive(noting.pid()));
   });
 });

@@ -46,7 +46,10 @@ describe.skipIf(!hasProc)('a whole host (needs /proc)', () => {
     const gone = once(host, 'exit');
     host.kill('SIGKILL');
     await gone;
-    const ms = await waitFor('the ffmpegs with a picture to write to end', () => ffmpegWith(folder.marker).length === 0);
+    const ms = await waitFor(
+      'the ffmpegs with a picture to write to end',
+      () => ffmpegWith(folder.marker).length === 0,
+    );
     // It has nothing to write, so it does not notice: its read timeout of five seconds ends it.
     const muteMs = ms + (await waitFor('the silent one to end', () => ffmpegWith(mute).length === 0));
     console.log(`host killed: ffmpegs gone after ${Math.round(ms)} ms, the silent one after ${Math.round(muteMs)} ms`);

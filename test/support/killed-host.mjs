@@ -2,11 +2,12 @@
  * A host process to be killed: runs the sources of its arguments (`live:PATH`, `file:PATH` or a URL) from `dist/`, and says
  * `flowing` once each of the first kinds has published. The engine is slow, so that pipes are full.
  */
+
+import { parsePipeline, parseStream } from '../../dist/src/config/load-pipeline.js';
+import { findFfmpeg } from '../../dist/src/decode/ffmpeg-binary.js';
 import { openRuntime } from '../../dist/src/runtime/open-runtime.js';
 import { ResultSinks } from '../../dist/src/runtime/result-sinks.js';
 import { resolveStreamInput } from '../../dist/src/runtime/stream-input.js';
-import { parsePipeline, parseStream } from '../../dist/src/config/load-pipeline.js';
-import { findFfmpeg } from '../../dist/src/decode/ffmpeg-binary.js';
 
 const search = { path: process.env.FFMPEG_PATH, searchPath: process.env.PATH ?? '' };
 const config = parsePipeline(

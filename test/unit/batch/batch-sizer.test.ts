@@ -23,7 +23,7 @@ describe('BatchSizer', () => {
     const sizer = new BatchSizer(SIZES, [10, 18, 34, 66], 8);
     runTrial(sizer, (size) => 10 * size);
     expect(sizer.settledSize).toBe(1);
-    expect(sizer.reason).toContain('median under load');
+    expect(sizer.reason).toContain('measured under load');
   });
 
   it('settles on the largest where a batch costs little more than a frame (a GPU), whatever the warm-up said', () => {
@@ -52,7 +52,7 @@ describe('BatchSizer', () => {
     expect(sizer.settledSize).toBe(8);
     expect(sizer.reason).toContain('trial to come');
     runTrial(sizer, (size) => 10 * size);
-    expect(sizer.reason).toContain('median under load');
+    expect(sizer.reason).toContain('measured under load');
   });
 
   it('never asks for a trial of a size that the waiting frames do not fill', () => {

@@ -204,4 +204,12 @@ describe('streams come and go', () => {
     expect(bench.batcher.depth('a')).toBe(3);
     expect(bench.take(8)).toBe('a0 a1 a2');
   });
+
+  it('never waits for company longer than the frame would take alone', () => {
+    const batcher = new MicroBatcher<{ capturedMs: number }>({ maxDelayMs: 50 }, () => undefined);
+    for (const id of ['a', 'b']) batcher.setStream(id, { priority: 0, weight: 1, queueSize: 2, maxAgeMs: null });
+    batcher.offer('a', { capturedMs: 100 }, 100);
+    expect(batcher.next(101, 4, 3)).toEqual({ kind: 'wait', untilMs: 103 });
+    expect(batcher.next(103, 4, 3)).toMatchObject({ kind: 'batch' });
+  });
 });

@@ -194,8 +194,11 @@ describe('a pipeline file', () => {
 
   const shipped = readdirSync(SHIPPED, { recursive: true, encoding: 'utf8' }).filter((name) => name.endsWith('.yaml'));
 
-  it.each(shipped.length === 0 ? ['(none yet)'] : shipped)('shipped: %s loads, and says when to use it', (name) => {
-    if (shipped.length === 0) return;
+  it('is shipped for at least the usual job, detection on live streams', () => {
+    expect(shipped).toContain('live-detect.yaml');
+  });
+
+  it.each(shipped)('shipped: %s loads, and says when to use it', (name) => {
     const config = loadPipeline(join(SHIPPED, name));
     expect(config.description.length).toBeGreaterThan(20);
   });

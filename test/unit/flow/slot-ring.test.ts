@@ -27,8 +27,8 @@ describe('SlotRing', () => {
   it.each([
     ['handing a slot that is free', (ring: SlotRing) => ring.hand(0)],
     ['releasing a slot that the lane still fills', (ring: SlotRing) => ring.release(ring.acquire())],
-    ['abandoning a slot that the host has', (ring: SlotRing) => (ring.hand(ring.acquire()), ring.abandon(0))],
-    ['handing a slot twice', (ring: SlotRing) => (ring.hand(ring.acquire()), ring.hand(0))],
+    ['abandoning a slot that the host has', (ring: SlotRing) => [ring.hand(ring.acquire()), ring.abandon(0)]],
+    ['handing a slot twice', (ring: SlotRing) => [ring.hand(ring.acquire()), ring.hand(0)]],
     ['abandoning a slot that is free', (ring: SlotRing) => ring.abandon(2)],
   ])('refuses %s', (_, wrong) => {
     expect(() => wrong(SlotRing.create(SHAPE))).toThrowError(LEAKED);
@@ -112,8 +112,12 @@ describe('SlotRing', () => {
   it('keeps the parts of all slots apart', () => {
     const ring = SlotRing.create(SHAPE);
     const parts = [0, 1, 2].flatMap((slot) => [ring.input(slot), ring.picture(slot)]);
-    parts.forEach((part, i) => part.fill(i + 1));
-    parts.forEach((part, i) => expect(part.every((byte) => byte === i + 1)).toBe(true));
+    parts.forEach((part, i) => {
+      part.fill(i + 1);
+    });
+    parts.forEach((part, i) => {
+      expect(part.every((byte) => byte === i + 1)).toBe(true);
+    });
     expect(parts.map((part) => part.length)).toEqual([100, 300, 100, 300, 100, 300]);
     ring.writeMeta(0, { ...ring.readMeta(0), frame: 5 });
     expect(ring.heldCount).toBe(0);

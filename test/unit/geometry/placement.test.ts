@@ -129,7 +129,9 @@ describe('rowsToSource', () => {
               (target.width + 1) / placement.scaleX,
               (target.height + 1) / placement.scaleY,
             );
-          box.forEach((value, i) => expect(Math.abs(rows[i]! - value)).toBeLessThanOrEqual(tolerance));
+          box.forEach((value, i) => {
+            expect(Math.abs(rows[i]! - value)).toBeLessThanOrEqual(tolerance);
+          });
           expect(rows[5]).toBe(7);
         },
       ),
@@ -148,7 +150,9 @@ describe('rowsToSource', () => {
   ])('clips a box that lies %s', (_, box, expected) => {
     const rows = Float32Array.of(...box, 0.9, 3);
     expect(rowsToSource(rows, placement, source)).toBe(1);
-    expected.forEach((value, i) => expect(rows[i]).toBeCloseTo(value, 2));
+    expected.forEach((value, i) => {
+      expect(rows[i]).toBeCloseTo(value, 2);
+    });
     expect(rows[4]).toBeCloseTo(0.9);
   });
 
