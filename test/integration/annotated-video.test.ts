@@ -11,17 +11,21 @@ import {
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, describe, expect, it } from 'vitest';
+import { parsePipeline, parseStream } from '../../src/config/load-pipeline.ts';
 import type { Detection } from '../../src/core/detection.ts';
 import type { PublishedFrame } from '../../src/core/frame.ts';
 import type { PtsUs } from '../../src/core/units.ts';
 import { encodeArguments } from '../../src/decode/ffmpeg-command.ts';
 import type { SightlineError } from '../../src/errors/sightline-error.ts';
+import { openRuntime } from '../../src/runtime/open-runtime.ts';
 import { openVideoSink, type VideoSinkRequest } from '../../src/runtime/open-video-sink.ts';
+import { ResultSinks } from '../../src/runtime/result-sinks.ts';
+import { resolveStreamInput } from '../../src/runtime/stream-input.ts';
 import { threadEntry } from '../../src/runtime/thread-entry.ts';
 import { classColour } from '../../src/sinks/drawing/class-colours.ts';
 import { VideoSink } from '../../src/sinks/video-sink.ts';
 import { hasProc, isAlive } from '../support/processes.ts';
-import { describeVideo, ffmpeg, readFrame } from '../support/read-video.ts';
+import { describeVideo, ffmpeg, readFrame, runFfmpeg } from '../support/read-video.ts';
 import { waitFor } from '../support/wait-for.ts';
 import { frameOf, person } from '../unit/sinks/frames.ts';
 
@@ -94,6 +98,13 @@ describe('the video', () => {
     },
   );
 
+  it('lasts as long as a source of ten pictures a second', async () => {
+    const sink = await open('ten.mp4');
+    for (let i = 0; i < 30; i++) await sink.draw(frameAt(i * 100), picture());
+    await sink.close();
+    expect((await describeVideo(join(folder, 'ten.mp4'))).durationMs).toBeCloseTo(3000, -2);
+  });
+
   it('has a box in the colour of its class at its place, and the picture unchanged elsewhere', async () => {
     const sink = await open('box.mp4');
     await sink.draw(frameAt(0, [{ ...person, box: [200, 100, 160, 200] }]), picture(90));
@@ -161,6 +172,45 @@ describe('the video', () => {
     for (const ms of [0, 100, 133]) await sink.draw(frameAt(ms), picture(50));
     await sink.close();
     expect(await describeVideo(path)).toMatchObject({ timesMs: [0, 100, 133], codec: encoder });
+  });
+});
+
+describe('a stream with a video sink', () => {
+  it('ends with every frame of its file in the video, boxes in place, and no slot held', async () => {
+    const source = join(folder, 'source.mp4');
+    await runFfmpeg('-f', 'lavfi', '-i', 'color=0x202020:size=640x360:rate=10', '-frames:v', '25', source);
+    // The model's input is 512x512, the picture stretched into it: a quarter of each side is 160 and 90 pixels.
+    const fake = { rows: [128, 128, 256, 256, 0.9, 0] };
+    const settings = { name: 'film', description: 'A film.', model: { engine: 'fake', fake } };
+    const config = parsePipeline(JSON.stringify(settings), 'film.yaml');
+    const line = { id: 'door', from: [0.1, 0.9], to: [0.9, 0.9] };
+    const stream = parseStream({ id: 'street', source, lines: [line] }, {});
+    const input = await resolveStreamInput(stream, ffmpeg, { maxWidth: null });
+    const counts = { zones: [], lines: [{ id: 'door', leftToRight: 1, rightToLeft: 2 }] };
+    const sink = await open('stream.mp4', { picture: input.picture!, overlay: stream, counts: () => counts });
+    const environment = {
+      ffmpegPath: ffmpeg.path,
+      searchPath: '',
+      modelPath: [],
+      cacheDir: join(folder, 'cache'),
+      token: undefined,
+    };
+    const sinks = new ResultSinks([], new Map([['street', sink]]));
+    const runtime = await openRuntime({ ...config, sinks, environment, onNotice: () => undefined });
+    const session = runtime.add(stream, input);
+    await session.settled();
+    expect(await runtime.stop()).toEqual([]);
+    expect(session.heldSlots).toBe(0);
+
+    const path = join(folder, 'stream.mp4');
+    expect((await describeVideo(path)).timesMs).toEqual(Array.from({ length: 25 }, (_, i) => i * 100));
+    const pixels = await readFrame(path, 24);
+    expectColour(pixelAt(pixels, 160, 200), classColour(0));
+    expectColour(pixelAt(pixels, 478, 200), classColour(0));
+    expectColour(pixelAt(pixels, 320, 200), [0x20, 0x20, 0x20]);
+    // The line lies on row 324, in red.
+    const [red, green] = pixelAt(pixels, 500, 324) as [number, number];
+    expect(red).toBeGreaterThan(green + 60);
   });
 });
 

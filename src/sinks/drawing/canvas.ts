@@ -46,13 +46,18 @@ export function strokeLine(
   colour: Colour,
 ): void {
   const radius = thickness / 2;
-  const left = Math.max(0, Math.floor(Math.min(fromX, toX) - radius));
-  const right = Math.min(canvas.width - 1, Math.ceil(Math.max(fromX, toX) + radius));
-  const top = Math.max(0, Math.floor(Math.min(fromY, toY) - radius));
-  const bottom = Math.min(canvas.height - 1, Math.ceil(Math.max(fromY, toY) + radius));
+  const reach = radius + 0.5;
+  const [dx, dy] = [toX - fromX, toY - fromY];
+  const top = Math.max(0, Math.floor(Math.min(fromY, toY) - reach));
+  const bottom = Math.min(canvas.height - 1, Math.ceil(Math.max(fromY, toY) + reach));
+  // On each row only the columns within reach of the endless line: a long diagonal has a large area around it.
+  const halfColumns = dy === 0 ? Number.POSITIVE_INFINITY : (reach * Math.hypot(dx, dy)) / Math.abs(dy);
   for (let y = top; y <= bottom; y++) {
+    const middle = dy === 0 ? fromX : fromX + ((y - fromY) * dx) / dy;
+    const left = Math.max(0, Math.floor(Math.max(Math.min(fromX, toX) - reach, middle - halfColumns)));
+    const right = Math.min(canvas.width - 1, Math.ceil(Math.min(Math.max(fromX, toX) + reach, middle + halfColumns)));
     for (let x = left; x <= right; x++) {
-      const cover = radius + 0.5 - distanceToSegment(x, y, fromX, fromY, toX, toY);
+      const cover = reach - distanceToSegment(x, y, fromX, fromY, toX, toY);
       if (cover > 0) blend(canvas, x, y, colour, Math.min(1, cover));
     }
   }
