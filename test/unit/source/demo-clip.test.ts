@@ -28,12 +28,10 @@ describe('the demonstration clip', () => {
     const video = await describeVideo(path);
     expect(video).toMatchObject({ width: 1280, height: 720, durationMs: 20_000, codec: 'h264' });
     expect(video.timesMs).toHaveLength(500);
-    const [first, second, middle, last] = await Promise.all([0, 1, 250, 499].map((frame) => readFrame(path, frame)));
-    const step = difference(first!, second!);
-    expect(step).toBeGreaterThan(1);
-    // From the last frame to the first it is one step, as from the first to the second.
-    expect(difference(last!, first!)).toBeLessThan(step * 1.3);
-    expect(difference(first!, middle!)).toBeGreaterThan(step * 1.5);
+    const [first, quarter, middle, last] = await Promise.all([0, 125, 250, 499].map((frame) => readFrame(path, frame)));
+    expect(difference(first!, quarter!)).toBeGreaterThan(10);
+    expect(difference(quarter!, middle!)).toBeGreaterThan(10);
+    expect(difference(last!, first!)).toBeLessThan(2);
     expect(notices).toHaveLength(1);
     expect(await make('works', () => expect.unreachable('fetched again'), notices)).toBe(path);
     expect(notices).toHaveLength(1);
