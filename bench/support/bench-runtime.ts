@@ -27,7 +27,7 @@ export function openBenchRuntime(
     model: check(modelConfig, model, 'model'),
     batch: check(batchConfig, batch, 'batch'),
     preview: check(previewConfig, {}, 'preview'),
-    sinks: new ResultSinks([], new Map()),
+    sinks: new ResultSinks([]),
     environment: context.environment,
     onNotice: context.note,
   });

@@ -68,7 +68,7 @@ async function bench(input: string | undefined, flags: BenchFlags, io: CliIo): P
     model: modelConfigOf(flags),
     batch: check(batchConfig, {}, 'batch'),
     preview: check(previewConfig, {}, 'preview'),
-    sinks: new ResultSinks([], new Map()),
+    sinks: new ResultSinks([]),
     environment,
     onNotice,
   });

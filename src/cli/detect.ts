@@ -6,6 +6,7 @@ import { parseStream } from '../config/load-pipeline.ts';
 import { findFfmpeg } from '../decode/ffmpeg-binary.ts';
 import { SightlineError, type WireError } from '../errors/sightline-error.ts';
 import { openRuntime } from '../runtime/open-runtime.ts';
+import { videoContainer } from '../runtime/open-video-sink.ts';
 import { ResultSinks, type SinkBinding } from '../runtime/result-sinks.ts';
 import type { Runtime } from '../runtime/runtime.ts';
 import { resolveStreamInput } from '../runtime/stream-input.ts';
@@ -15,31 +16,11 @@ import { JsonlSink } from '../sinks/jsonl-sink.ts';
 import { expandInputs } from '../source/expand-inputs.ts';
 import { loadManifest, modelSpec } from '../store/manifests.ts';
 import { type CliIo, note, print, printJson } from './cli-io.ts';
+import { type DetectFlags, detectInput, type InputSummary } from './detect-input.ts';
 import { addEngineFlags, addModelFlag, type ModelFlags, modelConfigOf } from './model-flags.ts';
 import { type Progress, startProgress } from './progress.ts';
 import { ReportedFailure } from './reported-failure.ts';
 import { table } from './table.ts';
-
-interface DetectFlags extends ModelFlags {
-  readonly out?: string;
-  readonly coco?: string;
-  readonly video?: string;
-  readonly track?: boolean;
-  readonly every: number;
-  readonly json?: boolean;
-}
-
-/** What became of one input. */
-interface InputSummary {
-  readonly source: string;
-  readonly frames: number;
-  readonly detections: number;
-  readonly seconds: number;
-  readonly fps: number;
-  readonly decodeErrors: number;
-  readonly warnings: readonly string[];
-  readonly error: WireError | null;
-}
 
 const HELP = `
 Examples:
@@ -72,25 +53,32 @@ async function detect(inputs: readonly string[], flags: DetectFlags, io: CliIo):
     throw new SightlineError('COMMAND_INVALID', '--json and --out - both write to standard output: choose one');
   const model = modelConfigOf(flags);
   const sources = await expandInputs(inputs);
+  if (flags.video !== undefined) videoContainer(flags.video);
   if (flags.video !== undefined && sources.length > 1)
     throw new SightlineError('COMMAND_INVALID', `--video takes one input, received ${sources.length}`);
   for (const source of sources) parseStream({ id: 'input', source, every: flags.every }, {});
-  const failures: SightlineError[] = [];
+  const sinkFailed = new AbortController();
+  const onFailure = (): void => sinkFailed.abort();
+  const sinks = await openSinks(flags, sources, onFailure, io);
   const runtime = await openRuntime({
     model,
     batch: check(batchConfig, {}, 'batch'),
     preview: check(previewConfig, {}, 'preview'),
-    sinks: await openSinks(flags, sources, (error) => failures.push(error), io),
+    sinks,
     environment: io.environment,
     onNotice: (text) => note(io, text),
   });
   const summaries: InputSummary[] = [];
   let sinkErrors: SightlineError[] = [];
   const progress = startProgress(io, 'frames');
+  // Results that cannot be written are not worth hours of work: a failed sink ends the command as Ctrl-C does.
+  const stop = AbortSignal.any([io.stop, sinkFailed.signal]);
   try {
     for (const [i, source] of sources.entries()) {
-      if (io.stop.aborted || failures.length > 0) break;
-      summaries.push(await detectOne(runtime, source, i, flags, progress, io));
+      if (stop.aborted) break;
+      summaries.push(
+        await detectInput({ runtime, sinks, flags, progress, io, stop, onFailure }, source, `input-${i + 1}`),
+      );
     }
   } finally {
     progress.stop();
@@ -102,7 +90,7 @@ async function detect(inputs: readonly string[], flags: DetectFlags, io: CliIo):
 async function openSinks(
   flags: DetectFlags,
   sources: readonly string[],
-  onFailure: (error: SightlineError) => void,
+  onFailure: () => void,
   io: CliIo,
 ): Promise<ResultSinks> {
   const bindings: SinkBinding[] = [];
@@ -118,79 +106,7 @@ async function openSinks(
       streams: null,
     });
   }
-  return new ResultSinks(bindings, new Map());
-}
-
-async function detectOne(
-  runtime: Runtime,
-  source: string,
-  index: number,
-  flags: DetectFlags,
-  progress: Progress,
-  io: CliIo,
-): Promise<InputSummary> {
-  const startedMs = performance.now();
-  let session: StreamSession | null = null;
-  let detections = 0;
-  let frames = 0;
-  let error: SightlineError | null = null;
-  let label = source;
-  const unsubscribe = runtime.published.add((frame) => {
-    frames += 1;
-    detections += frame.detections.length;
-    const totalUs = session?.durationUs ?? null;
-    const fps = (frames * 1000) / (performance.now() - startedMs);
-    progress.update(
-      frame.ptsUs / 1e6,
-      totalUs === null ? frame.ptsUs / 1e6 : totalUs / 1e6,
-      `${label} | frame ${frame.frame} | ${fps.toFixed(1)} fps`,
-    );
-  });
-  const onStop = (): void => void session?.remove();
-  io.stop.addEventListener('abort', onStop);
-  try {
-    const { ffmpegPath, searchPath } = io.environment;
-    const ffmpeg = await findFfmpeg({ path: ffmpegPath, searchPath });
-    const config = parseStream(
-      { id: `input-${index + 1}`, source, policy: 'file', every: flags.every, track: flags.track ?? false },
-      {},
-    );
-    const input = await resolveStreamInput(config, ffmpeg, null);
-    label = input.label;
-    session = runtime.add(config, input);
-    await session.settled();
-    error = session.failure ?? lostFrames(session, label);
-  } catch (thrown) {
-    error = SightlineError.from(thrown, 'SOURCE_UNREADABLE');
-  } finally {
-    unsubscribe();
-    io.stop.removeEventListener('abort', onStop);
-  }
-  const { decodeErrors, warnings } = {
-    decodeErrors: session?.decodeErrorCount ?? 0,
-    warnings: session?.warnings ?? [],
-  };
-  if (session !== null && session.state !== 'removed') await runtime.remove(session.id);
-  const seconds = (performance.now() - startedMs) / 1000;
-  return {
-    source: label,
-    frames,
-    detections,
-    seconds,
-    fps: frames / seconds,
-    decodeErrors,
-    warnings,
-    error: error?.toWire() ?? null,
-  };
-}
-
-/** A file must lose nothing; if the engine gave frames up all the same, that is a failure and is said. */
-function lostFrames(session: StreamSession, label: string): SightlineError | null {
-  if (session.droppedCount === 0 || session.state === 'removed') return null;
-  return new SightlineError(
-    'ENGINE_FAILED',
-    `${label}: ${session.droppedCount} frames were given up after several failed inferences`,
-  );
+  return new ResultSinks(bindings);
 }
 
 function report(

@@ -78,7 +78,7 @@ async function evaluate(
     model: modelConfigOf({ ...flags, minScore: EVAL_SCORE }),
     batch: check(batchConfig, {}, 'batch'),
     preview: check(previewConfig, {}, 'preview'),
-    sinks: new ResultSinks([], new Map()),
+    sinks: new ResultSinks([]),
     environment: io.environment,
     onNotice: (text) => note(io, text),
   });

@@ -110,7 +110,9 @@ export class LaneVideo {
       const failure = new SightlineError('FFMPEG_MISSING', `ffmpeg cannot be started: ${(error as Error).message}`, {
         path: this.#stream.ffmpeg.path,
       });
-      this.#fail(failure);
+      // It was there when we started: it is being replaced, or the system is out of processes for a moment.
+      if (this.#source.isLive) this.#reconnect(connection, failure);
+      else this.#fail(failure);
     }
   }
 

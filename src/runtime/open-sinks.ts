@@ -15,7 +15,10 @@ export interface SinkSurroundings {
   readonly onRecovery: (sinkId: string) => void;
 }
 
-/** Opens the sinks of a pipeline. Failures come later, through `onFailure` and at close: a sink never stops a stream. */
+/**
+ * Opens the sinks of a pipeline that need no pictures; `video` comes later, when the size of its pictures is known.
+ * Failures come later, through `onFailure` and at close: a sink never stops a stream.
+ */
 export function openSinks(configs: PipelineConfig['sinks'], surroundings: SinkSurroundings): ResultSinks {
   const bindings: SinkBinding[] = [];
   configs.forEach((config, i) => {
@@ -23,7 +26,7 @@ export function openSinks(configs: PipelineConfig['sinks'], surroundings: SinkSu
     const streams = config.streams === undefined ? null : new Set(config.streams);
     bindings.push({ sink: openSink(config, `${config.type}-${i + 1}`, surroundings), streams });
   });
-  return new ResultSinks(bindings, new Map());
+  return new ResultSinks(bindings);
 }
 
 function openSink(

@@ -10,7 +10,10 @@ import { demoSource } from './demo-source.ts';
 import type { Environment } from './environment.ts';
 import { openRuntime } from './open-runtime.ts';
 import { openSinks } from './open-sinks.ts';
+import { openVideoSink } from './open-video-sink.ts';
+import type { ResultSinks } from './result-sinks.ts';
 import type { Runtime } from './runtime.ts';
+import type { StreamInput } from './session-port.ts';
 import { resolveStreamInput } from './stream-input.ts';
 import type { StreamSession } from './stream-session.ts';
 
@@ -35,17 +38,22 @@ export class PipelineHost {
   readonly #onNotice: (text: string) => void;
   /** As the user wrote them: a patch changes these, and defaults apply anew. */
   readonly #written = new Map<string, StreamConfig>();
+  readonly #sinks: ResultSinks;
+  /** Size of the pictures of each stream that a video is written of. */
+  readonly #videoSizes = new Map<string, { readonly width: number; readonly height: number }>();
   /** Ids that are being added or changed now. */
   readonly #busy = new Set<string>();
 
   private constructor(
     runtime: Runtime,
     config: PipelineConfig,
+    sinks: ResultSinks,
     ffmpeg: FfmpegBinary,
     environment: Environment,
     onNotice: (text: string) => void,
   ) {
     this.runtime = runtime;
+    this.#sinks = sinks;
     this.#config = config;
     this.#ffmpeg = ffmpeg;
     this.#environment = environment;
@@ -72,7 +80,7 @@ export class PipelineHost {
       onRecovery: (id) => runtime?.tell('sink-recovered', undefined, `sink ${id} delivers again`, { id }),
     });
     runtime = await openRuntime({ ...config, sinks, environment, onNotice });
-    return new PipelineHost(runtime, config, ffmpeg, environment, onNotice);
+    return new PipelineHost(runtime, config, sinks, ffmpeg, environment, onNotice);
   }
 
   /**
@@ -169,7 +177,9 @@ export class PipelineHost {
       throw new SightlineError('STREAM_EXISTS', `a stream "${config.id}" is just being added`);
     this.#busy.add(config.id);
     try {
-      const session = this.runtime.add(config, await this.#input(config));
+      const input = await this.#input(config);
+      await this.#openVideo(config, input);
+      const session = this.runtime.add(config, input);
       this.#written.set(config.id, config);
       return session;
     } finally {
@@ -177,11 +187,33 @@ export class PipelineHost {
     }
   }
 
-  async #input(config: StreamConfig): ReturnType<typeof resolveStreamInput> {
+  async #input(config: StreamConfig): Promise<StreamInput> {
     const isDemo = config.source === 'demo';
     const source = isDemo ? await demoSource(this.#ffmpeg, this.#environment, this.#onNotice) : config.source;
     const resolved = isDemo ? { ...config, source, loop: true, realtime: true } : config;
-    return resolveStreamInput(resolved, this.#ffmpeg, this.#pictureNeed(config.id));
+    const input = await resolveStreamInput(resolved, this.#ffmpeg, this.#pictureNeed(config.id));
+    return { ...input, picture: this.#videoSizes.get(config.id) ?? input.picture };
+  }
+
+  /** A stream's annotated video begins with its first pictures and goes on, in their size, when it is opened again. */
+  async #openVideo(config: StreamConfig, { picture, policy }: StreamInput): Promise<void> {
+    const index = this.#config.sinks.findIndex((sink) => sink.type === 'video' && sink.streams.includes(config.id));
+    const sink = this.#config.sinks[index];
+    if (sink?.type !== 'video' || picture === null || this.#videoSizes.has(config.id)) return;
+    const id = `video-${index + 1}`;
+    const video = await openVideoSink({
+      id,
+      path: sink.path,
+      ffmpeg: this.#ffmpeg,
+      picture,
+      policy,
+      overlay: config,
+      counts: () => this.runtime.session(config.id).counts,
+      onFailure: ({ message, code }) => this.runtime.tell('sink-failed', config.id, message, { code }),
+      onNotice: (text) => this.runtime.tell('stream-warning', config.id, text),
+    });
+    this.#videoSizes.set(config.id, picture);
+    this.#sinks.addPictureSink(config.id, video);
   }
 
   #pictureNeed(id: string): { maxWidth: number | null } | null {

@@ -12,16 +12,16 @@ export interface SinkBinding {
 /** Hands results to every sink that wants them, and holds files back when one is slow. */
 export class ResultSinks {
   readonly #bindings: readonly SinkBinding[];
-  readonly #pictureSinks: ReadonlyMap<string, PictureSink>;
+  /** By stream id. */
+  readonly #pictureSinks = new Map<string, PictureSink>();
 
-  /** @param pictureSinks - by stream id. */
-  constructor(bindings: readonly SinkBinding[], pictureSinks: ReadonlyMap<string, PictureSink>) {
+  constructor(bindings: readonly SinkBinding[]) {
     this.#bindings = bindings;
-    this.#pictureSinks = pictureSinks;
   }
 
-  needsPicture(streamId: string): boolean {
-    return this.#pictureSinks.has(streamId);
+  /** Gives a stream's full pictures to a sink. It can only be opened once the size of the pictures is known. */
+  addPictureSink(streamId: string, sink: PictureSink): void {
+    this.#pictureSinks.set(streamId, sink);
   }
 
   /**

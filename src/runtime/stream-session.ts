@@ -4,11 +4,12 @@ import type { Detection } from '../core/detection.ts';
 import type { PublishedFrame } from '../core/frame.ts';
 import { SightlineError } from '../errors/sightline-error.ts';
 import type { StreamReport, StreamState } from '../protocol/report.ts';
-import type { FromLane, LaneStream } from '../protocol/threads.ts';
+import type { FromLane } from '../protocol/threads.ts';
 import { StreamTelemetry } from '../telemetry/stream-telemetry.ts';
 import { FrameLedger, type FrameRecord } from './frame-ledger.ts';
 import type { LaneListener } from './lane-client.ts';
 import { LaneRing } from './lane-ring.ts';
+import { laneStream } from './lane-stream.ts';
 import { PreviewPairs } from './preview-pairs.ts';
 import type { SessionPort, StreamInput } from './session-port.ts';
 import { StreamAnalytics } from './stream-analytics.ts';
@@ -159,33 +160,9 @@ export class StreamSession implements LaneListener {
     this.#isClosing = false;
     this.#port.attach(ring.handle);
     this.#port.joinBatcher(this);
-    lane.open(this.#laneStream(ring, skip), this);
+    const from = { firstFrame: this.#nextFrame, firstPtsUs: policy === 'live' ? this.#lastPtsUs : 0, skip };
+    lane.open(laneStream(this.#config, this.input, this.#port, ring, from), this);
     if (this.#isWatched) lane.watch(ring.ringId, true);
-  }
-
-  #laneStream(ring: LaneRing, skip: number): LaneStream {
-    const { spec, ffmpeg, preview } = this.#port;
-    const { source, imagePaths, policy, picture } = this.input;
-    const { every, maxFps, hwaccel, decodeThreads, staleMs, openTimeoutMs } = this.#config;
-    return {
-      streamId: this.id,
-      ring: ring.handle,
-      spec,
-      input: imagePaths !== null ? { kind: 'images', paths: imagePaths } : { kind: 'video', source: source! },
-      policy,
-      picture,
-      ffmpeg,
-      every,
-      maxFps: maxFps ?? null,
-      hwaccel,
-      decodeThreads,
-      staleMs,
-      openTimeoutMs,
-      firstFrame: this.#nextFrame,
-      firstPtsUs: policy === 'live' ? this.#lastPtsUs : 0,
-      skip,
-      preview,
-    };
   }
 
   onLaneMessage(message: FromLane): void {
@@ -297,7 +274,7 @@ export class StreamSession implements LaneListener {
       if (this.#ring !== null && ring.lostCount > 0 && !this.#mustKeep)
         this.ledger.enterLost(ring.lostCount, 'stopped');
       if (this.#ring !== null && ring.leakedCount > 0)
-        this.#port.event('stream-warning', this.id, `${this.id}: ${ring.leakedCount} slots were not given back`, {
+        this.#port.event('stream-warning', this.id, `${this.id}: slots that were not given back: ${ring.leakedCount}`, {
           code: 'FRAME_LEAKED',
         });
     }
@@ -384,10 +361,14 @@ export class StreamSession implements LaneListener {
       height: this.#size?.height ?? null,
       priority: this.#config.priority,
       weight: this.#config.weight,
-      zones: this.#analytics.zones,
-      lines: this.#analytics.lines,
+      ...this.counts,
       lastError: this.#lastError,
     };
+  }
+
+  /** State of zones and lines after the newest frame. */
+  get counts(): Pick<StreamReport, 'zones' | 'lines'> {
+    return { zones: this.#analytics.zones, lines: this.#analytics.lines };
   }
 
   /** Slots that are held now; 0 once everything is over. For leak checks. */

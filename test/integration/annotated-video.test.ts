@@ -195,7 +195,8 @@ describe('a stream with a video sink', () => {
       cacheDir: join(folder, 'cache'),
       token: undefined,
     };
-    const sinks = new ResultSinks([], new Map([['street', sink]]));
+    const sinks = new ResultSinks([]);
+    sinks.addPictureSink('street', sink);
     const runtime = await openRuntime({ ...config, sinks, environment, onNotice: () => undefined });
     const session = runtime.add(stream, input);
     await session.settled();

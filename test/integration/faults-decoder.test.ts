@@ -1,6 +1,7 @@
+import { renameSync, symlinkSync } from 'node:fs';
 import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest';
 import { LiveRuntime } from '../support/live-runtime.ts';
-import { VideoFolder } from '../support/made-videos.ts';
+import { testFfmpeg, VideoFolder } from '../support/made-videos.ts';
 import { ffmpegWith, hasProc } from '../support/processes.ts';
 import { waitFor, within } from '../support/wait-for.ts';
 
@@ -117,6 +118,20 @@ describe.skipIf(!hasProc)('an ffmpeg that dies or falls silent (needs /proc)', (
       expect(live.published('file').frames).toEqual([0, 1, 2, 3, 4, 5, 6, 7]);
     },
   );
+
+  it('a camera waits for an ffmpeg that is away, as while a new version is installed', async () => {
+    const link = `${folder.path}/ffmpeg`;
+    symlinkSync(testFfmpeg.path, link);
+    live = await LiveRuntime.open({ ffmpegPath: link });
+    const session = await live.add({ id: 'a', source: `${folder.path}/a.mp4`, loop: true, realtime: true });
+    await live.flows('a');
+    renameSync(link, `${link}.old`);
+    process.kill(onlyFfmpegOf('a'), 'SIGKILL');
+    await waitFor('it to be missed', () => live.report('a').lastError?.includes('cannot be started') ?? false);
+    expect(session.state).toBe('reconnecting');
+    renameSync(`${link}.old`, link);
+    await live.flows('a');
+  });
 
   it('a file whose ffmpeg is killed fails with its name, and says so', async () => {
     live = await LiveRuntime.open();

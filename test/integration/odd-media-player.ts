@@ -83,7 +83,7 @@ export class OddMediaPlayer {
       cacheDir: join(tmpdir(), 'sightline-no-cache'),
       token: undefined,
     };
-    const sinks = new ResultSinks([], new Map());
+    const sinks = new ResultSinks([]);
     return new OddMediaPlayer(await openRuntime({ ...config, sinks, environment, onNotice: () => undefined }), ffmpeg);
   }
 

@@ -21,7 +21,7 @@ const config = parsePipeline(
 const environment = { ffmpegPath: search.path, searchPath: search.searchPath, modelPath: [], cacheDir: '/nowhere' };
 const runtime = await openRuntime({
   ...config,
-  sinks: new ResultSinks([], new Map()),
+  sinks: new ResultSinks([]),
   environment,
   onNotice: () => undefined,
 });

@@ -20,6 +20,7 @@ export interface LiveSettings {
   readonly lanes?: number;
   readonly timeoutMs?: number;
   readonly maxBatch?: number;
+  readonly ffmpegPath?: string;
 }
 
 /** What was published of one stream. */
@@ -59,6 +60,7 @@ export class LiveRuntime {
 
   static async open(settings: LiveSettings = {}): Promise<LiveRuntime> {
     const { callMs = 0, frameMs = 2, threads = 1, lanes = 1, timeoutMs = 10_000, maxBatch = 4 } = settings;
+    const { ffmpegPath = testFfmpeg.path } = settings;
     const config = parsePipeline(
       JSON.stringify({
         name: 'faults',
@@ -71,13 +73,13 @@ export class LiveRuntime {
       'test',
     );
     const environment = {
-      ffmpegPath: testFfmpeg.path,
+      ffmpegPath,
       searchPath: '',
       modelPath: [],
       cacheDir: join(tmpdir(), 'sightline-no-cache'),
       token: undefined,
     };
-    const sinks = new ResultSinks([], new Map());
+    const sinks = new ResultSinks([]);
     return new LiveRuntime(await openRuntime({ ...config, sinks, environment, onNotice: () => undefined }));
   }
 

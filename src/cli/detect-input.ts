@@ -1,0 +1,125 @@
+import { parseStream } from '../config/load-pipeline.ts';
+import type { StreamConfig } from '../config/stream.ts';
+import { findFfmpeg } from '../decode/ffmpeg-binary.ts';
+import { SightlineError, type WireError } from '../errors/sightline-error.ts';
+import { openVideoSink } from '../runtime/open-video-sink.ts';
+import type { ResultSinks } from '../runtime/result-sinks.ts';
+import type { Runtime } from '../runtime/runtime.ts';
+import type { StreamInput } from '../runtime/session-port.ts';
+import { resolveStreamInput } from '../runtime/stream-input.ts';
+import type { StreamSession } from '../runtime/stream-session.ts';
+import { type CliIo, note } from './cli-io.ts';
+import type { ModelFlags } from './model-flags.ts';
+import type { Progress } from './progress.ts';
+
+export interface DetectFlags extends ModelFlags {
+  readonly out?: string;
+  readonly coco?: string;
+  readonly video?: string;
+  readonly track?: boolean;
+  readonly every: number;
+  readonly json?: boolean;
+}
+
+/** What became of one input. */
+export interface InputSummary {
+  readonly source: string;
+  readonly frames: number;
+  readonly detections: number;
+  readonly seconds: number;
+  readonly fps: number;
+  readonly decodeErrors: number;
+  readonly warnings: readonly string[];
+  readonly error: WireError | null;
+}
+
+export interface DetectJob {
+  readonly runtime: Runtime;
+  readonly sinks: ResultSinks;
+  readonly flags: DetectFlags;
+  readonly progress: Progress;
+  readonly io: CliIo;
+  /** Ends the input that is being read, in order. */
+  readonly stop: AbortSignal;
+  readonly onFailure: () => void;
+}
+
+/** Reads one input to its end. Whatever goes wrong with it stands in the summary; the next one can follow. */
+export async function detectInput(job: DetectJob, source: string, id: string): Promise<InputSummary> {
+  const { runtime, progress, stop } = job;
+  const startedMs = performance.now();
+  let session: StreamSession | null = null;
+  let detections = 0;
+  let frames = 0;
+  let error: SightlineError | null = null;
+  let label = source;
+  const unsubscribe = runtime.published.add((frame) => {
+    frames += 1;
+    detections += frame.detections.length;
+    const totalUs = session?.durationUs ?? null;
+    const fps = (frames * 1000) / (performance.now() - startedMs);
+    progress.update(
+      frame.ptsUs / 1e6,
+      totalUs === null ? frame.ptsUs / 1e6 : totalUs / 1e6,
+      `${label} | frame ${frame.frame} | ${fps.toFixed(1)} fps`,
+    );
+  });
+  const onStop = (): void => void session?.remove();
+  stop.addEventListener('abort', onStop);
+  try {
+    const { config, input } = await openInput(job, source, id);
+    label = input.label;
+    session = runtime.add(config, input);
+    await session.settled();
+    error = session.failure ?? lostFrames(session, label);
+  } catch (thrown) {
+    error = SightlineError.from(thrown, 'SOURCE_UNREADABLE');
+  } finally {
+    unsubscribe();
+    stop.removeEventListener('abort', onStop);
+  }
+  const { decodeErrors, warnings } = {
+    decodeErrors: session?.decodeErrorCount ?? 0,
+    warnings: session?.warnings ?? [],
+  };
+  if (session !== null && session.state !== 'removed') await runtime.remove(session.id);
+  const seconds = (performance.now() - startedMs) / 1000;
+  return {
+    source: label,
+    frames,
+    detections,
+    seconds,
+    fps: frames / seconds,
+    decodeErrors,
+    warnings,
+    error: error?.toWire() ?? null,
+  };
+}
+
+async function openInput(
+  job: DetectJob,
+  source: string,
+  id: string,
+): Promise<{ config: StreamConfig; input: StreamInput }> {
+  const { flags, io, sinks, onFailure } = job;
+  const { ffmpegPath, searchPath } = io.environment;
+  const ffmpeg = await findFfmpeg({ path: ffmpegPath, searchPath });
+  const config = parseStream({ id, source, policy: 'file', every: flags.every, track: flags.track ?? false }, {});
+  const input = await resolveStreamInput(config, ffmpeg, flags.video === undefined ? null : { maxWidth: null });
+  if (flags.video !== undefined && input.picture !== null) {
+    const { picture, policy } = input;
+    const onNotice = (text: string): void => note(io, text);
+    const request = { id: '--video', path: flags.video, ffmpeg, picture, policy, overlay: config, onFailure, onNotice };
+    sinks.addPictureSink(id, await openVideoSink(request));
+  }
+  return { config, input };
+}
+
+/** A file must lose nothing; if the engine gave frames up all the same, that is a failure and is said. */
+function lostFrames(session: StreamSession, label: string): SightlineError | null {
+  if (session.droppedCount === 0 || session.state === 'removed') return null;
+  return new SightlineError(
+    'ENGINE_FAILED',
+    `${label}: ${session.droppedCount} frames were given up after several failed inferences`,
+  );
+}

@@ -1,0 +1,33 @@
+import type { StreamConfig } from '../config/stream.ts';
+import type { LaneStream } from '../protocol/threads.ts';
+import type { LaneRing } from './lane-ring.ts';
+import type { SessionPort, StreamInput } from './session-port.ts';
+
+/** What a lane is told to open a stream: its settings, and where an earlier connection stopped. */
+export function laneStream(
+  config: StreamConfig,
+  input: StreamInput,
+  port: Pick<SessionPort, 'spec' | 'ffmpeg' | 'preview'>,
+  ring: LaneRing,
+  from: Pick<LaneStream, 'firstFrame' | 'firstPtsUs' | 'skip'>,
+): LaneStream {
+  const { source, imagePaths, policy, picture } = input;
+  const { every, maxFps, hwaccel, decodeThreads, staleMs, openTimeoutMs } = config;
+  return {
+    streamId: config.id,
+    ring: ring.handle,
+    spec: port.spec,
+    input: imagePaths !== null ? { kind: 'images', paths: imagePaths } : { kind: 'video', source: source! },
+    policy,
+    picture,
+    ffmpeg: port.ffmpeg,
+    every,
+    maxFps: maxFps ?? null,
+    hwaccel,
+    decodeThreads,
+    staleMs,
+    openTimeoutMs,
+    ...from,
+    preview: port.preview,
+  };
+}

@@ -1,0 +1,159 @@
+import { beforeEach, describe, expect, it } from 'vitest';
+import { parseStream } from '../../../src/config/load-pipeline.ts';
+import type { ModelSpec } from '../../../src/core/model.ts';
+import { SightlineError } from '../../../src/errors/sightline-error.ts';
+import { SlotRing } from '../../../src/flow/slot-ring.ts';
+import type { LaneStream } from '../../../src/protocol/threads.ts';
+import type { LaneClient, LaneListener } from '../../../src/runtime/lane-client.ts';
+import type { SessionPort } from '../../../src/runtime/session-port.ts';
+import { StreamSession } from '../../../src/runtime/stream-session.ts';
+import { conservationGap } from '../../../src/telemetry/stream-telemetry.ts';
+
+const SPEC: ModelSpec = {
+  name: 'tiny',
+  family: 'centernet',
+  input: { width: 4, height: 2, resize: { mode: 'stretch' } },
+  classes: ['person'],
+  nmsIou: null,
+  scoreThreshold: 0.5,
+  maxDetections: 10,
+};
+const STALLED = new SightlineError('SOURCE_STALLED', 'no frame for 3000 ms').toWire();
+
+/** A lane that does nothing by itself: the test says what it says. */
+class SilentLane {
+  readonly opened: LaneStream[] = [];
+  readonly streamCount = 0;
+  listener!: LaneListener;
+
+  open(stream: LaneStream, listener: LaneListener): void {
+    this.opened.push(stream);
+    this.listener = listener;
+  }
+
+  close(): void {}
+  slotFree(): void {}
+  watch(): void {}
+
+  get ringId(): number {
+    return this.opened.at(-1)!.ring.ringId;
+  }
+
+  /** Reads a frame, as the real one does, and tells of it unless it is to be lost on the way. */
+  read(frame: number, isTold = true): void {
+    const { buffer, shape } = this.opened.at(-1)!.ring;
+    const ring = SlotRing.attach(buffer, shape);
+    const slot = ring.acquire();
+    ring.countCompleted();
+    const placement = { scaleX: 1, scaleY: 1, offsetX: 0, offsetY: 0 };
+    const times = { captured: 0, decoded: 0, preprocessed: 0 };
+    ring.writeMeta(slot, { frame, ptsUs: frame * 40_000, width: 4, height: 2, ...times, placement });
+    if (!isTold) return;
+    ring.hand(slot);
+    this.listener.onLaneMessage({ type: 'frame', ringId: this.ringId, slot });
+  }
+}
+
+describe('a stream under faults', () => {
+  let lane: SilentLane;
+  let events: { message: string; code: unknown }[];
+  let offered: Parameters<SessionPort['offer']>[0][];
+
+  beforeEach(() => {
+    lane = new SilentLane();
+    events = [];
+    offered = [];
+  });
+
+  function open(policy: 'live' | 'file'): StreamSession {
+    const port: SessionPort = {
+      spec: SPEC,
+      scoreThreshold: 0.5,
+      ffmpeg: { path: 'ffmpeg', major: 7 },
+      preview: { maxWidth: 64, fps: 1 },
+      inferenceSlots: 1,
+      pickLane: () => lane as unknown as LaneClient,
+      attach: () => undefined,
+      detach: () => undefined,
+      offer: (record) => void offered.push(record),
+      withdraw: () => offered.splice(0),
+      joinBatcher: () => undefined,
+      event: (_kind, _stream, message, details) => void events.push({ message, code: details?.code }),
+      publish: () => null,
+      onPreview: () => undefined,
+    };
+    const input = { source: null, imagePaths: [], label: 'cam', policy, picture: null };
+    const session = new StreamSession(parseStream({ id: 'cam', source: 'cam' }, {}), input, port);
+    session.start();
+    lane.listener.onLaneMessage({ type: 'running', ringId: lane.ringId });
+    return session;
+  }
+
+  const answerClose = (): void => lane.listener.onLaneMessage({ type: 'closed', ringId: lane.ringId });
+
+  function gap(session: StreamSession): number {
+    return conservationGap(session.telemetry.frames(session.ledger.inFlight));
+  }
+
+  it('does not mind a reconnect of the lane that crosses its own order to close', async () => {
+    const session = open('live');
+    const paused = session.pause();
+    lane.listener.onLaneMessage({ type: 'reconnecting', ringId: lane.ringId, error: STALLED });
+    answerClose();
+    await paused;
+    expect(session.state).toBe('paused');
+  });
+
+  it('is open while it is served, not while it is paused or about to be', async () => {
+    const session = open('live');
+    expect(session.isOpen).toBe(true);
+    const paused = session.pause();
+    expect(session.isOpen).toBe(false);
+    answerClose();
+    await paused;
+    expect(session.isOpen).toBe(false);
+    session.resume();
+    expect(session.isOpen).toBe(true);
+  });
+
+  it('counts what waited as stopped, and what a dead lane had read as lane-failed', async () => {
+    const session = open('live');
+    lane.read(0);
+    lane.read(1, false);
+    expect(gap(session)).toBe(0);
+    lane.listener.onLaneLost(new SightlineError('LANE_FAILED', 'a lane thread ended'));
+    expect(session.telemetry.frames(session.ledger.inFlight)).toMatchObject({ in: 2, dropped: { 'lane-failed': 1 } });
+    expect(session.state).toBe('reconnecting');
+    const removed = session.remove();
+    answerClose();
+    await removed;
+    expect(session.telemetry.frames(session.ledger.inFlight)).toEqual({
+      in: 2,
+      published: 0,
+      inFlight: 0,
+      dropped: { 'lane-failed': 1, stopped: 1 },
+    });
+  });
+
+  it('reads a file on another lane from the first frame that it was not told of', () => {
+    const session = open('file');
+    lane.read(0);
+    lane.read(1);
+    lane.read(2, false);
+    lane.listener.onLaneLost(new SightlineError('LANE_FAILED', 'a lane thread ended'));
+    expect(lane.opened).toHaveLength(2);
+    expect(lane.opened[1]).toMatchObject({ skip: 2, firstFrame: 2 });
+    expect(session.telemetry.frames(session.ledger.inFlight)).toMatchObject({ in: 2, inFlight: 2, dropped: {} });
+  });
+
+  it('raises the alarm when a slot was not given back', async () => {
+    const session = open('live');
+    lane.read(0, false);
+    const removed = session.remove();
+    answerClose();
+    await removed;
+    expect(events.filter(({ code }) => code === 'FRAME_LEAKED').map(({ message }) => message)).toEqual([
+      'cam: slots that were not given back: 1',
+    ]);
+  });
+});
