@@ -111,9 +111,16 @@ function filters(plan: DecodePlan): string[] {
   return list;
 }
 
+/**
+ * Scaling and the step to RGB apart: swscale's scaler to packed RGB is plain C, while both halves of this have vector code.
+ * 960x540 to 455x256: 2.5 against 3.8 ms of CPU a frame, decoding included. AP over 100 COCO pictures read this way: 0.324
+ * against 0.323 (yolox-nano), 0.375 against 0.373 (deimv2-femto), 0.322 against 0.323 (centernet).
+ */
+const TO_RGB = ['format=yuv420p', 'format=rgb24'] as const;
+
 /** The same arithmetic as `fitInto`, in ffmpeg's expressions, evaluated anew when the picture changes its size. */
 function canvasFilters({ width, height, fit }: DecodePlan['canvas']): string[] {
-  if (fit.mode === 'stretch') return [`scale=w=${width}:h=${height}:flags=bilinear`, 'format=rgb24', 'setsar=1'];
+  if (fit.mode === 'stretch') return [`scale=w=${width}:h=${height}:flags=bilinear`, ...TO_RGB, 'setsar=1'];
   const ratio = `min(${width}/round(iw*sar)\\,${height}/ih)`;
   const w = `min(${width}\\,max(1\\,round(round(iw*sar)*${ratio})))`;
   const h = `min(${height}\\,max(1\\,round(ih*${ratio})))`;
@@ -121,7 +128,7 @@ function canvasFilters({ width, height, fit }: DecodePlan['canvas']): string[] {
   const grey = fit.padValue.toString(16).padStart(2, '0');
   return [
     `scale=w=${w}:h=${h}:flags=bilinear`,
-    'format=rgb24',
+    ...TO_RGB,
     `pad=w=${width}:h=${height}:${at}:color=0x${grey}${grey}${grey}`,
     'setsar=1',
   ];

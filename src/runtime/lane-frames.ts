@@ -36,6 +36,8 @@ export class LaneFrames {
   #isWatched = false;
   #nextPreviewMs = 0;
   #isClosed = false;
+  /** The preview that is being encoded; one that was asked for is delivered, even at the end of the stream. */
+  #previewing: Promise<void> = Promise.resolve();
 
   constructor(stream: LaneStream, port: LanePort) {
     this.stream = stream;
@@ -84,6 +86,7 @@ export class LaneFrames {
     this.#isClosed = true;
     this.startOver();
     await this.#work;
+    await this.#previewing;
   }
 
   /** Resolves when every picture that came has been handed on. */
@@ -207,7 +210,7 @@ export class LaneFrames {
       sourceHeight: line.height,
       maxWidth: this.stream.preview.maxWidth,
     };
-    encodePreview(pixels, plan).then(
+    this.#previewing = encodePreview(pixels, plan).then(
       (jpeg) =>
         this.#port.post({ type: 'preview', ringId: this.stream.ring.ringId, frame, jpeg: new Uint8Array(jpeg) }),
       (error: unknown) =>

@@ -39,7 +39,9 @@ describe('decodeArguments', () => {
       expect(output.join(' ')).toContain(part);
     expect(args.at(-1)).toBe('pipe:1');
     expect(args).toContain('-nostdin');
-    expect(filters({})).toBe('showinfo=checksum=0,scale=w=512:h=512:flags=bilinear,format=rgb24,setsar=1');
+    expect(filters({})).toBe(
+      'showinfo=checksum=0,scale=w=512:h=512:flags=bilinear,format=yuv420p,format=rgb24,setsar=1',
+    );
   });
 
   it.each([
