@@ -122,6 +122,13 @@ const MISTAKES: readonly Mistake[] = [
     says: /cannot write .*text\.mp4\/r\.jsonl.*\[SINK_FAILED\]/,
   },
   {
+    // The kernel lets nobody write there, not even root.
+    what: 'a results file that may not be written',
+    args: ({ clip }) => ['detect', clip, '--engine', 'fake', '--out', '/sys/r.jsonl'],
+    code: 1,
+    says: /cannot write \/sys\/r\.jsonl: .*permission.*\[SINK_FAILED\]/i,
+  },
+  {
     what: 'a full disk',
     args: ({ clip }) => ['detect', clip, '--engine', 'fake', '--out', '/dev/full'],
     code: 1,
