@@ -17,12 +17,16 @@ const MAX_BACK_OFF_MS = 1000;
 /** A connection that lasted this long was a good one; one that sends a frame and ends must not be tried in a frenzy. */
 const STEADY_MS = 5_000;
 const PROBLEMS_KEPT = 20;
+/** A file may stand on a slow network disk, and `every: 1000` shows us one frame in a thousand; after this long, ffmpeg is stuck. */
+const FILE_STUCK_MS = 300_000;
 
 /** One connection: from the start of an ffmpeg to its end, or to the moment when we stopped waiting for it. */
 interface Connection {
   readonly startedMs: number;
   process: FfmpegProcess | null;
   frames: number;
+  /** When we last kept it waiting for memory. */
+  heldBackMs: number;
   readonly problems: string[];
   isOver: boolean;
 }
@@ -89,7 +93,14 @@ export class LaneVideo {
   }
 
   async #connect(): Promise<void> {
-    const connection: Connection = { startedMs: monoNowMs(), process: null, frames: 0, problems: [], isOver: false };
+    const connection: Connection = {
+      startedMs: monoNowMs(),
+      process: null,
+      frames: 0,
+      heldBackMs: 0,
+      problems: [],
+      isOver: false,
+    };
     this.#connection = connection;
     if (this.#source.isLive && this.#source.knock !== null) {
       const isOpen = await knock(this.#source.knock, KNOCK_TIMEOUT_MS);
@@ -238,17 +249,22 @@ export class LaneVideo {
   #look(): void {
     this.#flushDecodeErrors();
     const connection = this.#connection;
-    if (connection === null || connection.isOver || connection.process === null || !this.#source.isLive) return;
+    if (connection === null || connection.isOver || connection.process === null) return;
     // Where we hold the source back ourselves, its silence means nothing.
-    if (this.#stream.policy === 'file' && this.#frames.ring.heldCount === this.#frames.ring.shape.slots) return;
-    const now = monoNowMs();
-    const since = now - Math.max(this.#frames.lastFrameMs, connection.startedMs);
-    const limit = connection.frames === 0 ? this.#stream.openTimeoutMs : this.#stream.staleMs;
-    if (since < limit) return;
-    this.#reconnect(
-      connection,
-      new SightlineError('SOURCE_STALLED', `${this.#source.label}: no frame for ${Math.round(since)} ms`),
-    );
+    if (this.#stream.policy === 'file' && this.#frames.ring.heldCount === this.#frames.ring.shape.slots) {
+      connection.heldBackMs = monoNowMs();
+      return;
+    }
+    const since = monoNowMs() - Math.max(this.#frames.lastFrameMs, connection.startedMs, connection.heldBackMs);
+    if (since < this.#patienceMs(connection)) return;
+    const stall = new SightlineError('SOURCE_STALLED', `${this.#source.label}: no frame for ${Math.round(since)} ms`);
+    if (this.#source.isLive) this.#reconnect(connection, stall);
+    else this.#fail(stall);
+  }
+
+  #patienceMs({ frames }: Connection): number {
+    if (!this.#source.isLive) return FILE_STUCK_MS;
+    return frames === 0 ? this.#stream.openTimeoutMs : this.#stream.staleMs;
   }
 
   #reconnect(connection: Connection, error: SightlineError): void {

@@ -11,6 +11,7 @@ import { Listeners } from '../flow/listeners.ts';
 import type { EventKind, EventMessage } from '../protocol/feed.ts';
 import type { HostReport, StreamReport } from '../protocol/report.ts';
 import type { EngineInfo, EngineRequest, RingHandle } from '../protocol/threads.ts';
+import { BackOff } from '../source/back-off.ts';
 import { type CpuUse, readCpuUse } from '../telemetry/cpu-ledger.ts';
 import { HostMeter } from '../telemetry/host-meter.ts';
 import { Dispatcher } from './dispatcher.ts';
@@ -22,6 +23,8 @@ import { neededScore } from './stream-analytics.ts';
 import { StreamSession } from './stream-session.ts';
 
 const REPORT_INTERVAL_MS = 1000;
+/** A lane that lived this long was a good one. */
+const STEADY_LANE_MS = 10_000;
 
 export interface RuntimeOptions {
   readonly engine: EngineRequest;
@@ -51,6 +54,7 @@ export class Runtime {
   readonly #meter = new HostMeter(monoNowMs());
   readonly #sessions = new Map<string, StreamSession>();
   readonly #lanes: LaneClient[] = [];
+  readonly #laneBackOff = new BackOff({ firstMs: 100, maxMs: 5_000 });
   readonly #dispatcher: Dispatcher;
   readonly #port: SessionPort;
   readonly #scoreThreshold: number;
@@ -189,18 +193,18 @@ export class Runtime {
     return failures;
   }
 
-  #addLane(): void {
-    this.#lanes.push(
-      new LaneClient({
-        onBusy: (preprocessMs) => this.#meter.addPreprocessMs(preprocessMs),
-        onLost: (lane, error) => {
-          this.#lanes.splice(this.#lanes.indexOf(lane), 1);
-          if (this.#isStopping) return;
-          this.#addLane();
-          this.tell('lane-restarted', undefined, `${error.message}; its streams are opened again`);
-        },
-      }),
-    );
+  #addLane(startDelayMs = 0): void {
+    const onBusy = (preprocessMs: number): void => this.#meter.addPreprocessMs(preprocessMs);
+    const onLost = (lane: LaneClient, error: SightlineError): void => {
+      this.#lanes.splice(this.#lanes.indexOf(lane), 1);
+      if (this.#isStopping) return;
+      // One that cannot live must not be started in a frenzy; one that had lived is replaced at once.
+      const isSteady = lane.ageMs > STEADY_LANE_MS;
+      if (isSteady) this.#laneBackOff.reset();
+      this.#addLane(isSteady ? 0 : this.#laneBackOff.nextMs());
+      this.tell('lane-restarted', undefined, `${error.message}; its streams are opened again`);
+    };
+    this.#lanes.push(new LaneClient({ onBusy, onLost }, { startDelayMs }));
   }
 
   #dispatcherPort(): ConstructorParameters<typeof Dispatcher>[2] {
