@@ -1,6 +1,6 @@
 import { InferenceSession, Tensor } from 'onnxruntime-node';
 import type { CompiledModel, OutputTensor } from '../../core/model.ts';
-import type { CompileSource } from '../compile-model.ts';
+import type { CompileSource } from '../compile-source.ts';
 import { FRAMES } from '../network-input.ts';
 import { orderColours } from './run-tfjs.ts';
 

@@ -1,6 +1,6 @@
 import type { CompiledModel } from '../../core/model.ts';
 import { SightlineError } from '../../errors/sightline-error.ts';
-import type { CompileSource } from '../compile-model.ts';
+import type { CompileSource } from '../compile-source.ts';
 import { compareOutputs, type VerifyRow } from './compare-outputs.ts';
 import { runCompiledOnnx, runOnnxSource } from './run-onnx.ts';
 import { runTfjs } from './run-tfjs.ts';
