@@ -1,7 +1,7 @@
 import { z } from 'zod';
 import { range, whole } from './number.ts';
 
-export const ENGINES = ['auto', 'onnx', 'wasm', 'fake'] as const;
+export const ENGINES = ['auto', 'tensorflow', 'onnx', 'wasm', 'fake'] as const;
 export const PRECISIONS = ['f32'] as const;
 export const PROVIDERS = ['cpu', 'cuda', 'tensorrt', 'webgpu', 'dml', 'coreml'] as const;
 
@@ -20,7 +20,10 @@ const fake = z
 export const modelConfig = z.strictObject({
   name: z.string().min(1).default('centernet').describe('Name of a built-in detector, or path of a manifest.'),
   engine: z.enum(ENGINES).default('auto').describe('What runs it: auto takes the best that loads.'),
-  provider: z.enum(PROVIDERS).default('cpu').describe('Execution provider of the onnx engine.'),
+  provider: z
+    .enum(PROVIDERS)
+    .default('cpu')
+    .describe('Execution provider of the onnx engine; with tensorflow, cuda insists on a GPU.'),
   precision: z.enum(PRECISIONS).default('f32').describe('Number format inside the network.'),
   inputSize: z
     .string()
@@ -30,7 +33,9 @@ export const modelConfig = z.strictObject({
   scoreThreshold: range(0, 1)
     .optional()
     .describe("Boxes below this are not reported; the manifest's own where absent."),
-  threads: whole(1, 64).optional().describe('Inference threads; one for each core on CPUs where absent.'),
+  threads: whole(1, 64)
+    .optional()
+    .describe('Inference threads; one for each core on CPUs where absent; tensorflow always has one.'),
   timeoutMs: whole(100, 600_000)
     .default(10_000)
     .describe('An inference that takes longer is taken for hung, and its thread is replaced.'),

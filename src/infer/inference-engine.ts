@@ -1,15 +1,17 @@
 import type { OutputTensor } from '../core/model.ts';
+import type { SightlineError } from '../errors/sightline-error.ts';
 import type { EngineInfo, EngineRequest } from '../protocol/threads.ts';
 
 /**
- * The port of every engine. Calls block the thread they are made on (that of the library, not only ours), so an engine
- * lives on an inference thread. One call at a time.
+ * The port of every engine. Calls may block the thread they are made on (that of the library, not only ours), so an engine
+ * lives on an inference thread. At most `info.callsInFlight` calls at a time; they are answered in their order.
  */
 export interface InferenceEngine {
   readonly info: EngineInfo;
   /**
-   * Memory for a batch, u8 `[batchSize, height, width, 3]` RGB 0..255, plain (not shared), owned by the engine and valid
-   * until the next `infer`. Frames beyond the real ones may hold anything.
+   * Memory for the next batch, u8 `[batchSize, height, width, 3]` RGB 0..255, plain (not shared), owned by the engine and
+   * valid until the next `infer`. An engine that takes two calls gives other memory while the first runs. Frames beyond the
+   * real ones may hold anything.
    *
    * @throws RangeError for a size that was not warmed.
    */
@@ -17,11 +19,16 @@ export interface InferenceEngine {
   /**
    * Runs what `inputBuffer(batchSize)` holds.
    *
-   * @returns the network's raw outputs by name, first axis the batch; valid until the next call. An output named `rows`,
+   * @returns the network's raw outputs by name, first axis the batch; valid until the next call begins. An output named `rows`,
    * f32 `[batch, n, 6]`, is final (x, y, width, height in model pixels, score, class) and needs no decoder.
    * @throws ENGINE_FAILED
    */
   infer(batchSize: number): Promise<ReadonlyMap<string, OutputTensor>>;
+  /**
+   * Resolves with ENGINE_FAILED when the engine can do nothing any more because its process ended, before its calls are
+   * rejected. Absent where the engine has no process of its own.
+   */
+  readonly lost?: Promise<SightlineError>;
   /** Frees the device memory. May be called twice. */
   close(): Promise<void>;
 }

@@ -70,8 +70,11 @@ export type FromLane =
 
 /** Which engine, with which settings. */
 export interface EngineRequest {
-  readonly engine: 'onnx' | 'wasm' | 'fake';
-  /** Execution provider of the onnx engine: `cpu`, `cuda`, `tensorrt`, `webgpu`, `dml`, `coreml`. */
+  readonly engine: 'tensorflow' | 'onnx' | 'wasm' | 'fake';
+  /**
+   * Execution provider of the onnx engine: `cpu`, `cuda`, `tensorrt`, `webgpu`, `dml`, `coreml`. With `cuda` the tensorflow
+   * engine insists on a GPU, else it takes what the library has.
+   */
   readonly provider: string;
   readonly model: CompiledModel;
   readonly maxBatch: number;
@@ -101,6 +104,8 @@ export interface EngineInfo {
   readonly batchSizes: readonly number[];
   /** Milliseconds of one call for each of them, best of the warm-up. */
   readonly warmMs: readonly number[];
+  /** Calls that may be under way at once: with 2 the next batch is handed over while one is computed. */
+  readonly callsInFlight: number;
 }
 
 /** Kernel ids of threads; null where the system has none to tell. */
