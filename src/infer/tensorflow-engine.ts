@@ -12,7 +12,7 @@ export interface TensorflowLimits {
 /** Ten thousand calls grow it by a few megabytes; this much is a leak, and still far from harm. */
 const LIMITS: TensorflowLimits = { rssGrowthBytes: 512 * 2 ** 20 };
 
-export const TENSORFLOW_REMEDY = 'Set it up with: npm run setup:tensorflow (-- --gpu for NVIDIA GPUs)';
+const TENSORFLOW_REMEDY = 'Set it up with: npm run setup:tensorflow (-- --gpu for NVIDIA GPUs)';
 
 type Load = Parameters<typeof TensorflowChild.start>[0];
 
@@ -80,7 +80,8 @@ export class TensorflowEngine implements InferenceEngine {
     const load = { model: { path, width, height, maxBatch: request.maxBatch } };
     const child = await startChild(load, path);
     try {
-      if (request.provider === 'cuda' && !child.facts.isGpu) throw unavailable(`finds no GPU. ${TENSORFLOW_REMEDY}`);
+      if (request.provider === 'cuda' && !child.facts.isGpu)
+        throw unavailable('finds no GPU; sightline doctor says why');
       return new TensorflowEngine(request, limits, load, await warmChild(child, request));
     } catch (error) {
       await child.close();
@@ -178,10 +179,10 @@ async function startChild(load: Load, path: string): Promise<TensorflowChild> {
     return await TensorflowChild.start(load);
   } catch (error) {
     const { message } = error as Error;
-    // The library's own words come from the model, all others from a set-up that is missing or broken.
-    const why = message.includes(path)
-      ? `cannot load ${message}`
-      : `cannot be loaded: ${message}. ${TENSORFLOW_REMEDY}`;
+    // What is said of the model names its path; all else comes of a set-up that is missing or broken. The package's advice,
+    // in its later lines, is how to build against the old library.
+    const said = message.includes(path) ? message : message.split('\n')[0]!;
+    const why = message.includes(path) ? `cannot load ${said}` : `cannot be loaded: ${said} ${TENSORFLOW_REMEDY}`;
     throw unavailable(why, error);
   }
 }

@@ -3,6 +3,7 @@ import { tmpdir } from 'node:os';
 import { delimiter, join, resolve } from 'node:path';
 import { GraphBuilder } from '../../src/compile/graph-builder.ts';
 import { emitOnnx } from '../../src/compile/onnx/emit-onnx.ts';
+import { emitSavedModel } from '../../src/compile/tensorflow/emit-saved-model.ts';
 import type { CompiledModel, ModelSpec } from '../../src/core/model.ts';
 import { SightlineError } from '../../src/errors/sightline-error.ts';
 import type { EngineRequest } from '../../src/protocol/threads.ts';
@@ -29,7 +30,7 @@ export const FAKE_ROWS = [1, 2, 3, 4, 0.5, 0, 5, 6, 7, 8, 0.25, 1];
 export function request(engine: EngineRequest['engine'], model: CompiledModel, more: Partial<EngineRequest> = {}) {
   return {
     engine,
-    provider: engine === 'onnx' ? 'cpu' : engine,
+    provider: engine === 'onnx' || engine === 'tensorflow' ? 'cpu' : engine,
     model,
     maxBatch: MAX_BATCH,
     batchSizes: null,
@@ -43,8 +44,8 @@ export function fakeModel(): CompiledModel {
   return { spec: SPEC, format: 'onnx', path: '', precision: 'f32', batch: 'free', hash: '' };
 }
 
-/** An ONNX network of three nodes: the mean colour of each picture, `mean` f32 [n, 3]. */
-export function tinyModel(): CompiledModel {
+/** A network of three nodes: the mean colour of each picture, `mean` f32 [n, 3]; as ONNX, or as a SavedModel. */
+export function tinyModel(format: 'onnx' | 'saved-model' = 'onnx'): CompiledModel {
   const { width, height } = SPEC.input;
   const builder = new GraphBuilder('');
   const real = builder.node('Cast', 'real', ['frames'], { to: 1 });
@@ -63,13 +64,15 @@ export function tinyModel(): CompiledModel {
     inputs: [{ name: 'frames', type: 'u8', dims: ['n', height, width, 3] }],
     outputs: [{ name: 'mean', type: 'f32', dims: ['n', 3] }],
   });
-  const path = join(mkdtempSync(join(tmpdir(), 'sightline-tiny-')), 'tiny.onnx');
-  writeFileSync(path, emitOnnx(graph));
-  return { spec: SPEC, format: 'onnx', path, precision: 'f32', batch: 'free', hash: '' };
+  const folder = mkdtempSync(join(tmpdir(), 'sightline-tiny-'));
+  const path = format === 'onnx' ? join(folder, 'tiny.onnx') : folder;
+  if (format === 'onnx') writeFileSync(path, emitOnnx(graph));
+  else writeFileSync(join(folder, 'saved_model.pb'), emitSavedModel(graph));
+  return { spec: SPEC, format, path, precision: 'f32', batch: 'free', hash: '' };
 }
 
 /** The default detector, from wherever it can be had; null, aloud, where it cannot. */
-export async function centernet(engine: 'onnx' | 'wasm'): Promise<CompiledModel | null> {
+export async function centernet(engine: 'onnx' | 'wasm' | 'tensorflow'): Promise<CompiledModel | null> {
   const searchPath = (process.env.SIGHTLINE_MODEL_PATH ?? '').split(delimiter).filter((folder) => folder !== '');
   try {
     return await prepareModel('centernet', {

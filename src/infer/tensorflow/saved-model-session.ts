@@ -49,13 +49,18 @@ export class TensorflowLibrary {
     return this.#tf.memory().numTensors + this.#binding.getNumOfTensors();
   }
 
-  /** @throws Error where the folder holds no SavedModel with one input `frames`. */
+  /** @throws Error where the folder holds no SavedModel with one input `frames` of this size. */
   async open(path: string, size: { width: number; height: number }): Promise<SavedModelSession> {
     const graphs = await this.#tf.node.getMetaGraphsFromSavedModel(path);
     const signature = graphs.find(({ tags }) => tags.includes('serve'))?.signatureDefs[SIGNATURE];
     const input = signature?.inputs[INPUT];
     if (signature === undefined || input === undefined || Object.keys(signature.inputs).length !== 1)
       throw new Error(`${path}: expected a signature ${SIGNATURE} with the one input ${INPUT}`);
+    // The package types these as numbers; they are messages of protobuf. The session itself checks no size.
+    const dims = (input.shape as unknown as readonly { getSize(): number }[]).map((dim) => dim.getSize());
+    const expected = [-1, size.height, size.width, 3];
+    if (input.tfDtype !== 'DT_UINT8' || expected.some((side, i) => dims[i] !== side))
+      throw new Error(`${path}: expected ${INPUT} DT_UINT8 [${expected}], found ${input.tfDtype} [${dims}]`);
     const outputs = Object.entries(signature.outputs).map(([name, { name: node }]) => [name, node] as const);
     return new SavedModelSession(this.#binding, path, size, input.name, outputs);
   }
