@@ -12,6 +12,7 @@ import { freeBatch } from './passes/free-batch.ts';
 import { optimise } from './passes/optimise.ts';
 import { renameOutputs } from './passes/rename-outputs.ts';
 import { replaceFocus } from './passes/replace-focus.ts';
+import { toHalf } from './passes/to-half.ts';
 import { importTfjs } from './tfjs/import-tfjs.ts';
 import type { SizePx } from './tfjs/lowering.ts';
 import { readTfjs } from './tfjs/read-tfjs.ts';
@@ -40,7 +41,7 @@ export async function buildGraph(source: CompileSource, target: BuildTarget): Pr
   }
 }
 
-async function build(source: CompileSource, { engine, size, batch }: BuildTarget): Promise<Graph> {
+async function build(source: CompileSource, { engine, size, batch, precision }: BuildTarget): Promise<Graph> {
   const published = { width: source.input.width, height: source.input.height };
   const [modelPath, ...dataPaths] = source.weightPaths as [string, ...string[]];
   let graph: Graph;
@@ -56,5 +57,6 @@ async function build(source: CompileSource, { engine, size, batch }: BuildTarget
   }
   const layout = engine === 'onnx' ? 'interleaved' : 'planes';
   const fronted = addFront(optimise(graph, engine), input, batch === 'free' ? 'n' : batch, layout);
-  return removeUnused(renameOutputs(fronted, source.outputs, batch));
+  const whole = removeUnused(renameOutputs(fronted, source.outputs, batch));
+  return precision === 'f16' ? toHalf(whole) : whole;
 }

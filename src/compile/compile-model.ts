@@ -11,7 +11,7 @@ import { emitSavedModel } from './tensorflow/emit-saved-model.ts';
 import type { SizePx } from './tfjs/lowering.ts';
 
 /** Part of every artefact's hash: raise it whenever the same source would give another file. */
-const COMPILER_VERSION = 5;
+const COMPILER_VERSION = 6;
 
 export interface CompileOptions {
   readonly engine: 'onnx' | 'wasm' | 'tensorflow';
@@ -58,10 +58,13 @@ export async function compileModel(source: CompileSource, options: CompileOption
 
 function requireSupported(source: CompileSource, options: CompileOptions): void {
   const { name } = source.spec;
-  if (options.precision !== 'f32') {
-    throw new SightlineError('COMPILE_UNSUPPORTED', `${name}: expected precision f32, received ${options.precision}`);
-  }
   if (options.engine !== 'wasm') return;
+  if (options.precision !== 'f32') {
+    throw new SightlineError(
+      'COMPILE_UNSUPPORTED',
+      `${name}: the wasm engine computes in f32 only, received precision ${options.precision}`,
+    );
+  }
   if (source.format !== 'tfjs') {
     throw new SightlineError(
       'ENGINE_UNAVAILABLE',

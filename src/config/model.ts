@@ -2,7 +2,7 @@ import { z } from 'zod';
 import { range, whole } from './number.ts';
 
 export const ENGINES = ['auto', 'tensorflow', 'onnx', 'wasm', 'fake'] as const;
-export const PRECISIONS = ['f32'] as const;
+export const PRECISIONS = ['f32', 'f16'] as const;
 export const PROVIDERS = ['cpu', 'cuda', 'tensorrt', 'webgpu', 'dml', 'coreml'] as const;
 
 const fake = z
@@ -24,7 +24,10 @@ export const modelConfig = z.strictObject({
     .enum(PROVIDERS)
     .default('cpu')
     .describe('Execution provider of the onnx engine; with tensorflow, cuda insists on a GPU.'),
-  precision: z.enum(PRECISIONS).default('f32').describe('Number format inside the network.'),
+  precision: z
+    .enum(PRECISIONS)
+    .default('f32')
+    .describe('Number format inside the network; input and outputs do not change.'),
   inputSize: z
     .string()
     .regex(/^\d+x\d+$/, 'expected WIDTHxHEIGHT, as in 480x256')

@@ -5,6 +5,7 @@ import sharp from 'sharp';
 import { describe, expect, it } from 'vitest';
 import { verifyModel } from '../../../src/compile/verify/verify-model.ts';
 import { compileSource, prepareModel } from '../../../src/runtime/prepare-model.ts';
+import { runCompiled } from '../../../src/runtime/run-compiled.ts';
 import { findWeights } from '../../../src/store/find-weights.ts';
 import { loadManifest } from '../../../src/store/manifests.ts';
 import { sharedDir } from '../../support/shared.ts';
@@ -40,7 +41,7 @@ describe.skipIf(sharedDir === null)('published models (needs the shared models a
       const manifest = await loadManifest(name);
       const source = compileSource(manifest, await findWeights(manifest, store));
       const { width, height } = model.spec.input;
-      const rows = await verifyModel(source, model, await frames(width, height));
+      const rows = await verifyModel(source, model, await frames(width, height), runCompiled);
       expect(rows.length).toBeGreaterThan(0);
       for (const row of rows) expect(row.maxRel, row.output).toBeLessThan(5e-4);
     },

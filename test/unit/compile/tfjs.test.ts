@@ -5,8 +5,8 @@ import { describe, expect, it } from 'vitest';
 import { type CompileOptions, compileModel } from '../../../src/compile/compile-model.ts';
 import { halfToFloat } from '../../../src/compile/half.ts';
 import { windowPadding } from '../../../src/compile/tfjs/convolutions.ts';
-import { runCompiledOnnx } from '../../../src/compile/verify/run-onnx.ts';
 import { verifyModel } from '../../../src/compile/verify/verify-model.ts';
+import { runCompiled } from '../../../src/runtime/run-compiled.ts';
 import { MINI_SIZE, writeMiniCenternet } from './mini-centernet.ts';
 
 const folder = mkdtempSync(join(tmpdir(), 'sightline-tfjs-'));
@@ -20,7 +20,7 @@ function picture({ width, height }: typeof MINI_SIZE, seed: number): Uint8Array 
 describe('a TensorFlow.js graph model compiled to ONNX', () => {
   it('gives what TensorFlow.js itself gives, in a batch as one by one', async () => {
     const frames = [1, 2, 3, 4].map((seed) => picture(MINI_SIZE, seed));
-    const rows = await verifyModel(source, await compileModel(source, options), frames);
+    const rows = await verifyModel(source, await compileModel(source, options), frames, runCompiled);
     expect(rows.map(({ output, images }) => [output, images])).toEqual([
       ['boxes', 4],
       ['scores', 4],
@@ -32,7 +32,7 @@ describe('a TensorFlow.js graph model compiled to ONNX', () => {
     const other = writeMiniCenternet(join(folder, 'other'), (nodes) => {
       nodes.find(({ name }) => name === 'gate')!.op = 'Relu';
     });
-    const rows = await verifyModel(other, await compileModel(source, options), [picture(MINI_SIZE, 1)]);
+    const rows = await verifyModel(other, await compileModel(source, options), [picture(MINI_SIZE, 1)], runCompiled);
     for (const row of rows) expect(row.maxRel, row.output).toBeGreaterThan(1e-3);
   });
 
@@ -41,7 +41,7 @@ describe('a TensorFlow.js graph model compiled to ONNX', () => {
     const published = writeMiniCenternet(join(folder, 'wide'), undefined, size);
     const compiled = await compileModel(source, { ...options, inputSize: size });
     expect(compiled.spec.input).toMatchObject(size);
-    const rows = await verifyModel(published, compiled, [picture(size, 5), picture(size, 6)]);
+    const rows = await verifyModel(published, compiled, [picture(size, 5), picture(size, 6)], runCompiled);
     for (const row of rows) expect(row.maxRel, row.output).toBeLessThan(1e-4);
   });
 
@@ -57,8 +57,8 @@ describe('a TensorFlow.js graph model compiled to ONNX', () => {
     const model = await compileModel(source, options);
     expect(model).toMatchObject({ format: 'onnx', batch: 'free', precision: 'f32' });
     const frames = [1, 2, 3].map((seed) => picture(MINI_SIZE, seed));
-    const together = await runCompiledOnnx(model, frames);
-    const alone = await Promise.all(frames.map(async (frame) => (await runCompiledOnnx(model, [frame]))[0]));
+    const together = await runCompiled(model, frames);
+    const alone = await Promise.all(frames.map(async (frame) => (await runCompiled(model, [frame]))[0]));
     expect(together).toEqual(alone);
   });
 
@@ -88,7 +88,7 @@ describe('a TensorFlow.js graph model compiled to ONNX', () => {
   });
 
   const refusals: [string, Partial<CompileOptions>, string][] = [
-    ['f16', { precision: 'f16' }, 'f16'],
+    ['f16 on wasm', { engine: 'wasm', precision: 'f16' }, 'f16'],
     ['a side that is no multiple of 32', { inputSize: { width: 100, height: 64 } }, '100x64'],
     ['another size on wasm', { engine: 'wasm', inputSize: { width: 96, height: 64 } }, '64x64'],
   ];
