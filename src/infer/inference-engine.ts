@@ -57,12 +57,16 @@ export function batchSizesUpTo(maxBatch: number, modelBatch: 'free' | number): n
   return [...sizes, maxBatch];
 }
 
+const MEASURED_CALLS = 5;
+const FIXED_CALLS = 2;
+
 /** A size must be this much faster per frame than the best smaller one, or still larger ones are not tried. */
 const GAIN_RATIO = 0.97;
 
 /**
  * Runs each size a few times: the first call allocates, tunes and compiles, and the best of the rest is what the size costs.
- * Stops at the first size that gains nothing over the smaller ones: on CPUs the second, which keeps the start short.
+ * Stops at the first size that gains nothing over the smaller ones: on CPUs the second, which keeps the start short. Sizes
+ * that were found before are not measured again: a thread that replaces a lost one is up sooner.
  */
 export async function warmUp(
   plan: WarmUpPlan,
@@ -73,7 +77,7 @@ export async function warmUp(
   let bestPerFrameMs = Number.POSITIVE_INFINITY;
   for (const size of plan.batchSizes) {
     let callMs = Number.POSITIVE_INFINITY;
-    for (let i = 0; i < 5; i++) {
+    for (let i = 0; i < (plan.isFixed ? FIXED_CALLS : MEASURED_CALLS); i++) {
       const before = performance.now();
       await run(size);
       if (i > 0) callMs = Math.min(callMs, performance.now() - before);

@@ -1,6 +1,6 @@
 import { mkdtempSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
-import { delimiter, join, resolve } from 'node:path';
+import { join } from 'node:path';
 import { GraphBuilder } from '../../src/compile/graph-builder.ts';
 import { emitOnnx } from '../../src/compile/onnx/emit-onnx.ts';
 import { emitSavedModel } from '../../src/compile/tensorflow/emit-saved-model.ts';
@@ -8,10 +8,8 @@ import type { CompiledModel, ModelSpec } from '../../src/core/model.ts';
 import { SightlineError } from '../../src/errors/sightline-error.ts';
 import type { EngineRequest } from '../../src/protocol/threads.ts';
 import { prepareModel } from '../../src/runtime/prepare-model.ts';
-import { sharedDir } from '../support/shared.ts';
+import { modelPlaces } from '../support/model-places.ts';
 
-/** Kept between runs, and by a clean checkout's rules never committed. */
-const TEST_CACHE = resolve('node_modules/.cache/sightline');
 export const MAX_BATCH = 4;
 
 const SPEC: ModelSpec = {
@@ -73,13 +71,12 @@ export function tinyModel(format: 'onnx' | 'saved-model' = 'onnx'): CompiledMode
 
 /** The default detector, from wherever it can be had; null, aloud, where it cannot. */
 export async function centernet(engine: 'onnx' | 'wasm' | 'tensorflow'): Promise<CompiledModel | null> {
-  const searchPath = (process.env.SIGHTLINE_MODEL_PATH ?? '').split(delimiter).filter((folder) => folder !== '');
   try {
     return await prepareModel('centernet', {
       engine,
       precision: 'f32',
-      searchPath: [...searchPath, ...(sharedDir === null ? [] : [join(sharedDir, 'models')])],
-      cacheDir: process.env.SIGHTLINE_CACHE_DIR ?? TEST_CACHE,
+      searchPath: modelPlaces.modelPath,
+      cacheDir: modelPlaces.cacheDir,
       onNotice: (text) => console.info(text),
     });
   } catch (error) {
