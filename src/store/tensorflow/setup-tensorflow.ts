@@ -23,7 +23,8 @@ export interface SetupOptions {
   readonly compiler: string | undefined;
   readonly onStep: (text: string) => void;
   readonly run: RunTool;
-  /** What the wheels are; a test names others. */
+  /** The rest is for tests. */
+  readonly place?: BindingPlace;
   readonly requirements?: string;
   readonly freeBytes?: (folder: string) => Promise<number>;
 }
@@ -41,7 +42,7 @@ const MACHINES: Readonly<Partial<Record<string, 'x86_64' | 'aarch64'>>> = { x64:
  * @returns what is set up. Throws SETUP_FAILED; then nothing half-made stays.
  */
 export async function setupTensorflow(options: SetupOptions): Promise<SetupRecord> {
-  const place = findBindingPlace();
+  const place = options.place ?? findBindingPlace();
   if (place === null) throw setupFailed('@tensorflow/tfjs-node-gpu is not installed: run npm ci');
   const home = join(options.cacheDir, 'tensorflow');
   const folder = join(home, await keyOf(place, options));
@@ -100,7 +101,9 @@ async function fetchAndUnpack(partial: string, options: SetupOptions): Promise<R
   onStep(`fetching the wheels of ${requirements} (${isGpu ? '3.5 GB' : '270 MB'})`);
   const wheels = await fetchWheels(requirements, partial, { python, machine, run });
   onStep(`unpacking libtensorflow${isGpu ? ', CUDA and cuDNN' : ''} and the headers`);
-  return unpackWheels(wheels, join(partial, 'site'), { python, run });
+  const packages = await unpackWheels(wheels, join(partial, 'site'), { python, run });
+  for (const name of ['wheels', 'python']) await rm(join(partial, name), { recursive: true, force: true });
+  return packages;
 }
 
 function machineOf(isGpu: boolean): 'x86_64' | 'aarch64' {
