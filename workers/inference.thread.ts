@@ -67,7 +67,7 @@ async function start(): Promise<void> {
     }
   }
 
-  send({ type: 'ready', info: engine.info, tid: threadId() });
+  send({ type: 'ready', info: engine.info, tid: threadId(), enginePid: engine.pid ?? null });
 }
 
 start().catch((error: unknown) => {

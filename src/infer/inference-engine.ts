@@ -29,6 +29,8 @@ export interface InferenceEngine {
    * rejected. Absent where the engine has no process of its own.
    */
   readonly lost?: Promise<SightlineError>;
+  /** The process of the engine now; absent as `lost` is. */
+  readonly pid?: number;
   /** Frees the device memory. May be called twice. */
   close(): Promise<void>;
 }

@@ -90,7 +90,6 @@ export class TensorflowEngine implements InferenceEngine {
     }
   }
 
-  /** Process of the library now, for tests and for people who look. */
   get pid(): number {
     return this.#child.pid;
   }

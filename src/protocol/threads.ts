@@ -126,7 +126,13 @@ export type ToInference =
   | { readonly type: 'shutdown' };
 
 export type FromInference =
-  | { readonly type: 'ready'; readonly info: EngineInfo; readonly tid: ThreadId }
+  | {
+      readonly type: 'ready';
+      readonly info: EngineInfo;
+      readonly tid: ThreadId;
+      /** Of the engine, where it has a process of its own. */
+      readonly enginePid: number | null;
+    }
   | { readonly type: 'failed'; readonly error: WireError }
   | {
       readonly type: 'result';
@@ -137,5 +143,7 @@ export type FromInference =
       readonly counts: readonly number[];
       readonly startedMs: number;
       readonly endedMs: number;
+      /** As in `ready`; another one once the engine has replaced its process. */
+      readonly enginePid: number | null;
     }
   | { readonly type: 'batch-failed'; readonly batchId: number; readonly error: WireError };

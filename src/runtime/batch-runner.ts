@@ -59,7 +59,8 @@ export class BatchRunner {
       at += part.length;
     }
     const counts = finished.map((part) => part.length / DETECTION_COLUMNS);
-    return { type: 'result', batchId: batch.batchId, rows, counts, startedMs, endedMs: monoNowMs() };
+    const enginePid = this.#engine.pid ?? null;
+    return { type: 'result', batchId: batch.batchId, rows, counts, startedMs, endedMs: monoNowMs(), enginePid };
   }
 
   /** The one copy on this thread: the library takes no shared memory. */

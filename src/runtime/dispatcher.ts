@@ -37,10 +37,11 @@ export class Dispatcher {
   readonly #maxBatch: number;
   readonly #histogram = new Map<number, number>();
   #sizer: BatchSizer | null = null;
-  #callsInFlight = 1;
   #cancelTimer: (() => void) | null = null;
   /** The lowest score that any stream needs. */
   scoreThreshold = 0;
+  /** Batches that the engine takes at once. */
+  callsInFlight = 1;
   /** Batches that may be on one thread, if the engine does not take more at once: 2 while files are read, 1 for live streams alone. */
   depth = 1;
 
@@ -72,7 +73,7 @@ export class Dispatcher {
   /** @throws ENGINE_UNAVAILABLE */
   async start(threads: number): Promise<EngineInfo> {
     const info = await this.pool.start(threads);
-    this.#callsInFlight = info.callsInFlight;
+    this.callsInFlight = info.callsInFlight;
     this.#sizer = new BatchSizer(info.batchSizes, info.warmMs, this.#maxBatch);
     return info;
   }
@@ -89,7 +90,7 @@ export class Dispatcher {
     this.#cancelTimer?.();
     this.#cancelTimer = null;
     for (;;) {
-      const client = this.pool.idle(Math.max(this.depth, this.#callsInFlight));
+      const client = this.pool.idle(Math.max(this.depth, this.callsInFlight));
       if (client === null) return;
       const now = this.#clock.now();
       const next = this.batcher.next(now, sizer.nextSize(this.batcher.waitingCount), sizer.singleCallMs);

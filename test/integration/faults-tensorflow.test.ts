@@ -27,10 +27,10 @@ describe.skipIf(model === null)('a pipeline on TensorFlow (needs it set up, the 
 
   afterAll(() => folder.remove());
 
-  async function open(): Promise<void> {
+  async function open(more: { timeoutMs?: number } = {}): Promise<void> {
     live = await LiveRuntime.open({
       maxBatch: 2,
-      model: { name: 'centernet', engine: 'tensorflow' },
+      model: { name: 'centernet', engine: 'tensorflow', ...more },
       places: modelPlaces,
     });
   }
@@ -52,6 +52,7 @@ describe.skipIf(model === null)('a pipeline on TensorFlow (needs it set up, the 
     await waitFor('two batches on the thread', () => live.runtime.threads.inference[0]?.batchesInFlight === 2);
     await live.allFlow(['c1', 'c2', 'c3']);
     expect(childrenWith(PROCESS)).toHaveLength(1);
+    expect(live.runtime.cpuUse()!.infer, 'its CPU is counted as that of inference').toBeGreaterThan(1_000);
     expect(live.runtime.engineInfo).toMatchObject({ engine: 'tensorflow', precision: 'f32', callsInFlight: 2 });
   });
 
@@ -91,6 +92,20 @@ describe.skipIf(model === null)('a pipeline on TensorFlow (needs it set up, the 
     await within('the file', 50_000, archive.settled());
     expect(archive.state).toBe('ended');
     expect(live.published('archive').frames).toEqual(Array.from({ length: FILE_FRAMES }, (_, i) => i));
+  });
+
+  it('frozen, as on a device that hangs: noticed, ended and replaced', async () => {
+    await open({ timeoutMs: 3_000 });
+    await live.add(camera('cam'));
+    await live.flows('cam', 2);
+    const [victim] = childrenWith(PROCESS);
+    process.kill(victim!, 'SIGSTOP');
+    await waitFor('the hang to be noticed', () =>
+      live.events.some(({ message }) => /no answer for \d+ ms/.test(message)),
+    );
+    await waitFor('the frozen process to be gone', () => !childrenWith(PROCESS).includes(victim!));
+    await waitFor('a new engine', () => isUp(1), { deadlineMs: 30_000 });
+    await live.flows('cam', 2);
   });
 
   it('its thread killed takes the process with it', async () => {
