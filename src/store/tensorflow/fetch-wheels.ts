@@ -27,7 +27,16 @@ export async function fetchWheels(
     ...platforms.flatMap((platform) => ['--platform', platform]),
     ...['--dest', wheels, '--requirement', requirements],
     // What is unpacked is kept; pip would keep the archives a second time.
-    ...['--no-cache-dir', '--disable-pip-version-check', '--no-input', '--progress-bar', 'off', '--quiet'],
+    ...[
+      '--no-cache-dir',
+      '--retries',
+      '2',
+      '--disable-pip-version-check',
+      '--no-input',
+      '--progress-bar',
+      'off',
+      '--quiet',
+    ],
   ];
   try {
     await run(pip, args, folder);
