@@ -1,8 +1,8 @@
 import type { CompiledModel, OutputTensor } from '../core/model.ts';
 import { loadEngine } from '../infer/load-engine.ts';
 
-/** Pictures in one call of a model with a free batch, so that batching is checked as well. */
-const BATCH = 3;
+/** Pictures in one call of a model with a free batch: as many as are left of these, so that batching is checked as well. */
+const FREE_BATCHES = [1, 3] as const;
 
 const ENGINES = { onnx: 'onnx', 'saved-model': 'tensorflow', tfjs: 'wasm' } as const;
 
@@ -18,22 +18,24 @@ export async function runCompiled(
   frames: readonly Uint8Array[],
   provider = 'cpu',
 ): Promise<Map<string, OutputTensor>[]> {
-  const step = model.batch === 'free' ? BATCH : model.batch;
+  const sizes = model.batch === 'free' ? FREE_BATCHES : [model.batch];
+  const [smallest, largest] = [Math.min(...sizes), Math.max(...sizes)];
   const engine = await loadEngine({
     engine: ENGINES[model.format],
     provider,
     model,
-    maxBatch: step,
-    batchSizes: [step],
+    maxBatch: largest,
+    batchSizes: sizes,
     intraThreads: 1,
     fake: { callMs: 0, frameMs: 0, rows: [] },
   });
   try {
     const images: Map<string, OutputTensor>[] = [];
-    for (let first = 0; first < frames.length; first += step) {
-      const batch = frames.slice(first, first + step);
-      engine.inputBuffer(step).set(Buffer.concat(batch));
-      const outputs = await engine.infer(step);
+    while (images.length < frames.length) {
+      const size = frames.length - images.length < largest ? smallest : largest;
+      const batch = frames.slice(images.length, images.length + size);
+      engine.inputBuffer(size).set(Buffer.concat(batch));
+      const outputs = await engine.infer(size);
       for (let index = 0; index < batch.length; index += 1) {
         images.push(new Map(Array.from(outputs, ([name, output]) => [name, imageOf(output, index)])));
       }

@@ -9,8 +9,11 @@ type Rule = (emission: Emission, node: GraphNode, inputs: readonly KnownIntegers
 const RULES: ReadonlyMap<string, Rule> = new Map<string, Rule>([
   ['Identity', (_emission, _node, [value]) => value!],
   ['Cast', (_emission, node, [value]) => (intOf(node, 'to', 0) === I64 ? value! : null)],
-  ['Squeeze', (_emission, _node, [value]) => ({ known: value!.known, isScalar: true })],
-  ['Unsqueeze', (_emission, _node, [value]) => ({ known: value!.known, isScalar: false })],
+  [
+    'Squeeze',
+    (_emission, _node, [value]) => (value!.known.length === 1 ? { known: value!.known, isScalar: true } : null),
+  ],
+  ['Unsqueeze', (_emission, _node, [value]) => (value!.isScalar ? { known: value!.known, isScalar: false } : null)],
   ['Concat', (_emission, _node, parts) => ({ known: parts.flatMap(({ known }) => known), isScalar: false })],
   ['Gather', gather],
   ['Slice', slice],
