@@ -8,7 +8,7 @@ import { setupTensorflow } from '../src/store/tensorflow/setup-tensorflow.ts';
 const USAGE = `Makes the engine tensorflow work: builds the binding of @tensorflow/tfjs-node-gpu against a current libtensorflow.
 
   npm run setup:tensorflow                     for CPUs: fetches the wheel of tensorflow-cpu with pip (270 MB)
-  npm run setup:tensorflow -- --gpu            for NVIDIA GPUs, with CUDA and cuDNN (3.5 GB)
+  npm run setup:tensorflow -- --gpu            for NVIDIA GPUs, with CUDA and cuDNN (3.4 GB)
   npm run setup:tensorflow -- --from FOLDER    against a libtensorflow that is there already, where it is
 
 Needs a C++ compiler; without --from also Python with pip. Environment: CXX, PYTHON, SIGHTLINE_CACHE_DIR.`;

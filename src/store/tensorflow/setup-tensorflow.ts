@@ -98,7 +98,7 @@ async function fetchAndUnpack(partial: string, options: SetupOptions): Promise<R
     );
   }
   const requirements = requirementsOf(options);
-  onStep(`fetching the wheels of ${requirements} (${isGpu ? '3.5 GB' : '270 MB'})`);
+  onStep(`fetching the wheels of ${requirements} (${isGpu ? '3.4 GB' : '270 MB'})`);
   const wheels = await fetchWheels(requirements, partial, { python, machine, run });
   onStep(`unpacking libtensorflow${isGpu ? ', CUDA and cuDNN' : ''} and the headers`);
   const packages = await unpackWheels(wheels, join(partial, 'site'), { python, run });
