@@ -38,6 +38,7 @@ export class TensorflowEngine implements InferenceEngine {
   #child: TensorflowChild;
   #rssLimit: number;
   #replacement: Promise<void> | null = null;
+  #handover: Promise<void> | null = null;
   #replacements = 0;
   #usage: Usage;
   #onLost: (error: SightlineError) => void = () => undefined;
@@ -116,6 +117,7 @@ export class TensorflowEngine implements InferenceEngine {
     this.#turn = this.#turn === 0 ? 1 : 0;
     this.#inFlight += 1;
     try {
+      if (this.#handover !== null) await this.#handover;
       const { outputs, numTensors, rssBytes } = await this.#child.run(pixels, batchSize);
       this.#usage = { numTensors, rssBytes };
       if (rssBytes > this.#rssLimit) this.#replacement ??= this.#replace();
@@ -145,16 +147,26 @@ export class TensorflowEngine implements InferenceEngine {
         ({ rssBytes } = await fresh.run(new Uint8Array(size * this.#frameBytes), size));
       }
       if (this.#isClosed) throw new Error('closed meanwhile');
-      this.#child = this.#watch(fresh);
+      this.#handover = this.#handOver(old, fresh);
+      await this.#handover;
+      // Those that waited go on first: one that came now and did not wait would overtake them.
+      await new Promise((resolve) => setImmediate(resolve));
+      this.#handover = null;
       this.#rssLimit = rssBytes + rssGrowthBytes;
       this.#replacements += 1;
-      await old.finish();
+      await old.close();
     } catch {
       await fresh?.close();
       this.#rssLimit = this.#usage.rssBytes + rssGrowthBytes;
     } finally {
       this.#replacement = null;
     }
+  }
+
+  /** Calls that come meanwhile wait, so that all are answered in their order. */
+  async #handOver(old: TensorflowChild, fresh: TensorflowChild): Promise<void> {
+    await old.idle();
+    this.#child = this.#watch(fresh);
   }
 
   async close(): Promise<void> {

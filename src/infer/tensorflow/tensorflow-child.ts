@@ -157,10 +157,9 @@ export class TensorflowChild {
     this.#waiting.shift()?.resolve({ outputs, numTensors: header.numTensors, rssBytes: header.rssBytes });
   }
 
-  /** Ends the process once what was sent is answered. */
-  async finish(): Promise<void> {
+  /** Resolves once all that was sent is answered. */
+  async idle(): Promise<void> {
     await this.#latest.catch(() => undefined);
-    await this.close();
   }
 
   #failAll(why: string): void {
