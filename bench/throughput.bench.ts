@@ -108,7 +108,7 @@ async function measureVariant(context: BenchContext, isSharp: boolean): Promise<
   const model = await preparedModel(context, context.model, 'onnx');
   // Before and after the pipeline, so that a machine that grows slower or faster meanwhile favours neither side.
   const before = await stagesAlone(context, isSharp, model.spec);
-  const engineOnAll = await engineAlone(context, 'onnx', model, cores);
+  const engineOnAll = await engineAlone(context, 'onnx', model, { threads: cores });
   const total = before.decode + before.preprocess + before.infer;
   const streams = Math.max(1, Math.ceil(((cores / total) * before.decode) / DECODER_BUSY_RATIO));
   const need = isSharp ? { maxWidth: null } : null;
@@ -142,7 +142,7 @@ async function stagesAlone(context: BenchContext, isSharp: boolean, spec: ModelS
     : { ...spec.input, fit: spec.input.resize };
   const decode = await decodeAlone(ffmpeg, clip, canvas, context.seconds / 2);
   const preprocess = isSharp ? await sharpAlone(context, spec) : 0;
-  const infer = await engineAlone(context, 'onnx', await preparedModel(context, context.model, 'onnx'), 1);
+  const infer = await engineAlone(context, 'onnx', await preparedModel(context, context.model, 'onnx'));
   return { decode: decode.cpuMs / decode.frames, preprocess, infer: infer.cpuMsPerFrame };
 }
 

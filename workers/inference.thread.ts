@@ -23,36 +23,51 @@ async function start(): Promise<void> {
   if (process.platform === 'linux') setPriority(0, NICE);
   const engine = await loadEngine(request);
   const runner = new BatchRunner(engine, request.model.spec, DECODERS[request.model.spec.family]);
-  // Batches are run in the order of their messages; a promise chain keeps an asynchronous engine to one call at a time.
-  let last: Promise<void> = Promise.resolve();
+  // Batches are run in the order of their messages, each after the one that came so many calls before it.
+  const chains: Promise<void>[] = Array.from({ length: engine.info.callsInFlight }, () => Promise.resolve());
+  let batches = 0;
+  const allDone = (): Promise<unknown> => Promise.all(chains);
+  let isLost = false;
+  // Ends the thread: the pool counts what it held and starts another.
+  void engine.lost?.then((error) => {
+    isLost = true;
+    throw error;
+  });
   port.on('message', (message: ToInference) => {
     switch (message.type) {
       case 'attach':
         runner.attach(message.ring);
         break;
       case 'detach':
-        last = last.then(() => runner.detach(message.ringId));
+        void allDone().then(() => runner.detach(message.ringId));
         break;
-      case 'batch':
-        last = last.then(async () => {
-          try {
-            const result = await runner.run(message);
-            send(result, [result.rows.buffer as ArrayBuffer]);
-          } catch (error) {
-            send({
-              type: 'batch-failed',
-              batchId: message.batchId,
-              error: SightlineError.from(error, 'ENGINE_FAILED').toWire(),
-            });
-          }
-        });
+      case 'batch': {
+        const chain = batches++ % chains.length;
+        chains[chain] = chains[chain]!.then(() => run(message));
         break;
+      }
       case 'shutdown':
-        last.then(() => engine.close()).finally(() => port.close());
+        allDone()
+          .then(() => engine.close())
+          .finally(() => port.close());
         break;
     }
   });
-  send({ type: 'ready', info: engine.info, tid: threadId() });
+  async function run(batch: Extract<ToInference, { type: 'batch' }>): Promise<void> {
+    try {
+      const result = await runner.run(batch);
+      send(result, [result.rows.buffer as ArrayBuffer]);
+    } catch (error) {
+      if (isLost) return;
+      send({
+        type: 'batch-failed',
+        batchId: batch.batchId,
+        error: SightlineError.from(error, 'ENGINE_FAILED').toWire(),
+      });
+    }
+  }
+
+  send({ type: 'ready', info: engine.info, tid: threadId(), enginePid: engine.pid ?? null });
 }
 
 start().catch((error: unknown) => {

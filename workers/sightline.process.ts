@@ -1,9 +1,8 @@
 #!/usr/bin/env node
 import { readFileSync } from 'node:fs';
-import { homedir } from 'node:os';
-import { delimiter, join } from 'node:path';
+import { join } from 'node:path';
 import { runCli } from '../src/cli/program.ts';
-import type { Environment } from '../src/runtime/environment.ts';
+import { readEnvironment } from '../src/runtime/environment.ts';
 import { packageRoot } from '../src/store/package-root.ts';
 
 /** The command line: reads the environment and the signals, and hands them down. */
@@ -31,15 +30,3 @@ const io = {
   stop: stop.signal,
 };
 process.exitCode = await runCli(process.argv.slice(2), io, version);
-
-function readEnvironment(env: NodeJS.ProcessEnv): Environment {
-  const cacheHome =
-    env.XDG_CACHE_HOME === undefined || env.XDG_CACHE_HOME === '' ? join(homedir(), '.cache') : env.XDG_CACHE_HOME;
-  return {
-    ffmpegPath: env.FFMPEG_PATH,
-    searchPath: env.PATH ?? '',
-    modelPath: (env.SIGHTLINE_MODEL_PATH ?? '').split(delimiter).filter((folder) => folder !== ''),
-    cacheDir: env.SIGHTLINE_CACHE_DIR ?? join(cacheHome, 'sightline'),
-    token: env.SIGHTLINE_TOKEN,
-  };
-}

@@ -1,6 +1,7 @@
 import { existsSync } from 'node:fs';
 import { homedir } from 'node:os';
 import { delimiter, join, resolve } from 'node:path';
+import type { Precision } from '../../src/core/model.ts';
 import { type FfmpegBinary, findFfmpeg } from '../../src/decode/ffmpeg-binary.ts';
 import { SightlineError } from '../../src/errors/sightline-error.ts';
 import { demoSource } from '../../src/runtime/demo-source.ts';
@@ -91,8 +92,9 @@ async function hasWeights(model: string, { modelPath, cacheDir }: Environment): 
 export function preparedModel(
   { environment, note }: BenchContext,
   model: string,
-  engine: 'onnx' | 'wasm',
+  engine: 'onnx' | 'wasm' | 'tensorflow',
+  precision: Precision = 'f32',
 ): ReturnType<typeof prepareModel> {
   const { modelPath, cacheDir } = environment;
-  return prepareModel(model, { engine, precision: 'f32', searchPath: modelPath, cacheDir, onNotice: note });
+  return prepareModel(model, { engine, precision, searchPath: modelPath, cacheDir, onNotice: note });
 }

@@ -1,46 +1,78 @@
 import { parentPort, workerData } from 'node:worker_threads';
+import { SightlineError, type WireError } from '../../src/errors/sightline-error.ts';
+import type { InferenceEngine } from '../../src/infer/inference-engine.ts';
 import { loadEngine } from '../../src/infer/load-engine.ts';
-import type { EngineRequest } from '../../src/protocol/threads.ts';
+import { TensorflowEngine } from '../../src/infer/tensorflow-engine.ts';
+import type { EngineInfo, EngineRequest } from '../../src/protocol/threads.ts';
+import { readProcessUsage } from '../../src/telemetry/process-usage.ts';
 
-/** An engine and nothing else: frames out of memory, one after the other, for a given time. */
+/** An engine and nothing else: frames out of memory, batch after batch, for a given time. */
 export interface EngineLoopData {
   readonly request: EngineRequest;
   /** Pictures of the model's size, one after the other. */
   readonly frames: SharedArrayBuffer;
   readonly frameBytes: number;
   readonly seconds: number;
+  readonly batchSize: number;
+  /** Calls under way at once; no more than the engine takes. */
+  readonly mostInFlight: number;
 }
 
 export interface EngineLoopResult {
-  readonly frames: number;
+  readonly calls: number;
   readonly callMs: readonly number[];
+  /** CPU that the engine used in a process of its own. */
+  readonly childCpuMs: number;
 }
+
+/** The thread's first word. */
+export type EngineLoopReady = { readonly info: EngineInfo } | { readonly error: WireError };
 
 const WARM_CALLS = 5;
 const port = parentPort!;
-const { request, frames, frameBytes, seconds } = workerData as EngineLoopData;
+const { request, frames, frameBytes, seconds, batchSize, mostInFlight } = workerData as EngineLoopData;
 const pictures = new Uint8Array(frames);
 const pictureCount = Math.floor(pictures.length / frameBytes);
-const engine = await loadEngine(request);
+const engine = await loadOrTell();
+const depth = Math.min(mostInFlight, engine.info.callsInFlight);
 
-async function inferOne(index: number): Promise<void> {
-  const at = (index % pictureCount) * frameBytes;
-  engine.inputBuffer(1).set(pictures.subarray(at, at + frameBytes));
-  await engine.infer(1);
+async function loadOrTell(): Promise<InferenceEngine> {
+  try {
+    return await loadEngine(request);
+  } catch (error) {
+    port.postMessage({ error: SightlineError.from(error, 'ENGINE_UNAVAILABLE').toWire() } satisfies EngineLoopReady);
+    throw error;
+  }
+}
+
+async function inferOne(call: number): Promise<number> {
+  const startedMs = performance.now();
+  const memory = engine.inputBuffer(batchSize);
+  for (let i = 0; i < batchSize; i++) {
+    const at = ((call * batchSize + i) % pictureCount) * frameBytes;
+    memory.set(pictures.subarray(at, at + frameBytes), i * frameBytes);
+  }
+  await engine.infer(batchSize);
+  return performance.now() - startedMs;
+}
+
+function childCpuMs(): number {
+  return engine instanceof TensorflowEngine ? (readProcessUsage(engine.pid)?.cpuMs ?? 0) : 0;
 }
 
 for (let i = 0; i < WARM_CALLS; i++) await inferOne(i);
 port.once('message', async () => {
   const callMs: number[] = [];
+  const underWay: Promise<number>[] = [];
+  const cpuBefore = childCpuMs();
   const startedMs = performance.now();
-  for (let before = startedMs; before - startedMs < seconds * 1000; ) {
-    await inferOne(callMs.length);
-    const after = performance.now();
-    callMs.push(after - before);
-    before = after;
+  for (let call = 0; performance.now() - startedMs < seconds * 1000; call++) {
+    underWay.push(inferOne(call));
+    if (underWay.length === depth) callMs.push(await underWay.shift()!);
   }
-  port.postMessage({ frames: callMs.length, callMs } satisfies EngineLoopResult);
+  callMs.push(...(await Promise.all(underWay)));
+  port.postMessage({ calls: callMs.length, callMs, childCpuMs: childCpuMs() - cpuBefore } satisfies EngineLoopResult);
   await engine.close();
   port.close();
 });
-port.postMessage('ready');
+port.postMessage({ info: engine.info } satisfies EngineLoopReady);

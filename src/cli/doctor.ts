@@ -6,17 +6,9 @@ import { SightlineError } from '../errors/sightline-error.ts';
 import { findWeights } from '../store/find-weights.ts';
 import { listManifests } from '../store/manifests.ts';
 import { type CliIo, print, printJson } from './cli-io.ts';
+import { examineTensorflow } from './doctor-tensorflow.ts';
+import type { Finding, Verdict } from './finding.ts';
 import { ReportedFailure } from './reported-failure.ts';
-
-type Verdict = 'ok' | 'note' | 'missing';
-
-interface Finding {
-  readonly what: string;
-  readonly verdict: Verdict;
-  readonly found: string;
-  /** How to get what is missing. */
-  readonly remedy?: string;
-}
 
 const NODE_MAJORS = [20, 22];
 
@@ -33,7 +25,7 @@ export function addDoctor(program: Command, io: CliIo): void {
         await sharp(),
         await onnx(),
         await wasm(),
-        tensorflow(),
+        ...(await examineTensorflow()),
         await cache(io),
         ...(await models(io)),
       ];
@@ -115,27 +107,6 @@ async function library(what: string, load: () => Promise<string>): Promise<Findi
     return { what, verdict: 'ok', found: await load() };
   } catch (error) {
     return { what, verdict: 'missing', found: (error as Error).message.split('\n')[0]!, remedy: 'npm ci' };
-  }
-}
-
-/** Not part of any pipeline yet: the package is looked for, not loaded. */
-function tensorflow(): Finding {
-  const isInstalled = resolves('@tensorflow/tfjs-node-gpu');
-  return {
-    what: 'tfjs-node-gpu',
-    verdict: 'note',
-    found: isInstalled
-      ? 'package installed, native binding not set up; no pipeline uses it yet'
-      : 'package not installed; no pipeline uses it yet',
-  };
-}
-
-function resolves(name: string): boolean {
-  try {
-    import.meta.resolve(name);
-    return true;
-  } catch {
-    return false;
   }
 }
 

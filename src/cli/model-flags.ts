@@ -24,15 +24,24 @@ export function addModelFlag(command: Command): Command {
 /** The flags by which every command that runs a model says how. */
 export function addEngineFlags(command: Command): Command {
   return command
-    .addOption(new Option('--engine <engine>', 'what runs it').choices(ENGINES).default('auto'))
     .addOption(
-      new Option('--provider <provider>', 'execution provider of the onnx engine').choices(PROVIDERS).default('cpu'),
+      new Option('--engine <engine>', 'what runs it; auto takes tensorflow on a GPU, else onnx, else wasm')
+        .choices(ENGINES)
+        .default('auto'),
+    )
+    .addOption(
+      new Option(
+        '--provider <provider>',
+        'execution provider of the onnx engine; with tensorflow, cuda insists on a GPU',
+      )
+        .choices(PROVIDERS)
+        .default('cpu'),
     )
     .addOption(
       new Option('--precision <precision>', 'number format inside the network').choices(PRECISIONS).default('f32'),
     )
     .option('--input-size <WxH>', "model input, as in 480x256; the manifest's own where absent")
-    .option('--threads <n>', 'inference threads; one for each core where absent', Number);
+    .option('--threads <n>', 'inference threads; one for each core where absent, with tensorflow always one', Number);
 }
 
 /** @throws CONFIG_INVALID naming the flag's setting. */

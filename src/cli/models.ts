@@ -1,7 +1,7 @@
 import { readdir } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { Command } from 'commander';
-import { parseInputSize } from '../config/model.ts';
+import { PRECISIONS, parseInputSize } from '../config/model.ts';
 import type { CompiledModel } from '../core/model.ts';
 import { SightlineError } from '../errors/sightline-error.ts';
 import { prepareModel } from '../runtime/prepare-model.ts';
@@ -11,6 +11,13 @@ import { listManifests, loadManifest } from '../store/manifests.ts';
 import { type CliIo, note, print, printJson } from './cli-io.ts';
 import { addEngineFlags, type ModelFlags, modelConfigOf } from './model-flags.ts';
 import { table } from './table.ts';
+
+type Target = 'onnx' | 'wasm' | 'tensorflow';
+type VerifyFlags = ModelFlags & { readonly images: string; readonly json?: boolean };
+type VerifiedRow = Awaited<ReturnType<typeof verifyCompiled>>[number] & {
+  readonly engine: string;
+  readonly precision: string;
+};
 
 export function addModels(program: Command, io: CliIo): void {
   const models = program.command('models').description('detectors: list, fetch, compile, verify');
@@ -31,17 +38,23 @@ export function addModels(program: Command, io: CliIo): void {
     .command('compile')
     .description('compile a detector for an engine; the file is cached')
     .argument('<model>', 'built-in name or path of a manifest');
-  addEngineFlags(compile).action(async (name: string, flags: ModelFlags) =>
-    print(io, (await compiled(name, flags, io)).path),
-  );
+  addEngineFlags(compile).action(async (name: string, flags: ModelFlags) => {
+    const { engine } = flags;
+    const target = engine === 'tensorflow' || engine === 'wasm' ? engine : 'onnx';
+    print(io, (await compiled(name, flags, target, io)).path);
+  });
   const verify = models
     .command('verify')
-    .description('compare a compiled detector with its source on real pictures')
+    .description('compare a detector, as compiled for each engine and precision, with its source on real pictures')
     .argument('<model>', 'built-in name or path of a manifest');
   addEngineFlags(verify)
     .requiredOption('--images <dir>', 'folder of pictures')
     .option('--json', 'one JSON document on standard output')
-    .action((name: string, flags: ModelFlags & { images: string; json?: boolean }) => verifyOne(name, flags, io));
+    .addHelpText(
+      'after',
+      '\nWithout --engine and --precision every engine and precision is compared.\n\nExamples:\n  sightline models verify centernet --images photos\n  sightline models verify yolox-nano --engine tensorflow --precision f16 --images photos --json',
+    )
+    .action((name: string, flags: VerifyFlags, command: Command) => verifyAll(name, flags, command, io));
 }
 
 function weights(io: CliIo, mayFetch: boolean): Parameters<typeof findWeights>[1] {
@@ -80,11 +93,11 @@ async function list(isJson: boolean, io: CliIo): Promise<void> {
   print(io, table([['model', 'input', 'AP', 'licence', 'weights', 'description'], ...cells]));
 }
 
-async function compiled(name: string, flags: ModelFlags, io: CliIo): Promise<CompiledModel> {
-  const { engine, precision, inputSize } = modelConfigOf(flags);
+async function compiled(name: string, flags: ModelFlags, engine: Target, io: CliIo): Promise<CompiledModel> {
+  const { precision, inputSize } = modelConfigOf(flags);
   const { modelPath, cacheDir } = io.environment;
   return prepareModel(name, {
-    engine: engine === 'wasm' ? 'wasm' : 'onnx',
+    engine,
     precision,
     inputSize: inputSize === undefined ? undefined : parseInputSize(inputSize),
     searchPath: modelPath,
@@ -110,22 +123,49 @@ async function picturesIn(folder: string): Promise<string[]> {
   return pictures.slice(0, MOST_PICTURES).map((name) => join(folder, name));
 }
 
-async function verifyOne(
-  name: string,
-  flags: ModelFlags & { images: string; json?: boolean },
-  io: CliIo,
-): Promise<void> {
+/** The engines that a detector is compiled for, and the precisions, each of which is a file of its own. */
+const VERIFIED_ENGINES = ['onnx', 'tensorflow'] as const;
+
+/** Compares what the flags name; a flag that was not given stands for all its values. */
+async function verifyAll(name: string, flags: VerifyFlags, command: Command, io: CliIo): Promise<void> {
   const pictures = await picturesIn(flags.images);
-  const rows = await verifyCompiled(name, await compiled(name, flags, io), pictures, weights(io, true));
+  const isGiven = (flag: string) => command.getOptionValueSource(flag) === 'cli';
+  const engines = VERIFIED_ENGINES.filter((engine) => !isGiven('engine') || engine === flags.engine);
+  if (engines.length === 0) {
+    throw new SightlineError(
+      'COMPILE_UNSUPPORTED',
+      `--engine ${flags.engine}: it runs nothing that was compiled; expected one of ${VERIFIED_ENGINES.join(', ')}`,
+    );
+  }
+  const precisions = isGiven('precision') ? [flags.precision!] : PRECISIONS;
+  const rows: VerifiedRow[] = [];
+  for (const engine of engines) {
+    for (const precision of precisions) {
+      try {
+        const model = await compiled(name, { ...flags, precision }, engine, io);
+        const provider = flags.provider ?? 'cpu';
+        const compared = await verifyCompiled(name, model, pictures, weights(io, true), provider);
+        rows.push(...compared.map((row) => ({ engine, precision, ...row })));
+      } catch (error) {
+        const isMissing = error instanceof SightlineError && error.code === 'ENGINE_UNAVAILABLE';
+        if (isGiven('engine') || !isMissing) throw error;
+        note(io, `${error.message}; not compared`);
+        break;
+      }
+    }
+  }
   if (flags.json === true) return printJson(io, { model: name, outputs: rows });
   print(
     io,
     table([
-      ['output', 'largest difference', 'relative', 'images'],
-      ...rows.map(({ output, maxAbs, maxRel, images }) => [
+      ['engine', 'precision', 'output', 'largest difference', 'relative', 'mean', 'images'],
+      ...rows.map(({ engine, precision, output, maxAbs, maxRel, meanAbs, images }) => [
+        engine,
+        precision,
         output,
         maxAbs.toExponential(2),
         maxRel.toExponential(2),
+        meanAbs.toExponential(2),
         `${images}`,
       ]),
     ]),

@@ -1,39 +1,17 @@
 import { createHash } from 'node:crypto';
 import { existsSync } from 'node:fs';
-import { mkdir, readFile, rename, writeFile } from 'node:fs/promises';
-import { basename, join } from 'node:path';
+import { mkdir, readFile, rename, rm, writeFile } from 'node:fs/promises';
+import { dirname, join } from 'node:path';
 import type { CompiledModel, ModelSpec, Precision } from '../core/model.ts';
 import { SightlineError } from '../errors/sightline-error.ts';
-import { addFront } from './front.ts';
-import type { Graph } from './graph.ts';
-import { removeUnused } from './graph-index.ts';
-import type { NetworkInput } from './network-input.ts';
+import { buildGraph } from './build-graph.ts';
+import type { CompileSource } from './compile-source.ts';
 import { emitOnnx } from './onnx/emit-onnx.ts';
-import { importOnnx } from './onnx/import-onnx.ts';
-import { freeBatch } from './passes/free-batch.ts';
-import { optimise } from './passes/optimise.ts';
-import { renameOutputs } from './passes/rename-outputs.ts';
-import { replaceFocus } from './passes/replace-focus.ts';
-import { importTfjs } from './tfjs/import-tfjs.ts';
+import { emitSavedModel } from './tensorflow/emit-saved-model.ts';
 import type { SizePx } from './tfjs/lowering.ts';
-import { readTfjs } from './tfjs/read-tfjs.ts';
 
 /** Part of every artefact's hash: raise it whenever the same source would give another file. */
-const COMPILER_VERSION = 4;
-
-/** A published network and what is known of it. Plain data; the weights are files on this machine. */
-export interface CompileSource {
-  /** At the size that the network was published at. */
-  readonly spec: ModelSpec;
-  readonly format: 'tfjs' | 'onnx';
-  readonly input: NetworkInput;
-  /** Name that the decode function uses -> name of the output in the published file. */
-  readonly outputs: Readonly<Record<string, string>>;
-  /** Batch sizes that the published file takes. */
-  readonly batch: 'free' | number;
-  /** The model file first, then the files it needs. */
-  readonly weightPaths: readonly string[];
-}
+const COMPILER_VERSION = 6;
 
 export interface CompileOptions {
   readonly engine: 'onnx' | 'wasm' | 'tensorflow';
@@ -48,72 +26,45 @@ export interface CompileOptions {
 const SIZE_STEP_PX = 32;
 
 /**
- * Makes a network loadable by an engine: an ONNX file that takes `frames` u8 NHWC, or the published TFJS files.
- * Artefacts are kept under a hash of the weights, the options and the version of the compiler; a second call reads
- * the cache.
+ * Makes a network loadable by an engine: an ONNX file or a TensorFlow SavedModel that takes `frames` u8 NHWC, or the
+ * published TFJS files. Artefacts are kept under a hash of the weights, the options and the version of the compiler; a
+ * second call reads the cache.
  *
  * Throws COMPILE_UNSUPPORTED (operator, shape or precision), MODEL_INVALID (malformed weights), ENGINE_UNAVAILABLE (the
  * engine cannot run this family).
  */
 export async function compileModel(source: CompileSource, options: CompileOptions): Promise<CompiledModel> {
   requireSupported(source, options);
+  const { engine, precision } = options;
   const size = options.inputSize ?? { width: source.input.width, height: source.input.height };
   requireSize(source, size);
   const spec: ModelSpec = { ...source.spec, input: { ...source.spec.input, ...size } };
   const weights = await Promise.all(source.weightPaths.map((path) => readFile(path)));
   const hash = hashOf(source, options, size, weights);
-  const common = { spec, precision: options.precision, hash };
-  if (options.engine === 'wasm') return { ...common, format: 'tfjs', path: source.weightPaths[0]!, batch: 1 };
+  const common = { spec, precision, hash };
+  if (engine === 'wasm') return { ...common, format: 'tfjs', path: source.weightPaths[0]!, batch: 1 };
 
-  const batch =
-    source.batch === 'free' || source.format === 'tfjs' || source.spec.family === 'yolox' ? 'free' : source.batch;
-  const path = join(
-    options.cacheDir,
-    'compiled',
-    `${source.spec.name}-${size.width}x${size.height}-${hash.slice(0, 16)}.onnx`,
-  );
-  if (!existsSync(path)) await writeWhole(path, emitOnnx(await buildGraph(source, size, batch)));
-  return { ...common, format: 'onnx', path, batch };
-}
-
-/** Says which model a complaint of the compiler is about. */
-async function buildGraph(source: CompileSource, size: SizePx, batch: 'free' | number): Promise<Graph> {
-  try {
-    return await rewrite(source, size, batch);
-  } catch (error) {
-    if (!(error instanceof SightlineError)) throw error;
-    const details = { ...error.details, model: source.spec.name };
-    throw new SightlineError(error.code, `model ${source.spec.name}: ${error.message}`, details, { cause: error });
+  const isBatchFree = source.batch === 'free' || source.format === 'tfjs' || source.spec.family === 'yolox';
+  const batch = isBatchFree ? 'free' : source.batch;
+  const format = engine === 'onnx' ? 'onnx' : 'saved-model';
+  const name = `${source.spec.name}-${size.width}x${size.height}-${precision}-${hash.slice(0, 16)}.${format}`;
+  const path = join(options.cacheDir, 'compiled', name);
+  if (!existsSync(path)) {
+    const graph = await buildGraph(source, { engine, size, batch, precision });
+    await (format === 'onnx' ? writeFileWhole(path, emitOnnx(graph)) : writeFolderWhole(path, emitSavedModel(graph)));
   }
-}
-
-/** Imports, rewrites and fronts a network. */
-async function rewrite(source: CompileSource, size: SizePx, batch: 'free' | number): Promise<Graph> {
-  const published = { width: source.input.width, height: source.input.height };
-  const [modelPath, ...dataPaths] = source.weightPaths as [string, ...string[]];
-  let graph: Graph;
-  let input: NetworkInput = { ...source.input, ...size };
-  if (source.format === 'tfjs') {
-    const output = Object.values(source.outputs)[0]!;
-    graph = importTfjs(await readTfjs(modelPath, dataPaths), size, published, output);
-    input = { ...input, tensor: graph.inputs[0]!.name, layout: 'nchw' };
-  } else {
-    graph = importOnnx(await readFile(modelPath), basename(modelPath));
-    if (source.spec.family === 'yolox') graph = freeBatch(replaceFocus(graph, input.tensor));
-  }
-  const fronted = addFront(optimise(graph), input, batch === 'free' ? 'n' : batch);
-  return removeUnused(renameOutputs(fronted, source.outputs, batch));
+  return { ...common, format, path, batch };
 }
 
 function requireSupported(source: CompileSource, options: CompileOptions): void {
   const { name } = source.spec;
-  if (options.engine === 'tensorflow') {
-    throw new SightlineError('COMPILE_UNSUPPORTED', `${name}: the compiler does not emit TensorFlow SavedModels yet`);
-  }
-  if (options.precision !== 'f32') {
-    throw new SightlineError('COMPILE_UNSUPPORTED', `${name}: expected precision f32, received ${options.precision}`);
-  }
   if (options.engine !== 'wasm') return;
+  if (options.precision !== 'f32') {
+    throw new SightlineError(
+      'COMPILE_UNSUPPORTED',
+      `${name}: the wasm engine computes in f32 only, received precision ${options.precision}`,
+    );
+  }
   if (source.format !== 'tfjs') {
     throw new SightlineError(
       'ENGINE_UNAVAILABLE',
@@ -161,9 +112,26 @@ function hashOf(source: CompileSource, options: CompileOptions, size: SizePx, we
 }
 
 /** Another process may compile the same model at the same time: a reader sees a whole file or none. */
-async function writeWhole(path: string, bytes: Uint8Array): Promise<void> {
-  await mkdir(join(path, '..'), { recursive: true });
-  const temporary = `${path}.${process.pid}-${Math.random().toString(36).slice(2)}.tmp`;
+async function writeFileWhole(path: string, bytes: Uint8Array): Promise<void> {
+  const temporary = temporaryName(path);
+  await mkdir(dirname(path), { recursive: true });
   await writeFile(temporary, bytes);
   await rename(temporary, path);
+}
+
+/** A SavedModel is a folder, and a folder that is there is not replaced: who comes second has made the same and drops it. */
+async function writeFolderWhole(path: string, bytes: Uint8Array): Promise<void> {
+  const temporary = temporaryName(path);
+  await mkdir(temporary, { recursive: true });
+  await writeFile(join(temporary, 'saved_model.pb'), bytes);
+  try {
+    await rename(temporary, path);
+  } catch (error) {
+    await rm(temporary, { recursive: true });
+    if (!existsSync(path)) throw error;
+  }
+}
+
+function temporaryName(path: string): string {
+  return `${path}.${process.pid}-${Math.random().toString(36).slice(2)}.tmp`;
 }

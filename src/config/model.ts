@@ -1,8 +1,8 @@
 import { z } from 'zod';
 import { range, whole } from './number.ts';
 
-export const ENGINES = ['auto', 'onnx', 'wasm', 'fake'] as const;
-export const PRECISIONS = ['f32'] as const;
+export const ENGINES = ['auto', 'tensorflow', 'onnx', 'wasm', 'fake'] as const;
+export const PRECISIONS = ['f32', 'f16'] as const;
 export const PROVIDERS = ['cpu', 'cuda', 'tensorrt', 'webgpu', 'dml', 'coreml'] as const;
 
 const fake = z
@@ -20,8 +20,14 @@ const fake = z
 export const modelConfig = z.strictObject({
   name: z.string().min(1).default('centernet').describe('Name of a built-in detector, or path of a manifest.'),
   engine: z.enum(ENGINES).default('auto').describe('What runs it: auto takes the best that loads.'),
-  provider: z.enum(PROVIDERS).default('cpu').describe('Execution provider of the onnx engine.'),
-  precision: z.enum(PRECISIONS).default('f32').describe('Number format inside the network.'),
+  provider: z
+    .enum(PROVIDERS)
+    .default('cpu')
+    .describe('Execution provider of the onnx engine; with tensorflow, cuda insists on a GPU.'),
+  precision: z
+    .enum(PRECISIONS)
+    .default('f32')
+    .describe('Number format inside the network; input and outputs do not change.'),
   inputSize: z
     .string()
     .regex(/^\d+x\d+$/, 'expected WIDTHxHEIGHT, as in 480x256')
@@ -30,7 +36,9 @@ export const modelConfig = z.strictObject({
   scoreThreshold: range(0, 1)
     .optional()
     .describe("Boxes below this are not reported; the manifest's own where absent."),
-  threads: whole(1, 64).optional().describe('Inference threads; one for each core on CPUs where absent.'),
+  threads: whole(1, 64)
+    .optional()
+    .describe('Inference threads; one for each core on CPUs where absent; tensorflow always has one.'),
   timeoutMs: whole(100, 600_000)
     .default(10_000)
     .describe('An inference that takes longer is taken for hung, and its thread is replaced.'),

@@ -32,13 +32,13 @@ export interface ModelSpec {
 /**
  * A network ready to be loaded by an engine. Plain data: crosses threads.
  *
- * An `onnx` file takes one input `frames`, u8 `[n, height, width, 3]`, RGB 0..255; cast, colour order, range and layout
- * are inside the graph. A `tfjs` folder is run as it was published (f32 NHWC), by the `wasm` engine.
+ * An `onnx` file and a `saved-model` take one input `frames`, u8 `[n, height, width, 3]`, RGB 0..255; cast, colour order,
+ * range and layout are inside the graph, and outputs are f32 or integers at either precision. A `tfjs` folder is run as it was published (f32 NHWC), by the `wasm` engine.
  */
 export interface CompiledModel {
   readonly spec: ModelSpec;
-  readonly format: 'onnx' | 'tfjs';
-  /** File (`.onnx`) or `model.json`. */
+  readonly format: 'onnx' | 'saved-model' | 'tfjs';
+  /** File (`.onnx`), folder of a SavedModel, or `model.json`. */
   readonly path: string;
   readonly precision: Precision;
   /** Batch sizes that the graph can take: any up to a size, or exactly one. */

@@ -16,7 +16,8 @@ export class FakeEngine implements InferenceEngine {
     this.#memory = new Uint8Array(this.#frameBytes * request.maxBatch);
     const batchSizes = batchSizesUpTo(request.maxBatch, 'free');
     const warmMs = batchSizes.map((size) => this.#callMs(size));
-    this.info = { engine: 'fake', provider: 'none', device: 'none', precision: 'none', batchSizes, warmMs };
+    const nothing = { provider: 'none', device: 'none', precision: 'none' };
+    this.info = { engine: 'fake', ...nothing, batchSizes, warmMs, callsInFlight: 1 };
   }
 
   #callMs(batchSize: number): number {

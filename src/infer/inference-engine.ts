@@ -1,15 +1,17 @@
 import type { OutputTensor } from '../core/model.ts';
+import type { SightlineError } from '../errors/sightline-error.ts';
 import type { EngineInfo, EngineRequest } from '../protocol/threads.ts';
 
 /**
- * The port of every engine. Calls block the thread they are made on (that of the library, not only ours), so an engine
- * lives on an inference thread. One call at a time.
+ * The port of every engine. Calls may block the thread they are made on (that of the library, not only ours), so an engine
+ * lives on an inference thread. At most `info.callsInFlight` calls at a time; they are answered in their order.
  */
 export interface InferenceEngine {
   readonly info: EngineInfo;
   /**
-   * Memory for a batch, u8 `[batchSize, height, width, 3]` RGB 0..255, plain (not shared), owned by the engine and valid
-   * until the next `infer`. Frames beyond the real ones may hold anything.
+   * Memory for the next batch, u8 `[batchSize, height, width, 3]` RGB 0..255, plain (not shared), owned by the engine and
+   * valid until the next `infer`. An engine that takes two calls gives other memory while the first runs. Frames beyond the
+   * real ones may hold anything.
    *
    * @throws RangeError for a size that was not warmed.
    */
@@ -17,11 +19,18 @@ export interface InferenceEngine {
   /**
    * Runs what `inputBuffer(batchSize)` holds.
    *
-   * @returns the network's raw outputs by name, first axis the batch; valid until the next call. An output named `rows`,
+   * @returns the network's raw outputs by name, first axis the batch; valid until the next call begins. An output named `rows`,
    * f32 `[batch, n, 6]`, is final (x, y, width, height in model pixels, score, class) and needs no decoder.
    * @throws ENGINE_FAILED
    */
   infer(batchSize: number): Promise<ReadonlyMap<string, OutputTensor>>;
+  /**
+   * Resolves with ENGINE_FAILED when the engine can do nothing any more because its process ended, before its calls are
+   * rejected. Absent where the engine has no process of its own.
+   */
+  readonly lost?: Promise<SightlineError>;
+  /** The process of the engine now; absent as `lost` is. */
+  readonly pid?: number;
   /** Frees the device memory. May be called twice. */
   close(): Promise<void>;
 }
@@ -50,12 +59,16 @@ export function batchSizesUpTo(maxBatch: number, modelBatch: 'free' | number): n
   return [...sizes, maxBatch];
 }
 
+const MEASURED_CALLS = 5;
+const FIXED_CALLS = 2;
+
 /** A size must be this much faster per frame than the best smaller one, or still larger ones are not tried. */
 const GAIN_RATIO = 0.97;
 
 /**
  * Runs each size a few times: the first call allocates, tunes and compiles, and the best of the rest is what the size costs.
- * Stops at the first size that gains nothing over the smaller ones: on CPUs the second, which keeps the start short.
+ * Stops at the first size that gains nothing over the smaller ones: on CPUs the second, which keeps the start short. Sizes
+ * that were found before are not measured again: a thread that replaces a lost one is up sooner.
  */
 export async function warmUp(
   plan: WarmUpPlan,
@@ -66,7 +79,7 @@ export async function warmUp(
   let bestPerFrameMs = Number.POSITIVE_INFINITY;
   for (const size of plan.batchSizes) {
     let callMs = Number.POSITIVE_INFINITY;
-    for (let i = 0; i < 5; i++) {
+    for (let i = 0; i < (plan.isFixed ? FIXED_CALLS : MEASURED_CALLS); i++) {
       const before = performance.now();
       await run(size);
       if (i > 0) callMs = Math.min(callMs, performance.now() - before);

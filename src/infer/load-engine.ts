@@ -5,6 +5,8 @@ import type { InferenceEngine } from './inference-engine.ts';
 /** Loads and warms the engine that was asked for. @throws ENGINE_UNAVAILABLE; never another engine instead. */
 export async function loadEngine(request: EngineRequest): Promise<InferenceEngine> {
   switch (request.engine) {
+    case 'tensorflow':
+      return (await import('./tensorflow-engine.ts')).TensorflowEngine.load(request);
     case 'onnx':
       return (await import('./onnx-engine.ts')).OnnxEngine.load(request);
     case 'wasm':

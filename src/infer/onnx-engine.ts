@@ -33,6 +33,7 @@ export class OnnxEngine implements InferenceEngine {
       precision: request.model.precision,
       batchSizes: warm.batchSizes,
       warmMs: warm.warmMs,
+      callsInFlight: 1,
     };
   }
 

@@ -50,7 +50,7 @@ export class WasmEngine implements InferenceEngine {
     try {
       const { tf, model } = await loadBackend(path);
       const warm = await warmUp({ batchSizes: [1], isFixed: true }, async () => run(tf, model, memory, shape));
-      const info = { engine: 'wasm', provider: 'wasm', device: 'CPU', precision: 'f32', ...warm };
+      const info = { engine: 'wasm', provider: 'wasm', device: 'CPU', precision: 'f32', ...warm, callsInFlight: 1 };
       return new WasmEngine(tf, model, memory, shape, info);
     } catch (error) {
       throw new SightlineError(

@@ -70,8 +70,11 @@ export type FromLane =
 
 /** Which engine, with which settings. */
 export interface EngineRequest {
-  readonly engine: 'onnx' | 'wasm' | 'fake';
-  /** Execution provider of the onnx engine: `cpu`, `cuda`, `tensorrt`, `webgpu`, `dml`, `coreml`. */
+  readonly engine: 'tensorflow' | 'onnx' | 'wasm' | 'fake';
+  /**
+   * Execution provider of the onnx engine: `cpu`, `cuda`, `tensorrt`, `webgpu`, `dml`, `coreml`. With `cuda` the tensorflow
+   * engine insists on a GPU, else it takes what the library has.
+   */
   readonly provider: string;
   readonly model: CompiledModel;
   readonly maxBatch: number;
@@ -101,6 +104,8 @@ export interface EngineInfo {
   readonly batchSizes: readonly number[];
   /** Milliseconds of one call for each of them, best of the warm-up. */
   readonly warmMs: readonly number[];
+  /** Calls that may be under way at once: with 2 the next batch is handed over while one is computed. */
+  readonly callsInFlight: number;
 }
 
 /** Kernel ids of threads; null where the system has none to tell. */
@@ -121,7 +126,13 @@ export type ToInference =
   | { readonly type: 'shutdown' };
 
 export type FromInference =
-  | { readonly type: 'ready'; readonly info: EngineInfo; readonly tid: ThreadId }
+  | {
+      readonly type: 'ready';
+      readonly info: EngineInfo;
+      readonly tid: ThreadId;
+      /** Of the engine, where it has a process of its own. */
+      readonly enginePid: number | null;
+    }
   | { readonly type: 'failed'; readonly error: WireError }
   | {
       readonly type: 'result';
@@ -132,5 +143,7 @@ export type FromInference =
       readonly counts: readonly number[];
       readonly startedMs: number;
       readonly endedMs: number;
+      /** As in `ready`; another one once the engine has replaced its process. */
+      readonly enginePid: number | null;
     }
   | { readonly type: 'batch-failed'; readonly batchId: number; readonly error: WireError };

@@ -23,6 +23,7 @@ export class BatchRunner {
   readonly #spec: ModelSpec;
   readonly #decode: DecodeOutputs;
   readonly #rings = new Map<number, SlotRing>();
+  #lastEndedMs = 0;
 
   constructor(engine: InferenceEngine, spec: ModelSpec, decode: DecodeOutputs) {
     this.#engine = engine;
@@ -40,9 +41,12 @@ export class BatchRunner {
 
   /** @throws ENGINE_FAILED; RangeError where the batch names a ring that was never attached. */
   async run(batch: Batch): Promise<Result> {
-    const startedMs = monoNowMs();
+    const calledMs = monoNowMs();
     this.#fill(batch);
     const outputs = await this.#engine.infer(batch.padTo);
+    // A batch that was taken while another was computed began when that one was done.
+    const startedMs = Math.max(calledMs, this.#lastEndedMs);
+    this.#lastEndedMs = monoNowMs();
     const perFrame = this.#rowsOf(outputs, batch);
     const finished = batch.slots.map((slot, i) => {
       const meta = this.#ring(batch.ringIds[i]!).readMeta(slot);
@@ -55,7 +59,8 @@ export class BatchRunner {
       at += part.length;
     }
     const counts = finished.map((part) => part.length / DETECTION_COLUMNS);
-    return { type: 'result', batchId: batch.batchId, rows, counts, startedMs, endedMs: monoNowMs() };
+    const enginePid = this.#engine.pid ?? null;
+    return { type: 'result', batchId: batch.batchId, rows, counts, startedMs, endedMs: monoNowMs(), enginePid };
   }
 
   /** The one copy on this thread: the library takes no shared memory. */

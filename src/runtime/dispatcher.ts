@@ -25,9 +25,9 @@ export interface DispatcherPort {
 const MAX_FAILURES = 3;
 
 /**
- * Brings frames and inference threads together. One batch runs on each thread; where a frame may not be lost, a second
- * one already waits there, so that the device never idles between two. Live streams rather keep the frame in the queue,
- * where a newer one can still take its place.
+ * Brings frames and inference threads together. One batch runs on each thread; where a frame may not be lost, or the engine
+ * takes the next batch while it computes one, a second already waits there, so that the device never idles between two.
+ * Other engines' live streams rather keep the frame in the queue, where a newer one can still take its place.
  */
 export class Dispatcher {
   readonly batcher: MicroBatcher<FrameRecord>;
@@ -40,7 +40,9 @@ export class Dispatcher {
   #cancelTimer: (() => void) | null = null;
   /** The lowest score that any stream needs. */
   scoreThreshold = 0;
-  /** Batches that may be on one thread: 2 while files are read, 1 for live streams alone. */
+  /** Batches that the engine takes at once. */
+  callsInFlight = 1;
+  /** Batches that may be on one thread, if the engine does not take more at once: 2 while files are read, 1 for live streams alone. */
   depth = 1;
 
   constructor(
@@ -71,6 +73,7 @@ export class Dispatcher {
   /** @throws ENGINE_UNAVAILABLE */
   async start(threads: number): Promise<EngineInfo> {
     const info = await this.pool.start(threads);
+    this.callsInFlight = info.callsInFlight;
     this.#sizer = new BatchSizer(info.batchSizes, info.warmMs, this.#maxBatch);
     return info;
   }
@@ -87,7 +90,7 @@ export class Dispatcher {
     this.#cancelTimer?.();
     this.#cancelTimer = null;
     for (;;) {
-      const client = this.pool.idle(this.depth);
+      const client = this.pool.idle(Math.max(this.depth, this.callsInFlight));
       if (client === null) return;
       const now = this.#clock.now();
       const next = this.batcher.next(now, sizer.nextSize(this.batcher.waitingCount), sizer.singleCallMs);

@@ -1,3 +1,6 @@
+import { homedir } from 'node:os';
+import { delimiter, join } from 'node:path';
+
 /** What the surroundings say; read from the environment in `workers/` alone and passed down. */
 export interface Environment {
   /** FFMPEG_PATH */
@@ -10,4 +13,17 @@ export interface Environment {
   readonly cacheDir: string;
   /** SIGHTLINE_TOKEN */
   readonly token: string | undefined;
+}
+
+/** Takes the surroundings out of a process's environment, which the entry points in `workers/` hand over. */
+export function readEnvironment(env: Readonly<Record<string, string | undefined>>): Environment {
+  const cacheHome =
+    env.XDG_CACHE_HOME === undefined || env.XDG_CACHE_HOME === '' ? join(homedir(), '.cache') : env.XDG_CACHE_HOME;
+  return {
+    ffmpegPath: env.FFMPEG_PATH,
+    searchPath: env.PATH ?? '',
+    modelPath: (env.SIGHTLINE_MODEL_PATH ?? '').split(delimiter).filter((folder) => folder !== ''),
+    cacheDir: env.SIGHTLINE_CACHE_DIR ?? join(cacheHome, 'sightline'),
+    token: env.SIGHTLINE_TOKEN,
+  };
 }

@@ -36,6 +36,7 @@ const HANG_CHECK_MS = 200;
 export class InferenceClient {
   readonly info: EngineInfo;
   readonly tid: ThreadId;
+  #enginePid: number | null;
   readonly #worker: Worker;
   readonly #events: InferenceEvents;
   readonly #batches = new Map<number, ClosedBatch>();
@@ -46,10 +47,11 @@ export class InferenceClient {
   #isStopping = false;
   #isGone = false;
 
-  private constructor(worker: Worker, { info, tid }: Ready, events: InferenceEvents, timeoutMs: number) {
+  private constructor(worker: Worker, { info, tid, enginePid }: Ready, events: InferenceEvents, timeoutMs: number) {
     this.#worker = worker;
     this.info = info;
     this.tid = tid;
+    this.#enginePid = enginePid;
     this.#events = events;
     worker.on('message', (message: FromInference) => this.#onMessage(message));
     worker.once('error', (error) => this.#lost(`an inference thread failed: ${error.message}`));
@@ -71,6 +73,11 @@ export class InferenceClient {
 
   get batchesInFlight(): number {
     return this.#batches.size;
+  }
+
+  /** Process of an engine that has one of its own. */
+  get enginePid(): number | null {
+    return this.#enginePid;
   }
 
   attach(ring: RingHandle): void {
@@ -105,13 +112,17 @@ export class InferenceClient {
     if (batch === undefined) return;
     this.#batches.delete(message.batchId);
     this.#busySinceMs = monoNowMs();
-    if (message.type === 'result') this.#events.onResult(batch, message);
-    else this.#events.onBatchFailed(batch, SightlineError.fromWire(message.error));
+    if (message.type === 'result') {
+      this.#enginePid = message.enginePid;
+      this.#events.onResult(batch, message);
+    } else this.#events.onBatchFailed(batch, SightlineError.fromWire(message.error));
   }
 
   #checkHang(timeoutMs: number): void {
     const waitedMs = monoNowMs() - this.#busySinceMs;
     if (this.#batches.size === 0 || waitedMs < timeoutMs) return;
+    // An engine's process ends with its thread, unless it is as frozen as its device.
+    if (this.#enginePid !== null) killProcess(this.#enginePid);
     this.#lost(`an inference thread gave no answer for ${Math.round(waitedMs)} ms`);
     void this.#worker.terminate();
   }
@@ -139,6 +150,15 @@ export class InferenceClient {
     const timer = setTimeout(() => void this.#worker.terminate(), 5_000);
     await exited;
     clearTimeout(timer);
+  }
+}
+
+/** One that is gone already is no error. */
+function killProcess(pid: number): void {
+  try {
+    process.kill(pid, 'SIGKILL');
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code !== 'ESRCH') throw error;
   }
 }
 

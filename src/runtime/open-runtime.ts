@@ -7,6 +7,8 @@ import { findFfmpeg } from '../decode/ffmpeg-binary.ts';
 import { SightlineError } from '../errors/sightline-error.ts';
 import type { EngineRequest } from '../protocol/threads.ts';
 import { loadManifest, modelSpec } from '../store/manifests.ts';
+import { findBindingPlace, readSetupRecord } from '../store/tensorflow/binding-place.ts';
+import { nvidiaDriver } from '../store/tensorflow/nvidia-driver.ts';
 import type { Environment } from './environment.ts';
 import { prepareModel } from './prepare-model.ts';
 import type { ResultSinks } from './result-sinks.ts';
@@ -25,19 +27,43 @@ export interface OpenOptions {
 
 type EngineName = EngineRequest['engine'];
 
-/** What to try, best first. Who asks for a provider asks for the engine that has providers. */
+/**
+ * What to try, best first. Who asks for a provider asks for the engine that has providers. TensorFlow is worth its start
+ * only where it was set up and there is a GPU for it: on CPUs onnx is the faster one.
+ */
 function candidates({ engine, provider }: ModelConfig): readonly EngineName[] {
   if (engine !== 'auto') return [engine];
-  return provider === 'cpu' ? ['onnx', 'wasm'] : ['onnx'];
+  if (provider !== 'cpu') return ['onnx'];
+  const place = nvidiaDriver() === null ? null : findBindingPlace();
+  const isSetUp = place !== null && readSetupRecord(place) !== null;
+  return isSetUp ? ['tensorflow', 'onnx', 'wasm'] : ['onnx', 'wasm'];
+}
+
+/** @throws CONFIG_INVALID where settings do not go together. */
+function checkTensorflow({ engine, provider, threads }: ModelConfig): void {
+  if (engine !== 'tensorflow') return;
+  if (provider !== 'cpu' && provider !== 'cuda')
+    throw new SightlineError(
+      'CONFIG_INVALID',
+      `model.provider: engine tensorflow has no ${provider}; leave it out, or cuda`,
+    );
+  if ((threads ?? 1) > 1) {
+    throw new SightlineError(
+      'CONFIG_INVALID',
+      `model.threads: engine tensorflow has one, received ${threads}. Another GPU is the business of another process of ` +
+        'sightline with another CUDA_VISIBLE_DEVICES',
+    );
+  }
 }
 
 /**
  * Makes everything ready that a pipeline needs - ffmpeg, model, engine, threads - and starts it without a stream.
  *
- * @throws FFMPEG_MISSING, MODEL_*, COMPILE_UNSUPPORTED, ENGINE_UNAVAILABLE
+ * @throws CONFIG_INVALID, FFMPEG_MISSING, MODEL_*, COMPILE_UNSUPPORTED, ENGINE_UNAVAILABLE
  */
 export async function openRuntime(options: OpenOptions): Promise<Runtime> {
   const { environment } = options;
+  checkTensorflow(options.model);
   const ffmpeg = await findFfmpeg({ path: environment.ffmpegPath, searchPath: environment.searchPath });
   const engines = candidates(options.model);
   for (const [i, engine] of engines.entries()) {
@@ -87,7 +113,7 @@ async function standIn(name: string, inputSize: { width: number; height: number 
 function engineRequest({ model, batch }: OpenOptions, engine: EngineName, compiled: CompiledModel): EngineRequest {
   return {
     engine,
-    provider: engine === 'onnx' ? model.provider : engine,
+    provider: providerOf(model, engine),
     model: compiled,
     maxBatch: batch.maxBatch,
     batchSizes: null,
@@ -96,8 +122,15 @@ function engineRequest({ model, batch }: OpenOptions, engine: EngineName, compil
   };
 }
 
+/** TensorFlow that nobody asked for by name is only wanted with a GPU. */
+function providerOf({ engine: asked, provider }: ModelConfig, engine: EngineName): string {
+  if (engine === 'tensorflow') return asked === 'auto' ? 'cuda' : provider;
+  return engine === 'onnx' ? provider : engine;
+}
+
 /** One thread for each core on CPUs: two one-thread sessions do more than one session with two threads. A GPU takes one. */
 function inferenceThreads(model: ModelConfig, engine: EngineName): number {
+  if (engine === 'tensorflow') return 1;
   if (model.threads !== undefined) return model.threads;
   return engine === 'fake' || (engine === 'onnx' && model.provider !== 'cpu') ? 1 : availableParallelism();
 }

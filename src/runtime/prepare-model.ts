@@ -1,4 +1,5 @@
-import { type CompileSource, compileModel } from '../compile/compile-model.ts';
+import { compileModel } from '../compile/compile-model.ts';
+import type { CompileSource } from '../compile/compile-source.ts';
 import type { CompiledModel, Precision } from '../core/model.ts';
 import { findWeights } from '../store/find-weights.ts';
 import { loadManifest, type Manifest, modelSpec } from '../store/manifests.ts';

@@ -156,7 +156,8 @@ export class Runtime {
   /** CPU time by stage since the process began; null where the system does not tell. */
   cpuUse(): CpuUse | null {
     const inference = this.threads.inference.map(({ tid }) => tid).filter((tid) => tid !== null);
-    return readCpuUse({ main: process.pid, inference, children: this.childPids });
+    const engines = this.threads.inference.map(({ enginePid }) => enginePid).filter((pid) => pid !== null);
+    return readCpuUse({ main: process.pid, inference, engines, children: this.childPids });
   }
 
   /** Pids of the ffmpeg children that live now. */
@@ -230,7 +231,7 @@ export class Runtime {
       ffmpeg: { path: ffmpeg.path, major: ffmpeg.major },
       preview: { maxWidth: preview.width, fps: preview.fps },
       get inferenceSlots() {
-        return inferenceThreads * dispatcher.maxWarmedSize;
+        return inferenceThreads * dispatcher.callsInFlight * dispatcher.maxWarmedSize;
       },
       pickLane: () => this.#lanes.reduce((a, b) => (b.streamCount < a.streamCount ? b : a)),
       attach: (ring: RingHandle) => dispatcher.pool.attach(ring),

@@ -7,6 +7,7 @@ export interface CpuUse {
   readonly decode: number;
   /** Lane threads and the thread pool that works for them: reading pipes, sharp. */
   readonly preprocess: number;
+  /** Inference threads, and the process of an engine that has one. */
   readonly infer: number;
   readonly main: number;
   readonly total: number;
@@ -15,21 +16,30 @@ export interface CpuUse {
 export interface ThreadIds {
   readonly main: number;
   readonly inference: readonly number[];
-  /** Children that live now; those that have ended are counted by the kernel. */
+  /** Processes of engines. */
+  readonly engines: readonly number[];
+  /** ffmpeg children that live now; all children that have ended are counted by the kernel, as decode. */
   readonly children: readonly number[];
 }
 
 const TICKS_PER_SECOND = 100;
 
 /** Reads who used how much CPU since the process began; null where the system does not tell (no /proc). */
-export function readCpuUse({ main, inference, children }: ThreadIds): CpuUse | null {
+export function readCpuUse({ main, inference, engines, children }: ThreadIds): CpuUse | null {
   try {
     const own = process.cpuUsage();
     const process_ = (own.user + own.system) / 1000;
     const mainMs = threadMs(main);
-    const inferMs = inference.reduce((sum, tid) => sum + threadMs(tid), 0);
-    const decode = endedChildrenMs() + children.reduce((sum, pid) => sum + (readProcessUsage(pid)?.cpuMs ?? 0), 0);
-    return { decode, preprocess: process_ - mainMs - inferMs, infer: inferMs, main: mainMs, total: process_ + decode };
+    const threadsMs = inference.reduce((sum, tid) => sum + threadMs(tid), 0);
+    const enginesMs = processesMs(engines);
+    const decode = endedChildrenMs() + processesMs(children);
+    return {
+      decode,
+      preprocess: process_ - mainMs - threadsMs,
+      infer: threadsMs + enginesMs,
+      main: mainMs,
+      total: process_ + enginesMs + decode,
+    };
   } catch {
     return null;
   }
@@ -43,6 +53,10 @@ export function subtractCpuUse(after: CpuUse, before: CpuUse): CpuUse {
     main: after.main - before.main,
     total: after.total - before.total,
   };
+}
+
+function processesMs(pids: readonly number[]): number {
+  return pids.reduce((sum, pid) => sum + (readProcessUsage(pid)?.cpuMs ?? 0), 0);
 }
 
 /** On-CPU time of one of our threads, in nanoseconds in the file. */

@@ -1,16 +1,15 @@
 import { mkdtempSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
-import { delimiter, join, resolve } from 'node:path';
+import { join } from 'node:path';
 import { GraphBuilder } from '../../src/compile/graph-builder.ts';
 import { emitOnnx } from '../../src/compile/onnx/emit-onnx.ts';
+import { emitSavedModel } from '../../src/compile/tensorflow/emit-saved-model.ts';
 import type { CompiledModel, ModelSpec } from '../../src/core/model.ts';
 import { SightlineError } from '../../src/errors/sightline-error.ts';
 import type { EngineRequest } from '../../src/protocol/threads.ts';
 import { prepareModel } from '../../src/runtime/prepare-model.ts';
-import { sharedDir } from '../support/shared.ts';
+import { modelPlaces } from '../support/model-places.ts';
 
-/** Kept between runs, and by a clean checkout's rules never committed. */
-const TEST_CACHE = resolve('node_modules/.cache/sightline');
 export const MAX_BATCH = 4;
 
 const SPEC: ModelSpec = {
@@ -29,7 +28,7 @@ export const FAKE_ROWS = [1, 2, 3, 4, 0.5, 0, 5, 6, 7, 8, 0.25, 1];
 export function request(engine: EngineRequest['engine'], model: CompiledModel, more: Partial<EngineRequest> = {}) {
   return {
     engine,
-    provider: engine === 'onnx' ? 'cpu' : engine,
+    provider: engine === 'onnx' || engine === 'tensorflow' ? 'cpu' : engine,
     model,
     maxBatch: MAX_BATCH,
     batchSizes: null,
@@ -43,8 +42,8 @@ export function fakeModel(): CompiledModel {
   return { spec: SPEC, format: 'onnx', path: '', precision: 'f32', batch: 'free', hash: '' };
 }
 
-/** An ONNX network of three nodes: the mean colour of each picture, `mean` f32 [n, 3]. */
-export function tinyModel(): CompiledModel {
+/** A network of three nodes: the mean colour of each picture, `mean` f32 [n, 3]; as ONNX, or as a SavedModel. */
+export function tinyModel(format: 'onnx' | 'saved-model' = 'onnx'): CompiledModel {
   const { width, height } = SPEC.input;
   const builder = new GraphBuilder('');
   const real = builder.node('Cast', 'real', ['frames'], { to: 1 });
@@ -63,20 +62,21 @@ export function tinyModel(): CompiledModel {
     inputs: [{ name: 'frames', type: 'u8', dims: ['n', height, width, 3] }],
     outputs: [{ name: 'mean', type: 'f32', dims: ['n', 3] }],
   });
-  const path = join(mkdtempSync(join(tmpdir(), 'sightline-tiny-')), 'tiny.onnx');
-  writeFileSync(path, emitOnnx(graph));
-  return { spec: SPEC, format: 'onnx', path, precision: 'f32', batch: 'free', hash: '' };
+  const folder = mkdtempSync(join(tmpdir(), 'sightline-tiny-'));
+  const path = format === 'onnx' ? join(folder, 'tiny.onnx') : folder;
+  if (format === 'onnx') writeFileSync(path, emitOnnx(graph));
+  else writeFileSync(join(folder, 'saved_model.pb'), emitSavedModel(graph));
+  return { spec: SPEC, format, path, precision: 'f32', batch: 'free', hash: '' };
 }
 
 /** The default detector, from wherever it can be had; null, aloud, where it cannot. */
-export async function centernet(engine: 'onnx' | 'wasm'): Promise<CompiledModel | null> {
-  const searchPath = (process.env.SIGHTLINE_MODEL_PATH ?? '').split(delimiter).filter((folder) => folder !== '');
+export async function centernet(engine: 'onnx' | 'wasm' | 'tensorflow'): Promise<CompiledModel | null> {
   try {
     return await prepareModel('centernet', {
       engine,
       precision: 'f32',
-      searchPath: [...searchPath, ...(sharedDir === null ? [] : [join(sharedDir, 'models')])],
-      cacheDir: process.env.SIGHTLINE_CACHE_DIR ?? TEST_CACHE,
+      searchPath: modelPlaces.modelPath,
+      cacheDir: modelPlaces.cacheDir,
       onNotice: (text) => console.info(text),
     });
   } catch (error) {

@@ -2,8 +2,16 @@ import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import type { CompiledModel, OutputTensor } from '../../src/core/model.ts';
 import type { InferenceEngine } from '../../src/infer/inference-engine.ts';
 import { loadEngine } from '../../src/infer/load-engine.ts';
+import type { TensorflowEngine } from '../../src/infer/tensorflow-engine.ts';
 import type { EngineRequest } from '../../src/protocol/threads.ts';
+import { nvidiaDriver } from '../../src/store/tensorflow/nvidia-driver.ts';
+import { hasTensorflow } from '../support/tensorflow.ts';
 import { centernet, FAKE_ROWS, fakeModel, MAX_BATCH, request, tinyModel } from './engine-cases.ts';
+
+/** Null, and the suite is skipped, where the library is not set up. */
+function tensorflowOr(model: CompiledModel | null): CompiledModel | null {
+  return hasTensorflow ? model : null;
+}
 
 type Outputs = Map<string, { dims: readonly number[]; data: number[] }>;
 
@@ -11,6 +19,12 @@ const cases: { name: string; engine: EngineRequest['engine']; model: CompiledMod
   { name: 'fake', engine: 'fake', model: fakeModel() },
   { name: 'onnx with a network of three nodes', engine: 'onnx', model: tinyModel() },
   { name: 'onnx with centernet', engine: 'onnx', model: await centernet('onnx') },
+  {
+    name: 'tensorflow with a network of three nodes',
+    engine: 'tensorflow',
+    model: tensorflowOr(tinyModel('saved-model')),
+  },
+  { name: 'tensorflow with centernet', engine: 'tensorflow', model: tensorflowOr(await centernet('tensorflow')) },
   { name: 'wasm with centernet', engine: 'wasm', model: await centernet('wasm') },
 ];
 
@@ -129,6 +143,11 @@ describe.each(cases)('engine $name', ({ engine: name, model }) => {
     if (name !== 'fake') expect(part(other, 0, 1)).not.toEqual(part(first, 0, 1));
   });
 
+  it.runIf(isThere && name === 'tensorflow')('holds no tensor between two calls', async () => {
+    for (let i = 0; i < 4; i++) await run(picture(i, frameBytes));
+    expect((engine as TensorflowEngine).usage.numTensors).toBe(0);
+  });
+
   it.runIf(isThere && name === 'wasm')('holds as many tensors after its calls as before', async () => {
     const { memory } = await import('@tensorflow/tfjs-core');
     await run(picture(1, frameBytes));
@@ -136,6 +155,34 @@ describe.each(cases)('engine $name', ({ engine: name, model }) => {
     for (let i = 0; i < 4; i++) await run(picture(i, frameBytes));
     expect(memory().numTensors).toBe(before);
   });
+
+  it.runIf(isThere)(
+    'takes as many calls at once as it says, before the first is answered, and answers in order',
+    async () => {
+      const { callsInFlight } = engine.info;
+      const alone: number[][] = [];
+      for (let i = 0; i < callsInFlight; i++) alone.push(part(await run(picture(i + 1, frameBytes)), 0, 1));
+      const answered: number[] = [];
+      const buffers: Uint8Array[] = [];
+      const calls = alone.map(async (_, i) => {
+        const buffer = engine.inputBuffer(1);
+        buffer.set(picture(i + 1, frameBytes));
+        buffers.push(buffer);
+        const outputs = copy(await engine.infer(1));
+        answered.push(i);
+        return part(outputs, 0, 1);
+      });
+      expect(answered).toEqual([]);
+      for (const [i, buffer] of buffers.entries()) {
+        expect(
+          Buffer.compare(buffer, picture(i + 1, frameBytes)),
+          'memory of a running call is not given out again',
+        ).toBe(0);
+      }
+      for (const [i, outputs] of (await Promise.all(calls)).entries()) expectNear(outputs, alone[i]!);
+      expect(answered).toEqual(alone.map((_, i) => i));
+    },
+  );
 
   it.runIf(isThere)('can be closed twice', async () => {
     const own = await loadEngine(request(name, model!, { maxBatch: 1 }));
@@ -159,9 +206,13 @@ describe('what an engine computes', () => {
     expect(Array.from(rows.data as Float32Array)).toEqual([...FAKE_ROWS, ...FAKE_ROWS]);
   });
 
-  it('onnx: the mean colour of each picture, as arithmetic has it', async () => {
-    const model = tinyModel();
-    const engine = await loadEngine(request('onnx', model, { batchSizes: [1, 2] }));
+  it.each([
+    { name: 'onnx', format: 'onnx', isThere: true },
+    { name: 'tensorflow', format: 'saved-model', isThere: hasTensorflow },
+  ] as const)('$name: the mean colour of each picture, as arithmetic has it', async ({ name, format, isThere }) => {
+    if (!isThere) return;
+    const model = tinyModel(format);
+    const engine = await loadEngine(request(name, model, { batchSizes: [1, 2] }));
     const bytes = model.spec.input.width * model.spec.input.height * 3;
     const pictures = [picture(1, bytes), picture(2, bytes)];
     const buffer = engine.inputBuffer(2);
@@ -205,6 +256,33 @@ describe('an engine that cannot be had is an error, never another engine', () =>
       await expect(loadEngine(request('onnx', tinyModel(), { provider }))).rejects.toEqual(unavailable(provider));
     },
   );
+
+  it('tensorflow with an ONNX file', async () => {
+    await expect(loadEngine(request('tensorflow', tinyModel()))).rejects.toEqual(unavailable('runs SavedModels'));
+  });
+
+  it.skipIf(hasTensorflow)('tensorflow that is not set up, with the command that mends it', async () => {
+    const loading = loadEngine(request('tensorflow', tinyModel('saved-model')));
+    await expect(loading).rejects.toEqual(unavailable('npm run setup:tensorflow'));
+  });
+
+  it.skipIf(!hasTensorflow)('tensorflow without its folder', async () => {
+    const model = { ...tinyModel('saved-model'), path: '/nowhere/a' };
+    await expect(loadEngine(request('tensorflow', model))).rejects.toEqual(unavailable('/nowhere/a'));
+  });
+
+  it.skipIf(!hasTensorflow)('tensorflow with a network that does not take frames', async () => {
+    const model = tinyModel('saved-model');
+    const spec = { ...model.spec, input: { ...model.spec.input, width: 13 } };
+    await expect(loadEngine(request('tensorflow', { ...model, spec }))).rejects.toEqual(unavailable(model.path));
+  });
+
+  it.skipIf(!hasTensorflow || nvidiaDriver() !== null)('tensorflow on a GPU that is not there', async () => {
+    const model = tinyModel('saved-model');
+    await expect(loadEngine(request('tensorflow', model, { provider: 'cuda' }))).rejects.toEqual(
+      unavailable('finds no GPU'),
+    );
+  });
 
   it('wasm with an ONNX file', async () => {
     await expect(loadEngine(request('wasm', tinyModel()))).rejects.toEqual(unavailable('Use --engine onnx'));

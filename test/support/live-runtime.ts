@@ -4,6 +4,7 @@ import { parsePipeline, parseStream } from '../../src/config/load-pipeline.ts';
 import type { PublishedFrame } from '../../src/core/frame.ts';
 import type { EventMessage } from '../../src/protocol/feed.ts';
 import type { StreamReport, StreamState } from '../../src/protocol/report.ts';
+import type { Environment } from '../../src/runtime/environment.ts';
 import { openRuntime } from '../../src/runtime/open-runtime.ts';
 import { ResultSinks } from '../../src/runtime/result-sinks.ts';
 import type { Runtime } from '../../src/runtime/runtime.ts';
@@ -21,6 +22,10 @@ export interface LiveSettings {
   readonly timeoutMs?: number;
   readonly maxBatch?: number;
   readonly ffmpegPath?: string;
+  /** In place of the fake engine. */
+  readonly model?: Readonly<Record<string, unknown>>;
+  /** Where its weights are. */
+  readonly places?: Pick<Environment, 'modelPath' | 'cacheDir'>;
 }
 
 /** What was published of one stream. */
@@ -60,13 +65,13 @@ export class LiveRuntime {
 
   static async open(settings: LiveSettings = {}): Promise<LiveRuntime> {
     const { callMs = 0, frameMs = 2, threads = 1, lanes = 1, timeoutMs = 10_000, maxBatch = 4 } = settings;
-    const { ffmpegPath = testFfmpeg.path } = settings;
+    const { ffmpegPath = testFfmpeg.path, model, places } = settings;
     const config = parsePipeline(
       JSON.stringify({
         name: 'faults',
         description: 'Real processes and threads under faults.',
         // A small input: the whole picture fits into ffmpeg's pipe, which is where ends of streams are hardest.
-        model: { engine: 'fake', inputSize: '160x96', threads, timeoutMs, fake: { callMs, frameMs } },
+        model: model ?? { engine: 'fake', inputSize: '160x96', threads, timeoutMs, fake: { callMs, frameMs } },
         batch: { maxBatch },
         lanes,
       }),
@@ -78,6 +83,7 @@ export class LiveRuntime {
       modelPath: [],
       cacheDir: join(tmpdir(), 'sightline-no-cache'),
       token: undefined,
+      ...places,
     };
     const sinks = new ResultSinks([]);
     return new LiveRuntime(await openRuntime({ ...config, sinks, environment, onNotice: () => undefined }));

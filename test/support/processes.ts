@@ -26,6 +26,18 @@ export function ffmpegWith(text: string): FoundProcess[] {
   return found;
 }
 
+/** Living children of this process, zombies left out, whose command line holds a text. */
+export function childrenWith(text: string): number[] {
+  return readdirSync('/proc')
+    .filter((name) => /^\d+$/.test(name) && read(`/proc/${name}/cmdline`).includes(text))
+    .filter((name) => {
+      const stat = read(`/proc/${name}/stat`);
+      const [state, parent] = stat.slice(stat.lastIndexOf(')') + 2).split(' ');
+      return state !== 'Z' && Number(parent) === process.pid;
+    })
+    .map(Number);
+}
+
 /** Does a process with this pid live? */
 export function isAlive(pid: number): boolean {
   const stat = read(`/proc/${pid}/stat`);

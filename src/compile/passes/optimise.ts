@@ -4,7 +4,11 @@ import { foldScalars } from './fold-scalars.ts';
 import { keepBlocked } from './keep-blocked.ts';
 import { splitRelus } from './split-relus.ts';
 
-/** Rewrites a graph for speed; results stay the same but for the rounding of f32. */
-export function optimise(graph: Graph): Graph {
-  return alignChannels(splitRelus(keepBlocked(foldScalars(graph))));
+/**
+ * Rewrites a graph for speed; results stay the same but for the rounding of f32. Only ONNX Runtime has a blocked layout of
+ * channels to keep; TensorFlow fuses what follows a convolution by itself.
+ */
+export function optimise(graph: Graph, target: 'onnx' | 'tensorflow'): Graph {
+  const folded = foldScalars(graph);
+  return target === 'onnx' ? alignChannels(splitRelus(keepBlocked(folded))) : folded;
 }

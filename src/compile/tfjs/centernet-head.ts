@@ -3,6 +3,8 @@ import type { GraphBuilder } from '../graph-builder.ts';
 import type { LoweredValue, Lowering } from './lowering.ts';
 import type { TfNode } from './read-tfjs.ts';
 
+const NHWC_ORDER = [0, 2, 3, 1];
+
 /** What the tail of a CenterNet does, read from the published graph. */
 export interface CenternetHead {
   /** Class heat map before its sigmoid, [N, h, w, classes]. */
@@ -60,27 +62,36 @@ export function recogniseCenternetHead(lowering: Lowering, output: string): Cent
  * The sigmoid rises everywhere, so peaks are found and ranked on the logits, and only the chosen ones go through it: for
  * 80 classes at 128x128 that leaves 1.3 million sigmoids out.
  *
+ * @param ranking - in which order the heat map is flattened: as its memory lies costs nothing, and that is class by class
+ *   where pictures are planes and cell by cell where they are pixels.
  * @returns [N, peaks, 6] f32: x1, y1, x2, y2 in input pixels, score, class; best first.
  */
-export function emitCenternetHead(lowering: Lowering, head: CenternetHead): LoweredValue {
+export function emitCenternetHead(
+  lowering: Lowering,
+  head: CenternetHead,
+  ranking: 'by-class' | 'by-cell',
+): LoweredValue {
   const { builder } = lowering;
   const logits = lowering.value(head.logits);
   const edges = lowering.value(head.edges);
-  const [batch, height, width] = logits.shape as [number, number, number, number];
+  const [batch, height, width, classes] = logits.shape as [number, number, number, number];
   const integer = (name: string, value: number) => builder.constant(`head/${name}`, i64Tensor([], [value]));
-  const cells = integer('cells', height * width);
   const columns = integer('columns', width);
   const lastAxis = lowering.constantValues('head/last-axis', [-1]);
 
-  const peaks = emitPeaks(builder, logits.name);
+  const map = emitPeaks(builder, logits.name);
+  const peaks =
+    ranking === 'by-class' ? map : builder.node('Transpose', 'head/cells-first', [map], { perm: NHWC_ORDER });
   const flat = builder.node('Reshape', 'head/flat', [peaks, lowering.constantValues('head/flat-shape', [0, -1])]);
   const count = lowering.constantValues('head/count', [head.peaks]);
   const [best, index] = builder.nodeWithOutputs('TopK', 'head/best', [flat, count], 2) as [string, string];
   const score = builder.node('Sigmoid', 'head/score', [best]);
 
-  // The heat map is [classes, h, w] here, so an index is class * cells + row * columns + column.
-  const classId = builder.node('Div', 'head/class', [index, cells]);
-  const cell = builder.node('Mod', 'head/cell', [index, cells]);
+  // An index is class * cells + cell, or cell * classes + class; a cell is row * columns + column.
+  const inner = integer('inner', ranking === 'by-class' ? height * width : classes);
+  const outerIndex = builder.node('Div', 'head/outer', [index, inner]);
+  const innerIndex = builder.node('Mod', 'head/inner', [index, inner]);
+  const [classId, cell] = ranking === 'by-class' ? [outerIndex, innerIndex] : [innerIndex, outerIndex];
   const row = builder.node('Div', 'head/row', [cell, columns]);
   const column = builder.node('Mod', 'head/column', [cell, columns]);
 

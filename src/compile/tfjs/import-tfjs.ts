@@ -13,13 +13,20 @@ const OPSET = 17;
  * @param input - size to compile for; both sides must keep every inner size whole (multiples of the largest stride).
  * @param published - size that the network was published at.
  * @param output - name of the output [1, peaks, 6]; the emitted graph keeps the name.
+ * @param ranking - see `emitCenternetHead`.
  * @returns a graph from `images`, f32 [n, 3, height, width], to `output`, f32 [n, peaks, 6].
  * Throws COMPILE_UNSUPPORTED naming the operator and the node.
  */
-export function importTfjs(tfGraph: TfGraph, input: SizePx, published: SizePx, output: string): Graph {
+export function importTfjs(
+  tfGraph: TfGraph,
+  input: SizePx,
+  published: SizePx,
+  output: string,
+  ranking: 'by-class' | 'by-cell',
+): Graph {
   const lowering = new Lowering(tfGraph, input, published, OPERATOR_RULES);
   const head = recogniseCenternetHead(lowering, output);
-  const detections = emitCenternetHead(lowering, head);
+  const detections = emitCenternetHead(lowering, head, ranking);
   const { builder } = lowering;
   const last = builder.nodes.at(-1)!;
   builder.nodes[builder.nodes.length - 1] = { ...last, outputs: [output] };

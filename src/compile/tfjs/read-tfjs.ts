@@ -1,6 +1,7 @@
 import { readFile } from 'node:fs/promises';
 import { SightlineError } from '../../errors/sightline-error.ts';
 import { ELEMENT_BYTES, elementCount, type Tensor } from '../graph.ts';
+import { halfToFloat } from '../half.ts';
 
 /** A node as the TensorFlow.js converter writes it. Text attributes are base64. */
 export interface TfNode {
@@ -112,14 +113,4 @@ function readWeight(entry: WeightEntry, stored: string, bytes: Uint8Array<ArrayB
   const whole = new Uint8Array(values.length * ELEMENT_BYTES.i32);
   new Int32Array(whole.buffer).set(values.map(Math.round));
   return { type: 'i32', dims, bytes: whole };
-}
-
-/** IEEE 754 binary16 to a number: 1 sign bit, 5 exponent bits with bias 15, 10 fraction bits. */
-export function halfToFloat(half: number): number {
-  const sign = half >> 15 === 0 ? 1 : -1;
-  const exponent = (half >> 10) & 0x1f;
-  const fraction = half & 0x3ff;
-  if (exponent === 0) return sign * fraction * 2 ** -24;
-  if (exponent === 0x1f) return fraction === 0 ? sign * Number.POSITIVE_INFINITY : Number.NaN;
-  return sign * (1 + fraction / 1024) * 2 ** (exponent - 15);
 }

@@ -7,6 +7,8 @@ export interface VerifyRow {
   readonly maxAbs: number;
   /** The same as a share of the largest number that the source gave in this output. */
   readonly maxRel: number;
+  /** Mean difference: what one number is off by as a rule, in the unit of the output. */
+  readonly meanAbs: number;
   readonly images: number;
 }
 
@@ -15,12 +17,15 @@ type Outputs = ReadonlyMap<string, OutputTensor>;
 /** Ranked rows below this are not compared: the last places of a ranking change hands by the rounding of f32. */
 const LEAST_SCORE = 0.05;
 
+/** Boxes smaller than this are matched as if they had this size. */
+const NEAR_PX = 8;
+
 /**
  * Compares the outputs of two models on the same pictures.
  *
  * A YOLOX output is compared number by number. CenterNet and DEIMv2 rank their boxes, and two boxes of nearly the same
- * score may change places, so each box of the source is compared with the nearest one of the same class; one that has
- * none counts with its whole score.
+ * score may change places, so each box of the source is compared with the nearest one of the same class. One that has
+ * none nearby was lost, and counts with its whole score.
  */
 export function compareOutputs(
   family: ModelFamily,
@@ -41,10 +46,11 @@ export function compareOutputs(
       compareRanked(toRows(family, expected), toRows(family, received), gauge('boxes'), gauge('scores'));
     }
   }
-  return Array.from(gauges, ([output, { maxAbs, largest }]) => ({
+  return Array.from(gauges, ([output, { maxAbs, meanAbs, largest }]) => ({
     output,
     maxAbs,
     maxRel: maxAbs / Math.max(largest, Number.MIN_VALUE),
+    meanAbs,
     images: source.length,
   }));
 }
@@ -53,11 +59,20 @@ export function compareOutputs(
 class Gauge {
   maxAbs = 0;
   largest = 0;
+  #sum = 0;
+  #count = 0;
+
+  get meanAbs(): number {
+    return this.#sum / Math.max(this.#count, 1);
+  }
 
   compare(expected: number, received: number): void {
-    const difference = Math.abs(expected - received);
+    const distance = Math.abs(expected - received);
     // Not a number counts as infinitely far.
-    this.maxAbs = Math.max(this.maxAbs, Number.isNaN(difference) ? Number.POSITIVE_INFINITY : difference);
+    const difference = Number.isNaN(distance) ? Number.POSITIVE_INFINITY : distance;
+    this.maxAbs = Math.max(this.maxAbs, difference);
+    this.#sum += difference;
+    this.#count += 1;
     this.largest = Math.max(this.largest, Math.abs(expected));
   }
 
@@ -91,7 +106,7 @@ function compareRanked(expected: readonly Row[], received: readonly Row[], boxes
   for (const row of expected) {
     if (row[4] < LEAST_SCORE) continue;
     const nearest = received
-      .filter((other) => other[5] === row[5])
+      .filter((other) => other[5] === row[5] && distancePx(other, row) <= reachPx(row))
       .sort((a, b) => distancePx(a, row) - distancePx(b, row))[0];
     scores.compare(row[4], nearest?.[4] ?? 0);
     if (nearest !== undefined) for (const corner of [0, 1, 2, 3] as const) boxes.compare(row[corner], nearest[corner]);
@@ -100,4 +115,9 @@ function compareRanked(expected: readonly Row[], received: readonly Row[], boxes
 
 function distancePx(a: Row, b: Row): number {
   return Math.max(...[0, 1, 2, 3].map((corner) => Math.abs(a[corner]! - b[corner]!)));
+}
+
+/** A box whose corners are further away than this is another object's. */
+function reachPx([x1, y1, x2, y2]: Row): number {
+  return Math.max(Math.abs(x2 - x1), Math.abs(y2 - y1), NEAR_PX) / 2;
 }

@@ -1,11 +1,7 @@
 import { InferenceSession, Tensor } from 'onnxruntime-node';
-import type { CompiledModel, OutputTensor } from '../../core/model.ts';
-import type { CompileSource } from '../compile-model.ts';
-import { FRAMES } from '../network-input.ts';
+import type { OutputTensor } from '../../core/model.ts';
+import type { CompileSource } from '../compile-source.ts';
 import { orderColours } from './run-tfjs.ts';
-
-/** Pictures in one call of a compiled file with a free batch dimension, so that batching is checked as well. */
-const BATCH = 3;
 
 /**
  * Runs an ONNX file as it was published, one picture at a time; what the front does inside compiled files is done here by
@@ -36,29 +32,6 @@ export async function runOnnxSource(
   return images;
 }
 
-/** Runs a compiled ONNX file, in batches where it takes them. Returns the outputs for each picture. */
-export async function runCompiledOnnx(
-  model: CompiledModel,
-  frames: readonly Uint8Array[],
-): Promise<Map<string, OutputTensor>[]> {
-  const { width, height } = model.spec.input;
-  const session = await openSession(model.path);
-  const step = model.batch === 'free' ? BATCH : 1;
-  const images: Map<string, OutputTensor>[] = [];
-  for (let first = 0; first < frames.length; first += step) {
-    const batch = frames.slice(first, first + step);
-    const data = new Uint8Array(Buffer.concat(batch));
-    const results = await session.run({ [FRAMES]: new Tensor('uint8', data, [batch.length, height, width, 3]) });
-    for (let index = 0; index < batch.length; index += 1) {
-      images.push(
-        new Map(Object.entries(results).map(([name, value]) => [name, imageOf(toOutput(value as Tensor), index)])),
-      );
-    }
-  }
-  await session.release();
-  return images;
-}
-
 /** Interleaved u8 to the layout, colour order and range that the network wants. */
 function toPicture(frame: Uint8Array, source: CompileSource): Tensor {
   const { width, height, range, colours, layout } = source.input;
@@ -78,9 +51,4 @@ function openSession(path: string): Promise<InferenceSession> {
 
 function toOutput(tensor: Tensor): OutputTensor {
   return { data: tensor.data as OutputTensor['data'], dims: tensor.dims };
-}
-
-function imageOf(output: OutputTensor, index: number): OutputTensor {
-  const size = output.data.length / output.dims[0]!;
-  return { data: output.data.slice(index * size, (index + 1) * size), dims: [1, ...output.dims.slice(1)] };
 }

@@ -2,7 +2,7 @@ import { readFile } from 'node:fs/promises';
 import type { io } from '@tensorflow/tfjs-core';
 import type { OutputTensor } from '../../core/model.ts';
 import { SightlineError } from '../../errors/sightline-error.ts';
-import type { CompileSource } from '../compile-model.ts';
+import type { CompileSource } from '../compile-source.ts';
 
 /**
  * Runs a TensorFlow.js graph model as it was published, on the WebAssembly backend, one picture at a time.

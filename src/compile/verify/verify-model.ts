@@ -1,33 +1,41 @@
-import type { CompiledModel } from '../../core/model.ts';
+import type { CompiledModel, OutputTensor } from '../../core/model.ts';
 import { SightlineError } from '../../errors/sightline-error.ts';
-import type { CompileSource } from '../compile-model.ts';
+import type { CompileSource } from '../compile-source.ts';
 import { compareOutputs, type VerifyRow } from './compare-outputs.ts';
-import { runCompiledOnnx, runOnnxSource } from './run-onnx.ts';
+import { runOnnxSource } from './run-onnx.ts';
 import { runTfjs } from './run-tfjs.ts';
 
+/** Runs a compiled model and gives the outputs for each picture. The compiler loads no engine: who verifies brings it. */
+export type RunCompiled = (
+  model: CompiledModel,
+  frames: readonly Uint8Array[],
+) => Promise<readonly ReadonlyMap<string, OutputTensor>[]>;
+
 /**
- * Runs a compiled ONNX file and the network that it was made from on the same pictures, and says how far they are apart:
- * the source as it was published (TensorFlow.js on WebAssembly, or the original ONNX file), the compiled file in batches.
+ * Runs a compiled model and the network that it was made from on the same pictures, and says how far they are apart: the
+ * source as it was published (TensorFlow.js on WebAssembly, or the original ONNX file), one picture at a time.
  *
  * @param frames - u8 [height, width, 3] RGB pictures, fitted to the model's input.
- * Throws COMPILE_UNSUPPORTED where the model was compiled at another size than the source can run.
+ * Throws COMPILE_UNSUPPORTED where the model was compiled at another size than the source can run, or not at all.
  */
 export async function verifyModel(
   source: CompileSource,
   compiled: CompiledModel,
   frames: readonly Uint8Array[],
+  runCompiled: RunCompiled,
 ): Promise<VerifyRow[]> {
   const { width, height } = compiled.spec.input;
-  if (width !== source.input.width || height !== source.input.height || compiled.format !== 'onnx') {
+  if (width !== source.input.width || height !== source.input.height || compiled.format === 'tfjs') {
     throw new SightlineError(
       'COMPILE_UNSUPPORTED',
-      `${source.spec.name}: only an ONNX file at ${source.input.width}x${source.input.height} can be compared with its source, ` +
-        `received ${compiled.format} at ${width}x${height}`,
+      `${source.spec.name}: only a compiled model at ${source.input.width}x${source.input.height} can be compared with its ` +
+        `source, received ${compiled.format} at ${width}x${height}`,
     );
   }
   const wrong = frames.find((frame) => frame.length !== width * height * 3);
   if (wrong !== undefined)
     throw new RangeError(`expected pictures of ${width * height * 3} bytes, received ${wrong.length}`);
+  const received = await runCompiled(compiled, frames);
   const expected = source.format === 'tfjs' ? await runTfjs(source, frames) : await runOnnxSource(source, frames);
-  return compareOutputs(source.spec.family, expected, await runCompiledOnnx(compiled, frames));
+  return compareOutputs(source.spec.family, expected, received);
 }

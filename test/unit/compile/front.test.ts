@@ -1,6 +1,6 @@
 import { Tensor } from 'onnxruntime-node';
 import { describe, expect, it } from 'vitest';
-import { addFront } from '../../../src/compile/front.ts';
+import { addFront, type PictureLayout } from '../../../src/compile/front.ts';
 import type { Graph } from '../../../src/compile/graph.ts';
 import type { NetworkInput } from '../../../src/compile/network-input.ts';
 import { convolution, network, runGraph } from './networks.ts';
@@ -35,8 +35,8 @@ function prepared(input: NetworkInput): Tensor {
   return new Tensor('float32', planes, [2, 3, 16, 12]);
 }
 
-async function expectFront(graph: Graph, input: NetworkInput): Promise<Graph> {
-  const fronted = addFront(graph, input, 'n');
+async function expectFront(graph: Graph, input: NetworkInput, layout: PictureLayout = 'interleaved'): Promise<Graph> {
+  const fronted = addFront(graph, input, 'n', layout);
   expect(fronted.inputs).toEqual([{ name: 'frames', type: 'u8', dims: ['n', 16, 12, 3] }]);
   const expected = await runGraph(graph, prepared(input));
   const received = await runGraph(fronted, feed);
@@ -61,6 +61,11 @@ describe('the front, before one convolution', () => {
     expect(fronted.nodes.map(({ op }) => op)).toEqual(['Reshape', 'Cast', 'Conv', 'Identity']);
   });
 
+  it.each(cases)('costs a cast and names for the axes where pictures stay pixels: %s', async (_, change) => {
+    const fronted = await expectFront(strided, { ...INPUT, ...change }, 'planes');
+    expect(fronted.nodes.map(({ op }) => op)).toEqual(['Transpose', 'Cast', 'Conv', 'Identity']);
+  });
+
   it('shifts the picture by itself where black is not 0, since padding stays 0', async () => {
     const fronted = await expectFront(strided, { ...INPUT, colours: 'bgr', range: [-1, 1] });
     expect(fronted.nodes.map(({ op }) => op)).toContain('Transpose');
@@ -78,20 +83,23 @@ describe('the front, before anything else', () => {
   it('does not turn the picture for a network that takes N, H, W, C', async () => {
     const graph = network(3, (builder) => builder.node('Transpose', 'turn', ['images'], { perm: [0, 3, 1, 2] }));
     const turned: Graph = { ...graph, inputs: [{ name: 'images', type: 'f32', dims: ['n', 16, 12, 3] }] };
-    const { values } = await runGraph(addFront(turned, { ...INPUT, layout: 'nhwc', colours: 'bgr' }, 'n'), feed);
+    const { values } = await runGraph(
+      addFront(turned, { ...INPUT, layout: 'nhwc', colours: 'bgr' }, 'n', 'planes'),
+      feed,
+    );
     expect(values).toEqual(prepared({ ...INPUT, colours: 'bgr' }).data);
   });
 
   it('feeds the size of the input to a network that asks for it', async () => {
     const graph = network(3, (builder) => builder.node('Cast', 'size-f', ['sizes'], { to: 1 }));
     const sized: Graph = { ...graph, inputs: [...graph.inputs, { name: 'sizes', type: 'i64', dims: ['n', 2] }] };
-    const { values } = await runGraph(addFront(sized, { ...INPUT, sizeTensor: 'sizes' }, 'n'), feed);
+    const { values } = await runGraph(addFront(sized, { ...INPUT, sizeTensor: 'sizes' }, 'n', 'planes'), feed);
     expect(Array.from(values)).toEqual([12, 16]);
   });
 
   it('refuses a network with an input that nobody will feed', () => {
     const graph = network(3, (builder) => builder.node('Relu', 'relu', ['images']));
     const more: Graph = { ...graph, inputs: [...graph.inputs, { name: 'mask', type: 'f32', dims: [1] }] };
-    expect(() => addFront(more, INPUT, 'n')).toThrow('it has images, mask');
+    expect(() => addFront(more, INPUT, 'n', 'planes')).toThrow('it has images, mask');
   });
 });

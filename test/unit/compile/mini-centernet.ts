@@ -1,6 +1,6 @@
 import { mkdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import type { CompileSource } from '../../../src/compile/compile-model.ts';
+import type { CompileSource } from '../../../src/compile/compile-source.ts';
 
 /** A weight of the mini network; `store` is how the download would be quantised. */
 interface Weight {

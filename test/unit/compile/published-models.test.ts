@@ -3,11 +3,15 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import sharp from 'sharp';
 import { describe, expect, it } from 'vitest';
+import type { VerifyRow } from '../../../src/compile/verify/compare-outputs.ts';
 import { verifyModel } from '../../../src/compile/verify/verify-model.ts';
+import type { Precision } from '../../../src/core/model.ts';
 import { compileSource, prepareModel } from '../../../src/runtime/prepare-model.ts';
+import { runCompiled } from '../../../src/runtime/run-compiled.ts';
 import { findWeights } from '../../../src/store/find-weights.ts';
 import { loadManifest } from '../../../src/store/manifests.ts';
 import { sharedDir } from '../../support/shared.ts';
+import { hasTensorflow } from '../../support/tensorflow.ts';
 
 describe.skipIf(sharedDir === null)('published models (needs the shared models and pictures)', () => {
   const models = join(sharedDir ?? '', 'models');
@@ -32,19 +36,37 @@ describe.skipIf(sharedDir === null)('published models (needs the shared models a
     );
   }
 
-  it.each(['yolox-nano', 'yolox-nano-480x256', 'deimv2-femto'])(
-    '%s gives in batches of u8 frames what its file gives for one prepared picture',
-    async (name) => {
-      const model = await prepareModel(name, { ...store, engine: 'onnx', precision: 'f32' });
-      expect(model.batch).toBe('free');
-      const manifest = await loadManifest(name);
-      const source = compileSource(manifest, await findWeights(manifest, store));
-      const { width, height } = model.spec.input;
-      const rows = await verifyModel(source, model, await frames(width, height));
-      expect(rows.length).toBeGreaterThan(0);
-      for (const row of rows) expect(row.maxRel, row.output).toBeLessThan(5e-4);
-    },
-  );
+  async function compared(name: string, engine: 'onnx' | 'tensorflow', precision: Precision): Promise<VerifyRow[]> {
+    const model = await prepareModel(name, { ...store, engine, precision });
+    expect(model.batch).toBe('free');
+    const manifest = await loadManifest(name);
+    const source = compileSource(manifest, await findWeights(manifest, store));
+    const { width, height } = model.spec.input;
+    const rows = await verifyModel(source, model, await frames(width, height), runCompiled);
+    expect(rows.length).toBeGreaterThan(0);
+    return rows;
+  }
+
+  const names = ['yolox-nano', 'yolox-nano-480x256', 'deimv2-femto'];
+
+  it.each(names)('%s gives in batches of u8 frames what its file gives for one prepared picture', async (name) => {
+    for (const row of await compared(name, 'onnx', 'f32')) expect(row.maxRel, row.output).toBeLessThan(5e-4);
+  });
+
+  it.skipIf(!hasTensorflow).each(names)('%s gives the same on TensorFlow', async (name) => {
+    for (const row of await compared(name, 'tensorflow', 'f32')) expect(row.maxRel, row.output).toBeLessThan(5e-4);
+  });
+
+  // In half the largest difference is that of a box that changed places in the ranking, so the mean is bounded.
+  const bounds = { predictions: 0.01, boxes: 1, scores: 0.01 };
+  const engines = hasTensorflow ? (['onnx', 'tensorflow'] as const) : (['onnx'] as const);
+  const halves = engines.flatMap((engine) => ['yolox-nano', 'deimv2-femto'].map((name) => [name, engine] as const));
+  it.each(halves)('%s in half on %s is off by little on the mean, and by something', async (name, engine) => {
+    for (const row of await compared(name, engine, 'f16')) {
+      expect(row.meanAbs, row.output).toBeLessThan(bounds[row.output as keyof typeof bounds]);
+      expect(row.meanAbs, row.output).toBeGreaterThan(1e-6);
+    }
+  });
 
   it('deimv2-femto cannot be compiled at another size, and says why', async () => {
     const inputSize = { width: 480, height: 256 };

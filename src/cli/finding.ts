@@ -1,0 +1,10 @@
+export type Verdict = 'ok' | 'note' | 'missing';
+
+/** One line of the doctor's report. */
+export interface Finding {
+  readonly what: string;
+  readonly verdict: Verdict;
+  readonly found: string;
+  /** How to get what is missing. */
+  readonly remedy?: string;
+}

@@ -1,0 +1,62 @@
+import { readFile } from 'node:fs/promises';
+import { basename } from 'node:path';
+import type { Precision } from '../core/model.ts';
+import { SightlineError } from '../errors/sightline-error.ts';
+import type { CompileSource } from './compile-source.ts';
+import { addFront } from './front.ts';
+import type { Graph } from './graph.ts';
+import { removeUnused } from './graph-index.ts';
+import type { NetworkInput } from './network-input.ts';
+import { importOnnx } from './onnx/import-onnx.ts';
+import { freeBatch } from './passes/free-batch.ts';
+import { optimise } from './passes/optimise.ts';
+import { renameOutputs } from './passes/rename-outputs.ts';
+import { replaceFocus } from './passes/replace-focus.ts';
+import { toHalf } from './passes/to-half.ts';
+import { importTfjs } from './tfjs/import-tfjs.ts';
+import type { SizePx } from './tfjs/lowering.ts';
+import { readTfjs } from './tfjs/read-tfjs.ts';
+
+/** What a graph is built for. */
+export interface BuildTarget {
+  readonly engine: 'onnx' | 'tensorflow';
+  readonly size: SizePx;
+  readonly batch: 'free' | number;
+  readonly precision: Precision;
+}
+
+/**
+ * Imports a network, rewrites it for an engine and puts the front before it. Its input is `frames`, its outputs have the
+ * names that the decode function uses; operators are ONNX's for either engine.
+ *
+ * Throws COMPILE_UNSUPPORTED and MODEL_INVALID, naming the model.
+ */
+export async function buildGraph(source: CompileSource, target: BuildTarget): Promise<Graph> {
+  try {
+    return await build(source, target);
+  } catch (error) {
+    if (!(error instanceof SightlineError)) throw error;
+    const details = { ...error.details, model: source.spec.name };
+    throw new SightlineError(error.code, `model ${source.spec.name}: ${error.message}`, details, { cause: error });
+  }
+}
+
+async function build(source: CompileSource, { engine, size, batch, precision }: BuildTarget): Promise<Graph> {
+  const published = { width: source.input.width, height: source.input.height };
+  const [modelPath, ...dataPaths] = source.weightPaths as [string, ...string[]];
+  let graph: Graph;
+  let input: NetworkInput = { ...source.input, ...size };
+  if (source.format === 'tfjs') {
+    const output = Object.values(source.outputs)[0]!;
+    const ranking = engine === 'onnx' ? 'by-class' : 'by-cell';
+    graph = importTfjs(await readTfjs(modelPath, dataPaths), size, published, output, ranking);
+    input = { ...input, tensor: graph.inputs[0]!.name, layout: 'nchw' };
+  } else {
+    graph = importOnnx(await readFile(modelPath), basename(modelPath));
+    if (source.spec.family === 'yolox') graph = freeBatch(replaceFocus(graph, input.tensor));
+  }
+  const layout = engine === 'onnx' ? 'interleaved' : 'planes';
+  const fronted = addFront(optimise(graph, engine), input, batch === 'free' ? 'n' : batch, layout);
+  const whole = removeUnused(renameOutputs(fronted, source.outputs, batch));
+  return precision === 'f16' ? toHalf(whole) : whole;
+}

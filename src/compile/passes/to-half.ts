@@ -1,0 +1,154 @@
+import type { ElementType, Graph, GraphNode, Tensor } from '../graph.ts';
+import { GraphIndex, removeUnused } from '../graph-index.ts';
+import { floatValues, HALF_MAX, toHalfTensor } from '../half.ts';
+import { ONNX_ELEMENT_TYPES } from '../onnx/emit-onnx.ts';
+import { traceElements } from './trace-elements.ts';
+
+/** Layers with weights: where the time goes, and what a GPU does in half on its tensor cores, with sums in f32. */
+const LAYERS: ReadonlySet<string> = new Set(['Conv', 'Gemm', 'MatMul']);
+
+/** What may lie between two layers in half: each result depends on few numbers, so errors do not add up. */
+const FOLLOWERS: ReadonlySet<string> = new Set([
+  ...['Relu', 'LeakyRelu', 'Clip', 'Sigmoid', 'Tanh', 'Add', 'Sub', 'Mul', 'MaxPool', 'AveragePool', 'Resize'],
+  ...['Concat', 'Split', 'Slice', 'Reshape', 'Flatten', 'Squeeze', 'Unsqueeze', 'Transpose', 'Pad', 'Identity'],
+]);
+
+/** Operators of which only the first input is data; the others keep their type. */
+const ONE_DATA_INPUT: ReadonlySet<string> = new Set(['Resize']);
+
+/**
+ * Puts the weights and the arithmetic of a network into half precision. The input stays u8, outputs stay f32.
+ *
+ * In half run the layers with weights, and what follows them if all its inputs are half as well. In f32 stay
+ * - the tail: whatever no layer comes after. There boxes, exponents and rankings are computed, a half holds whole numbers
+ *   up to 2048 only, and it costs little;
+ * - sums over many numbers and what divides by them: means, norms, softmax;
+ * - every other operator, and all that reads its result except layers: coordinates and the sampling at them among them;
+ * - nodes with a constant beyond 65504, the largest half.
+ *
+ * Casts are inserted where the two meet, one for each value. Weights are rounded to the nearest half, ties to even.
+ */
+export function toHalf(graph: Graph): Graph {
+  const half = halfNodes(graph);
+  return removeUnused(new HalfRewriter(graph).rewrite(half));
+}
+
+/** Chooses the nodes that run in half, in running order: a follower is chosen by what was chosen before it. */
+function halfNodes(graph: Graph): ReadonlySet<GraphNode> {
+  const types = traceElements(graph);
+  const index = new GraphIndex(graph);
+  const beforeLayers = nodesBeforeLayers(graph, index);
+  const half = new Set<GraphNode>();
+  for (const node of graph.nodes) {
+    const data = dataInputs(node).filter((name) => types.get(name) === 'f32');
+    const weights = data.map((name) => graph.constants.get(name)).filter((tensor) => tensor !== undefined);
+    if (data.length === 0 || types.get(node.outputs[0]!) !== 'f32' || !weights.every(fitsHalf)) continue;
+    const values = data.filter((name) => !graph.constants.has(name));
+    const isFollowing = FOLLOWERS.has(node.op) && values.length > 0 && values.every((name) => isHalf(name));
+    if (isLayer(graph, node) || (beforeLayers.has(node) && isFollowing)) half.add(node);
+  }
+  return half;
+
+  function isHalf(name: string): boolean {
+    const maker = index.maker(name);
+    return maker !== undefined && (half.has(maker) || isPicture(maker));
+  }
+
+  /** Levels of 0 to 255 are exact in half. */
+  function isPicture(maker: GraphNode): boolean {
+    return maker.op === 'Cast' && types.get(maker.inputs[0]!) === 'u8';
+  }
+}
+
+/** A product of two computed matrices is no layer, nor is one with a vector: that sums a distribution into a coordinate. */
+function isLayer(graph: Graph, node: GraphNode): boolean {
+  if (!LAYERS.has(node.op)) return false;
+  return node.inputs.some((name) => (graph.constants.get(name)?.dims.length ?? 0) >= 2);
+}
+
+function fitsHalf(tensor: Tensor): boolean {
+  return floatValues(tensor, 'weights').every((value) => Math.abs(value) <= HALF_MAX);
+}
+
+function nodesBeforeLayers(graph: Graph, index: GraphIndex): ReadonlySet<GraphNode> {
+  const before = new Set<GraphNode>();
+  for (const node of graph.nodes.toReversed()) {
+    const readers = node.outputs.flatMap((output) => index.readers(output));
+    if (readers.some((reader) => before.has(reader) || isLayer(graph, reader))) before.add(node);
+  }
+  return before;
+}
+
+function dataInputs(node: GraphNode): readonly string[] {
+  return ONE_DATA_INPUT.has(node.op) ? node.inputs.slice(0, 1) : node.inputs;
+}
+
+/** Writes the chosen nodes anew. The half of a value `x` is called `x/half`, whoever makes it. */
+class HalfRewriter {
+  readonly #graph: Graph;
+  readonly #types: ReadonlyMap<string, ElementType>;
+  readonly #index: GraphIndex;
+  readonly #nodes: GraphNode[] = [];
+  readonly #constants: Map<string, Tensor>;
+  /** Values that the new graph has so far. */
+  readonly #made = new Set<string>();
+
+  constructor(graph: Graph) {
+    this.#graph = graph;
+    this.#types = traceElements(graph);
+    this.#index = new GraphIndex(graph);
+    this.#constants = new Map(graph.constants);
+  }
+
+  rewrite(half: ReadonlySet<GraphNode>): Graph {
+    for (const node of this.#graph.nodes) {
+      if (half.has(node)) this.#writeHalf(node);
+      else this.#write({ ...node, inputs: node.inputs.map((name) => this.#full(name)) });
+    }
+    for (const { name } of this.#graph.outputs) this.#full(name);
+    return { ...this.#graph, nodes: this.#nodes, constants: this.#constants };
+  }
+
+  #writeHalf(node: GraphNode): void {
+    const data = new Set(dataInputs(node));
+    const inputs = node.inputs.map((name) =>
+      data.has(name) && this.#types.get(name) === 'f32' ? this.#half(name) : name,
+    );
+    const outputs = node.outputs.map((name) => (this.#types.get(name) === 'f32' ? halfName(name) : name));
+    this.#write({ ...node, inputs, outputs });
+  }
+
+  #write(node: GraphNode): void {
+    this.#nodes.push(node);
+    for (const output of node.outputs) this.#made.add(output);
+  }
+
+  /** Name of a value in half; made where it is only there in f32. */
+  #half(name: string): string {
+    const half = halfName(name);
+    const tensor = this.#graph.constants.get(name);
+    if (tensor !== undefined) {
+      if (!this.#constants.has(half)) this.#constants.set(half, toHalfTensor(tensor, name));
+    } else if (!this.#made.has(half)) {
+      const maker = this.#index.maker(name);
+      // A value that was cast to f32 is cast from its source, once.
+      this.#cast(maker?.op === 'Cast' ? maker.inputs[0]! : name, half, 'f16');
+    }
+    return half;
+  }
+
+  /** Name of a value in its own type; made where it is only there in half. */
+  #full(name: string): string {
+    if (this.#made.has(halfName(name)) && !this.#made.has(name)) this.#cast(halfName(name), name, 'f32');
+    return name;
+  }
+
+  #cast(from: string, to: string, type: 'f16' | 'f32'): void {
+    const attributes = new Map([['to', { kind: 'int', value: ONNX_ELEMENT_TYPES[type] } as const]]);
+    this.#write({ op: 'Cast', name: `${to}/cast`, domain: '', inputs: [from], outputs: [to], attributes });
+  }
+}
+
+function halfName(name: string): string {
+  return `${name}/half`;
+}

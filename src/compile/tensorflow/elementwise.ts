@@ -1,0 +1,99 @@
+import { floatOf, intOf } from '../attributes.ts';
+import type { ElementType, GraphNode } from '../graph.ts';
+import { ONNX_ELEMENT_TYPES } from '../onnx/emit-onnx.ts';
+import { broadcastDims } from './dims.ts';
+import { type Emission, type EmissionRule, elementsOf, identityOrder, type Value } from './emission.ts';
+import type { AttributeInput } from './graph-def-builder.ts';
+
+const TYPES_BY_ONNX_NUMBER = new Map(
+  Object.entries(ONNX_ELEMENT_TYPES).map(([type, number]) => [number, type as ElementType]),
+);
+
+/** An operator of one input that has the same meaning and one attribute, the type. */
+export function unary(op: string): EmissionRule {
+  return (emission, node) => {
+    const value = emission.input(node, 0);
+    const reference = emission.node(node, op, [value.reference], { T: { type: value.type } });
+    return [{ ...value, reference }];
+  };
+}
+
+/** An operator of two inputs that stretches axes of size 1. */
+export function binary(op: string, opForIntegers = op): EmissionRule {
+  return (emission, node) => {
+    if (node.inputs.length !== 2) throw emission.unsupported(node, `it has ${node.inputs.length} inputs, not 2`);
+    const { type, dims, order, references } = alignOperands(emission, node);
+    const isInteger = type !== 'f32' && type !== 'f16' && type !== 'f64';
+    const reference = emission.node(node, isInteger ? opForIntegers : op, references, { T: { type } });
+    return [{ reference, type, dims, order }];
+  };
+}
+
+/** Brings two operands into one order of axes: that of the larger one, so that the smaller is turned. */
+function alignOperands(emission: Emission, node: GraphNode): Omit<Value, 'reference'> & { references: string[] } {
+  const [left, right] = [emission.shapeOf(node, 0), emission.shapeOf(node, 1)];
+  const dims = broadcastDims(left.dims, right.dims);
+  const full = [left, right]
+    .filter((value) => value.order !== undefined && value.dims.length === dims.length)
+    .sort((a, b) => elementsOf(b.dims) - elementsOf(a.dims))[0];
+  const order = full?.order ?? identityOrder(dims.length);
+  const references = [0, 1].map((index) => emission.operand(node, index, order));
+  return { type: left.type, dims, order, references };
+}
+
+/** Pow: a square where the exponent is 2. */
+export const emitPow: EmissionRule = (emission, node) => {
+  if (emission.scalar(node, 1) === 2) return unary('Square')(emission, node);
+  return binary('Pow')(emission, node);
+};
+
+/** Clip: the relus that TensorFlow fuses where the bounds are theirs. */
+export const emitClip: EmissionRule = (emission, node) => {
+  const value = emission.input(node, 0);
+  const [low, high] = [1, 2].map((index) => (node.inputs[index] ? emission.scalar(node, index) : null));
+  if (low === undefined || high === undefined) throw emission.unsupported(node, 'its bounds are not constant numbers');
+  const type = { T: { type: value.type } };
+  if (low === 0 && high === 6) return [{ ...value, reference: emission.node(node, 'Relu6', [value.reference], type) }];
+  let { reference } = value;
+  if (low === 0) reference = emission.node(node, 'Relu', [reference], type, '/low');
+  else if (low !== null) {
+    const bound = emission.number(`${node.name}/low-bound`, value.type, low!);
+    reference = emission.node(node, 'Maximum', [reference, bound], type, '/low');
+  }
+  if (high !== null) {
+    const bound = emission.number(`${node.name}/high-bound`, value.type, high!);
+    reference = emission.node(node, 'Minimum', [reference, bound], type, '/high');
+  }
+  return [{ ...value, reference }];
+};
+
+export const emitCast: EmissionRule = (emission, node) => {
+  const value = emission.input(node, 0);
+  const type = TYPES_BY_ONNX_NUMBER.get(intOf(node, 'to', 0));
+  if (type === undefined) throw emission.unsupported(node, `it casts to element type ${intOf(node, 'to', 0)}`);
+  return [cast(emission, value, type, node.name)];
+};
+
+/** Gives a value in another element type. */
+export function cast(emission: Emission, value: Value, type: ElementType, name: string): Value {
+  if (value.type === type) return value;
+  const attributes: Record<string, AttributeInput> = { SrcT: { type: value.type }, DstT: { type } };
+  return { ...value, type, reference: emission.builder.node('Cast', name, [value.reference], attributes) };
+}
+
+export const emitLeakyRelu: EmissionRule = (emission, node) => {
+  const value = emission.input(node, 0);
+  const attributes = { T: { type: value.type }, alpha: { float: floatOf(node, 'alpha', 0.01) } };
+  return [{ ...value, reference: emission.node(node, 'LeakyRelu', [value.reference], attributes) }];
+};
+
+/** Softmax along any axis: the axis is brought to the end of the memory, where TensorFlow wants it. */
+export const emitSoftmax: EmissionRule = (emission, node) => {
+  const value = emission.input(node, 0);
+  const rank = value.dims.length;
+  const axis = (intOf(node, 'axis', -1) + rank) % rank;
+  const arranged = emission.arranged(value, [...value.order.filter((other) => other !== axis), axis]);
+  return [
+    { ...arranged, reference: emission.node(node, 'Softmax', [arranged.reference], { T: { type: value.type } }) },
+  ];
+};

@@ -1,0 +1,75 @@
+import { SightlineError } from '../../errors/sightline-error.ts';
+import type { ElementType, Graph } from '../graph.ts';
+import { BATCH, type Dim } from './dims.ts';
+import { cast } from './elementwise.ts';
+import { Emission, plainValue } from './emission.ts';
+import { EMISSION_RULES } from './emission-rules.ts';
+import { tensorInfo } from './graph-def-builder.ts';
+import { encodeSavedModel, type TensorInfo } from './graph-def-schema.ts';
+import { foldIntegers } from './known-integers.ts';
+
+/** What the graph means is told by this version: TensorFlow 2.9, the oldest that has to load it. */
+const GRAPH_VERSION = 1087;
+const TENSORFLOW_VERSION = '2.9.1';
+/** A protobuf message may not be longer. */
+const MAX_BYTES = 2 ** 31 - 1;
+
+/**
+ * Writes a graph as the `saved_model.pb` of a TensorFlow SavedModel: a frozen graph (weights are constants), tag `serve`,
+ * signature `serving_default` with the inputs and outputs of the graph by their names. Outputs are f32 or i32.
+ *
+ * Throws COMPILE_UNSUPPORTED naming the operator and the node, or where the weights are too large for one file.
+ */
+export function emitSavedModel(graph: Graph): Uint8Array {
+  const emission = new Emission(graph);
+  const inputs: Record<string, TensorInfo> = {};
+  for (const { name, type, dims } of graph.inputs) {
+    const sizes = dims.map((dim): Dim => (typeof dim === 'number' ? dim : BATCH));
+    const reference = emission.builder.placeholder(name, type, sizes);
+    inputs[name] = tensorInfo(reference, type, sizes);
+    emission.setResult(name, plainValue(reference, type, sizes));
+  }
+  for (const node of graph.nodes) {
+    const rule = EMISSION_RULES.get(node.op);
+    const known = foldIntegers(emission, node);
+    if (known === null && (rule === undefined || node.domain !== '')) {
+      throw emission.unsupported(node, 'this operator is not known');
+    }
+    const results = known === null ? rule!(emission, node) : [known];
+    for (const [index, result] of results.entries()) emission.setResult(node.outputs[index]!, result);
+  }
+  const outputs: Record<string, TensorInfo> = {};
+  for (const { name } of graph.outputs) outputs[name] = emitOutput(emission, name);
+  return encode(emission, inputs, outputs);
+}
+
+/** Puts an output into the order of axes of the ONNX graph and into a type that JavaScript has. */
+function emitOutput(emission: Emission, name: string): TensorInfo {
+  const value = emission.plain(emission.value(name));
+  const types: Partial<Record<ElementType, ElementType>> = { i64: 'i32', f16: 'f32' };
+  const typed = cast(emission, value, types[value.type] ?? value.type, `${name}/typed`);
+  const reference = emission.builder.node('Identity', name, [typed.reference], { T: { type: typed.type } });
+  return tensorInfo(reference, typed.type, typed.dims);
+}
+
+function encode(
+  emission: Emission,
+  inputs: Record<string, TensorInfo>,
+  outputs: Record<string, TensorInfo>,
+): Uint8Array {
+  const weights = [...emission.graph.constants.values()].reduce((sum, { bytes }) => sum + bytes.length, 0);
+  if (weights > MAX_BYTES) {
+    throw new SightlineError('COMPILE_UNSUPPORTED', `${weights} bytes of weights do not fit into one SavedModel file`);
+  }
+  const signature = { inputs, outputs, method_name: 'tensorflow/serving/predict' };
+  return encodeSavedModel({
+    saved_model_schema_version: 1,
+    meta_graphs: [
+      {
+        meta_info_def: { tags: ['serve'], tensorflow_version: TENSORFLOW_VERSION },
+        graph_def: { node: emission.builder.nodes, versions: { producer: GRAPH_VERSION, min_consumer: 0 } },
+        signature_def: { serving_default: signature },
+      },
+    ],
+  });
+}

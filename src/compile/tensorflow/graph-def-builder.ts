@@ -1,0 +1,80 @@
+import type { ElementType, Tensor } from '../graph.ts';
+import { type Dim, sizeOf } from './dims.ts';
+import type { AttrValue, NodeDef, TensorInfo, TensorShape } from './graph-def-schema.ts';
+
+/** Number of each element type in TensorFlow's files. */
+const DATA_TYPES: Readonly<Record<ElementType, number>> = {
+  f32: 1,
+  f64: 2,
+  i32: 3,
+  u8: 4,
+  i16: 5,
+  i8: 6,
+  i64: 9,
+  bool: 10,
+  f16: 19,
+};
+
+/** What an attribute may be given as: a number is an int, text is bytes, a list is ints. */
+export type AttributeInput =
+  | number
+  | boolean
+  | string
+  | readonly number[]
+  | { readonly type: ElementType }
+  | { readonly float: number };
+
+/** Builds the nodes of a TensorFlow graph. */
+export class GraphDefBuilder {
+  readonly nodes: NodeDef[] = [];
+  readonly #names = new Set<string>();
+
+  /** Adds a node and returns the reference of its first output; that of output i is `reference:i`. */
+  node(op: string, name: string, inputs: readonly string[], attributes: Record<string, AttributeInput> = {}): string {
+    const attr = Object.fromEntries(Object.entries(attributes).map(([key, value]) => [key, toAttrValue(value)]));
+    return this.#add(op, name, inputs, attr);
+  }
+
+  constant(name: string, tensor: Tensor): string {
+    const dtype = DATA_TYPES[tensor.type];
+    const value = { dtype, tensor_shape: shapeOf(tensor.dims), tensor_content: tensor.bytes };
+    return this.#add('Const', name, [], { dtype: { type: dtype }, value: { tensor: value } });
+  }
+
+  placeholder(name: string, type: ElementType, dims: readonly Dim[]): string {
+    return this.#add('Placeholder', name, [], { dtype: { type: DATA_TYPES[type] }, shape: { shape: shapeOf(dims) } });
+  }
+
+  #add(op: string, name: string, input: readonly string[], attr: Record<string, AttrValue>): string {
+    const unique = this.#unique(name);
+    this.nodes.push({ name: unique, op, input, attr });
+    return unique;
+  }
+
+  /** TensorFlow's names hold letters, digits and `_ . - / >`, and start with a letter, a digit or a dot. */
+  #unique(name: string): string {
+    const legal = name.replace(/[^\w.\-/>]/g, '_').replace(/^[^A-Za-z0-9.]+/, '') || 'node';
+    let unique = legal;
+    for (let copy = 2; this.#names.has(unique); copy += 1) unique = `${legal}.${copy}`;
+    this.#names.add(unique);
+    return unique;
+  }
+}
+
+/** Entry of a signature: which value of the graph an input or output is. */
+export function tensorInfo(reference: string, type: ElementType, dims: readonly Dim[]): TensorInfo {
+  return { name: `${reference}:0`, dtype: DATA_TYPES[type], tensor_shape: shapeOf(dims) };
+}
+
+function shapeOf(dims: readonly Dim[]): TensorShape {
+  return { dim: dims.map((dim) => ({ size: sizeOf(dim) })) };
+}
+
+function toAttrValue(value: AttributeInput): AttrValue {
+  if (typeof value === 'number') return { i: value };
+  if (typeof value === 'boolean') return { b: value };
+  if (typeof value === 'string') return { s: Buffer.from(value) };
+  if ('type' in value) return { type: DATA_TYPES[value.type] };
+  if ('float' in value) return { f: value.float };
+  return { list: { i: value } };
+}

@@ -1,0 +1,83 @@
+import { intOf, textOf } from '../attributes.ts';
+import { f32Tensor } from '../graph.ts';
+import { type Dim, isFree } from './dims.ts';
+import { type EmissionRule, NHWC, plainValue, type Value } from './emission.ts';
+import type { AttributeInput } from './graph-def-builder.ts';
+
+const F32 = { type: 'f32' } as const;
+const I32 = { type: 'i32' } as const;
+
+/**
+ * GridSample, bilinear, zeros outside, made of the operators that TensorFlow has: the four pixels around each place are
+ * gathered and summed with their weights.
+ *
+ * Places and weights are [n, points, 2 (x, y), 2 (near, far)] until rows and columns are brought together as
+ * [n, points, 2 (rows), 2 (columns)].
+ */
+export const emitGridSample: EmissionRule = (emission, node) => {
+  const picture = emission.arranged(emission.input(node, 0), NHWC);
+  const grid = emission.plain(emission.input(node, 1));
+  const [batch, channels] = picture.dims as [Dim, number];
+  const [, , height, width] = emission.sizes(node, picture) as [number, number, number, number];
+  const [, rows, columns] = emission.sizes(node, grid) as [number, number, number, number];
+  const mode = textOf(node, 'mode', 'bilinear');
+  const outside = textOf(node, 'padding_mode', 'zeros');
+  const isKnown = (mode === 'bilinear' || mode === 'linear') && outside === 'zeros' && picture.type === 'f32';
+  if (!isKnown || intOf(node, 'align_corners', 0) !== 0 || isFree(channels)) {
+    throw emission.unsupported(node, `mode ${mode}, ${outside} outside, ${picture.type}`);
+  }
+  const points = rows * columns;
+  const emit = (op: string, name: string, inputs: readonly string[], attributes: Record<string, AttributeInput> = {}) =>
+    emission.node(node, op, inputs, { T: F32, ...attributes }, `/${name}`);
+  const table = (name: string, dims: readonly number[], values: readonly number[]) =>
+    emission.builder.constant(`${node.name}/${name}`, f32Tensor(dims, values));
+  const axis = (name: string, value: number) => emission.integerScalar(`${node.name}/${name}`, value);
+  const shaped = (reference: string, dims: readonly Dim[], name: string): Value =>
+    emission.reshaped(plainValue(reference, 'f32', dims), dims, `${node.name}/${name}`);
+  const expanded = (reference: string, at: number, name: string) =>
+    emit('ExpandDims', name, [reference, axis(`${name}-axis`, at)], { Tdim: I32 });
+
+  // -1 is the left edge of the first pixel, 1 the right edge of the last; whole numbers are centres of pixels.
+  const list = shaped(grid.reference, [batch, points, 2], 'grid').reference;
+  const scaled = emit('Mul', 'scaled', [list, table('half-size', [2], [width / 2, height / 2])]);
+  const place = emit('AddV2', 'place', [scaled, table('centre', [2], [(width - 1) / 2, (height - 1) / 2])]);
+  const floor = emit('Floor', 'floor', [place]);
+  const share = emit('Sub', 'share', [place, floor]);
+  const pixel = emit('AddV2', 'pixel', [expanded(floor, 3, 'floor-pair'), table('near-far', [2], [0, 1])]);
+  const linear = emit('Sub', 'linear', [table('one-zero', [2], [1, 0]), expanded(share, 3, 'share-pair')]);
+  const weight = emit('Abs', 'weight', [linear]);
+  const notBefore = emit('Maximum', 'not-before', [pixel, table('first', [], [0])]);
+  const inside = emit('Minimum', 'inside', [notBefore, table('last', [2, 1], [width - 1, height - 1])]);
+  const isInside = emit('Equal', 'is-inside', [pixel, inside]);
+  const one = emission.node(node, 'Cast', [isInside], { SrcT: { type: 'bool' }, DstT: F32 }, '/one-inside');
+  const counted = emit('Mul', 'counted', [weight, one]);
+
+  const pairs = (reference: string, name: string) => {
+    const both = emit('Unpack', name, [reference], { num: 2, axis: 2 });
+    return { column: expanded(both, 2, `${name}-columns`), row: expanded(`${both}:1`, 3, `${name}-rows`) };
+  };
+  const at = pairs(inside, 'at');
+  const rowStart = emit('Mul', 'row-start', [at.row, table('width', [], [width])]);
+  const index = emit('AddV2', 'index', [rowStart, at.column]);
+  const whole = emission.node(node, 'Cast', [index], { SrcT: F32, DstT: I32 }, '/whole');
+  const indices = emission.reshaped(
+    plainValue(whole, 'i32', []),
+    [batch, points * 4],
+    `${node.name}/indices`,
+  ).reference;
+  const pixels = shaped(picture.reference, [batch, height * width, channels], 'pixels').reference;
+  const gathered = emission.node(
+    node,
+    'GatherV2',
+    [pixels, indices, axis('gather-axis', 1)],
+    { Tparams: F32, Tindices: I32, Taxis: I32, batch_dims: 1 },
+    '/gathered',
+  );
+  const share4 = pairs(counted, 'counted-pair');
+  const weights = emit('Mul', 'weights', [share4.row, share4.column]);
+  const taps = shaped(gathered, [batch, points, 4, channels], 'taps').reference;
+  const weighted = emit('Mul', 'weighted', [taps, shaped(weights, [batch, points, 4, 1], 'tap-weights').reference]);
+  const sum = emit('Sum', 'sum', [weighted, axis('sum-axis', 2)], { Tidx: I32, keep_dims: false });
+  const { reference } = shaped(sum, [batch, rows, columns, channels], 'sampled');
+  return [{ reference, type: 'f32', dims: [batch, channels, rows, columns], order: NHWC }];
+};

@@ -1,0 +1,75 @@
+import { intOf } from '../attributes.ts';
+import type { GraphNode } from '../graph.ts';
+import { type Dim, divideDims, isFree, multiplyDims } from './dims.ts';
+import { axisOf, type Emission, type KnownIntegers } from './emission.ts';
+
+type Rule = (emission: Emission, node: GraphNode, inputs: readonly KnownIntegers[]) => KnownIntegers | null;
+
+/** What exporters compute shapes with. */
+const RULES: ReadonlyMap<string, Rule> = new Map<string, Rule>([
+  ['Identity', (_emission, _node, [value]) => value!],
+  ['Cast', (_emission, node, [value]) => (intOf(node, 'to', 0) === I64 ? value! : null)],
+  [
+    'Squeeze',
+    (_emission, _node, [value]) => (value!.known.length === 1 ? { known: value!.known, isScalar: true } : null),
+  ],
+  ['Unsqueeze', (_emission, _node, [value]) => (value!.isScalar ? { known: value!.known, isScalar: false } : null)],
+  ['Concat', (_emission, _node, parts) => ({ known: parts.flatMap(({ known }) => known), isScalar: false })],
+  ['Gather', gather],
+  ['Slice', slice],
+  ['Mul', (_emission, _node, inputs) => elementwise(inputs, multiplyDims)],
+  ['Div', (_emission, _node, inputs) => elementwise(inputs, divideDims)],
+  ['Add', (_emission, _node, inputs) => elementwise(inputs, (a, b) => add(a, b, 1))],
+  ['Sub', (_emission, _node, inputs) => elementwise(inputs, (a, b) => add(a, b, -1))],
+]);
+
+/** Number of i64 in ONNX files. */
+const I64 = 7;
+
+/**
+ * Computes at compile time what exporters leave to run time: `Shape`, and whole numbers made from shapes and constants. The
+ * batch stays free: numbers that depend on it are kept as multiples of it.
+ *
+ * @returns null for a node that is nothing of the kind.
+ */
+export function foldIntegers(emission: Emission, node: GraphNode): KnownIntegers | null {
+  if (node.op === 'Shape') return { known: emission.shapeOf(node, 0).dims, isScalar: false };
+  const rule = RULES.get(node.op);
+  if (rule === undefined || node.outputs.length !== 1) return null;
+  const inputs = node.inputs.map((name) => emission.known(name));
+  return inputs.every((input) => input !== undefined) ? rule(emission, node, inputs) : null;
+}
+
+function gather(
+  _emission: Emission,
+  _node: GraphNode,
+  [values, indices]: readonly KnownIntegers[],
+): KnownIntegers | null {
+  const { length } = values!.known;
+  const chosen = indices!.known.map((index) => (isFree(index) ? undefined : values!.known[axisOf(index, length)]));
+  if (chosen.some((dim) => dim === undefined)) return null;
+  return { known: chosen as Dim[], isScalar: indices!.isScalar };
+}
+
+function slice(emission: Emission, node: GraphNode, [values]: readonly KnownIntegers[]): KnownIntegers | null {
+  const [start, end] = [emission.integers(node, 1)[0]!, emission.integers(node, 2)[0]!];
+  const isPlain = node.inputs[4] === undefined || emission.integers(node, 4)[0] === 1;
+  return isPlain ? { known: values!.known.slice(start, end), isScalar: false } : null;
+}
+
+function elementwise(
+  inputs: readonly KnownIntegers[],
+  operation: (a: Dim, b: Dim) => Dim | null,
+): KnownIntegers | null {
+  const [left, right] = inputs as [KnownIntegers, KnownIntegers];
+  const { length } = left.known.length >= right.known.length ? left.known : right.known;
+  const at = ({ known }: KnownIntegers, index: number) => known[known.length === 1 ? 0 : index]!;
+  const known = Array.from({ length }, (_, index) => operation(at(left, index), at(right, index)));
+  return known.includes(null) ? null : { known: known as Dim[], isScalar: left.isScalar && right.isScalar };
+}
+
+/** A sum with the batch in it is no multiple of it, unless both sides are. */
+function add(a: Dim, b: Dim, sign: 1 | -1): Dim | null {
+  if (isFree(a)) return isFree(b) ? { batches: a.batches + sign * b.batches } : null;
+  return isFree(b) ? null : a + sign * b;
+}

@@ -1,0 +1,172 @@
+import { intOf, intsOf } from '../attributes.ts';
+import type { GraphNode } from '../graph.ts';
+import { type Dim, isFree, sameDim } from './dims.ts';
+import { axisOf, type Emission, type EmissionRule, identityOrder, type Value } from './emission.ts';
+import { padded } from './windows.ts';
+
+/** Concat, in the order in which its first computed part lies. */
+export const emitConcat: EmissionRule = (emission, node) => {
+  const parts = node.inputs.map((_, index) => emission.shapeOf(node, index));
+  const first = parts.find(({ order }) => order !== undefined) ?? parts[0]!;
+  const axis = axisOf(intOf(node, 'axis', 0), first.dims.length);
+  const order = first.order ?? identityOrder(first.dims.length);
+  const sum = parts.reduce<Dim | null>((total, { dims }) => {
+    const size = dims[axis]!;
+    return total === null || isFree(size) || isFree(total) ? null : total + size;
+  }, 0);
+  if (sum === null) throw emission.unsupported(node, 'it joins along the batch');
+  const references = parts.map((_, index) => emission.arrangedInput(node, index, order));
+  const axisReference = emission.integerScalar(`${node.name}/axis`, order.indexOf(axis));
+  const reference = emission.node(node, 'ConcatV2', [...references, axisReference], {
+    N: references.length,
+    T: { type: first.type },
+    Tidx: { type: 'i32' },
+  });
+  const dims = first.dims.map((dim, index) => (index === axis ? sum : dim));
+  return [{ reference, type: first.type, dims, order }];
+};
+
+/** One axis of a slice. */
+interface Cut {
+  readonly axis: number;
+  readonly start: number;
+  readonly end: number;
+  readonly step: number;
+  /** The axis holds one element and goes away. */
+  readonly isDropped: boolean;
+}
+
+export const emitSlice: EmissionRule = (emission, node) => {
+  const value = emission.input(node, 0);
+  const [starts, ends] = [emission.integers(node, 1), emission.integers(node, 2)];
+  const axes = node.inputs[3] ? emission.integers(node, 3) : identityOrder(starts.length);
+  const steps = node.inputs[4] ? emission.integers(node, 4) : starts.map(() => 1);
+  const cuts = axes.map((given, index) => {
+    const axis = axisOf(given, value.dims.length);
+    const size = value.dims[axis]!;
+    const step = steps[index]!;
+    if (isFree(size) || step < 1) throw emission.unsupported(node, `axis ${axis} is the batch, or its step is ${step}`);
+    const clamp = (place: number) => Math.min(Math.max(place < 0 ? place + size : place, 0), size);
+    return { axis, start: clamp(starts[index]!), end: clamp(ends[index]!), step, isDropped: false };
+  });
+  return [cut(emission, node, value, cuts)];
+};
+
+/** Gather with one constant index is a slice; with constant or computed indices it is a gather as the value lies. */
+export const emitGather: EmissionRule = (emission, node) => {
+  const value = emission.input(node, 0);
+  const axis = axisOf(intOf(node, 'axis', 0), value.dims.length);
+  const known = emission.known(emission.inputName(node, 1));
+  const index = known?.isScalar ? known.known[0]! : undefined;
+  const size = value.dims[axis]!;
+  if (typeof index === 'number' && !isFree(size)) {
+    const start = axisOf(index, size);
+    return [cut(emission, node, value, [{ axis, start, end: start + 1, step: 1, isDropped: true }])];
+  }
+  const indices = emission.input(node, 1);
+  if (indices.dims.length !== 1)
+    throw emission.unsupported(node, `its indices have ${indices.dims.length} axes, not 1`);
+  const place = emission.integerScalar(`${node.name}/axis`, value.order.indexOf(axis));
+  const reference = emission.node(node, 'GatherV2', [value.reference, indices.reference, place], {
+    Tparams: { type: value.type },
+    Tindices: { type: indices.type },
+    Taxis: { type: 'i32' },
+  });
+  return [{ ...value, reference, dims: value.dims.map((dim, other) => (other === axis ? indices.dims[0]! : dim)) }];
+};
+
+/** Split into parts of known sizes, each as the value lies. */
+export const emitSplit: EmissionRule = (emission, node) => {
+  const value = emission.input(node, 0);
+  const axis = axisOf(intOf(node, 'axis', 0), value.dims.length);
+  const size = value.dims[axis]!;
+  if (isFree(size)) throw emission.unsupported(node, 'it splits the batch');
+  const equal = node.outputs.map(() => size / node.outputs.length);
+  const sizes = node.inputs[1] ? emission.integers(node, 1) : intsOf(node, 'split', equal);
+  const inputs = [
+    value.reference,
+    emission.integerVector(`${node.name}/sizes`, sizes),
+    emission.integerScalar(`${node.name}/axis`, value.order.indexOf(axis)),
+  ];
+  const reference = emission.node(node, 'SplitV', inputs, {
+    T: { type: value.type },
+    Tlen: { type: 'i32' },
+    num_split: sizes.length,
+  });
+  return sizes.map((part, index) => ({
+    ...value,
+    reference: index === 0 ? reference : `${reference}:${index}`,
+    dims: value.dims.map((dim, other) => (other === axis ? part : dim)),
+  }));
+};
+
+/** Pad with a constant. */
+export const emitPad: EmissionRule = (emission, node) => {
+  const value = emission.input(node, 0);
+  const rank = value.dims.length;
+  const pads = emission.integers(node, 1);
+  const filling = node.inputs[2] ? emission.scalar(node, 2) : 0;
+  const mode = node.attributes.get('mode');
+  if ((mode !== undefined && mode.value !== 'constant') || filling === undefined || pads.some((size) => size < 0)) {
+    throw emission.unsupported(node, 'it does not pad with one constant number');
+  }
+  const inMemory = value.order.flatMap((axis) => [pads[axis]!, pads[axis + rank]!]);
+  const dims = value.dims.map((dim, axis) => {
+    const added = pads[axis]! + pads[axis + rank]!;
+    if (isFree(dim) && added > 0) throw emission.unsupported(node, 'it pads the batch');
+    return isFree(dim) ? dim : dim + added;
+  });
+  return [{ ...padded(emission, node, value, inMemory, filling), dims }];
+};
+
+/** Tile; copies for each picture of a batch are counted at run time. */
+export const emitTile: EmissionRule = (emission, node) => {
+  const value = emission.plain(emission.input(node, 0));
+  const repeats = emission.knownInput(node, 1);
+  const dims = value.dims.map((dim, axis) => {
+    const repeat = repeats[axis]!;
+    if (repeat === 1) return dim;
+    if (isFree(dim)) throw emission.unsupported(node, `it repeats the batch`);
+    return isFree(repeat) ? { batches: repeat.batches * dim } : repeat * dim;
+  });
+  if (dims.every((dim, axis) => sameDim(dim, value.dims[axis]!))) return [value];
+  const multiples = emission.input(node, 1);
+  const reference = emission.node(node, 'Tile', [value.reference, multiples.reference], {
+    T: { type: value.type },
+    Tmultiples: { type: multiples.type },
+  });
+  return [{ ...value, reference, dims }];
+};
+
+function cut(emission: Emission, node: GraphNode, value: Value, cuts: readonly Cut[]): Value {
+  const begin: number[] = [];
+  const end: number[] = [];
+  const steps: number[] = [];
+  let untouched = 0;
+  let dropped = 0;
+  const dims = [...value.dims];
+  for (const [place, axis] of value.order.entries()) {
+    const at = cuts.find((other) => other.axis === axis);
+    begin.push(at?.start ?? 0);
+    end.push(at?.end ?? 0);
+    steps.push(at?.step ?? 1);
+    if (at === undefined) untouched |= 1 << place;
+    else dims[axis] = Math.max(Math.ceil((at.end - at.start) / at.step), 0);
+    if (at?.isDropped) dropped |= 1 << place;
+  }
+  const inputs = [begin, end, steps].map((values, index) =>
+    emission.integerVector(`${node.name}/${['begin', 'end', 'steps'][index]}`, values),
+  );
+  const reference = emission.node(node, 'StridedSlice', [value.reference, ...inputs], {
+    T: { type: value.type },
+    Index: { type: 'i32' },
+    begin_mask: untouched,
+    end_mask: untouched,
+    shrink_axis_mask: dropped,
+  });
+  const gone = cuts.filter(({ isDropped }) => isDropped).map(({ axis }) => axis);
+  const left = value.order.filter((axis) => !gone.includes(axis));
+  // The axes that are left are numbered anew.
+  const order = left.map((axis) => axis - gone.filter((other) => other < axis).length);
+  return { reference, type: value.type, dims: dims.filter((_, axis) => !gone.includes(axis)), order };
+}

@@ -1,0 +1,62 @@
+import { existsSync } from 'node:fs';
+import { createRequire } from 'node:module';
+import { join } from 'node:path';
+import type { BindingPlace } from './binding-place.ts';
+import type { LibraryLayout } from './library-layout.ts';
+import { type RunTool, reasonOf, setupFailed } from './run-tool.ts';
+
+const SOURCES = ['binding/tfjs_backend.cc', 'binding/tfjs_binding.cc'];
+const COMPILERS = ['g++', 'c++', 'clang++'];
+
+/**
+ * Compiles the binding that the npm package carries as source against a libtensorflow. One call of the compiler does what
+ * the package's binding.gyp describes for Linux; node-gyp itself would fetch Node's headers from a host of its own, and
+ * needs make. The headers of Node-API are the same for every Node and come from the npm package `node-api-headers`.
+ * Measured on two cores: 10 s.
+ *
+ * @param output - path of the binding. @param runPath - where the binding looks for the library when it is loaded.
+ * Throws SETUP_FAILED.
+ */
+export async function buildBinding(
+  { packageDir, napiVersion }: BindingPlace,
+  library: LibraryLayout,
+  { output, runPath, compiler, run }: { output: string; runPath: string; compiler: string | undefined; run: RunTool },
+): Promise<void> {
+  const sources = SOURCES.map((path) => join(packageDir, path));
+  const missing = sources.find((path) => !existsSync(path));
+  if (missing !== undefined) throw setupFailed(`${missing} is missing: install the npm packages again (npm ci)`);
+  const args = [
+    ...['-O2', '-std=c++17', '-fPIC', '-shared', '-w', `-DNAPI_VERSION=${napiVersion}`],
+    ...['-I', nodeApiHeaders(), '-I', library.includeDir],
+    ...sources,
+    ...['-o', output, '-L', library.libDir, `-l:${library.libraryName}`, `-l:${library.frameworkName}`],
+    `-Wl,-rpath,${runPath}`,
+  ];
+  try {
+    await run(await findCompiler(compiler, packageDir, run), args, packageDir);
+  } catch (error) {
+    throw setupFailed(`the binding does not compile:\n${reasonOf(error, 12)}`, error);
+  }
+}
+
+async function findCompiler(named: string | undefined, folder: string, run: RunTool): Promise<string> {
+  const candidates = named === undefined || named === '' ? COMPILERS : [named];
+  for (const candidate of candidates) {
+    try {
+      await run(candidate, ['--version'], folder);
+      return candidate;
+    } catch {}
+  }
+  throw setupFailed(
+    `no C++ compiler: ${candidates.join(', ')} cannot be run. Install one (Debian: apt-get install g++), or name it in CXX`,
+  );
+}
+
+function nodeApiHeaders(): string {
+  try {
+    const { include_dir } = createRequire(import.meta.url)('node-api-headers') as { include_dir: string };
+    return include_dir;
+  } catch (error) {
+    throw setupFailed('the npm package node-api-headers is missing: install the npm packages again (npm ci)', error);
+  }
+}

@@ -1,0 +1,194 @@
+import { createHash } from 'node:crypto';
+import { existsSync } from 'node:fs';
+import { mkdir, readdir, readFile, realpath, rename, rm, stat, statfs, symlink, writeFile } from 'node:fs/promises';
+import { basename, dirname, join } from 'node:path';
+import { SightlineError } from '../../errors/sightline-error.ts';
+import { packageRoot } from '../package-root.ts';
+import { type BindingPlace, findBindingPlace, SETUP_RECORD_NAME, type SetupRecord } from './binding-place.ts';
+import { buildBinding } from './build-binding.ts';
+import { fetchWheels } from './fetch-wheels.ts';
+import { findLibrary } from './library-layout.ts';
+import { type RunTool, reasonOf, setupFailed } from './run-tool.ts';
+import { unpackWheels } from './unpack-wheels.ts';
+
+export interface SetupOptions {
+  /** With CUDA; else for CPUs. */
+  readonly isGpu: boolean;
+  /** A folder with libtensorflow and its headers, used where it is; nothing is fetched then. */
+  readonly from: string | undefined;
+  readonly cacheDir: string;
+  /** Command that starts Python. */
+  readonly python: string;
+  /** Command that starts the C++ compiler; undefined looks for one. */
+  readonly compiler: string | undefined;
+  readonly onStep: (text: string) => void;
+  readonly run: RunTool;
+  /** The rest is for tests. */
+  readonly place?: BindingPlace;
+  readonly requirements?: string;
+  readonly freeBytes?: (folder: string) => Promise<number>;
+}
+
+/** Space at the fullest moment: archive and unpacked files. Measured with 2.21.0. */
+const NEEDED_BYTES = { cpu: 1.3e9, gpu: 9e9 };
+const BINDING_NAME = 'tfjs_binding.node';
+const MACHINES: Readonly<Partial<Record<string, 'x86_64' | 'aarch64'>>> = { x64: 'x86_64', arm64: 'aarch64' };
+
+/**
+ * Makes the binding of `@tensorflow/tfjs-node-gpu` work: fetches libtensorflow, compiles the package's own source against
+ * it, and links the result to where the package looks for it. Everything that is large lies in the cache, in a folder
+ * named by what it is made of, so after an `npm ci` only the link is made again.
+ *
+ * @returns what is set up. Throws SETUP_FAILED; then nothing half-made stays.
+ */
+export async function setupTensorflow(options: SetupOptions): Promise<SetupRecord> {
+  const place = options.place ?? findBindingPlace();
+  if (place === null) throw setupFailed('@tensorflow/tfjs-node-gpu is not installed: run npm ci');
+  const home = join(options.cacheDir, 'tensorflow');
+  const folder = join(home, await keyOf(place, options));
+  await removeStale(home);
+  const known = await finished(folder, options);
+  if (known !== null) {
+    options.onStep(`already set up: TensorFlow ${known.tensorflow} (${known.flavour}) in ${folder}`);
+    await link(place, folder, options);
+    return known;
+  }
+  const partial = `${folder}.partial-${process.pid}`;
+  try {
+    await mkdir(join(partial, 'site'), { recursive: true });
+    const record = await make(place, partial, options);
+    await rm(folder, { recursive: true, force: true });
+    await rename(partial, folder);
+    await link(place, folder, options);
+    return record;
+  } catch (error) {
+    const { code } = error as NodeJS.ErrnoException;
+    if (code === 'ENOSPC') throw setupFailed(`the disk of ${home} is full`, error);
+    throw error instanceof SightlineError ? error : setupFailed((error as Error).message, error);
+  } finally {
+    await rm(partial, { recursive: true, force: true });
+  }
+}
+
+async function make(place: BindingPlace, partial: string, options: SetupOptions): Promise<SetupRecord> {
+  const { from, run, onStep } = options;
+  const output = join(partial, BINDING_NAME);
+  const packages = from === undefined ? await fetchAndUnpack(partial, options) : {};
+  const library = findLibrary(from === undefined ? join(partial, 'site') : await realpath(from));
+  onStep(`compiling the binding of tfjs-node-gpu ${place.version} for Node-API ${place.napiVersion}`);
+  const runPath = from === undefined ? '$ORIGIN/site/tensorflow' : library.libDir;
+  await buildBinding(place, library, { output, runPath, compiler: options.compiler, run });
+  onStep('loading it');
+  const tensorflow = await loadedVersion(output, run);
+  const flavour = from !== undefined ? 'folder' : options.isGpu ? 'gpu' : 'cpu';
+  const record: SetupRecord = { tensorflow, flavour, packages };
+  await writeFile(join(partial, SETUP_RECORD_NAME), `${JSON.stringify(record, null, 2)}\n`);
+  return record;
+}
+
+async function fetchAndUnpack(partial: string, options: SetupOptions): Promise<Record<string, string>> {
+  const { isGpu, python, run, onStep, freeBytes = freeBytesOf } = options;
+  const machine = machineOf(isGpu);
+  const needed = NEEDED_BYTES[isGpu ? 'gpu' : 'cpu'];
+  const free = await freeBytes(partial);
+  if (free < needed) {
+    throw setupFailed(
+      `${dirname(partial)}: ${gigabytes(needed)} are needed, ${gigabytes(free)} are free. Make room, or set ` +
+        'SIGHTLINE_CACHE_DIR to a folder on another disk',
+    );
+  }
+  const requirements = requirementsOf(options);
+  onStep(`fetching the wheels of ${requirements} (${isGpu ? '3.4 GB' : '270 MB'})`);
+  const wheels = await fetchWheels(requirements, partial, { python, machine, run });
+  onStep(`unpacking libtensorflow${isGpu ? ', CUDA and cuDNN' : ''} and the headers`);
+  const packages = await unpackWheels(wheels, join(partial, 'site'), { python, run });
+  for (const name of ['wheels', 'python']) await rm(join(partial, name), { recursive: true, force: true });
+  return packages;
+}
+
+function machineOf(isGpu: boolean): 'x86_64' | 'aarch64' {
+  const machine = process.platform === 'linux' ? MACHINES[process.arch] : undefined;
+  if (machine === undefined || (isGpu && machine !== 'x86_64')) {
+    throw setupFailed(
+      `there are no wheels${isGpu ? ' with CUDA' : ''} for ${process.platform} ${process.arch} here (Linux on x64${isGpu ? '' : ' and arm64'}); ` +
+        'give a folder with libtensorflow: npm run setup:tensorflow -- --from FOLDER',
+    );
+  }
+  return machine;
+}
+
+function requirementsOf({ isGpu, requirements }: SetupOptions): string {
+  return requirements ?? join(packageRoot(), 'workers', 'requirements', `tensorflow-${isGpu ? 'gpu' : 'cpu'}.txt`);
+}
+
+/** Names a set-up by everything that it is made of. */
+async function keyOf({ version, napiVersion }: BindingPlace, options: SetupOptions): Promise<string> {
+  const hash = createHash('sha256').update(`${version} ${napiVersion} ${process.platform} ${process.arch}\n`);
+  if (options.from === undefined) {
+    hash.update(await readFile(requirementsOf(options)));
+    return `${options.isGpu ? 'gpu' : 'cpu'}-${hash.digest('hex').slice(0, 12)}`;
+  }
+  const { libDir, libraryName } = findLibrary(options.from);
+  const path = await realpath(join(libDir, libraryName));
+  const { size, mtimeMs } = await stat(path);
+  return `folder-${hash.update(`${path} ${size} ${mtimeMs}`).digest('hex').slice(0, 12)}`;
+}
+
+/** A set-up that was finished earlier and still loads; null where there is none. */
+async function finished(folder: string, { run, onStep }: SetupOptions): Promise<SetupRecord | null> {
+  const path = join(folder, SETUP_RECORD_NAME);
+  if (!existsSync(path)) return null;
+  try {
+    const record = JSON.parse(await readFile(path, 'utf8')) as SetupRecord;
+    await loadedVersion(join(folder, BINDING_NAME), run);
+    return record;
+  } catch (error) {
+    onStep(`${folder} is damaged and made anew: ${(error as Error).message.split('\n')[0]}`);
+    return null;
+  }
+}
+
+/** Loads the binding in a process of its own: one that does not fit would take this one with it. */
+async function loadedVersion(path: string, run: RunTool): Promise<string> {
+  const script = `process.stdout.write(require(${JSON.stringify(path)}).TF_Version)`;
+  try {
+    return await run(process.execPath, ['-e', script], dirname(path));
+  } catch (error) {
+    throw setupFailed(`the binding cannot be loaded:\n${reasonOf(error)}`, error);
+  }
+}
+
+async function link({ bindingPath }: BindingPlace, folder: string, { onStep }: SetupOptions): Promise<void> {
+  await mkdir(dirname(bindingPath), { recursive: true });
+  const fresh = `${bindingPath}.${process.pid}`;
+  await symlink(join(folder, BINDING_NAME), fresh);
+  await rename(fresh, bindingPath);
+  onStep(`linked ${bindingPath}`);
+}
+
+/** Removes what a killed run left: folders of processes that are no more. */
+async function removeStale(home: string): Promise<void> {
+  const names = existsSync(home) ? await readdir(home) : [];
+  for (const name of names) {
+    const pid = /\.partial-(\d+)$/.exec(name)?.[1];
+    if (pid !== undefined && !isAlive(Number(pid)))
+      await rm(join(home, basename(name)), { recursive: true, force: true });
+  }
+}
+
+function isAlive(pid: number): boolean {
+  try {
+    return process.kill(pid, 0);
+  } catch (error) {
+    return (error as NodeJS.ErrnoException).code === 'EPERM';
+  }
+}
+
+async function freeBytesOf(folder: string): Promise<number> {
+  const { bavail, bsize } = await statfs(folder);
+  return bavail * bsize;
+}
+
+function gigabytes(bytes: number): string {
+  return `${(bytes / 1e9).toFixed(1)} GB`;
+}

@@ -1,0 +1,78 @@
+import { readFileSync } from 'node:fs';
+
+export interface Instruction {
+  /** In capitals: `RUN`, `COPY`. */
+  readonly keyword: string;
+  /** What follows it, on one line. */
+  readonly text: string;
+}
+
+export interface Stage {
+  /** `AS name`; empty for the last stage, which is the image. */
+  readonly name: string;
+  /** Image or stage that it begins with, arguments filled in. */
+  readonly from: string;
+  readonly instructions: readonly Instruction[];
+}
+
+/** Takes a Dockerfile apart: its stages in order. Knows what ours uses: comments, continued lines, arguments in `FROM`. */
+export function readDockerfile(path: string): Stage[] {
+  const code = readFileSync(path, 'utf8')
+    .replace(/^\s*#.*\n/gm, '')
+    .replace(/\\\n/g, ' ');
+  const all = code
+    .split('\n')
+    .filter((line) => line.trim() !== '')
+    .map((line): Instruction => {
+      const [, keyword, text] = /^([A-Z]+)\s+(.*)$/.exec(line.trim())!;
+      return { keyword: keyword!, text: text! };
+    });
+  const stages: (Stage & { instructions: Instruction[] })[] = [];
+  const settings = new Map<string, string>();
+  for (const instruction of all) {
+    const { keyword, text } = instruction;
+    if (keyword === 'FROM') {
+      const [image, , name] = text.split(/\s+/);
+      const from = image!.replace(/\$\{(\w+)\}/g, (_, key: string) => settings.get(key) ?? '');
+      stages.push({ name: name ?? '', from, instructions: [] });
+    } else if (stages.length === 0) {
+      const [key, value] = text.split(/=(.*)/);
+      settings.set(key!, value ?? '');
+    } else stages.at(-1)!.instructions.push(instruction);
+  }
+  return stages;
+}
+
+export interface Copy {
+  /** Stage that it copies from; null for the build's context. */
+  readonly stage: string | null;
+  readonly sources: readonly string[];
+}
+
+/** The `COPY` instructions of a stage. */
+export function copiesOf({ instructions }: Stage): Copy[] {
+  return instructions
+    .filter(({ keyword }) => keyword === 'COPY')
+    .map(({ text }) => {
+      const words = text.split(/\s+/);
+      const flags = words.filter((word) => word.startsWith('--'));
+      const stage = flags.find((flag) => flag.startsWith('--from='))?.slice('--from='.length) ?? null;
+      return { stage, sources: words.slice(flags.length, -1) };
+    });
+}
+
+/**
+ * Whether `.dockerignore` lets a path into the build. The last line that matches a path or one of its folders decides; `*`
+ * stands for one name.
+ */
+export function isSent(path: string, ignoreFile: string): boolean {
+  const parts = path.split('/');
+  const parents = parts.map((_, i) => parts.slice(0, i + 1).join('/'));
+  let isIn = true;
+  for (const line of ignoreFile.split('\n').filter((text) => text !== '' && !text.startsWith('#'))) {
+    const pattern = line.replace(/^!/, '');
+    const expression = new RegExp(`^${pattern.replace(/[.+]/g, '\\$&').replaceAll('*', '[^/]*')}$`);
+    if (parents.some((parent) => expression.test(parent))) isIn = line.startsWith('!');
+  }
+  return isIn;
+}

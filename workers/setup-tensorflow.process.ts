@@ -1,0 +1,57 @@
+import { parseArgs } from 'node:util';
+import { SightlineError } from '../src/errors/sightline-error.ts';
+import { readEnvironment } from '../src/runtime/environment.ts';
+import { toolRunner } from '../src/store/tensorflow/run-tool.ts';
+import { setupTensorflow } from '../src/store/tensorflow/setup-tensorflow.ts';
+
+/** `npm run setup:tensorflow [-- --gpu] [-- --from FOLDER]` */
+const USAGE = `Makes the engine tensorflow work: builds the binding of @tensorflow/tfjs-node-gpu against a current libtensorflow.
+
+  npm run setup:tensorflow                     for CPUs: fetches the wheel of tensorflow-cpu with pip (270 MB)
+  npm run setup:tensorflow -- --gpu            for NVIDIA GPUs, with CUDA and cuDNN (3.4 GB)
+  npm run setup:tensorflow -- --from FOLDER    against a libtensorflow that is there already, where it is
+
+Needs a C++ compiler; without --from also Python with pip. Environment: CXX, PYTHON, SIGHTLINE_CACHE_DIR.`;
+
+const stop = new AbortController();
+for (const signal of ['SIGINT', 'SIGTERM'] as const) process.once(signal, () => stop.abort());
+
+function readFlags(): { gpu: boolean; from: string | undefined; help: boolean } {
+  try {
+    const { values } = parseArgs({
+      options: { gpu: { type: 'boolean' }, from: { type: 'string' }, help: { type: 'boolean' } },
+    });
+    if (values.gpu === true && values.from !== undefined)
+      throw new RangeError('--gpu and --from: a folder brings what it brings; name one of them');
+    return { gpu: values.gpu ?? false, from: values.from, help: values.help ?? false };
+  } catch (error) {
+    throw new SightlineError('COMMAND_INVALID', `${(error as Error).message}\n\n${USAGE}`);
+  }
+}
+
+async function main(): Promise<void> {
+  const { gpu, from, help } = readFlags();
+  if (help) {
+    console.log(USAGE);
+    return;
+  }
+  const startedMs = performance.now();
+  const { cacheDir } = readEnvironment(process.env);
+  const { tensorflow, flavour } = await setupTensorflow({
+    isGpu: gpu,
+    from,
+    cacheDir,
+    python: process.env.PYTHON ?? 'python3',
+    compiler: process.env.CXX,
+    onStep: (text) => console.log(`- ${text}`),
+    run: toolRunner(stop.signal),
+  });
+  const seconds = ((performance.now() - startedMs) / 1000).toFixed(0);
+  console.log(`TensorFlow ${tensorflow} (${flavour}) is ready after ${seconds} s. See: npx sightline doctor`);
+}
+
+main().catch((error: unknown) => {
+  const { message, code, exitCode } = SightlineError.from(error, 'SETUP_FAILED');
+  console.error(`error: ${message} [${code}]`);
+  process.exitCode = exitCode;
+});
