@@ -26,6 +26,8 @@ describe.skipIf(!hasTensorflow || !hasProc)('the process of the engine tensorflo
 
   it('when it is killed, every call that it held fails at once, and the engine says that it is lost', async () => {
     await load();
+    // Stopped first, so that neither call can be done by the time that the kill arrives.
+    process.kill(engine.pid, 'SIGSTOP');
     const calls = [greyOf(1), greyOf(2)];
     process.kill(engine.pid, 'SIGKILL');
     const ends = await within('the calls', 5_000, Promise.allSettled(calls));
