@@ -7,12 +7,20 @@ import type { RingHandle } from '../protocol/threads.ts';
 import type { FrameRecord } from './frame-ledger.ts';
 import type { LaneClient } from './lane-client.ts';
 
+/** The right to run a stream of a fleet, asked about for every frame that is to be published. */
+export interface StreamLease {
+  readonly fence: number;
+  isValid(): boolean;
+}
+
 /** Where a stream's pictures come from, and whether somebody needs them in full. */
 export interface StreamInput {
   readonly source: SourceInput | null;
   /** Image files instead of a video. */
   readonly imagePaths: readonly string[] | null;
   readonly label: string;
+  /** Absent where the stream belongs to this process alone. */
+  readonly lease?: StreamLease;
   readonly policy: 'live' | 'file';
   readonly picture: { readonly width: number; readonly height: number } | null;
 }

@@ -60,6 +60,7 @@ export class StreamSession implements LaneListener {
     this.#targets = new StreamTargets(config.target);
     this.#previews = new PreviewPairs((frame, jpeg) => port.onPreview(frame, jpeg));
     const ledgerPort = {
+      lease: input.lease ?? null,
       analyse: (record: FrameRecord, detections: Detection[]) => this.#analyse(record, detections),
       publish: (frame: PublishedFrame, record: FrameRecord) => {
         this.#previews.onPublished(frame);

@@ -21,6 +21,7 @@ export function resultLine(frame: PublishedFrame, source: string): string {
     ptsUs: frame.ptsUs,
     width: frame.width,
     height: frame.height,
+    ...(frame.fence === undefined ? {} : { fence: frame.fence }),
     detections: frame.detections.map(roundDetection),
   });
 }
