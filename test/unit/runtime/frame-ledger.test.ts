@@ -22,9 +22,9 @@ class Bench {
   releases = 0;
   #frame = 0;
 
-  constructor() {
+  constructor(fence: number | null = null) {
     const port = {
-      lease: { fence: 7, isValid: () => this.isLeaseValid },
+      lease: fence === null ? null : { fence, isValid: () => this.isLeaseValid },
       analyse: (_: FrameRecord, detections: PublishedFrame['detections']) => detections,
       publish: (frame: PublishedFrame) => {
         this.published.push(frame);
@@ -186,7 +186,7 @@ describe('FrameLedger', () => {
   });
 
   it('publishes under its lease, and counts what is ready after the lease is lost as dropped', () => {
-    const bench = new Bench();
+    const bench = new Bench(7);
     const [first, second] = [bench.enter()!, bench.enter()!];
     bench.complete(first);
     bench.isLeaseValid = false;
