@@ -26,7 +26,7 @@ export interface ControlPlane {
   close(): Promise<void>;
 }
 
-/** A host that is gone from the list did not beat for `hostTtlMs`. */
+/** A host that is gone from the list did not beat for `leaseMs`: its card, its leases and its leadership end together. */
 export interface FleetSnapshot {
   /** The control plane's own clock, milliseconds since 1970; the only one that leases are measured by. */
   readonly nowMs: number;
@@ -61,11 +61,26 @@ export interface BeatReply {
 }
 
 export interface FleetState {
-  /** Heartbeat, lease renewal, plan and leadership in one round trip. */
+  /**
+   * Heartbeat, lease renewal, plan and leadership in one round trip. A lease that expired is lost even where nobody took
+   * it: the holder may have been stopped for any time, so it must claim again and gets a higher fence.
+   *
+   * @throws HOST_EXISTS while another process (another `startedMs`) that uses the same id is alive.
+   */
   beat(beat: Beat): Promise<BeatReply>;
-  /** The host is leaving in order: its card goes, its leases are free at once. */
-  leave(hostId: string): Promise<void>;
-  /** @returns the fence of the new lease; null while another host holds an unexpired one. Fences rise for ever, over restarts and data loss too. */
+  /**
+   * The host is leaving in order: its card and its draining mark go, its leases are free at once. Nothing happens where
+   * the id belongs to another process by now.
+   */
+  leave(hostId: string, startedMs: number): Promise<void>;
+  /**
+   * The lease ends with the host's card, so that a later process with the same id can never find it unexpired. A host that
+   * claims what it holds gets a new lease, and the old fence is lost.
+   *
+   * @returns the fence of the new lease; null while another host holds an unexpired one. Fences rise for ever, over restarts
+   *   and data loss too.
+   * @throws STREAM_NOT_FOUND; HOST_NOT_FOUND where the host did not beat for `leaseMs`.
+   */
   claim(streamId: string, hostId: string): Promise<number | null>;
   /** Gives a lease back early. One that is not held any more is no error. */
   release(streamId: string, hostId: string, fence: number): Promise<void>;
@@ -73,11 +88,14 @@ export interface FleetState {
   /** Adds or replaces.
    * @param mustBe - `new` throws STREAM_EXISTS, `known` throws STREAM_NOT_FOUND. `revision` is set here. */
   putOrder(order: StreamOrder, mustBe: 'new' | 'known'): Promise<StreamOrder>;
-  /** @throws STREAM_NOT_FOUND */
+  /** Frees its assignment and its lease as well. @throws STREAM_NOT_FOUND */
   removeOrder(streamId: string): Promise<void>;
-  /** Writes the leader's decisions; null takes a stream from its host. Refused (false) where `leaderId` does not lead any more. */
+  /**
+   * Writes the leader's decisions; null takes a stream from its host. Refused (false) where `leaderId` does not lead any
+   * more. Streams that were removed meanwhile are passed over.
+   */
   assign(leaderId: string, changes: ReadonlyMap<string, Assignment | null>): Promise<boolean>;
-  /** Marks a host as draining or ready again; it is told with its next beat. @throws HOST_NOT_FOUND */
+  /** Marks a host as draining or ready again; it is told with its next beat. The mark outlives a crash, not `leave`. @throws HOST_NOT_FOUND */
   setDraining(hostId: string, isDraining: boolean): Promise<void>;
 }
 
