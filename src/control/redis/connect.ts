@@ -1,12 +1,12 @@
 import { once } from 'node:events';
 import { Redis, type RedisOptions } from 'ioredis';
 import { SightlineError } from '../../errors/sightline-error.ts';
-import { retryDelayMs } from '../../sinks/retry-delay.ts';
+import { retryDelayMs } from '../task-policy.ts';
 import { type RedisAddress, redisAddress } from './redis-address.ts';
 import { failureText, redisFailure } from './redis-failure.ts';
 import { adviceFor, checkSuitability } from './redis-suitability.ts';
 
-const RETRY = { firstRetryMs: 50, maxRetryMs: 1000, maxRetryAfterMs: 0 };
+const RECONNECT = { firstRetryMs: 50, maxRetryMs: 1000 };
 
 export interface RedisConnectOptions {
   readonly url: string;
@@ -35,7 +35,7 @@ export function redisOptions({ options }: RedisAddress, commandTimeoutMs: number
     disconnectTimeout: 500,
     // A connection whose other end is gone without a word would otherwise stay for the quarter of an hour that TCP takes.
     socketTimeout: 2 * commandTimeoutMs,
-    retryStrategy: (attempt) => retryDelayMs(attempt, Math.random(), RETRY, null),
+    retryStrategy: (attempt) => retryDelayMs(attempt, RECONNECT),
     // After a fail-over the old master is a replica: the same name may lead to the new one.
     reconnectOnError: (error) => error.message.startsWith('READONLY'),
   };
