@@ -85,7 +85,8 @@ export class FleetInbox {
   #takeEvent(message: BusMessage): void {
     const event = this.#checked(readEvent(message.body));
     if (event === null) return;
-    if (event.stream !== undefined && !this.#isNewest(message, event.stream)) return;
+    // Without a stream on the envelope it is a host's own or the planner's, which may name a stream that nobody holds.
+    if (message.stream !== null && !this.#isNewest(message, event.stream ?? '')) return;
     this.events.emit({ ...event, host: message.hostId });
   }
 

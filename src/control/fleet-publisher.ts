@@ -59,6 +59,11 @@ export class FleetPublisher {
     return this.#withheldCount;
   }
 
+  /** Tells what is not of this host's runtime: the decisions of the planner, where this host leads. */
+  tell(event: EventMessage): void {
+    this.#publish('events', null, null, event);
+  }
+
   close(): void {
     this.#isClosed = true;
     this.#stopTimer();
@@ -95,7 +100,7 @@ export class FleetPublisher {
 
   #publishEvent(event: EventMessage): void {
     if (event.stream === undefined) {
-      this.#publish('events', null, null, event);
+      this.tell(event);
       return;
     }
     const fence = this.#fence(event.stream);

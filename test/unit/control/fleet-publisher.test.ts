@@ -109,14 +109,22 @@ describe('fleet publisher', () => {
     expect((heard[0]!.body as StatsBody).streams.map(({ id }) => id)).toEqual(['yard']);
   });
 
-  it('tells events of the host and of its streams', async () => {
+  it('tells events of the host, of its streams, and what its planner decided', async () => {
     listen('events', null);
     port.tell({ type: 'event', timeMs: 1, kind: 'engine-restarted', message: 'The engine is back.' });
     port.tell({ type: 'event', timeMs: 2, kind: 'target-missed', stream: 'yard', message: 'Too slow.' });
+    publisher.tell({
+      type: 'event',
+      timeMs: 3,
+      kind: 'stream-placed',
+      stream: 'dock',
+      message: 'dock goes to host-2.',
+    });
     await settled();
     expect(heard.map(({ stream, fence }) => [stream, fence])).toEqual([
       [null, null],
       ['yard', 8],
+      [null, null],
     ]);
   });
 

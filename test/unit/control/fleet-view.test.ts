@@ -1,68 +1,29 @@
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
-import { FleetView } from '../../../src/control/fleet-view.ts';
-import { SightlineError } from '../../../src/errors/sightline-error.ts';
+import type { FleetView } from '../../../src/control/fleet-view.ts';
 import type { RuntimeReport } from '../../../src/gateway/runtime-port.ts';
 import type { EventMessage } from '../../../src/protocol/feed.ts';
 import type { BusTopic } from '../../../src/protocol/fleet.ts';
 import type { StreamReport } from '../../../src/protocol/report.ts';
-import { FleetPlane, hostCard, jobReport } from '../../support/fleet-plane.ts';
-import { ManualClock } from '../../support/manual-clock.ts';
-import { publishedFrame, RuntimeDouble } from '../../support/runtime-double.ts';
+import { type FleetPlane, hostCard, jobReport } from '../../support/fleet-plane.ts';
+import { FleetRig, settled } from '../../support/fleet-rig.ts';
+import { publishedFrame } from '../../support/runtime-double.ts';
 import { hostReport, streamReport } from '../../support/sample-reports.ts';
 
-const settled = (): Promise<void> => new Promise((resolve) => setImmediate(resolve));
 const gate = { id: 'gate', source: 'rtsp://user:secret@camera.example/gate' };
 
 describe('fleet view', () => {
-  let clock: ManualClock;
+  let rig: FleetRig;
   let plane: FleetPlane;
-  let own: RuntimeDouble;
   let view: FleetView;
-  let beating: string[];
 
   beforeEach(async () => {
-    clock = new ManualClock();
-    plane = new FleetPlane(clock);
-    own = new RuntimeDouble();
-    beating = ['host-1', 'host-2'];
-    view = new FleetView({
-      control: plane,
-      own,
-      hostId: 'host-1',
-      pipeline: 'street',
-      defaults: { maxFps: 12 },
-      admitStream: ({ source }) => {
-        if (source.startsWith('file:'))
-          throw new SightlineError('SOURCE_FORBIDDEN', 'stream: source: file: is refused');
-      },
-      admitJob: () => {},
-      advise: ({ hosts }, { waiting }) => ({
-        recommendedHosts: hosts.length + Math.sign(waiting),
-        reason: 'For a test.',
-      }),
-      clock,
-    });
-    await second();
-    await view.start();
+    rig = await FleetRig.open();
+    ({ plane, view } = rig);
   });
   afterEach(() => view.close());
 
-  /** A second passes: those hosts beat that are alive, and the view looks. */
-  async function second(): Promise<void> {
-    for (const id of beating) await plane.beat(hostCard(id));
-    clock.advance(1000);
-    await settled();
-  }
-
   function say(hostId: string, fence: number | null, body: unknown, topic: BusTopic = 'stats', stream = 'gate'): void {
     plane.bus.publish({ topic, hostId, stream: topic === 'stats' ? null : stream, fence, body });
-  }
-
-  /** A host reports one stream; the figure tells reports apart. */
-  async function report(hostId: string, id: string, fence: number, publishedFps: number): Promise<void> {
-    const stream = { ...streamReport(id), fps: { in: 25, inferred: 25, published: publishedFps }, fence };
-    say(hostId, null, { timeMs: 1, streams: [stream], host: hostReport() });
-    await settled();
   }
 
   function stream(id: string): StreamReport | undefined {
@@ -98,31 +59,31 @@ describe('fleet view', () => {
   ])('says why nobody runs a stream: %s', async (_, prepare, extra, reason) => {
     await view.addStream({ ...gate, ...extra });
     await prepare?.();
-    await second();
+    await rig.second();
     expect(stream('gate')?.lastError).toMatch(reason);
   });
 
   it('merges what the hosts say, with the host and the fence of each stream', async () => {
     await view.addStream(gate);
     await view.addStream({ ...gate, id: 'yard' });
-    await report('host-1', 'gate', 3, 24);
-    await report('host-2', 'yard', 4, 11);
+    await rig.report('host-1', 'gate', 3, 24);
+    await rig.report('host-2', 'yard', 4, 11);
     expect(stream('gate')).toMatchObject({ host: 'host-1', fence: 3, fps: { published: 24 } });
     expect(stream('yard')).toMatchObject({ host: 'host-2', fence: 4, fps: { published: 11 } });
     expect(view.fleet().placement).toEqual({ placed: 2, waiting: 0, paused: 0 });
-    expect(view.report().host).toEqual(own.host);
+    expect(view.report().host).toEqual(rig.own.host);
   });
 
   it('shows no stream that is not ordered', async () => {
-    await report('host-1', 'unknown', 3, 24);
+    await rig.report('host-1', 'unknown', 3, 24);
     expect(view.report().streams).toEqual([]);
   });
 
   it('believes the highest fence, whoever speaks last, and counts the rest', async () => {
     await view.addStream(gate);
-    await report('host-1', 'gate', 3, 24);
-    await report('host-2', 'gate', 5, 11);
-    await report('host-1', 'gate', 3, 25);
+    await rig.report('host-1', 'gate', 3, 24);
+    await rig.report('host-2', 'gate', 5, 11);
+    await rig.report('host-1', 'gate', 3, 25);
     expect(stream('gate')).toMatchObject({ host: 'host-2', fence: 5, fps: { published: 11 } });
     expect(view.figures().staleMessages).toBe(1);
   });
@@ -156,6 +117,15 @@ describe('fleet view', () => {
     expect(view.figures().staleMessages).toBe(6);
   });
 
+  it('shows what the planner says of a stream that nobody holds', async () => {
+    const got: EventMessage[] = [];
+    view.onEvent((event) => got.push(event));
+    const body = { type: 'event', timeMs: 1, kind: 'stream-placed', stream: 'gate', message: 'gate goes to host-2' };
+    plane.bus.publish({ topic: 'events', hostId: 'host-1', stream: null, fence: null, body });
+    await settled();
+    expect(got).toEqual([{ ...body, host: 'host-1' }]);
+  });
+
   it('takes a fence for no other stream than the one of the envelope', async () => {
     const got: string[] = [];
     view.onPublished(({ streamId }) => got.push(streamId));
@@ -186,7 +156,7 @@ describe('fleet view', () => {
     await settled();
     expect(view.figures().malformedMessages).toBe(2);
     await view.addStream(gate);
-    await report('host-1', 'gate', 1, 24);
+    await rig.report('host-1', 'gate', 1, 24);
     expect(stream('gate')?.host).toBe('host-1');
   });
 
@@ -194,29 +164,29 @@ describe('fleet view', () => {
     const states = (): string[] => view.fleet().hosts.map(({ id, state }) => `${id} ${state}`);
     await view.addStream(gate);
     await plane.memory.claim('gate', 'host-2');
-    await report('host-2', 'gate', 9, 24);
+    await rig.report('host-2', 'gate', 9, 24);
     expect(states()).toEqual(['host-1 ready', 'host-2 ready']);
 
-    beating = ['host-1'];
-    for (let i = 0; i < 12; i += 1) await second();
+    rig.beating = ['host-1'];
+    for (let i = 0; i < 12; i += 1) await rig.second();
     expect(states()).toEqual(['host-1 ready', 'host-2 silent']);
     expect(stream('gate')).toMatchObject({ state: 'starting', lastError: expect.stringMatching(/waits for a place/) });
 
-    for (let i = 0; i < 25; i += 1) await second();
+    for (let i = 0; i < 25; i += 1) await rig.second();
     expect(states()).toEqual(['host-1 ready']);
   });
 
   it('a host that leaves in order is gone at once', async () => {
-    await report('host-2', 'gate', 1, 24);
-    beating = ['host-1'];
+    await rig.report('host-2', 'gate', 1, 24);
+    rig.beating = ['host-1'];
     await plane.memory.leave('host-2', 1);
-    await second();
+    await rig.second();
     expect(view.fleet().hosts.map(({ id }) => id)).toEqual(['host-1']);
   });
 
   it('shows what an operator asked for and the host has not done yet', async () => {
     await view.addStream(gate);
-    await report('host-1', 'gate', 1, 24);
+    await rig.report('host-1', 'gate', 1, 24);
     expect((await view.pauseStream('gate')).state).toBe('pausing');
     expect(view.fleet().placement).toEqual({ placed: 0, waiting: 0, paused: 1 });
     say('host-1', null, {
@@ -314,7 +284,7 @@ describe('fleet view', () => {
     view.onReport((each) => reports.push(each));
     plane.tasks.put(jobReport('nightly', { state: 'running', progressRatio: 0.4 }));
     plane.tasks.waiting = { waiting: 7, active: 2, oldestWaitingMs: 4000 };
-    await second();
+    await rig.second();
     expect(reports).toHaveLength(1);
     expect(reports[0]!.fleet).toMatchObject({
       hosts: [{ id: 'host-1', state: 'ready' }, { id: 'host-2' }],
@@ -327,7 +297,7 @@ describe('fleet view', () => {
   it('shows every unfinished job and the newest twenty of the others', async () => {
     plane.tasks.put(jobReport('oldest', { state: 'running' }));
     for (let i = 0; i < 30; i += 1) plane.tasks.put(jobReport(`done-${i}`, { state: 'done' }));
-    await second();
+    await rig.second();
     const { jobs } = view.fleet();
     expect(jobs).toHaveLength(21);
     expect(jobs.at(0)?.id).toBe('done-29');
@@ -352,14 +322,14 @@ describe('fleet view', () => {
     plane.isDown = true;
     const reports: RuntimeReport[] = [];
     view.onReport((each) => reports.push(each));
-    await second();
-    await report('host-1', 'gate', 1, 24);
-    await second();
+    await rig.second();
+    await rig.report('host-1', 'gate', 1, 24);
+    await rig.second();
     expect(reports.at(-1)?.streams[0]).toMatchObject({ host: 'host-1', fps: { published: 24 } });
     expect(view.readiness()).toEqual({ isReady: false, reason: expect.stringContaining('no answer') });
     await expect(view.addStream({ ...gate, id: 'yard' })).rejects.toMatchObject({ code: 'CONTROL_UNREACHABLE' });
     plane.isDown = false;
-    await second();
-    expect(view.readiness()).toEqual(own.ready);
+    await rig.second();
+    expect(view.readiness()).toEqual(rig.own.ready);
   });
 });
