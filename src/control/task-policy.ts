@@ -1,3 +1,5 @@
+import { retryDelayMs as jitteredDelayMs } from '../sinks/retry-delay.ts';
+
 /** How often tasks are tried and how long jobs are remembered. */
 export interface TaskPolicy {
   /** Times that a task is tried before it is a dead letter. */
@@ -22,16 +24,15 @@ export const DEFAULT_TASK_POLICY: TaskPolicy = {
 };
 
 /**
- * Wait before the next attempt: exponential with equal jitter, so that tasks that failed together do not come back together.
+ * Wait before the next attempt: exponential with jitter, so that what failed together does not come back together.
  *
- * @param attemptsMade - 1 after the first failure.
- * @param random - uniform in [0, 1).
+ * @param attempts - that failed so far, from 1.
+ * @param random - from 0 to 1.
  */
 export function retryDelayMs(
-  attemptsMade: number,
-  { firstRetryMs, maxRetryMs }: Pick<TaskPolicy, 'firstRetryMs' | 'maxRetryMs'>,
+  attempts: number,
+  limits: Pick<TaskPolicy, 'firstRetryMs' | 'maxRetryMs'>,
   random: () => number = Math.random,
 ): number {
-  const ceiling = Math.min(maxRetryMs, firstRetryMs * 2 ** Math.min(attemptsMade - 1, 30));
-  return Math.round(ceiling / 2 + (random() * ceiling) / 2);
+  return Math.round(jitteredDelayMs(attempts, random(), { ...limits, maxRetryAfterMs: 0 }, null));
 }

@@ -1,12 +1,17 @@
-import { afterEach, describe } from 'vitest';
+import { afterAll, afterEach, describe } from 'vitest';
 import type { TaskHandler, TaskQueue, TaskWorker } from '../../src/control/control-plane.ts';
 import { MemoryTasks } from '../../src/control/memory/memory-tasks.ts';
+import { Notices } from '../../src/control/notices.ts';
+import { BullTasks, type BullTasksOptions } from '../../src/control/redis/bull-tasks.ts';
+import { keyPrefix, RedisConnection } from '../../src/control/redis/connect.ts';
+import { redisAddress } from '../../src/control/redis/redis-address.ts';
 import type { TaskPolicy } from '../../src/control/task-policy.ts';
 import { systemClock } from '../../src/core/clock.ts';
 import type { JobState } from '../../src/protocol/fleet.ts';
+import { RedisServer, redisMissing } from './redis-server.ts';
 import { waitFor } from './wait-for.ts';
 
-interface OpenQueue {
+export interface OpenQueue {
   readonly tasks: TaskQueue;
   close(): Promise<void>;
 }
@@ -27,7 +32,40 @@ const memoryQueue: QueueKind = {
   },
 };
 
-const KINDS: readonly QueueKind[] = [memoryQueue];
+let server: RedisServer | null = null;
+let prefixes = 0;
+
+const redisQueue: QueueKind = {
+  name: 'redis',
+  missing: redisMissing,
+  async open(policy) {
+    server ??= await RedisServer.open();
+    prefixes += 1;
+    return openBullTasks(server.url, `test${prefixes}`, { policy, timings: { tickMs: 100 } });
+  },
+};
+
+const KINDS: readonly QueueKind[] = [memoryQueue, redisQueue];
+/** A queue with a connection of its own, as a host has it. */
+export async function openBullTasks(
+  url: string,
+  name: string,
+  more: Pick<BullTasksOptions, 'policy' | 'timings'>,
+  commandTimeoutMs = 2_000,
+): Promise<OpenQueue & { readonly notices: readonly string[] }> {
+  const heard: string[] = [];
+  const onNotice = (text: string): void => void heard.push(text);
+  const connection = await RedisConnection.open({ url, caFile: null, commandTimeoutMs, onNotice });
+  const address = redisAddress(url, null);
+  const notices = new Notices(onNotice, systemClock);
+  const tasks = new BullTasks({ connection, address, prefix: keyPrefix(name), notices, ...more });
+  const close = async (): Promise<void> => {
+    await tasks.close();
+    await connection.close();
+  };
+  return { tasks, close, notices: heard };
+}
+
 const QUICK: Partial<TaskPolicy> = { firstRetryMs: 20, maxRetryMs: 40 };
 
 export interface QueueBench {
@@ -46,6 +84,9 @@ export function describeQueues(claims: (bench: QueueBench) => void): void {
       afterEach(async () => {
         await Promise.all(workers.splice(0).map((worker) => worker.close()));
         await Promise.all(open.splice(0).map((queue) => queue.close()));
+      });
+      afterAll(async () => {
+        if (kind === redisQueue) await server?.close();
       });
       claims({
         async openTasks(policy = {}) {

@@ -2,6 +2,7 @@ import type { Clock } from '../../core/clock.ts';
 import type { DeadLetter, JobOrder, JobReport, Task } from '../../protocol/fleet.ts';
 import type { TaskCounts, TaskHandler, TaskQueue, TaskWorker } from '../control-plane.ts';
 import { followUp } from '../follow-up.ts';
+import { forgettableJobs } from '../forgettable-jobs.ts';
 import { jobErrors } from '../job-errors.ts';
 import { jobReportOf } from '../job-facts.ts';
 import { orderDigest } from '../order-digest.ts';
@@ -216,18 +217,9 @@ export class MemoryTasks implements TaskQueue {
     return [...this.#jobs.values()].reverse().sort((a, b) => b.order.createdMs - a.order.createdMs);
   }
 
-  /** Forgets finished jobs that are too old or too many. */
   #forget(): void {
-    const { keepMs, keepJobs, keepInputs } = this.#policy;
-    const nowMs = this.#nowMs();
-    let jobs = 0;
-    let inputs = 0;
-    for (const { order, finishedMs } of this.#newestFirst()) {
-      jobs += 1;
-      inputs += order.inputs.length;
-      if (finishedMs === null) continue;
-      if (jobs > keepJobs || inputs > keepInputs || nowMs - finishedMs > keepMs) this.#jobs.delete(order.id);
-    }
+    const jobs = this.#newestFirst().map((job) => job.facts());
+    for (const { id } of forgettableJobs(jobs, this.#policy, this.#nowMs())) this.#jobs.delete(id);
   }
 
   #nowMs(): number {
