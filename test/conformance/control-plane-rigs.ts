@@ -78,7 +78,6 @@ function redisRigs(): RigMaker {
         url,
         caFile: null,
         commandTimeoutMs: 10_000,
-        onNotice: () => {},
       });
       const busConnection = await connection.duplicate();
       const notices = new Notices(() => {}, systemClock);

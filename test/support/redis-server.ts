@@ -23,6 +23,11 @@ export interface RedisServerOptions {
   readonly client?: Omit<RedisOptions, 'replyMapping'>;
 }
 
+const running = new Set<ChildProcess>();
+process.once('exit', () => {
+  for (const child of running) child.kill('SIGKILL');
+});
+
 /** A Redis of one test file: on a free port of 127.0.0.1, in a folder of its own, gone when the process of the test is. */
 export class RedisServer {
   readonly port: number;
@@ -39,7 +44,6 @@ export class RedisServer {
 
   static async open(options: RedisServerOptions = {}): Promise<RedisServer> {
     const server = new RedisServer(await freePort(), options);
-    process.once('exit', () => server.#child?.kill('SIGKILL'));
     await server.start();
     return server;
   }
@@ -71,6 +75,8 @@ export class RedisServer {
       { stdio: ['ignore', 'pipe', 'pipe'] },
     );
     this.#child = child;
+    running.add(child);
+    child.once('exit', () => running.delete(child));
     let log = '';
     const isReady = new Promise<void>((resolve, reject) => {
       child.stdout.on('data', (data: Buffer) => {

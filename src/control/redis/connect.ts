@@ -1,12 +1,11 @@
-import { once } from 'node:events';
 import { Redis, type RedisOptions } from 'ioredis';
 import { SightlineError } from '../../errors/sightline-error.ts';
-import { retryDelayMs } from '../task-policy.ts';
+import { retryDelayMs } from '../../sinks/retry-delay.ts';
 import { type RedisAddress, redisAddress } from './redis-address.ts';
 import { failureText, redisFailure } from './redis-failure.ts';
 import { adviceFor, checkSuitability } from './redis-suitability.ts';
 
-const RECONNECT = { firstRetryMs: 50, maxRetryMs: 1000 };
+const RECONNECT = { firstRetryMs: 50, maxRetryMs: 1000, maxRetryAfterMs: 0 };
 
 export interface RedisConnectOptions {
   readonly url: string;
@@ -14,7 +13,8 @@ export interface RedisConnectOptions {
   readonly caFile: string | null;
   /** No call waits longer for its answer. */
   readonly commandTimeoutMs: number;
-  readonly onNotice: (text: string) => void;
+  /** Hears what an operator of this Redis had better change, once, at the connection. */
+  readonly onNotice?: (text: string) => void;
 }
 
 /**
@@ -35,7 +35,7 @@ export function redisOptions({ options }: RedisAddress, commandTimeoutMs: number
     disconnectTimeout: 500,
     // A connection whose other end is gone without a word would otherwise stay for the quarter of an hour that TCP takes.
     socketTimeout: 2 * commandTimeoutMs,
-    retryStrategy: (attempt) => retryDelayMs(attempt, RECONNECT),
+    retryStrategy: (attempt) => retryDelayMs(attempt, Math.random(), RECONNECT, null),
     // After a fail-over the old master is a replica: the same name may lead to the new one.
     reconnectOnError: (error) => error.message.startsWith('READONLY'),
   };
@@ -44,12 +44,12 @@ export function redisOptions({ options }: RedisAddress, commandTimeoutMs: number
 /** One connection that reports its failures in our words. */
 export class RedisConnection {
   readonly client: Redis;
-  readonly label: string;
+  readonly address: RedisAddress;
   #lastError: string | null = null;
 
-  private constructor(client: Redis, label: string) {
+  private constructor(client: Redis, address: RedisAddress) {
     this.client = client;
-    this.label = label;
+    this.address = address;
     client.on('error', (error) => {
       this.#lastError = failureText(error);
     });
@@ -66,12 +66,12 @@ export class RedisConnection {
   static async open({ url, caFile, commandTimeoutMs, onNotice }: RedisConnectOptions): Promise<RedisConnection> {
     const address = redisAddress(url, caFile);
     const client = new Redis(redisOptions(address, commandTimeoutMs));
-    const connection = new RedisConnection(client, address.label);
+    const connection = new RedisConnection(client, address);
     try {
       const info = await connection.call(() => firstInfo(client, commandTimeoutMs));
       checkSuitability(info, address.label);
       const advice = adviceFor(info, address.label);
-      if (advice !== null) onNotice(advice);
+      if (advice !== null) onNotice?.(advice);
       return connection;
     } catch (error) {
       await connection.close();
@@ -81,7 +81,7 @@ export class RedisConnection {
 
   /** A second connection to the same server, for the bus. */
   async duplicate(): Promise<RedisConnection> {
-    const connection = new RedisConnection(this.client.duplicate(), this.label);
+    const connection = new RedisConnection(this.client.duplicate(), this.address);
     try {
       await connection.call((client) => client.connect());
       return connection;
@@ -96,7 +96,7 @@ export class RedisConnection {
     try {
       return await run(this.client);
     } catch (error) {
-      throw redisFailure(error, this.label, this.#lastError);
+      throw redisFailure(error, this.address.label, this.#lastError);
     }
   }
 
@@ -106,7 +106,7 @@ export class RedisConnection {
     if (client.status === 'end') return;
     // Between two attempts there is no socket to wait for.
     const hasSocket = client.status !== 'reconnecting' && client.status !== 'wait';
-    const ended = hasSocket ? once(client, 'end') : null;
+    const ended = hasSocket ? new Promise((resolve) => client.once('end', resolve)) : null;
     client.disconnect();
     await ended;
   }

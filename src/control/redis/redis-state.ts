@@ -6,7 +6,7 @@ import { fleetErrors } from '../fleet-errors.ts';
 import type { Notices } from '../notices.ts';
 import type { RedisConnection } from './connect.ts';
 import { EntryReader } from './entry-reader.ts';
-import { scripts } from './redis-scripts.ts';
+import { stateScripts } from './state-scripts.ts';
 
 const cardEntry = z.strictObject({ expiresMs: z.number(), card: hostCard });
 
@@ -137,8 +137,8 @@ export class RedisState implements FleetState {
     if ((await this.#run('setDraining', [hostId, isDraining ? 1 : 0])) === 0) throw fleetErrors.hostNotFound(hostId);
   }
 
-  #run(name: keyof typeof scripts, args: readonly (string | number)[]): Promise<unknown> {
-    return this.#connection.call((client) => scripts[name].run(client, this.#prefix, args));
+  #run(name: keyof typeof stateScripts, args: readonly (string | number)[]): Promise<unknown> {
+    return this.#connection.call((client) => stateScripts[name].run(client, this.#prefix, args));
   }
 
   #readPlan(flat: readonly string[]): Map<string, { order: StreamOrder; assignment: Assignment }> {

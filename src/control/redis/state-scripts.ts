@@ -1,5 +1,4 @@
-import { createHash } from 'node:crypto';
-import type { Redis } from 'ioredis';
+import { RedisScript } from './redis-script.ts';
 
 /**
  * The steps that must not be torn apart, as Lua that Redis runs whole. KEYS[1] is the fleet's key prefix; below it lie
@@ -77,30 +76,14 @@ local function unassign(stream)
 end
 `;
 
-/** A script by its hash, so that its text crosses the network once for each start of Redis. */
-class Script {
-  readonly #text: string;
-  readonly #sha: string;
-
-  constructor(body: string) {
-    this.#text = PRELUDE + body;
-    this.#sha = createHash('sha1').update(this.#text).digest('hex');
-  }
-
-  async run(client: Redis, prefix: string, args: readonly (string | number)[]): Promise<unknown> {
-    try {
-      return await client.evalsha(this.#sha, 1, prefix, ...args);
-    } catch (error) {
-      if (!(error instanceof Error && error.message.startsWith('NOSCRIPT'))) throw error;
-      return client.eval(this.#text, 1, prefix, ...args);
-    }
-  }
+function script(body: string): RedisScript {
+  return new RedisScript(PRELUDE + body);
 }
 
 /** Each with its arguments and its answer. Numbers that may exceed 32 bits travel as text towards Redis. */
-export const scripts = {
+export const stateScripts = {
   /** hostId, startedMs, card, leaseMs, known plan revision, (stream, fence)... -> ok, nowMs, lost, revision, isDraining, isLeader, (stream, order, assignment)... or nil. */
-  beat: new Script(`
+  beat: script(`
 local host, startedMs, expiresMs, knownRevision = ARGV[1], tonumber(ARGV[2]), nowMs + tonumber(ARGV[4]), tonumber(ARGV[5])
 local known = liveCard(host)
 if known and known.card.startedMs ~= startedMs then return {'host-exists'} end
@@ -131,7 +114,7 @@ return {'ok', nowMs, lost, revision, redis.call('SISMEMBER', p .. ':draining', h
 `),
 
   /** hostId, startedMs */
-  leave: new Script(`
+  leave: script(`
 local host, startedMs = ARGV[1], tonumber(ARGV[2])
 local known = liveCard(host)
 if known and known.card.startedMs ~= startedMs then return end
@@ -146,7 +129,7 @@ end
 `),
 
   /** stream, hostId -> fence, 0 where it is taken, or what is missing. */
-  claim: new Script(`
+  claim: script(`
 local stream, host = ARGV[1], ARGV[2]
 if redis.call('HEXISTS', p .. ':orders', stream) == 0 then return 'stream-not-found' end
 local card = liveCard(host)
@@ -159,13 +142,13 @@ return fence
 `),
 
   /** stream, hostId, fence */
-  release: new Script(`
+  release: script(`
 local lease = decode(redis.call('HGET', p .. ':leases', ARGV[1]))
 if lease and lease.hostId == ARGV[2] and lease.fence == tonumber(ARGV[3]) then redis.call('HDEL', p .. ':leases', ARGV[1]) end
 `),
 
   /** known revision of the orders -> nowMs, hosts, draining, assignments, leases, revision, orders or nil. Hashes are flat lists. */
-  snapshot: new Script(`
+  snapshot: script(`
 local host
 for i, entry in ipairs(redis.call('HGETALL', p .. ':hosts')) do
   if i % 2 == 1 then host = entry elseif not unexpired(entry) then redis.call('HDEL', p .. ':hosts', host) end
@@ -178,7 +161,7 @@ return {nowMs, redis.call('HGETALL', p .. ':hosts'), redis.call('SMEMBERS', p ..
 `),
 
   /** stream, new or known, order as JSON without a revision -> its revision, 0 where the stream is not what it must be. */
-  putOrder: new Script(`
+  putOrder: script(`
 local stream = ARGV[1]
 if (redis.call('HEXISTS', p .. ':orders', stream) == 1) ~= (ARGV[2] == 'known') then return 0 end
 local revision = rise()
@@ -190,7 +173,7 @@ return revision
 `),
 
   /** stream -> 1, 0 where there is none. */
-  removeOrder: new Script(`
+  removeOrder: script(`
 if redis.call('HDEL', p .. ':orders', ARGV[1]) == 0 then return 0 end
 redis.call('SET', p .. ':orders-revision', int(rise()))
 unassign(ARGV[1])
@@ -199,7 +182,7 @@ return 1
 `),
 
   /** leader, (stream, hostId or empty, assignment or empty)... -> 1, 0 where it does not lead. */
-  assign: new Script(`
+  assign: script(`
 if not isLeader(ARGV[1]) then return 0 end
 for i = 2, #ARGV, 3 do
   local stream, host, change = ARGV[i], ARGV[i + 1], ARGV[i + 2]
@@ -217,7 +200,7 @@ return 1
 `),
 
   /** hostId, 1 or 0 -> 1, 0 where the host is unknown. */
-  setDraining: new Script(`
+  setDraining: script(`
 local isMarked = redis.call('SISMEMBER', p .. ':draining', ARGV[1]) == 1
 if not liveCard(ARGV[1]) and not isMarked then return 0 end
 redis.call(ARGV[2] == '1' and 'SADD' or 'SREM', p .. ':draining', ARGV[1])
