@@ -41,5 +41,7 @@ function readEnvironment(env: NodeJS.ProcessEnv): Environment {
     modelPath: (env.SIGHTLINE_MODEL_PATH ?? '').split(delimiter).filter((folder) => folder !== ''),
     cacheDir: env.SIGHTLINE_CACHE_DIR ?? join(cacheHome, 'sightline'),
     token: env.SIGHTLINE_TOKEN,
+    redisUrl: env.REDIS_URL,
+    redisCaFile: env.REDIS_CA_FILE,
   };
 }

@@ -13,7 +13,7 @@ export function choosePipeline(hosts: readonly HostCard[], option: string): stri
   const found = names.length === 0 ? 'no host is here to ask' : `hosts run ${names.join(', ')}`;
   throw new SightlineError(
     'CONFIG_INVALID',
-    `${option}: expected the name of a pipeline, received none, and ${found}`,
+    `${option}: expected the name of a pipeline, received none, and ${found}; name one`,
     {
       pipelines: names.join(', '),
     },

@@ -4,7 +4,7 @@ import { shortened } from '../gateway/feed-encoding.ts';
 import type { PreviewPicture, RuntimePort, RuntimeReport } from '../gateway/runtime-port.ts';
 import type { EventMessage } from '../protocol/feed.ts';
 import type { BusTopic } from '../protocol/fleet.ts';
-import type { PreviewBody, StatsBody } from '../protocol/fleet-bus.ts';
+import type { PreviewBody, StatsBody, StreamFailure } from '../protocol/fleet-bus.ts';
 import type { FleetBus } from './control-plane.ts';
 
 const AUDIENCE_MS = 1_000;
@@ -15,6 +15,12 @@ export interface HeldLeases {
   fence(streamId: string): number | null;
   /** False from the moment that the lease may have run out, whatever is still on the way. */
   mayPublish(streamId: string): boolean;
+  /** Every stream that the host is to run, with what keeps it from that. */
+  streams(): readonly {
+    readonly id: string;
+    readonly fence: number | null;
+    readonly failure: { readonly message: string } | null;
+  }[];
 }
 
 export interface FleetPublisherOptions {
@@ -59,11 +65,6 @@ export class FleetPublisher {
     return this.#withheldCount;
   }
 
-  /** Tells what is not of this host's runtime: the decisions of the planner, where this host leads. */
-  tell(event: EventMessage): void {
-    this.#publish('events', null, null, event);
-  }
-
   close(): void {
     this.#isClosed = true;
     this.#stopTimer();
@@ -77,7 +78,7 @@ export class FleetPublisher {
       return fence === null ? [] : [{ ...stream, fence }];
     });
     this.#streams = held.map(({ id }) => id);
-    const body: StatsBody = { timeMs, streams: held, host };
+    const body: StatsBody = { timeMs, streams: held, failures: this.#failures(), host };
     this.#publish('stats', null, null, body);
   }
 
@@ -100,11 +101,19 @@ export class FleetPublisher {
 
   #publishEvent(event: EventMessage): void {
     if (event.stream === undefined) {
-      this.tell(event);
+      this.#publish('events', null, null, event);
       return;
     }
     const fence = this.#fence(event.stream);
     if (fence !== null) this.#publish('events', event.stream, fence, event);
+  }
+
+  #failures(): readonly StreamFailure[] {
+    return this.#options.leases
+      .streams()
+      .flatMap(({ id, fence, failure }) =>
+        failure === null || fence === null ? [] : [{ id, fence, message: failure.message }],
+      );
   }
 
   /** null where nothing may be said of the stream. */

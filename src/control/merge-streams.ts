@@ -1,6 +1,6 @@
 import { redact } from '../core/redact.ts';
 import type { StreamOrder } from '../protocol/fleet.ts';
-import type { StatsBody } from '../protocol/fleet-bus.ts';
+import type { StatsBody, StreamFailure } from '../protocol/fleet-bus.ts';
 import type { FleetHost, PlacementReport } from '../protocol/fleet-report.ts';
 import type { Percentiles, StreamReport, StreamState } from '../protocol/report.ts';
 import type { FleetSnapshot } from './control-plane.ts';
@@ -23,28 +23,34 @@ export interface MergedStreams {
 
 /** Puts orders and what hosts say of them together: the orders say which streams there are, the highest fence who runs them. */
 export function mergeStreams(sight: FleetSight): MergedStreams {
-  const running = runningStreams(sight);
+  const running = newest(sight, ({ streams }) => streams);
+  const failures = newest(sight, (body) => body.failures);
   const placement = { placed: 0, waiting: 0, paused: 0 };
   const orders = sight.snapshot.orders.toSorted((a, b) => a.createdMs - b.createdMs || (a.id < b.id ? -1 : 1));
   const streams = orders.map((order) => {
     const report = running.get(order.id);
     placement[order.isPaused ? 'paused' : report === undefined ? 'waiting' : 'placed'] += 1;
-    return report === undefined ? unplacedReport(order, sight) : { ...report, state: stateOf(order, report.state) };
+    if (report !== undefined) return { ...report, state: stateOf(order, report.state) };
+    const failure = failures.get(order.id);
+    return failure === undefined || order.isPaused ? waitingReport(order, sight) : failedReport(order, failure);
   });
   return { streams, placement };
 }
 
-/** Of each stream the report of its newest holder; none where the newest holder has not spoken. */
-function runningStreams({ heard, fences }: FleetSight): ReadonlyMap<string, StreamReport> {
-  const running = new Map<string, StreamReport>();
-  for (const [host, { streams }] of heard) {
-    for (const report of streams) {
-      const { id, fence = 0 } = report;
-      if (fence < fences.highest(id) || fence < (running.get(id)?.fence ?? 0)) continue;
-      running.set(id, { ...report, host });
+/** Of each stream what its newest holder says, and who that is; nothing where the newest holder has not spoken. */
+function newest<T extends { readonly id: string; readonly fence?: number }>(
+  { heard, fences }: FleetSight,
+  pick: (body: StatsBody) => readonly T[],
+): ReadonlyMap<string, T & { readonly host: string }> {
+  const found = new Map<string, T & { readonly host: string }>();
+  for (const [host, body] of heard) {
+    for (const entry of pick(body)) {
+      const { id, fence = 0 } = entry;
+      if (fence < fences.highest(id) || fence < (found.get(id)?.fence ?? 0)) continue;
+      found.set(id, { ...entry, host });
     }
   }
-  return running;
+  return found;
 }
 
 /** What an operator asked for and the host has not done yet shows at once. */
@@ -55,13 +61,21 @@ function stateOf({ isPaused }: StreamOrder, state: StreamState): StreamState {
 
 const NOTHING: Percentiles = { count: 0, p50: 0, p95: 0, p99: 0, max: 0 };
 
-/** A stream that is ordered and that nobody runs. */
-function unplacedReport(order: StreamOrder, { snapshot, hosts }: FleetSight): StreamReport {
-  const { config, isPaused } = order;
+function waitingReport(order: StreamOrder, { snapshot, hosts }: FleetSight): StreamReport {
+  if (order.isPaused) return { ...emptyReport(order), state: 'paused' };
+  return { ...emptyReport(order), state: 'starting', lastError: waitingReason(order, snapshot, hosts) };
+}
+
+function failedReport(order: StreamOrder, failure: StreamFailure & { readonly host: string }): StreamReport {
+  const { host, fence, message } = failure;
+  return { ...emptyReport(order), state: 'failed', host, fence, lastError: message };
+}
+
+/** What can be said of a stream that is ordered and not running. */
+function emptyReport({ id, config }: StreamOrder): Omit<StreamReport, 'state'> {
   return {
-    id: order.id,
+    id,
     source: redact(config.source),
-    state: isPaused ? 'paused' : 'starting',
     policy: config.policy === 'file' ? 'file' : 'live',
     seq: 0,
     fps: { in: 0, inferred: 0, published: 0 },
@@ -77,8 +91,8 @@ function unplacedReport(order: StreamOrder, { snapshot, hosts }: FleetSight): St
     height: null,
     priority: config.priority,
     weight: config.weight,
-    zones: config.zones.map(({ id }) => ({ id, inside: 0 })),
-    lines: config.lines.map(({ id }) => ({ id, leftToRight: 0, rightToLeft: 0 })),
-    lastError: isPaused ? null : waitingReason(order, snapshot, hosts),
+    zones: config.zones.map((zone) => ({ id: zone.id, inside: 0 })),
+    lines: config.lines.map((line) => ({ id: line.id, leftToRight: 0, rightToLeft: 0 })),
+    lastError: null,
   };
 }

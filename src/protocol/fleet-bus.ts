@@ -7,11 +7,19 @@ import type { PublishedFrame } from '../core/frame.ts';
 import type { EventMessage } from './feed.ts';
 import type { HostReport, StreamReport } from './report.ts';
 
+/** A stream that a host has the lease of and cannot run. */
+export interface StreamFailure {
+  readonly id: string;
+  readonly fence: number;
+  readonly message: string;
+}
+
 /** Topic `stats`, once a second: the report of one host, of the streams that it holds a lease of. */
 export interface StatsBody {
   readonly timeMs: number;
   /** Each with its `fence`. */
   readonly streams: readonly StreamReport[];
+  readonly failures: readonly StreamFailure[];
   readonly host: HostReport;
 }
 
@@ -24,6 +32,7 @@ export interface PreviewBody {
 const statsBody = z.object({
   timeMs: z.number(),
   streams: z.array(z.looseObject({ id: z.string(), state: z.string(), fence: z.number() })),
+  failures: z.array(z.object({ id: z.string(), fence: z.number(), message: z.string() })),
   host: z.looseObject({ device: z.looseObject({}) }),
 });
 

@@ -10,4 +10,8 @@ export interface Environment {
   readonly cacheDir: string;
   /** SIGHTLINE_TOKEN */
   readonly token: string | undefined;
+  /** REDIS_URL */
+  readonly redisUrl?: string | undefined;
+  /** REDIS_CA_FILE: authorities that a rediss:// server's certificate is checked by. */
+  readonly redisCaFile?: string | undefined;
 }

@@ -56,7 +56,7 @@ export class FleetRig {
   /** A host reports one stream; the figure tells reports apart. */
   async report(hostId: string, id: string, fence: number, publishedFps: number): Promise<void> {
     const stream = { ...streamReport(id), fps: { in: 25, inferred: 25, published: publishedFps }, fence };
-    const body = { timeMs: 1, streams: [stream], host: hostReport() };
+    const body = { timeMs: 1, streams: [stream], failures: [], host: hostReport() };
     this.plane.bus.publish({ topic: 'stats', hostId, stream: null, fence: null, body });
     await settled();
   }

@@ -1,6 +1,6 @@
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import type { BusMessage, FleetBus } from '../../../src/control/control-plane.ts';
-import { FleetPublisher } from '../../../src/control/fleet-publisher.ts';
+import { FleetPublisher, type HeldLeases } from '../../../src/control/fleet-publisher.ts';
 import { MemoryBus } from '../../../src/control/memory/memory-bus.ts';
 import type { BusTopic } from '../../../src/protocol/fleet.ts';
 import type { PreviewBody, StatsBody } from '../../../src/protocol/fleet-bus.ts';
@@ -12,6 +12,7 @@ const settled = (): Promise<void> => new Promise((resolve) => setImmediate(resol
 describe('fleet publisher', () => {
   const fences = new Map<string, number>();
   const lost = new Set<string>();
+  let kept: ReturnType<HeldLeases['streams']> = [];
   let clock: ManualClock;
   let port: RuntimeDouble;
   let bus: MemoryBus;
@@ -21,6 +22,7 @@ describe('fleet publisher', () => {
   beforeEach(() => {
     fences.clear();
     lost.clear();
+    kept = [];
     fences.set('gate', 7).set('yard', 8);
     clock = new ManualClock();
     port = new RuntimeDouble(['gate', 'yard', 'segment-of-a-job']);
@@ -31,7 +33,11 @@ describe('fleet publisher', () => {
   afterEach(() => publisher.close());
 
   function open(on: FleetBus): FleetPublisher {
-    const leases = { fence: (id: string) => fences.get(id) ?? null, mayPublish: (id: string) => !lost.has(id) };
+    const leases = {
+      fence: (id: string) => fences.get(id) ?? null,
+      mayPublish: (id: string) => !lost.has(id),
+      streams: () => kept,
+    };
     return new FleetPublisher({ bus: on, hostId: 'host-1', port, leases, clock });
   }
 
@@ -57,6 +63,19 @@ describe('fleet publisher', () => {
       ['yard', 8],
     ]);
     expect(host).toEqual(port.host);
+  });
+
+  it('tells which streams it holds and cannot run, and why', async () => {
+    kept = [
+      { id: 'gate', fence: 7, failure: null },
+      { id: 'dock', fence: 9, failure: { message: '/videos/a.mp4: no such file' } },
+      { id: 'hall', fence: null, failure: { message: 'not its concern any more' } },
+    ];
+    listen('stats', null);
+    port.tick();
+    await settled();
+    const { failures } = heard[0]!.body as StatsBody;
+    expect(failures).toEqual([{ id: 'dock', fence: 9, message: '/videos/a.mp4: no such file' }]);
   });
 
   it('puts results on the bus only while somebody listens to that stream', async () => {
@@ -109,22 +128,14 @@ describe('fleet publisher', () => {
     expect((heard[0]!.body as StatsBody).streams.map(({ id }) => id)).toEqual(['yard']);
   });
 
-  it('tells events of the host, of its streams, and what its planner decided', async () => {
+  it('tells events of the host and of its streams', async () => {
     listen('events', null);
     port.tell({ type: 'event', timeMs: 1, kind: 'engine-restarted', message: 'The engine is back.' });
     port.tell({ type: 'event', timeMs: 2, kind: 'target-missed', stream: 'yard', message: 'Too slow.' });
-    publisher.tell({
-      type: 'event',
-      timeMs: 3,
-      kind: 'stream-placed',
-      stream: 'dock',
-      message: 'dock goes to host-2.',
-    });
     await settled();
     expect(heard.map(({ stream, fence }) => [stream, fence])).toEqual([
       [null, null],
       ['yard', 8],
-      [null, null],
     ]);
   });
 

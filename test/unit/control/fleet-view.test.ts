@@ -74,6 +74,17 @@ describe('fleet view', () => {
     expect(view.report().host).toEqual(rig.own.host);
   });
 
+  it('shows a stream that its host cannot run as failed, with the reason, until a newer holder runs it', async () => {
+    await view.addStream(gate);
+    const failures = [{ id: 'gate', fence: 4, message: '/videos/a.mp4: no such file' }];
+    say('host-1', null, { timeMs: 1, streams: [], failures, host: hostReport() });
+    await settled();
+    expect(stream('gate')).toMatchObject({ state: 'failed', host: 'host-1', lastError: '/videos/a.mp4: no such file' });
+    expect(view.fleet().placement).toEqual({ placed: 0, waiting: 1, paused: 0 });
+    await rig.report('host-2', 'gate', 5, 24);
+    expect(stream('gate')).toMatchObject({ state: 'running', host: 'host-2', lastError: null });
+  });
+
   it('shows no stream that is not ordered', async () => {
     await rig.report('host-1', 'unknown', 3, 24);
     expect(view.report().streams).toEqual([]);
@@ -192,6 +203,7 @@ describe('fleet view', () => {
     say('host-1', null, {
       timeMs: 1,
       streams: [{ ...streamReport('gate'), state: 'paused', fence: 1 }],
+      failures: [],
       host: hostReport(),
     });
     await settled();
