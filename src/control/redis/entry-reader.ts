@@ -23,10 +23,10 @@ export class EntryReader {
   }
 
   /** @param flat - name, text, name, text ... as Redis lists a hash. */
-  readHash<S extends z.ZodType>(schema: S, flat: readonly string[], where: string): Map<string, z.output<S>> {
+  readHash<S extends z.ZodType>(schema: S, flat: readonly string[], what: string): Map<string, z.output<S>> {
     const entries = new Map<string, z.output<S>>();
     for (let i = 0; i + 1 < flat.length; i += 2) {
-      const value = this.read(schema, flat[i + 1]!, `${where} "${flat[i]}"`);
+      const value = this.read(schema, flat[i + 1]!, `${what} "${flat[i]}"`);
       if (value !== null) entries.set(flat[i]!, value);
     }
     return entries;

@@ -6,6 +6,7 @@ import { fleetErrors } from '../fleet-errors.ts';
 import type { Notices } from '../notices.ts';
 import type { RedisConnection } from './connect.ts';
 import { EntryReader } from './entry-reader.ts';
+import { HashReader } from './hash-reader.ts';
 import { stateScripts } from './state-scripts.ts';
 
 const cardEntry = z.strictObject({ expiresMs: z.number(), card: hostCard });
@@ -37,11 +38,12 @@ export class RedisState implements FleetState {
   readonly #prefix: string;
   readonly #leaseMs: number;
   readonly #reader: EntryReader;
-  /** Orders are the large part of a snapshot and seldom change: they are fetched and checked when they did. */
-  #orders: { readonly revision: number; readonly byText: ReadonlyMap<string, StreamOrder> } = {
-    revision: -1,
-    byText: new Map(),
-  };
+  readonly #cards: HashReader<typeof cardEntry>;
+  readonly #orders: HashReader<typeof streamOrder>;
+  readonly #assignments: HashReader<typeof assignment>;
+  readonly #leases: HashReader<typeof lease>;
+  /** Orders are the large part of a snapshot and seldom change: they are fetched when one did. */
+  #known: { readonly revision: number; readonly orders: readonly StreamOrder[] } = { revision: -1, orders: [] };
 
   /**
    * @param prefix - of every key, with its hash tag.
@@ -57,6 +59,10 @@ export class RedisState implements FleetState {
     this.#prefix = options.prefix;
     this.#leaseMs = options.leaseMs;
     this.#reader = new EntryReader(options.notices);
+    this.#cards = new HashReader(this.#reader, cardEntry, 'host');
+    this.#orders = new HashReader(this.#reader, streamOrder, 'stream order');
+    this.#assignments = new HashReader(this.#reader, assignment, 'assignment of');
+    this.#leases = new HashReader(this.#reader, lease, 'lease of');
   }
 
   async beat({ card, held, planRevision }: Beat): Promise<BeatReply> {
@@ -98,16 +104,16 @@ export class RedisState implements FleetState {
 
   async snapshot(): Promise<FleetSnapshot> {
     const [nowMs, hosts, draining, assignments, leases, revision, orders] = (await this.#run('snapshot', [
-      this.#orders.revision,
+      this.#known.revision,
     ])) as SnapshotAnswer;
-    if (orders !== null) this.#orders = { revision, byText: this.#readOrders(orders) };
+    if (orders !== null) this.#known = { revision, orders: [...this.#orders.read(orders).values()] };
     return {
       nowMs,
-      hosts: Array.from(this.#reader.readHash(cardEntry, hosts, 'host').values(), ({ card }) => card),
+      hosts: Array.from(this.#cards.read(hosts).values(), ({ card }) => card),
       draining: new Set(draining),
-      orders: [...this.#orders.byText.values()],
-      assignments: this.#reader.readHash(assignment, assignments, 'assignment of'),
-      leases: this.#reader.readHash(lease, leases, 'lease of'),
+      orders: this.#known.orders,
+      assignments: this.#assignments.read(assignments),
+      leases: this.#leases.read(leases),
     };
   }
 
@@ -150,16 +156,5 @@ export class RedisState implements FleetState {
       if (order !== null && given !== null) plan.set(streamId, { order, assignment: given });
     }
     return plan;
-  }
-
-  #readOrders(flat: readonly string[]): Map<string, StreamOrder> {
-    const known = this.#orders.byText;
-    const orders = new Map<string, StreamOrder>();
-    for (let i = 0; i + 1 < flat.length; i += 2) {
-      const text = flat[i + 1]!;
-      const order = known.get(text) ?? this.#reader.read(streamOrder, text, `stream order "${flat[i]}"`);
-      if (order !== null) orders.set(text, order);
-    }
-    return orders;
   }
 }
