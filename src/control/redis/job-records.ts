@@ -96,8 +96,8 @@ export class JobRecords {
     return (await this.#run('finish', args)) as Obstacle | 'ok';
   }
 
-  async bury(task: Pick<DeadLetter, 'jobId' | 'taskId'>, lock: TaskLock, letter: DeadLetter): Promise<Obstacle | 'ok'> {
-    const args = [task.jobId, lock.key, lock.token, task.taskId, JSON.stringify(letter)];
+  async bury(letter: DeadLetter, lock: TaskLock): Promise<Obstacle | 'ok'> {
+    const args = [letter.jobId, lock.key, lock.token, letter.taskId, JSON.stringify(letter)];
     return (await this.#run('bury', args)) as Obstacle | 'ok';
   }
 
@@ -169,10 +169,20 @@ export class JobRecords {
     return { ...check(orderHead, parse(head), `order of job "${jobId}"`), inputs };
   }
 
+  /** One input of a job, for people; empty where it cannot be found. */
+  async input(jobId: string, file: number): Promise<string> {
+    const chunk = Math.floor(file / INPUTS_AT_ONCE);
+    const text = await this.#connection.call((client) => client.hget(this.#key(jobId, 'inputs'), String(chunk)));
+    const inputs = inputList.safeParse(parse(text ?? ''));
+    return inputs.data?.[file % INPUTS_AT_ONCE] ?? '';
+  }
+
   async deadLetters(jobId: string): Promise<DeadLetter[]> {
-    const flat = await this.#connection.call((client) => client.hgetall(this.#key(jobId, 'dead')));
-    const letters = this.#reader.readHash(deadLetter, Object.entries(flat).flat(), 'dead letter of');
-    return [...letters.values()].sort((a, b) => a.failedMs - b.failedMs);
+    const texts = await this.#connection.call((client) => client.hgetall(this.#key(jobId, 'dead')));
+    const letters = Object.entries(texts).flatMap(
+      ([name, text]) => this.#reader.read(deadLetter, text, `dead letter of "${name}"`) ?? [],
+    );
+    return letters.sort((a, b) => a.failedMs - b.failedMs);
   }
 
   /** How many segments each of some files has; null for those that were not split yet. */

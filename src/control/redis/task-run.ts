@@ -4,7 +4,7 @@ import { type DeadLetter, type JobOrder, type Task, task } from '../../protocol/
 import type { TaskHandler, TaskOutcome } from '../control-plane.ts';
 import { followUp } from '../follow-up.ts';
 import { taskFailure } from '../task-failure.ts';
-import { parseTaskId } from '../task-id.ts';
+import { parseTaskId, type TaskName } from '../task-id.ts';
 import type { BullQueues } from './bull-queues.ts';
 import type { JobRecords, Obstacle, TaskLock, TickedTask } from './job-records.ts';
 import type { OrderCache } from './order-cache.ts';
@@ -42,6 +42,8 @@ export class TaskRun {
   #stopped: StopReason | null = null;
   #frames = 0;
   #toldFrames = 0;
+  /** From here on its frames are counted, or nobody's. */
+  #isEnding = false;
 
   /** @param job - taken, with the token of its lock. */
   constructor(job: Job, desk: TaskDesk) {
@@ -54,7 +56,7 @@ export class TaskRun {
   /** What a tick has to tell and ask; null before the handler has the task. */
   tick(): TickedTask | null {
     if (this.#task === null) return null;
-    const frames = this.#frames === this.#toldFrames ? null : this.#frames;
+    const frames = this.#isEnding || this.#frames === this.#toldFrames ? null : this.#frames;
     this.#toldFrames = this.#frames;
     return { task: this.#task, lock: this.#lock, frames };
   }
@@ -82,9 +84,8 @@ export class TaskRun {
   }
 
   async #handle(task: Task, digest: string): Promise<void> {
-    let order: JobOrder | null = null;
     try {
-      order = await this.#desk.insist(() => this.#desk.orders.get(task.jobId, digest));
+      const order = await this.#desk.insist(() => this.#desk.orders.get(task.jobId, digest));
       if (this.#job.stalledCounter > MOST_STALLS) throw this.#suspicion();
       const outcome = await this.#desk.handler(task, order, {
         signal: this.#abort.signal,
@@ -98,12 +99,13 @@ export class TaskRun {
       if (error instanceof WaitingError) throw error;
       if (this.#stopped === 'closing') await this.#giveBack();
       if (this.#stopped !== null) return this.#leave(this.#stopped === 'cancelled' ? 'cancelled' : 'lost');
-      await this.#fail(task, order, error);
+      await this.#fail(task, error);
     }
   }
 
   async #complete(task: Task, order: JobOrder, outcome: TaskOutcome): Promise<Obstacle | 'ok'> {
     const { records, queues, insist } = this.#desk;
+    this.#isEnding = true;
     const next = followUp(task, outcome);
     const segments = next?.segments.length ?? null;
     if (next !== null) {
@@ -114,10 +116,10 @@ export class TaskRun {
     return insist(() => records.finish(task, this.#lock, outcome.frames, segments));
   }
 
-  async #fail(task: Task, order: JobOrder | null, error: unknown): Promise<void> {
+  async #fail(task: Task, error: unknown): Promise<void> {
     const { reason, isRetryable } = taskFailure(error);
     if (isRetryable && this.#attempts < (this.#job.opts.attempts ?? 1)) throw new Error(reason);
-    await this.#bury(task, order, reason);
+    await this.#bury(task, reason);
   }
 
   /** Attempts so far, with this one. */
@@ -125,32 +127,24 @@ export class TaskRun {
     return this.#job.attemptsMade + 1;
   }
 
-  async #bury(task: Task, order: JobOrder | null, reason: string): Promise<void> {
-    const input = order?.inputs[task.file] ?? '';
-    await this.#write({ taskId: this.#id, jobId: task.jobId, kind: task.kind, input, reason, ...this.#end() });
-  }
-
   /** What is not a task at all is told of its job where its name says which; else nobody has use for it. */
   async #buryMalformed({ path, message }: { path: PropertyKey[]; message: string }): Promise<void> {
-    const reason = `PROTOCOL_INVALID: task ${this.#id}: ${path.join('.') || 'data'}: ${message}; another program or version wrote it`;
+    const where = path.join('.') || 'data';
+    const reason = `PROTOCOL_INVALID: task ${this.#id}: ${where}: ${message}; another program or version wrote it`;
     const name = parseTaskId(this.#id);
-    if (name === null) {
-      this.#desk.notice(`${reason}; dropped`);
-      return;
-    }
-    const { jobId, kind } = name;
-    await this.#write({ taskId: this.#id, jobId, kind, input: '', reason, ...this.#end() });
-  }
-
-  #end(): Pick<DeadLetter, 'attempts' | 'failedMs'> {
-    return { attempts: this.#attempts, failedMs: Date.now() };
+    if (name === null) this.#desk.notice(`${reason}; dropped`);
+    else await this.#bury(name, reason);
   }
 
   /** The letter is written before the queue lets go: a crash in between has the task done again, and loses nothing. */
-  async #write(letter: DeadLetter): Promise<void> {
-    const answer = await this.#desk.insist(() => this.#desk.records.bury(letter, this.#lock, letter));
+  async #bury({ jobId, kind, file }: TaskName, reason: string): Promise<void> {
+    const { records, insist } = this.#desk;
+    const input = await insist(() => records.input(jobId, file));
+    const end = { attempts: this.#attempts, failedMs: Date.now() };
+    const letter: DeadLetter = { taskId: this.#id, jobId, kind, input, reason, ...end };
+    const answer = await insist(() => records.bury(letter, this.#lock));
     if (answer !== 'ok') return this.#leave(answer);
-    throw new UnrecoverableError(letter.reason);
+    throw new UnrecoverableError(reason);
   }
 
   #suspicion(): SightlineError {
