@@ -40,7 +40,7 @@ export class Dispatcher {
   #cancelTimer: (() => void) | null = null;
   /** The lowest score that any stream needs. */
   scoreThreshold = 0;
-  /** Batches that may be on one thread: 2 while files are read, 1 for live streams alone. */
+  /** Batches that may be on one thread: 2 while only files are read, 1 beside live streams. */
   depth = 1;
 
   constructor(

@@ -13,6 +13,18 @@ export interface StreamLease {
   isValid(): boolean;
 }
 
+/** What makes a stream a part of a bulk job: its results belong to one taker, and its ffmpeg gives way to all others. */
+export interface BulkWork {
+  /** Boxes are delivered down to this score, before any tracking. */
+  readonly scoreThreshold: number;
+  /**
+   * Gets the results, in order, in place of sinks and listeners.
+   *
+   * @returns when the frame's slot may be given back, a promise that never rejects; null for at once.
+   */
+  take(frame: PublishedFrame): Promise<unknown> | null;
+}
+
 /** Where a stream's pictures come from, and whether somebody needs them in full. */
 export interface StreamInput {
   readonly source: SourceInput | null;
@@ -23,6 +35,7 @@ export interface StreamInput {
   readonly lease?: StreamLease;
   readonly policy: 'live' | 'file';
   readonly picture: { readonly width: number; readonly height: number } | null;
+  readonly bulk?: BulkWork;
 }
 
 export type EventDetails = Readonly<Record<string, string | number | boolean | null>>;
