@@ -74,7 +74,7 @@ export const jobOrder = z.strictObject({
 });
 export type JobOrder = z.infer<typeof jobOrder>;
 
-/** A stretch of a file between two clean key frames, in ticks of the stream's time base. */
+/** A stretch of a file between two clean key frames, in microseconds of media time. */
 export const segmentSpan = z.strictObject({
   index: count,
   /** First frame's media time; null for the start of the file. */
@@ -83,6 +83,8 @@ export const segmentSpan = z.strictObject({
   toUs: z.number().int().nullable(),
   /** Frames before it, as the container lists them. */
   firstFrame: count,
+  /** Frames in it, as the container lists them; absent for a file that stays whole. */
+  frames: count.optional(),
 });
 export type SegmentSpan = z.infer<typeof segmentSpan>;
 
