@@ -27,11 +27,23 @@ export interface QueueReport {
   readonly oldestWaitingMs: number;
 }
 
-/** How many hosts the fleet should have, and why. */
+/** How many hosts the fleet should have, and why. Loads are in inferences a second; docs/fleet.md has the formulas. */
 export interface ScaleReport {
+  /** `(active + waiting) / capacity`; above 1 something waits. */
+  readonly loadRatio: number;
+  readonly active: number;
+  readonly waiting: number;
+  readonly capacity: number;
+  /** Tasks that nobody has begun, and the age of the oldest in seconds. */
+  readonly queueDepth: number;
+  readonly oldestWaitingS: number;
+  /** That are ready. */
+  readonly hosts: number;
   readonly recommendedHosts: number;
   /** One English sentence with the figures. */
   readonly reason: string;
+  /** Since when this number has been recommended, milliseconds since 1970. */
+  readonly sinceMs: number;
 }
 
 export interface FleetReport {

@@ -4,7 +4,7 @@ import { SightlineError } from '../../src/errors/sightline-error.ts';
 import { FleetPlane, hostCard } from './fleet-plane.ts';
 import { ManualClock } from './manual-clock.ts';
 import { RuntimeDouble } from './runtime-double.ts';
-import { hostReport, streamReport } from './sample-reports.ts';
+import { hostReport, scaleReport, streamReport } from './sample-reports.ts';
 
 /** Lets what was put on the bus arrive, and promises settle. */
 export const settled = (): Promise<void> => new Promise((resolve) => setImmediate(resolve));
@@ -30,10 +30,7 @@ export class FleetRig {
           throw new SightlineError('SOURCE_FORBIDDEN', 'stream: source: file: is refused');
       },
       admitJob: () => {},
-      advise: ({ hosts }, { waiting }) => ({
-        recommendedHosts: hosts.length + Math.sign(waiting),
-        reason: 'For a test.',
-      }),
+      advise: ({ hosts }, { waiting }) => scaleReport(hosts.length + Math.sign(waiting)),
       clock: this.clock,
       ...options,
     });

@@ -5,6 +5,7 @@ import { jobReport } from '../../support/fleet-plane.ts';
 import { FleetRig } from '../../support/fleet-rig.ts';
 import { openGateway } from '../../support/open-gateways.ts';
 import { RuntimeDouble } from '../../support/runtime-double.ts';
+import { scaleReport } from '../../support/sample-reports.ts';
 
 interface Reply {
   readonly status: number;
@@ -87,7 +88,7 @@ describe('REST of a fleet', () => {
     rig.plane.tasks.waiting = { waiting: 4, active: 1, oldestWaitingMs: 3000 };
     await rig.second();
     expect((await ask(`${api}/scale`)).body).toEqual({
-      scale: { recommendedHosts: 3, reason: 'For a test.' },
+      scale: scaleReport(3),
       hosts: 2,
       queue: { waiting: 4, active: 1, oldestWaitingMs: 3000 },
     });
