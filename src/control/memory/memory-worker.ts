@@ -18,7 +18,9 @@ export class MemoryWorker<E> implements TaskWorker {
   #isPumping = false;
   #closed: Promise<void> | null = null;
 
+  /** @param concurrency - 1 or more. */
   constructor(concurrency: number, desk: Desk<E>) {
+    if (!(concurrency >= 1)) throw new RangeError(`concurrency: expected 1 or more, received ${concurrency}`);
     this.#concurrency = concurrency;
     this.#desk = desk;
   }
