@@ -1,5 +1,9 @@
+import { setImmediate as otherWork } from 'node:timers/promises';
 import type { z } from 'zod';
 import type { EntryReader } from './entry-reader.ts';
+
+/** Longest that one read keeps the thread: the first one of a thousand orders takes some hundred milliseconds. */
+const BREATH_MS = 3;
 
 /** Reads a whole hash again and again. An entry whose text did not change is not parsed and checked anew: of a thousand few do. */
 export class HashReader<S extends z.ZodType> {
@@ -16,7 +20,8 @@ export class HashReader<S extends z.ZodType> {
   }
 
   /** @param flat - name, text, name, text ... as Redis lists a hash. */
-  read(flat: readonly string[]): Map<string, z.output<S>> {
+  async read(flat: readonly string[]): Promise<Map<string, z.output<S>>> {
+    let breathMs = performance.now();
     const known = new Map<string, { text: string; value: z.output<S> }>();
     for (let i = 0; i + 1 < flat.length; i += 2) {
       const [name, text] = [flat[i]!, flat[i + 1]!];
@@ -24,6 +29,9 @@ export class HashReader<S extends z.ZodType> {
       const value =
         before?.text === text ? before.value : this.#entries.read(this.#schema, text, `${this.#what} "${name}"`);
       if (value !== null) known.set(name, { text, value });
+      if (performance.now() - breathMs < BREATH_MS) continue;
+      await otherWork();
+      breathMs = performance.now();
     }
     this.#known = known;
     return new Map(Array.from(known, ([name, { value }]) => [name, value]));

@@ -37,11 +37,12 @@ export class RedisState implements FleetState {
   readonly #connection: RedisConnection;
   readonly #prefix: string;
   readonly #leaseMs: number;
-  readonly #reader: EntryReader;
   readonly #cards: HashReader<typeof cardEntry>;
   readonly #orders: HashReader<typeof streamOrder>;
   readonly #assignments: HashReader<typeof assignment>;
   readonly #leases: HashReader<typeof lease>;
+  readonly #planOrders: HashReader<typeof streamOrder>;
+  readonly #planAssignments: HashReader<typeof assignment>;
   /** Orders are the large part of a snapshot and seldom change: they are fetched when one did. */
   #known: { readonly revision: number; readonly orders: readonly StreamOrder[] } = { revision: -1, orders: [] };
 
@@ -58,11 +59,13 @@ export class RedisState implements FleetState {
     this.#connection = options.connection;
     this.#prefix = options.prefix;
     this.#leaseMs = options.leaseMs;
-    this.#reader = new EntryReader(options.notices);
-    this.#cards = new HashReader(this.#reader, cardEntry, 'host');
-    this.#orders = new HashReader(this.#reader, streamOrder, 'stream order');
-    this.#assignments = new HashReader(this.#reader, assignment, 'assignment of');
-    this.#leases = new HashReader(this.#reader, lease, 'lease of');
+    const entries = new EntryReader(options.notices);
+    this.#cards = new HashReader(entries, cardEntry, 'host');
+    this.#orders = new HashReader(entries, streamOrder, 'stream order');
+    this.#assignments = new HashReader(entries, assignment, 'assignment of');
+    this.#leases = new HashReader(entries, lease, 'lease of');
+    this.#planOrders = new HashReader(entries, streamOrder, 'stream order');
+    this.#planAssignments = new HashReader(entries, assignment, 'assignment of');
   }
 
   async beat({ card, held, planRevision }: Beat): Promise<BeatReply> {
@@ -81,7 +84,7 @@ export class RedisState implements FleetState {
       nowMs,
       lost,
       planRevision: revision,
-      plan: plan === null ? null : this.#readPlan(plan),
+      plan: plan === null ? null : await this.#readPlan(plan),
       isDraining: isDraining === 1,
       isLeader: isLeader === 1,
     };
@@ -103,17 +106,21 @@ export class RedisState implements FleetState {
   }
 
   async snapshot(): Promise<FleetSnapshot> {
+    let known = this.#known;
     const [nowMs, hosts, draining, assignments, leases, revision, orders] = (await this.#run('snapshot', [
-      this.#known.revision,
+      known.revision,
     ])) as SnapshotAnswer;
-    if (orders !== null) this.#known = { revision, orders: [...this.#orders.read(orders).values()] };
+    if (orders !== null) {
+      known = { revision, orders: [...(await this.#orders.read(orders)).values()] };
+      this.#known = known;
+    }
     return {
       nowMs,
-      hosts: Array.from(this.#cards.read(hosts).values(), ({ card }) => card),
+      hosts: Array.from((await this.#cards.read(hosts)).values(), ({ card }) => card),
       draining: new Set(draining),
-      orders: this.#known.orders,
-      assignments: this.#assignments.read(assignments),
-      leases: this.#leases.read(leases),
+      orders: known.orders,
+      assignments: await this.#assignments.read(assignments),
+      leases: await this.#leases.read(leases),
     };
   }
 
@@ -147,13 +154,15 @@ export class RedisState implements FleetState {
     return this.#connection.call((client) => stateScripts[name].run(client, this.#prefix, args));
   }
 
-  #readPlan(flat: readonly string[]): Map<string, { order: StreamOrder; assignment: Assignment }> {
+  /** @param flat - stream, order, assignment, stream ... */
+  async #readPlan(flat: readonly string[]): Promise<Map<string, { order: StreamOrder; assignment: Assignment }>> {
+    const column = (at: number) => flat.flatMap((name, i) => (i % 3 === 0 ? [name, flat[i + at]!] : []));
+    const orders = await this.#planOrders.read(column(1));
+    const assignments = await this.#planAssignments.read(column(2));
     const plan = new Map<string, { order: StreamOrder; assignment: Assignment }>();
-    for (let i = 0; i + 2 < flat.length; i += 3) {
-      const [streamId, orderText, assignmentText] = flat.slice(i, i + 3) as [string, string, string];
-      const order = this.#reader.read(streamOrder, orderText, `stream order "${streamId}"`);
-      const given = this.#reader.read(assignment, assignmentText, `assignment of "${streamId}"`);
-      if (order !== null && given !== null) plan.set(streamId, { order, assignment: given });
+    for (const [streamId, order] of orders) {
+      const given = assignments.get(streamId);
+      if (given !== undefined) plan.set(streamId, { order, assignment: given });
     }
     return plan;
   }
