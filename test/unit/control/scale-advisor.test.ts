@@ -154,14 +154,14 @@ describe('the recommendation', () => {
     expect([new Set(seen.slice(0, 299)), seen.at(-1), fleet.changes - changesBefore]).toEqual([new Set([13]), 2, 1]);
   });
 
-  it('does not thrash under a saw-tooth: after two of thirty two-minute teeth nothing changes any more', () => {
+  it('does not thrash under a saw-tooth: after three of thirty two-minute teeth nothing changes any more', () => {
     const fleet = new ScalingFleet(5);
     const tooth = (): void => {
       for (let i = 0; i < 120; i++) fleet.pass(100 + 600 * (i / 120));
     };
-    for (let i = 0; i < 2; i++) tooth();
+    for (let i = 0; i < 3; i++) tooth();
     const changesBefore = fleet.changes;
-    for (let i = 2; i < 30; i++) tooth();
+    for (let i = 3; i < 30; i++) tooth();
     expect([fleet.changes - changesBefore, fleet.advice?.recommendedHosts]).toEqual([0, 9]);
   });
 
