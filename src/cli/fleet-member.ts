@@ -133,7 +133,7 @@ export class FleetMember {
     if (fleet.bulkConcurrency === 0) return;
     const tools = {
       admission: this.#admission,
-      ffmpegPath: ffmpeg.path,
+      ffmpeg,
       runner: segmentRunner(runtime, ffmpeg),
       onNotice: (text: string) => log.warn({}, text),
     };

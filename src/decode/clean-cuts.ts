@@ -11,6 +11,10 @@ export interface CutList {
   readonly cuts: readonly Cut[];
   /** Frames of the whole file. */
   readonly frames: number;
+  /** Does the container show any packet at another time than it is decoded? */
+  readonly isReordered: boolean;
+  /** The fewest frames between two places where it may be cut, with their number. */
+  readonly shortest: { readonly from: Cut | null; readonly to: Cut; readonly frames: number };
 }
 
 /** Codecs reorder up to 16 frames; one that comes later than this behind its place is out of order. */
@@ -32,6 +36,7 @@ export class CleanCuts {
   #newestUs = Number.NEGATIVE_INFINITY;
   /** No packet may have a time up to this any more. */
   #settledUs = Number.NEGATIVE_INFINITY;
+  #isReordered = false;
   #isIrregular = false;
 
   /** @param distanceUs - media time that the parts should have. */
@@ -40,7 +45,8 @@ export class CleanCuts {
   }
 
   /** Takes the next packet in the order of decoding. */
-  add({ ptsUs, isKey, isOdd }: Packet): void {
+  add({ ptsUs, isKey, isReordered, isOdd }: Packet): void {
+    this.#isReordered ||= isReordered;
     const isFirst = this.#frames === 0;
     if (ptsUs === null || isOdd || (isFirst && !isKey)) this.#isIrregular = true;
     if (this.#isIrregular) return;
@@ -75,11 +81,11 @@ export class CleanCuts {
   /**
    * Chooses the cuts, the wanted distance apart or a little more; the last part is at least half as long.
    *
-   * @returns null where the file must stay whole: a packet without a time, damaged, not to be shown, twice at the same time
-   *   or out of order, or a first packet that is no key frame.
+   * @returns null where the file must stay whole: it is short, has no clean key frame, a packet without a time, damaged, not
+   *   to be shown, twice at the same time or out of order, or a first packet that is no key frame.
    */
   choose(): CutList | null {
-    if (this.#isIrregular || this.#frames === 0) return null;
+    if (this.#isIrregular) return null;
     const cuts: Cut[] = [];
     let lastUs = this.#startUs;
     for (const cut of this.#candidates) {
@@ -87,6 +93,16 @@ export class CleanCuts {
       cuts.push(cut);
       lastUs = cut.atUs;
     }
-    return { cuts, frames: this.#frames };
+    if (cuts.length === 0) return null;
+    return { cuts, frames: this.#frames, isReordered: this.#isReordered, shortest: this.#shortest() };
+  }
+
+  #shortest(): CutList['shortest'] {
+    return this.#candidates
+      .map((to, i) => {
+        const from = this.#candidates[i - 1] ?? null;
+        return { from, to, frames: to.frame - (from?.frame ?? 0) };
+      })
+      .reduce((a, b) => (b.frames < a.frames ? b : a));
   }
 }

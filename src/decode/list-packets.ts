@@ -1,10 +1,8 @@
 import { redact } from '../core/redact.ts';
 import { SightlineError } from '../errors/sightline-error.ts';
 import { listArguments } from './ffmpeg-command.ts';
-import { explainExit, FfmpegLog } from './ffmpeg-log.ts';
-import { type FfmpegExit, FfmpegProcess } from './ffmpeg-process.ts';
-import { giveWay } from './give-way.ts';
 import { type Packet, PacketRows } from './packet-rows.ts';
+import { runFfmpeg } from './run-ffmpeg.ts';
 
 /** What a container says of its first video stream. */
 export interface StreamHeader {
@@ -16,9 +14,6 @@ export interface StreamHeader {
   readonly tickUs: number;
 }
 
-/** A thousand lines take about a millisecond of the main thread. */
-const BUFFER_BYTES = 32 * 1024;
-
 /**
  * Reads the head of a file: container, codec and time base of its first video stream.
  *
@@ -28,7 +23,7 @@ const BUFFER_BYTES = 32 * 1024;
 export async function readStreamHeader(ffmpegPath: string, url: string, signal: AbortSignal): Promise<StreamHeader> {
   const rows = new PacketRows(false, () => undefined);
   let container: string | undefined;
-  await run(ffmpegPath, url, listArguments(url, 1, null), signal, {
+  await runFfmpeg(ffmpegPath, url, listArguments(url, 1, null), signal, {
     onText: (text) => rows.read(text),
     onLogLine: (line) => {
       container ??= /^\[info\] Input #0, (\S+), from /.exec(line)?.[1];
@@ -55,66 +50,9 @@ export async function listPackets(
   onPacket: (packet: Packet) => void,
 ): Promise<void> {
   const rows = new PacketRows(unitTypes !== null, onPacket);
-  await run(ffmpegPath, url, listArguments(url, null, unitTypes), signal, {
+  await runFfmpeg(ffmpegPath, url, listArguments(url, null, unitTypes), signal, {
     onText: (text) => rows.read(text),
     onLogLine: () => undefined,
   });
   rows.end();
-}
-
-interface Hearer {
-  onText(text: string): void;
-  onLogLine(line: string): void;
-}
-
-async function run(
-  ffmpegPath: string,
-  url: string,
-  args: readonly string[],
-  signal: AbortSignal,
-  hearer: Hearer,
-): Promise<void> {
-  signal.throwIfAborted();
-  const log = new FfmpegLog(url);
-  const problems: string[] = [];
-  const buffer = Buffer.alloc(BUFFER_BYTES);
-  const { promise: exited, resolve } = withResolver<FfmpegExit>();
-  let child: FfmpegProcess;
-  try {
-    child = await FfmpegProcess.start(ffmpegPath, args, {
-      nextBuffer: () => buffer,
-      onBytes: (bytes) => hearer.onText(buffer.toString('latin1', 0, bytes)),
-      onLogLine: (line) => {
-        hearer.onLogLine(line);
-        const event = log.read(line);
-        if (event?.kind === 'problem') problems.push(redact(event.text));
-      },
-      onExit: resolve,
-    });
-  } catch (error) {
-    throw new SightlineError('FFMPEG_MISSING', `ffmpeg cannot be started: ${(error as Error).message}`, {
-      path: ffmpegPath,
-    });
-  }
-  giveWay(child.pid);
-  const onAbort = (): void => child.kill();
-  signal.addEventListener('abort', onAbort);
-  if (signal.aborted) onAbort();
-  const exit = await exited;
-  signal.removeEventListener('abort', onAbort);
-  signal.throwIfAborted();
-  if (exit.code === 0) return;
-  const { code, cause, said } = explainExit(problems);
-  throw new SightlineError(
-    code,
-    `${redact(url)}: ${cause} (ffmpeg: ${said}; ${exit.signal ?? `exit code ${exit.code}`})`,
-  );
-}
-
-function withResolver<T>(): { promise: Promise<T>; resolve: (value: T) => void } {
-  let resolve!: (value: T) => void;
-  const promise = new Promise<T>((done) => {
-    resolve = done;
-  });
-  return { promise, resolve };
 }

@@ -3,6 +3,8 @@ export interface Packet {
   /** Media time in microseconds, as a decoding run would give it; null where the container has none. */
   readonly ptsUs: number | null;
   readonly isKey: boolean;
+  /** It is shown at another time than it is decoded, as the container has it. */
+  readonly isReordered: boolean;
   /** Damaged, without a decoding time, or not to be shown: a decoding run may make something else of it. */
   readonly isOdd: boolean;
 }
@@ -19,6 +21,7 @@ const ROW = /^(\d+), *(-?\d+), *(-?\d+), *-?\d+, *\d+, *0x[0-9a-f]+(?:, *F=0x([0
 
 interface Row {
   readonly dts: string;
+  readonly pts: string;
   readonly ptsUs: number | null;
   /** Key frame by the container's word. */
   readonly isMarked: boolean;
@@ -81,6 +84,7 @@ export class PacketRows {
     const ticks = Number(pts);
     this.#waiting = {
       dts: dts!,
+      pts: pts!,
       // The same arithmetic as for the frames of a decoding run, so that both come to the same microsecond.
       ptsUs: ticks < NO_TIME ? null : Math.round(ticks * this.#timeBase * 1e6),
       isMarked: (flags & KEY) !== 0,
@@ -91,8 +95,8 @@ export class PacketRows {
 
   #tell(): void {
     if (this.#waiting === null) return;
-    const { ptsUs, isMarked, isConfirmed, isOdd } = this.#waiting;
+    const { dts, pts, ptsUs, isMarked, isConfirmed, isOdd } = this.#waiting;
     this.#waiting = null;
-    this.#onPacket({ ptsUs, isKey: isMarked && isConfirmed, isOdd });
+    this.#onPacket({ ptsUs, isKey: isMarked && isConfirmed, isReordered: dts !== pts, isOdd });
   }
 }

@@ -4,7 +4,7 @@ import type { SegmentRunner } from './segment-runner.ts';
 /** What the tasks of jobs are done with on one host. */
 export interface JobTools {
   readonly admission: Admission;
-  readonly ffmpegPath: string;
+  readonly ffmpeg: { readonly path: string; readonly major: number };
   readonly runner: SegmentRunner;
   /** Is told in a sentence what turned out slower than planned. */
   readonly onNotice: (text: string) => void;

@@ -1,4 +1,3 @@
-import type { PublishedFrame } from '../../core/frame.ts';
 import type { SegmentSpan } from '../../protocol/fleet.ts';
 
 /** Times are rounded to whole microseconds on both sides. */
@@ -21,7 +20,7 @@ export class SpanCheck {
   }
 
   /** @returns what is wrong with the next frame; null where nothing is. */
-  see({ ptsUs, width, height }: Pick<PublishedFrame, 'ptsUs' | 'width' | 'height'>): string | null {
+  see({ ptsUs, width, height }: { ptsUs: number; width: number; height: number }): string | null {
     const { fromUs, toUs, firstFrame } = this.#span;
     const isFirst = this.#frames === 0;
     const lastUs = this.#lastUs;

@@ -15,8 +15,8 @@ export async function splitFile(
   const { inputPath } = await JobPlace.find(tools.admission, order, file);
   const { segmentSeconds } = order;
   const spans = await planSegments({
-    ffmpegPath: tools.ffmpegPath,
-    url: `file:${inputPath}`,
+    ffmpeg: tools.ffmpeg,
+    path: inputPath,
     segmentSeconds,
     signal,
   });
