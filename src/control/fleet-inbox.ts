@@ -87,7 +87,7 @@ export class FleetInbox {
     if (event === null) return;
     // Without a stream on the envelope it is a host's own or the planner's, which may name a stream that nobody holds.
     if (message.stream !== null && !this.#isNewest(message, event.stream ?? '')) return;
-    this.events.emit({ ...event, host: message.hostId });
+    this.events.emit(event);
   }
 
   /** The fence of the envelope counts for the stream that the body is of, and for no other. */

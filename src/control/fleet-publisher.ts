@@ -99,7 +99,8 @@ export class FleetPublisher {
     this.#publish('preview', streamId, fence, body);
   }
 
-  #publishEvent(event: EventMessage): void {
+  #publishEvent(told: EventMessage): void {
+    const event = { ...told, host: this.#options.hostId };
     if (event.stream === undefined) {
       this.#publish('events', null, null, event);
       return;

@@ -26,6 +26,7 @@ export function fillFleetMetrics(set: MetricSet, port: FleetPort, streams: reado
   const age = queue.oldestWaitingMs / MS_PER_S;
   set.gauge('sightline_fleet_oldest_waiting_task_seconds', 'Age of the task that waits longest.', {}, age);
   if (scale !== null) {
+    set.gauge('sightline_fleet_load_ratio', 'What is done and waits, of what can be done.', {}, scale.loadRatio);
     set.gauge('sightline_fleet_recommended_hosts', 'Hosts that the fleet should have.', {}, scale.recommendedHosts);
   }
   const { staleMessages, malformedMessages, busDropped } = port.figures();
@@ -52,7 +53,4 @@ function fillHosts(set: MetricSet, hosts: readonly FleetHost[]): void {
   }
   const capacity = present.reduce((sum, { capacityFps }) => sum + capacityFps, 0);
   set.gauge('sightline_fleet_capacity_fps', 'Of all hosts together.', {}, capacity);
-  if (capacity === 0) return;
-  const live = present.reduce((sum, { liveFps }) => sum + liveFps, 0);
-  set.gauge('sightline_fleet_load_ratio', 'Share of the capacity that live streams take.', {}, live / capacity);
 }

@@ -2,6 +2,7 @@ import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import type { BusMessage, FleetBus } from '../../../src/control/control-plane.ts';
 import { FleetPublisher, type HeldLeases } from '../../../src/control/fleet-publisher.ts';
 import { MemoryBus } from '../../../src/control/memory/memory-bus.ts';
+import type { EventMessage } from '../../../src/protocol/feed.ts';
 import type { BusTopic } from '../../../src/protocol/fleet.ts';
 import type { PreviewBody, StatsBody } from '../../../src/protocol/fleet-bus.ts';
 import { ManualClock } from '../../support/manual-clock.ts';
@@ -137,6 +138,7 @@ describe('fleet publisher', () => {
       [null, null],
       ['yard', 8],
     ]);
+    expect(heard.map(({ body }) => (body as EventMessage).host)).toEqual(['host-1', 'host-1']);
   });
 
   it('makes nothing for an audience that cannot be asked, and goes on when it can', async () => {

@@ -169,7 +169,7 @@ describe('REST of a fleet', () => {
         'sightline_fleet_hosts{state="ready"} 2',
         'sightline_fleet_hosts{state="silent"} 0',
         'sightline_fleet_capacity_fps 400',
-        'sightline_fleet_load_ratio 0.4',
+        'sightline_fleet_load_ratio 0.5',
         'sightline_fleet_host_capacity_fps{host="host-1",pipeline="street"} 200',
         'sightline_fleet_host_load_fps{host="host-2",pipeline="street",kind="bulk"} 20',
         'sightline_fleet_host_streams{host="host-1",pipeline="street"} 4',

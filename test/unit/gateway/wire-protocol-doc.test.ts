@@ -58,7 +58,14 @@ describe('docs/wire-protocol.md', () => {
     await rig.view.addStream({ id: 'gate', source: 'rtsp://camera.example/gate' });
     await rig.view.submitJob({ inputs: ['/videos/a.mp4'], outDir: '/results' });
     await rig.report('host-1', 'gate', 1, 24);
-    const body = { type: 'event', timeMs: 1, kind: 'stream-placed', stream: 'gate', message: 'It goes to host-1.' };
+    const body = {
+      type: 'event',
+      timeMs: 1,
+      kind: 'stream-placed',
+      stream: 'gate',
+      message: 'It goes to host-1.',
+      host: 'host-1',
+    };
     rig.plane.bus.publish({ topic: 'events', hostId: 'host-1', stream: null, fence: null, body });
     await rig.second();
     await client.until(
