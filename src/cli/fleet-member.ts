@@ -6,6 +6,7 @@ import { FleetView } from '../control/fleet-view.ts';
 import { HostAgent } from '../control/host-agent.ts';
 import { jobHandler } from '../control/jobs/job-handler.ts';
 import { PLAN_DEFAULTS } from '../control/planning/plan-options.ts';
+import { SCALE_DEFAULTS, ScaleAdvisor } from '../control/scale-advisor.ts';
 import { StreamOrders } from '../control/stream-orders.ts';
 import { findFfmpeg } from '../decode/ffmpeg-binary.ts';
 import { SightlineError } from '../errors/sightline-error.ts';
@@ -62,6 +63,9 @@ export class FleetMember {
       stdout: io.stdout,
       onNotice: (text) => log.info({}, text),
     });
+    const { fillRatio, bulkConcurrency, minHosts, maxHosts } = config.fleet;
+    const scale = { pipeline: null, fillRatio, tasksPerHost: Math.max(1, bulkConcurrency), minHosts, maxHosts };
+    const advisor = new ScaleAdvisor({ ...SCALE_DEFAULTS, ...scale });
     const view = new FleetView({
       control,
       own: host,
@@ -73,7 +77,7 @@ export class FleetMember {
         for (const input of inputs) await admission.file(input);
         await admission.outDir(outDir);
       },
-      advise: () => null,
+      advise: (snapshot, queue) => advisor.advise(snapshot, queue),
     });
     try {
       await view.start();
