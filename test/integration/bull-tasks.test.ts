@@ -148,6 +148,28 @@ describe.skipIf(redisMissing !== null)('bulk work in Redis', () => {
     expect(handler.begun.filter((name) => name === 'a/merge 0')).toHaveLength(1);
   });
 
+  it('a night’s pause does not spoil the estimate', async () => {
+    const handler = new ScriptedHandler(4, async (task) => {
+      if (task.kind === 'segment' && task.span.index === 2)
+        await server.admin.hincrby(key('job:a'), 'lastMs', -8 * 3_600_000);
+      if (task.kind === 'segment' && task.span.index === 3) await gate;
+      return undefined;
+    });
+    let release = (): void => undefined;
+    const gate = new Promise<void>((resolve) => {
+      release = resolve;
+    });
+    await queue.tasks.submit(jobOrderOf('a', 1));
+    work(handler.handle, 1);
+    await waitFor('three are done', async () => (await queue.tasks.job('a')).report.segmentsDone === 3);
+    // Milliseconds for two of them, and five seconds instead of eight hours for the third.
+    const { secondsLeft } = (await queue.tasks.job('a')).report;
+    expect(secondsLeft).toBeGreaterThan(1.6);
+    expect(secondsLeft).toBeLessThan(60);
+    release();
+    await done('a');
+  });
+
   it('a file that is split otherwise the second time is told', async () => {
     await queue.tasks.submit(jobOrderOf('a', 1));
     await server.admin.hset(key('job:a:files'), '0', '0 5');
@@ -180,6 +202,23 @@ describe.skipIf(redisMissing !== null)('bulk work in Redis', () => {
     await done('a');
     expect(handler.begun.filter((name) => name === 'a/segment 0.0')).toHaveLength(2);
     expect((await queue.tasks.job('a')).report).toMatchObject({ frames: 10, deadLetters: 0 });
+  });
+
+  it('a lock that ran out while Redis was away is taken again where nobody else has it', async () => {
+    const handler = new ScriptedHandler(1, async (task, { signal }) => {
+      if (task.kind !== 'segment') return undefined;
+      await server.admin.del(key('bull:bulk:a/segment/0/0:lock'));
+      await waitFor(
+        'it is locked again',
+        async () => (await server.admin.exists(key('bull:bulk:a/segment/0/0:lock'))) === 1,
+      );
+      expect(signal.aborted).toBe(false);
+      return undefined;
+    });
+    await queue.tasks.submit(jobOrderOf('a', 1));
+    work(handler.handle);
+    await done('a');
+    expect(handler.begun).toEqual(['a/split 0', 'a/segment 0.0', 'a/merge 0']);
   });
 
   it('nothing of forgotten jobs stays in Redis', async () => {

@@ -2,15 +2,13 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { type BulkJobOptions, FlowProducer, type Job, Queue } from 'bullmq';
 import type { JobOrder, Task } from '../../protocol/fleet.ts';
 import type { FollowUp } from '../follow-up.ts';
-import type { Notices } from '../notices.ts';
 import { taskId } from '../task-id.ts';
 import type { TaskPolicy } from '../task-policy.ts';
 import { taskPriority } from '../task-priority.ts';
 import type { RedisConnection } from './connect.ts';
-import { failureText } from './redis-failure.ts';
 
-/** Tasks that go to Redis in one transaction or pipeline: some ten milliseconds of its time. */
-const TASKS_AT_ONCE = 1_000;
+/** Tasks that go to Redis together: some ten milliseconds of this thread. */
+const TASKS_AT_ONCE = 200;
 /** Nobody reads the queue's own journal of events. */
 const MOST_EVENTS = 100;
 const RETRY_LOOKS = 20;
@@ -20,24 +18,22 @@ const RETRY_LOOK_MS = 100;
 export class BullQueues {
   readonly #connection: RedisConnection;
   readonly #policy: TaskPolicy;
-  readonly #notices: Notices;
   readonly #queues = new Map<string, Queue>();
   readonly #flows: FlowProducer;
   /** Of all keys of all queues. */
   readonly bullPrefix: string;
 
   /** @param prefix - of every key, with its hash tag. */
-  constructor(connection: RedisConnection, prefix: string, policy: TaskPolicy, notices: Notices) {
+  constructor(connection: RedisConnection, prefix: string, policy: TaskPolicy) {
     this.#connection = connection;
     this.#policy = policy;
-    this.#notices = notices;
     this.bullPrefix = `${prefix}:bull`;
     this.#flows = new FlowProducer({
       connection: connection.client,
       prefix: this.bullPrefix,
       skipVersionCheck: true,
     });
-    this.#flows.on('error', (error) => this.#notices.add(`queue: ${failureText(error)}`));
+    this.#flows.on('error', unheard);
   }
 
   /** A queue's name has no colon; a pipeline's may have one. */
@@ -52,12 +48,8 @@ export class BullQueues {
 
   /** Adds a split for each input. Those that are there already stay as they are. */
   async addSplits({ id: jobId, pipeline, inputs, priority }: JobOrder): Promise<void> {
-    for (let at = 0; at < inputs.length; at += TASKS_AT_ONCE) {
-      const tasks = inputs
-        .slice(at, at + TASKS_AT_ONCE)
-        .map((_, i): Task => ({ kind: 'split', jobId, pipeline, file: at + i }));
-      await this.#addBulk(pipeline, tasks, { priority });
-    }
+    const tasks = inputs.map((_, file): Task => ({ kind: 'split', jobId, pipeline, file }));
+    await this.#addBulk(pipeline, tasks, { priority });
   }
 
   /**
@@ -68,11 +60,10 @@ export class BullQueues {
     const { pipeline } = split;
     const queueName = this.nameOf(pipeline);
     const node = (task: Task) => ({ queueName, ...this.#entry(task, order) });
-    const first = [split, ...segments.slice(0, TASKS_AT_ONCE)];
-    await this.#call(() => this.#flows.add({ ...node(merge), children: first.map(node) }));
+    // The segments join afterwards, some at a time: a flow is one transaction, which holds up Redis and this thread.
+    await this.#call(() => this.#flows.add({ ...node(merge), children: [node(split)] }));
     const parent = { id: taskId(merge), queue: `${this.bullPrefix}:${queueName}` };
-    for (let at = TASKS_AT_ONCE; at < segments.length; at += TASKS_AT_ONCE)
-      await this.#addBulk(pipeline, segments.slice(at, at + TASKS_AT_ONCE), order, { parent });
+    await this.#addBulk(pipeline, segments, order, { parent });
   }
 
   /** Takes tasks out of whatever state they are in, except those that a worker holds. */
@@ -113,8 +104,10 @@ export class BullQueues {
     order: Pick<JobOrder, 'priority'>,
     more: BulkJobOptions = {},
   ): Promise<void> {
-    const entries = tasks.map((task) => this.#entry(task, order, more));
-    await this.#call(() => this.#queue(pipeline).addBulk(entries));
+    for (let at = 0; at < tasks.length; at += TASKS_AT_ONCE) {
+      const entries = tasks.slice(at, at + TASKS_AT_ONCE).map((task) => this.#entry(task, order, more));
+      await this.#call(() => this.#queue(pipeline).addBulk(entries));
+    }
   }
 
   #entry(task: Task, order: Pick<JobOrder, 'priority'>, more: BulkJobOptions = {}) {
@@ -139,7 +132,7 @@ export class BullQueues {
         skipVersionCheck: true,
         streams: { events: { maxLen: MOST_EVENTS } },
       });
-      queue.on('error', (error) => this.#notices.add(`queue of pipeline "${pipeline}": ${failureText(error)}`));
+      queue.on('error', unheard);
       this.#queues.set(pipeline, queue);
     }
     return queue;
@@ -153,3 +146,6 @@ export class BullQueues {
     });
   }
 }
+
+/** What goes wrong is thrown by the call that it concerns; an event that nobody hears would end the process. */
+function unheard(): void {}

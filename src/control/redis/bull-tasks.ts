@@ -50,7 +50,7 @@ export class BullTasks implements TaskQueue {
     this.#policy = { ...DEFAULT_TASK_POLICY, ...policy };
     this.#clock = clock;
     this.#records = new JobRecords(connection, prefix, new EntryReader(notices));
-    this.#queues = new BullQueues(connection, prefix, this.#policy, notices);
+    this.#queues = new BullQueues(connection, prefix, this.#policy);
     this.#orders = new OrderCache(this.#records);
     this.#forgetting = setInterval(() => {
       this.jobs().catch((error: Error) => notices.add(error.message));

@@ -62,6 +62,8 @@ export class BullWorker implements TaskWorker {
   #taken = 0;
   #isPaused = false;
   #isTicking = false;
+  /** Redis did not answer the last tick. */
+  #isAway = false;
   #closed: Promise<void> | null = null;
 
   constructor(options: BullWorkerOptions) {
@@ -108,7 +110,10 @@ export class BullWorker implements TaskWorker {
 
   #start(): { worker: Worker; connection: Redis } {
     const { pipeline, concurrency, queues, address, timings, policy, notices } = this.#options;
-    const onError = (error: unknown): void => notices.add(`worker of pipeline "${pipeline}": ${failureText(error)}`);
+    const onError = (error: unknown): void => {
+      // While Redis is away, every connection says so, again and again.
+      if (!this.#isAway) notices.add(`worker of pipeline "${pipeline}": ${failureText(error)}`);
+    };
     const connection = new Redis({
       ...redisOptions(address, SILENCE_MS),
       lazyConnect: false,
@@ -163,9 +168,9 @@ export class BullWorker implements TaskWorker {
     try {
       await this.#look();
     } catch (error) {
-      // Nothing is known while Redis is away; its connection tells why.
       this.#watch.reset();
-      this.#options.notices.add(failureText(error));
+      if (!this.#isAway) this.#options.notices.add(failureText(error));
+      this.#isAway = true;
     } finally {
       this.#isTicking = false;
     }
@@ -181,6 +186,7 @@ export class BullWorker implements TaskWorker {
       queues.keysOf(pipeline),
       asked.map(({ ticked }) => ticked),
     );
+    this.#isAway = false;
     for (const [i, { run }] of asked.entries()) {
       const verdict = verdicts[i];
       if (verdict === 'lost' || verdict === 'cancelled') run.stop(verdict);

@@ -5,7 +5,6 @@ import { type DeadLetter, deadLetter, type JobOrder, jobOrder, type Task } from 
 import { jobErrors } from '../job-errors.ts';
 import type { JobFacts } from '../job-facts.ts';
 import { INPUTS_AT_ONCE, orderDigest } from '../order-digest.ts';
-import { taskId } from '../task-id.ts';
 import type { RedisConnection } from './connect.ts';
 import type { EntryReader } from './entry-reader.ts';
 import { jobScripts } from './job-scripts.ts';
@@ -14,9 +13,11 @@ const JOBS_AT_ONCE = 100;
 const orderHead = jobOrder.omit({ inputs: true });
 const inputList = z.array(z.string());
 
-/** The right of a worker to a task: the lock that the queue gave it, by key and token. */
+/** The right of a worker to a task, as the queue gave it. */
 export interface TaskLock {
-  readonly key: string;
+  /** What all keys of the queue begin with. */
+  readonly queueKeys: string;
+  readonly taskId: string;
   readonly token: string;
 }
 
@@ -27,7 +28,7 @@ export type BeginAnswer =
   | { readonly verdict: Obstacle | 'done' };
 
 export interface TickedTask {
-  readonly task: Task;
+  readonly jobId: string;
   readonly lock: TaskLock;
   /** Frames done so far; null where that was told already. */
   readonly frames: number | null;
@@ -73,14 +74,14 @@ export class JobRecords {
   }
 
   async begin(task: Task, lock: TaskLock): Promise<BeginAnswer> {
-    const answer = (await this.#run('begin', this.#lockedArgs(task, lock))) as [string, string?];
+    const answer = (await this.#run('begin', taskArgs(task, lock))) as [string, string?];
     const [verdict, digest = ''] = answer as [BeginAnswer['verdict'], string?];
     return verdict === 'run' ? { verdict, digest } : { verdict };
   }
 
   /** Writes down into how many segments a file is split. @throws SEGMENT_MISMATCH where it was another number before. */
   async plan(task: Task, lock: TaskLock, segments: number): Promise<Obstacle | 'ok'> {
-    const args = [task.jobId, lock.key, lock.token, task.file, segments];
+    const args = [...lockArgs(task.jobId, lock), task.file, segments];
     const answer = (await this.#run('plan', args)) as Obstacle | 'ok' | number;
     if (typeof answer === 'number') throw jobErrors.splitChanged(task.jobId, task.file, answer, segments);
     return answer;
@@ -92,12 +93,12 @@ export class JobRecords {
    * @param segments - that follow a split; null where nothing follows it, not even a merge.
    */
   async finish(task: Task, lock: TaskLock, frames: number, segments: number | null): Promise<Obstacle | 'ok'> {
-    const args = [...this.#lockedArgs(task, lock), Math.round(frames), segments ?? -1];
+    const args = [...taskArgs(task, lock), Math.round(frames), segments ?? -1];
     return (await this.#run('finish', args)) as Obstacle | 'ok';
   }
 
   async bury(letter: DeadLetter, lock: TaskLock): Promise<Obstacle | 'ok'> {
-    const args = [letter.jobId, lock.key, lock.token, letter.taskId, JSON.stringify(letter)];
+    const args = [...lockArgs(letter.jobId, lock), JSON.stringify(letter)];
     return (await this.#run('bury', args)) as Obstacle | 'ok';
   }
 
@@ -118,13 +119,7 @@ export class JobRecords {
     queueKeys: string,
     tasks: readonly TickedTask[],
   ): Promise<{ ready: number; verdicts: ('ok' | Obstacle)[] }> {
-    const args = tasks.flatMap(({ task, lock, frames }) => [
-      task.jobId,
-      lock.key,
-      lock.token,
-      taskId(task),
-      frames ?? -1,
-    ]);
+    const args = tasks.flatMap(({ jobId, lock, frames }) => [jobId, lock.taskId, lock.token, frames ?? -1]);
     const [ready, ...verdicts] = (await this.#run('tick', [queueKeys, ...args])) as [number, ...('ok' | Obstacle)[]];
     return { ready, verdicts };
   }
@@ -228,11 +223,6 @@ export class JobRecords {
     return { facts, digest: String(row[12]) };
   }
 
-  #lockedArgs(task: Task, lock: TaskLock): (string | number)[] {
-    const index = task.kind === 'segment' ? task.span.index : 0;
-    return [task.jobId, lock.key, lock.token, taskId(task), task.kind, task.file, index];
-  }
-
   #run(name: keyof typeof jobScripts, args: readonly (string | number)[]): Promise<unknown> {
     return this.#connection.call((client) => jobScripts[name].run(client, this.#prefix, args));
   }
@@ -240,6 +230,14 @@ export class JobRecords {
   #key(jobId: string, part: string | null = null): string {
     return `${this.#prefix}:job:${jobId}${part === null ? '' : `:${part}`}`;
   }
+}
+
+function lockArgs(jobId: string, { queueKeys, taskId, token }: TaskLock): string[] {
+  return [jobId, queueKeys, taskId, token];
+}
+
+function taskArgs(task: Task, lock: TaskLock): (string | number)[] {
+  return [...lockArgs(task.jobId, lock), task.kind, task.file, task.kind === 'segment' ? task.span.index : 0];
 }
 
 /** Not JSON is no list either; the schema says so. */

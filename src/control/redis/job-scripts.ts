@@ -14,12 +14,14 @@ import { RedisScript } from './redis-script.ts';
  *     job:ID:dead      hash  task -> dead letter
  *
  * A bit is set once, and only then a count rises: who does a task twice counts once. Scripts of a worker begin with
- * (job, lock, token) and do nothing where the task's lock is not the worker's any more.
+ * (job, prefix of the queue's keys, task, token of its lock) and do nothing where the lock is not the worker's any more.
  */
 const PRELUDE = `
 local p = KEYS[1]
 local time = redis.call('TIME')
 local nowMs = time[1] * 1000 + math.floor(time[2] / 1000)
+-- Until the queue's library renews it.
+local LOCK_MS = 5000
 local PARTS = {'', ':inputs', ':files', ':split', ':bits', ':merged', ':live', ':dead'}
 
 local function jobKey(id) return p .. ':job:' .. id end
@@ -52,9 +54,20 @@ local function bitOf(job, kind, file, index)
   return job .. ':bits', base + index
 end
 
+-- Is the lock of a task still the worker's? One that ran out while Redis was away is taken again, unless the task was
+-- given up meanwhile: then it waits, or somebody else has it.
+local function holds(queue, task, token)
+  local lock = queue .. task .. ':lock'
+  local owner = redis.call('GET', lock)
+  if owner then return owner == token end
+  if not redis.call('LPOS', queue .. 'active', task) then return false end
+  redis.call('SET', lock, token, 'PX', LOCK_MS)
+  return true
+end
+
 -- What keeps a worker from going on with a task; nil where nothing does.
-local function obstacle(job, lock, token)
-  if redis.call('GET', lock) ~= token then return 'lost' end
+local function obstacle(job, queue, task, token)
+  if not holds(queue, task, token) then return 'lost' end
   local digest, isCancelled = unpack(redis.call('HMGET', job, 'digest', 'cancelled'))
   if not digest then return 'unknown' end
   if isCancelled then return 'cancelled' end
@@ -82,39 +95,39 @@ redis.call('SADD', p .. ':pipelines', ARGV[6])
 return 'new'
 `),
 
-  /** job, lock, token, task, kind, file, index -> run and the order's digest, or done, lost, unknown, cancelled. */
+  /** job, queue, task, token, kind, file, index -> run and the order's digest, or done, lost, unknown, cancelled. */
   begin: script(`
 local job = jobKey(ARGV[1])
-local why = obstacle(job, ARGV[2], ARGV[3])
+local why = obstacle(job, ARGV[2], ARGV[3], ARGV[4])
 if why then return {why} end
 local bits, bit = bitOf(job, ARGV[5], ARGV[6], ARGV[7])
 if not bits then return {'unknown'} end
 if redis.call('GETBIT', bits, bit) == 1 then return {'done'} end
-redis.call('HDEL', job .. ':live', ARGV[4])
+redis.call('HDEL', job .. ':live', ARGV[3])
 redis.call('HSETNX', job, 'startedMs', nowMs)
 redis.call('HSETNX', job, 'lastMs', nowMs)
 return {'run', redis.call('HGET', job, 'digest')}
 `),
 
-  /** job, lock, token, file, segments -> ok, lost, unknown, cancelled, or the number that it was split into before. */
+  /** job, queue, task, token, file, segments -> ok, lost, unknown, cancelled, or the number that it was split into before. */
   plan: script(`
 local job = jobKey(ARGV[1])
-local why = obstacle(job, ARGV[2], ARGV[3])
+local why = obstacle(job, ARGV[2], ARGV[3], ARGV[4])
 if why then return why end
-local _, before = fileOf(job, ARGV[4])
-if before then return before == tonumber(ARGV[5]) and 'ok' or before end
-local base = redis.call('HINCRBY', job, 'segments', ARGV[5]) - ARGV[5]
-redis.call('HSET', job .. ':files', ARGV[4], string.format('%d %d', base, ARGV[5]))
+local _, before = fileOf(job, ARGV[5])
+if before then return before == tonumber(ARGV[6]) and 'ok' or before end
+local base = redis.call('HINCRBY', job, 'segments', ARGV[6]) - ARGV[6]
+redis.call('HSET', job .. ':files', ARGV[5], string.format('%d %d', base, ARGV[6]))
 return 'ok'
 `),
 
-  /** job, lock, token, task, kind, file, index, frames, what follows a split: so many segments, or -1 for nothing -> ok, lost, unknown, cancelled. */
+  /** job, queue, task, token, kind, file, index, frames, what follows a split: so many segments, or -1 for nothing -> ok, lost, unknown, cancelled. */
   finish: script(`
 local job, kind, file = jobKey(ARGV[1]), ARGV[5], ARGV[6]
-local why = obstacle(job, ARGV[2], ARGV[3])
+local why = obstacle(job, ARGV[2], ARGV[3], ARGV[4])
 if why then return why end
-redis.call('HDEL', job .. ':live', ARGV[4])
-redis.call('HDEL', job .. ':dead', ARGV[4])
+redis.call('HDEL', job .. ':live', ARGV[3])
+redis.call('HDEL', job .. ':dead', ARGV[3])
 local bits, bit = bitOf(job, kind, file, ARGV[7])
 if not bits then return 'unknown' end
 if redis.call('SETBIT', bits, bit, 1) == 0 then
@@ -143,13 +156,13 @@ settle(job)
 return 'ok'
 `),
 
-  /** job, lock, token, task, dead letter -> ok, lost, unknown, cancelled. */
+  /** job, queue, task, token, dead letter -> ok, lost, unknown, cancelled. */
   bury: script(`
 local job = jobKey(ARGV[1])
-local why = obstacle(job, ARGV[2], ARGV[3])
+local why = obstacle(job, ARGV[2], ARGV[3], ARGV[4])
 if why then return why end
-redis.call('HSET', job .. ':dead', ARGV[4], ARGV[5])
-redis.call('HDEL', job .. ':live', ARGV[4])
+redis.call('HSET', job .. ':dead', ARGV[3], ARGV[5])
+redis.call('HDEL', job .. ':live', ARGV[3])
 settle(job)
 return 'ok'
 `),
@@ -200,13 +213,14 @@ for _, part in ipairs(PARTS) do redis.call('DEL', jobKey(ARGV[1]) .. part) end
 redis.call('ZREM', p .. ':jobs', ARGV[1])
 `),
 
-  /** prefix of the queue's keys, (job, lock, token, task, frames or -1)... -> tasks ready to be taken, then ok, lost or cancelled for each. */
+  /** queue, (job, task, token, frames or -1)... -> tasks ready to be taken, then ok, lost or cancelled for each. */
   tick: script(`
-local answer = {redis.call('LLEN', ARGV[1] .. 'wait') + redis.call('ZCARD', ARGV[1] .. 'prioritized')}
-for i = 2, #ARGV, 5 do
-  local job = jobKey(ARGV[i])
-  local why = obstacle(job, ARGV[i + 1], ARGV[i + 2])
-  if not why and ARGV[i + 4] ~= '-1' then redis.call('HSET', job .. ':live', ARGV[i + 3], ARGV[i + 4]) end
+local queue = ARGV[1]
+local answer = {redis.call('LLEN', queue .. 'wait') + redis.call('ZCARD', queue .. 'prioritized')}
+for i = 2, #ARGV, 4 do
+  local job, task = jobKey(ARGV[i]), ARGV[i + 1]
+  local why = obstacle(job, queue, task, ARGV[i + 2])
+  if not why and ARGV[i + 3] ~= '-1' then redis.call('HSET', job .. ':live', task, ARGV[i + 3]) end
   answer[#answer + 1] = why == 'unknown' and 'cancelled' or why or 'ok'
 end
 return answer

@@ -49,7 +49,7 @@ export class TaskRun {
   constructor(job: Job, desk: TaskDesk) {
     this.#job = job;
     this.#id = job.id ?? '';
-    this.#lock = { key: `${desk.queueKeys}${this.#id}:lock`, token: job.token ?? '' };
+    this.#lock = { queueKeys: desk.queueKeys, taskId: this.#id, token: job.token ?? '' };
     this.#desk = desk;
   }
 
@@ -58,7 +58,7 @@ export class TaskRun {
     if (this.#task === null) return null;
     const frames = this.#isEnding || this.#frames === this.#toldFrames ? null : this.#frames;
     this.#toldFrames = this.#frames;
-    return { task: this.#task, lock: this.#lock, frames };
+    return { jobId: this.#task.jobId, lock: this.#lock, frames };
   }
 
   stop(reason: StopReason): void {
