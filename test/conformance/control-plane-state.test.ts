@@ -356,6 +356,7 @@ describe.each(rigMakers())('the state of a fleet in $name', (maker) => {
       await put('s');
       await expect(put('s')).rejects.toMatchObject({ code: 'STREAM_EXISTS' });
       await expect(rig.state.putOrder(order('t'), 'known')).rejects.toMatchObject({ code: 'STREAM_NOT_FOUND' });
+      expect((await rig.state.snapshot()).orders).toHaveLength(1);
       await rig.state.removeOrder('s');
       await expect(rig.state.removeOrder('s')).rejects.toMatchObject({ code: 'STREAM_NOT_FOUND' });
       expect((await rig.state.snapshot()).orders).toEqual([]);

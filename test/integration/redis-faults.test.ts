@@ -59,7 +59,10 @@ describe.skipIf(redisMissing !== null)(`${title} that goes away`, () => {
       () => state.release('s', 'a', fence),
     ];
     await waitFor('the end of the connection', () => connection.client.status !== 'ready');
-    for (const call of calls) expect(await failure(call())).toMatchObject({ code: 'CONTROL_UNREACHABLE' });
+    for (const call of calls) {
+      const nextTurn = new Promise((resolve) => setImmediate(resolve, 'still waits'));
+      expect(await Promise.race([failure(call()), nextTurn])).toMatchObject({ code: 'CONTROL_UNREACHABLE' });
+    }
     await server.start();
     // Scripts are forgotten by a Redis that starts: the first call brings its own.
     const reply = await untilItWorks('a beat', () => beat(state, new Map([['s', fence]])));
@@ -96,12 +99,24 @@ describe.skipIf(redisMissing !== null)(`${title} that goes away`, () => {
     server.pause();
     // A call that Redis has in its socket is done when it wakes; those after the connection was given up are not.
     expect(await failure(state.snapshot())).toMatchObject({ code: 'CONTROL_UNREACHABLE' });
+    expect(connection.client.status, 'a call is given up before the connection is').toBe('ready');
     await waitFor('the end of the connection', () => connection.client.status !== 'ready');
     const last = await failure(state.putOrder(order('last'), 'new'));
     expect(last).toMatchObject({ code: 'CONTROL_UNREACHABLE' });
     server.resume();
     await untilItWorks('a beat', () => beat(state));
     expect((await state.snapshot()).orders.map(({ id }) => id)).not.toContain('last');
+  });
+
+  it('lets what was under way fail with its connection, not later', async () => {
+    const server = await bench.server();
+    const { state, connection } = await bench.client(server);
+    server.pause();
+    const call = failure(state.snapshot());
+    await server.kill();
+    await waitFor('the end of the connection', () => connection.client.status !== 'ready');
+    const nextTurn = new Promise((resolve) => setImmediate(resolve, 'still waits'));
+    expect(await Promise.race([call, nextTurn])).toMatchObject({ code: 'CONTROL_UNREACHABLE' });
   });
 
   it('lets leases expire by its own clock', async () => {
