@@ -32,7 +32,7 @@ export async function glanceAtFleet({ bus, state }: ControlPlane): Promise<Fleet
     const nowMs = systemClock.now();
     const hosts = inbox.hosts.hosts(nowMs);
     const heard = inbox.hosts.fresh(nowMs);
-    return { hosts, streams: mergeStreams({ snapshot, hosts, heard, fences: inbox.fences }).streams };
+    return { hosts, streams: mergeStreams({ snapshot, heard, fences: inbox.fences }).streams };
   } finally {
     inbox.close();
   }

@@ -204,7 +204,7 @@ export class FleetView implements RuntimePort, FleetPort {
     const nowMs = this.#clock.now();
     const hosts = this.#inbox.hosts.hosts(nowMs);
     const heard = this.#inbox.hosts.fresh(nowMs);
-    const { streams, placement } = mergeStreams({ snapshot, hosts, heard, fences: this.#inbox.fences });
+    const { streams, placement } = mergeStreams({ snapshot, heard, fences: this.#inbox.fences });
     return { streams, fleet: { hosts, placement, jobs: jobsToShow(jobs), queue, scale } };
   }
 

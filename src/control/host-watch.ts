@@ -48,7 +48,11 @@ export class HostWatch {
     return [...this.#hosts.values()]
       .map(({ card, isDraining, lastSeenMs }): FleetHost => {
         const isSilent = nowMs - lastSeenMs > SILENT_MS;
-        return { ...card, state: isSilent ? 'silent' : isDraining ? 'draining' : 'ready', lastSeenMs };
+        return {
+          ...card,
+          state: isSilent ? 'silent' : isDraining ? 'draining' : 'ready',
+          lastSeenMs: Math.floor(lastSeenMs),
+        };
       })
       .sort((left, right) => (left.id < right.id ? -1 : 1));
   }

@@ -1,7 +1,7 @@
 import { redact } from '../core/redact.ts';
 import type { StreamOrder } from '../protocol/fleet.ts';
 import type { StatsBody, StreamFailure } from '../protocol/fleet-bus.ts';
-import type { FleetHost, PlacementReport } from '../protocol/fleet-report.ts';
+import type { PlacementReport } from '../protocol/fleet-report.ts';
 import type { Percentiles, StreamReport, StreamState } from '../protocol/report.ts';
 import type { FleetSnapshot } from './control-plane.ts';
 import type { FenceWatch } from './fence-watch.ts';
@@ -9,7 +9,6 @@ import { waitingReason } from './waiting-reason.ts';
 
 export interface FleetSight {
   readonly snapshot: FleetSnapshot;
-  readonly hosts: readonly FleetHost[];
   /** Newest statistics of each host that is not silent. */
   readonly heard: ReadonlyMap<string, StatsBody>;
   readonly fences: FenceWatch;
@@ -61,9 +60,9 @@ function stateOf({ isPaused }: StreamOrder, state: StreamState): StreamState {
 
 const NOTHING: Percentiles = { count: 0, p50: 0, p95: 0, p99: 0, max: 0 };
 
-function waitingReport(order: StreamOrder, { snapshot, hosts }: FleetSight): StreamReport {
+function waitingReport(order: StreamOrder, { snapshot }: FleetSight): StreamReport {
   if (order.isPaused) return { ...emptyReport(order), state: 'paused' };
-  return { ...emptyReport(order), state: 'starting', lastError: waitingReason(order, snapshot, hosts) };
+  return { ...emptyReport(order), state: 'starting', lastError: waitingReason(order, snapshot) };
 }
 
 function failedReport(order: StreamOrder, failure: StreamFailure & { readonly host: string }): StreamReport {

@@ -1,14 +1,14 @@
 import type { StreamOrder } from '../protocol/fleet.ts';
-import type { FleetHost } from '../protocol/fleet-report.ts';
 import type { FleetSnapshot } from './control-plane.ts';
 
 /** Says in a sentence why nobody runs a stream yet, from what the control plane knows. */
-export function waitingReason(order: StreamOrder, snapshot: FleetSnapshot, hosts: readonly FleetHost[]): string {
+export function waitingReason(order: StreamOrder, snapshot: FleetSnapshot): string {
+  const { hosts, draining } = snapshot;
   const lease = snapshot.leases.get(order.id);
   if (lease !== undefined && lease.expiresMs > snapshot.nowMs) {
     return `Host ${lease.hostId} has taken it and has not reported yet.`;
   }
-  const able = hosts.filter(({ pipeline, state }) => pipeline === order.pipeline && state !== 'silent');
+  const able = hosts.filter(({ pipeline }) => pipeline === order.pipeline);
   const assigned = snapshot.assignments.get(order.id);
   if (assigned !== undefined) {
     const isHere = able.some(({ id }) => id === assigned.hostId);
@@ -24,7 +24,7 @@ export function waitingReason(order: StreamOrder, snapshot: FleetSnapshot, hosts
   if (wantedHost !== null && !able.some(({ id }) => id === wantedHost)) {
     return `Host ${wantedHost}, which was chosen for it, is not here; moving it to "auto" leaves the choice to the fleet.`;
   }
-  if (able.every(({ state }) => state === 'draining')) return 'All hosts of its pipeline are being drained.';
+  if (able.every(({ id }) => draining.has(id))) return 'All hosts of its pipeline are being drained.';
   const capacity = able.reduce((sum, { capacityFps }) => sum + capacityFps, 0);
   const live = able.reduce((sum, { liveFps }) => sum + liveFps, 0);
   return `It waits for a place on ${able.length} hosts, where live streams take ${live.toFixed(0)} of ${capacity.toFixed(0)} inferences/s.`;

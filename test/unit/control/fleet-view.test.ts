@@ -49,6 +49,32 @@ describe('fleet view', () => {
       /Host host-2 is to run it and has not taken it yet/,
     ],
     [
+      'an assignment to a host that is gone',
+      async () => {
+        await plane.memory.assign('host-1', new Map([['gate', { hostId: 'host-9', maxFps: null, sinceMs: 0 }]]));
+      },
+      {},
+      /Host host-9 is not heard of; the stream goes to another host/,
+    ],
+    [
+      'a choice of an operator that is gone',
+      async () => {
+        await view.moveStream('gate', 'host-2');
+        await plane.memory.leave('host-2', 1);
+        rig.beating = ['host-1'];
+      },
+      {},
+      /Host host-2, which was chosen for it, is not here/,
+    ],
+    [
+      'draining',
+      async () => {
+        for (const id of rig.beating) await view.drainHost(id, true);
+      },
+      {},
+      /All hosts of its pipeline are being drained/,
+    ],
+    [
       'a lease',
       async () => {
         await plane.memory.claim('gate', 'host-2');
