@@ -49,7 +49,8 @@ export function planFleet(snapshot: FleetSnapshot, previous: PlanMemory | null, 
   const active = orders.filter(({ isPaused }) => !isPaused);
   for (const [pipeline, ofPipeline] of byPipeline(active)) {
     const rooms = roomsOf(hosts, pipeline, draining, options.fillRatio);
-    const streams = ofPipeline.map((order) => plannedStream(order, assignments.get(order.id), rooms, live));
+    const largest = [...rooms.values()].reduce((most, { fps }) => Math.max(most, fps), 0);
+    const streams = ofPipeline.map((order) => plannedStream(order, assignments.get(order.id), largest, live));
     const plan = planPipeline({
       streams,
       rooms,
@@ -101,15 +102,15 @@ function roomsOf(
   return new Map(ready.map(({ id, capacityFps }) => [id, { hostId: id, fps: capacityFps * fillRatio }]));
 }
 
+/** @param largest - room of the largest ready host, inferences a second; 0 where there is none. */
 function plannedStream(
   order: StreamOrder,
   assignment: Assignment | undefined,
-  rooms: ReadonlyMap<string, Room>,
+  largest: number,
   live: ReadonlySet<string>,
 ): PlannedStream {
   const demand = demandFps(order.config);
-  // One host at most can run it: more than the largest one takes is not asked for, else all others would be held back in vain.
-  const largest = [...rooms.values()].reduce((most, { fps }) => Math.max(most, fps), 0);
+  // One host at most can run it: more than the largest takes is not asked for, else all others would be held back in vain.
   return {
     id: order.id,
     priority: order.config.priority,

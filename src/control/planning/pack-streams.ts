@@ -28,16 +28,49 @@ export function inOrder<T extends PackedStream>(
   rooms: ReadonlyMap<string, Room>,
   order: PackOrder,
 ): T[] {
-  const turn = (stream: T): number => {
-    if (stream.wantedHost !== null && rooms.has(stream.wantedHost)) return 0;
-    return stream.currentHost !== null && rooms.has(stream.currentHost) ? 1 : 2;
+  const turn = ({ wantedHost, currentHost }: T): number => {
+    if (wantedHost !== null && rooms.has(wantedHost)) return 0;
+    return currentHost !== null && rooms.has(currentHost) ? 1 : 2;
   };
-  const byTurn = (a: T, b: T): number => turn(a) - turn(b);
-  const byPriority = (a: T, b: T): number => b.priority - a.priority;
-  const [first, second] = order === 'stay' ? [byTurn, byPriority] : [byPriority, byTurn];
-  return [...streams].sort(
-    (a, b) => first(a, b) || second(a, b) || b.wantFps - a.wantFps || (a.id < b.id ? -1 : a.id > b.id ? 1 : 0),
+  const ranked = streams.map((stream) => {
+    const [byTurn, byPriority] = [turn(stream), -stream.priority];
+    return order === 'stay'
+      ? { stream, first: byTurn, second: byPriority }
+      : { stream, first: byPriority, second: byTurn };
+  });
+  ranked.sort(
+    (a, b) =>
+      a.first - b.first ||
+      a.second - b.second ||
+      b.stream.wantFps - a.stream.wantFps ||
+      (a.stream.id < b.stream.id ? -1 : a.stream.id > b.stream.id ? 1 : 0),
   );
+  return ranked.map(({ stream }) => stream);
+}
+
+/**
+ * Where everybody is, if everybody may stay there: the answer of most rounds, found without sorting.
+ *
+ * @returns null where a stream has no ready host, should be on another one, or one is too full.
+ */
+export function asTheyAre<T extends PackedStream>(
+  streams: readonly T[],
+  rooms: ReadonlyMap<string, Room>,
+  rateOf: (stream: T) => number,
+  fill: number,
+): ReadonlyMap<string, string> | null {
+  const homes = new Map<string, string>();
+  const loads = new Map<string, number>();
+  for (const stream of streams) {
+    const { id, currentHost, wantedHost } = stream;
+    if (currentHost === null || !rooms.has(currentHost)) return null;
+    if (wantedHost !== null && wantedHost !== currentHost && rooms.has(wantedHost)) return null;
+    const load = (loads.get(currentHost) ?? 0) + rateOf(stream);
+    if (load > rooms.get(currentHost)!.fps * fill + ROUNDING_FPS) return null;
+    loads.set(currentHost, load);
+    homes.set(id, currentHost);
+  }
+  return homes;
 }
 
 /**

@@ -1,4 +1,4 @@
-import { inOrder, type PackedStream, packStreams, type Room } from './pack-streams.ts';
+import { asTheyAre, inOrder, type PackedStream, type PackOrder, packStreams, type Room } from './pack-streams.ts';
 import type { RateLadder } from './rate-ladder.ts';
 
 export interface Places {
@@ -13,28 +13,34 @@ export interface Places {
 export class PlaceFinder<T extends PackedStream> {
   readonly #rooms: ReadonlyMap<string, Room>;
   readonly #ladder: RateLadder;
-  readonly #staying: readonly T[];
-  readonly #yielding: readonly T[];
+  readonly #streams: readonly T[];
+  readonly #orders = new Map<PackOrder, readonly T[]>();
 
   constructor(streams: readonly T[], rooms: ReadonlyMap<string, Room>, ladder: RateLadder) {
     this.#rooms = rooms;
     this.#ladder = ladder;
-    this.#staying = inOrder(streams, rooms, 'stay');
-    this.#yielding = inOrder(streams, rooms, 'yield');
+    this.#streams = streams;
   }
 
   /** @returns places for all streams at a rung, in a share `fill` of every room; null where there are none. */
   all(rung: number, fill = 1): Places | null {
     const rateOf = (stream: T): number => this.#ladder.rateAt(stream, rung);
     const homes =
-      packStreams(this.#staying, this.#rooms, rateOf, fill, false) ??
-      packStreams(this.#yielding, this.#rooms, rateOf, fill, false);
+      asTheyAre(this.#streams, this.#rooms, rateOf, fill) ??
+      packStreams(this.#inOrder('stay'), this.#rooms, rateOf, fill, false) ??
+      packStreams(this.#inOrder('yield'), this.#rooms, rateOf, fill, false);
     return homes === null ? null : { rung, homes };
   }
 
   /** @returns places for as many as possible, higher priorities first. */
   some(rung: number): Places {
-    const homes = packStreams(this.#yielding, this.#rooms, (stream) => this.#ladder.rateAt(stream, rung), 1, true)!;
+    const homes = packStreams(
+      this.#inOrder('yield'),
+      this.#rooms,
+      (stream) => this.#ladder.rateAt(stream, rung),
+      1,
+      true,
+    )!;
     return { rung, homes };
   }
 
@@ -51,5 +57,14 @@ export class PlaceFinder<T extends PackedStream> {
       else [found, high] = [places, middle - 1];
     }
     return found;
+  }
+
+  /** Sorted when it is needed: most rounds find everybody where they are to stay. */
+  #inOrder(order: PackOrder): readonly T[] {
+    const known = this.#orders.get(order);
+    if (known !== undefined) return known;
+    const sorted = inOrder(this.#streams, this.#rooms, order);
+    this.#orders.set(order, sorted);
+    return sorted;
   }
 }

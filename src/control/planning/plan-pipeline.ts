@@ -64,11 +64,7 @@ export function planPipeline(round: PipelineRound): PipelinePlan {
   let { evenedOutMs } = memory;
   const isQuiet = moved.length === 0 && parked === null && refused.size === 0 && !budget.isEmpty;
   if (isQuiet && nowMs - evenedOutMs >= options.rebalanceEveryMs) {
-    const settled = streams.flatMap((stream) => {
-      const hostId = hosts.get(stream.id);
-      return hostId === undefined ? [] : [{ ...stream, hostId, fps: rates.get(stream.id)! }];
-    });
-    const move = evenOut(settled, rooms, loads, options.rebalanceGap);
+    const move = evenOut(streams, rooms, { hosts, rates, loads }, options.rebalanceGap);
     if (move !== null) {
       budget.take();
       hosts.set(move.id, move.to);
