@@ -1,3 +1,4 @@
+import { setTimeout as sleep } from 'node:timers/promises';
 import type { PipelineConfig } from '../config/pipeline.ts';
 import { Admission } from '../control/admission.ts';
 import type { ControlPlane, TaskWorker } from '../control/control-plane.ts';
@@ -127,7 +128,7 @@ export class FleetMember {
     this.#host.onEvent((event) => {
       if (!isRoutine(event)) tellEvent(log, event);
     });
-    await agent.start();
+    await this.#sayHello(agent);
     this.#publisher = new FleetPublisher({ bus: control.bus, hostId: id, port: this.#host, leases: agent });
     log.info(
       {},
@@ -143,6 +144,19 @@ export class FleetMember {
     };
     this.#worker = control.tasks.work(config.name, fleet.bulkConcurrency, jobHandler(tools));
     this.#worker.setPaused(agent.isDraining);
+  }
+
+  /** After a crash the name is taken until the lease of the process that had it ends: it is waited for that long, once. */
+  async #sayHello(agent: HostAgent): Promise<void> {
+    const { id, config, log, io } = this.#options;
+    try {
+      await agent.start();
+    } catch (thrown) {
+      if (SightlineError.from(thrown, 'INTERNAL_ERROR').code !== 'HOST_EXISTS') throw thrown;
+      log.info({}, `the name ${id} is taken; waiting until the lease of a crashed host would have ended`);
+      await sleep(config.fleet.leaseMs + config.fleet.beatMs, undefined, { signal: io.stop }).catch(() => undefined);
+      if (!io.stop.aborted) await agent.start();
+    }
   }
 
   /** Gives work back, hands streams on, and ends. */

@@ -120,11 +120,15 @@ function reasonOf(
   recommended: number,
   needed: number,
 ): string {
-  const use = `${active.toFixed(0)} of ${capacity.toFixed(0)} inferences/s on ${hosts} hosts are in use, ${waiting.toFixed(0)} wait`;
+  const use = `${active.toFixed(0)} of ${capacity.toFixed(0)} inferences/s on ${countOf(hosts, 'host')} are in use, ${waiting.toFixed(0)} wait`;
   const tasks =
     queue.waiting === 0
       ? ''
-      : `, ${queue.waiting} tasks queued (oldest ${(queue.oldestWaitingMs / 1000).toFixed(0)} s)`;
-  const now = needed === recommended ? '' : `; ${needed} hosts would be needed now`;
+      : `, ${countOf(queue.waiting, 'task')} queued (oldest ${(queue.oldestWaitingMs / 1000).toFixed(0)} s)`;
+  const now = needed === recommended ? '' : `; ${countOf(needed, 'host')} would be needed now`;
   return `${use}${tasks}${now}.`;
+}
+
+function countOf(count: number, noun: string): string {
+  return `${count} ${noun}${count === 1 ? '' : 's'}`;
 }

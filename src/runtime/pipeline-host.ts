@@ -41,6 +41,7 @@ export class PipelineHost {
   readonly #sinks: ResultSinks;
   /** Size of the pictures of each stream that a video is written of. */
   readonly #videoSizes = new Map<string, { readonly width: number; readonly height: number }>();
+  #demoClip: Promise<string> | null = null;
   /** Ids that are being added or changed now. */
   readonly #busy = new Set<string>();
 
@@ -190,11 +191,20 @@ export class PipelineHost {
 
   async #input(config: StreamConfig, lease?: StreamLease): Promise<StreamInput> {
     const isDemo = config.source === 'demo';
-    const source = isDemo ? await demoSource(this.#ffmpeg, this.#environment, this.#onNotice) : config.source;
+    const source = isDemo ? await this.#demo() : config.source;
     const resolved = isDemo ? { ...config, source, loop: true, realtime: true } : config;
     const input = await resolveStreamInput(resolved, this.#ffmpeg, this.#pictureNeed(config.id));
     const picture = this.#videoSizes.get(config.id) ?? input.picture;
     return lease === undefined ? { ...input, picture } : { ...input, picture, lease };
+  }
+
+  /** Several streams of it make it once. A failure is not remembered: the network may be back the next time. */
+  #demo(): Promise<string> {
+    this.#demoClip ??= demoSource(this.#ffmpeg, this.#environment, this.#onNotice).catch((error: unknown) => {
+      this.#demoClip = null;
+      throw error;
+    });
+    return this.#demoClip;
   }
 
   /** A stream's annotated video begins with its first pictures and goes on, in their size, when it is opened again. */

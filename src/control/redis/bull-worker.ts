@@ -117,7 +117,7 @@ export class BullWorker implements TaskWorker {
     const connection = new Redis({
       ...redisOptions(address, SILENCE_MS),
       lazyConnect: false,
-      // As the queue's library wants it: its commands wait for the connection and are sent again.
+      // As the queue's library wants it: its commands wait for the connection. One that was under way is not sent twice.
       enableOfflineQueue: true,
       maxRetriesPerRequest: null,
     });
