@@ -20,7 +20,7 @@ export interface CutList {
 /** Codecs reorder up to 16 frames; one that comes later than this behind its place is out of order. */
 const MOST_REORDERED = 64;
 /** Of key frames that are closer together than this share of the wanted distance, one is remembered. */
-const CANDIDATE_SHARE = 1 / 8;
+const CANDIDATE_SHARE = 1 / 32;
 
 /**
  * Finds the key frames at which a file may be cut so that each part decodes to what it is in the whole: all packets before

@@ -6,7 +6,7 @@ import { fileFailure } from '../../sinks/sink-failure.ts';
 import { TextOutput } from '../../sinks/text-output.ts';
 
 /** Another task may remove the folder, empty for a moment, between our making it and our using it. */
-const FOLDER_TRIES = 5;
+const FOLDER_TRIES = 100;
 
 /**
  * A text file that is there whole or not at all: written under another name, brought to the disk, then renamed. Whoever
