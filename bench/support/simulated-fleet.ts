@@ -1,6 +1,6 @@
 import { parseStream } from '../../src/config/load-pipeline.ts';
 import type { StreamConfig } from '../../src/config/stream.ts';
-import type { ControlPlane, FleetSnapshot, FleetState } from '../../src/control/control-plane.ts';
+import type { ControlPlane, FleetState } from '../../src/control/control-plane.ts';
 import { HostAgent } from '../../src/control/host-agent.ts';
 import { PLAN_DEFAULTS, type PlanOptions } from '../../src/control/planning/plan-options.ts';
 import { openRedisControlPlane } from '../../src/control/redis/redis-control-plane.ts';
@@ -9,7 +9,7 @@ import { SightlineError } from '../../src/errors/sightline-error.ts';
 
 const PIPELINE = 'simulated';
 const STREAM_FPS = 10;
-/** Each host holds a fifth more streams than it gets. */
+/** Each host has room for half as many streams again as it gets. */
 const SPARE = 1.5;
 export const BEAT_MS = 1_000;
 export const LEASE_MS = 5_000;
@@ -70,10 +70,6 @@ export class SimulatedFleet {
 
   get leader(): SimulatedHost | null {
     return this.hosts.find(({ agent, isDead }) => agent.isLeader && !isDead) ?? null;
-  }
-
-  snapshot(): Promise<FleetSnapshot> {
-    return this.hosts.find(({ isDead }) => !isDead)!.control.state.snapshot();
   }
 
   async close(): Promise<void> {
