@@ -66,10 +66,10 @@ export class ScaleAdvisor {
     if (recommended > before) this.#raisedMs = nowMs;
     this.#recommended = recommended;
     return {
-      loadRatio: this.#ratio(load),
-      active: load.active,
-      waiting: load.waiting,
-      capacity: load.capacity,
+      loadRatio: toHundredths(this.#ratio(load)),
+      active: toHundredths(load.active),
+      waiting: toHundredths(load.waiting),
+      capacity: toHundredths(load.capacity),
       queueDepth: queue.waiting,
       oldestWaitingS: queue.oldestWaitingMs / 1000,
       hosts: load.hosts,
@@ -131,4 +131,8 @@ function reasonOf(
 
 function countOf(count: number, noun: string): string {
   return `${count} ${noun}${count === 1 ? '' : 's'}`;
+}
+
+function toHundredths(value: number): number {
+  return Math.round(value * 100) / 100;
 }

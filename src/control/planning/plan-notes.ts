@@ -59,9 +59,12 @@ export class NoteWriter {
       ({ id, wantFps }) => !plan.refused.has(id) && plan.rates.get(id)! < wantFps,
     ).length;
     const isFull = held > 0 || refused.length > 0;
-    const message = isFull
-      ? `pipeline "${pipeline}" is full: of ${total} streams ${held} run at a lower rate and ${refused.length} nowhere`
-      : `pipeline "${pipeline}" has room again: ${total} streams at full rate`;
+    const isIdle = total > 0 && refused.length === total;
+    const message = isIdle
+      ? `no stream of pipeline "${pipeline}" runs: ${plan.refused.get(refused[0]!.id)}`
+      : isFull
+        ? `pipeline "${pipeline}" is full: of ${total} streams ${held} run at a lower rate and ${refused.length} nowhere`
+        : `pipeline "${pipeline}" has room again: ${total} streams at full rate`;
     this.#add('fleet-full', null, message, {
       pipeline,
       isFull,

@@ -42,6 +42,7 @@ describe('a fleet with room', () => {
     expect(fleet.hostOf('s0')).toBeNull();
     expect(refused.get('s0')).toBe('no host runs pipeline "street"');
     expect(notes.filter(({ kind }) => kind === 'stream-refused').map(({ stream }) => stream)).toEqual(['s0']);
+    expect(notes.at(-1)?.message).toBe('no stream of pipeline "street" runs: no host runs pipeline "street"');
   });
 
   it('changes nothing when nothing changed, and tells a refusal once', () => {

@@ -112,7 +112,7 @@ describe('the figures', () => {
       queueDepth: 3,
       oldestWaitingS: 4.5,
     });
-    expect(advice.loadRatio).toBeCloseTo((28 + 77) / 80);
+    expect(advice.loadRatio).toBe(1.31);
     expect(advice.recommendedHosts).toBe(3);
     expect(advice.reason).toBe('28 of 80 inferences/s on 2 hosts are in use, 77 wait, 3 tasks queued (oldest 5 s).');
   });
