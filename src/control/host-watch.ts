@@ -26,11 +26,12 @@ export class HostWatch {
   readonly #hosts = new Map<string, WatchedHost>();
   readonly #heard = new Map<string, Heard>();
 
-  /** Takes the list of those that beat. */
+  /** Takes the list of those that beat. One that died stays on it until its lease ends: being listed is no sign of life. */
   see(snapshot: FleetSnapshot, nowMs: number): void {
     const listed = new Set(snapshot.hosts.map(({ id }) => id));
     for (const card of snapshot.hosts) {
-      this.#hosts.set(card.id, { card, isDraining: snapshot.draining.has(card.id), lastSeenMs: nowMs });
+      const lastSeenMs = this.#hosts.get(card.id)?.lastSeenMs ?? nowMs;
+      this.#hosts.set(card.id, { card, isDraining: snapshot.draining.has(card.id), lastSeenMs });
     }
     for (const id of this.#hosts.keys()) if (!listed.has(id) && this.#wasJustHeard(id, nowMs)) this.#forget(id);
   }
