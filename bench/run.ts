@@ -1,5 +1,8 @@
 import { parseArgs } from 'node:util';
 import { table } from '../src/cli/table.ts';
+import { bulk } from './bulk.bench.ts';
+import { controlMemory } from './control-memory.bench.ts';
+import { controlPlane } from './control-plane.bench.ts';
 import { engines } from './engines.bench.ts';
 import { halfLoad } from './half-load.bench.ts';
 import { memory } from './memory.bench.ts';
@@ -17,7 +20,18 @@ import { throughput } from './throughput.bench.ts';
  *
  *     npm run bench -- [--only throughput,peers] [--seconds 10] [--quick]
  */
-const SECTIONS: readonly Section[] = [throughput, ownCost, halfLoad, overload, memory, engines, peers];
+const SECTIONS: readonly Section[] = [
+  throughput,
+  ownCost,
+  halfLoad,
+  overload,
+  memory,
+  engines,
+  peers,
+  controlPlane,
+  controlMemory,
+  bulk,
+];
 const SECONDS = 10;
 const QUICK_SECONDS = 3;
 

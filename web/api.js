@@ -23,4 +23,10 @@ export const addStream = (stream) => call('POST', '/api/streams', stream);
 export const pauseStream = (id) => call('POST', `${streamPath(id)}/pause`);
 export const resumeStream = (id) => call('POST', `${streamPath(id)}/resume`);
 export const removeStream = (id) => call('DELETE', streamPath(id));
+export const drainHost = (id, isDraining) =>
+  call('POST', `/api/hosts/${encodeURIComponent(id)}/${isDraining ? 'drain' : 'undrain'}`);
+const jobPath = (id) => `/api/jobs/${encodeURIComponent(id)}`;
+export const cancelJob = (id) => call('POST', `${jobPath(id)}/cancel`);
+export const retryJob = (id) => call('POST', `${jobPath(id)}/retry`);
+export const deadLetters = async (id) => (await call('GET', jobPath(id))).deadLetters;
 export const recentEvents = async () => (await call('GET', '/api/events')).events;

@@ -1,8 +1,18 @@
-import { pauseStream, recentEvents, removeStream, resumeStream } from './api.js';
-import { confirmRemoval, setUpAddDialog, showToast } from './dialogs.js';
+import {
+  cancelJob,
+  deadLetters,
+  drainHost,
+  pauseStream,
+  recentEvents,
+  removeStream,
+  resumeStream,
+  retryJob,
+} from './api.js';
+import { confirmCancel, confirmRemoval, setUpAddDialog, showDeadLetters, showToast } from './dialogs.js';
 import { setData, setText } from './element.js';
 import { EventsLog } from './events-log.js';
 import { FeedConnection } from './feed.js';
+import { FleetPanel } from './fleet-panel.js';
 import { StreamGrid } from './grid.js';
 import { HostPanel } from './host-panel.js';
 import { Summary } from './summary.js';
@@ -45,12 +55,23 @@ const grid = new StreamGrid({
   },
 });
 
+const fleet = new FleetPanel(byId('fleet'), {
+  drain: (id, isDraining) => attempt(() => drainHost(id, isDraining)),
+  show: (id) => find(byId('filter').value === id ? '' : id),
+  cancel: async (id) => {
+    if (await confirmCancel(id)) await attempt(() => cancelJob(id));
+  },
+  retry: (id) => attempt(() => retryJob(id)),
+  explain: (id) => attempt(async () => showDeadLetters(id, await deadLetters(id))),
+});
+
 const feed = new FeedConnection({ onMessage: receive, onState: showConnection });
 
 function receive(message) {
   if (message.type === 'stats') {
     grid.update(message.timeMs, message.streams);
     host.update(message.host);
+    fleet.update(message.fleet, message.timeMs);
     summary.update(message.streams);
     droppedMessages = message.droppedMessages;
     showConnection({ name: 'open' });
@@ -105,6 +126,12 @@ function showFocus() {
   grid.focus(id === undefined ? null : decodeURIComponent(id));
   byId('back').hidden = id === undefined;
   scrollTo(0, 0);
+}
+
+/** Shows the streams whose name, source or host has this in it. */
+function find(text) {
+  byId('filter').value = text;
+  grid.filter({ text });
 }
 
 byId('filter').addEventListener('input', ({ target }) => grid.filter({ text: target.value.trim() }));

@@ -36,6 +36,7 @@ export class StreamCard {
   #figures = new CardFigures();
   #charts = [new StreamChart('fps'), new StreamChart('latency')];
   #badge = element('span', { class: 'badge' });
+  #host = element('span', { class: 'card-host' });
   #source = element('span', { class: 'source' });
   #miss = element('p', { class: 'miss', role: 'status' });
   #error = element('p', { class: 'card-error' });
@@ -55,6 +56,7 @@ export class StreamCard {
       { class: 'card-head' },
       element('h2', { class: 'card-title', title: id }, id),
       this.#badge,
+      this.#host,
       this.#source,
       element('div', { class: 'card-buttons' }, this.#toggle, focus, remove),
     );
@@ -90,6 +92,8 @@ export class StreamCard {
     setData(this.node, 'tone', TONES[state]);
     setData(this.node, 'missing', isMissing.fps || isMissing.latency ? 'true' : null);
     setText(this.#badge, formatName(state));
+    setText(this.#host, report.host ?? '');
+    this.#host.title = report.host === undefined ? '' : `Runs on ${report.host}`;
     const size = width === null ? '' : `${width} x ${height}, `;
     setText(this.#source, `${size}${source}`);
     this.#source.title = `${source}, ${report.policy}`;

@@ -31,13 +31,34 @@ export function setUpAddDialog() {
 
 /** Asks before a stream is removed; resolves to what was answered. */
 export function confirmRemoval(id) {
-  const dialog = byId('remove-dialog');
   byId('remove-text').textContent = `"${id}" stops, and its figures go with it. Its source is not touched.`;
-  dialog.returnValue = 'cancel';
+  return answered(byId('remove-dialog'), 'remove');
+}
+
+/** Asks before a job is cancelled; resolves to what was answered. */
+export function confirmCancel(id) {
+  byId('cancel-text').textContent =
+    `No more of "${id}" is begun. Results that exist stay; a job that is cancelled cannot go on.`;
+  return answered(byId('cancel-dialog'), 'cancel-job');
+}
+
+function answered(dialog, yes) {
+  dialog.returnValue = '';
   dialog.showModal();
   return new Promise((resolve) => {
-    dialog.addEventListener('close', () => resolve(dialog.returnValue === 'remove'), { once: true });
+    dialog.addEventListener('close', () => resolve(dialog.returnValue === yes), { once: true });
   });
+}
+
+/** Shows what failed for good in a job. */
+export function showDeadLetters(id, letters) {
+  byId('letters-title').textContent = `What failed in ${id}`;
+  byId('letters').replaceChildren(
+    ...letters.map(({ kind, input, reason, attempts }) =>
+      element('li', { class: 'letter' }, element('b', {}, `${kind} of ${input}`), `${reason} (${attempts} attempts)`),
+    ),
+  );
+  byId('letters-dialog').showModal();
 }
 
 /** Says that something went wrong; goes by itself. */

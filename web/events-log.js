@@ -11,6 +11,12 @@ const TONES = {
   'lane-restarted': 'warn',
   'target-met': 'good',
   'sink-recovered': 'good',
+  'host-joined': 'good',
+  'host-lost': 'bad',
+  'stream-reduced': 'warn',
+  'stream-restored': 'good',
+  'stream-refused': 'bad',
+  'fleet-full': 'warn',
 };
 
 /** What happened, newest first. */
@@ -30,6 +36,7 @@ export class EventsLog {
     if (this.#known.has(key)) return;
     this.#known.add(key);
     this.#none.remove();
+    const subject = event.stream ?? event.host;
     const item = element(
       'li',
       { 'data-tone': TONES[event.kind] ?? 'idle' },
@@ -37,7 +44,7 @@ export class EventsLog {
       element(
         'span',
         { class: 'event-text' },
-        ...(event.stream ? [element('b', {}, event.stream), ' '] : []),
+        ...(subject === undefined ? [] : [element('b', {}, subject), ' ']),
         event.message,
       ),
     );

@@ -27,6 +27,11 @@ export function formatDuration(seconds) {
   return minutes > 0 ? `${minutes} min ${Math.floor(seconds % 60)} s` : `${Math.floor(seconds)} s`;
 }
 
+/** `1 stream`, `2 streams`. */
+export function formatNumber(number, noun) {
+  return `${formatCount(number)} ${noun}${number === 1 ? '' : 's'}`;
+}
+
 /** `queue-full` is `Queue full`. */
 export function formatName(name) {
   const words = name.replaceAll('-', ' ');

@@ -90,7 +90,7 @@ export class StreamGrid {
   #isShown(id, report) {
     if (this.#focused !== null && this.#cards.has(this.#focused)) return id === this.#focused;
     if (this.#filter.onlyAttention && !needsAttention(report)) return false;
-    return `${id} ${report.source}`.toLowerCase().includes(this.#filter.text.toLowerCase());
+    return `${id} ${report.source} ${report.host ?? ''}`.toLowerCase().includes(this.#filter.text.toLowerCase());
   }
 
   #emptyText() {

@@ -6,13 +6,17 @@ export interface Progress {
   stop(): void;
 }
 
-/** A bar on a terminal, nothing elsewhere: logs and pipes stay readable. */
-export function startProgress(io: CliIo, unit: string): Progress {
+/**
+ * A bar on a terminal, nothing elsewhere: logs and pipes stay readable.
+ *
+ * @param ownEstimate - the text says how much time is left; without it the bar reckons from its own pace.
+ */
+export function startProgress(io: CliIo, unit: string, { ownEstimate = false } = {}): Progress {
   if (io.stderr.isTTY !== true) return { update() {}, stop() {} };
   const bar = new SingleBar(
     {
       stream: io.stderr as NodeJS.WriteStream,
-      format: `{bar} {percentage}% | {text} | {eta_formatted} left`,
+      format: `{bar} {percentage}% | {text}${ownEstimate ? '' : ' | {eta_formatted} left'}`,
       hideCursor: true,
       clearOnComplete: true,
       barsize: 28,

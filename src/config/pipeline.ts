@@ -1,5 +1,6 @@
 import { z } from 'zod';
 import { batchConfig } from './batch.ts';
+import { fleetConfig } from './fleet.ts';
 import { gatewayConfig, previewConfig } from './gateway.ts';
 import { modelConfig } from './model.ts';
 import { whole } from './number.ts';
@@ -16,6 +17,7 @@ export const pipelineConfig = z.strictObject({
   streams: z.array(streamConfig).default([]).describe('Where pictures come from; more can be added while it runs.'),
   sinks: z.array(sinkConfig).default([]).describe('Where results go beside the WebSocket.'),
   gateway: gatewayConfig.prefault({}).describe('HTTP and WebSocket.'),
+  fleet: fleetConfig.prefault({}).describe('How this host takes part in a fleet (sightline host).'),
   preview: previewConfig.prefault({}).describe('Pictures for the dashboard.'),
 });
 

@@ -11,6 +11,7 @@ export function unwrap(schema: z.ZodType): z.ZodType {
 export function typeText(wrapped: z.ZodType): string {
   const schema = unwrap(wrapped);
   if (schema instanceof z.ZodNumber) return numberText(schema);
+  if (schema instanceof z.ZodNullable) return `${typeText(schema.unwrap() as z.ZodType)}, or null`;
   if (schema instanceof z.ZodURL) return 'http or https URL';
   if (schema instanceof z.ZodString) return 'text';
   if (schema instanceof z.ZodBoolean) return 'true or false';

@@ -32,6 +32,8 @@ export interface FrameMeta {
 export interface PublishedFrame extends FrameMeta {
   readonly detections: readonly Detection[];
   readonly times: Readonly<FrameTimes>;
+  /** Number of the lease that the stream runs under, in a fleet: a consumer drops what has a lower one than it has seen. */
+  readonly fence?: number;
 }
 
 /** Why a frame that entered was not published. Every drop has one of these names. */
@@ -40,6 +42,7 @@ export const DROP_REASONS = {
   stale: 'Older than maxAgeMs when its batch closed.',
   'engine-failed': 'The inference thread that held it failed or was killed.',
   'lane-failed': 'The lane thread that owned its pixels failed or was killed.',
+  'lease-lost': 'The right to run its stream had passed to another host, or had not been renewed in time.',
   stopped: 'Its stream was paused, changed or removed while it was on the way.',
 } as const;
 

@@ -10,6 +10,21 @@ export interface SourceInput {
   /** Where a TCP connection must succeed before ffmpeg is worth starting; null where that cannot be known. */
   readonly knock: { readonly host: string; readonly port: number } | null;
   readonly options: SourceOptions;
+  /** Only this stretch of a file; all of it where absent. */
+  readonly window?: SourceWindow;
+}
+
+/**
+ * A stretch of a file that begins and ends at key frames from which decoding gives what it gives in an uninterrupted run.
+ * Times are those of that run: microseconds since the start of the file.
+ */
+export interface SourceWindow {
+  /** Media time of its first frame; null for the start of the file. */
+  readonly fromUs: number | null;
+  /** Media time that no frame of it reaches; null for the end of the file. */
+  readonly toUs: number | null;
+  /** Frames before it, so that taking every n-th goes on in step. */
+  readonly firstFrame: number;
 }
 
 export interface SourceOptions {

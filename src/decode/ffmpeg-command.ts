@@ -1,6 +1,6 @@
 import ffmpeg from 'fluent-ffmpeg';
 import type { ResizeRule } from '../core/model.ts';
-import type { SourceInput } from '../core/source.ts';
+import type { SourceInput, SourceWindow } from '../core/source.ts';
 
 /** What ffmpeg is asked to do with the pixels of one source. */
 export interface DecodePlan {
@@ -29,7 +29,7 @@ export interface DecodePlan {
 export function decodeArguments(source: SourceInput, plan: DecodePlan): string[] {
   const command = ffmpeg(source.url)
     .inputOptions(inputOptions(source, plan))
-    .videoFilters(filters(plan))
+    .videoFilters(filters(plan, source.window))
     .outputOptions(['-map 0:v:0', ...passthrough(plan.ffmpegMajor), '-an', '-sn', '-dn', ...ONE_CHEAP_PASS])
     .format('rawvideo')
     .output('pipe:1');
@@ -67,9 +67,23 @@ function inputOptions(source: SourceInput, plan: DecodePlan): string[] {
       list.push('-f lavfi');
       break;
     case 'file':
+      list.push(...seekOptions(source.window));
       break;
   }
   return list;
+}
+
+/**
+ * Decodes from the key frame itself, with the times of an uninterrupted run: ffmpeg seeks by time since the start of the
+ * file, and `-copyts -start_at_zero` counts from there instead of from the place that it sought.
+ */
+function seekOptions(window: SourceWindow | undefined): string[] {
+  if (window === undefined || window.fromUs === null) return [];
+  return [`-ss ${seconds(window.fromUs)}`, '-copyts', '-start_at_zero'];
+}
+
+function seconds(us: number): string {
+  return (us / 1e6).toFixed(6);
 }
 
 /**
@@ -104,9 +118,12 @@ function passthrough(ffmpegMajor: number): string[] {
   return ffmpegMajor >= 6 ? ['-fps_mode passthrough'] : ['-vsync passthrough'];
 }
 
-function filters(plan: DecodePlan): string[] {
+function filters(plan: DecodePlan, window: SourceWindow | undefined): string[] {
   const list: string[] = [];
-  if (plan.every > 1) list.push(`select=not(mod(n\\,${plan.every}))`);
+  // The first frame that it lets go by also ends ffmpeg.
+  if (window !== undefined && window.toUs !== null) list.push(`trim=end=${seconds(window.toUs)}`);
+  const phase = (window?.firstFrame ?? 0) % plan.every;
+  if (plan.every > 1) list.push(`select=not(mod(n${phase === 0 ? '' : `+${phase}`}\\,${plan.every}))`);
   // A frame is due when its place on the grid of the wanted rate is a new one; half a tick forgives rounded timestamps.
   if (plan.maxFps !== null)
     list.push(
@@ -138,6 +155,25 @@ function canvasFilters({ width, height, fit }: DecodePlan['canvas']): string[] {
     `pad=w=${width}:h=${height}:${at}:color=0x${grey}${grey}${grey}`,
     'setsar=1',
   ];
+}
+
+/**
+ * Builds the arguments of the ffmpeg that lists the packets of a file's first video stream, in the order of decoding and
+ * without decoding them: one line of `framecrc` each, `-copyts` not set, so that times are those of a decoding run.
+ *
+ * @param count - most packets to list; null for all.
+ * @param unitTypes - as `filter_units` takes them, `5` or `16-21`: packets that hold such a unit are listed a second time,
+ *   as those of stream 1. Null where the codec has no such units.
+ */
+export function listArguments(url: string, count: number | null, unitTypes: string | null): string[] {
+  const again = unitTypes === null ? [] : ['-map 0:v:0', `-bsf:v:1 filter_units=pass_types=${unitTypes}`];
+  const command = ffmpeg(url)
+    .outputOptions(['-map 0:v:0', ...again, '-c copy', '-copyinkf', '-copypriorss 1'])
+    .outputOptions(count === null ? [] : [`-frames:v ${count}`])
+    .format('framecrc')
+    .output('pipe:1');
+  const built = (command as unknown as { _getArguments(): string[] })._getArguments();
+  return ['-hide_banner', '-nostdin', '-nostats', '-loglevel', 'repeat+level+info', ...built];
 }
 
 /** How a video file is made of raw pictures. */

@@ -34,7 +34,7 @@ function frameFields(frame: PublishedFrame): Omit<DetectionsMessage, 'type'> {
 }
 
 /** f32 figures print with 17 digits, most of them noise: a tenth of a pixel is finer than any detector is. */
-function shortened(detection: Detection): Detection {
+export function shortened(detection: Detection): Detection {
   const [x, y, width, height] = detection.box;
   return {
     ...detection,
@@ -54,17 +54,19 @@ function round(value: number, scale: number): number {
 export class StatsParts {
   readonly #streams: readonly { readonly id: string; readonly json: string }[];
   readonly #head: string;
-  readonly #host: string;
+  /** Host, and fleet where there is one. */
+  readonly #tail: string;
   #allStreams: string | null = null;
 
   constructor(seq: StatsMessage['seq'], report: RuntimeReport) {
     this.#head = `{"type":"stats","seq":${seq},"timeMs":${report.timeMs},"streams":[`;
     this.#streams = report.streams.map((stream) => ({ id: stream.id, json: JSON.stringify(stream) }));
-    this.#host = `],"host":${JSON.stringify(report.host)},"droppedMessages":`;
+    const fleet = report.fleet === undefined ? '' : `,"fleet":${JSON.stringify(report.fleet)}`;
+    this.#tail = `],"host":${JSON.stringify(report.host)}${fleet},"droppedMessages":`;
   }
 
   encode(streams: 'all' | ReadonlySet<string>, droppedMessages: number): Buffer {
-    return Buffer.from(`${this.#head}${this.#join(streams)}${this.#host}${droppedMessages}}`);
+    return Buffer.from(`${this.#head}${this.#join(streams)}${this.#tail}${droppedMessages}}`);
   }
 
   #join(streams: 'all' | ReadonlySet<string>): string {

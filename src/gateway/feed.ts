@@ -7,8 +7,10 @@ import { FeedClient } from './feed-client.ts';
 import { detectionsMessage, encode, previewMessage, StatsParts } from './feed-encoding.ts';
 import type { GatewayLogger } from './gateway-options.ts';
 import { noCounts, type TopicCounts } from './outbox.ts';
-import { PreviewWatch } from './preview-watch.ts';
+import { PreviewPace } from './preview-pace.ts';
 import type { RuntimePort, RuntimeReport } from './runtime-port.ts';
+import type { Subscription } from './subscription.ts';
+import { WantedStreams } from './wanted-streams.ts';
 
 /** The largest sensible message names a thousand streams. */
 const MAX_CLIENT_MESSAGE_BYTES = 64 * 1024;
@@ -46,7 +48,9 @@ export class Feed {
   readonly #clients = new Set<FeedClient>();
   readonly #gone = { sent: noCounts(), dropped: noCounts() };
   readonly #events: EventMessage[] = [];
-  readonly #previews: PreviewWatch;
+  readonly #pace: PreviewPace;
+  readonly #previews: WantedStreams;
+  readonly #detections: WantedStreams;
   readonly #unsubscribe: readonly (() => void)[];
   #stats: StatsParts;
   #seq = 0;
@@ -57,13 +61,20 @@ export class Feed {
     this.#port = port;
     this.#options = options;
     this.#stats = new StatsParts(this.#seq, port.report());
-    this.#previews = new PreviewWatch(port, options.maxPreviewFps, options.clock);
+    this.#pace = new PreviewPace(options.maxPreviewFps, options.clock);
+    const known = (): string[] => port.report().streams.map(({ id }) => id);
+    this.#previews = new WantedStreams(known, (ids) => {
+      this.#pace.keepOnly(ids);
+      port.watchPreviews(ids);
+    });
+    this.#detections = new WantedStreams(known, (ids) => port.watchDetections?.(ids));
     this.#unsubscribe = [
       port.onReport((report) => this.#tellStats(report)),
       port.onPublished((frame) => this.#tell('detections', frame.streamId, () => encode(detectionsMessage(frame)))),
       port.onPreview((picture) => {
-        if (!this.#previews.mayGo(picture.frame.streamId)) return;
-        this.#tell('preview', picture.frame.streamId, () => encode(previewMessage(picture)));
+        const { streamId } = picture.frame;
+        if (!this.#previews.has(streamId) || !this.#pace.mayGo(streamId)) return;
+        this.#tell('preview', streamId, () => encode(previewMessage(picture)));
       }),
       port.onEvent((event) => this.#tellEvent(event)),
     ];
@@ -111,7 +122,7 @@ export class Feed {
     socket.on('close', () => {
       this.#clients.delete(client);
       addCounts(this.#gone, client.outbox);
-      if (this.#closed === null) this.#updatePreviews();
+      if (this.#closed === null) this.#updateWanted();
     });
     // An oversized or malformed frame; ws closes the socket itself, and `close` follows.
     socket.on('error', (error) => logger.warn({ err: error }, 'a feed client broke the WebSocket protocol'));
@@ -120,7 +131,7 @@ export class Feed {
   #handleChange(client: FeedClient, { type, topics }: ClientMessage): void {
     // A page that opens should not stay empty for a second.
     if (type === 'subscribe' && topics.includes('stats')) this.#offerStats(client);
-    if (topics.includes('preview')) this.#updatePreviews();
+    if (topics.includes('preview') || topics.includes('detections')) this.#updateWanted();
   }
 
   #tellStats(report: RuntimeReport): void {
@@ -128,7 +139,7 @@ export class Feed {
     this.#stats = new StatsParts(this.#seq, report);
     for (const client of this.#clients) this.#offerStats(client);
     // Streams come and go, and who watches all of them watches the new ones too.
-    this.#updatePreviews();
+    this.#updateWanted();
   }
 
   #offerStats(client: FeedClient): void {
@@ -155,8 +166,11 @@ export class Feed {
     }
   }
 
-  #updatePreviews(): void {
-    this.#previews.update([...this.#clients].map(({ subscription }) => subscription.streamsOf('preview')));
+  #updateWanted(): void {
+    const wishes = (topic: Topic): ReturnType<Subscription['streamsOf']>[] =>
+      [...this.#clients].map(({ subscription }) => subscription.streamsOf(topic));
+    this.#previews.update(wishes('preview'));
+    this.#detections.update(wishes('detections'));
   }
 
   #scheduleHeartbeat(): void {
@@ -170,6 +184,7 @@ export class Feed {
     this.#stopHeartbeat();
     for (const unsubscribe of this.#unsubscribe) unsubscribe();
     this.#previews.update([]);
+    this.#detections.update([]);
     const sockets = [...this.#server.clients];
     const allGone = Promise.all(sockets.map((socket) => new Promise((resolve) => socket.once('close', resolve))));
     for (const client of this.#clients) client.close(CLOSE_GOING_AWAY, 'the gateway stops');

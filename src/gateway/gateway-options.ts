@@ -1,4 +1,5 @@
 import type { Clock } from '../core/clock.ts';
+import type { FleetPort } from './fleet-port.ts';
 
 /** What the gateway needs of a log; a pino logger fits. */
 export interface GatewayLogger {
@@ -19,6 +20,8 @@ export interface GatewayOptions {
   /** Folder of the dashboard; the package's own unless told otherwise. */
   readonly webDir?: string;
   readonly logger?: GatewayLogger;
+  /** Hosts and jobs; absent where the gateway shows one machine. */
+  readonly fleet?: FleetPort;
   /** Shown as they are by `GET /api/pipelines`. */
   readonly pipelines?: readonly object[];
   /** Shown as they are by `GET /api/models`. */

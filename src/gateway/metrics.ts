@@ -1,4 +1,3 @@
-import { Counter, Gauge, Registry } from 'prom-client';
 import { DROP_REASONS } from '../core/frame.ts';
 import { TOPICS } from '../protocol/feed.ts';
 import {
@@ -9,39 +8,39 @@ import {
   type StreamReport,
 } from '../protocol/report.ts';
 import type { FeedFigures } from './feed.ts';
+import { fillFleetMetrics } from './fleet-metrics.ts';
+import type { FleetPort } from './fleet-port.ts';
+import { type Labels, MetricSet } from './metric-set.ts';
 import type { RuntimePort } from './runtime-port.ts';
 
 const MS_PER_S = 1000;
 const QUANTILES = { '0.5': 'p50', '0.95': 'p95', '0.99': 'p99' } as const;
-
-type Labels = Readonly<Record<string, string | number>>;
 
 /**
  * Prometheus figures, built from the runtime's report when somebody scrapes: nothing is kept up to date in between, and
  * a removed stream leaves no series behind. Units are Prometheus's base units (seconds, bytes, ratios).
  */
 export class GatewayMetrics {
-  readonly #registry = new Registry();
+  readonly #set = new MetricSet();
   readonly #port: RuntimePort;
+  readonly #fleet: FleetPort | null;
   readonly #feedFigures: () => FeedFigures;
-  readonly #gauges = new Map<string, Gauge>();
-  readonly #counters = new Map<string, Counter>();
 
-  constructor(port: RuntimePort, feedFigures: () => FeedFigures) {
+  constructor(port: RuntimePort, fleet: FleetPort | null, feedFigures: () => FeedFigures) {
     this.#port = port;
+    this.#fleet = fleet;
     this.#feedFigures = feedFigures;
   }
 
   get contentType(): string {
-    return this.#registry.contentType;
+    return this.#set.contentType;
   }
 
   /** Returns the exposition text of this moment. */
   scrape(): Promise<string> {
-    // Reset and fill happen in one turn of the event loop, so that scrapes at the same time see whole reports.
-    this.#registry.resetMetrics();
+    this.#set.reset();
     const { streams, host } = this.#port.report();
-    this.#gauge('sightline_ready', 'Can work be done? 1 or 0.', {}, this.#port.readiness().isReady ? 1 : 0);
+    this.#set.gauge('sightline_ready', 'Can work be done? 1 or 0.', {}, this.#port.readiness().isReady ? 1 : 0);
     for (const stream of streams) {
       this.#fillRates(stream);
       this.#fillLatency(stream);
@@ -50,24 +49,35 @@ export class GatewayMetrics {
     }
     this.#fillHost(host);
     this.#fillFeed(this.#feedFigures());
-    return this.#registry.metrics();
+    if (this.#fleet !== null) fillFleetMetrics(this.#set, this.#fleet, streams);
+    return this.#set.text();
   }
 
   #fillRates({ id: stream, fps, target, isMissing, state }: StreamReport): void {
     for (const [point, value] of Object.entries(fps)) {
-      this.#gauge('sightline_stream_fps', 'Frames a second, measured.', { stream, point }, value);
+      this.#set.gauge('sightline_stream_fps', 'Frames a second, measured.', { stream, point }, value);
     }
     const missed = 'Has a target been missed for some seconds? 1 or 0.';
     if (target.fps !== null) {
-      this.#gauge('sightline_stream_target_fps', 'Frames a second that the operator wants.', { stream }, target.fps);
-      this.#gauge('sightline_stream_target_missed', missed, { stream, target: 'fps' }, Number(isMissing.fps));
+      this.#set.gauge(
+        'sightline_stream_target_fps',
+        'Frames a second that the operator wants.',
+        { stream },
+        target.fps,
+      );
+      this.#set.gauge('sightline_stream_target_missed', missed, { stream, target: 'fps' }, Number(isMissing.fps));
     }
     if (target.latencyMs !== null) {
       const help = 'Latency that the operator wants at most.';
-      this.#gauge('sightline_stream_target_latency_seconds', help, { stream }, target.latencyMs / MS_PER_S);
-      this.#gauge('sightline_stream_target_missed', missed, { stream, target: 'latency' }, Number(isMissing.latency));
+      this.#set.gauge('sightline_stream_target_latency_seconds', help, { stream }, target.latencyMs / MS_PER_S);
+      this.#set.gauge(
+        'sightline_stream_target_missed',
+        missed,
+        { stream, target: 'latency' },
+        Number(isMissing.latency),
+      );
     }
-    this.#gauge('sightline_stream_state', 'The state that the stream is in.', { stream, state }, 1);
+    this.#set.gauge('sightline_stream_state', 'The state that the stream is in.', { stream, state }, 1);
   }
 
   #fillLatency({ id: stream, latencyMs, stagesMs }: StreamReport): void {
@@ -80,28 +90,33 @@ export class GatewayMetrics {
   }
 
   #fillFrames({ id: stream, frames, queueDepth, reconnects, decodeErrors }: StreamReport): void {
-    this.#counter('sightline_stream_frames_in_total', 'Frames that entered.', { stream }, frames.in);
-    this.#counter('sightline_stream_frames_published_total', 'Frames published.', { stream }, frames.published);
+    this.#set.counter('sightline_stream_frames_in_total', 'Frames that entered.', { stream }, frames.in);
+    this.#set.counter('sightline_stream_frames_published_total', 'Frames published.', { stream }, frames.published);
     // Every reason is there from the start: a series that appears with its first drop has no rate to alarm on.
     for (const reason of Object.keys(DROP_REASONS) as (keyof typeof DROP_REASONS)[]) {
       const value = frames.dropped[reason] ?? 0;
-      this.#counter('sightline_stream_frames_dropped_total', 'Frames dropped.', { stream, reason }, value);
+      this.#set.counter('sightline_stream_frames_dropped_total', 'Frames dropped.', { stream, reason }, value);
     }
-    this.#gauge('sightline_stream_frames_in_flight', 'Frames on the way.', { stream }, frames.inFlight);
-    this.#gauge('sightline_stream_queue_depth', 'Frames waiting for a batch.', { stream }, queueDepth);
-    this.#counter('sightline_stream_reconnects_total', 'Times the source was opened again.', { stream }, reconnects);
-    this.#counter('sightline_stream_decode_errors_total', 'Errors of the decoder.', { stream }, decodeErrors);
+    this.#set.gauge('sightline_stream_frames_in_flight', 'Frames on the way.', { stream }, frames.inFlight);
+    this.#set.gauge('sightline_stream_queue_depth', 'Frames waiting for a batch.', { stream }, queueDepth);
+    this.#set.counter(
+      'sightline_stream_reconnects_total',
+      'Times the source was opened again.',
+      { stream },
+      reconnects,
+    );
+    this.#set.counter('sightline_stream_decode_errors_total', 'Errors of the decoder.', { stream }, decodeErrors);
   }
 
   #fillCounts({ id: stream, zones, lines }: StreamReport): void {
     for (const zone of zones) {
-      this.#gauge('sightline_stream_zone_objects', 'Objects inside now.', { stream, zone: zone.id }, zone.inside);
+      this.#set.gauge('sightline_stream_zone_objects', 'Objects inside now.', { stream, zone: zone.id }, zone.inside);
     }
     const help = 'Objects that crossed a line.';
     for (const { id: line, leftToRight, rightToLeft } of lines) {
       const name = 'sightline_stream_line_crossings_total';
-      this.#counter(name, help, { stream, line, direction: 'left-to-right' }, leftToRight);
-      this.#counter(name, help, { stream, line, direction: 'right-to-left' }, rightToLeft);
+      this.#set.counter(name, help, { stream, line, direction: 'left-to-right' }, leftToRight);
+      this.#set.counter(name, help, { stream, line, direction: 'right-to-left' }, rightToLeft);
     }
   }
 
@@ -109,35 +124,35 @@ export class GatewayMetrics {
     const { eventLoop, batch, device } = host;
     for (const stage of BUSY_STAGES) {
       const help = 'Share of its capacity that a stage used in the last second.';
-      this.#gauge('sightline_stage_busy_ratio', help, { stage }, host.busyRatio[stage]);
+      this.#set.gauge('sightline_stage_busy_ratio', help, { stage }, host.busyRatio[stage]);
     }
     const delay = eventLoop.p99DelayMs / MS_PER_S;
-    this.#gauge('sightline_event_loop_delay_p99_seconds', 'Delay of the main thread.', {}, delay);
-    this.#gauge('sightline_event_loop_utilization_ratio', 'Main thread.', {}, eventLoop.utilizationRatio);
-    this.#gauge('sightline_cpu_cores_used', 'This process and its decoders; 1 is one core.', {}, host.cpuCores);
-    this.#gauge('sightline_cpu_cores', 'Cores of the machine.', {}, host.cores);
-    this.#gauge('sightline_memory_bytes', 'Resident memory.', { of: 'process' }, host.rssBytes);
-    this.#gauge('sightline_memory_bytes', 'Resident memory.', { of: 'decoders' }, host.childRssBytes);
-    this.#gauge('sightline_memory_total_bytes', 'Memory of the machine.', {}, host.memoryTotalBytes);
-    this.#gauge('sightline_uptime_seconds', 'Since the start.', {}, host.uptimeS);
+    this.#set.gauge('sightline_event_loop_delay_p99_seconds', 'Delay of the main thread.', {}, delay);
+    this.#set.gauge('sightline_event_loop_utilization_ratio', 'Main thread.', {}, eventLoop.utilizationRatio);
+    this.#set.gauge('sightline_cpu_cores_used', 'This process and its decoders; 1 is one core.', {}, host.cpuCores);
+    this.#set.gauge('sightline_cpu_cores', 'Cores of the machine.', {}, host.cores);
+    this.#set.gauge('sightline_memory_bytes', 'Resident memory.', { of: 'process' }, host.rssBytes);
+    this.#set.gauge('sightline_memory_bytes', 'Resident memory.', { of: 'decoders' }, host.childRssBytes);
+    this.#set.gauge('sightline_memory_total_bytes', 'Memory of the machine.', {}, host.memoryTotalBytes);
+    this.#set.gauge('sightline_uptime_seconds', 'Since the start.', {}, host.uptimeS);
     for (const [size, batches] of Object.entries(batch.histogram)) {
-      this.#counter('sightline_batches_total', 'Batches by the number of frames in them.', { size }, batches);
+      this.#set.counter('sightline_batches_total', 'Batches by the number of frames in them.', { size }, batches);
     }
-    this.#gauge('sightline_batch_max_size', 'Most frames in a batch.', {}, batch.maxBatch);
+    this.#set.gauge('sightline_batch_max_size', 'Most frames in a batch.', {}, batch.maxBatch);
     if (batch.settledSize !== null) {
-      this.#gauge('sightline_batch_settled_size', 'Size that won the measurement.', {}, batch.settledSize);
+      this.#set.gauge('sightline_batch_settled_size', 'Size that won the measurement.', {}, batch.settledSize);
     }
     const { engine, provider, precision, model } = device;
     const info = { engine, provider, device: device.device, precision, model };
-    this.#gauge('sightline_device_info', 'What runs the model; always 1.', info, 1);
+    this.#set.gauge('sightline_device_info', 'What runs the model; always 1.', info, 1);
   }
 
   #fillFeed({ clients, sent, dropped }: FeedFigures): void {
-    this.#gauge('sightline_feed_clients', 'WebSocket clients.', {}, clients);
+    this.#set.gauge('sightline_feed_clients', 'WebSocket clients.', {}, clients);
     for (const topic of TOPICS) {
-      this.#counter('sightline_feed_messages_sent_total', 'Feed messages sent.', { topic }, sent[topic]);
+      this.#set.counter('sightline_feed_messages_sent_total', 'Feed messages sent.', { topic }, sent[topic]);
       const help = 'Feed messages that slow clients missed.';
-      this.#counter('sightline_feed_messages_dropped_total', help, { topic }, dropped[topic]);
+      this.#set.counter('sightline_feed_messages_dropped_total', help, { topic }, dropped[topic]);
     }
   }
 
@@ -145,26 +160,7 @@ export class GatewayMetrics {
     // No samples is not a latency of zero.
     if (figures.count === 0) return;
     for (const [quantile, key] of Object.entries(QUANTILES)) {
-      this.#gauge(name, help, { ...labels, quantile }, figures[key] / MS_PER_S);
+      this.#set.gauge(name, help, { ...labels, quantile }, figures[key] / MS_PER_S);
     }
-  }
-
-  #gauge(name: string, help: string, labels: Labels, value: number): void {
-    let gauge = this.#gauges.get(name);
-    if (gauge === undefined) {
-      gauge = new Gauge({ name, help, labelNames: Object.keys(labels), registers: [this.#registry] });
-      this.#gauges.set(name, gauge);
-    }
-    gauge.set(labels, value);
-  }
-
-  /** The runtime holds the count; here it is set anew at each scrape, which prom-client calls reset and increment. */
-  #counter(name: string, help: string, labels: Labels, value: number): void {
-    let counter = this.#counters.get(name);
-    if (counter === undefined) {
-      counter = new Counter({ name, help, labelNames: Object.keys(labels), registers: [this.#registry] });
-      this.#counters.set(name, counter);
-    }
-    counter.inc(labels, value);
   }
 }

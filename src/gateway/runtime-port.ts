@@ -1,11 +1,14 @@
 import type { PublishedFrame } from '../core/frame.ts';
 import type { EventMessage } from '../protocol/feed.ts';
+import type { FleetReport } from '../protocol/fleet-report.ts';
 import type { HostReport, StreamReport } from '../protocol/report.ts';
 
 export interface RuntimeReport {
   readonly timeMs: number;
   readonly streams: readonly StreamReport[];
   readonly host: HostReport;
+  /** Only where the port shows a fleet. */
+  readonly fleet?: FleetReport;
 }
 
 export interface PreviewPicture {
@@ -35,4 +38,9 @@ export interface RuntimePort {
   onPreview(listener: (picture: PreviewPicture) => void): () => void;
   /** Pictures cost CPU: they are made only for the streams that somebody watches. Replaces the earlier set. */
   watchPreviews(streamIds: ReadonlySet<string>): void;
+  /**
+   * Streams whose detections some client wants; replaces the earlier set. A port that fetches results from elsewhere
+   * fetches only these; one that has them at hand leaves this out and tells of all.
+   */
+  watchDetections?(streamIds: ReadonlySet<string>): void;
 }

@@ -10,6 +10,7 @@ import { type Gateway, type GatewayOptions, silentLogger } from './gateway-optio
 import { installErrorReplies, installNotFound, statusOf } from './http-errors.ts';
 import { GatewayMetrics } from './metrics.ts';
 import { findPackageFiles } from './package-files.ts';
+import { addFleetRoutes } from './routes-fleet.ts';
 import { addHostRoutes } from './routes-host.ts';
 import { addStreamRoutes } from './routes-streams.ts';
 import type { RuntimePort } from './runtime-port.ts';
@@ -82,11 +83,12 @@ async function buildApp(
   installNotFound(app, routes);
   addGuard(app, guard);
   addStreamRoutes(app, runtime);
+  addFleetRoutes(app, options.fleet ?? null);
   addHostRoutes(app, runtime, {
     version: files.version,
     pipelines: options.pipelines ?? [],
     models: options.models ?? [],
-    metrics: new GatewayMetrics(runtime, () => feed.figures),
+    metrics: new GatewayMetrics(runtime, options.fleet ?? null, () => feed.figures),
     recentEvents: () => feed.recentEvents,
   });
   await addStaticFiles(app, { webDir: options.webDir ?? files.webDir, uplotDir: files.uplotDir });

@@ -5,6 +5,7 @@
 import { z } from 'zod';
 import type { Detection } from '../core/detection.ts';
 import type { WireError } from '../errors/sightline-error.ts';
+import type { FleetReport } from './fleet-report.ts';
 import type { HostReport, StreamReport } from './report.ts';
 
 export const FEED_PROTOCOL = 1;
@@ -37,7 +38,10 @@ export interface StatsMessage {
   /** Wall clock, milliseconds since 1970. */
   readonly timeMs: number;
   readonly streams: readonly StreamReport[];
+  /** The host of this gateway. */
   readonly host: HostReport;
+  /** Only where the gateway shows a fleet. */
+  readonly fleet?: FleetReport;
   readonly droppedMessages: number;
 }
 
@@ -75,6 +79,13 @@ export const EVENT_KINDS = [
   'line-crossed',
   'sink-failed',
   'sink-recovered',
+  'host-joined',
+  'host-lost',
+  'stream-placed',
+  'stream-reduced',
+  'stream-restored',
+  'stream-refused',
+  'fleet-full',
 ] as const;
 export type EventKind = (typeof EVENT_KINDS)[number];
 
@@ -84,6 +95,8 @@ export interface EventMessage {
   readonly timeMs: number;
   readonly kind: EventKind;
   readonly stream?: string;
+  /** In a fleet, the host that it happened on. */
+  readonly host?: string;
   /** One English sentence. */
   readonly message: string;
   readonly details?: Readonly<Record<string, string | number | boolean | null>>;

@@ -82,6 +82,10 @@ export interface StreamReport {
   readonly lines: readonly LineCount[];
   /** What went wrong last, in one sentence; null where nothing did. */
   readonly lastError: string | null;
+  /** In a fleet, the host that runs it; absent while none does. */
+  readonly host?: string;
+  /** In a fleet, the number of the lease that it runs under; rises with every new holder. */
+  readonly fence?: number;
 }
 
 /** Stages whose busy share is published; the one nearest to 1 is the bottleneck. */

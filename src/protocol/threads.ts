@@ -39,6 +39,8 @@ export interface LaneStream {
   readonly skip: number;
   readonly firstPtsUs: number;
   readonly preview: { readonly maxWidth: number; readonly fps: number };
+  /** Its ffmpeg lets every other process go first. */
+  readonly givesWay: boolean;
 }
 
 export type ToLane =

@@ -42,7 +42,7 @@ export class Dispatcher {
   scoreThreshold = 0;
   /** Batches that the engine takes at once. */
   callsInFlight = 1;
-  /** Batches that may be on one thread, if the engine does not take more at once: 2 while files are read, 1 for live streams alone. */
+  /** Batches that may be on one thread, if the engine does not take more at once: 2 while only files are read, 1 beside live streams. */
   depth = 1;
 
   constructor(

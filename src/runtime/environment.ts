@@ -13,6 +13,10 @@ export interface Environment {
   readonly cacheDir: string;
   /** SIGHTLINE_TOKEN */
   readonly token: string | undefined;
+  /** REDIS_URL */
+  readonly redisUrl?: string | undefined;
+  /** REDIS_CA_FILE: authorities that a rediss:// server's certificate is checked by. */
+  readonly redisCaFile?: string | undefined;
 }
 
 /** Takes the surroundings out of a process's environment, which the entry points in `workers/` hand over. */
@@ -25,5 +29,7 @@ export function readEnvironment(env: Readonly<Record<string, string | undefined>
     modelPath: (env.SIGHTLINE_MODEL_PATH ?? '').split(delimiter).filter((folder) => folder !== ''),
     cacheDir: env.SIGHTLINE_CACHE_DIR ?? join(cacheHome, 'sightline'),
     token: env.SIGHTLINE_TOKEN,
+    redisUrl: env.REDIS_URL,
+    redisCaFile: env.REDIS_CA_FILE,
   };
 }

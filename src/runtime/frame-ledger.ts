@@ -28,6 +28,8 @@ export interface FrameRecord {
 }
 
 export interface LedgerPort {
+  /** The lease that results are published under; null where there is none. */
+  readonly lease: { readonly fence: number; isValid(): boolean } | null;
   /** Turns boxes into the final result: tracker and counters. Called once for each published frame, in order. */
   analyse(record: FrameRecord, detections: Detection[]): readonly Detection[];
   /** Hands a result to the sinks. The slot is released when the returned promise settles, at once where it is null. */
@@ -128,8 +130,17 @@ export class FrameLedger {
   #flush(): void {
     while (this.#records.length > 0 && this.#records[0]!.status !== 'waiting') {
       const record = this.#records.shift()!;
-      if (record.status === 'done') this.#publish(record);
+      if (record.status !== 'done') continue;
+      if (this.#port.lease?.isValid() === false) this.#discard(record);
+      else this.#publish(record);
     }
+  }
+
+  /** Another host may publish this stream by now: a result that comes too late is nobody's. */
+  #discard(record: FrameRecord): void {
+    this.#telemetry.onDropped('lease-lost');
+    this.#leave();
+    release(record);
   }
 
   #publish(record: FrameRecord): void {
@@ -151,6 +162,7 @@ export class FrameLedger {
       height: meta.height,
       detections,
       times,
+      ...(this.#port.lease === null ? {} : { fence: this.#port.lease.fence }),
     };
     // Counted out before anybody hears of it, so that the figures agree inside a listener as well.
     this.#telemetry.onPublished(times);

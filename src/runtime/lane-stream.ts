@@ -11,7 +11,7 @@ export function laneStream(
   ring: LaneRing,
   from: Pick<LaneStream, 'firstFrame' | 'firstPtsUs' | 'skip'>,
 ): LaneStream {
-  const { source, imagePaths, policy, picture } = input;
+  const { source, imagePaths, policy, picture, bulk } = input;
   const { every, maxFps, hwaccel, decodeThreads, staleMs, openTimeoutMs } = config;
   return {
     streamId: config.id,
@@ -29,5 +29,6 @@ export function laneStream(
     openTimeoutMs,
     ...from,
     preview: port.preview,
+    givesWay: bulk !== undefined,
   };
 }

@@ -4,6 +4,7 @@ import type { SourceInput } from '../core/source.ts';
 import { type DecodePlan, decodeArguments } from '../decode/ffmpeg-command.ts';
 import { explainExit, FfmpegLog } from '../decode/ffmpeg-log.ts';
 import { type FfmpegExit, FfmpegProcess } from '../decode/ffmpeg-process.ts';
+import { giveWay } from '../decode/give-way.ts';
 import { SightlineError } from '../errors/sightline-error.ts';
 import type { LaneStream } from '../protocol/threads.ts';
 import { BackOff } from '../source/back-off.ts';
@@ -143,6 +144,7 @@ export class LaneVideo {
         if (!connection.isOver) void this.#onExit(connection, exit);
       },
     });
+    if (this.#stream.givesWay) giveWay(process.pid);
     connection.process = process;
     this.#children.add(process);
     this.#post({ type: 'child-started', ringId: this.#ringId, pid: process.pid });
@@ -235,10 +237,10 @@ export class LaneVideo {
 
   /**
    * The container announced more than came. A second and a half, 5 % and two frames are forgiven: audio may be longer than
-   * video, and with `every` or `maxFps` frames are far apart.
+   * video, and with `every` or `maxFps` frames are far apart. A stretch of a file may end where it likes.
    */
   #warnIfShort(): void {
-    if (this.#durationUs === null) return;
+    if (this.#durationUs === null || this.#source.window !== undefined) return;
     const missingUs = this.#durationUs - this.#lastPtsUs;
     if (missingUs < Math.max(1_500_000, this.#durationUs * 0.05, 2 * this.#lastGapUs)) return;
     this.#warn(

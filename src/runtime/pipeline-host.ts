@@ -13,7 +13,7 @@ import { openSinks } from './open-sinks.ts';
 import { openVideoSink } from './open-video-sink.ts';
 import type { ResultSinks } from './result-sinks.ts';
 import type { Runtime } from './runtime.ts';
-import type { StreamInput } from './session-port.ts';
+import type { StreamInput, StreamLease } from './session-port.ts';
 import { resolveStreamInput } from './stream-input.ts';
 import type { StreamSession } from './stream-session.ts';
 
@@ -41,6 +41,7 @@ export class PipelineHost {
   readonly #sinks: ResultSinks;
   /** Size of the pictures of each stream that a video is written of. */
   readonly #videoSizes = new Map<string, { readonly width: number; readonly height: number }>();
+  #demoClip: Promise<string> | null = null;
   /** Ids that are being added or changed now. */
   readonly #busy = new Set<string>();
 
@@ -105,8 +106,9 @@ export class PipelineHost {
     return this.runtime.readiness();
   }
 
-  async addStream(stream: unknown): Promise<StreamReport> {
-    return this.#reportOf(await this.#add(parseStream(stream, this.#config.defaults)));
+  /** @param lease - under which its results are published; absent where the stream belongs to this process alone. */
+  async addStream(stream: unknown, lease?: StreamLease): Promise<StreamReport> {
+    return this.#reportOf(await this.#add(parseStream(stream, this.#config.defaults), lease));
   }
 
   /** Batching and targets change at once; for anything else this one stream is opened again. */
@@ -129,7 +131,7 @@ export class PipelineHost {
       this.#written.set(id, next);
       return this.#reportOf(session);
     }
-    const input = await this.#input(next);
+    const input = await this.#input(next, session.input.lease);
     await this.runtime.remove(id);
     this.#written.set(id, next);
     return this.#reportOf(this.runtime.add(next, input));
@@ -172,12 +174,12 @@ export class PipelineHost {
     this.runtime.watchPreviews(streamIds);
   }
 
-  async #add(config: StreamConfig): Promise<StreamSession> {
+  async #add(config: StreamConfig, lease?: StreamLease): Promise<StreamSession> {
     if (this.#busy.has(config.id))
       throw new SightlineError('STREAM_EXISTS', `a stream "${config.id}" is just being added`);
     this.#busy.add(config.id);
     try {
-      const input = await this.#input(config);
+      const input = await this.#input(config, lease);
       await this.#openVideo(config, input);
       const session = this.runtime.add(config, input);
       this.#written.set(config.id, config);
@@ -187,12 +189,22 @@ export class PipelineHost {
     }
   }
 
-  async #input(config: StreamConfig): Promise<StreamInput> {
+  async #input(config: StreamConfig, lease?: StreamLease): Promise<StreamInput> {
     const isDemo = config.source === 'demo';
-    const source = isDemo ? await demoSource(this.#ffmpeg, this.#environment, this.#onNotice) : config.source;
+    const source = isDemo ? await this.#demo() : config.source;
     const resolved = isDemo ? { ...config, source, loop: true, realtime: true } : config;
     const input = await resolveStreamInput(resolved, this.#ffmpeg, this.#pictureNeed(config.id));
-    return { ...input, picture: this.#videoSizes.get(config.id) ?? input.picture };
+    const picture = this.#videoSizes.get(config.id) ?? input.picture;
+    return lease === undefined ? { ...input, picture } : { ...input, picture, lease };
+  }
+
+  /** Several streams of it make it once. A failure is not remembered: the network may be back the next time. */
+  #demo(): Promise<string> {
+    this.#demoClip ??= demoSource(this.#ffmpeg, this.#environment, this.#onNotice).catch((error: unknown) => {
+      this.#demoClip = null;
+      throw error;
+    });
+    return this.#demoClip;
   }
 
   /** A stream's annotated video begins with its first pictures and goes on, in their size, when it is opened again. */

@@ -46,6 +46,8 @@ export interface RuntimeReport {
 /** N streams on one device: threads, streams, batches, figures. Everything that happens in it is told to listeners. */
 export class Runtime {
   readonly spec: ModelSpec;
+  /** Boxes below this are not reported. */
+  readonly scoreThreshold: number;
   readonly published = new Listeners<PublishedFrame>();
   readonly events = new Listeners<EventMessage>();
   readonly reports = new Listeners<RuntimeReport>();
@@ -57,7 +59,6 @@ export class Runtime {
   readonly #laneBackOff = new BackOff({ firstMs: 100, maxMs: 5_000 });
   readonly #dispatcher: Dispatcher;
   readonly #port: SessionPort;
-  readonly #scoreThreshold: number;
   #watched: ReadonlySet<string> = new Set();
   #engineInfo: EngineInfo | null = null;
   #report: RuntimeReport | null = null;
@@ -70,7 +71,7 @@ export class Runtime {
   private constructor(options: RuntimeOptions) {
     this.#options = options;
     this.spec = options.engine.model.spec;
-    this.#scoreThreshold = options.model.scoreThreshold ?? this.spec.scoreThreshold;
+    this.scoreThreshold = options.model.scoreThreshold ?? this.spec.scoreThreshold;
     const batching = { ...options.batch, timeoutMs: options.model.timeoutMs };
     this.#dispatcher = new Dispatcher(options.engine, batching, this.#dispatcherPort(), systemClock);
     this.#port = this.#sessionPort();
@@ -227,7 +228,7 @@ export class Runtime {
     const dispatcher = this.#dispatcher;
     return {
       spec: this.spec,
-      scoreThreshold: this.#scoreThreshold,
+      scoreThreshold: this.scoreThreshold,
       ffmpeg: { path: ffmpeg.path, major: ffmpeg.major },
       preview: { maxWidth: preview.width, fps: preview.fps },
       get inferenceSlots() {
@@ -241,6 +242,7 @@ export class Runtime {
       joinBatcher: (session) => this.#joinBatcher(session),
       event: (kind, stream, message, details) => this.tell(kind, stream, message, details),
       publish: (session, frame, record) => {
+        if (session.input.bulk !== undefined) return session.input.bulk.take(frame);
         this.published.emit(frame);
         return sinks.publish(frame, session.input.label, record, session.input.policy === 'file');
       },
@@ -274,10 +276,11 @@ export class Runtime {
   /** What depends on the set of streams. */
   #retune(): void {
     const sessions = [...this.#sessions.values()];
-    this.#dispatcher.depth = sessions.length > 0 && sessions.every(({ input }) => input.policy === 'live') ? 1 : 2;
+    // Beside a live stream no batch of a file may already wait on a thread: it would make the newest frame wait.
+    this.#dispatcher.depth = sessions.some(({ input }) => input.policy === 'live') ? 1 : 2;
     this.#dispatcher.scoreThreshold = Math.min(
-      this.#scoreThreshold,
-      ...sessions.map(({ config }) => neededScore(config, this.#scoreThreshold)),
+      this.scoreThreshold,
+      ...sessions.map(({ config, input }) => input.bulk?.scoreThreshold ?? neededScore(config, this.scoreThreshold)),
     );
   }
 

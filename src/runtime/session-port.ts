@@ -7,14 +7,35 @@ import type { RingHandle } from '../protocol/threads.ts';
 import type { FrameRecord } from './frame-ledger.ts';
 import type { LaneClient } from './lane-client.ts';
 
+/** The right to run a stream of a fleet, asked about for every frame that is to be published. */
+export interface StreamLease {
+  readonly fence: number;
+  isValid(): boolean;
+}
+
+/** What makes a stream a part of a bulk job: its results belong to one taker, and its ffmpeg gives way to all others. */
+export interface BulkWork {
+  /** Boxes are delivered down to this score, before any tracking. */
+  readonly scoreThreshold: number;
+  /**
+   * Gets the results, in order, in place of sinks and listeners.
+   *
+   * @returns when the frame's slot may be given back, a promise that never rejects; null for at once.
+   */
+  take(frame: PublishedFrame): Promise<unknown> | null;
+}
+
 /** Where a stream's pictures come from, and whether somebody needs them in full. */
 export interface StreamInput {
   readonly source: SourceInput | null;
   /** Image files instead of a video. */
   readonly imagePaths: readonly string[] | null;
   readonly label: string;
+  /** Absent where the stream belongs to this process alone. */
+  readonly lease?: StreamLease;
   readonly policy: 'live' | 'file';
   readonly picture: { readonly width: number; readonly height: number } | null;
+  readonly bulk?: BulkWork;
 }
 
 export type EventDetails = Readonly<Record<string, string | number | boolean | null>>;

@@ -56,10 +56,11 @@ export class StreamSession implements LaneListener {
     this.#config = config;
     this.#port = port;
     this.telemetry = new StreamTelemetry(monoNowMs());
-    this.#analytics = new StreamAnalytics(config, port.scoreThreshold);
+    this.#analytics = new StreamAnalytics(config, input.bulk?.scoreThreshold ?? port.scoreThreshold);
     this.#targets = new StreamTargets(config.target);
     this.#previews = new PreviewPairs((frame, jpeg) => port.onPreview(frame, jpeg));
     const ledgerPort = {
+      lease: input.lease ?? null,
       analyse: (record: FrameRecord, detections: Detection[]) => this.#analyse(record, detections),
       publish: (frame: PublishedFrame, record: FrameRecord) => {
         this.#previews.onPublished(frame);

@@ -13,14 +13,18 @@ export function roundScore(score: number): number {
   return Math.round(score * SCORE_STEPS) / SCORE_STEPS;
 }
 
+/** What of a result is written. */
+export type WrittenFrame = Omit<PublishedFrame, 'streamId' | 'times'>;
+
 /** A result as one line of JSON, without the line break: the format that `sightline detect --out` documents. */
-export function resultLine(frame: PublishedFrame, source: string): string {
+export function resultLine(frame: WrittenFrame, source: string): string {
   return JSON.stringify({
     source,
     frame: frame.frame,
     ptsUs: frame.ptsUs,
     width: frame.width,
     height: frame.height,
+    ...(frame.fence === undefined ? {} : { fence: frame.fence }),
     detections: frame.detections.map(roundDetection),
   });
 }

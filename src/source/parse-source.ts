@@ -5,6 +5,16 @@ import { SightlineError } from '../errors/sightline-error.ts';
 
 const DEFAULT_PORTS: Readonly<Record<string, number>> = { 'rtsp:': 554, 'rtsps:': 322, 'http:': 80, 'https:': 443 };
 
+export type SourceScheme = 'rtsp' | 'rtsps' | 'http' | 'https' | 'device' | 'synthetic' | 'file';
+
+const SCHEMES: ReadonlySet<string> = new Set(['rtsp', 'rtsps', 'http', 'https', 'device', 'synthetic']);
+
+/** Tells what `parseSource` takes a text for; whatever is not one of the others is the path of a file. */
+export function sourceScheme(text: string): SourceScheme {
+  const scheme = /^([a-z][a-z0-9+.-]*):/i.exec(text)?.[1]?.toLowerCase() ?? '';
+  return SCHEMES.has(scheme) ? (scheme as SourceScheme) : 'file';
+}
+
 /**
  * Understands what a user wrote as a source: a file, `http(s)://` (HLS included), `rtsp(s)://`, `device:/dev/video0`
  * or `synthetic:GRAPH` (an ffmpeg lavfi graph such as `synthetic:testsrc2=size=1280x720:rate=30`).
@@ -26,11 +36,12 @@ export function parseSource(text: string, options: SourceOptions): SourceInput {
     }
     return { kind: 'synthetic', url: graph, label: text, isLive: options.realtime, knock: null, options };
   }
-  return file(text.startsWith('file://') ? pathOf(text) : text, scheme, options);
+  return file(sourcePath(text), scheme, options);
 }
 
-/** @throws CONFIG_INVALID where it is no file URL. */
-function pathOf(text: string): string {
+/** The path that a source of kind `file` names. @throws CONFIG_INVALID where it is no file URL. */
+export function sourcePath(text: string): string {
+  if (!text.startsWith('file://')) return text;
   try {
     return decodeURIComponent(new URL(text).pathname);
   } catch {

@@ -1,51 +1,16 @@
-import { existsSync } from 'node:fs';
-import { type Browser, type ConsoleMessage, chromium, type Page } from 'playwright-core';
+import type { Browser, Page } from 'playwright-core';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { browserPath, browserTitle, openBrowser, until, visit } from '../support/chromium.ts';
 import { LiveDouble } from '../support/live-double.ts';
 import { openGateway } from '../support/open-gateways.ts';
 import type { RuntimeDouble } from '../support/runtime-double.ts';
 
-const BROWSERS = ['/usr/bin/chromium', '/usr/bin/chromium-browser', '/usr/bin/google-chrome', '/snap/bin/chromium'];
-const browserPath = [process.env.CHROMIUM_PATH, ...BROWSERS].find((path) => path !== undefined && existsSync(path));
-const ARGUMENTS = [
-  '--no-sandbox',
-  '--disable-gpu',
-  '--disable-quic',
-  '--no-first-run',
-  '--disable-background-networking',
-  '--disable-component-update',
-  '--disable-sync',
-];
-const title =
-  browserPath === undefined
-    ? 'dashboard (skipped: no Chromium found; install it or set CHROMIUM_PATH)'
-    : 'dashboard in Chromium';
-
-describe.skipIf(browserPath === undefined)(title, () => {
+describe.skipIf(browserPath === undefined)(browserTitle('dashboard'), () => {
   let browser: Browser;
   beforeAll(async () => {
-    browser = await chromium.launch({ executablePath: browserPath!, args: ARGUMENTS });
+    browser = await openBrowser();
   });
   afterAll(() => browser.close());
-
-  interface OpenPage {
-    readonly page: Page;
-    /** Errors and warnings of the page, refused content included. */
-    readonly complaints: string[];
-  }
-
-  async function visit(url: string, scheme: 'dark' | 'light' = 'dark'): Promise<OpenPage> {
-    const page = await browser.newPage({ viewport: { width: 1440, height: 900 }, colorScheme: scheme });
-    const complaints: string[] = [];
-    page.on('console', (message: ConsoleMessage) => {
-      // This one is about us: the page never reads its pixels back, only the test does, again and again while it waits.
-      if (message.text().includes('Multiple readback operations using getImageData')) return;
-      if (message.type() === 'error' || message.type() === 'warning') complaints.push(message.text());
-    });
-    page.on('pageerror', (error) => complaints.push(error.message));
-    await page.goto(url);
-    return { page, complaints };
-  }
 
   /** Text of one figure of a card. */
   function figure(page: Page, stream: string, tile: string): Promise<string | null> {
@@ -65,15 +30,10 @@ describe.skipIf(browserPath === undefined)(title, () => {
     });
   }
 
-  /** Waits in real time: the browser is real. */
-  async function until(claim: () => boolean | Promise<boolean>): Promise<void> {
-    await expect.poll(claim, { timeout: 15_000, interval: 100 }).toBe(true);
-  }
-
   it('shows one stream large, with its picture, boxes and figures, and no complaint', async () => {
     const port = await LiveDouble.create(1);
     const { url } = await openGateway(port);
-    const { page, complaints } = await visit(url);
+    const { page, complaints } = await visit(browser, url);
 
     await page.waitForSelector('[data-stream="gate-1"]');
     expect(await page.locator('#grid').getAttribute('data-density')).toBe('large');
@@ -105,7 +65,7 @@ describe.skipIf(browserPath === undefined)(title, () => {
   it('shows thirty streams densely and watches only those in view', async () => {
     const port = await LiveDouble.create(30);
     const { url } = await openGateway(port);
-    const { page, complaints } = await visit(url, 'light');
+    const { page, complaints } = await visit(browser, url, 'light');
 
     await until(async () => (await page.locator('.card').count()) === 30);
     expect(await page.locator('#grid').getAttribute('data-density')).toBe('dense');
@@ -134,7 +94,7 @@ describe.skipIf(browserPath === undefined)(title, () => {
   it('pauses, resumes, adds and removes streams, asks before it removes, and says what went wrong', async () => {
     const port: RuntimeDouble = await LiveDouble.create(2);
     const { url } = await openGateway(port);
-    const { page } = await visit(url);
+    const { page } = await visit(browser, url);
 
     await page.click('button[aria-label="Pause gate-1"]');
     await until(async () => (await page.locator('[data-stream="gate-1"] .badge').textContent()) === 'Paused');
@@ -164,7 +124,7 @@ describe.skipIf(browserPath === undefined)(title, () => {
   it('says that the connection is lost, and returns when the gateway does', async () => {
     const port = await LiveDouble.create(1);
     const first = await openGateway(port);
-    const { page } = await visit(first.url);
+    const { page } = await visit(browser, first.url);
     await until(async () => (await page.locator('#connection').textContent()) === 'Live');
 
     await first.close();
@@ -179,7 +139,7 @@ describe.skipIf(browserPath === undefined)(title, () => {
   it('opens with the token in the address, hides it, and needs it no more for a reload', async () => {
     const port = await LiveDouble.create(1);
     const { url } = await openGateway(port, { token: 'open sesame' });
-    const { page, complaints } = await visit(`${url}/?token=open+sesame`);
+    const { page, complaints } = await visit(browser, `${url}/?token=open+sesame`);
     await page.waitForSelector('[data-stream="gate-1"]');
     expect(page.url()).toBe(`${url}/`);
     await page.reload();
@@ -201,7 +161,7 @@ describe.skipIf(browserPath === undefined)(title, () => {
     port.put({ ...gate, source: evil, lastError: evil, zones: [{ id: evil, inside: 1 }] });
     const { url } = await openGateway(port);
     port.tell({ type: 'event', timeMs: 1, kind: 'stream-warning', stream: evil, message: evil });
-    const { page, complaints } = await visit(url);
+    const { page, complaints } = await visit(browser, url);
     await page.waitForSelector('[data-stream="gate-1"]');
     await until(async () => (await page.locator('.events').textContent())!.includes(evil));
     expect(await page.locator('.card-error').textContent()).toBe(evil);

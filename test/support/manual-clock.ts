@@ -18,13 +18,18 @@ export class ManualClock implements Clock {
     };
   }
 
+  /** Time passes and no timer fires yet, as for a process that was stopped. */
+  jump(byMs: number): void {
+    this.#nowMs += byMs;
+  }
+
   advance(byMs: number): void {
     const endMs = this.#nowMs + byMs;
     for (;;) {
       const next = this.#timers.filter((timer) => timer.dueMs <= endMs).sort((a, b) => a.dueMs - b.dueMs)[0];
       if (next === undefined) break;
       this.#timers = this.#timers.filter((timer) => timer !== next);
-      this.#nowMs = next.dueMs;
+      this.#nowMs = Math.max(this.#nowMs, next.dueMs);
       next.run();
     }
     this.#nowMs = endMs;

@@ -19,6 +19,8 @@ export class RuntimeDouble implements RuntimePort {
   ready = { isReady: true, reason: 'the engine is loaded' };
   timeMs = 1_700_000_000_000;
   host: HostReport = hostReport();
+  /** Changes every report before it is told: a fleet adds hosts. */
+  decorate: (report: RuntimeReport) => RuntimeReport = (report) => report;
   readonly #streams = new Map<string, StreamReport>();
   readonly #reports = new Set<Listener<RuntimeReport>>();
   readonly #frames = new Set<Listener<PublishedFrame>>();
@@ -39,7 +41,7 @@ export class RuntimeDouble implements RuntimePort {
   }
 
   report(): RuntimeReport {
-    return { timeMs: this.timeMs, streams: [...this.#streams.values()], host: this.host };
+    return this.decorate({ timeMs: this.timeMs, streams: [...this.#streams.values()], host: this.host });
   }
 
   readiness(): { isReady: boolean; reason: string } {

@@ -1,3 +1,4 @@
+import type { ScaleReport } from '../../src/protocol/fleet-report.ts';
 import type { HostReport, Percentiles, StreamReport } from '../../src/protocol/report.ts';
 
 /** Percentiles of a made-up distribution with this median. */
@@ -65,5 +66,20 @@ export function hostReport(): HostReport {
       settledSize: 2,
       reason: 'size 2 gives 184 frames/s, size 4 gives 176',
     },
+  };
+}
+
+export function scaleReport(recommendedHosts: number): ScaleReport {
+  return {
+    loadRatio: 0.5,
+    active: 40,
+    waiting: 0,
+    capacity: 80,
+    queueDepth: 0,
+    oldestWaitingS: 0,
+    hosts: 1,
+    recommendedHosts,
+    reason: 'For a test.',
+    sinceMs: 1_700_000_000_000,
   };
 }

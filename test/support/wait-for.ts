@@ -12,16 +12,16 @@ export interface WaitOptions {
  */
 export async function waitFor(
   what: string,
-  condition: () => boolean,
+  condition: () => boolean | Promise<boolean>,
   options: WaitOptions = {},
-  explain: () => string = () => '',
+  explain: () => string | Promise<string> = () => '',
 ): Promise<number> {
   const { deadlineMs = 15_000, everyMs = 20 } = options;
   const startedMs = performance.now();
   for (;;) {
-    if (condition()) return performance.now() - startedMs;
+    if (await condition()) return performance.now() - startedMs;
     if (performance.now() - startedMs > deadlineMs) {
-      throw new Error(`waited ${deadlineMs} ms in vain for: ${what}. ${explain()}`);
+      throw new Error(`waited ${deadlineMs} ms in vain for: ${what}. ${await explain()}`);
     }
     await new Promise((resolve) => setTimeout(resolve, everyMs));
   }

@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest';
-import type { SourceInput, SourceOptions } from '../../../src/core/source.ts';
+import type { SourceInput, SourceOptions, SourceWindow } from '../../../src/core/source.ts';
 import { type DecodePlan, decodeArguments } from '../../../src/decode/ffmpeg-command.ts';
 
 const OPTIONS: SourceOptions = { loop: false, realtime: false, rtspTransport: 'tcp', readTimeoutMs: 5000 };
@@ -113,6 +113,39 @@ describe('decodeArguments', () => {
     const centred = { mode: 'letterbox', anchor: 'center', padValue: 0 } as const;
     expect(filters({ canvas: { width: 640, height: 384, fit: centred } })).toContain(
       'x=floor((ow-iw)/2):y=floor((oh-ih)/2):color=0x000000',
+    );
+  });
+});
+
+describe('a window of a file', () => {
+  const within = (window: SourceWindow, every = 1): { input: string; filters: string } => {
+    const args = decodeArguments({ ...FILE, window }, { ...PLAN, every });
+    const input = args.slice(args.indexOf('repeat+level+info') + 1, args.indexOf('-i')).join(' ');
+    return { input, filters: args[args.indexOf('-filter:v') + 1]! };
+  };
+
+  it('begins at its first frame, with the times of the whole file', () => {
+    const { input, filters: list } = within({ fromUs: 33_366_667, toUs: 40_000_001, firstFrame: 1000 });
+    expect(input).toContain('-ss 33.366667 -copyts -start_at_zero');
+    expect(list).toMatch(/^trim=end=40\.000001,showinfo/);
+  });
+
+  it('from the start to a key frame is read like the whole file up to there', () => {
+    const { input, filters: list } = within({ fromUs: null, toUs: 5_000_000, firstFrame: 0 });
+    expect(input).toBe(inputPart(FILE));
+    expect(list).toMatch(/^trim=end=5\.000000,showinfo/);
+  });
+
+  it('to the end has no end of its own', () => {
+    expect(within({ fromUs: 5_000_000, toUs: null, firstFrame: 125 }).filters).not.toContain('trim');
+  });
+
+  it('takes every n-th frame in step with the whole file', () => {
+    expect(within({ fromUs: 5_000_000, toUs: null, firstFrame: 125 }, 3).filters).toMatch(
+      /^select=not\(mod\(n\+2\\,3\)\)/,
+    );
+    expect(within({ fromUs: 5_000_000, toUs: null, firstFrame: 126 }, 3).filters).toMatch(
+      /^select=not\(mod\(n\\,3\)\)/,
     );
   });
 });

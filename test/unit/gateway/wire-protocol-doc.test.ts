@@ -3,8 +3,11 @@ import { describe, expect, it } from 'vitest';
 import { DROP_REASONS } from '../../../src/core/frame.ts';
 import { ERROR_CODES } from '../../../src/errors/error-codes.ts';
 import { clientMessage, EVENT_KINDS, FEED_PROTOCOL, TOPICS } from '../../../src/protocol/feed.ts';
+import { deadLetter, JOB_STATES } from '../../../src/protocol/fleet.ts';
+import { FLEET_HOST_STATES } from '../../../src/protocol/fleet-report.ts';
 import { BUSY_STAGES, LATENCY_STAGES, STREAM_STATES } from '../../../src/protocol/report.ts';
 import { FeedSocket } from '../../support/feed-socket.ts';
+import { FleetRig } from '../../support/fleet-rig.ts';
 import { openGateway } from '../../support/open-gateways.ts';
 import { publishedFrame, RuntimeDouble } from '../../support/runtime-double.ts';
 
@@ -46,6 +49,38 @@ describe('docs/wire-protocol.md', () => {
     expect(undocumented(client.messages.map(({ type }) => type))).toEqual([]);
   });
 
+  it('describes every field of the fleet that a gateway sends', async () => {
+    const rig = await FleetRig.open();
+    const { url } = await openGateway(rig.view, { fleet: rig.view });
+    const client = await FeedSocket.open(url);
+    client.say({ type: 'subscribe', topics: ['stats', 'events'] });
+    await client.settle();
+    await rig.view.addStream({ id: 'gate', source: 'rtsp://camera.example/gate' });
+    await rig.view.submitJob({ inputs: ['/videos/a.mp4'], outDir: '/results' });
+    await rig.report('host-1', 'gate', 1, 24);
+    const body = {
+      type: 'event',
+      timeMs: 1,
+      kind: 'stream-placed',
+      stream: 'gate',
+      message: 'It goes to host-1.',
+      host: 'host-1',
+    };
+    rig.plane.bus.publish({ topic: 'events', hostId: 'host-1', stream: null, fence: null, body });
+    await rig.second();
+    await client.until(
+      () => client.of('event').length > 0 && client.of('stats').some(({ fleet }) => fleet !== undefined),
+    );
+    rig.view.close();
+
+    const names = fieldNames(client.messages);
+    for (const name of ['fence', 'lastSeenMs', 'progressRatio', 'recommendedHosts', 'placement']) {
+      expect(names).toContain(name);
+    }
+    expect(undocumented(names)).toEqual([]);
+    expect(undocumented([...FLEET_HOST_STATES, ...JOB_STATES, ...Object.keys(deadLetter.shape)])).toEqual(['jobId']);
+  });
+
   it('describes every field that a client may send', () => {
     const names = clientMessage.options.flatMap((option) => Object.keys(option.shape));
     expect(names).toContain('streams');
@@ -58,18 +93,23 @@ describe('docs/wire-protocol.md', () => {
   });
 
   it('names every route of the API', () => {
-    const source = ['routes-streams', 'routes-host'].map((name) =>
+    const source = ['routes-streams', 'routes-host', 'routes-fleet'].map((name) =>
       readFileSync(new URL(`../../../src/gateway/${name}.ts`, import.meta.url), 'utf8'),
     );
     const routes = [...source.join().matchAll(/app\.(get|post|patch|delete)\S*\('([^']+)'/g)];
-    expect(routes.length).toBeGreaterThanOrEqual(13);
+    expect(routes.length).toBeGreaterThanOrEqual(22);
     expect(undocumented(routes.map(([, method, path]) => `${method!.toUpperCase()} ${path}`))).toEqual([]);
   });
 
   it('names every metric, and no error code that does not exist', async () => {
-    const { url } = await openGateway(new RuntimeDouble(['gate']));
-    const metrics = await (await fetch(`${url}/metrics`)).text();
-    const names = [...metrics.matchAll(/^# TYPE (\S+)/gm)].map((match) => match[1]!);
+    const rig = await FleetRig.open();
+    const urls = [
+      (await openGateway(new RuntimeDouble(['gate']))).url,
+      (await openGateway(rig.view, { fleet: rig.view })).url,
+    ];
+    rig.view.close();
+    const texts = await Promise.all(urls.map(async (url) => (await fetch(`${url}/metrics`)).text()));
+    const names = [...texts.join('\n').matchAll(/^# TYPE (\S+)/gm)].map((match) => match[1]!);
     const documented = new Set([...CODE_SPANS].map((span) => span.replace(/\{.*/, '')));
     expect(names.length).toBeGreaterThan(20);
     expect(names.filter((name) => !documented.has(name))).toEqual([]);

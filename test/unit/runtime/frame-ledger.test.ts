@@ -18,11 +18,13 @@ class Bench {
   readonly sinksBusy: (() => void)[] = [];
   readonly ledger: FrameLedger;
   isSinkSlow = false;
+  isLeaseValid = true;
   releases = 0;
   #frame = 0;
 
-  constructor() {
+  constructor(fence: number | null = null) {
     const port = {
+      lease: fence === null ? null : { fence, isValid: () => this.isLeaseValid },
       analyse: (_: FrameRecord, detections: PublishedFrame['detections']) => detections,
       publish: (frame: PublishedFrame) => {
         this.published.push(frame);
@@ -181,5 +183,17 @@ describe('FrameLedger', () => {
     expect(isEmpty).toBe(false);
     bench.complete(first);
     await empty;
+  });
+
+  it('publishes under its lease, and counts what is ready after the lease is lost as dropped', () => {
+    const bench = new Bench(7);
+    const [first, second] = [bench.enter()!, bench.enter()!];
+    bench.complete(first);
+    bench.isLeaseValid = false;
+    bench.complete(second);
+    expect(bench.published.map(({ frame, fence }) => ({ frame, fence }))).toEqual([{ frame: 0, fence: 7 }]);
+    expect(bench.telemetry.frames(0).dropped).toEqual({ 'lease-lost': 1 });
+    expect(bench.releases).toBe(2);
+    bench.checkConservation();
   });
 });

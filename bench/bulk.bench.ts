@@ -1,0 +1,169 @@
+import { execFile, spawn } from 'node:child_process';
+import { once } from 'node:events';
+import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
+import { availableParallelism, tmpdir } from 'node:os';
+import { delimiter, join } from 'node:path';
+import { setTimeout as sleep } from 'node:timers/promises';
+import { promisify } from 'node:util';
+import type { ControlPlane } from '../src/control/control-plane.ts';
+import { openRedisControlPlane } from '../src/control/redis/redis-control-plane.ts';
+import { packageRoot } from '../src/store/package-root.ts';
+import { median } from './peers/agreement.ts';
+import type { BenchContext } from './support/bench-context.ts';
+import { fps } from './support/format.ts';
+import { missingRedis, RedisProcess } from './support/redis-process.ts';
+import type { Section, SectionResult } from './support/section.ts';
+
+const ROUNDS = 3;
+/** Recording that is worth a job: so many seconds of the clip, again and again. */
+const FOOTAGE_S = 120;
+const QUICK_FOOTAGE_S = 30;
+const SEGMENT_S = 30;
+const ENTRY = join(packageRoot(), 'dist/workers/sightline.process.js');
+const DETECT = '1 process: sightline detect';
+
+interface Round {
+  readonly side: string;
+  readonly frames: number;
+  readonly fps: number;
+}
+
+/** What it costs to do a recording through the queue, in segments, instead of in one go. */
+export const bulk: Section = {
+  id: 'bulk',
+  title: 'Bulk reprocessing: a fleet beside sightline detect',
+  async run(context): Promise<SectionResult> {
+    const missing = missingRedis();
+    if (missing !== null) return { tables: [], targets: [], notes: [`SKIPPED: ${missing}`], data: null };
+    const folder = await mkdtemp(join(tmpdir(), 'sightline-bench-bulk-'));
+    const redis = await RedisProcess.start();
+    try {
+      return resultOf(await measure(context, folder, redis.url));
+    } finally {
+      await redis.stop();
+      await rm(folder, { recursive: true, force: true });
+    }
+  },
+};
+
+function resultOf(rounds: readonly Round[]): SectionResult {
+  const sides = [...new Set(rounds.map(({ side }) => side))];
+  const rate = (side: string): number =>
+    median(rounds.filter((round) => round.side === side).map((round) => round.fps));
+  const baseline = rate(DETECT);
+  return {
+    tables: [
+      {
+        caption: `the same ${rounds[0]!.frames} frames, medians of ${rounds.length / sides.length}, without the start of processes`,
+        rows: [
+          ['side', 'rate', 'of detect'],
+          ...sides.map((side) => [side, fps(rate(side)), (rate(side) / baseline).toFixed(3)]),
+        ],
+      },
+    ],
+    targets: sides
+      .filter((side) => side !== DETECT)
+      .map((side) => ({
+        what: `rate of ${side} / detect`,
+        measured: rate(side) / baseline,
+        target: 0.95,
+        want: 'at least',
+        unit: '',
+      })),
+    notes: [
+      `Every side has ${availableParallelism()} inference threads in all. A job's time is from its submission to its merged result: splitting, segments of ${SEGMENT_S} s, merging.`,
+      'The results are the same, byte for byte; a run whose result differs ends the section.',
+    ],
+    data: rounds,
+  };
+}
+
+async function measure(context: BenchContext, folder: string, url: string): Promise<Round[]> {
+  const footage = join(folder, 'footage.mp4');
+  const seconds = context.isQuick ? QUICK_FOOTAGE_S : FOOTAGE_S;
+  const loop = ['-loglevel', 'error', '-nostdin', '-stream_loop', '-1', '-i', context.clip.path];
+  await promisify(execFile)(context.ffmpeg.path, [...loop, '-map', '0:v:0', '-c', 'copy', '-t', `${seconds}`, footage]);
+  const rounds: Round[] = [];
+  for (let round = 0; round < (context.isQuick ? 1 : ROUNDS); round++) {
+    context.note(`bulk: round ${round + 1}`);
+    const expected = join(folder, 'detect.jsonl');
+    rounds.push(await detect(context, footage, expected));
+    for (const hosts of [1, 2]) {
+      const outDir = join(folder, `round-${round}-hosts-${hosts}`);
+      rounds.push(await job(context, { footage, outDir, folder, url, hosts, id: `r${round}-h${hosts}` }));
+      const [got, want] = await Promise.all([readFile(join(outDir, 'footage.mp4.jsonl')), readFile(expected)]);
+      if (!got.equals(want)) throw new Error(`the result of ${hosts} host(s) is not that of sightline detect`);
+    }
+  }
+  return rounds;
+}
+
+async function detect(context: BenchContext, footage: string, out: string): Promise<Round> {
+  const args = [ENTRY, 'detect', footage, '--model', context.model, '--out', out, '--json'];
+  const { stdout } = await promisify(execFile)(process.execPath, args, { env: environment(context) });
+  const { inputs } = JSON.parse(stdout) as { inputs: { frames: number; fps: number }[] };
+  return { side: DETECT, frames: inputs[0]!.frames, fps: inputs[0]!.fps };
+}
+
+interface JobRun {
+  readonly footage: string;
+  readonly outDir: string;
+  readonly folder: string;
+  readonly url: string;
+  readonly hosts: number;
+  readonly id: string;
+}
+
+async function job(context: BenchContext, run: JobRun): Promise<Round> {
+  const { footage, outDir, folder, url, hosts, id } = run;
+  const pipeline = join(folder, `${id}.yaml`);
+  const threads = Math.max(1, Math.floor(availableParallelism() / hosts));
+  const model = `{ name: ${context.model}, engine: onnx, threads: ${threads} }`;
+  const fleet = `{ capacityFps: 100, roots: ["${folder}"] }`;
+  await writeFile(pipeline, `name: ${id}\ndescription: A bench.\nmodel: ${model}\nfleet: ${fleet}\n`);
+  const control = await openRedisControlPlane({ url });
+  const processes = Array.from({ length: hosts }, (_, i) => {
+    const args = [ENTRY, 'host', pipeline, '--redis', url, '--id', `${id}-${i}`, '--port', '0'];
+    return spawn(process.execPath, args, { env: environment(context), stdio: 'ignore' });
+  });
+  try {
+    await until(
+      async () => (await control.state.snapshot()).hosts.filter(({ pipeline: p }) => p === id).length === hosts,
+    );
+    const order = { id, pipeline: id, inputs: [footage], outDir, track: false, every: 1, segmentSeconds: SEGMENT_S };
+    await control.tasks.submit({ ...order, priority: 0, createdMs: Date.now() });
+    const { frames, createdMs, finishedMs } = await finished(control, id);
+    const side = `${hosts} host${hosts === 1 ? '' : 's'}`;
+    return { side, frames, fps: (frames * 1000) / (finishedMs! - createdMs) };
+  } finally {
+    for (const child of processes) {
+      child.kill('SIGTERM');
+      if (child.exitCode === null) await once(child, 'exit');
+    }
+    await control.close();
+  }
+}
+
+async function finished(control: ControlPlane, id: string): ReturnType<typeof report> {
+  await until(async () => {
+    const { state, deadLetters } = await report(control, id);
+    if (state === 'failed') throw new Error(`the job failed: ${deadLetters} dead letters`);
+    return state === 'done';
+  });
+  return report(control, id);
+}
+
+async function report(
+  control: ControlPlane,
+  id: string,
+): Promise<Awaited<ReturnType<ControlPlane['tasks']['job']>>['report']> {
+  return (await control.tasks.job(id)).report;
+}
+
+async function until(isTrue: () => Promise<boolean>): Promise<void> {
+  while (!(await isTrue())) await sleep(100);
+}
+
+function environment({ environment: { cacheDir, modelPath } }: BenchContext): NodeJS.ProcessEnv {
+  return { ...process.env, SIGHTLINE_CACHE_DIR: cacheDir, SIGHTLINE_MODEL_PATH: modelPath.join(delimiter) };
+}

@@ -1,0 +1,59 @@
+import { parseStream } from '../../src/config/load-pipeline.ts';
+import type { FleetSnapshot } from '../../src/control/control-plane.ts';
+import { planFleet } from '../../src/control/plan-fleet.ts';
+import type { PlanOptions } from '../../src/control/planning/plan-options.ts';
+
+const STREAM_FPS = 10;
+const STREAMS_PER_HOST = 20;
+const ROUNDS = 10;
+
+export interface PlanCost {
+  readonly streams: number;
+  /** CPU of a round in which nothing has to change, and of one after a host was lost; milliseconds. */
+  readonly quietMs: number;
+  readonly lostHostMs: number;
+}
+
+/** Plans for a made-up fleet in which everybody has a place, without Redis. */
+export function planAlone(streams: number, plan: PlanOptions): PlanCost {
+  const snapshot = settledFleet(streams, plan.fillRatio);
+  let { memory } = planFleet(snapshot, null, plan);
+  let nowMs = snapshot.nowMs + 60_000;
+  const quietMs = cpuMs(() => {
+    for (let i = 0; i < ROUNDS; i++) ({ memory } = planFleet({ ...snapshot, nowMs: nowMs++ }, memory, plan));
+  });
+  const lostHostMs = cpuMs(() => planFleet({ ...snapshot, nowMs, hosts: snapshot.hosts.slice(1) }, memory, plan));
+  return { streams, quietMs: quietMs / ROUNDS, lostHostMs };
+}
+
+function settledFleet(streams: number, fillRatio: number): FleetSnapshot {
+  const settings = parseStream({ id: 's', source: 'rtsp://camera.example/1', maxFps: STREAM_FPS }, {});
+  const card = { pipeline: 'made-up', model: 'none', url: null, startedMs: 0, version: '0.0.0' };
+  const load = { liveFps: 0, bulkFps: 0, streams: STREAMS_PER_HOST, segments: 0 };
+  const capacityFps = (1.5 * STREAMS_PER_HOST * STREAM_FPS) / fillRatio;
+  const hostCount = streams / STREAMS_PER_HOST;
+  const ids = Array.from({ length: streams }, (_, i) => `s${i}`);
+  return {
+    nowMs: 1_700_000_000_000,
+    hosts: Array.from({ length: hostCount }, (_, i) => ({ ...card, ...load, id: `host-${i}`, capacityFps })),
+    draining: new Set(),
+    orders: ids.map((id) => ({
+      id,
+      pipeline: card.pipeline,
+      config: { ...settings, id },
+      isPaused: false,
+      wantedHost: null,
+      createdMs: 0,
+      revision: 1,
+    })),
+    assignments: new Map(ids.map((id, i) => [id, { hostId: `host-${i % hostCount}`, maxFps: null, sinceMs: 0 }])),
+    leases: new Map(),
+  };
+}
+
+function cpuMs(run: () => unknown): number {
+  const before = process.cpuUsage();
+  run();
+  const { user, system } = process.cpuUsage(before);
+  return (user + system) / 1000;
+}

@@ -1,0 +1,28 @@
+import { Redis } from 'ioredis';
+
+/** What a Redis has used and done since it started. */
+export interface RedisUse {
+  readonly cpuMs: number;
+  /** Scripts that clients called: each is one round trip. */
+  readonly scripts: number;
+  /** All commands, those within scripts included. */
+  readonly commands: number;
+  readonly outputBytes: number;
+}
+
+/** Reads the counters of Redis over a connection of its own. */
+export async function readRedisUse(url: string): Promise<RedisUse> {
+  const client = new Redis(url);
+  try {
+    const info = await client.info('everything');
+    const figure = (pattern: RegExp): number => Number(pattern.exec(info)?.[1] ?? 0);
+    return {
+      cpuMs: (figure(/^used_cpu_sys:([\d.]+)/m) + figure(/^used_cpu_user:([\d.]+)/m)) * 1000,
+      scripts: figure(/^cmdstat_evalsha:calls=(\d+)/m),
+      commands: figure(/^total_commands_processed:(\d+)/m),
+      outputBytes: figure(/^total_net_output_bytes:(\d+)/m),
+    };
+  } finally {
+    client.disconnect();
+  }
+}

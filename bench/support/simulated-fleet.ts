@@ -1,0 +1,133 @@
+import { parseStream } from '../../src/config/load-pipeline.ts';
+import type { StreamConfig } from '../../src/config/stream.ts';
+import type { ControlPlane, FleetState } from '../../src/control/control-plane.ts';
+import { HostAgent } from '../../src/control/host-agent.ts';
+import { PLAN_DEFAULTS, type PlanOptions } from '../../src/control/planning/plan-options.ts';
+import { openRedisControlPlane } from '../../src/control/redis/redis-control-plane.ts';
+import type { RunLease, StreamRunner } from '../../src/control/stream-runner.ts';
+import { SightlineError } from '../../src/errors/sightline-error.ts';
+
+const PIPELINE = 'simulated';
+const STREAM_FPS = 10;
+/** Each host has room for half as many streams again as it gets. */
+const SPARE = 1.5;
+export const BEAT_MS = 1_000;
+export const LEASE_MS = 5_000;
+export const PLAN: PlanOptions = { ...PLAN_DEFAULTS, fillRatio: 0.8, movesPerSecond: 1_000 };
+
+/** Says that it runs what it is told to run. No pixels. */
+class PretendedRunner implements StreamRunner {
+  readonly leases = new Map<string, RunLease>();
+
+  async start({ id }: StreamConfig, lease: RunLease): Promise<void> {
+    this.leases.set(id, lease);
+  }
+
+  async change(): Promise<void> {}
+
+  async stop(id: string): Promise<void> {
+    this.leases.delete(id);
+  }
+
+  report(): ReturnType<StreamRunner['report']> {
+    return { liveFps: this.leases.size * STREAM_FPS, bulkFps: 0, segments: 0 };
+  }
+}
+
+interface SimulatedHost {
+  readonly agent: HostAgent;
+  readonly runner: PretendedRunner;
+  readonly control: ControlPlane;
+  /** Nothing of it reaches Redis any more, as if the machine had lost its power. */
+  isDead: boolean;
+}
+
+/** Host agents of one process, each with connections of its own to a real Redis. */
+export class SimulatedFleet {
+  readonly hosts: SimulatedHost[] = [];
+  /** Milliseconds that each heartbeat took, from call to answer. */
+  readonly beatsMs: number[] = [];
+  renewals = 0;
+
+  static async open(url: string, hostCount: number, streamCount: number): Promise<SimulatedFleet> {
+    const fleet = new SimulatedFleet();
+    for (let i = 0; i < hostCount; i++) await fleet.#join(url, i, streamCount / hostCount);
+    const { state } = fleet.hosts[0]!.control;
+    for (let i = 0; i < streamCount; i++) {
+      const config = parseStream({ id: `s${i}`, source: `rtsp://camera.example/${i}`, maxFps: STREAM_FPS }, {});
+      const order = { id: config.id, pipeline: PIPELINE, config, isPaused: false, wantedHost: null };
+      await state.putOrder({ ...order, createdMs: 0, revision: 0 }, 'new');
+    }
+    return fleet;
+  }
+
+  get running(): number {
+    const valid = new Set<string>();
+    for (const { runner, isDead } of this.hosts)
+      if (!isDead) for (const [id, lease] of runner.leases) if (lease.isValid()) valid.add(id);
+    return valid.size;
+  }
+
+  get leader(): SimulatedHost | null {
+    return this.hosts.find(({ agent, isDead }) => agent.isLeader && !isDead) ?? null;
+  }
+
+  async close(): Promise<void> {
+    for (const host of this.hosts) host.isDead = false;
+    await Promise.all(this.hosts.map(({ agent }) => agent.stop()));
+    await Promise.all(this.hosts.map(({ control }) => control.close()));
+  }
+
+  async #join(url: string, index: number, share: number): Promise<void> {
+    const control = await openRedisControlPlane({ url, leaseMs: LEASE_MS });
+    const runner = new PretendedRunner();
+    const state = this.#measured(control.state, () => host.isDead);
+    const agent = new HostAgent({
+      control: { state, bus: control.bus },
+      runner,
+      card: {
+        id: `host-${index}`,
+        pipeline: PIPELINE,
+        model: 'none',
+        url: null,
+        capacityFps: (share * STREAM_FPS * SPARE) / PLAN.fillRatio,
+        startedMs: Date.now(),
+        version: '0.0.0',
+      },
+      beatMs: BEAT_MS,
+      leaseMs: LEASE_MS,
+      plan: PLAN,
+      onDraining: () => {},
+      onNotice: () => {},
+    });
+    const host: SimulatedHost = { agent, runner, control, isDead: false };
+    this.hosts.push(host);
+    await agent.start();
+  }
+
+  #measured(inner: FleetState, isDead: () => boolean): FleetState {
+    const line = <A extends unknown[], R>(call: (...args: A) => Promise<R>) => {
+      return async (...args: A): Promise<R> => {
+        if (isDead()) throw new SightlineError('CONTROL_UNREACHABLE', 'this host is dead');
+        return call(...args);
+      };
+    };
+    return {
+      beat: line(async (beat) => {
+        const sentMs = performance.now();
+        const reply = await inner.beat(beat);
+        this.beatsMs.push(performance.now() - sentMs);
+        this.renewals += beat.held.size - reply.lost.length;
+        return reply;
+      }),
+      leave: line((...args) => inner.leave(...args)),
+      claim: line((...args) => inner.claim(...args)),
+      release: line((...args) => inner.release(...args)),
+      snapshot: line(() => inner.snapshot()),
+      putOrder: line((...args) => inner.putOrder(...args)),
+      removeOrder: line((...args) => inner.removeOrder(...args)),
+      assign: line((...args) => inner.assign(...args)),
+      setDraining: line((...args) => inner.setDraining(...args)),
+    };
+  }
+}

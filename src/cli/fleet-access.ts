@@ -1,0 +1,54 @@
+import type { Command } from 'commander';
+import type { ControlPlane } from '../control/control-plane.ts';
+import { openRedisControlPlane } from '../control/redis/redis-control-plane.ts';
+import { SightlineError } from '../errors/sightline-error.ts';
+import { type CliIo, note } from './cli-io.ts';
+
+export interface FleetFlags {
+  readonly redis?: string;
+}
+
+/** Opens the control plane that a command speaks to; tests give one of their own. */
+export type OpenControl = (url: string, io: CliIo) => Promise<ControlPlane>;
+
+/** The flag that every command of the fleet takes. */
+export function addFleetFlag(command: Command): Command {
+  return command.option(
+    '--redis <url>',
+    'Redis that the fleet shares, as in redis://host:6379; REDIS_URL where absent',
+  );
+}
+
+export const openRedis: OpenControl = (url, io) =>
+  openRedisControlPlane({
+    url,
+    caFile: io.environment.redisCaFile ?? null,
+    onNotice: (text) => note(io, text),
+  });
+
+/**
+ * Runs one command against the fleet and closes the connection, whatever happens.
+ *
+ * @throws COMMAND_INVALID where no Redis was named, and what opening and `act` throw.
+ */
+export async function withFleet<T>(
+  { redis }: FleetFlags,
+  io: CliIo,
+  open: OpenControl,
+  act: (control: ControlPlane) => Promise<T>,
+): Promise<T> {
+  const url = redis ?? io.environment.redisUrl;
+  if (url === undefined || url === '') {
+    throw new SightlineError(
+      'COMMAND_INVALID',
+      '--redis: expected the URL of the Redis that the fleet shares, received none. Pass --redis redis://HOST:6379 or set ' +
+        'REDIS_URL; for work on this machine alone there are `sightline run` and `sightline detect`',
+    );
+  }
+  const control = await open(url, io);
+  try {
+    return await act(control);
+  } finally {
+    await control.close();
+  }
+}

@@ -1,0 +1,114 @@
+import { hostname } from 'node:os';
+import { join } from 'node:path';
+import type { Command } from 'commander';
+import { check } from '../config/check.ts';
+import { fleetConfig } from '../config/fleet.ts';
+import { loadPipeline } from '../config/load-pipeline.ts';
+import type { PipelineConfig } from '../config/pipeline.ts';
+import type { ControlPlane } from '../control/control-plane.ts';
+import { openMemoryControlPlane } from '../control/memory/memory-control-plane.ts';
+import { openRedisControlPlane } from '../control/redis/redis-control-plane.ts';
+import { ID_PATTERN } from '../core/ids.ts';
+import { SightlineError } from '../errors/sightline-error.ts';
+import type { GatewayLogger } from '../gateway/gateway-options.ts';
+import { packageRoot } from '../store/package-root.ts';
+import { type CliIo, note } from './cli-io.ts';
+import { addFleetFlag, type FleetFlags } from './fleet-access.ts';
+import { FleetMember } from './fleet-member.ts';
+import { openLog } from './log.ts';
+import { addServerFlags, checkServerFlags, type ServerFlags, stopped } from './serve.ts';
+
+interface HostFlags extends ServerFlags, FleetFlags {
+  readonly id?: string;
+  readonly capacity?: number;
+  readonly root: readonly string[];
+}
+
+const HELP = `
+Examples:
+  sightline host --redis redis://10.0.0.5:6379 --root /srv/footage --root /srv/results
+  sightline host pipelines/fleet-host.yaml --id gpu-1 --port 8081
+
+Joins the fleet that shares a Redis: measures what this machine sustains, takes live streams and segments of files, and shows
+the whole fleet on its dashboard. Hosts with the same pipeline do the same work. Without Redis it is a fleet of one, whose
+jobs end with it. Streams of the pipeline file are ordered where the fleet has none of that name. Files are read and results
+written below the folders of --root (fleet.roots) alone. Ctrl-C hands the streams on and stops in order.`;
+
+export function addHost(program: Command, io: CliIo): void {
+  const command = program
+    .command('host')
+    .description('take part in a fleet: run the streams and jobs that it hands out')
+    .argument('[pipeline]', 'YAML file; pipelines/fleet-host.yaml where absent');
+  addServerFlags(addFleetFlag(command))
+    .option('--id <name>', "name in the fleet; the machine's name and the process id where absent")
+    .option('--capacity <fps>', 'inferences a second to be trusted with; measured where absent', Number)
+    .option('--root <folder>', 'folder below which files may be read and written; can be repeated', collect, [])
+    .addHelpText('after', HELP)
+    .action((path: string | undefined, flags: HostFlags) => host(path, flags, io));
+}
+
+async function host(path: string | undefined, flags: HostFlags, io: CliIo): Promise<void> {
+  checkServerFlags(flags);
+  const config = configOf(loadPipeline(path ?? join(packageRoot(), 'pipelines/fleet-host.yaml')), flags);
+  const log = openLog(io, flags.log);
+  const control = await openControl(config, flags, io, log);
+  try {
+    const id = config.fleet.hostId ?? defaultId();
+    const member = await FleetMember.open({ id, config, flags, control, log, io });
+    try {
+      note(io, `\n  Sightline is live at ${member.url}\n`);
+      await member.join();
+      await stopped(io.stop);
+      log.info({}, 'leaving the fleet');
+    } finally {
+      await member.leave();
+    }
+  } finally {
+    await control.close();
+  }
+}
+
+/** Flags go before the file. */
+function configOf(config: PipelineConfig, { id, capacity, root }: HostFlags): PipelineConfig {
+  const flags = {
+    ...(id === undefined ? {} : { hostId: id }),
+    ...(capacity === undefined ? {} : { capacityFps: capacity }),
+    ...(root.length === 0 ? {} : { roots: root }),
+  };
+  const fleet = check(fleetConfig, { ...config.fleet, ...flags }, 'fleet');
+  if (fleet.beatMs * 2 > fleet.leaseMs)
+    throw new SightlineError(
+      'CONFIG_INVALID',
+      `fleet.beatMs: expected at most half of leaseMs (${fleet.leaseMs}), received ${fleet.beatMs}; a fifth leaves room for a lost heartbeat`,
+    );
+  return { ...config, fleet };
+}
+
+async function openControl(
+  { fleet: { leaseMs } }: PipelineConfig,
+  { redis }: FleetFlags,
+  { environment }: CliIo,
+  log: GatewayLogger,
+): Promise<ControlPlane> {
+  const url = redis ?? environment.redisUrl;
+  if (url === undefined || url === '') {
+    log.info({}, 'no Redis is named (--redis or REDIS_URL): this host is a fleet of its own');
+    return openMemoryControlPlane({ leaseMs });
+  }
+  return openRedisControlPlane({
+    url,
+    caFile: environment.redisCaFile ?? null,
+    leaseMs,
+    onNotice: (text) => log.warn({}, text),
+    onAdvice: (text) => log.warn({}, text),
+  });
+}
+
+function defaultId(): string {
+  const id = `${hostname()}-${process.pid}`.replace(/[^A-Za-z0-9._-]/g, '-').slice(-64);
+  return ID_PATTERN.test(id) ? id : `host-${process.pid}`;
+}
+
+function collect(value: string, before: readonly string[]): readonly string[] {
+  return [...before, value];
+}

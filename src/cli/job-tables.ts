@@ -1,0 +1,62 @@
+import type { ControlPlane } from '../control/control-plane.ts';
+import type { DeadLetter, JobOrder, JobReport } from '../protocol/fleet.ts';
+import { table } from './table.ts';
+
+const MOST_LETTERS = 20;
+
+/** What `--json` prints of one job. The inputs, which may be many, are in the order of whoever submitted it. */
+export interface JobDocument {
+  readonly report: JobReport;
+  readonly order: Omit<JobOrder, 'inputs'>;
+  readonly deadLetters: readonly DeadLetter[];
+}
+
+/** @throws JOB_NOT_FOUND */
+export async function jobDocument(control: ControlPlane, id: string): Promise<JobDocument> {
+  const { report, order, deadLetters } = await control.tasks.job(id);
+  const { inputs: _, ...rest } = order;
+  return { report, order: rest, deadLetters };
+}
+
+export function jobsTable(jobs: readonly JobReport[]): string {
+  if (jobs.length === 0) return 'No jobs. `sightline submit` makes one.';
+  const head = ['job', 'state', 'done', 'files', 'segments', 'frames', 'left', 'failed', 'pipeline', 'results'];
+  const rows = jobs.map((job) => [
+    job.id,
+    job.state,
+    `${Math.floor(100 * job.progressRatio)} %`,
+    `${job.filesDone}/${job.inputs}`,
+    `${job.segmentsDone}/${job.segments}`,
+    `${job.frames}`,
+    timeLeft(job),
+    `${job.deadLetters}`,
+    job.pipeline,
+    job.outDir,
+  ]);
+  return table([head, ...rows]);
+}
+
+/** One job with what failed in it, and why. */
+export function jobText({ report, deadLetters }: JobDocument): string {
+  const parts = [jobsTable([report])];
+  if (deadLetters.length > 0) {
+    parts.push('', 'Failed for good (`--retry` tries them again):', ...deadLetterLines(deadLetters));
+  }
+  return parts.join('\n');
+}
+
+export function deadLetterLines(letters: readonly DeadLetter[]): string[] {
+  const lines = letters
+    .slice(0, MOST_LETTERS)
+    .map(({ kind, input, reason, attempts }) => `  ${kind} of ${input}, ${attempts} attempts: ${reason}`);
+  const more = letters.length - lines.length;
+  return more > 0 ? [...lines, `  and ${more} more (--json has all)`] : lines;
+}
+
+/** `-` where nothing can be said. */
+export function timeLeft({ state, secondsLeft }: JobReport): string {
+  if (state !== 'running' || secondsLeft === null) return '-';
+  const minutes = Math.floor(secondsLeft / 60);
+  if (minutes >= 60) return `${Math.floor(minutes / 60)} h ${minutes % 60} min`;
+  return minutes > 0 ? `${minutes} min ${Math.floor(secondsLeft % 60)} s` : `${Math.ceil(secondsLeft)} s`;
+}

@@ -1,0 +1,55 @@
+import type { Command } from 'commander';
+import { SightlineError } from '../errors/sightline-error.ts';
+import { type CliIo, note, print, printJson } from './cli-io.ts';
+import { addFleetFlag, type FleetFlags, type OpenControl, openRedis, withFleet } from './fleet-access.ts';
+import { jobDocument, jobsTable, jobText } from './job-tables.ts';
+
+interface JobsFlags extends FleetFlags {
+  readonly cancel?: boolean;
+  readonly retry?: boolean;
+  readonly json?: boolean;
+}
+
+const HELP = `
+Examples:
+  sightline jobs                     all jobs, newest first
+  sightline jobs night-3             one job, with what failed in it and why
+  sightline jobs night-3 --retry     try what failed once more
+  sightline jobs night-3 --cancel    begin nothing more of it; what is done stays`;
+
+export function addJobs(program: Command, io: CliIo, open: OpenControl = openRedis): void {
+  const command = program
+    .command('jobs')
+    .description('bulk jobs of the fleet: list, look at one, cancel, retry')
+    .argument('[id]', 'one job');
+  addFleetFlag(command)
+    .option('--cancel', 'stop the job')
+    .option('--retry', 'put what failed for good back in the queue')
+    .option('--json', 'one JSON document on standard output')
+    .addHelpText('after', HELP)
+    .action((id: string | undefined, flags: JobsFlags) => jobs(id, flags, io, open));
+}
+
+async function jobs(id: string | undefined, flags: JobsFlags, io: CliIo, open: OpenControl): Promise<void> {
+  const { cancel, retry, json } = flags;
+  if (cancel === true && retry === true)
+    throw new SightlineError('COMMAND_INVALID', '--cancel and --retry: expected one of them, received both');
+  if (id === undefined && (cancel === true || retry === true))
+    throw new SightlineError(
+      'COMMAND_INVALID',
+      `${cancel === true ? '--cancel' : '--retry'}: name the job, as in sightline jobs ID`,
+    );
+  await withFleet(flags, io, open, async (control) => {
+    if (id === undefined) {
+      const all = await control.tasks.jobs();
+      if (json === true) printJson(io, all);
+      else print(io, jobsTable(all));
+      return;
+    }
+    if (cancel === true) await control.tasks.cancel(id);
+    if (retry === true) note(io, `${await control.tasks.retry(id)} tasks are tried again`);
+    const job = await jobDocument(control, id);
+    if (json === true) printJson(io, job);
+    else print(io, jobText(job));
+  });
+}

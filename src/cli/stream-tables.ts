@@ -1,0 +1,43 @@
+import type { FleetGlance } from '../control/fleet-glance.ts';
+import type { FleetHost } from '../protocol/fleet-report.ts';
+import type { StreamReport } from '../protocol/report.ts';
+import { table } from './table.ts';
+
+/** Streams with their hosts, then the hosts, then why streams wait. */
+export function glanceText({ hosts, streams }: FleetGlance): string {
+  const parts = [streams.length === 0 ? 'No streams. `sightline streams add` orders one.' : streamsTable(streams)];
+  parts.push('', hosts.length === 0 ? 'No host is here. `sightline host` starts one.' : hostsTable(hosts));
+  const troubled = streams.filter(({ lastError }) => lastError !== null);
+  if (troubled.length > 0) parts.push('', ...troubled.map(({ id, lastError }) => `${id}: ${lastError}`));
+  return parts.join('\n');
+}
+
+function streamsTable(streams: readonly StreamReport[]): string {
+  const head = ['stream', 'state', 'host', 'fps', 'p50', 'p99', 'fence', 'source'];
+  const rows = streams.map(({ id, state, host, fence, fps, latencyMs: { window }, source }) => [
+    id,
+    state,
+    host ?? '-',
+    host === undefined ? '-' : fps.published.toFixed(1),
+    window.count === 0 ? '-' : `${window.p50.toFixed(0)} ms`,
+    window.count === 0 ? '-' : `${window.p99.toFixed(0)} ms`,
+    `${fence ?? '-'}`,
+    source,
+  ]);
+  return table([head, ...rows]);
+}
+
+function hostsTable(hosts: readonly FleetHost[]): string {
+  const head = ['host', 'state', 'live', 'bulk', 'capacity', 'streams', 'segments', 'pipeline'];
+  const rows = hosts.map(({ id, state, liveFps, bulkFps, capacityFps, streams, segments, pipeline }) => [
+    id,
+    state,
+    `${liveFps.toFixed(0)} fps`,
+    `${bulkFps.toFixed(0)} fps`,
+    `${capacityFps.toFixed(0)} fps`,
+    `${streams}`,
+    `${segments}`,
+    pipeline,
+  ]);
+  return table([head, ...rows]);
+}

@@ -1,0 +1,58 @@
+import type { ControlPlane } from '../control/control-plane.ts';
+import { SightlineError } from '../errors/sightline-error.ts';
+import type { JobReport } from '../protocol/fleet.ts';
+import { type CliIo, note } from './cli-io.ts';
+import { timeLeft } from './job-tables.ts';
+import { startProgress } from './progress.ts';
+
+const LOOK_EVERY_MS = 500;
+
+/**
+ * Shows how far a job is until it is done, failed or cancelled. An outage of Redis is sat out: the job is not ours to lose.
+ *
+ * @returns the last report; its state is neither of the three where the user stopped waiting.
+ * @throws JOB_NOT_FOUND
+ */
+export async function waitForJob(control: ControlPlane, id: string, io: CliIo): Promise<JobReport> {
+  const progress = startProgress(io, 'segments', { ownEstimate: true });
+  let isUnreachable = false;
+  let report: JobReport | null = null;
+  try {
+    for (;;) {
+      try {
+        report = (await control.tasks.job(id)).report;
+        isUnreachable = false;
+        progress.update(report.progressRatio, 1, progressText(report));
+        if (report.finishedMs !== null || io.stop.aborted) return report;
+      } catch (thrown) {
+        if (!(thrown instanceof SightlineError) || !thrown.isRetryable || io.stop.aborted) throw thrown;
+        if (!isUnreachable) note(io, `warning: ${thrown.message}; the job goes on, waiting for an answer`);
+        isUnreachable = true;
+      }
+      await pause(io.stop);
+    }
+  } finally {
+    progress.stop();
+  }
+}
+
+function progressText(report: JobReport): string {
+  const { state, filesDone, inputs, frames, deadLetters } = report;
+  const failed = deadLetters === 0 ? '' : `, ${deadLetters} failed`;
+  const left = timeLeft(report);
+  return `${state}, ${filesDone}/${inputs} files, ${frames} frames${failed} | ${left === '-' ? 'time left unknown' : `${left} left`}`;
+}
+
+/** Ends at once when the user stops. */
+function pause(stop: AbortSignal): Promise<void> {
+  return new Promise((resolve) => {
+    const finish = (): void => {
+      clearTimeout(timer);
+      stop.removeEventListener('abort', finish);
+      resolve();
+    };
+    const timer = setTimeout(finish, LOOK_EVERY_MS);
+    stop.addEventListener('abort', finish, { once: true });
+    if (stop.aborted) finish();
+  });
+}

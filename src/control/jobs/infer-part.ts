@@ -1,0 +1,107 @@
+import { stat } from 'node:fs/promises';
+import { isDeepStrictEqual } from 'node:util';
+import { SightlineError } from '../../errors/sightline-error.ts';
+import type { JobOrder, SegmentSpan } from '../../protocol/fleet.ts';
+import { neededScore } from '../../runtime/stream-analytics.ts';
+import type { TaskContext } from '../control-plane.ts';
+import type { JobPlace } from './job-place.ts';
+import type { JobTools } from './job-tools.ts';
+import { type PartHeader, PartReader, PartWriter } from './part-file.ts';
+import { SpanCheck } from './span-check.ts';
+
+/**
+ * Infers a stretch of a file and writes its part. A part that is there already, whole and of the same input, is left alone.
+ *
+ * @returns frames in it.
+ * @throws SEGMENT_MISMATCH where the stretch is not what the index promised (never for a whole file), SINK_FAILED, and what
+ *   `SegmentRunner.run` throws. Nothing of the part is left then.
+ */
+export async function inferPart(
+  tools: JobTools,
+  place: JobPlace,
+  order: JobOrder,
+  span: SegmentSpan,
+  path: string,
+  context: TaskContext,
+): Promise<number> {
+  const header = await headerOf(tools, place, order, span);
+  const known = await countFrames(path, header);
+  if (known !== null) return known;
+  context.signal.throwIfAborted();
+  const writer = await PartWriter.create(path, header);
+  try {
+    await fill(writer, tools, place, header, context);
+    await writer.commit();
+  } catch (error) {
+    await writer.discard();
+    throw error;
+  }
+  return writer.frames;
+}
+
+async function headerOf(
+  { runner }: JobTools,
+  { inputPath }: JobPlace,
+  { every, track }: JobOrder,
+  span: SegmentSpan,
+): Promise<PartHeader> {
+  const { size, mtimeMs } = await stat(inputPath);
+  const scoreThreshold = neededScore({ track, zones: [], lines: [] }, runner.reportScore);
+  return { version: 1, span, every, scoreThreshold, input: { bytes: size, modifiedMs: Math.floor(mtimeMs) } };
+}
+
+/** @returns null where there is no part, or none that can be used. */
+async function countFrames(path: string, header: PartHeader): Promise<number | null> {
+  let reader: PartReader | null = null;
+  try {
+    reader = await PartReader.open(path);
+    if (reader === null || !isDeepStrictEqual(reader.header, header)) return null;
+    let frames = 0;
+    for await (const _ of reader.frames()) frames += 1;
+    return frames;
+  } catch (error) {
+    if (error instanceof SightlineError) return null;
+    throw error;
+  } finally {
+    await reader?.close();
+  }
+}
+
+async function fill(
+  writer: PartWriter,
+  { runner }: JobTools,
+  { inputPath, label }: JobPlace,
+  { span, every, scoreThreshold }: PartHeader,
+  context: TaskContext,
+): Promise<void> {
+  const isWhole = span.fromUs === null && span.toUs === null;
+  const check = new SpanCheck(span, every);
+  // With a large `every` a short segment has no frame at all, which is no failure of the file.
+  if (!isWhole && check.expectedFrames === 0) return;
+  const wrong = new AbortController();
+  const { fromUs, toUs, firstFrame } = span;
+  const window = isWhole ? null : { fromUs, toUs, firstFrame };
+  const stretch = { path: inputPath, label, window, every, scoreThreshold };
+  const summary = await runner
+    .run(
+      stretch,
+      (frame) => {
+        const complaint = isWhole ? null : check.see(frame);
+        if (complaint !== null) wrong.abort(mismatch(label, span, complaint));
+        const wait = writer.add(frame);
+        context.progress(writer.frames);
+        return wait;
+      },
+      AbortSignal.any([context.signal, wrong.signal]),
+    )
+    .catch((error: unknown) => {
+      throw wrong.signal.aborted ? wrong.signal.reason : error;
+    });
+  if (wrong.signal.aborted) throw wrong.signal.reason;
+  const complaint = isWhole ? null : check.end(summary.decodeErrors);
+  if (complaint !== null) throw mismatch(label, span, complaint);
+}
+
+function mismatch(label: string, { index }: SegmentSpan, complaint: string): SightlineError {
+  return new SightlineError('SEGMENT_MISMATCH', `${label}, segment ${index}: ${complaint}`, { segment: index });
+}

@@ -1,0 +1,109 @@
+import { unpackDetections } from '../../core/detection.ts';
+import type { PtsUs } from '../../core/units.ts';
+import { SightlineError } from '../../errors/sightline-error.ts';
+import type { JobOrder } from '../../protocol/fleet.ts';
+import { StreamAnalytics } from '../../runtime/stream-analytics.ts';
+import { resultLine } from '../../sinks/result-line.ts';
+import { AtomicFile } from './atomic-file.ts';
+import type { JobPlace } from './job-place.ts';
+import { type PartFrame, type PartHeader, PartReader } from './part-file.ts';
+import type { SegmentRunner } from './segment-runner.ts';
+
+/** Longest time for which it holds the thread that also serves live streams. */
+const MOST_BUSY_MS = 3;
+
+/**
+ * Writes the result of one file from its parts: frames are numbered through, objects followed over all of them, lines as
+ * `sightline detect` writes them. Reads and writes a few lines at a time.
+ *
+ * @throws SINK_FAILED where a part is missing or the result cannot be written, SEGMENT_MISMATCH where a part is damaged or
+ *   does not fit the one before; the signal's reason where it aborts. Nothing is left then.
+ */
+export async function joinParts(
+  runner: Pick<SegmentRunner, 'classes' | 'reportScore'>,
+  order: JobOrder,
+  place: JobPlace,
+  paths: readonly string[],
+  signal: AbortSignal,
+): Promise<void> {
+  const file = await AtomicFile.create('job', place.resultPath, place.resultStem);
+  try {
+    const joint = new Joint(runner, order, place.label, file);
+    let previous: PartHeader | null = null;
+    for (const [i, path] of paths.entries()) {
+      const reader = await PartReader.open(path);
+      if (reader === null) throw missing(place.label, i, paths.length, path);
+      try {
+        expectFit(path, previous, reader.header, i === paths.length - 1);
+        previous = reader.header;
+        for await (const frame of reader.frames()) await joint.add(frame, signal);
+      } finally {
+        await reader.close();
+      }
+    }
+    signal.throwIfAborted();
+    await file.commit();
+  } catch (error) {
+    await file.discard();
+    throw error;
+  }
+}
+
+/** Frames of one file after the other, on their way into its result. */
+class Joint {
+  readonly #classes: readonly string[];
+  readonly #label: string;
+  readonly #every: number;
+  readonly #file: AtomicFile;
+  readonly #analytics: StreamAnalytics;
+  #frames = 0;
+  #busySinceMs = performance.now();
+
+  constructor(
+    { classes, reportScore }: Pick<SegmentRunner, 'classes' | 'reportScore'>,
+    { track, every }: JobOrder,
+    label: string,
+    file: AtomicFile,
+  ) {
+    this.#classes = classes;
+    this.#label = label;
+    this.#every = every;
+    this.#file = file;
+    this.#analytics = new StreamAnalytics({ track, zones: [], lines: [] }, reportScore);
+  }
+
+  async add({ ptsUs, width, height, rows }: PartFrame, signal: AbortSignal): Promise<void> {
+    const raw = unpackDetections(rows, this.#classes);
+    const { detections } = this.#analytics.update({ ptsUs, width, height }, raw);
+    const frame = this.#frames * this.#every;
+    this.#frames += 1;
+    const line = resultLine({ frame, ptsUs: ptsUs as PtsUs, width, height, detections }, this.#label);
+    const wait = this.#file.write(`${line}\n`, 1);
+    if (wait !== null) await wait;
+    else if (performance.now() - this.#busySinceMs < MOST_BUSY_MS) return;
+    else await new Promise((resolve) => setImmediate(resolve));
+    signal.throwIfAborted();
+    this.#busySinceMs = performance.now();
+  }
+}
+
+/** Parts of one file are of the same input and settings, and each begins where the one before ends. */
+function expectFit(path: string, previous: PartHeader | null, next: PartHeader, isLast: boolean): void {
+  const { span } = next;
+  const isNext = previous === null ? span.fromUs === null : span.fromUs !== null && span.fromUs === previous.span.toUs;
+  const isSame = previous === null || shared(previous) === shared(next);
+  if (isNext && isSame && (!isLast || span.toUs === null)) return;
+  throw new SightlineError('SEGMENT_MISMATCH', `part ${path} does not fit the parts before it`, { path });
+}
+
+function shared({ every, scoreThreshold, input }: PartHeader): string {
+  return JSON.stringify({ every, scoreThreshold, input });
+}
+
+function missing(label: string, index: number, count: number, path: string): SightlineError {
+  return new SightlineError(
+    'SINK_FAILED',
+    `${label}: part ${index + 1} of ${count} is missing: expected ${path}. Is the job's output folder the same one on every host of the pipeline?`,
+    { path, part: index },
+  );
+}

@@ -1,0 +1,54 @@
+import { SightlineError } from '../../errors/sightline-error.ts';
+import type { JobOrder, Task } from '../../protocol/fleet.ts';
+import type { TaskContext, TaskOutcome } from '../control-plane.ts';
+import { inferPart } from './infer-part.ts';
+import { JobPlace } from './job-place.ts';
+import type { JobTools } from './job-tools.ts';
+import { joinParts } from './join-parts.ts';
+import { WHOLE_FILE } from './plan-segments.ts';
+
+/**
+ * Puts the parts of one file together. Where they cannot be trusted - a segment did not decode to what was promised, a part
+ * is damaged, or they do not belong together - it does the whole file itself first. A repeat after the end changes nothing.
+ *
+ * @throws SINK_FAILED where a part is missing or the result cannot be written, and what inferring the whole file throws.
+ */
+export async function mergeFile(
+  tools: JobTools,
+  task: Extract<Task, { kind: 'merge' }>,
+  order: JobOrder,
+  context: TaskContext,
+): Promise<TaskOutcome> {
+  const place = await JobPlace.find(tools.admission, order, task.file);
+  let frames = 0;
+  if (!(await place.isMerged())) {
+    if (!(await joinSegments(tools, task, order, place, context.signal))) {
+      const path = place.partPath('whole');
+      frames = await inferPart(tools, place, order, WHOLE_FILE, path, context);
+      await joinParts(tools.runner, order, place, [path], context.signal);
+    }
+  }
+  await place.clear();
+  return { frames, next: null };
+}
+
+/** @returns false where the file is to be done whole. */
+async function joinSegments(
+  { runner, onNotice }: JobTools,
+  { segments }: Extract<Task, { kind: 'merge' }>,
+  order: JobOrder,
+  place: JobPlace,
+  signal: AbortSignal,
+): Promise<boolean> {
+  if (await place.isMarkedWhole()) return false;
+  const paths = Array.from({ length: segments }, (_, index) => place.partPath(index));
+  try {
+    await joinParts(runner, order, place, paths, signal);
+    return true;
+  } catch (error) {
+    if (!(error instanceof SightlineError) || error.code !== 'SEGMENT_MISMATCH') throw error;
+    await place.markWhole(error.message);
+    onNotice(`${error.message}; the file is done in one piece`);
+    return false;
+  }
+}

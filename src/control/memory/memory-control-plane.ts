@@ -1,0 +1,29 @@
+import { type Clock, systemClock } from '../../core/clock.ts';
+import type { ControlPlane } from '../control-plane.ts';
+import type { TaskPolicy } from '../task-policy.ts';
+import { MemoryBus } from './memory-bus.ts';
+import { MemoryState } from './memory-state.ts';
+import { MemoryTasks } from './memory-tasks.ts';
+
+export interface MemoryControlPlaneOptions {
+  /** A host that does not beat for this long loses its streams. */
+  readonly leaseMs: number;
+  readonly clock?: Clock;
+  readonly taskPolicy?: Partial<TaskPolicy>;
+}
+
+/** Makes the control plane of one process: nothing to connect to, and nothing is kept over its end. */
+export function openMemoryControlPlane({
+  leaseMs,
+  clock = systemClock,
+  taskPolicy = {},
+}: MemoryControlPlaneOptions): ControlPlane {
+  const tasks = new MemoryTasks({ clock, policy: taskPolicy });
+  return {
+    kind: 'memory',
+    state: new MemoryState({ clock, leaseMs }),
+    bus: new MemoryBus(),
+    tasks,
+    close: () => tasks.close(),
+  };
+}

@@ -1,0 +1,131 @@
+import type { EventKind } from '../../protocol/feed.ts';
+import type { Assignment } from '../../protocol/fleet.ts';
+import type { FleetSnapshot } from '../control-plane.ts';
+import type { PipelineMemory, PlannedStream } from './plan-pipeline.ts';
+import type { Squeeze } from './rate-ladder.ts';
+
+/** What an operator is told of a plan. */
+export interface PlanNote {
+  readonly kind: EventKind;
+  /** Null where it concerns the fleet. */
+  readonly stream: string | null;
+  /** One English sentence. */
+  readonly message: string;
+  readonly details: Readonly<Record<string, string | number | boolean | null>>;
+}
+
+export interface PlannedPipeline {
+  readonly streams: readonly PlannedStream[];
+  readonly changes: ReadonlyMap<string, Assignment | null>;
+  readonly rates: ReadonlyMap<string, number>;
+  readonly refused: ReadonlyMap<string, string>;
+  readonly squeeze: Squeeze | null;
+}
+
+/** How things were a round ago. */
+export interface RoundBefore {
+  readonly pipelines: ReadonlyMap<string, PipelineMemory>;
+  readonly hosts: ReadonlySet<string>;
+  readonly refused: ReadonlySet<string>;
+}
+
+/** Says in words what changes from one round of planning to the next. */
+export class NoteWriter {
+  readonly #snapshot: FleetSnapshot;
+  readonly #previous: RoundBefore | null;
+  readonly #live: ReadonlySet<string>;
+  readonly #notes: PlanNote[] = [];
+
+  constructor(snapshot: FleetSnapshot, previous: RoundBefore | null) {
+    this.#snapshot = snapshot;
+    this.#previous = previous;
+    this.#live = new Set(snapshot.hosts.map(({ id }) => id));
+    if (previous !== null) this.#ofHosts(previous.hosts);
+  }
+
+  get all(): readonly PlanNote[] {
+    return this.#notes;
+  }
+
+  ofPipeline(pipeline: string, plan: PlannedPipeline): void {
+    for (const stream of plan.streams) this.#ofStream(pipeline, stream, plan);
+    const before = this.#previous?.pipelines.get(pipeline)?.squeeze ?? null;
+    const refused = plan.streams.filter(({ id }) => plan.refused.has(id));
+    const refusedBefore = plan.streams.filter(({ id }) => this.#previous?.refused.has(id) ?? false);
+    const isSame = before?.priority === plan.squeeze?.priority && before?.step === plan.squeeze?.step;
+    if (isSame && refused.length === refusedBefore.length) return;
+    const total = plan.streams.length;
+    const held = plan.streams.filter(
+      ({ id, wantFps }) => !plan.refused.has(id) && plan.rates.get(id)! < wantFps,
+    ).length;
+    const isFull = held > 0 || refused.length > 0;
+    const isIdle = total > 0 && refused.length === total;
+    const message = isIdle
+      ? `no stream of pipeline "${pipeline}" runs: ${plan.refused.get(refused[0]!.id)}`
+      : isFull
+        ? `pipeline "${pipeline}" is full: of ${total} streams ${held} run at a lower rate and ${refused.length} nowhere`
+        : `pipeline "${pipeline}" has room again: ${total} streams at full rate`;
+    this.#add('fleet-full', null, message, {
+      pipeline,
+      isFull,
+      streams: total,
+      reduced: held,
+      refused: refused.length,
+    });
+  }
+
+  #ofHosts(before: ReadonlySet<string>): void {
+    const { hosts, leases } = this.#snapshot;
+    for (const { id, pipeline, capacityFps } of hosts) {
+      if (before.has(id)) continue;
+      this.#add('host-joined', null, `host ${id} joined: ${capacityFps} inferences/s for pipeline "${pipeline}"`, {
+        host: id,
+        pipeline,
+        capacityFps,
+      });
+    }
+    for (const id of before) {
+      if (this.#live.has(id)) continue;
+      // One that leaves in order gives its leases back first.
+      const streams = [...leases.values()].filter(({ hostId }) => hostId === id).length;
+      const how = streams === 0 ? 'left' : `is gone with ${streams} streams: no heartbeat came`;
+      this.#add('host-lost', null, `host ${id} ${how}`, { host: id, streams });
+    }
+  }
+
+  #ofStream(pipeline: string, stream: PlannedStream, { changes, rates, refused }: PlannedPipeline): void {
+    const { id, currentHost, wantFps, grantedFps } = stream;
+    const why = refused.get(id);
+    if (why !== undefined) {
+      if (!(this.#previous?.refused.has(id) ?? false))
+        this.#add('stream-refused', id, `${id} runs nowhere: ${why}`, { pipeline });
+      return;
+    }
+    const change = changes.get(id);
+    if (change === undefined || change === null) return;
+    if (change.hostId !== currentHost) {
+      const from = currentHost === null ? '' : `, from ${currentHost}: ${this.#whyMoved(stream, change.hostId)}`;
+      this.#add('stream-placed', id, `${id} goes to host ${change.hostId}${from}`, {
+        host: change.hostId,
+        from: currentHost,
+      });
+    }
+    if (change.maxFps === grantedFps) return;
+    const fps = rates.get(id)!;
+    const details = { fps, wantFps, pipeline };
+    if (change.maxFps !== null && (grantedFps === null || change.maxFps < grantedFps)) {
+      const cause = fps < wantFps ? `pipeline "${pipeline}" is full` : 'no host takes more';
+      this.#add('stream-reduced', id, `${id} is held to ${fps} inferences/s: ${cause}`, details);
+    } else this.#add('stream-restored', id, `${id} may take ${fps} inferences/s again`, details);
+  }
+
+  #whyMoved({ currentHost, wantedHost }: PlannedStream, to: string): string {
+    if (!this.#live.has(currentHost!)) return 'that host is gone';
+    if (this.#snapshot.draining.has(currentHost!)) return 'that host is drained';
+    return wantedHost === to ? 'an operator wants it there' : 'its place is needed, or load was uneven';
+  }
+
+  #add(kind: EventKind, stream: string | null, message: string, details: PlanNote['details']): void {
+    this.#notes.push({ kind, stream, message, details });
+  }
+}

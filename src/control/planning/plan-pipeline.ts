@@ -1,0 +1,144 @@
+import { evenOut } from './even-out.ts';
+import type { MoveBudget } from './move-budget.ts';
+import { type MovingStream, moveStreams } from './move-streams.ts';
+import type { PackedStream, Room } from './pack-streams.ts';
+import { PlaceFinder, type Places } from './place-finder.ts';
+import type { PlanOptions } from './plan-options.ts';
+import { RateLadder, type Squeeze } from './rate-ladder.ts';
+
+export interface PlannedStream extends PackedStream {
+  /** Inferences a second it was held to when the round began; null for all it wants. */
+  readonly grantedFps: number | null;
+  /** Does its host live, ready or draining? */
+  readonly isRunning: boolean;
+}
+
+/** What is remembered of a pipeline from one round to the next. */
+export interface PipelineMemory {
+  readonly squeeze: Squeeze | null;
+  readonly rateChangedMs: number;
+  readonly evenedOutMs: number;
+}
+
+export interface PipelineRound {
+  readonly streams: readonly PlannedStream[];
+  /** Of the hosts that are ready. */
+  readonly rooms: ReadonlyMap<string, Room>;
+  /** Null in the first round of a leader. */
+  readonly memory: PipelineMemory | null;
+  readonly nowMs: number;
+  /** May rates be lowered and streams be refused yet? */
+  readonly isSettled: boolean;
+  readonly budget: MoveBudget;
+  readonly options: PlanOptions;
+}
+
+export interface PipelinePlan {
+  /** Host of each stream that has one from now on. */
+  readonly hosts: ReadonlyMap<string, string>;
+  /** Inferences a second of each stream while it has a host. */
+  readonly rates: ReadonlyMap<string, number>;
+  /** Streams that no host has room for, even at the floor. */
+  readonly refused: ReadonlySet<string>;
+  readonly memory: PipelineMemory;
+}
+
+/**
+ * Plans the streams of one pipeline. Rates fall at once, for all of a level together; streams move as the budget allows;
+ * rates rise after a while, in one step, and only when no stream has to move first.
+ */
+export function planPipeline(round: PipelineRound): PipelinePlan {
+  const { streams, rooms, nowMs, budget, options } = round;
+  const ladder = new RateLadder(streams);
+  const memory = round.memory ?? inherited(streams, ladder, nowMs);
+  const { places, rung, refused } = choose(round, ladder, memory);
+  const rates = new Map(streams.map((stream) => [stream.id, ladder.rateAt(stream, rung)]));
+
+  const hosts = new Map<string, string>();
+  for (const { id, currentHost } of streams) if (currentHost !== null && !refused.has(id)) hosts.set(id, currentHost);
+  const loads = loadsOf(hosts, rates, rooms);
+  const { moved, parked } = moveStreams(wantedMoves(streams, places, rates), rooms, loads, budget);
+  for (const { id, to } of moved) hosts.set(id, to);
+  if (parked !== null) hosts.delete(parked.id);
+
+  let { evenedOutMs } = memory;
+  const isQuiet = moved.length === 0 && parked === null && refused.size === 0 && !budget.isEmpty;
+  if (isQuiet && nowMs - evenedOutMs >= options.rebalanceEveryMs) {
+    const move = evenOut(streams, rooms, { hosts, rates, loads }, options.rebalanceGap);
+    if (move !== null) {
+      budget.take();
+      hosts.set(move.id, move.to);
+      evenedOutMs = nowMs;
+    }
+  }
+  const hasChanged = rung !== ladder.rungOf(memory.squeeze);
+  const rateChangedMs = hasChanged ? nowMs : memory.rateChangedMs;
+  return { hosts, rates, refused, memory: { squeeze: ladder.squeezeAt(rung), rateChangedMs, evenedOutMs } };
+}
+
+interface Choice {
+  readonly places: Places;
+  /** The rung in force: that of `places`, or a higher one while streams still have to move there. */
+  readonly rung: number;
+  readonly refused: ReadonlySet<string>;
+}
+
+function choose(round: PipelineRound, ladder: RateLadder, memory: PipelineMemory): Choice {
+  const { streams, rooms, nowMs, isSettled, options } = round;
+  const finder = new PlaceFinder(streams, rooms, ladder);
+  const rung = ladder.rungOf(memory.squeeze);
+  const same = finder.all(rung);
+  if (same === null) {
+    if (!isSettled) return { places: finder.some(rung), rung, refused: new Set() };
+    // Without a host there is nothing to share, and lower rates would only slow the start of the first one down.
+    if (rooms.size === 0)
+      return { places: { rung, homes: new Map() }, rung, refused: new Set(streams.map(({ id }) => id)) };
+    const lower = finder.lowest(rung + 1, ladder.lastRung);
+    if (lower !== null) return { places: lower, rung: lower.rung, refused: new Set() };
+    const places = finder.some(ladder.lastRung);
+    return {
+      places,
+      rung: places.rung,
+      refused: new Set(streams.map(({ id }) => id).filter((id) => !places.homes.has(id))),
+    };
+  }
+  if (rung > 0 && nowMs - memory.rateChangedMs >= options.restoreAfterMs) {
+    const higher = finder.lowest(0, rung - 1, 1 - options.restoreMargin);
+    if (higher !== null) {
+      const mustMove = streams.some(({ id, currentHost }) => higher.homes.get(id) !== currentHost);
+      return { places: higher, rung: mustMove ? rung : higher.rung, refused: new Set() };
+    }
+  }
+  return { places: same, rung, refused: new Set() };
+}
+
+/** A new leader goes on from the rates that it finds. */
+function inherited(streams: readonly PlannedStream[], ladder: RateLadder, nowMs: number): PipelineMemory {
+  const rungs = streams.map((stream) =>
+    stream.grantedFps === null || !stream.isRunning ? 0 : ladder.rungAllowing(stream, stream.grantedFps),
+  );
+  const rung = rungs.reduce((highest, one) => Math.max(highest, one), 0);
+  return { squeeze: ladder.squeezeAt(rung), rateChangedMs: nowMs, evenedOutMs: nowMs };
+}
+
+function loadsOf(
+  hosts: ReadonlyMap<string, string>,
+  rates: ReadonlyMap<string, number>,
+  rooms: ReadonlyMap<string, Room>,
+): Map<string, number> {
+  const loads = new Map([...rooms.keys()].map((hostId) => [hostId, 0]));
+  for (const [id, hostId] of hosts) if (loads.has(hostId)) loads.set(hostId, loads.get(hostId)! + rates.get(id)!);
+  return loads;
+}
+
+function wantedMoves(
+  streams: readonly PlannedStream[],
+  { homes }: Places,
+  rates: ReadonlyMap<string, number>,
+): MovingStream[] {
+  return streams.flatMap(({ id, priority, currentHost, isRunning }) => {
+    const to = homes.get(id);
+    if (to === undefined || to === currentHost) return [];
+    return [{ id, priority, from: currentHost, to, fps: rates.get(id)!, isHomeless: !isRunning }];
+  });
+}

@@ -1,0 +1,156 @@
+import { type Clock, systemClock } from '../../core/clock.ts';
+import type { DeadLetter, JobOrder, JobReport } from '../../protocol/fleet.ts';
+import type { TaskCounts, TaskHandler, TaskQueue, TaskWorker } from '../control-plane.ts';
+import { forgettableJobs } from '../forgettable-jobs.ts';
+import { type JobFacts, jobReportOf } from '../job-facts.ts';
+import type { Notices } from '../notices.ts';
+import { parseTaskId } from '../task-id.ts';
+import { DEFAULT_TASK_POLICY, type TaskPolicy } from '../task-policy.ts';
+import { BullQueues } from './bull-queues.ts';
+import { BullWorker, DEFAULT_TIMINGS, type WorkerTimings } from './bull-worker.ts';
+import type { RedisConnection } from './connect.ts';
+import { EntryReader } from './entry-reader.ts';
+import { JobRecords } from './job-records.ts';
+import { OrderCache } from './order-cache.ts';
+import type { RedisAddress } from './redis-address.ts';
+
+const FILES_AT_ONCE = 500;
+const FORGET_EVERY_MS = 600_000;
+
+export interface BullTasksOptions {
+  /** For everything but the taking of tasks; stays open when the queue is closed. */
+  readonly connection: RedisConnection;
+  /** Where workers connect to: each has two connections of its own. */
+  readonly address: RedisAddress;
+  /** Of every key, with its hash tag. */
+  readonly prefix: string;
+  readonly notices: Notices;
+  readonly policy?: Partial<TaskPolicy>;
+  readonly timings?: Partial<WorkerTimings>;
+  readonly clock?: Clock;
+}
+
+/**
+ * The queue of bulk work in Redis: BullMQ holds what is to be done, one queue for each pipeline, and a record of each job
+ * holds what was done. The record decides; a task that BullMQ gives twice is done twice and counted once.
+ */
+export class BullTasks implements TaskQueue {
+  readonly #options: BullTasksOptions;
+  readonly #policy: TaskPolicy;
+  readonly #clock: Clock;
+  readonly #records: JobRecords;
+  readonly #queues: BullQueues;
+  readonly #orders: OrderCache;
+  readonly #workers = new Set<BullWorker>();
+  readonly #forgetting: NodeJS.Timeout;
+
+  constructor(options: BullTasksOptions) {
+    const { connection, prefix, notices, policy = {}, clock = systemClock } = options;
+    this.#options = options;
+    this.#policy = { ...DEFAULT_TASK_POLICY, ...policy };
+    this.#clock = clock;
+    this.#records = new JobRecords(connection, prefix, new EntryReader(notices));
+    this.#queues = new BullQueues(connection, prefix, this.#policy);
+    this.#orders = new OrderCache(this.#records);
+    this.#forgetting = setInterval(() => {
+      this.jobs().catch((error: Error) => notices.add(error.message));
+    }, FORGET_EVERY_MS);
+    this.#forgetting.unref();
+  }
+
+  async submit(order: JobOrder): Promise<void> {
+    if (!(await this.#records.open(order))) return;
+    await this.#queues.addSplits(order);
+    await this.#records.markQueued(order.id);
+    await this.#keep(await this.#records.allFacts());
+  }
+
+  async jobs(): Promise<readonly JobReport[]> {
+    const kept = await this.#keep(await this.#records.allFacts());
+    return kept.map(jobReportOf);
+  }
+
+  async job(jobId: string): Promise<{ report: JobReport; order: JobOrder; deadLetters: readonly DeadLetter[] }> {
+    const { facts, digest } = await this.#records.facts(jobId);
+    const [order, deadLetters] = await Promise.all([this.#orders.get(jobId, digest), this.#records.deadLetters(jobId)]);
+    return { report: jobReportOf(facts), order, deadLetters };
+  }
+
+  /** Running tasks hear of it with their worker's next tick. */
+  async cancel(jobId: string): Promise<void> {
+    const { facts } = await this.#records.facts(jobId);
+    if (!(await this.#records.cancel(jobId))) return;
+    for (let from = 0; from < facts.inputs; from += FILES_AT_ONCE) {
+      const files = Array.from({ length: Math.min(FILES_AT_ONCE, facts.inputs - from) }, (_, i) => from + i);
+      await this.#removeFiles(facts, files);
+    }
+  }
+
+  async retry(jobId: string): Promise<number> {
+    const { facts } = await this.#records.facts(jobId);
+    if (facts.isCancelled) return 0;
+    const letters = await this.#records.deadLetters(jobId);
+    let count = 0;
+    for (let at = 0; at < letters.length; at += FILES_AT_ONCE) {
+      const some = letters.slice(at, at + FILES_AT_ONCE);
+      const isBack = await Promise.all(some.map(({ taskId }) => this.#queues.retry(facts.pipeline, taskId)));
+      // Only now: a crash before leaves letters that the tasks themselves take back.
+      const back = some.filter((_, i) => isBack[i]);
+      await this.#records.exhume(jobId, back);
+      count += back.length;
+    }
+    return count;
+  }
+
+  async counts(pipeline: string | null): Promise<TaskCounts> {
+    const pipelines = pipeline === null ? await this.#records.pipelines() : [pipeline];
+    return this.#records.counts(pipelines.map((name) => this.#queues.keysOf(name)));
+  }
+
+  work(pipeline: string, concurrency: number, handler: TaskHandler): TaskWorker {
+    const { address, notices, timings } = this.#options;
+    const worker = new BullWorker({
+      pipeline,
+      concurrency,
+      handler,
+      records: this.#records,
+      queues: this.#queues,
+      orders: this.#orders,
+      address,
+      policy: this.#policy,
+      timings: { ...DEFAULT_TIMINGS, ...timings },
+      notices,
+    });
+    this.#workers.add(worker);
+    return worker;
+  }
+
+  async close(): Promise<void> {
+    clearInterval(this.#forgetting);
+    await Promise.all(Array.from(this.#workers, (worker) => worker.close()));
+    await this.#queues.close();
+  }
+
+  /** Takes all tasks of some files out of the queue: the merge first, so that nothing lets it go. */
+  async #removeFiles({ id, pipeline }: JobFacts, files: readonly number[]): Promise<void> {
+    const segments = await this.#records.segments(id, files);
+    const names = (kind: string): string[] => files.map((file) => `${id}/${kind}/${file}`);
+    const parts = files.flatMap((file, i) =>
+      Array.from({ length: segments[i] ?? 0 }, (_, index) => `${id}/segment/${file}/${index}`),
+    );
+    await this.#queues.remove(pipeline, [...names('merge'), ...parts, ...names('split')]);
+  }
+
+  /** Forgets finished jobs that are too old or too many. @returns the others. */
+  async #keep(jobs: readonly JobFacts[]): Promise<readonly JobFacts[]> {
+    const unwanted = new Set(forgettableJobs(jobs, this.#policy, Math.floor(this.#clock.now())));
+    for (const job of unwanted) {
+      // Of a failed job, BullMQ still holds what failed and the merges that wait for it.
+      const letters = job.deadLetters === 0 ? [] : await this.#records.deadLetters(job.id);
+      const files = new Set(letters.flatMap(({ taskId }) => parseTaskId(taskId)?.file ?? []));
+      if (files.size > 0) await this.#removeFiles(job, [...files]);
+      await this.#records.forget(job.id);
+    }
+    return jobs.filter((job) => !unwanted.has(job));
+  }
+}

@@ -1,0 +1,256 @@
+import { PAUSE_RATIO, SHORT_GAP_MS } from '../job-facts.ts';
+import { RedisScript } from './redis-script.ts';
+
+/**
+ * What is counted of jobs, as Lua that Redis runs whole. KEYS[1] is the fleet's key prefix; below it lie
+ *
+ *     jobs             zset  job -> time of its order
+ *     pipelines        set   of pipelines that had a job
+ *     job:ID           hash  head (the order without its inputs), digest, counts and times
+ *     job:ID:inputs    hash  number of a chunk -> list of inputs
+ *     job:ID:files     hash  FILE -> "base count": its segments are the bits from base on; dFILE -> how many are done
+ *     job:ID:split, job:ID:bits, job:ID:merged   bitmaps of what is done: by file, by segment, by file
+ *     job:ID:live      hash  task -> frames so far
+ *     job:ID:dead      hash  task -> dead letter
+ *
+ * A bit is set once, and only then a count rises: who does a task twice counts once. Scripts of a worker begin with
+ * (job, prefix of the queue's keys, task, token of its lock) and do nothing where the lock is not the worker's any more.
+ */
+const PRELUDE = `
+local p = KEYS[1]
+local time = redis.call('TIME')
+local nowMs = time[1] * 1000 + math.floor(time[2] / 1000)
+-- Until the queue's library renews it.
+local LOCK_MS = 5000
+local PARTS = {'', ':inputs', ':files', ':split', ':bits', ':merged', ':live', ':dead'}
+
+local function jobKey(id) return p .. ':job:' .. id end
+
+local function numbers(key, ...)
+  local values = redis.call('HMGET', key, ...)
+  for i = 1, #values do values[i] = tonumber(values[i] or '0') or 0 end
+  return unpack(values)
+end
+
+-- A job is over when nothing of it is left to do, and no longer over when a dead letter is tried again.
+local function settle(job)
+  local inputs, splits, segments, segmentsDone, mergeable, filesDone =
+    numbers(job, 'inputs', 'splits', 'segments', 'segmentsDone', 'mergeable', 'filesDone')
+  local open = inputs - splits + segments - segmentsDone + mergeable - filesDone - redis.call('HLEN', job .. ':dead')
+  if open <= 0 then redis.call('HSETNX', job, 'finishedMs', nowMs) else redis.call('HDEL', job, 'finishedMs') end
+end
+
+local function fileOf(job, file)
+  local base, count = string.match(redis.call('HGET', job .. ':files', file) or '', '^(%d+) (%d+)$')
+  return tonumber(base), tonumber(count)
+end
+
+-- The bitmap and the bit of a task; nil for a segment of a file that was never split.
+local function bitOf(job, kind, file, index)
+  if kind == 'split' then return job .. ':split', file end
+  if kind == 'merge' then return job .. ':merged', file end
+  local base, count = fileOf(job, file)
+  if not base or tonumber(index) >= count then return nil end
+  return job .. ':bits', base + index
+end
+
+-- Is the lock of a task still the worker's? One that ran out while Redis was away is taken again, unless the task was
+-- given up meanwhile: then it waits, or somebody else has it.
+local function holds(queue, task, token)
+  local lock = queue .. task .. ':lock'
+  local owner = redis.call('GET', lock)
+  if owner then return owner == token end
+  if not redis.call('LPOS', queue .. 'active', task) then return false end
+  redis.call('SET', lock, token, 'PX', LOCK_MS)
+  return true
+end
+
+-- What keeps a worker from going on with a task; nil where nothing does.
+local function obstacle(job, queue, task, token)
+  if not holds(queue, task, token) then return 'lost' end
+  local digest, isCancelled = unpack(redis.call('HMGET', job, 'digest', 'cancelled'))
+  if not digest then return 'unknown' end
+  if isCancelled then return 'cancelled' end
+  return nil
+end
+`;
+
+function script(body: string): RedisScript {
+  return new RedisScript(PRELUDE + body);
+}
+
+/** Each with its arguments and its answer. */
+export const jobScripts = {
+  /** job, digest, head, inputs, createdMs, pipeline -> new, known (put in the queue already), begun (not yet) or other. */
+  open: script(`
+local job = jobKey(ARGV[1])
+local digest = redis.call('HGET', job, 'digest')
+if digest then
+  if digest ~= ARGV[2] then return 'other' end
+  return redis.call('HEXISTS', job, 'queued') == 1 and 'known' or 'begun'
+end
+redis.call('HSET', job, 'digest', ARGV[2], 'head', ARGV[3], 'inputs', ARGV[4])
+redis.call('ZADD', p .. ':jobs', ARGV[5], ARGV[1])
+redis.call('SADD', p .. ':pipelines', ARGV[6])
+return 'new'
+`),
+
+  /** job, queue, task, token, kind, file, index -> run and the order's digest, or done, lost, unknown, cancelled. */
+  begin: script(`
+local job = jobKey(ARGV[1])
+local why = obstacle(job, ARGV[2], ARGV[3], ARGV[4])
+if why then return {why} end
+local bits, bit = bitOf(job, ARGV[5], ARGV[6], ARGV[7])
+if not bits then return {'unknown'} end
+if redis.call('GETBIT', bits, bit) == 1 then return {'done'} end
+redis.call('HDEL', job .. ':live', ARGV[3])
+redis.call('HSETNX', job, 'startedMs', nowMs)
+redis.call('HSETNX', job, 'lastMs', nowMs)
+return {'run', redis.call('HGET', job, 'digest')}
+`),
+
+  /** job, queue, task, token, file, segments -> ok, lost, unknown, cancelled, or the number that it was split into before. */
+  plan: script(`
+local job = jobKey(ARGV[1])
+local why = obstacle(job, ARGV[2], ARGV[3], ARGV[4])
+if why then return why end
+local _, before = fileOf(job, ARGV[5])
+if before then return before == tonumber(ARGV[6]) and 'ok' or before end
+local base = redis.call('HINCRBY', job, 'segments', ARGV[6]) - ARGV[6]
+redis.call('HSET', job .. ':files', ARGV[5], string.format('%d %d', base, ARGV[6]))
+return 'ok'
+`),
+
+  /** job, queue, task, token, kind, file, index, frames, what follows a split: so many segments, or -1 for nothing -> ok, lost, unknown, cancelled. */
+  finish: script(`
+local job, kind, file = jobKey(ARGV[1]), ARGV[5], ARGV[6]
+local why = obstacle(job, ARGV[2], ARGV[3], ARGV[4])
+if why then return why end
+redis.call('HDEL', job .. ':live', ARGV[3])
+redis.call('HDEL', job .. ':dead', ARGV[3])
+local bits, bit = bitOf(job, kind, file, ARGV[7])
+if not bits then return 'unknown' end
+if redis.call('SETBIT', bits, bit, 1) == 0 then
+  if kind == 'merge' then
+    redis.call('HINCRBY', job, 'filesDone', 1)
+  elseif kind == 'split' then
+    redis.call('HINCRBY', job, 'splits', 1)
+    if tonumber(ARGV[9]) <= 0 then redis.call('HINCRBY', job, 'mergeable', 1) end
+    if ARGV[9] == '-1' then
+      redis.call('SETBIT', job .. ':merged', file, 1)
+      redis.call('HINCRBY', job, 'filesDone', 1)
+    end
+  else
+    local done, busyMs, lastMs = numbers(job, 'segmentsDone', 'busyMs', 'lastMs')
+    local gapMs = nowMs - lastMs
+    if done > 0 then gapMs = math.min(gapMs, math.max(${SHORT_GAP_MS}, ${PAUSE_RATIO} * busyMs / done)) end
+    redis.call('HINCRBY', job, 'busyMs', math.floor(gapMs))
+    redis.call('HSET', job, 'lastMs', nowMs)
+    redis.call('HINCRBY', job, 'segmentsDone', 1)
+    redis.call('HINCRBY', job, 'frames', ARGV[8])
+    local _, count = fileOf(job, file)
+    if redis.call('HINCRBY', job .. ':files', 'd' .. file, 1) == count then redis.call('HINCRBY', job, 'mergeable', 1) end
+  end
+end
+settle(job)
+return 'ok'
+`),
+
+  /** job, queue, task, token, dead letter -> ok, lost, unknown, cancelled. */
+  bury: script(`
+local job = jobKey(ARGV[1])
+local why = obstacle(job, ARGV[2], ARGV[3], ARGV[4])
+if why then return why end
+redis.call('HSET', job .. ':dead', ARGV[3], ARGV[5])
+redis.call('HDEL', job .. ':live', ARGV[3])
+settle(job)
+return 'ok'
+`),
+
+  /** job, (task, dead letter)...: forgets those that still read the same, so that a newer failure stays. */
+  exhume: script(`
+local job = jobKey(ARGV[1])
+for i = 2, #ARGV, 2 do
+  if redis.call('HGET', job .. ':dead', ARGV[i]) == ARGV[i + 1] then redis.call('HDEL', job .. ':dead', ARGV[i]) end
+end
+settle(job)
+`),
+
+  /** job -> ok, missing or done. */
+  cancel: script(`
+local job = jobKey(ARGV[1])
+local inputs, filesDone = numbers(job, 'inputs', 'filesDone')
+if inputs == 0 then return 'missing' end
+if filesDone == inputs then return 'done' end
+redis.call('HSET', job, 'cancelled', 1)
+redis.call('HSETNX', job, 'finishedMs', nowMs)
+return 'ok'
+`),
+
+  /** (job)... -> for each its facts, or nil. */
+  facts: script(`
+local all = {}
+for i, id in ipairs(ARGV) do
+  local job = jobKey(id)
+  local facts = redis.call('HMGET', job, 'head', 'inputs', 'splits', 'segments', 'segmentsDone', 'mergeable', 'filesDone',
+    'frames', 'cancelled', 'startedMs', 'finishedMs', 'busyMs', 'digest')
+  if facts[1] then
+    local frames = tonumber(facts[8] or '0') or 0
+    for _, count in ipairs(redis.call('HVALS', job .. ':live')) do frames = frames + (tonumber(count) or 0) end
+    facts[8] = string.format('%.0f', frames)
+    facts[#facts + 1] = redis.call('HLEN', job .. ':dead')
+    all[i] = facts
+  else
+    all[i] = false
+  end
+end
+return all
+`),
+
+  /** job: nothing of it is left. */
+  forget: script(`
+for _, part in ipairs(PARTS) do redis.call('DEL', jobKey(ARGV[1]) .. part) end
+redis.call('ZREM', p .. ':jobs', ARGV[1])
+`),
+
+  /** queue, (job, task, token, frames or -1)... -> tasks ready to be taken, then ok, lost or cancelled for each. */
+  tick: script(`
+local queue = ARGV[1]
+local answer = {redis.call('LLEN', queue .. 'wait') + redis.call('ZCARD', queue .. 'prioritized')}
+for i = 2, #ARGV, 4 do
+  local job, task = jobKey(ARGV[i]), ARGV[i + 1]
+  local why = obstacle(job, queue, task, ARGV[i + 2])
+  if not why and ARGV[i + 3] ~= '-1' then redis.call('HSET', job .. ':live', task, ARGV[i + 3]) end
+  answer[#answer + 1] = why == 'unknown' and 'cancelled' or why or 'ok'
+end
+return answer
+`),
+
+  /**
+   * (prefix of a queue's keys)... -> waiting, active, age of the oldest in ms. The queue sorts by priority and then by
+   * arrival (priority * 2^32 + counter), so the first of each priority is looked at.
+   */
+  counts: script(`
+local waiting, active, oldestMs = 0, 0, nowMs
+local function look(q, id)
+  -- A merge is as old as its split, but waits only since its last segment was done.
+  if id and string.find(id, '/merge/', 1, true) then return end
+  local since = tonumber(id and redis.call('HGET', q .. id, 'timestamp') or '') or nowMs
+  oldestMs = math.min(oldestMs, since)
+end
+for _, q in ipairs(ARGV) do
+  waiting = waiting + redis.call('LLEN', q .. 'wait') + redis.call('ZCARD', q .. 'prioritized') + redis.call('ZCARD', q .. 'delayed')
+  active = active + redis.call('LLEN', q .. 'active')
+  look(q, redis.call('LINDEX', q .. 'wait', -1))
+  look(q, redis.call('ZRANGE', q .. 'delayed', 0, 0)[1])
+  local from = '-inf'
+  while true do
+    local id, score = unpack(redis.call('ZRANGEBYSCORE', q .. 'prioritized', from, '+inf', 'WITHSCORES', 'LIMIT', 0, 1))
+    if not id then break end
+    look(q, id)
+    from = string.format('%.0f', (math.floor(tonumber(score) / 4294967296) + 1) * 4294967296)
+  end
+end
+return {waiting, active, nowMs - oldestMs}
+`),
+} as const;

@@ -1,0 +1,33 @@
+import type { JobOrder } from '../../protocol/fleet.ts';
+import type { JobRecords } from './job-records.ts';
+
+/** Orders weigh up to some megabytes, and every task of a job wants the same one. */
+const MOST_ORDERS = 8;
+
+/** The orders that the tasks of this process belong to, read once. */
+export class OrderCache {
+  readonly #records: Pick<JobRecords, 'order'>;
+  /** By digest: an id may stand for another order once its first job is forgotten. The one used last is at the end. */
+  readonly #orders = new Map<string, Promise<JobOrder>>();
+
+  constructor(records: Pick<JobRecords, 'order'>) {
+    this.#records = records;
+  }
+
+  /** @throws JOB_NOT_FOUND, CONFIG_INVALID, CONTROL_UNREACHABLE */
+  async get(jobId: string, digest: string): Promise<JobOrder> {
+    const order = this.#orders.get(digest) ?? this.#records.order(jobId);
+    this.#orders.delete(digest);
+    this.#orders.set(digest, order);
+    for (const oldest of this.#orders.keys()) {
+      if (this.#orders.size <= MOST_ORDERS) break;
+      this.#orders.delete(oldest);
+    }
+    try {
+      return await order;
+    } catch (error) {
+      if (this.#orders.get(digest) === order) this.#orders.delete(digest);
+      throw error;
+    }
+  }
+}

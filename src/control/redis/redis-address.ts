@@ -1,0 +1,65 @@
+import { readFileSync } from 'node:fs';
+import type { RedisOptions } from 'ioredis';
+import { redact } from '../../core/redact.ts';
+import { SightlineError } from '../../errors/sightline-error.ts';
+
+const DEFAULT_PORT = 6379;
+
+/** Where Redis is and as whom to speak to it. */
+export interface RedisAddress {
+  /** For people: no user and no password. */
+  readonly label: string;
+  readonly options: Pick<RedisOptions, 'host' | 'port' | 'db' | 'username' | 'password' | 'tls'>;
+}
+
+/**
+ * Reads `redis://[USER[:PASSWORD]@]HOST[:PORT][/DB]`; `rediss://` speaks TLS.
+ *
+ * @param caFile - PEM file of the authorities that the server's certificate is checked by; null for Node's own.
+ * @throws CONFIG_INVALID
+ */
+export function redisAddress(url: string, caFile: string | null): RedisAddress {
+  const parsed = URL.canParse(url) ? new URL(url) : null;
+  const db = Number(parsed?.pathname.slice(1) ?? 0);
+  const isRedis = parsed?.protocol === 'redis:' || parsed?.protocol === 'rediss:';
+  if (parsed === null || !isRedis || parsed.hostname === '' || !Number.isInteger(db) || db < 0 || parsed.search !== '')
+    throw invalid(
+      `expected redis:// or rediss://[USER:PASSWORD@]HOST[:PORT][/DB] with @ / ? # of a password percent-encoded, ` +
+        `received "${redact(url)}"`,
+    );
+  const isTls = parsed.protocol === 'rediss:';
+  if (caFile !== null && !isTls) throw invalid(`a CA file needs a URL that begins with rediss://, received redis://`);
+  const port = parsed.port === '' ? DEFAULT_PORT : Number(parsed.port);
+  return {
+    label: `${parsed.protocol}//${parsed.hostname}:${port}/${db}`,
+    options: {
+      // The URL has an IPv6 address in brackets, a socket wants it without.
+      host: parsed.hostname.replace(/^\[(.*)\]$/, '$1'),
+      port,
+      db,
+      ...(parsed.username === '' ? {} : { username: decoded(parsed.username) }),
+      ...(parsed.password === '' ? {} : { password: decoded(parsed.password) }),
+      ...(isTls ? { tls: caFile === null ? {} : { ca: readAuthorities(caFile) } } : {}),
+    },
+  };
+}
+
+function decoded(text: string): string {
+  try {
+    return decodeURIComponent(text);
+  } catch {
+    throw invalid('a % in the user or password must be written %25');
+  }
+}
+
+function readAuthorities(path: string): Buffer {
+  try {
+    return readFileSync(path);
+  } catch (error) {
+    throw invalid(`the CA file cannot be read: ${(error as Error).message}`);
+  }
+}
+
+function invalid(complaint: string): SightlineError {
+  return new SightlineError('CONFIG_INVALID', `Redis URL: ${complaint}`);
+}

@@ -1,0 +1,66 @@
+import { systemClock } from '../../core/clock.ts';
+import type { ControlPlane } from '../control-plane.ts';
+import { Notices } from '../notices.ts';
+import type { TaskPolicy } from '../task-policy.ts';
+import { BullTasks } from './bull-tasks.ts';
+import { keyPrefix, RedisConnection } from './connect.ts';
+import { RedisBus } from './redis-bus.ts';
+import { RedisState } from './redis-state.ts';
+
+const DEFAULT_PREFIX = 'sightline';
+const DEFAULT_LEASE_MS = 5_000;
+const DEFAULT_COMMAND_TIMEOUT_MS = 2_000;
+
+export interface RedisControlPlaneOptions {
+  /** `redis://[USER[:PASSWORD]@]HOST[:PORT][/DB]`, or `rediss://` for TLS. */
+  readonly url: string;
+  /** PEM file of the authorities that the server's certificate is checked by; Node's own where null or absent. */
+  readonly caFile?: string | null;
+  /** Fleets that share a Redis have different ones. */
+  readonly prefix?: string;
+  /** Only what beats needs it: a host that does not beat for this long loses its streams. */
+  readonly leaseMs?: number;
+  readonly commandTimeoutMs?: number;
+  readonly taskPolicy?: Partial<TaskPolicy>;
+  /** Hears of trouble that is got over, at most once a second. */
+  readonly onNotice?: (text: string) => void;
+  /** Hears what an operator of this Redis had better change, once, at the start. */
+  readonly onAdvice?: (text: string) => void;
+}
+
+/**
+ * Connects to the control plane of a fleet. From then on connections come back by themselves; the first must succeed.
+ *
+ * @throws CONFIG_INVALID, CONTROL_UNREACHABLE, CONTROL_UNSUITABLE
+ */
+export async function openRedisControlPlane({
+  url,
+  caFile = null,
+  prefix = DEFAULT_PREFIX,
+  leaseMs = DEFAULT_LEASE_MS,
+  commandTimeoutMs = DEFAULT_COMMAND_TIMEOUT_MS,
+  taskPolicy = {},
+  onNotice = () => {},
+  onAdvice = () => {},
+}: RedisControlPlaneOptions): Promise<ControlPlane> {
+  const keys = keyPrefix(prefix);
+  const notices = new Notices(onNotice, systemClock);
+  const connection = await RedisConnection.open({ url, caFile, commandTimeoutMs, onNotice: onAdvice });
+  const busConnection = await connection.duplicate().catch(async (error: unknown) => {
+    await connection.close();
+    throw error;
+  });
+  const bus = new RedisBus({ connection: busConnection, prefix: keys, pingMs: commandTimeoutMs, notices });
+  const tasks = new BullTasks({ connection, address: connection.address, prefix: keys, notices, policy: taskPolicy });
+  return {
+    kind: 'redis',
+    state: new RedisState({ connection, prefix: keys, leaseMs, notices }),
+    bus,
+    tasks,
+    async close() {
+      await tasks.close();
+      bus.close();
+      await Promise.all([connection.close(), busConnection.close()]);
+    },
+  };
+}

@@ -1,0 +1,23 @@
+import { createHash } from 'node:crypto';
+import type { Redis } from 'ioredis';
+
+/** Lua that Redis runs whole, called by its hash: its text crosses the network once for each start of Redis. */
+export class RedisScript {
+  readonly #text: string;
+  readonly #sha: string;
+
+  constructor(text: string) {
+    this.#text = text;
+    this.#sha = createHash('sha1').update(text).digest('hex');
+  }
+
+  /** @param prefix - KEYS[1]; the script makes all other keys from it, behind the same hash tag. */
+  async run(client: Redis, prefix: string, args: readonly (string | number)[]): Promise<unknown> {
+    try {
+      return await client.evalsha(this.#sha, 1, prefix, ...args);
+    } catch (error) {
+      if (!(error instanceof Error && error.message.startsWith('NOSCRIPT'))) throw error;
+      return client.eval(this.#text, 1, prefix, ...args);
+    }
+  }
+}

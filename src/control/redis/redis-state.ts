@@ -1,0 +1,169 @@
+import { z } from 'zod';
+import { check } from '../../config/check.ts';
+import { type Assignment, assignment, hostCard, lease, type StreamOrder, streamOrder } from '../../protocol/fleet.ts';
+import type { Beat, BeatReply, FleetSnapshot, FleetState } from '../control-plane.ts';
+import { fleetErrors } from '../fleet-errors.ts';
+import type { Notices } from '../notices.ts';
+import type { RedisConnection } from './connect.ts';
+import { EntryReader } from './entry-reader.ts';
+import { HashReader } from './hash-reader.ts';
+import { stateScripts } from './state-scripts.ts';
+
+const cardEntry = z.strictObject({ expiresMs: z.number(), card: hostCard });
+
+type BeatAnswer =
+  | ['host-exists']
+  | [
+      'ok',
+      nowMs: number,
+      lost: string[],
+      revision: number,
+      isDraining: number,
+      isLeader: number,
+      plan: string[] | null,
+    ];
+type SnapshotAnswer = [
+  nowMs: number,
+  hosts: string[],
+  draining: string[],
+  assignments: string[],
+  leases: string[],
+  ordersRevision: number,
+  orders: string[] | null,
+];
+
+/** The state of a fleet in Redis: every call is one script, so one round trip and nothing half done. */
+export class RedisState implements FleetState {
+  readonly #connection: RedisConnection;
+  readonly #prefix: string;
+  readonly #leaseMs: number;
+  readonly #cards: HashReader<typeof cardEntry>;
+  readonly #orders: HashReader<typeof streamOrder>;
+  readonly #assignments: HashReader<typeof assignment>;
+  readonly #leases: HashReader<typeof lease>;
+  readonly #planOrders: HashReader<typeof streamOrder>;
+  readonly #planAssignments: HashReader<typeof assignment>;
+  /** Orders are the large part of a snapshot and seldom change: they are fetched when one did. */
+  #known: { readonly revision: number; readonly orders: readonly StreamOrder[] } = { revision: -1, orders: [] };
+
+  /**
+   * @param prefix - of every key, with its hash tag.
+   * @param leaseMs - life of a card, of leases and of leadership without a beat.
+   */
+  constructor(options: {
+    readonly connection: RedisConnection;
+    readonly prefix: string;
+    readonly leaseMs: number;
+    readonly notices: Notices;
+  }) {
+    this.#connection = options.connection;
+    this.#prefix = options.prefix;
+    this.#leaseMs = options.leaseMs;
+    const entries = new EntryReader(options.notices);
+    this.#cards = new HashReader(entries, cardEntry, 'host');
+    this.#orders = new HashReader(entries, streamOrder, 'stream order');
+    this.#assignments = new HashReader(entries, assignment, 'assignment of');
+    this.#leases = new HashReader(entries, lease, 'lease of');
+    this.#planOrders = new HashReader(entries, streamOrder, 'stream order');
+    this.#planAssignments = new HashReader(entries, assignment, 'assignment of');
+  }
+
+  async beat({ card, held, planRevision }: Beat): Promise<BeatReply> {
+    const parsed = check(hostCard, card, 'host card');
+    const answer = (await this.#run('beat', [
+      parsed.id,
+      parsed.startedMs,
+      JSON.stringify(parsed),
+      this.#leaseMs,
+      planRevision,
+      ...Array.from(held, ([streamId, fence]) => [streamId, fence]).flat(),
+    ])) as BeatAnswer;
+    if (answer[0] === 'host-exists') throw fleetErrors.hostExists(parsed.id);
+    const [, nowMs, lost, revision, isDraining, isLeader, plan] = answer;
+    return {
+      nowMs,
+      lost,
+      planRevision: revision,
+      plan: plan === null ? null : await this.#readPlan(plan),
+      isDraining: isDraining === 1,
+      isLeader: isLeader === 1,
+    };
+  }
+
+  async leave(hostId: string, startedMs: number): Promise<void> {
+    await this.#run('leave', [hostId, startedMs]);
+  }
+
+  async claim(streamId: string, hostId: string): Promise<number | null> {
+    const answer = (await this.#run('claim', [streamId, hostId])) as number | 'stream-not-found' | 'host-not-found';
+    if (answer === 'stream-not-found') throw fleetErrors.streamNotFound(streamId);
+    if (answer === 'host-not-found') throw fleetErrors.hostNotFound(hostId);
+    return answer === 0 ? null : answer;
+  }
+
+  async release(streamId: string, hostId: string, fence: number): Promise<void> {
+    await this.#run('release', [streamId, hostId, fence]);
+  }
+
+  async snapshot(): Promise<FleetSnapshot> {
+    let known = this.#known;
+    const [nowMs, hosts, draining, assignments, leases, revision, orders] = (await this.#run('snapshot', [
+      known.revision,
+    ])) as SnapshotAnswer;
+    if (orders !== null) {
+      known = { revision, orders: [...(await this.#orders.read(orders)).values()] };
+      this.#known = known;
+    }
+    return {
+      nowMs,
+      hosts: Array.from((await this.#cards.read(hosts)).values(), ({ card }) => card),
+      draining: new Set(draining),
+      orders: known.orders,
+      assignments: await this.#assignments.read(assignments),
+      leases: await this.#leases.read(leases),
+    };
+  }
+
+  async putOrder(order: StreamOrder, mustBe: 'new' | 'known'): Promise<StreamOrder> {
+    const { revision: _, ...parsed } = check(streamOrder, order, 'stream order');
+    const revision = (await this.#run('putOrder', [parsed.id, mustBe, JSON.stringify(parsed)])) as number;
+    if (revision === 0)
+      throw mustBe === 'new' ? fleetErrors.streamExists(parsed.id) : fleetErrors.streamNotFound(parsed.id);
+    return { ...parsed, revision };
+  }
+
+  async removeOrder(streamId: string): Promise<void> {
+    if ((await this.#run('removeOrder', [streamId])) === 0) throw fleetErrors.streamNotFound(streamId);
+  }
+
+  async assign(leaderId: string, changes: ReadonlyMap<string, Assignment | null>): Promise<boolean> {
+    const args = Array.from(changes, ([streamId, change]) => {
+      if (change === null) return [streamId, '', ''];
+      // Checked, it has its keys in one order: the script compares texts.
+      const parsed = check(assignment, change, `assignment of "${streamId}"`);
+      return [streamId, parsed.hostId, JSON.stringify(parsed)];
+    });
+    return (await this.#run('assign', [leaderId, ...args.flat()])) === 1;
+  }
+
+  async setDraining(hostId: string, isDraining: boolean): Promise<void> {
+    if ((await this.#run('setDraining', [hostId, isDraining ? 1 : 0])) === 0) throw fleetErrors.hostNotFound(hostId);
+  }
+
+  #run(name: keyof typeof stateScripts, args: readonly (string | number)[]): Promise<unknown> {
+    return this.#connection.call((client) => stateScripts[name].run(client, this.#prefix, args));
+  }
+
+  /** @param flat - stream, order, assignment, stream ... */
+  async #readPlan(flat: readonly string[]): Promise<Map<string, { order: StreamOrder; assignment: Assignment }>> {
+    const column = (at: number) => flat.flatMap((name, i) => (i % 3 === 0 ? [name, flat[i + at]!] : []));
+    const orders = await this.#planOrders.read(column(1));
+    const assignments = await this.#planAssignments.read(column(2));
+    const plan = new Map<string, { order: StreamOrder; assignment: Assignment }>();
+    for (const [streamId, order] of orders) {
+      const given = assignments.get(streamId);
+      if (given !== undefined) plan.set(streamId, { order, assignment: given });
+    }
+    return plan;
+  }
+}

@@ -1,0 +1,73 @@
+import { redact } from '../core/redact.ts';
+import { SightlineError } from '../errors/sightline-error.ts';
+import { explainExit, FfmpegLog } from './ffmpeg-log.ts';
+import { type FfmpegExit, FfmpegProcess } from './ffmpeg-process.ts';
+import { giveWay } from './give-way.ts';
+
+/** A thousand lines take about a millisecond of the main thread. */
+const BUFFER_BYTES = 32 * 1024;
+
+/** Who hears what an ffmpeg says. */
+export interface FfmpegHearer {
+  /** A piece of standard output. */
+  onText(text: string): void;
+  onLogLine(line: string): void;
+}
+
+/**
+ * Runs an ffmpeg that looks at a file in the background, behind all other processes, to its end.
+ *
+ * @param url - what it opens, for messages.
+ * @throws SOURCE_*, DECODE_EXITED with the cause, FFMPEG_MISSING; the signal's reason where it aborts.
+ */
+export async function runFfmpeg(
+  ffmpegPath: string,
+  url: string,
+  args: readonly string[],
+  signal: AbortSignal,
+  hearer: FfmpegHearer,
+): Promise<void> {
+  signal.throwIfAborted();
+  const log = new FfmpegLog(url);
+  const problems: string[] = [];
+  const buffer = Buffer.alloc(BUFFER_BYTES);
+  const { promise: exited, resolve } = withResolver<FfmpegExit>();
+  let child: FfmpegProcess;
+  try {
+    child = await FfmpegProcess.start(ffmpegPath, args, {
+      nextBuffer: () => buffer,
+      onBytes: (bytes) => hearer.onText(buffer.toString('latin1', 0, bytes)),
+      onLogLine: (line) => {
+        hearer.onLogLine(line);
+        const event = log.read(line);
+        if (event?.kind === 'problem') problems.push(redact(event.text));
+      },
+      onExit: resolve,
+    });
+  } catch (error) {
+    throw new SightlineError('FFMPEG_MISSING', `ffmpeg cannot be started: ${(error as Error).message}`, {
+      path: ffmpegPath,
+    });
+  }
+  giveWay(child.pid);
+  const onAbort = (): void => child.kill();
+  signal.addEventListener('abort', onAbort);
+  if (signal.aborted) onAbort();
+  const exit = await exited;
+  signal.removeEventListener('abort', onAbort);
+  signal.throwIfAborted();
+  if (exit.code === 0) return;
+  const { code, cause, said } = explainExit(problems);
+  throw new SightlineError(
+    code,
+    `${redact(url)}: ${cause} (ffmpeg: ${said}; ${exit.signal ?? `exit code ${exit.code}`})`,
+  );
+}
+
+function withResolver<T>(): { promise: Promise<T>; resolve: (value: T) => void } {
+  let resolve!: (value: T) => void;
+  const promise = new Promise<T>((done) => {
+    resolve = done;
+  });
+  return { promise, resolve };
+}

@@ -1,0 +1,66 @@
+import type { FastifyInstance } from 'fastify';
+import { z } from 'zod';
+import { check } from '../config/check.ts';
+import { SightlineError } from '../errors/sightline-error.ts';
+import type { FleetPort } from './fleet-port.ts';
+
+interface IdParams {
+  readonly Params: { readonly id: string };
+}
+
+const moveBody = z.strictObject({ host: z.string().min(1).nullable() });
+const noBody = z.strictObject({}).nullish();
+
+/**
+ * Adds `/api/hosts`, `/api/jobs`, `/api/scale` and the moving of streams.
+ *
+ * @param port - null where the gateway shows one machine: the routes are there and say so.
+ */
+export function addFleetRoutes(app: FastifyInstance, port: FleetPort | null): void {
+  const fleet = (): FleetPort => port ?? refuse();
+
+  app.get('/api/hosts', () => ({ hosts: fleet().fleet().hosts }));
+  app.post<IdParams>('/api/hosts/:id/drain', ({ params, body }) =>
+    withoutBody(fleet(), body).drainHost(params.id, true),
+  );
+  app.post<IdParams>('/api/hosts/:id/undrain', ({ params, body }) =>
+    withoutBody(fleet(), body).drainHost(params.id, false),
+  );
+
+  app.post<IdParams>('/api/streams/:id/move', ({ params, body }) => {
+    const here = fleet();
+    return here.moveStream(params.id, check(moveBody, body, 'body').host);
+  });
+
+  app.get('/api/jobs', async () => ({ jobs: await fleet().jobs() }));
+  app.post('/api/jobs', async (request, reply) => {
+    const report = await fleet().submitJob(request.body);
+    return reply
+      .code(201)
+      .header('location', `/api/jobs/${encodeURIComponent(report.id)}`)
+      .send(report);
+  });
+  app.get<IdParams>('/api/jobs/:id', ({ params }) => fleet().job(params.id));
+  app.post<IdParams>('/api/jobs/:id/cancel', ({ params, body }) => withoutBody(fleet(), body).cancelJob(params.id));
+  app.post<IdParams>('/api/jobs/:id/retry', async ({ params, body }) => ({
+    retried: await withoutBody(fleet(), body).retryJob(params.id),
+  }));
+
+  app.get('/api/scale', () => {
+    const { scale, hosts, queue } = fleet().fleet();
+    return { scale, hosts: hosts.length, queue };
+  });
+}
+
+/** What somebody sends along to a request that takes nothing is a misunderstanding. @throws CONFIG_INVALID */
+function withoutBody(port: FleetPort, body: unknown): FleetPort {
+  check(noBody, body, 'body');
+  return port;
+}
+
+function refuse(): never {
+  throw new SightlineError(
+    'ROUTE_NOT_FOUND',
+    'This gateway shows one machine (sightline run), which has no hosts and no jobs. A fleet is made of `sightline host`.',
+  );
+}

@@ -1,0 +1,131 @@
+import { streamConfig } from '../../src/config/stream.ts';
+import type { FleetBus, FleetState } from '../../src/control/control-plane.ts';
+import { MemoryBus } from '../../src/control/memory/memory-bus.ts';
+import { MemoryState } from '../../src/control/memory/memory-state.ts';
+import { Notices } from '../../src/control/notices.ts';
+import { keyPrefix, RedisConnection } from '../../src/control/redis/connect.ts';
+import { RedisBus } from '../../src/control/redis/redis-bus.ts';
+import { RedisState } from '../../src/control/redis/redis-state.ts';
+import { systemClock } from '../../src/core/clock.ts';
+import type { HostCard, StreamOrder } from '../../src/protocol/fleet.ts';
+import { ManualClock } from '../support/manual-clock.ts';
+import { RedisServer, redisMissing } from '../support/redis-server.ts';
+
+/** Long against the time that a test takes: only `advance` makes a lease expire. */
+export const LEASE_MS = 60_000;
+
+/** State and bus of one fleet, empty, with time in the test's hand. */
+export interface FleetRig {
+  readonly state: FleetState;
+  readonly bus: FleetBus;
+  advance(byMs: number): Promise<void>;
+  close(): Promise<void>;
+}
+
+/** One implementation. `open` may be called for each test; `close` ends what all rigs share. */
+export interface RigMaker {
+  readonly name: string;
+  readonly isSkipped: boolean;
+  open(): Promise<FleetRig>;
+  close(): Promise<void>;
+}
+
+export function rigMakers(): RigMaker[] {
+  return [memoryRigs(), redisRigs()];
+}
+
+function memoryRigs(): RigMaker {
+  return {
+    name: 'memory',
+    isSkipped: false,
+    async open() {
+      const clock = new ManualClock();
+      return {
+        state: new MemoryState({ clock, leaseMs: LEASE_MS }),
+        bus: new MemoryBus(),
+        advance: async (byMs) => clock.advance(byMs),
+        close: async () => {},
+      };
+    },
+    close: async () => {},
+  };
+}
+
+/** Redis has its own clock, so time is advanced by moving every deadline that is stored towards the past. */
+const MOVE_DEADLINES = `
+local function moved(text)
+  return (string.gsub(text, '"expiresMs":(%d+)', function(ms) return '"expiresMs":' .. string.format('%.0f', ms - ARGV[1]) end))
+end
+for _, name in ipairs({':hosts', ':leases'}) do
+  local all = redis.call('HGETALL', KEYS[1] .. name)
+  for i = 1, #all, 2 do redis.call('HSET', KEYS[1] .. name, all[i], moved(all[i + 1])) end
+end
+local leader = redis.call('GET', KEYS[1] .. ':leader')
+if leader then redis.call('SET', KEYS[1] .. ':leader', moved(leader)) end
+`;
+
+function redisRigs(): RigMaker {
+  let server: RedisServer | null = null;
+  let rigCount = 0;
+  return {
+    name: redisMissing === null ? 'redis' : `redis (SKIPPED: ${redisMissing})`,
+    isSkipped: redisMissing !== null,
+    async open() {
+      server ??= await RedisServer.open();
+      const { admin, url } = server;
+      const prefix = keyPrefix(`test:${rigCount++}`);
+      const connection = await RedisConnection.open({
+        url,
+        caFile: null,
+        commandTimeoutMs: 10_000,
+      });
+      const busConnection = await connection.duplicate();
+      const notices = new Notices(() => {}, systemClock);
+      const bus = new RedisBus({ connection: busConnection, prefix, pingMs: 1000, notices });
+      return {
+        state: new RedisState({ connection, prefix, leaseMs: LEASE_MS, notices }),
+        bus,
+        advance: async (byMs) => {
+          await admin.eval(MOVE_DEADLINES, 1, prefix, byMs);
+        },
+        close: async () => {
+          bus.close();
+          await Promise.all([connection.close(), busConnection.close()]);
+        },
+      };
+    },
+    close: async () => {
+      await server?.close();
+    },
+  };
+}
+
+export function card(id: string, more: Partial<HostCard> = {}): HostCard {
+  return {
+    id,
+    pipeline: 'live-detect',
+    model: 'fake 64x64',
+    url: 'http://127.0.0.1:8080',
+    capacityFps: 100,
+    liveFps: 12.5,
+    bulkFps: 0,
+    streams: 0,
+    segments: 0,
+    startedMs: 1_700_000_000_000,
+    version: '0.1.0',
+    ...more,
+  };
+}
+
+export function order(id: string, more: Partial<StreamOrder> = {}): StreamOrder {
+  return {
+    id,
+    pipeline: 'live-detect',
+    config: streamConfig.parse({ id, source: `rtsp://user:secret@camera/${id}` }),
+    isPaused: false,
+    wantedHost: null,
+    createdMs: 1_700_000_000_000,
+    revision: 0,
+    ...more,
+  };
+}

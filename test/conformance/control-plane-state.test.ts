@@ -1,0 +1,350 @@
+import { afterAll, afterEach, beforeEach, describe, expect, it } from 'vitest';
+import type { BeatReply } from '../../src/control/control-plane.ts';
+import type { Assignment } from '../../src/protocol/fleet.ts';
+import { card, type FleetRig, LEASE_MS, order, rigMakers } from './control-plane-rigs.ts';
+
+const NOTHING: ReadonlyMap<string, number> = new Map();
+const on = (hostId: string, more: Partial<Assignment> = {}): Assignment => ({
+  hostId,
+  maxFps: null,
+  sinceMs: 5,
+  ...more,
+});
+
+describe.each(rigMakers())('the state of a fleet in $name', (maker) => {
+  let rig: FleetRig;
+
+  beforeEach(async ({ skip }) => {
+    if (maker.isSkipped) skip();
+    rig = await maker.open();
+  });
+  afterEach(async () => rig?.close());
+  afterAll(() => maker.close());
+
+  const beat = (hostId: string, held = NOTHING, planRevision = 0): Promise<BeatReply> =>
+    rig.state.beat({ card: card(hostId), held, planRevision });
+  const claim = (streamId: string, hostId: string) => rig.state.claim(streamId, hostId);
+  const put = (id: string) => rig.state.putOrder(order(id), 'new');
+  const lead = async (...changes: [string, Assignment | null][]) => rig.state.assign('a', new Map(changes));
+
+  describe('hosts', () => {
+    it('are known by the card of their last beat, and forgotten when none came for leaseMs', async () => {
+      await rig.state.beat({ card: card('a', { liveFps: 1 }), held: NOTHING, planRevision: 0 });
+      await rig.state.beat({ card: card('a', { liveFps: 2 }), held: NOTHING, planRevision: 0 });
+      expect((await rig.state.snapshot()).hosts).toEqual([card('a', { liveFps: 2 })]);
+      await rig.advance(LEASE_MS);
+      expect((await rig.state.snapshot()).hosts).toEqual([]);
+    });
+
+    it('share no id: a second process is refused while the first is alive', async () => {
+      await beat('a');
+      const second = { card: card('a', { startedMs: 2 }), held: NOTHING, planRevision: 0 };
+      await expect(rig.state.beat(second)).rejects.toMatchObject({ code: 'HOST_EXISTS' });
+      await rig.advance(LEASE_MS);
+      await rig.state.beat(second);
+      await expect(beat('a')).rejects.toMatchObject({ code: 'HOST_EXISTS' });
+    });
+
+    it('say what they are: a malformed card is refused and nothing is stored', async () => {
+      const malformed = { ...card('a'), capacityFps: -1 };
+      await expect(rig.state.beat({ card: malformed, held: NOTHING, planRevision: 0 })).rejects.toMatchObject({
+        code: 'CONFIG_INVALID',
+        message: expect.stringContaining('capacityFps'),
+      });
+      expect((await rig.state.snapshot()).hosts).toEqual([]);
+    });
+
+    it('that leave are gone at once, and their leases are free', async () => {
+      await put('s');
+      await beat('a');
+      await beat('b');
+      const fence = await claim('s', 'a');
+      await rig.state.leave('a', card('a').startedMs);
+      expect((await rig.state.snapshot()).hosts.map(({ id }) => id)).toEqual(['b']);
+      expect(await claim('s', 'b')).toBeGreaterThan(fence!);
+      await rig.state.leave('a', card('a').startedMs);
+    });
+
+    it('that leave take nothing from another process with their id', async () => {
+      await put('s');
+      await beat('a');
+      const fence = (await claim('s', 'a'))!;
+      await rig.state.leave('a', 2);
+      expect((await beat('a', new Map([['s', fence]]))).lost).toEqual([]);
+      expect((await rig.state.snapshot()).hosts).toHaveLength(1);
+    });
+  });
+
+  describe('leases', () => {
+    beforeEach(async () => {
+      await put('s');
+      await beat('a');
+      await beat('b');
+    });
+
+    it('have one holder at a time, and a higher fence for each', async () => {
+      const first = (await claim('s', 'a'))!;
+      expect(await claim('s', 'b')).toBeNull();
+      await rig.state.release('s', 'a', first);
+      const second = (await claim('s', 'b'))!;
+      expect(second).toBeGreaterThan(first);
+      expect(await claim('s', 'a')).toBeNull();
+    });
+
+    it('are renewed by a beat', async () => {
+      const fence = (await claim('s', 'a'))!;
+      for (let i = 0; i < 3; i++) {
+        await rig.advance(LEASE_MS * 0.75);
+        expect((await beat('a', new Map([['s', fence]]))).lost).toEqual([]);
+      }
+      await beat('b');
+      expect(await claim('s', 'b')).toBeNull();
+    });
+
+    it('that expired are lost, although nobody took them, and come back with a higher fence', async () => {
+      const fence = (await claim('s', 'a'))!;
+      await rig.advance(LEASE_MS);
+      expect((await rig.state.snapshot()).leases.get('s')).toMatchObject({ hostId: 'a', fence });
+      expect((await beat('a', new Map([['s', fence]]))).lost).toEqual(['s']);
+      expect(await claim('s', 'a')).toBeGreaterThan(fence);
+    });
+
+    it('that were taken are lost, and the new holder keeps them', async () => {
+      const old = (await claim('s', 'a'))!;
+      await rig.advance(LEASE_MS);
+      await beat('b');
+      const fence = (await claim('s', 'b'))!;
+      expect((await beat('a', new Map([['s', old]]))).lost).toEqual(['s']);
+      expect((await rig.state.snapshot()).leases.get('s')).toMatchObject({ hostId: 'b', fence });
+    });
+
+    it('are lost with another fence than the one given', async () => {
+      const fence = (await claim('s', 'a'))!;
+      await rig.advance(LEASE_MS * 0.75);
+      expect((await beat('a', new Map([['s', fence - 1]]))).lost).toEqual(['s']);
+      await rig.advance(LEASE_MS * 0.5);
+      await beat('b');
+      expect(await claim('s', 'b')).toBeGreaterThan(fence);
+    });
+
+    it('end with the card of their host, however late they were claimed', async () => {
+      await rig.advance(LEASE_MS * 0.75);
+      await beat('b');
+      await claim('s', 'a');
+      await rig.advance(LEASE_MS * 0.25);
+      expect(await claim('s', 'b')).not.toBeNull();
+    });
+
+    it('claimed again by their holder are new ones', async () => {
+      const first = (await claim('s', 'a'))!;
+      const second = (await claim('s', 'a'))!;
+      expect(second).toBeGreaterThan(first);
+      expect((await beat('a', new Map([['s', first]]))).lost).toEqual(['s']);
+      expect((await beat('a', new Map([['s', second]]))).lost).toEqual([]);
+    });
+
+    it('are given back once, and only by who holds them', async () => {
+      const fence = (await claim('s', 'a'))!;
+      await rig.state.release('s', 'b', fence);
+      await rig.state.release('s', 'a', fence - 1);
+      expect(await claim('s', 'b')).toBeNull();
+      await rig.state.release('s', 'a', fence);
+      await rig.state.release('s', 'a', fence);
+      const next = (await claim('s', 'b'))!;
+      await rig.state.release('s', 'a', fence);
+      expect((await rig.state.snapshot()).leases.get('s')).toMatchObject({ hostId: 'b', fence: next });
+    });
+
+    it('want a stream that exists and a host that beats', async () => {
+      await expect(claim('other', 'a')).rejects.toMatchObject({ code: 'STREAM_NOT_FOUND' });
+      await expect(claim('s', 'nobody')).rejects.toMatchObject({ code: 'HOST_NOT_FOUND' });
+      await rig.advance(LEASE_MS);
+      await expect(claim('s', 'a')).rejects.toMatchObject({ code: 'HOST_NOT_FOUND' });
+    });
+
+    it('go with their stream, and a new stream of the same id has higher fences', async () => {
+      const fence = (await claim('s', 'a'))!;
+      await rig.state.removeOrder('s');
+      expect((await rig.state.snapshot()).leases.size).toBe(0);
+      await put('s');
+      expect((await beat('a', new Map([['s', fence]]))).lost).toEqual(['s']);
+      expect(await claim('s', 'b')).toBeGreaterThan(fence);
+    });
+
+    it('of many streams are renewed in one beat', async () => {
+      const held = new Map<string, number>();
+      for (let i = 0; i < 50; i++) {
+        await put(`many-${i}`);
+        held.set(`many-${i}`, (await claim(`many-${i}`, 'a'))!);
+      }
+      const stolen = new Map([...held, ['s', 1]]);
+      await rig.advance(LEASE_MS * 0.75);
+      expect((await beat('a', stolen)).lost).toEqual(['s']);
+      await rig.advance(LEASE_MS * 0.75);
+      expect((await beat('a', held)).lost).toEqual([]);
+    });
+  });
+
+  describe('the leader', () => {
+    it('is one host until it stops beating', async () => {
+      expect((await beat('a')).isLeader).toBe(true);
+      expect((await beat('b')).isLeader).toBe(false);
+      await rig.advance(LEASE_MS * 0.75);
+      expect((await beat('a')).isLeader).toBe(true);
+      await rig.advance(LEASE_MS * 0.75);
+      expect((await beat('b')).isLeader).toBe(false);
+      await rig.advance(LEASE_MS * 0.25);
+      expect((await beat('b')).isLeader).toBe(true);
+      expect((await beat('a')).isLeader).toBe(false);
+    });
+
+    it('that leaves hands on at the next beat of another', async () => {
+      await beat('a');
+      await rig.state.leave('a', card('a').startedMs);
+      expect((await beat('b')).isLeader).toBe(true);
+    });
+
+    it('alone assigns, and only while it leads', async () => {
+      await put('s');
+      await beat('a');
+      await beat('b');
+      expect(await rig.state.assign('b', new Map([['s', on('b')]]))).toBe(false);
+      expect(await lead(['s', on('a')])).toBe(true);
+      await rig.advance(LEASE_MS);
+      expect(await lead(['s', on('b')])).toBe(false);
+      expect(await rig.state.assign('nobody', new Map([['s', on('b')]]))).toBe(false);
+      expect((await rig.state.snapshot()).assignments).toEqual(new Map([['s', on('a')]]));
+    });
+  });
+
+  describe('plans', () => {
+    beforeEach(async () => {
+      await put('s');
+      await put('t');
+      await beat('a');
+      await beat('b');
+    });
+
+    const planOf = async (hostId: string, planRevision = 0) => (await beat(hostId, NOTHING, planRevision)).plan;
+
+    it('reach the host that they concern, with orders as they are now, and once', async () => {
+      await lead(['s', on('b', { maxFps: 7.5 })]);
+      const reply = await beat('b');
+      const stored = (await rig.state.snapshot()).orders.find(({ id }) => id === 's');
+      expect(reply.plan).toEqual(new Map([['s', { order: stored, assignment: on('b', { maxFps: 7.5 }) }]]));
+      expect(await planOf('b', reply.planRevision)).toBeNull();
+      expect(await planOf('a')).toBeNull();
+      expect(await planOf('b'), 'a host that knows nothing is told again').toEqual(reply.plan);
+    });
+
+    it('are told anew when an order, a rate or a host changes, to those whom it concerns', async () => {
+      await lead(['s', on('a')], ['t', on('b')]);
+      let a = await beat('a');
+      let b = await beat('b');
+      await rig.state.putOrder(order('s', { isPaused: true }), 'known');
+      expect(await planOf('b', b.planRevision)).toBeNull();
+      a = await beat('a', NOTHING, a.planRevision);
+      expect(a.plan?.get('s')?.order.isPaused).toBe(true);
+
+      await lead(['s', on('a', { maxFps: 3 })]);
+      a = await beat('a', NOTHING, a.planRevision);
+      expect(a.plan?.get('s')?.assignment.maxFps).toBe(3);
+
+      await lead(['s', on('b')]);
+      a = await beat('a', NOTHING, a.planRevision);
+      b = await beat('b', NOTHING, b.planRevision);
+      expect(a.plan).toEqual(new Map());
+      expect([...(b.plan?.keys() ?? [])].sort()).toEqual(['s', 't']);
+
+      await lead(['t', null]);
+      b = await beat('b', NOTHING, b.planRevision);
+      expect([...(b.plan?.keys() ?? [])]).toEqual(['s']);
+
+      await rig.state.removeOrder('s');
+      expect(await planOf('b', b.planRevision)).toEqual(new Map());
+      expect((await rig.state.snapshot()).assignments.size).toBe(0);
+    });
+
+    it('decided twice are one decision', async () => {
+      await lead(['s', on('b')]);
+      const { planRevision } = await beat('b');
+      await lead(['s', on('b')], ['t', null]);
+      expect(await planOf('b', planRevision)).toBeNull();
+    });
+
+    it('pass over streams that were removed meanwhile', async () => {
+      await rig.state.removeOrder('t');
+      expect(await lead(['s', on('a')], ['t', on('a')])).toBe(true);
+      expect([...(await rig.state.snapshot()).assignments.keys()]).toEqual(['s']);
+    });
+
+    it('outlive their host: a stream stays assigned until the leader decides', async () => {
+      await lead(['s', on('b')]);
+      await rig.advance(LEASE_MS);
+      expect((await rig.state.snapshot()).assignments.get('s')).toEqual(on('b'));
+      expect([...((await planOf('b')) ?? new Map()).keys()]).toEqual(['s']);
+    });
+
+    it('are checked before any of them is written', async () => {
+      const wrong = { ...on('b'), maxFps: -1 };
+      await expect(lead(['s', on('a')], ['t', wrong])).rejects.toMatchObject({ code: 'CONFIG_INVALID' });
+      expect((await rig.state.snapshot()).assignments.size).toBe(0);
+    });
+  });
+
+  describe('draining', () => {
+    it('is told with the next beat, and taken back', async () => {
+      await beat('a');
+      await beat('b');
+      await rig.state.setDraining('a', true);
+      await rig.state.setDraining('a', true);
+      expect((await beat('a')).isDraining).toBe(true);
+      expect((await beat('b')).isDraining).toBe(false);
+      expect((await rig.state.snapshot()).draining).toEqual(new Set(['a']));
+      await rig.state.setDraining('a', false);
+      expect((await beat('a')).isDraining).toBe(false);
+    });
+
+    it('outlives a crash of the host, and ends when it leaves', async () => {
+      await beat('a');
+      await rig.state.setDraining('a', true);
+      await rig.advance(LEASE_MS);
+      expect((await beat('a')).isDraining).toBe(true);
+      await rig.state.leave('a', card('a').startedMs);
+      expect((await beat('a')).isDraining).toBe(false);
+    });
+
+    it('wants a host that exists', async () => {
+      await expect(rig.state.setDraining('a', true)).rejects.toMatchObject({ code: 'HOST_NOT_FOUND' });
+    });
+  });
+
+  describe('orders', () => {
+    it('are kept as they were given, and each change has a higher revision', async () => {
+      const first = await put('s');
+      expect(first).toEqual({ ...order('s'), revision: first.revision });
+      const second = await rig.state.putOrder(order('s', { wantedHost: 'b' }), 'known');
+      expect(second.revision).toBeGreaterThan(first.revision);
+      const { orders } = await rig.state.snapshot();
+      expect(orders).toEqual([{ ...order('s', { wantedHost: 'b' }), revision: second.revision }]);
+      expect((await rig.state.snapshot()).orders).toEqual(orders);
+    });
+
+    it('know new from known', async () => {
+      await put('s');
+      await expect(put('s')).rejects.toMatchObject({ code: 'STREAM_EXISTS' });
+      await expect(rig.state.putOrder(order('t'), 'known')).rejects.toMatchObject({ code: 'STREAM_NOT_FOUND' });
+      expect((await rig.state.snapshot()).orders).toHaveLength(1);
+      await rig.state.removeOrder('s');
+      await expect(rig.state.removeOrder('s')).rejects.toMatchObject({ code: 'STREAM_NOT_FOUND' });
+      expect((await rig.state.snapshot()).orders).toEqual([]);
+    });
+
+    it('that are malformed are refused, and no password is repeated', async () => {
+      const malformed = { ...order('s'), config: { ...order('s').config, source: 5 } } as never;
+      const refusal = await rig.state.putOrder(malformed, 'new').catch((error: Error) => error);
+      expect(refusal).toMatchObject({ code: 'CONFIG_INVALID' });
+      expect((await rig.state.snapshot()).orders).toEqual([]);
+    });
+  });
+});

@@ -1,0 +1,314 @@
+import { existsSync, mkdirSync, readdirSync, readFileSync, rmSync, utimesSync, writeFileSync } from 'node:fs';
+import { getPriority } from 'node:os';
+import { dirname, join } from 'node:path';
+import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest';
+import type { Task } from '../../src/protocol/fleet.ts';
+import { BulkRig } from '../support/bulk-rig.ts';
+import { CutClips } from '../support/cut-clips.ts';
+import { mountSmallDisk } from '../support/small-disk.ts';
+import { waitFor } from '../support/wait-for.ts';
+
+const clips = new CutClips();
+let rig: BulkRig;
+let clip: string;
+const out = join(clips.path, 'out');
+
+beforeAll(async () => {
+  clip = await clips.reordered();
+  rig = await BulkRig.open({ root: clips.path });
+});
+afterEach(() => {
+  rig.notices.length = 0;
+  rmSync(out, { recursive: true, force: true });
+});
+afterAll(async () => {
+  await rig.close();
+  clips.remove();
+});
+
+type Segment = Extract<Task, { kind: 'segment' }>;
+
+/** Everything below the output folder. */
+const left = (): string[] => (existsSync(out) ? readdirSync(out, { recursive: true }).map(String).sort() : []);
+
+describe('a job', () => {
+  it.each([
+    { track: false, every: 1 },
+    { track: true, every: 1 },
+    { track: { minHits: 3, lowScore: 0.2 }, every: 3 },
+    { track: false, every: 40 },
+  ])('in segments is what detect gives in one run, byte for byte: %j', async (settings) => {
+    const order = rig.order(clip, { ...settings, segmentSeconds: 1 });
+    expect(await rig.run(order)).toBe(5);
+    expect(rig.result(order)).toBe(await rig.detect(order));
+    expect([left(), rig.notices]).toEqual([['reordered.mp4.jsonl'], []]);
+  });
+
+  it('that stays whole is, too', async () => {
+    for (const [, path] of await clips.irregular()) {
+      const order = rig.order(path, { track: true });
+      expect(await rig.run(order)).toBe(1);
+      expect(rig.result(order)).toBe(await rig.detect(order));
+    }
+  });
+
+  it('gives as many frames as it has lines, and tells of them as they come', async () => {
+    const order = rig.order(clip, { segmentSeconds: 1 });
+    const { segments } = await rig.split(order);
+    const told: number[] = [];
+    const { frames } = await rig.do(segments[1]!, order, { progress: (count) => told.push(count) });
+    expect([frames, told]).toEqual([25, Array.from({ length: 25 }, (_, i) => i + 1)]);
+  });
+
+  it('gives inputs of one name results of their own', async () => {
+    const twin = join(clips.path, 'twin', 'reordered.mp4');
+    mkdirSync(dirname(twin), { recursive: true });
+    writeFileSync(twin, readFileSync(clip));
+    const order = rig.order(clip, { inputs: [clip, twin] });
+    for (const file of [0, 1]) {
+      const { segments, merge } = await rig.split(order, file);
+      for (const task of segments) await rig.do(task, order);
+      await rig.do(merge, order);
+    }
+    const sources = left().map(
+      (name) => (JSON.parse(readFileSync(join(out, name), 'utf8').split('\n')[0]!) as { source: string }).source,
+    );
+    expect(sources.sort()).toEqual([clip, twin].sort());
+  });
+
+  it('of a file that is no video fails with its cause, once it is read', async () => {
+    const path = join(clips.path, 'no-video.mp4');
+    writeFileSync(path, 'no video');
+    await expect(rig.run(rig.order(path))).rejects.toMatchObject({
+      code: 'SOURCE_UNREADABLE',
+      message: /no-video\.mp4/,
+    });
+    expect(left().filter((name) => /jsonl|tmp/.test(name))).toEqual([]);
+  });
+
+  it('beyond the roots is refused in every task', async () => {
+    const order = rig.order(clip, { segmentSeconds: 1 });
+    const { segments, merge } = await rig.split(order);
+    for (const forbidden of [
+      { ...order, inputs: ['/etc/hostname'] },
+      { ...order, outDir: '/tmp/elsewhere' },
+    ])
+      for (const task of [{ ...merge, kind: 'split' } as Task, segments[0]!, merge])
+        await expect(rig.do(task, forbidden)).rejects.toMatchObject({ code: 'SOURCE_FORBIDDEN' });
+  });
+});
+
+describe('a task', () => {
+  it('that is done again changes nothing, before and after the end', async () => {
+    const order = rig.order(clip, { segmentSeconds: 1, track: true });
+    const first = await rig.split(order);
+    expect(await rig.split(order)).toEqual(first);
+    for (const task of [...first.segments, ...first.segments]) await rig.do(task, order);
+    await rig.do(first.merge, order);
+    const result = rig.result(order);
+    expect(await rig.do(first.merge, order)).toEqual({ frames: 0, next: null });
+    expect(rig.result(order)).toBe(result);
+    expect(result).toBe(await rig.detect(order));
+  });
+
+  it('that two do at once does no harm', async () => {
+    const order = rig.order(clip, { segmentSeconds: 1 });
+    const { segments, merge } = await rig.split(order);
+    await Promise.all(segments.flatMap((task) => [rig.do(task, order), rig.do(task, order)]));
+    await rig.do(merge, order);
+    expect(rig.result(order)).toBe(await rig.detect(order));
+  });
+
+  it('that is aborted half-way leaves no part and no ffmpeg, and can be done again', async () => {
+    const order = rig.order(clip, { segmentSeconds: 1 });
+    const { segments, merge } = await rig.split(order);
+    for (const task of segments) {
+      const stop = new AbortController();
+      const progress = (frames: number): void => {
+        if (frames === 7) stop.abort(new Error('taken away'));
+      };
+      await expect(rig.do(task, order, { signal: stop.signal, progress })).rejects.toThrow('taken away');
+      expect(left().filter((name) => name.endsWith('.jsonl') || name.endsWith('.tmp'))).toEqual([]);
+      await waitFor('ffmpeg to be gone', () => rig.runtime.childPids.length === 0);
+    }
+    for (const task of segments) await rig.do(task, order);
+    await rig.do(merge, order);
+    expect(rig.result(order)).toBe(await rig.detect(order));
+  });
+
+  it('that was aborted before it began does nothing', async () => {
+    const order = rig.order(clip, { segmentSeconds: 1 });
+    const { segments, merge } = await rig.split(order);
+    for (const task of segments.slice(1)) await rig.do(task, order);
+    const signal = AbortSignal.abort(new Error('closing'));
+    await expect(rig.do(segments[0]!, order, { signal })).rejects.toThrow('closing');
+    await rig.do(segments[0]!, order);
+    await expect(rig.do(merge, order, { signal })).rejects.toThrow('closing');
+    expect(existsSync(join(out, 'reordered.mp4.jsonl'))).toBe(false);
+    await rig.do(merge, order);
+    expect(rig.result(order)).toBe(await rig.detect(order));
+  });
+
+  it('clears up what a killed process left', async () => {
+    const order = rig.order(clip, { segmentSeconds: 1 });
+    const { segments, merge } = await rig.split(order);
+    for (const task of segments) await rig.do(task, order);
+    for (const name of ['0-1.jsonl.5a.tmp', '0-result.5a.tmp'])
+      writeFileSync(join(out, '.parts', order.id, name), 'half a li');
+    await rig.do(merge, order);
+    expect(left()).toEqual(['reordered.mp4.jsonl']);
+  });
+});
+
+describe('a part', () => {
+  const prepared = async (): Promise<{
+    order: ReturnType<BulkRig['order']>;
+    merge: Task;
+    segments: Segment[];
+    part: string;
+  }> => {
+    const order = rig.order(clip, { segmentSeconds: 1, track: true });
+    const { segments, merge } = await rig.split(order);
+    for (const task of segments) await rig.do(task, order);
+    return { order, merge, segments: segments as Segment[], part: join(out, '.parts', order.id, '0-2.jsonl') };
+  };
+
+  it('that is missing is named, and nothing is written', async () => {
+    const { order, merge, part } = await prepared();
+    rmSync(part);
+    await expect(rig.do(merge, order)).rejects.toMatchObject({
+      code: 'SINK_FAILED',
+      message: expect.stringMatching(/part 3 of 5 is missing: expected .*0-2\.jsonl.*same one on every host/),
+    });
+    expect(left().filter((name) => !name.includes('-'))).toEqual(['.parts']);
+    expect(left().filter((name) => name.endsWith('.tmp'))).toEqual([]);
+  });
+
+  it.each([
+    ['that was changed on the disk', (text: string) => text.replace('0.8999', '0.7999')],
+    ['that was cut off', (text: string) => text.slice(0, -30)],
+    ['that is empty', () => ''],
+  ])('%s is noticed, and the file is done whole', async (_, damage) => {
+    const { order, merge, part } = await prepared();
+    const text = readFileSync(part, 'utf8');
+    const damaged = damage(text);
+    expect(damaged).not.toBe(text);
+    writeFileSync(part, damaged);
+    const { frames } = await rig.do(merge, order);
+    expect(frames).toBe(120);
+    expect(rig.result(order)).toBe(await rig.detect(order));
+    expect(rig.notices).toEqual([expect.stringMatching(/0-2\.jsonl is damaged.*done in one piece/)]);
+    expect(left()).toEqual(['reordered.mp4.jsonl']);
+  });
+
+  it('of another version of the input fits no other, and the file is done whole', async () => {
+    const { order, merge, segments, part } = await prepared();
+    utimesSync(clip, new Date(), new Date('2020-01-01'));
+    rmSync(part);
+    await rig.do(segments[2]!, order);
+    await rig.do(merge, order);
+    expect(rig.result(order)).toBe(await rig.detect(order));
+    expect(rig.notices[0]).toMatch(/does not fit/);
+  });
+
+  it('of another plan fits no other, and the file is done whole', async () => {
+    const { order, merge, segments, part } = await prepared();
+    rmSync(part);
+    const { span } = segments[2]!;
+    const longer = { ...span, toUs: span.toUs! + 1_000_000, frames: span.frames! + 25 };
+    await rig.do({ ...segments[2]!, span: longer }, order);
+    await rig.do(merge, order);
+    expect(rig.result(order)).toBe(await rig.detect(order));
+    expect(rig.notices[0]).toMatch(/does not fit/);
+  });
+});
+
+const disk = mountSmallDisk(join(clips.path, 'disk'), 8);
+
+describe.skipIf(disk === null)('a full disk (needs to mount a small disk)', () => {
+  afterAll(() => disk?.remove());
+
+  it('fails a segment, then the merge, each of which leaves nothing and succeeds once there is space', async () => {
+    const order = rig.order(clip, { segmentSeconds: 0, track: true, outDir: join(disk!.path, 'out') });
+    const files = (): string[] =>
+      readdirSync(disk!.path, { recursive: true })
+        .map(String)
+        .filter((name) => /jsonl|tmp/.test(name));
+    const { segments, merge } = await rig.split(order);
+    const full = { code: 'SINK_FAILED', message: expect.stringMatching(/no space is left on the disk/) };
+    await expect(rig.do(segments[0]!, order)).rejects.toMatchObject(full);
+    expect(files()).toEqual([]);
+    disk!.grow(24);
+    await rig.do(segments[0]!, order);
+    const [part] = files();
+    await expect(rig.do(merge, order)).rejects.toMatchObject(full);
+    expect(files()).toEqual([part]);
+    disk!.grow(1024);
+    await rig.do(merge, order);
+    expect(rig.result(order)).toBe(await rig.detect(order));
+  });
+});
+
+describe('a segment that is not what the index promised', () => {
+  it.each([
+    ['has another number of frames', { frames: 24 }, /25 frames came, the index lists 24/],
+    ['does not begin at a frame', { fromUs: 2_010_000 }, /the segment begins at 2010000 us/],
+  ])('because it %s has its file done whole', async (_, change, notice) => {
+    const order = rig.order(clip, { segmentSeconds: 1, track: true });
+    const { segments, merge } = await rig.split(order);
+    const wrong = segments.map((task, i) =>
+      i === 2 && task.kind === 'segment' ? { ...task, span: { ...task.span, ...change } } : task,
+    );
+    for (const task of wrong) await rig.do(task, order);
+    // Those that come after it are not even begun.
+    expect(left().filter((name) => name.endsWith('.jsonl'))).toHaveLength(2);
+    await rig.do(merge, order);
+    expect(rig.result(order)).toBe(await rig.detect(order));
+    expect(rig.notices).toEqual([expect.stringMatching(notice)]);
+    expect(left()).toEqual(['reordered.mp4.jsonl']);
+  });
+
+  it('because the file is damaged has it done whole', async () => {
+    const path = join(clips.path, 'damaged.mp4');
+    const bytes = readFileSync(clip);
+    for (let i = 0; i < 40; i++) bytes[Math.floor(bytes.length * 0.5) + i * 97] = 0xff;
+    writeFileSync(path, bytes);
+    const order = rig.order(path, { segmentSeconds: 1, track: true });
+    expect(await rig.run(order)).toBeGreaterThan(1);
+    expect(rig.result(order)).toBe(await rig.detect(order));
+    expect(rig.notices.join()).toMatch(/damaged data|frames came/);
+  });
+});
+
+describe('bulk work beside live streams', () => {
+  it('is nobody else’s to see, runs at low priority, and its ffmpeg gives way', async () => {
+    const order = rig.order(clip, { segmentSeconds: 1 });
+    const { segments } = await rig.split(order);
+    const published: string[] = [];
+    const stop = rig.runtime.published.add(({ streamId }) => published.push(streamId));
+    const niceness = new Set<number>();
+    const priorities = new Set<number>();
+    const progress = (): void => {
+      for (const pid of rig.runtime.childPids) niceness.add(getPriority(pid));
+      for (const stream of rig.runtime.report().streams) priorities.add(stream.priority);
+    };
+    await rig.do(segments[0]!, order, { progress });
+    stop();
+    expect(published).toEqual([]);
+    expect([...niceness]).toEqual([10]);
+    expect([...priorities]).toEqual([-100]);
+  });
+
+  it('that is stopped with the runtime is given back to be done again', async () => {
+    const own = await BulkRig.open({ root: clips.path });
+    const order = own.order(clip, { segmentSeconds: 1 });
+    const { segments } = await own.split(order);
+    let stopping: Promise<void> | null = null;
+    const progress = (): void => {
+      stopping ??= own.close();
+    };
+    await expect(own.do(segments[0]!, order, { progress })).rejects.toMatchObject({ code: 'LANE_FAILED' });
+    await stopping;
+    expect(left().filter((name) => name.endsWith('.jsonl') || name.endsWith('.tmp'))).toEqual([]);
+  });
+});

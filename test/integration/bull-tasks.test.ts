@@ -1,0 +1,249 @@
+import { Queue } from 'bullmq';
+import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from 'vitest';
+import type { TaskHandler } from '../../src/control/control-plane.ts';
+import type { TaskPolicy } from '../../src/control/task-policy.ts';
+import { RedisServer, redisMissing } from '../support/redis-server.ts';
+import { jobOrderOf, ScriptedHandler, untilAborted } from '../support/task-handlers.ts';
+import { type OpenQueue, openBullTasks } from '../support/task-queues.ts';
+import { waitFor } from '../support/wait-for.ts';
+
+const TIMINGS = { tickMs: 50 };
+const QUICK = { firstRetryMs: 20, maxRetryMs: 40 };
+
+describe.skipIf(redisMissing !== null)('bulk work in Redis', () => {
+  let server: RedisServer;
+  let queue: OpenQueue & { readonly notices: readonly string[] };
+  let fleet = 0;
+
+  beforeAll(async () => {
+    server = await RedisServer.open();
+  });
+  afterAll(() => server.close());
+
+  beforeEach(() => {
+    fleet += 1;
+    return openQueue();
+  });
+  afterEach(() => queue.close());
+
+  async function openQueue(policy: Partial<TaskPolicy> = {}): Promise<void> {
+    queue = await openBullTasks(server.url, `f${fleet}`, { timings: TIMINGS, policy: { ...QUICK, ...policy } });
+  }
+
+  const key = (rest: string): string => `{f${fleet}}:${rest}`;
+  const done = (jobId: string): Promise<number> => untilState(jobId, 'done');
+
+  function untilState(jobId: string, state: string): Promise<number> {
+    return waitFor(
+      `job ${jobId} is ${state}`,
+      async () => (await queue.tasks.job(jobId)).report.state === state,
+      { deadlineMs: 40_000 },
+      async () => JSON.stringify(await queue.tasks.job(jobId)),
+    );
+  }
+
+  function work(handler: TaskHandler, concurrency = 2): void {
+    queue.tasks.work('bulk', concurrency, handler);
+  }
+
+  it('a task that is not one is a dead letter, and the next is done', async () => {
+    await queue.tasks.submit(jobOrderOf('a', 2));
+    await server.admin.hset(key('bull:bulk:a/split/0'), 'data', '{"kind":"split","jobId":"a","file":"zero"}');
+    work(new ScriptedHandler(1).handle);
+    await untilState('a', 'failed');
+    const { report, deadLetters } = await queue.tasks.job('a');
+    expect(report).toMatchObject({ filesDone: 1, deadLetters: 1 });
+    expect(deadLetters).toMatchObject([{ taskId: 'a/split/0', kind: 'split', input: '/videos/a-0.mp4', attempts: 1 }]);
+    expect(deadLetters[0]?.reason).toMatch(/^PROTOCOL_INVALID: task a\/split\/0: /);
+  });
+
+  it('what another program puts in the queue is dropped and told', async () => {
+    const other = new Queue('bulk', { connection: server.admin, prefix: key('bull') });
+    await other.add('split', { any: 'thing' });
+    await other.add(
+      'split',
+      { kind: 'split', jobId: 'nobody', pipeline: 'bulk', file: 0 },
+      { jobId: 'nobody/split/0' },
+    );
+    const handler = new ScriptedHandler(1);
+    work(handler.handle);
+    await waitFor('both are gone', async () => (await other.getJobCountByTypes('prioritized', 'wait', 'active')) === 0);
+    await queue.tasks.submit(jobOrderOf('a', 1));
+    await done('a');
+    expect(handler.begun).toEqual(['a/split 0', 'a/segment 0.0', 'a/merge 0']);
+    expect(queue.notices.join('\n')).toContain('dropped');
+    expect(await other.getFailed()).toEqual([]);
+  });
+
+  it('a record that is not one is left out of the list, and told', async () => {
+    await queue.tasks.submit(jobOrderOf('good', 1));
+    await queue.tasks.submit(jobOrderOf('bad', 1));
+    await server.admin.hset(key('job:bad'), 'head', '{"id":7');
+    expect((await queue.tasks.jobs()).map(({ id }) => id)).toEqual(['good']);
+    await expect(queue.tasks.job('bad')).rejects.toMatchObject({ code: 'JOB_NOT_FOUND' });
+    expect(queue.notices.join('\n')).toContain('order of job "bad"');
+  });
+
+  it('an order that cannot be read makes dead letters, not a dead worker', async () => {
+    await queue.tasks.submit(jobOrderOf('bad', 1));
+    await queue.tasks.submit(jobOrderOf('good', 1));
+    await server.admin.hset(key('job:bad:inputs'), '0', '[1]');
+    work(new ScriptedHandler(1).handle);
+    await done('good');
+    const letters = await server.admin.hvals(key('job:bad:dead'));
+    expect(letters.join()).toContain('CONFIG_INVALID: inputs of job');
+  });
+
+  it('a submission that broke off is completed by the second', async () => {
+    const order = jobOrderOf('a', 3);
+    await queue.tasks.submit(order);
+    // As if the first had ended before its last tasks and its inputs were in.
+    await server.admin.hdel(key('job:a'), 'queued');
+    await server.admin.del(key('job:a:inputs'));
+    const other = new Queue('bulk', { connection: server.admin, prefix: key('bull') });
+    await other.remove('a/split/2');
+    await queue.tasks.submit({ ...order, createdMs: 9_000 });
+    expect((await queue.tasks.counts('bulk')).waiting).toBe(3);
+    const handler = new ScriptedHandler(1);
+    work(handler.handle);
+    await done('a');
+    expect(handler.begun).toHaveLength(9);
+    expect((await queue.tasks.job('a')).order).toEqual(order);
+  });
+
+  it('a file of thousands of segments is merged after the last', async () => {
+    const handler = new ScriptedHandler(2_300);
+    work(handler.handle, 20);
+    await queue.tasks.submit(jobOrderOf('a', 1));
+    await done('a');
+    expect(handler.begun).toHaveLength(2_302);
+    expect(handler.begun.at(-1)).toBe('a/merge 0');
+    expect((await queue.tasks.job('a')).report).toMatchObject({ segmentsDone: 2_300, frames: 23_000 });
+  });
+
+  it('a split that is done again after a crash doubles nothing', async () => {
+    let crashes = 1;
+    const handler = new ScriptedHandler(2, async (task) => {
+      if (task.kind === 'segment' && crashes > 0) {
+        crashes -= 1;
+        // The queue forgets that the split was done, as if its host had died before it could say so.
+        await server.admin.setbit(key('job:a:split'), 0, 0);
+        await server.admin.hincrby(key('job:a'), 'splits', -1);
+        const other = new Queue('bulk', { connection: server.admin, prefix: key('bull') });
+        const data = { kind: 'split', jobId: 'a', pipeline: 'bulk', file: 0 };
+        await other.add('split', data, { jobId: 'a/split/0' });
+      }
+      return undefined;
+    });
+    await queue.tasks.submit(jobOrderOf('a', 1));
+    work(handler.handle, 1);
+    await done('a');
+    expect(handler.begun.filter((name) => name === 'a/split 0')).toHaveLength(2);
+    expect((await queue.tasks.job('a')).report).toMatchObject({
+      segments: 2,
+      segmentsDone: 2,
+      frames: 20,
+      filesDone: 1,
+    });
+    expect(handler.begun.filter((name) => name === 'a/merge 0')).toHaveLength(1);
+  });
+
+  it('a night’s pause does not spoil the estimate', async () => {
+    const handler = new ScriptedHandler(4, async (task) => {
+      if (task.kind === 'segment' && task.span.index === 2)
+        await server.admin.hincrby(key('job:a'), 'lastMs', -8 * 3_600_000);
+      if (task.kind === 'segment' && task.span.index === 3) await gate;
+      return undefined;
+    });
+    let release = (): void => undefined;
+    const gate = new Promise<void>((resolve) => {
+      release = resolve;
+    });
+    await queue.tasks.submit(jobOrderOf('a', 1));
+    work(handler.handle, 1);
+    await waitFor('three are done', async () => (await queue.tasks.job('a')).report.segmentsDone === 3);
+    // Milliseconds for two of them, and five seconds instead of eight hours for the third.
+    const { secondsLeft } = (await queue.tasks.job('a')).report;
+    expect(secondsLeft).toBeGreaterThan(1.6);
+    expect(secondsLeft).toBeLessThan(60);
+    release();
+    await done('a');
+  });
+
+  it('a file that is split otherwise the second time is told', async () => {
+    await queue.tasks.submit(jobOrderOf('a', 1));
+    await server.admin.hset(key('job:a:files'), '0', '0 5');
+    work(new ScriptedHandler(2).handle);
+    await untilState('a', 'failed');
+    expect((await queue.tasks.job('a')).deadLetters[0]?.reason).toMatch(/^SEGMENT_MISMATCH: .*expected 5 segments/);
+  });
+
+  it('a task that took many hosts down is put aside, and tried anew on request', async () => {
+    await queue.tasks.submit(jobOrderOf('a', 1));
+    await server.admin.hset(key('bull:bulk:a/split/0'), 'stc', 21);
+    const handler = new ScriptedHandler(1);
+    work(handler.handle);
+    await untilState('a', 'failed');
+    expect(handler.begun).toEqual([]);
+    expect((await queue.tasks.job('a')).deadLetters[0]?.reason).toContain('21 hosts died or froze');
+    expect(await queue.tasks.retry('a')).toBe(1);
+    await done('a');
+  });
+
+  it('a worker that lost its lock is told, and counts nothing', async () => {
+    const handler = new ScriptedHandler(1, async (task, { signal }, attempt) => {
+      if (task.kind === 'segment' && attempt === 1) await untilAborted(signal);
+      return undefined;
+    });
+    await queue.tasks.submit(jobOrderOf('a', 1));
+    work(handler.handle);
+    await waitFor('the segment runs', () => handler.begun.length === 2);
+    await server.admin.set(key('bull:bulk:a/segment/0/0:lock'), 'another worker', 'PX', 500);
+    await done('a');
+    expect(handler.begun.filter((name) => name === 'a/segment 0.0')).toHaveLength(2);
+    expect((await queue.tasks.job('a')).report).toMatchObject({ frames: 10, deadLetters: 0 });
+  });
+
+  it('a lock that ran out while Redis was away is taken again where nobody else has it', async () => {
+    const handler = new ScriptedHandler(1, async (task, { signal }) => {
+      if (task.kind !== 'segment') return undefined;
+      await server.admin.del(key('bull:bulk:a/segment/0/0:lock'));
+      await waitFor(
+        'it is locked again',
+        async () => (await server.admin.exists(key('bull:bulk:a/segment/0/0:lock'))) === 1,
+      );
+      expect(signal.aborted).toBe(false);
+      return undefined;
+    });
+    await queue.tasks.submit(jobOrderOf('a', 1));
+    work(handler.handle);
+    await done('a');
+    expect(handler.begun).toEqual(['a/split 0', 'a/segment 0.0', 'a/merge 0']);
+  });
+
+  it('nothing of forgotten jobs stays in Redis', async () => {
+    await queue.close();
+    await openQueue({ keepJobs: 1, attempts: 1 });
+    const handler = new ScriptedHandler(3, async (task, { signal }) => {
+      if (task.jobId === 'bad' && task.kind === 'segment' && task.span.index === 1) throw new Error('no');
+      if (task.jobId === 'cancelled' && task.kind === 'segment') await untilAborted(signal);
+      return undefined;
+    });
+    work(handler.handle);
+    await queue.tasks.submit(jobOrderOf('bad', 3));
+    await untilState('bad', 'failed');
+    await queue.tasks.submit(jobOrderOf('good', 3, { createdMs: 2_000 }));
+    await done('good');
+    await queue.tasks.submit(jobOrderOf('cancelled', 3, { createdMs: 3_000 }));
+    await waitFor('it runs', () => handler.begun.includes('cancelled/segment 0.0'));
+    await queue.tasks.cancel('cancelled');
+    await waitFor('nothing runs', async () => (await queue.tasks.counts('bulk')).active === 0);
+    await queue.tasks.submit(jobOrderOf('last', 1, { createdMs: 4_000 }));
+    await done('last');
+    expect((await queue.tasks.jobs()).map(({ id }) => id)).toEqual(['last']);
+    const left = await server.admin.keys(`${key('').replace('{', '\\{')}*`);
+    expect(left.filter((name) => /bad|good|cancelled/.test(name))).toEqual([]);
+    expect(await server.admin.zcard(key('bull:bulk:failed'))).toBe(0);
+    expect(await server.admin.zcard(key('bull:bulk:waiting-children'))).toBe(0);
+  });
+});

@@ -1,0 +1,122 @@
+import { execFile } from 'node:child_process';
+import { createHash } from 'node:crypto';
+import { readdirSync } from 'node:fs';
+import { join } from 'node:path';
+import { promisify } from 'node:util';
+import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { planSegments } from '../../src/control/jobs/plan-segments.ts';
+import type { SourceWindow } from '../../src/core/source.ts';
+import type { FfmpegBinary } from '../../src/decode/ffmpeg-binary.ts';
+import { decodeArguments } from '../../src/decode/ffmpeg-command.ts';
+import { FfmpegLog, type FrameLine } from '../../src/decode/ffmpeg-log.ts';
+import type { SegmentSpan } from '../../src/protocol/fleet.ts';
+import { parseSource } from '../../src/source/parse-source.ts';
+import { CutClips } from '../support/cut-clips.ts';
+import { sharedDir } from '../support/shared.ts';
+import { testedFfmpegs } from './odd-media-player.ts';
+
+const clips = new CutClips();
+const ffmpegs = (await testedFfmpegs()).map((binary) => ({ label: `ffmpeg ${binary.version}`, binary }));
+const SIZE = { width: 80, height: 48 };
+
+interface Decoded {
+  readonly frames: readonly FrameLine[];
+  readonly pictures: readonly string[];
+}
+
+/** Everything that the product's own command gives, pictures as hashes. */
+async function decode(ffmpeg: FfmpegBinary, path: string, every: number, window?: SourceWindow): Promise<Decoded> {
+  const options = { loop: false, realtime: false, rtspTransport: 'tcp', readTimeoutMs: 5000 } as const;
+  const source = { ...parseSource(path, options), ...(window === undefined ? {} : { window }) };
+  const args = decodeArguments(source, {
+    ffmpegMajor: ffmpeg.major,
+    canvas: { ...SIZE, fit: { mode: 'stretch' } },
+    every,
+    maxFps: null,
+    skip: 0,
+    hwaccel: 'none',
+    threads: 1,
+  });
+  const { stdout, stderr } = await promisify(execFile)(ffmpeg.path, args, { encoding: 'buffer', maxBuffer: 2 ** 29 });
+  const log = new FfmpegLog();
+  const events = stderr
+    .toString()
+    .split('\n')
+    .map((line) => log.read(line));
+  const bytes = SIZE.width * SIZE.height * 3;
+  return {
+    frames: events.flatMap((event) => (event?.kind === 'frame' ? [event.frame] : [])),
+    pictures: Array.from({ length: stdout.length / bytes }, (_, i) =>
+      createHash('sha256')
+        .update(stdout.subarray(i * bytes, (i + 1) * bytes))
+        .digest('hex'),
+    ),
+  };
+}
+
+const plan = (ffmpeg: FfmpegBinary, path: string, segmentSeconds: number): Promise<readonly SegmentSpan[]> =>
+  planSegments({ ffmpeg, path, segmentSeconds, signal: new AbortController().signal });
+
+async function expectSameInParts(
+  ffmpeg: FfmpegBinary,
+  path: string,
+  segmentSeconds: number,
+  steps: readonly number[],
+): Promise<void> {
+  const spans = await plan(ffmpeg, path, segmentSeconds);
+  expect(spans.length, path).toBeGreaterThan(1);
+  for (const every of steps) {
+    const whole = await decode(ffmpeg, path, every);
+    const frames: FrameLine[] = [];
+    const pictures: string[] = [];
+    for (const { fromUs, toUs, firstFrame, frames: listed } of spans) {
+      const part = await decode(ffmpeg, path, every, { fromUs, toUs, firstFrame });
+      if (every === 1) expect(part.frames).toHaveLength(listed!);
+      frames.push(...part.frames);
+      pictures.push(...part.pictures);
+    }
+    expect(frames).toEqual(whole.frames);
+    expect(pictures).toEqual(whole.pictures);
+  }
+}
+
+beforeAll(async () => {
+  await clips.regular();
+  await clips.irregular();
+});
+afterAll(() => clips.remove());
+
+describe.each(ffmpegs)('$label', ({ binary }) => {
+  it('a file in parts is, picture by picture and to the microsecond, what it is in one piece', async () => {
+    for (const [, path] of await clips.regular()) await expectSameInParts(binary, path, 1, [1, 4]);
+  });
+
+  it('files that cannot be cut for certain stay whole', async () => {
+    const whole = { index: 0, fromUs: null, toUs: null, firstFrame: 0 };
+    for (const [what, path] of await clips.irregular()) expect(await plan(binary, path, 1), what).toEqual([whole]);
+    expect(await plan(binary, join(clips.path, 'reordered.mp4'), 0)).toEqual([whole]);
+  });
+
+  it.skipIf(sharedDir === null)('the same of real recordings (needs shared videos)', { timeout: 240_000 }, async () => {
+    const folder = join(sharedDir!, 'videos');
+    const names = readdirSync(folder).filter((name) => name.endsWith('.mp4'));
+    const kept: string[] = [];
+    for (const name of names) {
+      if ((await plan(binary, join(folder, name), 8)).length === 1) kept.push(name);
+      else await expectSameInParts(binary, join(folder, name), 8, [1]);
+    }
+    // Its packets say when they are decoded, not when they are shown. bikes.mp4 lasts ten seconds.
+    expect(kept).toEqual(['bikes.mp4', 'pedestrians.mp4']);
+  });
+});
+
+it('a plan that is broken off says so', async () => {
+  const stop = AbortSignal.abort(new Error('the job was cancelled'));
+  const request = {
+    ffmpeg: ffmpegs[0]!.binary,
+    path: join(clips.path, 'reordered.mp4'),
+    segmentSeconds: 1,
+    signal: stop,
+  };
+  await expect(planSegments(request)).rejects.toThrow('the job was cancelled');
+});

@@ -1,0 +1,279 @@
+import { afterEach, describe, expect, it } from 'vitest';
+import type { BusMessage } from '../../src/control/control-plane.ts';
+import type { RedisBus } from '../../src/control/redis/redis-bus.ts';
+import type { RedisState } from '../../src/control/redis/redis-state.ts';
+import { SightlineError } from '../../src/errors/sightline-error.ts';
+import { card, order } from '../conformance/control-plane-rigs.ts';
+import { failure, PREFIX, RedisWorkbench } from '../support/redis-clients.ts';
+import { redisMissing } from '../support/redis-server.ts';
+import { waitFor } from '../support/wait-for.ts';
+
+const NOTHING: ReadonlyMap<string, number> = new Map();
+const title = redisMissing === null ? 'Redis' : `Redis (SKIPPED: ${redisMissing})`;
+const bench = new RedisWorkbench();
+afterEach(() => bench.close());
+
+const beat = (state: RedisState, held = NOTHING) => state.beat({ card: card('a'), held, planRevision: 0 });
+const message = (stream: string | null, body: unknown): BusMessage => ({
+  topic: 'detections',
+  hostId: 'a',
+  stream,
+  fence: 1,
+  body,
+});
+
+/** Repeats what fails while Redis is away, as a host does with its heartbeat. */
+async function untilItWorks<T>(what: string, run: () => Promise<T>): Promise<T> {
+  for (let i = 0; i < 200; i++) {
+    try {
+      return await run();
+    } catch (error) {
+      if (!(error instanceof SightlineError) || error.code !== 'CONTROL_UNREACHABLE') throw error;
+      await new Promise((resolve) => setTimeout(resolve, 50));
+    }
+  }
+  throw new Error(`in vain: ${what}`);
+}
+
+/** Publishes until a message arrives: while connections come back, some are lost, and that is the contract. */
+async function untilHeard(bus: RedisBus, stream: string | null, heard: BusMessage[], body: unknown): Promise<void> {
+  await waitFor(`message ${body}`, () => {
+    bus.publish(message(stream, body));
+    return heard.some((one) => one.body === body);
+  });
+}
+
+describe.skipIf(redisMissing !== null)(`${title} that goes away`, () => {
+  it('lets every call fail at once while nothing listens, and all go on when it is back', async () => {
+    const server = await bench.server({ isDurable: true });
+    const { state, connection } = await bench.client(server);
+    await state.putOrder(order('s'), 'new');
+    await beat(state);
+    const fence = (await state.claim('s', 'a'))!;
+    await server.kill();
+    const calls = [
+      () => beat(state),
+      () => state.claim('s', 'a'),
+      () => state.snapshot(),
+      () => state.putOrder(order('t'), 'new'),
+      () => state.release('s', 'a', fence),
+    ];
+    await waitFor('the end of the connection', () => connection.client.status !== 'ready');
+    for (const call of calls) {
+      const nextTurn = new Promise((resolve) => setImmediate(resolve, 'still waits'));
+      expect(await Promise.race([failure(call()), nextTurn])).toMatchObject({ code: 'CONTROL_UNREACHABLE' });
+    }
+    await server.start();
+    // Scripts are forgotten by a Redis that starts: the first call brings its own.
+    const reply = await untilItWorks('a beat', () => beat(state, new Map([['s', fence]])));
+    expect(reply).toMatchObject({ lost: [], isLeader: true });
+    expect((await state.snapshot()).orders.map(({ id }) => id)).toEqual(['s']);
+  });
+
+  it('and comes back empty gives fences and revisions above all that it gave', async () => {
+    const server = await bench.server();
+    const { state } = await bench.client(server);
+    const before = await state.putOrder(order('s'), 'new');
+    await beat(state);
+    const fence = (await state.claim('s', 'a'))!;
+    await state.assign('a', new Map([['s', { hostId: 'a', maxFps: null, sinceMs: 1 }]]));
+    const { planRevision } = await beat(state);
+    await server.kill();
+    await server.start();
+    const held = new Map([['s', fence]]);
+    const reply = await untilItWorks('a beat', () => state.beat({ card: card('a'), held, planRevision }));
+    expect(reply.lost).toEqual(['s']);
+    expect(reply.plan).toEqual(new Map());
+    expect((await state.snapshot()).orders).toEqual([]);
+    const after = await state.putOrder(order('s'), 'new');
+    expect(after.revision).toBeGreaterThan(before.revision);
+    expect(await state.claim('s', 'a')).toBeGreaterThan(fence);
+    await state.assign('a', new Map([['s', { hostId: 'a', maxFps: null, sinceMs: 1 }]]));
+    expect((await beat(state)).planRevision).toBeGreaterThan(planRevision);
+  });
+
+  it('without a farewell, answering nobody, lets calls fail, and does not do them later', async () => {
+    const server = await bench.server();
+    const { state, connection } = await bench.client(server);
+    await beat(state);
+    server.pause();
+    // A call that Redis has in its socket is done when it wakes; those after the connection was given up are not.
+    expect(await failure(state.snapshot())).toMatchObject({ code: 'CONTROL_UNREACHABLE' });
+    expect(connection.client.status, 'a call is given up before the connection is').toBe('ready');
+    await waitFor('the end of the connection', () => connection.client.status !== 'ready');
+    const last = await failure(state.putOrder(order('last'), 'new'));
+    expect(last).toMatchObject({ code: 'CONTROL_UNREACHABLE' });
+    server.resume();
+    await untilItWorks('a beat', () => beat(state));
+    expect((await state.snapshot()).orders.map(({ id }) => id)).not.toContain('last');
+  });
+
+  it('lets what was under way fail with its connection, not later', async () => {
+    const server = await bench.server();
+    const { state, connection } = await bench.client(server);
+    server.pause();
+    const call = failure(state.snapshot());
+    await server.kill();
+    await waitFor('the end of the connection', () => connection.client.status !== 'ready');
+    const nextTurn = new Promise((resolve) => setImmediate(resolve, 'still waits'));
+    expect(await Promise.race([call, nextTurn])).toMatchObject({ code: 'CONTROL_UNREACHABLE' });
+  });
+
+  it('lets leases expire by its own clock', async () => {
+    const server = await bench.server();
+    const { state } = await bench.client(server, 1000);
+    await state.putOrder(order('s'), 'new');
+    await beat(state);
+    const fence = (await state.claim('s', 'a'))!;
+    await waitForSnapshot(state, ({ hosts }) => hosts.length === 0);
+    const other = await state.beat({ card: card('b'), held: NOTHING, planRevision: 0 });
+    expect(other.isLeader).toBe(true);
+    expect(await state.claim('s', 'b')).toBeGreaterThan(fence);
+    expect((await beat(state, new Map([['s', fence]]))).lost).toEqual(['s']);
+  });
+});
+
+async function waitForSnapshot(
+  state: RedisState,
+  isWanted: (snapshot: Awaited<ReturnType<RedisState['snapshot']>>) => boolean,
+): Promise<void> {
+  for (let i = 0; i < 500; i++) {
+    if (isWanted(await state.snapshot())) return;
+    await new Promise((resolve) => setTimeout(resolve, 20));
+  }
+  throw new Error('the snapshot never became what was waited for');
+}
+
+describe.skipIf(redisMissing !== null)(`${title} as a bus`, () => {
+  it('drops and counts what is published while it is away, and subscribes again when it is back', async () => {
+    const server = await bench.server();
+    const [{ bus }, reader] = [await bench.client(server), await bench.client(server)];
+    const ofStream: BusMessage[] = [];
+    const ofAll: BusMessage[] = [];
+    reader.bus.subscribe('detections', 's', (one) => ofStream.push(one));
+    reader.bus.subscribe('detections', null, (one) => ofAll.push(one));
+    await untilHeard(bus, 's', ofStream, 'before');
+    await untilHeard(bus, 's', ofAll, 'before');
+    await server.kill();
+    const droppedBefore = bus.droppedCount;
+    await waitFor('a drop', () => {
+      bus.publish(message('s', 'lost'));
+      return bus.droppedCount > droppedBefore;
+    });
+    expect(await failure(bus.audience('detections', ['s']))).toMatchObject({ code: 'CONTROL_UNREACHABLE' });
+    // Wanted while there is no connection: taken up with the rest.
+    const late: BusMessage[] = [];
+    reader.bus.subscribe('detections', 't', (one) => late.push(one));
+    await server.start();
+    await untilHeard(bus, 's', ofStream, 'after');
+    await untilHeard(bus, 's', ofAll, 'after');
+    await untilHeard(bus, 't', late, 'after');
+    expect(await bus.audience('detections', ['s', 'u'])).toEqual(new Set(['s', 'u']));
+  });
+
+  it('that hangs is given up by those who only listen, and costs those who publish a bounded queue', async () => {
+    const server = await bench.server();
+    const [publisher, reader] = [await bench.client(server), await bench.client(server)];
+    const { bus } = publisher;
+    const heard: BusMessage[] = [];
+    reader.bus.subscribe('detections', 's', (one) => heard.push(one));
+    await untilHeard(bus, 's', heard, 'before');
+    server.pause();
+    const picture = 'x'.repeat(1000);
+    // More than may be under way: all but the first ten kilobytes are dropped at once.
+    const droppedBefore = bus.droppedCount;
+    for (let i = 0; i < 100; i++) bus.publish(message('s', picture));
+    expect(bus.droppedCount - droppedBefore).toBeGreaterThanOrEqual(90);
+    await waitFor('the end of the connections', () =>
+      [publisher, reader].every(({ busConnection }) => busConnection.client.status !== 'ready'),
+    );
+    server.resume();
+    await untilHeard(bus, 's', heard, 'after');
+  });
+
+  it('that cuts a slow subscriber off hears from it again', async () => {
+    const server = await bench.server();
+    const [{ bus }, reader] = [await bench.client(server), await bench.client(server)];
+    const heard: BusMessage[] = [];
+    reader.bus.subscribe('detections', 's', (one) => heard.push(one));
+    await untilHeard(bus, 's', heard, 'before');
+    // What client-output-buffer-limit does to a subscriber that does not take its messages.
+    expect(await server.admin.call('CLIENT', 'KILL', 'TYPE', 'PUBSUB')).toBe(1);
+    await untilHeard(bus, 's', heard, 'after');
+  });
+
+  it('survives what foreign programs publish, counts it and tells of it once', async () => {
+    const server = await bench.server();
+    const { bus, notices } = await bench.client(server);
+    const heard: BusMessage[] = [];
+    bus.subscribe('detections', 's', (one) => heard.push(one));
+    bus.subscribe('detections', null, () => {});
+    await untilHeard(bus, 's', heard, 'before');
+    const noticesBefore = notices.length;
+    const droppedBefore = bus.droppedCount;
+    const channel = `${PREFIX}:bus:detections:s`;
+    const foreign = [
+      'not JSON',
+      '{}',
+      JSON.stringify({ ...message('s', 1), fence: 'x' }),
+      JSON.stringify({ ...message('s', 1), more: 1 }),
+      JSON.stringify(message('other', 1)),
+    ];
+    for (const text of foreign) await server.admin.publish(channel, text);
+    await server.admin.publish(`${PREFIX}:bus:detections:`, 'not JSON');
+    await untilHeard(bus, 's', heard, 'after');
+    expect(new Set(heard.map(({ body }) => body))).toEqual(new Set(['before', 'after']));
+    // Those on the stream's channel come twice: to the listener of the stream and to the listener of all.
+    expect(bus.droppedCount - droppedBefore).toBe(foreign.length * 2 + 1);
+    expect(notices.slice(noticesBefore)).toHaveLength(1);
+    expect(notices.at(-1)).toContain(channel);
+  });
+
+  it('never throws at who publishes what is not JSON', async () => {
+    const server = await bench.server();
+    const { bus, notices } = await bench.client(server);
+    const circular: Record<string, unknown> = {};
+    circular.self = circular;
+    bus.publish(message('s', circular));
+    expect(bus.droppedCount).toBe(1);
+    expect(notices.at(-1)).toContain('detections');
+  });
+});
+
+describe.skipIf(redisMissing !== null)(`${title} with entries of foreign programs`, () => {
+  it('passes over them, tells of them, and goes on', async () => {
+    const server = await bench.server();
+    const { state, notices } = await bench.client(server);
+    await state.putOrder(order('s'), 'new');
+    await beat(state);
+    await state.assign('a', new Map([['s', { hostId: 'a', maxFps: null, sinceMs: 1 }]]));
+    const fence = (await state.claim('s', 'a'))!;
+    const { admin } = server;
+    for (const [name, field] of [
+      ['hosts', 'h'],
+      ['orders', 'o'],
+      ['assignments', 'o'],
+      ['leases', 'o'],
+    ] as const) {
+      await admin.hset(`${PREFIX}:${name}`, field, '{"foreign":true}');
+      await admin.hset(`${PREFIX}:${name}`, `${field}2`, 'not JSON');
+    }
+    await admin.sadd(`${PREFIX}:assigned:a`, 'o', 'o2', 'gone');
+    // The orders are fetched anew with the next change of any of them.
+    await state.putOrder(order('t'), 'new');
+    const snapshot = await state.snapshot();
+    expect(snapshot.hosts.map(({ id }) => id)).toEqual(['a']);
+    expect(snapshot.orders.map(({ id }) => id).sort()).toEqual(['s', 't']);
+    expect([...snapshot.assignments.keys()]).toEqual(['s']);
+    expect([...snapshot.leases.keys()]).toEqual(['s']);
+    const reply = await beat(state, new Map([['s', fence]]));
+    expect(reply.lost).toEqual([]);
+    expect([...(reply.plan?.keys() ?? [])]).toEqual(['s']);
+    expect(notices.filter((text) => text.includes('passed over')).length).toBeGreaterThanOrEqual(1);
+    // A foreign lease holds nobody up, and what is written over is whole again.
+    await state.putOrder(order('o'), 'known');
+    expect(await state.claim('o', 'a')).toBeGreaterThan(fence);
+    await state.assign('a', new Map([['o', { hostId: 'a', maxFps: null, sinceMs: 1 }]]));
+    expect([...(await beat(state)).plan!.keys()].sort()).toEqual(['o', 's']);
+  });
+});

@@ -1,0 +1,179 @@
+import type { StreamConfig } from '../../src/config/stream.ts';
+import type { Beat, BeatReply, FleetState } from '../../src/control/control-plane.ts';
+import { HostAgent } from '../../src/control/host-agent.ts';
+import { MemoryBus } from '../../src/control/memory/memory-bus.ts';
+import { MemoryState } from '../../src/control/memory/memory-state.ts';
+import { PLAN_DEFAULTS, type PlanOptions } from '../../src/control/planning/plan-options.ts';
+import type { RunLease, StreamRunner } from '../../src/control/stream-runner.ts';
+import { SightlineError } from '../../src/errors/sightline-error.ts';
+import type { EventMessage } from '../../src/protocol/feed.ts';
+import { hostCard } from './fleet-world.ts';
+import { ManualClock } from './manual-clock.ts';
+
+export const BEAT_MS = 1_000;
+export const LEASE_MS = 5_000;
+const PLAN: PlanOptions = { ...PLAN_DEFAULTS, fillRatio: 0.8, movesPerSecond: 10, settleMs: 0 };
+
+/** Runs nothing, and complains of every order that a real runner would not survive. */
+export class PretendedRunner implements StreamRunner {
+  readonly running = new Map<string, { config: StreamConfig; readonly lease: RunLease }>();
+  /** What happened, in order: `start gate`, `change gate`, `stop gate`. */
+  readonly log: string[] = [];
+  readonly complaints: string[] = [];
+  /** Thrown by the next starts and changes. */
+  failure: SightlineError | null = null;
+  /** Starts wait for it. */
+  gate: Promise<void> = Promise.resolve();
+  readonly #busy = new Set<string>();
+
+  async start(config: StreamConfig, lease: RunLease): Promise<void> {
+    const { id } = config;
+    if (this.#busy.has(id) || this.running.has(id)) this.complaints.push(`${id} was started twice`);
+    if (!lease.isValid()) this.complaints.push(`${id} was started without a lease`);
+    this.#busy.add(id);
+    await this.gate;
+    this.#busy.delete(id);
+    this.log.push(this.failure === null ? `start ${id}` : `fail ${id}`);
+    if (this.failure !== null) throw this.failure;
+    this.running.set(id, { config, lease });
+  }
+
+  async change(config: StreamConfig): Promise<void> {
+    if (!this.running.has(config.id)) this.complaints.push(`${config.id} was changed and does not run`);
+    if (this.failure !== null) throw this.failure;
+    this.running.get(config.id)!.config = config;
+    this.log.push(`change ${config.id}`);
+  }
+
+  async stop(id: string): Promise<void> {
+    if (this.#busy.has(id)) this.complaints.push(`${id} was stopped while it was started`);
+    if (this.running.delete(id)) this.log.push(`stop ${id}`);
+  }
+
+  report(): { liveFps: number; bulkFps: number; segments: number } {
+    return { liveFps: 0, bulkFps: 0, segments: 0 };
+  }
+}
+
+/** The state of a fleet over a line that a test can cut, or hold messages on. */
+export class CutState implements FleetState {
+  readonly #inner: FleetState;
+  isCut = false;
+  /** Answers of beats wait for it. */
+  delay: Promise<void> = Promise.resolve();
+  beatCount = 0;
+  underway = 0;
+  mostUnderway = 0;
+  lastBeat: Beat | null = null;
+
+  constructor(inner: FleetState) {
+    this.#inner = inner;
+  }
+
+  async beat(beat: Beat): Promise<BeatReply> {
+    this.beatCount += 1;
+    this.lastBeat = beat;
+    this.underway += 1;
+    this.mostUnderway = Math.max(this.mostUnderway, this.underway);
+    try {
+      const reply = await this.#over(() => this.#inner.beat(beat));
+      await this.delay;
+      return reply;
+    } finally {
+      this.underway -= 1;
+    }
+  }
+
+  leave = (...args: Parameters<FleetState['leave']>) => this.#over(() => this.#inner.leave(...args));
+  claim = (...args: Parameters<FleetState['claim']>) => this.#over(() => this.#inner.claim(...args));
+  release = (...args: Parameters<FleetState['release']>) => this.#over(() => this.#inner.release(...args));
+  snapshot = () => this.#over(() => this.#inner.snapshot());
+  putOrder = (...args: Parameters<FleetState['putOrder']>) => this.#over(() => this.#inner.putOrder(...args));
+  removeOrder = (...args: Parameters<FleetState['removeOrder']>) => this.#over(() => this.#inner.removeOrder(...args));
+  assign = (...args: Parameters<FleetState['assign']>) => this.#over(() => this.#inner.assign(...args));
+  setDraining = (...args: Parameters<FleetState['setDraining']>) => this.#over(() => this.#inner.setDraining(...args));
+
+  #over<T>(call: () => Promise<T>): Promise<T> {
+    return this.isCut ? Promise.reject(new SightlineError('CONTROL_UNREACHABLE', 'the line is cut')) : call();
+  }
+}
+
+export interface RiggedHost {
+  readonly agent: HostAgent;
+  readonly runner: PretendedRunner;
+  readonly line: CutState;
+  readonly notices: string[];
+  readonly drains: boolean[];
+}
+
+/** A fleet of agents in one process, over the control plane in memory, on a clock that the test turns. */
+export class AgentRig {
+  readonly clock = new ManualClock();
+  readonly state = new MemoryState({ clock: this.clock, leaseMs: LEASE_MS });
+  readonly bus = new MemoryBus();
+  readonly events: EventMessage[] = [];
+  /** Clocks of hosts that stand still: their timers do not fire either. */
+  readonly #clocks = new Map<string, ManualClock>();
+  readonly #stopped = new Set<string>();
+
+  constructor() {
+    this.clock.advance(1_000_000);
+    this.bus.subscribe('events', null, ({ body }) => this.events.push(body as EventMessage));
+  }
+
+  async host(id: string, capacityFps = 100, plan: Partial<PlanOptions> = {}): Promise<RiggedHost> {
+    const runner = new PretendedRunner();
+    const line = new CutState(this.state);
+    const [notices, drains]: [string[], boolean[]] = [[], []];
+    const clock = new ManualClock();
+    clock.advance(this.clock.now());
+    this.#clocks.set(id, clock);
+    const { liveFps: _, bulkFps: __, streams: ___, segments: ____, ...card } = hostCard(id, capacityFps);
+    const agent = new HostAgent({
+      control: { state: line, bus: this.bus },
+      runner,
+      card: { ...card, startedMs: Math.floor(this.clock.now()) },
+      beatMs: BEAT_MS,
+      leaseMs: LEASE_MS,
+      plan: { ...PLAN, ...plan },
+      onDraining: (isDraining) => drains.push(isDraining),
+      onNotice: (text) => notices.push(text),
+      clock,
+      random: () => 0.5,
+    });
+    await agent.start();
+    await settle();
+    return { agent, runner, line, notices, drains };
+  }
+
+  /** As SIGSTOP does: nothing of the host runs, and when it goes on its clock has gone on. */
+  freeze(id: string): void {
+    this.#stopped.add(id);
+  }
+
+  /** The clock jumps to the present; timers fire only as the test goes on. */
+  thaw(id: string): ManualClock {
+    this.#stopped.delete(id);
+    return this.#clocks.get(id)!;
+  }
+
+  /** As SIGKILL does. */
+  kill(id: string): void {
+    this.#clocks.delete(id);
+  }
+
+  /** Turns all clocks together in small steps, and lets everything that follows from each happen. */
+  async pass(ms: number): Promise<void> {
+    for (let left = ms; left > 0; left -= 50) {
+      const stepMs = Math.min(50, left);
+      this.clock.advance(stepMs);
+      for (const [id, clock] of this.#clocks) if (!this.#stopped.has(id)) clock.advance(this.clock.now() - clock.now());
+      await settle();
+    }
+  }
+}
+
+/** Lets all that does not wait for a clock happen. */
+export async function settle(): Promise<void> {
+  for (let i = 0; i < 3; i++) await new Promise((resolve) => setImmediate(resolve));
+}

@@ -1,0 +1,144 @@
+import { readFileSync } from 'node:fs';
+import { basename, join } from 'node:path';
+import { parsePipeline, parseStream } from '../../src/config/load-pipeline.ts';
+import { Admission } from '../../src/control/admission.ts';
+import type { TaskContext, TaskHandler, TaskOutcome } from '../../src/control/control-plane.ts';
+import { jobHandler } from '../../src/control/jobs/job-handler.ts';
+import type { FfmpegBinary } from '../../src/decode/ffmpeg-binary.ts';
+import type { JobOrder, Task } from '../../src/protocol/fleet.ts';
+import { openRuntime } from '../../src/runtime/open-runtime.ts';
+import { ResultSinks, type SinkBinding } from '../../src/runtime/result-sinks.ts';
+import type { Runtime } from '../../src/runtime/runtime.ts';
+import { segmentRunner } from '../../src/runtime/segment-runner.ts';
+import { resolveStreamInput } from '../../src/runtime/stream-input.ts';
+import { JsonlSink } from '../../src/sinks/jsonl-sink.ts';
+import { testFfmpeg } from './made-videos.ts';
+import { within } from './wait-for.ts';
+
+export interface BulkRigSettings {
+  /** What is read lies here, and what is written unless an order says otherwise. */
+  readonly root: string;
+  /** Other folders that may be read and written. */
+  readonly roots?: readonly string[];
+  readonly ffmpeg?: FfmpegBinary;
+  /** As in a pipeline file; a fake engine that finds two boxes in every frame where absent. */
+  readonly model?: Readonly<Record<string, unknown>>;
+  readonly modelPath?: readonly string[];
+}
+
+const FAKE_MODEL = {
+  engine: 'fake',
+  inputSize: '160x96',
+  threads: 1,
+  // One that is reported, one that only a tracker gets.
+  fake: { rows: [20, 20, 40, 40, 0.9, 0, 60, 30, 20, 20, 0.15, 2] },
+};
+
+/** Does the tasks of jobs in one process, one call at a time, as a queue would; and what they must come to. */
+export class BulkRig {
+  readonly runtime: Runtime;
+  readonly notices: string[] = [];
+  readonly root: string;
+  readonly #ffmpeg: FfmpegBinary;
+  readonly #handler: TaskHandler;
+  readonly #bindings: SinkBinding[];
+  #jobs = 0;
+
+  private constructor(
+    runtime: Runtime,
+    bindings: SinkBinding[],
+    { root, roots = [] }: BulkRigSettings,
+    ffmpeg: FfmpegBinary,
+  ) {
+    this.runtime = runtime;
+    this.root = root;
+    this.#bindings = bindings;
+    this.#ffmpeg = ffmpeg;
+    this.#handler = jobHandler({
+      admission: new Admission({ roots: [root, ...roots], schemes: [], networks: [] }),
+      ffmpeg,
+      runner: segmentRunner(runtime, ffmpeg),
+      onNotice: (text) => this.notices.push(text),
+    });
+  }
+
+  static async open(settings: BulkRigSettings): Promise<BulkRig> {
+    const { root, ffmpeg = testFfmpeg, model = FAKE_MODEL, modelPath = [] } = settings;
+    const config = parsePipeline(JSON.stringify({ name: 'bulk', description: 'Bulk.', model, lanes: 1 }), 'test');
+    const environment = {
+      ffmpegPath: ffmpeg.path,
+      searchPath: '',
+      modelPath,
+      cacheDir: process.env.SIGHTLINE_CACHE_DIR ?? join(root, 'cache'),
+      token: undefined,
+    };
+    const bindings: SinkBinding[] = [];
+    const sinks = new ResultSinks(bindings);
+    const runtime = await openRuntime({ ...config, sinks, environment, onNotice: () => undefined });
+    return new BulkRig(runtime, bindings, settings, ffmpeg);
+  }
+
+  order(input: string, settings: Partial<JobOrder> = {}): JobOrder {
+    return {
+      id: `job-${this.#jobs++}`,
+      pipeline: 'bulk',
+      inputs: [input],
+      outDir: join(this.root, 'out'),
+      track: false,
+      every: 1,
+      segmentSeconds: 2,
+      priority: 0,
+      createdMs: Date.now(),
+      ...settings,
+    };
+  }
+
+  split(order: JobOrder, file = 0): Promise<{ segments: readonly Task[]; merge: Task }> {
+    return this.do({ kind: 'split', jobId: order.id, pipeline: 'bulk', file }, order).then(({ next }) => ({
+      segments: next!.children,
+      merge: next!.parent,
+    }));
+  }
+
+  do(task: Task, order: JobOrder, context: Partial<TaskContext> = {}): Promise<TaskOutcome> {
+    const all = { signal: new AbortController().signal, progress: () => undefined, ...context };
+    return within(`${task.kind} of ${order.inputs[0]}`, 50_000, this.#handler(task, order, all));
+  }
+
+  /** Does all of a job's first file, two segments at once. @returns how many segments it was. */
+  async run(order: JobOrder): Promise<number> {
+    const { segments, merge } = await this.split(order);
+    const waiting = [...segments];
+    const work = async (): Promise<void> => {
+      for (let task = waiting.shift(); task !== undefined; task = waiting.shift()) await this.do(task, order);
+    };
+    await Promise.all([work(), work()]);
+    await this.do(merge, order);
+    return segments.length;
+  }
+
+  result(order: JobOrder): string {
+    return readFileSync(join(order.outDir, `${basename(order.inputs[0]!)}.jsonl`), 'utf8');
+  }
+
+  /** What `sightline detect` writes for the same input: its stream and its sink, without segments. */
+  async detect({ inputs, track, every }: JobOrder): Promise<string> {
+    const path = join(this.root, `detect-${this.#jobs++}.jsonl`);
+    const config = parseStream({ id: 'detect', source: inputs[0], policy: 'file', every, track }, {});
+    const failures: Error[] = [];
+    const sink = new JsonlSink({ id: 'detect', path, onFailure: (error) => failures.push(error) });
+    this.#bindings.push({ sink, streams: new Set(['detect']) });
+    const session = this.runtime.add(config, await resolveStreamInput(config, this.#ffmpeg, null));
+    await within(`the end of ${inputs[0]}`, 50_000, session.settled());
+    await this.runtime.remove('detect');
+    await sink.close();
+    this.#bindings.length = 0;
+    if (session.failure !== null) throw session.failure;
+    if (failures.length > 0) throw failures[0]!;
+    return readFileSync(path, 'utf8');
+  }
+
+  async close(): Promise<void> {
+    await within('stop()', 20_000, this.runtime.stop());
+  }
+}

@@ -1,0 +1,60 @@
+import type { FleetViewOptions } from '../../src/control/fleet-view.ts';
+import { FleetView } from '../../src/control/fleet-view.ts';
+import { SightlineError } from '../../src/errors/sightline-error.ts';
+import { FleetPlane, hostCard } from './fleet-plane.ts';
+import { ManualClock } from './manual-clock.ts';
+import { RuntimeDouble } from './runtime-double.ts';
+import { hostReport, scaleReport, streamReport } from './sample-reports.ts';
+
+/** Lets what was put on the bus arrive, and promises settle. */
+export const settled = (): Promise<void> => new Promise((resolve) => setImmediate(resolve));
+
+/** A view of a fleet of two hosts on a clock that the test turns. */
+export class FleetRig {
+  readonly clock = new ManualClock();
+  readonly plane = new FleetPlane(this.clock);
+  readonly own = new RuntimeDouble();
+  readonly view: FleetView;
+  /** Hosts that are alive. */
+  beating = ['host-1', 'host-2'];
+
+  private constructor(options: Partial<FleetViewOptions>) {
+    this.view = new FleetView({
+      control: this.plane,
+      own: this.own,
+      hostId: 'host-1',
+      pipeline: 'street',
+      defaults: { maxFps: 12 },
+      admitStream: ({ source }) => {
+        if (source.startsWith('file:'))
+          throw new SightlineError('SOURCE_FORBIDDEN', 'stream: source: file: is refused');
+      },
+      admitJob: () => {},
+      advise: ({ hosts }, { waiting }) => scaleReport(hosts.length + Math.sign(waiting)),
+      clock: this.clock,
+      ...options,
+    });
+  }
+
+  static async open(options: Partial<FleetViewOptions> = {}): Promise<FleetRig> {
+    const rig = new FleetRig(options);
+    await rig.second();
+    await rig.view.start();
+    return rig;
+  }
+
+  /** A second passes: those hosts beat that are alive, and the view looks. */
+  async second(): Promise<void> {
+    for (const id of this.beating) await this.plane.beat(hostCard(id));
+    this.clock.advance(1000);
+    await settled();
+  }
+
+  /** A host reports one stream; the figure tells reports apart. */
+  async report(hostId: string, id: string, fence: number, publishedFps: number): Promise<void> {
+    const stream = { ...streamReport(id), fps: { in: 25, inferred: 25, published: publishedFps }, fence };
+    const body = { timeMs: 1, streams: [stream], failures: [], host: hostReport() };
+    this.plane.bus.publish({ topic: 'stats', hostId, stream: null, fence: null, body });
+    await settled();
+  }
+}

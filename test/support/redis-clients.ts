@@ -1,0 +1,74 @@
+import { Notices } from '../../src/control/notices.ts';
+import { RedisConnection } from '../../src/control/redis/connect.ts';
+import { RedisBus } from '../../src/control/redis/redis-bus.ts';
+import { RedisState } from '../../src/control/redis/redis-state.ts';
+import { SightlineError } from '../../src/errors/sightline-error.ts';
+import { ManualClock } from './manual-clock.ts';
+import { RedisServer, type RedisServerOptions } from './redis-server.ts';
+import { within } from './wait-for.ts';
+
+export const PREFIX = '{faults}';
+/** Two busy cores must not make a Redis that answers look like one that does not. */
+const COMMAND_TIMEOUT_MS = 1000;
+
+/** What one process of a fleet has of its control plane. */
+export interface RedisClient {
+  readonly state: RedisState;
+  readonly bus: RedisBus;
+  readonly connection: RedisConnection;
+  readonly busConnection: RedisConnection;
+  readonly notices: string[];
+}
+
+/** Servers and clients of one test, closed together. */
+export class RedisWorkbench {
+  readonly #opened: { close(): unknown }[] = [];
+
+  async server(options: RedisServerOptions = {}): Promise<RedisServer> {
+    return this.#keep(await RedisServer.open(options));
+  }
+
+  async connection(
+    url: string,
+    caFile: string | null = null,
+    onNotice: (text: string) => void = () => {},
+  ): Promise<RedisConnection> {
+    return this.#keep(await RedisConnection.open({ url, caFile, commandTimeoutMs: COMMAND_TIMEOUT_MS, onNotice }));
+  }
+
+  async client(server: RedisServer, leaseMs = 60_000): Promise<RedisClient> {
+    // The clock stands: of all that comes in a row, only the first is told.
+    const told: string[] = [];
+    const notices = new Notices((text) => told.push(text), new ManualClock());
+    const connection = await this.connection(server.url, null, (text) => told.push(text));
+    const busConnection = this.#keep(await connection.duplicate());
+    const bus = this.#keep(
+      new RedisBus({ connection: busConnection, prefix: PREFIX, pingMs: 100, notices, maxUnderwayBytes: 10_000 }),
+    );
+    const state = new RedisState({ connection, prefix: PREFIX, leaseMs, notices });
+    return { state, bus, connection, busConnection, notices: told };
+  }
+
+  async close(): Promise<void> {
+    for (const one of this.#opened.splice(0).reverse()) await one.close();
+  }
+
+  #keep<T extends { close(): unknown }>(one: T): T {
+    this.#opened.push(one);
+    return one;
+  }
+}
+
+/** The error that a call must end with, and soon. */
+export function failure(promise: Promise<unknown>): Promise<SightlineError> {
+  const failed = promise.then(
+    () => {
+      throw new Error('expected a failure');
+    },
+    (error: unknown) => {
+      if (error instanceof SightlineError) return error;
+      throw error;
+    },
+  );
+  return within('a call that Redis does not answer', 10_000, failed);
+}

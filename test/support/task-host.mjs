@@ -1,0 +1,57 @@
+/**
+ * A host process to be killed or frozen: does tasks of the pipeline `bulk` from `dist/`. Says `begun NAME`, `ended NAME` and
+ * `stopped NAME`. Its argument is `{ url, name, timings, policy, segments, segmentMs, frames, isStubborn }`; a stubborn one
+ * finishes what it was told to stop.
+ */
+
+import { setTimeout as sleep } from 'node:timers/promises';
+import { Notices } from '../../dist/src/control/notices.js';
+import { BullTasks } from '../../dist/src/control/redis/bull-tasks.js';
+import { keyPrefix, RedisConnection } from '../../dist/src/control/redis/connect.js';
+import { redisAddress } from '../../dist/src/control/redis/redis-address.js';
+import { systemClock } from '../../dist/src/core/clock.js';
+
+const { url, name, timings, policy, segments, segmentMs, frames, isStubborn } = JSON.parse(process.argv[2]);
+const onNotice = (text) => console.log(`notice ${text}`);
+const connection = await RedisConnection.open({ url, caFile: null, commandTimeoutMs: 1000, onNotice });
+const tasks = new BullTasks({
+  connection,
+  address: redisAddress(url, null),
+  prefix: keyPrefix(name),
+  notices: new Notices(onNotice, systemClock),
+  timings,
+  policy,
+});
+process.on('SIGTERM', async () => {
+  await tasks.close();
+  await connection.close();
+});
+
+tasks.work('bulk', 1, async (task, _, { signal, progress }) => {
+  const { kind, jobId, pipeline, file } = task;
+  const label = `${jobId}/${kind} ${file}${kind === 'segment' ? `.${task.span.index}` : ''}`;
+  console.log(`begun ${label}`);
+  if (kind === 'segment') await segment(label, signal, progress);
+  console.log(`ended ${label}`);
+  if (kind !== 'split') return { frames: kind === 'segment' ? frames : 0, next: null };
+  const children = Array.from({ length: segments }, (__, index) => ({
+    kind: 'segment',
+    jobId,
+    pipeline,
+    file,
+    span: { index, fromUs: null, toUs: null, firstFrame: 0 },
+  }));
+  return { frames: 0, next: { parent: { kind: 'merge', jobId, pipeline, file, segments }, children } };
+});
+
+async function segment(label, signal, progress) {
+  for (let spentMs = 0; spentMs < segmentMs; spentMs += 10) {
+    await sleep(10);
+    progress(1);
+    if (!signal.aborted) continue;
+    console.log(`stopped ${label}`);
+    if (isStubborn) return;
+    throw new Error('stopped as told');
+  }
+}
+console.log('ready');

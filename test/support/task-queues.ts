@@ -1,0 +1,109 @@
+import { afterAll, afterEach, describe } from 'vitest';
+import type { TaskHandler, TaskQueue, TaskWorker } from '../../src/control/control-plane.ts';
+import { MemoryTasks } from '../../src/control/memory/memory-tasks.ts';
+import { Notices } from '../../src/control/notices.ts';
+import { BullTasks, type BullTasksOptions } from '../../src/control/redis/bull-tasks.ts';
+import { keyPrefix, RedisConnection } from '../../src/control/redis/connect.ts';
+import { redisAddress } from '../../src/control/redis/redis-address.ts';
+import type { TaskPolicy } from '../../src/control/task-policy.ts';
+import { systemClock } from '../../src/core/clock.ts';
+import type { JobState } from '../../src/protocol/fleet.ts';
+import { RedisServer, redisMissing } from './redis-server.ts';
+import { waitFor } from './wait-for.ts';
+
+export interface OpenQueue {
+  readonly tasks: TaskQueue;
+  close(): Promise<void>;
+}
+
+interface QueueKind {
+  readonly name: string;
+  /** Why it cannot be tested here; null where it can. */
+  readonly missing: string | null;
+  open(policy: Partial<TaskPolicy>): Promise<OpenQueue>;
+}
+
+const memoryQueue: QueueKind = {
+  name: 'memory',
+  missing: null,
+  async open(policy) {
+    const tasks = new MemoryTasks({ clock: systemClock, policy });
+    return { tasks, close: () => tasks.close() };
+  },
+};
+
+let server: RedisServer | null = null;
+let prefixes = 0;
+
+const redisQueue: QueueKind = {
+  name: 'redis',
+  missing: redisMissing,
+  async open(policy) {
+    server ??= await RedisServer.open();
+    prefixes += 1;
+    return openBullTasks(server.url, `test${prefixes}`, { policy, timings: { tickMs: 100 } });
+  },
+};
+
+const KINDS: readonly QueueKind[] = [memoryQueue, redisQueue];
+/** A queue with a connection of its own, as a host has it. */
+export async function openBullTasks(
+  url: string,
+  name: string,
+  more: Pick<BullTasksOptions, 'policy' | 'timings'>,
+  commandTimeoutMs = 2_000,
+): Promise<OpenQueue & { readonly notices: readonly string[] }> {
+  const heard: string[] = [];
+  const onNotice = (text: string): void => void heard.push(text);
+  const connection = await RedisConnection.open({ url, caFile: null, commandTimeoutMs, onNotice });
+  const address = redisAddress(url, null);
+  const notices = new Notices(onNotice, systemClock);
+  const tasks = new BullTasks({ connection, address, prefix: keyPrefix(name), notices, ...more });
+  const close = async (): Promise<void> => {
+    await tasks.close();
+    await connection.close();
+  };
+  return { tasks, close, notices: heard };
+}
+
+const QUICK: Partial<TaskPolicy> = { firstRetryMs: 20, maxRetryMs: 40 };
+
+export interface QueueBench {
+  openTasks(policy?: Partial<TaskPolicy>): Promise<TaskQueue>;
+  work(tasks: TaskQueue, concurrency: number, handler: TaskHandler, pipeline?: string): TaskWorker;
+  untilState(tasks: TaskQueue, jobId: string, state: JobState): Promise<unknown>;
+}
+
+/** Runs the same claims against every task queue; workers and queues are closed after each. */
+export function describeQueues(claims: (bench: QueueBench) => void): void {
+  for (const kind of KINDS) {
+    if (kind.missing !== null) console.warn(`the ${kind.name} task queue is not tested: ${kind.missing}`);
+    describe.skipIf(kind.missing !== null)(`task queue: ${kind.name}`, () => {
+      const open: OpenQueue[] = [];
+      const workers: TaskWorker[] = [];
+      afterEach(async () => {
+        await Promise.all(workers.splice(0).map((worker) => worker.close()));
+        await Promise.all(open.splice(0).map((queue) => queue.close()));
+      });
+      afterAll(async () => {
+        if (kind === redisQueue) await server?.close();
+      });
+      claims({
+        async openTasks(policy = {}) {
+          const queue = await kind.open({ ...QUICK, ...policy });
+          open.push(queue);
+          return queue.tasks;
+        },
+        work(tasks, concurrency, handler, pipeline = 'bulk') {
+          const worker = tasks.work(pipeline, concurrency, handler);
+          workers.push(worker);
+          return worker;
+        },
+        untilState(tasks, jobId, state) {
+          const isThere = async (): Promise<boolean> => (await tasks.job(jobId)).report.state === state;
+          return waitFor(`job ${jobId} is ${state}`, isThere, {}, async () => JSON.stringify(await tasks.job(jobId)));
+        },
+      });
+    });
+  }
+}

@@ -1,0 +1,85 @@
+import { mkdirSync, mkdtempSync, readdirSync, readFileSync, rmdirSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { afterAll, afterEach, describe, expect, it } from 'vitest';
+import { AtomicFile } from '../../../../src/control/jobs/atomic-file.ts';
+import { mountSmallDisk } from '../../../support/small-disk.ts';
+
+const folder = mkdtempSync(join(tmpdir(), 'sightline-atomic-'));
+const smallDisk = mountSmallDisk(join(folder, 'disk'), 16);
+afterEach(() => {
+  for (const name of readdirSync(folder)) if (name !== 'disk') rmSync(join(folder, name), { recursive: true });
+});
+afterAll(() => {
+  smallDisk?.remove();
+  rmSync(folder, { recursive: true });
+});
+
+describe('AtomicFile', () => {
+  const path = join(folder, 'result.jsonl');
+  const stem = join(folder, 'parts', 'result');
+
+  it('appears whole, in place of what was there', async () => {
+    writeFileSync(path, 'old');
+    const file = await AtomicFile.create('job', path, stem);
+    file.write('new\n', 1);
+    expect(readFileSync(path, 'utf8')).toBe('old');
+    await file.commit();
+    expect(readFileSync(path, 'utf8')).toBe('new\n');
+    expect(readdirSync(join(folder, 'parts'))).toEqual([]);
+  });
+
+  it('is written by two at once without harm', async () => {
+    const files = await Promise.all([1, 2].map(() => AtomicFile.create('job', path, stem)));
+    for (const file of files) for (let i = 0; i < 5000; i++) await file.write(`line ${i}\n`, 1);
+    await Promise.all(files.map((file) => file.commit()));
+    expect(readFileSync(path, 'utf8')).toBe(Array.from({ length: 5000 }, (_, i) => `line ${i}\n`).join(''));
+  });
+
+  it('can be given up at any time, and again', async () => {
+    const file = await AtomicFile.create('job', path, stem);
+    for (let i = 0; i < 100; i++) file.write('x'.repeat(10_000), 1);
+    await file.discard();
+    await file.discard();
+    expect(readdirSync(join(folder, 'parts'))).toEqual([]);
+  });
+
+  it('is made again and again while others remove its empty folder', async () => {
+    for (let i = 0; i < 100; i++) {
+      const made = AtomicFile.create('job', path, stem);
+      const removal = setInterval(() => {
+        try {
+          rmdirSync(join(folder, 'parts'));
+        } catch {
+          // Not empty, or not there.
+        }
+      }, 0);
+      const file = await made.finally(() => clearInterval(removal));
+      await file.discard();
+    }
+  });
+
+  it('below a file is a failure that says what to do', async () => {
+    writeFileSync(join(folder, 'plain'), '');
+    await expect(AtomicFile.create('job', path, join(folder, 'plain', 'result'))).rejects.toMatchObject({
+      code: 'SINK_FAILED',
+      message: /is a file and not a folder|exists/,
+    });
+  });
+
+  it('whose place is a folder is a failure, and nothing is left', async () => {
+    mkdirSync(path);
+    const file = await AtomicFile.create('job', path, stem);
+    file.write('new\n', 1);
+    await expect(file.commit()).rejects.toMatchObject({ code: 'SINK_FAILED', message: /is a folder/ });
+    expect(readdirSync(join(folder, 'parts'))).toEqual([]);
+  });
+
+  it.skipIf(smallDisk === null)('on a full disk fails, and nothing is left (needs to mount a small disk)', async () => {
+    const full = join(smallDisk!.path, 'result.jsonl');
+    const file = await AtomicFile.create('job', full, join(smallDisk!.path, 'parts', 'result'));
+    for (let i = 0; i < 300; i++) await file.write(`${'x'.repeat(500)}\n`, 1);
+    await expect(file.commit()).rejects.toMatchObject({ code: 'SINK_FAILED', details: { cause: 'ENOSPC' } });
+    expect(readdirSync(smallDisk!.path, { recursive: true })).toEqual(['parts']);
+  });
+});

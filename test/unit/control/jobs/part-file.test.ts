@@ -1,0 +1,108 @@
+import { mkdtempSync, readdirSync, readFileSync, rmSync, truncateSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import fc from 'fast-check';
+import { afterAll, beforeEach, describe, expect, it } from 'vitest';
+import { type PartFrame, type PartHeader, PartReader, PartWriter } from '../../../../src/control/jobs/part-file.ts';
+import type { Detection } from '../../../../src/core/detection.ts';
+import { frameOf } from '../../sinks/frames.ts';
+
+const folder = mkdtempSync(join(tmpdir(), 'sightline-part-'));
+afterAll(() => rmSync(folder, { recursive: true }));
+const path = join(folder, '0-0.jsonl');
+
+const HEADER: PartHeader = {
+  version: 1,
+  span: { index: 0, fromUs: null, toUs: 400_000, firstFrame: 0, frames: 10 },
+  every: 1,
+  scoreThreshold: 0.1,
+  input: { bytes: 1000, modifiedMs: 1_700_000_000_000 },
+};
+
+/** A box as engines give them: 32-bit floats, nothing rounded. */
+const box = (seed: number): Detection => {
+  const [x, y, width, height, score] = [0.1, 0.2, 0.3, 0.7, 0.011].map((n) => Math.fround(n * (seed + 1)));
+  return { classId: seed, label: `class ${seed}`, score: score!, box: [x!, y!, width!, height!] };
+};
+
+async function write(frames: number): Promise<void> {
+  const writer = await PartWriter.create(path, HEADER);
+  for (let i = 0; i < frames; i++)
+    await writer.add(
+      frameOf(
+        i,
+        Array.from({ length: i % 4 }, (_, k) => box(k)),
+      ),
+    );
+  await writer.commit();
+}
+
+async function readAll(): Promise<{ header: PartHeader; frames: PartFrame[] }> {
+  const reader = await PartReader.open(path);
+  try {
+    const frames: PartFrame[] = [];
+    for await (const frame of reader!.frames()) frames.push(frame);
+    return { header: reader!.header, frames };
+  } finally {
+    await reader?.close();
+  }
+}
+
+describe('a part', () => {
+  beforeEach(() => rmSync(path, { force: true }));
+
+  it('gives back what was put in, to the last bit', async () => {
+    await write(5);
+    const { header, frames } = await readAll();
+    expect(header).toEqual(HEADER);
+    expect(frames.map(({ ptsUs }) => ptsUs)).toEqual([0, 40_000, 80_000, 120_000, 160_000]);
+    const { box: place, score, classId } = box(1);
+    expect([...frames[2]!.rows.subarray(6)]).toEqual([...place, score, classId]);
+  });
+
+  it('is read in pieces without losing a line', async () => {
+    await write(5000);
+    expect((await readAll()).frames.map(({ ptsUs }) => ptsUs)).toEqual(
+      Array.from({ length: 5000 }, (_, i) => i * 40_000),
+    );
+  });
+
+  it('is not to be seen before it is whole, and leaves nothing when it is given up', async () => {
+    const writer = await PartWriter.create(path, HEADER);
+    await writer.add(frameOf(0));
+    expect(readdirSync(folder).filter((name) => !name.endsWith('.tmp'))).toEqual([]);
+    await writer.discard();
+    expect(readdirSync(folder)).toEqual([]);
+  });
+
+  it('that does not exist is none', async () => {
+    expect(await PartReader.open(path)).toBeNull();
+  });
+
+  it('with any byte changed is damaged', async () => {
+    await write(6);
+    const good = readFileSync(path);
+    await fc.assert(
+      fc.asyncProperty(fc.nat(good.length - 1), fc.integer({ min: 1, max: 255 }), async (at, change) => {
+        const bad = Buffer.from(good);
+        bad[at] = bad[at]! ^ change;
+        writeFileSync(path, bad);
+        // A changed header is another part: whoever reads it compares the header.
+        const read = await readAll().catch((error: unknown) => error);
+        if (read instanceof Error) expect(read).toMatchObject({ code: 'SEGMENT_MISMATCH', message: /is damaged/ });
+        else expect.unreachable(`a changed byte at ${at} was not noticed`);
+      }),
+      { numRuns: 300 },
+    );
+  });
+
+  it('that was cut off anywhere is damaged', async () => {
+    await write(6);
+    const { length } = readFileSync(path);
+    for (let bytes = 0; bytes < length; bytes += 7) {
+      truncateSync(path, bytes);
+      await expect(readAll()).rejects.toMatchObject({ code: 'SEGMENT_MISMATCH' });
+      await write(6);
+    }
+  });
+});

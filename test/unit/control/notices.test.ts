@@ -1,0 +1,16 @@
+import { expect, it } from 'vitest';
+import { Notices } from '../../../src/control/notices.ts';
+import { ManualClock } from '../../support/manual-clock.ts';
+
+it('notices come at most once a second, and say how many were left out', () => {
+  const clock = new ManualClock();
+  const told: string[] = [];
+  const notices = new Notices((text) => told.push(text), clock);
+  for (const text of ['one', 'two', 'three']) notices.add(text);
+  expect(told).toEqual(['one']);
+  clock.advance(1000);
+  notices.add('four');
+  clock.advance(1000);
+  notices.add('five');
+  expect(told).toEqual(['one', 'four (and 2 more notices since the last)', 'five']);
+});

@@ -1,0 +1,58 @@
+import { element, setData, setText } from './element.js';
+import { FleetHosts } from './fleet-hosts.js';
+import { FleetJobs } from './fleet-jobs.js';
+import { formatNumber } from './format.js';
+
+/** Hosts, jobs and the size that the fleet should have. Hidden on a machine that is in no fleet. */
+export class FleetPanel {
+  #node;
+  #hosts;
+  #jobs;
+  #summary = element('p', { class: 'fleet-summary' });
+  #scale = element('p', { class: 'fleet-scale', role: 'status' });
+
+  constructor(node, actions) {
+    this.#node = node;
+    this.#hosts = new FleetHosts(actions);
+    this.#jobs = new FleetJobs(actions);
+    node.append(
+      element('header', { class: 'fleet-head' }, this.#summary, this.#scale),
+      this.#hosts.node,
+      this.#jobs.node,
+    );
+  }
+
+  /** @param fleet - the `fleet` of a `stats` message; undefined where there is none. */
+  update(fleet, timeMs) {
+    this.#node.hidden = fleet === undefined;
+    if (fleet === undefined) return;
+    this.#hosts.update(fleet.hosts, timeMs);
+    this.#jobs.update(fleet.jobs, fleet.queue);
+    setText(this.#summary, summaryText(fleet));
+    this.#showScale(fleet);
+  }
+
+  #showScale({ hosts, scale }) {
+    const present = hosts.filter(({ state }) => state !== 'silent').length;
+    const wanted = scale?.recommendedHosts ?? present;
+    setData(this.#scale, 'change', wanted > present ? 'more' : wanted < present ? 'fewer' : null);
+    if (scale === null) setText(this.#scale, '');
+    else if (wanted === present) setText(this.#scale, 'The fleet has the right size');
+    else setText(this.#scale, `${formatNumber(wanted, 'host')} recommended. ${scale.reason}`);
+    this.#scale.title = scale?.reason ?? '';
+  }
+}
+
+function summaryText({ hosts, placement }) {
+  const present = hosts.filter(({ state }) => state !== 'silent');
+  const capacity = present.reduce((sum, { capacityFps }) => sum + capacityFps, 0);
+  const load = present.reduce((sum, { liveFps, bulkFps }) => sum + liveFps + bulkFps, 0);
+  const share = capacity === 0 ? '' : ` (${Math.round((100 * load) / capacity)} %)`;
+  const { placed, waiting, paused } = placement;
+  const streams = [
+    `${formatNumber(placed, 'stream')} placed`,
+    `${waiting} waiting`,
+    ...(paused > 0 ? [`${paused} paused`] : []),
+  ];
+  return `${formatNumber(present.length, 'host')}, ${load.toFixed(0)} of ${capacity.toFixed(0)} inferences/s${share}. ${streams.join(', ')}.`;
+}
