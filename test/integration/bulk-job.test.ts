@@ -2,13 +2,17 @@ import { existsSync, mkdirSync, readdirSync, readFileSync, rmSync, utimesSync, w
 import { getPriority } from 'node:os';
 import { dirname, join } from 'node:path';
 import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest';
+import { parseStream } from '../../src/config/load-pipeline.ts';
 import type { Task } from '../../src/protocol/fleet.ts';
+import { resolveStreamInput } from '../../src/runtime/stream-input.ts';
 import { BulkRig } from '../support/bulk-rig.ts';
 import { CutClips } from '../support/cut-clips.ts';
+import { testFfmpeg } from '../support/made-videos.ts';
 import { mountSmallDisk } from '../support/small-disk.ts';
 import { waitFor } from '../support/wait-for.ts';
 
 const clips = new CutClips();
+const disk = mountSmallDisk(join(clips.path, 'disk'), 8);
 let rig: BulkRig;
 let clip: string;
 const out = join(clips.path, 'out');
@@ -23,6 +27,7 @@ afterEach(() => {
 });
 afterAll(async () => {
   await rig.close();
+  disk?.remove();
   clips.remove();
 });
 
@@ -149,6 +154,22 @@ describe('a task', () => {
     expect(rig.result(order)).toBe(await rig.detect(order));
   });
 
+  it('whose threads die under it loses nothing', async () => {
+    const order = rig.order(clip, { segmentSeconds: 1, track: true, every: 2 });
+    const { segments, merge } = await rig.split(order);
+    for (const task of segments) {
+      let crash: Promise<void> | null = null;
+      const progress = (frames: number): void => {
+        if (frames === 5) crash = rig.runtime.threads.lanes[0]!.crash();
+      };
+      await rig.do(task, order, { progress });
+      await crash;
+    }
+    await rig.do(merge, order);
+    expect(rig.result(order)).toBe(await rig.detect(order));
+    expect(rig.notices).toEqual([]);
+  });
+
   it('clears up what a killed process left', async () => {
     const order = rig.order(clip, { segmentSeconds: 1 });
     const { segments, merge } = await rig.split(order);
@@ -223,11 +244,7 @@ describe('a part', () => {
   });
 });
 
-const disk = mountSmallDisk(join(clips.path, 'disk'), 8);
-
 describe.skipIf(disk === null)('a full disk (needs to mount a small disk)', () => {
-  afterAll(() => disk?.remove());
-
   it('fails a segment, then the merge, each of which leaves nothing and succeeds once there is space', async () => {
     const order = rig.order(clip, { segmentSeconds: 0, track: true, outDir: join(disk!.path, 'out') });
     const files = (): string[] =>
@@ -297,6 +314,26 @@ describe('bulk work beside live streams', () => {
     expect(published).toEqual([]);
     expect([...niceness]).toEqual([10]);
     expect([...priorities]).toEqual([-100]);
+  });
+
+  it('has no second batch waiting on a thread, where a live frame would have to wait for it', async () => {
+    const model = { engine: 'fake', inputSize: '160x96', threads: 1, fake: { frameMs: 4 } };
+    const own = await BulkRig.open({ root: clips.path, model });
+    const order = own.order(clip, { segmentSeconds: 1 });
+    const { segments } = await own.split(order);
+    let most = 0;
+    const progress = (): void => {
+      for (const { batchesInFlight } of own.runtime.threads.inference) most = Math.max(most, batchesInFlight);
+    };
+    await own.do(segments[0]!, order, { progress });
+    const alone = most;
+    const config = parseStream({ id: 'live', source: 'synthetic:testsrc2=size=64x36:rate=25', realtime: true }, {});
+    const session = own.runtime.add(config, await resolveStreamInput(config, testFfmpeg, null));
+    await waitFor('the live stream to run', () => session.state === 'running');
+    most = 0;
+    await own.do(segments[1]!, order, { progress });
+    await own.close();
+    expect([alone, most]).toEqual([2, 1]);
   });
 
   it('that is stopped with the runtime is given back to be done again', async () => {
