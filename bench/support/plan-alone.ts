@@ -1,6 +1,6 @@
 import { parseStream } from '../../src/config/load-pipeline.ts';
 import type { FleetSnapshot } from '../../src/control/control-plane.ts';
-import { planFleet } from '../../src/control/plan-fleet.ts';
+import { planFleet } from '../../src/control/planning/plan-fleet.ts';
 import type { PlanOptions } from '../../src/control/planning/plan-options.ts';
 
 const STREAM_FPS = 10;

@@ -1,10 +1,10 @@
 import { parseStream } from '../../src/config/load-pipeline.ts';
 import type { StreamConfig } from '../../src/config/stream.ts';
 import type { ControlPlane, FleetState } from '../../src/control/control-plane.ts';
-import { HostAgent } from '../../src/control/host-agent.ts';
+import { HostAgent } from '../../src/control/hosting/host-agent.ts';
+import type { RunLease, StreamRunner } from '../../src/control/hosting/stream-runner.ts';
 import { PLAN_DEFAULTS, type PlanOptions } from '../../src/control/planning/plan-options.ts';
 import { openRedisControlPlane } from '../../src/control/redis/redis-control-plane.ts';
-import type { RunLease, StreamRunner } from '../../src/control/stream-runner.ts';
 import { SightlineError } from '../../src/errors/sightline-error.ts';
 
 const PIPELINE = 'simulated';

@@ -1,4 +1,4 @@
-import type { FleetGlance } from '../control/fleet-glance.ts';
+import type { FleetGlance } from '../control/view/fleet-glance.ts';
 import type { FleetHost } from '../protocol/fleet-report.ts';
 import type { StreamReport } from '../protocol/report.ts';
 import { table } from './table.ts';

@@ -1,7 +1,7 @@
 import type { Command } from 'commander';
 import type { ControlPlane } from '../control/control-plane.ts';
-import { glanceAtFleet } from '../control/fleet-glance.ts';
-import { StreamOrders } from '../control/stream-orders.ts';
+import { StreamOrders } from '../control/orders/stream-orders.ts';
+import { glanceAtFleet } from '../control/view/fleet-glance.ts';
 import { redact } from '../core/redact.ts';
 import { type CliIo, print, printJson } from './cli-io.ts';
 import { addFleetFlag, type FleetFlags, type OpenControl, openRedis, withFleet } from './fleet-access.ts';

@@ -1,7 +1,7 @@
 import { existsSync } from 'node:fs';
 import { isAbsolute, resolve } from 'node:path';
 import type { Command } from 'commander';
-import { JobOrders } from '../control/job-orders.ts';
+import { JobOrders } from '../control/orders/job-orders.ts';
 import { redact } from '../core/redact.ts';
 import { SightlineError } from '../errors/sightline-error.ts';
 import { expandInputs } from '../source/expand-inputs.ts';

@@ -1,5 +1,5 @@
 import type { StreamConfig } from '../config/stream.ts';
-import type { RunLease, RunnerReport, StreamRunner } from '../control/stream-runner.ts';
+import type { RunLease, RunnerReport, StreamRunner } from '../control/hosting/stream-runner.ts';
 import type { PipelineHost } from './pipeline-host.ts';
 
 /**

@@ -1,7 +1,7 @@
 import { Queue } from 'bullmq';
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from 'vitest';
 import type { TaskHandler } from '../../src/control/control-plane.ts';
-import type { TaskPolicy } from '../../src/control/task-policy.ts';
+import type { TaskPolicy } from '../../src/control/tasks/task-policy.ts';
 import { RedisServer, redisMissing } from '../support/redis-server.ts';
 import { jobOrderOf, ScriptedHandler, untilAborted } from '../support/task-handlers.ts';
 import { type OpenQueue, openBullTasks } from '../support/task-queues.ts';

@@ -1,6 +1,6 @@
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import type { ControlPlane } from '../../src/control/control-plane.ts';
-import { HostAgent } from '../../src/control/host-agent.ts';
+import { HostAgent } from '../../src/control/hosting/host-agent.ts';
 import { PLAN_DEFAULTS } from '../../src/control/planning/plan-options.ts';
 import { openRedisControlPlane } from '../../src/control/redis/redis-control-plane.ts';
 import { CutState, PretendedRunner } from '../support/agent-rig.ts';

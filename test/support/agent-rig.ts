@@ -1,10 +1,10 @@
 import type { StreamConfig } from '../../src/config/stream.ts';
 import type { Beat, BeatReply, FleetState } from '../../src/control/control-plane.ts';
-import { HostAgent } from '../../src/control/host-agent.ts';
+import { HostAgent } from '../../src/control/hosting/host-agent.ts';
+import type { RunLease, StreamRunner } from '../../src/control/hosting/stream-runner.ts';
 import { MemoryBus } from '../../src/control/memory/memory-bus.ts';
 import { MemoryState } from '../../src/control/memory/memory-state.ts';
 import { PLAN_DEFAULTS, type PlanOptions } from '../../src/control/planning/plan-options.ts';
-import type { RunLease, StreamRunner } from '../../src/control/stream-runner.ts';
 import { SightlineError } from '../../src/errors/sightline-error.ts';
 import type { EventMessage } from '../../src/protocol/feed.ts';
 import { hostCard } from './fleet-world.ts';

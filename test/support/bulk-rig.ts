@@ -1,9 +1,9 @@
 import { readFileSync } from 'node:fs';
 import { basename, join } from 'node:path';
 import { parsePipeline, parseStream } from '../../src/config/load-pipeline.ts';
-import { Admission } from '../../src/control/admission.ts';
 import type { TaskContext, TaskHandler, TaskOutcome } from '../../src/control/control-plane.ts';
 import { jobHandler } from '../../src/control/jobs/job-handler.ts';
+import { Admission } from '../../src/control/orders/admission.ts';
 import type { FfmpegBinary } from '../../src/decode/ffmpeg-binary.ts';
 import type { JobOrder, Task } from '../../src/protocol/fleet.ts';
 import { openRuntime } from '../../src/runtime/open-runtime.ts';

@@ -1,5 +1,5 @@
-import type { FleetViewOptions } from '../../src/control/fleet-view.ts';
-import { FleetView } from '../../src/control/fleet-view.ts';
+import type { FleetViewOptions } from '../../src/control/view/fleet-view.ts';
+import { FleetView } from '../../src/control/view/fleet-view.ts';
 import { SightlineError } from '../../src/errors/sightline-error.ts';
 import { FleetPlane, hostCard } from './fleet-plane.ts';
 import { ManualClock } from './manual-clock.ts';

@@ -3,7 +3,7 @@ import { once } from 'node:events';
 import { createInterface } from 'node:readline';
 import { fileURLToPath } from 'node:url';
 import type { WorkerTimings } from '../../src/control/redis/bull-worker.ts';
-import type { TaskPolicy } from '../../src/control/task-policy.ts';
+import type { TaskPolicy } from '../../src/control/tasks/task-policy.ts';
 import { waitFor } from './wait-for.ts';
 
 export interface TaskHostSettings {

@@ -5,7 +5,7 @@ import { Notices } from '../../src/control/notices.ts';
 import { BullTasks, type BullTasksOptions } from '../../src/control/redis/bull-tasks.ts';
 import { keyPrefix, RedisConnection } from '../../src/control/redis/connect.ts';
 import { redisAddress } from '../../src/control/redis/redis-address.ts';
-import type { TaskPolicy } from '../../src/control/task-policy.ts';
+import type { TaskPolicy } from '../../src/control/tasks/task-policy.ts';
 import { systemClock } from '../../src/core/clock.ts';
 import type { JobState } from '../../src/protocol/fleet.ts';
 import { RedisServer, redisMissing } from './redis-server.ts';

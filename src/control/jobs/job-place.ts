@@ -3,7 +3,7 @@ import { dirname, join } from 'node:path';
 import { SightlineError } from '../../errors/sightline-error.ts';
 import type { JobOrder } from '../../protocol/fleet.ts';
 import { fileFailure } from '../../sinks/sink-failure.ts';
-import type { Admission } from '../admission.ts';
+import type { Admission } from '../orders/admission.ts';
 import { outputName } from './output-name.ts';
 
 /** Clocks of the one who submits a job and of the file server may differ by this. */

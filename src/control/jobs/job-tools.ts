@@ -1,4 +1,4 @@
-import type { Admission } from '../admission.ts';
+import type { Admission } from '../orders/admission.ts';
 import type { SegmentRunner } from './segment-runner.ts';
 
 /** What the tasks of jobs are done with on one host. */

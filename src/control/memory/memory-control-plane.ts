@@ -1,6 +1,6 @@
 import { type Clock, systemClock } from '../../core/clock.ts';
 import type { ControlPlane } from '../control-plane.ts';
-import type { TaskPolicy } from '../task-policy.ts';
+import type { TaskPolicy } from '../tasks/task-policy.ts';
 import { MemoryBus } from './memory-bus.ts';
 import { MemoryState } from './memory-state.ts';
 import { MemoryTasks } from './memory-tasks.ts';

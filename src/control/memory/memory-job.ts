@@ -1,7 +1,7 @@
 import type { DeadLetter, JobOrder, Task } from '../../protocol/fleet.ts';
-import type { FollowUp } from '../follow-up.ts';
-import { busyGapMs, type JobFacts, type OpenCounts, openTasks } from '../job-facts.ts';
-import { taskId } from '../task-id.ts';
+import type { FollowUp } from '../tasks/follow-up.ts';
+import { busyGapMs, type JobFacts, type OpenCounts, openTasks } from '../tasks/job-facts.ts';
+import { taskId } from '../tasks/task-id.ts';
 
 /** A file whose segments are known. */
 interface SplitFile {

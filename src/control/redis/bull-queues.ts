@@ -1,10 +1,10 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import { type BulkJobOptions, FlowProducer, type Job, Queue } from 'bullmq';
 import type { JobOrder, Task } from '../../protocol/fleet.ts';
-import type { FollowUp } from '../follow-up.ts';
-import { taskId } from '../task-id.ts';
-import type { TaskPolicy } from '../task-policy.ts';
-import { taskPriority } from '../task-priority.ts';
+import type { FollowUp } from '../tasks/follow-up.ts';
+import { taskId } from '../tasks/task-id.ts';
+import type { TaskPolicy } from '../tasks/task-policy.ts';
+import { taskPriority } from '../tasks/task-priority.ts';
 import type { RedisConnection } from './connect.ts';
 
 /** Tasks that go to Redis together: some ten milliseconds of this thread. */

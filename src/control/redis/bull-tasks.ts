@@ -1,11 +1,11 @@
 import { type Clock, systemClock } from '../../core/clock.ts';
 import type { DeadLetter, JobOrder, JobReport } from '../../protocol/fleet.ts';
 import type { TaskCounts, TaskHandler, TaskQueue, TaskWorker } from '../control-plane.ts';
-import { forgettableJobs } from '../forgettable-jobs.ts';
-import { type JobFacts, jobReportOf } from '../job-facts.ts';
 import type { Notices } from '../notices.ts';
-import { parseTaskId } from '../task-id.ts';
-import { DEFAULT_TASK_POLICY, type TaskPolicy } from '../task-policy.ts';
+import { forgettableJobs } from '../tasks/forgettable-jobs.ts';
+import { type JobFacts, jobReportOf } from '../tasks/job-facts.ts';
+import { parseTaskId } from '../tasks/task-id.ts';
+import { DEFAULT_TASK_POLICY, type TaskPolicy } from '../tasks/task-policy.ts';
 import { BullQueues } from './bull-queues.ts';
 import { BullWorker, DEFAULT_TIMINGS, type WorkerTimings } from './bull-worker.ts';
 import type { RedisConnection } from './connect.ts';

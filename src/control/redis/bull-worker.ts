@@ -5,7 +5,7 @@ import { monoNowMs } from '../../core/clock.ts';
 import { SightlineError } from '../../errors/sightline-error.ts';
 import type { TaskHandler, TaskWorker } from '../control-plane.ts';
 import type { Notices } from '../notices.ts';
-import { retryDelayMs, type TaskPolicy } from '../task-policy.ts';
+import { retryDelayMs, type TaskPolicy } from '../tasks/task-policy.ts';
 import type { BullQueues } from './bull-queues.ts';
 import { redisOptions } from './connect.ts';
 import type { JobRecords } from './job-records.ts';

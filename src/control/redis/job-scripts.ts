@@ -1,4 +1,4 @@
-import { PAUSE_RATIO, SHORT_GAP_MS } from '../job-facts.ts';
+import { PAUSE_RATIO, SHORT_GAP_MS } from '../tasks/job-facts.ts';
 import { RedisScript } from './redis-script.ts';
 
 /**

@@ -1,7 +1,7 @@
 import { systemClock } from '../../core/clock.ts';
 import type { ControlPlane } from '../control-plane.ts';
 import { Notices } from '../notices.ts';
-import type { TaskPolicy } from '../task-policy.ts';
+import type { TaskPolicy } from '../tasks/task-policy.ts';
 import { BullTasks } from './bull-tasks.ts';
 import { keyPrefix, RedisConnection } from './connect.ts';
 import { RedisBus } from './redis-bus.ts';

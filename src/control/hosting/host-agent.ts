@@ -1,0 +1,286 @@
+import { z } from 'zod';
+import type { StreamConfig } from '../../config/stream.ts';
+import { type Clock, systemClock } from '../../core/clock.ts';
+import { SightlineError, type WireError } from '../../errors/sightline-error.ts';
+import type { EventMessage } from '../../protocol/feed.ts';
+import type { Assignment, HostCard, StreamOrder } from '../../protocol/fleet.ts';
+import type { BeatReply, BusMessage, ControlPlane } from '../control-plane.ts';
+import type { PlanOptions } from '../planning/plan-options.ts';
+import { FleetLeader } from './fleet-leader.ts';
+import { type KeeperState, StreamKeeper } from './stream-keeper.ts';
+import type { StreamRunner } from './stream-runner.ts';
+
+/** Wakes closer together than this are one. */
+const WAKE_GAP_MS = 100;
+
+/** Who is to ask for news; everybody whom it may concern where the body is something else. */
+const wakeBody = z.object({ hosts: z.array(z.string()) });
+
+export interface HostAgentOptions {
+  readonly control: Pick<ControlPlane, 'state' | 'bus'>;
+  readonly runner: StreamRunner;
+  /** What the host says of itself; the rest is measured. */
+  readonly card: Omit<HostCard, 'liveFps' | 'bulkFps' | 'streams' | 'segments'>;
+  readonly beatMs: number;
+  /** As the control plane has it. */
+  readonly leaseMs: number;
+  readonly plan: PlanOptions;
+  /** The host is to take no more segments, or may again. */
+  readonly onDraining: (isDraining: boolean) => void;
+  readonly onNotice: (text: string) => void;
+  readonly clock?: Clock;
+  readonly random?: () => number;
+}
+
+export interface KeptStream {
+  readonly id: string;
+  readonly state: KeeperState;
+  readonly fence: number | null;
+  readonly failure: WireError | null;
+}
+
+/**
+ * The host's end of the control plane. Beats, keeps the leases, starts and stops streams as the plan says, and plans for
+ * all where it leads.
+ *
+ * A lease is good until `leaseMs` after the heartbeat that renewed it was *sent*, on this process's monotonic clock; Redis
+ * counts from when it arrived, so nobody else can have it before. While the control plane is away streams go on until
+ * then, are stopped, and are claimed again when it is back.
+ */
+export class HostAgent {
+  readonly #options: HostAgentOptions;
+  readonly #clock: Clock;
+  readonly #leader: FleetLeader;
+  readonly #keepers = new Map<string, StreamKeeper>();
+  #planRevision = 0;
+  /** When the newest heartbeat that was answered had been sent. */
+  #answeredMs = Number.NEGATIVE_INFINITY;
+  #sentMs = Number.NEGATIVE_INFINITY;
+  #beating: Promise<void> | null = null;
+  #isDue = false;
+  #isAway = false;
+  #isDraining = false;
+  #isLeader = false;
+  #closing: Promise<void> | null = null;
+  #stopTick: () => void = () => {};
+  #stopSoon: (() => void) | null = null;
+  #unsubscribe: () => void = () => {};
+  #onAllDone: () => void = () => {};
+
+  constructor(options: HostAgentOptions) {
+    this.#options = options;
+    this.#clock = options.clock ?? systemClock;
+    this.#leader = new FleetLeader({ control: options.control, hostId: options.card.id, plan: options.plan });
+  }
+
+  /** Resolves when the fleet knows this host. @throws HOST_EXISTS, CONTROL_UNREACHABLE */
+  async start(): Promise<void> {
+    this.#unsubscribe = this.#options.control.bus.subscribe('wake', null, (message) => this.#onWake(message));
+    try {
+      await this.#beat();
+    } catch (error) {
+      this.#unsubscribe();
+      throw error;
+    }
+    this.#stopTick = this.#clock.setTimer(() => this.#tick(), this.#options.beatMs);
+  }
+
+  get isDraining(): boolean {
+    return this.#isDraining;
+  }
+
+  get isLeader(): boolean {
+    return this.#isLeader;
+  }
+
+  streams(): readonly KeptStream[] {
+    return Array.from(this.#keepers.values(), ({ id, state, fence, failure }) => ({ id, state, fence, failure }));
+  }
+
+  /** Fence of the lease that a stream runs under; null where this host has none. */
+  fence(streamId: string): number | null {
+    return this.#keepers.get(streamId)?.fence ?? null;
+  }
+
+  /** False from the moment that a stream's lease may have run out. Costs a look at the clock. */
+  mayPublish(streamId: string): boolean {
+    const keeper = this.#keepers.get(streamId);
+    return keeper !== undefined && keeper.fence !== null && keeper.isValid(keeper.fence);
+  }
+
+  /** Leaves the fleet in order: streams end, leases are given back, the others are told. May be called twice. */
+  stop(): Promise<void> {
+    this.#closing ??= this.#close();
+    return this.#closing;
+  }
+
+  async #close(): Promise<void> {
+    const allDone = new Promise<void>((resolve) => {
+      this.#onAllDone = resolve;
+    });
+    for (const keeper of this.#keepers.values()) keeper.want(null);
+    // Heartbeats go on meanwhile: what still runs still holds its lease.
+    if (this.#keepers.size > 0) await allDone;
+    this.#stopTick();
+    this.#unsubscribe();
+    await this.#beating;
+    this.#stopSoon?.();
+    const { card, control } = this.#options;
+    try {
+      await control.state.leave(card.id, card.startedMs);
+      control.bus.publish({ topic: 'wake', hostId: card.id, stream: null, fence: null, body: null });
+    } catch (error) {
+      this.#options.onNotice(`host ${card.id} could not say good-bye: ${(error as Error).message}`);
+    }
+  }
+
+  #tick(): void {
+    for (const keeper of this.#keepers.values()) keeper.look();
+    this.#stopTick = this.#clock.setTimer(() => this.#tick(), this.#options.beatMs);
+    // Nothing is queued behind a slow one, and one that a wake has just caused counts: the next tick asks anew.
+    const isRecent = this.#clock.now() - this.#sentMs < this.#options.beatMs / 2;
+    if (this.#beating === null && !isRecent) void this.#beat();
+  }
+
+  #beat(): Promise<void> {
+    this.#isDue = false;
+    const answer = this.#exchange();
+    this.#beating = answer
+      .then(
+        () => this.#onAnswer(),
+        (error: unknown) => this.#onSilence(error),
+      )
+      .finally(() => {
+        this.#beating = null;
+        if (this.#isDue) this.#beatSoon();
+      });
+    return answer;
+  }
+
+  async #exchange(): Promise<void> {
+    const { control } = this.#options;
+    const held = new Map<string, number>();
+    for (const { id, fence } of this.#keepers.values()) if (fence !== null) held.set(id, fence);
+    const sentMs = this.#clock.now();
+    this.#sentMs = sentMs;
+    const reply = await control.state.beat({ card: this.#card(held.size), held, planRevision: this.#planRevision });
+    this.#answeredMs = sentMs;
+    this.#take(reply, held);
+  }
+
+  #take({ lost, plan, planRevision, isDraining, isLeader }: BeatReply, held: ReadonlyMap<string, number>): void {
+    const gone = new Set(lost);
+    for (const [id, fence] of held) {
+      const keeper = this.#keepers.get(id);
+      if (gone.has(id)) keeper?.lose(fence);
+      else keeper?.renew(fence, this.#leaseEndMs());
+    }
+    this.#isLeader = isLeader;
+    if (!isLeader) this.#leader.resign();
+    if (this.#closing !== null) return;
+    if (plan !== null) this.#follow(plan);
+    this.#planRevision = planRevision;
+    if (isDraining !== this.#isDraining) {
+      this.#isDraining = isDraining;
+      this.#options.onDraining(isDraining);
+    }
+    if (isLeader) void this.#leader.round();
+  }
+
+  #onAnswer(): void {
+    if (this.#isAway) this.#options.onNotice('the control plane answers again');
+    this.#isAway = false;
+    for (const keeper of this.#keepers.values()) keeper.look();
+  }
+
+  #onSilence(error: unknown): void {
+    const { code, message } = SightlineError.from(error, 'INTERNAL_ERROR');
+    const hasJoined = Number.isFinite(this.#answeredMs);
+    if (hasJoined && !this.#isAway)
+      this.#options.onNotice(`heartbeat failed, streams go on until their leases end: ${message} [${code}]`);
+    this.#isAway = true;
+    // Another host may lead meanwhile.
+    this.#leader.resign();
+  }
+
+  #follow(plan: ReadonlyMap<string, { readonly order: StreamOrder; readonly assignment: Assignment }>): void {
+    for (const [id, { order, assignment }] of plan) {
+      if (order.isPaused) continue;
+      const config = heldConfig(order.config, assignment.maxFps);
+      const keeper = this.#keepers.get(id);
+      if (keeper === undefined) this.#keepers.set(id, new StreamKeeper(config, this.#keeperPort()));
+      else keeper.want(config);
+    }
+    for (const [id, keeper] of this.#keepers) {
+      const isWanted = plan.get(id)?.order.isPaused === false;
+      if (!isWanted) keeper.want(null);
+    }
+  }
+
+  #keeperPort(): ConstructorParameters<typeof StreamKeeper>[1] {
+    const { control, runner, card, random } = this.#options;
+    return {
+      hostId: card.id,
+      state: control.state,
+      runner,
+      clock: this.#clock,
+      leaseEndMs: () => this.#leaseEndMs(),
+      onFailure: (id, error) => this.#onFailure(id, error),
+      onDone: ({ id }) => {
+        this.#keepers.delete(id);
+        if (this.#keepers.size === 0) this.#onAllDone();
+      },
+      ...(random === undefined ? {} : { random }),
+    };
+  }
+
+  #onFailure(stream: string, { code, message }: SightlineError): void {
+    const { control, card } = this.#options;
+    const body: EventMessage = {
+      type: 'event',
+      timeMs: Date.now(),
+      kind: 'stream-warning',
+      stream,
+      message: `${stream} cannot run on host ${card.id}: ${message}`,
+      details: { code, host: card.id },
+    };
+    control.bus.publish({ topic: 'events', hostId: card.id, stream, fence: this.fence(stream), body });
+    this.#options.onNotice(`error: ${body.message} [${code}]`);
+  }
+
+  /** Hosts that a message does not concern leave Redis alone. */
+  #onWake({ stream, body }: BusMessage): void {
+    const named = wakeBody.safeParse(body);
+    const concerns = named.success
+      ? named.data.hosts.includes(this.#options.card.id)
+      : stream === null || this.#isLeader || this.#keepers.has(stream);
+    if (concerns) this.#beatSoon();
+  }
+
+  #beatSoon(): void {
+    if (this.#beating !== null) {
+      // The one under way may have been answered before the news.
+      this.#isDue = true;
+      return;
+    }
+    if (this.#stopSoon !== null) return;
+    const waitMs = Math.max(0, this.#sentMs + WAKE_GAP_MS - this.#clock.now());
+    this.#stopSoon = this.#clock.setTimer(() => {
+      this.#stopSoon = null;
+      if (this.#beating === null) void this.#beat();
+    }, waitMs);
+  }
+
+  #leaseEndMs(): number {
+    return this.#answeredMs + this.#options.leaseMs;
+  }
+
+  #card(streams: number): HostCard {
+    return { ...this.#options.card, ...this.#options.runner.report(), streams };
+  }
+}
+
+/** @param maxFps - what the fleet allows; null for all that the stream asks for. */
+function heldConfig(config: StreamConfig, maxFps: number | null): StreamConfig {
+  return maxFps === null ? config : { ...config, maxFps: Math.min(maxFps, config.maxFps ?? maxFps) };
+}

@@ -1,0 +1,148 @@
+import { lookup } from 'node:dns/promises';
+import { lstat, realpath, stat } from 'node:fs/promises';
+import { basename, dirname, isAbsolute, join, relative, sep } from 'node:path';
+import type { FleetConfig } from '../../config/fleet.ts';
+import { redact } from '../../core/redact.ts';
+import { SightlineError } from '../../errors/sightline-error.ts';
+import { sourcePath, sourceScheme } from '../../source/parse-source.ts';
+import { NetworkList } from './network-list.ts';
+import { urlHosts } from './url-hosts.ts';
+
+export type AdmissionRules = Pick<FleetConfig, 'roots' | 'schemes' | 'networks'>;
+
+/** Every address of a host name. */
+export type HostLookup = (host: string) => Promise<readonly string[]>;
+
+/**
+ * Decides which files, folders and URLs a fleet may open: what an operator allowed, whoever asks. Asked where an order comes
+ * in and again by the host that carries it out, whose disks, links and name server may differ.
+ *
+ * It cannot see what a server that it lets pass leads on to (redirects, entries of a playlist), nor hold a name server to
+ * its first answer.
+ */
+export class Admission {
+  readonly #rules: AdmissionRules;
+  readonly #networks: NetworkList;
+  readonly #lookup: HostLookup;
+
+  /** @throws CONFIG_INVALID for what is no network. */
+  constructor(rules: AdmissionRules, hostLookup: HostLookup = allAddresses) {
+    this.#rules = rules;
+    this.#networks = new NetworkList(rules.networks, 'fleet.networks');
+    this.#lookup = hostLookup;
+  }
+
+  /**
+   * Admits a file to be read.
+   *
+   * @returns where it really is, links followed: what is to be opened.
+   * @throws SOURCE_FORBIDDEN, SOURCE_NOT_FOUND; SOURCE_UNREADABLE where it is no regular file.
+   */
+  async file(path: string): Promise<string> {
+    const { place, missing } = await this.#place(path);
+    if (missing !== '') throw new SightlineError('SOURCE_NOT_FOUND', `${path}: no such file`, { path });
+    if (!(await stat(place)).isFile())
+      throw new SightlineError('SOURCE_UNREADABLE', `${path}: expected a file, found a folder or a device`, { path });
+    return place;
+  }
+
+  /**
+   * Admits a folder to be written to. It need not exist yet: then the folder counts in which it will be made.
+   *
+   * @returns where it really is.
+   * @throws SOURCE_FORBIDDEN
+   */
+  async outDir(path: string): Promise<string> {
+    const { place, missing } = await this.#place(path);
+    return join(place, missing);
+  }
+
+  /**
+   * Admits the source of a stream, as `streams[].source` has it.
+   *
+   * @throws SOURCE_FORBIDDEN; SOURCE_UNREACHABLE where a host name has no address; for files what `file` throws.
+   */
+  async source(text: string): Promise<void> {
+    const scheme = text === 'demo' ? 'demo' : sourceScheme(text);
+    const { schemes } = this.#rules;
+    if (!schemes.includes(scheme))
+      throw forbidden(
+        text,
+        `sources of kind "${scheme}" are not allowed; allowed are ${schemes.join(', ') || 'none'} (fleet.schemes)`,
+      );
+    if (scheme === 'file') await this.file(sourcePath(text));
+    else if (scheme.startsWith('http') || scheme.startsWith('rtsp')) await this.#url(text);
+  }
+
+  async #url(text: string): Promise<void> {
+    if (this.#networks.isAll) return;
+    const hosts = urlHosts(text);
+    if (hosts === null)
+      throw forbidden(text, 'programs may read different hosts in it; percent-encode special characters of a password');
+    for (const host of hosts) {
+      const addresses = await this.#lookup(host).catch(() => []);
+      if (addresses.length === 0)
+        throw new SightlineError('SOURCE_UNREACHABLE', `${redact(text)}: the host name has no address`, {
+          source: redact(text),
+        });
+      const outside = addresses.find((address) => !this.#networks.has(address));
+      if (outside === undefined) continue;
+      const allowed = this.#rules.networks.join(', ') || 'none';
+      throw forbidden(text, `it leads to ${outside}; allowed are the networks ${allowed} (fleet.networks)`);
+    }
+  }
+
+  /** Splits a path into the part that exists, links followed, and the rest, and sees that it lies below a root. */
+  async #place(path: string): Promise<{ place: string; missing: string }> {
+    const { roots } = this.#rules;
+    const allowed = `allowed are files below ${roots.join(', ') || 'no folder'} (fleet.roots)`;
+    if (!isAbsolute(path) || path.includes('\0') || path.split(/[/\\]/).includes('..'))
+      throw forbidden(path, `expected an absolute path without ".."; ${allowed}`);
+    const found = await deepest(path);
+    const realRoots = await Promise.all(roots.map((root) => realpath(root).catch(() => null)));
+    if (found === null || !realRoots.some((root) => root !== null && isWithin(found.place, root)))
+      throw forbidden(path, allowed);
+    return found;
+  }
+}
+
+function isWithin(path: string, root: string): boolean {
+  const way = relative(root, path);
+  return way !== '..' && !way.startsWith(`..${sep}`) && !isAbsolute(way);
+}
+
+/**
+ * The deepest folder or file on the way to a path that exists, links followed.
+ *
+ * @returns null where the way cannot be followed: a link that leads nowhere or in a circle, a folder that may not be entered.
+ */
+async function deepest(path: string): Promise<{ place: string; missing: string } | null> {
+  let missing = '';
+  for (let at = path; ; at = dirname(at)) {
+    try {
+      return { place: await realpath(at), missing };
+    } catch (error) {
+      const { code } = error as NodeJS.ErrnoException;
+      const isAbsent = code === 'ENOENT' || code === 'ENOTDIR';
+      if (!isAbsent || dirname(at) === at || (await isLink(at))) return null;
+      missing = join(basename(at), missing);
+    }
+  }
+}
+
+async function isLink(path: string): Promise<boolean> {
+  return lstat(path).then(
+    (entry) => entry.isSymbolicLink(),
+    () => false,
+  );
+}
+
+function forbidden(what: string, why: string): SightlineError {
+  const name = redact(what);
+  return new SightlineError('SOURCE_FORBIDDEN', `${name}: ${why}`, { source: name });
+}
+
+async function allAddresses(host: string): Promise<readonly string[]> {
+  const found = await lookup(host, { all: true, verbatim: true });
+  return found.map(({ address }) => address);
+}

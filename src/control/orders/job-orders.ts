@@ -1,0 +1,73 @@
+import { randomBytes } from 'node:crypto';
+import { isAbsolute } from 'node:path';
+import { z } from 'zod';
+import { check } from '../../config/check.ts';
+import { redact } from '../../core/redact.ts';
+import { SightlineError } from '../../errors/sightline-error.ts';
+import { type JobOrder, jobOrder } from '../../protocol/fleet.ts';
+import type { ControlPlane } from '../control-plane.ts';
+import { choosePipeline } from './choose-pipeline.ts';
+
+const { id, pipeline, inputs, outDir, track, every, segmentSeconds, priority } = jobOrder.shape;
+
+/** A job as a user asks for it. */
+const jobRequest = z.strictObject({
+  id: id.optional(),
+  pipeline: pipeline.optional(),
+  inputs,
+  outDir,
+  track: track.default(false),
+  every: every.default(1),
+  segmentSeconds: segmentSeconds.default(60),
+  priority: priority.default(0),
+});
+
+export interface JobOrdersOptions {
+  readonly control: ControlPlane;
+  /** Where a job goes that names no pipeline; null asks which one the hosts run. */
+  readonly pipeline: string | null;
+  /** Refuses what no host may read or write. @throws SOURCE_FORBIDDEN */
+  readonly admit: (order: JobOrder) => Promise<void> | void;
+}
+
+/** Takes jobs as users ask for them, unchecked, and puts them in the queue. */
+export class JobOrders {
+  readonly #options: JobOrdersOptions;
+
+  constructor(options: JobOrdersOptions) {
+    this.#options = options;
+  }
+
+  /**
+   * @param where - what the request is, for messages: `body`, `job`.
+   * @throws CONFIG_INVALID, SOURCE_FORBIDDEN, JOB_EXISTS, CONTROL_UNREACHABLE
+   */
+  async submit(request: unknown, where: string): Promise<JobOrder> {
+    const asked = check(jobRequest, request, where);
+    for (const [i, input] of asked.inputs.entries()) requireAbsolute(input, `${where}: inputs[${i}]`);
+    requireAbsolute(asked.outDir, `${where}: outDir`);
+    const { control } = this.#options;
+    const { nowMs, hosts } = await control.state.snapshot();
+    const chosen = asked.pipeline ?? this.#options.pipeline ?? choosePipeline(hosts, `${where}: pipeline`);
+    const createdMs = Math.floor(nowMs);
+    const order = { ...asked, id: asked.id ?? jobId(Date.now()), pipeline: chosen, createdMs };
+    await this.#options.admit(order);
+    await control.tasks.submit(order);
+    return order;
+  }
+}
+
+/** Hosts have their own working folders: a relative path would mean something else on each of them. */
+function requireAbsolute(path: string, where: string): void {
+  if (isAbsolute(path)) return;
+  throw new SightlineError(
+    'CONFIG_INVALID',
+    `${where}: expected an absolute path as the hosts see it, received "${redact(path)}"`,
+  );
+}
+
+/** `job-20260131-140307-9f3c`: sorts by time, and two that are asked for in one second differ. */
+function jobId(nowMs: number): string {
+  const [day, time] = new Date(nowMs).toISOString().replaceAll(/[-:]/g, '').split(/[T.]/) as [string, string];
+  return `job-${day}-${time}-${randomBytes(2).toString('hex')}`;
+}

@@ -1,0 +1,43 @@
+import { BlockList, isIP } from 'node:net';
+import { SightlineError } from '../../errors/sightline-error.ts';
+
+/** An IPv4 address written as one of IPv6, as resolvers may give it. */
+const MAPPED = /^::ffff:(\d+\.\d+\.\d+\.\d+)$/i;
+
+/** A list of networks (CIDR, or single addresses), asked whether an address lies in any of them. */
+export class NetworkList {
+  readonly #networks = new BlockList();
+  /** Every address lies inside: then none needs to be known. */
+  readonly isAll: boolean;
+
+  /**
+   * @param key - where the list stands in the configuration.
+   * @throws CONFIG_INVALID for what is no network.
+   */
+  constructor(networks: readonly string[], key: string) {
+    for (const [i, network] of networks.entries()) this.#add(network, `${key}[${i}]`);
+    this.isAll = networks.includes('0.0.0.0/0') && networks.includes('::/0');
+  }
+
+  #add(network: string, key: string): void {
+    const [address = '', prefix, ...rest] = network.split('/');
+    const version = isIP(address);
+    const most = version === 4 ? 32 : 128;
+    const bits = prefix === undefined ? most : /^\d{1,3}$/.test(prefix) ? Number(prefix) : Number.NaN;
+    if (version === 0 || rest.length > 0 || !(bits <= most))
+      throw new SightlineError(
+        'CONFIG_INVALID',
+        `${key}: expected a network such as 10.0.0.0/8 or fd00::/8, received "${network}"`,
+        { key },
+      );
+    this.#networks.addSubnet(address, bits, version === 4 ? 'ipv4' : 'ipv6');
+  }
+
+  has(address: string): boolean {
+    // A zone (`fe80::1%eth0`) says by which interface, not where.
+    const bare = address.replace(/%.*$/, '');
+    const plain = MAPPED.exec(bare)?.[1] ?? bare;
+    const version = isIP(plain);
+    return version !== 0 && this.#networks.check(plain, version === 4 ? 'ipv4' : 'ipv6');
+  }
+}

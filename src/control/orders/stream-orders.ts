@@ -1,0 +1,132 @@
+import { z } from 'zod';
+import { check } from '../../config/check.ts';
+import { parseStream } from '../../config/load-pipeline.ts';
+import { type StreamConfig, streamConfig } from '../../config/stream.ts';
+import { SightlineError } from '../../errors/sightline-error.ts';
+import type { HostCard, StreamOrder } from '../../protocol/fleet.ts';
+import type { ControlPlane } from '../control-plane.ts';
+import { choosePipeline } from './choose-pipeline.ts';
+
+export interface StreamOrdersOptions {
+  readonly control: ControlPlane;
+  /** Who writes: id of the host, or of the command. */
+  readonly sender: string;
+  /** Where a new stream goes that names no pipeline; null asks which one the hosts run. */
+  readonly pipeline: string | null;
+  /** Laid under the settings of a new stream. */
+  readonly defaults: Readonly<Record<string, unknown>>;
+  /** Refuses what no host may open. @throws SOURCE_FORBIDDEN */
+  readonly admit: (config: StreamConfig) => Promise<void> | void;
+}
+
+const destination = z.looseObject({ pipeline: z.string().min(1).optional() });
+
+/**
+ * What an operator may do to the streams of a fleet. Everything is a change of what is ordered; hosts are woken and follow.
+ * Every method throws CONTROL_UNREACHABLE while the control plane does not answer.
+ */
+export class StreamOrders {
+  readonly #options: StreamOrdersOptions;
+
+  constructor(options: StreamOrdersOptions) {
+    this.#options = options;
+  }
+
+  /**
+   * @param stream - as in a pipeline file, unchecked, and optionally the `pipeline` that is to run it.
+   * @throws CONFIG_INVALID, SOURCE_FORBIDDEN, STREAM_EXISTS
+   */
+  async add(stream: unknown): Promise<StreamOrder> {
+    const { pipeline: wanted, ...settings } = check(destination, stream, 'stream');
+    const config = parseStream(settings, this.#options.defaults);
+    await this.#options.admit(config);
+    const { nowMs, hosts } = await this.#control.state.snapshot();
+    const pipeline = wanted ?? this.#options.pipeline ?? choosePipeline(hosts, 'pipeline');
+    return this.#put(
+      { id: config.id, pipeline, config, isPaused: false, wantedHost: null, createdMs: Math.floor(nowMs), revision: 0 },
+      'new',
+    );
+  }
+
+  /** @param patch - the settings to change, unchecked. @throws CONFIG_INVALID, SOURCE_FORBIDDEN, STREAM_NOT_FOUND */
+  async change(id: string, patch: unknown): Promise<StreamOrder> {
+    const changes = check(z.record(z.string(), z.unknown()), patch, `stream "${id}"`);
+    const { order } = await this.#find(id);
+    const config = check(streamConfig, { ...order.config, ...changes }, `stream "${id}"`);
+    if (config.id !== id) {
+      const message = `stream "${id}": id: expected the same id, received "${config.id}"; add a new stream instead`;
+      throw new SightlineError('CONFIG_INVALID', message);
+    }
+    await this.#options.admit(config);
+    return this.#put({ ...order, config }, 'known');
+  }
+
+  /** @throws STREAM_NOT_FOUND */
+  async setPaused(id: string, isPaused: boolean): Promise<StreamOrder> {
+    const { order } = await this.#find(id);
+    return order.isPaused === isPaused ? order : this.#put({ ...order, isPaused }, 'known');
+  }
+
+  /** @param hostId - null leaves the choice to the fleet. @throws STREAM_NOT_FOUND, HOST_NOT_FOUND, CONFIG_INVALID */
+  async move(id: string, hostId: string | null): Promise<StreamOrder> {
+    const { order, hosts } = await this.#find(id);
+    if (hostId !== null) requireAbleHost(hostId, order, hosts);
+    return this.#put({ ...order, wantedHost: hostId }, 'known');
+  }
+
+  /** @throws STREAM_NOT_FOUND */
+  async remove(id: string): Promise<void> {
+    await this.#find(id);
+    await this.#control.state.removeOrder(id);
+    this.#wake(id);
+  }
+
+  /** @throws HOST_NOT_FOUND */
+  async setDraining(hostId: string, isDraining: boolean): Promise<void> {
+    const { hosts } = await this.#control.state.snapshot();
+    if (!hosts.some(({ id }) => id === hostId)) throw hostNotFound(hostId, hosts);
+    await this.#control.state.setDraining(hostId, isDraining);
+    this.#wake(null);
+  }
+
+  get #control(): ControlPlane {
+    return this.#options.control;
+  }
+
+  async #find(id: string): Promise<{ order: StreamOrder; hosts: readonly HostCard[] }> {
+    const { orders, hosts } = await this.#control.state.snapshot();
+    const order = orders.find((each) => each.id === id);
+    if (order !== undefined) return { order, hosts };
+    const known = orders.map((each) => each.id).join(', ') || 'none';
+    throw new SightlineError('STREAM_NOT_FOUND', `stream "${id}": not found; streams of the fleet: ${known}`, { id });
+  }
+
+  async #put(order: StreamOrder, mustBe: 'new' | 'known'): Promise<StreamOrder> {
+    const written = await this.#control.state.putOrder(order, mustBe);
+    this.#wake(order.id);
+    return written;
+  }
+
+  /** Without it hosts would notice with their next heartbeat. */
+  #wake(stream: string | null): void {
+    this.#control.bus.publish({ topic: 'wake', hostId: this.#options.sender, stream, fence: null, body: null });
+  }
+}
+
+function requireAbleHost(hostId: string, { id, pipeline }: StreamOrder, hosts: readonly HostCard[]): void {
+  const host = hosts.find((each) => each.id === hostId);
+  if (host === undefined) throw hostNotFound(hostId, hosts);
+  if (host.pipeline === pipeline) return;
+  const able = hosts.filter((each) => each.pipeline === pipeline).map((each) => each.id);
+  const choice = able.length === 0 ? 'none is here' : able.join(', ');
+  throw new SightlineError(
+    'CONFIG_INVALID',
+    `stream "${id}": host: expected a host of pipeline "${pipeline}" (${choice}), received "${hostId}", which runs "${host.pipeline}"`,
+    { id, hostId },
+  );
+}
+
+function hostNotFound(hostId: string, hosts: readonly HostCard[]): SightlineError {
+  const known = hosts.map(({ id }) => id).join(', ') || 'none';
+  return new SightlineError('HOST_NOT_FOUND', `host "${hostId}": not found; hosts of the fleet: ${known}`, { hostId });
+}

@@ -1,0 +1,144 @@
+import type { Assignment, HostCard, StreamOrder } from '../../protocol/fleet.ts';
+import type { FleetSnapshot } from '../control-plane.ts';
+import { MoveBudget } from './move-budget.ts';
+import type { Room } from './pack-streams.ts';
+import { NoteWriter, type PlanNote, type RoundBefore } from './plan-notes.ts';
+import type { PlanOptions } from './plan-options.ts';
+import { type PipelineMemory, type PlannedStream, planPipeline } from './plan-pipeline.ts';
+import { toHundredths } from './rate-ladder.ts';
+import { demandFps } from './stream-demand.ts';
+
+/** What a leader keeps from one round to the next; one that begins to lead begins with null. */
+export interface PlanMemory extends RoundBefore {
+  readonly startedMs: number;
+  readonly plannedMs: number;
+  readonly tokens: number;
+}
+
+export interface FleetPlan {
+  /** Assignments to write; null takes a stream from its host. */
+  readonly changes: ReadonlyMap<string, Assignment | null>;
+  readonly notes: readonly PlanNote[];
+  /** Streams that run nowhere because no host has room, and why. */
+  readonly refused: ReadonlyMap<string, string>;
+  /** To be given to the next round once the changes are written. */
+  readonly memory: PlanMemory;
+}
+
+/**
+ * Decides which host runs which stream, at which rate. Pure: the same snapshot and memory give the same plan.
+ *
+ * Hosts are filled up to `capacityFps * fillRatio`, least relative load first. While a pipeline has not enough room, rates
+ * fall: the lowest priority first, all its streams evenly, to 10 % of what they want or 1 frame/s; then the next. Only
+ * when all are at that floor are streams refused, lowest priorities first. A stream that already has a host keeps it
+ * unless the host is gone or drained, an operator wants another, or others find no room.
+ */
+export function planFleet(snapshot: FleetSnapshot, previous: PlanMemory | null, options: PlanOptions): FleetPlan {
+  const { nowMs, hosts, draining, orders, assignments } = snapshot;
+  const startedMs = previous?.startedMs ?? nowMs;
+  const budget =
+    previous === null
+      ? MoveBudget.full(options.movesPerSecond)
+      : MoveBudget.after(options.movesPerSecond, previous.tokens, nowMs - previous.plannedMs);
+  const notes = new NoteWriter(snapshot, previous);
+  const changes = new Map<string, Assignment | null>();
+  const refused = new Map<string, string>();
+  const pipelines = new Map<string, PipelineMemory>();
+  const live = new Set(hosts.map(({ id }) => id));
+
+  const active = orders.filter(({ isPaused }) => !isPaused);
+  for (const [pipeline, ofPipeline] of byPipeline(active)) {
+    const rooms = roomsOf(hosts, pipeline, draining, options.fillRatio);
+    const largest = [...rooms.values()].reduce((most, { fps }) => Math.max(most, fps), 0);
+    const streams = ofPipeline.map((order) => plannedStream(order, assignments.get(order.id), largest, live));
+    const plan = planPipeline({
+      streams,
+      rooms,
+      memory: previous?.pipelines.get(pipeline) ?? null,
+      nowMs,
+      isSettled: nowMs - startedMs >= options.settleMs,
+      budget,
+      options,
+    });
+    pipelines.set(pipeline, plan.memory);
+    for (const order of ofPipeline) {
+      const next = assignmentOf(order, plan.hosts, plan.rates, nowMs);
+      if (!isSame(next, assignments.get(order.id) ?? null)) changes.set(order.id, next);
+    }
+    for (const id of plan.refused) refused.set(id, whyRefused(pipeline, rooms));
+    notes.ofPipeline(pipeline, { changes, rates: plan.rates, streams, refused, squeeze: plan.memory.squeeze });
+  }
+  const running = new Set(active.map(({ id }) => id));
+  for (const id of assignments.keys()) if (!running.has(id)) changes.set(id, null);
+
+  const memory = {
+    startedMs,
+    plannedMs: nowMs,
+    tokens: budget.tokens,
+    pipelines,
+    hosts: live,
+    refused: new Set(refused.keys()),
+  };
+  return { changes, notes: notes.all, refused, memory };
+}
+
+function byPipeline(orders: readonly StreamOrder[]): Map<string, StreamOrder[]> {
+  const groups = new Map<string, StreamOrder[]>();
+  for (const order of orders) {
+    const group = groups.get(order.pipeline);
+    if (group === undefined) groups.set(order.pipeline, [order]);
+    else group.push(order);
+  }
+  return groups;
+}
+
+function roomsOf(
+  hosts: readonly HostCard[],
+  pipeline: string,
+  draining: ReadonlySet<string>,
+  fillRatio: number,
+): Map<string, Room> {
+  const ready = hosts.filter((host) => host.pipeline === pipeline && !draining.has(host.id));
+  return new Map(ready.map(({ id, capacityFps }) => [id, { hostId: id, fps: capacityFps * fillRatio }]));
+}
+
+/** @param largest - room of the largest ready host, inferences a second; 0 where there is none. */
+function plannedStream(
+  order: StreamOrder,
+  assignment: Assignment | undefined,
+  largest: number,
+  live: ReadonlySet<string>,
+): PlannedStream {
+  const demand = demandFps(order.config);
+  // One host at most can run it: more than the largest takes is not asked for, else all others would be held back in vain.
+  return {
+    id: order.id,
+    priority: order.config.priority,
+    wantFps: largest > 0 && demand > largest ? toHundredths(largest) : demand,
+    wantedHost: order.wantedHost,
+    currentHost: assignment?.hostId ?? null,
+    grantedFps: assignment?.maxFps ?? null,
+    isRunning: assignment !== undefined && live.has(assignment.hostId),
+  };
+}
+
+function assignmentOf(
+  order: StreamOrder,
+  hosts: ReadonlyMap<string, string>,
+  rates: ReadonlyMap<string, number>,
+  nowMs: number,
+): Assignment | null {
+  const hostId = hosts.get(order.id);
+  if (hostId === undefined) return null;
+  const rate = rates.get(order.id)!;
+  return { hostId, maxFps: rate < demandFps(order.config) ? rate : null, sinceMs: nowMs };
+}
+
+function isSame(a: Assignment | null, b: Assignment | null): boolean {
+  return a?.hostId === b?.hostId && a?.maxFps === b?.maxFps;
+}
+
+function whyRefused(pipeline: string, rooms: ReadonlyMap<string, Room>): string {
+  if (rooms.size === 0) return `no host runs pipeline "${pipeline}"`;
+  return `the ${rooms.size} ready host(s) of pipeline "${pipeline}" are full, with every rate of this priority and below at its floor`;
+}

@@ -1,0 +1,138 @@
+import type { QueueReport, ScaleReport } from '../../protocol/fleet-report.ts';
+import type { FleetSnapshot } from '../control-plane.ts';
+import { type FleetLoad, fleetLoad } from './fleet-load.ts';
+
+export interface ScaleOptions {
+  /** Whose hosts are counted; null for all, where all hosts are alike. */
+  readonly pipeline: string | null;
+  readonly fillRatio: number;
+  /** Segments that a host does at once. */
+  readonly tasksPerHost: number;
+  readonly minHosts: number;
+  readonly maxHosts: number;
+  /** Live streams are to fill this share of the capacity: the rest is for the time that a new host takes to come. */
+  readonly targetRatio: number;
+  /** Between two steps up; each at most doubles the number. */
+  readonly upCooldownMs: number;
+  /** The number falls to the highest that was needed in this time. */
+  readonly downWindowMs: number;
+}
+
+export const SCALE_DEFAULTS = {
+  targetRatio: 0.8,
+  upCooldownMs: 30_000,
+  downWindowMs: 300_000,
+} as const satisfies Partial<ScaleOptions>;
+
+interface Need {
+  readonly atMs: number;
+  readonly hosts: number;
+}
+
+/**
+ * Recommends how many hosts a fleet should have.
+ *
+ *     needed = ceil(max(live / targetRatio, active + waiting) / capacity of a mean host)
+ *
+ * It rises at once, then not again before `upCooldownMs`, and falls to the highest need of the last `downWindowMs`: a
+ * load that goes up and down within that time changes nothing. Time is the control plane's; nothing else is read.
+ */
+export class ScaleAdvisor {
+  readonly #options: ScaleOptions;
+  /** Needs of the window that no later one exceeds, oldest and highest first. */
+  #needs: Need[] = [];
+  #recommended: number | null = null;
+  #sinceMs = 0;
+  #raisedMs = Number.NEGATIVE_INFINITY;
+  /** Of a mean host, as last seen; 0 before there was one. */
+  #hostCapacity = 0;
+
+  constructor(options: ScaleOptions) {
+    this.#options = options;
+  }
+
+  /** To be called about once a second. */
+  advise(snapshot: FleetSnapshot, queue: QueueReport): ScaleReport {
+    const { nowMs } = snapshot;
+    const load = fleetLoad(snapshot, queue, this.#options);
+    if (load.hosts > 0) this.#hostCapacity = load.capacity / load.hosts;
+    const needed = this.#clamp(this.#needed(load, queue));
+    // One that has just begun to look knows nothing of the past: it takes what it finds for what was needed.
+    const before = this.#recommended ?? this.#clamp(load.hosts);
+    if (this.#recommended === null) this.#remember(nowMs, before);
+    this.#remember(nowMs, needed);
+    const recommended = this.#clamp(this.#step(before, needed, nowMs));
+    if (recommended !== this.#recommended) this.#sinceMs = nowMs;
+    if (recommended > before) this.#raisedMs = nowMs;
+    this.#recommended = recommended;
+    return {
+      loadRatio: toHundredths(this.#ratio(load)),
+      active: toHundredths(load.active),
+      waiting: toHundredths(load.waiting),
+      capacity: toHundredths(load.capacity),
+      queueDepth: queue.waiting,
+      oldestWaitingS: queue.oldestWaitingMs / 1000,
+      hosts: load.hosts,
+      recommendedHosts: recommended,
+      reason: reasonOf(load, queue, recommended, needed),
+      sinceMs: Math.floor(this.#sinceMs),
+    };
+  }
+
+  #needed({ live, active, waiting }: FleetLoad, queue: QueueReport): number {
+    if (this.#hostCapacity === 0) return live > 0 || queue.waiting > 0 ? 1 : 0;
+    // Without a host tasks have no rate yet; one host is enough to find out.
+    const fps = Math.max(live / this.#options.targetRatio, active + waiting);
+    const hosts = Math.ceil(fps / this.#hostCapacity - 1e-6);
+    return queue.waiting + queue.active > 0 ? Math.max(1, hosts) : hosts;
+  }
+
+  #step(before: number, needed: number, nowMs: number): number {
+    if (needed > before) {
+      if (nowMs - this.#raisedMs < this.#options.upCooldownMs) return before;
+      return Math.min(needed, Math.max(before + 1, before * 2));
+    }
+    return Math.min(before, this.#needs[0]!.hosts);
+  }
+
+  #remember(atMs: number, hosts: number): void {
+    while (this.#needs.length > 0 && this.#needs.at(-1)!.hosts <= hosts) this.#needs.pop();
+    this.#needs.push({ atMs, hosts });
+    while (this.#needs[0]!.atMs < atMs - this.#options.downWindowMs) this.#needs.shift();
+  }
+
+  #clamp(hosts: number): number {
+    const { minHosts, maxHosts } = this.#options;
+    return Math.min(maxHosts, Math.max(minHosts, hosts));
+  }
+
+  /** Where no host is ready, against one host as it was last seen. */
+  #ratio({ active, waiting, capacity }: FleetLoad): number {
+    const against = capacity > 0 ? capacity : this.#hostCapacity;
+    if (against > 0) return (active + waiting) / against;
+    return active + waiting > 0 ? 1 : 0;
+  }
+}
+
+function reasonOf(
+  { active, waiting, capacity, hosts }: FleetLoad,
+  queue: QueueReport,
+  recommended: number,
+  needed: number,
+): string {
+  const use = `${active.toFixed(0)} of ${capacity.toFixed(0)} inferences/s on ${countOf(hosts, 'host')} are in use, ${waiting.toFixed(0)} wait`;
+  const tasks =
+    queue.waiting === 0
+      ? ''
+      : `, ${countOf(queue.waiting, 'task')} queued (oldest ${(queue.oldestWaitingMs / 1000).toFixed(0)} s)`;
+  const now = needed === recommended ? '' : `; ${countOf(needed, 'host')} would be needed now`;
+  return `${use}${tasks}${now}.`;
+}
+
+function countOf(count: number, noun: string): string {
+  return `${count} ${noun}${count === 1 ? '' : 's'}`;
+}
+
+function toHundredths(value: number): number {
+  return Math.round(value * 100) / 100;
+}

@@ -1,0 +1,31 @@
+import { ID_PATTERN } from '../../core/ids.ts';
+import type { Task } from '../../protocol/fleet.ts';
+
+const NUMBER = /^\d{1,9}$/;
+
+/**
+ * The name of a task, made from job, file and segment alone, so that whoever asks for the same piece of work asks for
+ * the same task. A job id has no slash, and the queue allows no colon.
+ */
+export function taskId(task: Task): string {
+  const base = `${task.jobId}/${task.kind}/${task.file}`;
+  return task.kind === 'segment' ? `${base}/${task.span.index}` : base;
+}
+
+export interface TaskName {
+  readonly jobId: string;
+  readonly kind: Task['kind'];
+  readonly file: number;
+}
+
+/** What a task's name says; null where it is no name that `taskId` makes. */
+export function parseTaskId(text: string): TaskName | null {
+  const [jobId = '', kind = '', file = '', segment, ...rest] = text.split('/');
+  if (!ID_PATTERN.test(jobId) || !NUMBER.test(file) || rest.length > 0) return null;
+  if (kind === 'segment') return segment !== undefined && NUMBER.test(segment) ? name(jobId, kind, file) : null;
+  return (kind === 'split' || kind === 'merge') && segment === undefined ? name(jobId, kind, file) : null;
+}
+
+function name(jobId: string, kind: Task['kind'], file: string): TaskName {
+  return { jobId, kind, file: Number(file) };
+}

@@ -1,0 +1,39 @@
+import { systemClock } from '../../core/clock.ts';
+import type { FleetHost } from '../../protocol/fleet-report.ts';
+import type { StreamReport } from '../../protocol/report.ts';
+import type { ControlPlane } from '../control-plane.ts';
+import { FleetInbox } from './fleet-inbox.ts';
+import { mergeStreams } from './merge-streams.ts';
+
+/** Hosts report once a second. */
+const PATIENCE_MS = 2_500;
+const LOOK_EVERY_MS = 50;
+
+export interface FleetGlance {
+  readonly hosts: readonly FleetHost[];
+  readonly streams: readonly StreamReport[];
+}
+
+/**
+ * Looks at the fleet once: waits until every host has said how its streams do, at most 2.5 s.
+ *
+ * @throws CONTROL_UNREACHABLE
+ */
+export async function glanceAtFleet({ bus, state }: ControlPlane): Promise<FleetGlance> {
+  const inbox = new FleetInbox(bus, systemClock);
+  try {
+    const snapshot = await state.snapshot();
+    inbox.see(snapshot);
+    const deadlineMs = systemClock.now() + PATIENCE_MS;
+    const isComplete = (): boolean => snapshot.hosts.every(({ id }) => inbox.hosts.fresh(systemClock.now()).has(id));
+    while (!isComplete() && systemClock.now() < deadlineMs) {
+      await new Promise((resolve) => setTimeout(resolve, LOOK_EVERY_MS));
+    }
+    const nowMs = systemClock.now();
+    const hosts = inbox.hosts.hosts(nowMs);
+    const heard = inbox.hosts.fresh(nowMs);
+    return { hosts, streams: mergeStreams({ snapshot, heard, fences: inbox.fences }).streams };
+  } finally {
+    inbox.close();
+  }
+}

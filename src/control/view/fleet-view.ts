@@ -1,0 +1,268 @@
+import type { StreamConfig } from '../../config/stream.ts';
+import { type Clock, systemClock } from '../../core/clock.ts';
+import type { PublishedFrame } from '../../core/frame.ts';
+import { SightlineError } from '../../errors/sightline-error.ts';
+import { Listeners } from '../../flow/listeners.ts';
+import type { FleetFigures, FleetPort, JobView } from '../../gateway/fleet-port.ts';
+import type { PreviewPicture, RuntimePort, RuntimeReport } from '../../gateway/runtime-port.ts';
+import type { EventMessage } from '../../protocol/feed.ts';
+import type { JobOrder, JobReport } from '../../protocol/fleet.ts';
+import type { FleetHost, FleetReport, QueueReport, ScaleReport } from '../../protocol/fleet-report.ts';
+import type { StreamReport } from '../../protocol/report.ts';
+import type { ControlPlane, FleetSnapshot } from '../control-plane.ts';
+import { JobOrders } from '../orders/job-orders.ts';
+import { StreamOrders } from '../orders/stream-orders.ts';
+import { FleetInbox } from './fleet-inbox.ts';
+import { mergeStreams } from './merge-streams.ts';
+
+const REFRESH_MS = 1_000;
+/** The page shows a list, not an archive; REST has all of them. */
+const MOST_FINISHED_JOBS = 20;
+
+export interface FleetViewOptions {
+  readonly control: ControlPlane;
+  /** The host that this gateway belongs to: its readiness and its own figures. */
+  readonly own: Pick<RuntimePort, 'report' | 'readiness'>;
+  readonly hostId: string;
+  /** Where streams and jobs go that name no pipeline. */
+  readonly pipeline: string;
+  /** Laid under the settings of a new stream. */
+  readonly defaults: Readonly<Record<string, unknown>>;
+  readonly admitStream: (config: StreamConfig) => Promise<void> | void;
+  readonly admitJob: (order: JobOrder) => Promise<void> | void;
+  /** Estimates how many hosts the fleet should have. */
+  readonly advise: (snapshot: FleetSnapshot, queue: QueueReport) => ScaleReport | null;
+  readonly clock?: Clock;
+}
+
+interface Known {
+  readonly snapshot: FleetSnapshot;
+  readonly jobs: readonly JobReport[];
+  readonly queue: QueueReport;
+  readonly scale: ScaleReport | null;
+}
+
+const NOTHING_KNOWN: Known = {
+  snapshot: { nowMs: 0, hosts: [], draining: new Set(), orders: [], assignments: new Map(), leases: new Map() },
+  jobs: [],
+  queue: { waiting: 0, active: 0, oldestWaitingMs: 0 },
+  scale: null,
+};
+
+/**
+ * A whole fleet as one runtime, so that any gateway can show it. What is ordered is read from the control plane once a
+ * second; what runs is heard from the hosts, and of each stream only what its newest holder says.
+ */
+export class FleetView implements RuntimePort, FleetPort {
+  readonly #options: FleetViewOptions;
+  readonly #clock: Clock;
+  readonly #inbox: FleetInbox;
+  readonly #streams: StreamOrders;
+  readonly #jobs: JobOrders;
+  readonly #reports = new Listeners<RuntimeReport>();
+  #known = NOTHING_KNOWN;
+  /** Number of the newest question, and of the newest one whose answer is shown. */
+  #asked = 0;
+  #shown = 0;
+  #isRefreshing = false;
+  #failure: SightlineError | null = null;
+  #stopTimer: () => void = () => {};
+
+  constructor(options: FleetViewOptions) {
+    const { control, hostId: sender, pipeline, defaults, admitStream, admitJob } = options;
+    this.#options = options;
+    this.#clock = options.clock ?? systemClock;
+    this.#inbox = new FleetInbox(control.bus, this.#clock);
+    this.#streams = new StreamOrders({ control, sender, pipeline, defaults, admit: admitStream });
+    this.#jobs = new JobOrders({ control, pipeline, admit: admitJob });
+  }
+
+  /** Asks once, so that the first page is not empty, and from then on every second. Rejects as the control plane does. */
+  async start(): Promise<void> {
+    await this.#refresh();
+    this.#schedule();
+  }
+
+  close(): void {
+    this.#stopTimer();
+    this.#inbox.close();
+  }
+
+  report(): RuntimeReport {
+    const { own } = this.#options;
+    const { streams, fleet } = this.#merge();
+    return { timeMs: Math.floor(this.#clock.now()), streams, host: own.report().host, fleet };
+  }
+
+  fleet(): FleetReport {
+    return this.#merge().fleet;
+  }
+
+  readiness(): { isReady: boolean; reason: string } {
+    const own = this.#options.own.readiness();
+    if (!own.isReady || this.#failure === null) return own;
+    return { isReady: false, reason: this.#failure.message };
+  }
+
+  figures(): FleetFigures {
+    const { staleMessages, malformedMessages } = this.#inbox;
+    return { staleMessages, malformedMessages, busDropped: this.#options.control.bus.droppedCount };
+  }
+
+  async addStream(stream: unknown): Promise<StreamReport> {
+    return this.#reportAfter((await this.#streams.add(stream)).id);
+  }
+
+  async changeStream(id: string, patch: unknown): Promise<StreamReport> {
+    await this.#streams.change(id, patch);
+    return this.#reportAfter(id);
+  }
+
+  async pauseStream(id: string): Promise<StreamReport> {
+    await this.#streams.setPaused(id, true);
+    return this.#reportAfter(id);
+  }
+
+  async resumeStream(id: string): Promise<StreamReport> {
+    await this.#streams.setPaused(id, false);
+    return this.#reportAfter(id);
+  }
+
+  async moveStream(id: string, hostId: string | null): Promise<StreamReport> {
+    await this.#streams.move(id, hostId);
+    return this.#reportAfter(id);
+  }
+
+  async removeStream(id: string): Promise<void> {
+    await this.#streams.remove(id);
+    await this.#refresh();
+  }
+
+  async drainHost(hostId: string, isDraining: boolean): Promise<FleetHost> {
+    await this.#streams.setDraining(hostId, isDraining);
+    await this.#refresh();
+    const host = this.fleet().hosts.find(({ id }) => id === hostId);
+    if (host !== undefined) return host;
+    throw new SightlineError('HOST_NOT_FOUND', `host "${hostId}": it has just left the fleet`, { hostId });
+  }
+
+  jobs(): Promise<readonly JobReport[]> {
+    return this.#tasks.jobs();
+  }
+
+  async job(jobId: string): Promise<JobView> {
+    const { report, order, deadLetters } = await this.#tasks.job(jobId);
+    const { inputs: _, ...rest } = order;
+    return { report, order: rest, deadLetters };
+  }
+
+  async submitJob(request: unknown): Promise<JobReport> {
+    return this.#jobAfter((await this.#jobs.submit(request, 'body')).id);
+  }
+
+  async cancelJob(jobId: string): Promise<JobReport> {
+    await this.#tasks.cancel(jobId);
+    return this.#jobAfter(jobId);
+  }
+
+  async retryJob(jobId: string): Promise<number> {
+    const count = await this.#tasks.retry(jobId);
+    await this.#refresh();
+    return count;
+  }
+
+  onReport(listener: (report: RuntimeReport) => void): () => void {
+    return this.#reports.add(listener);
+  }
+
+  onPublished(listener: (frame: PublishedFrame) => void): () => void {
+    return this.#inbox.frames.add(listener);
+  }
+
+  onEvent(listener: (event: EventMessage) => void): () => void {
+    return this.#inbox.events.add(listener);
+  }
+
+  onPreview(listener: (picture: PreviewPicture) => void): () => void {
+    return this.#inbox.pictures.add(listener);
+  }
+
+  watchPreviews(streamIds: ReadonlySet<string>): void {
+    this.#inbox.watchPreviews(streamIds);
+  }
+
+  watchDetections(streamIds: ReadonlySet<string>): void {
+    this.#inbox.watchDetections(streamIds);
+  }
+
+  get #tasks(): ControlPlane['tasks'] {
+    return this.#options.control.tasks;
+  }
+
+  #merge(): { readonly streams: readonly StreamReport[]; readonly fleet: FleetReport } {
+    const { snapshot, jobs, queue, scale } = this.#known;
+    const nowMs = this.#clock.now();
+    const hosts = this.#inbox.hosts.hosts(nowMs);
+    const heard = this.#inbox.hosts.fresh(nowMs);
+    const { streams, placement } = mergeStreams({ snapshot, heard, fences: this.#inbox.fences });
+    return { streams, fleet: { hosts, placement, jobs: jobsToShow(jobs), queue, scale } };
+  }
+
+  #schedule(): void {
+    this.#stopTimer = this.#clock.setTimer(() => {
+      this.#schedule();
+      // A control plane that takes long to answer must not keep what hosts say from being shown.
+      if (this.#isRefreshing) this.#reports.emit(this.report());
+      else void this.#refreshAndTell();
+    }, REFRESH_MS);
+  }
+
+  async #refreshAndTell(): Promise<void> {
+    this.#isRefreshing = true;
+    try {
+      await this.#refresh();
+      this.#failure = null;
+    } catch (thrown) {
+      this.#failure = SightlineError.from(thrown, 'INTERNAL_ERROR');
+    } finally {
+      this.#isRefreshing = false;
+    }
+    this.#reports.emit(this.report());
+  }
+
+  /** Answers may overtake each other: an older one never replaces a newer. */
+  async #refresh(): Promise<void> {
+    this.#asked += 1;
+    const question = this.#asked;
+    const [snapshot, jobs, queue] = await Promise.all([
+      this.#options.control.state.snapshot(),
+      this.#tasks.jobs(),
+      this.#tasks.counts(null),
+    ]);
+    if (question < this.#shown) return;
+    this.#shown = question;
+    this.#known = { snapshot, jobs, queue, scale: this.#options.advise(snapshot, queue) };
+    this.#inbox.see(snapshot);
+  }
+
+  async #reportAfter(id: string): Promise<StreamReport> {
+    await this.#refresh();
+    const report = this.report().streams.find((stream) => stream.id === id);
+    if (report !== undefined) return report;
+    throw new SightlineError('STREAM_NOT_FOUND', `stream "${id}": somebody else has just removed it`, { id });
+  }
+
+  async #jobAfter(jobId: string): Promise<JobReport> {
+    const [{ report }] = await Promise.all([this.#tasks.job(jobId), this.#refresh()]);
+    return report;
+  }
+}
+
+function jobsToShow(jobs: readonly JobReport[]): readonly JobReport[] {
+  let finished = 0;
+  return jobs.filter(({ state }) => {
+    if (state === 'waiting' || state === 'running') return true;
+    finished += 1;
+    return finished <= MOST_FINISHED_JOBS;
+  });
+}

@@ -1,0 +1,97 @@
+import { redact } from '../../core/redact.ts';
+import type { StreamOrder } from '../../protocol/fleet.ts';
+import type { StatsBody, StreamFailure } from '../../protocol/fleet-bus.ts';
+import type { PlacementReport } from '../../protocol/fleet-report.ts';
+import type { Percentiles, StreamReport, StreamState } from '../../protocol/report.ts';
+import type { FleetSnapshot } from '../control-plane.ts';
+import type { FenceWatch } from './fence-watch.ts';
+import { waitingReason } from './waiting-reason.ts';
+
+export interface FleetSight {
+  readonly snapshot: FleetSnapshot;
+  /** Newest statistics of each host that is not silent. */
+  readonly heard: ReadonlyMap<string, StatsBody>;
+  readonly fences: FenceWatch;
+}
+
+export interface MergedStreams {
+  /** One for each order, oldest order first. */
+  readonly streams: readonly StreamReport[];
+  readonly placement: PlacementReport;
+}
+
+/** Puts orders and what hosts say of them together: the orders say which streams there are, the highest fence who runs them. */
+export function mergeStreams(sight: FleetSight): MergedStreams {
+  const running = newest(sight, ({ streams }) => streams);
+  const failures = newest(sight, (body) => body.failures);
+  const placement = { placed: 0, waiting: 0, paused: 0 };
+  const orders = sight.snapshot.orders.toSorted((a, b) => a.createdMs - b.createdMs || (a.id < b.id ? -1 : 1));
+  const streams = orders.map((order) => {
+    const report = running.get(order.id);
+    placement[order.isPaused ? 'paused' : report === undefined ? 'waiting' : 'placed'] += 1;
+    if (report !== undefined) return { ...report, state: stateOf(order, report.state) };
+    const failure = failures.get(order.id);
+    return failure === undefined || order.isPaused ? waitingReport(order, sight) : failedReport(order, failure);
+  });
+  return { streams, placement };
+}
+
+/** Of each stream what its newest holder says, and who that is; nothing where the newest holder has not spoken. */
+function newest<T extends { readonly id: string; readonly fence?: number }>(
+  { heard, fences }: FleetSight,
+  pick: (body: StatsBody) => readonly T[],
+): ReadonlyMap<string, T & { readonly host: string }> {
+  const found = new Map<string, T & { readonly host: string }>();
+  for (const [host, body] of heard) {
+    for (const entry of pick(body)) {
+      const { id, fence = 0 } = entry;
+      if (fence < fences.highest(id) || fence < (found.get(id)?.fence ?? 0)) continue;
+      found.set(id, { ...entry, host });
+    }
+  }
+  return found;
+}
+
+/** What an operator asked for and the host has not done yet shows at once. */
+function stateOf({ isPaused }: StreamOrder, state: StreamState): StreamState {
+  if (isPaused && (state === 'running' || state === 'starting' || state === 'reconnecting')) return 'pausing';
+  return !isPaused && state === 'paused' ? 'starting' : state;
+}
+
+const NOTHING: Percentiles = { count: 0, p50: 0, p95: 0, p99: 0, max: 0 };
+
+function waitingReport(order: StreamOrder, { snapshot }: FleetSight): StreamReport {
+  if (order.isPaused) return { ...emptyReport(order), state: 'paused' };
+  return { ...emptyReport(order), state: 'starting', lastError: waitingReason(order, snapshot) };
+}
+
+function failedReport(order: StreamOrder, failure: StreamFailure & { readonly host: string }): StreamReport {
+  const { host, fence, message } = failure;
+  return { ...emptyReport(order), state: 'failed', host, fence, lastError: message };
+}
+
+/** What can be said of a stream that is ordered and not running. */
+function emptyReport({ id, config }: StreamOrder): Omit<StreamReport, 'state'> {
+  return {
+    id,
+    source: redact(config.source),
+    policy: config.policy === 'file' ? 'file' : 'live',
+    seq: 0,
+    fps: { in: 0, inferred: 0, published: 0 },
+    target: { fps: config.target.fps ?? null, latencyMs: config.target.latencyMs ?? null },
+    isMissing: { fps: false, latency: false },
+    latencyMs: { window: NOTHING, total: NOTHING },
+    stagesMs: { decode: NOTHING, preprocess: NOTHING, queue: NOTHING, infer: NOTHING, publish: NOTHING },
+    frames: { in: 0, published: 0, inFlight: 0, dropped: {} },
+    queueDepth: 0,
+    decodeErrors: 0,
+    reconnects: 0,
+    width: null,
+    height: null,
+    priority: config.priority,
+    weight: config.weight,
+    zones: config.zones.map((zone) => ({ id: zone.id, inside: 0 })),
+    lines: config.lines.map((line) => ({ id: line.id, leftToRight: 0, rightToLeft: 0 })),
+    lastError: null,
+  };
+}

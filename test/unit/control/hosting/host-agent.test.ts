@@ -1,0 +1,277 @@
+import { describe, expect, it } from 'vitest';
+import { SightlineError } from '../../../../src/errors/sightline-error.ts';
+import { AgentRig, BEAT_MS, LEASE_MS, type RiggedHost, settle } from '../../../support/agent-rig.ts';
+import { streamOrder } from '../../../support/fleet-world.ts';
+
+/** One host that runs one stream. */
+async function oneRunning(): Promise<{ rig: AgentRig; host: RiggedHost }> {
+  const rig = new AgentRig();
+  const host = await rig.host('a');
+  await order(rig, 'gate');
+  await rig.pass(BEAT_MS);
+  expect(host.runner.log).toEqual(['start gate']);
+  return { rig, host };
+}
+
+async function order(rig: AgentRig, id: string, settings: Readonly<Record<string, unknown>> = {}): Promise<void> {
+  await rig.state.putOrder(streamOrder(id, { maxFps: 10, ...settings }), 'new');
+  wake(rig, id);
+  await settle();
+}
+
+function wake(rig: AgentRig, stream: string | null): void {
+  rig.bus.publish({ topic: 'wake', hostId: 'cli', stream, fence: null, body: null });
+}
+
+function reporting(host: RiggedHost): readonly string[] {
+  expect(host.runner.complaints).toEqual([]);
+  return [...host.runner.running.keys()];
+}
+
+describe('a stream that is ordered', () => {
+  it('is planned, claimed and started within the gap of a wake, not of a heartbeat', async () => {
+    const rig = new AgentRig();
+    const host = await rig.host('a');
+    await rig.pass(BEAT_MS / 2);
+    await order(rig, 'gate');
+    await rig.pass(300);
+    expect(reporting(host)).toEqual(['gate']);
+    expect(host.agent.streams()).toMatchObject([{ id: 'gate', state: 'running', failure: null }]);
+    expect(host.agent.mayPublish('gate')).toBe(true);
+    expect(host.agent.fence('gate')).toBe(host.runner.running.get('gate')?.lease.fence);
+  });
+
+  it('is changed when its settings do, once, and left alone when only its host was chosen', async () => {
+    const { rig, host } = await oneRunning();
+    await rig.state.putOrder(streamOrder('gate', { maxFps: 5 }), 'known');
+    await rig.pass(3 * BEAT_MS);
+    expect(host.runner.log).toEqual(['start gate', 'change gate']);
+    expect(host.runner.running.get('gate')?.config.maxFps).toBe(5);
+    await rig.state.putOrder(streamOrder('gate', { maxFps: 5 }, { wantedHost: 'a' }), 'known');
+    await rig.pass(3 * BEAT_MS);
+    expect(host.runner.log).toHaveLength(2);
+  });
+
+  it('is stopped and its lease given back when it is paused or removed', async () => {
+    const { rig, host } = await oneRunning();
+    await rig.state.putOrder(streamOrder('gate', { maxFps: 10 }, { isPaused: true }), 'known');
+    await rig.pass(2 * BEAT_MS);
+    expect(reporting(host)).toEqual([]);
+    expect((await rig.state.snapshot()).leases.size).toBe(0);
+    await rig.state.putOrder(streamOrder('gate', { maxFps: 10 }), 'known');
+    await rig.pass(2 * BEAT_MS);
+    expect(reporting(host)).toEqual(['gate']);
+    await rig.state.removeOrder('gate');
+    await rig.pass(2 * BEAT_MS);
+    expect(host.runner.log).toEqual(['start gate', 'stop gate', 'start gate', 'stop gate']);
+    expect(host.agent.streams()).toEqual([]);
+  });
+
+  it('is held to the rate that a full fleet allows, and told', async () => {
+    const rig = new AgentRig();
+    const host = await rig.host('a', 20);
+    await order(rig, 'gate', { maxFps: 20 });
+    await order(rig, 'yard', { maxFps: 12 });
+    await rig.pass(2 * BEAT_MS);
+    const rates = Object.fromEntries([...host.runner.running].map(([id, { config }]) => [id, config.maxFps]));
+    expect(rates).toEqual({ gate: 8, yard: 6 });
+    expect(rig.events.map(({ kind }) => kind)).toContain('stream-reduced');
+  });
+});
+
+describe('a lease', () => {
+  it('is renewed by heartbeats for as long as they are answered', async () => {
+    const { rig, host } = await oneRunning();
+    await rig.pass(10 * LEASE_MS);
+    expect(host.runner.log).toEqual(['start gate']);
+    expect(host.agent.mayPublish('gate')).toBe(true);
+  });
+
+  it('that another host has taken ends the stream at once', async () => {
+    const { rig, host } = await oneRunning();
+    const fence = host.agent.fence('gate')!;
+    await rig.state.release('gate', 'a', fence);
+    const other = streamOrder('gate', { maxFps: 10 });
+    await rig.host('b');
+    expect(await rig.state.claim('gate', 'b')).toBeGreaterThan(fence);
+    const { lease } = host.runner.running.get('gate')!;
+    await rig.pass(BEAT_MS);
+    expect([reporting(host), lease.isValid(), host.agent.mayPublish(other.id)]).toEqual([[], false, false]);
+  });
+
+  it('counts from when the heartbeat was sent, not from when it was answered', async () => {
+    const { rig, host } = await oneRunning();
+    const { lease } = host.runner.running.get('gate')!;
+    let answer = (): void => {};
+    host.line.delay = new Promise((resolve) => {
+      answer = resolve;
+    });
+    while (host.line.underway === 0) await rig.pass(50);
+    const sentMs = rig.clock.now();
+    await rig.pass(LEASE_MS - 2 * BEAT_MS);
+    answer();
+    host.line.isCut = true;
+    await rig.pass(sentMs + LEASE_MS - 1 - rig.clock.now());
+    expect(lease.isValid()).toBe(true);
+    await rig.pass(1);
+    expect(lease.isValid()).toBe(false);
+  });
+
+  it('of a process that was stopped is invalid before any of its timers has run', async () => {
+    const { rig, host } = await oneRunning();
+    const { lease } = host.runner.running.get('gate')!;
+    rig.freeze('a');
+    await rig.pass(2 * LEASE_MS);
+    const other = await rig.host('b');
+    await rig.pass(2 * BEAT_MS);
+    expect(reporting(other)).toEqual(['gate']);
+    const clock = rig.thaw('a');
+    clock.jump(rig.clock.now() - clock.now());
+    expect([lease.isValid(), host.agent.mayPublish('gate')]).toEqual([false, false]);
+    await rig.pass(2 * BEAT_MS);
+    expect([reporting(host), reporting(other)]).toEqual([[], ['gate']]);
+  });
+
+  it('that was lost during the start ends what has just been started', async () => {
+    const rig = new AgentRig();
+    const host = await rig.host('a');
+    let open = (): void => {};
+    host.runner.gate = new Promise((resolve) => {
+      open = resolve;
+    });
+    await order(rig, 'gate');
+    await rig.pass(BEAT_MS);
+    host.line.isCut = true;
+    await rig.pass(2 * LEASE_MS);
+    open();
+    await rig.pass(BEAT_MS);
+    expect(host.runner.log).toEqual(['start gate', 'stop gate']);
+  });
+});
+
+describe('while the control plane is away', () => {
+  it('streams go on until their leases end, stop then, and come back under a new fence', async () => {
+    const { rig, host } = await oneRunning();
+    const before = host.agent.fence('gate')!;
+    host.line.isCut = true;
+    await rig.pass(LEASE_MS - BEAT_MS - 100);
+    expect(reporting(host)).toEqual(['gate']);
+    await rig.pass(2 * BEAT_MS);
+    expect([reporting(host), host.agent.mayPublish('gate')]).toEqual([[], false]);
+    await rig.pass(10 * LEASE_MS);
+    host.line.isCut = false;
+    await rig.pass(2 * BEAT_MS);
+    expect(reporting(host)).toEqual(['gate']);
+    expect(host.agent.fence('gate')).toBeGreaterThan(before);
+    expect(host.notices).toEqual([
+      'heartbeat failed, streams go on until their leases end: the line is cut [CONTROL_UNREACHABLE]',
+      'the control plane answers again',
+    ]);
+  });
+
+  it('a short absence is not noticed by any stream', async () => {
+    const { rig, host } = await oneRunning();
+    host.line.isCut = true;
+    await rig.pass(2 * BEAT_MS);
+    host.line.isCut = false;
+    await rig.pass(4 * BEAT_MS);
+    expect(host.runner.log).toEqual(['start gate']);
+  });
+
+  it('a host that begins says so instead of waiting', async () => {
+    const rig = new AgentRig();
+    await rig.host('a');
+    await expect(rig.host('a')).resolves.toBeDefined();
+    await rig.pass(BEAT_MS);
+    await expect(rig.host('a')).rejects.toMatchObject({ code: 'HOST_EXISTS' });
+  });
+});
+
+describe('heartbeats', () => {
+  it('never overlap and are not queued, however slow the answer and however many the wakes', async () => {
+    const { rig, host } = await oneRunning();
+    let answer = (): void => {};
+    host.line.delay = new Promise((resolve) => {
+      answer = resolve;
+    });
+    const before = host.line.beatCount;
+    for (let i = 0; i < 30; i++) {
+      wake(rig, null);
+      await rig.pass(100);
+    }
+    expect([host.line.beatCount - before, host.line.mostUnderway]).toEqual([1, 1]);
+    answer();
+    host.line.delay = Promise.resolve();
+    await rig.pass(200);
+    // What it was answered may be older than the news, so one more follows at once.
+    expect([host.line.beatCount - before, host.line.mostUnderway]).toEqual([2, 1]);
+  });
+
+  it('a storm of wakes costs at most ten in a second', async () => {
+    const { rig, host } = await oneRunning();
+    const before = host.line.beatCount;
+    for (let i = 0; i < 20; i++) {
+      for (let n = 0; n < 10; n++) wake(rig, null);
+      await rig.pass(50);
+    }
+    expect(host.line.beatCount - before).toBeGreaterThan(5);
+    expect(host.line.beatCount - before).toBeLessThanOrEqual(11);
+  });
+
+  it('are not caused by news of streams that are elsewhere', async () => {
+    const { rig } = await oneRunning();
+    const other = await rig.host('b');
+    await rig.pass(BEAT_MS);
+    const before = other.line.beatCount;
+    for (let i = 0; i < 8; i++) {
+      wake(rig, 'gate');
+      await rig.pass(100);
+    }
+    expect(other.line.beatCount - before).toBeLessThanOrEqual(1);
+  });
+});
+
+describe('a start that fails', () => {
+  it('keeps the lease, is told once, tried again with back-off, and works when it can', async () => {
+    const rig = new AgentRig();
+    const host = await rig.host('a');
+    host.runner.failure = new SightlineError('SOURCE_UNREACHABLE', 'no route to camera');
+    await order(rig, 'gate');
+    await rig.pass(10_000);
+    const failed = host.runner.log.length;
+    expect(failed).toBeGreaterThanOrEqual(3);
+    expect(failed).toBeLessThanOrEqual(6);
+    expect(host.agent.streams()).toMatchObject([{ state: 'failed', failure: { code: 'SOURCE_UNREACHABLE' } }]);
+    expect(rig.events.filter(({ kind }) => kind === 'stream-warning')).toHaveLength(1);
+    expect((await rig.state.snapshot()).leases.get('gate')?.hostId).toBe('a');
+    host.runner.failure = null;
+    await rig.pass(30_000);
+    expect(reporting(host)).toEqual(['gate']);
+    expect(host.agent.streams()).toMatchObject([{ state: 'running', failure: null }]);
+  });
+
+  it('is tried again at once when the order changes, and seldom where it is hopeless', async () => {
+    const rig = new AgentRig();
+    const host = await rig.host('a');
+    host.runner.failure = new SightlineError('SOURCE_FORBIDDEN', 'file:///etc is not below roots');
+    await order(rig, 'gate');
+    await rig.pass(20_000);
+    expect(host.runner.log).toEqual(['fail gate']);
+    host.runner.failure = null;
+    await rig.state.putOrder(streamOrder('gate', { maxFps: 8 }), 'known');
+    await rig.pass(BEAT_MS);
+    expect(reporting(host)).toEqual(['gate']);
+  });
+
+  it('of new settings leaves the stream running as it was', async () => {
+    const { rig, host } = await oneRunning();
+    host.runner.failure = new SightlineError('SOURCE_UNREACHABLE', 'no route to camera');
+    await rig.state.putOrder(streamOrder('gate', { maxFps: 5 }), 'known');
+    await rig.pass(2 * BEAT_MS);
+    expect(reporting(host)).toEqual(['gate']);
+    expect(host.agent.streams()).toMatchObject([{ state: 'failed' }]);
+    host.runner.failure = null;
+    await rig.pass(5_000);
+    expect(host.runner.running.get('gate')?.config.maxFps).toBe(5);
+  });
+});

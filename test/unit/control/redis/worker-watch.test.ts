@@ -1,0 +1,32 @@
+import { describe, expect, it } from 'vitest';
+import { WorkerWatch } from '../../../../src/control/redis/worker-watch.ts';
+
+const DEAF = { ready: 3, hasRoom: true, taken: 5 };
+
+function seen(sights: readonly (typeof DEAF)[]): boolean[] {
+  const watch = new WorkerWatch(3_000);
+  return sights.map((sight, i) => watch.isDeaf(i * 1_000, sight));
+}
+
+describe('a worker', () => {
+  it('is deaf when it took nothing for so long although it could', () => {
+    expect(seen([DEAF, DEAF, DEAF, DEAF, DEAF])).toEqual([false, false, false, false, true]);
+  });
+
+  it.each([
+    ['nothing waits', { ...DEAF, ready: 0 }],
+    ['it has its fill or is paused', { ...DEAF, hasRoom: false }],
+    ['it took one', { ...DEAF, taken: 6 }],
+  ])('is not where, once in a while, %s', (_, sight) => {
+    expect(seen([DEAF, DEAF, DEAF, sight, DEAF, DEAF]).some(Boolean)).toBe(false);
+  });
+
+  it('is judged anew after a time when nothing could be seen', () => {
+    const watch = new WorkerWatch(3_000);
+    watch.isDeaf(0, DEAF);
+    watch.isDeaf(1_000, DEAF);
+    watch.reset();
+    expect(watch.isDeaf(60_000, DEAF)).toBe(false);
+    expect(watch.isDeaf(63_000, DEAF)).toBe(true);
+  });
+});

@@ -1,0 +1,46 @@
+import { describe, expect, it } from 'vitest';
+import { orderDigest } from '../../../../src/control/tasks/order-digest.ts';
+import type { JobOrder } from '../../../../src/protocol/fleet.ts';
+import { jobOrderOf } from '../../../support/task-handlers.ts';
+
+const ORDER = jobOrderOf('a', 3);
+const TRACK = { highScore: 0.5, lowScore: 0.1 };
+
+describe('the digest of an order', () => {
+  it('is the same for the same order, whenever it was made', async () => {
+    expect(await orderDigest({ ...ORDER, createdMs: 77 })).toBe(await orderDigest(jobOrderOf('a', 3)));
+  });
+
+  it('does not mind in which order settings are written', async () => {
+    const settings = TRACK as JobOrder['track'];
+    const turned = Object.fromEntries(Object.entries(TRACK).reverse()) as JobOrder['track'];
+    expect(await orderDigest({ ...ORDER, track: settings })).toBe(await orderDigest({ ...ORDER, track: turned }));
+  });
+
+  it.each<Partial<JobOrder>>([
+    { id: 'b' },
+    { pipeline: 'night' },
+    { inputs: [...ORDER.inputs].reverse() },
+    { inputs: [ORDER.inputs.join('')] },
+    { outDir: '/elsewhere' },
+    { track: true },
+    { every: 2 },
+    { segmentSeconds: 61 },
+    { priority: 1 },
+  ])('is another for %j', async (change) => {
+    expect(await orderDigest({ ...ORDER, ...change })).not.toBe(await orderDigest(ORDER));
+  });
+
+  it('sees a change in the last of many inputs, and lets others have their turn', async () => {
+    const many = jobOrderOf('a', 5_000);
+    let turns = 0;
+    const counting = setInterval(() => {
+      turns += 1;
+    }, 0);
+    const digest = await orderDigest(many);
+    const other = await orderDigest({ ...many, inputs: [...many.inputs.slice(0, -1), '/videos/other.mp4'] });
+    clearInterval(counting);
+    expect(other).not.toBe(digest);
+    expect(turns).toBeGreaterThan(0);
+  });
+});
