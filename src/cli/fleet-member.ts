@@ -65,7 +65,7 @@ export class FleetMember {
       onNotice: (text) => log.info({}, text),
     });
     const { fillRatio, bulkConcurrency, minHosts, maxHosts } = config.fleet;
-    const scale = { pipeline: null, fillRatio, tasksPerHost: Math.max(1, bulkConcurrency), minHosts, maxHosts };
+    const scale = { pipeline: config.name, fillRatio, tasksPerHost: Math.max(1, bulkConcurrency), minHosts, maxHosts };
     const advisor = new ScaleAdvisor({ ...SCALE_DEFAULTS, ...scale });
     const view = new FleetView({
       control,
