@@ -161,15 +161,13 @@ function canvasFilters({ width, height, fit }: DecodePlan['canvas']): string[] {
  * Builds the arguments of the ffmpeg that lists the packets of a file's first video stream, in the order of decoding and
  * without decoding them: one line of `framecrc` each, `-copyts` not set, so that times are those of a decoding run.
  *
- * @param count - most packets to list; null for all.
  * @param unitTypes - as `filter_units` takes them, `5` or `16-21`: packets that hold such a unit are listed a second time,
  *   as those of stream 1. Null where the codec has no such units.
  */
-export function listArguments(url: string, count: number | null, unitTypes: string | null): string[] {
+export function listArguments(url: string, unitTypes: string | null): string[] {
   const again = unitTypes === null ? [] : ['-map 0:v:0', `-bsf:v:1 filter_units=pass_types=${unitTypes}`];
   const command = ffmpeg(url)
     .outputOptions(['-map 0:v:0', ...again, '-c copy', '-copyinkf', '-copypriorss 1'])
-    .outputOptions(count === null ? [] : [`-frames:v ${count}`])
     .format('framecrc')
     .output('pipe:1');
   const built = (command as unknown as { _getArguments(): string[] })._getArguments();

@@ -1,58 +1,94 @@
-import { redact } from '../core/redact.ts';
-import { SightlineError } from '../errors/sightline-error.ts';
 import { listArguments } from './ffmpeg-command.ts';
+import { FfmpegLog } from './ffmpeg-log.ts';
 import { type Packet, PacketRows } from './packet-rows.ts';
 import { runFfmpeg } from './run-ffmpeg.ts';
 
-/** What a container says of its first video stream. */
-export interface StreamHeader {
+/** What a file says of its first video stream before its first packet. */
+export interface StreamHead {
   /** As ffmpeg names its demuxer: `mov,mp4,m4a,3gp,3g2,mj2`. */
   readonly container: string;
   /** As ffmpeg names it: `h264`. */
   readonly codec: string;
-  /** Microseconds in one tick of the stream's time base. */
+  /** Is it of a profile that never shows a picture at another time than it is decoded? */
+  readonly isBaseline: boolean;
+  /** Of the whole file; null where the container does not say. */
+  readonly durationUs: number | null;
+}
+
+export interface PacketHearer {
+  /** Is told the head as soon as it is known; false ends the listing. */
+  isWanted(head: StreamHead): boolean;
+  onPacket(packet: Packet): void;
+}
+
+export interface Listing {
+  readonly head: StreamHead;
+  /** Microseconds in one tick of the stream's time base; 0 where the listing was ended before it was told. */
   readonly tickUs: number;
 }
 
-/**
- * Reads the head of a file: container, codec and time base of its first video stream.
- *
- * @param url - as ffmpeg takes it, `file:` and the path.
- * @throws SOURCE_* with the cause, FFMPEG_MISSING; the signal's reason where it aborts.
- */
-export async function readStreamHeader(ffmpegPath: string, url: string, signal: AbortSignal): Promise<StreamHeader> {
-  const rows = new PacketRows(false, () => undefined);
-  let container: string | undefined;
-  await runFfmpeg(ffmpegPath, url, listArguments(url, 1, null), signal, {
-    onText: (text) => rows.read(text),
-    onLogLine: (line) => {
-      container ??= /^\[info\] Input #0, (\S+), from /.exec(line)?.[1];
-    },
-  });
-  if (container === undefined || rows.codec === null)
-    throw new SightlineError('SOURCE_UNREADABLE', `${redact(url)}: ffmpeg does not tell what it holds`);
-  return { container, codec: rows.codec, tickUs: rows.tickUs };
-}
+const CONTAINER = /^\[info\] Input #0, (\S+), from /;
+const OUTPUT = /^\[info\] Output #0, /;
+const VIDEO = /^\[info\] +Stream #0:0\b.*?: Video: (\w+)(?: \(([^)]*)\))?/;
 
 /**
  * Lists the packets of a file's first video stream in the order of decoding. It reads the whole file and decodes nothing:
- * about 3 us of CPU a packet.
+ * about 3 us of CPU a packet, and 70 ms to start.
  *
+ * @param url - as ffmpeg takes it, `file:` and the path.
  * @param unitTypes - only packets that hold a unit of these types count as key frames (`filter_units`); null where the
  *   container's word is enough.
- * @throws SOURCE_* with the cause, FFMPEG_MISSING; the signal's reason where it aborts.
+ * @returns null where ffmpeg did not tell the head.
+ * @throws SOURCE_*, DECODE_EXITED with the cause, FFMPEG_MISSING; the signal's reason where it aborts.
  */
 export async function listPackets(
   ffmpegPath: string,
   url: string,
   unitTypes: string | null,
   signal: AbortSignal,
-  onPacket: (packet: Packet) => void,
-): Promise<void> {
-  const rows = new PacketRows(unitTypes !== null, onPacket);
-  await runFfmpeg(ffmpegPath, url, listArguments(url, null, unitTypes), signal, {
-    onText: (text) => rows.read(text),
-    onLogLine: () => undefined,
-  });
-  rows.end();
+  hearer: PacketHearer,
+): Promise<Listing | null> {
+  const rows = new PacketRows(unitTypes !== null, (packet) => hearer.onPacket(packet));
+  const enough = new AbortController();
+  const reader = new HeadReader(url);
+  let head: StreamHead | null = null;
+  try {
+    await runFfmpeg(ffmpegPath, url, listArguments(url, unitTypes), AbortSignal.any([signal, enough.signal]), {
+      onText: (text) => rows.read(text),
+      onLogLine: (line) => {
+        if (head !== null) return;
+        head = reader.read(line);
+        if (head !== null && !hearer.isWanted(head)) enough.abort();
+      },
+    });
+    rows.end();
+  } catch (error) {
+    signal.throwIfAborted();
+    if (!enough.signal.aborted) throw error;
+  }
+  return head === null ? null : { head, tickUs: rows.tickUs };
+}
+
+/** Finds the head in ffmpeg's log: the container is told of the input, the stream of the output, which holds it alone. */
+class HeadReader {
+  readonly #log: FfmpegLog;
+  #container: string | null = null;
+  #durationUs: number | null = null;
+  #isOutput = false;
+
+  constructor(url: string) {
+    this.#log = new FfmpegLog(url);
+  }
+
+  /** @returns the head, once it is known. */
+  read(line: string): StreamHead | null {
+    this.#container ??= CONTAINER.exec(line)?.[1] ?? null;
+    this.#isOutput ||= OUTPUT.test(line);
+    const event = this.#log.read(line);
+    if (event?.kind === 'duration') this.#durationUs = event.durationUs;
+    const video = this.#isOutput ? VIDEO.exec(line) : null;
+    if (video === null || this.#container === null) return null;
+    const isBaseline = /Baseline$/.test(video[2] ?? '');
+    return { container: this.#container, codec: video[1]!, isBaseline, durationUs: this.#durationUs };
+  }
 }

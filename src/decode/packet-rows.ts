@@ -15,7 +15,6 @@ const DISPOSABLE = 0x10;
 /** ffmpeg's "no time" is the least 64-bit number. */
 const NO_TIME = -(2 ** 62);
 const TIME_BASE = /^#tb 0: (\d+)\/(\d+)/;
-const CODEC = /^#codec_id 0: (\S+)/;
 /** stream, dts, pts, duration, size, checksum; then the flags where they are not just "key". */
 const ROW = /^(\d+), *(-?\d+), *(-?\d+), *-?\d+, *\d+, *0x[0-9a-f]+(?:, *F=0x([0-9A-F]+))?/;
 
@@ -33,9 +32,6 @@ interface Row {
  * Reads ffmpeg's `framecrc` text as it comes. Its rows have had this form since ffmpeg 1.0; seen alike in 4, 5.1 and 9.0.
  */
 export class PacketRows {
-  codec: string | null = null;
-  /** Microseconds in one tick. */
-  tickUs = 0;
   readonly #mustConfirm: boolean;
   readonly #onPacket: (packet: Packet) => void;
   #timeBase = 0;
@@ -48,6 +44,11 @@ export class PacketRows {
   constructor(mustConfirm: boolean, onPacket: (packet: Packet) => void) {
     this.#mustConfirm = mustConfirm;
     this.#onPacket = onPacket;
+  }
+
+  /** Microseconds in one tick; 0 before it is known. */
+  get tickUs(): number {
+    return this.#timeBase * 1e6;
   }
 
   read(text: string): void {
@@ -66,11 +67,7 @@ export class PacketRows {
     const row = ROW.exec(line);
     if (row !== null) return void this.#row(row);
     const base = TIME_BASE.exec(line);
-    if (base !== null) {
-      this.#timeBase = Number(base[1]) / Number(base[2]);
-      this.tickUs = this.#timeBase * 1e6;
-    }
-    this.codec ??= CODEC.exec(line)?.[1] ?? null;
+    if (base !== null) this.#timeBase = Number(base[1]) / Number(base[2]);
   }
 
   #row([, stream, dts, pts, hexFlags]: RegExpExecArray): void {

@@ -74,6 +74,10 @@ export class CutClips {
       ['open groups of pictures', await this.#h264('open.mp4', 'bframes=3:open-gop=1')],
       ['no key frames but the first', await this.#h264('refresh.mp4', 'intra-refresh=1')],
       ['an edit list', await this.#ffmpeg('edited.mp4', '-ss', '1.3', '-i', plain, '-c', 'copy')],
+      [
+        'times finer than a microsecond',
+        await this.#ffmpeg('fine.mp4', '-i', plain, '-c', 'copy', '-video_track_timescale', '10000000'),
+      ],
       ['MPEG-TS', await this.#ffmpeg('stream.ts', '-i', plain, '-c', 'copy')],
       ['no container', raw],
       [
