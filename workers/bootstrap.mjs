@@ -3,7 +3,7 @@
  * compiles. Called by `npm run demo` and `npm test`, before there is anything to import.
  */
 import { execFileSync } from 'node:child_process';
-import { existsSync, readFileSync } from 'node:fs';
+import { chmodSync, existsSync, readFileSync } from 'node:fs';
 
 const major = Number(process.versions.node.split('.')[0]);
 if (major < 20 || major > 22) console.error(`note: Node ${process.version}; tested with 20 and 22`);
@@ -18,6 +18,8 @@ if (!isInstalled()) {
 }
 console.error('compiling ...');
 execFileSync(process.execPath, ['node_modules/typescript/bin/tsc', '-p', 'tsconfig.build.json'], { stdio: 'inherit' });
+// npx runs it as it is, and the compiler makes files that are not executable.
+chmodSync('dist/workers/sightline.process.js', 0o755);
 
 /** npm writes what it installed into node_modules; every package that is not optional must be there in its version. */
 function isInstalled() {
