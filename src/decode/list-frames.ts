@@ -1,6 +1,7 @@
 import type { SourceInput } from '../core/source.ts';
 import { decodeArguments } from './ffmpeg-command.ts';
 import { FfmpegLog, type FrameLine } from './ffmpeg-log.ts';
+import { headersPlan } from './headers-plan.ts';
 import { runFfmpeg } from './run-ffmpeg.ts';
 
 /**
@@ -17,15 +18,7 @@ export async function listFrames(
 ): Promise<number> {
   const log = new FfmpegLog(source.url);
   let decodeErrors = 0;
-  const args = decodeArguments(source, {
-    ffmpegMajor: ffmpeg.major,
-    canvas: { width: 2, height: 2, fit: { mode: 'stretch' } },
-    every: 1,
-    maxFps: null,
-    skip: 0,
-    hwaccel: 'none',
-    threads: 1,
-  });
+  const args = decodeArguments(source, headersPlan(ffmpeg.major));
   await runFfmpeg(ffmpeg.path, source.url, args, signal, {
     onText: () => undefined,
     onLogLine: (line) => {

@@ -1,5 +1,6 @@
 import type { StreamConfig } from '../config/stream.ts';
 import type { SourceInput } from '../core/source.ts';
+import { headersPlan } from '../decode/headers-plan.ts';
 import { probeSource } from '../decode/probe.ts';
 import { parseSource } from '../source/parse-source.ts';
 import type { StreamInput } from './session-port.ts';
@@ -42,16 +43,7 @@ async function pictureSize(
   need: PictureNeed,
   timeoutMs: number,
 ): Promise<{ width: number; height: number }> {
-  const plan = {
-    ffmpegMajor: ffmpeg.major,
-    canvas: { width: 2, height: 2, fit: { mode: 'stretch' } },
-    every: 1,
-    maxFps: null,
-    skip: 0,
-    hwaccel: 'none',
-    threads: 1,
-  } as const;
-  const { width, height } = await probeSource(ffmpeg.path, source, plan, timeoutMs);
+  const { width, height } = await probeSource(ffmpeg.path, source, headersPlan(ffmpeg.major), timeoutMs);
   const scale = need.maxWidth === null ? 1 : Math.min(1, need.maxWidth / width);
   // Even sizes: video encoders with half-size colour planes take no others.
   return { width: even(width * scale), height: even(height * scale) };
