@@ -245,7 +245,7 @@ export class HostAgent {
       details: { code, host: card.id },
     };
     control.bus.publish({ topic: 'events', hostId: card.id, stream, fence: this.fence(stream), body });
-    this.#options.onNotice(`error: ${body.message} [${code}]`);
+    this.#options.onNotice(`${body.message} [${code}]`);
   }
 
   /** Hosts that a message does not concern leave Redis alone. */
