@@ -72,9 +72,13 @@ export class MicroBatcher<T extends BatchItem> {
 
   /** Forgets a stream and returns the frames that still waited, in order. */
   removeStream(id: string): T[] {
-    const waiting = this.#streams.get(id)?.waiting ?? [];
+    const stream = this.#streams.get(id);
+    if (stream === undefined) return [];
     this.#streams.delete(id);
-    return waiting.map((entry) => entry.item);
+    const { priority } = stream.options;
+    const isLast = ![...this.#streams.values()].some(({ options }) => options.priority === priority);
+    if (isLast) this.#virtualNow.delete(priority);
+    return stream.waiting.map((entry) => entry.item);
   }
 
   /** Takes in a frame; where the stream's queue is full, its oldest frame gives way. */

@@ -21,6 +21,10 @@ export interface CutList {
 const MOST_REORDERED = 64;
 /** Of key frames that are closer together than this share of the wanted distance, one is remembered. */
 const CANDIDATE_SHARE = 1 / 32;
+/** Where the parts taper, each takes this share of what is left... */
+const TAPER_SHARE = 1 / 4;
+/** ... and never less than this share of the wanted distance: each costs the start of a decoder. */
+const SHORTEST_SHARE = 1 / 8;
 
 /**
  * Finds the key frames at which a file may be cut so that each part decodes to what it is in the whole: all packets before
@@ -81,20 +85,27 @@ export class CleanCuts {
   /**
    * Chooses the cuts, the wanted distance apart or a little more; the last part is at least half as long.
    *
+   * @param tapers - the parts get shorter towards the end, so that those who share them end at about the same time (guided
+   *   self-scheduling, Polychronopoulos and Kuck 1987).
    * @returns null where the file must stay whole: it is short, has no clean key frame, a packet without a time, damaged, not
    *   to be shown, twice at the same time or out of order, or a first packet that is no key frame.
    */
-  choose(): CutList | null {
+  choose(tapers: boolean): CutList | null {
     if (this.#isIrregular) return null;
     const cuts: Cut[] = [];
     let lastUs = this.#startUs;
     for (const cut of this.#candidates) {
-      if (cut.atUs - lastUs < this.#distanceUs || this.#newestUs - cut.atUs < this.#distanceUs / 2) continue;
+      const wantedUs = tapers ? this.#taperedUs(this.#newestUs - lastUs) : this.#distanceUs;
+      if (cut.atUs - lastUs < wantedUs || this.#newestUs - cut.atUs < wantedUs / 2) continue;
       cuts.push(cut);
       lastUs = cut.atUs;
     }
     if (cuts.length === 0) return null;
     return { cuts, frames: this.#frames, isReordered: this.#isReordered, shortest: this.#shortest() };
+  }
+
+  #taperedUs(leftUs: number): number {
+    return Math.min(this.#distanceUs, Math.max(leftUs * TAPER_SHARE, this.#distanceUs * SHORTEST_SHARE));
   }
 
   #shortest(): CutList['shortest'] {

@@ -9,14 +9,18 @@ import { resolveStreamInput } from './stream-input.ts';
 import type { StreamSession } from './stream-session.ts';
 
 /** Below every stream that a user can configure to be live. */
-const BULK_PRIORITY = -100;
+const BULK_PRIORITY = -101;
 
 /** Ids of streams that are segments begin with this. */
 export const BULK_ID_PREFIX = 'bulk-segment-';
 
-/** Infers stretches of files on a runtime beside its streams. Each is a stream of its own, `bulk-segment-1` and on. */
+/**
+ * Infers stretches of files on a runtime beside its streams. Each is a stream of its own, `bulk-segment-1` and on, and gives
+ * way to those begun before it: so they end one after the other, and while one starts its decoder, another has frames ready.
+ */
 export function segmentRunner(runtime: Runtime, ffmpeg: Pick<FfmpegBinary, 'path' | 'major'>): SegmentRunner {
   const numbers = new Set<number>();
+  const priorities = new Set<number>();
   return {
     classes: runtime.spec.classes,
     reportScore: runtime.scoreThreshold,
@@ -26,10 +30,13 @@ export function segmentRunner(runtime: Runtime, ffmpeg: Pick<FfmpegBinary, 'path
       let number = 1;
       while (numbers.has(number)) number += 1;
       numbers.add(number);
+      const priority = Math.min(BULK_PRIORITY + 1, ...priorities) - 1;
+      priorities.add(priority);
       try {
-        return await runStretch(runtime, ffmpeg, `${BULK_ID_PREFIX}${number}`, stretch, take, signal);
+        return await runStretch(runtime, ffmpeg, { id: `${BULK_ID_PREFIX}${number}`, priority }, stretch, take, signal);
       } finally {
         numbers.delete(number);
+        priorities.delete(priority);
       }
     },
   };
@@ -38,13 +45,13 @@ export function segmentRunner(runtime: Runtime, ffmpeg: Pick<FfmpegBinary, 'path
 async function runStretch(
   runtime: Runtime,
   ffmpeg: Pick<FfmpegBinary, 'path' | 'major'>,
-  id: string,
+  { id, priority }: { readonly id: string; readonly priority: number },
   stretch: Stretch,
   take: (frame: PublishedFrame) => Promise<unknown> | null,
   signal: AbortSignal,
 ): Promise<StretchSummary> {
   const { path, label, window, every, scoreThreshold } = stretch;
-  const config = parseStream({ id, source: path, policy: 'file', every, priority: BULK_PRIORITY }, {});
+  const config = { ...parseStream({ id, source: path, policy: 'file', every }, {}), priority };
   const resolved = await resolveStreamInput(config, ffmpeg, null);
   const source = window === null ? resolved.source! : { ...resolved.source!, window };
   const input: StreamInput = {

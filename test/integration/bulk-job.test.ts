@@ -8,6 +8,7 @@ import { resolveStreamInput } from '../../src/runtime/stream-input.ts';
 import { BulkRig } from '../support/bulk-rig.ts';
 import { CutClips } from '../support/cut-clips.ts';
 import { testFfmpeg } from '../support/made-videos.ts';
+import { isAlive } from '../support/processes.ts';
 import { mountSmallDisk } from '../support/small-disk.ts';
 import { waitFor } from '../support/wait-for.ts';
 
@@ -306,14 +307,39 @@ describe('bulk work beside live streams', () => {
     const niceness = new Set<number>();
     const priorities = new Set<number>();
     const progress = (): void => {
-      for (const pid of rig.runtime.childPids) niceness.add(getPriority(pid));
+      // It may have decoded the last frame, and be gone.
+      for (const pid of rig.runtime.childPids) if (isAlive(pid)) niceness.add(getPriority(pid));
       for (const stream of rig.runtime.report().streams) priorities.add(stream.priority);
     };
     await rig.do(segments[0]!, order, { progress });
     stop();
     expect(published).toEqual([]);
     expect([...niceness]).toEqual([10]);
-    expect([...priorities]).toEqual([-100]);
+    expect([...priorities]).toEqual([-101]);
+  });
+
+  it('does of two segments the earlier first, and has the later ready when it ends', async () => {
+    const model = { engine: 'fake', inputSize: '160x96', threads: 1, fake: { frameMs: 15 } };
+    const own = await BulkRig.open({ root: clips.path, model });
+    const order = own.order(clip, { segmentSeconds: 1 });
+    const [first, second] = (await own.split(order)).segments as [Task, Task];
+    const done = [0, 0];
+    const count = (i: number) => ({
+      progress: (frames: number): void => {
+        done[i] = frames;
+      },
+    });
+    const earlier = own.do(first, order, count(0));
+    await waitFor('the first to run', () => done[0]! > 0);
+    const later = own.do(second, order, count(1));
+    const { frames } = await earlier;
+    const ahead = done[1]!;
+    const ready = own.runtime.report().streams.map(({ queueDepth }) => queueDepth);
+    const { frames: rest } = await later;
+    await own.close();
+    expect(done).toEqual([frames, rest]);
+    expect(ahead).toBeLessThan(rest / 3);
+    expect(Math.max(...ready)).toBeGreaterThan(0);
   });
 
   it('has no second batch waiting on a thread, where a live frame would have to wait for it', async () => {

@@ -55,7 +55,7 @@ async function decode(ffmpeg: FfmpegBinary, path: string, every: number, window?
 }
 
 const plan = (ffmpeg: FfmpegBinary, path: string, segmentSeconds: number): Promise<readonly SegmentSpan[]> =>
-  planSegments({ ffmpeg, path, segmentSeconds, signal: new AbortController().signal });
+  planSegments({ ffmpeg, path, segmentSeconds, tapers: false, signal: new AbortController().signal });
 
 async function expectSameInParts(
   ffmpeg: FfmpegBinary,
@@ -116,6 +116,7 @@ it('a plan that is broken off says so', async () => {
     ffmpeg: ffmpegs[0]!.binary,
     path: join(clips.path, 'reordered.mp4'),
     segmentSeconds: 1,
+    tapers: false,
     signal: stop,
   };
   await expect(planSegments(request)).rejects.toThrow('the job was cancelled');

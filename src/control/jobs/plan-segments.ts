@@ -43,6 +43,8 @@ export interface PlanRequest {
   readonly path: string;
   /** 0 leaves the file whole. */
   readonly segmentSeconds: number;
+  /** Shorter segments towards the end of the file. */
+  readonly tapers: boolean;
   readonly signal: AbortSignal;
 }
 
@@ -67,7 +69,7 @@ export async function planSegments(request: PlanRequest): Promise<readonly Segme
 /** @returns null where it is to stay whole. */
 async function cutSpans(request: PlanRequest, source: SourceInput): Promise<readonly SegmentSpan[] | null> {
   const listed = await list(request, source);
-  const found = listed?.finder.choose() ?? null;
+  const found = listed?.finder.choose(request.tapers) ?? null;
   if (listed === null || found === null || listed.tickUs < LEAST_TICK_US) return null;
   if (!found.isReordered && !listed.head.isBaseline && !(await areTimesTrue(request, source, found))) return null;
   const { cuts, frames } = found;

@@ -13,11 +13,12 @@ export async function splitFile(
 ): Promise<TaskOutcome> {
   const { jobId, pipeline, file } = task;
   const { inputPath } = await JobPlace.find(tools.admission, order, file);
-  const { segmentSeconds } = order;
   const spans = await planSegments({
     ffmpeg: tools.ffmpeg,
     path: inputPath,
-    segmentSeconds,
+    segmentSeconds: order.segmentSeconds,
+    // After the last file nothing is left to do for a host that is ready early.
+    tapers: file === order.inputs.length - 1,
     signal,
   });
   const parent: Task = { kind: 'merge', jobId, pipeline, file, segments: spans.length };

@@ -8,13 +8,14 @@ function choose(
   order: string,
   distanceUs: number,
   change: (packet: Packet) => Packet = (packet) => packet,
+  tapers = false,
 ): CutList | null {
   const finder = new CleanCuts(distanceUs);
   for (const text of order.split(' ')) {
     const ptsUs = Number(text.replace('K', '')) * 40_000;
     finder.add(change({ ptsUs, isKey: text.startsWith('K'), isReordered: true, isOdd: false }));
   }
-  return finder.choose();
+  return finder.choose(tapers);
 }
 
 const CLOSED = 'K0 3 1 2 6 4 5 K7 10 8 9 13 11 12 K14 17 15 16';
@@ -41,6 +42,13 @@ describe('CleanCuts', () => {
     expect(choose(everyFrame, 1_000_000)!.cuts.map(({ frame }) => frame)).toEqual([25, 50, 75]);
     expect(choose(everyFrame, 1_300_000)!.cuts.map(({ frame }) => frame)).toEqual([34, 68]);
     expect(choose(everyFrame, 2_800_000)).toBeNull();
+  });
+
+  it('makes the parts shorter towards the end where they taper, down to an eighth', () => {
+    const everyFrame = Array.from({ length: 100 }, (_, i) => `K${i}`).join(' ');
+    const { cuts, frames } = choose(everyFrame, 800_000, undefined, true)!;
+    const ends = [...cuts.map(({ frame }) => frame), frames];
+    expect(ends.map((end, i) => end - (ends[i - 1] ?? 0))).toEqual([20, 20, 15, 11, 9, 6, 5, 4, 3, 3, 4]);
   });
 
   it('names the shortest stretch between two places to cut at', () => {
@@ -81,7 +89,7 @@ describe('CleanCuts', () => {
     });
     let cutCount = 0;
     fc.assert(
-      fc.property(packets, (list) => {
+      fc.property(packets, fc.boolean(), (list, isTapered) => {
         const finder = new CleanCuts(2);
         // Each is shown as much later as its delay says, all at times of their own.
         const shown = list.map(({ delay }, i) => ({ i, at: i + delay })).sort((a, b) => a.at - b.at || b.i - a.i);
@@ -89,7 +97,7 @@ describe('CleanCuts', () => {
         times.forEach((ptsUs, i) => {
           finder.add({ ptsUs, isKey: i === 0 || list[i]!.isKey, isReordered: true, isOdd: false });
         });
-        for (const { atUs, frame } of finder.choose()?.cuts ?? []) {
+        for (const { atUs, frame } of finder.choose(isTapered)?.cuts ?? []) {
           cutCount += 1;
           expect(times.slice(0, frame).every((us) => us < atUs)).toBe(true);
           expect(times.slice(frame).every((us) => us >= atUs)).toBe(true);
@@ -104,6 +112,6 @@ describe('CleanCuts', () => {
   it('remembers few places of a file in which every frame is one', () => {
     const finder = new CleanCuts(100_000_000);
     for (let i = 0; i < 200_000; i++) finder.add({ ptsUs: i * 1000, isKey: true, isReordered: false, isOdd: false });
-    expect(finder.choose()).toMatchObject({ frames: 200_000, cuts: [{ frame: 100_000 }] });
+    expect(finder.choose(false)).toMatchObject({ frames: 200_000, cuts: [{ frame: 100_000 }] });
   });
 });
