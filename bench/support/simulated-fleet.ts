@@ -29,6 +29,10 @@ class PretendedRunner implements StreamRunner {
     this.leases.delete(id);
   }
 
+  failureOf(): null {
+    return null;
+  }
+
   report(): ReturnType<StreamRunner['report']> {
     return { liveFps: this.leases.size * STREAM_FPS, bulkFps: 0, segments: 0 };
   }

@@ -23,6 +23,7 @@ export function fleetRunner(host: PipelineHost, admit: (source: string) => Promi
     async stop(streamId: string): Promise<void> {
       if (configs.delete(streamId)) await host.removeStream(streamId);
     },
+    failureOf: (streamId) => (configs.has(streamId) ? host.runtime.session(streamId).failure : null),
     report: () => loadOf(host),
   };
 }

@@ -212,7 +212,8 @@ export class LaneVideo {
         exit.code === 0
           ? new SightlineError('DECODE_EXITED', `${this.#source.label}: the stream ended`)
           : new SightlineError(code, `${this.#source.label}: ${cause} (ffmpeg: ${said}; ${how})`);
-      if (code === 'SOURCE_NOT_FOUND' || code === 'SOURCE_NO_VIDEO') this.#fail(failure);
+      // One that is not there was there when it was added: a device that was unplugged, a disk that was unmounted.
+      if (code === 'SOURCE_NO_VIDEO') this.#fail(failure);
       else this.#reconnect(connection, failure);
       return;
     }

@@ -133,6 +133,20 @@ describe.skipIf(!hasProc)('an ffmpeg that dies or falls silent (needs /proc)', (
     await live.flows('a');
   });
 
+  it('a source that is taken away, as a device that is unplugged, is back when it is put back', async () => {
+    live = await LiveRuntime.open();
+    const path = await folder.make('unplugged.mp4', { frames: 100 });
+    const session = await live.add({ id: 'a', source: path, loop: true, realtime: true });
+    await live.flows('a');
+    renameSync(path, `${path}.away`);
+    process.kill(onlyFfmpegOf('unplugged'), 'SIGKILL');
+    await waitFor('it to be missed', () => live.report('a').lastError?.includes('no such file') ?? false);
+    expect(session.state).toBe('reconnecting');
+    renameSync(`${path}.away`, path);
+    await live.flows('a');
+    expect(session.failure).toBeNull();
+  });
+
   it('a file whose ffmpeg is killed fails with its name, and says so', async () => {
     live = await LiveRuntime.open();
     const path = await folder.make('slow.mp4', { frames: 2000 });

@@ -22,6 +22,8 @@ export class PretendedRunner implements StreamRunner {
   readonly complaints: string[] = [];
   /** Thrown by the next starts and changes. */
   failure: SightlineError | null = null;
+  /** What runs no more, and why. */
+  readonly broken = new Map<string, SightlineError>();
   /** Starts wait for it. */
   gate: Promise<void> = Promise.resolve();
   readonly #busy = new Set<string>();
@@ -47,7 +49,12 @@ export class PretendedRunner implements StreamRunner {
 
   async stop(id: string): Promise<void> {
     if (this.#busy.has(id)) this.complaints.push(`${id} was stopped while it was started`);
+    this.broken.delete(id);
     if (this.running.delete(id)) this.log.push(`stop ${id}`);
+  }
+
+  failureOf(id: string): SightlineError | null {
+    return this.broken.get(id) ?? null;
   }
 
   report(): { liveFps: number; bulkFps: number; segments: number } {

@@ -96,10 +96,17 @@ export class StreamKeeper {
     this.#poke();
   }
 
-  /** Ends what runs under a lease that has run out, and claims where that can be done again. To be called now and then. */
+  /**
+   * Ends what runs under a lease that has run out, claims where that can be done again, and sees what has failed since it was
+   * started. To be called now and then.
+   */
   look(): void {
     const isExpired = this.#lease !== null && !this.isValid(this.#lease.fence);
-    if (isExpired || this.#state === 'claiming') this.#poke();
+    if (isExpired || this.#state === 'claiming' || this.#brokenBy() !== null) this.#poke();
+  }
+
+  #brokenBy(): SightlineError | null {
+    return this.#running === null ? null : this.#port.runner.failureOf(this.id);
   }
 
   async #keep(): Promise<void> {
@@ -115,6 +122,11 @@ export class StreamKeeper {
       } else if (this.#lease === null) {
         this.#state = 'claiming';
         if (!(await this.#claim())) await this.#pause(CLAIM_RETRY_MS);
+      } else if (this.#brokenBy() !== null) {
+        const retryMs = this.#fail(this.#brokenBy());
+        await this.#stop();
+        this.#state = 'failed';
+        await this.#pause(retryMs);
       } else if (this.#running?.text === textOf(this.#wanted)) {
         this.#state = 'running';
         this.#failure = null;
@@ -155,12 +167,17 @@ export class StreamKeeper {
       this.#backOff.reset();
       return null;
     } catch (thrown) {
-      const error = SightlineError.from(thrown, 'INTERNAL_ERROR');
-      if (this.#failure?.message !== error.message) this.#port.onFailure(this.id, error);
-      this.#failure = error.toWire();
-      this.#state = 'failed';
-      return error.isRetryable ? this.#backOff.nextMs() : HOPELESS_RETRY_MS;
+      return this.#fail(thrown);
     }
+  }
+
+  /** @returns time to wait before the next attempt. */
+  #fail(thrown: unknown): number {
+    const error = SightlineError.from(thrown, 'INTERNAL_ERROR');
+    if (this.#failure?.message !== error.message) this.#port.onFailure(this.id, error);
+    this.#failure = error.toWire();
+    this.#state = 'failed';
+    return error.isRetryable ? this.#backOff.nextMs() : HOPELESS_RETRY_MS;
   }
 
   async #stop(): Promise<void> {

@@ -1,4 +1,5 @@
 import type { StreamConfig } from '../../config/stream.ts';
+import type { SightlineError } from '../../errors/sightline-error.ts';
 
 /** The right to run one stream. It is asked for every frame that is to be published. */
 export interface RunLease {
@@ -28,5 +29,7 @@ export interface StreamRunner {
   change(config: StreamConfig): Promise<void>;
   /** Ends a stream; resolves when nothing of it runs. One that is not there is no error. */
   stop(streamId: string): Promise<void>;
+  /** Why a stream that was started has stopped for good; null where it runs, or is none of these. */
+  failureOf(streamId: string): SightlineError | null;
   report(): RunnerReport;
 }

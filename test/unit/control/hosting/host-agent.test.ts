@@ -275,3 +275,28 @@ describe('a start that fails', () => {
     expect(host.runner.running.get('gate')?.config.maxFps).toBe(5);
   });
 });
+
+describe('a stream that fails after its start', () => {
+  it('is told with its reason, begun anew after a while under the same lease, and runs again', async () => {
+    const { rig, host } = await oneRunning();
+    const fence = (await rig.state.snapshot()).leases.get('gate')?.fence;
+    host.runner.broken.set('gate', new SightlineError('SOURCE_NO_VIDEO', 'gate: it holds no video frame'));
+    await rig.pass(2 * BEAT_MS);
+    expect(host.agent.streams()).toMatchObject([{ state: 'failed', failure: { code: 'SOURCE_NO_VIDEO' } }]);
+    expect(host.runner.log).toEqual(['start gate', 'stop gate']);
+    await rig.pass(30_000);
+    expect(host.runner.log).toEqual(['start gate', 'stop gate', 'start gate']);
+    expect(host.agent.streams()).toMatchObject([{ state: 'running', failure: null }]);
+    expect((await rig.state.snapshot()).leases.get('gate')?.fence).toBe(fence);
+    expect(rig.events.filter(({ kind }) => kind === 'stream-warning')).toHaveLength(1);
+  });
+
+  it('is begun anew at once when its order changes', async () => {
+    const { rig, host } = await oneRunning();
+    host.runner.broken.set('gate', new SightlineError('SOURCE_NO_VIDEO', 'gate: it holds no video frame'));
+    await rig.pass(2 * BEAT_MS);
+    await rig.state.putOrder(streamOrder('gate', { maxFps: 5 }), 'known');
+    await rig.pass(BEAT_MS);
+    expect(host.runner.running.get('gate')?.config.maxFps).toBe(5);
+  });
+});
