@@ -17,10 +17,12 @@ import type { Section, SectionResult } from './support/section.ts';
 const ROUNDS = 3;
 /** Recording that is worth a job: so many seconds of the clip, again and again. */
 const FOOTAGE_S = 300;
-const QUICK_FOOTAGE_S = 60;
-const SEGMENT_S = 30;
+const QUICK_FOOTAGE_S = 120;
+const SEGMENT_S = 60;
 /** Every process does a short recording first: it finds its batch size, and its code gets compiled. */
 const WARM_UP_S = 20;
+/** A job knows itself when it ended; asking costs time that it could use. */
+const POLL_MS = 500;
 /** Encoded anew: the clip's own times contradict its pictures, and such a file is not cut. */
 const H264 = ['-c:v', 'libx264', '-preset', 'veryfast', '-crf', '23', '-g', '60'] as const;
 const ENTRY = join(packageRoot(), 'dist/workers/sightline.process.js');
@@ -182,7 +184,7 @@ async function report(
 }
 
 async function until(isTrue: () => Promise<boolean>): Promise<void> {
-  while (!(await isTrue())) await sleep(100);
+  while (!(await isTrue())) await sleep(POLL_MS);
 }
 
 function environment({ environment: { cacheDir, modelPath } }: BenchContext): NodeJS.ProcessEnv {

@@ -46,7 +46,7 @@ export function addSubmit(program: Command, io: CliIo, open: OpenControl = openR
     .option('--pipeline <name>', 'pipeline that does it; the only one that the hosts run where absent')
     .option('--track', 'follow objects from frame to frame')
     .option('--every <n>', 'take every n-th frame', Number)
-    .option('--segment-seconds <s>', 'length of the parts; 0 leaves files whole, 30 where absent', Number)
+    .option('--segment-seconds <s>', 'length of the parts; 0 leaves files whole, 60 where absent', Number)
     .option('--priority <n>', '0 to 1000; higher goes first among jobs', Number)
     .option('--id <id>', 'name of the job; made up where absent')
     .option('--wait', 'show the progress and end when the job ends')

@@ -95,7 +95,7 @@ describe('commands of the fleet', () => {
           outDir: resolve('results'),
           track: true,
           every: 2,
-          segmentSeconds: 30,
+          segmentSeconds: 60,
         },
       ]);
       expect(stdout).toContain('sightline jobs n shows how far it is');

@@ -356,7 +356,7 @@ describe('fleet view', () => {
     expect(report).toMatchObject({ inputs: 2, outDir: '/r', pipeline: 'street' });
     expect(report.id).toMatch(/^job-\d{8}-\d{6}-[0-9a-f]{4}$/);
     const { order } = await view.job(report.id);
-    expect(order).toMatchObject({ track: true, every: 1, segmentSeconds: 30, priority: 0 });
+    expect(order).toMatchObject({ track: true, every: 1, segmentSeconds: 60, priority: 0 });
     expect(order).not.toHaveProperty('inputs');
     plane.tasks.put(jobReport('bad', { state: 'failed', deadLetters: 2 }));
     expect(await view.retryJob('bad')).toBe(2);
