@@ -6,7 +6,9 @@ import { delimiter, join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { promisify } from 'node:util';
 import type { ControlPlane } from '../src/control/control-plane.ts';
+import { DEFAULT_SEGMENT_S } from '../src/control/orders/job-orders.ts';
 import { openRedisControlPlane } from '../src/control/redis/redis-control-plane.ts';
+import type { JobOrder } from '../src/protocol/fleet.ts';
 import { packageRoot } from '../src/store/package-root.ts';
 import { median } from './peers/agreement.ts';
 import type { BenchContext } from './support/bench-context.ts';
@@ -18,7 +20,6 @@ const ROUNDS = 3;
 /** Recording that is worth a job: so many seconds of the clip, again and again. */
 const FOOTAGE_S = 300;
 const QUICK_FOOTAGE_S = 120;
-const SEGMENT_S = 60;
 /** Every process does a short recording first: it finds its batch size, and its code gets compiled. */
 const WARM_UP_S = 20;
 /** A job knows itself when it ended; asking costs time that it could use. */
@@ -77,7 +78,7 @@ function resultOf(rounds: readonly Round[]): SectionResult {
         unit: '',
       })),
     notes: [
-      `Every side has ${availableParallelism()} inference threads in all. A job's time is from its submission to its merged result: splitting, segments of ${SEGMENT_S} s, merging.`,
+      `Every side has ${availableParallelism()} inference threads in all. A job's time is from its submission to its merged result: splitting, segments of ${DEFAULT_SEGMENT_S} s, merging.`,
       'The results are the same, byte for byte; a run whose result differs ends the section.',
     ],
     data: rounds,
@@ -90,12 +91,13 @@ async function measure(context: BenchContext, folder: string, url: string): Prom
   const rounds: Round[] = [];
   for (let round = 0; round < (context.isQuick ? 1 : ROUNDS); round++) {
     context.note(`bulk: round ${round + 1}`);
-    const expected = join(folder, 'detect.jsonl');
-    rounds.push(await detect(context, [warmUp, footage], expected));
+    const written = join(folder, 'detect.jsonl');
+    rounds.push(await detect(context, [warmUp, footage], written));
+    const want = await linesOf(written, footage);
     for (const hosts of [1, 2]) {
       const outDir = join(folder, `round-${round}-hosts-${hosts}`);
       rounds.push(await jobs(context, { warmUp, footage, outDir, folder, url, hosts, id: `r${round}-h${hosts}` }));
-      const [got, want] = await Promise.all([readFile(join(outDir, 'footage.mp4.jsonl')), linesOf(expected, footage)]);
+      const got = await readFile(join(outDir, 'footage.mp4.jsonl'));
       if (!got.equals(want)) throw new Error(`the result of ${hosts} host(s) is not that of sightline detect`);
     }
   }
@@ -150,12 +152,13 @@ async function jobs(context: BenchContext, run: JobRun): Promise<Round> {
       async () => (await control.state.snapshot()).hosts.filter(({ pipeline: p }) => p === id).length === hosts,
     );
     const order = { pipeline: id, outDir, track: false, every: 1, priority: 0 };
-    const first = { ...order, id: `${id}-warm-up`, inputs: [warmUp], segmentSeconds: WARM_UP_S / 5 };
-    await control.tasks.submit({ ...first, createdMs: Date.now() });
-    await finished(control, first.id);
-    const second = { ...order, id, inputs: [footage], segmentSeconds: SEGMENT_S };
-    await control.tasks.submit({ ...second, createdMs: Date.now() });
-    const { frames, createdMs, finishedMs } = await finished(control, id);
+    const done = async (part: Pick<JobOrder, 'id' | 'inputs' | 'segmentSeconds'>): ReturnType<typeof report> => {
+      await control.tasks.submit({ ...order, ...part, createdMs: Date.now() });
+      return finished(control, part.id);
+    };
+    await done({ id: `${id}-warm-up`, inputs: [warmUp], segmentSeconds: WARM_UP_S / 5 });
+    const segmentSeconds = DEFAULT_SEGMENT_S;
+    const { frames, createdMs, finishedMs } = await done({ id, inputs: [footage], segmentSeconds });
     const side = `${hosts} host${hosts === 1 ? '' : 's'}`;
     return { side, frames, fps: (frames * 1000) / (finishedMs! - createdMs) };
   } finally {

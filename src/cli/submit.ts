@@ -1,7 +1,7 @@
 import { existsSync } from 'node:fs';
 import { isAbsolute, resolve } from 'node:path';
 import type { Command } from 'commander';
-import { JobOrders } from '../control/orders/job-orders.ts';
+import { DEFAULT_SEGMENT_S, JobOrders } from '../control/orders/job-orders.ts';
 import { redact } from '../core/redact.ts';
 import { SightlineError } from '../errors/sightline-error.ts';
 import { expandInputs } from '../source/expand-inputs.ts';
@@ -46,7 +46,11 @@ export function addSubmit(program: Command, io: CliIo, open: OpenControl = openR
     .option('--pipeline <name>', 'pipeline that does it; the only one that the hosts run where absent')
     .option('--track', 'follow objects from frame to frame')
     .option('--every <n>', 'take every n-th frame', Number)
-    .option('--segment-seconds <s>', 'length of the parts; 0 leaves files whole, 60 where absent', Number)
+    .option(
+      '--segment-seconds <s>',
+      `length of the parts; 0 leaves files whole, ${DEFAULT_SEGMENT_S} where absent`,
+      Number,
+    )
     .option('--priority <n>', '0 to 1000; higher goes first among jobs', Number)
     .option('--id <id>', 'name of the job; made up where absent')
     .option('--wait', 'show the progress and end when the job ends')

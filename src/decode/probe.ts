@@ -1,9 +1,10 @@
 import { redact } from '../core/redact.ts';
 import type { SourceInput } from '../core/source.ts';
 import { SightlineError } from '../errors/sightline-error.ts';
-import { type DecodePlan, decodeArguments } from './ffmpeg-command.ts';
+import { decodeArguments } from './ffmpeg-command.ts';
 import { explainExit, FfmpegLog } from './ffmpeg-log.ts';
 import { FfmpegProcess } from './ffmpeg-process.ts';
+import { headersPlan } from './headers-plan.ts';
 
 export interface ProbeResult {
   /** Display size of the first frame. */
@@ -20,19 +21,10 @@ export interface ProbeResult {
  * @throws SOURCE_* with the cause, FFMPEG_MISSING.
  */
 export async function probeSource(
-  ffmpegPath: string,
+  ffmpeg: { readonly path: string; readonly major: number },
   source: SourceInput,
-  plan: DecodePlan,
   timeoutMs: number,
 ): Promise<ProbeResult> {
-  const tiny = {
-    ...plan,
-    every: 1,
-    maxFps: null,
-    skip: 0,
-    hwaccel: 'none',
-    canvas: { width: 2, height: 2, fit: { mode: 'stretch' } },
-  } as const;
   const log = new FfmpegLog(source.url);
   const problems: string[] = [];
   let durationUs: number | null = null;
@@ -45,7 +37,7 @@ export async function probeSource(
       isTooLate = true;
       child?.kill();
     }, timeoutMs);
-    FfmpegProcess.start(ffmpegPath, decodeArguments(source, tiny), {
+    FfmpegProcess.start(ffmpeg.path, decodeArguments(source, headersPlan(ffmpeg.major)), {
       nextBuffer: () => sink,
       onBytes: () => undefined,
       onLogLine: (line) => {
@@ -71,8 +63,8 @@ export async function probeSource(
       (error: Error) => {
         clearTimeout(timer);
         reject(
-          new SightlineError('FFMPEG_MISSING', `ffmpeg at ${ffmpegPath} cannot be started: ${error.message}`, {
-            path: ffmpegPath,
+          new SightlineError('FFMPEG_MISSING', `ffmpeg at ${ffmpeg.path} cannot be started: ${error.message}`, {
+            path: ffmpeg.path,
           }),
         );
       },

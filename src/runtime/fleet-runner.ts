@@ -23,7 +23,8 @@ export function fleetRunner(host: PipelineHost, admit: (source: string) => Promi
     async stop(streamId: string): Promise<void> {
       if (configs.delete(streamId)) await host.removeStream(streamId);
     },
-    failureOf: (streamId) => (configs.has(streamId) ? host.runtime.session(streamId).failure : null),
+    // While it is being stopped it is nobody's trouble any more.
+    failureOf: (streamId) => (configs.has(streamId) ? host.runtime.failureOf(streamId) : null),
     report: () => loadOf(host),
   };
 }

@@ -121,6 +121,11 @@ export class Runtime {
     return session;
   }
 
+  /** Why a stream has stopped for good; null where it has not, or is not there. */
+  failureOf(id: string): SightlineError | null {
+    return this.#sessions.get(id)?.failure ?? null;
+  }
+
   /** Stops a stream in order and forgets it. @throws STREAM_NOT_FOUND */
   async remove(id: string): Promise<void> {
     const session = this.session(id);

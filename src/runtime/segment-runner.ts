@@ -19,8 +19,7 @@ export const BULK_ID_PREFIX = 'bulk-segment-';
  * way to those begun before it: so they end one after the other, and while one starts its decoder, another has frames ready.
  */
 export function segmentRunner(runtime: Runtime, ffmpeg: Pick<FfmpegBinary, 'path' | 'major'>): SegmentRunner {
-  const numbers = new Set<number>();
-  const priorities = new Set<number>();
+  const priorityOf = new Map<number, number>();
   return {
     classes: runtime.spec.classes,
     reportScore: runtime.scoreThreshold,
@@ -28,15 +27,13 @@ export function segmentRunner(runtime: Runtime, ffmpeg: Pick<FfmpegBinary, 'path
       signal.throwIfAborted();
       // The lowest free number, so that figures by stream id stay few.
       let number = 1;
-      while (numbers.has(number)) number += 1;
-      numbers.add(number);
-      const priority = Math.min(BULK_PRIORITY + 1, ...priorities) - 1;
-      priorities.add(priority);
+      while (priorityOf.has(number)) number += 1;
+      const priority = Math.min(BULK_PRIORITY + 1, ...priorityOf.values()) - 1;
+      priorityOf.set(number, priority);
       try {
         return await runStretch(runtime, ffmpeg, { id: `${BULK_ID_PREFIX}${number}`, priority }, stretch, take, signal);
       } finally {
-        numbers.delete(number);
-        priorities.delete(priority);
+        priorityOf.delete(number);
       }
     },
   };

@@ -1,6 +1,5 @@
 import type { StreamConfig } from '../config/stream.ts';
 import type { SourceInput } from '../core/source.ts';
-import { headersPlan } from '../decode/headers-plan.ts';
 import { probeSource } from '../decode/probe.ts';
 import { parseSource } from '../source/parse-source.ts';
 import type { StreamInput } from './session-port.ts';
@@ -43,7 +42,7 @@ async function pictureSize(
   need: PictureNeed,
   timeoutMs: number,
 ): Promise<{ width: number; height: number }> {
-  const { width, height } = await probeSource(ffmpeg.path, source, headersPlan(ffmpeg.major), timeoutMs);
+  const { width, height } = await probeSource(ffmpeg, source, timeoutMs);
   const scale = need.maxWidth === null ? 1 : Math.min(1, need.maxWidth / width);
   // Even sizes: video encoders with half-size colour planes take no others.
   return { width: even(width * scale), height: even(height * scale) };

@@ -113,6 +113,7 @@ export class StreamKeeper {
     for (;;) {
       this.#isPoked = false;
       if (this.#lease !== null && !this.isValid(this.#lease.fence)) this.#lease = null;
+      const broken = this.#brokenBy();
       if (this.#running !== null && (this.#wanted === null || this.#lease?.fence !== this.#running.fence)) {
         await this.#stop();
       } else if (this.#wanted === null) {
@@ -122,11 +123,9 @@ export class StreamKeeper {
       } else if (this.#lease === null) {
         this.#state = 'claiming';
         if (!(await this.#claim())) await this.#pause(CLAIM_RETRY_MS);
-      } else if (this.#brokenBy() !== null) {
-        const retryMs = this.#fail(this.#brokenBy());
+      } else if (broken !== null) {
         await this.#stop();
-        this.#state = 'failed';
-        await this.#pause(retryMs);
+        await this.#pause(this.#fail(broken));
       } else if (this.#running?.text === textOf(this.#wanted)) {
         this.#state = 'running';
         this.#failure = null;

@@ -33,7 +33,7 @@ const LEAST_TICK_US = 1;
 
 export const WHOLE_FILE: SegmentSpan = { index: 0, fromUs: null, toUs: null, firstFrame: 0 };
 
-/** `CleanCuts` leaves no rest shorter than half a segment, so a file shorter than this need not be listed. */
+/** In segments: a file shorter than this is not worth the starts, and need not be listed. */
 const WORTH_CUTTING = 1.5;
 
 const READ_OPTIONS = { loop: false, realtime: false, rtspTransport: 'tcp', readTimeoutMs: 5_000 } as const;
