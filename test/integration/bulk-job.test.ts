@@ -300,19 +300,22 @@ describe('a segment that is not what the index promised', () => {
 
 describe('bulk work beside live streams', () => {
   it('is nobody else’s to see, runs at low priority, and its ffmpeg gives way', async () => {
-    const order = rig.order(clip, { segmentSeconds: 1 });
-    const { segments } = await rig.split(order);
+    // Of its own: what an earlier test broke off may still be ending on the other.
+    const own = await BulkRig.open({ root: clips.path });
+    const order = own.order(clip, { segmentSeconds: 1 });
+    const { segments } = await own.split(order);
     const published: string[] = [];
-    const stop = rig.runtime.published.add(({ streamId }) => published.push(streamId));
+    const stop = own.runtime.published.add(({ streamId }) => published.push(streamId));
     const niceness = new Set<number>();
     const priorities = new Set<number>();
     const progress = (): void => {
       // It may have decoded the last frame, and be gone.
-      for (const pid of rig.runtime.childPids) if (isAlive(pid)) niceness.add(getPriority(pid));
-      for (const stream of rig.runtime.report().streams) priorities.add(stream.priority);
+      for (const pid of own.runtime.childPids) if (isAlive(pid)) niceness.add(getPriority(pid));
+      for (const stream of own.runtime.report().streams) priorities.add(stream.priority);
     };
-    await rig.do(segments[0]!, order, { progress });
+    await own.do(segments[0]!, order, { progress });
     stop();
+    await own.close();
     expect(published).toEqual([]);
     expect([...niceness]).toEqual([10]);
     expect([...priorities]).toEqual([-101]);
