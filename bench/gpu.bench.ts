@@ -78,7 +78,7 @@ function row({ engine, provider, precision, batchSize, alone, overlapped }: GpuR
 
 async function measure(context: BenchContext, one: GpuCase): Promise<GpuRun> {
   const { engine, provider, precision, batchSize } = one;
-  const model = await preparedModel(context, context.model, engine, precision);
+  const model = await preparedModel(context, context.model, engine, precision, provider);
   const alone = await engineAlone(context, engine, model, { provider, batchSize });
   const takesTwo = alone.info.callsInFlight > 1;
   const overlapped = takesTwo

@@ -94,7 +94,8 @@ export function preparedModel(
   model: string,
   engine: 'onnx' | 'wasm' | 'tensorflow',
   precision: Precision = 'f32',
+  provider = 'cpu',
 ): ReturnType<typeof prepareModel> {
   const { modelPath, cacheDir } = environment;
-  return prepareModel(model, { engine, precision, searchPath: modelPath, cacheDir, onNotice: note });
+  return prepareModel(model, { engine, precision, provider, searchPath: modelPath, cacheDir, onNotice: note });
 }

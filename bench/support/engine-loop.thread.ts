@@ -52,7 +52,7 @@ async function inferOne(call: number): Promise<number> {
     const at = ((call * batchSize + i) % pictureCount) * frameBytes;
     memory.set(pictures.subarray(at, at + frameBytes), i * frameBytes);
   }
-  await engine.infer(batchSize);
+  await engine.infer(batchSize, request.model.spec.scoreThreshold);
   return performance.now() - startedMs;
 }
 

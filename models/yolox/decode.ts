@@ -1,63 +1,86 @@
-import type { ModelSpec } from '../../src/core/model.ts';
+import type { ModelSpec, OutputTensor } from '../../src/core/model.ts';
 import type { Decode } from '../decoder.ts';
 import { findOutput } from '../decoder.ts';
+import { CellRows } from './cell-rows.ts';
 
-const COLUMNS = 6;
 /** Box (dx, dy, log width, log height) and objectness come before the class scores. */
 const FIRST_CLASS = 5;
-const STRIDES_PX = [8, 16, 32] as const;
 
 /**
- * YOLOX: `predictions` f32 [n, cells, 5 + classes] on the grids of strides 8, 16 and 32, row by row; objectness and
- * class scores have been through their sigmoid. centre = (cell + d) * stride, size = exp(log size) * stride, score =
- * objectness * best class (Ge et al., "YOLOX", section 2; the published demo decodes the same).
+ * YOLOX, on the grids of strides 8, 16 and 32, row by row. centre = (cell + d) * stride, size = exp(log size) * stride,
+ * score = objectness * best class (Ge et al., "YOLOX", section 2; the published demo decodes the same).
+ *
+ * As published: `predictions` f32 [n, cells, 5 + classes]; objectness and class scores have been through their sigmoid.
+ * Gated (see `gateClasses` in the compiler): `cells` f32 [n, 5, cells], and for the cells that pass `passing` i64 [k, 2],
+ * picture and cell, and `classes` f32 [k, classes]; objectness and class scores before their sigmoid.
  *
  * Objectness alone bounds the score from above, so the class scores of most cells are never read.
  */
 export const decodeYolox: Decode = (outputs, batchSize, spec, scoreThreshold) => {
+  const cells = outputs.get('cells');
+  return cells === undefined
+    ? decodePublished(outputs, batchSize, spec, scoreThreshold)
+    : decodeGated(cells, outputs, batchSize, spec, scoreThreshold);
+};
+
+const decodePublished: Decode = (outputs, batchSize, spec, scoreThreshold) => {
   const { data, dims } = findOutput(outputs, 'predictions', (shape) => shape.length === 3 && shape[2]! > FIRST_CLASS);
   const [, cells, width] = dims as [number, number, number];
-  requireGrid(spec, cells);
   const values = data as Float32Array;
+  const rows = new CellRows(spec, cells);
   const images: Float32Array[] = [];
-  const rows = new Float32Array(cells * COLUMNS);
+  let at = 0;
   for (let image = 0; image < batchSize; image += 1) {
-    let end = 0;
-    let at = image * cells * width;
-    for (const stride of STRIDES_PX) {
-      const columns = spec.input.width / stride;
-      const lines = spec.input.height / stride;
-      for (let line = 0; line < lines; line += 1) {
-        for (let column = 0; column < columns; column += 1, at += width) {
-          const objectness = values[at + 4]!;
-          if (!(objectness >= scoreThreshold)) continue;
-          let best = at + FIRST_CLASS;
-          for (let index = best + 1; index < at + width; index += 1) if (values[index]! > values[best]!) best = index;
-          const score = objectness * values[best]!;
-          if (!(score >= scoreThreshold)) continue;
-          const boxWidth = Math.exp(values[at + 2]!) * stride;
-          const boxHeight = Math.exp(values[at + 3]!) * stride;
-          rows[end] = (column + values[at]!) * stride - boxWidth / 2;
-          rows[end + 1] = (line + values[at + 1]!) * stride - boxHeight / 2;
-          rows[end + 2] = boxWidth;
-          rows[end + 3] = boxHeight;
-          rows[end + 4] = score;
-          rows[end + 5] = best - at - FIRST_CLASS;
-          end += COLUMNS;
-        }
-      }
+    for (let cell = 0; cell < cells; cell += 1, at += width) {
+      const objectness = values[at + 4]!;
+      if (!(objectness >= scoreThreshold)) continue;
+      const best = indexOfLargest(values, at + FIRST_CLASS, at + width);
+      const score = objectness * values[best]!;
+      if (!(score >= scoreThreshold)) continue;
+      rows.add(cell, values[at]!, values[at + 1]!, values[at + 2]!, values[at + 3]!, score, best - at - FIRST_CLASS);
     }
-    images.push(rows.slice(0, end));
+    images.push(rows.take());
   }
   return images;
 };
 
-function requireGrid(spec: ModelSpec, cells: number): void {
-  const { width, height } = spec.input;
-  const expected = STRIDES_PX.reduce((sum, stride) => sum + (width / stride) * (height / stride), 0);
-  if (cells !== expected) {
-    throw new RangeError(
-      `${spec.name}: expected ${expected} cells for an input of ${width}x${height}, received ${cells}`,
-    );
+function decodeGated(
+  { data, dims }: OutputTensor,
+  outputs: ReadonlyMap<string, OutputTensor>,
+  batchSize: number,
+  spec: ModelSpec,
+  scoreThreshold: number,
+): Float32Array[] {
+  const [, planes, cells] = dims as [number, number, number];
+  const values = data as Float32Array;
+  const passing = findOutput(outputs, 'passing').data as BigInt64Array;
+  const classes = findOutput(outputs, 'classes');
+  const width = classes.dims[1]!;
+  const logits = classes.data as Float32Array;
+  const rows = new CellRows(spec, cells);
+  const images: Float32Array[] = [];
+  for (let image = 0; image < batchSize; image += 1) {
+    for (let row = 0; row * 2 < passing.length; row += 1) {
+      if (Number(passing[row * 2]) !== image) continue;
+      const cell = Number(passing[row * 2 + 1]);
+      const at = image * planes * cells + cell;
+      const best = indexOfLargest(logits, row * width, (row + 1) * width);
+      const score = sigmoid(values[at + 4 * cells]!) * sigmoid(logits[best]!);
+      if (!(score >= scoreThreshold)) continue;
+      const [dx, dy, logWidth, logHeight] = [at, at + cells, at + 2 * cells, at + 3 * cells];
+      rows.add(cell, values[dx]!, values[dy]!, values[logWidth]!, values[logHeight]!, score, best - row * width);
+    }
+    images.push(rows.take());
   }
+  return images;
+}
+
+function indexOfLargest(values: Float32Array, start: number, end: number): number {
+  let best = start;
+  for (let index = start + 1; index < end; index += 1) if (values[index]! > values[best]!) best = index;
+  return best;
+}
+
+function sigmoid(x: number): number {
+  return 1 / (1 + Math.exp(-x));
 }

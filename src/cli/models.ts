@@ -94,11 +94,12 @@ async function list(isJson: boolean, io: CliIo): Promise<void> {
 }
 
 async function compiled(name: string, flags: ModelFlags, engine: Target, io: CliIo): Promise<CompiledModel> {
-  const { precision, inputSize } = modelConfigOf(flags);
+  const { precision, inputSize, provider } = modelConfigOf(flags);
   const { modelPath, cacheDir } = io.environment;
   return prepareModel(name, {
     engine,
     precision,
+    provider,
     inputSize: inputSize === undefined ? undefined : parseInputSize(inputSize),
     searchPath: modelPath,
     cacheDir,

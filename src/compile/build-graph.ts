@@ -9,6 +9,7 @@ import { removeUnused } from './graph-index.ts';
 import type { NetworkInput } from './network-input.ts';
 import { importOnnx } from './onnx/import-onnx.ts';
 import { freeBatch } from './passes/free-batch.ts';
+import { gateClasses } from './passes/gate-classes.ts';
 import { optimise } from './passes/optimise.ts';
 import { renameOutputs } from './passes/rename-outputs.ts';
 import { replaceFocus } from './passes/replace-focus.ts';
@@ -23,6 +24,8 @@ export interface BuildTarget {
   readonly size: SizePx;
   readonly batch: 'free' | number;
   readonly precision: Precision;
+  /** Leave class scores out that no box can come from (see `gateClasses`). */
+  readonly isGated: boolean;
 }
 
 /**
@@ -41,7 +44,7 @@ export async function buildGraph(source: CompileSource, target: BuildTarget): Pr
   }
 }
 
-async function build(source: CompileSource, { engine, size, batch, precision }: BuildTarget): Promise<Graph> {
+async function build(source: CompileSource, { engine, size, batch, precision, isGated }: BuildTarget): Promise<Graph> {
   const published = { width: source.input.width, height: source.input.height };
   const [modelPath, ...dataPaths] = source.weightPaths as [string, ...string[]];
   let graph: Graph;
@@ -58,5 +61,6 @@ async function build(source: CompileSource, { engine, size, batch, precision }: 
   const layout = engine === 'onnx' ? 'interleaved' : 'planes';
   const fronted = addFront(optimise(graph, engine), input, batch === 'free' ? 'n' : batch, layout);
   const whole = removeUnused(renameOutputs(fronted, source.outputs, batch));
-  return precision === 'f16' ? toHalf(whole) : whole;
+  const gated = isGated ? gateClasses(whole, size) : whole;
+  return precision === 'f16' ? toHalf(gated) : gated;
 }

@@ -11,13 +11,15 @@ import { emitSavedModel } from './tensorflow/emit-saved-model.ts';
 import type { SizePx } from './tfjs/lowering.ts';
 
 /** Part of every artefact's hash: raise it whenever the same source would give another file. */
-const COMPILER_VERSION = 6;
+const COMPILER_VERSION = 7;
 
 export interface CompileOptions {
   readonly engine: 'onnx' | 'wasm' | 'tensorflow';
   readonly precision: Precision;
   /** Another input size than the published one; families that are not fully convolutional refuse it. */
   readonly inputSize?: SizePx | undefined;
+  /** Execution provider of the `onnx` engine; `cpu` where absent. */
+  readonly provider?: string | undefined;
   /** Artefacts are kept here under their hash. */
   readonly cacheDir: string;
 }
@@ -50,7 +52,7 @@ export async function compileModel(source: CompileSource, options: CompileOption
   const name = `${source.spec.name}-${size.width}x${size.height}-${precision}-${hash.slice(0, 16)}.${format}`;
   const path = join(options.cacheDir, 'compiled', name);
   if (!existsSync(path)) {
-    const graph = await buildGraph(source, { engine, size, batch, precision });
+    const graph = await buildGraph(source, { engine, size, batch, precision, isGated: isGated(source, options) });
     await (format === 'onnx' ? writeFileWhole(path, emitOnnx(graph)) : writeFolderWhole(path, emitSavedModel(graph)));
   }
   return { ...common, format, path, batch };
@@ -97,6 +99,11 @@ function requireSize(source: CompileSource, size: SizePx): void {
   );
 }
 
+/** A count that only the device knows costs a GPU more than the class scores of all cells. */
+function isGated({ spec }: CompileSource, { engine, provider = 'cpu' }: CompileOptions): boolean {
+  return spec.family === 'yolox' && engine === 'onnx' && provider === 'cpu';
+}
+
 function isSameSize(a: SizePx, b: SizePx): boolean {
   return a.width === b.width && a.height === b.height;
 }
@@ -106,7 +113,8 @@ function hashOf(source: CompileSource, options: CompileOptions, size: SizePx, we
   const { engine, precision } = options;
   const { family } = source.spec;
   const hash = createHash('sha256');
-  hash.update(JSON.stringify([COMPILER_VERSION, family, format, input, outputs, batch, engine, precision, size]));
+  const what = [family, format, input, outputs, batch, engine, precision, size, isGated(source, options)];
+  hash.update(JSON.stringify([COMPILER_VERSION, ...what]));
   for (const bytes of weights) hash.update(createHash('sha256').update(bytes).digest());
   return hash.digest('hex');
 }

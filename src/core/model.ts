@@ -32,8 +32,9 @@ export interface ModelSpec {
 /**
  * A network ready to be loaded by an engine. Plain data: crosses threads.
  *
- * An `onnx` file and a `saved-model` take one input `frames`, u8 `[n, height, width, 3]`, RGB 0..255; cast, colour order,
- * range and layout are inside the graph, and outputs are f32 or integers at either precision. A `tfjs` folder is run as it was published (f32 NHWC), by the `wasm` engine.
+ * An `onnx` file and a `saved-model` take `frames`, u8 `[n, height, width, 3]`, RGB 0..255; cast, colour order, range and
+ * layout are inside the graph, and outputs are f32 or integers at either precision. An `onnx` file may take the input `gate`
+ * as well (see `GATE_INPUT`). A `tfjs` folder is run as it was published (f32 NHWC), by the `wasm` engine.
  */
 export interface CompiledModel {
   readonly spec: ModelSpec;
@@ -46,6 +47,12 @@ export interface CompiledModel {
   /** sha256 of everything that made the file, hex. */
   readonly hash: string;
 }
+
+/**
+ * Name of the input of networks that leave class scores out where objectness is too low for any box: f32 `[1]`, the
+ * objectness before its sigmoid that must be exceeded; -Infinity leaves nothing out.
+ */
+export const GATE_INPUT = 'gate';
 
 /** A raw output of a network for a whole batch. */
 export interface OutputTensor {

@@ -19,11 +19,12 @@ export interface InferenceEngine {
   /**
    * Runs what `inputBuffer(batchSize)` holds.
    *
-   * @returns the network's raw outputs by name, first axis the batch; valid until the next call begins. An output named `rows`,
-   * f32 `[batch, n, 6]`, is final (x, y, width, height in model pixels, score, class) and needs no decoder.
+   * @param scoreThreshold - boxes below it are not wanted, and a network that can may leave them out; 0 asks for all.
+   * @returns the network's raw outputs by name, first axis the batch (but those of gated networks, which their decoder
+   * knows); valid until the next call begins. An output named `rows`, f32 `[batch, n, 6]`, is final (x, y, width, height in model pixels, score, class) and needs no decoder.
    * @throws ENGINE_FAILED
    */
-  infer(batchSize: number): Promise<ReadonlyMap<string, OutputTensor>>;
+  infer(batchSize: number, scoreThreshold?: number): Promise<ReadonlyMap<string, OutputTensor>>;
   /**
    * Resolves with ENGINE_FAILED when the engine can do nothing any more because its process ended, before its calls are
    * rejected. Absent where the engine has no process of its own.

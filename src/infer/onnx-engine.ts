@@ -1,5 +1,5 @@
 import type { InferenceSession } from 'onnxruntime-node';
-import type { OutputTensor } from '../core/model.ts';
+import { GATE_INPUT, type OutputTensor } from '../core/model.ts';
 import { SightlineError } from '../errors/sightline-error.ts';
 import type { EngineInfo, EngineRequest } from '../protocol/threads.ts';
 import { type InferenceEngine, planWarmUp, warmUp } from './inference-engine.ts';
@@ -47,7 +47,8 @@ export class OnnxEngine implements InferenceEngine {
       const warm = await warmUp(planWarmUp(request), async (size) => {
         const memory = inputs.get(size) ?? new Uint8Array(size * width * height * 3);
         inputs.set(size, memory);
-        await session.run({ frames: new ort.Tensor('uint8', memory, [size, height, width, 3]) });
+        const frames = new ort.Tensor('uint8', memory, [size, height, width, 3]);
+        await session.run(feedsOf(ort, session, frames, request.model.spec.scoreThreshold));
       });
       return new OnnxEngine(ort, session, request, { ...warm, inputs });
     } catch (error) {
@@ -63,12 +64,11 @@ export class OnnxEngine implements InferenceEngine {
     return memory;
   }
 
-  async infer(batchSize: number): Promise<ReadonlyMap<string, OutputTensor>> {
+  async infer(batchSize: number, scoreThreshold = 0): Promise<ReadonlyMap<string, OutputTensor>> {
     const dims = [batchSize, ...this.#dims, 3];
     try {
-      const results = await this.#session.run({
-        frames: new this.#ort.Tensor('uint8', this.inputBuffer(batchSize), dims),
-      });
+      const frames = new this.#ort.Tensor('uint8', this.inputBuffer(batchSize), dims);
+      const results = await this.#session.run(feedsOf(this.#ort, this.#session, frames, scoreThreshold));
       const outputs = new Map<string, OutputTensor>();
       for (const [name, value] of Object.entries(results)) {
         if ('data' in value) outputs.set(name, { data: value.data as OutputTensor['data'], dims: value.dims });
@@ -91,6 +91,24 @@ interface Warm {
   readonly batchSizes: readonly number[];
   readonly warmMs: readonly number[];
   readonly inputs: Map<number, Uint8Array>;
+}
+
+type Feeds = Record<string, InstanceType<Ort['Tensor']>>;
+
+function feedsOf(ort: Ort, session: InferenceSession, frames: Feeds[string], scoreThreshold: number): Feeds {
+  if (!session.inputNames.includes(GATE_INPUT)) return { frames };
+  return { frames, [GATE_INPUT]: new ort.Tensor('float32', Float32Array.of(gateOf(scoreThreshold)), [1]) };
+}
+
+/** From here on the sigmoid of an f32 is 1. */
+const CERTAIN = 16;
+
+/** The gate lets a little too much through, so that rounding loses no box: the decoder has the last word. */
+const GATE_SLACK = 1e-3;
+
+/** The number whose sigmoid is the threshold. */
+function gateOf(scoreThreshold: number): number {
+  return Math.min(Math.log(scoreThreshold / (1 - scoreThreshold)), CERTAIN) - GATE_SLACK;
 }
 
 async function importOrt(): Promise<Ort> {

@@ -43,7 +43,7 @@ export class BatchRunner {
   async run(batch: Batch): Promise<Result> {
     const calledMs = monoNowMs();
     this.#fill(batch);
-    const outputs = await this.#engine.infer(batch.padTo);
+    const outputs = await this.#engine.infer(batch.padTo, batch.scoreThreshold);
     // A batch that was taken while another was computed began when that one was done.
     const startedMs = Math.max(calledMs, this.#lastEndedMs);
     this.#lastEndedMs = monoNowMs();

@@ -97,6 +97,7 @@ async function compiledModel(
     engine,
     precision: model.precision,
     inputSize,
+    provider: providerOf(model, engine),
     searchPath: modelPath,
     cacheDir,
     onNotice,

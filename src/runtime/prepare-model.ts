@@ -9,6 +9,8 @@ export interface PrepareOptions {
   readonly precision: Precision;
   /** Another input size than the published one, in pixels. */
   readonly inputSize?: { readonly width: number; readonly height: number } | undefined;
+  /** Execution provider of the `onnx` engine; `cpu` where absent. */
+  readonly provider?: string | undefined;
   readonly searchPath: readonly string[];
   readonly cacheDir: string;
   readonly onNotice: (text: string) => void;

@@ -1,3 +1,4 @@
+import { ungate } from '../compile/verify/ungate.ts';
 import type { CompiledModel, OutputTensor } from '../core/model.ts';
 import { loadEngine } from '../infer/load-engine.ts';
 
@@ -35,7 +36,7 @@ export async function runCompiled(
       const size = frames.length - images.length < largest ? smallest : largest;
       const batch = frames.slice(images.length, images.length + size);
       engine.inputBuffer(size).set(Buffer.concat(batch));
-      const outputs = await engine.infer(size);
+      const outputs = ungate(await engine.infer(size));
       for (let index = 0; index < batch.length; index += 1) {
         images.push(new Map(Array.from(outputs, ([name, output]) => [name, imageOf(output, index)])));
       }

@@ -1,5 +1,7 @@
 import type { Graph } from '../graph.ts';
 import { alignChannels } from './align-channels.ts';
+import { cascadePools } from './cascade-pools.ts';
+import { delayEnlargements } from './delay-enlargements.ts';
 import { foldScalars } from './fold-scalars.ts';
 import { keepBlocked } from './keep-blocked.ts';
 import { splitRelus } from './split-relus.ts';
@@ -10,5 +12,5 @@ import { splitRelus } from './split-relus.ts';
  */
 export function optimise(graph: Graph, target: 'onnx' | 'tensorflow'): Graph {
   const folded = foldScalars(graph);
-  return target === 'onnx' ? alignChannels(splitRelus(keepBlocked(folded))) : folded;
+  return target === 'onnx' ? alignChannels(delayEnlargements(cascadePools(splitRelus(keepBlocked(folded))))) : folded;
 }

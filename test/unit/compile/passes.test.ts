@@ -2,6 +2,8 @@ import { describe, expect, it } from 'vitest';
 import { f32Tensor, type Graph, i64Tensor } from '../../../src/compile/graph.ts';
 import type { GraphBuilder } from '../../../src/compile/graph-builder.ts';
 import { alignChannels } from '../../../src/compile/passes/align-channels.ts';
+import { cascadePools } from '../../../src/compile/passes/cascade-pools.ts';
+import { delayEnlargements } from '../../../src/compile/passes/delay-enlargements.ts';
 import { foldScalars } from '../../../src/compile/passes/fold-scalars.ts';
 import { freeBatch } from '../../../src/compile/passes/free-batch.ts';
 import { keepBlocked } from '../../../src/compile/passes/keep-blocked.ts';
@@ -125,6 +127,85 @@ describe('staying in the blocked layout', () => {
     const split = splitRelus(graph);
     expect(ops(split)).toEqual(['Conv', 'Conv', 'Relu', 'Relu', 'Concat', 'Identity']);
     await expectSame(graph, split, 3);
+  });
+});
+
+describe('max-pools of one value', () => {
+  const pool = (builder: GraphBuilder, name: string, input: string, side: number, attributes = {}) => {
+    const pad = (side - 1) / 2;
+    return builder.node('MaxPool', name, [input], {
+      kernel_shape: [side, side],
+      pads: [pad, pad, pad, pad],
+      ...attributes,
+    });
+  };
+  const kernels = (graph: Graph) =>
+    graph.nodes
+      .filter(({ op }) => op === 'MaxPool')
+      .map(({ inputs, attributes }) => [inputs[0], attributes.get('kernel_shape')?.value]);
+
+  it('become a chain, with the same results to the bit', async () => {
+    const graph = network(3, (builder) => {
+      const value = convolution(builder, 'one', 'images', [4, 3, 1]);
+      // Not in their order, as a file may have them.
+      const pools = [9, 5, 13].map((side) => pool(builder, `pool-${side}`, value, side));
+      return builder.node('Concat', 'concat', [value, ...pools], { axis: 1 });
+    });
+    const cascaded = cascadePools(graph);
+    expect(kernels(cascaded)).toEqual([
+      ['one', [5, 5]],
+      ['pool-5', [5, 5]],
+      ['pool-9', [5, 5]],
+    ]);
+    const [expected, received] = [await runGraph(graph, pictures(3)), await runGraph(cascaded, pictures(3))];
+    expect(received).toEqual(expected);
+  });
+
+  it('stay apart where one of them makes the picture smaller', () => {
+    const graph = network(3, (builder) =>
+      builder.node('Concat', 'concat', [
+        pool(builder, 'three', 'images', 3),
+        pool(builder, 'seven', 'images', 7, { strides: [2, 2] }),
+      ]),
+    );
+    expect(cascadePools(graph).nodes).toEqual(graph.nodes);
+  });
+});
+
+describe('a 1x1 convolution over a concatenation with an enlarged part', () => {
+  function enlarged(builder: GraphBuilder, name: string, input: string): string {
+    const scales = builder.constant(`${name}-scales`, f32Tensor([4], [1, 1, 2, 2]));
+    return builder.node('Resize', name, [input, '', scales], {
+      mode: 'nearest',
+      coordinate_transformation_mode: 'asymmetric',
+      nearest_mode: 'floor',
+    });
+  }
+
+  /** A small part that is enlarged beside one of full size, read by as many convolutions as kernels are given. */
+  function pyramid(kernels: readonly number[]): Graph {
+    return network(3, (builder) => {
+      const small = builder.node('Relu', 'relu', [
+        convolution(builder, 'small', 'images', [4, 3, 3], { strides: [2, 2] }),
+      ]);
+      const parts = [enlarged(builder, 'enlarged', small), convolution(builder, 'full', 'images', [5, 3, 3])];
+      const joined = builder.node('Concat', 'concat', parts, { axis: 1 });
+      const readers = kernels.map((side, at) => convolution(builder, `reader-${at}`, joined, [6, 9, side]));
+      return builder.node('Concat', 'last', readers, { axis: 1 });
+    });
+  }
+
+  it('is done before the enlargement, and the results are the same', async () => {
+    const graph = pyramid([1, 1]);
+    const delayed = delayEnlargements(graph);
+    const sum = ['Conv', 'Resize', 'Conv', 'Add'];
+    expect(ops(delayed)).toEqual(['Conv', 'Relu', 'Conv', ...sum, ...sum, 'Concat', 'Identity']);
+    await expectSame(graph, delayed, 3);
+  });
+
+  it('stays where another reader needs the concatenation anyway', () => {
+    const graph = pyramid([1, 3]);
+    expect(delayEnlargements(graph).nodes).toEqual(graph.nodes);
   });
 });
 

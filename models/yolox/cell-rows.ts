@@ -1,0 +1,52 @@
+import type { ModelSpec } from '../../src/core/model.ts';
+
+const COLUMNS = 6;
+const STRIDES_PX = [8, 16, 32] as const;
+
+/** Collects the boxes of one picture after the other as packed rows; the cells of all grids are numbered through. */
+export class CellRows {
+  readonly #inputWidth: number;
+  readonly #rows: Float32Array;
+  /** First cell of each grid, and the number of all. */
+  readonly #starts: readonly number[];
+  #end = 0;
+
+  /** @throws RangeError where the network has another number of cells than its input has. */
+  constructor({ name, input: { width, height } }: ModelSpec, cells: number) {
+    const starts = [0];
+    for (const stride of STRIDES_PX) starts.push(starts.at(-1)! + (width / stride) * (height / stride));
+    const expected = starts.at(-1)!;
+    if (cells !== expected) {
+      throw new RangeError(`${name}: expected ${expected} cells for an input of ${width}x${height}, received ${cells}`);
+    }
+    this.#inputWidth = width;
+    this.#starts = starts;
+    this.#rows = new Float32Array(cells * COLUMNS);
+  }
+
+  /** Adds the box of a cell: `dx` and `dy` in cells from its corner, sizes as logarithms of strides. */
+  add(cell: number, dx: number, dy: number, logWidth: number, logHeight: number, score: number, classId: number): void {
+    let grid = 0;
+    while (cell >= this.#starts[grid + 1]!) grid += 1;
+    const stride = STRIDES_PX[grid]!;
+    const columns = this.#inputWidth / stride;
+    const place = cell - this.#starts[grid]!;
+    const width = Math.exp(logWidth) * stride;
+    const height = Math.exp(logHeight) * stride;
+    const at = this.#end;
+    this.#rows[at] = ((place % columns) + dx) * stride - width / 2;
+    this.#rows[at + 1] = (Math.floor(place / columns) + dy) * stride - height / 2;
+    this.#rows[at + 2] = width;
+    this.#rows[at + 3] = height;
+    this.#rows[at + 4] = score;
+    this.#rows[at + 5] = classId;
+    this.#end = at + COLUMNS;
+  }
+
+  /** Gives the rows `[n, 6]` that were added since the last call, and begins anew. */
+  take(): Float32Array {
+    const rows = this.#rows.slice(0, this.#end);
+    this.#end = 0;
+    return rows;
+  }
+}

@@ -1,0 +1,100 @@
+import { intOf, textOf } from '../attributes.ts';
+import { f32Tensor, f32Values, type Graph, type GraphNode, type Tensor } from '../graph.ts';
+import { GraphBuilder } from '../graph-builder.ts';
+import { GraphIndex, removeUnused } from '../graph-index.ts';
+import { pointwiseWeights } from './pointwise.ts';
+import { traceChannels } from './trace-channels.ts';
+
+/**
+ * A 1x1 convolution over a concatenation is the sum of 1x1 convolutions over its parts, and a part that was enlarged by
+ * copying pixels may as well be enlarged after its convolution, which then has a quarter of the work; nor is anything
+ * concatenated. In real numbers results are the same; in f32 they differ by the order of summation. (Measured on one
+ * thread: YOLOX-nano at 480x256, 0.08 of 7.2 ms.)
+ *
+ * Only where every reader of the concatenation is such a convolution, and some part is enlarged: without, two convolutions
+ * and a sum cost what the copy does.
+ */
+export function delayEnlargements(graph: Graph): Graph {
+  const index = new GraphIndex(graph);
+  const channels = traceChannels(graph);
+  const constants = new Map(graph.constants);
+  const splits = new Map<GraphNode, GraphNode[]>();
+  for (const concat of graph.nodes) {
+    const parts = partsOf(index, channels, concat);
+    const readers = index.readers(concat.outputs[0]!);
+    if (parts === null || !parts.some(({ resize }) => resize !== null)) continue;
+    if (!readers.every((reader) => pointwiseWeights(index, reader) !== null)) continue;
+    for (const reader of readers) splits.set(reader, sumOfParts(constants, reader, parts));
+  }
+  return removeUnused({ ...graph, constants, nodes: graph.nodes.flatMap((node) => splits.get(node) ?? [node]) });
+}
+
+interface Part {
+  readonly value: string;
+  readonly channels: number;
+  /** Enlarges the value; to be done after the convolution. */
+  readonly resize: GraphNode | null;
+}
+
+function partsOf(index: GraphIndex, channels: ReadonlyMap<string, number>, concat: GraphNode): Part[] | null {
+  if (concat.op !== 'Concat' || intOf(concat, 'axis', 0) !== 1) return null;
+  const parts: Part[] = [];
+  for (const name of concat.inputs) {
+    const count = channels.get(name);
+    if (count === undefined) return null;
+    const maker = index.maker(name);
+    const resize = maker !== undefined && isEnlargement(index, maker) ? maker : null;
+    parts.push({ value: resize?.inputs[0] ?? name, channels: count, resize });
+  }
+  return parts;
+}
+
+/** Each pixel of the result is a pixel of the input, and channels and batch stay. */
+function isEnlargement(index: GraphIndex, node: GraphNode): boolean {
+  const scales = index.constant(node.inputs[2]);
+  if (node.op !== 'Resize' || textOf(node, 'mode', 'nearest') !== 'nearest' || scales?.type !== 'f32') return false;
+  const [batch, channels, ...sides] = f32Values(scales, node.name);
+  return node.inputs.length === 3 && batch === 1 && channels === 1 && sides.every((scale) => scale >= 1);
+}
+
+function sumOfParts(constants: Map<string, Tensor>, convolution: GraphNode, parts: readonly Part[]): GraphNode[] {
+  const builder = new GraphBuilder(`${convolution.name}/`);
+  const weights = sliceInputs(convolution, constants, parts);
+  // The bias goes with a part that is not enlarged, if there is one: it is added once, whichever it is.
+  const biased = Math.max(
+    parts.findIndex(({ resize }) => resize === null),
+    0,
+  );
+  let sum: string | null = null;
+  for (const [at, { value, resize }] of parts.entries()) {
+    const inputs = [value, builder.constant(`part-${at}-weights`, weights[at]!)];
+    if (at === biased) inputs.push(...convolution.inputs.slice(2));
+    let term = builder.node('Conv', `part-${at}`, inputs, { kernel_shape: [1, 1] });
+    if (resize !== null) {
+      const name = builder.node('Resize', `part-${at}-enlarged`, [term, ...resize.inputs.slice(1)]);
+      builder.nodes.push({ ...builder.nodes.pop()!, attributes: resize.attributes });
+      term = name;
+    }
+    sum = sum === null ? term : builder.node('Add', `sum-${at}`, [sum, term]);
+  }
+  const last = builder.nodes.pop()!;
+  for (const [name, tensor] of builder.constants) constants.set(name, tensor);
+  return [...builder.nodes, { ...last, outputs: convolution.outputs }];
+}
+
+/** Cuts the weights [out, in, 1, 1] by the input channels of each part. */
+function sliceInputs({ inputs, name }: GraphNode, constants: Map<string, Tensor>, parts: readonly Part[]): Tensor[] {
+  const weights = constants.get(inputs[1]!)!;
+  const values = f32Values(weights, name);
+  const [out, width] = weights.dims as [number, number];
+  let first = 0;
+  return parts.map(({ channels }) => {
+    const slice = new Float32Array(out * channels);
+    for (let row = 0; row < out; row += 1) {
+      const start = row * width + first;
+      slice.set(values.subarray(start, start + channels), row * channels);
+    }
+    first += channels;
+    return f32Tensor([out, channels, 1, 1], slice);
+  });
+}
