@@ -11,8 +11,11 @@ export class CellRows {
   readonly #starts: readonly number[];
   #end = 0;
 
-  /** @throws RangeError where the network has another number of cells than its input has. */
-  constructor({ name, input: { width, height } }: ModelSpec, cells: number) {
+  /**
+   * @param capacity - most boxes of one picture.
+   * @throws RangeError where the network has another number of cells than its input has.
+   */
+  constructor({ name, input: { width, height } }: ModelSpec, cells: number, capacity: number) {
     const starts = [0];
     for (const stride of STRIDES_PX) starts.push(starts.at(-1)! + (width / stride) * (height / stride));
     const expected = starts.at(-1)!;
@@ -21,7 +24,7 @@ export class CellRows {
     }
     this.#inputWidth = width;
     this.#starts = starts;
-    this.#rows = new Float32Array(cells * COLUMNS);
+    this.#rows = new Float32Array(capacity * COLUMNS);
   }
 
   /** Adds the box of a cell: `dx` and `dy` in cells from its corner, sizes as logarithms of strides. */

@@ -27,7 +27,7 @@ const decodePublished: Decode = (outputs, batchSize, spec, scoreThreshold) => {
   const { data, dims } = findOutput(outputs, 'predictions', (shape) => shape.length === 3 && shape[2]! > FIRST_CLASS);
   const [, cells, width] = dims as [number, number, number];
   const values = data as Float32Array;
-  const rows = new CellRows(spec, cells);
+  const rows = new CellRows(spec, cells, cells);
   const images: Float32Array[] = [];
   let at = 0;
   for (let image = 0; image < batchSize; image += 1) {
@@ -57,7 +57,7 @@ function decodeGated(
   const classes = findOutput(outputs, 'classes');
   const width = classes.dims[1]!;
   const logits = classes.data as Float32Array;
-  const rows = new CellRows(spec, cells);
+  const rows = new CellRows(spec, cells, passing.length / 2);
   const images: Float32Array[] = [];
   for (let image = 0; image < batchSize; image += 1) {
     for (let row = 0; row * 2 < passing.length; row += 1) {
