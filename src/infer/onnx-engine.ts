@@ -1,5 +1,5 @@
 import type { InferenceSession } from 'onnxruntime-node';
-import { GATE_INPUT, type OutputTensor } from '../core/model.ts';
+import { GATE_INPUT, type ModelSpec, type OutputTensor } from '../core/model.ts';
 import { SightlineError } from '../errors/sightline-error.ts';
 import type { EngineInfo, EngineRequest } from '../protocol/threads.ts';
 import { type InferenceEngine, planWarmUp, warmUp } from './inference-engine.ts';
@@ -15,17 +15,12 @@ export const ONNX_PROVIDERS = ['cpu', 'cuda', 'tensorrt', 'webgpu', 'dml', 'core
  */
 export class OnnxEngine implements InferenceEngine {
   readonly info: EngineInfo;
-  readonly #ort: Ort;
   readonly #session: InferenceSession;
-  readonly #inputs: Map<number, Uint8Array>;
-  readonly #dims: readonly [number, number];
+  readonly #inputs: Map<number, BatchInput>;
 
-  private constructor(ort: Ort, session: InferenceSession, request: EngineRequest, warm: Warm) {
-    this.#ort = ort;
+  private constructor(session: InferenceSession, request: EngineRequest, warm: Warm) {
     this.#session = session;
     this.#inputs = warm.inputs;
-    const { input } = request.model.spec;
-    this.#dims = [input.height, input.width];
     this.info = {
       engine: 'onnx',
       provider: request.provider,
@@ -41,16 +36,15 @@ export class OnnxEngine implements InferenceEngine {
   static async load(request: EngineRequest): Promise<OnnxEngine> {
     const ort = await importOrt();
     const session = await openSession(ort, request);
-    const { width, height } = request.model.spec.input;
-    const inputs = new Map<number, Uint8Array>();
+    const { spec } = request.model;
+    const inputs = new Map<number, BatchInput>();
     try {
       const warm = await warmUp(planWarmUp(request), async (size) => {
-        const memory = inputs.get(size) ?? new Uint8Array(size * width * height * 3);
-        inputs.set(size, memory);
-        const frames = new ort.Tensor('uint8', memory, [size, height, width, 3]);
-        await session.run(feedsOf(ort, session, frames, request.model.spec.scoreThreshold));
+        const input = inputs.get(size) ?? batchInput(ort, session, size, spec);
+        inputs.set(size, input);
+        await session.run(feedsOf(input, spec.scoreThreshold));
       });
-      return new OnnxEngine(ort, session, request, { ...warm, inputs });
+      return new OnnxEngine(session, request, { ...warm, inputs });
     } catch (error) {
       await session.release();
       throw unavailable(request, `cannot run ${request.model.path}: ${(error as Error).message}`, error);
@@ -58,24 +52,26 @@ export class OnnxEngine implements InferenceEngine {
   }
 
   inputBuffer(batchSize: number): Uint8Array {
-    const memory = this.#inputs.get(batchSize);
-    if (memory === undefined)
+    return this.#input(batchSize).memory;
+  }
+
+  #input(batchSize: number): BatchInput {
+    const input = this.#inputs.get(batchSize);
+    if (input === undefined)
       throw new RangeError(`batch size ${batchSize}: expected one of ${this.info.batchSizes.join(', ')}`);
-    return memory;
+    return input;
   }
 
   async infer(batchSize: number, scoreThreshold = 0): Promise<ReadonlyMap<string, OutputTensor>> {
-    const dims = [batchSize, ...this.#dims, 3];
+    const input = this.#input(batchSize);
     try {
-      const frames = new this.#ort.Tensor('uint8', this.inputBuffer(batchSize), dims);
-      const results = await this.#session.run(feedsOf(this.#ort, this.#session, frames, scoreThreshold));
+      const results = await this.#session.run(feedsOf(input, scoreThreshold));
       const outputs = new Map<string, OutputTensor>();
       for (const [name, value] of Object.entries(results)) {
         if ('data' in value) outputs.set(name, { data: value.data as OutputTensor['data'], dims: value.dims });
       }
       return outputs;
     } catch (error) {
-      if (error instanceof RangeError) throw error;
       throw new SightlineError('ENGINE_FAILED', `onnx: ${(error as Error).message}`, { batchSize }, { cause: error });
     }
   }
@@ -90,14 +86,30 @@ export class OnnxEngine implements InferenceEngine {
 interface Warm {
   readonly batchSizes: readonly number[];
   readonly warmMs: readonly number[];
-  readonly inputs: Map<number, Uint8Array>;
+  readonly inputs: Map<number, BatchInput>;
 }
 
 type Feeds = Record<string, InstanceType<Ort['Tensor']>>;
 
-function feedsOf(ort: Ort, session: InferenceSession, frames: Feeds[string], scoreThreshold: number): Feeds {
-  if (!session.inputNames.includes(GATE_INPUT)) return { frames };
-  return { frames, [GATE_INPUT]: new ort.Tensor('float32', Float32Array.of(gateOf(scoreThreshold)), [1]) };
+/** What a batch of one size is called with, made once: tensors over memory that is written anew for each call. */
+interface BatchInput {
+  readonly memory: Uint8Array;
+  readonly gate: Float32Array;
+  readonly feeds: Feeds;
+}
+
+function batchInput(ort: Ort, session: InferenceSession, size: number, { input }: ModelSpec): BatchInput {
+  const dims = [size, input.height, input.width, 3];
+  const memory = new Uint8Array(dims.reduce((product, dim) => product * dim, 1));
+  const gate = new Float32Array(1);
+  const feeds: Feeds = { frames: new ort.Tensor('uint8', memory, dims) };
+  if (session.inputNames.includes(GATE_INPUT)) feeds[GATE_INPUT] = new ort.Tensor('float32', gate, [1]);
+  return { memory, gate, feeds };
+}
+
+function feedsOf({ gate, feeds }: BatchInput, scoreThreshold: number): Feeds {
+  gate[0] = gateOf(scoreThreshold);
+  return feeds;
 }
 
 /** From here on the sigmoid of an f32 is 1. */
