@@ -1,9 +1,9 @@
 import { availableParallelism } from 'node:os';
-import type { ModelSpec } from '../src/core/model.ts';
+import type { CompiledModel, ModelSpec } from '../src/core/model.ts';
 import type { Measurement } from '../src/optimize/measure-run.ts';
 import { configureSharp, SharpPreprocessor } from '../src/preprocess/sharp-preprocessor.ts';
 import { PICTURE_FIT } from '../src/runtime/lane-frames.ts';
-import { type BenchContext, preparedModel } from './support/bench-context.ts';
+import { type BenchContext, preparedModel, SLOW_MODEL } from './support/bench-context.ts';
 import { benchStreams, measureOnce, OFFLINE } from './support/bench-runtime.ts';
 import { decodeAlone, grabFrames } from './support/clip.ts';
 import { engineAlone } from './support/engine-alone.ts';
@@ -15,6 +15,12 @@ interface Alone {
   readonly decode: number;
   readonly preprocess: number;
   readonly infer: number;
+}
+
+/** What is run: which detector, and who makes its input. */
+interface Case {
+  readonly model: string;
+  readonly isSharp: boolean;
 }
 
 interface Variant {
@@ -31,13 +37,19 @@ const SHARP_FRAMES = 20;
 /** One ffmpeg decodes on one thread; it is to be no busier than this, so that several are started where cores are many. */
 const DECODER_BUSY_RATIO = 0.5;
 
+/** The fast detector, beside which all that is not inference weighs most, both ways; and the default one. */
+function casesFor(model: string): Case[] {
+  const cases = [false, true].map((isSharp) => ({ model, isSharp }));
+  return model === SLOW_MODEL ? cases : [...cases, { model: SLOW_MODEL, isSharp: false }];
+}
+
 /** How near the pipeline comes to what its parts can do: every core busy with decoding, resizing and inference alone. */
 export const throughput: Section = {
   id: 'throughput',
   title: 'Offline throughput against its ceiling',
   async run(context): Promise<SectionResult> {
     const variants: Variant[] = [];
-    for (const isSharp of [false, true]) variants.push(await measureVariant(context, isSharp));
+    for (const one of casesFor(context.model)) variants.push(await measureVariant(context, one));
     return {
       tables: [
         aloneTable(variants),
@@ -102,22 +114,18 @@ function aloneTable(variants: readonly Variant[]): SectionResult['tables'][numbe
   };
 }
 
-async function measureVariant(context: BenchContext, isSharp: boolean): Promise<Variant> {
-  const name = isSharp ? 'sharp makes the input from full pictures' : 'ffmpeg makes the input';
+async function measureVariant(context: BenchContext, { model: modelName, isSharp }: Case): Promise<Variant> {
+  const name = `${modelName}, ${isSharp ? 'sharp makes the input from full pictures' : 'ffmpeg makes the input'}`;
   const cores = availableParallelism();
-  const model = await preparedModel(context, context.model, 'onnx');
+  const model = await preparedModel(context, modelName, 'onnx');
   // Before and after the pipeline, so that a machine that grows slower or faster meanwhile favours neither side.
-  const before = await stagesAlone(context, isSharp, model.spec);
+  const before = await stagesAlone(context, isSharp, model);
   const engineOnAll = await engineAlone(context, 'onnx', model, { threads: cores });
   const total = before.decode + before.preprocess + before.infer;
   const streams = Math.max(1, Math.ceil(((cores / total) * before.decode) / DECODER_BUSY_RATIO));
   const need = isSharp ? { maxWidth: null } : null;
-  const measured = await measureOnce(
-    context,
-    { name: context.model },
-    await benchStreams(context, streams, OFFLINE, need),
-  );
-  const after = context.isQuick ? before : await stagesAlone(context, isSharp, model.spec);
+  const measured = await measureOnce(context, { name: modelName }, await benchStreams(context, streams, OFFLINE, need));
+  const after = context.isQuick ? before : await stagesAlone(context, isSharp, model);
   const alone: Alone = {
     decode: (before.decode + after.decode) / 2,
     preprocess: (before.preprocess + after.preprocess) / 2,
@@ -135,14 +143,15 @@ async function measureVariant(context: BenchContext, isSharp: boolean): Promise<
   };
 }
 
-async function stagesAlone(context: BenchContext, isSharp: boolean, spec: ModelSpec): Promise<Alone> {
+async function stagesAlone(context: BenchContext, isSharp: boolean, model: CompiledModel): Promise<Alone> {
+  const { spec } = model;
   const { ffmpeg, clip } = context;
   const canvas = isSharp
     ? { width: clip.width, height: clip.height, fit: PICTURE_FIT }
     : { ...spec.input, fit: spec.input.resize };
   const decode = await decodeAlone(ffmpeg, clip, canvas, context.seconds / 2);
   const preprocess = isSharp ? await sharpAlone(context, spec) : 0;
-  const infer = await engineAlone(context, 'onnx', await preparedModel(context, context.model, 'onnx'));
+  const infer = await engineAlone(context, 'onnx', model);
   return { decode: decode.cpuMs / decode.frames, preprocess, infer: infer.cpuMsPerFrame };
 }
 
