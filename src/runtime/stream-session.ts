@@ -156,9 +156,7 @@ export class StreamSession implements LaneListener {
       inputBytes: spec.input.width * spec.input.height * 3,
       pictureBytes: picture === null ? 0 : picture.width * picture.height * 3,
     };
-    // A file's ring holds enough for every inference thread twice; half of it keeps them busy while the rest is read.
-    const refillAt = policy === 'live' ? slots : Math.floor(slots / 2);
-    const ring = new LaneRing(shape, lane, refillAt, (retired) => this.#port.detach(retired.ringId));
+    const ring = new LaneRing(shape, lane, (retired) => this.#port.detach(retired.ringId));
     this.#ring = ring;
     this.#isClosing = false;
     this.#port.attach(ring.handle);
