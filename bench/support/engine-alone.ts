@@ -66,6 +66,8 @@ export async function engineAlone(
     { length: threads },
     () => new Worker(new URL('./engine-loop.thread.js', import.meta.url), { workerData: data }),
   );
+  // Each ends by itself: to terminate one that is just freeing its session can end the whole process, in the library.
+  const exits = workers.map((worker) => new Promise((resolve) => worker.once('exit', resolve)));
   const infos = await Promise.all(workers.map(readyInfo));
   const cpuBefore = process.cpuUsage();
   const before = performance.now();
@@ -77,7 +79,7 @@ export async function engineAlone(
   const done = await Promise.all(results);
   const seconds = (performance.now() - before) / 1000;
   const cpu = process.cpuUsage(cpuBefore);
-  await Promise.all(workers.map((worker) => worker.terminate()));
+  await Promise.all(exits);
   const frames = done.reduce((sum, { calls }) => sum + calls * batchSize, 0);
   const childMs = done.reduce((sum, { childCpuMs }) => sum + childCpuMs, 0);
   return {
