@@ -121,9 +121,16 @@ export class InferenceClient {
   #checkHang(timeoutMs: number): void {
     const waitedMs = monoNowMs() - this.#busySinceMs;
     if (this.#batches.size === 0 || waitedMs < timeoutMs) return;
-    // An engine's process ends with its thread, unless it is as frozen as its device.
-    if (this.#enginePid !== null) killProcess(this.#enginePid);
     this.#lost(`an inference thread gave no answer for ${Math.round(waitedMs)} ms`);
+    if (this.#enginePid === null) {
+      // Nothing can interrupt a call into a library, and a thread that is terminated meanwhile ends the whole process when the
+      // call returns (seen with onnxruntime-node 1.30). It is asked to end, should it ever come back.
+      this.#worker.postMessage({ type: 'shutdown' } satisfies ToInference);
+      this.#worker.unref();
+      return;
+    }
+    // An engine's process ends with its thread, unless it is as frozen as its device.
+    killProcess(this.#enginePid);
     void this.#worker.terminate();
   }
 
