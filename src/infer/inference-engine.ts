@@ -21,7 +21,8 @@ export interface InferenceEngine {
    *
    * @param scoreThreshold - boxes below it are not wanted, and a network that can may leave them out; 0 asks for all.
    * @returns the network's raw outputs by name, first axis the batch (but those of gated networks, which their decoder
-   * knows); valid until the next call begins. An output named `rows`, f32 `[batch, n, 6]`, is final (x, y, width, height in model pixels, score, class) and needs no decoder.
+   * knows); valid until the next call begins. An output named `rows`, f32 `[batch, n, 6]`, is final (x, y, width, height in
+   * model pixels, score, class) and needs no decoder.
    * @throws ENGINE_FAILED
    */
   infer(batchSize: number, scoreThreshold?: number): Promise<ReadonlyMap<string, OutputTensor>>;

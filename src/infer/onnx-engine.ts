@@ -112,7 +112,7 @@ function feedsOf({ gate, feeds }: BatchInput, scoreThreshold: number): Feeds {
   return feeds;
 }
 
-/** From here on the sigmoid of an f32 is 1. */
+/** A little below 16.6, from where on the sigmoid of an f32 is 1. */
 const CERTAIN = 16;
 
 /** The gate lets a little too much through, so that rounding loses no box: the decoder has the last word. */
