@@ -23,16 +23,24 @@ interface Case {
   readonly isSharp: boolean;
 }
 
-interface Variant {
-  readonly name: string;
-  readonly streams: number;
+/** One run of the pipeline, and what the stages cost alone right before and after it. */
+interface Round {
   readonly alone: Alone;
   readonly ceilingFps: number;
-  readonly engineCeilingFps: number;
   readonly measured: Measurement;
   readonly ratio: number;
 }
 
+interface Variant extends Round {
+  readonly name: string;
+  readonly streams: number;
+  readonly engineCeilingFps: number;
+  /** Ratios of all rounds, in their order; the rest is of the round with the median. */
+  readonly ratios: readonly number[];
+}
+
+/** Neighbours on a shared machine come and go within a minute; the median of so many rounds is told. */
+const ROUNDS = 3;
 const SHARP_FRAMES = 20;
 /** One ffmpeg decodes on one thread; it is to be no busier than this, so that several are started where cores are many. */
 const DECODER_BUSY_RATIO = 0.5;
@@ -94,12 +102,13 @@ function aloneTable(variants: readonly Variant[]): SectionResult['tables'][numbe
     'engine x cores',
     'measured',
     'ratio',
+    'all rounds',
   ];
   return {
     caption: 'CPU per frame of each stage alone, and the pipeline',
     rows: [
       heading,
-      ...variants.map(({ name, streams, alone, ceilingFps, engineCeilingFps, measured, ratio }) => [
+      ...variants.map(({ name, streams, alone, ceilingFps, engineCeilingFps, measured, ratio, ratios }) => [
         name,
         String(streams),
         ms(alone.decode),
@@ -109,6 +118,7 @@ function aloneTable(variants: readonly Variant[]): SectionResult['tables'][numbe
         fps(engineCeilingFps),
         fps(measured.fps),
         ratio.toFixed(3),
+        ratios.map((one) => one.toFixed(3)).join(' '),
       ]),
     ],
   };
@@ -118,28 +128,34 @@ async function measureVariant(context: BenchContext, { model: modelName, isSharp
   const name = `${modelName}, ${isSharp ? 'sharp makes the input from full pictures' : 'ffmpeg makes the input'}`;
   const cores = availableParallelism();
   const model = await preparedModel(context, modelName, 'onnx');
-  // Before and after the pipeline, so that a machine that grows slower or faster meanwhile favours neither side.
-  const before = await stagesAlone(context, isSharp, model);
   const engineOnAll = await engineAlone(context, 'onnx', model, { threads: cores });
-  const total = before.decode + before.preprocess + before.infer;
-  const streams = Math.max(1, Math.ceil(((cores / total) * before.decode) / DECODER_BUSY_RATIO));
-  const need = isSharp ? { maxWidth: null } : null;
-  const measured = await measureOnce(context, { name: modelName }, await benchStreams(context, streams, OFFLINE, need));
-  const after = context.isQuick ? before : await stagesAlone(context, isSharp, model);
-  const alone: Alone = {
-    decode: (before.decode + after.decode) / 2,
-    preprocess: (before.preprocess + after.preprocess) / 2,
-    infer: (before.infer + after.infer) / 2,
-  };
-  const ceilingFps = (cores * 1000) / (alone.decode + alone.preprocess + alone.infer);
+  let before = await stagesAlone(context, isSharp, model);
+  const streams = Math.max(1, Math.ceil(((cores / sumOf(before)) * before.decode) / DECODER_BUSY_RATIO));
+  const inputs = await benchStreams(context, streams, OFFLINE, isSharp ? { maxWidth: null } : null);
+  const rounds: Round[] = [];
+  for (let round = 0; round < (context.isQuick ? 1 : ROUNDS); round++) {
+    const measured = await measureOnce(context, { name: modelName }, inputs);
+    // Before and after the pipeline, so that a machine that grows slower or faster meanwhile favours neither side.
+    const after = context.isQuick ? before : await stagesAlone(context, isSharp, model);
+    const alone = meanOf(before, after);
+    const ceilingFps = (cores * 1000) / sumOf(alone);
+    rounds.push({ alone, ceilingFps, measured, ratio: measured.fps / ceilingFps });
+    before = after;
+  }
+  const ratios = rounds.map(({ ratio }) => ratio);
+  const median = [...rounds].sort((a, b) => a.ratio - b.ratio)[Math.floor(rounds.length / 2)]!;
+  return { name, streams, engineCeilingFps: engineOnAll.fps, ...median, ratios };
+}
+
+function sumOf({ decode, preprocess, infer }: Alone): number {
+  return decode + preprocess + infer;
+}
+
+function meanOf(a: Alone, b: Alone): Alone {
   return {
-    name,
-    streams,
-    alone,
-    ceilingFps,
-    engineCeilingFps: engineOnAll.fps,
-    measured,
-    ratio: measured.fps / ceilingFps,
+    decode: (a.decode + b.decode) / 2,
+    preprocess: (a.preprocess + b.preprocess) / 2,
+    infer: (a.infer + b.infer) / 2,
   };
 }
 

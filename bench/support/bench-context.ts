@@ -36,7 +36,8 @@ export interface BenchContext extends BenchFlags {
   note(text: string): void;
 }
 
-const WARM_UP_SECONDS = 2;
+/** Until the hot paths are compiled: after two seconds the threads still spend a twentieth of their own time on that. */
+const WARM_UP_SECONDS = 5;
 
 /** Reads the environment, and chooses clip and model. @throws FFMPEG_MISSING, MODEL_WEIGHTS_MISSING, SOURCE_* */
 export async function openContext(flags: BenchFlags, env: NodeJS.ProcessEnv): Promise<BenchContext> {

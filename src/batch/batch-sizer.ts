@@ -33,6 +33,11 @@ export class BatchSizer {
     this.#settled = this.#choose();
   }
 
+  /** Has the trial been made, or is there nothing to try? */
+  get isSettled(): boolean {
+    return !this.#isTrying;
+  }
+
   get settledSize(): number {
     return this.#settled;
   }

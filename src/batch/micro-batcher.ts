@@ -83,13 +83,17 @@ export class MicroBatcher<T extends BatchItem> {
 
   /** Takes in a frame; where the stream's queue is full, its oldest frame gives way. */
   offer(id: string, item: T, nowMs: number): void {
-    const stream = this.#streams.get(id);
-    if (stream === undefined) throw new RangeError(`no stream "${id}" in the batcher`);
+    const stream = this.#stream(id);
     const { queueSize, priority } = stream.options;
     if (stream.waiting.length === 0) stream.virtual = Math.max(stream.virtual, this.#virtualNow.get(priority) ?? 0);
     if (queueSize !== null && stream.waiting.length >= queueSize)
       this.#onDrop(stream.waiting.shift()!.item, 'queue-full');
     stream.waiting.push({ item, offeredMs: nowMs });
+  }
+
+  /** Takes a frame back whose batch failed: it goes before all others of its stream, since their results wait for it. */
+  putBack(id: string, item: T, nowMs: number): void {
+    this.#stream(id).waiting.unshift({ item, offeredMs: nowMs });
   }
 
   depth(id: string): number {
@@ -128,6 +132,12 @@ export class MicroBatcher<T extends BatchItem> {
         this.#onDrop(waiting.shift()!.item, 'stale');
       }
     }
+  }
+
+  #stream(id: string): StreamQueue<T> {
+    const stream = this.#streams.get(id);
+    if (stream === undefined) throw new RangeError(`no stream "${id}" in the batcher`);
+    return stream;
   }
 
   /** Frames of all streams that wait now. */

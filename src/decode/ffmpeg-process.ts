@@ -118,6 +118,11 @@ export class FfmpegProcess {
     return true;
   }
 
+  /** It waits for a place: `nextBuffer` returned null, and nobody has called `resume` with better luck since. */
+  get isHeldBack(): boolean {
+    return this.#isWaiting;
+  }
+
   /** To be called when there is a place for bytes again, after `nextBuffer` returned null. */
   resume(): void {
     if (!this.#isWaiting || this.#callbacks.nextBuffer() === null) return;

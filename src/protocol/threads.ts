@@ -121,8 +121,8 @@ export type ToInference =
       readonly batchId: number;
       readonly ringIds: readonly number[];
       readonly slots: readonly number[];
-      /** A warmed size, at least the number of slots. */
-      readonly padTo: number;
+      /** Frames of one call of the engine, a warmed size. Fewer slots are padded to it, more are several calls in a row. */
+      readonly callSize: number;
       readonly scoreThreshold: number;
     }
   | { readonly type: 'shutdown' };
@@ -143,7 +143,8 @@ export type FromInference =
       readonly rows: Float32Array;
       /** Rows of each frame. */
       readonly counts: readonly number[];
-      readonly startedMs: number;
+      /** Time that the engine worked on it, all calls together. */
+      readonly busyMs: number;
       readonly endedMs: number;
       /** As in `ready`; another one once the engine has replaced its process. */
       readonly enginePid: number | null;

@@ -15,6 +15,7 @@ export type DecodeOutputs = (
 ) => Float32Array[];
 
 type Batch = Extract<ToInference, { type: 'batch' }>;
+type Outputs = ReadonlyMap<string, OutputTensor>;
 type Result = Extract<FromInference, { type: 'result' }>;
 
 /** What happens on an inference thread: slots in, boxes in source pixels out. */
@@ -41,17 +42,17 @@ export class BatchRunner {
 
   /** @throws ENGINE_FAILED; RangeError where the batch names a ring that was never attached. */
   async run(batch: Batch): Promise<Result> {
-    const calledMs = monoNowMs();
-    this.#fill(batch);
-    const outputs = await this.#engine.infer(batch.padTo, batch.scoreThreshold);
-    // A batch that was taken while another was computed began when that one was done.
-    const startedMs = Math.max(calledMs, this.#lastEndedMs);
-    this.#lastEndedMs = monoNowMs();
-    const perFrame = this.#rowsOf(outputs, batch);
-    const finished = batch.slots.map((slot, i) => {
-      const meta = this.#ring(batch.ringIds[i]!).readMeta(slot);
-      return finishRows(perFrame[i]!, this.#spec, meta.placement, meta);
-    });
+    const finished: Float32Array[] = [];
+    let busyMs = 0;
+    for (let from = 0; from < batch.slots.length; from += batch.callSize) {
+      const calledMs = monoNowMs();
+      const outputs = await this.#infer(batch, from);
+      // A call that was taken while another was computed began when that one was done.
+      const beganMs = Math.max(calledMs, this.#lastEndedMs);
+      this.#lastEndedMs = monoNowMs();
+      finished.push(...this.#finish(outputs, batch, from));
+      busyMs += monoNowMs() - beganMs;
+    }
     const rows = new Float32Array(finished.reduce((sum, part) => sum + part.length, 0));
     let at = 0;
     for (const part of finished) {
@@ -60,23 +61,35 @@ export class BatchRunner {
     }
     const counts = finished.map((part) => part.length / DETECTION_COLUMNS);
     const enginePid = this.#engine.pid ?? null;
-    return { type: 'result', batchId: batch.batchId, rows, counts, startedMs, endedMs: monoNowMs(), enginePid };
+    return { type: 'result', batchId: batch.batchId, rows, counts, busyMs, endedMs: monoNowMs(), enginePid };
   }
 
-  /** The one copy on this thread: the library takes no shared memory. */
-  #fill(batch: Batch): void {
-    const memory = this.#engine.inputBuffer(batch.padTo);
-    batch.slots.forEach((slot, i) => {
-      const input = this.#ring(batch.ringIds[i]!).input(slot);
+  /** One call: `callSize` frames of the batch, or as many as are left of it. */
+  #infer({ slots, ringIds, callSize, scoreThreshold }: Batch, from: number): Promise<Outputs> {
+    // The one copy on this thread: the library takes no shared memory.
+    const memory = this.#engine.inputBuffer(callSize);
+    slots.slice(from, from + callSize).forEach((slot, i) => {
+      const input = this.#ring(ringIds[from + i]!).input(slot);
       memory.set(input, i * input.length);
+    });
+    return this.#engine.infer(callSize, scoreThreshold);
+  }
+
+  /** @returns packed rows of each frame of a call, in source pixels. */
+  #finish(outputs: Outputs, { slots, ringIds, callSize, scoreThreshold }: Batch, from: number): Float32Array[] {
+    const rows = this.#rowsOf(outputs, callSize, scoreThreshold);
+    return slots.slice(from, from + callSize).map((slot, i) => {
+      const meta = this.#ring(ringIds[from + i]!).readMeta(slot);
+      return finishRows(rows[i]!, this.#spec, meta.placement, meta);
     });
   }
 
-  #rowsOf(outputs: ReadonlyMap<string, OutputTensor>, batch: Batch): readonly Float32Array[] {
+  #rowsOf(outputs: Outputs, callSize: number, scoreThreshold: number): readonly Float32Array[] {
     const ready = outputs.get(ROWS_OUTPUT);
-    if (ready === undefined) return this.#decode(outputs, batch.padTo, this.#spec, batch.scoreThreshold);
-    const length = ready.data.length / batch.padTo;
-    return batch.slots.map((_, i) => (ready.data as Float32Array).slice(i * length, (i + 1) * length));
+    if (ready === undefined) return this.#decode(outputs, callSize, this.#spec, scoreThreshold);
+    const rows = ready.data as Float32Array;
+    const length = rows.length / callSize;
+    return Array.from({ length: callSize }, (_, i) => rows.slice(i * length, (i + 1) * length));
   }
 
   #ring(ringId: number): SlotRing {

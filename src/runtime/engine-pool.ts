@@ -5,8 +5,8 @@ import { type ClosedBatch, InferenceClient, type InferenceEvents } from './infer
 
 export interface EnginePoolEvents {
   onResult: InferenceEvents['onResult'];
-  /** Frames whose inference failed; the thread may or may not live. */
-  onFailed(batch: ClosedBatch, error: SightlineError): void;
+  /** Frames whose inference failed. The thread may or may not live; where it does not, the batch may only have waited there. */
+  onFailed(batch: ClosedBatch, error: SightlineError, wasRunning: boolean): void;
   onThreadLost(error: SightlineError): void;
   onThreadRestarted(): void;
 }
@@ -78,7 +78,7 @@ export class EnginePool {
           this.#backOff.reset();
           this.#events.onResult(batch, result);
         },
-        onBatchFailed: (batch, error) => this.#events.onFailed(batch, error),
+        onBatchFailed: (batch, error) => this.#events.onFailed(batch, error, true),
         onLost: (lost, batches, error) => this.#onLost(lost, batches, error),
       },
       this.#timeoutMs,
@@ -91,7 +91,9 @@ export class EnginePool {
   #onLost(client: InferenceClient, batches: readonly ClosedBatch[], error: SightlineError): void {
     this.#clients.splice(this.#clients.indexOf(client), 1);
     this.#events.onThreadLost(error);
-    for (const batch of batches) this.#events.onFailed(batch, error);
+    const { callsInFlight } = client.info;
+    // From the last to the first: what is put back before others ends up in its order.
+    for (const [i, batch] of [...batches.entries()].reverse()) this.#events.onFailed(batch, error, i < callsInFlight);
     this.#restartLater();
   }
 

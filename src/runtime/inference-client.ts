@@ -17,7 +17,8 @@ type Ready = Extract<FromInference, { type: 'ready' }>;
 
 export interface ClosedBatch {
   readonly records: readonly FrameRecord[];
-  readonly padTo: number;
+  /** Frames of one call of the engine; more records than this are several calls in a row. */
+  readonly callSize: number;
   readonly scoreThreshold: number;
 }
 
@@ -97,7 +98,7 @@ export class InferenceClient {
       batchId,
       ringIds: batch.records.map((record) => record.session.ringId),
       slots: batch.records.map((record) => record.slot),
-      padTo: batch.padTo,
+      callSize: batch.callSize,
       scoreThreshold: batch.scoreThreshold,
     });
   }

@@ -15,12 +15,19 @@ export class LaneRing implements RingSession {
   #held = 0;
   #isRetired = false;
   #isLaneGone = false;
+  readonly #refillAt: number;
   readonly #onRetired: (ring: LaneRing) => void;
 
-  /** @param onRetired - called once, when `retire` was called and no frame of this ring is on its way. */
-  constructor(shape: SlotRingShape, lane: LaneClient, onRetired: (ring: LaneRing) => void) {
+  /**
+   * @param refillAt - a lane that waits for a slot is woken once no more frames than this are on their way. Waking it for
+   * each slot makes ffmpeg decode one frame at a time, each into caches that inference has just emptied; half a ring at once
+   * costs 1.6 instead of 2.0 ms a frame beside CenterNet on two cores, 3 % of the whole.
+   * @param onRetired - called once, when `retire` was called and no frame of this ring is on its way.
+   */
+  constructor(shape: SlotRingShape, lane: LaneClient, refillAt: number, onRetired: (ring: LaneRing) => void) {
     this.ring = SlotRing.create(shape);
     this.lane = lane;
+    this.#refillAt = refillAt;
     this.#onRetired = onRetired;
   }
 
@@ -45,7 +52,7 @@ export class LaneRing implements RingSession {
 
   onReleased(): void {
     this.#held -= 1;
-    if (this.ring.takeWaiting()) this.lane.slotFree(this.ringId);
+    if (this.#held <= this.#refillAt && this.ring.takeWaiting()) this.lane.slotFree(this.ringId);
     if (this.#isRetired && this.#held === 0) this.#end();
   }
 

@@ -254,7 +254,7 @@ export class LaneVideo {
     const connection = this.#connection;
     if (connection === null || connection.isOver || connection.process === null) return;
     // Where we hold the source back ourselves, its silence means nothing.
-    if (this.#stream.policy === 'file' && this.#frames.ring.heldCount === this.#frames.ring.shape.slots) {
+    if (connection.process.isHeldBack) {
       connection.heldBackMs = monoNowMs();
       return;
     }

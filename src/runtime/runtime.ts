@@ -14,7 +14,7 @@ import type { EngineInfo, EngineRequest, RingHandle } from '../protocol/threads.
 import { BackOff } from '../source/back-off.ts';
 import { type CpuUse, readCpuUse } from '../telemetry/cpu-ledger.ts';
 import { HostMeter } from '../telemetry/host-meter.ts';
-import { Dispatcher } from './dispatcher.ts';
+import { Dispatcher, HAND_OVER_FRAMES } from './dispatcher.ts';
 import type { FrameRecord } from './frame-ledger.ts';
 import { LaneClient } from './lane-client.ts';
 import type { ResultSinks } from './result-sinks.ts';
@@ -239,6 +239,7 @@ export class Runtime {
       get inferenceSlots() {
         return inferenceThreads * dispatcher.callsInFlight * dispatcher.maxWarmedSize;
       },
+      handOverSlots: inferenceThreads * HAND_OVER_FRAMES,
       pickLane: () => this.#lanes.reduce((a, b) => (b.streamCount < a.streamCount ? b : a)),
       attach: (ring: RingHandle) => dispatcher.pool.attach(ring),
       detach: (ringId) => dispatcher.pool.detach(ringId),
@@ -281,8 +282,7 @@ export class Runtime {
   /** What depends on the set of streams. */
   #retune(): void {
     const sessions = [...this.#sessions.values()];
-    // Beside a live stream no batch of a file may already wait on a thread: it would make the newest frame wait.
-    this.#dispatcher.depth = sessions.some(({ input }) => input.policy === 'live') ? 1 : 2;
+    this.#dispatcher.servesLive = sessions.some(({ input }) => input.policy === 'live');
     this.#dispatcher.scoreThreshold = Math.min(
       this.scoreThreshold,
       ...sessions.map(({ config, input }) => input.bulk?.scoreThreshold ?? neededScore(config, this.scoreThreshold)),

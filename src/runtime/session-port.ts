@@ -55,6 +55,8 @@ export interface SessionPort {
   readonly preview: { readonly maxWidth: number; readonly fps: number };
   /** Slots that may be on inference threads at once. */
   readonly inferenceSlots: number;
+  /** Slots that one message to each inference thread holds at most, where only files are read. */
+  readonly handOverSlots: number;
   pickLane(): LaneClient;
   attach(ring: RingHandle): void;
   detach(ringId: number): void;

@@ -11,13 +11,11 @@ import type { LaneListener } from './lane-client.ts';
 import { LaneRing } from './lane-ring.ts';
 import { laneStream } from './lane-stream.ts';
 import { PreviewPairs } from './preview-pairs.ts';
+import { planRing } from './ring-plan.ts';
 import type { SessionPort, StreamInput } from './session-port.ts';
 import { StreamAnalytics } from './stream-analytics.ts';
 import { STREAM_TRANSITIONS } from './stream-states.ts';
 import { StreamTargets } from './stream-targets.ts';
-
-/** Live slots beside the queue and the inference threads: one being filled, one ready, one for the message on its way. */
-const SPARE_SLOTS = 3;
 
 /** One stream on the main thread: its life, its frames, its figures. */
 export class StreamSession implements LaneListener {
@@ -147,16 +145,9 @@ export class StreamSession implements LaneListener {
   }
 
   #openOnLane(lane: ReturnType<SessionPort['pickLane']>, skip: number): void {
-    const { spec, inferenceSlots } = this.#port;
-    const { picture, policy } = this.input;
-    const slots =
-      policy === 'live' ? this.#config.queueSize + inferenceSlots + SPARE_SLOTS : 2 * inferenceSlots + SPARE_SLOTS + 1;
-    const shape = {
-      slots,
-      inputBytes: spec.input.width * spec.input.height * 3,
-      pictureBytes: picture === null ? 0 : picture.width * picture.height * 3,
-    };
-    const ring = new LaneRing(shape, lane, (retired) => this.#port.detach(retired.ringId));
+    const { policy } = this.input;
+    const { shape, refillAt } = planRing(this.#config, this.input, this.#port);
+    const ring = new LaneRing(shape, lane, refillAt, (retired) => this.#port.detach(retired.ringId));
     this.#ring = ring;
     this.#isClosing = false;
     this.#port.attach(ring.handle);

@@ -197,6 +197,16 @@ describe('streams come and go', () => {
     expect(() => new Bench({}, FILE).offer('a')).toThrow(RangeError);
   });
 
+  it('a frame that is put back goes before all others of its stream', () => {
+    const bench = new Bench({ a: {} }, FILE);
+    bench.offer('a', 3);
+    const next = bench.batcher.next(bench.nowMs, 2);
+    if (next.kind !== 'batch') throw new Error(next.kind);
+    for (const item of next.items.toReversed()) bench.batcher.putBack('a', item, bench.nowMs);
+    expect(bench.take(8)).toBe('a0 a1 a2');
+    expect(() => bench.batcher.putBack('b', next.items[0]!, bench.nowMs)).toThrow(RangeError);
+  });
+
   it('new settings leave the frames that wait where they are', () => {
     const bench = new Bench({ a: {} }, FILE);
     bench.offer('a', 3);

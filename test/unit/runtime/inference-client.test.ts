@@ -42,7 +42,7 @@ it.skipIf(process.platform !== 'linux')(
     const ring = SlotRing.create({ slots: 1, inputBytes: SIDE * SIDE * 3, pictureBytes: 0 });
     client.attach({ ringId: 1, buffer: ring.buffer, shape: ring.shape });
     const record = { session: { ringId: 1 }, slot: ring.acquire() } as unknown as FrameRecord;
-    client.submit({ records: [record], padTo: 1, scoreThreshold: 0.3 }, performance.timeOrigin + performance.now());
+    client.submit({ records: [record], callSize: 1, scoreThreshold: 0.3 }, performance.timeOrigin + performance.now());
     const error = await within('the thread to be given up', 10_000, lost);
     expect(error.message).toMatch(/gave no answer for \d+ ms/);
     const { tid } = client;

@@ -34,7 +34,11 @@ describe.skipIf(!hasProc)('a file that stands still (needs /proc)', () => {
     expect(ffmpegWith(folder), 'no ffmpeg outlives its lane').toEqual([]);
   });
 
-  function open(): { video: LaneVideo; messages: FromLane[] } {
+  function open(source: Pick<SourceInput, 'kind' | 'url'>): {
+    video: LaneVideo;
+    messages: FromLane[];
+    ring: SlotRing;
+  } {
     const ring = SlotRing.create({ slots: 2, inputBytes: SIDE * SIDE * 3, pictureBytes: 0 });
     const messages: FromLane[] = [];
     const spec = { input: { width: SIDE, height: SIDE, resize: { mode: 'stretch' } } };
@@ -44,25 +48,28 @@ describe.skipIf(!hasProc)('a file that stands still (needs /proc)', () => {
       ...{ staleMs: 1000, openTimeoutMs: 1000, firstFrame: 0, firstPtsUs: 0, givesWay: false },
     } as unknown as LaneStream;
     const options = { loop: false, realtime: false, rtspTransport: 'tcp', readTimeoutMs: 5000 } as const;
-    const source: SourceInput = { kind: 'file', url: path, label: 'still.mp4', isLive: false, knock: null, options };
+    const input: SourceInput = { ...source, label: 'still.mp4', isLive: false, knock: null, options };
     const post = (message: FromLane): void => void messages.push(message);
-    const video = new LaneVideo(stream, source, { post, addPreprocessMs: () => undefined });
+    const video = new LaneVideo(stream, input, { post, addPreprocessMs: () => undefined });
     video.open();
-    return { video, messages };
+    return { video, messages, ring };
+  }
+
+  /** From now on the clock shows so much more, and the watchdog has looked at it several times. */
+  async function laterBy(ms: number): Promise<void> {
+    vi.restoreAllMocks();
+    const real = performance.now.bind(performance);
+    vi.spyOn(performance, 'now').mockImplementation(() => real() + ms);
+    await new Promise((resolve) => setTimeout(resolve, 500));
   }
 
   it('is waited for longer than a camera, but not for ever', async () => {
-    const { video, messages } = open();
+    const { video, messages } = open({ kind: 'file', url: path });
     const failures = () => messages.filter(({ type }) => type === 'failed');
     await waitFor('ffmpeg to read', () => messages.some(({ type }) => type === 'child-started'));
-    let skippedMs = FIVE_MINUTES_MS - 10_000;
-    const real = performance.now.bind(performance);
-    vi.spyOn(performance, 'now').mockImplementation(() => real() + skippedMs);
-    // Several looks of the watchdog, each every tenth of a second.
-    await new Promise((resolve) => setTimeout(resolve, 500));
+    await laterBy(FIVE_MINUTES_MS - 10_000);
     expect(failures()).toEqual([]);
-    skippedMs = FIVE_MINUTES_MS;
-    await waitFor('the watchdog', () => failures().length > 0);
+    await laterBy(FIVE_MINUTES_MS);
     expect(failures()).toEqual([
       {
         type: 'failed',
@@ -74,6 +81,19 @@ describe.skipIf(!hasProc)('a file that stands still (needs /proc)', () => {
       },
     ]);
     await waitFor('ffmpeg to be gone', () => messages.some(({ type }) => type === 'child-gone'));
+    await video.close();
+  });
+
+  it('because we keep it waiting is kept, however long, also when a slot is free that nobody told of yet', async () => {
+    const { video, messages, ring } = open({ kind: 'synthetic', url: 'testsrc2=size=64x64:rate=25:duration=4' });
+    const frames = () => messages.filter(({ type }) => type === 'frame').length;
+    await waitFor('every slot to be filled', () => frames() === 2);
+    await laterBy(2 * FIVE_MINUTES_MS);
+    ring.release(0);
+    await laterBy(4 * FIVE_MINUTES_MS);
+    expect(messages.filter(({ type }) => type === 'failed')).toEqual([]);
+    video.onSlotFree();
+    await waitFor('the next frame', () => frames() === 3);
     await video.close();
   });
 });

@@ -72,6 +72,7 @@ describe('a stream under faults', () => {
       ffmpeg: { path: 'ffmpeg', major: 7 },
       preview: { maxWidth: 64, fps: 1 },
       inferenceSlots: 1,
+      handOverSlots: 1,
       pickLane: () => lane as unknown as LaneClient,
       attach: () => undefined,
       detach: () => undefined,

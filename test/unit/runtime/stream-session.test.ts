@@ -44,6 +44,7 @@ class Bench {
       ffmpeg: { path: 'ffmpeg', major: 7 },
       preview: { maxWidth: 64, fps: 1 },
       inferenceSlots: 2,
+      handOverSlots: 2,
       pickLane: () => lane,
       attach: () => undefined,
       detach: () => undefined,

@@ -1,0 +1,34 @@
+import type { StreamConfig } from '../config/stream.ts';
+import type { SlotRingShape } from '../flow/slot-ring.ts';
+import type { SessionPort, StreamInput } from './session-port.ts';
+
+/** Slots beside the queue and the inference threads: one being filled, one ready, one for the message on its way. */
+const SPARE_SLOTS = 3;
+/** A file's ring grows for the sake of speed up to here. */
+const FILE_RING_BYTES = 64 * 2 ** 20;
+
+export interface RingPlan {
+  readonly shape: SlotRingShape;
+  /** A lane that waits for a slot is woken once no more frames than this are on their way. */
+  readonly refillAt: number;
+}
+
+/**
+ * How many frames of a stream may be on their way. Live: its queue and what inference threads hold. File: twice what they
+ * hold, and once more to be read meanwhile; half a ring is read at a time, so that the decoder runs in long stretches.
+ */
+export function planRing(
+  { queueSize }: Pick<StreamConfig, 'queueSize'>,
+  { policy, picture }: Pick<StreamInput, 'policy' | 'picture'>,
+  { spec, inferenceSlots, handOverSlots }: Pick<SessionPort, 'spec' | 'inferenceSlots' | 'handOverSlots'>,
+): RingPlan {
+  const inputBytes = spec.input.width * spec.input.height * 3;
+  const pictureBytes = picture === null ? 0 : picture.width * picture.height * 3;
+  if (policy === 'live') {
+    const slots = queueSize + inferenceSlots + SPARE_SLOTS;
+    return { shape: { slots, inputBytes, pictureBytes }, refillAt: slots };
+  }
+  const affordable = Math.floor(FILE_RING_BYTES / (inputBytes + pictureBytes));
+  const slots = Math.max(2 * inferenceSlots + SPARE_SLOTS + 1, Math.min(3 * handOverSlots, affordable));
+  return { shape: { slots, inputBytes, pictureBytes }, refillAt: Math.floor(slots / 2) };
+}
