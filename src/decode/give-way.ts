@@ -4,9 +4,12 @@ import { setPriority } from 'node:os';
 const BULK_NICENESS = 10;
 
 /**
- * Lets every other process go before this one. Called right after the start, before it has threads: a later thread
- * inherits the priority, an earlier one would keep its own. That it cannot be done, or that the process is gone, is no
- * error.
+ * Lets other processes go before this one. Called right after the start, before it has threads: a later thread inherits the
+ * priority, an earlier one would keep its own. That it cannot be done, or that the process is gone, is no error.
+ *
+ * It counts where the system shares cores out among processes, as in containers and services. Where Linux shares them out
+ * among sessions first (autogroups, on desktops), it does not, since each ffmpeg leads a session of its own. The session's
+ * own priority is left alone: lowered too, decoders starved beside inference, and a bulk job had 7 % fewer frames for nobody's gain.
  */
 export function giveWay(pid: number): void {
   try {
