@@ -32,6 +32,7 @@ export interface InferenceEvents {
 
 /** How often a thread that runs a batch is checked for having hung. */
 const HANG_CHECK_MS = 200;
+const SHUTDOWN_MS = 5_000;
 
 /** One inference thread as the main thread sees it. */
 export class InferenceClient {
@@ -123,6 +124,11 @@ export class InferenceClient {
     const waitedMs = monoNowMs() - this.#busySinceMs;
     if (this.#batches.size === 0 || waitedMs < timeoutMs) return;
     this.#lost(`an inference thread gave no answer for ${Math.round(waitedMs)} ms`);
+    this.#giveUp();
+  }
+
+  /** Waits no longer for a thread that is in a call of its engine. */
+  #giveUp(): void {
     if (this.#enginePid === null) {
       // Nothing can interrupt a call into a library, and a thread that is terminated meanwhile ends the whole process when the
       // call returns (seen with onnxruntime-node 1.30). It is asked to end, should it ever come back.
@@ -150,13 +156,17 @@ export class InferenceClient {
     await this.#worker.terminate();
   }
 
-  async shutdown(): Promise<void> {
+  /** Ends the thread after the batches that it has; one that is still in a call after `graceMs` is left to itself. */
+  async shutdown(graceMs = SHUTDOWN_MS): Promise<void> {
     if (this.#isGone) return;
     this.#isStopping = true;
     const exited = new Promise<void>((resolve) => this.#worker.once('exit', () => resolve()));
+    let timer: NodeJS.Timeout | undefined;
+    const isLate = new Promise<void>((resolve) => {
+      timer = setTimeout(resolve, graceMs);
+    });
     this.#post({ type: 'shutdown' });
-    const timer = setTimeout(() => void this.#worker.terminate(), 5_000);
-    await exited;
+    await Promise.race([exited, isLate.then(() => this.#giveUp())]);
     clearTimeout(timer);
   }
 }

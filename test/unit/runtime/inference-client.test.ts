@@ -1,4 +1,4 @@
-import { expect, it } from 'vitest';
+import { describe, expect, it } from 'vitest';
 import type { SightlineError } from '../../../src/errors/sightline-error.ts';
 import { SlotRing } from '../../../src/flow/slot-ring.ts';
 import type { EngineRequest } from '../../../src/protocol/threads.ts';
@@ -10,45 +10,57 @@ import { waitFor, within } from '../../support/wait-for.ts';
 const SIDE = 4;
 const CALL_MS = 1500;
 
-it.skipIf(process.platform !== 'linux')(
-  'a thread that hangs is given up, and ends by itself when its call returns after all',
-  async () => {
-    const spec = {
-      ...{ name: 'test', family: 'yolox', input: { width: SIDE, height: SIDE, resize: { mode: 'stretch' } } },
-      ...{ classes: ['a'], nmsIou: null, scoreThreshold: 0.3, maxDetections: 1 },
-    };
-    const request = {
-      ...{ engine: 'fake', provider: 'none', maxBatch: 1, batchSizes: [1], intraThreads: 1 },
-      model: { spec, format: 'onnx', path: '', precision: 'f32', batch: 'free', hash: '' },
-      fake: { callMs: CALL_MS, frameMs: 0, rows: [] },
-    } as unknown as EngineRequest;
-    let lose: (error: SightlineError) => void = () => {};
-    const lost = new Promise<SightlineError>((resolve) => {
-      lose = resolve;
-    });
-    const results: unknown[] = [];
-    const client = await InferenceClient.start(
-      request,
-      {
-        onResult: (_, result) => void results.push(result),
-        onBatchFailed: (_, error) => void results.push(error),
-        onLost: (_thread, batches, error) => {
-          expect(batches).toHaveLength(1);
-          lose(error);
-        },
+/** A thread in the middle of a call of `CALL_MS`. */
+async function threadInCall(timeoutMs: number) {
+  const spec = {
+    ...{ name: 'test', family: 'yolox', input: { width: SIDE, height: SIDE, resize: { mode: 'stretch' } } },
+    ...{ classes: ['a'], nmsIou: null, scoreThreshold: 0.3, maxDetections: 1 },
+  };
+  const request = {
+    ...{ engine: 'fake', provider: 'none', maxBatch: 1, batchSizes: [1], intraThreads: 1 },
+    model: { spec, format: 'onnx', path: '', precision: 'f32', batch: 'free', hash: '' },
+    fake: { callMs: CALL_MS, frameMs: 0, rows: [] },
+  } as unknown as EngineRequest;
+  let lose: (error: SightlineError) => void = () => {};
+  const lost = new Promise<SightlineError>((resolve) => {
+    lose = resolve;
+  });
+  const results: unknown[] = [];
+  const client = await InferenceClient.start(
+    request,
+    {
+      onResult: (_, result) => void results.push(result),
+      onBatchFailed: (_, error) => void results.push(error),
+      onLost: (_thread, batches, error) => {
+        expect(batches).toHaveLength(1);
+        lose(error);
       },
-      300,
-    );
-    const ring = SlotRing.create({ slots: 1, inputBytes: SIDE * SIDE * 3, pictureBytes: 0 });
-    client.attach({ ringId: 1, buffer: ring.buffer, shape: ring.shape });
-    const record = { session: { ringId: 1 }, slot: ring.acquire() } as unknown as FrameRecord;
-    client.submit({ records: [record], callSize: 1, scoreThreshold: 0.3 }, performance.timeOrigin + performance.now());
+    },
+    timeoutMs,
+  );
+  const ring = SlotRing.create({ slots: 1, inputBytes: SIDE * SIDE * 3, pictureBytes: 0 });
+  client.attach({ ringId: 1, buffer: ring.buffer, shape: ring.shape });
+  const record = { session: { ringId: 1 }, slot: ring.acquire() } as unknown as FrameRecord;
+  client.submit({ records: [record], callSize: 1, scoreThreshold: 0.3 }, performance.timeOrigin + performance.now());
+  const { tid } = client;
+  if (tid === null) throw new Error('the thread has no number');
+  return { client, tid, lost, results };
+}
+
+describe.skipIf(process.platform !== 'linux')('a thread that hangs', () => {
+  it('is given up, and ends by itself when its call returns after all', async () => {
+    const { tid, lost, results } = await threadInCall(300);
     const error = await within('the thread to be given up', 10_000, lost);
     expect(error.message).toMatch(/gave no answer for \d+ ms/);
-    const { tid } = client;
-    if (tid === null) throw new Error('the thread has no number');
     expect(isAlive(tid), 'it is in its call').toBe(true);
     await waitFor('the thread to end', () => !isAlive(tid));
     expect(results, 'and nobody hears what it says then').toEqual([]);
-  },
-);
+  });
+
+  it('does not hold up the end of all, and is not terminated in its call', async () => {
+    const { client, tid } = await threadInCall(60_000);
+    await within('the shutdown', CALL_MS, client.shutdown(100));
+    expect(isAlive(tid), 'it is in its call').toBe(true);
+    await waitFor('the thread to end', () => !isAlive(tid));
+  });
+});
