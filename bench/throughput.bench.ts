@@ -14,7 +14,10 @@ import type { Section, SectionResult } from './support/section.ts';
 interface Alone {
   readonly decode: number;
   readonly preprocess: number;
+  /** On as many threads as the pipeline has for it: they share caches and memory whatever is built around them. */
   readonly infer: number;
+  /** On one thread, the other cores idle. */
+  readonly inferOneThread: number;
 }
 
 /** What is run: which detector, and who makes its input. */
@@ -29,18 +32,23 @@ interface Round {
   readonly ceilingFps: number;
   readonly measured: Measurement;
   readonly ratio: number;
+  /** The same with what inference costs while every other core is idle: no machine reaches that ceiling. */
+  readonly oneThreadRatio: number;
 }
 
 interface Variant extends Round {
   readonly name: string;
   readonly streams: number;
-  readonly engineCeilingFps: number;
-  /** Ratios of all rounds, in their order; the rest is of the round with the median. */
-  readonly ratios: readonly number[];
+  /** All rounds, in their order; the rest is of the one with the median ratio. */
+  readonly rounds: readonly Round[];
 }
 
-/** Neighbours on a shared machine come and go within a minute; the median of so many rounds is told. */
-const ROUNDS = 3;
+/**
+ * Neighbours on a shared machine come and go within a minute: the stages alone and the pipeline are measured in turn, each for
+ * half the time of other sections, and the median of so many rounds is told.
+ */
+const ROUNDS = 5;
+const ROUND_RATIO = 0.5;
 const SHARP_FRAMES = 20;
 /** One ffmpeg decodes on one thread; it is to be no busier than this, so that several are started where cores are many. */
 const DECODER_BUSY_RATIO = 0.5;
@@ -81,7 +89,7 @@ export const throughput: Section = {
         unit: '',
       })),
       notes: [
-        'ceiling = cores / (CPU of decode alone + preprocess alone + inference alone), each per frame of the same clip. Alone, one thread has the memory and the caches to itself; what the engine alone does on every core at once is in the column "engine x cores".',
+        'ceiling = cores / (CPU of decode alone + preprocess alone + inference alone), each per frame of the same clip, each on as many threads as the pipeline gives it. Threads of inference share caches and memory bandwidth, so each frame costs more than on one thread with the other cores idle; "one thread" is the ratio to the ceiling that this lower cost would make.',
         'Where the model is the only consumer of pixels, ffmpeg makes its input, so preprocess alone is 0; reading the pipe is part of the overhead that the ratio shows.',
         'busy is the share of its own capacity that each stage used: decode and preprocess of all cores, infer of its threads, main of one thread. Their sum above 100 % is the overlap.',
         `batch size ${variants[0]!.measured.batch.reason}`,
@@ -92,33 +100,24 @@ export const throughput: Section = {
 };
 
 function aloneTable(variants: readonly Variant[]): SectionResult['tables'][number] {
-  const heading = [
-    'variant',
-    'streams',
-    'decode',
-    'preprocess',
-    'inference',
-    'ceiling',
-    'engine x cores',
-    'measured',
-    'ratio',
-    'all rounds',
-  ];
+  const heading = ['variant', 'streams', 'decode', 'preprocess', 'inference', 'ceiling', 'measured', 'ratio', 'rounds'];
   return {
     caption: 'CPU per frame of each stage alone, and the pipeline',
     rows: [
-      heading,
-      ...variants.map(({ name, streams, alone, ceilingFps, engineCeilingFps, measured, ratio, ratios }) => [
+      [...heading, 'inference, one thread', 'one thread', 'rounds'],
+      ...variants.map(({ name, streams, alone, ceilingFps, measured, ratio, oneThreadRatio, rounds }) => [
         name,
         String(streams),
         ms(alone.decode),
         ms(alone.preprocess),
         ms(alone.infer),
         fps(ceilingFps),
-        fps(engineCeilingFps),
         fps(measured.fps),
         ratio.toFixed(3),
-        ratios.map((one) => one.toFixed(3)).join(' '),
+        rounds.map((round) => round.ratio.toFixed(3)).join(' '),
+        ms(alone.inferOneThread),
+        oneThreadRatio.toFixed(3),
+        rounds.map((round) => round.oneThreadRatio.toFixed(3)).join(' '),
       ]),
     ],
   };
@@ -127,24 +126,28 @@ function aloneTable(variants: readonly Variant[]): SectionResult['tables'][numbe
 async function measureVariant(context: BenchContext, { model: modelName, isSharp }: Case): Promise<Variant> {
   const name = `${modelName}, ${isSharp ? 'sharp makes the input from full pictures' : 'ffmpeg makes the input'}`;
   const cores = availableParallelism();
+  const brief = { ...context, seconds: context.seconds * ROUND_RATIO };
   const model = await preparedModel(context, modelName, 'onnx');
-  const engineOnAll = await engineAlone(context, 'onnx', model, { threads: cores });
-  let before = await stagesAlone(context, isSharp, model);
+  let before = await stagesAlone(brief, isSharp, model);
   const streams = Math.max(1, Math.ceil(((cores / sumOf(before)) * before.decode) / DECODER_BUSY_RATIO));
   const inputs = await benchStreams(context, streams, OFFLINE, isSharp ? { maxWidth: null } : null);
   const rounds: Round[] = [];
   for (let round = 0; round < (context.isQuick ? 1 : ROUNDS); round++) {
-    const measured = await measureOnce(context, { name: modelName }, inputs);
+    const measured = await measureOnce(brief, { name: modelName }, inputs);
     // Before and after the pipeline, so that a machine that grows slower or faster meanwhile favours neither side.
-    const after = context.isQuick ? before : await stagesAlone(context, isSharp, model);
-    const alone = meanOf(before, after);
-    const ceilingFps = (cores * 1000) / sumOf(alone);
-    rounds.push({ alone, ceilingFps, measured, ratio: measured.fps / ceilingFps });
+    const after = context.isQuick ? before : await stagesAlone(brief, isSharp, model);
+    rounds.push(roundOf(measured, meanOf(before, after), cores));
     before = after;
   }
-  const ratios = rounds.map(({ ratio }) => ratio);
   const median = [...rounds].sort((a, b) => a.ratio - b.ratio)[Math.floor(rounds.length / 2)]!;
-  return { name, streams, engineCeilingFps: engineOnAll.fps, ...median, ratios };
+  return { name, streams, ...median, rounds };
+}
+
+function roundOf(measured: Measurement, alone: Alone, cores: number): Round {
+  const ceilingFps = (cores * 1000) / sumOf(alone);
+  const oneThreadCeilingFps = (cores * 1000) / sumOf({ ...alone, infer: alone.inferOneThread });
+  const { fps } = measured;
+  return { alone, ceilingFps, measured, ratio: fps / ceilingFps, oneThreadRatio: fps / oneThreadCeilingFps };
 }
 
 function sumOf({ decode, preprocess, infer }: Alone): number {
@@ -156,6 +159,7 @@ function meanOf(a: Alone, b: Alone): Alone {
     decode: (a.decode + b.decode) / 2,
     preprocess: (a.preprocess + b.preprocess) / 2,
     infer: (a.infer + b.infer) / 2,
+    inferOneThread: (a.inferOneThread + b.inferOneThread) / 2,
   };
 }
 
@@ -167,8 +171,14 @@ async function stagesAlone(context: BenchContext, isSharp: boolean, model: Compi
     : { ...spec.input, fit: spec.input.resize };
   const decode = await decodeAlone(ffmpeg, clip, canvas, context.seconds / 2);
   const preprocess = isSharp ? await sharpAlone(context, spec) : 0;
-  const infer = await engineAlone(context, 'onnx', model);
-  return { decode: decode.cpuMs / decode.frames, preprocess, infer: infer.cpuMsPerFrame };
+  const one = await engineAlone(context, 'onnx', model);
+  const all = await engineAlone(context, 'onnx', model, { threads: availableParallelism() });
+  return {
+    decode: decode.cpuMs / decode.frames,
+    preprocess,
+    infer: all.cpuMsPerFrame,
+    inferOneThread: one.cpuMsPerFrame,
+  };
 }
 
 /** @returns CPU milliseconds a frame of sharp in one loop, on pictures in shared memory as the pipeline has them. */
