@@ -32,7 +32,7 @@ interface Round {
   readonly ceilingFps: number;
   readonly measured: Measurement;
   readonly ratio: number;
-  /** The same with what inference costs while every other core is idle: no machine reaches that ceiling. */
+  /** The same with what inference costs while every other core is idle: a ceiling that threads beside each other do not reach. */
   readonly oneThreadRatio: number;
 }
 

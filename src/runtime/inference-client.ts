@@ -123,16 +123,16 @@ export class InferenceClient {
   #checkHang(timeoutMs: number): void {
     const waitedMs = monoNowMs() - this.#busySinceMs;
     if (this.#batches.size === 0 || waitedMs < timeoutMs) return;
+    this.#post({ type: 'shutdown' });
     this.#lost(`an inference thread gave no answer for ${Math.round(waitedMs)} ms`);
     this.#giveUp();
   }
 
-  /** Waits no longer for a thread that is in a call of its engine. */
+  /** Waits no longer for a thread that was asked to end and is still in a call of its engine. */
   #giveUp(): void {
     if (this.#enginePid === null) {
       // Nothing can interrupt a call into a library, and a thread that is terminated meanwhile ends the whole process when the
-      // call returns (seen with onnxruntime-node 1.30). It is asked to end, should it ever come back.
-      this.#worker.postMessage({ type: 'shutdown' } satisfies ToInference);
+      // call returns (seen with onnxruntime-node 1.30). Should it ever come back, it ends by itself.
       this.#worker.unref();
       return;
     }
@@ -160,14 +160,17 @@ export class InferenceClient {
   async shutdown(graceMs = SHUTDOWN_MS): Promise<void> {
     if (this.#isGone) return;
     this.#isStopping = true;
-    const exited = new Promise<void>((resolve) => this.#worker.once('exit', () => resolve()));
-    let timer: NodeJS.Timeout | undefined;
-    const isLate = new Promise<void>((resolve) => {
-      timer = setTimeout(resolve, graceMs);
+    await new Promise<void>((resolve) => {
+      const timer = setTimeout(() => {
+        this.#giveUp();
+        resolve();
+      }, graceMs);
+      this.#worker.once('exit', () => {
+        clearTimeout(timer);
+        resolve();
+      });
+      this.#post({ type: 'shutdown' });
     });
-    this.#post({ type: 'shutdown' });
-    await Promise.race([exited, isLate.then(() => this.#giveUp())]);
-    clearTimeout(timer);
   }
 }
 

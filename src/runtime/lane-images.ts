@@ -21,6 +21,10 @@ export class LaneImages {
     this.#ring = SlotRing.attach(stream.ring.buffer, stream.ring.shape);
   }
 
+  get policy(): LaneStream['policy'] {
+    return this.#stream.policy;
+  }
+
   open(): void {
     this.#loop = this.#run();
   }

@@ -19,7 +19,7 @@ export class LaneSchedule {
    */
   follow(hasLive: boolean): void {
     const tid = threadId();
-    if (process.platform !== 'linux' || tid === null || this.#isBatch === !hasLive) return;
+    if (tid === null || this.#isBatch === !hasLive) return;
     this.#isBatch = !hasLive;
     const policy = hasLive ? '--other' : '--batch';
     spawnSync('chrt', [policy, '--pid', '0', String(tid)], { stdio: 'ignore', timeout: TIMEOUT_MS });

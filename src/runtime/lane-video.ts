@@ -63,6 +63,10 @@ export class LaneVideo {
     this.#hwaccel = stream.hwaccel;
   }
 
+  get policy(): LaneStream['policy'] {
+    return this.#stream.policy;
+  }
+
   open(): void {
     this.#watch = setInterval(() => this.#look(), WATCH_INTERVAL_MS);
     void this.#connect();

@@ -9,7 +9,6 @@ const BUSY_INTERVAL_MS = 1000;
 /** What happens on a lane thread: owns some streams, from their bytes to the model's input. */
 export class Lane implements LanePort {
   readonly #streams = new Map<number, LaneVideo | LaneImages>();
-  readonly #live = new Set<number>();
   readonly #schedule = new LaneSchedule();
   readonly #send: (message: FromLane) => void;
   readonly #busyTimer: NodeJS.Timeout;
@@ -55,15 +54,13 @@ export class Lane implements LanePort {
     const reader =
       input.kind === 'video' ? new LaneVideo(stream, input.source, this) : new LaneImages(stream, input.paths, this);
     this.#streams.set(stream.ring.ringId, reader);
-    if (stream.policy === 'live') this.#live.add(stream.ring.ringId);
-    this.#schedule.follow(this.#live.size > 0);
+    this.#schedule.follow([...this.#streams.values()].some(({ policy }) => policy === 'live'));
     reader.open();
   }
 
   async #close(ringId: number): Promise<void> {
     const reader = this.#streams.get(ringId);
     this.#streams.delete(ringId);
-    this.#live.delete(ringId);
     await reader?.close();
     this.post({ type: 'closed', ringId });
   }

@@ -1,14 +1,8 @@
 import { describe, expect, it } from 'vitest';
-import type { ModelSpec } from '../../../src/core/model.ts';
 import { SlotRing } from '../../../src/flow/slot-ring.ts';
 import { type InferenceEngine, ROWS_OUTPUT } from '../../../src/infer/inference-engine.ts';
 import { BatchRunner } from '../../../src/runtime/batch-runner.ts';
-
-const SIDE = 4;
-const spec = {
-  ...{ name: 'test', family: 'yolox', input: { width: SIDE, height: SIDE, resize: { mode: 'stretch' } } },
-  ...{ classes: ['a'], nmsIou: null, scoreThreshold: 0.3, maxDetections: 1 },
-} as unknown as ModelSpec;
+import { SIDE, TINY_SPEC } from '../../support/fake-engine.ts';
 
 /** Says of each frame one box, whose score is the first byte of its picture over 255; remembers its calls. */
 class FirstByteEngine {
@@ -29,7 +23,7 @@ class FirstByteEngine {
 
 function setUp(frames: number) {
   const engine = new FirstByteEngine();
-  const runner = new BatchRunner(engine as unknown as InferenceEngine, spec, () => []);
+  const runner = new BatchRunner(engine as unknown as InferenceEngine, TINY_SPEC, () => []);
   const ring = SlotRing.create({ slots: frames, inputBytes: SIDE * SIDE * 3, pictureBytes: 0 });
   runner.attach({ ringId: 7, buffer: ring.buffer, shape: ring.shape });
   const slots = Array.from({ length: frames }, (_, i) => {

@@ -1,12 +1,11 @@
 import { afterEach, describe, expect, it } from 'vitest';
 import { systemClock } from '../../../src/core/clock.ts';
 import { SlotRing } from '../../../src/flow/slot-ring.ts';
-import type { EngineRequest } from '../../../src/protocol/threads.ts';
 import { Dispatcher } from '../../../src/runtime/dispatcher.ts';
 import type { FrameRecord } from '../../../src/runtime/frame-ledger.ts';
+import { fakeEngineRequest, SIDE } from '../../support/fake-engine.ts';
 import { waitFor } from '../../support/wait-for.ts';
 
-const SIDE = 4;
 const SLOTS = 12;
 /** A ring that no inference thread was told of: a call with a frame of it fails. */
 const UNKNOWN_RING = 99;
@@ -20,17 +19,8 @@ class Rig {
   readonly dispatcher: Dispatcher;
 
   constructor() {
-    const spec = {
-      ...{ name: 'test', family: 'yolox', input: { width: SIDE, height: SIDE, resize: { mode: 'stretch' } } },
-      ...{ classes: ['a'], nmsIou: null, scoreThreshold: 0.3, maxDetections: 1 },
-    };
-    const request = {
-      ...{ engine: 'fake', provider: 'none', maxBatch: 1, batchSizes: [1], intraThreads: 1 },
-      model: { spec, format: 'onnx', path: '', precision: 'f32', batch: 'free', hash: '' },
-      fake: { callMs: 2, frameMs: 0, rows: [] },
-    } as unknown as EngineRequest;
     this.dispatcher = new Dispatcher(
-      request,
+      fakeEngineRequest(2),
       { maxBatch: 1, maxDelayMs: 5, timeoutMs: 10_000 },
       {
         onDropped: (record, reason) => void this.dropped.push([record.meta.frame, reason]),

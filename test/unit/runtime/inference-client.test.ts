@@ -1,33 +1,23 @@
 import { describe, expect, it } from 'vitest';
 import type { SightlineError } from '../../../src/errors/sightline-error.ts';
 import { SlotRing } from '../../../src/flow/slot-ring.ts';
-import type { EngineRequest } from '../../../src/protocol/threads.ts';
 import type { FrameRecord } from '../../../src/runtime/frame-ledger.ts';
 import { InferenceClient } from '../../../src/runtime/inference-client.ts';
+import { fakeEngineRequest, SIDE } from '../../support/fake-engine.ts';
 import { isAlive } from '../../support/processes.ts';
 import { waitFor, within } from '../../support/wait-for.ts';
 
-const SIDE = 4;
 const CALL_MS = 1500;
 
 /** A thread in the middle of a call of `CALL_MS`. */
 async function threadInCall(timeoutMs: number) {
-  const spec = {
-    ...{ name: 'test', family: 'yolox', input: { width: SIDE, height: SIDE, resize: { mode: 'stretch' } } },
-    ...{ classes: ['a'], nmsIou: null, scoreThreshold: 0.3, maxDetections: 1 },
-  };
-  const request = {
-    ...{ engine: 'fake', provider: 'none', maxBatch: 1, batchSizes: [1], intraThreads: 1 },
-    model: { spec, format: 'onnx', path: '', precision: 'f32', batch: 'free', hash: '' },
-    fake: { callMs: CALL_MS, frameMs: 0, rows: [] },
-  } as unknown as EngineRequest;
   let lose: (error: SightlineError) => void = () => {};
   const lost = new Promise<SightlineError>((resolve) => {
     lose = resolve;
   });
   const results: unknown[] = [];
   const client = await InferenceClient.start(
-    request,
+    fakeEngineRequest(CALL_MS),
     {
       onResult: (_, result) => void results.push(result),
       onBatchFailed: (_, error) => void results.push(error),
