@@ -31,11 +31,11 @@ async function liveModel(context: BenchContext): Promise<string> {
   return canOverload ? FAST_MODEL : SLOW_MODEL;
 }
 
-/** Runs live streams of the clip that offer `load` times the capacity, in equal shares. */
+/** Runs live streams of the clip, four or as many as it takes, that offer `load` times the capacity in equal shares. */
 export async function liveRun(context: BenchContext, load: number): Promise<LiveRun> {
   const model = await liveModel(context);
   const capacity = await capacityFps(context, model);
-  const streams = Math.max(STREAMS, Math.ceil((MOST_LOAD * capacity) / (context.clip.fps * CLIP_FPS_RATIO)));
+  const streams = Math.max(STREAMS, Math.ceil((load * capacity) / (context.clip.fps * CLIP_FPS_RATIO)));
   const maxFps = (load * capacity) / streams;
   const opened = await benchStreams(context, streams, { ...LIVE, maxFps });
   const runtime = await openBenchRuntime(context, { name: model });
