@@ -30,15 +30,19 @@ export function decodeArguments(source: SourceInput, plan: DecodePlan): string[]
   const command = ffmpeg(source.url)
     .inputOptions(inputOptions(source, plan))
     .videoFilters(filters(plan, source.window))
-    .outputOptions(['-map 0:v:0', ...passthrough(plan.ffmpegMajor), '-an', '-sn', '-dn', ONE_FILTER_THREAD])
+    .outputOptions(['-map 0:v:0', ...passthrough(plan.ffmpegMajor), '-an', '-sn', '-dn', ...ONE_THREAD])
     .format('rawvideo')
     .output('pipe:1');
   const built = (command as unknown as { _getArguments(): string[] })._getArguments();
   return ['-hide_banner', '-nostdin', '-nostats', '-loglevel', 'repeat+level+info', ...built];
 }
 
-/** Threads inside the filters would wait for each other more than they share of pictures this small. */
-const ONE_FILTER_THREAD = '-filter_threads 1';
+/**
+ * Threads inside the filters would wait for each other more than they share of pictures this small. The "encoder" of raw
+ * pictures would by default hand each to a thread of its own, one for every core, and give it out when the next one comes:
+ * every frame of a camera late by a whole frame interval, and 1 % more CPU.
+ */
+const ONE_THREAD = ['-filter_threads 1', '-threads 1'] as const;
 
 function inputOptions(source: SourceInput, plan: DecodePlan): string[] {
   const { options } = source;

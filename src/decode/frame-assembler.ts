@@ -11,7 +11,9 @@ export interface PictureTarget<T> {
 export interface AssembledFrame<T> {
   readonly owner: T;
   readonly line: FrameLine;
+  /** When ffmpeg first told of it: its header line or its first bytes, whichever came earlier. */
   readonly captured: MonoMs;
+  /** When the last of its bytes had come. */
   readonly decoded: MonoMs;
 }
 
@@ -22,11 +24,11 @@ export interface AssembledFrame<T> {
 export class FrameAssembler<T> {
   readonly #acquire: () => PictureTarget<T> | null;
   readonly #onFrame: (frame: AssembledFrame<T>) => void;
-  readonly #lines: FrameLine[] = [];
-  readonly #pictures: { owner: T; captured: MonoMs; decoded: MonoMs }[] = [];
+  readonly #lines: { line: FrameLine; cameAt: MonoMs }[] = [];
+  readonly #pictures: { owner: T; begunAt: MonoMs; decoded: MonoMs }[] = [];
   #target: PictureTarget<T> | null = null;
   #filled = 0;
-  #captured = 0 as MonoMs;
+  #begunAt = 0 as MonoMs;
 
   /** @param acquire - memory for the next picture; null where there is none now (it will be asked again). */
   constructor(acquire: () => PictureTarget<T> | null, onFrame: (frame: AssembledFrame<T>) => void) {
@@ -43,23 +45,25 @@ export class FrameAssembler<T> {
   onBytes(bytes: number): void {
     const target = this.#target;
     if (target === null) throw new RangeError('bytes came without memory for them');
-    if (this.#filled === 0) this.#captured = monoNowMs();
+    if (this.#filled === 0) this.#begunAt = monoNowMs();
     this.#filled += bytes;
     if (this.#filled < target.bytes.length) return;
-    this.#pictures.push({ owner: target.owner, captured: this.#captured, decoded: monoNowMs() });
+    this.#pictures.push({ owner: target.owner, begunAt: this.#begunAt, decoded: monoNowMs() });
     this.#target = null;
     this.#filled = 0;
     this.#match();
   }
 
   onLine(line: FrameLine): void {
-    this.#lines.push(line);
+    this.#lines.push({ line, cameAt: monoNowMs() });
     this.#match();
   }
 
   #match(): void {
     while (this.#lines.length > 0 && this.#pictures.length > 0) {
-      this.#onFrame({ ...this.#pictures.shift()!, line: this.#lines.shift()! });
+      const { owner, begunAt, decoded } = this.#pictures.shift()!;
+      const { line, cameAt } = this.#lines.shift()!;
+      this.#onFrame({ owner, line, captured: Math.min(cameAt, begunAt) as MonoMs, decoded });
     }
   }
 

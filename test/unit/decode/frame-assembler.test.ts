@@ -1,5 +1,5 @@
 import fc from 'fast-check';
-import { describe, expect, it } from 'vitest';
+import { describe, expect, it, vi } from 'vitest';
 import { FrameAssembler } from '../../../src/decode/frame-assembler.ts';
 
 const BYTES = 12;
@@ -53,6 +53,34 @@ describe('FrameAssembler', () => {
         expect(waiting).toEqual(Array.from({ length: begun - frames.length }, (_, i) => frames.length + i));
       }),
     );
+  });
+
+  it('dates a frame from its header line or its first bytes, whichever came first', () => {
+    const times: { captured: number; decoded: number }[] = [];
+    const memory = new Uint8Array(BYTES);
+    const assembler = new FrameAssembler<string>(
+      () => ({ bytes: memory, owner: 'a' }),
+      ({ captured, decoded }) => times.push({ captured, decoded }),
+    );
+    const now = vi.spyOn(performance, 'now');
+    const at = (ms: number, happen: () => void): void => {
+      now.mockReturnValue(ms);
+      happen();
+    };
+    at(10, () => assembler.onLine(line(0)));
+    at(20, () => assembler.onBytes(assembler.nextBuffer()!.length));
+    at(30, () => {
+      assembler.nextBuffer();
+      assembler.onBytes(1);
+    });
+    at(40, () => assembler.onLine(line(1)));
+    at(50, () => assembler.onBytes(assembler.nextBuffer()!.length));
+    now.mockRestore();
+    const from = performance.timeOrigin;
+    expect(times).toEqual([
+      { captured: from + 10, decoded: from + 20 },
+      { captured: from + 30, decoded: from + 50 },
+    ]);
   });
 
   it('asks again for memory that was not there', () => {

@@ -1,0 +1,51 @@
+import { describe, expect, it } from 'vitest';
+import { decodeArguments } from '../../src/decode/ffmpeg-command.ts';
+import { FfmpegLog } from '../../src/decode/ffmpeg-log.ts';
+import { FfmpegProcess } from '../../src/decode/ffmpeg-process.ts';
+import { parseSource } from '../../src/source/parse-source.ts';
+import { testedFfmpegs } from './odd-media-player.ts';
+
+const ffmpegs = (await testedFfmpegs()).map((binary) => ({ label: `ffmpeg ${binary.version}`, binary }));
+const SIZE = { width: 320, height: 180 };
+const FRAMES = 8;
+
+describe.each(ffmpegs)('a live source, $label', ({ binary }) => {
+  it('has each picture given out before the next frame comes', async () => {
+    const live = { loop: false, realtime: true, rtspTransport: 'tcp', readTimeoutMs: 5000 } as const;
+    const source = parseSource('synthetic:testsrc2=size=640x360:rate=4', live);
+    const args = decodeArguments(source, {
+      ffmpegMajor: binary.major,
+      canvas: { ...SIZE, fit: { mode: 'letterbox', anchor: 'center', padValue: 114 } },
+      every: 1,
+      maxFps: null,
+      skip: 0,
+      hwaccel: 'none',
+      threads: 1,
+    });
+    const log = new FfmpegLog();
+    const memory = new Uint8Array(SIZE.width * SIZE.height * 3);
+    let bytesRead = 0;
+    /** For each frame, how many pictures had come in whole when its header line came. */
+    const picturesBefore: number[] = [];
+    await new Promise<void>((resolve, reject) => {
+      const child = FfmpegProcess.start(binary.path, args, {
+        nextBuffer: () => memory,
+        onBytes: (bytes) => {
+          bytesRead += bytes;
+        },
+        onLogLine: (line) => {
+          if (log.read(line)?.kind !== 'frame') return;
+          picturesBefore.push(Math.floor(bytesRead / memory.length));
+          if (picturesBefore.length === FRAMES) void child.then((process) => process.kill());
+        },
+        onExit: () => resolve(),
+      });
+      child.catch(reject);
+    });
+    // The header of a frame and its own picture come on two pipes, in either order.
+    picturesBefore.forEach((count, n) => {
+      expect(count).toBeGreaterThanOrEqual(n);
+    });
+    expect(picturesBefore.length).toBeGreaterThanOrEqual(FRAMES);
+  });
+});
