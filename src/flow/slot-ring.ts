@@ -10,6 +10,13 @@ const HOST = 2;
 const META_FIELDS = 11;
 const STATE_BYTES = 4;
 
+/** Places of what both sides tell each other beside the slots. */
+const WAITING = 0;
+const COMPLETED = 1;
+const LISTENING = 2;
+const NEXT_HANDED = 3;
+const FLAGS = 4;
+
 /** What is written beside the pixels of a frame. Times are milliseconds of the monotonic clock. */
 export interface SlotMeta {
   frame: number;
@@ -34,15 +41,19 @@ export interface SlotRingShape {
 /**
  * The frames of one stream in shared memory: a fixed number of slots, each with the model's input, the full picture
  * where somebody needs it, and the frame's numbers. Lane threads fill slots, the main thread hands them to inference
- * threads by number and gives them back; nobody sends pixels in a message.
+ * threads by number and gives them back; nobody sends pixels in a message. A message is needed only where the other side
+ * sleeps: the lane for want of a slot (`setWaiting`), the host for want of a frame (`listen`).
  *
- * Layout: `[states i32][waiting, completed i32][meta f64 x 11 per slot][slot pixels ...]`, each part aligned to 64 bytes.
+ * Layout: `[states i32][flags i32 x 4][handed i32][meta f64 x 11 per slot][slot pixels ...]`, each part aligned to 64 bytes.
  */
 export class SlotRing {
   readonly buffer: SharedArrayBuffer;
   readonly shape: SlotRingShape;
   readonly #states: Int32Array;
   readonly #flags: Int32Array;
+  /** Slots on their way to the host, in order: slot + 1, or 0 where there is none. */
+  readonly #handed: Int32Array;
+  #nextTaken = 0;
   readonly #meta: Float64Array;
   readonly #pixelsAt: number;
 
@@ -50,15 +61,18 @@ export class SlotRing {
     this.buffer = buffer;
     this.shape = shape;
     const flagsAt = align(shape.slots * STATE_BYTES);
-    const metaAt = flagsAt + 64;
+    const handedAt = flagsAt + align(FLAGS * STATE_BYTES);
+    const metaAt = handedAt + align(shape.slots * STATE_BYTES);
     this.#states = new Int32Array(buffer, 0, shape.slots);
-    this.#flags = new Int32Array(buffer, flagsAt, 2);
+    this.#flags = new Int32Array(buffer, flagsAt, FLAGS);
+    this.#handed = new Int32Array(buffer, handedAt, shape.slots);
     this.#meta = new Float64Array(buffer, metaAt, shape.slots * META_FIELDS);
     this.#pixelsAt = metaAt + align(shape.slots * META_FIELDS * 8);
   }
 
   static create(shape: SlotRingShape): SlotRing {
-    const head = align(shape.slots * STATE_BYTES) + 64 + align(shape.slots * META_FIELDS * 8);
+    const head =
+      2 * align(shape.slots * STATE_BYTES) + align(FLAGS * STATE_BYTES) + align(shape.slots * META_FIELDS * 8);
     const pixels = shape.slots * (align(shape.inputBytes) + align(shape.pictureBytes));
     return new SlotRing(takeRingMemory(head + pixels, head), shape);
   }
@@ -81,9 +95,25 @@ export class SlotRing {
     return -1;
   }
 
-  /** Hands a filled slot to the host. Lane side. */
-  hand(slot: number): void {
+  /** Hands a filled slot to the host. Lane side. @returns whether the host listens: it must be told, this once. */
+  hand(slot: number): boolean {
     this.#move(slot, LANE, HOST);
+    const at = this.#flags[NEXT_HANDED]!;
+    this.#flags[NEXT_HANDED] = (at + 1) % this.shape.slots;
+    Atomics.store(this.#handed, at, slot + 1);
+    return Atomics.exchange(this.#flags, LISTENING, 0) === 1;
+  }
+
+  /** Takes the next slot that was handed over, in their order; -1 where there is none. Host side. */
+  take(): number {
+    const slot = Atomics.exchange(this.#handed, this.#nextTaken, 0) - 1;
+    if (slot >= 0) this.#nextTaken = (this.#nextTaken + 1) % this.shape.slots;
+    return slot;
+  }
+
+  /** The host asks to be told of the next slot that is handed over; what already was is there to be taken. Host side. */
+  listen(): void {
+    Atomics.store(this.#flags, LISTENING, 1);
   }
 
   /** Gives an unfilled slot back. Lane side. */
@@ -116,21 +146,21 @@ export class SlotRing {
 
   /** The lane asks to be told of the next release. */
   setWaiting(isWaiting: boolean): void {
-    Atomics.store(this.#flags, 0, isWaiting ? 1 : 0);
+    Atomics.store(this.#flags, WAITING, isWaiting ? 1 : 0);
   }
 
   /** Tells, once, that the lane waits. Host side. */
   takeWaiting(): boolean {
-    return Atomics.exchange(this.#flags, 0, 0) === 1;
+    return Atomics.exchange(this.#flags, WAITING, 0) === 1;
   }
 
   /** Counts a whole frame read by the lane; survives the lane, so that frames lost with it can be counted. */
   countCompleted(): void {
-    Atomics.add(this.#flags, 1, 1);
+    Atomics.add(this.#flags, COMPLETED, 1);
   }
 
   get completedCount(): number {
-    return Atomics.load(this.#flags, 1);
+    return Atomics.load(this.#flags, COMPLETED);
   }
 
   /** View of a slot's model input, `inputBytes` long; shared memory, valid while the slot is held. */

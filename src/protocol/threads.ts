@@ -1,4 +1,4 @@
-/** Messages between the main thread and its lane and inference threads. Pixels never travel: only slot numbers do. */
+/** Messages between the main thread and its lane and inference threads. Pixels never travel: they lie in rings, by slot. */
 import type { DropReason } from '../core/frame.ts';
 import type { CompiledModel, ModelSpec } from '../core/model.ts';
 import type { SourceInput } from '../core/source.ts';
@@ -53,7 +53,8 @@ export type ToLane =
 
 export type FromLane =
   | { readonly type: 'ready' }
-  | { readonly type: 'frame'; readonly ringId: number; readonly slot: number }
+  /** At least one frame was handed over in the ring. */
+  | { readonly type: 'frames'; readonly ringId: number }
   /** Frames that entered and had to give way before they reached the main thread. */
   | { readonly type: 'dropped'; readonly ringId: number; readonly reason: DropReason; readonly count: number }
   | { readonly type: 'child-started'; readonly ringId: number; readonly pid: number }

@@ -9,6 +9,10 @@ import type { FrameRecord } from './frame-ledger.ts';
 import type { ClosedBatch } from './inference-client.ts';
 
 export interface DispatcherPort {
+  /** Offers the frames that files have ready. Called before each look at what waits. */
+  collect(): void;
+  /** The same; and from now on each frame of a file is told of, until the next one came. @returns whether there were any. */
+  listen(): boolean;
   onDropped(record: FrameRecord, reason: 'queue-full' | 'stale' | 'engine-failed'): void;
   onInferred(record: FrameRecord, rows: Float32Array, endedMs: number): void;
   /** Is this frame's stream one that may lose nothing? Then a failed inference is tried again. */
@@ -47,6 +51,7 @@ export class Dispatcher {
   readonly #histogram = new Map<number, number>();
   #sizer: BatchSizer | null = null;
   #cancelTimer: (() => void) | null = null;
+  #isPumping = false;
   /** The lowest score that any stream needs. */
   scoreThreshold = 0;
   /** Batches that the engine takes at once. */
@@ -92,23 +97,36 @@ export class Dispatcher {
     this.pump();
   }
 
-  /** Fills every idle thread, as far as there are frames. */
+  /**
+   * Fills every idle thread, as far as there are frames. While all are busy, nobody needs to hear of each frame of a file:
+   * those that came are collected at the end of a batch.
+   */
   pump(): void {
-    const sizer = this.#sizer;
-    if (sizer === null) return;
+    if (this.#isPumping || this.#sizer === null) return;
+    this.#isPumping = true;
+    try {
+      do this.#port.collect();
+      while (this.#fill(this.#sizer) && this.#port.listen());
+    } finally {
+      this.#isPumping = false;
+    }
+  }
+
+  /** @returns whether a thread is left that could do more. */
+  #fill(sizer: BatchSizer): boolean {
     this.#cancelTimer?.();
     this.#cancelTimer = null;
     for (;;) {
       const client = this.pool.idle(Math.max(this.servesLive ? 1 : FILE_DEPTH, this.callsInFlight));
-      if (client === null) return;
+      if (client === null) return false;
       const now = this.#clock.now();
       const size = sizer.nextSize(this.batcher.waitingCount);
       const next = this.batcher.next(now, size * this.#callsAtOnce(sizer, size), sizer.singleCallMs);
       if (next.kind === 'wait') {
         this.#cancelTimer = this.#clock.setTimer(() => this.pump(), Math.max(0, next.untilMs - now));
-        return;
+        return true;
       }
-      if (next.kind === 'empty') return;
+      if (next.kind === 'empty') return true;
       for (const record of next.items) record.batchedMs = now;
       // A frame that has failed goes alone, so that it takes no other with it.
       const isSuspect = next.items.some(({ failures }) => failures > 0);

@@ -168,8 +168,7 @@ export class LaneFrames {
   }
 
   #hand(slot: number, frame: number, line: FrameLine): void {
-    this.ring.hand(slot);
-    this.#port.post({ type: 'frame', ringId: this.stream.ring.ringId, slot });
+    if (this.ring.hand(slot)) this.#port.post({ type: 'frames', ringId: this.stream.ring.ringId });
     if (this.#isWatched) this.#preview(slot, frame, line);
   }
 

@@ -57,8 +57,7 @@ export class LaneImages {
         this.#port.addPreprocessMs(done - captured);
         this.#ring.countCompleted();
         this.#ring.writeMeta(slot, { frame, ptsUs: 0, ...size, captured, decoded: captured, preprocessed: done });
-        this.#ring.hand(slot);
-        this.#port.post({ type: 'frame', ringId, slot });
+        if (this.#ring.hand(slot)) this.#port.post({ type: 'frames', ringId });
       } catch (error) {
         this.#ring.abandon(slot);
         this.#port.post({

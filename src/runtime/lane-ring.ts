@@ -37,7 +37,7 @@ export class LaneRing implements RingSession {
 
   /** Frames that the lane completed and that we never heard of. */
   get lostCount(): number {
-    return Math.max(0, this.ring.completedCount - this.received);
+    return Math.max(0, (this.ring.completedCount - this.received) | 0);
   }
 
   /** Slots that neither a frame on its way nor anybody else holds; to be asked once the lane has closed. */

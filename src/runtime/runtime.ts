@@ -55,6 +55,8 @@ export class Runtime {
   readonly #options: RuntimeOptions;
   readonly #meter = new HostMeter(monoNowMs());
   readonly #sessions = new Map<string, StreamSession>();
+  /** Those of them that read files. */
+  readonly #files = new Set<StreamSession>();
   readonly #lanes: LaneClient[] = [];
   readonly #laneBackOff = new BackOff({ firstMs: 100, maxMs: 5_000 });
   readonly #dispatcher: Dispatcher;
@@ -104,6 +106,7 @@ export class Runtime {
       );
     const session = new StreamSession(config, input, this.#port);
     this.#sessions.set(config.id, session);
+    if (input.policy === 'file') this.#files.add(session);
     this.#retune();
     this.tell('stream-added', config.id, `${config.id} was added: ${input.label}`);
     session.isWatched = this.#watched.has(config.id);
@@ -131,6 +134,7 @@ export class Runtime {
     const session = this.session(id);
     await session.remove();
     this.#sessions.delete(id);
+    this.#files.delete(session);
     this.#retune();
     this.tell('stream-removed', id, `${id} was removed`);
   }
@@ -216,6 +220,10 @@ export class Runtime {
 
   #dispatcherPort(): ConstructorParameters<typeof Dispatcher>[2] {
     return {
+      collect: () => {
+        for (const session of this.#files) session.collect();
+      },
+      listen: () => [...this.#files].filter((session) => session.listen()).length > 0,
       onDropped: (record, reason) => this.#sessions.get(record.streamId)?.ledger.drop(record, reason),
       onInferred: (record, rows, endedMs) =>
         this.#sessions.get(record.streamId)?.ledger.complete(record, rows, endedMs),

@@ -152,6 +152,7 @@ export class StreamSession implements LaneListener {
     this.#isClosing = false;
     this.#port.attach(ring.handle);
     this.#port.joinBatcher(this);
+    ring.ring.listen();
     const from = { firstFrame: this.#nextFrame, firstPtsUs: policy === 'live' ? this.#lastPtsUs : 0, skip };
     lane.open(laneStream(this.#config, this.input, this.#port, ring, from), this);
     if (this.#isWatched) lane.watch(ring.ringId, true);
@@ -160,9 +161,11 @@ export class StreamSession implements LaneListener {
   onLaneMessage(message: FromLane): void {
     const ring = this.#ring;
     if (ring === null || !('ringId' in message) || message.ringId !== ring.ringId) return;
+    // Whatever the lane tells, it tells of a moment after the frames that it had handed over.
+    if (this.input.policy === 'live') this.listen();
+    else this.collect();
     switch (message.type) {
-      case 'frame':
-        this.#onFrame(ring, message.slot);
+      case 'frames':
         break;
       case 'dropped':
         ring.received += message.count;
@@ -205,6 +208,7 @@ export class StreamSession implements LaneListener {
   onLaneLost(error: SightlineError): void {
     const ring = this.#ring;
     if (ring === null) return;
+    this.collect();
     const lost = ring.lostCount;
     ring.retire(true);
     this.#ring = null;
@@ -214,6 +218,24 @@ export class StreamSession implements LaneListener {
     if (this.#state === 'ended' || this.#state === 'failed') return;
     this.#onReconnecting(error);
     this.start();
+  }
+
+  /** Takes in the frames that the lane has handed over. @returns whether there were any. */
+  collect(): boolean {
+    const ring = this.#ring;
+    if (ring === null) return false;
+    let count = 0;
+    for (let slot = ring.ring.take(); slot !== -1; slot = ring.ring.take()) {
+      this.#onFrame(ring, slot);
+      count += 1;
+    }
+    return count > 0;
+  }
+
+  /** The same, and the lane tells of the next one. A file's lane does not, unless it is asked to: frames are at hand then. */
+  listen(): boolean {
+    this.#ring?.ring.listen();
+    return this.collect();
   }
 
   #onFrame(ring: LaneRing, slot: number): void {

@@ -68,6 +68,38 @@ describe('SlotRing', () => {
     expect(ring.takeWaiting()).toBe(false);
   });
 
+  it('gives the host what was handed over, in that order and once, however often the ring goes round', () => {
+    const ring = SlotRing.create(SHAPE);
+    const lane = SlotRing.attach(ring.buffer, ring.shape);
+    fc.assert(
+      fc.property(fc.array(fc.constantFrom('hand', 'take'), { maxLength: 60 }), (steps) => {
+        const handed: number[] = [];
+        const takeNext = (): void => {
+          const slot = ring.take();
+          expect(slot).toBe(handed.shift() ?? -1);
+          if (slot >= 0) ring.release(slot);
+        };
+        for (const step of steps) {
+          const slot = step === 'hand' ? lane.acquire() : -1;
+          if (slot >= 0) {
+            lane.hand(slot);
+            handed.push(slot);
+          } else takeNext();
+        }
+        while (handed.length > 0) takeNext();
+        expect(ring.take()).toBe(-1);
+      }),
+    );
+  });
+
+  it('has the host told of the next frame once, each time that it asks', () => {
+    const ring = SlotRing.create(SHAPE);
+    expect(ring.hand(ring.acquire())).toBe(false);
+    ring.listen();
+    ring.listen();
+    expect([ring.hand(ring.acquire()), ring.hand(ring.acquire())]).toEqual([true, false]);
+  });
+
   it('keeps a frame beside its pixels, each number as it was written', () => {
     const number = fc.double({ noNaN: true });
     const meta = fc.record({

@@ -15,6 +15,9 @@ class Rig {
   readonly inferred: number[] = [];
   readonly dropped: [number, string][] = [];
   readonly busy: number[] = [];
+  /** Frames of a file that its lane has handed over, and that nobody has collected yet. */
+  readonly ready: FrameRecord[] = [];
+  isListening = false;
   readonly ring = SlotRing.create({ slots: SLOTS, inputBytes: SIDE * SIDE * 3, pictureBytes: 0 });
   readonly dispatcher: Dispatcher;
 
@@ -23,6 +26,11 @@ class Rig {
       fakeEngineRequest(2),
       { maxBatch: 1, maxDelayMs: 5, timeoutMs: 10_000 },
       {
+        collect: () => this.collect(),
+        listen: () => {
+          this.isListening = true;
+          return this.collect();
+        },
         onDropped: (record, reason) => void this.dropped.push([record.meta.frame, reason]),
         onInferred: (record) => void this.inferred.push(record.meta.frame),
         mayRetry: () => true,
@@ -51,6 +59,20 @@ class Rig {
     };
   }
 
+  collect(): boolean {
+    const isAny = this.ready.length > 0;
+    while (this.ready.length > 0) this.dispatcher.offer(this.ready.shift()!);
+    return isAny;
+  }
+
+  /** A lane hands frames over, and tells of it where somebody listens. */
+  hand(records: readonly FrameRecord[]): void {
+    this.ready.push(...records);
+    if (!this.isListening) return;
+    this.isListening = false;
+    this.collect();
+  }
+
   /** Frames that wait before the engine is up, so that all of them are there when it asks. */
   async startWith(records: readonly FrameRecord[]): Promise<void> {
     for (const record of records) this.dispatcher.offer(record);
@@ -74,6 +96,24 @@ describe('Dispatcher', () => {
     expect(rig.busy, '4, 4 and 2 frames').toHaveLength(3);
     expect(rig.dispatcher.report().histogram, 'calls of one frame').toEqual({ 1: 10 });
     expect(Math.min(...rig.busy), 'the time of all calls').toBeGreaterThanOrEqual(2 * 2 - 1);
+  });
+
+  it('listens for frames of a file while a thread could do more, and else collects them when a batch ends', async () => {
+    rig = new Rig();
+    rig.dispatcher.servesLive = false;
+    await rig.startWith([]);
+    expect(rig.isListening, 'nothing to do').toBe(true);
+    const records = frames(9);
+    rig.hand(records.slice(0, 4));
+    expect(rig.isListening, 'a second batch could wait on the thread').toBe(true);
+    rig.hand(records.slice(4, 8));
+    expect(rig.isListening, 'it does').toBe(false);
+    rig.hand(records.slice(8));
+    expect(rig.ready, 'not taken up yet').toHaveLength(1);
+    await waitFor('all frames', () => rig.inferred.length === 9);
+    expect(rig.inferred).toEqual([0, 1, 2, 3, 4, 5, 6, 7, 8]);
+    expect(rig.busy, '4, 4 and 1 frames').toHaveLength(3);
+    expect(rig.isListening).toBe(true);
   });
 
   it('hands over one by one beside a live stream', async () => {

@@ -21,14 +21,17 @@ function read(images: readonly string[], { skip = 0, slots = 2 } = {}) {
   const frames: [frame: number, width: number, grey: number][] = [];
   const last: FromLane[] = [];
   const post = (message: FromLane): void => {
-    if (message.type !== 'frame') return void last.push(message);
-    const { frame, width } = ring.readMeta(message.slot);
-    frames.push([frame, width, ring.input(message.slot)[0]!]);
+    if (message.type !== 'frames') return void last.push(message);
+    ring.listen();
+    const slot = ring.take();
+    const { frame, width } = ring.readMeta(slot);
+    frames.push([frame, width, ring.input(slot)[0]!]);
     setImmediate(() => {
-      ring.release(message.slot);
+      ring.release(slot);
       if (ring.takeWaiting()) lane.onSlotFree();
     });
   };
+  ring.listen();
   const spec = {
     name: 'test',
     family: 'yolox',

@@ -86,14 +86,15 @@ describe.skipIf(!hasProc)('a file that stands still (needs /proc)', () => {
 
   it('because we keep it waiting is kept, however long, also when a slot is free that nobody told of yet', async () => {
     const { video, messages, ring } = open({ kind: 'synthetic', url: 'testsrc2=size=64x64:rate=25:duration=4' });
-    const frames = () => messages.filter(({ type }) => type === 'frame').length;
-    await waitFor('every slot to be filled', () => frames() === 2);
+    await waitFor('every slot to be filled', () => ring.completedCount === 2);
+    expect([ring.take(), ring.take()]).toEqual([0, 1]);
     await laterBy(2 * FIVE_MINUTES_MS);
     ring.release(0);
     await laterBy(4 * FIVE_MINUTES_MS);
     expect(messages.filter(({ type }) => type === 'failed')).toEqual([]);
     video.onSlotFree();
-    await waitFor('the next frame', () => frames() === 3);
+    await waitFor('the next frame', () => ring.completedCount === 3);
+    expect(ring.take()).toBe(0);
     await video.close();
   });
 });

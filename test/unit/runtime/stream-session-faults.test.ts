@@ -39,8 +39,8 @@ class SilentLane {
     return this.opened.at(-1)!.ring.ringId;
   }
 
-  /** Reads a frame, as the real one does, and tells of it unless it is to be lost on the way. */
-  read(frame: number, isTold = true): void {
+  /** Reads a frame, as the real one does, and hands it over unless it is to be lost on the way. */
+  read(frame: number, isHanded = true): void {
     const { buffer, shape } = this.opened.at(-1)!.ring;
     const ring = SlotRing.attach(buffer, shape);
     const slot = ring.acquire();
@@ -48,9 +48,7 @@ class SilentLane {
     const placement = { scaleX: 1, scaleY: 1, offsetX: 0, offsetY: 0 };
     const times = { captured: 0, decoded: 0, preprocessed: 0 };
     ring.writeMeta(slot, { frame, ptsUs: frame * 40_000, width: 4, height: 2, ...times, placement });
-    if (!isTold) return;
-    ring.hand(slot);
-    this.listener.onLaneMessage({ type: 'frame', ringId: this.ringId, slot });
+    if (isHanded && ring.hand(slot)) this.listener.onLaneMessage({ type: 'frames', ringId: this.ringId });
   }
 }
 
@@ -136,15 +134,30 @@ describe('a stream under faults', () => {
     });
   });
 
-  it('reads a file on another lane from the first frame that it was not told of', () => {
+  it('reads a file on another lane from the first frame that was not handed over', () => {
     const session = open('file');
     lane.read(0);
     lane.read(1);
+    expect(offered, 'frame 1 is in the ring, and nobody has asked').toHaveLength(1);
     lane.read(2, false);
     lane.listener.onLaneLost(new SightlineError('LANE_FAILED', 'a lane thread ended'));
     expect(lane.opened).toHaveLength(2);
     expect(lane.opened[1]).toMatchObject({ skip: 2, firstFrame: 2 });
     expect(session.telemetry.frames(session.ledger.inFlight)).toMatchObject({ in: 2, inFlight: 2, dropped: {} });
+  });
+
+  it('takes in what a file has handed over before it hears that the file is closed', async () => {
+    const session = open('file');
+    lane.read(0);
+    lane.read(1);
+    const removed = session.remove();
+    answerClose();
+    await removed;
+    expect(session.telemetry.frames(session.ledger.inFlight)).toEqual({
+      ...{ in: 2, published: 0, inFlight: 0 },
+      dropped: { stopped: 2 },
+    });
+    expect(events.filter(({ code }) => code === 'FRAME_LEAKED')).toEqual([]);
   });
 
   it('raises the alarm when a slot was not given back', async () => {

@@ -79,8 +79,7 @@ class Bench {
     const frame = this.#frame++;
     ring.writeMeta(slot, { frame, ptsUs: 0, width: 4, height: 4, captured: 0, decoded: 0, preprocessed: 0, placement });
     ring.countCompleted();
-    ring.hand(slot);
-    this.session.onLaneMessage({ type: 'frame', ringId, slot });
+    if (ring.hand(slot)) this.session.onLaneMessage({ type: 'frames', ringId });
   }
 
   /** An inference thread takes the oldest frame that waits. */
