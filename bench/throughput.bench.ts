@@ -49,6 +49,11 @@ interface Variant extends Round {
  */
 const ROUNDS = 5;
 const ROUND_RATIO = 0.5;
+/**
+ * V8 compiles what is called for every frame of a fast detector for about ten seconds, on cores that all have work. A file that is
+ * worth measuring is longer; what the first seconds lose is told beside it.
+ */
+const WARM_UP_SECONDS = 12;
 const SHARP_FRAMES = 20;
 /** One ffmpeg decodes on one thread; it is to be no busier than this, so that several are started where cores are many. */
 const DECODER_BUSY_RATIO = 0.5;
@@ -90,6 +95,7 @@ export const throughput: Section = {
       })),
       notes: [
         'ceiling = cores / (CPU of decode alone + preprocess alone + inference alone), each per frame of the same clip, each on as many threads as the pipeline gives it. Threads of inference share caches and memory bandwidth, so each frame costs more than on one thread with the other cores idle; "one thread" is the ratio to the ceiling that this lower cost would make.',
+        `measured begins after ${WARM_UP_SECONDS} s: until then ffmpeg opens, batch sizes are tried, and V8 compiles what is called for every frame.`,
         'Where the model is the only consumer of pixels, ffmpeg makes its input, so preprocess alone is 0; reading the pipe is part of the overhead that the ratio shows.',
         'busy is the share of its own capacity that each stage used: decode and preprocess of all cores, infer of its threads, main of one thread. Their sum above 100 % is the overlap.',
         `batch size ${variants[0]!.measured.batch.reason}`,
@@ -100,7 +106,10 @@ export const throughput: Section = {
 };
 
 function aloneTable(variants: readonly Variant[]): SectionResult['tables'][number] {
-  const heading = ['variant', 'streams', 'decode', 'preprocess', 'inference', 'ceiling', 'measured', 'ratio', 'rounds'];
+  const heading = [
+    ...['variant', 'streams', 'decode', 'preprocess', 'inference', 'ceiling', 'measured', 'ratio', 'rounds'],
+    'while warming up',
+  ];
   return {
     caption: 'CPU per frame of each stage alone, and the pipeline',
     rows: [
@@ -115,6 +124,7 @@ function aloneTable(variants: readonly Variant[]): SectionResult['tables'][numbe
         fps(measured.fps),
         ratio.toFixed(3),
         rounds.map((round) => round.ratio.toFixed(3)).join(' '),
+        fps(measured.warmUpFps),
         ms(alone.inferOneThread),
         oneThreadRatio.toFixed(3),
         rounds.map((round) => round.oneThreadRatio.toFixed(3)).join(' '),
@@ -126,7 +136,8 @@ function aloneTable(variants: readonly Variant[]): SectionResult['tables'][numbe
 async function measureVariant(context: BenchContext, { model: modelName, isSharp }: Case): Promise<Variant> {
   const name = `${modelName}, ${isSharp ? 'sharp makes the input from full pictures' : 'ffmpeg makes the input'}`;
   const cores = availableParallelism();
-  const brief = { ...context, seconds: context.seconds * ROUND_RATIO };
+  const warmUpSeconds = context.isQuick ? context.warmUpSeconds : WARM_UP_SECONDS;
+  const brief = { ...context, seconds: context.seconds * ROUND_RATIO, warmUpSeconds };
   const model = await preparedModel(context, modelName, 'onnx');
   let before = await stagesAlone(brief, isSharp, model);
   const streams = Math.max(1, Math.ceil(((cores / sumOf(before)) * before.decode) / DECODER_BUSY_RATIO));

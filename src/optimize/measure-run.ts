@@ -22,6 +22,8 @@ export interface Measurement {
   readonly seconds: number;
   readonly frames: number;
   readonly fps: number;
+  /** Frames a second of the warm-up, from the moment when the streams were added; 0 where there was none. */
+  readonly warmUpFps: number;
   /** Captured to published, over all frames of the run. */
   readonly latencyMs: Percentiles;
   /** CPU milliseconds per published frame; null where the system does not tell. */
@@ -49,14 +51,17 @@ export async function measureRun(runtime: Runtime, options: MeasureOptions): Pro
   const latencies = new Map<string, number[]>();
   const busy: Record<BusyStage, number[]> = { decode: [], preprocess: [], infer: [], main: [] };
   let isMeasuring = false;
+  let warmUpFrames = 0;
   const unsubscribe = [
     runtime.published.add(({ streamId, times }) => {
       if (isMeasuring) latencies.get(streamId)?.push(times.published - times.captured);
+      else warmUpFrames += 1;
     }),
     runtime.reports.add(({ host }) => {
       if (isMeasuring) for (const stage of Object.keys(busy) as BusyStage[]) busy[stage].push(host.busyRatio[stage]);
     }),
   ];
+  const addedMs = monoNowMs();
   const sessions: StreamSession[] = options.streams.map(({ config, input }) => {
     latencies.set(config.id, []);
     return runtime.add(config, input);
@@ -66,6 +71,7 @@ export async function measureRun(runtime: Runtime, options: MeasureOptions): Pro
     await Promise.race([allSettled, sleep(options.warmUpSeconds * 1000, undefined, { signal: options.signal })]);
     isMeasuring = true;
     const startMs = monoNowMs();
+    const warmUpFps = warmUpFrames === 0 ? 0 : (warmUpFrames * 1000) / (startMs - addedMs);
     const cpuBefore = runtime.cpuUse();
     await Promise.race([allSettled, sleep(options.seconds * 1000, undefined, { signal: options.signal })]);
     isMeasuring = false;
@@ -77,6 +83,7 @@ export async function measureRun(runtime: Runtime, options: MeasureOptions): Pro
       latencies,
       busy,
       seconds,
+      warmUpFps,
       cpuBefore === null || cpuAfter === null ? null : subtractCpuUse(cpuAfter, cpuBefore),
     );
   } finally {
@@ -91,6 +98,7 @@ function summarise(
   latencies: ReadonlyMap<string, readonly number[]>,
   busy: Readonly<Record<BusyStage, readonly number[]>>,
   seconds: number,
+  warmUpFps: number,
   cpu: CpuUse | null,
 ): Measurement {
   const failure = sessions.find((session) => session.failure !== null)?.failure;
@@ -117,6 +125,7 @@ function summarise(
     seconds,
     frames: all.length,
     fps: all.length / seconds,
+    warmUpFps,
     latencyMs: percentilesOf(Float64Array.from(all)),
     cpuMsPerFrame: cpu === null || all.length === 0 ? null : perFrame(cpu, all.length),
     dropRatio: entered === 0 ? 0 : dropped / entered,

@@ -1,0 +1,50 @@
+import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import type { Measurement } from '../../src/optimize/measure-run.ts';
+import { cli } from '../support/cli.ts';
+import { VideoFolder } from '../support/made-videos.ts';
+
+const FAST = ['--engine', 'fake', '--seconds', '1', '--warm-up', '0.5'];
+
+describe('sightline bench', () => {
+  const videos = new VideoFolder();
+  let clip: string;
+
+  beforeAll(async () => {
+    clip = await videos.make('clip.mp4', { frames: 30, fps: 25 });
+  });
+
+  afterAll(() => videos.remove());
+
+  it('--json tells what was measured, for each stream and before the measured time', async () => {
+    const { stdout, code } = await cli(['bench', clip, ...FAST, '--streams', '2', '--json']);
+    expect(code).toBe(0);
+    const measured = JSON.parse(stdout) as Measurement & { source: string };
+    expect(measured.source).toBe(clip);
+    expect(measured.frames).toBeGreaterThan(0);
+    expect(measured.fps * measured.seconds).toBeCloseTo(measured.frames, 3);
+    expect(measured.warmUpFps).toBeGreaterThan(0);
+    expect(measured.streams.map(({ id, conservationGap }) => [id, conservationGap])).toEqual([
+      ['bench-1', 0],
+      ['bench-2', 0],
+    ]);
+    expect(measured.dropRatio).toBe(0);
+  });
+
+  it('prints FPS, latency and the stages for people', async () => {
+    const { stdout, code } = await cli(['bench', clip, ...FAST, '--realtime']);
+    expect(code).toBe(0);
+    expect(stdout).toMatch(/\d fps, \d+ frames, 0 % dropped \(\d+\.\d fps in the 0\.5 s before\)/);
+    expect(stdout).toMatch(/latency p50 \d+\.\d\d ms/);
+    for (const stage of ['decode', 'preprocess', 'infer', 'main', 'total']) expect(stdout).toContain(`\n${stage} `);
+  });
+
+  it.each([
+    ['--streams', '0', /--streams: expected a whole number from 1 to 256/],
+    ['--seconds', '0', /--seconds: expected a number above 0, up to 3600/],
+    ['--warm-up', '-1', /--warm-up: expected a number from 0 to 3600/],
+  ])('refuses %s %s', async (flag, value, says) => {
+    const { stderr, code } = await cli(['bench', clip, `${flag}=${value}`]);
+    expect(code).toBe(2);
+    expect(stderr).toMatch(says);
+  });
+});
