@@ -20,7 +20,7 @@ export class LaneRing implements RingSession {
 
   /**
    * @param refillAt - a lane that waits for a slot is woken once no more frames than this are on their way. Waking it for
-   * each slot makes ffmpeg decode one frame at a time, each into caches that inference has just emptied; half a ring at once
+   * each slot makes ffmpeg decode one frame at a time, each into caches that inference has just emptied; many at once
    * costs 1.6 instead of 2.0 ms a frame beside CenterNet on two cores, 3 % of the whole.
    * @param onRetired - called once, when `retire` was called and no frame of this ring is on its way.
    */

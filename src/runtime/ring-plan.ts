@@ -15,7 +15,9 @@ export interface RingPlan {
 
 /**
  * How many frames of a stream may be on their way. Live: its queue and what inference threads hold. File: twice what they
- * hold, and once more to be read meanwhile; half a ring is read at a time, so that the decoder runs in long stretches.
+ * hold, and as much again; a third of the ring is read at a time, so that the decoder runs in long stretches, and begun while more
+ * is left than the threads hold. With a ring of three hand-overs, half of it read at a time, each thread of YOLOX-nano had
+ * nothing to do for 5 ms four times a second: 1.7 % fewer frames.
  */
 export function planRing(
   { queueSize }: Pick<StreamConfig, 'queueSize'>,
@@ -29,6 +31,6 @@ export function planRing(
     return { shape: { slots, inputBytes, pictureBytes }, refillAt: slots };
   }
   const affordable = Math.floor(FILE_RING_BYTES / (inputBytes + pictureBytes));
-  const slots = Math.max(2 * inferenceSlots + SPARE_SLOTS + 1, Math.min(3 * handOverSlots, affordable));
-  return { shape: { slots, inputBytes, pictureBytes }, refillAt: Math.floor(slots / 2) };
+  const slots = Math.max(2 * inferenceSlots + SPARE_SLOTS + 1, Math.min(4 * handOverSlots, affordable));
+  return { shape: { slots, inputBytes, pictureBytes }, refillAt: Math.floor((slots * 2) / 3) };
 }

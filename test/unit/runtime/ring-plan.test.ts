@@ -11,10 +11,11 @@ describe('planRing', () => {
     expect(refillAt).toBe(9);
   });
 
-  it('gives a file three hand-overs for each thread, half of them read at a time', () => {
+  it('gives a file four hand-overs for each thread, and has it read on while more is left than the threads hold', () => {
     const { shape, refillAt } = planRing({ queueSize: 2 }, { policy: 'file', picture: null }, port);
-    expect(shape.slots).toBe(24);
-    expect(refillAt).toBe(12);
+    expect(shape.slots).toBe(32);
+    expect(refillAt).toBe(21);
+    expect(refillAt).toBeGreaterThan(2 * port.handOverSlots);
   });
 
   it('does not let large pictures make a ring of hundreds of megabytes', () => {
