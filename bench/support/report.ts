@@ -51,7 +51,8 @@ function quantity(value: number, unit: string): string {
 }
 
 /**
- * Writes the figures into `bench/results/`: one file for each run, and `latest` for a whole one.
+ * Writes the figures into `bench/results/`: one file for each run, and `latest` for a whole one. Where the project lies on this
+ * machine is nobody's business there: its paths are written without it.
  *
  * @param isWhole - every section was run, in full length.
  * @returns the path of the JSON file.
@@ -61,11 +62,10 @@ export async function writeResults(report: BenchReport, isWhole: boolean): Promi
   await mkdir(folder, { recursive: true });
   const stamp = String(report.machine.time).replace(/[:.]/g, '-');
   const names = isWhole ? [stamp, 'latest'] : [stamp];
-  const json = `${JSON.stringify(withVerdicts(report), null, 2)}\n`;
-  for (const name of names) {
-    await writeFile(join(folder, `${name}.json`), json);
-    await writeFile(join(folder, `${name}.md`), markdown(report));
-  }
+  const texts = { json: `${JSON.stringify(withVerdicts(report), null, 2)}\n`, md: markdown(report) };
+  for (const name of names)
+    for (const [ending, text] of Object.entries(texts))
+      await writeFile(join(folder, `${name}.${ending}`), text.replaceAll(`${packageRoot()}/`, ''));
   return join(folder, `${names.at(-1)}.json`);
 }
 

@@ -97,12 +97,13 @@ function text(measured: Measurement, source: string, flags: BenchFlags): string 
   const { device, latencyMs, cpuMsPerFrame, busyRatio, batch } = measured;
   const percent = (ratio: number): string => `${(ratio * 100).toFixed(0)} %`;
   const ms = (value: number): string => `${value.toFixed(2)} ms`;
+  const before = flags.warmUp === 0 ? '' : ` (${measured.warmUpFps.toFixed(1)} fps in the ${flags.warmUp} s before)`;
   const lines = [
     `${machineDescription()}`,
     `${source}: ${flags.streams} stream(s), ${flags.realtime === true ? 'real time' : 'as fast as possible'}, ${measured.seconds.toFixed(1)} s`,
     `${device.model} ${device.inputWidth}x${device.inputHeight}, ${device.engine}/${device.provider} ${device.precision}, ${device.threads} inference threads`,
     '',
-    `${measured.fps.toFixed(1)} fps, ${measured.frames} frames, ${percent(measured.dropRatio)} dropped (${measured.warmUpFps.toFixed(1)} fps in the ${flags.warmUp} s before)`,
+    `${measured.fps.toFixed(1)} fps, ${measured.frames} frames, ${percent(measured.dropRatio)} dropped${before}`,
     `latency p50 ${ms(latencyMs.p50)}, p95 ${ms(latencyMs.p95)}, p99 ${ms(latencyMs.p99)}, max ${ms(latencyMs.max)}`,
     `batch size ${batch.reason}`,
     '',

@@ -3,7 +3,7 @@ import type { MonoMs, PtsUs } from './units.ts';
 
 /** The moments of a frame's life, all on the one monotonic clock, in the order in which they happen. */
 export interface FrameTimes {
-  /** The first byte of the decoded picture reached this process. */
+  /** ffmpeg told of the decoded frame: its header line or its first byte reached this process, whichever came earlier. */
   captured: MonoMs;
   /** The last byte of it was in its slot. */
   decoded: MonoMs;

@@ -35,7 +35,7 @@ export class LaneRing implements RingSession {
     return { ringId: this.ringId, buffer: this.ring.buffer, shape: this.ring.shape };
   }
 
-  /** Frames that the lane completed and that we never heard of. */
+  /** Frames that the lane completed and that we never heard of. The counter in the ring goes round at 2^31. */
   get lostCount(): number {
     return Math.max(0, (this.ring.completedCount - this.received) | 0);
   }

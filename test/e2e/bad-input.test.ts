@@ -213,6 +213,18 @@ const MISTAKES: readonly Mistake[] = [
     code: 2,
     says: /--streams: expected a whole number from 1 to 256/,
   },
+  {
+    what: 'no time to bench',
+    args: ({ clip }) => ['bench', clip, '--seconds', '0'],
+    code: 2,
+    says: /--seconds: expected a number above 0, up to 3600/,
+  },
+  {
+    what: 'a warm-up that ends before it begins',
+    args: ({ clip }) => ['bench', clip, '--warm-up=-1'],
+    code: 2,
+    says: /--warm-up: expected a number from 0 to 3600/,
+  },
 ];
 
 describe('wrong input gets a clear message and the right exit code:', () => {
