@@ -93,9 +93,9 @@ export async function engineAlone(
 }
 
 async function readyInfo(worker: Worker): Promise<EngineInfo> {
+  // A thread that tells why it cannot start dies of it at once. `once` still hears of every error in the place of a message.
+  worker.on('error', () => undefined);
   const [ready] = (await once(worker, 'message')) as [EngineLoopReady];
   if ('info' in ready) return ready.info;
-  // The thread dies of it a moment later; that is told already.
-  worker.on('error', () => undefined);
   throw SightlineError.fromWire(ready.error);
 }
