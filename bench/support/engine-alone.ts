@@ -93,8 +93,6 @@ export async function engineAlone(
 }
 
 async function readyInfo(worker: Worker): Promise<EngineInfo> {
-  // A thread that tells why it cannot start dies of it at once. `once` still hears of every error in the place of a message.
-  worker.on('error', () => undefined);
   const [ready] = (await once(worker, 'message')) as [EngineLoopReady];
   if ('info' in ready) return ready.info;
   throw SightlineError.fromWire(ready.error);

@@ -33,19 +33,37 @@ const port = parentPort!;
 const { request, frames, frameBytes, seconds, batchSize, mostInFlight } = workerData as EngineLoopData;
 const pictures = new Uint8Array(frames);
 const pictureCount = Math.floor(pictures.length / frameBytes);
-const engine = await loadOrTell();
-const depth = Math.min(mostInFlight, engine.info.callsInFlight);
 
-async function loadOrTell(): Promise<InferenceEngine> {
-  try {
-    return await loadEngine(request);
-  } catch (error) {
-    port.postMessage({ error: SightlineError.from(error, 'ENGINE_UNAVAILABLE').toWire() } satisfies EngineLoopReady);
-    throw error;
-  }
+try {
+  await serve(await loadEngine(request));
+} catch (error) {
+  // Told, not thrown: a thread that dies may be heard of before its last word is.
+  port.postMessage({ error: SightlineError.from(error, 'ENGINE_UNAVAILABLE').toWire() } satisfies EngineLoopReady);
 }
 
-async function inferOne(call: number): Promise<number> {
+/** Warms up, says so, and runs its loop when it is told to. */
+async function serve(engine: InferenceEngine): Promise<void> {
+  const depth = Math.min(mostInFlight, engine.info.callsInFlight);
+  for (let i = 0; i < WARM_CALLS; i++) await inferOne(engine, i);
+  port.once('message', async () => {
+    const callMs: number[] = [];
+    const underWay: Promise<number>[] = [];
+    const cpuBefore = childCpuMs(engine);
+    const startedMs = performance.now();
+    for (let call = 0; performance.now() - startedMs < seconds * 1000; call++) {
+      underWay.push(inferOne(engine, call));
+      if (underWay.length === depth) callMs.push(await underWay.shift()!);
+    }
+    callMs.push(...(await Promise.all(underWay)));
+    const result = { calls: callMs.length, callMs, childCpuMs: childCpuMs(engine) - cpuBefore };
+    port.postMessage(result satisfies EngineLoopResult);
+    await engine.close();
+    port.close();
+  });
+  port.postMessage({ info: engine.info } satisfies EngineLoopReady);
+}
+
+async function inferOne(engine: InferenceEngine, call: number): Promise<number> {
   const startedMs = performance.now();
   const memory = engine.inputBuffer(batchSize);
   for (let i = 0; i < batchSize; i++) {
@@ -56,23 +74,6 @@ async function inferOne(call: number): Promise<number> {
   return performance.now() - startedMs;
 }
 
-function childCpuMs(): number {
+function childCpuMs(engine: InferenceEngine): number {
   return engine instanceof TensorflowEngine ? (readProcessUsage(engine.pid)?.cpuMs ?? 0) : 0;
 }
-
-for (let i = 0; i < WARM_CALLS; i++) await inferOne(i);
-port.once('message', async () => {
-  const callMs: number[] = [];
-  const underWay: Promise<number>[] = [];
-  const cpuBefore = childCpuMs();
-  const startedMs = performance.now();
-  for (let call = 0; performance.now() - startedMs < seconds * 1000; call++) {
-    underWay.push(inferOne(call));
-    if (underWay.length === depth) callMs.push(await underWay.shift()!);
-  }
-  callMs.push(...(await Promise.all(underWay)));
-  port.postMessage({ calls: callMs.length, callMs, childCpuMs: childCpuMs() - cpuBefore } satisfies EngineLoopResult);
-  await engine.close();
-  port.close();
-});
-port.postMessage({ info: engine.info } satisfies EngineLoopReady);
