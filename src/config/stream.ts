@@ -21,7 +21,7 @@ const settings = {
   maxFps: range(0.1, 1000).optional().describe('Take no more frames a second than this.'),
   hwaccel: z
     .string()
-    .min(1)
+    .regex(/^[a-z0-9_]{1,32}$/, 'expected the name of a hardware decoder, such as cuda')
     .default('none')
     .describe(
       'Hardware decoder as ffmpeg names it (auto, cuda, vaapi, qsv, videotoolbox); falls back to software and says so.',
@@ -53,7 +53,7 @@ export const streamConfig = z.strictObject({
     .string()
     .min(1)
     .describe(
-      'A file, http(s)://, rtsp(s)://, device:/dev/video0, synthetic:GRAPH (ffmpeg lavfi), or demo for the demonstration clip.',
+      'A file, http(s)://, rtsp(s)://, device:/dev/video0, synthetic:GENERATOR (a test picture, such as synthetic:testsrc2=size=1280x720:rate=30), or demo for the demonstration clip.',
     ),
   ...settings,
 });
