@@ -1,9 +1,10 @@
 import { randomBytes } from 'node:crypto';
+import type { PtsUs } from '../core/units.ts';
 import type { ErrorCode } from '../errors/error-codes.ts';
 
 /** What the `showinfo` filter reports about one frame, before any scaling. */
 export interface FrameHeader {
-  readonly ptsUs: number;
+  readonly ptsUs: PtsUs;
   /** Display size: after rotation, and widened or narrowed by the sample aspect ratio. */
   readonly width: number;
   readonly height: number;
@@ -58,7 +59,7 @@ export class FfmpegLog {
   /** Starts every line of our `showinfo`; null where the command has none. */
   readonly #headerMark: string | null;
   #timeBase = 1 / 1000;
-  #lastPtsUs = 0;
+  #lastPtsUs = 0 as PtsUs;
   /** Number that `showinfo` gives the next frame. A filter graph that is built anew starts again at 0. */
   #nextNumber = 0;
 
@@ -116,7 +117,7 @@ export class FfmpegLog {
     this.#nextNumber += 1;
     const ticks = Number(pts);
     // A frame without a timestamp (NOPTS) takes the last one known: invented times would be worse than equal ones.
-    if (Number.isFinite(ticks)) this.#lastPtsUs = Math.round(ticks * this.#timeBase * 1e6);
+    if (Number.isFinite(ticks)) this.#lastPtsUs = Math.round(ticks * this.#timeBase * 1e6) as PtsUs;
     const sar = Number(sarNum) > 0 && Number(sarDen) > 0 ? Number(sarNum) / Number(sarDen) : 1;
     const displayWidth = Math.max(1, Math.round(Number(width) * sar));
     return { kind: 'frame', frame: { ptsUs: this.#lastPtsUs, width: displayWidth, height: Number(height) } };

@@ -1,4 +1,5 @@
 import { monoNowMs } from '../core/clock.ts';
+import type { MonoMs, PtsUs } from '../core/units.ts';
 import type { FrameHeader } from '../decode/ffmpeg-log.ts';
 import { FrameAssembler } from '../decode/frame-assembler.ts';
 import { type SlotMeta, SlotRing } from '../flow/slot-ring.ts';
@@ -114,7 +115,7 @@ export class LaneFrames {
     return this.#scratch === null ? null : { bytes: this.#scratch, owner: NO_SLOT };
   }
 
-  #onPicture(slot: number, header: FrameHeader, captured: number, decoded: number): void {
+  #onPicture(slot: number, header: FrameHeader, captured: MonoMs, decoded: MonoMs): void {
     this.#lastFrameMs = decoded;
     const frame = this.#frame;
     this.#frame += this.stream.every;
@@ -173,14 +174,14 @@ export class LaneFrames {
   }
 
   /** Loops and reconnects start again at zero; what users see goes on rising. */
-  #mediaTime(ptsUs: number, decodedMs: number): number {
+  #mediaTime(ptsUs: PtsUs, decodedMs: MonoMs): PtsUs {
     if (this.#ptsShiftUs === null) {
       const gapUs = Math.max(0, decodedMs - this.#connectionGapFrom) * 1000;
       this.#ptsShiftUs = Math.round(this.#lastPtsUs + gapUs - ptsUs);
     }
     this.#lastPtsUs = Math.max(0, ptsUs + this.#ptsShiftUs);
     this.#connectionGapFrom = decodedMs;
-    return this.#lastPtsUs;
+    return this.#lastPtsUs as PtsUs;
   }
 
   #canvasFit(header: FrameHeader): { canvas: { width: number; height: number }; content: ReturnType<typeof fitInto> } {

@@ -1,11 +1,12 @@
 import fc from 'fast-check';
 import { describe, expect, it, vi } from 'vitest';
+import type { PtsUs } from '../../../src/core/units.ts';
 import { FrameAssembler } from '../../../src/decode/frame-assembler.ts';
 
 const BYTES = 12;
 
 function line(n: number) {
-  return { ptsUs: n * 40_000, width: 4, height: n + 1 };
+  return { ptsUs: (n * 40_000) as PtsUs, width: 4, height: n + 1 };
 }
 
 /** An assembler over memory that is never short, with what came out of it. */
