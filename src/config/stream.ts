@@ -15,7 +15,10 @@ const settings = {
     .default('auto')
     .describe('live drops what is too old, file waits and loses nothing; auto goes by the source.'),
   loop: z.boolean().default(false).describe('Play a file again and again, as a live source.'),
-  realtime: z.boolean().default(false).describe("Read no faster than the media's own clock, as a live source."),
+  realtime: z
+    .boolean()
+    .optional()
+    .describe("Read no faster than the media's own clock. Where absent: true for a file that loops or is live, else false."),
   transport: z.enum(['tcp', 'udp']).default('tcp').describe('How RTSP carries the pictures.'),
   every: whole(1, 1000).default(1).describe('Take every n-th frame.'),
   maxFps: range(0.1, 1000).optional().describe('Take no more frames a second than this.'),
