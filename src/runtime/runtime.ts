@@ -86,7 +86,8 @@ export class Runtime {
     try {
       runtime.#engineInfo = await runtime.#dispatcher.start(options.inferenceThreads);
     } catch (error) {
-      await runtime.stop();
+      // The sinks stay open: another engine may be tried with them.
+      await runtime.#end();
       throw error;
     }
     runtime.#meter.inferThreads = options.inferenceThreads;
@@ -199,9 +200,14 @@ export class Runtime {
     clearInterval(this.#reportTimer);
     await Promise.all([...this.#sessions.keys()].map((id) => this.remove(id)));
     const failures = await this.#options.sinks.close();
+    await this.#end();
+    return failures;
+  }
+
+  async #end(): Promise<void> {
+    this.#isStopping = true;
     await Promise.all([this.#dispatcher.shutdown(), ...this.#lanes.map((lane) => lane.shutdown())]);
     this.#meter.close();
-    return failures;
   }
 
   #addLane(startDelayMs = 0): void {
