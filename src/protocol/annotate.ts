@@ -30,6 +30,8 @@ export interface VideoFilePlan {
   readonly ffmpegPath: string;
   /** Reads Matroska from standard input and writes `partialPath`. */
   readonly encodeArgs: readonly string[];
+  /** A file of an earlier run is kept under a number; otherwise a complete one replaces it. */
+  readonly keepsEarlier: boolean;
   /** Makes a file with an index out of the partial one; null where that has its index already. */
   readonly finish: { readonly args: readonly string[]; readonly outputPath: string } | null;
 }
@@ -60,7 +62,10 @@ export interface AnnotatePicture {
   readonly counts: OverlayCounts;
 }
 
-export type ToAnnotate = AnnotatePicture | { readonly type: 'finish' };
+export type ToAnnotate =
+  | AnnotatePicture
+  /** `isComplete`: the source was read to its end. */
+  | { readonly type: 'finish'; readonly isComplete: boolean };
 
 export type FromAnnotate =
   /** An ffmpeg was started or is gone; the main thread ends it if this thread dies. */
@@ -70,7 +75,7 @@ export type FromAnnotate =
   | { readonly type: 'taken' }
   /** The oldest picture that was not written yet is with the encoder. */
   | { readonly type: 'written' }
-  /** The file is complete. */
-  | { readonly type: 'finished' }
+  /** The file is whole, under this path: its own, or the partial one where an earlier file keeps its name. */
+  | { readonly type: 'finished'; readonly path: string }
   /** Nothing more will be written. */
   | { readonly type: 'failed'; readonly error: WireError };

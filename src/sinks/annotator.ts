@@ -35,7 +35,7 @@ export class Annotator {
 
   handle(message: ToAnnotate): void {
     if (message.type === 'picture') this.#take(message);
-    else this.#work = this.#work.then(() => this.#finish());
+    else this.#work = this.#work.then(() => this.#finish(message.isComplete));
   }
 
   #take(picture: AnnotatePicture): void {
@@ -67,10 +67,10 @@ export class Annotator {
     this.#painter.draw({ pixels, width, height }, { detections, counts, sourceWidth, sourceHeight, placement });
   }
 
-  async #finish(): Promise<void> {
+  async #finish(isComplete: boolean): Promise<void> {
     try {
-      await (await this.#encoder).finish();
-      this.#post({ type: 'finished' });
+      const path = await (await this.#encoder).finish(isComplete);
+      this.#post({ type: 'finished', path });
     } catch (error) {
       this.#fail(error);
     }

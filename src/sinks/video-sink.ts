@@ -53,6 +53,7 @@ export class VideoSink implements PictureSink {
   #dropped = 0;
   #nextTellMs = 0;
   #isClosing = false;
+  #isComplete = true;
   #isFinished = false;
   #failure: SightlineError | null = null;
   #closing: Promise<void> | null = null;
@@ -96,7 +97,8 @@ export class VideoSink implements PictureSink {
     });
   }
 
-  close(): Promise<void> {
+  close(isComplete = true): Promise<void> {
+    if (this.#closing === null) this.#isComplete = isComplete;
     this.#closing ??= this.#complete();
     return this.#closing;
   }
@@ -108,7 +110,7 @@ export class VideoSink implements PictureSink {
 
   async #complete(): Promise<void> {
     this.#isClosing = true;
-    if (this.#waiting.length === 0) this.#post({ type: 'finish' });
+    if (this.#waiting.length === 0) this.#postFinish();
     await this.#exited;
     if (this.#dropped > 0) this.#tellDropped();
     if (this.#failure === null) return;
@@ -129,6 +131,10 @@ export class VideoSink implements PictureSink {
       detections: frame.detections,
       counts,
     });
+  }
+
+  #postFinish(): void {
+    this.#post({ type: 'finish', isComplete: this.#isComplete });
   }
 
   #post(message: ToAnnotate): void {
@@ -167,12 +173,19 @@ export class VideoSink implements PictureSink {
         this.#onWritten();
         break;
       case 'finished':
-        this.#isFinished = true;
+        this.#onFinished(message.path);
         break;
       case 'failed':
         this.#fail(SightlineError.fromWire(message.error));
         break;
     }
+  }
+
+  #onFinished(writtenPath: string): void {
+    this.#isFinished = true;
+    const { file, onNotice } = this.#options;
+    if (writtenPath === file.path) return;
+    onNotice(`sink ${this.id}: ${file.path} stays as it was; what was written now is in ${writtenPath}`);
   }
 
   #onWritten(): void {
@@ -181,7 +194,7 @@ export class VideoSink implements PictureSink {
     const next = this.#waiting.shift();
     if (next === undefined) return;
     this.#send(next);
-    if (this.#isClosing && this.#waiting.length === 0) this.#post({ type: 'finish' });
+    if (this.#isClosing && this.#waiting.length === 0) this.#postFinish();
   }
 
   /** A thread that ends by itself leaves no ffmpeg behind, and nobody waiting. */

@@ -250,7 +250,7 @@ function direct({ encodeArgs, path, partialPath, failures }: Direct): VideoSink 
   return new VideoSink({
     id: 'film',
     thread: threadEntry('annotate'),
-    file: { id: 'film', path, partialPath, ffmpegPath: ffmpeg.path, encodeArgs, finish: null },
+    file: { id: 'film', path, partialPath, ffmpegPath: ffmpeg.path, encodeArgs, finish: null, keepsEarlier: false },
     ...size,
     fit: { mode: 'stretch' },
     overlay: { zones: [], lines: [] },

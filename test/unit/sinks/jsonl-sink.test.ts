@@ -68,9 +68,9 @@ describe('a line', () => {
 describe('the file', () => {
   it('is replaced, or continued where that is asked for', async () => {
     const path = join(folder, 'old.jsonl');
-    writeFileSync(path, 'old\n');
+    writeFileSync(path, '{"old":1}\n');
     await new JsonlSink({ id: 'out', path, append: true, onFailure: unexpected }).close();
-    expect(readFileSync(path, 'utf8')).toBe('old\n');
+    expect(readFileSync(path, 'utf8')).toBe('{"old":1}\n');
     await new JsonlSink({ id: 'out', path, onFailure: unexpected }).close();
     expect(readFileSync(path, 'utf8')).toBe('');
   });
