@@ -18,7 +18,7 @@ export async function recoverVideo(id: string, path: string, onNotice: (text: st
     const partialPath = partialPathOf(path);
     if (!(await hasPictures(partialPath))) return await rm(partialPath, { force: true });
     const kept = await keepRecovered(path, partialPath);
-    onNotice(`sink ${id}: an earlier run was cut short; its video is in ${kept}`);
+    onNotice(`sink ${id}: a video that was cut short is kept in ${kept}`);
   } catch {
     // No such folder, or no right to write there.
   }

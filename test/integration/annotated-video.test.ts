@@ -215,6 +215,44 @@ describe('a stream with a video sink', () => {
   });
 });
 
+describe('an earlier video', () => {
+  const named = (name: string) =>
+    readdirSync(folder)
+      .filter((file) => file.startsWith(`${name}.`))
+      .sort();
+  const draw = async (name: string, count: number, more: Partial<VideoSinkRequest> = {}, isComplete = true) => {
+    const sink = await open(name, more);
+    for (let i = 0; i < count; i++) await sink.draw(frameAt(i * 40), picture(i));
+    await sink.close(isComplete);
+  };
+
+  it('is kept under a number by a pipeline, and replaced by a complete one of a command', async () => {
+    for (const count of [3, 4]) await draw('again.mp4', count, { keepsEarlier: true });
+    expect((await describeVideo(join(folder, 'again.1.mp4'))).timesMs).toHaveLength(3);
+    expect((await describeVideo(join(folder, 'again.mp4'))).timesMs).toHaveLength(4);
+    await draw('again.mp4', 5);
+    expect((await describeVideo(join(folder, 'again.mp4'))).timesMs).toHaveLength(5);
+    expect(named('again')).toEqual(['again.1.mp4', 'again.mp4']);
+  });
+
+  it('stays when the new one is cut short; the part is kept under its own name then, and by the next run', async () => {
+    const notices: string[] = [];
+    const onNotice = (text: string) => notices.push(text);
+    await draw('short.mp4', 3);
+    await draw('short.mp4', 4, { onNotice }, false);
+    expect((await describeVideo(join(folder, 'short.mp4'))).timesMs).toHaveLength(3);
+    expect((await describeVideo(join(folder, 'short.partial.mp4'))).timesMs).toHaveLength(4);
+    await draw('short.mp4', 5, { onNotice });
+    expect((await describeVideo(join(folder, 'short.recovered-1.mp4'))).timesMs).toHaveLength(4);
+    expect((await describeVideo(join(folder, 'short.mp4'))).timesMs).toHaveLength(5);
+    expect(named('short')).toEqual(['short.mp4', 'short.recovered-1.mp4']);
+    expect(notices).toEqual([
+      expect.stringMatching(/short\.mp4 stays as it was; what was written now is in .*short\.partial\.mp4/),
+      expect.stringMatching(/kept in .*short\.recovered-1\.mp4/),
+    ]);
+  });
+});
+
 describe('when encoding is slow', () => {
   it('a file waits: nothing is lost', async () => {
     const sink = await open('waits.mp4');
