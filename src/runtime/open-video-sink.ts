@@ -31,9 +31,10 @@ export interface VideoSinkRequest {
   readonly overlay: Pick<StreamConfig, 'zones' | 'lines'>;
   /** State of zones and lines after the frame that is being published. */
   readonly counts?: () => OverlayCounts;
-  /** A video of an earlier run is kept under a number; otherwise a complete one replaces it. */
+  /** See `VideoFilePlan`. */
   readonly keepsEarlier?: boolean;
   readonly onFailure: SinkFailureListener;
+  readonly onRecovery?: (lostPictures: number) => void;
   readonly onNotice: (text: string) => void;
 }
 
@@ -47,7 +48,8 @@ export interface VideoSinkRequest {
  * no video. That the file cannot be written is told later, as with every sink.
  */
 export async function openVideoSink(request: VideoSinkRequest): Promise<VideoSink> {
-  const { id, ffmpeg, picture, policy, overlay, counts, keepsEarlier = false, onFailure, onNotice } = request;
+  const { id, ffmpeg, picture, policy, overlay, counts, keepsEarlier = false } = request;
+  const { onFailure, onRecovery, onNotice } = request;
   const container = videoContainer(request.path);
   // Where there is no such folder, the sink says so when it is opened.
   const path = await resolveOutput(request.path).catch(() => request.path);
@@ -78,6 +80,7 @@ export async function openVideoSink(request: VideoSinkRequest): Promise<VideoSin
     policy,
     counts,
     onFailure,
+    onRecovery,
     onNotice,
   });
 }

@@ -224,8 +224,9 @@ export class PipelineHost {
     const index = this.#config.sinks.findIndex((sink) => sink.type === 'video' && sink.streams.includes(config.id));
     const sink = this.#config.sinks[index];
     if (sink?.type !== 'video' || picture === null || this.#videoSizes.has(config.id)) return;
+    const id = sinkId(sink, index);
     const video = await openVideoSink({
-      id: sinkId(sink, index),
+      id,
       path: sink.path,
       keepsEarlier: true,
       ffmpeg: this.#ffmpeg,
@@ -234,6 +235,10 @@ export class PipelineHost {
       overlay: config,
       counts: () => this.runtime.session(config.id).counts,
       onFailure: ({ message, code }) => this.runtime.tell('sink-failed', config.id, message, { code }),
+      onRecovery: (lost) => {
+        const text = `sink ${id} goes on in a new file; ${lost} pictures were lost`;
+        this.runtime.tell('sink-recovered', config.id, text, { id });
+      },
       onNotice: (text) => this.runtime.tell('stream-warning', config.id, text),
     });
     this.#videoSizes.set(config.id, picture);

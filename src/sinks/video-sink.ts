@@ -20,6 +20,8 @@ export interface VideoSinkOptions extends Omit<AnnotateRequest, 'places'> {
   /** State of the stream's zones and lines after the frame that is being drawn. */
   readonly counts?: (() => OverlayCounts) | undefined;
   readonly onFailure: SinkFailureListener;
+  /** A new file is being written after a failure. @param lostPictures - since that failure. */
+  readonly onRecovery?: ((lostPictures: number) => void) | undefined;
   /** Is told in a sentence, now and then, how many pictures a live stream had to leave out. */
   readonly onNotice: (text: string) => void;
   readonly clock?: Clock | undefined;
@@ -56,6 +58,10 @@ export class VideoSink implements PictureSink {
   #isComplete = true;
   #isFinished = false;
   #failure: SightlineError | null = null;
+  /** The last one after which the video went on in another file. */
+  #interruption: SightlineError | null = null;
+  #lostBefore = 0;
+  #lost = 0;
   #closing: Promise<void> | null = null;
 
   /** Starts the thread. That the file cannot be written is told to `onFailure` and by `close`. */
@@ -113,10 +119,11 @@ export class VideoSink implements PictureSink {
     if (this.#waiting.length === 0) this.#postFinish();
     await this.#exited;
     if (this.#dropped > 0) this.#tellDropped();
-    if (this.#failure === null) return;
+    const failure = this.#failure ?? this.#interruption;
+    if (failure === null) return;
     const lost = this.#accepted - this.#dropped - this.#written;
-    const text = `${this.#failure.message}. ${lost} ${lost === 1 ? 'picture is' : 'pictures are'} missing`;
-    throw new SightlineError('SINK_FAILED', text, { ...this.#failure.details, lostPictures: lost });
+    const text = `${failure.message}. ${lost} ${lost === 1 ? 'picture is' : 'pictures are'} missing`;
+    throw new SightlineError('SINK_FAILED', text, { ...failure.details, lostPictures: lost });
   }
 
   #send({ frame, picture, counts, settle }: Waiting): void {
@@ -170,7 +177,23 @@ export class VideoSink implements PictureSink {
         this.#untaken.shift()?.();
         break;
       case 'written':
-        this.#onWritten();
+        this.#written += 1;
+        this.#onDone();
+        break;
+      case 'lost':
+        this.#lost += 1;
+        this.#onDone();
+        break;
+      case 'interrupted':
+        this.#interruption = SightlineError.fromWire(message.error);
+        this.#lostBefore = this.#lost;
+        this.#options.onFailure(this.#interruption);
+        break;
+      case 'resumed':
+        this.#options.onRecovery?.(this.#lost - this.#lostBefore);
+        break;
+      case 'notice':
+        this.#options.onNotice(message.text);
         break;
       case 'finished':
         this.#onFinished(message.path);
@@ -188,9 +211,9 @@ export class VideoSink implements PictureSink {
     onNotice(`sink ${this.id}: ${file.path} stays as it was; what was written now is in ${writtenPath}`);
   }
 
-  #onWritten(): void {
+  /** The thread is done with its oldest picture. */
+  #onDone(): void {
     this.#unwritten -= 1;
-    this.#written += 1;
     const next = this.#waiting.shift();
     if (next === undefined) return;
     this.#send(next);
@@ -210,10 +233,11 @@ export class VideoSink implements PictureSink {
 
   #fail(failure: SightlineError): void {
     if (this.#failure !== null) return;
+    const isNews = failure.message !== this.#interruption?.message;
     this.#failure = failure;
     for (const settle of this.#untaken.splice(0)) settle();
     for (const { settle } of this.#waiting.splice(0)) settle();
-    this.#options.onFailure(failure);
+    if (isNews) this.#options.onFailure(failure);
   }
 }
 
