@@ -72,7 +72,7 @@ function openOutput(options: JsonlSinkOptions): JsonlOutput {
   const { id, path, stdout, onFailure, clock } = options;
   if (path === '-') {
     if (stdout === undefined) throw new TypeError(`sink ${id}: path "-" needs a stdout stream`);
-    return new TextOutput({ id, path, stream: stdout, ownsStream: false, onFailure, clock });
+    return new TextOutput({ id, path, stream: stdout, onFailure, clock });
   }
   if (options.append !== true)
     return new PartialFile({ ...options, kind: JSON_LINES, keepsEarlier: false, goesOn: false });

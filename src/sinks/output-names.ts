@@ -1,6 +1,6 @@
 import { constants } from 'node:fs';
 import { access, lstat, open, realpath, rename, stat } from 'node:fs/promises';
-import { basename, dirname, extname, join } from 'node:path';
+import { basename, dirname, extname, join, resolve } from 'node:path';
 
 /** `NAME.partial.EXT`: where a result grows that gets its own name when it is complete. */
 export function partialPathOf(path: string): string {
@@ -55,8 +55,12 @@ export async function checkReplaceable(path: string): Promise<void> {
   await access(path, constants.W_OK);
 }
 
-/** Pipes and devices (`/dev/null`) are written to directly: nothing can take their name. */
+/**
+ * Pipes and devices are written to directly: nothing can take their name. So is `/dev/stdout`, wherever it leads: a file that
+ * took its place would not be the one that the shell has opened.
+ */
 export async function isDevice(path: string): Promise<boolean> {
+  if (/^\/(?:dev|proc)\//.test(resolve(path))) return true;
   const found = await stat(path).catch(() => null);
   return found !== null && !found.isFile() && !found.isDirectory();
 }

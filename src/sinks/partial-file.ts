@@ -61,7 +61,7 @@ export class PartialFile {
   }
 
   async #name(file: LineFile, isComplete: boolean): Promise<void> {
-    if (!file.isRegular) return;
+    if (file.path !== partialPathOf(this.#path)) return;
     const { id, seal, keepsEarlier, onNotice } = this.#options;
     await seal?.(file);
     await file.sync();

@@ -33,7 +33,7 @@ export class AtomicFile {
         this.#writing = handle.appendFile(chunk).then(() => done(), done);
       },
     });
-    this.#output = new TextOutput({ id, path, stream, ownsStream: false, onFailure: () => undefined });
+    this.#output = new TextOutput({ id, path, stream, onFailure: () => undefined });
   }
 
   /**

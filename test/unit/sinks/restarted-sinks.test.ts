@@ -8,6 +8,7 @@ import {
   symlinkSync,
   writeFileSync,
 } from 'node:fs';
+import { open } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeEach, describe, expect, it } from 'vitest';
@@ -15,6 +16,7 @@ import type { SightlineError } from '../../../src/errors/sightline-error.ts';
 import { CocoSink } from '../../../src/sinks/coco-sink.ts';
 import { JsonlSink } from '../../../src/sinks/jsonl-sink.ts';
 import { recoverVideo } from '../../../src/sinks/recover-video.ts';
+import { hasProc } from '../../support/processes.ts';
 import { mountSmallDisk } from '../../support/small-disk.ts';
 import { waitFor } from '../../support/wait-for.ts';
 import { frameOf, person } from './frames.ts';
@@ -215,6 +217,22 @@ describe('a file that gets its name at the end', () => {
     expect(names().sort()).toEqual(['link.jsonl', 'real.jsonl']);
   });
 
+  it.skipIf(!hasProc)(
+    'is written directly where that is standard output, wherever the shell leads it (needs /proc)',
+    async () => {
+      const file = await open(at('redirected'), 'w');
+      const path = `/proc/self/fd/${file.fd}`;
+      const sink = new JsonlSink({ id: 'out', path, onFailure: unexpected });
+      sink.publish(frameOf(0), 'a.mp4');
+      await sink.close();
+      await file.close();
+      expect(framesIn(read('redirected'))).toEqual([0]);
+      expect(names()).toEqual(['redirected']);
+      const coco = new CocoSink({ id: 'coco', path: '/dev/null', classes: ['person'], onFailure: () => undefined });
+      await expect(coco.close()).rejects.toThrow(/a pipe or a device.*name a file/);
+    },
+  );
+
   it.skipIf(disk === null)('stays under its partial name when the disk is full, and the failure says so', async () => {
     disk!.grow(64);
     const path = join(disk!.path, 'c.jsonl');
@@ -232,12 +250,12 @@ describe('a file that gets its name at the end', () => {
 });
 
 describe('a COCO file of a pipeline', () => {
-  const open = () =>
+  const openCoco = () =>
     new CocoSink({ id: 'coco', path: at('r.json'), classes: ['person'], keepsEarlier: true, onFailure: unexpected });
 
   it('is kept under a number when the next run ends', async () => {
     for (const frame of [0, 1, 2]) {
-      const sink = open();
+      const sink = openCoco();
       sink.publish(frameOf(frame, [person]), 'cam');
       await sink.close();
     }
@@ -255,7 +273,7 @@ describe('a COCO file of a pipeline', () => {
     ['at once', '', null],
   ])('of a run that crashed %s is made whole', async (_, left, images) => {
     writeFileSync(at('r.partial.json'), left);
-    const sink = open();
+    const sink = openCoco();
     sink.publish(frameOf(8, [person]), 'cam');
     await sink.close();
     expect(imagesIn('r.json')).toEqual([9]);
