@@ -15,24 +15,18 @@ const MOST_KEPT_CHARS = 8 * MOST_PENDING_CHARS;
 const SYNC_MS = 5000;
 const RETRY_MS = 1000;
 
-/** Failures that pass: the disk is full, or a network disk is away for a while. */
-const PASSING: ReadonlySet<string> = new Set([
-  'ENOSPC',
-  'EDQUOT',
-  'EIO',
-  'EAGAIN',
-  'EMFILE',
-  'ENFILE',
-  'ESTALE',
-  'ETIMEDOUT',
-]);
+/** The open file is as good as before when these have passed. After any other failure it is opened anew. */
+const FULL: ReadonlySet<string> = new Set(['ENOSPC', 'EDQUOT']);
 
 export interface LineLogOptions {
   readonly id: string;
   /** For messages. */
   readonly path: string;
   readonly open: () => Promise<LineFile>;
-  /** Goes on after a failure that passes. Otherwise the first failure is the last, and nothing more is written. */
+  /**
+   * Tries again after a failure: the disk is full, a network disk is away. Otherwise, and where the file could never be opened,
+   * the first failure is the last, and nothing more is written.
+   */
   readonly goesOn: boolean;
   readonly onFailure: SinkFailureListener;
   /** Results are written again after a failure. */
@@ -58,6 +52,7 @@ export class LineLog {
   #failure: Error | null = null;
   /** Nothing more will be written. */
   #isOver = false;
+  #wasOpened = false;
   #isFinishing = false;
   #working: Promise<void> | null = null;
   #isSyncDue = false;
@@ -163,6 +158,7 @@ export class LineLog {
   /** Writes what there is. @returns why that failed. */
   async #step(): Promise<Error | null> {
     this.#file ??= await this.#options.open();
+    this.#wasOpened = true;
     const file = this.#file;
     if (this.#lines.length > 0) {
       this.#rest = Buffer.concat([this.#rest, Buffer.from(this.#lines.join(''))]);
@@ -180,10 +176,7 @@ export class LineLog {
     if (this.#isSyncDue) {
       await file.sync();
       this.#isSyncDue = false;
-      if (this.#options.goesOn && (await file.isMoved())) {
-        this.#file = null;
-        await file.close();
-      }
+      if (this.#options.goesOn && (await file.isMoved())) await this.#letGo();
     }
     return null;
   }
@@ -197,14 +190,21 @@ export class LineLog {
   #fail(error: Error): void {
     const { id, path, goesOn, onFailure } = this.#options;
     const isFirst = this.#failure === null;
+    const isFull = FULL.has((error as NodeJS.ErrnoException).code ?? '');
     this.#failure = error;
-    const isPassing = PASSING.has((error as NodeJS.ErrnoException).code ?? '') && this.#file?.isRegular !== false;
-    if (!goesOn || !isPassing) {
+    if (!goesOn || !(this.#wasOpened || isFull) || this.#file?.isRegular === false) {
       this.#isOver = true;
       this.#lines = [];
       this.#wake();
-    }
+    } else if (!isFull && !this.#isFinishing) void this.#letGo();
     if (isFirst) onFailure(fileFailure(id, path, error));
+  }
+
+  /** It is opened anew before the next write. */
+  async #letGo(): Promise<void> {
+    const file = this.#file;
+    this.#file = null;
+    await file?.close().catch(() => undefined);
   }
 
   #recover(): void {

@@ -22,6 +22,13 @@ describeSink(
   (onFailure) => new JsonlSink({ id: 'under-test', path: join(folder, 'missing', 'out.jsonl'), onFailure }),
 );
 
+describeSink(
+  'JsonlSink that appends',
+  (onFailure) => new JsonlSink({ id: 'under-test', path: join(folder, 'grows.jsonl'), append: true, onFailure }),
+  (onFailure) =>
+    new JsonlSink({ id: 'under-test', path: join(folder, 'missing', 'out.jsonl'), append: true, onFailure }),
+);
+
 /** A stream that takes what it is given only when the test says so. */
 class HeldStream extends Writable {
   readonly writes: string[] = [];

@@ -1,5 +1,6 @@
 import {
   existsSync,
+  mkdirSync,
   mkdtempSync,
   readdirSync,
   readFileSync,
@@ -115,6 +116,41 @@ describe('a JSONL file that is appended to', () => {
     await sink.close();
     expect(framesIn(read('a.jsonl.1'))[0]).toBe(0);
     expect(framesIn(read('a.jsonl'))[0]).toBe(1);
+  });
+
+  it('waits for its folder where that goes away, and loses nothing', async () => {
+    const clock = new TurnedClock();
+    const failures: SightlineError[] = [];
+    const recoveries: number[] = [];
+    mkdirSync(at('mount'));
+    const sink = new JsonlSink({
+      id: 'out',
+      path: at('mount/a.jsonl'),
+      append: true,
+      onFailure: (error) => failures.push(error),
+      onRecovery: (lost) => recoveries.push(lost),
+      clock,
+    });
+    const until = (what: string, condition: () => boolean) =>
+      waitFor(what, () => {
+        clock.turn(1000);
+        return condition();
+      });
+    sink.publish(frameOf(0), 'a.mp4');
+    await until('the first line', () => existsSync(at('mount/a.jsonl')) && read('mount/a.jsonl') !== '');
+    renameSync(at('mount'), at('gone'));
+    let frame = 1;
+    await until('the failure', () => {
+      sink.publish(frameOf(frame++), 'a.mp4');
+      return failures.length > 0;
+    });
+    expect(failures[0]!.details).toMatchObject({ cause: 'ENOENT' });
+    mkdirSync(at('mount'));
+    await until('the recovery', () => recoveries.length > 0);
+    await sink.close();
+    expect([...framesIn(read('gone/a.jsonl')), ...framesIn(read('mount/a.jsonl'))]).toEqual(
+      Array.from({ length: frame }, (_, i) => i),
+    );
   });
 });
 
