@@ -18,7 +18,9 @@ const settings = {
   realtime: z
     .boolean()
     .optional()
-    .describe("Read no faster than the media's own clock. Where absent: true for a file that loops or is live, else false."),
+    .describe(
+      "Read no faster than the media's own clock. Where absent: true for a file that loops or is live, else false.",
+    ),
   transport: z.enum(['tcp', 'udp']).default('tcp').describe('How RTSP carries the pictures.'),
   every: whole(1, 1000).default(1).describe('Take every n-th frame.'),
   maxFps: range(0.1, 1000).optional().describe('Take no more frames a second than this.'),

@@ -87,7 +87,8 @@ export class Runtime {
       runtime.#engineInfo = await runtime.#instance.start(options.inferenceThreads);
       runtime.#scheduler.engineStarted(runtime.#instance);
     } catch (error) {
-      await runtime.stop();
+      // The sinks stay open: another engine may be tried with them.
+      await runtime.#end();
       throw error;
     }
     runtime.#meter.inferThreads = options.inferenceThreads;
@@ -198,9 +199,14 @@ export class Runtime {
     clearInterval(this.#reportTimer);
     await Promise.all([...this.#sessions.keys()].map((id) => this.remove(id)));
     const failures = await this.#options.sinks.close();
+    await this.#end();
+    return failures;
+  }
+
+  async #end(): Promise<void> {
+    this.#isStopping = true;
     await Promise.all([this.#scheduler.shutdown(), ...this.#lanes.map((lane) => lane.shutdown())]);
     this.#meter.close();
-    return failures;
   }
 
   #addLane(startDelayMs = 0): void {
