@@ -65,6 +65,7 @@ async function detect(inputs: readonly string[], flags: DetectFlags, io: CliIo):
     environment: io.environment,
     onNotice: (text) => note(io, text),
   });
+  const flushed = io.crash?.add(() => runtime.flushSinks());
   const summaries: InputSummary[] = [];
   let sinkErrors: SightlineError[] = [];
   const progress = startProgress(io, 'frames');
@@ -80,6 +81,7 @@ async function detect(inputs: readonly string[], flags: DetectFlags, io: CliIo):
   } finally {
     progress.stop();
     sinkErrors = await runtime.stop();
+    flushed?.();
   }
   report(summaries, sinkErrors, flags, runtime, io);
 }

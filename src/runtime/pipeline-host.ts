@@ -6,6 +6,7 @@ import { type FfmpegBinary, findFfmpeg } from '../decode/ffmpeg-binary.ts';
 import { SightlineError } from '../errors/sightline-error.ts';
 import type { StreamReport } from '../protocol/report.ts';
 import { loadManifest, modelSpec } from '../store/manifests.ts';
+import type { Incidents } from '../telemetry/incidents.ts';
 import { demoSource } from './demo-source.ts';
 import type { Environment } from './environment.ts';
 import { openRuntime } from './open-runtime.ts';
@@ -24,6 +25,8 @@ export interface HostSurroundings {
   readonly environment: Environment;
   readonly stdout: NodeJS.WritableStream;
   readonly onNotice: (text: string) => void;
+  /** Counts exceptions of listeners; absent, they are notices. */
+  readonly incidents?: Incidents;
 }
 
 /**
@@ -66,7 +69,7 @@ export class PipelineHost {
    */
   static async open(
     config: PipelineConfig,
-    { environment, stdout, onNotice }: HostSurroundings,
+    { environment, stdout, onNotice, incidents }: HostSurroundings,
   ): Promise<PipelineHost> {
     const ffmpeg = await findFfmpeg({ path: environment.ffmpegPath, searchPath: environment.searchPath });
     const { classes } = modelSpec(await loadManifest(config.model.name));
@@ -80,7 +83,7 @@ export class PipelineHost {
           : runtime.tell('sink-failed', undefined, message, { code }),
       onRecovery: (id) => runtime?.tell('sink-recovered', undefined, `sink ${id} delivers again`, { id }),
     });
-    runtime = await openRuntime({ ...config, sinks, environment, onNotice });
+    runtime = await openRuntime({ ...config, sinks, environment, onNotice, incidents });
     return new PipelineHost(runtime, config, sinks, ffmpeg, environment, onNotice);
   }
 

@@ -14,6 +14,7 @@ import type { EngineInfo, EngineRequest, RingHandle } from '../protocol/threads.
 import { BackOff } from '../source/back-off.ts';
 import { type CpuUse, readCpuUse } from '../telemetry/cpu-ledger.ts';
 import { HostMeter } from '../telemetry/host-meter.ts';
+import { Incidents } from '../telemetry/incidents.ts';
 import { Dispatcher, HAND_OVER_FRAMES } from './dispatcher.ts';
 import type { FrameRecord } from './frame-ledger.ts';
 import { LaneClient } from './lane-client.ts';
@@ -35,6 +36,8 @@ export interface RuntimeOptions {
   readonly lanes: number;
   readonly inferenceThreads: number;
   readonly sinks: ResultSinks;
+  /** Counts exceptions of listeners. */
+  readonly incidents?: Incidents;
 }
 
 export interface RuntimeReport {
@@ -48,10 +51,10 @@ export class Runtime {
   readonly spec: ModelSpec;
   /** Boxes below this are not reported. */
   readonly scoreThreshold: number;
-  readonly published = new Listeners<PublishedFrame>();
-  readonly events = new Listeners<EventMessage>();
-  readonly reports = new Listeners<RuntimeReport>();
-  readonly previews = new Listeners<{ readonly frame: PublishedFrame; readonly jpeg: Uint8Array }>();
+  readonly published: Listeners<PublishedFrame>;
+  readonly events: Listeners<EventMessage>;
+  readonly reports: Listeners<RuntimeReport>;
+  readonly previews: Listeners<{ readonly frame: PublishedFrame; readonly jpeg: Uint8Array }>;
   readonly #options: RuntimeOptions;
   readonly #meter = new HostMeter(monoNowMs());
   readonly #sessions = new Map<string, StreamSession>();
@@ -72,6 +75,11 @@ export class Runtime {
 
   private constructor(options: RuntimeOptions) {
     this.#options = options;
+    const { incidents = new Incidents() } = options;
+    this.published = new Listeners('results', incidents);
+    this.events = new Listeners('events', incidents);
+    this.reports = new Listeners('reports', incidents);
+    this.previews = new Listeners('pictures', incidents);
     this.spec = options.engine.model.spec;
     this.scoreThreshold = options.model.scoreThreshold ?? this.spec.scoreThreshold;
     const batching = { ...options.batch, timeoutMs: options.model.timeoutMs };
@@ -192,6 +200,14 @@ export class Runtime {
   stop(): Promise<SightlineError[]> {
     this.#stopping ??= this.#stop();
     return this.#stopping;
+  }
+
+  /**
+   * Writes out what the sinks hold and closes them, and leaves everything else as it is: for a process that is about to end in
+   * an unknown state. @returns what sinks lost.
+   */
+  flushSinks(): Promise<SightlineError[]> {
+    return this.#options.sinks.close();
   }
 
   async #stop(): Promise<SightlineError[]> {
