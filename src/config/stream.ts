@@ -8,6 +8,9 @@ const target = z.strictObject({
   latencyMs: range(1, 60_000).optional().describe('Captured to published, 99th percentile, that it is not to exceed.'),
 });
 
+/** As many as a report can carry. */
+const MOST_COUNTERS = 1000;
+
 /** What may be set for each stream and, under `defaults`, for all. */
 const settings = {
   policy: z
@@ -22,6 +25,7 @@ const settings = {
   hwaccel: z
     .string()
     .min(1)
+    .max(64)
     .default('none')
     .describe(
       'Hardware decoder as ffmpeg names it (auto, cuda, vaapi, qsv, videotoolbox); falls back to software and says so.',
@@ -40,8 +44,8 @@ const settings = {
     .union([z.boolean(), trackConfig])
     .default(false)
     .describe('Follow objects from frame to frame: true, or settings of the tracker.'),
-  zones: z.array(zoneConfig).default([]).describe('Areas in which tracked objects are counted.'),
-  lines: z.array(lineConfig).default([]).describe('Lines whose crossings are counted.'),
+  zones: z.array(zoneConfig).max(MOST_COUNTERS).default([]).describe('Areas in which tracked objects are counted.'),
+  lines: z.array(lineConfig).max(MOST_COUNTERS).default([]).describe('Lines whose crossings are counted.'),
 };
 
 export const streamConfig = z.strictObject({
@@ -52,6 +56,7 @@ export const streamConfig = z.strictObject({
   source: z
     .string()
     .min(1)
+    .max(16_384)
     .describe(
       'A file, http(s)://, rtsp(s)://, device:/dev/video0, synthetic:GRAPH (ffmpeg lavfi), or demo for the demonstration clip.',
     ),

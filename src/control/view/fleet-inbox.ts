@@ -25,6 +25,8 @@ export interface FleetInboxOptions {
 interface HeldEvent {
   readonly message: BusMessage;
   readonly event: EventMessage;
+  /** Number of the look at the lease records that decides on it. */
+  readonly look: number;
 }
 
 /**
@@ -58,7 +60,7 @@ export class FleetInbox {
     this.pictures = new Listeners('pictures', incidents);
     this.#inquiry = new LeaseInquiry({
       read: (streamIds) => state.leases(streamIds),
-      onAnswer: (leases) => this.#learn(leases),
+      onAnswer: (leases, look) => this.#learn(leases, look),
       clock,
       incidents,
     });
@@ -83,7 +85,7 @@ export class FleetInbox {
     this.hosts.see(snapshot, this.#clock.now());
     this.#ordered = new Set(snapshot.orders.map(({ id }) => id));
     this.fences.keepOnly(this.#ordered);
-    this.#learn(snapshot.leases);
+    this.#learn(snapshot.leases, null);
   }
 
   watchDetections(streamIds: ReadonlySet<string>): void {
@@ -141,20 +143,22 @@ export class FleetInbox {
       this.#held.length < MOST_HELD_EVENTS &&
       this.fences.judge(stream, hostId, fence) === 'newer';
     if (isHeldBack) {
-      this.#held.push({ message, event });
-      this.#inquiry.ask(stream);
+      this.#held.push({ message, event, look: this.#inquiry.ask(stream) });
     } else if (this.#isCurrent('bus-events', message, event.stream ?? '')) this.events.emit(event);
   }
 
-  /** Lease records were read. */
-  #learn(leases: ReadonlyMap<string, Lease>): void {
+  /** Lease records were read. @param look - number of the look that had them; null for a snapshot. */
+  #learn(leases: ReadonlyMap<string, Lease>, look: number | null): void {
     for (const [streamId, lease] of leases) if (this.#ordered.has(streamId)) this.fences.confirm(streamId, lease);
     const held = this.#held;
-    const waits = ({ message }: HeldEvent): boolean =>
-      message.stream !== null && this.#inquiry.isPending(message.stream);
-    this.#held = held.filter(waits);
-    for (const { message, event } of held.filter((each) => !this.#held.includes(each)))
-      if (this.#isCurrent('bus-events', message, event.stream ?? '', false)) this.events.emit(event);
+    this.#held = [];
+    for (const each of held) {
+      const { message, event } = each;
+      const { stream, hostId, fence } = message;
+      const isOpen = stream !== null && this.fences.judge(stream, hostId, fence) === 'newer';
+      if (isOpen && (look === null || look < each.look)) this.#held.push(each);
+      else if (this.#isCurrent('bus-events', message, event.stream ?? '', false)) this.events.emit(event);
+    }
   }
 
   /** The fence of the envelope counts for the stream that the body is of, and for no other. */

@@ -10,8 +10,8 @@ const MOST_STREAMS = 500;
 export interface LeaseInquiryOptions {
   /** Reads lease records; rejects while the control plane does not answer. */
   readonly read: (streamIds: readonly string[]) => Promise<ReadonlyMap<string, Lease>>;
-  /** Gets the records that were found, none where they could not be read. */
-  readonly onAnswer: (leases: ReadonlyMap<string, Lease>) => void;
+  /** Gets the records that were found, none where they could not be read, and the number of the look. */
+  readonly onAnswer: (leases: ReadonlyMap<string, Lease>, look: number) => void;
   readonly clock: Clock;
   readonly incidents: Incidents;
 }
@@ -20,8 +20,9 @@ export interface LeaseInquiryOptions {
 export class LeaseInquiry {
   readonly #options: LeaseInquiryOptions;
   readonly #wanted = new Set<string>();
-  /** Streams whose records are being read. */
-  #reading: ReadonlySet<string> = new Set();
+  #isReading = false;
+  /** Looks begun since the start. */
+  #looks = 0;
   #readAtMs = Number.NEGATIVE_INFINITY;
   #stopTimer: (() => void) | null = null;
   #isClosed = false;
@@ -30,14 +31,12 @@ export class LeaseInquiry {
     this.#options = options;
   }
 
-  ask(streamId: string): void {
+  /** @returns number of the look that will have the answer; a later one where very many streams are asked for. */
+  ask(streamId: string): number {
     this.#wanted.add(streamId);
+    const look = this.#looks + 1;
     this.#readSoon();
-  }
-
-  /** Whether an answer about this stream is still to come. */
-  isPending(streamId: string): boolean {
-    return this.#wanted.has(streamId) || this.#reading.has(streamId);
+    return look;
   }
 
   close(): void {
@@ -46,7 +45,7 @@ export class LeaseInquiry {
   }
 
   #readSoon(): void {
-    if (this.#reading.size > 0 || this.#isClosed || this.#stopTimer !== null) return;
+    if (this.#isReading || this.#isClosed || this.#stopTimer !== null) return;
     const { clock, incidents } = this.#options;
     const waitMs = this.#readAtMs + GAP_MS - clock.now();
     if (waitMs <= 0) {
@@ -63,7 +62,9 @@ export class LeaseInquiry {
     const { read, onAnswer, clock } = this.#options;
     const streamIds = [...this.#wanted].slice(0, MOST_STREAMS);
     for (const id of streamIds) this.#wanted.delete(id);
-    this.#reading = new Set(streamIds);
+    this.#isReading = true;
+    this.#looks += 1;
+    const look = this.#looks;
     this.#readAtMs = clock.now();
     let leases: ReadonlyMap<string, Lease> = new Map();
     try {
@@ -71,9 +72,9 @@ export class LeaseInquiry {
     } catch {
       // Where nobody answers, nobody gets a lease either; the next message asks again.
     }
-    this.#reading = new Set();
+    this.#isReading = false;
     if (this.#isClosed) return;
     if (this.#wanted.size > 0) this.#readSoon();
-    onAnswer(leases);
+    onAnswer(leases, look);
   }
 }
