@@ -98,6 +98,12 @@ describe.skipIf(redisMissing !== null)('hostile messages on the bus of two hosts
     return reply.text();
   };
 
+  /** Messages of a topic that a host has refused since it started. */
+  const refused = (text: string, topic: string): number =>
+    [...text.matchAll(/sightline_messages_refused_total\{channel="bus-(\w+)",reason="[a-z]+"\} (\d+)/g)]
+      .filter(([, channel]) => channel === topic)
+      .reduce((sum, [, , count]) => sum + Number(count), 0);
+
   /** Both hosts answer, and both feeds get new results of every stream. */
   const allIsWell = async (): Promise<void> => {
     for (const host of hosts) expect((await fetch(`${host.url}/healthz`)).status).toBe(200);
@@ -152,10 +158,13 @@ describe.skipIf(redisMissing !== null)('hostile messages on the bus of two hosts
     expect(fence).toBeGreaterThan(0);
     for (const topic of ['stats', 'detections', 'preview', 'events', 'wake'])
       for (const text of BAD_TEXTS) await send(topic, topic === 'stats' ? null : 'cam-1', text);
-    for (const [, topic, stream, body] of BAD_BODIES) {
+    await allIsWell();
+    for (const [what, topic, stream, body] of BAD_BODIES) {
       const envelope = { topic, hostId: host, stream, fence: stream === null ? null : fence };
-      await send(topic, stream, { ...envelope, body });
+      const before = refused(await metrics(hosts[0]!), topic);
       await send(topic, stream, without({ ...envelope, body }, 'hostId'));
+      await send(topic, stream, { ...envelope, body });
+      await waitFor(`two refusals: ${what}`, async () => refused(await metrics(hosts[0]!), topic) >= before + 2);
     }
     await allIsWell();
     for (const each of hosts) {
@@ -184,6 +193,25 @@ describe.skipIf(redisMissing !== null)('hostile messages on the bus of two hosts
     }
     const results = feeds.flatMap((feed) => feed.of('detections'));
     expect(results.filter(({ frame: number }) => number === 123_456_789)).toEqual([]);
+  }, 60_000);
+
+  it('records that are nonsense end no host and stop no stream', async () => {
+    const fleet = '{sightline}';
+    for (const kind of ['hosts', 'orders', 'assignments', 'leases'])
+      for (const [i, text] of ['{', 'null', '[]', '{"hostId":7}', `{"config":${'['.repeat(10_000)}`].entries())
+        await redis.admin.hset(`${fleet}:${kind}`, `odd-${i}`, text);
+    await redis.admin.set(`${fleet}:leader`, '{"hostId":{},"expiresMs":"x"}');
+    await redis.admin.zadd(`${fleet}:jobs`, 1, 'ghost');
+    await redis.admin.hset(`${fleet}:job:ghost`, { head: '{}', inputs: '9e15', frames: 'x' });
+    // A change makes every reader fetch the orders anew.
+    const headers = { 'content-type': 'application/json' };
+    const body = JSON.stringify({ target: { fps: 5 } });
+    const reply = await fetch(`${hosts[0]!.url}/api/streams/cam-1`, { method: 'PATCH', headers, body });
+    expect(reply.status).toBe(200);
+    await waitFor('the count of records', async () =>
+      /channel="redis-record",reason="schema"} [1-9]/.test(await metrics(hosts[1]!)),
+    );
+    await allIsWell();
   }, 60_000);
 
   it('the hosts end in order', async () => {

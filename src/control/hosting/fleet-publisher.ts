@@ -146,8 +146,9 @@ export class FleetPublisher {
     } catch {
       // Who cannot be asked cannot be reached either: encoding for them would be work for nobody.
       if (!this.#isClosed) this.#listen(NOBODY);
+    } finally {
+      if (!this.#isClosed) this.#schedule();
     }
-    if (!this.#isClosed) this.#schedule();
   }
 
   #listen(wanted: Readonly<Record<'detections' | 'preview', ReadonlySet<string>>>): void {
