@@ -4,6 +4,7 @@ import { join } from 'node:path';
 import { inspect } from 'node:util';
 import { CrashFlush } from '../src/cli/crash-flush.ts';
 import { runCli } from '../src/cli/program.ts';
+import { redact } from '../src/core/redact.ts';
 import { readEnvironment } from '../src/runtime/environment.ts';
 import { packageRoot } from '../src/store/package-root.ts';
 
@@ -24,7 +25,7 @@ let isCrashing = false;
 
 /** Ends the process after an exception that nothing caught: its state is unknown, so it only saves what it has. */
 function crashed(error: unknown): void {
-  process.stderr.write(`error: unforeseen exception: ${inspect(error)}\nThis is a bug in Sightline.\n`);
+  process.stderr.write(`error: unforeseen exception: ${redact(inspect(error))}\nThis is a bug in Sightline.\n`);
   // Another one on the way out changes nothing.
   if (isCrashing) return;
   isCrashing = true;
@@ -40,8 +41,9 @@ process.on('unhandledRejection', crashed);
 // A reader that went away (`sightline ... | head`) is no error of ours.
 for (const stream of [process.stdout, process.stderr]) {
   stream.on('error', (error: NodeJS.ErrnoException) => {
-    if (error.code === 'EPIPE') process.exit(0);
-    throw error;
+    if (error.code !== 'EPIPE') throw error;
+    // On the way out after an exception, results are still being flushed.
+    if (!isCrashing) process.exit(0);
   });
 }
 

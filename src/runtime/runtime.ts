@@ -69,6 +69,8 @@ export class Runtime {
   #report: RuntimeReport | null = null;
   #reportTimer: NodeJS.Timeout | undefined;
   #isStopping = false;
+  /** The sinks are closed: nothing more is published, so that nobody sees a result that is in no file. */
+  #isFlushed = false;
   #stopping: Promise<SightlineError[]> | null = null;
   #failedBatches = 0;
   #failedToldMs = 0;
@@ -203,10 +205,11 @@ export class Runtime {
   }
 
   /**
-   * Writes out what the sinks hold and closes them, and leaves everything else as it is: for a process that is about to end in
-   * an unknown state. @returns what sinks lost.
+   * Publishes nothing more, writes out what the sinks hold and closes them, and leaves everything else as it is: for a process
+   * that is about to end in an unknown state. @returns what sinks lost.
    */
   flushSinks(): Promise<SightlineError[]> {
+    this.#isFlushed = true;
     return this.#options.sinks.close();
   }
 
@@ -272,6 +275,7 @@ export class Runtime {
       joinBatcher: (session) => this.#joinBatcher(session),
       event: (kind, stream, message, details) => this.tell(kind, stream, message, details),
       publish: (session, frame, record) => {
+        if (this.#isFlushed) return null;
         if (session.input.bulk !== undefined) return session.input.bulk.take(frame);
         this.published.emit(frame);
         return sinks.publish(frame, session.input.label, record, session.input.policy === 'file');

@@ -4,6 +4,9 @@ import { SightlineError } from '../../errors/sightline-error.ts';
 import { Incidents } from '../../telemetry/incidents.ts';
 import type { Notices } from '../notices.ts';
 
+/** A request that orders a stream has 256 KiB at most, and no other record is larger. */
+const MOST_CHARS = 1024 * 1024;
+
 /** Reads what is stored in Redis. Another program, or another version, may have written it: what does not fit is passed over. */
 export class EntryReader {
   readonly #incidents: Incidents;
@@ -15,6 +18,10 @@ export class EntryReader {
 
   /** @returns null, and counts it, where the text is not what the schema wants. */
   read<S extends z.ZodType>(schema: S, text: string, where: string): z.output<S> | null {
+    if (text.length > MOST_CHARS) {
+      this.refuse('schema', `${where}: expected at most ${MOST_CHARS} characters, received ${text.length}`);
+      return null;
+    }
     try {
       return check(schema, JSON.parse(text), where);
     } catch (error) {
