@@ -3,7 +3,6 @@ import type { PublishedFrame } from '../../core/frame.ts';
 import { Listeners } from '../../flow/listeners.ts';
 import type { PreviewPicture } from '../../gateway/runtime-port.ts';
 import type { EventMessage } from '../../protocol/feed.ts';
-import type { Lease } from '../../protocol/fleet.ts';
 import { type Reading, readEvent, readFrame, readPreview, readStats } from '../../protocol/fleet-bus.ts';
 import { Incidents } from '../../telemetry/incidents.ts';
 import type { BusMessage, FleetBus, FleetSnapshot, FleetState } from '../control-plane.ts';
@@ -60,7 +59,10 @@ export class FleetInbox {
     this.pictures = new Listeners('pictures', incidents);
     this.#inquiry = new LeaseInquiry({
       read: (streamIds) => state.leases(streamIds),
-      onAnswer: (leases, look) => this.#learn(leases, look),
+      onAnswer: (leases, look) => {
+        for (const [id, lease] of leases) if (this.#ordered.has(id)) this.fences.confirm(id, lease);
+        this.#judgeHeld(look);
+      },
       clock,
       incidents,
     });
@@ -84,8 +86,9 @@ export class FleetInbox {
   see(snapshot: FleetSnapshot): void {
     this.hosts.see(snapshot, this.#clock.now());
     this.#ordered = new Set(snapshot.orders.map(({ id }) => id));
+    this.fences.see(snapshot.leases, this.#clock.now());
     this.fences.keepOnly(this.#ordered);
-    this.#learn(snapshot.leases, null);
+    this.#judgeHeld(null);
   }
 
   watchDetections(streamIds: ReadonlySet<string>): void {
@@ -148,8 +151,7 @@ export class FleetInbox {
   }
 
   /** Lease records were read. @param look - number of the look that had them; null for a snapshot. */
-  #learn(leases: ReadonlyMap<string, Lease>, look: number | null): void {
-    for (const [streamId, lease] of leases) if (this.#ordered.has(streamId)) this.fences.confirm(streamId, lease);
+  #judgeHeld(look: number | null): void {
     const held = this.#held;
     this.#held = [];
     for (const each of held) {
