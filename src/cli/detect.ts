@@ -73,6 +73,7 @@ async function detect(inputs: readonly string[], flags: DetectFlags, io: CliIo):
     await sinks.close();
     throw error;
   });
+  const flushed = io.crash?.add(() => runtime.flushSinks());
   const summaries: InputSummary[] = [];
   let sinkErrors: SightlineError[] = [];
   const progress = startProgress(io, 'frames');
@@ -89,6 +90,7 @@ async function detect(inputs: readonly string[], flags: DetectFlags, io: CliIo):
     progress.stop();
     if (stop.aborted || !summaries.some(({ error, frames }) => error === null || frames > 0)) sinks.markCutShort();
     sinkErrors = await runtime.stop();
+    flushed?.();
   }
   report(summaries, sinkErrors, flags, runtime, io);
 }

@@ -7,6 +7,7 @@ import { SightlineError } from '../errors/sightline-error.ts';
 import type { StreamReport } from '../protocol/report.ts';
 import { countOf } from '../sinks/sink-failure.ts';
 import { loadManifest, modelSpec } from '../store/manifests.ts';
+import type { Incidents } from '../telemetry/incidents.ts';
 import { demoSource } from './demo-source.ts';
 import type { Environment } from './environment.ts';
 import { openRuntime } from './open-runtime.ts';
@@ -27,6 +28,8 @@ export interface HostSurroundings {
   readonly onNotice: (text: string) => void;
   /** Checks a source that arrives after the start, over REST. Rejects with SOURCE_FORBIDDEN if it may not be opened. */
   readonly admit: (source: string) => Promise<void>;
+  /** Counts exceptions of listeners; absent, they are notices. */
+  readonly incidents?: Incidents;
 }
 
 /**
@@ -71,7 +74,7 @@ export class PipelineHost {
    * @throws SINK_BUSY, and what `openRuntime` throws.
    */
   static async open(config: PipelineConfig, surroundings: HostSurroundings): Promise<PipelineHost> {
-    const { environment, stdout, onNotice } = surroundings;
+    const { environment, stdout, onNotice, incidents } = surroundings;
     const ffmpeg = await findFfmpeg({ path: environment.ffmpegPath, searchPath: environment.searchPath });
     const { classes } = modelSpec(await loadManifest(config.model.name));
     let runtime: Runtime | null = null;
@@ -89,7 +92,7 @@ export class PipelineHost {
       onNotice,
     });
     try {
-      runtime = await openRuntime({ ...config, sinks, environment, onNotice });
+      runtime = await openRuntime({ ...config, sinks, environment, onNotice, incidents });
     } catch (error) {
       await sinks.close();
       throw error;
