@@ -126,7 +126,9 @@ function addPlanes(graph: Graph, input: NetworkInput): Graph {
     const order = builder.constant('bgr', i64Tensor([3], [2, 1, 0]));
     value = builder.node('Gather', 'colours', [value, order], { axis: colourAxis });
   }
-  value = builder.node('Cast', 'picture', [value], { to: 1 });
+  // A network that takes bytes casts them itself.
+  const isBytes = graph.inputs.some(({ name, type }) => name === input.tensor && type === 'u8');
+  if (!isBytes) value = builder.node('Cast', 'picture', [value], { to: 1 });
   const [black, white] = input.range;
   if (white - black !== 255) {
     value = builder.node('Mul', 'scaled', [value, builder.constant('scale', f32Tensor([], [(white - black) / 255]))]);
