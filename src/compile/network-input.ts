@@ -1,3 +1,6 @@
+/** One number for each colour channel. */
+export type PerChannel = readonly [number, number, number];
+
 /** What a network, as it was published, expects of its picture. */
 export interface NetworkInput {
   /** Name of the picture's input in the published file. */
@@ -9,8 +12,12 @@ export interface NetworkInput {
   readonly width: number;
   readonly height: number;
   readonly colours: 'rgb' | 'bgr';
-  /** What black and white become. */
+  /** What black and white become, before mean and deviation. */
   readonly range: readonly [black: number, white: number];
+  /** Subtracted from each channel, in the units of `range` and in the order of `colours`; 0 where absent. */
+  readonly mean?: PerChannel;
+  /** What each channel is divided by after that; 1 where absent. */
+  readonly deviation?: PerChannel;
 }
 
 /** Name of the one input of every compiled ONNX file: u8 [n, height, width, 3], RGB. */

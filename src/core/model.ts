@@ -1,12 +1,29 @@
+/**
+ * How pixels are interpolated.
+ * - `linear`: two taps on each axis, no antialiasing: OpenCV's `INTER_LINEAR`.
+ * - `antialiased-linear`: a triangle that widens when the picture shrinks: Pillow's `BILINEAR`, torchvision's default.
+ * - `area`: the mean of what a pixel covers: OpenCV's `INTER_AREA`.
+ * - `cubic`: four taps on each axis, a = -0.75, no antialiasing: OpenCV's `INTER_CUBIC`.
+ */
+export type ResizeKernel = 'linear' | 'antialiased-linear' | 'area' | 'cubic';
+
 /** How a picture is fitted into the model's input. */
 export type ResizeRule =
-  | { readonly mode: 'stretch' }
+  | {
+      readonly mode: 'stretch';
+      /** `antialiased-linear` where absent. */
+      readonly kernel?: ResizeKernel;
+    }
   | {
       readonly mode: 'letterbox';
       /** Where the picture lies in the input. */
       readonly anchor: 'top-left' | 'center';
       /** Grey level of the border, 0 to 255. */
       readonly padValue: number;
+      /** `antialiased-linear` where absent. */
+      readonly kernel?: ResizeKernel;
+      /** How the scaled size becomes whole pixels; `round` where absent. */
+      readonly rounding?: 'floor' | 'round';
     };
 
 /** Families of detectors that share a decode function (one folder each under `models/`). */
@@ -27,6 +44,11 @@ export interface ModelSpec {
   readonly scoreThreshold: number;
   /** Most boxes per frame. */
   readonly maxDetections: number;
+  /**
+   * Which classes of one box are reported: the best alone, or each whose score reaches the threshold, as the tools that
+   * measure average precision do. Networks that give one class a box have no choice.
+   */
+  readonly classesPerBox: 'best' | 'all';
 }
 
 /**

@@ -1,6 +1,7 @@
 import ffmpeg from 'fluent-ffmpeg';
 import type { ResizeRule } from '../core/model.ts';
 import type { SourceInput, SourceWindow } from '../core/source.ts';
+import { ROUNDING_SLACK } from '../geometry/placement.ts';
 
 /** What ffmpeg is asked to do with the pixels of one source. */
 export interface DecodePlan {
@@ -146,8 +147,9 @@ const TO_RGB = ['format=yuv420p', 'format=rgb24'] as const;
 function canvasFilters({ width, height, fit }: DecodePlan['canvas']): string[] {
   if (fit.mode === 'stretch') return [`scale=w=${width}:h=${height}:flags=bilinear`, ...TO_RGB, 'setsar=1'];
   const ratio = `min(${width}/round(iw*sar)\\,${height}/ih)`;
-  const w = `min(${width}\\,max(1\\,round(round(iw*sar)*${ratio})))`;
-  const h = `min(${height}\\,max(1\\,round(ih*${ratio})))`;
+  const half = fit.rounding === 'floor' ? ROUNDING_SLACK.toFixed(6) : '0.5';
+  const w = `min(${width}\\,max(1\\,floor(round(iw*sar)*${ratio}+${half})))`;
+  const h = `min(${height}\\,max(1\\,floor(ih*${ratio}+${half})))`;
   const at = fit.anchor === 'center' ? 'x=floor((ow-iw)/2):y=floor((oh-ih)/2)' : 'x=0:y=0';
   const grey = fit.padValue.toString(16).padStart(2, '0');
   return [

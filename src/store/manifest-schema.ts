@@ -19,14 +19,28 @@ const weightsFile = z.strictObject({
     .describe('Where the file can be fetched, best first.'),
 });
 
+const kernel = z
+  .enum(['linear', 'antialiased-linear', 'area', 'cubic'])
+  .default('antialiased-linear')
+  .describe(
+    "How pixels are interpolated: linear as OpenCV's INTER_LINEAR, antialiased-linear as Pillow's BILINEAR, area and cubic as OpenCV's INTER_AREA and INTER_CUBIC.",
+  );
+
 const resizeRule = z.discriminatedUnion('mode', [
-  z.strictObject({ mode: z.literal('stretch') }),
+  z.strictObject({ mode: z.literal('stretch'), kernel }),
   z.strictObject({
     mode: z.literal('letterbox'),
     anchor: z.enum(['top-left', 'center']).describe('Where the picture lies in the input.'),
     padValue: z.int().min(0).max(255).describe('Grey level of the border.'),
+    kernel,
+    rounding: z
+      .enum(['floor', 'round'])
+      .default('round')
+      .describe('How the scaled size of the picture becomes whole pixels.'),
   }),
 ]);
+
+const factor = z.number().positive();
 
 const networkInput = z.strictObject({
   tensor: z.string().min(1).describe("Name of the picture's input in the published file."),
@@ -40,9 +54,19 @@ const networkInput = z.strictObject({
   width: sidePx,
   height: sidePx,
   colours: z.enum(['rgb', 'bgr']),
-  range: z.tuple([z.number(), z.number()]).describe('What black and white become.'),
+  range: z.tuple([z.number(), z.number()]).describe('What black and white become, before mean and deviation.'),
+  mean: z
+    .tuple([z.number(), z.number(), z.number()])
+    .default([0, 0, 0])
+    .describe("Subtracted from each channel, in the units of range and the order of the network's colours."),
+  deviation: z
+    .tuple([factor, factor, factor])
+    .default([1, 1, 1])
+    .describe('What each channel is divided by after that.'),
   resize: resizeRule.describe('How a picture is fitted into the input.'),
 });
+
+const averagePrecision = z.number().min(0).max(1);
 
 /** Names that the decode function of a family looks for. */
 const OUTPUT_NAMES = {
@@ -59,9 +83,16 @@ export const manifestSchema = z
     description: z.string().min(1),
     licence: z.strictObject({ name: z.string().min(1), url: z.url() }),
     reported: z
-      .strictObject({ ap: z.number().min(0).max(1), on: z.string().min(1) })
+      .strictObject({
+        ap: averagePrecision.describe("With the publisher's own preprocessing, which sharp does here."),
+        apByFfmpeg: averagePrecision
+          .nullable()
+          .default(null)
+          .describe('Where ffmpeg scales the picture, as for live video; null where it was not measured.'),
+        on: z.string().min(1).describe('Pictures and input size.'),
+      })
       .nullable()
-      .describe('COCO average precision as published or measured, and on what; null where it is not known.'),
+      .describe('COCO average precision as measured here, and on what; null where it is not known.'),
     format: z.enum(['tfjs', 'onnx']),
     files: z.array(weightsFile).min(1).describe('The model file first, then the files it needs, in order.'),
     input: networkInput,
@@ -71,6 +102,10 @@ export const manifestSchema = z
     nmsIou: z.number().gt(0).max(1).nullable().describe('IoU for suppression; null where the network needs none.'),
     scoreThreshold: z.number().min(0).max(1).describe('Boxes below it are not reported unless the user sets another.'),
     maxDetections: z.int().positive().describe('Most boxes for one frame.'),
+    classesPerBox: z
+      .enum(['best', 'all'])
+      .default('best')
+      .describe('Classes reported of one box: the best alone, or each that reaches the threshold.'),
   })
   .superRefine((manifest, context) => {
     const expected = [...OUTPUT_NAMES[manifest.family]].sort().join(', ');

@@ -45,9 +45,10 @@ export async function loadManifest(nameOrPath: string): Promise<Manifest> {
 
 /** Gives what the stages need to know of a detector, at the size that it was published at. */
 export function modelSpec(manifest: Manifest): ModelSpec {
-  const { name, family, classes, nmsIou, scoreThreshold, maxDetections } = manifest;
+  const { name, family, classes, nmsIou, scoreThreshold, maxDetections, classesPerBox } = manifest;
   const { width, height, resize } = manifest.input;
-  return { name, family, input: { width, height, resize }, classes, nmsIou, scoreThreshold, maxDetections };
+  const input = { width, height, resize };
+  return { name, family, input, classes, nmsIou, scoreThreshold, maxDetections, classesPerBox };
 }
 
 async function builtInPaths(): Promise<Map<string, string>> {

@@ -12,6 +12,7 @@ function spec(family: ModelFamily, width: number, height: number): ModelSpec {
     nmsIou: null,
     scoreThreshold: 0.3,
     maxDetections: 10,
+    classesPerBox: 'best',
   };
 }
 

@@ -18,6 +18,7 @@ function spec(width: number, height: number, resize: ResizeRule): ModelSpec {
     nmsIou: null,
     scoreThreshold: 0.5,
     maxDetections: 10,
+    classesPerBox: 'best',
   };
 }
 

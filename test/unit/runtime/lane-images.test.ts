@@ -40,6 +40,7 @@ function read(images: readonly string[], { skip = 0, slots = 2 } = {}) {
     nmsIou: null,
     scoreThreshold: 0,
     maxDetections: 1,
+    classesPerBox: 'best',
   } as const;
   const stream = { ring: { ringId: 7, buffer: ring.buffer, shape: ring.shape }, spec, skip } as unknown as LaneStream;
   const lane = new LaneImages(stream, images, { post, addPreprocessMs: () => undefined });
