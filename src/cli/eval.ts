@@ -33,7 +33,7 @@ interface Evaluation {
   readonly figures: CocoFigures;
 }
 
-/** AP is measured with every box down to here, as COCO's tools do. */
+/** AP is measured with every class of every box down to here, as publishers do. */
 const EVAL_SCORE = 0.001;
 
 export function addEval(program: Command, io: CliIo): void {
@@ -75,7 +75,7 @@ async function evaluate(
   io: CliIo,
 ): Promise<Evaluation> {
   const runtime = await openRuntime({
-    model: modelConfigOf({ ...flags, minScore: EVAL_SCORE }),
+    model: { ...modelConfigOf({ ...flags, minScore: EVAL_SCORE }), classesPerBox: 'all' },
     batch: check(batchConfig, {}, 'batch'),
     preview: check(previewConfig, {}, 'preview'),
     sinks: new ResultSinks([]),

@@ -36,6 +36,12 @@ export const modelConfig = z.strictObject({
   scoreThreshold: range(0, 1)
     .optional()
     .describe("Boxes below this are not reported; the manifest's own where absent."),
+  classesPerBox: z
+    .enum(['best', 'all'])
+    .optional()
+    .describe(
+      "Classes reported of one box: the best alone, or each that reaches the threshold; the manifest's own where absent.",
+    ),
   threads: whole(1, 64)
     .optional()
     .describe('Inference threads; one for each core on CPUs where absent; tensorflow always has one.'),

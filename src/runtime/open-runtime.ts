@@ -68,7 +68,7 @@ export async function openRuntime(options: OpenOptions): Promise<Runtime> {
   const engines = candidates(options.model);
   for (const [i, engine] of engines.entries()) {
     try {
-      const model = await compiledModel(options, engine);
+      const model = withOverrides(await compiledModel(options, engine), options.model);
       return await Runtime.start({
         ...options,
         engine: engineRequest(options, engine, model),
@@ -102,6 +102,11 @@ async function compiledModel(
     cacheDir,
     onNotice,
   });
+}
+
+/** Puts what a configuration says of the decoding in place of what the manifest says. */
+function withOverrides(compiled: CompiledModel, { classesPerBox }: ModelConfig): CompiledModel {
+  return classesPerBox === undefined ? compiled : { ...compiled, spec: { ...compiled.spec, classesPerBox } };
 }
 
 /** The fake engine needs a model's shape and classes, not its weights. */
