@@ -4,6 +4,7 @@ import { check } from '../config/check.ts';
 import { previewConfig } from '../config/gateway.ts';
 import { parseStream } from '../config/load-pipeline.ts';
 import { SightlineError } from '../errors/sightline-error.ts';
+import { loadConfigured } from '../runtime/load-detector.ts';
 import { openRuntime } from '../runtime/open-runtime.ts';
 import { videoContainer } from '../runtime/open-video-sink.ts';
 import { ResultSinks, type SinkBinding } from '../runtime/result-sinks.ts';
@@ -11,7 +12,7 @@ import type { Runtime } from '../runtime/runtime.ts';
 import { CocoSink } from '../sinks/coco-sink.ts';
 import { JsonlSink } from '../sinks/jsonl-sink.ts';
 import { expandInputs } from '../source/expand-inputs.ts';
-import { loadManifest, modelSpec } from '../store/manifests.ts';
+import { modelSpec } from '../store/manifests.ts';
 import { type CliIo, note, print, printJson } from './cli-io.ts';
 import { type DetectFlags, detectInput, type InputSummary } from './detect-input.ts';
 import { addEngineFlags, addModelFlag, modelConfigOf } from './model-flags.ts';
@@ -97,7 +98,7 @@ async function openSinks(
       streams: null,
     });
   if (flags.coco !== undefined) {
-    const { classes } = modelSpec(await loadManifest(flags.model ?? 'centernet'));
+    const { classes } = modelSpec(await loadConfigured(modelConfigOf(flags), io.environment));
     bindings.push({
       sink: new CocoSink({ id: '--coco', path: flags.coco, classes, sources, onFailure }),
       streams: null,

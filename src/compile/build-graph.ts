@@ -14,6 +14,7 @@ import { optimise } from './passes/optimise.ts';
 import { renameOutputs } from './passes/rename-outputs.ts';
 import { replaceFocus } from './passes/replace-focus.ts';
 import { toHalf } from './passes/to-half.ts';
+import { widenOutputs } from './passes/widen-outputs.ts';
 import { importTfjs } from './tfjs/import-tfjs.ts';
 import type { SizePx } from './tfjs/lowering.ts';
 import { readTfjs } from './tfjs/read-tfjs.ts';
@@ -60,7 +61,7 @@ async function build(source: CompileSource, { engine, size, batch, precision, is
   }
   const layout = engine === 'onnx' ? 'interleaved' : 'planes';
   const fronted = addFront(optimise(graph, engine), input, batch === 'free' ? 'n' : batch, layout);
-  const whole = removeUnused(renameOutputs(fronted, source.outputs, batch));
+  const whole = removeUnused(widenOutputs(renameOutputs(fronted, source.outputs, batch)));
   const gated = isGated ? gateClasses(whole, size) : whole;
   return precision === 'f16' ? toHalf(gated) : gated;
 }

@@ -24,6 +24,9 @@ export interface CompileOptions {
   readonly cacheDir: string;
 }
 
+/** Families whose published files hold nothing that depends on the size of the input. */
+const RESIZABLE: ReadonlySet<string> = new Set(['centernet', 'yolox']);
+
 /** Largest stride of the families whose size may be changed: every side must be a multiple of it. */
 const SIZE_STEP_PX = 32;
 
@@ -85,10 +88,11 @@ function requireSize(source: CompileSource, size: SizePx): void {
   if (isSameSize(size, source.input)) return;
   const { name, family } = source.spec;
   const asked = `${size.width}x${size.height}`;
-  if (family === 'deimv2') {
+  if (!(source.input.anySize ?? RESIZABLE.has(family))) {
     throw new SightlineError(
       'COMPILE_UNSUPPORTED',
-      `${name}: its queries are laid out for ${source.input.width}x${source.input.height}; it cannot be compiled at ${asked}`,
+      `${name}: its outputs are laid out for ${source.input.width}x${source.input.height}; it cannot be compiled at ${asked}. ` +
+        'Export it at that size, or with free axes',
     );
   }
   const isWhole = [size.width, size.height].every((side) => side > 0 && side % SIZE_STEP_PX === 0);

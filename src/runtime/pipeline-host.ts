@@ -5,9 +5,10 @@ import { type StreamConfig, streamConfig } from '../config/stream.ts';
 import { type FfmpegBinary, findFfmpeg } from '../decode/ffmpeg-binary.ts';
 import { SightlineError } from '../errors/sightline-error.ts';
 import type { StreamReport } from '../protocol/report.ts';
-import { loadManifest, modelSpec } from '../store/manifests.ts';
+import { modelSpec } from '../store/manifests.ts';
 import { demoSource } from './demo-source.ts';
 import type { Environment } from './environment.ts';
+import { loadConfigured } from './load-detector.ts';
 import { openRuntime } from './open-runtime.ts';
 import { openSinks } from './open-sinks.ts';
 import { openVideoSink } from './open-video-sink.ts';
@@ -69,7 +70,7 @@ export class PipelineHost {
     { environment, stdout, onNotice }: HostSurroundings,
   ): Promise<PipelineHost> {
     const ffmpeg = await findFfmpeg({ path: environment.ffmpegPath, searchPath: environment.searchPath });
-    const { classes } = modelSpec(await loadManifest(config.model.name));
+    const { classes } = modelSpec(await loadConfigured(config.model, environment));
     let runtime: Runtime | null = null;
     const sinks = openSinks(config.sinks, {
       classes,

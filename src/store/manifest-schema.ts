@@ -1,4 +1,5 @@
 import { z } from 'zod';
+import { MODEL_FAMILIES, type ModelFamily } from '../core/model.ts';
 
 const SOURCE_PATTERN = /^(npm:(@[^/@#]+\/)?[^/@#]+@[^@#/]+#[^#]+|https:\/\/[^\s]+|file:[^\s].*)$/;
 
@@ -53,6 +54,10 @@ const networkInput = z.strictObject({
   layout: z.enum(['nchw', 'nhwc']).describe('Order of axes in the published file.'),
   width: sidePx,
   height: sidePx,
+  anySize: z
+    .boolean()
+    .optional()
+    .describe('Whether the published file itself takes any size; where absent, as its family usually does.'),
   colours: z.enum(['rgb', 'bgr']),
   range: z.tuple([z.number(), z.number()]).describe('What black and white become, before mean and deviation.'),
   mean: z
@@ -68,20 +73,28 @@ const networkInput = z.strictObject({
 
 const averagePrecision = z.number().min(0).max(1);
 
-/** Names that the decode function of a family looks for. */
-const OUTPUT_NAMES = {
-  centernet: ['detections'],
-  yolox: ['predictions'],
-  deimv2: ['labels', 'boxes', 'scores'],
-} as const;
+/** Names that the decode function of a family looks for: one of these sets. */
+const OUTPUT_NAMES: Readonly<Record<ModelFamily, readonly (readonly string[])[]>> = {
+  centernet: [['detections']],
+  yolox: [['predictions']],
+  yolov5: [['predictions']],
+  yolov8: [['predictions']],
+  'yolo-end2end': [['detections']],
+  detr: [['boxes', 'logits'], ['predictions'], ['detections']],
+  deimv2: [['boxes', 'labels', 'scores']],
+  ssd: [['boxes', 'classes', 'count', 'scores']],
+};
 
 /** What a manifest says of one detector. Unknown keys are refused. */
 export const manifestSchema = z
   .strictObject({
     name: z.string().regex(/^[a-z0-9][a-z0-9.-]{0,63}$/, 'expected lower-case letters, digits, dots and dashes'),
-    family: z.enum(['centernet', 'yolox', 'deimv2']).describe('Which decode function reads its outputs.'),
+    family: z.enum(MODEL_FAMILIES).describe('Which decode function reads its outputs.'),
     description: z.string().min(1),
-    licence: z.strictObject({ name: z.string().min(1), url: z.url() }),
+    licence: z
+      .strictObject({ name: z.string().min(1), url: z.url() })
+      .nullable()
+      .describe('Terms of the weights; null where they are not known.'),
     reported: z
       .strictObject({
         ap: averagePrecision.describe("With the publisher's own preprocessing, which sharp does here."),
@@ -108,10 +121,10 @@ export const manifestSchema = z
       .describe('Classes reported of one box: the best alone, or each that reaches the threshold.'),
   })
   .superRefine((manifest, context) => {
-    const expected = [...OUTPUT_NAMES[manifest.family]].sort().join(', ');
+    const expected = OUTPUT_NAMES[manifest.family].map((names) => names.join(', '));
     const received = Object.keys(manifest.outputs).sort().join(', ');
-    if (expected !== received) {
-      const message = `expected the keys ${expected} for family ${manifest.family}`;
+    if (!expected.includes(received)) {
+      const message = `expected the keys ${expected.join(', or ')} for family ${manifest.family}`;
       context.addIssue({ code: 'custom', path: ['outputs'], message, input: manifest.outputs });
     }
   });
