@@ -3,7 +3,6 @@ import { intsOf } from './attributes.ts';
 import { f32Tensor, f32Values, type Graph, type GraphNode, i64Tensor } from './graph.ts';
 import { GraphBuilder } from './graph-builder.ts';
 import { FRAMES, type NetworkInput } from './network-input.ts';
-import { ONNX_ELEMENT_TYPES } from './onnx/emit-onnx.ts';
 import { permuteTensor } from './permute.ts';
 
 /** How the picture reaches the first convolution: as rows of interleaved pixels, or as planes. */
@@ -30,18 +29,9 @@ export function addFront(graph: Graph, input: NetworkInput, batch: number | stri
       `expected the network to have the input ${input.tensor}; it has ${names}`,
     );
   }
-  const type = graph.inputs.find(({ name }) => name === input.tensor)!.type;
-  if (type !== 'f32' && type !== 'f16' && type !== 'u8') {
-    const message = `expected the input ${input.tensor} to be f32, f16 or u8, it is ${type}`;
-    throw new SightlineError('COMPILE_UNSUPPORTED', message);
-  }
-  if (type === 'u8' && (input.range[0] !== 0 || input.range[1] !== 255 || isNormalised(input))) {
-    const message = `the input ${input.tensor} takes bytes: expected a range of 0 to 255 and neither mean nor deviation`;
-    throw new SightlineError('COMPILE_UNSUPPORTED', message);
-  }
   const coloured = foldColours(graph, input);
   const interleaved = layout === 'interleaved' ? interleave(coloured.graph, coloured.input) : null;
-  const fronted = interleaved ?? addPlanes(coloured.graph, coloured.input, type);
+  const fronted = interleaved ?? addPlanes(coloured.graph, coloured.input);
   const constants = new Map(fronted.constants);
   if (input.sizeTensor !== null) constants.set(input.sizeTensor, i64Tensor([1, 2], [input.width, input.height]));
   return {
@@ -132,8 +122,8 @@ function isNormalised({ mean = [0, 0, 0], deviation = [1, 1, 1] }: NetworkInput)
   return mean.some((value) => value !== 0) || deviation.some((value) => value !== 1);
 }
 
-/** The front that fits every network: planes, colour order, cast, range, mean and deviation, type. */
-function addPlanes(graph: Graph, input: NetworkInput, type: 'f32' | 'f16' | 'u8'): Graph {
+/** The front that fits every network: planes, colour order, cast, range, mean and deviation. */
+function addPlanes(graph: Graph, input: NetworkInput): Graph {
   const builder = new GraphBuilder('front/');
   const colourAxis = input.layout === 'nchw' ? 1 : 3;
   let value = FRAMES;
@@ -142,7 +132,9 @@ function addPlanes(graph: Graph, input: NetworkInput, type: 'f32' | 'f16' | 'u8'
     const order = builder.constant('bgr', i64Tensor([3], [2, 1, 0]));
     value = builder.node('Gather', 'colours', [value, order], { axis: colourAxis });
   }
-  if (type !== 'u8') value = builder.node('Cast', 'picture', [value], { to: 1 });
+  // A network that takes bytes casts them itself.
+  const isBytes = graph.inputs.some(({ name, type }) => name === input.tensor && type === 'u8');
+  if (!isBytes) value = builder.node('Cast', 'picture', [value], { to: 1 });
   const [black, white] = input.range;
   if (white - black !== 255) {
     value = builder.node('Mul', 'scaled', [value, builder.constant('scale', f32Tensor([], [(white - black) / 255]))]);
@@ -154,7 +146,6 @@ function addPlanes(graph: Graph, input: NetworkInput, type: 'f32' | 'f16' | 'u8'
     const deviation = builder.constant('deviation', f32Tensor(dims, input.deviation ?? [1, 1, 1]));
     value = builder.node('Div', 'normalised', [builder.node('Sub', 'centred', [value, mean]), deviation]);
   }
-  if (type === 'f16') value = builder.node('Cast', 'half-picture', [value], { to: ONNX_ELEMENT_TYPES.f16 });
   const rename = (name: string) => (name === input.tensor ? value : name);
   return {
     ...graph,

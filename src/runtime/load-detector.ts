@@ -83,13 +83,8 @@ async function inferManifest(path: string, { settings = {}, inputSize }: Detecto
     );
   }
   const { family: found, input, outputs, batch, nmsIou } = inferred;
-  const folder = resolve(path, '..');
-  const files = [basename(path), ...outline.dataFiles].map(async (name) => ({
-    name,
-    // Pinned, so that another file of this name in a search folder is not taken for it.
-    sha256: await sha256OfFile(resolve(folder, name)),
-    sources: [`file:${resolve(folder, name)}`],
-  }));
+  // Pinned, so that another file of this name in a search folder is not taken for it.
+  const file = { name: basename(path), sha256: await sha256OfFile(path), sources: [`file:${resolve(path)}`] };
   return {
     name: modelName(path),
     path: resolve(path),
@@ -98,7 +93,7 @@ async function inferManifest(path: string, { settings = {}, inputSize }: Detecto
     licence: licenceOf(outline.metadata.get('license')),
     reported: null,
     format: 'onnx',
-    files: await Promise.all(files),
+    files: [file],
     input: {
       ...input,
       range: [...input.range],

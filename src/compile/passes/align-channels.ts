@@ -36,7 +36,7 @@ export function alignChannels(graph: Graph): Graph {
 
 function channelsToAlign(index: GraphIndex, node: GraphNode): number | null {
   const weights = index.constant(node.inputs[1]);
-  if (node.op !== 'Conv' || groups(node) !== 1 || weights?.type !== 'f32' || weights.dims.length !== 4) return null;
+  if (node.op !== 'Conv' || groups(node) !== 1 || !isRewritable(index, node) || weights === undefined) return null;
   const channels = weights.dims[0]!;
   return channels > CHANNEL_STEP && channels % CHANNEL_STEP !== 0 ? channels : null;
 }
@@ -51,12 +51,18 @@ function followChannels(
   for (; node !== undefined; node = index.soleReader(node.outputs[0]!)) {
     if (node.op === 'Relu') continue;
     const weights = index.constant(node.inputs[1]);
-    if (node.op !== 'Conv' || weights?.type !== 'f32' || weights.dims.length !== 4) return null;
-    if (groups(node) === 1) return { depthwise, last: node };
+    if (node.op !== 'Conv' || !isRewritable(index, node) || weights === undefined) return null;
+    if (groups(node) === 1) return weights.dims[1] === channels ? { depthwise, last: node } : null;
     if (groups(node) !== channels || weights.dims[0] !== channels) return null;
     depthwise.push(node);
   }
   return null;
+}
+
+/** Over pictures, with weights and bias that are known: those of quantised networks are computed. */
+function isRewritable(index: GraphIndex, { inputs }: GraphNode): boolean {
+  const [weights, bias] = [index.constant(inputs[1]), index.constant(inputs[2])];
+  return weights?.type === 'f32' && weights.dims.length === 4 && (inputs.length < 3 || bias?.type === 'f32');
 }
 
 function groups(node: GraphNode): number {

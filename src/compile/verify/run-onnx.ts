@@ -1,6 +1,7 @@
 import { InferenceSession, Tensor } from 'onnxruntime-node';
 import type { OutputTensor } from '../../core/model.ts';
 import type { CompileSource } from '../compile-source.ts';
+import { floatToHalf, halfToFloat } from '../half.ts';
 import { orderColours } from './run-tfjs.ts';
 
 /**
@@ -19,7 +20,7 @@ export async function runOnnxSource(
   const images: Map<string, OutputTensor>[] = [];
   for (const frame of frames) {
     const feeds: Record<string, Tensor> = {
-      [input.tensor]: toPicture(frame, source),
+      [input.tensor]: toPicture(frame, source, typeOf(session, input.tensor)),
     };
     if (input.sizeTensor !== null) {
       const size = BigInt64Array.from([input.width, input.height], BigInt);
@@ -33,7 +34,7 @@ export async function runOnnxSource(
 }
 
 /** Interleaved u8 to the layout, colour order and range that the network wants. */
-function toPicture(frame: Uint8Array, source: CompileSource): Tensor {
+function toPicture(frame: Uint8Array, source: CompileSource, type: string): Tensor {
   const { width, height, range, colours, layout } = source.input;
   const ordered = orderColours(frame, colours);
   const picture = new Float32Array(ordered.length);
@@ -42,7 +43,15 @@ function toPicture(frame: Uint8Array, source: CompileSource): Tensor {
     const target = layout === 'nhwc' ? at : (at % 3) * width * height + Math.floor(at / 3);
     picture[target] = ordered[at]! * scale + range[0];
   }
-  return new Tensor('float32', picture, layout === 'nhwc' ? [1, height, width, 3] : [1, 3, height, width]);
+  const dims = layout === 'nhwc' ? [1, height, width, 3] : [1, 3, height, width];
+  if (type === 'uint8') return new Tensor('uint8', Uint8Array.from(picture), dims);
+  if (type === 'float16') return new Tensor('float16', Uint16Array.from(picture, floatToHalf), dims);
+  return new Tensor('float32', picture, dims);
+}
+
+function typeOf(session: InferenceSession, input: string): string {
+  const value = session.inputMetadata.find(({ name }) => name === input);
+  return value?.isTensor === true ? value.type : 'float32';
 }
 
 function openSession(path: string): Promise<InferenceSession> {
@@ -50,5 +59,9 @@ function openSession(path: string): Promise<InferenceSession> {
 }
 
 function toOutput(tensor: Tensor): OutputTensor {
-  return { data: tensor.data as OutputTensor['data'], dims: tensor.dims };
+  const { data, dims } = tensor;
+  if (tensor.type !== 'float16') return { data: data as OutputTensor['data'], dims };
+  // Node 20 has no array of halves: the library gives their bits, or where there is one, numbers.
+  const isBits = data instanceof Uint16Array;
+  return { data: Float32Array.from(data as ArrayLike<number>, (half) => (isBits ? halfToFloat(half) : half)), dims };
 }
