@@ -137,5 +137,3 @@ describe.skipIf(sharedDir === null)('what is inferred (needs the shared folder)'
     });
   });
 });
-
-it.skipIf(sharedDir !== null)('was skipped but for this line: there is no shared folder with model files', () => {});

@@ -84,7 +84,11 @@ export function inferDetector(outline: Outline, hints: DetectorHints = {}): Infe
 }
 
 function layoutOf(outline: Outline, { family }: DetectorHints, context: Parameters<typeof fitLayout>[2]): Layout {
-  const layout = family === undefined ? recogniseLayout(outline, context) : fitLayout(family, outline, context);
+  // With the wrong number of names nothing fits; without it the right number comes out, and the mismatch can be reported.
+  const layout =
+    family === undefined
+      ? (recogniseLayout(outline, context) ?? recogniseLayout(outline, { ...context, namedClasses: null }))
+      : fitLayout(family, outline, context);
   if (layout !== null) return layout;
   const received = `its outputs are ${outline.outputs.map(describePort).join('; ') || 'none'}`;
   if (family !== undefined) {

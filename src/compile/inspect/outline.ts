@@ -117,8 +117,9 @@ function readParts(bytes: Uint8Array, path: string): Parts {
       } else reader.skip();
     }
   } catch (error) {
-    const instead = whatInstead(bytes);
-    throw instead === null ? error : invalid(path, `expected an ONNX file, ${instead}`);
+    const [, reason = 'its parts do not fit together'] = /\(([^()]*)\)$/.exec((error as Error).message) ?? [];
+    const instead = whatInstead(bytes) ?? `received one that was cut off or damaged, or no ONNX at all (${reason})`;
+    throw invalid(path, `expected an ONNX file, ${instead}`);
   }
   return parts;
 }

@@ -15,6 +15,9 @@ const TASKS: Readonly<Record<string, string>> = {
 /** Coefficients of the masks that a segmenting YOLO adds to each box. */
 const MASK_COEFFICIENTS = 32;
 
+/** Numbers in the longest row of a box, with the number of its picture: two axes of that are boxes, not classes. */
+const LONGEST_BOX_ROW = 7;
+
 /**
  * Refuses a network for another task than detection: by the task in its metadata, or by the shapes of its outputs.
  *
@@ -39,8 +42,8 @@ export function refuseOtherTasks(outline: Outline, classCount: number | null): v
 function taskByShape({ outputs }: Outline, classCount: number | null): string | null {
   const ranks = outputs.map(({ dims }) => dims?.length ?? 0);
   if (ranks.length === 2 && ranks.includes(3) && ranks.includes(4)) return TASKS.segment!;
-  if (ranks.length === 1 && ranks[0] === 2) return TASKS.classify!;
   const [, rows, columns] = outputs[0]?.dims ?? [];
+  if (ranks.length === 1 && ranks[0] === 2 && Number(rows) > LONGEST_BOX_ROW) return TASKS.classify!;
   if (ranks.length !== 1 || ranks[0] !== 3 || classCount === null) return null;
   const sizes = [rows, columns].filter((size) => typeof size === 'number');
   const extra = Math.min(...sizes) - 4 - classCount;
