@@ -20,10 +20,10 @@ const weightsFile = z.strictObject({
 });
 
 const kernel = z
-  .enum(['linear', 'antialiased-linear', 'area', 'cubic'])
+  .enum(['linear', 'antialiased-linear', 'area', 'cubic', 'vips-linear'])
   .default('antialiased-linear')
   .describe(
-    "How pixels are interpolated: linear as OpenCV's INTER_LINEAR, antialiased-linear as Pillow's BILINEAR, area and cubic as OpenCV's INTER_AREA and INTER_CUBIC.",
+    "How pixels are interpolated: linear as OpenCV's INTER_LINEAR, antialiased-linear as Pillow's BILINEAR, area and cubic as OpenCV's INTER_AREA and INTER_CUBIC, vips-linear as libvips, which shifts an enlarged picture by half a pixel.",
   );
 
 const resizeRule = z.discriminatedUnion('mode', [
