@@ -11,7 +11,7 @@ import { emitSavedModel } from './tensorflow/emit-saved-model.ts';
 import type { SizePx } from './tfjs/lowering.ts';
 
 /** Part of every artefact's hash: raise it whenever the same source would give another file. */
-const COMPILER_VERSION = 7;
+const COMPILER_VERSION = 8;
 
 export interface CompileOptions {
   readonly engine: 'onnx' | 'wasm' | 'tensorflow';

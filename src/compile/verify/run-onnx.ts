@@ -1,7 +1,7 @@
 import { InferenceSession, Tensor } from 'onnxruntime-node';
 import type { OutputTensor } from '../../core/model.ts';
 import type { CompileSource } from '../compile-source.ts';
-import { orderColours } from './run-tfjs.ts';
+import { normalise } from './normalise.ts';
 
 /**
  * Runs an ONNX file as it was published, one picture at a time; what the front does inside compiled files is done here by
@@ -32,17 +32,13 @@ export async function runOnnxSource(
   return images;
 }
 
-/** Interleaved u8 to the layout, colour order and range that the network wants. */
+/** Interleaved u8 to the layout, colour order, range, mean and deviation that the network wants. */
 function toPicture(frame: Uint8Array, source: CompileSource): Tensor {
-  const { width, height, range, colours, layout } = source.input;
-  const ordered = orderColours(frame, colours);
-  const picture = new Float32Array(ordered.length);
-  const scale = (range[1] - range[0]) / 255;
-  for (let at = 0; at < ordered.length; at += 1) {
-    const target = layout === 'nhwc' ? at : (at % 3) * width * height + Math.floor(at / 3);
-    picture[target] = ordered[at]! * scale + range[0];
-  }
-  return new Tensor('float32', picture, layout === 'nhwc' ? [1, height, width, 3] : [1, 3, height, width]);
+  const { width, height, layout } = source.input;
+  const values = normalise(frame, source.input);
+  if (layout === 'nhwc') return new Tensor('float32', values, [1, height, width, 3]);
+  const planes = values.map((_, at) => values[(at % (width * height)) * 3 + Math.floor(at / (width * height))]!);
+  return new Tensor('float32', planes, [1, 3, height, width]);
 }
 
 function openSession(path: string): Promise<InferenceSession> {
