@@ -4,7 +4,7 @@ import { mkdir, readFile, rename, rm, writeFile } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 import type { CompiledModel, ModelSpec, Precision } from '../core/model.ts';
 import { SightlineError } from '../errors/sightline-error.ts';
-import { buildGraph } from './build-graph.ts';
+import { buildGraph, isBatchFreed } from './build-graph.ts';
 import type { CompileSource } from './compile-source.ts';
 import { emitOnnx } from './onnx/emit-onnx.ts';
 import { emitSavedModel } from './tensorflow/emit-saved-model.ts';
@@ -46,7 +46,7 @@ export async function compileModel(source: CompileSource, options: CompileOption
   const common = { spec, precision, hash };
   if (engine === 'wasm') return { ...common, format: 'tfjs', path: source.weightPaths[0]!, batch: 1 };
 
-  const isBatchFree = source.batch === 'free' || source.format === 'tfjs' || source.spec.family === 'yolox';
+  const isBatchFree = source.batch === 'free' || source.format === 'tfjs' || isBatchFreed(source);
   const batch = isBatchFree ? 'free' : source.batch;
   const format = engine === 'onnx' ? 'onnx' : 'saved-model';
   const name = `${source.spec.name}-${size.width}x${size.height}-${precision}-${hash.slice(0, 16)}.${format}`;

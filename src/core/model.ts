@@ -29,7 +29,7 @@ export type ResizeRule =
     };
 
 /** Families of detectors that share a decode function (one folder each under `models/`). */
-export type ModelFamily = 'centernet' | 'yolox' | 'deimv2';
+export type ModelFamily = 'centernet' | 'yolox' | 'deimv2' | 'gfl';
 
 export type Precision = 'f32' | 'f16';
 

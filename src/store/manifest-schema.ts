@@ -68,18 +68,27 @@ const networkInput = z.strictObject({
 
 const averagePrecision = z.number().min(0).max(1);
 
-/** Names that the decode function of a family looks for. */
+/** Names that the decode function of a family looks for; of `gfl` see `gflOutputs`. */
 const OUTPUT_NAMES = {
   centernet: ['detections'],
   yolox: ['predictions'],
   deimv2: ['labels', 'boxes', 'scores'],
 } as const;
 
+/** The outputs of a `gfl` detector: two for each stride that the manifest names. */
+function gflOutputs(names: readonly string[]): string[] {
+  const strides = [8, 16, 32, 64, 128].filter((stride) => names.some((name) => name.endsWith(`-${stride}`)));
+  return (strides.length === 0 ? [8, 16, 32] : strides).flatMap((stride) => [
+    `scores-${stride}`,
+    `distances-${stride}`,
+  ]);
+}
+
 /** What a manifest says of one detector. Unknown keys are refused. */
 export const manifestSchema = z
   .strictObject({
     name: z.string().regex(/^[a-z0-9][a-z0-9.-]{0,63}$/, 'expected lower-case letters, digits, dots and dashes'),
-    family: z.enum(['centernet', 'yolox', 'deimv2']).describe('Which decode function reads its outputs.'),
+    family: z.enum(['centernet', 'yolox', 'deimv2', 'gfl']).describe('Which decode function reads its outputs.'),
     description: z.string().min(1),
     licence: z.strictObject({ name: z.string().min(1), url: z.url() }),
     reported: z
@@ -108,8 +117,10 @@ export const manifestSchema = z
       .describe('Classes reported of one box: the best alone, or each that reaches the threshold.'),
   })
   .superRefine((manifest, context) => {
-    const expected = [...OUTPUT_NAMES[manifest.family]].sort().join(', ');
-    const received = Object.keys(manifest.outputs).sort().join(', ');
+    const names = Object.keys(manifest.outputs);
+    const wanted = manifest.family === 'gfl' ? gflOutputs(names) : OUTPUT_NAMES[manifest.family];
+    const expected = [...wanted].sort().join(', ');
+    const received = names.sort().join(', ');
     if (expected !== received) {
       const message = `expected the keys ${expected} for family ${manifest.family}`;
       context.addIssue({ code: 'custom', path: ['outputs'], message, input: manifest.outputs });

@@ -36,13 +36,21 @@ export function importOnnx(bytes: Uint8Array, where: string): Graph {
   const constants = new Map(
     (graph.initializer ?? []).map((tensor) => [tensor.name ?? '', importTensor(tensor, where)]),
   );
+  const nodes: GraphNode[] = [];
+  for (const [index, written] of graph.node.entries()) {
+    const node = importNode(written, index, where);
+    const value = node.op === 'Constant' ? node.attributes.get('value') : undefined;
+    // Some exporters write weights as nodes; passes look for them among the constants.
+    if (value?.kind === 'tensor') constants.set(node.outputs[0]!, value.value);
+    else nodes.push(node);
+  }
   const opset = model.opset_import?.find((entry) => (entry.domain ?? '') === '')?.version ?? 0;
   return {
     name: graph.name ?? 'graph',
     opset: Number(opset),
     inputs: (graph.input ?? []).filter((input) => !constants.has(input.name)).map((value) => importValue(value, where)),
     outputs: (graph.output ?? []).map((value) => importValue(value, where)),
-    nodes: graph.node.map((node, index) => importNode(node, index, where)),
+    nodes,
     constants,
   };
 }

@@ -35,10 +35,17 @@ export function alignChannels(graph: Graph): Graph {
 }
 
 function channelsToAlign(index: GraphIndex, node: GraphNode): number | null {
-  const weights = index.constant(node.inputs[1]);
-  if (node.op !== 'Conv' || groups(node) !== 1 || weights?.type !== 'f32' || weights.dims.length !== 4) return null;
+  const weights = weightsOf(index, node);
+  if (weights === null || groups(node) !== 1) return null;
   const channels = weights.dims[0]!;
   return channels > CHANNEL_STEP && channels % CHANNEL_STEP !== 0 ? channels : null;
+}
+
+/** Weights of a convolution of planes all of whose parameters are known; null for anything else. */
+function weightsOf(index: GraphIndex, node: GraphNode): Tensor | null {
+  const [weights, ...others] = node.inputs.slice(1).map((name) => index.constant(name));
+  if (node.op !== 'Conv' || weights?.type !== 'f32' || weights.dims.length !== 4) return null;
+  return others.every((other) => other?.type === 'f32') ? weights : null;
 }
 
 function followChannels(
@@ -50,8 +57,8 @@ function followChannels(
   let node = index.soleReader(start.outputs[0]!);
   for (; node !== undefined; node = index.soleReader(node.outputs[0]!)) {
     if (node.op === 'Relu') continue;
-    const weights = index.constant(node.inputs[1]);
-    if (node.op !== 'Conv' || weights?.type !== 'f32' || weights.dims.length !== 4) return null;
+    const weights = weightsOf(index, node);
+    if (weights === null) return null;
     if (groups(node) === 1) return { depthwise, last: node };
     if (groups(node) !== channels || weights.dims[0] !== channels) return null;
     depthwise.push(node);

@@ -23,7 +23,7 @@ const NEAR_PX = 8;
 /**
  * Compares the outputs of two models on the same pictures.
  *
- * A YOLOX output is compared number by number. CenterNet and DEIMv2 rank their boxes, and two boxes of nearly the same
+ * Outputs of YOLOX and of generalised focal loss heads are compared number by number. CenterNet and DEIMv2 rank their boxes, and two boxes of nearly the same
  * score may change places, so each box of the source is compared with the nearest one of the same class. One that has
  * none nearby was lost, and counts with its whole score.
  */
@@ -40,7 +40,7 @@ export function compareOutputs(
   };
   for (const [index, expected] of source.entries()) {
     const received = compiled[index]!;
-    if (family === 'yolox') {
+    if (family === 'yolox' || family === 'gfl') {
       for (const [name, output] of expected) gauge(name).compareAll(output, received.get(name)!);
     } else {
       compareRanked(toRows(family, expected), toRows(family, received), gauge('boxes'), gauge('scores'));
