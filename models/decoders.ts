@@ -3,6 +3,7 @@ import { decodeCenternet } from './centernet/decode.ts';
 import type { Decode } from './decoder.ts';
 import { decodeDeimv2 } from './deimv2/decode.ts';
 import { decodeDetr } from './detr/decode.ts';
+import { decodeGfl } from './gfl/decode.ts';
 import { decodeSsd } from './ssd/decode.ts';
 import { decodeYoloEnd2end } from './yolo-end2end/decode.ts';
 import { decodeYolov5 } from './yolov5/decode.ts';
@@ -19,4 +20,5 @@ export const DECODERS: Readonly<Record<ModelFamily, Decode>> = {
   detr: decodeDetr,
   deimv2: decodeDeimv2,
   ssd: decodeSsd,
+  gfl: decodeGfl,
 };

@@ -33,6 +33,11 @@ export interface BuildTarget {
   readonly isGated: boolean;
 }
 
+/** Fully convolutional families: what was exported for one picture can be given several. */
+export function isBatchFreed({ spec: { family } }: CompileSource): boolean {
+  return family === 'yolox' || family === 'gfl';
+}
+
 /**
  * Imports a network, rewrites it for an engine and puts the front before it. Its input is `frames`, its outputs have the
  * names that the decode function uses; operators are ONNX's for either engine.
@@ -64,7 +69,7 @@ async function build(source: CompileSource, { engine, size, batch, precision, is
     const named = keepNames(published);
     graph = roundHalfOutputs(named, widenHalf(named));
     checkPicture(graph, input, source.input.anySize ?? source.spec.family === 'yolox');
-    if (source.spec.family === 'yolox') graph = freeBatch(replaceFocus(graph, input.tensor));
+    if (isBatchFreed(source)) graph = freeBatch(replaceFocus(graph, input.tensor));
   }
   const layout = engine === 'onnx' ? 'interleaved' : 'planes';
   const fronted = addFront(optimise(graph, engine), input, batch === 'free' ? 'n' : batch, layout);

@@ -22,5 +22,18 @@ export interface NetworkInput {
   readonly deviation?: PerChannel;
 }
 
+/** What a level from 0 to 255 becomes in each of the network's channels: `level * gain + offset`. */
+export function channelMaps({ range: [black, white], mean, deviation }: NetworkInput): {
+  gains: PerChannel;
+  offsets: PerChannel;
+} {
+  const each = (value: (channel: 0 | 1 | 2) => number): PerChannel => [value(0), value(1), value(2)];
+  const spread = each((channel) => deviation?.[channel] ?? 1);
+  return {
+    gains: each((channel) => (white - black) / 255 / spread[channel]),
+    offsets: each((channel) => (black - (mean?.[channel] ?? 0)) / spread[channel]),
+  };
+}
+
 /** Name of the one input of every compiled ONNX file: u8 [n, height, width, 3], RGB. */
 export const FRAMES = 'frames';

@@ -4,8 +4,10 @@
  * - `antialiased-linear`: a triangle that widens when the picture shrinks: Pillow's `BILINEAR`, torchvision's default.
  * - `area`: the mean of what a pixel covers: OpenCV's `INTER_AREA`.
  * - `cubic`: four taps on each axis, a = -0.75, no antialiasing: OpenCV's `INTER_CUBIC`.
+ * - `vips-linear`: what libvips calls linear: `antialiased-linear` where an axis shrinks; where it is enlarged, the picture
+ *   comes to lie half a pixel of the input further right or down.
  */
-export type ResizeKernel = 'linear' | 'antialiased-linear' | 'area' | 'cubic';
+export type ResizeKernel = 'linear' | 'antialiased-linear' | 'area' | 'cubic' | 'vips-linear';
 
 /** How a picture is fitted into the model's input. */
 export type ResizeRule =
@@ -36,6 +38,7 @@ export const MODEL_FAMILIES = [
   'detr',
   'deimv2',
   'ssd',
+  'gfl',
 ] as const;
 
 export type ModelFamily = (typeof MODEL_FAMILIES)[number];

@@ -21,10 +21,10 @@ const weightsFile = z.strictObject({
 });
 
 const kernel = z
-  .enum(['linear', 'antialiased-linear', 'area', 'cubic'])
+  .enum(['linear', 'antialiased-linear', 'area', 'cubic', 'vips-linear'])
   .default('antialiased-linear')
   .describe(
-    "How pixels are interpolated: linear as OpenCV's INTER_LINEAR, antialiased-linear as Pillow's BILINEAR, area and cubic as OpenCV's INTER_AREA and INTER_CUBIC.",
+    "How pixels are interpolated: linear as OpenCV's INTER_LINEAR, antialiased-linear as Pillow's BILINEAR, area and cubic as OpenCV's INTER_AREA and INTER_CUBIC, vips-linear as libvips, which shifts an enlarged picture by half a pixel.",
   );
 
 const resizeRule = z.discriminatedUnion('mode', [
@@ -73,8 +73,8 @@ const networkInput = z.strictObject({
 
 const averagePrecision = z.number().min(0).max(1);
 
-/** Names that the decode function of a family looks for: one of these sets. */
-const OUTPUT_NAMES: Readonly<Record<ModelFamily, readonly (readonly string[])[]>> = {
+/** Names that the decode function of a family looks for, one of these sets; of `gfl` see `gflOutputs`. */
+const OUTPUT_NAMES: Readonly<Record<Exclude<ModelFamily, 'gfl'>, readonly (readonly string[])[]>> = {
   centernet: [['detections']],
   yolox: [['predictions']],
   yolov5: [['predictions']],
@@ -84,6 +84,15 @@ const OUTPUT_NAMES: Readonly<Record<ModelFamily, readonly (readonly string[])[]>
   deimv2: [['boxes', 'labels', 'scores']],
   ssd: [['boxes', 'classes', 'count', 'scores']],
 };
+
+/** The outputs of a `gfl` detector: two for each stride that the manifest names. */
+function gflOutputs(names: readonly string[]): string[] {
+  const strides = [8, 16, 32, 64, 128].filter((stride) => names.some((name) => name.endsWith(`-${stride}`)));
+  return (strides.length === 0 ? [8, 16, 32] : strides).flatMap((stride) => [
+    `scores-${stride}`,
+    `distances-${stride}`,
+  ]);
+}
 
 /** What a manifest says of one detector. Unknown keys are refused. */
 export const manifestSchema = z
@@ -121,9 +130,10 @@ export const manifestSchema = z
       .describe('Classes reported of one box: the best alone, or each that reaches the threshold.'),
   })
   .superRefine((manifest, context) => {
-    const expected = OUTPUT_NAMES[manifest.family].map((names) => names.join(', '));
-    const received = Object.keys(manifest.outputs).sort().join(', ');
-    if (!expected.includes(received)) {
+    const names = Object.keys(manifest.outputs);
+    const sets = manifest.family === 'gfl' ? [gflOutputs(names).sort()] : OUTPUT_NAMES[manifest.family];
+    const expected = sets.map((set) => set.join(', '));
+    if (!expected.includes(names.sort().join(', '))) {
       const message = `expected the keys ${expected.join(', or ')} for family ${manifest.family}`;
       context.addIssue({ code: 'custom', path: ['outputs'], message, input: manifest.outputs });
     }

@@ -1,15 +1,13 @@
-import { MODEL_FAMILIES, type ModelFamily, type ResizeRule } from '../../core/model.ts';
+import { MODEL_FAMILIES, type ModelFamily, type ResizeKernel, type ResizeRule } from '../../core/model.ts';
 import { SightlineError } from '../../errors/sightline-error.ts';
-import type { NetworkInput } from '../network-input.ts';
+import type { NetworkInput, PerChannel } from '../network-input.ts';
 import { FAMILY_SHAPES, fitLayout, type Layout, recogniseLayout } from './layouts.ts';
 import { describePort, type Outline } from './outline.ts';
 import { type PictureInput, pictureInput } from './picture-input.ts';
 import { printable } from './printable.ts';
 import { type PythonValue, parsePythonLiteral } from './python-literal.ts';
 import { refuseOtherTasks } from './refuse-tasks.ts';
-
-/** How a picture is fitted into the input, as a user names it. */
-export type ResizeName = 'stretch' | 'letterbox' | 'letterbox-top-left';
+import { type ResizeName, usualPreparation } from './usual-preparation.ts';
 
 /** What the user says of a file beside what stands in it; it wins. */
 export interface DetectorHints {
@@ -41,8 +39,6 @@ export interface InferredDetector {
 const MOST_CLASSES = 65_536;
 
 const PAD_VALUE = 114;
-const IMAGENET_MEAN = [0.485, 0.456, 0.406] as const;
-const IMAGENET_DEVIATION = [0.229, 0.224, 0.225] as const;
 
 /** IoU for suppression as the families' own tools have it; null where the network needs none. */
 const NMS_IOU: Readonly<Record<ModelFamily, number | null>> = {
@@ -54,6 +50,7 @@ const NMS_IOU: Readonly<Record<ModelFamily, number | null>> = {
   detr: null,
   deimv2: null,
   ssd: null,
+  gfl: 0.6,
 };
 
 /**
@@ -116,11 +113,10 @@ function networkInput(
   hints: DetectorHints,
 ): InferredDetector['input'] {
   const { tensor, sizeTensor, layout, width, height, anySize, type } = picture;
-  const white = hints.white ?? (type === 'u8' || family === 'yolox' || family === 'centernet' ? 255 : 1);
-  const colours = hints.colours ?? (family === 'yolox' ? 'bgr' : 'rgb');
-  const isNormalised = family === 'detr' && /^dets(:\d+)?$/.test(outputs.boxes ?? '');
-  const scaled = (values: readonly [number, number, number]) =>
-    values.map((value) => value * white) as [number, number, number];
+  const usual = usualPreparation(family, outputs, outline, hints.colours);
+  const white = hints.white ?? (type === 'u8' ? 255 : usual.white);
+  const scaled = (values: PerChannel) => values.map((value) => (value / usual.white) * white) as unknown as PerChannel;
+  const { mean, deviation } = usual;
   return {
     tensor,
     sizeTensor,
@@ -128,27 +124,18 @@ function networkInput(
     width,
     height,
     anySize,
-    colours,
+    colours: hints.colours ?? usual.colours,
     range: [0, white],
-    ...(isNormalised ? { mean: scaled(IMAGENET_MEAN), deviation: scaled(IMAGENET_DEVIATION) } : {}),
-    resize: resizeRule(family, outputs, outline, hints.resize),
+    ...(mean === undefined || type === 'u8' ? {} : { mean: scaled(mean) }),
+    ...(deviation === undefined || type === 'u8' ? {} : { deviation: scaled(deviation) }),
+    resize: resizeRule(hints.resize ?? usual.resize, usual.kernel, family === 'yolox' ? 'floor' : 'round'),
   };
 }
 
-function resizeRule(
-  family: ModelFamily,
-  outputs: Readonly<Record<string, string>>,
-  { metadata }: Outline,
-  asked: ResizeName | undefined,
-): ResizeRule {
-  // Who trains with Pillow or torchvision resizes with antialiasing, who trains with OpenCV does not.
-  const isPillow = family === 'deimv2' || (family === 'detr' && 'logits' in outputs && !metadata.has('task'));
-  const kernel = isPillow ? 'antialiased-linear' : 'linear';
-  const isLetterboxed = ['yolox', 'yolov5', 'yolov8', 'yolo-end2end'].includes(family);
-  const name = asked ?? (family === 'yolox' ? 'letterbox-top-left' : isLetterboxed ? 'letterbox' : 'stretch');
+function resizeRule(name: ResizeName, kernel: ResizeKernel, rounding: 'floor' | 'round'): ResizeRule {
   if (name === 'stretch') return { mode: 'stretch', kernel };
   const anchor = name === 'letterbox' ? 'center' : 'top-left';
-  return { mode: 'letterbox', anchor, padValue: PAD_VALUE, kernel, rounding: family === 'yolox' ? 'floor' : 'round' };
+  return { mode: 'letterbox', anchor, padValue: PAD_VALUE, kernel, rounding };
 }
 
 /** `names` of Ultralytics: a Python dictionary by number, or a list. */

@@ -28,6 +28,7 @@ export const FAMILY_SHAPES: Readonly<Record<ModelFamily, string>> = {
   detr: 'logits and boxes, or [n, queries, 4 + classes], or [n, queries, 6]: cx cy w h in 0..1',
   deimv2: 'labels, boxes, scores beside an input orig_target_sizes; D-FINE, DEIM, RT-DETRv2',
   ssd: "detection_boxes, _classes, _scores, num_detections of TensorFlow's detection models",
+  gfl: 'for each stride [n, cells, classes] and [n, cells, 4 x bins]; PicoDet, NanoDet',
 };
 
 /**
@@ -39,7 +40,8 @@ export function recogniseLayout(outline: Outline, context: LayoutContext): Layou
   const byName = named(outline);
   if (byName !== null) return byName;
   const [port, ...others] = outline.outputs;
-  return port === undefined || others.length > 0 ? null : single(port, outline, context);
+  if (others.length > 0) return gflGrids(outline.outputs, context);
+  return port === undefined ? null : single(port, outline, context);
 }
 
 /** Fits the outputs of a network to the family that the user named; null where they cannot be that. */
@@ -48,6 +50,7 @@ export function fitLayout(family: ModelFamily, outline: Outline, context: Layout
   if (byName?.family === family) return byName;
   const { outputs } = outline;
   if (family === 'detr' && outputs.length === 2) return detrPair(outputs);
+  if (family === 'gfl') return gflGrids(outputs, context);
   const port = outputs[0];
   const [, rows, columns] = port?.dims ?? [];
   if (outputs.length !== 1 || port?.dims?.length !== 3) return null;
@@ -96,6 +99,34 @@ function detrPair(outputs: readonly Port[]): Layout | null {
   if (boxes === undefined || logits === undefined) return null;
   const names = { boxes: boxes.name, logits: logits.name };
   return { family: 'detr', outputs: names, classCount: typeof classes === 'number' ? classes : null };
+}
+
+const GFL_STRIDES_PX = [8, 16, 32, 64, 128] as const;
+
+/** Two outputs for the grid of each stride: class scores, and distances in bins for four sides. */
+function gflGrids(outputs: readonly Port[], { width, height, namedClasses }: LayoutContext): Layout | null {
+  const names: Record<string, string> = {};
+  const counts = new Set<number>();
+  for (const stride of GFL_STRIDES_PX) {
+    const cells = Math.ceil(width / stride) * Math.ceil(height / stride);
+    const grid = outputs.filter(({ dims }) => dims?.length === 3 && dims[1] === cells && typeof dims[2] === 'number');
+    if (grid.length === 0) continue;
+    const distances = grid.filter((port) => isDistances(port, namedClasses));
+    const scores = grid.filter((port) => !distances.includes(port));
+    if (grid.length !== 2 || distances.length !== 1) return null;
+    counts.add(Number(scores[0]!.dims![2]));
+    names[`scores-${stride}`] = scores[0]!.name;
+    names[`distances-${stride}`] = distances[0]!.name;
+  }
+  const isWhole = counts.size === 1 && Object.keys(names).length === outputs.length && outputs.length > 2;
+  return isWhole ? { family: 'gfl', outputs: names, classCount: [...counts][0]! } : null;
+}
+
+/** Bins of a side: 8 or more in the networks there are. By the name where the numbers could be classes as well. */
+function isDistances({ name, dims }: Port, namedClasses: number | null): boolean {
+  const columns = Number(dims![2]);
+  if (columns % 4 !== 0 || columns < 32 || columns === namedClasses) return false;
+  return columns <= 68 ? !/cls|class|score|conf/i.test(name) : /dis|reg|box|bbox/i.test(name);
 }
 
 /** One output [n, rows, columns]. */

@@ -13,7 +13,7 @@ export interface VerifyRow {
 }
 
 /** Families whose rows stand for the cells of a grid, in an order that no score changes. */
-const BY_CELL: ReadonlySet<ModelFamily> = new Set(['yolox', 'yolov5', 'yolov8']);
+const BY_CELL: ReadonlySet<ModelFamily> = new Set(['yolox', 'yolov5', 'yolov8', 'gfl']);
 
 type Outputs = ReadonlyMap<string, OutputTensor>;
 
