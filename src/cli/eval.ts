@@ -1,5 +1,5 @@
 import { join } from 'node:path';
-import type { Command } from 'commander';
+import { type Command, Option } from 'commander';
 import { batchConfig } from '../config/batch.ts';
 import { check } from '../config/check.ts';
 import { previewConfig } from '../config/gateway.ts';
@@ -19,8 +19,11 @@ import { figuresTable } from './score.ts';
 interface EvalFlags extends Omit<ModelFlags, 'model'> {
   readonly images: string;
   readonly model: string[];
+  readonly resizeBy: ResizeBy;
   readonly json?: boolean;
 }
+
+type ResizeBy = 'ffmpeg' | 'sharp';
 
 interface Evaluation {
   readonly model: string;
@@ -28,6 +31,7 @@ interface Evaluation {
   readonly provider: string;
   readonly precision: string;
   readonly inputSize: string;
+  readonly resizeBy: ResizeBy;
   readonly images: number;
   readonly imagesPerSecond: number;
   readonly figures: CocoFigures;
@@ -49,10 +53,15 @@ export function addEval(program: Command, io: CliIo): void {
       [],
     );
   addEngineFlags(command)
+    .addOption(
+      new Option('--resize-by <who>', 'sharp: with the kernel of the publisher; ffmpeg: as it scales live video')
+        .choices(['sharp', 'ffmpeg'])
+        .default('sharp'),
+    )
     .option('--json', 'one JSON document on standard output')
     .addHelpText(
       'after',
-      '\nExamples:\n  sightline eval instances.json --images val2017\n  sightline eval instances.json --images val2017 --model yolox-nano --model deimv2-femto --json',
+      '\nExamples:\n  sightline eval instances.json --images val2017\n  sightline eval instances.json --images val2017 --model yolox-nano --model deimv2-femto --json\n  sightline eval instances.json --images val2017 --resize-by ffmpeg',
     );
   command.action(async (annotationsPath: string, flags: EvalFlags) => {
     const annotations = await readAnnotations(annotationsPath);
@@ -65,12 +74,21 @@ export function addEval(program: Command, io: CliIo): void {
   });
 }
 
-function heading({ model, engine, provider, precision, inputSize, images, imagesPerSecond }: Evaluation): string {
-  return `${model} (${engine}/${provider} ${precision}, ${inputSize}): ${images} images, ${imagesPerSecond.toFixed(1)} a second`;
+function heading({
+  model,
+  engine,
+  provider,
+  precision,
+  inputSize,
+  resizeBy,
+  images,
+  imagesPerSecond,
+}: Evaluation): string {
+  return `${model} (${engine}/${provider} ${precision}, ${inputSize}, resized by ${resizeBy}): ${images} images, ${imagesPerSecond.toFixed(1)} a second`;
 }
 
 async function evaluate(
-  flags: ModelFlags & { images: string },
+  flags: ModelFlags & { images: string; resizeBy: ResizeBy },
   annotations: CocoAnnotations,
   io: CliIo,
 ): Promise<Evaluation> {
@@ -103,6 +121,7 @@ async function evaluate(
     const session = runtime.add(config, {
       source: null,
       imagePaths,
+      resizeImagesBy: flags.resizeBy,
       label: flags.images,
       policy: 'file',
       picture: null,
@@ -123,6 +142,7 @@ async function evaluate(
       provider,
       precision,
       inputSize: `${width}x${height}`,
+      resizeBy: flags.resizeBy,
       images: images.length,
       imagesPerSecond: (images.length * 1000) / (performance.now() - startedMs),
       figures: scoreDetections(annotations, results),

@@ -161,6 +161,21 @@ function canvasFilters({ width, height, fit }: DecodePlan['canvas']): string[] {
 }
 
 /**
+ * Builds the arguments of the ffmpeg that fits one image file into a canvas as it would fit a frame of video: from yuv420p
+ * of the range that video has, through the same filters.
+ */
+export function stillArguments(path: string, canvas: DecodePlan['canvas']): string[] {
+  const command = ffmpeg(`file:${path}`)
+    .inputOptions(['-f image2', '-pattern_type none'])
+    .videoFilters(['scale=out_range=tv', 'format=yuv420p', ...canvasFilters(canvas)])
+    .outputOptions(['-map 0:v:0', '-frames:v 1', ...ONE_THREAD])
+    .format('rawvideo')
+    .output('pipe:1');
+  const built = (command as unknown as { _getArguments(): string[] })._getArguments();
+  return ['-hide_banner', '-nostdin', '-nostats', '-loglevel', 'error', ...built];
+}
+
+/**
  * Builds the arguments of the ffmpeg that lists the packets of a file's first video stream, in the order of decoding and
  * without decoding them: one line of `framecrc` each, `-copyts` not set, so that times are those of a decoding run.
  *
