@@ -1,5 +1,3 @@
-import { readdir } from 'node:fs/promises';
-import { join } from 'node:path';
 import type { Command } from 'commander';
 import { PRECISIONS, parseInputSize } from '../config/model.ts';
 import type { CompiledModel } from '../core/model.ts';
@@ -11,6 +9,8 @@ import { findWeights } from '../store/find-weights.ts';
 import { listManifests, listUserManifests } from '../store/manifests.ts';
 import { type CliIo, note, print, printJson } from './cli-io.ts';
 import { addEngineFlags, addFileFlags, type ModelFlags, modelConfigOf } from './model-flags.ts';
+import { addModelsAdd } from './models-add.ts';
+import { picturesIn } from './sample-pictures.ts';
 import { table } from './table.ts';
 
 type Target = 'onnx' | 'wasm' | 'tensorflow';
@@ -21,7 +21,7 @@ type VerifiedRow = Awaited<ReturnType<typeof verifyCompiled>>[number] & {
 };
 
 export function addModels(program: Command, io: CliIo): void {
-  const models = program.command('models').description('detectors: list, fetch, compile, verify');
+  const models = program.command('models').description('detectors: list, fetch, add your own, compile, verify');
   models
     .command('list')
     .description('the built-in detectors and your own, and whether their weights are on this machine')
@@ -38,6 +38,7 @@ export function addModels(program: Command, io: CliIo): void {
       );
       for (const path of paths) print(io, path);
     });
+  addModelsAdd(models, io);
   const compile = models
     .command('compile')
     .description('compile a detector for an engine; the file is cached')
@@ -116,29 +117,14 @@ async function compiled(name: string, flags: ModelFlags, engine: Target, io: Cli
   });
 }
 
-const PICTURES = /\.(jpe?g|png|webp)$/i;
 const MOST_PICTURES = 16;
-
-async function picturesIn(folder: string): Promise<string[]> {
-  const names = await readdir(folder).catch((error: NodeJS.ErrnoException) => {
-    throw new SightlineError(
-      'SOURCE_NOT_FOUND',
-      `${folder}: ${error.code === 'ENOENT' ? 'no such folder' : error.message}`,
-      { folder },
-    );
-  });
-  const pictures = names.filter((name) => PICTURES.test(name)).sort();
-  if (pictures.length === 0)
-    throw new SightlineError('SOURCE_EMPTY', `${folder}: no picture in this folder (looked for jpg, png, webp)`);
-  return pictures.slice(0, MOST_PICTURES).map((name) => join(folder, name));
-}
 
 /** The engines that a detector is compiled for, and the precisions, each of which is a file of its own. */
 const VERIFIED_ENGINES = ['onnx', 'tensorflow'] as const;
 
 /** Compares what the flags name; a flag that was not given stands for all its values. */
 async function verifyAll(name: string, flags: VerifyFlags, command: Command, io: CliIo): Promise<void> {
-  const pictures = await picturesIn(flags.images);
+  const pictures = await picturesIn(flags.images, MOST_PICTURES);
   const isGiven = (flag: string) => command.getOptionValueSource(flag) === 'cli';
   const engines = VERIFIED_ENGINES.filter((engine) => !isGiven('engine') || engine === flags.engine);
   if (engines.length === 0) {

@@ -123,7 +123,8 @@ function networkInput(
     layout,
     width,
     height,
-    anySize,
+    // With sides in the file, the family decides.
+    ...(anySize ? { anySize } : {}),
     colours: hints.colours ?? usual.colours,
     range: [0, white],
     ...(mean === undefined || type === 'u8' ? {} : { mean: scaled(mean) }),

@@ -176,7 +176,7 @@ describe('the picture', () => {
   };
 
   it('has the size of the file, rows before columns', () => {
-    expect(input([1, 3, 256, 480])).toEqual({ layout: 'nchw', width: 480, height: 256, anySize: false, batch: 1 });
+    expect(input([1, 3, 256, 480])).toEqual({ layout: 'nchw', width: 480, height: 256, anySize: undefined, batch: 1 });
     expect(input([4, 256, 480, 3])).toMatchObject({ layout: 'nhwc', width: 480, height: 256, batch: 4 });
   });
 
