@@ -1,6 +1,7 @@
 import { basename, resolve } from 'node:path';
 import { type DetectorHints, type InferredDetector, inferDetector } from '../compile/inspect/infer-detector.ts';
 import { readOutline } from '../compile/inspect/outline.ts';
+import { rankedClassCountOfFile } from '../compile/inspect/ranked-classes.ts';
 import { type ModelConfig, parseInputSize } from '../config/model.ts';
 import { SightlineError } from '../errors/sightline-error.ts';
 import { COCO, cocoClasses, readLabels } from '../store/class-names.ts';
@@ -73,7 +74,7 @@ async function inferManifest(path: string, { settings = {}, inputSize }: Detecto
   const { labels, family, colours, range, resize } = settings;
   const listed = labels === undefined || labels === COCO ? null : await readLabels(labels);
   const hints: DetectorHints = { family, colours, white: range, resize, inputSize, classCount: listed?.length };
-  const inferred = inferDetector(outline, hints);
+  const inferred = await withRankedClasses(inferDetector(outline, hints), path);
   const classes = listed ?? (await classesOf(inferred, labels, path));
   if (inferred.classCount !== null && classes.length !== inferred.classCount) {
     const source = labels === undefined ? 'its metadata names' : `--labels ${labels} has`;
@@ -109,6 +110,14 @@ async function inferManifest(path: string, { settings = {}, inputSize }: Detecto
     maxDetections: 100,
     classesPerBox: 'best',
   };
+}
+
+/** Looks for the number of classes inside the graph where neither the shapes nor names say it. */
+async function withRankedClasses(inferred: InferredDetector, path: string): Promise<InferredDetector> {
+  const { classCount, classNames, outputs } = inferred;
+  const output = outputs.labels ?? outputs.detections;
+  if (classCount !== null || classNames !== null || output === undefined) return inferred;
+  return { ...inferred, classCount: await rankedClassCountOfFile(path, output) };
 }
 
 /** Names where the user lists none: those of the metadata, else COCO's where the number is theirs, else numbers. */

@@ -11,15 +11,22 @@ import { loadManifest, type Manifest, userModelFolder } from './manifests.ts';
  */
 export async function writableModelFolder(searchPath: readonly string[], cacheDir: string): Promise<string> {
   for (const folder of searchPath) {
-    const isWritable = await access(folder, constants.W_OK).then(
-      async () => (await stat(folder)).isDirectory(),
-      () => false,
-    );
-    if (isWritable) return folder;
+    if (await isWritable(folder)) return folder;
   }
   const folder = userModelFolder(cacheDir);
   await mkdir(folder, { recursive: true });
   return folder;
+}
+
+async function isWritable(folder: string): Promise<boolean> {
+  try {
+    await access(folder, constants.W_OK);
+    const stats = await stat(folder);
+    // A folder without any write permission is to be left alone, also by a superuser who could write to it.
+    return stats.isDirectory() && (stats.mode & 0o222) !== 0;
+  } catch {
+    return false;
+  }
 }
 
 /**
