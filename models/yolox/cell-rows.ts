@@ -1,18 +1,17 @@
 import type { ModelSpec } from '../../src/core/model.ts';
+import { RowList } from '../row-list.ts';
 
-const COLUMNS = 6;
 const STRIDES_PX = [8, 16, 32] as const;
 
 /** Collects the boxes of one picture after the other as packed rows; the cells of all grids are numbered through. */
 export class CellRows {
   readonly #inputWidth: number;
-  readonly #rows: Float32Array;
+  readonly #rows: RowList;
   /** First cell of each grid, and the number of all. */
   readonly #starts: readonly number[];
-  #end = 0;
 
   /**
-   * @param capacity - most boxes of one picture.
+   * @param capacity - boxes that one picture usually has at most.
    * @throws RangeError where the network has another number of cells than its input has.
    */
   constructor({ name, input: { width, height } }: ModelSpec, cells: number, capacity: number) {
@@ -24,7 +23,7 @@ export class CellRows {
     }
     this.#inputWidth = width;
     this.#starts = starts;
-    this.#rows = new Float32Array(capacity * COLUMNS);
+    this.#rows = new RowList(capacity);
   }
 
   /** Adds the box of a cell: `dx` and `dy` in cells from its corner, sizes as logarithms of strides. */
@@ -36,20 +35,13 @@ export class CellRows {
     const place = cell - this.#starts[grid]!;
     const width = Math.exp(logWidth) * stride;
     const height = Math.exp(logHeight) * stride;
-    const at = this.#end;
-    this.#rows[at] = ((place % columns) + dx) * stride - width / 2;
-    this.#rows[at + 1] = (Math.floor(place / columns) + dy) * stride - height / 2;
-    this.#rows[at + 2] = width;
-    this.#rows[at + 3] = height;
-    this.#rows[at + 4] = score;
-    this.#rows[at + 5] = classId;
-    this.#end = at + COLUMNS;
+    const x = ((place % columns) + dx) * stride - width / 2;
+    const y = (Math.floor(place / columns) + dy) * stride - height / 2;
+    this.#rows.add(x, y, width, height, score, classId);
   }
 
   /** Gives the rows `[n, 6]` that were added since the last call, and begins anew. */
   take(): Float32Array {
-    const rows = this.#rows.slice(0, this.#end);
-    this.#end = 0;
-    return rows;
+    return this.#rows.take();
   }
 }

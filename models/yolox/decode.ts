@@ -8,7 +8,8 @@ const FIRST_CLASS = 5;
 
 /**
  * YOLOX, on the grids of strides 8, 16 and 32, row by row. centre = (cell + d) * stride, size = exp(log size) * stride,
- * score = objectness * best class (Ge et al., "YOLOX", section 2; the published demo decodes the same).
+ * score = objectness * class (Ge et al., "YOLOX", section 2; the published demo decodes the same). Of a cell the best class
+ * is reported, or with `classesPerBox: all` each that reaches the threshold.
  *
  * As published: `predictions` f32 [n, cells, 5 + classes]; objectness and class scores have been through their sigmoid.
  * Gated (see `gateClasses` in the compiler): `cells` f32 [n, 5, cells], and for the cells that pass `passing` i64 [k, 2],
@@ -28,16 +29,21 @@ const decodePublished: Decode = (outputs, batchSize, spec, scoreThreshold) => {
   const [, cells, width] = dims as [number, number, number];
   const values = data as Float32Array;
   const rows = new CellRows(spec, cells, cells);
+  const isBestOnly = spec.classesPerBox === 'best';
   const images: Float32Array[] = [];
   let at = 0;
   for (let image = 0; image < batchSize; image += 1) {
     for (let cell = 0; cell < cells; cell += 1, at += width) {
       const objectness = values[at + 4]!;
       if (!(objectness >= scoreThreshold)) continue;
-      const best = indexOfLargest(values, at + FIRST_CLASS, at + width);
-      const score = objectness * values[best]!;
-      if (!(score >= scoreThreshold)) continue;
-      rows.add(cell, values[at]!, values[at + 1]!, values[at + 2]!, values[at + 3]!, score, best - at - FIRST_CLASS);
+      const first = at + FIRST_CLASS;
+      const from = isBestOnly ? indexOfLargest(values, first, at + width) : first;
+      const to = isBestOnly ? from + 1 : at + width;
+      for (let index = from; index < to; index += 1) {
+        const score = objectness * values[index]!;
+        if (!(score >= scoreThreshold)) continue;
+        rows.add(cell, values[at]!, values[at + 1]!, values[at + 2]!, values[at + 3]!, score, index - first);
+      }
     }
     images.push(rows.take());
   }
@@ -58,17 +64,23 @@ function decodeGated(
   const width = classes.dims[1]!;
   const logits = classes.data as Float32Array;
   const rows = new CellRows(spec, cells, passing.length / 2);
+  const isBestOnly = spec.classesPerBox === 'best';
   const images: Float32Array[] = [];
   for (let image = 0; image < batchSize; image += 1) {
     for (let row = 0; row * 2 < passing.length; row += 1) {
       if (Number(passing[row * 2]) !== image) continue;
       const cell = Number(passing[row * 2 + 1]);
       const at = image * planes * cells + cell;
-      const best = indexOfLargest(logits, row * width, (row + 1) * width);
-      const score = sigmoid(values[at + 4 * cells]!) * sigmoid(logits[best]!);
-      if (!(score >= scoreThreshold)) continue;
+      const objectness = sigmoid(values[at + 4 * cells]!);
       const [dx, dy, logWidth, logHeight] = [at, at + cells, at + 2 * cells, at + 3 * cells];
-      rows.add(cell, values[dx]!, values[dy]!, values[logWidth]!, values[logHeight]!, score, best - row * width);
+      const first = row * width;
+      const from = isBestOnly ? indexOfLargest(logits, first, first + width) : first;
+      const to = isBestOnly ? from + 1 : first + width;
+      for (let index = from; index < to; index += 1) {
+        const score = objectness * sigmoid(logits[index]!);
+        if (!(score >= scoreThreshold)) continue;
+        rows.add(cell, values[dx]!, values[dy]!, values[logWidth]!, values[logHeight]!, score, index - first);
+      }
     }
     images.push(rows.take());
   }

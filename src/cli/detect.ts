@@ -4,6 +4,7 @@ import { check } from '../config/check.ts';
 import { previewConfig } from '../config/gateway.ts';
 import { parseStream } from '../config/load-pipeline.ts';
 import { SightlineError } from '../errors/sightline-error.ts';
+import { loadConfigured } from '../runtime/load-detector.ts';
 import { openRuntime } from '../runtime/open-runtime.ts';
 import { lockOutputs } from '../runtime/open-sinks.ts';
 import { videoContainer } from '../runtime/open-video-sink.ts';
@@ -12,7 +13,7 @@ import type { Runtime } from '../runtime/runtime.ts';
 import { CocoSink } from '../sinks/coco-sink.ts';
 import { JsonlSink } from '../sinks/jsonl-sink.ts';
 import { expandInputs } from '../source/expand-inputs.ts';
-import { loadManifest, modelSpec } from '../store/manifests.ts';
+import { modelSpec } from '../store/manifests.ts';
 import { type CliIo, note, print, printJson } from './cli-io.ts';
 import { type DetectFlags, detectInput, type InputSummary } from './detect-input.ts';
 import { addEngineFlags, addModelFlag, modelConfigOf } from './model-flags.ts';
@@ -103,7 +104,7 @@ async function openSinks(
   io: CliIo,
 ): Promise<ResultSinks> {
   const { out, coco, video } = flags;
-  const spec = coco === undefined ? null : modelSpec(await loadManifest(flags.model ?? 'centernet'));
+  const spec = coco === undefined ? null : modelSpec(await loadConfigured(modelConfigOf(flags), io.environment));
   const locks = await lockOutputs(
     Object.entries({ out, coco, video }).flatMap(([flag, path]) =>
       path === undefined ? [] : [{ id: `--${flag}`, path }],

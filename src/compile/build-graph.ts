@@ -16,6 +16,7 @@ import { keepNames } from './passes/keep-names.ts';
 import { optimise } from './passes/optimise.ts';
 import { renameOutputs } from './passes/rename-outputs.ts';
 import { replaceFocus } from './passes/replace-focus.ts';
+import { roundHalfOutputs } from './passes/round-half-outputs.ts';
 import { toHalf } from './passes/to-half.ts';
 import { widenHalf } from './passes/widen-half.ts';
 import { importTfjs } from './tfjs/import-tfjs.ts';
@@ -30,6 +31,11 @@ export interface BuildTarget {
   readonly precision: Precision;
   /** Leave class scores out that no box can come from (see `gateClasses`). */
   readonly isGated: boolean;
+}
+
+/** Fully convolutional families: what was exported for one picture can be given several. */
+export function isBatchFreed({ spec: { family } }: CompileSource): boolean {
+  return family === 'yolox' || family === 'gfl';
 }
 
 /**
@@ -60,9 +66,10 @@ async function build(source: CompileSource, { engine, size, batch, precision, is
     input = { ...input, tensor: graph.inputs[0]!.name, layout: 'nchw' };
   } else {
     const published = importOnnx(await readFile(modelPath), basename(modelPath), new ExternalData(modelPath));
-    graph = widenHalf(keepNames(published));
-    checkPicture(graph, input, source.spec.family === 'yolox');
-    if (source.spec.family === 'yolox') graph = freeBatch(replaceFocus(graph, input.tensor));
+    const named = keepNames(published);
+    graph = roundHalfOutputs(named, widenHalf(named));
+    checkPicture(graph, input, source.input.anySize ?? source.spec.family === 'yolox');
+    if (isBatchFreed(source)) graph = freeBatch(replaceFocus(graph, input.tensor));
   }
   const layout = engine === 'onnx' ? 'interleaved' : 'planes';
   const fronted = addFront(optimise(graph, engine), input, batch === 'free' ? 'n' : batch, layout);

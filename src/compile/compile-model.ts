@@ -5,7 +5,7 @@ import { basename, dirname, join } from 'node:path';
 import { pipeline } from 'node:stream/promises';
 import type { CompiledModel, ModelSpec, Precision } from '../core/model.ts';
 import { SightlineError } from '../errors/sightline-error.ts';
-import { buildGraph } from './build-graph.ts';
+import { buildGraph, isBatchFreed } from './build-graph.ts';
 import type { CompileSource } from './compile-source.ts';
 import { emitOnnx } from './onnx/emit-onnx.ts';
 import { ExternalData } from './onnx/external-data.ts';
@@ -14,7 +14,7 @@ import { emitSavedModel } from './tensorflow/emit-saved-model.ts';
 import type { SizePx } from './tfjs/lowering.ts';
 
 /** Part of every artefact's hash: raise it whenever the same source would give another file. */
-const COMPILER_VERSION = 8;
+const COMPILER_VERSION = 10;
 
 export interface CompileOptions {
   readonly engine: 'onnx' | 'wasm' | 'tensorflow';
@@ -26,6 +26,9 @@ export interface CompileOptions {
   /** Artefacts are kept here under their hash. */
   readonly cacheDir: string;
 }
+
+/** Families whose published files hold nothing that depends on the size of the input. */
+const RESIZABLE: ReadonlySet<string> = new Set(['centernet', 'yolox']);
 
 /** Largest stride of the families whose size may be changed: every side must be a multiple of it. */
 const SIZE_STEP_PX = 32;
@@ -48,7 +51,7 @@ export async function compileModel(source: CompileSource, options: CompileOption
   const common = { spec, precision, hash };
   if (engine === 'wasm') return { ...common, format: 'tfjs', path: source.weightPaths[0]!, batch: 1 };
 
-  const isBatchFree = source.batch === 'free' || source.format === 'tfjs' || source.spec.family === 'yolox';
+  const isBatchFree = source.batch === 'free' || source.format === 'tfjs' || isBatchFreed(source);
   const batch = isBatchFree ? 'free' : source.batch;
   const format = engine === 'onnx' ? 'onnx' : 'saved-model';
   const name = `${source.spec.name}-${size.width}x${size.height}-${precision}-${hash.slice(0, 16)}.${format}`;
@@ -87,10 +90,11 @@ function requireSize(source: CompileSource, size: SizePx): void {
   if (isSameSize(size, source.input)) return;
   const { name, family } = source.spec;
   const asked = `${size.width}x${size.height}`;
-  if (family === 'deimv2') {
+  if (!(source.input.anySize ?? RESIZABLE.has(family))) {
     throw new SightlineError(
       'COMPILE_UNSUPPORTED',
-      `${name}: its queries are laid out for ${source.input.width}x${source.input.height}; it cannot be compiled at ${asked}`,
+      `${name}: its outputs are laid out for ${source.input.width}x${source.input.height}; it cannot be compiled at ${asked}. ` +
+        'Export it at that size, or with free axes',
     );
   }
   const isWhole = [size.width, size.height].every((side) => side > 0 && side % SIZE_STEP_PX === 0);

@@ -2,7 +2,7 @@ import { SightlineError } from '../errors/sightline-error.ts';
 import { intsOf } from './attributes.ts';
 import { f32Tensor, f32Values, type Graph, type GraphNode, i64Tensor } from './graph.ts';
 import { GraphBuilder } from './graph-builder.ts';
-import { FRAMES, type NetworkInput } from './network-input.ts';
+import { channelMaps, FRAMES, type NetworkInput, type PerChannel } from './network-input.ts';
 import { permuteTensor } from './permute.ts';
 
 /** How the picture reaches the first convolution: as rows of interleaved pixels, or as planes. */
@@ -12,9 +12,10 @@ export type PictureLayout = 'interleaved' | 'planes';
  * Puts the front before a network: afterwards its one input is `frames`, u8 [n, height, width, 3], RGB, and cast, colour
  * order, range and layout happen inside the graph.
  *
- * Where the picture goes straight into one convolution, colour order and range go into its weights (see `foldColours`). For
- * ONNX Runtime the layout does as well (`interleaved`, see `interleave`), and the front costs no more than the cast from u8.
- * TensorFlow takes the pixels as they lie; there the transpose to planes only names the axes.
+ * Where the picture goes straight into one convolution, colour order, range and deviation go into its weights (see
+ * `foldColours`). For ONNX Runtime the layout does as well (`interleaved`, see `interleave`), and the front costs no more than
+ * the cast from u8, and a subtraction where there is a mean. TensorFlow takes the pixels as they lie; there the transpose to
+ * planes only names the axes.
  *
  * @param batch - a size, or the name of the free batch dimension.
  * Throws COMPILE_UNSUPPORTED where the network has other inputs than `input` names.
@@ -42,23 +43,28 @@ export function addFront(graph: Graph, input: NetworkInput, batch: number | stri
 }
 
 /**
- * Puts colour order and range into the weights of the first convolution, so that it takes RGB from 0 to 255.
+ * Puts colour order, range and deviation into the weights of the first convolution, so that it takes RGB levels from 0 to
+ * 255, less the mean. The mean itself cannot go into the bias: the padding of the convolution stands for a pixel at the mean.
  *
- * Only where the picture has one consumer, a plain convolution, and black stays 0 (padding is 0 in either range).
+ * Only where the picture has one consumer, a plain convolution.
  */
 function foldColours(graph: Graph, input: NetworkInput): { graph: Graph; input: NetworkInput } {
   const convolution = firstConvolution(graph, input);
-  if (convolution === null || input.range[0] !== 0) return { graph, input };
+  if (convolution === null) return { graph, input };
   const name = convolution.inputs[1]!;
   const weights = graph.constants.get(name)!;
   const values = f32Values(weights, convolution.name);
   const taps = weights.dims[2]! * weights.dims[3]!;
-  const scale = input.range[1] / 255;
+  const { gains, offsets } = channelMaps(input);
+  /** The network's channel of a colour of RGB. */
+  const channelOf = (colour: number) => (input.colours === 'rgb' ? colour : 2 - colour) as 0 | 1 | 2;
   const folded = values.map((_, at) => {
-    const plane = Math.floor(at / taps) % 3;
-    const source = input.colours === 'rgb' ? plane : 2 - plane;
-    return values[at + (source - plane) * taps]! * scale;
+    const colour = Math.floor(at / taps) % 3;
+    const channel = channelOf(colour);
+    return values[at + (channel - colour) * taps]! * gains[channel];
   });
+  const level = (colour: number): number => -offsets[channelOf(colour)] / gains[channelOf(colour)] || 0;
+  const mean: PerChannel = [level(0), level(1), level(2)];
   const foldedName = `${name}/rgb`;
   const inputs = convolution.inputs.map((other, index) => (index === 1 ? foldedName : other));
   return {
@@ -67,7 +73,7 @@ function foldColours(graph: Graph, input: NetworkInput): { graph: Graph; input: 
       nodes: graph.nodes.map((node) => (node === convolution ? { ...node, inputs } : node)),
       constants: new Map(graph.constants).set(foldedName, f32Tensor(weights.dims, folded)),
     },
-    input: { ...input, colours: 'rgb', range: [0, 255] },
+    input: { ...input, colours: 'rgb', range: [0, 255], mean, deviation: [1, 1, 1] },
   };
 }
 
@@ -76,11 +82,11 @@ function foldColours(graph: Graph, input: NetworkInput): { graph: Graph; input: 
  * that one plane whose kernel and column stride are three times as wide: the picture needs no transpose. Taps keep their
  * values, so results differ only by the order of summation.
  *
- * Only for a picture of RGB from 0 to 255 that goes into one plain convolution.
+ * Only for a picture whose colours `foldColours` has folded.
  */
 function interleave(graph: Graph, input: NetworkInput): Graph | null {
   const convolution = firstConvolution(graph, input);
-  if (convolution === null || input.colours !== 'rgb' || input.range[0] !== 0 || input.range[1] !== 255) return null;
+  if (convolution === null) return null;
   if (intsOf(convolution, 'dilations', [1, 1]).some((dilation) => dilation !== 1)) return null;
   if (convolution.attributes.has('auto_pad')) return null;
 
@@ -89,7 +95,15 @@ function interleave(graph: Graph, input: NetworkInput): Graph | null {
   const builder = new GraphBuilder('front/');
   const shape = builder.constant('shape', i64Tensor([4], [-1, 1, input.height, input.width * 3]));
   const plane = builder.node('Reshape', 'interleaved', [FRAMES, shape]);
-  const picture = builder.node('Cast', 'picture', [plane], { to: 1 });
+  let picture = builder.node('Cast', 'picture', [plane], { to: 1 });
+  const { offsets } = channelMaps(input);
+  if (offsets.some((offset) => offset !== 0)) {
+    const row = Array.from({ length: input.width * 3 }, (_, at) => offsets[(at % 3) as 0 | 1 | 2]);
+    picture = builder.node('Add', 'centred', [
+      picture,
+      builder.constant('offsets', f32Tensor([1, 1, 1, row.length], row)),
+    ]);
+  }
   const mixed = { ...permuteTensor(weights, [0, 2, 3, 1]), dims: [outChannels, 1, rows, columns * 3] };
   const weightsName = builder.constant('weights', mixed);
   const [strideRows, strideColumns] = intsOf(convolution, 'strides', [1, 1]) as [number, number];
@@ -116,7 +130,7 @@ function firstConvolution(graph: Graph, input: NetworkInput): GraphNode | null {
   return weights?.dims.length === 4 && weights.dims[1] === 3 && weights.type === 'f32' ? convolution : null;
 }
 
-/** The front that fits every network: planes, colour order, cast, range. */
+/** The front that fits every network: planes, colour order, cast, range, mean and deviation. */
 function addPlanes(graph: Graph, input: NetworkInput): Graph {
   const builder = new GraphBuilder('front/');
   const colourAxis = input.layout === 'nchw' ? 1 : 3;
@@ -129,11 +143,16 @@ function addPlanes(graph: Graph, input: NetworkInput): Graph {
   // A network that takes bytes casts them itself.
   const isBytes = graph.inputs.some(({ name, type }) => name === input.tensor && type === 'u8');
   if (!isBytes) value = builder.node('Cast', 'picture', [value], { to: 1 });
-  const [black, white] = input.range;
-  if (white - black !== 255) {
-    value = builder.node('Mul', 'scaled', [value, builder.constant('scale', f32Tensor([], [(white - black) / 255]))]);
+  const { gains, offsets } = channelMaps(input);
+  const dims = input.layout === 'nchw' ? [1, 3, 1, 1] : [1, 1, 1, 3];
+  const perChannel = (values: PerChannel) =>
+    new Set(values).size === 1 ? f32Tensor([], [values[0]]) : f32Tensor(dims, values);
+  if (gains.some((gain) => gain !== 1)) {
+    value = builder.node('Mul', 'scaled', [value, builder.constant('gains', perChannel(gains))]);
   }
-  if (black !== 0) value = builder.node('Add', 'shifted', [value, builder.constant('black', f32Tensor([], [black]))]);
+  if (offsets.some((offset) => offset !== 0)) {
+    value = builder.node('Add', 'shifted', [value, builder.constant('offsets', perChannel(offsets))]);
+  }
   const rename = (name: string) => (name === input.tensor ? value : name);
   return {
     ...graph,

@@ -1,16 +1,47 @@
+/**
+ * How pixels are interpolated.
+ * - `linear`: two taps on each axis, no antialiasing: OpenCV's `INTER_LINEAR`.
+ * - `antialiased-linear`: a triangle that widens when the picture shrinks: Pillow's `BILINEAR`, torchvision's default.
+ * - `area`: the mean of what a pixel covers: OpenCV's `INTER_AREA`.
+ * - `cubic`: four taps on each axis, a = -0.75, no antialiasing: OpenCV's `INTER_CUBIC`.
+ * - `vips-linear`: what libvips calls linear: `antialiased-linear` where an axis shrinks; where it is enlarged, the picture
+ *   comes to lie half a pixel of the input further right or down.
+ */
+export type ResizeKernel = 'linear' | 'antialiased-linear' | 'area' | 'cubic' | 'vips-linear';
+
 /** How a picture is fitted into the model's input. */
 export type ResizeRule =
-  | { readonly mode: 'stretch' }
+  | {
+      readonly mode: 'stretch';
+      /** `antialiased-linear` where absent. */
+      readonly kernel?: ResizeKernel;
+    }
   | {
       readonly mode: 'letterbox';
       /** Where the picture lies in the input. */
       readonly anchor: 'top-left' | 'center';
       /** Grey level of the border, 0 to 255. */
       readonly padValue: number;
+      /** `antialiased-linear` where absent. */
+      readonly kernel?: ResizeKernel;
+      /** How the scaled size becomes whole pixels; `round` where absent. */
+      readonly rounding?: 'floor' | 'round';
     };
 
 /** Families of detectors that share a decode function (one folder each under `models/`). */
-export type ModelFamily = 'centernet' | 'yolox' | 'deimv2';
+export const MODEL_FAMILIES = [
+  'centernet',
+  'yolox',
+  'yolov5',
+  'yolov8',
+  'yolo-end2end',
+  'detr',
+  'deimv2',
+  'ssd',
+  'gfl',
+] as const;
+
+export type ModelFamily = (typeof MODEL_FAMILIES)[number];
 
 export type Precision = 'f32' | 'f16';
 
@@ -27,6 +58,11 @@ export interface ModelSpec {
   readonly scoreThreshold: number;
   /** Most boxes per frame. */
   readonly maxDetections: number;
+  /**
+   * Which classes of one box are reported: the best alone, or each whose score reaches the threshold, as the tools that
+   * measure average precision do. Networks that give one class a box have no choice.
+   */
+  readonly classesPerBox: 'best' | 'all';
 }
 
 /**

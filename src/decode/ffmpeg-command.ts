@@ -1,6 +1,7 @@
 import ffmpeg from 'fluent-ffmpeg';
 import type { ResizeRule } from '../core/model.ts';
 import type { SourceInput, SourceWindow } from '../core/source.ts';
+import { ROUNDING_SLACK } from '../geometry/placement.ts';
 import { headerFilter } from './ffmpeg-log.ts';
 
 /** What ffmpeg is asked to do with the pixels of one source. */
@@ -152,8 +153,9 @@ const TO_RGB = ['format=yuv420p', 'format=rgb24'] as const;
 function canvasFilters({ width, height, fit }: DecodePlan['canvas']): string[] {
   if (fit.mode === 'stretch') return [`scale=w=${width}:h=${height}:flags=bilinear`, ...TO_RGB, 'setsar=1'];
   const ratio = `min(${width}/round(iw*sar)\\,${height}/ih)`;
-  const w = `min(${width}\\,max(1\\,round(round(iw*sar)*${ratio})))`;
-  const h = `min(${height}\\,max(1\\,round(ih*${ratio})))`;
+  const half = fit.rounding === 'floor' ? ROUNDING_SLACK.toFixed(6) : '0.5';
+  const w = `min(${width}\\,max(1\\,floor(round(iw*sar)*${ratio}+${half})))`;
+  const h = `min(${height}\\,max(1\\,floor(ih*${ratio}+${half})))`;
   const at = fit.anchor === 'center' ? 'x=floor((ow-iw)/2):y=floor((oh-ih)/2)' : 'x=0:y=0';
   const grey = fit.padValue.toString(16).padStart(2, '0');
   return [
@@ -162,6 +164,21 @@ function canvasFilters({ width, height, fit }: DecodePlan['canvas']): string[] {
     `pad=w=${width}:h=${height}:${at}:color=0x${grey}${grey}${grey}`,
     'setsar=1',
   ];
+}
+
+/**
+ * Builds the arguments of the ffmpeg that fits one image file into a canvas as it would fit a frame of video: from yuv420p
+ * of the range that video has, through the same filters.
+ */
+export function stillArguments(path: string, canvas: DecodePlan['canvas']): string[] {
+  const command = ffmpeg(`file:${path}`)
+    .inputOptions(['-f image2', '-pattern_type none'])
+    .videoFilters(['scale=out_range=tv', 'format=yuv420p', ...canvasFilters(canvas)])
+    .outputOptions(['-map 0:v:0', '-frames:v 1', ...ONE_THREAD])
+    .format('rawvideo')
+    .output('pipe:1');
+  const built = (command as unknown as { _getArguments(): string[] })._getArguments();
+  return ['-hide_banner', '-nostdin', '-nostats', '-loglevel', 'error', ...built];
 }
 
 /**

@@ -19,6 +19,8 @@ export const ERROR_CODES = {
   FFMPEG_MISSING: { retryable: false, exit: 1, doc: 'No ffmpeg was found, or the one found cannot be run.' },
   MODEL_NOT_FOUND: { retryable: false, exit: 2, doc: 'No manifest has this name, or the manifest file is missing.' },
   MODEL_INVALID: { retryable: false, exit: 2, doc: 'A manifest or a weights file is malformed.' },
+  MODEL_UNSUPPORTED: { retryable: false, exit: 2, doc: 'The network does another task than detecting objects.' },
+  MODEL_AMBIGUOUS: { retryable: false, exit: 2, doc: 'A model file does not say enough of itself to be run.' },
   MODEL_WEIGHTS_MISSING: {
     retryable: false,
     exit: 1,

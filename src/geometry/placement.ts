@@ -16,11 +16,14 @@ export interface Fit {
   readonly y: number;
 }
 
+/** The side that fills the target may come out a rounding error below it: `427 * (416 / 427)`. */
+export const ROUNDING_SLACK = 1e-6;
+
 /**
  * Computes the rectangle of the target that the source fills.
  *
- * Letterboxing keeps the aspect: `ratio = min(targetW / sourceW, targetH / sourceH)`, sizes rounded to whole pixels and
- * at least 1. The same expressions stand in the scale filter given to ffmpeg, so both agree to the pixel.
+ * Letterboxing keeps the aspect: `ratio = min(targetW / sourceW, targetH / sourceH)`, sizes made whole pixels as the rule
+ * says, and at least 1. The same expressions stand in the scale filter given to ffmpeg, so both agree to the pixel.
  */
 export function fitInto(
   source: { width: number; height: number },
@@ -29,8 +32,9 @@ export function fitInto(
 ): Fit {
   if (rule.mode === 'stretch') return { width: target.width, height: target.height, x: 0, y: 0 };
   const ratio = Math.min(target.width / source.width, target.height / source.height);
-  const width = Math.min(target.width, Math.max(1, Math.round(source.width * ratio)));
-  const height = Math.min(target.height, Math.max(1, Math.round(source.height * ratio)));
+  const half = rule.rounding === 'floor' ? ROUNDING_SLACK : 0.5;
+  const width = Math.min(target.width, Math.max(1, Math.floor(source.width * ratio + half)));
+  const height = Math.min(target.height, Math.max(1, Math.floor(source.height * ratio + half)));
   if (rule.anchor === 'top-left') return { width, height, x: 0, y: 0 };
   return { width, height, x: Math.floor((target.width - width) / 2), y: Math.floor((target.height - height) / 2) };
 }

@@ -1,6 +1,7 @@
 import sharp, { type Sharp } from 'sharp';
 import type { ModelSpec } from '../core/model.ts';
 import { type Fit, fitInto, type Placement, placementOf } from '../geometry/placement.ts';
+import { Resampler } from './resampler.ts';
 
 export interface PictureSize {
   readonly width: number;
@@ -8,13 +9,16 @@ export interface PictureSize {
 }
 
 /**
- * Fits pictures into a model's input with sharp. One for each stream; its thread should have called `configureSharp`.
- * Bilinear, as the detectors were trained; libvips widens the kernel when it shrinks, so nothing aliases.
+ * Fits pictures into a model's input. One for each stream; its thread should have called `configureSharp`.
+ *
+ * The kernel is the one that the model was published with. libvips does `antialiased-linear` where a picture shrinks, and
+ * does it fastest; everything else is done by `Resampler`.
  */
 export class SharpPreprocessor {
   readonly #spec: ModelSpec;
   readonly #picture: PictureSize;
   readonly #fit: Fit;
+  readonly #resampler: Resampler | null;
   /** From picture pixels to the model's input. */
   readonly placement: Placement;
 
@@ -22,6 +26,7 @@ export class SharpPreprocessor {
     this.#spec = spec;
     this.#picture = picture;
     this.#fit = fitInto(picture, spec.input, spec.input.resize);
+    this.#resampler = resamplerOf(spec, picture, this.#fit);
     this.placement = placementOf(picture, this.#fit);
   }
 
@@ -30,6 +35,7 @@ export class SharpPreprocessor {
    * @param input - u8 `[input.height, input.width, 3]` RGB; overwritten.
    */
   async run(picture: Uint8Array, input: Uint8Array): Promise<void> {
+    if (this.#resampler !== null) return resample(this.#resampler, picture, this.#fit, this.#spec, input);
     const raw = { width: this.#picture.width, height: this.#picture.height, channels: 3 } as const;
     input.set(await fitted(sharp(picture, { raw }), this.#fit, this.#spec));
   }
@@ -49,8 +55,32 @@ export async function preprocessImage(
   const image = sharp(path, { failOn: 'none' }).autoOrient();
   const { autoOrient } = await image.metadata();
   const fit = fitInto(autoOrient, spec.input, spec.input.resize);
-  input.set(await fitted(image.toColourspace('srgb').flatten({ background: '#000' }), fit, spec));
+  const upright = image.toColourspace('srgb').flatten({ background: '#000' });
+  const resampler = resamplerOf(spec, autoOrient, fit);
+  if (resampler === null) input.set(await fitted(upright, fit, spec));
+  else resample(resampler, await upright.raw().toBuffer(), fit, spec, input);
   return { width: autoOrient.width, height: autoOrient.height, placement: placementOf(autoOrient, fit) };
+}
+
+/** null where libvips does it, which shifts an enlarged picture by half a pixel of the input. */
+function resamplerOf(spec: ModelSpec, picture: PictureSize, fit: Fit): Resampler | null {
+  const { kernel = 'antialiased-linear' } = spec.input.resize;
+  const isShrunk = fit.width <= picture.width && fit.height <= picture.height;
+  if (kernel === 'vips-linear' || (kernel === 'antialiased-linear' && isShrunk)) return null;
+  return new Resampler(picture, fit, kernel);
+}
+
+function resample(
+  resampler: Resampler,
+  picture: Uint8Array,
+  fit: Fit,
+  { input: size }: ModelSpec,
+  input: Uint8Array,
+): void {
+  const { width, height, resize } = size;
+  // The slot held another picture, maybe of another shape.
+  if (resize.mode === 'letterbox' && (fit.width < width || fit.height < height)) input.fill(resize.padValue);
+  resampler.run(picture, input, (fit.y * width + fit.x) * 3, width * 3);
 }
 
 async function fitted(image: Sharp, fit: Fit, spec: ModelSpec): Promise<Buffer> {

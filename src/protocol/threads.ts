@@ -20,7 +20,7 @@ export interface LaneStream {
   readonly input:
     | { readonly kind: 'video'; readonly source: SourceInput }
     /** Image files, each one frame; frame numbers are positions in the list. */
-    | { readonly kind: 'images'; readonly paths: readonly string[] };
+    | { readonly kind: 'images'; readonly paths: readonly string[]; readonly resizeBy: 'ffmpeg' | 'sharp' };
   readonly policy: 'live' | 'file';
   /** Full pictures of this size go into the slots and sharp makes the input from them; null: ffmpeg makes the input. */
   readonly picture: { readonly width: number; readonly height: number } | null;

@@ -1,23 +1,26 @@
 import { monoNowMs } from '../core/clock.ts';
 import type { PtsUs } from '../core/units.ts';
+import { decodeStill } from '../decode/still-picture.ts';
 import { SlotRing } from '../flow/slot-ring.ts';
 import { preprocessImage } from '../preprocess/sharp-preprocessor.ts';
 import type { LaneStream } from '../protocol/threads.ts';
 import type { LanePort } from './lane-frames.ts';
 
-/** Reads a list of image files as if they were the frames of a file, through sharp alone. */
+type Images = Extract<LaneStream['input'], { kind: 'images' }>;
+
+/** Reads a list of image files as if they were the frames of a file; ffmpeg fits them only where it is asked to. */
 export class LaneImages {
   readonly #stream: LaneStream;
-  readonly #paths: readonly string[];
+  readonly #images: Images;
   readonly #port: LanePort;
   readonly #ring: SlotRing;
   #isClosed = false;
   #wake: (() => void) | null = null;
   #loop: Promise<void> = Promise.resolve();
 
-  constructor(stream: LaneStream, paths: readonly string[], port: LanePort) {
+  constructor(stream: LaneStream, images: Images, port: LanePort) {
     this.#stream = stream;
-    this.#paths = paths;
+    this.#images = images;
     this.#port = port;
     this.#ring = SlotRing.attach(stream.ring.buffer, stream.ring.shape);
   }
@@ -46,14 +49,15 @@ export class LaneImages {
 
   async #run(): Promise<void> {
     const { ringId } = this.#stream.ring;
+    const { paths } = this.#images;
     this.#port.post({ type: 'running', ringId });
-    for (let frame = this.#stream.skip; frame < this.#paths.length; frame++) {
-      const path = this.#paths[frame]!;
+    for (let frame = this.#stream.skip; frame < paths.length; frame++) {
+      const path = paths[frame]!;
       const slot = await this.#slot();
       if (slot === null) return;
       const captured = monoNowMs();
       try {
-        const size = await preprocessImage(path, this.#stream.spec, this.#ring.input(slot));
+        const size = await this.#fit(path, this.#ring.input(slot));
         const done = monoNowMs();
         this.#port.addPreprocessMs(done - captured);
         this.#ring.countCompleted();
@@ -79,7 +83,16 @@ export class LaneImages {
         return;
       }
     }
-    this.#port.post({ type: 'ended', ringId, frames: this.#paths.length });
+    this.#port.post({ type: 'ended', ringId, frames: paths.length });
+  }
+
+  async #fit(path: string, input: Uint8Array): ReturnType<typeof preprocessImage> {
+    const { spec, ffmpeg } = this.#stream;
+    const fitted = await preprocessImage(path, spec, input);
+    if (this.#images.resizeBy === 'sharp') return fitted;
+    // Upright size and placement are the same; only the pixels are another's.
+    await decodeStill(ffmpeg.path, path, { ...spec.input, fit: spec.input.resize }, input);
+    return fitted;
   }
 
   async #slot(): Promise<number | null> {

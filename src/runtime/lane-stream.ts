@@ -11,13 +11,13 @@ export function laneStream(
   ring: StreamRing,
   from: Pick<LaneStream, 'firstFrame' | 'firstPtsUs' | 'skip'>,
 ): LaneStream {
-  const { source, imagePaths, policy, picture, bulk } = input;
+  const { source, imagePaths, resizeImagesBy: resizeBy = 'sharp', policy, picture, bulk } = input;
   const { every, maxFps, hwaccel, decodeThreads, staleMs, openTimeoutMs } = config;
   return {
     streamId: config.id,
     ring: ring.handle,
     spec: port.spec,
-    input: imagePaths !== null ? { kind: 'images', paths: imagePaths } : { kind: 'video', source: source! },
+    input: imagePaths !== null ? { kind: 'images', paths: imagePaths, resizeBy } : { kind: 'video', source: source! },
     policy,
     picture,
     ffmpeg: port.ffmpeg,

@@ -52,7 +52,7 @@ export class Lane implements LanePort {
   #open(stream: LaneStream): void {
     const { input } = stream;
     const reader =
-      input.kind === 'video' ? new LaneVideo(stream, input.source, this) : new LaneImages(stream, input.paths, this);
+      input.kind === 'video' ? new LaneVideo(stream, input.source, this) : new LaneImages(stream, input, this);
     this.#streams.set(stream.ring.ringId, reader);
     this.#schedule.follow([...this.#streams.values()].some(({ policy }) => policy === 'live'));
     reader.open();

@@ -6,10 +6,11 @@ import { type FfmpegBinary, findFfmpeg } from '../decode/ffmpeg-binary.ts';
 import { SightlineError } from '../errors/sightline-error.ts';
 import type { StreamReport } from '../protocol/report.ts';
 import { countOf } from '../sinks/sink-failure.ts';
-import { loadManifest, modelSpec } from '../store/manifests.ts';
+import { modelSpec } from '../store/manifests.ts';
 import type { Incidents } from '../telemetry/incidents.ts';
 import { demoSource } from './demo-source.ts';
 import type { Environment } from './environment.ts';
+import { loadConfigured } from './load-detector.ts';
 import { openRuntime } from './open-runtime.ts';
 import { openSinks, sinkId } from './open-sinks.ts';
 import { openVideoSink } from './open-video-sink.ts';
@@ -76,7 +77,7 @@ export class PipelineHost {
   static async open(config: PipelineConfig, surroundings: HostSurroundings): Promise<PipelineHost> {
     const { environment, stdout, onNotice, incidents } = surroundings;
     const ffmpeg = await findFfmpeg({ path: environment.ffmpegPath, searchPath: environment.searchPath });
-    const { classes } = modelSpec(await loadManifest(config.model.name));
+    const { classes } = modelSpec(await loadConfigured(config.model, environment));
     let runtime: Runtime | null = null;
     const sinks = await openSinks(config.sinks, {
       classes,

@@ -31,6 +31,8 @@ export interface StreamInput {
   readonly source: SourceInput | null;
   /** Image files instead of a video. */
   readonly imagePaths: readonly string[] | null;
+  /** Who fits image files into the model's input; sharp where absent. */
+  readonly resizeImagesBy?: 'ffmpeg' | 'sharp';
   readonly label: string;
   /** Absent where the stream belongs to this process alone. */
   readonly lease?: StreamLease;

@@ -1,4 +1,5 @@
 import { z } from 'zod';
+import { MODEL_FAMILIES, type ModelFamily } from '../core/model.ts';
 
 const SOURCE_PATTERN = /^(npm:(@[^/@#]+\/)?[^/@#]+@[^@#/]+#[^#]+|https:\/\/[^\s]+|file:[^\s].*)$/;
 
@@ -19,14 +20,28 @@ const weightsFile = z.strictObject({
     .describe('Where the file can be fetched, best first.'),
 });
 
+const kernel = z
+  .enum(['linear', 'antialiased-linear', 'area', 'cubic', 'vips-linear'])
+  .default('antialiased-linear')
+  .describe(
+    "How pixels are interpolated: linear as OpenCV's INTER_LINEAR, antialiased-linear as Pillow's BILINEAR, area and cubic as OpenCV's INTER_AREA and INTER_CUBIC, vips-linear as libvips, which shifts an enlarged picture by half a pixel.",
+  );
+
 const resizeRule = z.discriminatedUnion('mode', [
-  z.strictObject({ mode: z.literal('stretch') }),
+  z.strictObject({ mode: z.literal('stretch'), kernel }),
   z.strictObject({
     mode: z.literal('letterbox'),
     anchor: z.enum(['top-left', 'center']).describe('Where the picture lies in the input.'),
     padValue: z.int().min(0).max(255).describe('Grey level of the border.'),
+    kernel,
+    rounding: z
+      .enum(['floor', 'round'])
+      .default('round')
+      .describe('How the scaled size of the picture becomes whole pixels.'),
   }),
 ]);
+
+const factor = z.number().positive();
 
 const networkInput = z.strictObject({
   tensor: z.string().min(1).describe("Name of the picture's input in the published file."),
@@ -39,29 +54,67 @@ const networkInput = z.strictObject({
   layout: z.enum(['nchw', 'nhwc']).describe('Order of axes in the published file.'),
   width: sidePx,
   height: sidePx,
+  anySize: z
+    .boolean()
+    .optional()
+    .describe('Whether the published file itself takes any size; where absent, as its family usually does.'),
   colours: z.enum(['rgb', 'bgr']),
-  range: z.tuple([z.number(), z.number()]).describe('What black and white become.'),
+  range: z.tuple([z.number(), z.number()]).describe('What black and white become, before mean and deviation.'),
+  mean: z
+    .tuple([z.number(), z.number(), z.number()])
+    .default([0, 0, 0])
+    .describe("Subtracted from each channel, in the units of range and the order of the network's colours."),
+  deviation: z
+    .tuple([factor, factor, factor])
+    .default([1, 1, 1])
+    .describe('What each channel is divided by after that.'),
   resize: resizeRule.describe('How a picture is fitted into the input.'),
 });
 
-/** Names that the decode function of a family looks for. */
-const OUTPUT_NAMES = {
-  centernet: ['detections'],
-  yolox: ['predictions'],
-  deimv2: ['labels', 'boxes', 'scores'],
-} as const;
+const averagePrecision = z.number().min(0).max(1);
+
+/** Names that the decode function of a family looks for, one of these sets; of `gfl` see `gflOutputs`. */
+const OUTPUT_NAMES: Readonly<Record<Exclude<ModelFamily, 'gfl'>, readonly (readonly string[])[]>> = {
+  centernet: [['detections']],
+  yolox: [['predictions']],
+  yolov5: [['predictions']],
+  yolov8: [['predictions']],
+  'yolo-end2end': [['detections']],
+  detr: [['boxes', 'logits'], ['predictions'], ['detections']],
+  deimv2: [['boxes', 'labels', 'scores']],
+  ssd: [['boxes', 'classes', 'count', 'scores']],
+};
+
+/** The outputs of a `gfl` detector: two for each stride that the manifest names. */
+function gflOutputs(names: readonly string[]): string[] {
+  const strides = [8, 16, 32, 64, 128].filter((stride) => names.some((name) => name.endsWith(`-${stride}`)));
+  return (strides.length === 0 ? [8, 16, 32] : strides).flatMap((stride) => [
+    `scores-${stride}`,
+    `distances-${stride}`,
+  ]);
+}
 
 /** What a manifest says of one detector. Unknown keys are refused. */
 export const manifestSchema = z
   .strictObject({
     name: z.string().regex(/^[a-z0-9][a-z0-9.-]{0,63}$/, 'expected lower-case letters, digits, dots and dashes'),
-    family: z.enum(['centernet', 'yolox', 'deimv2']).describe('Which decode function reads its outputs.'),
+    family: z.enum(MODEL_FAMILIES).describe('Which decode function reads its outputs.'),
     description: z.string().min(1),
-    licence: z.strictObject({ name: z.string().min(1), url: z.url() }),
-    reported: z
-      .strictObject({ ap: z.number().min(0).max(1), on: z.string().min(1) })
+    licence: z
+      .strictObject({ name: z.string().min(1), url: z.url() })
       .nullable()
-      .describe('COCO average precision as published or measured, and on what; null where it is not known.'),
+      .describe('Terms of the weights; null where they are not known.'),
+    reported: z
+      .strictObject({
+        ap: averagePrecision.describe("With the publisher's own preprocessing, which sharp does here."),
+        apByFfmpeg: averagePrecision
+          .nullable()
+          .default(null)
+          .describe('Where ffmpeg scales the picture, as for live video; null where it was not measured.'),
+        on: z.string().min(1).describe('Pictures and input size.'),
+      })
+      .nullable()
+      .describe('COCO average precision as measured here, and on what; null where it is not known.'),
     format: z.enum(['tfjs', 'onnx']),
     files: z.array(weightsFile).min(1).describe('The model file first, then the files it needs, in order.'),
     input: networkInput,
@@ -71,12 +124,17 @@ export const manifestSchema = z
     nmsIou: z.number().gt(0).max(1).nullable().describe('IoU for suppression; null where the network needs none.'),
     scoreThreshold: z.number().min(0).max(1).describe('Boxes below it are not reported unless the user sets another.'),
     maxDetections: z.int().positive().describe('Most boxes for one frame.'),
+    classesPerBox: z
+      .enum(['best', 'all'])
+      .default('best')
+      .describe('Classes reported of one box: the best alone, or each that reaches the threshold.'),
   })
   .superRefine((manifest, context) => {
-    const expected = [...OUTPUT_NAMES[manifest.family]].sort().join(', ');
-    const received = Object.keys(manifest.outputs).sort().join(', ');
-    if (expected !== received) {
-      const message = `expected the keys ${expected} for family ${manifest.family}`;
+    const names = Object.keys(manifest.outputs);
+    const sets = manifest.family === 'gfl' ? [gflOutputs(names).sort()] : OUTPUT_NAMES[manifest.family];
+    const expected = sets.map((set) => set.join(', '));
+    if (!expected.includes(names.sort().join(', '))) {
+      const message = `expected the keys ${expected.join(', or ')} for family ${manifest.family}`;
       context.addIssue({ code: 'custom', path: ['outputs'], message, input: manifest.outputs });
     }
   });

@@ -20,6 +20,7 @@ const SPEC: ModelSpec = {
   nmsIou: null,
   scoreThreshold: 0.5,
   maxDetections: 10,
+  classesPerBox: 'best',
 };
 
 /** Boxes that the fake engine finds in every frame. */

@@ -7,7 +7,7 @@ export const SIDE = 4;
 /** A detector of one class, as far as runners and threads look at it. */
 export const TINY_SPEC = {
   ...{ name: 'test', family: 'yolox', input: { width: SIDE, height: SIDE, resize: { mode: 'stretch' } } },
-  ...{ classes: ['a'], nmsIou: null, scoreThreshold: 0.3, maxDetections: 1 },
+  ...{ classes: ['a'], nmsIou: null, scoreThreshold: 0.3, maxDetections: 1, classesPerBox: 'best' },
 } as unknown as ModelSpec;
 
 /** A thread of the fake engine that takes frames one by one, `callMs` for each, and finds nothing. */

@@ -210,7 +210,8 @@ function readAttribute(reader: WireReader, whose: string): [string, Attribute] {
   return [name, { kind, value: readTensor(tensor, `${whose}: attribute ${name}`, null).tensor }];
 }
 
-function valueName(reader: WireReader): string {
+/** Name of an input or output. */
+export function valueName(reader: WireReader): string {
   let name = '';
   while (reader.next()) {
     if (reader.field === 1) name = reader.text();
@@ -220,7 +221,7 @@ function valueName(reader: WireReader): string {
 }
 
 /** Name, element type and sizes of an input or output. */
-function readValue(reader: WireReader, where: string): GraphValue {
+export function readValue(reader: WireReader, where: string): GraphValue {
   const name = valueName(reader.again());
   const types = fieldOf(reader, 2);
   const tensor = types === null ? null : fieldOf(types, 1);

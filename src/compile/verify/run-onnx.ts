@@ -2,7 +2,7 @@ import { InferenceSession, Tensor } from 'onnxruntime-node';
 import type { OutputTensor } from '../../core/model.ts';
 import type { CompileSource } from '../compile-source.ts';
 import { floatToHalf, halfToFloat } from '../half.ts';
-import { orderColours } from './run-tfjs.ts';
+import { normalise } from './normalise.ts';
 
 /**
  * Runs an ONNX file as it was published, one picture at a time; what the front does inside compiled files is done here by
@@ -33,18 +33,15 @@ export async function runOnnxSource(
   return images;
 }
 
-/** Interleaved u8 to the layout, colour order and range that the network wants. */
+/** Interleaved u8 to the type, layout, colour order, range, mean and deviation that the network wants. */
 function toPicture(frame: Uint8Array, source: CompileSource, type: string): Tensor {
-  const { width, height, range, colours, layout } = source.input;
-  const ordered = orderColours(frame, colours);
-  const picture = new Float32Array(ordered.length);
-  const scale = (range[1] - range[0]) / 255;
-  for (let at = 0; at < ordered.length; at += 1) {
-    const target = layout === 'nhwc' ? at : (at % 3) * width * height + Math.floor(at / 3);
-    picture[target] = ordered[at]! * scale + range[0];
-  }
+  const { width, height, layout } = source.input;
+  const values = normalise(frame, source.input);
+  const cells = width * height;
+  const picture =
+    layout === 'nhwc' ? values : values.map((_, at) => values[(at % cells) * 3 + Math.floor(at / cells)]!);
   const dims = layout === 'nhwc' ? [1, height, width, 3] : [1, 3, height, width];
-  if (type === 'uint8') return new Tensor('uint8', Uint8Array.from(picture), dims);
+  if (type === 'uint8') return new Tensor('uint8', Uint8Array.from(picture, Math.round), dims);
   if (type === 'float16') return new Tensor('float16', Uint16Array.from(picture, floatToHalf), dims);
   return new Tensor('float32', picture, dims);
 }

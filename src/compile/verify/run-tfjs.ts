@@ -3,6 +3,7 @@ import type { io } from '@tensorflow/tfjs-core';
 import type { OutputTensor } from '../../core/model.ts';
 import { SightlineError } from '../../errors/sightline-error.ts';
 import type { CompileSource } from '../compile-source.ts';
+import { normalise } from './normalise.ts';
 
 /**
  * Runs a TensorFlow.js graph model as it was published, on the WebAssembly backend, one picture at a time.
@@ -25,13 +26,11 @@ export async function runTfjs(
     );
   }
   const model = await loadGraphModel({ load: () => readArtifacts(source) });
-  const { width, height, range } = source.input;
-  const scale = (range[1] - range[0]) / 255;
+  const { width, height } = source.input;
   const published = Object.entries(source.outputs);
   try {
     return frames.map((frame) => {
-      const pixels = Float32Array.from(orderColours(frame, source.input.colours), (value) => value * scale + range[0]);
-      const input = tf.tensor4d(pixels, [1, height, width, 3]);
+      const input = tf.tensor4d(normalise(frame, source.input), [1, height, width, 3]);
       const results = model.execute(
         input,
         published.map(([, name]) => name),
@@ -60,15 +59,4 @@ async function readArtifacts(source: CompileSource): Promise<io.ModelArtifacts> 
     weightSpecs: model.weightsManifest.flatMap((group) => group.weights),
     weightData: Uint8Array.from(binary).buffer,
   };
-}
-
-/** Copies a picture, with red and blue swapped where the network wants that. */
-export function orderColours(frame: Uint8Array, colours: 'rgb' | 'bgr'): Uint8Array {
-  const copy = Uint8Array.from(frame);
-  if (colours === 'rgb') return copy;
-  for (let at = 0; at < copy.length; at += 3) {
-    copy[at] = frame[at + 2]!;
-    copy[at + 2] = frame[at]!;
-  }
-  return copy;
 }

@@ -27,7 +27,8 @@ function prepared(input: NetworkInput): Tensor {
         for (let x = 0; x < 12; x += 1) {
           const colour = input.colours === 'rgb' ? channel : 2 - channel;
           const level = frames[((image * 16 + y) * 12 + x) * 3 + colour]!;
-          planes[((image * 3 + channel) * 16 + y) * 12 + x] = black + (level / 255) * (white - black);
+          const value = black + (level / 255) * (white - black) - (input.mean?.[channel] ?? 0);
+          planes[((image * 3 + channel) * 16 + y) * 12 + x] = value / (input.deviation?.[channel] ?? 1);
         }
       }
     }
@@ -66,9 +67,22 @@ describe('the front, before one convolution', () => {
     expect(fronted.nodes.map(({ op }) => op)).toEqual(['Transpose', 'Cast', 'Conv', 'Identity']);
   });
 
-  it('shifts the picture by itself where black is not 0, since padding stays 0', async () => {
-    const fronted = await expectFront(strided, { ...INPUT, colours: 'bgr', range: [-1, 1] });
-    expect(fronted.nodes.map(({ op }) => op)).toContain('Transpose');
+  const centred: [string, Partial<NetworkInput>][] = [
+    ['BGR -1 to 1', { colours: 'bgr', range: [-1, 1] }],
+    [
+      'RGB 0 to 1, mean and deviation',
+      { range: [0, 1], mean: [0.485, 0.456, 0.406], deviation: [0.229, 0.224, 0.225] },
+    ],
+    [
+      'BGR 0 to 255, mean and deviation',
+      { colours: 'bgr', mean: [103.53, 116.28, 123.675], deviation: [57.375, 57.12, 58.395] },
+    ],
+  ];
+  it.each(centred)('costs a subtraction more where padding is not black: %s', async (_, change) => {
+    const interleaved = await expectFront(strided, { ...INPUT, ...change });
+    expect(interleaved.nodes.map(({ op }) => op)).toEqual(['Reshape', 'Cast', 'Add', 'Conv', 'Identity']);
+    const planes = await expectFront(strided, { ...INPUT, ...change }, 'planes');
+    expect(planes.nodes.map(({ op }) => op)).toEqual(['Transpose', 'Cast', 'Add', 'Conv', 'Identity']);
   });
 });
 
@@ -78,6 +92,12 @@ describe('the front, before anything else', () => {
       builder.node('Add', 'sum', ['images', builder.node('Relu', 'relu', ['images'])]),
     );
     await expectFront(two, { ...INPUT, colours: 'bgr', range: [0, 1] });
+    await expectFront(two, {
+      ...INPUT,
+      colours: 'bgr',
+      mean: [103.53, 116.28, 123.675],
+      deviation: [57.375, 57.12, 58.395],
+    });
   });
 
   it('does not turn the picture for a network that takes N, H, W, C', async () => {

@@ -72,6 +72,7 @@ export function source(
       classes: [],
       nmsIou: null,
       scoreThreshold: 0,
+      classesPerBox: 'best',
       maxDetections: 300,
     },
     format: 'onnx',

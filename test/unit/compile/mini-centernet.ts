@@ -53,6 +53,7 @@ export function writeMiniCenternet(
       nmsIou: null,
       scoreThreshold: 0.3,
       maxDetections: PEAKS,
+      classesPerBox: 'best',
     },
     format: 'tfjs',
     input: { tensor: 'images', sizeTensor: null, layout: 'nhwc', ...size, colours: 'rgb', range: [0, 255] },

@@ -26,7 +26,7 @@ function model(format: 'onnx' | 'saved-model', graph: Graph): CompiledModel {
   const input = { ...CASE_SIZE, resize: { mode: 'stretch' } } as const;
   const spec = { name: 'operators', family: 'yolox', input, classes: [], nmsIou: null } as const;
   return {
-    spec: { ...spec, scoreThreshold: 0, maxDetections: 1 },
+    spec: { ...spec, scoreThreshold: 0, maxDetections: 1, classesPerBox: 'best' },
     format,
     path,
     precision: 'f32',

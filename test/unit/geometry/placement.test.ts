@@ -12,6 +12,7 @@ import {
 const STRETCH: ResizeRule = { mode: 'stretch' };
 const CENTER: ResizeRule = { mode: 'letterbox', anchor: 'center', padValue: 0 };
 const TOP_LEFT: ResizeRule = { mode: 'letterbox', anchor: 'top-left', padValue: 114 };
+const FLOORED: ResizeRule = { ...TOP_LEFT, rounding: 'floor' };
 const RULES = [STRETCH, CENTER, TOP_LEFT];
 
 const size = (max: number) => fc.record({ width: fc.integer({ min: 1, max }), height: fc.integer({ min: 1, max }) });
@@ -42,6 +43,15 @@ describe('fitInto', () => {
     ['an odd remainder goes right and below', { width: 3, height: 2 }, { width: 8, height: 8 }, CENTER, [8, 5, 0, 1]],
     ['a line stays one pixel high', { width: 5000, height: 1 }, { width: 416, height: 416 }, TOP_LEFT, [416, 1, 0, 0]],
     ['two pixels are blown up', { width: 2, height: 2 }, { width: 512, height: 512 }, CENTER, [512, 512, 0, 0]],
+    ['275.6 pixels rounded', { width: 424, height: 640 }, { width: 416, height: 416 }, TOP_LEFT, [276, 416, 0, 0]],
+    ['275.6 pixels rounded down', { width: 424, height: 640 }, { width: 416, height: 416 }, FLOORED, [275, 416, 0, 0]],
+    [
+      'rounded down, the side that fills the input fills it',
+      { width: 427, height: 427 },
+      { width: 416, height: 416 },
+      FLOORED,
+      [416, 416, 0, 0],
+    ],
     ['stretched, whatever the aspect', { width: 7, height: 3 }, { width: 512, height: 256 }, STRETCH, [512, 256, 0, 0]],
   ] as const)('%s', (_, source, target, rule, [width, height, x, y]) => {
     expect(fitInto(source, target, rule)).toEqual({ width, height, x, y });

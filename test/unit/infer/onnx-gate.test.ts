@@ -38,7 +38,7 @@ beforeAll(async () => {
   const input = { width: SIDE, height: SIDE, resize: { mode: 'stretch' as const } };
   const spec = {
     ...{ name: 'echo', family: 'yolox' as const, input, classes: ['a'] },
-    ...{ nmsIou: null, scoreThreshold: 0.3, maxDetections: 10 },
+    ...{ nmsIou: null, scoreThreshold: 0.3, maxDetections: 10, classesPerBox: 'best' as const },
   };
   engine = await OnnxEngine.load({
     engine: 'onnx',

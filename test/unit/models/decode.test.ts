@@ -12,6 +12,7 @@ function spec(family: ModelFamily, width: number, height: number): ModelSpec {
     nmsIou: null,
     scoreThreshold: 0.3,
     maxDetections: 10,
+    classesPerBox: 'best',
   };
 }
 
@@ -46,6 +47,19 @@ describe('YOLOX', () => {
     expect(Array.from(rows!.filter((_, at) => at % 6 === 4))).toEqual([0.25, 0.25]);
   });
 
+  it('reports every class that reaches the threshold where all are asked for, also more than there are cells', () => {
+    const every = { ...spec('yolox', 64, 32), classesPerBox: 'all' as const };
+    const cells = Object.fromEntries(Array.from({ length: 42 }, (_, cell) => [cell, [0, 0, 0, 0, 0.5, 0.5, 1, 0.25]]));
+    const [rows] = DECODERS.yolox(new Map([['predictions', yoloxOutput(1, cells)]]), 1, every, 0.25);
+    const found = Array.from({ length: rows!.length / 6 }, (_, row) => Array.from(rows!.slice(row * 6, row * 6 + 6)));
+    expect(found).toHaveLength(84);
+    // The first cell of the 32 px grid: its corner is the corner of the picture.
+    expect(found.slice(80, 82)).toEqual([
+      [-16, -16, 32, 32, 0.25, 0],
+      [-16, -16, 32, 32, 0.5, 1],
+    ]);
+  });
+
   it('reads each picture of a batch by itself, and only those that count', () => {
     const output = yoloxOutput(3, {
       41: [0, 0, 0, 0, 1, 1, 0, 0],
@@ -59,51 +73,57 @@ describe('YOLOX', () => {
     ]);
   });
 
-  it('gives from gated outputs the boxes that the published ones give', () => {
-    const logit = (score: number) => Math.log(score / (1 - score));
-    const cells: Record<number, number[]> = {
-      // Two pictures of 42 cells; one cell of each grid, one below the threshold, two of the second picture.
-      3: [0.5, 0.25, 0.1, -0.2, 0.9, 0.1, 0.8, 0.2],
-      37: [0.1, 0.2, 0.3, 0.4, 0.6, 0.7, 0.6, 0.5],
-      41: [-0.5, 0.75, 0, 0.5, 0.5, 0.1, 0.2, 0.3],
-      45: [0.25, 0.5, 0.4, 0.3, 0.8, 0.2, 0.1, 0.9],
-      82: [0, 0, 0, 0, 0.7, 0.6, 0.5, 0.4],
-    };
-    const published = new Map([['predictions', yoloxOutput(2, cells)]]);
-    // By stride, then picture, then cell, as the network has them.
-    const order = [3, 45, 37, 82, 41];
-    const planes = new Float32Array(2 * 5 * 42).fill(-20);
-    for (const cell of order) {
-      const [dx, dy, width, height, objectness] = cells[cell]!;
-      const values = [dx!, dy!, width!, height!, logit(objectness!)];
-      for (const [plane, value] of values.entries())
-        planes[(Math.floor(cell / 42) * 5 + plane) * 42 + (cell % 42)] = value;
-    }
-    const gated = new Map<string, OutputTensor>([
-      ['cells', { dims: [2, 5, 42], data: planes }],
-      [
-        'passing',
-        {
-          dims: [5, 2],
-          data: BigInt64Array.from(order.flatMap((cell) => [BigInt(Math.floor(cell / 42)), BigInt(cell % 42)])),
-        },
-      ],
-      [
-        'classes',
-        f32(
-          [5, 3],
-          order.flatMap((cell) => cells[cell]!.slice(5).map(logit)),
-        ),
-      ],
-    ]);
-    const [expected, received] = [published, gated].map((outputs) =>
-      DECODERS.yolox(outputs, 2, spec('yolox', 64, 32), 0.3),
-    );
-    expect(expected!.map((rows) => rows.length / 6)).toEqual([2, 2]);
-    expect(received!.map((rows) => Array.from(rows))).toEqual(
-      expected!.map((rows) => Array.from(rows, (value) => expect.closeTo(value, 5))),
-    );
-  });
+  it.each([
+    ['best', [2, 2]],
+    ['all', [4, 3]],
+  ] as const)(
+    'gives from gated outputs the boxes that the published ones give, classes: %s',
+    (classesPerBox, boxes) => {
+      const logit = (score: number) => Math.log(score / (1 - score));
+      const cells: Record<number, number[]> = {
+        // Two pictures of 42 cells; one cell of each grid, one below the threshold, two of the second picture.
+        3: [0.5, 0.25, 0.1, -0.2, 0.9, 0.1, 0.8, 0.2],
+        37: [0.1, 0.2, 0.3, 0.4, 0.6, 0.7, 0.6, 0.5],
+        41: [-0.5, 0.75, 0, 0.5, 0.5, 0.1, 0.2, 0.3],
+        45: [0.25, 0.5, 0.4, 0.3, 0.8, 0.2, 0.1, 0.9],
+        82: [0, 0, 0, 0, 0.7, 0.6, 0.5, 0.4],
+      };
+      const published = new Map([['predictions', yoloxOutput(2, cells)]]);
+      // By stride, then picture, then cell, as the network has them.
+      const order = [3, 45, 37, 82, 41];
+      const planes = new Float32Array(2 * 5 * 42).fill(-20);
+      for (const cell of order) {
+        const [dx, dy, width, height, objectness] = cells[cell]!;
+        const values = [dx!, dy!, width!, height!, logit(objectness!)];
+        for (const [plane, value] of values.entries())
+          planes[(Math.floor(cell / 42) * 5 + plane) * 42 + (cell % 42)] = value;
+      }
+      const gated = new Map<string, OutputTensor>([
+        ['cells', { dims: [2, 5, 42], data: planes }],
+        [
+          'passing',
+          {
+            dims: [5, 2],
+            data: BigInt64Array.from(order.flatMap((cell) => [BigInt(Math.floor(cell / 42)), BigInt(cell % 42)])),
+          },
+        ],
+        [
+          'classes',
+          f32(
+            [5, 3],
+            order.flatMap((cell) => cells[cell]!.slice(5).map(logit)),
+          ),
+        ],
+      ]);
+      const [expected, received] = [published, gated].map((outputs) =>
+        DECODERS.yolox(outputs, 2, { ...spec('yolox', 64, 32), classesPerBox }, 0.29),
+      );
+      expect(expected!.map((rows) => rows.length / 6)).toEqual(boxes);
+      expect(received!.map((rows) => Array.from(rows))).toEqual(
+        expected!.map((rows) => Array.from(rows, (value) => expect.closeTo(value, 5))),
+      );
+    },
+  );
 
   it('refuses an output that is not on the grid of the input', () => {
     const decode = () => DECODERS.yolox(new Map([['predictions', f32([1, 41, 8], [])]]), 1, spec('yolox', 64, 32), 0.5);

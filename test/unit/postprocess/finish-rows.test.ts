@@ -10,6 +10,7 @@ const SPEC: ModelSpec = {
   nmsIou: 0.5,
   scoreThreshold: 0.3,
   maxDetections: 3,
+  classesPerBox: 'best',
 };
 // 1280x720 in 640x640 at the top left: half the size, the picture ends at row 360.
 const PLACEMENT = { scaleX: 0.5, scaleY: 0.5, offsetX: 0, offsetY: 0 };

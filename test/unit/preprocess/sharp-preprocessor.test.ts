@@ -18,6 +18,7 @@ function spec(width: number, height: number, resize: ResizeRule): ModelSpec {
     nmsIou: null,
     scoreThreshold: 0.5,
     maxDetections: 10,
+    classesPerBox: 'best',
   };
 }
 
@@ -74,6 +75,19 @@ describe('SharpPreprocessor', () => {
     expect(rows).toBe('.#####..');
     expect(preprocessor.placement).toEqual({ scaleX: 0.1, scaleY: 0.1, offsetX: 0, offsetY: 1 });
   });
+
+  it.each(['linear', 'cubic', 'area', 'antialiased-linear', 'vips-linear'] as const)(
+    '%s leaves nothing of the picture that lay in the input before',
+    async (kernel) => {
+      const input = new Uint8Array(16 * 16 * 3).fill(200);
+      await new SharpPreprocessor(spec(16, 16, { ...CENTER, kernel }), { width: 32, height: 16 }).run(
+        halves(32, 16),
+        input,
+      );
+      for (let y = 0; y < 16; y++)
+        expect(sketch(input, 16, y, 7)).toMatch(y < 4 || y > 11 ? /^\.{16}$/ : /^r{7}..g{7}$/);
+    },
+  );
 
   it('enlarges a picture of two pixels without a blend at the edges', async () => {
     const input = new Uint8Array(16 * 16 * 3);

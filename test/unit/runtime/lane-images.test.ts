@@ -40,9 +40,14 @@ function read(images: readonly string[], { skip = 0, slots = 2 } = {}) {
     nmsIou: null,
     scoreThreshold: 0,
     maxDetections: 1,
+    classesPerBox: 'best',
   } as const;
   const stream = { ring: { ringId: 7, buffer: ring.buffer, shape: ring.shape }, spec, skip } as unknown as LaneStream;
-  const lane = new LaneImages(stream, images, { post, addPreprocessMs: () => undefined });
+  const lane = new LaneImages(
+    stream,
+    { kind: 'images', paths: images, resizeBy: 'sharp' },
+    { post, addPreprocessMs: () => undefined },
+  );
   lane.open();
   return { lane, ring, frames, last };
 }

@@ -20,6 +20,7 @@ const SPEC: ModelSpec = {
   nmsIou: null,
   scoreThreshold: 0.5,
   maxDetections: 10,
+  classesPerBox: 'best',
 };
 const STALLED = new SightlineError('SOURCE_STALLED', 'no frame for 3000 ms').toWire();
 

@@ -20,6 +20,7 @@ const SPEC: ModelSpec = {
   nmsIou: null,
   scoreThreshold: 0.5,
   maxDetections: 10,
+  classesPerBox: 'best',
 };
 
 /** A session between a lane and a runtime that the test plays by hand. */

@@ -1,0 +1,103 @@
+import type { ModelSpec, OutputTensor } from '../../src/core/model.ts';
+import type { Decode } from '../decoder.ts';
+import { findOutput } from '../decoder.ts';
+import { RowList } from '../row-list.ts';
+
+/** Strides that networks of this family have grids of; each has some of them. */
+const STRIDES_PX = [8, 16, 32, 64, 128] as const;
+
+/** Rows that a busy picture has before suppression. */
+const USUAL_ROWS = 512;
+
+/**
+ * Detectors with a generalised focal loss head: PicoDet, NanoDet. For each stride S `scores-S` f32 [n, cells, classes],
+ * sigmoid applied, and `distances-S` f32 [n, cells, 4 * bins], cells row by row.
+ *
+ * A side (left, top, right, bottom) lies as many strides from the centre of its cell, (column + 0.5, row + 0.5) strides, as
+ * its distribution over 0 .. bins - 1 says: the mean under the softmax (Li et al., "Generalized Focal Loss", section 3.2).
+ */
+export const decodeGfl: Decode = (outputs, batchSize, spec, scoreThreshold) => {
+  const levels = findLevels(outputs, spec);
+  const rows = new RowList(USUAL_ROWS);
+  const images: Float32Array[] = [];
+  for (let image = 0; image < batchSize; image += 1) {
+    for (const level of levels) addLevel(rows, level, image, spec, scoreThreshold);
+    images.push(rows.take());
+  }
+  return images;
+};
+
+/** The grid of one stride. */
+interface Level {
+  readonly stridePx: number;
+  readonly columns: number;
+  readonly cells: number;
+  readonly classes: number;
+  readonly bins: number;
+  readonly scores: Float32Array;
+  readonly distances: Float32Array;
+}
+
+function findLevels(outputs: ReadonlyMap<string, OutputTensor>, { name, input }: ModelSpec): Level[] {
+  const levels = STRIDES_PX.filter((stride) => outputs.has(`scores-${stride}`)).map((stridePx) => {
+    const scores = findOutput(outputs, `scores-${stridePx}`);
+    const distances = findOutput(outputs, `distances-${stridePx}`);
+    const columns = Math.ceil(input.width / stridePx);
+    const cells = columns * Math.ceil(input.height / stridePx);
+    for (const { dims } of [scores, distances]) {
+      if (dims[1] === cells) continue;
+      throw new RangeError(
+        `${name}: expected ${cells} cells of ${stridePx} px for an input of ${input.width}x${input.height}, received ${dims[1]}`,
+      );
+    }
+    return {
+      ...{ stridePx, columns, cells, classes: scores.dims[2]!, bins: distances.dims[2]! / 4 },
+      ...{ scores: scores.data as Float32Array, distances: distances.data as Float32Array },
+    };
+  });
+  // Says which outputs came.
+  if (levels.length === 0) findOutput(outputs, `scores-${STRIDES_PX[0]}`);
+  return levels;
+}
+
+function addLevel(rows: RowList, level: Level, image: number, spec: ModelSpec, scoreThreshold: number): void {
+  const { stridePx, columns, cells, classes, bins, scores, distances } = level;
+  const isBestOnly = spec.classesPerBox === 'best';
+  for (let cell = 0; cell < cells; cell += 1) {
+    const first = (image * cells + cell) * classes;
+    const from = isBestOnly ? indexOfLargest(scores, first, first + classes) : first;
+    const to = isBestOnly ? from + 1 : first + classes;
+    for (let index = from; index < to; index += 1) {
+      const score = scores[index]!;
+      if (!(score >= scoreThreshold)) continue;
+      const side = (image * cells + cell) * 4 * bins;
+      const left = meanBin(distances, side, bins);
+      const top = meanBin(distances, side + bins, bins);
+      const width = (left + meanBin(distances, side + 2 * bins, bins)) * stridePx;
+      const height = (top + meanBin(distances, side + 3 * bins, bins)) * stridePx;
+      const x = ((cell % columns) + 0.5 - left) * stridePx;
+      const y = (Math.floor(cell / columns) + 0.5 - top) * stridePx;
+      rows.add(x, y, width, height, score, index - first);
+    }
+  }
+}
+
+/** The mean of 0 .. bins - 1 under the softmax of `bins` numbers. */
+function meanBin(values: Float32Array, start: number, bins: number): number {
+  let largest = values[start]!;
+  for (let bin = 1; bin < bins; bin += 1) largest = Math.max(largest, values[start + bin]!);
+  let sum = 0;
+  let weighted = 0;
+  for (let bin = 0; bin < bins; bin += 1) {
+    const share = Math.exp(values[start + bin]! - largest);
+    sum += share;
+    weighted += share * bin;
+  }
+  return weighted / sum;
+}
+
+function indexOfLargest(values: Float32Array, start: number, end: number): number {
+  let best = start;
+  for (let index = start + 1; index < end; index += 1) if (values[index]! > values[best]!) best = index;
+  return best;
+}

@@ -1,0 +1,26 @@
+import { execFile } from 'node:child_process';
+import { type DecodePlan, stillArguments } from './ffmpeg-command.ts';
+
+/**
+ * Reads an image file with ffmpeg and fits it into a canvas, as ffmpeg fits the frames of a video.
+ *
+ * @param picture - u8 `[height, width, 3]` RGB of the canvas; overwritten.
+ * @throws Error with what ffmpeg said where the file is no image.
+ */
+export async function decodeStill(
+  ffmpegPath: string,
+  path: string,
+  canvas: DecodePlan['canvas'],
+  picture: Uint8Array,
+): Promise<void> {
+  const options = { encoding: 'buffer', maxBuffer: picture.length * 2 } as const;
+  const pixels = await new Promise<Buffer>((resolve, reject) => {
+    execFile(ffmpegPath, stillArguments(path, canvas), options, (error, stdout, stderr) => {
+      if (error === null) resolve(stdout);
+      else reject(new Error(stderr.toString().trim().split('\n')[0] || error.message));
+    });
+  });
+  if (pixels.length !== picture.length)
+    throw new Error(`ffmpeg gave ${pixels.length} bytes, expected ${picture.length}`);
+  picture.set(pixels);
+}

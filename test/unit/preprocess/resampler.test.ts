@@ -1,0 +1,71 @@
+import { readFileSync } from 'node:fs';
+import { describe, expect, it } from 'vitest';
+import { Resampler, type ResamplerKernel } from '../../../src/preprocess/resampler.ts';
+
+interface Fixture {
+  readonly source: { readonly width: number; readonly height: number };
+  readonly pictures: readonly {
+    readonly kernel: ResamplerKernel;
+    readonly width: number;
+    readonly height: number;
+    readonly rgb: string;
+  }[];
+}
+
+/** Made once by OpenCV and Pillow. */
+const FIXTURE = JSON.parse(readFileSync('test/unit/preprocess/resampled.json', 'utf8')) as Fixture;
+
+/** Noise: the high bits of a multiplicative hash. */
+function noise({ width, height }: { width: number; height: number }): Uint8Array {
+  return Uint8Array.from({ length: width * height * 3 }, (_, i) => (Math.imul(i, 2654435761) >>> 21) & 255);
+}
+
+describe('Resampler', () => {
+  it.each(FIXTURE.pictures)(
+    '$kernel to $width x $height is that of OpenCV or Pillow, to within one level',
+    (wanted) => {
+      const expected = Buffer.from(wanted.rgb, 'base64');
+      const received = new Uint8Array(expected.length);
+      new Resampler(FIXTURE.source, wanted, wanted.kernel).run(noise(FIXTURE.source), received, 0, wanted.width * 3);
+      const differences = received.map((level, i) => Math.abs(level - expected[i]!));
+      expect(Math.max(...differences)).toBeLessThanOrEqual(1);
+    },
+  );
+
+  it.each(['linear', 'cubic', 'area', 'antialiased-linear'] as const)(
+    '%s keeps the level of an even picture, up to its edges',
+    (kernel) => {
+      const target = new Uint8Array(37 * 11 * 3);
+      new Resampler({ width: 101, height: 5 }, { width: 37, height: 11 }, kernel).run(
+        new Uint8Array(101 * 5 * 3).fill(201),
+        target,
+        0,
+        37 * 3,
+      );
+      expect(new Set(target)).toEqual(new Set([201]));
+    },
+  );
+
+  it('writes its part of a larger picture and nothing beside it', () => {
+    const target = new Uint8Array(6 * 5 * 3).fill(7);
+    new Resampler({ width: 8, height: 8 }, { width: 3, height: 2 }, 'linear').run(
+      new Uint8Array(8 * 8 * 3).fill(90),
+      target,
+      (1 * 6 + 2) * 3,
+      6 * 3,
+    );
+    const rows = Array.from({ length: 5 }, (_, y) =>
+      Array.from({ length: 6 }, (_, x) => target[(y * 6 + x) * 3]!).join(' '),
+    );
+    expect(rows).toEqual(['7 7 7 7 7 7', '7 7 90 90 90 7', '7 7 90 90 90 7', '7 7 7 7 7 7', '7 7 7 7 7 7']);
+  });
+
+  it('gives the same for the next picture as for the first', () => {
+    const resampler = new Resampler(FIXTURE.source, { width: 9, height: 7 }, 'cubic');
+    const [first, second] = [new Uint8Array(189), new Uint8Array(189)];
+    resampler.run(noise(FIXTURE.source), first, 0, 27);
+    resampler.run(new Uint8Array(23 * 17 * 3).fill(255), second, 0, 27);
+    resampler.run(noise(FIXTURE.source), second, 0, 27);
+    expect(second).toEqual(first);
+  });
+});
