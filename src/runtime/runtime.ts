@@ -56,6 +56,7 @@ export class Runtime {
   readonly reports: Listeners<RuntimeReport>;
   readonly previews: Listeners<{ readonly frame: PublishedFrame; readonly jpeg: Uint8Array }>;
   readonly #options: RuntimeOptions;
+  readonly #incidents: Incidents;
   readonly #meter = new HostMeter(monoNowMs());
   readonly #sessions = new Map<string, StreamSession>();
   readonly #lanes: LaneClient[] = [];
@@ -77,6 +78,7 @@ export class Runtime {
   private constructor(options: RuntimeOptions) {
     this.#options = options;
     const { incidents = new Incidents() } = options;
+    this.#incidents = incidents;
     this.published = new Listeners('results', incidents);
     this.events = new Listeners('events', incidents);
     this.reports = new Listeners('reports', incidents);
@@ -102,7 +104,8 @@ export class Runtime {
       throw error;
     }
     runtime.#meter.inferThreads = options.inferenceThreads;
-    runtime.#reportTimer = setInterval(() => runtime.#makeReport(), REPORT_INTERVAL_MS);
+    const report = runtime.#incidents.guard('the reports', () => void runtime.#makeReport());
+    runtime.#reportTimer = setInterval(report, REPORT_INTERVAL_MS);
     runtime.#makeReport();
     return runtime;
   }
