@@ -63,6 +63,7 @@ export class FleetMember {
       environment: io.environment,
       stdout: io.stdout,
       onNotice: (text) => log.info({}, text),
+      admit: (source) => admission.source(source),
     });
     const { fillRatio, bulkConcurrency, minHosts, maxHosts } = config.fleet;
     const scale = { pipeline: config.name, fillRatio, tasksPerHost: Math.max(1, bulkConcurrency), minHosts, maxHosts };
@@ -105,7 +106,7 @@ export class FleetMember {
     const capacityFps = fleet.capacityFps ?? (await measureCapacity(runtime, ffmpeg, stop));
     const agent = new HostAgent({
       control,
-      runner: fleetRunner(this.#host, (source) => this.#admission.source(source)),
+      runner: fleetRunner(this.#host),
       card: {
         id,
         pipeline: config.name,

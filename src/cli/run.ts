@@ -1,5 +1,6 @@
 import type { Command } from 'commander';
 import { loadPipeline } from '../config/load-pipeline.ts';
+import { Admission } from '../control/orders/admission.ts';
 import { PipelineHost } from '../runtime/pipeline-host.ts';
 import { type CliIo, note } from './cli-io.ts';
 import { openLog } from './log.ts';
@@ -27,10 +28,12 @@ async function run(path: string, flags: ServerFlags, io: CliIo): Promise<void> {
   checkServerFlags(flags);
   const config = loadPipeline(path);
   const log = openLog(io, flags.log);
+  const admission = new Admission(config.fleet);
   const host = await PipelineHost.open(config, {
     environment: io.environment,
     stdout: io.stdout,
     onNotice: (text) => log.info({}, text),
+    admit: (source) => admission.source(source),
   });
   try {
     const gateway = await openGateway(host, { config, flags, log }, io);

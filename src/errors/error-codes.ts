@@ -11,6 +11,11 @@ export const ERROR_CODES = {
   SOURCE_UNAUTHORIZED: { retryable: true, exit: 1, doc: 'A camera or server refuses the credentials.' },
   SOURCE_STALLED: { retryable: true, exit: 1, doc: 'A live source sent no frame for longer than staleMs.' },
   DECODE_EXITED: { retryable: true, exit: 1, doc: 'ffmpeg ended before the stream did.' },
+  DECODE_OUT_OF_STEP: {
+    retryable: true,
+    exit: 1,
+    doc: 'Frame headers and pictures from ffmpeg do not match, so times and sizes would be wrong.',
+  },
   FFMPEG_MISSING: { retryable: false, exit: 1, doc: 'No ffmpeg was found, or the one found cannot be run.' },
   MODEL_NOT_FOUND: { retryable: false, exit: 2, doc: 'No manifest has this name, or the manifest file is missing.' },
   MODEL_INVALID: { retryable: false, exit: 2, doc: 'A manifest or a weights file is malformed.' },
@@ -43,7 +48,7 @@ export const ERROR_CODES = {
   SOURCE_FORBIDDEN: {
     retryable: false,
     exit: 2,
-    doc: 'The path, scheme or network is not one that this host may open.',
+    doc: 'The path, scheme, network or test picture is not one that this host may open.',
   },
   SEGMENT_MISMATCH: {
     retryable: false,

@@ -24,6 +24,8 @@ export interface HostSurroundings {
   readonly environment: Environment;
   readonly stdout: NodeJS.WritableStream;
   readonly onNotice: (text: string) => void;
+  /** Checks a source that arrives after the start, over REST. Rejects with SOURCE_FORBIDDEN if it may not be opened. */
+  readonly admit: (source: string) => Promise<void>;
 }
 
 /**
@@ -36,6 +38,7 @@ export class PipelineHost {
   readonly #ffmpeg: FfmpegBinary;
   readonly #environment: Environment;
   readonly #onNotice: (text: string) => void;
+  readonly #admit: (source: string) => Promise<void>;
   /** As the user wrote them: a patch changes these, and defaults apply anew. */
   readonly #written = new Map<string, StreamConfig>();
   readonly #sinks: ResultSinks;
@@ -50,8 +53,7 @@ export class PipelineHost {
     config: PipelineConfig,
     sinks: ResultSinks,
     ffmpeg: FfmpegBinary,
-    environment: Environment,
-    onNotice: (text: string) => void,
+    { environment, onNotice, admit }: HostSurroundings,
   ) {
     this.runtime = runtime;
     this.#sinks = sinks;
@@ -59,15 +61,14 @@ export class PipelineHost {
     this.#ffmpeg = ffmpeg;
     this.#environment = environment;
     this.#onNotice = onNotice;
+    this.#admit = admit;
   }
 
   /**
    * Opens everything but the streams: ffmpeg, model, engine, threads, sinks.
    */
-  static async open(
-    config: PipelineConfig,
-    { environment, stdout, onNotice }: HostSurroundings,
-  ): Promise<PipelineHost> {
+  static async open(config: PipelineConfig, surroundings: HostSurroundings): Promise<PipelineHost> {
+    const { environment, stdout, onNotice } = surroundings;
     const ffmpeg = await findFfmpeg({ path: environment.ffmpegPath, searchPath: environment.searchPath });
     const { classes } = modelSpec(await loadManifest(config.model.name));
     let runtime: Runtime | null = null;
@@ -81,7 +82,7 @@ export class PipelineHost {
       onRecovery: (id) => runtime?.tell('sink-recovered', undefined, `sink ${id} delivers again`, { id }),
     });
     runtime = await openRuntime({ ...config, sinks, environment, onNotice });
-    return new PipelineHost(runtime, config, sinks, ffmpeg, environment, onNotice);
+    return new PipelineHost(runtime, config, sinks, ffmpeg, surroundings);
   }
 
   /**
@@ -108,7 +109,9 @@ export class PipelineHost {
 
   /** @param lease - under which its results are published; absent where the stream belongs to this process alone. */
   async addStream(stream: unknown, lease?: StreamLease): Promise<StreamReport> {
-    return this.#reportOf(await this.#add(parseStream(stream, this.#config.defaults), lease));
+    const config = parseStream(stream, this.#config.defaults);
+    await this.#admit(config.source);
+    return this.#reportOf(await this.#add(config, lease));
   }
 
   /** Batching and targets change at once; for anything else this one stream is opened again. */
@@ -126,6 +129,7 @@ export class PipelineHost {
         'CONFIG_INVALID',
         `stream "${id}": id: expected the same id, received "${next.id}"; add a new stream instead`,
       );
+    if (next.source !== this.#written.get(id)?.source) await this.#admit(next.source);
     if (Object.keys(patch).every((key) => TUNABLE.has(key))) {
       this.runtime.retune(session, next);
       this.#written.set(id, next);

@@ -1,7 +1,7 @@
 import type { PublishedFrame } from '../core/frame.ts';
 import type { SightlineError } from '../errors/sightline-error.ts';
 import type { PictureSink, Sink } from '../sinks/sink.ts';
-import type { FrameRecord } from './frame-ledger.ts';
+import type { InFlightFrame } from './frame-ledger.ts';
 
 export interface SinkBinding {
   readonly sink: Sink;
@@ -28,14 +28,14 @@ export class ResultSinks {
    * @param mayWait - the stream is a file: its slots are kept while a sink cannot take more, which stops the reading.
    * @returns when the frame's slot may be given back; null for at once.
    */
-  publish(frame: PublishedFrame, label: string, record: FrameRecord, mayWait: boolean): Promise<unknown> | null {
+  publish(frame: PublishedFrame, label: string, inFlight: InFlightFrame, mayWait: boolean): Promise<unknown> | null {
     const waits: Promise<unknown>[] = [];
     for (const { sink, streams } of this.#bindings) {
       if (streams !== null && !streams.has(frame.streamId)) continue;
       if (!sink.publish(frame, label) && mayWait) waits.push(sink.drained());
     }
     const pictureSink = this.#pictureSinks.get(frame.streamId);
-    if (pictureSink !== undefined) waits.push(pictureSink.draw(frame, record.session.ring.picture(record.slot)));
+    if (pictureSink !== undefined) waits.push(pictureSink.draw(frame, inFlight.ring.slots.picture(inFlight.slot)));
     return waits.length === 0 ? null : Promise.all(waits);
   }
 

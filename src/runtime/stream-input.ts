@@ -7,6 +7,11 @@ import type { StreamInput } from './session-port.ts';
 
 const READ_TIMEOUT_MS = 5_000;
 
+/** A live file that is read as fast as the CPU allows would starve inference and drop most of its frames. */
+function isPaced({ policy, loop }: StreamConfig): boolean {
+  return policy === 'live' || (policy === 'auto' && loop);
+}
+
 export interface PictureNeed {
   /** Most pixels across; null keeps the source's own size. */
   readonly maxWidth: number | null;
@@ -26,10 +31,10 @@ export async function resolveStreamInput(
   need: PictureNeed | null,
   spec: Pick<ModelSpec, 'resizeBy'> = {},
 ): Promise<StreamInput> {
-  const { loop, realtime, transport } = config;
+  const { loop, transport } = config;
   const parsed = parseSource(config.source, {
     loop,
-    realtime,
+    realtime: config.realtime ?? isPaced(config),
     rtspTransport: transport,
     readTimeoutMs: READ_TIMEOUT_MS,
   });

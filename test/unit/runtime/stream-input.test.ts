@@ -1,30 +1,30 @@
 import { describe, expect, it } from 'vitest';
 import { parseStream } from '../../../src/config/load-pipeline.ts';
 import { resolveStreamInput } from '../../../src/runtime/stream-input.ts';
-import { testFfmpeg } from '../../support/made-videos.ts';
 
-const SOURCE = 'synthetic:testsrc2=size=64x48:rate=5';
-const FULL = { width: 64, height: 48 };
+const FFMPEG = { path: 'ffmpeg', major: 7 };
 
-describe('who fits the pictures of a stream', () => {
+/** Any file will do: nothing is read. */
+const FILE = 'package.json';
+
+async function resolve(stream: Readonly<Record<string, unknown>>) {
+  const { source, policy } = await resolveStreamInput(
+    parseStream({ id: 's', source: FILE, ...stream }, {}),
+    FFMPEG,
+    null,
+  );
+  return { policy, realtime: source!.options.realtime };
+}
+
+describe('the pace of a file', () => {
   it.each([
-    ['auto', 'ffmpeg', null],
-    ['auto', 'sharp', FULL],
-    ['ffmpeg', 'sharp', null],
-    ['sharp', 'ffmpeg', FULL],
-  ] as const)('resizeBy %s of a stream, %s of the model', async (resizeBy, ofModel, picture) => {
-    const config = parseStream({ id: 'a', source: SOURCE, resizeBy }, {});
-    const input = await resolveStreamInput(config, testFfmpeg, null, { resizeBy: ofModel });
-    expect(input.picture).toEqual(picture);
-  });
-
-  it('is sharp on pictures of the source size, whatever a preview would be content with', async () => {
-    const config = parseStream({ id: 'a', source: SOURCE, resizeBy: 'sharp' }, {});
-    expect((await resolveStreamInput(config, testFfmpeg, { maxWidth: 32 })).picture).toEqual(FULL);
-  });
-
-  it('keeps the smaller picture of a preview where the model is content with ffmpeg', async () => {
-    const config = parseStream({ id: 'a', source: SOURCE }, {});
-    expect((await resolveStreamInput(config, testFfmpeg, { maxWidth: 32 })).picture).toEqual({ width: 32, height: 24 });
+    ['is read as fast as the CPU allows', {}, { policy: 'file', realtime: false }],
+    ['that loops is a camera, paced by its own clock', { loop: true }, { policy: 'live', realtime: true }],
+    ['that is declared live is paced', { policy: 'live' }, { policy: 'live', realtime: true }],
+    ['that loops as a file is not', { loop: true, policy: 'file' }, { policy: 'file', realtime: false }],
+    ['is what the user says: fast', { loop: true, realtime: false }, { policy: 'live', realtime: false }],
+    ['is what the user says: paced', { realtime: true }, { policy: 'live', realtime: true }],
+  ])('%s', async (_, stream, expected) => {
+    expect(await resolve(stream)).toEqual(expected);
   });
 });
