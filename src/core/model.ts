@@ -12,7 +12,11 @@ export type ResizeRule =
 /** Families of detectors that share a decode function (one folder each under `models/`). */
 export type ModelFamily = 'centernet' | 'yolox' | 'deimv2';
 
+/** Number format inside a compiled file. */
 export type Precision = 'f32' | 'f16';
+
+/** Number format that an engine computes a network in; the engine may choose another one than that of the file. */
+export type ComputePrecision = Precision | 'bf16' | 'int8';
 
 /** What every stage needs to know of a detector. Plain data: crosses threads. */
 export interface ModelSpec {
@@ -41,6 +45,7 @@ export interface CompiledModel {
   readonly format: 'onnx' | 'saved-model' | 'tfjs';
   /** File (`.onnx`), folder of a SavedModel, or `model.json`. */
   readonly path: string;
+  /** Of the file; `EngineInfo` says what it is computed in. */
   readonly precision: Precision;
   /** Batch sizes that the graph can take: any up to a size, or exactly one. */
   readonly batch: 'free' | number;
