@@ -14,7 +14,7 @@ export type PictureLayout = 'interleaved' | 'planes';
  *
  * Where the picture goes straight into one convolution, colour order and range go into its weights (see `foldColours`). For
  * ONNX Runtime the layout does as well (`interleaved`, see `interleave`), and the front costs no more than the cast from u8.
- * TensorFlow takes the pixels as they lie; there the transpose to planes only names the axes.
+ * TensorFlow and OpenVINO take the pixels as they lie; there the transpose to planes only names the axes.
  *
  * @param batch - a size, or the name of the free batch dimension.
  * Throws COMPILE_UNSUPPORTED where the network has other inputs than `input` names.
