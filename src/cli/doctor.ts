@@ -6,6 +6,7 @@ import { SightlineError } from '../errors/sightline-error.ts';
 import { findWeights } from '../store/find-weights.ts';
 import { listManifests } from '../store/manifests.ts';
 import { type CliIo, print, printJson } from './cli-io.ts';
+import { examineOpenvino } from './doctor-openvino.ts';
 import { examineTensorflow } from './doctor-tensorflow.ts';
 import type { Finding, Verdict } from './finding.ts';
 import { ReportedFailure } from './reported-failure.ts';
@@ -25,6 +26,7 @@ export function addDoctor(program: Command, io: CliIo): void {
         await sharp(),
         await onnx(),
         await wasm(),
+        ...(await examineOpenvino(io.environment, io.stop)),
         ...(await examineTensorflow()),
         await cache(io),
         ...(await models(io)),
