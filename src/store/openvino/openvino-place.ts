@@ -1,4 +1,4 @@
-import { existsSync, readFileSync } from 'node:fs';
+import { existsSync, readFileSync, statSync } from 'node:fs';
 import { join, resolve } from 'node:path';
 import { SightlineError } from '../../errors/sightline-error.ts';
 import { findOpenvinoLibrary } from './find-library.ts';
@@ -64,6 +64,13 @@ export function requireOpenvino(environment: Parameters<typeof findOpenvino>[0])
     'ENGINE_UNAVAILABLE',
     'engine openvino is not set up. Set it up with: npm run setup:openvino, or name its folder in OPENVINO_DIR',
   );
+}
+
+/** Distinguishes this OpenVINO from another version or build, without loading it. */
+export function openvinoIdentity({ libraryPath, version }: OpenvinoPlace): string {
+  if (version !== null) return version;
+  const { size, mtimeMs } = statSync(libraryPath);
+  return `${libraryPath} ${size} ${mtimeMs}`;
 }
 
 function readRecord(home: string): OpenvinoRecord | null {
