@@ -4,6 +4,8 @@
  * A pipeline: `loadPipeline` -> `PipelineHost.open` -> listen -> `host.runtime.stop()`.
  * Streams of your own: `openRuntime` -> `runtime.add(config, await resolveStreamInput(...))`.
  */
+
+export type { Environment } from './config/environment.ts';
 export { loadPipeline, parsePipeline, parseStream } from './config/load-pipeline.ts';
 export type { PipelineConfig } from './config/pipeline.ts';
 export type { StreamConfig } from './config/stream.ts';
@@ -15,12 +17,11 @@ export { SightlineError, type WireError } from './errors/sightline-error.ts';
 export { COCO_FIGURES, type CocoFigures, scoreDetections } from './evaluate/average-precision.ts';
 export { readAnnotations, readResults } from './evaluate/coco-files.ts';
 export { startGateway } from './gateway/server.ts';
+export { PipelineHost } from './host/pipeline-host.ts';
 export type { ClientMessage, EventMessage, ServerMessage } from './protocol/feed.ts';
 export type { HostReport, StreamReport, StreamState } from './protocol/report.ts';
-export type { Environment } from './runtime/environment.ts';
 export { type OpenOptions, openRuntime } from './runtime/open-runtime.ts';
-export { PipelineHost } from './runtime/pipeline-host.ts';
-export { ResultSinks } from './runtime/result-sinks.ts';
+export { ResultSinks } from './runtime/results/result-sinks.ts';
 export type { Runtime, RuntimeReport } from './runtime/runtime.ts';
-export { resolveStreamInput } from './runtime/stream-input.ts';
+export { resolveStreamInput } from './runtime/stream/stream-input.ts';
 export type { Sink } from './sinks/sink.ts';

@@ -4,7 +4,7 @@ import { DECODERS } from '../models/decoders.ts';
 import { SightlineError } from '../src/errors/sightline-error.ts';
 import { loadEngine } from '../src/infer/load-engine.ts';
 import type { EngineRequest, FromInference, ToInference } from '../src/protocol/threads.ts';
-import { BatchRunner } from '../src/runtime/batch-runner.ts';
+import { BatchRunner } from '../src/runtime/inference/batch-runner.ts';
 import { threadId } from '../src/telemetry/thread-id.ts';
 
 /**

@@ -1,7 +1,7 @@
 import { parentPort } from 'node:worker_threads';
 import { configureSharp } from '../src/preprocess/sharp-preprocessor.ts';
 import type { ToLane } from '../src/protocol/threads.ts';
-import { Lane } from '../src/runtime/lane.ts';
+import { Lane } from '../src/runtime/lane/lane.ts';
 
 /** A lane: some streams, each with its ffmpeg, from the bytes to the model's input. */
 const port = parentPort!;

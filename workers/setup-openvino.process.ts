@@ -1,6 +1,6 @@
 import { parseArgs } from 'node:util';
+import { readEnvironment } from '../src/config/environment.ts';
 import { SightlineError } from '../src/errors/sightline-error.ts';
-import { readEnvironment } from '../src/runtime/environment.ts';
 import { setupOpenvino } from '../src/store/openvino/setup-openvino.ts';
 import { toolRunner } from '../src/store/wheels/run-tool.ts';
 

@@ -1,6 +1,6 @@
 import { parseArgs } from 'node:util';
+import { readEnvironment } from '../src/config/environment.ts';
 import { SightlineError } from '../src/errors/sightline-error.ts';
-import { readEnvironment } from '../src/runtime/environment.ts';
 import { setupTensorflow } from '../src/store/tensorflow/setup-tensorflow.ts';
 import { toolRunner } from '../src/store/wheels/run-tool.ts';
 

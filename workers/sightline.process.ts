@@ -2,10 +2,10 @@
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { inspect } from 'node:util';
-import { CrashFlush } from '../src/cli/crash-flush.ts';
 import { runCli } from '../src/cli/program.ts';
+import { readEnvironment } from '../src/config/environment.ts';
 import { redact } from '../src/core/redact.ts';
-import { readEnvironment } from '../src/runtime/environment.ts';
+import { CrashFlush } from '../src/host/crash-flush.ts';
 import { packageRoot } from '../src/store/package-root.ts';
 
 /** The command line: reads the environment and the signals, and hands them down. */

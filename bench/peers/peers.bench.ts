@@ -178,10 +178,10 @@ async function sightlineBoxes(context: BenchContext): Promise<BoxesPerFrame> {
   };
   try {
     runtime.published.add(collect);
-    const [stream] = await benchStreams(context, 1, { policy: 'file' });
-    const session = runtime.add(stream!.config, stream!.input);
-    await session.settled();
-    if (session.failure !== null) throw session.failure;
+    const [request] = await benchStreams(context, 1, { policy: 'file' });
+    const stream = runtime.add(request!.config, request!.input);
+    await stream.settled();
+    if (stream.failure !== null) throw stream.failure;
     return boxes;
   } finally {
     await runtime.stop();

@@ -1,12 +1,12 @@
 import { existsSync } from 'node:fs';
 import { homedir } from 'node:os';
 import { delimiter, join, resolve } from 'node:path';
+import type { Environment } from '../../src/config/environment.ts';
 import type { ComputePrecision } from '../../src/core/model.ts';
 import { type FfmpegBinary, findFfmpeg } from '../../src/decode/ffmpeg-binary.ts';
 import { SightlineError } from '../../src/errors/sightline-error.ts';
-import { demoSource } from '../../src/runtime/demo-source.ts';
-import type { Environment } from '../../src/runtime/environment.ts';
-import { prepareModel } from '../../src/runtime/prepare-model.ts';
+import { demoSource } from '../../src/host/demo-source.ts';
+import { prepareModel } from '../../src/runtime/model/prepare-model.ts';
 import { findWeights } from '../../src/store/find-weights.ts';
 import { loadManifest } from '../../src/store/manifests.ts';
 import { type Clip, describeClip } from './clip.ts';

@@ -4,12 +4,12 @@ import { previewConfig } from '../../src/config/gateway.ts';
 import { parseStream } from '../../src/config/load-pipeline.ts';
 import { modelConfig } from '../../src/config/model.ts';
 import type { StreamConfig } from '../../src/config/stream.ts';
-import { type Measurement, measureRun } from '../../src/optimize/measure-run.ts';
+import { type Measurement, measureRun } from '../../src/measure/measure-run.ts';
 import { openRuntime } from '../../src/runtime/open-runtime.ts';
-import { ResultSinks } from '../../src/runtime/result-sinks.ts';
+import { ResultSinks } from '../../src/runtime/results/result-sinks.ts';
 import type { Runtime } from '../../src/runtime/runtime.ts';
-import type { StreamInput } from '../../src/runtime/session-port.ts';
-import { type PictureNeed, resolveStreamInput } from '../../src/runtime/stream-input.ts';
+import { type PictureNeed, resolveStreamInput } from '../../src/runtime/stream/stream-input.ts';
+import type { StreamInput } from '../../src/runtime/stream/stream-port.ts';
 import type { BenchContext } from './bench-context.ts';
 
 export interface BenchStream {

@@ -33,7 +33,7 @@ export interface EngineAloneOptions {
 /** Enough to be real pictures, few enough to be made in a moment. */
 const FRAMES = 40;
 
-/** Measures an engine without a pipeline around it: `threads` threads, each with its own session. @throws ENGINE_UNAVAILABLE */
+/** Measures an engine without a pipeline around it: `threads` threads, each with its own stream. @throws ENGINE_UNAVAILABLE */
 export async function engineAlone(
   context: BenchContext,
   engine: 'onnx' | 'openvino' | 'wasm' | 'tensorflow',
@@ -70,7 +70,7 @@ export async function engineAlone(
     { length: threads },
     () => new Worker(new URL('./engine-loop.thread.js', import.meta.url), { workerData: data }),
   );
-  // Each ends by itself: to terminate one that is just freeing its session can end the whole process, in the library.
+  // Each ends by itself: to terminate one that is just freeing its stream can end the whole process, in the library.
   const exits = workers.map((worker) => new Promise((resolve) => worker.once('exit', resolve)));
   const infos = await Promise.all(workers.map(readyInfo));
   const cpuBefore = process.cpuUsage();

@@ -1,4 +1,4 @@
-import type { Measurement } from '../../src/optimize/measure-run.ts';
+import type { Measurement } from '../../src/measure/measure-run.ts';
 import type { Percentiles } from '../../src/protocol/report.ts';
 import { type BenchContext, FAST_MODEL, SLOW_MODEL } from './bench-context.ts';
 import { benchStreams, capacityFps, LIVE, measure, openBenchRuntime } from './bench-runtime.ts';

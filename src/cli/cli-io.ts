@@ -1,16 +1,9 @@
 import type { Writable } from 'node:stream';
-import type { Environment } from '../runtime/environment.ts';
-import type { CrashFlush } from './crash-flush.ts';
+import type { ProcessContext } from '../host/process-context.ts';
 
-/** A command's surroundings: streams, environment, and the wish to stop. Real ones come from `workers/`. */
-export interface CliIo {
-  readonly stdout: Writable & { readonly isTTY?: boolean };
+/** What a command needs of its process: streams, environment, and the signal to stop. */
+export interface CliIo extends ProcessContext {
   readonly stderr: Writable & { readonly isTTY?: boolean };
-  readonly environment: Environment;
-  /** Aborts on SIGINT and SIGTERM. */
-  readonly stop: AbortSignal;
-  /** Where commands say what is to be flushed if the process meets an unforeseen exception; absent where nobody looks after that. */
-  readonly crash?: CrashFlush;
 }
 
 export function print(io: CliIo, text: string): void {

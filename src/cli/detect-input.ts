@@ -2,12 +2,12 @@ import { parseStream } from '../config/load-pipeline.ts';
 import type { StreamConfig } from '../config/stream.ts';
 import { findFfmpeg } from '../decode/ffmpeg-binary.ts';
 import { SightlineError, type WireError } from '../errors/sightline-error.ts';
-import { openVideoSink } from '../runtime/open-video-sink.ts';
-import type { ResultSinks } from '../runtime/result-sinks.ts';
+import { openVideoSink } from '../runtime/results/open-video-sink.ts';
+import type { ResultSinks } from '../runtime/results/result-sinks.ts';
 import type { Runtime } from '../runtime/runtime.ts';
-import type { StreamInput } from '../runtime/session-port.ts';
-import { resolveStreamInput } from '../runtime/stream-input.ts';
-import type { StreamSession } from '../runtime/stream-session.ts';
+import type { Stream } from '../runtime/stream/stream.ts';
+import { resolveStreamInput } from '../runtime/stream/stream-input.ts';
+import type { StreamInput } from '../runtime/stream/stream-port.ts';
 import { type CliIo, note } from './cli-io.ts';
 import type { ModelFlags } from './model-flags.ts';
 import type { Progress } from './progress.ts';
@@ -48,7 +48,7 @@ export interface DetectJob {
 export async function detectInput(job: DetectJob, source: string, id: string): Promise<InputSummary> {
   const { runtime, progress, stop } = job;
   const startedMs = performance.now();
-  let session: StreamSession | null = null;
+  let stream: Stream | null = null;
   let detections = 0;
   let frames = 0;
   let error: SightlineError | null = null;
@@ -56,7 +56,7 @@ export async function detectInput(job: DetectJob, source: string, id: string): P
   const unsubscribe = runtime.published.add((frame) => {
     frames += 1;
     detections += frame.detections.length;
-    const totalUs = session?.durationUs ?? null;
+    const totalUs = stream?.durationUs ?? null;
     const fps = (frames * 1000) / (performance.now() - startedMs);
     progress.update(
       frame.ptsUs / 1e6,
@@ -64,14 +64,14 @@ export async function detectInput(job: DetectJob, source: string, id: string): P
       `${label} | frame ${frame.frame} | ${fps.toFixed(1)} fps`,
     );
   });
-  const onStop = (): void => void session?.remove();
+  const onStop = (): void => void stream?.remove();
   stop.addEventListener('abort', onStop);
   try {
     const { config, input } = await openInput(job, source, id);
     label = input.label;
-    session = runtime.add(config, input);
-    await session.settled();
-    error = session.failure ?? lostFrames(session, label);
+    stream = runtime.add(config, input);
+    await stream.settled();
+    error = stream.failure ?? lostFrames(stream, label);
   } catch (thrown) {
     error = SightlineError.from(thrown, 'SOURCE_UNREADABLE');
   } finally {
@@ -79,10 +79,10 @@ export async function detectInput(job: DetectJob, source: string, id: string): P
     stop.removeEventListener('abort', onStop);
   }
   const { decodeErrors, warnings } = {
-    decodeErrors: session?.decodeErrorCount ?? 0,
-    warnings: session?.warnings ?? [],
+    decodeErrors: stream?.decodeErrorCount ?? 0,
+    warnings: stream?.warnings ?? [],
   };
-  if (session !== null && session.state !== 'removed') await runtime.remove(session.id);
+  if (stream !== null && stream.state !== 'removed') await runtime.remove(stream.id);
   const seconds = (performance.now() - startedMs) / 1000;
   return {
     source: label,
@@ -121,10 +121,10 @@ async function openInput(
 }
 
 /** A file must lose nothing; if the engine gave frames up all the same, that is a failure and is said. */
-function lostFrames(session: StreamSession, label: string): SightlineError | null {
-  if (session.droppedCount === 0 || session.state === 'removed') return null;
+function lostFrames(stream: Stream, label: string): SightlineError | null {
+  if (stream.droppedCount === 0 || stream.state === 'removed') return null;
   return new SightlineError(
     'ENGINE_FAILED',
-    `${label}: ${session.droppedCount} frames were given up after several failed inferences`,
+    `${label}: ${stream.droppedCount} frames were given up after several failed inferences`,
   );
 }

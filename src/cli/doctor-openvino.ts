@@ -1,5 +1,5 @@
+import type { Environment } from '../config/environment.ts';
 import type { OpenvinoFacts } from '../core/openvino-facts.ts';
-import type { Environment } from '../runtime/environment.ts';
 import { findOpenvino, type OpenvinoPlace } from '../store/openvino/openvino-place.ts';
 import { probeOpenvino } from '../store/openvino/probe-openvino.ts';
 import { reasonOf, toolRunner } from '../store/wheels/run-tool.ts';

@@ -8,7 +8,7 @@ import { type CocoFigures, scoreDetections } from '../evaluate/average-precision
 import { categoryIdsOfClasses } from '../evaluate/class-categories.ts';
 import type { CocoAnnotations, CocoResult } from '../evaluate/coco-dataset.ts';
 import { openRuntime } from '../runtime/open-runtime.ts';
-import { ResultSinks } from '../runtime/result-sinks.ts';
+import { ResultSinks } from '../runtime/results/result-sinks.ts';
 import { type CliIo, note } from './cli-io.ts';
 import { type ModelFlags, modelConfigOf } from './model-flags.ts';
 import { startProgress } from './progress.ts';
@@ -67,7 +67,7 @@ export async function evaluateModel(
     const startedMs = performance.now();
     const config = parseStream({ id: 'eval', source: flags.images, policy: 'file' }, {});
     const imagePaths = images.map(({ fileName }) => join(flags.images, fileName));
-    const session = runtime.add(config, {
+    const stream = runtime.add(config, {
       source: null,
       imagePaths,
       resizeImagesBy: flags.resizeBy,
@@ -75,8 +75,8 @@ export async function evaluateModel(
       policy: 'file',
       picture: null,
     });
-    await session.settled();
-    if (session.failure !== null) throw session.failure;
+    await stream.settled();
+    if (stream.failure !== null) throw stream.failure;
     if (done < images.length && !io.stop.aborted)
       throw new SightlineError(
         'ENGINE_FAILED',

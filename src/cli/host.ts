@@ -10,14 +10,15 @@ import { openMemoryControlPlane } from '../control/memory/memory-control-plane.t
 import { openRedisControlPlane } from '../control/redis/redis-control-plane.ts';
 import { ID_PATTERN } from '../core/ids.ts';
 import { SightlineError } from '../errors/sightline-error.ts';
+import { Incidents } from '../flow/incidents.ts';
 import type { GatewayLogger } from '../gateway/gateway-options.ts';
+import { FleetMember } from '../host/fleet-member.ts';
+import { stopped } from '../host/open-gateway.ts';
 import { packageRoot } from '../store/package-root.ts';
-import { Incidents } from '../telemetry/incidents.ts';
 import { type CliIo, note } from './cli-io.ts';
 import { addFleetFlag, type FleetFlags } from './fleet-access.ts';
-import { FleetMember } from './fleet-member.ts';
 import { openLog } from './log.ts';
-import { addServerFlags, checkServerFlags, type ServerFlags, stopped } from './serve.ts';
+import { addServerFlags, checkServerFlags, type ServerFlags } from './server-flags.ts';
 
 interface HostFlags extends ServerFlags, FleetFlags {
   readonly id?: string;
@@ -56,7 +57,7 @@ async function host(path: string | undefined, flags: HostFlags, io: CliIo): Prom
   const control = await openControl(config, flags, io, log, incidents);
   try {
     const id = config.fleet.hostId ?? defaultId();
-    const member = await FleetMember.open({ id, config, flags, control, log, incidents, io });
+    const member = await FleetMember.open({ id, config, address: flags, control, log, incidents, context: io });
     try {
       note(io, `\n  Sightline is live at ${member.url}\n`);
       await member.join();

@@ -6,7 +6,7 @@ import { externalFiles } from '../compile/onnx/import-onnx.ts';
 import { SightlineError } from '../errors/sightline-error.ts';
 import type { CocoAnnotations } from '../evaluate/coco-dataset.ts';
 import { readAnnotations } from '../evaluate/coco-files.ts';
-import { isOnnxFile, loadConfigured } from '../runtime/load-detector.ts';
+import { isOnnxFile, loadConfigured } from '../runtime/model/load-detector.ts';
 import { listManifests, type Manifest } from '../store/manifests.ts';
 import { copyWeights, saveManifest, writableModelFolder } from '../store/save-manifest.ts';
 import { type CliIo, note, print, printJson } from './cli-io.ts';

@@ -1,11 +1,12 @@
 import type { Command } from 'commander';
 import { loadPipeline } from '../config/load-pipeline.ts';
 import { Admission } from '../control/orders/admission.ts';
-import { PipelineHost } from '../runtime/pipeline-host.ts';
-import { Incidents } from '../telemetry/incidents.ts';
+import { Incidents } from '../flow/incidents.ts';
+import { logEvent, openGateway, stopped } from '../host/open-gateway.ts';
+import { PipelineHost } from '../host/pipeline-host.ts';
 import { type CliIo, note } from './cli-io.ts';
 import { openLog } from './log.ts';
-import { addServerFlags, checkServerFlags, logEvent, openGateway, type ServerFlags, stopped } from './serve.ts';
+import { addServerFlags, checkServerFlags, type ServerFlags } from './server-flags.ts';
 
 const HELP = `
 Examples:
@@ -40,7 +41,7 @@ async function run(path: string, flags: ServerFlags, io: CliIo): Promise<void> {
   });
   const flushed = io.crash?.add(() => host.runtime.flushSinks());
   try {
-    const gateway = await openGateway(host, { config, flags, log, incidents }, io);
+    const gateway = await openGateway(host, { config, address: flags, log, incidents }, io);
     try {
       host.onEvent((event) => logEvent(log, event));
       note(io, `\n  Sightline is live at ${gateway.url}\n`);

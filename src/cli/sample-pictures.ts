@@ -8,9 +8,9 @@ import { parseStream } from '../config/load-pipeline.ts';
 import type { ModelConfig } from '../config/model.ts';
 import type { Detection } from '../core/detection.ts';
 import { SightlineError } from '../errors/sightline-error.ts';
-import { fetchDemoPhoto } from '../runtime/demo-source.ts';
+import { fetchDemoPhoto } from '../host/demo-source.ts';
 import { openRuntime } from '../runtime/open-runtime.ts';
-import { ResultSinks } from '../runtime/result-sinks.ts';
+import { ResultSinks } from '../runtime/results/result-sinks.ts';
 import { OverlayPainter } from '../sinks/drawing/draw-overlay.ts';
 import { type CliIo, note } from './cli-io.ts';
 
@@ -75,9 +75,9 @@ export async function detectInPictures(
     });
     const config = parseStream({ id: 'pictures', source: imagePaths[0]!, policy: 'file' }, {});
     const input = { source: null, imagePaths, label: 'pictures', policy: 'file', picture: null } as const;
-    const session = runtime.add(config, input);
-    await session.settled();
-    if (session.failure !== null) throw session.failure;
+    const stream = runtime.add(config, input);
+    await stream.settled();
+    if (stream.failure !== null) throw stream.failure;
     return found;
   } finally {
     await runtime.stop();

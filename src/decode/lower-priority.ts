@@ -4,12 +4,13 @@ import { setPriority } from 'node:os';
 const BULK_NICENESS = 10;
 
 /**
- * Lets other processes go before this one. Called right after the start, before it has threads: a later thread inherits the
- * priority, an earlier one would keep its own. That it cannot be done, or that the process is gone, is no error.
+ * Lowers a process's priority, so that other processes go first. Call it right after the start, before the process has
+ * threads: a later thread inherits the priority, an earlier one keeps its own. Failing is no error, and neither is a process
+ * that has ended.
  *
- * It counts where the system shares cores out among processes, as in containers and services. Where Linux shares them out
- * among sessions first (autogroups, on desktops), it does not, since each ffmpeg leads a session of its own. The session's
- * own priority is left alone: lowered too, decoders starved beside inference, and a bulk job had 7 % fewer frames for nobody's gain.
+ * It has no effect where Linux shares the CPU among login sessions first (autogroups, on desktops), since each ffmpeg leads a
+ * session of its own. The priority of that session is left alone: lowered too, decoders starved beside inference, and a bulk
+ * job had 7 % fewer frames for nobody's gain.
  */
 export function lowerPriority(pid: number): void {
   try {

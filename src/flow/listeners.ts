@@ -1,4 +1,4 @@
-import { Incidents } from '../telemetry/incidents.ts';
+import { Incidents } from './incidents.ts';
 
 /**
  * Functions that are called with each value of one kind. One that throws does not keep the value from the others, nor its

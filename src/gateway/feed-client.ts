@@ -1,8 +1,8 @@
 import type { RawData, WebSocket } from 'ws';
 import type { Clock } from '../core/clock.ts';
 import { SightlineError } from '../errors/sightline-error.ts';
+import type { Incidents } from '../flow/incidents.ts';
 import { type ClientMessage, clientMessage, type HelloMessage, type Topic } from '../protocol/feed.ts';
-import type { Incidents } from '../telemetry/incidents.ts';
 import { encode } from './feed-encoding.ts';
 import { Outbox } from './outbox.ts';
 import { Subscription } from './subscription.ts';

@@ -1,5 +1,5 @@
 import type { Clock } from '../core/clock.ts';
-import type { Incidents } from '../telemetry/incidents.ts';
+import type { Incidents } from '../flow/incidents.ts';
 import type { FleetPort } from './fleet-port.ts';
 
 /** What the gateway needs of a log; a pino logger fits. */

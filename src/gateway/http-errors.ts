@@ -2,7 +2,7 @@ import { closest, distance } from 'fastest-levenshtein';
 import type { FastifyError, FastifyInstance, FastifyReply, FastifyRequest } from 'fastify';
 import { ERROR_CODES, type ErrorCode } from '../errors/error-codes.ts';
 import { SightlineError } from '../errors/sightline-error.ts';
-import type { Incidents, Refusal } from '../telemetry/incidents.ts';
+import type { Incidents, Refusal } from '../flow/incidents.ts';
 import type { GatewayLogger } from './gateway-options.ts';
 
 const STATUS: Readonly<Partial<Record<ErrorCode, number>>> = {

@@ -1,4 +1,5 @@
 import { DROP_REASONS } from '../core/frame.ts';
+import type { Incidents } from '../flow/incidents.ts';
 import { TOPICS } from '../protocol/feed.ts';
 import {
   BUSY_STAGES,
@@ -7,7 +8,6 @@ import {
   type Percentiles,
   type StreamReport,
 } from '../protocol/report.ts';
-import type { Incidents } from '../telemetry/incidents.ts';
 import type { FeedFigures } from './feed.ts';
 import { fillFleetMetrics } from './fleet-metrics.ts';
 import type { FleetPort } from './fleet-port.ts';

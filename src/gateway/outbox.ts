@@ -1,6 +1,6 @@
 import type { WebSocket } from 'ws';
+import type { Incidents } from '../flow/incidents.ts';
 import type { Topic } from '../protocol/feed.ts';
-import type { Incidents } from '../telemetry/incidents.ts';
 
 /** Events are each worth telling, but a client that is this far behind has lost the thread anyway. */
 const MAX_WAITING_EVENTS = 256;

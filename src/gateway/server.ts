@@ -4,7 +4,7 @@ import type { Duplex } from 'node:stream';
 import fastify, { type FastifyInstance } from 'fastify';
 import { systemClock } from '../core/clock.ts';
 import { SightlineError } from '../errors/sightline-error.ts';
-import { Incidents } from '../telemetry/incidents.ts';
+import { Incidents } from '../flow/incidents.ts';
 import { AccessGuard, isLoopback, portOf, splitTarget } from './auth.ts';
 import { Feed } from './feed.ts';
 import { type Gateway, type GatewayOptions, silentLogger } from './gateway-options.ts';

@@ -87,7 +87,7 @@ export interface EngineRequest {
   readonly maxBatch: number;
   /** Sizes to warm, all of them: what another thread with the same engine found. Null: find out which pay. */
   readonly batchSizes: readonly number[] | null;
-  /** Threads inside one session. */
+  /** Threads inside one stream. */
   readonly intraThreads: number;
   readonly fake: FakeEngineOptions;
 }

@@ -3,11 +3,11 @@ import type { PreviewConfig } from '../config/gateway.ts';
 import type { ModelConfig } from '../config/model.ts';
 import { findFfmpeg } from '../decode/ffmpeg-binary.ts';
 import { SightlineError } from '../errors/sightline-error.ts';
+import { Incidents } from '../flow/incidents.ts';
 import type { EngineRequest } from '../protocol/threads.ts';
-import { Incidents } from '../telemetry/incidents.ts';
-import { candidates } from './choose-engine.ts';
-import { type EngineOptions, isOpenvinoDevice, prepareEngine } from './engine-request.ts';
-import type { ResultSinks } from './result-sinks.ts';
+import { candidates } from './model/choose-engine.ts';
+import { type EngineOptions, isOpenvinoDevice, prepareEngine } from './model/engine-request.ts';
+import type { ResultSinks } from './results/result-sinks.ts';
 import { Runtime } from './runtime.ts';
 
 export interface OpenOptions extends EngineOptions {
@@ -82,7 +82,7 @@ export async function openRuntime(options: OpenOptions): Promise<Runtime> {
   throw new RangeError('no engine to try');
 }
 
-/** One thread for each core on CPUs: two one-thread sessions do more than one session with two threads. A GPU takes one. */
+/** One thread for each core on CPUs: two one-thread streams do more than one stream with two threads. A GPU takes one. */
 function inferenceThreads(model: ModelConfig, { engine, provider }: EngineRequest): number {
   if (engine === 'tensorflow') return 1;
   if (model.threads !== undefined) return model.threads;

@@ -7,6 +7,7 @@ import type { PublishedFrame } from '../core/frame.ts';
 import type { ModelSpec } from '../core/model.ts';
 import type { FfmpegBinary } from '../decode/ffmpeg-binary.ts';
 import { SightlineError } from '../errors/sightline-error.ts';
+import { Incidents } from '../flow/incidents.ts';
 import { Listeners } from '../flow/listeners.ts';
 import type { EventKind, EventMessage } from '../protocol/feed.ts';
 import type { HostReport, StreamReport } from '../protocol/report.ts';
@@ -14,14 +15,13 @@ import type { EngineInfo, EngineRequest, RingHandle } from '../protocol/threads.
 import { BackOff } from '../source/back-off.ts';
 import { type CpuUse, readCpuUse } from '../telemetry/cpu-ledger.ts';
 import { HostMeter } from '../telemetry/host-meter.ts';
-import { Incidents } from '../telemetry/incidents.ts';
-import { LaneClient } from './lane-client.ts';
-import { HAND_OVER_FRAMES, type ModelInstance } from './model-instance.ts';
-import type { ResultSinks } from './result-sinks.ts';
-import { Scheduler, type SchedulerEvents, type StreamPolicy } from './scheduler.ts';
-import type { EventDetails, ServedStream, SessionPort, StreamInput } from './session-port.ts';
-import { neededScore } from './stream-analytics.ts';
-import { DEFAULT_INSTANCE, StreamSession } from './stream-session.ts';
+import { HAND_OVER_FRAMES, type ModelInstance } from './inference/model-instance.ts';
+import { Scheduler, type SchedulerEvents, type StreamPolicy } from './inference/scheduler.ts';
+import { LaneClient } from './lane/lane-client.ts';
+import type { ResultSinks } from './results/result-sinks.ts';
+import { DEFAULT_INSTANCE, Stream } from './stream/stream.ts';
+import { neededScore } from './stream/stream-analytics.ts';
+import type { EventDetails, ServedStream, StreamInput, StreamPort } from './stream/stream-port.ts';
 
 const REPORT_INTERVAL_MS = 1000;
 /** A lane that lived this long was a good one. */
@@ -58,12 +58,12 @@ export class Runtime {
   readonly #options: RuntimeOptions;
   readonly #incidents: Incidents;
   readonly #meter = new HostMeter(monoNowMs());
-  readonly #sessions = new Map<string, StreamSession>();
+  readonly #streams = new Map<string, Stream>();
   readonly #lanes: LaneClient[] = [];
   readonly #laneBackOff = new BackOff({ firstMs: 100, maxMs: 5_000 });
   readonly #scheduler: Scheduler;
   readonly #instance: ModelInstance;
-  readonly #port: SessionPort;
+  readonly #port: StreamPort;
   #watched: ReadonlySet<string> = new Set();
   #engineInfo: EngineInfo | null = null;
   #report: RuntimeReport | null = null;
@@ -88,7 +88,7 @@ export class Runtime {
     const batching = { ...options.batch, timeoutMs: options.model.timeoutMs };
     this.#scheduler = new Scheduler(this.#schedulerEvents(), systemClock);
     this.#instance = this.#scheduler.addInstance(DEFAULT_INSTANCE, options.engine, batching);
-    this.#port = this.#sessionPort();
+    this.#port = this.#streamPort();
     for (let i = 0; i < options.lanes; i++) this.#addLane();
   }
 
@@ -111,58 +111,58 @@ export class Runtime {
   }
 
   /** @throws STREAM_EXISTS; STREAM_STATE once `stop` was called. */
-  add(config: StreamConfig, input: StreamInput): StreamSession {
+  add(config: StreamConfig, input: StreamInput): Stream {
     if (this.#isStopping)
       throw new SightlineError('STREAM_STATE', `stream "${config.id}" cannot be added: everything is being stopped`);
-    if (this.#sessions.has(config.id))
+    if (this.#streams.has(config.id))
       throw new SightlineError(
         'STREAM_EXISTS',
         `a stream "${config.id}" already runs; choose another id or remove it first`,
       );
-    const session = new StreamSession(config, input, this.#port);
-    this.#sessions.set(config.id, session);
+    const stream = new Stream(config, input, this.#port);
+    this.#streams.set(config.id, stream);
     this.#retune();
     this.emitEvent('stream-added', config.id, `${config.id} was added: ${input.label}`);
-    session.isWatched = this.#watched.has(config.id);
-    session.start();
-    return session;
+    stream.isWatched = this.#watched.has(config.id);
+    stream.start();
+    return stream;
   }
 
   /** @throws STREAM_NOT_FOUND */
-  session(id: string): StreamSession {
-    const session = this.#sessions.get(id);
-    if (session === undefined) {
-      const known = [...this.#sessions.keys()].join(', ') || 'none';
+  stream(id: string): Stream {
+    const stream = this.#streams.get(id);
+    if (stream === undefined) {
+      const known = [...this.#streams.keys()].join(', ') || 'none';
       throw new SightlineError('STREAM_NOT_FOUND', `no stream "${id}"; running are: ${known}`, { id });
     }
-    return session;
+    return stream;
   }
 
   /** Why a stream has stopped for good; null where it has not, or is not there. */
   failureOf(id: string): SightlineError | null {
-    return this.#sessions.get(id)?.failure ?? null;
+    return this.#streams.get(id)?.failure ?? null;
   }
 
   /** Stops a stream in order and forgets it. @throws STREAM_NOT_FOUND */
   async remove(id: string): Promise<void> {
-    const session = this.session(id);
-    await session.remove();
-    this.#sessions.delete(id);
+    const stream = this.stream(id);
+    await stream.remove();
+    this.#streams.delete(id);
     this.#retune();
     this.emitEvent('stream-removed', id, `${id} was removed`);
   }
 
   /** Applies settings of batching, ages and targets to a running stream. */
-  retune(session: StreamSession, config: StreamConfig): void {
-    session.retune(config);
+  retune(stream: Stream, config: StreamConfig): void {
+    stream.retune(config);
     // One that is paused joins when it is resumed: until then nobody must wait for its frames.
-    if (session.isOpen) this.#scheduler.serve(session, policyOf(session));
+    if (stream.isOpen) this.#scheduler.serve(stream, policyOf(stream));
     this.#retune();
   }
 
   watchPreviews(streamIds: ReadonlySet<string>): void {
     this.#watched = streamIds;
-    for (const session of this.#sessions.values()) session.isWatched = streamIds.has(session.id);
+    for (const stream of this.#streams.values()) stream.isWatched = streamIds.has(stream.id);
   }
 
   readiness(): { isReady: boolean; reason: string } {
@@ -197,7 +197,7 @@ export class Runtime {
   report(): RuntimeReport {
     const report = this.#report ?? this.#makeReport();
     const known = new Map(report.streams.map((stream) => [stream.id, stream]));
-    const streams = [...this.#sessions.values()].map((session) => known.get(session.id) ?? this.streamReport(session));
+    const streams = [...this.#streams.values()].map((stream) => known.get(stream.id) ?? this.streamReport(stream));
     return { ...report, streams };
   }
 
@@ -219,7 +219,7 @@ export class Runtime {
   async #stop(): Promise<SightlineError[]> {
     this.#isStopping = true;
     clearInterval(this.#reportTimer);
-    await Promise.all([...this.#sessions.keys()].map((id) => this.remove(id)));
+    await Promise.all([...this.#streams.keys()].map((id) => this.remove(id)));
     const failures = await this.#options.sinks.close();
     await this.#end();
     return failures;
@@ -255,7 +255,7 @@ export class Runtime {
     };
   }
 
-  #sessionPort(): SessionPort {
+  #streamPort(): StreamPort {
     const { ffmpeg, preview, inferenceThreads, sinks } = this.#options;
     const scheduler = this.#scheduler;
     const instance = this.#instance;
@@ -309,11 +309,11 @@ export class Runtime {
 
   /** What depends on the set of streams. */
   #retune(): void {
-    const sessions = [...this.#sessions.values()];
-    this.#instance.servesLive = sessions.some(({ input }) => input.policy === 'live');
+    const streams = [...this.#streams.values()];
+    this.#instance.servesLive = streams.some(({ input }) => input.policy === 'live');
     this.#instance.scoreThreshold = Math.min(
       this.scoreThreshold,
-      ...sessions.map(({ config, input }) => input.bulk?.scoreThreshold ?? neededScore(config, this.scoreThreshold)),
+      ...streams.map(({ config, input }) => input.bulk?.scoreThreshold ?? neededScore(config, this.scoreThreshold)),
     );
   }
 
@@ -330,13 +330,13 @@ export class Runtime {
   }
 
   /** The figures of one stream now. */
-  streamReport(session: StreamSession): StreamReport {
-    return session.report(monoNowMs(), this.#scheduler.depth(session));
+  streamReport(stream: Stream): StreamReport {
+    return stream.report(monoNowMs(), this.#scheduler.depth(stream));
   }
 
   #makeReport(): RuntimeReport {
     const now = monoNowMs();
-    const streams = [...this.#sessions.values()].map((session) => this.streamReport(session));
+    const streams = [...this.#streams.values()].map((stream) => this.streamReport(stream));
     const info = this.#engineInfo;
     const { width, height } = this.spec.input;
     const host: HostReport = {

@@ -7,7 +7,7 @@ import { emitSavedModel } from '../../src/compile/tensorflow/emit-saved-model.ts
 import type { CompiledModel, ModelSpec } from '../../src/core/model.ts';
 import { SightlineError } from '../../src/errors/sightline-error.ts';
 import type { EngineRequest } from '../../src/protocol/threads.ts';
-import { prepareModel } from '../../src/runtime/prepare-model.ts';
+import { prepareModel } from '../../src/runtime/model/prepare-model.ts';
 import { modelPlaces } from '../support/model-places.ts';
 import { openvinoLibrary } from '../support/openvino.ts';
 

@@ -3,13 +3,13 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, describe, expect, it } from 'vitest';
 import { parsePipeline, parseStream } from '../../src/config/load-pipeline.ts';
+import { workerEntry } from '../../src/core/worker-entry.ts';
 import { encodeArguments } from '../../src/decode/ffmpeg-command.ts';
 import type { SightlineError } from '../../src/errors/sightline-error.ts';
 import { openRuntime } from '../../src/runtime/open-runtime.ts';
-import type { VideoSinkRequest } from '../../src/runtime/open-video-sink.ts';
-import { ResultSinks } from '../../src/runtime/result-sinks.ts';
-import { resolveStreamInput } from '../../src/runtime/stream-input.ts';
-import { threadEntry } from '../../src/runtime/thread-entry.ts';
+import type { VideoSinkRequest } from '../../src/runtime/results/open-video-sink.ts';
+import { ResultSinks } from '../../src/runtime/results/result-sinks.ts';
+import { resolveStreamInput } from '../../src/runtime/stream/stream-input.ts';
 import { classColour } from '../../src/sinks/drawing/class-colours.ts';
 import { VideoSink } from '../../src/sinks/video-sink.ts';
 import { hasProc, isAlive } from '../support/processes.ts';
@@ -142,10 +142,10 @@ describe('a stream with a video sink', () => {
     const settings = { name: 'film', description: 'A film.', model: { engine: 'fake', fake } };
     const config = parsePipeline(JSON.stringify(settings), 'film.yaml');
     const line = { id: 'door', from: [0.1, 0.9], to: [0.9, 0.9] };
-    const stream = parseStream({ id: 'street', source, lines: [line] }, {});
-    const input = await resolveStreamInput(stream, ffmpeg, { maxWidth: null });
+    const overlay = parseStream({ id: 'street', source, lines: [line] }, {});
+    const input = await resolveStreamInput(overlay, ffmpeg, { maxWidth: null });
     const counts = { zones: [], lines: [{ id: 'door', leftToRight: 1, rightToLeft: 2 }] };
-    const sink = await open('stream.mp4', { picture: input.picture!, overlay: stream, counts: () => counts });
+    const sink = await open('stream.mp4', { picture: input.picture!, overlay, counts: () => counts });
     const environment = {
       ffmpegPath: ffmpeg.path,
       searchPath: '',
@@ -156,10 +156,10 @@ describe('a stream with a video sink', () => {
     const sinks = new ResultSinks([]);
     sinks.addPictureSink('street', sink);
     const runtime = await openRuntime({ ...config, sinks, environment, onNotice: () => undefined });
-    const session = runtime.add(stream, input);
-    await session.settled();
+    const stream = runtime.add(overlay, input);
+    await stream.settled();
     expect(await runtime.stop()).toEqual([]);
-    expect(session.heldSlots).toBe(0);
+    expect(stream.heldSlots).toBe(0);
 
     const path = join(folder, 'stream.mp4');
     expect((await describeVideo(path)).timesMs).toEqual(Array.from({ length: 25 }, (_, i) => i * 100));
@@ -207,7 +207,7 @@ interface Direct {
 function direct({ encodeArgs, path, partialPath, failures }: Direct): VideoSink {
   return new VideoSink({
     id: 'film',
-    thread: threadEntry('annotate'),
+    thread: workerEntry('annotate.thread'),
     file: { id: 'film', path, partialPath, ffmpegPath: ffmpeg.path, encodeArgs, finish: null, keepsEarlier: false },
     ...size,
     fit: { mode: 'stretch' },

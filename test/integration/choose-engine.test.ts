@@ -3,7 +3,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, describe, expect, it } from 'vitest';
 import { parsePipeline } from '../../src/config/load-pipeline.ts';
-import { candidates } from '../../src/runtime/choose-engine.ts';
+import { candidates } from '../../src/runtime/model/choose-engine.ts';
 import type { EngineChoice } from '../../src/store/engine-choices.ts';
 import { nvidiaDriver } from '../../src/store/tensorflow/nvidia-driver.ts';
 import { centernet } from '../conformance/engine-cases.ts';

@@ -40,10 +40,10 @@ describe.skipIf(!hasProc)('an ffmpeg that dies or falls silent (needs /proc)', (
   it('killed with SIGKILL, one of three comes back and the others never notice', async () => {
     await threeStreams();
     const othersAreWell = live.watch(OTHERS);
-    const session = live.runtime.session('a');
+    const stream = live.runtime.stream('a');
     const framesBefore = live.published('a').frames.length;
     process.kill(onlyFfmpegOf('a'), 'SIGKILL');
-    await live.reaches(session, 'reconnecting');
+    await live.reaches(stream, 'reconnecting');
     const startedMs = performance.now();
     await live.flows('a', 1, { everyMs: 2 });
     console.log(`SIGKILL of ffmpeg: ${Math.round(performance.now() - startedMs)} ms from notice to the next result`);
@@ -52,7 +52,7 @@ describe.skipIf(!hasProc)('an ffmpeg that dies or falls silent (needs /proc)', (
     expect(live.codes('a')).toEqual(['DECODE_EXITED']);
     expect(live.report('a').reconnects).toBe(1);
     onlyFfmpegOf('a');
-    await waitFor('no slot but the one being filled', () => session.heldSlots <= 1);
+    await waitFor('no slot but the one being filled', () => stream.heldSlots <= 1);
     const { frames } = live.published('a');
     expect(frames[framesBefore]! - frames[framesBefore - 1]!, 'the numbers go on where they were').toBeLessThan(10);
     expect(frames, 'and rise').toEqual([...new Set(frames)].sort((x, y) => x - y));
@@ -62,10 +62,10 @@ describe.skipIf(!hasProc)('an ffmpeg that dies or falls silent (needs /proc)', (
   it('stopped with SIGSTOP, it is replaced before it is gone, and then killed', async () => {
     await threeStreams();
     const othersAreWell = live.watch(OTHERS);
-    const session = live.runtime.session('a');
+    const stream = live.runtime.stream('a');
     const stopped = onlyFfmpegOf('a');
     process.kill(stopped, 'SIGSTOP');
-    const noticeMs = await live.reaches(session, 'reconnecting');
+    const noticeMs = await live.reaches(stream, 'reconnecting');
     const recoverMs = await live.flows('a', 1, { everyMs: 2 });
     console.log(
       `SIGSTOP of ffmpeg: noticed after ${Math.round(noticeMs)} ms, next result ${Math.round(recoverMs)} ms later`,
@@ -77,7 +77,7 @@ describe.skipIf(!hasProc)('an ffmpeg that dies or falls silent (needs /proc)', (
       ffmpegWith(folder.marker).every(({ pid }) => pid !== stopped),
     );
     onlyFfmpegOf('a');
-    await waitFor('no slot but the one being filled', () => session.heldSlots <= 1);
+    await waitFor('no slot but the one being filled', () => stream.heldSlots <= 1);
     expect(await othersAreWell()).toEqual([]);
   });
 
@@ -107,14 +107,14 @@ describe.skipIf(!hasProc)('an ffmpeg that dies or falls silent (needs /proc)', (
       // Six slots and a slow engine: frame 7 fits into the pipe, ffmpeg ends, and nobody has a place for the frame.
       live = await LiveRuntime.open({ callMs: 400, frameMs: 0, maxBatch: 1 });
       const path = await folder.make('seven.mp4', { frames: 8 });
-      const session = await live.add({ id: 'file', source: path });
-      await waitFor('the slots to be full', () => session.heldSlots >= 6);
+      const stream = await live.add({ id: 'file', source: path });
+      await waitFor('the slots to be full', () => stream.heldSlots >= 6);
       await waitFor('ffmpeg to have ended', () => ffmpegWith('seven.mp4').length === 0);
-      await within(wish, 10_000, wish === 'paused' ? session.pause() : live.runtime.remove('file'));
-      expect(session.state).toBe(wish);
+      await within(wish, 10_000, wish === 'paused' ? stream.pause() : live.runtime.remove('file'));
+      expect(stream.state).toBe(wish);
       if (wish === 'removed') return;
-      session.resume();
-      await within('the rest of the file', 10_000, session.settled());
+      stream.resume();
+      await within('the rest of the file', 10_000, stream.settled());
       expect(live.published('file').frames).toEqual([0, 1, 2, 3, 4, 5, 6, 7]);
     },
   );
@@ -123,12 +123,12 @@ describe.skipIf(!hasProc)('an ffmpeg that dies or falls silent (needs /proc)', (
     const link = `${folder.path}/ffmpeg`;
     symlinkSync(testFfmpeg.path, link);
     live = await LiveRuntime.open({ ffmpegPath: link });
-    const session = await live.add({ id: 'a', source: `${folder.path}/a.mp4`, loop: true, realtime: true });
+    const stream = await live.add({ id: 'a', source: `${folder.path}/a.mp4`, loop: true, realtime: true });
     await live.flows('a');
     renameSync(link, `${link}.old`);
     process.kill(onlyFfmpegOf('a'), 'SIGKILL');
     await waitFor('it to be missed', () => live.report('a').lastError?.includes('cannot be started') ?? false);
-    expect(session.state).toBe('reconnecting');
+    expect(stream.state).toBe('reconnecting');
     renameSync(`${link}.old`, link);
     await live.flows('a');
   });
@@ -136,26 +136,26 @@ describe.skipIf(!hasProc)('an ffmpeg that dies or falls silent (needs /proc)', (
   it('a source that is taken away, as a device that is unplugged, is back when it is put back', async () => {
     live = await LiveRuntime.open();
     const path = await folder.make('unplugged.mp4', { frames: 100 });
-    const session = await live.add({ id: 'a', source: path, loop: true, realtime: true });
+    const stream = await live.add({ id: 'a', source: path, loop: true, realtime: true });
     await live.flows('a');
     renameSync(path, `${path}.away`);
     process.kill(onlyFfmpegOf('unplugged'), 'SIGKILL');
     await waitFor('it to be missed', () => live.report('a').lastError?.includes('no such file') ?? false);
-    expect(session.state).toBe('reconnecting');
+    expect(stream.state).toBe('reconnecting');
     renameSync(`${path}.away`, path);
     await live.flows('a');
-    expect(session.failure).toBeNull();
+    expect(stream.failure).toBeNull();
   });
 
   it('a file whose ffmpeg is killed fails with its name, and says so', async () => {
     live = await LiveRuntime.open();
     const path = await folder.make('slow.mp4', { frames: 2000 });
-    const session = await live.add({ id: 'file', source: path, every: 1 });
+    const stream = await live.add({ id: 'file', source: path, every: 1 });
     await live.flows('file', 1);
     process.kill(onlyFfmpegOf('slow'), 'SIGKILL');
-    await session.settled();
-    expect(session.state).toBe('failed');
-    expect(session.failure?.code).toBe('DECODE_EXITED');
-    expect(session.failure?.message).toContain('SIGKILL');
+    await stream.settled();
+    expect(stream.state).toBe('failed');
+    expect(stream.failure?.code).toBe('DECODE_EXITED');
+    expect(stream.failure?.message).toContain('SIGKILL');
   });
 });

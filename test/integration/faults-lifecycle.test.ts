@@ -156,7 +156,7 @@ describe.skipIf(!hasProc)('streams that come and go (needs /proc)', () => {
   it('priority can be changed while streams run, and a paused stream can be changed too', async () => {
     // Half of what two cameras send: who comes first decides who is served.
     live = await LiveRuntime.open({ callMs: 40, frameMs: 0, maxBatch: 1 });
-    const sessions = await live.addAll([camera('a'), camera('b')]);
+    const streams = await live.addAll([camera('a'), camera('b')]);
     await live.allFlow(['a', 'b']);
     const share = async (): Promise<number> => {
       const before = ['a', 'b'].map((id) => live.published(id).frames.length);
@@ -165,16 +165,16 @@ describe.skipIf(!hasProc)('streams that come and go (needs /proc)', () => {
     };
     const count = (): number => live.published('a').frames.length + live.published('b').frames.length;
     expect(await share()).toBeGreaterThan(0.3);
-    live.runtime.retune(sessions[1]!, parseStream(camera('b', { priority: 5 }), {}));
+    live.runtime.retune(streams[1]!, parseStream(camera('b', { priority: 5 }), {}));
     await live.flows('b', 3);
     expect(await share(), 'b goes first now').toBeLessThan(0.3);
     expect(live.report('b').priority).toBe(5);
-    await sessions[1]!.pause();
-    live.runtime.retune(sessions[1]!, parseStream(camera('b', { priority: -5 }), {}));
-    sessions[1]!.resume();
-    await live.reaches(sessions[1]!, 'running');
+    await streams[1]!.pause();
+    live.runtime.retune(streams[1]!, parseStream(camera('b', { priority: -5 }), {}));
+    streams[1]!.resume();
+    await live.reaches(streams[1]!, 'running');
     expect(await share(), 'b goes last now').toBeGreaterThan(0.8);
-    expect(sessions.map(({ state }) => state)).toEqual(['running', 'running']);
+    expect(streams.map(({ state }) => state)).toEqual(['running', 'running']);
     expect(live.report('a').reconnects + live.report('b').reconnects).toBe(0);
   });
 
@@ -182,7 +182,7 @@ describe.skipIf(!hasProc)('streams that come and go (needs /proc)', () => {
     const before = ownResources();
     live = await LiveRuntime.open({ lanes: 2, threads: 2, callMs: 20 });
     const port = await freePort();
-    const sessions = await live.addAll([
+    const streams = await live.addAll([
       camera('running'),
       camera('stopped'),
       camera('pausing'),
@@ -197,7 +197,7 @@ describe.skipIf(!hasProc)('streams that come and go (needs /proc)', () => {
     process.kill(pids[1]!, 'SIGSTOP');
     process.kill(pids[0]!, 'SIGKILL');
     const others = [
-      sessions[2]!.pause().catch(() => undefined),
+      streams[2]!.pause().catch(() => undefined),
       live.runtime.remove('removing'),
       live.runtime.threads.lanes[1]!.crash(),
       live.runtime.threads.inference[0]!.crash(),
@@ -210,7 +210,7 @@ describe.skipIf(!hasProc)('streams that come and go (needs /proc)', () => {
     expect(ffmpegWith(folder.marker), 'a second call of stop() waits for the end, too').toEqual([]);
     await expect(live.add(camera('late'))).rejects.toMatchObject({ code: 'STREAM_STATE' });
     await within('what else was going on', 5_000, Promise.all(others));
-    expect(sessions.map(({ state }) => state)).toEqual(sessions.map(() => 'removed'));
+    expect(streams.map(({ state }) => state)).toEqual(streams.map(() => 'removed'));
     await waitFor('the threads to be gone', () => ownResources().threads <= before.threads + 1);
     expect(await live.runtime.stop()).toEqual([]);
   });

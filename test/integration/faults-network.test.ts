@@ -55,9 +55,9 @@ describe.skipIf(!hasProc)('a server that goes away (needs /proc)', () => {
 
   /** Takes a server away until the stream knows it, brings it back, and says how long the stream took after that. */
   async function recoveryMs(id: string, stop: () => Promise<void>, start: () => Promise<void>): Promise<number> {
-    const session = live.runtime.session(id);
+    const stream = live.runtime.stream(id);
     await stop();
-    await live.reaches(session, 'reconnecting');
+    await live.reaches(stream, 'reconnecting');
     await waitFor('a second attempt', () => live.report(id).reconnects >= 3);
     await start();
     const ms = await live.flows(id, 1, { everyMs: 5 });
@@ -122,8 +122,8 @@ describe.skipIf(!hasProc)('a server that goes away (needs /proc)', () => {
   it('a server that cuts every connection after a few frames is not asked in a frenzy', async () => {
     await openWithSteady();
     const steadyIsWell = live.watch(['steady']);
-    const session = await live.add({ id: 'cam', source: httpUrl('/clip.ts'), realtime: true });
-    await live.reaches(session, 'reconnecting');
+    const stream = await live.add({ id: 'cam', source: httpUrl('/clip.ts'), realtime: true });
+    await live.reaches(stream, 'reconnecting');
     const before = http.requestCount('/clip.ts');
     const startedMs = performance.now();
     await waitFor('some more connections', () => http.requestCount('/clip.ts') >= before + 6);
@@ -173,12 +173,12 @@ describe.skipIf(!hasProc)('a source that is not there (needs /proc)', () => {
       'some attempts',
       () => {
         for (const pid of live.runtime.childPids) if (pid !== steadyPid) seen.add(pid);
-        return live.runtime.session('cam').state === 'reconnecting' && live.report('cam').reconnects >= 3;
+        return live.runtime.stream('cam').state === 'reconnecting' && live.report('cam').reconnects >= 3;
       },
       { everyMs: 2 },
     );
     const seconds = (performance.now() - startedMs) / 1000;
-    expect(live.runtime.session('cam').state).toBe('reconnecting');
+    expect(live.runtime.stream('cam').state).toBe('reconnecting');
     expect(live.states('cam')).toEqual(['reconnecting']);
     expect(await steadyIsWell()).toEqual([]);
     expect(JSON.stringify([live.events, live.report('cam')]), 'no secret is told').not.toContain(secret);

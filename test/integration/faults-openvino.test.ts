@@ -88,7 +88,7 @@ describe.skipIf(model === null)('a pipeline on OpenVINO (needs it set up, the de
       live.events.some(({ message }) => /no answer for \d+ ms/.test(message)),
     );
     await waitFor('a new thread', () => ups() >= 1, { deadlineMs: 30_000 });
-    const { dropped } = live.runtime.session('cam').telemetry.frames(0);
+    const { dropped } = live.runtime.stream('cam').telemetry.frames(0);
     expect(dropped['engine-failed']).toBeGreaterThanOrEqual(1);
   });
 });

@@ -100,15 +100,15 @@ describe.skipIf(!hasProc)('more frames than the engine can do (needs /proc)', ()
     live = await LiveRuntime.open();
     // A unique size marks its ffmpeg.
     const graph = `testsrc2=size=320x180:rate=25:sar=${1 + (process.pid % 97)}/100`;
-    const session = await live.add({ id: 'synthetic', source: `synthetic:${graph}`, realtime: true });
-    expect(session.input.policy).toBe('live');
+    const stream = await live.add({ id: 'synthetic', source: `synthetic:${graph}`, realtime: true });
+    expect(stream.input.policy).toBe('live');
     await live.flows('synthetic', 5);
     const ms = await live.flows('synthetic', 50);
     expect(50_000 / ms, 'frames a second').toBeLessThan(29);
     expect(50_000 / ms, 'frames a second').toBeGreaterThan(18);
     const [child] = ffmpegWith(graph);
     process.kill(child!.pid, 'SIGKILL');
-    await live.reaches(session, 'reconnecting');
+    await live.reaches(stream, 'reconnecting');
     await live.flows('synthetic', 5);
     expect(live.states('synthetic')).toEqual(['running', 'reconnecting', 'running']);
     await live.runtime.remove('synthetic');
@@ -117,10 +117,10 @@ describe.skipIf(!hasProc)('more frames than the engine can do (needs /proc)', ()
 
   it('a synthetic source without it is a file: as fast as can be, and not a frame lost', async () => {
     live = await LiveRuntime.open({ frameMs: 1 });
-    const session = await live.add({ id: 'synthetic', source: 'synthetic:testsrc2=size=320x180:rate=25:duration=8' });
-    expect(session.input.policy).toBe('file');
-    await session.settled();
-    expect(session.state).toBe('ended');
+    const stream = await live.add({ id: 'synthetic', source: 'synthetic:testsrc2=size=320x180:rate=25:duration=8' });
+    expect(stream.input.policy).toBe('file');
+    await stream.settled();
+    expect(stream.state).toBe('ended');
     expect(live.published('synthetic').frames).toEqual(Array.from({ length: 200 }, (_, i) => i));
   });
 });

@@ -67,7 +67,7 @@ describe.skipIf(model === null)('a pipeline on TensorFlow (needs it set up, the 
     process.kill(victim!, 'SIGKILL');
     const dropped = (): number =>
       ['cam', 'other'].reduce(
-        (sum, id) => sum + (live.runtime.session(id).telemetry.frames(0).dropped['engine-failed'] ?? 0),
+        (sum, id) => sum + (live.runtime.stream(id).telemetry.frames(0).dropped['engine-failed'] ?? 0),
         0,
       );
     await waitFor('its frames to be counted', () => dropped() >= 1);

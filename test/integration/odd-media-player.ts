@@ -9,9 +9,9 @@ import type { PublishedFrame } from '../../src/core/frame.ts';
 import { type FfmpegBinary, findFfmpeg } from '../../src/decode/ffmpeg-binary.ts';
 import type { SightlineError } from '../../src/errors/sightline-error.ts';
 import { openRuntime } from '../../src/runtime/open-runtime.ts';
-import { ResultSinks } from '../../src/runtime/result-sinks.ts';
+import { ResultSinks } from '../../src/runtime/results/result-sinks.ts';
 import type { Runtime } from '../../src/runtime/runtime.ts';
-import { resolveStreamInput } from '../../src/runtime/stream-input.ts';
+import { resolveStreamInput } from '../../src/runtime/stream/stream-input.ts';
 import { conservationGap } from '../../src/telemetry/stream-telemetry.ts';
 import { testFfmpeg } from '../support/made-videos.ts';
 import { within } from '../support/wait-for.ts';
@@ -104,11 +104,11 @@ export class OddMediaPlayer {
       }),
     ];
     this.#runtime.watchPreviews(new Set([id]));
-    const session = this.#runtime.add(config, input);
-    await within(`the end of ${path}`, 25_000, session.settled());
-    const { frames: counters, decodeErrors } = session.report(performance.timeOrigin + performance.now(), 0);
-    const { failure, warnings, state } = session;
-    const isWhole = conservationGap(counters) === 0 && counters.inFlight === 0 && session.heldSlots === 0;
+    const stream = this.#runtime.add(config, input);
+    await within(`the end of ${path}`, 25_000, stream.settled());
+    const { frames: counters, decodeErrors } = stream.report(performance.timeOrigin + performance.now(), 0);
+    const { failure, warnings, state } = stream;
+    const isWhole = conservationGap(counters) === 0 && counters.inFlight === 0 && stream.heldSlots === 0;
     if (!isWhole) throw new Error(`${path}: frames were lost or held: ${JSON.stringify(counters)}`);
     await this.#runtime.remove(id);
     for (const stop of leave) stop();

@@ -49,12 +49,12 @@ describe.skipIf(seconds === 0 || !hasProc)('random faults for SOAK_SECONDS (need
       const archive = (async () => {
         while (!isOver) {
           const id = `file${files++}`;
-          const session = await live.add({ id, source: `${folder.path}/file.mp4` });
-          await within(id, 60_000, session.settled());
+          const stream = await live.add({ id, source: `${folder.path}/file.mp4` });
+          await within(id, 60_000, stream.settled());
           // Its own ffmpeg may have been killed, which a file does not survive; what came until then is in order.
           const expected = Array.from({ length: live.published(id).frames.length }, (_, i) => i);
           expect(live.published(id).frames).toEqual(expected);
-          if (session.state === 'ended') expect(expected).toHaveLength(FILE_FRAMES);
+          if (stream.state === 'ended') expect(expected).toHaveLength(FILE_FRAMES);
           await live.runtime.remove(id);
         }
       })();
@@ -73,9 +73,9 @@ describe.skipIf(seconds === 0 || !hasProc)('random faults for SOAK_SECONDS (need
         async () => pick(live.runtime.threads.lanes)?.crash(),
         async () => pick(live.runtime.threads.inference)?.crash(),
         async () => {
-          const session = live.runtime.session(pick(CAMERAS));
-          await session.pause();
-          session.resume();
+          const stream = live.runtime.stream(pick(CAMERAS));
+          await stream.pause();
+          stream.resume();
         },
         async () => {
           const id = pick(CAMERAS);

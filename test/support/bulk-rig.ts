@@ -5,12 +5,12 @@ import type { TaskContext, TaskHandler, TaskOutcome } from '../../src/control/co
 import { jobHandler } from '../../src/control/jobs/job-handler.ts';
 import { Admission } from '../../src/control/orders/admission.ts';
 import type { FfmpegBinary } from '../../src/decode/ffmpeg-binary.ts';
+import { segmentRunner } from '../../src/host/bulk-runner.ts';
 import type { JobOrder, Task } from '../../src/protocol/fleet.ts';
 import { openRuntime } from '../../src/runtime/open-runtime.ts';
-import { ResultSinks, type SinkBinding } from '../../src/runtime/result-sinks.ts';
+import { ResultSinks, type SinkBinding } from '../../src/runtime/results/result-sinks.ts';
 import type { Runtime } from '../../src/runtime/runtime.ts';
-import { segmentRunner } from '../../src/runtime/segment-runner.ts';
-import { resolveStreamInput } from '../../src/runtime/stream-input.ts';
+import { resolveStreamInput } from '../../src/runtime/stream/stream-input.ts';
 import { JsonlSink } from '../../src/sinks/jsonl-sink.ts';
 import { testFfmpeg } from './made-videos.ts';
 import { within } from './wait-for.ts';
@@ -128,12 +128,12 @@ export class BulkRig {
     const failures: Error[] = [];
     const sink = new JsonlSink({ id: 'detect', path, onFailure: (error) => failures.push(error) });
     this.#bindings.push({ sink, streams: new Set(['detect']) });
-    const session = this.runtime.add(config, await resolveStreamInput(config, this.#ffmpeg, null, this.runtime.spec));
-    await within(`the end of ${inputs[0]}`, 50_000, session.settled());
+    const stream = this.runtime.add(config, await resolveStreamInput(config, this.#ffmpeg, null, this.runtime.spec));
+    await within(`the end of ${inputs[0]}`, 50_000, stream.settled());
     await this.runtime.remove('detect');
     await sink.close();
     this.#bindings.length = 0;
-    if (session.failure !== null) throw session.failure;
+    if (stream.failure !== null) throw stream.failure;
     if (failures.length > 0) throw failures[0]!;
     return readFileSync(path, 'utf8');
   }

@@ -1,15 +1,15 @@
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import type { Environment } from '../../src/config/environment.ts';
 import { parsePipeline, parseStream } from '../../src/config/load-pipeline.ts';
 import type { PublishedFrame } from '../../src/core/frame.ts';
 import type { EventMessage } from '../../src/protocol/feed.ts';
 import type { StreamReport, StreamState } from '../../src/protocol/report.ts';
-import type { Environment } from '../../src/runtime/environment.ts';
 import { openRuntime } from '../../src/runtime/open-runtime.ts';
-import { ResultSinks } from '../../src/runtime/result-sinks.ts';
+import { ResultSinks } from '../../src/runtime/results/result-sinks.ts';
 import type { Runtime } from '../../src/runtime/runtime.ts';
-import { resolveStreamInput } from '../../src/runtime/stream-input.ts';
-import type { StreamSession } from '../../src/runtime/stream-session.ts';
+import type { Stream } from '../../src/runtime/stream/stream.ts';
+import { resolveStreamInput } from '../../src/runtime/stream/stream-input.ts';
 import { conservationGap } from '../../src/telemetry/stream-telemetry.ts';
 import { testFfmpeg } from './made-videos.ts';
 import { type WaitOptions, waitFor, within } from './wait-for.ts';
@@ -46,7 +46,7 @@ export class LiveRuntime {
   /** Breaches of the law of conservation, in words. */
   readonly breaches: string[] = [];
   /** Streams whose end has not been looked at. */
-  readonly #sessions = new Set<StreamSession>();
+  readonly #streams = new Set<Stream>();
   reportCount = 0;
 
   private constructor(runtime: Runtime) {
@@ -54,7 +54,7 @@ export class LiveRuntime {
     runtime.events.add((event) => {
       this.events.push(event);
       if (event.kind !== 'stream-removed') return;
-      for (const session of this.#sessions) if (session.state === 'removed') this.#checkEnd(session);
+      for (const stream of this.#streams) if (stream.state === 'removed') this.#checkEnd(stream);
     });
     runtime.published.add((frame) => this.#onPublished(frame));
     runtime.reports.add(({ streams }) => {
@@ -89,15 +89,15 @@ export class LiveRuntime {
     return new LiveRuntime(await openRuntime({ ...config, sinks, environment, onNotice: () => undefined }));
   }
 
-  /** @param stream - as in a pipeline file. */
-  async add(stream: Readonly<Record<string, unknown>>): Promise<StreamSession> {
-    const config = parseStream(stream, {});
-    const session = this.runtime.add(config, await resolveStreamInput(config, testFfmpeg, null, this.runtime.spec));
-    this.#sessions.add(session);
-    return session;
+  /** @param settings - of the stream, as in a pipeline file. */
+  async add(settings: Readonly<Record<string, unknown>>): Promise<Stream> {
+    const config = parseStream(settings, {});
+    const stream = this.runtime.add(config, await resolveStreamInput(config, testFfmpeg, null, this.runtime.spec));
+    this.#streams.add(stream);
+    return stream;
   }
 
-  async addAll(streams: readonly Readonly<Record<string, unknown>>[]): Promise<StreamSession[]> {
+  async addAll(streams: readonly Readonly<Record<string, unknown>>[]): Promise<Stream[]> {
     return Promise.all(streams.map((stream) => this.add(stream)));
   }
 
@@ -111,7 +111,7 @@ export class LiveRuntime {
   }
 
   report(id: string): StreamReport {
-    return this.runtime.session(id).report(performance.timeOrigin + performance.now(), 0);
+    return this.runtime.stream(id).report(performance.timeOrigin + performance.now(), 0);
   }
 
   /** Waits until a stream has published `count` more frames than now. */
@@ -130,9 +130,9 @@ export class LiveRuntime {
     await Promise.all(ids.map((id) => this.flows(id, count)));
   }
 
-  async reaches(session: StreamSession, state: StreamState, options: WaitOptions = {}): Promise<number> {
-    const isThere = (): boolean => session.state === state;
-    return waitFor(`${session.id} to be ${state}`, isThere, options, () => this.#story(session.id));
+  async reaches(stream: Stream, state: StreamState, options: WaitOptions = {}): Promise<number> {
+    const isThere = (): boolean => stream.state === state;
+    return waitFor(`${stream.id} to be ${state}`, isThere, options, () => this.#story(stream.id));
   }
 
   /** States that a stream went through, from its events. */
@@ -166,7 +166,7 @@ export class LiveRuntime {
   /** Stops everything; what is wrong afterwards, in words: an empty list is what a test wants. */
   async close(): Promise<string[]> {
     await within('stop()', 20_000, this.runtime.stop());
-    for (const session of this.#sessions) this.#checkEnd(session);
+    for (const stream of this.#streams) this.#checkEnd(stream);
     const complaints = [...this.breaches];
     for (const { details, message } of this.events) if (details?.code === 'FRAME_LEAKED') complaints.push(message);
     if (this.runtime.childPids.length > 0) complaints.push(`children left: ${this.runtime.childPids.join(', ')}`);
@@ -180,8 +180,8 @@ export class LiveRuntime {
     log.lastMs = published;
     log.oldestMs = Math.max(log.oldestMs, published - captured);
     log.frames.push(frame.frame);
-    const session = this.runtime.session(frame.streamId);
-    const gap = conservationGap(session.telemetry.frames(session.ledger.inFlight));
+    const stream = this.runtime.stream(frame.streamId);
+    const gap = conservationGap(stream.telemetry.frames(stream.ledger.inFlight));
     this.#check(frame.streamId, gap, `when frame ${frame.frame} was published`);
   }
 
@@ -191,12 +191,12 @@ export class LiveRuntime {
   }
 
   /** A stream that is over has every frame accounted for and holds no slot. Its telemetry is let go of. */
-  #checkEnd(session: StreamSession): void {
-    this.#sessions.delete(session);
-    const frames = session.telemetry.frames(session.ledger.inFlight);
-    this.#check(session.id, conservationGap(frames), 'at the end');
-    if (frames.inFlight !== 0) this.breaches.push(`${session.id}: ${frames.inFlight} frames in flight at the end`);
-    if (session.state !== 'removed') this.breaches.push(`${session.id}: ${session.state} at the end`);
+  #checkEnd(stream: Stream): void {
+    this.#streams.delete(stream);
+    const frames = stream.telemetry.frames(stream.ledger.inFlight);
+    this.#check(stream.id, conservationGap(frames), 'at the end');
+    if (frames.inFlight !== 0) this.breaches.push(`${stream.id}: ${frames.inFlight} frames in flight at the end`);
+    if (stream.state !== 'removed') this.breaches.push(`${stream.id}: ${stream.state} at the end`);
   }
 
   #stateEvents(id: string): EventMessage[] {

@@ -1,5 +1,5 @@
 import { dirname } from 'node:path';
-import { readEnvironment } from '../../src/runtime/environment.ts';
+import { readEnvironment } from '../../src/config/environment.ts';
 import { findOpenvino } from '../../src/store/openvino/openvino-place.ts';
 
 /** File of OpenVINO's C library, undefined where it is not set up; suites that need it are skipped, and say so once. */

@@ -1,11 +1,11 @@
 import { type Clock, systemClock } from '../../core/clock.ts';
 import type { PublishedFrame } from '../../core/frame.ts';
+import { Incidents } from '../../flow/incidents.ts';
 import { shortened } from '../../gateway/feed-encoding.ts';
 import type { PreviewPicture, RuntimePort, RuntimeReport } from '../../gateway/runtime-port.ts';
 import type { EventMessage } from '../../protocol/feed.ts';
 import type { BusTopic } from '../../protocol/fleet.ts';
 import type { PreviewBody, StatsBody, StreamFailure } from '../../protocol/fleet-bus.ts';
-import { Incidents } from '../../telemetry/incidents.ts';
 import type { FleetBus } from '../control-plane.ts';
 
 const AUDIENCE_MS = 1_000;

@@ -1,10 +1,10 @@
 import type { StreamConfig } from '../../config/stream.ts';
 import { type Clock, systemClock } from '../../core/clock.ts';
 import { SightlineError, type WireError } from '../../errors/sightline-error.ts';
+import { Incidents } from '../../flow/incidents.ts';
 import type { EventMessage } from '../../protocol/feed.ts';
 import type { Assignment, HostCard, StreamOrder } from '../../protocol/fleet.ts';
 import { readWake } from '../../protocol/fleet-bus.ts';
-import { Incidents } from '../../telemetry/incidents.ts';
 import type { BeatReply, BusMessage, ControlPlane } from '../control-plane.ts';
 import type { PlanOptions } from '../planning/plan-options.ts';
 import { FleetLeader } from './fleet-leader.ts';

@@ -2,7 +2,7 @@ import { stat } from 'node:fs/promises';
 import { isDeepStrictEqual } from 'node:util';
 import { SightlineError } from '../../errors/sightline-error.ts';
 import type { JobOrder, SegmentSpan } from '../../protocol/fleet.ts';
-import { neededScore } from '../../runtime/stream-analytics.ts';
+import { neededScore } from '../../runtime/stream/stream-analytics.ts';
 import type { TaskContext } from '../control-plane.ts';
 import type { JobPlace } from './job-place.ts';
 import type { JobTools } from './job-tools.ts';

@@ -2,7 +2,7 @@ import { unpackDetections } from '../../core/detection.ts';
 import type { PtsUs } from '../../core/units.ts';
 import { SightlineError } from '../../errors/sightline-error.ts';
 import type { JobOrder } from '../../protocol/fleet.ts';
-import { StreamAnalytics } from '../../runtime/stream-analytics.ts';
+import { StreamAnalytics } from '../../runtime/stream/stream-analytics.ts';
 import { resultLine } from '../../sinks/result-line.ts';
 import { AtomicFile } from './atomic-file.ts';
 import type { JobPlace } from './job-place.ts';

@@ -1,6 +1,6 @@
+import { Incidents } from '../../flow/incidents.ts';
 import { Listeners } from '../../flow/listeners.ts';
 import type { BusTopic } from '../../protocol/fleet.ts';
-import { Incidents } from '../../telemetry/incidents.ts';
 import type { BusMessage, FleetBus } from '../control-plane.ts';
 
 /**

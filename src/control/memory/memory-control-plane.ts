@@ -1,5 +1,5 @@
 import { type Clock, systemClock } from '../../core/clock.ts';
-import type { Incidents } from '../../telemetry/incidents.ts';
+import type { Incidents } from '../../flow/incidents.ts';
 import type { ControlPlane } from '../control-plane.ts';
 import type { TaskPolicy } from '../tasks/task-policy.ts';
 import { MemoryBus } from './memory-bus.ts';

@@ -1,6 +1,6 @@
 import { type Clock, systemClock } from '../../core/clock.ts';
+import { Incidents } from '../../flow/incidents.ts';
 import type { DeadLetter, JobOrder, JobReport } from '../../protocol/fleet.ts';
-import { Incidents } from '../../telemetry/incidents.ts';
 import type { TaskCounts, TaskHandler, TaskQueue, TaskWorker } from '../control-plane.ts';
 import type { Notices } from '../notices.ts';
 import { forgettableJobs } from '../tasks/forgettable-jobs.ts';

@@ -3,7 +3,7 @@ import { type Job, Worker } from 'bullmq';
 import { Redis } from 'ioredis';
 import { monoNowMs } from '../../core/clock.ts';
 import { SightlineError } from '../../errors/sightline-error.ts';
-import type { Incidents } from '../../telemetry/incidents.ts';
+import type { Incidents } from '../../flow/incidents.ts';
 import type { TaskHandler, TaskWorker } from '../control-plane.ts';
 import type { Notices } from '../notices.ts';
 import { retryDelayMs, type TaskPolicy } from '../tasks/task-policy.ts';

@@ -1,7 +1,7 @@
 import type { z } from 'zod';
 import { check } from '../../config/check.ts';
 import { SightlineError } from '../../errors/sightline-error.ts';
-import { Incidents } from '../../telemetry/incidents.ts';
+import { Incidents } from '../../flow/incidents.ts';
 import type { Notices } from '../notices.ts';
 
 /** A request that orders a stream has 256 KiB at most, and no other record is larger. */

@@ -1,8 +1,8 @@
 import type { Redis } from 'ioredis';
+import { Incidents, type Refusal } from '../../flow/incidents.ts';
 import { Listeners } from '../../flow/listeners.ts';
 import type { BusTopic } from '../../protocol/fleet.ts';
 import { BUS_PROTOCOL, busMessage, complaintOf, MOST_MESSAGE_CHARS } from '../../protocol/fleet-bus.ts';
-import { Incidents, type Refusal } from '../../telemetry/incidents.ts';
 import type { BusMessage, FleetBus } from '../control-plane.ts';
 import type { Notices } from '../notices.ts';
 import type { RedisConnection } from './connect.ts';

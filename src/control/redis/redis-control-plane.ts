@@ -1,5 +1,5 @@
 import { systemClock } from '../../core/clock.ts';
-import { Incidents } from '../../telemetry/incidents.ts';
+import { Incidents } from '../../flow/incidents.ts';
 import type { ControlPlane } from '../control-plane.ts';
 import { Notices } from '../notices.ts';
 import type { TaskPolicy } from '../tasks/task-policy.ts';

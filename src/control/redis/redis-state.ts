@@ -1,5 +1,6 @@
 import { z } from 'zod';
 import { check } from '../../config/check.ts';
+import type { Incidents } from '../../flow/incidents.ts';
 import {
   type Assignment,
   assignment,
@@ -9,7 +10,6 @@ import {
   type StreamOrder,
   streamOrder,
 } from '../../protocol/fleet.ts';
-import type { Incidents } from '../../telemetry/incidents.ts';
 import type { Beat, BeatReply, FleetSnapshot, FleetState } from '../control-plane.ts';
 import { fleetErrors } from '../fleet-errors.ts';
 import type { Notices } from '../notices.ts';

@@ -1,10 +1,10 @@
 import type { Clock } from '../../core/clock.ts';
 import type { PublishedFrame } from '../../core/frame.ts';
+import { Incidents } from '../../flow/incidents.ts';
 import { Listeners } from '../../flow/listeners.ts';
 import type { PreviewPicture } from '../../gateway/runtime-port.ts';
 import type { EventMessage } from '../../protocol/feed.ts';
 import { type Reading, readEvent, readFrame, readPreview, readStats } from '../../protocol/fleet-bus.ts';
-import { Incidents } from '../../telemetry/incidents.ts';
 import type { BusMessage, FleetBus, FleetSnapshot, FleetState } from '../control-plane.ts';
 import { BusStreams } from './bus-streams.ts';
 import { FenceWatch } from './fence-watch.ts';

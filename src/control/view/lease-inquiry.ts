@@ -1,6 +1,6 @@
 import type { Clock } from '../../core/clock.ts';
+import type { Incidents } from '../../flow/incidents.ts';
 import type { Lease } from '../../protocol/fleet.ts';
-import type { Incidents } from '../../telemetry/incidents.ts';
 
 /** Looks at the records at most this often, however many messages claim a new lease. */
 const GAP_MS = 250;

@@ -6,7 +6,7 @@ import { compileModel } from '../../../src/compile/compile-model.ts';
 import type { CompileSource } from '../../../src/compile/compile-source.ts';
 import { runOnnxSource } from '../../../src/compile/verify/run-onnx.ts';
 import type { Precision } from '../../../src/core/model.ts';
-import { runCompiled } from '../../../src/runtime/run-compiled.ts';
+import { runCompiled } from '../../../src/runtime/model/run-compiled.ts';
 import { sharedDir } from '../../support/shared.ts';
 import { hasTensorflow } from '../../support/tensorflow.ts';
 import { type Distance, distanceOf } from './compare-layouts.ts';

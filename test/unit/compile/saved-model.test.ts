@@ -7,7 +7,7 @@ import { emitOnnx } from '../../../src/compile/onnx/emit-onnx.ts';
 import { EMISSION_RULES } from '../../../src/compile/tensorflow/emission-rules.ts';
 import { emitSavedModel } from '../../../src/compile/tensorflow/emit-saved-model.ts';
 import type { CompiledModel } from '../../../src/core/model.ts';
-import { runCompiled } from '../../../src/runtime/run-compiled.ts';
+import { runCompiled } from '../../../src/runtime/model/run-compiled.ts';
 import { hasTensorflow } from '../../support/tensorflow.ts';
 import { convolution, network, noise, number } from './networks.ts';
 import { CASE_SIZE, OPERATOR_CASES, operatorGraph, pick } from './operator-cases.ts';

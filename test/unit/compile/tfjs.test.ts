@@ -6,7 +6,7 @@ import { type CompileOptions, compileModel } from '../../../src/compile/compile-
 import { halfToFloat } from '../../../src/compile/half.ts';
 import { windowPadding } from '../../../src/compile/tfjs/convolutions.ts';
 import { verifyModel } from '../../../src/compile/verify/verify-model.ts';
-import { runCompiled } from '../../../src/runtime/run-compiled.ts';
+import { runCompiled } from '../../../src/runtime/model/run-compiled.ts';
 import { hasTensorflow } from '../../support/tensorflow.ts';
 import { MINI_SIZE, writeMiniCenternet } from './mini-centernet.ts';
 

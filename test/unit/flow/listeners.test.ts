@@ -1,6 +1,6 @@
 import { expect, it } from 'vitest';
+import { Incidents } from '../../../src/flow/incidents.ts';
 import { Listeners } from '../../../src/flow/listeners.ts';
-import { Incidents } from '../../../src/telemetry/incidents.ts';
 
 it('a listener hears every value from its coming to its going', () => {
   const listeners = new Listeners<number>();

@@ -1,6 +1,6 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
-import { Incidents } from '../../../src/telemetry/incidents.ts';
+import { Incidents } from '../../../src/flow/incidents.ts';
 import { FeedSocket } from '../../support/feed-socket.ts';
 import { FleetRig } from '../../support/fleet-rig.ts';
 import { ManualClock } from '../../support/manual-clock.ts';

@@ -1,7 +1,7 @@
 import { describe, expect, it } from 'vitest';
 import { parsePipeline } from '../../../src/config/load-pipeline.ts';
 import { openRuntime } from '../../../src/runtime/open-runtime.ts';
-import { ResultSinks } from '../../../src/runtime/result-sinks.ts';
+import { ResultSinks } from '../../../src/runtime/results/result-sinks.ts';
 import { Runtime } from '../../../src/runtime/runtime.ts';
 import { loadManifest, modelSpec } from '../../../src/store/manifests.ts';
 

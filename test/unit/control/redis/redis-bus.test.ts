@@ -5,9 +5,9 @@ import type { BusMessage } from '../../../../src/control/control-plane.ts';
 import { Notices } from '../../../../src/control/notices.ts';
 import type { RedisConnection } from '../../../../src/control/redis/connect.ts';
 import { RedisBus } from '../../../../src/control/redis/redis-bus.ts';
+import { Incidents } from '../../../../src/flow/incidents.ts';
 import { BUS_TOPICS, type BusTopic } from '../../../../src/protocol/fleet.ts';
 import { MOST_MESSAGE_CHARS } from '../../../../src/protocol/fleet-bus.ts';
-import { Incidents } from '../../../../src/telemetry/incidents.ts';
 import { ManualClock } from '../../../support/manual-clock.ts';
 import { mutationsOf } from '../../../support/mutations.ts';
 

@@ -1,8 +1,8 @@
 import fc from 'fast-check';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
+import { Incidents } from '../../../../src/flow/incidents.ts';
 import type { EventMessage } from '../../../../src/protocol/feed.ts';
 import { BUS_TOPICS } from '../../../../src/protocol/fleet.ts';
-import { Incidents } from '../../../../src/telemetry/incidents.ts';
 import { busSample } from '../../../support/bus-samples.ts';
 import { FleetRig, settled } from '../../../support/fleet-rig.ts';
 import { mutationsOf } from '../../../support/mutations.ts';

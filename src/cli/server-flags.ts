@@ -1,0 +1,22 @@
+import type { Command } from 'commander';
+import { SightlineError } from '../errors/sightline-error.ts';
+
+/** Flags of the commands that run until they are stopped and show a dashboard. */
+export interface ServerFlags {
+  readonly port?: number;
+  readonly host?: string;
+  readonly log: 'text' | 'json';
+}
+
+export function addServerFlags(command: Command): Command {
+  return command
+    .option('--port <n>', "port of the dashboard; the pipeline's own where absent", Number)
+    .option('--host <address>', "address to listen on; the pipeline's own where absent")
+    .option('--log <format>', 'text or json', 'text');
+}
+
+/** @throws COMMAND_INVALID */
+export function checkServerFlags({ port }: ServerFlags): void {
+  if (port === undefined || (Number.isInteger(port) && port >= 0 && port <= 65_535)) return;
+  throw new SightlineError('COMMAND_INVALID', '--port: expected a whole number from 0 to 65535');
+}

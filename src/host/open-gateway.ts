@@ -1,0 +1,78 @@
+import { readdir } from 'node:fs/promises';
+import { join } from 'node:path';
+import { loadPipeline } from '../config/load-pipeline.ts';
+import type { PipelineConfig } from '../config/pipeline.ts';
+import type { Incidents } from '../flow/incidents.ts';
+import type { FleetPort } from '../gateway/fleet-port.ts';
+import type { Gateway, GatewayLogger } from '../gateway/gateway-options.ts';
+import type { RuntimePort } from '../gateway/runtime-port.ts';
+import { startGateway } from '../gateway/server.ts';
+import type { EventKind, EventMessage } from '../protocol/feed.ts';
+import { listManifests } from '../store/manifests.ts';
+import { packageRoot } from '../store/package-root.ts';
+import type { ProcessContext } from './process-context.ts';
+
+const WARNINGS: ReadonlySet<EventKind> = new Set([
+  'stream-warning',
+  'target-missed',
+  'sink-failed',
+  'engine-failed',
+  'engine-restarted',
+  'lane-restarted',
+]);
+
+/** Writes an event to the log. */
+export function logEvent(log: GatewayLogger, { kind, message }: EventMessage): void {
+  if (WARNINGS.has(kind)) log.warn({ kind }, message);
+  else log.info({ kind }, message);
+}
+
+export interface GatewayRequest {
+  readonly config: PipelineConfig;
+  /** Overrides the address of the configuration. */
+  readonly address: { readonly host?: string; readonly port?: number };
+  readonly log: GatewayLogger;
+  readonly fleet?: FleetPort;
+  readonly incidents: Incidents;
+}
+
+/** @throws PORT_IN_USE, TOKEN_REQUIRED, CONFIG_INVALID */
+export async function openGateway(
+  port: RuntimePort,
+  request: GatewayRequest,
+  context: ProcessContext,
+): Promise<Gateway> {
+  const { config, address, log, fleet, incidents } = request;
+  return startGateway(port, {
+    host: address.host ?? config.gateway.host,
+    port: address.port ?? config.gateway.port,
+    token: config.gateway.token ?? context.environment.token,
+    logger: log,
+    incidents,
+    maxPreviewFps: config.preview.fps,
+    pipelines: await shippedPipelines(),
+    models: (await listManifests()).map(({ name, family, input, reported }) => ({
+      name,
+      family,
+      inputWidth: input.width,
+      inputHeight: input.height,
+      reportedAp: reported?.ap ?? null,
+    })),
+    ...(fleet === undefined ? {} : { fleet }),
+  });
+}
+
+/** Resolves once the process is asked to stop. */
+export function stopped(signal: AbortSignal): Promise<void> {
+  if (signal.aborted) return Promise.resolve();
+  return new Promise((resolve) => signal.addEventListener('abort', () => resolve(), { once: true }));
+}
+
+async function shippedPipelines(): Promise<{ name: string; description: string; path: string }[]> {
+  const folder = join(packageRoot(), 'pipelines');
+  const files = (await readdir(folder)).filter((file) => file.endsWith('.yaml')).sort();
+  return files.map((file) => {
+    const { name, description } = loadPipeline(join(folder, file));
+    return { name, description, path: `pipelines/${file}` };
+  });
+}

@@ -1,0 +1,208 @@
+import { Worker } from 'node:worker_threads';
+import { monoNowMs } from '../../core/clock.ts';
+import { workerEntry } from '../../core/worker-entry.ts';
+import { SightlineError } from '../../errors/sightline-error.ts';
+import type {
+  EngineInfo,
+  EngineRequest,
+  FromInference,
+  RingHandle,
+  ThreadId,
+  ToInference,
+} from '../../protocol/threads.ts';
+import type { InFlightFrame } from '../stream/frame-ledger.ts';
+
+type Result = Extract<FromInference, { type: 'result' }>;
+type Ready = Extract<FromInference, { type: 'ready' }>;
+
+export interface SubmittedBatch {
+  readonly frames: readonly InFlightFrame[];
+  /** Frames of one call of the engine; more frames than this are several calls in a row. */
+  readonly callSize: number;
+  readonly scoreThreshold: number;
+}
+
+export interface InferenceEvents {
+  onResult(batch: SubmittedBatch, result: Result): void;
+  /** The engine refused one batch but lives on. */
+  onBatchFailed(batch: SubmittedBatch, error: SightlineError): void;
+  /** The thread is gone; `batches` were on it. Not called after `shutdown`. */
+  onLost(thread: InferenceClient, batches: readonly SubmittedBatch[], error: SightlineError): void;
+}
+
+/** How often a thread that runs a batch is checked for having hung. */
+const HANG_CHECK_MS = 200;
+const SHUTDOWN_MS = 5_000;
+
+/** One inference thread as the main thread sees it. */
+export class InferenceClient {
+  readonly info: EngineInfo;
+  readonly tid: ThreadId;
+  #enginePid: number | null;
+  readonly #worker: Worker;
+  readonly #events: InferenceEvents;
+  readonly #batches = new Map<number, SubmittedBatch>();
+  /** Since when the oldest batch is what the thread works on. */
+  #busySinceMs = 0;
+  readonly #hangTimer: NodeJS.Timeout;
+  #nextBatchId = 0;
+  #isStopping = false;
+  #isGone = false;
+
+  private constructor(worker: Worker, { info, tid, enginePid }: Ready, events: InferenceEvents, timeoutMs: number) {
+    this.#worker = worker;
+    this.info = info;
+    this.tid = tid;
+    this.#enginePid = enginePid;
+    this.#events = events;
+    worker.on('message', (message: FromInference) => this.#onMessage(message));
+    worker.once('error', (error) => this.#lost(`an inference thread failed: ${error.message}`));
+    worker.once('exit', (code) => this.#lost(`an inference thread ended with exit code ${code}`));
+    this.#hangTimer = setInterval(() => this.#checkHang(timeoutMs), HANG_CHECK_MS);
+    this.#hangTimer.unref();
+  }
+
+  /** @throws ENGINE_UNAVAILABLE with the engine's reason. */
+  static async start(request: EngineRequest, events: InferenceEvents, timeoutMs: number): Promise<InferenceClient> {
+    const worker = new Worker(workerEntry('inference.thread'), { workerData: request, stdin: false });
+    try {
+      return new InferenceClient(worker, await ready(worker, request.engine), events, timeoutMs);
+    } catch (error) {
+      await worker.terminate();
+      throw error;
+    }
+  }
+
+  get batchesInFlight(): number {
+    return this.#batches.size;
+  }
+
+  /** Process of an engine that has one of its own. */
+  get enginePid(): number | null {
+    return this.#enginePid;
+  }
+
+  attach(ring: RingHandle): void {
+    this.#post({ type: 'attach', ring });
+  }
+
+  detach(ringId: number): void {
+    this.#post({ type: 'detach', ringId });
+  }
+
+  submit(batch: SubmittedBatch, nowMs: number): void {
+    const batchId = this.#nextBatchId++;
+    if (this.#batches.size === 0) this.#busySinceMs = nowMs;
+    this.#batches.set(batchId, batch);
+    this.#post({
+      type: 'batch',
+      batchId,
+      ringIds: batch.frames.map(({ ring }) => ring.ringId),
+      slots: batch.frames.map(({ slot }) => slot),
+      callSize: batch.callSize,
+      scoreThreshold: batch.scoreThreshold,
+    });
+  }
+
+  #post(message: ToInference): void {
+    if (!this.#isGone) this.#worker.postMessage(message);
+  }
+
+  #onMessage(message: FromInference): void {
+    if (message.type !== 'result' && message.type !== 'batch-failed') return;
+    const batch = this.#batches.get(message.batchId);
+    if (batch === undefined) return;
+    this.#batches.delete(message.batchId);
+    this.#busySinceMs = monoNowMs();
+    if (message.type === 'result') {
+      this.#enginePid = message.enginePid;
+      this.#events.onResult(batch, message);
+    } else this.#events.onBatchFailed(batch, SightlineError.fromWire(message.error));
+  }
+
+  #checkHang(timeoutMs: number): void {
+    const waitedMs = monoNowMs() - this.#busySinceMs;
+    if (this.#batches.size === 0 || waitedMs < timeoutMs) return;
+    this.#post({ type: 'shutdown' });
+    this.#lost(`an inference thread gave no answer for ${Math.round(waitedMs)} ms`);
+    this.#giveUp();
+  }
+
+  /** Waits no longer for a thread that was asked to end and is still in a call of its engine. */
+  #giveUp(): void {
+    if (this.#enginePid === null) {
+      // Nothing can interrupt a call into a library, and a thread that is terminated meanwhile ends the whole process when the
+      // call returns (seen with onnxruntime-node 1.30). Should it ever come back, it ends by itself.
+      this.#worker.unref();
+      return;
+    }
+    // An engine's process ends with its thread, unless it is as frozen as its device.
+    killProcess(this.#enginePid);
+    void this.#worker.terminate();
+  }
+
+  #lost(why: string): void {
+    if (this.#isGone) return;
+    this.#isGone = true;
+    clearInterval(this.#hangTimer);
+    if (this.#isStopping) return;
+    const batches = [...this.#batches.values()];
+    this.#batches.clear();
+    this.#events.onLost(this, batches, new SightlineError('ENGINE_FAILED', why));
+  }
+
+  /** Ends the thread as a crash would, for fault tests. */
+  async crash(): Promise<void> {
+    await this.#worker.terminate();
+  }
+
+  /** Ends the thread after the batches that it has; one that is still in a call after `graceMs` is left to itself. */
+  async shutdown(graceMs = SHUTDOWN_MS): Promise<void> {
+    if (this.#isGone) return;
+    this.#isStopping = true;
+    await new Promise<void>((resolve) => {
+      const timer = setTimeout(() => {
+        this.#giveUp();
+        resolve();
+      }, graceMs);
+      this.#worker.once('exit', () => {
+        clearTimeout(timer);
+        resolve();
+      });
+      this.#post({ type: 'shutdown' });
+    });
+  }
+}
+
+/** One that is gone already is no error. */
+function killProcess(pid: number): void {
+  try {
+    process.kill(pid, 'SIGKILL');
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code !== 'ESRCH') throw error;
+  }
+}
+
+/** Waits for the thread's first word. @throws ENGINE_UNAVAILABLE */
+function ready(worker: Worker, engine: string): Promise<Ready> {
+  return new Promise((resolve, reject) => {
+    const unavailable = (why: string): void =>
+      reject(new SightlineError('ENGINE_UNAVAILABLE', `engine ${engine}: ${why}`));
+    const onError = (error: Error): void => unavailable(error.message);
+    const onExit = (code: number): void => unavailable(`its thread ended with exit code ${code} before it was ready`);
+    worker.once('error', onError);
+    worker.once('exit', onExit);
+    worker.once('message', (message: FromInference) => {
+      // Not removeAllListeners: a Worker has listeners of its own, and goes silent without them.
+      worker.off('error', onError);
+      worker.off('exit', onExit);
+      if (message.type === 'ready') resolve(message);
+      else
+        reject(
+          message.type === 'failed'
+            ? SightlineError.fromWire(message.error)
+            : new RangeError(`unexpected ${message.type}`),
+        );
+    });
+  });
+}

@@ -1,0 +1,163 @@
+import { Worker } from 'node:worker_threads';
+import { monoNowMs } from '../../core/clock.ts';
+import { workerEntry } from '../../core/worker-entry.ts';
+import { signalGroup } from '../../decode/ffmpeg-process.ts';
+import { SightlineError } from '../../errors/sightline-error.ts';
+import type { FromLane, LaneStream, ToLane } from '../../protocol/threads.ts';
+
+/** A lane says every second how busy it was. After so many seconds without a word it hangs, and is ended as if it had crashed. */
+const HUNG_TICKS = 10;
+
+/** Who hears of one stream's messages. */
+export interface LaneListener {
+  onLaneMessage(message: FromLane): void;
+  /** The thread is gone, and with it all it held. */
+  onLaneLost(error: SightlineError): void;
+}
+
+export interface LaneEvents {
+  onBusy(preprocessMs: number): void;
+  onLost(lane: LaneClient, error: SightlineError): void;
+}
+
+export interface LaneOptions {
+  /** Wait before the thread is started; streams can be opened meanwhile. */
+  readonly startDelayMs?: number;
+  /** Script of the thread. */
+  readonly entry?: URL;
+  /** Time between two looks at whether the thread still speaks. */
+  readonly tickMs?: number;
+}
+
+/** One lane thread as the main thread sees it. It knows the pid of every child, so a lane that dies leaves no orphan. */
+export class LaneClient {
+  readonly #events: LaneEvents;
+  readonly #options: LaneOptions;
+  readonly #listeners = new Map<number, LaneListener>();
+  readonly #childPids = new Set<number>();
+  /** Said before the thread was started. */
+  readonly #early: ToLane[] = [];
+  readonly #exited: Promise<void>;
+  #onExited: () => void = () => {};
+  #worker: Worker | null = null;
+  #startedMs = 0;
+  #start: NodeJS.Timeout | undefined;
+  #watch: NodeJS.Timeout | undefined;
+  #silentTicks = 0;
+  #isStopping = false;
+  #isGone = false;
+  #lastError: Error | null = null;
+
+  constructor(events: LaneEvents, options: LaneOptions = {}) {
+    this.#events = events;
+    this.#options = options;
+    this.#exited = new Promise((resolve) => {
+      this.#onExited = resolve;
+    });
+    const { startDelayMs = 0 } = options;
+    if (startDelayMs === 0) this.#open();
+    else this.#start = setTimeout(() => this.#open(), startDelayMs);
+  }
+
+  get streamCount(): number {
+    return this.#listeners.size;
+  }
+
+  get childPids(): ReadonlySet<number> {
+    return this.#childPids;
+  }
+
+  /** How long the thread has lived. */
+  get ageMs(): number {
+    return this.#worker === null ? 0 : monoNowMs() - this.#startedMs;
+  }
+
+  open(stream: LaneStream, listener: LaneListener): void {
+    this.#listeners.set(stream.ring.ringId, listener);
+    this.#post({ type: 'open', stream });
+  }
+
+  close(ringId: number): void {
+    this.#post({ type: 'close', ringId });
+  }
+
+  slotFree(ringId: number): void {
+    this.#post({ type: 'slot-free', ringId });
+  }
+
+  watch(ringId: number, isWatched: boolean): void {
+    this.#post({ type: 'watch', ringId, isWatched });
+  }
+
+  #open(): void {
+    const worker = new Worker(this.#options.entry ?? workerEntry('lane.thread'), { stdin: false });
+    this.#worker = worker;
+    this.#startedMs = monoNowMs();
+    worker.on('message', (message: FromLane) => this.#onMessage(message));
+    worker.on('error', (error) => {
+      this.#lastError = error;
+    });
+    worker.once('exit', (code) => this.#onExit(code));
+    for (const message of this.#early.splice(0)) worker.postMessage(message);
+    this.#watch = setInterval(() => this.#look(), this.#options.tickMs ?? 1000);
+  }
+
+  #post(message: ToLane): void {
+    if (this.#worker === null) this.#early.push(message);
+    else if (!this.#isGone) this.#worker.postMessage(message);
+  }
+
+  /** Counted, not timed: a whole process that was stopped and goes on has missed many seconds, but one tick. */
+  #look(): void {
+    this.#silentTicks += 1;
+    if (this.#silentTicks < HUNG_TICKS || this.#isGone) return;
+    this.#lastError = new Error(`no sign of life in ${this.#silentTicks} s`);
+    void this.#worker?.terminate();
+  }
+
+  #onMessage(message: FromLane): void {
+    this.#silentTicks = 0;
+    if (message.type === 'busy') this.#events.onBusy(message.preprocessMs);
+    else if (message.type === 'child-started') this.#childPids.add(message.pid);
+    else if (message.type === 'child-gone') this.#childPids.delete(message.pid);
+    if (!('ringId' in message)) return;
+    const listener = this.#listeners.get(message.ringId);
+    if (message.type === 'closed') this.#listeners.delete(message.ringId);
+    listener?.onLaneMessage(message);
+  }
+
+  #onExit(code: number): void {
+    this.#isGone = true;
+    clearInterval(this.#watch);
+    for (const pid of this.#childPids) signalGroup(pid, 'SIGKILL');
+    this.#childPids.clear();
+    if (!this.#isStopping) this.#reportLoss(code);
+    this.#onExited();
+  }
+
+  #reportLoss(code: number): void {
+    const why = this.#lastError?.message ?? `exit code ${code}`;
+    const error = new SightlineError('LANE_FAILED', `a lane thread ended: ${why}`);
+    const listeners = [...this.#listeners.values()];
+    this.#listeners.clear();
+    this.#events.onLost(this, error);
+    for (const listener of listeners) listener.onLaneLost(error);
+  }
+
+  /** Ends the thread as a crash would, for fault tests. */
+  async crash(): Promise<void> {
+    await this.#worker?.terminate();
+  }
+
+  /** Ends every stream in order, then the thread. */
+  async shutdown(): Promise<void> {
+    this.#isStopping = true;
+    clearTimeout(this.#start);
+    // Whoever asked a thread that never was to close a stream still waits for the answer.
+    if (this.#worker === null) this.#open();
+    this.#post({ type: 'shutdown' });
+    const timer = setTimeout(() => void this.#worker?.terminate(), 5_000);
+    await this.#exited;
+    clearTimeout(timer);
+  }
+}

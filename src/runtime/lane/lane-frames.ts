@@ -1,0 +1,227 @@
+import { monoNowMs } from '../../core/clock.ts';
+import type { MonoMs, PtsUs } from '../../core/units.ts';
+import type { FrameHeader } from '../../decode/ffmpeg-log.ts';
+import { FrameAssembler } from '../../decode/frame-assembler.ts';
+import { type SlotMeta, SlotRing } from '../../flow/slot-ring.ts';
+import { composePlacements, fitInto, type Placement, placementOf } from '../../geometry/placement.ts';
+import { encodePreview } from '../../preprocess/preview.ts';
+import { SharpPreprocessor } from '../../preprocess/sharp-preprocessor.ts';
+import type { FromLane, LaneStream } from '../../protocol/threads.ts';
+
+/** Slot number of a picture that has no place in the ring: it is read, counted and forgotten. */
+const NO_SLOT = -1;
+
+export interface LanePort {
+  post(message: FromLane, transfer?: ArrayBuffer[]): void;
+  addPreprocessMs(ms: number): void;
+}
+
+/**
+ * One stream's way from ffmpeg's pipe to a model input in a slot. Knows nothing of processes and reconnects: it is given
+ * memory targets to fill and header lines, by whichever ffmpeg runs now.
+ */
+export class LaneFrames {
+  readonly stream: LaneStream;
+  readonly ring: SlotRing;
+  readonly #port: LanePort;
+  readonly #sharp: SharpPreprocessor | null;
+  readonly #scratch: Uint8Array | null;
+  #assembler: FrameAssembler<number>;
+  #work: Promise<void> = Promise.resolve();
+  #pending = 0;
+  #frame: number;
+  #ptsShiftUs: number | null;
+  #lastPtsUs: number;
+  #lastFrameMs = monoNowMs() as number;
+  #connectionGapFrom = monoNowMs() as number;
+  #isWatched = false;
+  #nextPreviewMs = 0;
+  #isClosed = false;
+  /** The preview that is being encoded; one that was asked for is delivered, even at the end of the stream. */
+  #previewing: Promise<void> = Promise.resolve();
+
+  constructor(stream: LaneStream, port: LanePort) {
+    this.stream = stream;
+    this.#port = port;
+    this.ring = SlotRing.attach(stream.ring.buffer, stream.ring.shape);
+    this.#sharp = stream.picture === null ? null : new SharpPreprocessor(stream.spec, stream.picture);
+    const { inputBytes, pictureBytes } = this.ring.shape;
+    this.#scratch =
+      stream.policy === 'live' ? new Uint8Array(stream.picture === null ? inputBytes : pictureBytes) : null;
+    this.#frame = stream.firstFrame;
+    this.#lastPtsUs = stream.firstPtsUs;
+    this.#ptsShiftUs = stream.firstPtsUs > 0 ? null : 0;
+    this.#assembler = this.#newAssembler();
+  }
+
+  /** Milliseconds of the monotonic clock at which the last whole picture came. */
+  get lastFrameMs(): number {
+    return this.#lastFrameMs;
+  }
+
+  /** Frames that came so far, numbers of earlier connections included. */
+  get nextFrame(): number {
+    return this.#frame;
+  }
+
+  get assembler(): FrameAssembler<number> {
+    return this.#assembler;
+  }
+
+  set isWatched(isWatched: boolean) {
+    this.#isWatched = isWatched;
+  }
+
+  /**
+   * Forgets what a gone ffmpeg left half done. The media time of the next connection continues where this one stopped,
+   * plus the time that passed meanwhile.
+   */
+  startOver(): void {
+    for (const slot of this.#assembler.abandon()) if (slot !== NO_SLOT) this.ring.abandon(slot);
+    this.#assembler = this.#newAssembler();
+    if (this.#frame > this.stream.firstFrame) this.#ptsShiftUs = null;
+  }
+
+  /** Ends in order: resolves when no slot is held by this lane any more. */
+  async close(): Promise<void> {
+    this.#isClosed = true;
+    this.startOver();
+    await this.#work;
+    await this.#previewing;
+  }
+
+  /** Resolves when every picture that came has been handed on. */
+  async drained(): Promise<void> {
+    while (this.#pending > 0) await this.#work;
+  }
+
+  #newAssembler(): FrameAssembler<number> {
+    return new FrameAssembler<number>(
+      () => this.#target(),
+      (frame) => this.#onPicture(frame.owner, frame.header, frame.captured, frame.decoded),
+    );
+  }
+
+  #target(): { bytes: Uint8Array; owner: number } | null {
+    if (this.#isClosed) return null;
+    let slot = this.ring.acquire();
+    if (slot === NO_SLOT && this.#scratch === null) {
+      // The flag first, then a second look: a slot freed in between is either seen here or told to us.
+      this.ring.setWaiting(true);
+      slot = this.ring.acquire();
+    }
+    if (slot !== NO_SLOT)
+      return { bytes: this.stream.picture === null ? this.ring.input(slot) : this.ring.picture(slot), owner: slot };
+    return this.#scratch === null ? null : { bytes: this.#scratch, owner: NO_SLOT };
+  }
+
+  #onPicture(slot: number, header: FrameHeader, captured: MonoMs, decoded: MonoMs): void {
+    this.#lastFrameMs = decoded;
+    const frame = this.#frame;
+    this.#frame += this.stream.every;
+    const ptsUs = this.#mediaTime(header.ptsUs, decoded);
+    this.ring.countCompleted();
+    if (slot === NO_SLOT) {
+      this.#port.post({ type: 'dropped', ringId: this.stream.ring.ringId, reason: 'queue-full', count: 1 });
+      return;
+    }
+    const meta = {
+      frame,
+      ptsUs,
+      width: header.width,
+      height: header.height,
+      captured,
+      decoded,
+      preprocessed: decoded,
+      placement: this.#placement(header),
+    };
+    this.ring.writeMeta(slot, meta);
+    if (this.#sharp === null) {
+      this.#hand(slot, frame, header);
+      return;
+    }
+    this.#pending += 1;
+    this.#work = this.#work.then(() => this.#preprocess(slot, meta, header));
+  }
+
+  async #preprocess(slot: number, meta: SlotMeta, header: FrameHeader): Promise<void> {
+    const { ringId } = this.stream.ring;
+    try {
+      if (this.#isClosed) return this.ring.abandon(slot);
+      const before = monoNowMs();
+      await this.#sharp!.run(this.ring.picture(slot), this.ring.input(slot));
+      const preprocessed = monoNowMs();
+      this.#port.addPreprocessMs(preprocessed - before);
+      this.ring.writeMeta(slot, { ...meta, preprocessed });
+      if (this.#isClosed) this.ring.abandon(slot);
+      else this.#hand(slot, meta.frame, header);
+    } catch (error) {
+      this.ring.abandon(slot);
+      this.#port.post({ type: 'dropped', ringId, reason: 'lane-failed', count: 1 });
+      this.#port.post({
+        type: 'warning',
+        ringId,
+        message: `frame ${meta.frame} could not be preprocessed: ${(error as Error).message}`,
+      });
+    } finally {
+      this.#pending -= 1;
+    }
+  }
+
+  #hand(slot: number, frame: number, header: FrameHeader): void {
+    if (this.ring.hand(slot)) this.#port.post({ type: 'frames', ringId: this.stream.ring.ringId });
+    if (this.#isWatched) this.#preview(slot, frame, header);
+  }
+
+  /** Loops and reconnects start again at zero; what users see goes on rising. */
+  #mediaTime(ptsUs: PtsUs, decodedMs: MonoMs): PtsUs {
+    if (this.#ptsShiftUs === null) {
+      const gapUs = Math.max(0, decodedMs - this.#connectionGapFrom) * 1000;
+      this.#ptsShiftUs = Math.round(this.#lastPtsUs + gapUs - ptsUs);
+    }
+    this.#lastPtsUs = Math.max(0, ptsUs + this.#ptsShiftUs);
+    this.#connectionGapFrom = decodedMs;
+    return this.#lastPtsUs as PtsUs;
+  }
+
+  #canvasFit(header: FrameHeader): { canvas: { width: number; height: number }; content: ReturnType<typeof fitInto> } {
+    const { picture, spec } = this.stream;
+    const canvas = picture ?? spec.input;
+    const rule = picture === null ? spec.input.resize : PICTURE_FIT;
+    return { canvas, content: fitInto(header, canvas, rule) };
+  }
+
+  #placement(header: FrameHeader): Placement {
+    const onCanvas = placementOf(header, this.#canvasFit(header).content);
+    return this.#sharp === null ? onCanvas : composePlacements(onCanvas, this.#sharp.placement);
+  }
+
+  #preview(slot: number, frame: number, header: FrameHeader): void {
+    const now = monoNowMs();
+    if (now < this.#nextPreviewMs) return;
+    this.#nextPreviewMs = now + 1000 / this.stream.preview.fps;
+    const { canvas, content } = this.#canvasFit(header);
+    const pixels = this.stream.picture === null ? this.ring.input(slot) : this.ring.picture(slot);
+    const plan = {
+      width: canvas.width,
+      height: canvas.height,
+      content,
+      sourceWidth: header.width,
+      sourceHeight: header.height,
+      maxWidth: this.stream.preview.maxWidth,
+    };
+    this.#previewing = encodePreview(pixels, plan).then(
+      (jpeg) =>
+        this.#port.post({ type: 'preview', ringId: this.stream.ring.ringId, frame, jpeg: new Uint8Array(jpeg) }),
+      (error: unknown) =>
+        this.#port.post({
+          type: 'warning',
+          ringId: this.stream.ring.ringId,
+          message: `preview failed: ${(error as Error).message}`,
+        }),
+    );
+  }
+}
+
+/** A picture whose size changes mid-stream is fitted into the size that the stream began with. */
+export const PICTURE_FIT = { mode: 'letterbox', anchor: 'center', padValue: 0 } as const;

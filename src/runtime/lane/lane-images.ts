@@ -1,0 +1,112 @@
+import { monoNowMs } from '../../core/clock.ts';
+import type { PtsUs } from '../../core/units.ts';
+import { decodeStill } from '../../decode/still-picture.ts';
+import { SlotRing } from '../../flow/slot-ring.ts';
+import { preprocessImage } from '../../preprocess/sharp-preprocessor.ts';
+import type { LaneStream } from '../../protocol/threads.ts';
+import type { LanePort } from './lane-frames.ts';
+
+type Images = Extract<LaneStream['input'], { kind: 'images' }>;
+
+/** Reads a list of image files as if they were the frames of a file; ffmpeg fits them only where it is asked to. */
+export class LaneImages {
+  readonly #stream: LaneStream;
+  readonly #images: Images;
+  readonly #port: LanePort;
+  readonly #ring: SlotRing;
+  #isClosed = false;
+  #wake: (() => void) | null = null;
+  #loop: Promise<void> = Promise.resolve();
+
+  constructor(stream: LaneStream, images: Images, port: LanePort) {
+    this.#stream = stream;
+    this.#images = images;
+    this.#port = port;
+    this.#ring = SlotRing.attach(stream.ring.buffer, stream.ring.shape);
+  }
+
+  get policy(): LaneStream['policy'] {
+    return this.#stream.policy;
+  }
+
+  open(): void {
+    this.#loop = this.#run();
+  }
+
+  onSlotFree(): void {
+    this.#wake?.();
+  }
+
+  set isWatched(_isWatched: boolean) {
+    // Images have no live preview.
+  }
+
+  async close(): Promise<void> {
+    this.#isClosed = true;
+    this.#wake?.();
+    await this.#loop;
+  }
+
+  async #run(): Promise<void> {
+    const { ringId } = this.#stream.ring;
+    const { paths } = this.#images;
+    this.#port.post({ type: 'running', ringId });
+    for (let frame = this.#stream.skip; frame < paths.length; frame++) {
+      const path = paths[frame]!;
+      const slot = await this.#slot();
+      if (slot === null) return;
+      const captured = monoNowMs();
+      try {
+        const size = await this.#fit(path, this.#ring.input(slot));
+        const done = monoNowMs();
+        this.#port.addPreprocessMs(done - captured);
+        this.#ring.countCompleted();
+        this.#ring.writeMeta(slot, {
+          frame,
+          ptsUs: 0 as PtsUs,
+          ...size,
+          captured,
+          decoded: captured,
+          preprocessed: done,
+        });
+        if (this.#ring.hand(slot)) this.#port.post({ type: 'frames', ringId });
+      } catch (error) {
+        this.#ring.abandon(slot);
+        this.#port.post({
+          type: 'failed',
+          ringId,
+          error: {
+            code: 'SOURCE_UNREADABLE',
+            message: `${path}: not an image that can be read (${(error as Error).message})`,
+          },
+        });
+        return;
+      }
+    }
+    this.#port.post({ type: 'ended', ringId, frames: paths.length });
+  }
+
+  async #fit(path: string, input: Uint8Array): ReturnType<typeof preprocessImage> {
+    const { spec, ffmpeg } = this.#stream;
+    const fitted = await preprocessImage(path, spec, input);
+    if (this.#images.resizeBy === 'sharp') return fitted;
+    // Upright size and placement are the same; only the pixels are another's.
+    await decodeStill(ffmpeg.path, path, { ...spec.input, fit: spec.input.resize }, input);
+    return fitted;
+  }
+
+  async #slot(): Promise<number | null> {
+    for (;;) {
+      if (this.#isClosed) return null;
+      const slot = this.#ring.acquire();
+      if (slot >= 0) return slot;
+      const freed = new Promise<void>((resolve) => {
+        this.#wake = resolve;
+      });
+      this.#ring.setWaiting(true);
+      const second = this.#ring.acquire();
+      if (second >= 0) return second;
+      await freed;
+    }
+  }
+}

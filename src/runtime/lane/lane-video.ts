@@ -1,0 +1,341 @@
+import { monoNowMs } from '../../core/clock.ts';
+import { redact } from '../../core/redact.ts';
+import type { SourceInput } from '../../core/source.ts';
+import { type DecodePlan, decodeArguments } from '../../decode/ffmpeg-command.ts';
+import { explainExit, FfmpegLog, newHeaderTag } from '../../decode/ffmpeg-log.ts';
+import { type FfmpegExit, FfmpegProcess } from '../../decode/ffmpeg-process.ts';
+import { lowerPriority } from '../../decode/lower-priority.ts';
+import { SightlineError } from '../../errors/sightline-error.ts';
+import type { LaneStream } from '../../protocol/threads.ts';
+import { BackOff } from '../../source/back-off.ts';
+import { tcpProbe } from '../../source/tcp-probe.ts';
+import { LaneFrames, type LanePort, PICTURE_FIT } from './lane-frames.ts';
+
+const WATCH_INTERVAL_MS = 100;
+const PROBE_TIMEOUT_MS = 1000;
+/** An absent camera is asked at least this often, so that it is back within two seconds of its return. */
+const MAX_BACK_OFF_MS = 1000;
+/** A connection that lasted this long was a good one; one that sends a frame and ends must not be tried in a frenzy. */
+const STEADY_MS = 5_000;
+const PROBLEMS_KEPT = 20;
+/** A file may stand on a slow network disk, and `every: 1000` shows us one frame in a thousand; after this long, ffmpeg is stuck. */
+const FILE_STUCK_MS = 300_000;
+
+/** One connection: from the start of an ffmpeg to its end, or to the moment when we stopped waiting for it. */
+interface Connection {
+  readonly startedMs: number;
+  process: FfmpegProcess | null;
+  frames: number;
+  /** When we last kept it waiting for memory. */
+  heldBackMs: number;
+  readonly problems: string[];
+  isOver: boolean;
+}
+
+/**
+ * Keeps one video flowing: starts ffmpeg, watches it, starts another when it ends or falls silent. It does not wait for a
+ * silent one to exit: that one is killed in the background while the next already connects.
+ */
+export class LaneVideo {
+  readonly #stream: LaneStream;
+  readonly #source: SourceInput;
+  readonly #port: LanePort;
+  readonly #frames: LaneFrames;
+  readonly #backOff = new BackOff({ firstMs: 200, maxMs: MAX_BACK_OFF_MS });
+  readonly #children = new Set<FfmpegProcess>();
+  #connection: Connection | null = null;
+  #watch: NodeJS.Timeout | undefined;
+  #retry: NodeJS.Timeout | undefined;
+  #hwaccel: string;
+  #decodeErrors = 0;
+  #durationUs: number | null = null;
+  #lastPtsUs = 0;
+  #lastGapUs = 0;
+  #isClosed = false;
+  #starting: Promise<void> = Promise.resolve();
+  #onChildGone: (() => void) | null = null;
+
+  constructor(stream: LaneStream, source: SourceInput, port: LanePort) {
+    this.#stream = stream;
+    this.#source = source;
+    this.#port = port;
+    this.#frames = new LaneFrames(stream, port);
+    this.#hwaccel = stream.hwaccel;
+  }
+
+  get policy(): LaneStream['policy'] {
+    return this.#stream.policy;
+  }
+
+  open(): void {
+    this.#watch = setInterval(() => this.#look(), WATCH_INTERVAL_MS);
+    void this.#connect();
+  }
+
+  /** A slot was given back while we waited for one. */
+  onSlotFree(): void {
+    this.#connection?.process?.resume();
+  }
+
+  set isWatched(isWatched: boolean) {
+    this.#frames.isWatched = isWatched;
+  }
+
+  /** Resolves when no child lives and no slot is held. */
+  async close(): Promise<void> {
+    this.#isClosed = true;
+    clearInterval(this.#watch);
+    clearTimeout(this.#retry);
+    this.#abandonConnection();
+    await this.#frames.close();
+    // A child that is just being born must be known, or it would outlive us.
+    await this.#starting.catch(() => undefined);
+    if (this.#children.size > 0)
+      await new Promise<void>((resolve) => {
+        this.#onChildGone = resolve;
+      });
+    this.#flushDecodeErrors();
+  }
+
+  async #connect(): Promise<void> {
+    const connection: Connection = {
+      startedMs: monoNowMs(),
+      process: null,
+      frames: 0,
+      heldBackMs: 0,
+      problems: [],
+      isOver: false,
+    };
+    this.#connection = connection;
+    if (this.#source.isLive && this.#source.probeAddress !== null) {
+      const isOpen = await tcpProbe(this.#source.probeAddress, PROBE_TIMEOUT_MS);
+      if (connection.isOver || this.#isClosed) return;
+      if (!isOpen) {
+        const { host, port } = this.#source.probeAddress;
+        this.#reconnect(
+          connection,
+          new SightlineError('SOURCE_UNREACHABLE', `${this.#source.label}: nothing answers at ${host}:${port}`),
+        );
+        return;
+      }
+    }
+    try {
+      this.#starting = this.#start(connection);
+      await this.#starting;
+    } catch (error) {
+      const failure = new SightlineError('FFMPEG_MISSING', `ffmpeg cannot be started: ${(error as Error).message}`, {
+        path: this.#stream.ffmpeg.path,
+      });
+      // It was there when we started: it is being replaced, or the system is out of processes for a moment.
+      if (this.#source.isLive) this.#reconnect(connection, failure);
+      else this.#fail(failure);
+    }
+  }
+
+  async #start(connection: Connection): Promise<void> {
+    const plan = this.#plan();
+    const log = new FfmpegLog(this.#source.url, plan.headerTag);
+    const assembler = this.#frames.assembler;
+    const process = await FfmpegProcess.start(this.#stream.ffmpeg.path, decodeArguments(this.#source, plan), {
+      nextBuffer: () => (connection.isOver ? null : assembler.nextBuffer()),
+      onBytes: (bytes) => {
+        if (!connection.isOver) assembler.onBytes(bytes);
+      },
+      onLogLine: (line) => this.#onLogLine(connection, log, line),
+      onExit: (exit) => {
+        this.#children.delete(process);
+        this.#post({ type: 'child-gone', ringId: this.#ringId, pid: process.pid });
+        if (this.#children.size === 0) this.#onChildGone?.();
+        if (!connection.isOver) void this.#onExit(connection, exit);
+      },
+    });
+    if (this.#stream.isBackground) lowerPriority(process.pid);
+    connection.process = process;
+    this.#children.add(process);
+    this.#post({ type: 'child-started', ringId: this.#ringId, pid: process.pid });
+    if (connection.isOver || this.#isClosed) process.kill();
+  }
+
+  #plan(): DecodePlan {
+    const { picture, spec, ffmpeg, every, maxFps, skip, decodeThreads } = this.#stream;
+    const canvas = picture === null ? { ...spec.input, fit: spec.input.resize } : { ...picture, fit: PICTURE_FIT };
+    return {
+      ffmpegMajor: ffmpeg.major,
+      headerTag: newHeaderTag(),
+      canvas,
+      every,
+      maxFps,
+      skip,
+      hwaccel: this.#hwaccel,
+      threads: decodeThreads,
+    };
+  }
+
+  #onLogLine(connection: Connection, log: FfmpegLog, line: string): void {
+    const event = log.read(line);
+    if (event === null || connection.isOver) return;
+    switch (event.kind) {
+      case 'frame':
+        this.#lastGapUs = event.frame.ptsUs - this.#lastPtsUs;
+        this.#lastPtsUs = event.frame.ptsUs;
+        this.#frames.assembler.onHeader(event.frame);
+        if (connection.frames++ === 0) this.#post({ type: 'running', ringId: this.#ringId });
+        break;
+      case 'out-of-step':
+        this.#onOutOfStep(connection, event.text);
+        break;
+      case 'duration':
+        this.#durationUs = event.durationUs;
+        this.#post({ type: 'duration', ringId: this.#ringId, durationUs: event.durationUs });
+        break;
+      case 'decode-error':
+        this.#decodeErrors += 1;
+        break;
+      case 'truncated':
+        this.#warn(`${this.#source.label}: the file ends early (ffmpeg: ${event.text})`);
+        break;
+      case 'hwaccel':
+        if (this.#hwaccel === 'none') connection.problems.push(redact(event.text));
+        else this.#fallBack(event.text);
+        break;
+      case 'problem':
+        connection.problems.push(redact(event.text));
+        if (connection.problems.length > PROBLEMS_KEPT) connection.problems.shift();
+        break;
+    }
+  }
+
+  /** ffmpeg itself goes on in software when a hardware decoder cannot start; we say so, and ask for none next time. */
+  #fallBack(said: string): void {
+    this.#warn(`hardware decoding (${this.#hwaccel}) is not available, decoding in software (ffmpeg: ${said})`);
+    this.#hwaccel = 'none';
+  }
+
+  /** A frame with the time or size of another would give wrong boxes without anybody noticing. */
+  #onOutOfStep(connection: Connection, why: string): void {
+    const failure = new SightlineError(
+      'DECODE_OUT_OF_STEP',
+      `${this.#source.label}: frame headers and pictures do not match: ${why}`,
+    );
+    if (this.#source.isLive) this.#reconnect(connection, failure);
+    else this.#fail(failure);
+  }
+
+  async #onExit(connection: Connection, exit: FfmpegExit): Promise<void> {
+    await this.#frames.drained();
+    if (connection.isOver) return;
+    const { mismatch } = this.#frames.assembler;
+    if (exit.code === 0 && mismatch !== null) return this.#onOutOfStep(connection, mismatch);
+    const { code, cause, said } = explainExit(connection.problems);
+    if (exit.code !== 0 && connection.frames === 0 && this.#stream.hwaccel !== 'none' && this.#hwaccel === 'none') {
+      // The hardware decoder took ffmpeg down with it: once more, in software.
+      connection.isOver = true;
+      this.#frames.startOver();
+      return void this.#connect();
+    }
+    const how = exit.signal === null ? `exit code ${exit.code}` : exit.signal;
+    // A file that plays once, in real time, is over at its end like any other.
+    const isOver = this.#source.kind === 'file' && exit.code === 0 && connection.frames > 0;
+    if (this.#source.isLive && !isOver) {
+      const failure =
+        exit.code === 0
+          ? new SightlineError('DECODE_EXITED', `${this.#source.label}: the stream ended`)
+          : new SightlineError(code, `${this.#source.label}: ${cause} (ffmpeg: ${said}; ${how})`);
+      // One that is not there was there when it was added: a device that was unplugged, a disk that was unmounted.
+      if (code === 'SOURCE_NO_VIDEO') this.#fail(failure);
+      else this.#reconnect(connection, failure);
+      return;
+    }
+    connection.isOver = true;
+    this.#frames.startOver();
+    // After a pause at the very end, or a lane that died there, nothing is left to read: that is an end, too.
+    if (exit.code === 0 && (connection.frames > 0 || this.#stream.skip > 0)) {
+      this.#warnIfShort();
+      this.#flushDecodeErrors();
+      this.#post({ type: 'ended', ringId: this.#ringId, frames: connection.frames });
+    } else if (exit.code === 0) {
+      this.#fail(new SightlineError('SOURCE_NO_VIDEO', `${this.#source.label}: it holds no video frame`));
+    } else {
+      this.#fail(
+        new SightlineError(
+          code,
+          `${this.#source.label}: ${cause} (ffmpeg: ${said}; ${how}${connection.frames > 0 ? ` after ${connection.frames} frames` : ''})`,
+        ),
+      );
+    }
+  }
+
+  /**
+   * The container announced more than came. A second and a half, 5 % and two frames are forgiven: audio may be longer than
+   * video, and with `every` or `maxFps` frames are far apart. A stretch of a file may end where it likes.
+   */
+  #warnIfShort(): void {
+    if (this.#durationUs === null || this.#source.window !== undefined) return;
+    const missingUs = this.#durationUs - this.#lastPtsUs;
+    if (missingUs < Math.max(1_500_000, this.#durationUs * 0.05, 2 * this.#lastGapUs)) return;
+    this.#warn(
+      `${this.#source.label}: the file ends early, at ${(this.#lastPtsUs / 1e6).toFixed(1)} s of ${(this.#durationUs / 1e6).toFixed(1)} s`,
+    );
+  }
+
+  #look(): void {
+    this.#flushDecodeErrors();
+    const connection = this.#connection;
+    if (connection === null || connection.isOver || connection.process === null) return;
+    // Where we hold the source back ourselves, its silence means nothing.
+    if (connection.process.isHeldBack) {
+      connection.heldBackMs = monoNowMs();
+      return;
+    }
+    const since = monoNowMs() - Math.max(this.#frames.lastFrameMs, connection.startedMs, connection.heldBackMs);
+    if (since < this.#patienceMs(connection)) return;
+    const stall = new SightlineError('SOURCE_STALLED', `${this.#source.label}: no frame for ${Math.round(since)} ms`);
+    if (this.#source.isLive) this.#reconnect(connection, stall);
+    else this.#fail(stall);
+  }
+
+  #patienceMs({ frames }: Connection): number {
+    if (!this.#source.isLive) return FILE_STUCK_MS;
+    return frames === 0 ? this.#stream.openTimeoutMs : this.#stream.staleMs;
+  }
+
+  #reconnect(connection: Connection, error: SightlineError): void {
+    if (connection.isOver) return;
+    if (connection.frames > 0 && monoNowMs() - connection.startedMs > STEADY_MS) this.#backOff.reset();
+    this.#abandonConnection();
+    this.#post({ type: 'reconnecting', ringId: this.#ringId, error: error.toWire() });
+    this.#retry = setTimeout(() => void this.#connect(), this.#backOff.nextMs());
+  }
+
+  #abandonConnection(): void {
+    const connection = this.#connection;
+    if (connection === null || connection.isOver) return;
+    connection.isOver = true;
+    connection.process?.kill();
+    this.#frames.startOver();
+  }
+
+  #fail(error: SightlineError): void {
+    this.#abandonConnection();
+    this.#flushDecodeErrors();
+    this.#post({ type: 'failed', ringId: this.#ringId, error: error.toWire() });
+  }
+
+  #flushDecodeErrors(): void {
+    if (this.#decodeErrors === 0) return;
+    this.#post({ type: 'decode-errors', ringId: this.#ringId, count: this.#decodeErrors });
+    this.#decodeErrors = 0;
+  }
+
+  get #ringId(): number {
+    return this.#stream.ring.ringId;
+  }
+
+  #warn(message: string): void {
+    this.#post({ type: 'warning', ringId: this.#ringId, message: redact(message) });
+  }
+
+  #post(message: Parameters<LanePort['post']>[0]): void {
+    this.#port.post(message);
+  }
+}

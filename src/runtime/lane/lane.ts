@@ -1,0 +1,73 @@
+import type { FromLane, LaneStream, ToLane } from '../../protocol/threads.ts';
+import type { LanePort } from './lane-frames.ts';
+import { LaneImages } from './lane-images.ts';
+import { LaneSchedule } from './lane-schedule.ts';
+import { LaneVideo } from './lane-video.ts';
+
+const BUSY_INTERVAL_MS = 1000;
+
+/** What happens on a lane thread: owns some streams, from their bytes to the model's input. */
+export class Lane implements LanePort {
+  readonly #streams = new Map<number, LaneVideo | LaneImages>();
+  readonly #schedule = new LaneSchedule();
+  readonly #send: (message: FromLane) => void;
+  readonly #busyTimer: NodeJS.Timeout;
+  #preprocessMs = 0;
+
+  constructor(send: (message: FromLane) => void) {
+    this.#send = send;
+    this.#busyTimer = setInterval(() => {
+      this.post({ type: 'busy', preprocessMs: this.#preprocessMs });
+      this.#preprocessMs = 0;
+    }, BUSY_INTERVAL_MS);
+  }
+
+  post(message: FromLane): void {
+    this.#send(message);
+  }
+
+  addPreprocessMs(ms: number): void {
+    this.#preprocessMs += ms;
+  }
+
+  handle(message: Exclude<ToLane, { type: 'shutdown' }>): void {
+    switch (message.type) {
+      case 'open':
+        this.#open(message.stream);
+        break;
+      case 'close':
+        void this.#close(message.ringId);
+        break;
+      case 'slot-free':
+        this.#streams.get(message.ringId)?.onSlotFree();
+        break;
+      case 'watch': {
+        const stream = this.#streams.get(message.ringId);
+        if (stream !== undefined) stream.isWatched = message.isWatched;
+        break;
+      }
+    }
+  }
+
+  #open(stream: LaneStream): void {
+    const { input } = stream;
+    const reader =
+      input.kind === 'video' ? new LaneVideo(stream, input.source, this) : new LaneImages(stream, input, this);
+    this.#streams.set(stream.ring.ringId, reader);
+    this.#schedule.follow([...this.#streams.values()].some(({ policy }) => policy === 'live'));
+    reader.open();
+  }
+
+  async #close(ringId: number): Promise<void> {
+    const reader = this.#streams.get(ringId);
+    this.#streams.delete(ringId);
+    await reader?.close();
+    this.post({ type: 'closed', ringId });
+  }
+
+  /** Ends every stream in order. */
+  async shutdown(): Promise<void> {
+    clearInterval(this.#busyTimer);
+    await Promise.all([...this.#streams.keys()].map((ringId) => this.#close(ringId)));
+  }
+}

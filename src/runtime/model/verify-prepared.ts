@@ -1,0 +1,36 @@
+import type { CompiledModel } from '../../core/model.ts';
+import { preprocessImage } from '../../preprocess/sharp-preprocessor.ts';
+import { findWeights } from '../../store/find-weights.ts';
+import { type FileSettings, loadDetector } from './load-detector.ts';
+import { compileSource } from './prepare-model.ts';
+import { type RunHow, runCompiled } from './run-compiled.ts';
+
+type Rows = Awaited<ReturnType<typeof import('../../compile/verify/verify-model.ts')['verifyModel']>>;
+
+/**
+ * Compares a compiled model with the network that it was made from, on image files fitted into its input.
+ *
+ * @returns the largest differences of each output. Loads the engines' libraries only when called.
+ */
+export async function verifyCompiled(
+  nameOrPath: string,
+  compiled: CompiledModel,
+  imagePaths: readonly string[],
+  weights: Parameters<typeof findWeights>[1],
+  how: RunHow,
+  settings?: FileSettings,
+): Promise<Rows> {
+  const { width, height } = compiled.spec.input;
+  const manifest = await loadDetector(nameOrPath, { ...weights, settings, inputSize: { width, height } });
+  const weightPaths = await findWeights(manifest, weights);
+  const frames: Uint8Array[] = [];
+  for (const path of imagePaths) {
+    const frame = new Uint8Array(width * height * 3);
+    await preprocessImage(path, compiled.spec, frame);
+    frames.push(frame);
+  }
+  const { verifyModel } = await import('../../compile/verify/verify-model.ts');
+  return verifyModel(compileSource(manifest, weightPaths), compiled, frames, (model, pictures) =>
+    runCompiled(model, pictures, how),
+  );
+}

@@ -1,0 +1,199 @@
+import { type Detection, unpackDetections } from '../../core/detection.ts';
+import type { DropReason, FrameTimes, PublishedFrame } from '../../core/frame.ts';
+import type { MonoMs } from '../../core/units.ts';
+import type { SlotMeta, SlotRing } from '../../flow/slot-ring.ts';
+import type { StreamTelemetry } from '../../telemetry/stream-telemetry.ts';
+
+/** Time of a stage that a frame has not reached. */
+const NOT_YET = 0 as MonoMs;
+
+/** The ring that a frame lies in. */
+export interface FrameRing {
+  readonly ringId: number;
+  readonly slots: SlotRing;
+  /** Call after a slot was released: the lane is notified if it waits for one. */
+  onReleased(): void;
+}
+
+/** The stream that a frame belongs to decides what becomes of it. */
+export interface FrameOwner {
+  /** True if a frame whose inference failed is tried again: nothing may be lost, and the stream is still served. */
+  readonly retriesFrames: boolean;
+  /** @param rows - `[n, 6]` f32, final boxes in source pixels. */
+  complete(frame: InFlightFrame, rows: Float32Array, inferredMs: MonoMs): void;
+  drop(frame: InFlightFrame, reason: DropReason): void;
+}
+
+/** A frame between its arrival from the lane and its end. */
+export interface InFlightFrame {
+  readonly streamId: string;
+  readonly owner: FrameOwner;
+  readonly ring: FrameRing;
+  readonly slot: number;
+  readonly meta: SlotMeta;
+  readonly capturedMs: MonoMs;
+  /** How often an inference of it has failed. */
+  failures: number;
+  status: 'waiting' | 'done' | 'dropped';
+  batchedMs: MonoMs;
+  inferredMs: MonoMs;
+  rows: Float32Array | null;
+}
+
+export interface LedgerPort {
+  readonly retriesFrames: boolean;
+  /** The lease that results are published under; null where there is none. */
+  readonly lease: { readonly fence: number; isValid(): boolean } | null;
+  /** Turns boxes into the final result: tracker and counters. Called once for each published frame, in order. */
+  analyse(frame: InFlightFrame, detections: Detection[]): readonly Detection[];
+  /** Hands a result to the sinks. The slot is released when the returned promise settles, at once if it is null. */
+  publish(result: PublishedFrame, frame: InFlightFrame): Promise<unknown> | null;
+}
+
+/**
+ * The frames of one stream that are on their way, in the order in which they came. Inference threads finish in any order;
+ * results leave in the order of arrival. Every frame that enters leaves once, published or dropped.
+ */
+export class FrameLedger implements FrameOwner {
+  readonly #streamId: string;
+  readonly #classes: readonly string[];
+  readonly #telemetry: StreamTelemetry;
+  readonly #port: LedgerPort;
+  readonly #now: () => MonoMs;
+  /** In the order of arrival. */
+  readonly #frames: InFlightFrame[] = [];
+  #inFlight = 0;
+  #onEmpty: (() => void)[] = [];
+
+  constructor(
+    streamId: string,
+    classes: readonly string[],
+    telemetry: StreamTelemetry,
+    port: LedgerPort,
+    now: () => MonoMs,
+  ) {
+    this.#streamId = streamId;
+    this.#classes = classes;
+    this.#telemetry = telemetry;
+    this.#port = port;
+    this.#now = now;
+  }
+
+  /** Frames that entered and are neither published nor dropped. */
+  get inFlight(): number {
+    return this.#inFlight;
+  }
+
+  get retriesFrames(): boolean {
+    return this.#port.retriesFrames;
+  }
+
+  enter(ring: FrameRing, slot: number): InFlightFrame {
+    const meta = ring.slots.readMeta(slot);
+    const frame: InFlightFrame = {
+      streamId: this.#streamId,
+      owner: this,
+      ring,
+      slot,
+      meta,
+      capturedMs: meta.captured,
+      failures: 0,
+      status: 'waiting',
+      batchedMs: NOT_YET,
+      inferredMs: NOT_YET,
+      rows: null,
+    };
+    this.#frames.push(frame);
+    this.#inFlight += 1;
+    this.#telemetry.onIn(this.#now());
+    return frame;
+  }
+
+  /** Counts frames that entered and were lost before they could be handed to us. */
+  enterLost(count: number, reason: DropReason): void {
+    for (let i = 0; i < count; i++) this.#telemetry.onIn(this.#now());
+    this.#telemetry.onDropped(reason, count);
+  }
+
+  drop(frame: InFlightFrame, reason: DropReason): void {
+    if (frame.status !== 'waiting') return;
+    frame.status = 'dropped';
+    this.#telemetry.onDropped(reason);
+    this.#leave();
+    release(frame);
+    this.#flush();
+  }
+
+  complete(frame: InFlightFrame, rows: Float32Array, inferredMs: MonoMs): void {
+    if (frame.status !== 'waiting') return;
+    frame.status = 'done';
+    frame.rows = rows;
+    frame.inferredMs = inferredMs;
+    this.#telemetry.onInferred(inferredMs);
+    this.#flush();
+  }
+
+  /** Resolves when no frame is on its way. */
+  empty(): Promise<void> {
+    if (this.#inFlight === 0) return Promise.resolve();
+    return new Promise((resolve) => this.#onEmpty.push(resolve));
+  }
+
+  #leave(): void {
+    this.#inFlight -= 1;
+    if (this.#inFlight > 0) return;
+    const waiting = this.#onEmpty;
+    this.#onEmpty = [];
+    for (const resolve of waiting) resolve();
+  }
+
+  #flush(): void {
+    while (this.#frames.length > 0 && this.#frames[0]!.status !== 'waiting') {
+      const frame = this.#frames.shift()!;
+      if (frame.status !== 'done') continue;
+      if (this.#port.lease?.isValid() === false) this.#discard(frame);
+      else this.#publish(frame);
+    }
+  }
+
+  /** Another host may publish this stream by now, so a late result is dropped. */
+  #discard(frame: InFlightFrame): void {
+    this.#telemetry.onDropped('lease-lost');
+    this.#leave();
+    release(frame);
+  }
+
+  #publish(inFlight: InFlightFrame): void {
+    const { meta } = inFlight;
+    const detections = this.#port.analyse(inFlight, unpackDetections(inFlight.rows!, this.#classes));
+    const times: FrameTimes = {
+      captured: meta.captured,
+      decoded: meta.decoded,
+      preprocessed: meta.preprocessed,
+      batched: inFlight.batchedMs,
+      inferred: inFlight.inferredMs,
+      published: this.#now(),
+    };
+    const result: PublishedFrame = {
+      streamId: this.#streamId,
+      frame: meta.frame,
+      ptsUs: meta.ptsUs,
+      width: meta.width,
+      height: meta.height,
+      detections,
+      times,
+      ...(this.#port.lease === null ? {} : { fence: this.#port.lease.fence }),
+    };
+    // Counted out before anybody hears of it, so that the figures agree inside a listener as well.
+    this.#telemetry.onPublished(times);
+    this.#leave();
+    const busy = this.#port.publish(result, inFlight);
+    if (busy === null) release(inFlight);
+    else busy.finally(() => release(inFlight));
+  }
+}
+
+function release({ ring, slot }: InFlightFrame): void {
+  ring.slots.release(slot);
+  ring.onReleased();
+}

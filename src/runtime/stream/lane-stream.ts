@@ -1,0 +1,34 @@
+import type { StreamConfig } from '../../config/stream.ts';
+import type { LaneStream } from '../../protocol/threads.ts';
+import type { StreamInput, StreamPort } from './stream-port.ts';
+import type { StreamRing } from './stream-ring.ts';
+
+/** What a lane is told to open a stream: its settings, and where an earlier connection stopped. */
+export function laneStream(
+  config: StreamConfig,
+  input: StreamInput,
+  port: Pick<StreamPort, 'spec' | 'ffmpeg' | 'preview'>,
+  ring: StreamRing,
+  from: Pick<LaneStream, 'firstFrame' | 'firstPtsUs' | 'skip'>,
+): LaneStream {
+  const { source, imagePaths, resizeImagesBy: resizeBy = 'sharp', policy, picture, bulk } = input;
+  const { every, maxFps, hwaccel, decodeThreads, staleMs, openTimeoutMs } = config;
+  return {
+    streamId: config.id,
+    ring: ring.handle,
+    spec: port.spec,
+    input: imagePaths !== null ? { kind: 'images', paths: imagePaths, resizeBy } : { kind: 'video', source: source! },
+    policy,
+    picture,
+    ffmpeg: port.ffmpeg,
+    every,
+    maxFps: maxFps ?? null,
+    hwaccel,
+    decodeThreads,
+    staleMs,
+    openTimeoutMs,
+    ...from,
+    preview: port.preview,
+    isBackground: bulk !== undefined,
+  };
+}

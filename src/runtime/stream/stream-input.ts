@@ -1,0 +1,64 @@
+import type { StreamConfig } from '../../config/stream.ts';
+import type { ModelSpec } from '../../core/model.ts';
+import type { SourceInput } from '../../core/source.ts';
+import { probeSource } from '../../decode/probe.ts';
+import { parseSource } from '../../source/parse-source.ts';
+import type { StreamInput } from './stream-port.ts';
+
+const READ_TIMEOUT_MS = 5_000;
+
+/** A live file that is read as fast as the CPU allows would starve inference and drop most of its frames. */
+function isPaced({ policy, loop }: StreamConfig): boolean {
+  return policy === 'live' || (policy === 'auto' && loop);
+}
+
+export interface PictureNeed {
+  /** Most pixels across; null keeps the source's own size. */
+  readonly maxWidth: number | null;
+}
+
+/**
+ * Understands a stream's source, and learns its size where somebody needs full pictures.
+ *
+ * @param need - null where the model is the only consumer of pixels. Where sharp is to fit them, it gets pictures of the
+ *   source's own size.
+ * @param spec - says who fits pictures where the stream leaves it open.
+ * @throws SOURCE_*, CONFIG_INVALID
+ */
+export async function resolveStreamInput(
+  config: StreamConfig,
+  ffmpeg: { readonly path: string; readonly major: number },
+  need: PictureNeed | null,
+  spec: Pick<ModelSpec, 'resizeBy'> = {},
+): Promise<StreamInput> {
+  const { loop, transport } = config;
+  const parsed = parseSource(config.source, {
+    loop,
+    realtime: config.realtime ?? isPaced(config),
+    rtspTransport: transport,
+    readTimeoutMs: READ_TIMEOUT_MS,
+  });
+  const policy = config.policy === 'auto' ? (parsed.isLive ? 'live' : 'file') : config.policy;
+  // What is read as a file is read once, to its end, whatever it is: a camera that goes away ends it.
+  const source = { ...parsed, isLive: policy === 'live' };
+  const resizeBy = config.resizeBy === 'auto' ? spec.resizeBy : config.resizeBy;
+  const wanted = resizeBy === 'sharp' ? { maxWidth: null } : need;
+  const picture = wanted === null ? null : await pictureSize(source, ffmpeg, wanted, config.openTimeoutMs);
+  return { source, imagePaths: null, label: source.label, policy, picture };
+}
+
+async function pictureSize(
+  source: SourceInput,
+  ffmpeg: { path: string; major: number },
+  need: PictureNeed,
+  timeoutMs: number,
+): Promise<{ width: number; height: number }> {
+  const { width, height } = await probeSource(ffmpeg, source, timeoutMs);
+  const scale = need.maxWidth === null ? 1 : Math.min(1, need.maxWidth / width);
+  // Even sizes: video encoders with half-size colour planes take no others.
+  return { width: even(width * scale), height: even(height * scale) };
+}
+
+function even(pixels: number): number {
+  return Math.max(2, Math.round(pixels / 2) * 2);
+}

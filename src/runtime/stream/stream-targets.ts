@@ -1,0 +1,73 @@
+import type { StreamConfig } from '../../config/stream.ts';
+import type { EventKind } from '../../protocol/feed.ts';
+import type { Percentiles } from '../../protocol/report.ts';
+import { TargetWatch } from '../../telemetry/target-watch.ts';
+import type { EventDetails } from './stream-port.ts';
+
+/** A rate counts as reached from here on: clocks of cameras are not exact. */
+const FPS_TOLERANCE = 0.95;
+
+export interface TargetEvent {
+  readonly kind: EventKind;
+  readonly message: string;
+  readonly details: EventDetails;
+}
+
+/** Watches one stream's figures against what its operator set. */
+export class StreamTargets {
+  readonly #target: StreamConfig['target'];
+  readonly #fps = new TargetWatch();
+  readonly #latency = new TargetWatch();
+
+  constructor(target: StreamConfig['target']) {
+    this.#target = target;
+  }
+
+  get isMissing(): { fps: boolean; latency: boolean } {
+    return { fps: this.#fps.isMissing, latency: this.#latency.isMissing };
+  }
+
+  /** @param isLive - streams that are paused or over are not judged. */
+  update(id: string, publishedFps: number, latencyMs: Percentiles, isLive: boolean, nowMs: number): TargetEvent[] {
+    if (!isLive) {
+      this.#fps.pause();
+      this.#latency.pause();
+      return [];
+    }
+    const events: TargetEvent[] = [];
+    const { fps, latencyMs: limitMs } = this.#target;
+    if (fps !== undefined) {
+      const change = this.#fps.update(publishedFps >= fps * FPS_TOLERANCE, nowMs);
+      if (change !== null)
+        events.push(tell(id, change, 'fps', publishedFps, fps, `${publishedFps.toFixed(1)} fps, target ${fps}`));
+    }
+    if (limitMs !== undefined && latencyMs.count > 0) {
+      const change = this.#latency.update(latencyMs.p99 <= limitMs, nowMs);
+      if (change !== null)
+        events.push(
+          tell(
+            id,
+            change,
+            'latencyMs',
+            latencyMs.p99,
+            limitMs,
+            `p99 ${latencyMs.p99.toFixed(0)} ms, target ${limitMs} ms`,
+          ),
+        );
+    }
+    return events;
+  }
+}
+
+function tell(
+  id: string,
+  change: 'missed' | 'met',
+  what: string,
+  measured: number,
+  target: number,
+  figures: string,
+): TargetEvent {
+  const kind = change === 'missed' ? 'target-missed' : 'target-met';
+  const verb = change === 'missed' ? 'misses its target' : 'meets its target again';
+  return { kind, message: `${id} ${verb}: ${figures}`, details: { what, measured, target } };
+}

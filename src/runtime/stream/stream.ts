@@ -1,0 +1,403 @@
+import type { StreamConfig } from '../../config/stream.ts';
+import { monoNowMs } from '../../core/clock.ts';
+import type { Detection } from '../../core/detection.ts';
+import type { PublishedFrame } from '../../core/frame.ts';
+import { SightlineError } from '../../errors/sightline-error.ts';
+import type { StreamReport, StreamState } from '../../protocol/report.ts';
+import type { FromLane } from '../../protocol/threads.ts';
+import { StreamTelemetry } from '../../telemetry/stream-telemetry.ts';
+import type { LaneListener } from '../lane/lane-client.ts';
+import { FrameLedger, type InFlightFrame, type LedgerPort } from './frame-ledger.ts';
+import { laneStream } from './lane-stream.ts';
+import { PreviewPairs } from './preview-pairs.ts';
+import { planRing } from './ring-plan.ts';
+import { StreamAnalytics } from './stream-analytics.ts';
+import type { ServedStream, StreamInput, StreamLease, StreamPort } from './stream-port.ts';
+import { StreamRing } from './stream-ring.ts';
+import { STREAM_TRANSITIONS } from './stream-states.ts';
+import { StreamTargets } from './stream-targets.ts';
+
+/** Name of the one model instance that a pipeline has unless it names more. */
+export const DEFAULT_INSTANCE = 'default';
+
+/** One stream on the main thread: its life, its frames, its figures. */
+export class Stream implements LaneListener, ServedStream, LedgerPort {
+  readonly id: string;
+  /** Name of the model instance that infers its frames. */
+  readonly instance = DEFAULT_INSTANCE;
+  readonly input: StreamInput;
+  readonly telemetry: StreamTelemetry;
+  readonly ledger: FrameLedger;
+  readonly #port: StreamPort;
+  readonly #previews: PreviewPairs;
+  #config: StreamConfig;
+  #analytics: StreamAnalytics;
+  #targets: StreamTargets;
+  #ring: StreamRing | null = null;
+  #state: StreamState = 'starting';
+  #seq = 0;
+  #decodeErrors = 0;
+  #reconnects = 0;
+  #size: { width: number; height: number } | null = null;
+  #lastPtsUs = 0;
+  #nextFrame = 0;
+  #received = 0;
+  #lastError: string | null = null;
+  #failure: SightlineError | null = null;
+  #isWatched = false;
+  #isClosing = false;
+  #onClosed: (() => void) | null = null;
+  #closing: Promise<void> | null = null;
+  #removal: Promise<void> | null = null;
+  readonly #onSettled: (() => void)[] = [];
+  durationUs: number | null = null;
+  readonly warnings: string[] = [];
+
+  constructor(config: StreamConfig, input: StreamInput, port: StreamPort) {
+    this.id = config.id;
+    this.input = input;
+    this.#config = config;
+    this.#port = port;
+    this.telemetry = new StreamTelemetry(monoNowMs());
+    this.#analytics = new StreamAnalytics(config, input.bulk?.scoreThreshold ?? port.scoreThreshold);
+    this.#targets = new StreamTargets(config.target);
+    this.#previews = new PreviewPairs((frame, jpeg) => port.onPreview(frame, jpeg));
+    this.ledger = new FrameLedger(config.id, port.spec.classes, this.telemetry, this, monoNowMs);
+  }
+
+  get lease(): StreamLease | null {
+    return this.input.lease ?? null;
+  }
+
+  get config(): StreamConfig {
+    return this.#config;
+  }
+
+  get state(): StreamState {
+    return this.#state;
+  }
+
+  /** Damaged pieces that ffmpeg told of. */
+  get decodeErrorCount(): number {
+    return this.#decodeErrors;
+  }
+
+  /** Frames that entered and were not published, whatever the reason. */
+  get droppedCount(): number {
+    return Object.values(this.telemetry.frames(0).dropped).reduce((sum, count) => sum + count, 0);
+  }
+
+  /** Why the stream failed; null where it did not. */
+  get failure(): SightlineError | null {
+    return this.#failure;
+  }
+
+  /** Opens the source on a lane. The stream runs once the first frame is decoded. */
+  start(): void {
+    this.#failure = null;
+    this.#openOnLane(this.#port.pickLane(), this.input.policy === 'file' ? this.#received : 0);
+  }
+
+  /** Takes settings that need no new connection: the ones of batching and of the targets. */
+  retune(config: StreamConfig): void {
+    this.#config = config;
+    this.#targets = new StreamTargets(config.target);
+  }
+
+  /** Is it served, or is it over, paused or about to be? */
+  get isOpen(): boolean {
+    return this.#ring !== null && !this.#isClosing;
+  }
+
+  set isWatched(isWatched: boolean) {
+    if (isWatched === this.#isWatched) return;
+    this.#isWatched = isWatched;
+    if (this.#ring !== null) this.#ring.lane.watch(this.#ring.ringId, isWatched);
+  }
+
+  /** Resolves when the stream has ended, failed, or was removed. */
+  settled(): Promise<void> {
+    if (['ended', 'failed', 'removed'].includes(this.#state)) return Promise.resolve();
+    return new Promise((resolve) => this.#onSettled.push(resolve));
+  }
+
+  async pause(): Promise<void> {
+    this.#enter('pausing');
+    await this.#close();
+    // It may have been removed meanwhile.
+    if (this.#state === 'pausing') this.#enter('paused');
+  }
+
+  resume(): void {
+    this.#enter('starting');
+    this.start();
+  }
+
+  /** May be called twice, and while the stream is being paused. */
+  remove(): Promise<void> {
+    this.#removal ??= this.#remove();
+    return this.#removal;
+  }
+
+  async #remove(): Promise<void> {
+    this.#enter('removing');
+    await this.#close();
+    this.#enter('removed');
+  }
+
+  #openOnLane(lane: ReturnType<StreamPort['pickLane']>, skip: number): void {
+    const { policy } = this.input;
+    const { shape, refillAt } = planRing(this.#config, this.input, this.#port);
+    const ring = new StreamRing(shape, lane, refillAt, (retired) => this.#port.detach(retired.ringId));
+    this.#ring = ring;
+    this.#isClosing = false;
+    this.#port.attach(ring.handle);
+    this.#port.serve(this);
+    ring.slots.listen();
+    const from = { firstFrame: this.#nextFrame, firstPtsUs: policy === 'live' ? this.#lastPtsUs : 0, skip };
+    lane.open(laneStream(this.#config, this.input, this.#port, ring, from), this.#port.laneListener(this));
+    if (this.#isWatched) lane.watch(ring.ringId, true);
+  }
+
+  onLaneMessage(message: FromLane): void {
+    const ring = this.#ring;
+    if (ring === null || !('ringId' in message) || message.ringId !== ring.ringId) return;
+    this.#enterRest();
+    switch (message.type) {
+      case 'frames':
+        break;
+      case 'dropped':
+        ring.received += message.count;
+        this.#received += message.count;
+        this.ledger.enterLost(message.count, message.reason);
+        break;
+      case 'running':
+        if (this.#state === 'starting' || this.#state === 'reconnecting') this.#enter('running');
+        break;
+      case 'reconnecting':
+        // It may cross our own order to close: then nobody waits for a connection any more.
+        if (!this.#isClosing) this.#onReconnecting(SightlineError.fromWire(message.error));
+        break;
+      case 'ended':
+        void this.#finish(null);
+        break;
+      case 'failed':
+        void this.#finish(SightlineError.fromWire(message.error));
+        break;
+      case 'warning':
+        this.warnings.push(message.message);
+        if (this.warnings.length > 100) this.warnings.shift();
+        this.#port.event('stream-warning', this.id, message.message);
+        break;
+      case 'decode-errors':
+        this.#decodeErrors += message.count;
+        break;
+      case 'duration':
+        this.durationUs = message.durationUs;
+        break;
+      case 'preview':
+        this.#previews.onPicture(message.frame, message.jpeg);
+        break;
+      case 'closed':
+        this.#onClosed?.();
+        break;
+    }
+  }
+
+  onLaneLost(error: SightlineError): void {
+    const ring = this.#ring;
+    if (ring === null) return;
+    this.#enterRest();
+    const lost = ring.lostCount;
+    ring.retire(true);
+    this.#ring = null;
+    // A file is read again from where the main thread stands, so that nothing is missing; a live source has moved on.
+    if (this.input.policy === 'live' && lost > 0) this.ledger.enterLost(lost, 'lane-failed');
+    if (this.#isClosing) return void this.#onClosed?.();
+    if (this.#state === 'ended' || this.#state === 'failed') return;
+    this.#onReconnecting(error);
+    this.start();
+  }
+
+  /** Takes the next frame that the lane has handed over, oldest first; null if there is none that is to be inferred. */
+  takeFrame(): InFlightFrame | null {
+    const ring = this.#ring;
+    if (ring === null) return null;
+    for (;;) {
+      const slot = ring.slots.take();
+      if (slot === -1) return null;
+      const frame = this.#enterFrame(ring, slot);
+      if (!this.#isDiscarding) return frame;
+      this.ledger.drop(frame, 'stopped');
+    }
+  }
+
+  /** Asks the lane for a message when it hands over the next frame. */
+  wakeOnFrame(): void {
+    this.#ring?.slots.listen();
+  }
+
+  /** A stream that is stopping is no longer served: it counts and drops what its lane still hands over. */
+  #enterRest(): void {
+    if (this.#isDiscarding) this.takeFrame();
+  }
+
+  get #isDiscarding(): boolean {
+    return this.#isClosing && !this.#mustKeep;
+  }
+
+  #enterFrame(ring: StreamRing, slot: number): InFlightFrame {
+    ring.onEntered();
+    this.#received += 1;
+    const frame = this.ledger.enter(ring, slot);
+    this.#size = { width: frame.meta.width, height: frame.meta.height };
+    this.#nextFrame = frame.meta.frame + this.#config.every;
+    this.#lastPtsUs = frame.meta.ptsUs;
+    return frame;
+  }
+
+  #onReconnecting(error: SightlineError): void {
+    this.#reconnects += 1;
+    this.#lastError = error.message;
+    if (this.#state !== 'reconnecting') this.#enter('reconnecting', error);
+  }
+
+  /** The source came to its end by itself. What is on its way is published first. */
+  async #finish(failure: SightlineError | null): Promise<void> {
+    await this.ledger.empty();
+    if (this.#isClosing) return;
+    this.#failure = failure;
+    await this.#close();
+    if (this.#state === 'removing' || this.#state === 'pausing') return;
+    this.#enter(failure === null ? 'ended' : 'failed', failure ?? undefined);
+  }
+
+  /** Stops in order: no new frames, then none waiting, then none on the way; then the ring must be empty. */
+  #close(): Promise<void> {
+    if (!this.#mustKeep) this.#withdraw();
+    // The lane answers once: a second closing, as when a stream is removed that is being paused, joins the first.
+    this.#closing ??= this.#closeOnce().finally(() => {
+      this.#closing = null;
+    });
+    return this.#closing;
+  }
+
+  async #closeOnce(): Promise<void> {
+    const ring = this.#ring;
+    this.#isClosing = true;
+    if (ring !== null) {
+      const closed = new Promise<void>((resolve) => {
+        this.#onClosed = resolve;
+      });
+      ring.lane.close(ring.ringId);
+      await closed;
+      this.#onClosed = null;
+      if (this.#ring !== null && ring.lostCount > 0 && !this.#mustKeep)
+        this.ledger.enterLost(ring.lostCount, 'stopped');
+      if (this.#ring !== null && ring.leakedCount > 0)
+        this.#port.event('stream-warning', this.id, `${this.id}: slots that were not given back: ${ring.leakedCount}`, {
+          code: 'FRAME_LEAKED',
+        });
+    }
+    await this.ledger.empty();
+    this.#withdraw();
+    if (ring !== null && this.#ring !== null) {
+      // Sinks may still hold a slot whose frame is published: the ring is forgotten when they are done.
+      ring.retire();
+      this.#ring = null;
+    }
+  }
+
+  #withdraw(): void {
+    for (const frame of this.#port.withdraw(this)) this.ledger.drop(frame, 'stopped');
+  }
+
+  get retriesFrames(): boolean {
+    return this.input.policy === 'file' && (!this.#isClosing || this.#mustKeep);
+  }
+
+  /** A file that is only paused loses nothing: what has been read is finished, the rest is read later. */
+  get #mustKeep(): boolean {
+    return this.input.policy === 'file' && this.#state === 'pausing';
+  }
+
+  #enter(state: StreamState, error?: SightlineError): void {
+    if (!STREAM_TRANSITIONS[this.#state].includes(state)) {
+      throw new SightlineError('STREAM_STATE', `stream "${this.id}" is ${this.#state} and cannot become ${state}`, {
+        from: this.#state,
+        to: state,
+      });
+    }
+    const from = this.#state;
+    this.#state = state;
+    if (error !== undefined) this.#lastError = error.message;
+    const why = error === undefined ? '' : `: ${error.message}`;
+    this.#port.event('stream-state', this.id, `${this.id} is ${state}${why}`, {
+      from,
+      to: state,
+      code: error?.code ?? null,
+    });
+    if (state === 'ended' || state === 'failed' || state === 'removed')
+      for (const resolve of this.#onSettled.splice(0)) resolve();
+  }
+
+  analyse({ meta }: InFlightFrame, raw: Detection[]): readonly Detection[] {
+    const { detections, crossings } = this.#analytics.update(meta, raw);
+    for (const { lineId, trackId, label, direction, ptsUs } of crossings) {
+      this.#port.event('line-crossed', this.id, `${label} ${trackId} crossed ${lineId} ${direction}`, {
+        lineId,
+        trackId,
+        label,
+        direction,
+        ptsUs,
+      });
+    }
+    return detections;
+  }
+
+  publish(result: PublishedFrame, frame: InFlightFrame): Promise<unknown> | null {
+    this.#previews.onPublished(result);
+    return this.#port.publish(this, result, frame);
+  }
+
+  /** Called once a second; also notices targets that are missed or met again. */
+  report(nowMs: number, queueDepth: number): StreamReport {
+    const fps = this.telemetry.fps(nowMs);
+    const latencyMs = this.telemetry.latencyMs(nowMs);
+    const isLive = this.#state === 'running' || this.#state === 'reconnecting';
+    const told = this.#targets.update(this.id, fps.published, latencyMs.window, isLive, nowMs);
+    for (const { kind, message, details } of told) this.#port.event(kind, this.id, message, details);
+    return {
+      id: this.id,
+      source: this.input.label,
+      state: this.#state,
+      policy: this.input.policy,
+      seq: this.#seq++,
+      fps,
+      target: { fps: this.#config.target.fps ?? null, latencyMs: this.#config.target.latencyMs ?? null },
+      isMissing: this.#targets.isMissing,
+      latencyMs,
+      stagesMs: this.telemetry.stagesMs(nowMs),
+      frames: this.telemetry.frames(this.ledger.inFlight),
+      queueDepth,
+      decodeErrors: this.#decodeErrors,
+      reconnects: this.#reconnects,
+      width: this.#size?.width ?? null,
+      height: this.#size?.height ?? null,
+      priority: this.#config.priority,
+      weight: this.#config.weight,
+      ...this.counts,
+      lastError: this.#lastError,
+    };
+  }
+
+  /** State of zones and lines after the newest frame. */
+  get counts(): Pick<StreamReport, 'zones' | 'lines'> {
+    return { zones: this.#analytics.zones, lines: this.#analytics.lines };
+  }
+
+  /** Slots that are held now; 0 once everything is over. For leak checks. */
+  get heldSlots(): number {
+    return this.#ring?.slots.heldCount ?? 0;
+  }
+}

@@ -1,0 +1,56 @@
+import { describe, expect, it } from 'vitest';
+import type { SightlineError } from '../../../../src/errors/sightline-error.ts';
+import { SlotRing } from '../../../../src/flow/slot-ring.ts';
+import { InferenceClient } from '../../../../src/runtime/inference/inference-client.ts';
+import type { InFlightFrame } from '../../../../src/runtime/stream/frame-ledger.ts';
+import { fakeEngineRequest, SIDE } from '../../../support/fake-engine.ts';
+import { isAlive } from '../../../support/processes.ts';
+import { waitFor, within } from '../../../support/wait-for.ts';
+
+const CALL_MS = 1500;
+
+/** A thread in the middle of a call of `CALL_MS`. */
+async function threadInCall(timeoutMs: number) {
+  let lose: (error: SightlineError) => void = () => {};
+  const lost = new Promise<SightlineError>((resolve) => {
+    lose = resolve;
+  });
+  const results: unknown[] = [];
+  const client = await InferenceClient.start(
+    fakeEngineRequest(CALL_MS),
+    {
+      onResult: (_, result) => void results.push(result),
+      onBatchFailed: (_, error) => void results.push(error),
+      onLost: (_thread, batches, error) => {
+        expect(batches).toHaveLength(1);
+        lose(error);
+      },
+    },
+    timeoutMs,
+  );
+  const ring = SlotRing.create({ slots: 1, inputBytes: SIDE * SIDE * 3, pictureBytes: 0 });
+  client.attach({ ringId: 1, buffer: ring.buffer, shape: ring.shape });
+  const frame = { ring: { ringId: 1 }, slot: ring.acquire() } as unknown as InFlightFrame;
+  client.submit({ frames: [frame], callSize: 1, scoreThreshold: 0.3 }, performance.timeOrigin + performance.now());
+  const { tid } = client;
+  if (tid === null) throw new Error('the thread has no number');
+  return { client, tid, lost, results };
+}
+
+describe.skipIf(process.platform !== 'linux')('a thread that hangs', () => {
+  it('is given up, and ends by itself when its call returns after all', async () => {
+    const { tid, lost, results } = await threadInCall(300);
+    const error = await within('the thread to be given up', 10_000, lost);
+    expect(error.message).toMatch(/gave no answer for \d+ ms/);
+    expect(isAlive(tid), 'it is in its call').toBe(true);
+    await waitFor('the thread to end', () => !isAlive(tid));
+    expect(results, 'and nobody hears what it says then').toEqual([]);
+  });
+
+  it('does not hold up the end of all, and is not terminated in its call', async () => {
+    const { client, tid } = await threadInCall(60_000);
+    await within('the shutdown', CALL_MS, client.shutdown(100));
+    expect(isAlive(tid), 'it is in its call').toBe(true);
+    await waitFor('the thread to end', () => !isAlive(tid));
+  });
+});

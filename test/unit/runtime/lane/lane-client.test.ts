@@ -1,0 +1,51 @@
+import { afterEach, describe, expect, it } from 'vitest';
+import type { SightlineError } from '../../../../src/errors/sightline-error.ts';
+import type { LaneStream } from '../../../../src/protocol/threads.ts';
+import { LaneClient } from '../../../../src/runtime/lane/lane-client.ts';
+import { waitFor } from '../../../support/wait-for.ts';
+
+/** A thread made of a line of JavaScript. */
+const script = (code: string): URL => new URL(`data:text/javascript,${encodeURIComponent(code)}`);
+const LISTEN = "import { parentPort as port } from 'node:worker_threads';";
+
+describe('a lane as the main thread sees it', () => {
+  const losses: string[] = [];
+  const events = { onBusy: () => {}, onLost: (_: LaneClient, error: SightlineError) => losses.push(error.message) };
+  let lane: LaneClient;
+
+  afterEach(async () => {
+    await lane.shutdown();
+    losses.length = 0;
+  });
+
+  it('is given up when its thread says nothing for ten ticks, though it lives', async () => {
+    lane = new LaneClient(events, { entry: script('for (;;) {}'), tickMs: 20 });
+    await waitFor('the loss', () => losses.length === 1);
+    expect(losses[0]).toMatch(/a lane thread ended: no sign of life/);
+  });
+
+  it('is kept while its thread speaks', async () => {
+    const speaks = script(`${LISTEN} setInterval(() => port.postMessage({ type: 'busy', preprocessMs: 1 }), 20);
+      port.on('message', (m) => { if (m.type === 'shutdown') process.exit(0); });`);
+    let words = 0;
+    const onBusy = (): void => {
+      words += 1;
+    };
+    lane = new LaneClient({ ...events, onBusy }, { entry: speaks, tickMs: 50 });
+    await waitFor('more words than ticks are forgiven', () => words > 60);
+    expect(losses).toEqual([]);
+  });
+
+  it('hands on what was said before its thread was started', async () => {
+    const echo = script(`${LISTEN} port.on('message', (m) => {
+      if (m.type === 'shutdown') process.exit(0);
+      port.postMessage({ type: 'closed', ringId: m.type === 'open' ? m.stream.ring.ringId : m.ringId });
+    });`);
+    lane = new LaneClient(events, { entry: echo, startDelayMs: 50 });
+    const heard: string[] = [];
+    const listener = { onLaneMessage: (m: { type: string }) => void heard.push(m.type), onLaneLost: () => {} };
+    lane.open({ ring: { ringId: 3 } } as unknown as LaneStream, listener);
+    await waitFor('the answer', () => heard.length === 1);
+    expect(heard).toEqual(['closed']);
+  });
+});

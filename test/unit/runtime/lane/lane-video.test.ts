@@ -1,0 +1,100 @@
+import { execFileSync } from 'node:child_process';
+import { closeSync, mkdtempSync, openSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
+import type { SourceInput } from '../../../../src/core/source.ts';
+import { SlotRing } from '../../../../src/flow/slot-ring.ts';
+import type { FromLane, LaneStream } from '../../../../src/protocol/threads.ts';
+import { LaneVideo } from '../../../../src/runtime/lane/lane-video.ts';
+import { testFfmpeg } from '../../../support/made-videos.ts';
+import { ffmpegWith, hasProc } from '../../../support/processes.ts';
+import { waitFor } from '../../../support/wait-for.ts';
+
+const FIVE_MINUTES_MS = 300_000;
+const SIDE = 4;
+
+describe.skipIf(!hasProc)('a file that stands still (needs /proc)', () => {
+  let folder: string;
+  let path: string;
+  let writer: number;
+
+  beforeEach(() => {
+    folder = mkdtempSync(join(tmpdir(), 'sightline-still-'));
+    // A disk that has gone away: it can be opened, and a read never comes back.
+    path = join(folder, 'still.mp4');
+    execFileSync('mkfifo', [path]);
+    writer = openSync(path, 'r+');
+  });
+
+  afterEach(() => {
+    vi.restoreAllMocks();
+    closeSync(writer);
+    rmSync(folder, { recursive: true });
+    expect(ffmpegWith(folder), 'no ffmpeg outlives its lane').toEqual([]);
+  });
+
+  function open(source: Pick<SourceInput, 'kind' | 'url'>): {
+    video: LaneVideo;
+    messages: FromLane[];
+    ring: SlotRing;
+  } {
+    const ring = SlotRing.create({ slots: 2, inputBytes: SIDE * SIDE * 3, pictureBytes: 0 });
+    const messages: FromLane[] = [];
+    const spec = { input: { width: SIDE, height: SIDE, resize: { mode: 'stretch' } } };
+    const stream = {
+      ...{ ring: { ringId: 1, buffer: ring.buffer, shape: ring.shape }, spec, policy: 'file', picture: null },
+      ...{ ffmpeg: testFfmpeg, every: 1, maxFps: null, skip: 0, hwaccel: 'none', decodeThreads: 1 },
+      ...{ staleMs: 1000, openTimeoutMs: 1000, firstFrame: 0, firstPtsUs: 0, isBackground: false },
+    } as unknown as LaneStream;
+    const options = { loop: false, realtime: false, rtspTransport: 'tcp', readTimeoutMs: 5000 } as const;
+    const input: SourceInput = { ...source, label: 'still.mp4', isLive: false, probeAddress: null, options };
+    const post = (message: FromLane): void => void messages.push(message);
+    const video = new LaneVideo(stream, input, { post, addPreprocessMs: () => undefined });
+    video.open();
+    return { video, messages, ring };
+  }
+
+  /** From now on the clock shows so much more, and the watchdog has looked at it several times. */
+  async function laterBy(ms: number): Promise<void> {
+    vi.restoreAllMocks();
+    const real = performance.now.bind(performance);
+    vi.spyOn(performance, 'now').mockImplementation(() => real() + ms);
+    await new Promise((resolve) => setTimeout(resolve, 500));
+  }
+
+  it('is waited for longer than a camera, but not for ever', async () => {
+    const { video, messages } = open({ kind: 'file', url: path });
+    const failures = () => messages.filter(({ type }) => type === 'failed');
+    await waitFor('ffmpeg to read', () => messages.some(({ type }) => type === 'child-started'));
+    await laterBy(FIVE_MINUTES_MS - 10_000);
+    expect(failures()).toEqual([]);
+    await laterBy(FIVE_MINUTES_MS);
+    expect(failures()).toEqual([
+      {
+        type: 'failed',
+        ringId: 1,
+        error: expect.objectContaining({
+          code: 'SOURCE_STALLED',
+          message: expect.stringMatching(/^still\.mp4: no frame for 30\d{4} ms$/),
+        }),
+      },
+    ]);
+    await waitFor('ffmpeg to be gone', () => messages.some(({ type }) => type === 'child-gone'));
+    await video.close();
+  });
+
+  it('because we keep it waiting is kept, however long, also when a slot is free that nobody told of yet', async () => {
+    const { video, messages, ring } = open({ kind: 'synthetic', url: 'testsrc2=size=64x64:rate=25:duration=4' });
+    await waitFor('every slot to be filled', () => ring.completedCount === 2);
+    expect([ring.take(), ring.take()]).toEqual([0, 1]);
+    await laterBy(2 * FIVE_MINUTES_MS);
+    ring.release(0);
+    await laterBy(4 * FIVE_MINUTES_MS);
+    expect(messages.filter(({ type }) => type === 'failed')).toEqual([]);
+    video.onSlotFree();
+    await waitFor('the next frame', () => ring.completedCount === 3);
+    expect(ring.take()).toBe(0);
+    await video.close();
+  });
+});

@@ -1,0 +1,200 @@
+import fc from 'fast-check';
+import { describe, expect, it } from 'vitest';
+import { DROP_REASONS, type DropReason, type PublishedFrame } from '../../../../src/core/frame.ts';
+import type { MonoMs, PtsUs } from '../../../../src/core/units.ts';
+import { SlotRing } from '../../../../src/flow/slot-ring.ts';
+import { FrameLedger, type InFlightFrame } from '../../../../src/runtime/stream/frame-ledger.ts';
+import { conservationGap, StreamTelemetry } from '../../../../src/telemetry/stream-telemetry.ts';
+
+const SLOTS = 8;
+const REASONS = Object.keys(DROP_REASONS) as DropReason[];
+
+/** A ledger over a real ring, with every release counted and each publication checked as it happens. */
+class Bench {
+  nowMs = 100;
+  readonly ring = SlotRing.create({ slots: SLOTS, inputBytes: 8, pictureBytes: 0 });
+  readonly telemetry = new StreamTelemetry(0);
+  readonly published: PublishedFrame[] = [];
+  readonly sinksBusy: (() => void)[] = [];
+  readonly ledger: FrameLedger;
+  isSinkSlow = false;
+  isLeaseValid = true;
+  releases = 0;
+  #frame = 0;
+
+  constructor(fence: number | null = null) {
+    const port = {
+      retriesFrames: false,
+      lease: fence === null ? null : { fence, isValid: () => this.isLeaseValid },
+      analyse: (_: InFlightFrame, detections: PublishedFrame['detections']) => detections,
+      publish: (frame: PublishedFrame) => {
+        this.published.push(frame);
+        this.checkConservation();
+        return this.isSinkSlow ? new Promise<void>((resolve) => this.sinksBusy.push(resolve)) : null;
+      },
+    };
+    this.ledger = new FrameLedger('s', ['person'], this.telemetry, port, () => this.nowMs as MonoMs);
+  }
+
+  get gap(): number {
+    return conservationGap(this.telemetry.frames(this.ledger.inFlight));
+  }
+
+  checkConservation(): void {
+    expect(this.gap).toBe(0);
+  }
+
+  /** As a lane would do it; null where the ring is full. */
+  enter(): InFlightFrame | null {
+    const slot = this.ring.acquire();
+    if (slot < 0) return null;
+    const frame = this.#frame++;
+    const placement = { scaleX: 1, scaleY: 1, offsetX: 0, offsetY: 0 };
+    this.ring.writeMeta(slot, {
+      frame,
+      ptsUs: (frame * 40_000) as PtsUs,
+      width: 64,
+      height: 48,
+      captured: this.nowMs as MonoMs,
+      decoded: this.nowMs as MonoMs,
+      preprocessed: this.nowMs as MonoMs,
+      placement,
+    });
+    this.ring.hand(slot);
+    const ring = {
+      ringId: 1,
+      slots: this.ring,
+      onReleased: () => {
+        this.releases += 1;
+      },
+    };
+    return this.ledger.enter(ring, slot);
+  }
+
+  complete(record: InFlightFrame): void {
+    this.ledger.complete(record, Float32Array.of(1, 2, 3, 4, 0.5, 0), this.nowMs as MonoMs);
+  }
+}
+
+const step = fc.record({
+  what: fc.constantFrom('enter', 'enter', 'complete', 'complete', 'drop', 'lost', 'again'),
+  pick: fc.nat(1000),
+});
+
+describe('FrameLedger', () => {
+  it('loses and repeats nothing, whatever the order in which frames come, finish and give way', () => {
+    fc.assert(
+      fc.property(fc.array(step, { maxLength: 120 }), (steps) => {
+        const bench = new Bench();
+        const waiting: InFlightFrame[] = [];
+        const over: InFlightFrame[] = [];
+        const dropped = new Set<number>();
+        let lost = 0;
+        const take = (pick: number): InFlightFrame | undefined => {
+          const [record] = waiting.length === 0 ? [] : waiting.splice(pick % waiting.length, 1);
+          if (record !== undefined) over.push(record);
+          return record;
+        };
+        for (const { what, pick } of steps) {
+          bench.nowMs += 1;
+          if (what === 'enter') {
+            const record = bench.enter();
+            if (record !== null) waiting.push(record);
+          } else if (what === 'lost') {
+            bench.ledger.enterLost(pick % 3, 'queue-full');
+            lost += pick % 3;
+          } else if (what === 'again') {
+            // A late answer of a thread that was given up must change nothing.
+            const record = over[pick % Math.max(1, over.length)];
+            if (record !== undefined) pick % 2 === 0 ? bench.complete(record) : bench.ledger.drop(record, 'stopped');
+          } else {
+            const record = take(pick);
+            if (record === undefined) continue;
+            if (what === 'complete') bench.complete(record);
+            else {
+              dropped.add(record.meta.frame);
+              bench.ledger.drop(record, REASONS[pick % REASONS.length]!);
+            }
+          }
+          bench.checkConservation();
+        }
+        for (const record of waiting) bench.complete(record);
+        const entered = waiting.length + over.length;
+        const expected = Array.from({ length: entered }, (_, frame) => frame).filter((frame) => !dropped.has(frame));
+        expect(bench.published.map(({ frame }) => frame)).toEqual(expected);
+        expect(bench.ledger.inFlight).toBe(0);
+        expect(bench.telemetry.frames(0).in).toBe(entered + lost);
+        expect(bench.releases).toBe(entered);
+        expect(bench.ring.heldCount).toBe(0);
+        bench.checkConservation();
+      }),
+    );
+  });
+
+  it('publishes the result with its boxes, its size and its times', () => {
+    const bench = new Bench();
+    const record = bench.enter()!;
+    record.batchedMs = 110 as MonoMs;
+    bench.nowMs = 120;
+    bench.ledger.complete(record, Float32Array.of(1, 2, 3, 4, 0.5, 0), 115 as MonoMs);
+    expect(bench.published).toEqual([
+      {
+        streamId: 's',
+        frame: 0,
+        ptsUs: 0,
+        width: 64,
+        height: 48,
+        detections: [{ classId: 0, label: 'person', score: 0.5, box: [1, 2, 3, 4] }],
+        times: { captured: 100, decoded: 100, preprocessed: 100, batched: 110, inferred: 115, published: 120 },
+      },
+    ]);
+  });
+
+  it('holds a result back until the frames before it are through', () => {
+    const bench = new Bench();
+    const [first, second, third] = [bench.enter()!, bench.enter()!, bench.enter()!];
+    bench.complete(third);
+    bench.complete(second);
+    expect(bench.published).toEqual([]);
+    bench.ledger.drop(first, 'engine-failed');
+    expect(bench.published.map(({ frame }) => frame)).toEqual([1, 2]);
+  });
+
+  it('keeps the slot of a published frame until a slow sink is done with it', async () => {
+    const bench = new Bench();
+    bench.isSinkSlow = true;
+    bench.complete(bench.enter()!);
+    await bench.ledger.empty();
+    expect([bench.published.length, bench.ring.heldCount]).toEqual([1, 1]);
+    bench.sinksBusy[0]!();
+    await new Promise((resolve) => setImmediate(resolve));
+    expect(bench.ring.heldCount).toBe(0);
+  });
+
+  it('is empty at once where nothing is on its way, and else when the last frame is through', async () => {
+    const bench = new Bench();
+    await bench.ledger.empty();
+    const [first, second] = [bench.enter()!, bench.enter()!];
+    let isEmpty = false;
+    const empty = bench.ledger.empty().then(() => {
+      isEmpty = true;
+    });
+    bench.ledger.drop(second, 'stale');
+    await Promise.resolve();
+    expect(isEmpty).toBe(false);
+    bench.complete(first);
+    await empty;
+  });
+
+  it('publishes under its lease, and counts what is ready after the lease is lost as dropped', () => {
+    const bench = new Bench(7);
+    const [first, second] = [bench.enter()!, bench.enter()!];
+    bench.complete(first);
+    bench.isLeaseValid = false;
+    bench.complete(second);
+    expect(bench.published.map(({ frame, fence }) => ({ frame, fence }))).toEqual([{ frame: 0, fence: 7 }]);
+    expect(bench.telemetry.frames(0).dropped).toEqual({ 'lease-lost': 1 });
+    expect(bench.releases).toBe(2);
+    bench.checkConservation();
+  });
+});

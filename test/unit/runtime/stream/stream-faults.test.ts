@@ -1,0 +1,197 @@
+import { beforeEach, describe, expect, it } from 'vitest';
+import { parseStream } from '../../../../src/config/load-pipeline.ts';
+import type { ModelSpec } from '../../../../src/core/model.ts';
+import { SightlineError } from '../../../../src/errors/sightline-error.ts';
+import { SlotRing } from '../../../../src/flow/slot-ring.ts';
+import type { LaneStream } from '../../../../src/protocol/threads.ts';
+import type { ScheduledStream } from '../../../../src/runtime/inference/scheduler.ts';
+import type { LaneClient, LaneListener } from '../../../../src/runtime/lane/lane-client.ts';
+import type { InFlightFrame } from '../../../../src/runtime/stream/frame-ledger.ts';
+import { Stream } from '../../../../src/runtime/stream/stream.ts';
+import type { StreamPort } from '../../../../src/runtime/stream/stream-port.ts';
+import { conservationGap } from '../../../../src/telemetry/stream-telemetry.ts';
+import { slotMeta } from '../../../support/slot-meta.ts';
+
+const SPEC: ModelSpec = {
+  name: 'tiny',
+  family: 'centernet',
+  input: { width: 4, height: 2, resize: { mode: 'stretch' } },
+  classes: ['person'],
+  nmsIou: null,
+  scoreThreshold: 0.5,
+  maxDetections: 10,
+  classesPerBox: 'best',
+};
+const STALLED = new SightlineError('SOURCE_STALLED', 'no frame for 3000 ms').toWire();
+
+/** A lane that does nothing by itself: the test says what it says. */
+class SilentLane {
+  readonly opened: LaneStream[] = [];
+  readonly streamCount = 0;
+  listener!: LaneListener;
+
+  open(stream: LaneStream, listener: LaneListener): void {
+    this.opened.push(stream);
+    this.listener = listener;
+  }
+
+  close(): void {}
+  slotFree(): void {}
+  watch(): void {}
+
+  get ringId(): number {
+    return this.opened.at(-1)!.ring.ringId;
+  }
+
+  /** Reads a frame, as the real one does, and hands it over unless it is to be lost on the way. */
+  read(frame: number, isHanded = true): void {
+    const { buffer, shape } = this.opened.at(-1)!.ring;
+    const ring = SlotRing.attach(buffer, shape);
+    const slot = ring.acquire();
+    ring.countCompleted();
+    ring.writeMeta(slot, slotMeta({ frame, ptsUs: frame * 40_000, width: 4, height: 2 }));
+    if (isHanded && ring.hand(slot)) this.listener.onLaneMessage({ type: 'frames', ringId: this.ringId });
+  }
+}
+
+describe('a stream under faults', () => {
+  let lane: SilentLane;
+  let events: { message: string; code: unknown }[];
+  let waiting: InFlightFrame[];
+  let isServed: boolean;
+
+  beforeEach(() => {
+    lane = new SilentLane();
+    events = [];
+    waiting = [];
+    isServed = false;
+  });
+
+  /** What the scheduler does for a stream that it serves. */
+  function drain(stream: ScheduledStream): void {
+    if (!isServed) return;
+    for (let frame = stream.takeFrame(); frame !== null; frame = stream.takeFrame()) waiting.push(frame);
+  }
+
+  function open(policy: 'live' | 'file'): Stream {
+    const port: StreamPort = {
+      spec: SPEC,
+      scoreThreshold: 0.5,
+      ffmpeg: { path: 'ffmpeg', major: 7 },
+      preview: { maxWidth: 64, fps: 1 },
+      inferenceSlots: 1,
+      handOverSlots: 1,
+      pickLane: () => lane as unknown as LaneClient,
+      attach: () => undefined,
+      detach: () => undefined,
+      laneListener: (stream) => ({
+        onLaneMessage: (message) => {
+          drain(stream);
+          stream.onLaneMessage(message);
+        },
+        onLaneLost: (error) => {
+          drain(stream);
+          stream.onLaneLost(error);
+        },
+      }),
+      serve: () => {
+        isServed = true;
+      },
+      withdraw: () => {
+        isServed = false;
+        return waiting.splice(0);
+      },
+      event: (_kind, _stream, message, details) => void events.push({ message, code: details?.code }),
+      publish: () => null,
+      onPreview: () => undefined,
+    };
+    const input = { source: null, imagePaths: [], label: 'cam', policy, picture: null };
+    const stream = new Stream(parseStream({ id: 'cam', source: 'cam' }, {}), input, port);
+    stream.start();
+    lane.listener.onLaneMessage({ type: 'running', ringId: lane.ringId });
+    return stream;
+  }
+
+  const answerClose = (): void => lane.listener.onLaneMessage({ type: 'closed', ringId: lane.ringId });
+
+  function gap(stream: Stream): number {
+    return conservationGap(stream.telemetry.frames(stream.ledger.inFlight));
+  }
+
+  it('does not mind a reconnect of the lane that crosses its own order to close', async () => {
+    const stream = open('live');
+    const paused = stream.pause();
+    lane.listener.onLaneMessage({ type: 'reconnecting', ringId: lane.ringId, error: STALLED });
+    answerClose();
+    await paused;
+    expect(stream.state).toBe('paused');
+  });
+
+  it('is open while it is served, not while it is paused or about to be', async () => {
+    const stream = open('live');
+    expect(stream.isOpen).toBe(true);
+    const paused = stream.pause();
+    expect(stream.isOpen).toBe(false);
+    answerClose();
+    await paused;
+    expect(stream.isOpen).toBe(false);
+    stream.resume();
+    expect(stream.isOpen).toBe(true);
+  });
+
+  it('counts what waited as stopped, and what a dead lane had read as lane-failed', async () => {
+    const stream = open('live');
+    lane.read(0);
+    lane.read(1, false);
+    expect(gap(stream)).toBe(0);
+    lane.listener.onLaneLost(new SightlineError('LANE_FAILED', 'a lane thread ended'));
+    expect(stream.telemetry.frames(stream.ledger.inFlight)).toMatchObject({ in: 2, dropped: { 'lane-failed': 1 } });
+    expect(stream.state).toBe('reconnecting');
+    const removed = stream.remove();
+    answerClose();
+    await removed;
+    expect(stream.telemetry.frames(stream.ledger.inFlight)).toEqual({
+      in: 2,
+      published: 0,
+      inFlight: 0,
+      dropped: { 'lane-failed': 1, stopped: 1 },
+    });
+  });
+
+  it('reads a file on another lane from the first frame that was not handed over', () => {
+    const stream = open('file');
+    lane.read(0);
+    lane.read(1);
+    expect(waiting, 'frame 1 is in the ring, and nobody has asked').toHaveLength(1);
+    lane.read(2, false);
+    lane.listener.onLaneLost(new SightlineError('LANE_FAILED', 'a lane thread ended'));
+    expect(lane.opened).toHaveLength(2);
+    expect(lane.opened[1]).toMatchObject({ skip: 2, firstFrame: 2 });
+    expect(stream.telemetry.frames(stream.ledger.inFlight)).toMatchObject({ in: 2, inFlight: 2, dropped: {} });
+  });
+
+  it('takes in what a file has handed over before it hears that the file is closed', async () => {
+    const stream = open('file');
+    lane.read(0);
+    lane.read(1);
+    const removed = stream.remove();
+    answerClose();
+    await removed;
+    expect(stream.telemetry.frames(stream.ledger.inFlight)).toEqual({
+      ...{ in: 2, published: 0, inFlight: 0 },
+      dropped: { stopped: 2 },
+    });
+    expect(events.filter(({ code }) => code === 'FRAME_LEAKED')).toEqual([]);
+  });
+
+  it('raises the alarm when a slot was not given back', async () => {
+    const stream = open('live');
+    lane.read(0, false);
+    const removed = stream.remove();
+    answerClose();
+    await removed;
+    expect(events.filter(({ code }) => code === 'FRAME_LEAKED').map(({ message }) => message)).toEqual([
+      'cam: slots that were not given back: 1',
+    ]);
+  });
+});

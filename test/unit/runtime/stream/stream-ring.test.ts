@@ -1,0 +1,43 @@
+import { expect, it } from 'vitest';
+import { SlotRing } from '../../../../src/flow/slot-ring.ts';
+import type { LaneClient } from '../../../../src/runtime/lane/lane-client.ts';
+import { StreamRing } from '../../../../src/runtime/stream/stream-ring.ts';
+
+/** A ring of four whose slots the lane has all handed over, and which waits for one. */
+function fullRing(refillAt: number) {
+  const told: number[] = [];
+  const lane = { slotFree: (ringId: number) => void told.push(ringId) } as unknown as LaneClient;
+  const ring = new StreamRing({ slots: 4, inputBytes: 12, pictureBytes: 0 }, lane, refillAt, () => undefined);
+  const laneSide = SlotRing.attach(ring.handle.buffer, ring.handle.shape);
+  for (let slot = laneSide.acquire(); slot !== -1; slot = laneSide.acquire()) {
+    laneSide.hand(slot);
+    ring.onEntered();
+  }
+  laneSide.setWaiting(true);
+  const release = (slot: number): number => {
+    ring.slots.release(slot);
+    ring.onReleased();
+    return told.length;
+  };
+  return { laneSide, release };
+}
+
+it('a lane that waits is woken once, when few enough frames are on their way', () => {
+  const { release } = fullRing(2);
+  expect([0, 1, 2, 3].map(release)).toEqual([0, 1, 1, 1]);
+});
+
+it('a lane that waits for any slot is woken by the first', () => {
+  const { release } = fullRing(4);
+  expect([0, 1].map(release)).toEqual([1, 1]);
+});
+
+it('a lane that begins to wait when hardly any frame is on its way is woken by the next that ends', () => {
+  const { release, laneSide } = fullRing(2);
+  [0, 1].map(release);
+  // What is free is held by the lane itself, which works on it.
+  laneSide.acquire();
+  laneSide.acquire();
+  laneSide.setWaiting(true);
+  expect(release(2)).toBe(2);
+});

@@ -1,0 +1,187 @@
+import { describe, expect, it } from 'vitest';
+import { parseStream } from '../../../../src/config/load-pipeline.ts';
+import type { ModelSpec } from '../../../../src/core/model.ts';
+import type { MonoMs } from '../../../../src/core/units.ts';
+import { SlotRing } from '../../../../src/flow/slot-ring.ts';
+import type { FromLane, LaneStream } from '../../../../src/protocol/threads.ts';
+import type { ScheduledStream } from '../../../../src/runtime/inference/scheduler.ts';
+import type { LaneClient, LaneListener } from '../../../../src/runtime/lane/lane-client.ts';
+import type { InFlightFrame } from '../../../../src/runtime/stream/frame-ledger.ts';
+import { Stream } from '../../../../src/runtime/stream/stream.ts';
+import type { StreamPort } from '../../../../src/runtime/stream/stream-port.ts';
+import { conservationGap } from '../../../../src/telemetry/stream-telemetry.ts';
+import { slotMeta } from '../../../support/slot-meta.ts';
+
+const SPEC: ModelSpec = {
+  name: 'test',
+  family: 'yolox',
+  input: { width: 4, height: 4, resize: { mode: 'stretch' } },
+  classes: ['person'],
+  nmsIou: null,
+  scoreThreshold: 0.5,
+  maxDetections: 10,
+  classesPerBox: 'best',
+};
+
+/** A stream between a lane and a runtime that the test plays by hand. */
+class Bench {
+  readonly published: number[] = [];
+  readonly opened: LaneStream[] = [];
+  readonly stream: Stream;
+  closes = 0;
+  #queue: InFlightFrame[] = [];
+  #frame = 0;
+  #isServed = false;
+  #listener: LaneListener | null = null;
+
+  constructor(policy: 'live' | 'file') {
+    const lane = {
+      open: (stream: LaneStream, listener: LaneListener) => {
+        this.opened.push(stream);
+        this.#listener = listener;
+      },
+      close: () => {
+        this.closes += 1;
+      },
+      watch: () => undefined,
+      slotFree: () => undefined,
+    } as unknown as LaneClient;
+    const port: StreamPort = {
+      spec: SPEC,
+      scoreThreshold: 0.5,
+      ffmpeg: { path: 'ffmpeg', major: 7 },
+      preview: { maxWidth: 64, fps: 1 },
+      inferenceSlots: 2,
+      handOverSlots: 2,
+      pickLane: () => lane,
+      attach: () => undefined,
+      detach: () => undefined,
+      laneListener: (stream) => ({
+        onLaneMessage: (message) => {
+          this.#drain(stream);
+          stream.onLaneMessage(message);
+        },
+        onLaneLost: (error) => stream.onLaneLost(error),
+      }),
+      serve: () => {
+        this.#isServed = true;
+      },
+      withdraw: () => {
+        this.#isServed = false;
+        return this.#queue.splice(0);
+      },
+      event: () => undefined,
+      publish: (_, frame) => {
+        this.published.push(frame.frame);
+        return null;
+      },
+      onPreview: () => undefined,
+    };
+    const input = { source: null, imagePaths: ['a.jpg'], label: 'a', policy, picture: null };
+    this.stream = new Stream(parseStream({ id: 's', source: 'a' }, {}), input, port);
+    this.stream.start();
+  }
+
+  /** What the scheduler does for a stream that it serves. */
+  #drain(stream: ScheduledStream): void {
+    if (!this.#isServed) return;
+    for (let frame = stream.takeFrame(); frame !== null; frame = stream.takeFrame()) this.#queue.push(frame);
+  }
+
+  send(message: Omit<Extract<FromLane, { type: 'running' | 'closed' }>, 'ringId'>): void {
+    this.#listener!.onLaneMessage({ ...message, ringId: this.opened.at(-1)!.ring.ringId });
+  }
+
+  /** The lane hands over a frame. */
+  frame(): void {
+    const { ringId, buffer, shape } = this.opened.at(-1)!.ring;
+    const ring = SlotRing.attach(buffer, shape);
+    const slot = ring.acquire();
+    ring.writeMeta(slot, slotMeta({ frame: this.#frame++, width: 4, height: 4 }));
+    ring.countCompleted();
+    if (ring.hand(slot)) this.#listener!.onLaneMessage({ type: 'frames', ringId });
+  }
+
+  /** An inference thread takes the oldest frame that waits. */
+  take(): InFlightFrame {
+    return this.#queue.shift()!;
+  }
+
+  infer(record: InFlightFrame): void {
+    this.stream.ledger.complete(record, new Float32Array(0), 0 as MonoMs);
+  }
+
+  get counters() {
+    return this.stream.telemetry.frames(this.stream.ledger.inFlight);
+  }
+}
+
+/** Lets everything happen that needs no further push. */
+function settle(): Promise<void> {
+  return new Promise((resolve) => setImmediate(resolve));
+}
+
+describe('Stream', () => {
+  it('a file that is paused finishes what was read, and later goes on behind it', async () => {
+    const bench = new Bench('file');
+    bench.send({ type: 'running' });
+    bench.frame();
+    bench.frame();
+    const paused = bench.stream.pause();
+    bench.send({ type: 'closed' });
+    bench.infer(bench.take());
+    bench.infer(bench.take());
+    await paused;
+    expect([bench.stream.state, bench.published]).toEqual(['paused', [0, 1]]);
+    bench.stream.resume();
+    expect(bench.opened.at(-1)).toMatchObject({ skip: 2, firstFrame: 2 });
+  });
+
+  it('a live stream that is removed drops what waits as stopped, and loses count of nothing', async () => {
+    const bench = new Bench('live');
+    bench.send({ type: 'running' });
+    for (let i = 0; i < 3; i++) bench.frame();
+    const onDevice = bench.take();
+    const removed = bench.stream.remove();
+    bench.send({ type: 'closed' });
+    bench.infer(onDevice);
+    await removed;
+    expect(bench.counters).toEqual({ in: 3, published: 1, inFlight: 0, dropped: { stopped: 2 } });
+    expect(bench.stream.state).toBe('removed');
+  });
+
+  it('a stream that is removed while it is being paused is removed, and nobody waits for ever', async () => {
+    const bench = new Bench('file');
+    bench.send({ type: 'running' });
+    bench.frame();
+    bench.frame();
+    const onDevice = bench.take();
+    const paused = bench.stream.pause();
+    // The lane answers once, for the pause; the frame on the device holds everything up.
+    bench.send({ type: 'closed' });
+    await settle();
+    const removed = bench.stream.remove();
+    await settle();
+    bench.infer(onDevice);
+    await Promise.all([paused, removed]);
+    expect(bench.stream.state).toBe('removed');
+    expect(bench.closes).toBe(1);
+    expect(bench.counters).toEqual({ in: 2, published: 1, inFlight: 0, dropped: { stopped: 1 } });
+    expect(conservationGap(bench.counters)).toBe(0);
+  });
+
+  it('can be removed twice at once', async () => {
+    const bench = new Bench('live');
+    const both = [bench.stream.remove(), bench.stream.remove()];
+    bench.send({ type: 'closed' });
+    await Promise.all(both);
+    expect(bench.stream.state).toBe('removed');
+  });
+
+  it('refuses a step that its state does not allow, by name', async () => {
+    const bench = new Bench('live');
+    expect(() => bench.stream.resume()).toThrowError(
+      expect.objectContaining({ code: 'STREAM_STATE', message: 'stream "s" is starting and cannot become starting' }),
+    );
+  });
+});
