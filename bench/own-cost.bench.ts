@@ -9,8 +9,8 @@ import { StageWatch, type WatchedTime } from './support/stage-watch.ts';
 const STREAM_COUNTS = [1, 4, 16] as const;
 const DEFAULT_DELAY_MS = 5;
 const FPS = 30;
-/** The size that the model takes, in its colours: the sources leave the CPU to what is measured. */
-const SOURCE = `synthetic:color=c=gray:size=480x256:rate=${FPS},format=rgb24`;
+/** The size that the model takes, so that nothing is scaled: the sources leave the CPU to what is measured. */
+const SOURCE = `synthetic:color=c=gray:size=480x256:rate=${FPS}`;
 /** Eight boxes in every frame, as a street has them. */
 const ROWS = Array.from({ length: 8 }, (_, i) => [20 + 50 * i, 60, 40, 90, 0.8, i]).flat();
 const STAGES: readonly WatchedTime[] = ['decode', 'preprocess', 'queue', 'infer', 'publish', 'total'];

@@ -4,7 +4,7 @@ import { createInterface } from 'node:readline';
 import type { SourceInput } from '../../src/core/source.ts';
 import type { FfmpegBinary } from '../../src/decode/ffmpeg-binary.ts';
 import { type DecodePlan, decodeArguments } from '../../src/decode/ffmpeg-command.ts';
-import { FfmpegLog } from '../../src/decode/ffmpeg-log.ts';
+import { FfmpegLog, newHeaderTag } from '../../src/decode/ffmpeg-log.ts';
 import { parseSource } from '../../src/source/parse-source.ts';
 import { readCpuUse } from '../../src/telemetry/cpu-ledger.ts';
 
@@ -28,7 +28,8 @@ type Canvas = DecodePlan['canvas'];
 
 /** The plan that a stream with default settings has, so that what is measured alone is what runs in the pipeline. */
 function plan(ffmpegMajor: number, canvas: Canvas): DecodePlan {
-  return { ffmpegMajor, canvas, every: 1, maxFps: null, skip: 0, hwaccel: 'none', threads: 1 };
+  const headerTag = newHeaderTag();
+  return { ffmpegMajor, headerTag, canvas, every: 1, maxFps: null, skip: 0, hwaccel: 'none', threads: 1 };
 }
 
 function sourceOf(path: string, isLooped: boolean): SourceInput {
@@ -79,11 +80,12 @@ interface Decoded {
 
 /** @param repeats - times that the clip is played again after the first. */
 async function decodeToNothing(ffmpeg: FfmpegBinary, path: string, canvas: Canvas, repeats: number): Promise<Decoded> {
-  const args = decodeArguments(sourceOf(path, true), plan(ffmpeg.major, canvas));
+  const decodePlan = plan(ffmpeg.major, canvas);
+  const args = decodeArguments(sourceOf(path, true), decodePlan);
   args[args.indexOf('-stream_loop') + 1] = String(repeats);
   args.splice(args.indexOf('pipe:1'), 1, '-y', devNull);
   const child = spawn(ffmpeg.path, args, { stdio: ['ignore', 'ignore', 'pipe'] });
-  const log = new FfmpegLog(path);
+  const log = new FfmpegLog(path, decodePlan.headerTag);
   const decoded = { frames: 0, firstUs: 0, lastUs: 0, width: 0, height: 0 };
   for await (const line of createInterface({ input: child.stderr! })) {
     const event = log.read(line);

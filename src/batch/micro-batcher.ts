@@ -16,23 +16,22 @@ export interface BatchStreamOptions {
   readonly priority: number;
   /** Share among streams of one priority. */
   readonly weight: number;
-  /** Frames that may wait; `null` where the sender is held back by other means (files). */
+  /** Frames that may wait; null if the sender is held back by other means (files). */
   readonly queueSize: number | null;
   /** A frame older than this when its batch closes is dropped; null for never. */
   readonly maxAgeMs: number | null;
 }
 
-export type BatchDropReason = 'queue-full' | 'stale';
-
+/** In each case, `stale` holds the frames that were too old and left the queues; their slots are the caller's to release. */
 export type NextBatch<T> =
-  | { readonly kind: 'batch'; readonly items: readonly T[] }
+  | { readonly kind: 'batch'; readonly stale: readonly T[]; readonly items: readonly T[] }
   /** More frames would pay: ask again when one comes, at the latest at this time. */
-  | { readonly kind: 'wait'; readonly untilMs: number }
-  | { readonly kind: 'empty' };
+  | { readonly kind: 'wait'; readonly stale: readonly T[]; readonly untilMs: number }
+  | { readonly kind: 'empty'; readonly stale: readonly T[] };
 
 interface QueueEntry<T> {
   readonly item: T;
-  readonly offeredMs: number;
+  readonly addedMs: number;
 }
 
 interface StreamQueue<T> {
@@ -44,18 +43,13 @@ interface StreamQueue<T> {
 
 export class MicroBatcher<T extends BatchItem> {
   readonly #streams = new Map<string, StreamQueue<T>>();
-  readonly #onDrop: (item: T, reason: BatchDropReason) => void;
   /** Virtual time of each priority: where a stream that was idle joins in. */
   readonly #virtualNow = new Map<number, number>();
   readonly #maxDelayMs: number;
 
-  /**
-   * @param options.maxDelayMs - longest that a frame waits for company.
-   * @param onDrop - told of each frame that gave way; its slot is the caller's to release.
-   */
-  constructor(options: { readonly maxDelayMs: number }, onDrop: (item: T, reason: BatchDropReason) => void) {
+  /** @param options.maxDelayMs - longest that a frame waits for company. */
+  constructor(options: { readonly maxDelayMs: number }) {
     this.#maxDelayMs = options.maxDelayMs;
-    this.#onDrop = onDrop;
   }
 
   /** Adds a stream, or changes the options of one without touching its frames. */
@@ -81,19 +75,26 @@ export class MicroBatcher<T extends BatchItem> {
     return stream.waiting.map((entry) => entry.item);
   }
 
-  /** Takes in a frame; where the stream's queue is full, its oldest frame gives way. */
-  offer(id: string, item: T, nowMs: number): void {
+  /** Is the stream's queue full, so that the next frame displaces the oldest? */
+  isFull(id: string): boolean {
+    const { options, waiting } = this.#stream(id);
+    return options.queueSize !== null && waiting.length >= options.queueSize;
+  }
+
+  /** Adds a frame. @returns the oldest frame of the stream, which it displaced from a full queue; null if there was room. */
+  add(id: string, item: T, nowMs: number): T | null {
     const stream = this.#stream(id);
     const { queueSize, priority } = stream.options;
     if (stream.waiting.length === 0) stream.virtual = Math.max(stream.virtual, this.#virtualNow.get(priority) ?? 0);
-    if (queueSize !== null && stream.waiting.length >= queueSize)
-      this.#onDrop(stream.waiting.shift()!.item, 'queue-full');
-    stream.waiting.push({ item, offeredMs: nowMs });
+    const isFull = queueSize !== null && stream.waiting.length >= queueSize;
+    const displaced = isFull ? stream.waiting.shift()!.item : null;
+    stream.waiting.push({ item, addedMs: nowMs });
+    return displaced;
   }
 
   /** Takes a frame back whose batch failed: it goes before all others of its stream, since their results wait for it. */
   putBack(id: string, item: T, nowMs: number): void {
-    this.#stream(id).waiting.unshift({ item, offeredMs: nowMs });
+    this.#stream(id).waiting.unshift({ item, addedMs: nowMs });
   }
 
   depth(id: string): number {
@@ -107,12 +108,12 @@ export class MicroBatcher<T extends BatchItem> {
    * @param worthMs - time of a call with one frame: in a longer wait the frame could have been done alone.
    */
   next(nowMs: number, targetSize: number, worthMs = Number.POSITIVE_INFINITY): NextBatch<T> {
-    this.#dropStale(nowMs);
+    const stale = this.#takeStale(nowMs);
     const count = this.waitingCount;
-    if (count === 0) return { kind: 'empty' };
+    if (count === 0) return { kind: 'empty', stale };
     if (count < targetSize && this.#isCompanyExpected()) {
-      const untilMs = this.#oldestOfferMs() + Math.min(this.#maxDelayMs, worthMs);
-      if (nowMs < untilMs) return { kind: 'wait', untilMs };
+      const untilMs = this.#oldestAddedMs() + Math.min(this.#maxDelayMs, worthMs);
+      if (nowMs < untilMs) return { kind: 'wait', stale, untilMs };
     }
     const items: T[] = [];
     while (items.length < targetSize) {
@@ -122,16 +123,18 @@ export class MicroBatcher<T extends BatchItem> {
       this.#virtualNow.set(stream.options.priority, stream.virtual);
       stream.virtual += 1 / stream.options.weight;
     }
-    return { kind: 'batch', items };
+    return { kind: 'batch', stale, items };
   }
 
-  #dropStale(nowMs: number): void {
+  #takeStale(nowMs: number): T[] {
+    const stale: T[] = [];
     for (const { options, waiting } of this.#streams.values()) {
       if (options.maxAgeMs === null) continue;
       while (waiting.length > 0 && nowMs - waiting[0]!.item.capturedMs > options.maxAgeMs) {
-        this.#onDrop(waiting.shift()!.item, 'stale');
+        stale.push(waiting.shift()!.item);
       }
     }
+    return stale;
   }
 
   #stream(id: string): StreamQueue<T> {
@@ -147,9 +150,9 @@ export class MicroBatcher<T extends BatchItem> {
     return count;
   }
 
-  #oldestOfferMs(): number {
+  #oldestAddedMs(): number {
     let oldest = Number.POSITIVE_INFINITY;
-    for (const { waiting } of this.#streams.values()) oldest = Math.min(oldest, waiting[0]?.offeredMs ?? oldest);
+    for (const { waiting } of this.#streams.values()) oldest = Math.min(oldest, waiting[0]?.addedMs ?? oldest);
     return oldest;
   }
 

@@ -26,8 +26,10 @@ export const fleetConfig = z.strictObject({
     .describe('Folders below which files may be read and results written; none where empty.'),
   schemes: z
     .array(z.enum(['rtsp', 'rtsps', 'http', 'https', 'file', 'device', 'synthetic', 'demo']))
-    .default(['rtsp', 'rtsps', 'http', 'https'])
-    .describe('Kinds of sources that streams of the fleet may have; file needs roots as well.'),
+    .default(['rtsp', 'rtsps', 'http', 'https', 'synthetic', 'demo'])
+    .describe(
+      'Kinds of sources that may be added over REST or the fleet; file needs roots as well. Streams of the pipeline file may have any.',
+    ),
   networks: z
     .array(z.string().min(1))
     .default(['0.0.0.0/0', '::/0'])

@@ -8,6 +8,9 @@ const target = z.strictObject({
   latencyMs: range(1, 60_000).optional().describe('Captured to published, 99th percentile, that it is not to exceed.'),
 });
 
+/** As many as a report can carry. */
+const MOST_COUNTERS = 1000;
+
 /** What may be set for each stream and, under `defaults`, for all. */
 const settings = {
   policy: z
@@ -15,13 +18,18 @@ const settings = {
     .default('auto')
     .describe('live drops what is too old, file waits and loses nothing; auto goes by the source.'),
   loop: z.boolean().default(false).describe('Play a file again and again, as a live source.'),
-  realtime: z.boolean().default(false).describe("Read no faster than the media's own clock, as a live source."),
+  realtime: z
+    .boolean()
+    .optional()
+    .describe(
+      "Read no faster than the media's own clock. Where absent: true for a file that loops or is live, else false.",
+    ),
   transport: z.enum(['tcp', 'udp']).default('tcp').describe('How RTSP carries the pictures.'),
   every: whole(1, 1000).default(1).describe('Take every n-th frame.'),
   maxFps: range(0.1, 1000).optional().describe('Take no more frames a second than this.'),
   hwaccel: z
     .string()
-    .min(1)
+    .regex(/^[a-z0-9_]{1,32}$/, 'expected the name of a hardware decoder, such as cuda')
     .default('none')
     .describe(
       'Hardware decoder as ffmpeg names it (auto, cuda, vaapi, qsv, videotoolbox); falls back to software and says so.',
@@ -40,8 +48,8 @@ const settings = {
     .union([z.boolean(), trackConfig])
     .default(false)
     .describe('Follow objects from frame to frame: true, or settings of the tracker.'),
-  zones: z.array(zoneConfig).default([]).describe('Areas in which tracked objects are counted.'),
-  lines: z.array(lineConfig).default([]).describe('Lines whose crossings are counted.'),
+  zones: z.array(zoneConfig).max(MOST_COUNTERS).default([]).describe('Areas in which tracked objects are counted.'),
+  lines: z.array(lineConfig).max(MOST_COUNTERS).default([]).describe('Lines whose crossings are counted.'),
 };
 
 export const streamConfig = z.strictObject({
@@ -52,8 +60,9 @@ export const streamConfig = z.strictObject({
   source: z
     .string()
     .min(1)
+    .max(16_384)
     .describe(
-      'A file, http(s)://, rtsp(s)://, device:/dev/video0, synthetic:GRAPH (ffmpeg lavfi), or demo for the demonstration clip.',
+      'A file, http(s)://, rtsp(s)://, device:/dev/video0, synthetic:GENERATOR (a test picture, such as synthetic:testsrc2=size=1280x720:rate=30), or demo for the demonstration clip.',
     ),
   ...settings,
 });

@@ -2,10 +2,13 @@ import ffmpeg from 'fluent-ffmpeg';
 import type { ResizeRule } from '../core/model.ts';
 import type { SourceInput, SourceWindow } from '../core/source.ts';
 import { ROUNDING_SLACK } from '../geometry/placement.ts';
+import { headerFilter } from './ffmpeg-log.ts';
 
 /** What ffmpeg is asked to do with the pixels of one source. */
 export interface DecodePlan {
   readonly ffmpegMajor: number;
+  /** Secret name of the filter that prints the frame headers, from `newHeaderTag`; the log of this ffmpeg is read with it. */
+  readonly headerTag: string;
   /**
    * The picture that ffmpeg writes, always this size whatever the source does: u8 rgb24 `[height, width, 3]`, the source
    * fitted into it by `fit`.
@@ -24,14 +27,14 @@ export interface DecodePlan {
 }
 
 /**
- * Builds the arguments of the ffmpeg that decodes one source: rgb24 frames on standard output, one showinfo line for each
- * of them on standard error. The only user of fluent-ffmpeg; spawn, watchdog and kill are our own.
+ * Builds the arguments of the ffmpeg that decodes one source: rgb24 frames on standard output, one header line for each of
+ * them on standard error (ADR 0015). The only user of fluent-ffmpeg; spawn, watchdog and kill are our own.
  */
 export function decodeArguments(source: SourceInput, plan: DecodePlan): string[] {
   const command = ffmpeg(source.url)
     .inputOptions(inputOptions(source, plan))
     .videoFilters(filters(plan, source.window))
-    .outputOptions(['-map 0:v:0', ...passthrough(plan.ffmpegMajor), '-an', '-sn', '-dn', ...ONE_THREAD])
+    .outputOptions(['-map 0:v:0', ...NO_TAGS, ...passthrough(plan.ffmpegMajor), '-an', '-sn', '-dn', ...ONE_THREAD])
     .format('rawvideo')
     .output('pipe:1');
   const built = (command as unknown as { _getArguments(): string[] })._getArguments();
@@ -44,6 +47,9 @@ export function decodeArguments(source: SourceInput, plan: DecodePlan): string[]
  * every frame of a camera late by a whole frame interval, and 1 % more CPU.
  */
 const ONE_THREAD = ['-filter_threads 1', '-threads 1'] as const;
+
+/** Drops titles and other tags of the media, which ffmpeg would otherwise print a second time, for its output. */
+const NO_TAGS = ['-map_metadata -1', '-map_chapters -1'] as const;
 
 function inputOptions(source: SourceInput, plan: DecodePlan): string[] {
   const { options } = source;
@@ -132,7 +138,7 @@ function filters(plan: DecodePlan, window: SourceWindow | undefined): string[] {
       `select=isnan(prev_selected_t)+gt(floor(t*${plan.maxFps}+0.5)\\,floor(prev_selected_t*${plan.maxFps}+0.5))`,
     );
   if (plan.skip > 0) list.push(`select=gte(n\\,${plan.skip})`);
-  list.push('showinfo=checksum=0', ...canvasFilters(plan.canvas));
+  list.push(headerFilter(plan.headerTag), ...canvasFilters(plan.canvas));
   return list;
 }
 
@@ -185,7 +191,7 @@ export function stillArguments(path: string, canvas: DecodePlan['canvas']): stri
 export function listArguments(url: string, unitTypes: string | null): string[] {
   const again = unitTypes === null ? [] : ['-map 0:v:0', `-bsf:v:1 filter_units=pass_types=${unitTypes}`];
   const command = ffmpeg(url)
-    .outputOptions(['-map 0:v:0', ...again, '-c copy', '-copyinkf', '-copypriorss 1'])
+    .outputOptions(['-map 0:v:0', ...again, '-c copy', '-copyinkf', '-copypriorss 1', ...NO_TAGS])
     .format('framecrc')
     .output('pipe:1');
   const built = (command as unknown as { _getArguments(): string[] })._getArguments();

@@ -1,24 +1,29 @@
+import { randomBytes } from 'node:crypto';
+import type { PtsUs } from '../core/units.ts';
 import type { ErrorCode } from '../errors/error-codes.ts';
 
-/** One frame as ffmpeg's showinfo filter prints it, before any scaling. */
-export interface FrameLine {
-  readonly ptsUs: number;
+/** What the `showinfo` filter reports about one frame, before any scaling. */
+export interface FrameHeader {
+  readonly ptsUs: PtsUs;
   /** Display size: after rotation, and widened or narrowed by the sample aspect ratio. */
   readonly width: number;
   readonly height: number;
 }
 
 export type LogEvent =
-  | { readonly kind: 'frame'; readonly frame: FrameLine }
+  | { readonly kind: 'frame'; readonly frame: FrameHeader }
+  /** A frame header is missing or came twice: from here on, headers and pictures no longer belong together. */
+  | { readonly kind: 'out-of-step'; readonly text: string }
   | { readonly kind: 'duration'; readonly durationUs: number }
   | { readonly kind: 'decode-error'; readonly text: string }
   | { readonly kind: 'truncated'; readonly text: string }
   | { readonly kind: 'hwaccel'; readonly text: string }
   | { readonly kind: 'problem'; readonly text: string };
 
-const TIME_BASE = /config in time_base: (\d+)\/(\d+)/;
-const FRAME = /\bn: *\d+ pts: *(\S+) pts_time:\S+.*?\bsar:(\d+)\/(\d+) s:(\d+)x(\d+)/;
-const DURATION = /^ *Duration: (\d+):(\d+):(\d+(?:\.\d+)?)/;
+const TIME_BASE = /^config in time_base: (\d+)\/(\d+)/;
+const FRAME = /^n: *(\d+) pts: *(\S+) pts_time:\S+.*?\bsar:(\d+)\/(\d+) s:(\d+)x(\d+)/;
+/** ffmpeg indents its own line by two blanks; tags of the container are indented further. */
+const DURATION = /^ {2}Duration: (\d+):(\d+):(\d+(?:\.\d+)?)/;
 /** Contexts (ffmpeg >= 6.1 prints two, as in `[vist#0:0/h264 @ 0x1] [dec:h264 @ 0x2]`; Windows has no 0x), then the level. */
 const PREFIX = /^(?:\[[^\]]+ @ (?:0x)?[0-9a-f]+\] )*(?:\[(info|warning|error|fatal|panic)\] )?/i;
 const HWACCEL =
@@ -28,30 +33,58 @@ const DAMAGE =
 const TRUNCATED = /partial file|truncat|end of file|stream ends prematurely/i;
 
 /**
- * Reads ffmpeg's log (`-loglevel repeat+level+info`), line by line. The showinfo lines are the one place where every
- * ffmpeg since 4 tells each frame's own timestamp and size, so they serve as the frames' headers.
+ * Returns a new secret name for the `showinfo` filter of one ffmpeg, 128 random bits.
+ *
+ * ffmpeg prints text from the media (titles, service names) into the same log as the frame headers. Only a line that
+ * carries this name is a frame header, and nobody who made the media can know it.
+ */
+export function newHeaderTag(): string {
+  return randomBytes(16).toString('hex');
+}
+
+/** The frame-header filter, as a filter graph names it. */
+export function headerFilter(tag: string): string {
+  return `showinfo@${tag}=checksum=0`;
+}
+
+/**
+ * Reads ffmpeg's log (`-loglevel repeat+level+info`), line by line. Every ffmpeg since 4 can print each frame's own
+ * timestamp and size through `showinfo`, so those lines serve as the frames' headers (ADR 0015).
+ *
+ * Text from the media cannot pass for a header. It can still pass for an error message of ffmpeg; such a line only adds to
+ * a counter or to the text of a failure.
  */
 export class FfmpegLog {
   readonly #url: string;
+  /** Starts every line of our `showinfo`; null where the command has none. */
+  readonly #headerMark: string | null;
   #timeBase = 1 / 1000;
-  #lastPtsUs = 0;
+  #lastPtsUs = 0 as PtsUs;
+  /** Number that `showinfo` gives the next frame. A filter graph that is built anew starts again at 0. */
+  #nextNumber = 0;
 
   /**
-   * @param url - what ffmpeg was told to open. It is taken out of every line: it may hold credentials, and a file may be
-   * called `corrupt.mp4` or `401.mp4`, which says nothing about what happened.
+   * @param url - the input of this ffmpeg. It is removed from every line: it may hold credentials, and a file called
+   *   `corrupt.mp4` or `401.mp4` says nothing about what happened.
+   * @param headerTag - from `newHeaderTag`, as given to the command; null where no frame headers are expected.
    */
-  constructor(url = '') {
+  constructor(url: string, headerTag: string | null) {
     this.#url = url;
+    this.#headerMark = headerTag === null ? null : `[showinfo@${headerTag} @ `;
   }
 
-  /** @returns what the line means; null for the many that mean nothing to us. */
+  /** @returns what the line means; null if it means nothing to us, as most lines. */
   read(line: string): LogEvent | null {
+    if (this.#headerMark !== null) {
+      const at = line.indexOf(this.#headerMark);
+      if (at >= 0) return this.#header(line.slice(at + this.#headerMark.length));
+    }
     const prefix = PREFIX.exec(line);
     const level = prefix?.[1];
     if (level === undefined) return null;
     const rest = line.slice(prefix![0].length);
-    if (level === 'info') return this.#info(rest);
-    // Only what looks like a path or a URL: a graph such as "color" may be a word of any message.
+    if (level === 'info') return duration(rest);
+    // Replace only what looks like a path or a URL: a generator such as "color" may be a word of any message.
     const text = /[:/\\]/.test(this.#url) ? rest.replaceAll(this.#url, 'the source') : rest;
     if (TRUNCATED.test(text)) return { kind: 'truncated', text };
     if (HWACCEL.test(text)) return { kind: 'hwaccel', text };
@@ -59,24 +92,43 @@ export class FfmpegLog {
     return level === 'warning' ? null : { kind: 'problem', text };
   }
 
-  #info(text: string): LogEvent | null {
+  /** @param rest - a line of our own `showinfo` from its address on, as `0x55d7 @] [info] n:   0 pts: ...`. */
+  #header(rest: string): LogEvent | null {
+    const end = rest.indexOf('] [info] ');
+    if (end < 0) return null;
+    const text = rest.slice(end + '] [info] '.length);
     const frame = FRAME.exec(text);
-    if (frame !== null) return { kind: 'frame', frame: this.#frame(frame) };
+    if (frame !== null) return this.#frame(frame);
     const base = TIME_BASE.exec(text);
-    if (base !== null) this.#timeBase = Number(base[1]) / Number(base[2]);
-    const duration = DURATION.exec(text);
-    if (duration === null) return null;
-    const seconds = Number(duration[1]) * 3600 + Number(duration[2]) * 60 + Number(duration[3]);
-    return { kind: 'duration', durationUs: Math.round(seconds * 1e6) };
+    if (base !== null) {
+      this.#timeBase = Number(base[1]) / Number(base[2]);
+      this.#nextNumber = 0;
+    }
+    return null;
   }
 
-  #frame([, pts, sarNum, sarDen, width, height]: RegExpExecArray): FrameLine {
+  #frame([, number, pts, sarNum, sarDen, width, height]: RegExpExecArray): LogEvent {
+    if (Number(number) !== this.#nextNumber) {
+      return {
+        kind: 'out-of-step',
+        text: `expected the header of frame ${this.#nextNumber}, received that of ${number}`,
+      };
+    }
+    this.#nextNumber += 1;
     const ticks = Number(pts);
     // A frame without a timestamp (NOPTS) takes the last one known: invented times would be worse than equal ones.
-    if (Number.isFinite(ticks)) this.#lastPtsUs = Math.round(ticks * this.#timeBase * 1e6);
+    if (Number.isFinite(ticks)) this.#lastPtsUs = Math.round(ticks * this.#timeBase * 1e6) as PtsUs;
     const sar = Number(sarNum) > 0 && Number(sarDen) > 0 ? Number(sarNum) / Number(sarDen) : 1;
-    return { ptsUs: this.#lastPtsUs, width: Math.max(1, Math.round(Number(width) * sar)), height: Number(height) };
+    const displayWidth = Math.max(1, Math.round(Number(width) * sar));
+    return { kind: 'frame', frame: { ptsUs: this.#lastPtsUs, width: displayWidth, height: Number(height) } };
   }
+}
+
+function duration(text: string): LogEvent | null {
+  const match = DURATION.exec(text);
+  if (match === null) return null;
+  const seconds = Number(match[1]) * 3600 + Number(match[2]) * 60 + Number(match[3]);
+  return { kind: 'duration', durationUs: Math.round(seconds * 1e6) };
 }
 
 const CAUSES: readonly (readonly [RegExp, ErrorCode, string])[] = [
@@ -111,7 +163,7 @@ const CAUSES: readonly (readonly [RegExp, ErrorCode, string])[] = [
   ],
 ];
 
-/** Tells the cause of an ffmpeg that ended without success, from the last problems it printed. */
+/** Derives why an ffmpeg ended without success from the last problems it printed. */
 export function explainExit(problems: readonly string[]): { code: ErrorCode; cause: string; said: string } {
   const said = problems.at(-1) ?? 'nothing';
   const all = problems.join('\n');

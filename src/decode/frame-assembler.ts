@@ -1,6 +1,6 @@
 import { monoNowMs } from '../core/clock.ts';
 import type { MonoMs } from '../core/units.ts';
-import type { FrameLine } from './ffmpeg-log.ts';
+import type { FrameHeader } from './ffmpeg-log.ts';
 
 /** Memory for one picture, and what the owner knows it by. */
 export interface PictureTarget<T> {
@@ -10,21 +10,21 @@ export interface PictureTarget<T> {
 
 export interface AssembledFrame<T> {
   readonly owner: T;
-  readonly line: FrameLine;
-  /** When ffmpeg first told of it: its header line or its first bytes, whichever came earlier. */
+  readonly header: FrameHeader;
+  /** When ffmpeg first reported it: its header line or its first bytes, whichever came earlier. */
   readonly captured: MonoMs;
   /** When the last of its bytes had come. */
   readonly decoded: MonoMs;
 }
 
 /**
- * Puts pictures and their headers together. ffmpeg prints a frame's header line before it writes the picture, on another
- * pipe, so either can reach us first; both come in the same order, and the n-th belongs to the n-th.
+ * Joins pictures with their headers. ffmpeg prints a frame's header line before it writes the picture, on another pipe, so
+ * either can reach us first; both come in the same order, and the n-th belongs to the n-th.
  */
 export class FrameAssembler<T> {
   readonly #acquire: () => PictureTarget<T> | null;
   readonly #onFrame: (frame: AssembledFrame<T>) => void;
-  readonly #lines: { line: FrameLine; cameAt: MonoMs }[] = [];
+  readonly #headers: { header: FrameHeader; cameAt: MonoMs }[] = [];
   readonly #pictures: { owner: T; begunAt: MonoMs; decoded: MonoMs }[] = [];
   #target: PictureTarget<T> | null = null;
   #filled = 0;
@@ -54,17 +54,29 @@ export class FrameAssembler<T> {
     this.#match();
   }
 
-  onLine(line: FrameLine): void {
-    this.#lines.push({ line, cameAt: monoNowMs() });
+  onHeader(header: FrameHeader): void {
+    this.#headers.push({ header, cameAt: monoNowMs() });
     this.#match();
   }
 
   #match(): void {
-    while (this.#lines.length > 0 && this.#pictures.length > 0) {
+    while (this.#headers.length > 0 && this.#pictures.length > 0) {
       const { owner, begunAt, decoded } = this.#pictures.shift()!;
-      const { line, cameAt } = this.#lines.shift()!;
-      this.#onFrame({ owner, line, captured: Math.min(cameAt, begunAt) as MonoMs, decoded });
+      const { header, cameAt } = this.#headers.shift()!;
+      this.#onFrame({ owner, header, captured: Math.min(cameAt, begunAt) as MonoMs, decoded });
     }
+  }
+
+  /**
+   * Says how headers and pictures differ once both pipes are read to their ends; null if they agree. Frames were given wrong
+   * times or sizes where they do not.
+   */
+  get mismatch(): string | null {
+    const { length: headers } = this.#headers;
+    const { length: pictures } = this.#pictures;
+    if (this.#filled > 0) return `the last picture has ${this.#filled} of ${this.#target!.bytes.length} bytes`;
+    if (headers > 0) return `${headers} more frame headers than pictures`;
+    return pictures > 0 ? `${pictures} more pictures than frame headers` : null;
   }
 
   /** Gives up: returns the owners of pictures that are incomplete or have no header. */
@@ -73,7 +85,7 @@ export class FrameAssembler<T> {
     if (this.#target !== null) owners.push(this.#target.owner);
     this.#target = null;
     this.#filled = 0;
-    this.#lines.length = 0;
+    this.#headers.length = 0;
     return owners;
   }
 }

@@ -1,31 +1,36 @@
 import type { SourceInput } from '../core/source.ts';
+import { SightlineError } from '../errors/sightline-error.ts';
 import { decodeArguments } from './ffmpeg-command.ts';
-import { FfmpegLog, type FrameLine } from './ffmpeg-log.ts';
+import { FfmpegLog, type FrameHeader } from './ffmpeg-log.ts';
 import { headersPlan } from './headers-plan.ts';
 import { runFfmpeg } from './run-ffmpeg.ts';
 
 /**
  * Decodes a source, or a window of it, for its frames' times and sizes alone.
  *
- * @returns damaged pieces that ffmpeg told of.
- * @throws SOURCE_*, DECODE_EXITED with the cause, FFMPEG_MISSING; the signal's reason where it aborts.
+ * @returns how many damaged pieces ffmpeg reported.
+ * @throws SOURCE_*, DECODE_OUT_OF_STEP, DECODE_EXITED with the cause, FFMPEG_MISSING; the signal's reason where it aborts.
  */
 export async function listFrames(
   ffmpeg: { readonly path: string; readonly major: number },
   source: SourceInput,
   signal: AbortSignal,
-  onFrame: (frame: FrameLine) => void,
+  onFrame: (frame: FrameHeader) => void,
 ): Promise<number> {
-  const log = new FfmpegLog(source.url);
+  const plan = headersPlan(ffmpeg.major);
+  const log = new FfmpegLog(source.url, plan.headerTag);
+  const args = decodeArguments(source, plan);
   let decodeErrors = 0;
-  const args = decodeArguments(source, headersPlan(ffmpeg.major));
+  let problem: string | null = null;
   await runFfmpeg(ffmpeg.path, source.url, args, signal, {
     onText: () => undefined,
     onLogLine: (line) => {
       const event = log.read(line);
       if (event?.kind === 'frame') onFrame(event.frame);
       else if (event?.kind === 'decode-error') decodeErrors += 1;
+      else if (event?.kind === 'out-of-step') problem ??= event.text;
     },
   });
+  if (problem !== null) throw new SightlineError('DECODE_OUT_OF_STEP', `${source.label}: ${problem}`);
   return decodeErrors;
 }

@@ -77,7 +77,7 @@ class HeadReader {
   #isOutput = false;
 
   constructor(url: string) {
-    this.#log = new FfmpegLog(url);
+    this.#log = new FfmpegLog(url, null);
   }
 
   /** @returns the head, once it is known. */

@@ -25,7 +25,8 @@ export async function probeSource(
   source: SourceInput,
   timeoutMs: number,
 ): Promise<ProbeResult> {
-  const log = new FfmpegLog(source.url);
+  const plan = headersPlan(ffmpeg.major);
+  const log = new FfmpegLog(source.url, plan.headerTag);
   const problems: string[] = [];
   let durationUs: number | null = null;
   let size: { width: number; height: number } | null = null;
@@ -37,7 +38,7 @@ export async function probeSource(
       isTooLate = true;
       child?.kill();
     }, timeoutMs);
-    FfmpegProcess.start(ffmpeg.path, decodeArguments(source, headersPlan(ffmpeg.major)), {
+    FfmpegProcess.start(ffmpeg.path, decodeArguments(source, plan), {
       nextBuffer: () => sink,
       onBytes: () => undefined,
       onLogLine: (line) => {

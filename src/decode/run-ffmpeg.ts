@@ -28,7 +28,7 @@ export async function runFfmpeg(
   hearer: FfmpegHearer,
 ): Promise<void> {
   signal.throwIfAborted();
-  const log = new FfmpegLog(url);
+  const log = new FfmpegLog(url, null);
   const problems: string[] = [];
   const buffer = Buffer.alloc(BUFFER_BYTES);
   const { promise: exited, resolve } = withResolver<FfmpegExit>();

@@ -11,6 +11,11 @@ export const ERROR_CODES = {
   SOURCE_UNAUTHORIZED: { retryable: true, exit: 1, doc: 'A camera or server refuses the credentials.' },
   SOURCE_STALLED: { retryable: true, exit: 1, doc: 'A live source sent no frame for longer than staleMs.' },
   DECODE_EXITED: { retryable: true, exit: 1, doc: 'ffmpeg ended before the stream did.' },
+  DECODE_OUT_OF_STEP: {
+    retryable: true,
+    exit: 1,
+    doc: 'Frame headers and pictures from ffmpeg do not match, so times and sizes would be wrong.',
+  },
   FFMPEG_MISSING: { retryable: false, exit: 1, doc: 'No ffmpeg was found, or the one found cannot be run.' },
   MODEL_NOT_FOUND: { retryable: false, exit: 2, doc: 'No manifest has this name, or the manifest file is missing.' },
   MODEL_INVALID: { retryable: false, exit: 2, doc: 'A manifest or a weights file is malformed.' },
@@ -35,6 +40,7 @@ export const ERROR_CODES = {
   STREAM_EXISTS: { retryable: false, exit: 1, doc: 'A stream with this id already runs.' },
   STREAM_STATE: { retryable: false, exit: 1, doc: 'The stream is in a state that does not allow this.' },
   SINK_FAILED: { retryable: true, exit: 1, doc: 'A result could not be written.' },
+  SINK_BUSY: { retryable: true, exit: 1, doc: 'Another pipeline writes the same file.' },
   CONTROL_UNREACHABLE: { retryable: true, exit: 1, doc: 'Redis does not answer, or has no room to work.' },
   CONTROL_UNSUITABLE: { retryable: false, exit: 2, doc: 'Redis is too old, may evict keys, or refuses the user.' },
   LEASE_LOST: { retryable: true, exit: 1, doc: 'Another host may run the stream now.' },
@@ -45,7 +51,7 @@ export const ERROR_CODES = {
   SOURCE_FORBIDDEN: {
     retryable: false,
     exit: 2,
-    doc: 'The path, scheme or network is not one that this host may open.',
+    doc: 'The path, scheme, network or test picture is not one that this host may open.',
   },
   SEGMENT_MISMATCH: {
     retryable: false,

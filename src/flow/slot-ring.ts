@@ -1,3 +1,4 @@
+import type { MonoMs, PtsUs } from '../core/units.ts';
 import { SightlineError } from '../errors/sightline-error.ts';
 import type { Placement } from '../geometry/placement.ts';
 import { giveRingMemory, takeRingMemory } from './ring-memory.ts';
@@ -20,12 +21,12 @@ const FLAGS = 4;
 /** What is written beside the pixels of a frame. Times are milliseconds of the monotonic clock. */
 export interface SlotMeta {
   frame: number;
-  ptsUs: number;
+  ptsUs: PtsUs;
   width: number;
   height: number;
-  captured: number;
-  decoded: number;
-  preprocessed: number;
+  captured: MonoMs;
+  decoded: MonoMs;
+  preprocessed: MonoMs;
   /** From source pixels to the model's input. */
   placement: Placement;
 }
@@ -198,12 +199,12 @@ export class SlotRing {
     const m = this.#meta;
     return {
       frame: m[at]!,
-      ptsUs: m[at + 1]!,
+      ptsUs: m[at + 1]! as PtsUs,
       width: m[at + 2]!,
       height: m[at + 3]!,
-      captured: m[at + 4]!,
-      decoded: m[at + 5]!,
-      preprocessed: m[at + 6]!,
+      captured: m[at + 4]! as MonoMs,
+      decoded: m[at + 5]! as MonoMs,
+      preprocessed: m[at + 6]! as MonoMs,
       placement: { scaleX: m[at + 7]!, scaleY: m[at + 8]!, offsetX: m[at + 9]!, offsetY: m[at + 10]! },
     };
   }

@@ -1,12 +1,12 @@
 import type { SightlineError } from '../errors/sightline-error.ts';
 import type { EngineInfo, EngineRequest, RingHandle } from '../protocol/threads.ts';
 import { BackOff } from '../source/back-off.ts';
-import { type ClosedBatch, InferenceClient, type InferenceEvents } from './inference-client.ts';
+import { InferenceClient, type InferenceEvents, type SubmittedBatch } from './inference-client.ts';
 
 export interface EnginePoolEvents {
   onResult: InferenceEvents['onResult'];
   /** Frames whose inference failed. The thread may or may not live; where it does not, the batch may only have waited there. */
-  onFailed(batch: ClosedBatch, error: SightlineError, wasRunning: boolean): void;
+  onFailed(batch: SubmittedBatch, error: SightlineError, wasRunning: boolean): void;
   onThreadLost(error: SightlineError): void;
   onThreadRestarted(): void;
 }
@@ -88,7 +88,7 @@ export class EnginePool {
     if (this.#isStopping) await client.shutdown();
   }
 
-  #onLost(client: InferenceClient, batches: readonly ClosedBatch[], error: SightlineError): void {
+  #onLost(client: InferenceClient, batches: readonly SubmittedBatch[], error: SightlineError): void {
     this.#clients.splice(this.#clients.indexOf(client), 1);
     this.#events.onThreadLost(error);
     const { callsInFlight } = client.info;

@@ -2,21 +2,15 @@ import type { StreamConfig } from '../config/stream.ts';
 import type { RunLease, RunnerReport, StreamRunner } from '../control/hosting/stream-runner.ts';
 import type { PipelineHost } from './pipeline-host.ts';
 
-/**
- * Runs the streams of a fleet on this host's pipeline.
- *
- * @param admit - refuses a source that this host may not open. @throws SOURCE_FORBIDDEN
- */
-export function fleetRunner(host: PipelineHost, admit: (source: string) => Promise<void>): StreamRunner {
+/** Runs the streams of a fleet on this host's pipeline, which checks each source. @throws SOURCE_FORBIDDEN */
+export function fleetRunner(host: PipelineHost): StreamRunner {
   const configs = new Map<string, StreamConfig>();
   return {
     async start(config: StreamConfig, lease: RunLease): Promise<void> {
-      await admit(config.source);
       await host.addStream(config, lease);
       configs.set(config.id, config);
     },
     async change(config: StreamConfig): Promise<void> {
-      await admit(config.source);
       await host.changeStream(config.id, changesOf(configs.get(config.id), config));
       configs.set(config.id, config);
     },

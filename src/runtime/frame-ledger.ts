@@ -1,52 +1,67 @@
 import { type Detection, unpackDetections } from '../core/detection.ts';
 import type { DropReason, FrameTimes, PublishedFrame } from '../core/frame.ts';
-import type { MonoMs, PtsUs } from '../core/units.ts';
+import type { MonoMs } from '../core/units.ts';
 import type { SlotMeta, SlotRing } from '../flow/slot-ring.ts';
 import type { StreamTelemetry } from '../telemetry/stream-telemetry.ts';
 
-/** One open connection of a stream to its lane: a ring and who else must hear of it. */
-export interface RingSession {
+/** Time of a stage that a frame has not reached. */
+const NOT_YET = 0 as MonoMs;
+
+/** The ring that a frame lies in. */
+export interface FrameRing {
   readonly ringId: number;
-  readonly ring: SlotRing;
-  /** Tells the lane that a slot is free again, if it waits. */
+  readonly slots: SlotRing;
+  /** Call after a slot was released: the lane is notified if it waits for one. */
   onReleased(): void;
 }
 
+/** The stream that a frame belongs to decides what becomes of it. */
+export interface FrameOwner {
+  /** True if a frame whose inference failed is tried again: nothing may be lost, and the stream is still served. */
+  readonly retriesFrames: boolean;
+  /** @param rows - `[n, 6]` f32, final boxes in source pixels. */
+  complete(frame: InFlightFrame, rows: Float32Array, inferredMs: MonoMs): void;
+  drop(frame: InFlightFrame, reason: DropReason): void;
+}
+
 /** A frame between its arrival from the lane and its end. */
-export interface FrameRecord {
+export interface InFlightFrame {
   readonly streamId: string;
-  readonly session: RingSession;
+  readonly owner: FrameOwner;
+  readonly ring: FrameRing;
   readonly slot: number;
   readonly meta: SlotMeta;
-  readonly capturedMs: number;
-  /** Times that an inference thread failed under it. */
+  readonly capturedMs: MonoMs;
+  /** How often an inference of it has failed. */
   failures: number;
   status: 'waiting' | 'done' | 'dropped';
-  batchedMs: number;
-  inferredMs: number;
+  batchedMs: MonoMs;
+  inferredMs: MonoMs;
   rows: Float32Array | null;
 }
 
 export interface LedgerPort {
+  readonly retriesFrames: boolean;
   /** The lease that results are published under; null where there is none. */
   readonly lease: { readonly fence: number; isValid(): boolean } | null;
   /** Turns boxes into the final result: tracker and counters. Called once for each published frame, in order. */
-  analyse(record: FrameRecord, detections: Detection[]): readonly Detection[];
-  /** Hands a result to the sinks. The slot is released when the returned promise settles, at once where it is null. */
-  publish(frame: PublishedFrame, record: FrameRecord): Promise<unknown> | null;
+  analyse(frame: InFlightFrame, detections: Detection[]): readonly Detection[];
+  /** Hands a result to the sinks. The slot is released when the returned promise settles, at once if it is null. */
+  publish(result: PublishedFrame, frame: InFlightFrame): Promise<unknown> | null;
 }
 
 /**
  * The frames of one stream that are on their way, in the order in which they came. Inference threads finish in any order;
  * results leave in the order of arrival. Every frame that enters leaves once, published or dropped.
  */
-export class FrameLedger {
+export class FrameLedger implements FrameOwner {
   readonly #streamId: string;
   readonly #classes: readonly string[];
   readonly #telemetry: StreamTelemetry;
   readonly #port: LedgerPort;
   readonly #now: () => MonoMs;
-  readonly #records: FrameRecord[] = [];
+  /** In the order of arrival. */
+  readonly #frames: InFlightFrame[] = [];
   #inFlight = 0;
   #onEmpty: (() => void)[] = [];
 
@@ -69,24 +84,29 @@ export class FrameLedger {
     return this.#inFlight;
   }
 
-  enter(session: RingSession, slot: number): FrameRecord {
-    const meta = session.ring.readMeta(slot);
-    const record: FrameRecord = {
+  get retriesFrames(): boolean {
+    return this.#port.retriesFrames;
+  }
+
+  enter(ring: FrameRing, slot: number): InFlightFrame {
+    const meta = ring.slots.readMeta(slot);
+    const frame: InFlightFrame = {
       streamId: this.#streamId,
-      session,
+      owner: this,
+      ring,
       slot,
       meta,
       capturedMs: meta.captured,
       failures: 0,
       status: 'waiting',
-      batchedMs: 0,
-      inferredMs: 0,
+      batchedMs: NOT_YET,
+      inferredMs: NOT_YET,
       rows: null,
     };
-    this.#records.push(record);
+    this.#frames.push(frame);
     this.#inFlight += 1;
     this.#telemetry.onIn(this.#now());
-    return record;
+    return frame;
   }
 
   /** Counts frames that entered and were lost before they could be handed to us. */
@@ -95,20 +115,20 @@ export class FrameLedger {
     this.#telemetry.onDropped(reason, count);
   }
 
-  drop(record: FrameRecord, reason: DropReason): void {
-    if (record.status !== 'waiting') return;
-    record.status = 'dropped';
+  drop(frame: InFlightFrame, reason: DropReason): void {
+    if (frame.status !== 'waiting') return;
+    frame.status = 'dropped';
     this.#telemetry.onDropped(reason);
     this.#leave();
-    release(record);
+    release(frame);
     this.#flush();
   }
 
-  complete(record: FrameRecord, rows: Float32Array, inferredMs: number): void {
-    if (record.status !== 'waiting') return;
-    record.status = 'done';
-    record.rows = rows;
-    record.inferredMs = inferredMs;
+  complete(frame: InFlightFrame, rows: Float32Array, inferredMs: MonoMs): void {
+    if (frame.status !== 'waiting') return;
+    frame.status = 'done';
+    frame.rows = rows;
+    frame.inferredMs = inferredMs;
     this.#telemetry.onInferred(inferredMs);
     this.#flush();
   }
@@ -128,36 +148,36 @@ export class FrameLedger {
   }
 
   #flush(): void {
-    while (this.#records.length > 0 && this.#records[0]!.status !== 'waiting') {
-      const record = this.#records.shift()!;
-      if (record.status !== 'done') continue;
-      if (this.#port.lease?.isValid() === false) this.#discard(record);
-      else this.#publish(record);
+    while (this.#frames.length > 0 && this.#frames[0]!.status !== 'waiting') {
+      const frame = this.#frames.shift()!;
+      if (frame.status !== 'done') continue;
+      if (this.#port.lease?.isValid() === false) this.#discard(frame);
+      else this.#publish(frame);
     }
   }
 
-  /** Another host may publish this stream by now: a result that comes too late is nobody's. */
-  #discard(record: FrameRecord): void {
+  /** Another host may publish this stream by now, so a late result is dropped. */
+  #discard(frame: InFlightFrame): void {
     this.#telemetry.onDropped('lease-lost');
     this.#leave();
-    release(record);
+    release(frame);
   }
 
-  #publish(record: FrameRecord): void {
-    const { meta } = record;
-    const detections = this.#port.analyse(record, unpackDetections(record.rows!, this.#classes));
+  #publish(inFlight: InFlightFrame): void {
+    const { meta } = inFlight;
+    const detections = this.#port.analyse(inFlight, unpackDetections(inFlight.rows!, this.#classes));
     const times: FrameTimes = {
-      captured: meta.captured as MonoMs,
-      decoded: meta.decoded as MonoMs,
-      preprocessed: meta.preprocessed as MonoMs,
-      batched: record.batchedMs as MonoMs,
-      inferred: record.inferredMs as MonoMs,
+      captured: meta.captured,
+      decoded: meta.decoded,
+      preprocessed: meta.preprocessed,
+      batched: inFlight.batchedMs,
+      inferred: inFlight.inferredMs,
       published: this.#now(),
     };
-    const frame: PublishedFrame = {
+    const result: PublishedFrame = {
       streamId: this.#streamId,
       frame: meta.frame,
-      ptsUs: meta.ptsUs as PtsUs,
+      ptsUs: meta.ptsUs,
       width: meta.width,
       height: meta.height,
       detections,
@@ -167,13 +187,13 @@ export class FrameLedger {
     // Counted out before anybody hears of it, so that the figures agree inside a listener as well.
     this.#telemetry.onPublished(times);
     this.#leave();
-    const busy = this.#port.publish(frame, record);
-    if (busy === null) release(record);
-    else busy.finally(() => release(record));
+    const busy = this.#port.publish(result, inFlight);
+    if (busy === null) release(inFlight);
+    else busy.finally(() => release(inFlight));
   }
 }
 
-function release(record: FrameRecord): void {
-  record.session.ring.release(record.slot);
-  record.session.onReleased();
+function release({ ring, slot }: InFlightFrame): void {
+  ring.slots.release(slot);
+  ring.onReleased();
 }

@@ -9,25 +9,25 @@ import type {
   ThreadId,
   ToInference,
 } from '../protocol/threads.ts';
-import type { FrameRecord } from './frame-ledger.ts';
+import type { InFlightFrame } from './frame-ledger.ts';
 import { threadEntry } from './thread-entry.ts';
 
 type Result = Extract<FromInference, { type: 'result' }>;
 type Ready = Extract<FromInference, { type: 'ready' }>;
 
-export interface ClosedBatch {
-  readonly records: readonly FrameRecord[];
-  /** Frames of one call of the engine; more records than this are several calls in a row. */
+export interface SubmittedBatch {
+  readonly frames: readonly InFlightFrame[];
+  /** Frames of one call of the engine; more frames than this are several calls in a row. */
   readonly callSize: number;
   readonly scoreThreshold: number;
 }
 
 export interface InferenceEvents {
-  onResult(batch: ClosedBatch, result: Result): void;
+  onResult(batch: SubmittedBatch, result: Result): void;
   /** The engine refused one batch but lives on. */
-  onBatchFailed(batch: ClosedBatch, error: SightlineError): void;
+  onBatchFailed(batch: SubmittedBatch, error: SightlineError): void;
   /** The thread is gone; `batches` were on it. Not called after `shutdown`. */
-  onLost(thread: InferenceClient, batches: readonly ClosedBatch[], error: SightlineError): void;
+  onLost(thread: InferenceClient, batches: readonly SubmittedBatch[], error: SightlineError): void;
 }
 
 /** How often a thread that runs a batch is checked for having hung. */
@@ -41,7 +41,7 @@ export class InferenceClient {
   #enginePid: number | null;
   readonly #worker: Worker;
   readonly #events: InferenceEvents;
-  readonly #batches = new Map<number, ClosedBatch>();
+  readonly #batches = new Map<number, SubmittedBatch>();
   /** Since when the oldest batch is what the thread works on. */
   #busySinceMs = 0;
   readonly #hangTimer: NodeJS.Timeout;
@@ -90,15 +90,15 @@ export class InferenceClient {
     this.#post({ type: 'detach', ringId });
   }
 
-  submit(batch: ClosedBatch, nowMs: number): void {
+  submit(batch: SubmittedBatch, nowMs: number): void {
     const batchId = this.#nextBatchId++;
     if (this.#batches.size === 0) this.#busySinceMs = nowMs;
     this.#batches.set(batchId, batch);
     this.#post({
       type: 'batch',
       batchId,
-      ringIds: batch.records.map((record) => record.session.ringId),
-      slots: batch.records.map((record) => record.slot),
+      ringIds: batch.frames.map(({ ring }) => ring.ringId),
+      slots: batch.frames.map(({ slot }) => slot),
       callSize: batch.callSize,
       scoreThreshold: batch.scoreThreshold,
     });

@@ -1,5 +1,6 @@
 import { monoNowMs } from '../core/clock.ts';
-import type { FrameLine } from '../decode/ffmpeg-log.ts';
+import type { MonoMs, PtsUs } from '../core/units.ts';
+import type { FrameHeader } from '../decode/ffmpeg-log.ts';
 import { FrameAssembler } from '../decode/frame-assembler.ts';
 import { type SlotMeta, SlotRing } from '../flow/slot-ring.ts';
 import { composePlacements, fitInto, type Placement, placementOf } from '../geometry/placement.ts';
@@ -97,7 +98,7 @@ export class LaneFrames {
   #newAssembler(): FrameAssembler<number> {
     return new FrameAssembler<number>(
       () => this.#target(),
-      (frame) => this.#onPicture(frame.owner, frame.line, frame.captured, frame.decoded),
+      (frame) => this.#onPicture(frame.owner, frame.header, frame.captured, frame.decoded),
     );
   }
 
@@ -114,11 +115,11 @@ export class LaneFrames {
     return this.#scratch === null ? null : { bytes: this.#scratch, owner: NO_SLOT };
   }
 
-  #onPicture(slot: number, line: FrameLine, captured: number, decoded: number): void {
+  #onPicture(slot: number, header: FrameHeader, captured: MonoMs, decoded: MonoMs): void {
     this.#lastFrameMs = decoded;
     const frame = this.#frame;
     this.#frame += this.stream.every;
-    const ptsUs = this.#mediaTime(line.ptsUs, decoded);
+    const ptsUs = this.#mediaTime(header.ptsUs, decoded);
     this.ring.countCompleted();
     if (slot === NO_SLOT) {
       this.#port.post({ type: 'dropped', ringId: this.stream.ring.ringId, reason: 'queue-full', count: 1 });
@@ -127,23 +128,23 @@ export class LaneFrames {
     const meta = {
       frame,
       ptsUs,
-      width: line.width,
-      height: line.height,
+      width: header.width,
+      height: header.height,
       captured,
       decoded,
       preprocessed: decoded,
-      placement: this.#placement(line),
+      placement: this.#placement(header),
     };
     this.ring.writeMeta(slot, meta);
     if (this.#sharp === null) {
-      this.#hand(slot, frame, line);
+      this.#hand(slot, frame, header);
       return;
     }
     this.#pending += 1;
-    this.#work = this.#work.then(() => this.#preprocess(slot, meta, line));
+    this.#work = this.#work.then(() => this.#preprocess(slot, meta, header));
   }
 
-  async #preprocess(slot: number, meta: SlotMeta, line: FrameLine): Promise<void> {
+  async #preprocess(slot: number, meta: SlotMeta, header: FrameHeader): Promise<void> {
     const { ringId } = this.stream.ring;
     try {
       if (this.#isClosed) return this.ring.abandon(slot);
@@ -153,7 +154,7 @@ export class LaneFrames {
       this.#port.addPreprocessMs(preprocessed - before);
       this.ring.writeMeta(slot, { ...meta, preprocessed });
       if (this.#isClosed) this.ring.abandon(slot);
-      else this.#hand(slot, meta.frame, line);
+      else this.#hand(slot, meta.frame, header);
     } catch (error) {
       this.ring.abandon(slot);
       this.#port.post({ type: 'dropped', ringId, reason: 'lane-failed', count: 1 });
@@ -167,46 +168,46 @@ export class LaneFrames {
     }
   }
 
-  #hand(slot: number, frame: number, line: FrameLine): void {
+  #hand(slot: number, frame: number, header: FrameHeader): void {
     if (this.ring.hand(slot)) this.#port.post({ type: 'frames', ringId: this.stream.ring.ringId });
-    if (this.#isWatched) this.#preview(slot, frame, line);
+    if (this.#isWatched) this.#preview(slot, frame, header);
   }
 
   /** Loops and reconnects start again at zero; what users see goes on rising. */
-  #mediaTime(ptsUs: number, decodedMs: number): number {
+  #mediaTime(ptsUs: PtsUs, decodedMs: MonoMs): PtsUs {
     if (this.#ptsShiftUs === null) {
       const gapUs = Math.max(0, decodedMs - this.#connectionGapFrom) * 1000;
       this.#ptsShiftUs = Math.round(this.#lastPtsUs + gapUs - ptsUs);
     }
     this.#lastPtsUs = Math.max(0, ptsUs + this.#ptsShiftUs);
     this.#connectionGapFrom = decodedMs;
-    return this.#lastPtsUs;
+    return this.#lastPtsUs as PtsUs;
   }
 
-  #canvasFit(line: FrameLine): { canvas: { width: number; height: number }; content: ReturnType<typeof fitInto> } {
+  #canvasFit(header: FrameHeader): { canvas: { width: number; height: number }; content: ReturnType<typeof fitInto> } {
     const { picture, spec } = this.stream;
     const canvas = picture ?? spec.input;
     const rule = picture === null ? spec.input.resize : PICTURE_FIT;
-    return { canvas, content: fitInto(line, canvas, rule) };
+    return { canvas, content: fitInto(header, canvas, rule) };
   }
 
-  #placement(line: FrameLine): Placement {
-    const onCanvas = placementOf(line, this.#canvasFit(line).content);
+  #placement(header: FrameHeader): Placement {
+    const onCanvas = placementOf(header, this.#canvasFit(header).content);
     return this.#sharp === null ? onCanvas : composePlacements(onCanvas, this.#sharp.placement);
   }
 
-  #preview(slot: number, frame: number, line: FrameLine): void {
+  #preview(slot: number, frame: number, header: FrameHeader): void {
     const now = monoNowMs();
     if (now < this.#nextPreviewMs) return;
     this.#nextPreviewMs = now + 1000 / this.stream.preview.fps;
-    const { canvas, content } = this.#canvasFit(line);
+    const { canvas, content } = this.#canvasFit(header);
     const pixels = this.stream.picture === null ? this.ring.input(slot) : this.ring.picture(slot);
     const plan = {
       width: canvas.width,
       height: canvas.height,
       content,
-      sourceWidth: line.width,
-      sourceHeight: line.height,
+      sourceWidth: header.width,
+      sourceHeight: header.height,
       maxWidth: this.stream.preview.maxWidth,
     };
     this.#previewing = encodePreview(pixels, plan).then(

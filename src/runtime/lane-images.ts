@@ -1,4 +1,5 @@
 import { monoNowMs } from '../core/clock.ts';
+import type { PtsUs } from '../core/units.ts';
 import { decodeStill } from '../decode/still-picture.ts';
 import { SlotRing } from '../flow/slot-ring.ts';
 import { preprocessImage } from '../preprocess/sharp-preprocessor.ts';
@@ -60,7 +61,14 @@ export class LaneImages {
         const done = monoNowMs();
         this.#port.addPreprocessMs(done - captured);
         this.#ring.countCompleted();
-        this.#ring.writeMeta(slot, { frame, ptsUs: 0, ...size, captured, decoded: captured, preprocessed: done });
+        this.#ring.writeMeta(slot, {
+          frame,
+          ptsUs: 0 as PtsUs,
+          ...size,
+          captured,
+          decoded: captured,
+          preprocessed: done,
+        });
         if (this.#ring.hand(slot)) this.#port.post({ type: 'frames', ringId });
       } catch (error) {
         this.#ring.abandon(slot);

@@ -1,14 +1,14 @@
 import type { StreamConfig } from '../config/stream.ts';
 import type { LaneStream } from '../protocol/threads.ts';
-import type { LaneRing } from './lane-ring.ts';
 import type { SessionPort, StreamInput } from './session-port.ts';
+import type { StreamRing } from './stream-ring.ts';
 
 /** What a lane is told to open a stream: its settings, and where an earlier connection stopped. */
 export function laneStream(
   config: StreamConfig,
   input: StreamInput,
   port: Pick<SessionPort, 'spec' | 'ffmpeg' | 'preview'>,
-  ring: LaneRing,
+  ring: StreamRing,
   from: Pick<LaneStream, 'firstFrame' | 'firstPtsUs' | 'skip'>,
 ): LaneStream {
   const { source, imagePaths, resizeImagesBy: resizeBy = 'sharp', policy, picture, bulk } = input;

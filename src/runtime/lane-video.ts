@@ -2,7 +2,7 @@ import { monoNowMs } from '../core/clock.ts';
 import { redact } from '../core/redact.ts';
 import type { SourceInput } from '../core/source.ts';
 import { type DecodePlan, decodeArguments } from '../decode/ffmpeg-command.ts';
-import { explainExit, FfmpegLog } from '../decode/ffmpeg-log.ts';
+import { explainExit, FfmpegLog, newHeaderTag } from '../decode/ffmpeg-log.ts';
 import { type FfmpegExit, FfmpegProcess } from '../decode/ffmpeg-process.ts';
 import { giveWay } from '../decode/give-way.ts';
 import { SightlineError } from '../errors/sightline-error.ts';
@@ -133,9 +133,10 @@ export class LaneVideo {
   }
 
   async #start(connection: Connection): Promise<void> {
-    const log = new FfmpegLog(this.#source.url);
+    const plan = this.#plan();
+    const log = new FfmpegLog(this.#source.url, plan.headerTag);
     const assembler = this.#frames.assembler;
-    const process = await FfmpegProcess.start(this.#stream.ffmpeg.path, decodeArguments(this.#source, this.#plan()), {
+    const process = await FfmpegProcess.start(this.#stream.ffmpeg.path, decodeArguments(this.#source, plan), {
       nextBuffer: () => (connection.isOver ? null : assembler.nextBuffer()),
       onBytes: (bytes) => {
         if (!connection.isOver) assembler.onBytes(bytes);
@@ -158,7 +159,16 @@ export class LaneVideo {
   #plan(): DecodePlan {
     const { picture, spec, ffmpeg, every, maxFps, skip, decodeThreads } = this.#stream;
     const canvas = picture === null ? { ...spec.input, fit: spec.input.resize } : { ...picture, fit: PICTURE_FIT };
-    return { ffmpegMajor: ffmpeg.major, canvas, every, maxFps, skip, hwaccel: this.#hwaccel, threads: decodeThreads };
+    return {
+      ffmpegMajor: ffmpeg.major,
+      headerTag: newHeaderTag(),
+      canvas,
+      every,
+      maxFps,
+      skip,
+      hwaccel: this.#hwaccel,
+      threads: decodeThreads,
+    };
   }
 
   #onLogLine(connection: Connection, log: FfmpegLog, line: string): void {
@@ -168,8 +178,11 @@ export class LaneVideo {
       case 'frame':
         this.#lastGapUs = event.frame.ptsUs - this.#lastPtsUs;
         this.#lastPtsUs = event.frame.ptsUs;
-        this.#frames.assembler.onLine(event.frame);
+        this.#frames.assembler.onHeader(event.frame);
         if (connection.frames++ === 0) this.#post({ type: 'running', ringId: this.#ringId });
+        break;
+      case 'out-of-step':
+        this.#onOutOfStep(connection, event.text);
         break;
       case 'duration':
         this.#durationUs = event.durationUs;
@@ -198,9 +211,21 @@ export class LaneVideo {
     this.#hwaccel = 'none';
   }
 
+  /** A frame with the time or size of another would give wrong boxes without anybody noticing. */
+  #onOutOfStep(connection: Connection, why: string): void {
+    const failure = new SightlineError(
+      'DECODE_OUT_OF_STEP',
+      `${this.#source.label}: frame headers and pictures do not match: ${why}`,
+    );
+    if (this.#source.isLive) this.#reconnect(connection, failure);
+    else this.#fail(failure);
+  }
+
   async #onExit(connection: Connection, exit: FfmpegExit): Promise<void> {
     await this.#frames.drained();
     if (connection.isOver) return;
+    const { mismatch } = this.#frames.assembler;
+    if (exit.code === 0 && mismatch !== null) return this.#onOutOfStep(connection, mismatch);
     const { code, cause, said } = explainExit(connection.problems);
     if (exit.code !== 0 && connection.frames === 0 && this.#stream.hwaccel !== 'none' && this.#hwaccel === 'none') {
       // The hardware decoder took ffmpeg down with it: once more, in software.

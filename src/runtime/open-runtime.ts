@@ -9,6 +9,7 @@ import type { EngineRequest } from '../protocol/threads.ts';
 import { modelSpec } from '../store/manifests.ts';
 import { findBindingPlace, readSetupRecord } from '../store/tensorflow/binding-place.ts';
 import { nvidiaDriver } from '../store/tensorflow/nvidia-driver.ts';
+import { Incidents } from '../telemetry/incidents.ts';
 import type { Environment } from './environment.ts';
 import { type DetectorRequest, fileSettings, loadDetector } from './load-detector.ts';
 import { prepareModel } from './prepare-model.ts';
@@ -24,6 +25,8 @@ export interface OpenOptions {
   readonly environment: Environment;
   /** Is told in a sentence what takes time or is not as asked for. */
   readonly onNotice: (text: string) => void;
+  /** Counts exceptions of listeners; absent, they are notices. */
+  readonly incidents?: Incidents | undefined;
 }
 
 type EngineName = EngineRequest['engine'];
@@ -72,6 +75,7 @@ export async function openRuntime(options: OpenOptions): Promise<Runtime> {
       const model = withOverrides(await compiledModel(options, engine), options.model);
       return await Runtime.start({
         ...options,
+        incidents: options.incidents ?? new Incidents(options.onNotice),
         engine: engineRequest(options, engine, model),
         ffmpeg,
         lanes: options.lanes ?? Math.max(1, Math.floor(availableParallelism() / 2)),

@@ -14,13 +14,14 @@ import type { EngineInfo, EngineRequest, RingHandle } from '../protocol/threads.
 import { BackOff } from '../source/back-off.ts';
 import { type CpuUse, readCpuUse } from '../telemetry/cpu-ledger.ts';
 import { HostMeter } from '../telemetry/host-meter.ts';
-import { Dispatcher, HAND_OVER_FRAMES } from './dispatcher.ts';
-import type { FrameRecord } from './frame-ledger.ts';
+import { Incidents } from '../telemetry/incidents.ts';
 import { LaneClient } from './lane-client.ts';
+import { HAND_OVER_FRAMES, type ModelInstance } from './model-instance.ts';
 import type { ResultSinks } from './result-sinks.ts';
+import { Scheduler, type SchedulerEvents, type StreamPolicy } from './scheduler.ts';
 import type { EventDetails, ServedStream, SessionPort, StreamInput } from './session-port.ts';
 import { neededScore } from './stream-analytics.ts';
-import { StreamSession } from './stream-session.ts';
+import { DEFAULT_INSTANCE, StreamSession } from './stream-session.ts';
 
 const REPORT_INTERVAL_MS = 1000;
 /** A lane that lived this long was a good one. */
@@ -35,6 +36,8 @@ export interface RuntimeOptions {
   readonly lanes: number;
   readonly inferenceThreads: number;
   readonly sinks: ResultSinks;
+  /** Counts exceptions of listeners. */
+  readonly incidents?: Incidents;
 }
 
 export interface RuntimeReport {
@@ -48,34 +51,41 @@ export class Runtime {
   readonly spec: ModelSpec;
   /** Boxes below this are not reported. */
   readonly scoreThreshold: number;
-  readonly published = new Listeners<PublishedFrame>();
-  readonly events = new Listeners<EventMessage>();
-  readonly reports = new Listeners<RuntimeReport>();
-  readonly previews = new Listeners<{ readonly frame: PublishedFrame; readonly jpeg: Uint8Array }>();
+  readonly published: Listeners<PublishedFrame>;
+  readonly events: Listeners<EventMessage>;
+  readonly reports: Listeners<RuntimeReport>;
+  readonly previews: Listeners<{ readonly frame: PublishedFrame; readonly jpeg: Uint8Array }>;
   readonly #options: RuntimeOptions;
   readonly #meter = new HostMeter(monoNowMs());
   readonly #sessions = new Map<string, StreamSession>();
-  /** Those of them that read files. */
-  readonly #files = new Set<StreamSession>();
   readonly #lanes: LaneClient[] = [];
   readonly #laneBackOff = new BackOff({ firstMs: 100, maxMs: 5_000 });
-  readonly #dispatcher: Dispatcher;
+  readonly #scheduler: Scheduler;
+  readonly #instance: ModelInstance;
   readonly #port: SessionPort;
   #watched: ReadonlySet<string> = new Set();
   #engineInfo: EngineInfo | null = null;
   #report: RuntimeReport | null = null;
   #reportTimer: NodeJS.Timeout | undefined;
   #isStopping = false;
+  /** The sinks are closed: nothing more is published, so that nobody sees a result that is in no file. */
+  #isFlushed = false;
   #stopping: Promise<SightlineError[]> | null = null;
   #failedBatches = 0;
   #failedToldMs = 0;
 
   private constructor(options: RuntimeOptions) {
     this.#options = options;
+    const { incidents = new Incidents() } = options;
+    this.published = new Listeners('results', incidents);
+    this.events = new Listeners('events', incidents);
+    this.reports = new Listeners('reports', incidents);
+    this.previews = new Listeners('pictures', incidents);
     this.spec = options.engine.model.spec;
     this.scoreThreshold = options.model.scoreThreshold ?? this.spec.scoreThreshold;
     const batching = { ...options.batch, timeoutMs: options.model.timeoutMs };
-    this.#dispatcher = new Dispatcher(options.engine, batching, this.#dispatcherPort(), systemClock);
+    this.#scheduler = new Scheduler(this.#schedulerEvents(), systemClock);
+    this.#instance = this.#scheduler.addInstance(DEFAULT_INSTANCE, options.engine, batching);
     this.#port = this.#sessionPort();
     for (let i = 0; i < options.lanes; i++) this.#addLane();
   }
@@ -84,9 +94,11 @@ export class Runtime {
   static async start(options: RuntimeOptions): Promise<Runtime> {
     const runtime = new Runtime(options);
     try {
-      runtime.#engineInfo = await runtime.#dispatcher.start(options.inferenceThreads);
+      runtime.#engineInfo = await runtime.#instance.start(options.inferenceThreads);
+      runtime.#scheduler.engineStarted(runtime.#instance);
     } catch (error) {
-      await runtime.stop();
+      // The sinks stay open: another engine may be tried with them.
+      await runtime.#end();
       throw error;
     }
     runtime.#meter.inferThreads = options.inferenceThreads;
@@ -106,7 +118,6 @@ export class Runtime {
       );
     const session = new StreamSession(config, input, this.#port);
     this.#sessions.set(config.id, session);
-    if (input.policy === 'file') this.#files.add(session);
     this.#retune();
     this.tell('stream-added', config.id, `${config.id} was added: ${input.label}`);
     session.isWatched = this.#watched.has(config.id);
@@ -134,7 +145,6 @@ export class Runtime {
     const session = this.session(id);
     await session.remove();
     this.#sessions.delete(id);
-    this.#files.delete(session);
     this.#retune();
     this.tell('stream-removed', id, `${id} was removed`);
   }
@@ -143,7 +153,7 @@ export class Runtime {
   retune(session: StreamSession, config: StreamConfig): void {
     session.retune(config);
     // One that is paused joins when it is resumed: until then nobody must wait for its frames.
-    if (session.isOpen) this.#joinBatcher(session);
+    if (session.isOpen) this.#scheduler.serve(session, policyOf(session));
     this.#retune();
   }
 
@@ -154,7 +164,7 @@ export class Runtime {
 
   readiness(): { isReady: boolean; reason: string } {
     if (this.#isStopping) return { isReady: false, reason: 'stopping' };
-    return this.#dispatcher.isReady
+    return this.#instance.isReady
       ? { isReady: true, reason: 'ready' }
       : { isReady: false, reason: 'no inference thread is up' };
   }
@@ -176,8 +186,8 @@ export class Runtime {
   }
 
   /** Threads, for fault tests. */
-  get threads(): { readonly lanes: readonly LaneClient[]; readonly inference: Dispatcher['pool']['clients'] } {
-    return { lanes: this.#lanes, inference: this.#dispatcher.pool.clients };
+  get threads(): { readonly lanes: readonly LaneClient[]; readonly inference: ModelInstance['pool']['clients'] } {
+    return { lanes: this.#lanes, inference: this.#instance.pool.clients };
   }
 
   /** The newest report, made once a second; streams that came or went since are in it or out of it at once. */
@@ -194,14 +204,28 @@ export class Runtime {
     return this.#stopping;
   }
 
+  /**
+   * Publishes nothing more, writes out what the sinks hold and closes them, and leaves everything else as it is: for a process
+   * that is about to end in an unknown state. @returns what sinks lost.
+   */
+  flushSinks(): Promise<SightlineError[]> {
+    this.#isFlushed = true;
+    return this.#options.sinks.close();
+  }
+
   async #stop(): Promise<SightlineError[]> {
     this.#isStopping = true;
     clearInterval(this.#reportTimer);
     await Promise.all([...this.#sessions.keys()].map((id) => this.remove(id)));
     const failures = await this.#options.sinks.close();
-    await Promise.all([this.#dispatcher.shutdown(), ...this.#lanes.map((lane) => lane.shutdown())]);
-    this.#meter.close();
+    await this.#end();
     return failures;
+  }
+
+  async #end(): Promise<void> {
+    this.#isStopping = true;
+    await Promise.all([this.#scheduler.shutdown(), ...this.#lanes.map((lane) => lane.shutdown())]);
+    this.#meter.close();
   }
 
   #addLane(startDelayMs = 0): void {
@@ -218,16 +242,8 @@ export class Runtime {
     this.#lanes.push(new LaneClient({ onBusy, onLost }, { startDelayMs }));
   }
 
-  #dispatcherPort(): ConstructorParameters<typeof Dispatcher>[2] {
+  #schedulerEvents(): SchedulerEvents {
     return {
-      collect: () => {
-        for (const session of this.#files) session.collect();
-      },
-      listen: () => [...this.#files].filter((session) => session.listen()).length > 0,
-      onDropped: (record, reason) => this.#sessions.get(record.streamId)?.ledger.drop(record, reason),
-      onInferred: (record, rows, endedMs) =>
-        this.#sessions.get(record.streamId)?.ledger.complete(record, rows, endedMs),
-      mayRetry: (record) => this.#sessions.get(record.streamId)?.mayRetry ?? false,
       onBusy: (inferMs) => this.#meter.addInferMs(inferMs),
       onBatchFailed: (error) => this.#tellFailedBatch(error),
       onThreadLost: (error) => this.tell('engine-restarted', undefined, `${error.message}; it is started again`),
@@ -238,27 +254,39 @@ export class Runtime {
 
   #sessionPort(): SessionPort {
     const { ffmpeg, preview, inferenceThreads, sinks } = this.#options;
-    const dispatcher = this.#dispatcher;
+    const scheduler = this.#scheduler;
+    const instance = this.#instance;
     return {
       spec: this.spec,
       scoreThreshold: this.scoreThreshold,
       ffmpeg: { path: ffmpeg.path, major: ffmpeg.major },
       preview: { maxWidth: preview.width, fps: preview.fps },
       get inferenceSlots() {
-        return inferenceThreads * dispatcher.callsInFlight * dispatcher.maxWarmedSize;
+        return inferenceThreads * instance.callsInFlight * instance.maxWarmedSize;
       },
       handOverSlots: inferenceThreads * HAND_OVER_FRAMES,
       pickLane: () => this.#lanes.reduce((a, b) => (b.streamCount < a.streamCount ? b : a)),
-      attach: (ring: RingHandle) => dispatcher.pool.attach(ring),
-      detach: (ringId) => dispatcher.pool.detach(ringId),
-      offer: (record: FrameRecord) => dispatcher.offer(record),
-      withdraw: (streamId) => dispatcher.batcher.removeStream(streamId),
-      joinBatcher: (session) => this.#joinBatcher(session),
+      attach: (ring: RingHandle) => instance.pool.attach(ring),
+      detach: (ringId) => instance.pool.detach(ringId),
+      // A lane's message is about a moment after the frames that it had handed over: they enter first.
+      laneListener: (stream) => ({
+        onLaneMessage: (message) => {
+          scheduler.framesArrived(stream);
+          stream.onLaneMessage(message);
+        },
+        onLaneLost: (error) => {
+          scheduler.framesArrived(stream);
+          stream.onLaneLost(error);
+        },
+      }),
+      serve: (stream) => scheduler.serve(stream, policyOf(stream)),
+      withdraw: (stream) => scheduler.withdraw(stream),
       event: (kind, stream, message, details) => this.tell(kind, stream, message, details),
-      publish: (session, frame, record) => {
-        if (session.input.bulk !== undefined) return session.input.bulk.take(frame);
-        this.published.emit(frame);
-        return sinks.publish(frame, session.input.label, record, session.input.policy === 'file');
+      publish: ({ input }, result, frame) => {
+        if (this.#isFlushed) return null;
+        if (input.bulk !== undefined) return input.bulk.take(result);
+        this.published.emit(result);
+        return sinks.publish(result, input.label, frame, input.policy === 'file');
       },
       onPreview: (frame, jpeg) => this.previews.emit({ frame, jpeg }),
     };
@@ -276,22 +304,11 @@ export class Runtime {
     this.#failedToldMs = now;
   }
 
-  #joinBatcher(session: ServedStream): void {
-    const { priority, weight, queueSize, maxAgeMs } = session.config;
-    const isLive = session.input.policy === 'live';
-    this.#dispatcher.batcher.setStream(session.id, {
-      priority,
-      weight,
-      queueSize: isLive ? queueSize : null,
-      maxAgeMs: isLive ? maxAgeMs : null,
-    });
-  }
-
   /** What depends on the set of streams. */
   #retune(): void {
     const sessions = [...this.#sessions.values()];
-    this.#dispatcher.servesLive = sessions.some(({ input }) => input.policy === 'live');
-    this.#dispatcher.scoreThreshold = Math.min(
+    this.#instance.servesLive = sessions.some(({ input }) => input.policy === 'live');
+    this.#instance.scoreThreshold = Math.min(
       this.scoreThreshold,
       ...sessions.map(({ config, input }) => input.bulk?.scoreThreshold ?? neededScore(config, this.scoreThreshold)),
     );
@@ -311,7 +328,7 @@ export class Runtime {
 
   /** The figures of one stream now. */
   streamReport(session: StreamSession): StreamReport {
-    return session.report(monoNowMs(), this.#dispatcher.batcher.depth(session.id));
+    return session.report(monoNowMs(), this.#scheduler.depth(session));
   }
 
   #makeReport(): RuntimeReport {
@@ -326,15 +343,23 @@ export class Runtime {
         provider: info?.provider ?? this.#options.engine.provider,
         device: info?.device ?? 'loading',
         precision: info?.precision ?? this.#options.engine.model.precision,
-        threads: this.#dispatcher.pool.threadCount,
+        threads: this.#instance.pool.threadCount,
         model: this.spec.name,
         inputWidth: width,
         inputHeight: height,
       },
-      batch: this.#dispatcher.report(),
+      batch: this.#instance.report(),
     };
     this.#report = { timeMs: Date.now(), streams, host };
     this.reports.emit(this.#report);
     return this.#report;
   }
+}
+
+/** Live streams and files are two sets of values of one policy. */
+function policyOf({ config, input }: ServedStream): StreamPolicy {
+  const { priority, weight, queueSize, maxAgeMs } = config;
+  return input.policy === 'live'
+    ? { priority, weight, queueSize, maxAgeMs, wake: 'always' }
+    : { priority, weight, queueSize: null, maxAgeMs: null, wake: 'when-idle' };
 }

@@ -4,8 +4,9 @@ import type { ModelSpec } from '../core/model.ts';
 import type { SourceInput } from '../core/source.ts';
 import type { EventKind } from '../protocol/feed.ts';
 import type { RingHandle } from '../protocol/threads.ts';
-import type { FrameRecord } from './frame-ledger.ts';
-import type { LaneClient } from './lane-client.ts';
+import type { InFlightFrame } from './frame-ledger.ts';
+import type { LaneClient, LaneListener } from './lane-client.ts';
+import type { ScheduledStream } from './scheduler.ts';
 
 /** The right to run a stream of a fleet, asked about for every frame that is to be published. */
 export interface StreamLease {
@@ -43,8 +44,7 @@ export interface StreamInput {
 export type EventDetails = Readonly<Record<string, string | number | boolean | null>>;
 
 /** What the runtime must know of a stream to serve it. */
-export interface ServedStream {
-  readonly id: string;
+export interface ServedStream extends ScheduledStream {
   readonly config: StreamConfig;
   readonly input: StreamInput;
 }
@@ -62,11 +62,13 @@ export interface SessionPort {
   pickLane(): LaneClient;
   attach(ring: RingHandle): void;
   detach(ringId: number): void;
-  offer(record: FrameRecord): void;
+  /** Receives the lane's messages for a stream: frames go to the scheduler first, then the stream handles the message. */
+  laneListener(stream: ServedStream & LaneListener): LaneListener;
+  /** Serves the stream's frames from now on. */
+  serve(stream: ServedStream): void;
   /** Takes back the frames of a stream that wait for a batch; the stream is no longer served. */
-  withdraw(streamId: string): readonly FrameRecord[];
-  joinBatcher(stream: ServedStream): void;
+  withdraw(stream: ServedStream): readonly InFlightFrame[];
   event(kind: EventKind, stream: string, message: string, details?: EventDetails): void;
-  publish(stream: ServedStream, frame: PublishedFrame, record: FrameRecord): Promise<unknown> | null;
+  publish(stream: ServedStream, result: PublishedFrame, frame: InFlightFrame): Promise<unknown> | null;
   onPreview(frame: PublishedFrame, jpeg: Uint8Array): void;
 }

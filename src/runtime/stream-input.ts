@@ -6,6 +6,11 @@ import type { StreamInput } from './session-port.ts';
 
 const READ_TIMEOUT_MS = 5_000;
 
+/** A live file that is read as fast as the CPU allows would starve inference and drop most of its frames. */
+function isPaced({ policy, loop }: StreamConfig): boolean {
+  return policy === 'live' || (policy === 'auto' && loop);
+}
+
 export interface PictureNeed {
   /** Most pixels across; null keeps the source's own size. */
   readonly maxWidth: number | null;
@@ -22,10 +27,10 @@ export async function resolveStreamInput(
   ffmpeg: { readonly path: string; readonly major: number },
   need: PictureNeed | null,
 ): Promise<StreamInput> {
-  const { loop, realtime, transport } = config;
+  const { loop, transport } = config;
   const parsed = parseSource(config.source, {
     loop,
-    realtime,
+    realtime: config.realtime ?? isPaced(config),
     rtspTransport: transport,
     readTimeoutMs: READ_TIMEOUT_MS,
   });

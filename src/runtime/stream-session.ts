@@ -6,20 +6,25 @@ import { SightlineError } from '../errors/sightline-error.ts';
 import type { StreamReport, StreamState } from '../protocol/report.ts';
 import type { FromLane } from '../protocol/threads.ts';
 import { StreamTelemetry } from '../telemetry/stream-telemetry.ts';
-import { FrameLedger, type FrameRecord } from './frame-ledger.ts';
+import { FrameLedger, type InFlightFrame, type LedgerPort } from './frame-ledger.ts';
 import type { LaneListener } from './lane-client.ts';
-import { LaneRing } from './lane-ring.ts';
 import { laneStream } from './lane-stream.ts';
 import { PreviewPairs } from './preview-pairs.ts';
 import { planRing } from './ring-plan.ts';
-import type { SessionPort, StreamInput } from './session-port.ts';
+import type { ServedStream, SessionPort, StreamInput, StreamLease } from './session-port.ts';
 import { StreamAnalytics } from './stream-analytics.ts';
+import { StreamRing } from './stream-ring.ts';
 import { STREAM_TRANSITIONS } from './stream-states.ts';
 import { StreamTargets } from './stream-targets.ts';
 
+/** Name of the one model instance that a pipeline has unless it names more. */
+export const DEFAULT_INSTANCE = 'default';
+
 /** One stream on the main thread: its life, its frames, its figures. */
-export class StreamSession implements LaneListener {
+export class StreamSession implements LaneListener, ServedStream, LedgerPort {
   readonly id: string;
+  /** Name of the model instance that infers its frames. */
+  readonly instance = DEFAULT_INSTANCE;
   readonly input: StreamInput;
   readonly telemetry: StreamTelemetry;
   readonly ledger: FrameLedger;
@@ -28,7 +33,7 @@ export class StreamSession implements LaneListener {
   #config: StreamConfig;
   #analytics: StreamAnalytics;
   #targets: StreamTargets;
-  #ring: LaneRing | null = null;
+  #ring: StreamRing | null = null;
   #state: StreamState = 'starting';
   #seq = 0;
   #decodeErrors = 0;
@@ -57,15 +62,11 @@ export class StreamSession implements LaneListener {
     this.#analytics = new StreamAnalytics(config, input.bulk?.scoreThreshold ?? port.scoreThreshold);
     this.#targets = new StreamTargets(config.target);
     this.#previews = new PreviewPairs((frame, jpeg) => port.onPreview(frame, jpeg));
-    const ledgerPort = {
-      lease: input.lease ?? null,
-      analyse: (record: FrameRecord, detections: Detection[]) => this.#analyse(record, detections),
-      publish: (frame: PublishedFrame, record: FrameRecord) => {
-        this.#previews.onPublished(frame);
-        return port.publish(this, frame, record);
-      },
-    };
-    this.ledger = new FrameLedger(config.id, port.spec.classes, this.telemetry, ledgerPort, monoNowMs);
+    this.ledger = new FrameLedger(config.id, port.spec.classes, this.telemetry, this, monoNowMs);
+  }
+
+  get lease(): StreamLease | null {
+    return this.input.lease ?? null;
   }
 
   get config(): StreamConfig {
@@ -147,23 +148,21 @@ export class StreamSession implements LaneListener {
   #openOnLane(lane: ReturnType<SessionPort['pickLane']>, skip: number): void {
     const { policy } = this.input;
     const { shape, refillAt } = planRing(this.#config, this.input, this.#port);
-    const ring = new LaneRing(shape, lane, refillAt, (retired) => this.#port.detach(retired.ringId));
+    const ring = new StreamRing(shape, lane, refillAt, (retired) => this.#port.detach(retired.ringId));
     this.#ring = ring;
     this.#isClosing = false;
     this.#port.attach(ring.handle);
-    this.#port.joinBatcher(this);
-    ring.ring.listen();
+    this.#port.serve(this);
+    ring.slots.listen();
     const from = { firstFrame: this.#nextFrame, firstPtsUs: policy === 'live' ? this.#lastPtsUs : 0, skip };
-    lane.open(laneStream(this.#config, this.input, this.#port, ring, from), this);
+    lane.open(laneStream(this.#config, this.input, this.#port, ring, from), this.#port.laneListener(this));
     if (this.#isWatched) lane.watch(ring.ringId, true);
   }
 
   onLaneMessage(message: FromLane): void {
     const ring = this.#ring;
     if (ring === null || !('ringId' in message) || message.ringId !== ring.ringId) return;
-    // Whatever the lane tells, it tells of a moment after the frames that it had handed over.
-    if (this.input.policy === 'live') this.listen();
-    else this.collect();
+    this.#enterRest();
     switch (message.type) {
       case 'frames':
         break;
@@ -208,7 +207,7 @@ export class StreamSession implements LaneListener {
   onLaneLost(error: SightlineError): void {
     const ring = this.#ring;
     if (ring === null) return;
-    this.collect();
+    this.#enterRest();
     const lost = ring.lostCount;
     ring.retire(true);
     this.#ring = null;
@@ -220,33 +219,41 @@ export class StreamSession implements LaneListener {
     this.start();
   }
 
-  /** Takes in the frames that the lane has handed over. @returns whether there were any. */
-  collect(): boolean {
+  /** Takes the next frame that the lane has handed over, oldest first; null if there is none that is to be inferred. */
+  takeFrame(): InFlightFrame | null {
     const ring = this.#ring;
-    if (ring === null) return false;
-    let count = 0;
-    for (let slot = ring.ring.take(); slot !== -1; slot = ring.ring.take()) {
-      this.#onFrame(ring, slot);
-      count += 1;
+    if (ring === null) return null;
+    for (;;) {
+      const slot = ring.slots.take();
+      if (slot === -1) return null;
+      const frame = this.#enterFrame(ring, slot);
+      if (!this.#isDiscarding) return frame;
+      this.ledger.drop(frame, 'stopped');
     }
-    return count > 0;
   }
 
-  /** The same, and the lane tells of the next one. A file's lane does not, unless it is asked to: frames are at hand then. */
-  listen(): boolean {
-    this.#ring?.ring.listen();
-    return this.collect();
+  /** Asks the lane for a message when it hands over the next frame. */
+  wakeOnFrame(): void {
+    this.#ring?.slots.listen();
   }
 
-  #onFrame(ring: LaneRing, slot: number): void {
+  /** A stream that is stopping is no longer served: it counts and drops what its lane still hands over. */
+  #enterRest(): void {
+    if (this.#isDiscarding) this.takeFrame();
+  }
+
+  get #isDiscarding(): boolean {
+    return this.#isClosing && !this.#mustKeep;
+  }
+
+  #enterFrame(ring: StreamRing, slot: number): InFlightFrame {
     ring.onEntered();
     this.#received += 1;
-    const record = this.ledger.enter(ring, slot);
-    this.#size = { width: record.meta.width, height: record.meta.height };
-    this.#nextFrame = record.meta.frame + this.#config.every;
-    this.#lastPtsUs = record.meta.ptsUs;
-    if (this.#isClosing && !this.#mustKeep) this.ledger.drop(record, 'stopped');
-    else this.#port.offer(record);
+    const frame = this.ledger.enter(ring, slot);
+    this.#size = { width: frame.meta.width, height: frame.meta.height };
+    this.#nextFrame = frame.meta.frame + this.#config.every;
+    this.#lastPtsUs = frame.meta.ptsUs;
+    return frame;
   }
 
   #onReconnecting(error: SightlineError): void {
@@ -302,11 +309,10 @@ export class StreamSession implements LaneListener {
   }
 
   #withdraw(): void {
-    for (const record of this.#port.withdraw(this.id)) this.ledger.drop(record, 'stopped');
+    for (const frame of this.#port.withdraw(this)) this.ledger.drop(frame, 'stopped');
   }
 
-  /** May a frame whose inference failed be tried again? Only where nothing may be lost and the stream is still served. */
-  get mayRetry(): boolean {
+  get retriesFrames(): boolean {
     return this.input.policy === 'file' && (!this.#isClosing || this.#mustKeep);
   }
 
@@ -335,8 +341,8 @@ export class StreamSession implements LaneListener {
       for (const resolve of this.#onSettled.splice(0)) resolve();
   }
 
-  #analyse(record: FrameRecord, raw: Detection[]): readonly Detection[] {
-    const { detections, crossings } = this.#analytics.update(record.meta, raw);
+  analyse({ meta }: InFlightFrame, raw: Detection[]): readonly Detection[] {
+    const { detections, crossings } = this.#analytics.update(meta, raw);
     for (const { lineId, trackId, label, direction, ptsUs } of crossings) {
       this.#port.event('line-crossed', this.id, `${label} ${trackId} crossed ${lineId} ${direction}`, {
         lineId,
@@ -347,6 +353,11 @@ export class StreamSession implements LaneListener {
       });
     }
     return detections;
+  }
+
+  publish(result: PublishedFrame, frame: InFlightFrame): Promise<unknown> | null {
+    this.#previews.onPublished(result);
+    return this.#port.publish(this, result, frame);
   }
 
   /** Called once a second; also notices targets that are missed or met again. */
@@ -387,6 +398,6 @@ export class StreamSession implements LaneListener {
 
   /** Slots that are held now; 0 once everything is over. For leak checks. */
   get heldSlots(): number {
-    return this.#ring?.ring.heldCount ?? 0;
+    return this.#ring?.slots.heldCount ?? 0;
   }
 }

@@ -2,6 +2,7 @@ import { existsSync, statSync } from 'node:fs';
 import { redact } from '../core/redact.ts';
 import type { SourceInput, SourceOptions } from '../core/source.ts';
 import { SightlineError } from '../errors/sightline-error.ts';
+import { syntheticGraph } from './synthetic.ts';
 
 const DEFAULT_PORTS: Readonly<Record<string, number>> = { 'rtsp:': 554, 'rtsps:': 322, 'http:': 80, 'https:': 443 };
 
@@ -9,17 +10,18 @@ export type SourceScheme = 'rtsp' | 'rtsps' | 'http' | 'https' | 'device' | 'syn
 
 const SCHEMES: ReadonlySet<string> = new Set(['rtsp', 'rtsps', 'http', 'https', 'device', 'synthetic']);
 
-/** Tells what `parseSource` takes a text for; whatever is not one of the others is the path of a file. */
+/** Returns the kind that `parseSource` takes a text for. A text of no other kind is the path of a file. */
 export function sourceScheme(text: string): SourceScheme {
   const scheme = /^([a-z][a-z0-9+.-]*):/i.exec(text)?.[1]?.toLowerCase() ?? '';
   return SCHEMES.has(scheme) ? (scheme as SourceScheme) : 'file';
 }
 
 /**
- * Understands what a user wrote as a source: a file, `http(s)://` (HLS included), `rtsp(s)://`, `device:/dev/video0`
- * or `synthetic:GRAPH` (an ffmpeg lavfi graph such as `synthetic:testsrc2=size=1280x720:rate=30`).
+ * Parses a source as a user writes it: a file, `http(s)://` (HLS included), `rtsp(s)://`, `device:/dev/video0` or
+ * `synthetic:GENERATOR` (a test picture of ffmpeg, such as `synthetic:testsrc2=size=1280x720:rate=30`).
  *
- * @throws SOURCE_NOT_FOUND where a file or device does not exist, CONFIG_INVALID where the text cannot be a source.
+ * @throws SOURCE_NOT_FOUND if a file or device does not exist, CONFIG_INVALID if the text cannot be a source,
+ *   SOURCE_FORBIDDEN for a `synthetic:` source that is not one of the allowed generators.
  */
 export function parseSource(text: string, options: SourceOptions): SourceInput {
   const scheme = /^([a-z][a-z0-9+.-]*):/i.exec(text)?.[1]?.toLowerCase();
@@ -27,14 +29,15 @@ export function parseSource(text: string, options: SourceOptions): SourceInput {
   if (scheme === 'http' || scheme === 'https') return network('http', text, options);
   if (scheme === 'device') return device(text.slice('device:'.length), options);
   if (scheme === 'synthetic') {
-    const graph = text.slice('synthetic:'.length);
-    if (graph === '') {
-      throw new SightlineError(
-        'CONFIG_INVALID',
-        'source "synthetic:": expected an ffmpeg lavfi graph after the colon, as in synthetic:testsrc2=size=1280x720:rate=30',
-      );
-    }
-    return { kind: 'synthetic', url: graph, label: text, isLive: options.realtime, knock: null, options };
+    const graph = syntheticGraph(text.slice('synthetic:'.length));
+    return {
+      kind: 'synthetic',
+      url: graph,
+      label: `synthetic:${graph}`,
+      isLive: options.realtime,
+      knock: null,
+      options,
+    };
   }
   return file(sourcePath(text), scheme, options);
 }

@@ -29,6 +29,17 @@ const MISTAKES: readonly Mistake[] = [
     code: 2,
     says: /unknown option '--modle'\n\(Did you mean --model\?\)/,
   },
+  {
+    what: 'a filter graph that writes a file',
+    args: ({ folder }) => [
+      'detect',
+      `synthetic:testsrc2=size=64x64,metadata=mode=add:key=x:value=y,metadata=mode=print:file=${folder}/written.txt`,
+      '--engine',
+      'fake',
+    ],
+    code: 2,
+    says: /option size: expected a size such as 1280x720.* \[SOURCE_FORBIDDEN\]/,
+  },
   { what: 'no input at all', args: () => ['detect'], code: 2, says: /missing required argument 'input'/ },
   {
     what: 'a wrong engine',

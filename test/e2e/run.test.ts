@@ -102,6 +102,19 @@ describe('sightline run, with real ffmpeg and the fake engine', () => {
     expect(preview.detections).toHaveLength(1);
   });
 
+  it.each([
+    ['a filter graph that writes a file', 'synthetic:testsrc2=size=64x64,metadata=mode=print:file=/tmp/written.txt'],
+    ['a filter that reads any file', 'synthetic:movie=/etc/passwd'],
+    ['a file outside fleet.roots', '/etc/passwd'],
+    ['a capture device', 'device:/dev/video0'],
+  ])('refuses a source over REST that may not be opened: %s', async (_, source) => {
+    const refused = await api('POST', '/streams', { id: 'forbidden', source });
+    expect(refused).toMatchObject({ status: 422, body: { error: { code: 'SOURCE_FORBIDDEN' } } });
+    expect((await api('PATCH', '/streams/left', { source })).status).toBe(422);
+    expect((await api('GET', '/streams/forbidden')).status).toBe(404);
+    expect((await api('GET', '/streams/left')).body).toMatchObject({ state: 'running' });
+  });
+
   it('adds, changes, pauses, resumes and removes a stream without touching the others', async () => {
     const source = 'synthetic:testsrc2=size=320x180:rate=25';
     expect((await api('POST', '/streams', { id: 'new', source, loop: false, realtime: true })).status).toBe(201);
@@ -126,7 +139,7 @@ describe('sightline run, with real ffmpeg and the fake engine', () => {
 
   it('tells what is wrong with a request', async () => {
     expect(await api('POST', '/streams', { id: 'x', source: 'gone.mp4' })).toMatchObject({
-      body: { error: { code: 'SOURCE_NOT_FOUND' } },
+      body: { error: { code: 'SOURCE_FORBIDDEN' } },
     });
     expect(await api('POST', '/streams', { id: 'x', source: 'a', maxfps: 1 })).toMatchObject({
       status: 400,

@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest';
 import { decodeArguments } from '../../src/decode/ffmpeg-command.ts';
-import { FfmpegLog } from '../../src/decode/ffmpeg-log.ts';
+import { FfmpegLog, newHeaderTag } from '../../src/decode/ffmpeg-log.ts';
 import { FfmpegProcess } from '../../src/decode/ffmpeg-process.ts';
 import { parseSource } from '../../src/source/parse-source.ts';
 import { testedFfmpegs } from './odd-media-player.ts';
@@ -13,8 +13,10 @@ describe.each(ffmpegs)('a live source, $label', ({ binary }) => {
   it('has each picture given out before the next frame comes', async () => {
     const live = { loop: false, realtime: true, rtspTransport: 'tcp', readTimeoutMs: 5000 } as const;
     const source = parseSource('synthetic:testsrc2=size=640x360:rate=4', live);
+    const headerTag = newHeaderTag();
     const args = decodeArguments(source, {
       ffmpegMajor: binary.major,
+      headerTag,
       canvas: { ...SIZE, fit: { mode: 'letterbox', anchor: 'center', padValue: 114 } },
       every: 1,
       maxFps: null,
@@ -22,7 +24,7 @@ describe.each(ffmpegs)('a live source, $label', ({ binary }) => {
       hwaccel: 'none',
       threads: 1,
     });
-    const log = new FfmpegLog();
+    const log = new FfmpegLog('', headerTag);
     const memory = new Uint8Array(SIZE.width * SIZE.height * 3);
     let bytesRead = 0;
     /** For each frame, how many pictures had come in whole when its header line came. */

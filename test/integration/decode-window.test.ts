@@ -8,7 +8,7 @@ import { planSegments } from '../../src/control/jobs/plan-segments.ts';
 import type { SourceWindow } from '../../src/core/source.ts';
 import type { FfmpegBinary } from '../../src/decode/ffmpeg-binary.ts';
 import { decodeArguments } from '../../src/decode/ffmpeg-command.ts';
-import { FfmpegLog, type FrameLine } from '../../src/decode/ffmpeg-log.ts';
+import { FfmpegLog, type FrameHeader, newHeaderTag } from '../../src/decode/ffmpeg-log.ts';
 import type { SegmentSpan } from '../../src/protocol/fleet.ts';
 import { parseSource } from '../../src/source/parse-source.ts';
 import { CutClips } from '../support/cut-clips.ts';
@@ -20,7 +20,7 @@ const ffmpegs = (await testedFfmpegs()).map((binary) => ({ label: `ffmpeg ${bina
 const SIZE = { width: 80, height: 48 };
 
 interface Decoded {
-  readonly frames: readonly FrameLine[];
+  readonly frames: readonly FrameHeader[];
   readonly pictures: readonly string[];
 }
 
@@ -28,8 +28,10 @@ interface Decoded {
 async function decode(ffmpeg: FfmpegBinary, path: string, every: number, window?: SourceWindow): Promise<Decoded> {
   const options = { loop: false, realtime: false, rtspTransport: 'tcp', readTimeoutMs: 5000 } as const;
   const source = { ...parseSource(path, options), ...(window === undefined ? {} : { window }) };
+  const headerTag = newHeaderTag();
   const args = decodeArguments(source, {
     ffmpegMajor: ffmpeg.major,
+    headerTag,
     canvas: { ...SIZE, fit: { mode: 'stretch' } },
     every,
     maxFps: null,
@@ -38,7 +40,7 @@ async function decode(ffmpeg: FfmpegBinary, path: string, every: number, window?
     threads: 1,
   });
   const { stdout, stderr } = await promisify(execFile)(ffmpeg.path, args, { encoding: 'buffer', maxBuffer: 2 ** 29 });
-  const log = new FfmpegLog();
+  const log = new FfmpegLog('', headerTag);
   const events = stderr
     .toString()
     .split('\n')
@@ -67,7 +69,7 @@ async function expectSameInParts(
   expect(spans.length, path).toBeGreaterThan(1);
   for (const every of steps) {
     const whole = await decode(ffmpeg, path, every);
-    const frames: FrameLine[] = [];
+    const frames: FrameHeader[] = [];
     const pictures: string[] = [];
     for (const { fromUs, toUs, firstFrame, frames: listed } of spans) {
       const part = await decode(ffmpeg, path, every, { fromUs, toUs, firstFrame });

@@ -1,7 +1,8 @@
 import { describe, expect, it } from 'vitest';
 import { codeOf, readFiles, type SourceFile } from './source-files.ts';
 
-const MOST_LINES = 400;
+/** A longer file is looked at: cohesion beats a line cap, but few files need this much. */
+const MOST_LINES = 500;
 const MOST_LINES_OF_AN_ENTRY = 150;
 const own = readFiles(['src', 'models', 'workers'], ['.ts']);
 const library = own.filter(({ path }) => !path.startsWith('workers/'));

@@ -18,9 +18,7 @@ class Bench {
   readonly #next = new Map<string, number>();
 
   constructor(streams: Record<string, Partial<BatchStreamOptions>>, base: BatchStreamOptions, maxDelayMs = 5) {
-    this.batcher = new MicroBatcher<Item>({ maxDelayMs }, ({ stream, n }, reason) =>
-      this.dropped.push([stream, n, reason]),
-    );
+    this.batcher = new MicroBatcher<Item>({ maxDelayMs });
     for (const [id, options] of Object.entries(streams)) this.batcher.setStream(id, { ...base, ...options });
   }
 
@@ -28,13 +26,15 @@ class Bench {
     for (let i = 0; i < count; i++) {
       const n = this.#next.get(stream) ?? 0;
       this.#next.set(stream, n + 1);
-      this.batcher.offer(stream, { stream, n, capturedMs: this.nowMs }, this.nowMs);
+      const displaced = this.batcher.add(stream, { stream, n, capturedMs: this.nowMs }, this.nowMs);
+      if (displaced !== null) this.dropped.push([displaced.stream, displaced.n, 'queue-full']);
     }
   }
 
   /** `a0 b0 a1`, or what else the batcher says. */
   take(size: number): string {
     const next = this.batcher.next(this.nowMs, size);
+    for (const { stream, n } of next.stale) this.dropped.push([stream, n, 'stale']);
     if (next.kind === 'batch') return next.items.map(({ stream, n }) => `${stream}${n}`).join(' ');
     return next.kind === 'wait' ? `wait ${next.untilMs - this.nowMs}` : 'empty';
   }
@@ -216,10 +216,10 @@ describe('streams come and go', () => {
   });
 
   it('never waits for company longer than the frame would take alone', () => {
-    const batcher = new MicroBatcher<{ capturedMs: number }>({ maxDelayMs: 50 }, () => undefined);
+    const batcher = new MicroBatcher<{ capturedMs: number }>({ maxDelayMs: 50 });
     for (const id of ['a', 'b']) batcher.setStream(id, { priority: 0, weight: 1, queueSize: 2, maxAgeMs: null });
-    batcher.offer('a', { capturedMs: 100 }, 100);
-    expect(batcher.next(101, 4, 3)).toEqual({ kind: 'wait', untilMs: 103 });
+    batcher.add('a', { capturedMs: 100 }, 100);
+    expect(batcher.next(101, 4, 3)).toEqual({ kind: 'wait', stale: [], untilMs: 103 });
     expect(batcher.next(103, 4, 3)).toMatchObject({ kind: 'batch' });
   });
 });

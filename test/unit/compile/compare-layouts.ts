@@ -11,19 +11,18 @@ export interface Distance {
   readonly lost: number;
 }
 
-/** Rows differ when one of their numbers is further off than this share of the largest of its column. */
-const NEAR = 2e-3;
-
 /**
  * Compares outputs with what they ought to be, for every picture. Most are compared number by number. Rows that the network
  * ranks are matched first: two that are nearly as good may change places.
  *
- * @param rowWidth - numbers of a row where the network ranks rows; null where it does not.
+ * @param near - rows are like each other when no number is further off than this share of the largest of its column.
+ * @param isRanked - the last axis of each output is a row, and the network ranks rows.
  */
 export function distanceOf(
   expected: readonly Outputs[],
   received: readonly Outputs[],
-  rowWidth: number | null,
+  isRanked: boolean,
+  near = 2e-3,
 ): Distance {
   let [largest, sum, count, lost, rows] = [0, 0, 0, 0, 0];
   for (const [picture, outputs] of expected.entries()) {
@@ -31,14 +30,15 @@ export function distanceOf(
       const got = received[picture]!.get(name)!;
       if (got.dims.join() !== wanted.dims.join())
         throw new RangeError(`${name}: [${got.dims}] is not [${wanted.dims}]`);
-      const width = rowWidth ?? wanted.data.length;
-      const scales = columnScales(wanted, width, rowWidth === null);
+      const width = isRanked ? wanted.dims.at(-1)! : wanted.data.length;
+      const scales = columnScales(wanted, width, !isRanked);
       const far = (a: number, b: number, column: number): number =>
         Math.abs(Number(wanted.data[a + column]) - Number(got.data[b + column])) / scales[column]!;
       for (let at = 0; at < wanted.data.length; at += width) {
         rows += 1;
-        const match =
-          rowWidth === null ? at : nearest(got.data.length, width, (other) => rowDistance(at, other, width, far));
+        const match = !isRanked
+          ? at
+          : nearest(got.data.length, width, near, (other) => rowDistance(at, other, width, far));
         if (match === null) {
           lost += 1;
           continue;
@@ -66,8 +66,8 @@ function rowDistance(
   return largest;
 }
 
-function nearest(length: number, width: number, distance: (row: number) => number): number | null {
-  let [best, least]: [number | null, number] = [null, NEAR];
+function nearest(length: number, width: number, near: number, distance: (row: number) => number): number | null {
+  let [best, least]: [number | null, number] = [null, near];
   for (let row = 0; row < length; row += width) {
     const far = distance(row);
     if (far <= least) [best, least] = [row, far];

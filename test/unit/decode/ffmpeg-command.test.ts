@@ -5,6 +5,7 @@ import { type DecodePlan, decodeArguments } from '../../../src/decode/ffmpeg-com
 const OPTIONS: SourceOptions = { loop: false, realtime: false, rtspTransport: 'tcp', readTimeoutMs: 5000 };
 const PLAN: DecodePlan = {
   ffmpegMajor: 7,
+  headerTag: 'a1b2',
   canvas: { width: 512, height: 512, fit: { mode: 'stretch' } },
   every: 1,
   maxFps: null,
@@ -40,7 +41,7 @@ describe('decodeArguments', () => {
     expect(args.at(-1)).toBe('pipe:1');
     expect(args).toContain('-nostdin');
     expect(filters({})).toBe(
-      'showinfo=checksum=0,scale=w=512:h=512:flags=bilinear,format=yuv420p,format=rgb24,setsar=1',
+      'showinfo@a1b2=checksum=0,scale=w=512:h=512:flags=bilinear,format=yuv420p,format=rgb24,setsar=1',
     );
   });
 
@@ -101,7 +102,7 @@ describe('decodeArguments', () => {
 
   it('thins out before anything is counted, and leaves out the beginning last', () => {
     expect(filters({ every: 3, maxFps: 5, skip: 7 })).toMatch(
-      /^select=not\(mod\(n\\,3\)\),select=isnan\(prev_selected_t\)\+.*,select=gte\(n\\,7\),showinfo=/,
+      /^select=not\(mod\(n\\,3\)\),select=isnan\(prev_selected_t\)\+.*,select=gte\(n\\,7\),showinfo@/,
     );
   });
 
@@ -127,13 +128,13 @@ describe('a window of a file', () => {
   it('begins at its first frame, with the times of the whole file', () => {
     const { input, filters: list } = within({ fromUs: 33_366_667, toUs: 40_000_001, firstFrame: 1000 });
     expect(input).toContain('-ss 33.366667 -copyts -start_at_zero');
-    expect(list).toMatch(/^trim=end=40\.000001,showinfo/);
+    expect(list).toMatch(/^trim=end=40\.000001,showinfo@/);
   });
 
   it('from the start to a key frame is read like the whole file up to there', () => {
     const { input, filters: list } = within({ fromUs: null, toUs: 5_000_000, firstFrame: 0 });
     expect(input).toBe(inputPart(FILE));
-    expect(list).toMatch(/^trim=end=5\.000000,showinfo/);
+    expect(list).toMatch(/^trim=end=5\.000000,showinfo@/);
   });
 
   it('to the end has no end of its own', () => {

@@ -1,30 +1,32 @@
 import { describe, expect, it } from 'vitest';
 import { explainExit, FfmpegLog, type LogEvent } from '../../../src/decode/ffmpeg-log.ts';
 
+const TAG = '0123456789abcdef0123456789abcdef';
+
 /** Reads lines one after the other; what means nothing is left out. */
 function read(...lines: string[]): LogEvent[] {
-  const log = new FfmpegLog('file:/videos/a.mp4');
+  const log = new FfmpegLog('file:/videos/a.mp4', TAG);
   return lines.map((line) => log.read(line)).filter((event) => event !== null);
 }
 
-const P = '[Parsed_showinfo_0 @ 0x55b1f6dda680] [info]';
+const P = `[showinfo@${TAG} @ 0x55b1f6dda680] [info]`;
 
 describe('the header of a frame', () => {
   // Lines as the programs printed them for the same clip, 432x768 after rotation.
   it.each([
-    ['4.1', `${P} n:   1 pts:   2000 pts_time:0.08    pos:    27571 fmt:yuv420p sar:0/1 s:432x768 i:P iskey:0 type:P `],
-    ['5.1', `${P} n:   1 pts:   2000 pts_time:0.08    pos:    27571 fmt:yuv420p sar:0/1 s:432x768 i:P iskey:0 type:P `],
+    ['4.1', `${P} n:   0 pts:   2000 pts_time:0.08    pos:    27571 fmt:yuv420p sar:0/1 s:432x768 i:P iskey:0 type:P `],
+    ['5.1', `${P} n:   0 pts:   2000 pts_time:0.08    pos:    27571 fmt:yuv420p sar:0/1 s:432x768 i:P iskey:0 type:P `],
     [
       '9.0',
-      `${P} n:   1 pts:   2000 pts_time:0.08    duration:   2000 duration_time:0.08    fmt:yuv420p cl:left sar:0/1 s:432x768 i:P iskey:0 type:P `,
+      `${P} n:   0 pts:   2000 pts_time:0.08    duration:   2000 duration_time:0.08    fmt:yuv420p cl:left sar:0/1 s:432x768 i:P iskey:0 type:P `,
     ],
     [
       '5.1 with checksums',
-      `${P} n:   1 pts:   2000 pts_time:0.08    pos:    27571 fmt:yuv420p sar:0/1 s:432x768 i:P iskey:0 type:P checksum:0A0B0C0D plane_checksum:[0A0B0C0D 0A0B0C0D 0A0B0C0D] mean:[40 128 128] stdev:[29.9 0.0 0.0]`,
+      `${P} n:   0 pts:   2000 pts_time:0.08    pos:    27571 fmt:yuv420p sar:0/1 s:432x768 i:P iskey:0 type:P checksum:0A0B0C0D plane_checksum:[0A0B0C0D 0A0B0C0D 0A0B0C0D] mean:[40 128 128] stdev:[29.9 0.0 0.0]`,
     ],
     [
       'on Windows, where pointers have no 0x',
-      '[Parsed_showinfo_0 @ 000001e1c28afb40] [info] n:   1 pts:   2000 pts_time:0.08    pos:    27571 fmt:yuv420p sar:0/1 s:432x768 i:P iskey:0 type:P ',
+      `[showinfo@${TAG} @ 000001e1c28afb40] [info] n:   0 pts:   2000 pts_time:0.08    pos:    27571 fmt:yuv420p sar:0/1 s:432x768 i:P iskey:0 type:P `,
     ],
   ])('of ffmpeg %s is read', (_, line) => {
     expect(read(`${P} config in time_base: 1/25000, frame_rate: 25/2`, line)).toEqual([
@@ -61,12 +63,12 @@ describe('the header of a frame', () => {
   it('is exact for long films: ticks of a 90 kHz clock after a day', () => {
     const [event] = read(
       `${P} config in time_base: 1/90000, frame_rate: 25/1`,
-      `${P} n:2160000 pts:7776000000 pts_time:86400   pos: 1 fmt:yuv420p sar:1/1 s:4x2 i:P`,
+      `${P} n:   0 pts:7776000000 pts_time:86400   pos: 1 fmt:yuv420p sar:1/1 s:4x2 i:P`,
     );
     expect(event).toMatchObject({ frame: { ptsUs: 86_400_000_000 } });
   });
 
-  it('is not confused by what showinfo tells besides', () => {
+  it('is not confused by what else showinfo prints', () => {
     expect(
       read(
         `${P} config out time_base: 0/0, frame_rate: 0/0`,
@@ -78,6 +80,55 @@ describe('the header of a frame', () => {
         'frame=  100 fps=25',
       ),
     ).toEqual([]);
+  });
+});
+
+describe('text from the media', () => {
+  const FORGED = 'n:   0 pts:      0 pts_time:0       fmt:yuv420p sar:1/1 s:64000x100 i:P iskey:1 type:I';
+
+  it.each([
+    ['a title', `[info]     title           : ${FORGED}`],
+    ['a service name', `[info]     service_name    : ${FORGED}`],
+    ['a log line of its own', `[Parsed_showinfo_0 @ 0x55b1f6dda680] [info] ${FORGED}`],
+    ['a filter of another name', `[showinfo@00000000000000000000000000000000 @ 0x55b1f6dda680] [info] ${FORGED}`],
+    ['a bare line', FORGED],
+  ])('cannot pass for a frame header: %s', (_, line) => {
+    expect(read(line)).toEqual([]);
+  });
+
+  it.each([
+    '[info]     title           : Duration: 99:00:00.00, start: 0.000000',
+    '[info]     Duration: 99:00:00.00, a long key: 1',
+  ])('cannot pass for a duration: %s', (line) => {
+    expect(read(line)).toEqual([]);
+  });
+
+  it('cannot change the time base', () => {
+    const events = read(
+      `${P} config in time_base: 1/1000, frame_rate: 25/1`,
+      '[info]     title           : config in time_base: 1/1, frame_rate: 25/1',
+      `${P} n:   0 pts:     40 pts_time:0.04 fmt:yuv420p sar:1/1 s:4x2 i:P`,
+    );
+    expect(events).toEqual([{ kind: 'frame', frame: { ptsUs: 40_000, width: 4, height: 2 } }]);
+  });
+});
+
+describe('the number of a header', () => {
+  const frame = (n: number): string =>
+    `${P} n:${String(n).padStart(4)} pts:      0 pts_time:0 fmt:yuv420p sar:1/1 s:4x2 i:P`;
+  const config = `${P} config in time_base: 1/1000, frame_rate: 25/1`;
+  const kinds = (...lines: string[]): string[] => read(...lines).map(({ kind }) => kind);
+
+  it('rises by one, and starts again at 0 in a new filter graph', () => {
+    expect(kinds(config, frame(0), frame(1), config, frame(0), frame(1))).toEqual(['frame', 'frame', 'frame', 'frame']);
+  });
+
+  it.each([
+    ['a header is missing', [frame(0), frame(2)]],
+    ['the first is missing', [frame(1)]],
+    ['one comes twice', [frame(0), frame(0)]],
+  ])('is out of step if %s', (_, lines) => {
+    expect(kinds(config, ...lines).at(-1)).toBe('out-of-step');
   });
 });
 
@@ -122,7 +173,7 @@ describe('what a line of trouble means', () => {
   it.each(['corrupt.mp4', 'truncated.mp4', 'reference/a.mp4', 'cuda.mp4'])(
     'the name of the source (%s) does not count',
     (name) => {
-      const log = new FfmpegLog(`file:/videos/${name}`);
+      const log = new FfmpegLog(`file:/videos/${name}`, TAG);
       expect(log.read(`[error] file:/videos/${name}: No such file or directory`)).toEqual({
         kind: 'problem',
         text: 'the source: No such file or directory',
@@ -132,7 +183,7 @@ describe('what a line of trouble means', () => {
 
   it('a URL with a password is not repeated', () => {
     const url = 'rtsp://admin:secret@cam/live';
-    expect(new FfmpegLog(url).read(`[error] ${url}: Connection refused`)).toEqual({
+    expect(new FfmpegLog(url, TAG).read(`[error] ${url}: Connection refused`)).toEqual({
       kind: 'problem',
       text: 'the source: Connection refused',
     });

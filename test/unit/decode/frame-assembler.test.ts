@@ -1,11 +1,12 @@
 import fc from 'fast-check';
 import { describe, expect, it, vi } from 'vitest';
+import type { PtsUs } from '../../../src/core/units.ts';
 import { FrameAssembler } from '../../../src/decode/frame-assembler.ts';
 
 const BYTES = 12;
 
 function line(n: number) {
-  return { ptsUs: n * 40_000, width: 4, height: n + 1 };
+  return { ptsUs: (n * 40_000) as PtsUs, width: 4, height: n + 1 };
 }
 
 /** An assembler over memory that is never short, with what came out of it. */
@@ -17,7 +18,7 @@ function bench() {
       pictures.push(new Uint8Array(BYTES));
       return { bytes: pictures.at(-1)!, owner: pictures.length - 1 };
     },
-    ({ owner, line: { ptsUs }, captured, decoded }) => frames.push({ owner, ptsUs, isInOrder: captured <= decoded }),
+    ({ owner, header: { ptsUs }, captured, decoded }) => frames.push({ owner, ptsUs, isInOrder: captured <= decoded }),
   );
   return { assembler, pictures, frames };
 }
@@ -40,7 +41,7 @@ describe('FrameAssembler', () => {
         let written = 0;
         let lines = 0;
         for (const what of steps) {
-          if (what === 'line') assembler.onLine(line(lines++));
+          if (what === 'line') assembler.onHeader(line(lines++));
           else written += write(assembler, Math.floor(written / BYTES) + 1, what);
           expect(frames.length).toBe(Math.min(lines, Math.floor(written / BYTES)));
         }
@@ -67,13 +68,13 @@ describe('FrameAssembler', () => {
       now.mockReturnValue(ms);
       happen();
     };
-    at(10, () => assembler.onLine(line(0)));
+    at(10, () => assembler.onHeader(line(0)));
     at(20, () => assembler.onBytes(assembler.nextBuffer()!.length));
     at(30, () => {
       assembler.nextBuffer();
       assembler.onBytes(1);
     });
-    at(40, () => assembler.onLine(line(1)));
+    at(40, () => assembler.onHeader(line(1)));
     at(50, () => assembler.onBytes(assembler.nextBuffer()!.length));
     now.mockRestore();
     const from = performance.timeOrigin;
@@ -95,7 +96,7 @@ describe('FrameAssembler', () => {
     isThere = true;
     expect(assembler.nextBuffer()).toHaveLength(BYTES);
     assembler.onBytes(BYTES);
-    assembler.onLine(line(0));
+    assembler.onHeader(line(0));
     expect(owners).toEqual(['a']);
   });
 
@@ -110,11 +111,11 @@ describe('FrameAssembler', () => {
   it('starts clean after it gave up', () => {
     const { assembler, frames } = bench();
     write(assembler, 1, 5);
-    assembler.onLine(line(0));
+    assembler.onHeader(line(0));
     expect(assembler.abandon()).toEqual([0]);
     write(assembler, 2, BYTES);
     expect(frames).toEqual([]);
-    assembler.onLine(line(7));
+    assembler.onHeader(line(7));
     expect(frames.map(({ owner, ptsUs }) => [owner, ptsUs])).toEqual([[1, 280_000]]);
   });
 });

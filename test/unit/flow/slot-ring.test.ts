@@ -1,6 +1,6 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
-import { SlotRing } from '../../../src/flow/slot-ring.ts';
+import { type SlotMeta, SlotRing } from '../../../src/flow/slot-ring.ts';
 
 const SHAPE = { slots: 3, inputBytes: 100, pictureBytes: 300 };
 
@@ -115,8 +115,8 @@ describe('SlotRing', () => {
     const ring = SlotRing.create(SHAPE);
     fc.assert(
       fc.property(meta, meta, (first, last) => {
-        ring.writeMeta(0, first);
-        ring.writeMeta(2, last);
+        ring.writeMeta(0, first as SlotMeta);
+        ring.writeMeta(2, last as SlotMeta);
         expect(ring.readMeta(0)).toEqual(first);
         expect(ring.readMeta(2)).toEqual(last);
       }),

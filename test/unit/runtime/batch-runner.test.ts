@@ -3,6 +3,7 @@ import { SlotRing } from '../../../src/flow/slot-ring.ts';
 import { type InferenceEngine, ROWS_OUTPUT } from '../../../src/infer/inference-engine.ts';
 import { BatchRunner } from '../../../src/runtime/batch-runner.ts';
 import { SIDE, TINY_SPEC } from '../../support/fake-engine.ts';
+import { slotMeta } from '../../support/slot-meta.ts';
 
 /** Says of each frame one box, whose score is the first byte of its picture over 255; remembers its calls. */
 class FirstByteEngine {
@@ -29,10 +30,7 @@ function setUp(frames: number) {
   const slots = Array.from({ length: frames }, (_, i) => {
     const slot = ring.acquire();
     ring.input(slot).fill(10 * (i + 1));
-    ring.writeMeta(slot, {
-      ...{ frame: i, ptsUs: 0, width: SIDE, height: SIDE, captured: 0, decoded: 0, preprocessed: 0 },
-      placement: { scaleX: 1, scaleY: 1, offsetX: 0, offsetY: 0 },
-    });
+    ring.writeMeta(slot, slotMeta({ frame: i, width: SIDE, height: SIDE }));
     return slot;
   });
   const run = (callSize: number, ringId = 7) =>

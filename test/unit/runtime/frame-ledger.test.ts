@@ -1,9 +1,9 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { DROP_REASONS, type DropReason, type PublishedFrame } from '../../../src/core/frame.ts';
-import type { MonoMs } from '../../../src/core/units.ts';
+import type { MonoMs, PtsUs } from '../../../src/core/units.ts';
 import { SlotRing } from '../../../src/flow/slot-ring.ts';
-import { FrameLedger, type FrameRecord } from '../../../src/runtime/frame-ledger.ts';
+import { FrameLedger, type InFlightFrame } from '../../../src/runtime/frame-ledger.ts';
 import { conservationGap, StreamTelemetry } from '../../../src/telemetry/stream-telemetry.ts';
 
 const SLOTS = 8;
@@ -24,8 +24,9 @@ class Bench {
 
   constructor(fence: number | null = null) {
     const port = {
+      retriesFrames: false,
       lease: fence === null ? null : { fence, isValid: () => this.isLeaseValid },
-      analyse: (_: FrameRecord, detections: PublishedFrame['detections']) => detections,
+      analyse: (_: InFlightFrame, detections: PublishedFrame['detections']) => detections,
       publish: (frame: PublishedFrame) => {
         this.published.push(frame);
         this.checkConservation();
@@ -44,34 +45,34 @@ class Bench {
   }
 
   /** As a lane would do it; null where the ring is full. */
-  enter(): FrameRecord | null {
+  enter(): InFlightFrame | null {
     const slot = this.ring.acquire();
     if (slot < 0) return null;
     const frame = this.#frame++;
     const placement = { scaleX: 1, scaleY: 1, offsetX: 0, offsetY: 0 };
     this.ring.writeMeta(slot, {
       frame,
-      ptsUs: frame * 40_000,
+      ptsUs: (frame * 40_000) as PtsUs,
       width: 64,
       height: 48,
-      captured: this.nowMs,
-      decoded: this.nowMs,
-      preprocessed: this.nowMs,
+      captured: this.nowMs as MonoMs,
+      decoded: this.nowMs as MonoMs,
+      preprocessed: this.nowMs as MonoMs,
       placement,
     });
     this.ring.hand(slot);
-    const session = {
+    const ring = {
       ringId: 1,
-      ring: this.ring,
+      slots: this.ring,
       onReleased: () => {
         this.releases += 1;
       },
     };
-    return this.ledger.enter(session, slot);
+    return this.ledger.enter(ring, slot);
   }
 
-  complete(record: FrameRecord): void {
-    this.ledger.complete(record, Float32Array.of(1, 2, 3, 4, 0.5, 0), this.nowMs);
+  complete(record: InFlightFrame): void {
+    this.ledger.complete(record, Float32Array.of(1, 2, 3, 4, 0.5, 0), this.nowMs as MonoMs);
   }
 }
 
@@ -85,11 +86,11 @@ describe('FrameLedger', () => {
     fc.assert(
       fc.property(fc.array(step, { maxLength: 120 }), (steps) => {
         const bench = new Bench();
-        const waiting: FrameRecord[] = [];
-        const over: FrameRecord[] = [];
+        const waiting: InFlightFrame[] = [];
+        const over: InFlightFrame[] = [];
         const dropped = new Set<number>();
         let lost = 0;
-        const take = (pick: number): FrameRecord | undefined => {
+        const take = (pick: number): InFlightFrame | undefined => {
           const [record] = waiting.length === 0 ? [] : waiting.splice(pick % waiting.length, 1);
           if (record !== undefined) over.push(record);
           return record;
@@ -133,9 +134,9 @@ describe('FrameLedger', () => {
   it('publishes the result with its boxes, its size and its times', () => {
     const bench = new Bench();
     const record = bench.enter()!;
-    record.batchedMs = 110;
+    record.batchedMs = 110 as MonoMs;
     bench.nowMs = 120;
-    bench.ledger.complete(record, Float32Array.of(1, 2, 3, 4, 0.5, 0), 115);
+    bench.ledger.complete(record, Float32Array.of(1, 2, 3, 4, 0.5, 0), 115 as MonoMs);
     expect(bench.published).toEqual([
       {
         streamId: 's',

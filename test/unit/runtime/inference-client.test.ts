@@ -1,7 +1,7 @@
 import { describe, expect, it } from 'vitest';
 import type { SightlineError } from '../../../src/errors/sightline-error.ts';
 import { SlotRing } from '../../../src/flow/slot-ring.ts';
-import type { FrameRecord } from '../../../src/runtime/frame-ledger.ts';
+import type { InFlightFrame } from '../../../src/runtime/frame-ledger.ts';
 import { InferenceClient } from '../../../src/runtime/inference-client.ts';
 import { fakeEngineRequest, SIDE } from '../../support/fake-engine.ts';
 import { isAlive } from '../../support/processes.ts';
@@ -30,8 +30,8 @@ async function threadInCall(timeoutMs: number) {
   );
   const ring = SlotRing.create({ slots: 1, inputBytes: SIDE * SIDE * 3, pictureBytes: 0 });
   client.attach({ ringId: 1, buffer: ring.buffer, shape: ring.shape });
-  const record = { session: { ringId: 1 }, slot: ring.acquire() } as unknown as FrameRecord;
-  client.submit({ records: [record], callSize: 1, scoreThreshold: 0.3 }, performance.timeOrigin + performance.now());
+  const frame = { ring: { ringId: 1 }, slot: ring.acquire() } as unknown as InFlightFrame;
+  client.submit({ frames: [frame], callSize: 1, scoreThreshold: 0.3 }, performance.timeOrigin + performance.now());
   const { tid } = client;
   if (tid === null) throw new Error('the thread has no number');
   return { client, tid, lost, results };

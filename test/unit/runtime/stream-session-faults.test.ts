@@ -4,10 +4,13 @@ import type { ModelSpec } from '../../../src/core/model.ts';
 import { SightlineError } from '../../../src/errors/sightline-error.ts';
 import { SlotRing } from '../../../src/flow/slot-ring.ts';
 import type { LaneStream } from '../../../src/protocol/threads.ts';
+import type { InFlightFrame } from '../../../src/runtime/frame-ledger.ts';
 import type { LaneClient, LaneListener } from '../../../src/runtime/lane-client.ts';
+import type { ScheduledStream } from '../../../src/runtime/scheduler.ts';
 import type { SessionPort } from '../../../src/runtime/session-port.ts';
 import { StreamSession } from '../../../src/runtime/stream-session.ts';
 import { conservationGap } from '../../../src/telemetry/stream-telemetry.ts';
+import { slotMeta } from '../../support/slot-meta.ts';
 
 const SPEC: ModelSpec = {
   name: 'tiny',
@@ -46,9 +49,7 @@ class SilentLane {
     const ring = SlotRing.attach(buffer, shape);
     const slot = ring.acquire();
     ring.countCompleted();
-    const placement = { scaleX: 1, scaleY: 1, offsetX: 0, offsetY: 0 };
-    const times = { captured: 0, decoded: 0, preprocessed: 0 };
-    ring.writeMeta(slot, { frame, ptsUs: frame * 40_000, width: 4, height: 2, ...times, placement });
+    ring.writeMeta(slot, slotMeta({ frame, ptsUs: frame * 40_000, width: 4, height: 2 }));
     if (isHanded && ring.hand(slot)) this.listener.onLaneMessage({ type: 'frames', ringId: this.ringId });
   }
 }
@@ -56,13 +57,21 @@ class SilentLane {
 describe('a stream under faults', () => {
   let lane: SilentLane;
   let events: { message: string; code: unknown }[];
-  let offered: Parameters<SessionPort['offer']>[0][];
+  let waiting: InFlightFrame[];
+  let isServed: boolean;
 
   beforeEach(() => {
     lane = new SilentLane();
     events = [];
-    offered = [];
+    waiting = [];
+    isServed = false;
   });
+
+  /** What the scheduler does for a stream that it serves. */
+  function drain(stream: ScheduledStream): void {
+    if (!isServed) return;
+    for (let frame = stream.takeFrame(); frame !== null; frame = stream.takeFrame()) waiting.push(frame);
+  }
 
   function open(policy: 'live' | 'file'): StreamSession {
     const port: SessionPort = {
@@ -75,9 +84,23 @@ describe('a stream under faults', () => {
       pickLane: () => lane as unknown as LaneClient,
       attach: () => undefined,
       detach: () => undefined,
-      offer: (record) => void offered.push(record),
-      withdraw: () => offered.splice(0),
-      joinBatcher: () => undefined,
+      laneListener: (stream) => ({
+        onLaneMessage: (message) => {
+          drain(stream);
+          stream.onLaneMessage(message);
+        },
+        onLaneLost: (error) => {
+          drain(stream);
+          stream.onLaneLost(error);
+        },
+      }),
+      serve: () => {
+        isServed = true;
+      },
+      withdraw: () => {
+        isServed = false;
+        return waiting.splice(0);
+      },
       event: (_kind, _stream, message, details) => void events.push({ message, code: details?.code }),
       publish: () => null,
       onPreview: () => undefined,
@@ -139,7 +162,7 @@ describe('a stream under faults', () => {
     const session = open('file');
     lane.read(0);
     lane.read(1);
-    expect(offered, 'frame 1 is in the ring, and nobody has asked').toHaveLength(1);
+    expect(waiting, 'frame 1 is in the ring, and nobody has asked').toHaveLength(1);
     lane.read(2, false);
     lane.listener.onLaneLost(new SightlineError('LANE_FAILED', 'a lane thread ended'));
     expect(lane.opened).toHaveLength(2);

@@ -1,13 +1,16 @@
 import { describe, expect, it } from 'vitest';
 import { parseStream } from '../../../src/config/load-pipeline.ts';
 import type { ModelSpec } from '../../../src/core/model.ts';
+import type { MonoMs } from '../../../src/core/units.ts';
 import { SlotRing } from '../../../src/flow/slot-ring.ts';
 import type { FromLane, LaneStream } from '../../../src/protocol/threads.ts';
-import type { FrameRecord } from '../../../src/runtime/frame-ledger.ts';
-import type { LaneClient } from '../../../src/runtime/lane-client.ts';
+import type { InFlightFrame } from '../../../src/runtime/frame-ledger.ts';
+import type { LaneClient, LaneListener } from '../../../src/runtime/lane-client.ts';
+import type { ScheduledStream } from '../../../src/runtime/scheduler.ts';
 import type { SessionPort } from '../../../src/runtime/session-port.ts';
 import { StreamSession } from '../../../src/runtime/stream-session.ts';
 import { conservationGap } from '../../../src/telemetry/stream-telemetry.ts';
+import { slotMeta } from '../../support/slot-meta.ts';
 
 const SPEC: ModelSpec = {
   name: 'test',
@@ -22,17 +25,21 @@ const SPEC: ModelSpec = {
 
 /** A session between a lane and a runtime that the test plays by hand. */
 class Bench {
-  readonly offered: FrameRecord[] = [];
   readonly published: number[] = [];
   readonly opened: LaneStream[] = [];
   readonly session: StreamSession;
   closes = 0;
-  #queue: FrameRecord[] = [];
+  #queue: InFlightFrame[] = [];
   #frame = 0;
+  #isServed = false;
+  #listener: LaneListener | null = null;
 
   constructor(policy: 'live' | 'file') {
     const lane = {
-      open: (stream: LaneStream) => this.opened.push(stream),
+      open: (stream: LaneStream, listener: LaneListener) => {
+        this.opened.push(stream);
+        this.#listener = listener;
+      },
       close: () => {
         this.closes += 1;
       },
@@ -49,12 +56,20 @@ class Bench {
       pickLane: () => lane,
       attach: () => undefined,
       detach: () => undefined,
-      offer: (record) => {
-        this.offered.push(record);
-        this.#queue.push(record);
+      laneListener: (stream) => ({
+        onLaneMessage: (message) => {
+          this.#drain(stream);
+          stream.onLaneMessage(message);
+        },
+        onLaneLost: (error) => stream.onLaneLost(error),
+      }),
+      serve: () => {
+        this.#isServed = true;
       },
-      withdraw: () => this.#queue.splice(0),
-      joinBatcher: () => undefined,
+      withdraw: () => {
+        this.#isServed = false;
+        return this.#queue.splice(0);
+      },
       event: () => undefined,
       publish: (_, frame) => {
         this.published.push(frame.frame);
@@ -67,8 +82,14 @@ class Bench {
     this.session.start();
   }
 
+  /** What the scheduler does for a stream that it serves. */
+  #drain(stream: ScheduledStream): void {
+    if (!this.#isServed) return;
+    for (let frame = stream.takeFrame(); frame !== null; frame = stream.takeFrame()) this.#queue.push(frame);
+  }
+
   tell(message: Omit<Extract<FromLane, { type: 'running' | 'closed' }>, 'ringId'>): void {
-    this.session.onLaneMessage({ ...message, ringId: this.opened.at(-1)!.ring.ringId });
+    this.#listener!.onLaneMessage({ ...message, ringId: this.opened.at(-1)!.ring.ringId });
   }
 
   /** The lane hands over a frame. */
@@ -76,20 +97,18 @@ class Bench {
     const { ringId, buffer, shape } = this.opened.at(-1)!.ring;
     const ring = SlotRing.attach(buffer, shape);
     const slot = ring.acquire();
-    const placement = { scaleX: 1, scaleY: 1, offsetX: 0, offsetY: 0 };
-    const frame = this.#frame++;
-    ring.writeMeta(slot, { frame, ptsUs: 0, width: 4, height: 4, captured: 0, decoded: 0, preprocessed: 0, placement });
+    ring.writeMeta(slot, slotMeta({ frame: this.#frame++, width: 4, height: 4 }));
     ring.countCompleted();
-    if (ring.hand(slot)) this.session.onLaneMessage({ type: 'frames', ringId });
+    if (ring.hand(slot)) this.#listener!.onLaneMessage({ type: 'frames', ringId });
   }
 
   /** An inference thread takes the oldest frame that waits. */
-  take(): FrameRecord {
+  take(): InFlightFrame {
     return this.#queue.shift()!;
   }
 
-  infer(record: FrameRecord): void {
-    this.session.ledger.complete(record, new Float32Array(0), 0);
+  infer(record: InFlightFrame): void {
+    this.session.ledger.complete(record, new Float32Array(0), 0 as MonoMs);
   }
 
   get counters() {

@@ -76,7 +76,7 @@ describe('a source on this machine', () => {
     expect(parseSource(odd, OPTIONS).url).toBe(`file:${odd}`);
   });
 
-  it('a graph of ffmpeg is a source that never was a file', () => {
+  it('a test picture of ffmpeg is a source without a file', () => {
     expect(parseSource('synthetic:testsrc2=size=64x48:rate=5', OPTIONS)).toMatchObject({
       kind: 'synthetic',
       url: 'testsrc2=size=64x48:rate=5',
@@ -108,7 +108,7 @@ describe('a source on this machine', () => {
     expect(refusal(text)).toMatchObject({ code, message });
   });
 
-  it('an empty graph is refused with an example', () => {
+  it('an empty generator is refused with an example', () => {
     expect(refusal('synthetic:')).toMatchObject({
       code: 'CONFIG_INVALID',
       message: expect.stringContaining('as in synthetic:testsrc2=size=1280x720:rate=30'),

@@ -1,13 +1,13 @@
 import { expect, it } from 'vitest';
 import { SlotRing } from '../../../src/flow/slot-ring.ts';
 import type { LaneClient } from '../../../src/runtime/lane-client.ts';
-import { LaneRing } from '../../../src/runtime/lane-ring.ts';
+import { StreamRing } from '../../../src/runtime/stream-ring.ts';
 
 /** A ring of four whose slots the lane has all handed over, and which waits for one. */
 function fullRing(refillAt: number) {
   const told: number[] = [];
   const lane = { slotFree: (ringId: number) => void told.push(ringId) } as unknown as LaneClient;
-  const ring = new LaneRing({ slots: 4, inputBytes: 12, pictureBytes: 0 }, lane, refillAt, () => undefined);
+  const ring = new StreamRing({ slots: 4, inputBytes: 12, pictureBytes: 0 }, lane, refillAt, () => undefined);
   const laneSide = SlotRing.attach(ring.handle.buffer, ring.handle.shape);
   for (let slot = laneSide.acquire(); slot !== -1; slot = laneSide.acquire()) {
     laneSide.hand(slot);
@@ -15,7 +15,7 @@ function fullRing(refillAt: number) {
   }
   laneSide.setWaiting(true);
   const release = (slot: number): number => {
-    ring.ring.release(slot);
+    ring.slots.release(slot);
     ring.onReleased();
     return told.length;
   };

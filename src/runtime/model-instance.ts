@@ -1,0 +1,130 @@
+import { BatchSizer } from '../batch/batch-sizer.ts';
+import { MicroBatcher, type NextBatch } from '../batch/micro-batcher.ts';
+import type { BatchReport } from '../protocol/report.ts';
+import type { EngineInfo, EngineRequest } from '../protocol/threads.ts';
+import { EnginePool, type EnginePoolEvents } from './engine-pool.ts';
+import type { InFlightFrame } from './frame-ledger.ts';
+import type { InferenceClient } from './inference-client.ts';
+
+/** Batches that may be on one thread while only files are read. */
+const FILE_DEPTH = 2;
+/**
+ * Frames of files that one message hands to a thread if the device gains little from batches: their calls follow each other,
+ * and the main thread wakes once for all. On two cores this and a ring to match gave 3 % more frames of YOLOX-nano.
+ */
+export const HAND_OVER_FRAMES = 4;
+/** One message carries no more work than this, so that no thread runs dry at the end of a file. */
+const HAND_OVER_MS = 50;
+
+export interface BatchSettings {
+  readonly maxBatch: number;
+  readonly maxDelayMs: number;
+  /** A call that takes longer than this has hung. */
+  readonly timeoutMs: number;
+}
+
+/** What to do with a free thread. Frames in `stale` were too old and are dropped whatever the kind. */
+export type Choice =
+  | (NextBatch<InFlightFrame> & { readonly kind: 'empty' | 'wait' })
+  | { readonly kind: 'batch'; readonly stale: readonly InFlightFrame[]; readonly calls: readonly Call[] };
+
+/** Frames that one message hands to a thread. */
+export interface Call {
+  readonly frames: readonly InFlightFrame[];
+  /** Frames of one call of the engine, a warmed size. */
+  readonly callSize: number;
+}
+
+/**
+ * A model that streams infer with: an engine on its threads, its batch settings, and the frames that wait for it.
+ *
+ * One batch runs on each thread. A second already waits there if only files are read, or if the engine takes the next batch
+ * while it computes one, so that the device never idles between two. Live streams of other engines keep their frame in the
+ * queue instead, where a newer one can still replace it.
+ */
+export class ModelInstance {
+  readonly name: string;
+  readonly batcher: MicroBatcher<InFlightFrame>;
+  readonly pool: EnginePool;
+  readonly #settings: BatchSettings;
+  readonly #histogram = new Map<number, number>();
+  #sizer: BatchSizer | null = null;
+  /** The lowest score that any stream needs. */
+  scoreThreshold = 0;
+  /** Does it serve a live stream? Then no frame of a file waits on a thread, where it would delay the newest frame. */
+  servesLive = true;
+  /** Batches that the engine takes at once. */
+  callsInFlight = 1;
+
+  constructor(name: string, request: EngineRequest, settings: BatchSettings, events: EnginePoolEvents) {
+    this.name = name;
+    this.#settings = settings;
+    this.batcher = new MicroBatcher(settings);
+    this.pool = new EnginePool(request, events, settings.timeoutMs);
+  }
+
+  /** Loads the engine on every thread. @throws ENGINE_UNAVAILABLE */
+  async start(threads: number): Promise<EngineInfo> {
+    const info = await this.pool.start(threads);
+    this.callsInFlight = info.callsInFlight;
+    this.#sizer = new BatchSizer(info.batchSizes, info.warmMs, this.#settings.maxBatch);
+    return info;
+  }
+
+  get isReady(): boolean {
+    return this.#sizer !== null && this.pool.threadCount > 0;
+  }
+
+  get maxWarmedSize(): number {
+    return this.#sizer?.maxBatch ?? 1;
+  }
+
+  /** A thread that takes another batch; null if all have enough, or the engine is still loading. */
+  freeThread(): InferenceClient | null {
+    if (this.#sizer === null) return null;
+    return this.pool.idle(Math.max(this.servesLive ? 1 : FILE_DEPTH, this.callsInFlight));
+  }
+
+  /** Chooses the next batch for a free thread. Call only while `isReady`. */
+  choose(nowMs: number): Choice {
+    const sizer = this.#sizer!;
+    const size = sizer.nextSize(this.batcher.waitingCount);
+    const next = this.batcher.next(nowMs, size * this.#callsAtOnce(sizer, size), sizer.singleCallMs);
+    if (next.kind !== 'batch') return next;
+    // A frame that has failed goes alone, so that it takes no other with it.
+    const isSuspect = next.items.some(({ failures }) => failures > 0);
+    const groups = isSuspect ? next.items.map((frame) => [frame]) : [next.items];
+    const calls = groups.map((frames) => ({ frames, callSize: sizer.padTo(Math.min(size, frames.length)) }));
+    for (const { frames, callSize } of calls) this.#count(frames.length, callSize);
+    return { kind: 'batch', stale: next.stale, calls };
+  }
+
+  /** Calls of `size` frames that one message asks for; 1 if that is all that waits. */
+  #callsAtOnce(sizer: BatchSizer, size: number): number {
+    if (this.servesLive || !sizer.isSettled) return 1;
+    const most = Math.min(HAND_OVER_FRAMES / size, HAND_OVER_MS / (size * sizer.singleCallMs));
+    return Math.max(1, Math.floor(Math.min(most, this.batcher.waitingCount / size)));
+  }
+
+  #count(frames: number, callSize: number): void {
+    for (let left = frames; left > 0; left -= callSize) {
+      const inCall = Math.min(left, callSize);
+      this.#histogram.set(inCall, (this.#histogram.get(inCall) ?? 0) + 1);
+    }
+  }
+
+  /** Records how long a message's calls took. @returns why, once, when the trial has settled the batch size; else null. */
+  observe({ frames, callSize }: Call, busyMs: number): string | null {
+    const callMs = busyMs / Math.ceil(frames.length / callSize);
+    return this.#sizer!.observe(callSize, callMs) ? this.#sizer!.reason : null;
+  }
+
+  report(): BatchReport {
+    return {
+      histogram: Object.fromEntries(this.#histogram),
+      maxBatch: this.#settings.maxBatch,
+      settledSize: this.#sizer?.settledSize ?? null,
+      reason: this.#sizer?.reason ?? 'the engine is still loading',
+    };
+  }
+}

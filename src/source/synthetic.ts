@@ -1,0 +1,108 @@
+import { SightlineError } from '../errors/sightline-error.ts';
+
+/** Checks one option value. Returns the value as ffmpeg gets it, or null if it is not allowed. */
+type OptionCheck = (value: string) => string | null;
+
+const MAX_SIDE_PX = 7680;
+const NAMED_SIZES: Readonly<Record<string, string>> = {
+  qvga: '320x240',
+  vga: '640x480',
+  hd480: '852x480',
+  hd720: '1280x720',
+  hd1080: '1920x1080',
+  uhd2160: '3840x2160',
+};
+
+const size: OptionCheck = (value) => {
+  const [, width, height] = /^(\d{1,5})x(\d{1,5})$/.exec(NAMED_SIZES[value] ?? value) ?? [];
+  const isInRange = (side: string | undefined): boolean => Number(side) >= 2 && Number(side) <= MAX_SIDE_PX;
+  return isInRange(width) && isInRange(height) ? `${width}x${height}` : null;
+};
+
+const number =
+  (min: number, max: number): OptionCheck =>
+  (value) =>
+    /^\d{1,9}(\.\d{1,9})?$/.test(value) && Number(value) >= min && Number(value) <= max ? value : null;
+
+/** Frames a second, as a number or as a fraction such as 30000/1001. */
+const rate: OptionCheck = (value) => {
+  const [, over, under = '1'] = /^(\d{1,6}(?:\.\d{1,6})?)(?:\/(\d{1,6}))?$/.exec(value) ?? [];
+  const fps = Number(over) / Number(under);
+  return fps >= 0.01 && fps <= 1000 ? value : null;
+};
+
+const ratio: OptionCheck = (value) => (/^[1-9]\d{0,3}\/[1-9]\d{0,3}$/.test(value) ? value : null);
+
+/** A name such as `gray`, or six hexadecimal digits behind `0x`. */
+const colour: OptionCheck = (value) => (/^(?:[A-Za-z]{3,20}|0x[0-9A-Fa-f]{6})$/.test(value) ? value : null);
+
+const COMMON = { size, s: size, rate, r: rate, duration: number(0, 1e9), d: number(0, 1e9), sar: ratio } as const;
+/** `mandelbrot` has no end and no aspect of its own. */
+const ENDLESS = { size, s: size, rate, r: rate } as const;
+
+/** ffmpeg's picture generators that read and write nothing, with the options that may be set. */
+const GENERATORS: Readonly<Record<string, Readonly<Record<string, OptionCheck>>>> = {
+  testsrc: COMMON,
+  testsrc2: COMMON,
+  rgbtestsrc: COMMON,
+  yuvtestsrc: COMMON,
+  smptebars: COMMON,
+  smptehdbars: COMMON,
+  color: { ...COMMON, color: colour, c: colour },
+  mandelbrot: ENDLESS,
+};
+
+const EXAMPLE = 'synthetic:testsrc2=size=1280x720:rate=30';
+
+/**
+ * Checks a `synthetic:` source and returns it as a lavfi graph.
+ *
+ * A lavfi graph can read and write any file (`movie`, `drawtext`, `metadata`), so the text is never passed on: it names
+ * one generator of a short list, with options of known form, and the graph is built anew from these.
+ *
+ * @param text - what stands after `synthetic:`, as `testsrc2=size=1280x720:rate=30`.
+ * @throws CONFIG_INVALID if it is empty; SOURCE_FORBIDDEN for any other generator, option or value.
+ */
+export function syntheticGraph(text: string): string {
+  if (text === '')
+    throw new SightlineError(
+      'CONFIG_INVALID',
+      `source "synthetic:": expected a generator after the colon, as in ${EXAMPLE}`,
+    );
+  const [, name = '', list] = /^([^=]*)(?:=([\s\S]*))?$/.exec(text) ?? [];
+  const options = Object.hasOwn(GENERATORS, name) ? GENERATORS[name]! : null;
+  if (options === null) throw forbidden(text, `generator: expected ${Object.keys(GENERATORS).join(', ')}`, name);
+  if (list === undefined) return name;
+  const checked = list.split(':').map((option) => {
+    const [, key = '', value = ''] = /^([^=]*)=([\s\S]*)$/.exec(option) ?? [];
+    if (!Object.hasOwn(options, key))
+      throw forbidden(
+        text,
+        `option of ${name}: expected ${Object.keys(options).join(', ')}, each as key=value`,
+        option,
+      );
+    const allowed = options[key]!(value);
+    if (allowed === null) throw forbidden(text, `option ${key}: expected ${EXPECTED[key]}`, value);
+    return `${key}=${allowed}`;
+  });
+  return `${name}=${checked.join(':')}`;
+}
+
+const SIZE = `a size such as 1280x720, sides from 2 to ${MAX_SIDE_PX}`;
+const RATE = 'frames a second such as 30 or 30000/1001';
+const COLOUR = 'a name such as gray, or 0xRRGGBB';
+const EXPECTED: Readonly<Record<string, string>> = {
+  ...{ size: SIZE, s: SIZE, rate: RATE, r: RATE, duration: 'seconds', d: 'seconds' },
+  ...{ sar: 'a ratio such as 4/3', color: COLOUR, c: COLOUR },
+};
+
+const SHOWN_CHARS = 60;
+
+function forbidden(text: string, expected: string, received: string): SightlineError {
+  const cut = (value: string): string =>
+    JSON.stringify(value.length > SHOWN_CHARS ? `${value.slice(0, SHOWN_CHARS)}...` : value);
+  return new SightlineError(
+    'SOURCE_FORBIDDEN',
+    `source ${cut(`synthetic:${text}`)}: ${expected}; received ${cut(received)}`,
+  );
+}

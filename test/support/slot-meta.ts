@@ -1,0 +1,27 @@
+import type { MonoMs, PtsUs } from '../../src/core/units.ts';
+import type { SlotMeta } from '../../src/flow/slot-ring.ts';
+
+/** What a lane writes beside a picture; what a test leaves out is 0, and the picture fills the model's input. */
+export function slotMeta({
+  frame,
+  width,
+  height,
+  ptsUs = 0,
+  captured = 0,
+  decoded = 0,
+  preprocessed = 0,
+}: {
+  readonly frame: number;
+  readonly width: number;
+  readonly height: number;
+  readonly ptsUs?: number;
+  readonly captured?: number;
+  readonly decoded?: number;
+  readonly preprocessed?: number;
+}): SlotMeta {
+  return {
+    ...{ frame, ptsUs: ptsUs as PtsUs, width, height },
+    ...{ captured: captured as MonoMs, decoded: decoded as MonoMs, preprocessed: preprocessed as MonoMs },
+    placement: { scaleX: 1, scaleY: 1, offsetX: 0, offsetY: 0 },
+  };
+}

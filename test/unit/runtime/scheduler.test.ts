@@ -1,0 +1,218 @@
+import { afterEach, describe, expect, it } from 'vitest';
+import { systemClock } from '../../../src/core/clock.ts';
+import type { MonoMs } from '../../../src/core/units.ts';
+import { SlotRing } from '../../../src/flow/slot-ring.ts';
+import type { FrameOwner, InFlightFrame } from '../../../src/runtime/frame-ledger.ts';
+import type { ModelInstance } from '../../../src/runtime/model-instance.ts';
+import { type ScheduledStream, Scheduler, type StreamPolicy } from '../../../src/runtime/scheduler.ts';
+import { fakeEngineRequest, SIDE } from '../../support/fake-engine.ts';
+import { slotMeta } from '../../support/slot-meta.ts';
+import { waitFor } from '../../support/wait-for.ts';
+
+const SLOTS = 12;
+/** A ring that no inference thread is attached to: a call with a frame of it fails. */
+const UNKNOWN_RING = 99;
+
+const FILE: StreamPolicy = { priority: 0, weight: 1, queueSize: null, maxAgeMs: null, wake: 'when-idle' };
+const LIVE: StreamPolicy = { priority: 0, weight: 1, queueSize: 2, maxAgeMs: null, wake: 'always' };
+
+/** A scheduler with one real thread of the fake engine, and a stream of which nothing may be lost. */
+class Rig implements ScheduledStream, FrameOwner {
+  readonly id = 's';
+  readonly instance = 'default';
+  readonly retriesFrames = true;
+  readonly inferred: number[] = [];
+  readonly dropped: [number, string][] = [];
+  readonly busy: number[] = [];
+  /** Frames that the lane has handed over and that the scheduler has not taken yet. */
+  readonly ready: InFlightFrame[] = [];
+  isListening = false;
+  readonly slots = SlotRing.create({ slots: SLOTS, inputBytes: SIDE * SIDE * 3, pictureBytes: 0 });
+  readonly scheduler: Scheduler;
+  readonly model: ModelInstance;
+
+  constructor(policy = FILE, callMs = 2) {
+    this.scheduler = new Scheduler(
+      {
+        onBusy: (ms) => void this.busy.push(ms),
+        onBatchFailed: () => {},
+        onThreadLost: () => {},
+        onThreadRestarted: () => {},
+        onSettled: () => {},
+      },
+      systemClock,
+    );
+    const settings = { maxBatch: 1, maxDelayMs: 5, timeoutMs: 10_000 };
+    this.model = this.scheduler.addInstance('default', fakeEngineRequest(callMs), settings);
+    this.model.servesLive = policy === LIVE;
+    this.scheduler.serve(this, policy);
+    this.model.pool.attach({ ringId: 1, buffer: this.slots.buffer, shape: this.slots.shape });
+  }
+
+  frame(number: number, ringId = 1): InFlightFrame {
+    const slot = this.slots.acquire();
+    const meta = slotMeta({ frame: number, width: SIDE, height: SIDE });
+    const time = 0 as MonoMs;
+    this.slots.writeMeta(slot, meta);
+    const ring = { ringId, slots: this.slots, onReleased: () => {} };
+    return {
+      ...{ streamId: this.id, owner: this, ring, slot, meta, capturedMs: time, failures: 0, status: 'waiting' },
+      ...{ batchedMs: time, inferredMs: time, rows: null },
+    };
+  }
+
+  takeFrame(): InFlightFrame | null {
+    return this.ready.shift() ?? null;
+  }
+
+  wakeOnFrame(): void {
+    this.isListening = true;
+  }
+
+  complete({ meta }: InFlightFrame): void {
+    this.inferred.push(meta.frame);
+  }
+
+  drop({ meta }: InFlightFrame, reason: string): void {
+    this.dropped.push([meta.frame, reason]);
+  }
+
+  /** A lane hands frames over, and sends a message if it was asked to. */
+  hand(frames: readonly InFlightFrame[]): void {
+    this.ready.push(...frames);
+    if (!this.isListening) return;
+    this.isListening = false;
+    this.scheduler.framesArrived(this);
+  }
+
+  /** Frames that wait before the engine is up, so that all of them are there when it asks. */
+  async startWith(frames: readonly InFlightFrame[]): Promise<void> {
+    this.ready.push(...frames);
+    this.scheduler.framesArrived(this);
+    await this.model.start(1);
+    this.scheduler.engineStarted(this.model);
+  }
+}
+
+describe('Scheduler', () => {
+  let rig: Rig;
+  afterEach(() => rig.scheduler.shutdown());
+
+  const frames = (count: number): InFlightFrame[] => Array.from({ length: count }, (_, i) => rig.frame(i));
+
+  it('hands several frames of a file over at once where the device takes one a call', async () => {
+    rig = new Rig();
+    await rig.startWith(frames(10));
+    await waitFor('all frames', () => rig.inferred.length === 10);
+    expect(rig.inferred, 'in order').toEqual([0, 1, 2, 3, 4, 5, 6, 7, 8, 9]);
+    expect(rig.busy, '4, 4 and 2 frames').toHaveLength(3);
+    expect(rig.model.report().histogram, 'calls of one frame').toEqual({ 1: 10 });
+    expect(Math.min(...rig.busy), 'the time of all calls').toBeGreaterThanOrEqual(2 * 2 - 1);
+  });
+
+  it('listens for frames of a file while a thread could do more, and else collects them when a batch ends', async () => {
+    rig = new Rig();
+    await rig.startWith([]);
+    expect(rig.isListening, 'nothing to do').toBe(true);
+    const records = frames(9);
+    rig.hand(records.slice(0, 4));
+    expect(rig.isListening, 'a second batch could wait on the thread').toBe(true);
+    rig.hand(records.slice(4, 8));
+    expect(rig.isListening, 'it does').toBe(false);
+    rig.hand(records.slice(8));
+    expect(rig.ready, 'not taken up yet').toHaveLength(1);
+    await waitFor('all frames', () => rig.inferred.length === 9);
+    expect(rig.inferred).toEqual([0, 1, 2, 3, 4, 5, 6, 7, 8]);
+    expect(rig.busy, '4, 4 and 1 frames').toHaveLength(3);
+    expect(rig.isListening).toBe(true);
+  });
+
+  it('hands over one by one beside a live stream', async () => {
+    rig = new Rig();
+    rig.model.servesLive = true;
+    await rig.startWith(frames(6));
+    await waitFor('all frames', () => rig.inferred.length === 6);
+    expect(rig.busy).toHaveLength(6);
+  });
+
+  it('asks to be woken for each frame of a live stream, and keeps only the newest while the thread is busy', async () => {
+    rig = new Rig(LIVE, 50);
+    await rig.startWith([]);
+    expect(rig.isListening).toBe(true);
+    rig.hand(frames(5));
+    expect(rig.isListening, 'busy or not').toBe(true);
+    await waitFor('three frames', () => rig.inferred.length === 3);
+    expect(rig.inferred, 'the free thread takes the first before anything is displaced').toEqual([0, 3, 4]);
+    expect(rig.dropped).toEqual([
+      [1, 'queue-full'],
+      [2, 'queue-full'],
+    ]);
+  });
+
+  it('leaves alone a stream that it serves no longer', async () => {
+    rig = new Rig(LIVE, 50);
+    const [first, second] = frames(2);
+    await rig.startWith([first!, second!]);
+    expect(
+      rig.scheduler.withdraw(rig).map(({ meta }) => meta.frame),
+      'one is on the thread',
+    ).toEqual([1]);
+    rig.hand([rig.frame(2)]);
+    expect(rig.ready, 'not taken').toHaveLength(1);
+    await waitFor('the frame on the thread', () => rig.inferred.length === 1);
+  });
+
+  it('effects of a drop cannot reach into the loop: they come when it has ended', async () => {
+    rig = new Rig(LIVE, 50);
+    const seen: number[] = [];
+    rig.drop = ({ meta }) => {
+      seen.push(meta.frame);
+      // As a listener that removes the stream would do.
+      rig.scheduler.withdraw(rig);
+    };
+    await rig.startWith([]);
+    rig.hand(frames(4));
+    expect(seen).toEqual([1]);
+    expect(rig.scheduler.depth(rig)).toBe(0);
+    await waitFor('the frame on the thread', () => rig.inferred.length === 1);
+  });
+
+  it('serves each model instance by itself', async () => {
+    rig = new Rig();
+    expect(() =>
+      rig.scheduler.addInstance('default', fakeEngineRequest(1), { maxBatch: 1, maxDelayMs: 5, timeoutMs: 1 }),
+    ).toThrow(RangeError);
+    const other = rig.scheduler.addInstance('other', fakeEngineRequest(1), {
+      maxBatch: 1,
+      maxDelayMs: 5,
+      timeoutMs: 10_000,
+    });
+    await other.start(1);
+    await rig.startWith(frames(3));
+    await waitFor('all frames', () => rig.inferred.length === 3);
+    expect(other.report().histogram).toEqual({});
+    expect(rig.model.report().histogram).toEqual({ 1: 3 });
+  });
+
+  it('tries the frames of a failed hand-over again one by one: only the one that cannot be done is given up', async () => {
+    rig = new Rig();
+    const records = [0, 1, 2, 3, 4, 5].map((frame) => rig.frame(frame, frame === 2 ? UNKNOWN_RING : 1));
+    await rig.startWith(records);
+    await waitFor('all others', () => rig.inferred.length === 5);
+    await waitFor('the one', () => rig.dropped.length === 1);
+    expect(rig.dropped).toEqual([[2, 'engine-failed']]);
+    expect([...rig.inferred].sort()).toEqual([0, 1, 3, 4, 5]);
+    expect(records[2]!.failures).toBe(3);
+    expect(records[0]!.failures, 'once in its company, never alone').toBe(1);
+  });
+
+  it('does not blame what only waited on a thread that died', async () => {
+    rig = new Rig();
+    const records = frames(8);
+    await rig.startWith(records);
+    await rig.model.pool.clients[0]!.crash();
+    await waitFor('all frames', () => rig.inferred.length === 8);
+    expect(rig.inferred).toEqual([0, 1, 2, 3, 4, 5, 6, 7]);
+    expect(records.map(({ failures }) => failures)).toEqual([1, 1, 1, 1, 0, 0, 0, 0]);
+  });
+});
