@@ -59,14 +59,6 @@ async function bench(input: string | undefined, flags: BenchFlags, io: CliIo): P
   const ffmpeg = await findFfmpeg({ path: environment.ffmpegPath, searchPath: environment.searchPath });
   const source = input ?? (await demoSource(ffmpeg, environment, onNotice));
   const isLive = flags.realtime === true;
-  const streams = [];
-  for (let i = 1; i <= flags.streams; i++) {
-    const config = parseStream(
-      { id: `bench-${i}`, source, policy: isLive ? 'live' : 'file', loop: true, realtime: isLive },
-      {},
-    );
-    streams.push({ config, input: await resolveStreamInput(config, ffmpeg, null) });
-  }
   const runtime = await openRuntime({
     model: modelConfigOf(flags),
     batch: check(batchConfig, {}, 'batch'),
@@ -76,6 +68,14 @@ async function bench(input: string | undefined, flags: BenchFlags, io: CliIo): P
     onNotice,
   });
   try {
+    const streams = [];
+    for (let i = 1; i <= flags.streams; i++) {
+      const config = parseStream(
+        { id: `bench-${i}`, source, policy: isLive ? 'live' : 'file', loop: true, realtime: isLive },
+        {},
+      );
+      streams.push({ config, input: await resolveStreamInput(config, ffmpeg, null, runtime.spec) });
+    }
     const measured = await measureRun(runtime, {
       streams,
       seconds: flags.seconds,

@@ -105,7 +105,12 @@ async function openInput(
   const { ffmpegPath, searchPath } = io.environment;
   const ffmpeg = await findFfmpeg({ path: ffmpegPath, searchPath });
   const config = parseStream({ id, source, policy: 'file', every: flags.every, track: flags.track ?? false }, {});
-  const input = await resolveStreamInput(config, ffmpeg, flags.video === undefined ? null : { maxWidth: null });
+  const input = await resolveStreamInput(
+    config,
+    ffmpeg,
+    flags.video === undefined ? null : { maxWidth: null },
+    job.runtime.spec,
+  );
   if (flags.video !== undefined && input.picture !== null) {
     const { picture, policy } = input;
     const onNotice = (text: string): void => note(io, text);

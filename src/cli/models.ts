@@ -83,6 +83,8 @@ async function list(isJson: boolean, io: CliIo): Promise<void> {
         family,
         inputSize: `${input.width}x${input.height}`,
         reportedAp: reported?.ap ?? null,
+        reportedApByFfmpeg: reported?.apByFfmpeg ?? null,
+        reportedOn: reported?.on ?? null,
         licence: licence?.name ?? null,
         isHere,
         description,
@@ -94,11 +96,13 @@ async function list(isJson: boolean, io: CliIo): Promise<void> {
     row.name,
     row.inputSize,
     row.reportedAp?.toFixed(3) ?? '-',
+    row.reportedApByFfmpeg?.toFixed(3) ?? '-',
+    row.reportedOn ?? '-',
     row.licence ?? 'not stated',
     row.isHere ? 'here' : 'to be fetched',
     row.description.split(/[:.] /)[0]!,
   ]);
-  print(io, table([['model', 'input', 'AP', 'licence', 'weights', 'description'], ...cells]));
+  print(io, table([['model', 'input', 'AP', 'by ffmpeg', 'AP on', 'licence', 'weights', 'description'], ...cells]));
 }
 
 async function compiled(name: string, flags: ModelFlags, engine: Target, io: CliIo): Promise<CompiledModel> {

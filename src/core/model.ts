@@ -63,6 +63,8 @@ export interface ModelSpec {
    * measure average precision do. Networks that give one class a box have no choice.
    */
   readonly classesPerBox: 'best' | 'all';
+  /** Who fits the frames of a stream into the input where the stream leaves it open; ffmpeg where absent. */
+  readonly resizeBy?: 'ffmpeg' | 'sharp';
 }
 
 /**

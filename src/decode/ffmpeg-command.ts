@@ -1,5 +1,5 @@
 import ffmpeg from 'fluent-ffmpeg';
-import type { ResizeRule } from '../core/model.ts';
+import type { ResizeKernel, ResizeRule } from '../core/model.ts';
 import type { SourceInput, SourceWindow } from '../core/source.ts';
 import { ROUNDING_SLACK } from '../geometry/placement.ts';
 import { headerFilter } from './ffmpeg-log.ts';
@@ -149,9 +149,22 @@ function filters(plan: DecodePlan, window: SourceWindow | undefined): string[] {
  */
 const TO_RGB = ['format=yuv420p', 'format=rgb24'] as const;
 
+/**
+ * swscale's flag for each kernel. It widens all its kernels when it shrinks a picture, so none is OpenCV's; of those that it
+ * has, this one costs a detector trained with the kernel least (docs/adr/0016 has the figures).
+ */
+const SCALER_FLAGS: Readonly<Record<ResizeKernel, string>> = {
+  linear: 'bicubic+accurate_rnd',
+  'antialiased-linear': 'bilinear',
+  area: 'area',
+  cubic: 'bicubic+accurate_rnd',
+  'vips-linear': 'bilinear',
+};
+
 /** The same arithmetic as `fitInto`, in ffmpeg's expressions, evaluated anew when the picture changes its size. */
 function canvasFilters({ width, height, fit }: DecodePlan['canvas']): string[] {
-  if (fit.mode === 'stretch') return [`scale=w=${width}:h=${height}:flags=bilinear`, ...TO_RGB, 'setsar=1'];
+  const flags = SCALER_FLAGS[fit.kernel ?? 'antialiased-linear'];
+  if (fit.mode === 'stretch') return [`scale=w=${width}:h=${height}:flags=${flags}`, ...TO_RGB, 'setsar=1'];
   const ratio = `min(${width}/round(iw*sar)\\,${height}/ih)`;
   const half = fit.rounding === 'floor' ? ROUNDING_SLACK.toFixed(6) : '0.5';
   const w = `min(${width}\\,max(1\\,floor(round(iw*sar)*${ratio}+${half})))`;
@@ -159,7 +172,7 @@ function canvasFilters({ width, height, fit }: DecodePlan['canvas']): string[] {
   const at = fit.anchor === 'center' ? 'x=floor((ow-iw)/2):y=floor((oh-ih)/2)' : 'x=0:y=0';
   const grey = fit.padValue.toString(16).padStart(2, '0');
   return [
-    `scale=w=${w}:h=${h}:flags=bilinear`,
+    `scale=w=${w}:h=${h}:flags=${flags}`,
     ...TO_RGB,
     `pad=w=${width}:h=${height}:${at}:color=0x${grey}${grey}${grey}`,
     'setsar=1',

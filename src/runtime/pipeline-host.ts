@@ -213,7 +213,7 @@ export class PipelineHost {
     const isDemo = config.source === 'demo';
     const source = isDemo ? await this.#demo() : config.source;
     const resolved = isDemo ? { ...config, source, loop: true, realtime: true } : config;
-    const input = await resolveStreamInput(resolved, this.#ffmpeg, this.#pictureNeed(config.id));
+    const input = await resolveStreamInput(resolved, this.#ffmpeg, this.#pictureNeed(config.id), this.runtime.spec);
     const picture = this.#videoSizes.get(config.id) ?? input.picture;
     return lease === undefined ? { ...input, picture } : { ...input, picture, lease };
   }

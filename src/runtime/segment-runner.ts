@@ -49,7 +49,7 @@ async function runStretch(
 ): Promise<StretchSummary> {
   const { path, label, window, every, scoreThreshold } = stretch;
   const config = { ...parseStream({ id, source: path, policy: 'file', every }, {}), priority };
-  const resolved = await resolveStreamInput(config, ffmpeg, null);
+  const resolved = await resolveStreamInput(config, ffmpeg, null, runtime.spec);
   const source = window === null ? resolved.source! : { ...resolved.source!, window };
   const input: StreamInput = {
     ...resolved,

@@ -1,4 +1,5 @@
 import type { StreamConfig } from '../config/stream.ts';
+import type { ModelSpec } from '../core/model.ts';
 import type { SourceInput } from '../core/source.ts';
 import { probeSource } from '../decode/probe.ts';
 import { parseSource } from '../source/parse-source.ts';
@@ -19,13 +20,16 @@ export interface PictureNeed {
 /**
  * Understands a stream's source, and learns its size where somebody needs full pictures.
  *
- * @param need - null where the model is the only consumer of pixels.
+ * @param need - null where the model is the only consumer of pixels. Where sharp is to fit them, it gets pictures of the
+ *   source's own size.
+ * @param spec - says who fits pictures where the stream leaves it open.
  * @throws SOURCE_*, CONFIG_INVALID
  */
 export async function resolveStreamInput(
   config: StreamConfig,
   ffmpeg: { readonly path: string; readonly major: number },
   need: PictureNeed | null,
+  spec: Pick<ModelSpec, 'resizeBy'> = {},
 ): Promise<StreamInput> {
   const { loop, transport } = config;
   const parsed = parseSource(config.source, {
@@ -37,7 +41,9 @@ export async function resolveStreamInput(
   const policy = config.policy === 'auto' ? (parsed.isLive ? 'live' : 'file') : config.policy;
   // What is read as a file is read once, to its end, whatever it is: a camera that goes away ends it.
   const source = { ...parsed, isLive: policy === 'live' };
-  const picture = need === null ? null : await pictureSize(source, ffmpeg, need, config.openTimeoutMs);
+  const resizeBy = config.resizeBy === 'auto' ? spec.resizeBy : config.resizeBy;
+  const wanted = resizeBy === 'sharp' ? { maxWidth: null } : need;
+  const picture = wanted === null ? null : await pictureSize(source, ffmpeg, wanted, config.openTimeoutMs);
   return { source, imagePaths: null, label: source.label, policy, picture };
 }
 

@@ -114,7 +114,7 @@ export const manifestSchema = z
         on: z.string().min(1).describe('Pictures and input size.'),
       })
       .nullable()
-      .describe('COCO average precision as measured here, and on what; null where it is not known.'),
+      .describe('COCO average precision as measured or published, and on what; null where it is not known.'),
     format: z.enum(['tfjs', 'onnx']),
     files: z.array(weightsFile).min(1).describe('The model file first, then the files it needs, in order.'),
     input: networkInput,

@@ -76,12 +76,17 @@ export async function loadManifest(nameOrPath: string, folders: readonly string[
   );
 }
 
+/** What ffmpeg's scaling may cost a detector in AP before sharp fits its pictures. */
+const MOST_LOSS = 0.005;
+
 /** Gives what the stages need to know of a detector, at the size that it was published at. */
 export function modelSpec(manifest: Manifest): ModelSpec {
   const { name, family, classes, nmsIou, scoreThreshold, maxDetections, classesPerBox } = manifest;
   const { width, height, resize } = manifest.input;
   const input = { width, height, resize };
-  return { name, family, input, classes, nmsIou, scoreThreshold, maxDetections, classesPerBox };
+  const { ap, apByFfmpeg } = { ap: 0, apByFfmpeg: null, ...manifest.reported };
+  const resizeBy = apByFfmpeg !== null && ap - apByFfmpeg > MOST_LOSS ? 'sharp' : 'ffmpeg';
+  return { name, family, input, classes, nmsIou, scoreThreshold, maxDetections, classesPerBox, resizeBy };
 }
 
 async function builtInPaths(): Promise<Map<string, string>> {

@@ -359,7 +359,7 @@ describe('bulk work beside live streams', () => {
     await own.do(segments[0]!, order, { progress });
     const alone = most;
     const config = parseStream({ id: 'live', source: 'synthetic:testsrc2=size=64x36:rate=25', realtime: true }, {});
-    const session = own.runtime.add(config, await resolveStreamInput(config, testFfmpeg, null));
+    const session = own.runtime.add(config, await resolveStreamInput(config, testFfmpeg, null, own.runtime.spec));
     await waitFor('the live stream to run', () => session.state === 'running');
     most = 0;
     await own.do(segments[1]!, order, { progress });

@@ -128,7 +128,7 @@ export class BulkRig {
     const failures: Error[] = [];
     const sink = new JsonlSink({ id: 'detect', path, onFailure: (error) => failures.push(error) });
     this.#bindings.push({ sink, streams: new Set(['detect']) });
-    const session = this.runtime.add(config, await resolveStreamInput(config, this.#ffmpeg, null));
+    const session = this.runtime.add(config, await resolveStreamInput(config, this.#ffmpeg, null, this.runtime.spec));
     await within(`the end of ${inputs[0]}`, 50_000, session.settled());
     await this.runtime.remove('detect');
     await sink.close();

@@ -92,7 +92,7 @@ export class LiveRuntime {
   /** @param stream - as in a pipeline file. */
   async add(stream: Readonly<Record<string, unknown>>): Promise<StreamSession> {
     const config = parseStream(stream, {});
-    const session = this.runtime.add(config, await resolveStreamInput(config, testFfmpeg, null));
+    const session = this.runtime.add(config, await resolveStreamInput(config, testFfmpeg, null, this.runtime.spec));
     this.#sessions.add(session);
     return session;
   }

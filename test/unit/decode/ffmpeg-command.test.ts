@@ -31,6 +31,30 @@ function filters(plan: Partial<DecodePlan>): string {
   return args[args.indexOf('-filter:v') + 1]!;
 }
 
+describe('the scale filter', () => {
+  const letterbox = { mode: 'letterbox', anchor: 'top-left', padValue: 114 } as const;
+
+  it.each([
+    ['linear', 'bicubic+accurate_rnd'],
+    ['antialiased-linear', 'bilinear'],
+    ['area', 'area'],
+    ['cubic', 'bicubic+accurate_rnd'],
+    ['vips-linear', 'bilinear'],
+  ] as const)('for kernel %s is %s', (kernel, flags) => {
+    const stretched = { width: 8, height: 8, fit: { mode: 'stretch', kernel } } as const;
+    expect(filters({ canvas: stretched })).toContain(`scale=w=8:h=8:flags=${flags},`);
+    expect(filters({ canvas: { ...stretched, fit: { ...letterbox, kernel } } })).toContain(`:flags=${flags},`);
+  });
+
+  it('rounds the size of a letterboxed picture as the rule says', () => {
+    const canvas = { width: 416, height: 416, fit: letterbox };
+    expect(filters({ canvas })).toContain('floor(ih*min(416/round(iw*sar)\\,416/ih)+0.5)');
+    expect(filters({ canvas: { ...canvas, fit: { ...letterbox, rounding: 'floor' } } })).toContain(
+      'floor(ih*min(416/round(iw*sar)\\,416/ih)+0.000001)',
+    );
+  });
+});
+
 describe('decodeArguments', () => {
   it('asks for every frame of the first video stream as rgb24 on standard output, and for nothing else', () => {
     const args = decodeArguments(FILE, PLAN);

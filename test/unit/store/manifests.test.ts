@@ -81,6 +81,25 @@ describe('a manifest of a user', () => {
       'outputs: expected the keys boxes, logits, or predictions, or detections for family detr',
     ],
     [
+      'distances without scores',
+      (document) =>
+        Object.assign(document, {
+          family: 'gfl',
+          outputs: { 'scores-8': 'a', 'distances-8': 'b', 'distances-16': 'c' },
+        }),
+      'outputs: expected the keys distances-16, distances-8, scores-16, scores-8 for family gfl',
+    ],
+    [
+      'a kernel that nobody has',
+      (document) => Object.assign(document.input as object, { resize: { mode: 'stretch', kernel: 'lanczos' } }),
+      'input.resize.kernel: expected one of "linear"|"antialiased-linear"|"area"|"cubic"|"vips-linear", received "lanczos" (string)',
+    ],
+    [
+      'a deviation that cannot be divided by',
+      (document) => Object.assign(document.input as object, { deviation: [1, 0, 1] }),
+      'input.deviation.1: Too small: expected number to be >0, received 0 (number)',
+    ],
+    [
       'a source that nobody can fetch',
       (document) =>
         Object.assign(document, { files: [{ name: 'a.bin', sha256: null, sources: ['ftp://host/a.bin'] }] }),

@@ -1,0 +1,30 @@
+import { describe, expect, it } from 'vitest';
+import { parseStream } from '../../../src/config/load-pipeline.ts';
+import { resolveStreamInput } from '../../../src/runtime/stream-input.ts';
+import { testFfmpeg } from '../../support/made-videos.ts';
+
+const SOURCE = 'synthetic:testsrc2=size=64x48:rate=5';
+const FULL = { width: 64, height: 48 };
+
+describe('who fits the pictures of a stream', () => {
+  it.each([
+    ['auto', 'ffmpeg', null],
+    ['auto', 'sharp', FULL],
+    ['ffmpeg', 'sharp', null],
+    ['sharp', 'ffmpeg', FULL],
+  ] as const)('resizeBy %s of a stream, %s of the model', async (resizeBy, ofModel, picture) => {
+    const config = parseStream({ id: 'a', source: SOURCE, resizeBy }, {});
+    const input = await resolveStreamInput(config, testFfmpeg, null, { resizeBy: ofModel });
+    expect(input.picture).toEqual(picture);
+  });
+
+  it('is sharp on pictures of the source size, whatever a preview would be content with', async () => {
+    const config = parseStream({ id: 'a', source: SOURCE, resizeBy: 'sharp' }, {});
+    expect((await resolveStreamInput(config, testFfmpeg, { maxWidth: 32 })).picture).toEqual(FULL);
+  });
+
+  it('keeps the smaller picture of a preview where the model is content with ffmpeg', async () => {
+    const config = parseStream({ id: 'a', source: SOURCE }, {});
+    expect((await resolveStreamInput(config, testFfmpeg, { maxWidth: 32 })).picture).toEqual({ width: 32, height: 24 });
+  });
+});
