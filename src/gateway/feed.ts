@@ -6,7 +6,6 @@ import { type ClientMessage, type EventMessage, FEED_PROTOCOL, TOPICS, type Topi
 import type { Incidents } from '../telemetry/incidents.ts';
 import { FeedClient } from './feed-client.ts';
 import { detectionsMessage, encode, previewMessage, StatsParts } from './feed-encoding.ts';
-import type { GatewayLogger } from './gateway-options.ts';
 import { noCounts, type TopicCounts } from './outbox.ts';
 import { PreviewPace } from './preview-pace.ts';
 import type { PreviewPicture, RuntimePort, RuntimeReport } from './runtime-port.ts';
@@ -27,7 +26,6 @@ export interface FeedOptions {
   readonly maxBufferedBytes: number;
   readonly heartbeatMs: number;
   readonly clock: Clock;
-  readonly logger: GatewayLogger;
   readonly incidents: Incidents;
 }
 
@@ -77,7 +75,7 @@ export class Feed {
         guard('the feed', (frame) => this.#tell('detections', frame.streamId, () => encode(detectionsMessage(frame)))),
       ),
       port.onPreview(guard('the feed', (picture) => this.#tellPreview(picture))),
-      port.onEvent(guard('the feed', (event) => this.#tellEvent(event))),
+      port.onEvent(guard('the feed', (event) => this.#logEvent(event))),
     ];
     this.#scheduleHeartbeat();
   }
@@ -112,7 +110,7 @@ export class Feed {
 
   #welcome(socket: WebSocket): void {
     const streams = this.#port.report().streams.map((stream) => stream.id);
-    const { version, maxBufferedBytes, clock, logger, incidents } = this.#options;
+    const { version, maxBufferedBytes, clock, incidents } = this.#options;
     const client = new FeedClient(socket, {
       hello: { type: 'hello', protocol: FEED_PROTOCOL, version, topics: TOPICS, streams },
       capBytes: maxBufferedBytes,
@@ -131,8 +129,7 @@ export class Feed {
     socket.on(
       'error',
       incidents.guard('the feed', (error: Error) => {
-        incidents.refuse('websocket', 'size', () => `a client broke the WebSocket protocol: ${error.message}`);
-        logger.warn({ err: error }, 'a feed client broke the WebSocket protocol');
+        incidents.refuse('websocket', 'size', () => `a feed client broke the WebSocket protocol: ${error.message}`);
       }),
     );
   }
@@ -163,7 +160,7 @@ export class Feed {
     this.#tell('preview', streamId, () => encode(previewMessage(picture)));
   }
 
-  #tellEvent(event: EventMessage): void {
+  #logEvent(event: EventMessage): void {
     this.#events.push(event);
     if (this.#events.length > RECENT_EVENTS) this.#events.shift();
     this.#tell('events', event.stream, () => encode(event));

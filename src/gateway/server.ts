@@ -40,7 +40,6 @@ export async function startGateway(runtime: RuntimePort, options: GatewayOptions
     maxBufferedBytes: options.maxBufferedBytes ?? 1024 * 1024,
     heartbeatMs: options.heartbeatMs ?? 15_000,
     clock: incidents.clock('the feed', options.clock ?? systemClock),
-    logger,
     incidents,
   });
   const app = await buildApp(runtime, options, { guard, feed, files, incidents });

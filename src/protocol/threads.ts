@@ -40,7 +40,7 @@ export interface LaneStream {
   readonly firstPtsUs: number;
   readonly preview: { readonly maxWidth: number; readonly fps: number };
   /** Its ffmpeg lets every other process go first. */
-  readonly givesWay: boolean;
+  readonly isBackground: boolean;
 }
 
 export type ToLane =

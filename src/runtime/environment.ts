@@ -1,7 +1,7 @@
 import { homedir } from 'node:os';
 import { delimiter, join } from 'node:path';
 
-/** What the surroundings say; read from the environment in `workers/` alone and passed down. */
+/** What the context say; read from the environment in `workers/` alone and passed down. */
 export interface Environment {
   /** FFMPEG_PATH */
   readonly ffmpegPath: string | undefined;
@@ -19,7 +19,7 @@ export interface Environment {
   readonly redisCaFile?: string | undefined;
 }
 
-/** Takes the surroundings out of a process's environment, which the entry points in `workers/` hand over. */
+/** Takes the context out of a process's environment, which the entry points in `workers/` hand over. */
 export function readEnvironment(env: Readonly<Record<string, string | undefined>>): Environment {
   const cacheHome =
     env.XDG_CACHE_HOME === undefined || env.XDG_CACHE_HOME === '' ? join(homedir(), '.cache') : env.XDG_CACHE_HOME;

@@ -33,7 +33,7 @@ const NASTY: readonly unknown[] = [
   [null],
   { length: 1e9 },
   'x'.repeat(20_000),
-  { __proto__: null, toString: 1 },
+  { toString: 1, valueOf: 1 },
 ];
 
 /** A right document of which one value, at any depth, is removed or replaced by something else. */

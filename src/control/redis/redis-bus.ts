@@ -177,25 +177,26 @@ export class RedisBus implements FleetBus {
 
   #read(channel: string, text: string): BusMessage | null {
     const topic = this.#topicOf(channel);
-    const refuse = (reason: Refusal, why: string): null => {
+    const refuse = (reason: Refusal, why: () => string): null => {
       this.#droppedCount += 1;
-      this.#incidents.refuse(`bus-${topic}`, reason, () => `a message on ${channel} was dropped: ${why}`);
+      this.#incidents.refuse(`bus-${topic}`, reason, () => `a message on ${channel} was dropped: ${why()}`);
       return null;
     };
     if (text.length > MOST_MESSAGE_CHARS[topic])
-      return refuse('size', `expected at most ${MOST_MESSAGE_CHARS[topic]} characters, received ${text.length}`);
+      return refuse('size', () => `expected at most ${MOST_MESSAGE_CHARS[topic]} characters, received ${text.length}`);
     let value: unknown;
     try {
       value = JSON.parse(text);
     } catch {
-      return refuse('json', 'expected JSON');
+      return refuse('json', () => 'expected JSON');
     }
     const version = versionOf(value);
-    if (version !== BUS_PROTOCOL) return refuse('version', `expected protocol ${BUS_PROTOCOL}, received ${version}`);
+    if (version !== BUS_PROTOCOL)
+      return refuse('version', () => `expected protocol ${BUS_PROTOCOL}, received ${JSON.stringify(version)}`);
     const parsed = busMessage.safeParse(value);
-    if (!parsed.success) return refuse('envelope', `expected a message of a host; ${complaintOf(parsed.error)}`);
+    if (!parsed.success) return refuse('envelope', () => `expected a message of a host; ${complaintOf(parsed.error)}`);
     if (this.#channel(parsed.data.topic, parsed.data.stream) !== channel)
-      return refuse('envelope', `it says it is of topic ${parsed.data.topic} and stream ${parsed.data.stream}`);
+      return refuse('envelope', () => `it says it is of topic ${parsed.data.topic} and stream ${parsed.data.stream}`);
     return parsed.data;
   }
 
