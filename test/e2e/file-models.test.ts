@@ -81,6 +81,8 @@ describe.skipIf(sharedDir === null)('ONNX files on the command line (needs the s
       broken,
       Uint8Array.from({ length: 5000 }, (_, at) => Math.imul(at + 1, 2654435761) >>> 24),
     );
+    const steering = await cli(['detect', picture, '--model', 'no\u001b[2Jthing.onnx'], env);
+    expect(steering.stderr).toContain('no?[2Jthing.onnx');
     const { code, stderr } = await cli(['detect', picture, '--model', broken], env);
     expect(code).toBe(2);
     expect(stderr).toMatch(/^error: [\x20-\x7e]*broken\.onnx: [\x20-\x7e]+ \[MODEL_INVALID\]\n$/);

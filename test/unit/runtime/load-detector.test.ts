@@ -5,6 +5,7 @@ import { beforeAll, describe, expect, it } from 'vitest';
 import { type Graph, i64Tensor } from '../../../src/compile/graph.ts';
 import { GraphBuilder } from '../../../src/compile/graph-builder.ts';
 import { emitOnnx } from '../../../src/compile/onnx/emit-onnx.ts';
+import { SightlineError } from '../../../src/errors/sightline-error.ts';
 import { type FileSettings, loadDetector, modelName } from '../../../src/runtime/load-detector.ts';
 
 const folder = mkdtempSync(join(tmpdir(), 'sightline-detectors-'));
@@ -121,6 +122,28 @@ describe('a file that is broken is refused with its path, in one line that can b
   it('binary content under the name of a manifest', async () => {
     const path = write('binary.yaml', random);
     expect((await errorOf(path)).message).toBe(`${path}: expected a manifest in YAML, received a binary file`);
+  });
+
+  it('a file cut off at any byte, or with any byte turned over, is a model or an error of one line', async () => {
+    const whole = emitOnnx(tinyYolov8(2));
+    const variants = Array.from(whole, (_, at) => [
+      whole.subarray(0, at),
+      whole.map((byte, i) => (i === at ? byte ^ 0xff : byte)),
+    ]);
+    const path = write('variant.onnx', whole);
+    let errors = 0;
+    for (const variant of variants.flat()) {
+      writeFileSync(path, variant);
+      const thrown: unknown = await loadDetector(path, places).then(
+        () => null,
+        (error: unknown) => error,
+      );
+      if (thrown === null) continue;
+      errors += 1;
+      expect(thrown).toBeInstanceOf(SightlineError);
+      expect((thrown as Error).message).toMatch(/^[^\p{Cc}\ufffd]{1,2000}$/u);
+    }
+    expect(errors).toBeGreaterThan(whole.length);
   });
 
   it('a file whose names are no text a terminal can show', async () => {
