@@ -13,6 +13,8 @@ export interface Environment {
   readonly cacheDir: string;
   /** SIGHTLINE_TOKEN */
   readonly token: string | undefined;
+  /** OPENVINO_DIR: folder of an OpenVINO that is used where it is. */
+  readonly openvinoDir?: string | undefined;
   /** REDIS_URL */
   readonly redisUrl?: string | undefined;
   /** REDIS_CA_FILE: authorities that a rediss:// server's certificate is checked by. */
@@ -29,6 +31,7 @@ export function readEnvironment(env: Readonly<Record<string, string | undefined>
     modelPath: (env.SIGHTLINE_MODEL_PATH ?? '').split(delimiter).filter((folder) => folder !== ''),
     cacheDir: env.SIGHTLINE_CACHE_DIR ?? join(cacheHome, 'sightline'),
     token: env.SIGHTLINE_TOKEN,
+    openvinoDir: env.OPENVINO_DIR,
     redisUrl: env.REDIS_URL,
     redisCaFile: env.REDIS_CA_FILE,
   };
