@@ -1,3 +1,4 @@
+import { existsSync } from 'node:fs';
 import { parseStream } from '../config/load-pipeline.ts';
 import type { StreamConfig } from '../config/stream.ts';
 import { findFfmpeg } from '../decode/ffmpeg-binary.ts';
@@ -11,6 +12,9 @@ import type { StreamInput } from '../runtime/stream/stream-port.ts';
 import { type CliIo, note } from './cli-io.ts';
 import type { ModelFlags } from './model-flags.ts';
 import type { Progress } from './progress.ts';
+
+/** Names of photographs. */
+const STILL = /\.(jpe?g|png|webp)$/i;
 
 export interface DetectFlags extends ModelFlags {
   readonly out?: string;
@@ -105,6 +109,10 @@ async function openInput(
   const { ffmpegPath, searchPath } = io.environment;
   const ffmpeg = await findFfmpeg({ path: ffmpegPath, searchPath });
   const config = parseStream({ id, source, policy: 'file', every: flags.every, track: flags.track ?? false }, {});
+  // A photograph is fitted as the model's publisher does it: no video, no need for ffmpeg's speed.
+  if (flags.video === undefined && STILL.test(source) && existsSync(source)) {
+    return { config, input: { source: null, imagePaths: [source], label: source, policy: 'file', picture: null } };
+  }
   const input = await resolveStreamInput(
     config,
     ffmpeg,

@@ -32,7 +32,8 @@ function explain(error: unknown, io: CliIo): number {
   if (error instanceof ReportedFailure) return error.exitCode;
   if (error instanceof CommanderError) return error.exitCode === 0 ? 0 : 2;
   if (error instanceof SightlineError) {
-    io.stderr.write(`error: ${error.message} [${error.code}]\n`);
+    // Messages quote files and streams: nothing in them may steer the terminal.
+    io.stderr.write(`error: ${error.message.replace(/(?!\n)\p{Cc}/gu, '?')} [${error.code}]\n`);
     return error.exitCode;
   }
   io.stderr.write(

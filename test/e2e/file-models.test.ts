@@ -34,6 +34,33 @@ describe.skipIf(sharedDir === null)('ONNX files on the command line (needs the s
     for (const { label } of detections) expect(["driver's hat", 'box, open', 'Tür: blau']).toContain(label);
   });
 
+  it.each(['yolov8_nms.onnx', 'rtdetr.onnx'])(
+    'detect finds in a photograph what the reference finds: %s',
+    async (name) => {
+      const file = join(models, 'layouts', name);
+      const { layouts } = JSON.parse(readFileSync(join(models, 'layouts', 'expected.json'), 'utf8')) as {
+        layouts: {
+          file: string;
+          scoreThreshold: number;
+          detections: { classId: number; score: number; box: number[] }[];
+        }[];
+      };
+      const { scoreThreshold, detections: expected } = layouts.find((layout) => layout.file === name)!;
+      const flags = ['--model', file, '--min-score', `${scoreThreshold}`, '--out', '-'];
+      const { code, stdout, stderr } = await cli(['detect', picture, ...flags], env);
+      expect(code, stderr).toBe(0);
+      const { detections } = JSON.parse(stdout) as { detections: typeof expected };
+      expect(detections).toHaveLength(expected.length);
+      for (const { classId, score, box } of expected) {
+        const isSame = (other: (typeof expected)[number]) =>
+          other.classId === classId &&
+          Math.abs(other.score - score) <= 1e-3 &&
+          other.box.every((value, at) => Math.abs(value - box[at]!) <= 0.5);
+        expect(detections.some(isSame), `class ${classId} at ${box}`).toBe(true);
+      }
+    },
+  );
+
   it.each(['yolox_nano_416', 'deimv2_femto_416', 'picodet_s_416', 'nanodet_m_416'])(
     '%s finds the refrigerator and the oven of a kitchen without being told anything',
     async (name) => {
@@ -54,6 +81,8 @@ describe.skipIf(sharedDir === null)('ONNX files on the command line (needs the s
       broken,
       Uint8Array.from({ length: 5000 }, (_, at) => Math.imul(at + 1, 2654435761) >>> 24),
     );
+    const steering = await cli(['detect', picture, '--model', 'no\u001b[2Jthing.onnx'], env);
+    expect(steering.stderr).toContain('no?[2Jthing.onnx');
     const { code, stderr } = await cli(['detect', picture, '--model', broken], env);
     expect(code).toBe(2);
     expect(stderr).toMatch(/^error: [\x20-\x7e]*broken\.onnx: [\x20-\x7e]+ \[MODEL_INVALID\]\n$/);

@@ -134,6 +134,8 @@ function single(port: Port, outline: Outline, context: LayoutContext): Layout | 
   const [, rows, columns] = port.dims ?? [];
   if (port.dims?.length !== 3) return null;
   const { namedClasses: classes } = context;
+  // Free axes and no names: it could be anything until it has run (see `measureOutputs`).
+  if (typeof rows === 'string' && typeof columns !== 'string' && classes === null) return null;
   if (columns === 6) return sixColumns(port, outline, context);
   const isTurned = typeof rows === 'number' && (typeof columns === 'string' || (columns ?? 0) > rows);
   if (isTurned) return fits(rows, 4, classes) ? layout('yolov8', 'predictions', port, rows - 4) : null;

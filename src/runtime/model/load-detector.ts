@@ -1,6 +1,7 @@
 import { basename, resolve } from 'node:path';
 import { type DetectorHints, type InferredDetector, inferDetector } from '../../compile/inspect/infer-detector.ts';
-import { readOutline } from '../../compile/inspect/outline.ts';
+import { measureOutputs } from '../../compile/inspect/measure-outputs.ts';
+import { type Outline, readOutline } from '../../compile/inspect/outline.ts';
 import { rankedClassCountOfFile } from '../../compile/inspect/ranked-classes.ts';
 import type { Environment } from '../../config/environment.ts';
 import { type ModelConfig, parseInputSize } from '../../config/model.ts';
@@ -74,7 +75,7 @@ async function inferManifest(path: string, { settings = {}, inputSize }: Detecto
   const { labels, family, colours, range, resize } = settings;
   const listed = labels === undefined || labels === COCO ? null : await readLabels(labels);
   const hints: DetectorHints = { family, colours, white: range, resize, inputSize, classCount: listed?.length };
-  const inferred = await withRankedClasses(inferDetector(outline, hints), path);
+  const inferred = await withRankedClasses(await inferOrMeasure(outline, hints), path);
   const classes = listed ?? (await classesOf(inferred, labels, path));
   if (inferred.classCount !== null && classes.length !== inferred.classCount) {
     const source = labels === undefined ? 'its metadata names' : `--labels ${labels} has`;
@@ -110,6 +111,22 @@ async function inferManifest(path: string, { settings = {}, inputSize }: Detecto
     maxDetections: 100,
     classesPerBox: 'best',
   };
+}
+
+/** Where the declared shapes do not say enough, the network is run once to see the real ones. */
+async function inferOrMeasure(outline: Outline, hints: DetectorHints): Promise<InferredDetector> {
+  try {
+    const inferred = inferDetector(outline, hints);
+    if (inferred.classCount !== null || inferred.classNames !== null || !('logits' in inferred.outputs))
+      return inferred;
+    const measured = await measureOutputs(outline, hints.inputSize);
+    return measured === null ? inferred : inferDetector(measured, hints);
+  } catch (error) {
+    const isAmbiguous = error instanceof SightlineError && error.code === 'MODEL_AMBIGUOUS';
+    const measured = isAmbiguous ? await measureOutputs(outline, hints.inputSize) : null;
+    if (measured === null) throw error;
+    return inferDetector(measured, hints);
+  }
 }
 
 /** Looks for the number of classes inside the graph where neither the shapes nor names say it. */

@@ -5,6 +5,7 @@ import { beforeAll, describe, expect, it } from 'vitest';
 import { type Graph, i64Tensor } from '../../../../src/compile/graph.ts';
 import { GraphBuilder } from '../../../../src/compile/graph-builder.ts';
 import { emitOnnx } from '../../../../src/compile/onnx/emit-onnx.ts';
+import { SightlineError } from '../../../../src/errors/sightline-error.ts';
 import { type FileSettings, loadDetector, modelName } from '../../../../src/runtime/model/load-detector.ts';
 
 const folder = mkdtempSync(join(tmpdir(), 'sightline-detectors-'));
@@ -93,6 +94,47 @@ describe('an ONNX file', () => {
   });
 });
 
+describe('a file with free axes and no names', () => {
+  /** At 64x64, the default being 640: three anchors in each of 64 + 16 + 4 cells, of 4 + 1 + 2 numbers, or something else. */
+  function open(rows: number, columns: number): Uint8Array {
+    const builder = new GraphBuilder('');
+    const first = builder.constant('first', i64Tensor([1], [0]));
+    const last = builder.constant('last', i64Tensor([1], [rows * columns]));
+    const flat = builder.node('Reshape', 'flat', ['images', builder.constant('flat-shape', i64Tensor([1], [-1]))]);
+    const some = builder.node('Slice', 'some', [flat, first, last]);
+    builder.node('Reshape', 'out', [some, builder.constant('shape', i64Tensor([3], [1, rows, columns]))]);
+    const graph = builder.finish({
+      name: 'open',
+      opset: 17,
+      inputs: [{ name: 'images', type: 'f32', dims: ['batch', 3, 'height', 'width'] }],
+      outputs: [{ name: 'out', type: 'f32', dims: ['batch', 'rows', columns] }],
+    });
+    return emitOnnx(graph);
+  }
+  const inputSize = { width: 64, height: 64 };
+
+  it('is run once to see how many rows it gives: three for each cell are YOLOv5', async () => {
+    const path = write('open-yolov5.onnx', open(252, 7));
+    expect(await loadDetector(path, { ...places, inputSize })).toMatchObject({
+      family: 'yolov5',
+      classes: ['class0', 'class1'],
+    });
+  });
+
+  it('is a DETR where the rows have nothing to do with cells, and asked about where they may be either', async () => {
+    const path = write('open-detr.onnx', open(100, 7));
+    expect(await loadDetector(path, { ...places, inputSize })).toMatchObject({
+      family: 'detr',
+      outputs: { predictions: 'out' },
+    });
+    const either = write('open-either.onnx', open(84, 7));
+    await expect(loadDetector(either, { ...places, inputSize })).rejects.toMatchObject({
+      code: 'MODEL_AMBIGUOUS',
+      message: expect.stringContaining('out f32 [batch, 84, 7]'),
+    });
+  });
+});
+
 describe('a file that is broken is refused with its path, in one line that can be printed', () => {
   const random = Uint8Array.from({ length: 4096 }, (_, at) => Math.imul(at + 1, 2654435761) >>> 24);
   it.each<[string, () => string | Uint8Array, string]>([
@@ -121,6 +163,28 @@ describe('a file that is broken is refused with its path, in one line that can b
   it('binary content under the name of a manifest', async () => {
     const path = write('binary.yaml', random);
     expect((await errorOf(path)).message).toBe(`${path}: expected a manifest in YAML, received a binary file`);
+  });
+
+  it('a file cut off at any byte, or with any byte turned over, is a model or an error of one line', async () => {
+    const whole = emitOnnx(tinyYolov8(2));
+    const variants = Array.from(whole, (_, at) => [
+      whole.subarray(0, at),
+      whole.map((byte, i) => (i === at ? byte ^ 0xff : byte)),
+    ]);
+    const path = write('variant.onnx', whole);
+    let errors = 0;
+    for (const variant of variants.flat()) {
+      writeFileSync(path, variant);
+      const thrown: unknown = await loadDetector(path, places).then(
+        () => null,
+        (error: unknown) => error,
+      );
+      if (thrown === null) continue;
+      errors += 1;
+      expect(thrown).toBeInstanceOf(SightlineError);
+      expect((thrown as Error).message).toMatch(/^[^\p{Cc}\ufffd]{1,2000}$/u);
+    }
+    expect(errors).toBeGreaterThan(whole.length);
   });
 
   it('a file whose names are no text a terminal can show', async () => {

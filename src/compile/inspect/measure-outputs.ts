@@ -1,0 +1,51 @@
+import { InferenceSession, Tensor } from 'onnxruntime-node';
+import type { Outline, Port } from './outline.ts';
+import { pictureInput } from './picture-input.ts';
+
+const TENSOR_TYPES = { f32: 'float32', f16: 'float16', u8: 'uint8' } as const;
+
+/**
+ * Runs a network once on a grey picture to see the shapes of its outputs, where the file leaves them open. Only the number of
+ * pictures stays as declared.
+ *
+ * @param size - of the picture, for a network whose axes are free.
+ * @returns the outline with the shapes; null where they were known, or the network cannot be run.
+ */
+export async function measureOutputs(
+  outline: Outline,
+  size: { readonly width: number; readonly height: number } | undefined,
+): Promise<Outline | null> {
+  const isOpen = ({ dims }: Port) => dims === null || dims.slice(1).some((dim) => typeof dim === 'string');
+  if (!outline.outputs.some(isOpen)) return null;
+  const picture = pictureInput(outline, size);
+  const { width, height, type, layout, tensor, sizeTensor } = picture;
+  const batch = picture.batch === 'free' ? 1 : picture.batch;
+  const dims = layout === 'nchw' ? [batch, 3, height, width] : [batch, height, width, 3];
+  const count = batch * 3 * width * height;
+  const values = {
+    f32: () => new Float32Array(count),
+    f16: () => new Uint16Array(count),
+    u8: () => new Uint8Array(count),
+  };
+  const feeds: Record<string, Tensor> = { [tensor]: new Tensor(TENSOR_TYPES[type], values[type](), dims) };
+  if (sizeTensor !== null) {
+    const sides = Array.from({ length: batch }, () => [BigInt(width), BigInt(height)]).flat();
+    feeds[sizeTensor] = new Tensor('int64', BigInt64Array.from(sides), [batch, 2]);
+  }
+  try {
+    const session = await InferenceSession.create(outline.path, { intraOpNumThreads: 1, logSeverityLevel: 4 });
+    try {
+      const results = await session.run(feeds);
+      const measured = (port: Port): Port => {
+        const shape = results[port.name]?.dims;
+        return shape === undefined ? port : { ...port, dims: [port.dims?.[0] ?? shape[0]!, ...shape.slice(1)] };
+      };
+      return { ...outline, outputs: outline.outputs.map(measured) };
+    } finally {
+      await session.release();
+    }
+  } catch {
+    // What is wrong with it is reported when it is compiled or loaded.
+    return null;
+  }
+}
