@@ -158,7 +158,7 @@ const SCALER_FLAGS: Readonly<Record<ResizeKernel, string>> = {
   'antialiased-linear': 'bilinear',
   area: 'area',
   cubic: 'bicubic+accurate_rnd',
-  'vips-linear': 'bilinear',
+  'vips-linear': 'bicubic+accurate_rnd',
 };
 
 /** The same arithmetic as `fitInto`, in ffmpeg's expressions, evaluated anew when the picture changes its size. */
