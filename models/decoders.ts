@@ -2,13 +2,23 @@ import type { ModelFamily } from '../src/core/model.ts';
 import { decodeCenternet } from './centernet/decode.ts';
 import type { Decode } from './decoder.ts';
 import { decodeDeimv2 } from './deimv2/decode.ts';
+import { decodeDetr } from './detr/decode.ts';
 import { decodeGfl } from './gfl/decode.ts';
+import { decodeSsd } from './ssd/decode.ts';
+import { decodeYoloEnd2end } from './yolo-end2end/decode.ts';
+import { decodeYolov5 } from './yolov5/decode.ts';
+import { decodeYolov8 } from './yolov8/decode.ts';
 import { decodeYolox } from './yolox/decode.ts';
 
 /** The decode function of each family. */
 export const DECODERS: Readonly<Record<ModelFamily, Decode>> = {
   centernet: decodeCenternet,
   yolox: decodeYolox,
+  yolov5: decodeYolov5,
+  yolov8: decodeYolov8,
+  'yolo-end2end': decodeYoloEnd2end,
+  detr: decodeDetr,
   deimv2: decodeDeimv2,
+  ssd: decodeSsd,
   gfl: decodeGfl,
 };

@@ -1,7 +1,10 @@
 #!/usr/bin/env node
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
+import { inspect } from 'node:util';
+import { CrashFlush } from '../src/cli/crash-flush.ts';
 import { runCli } from '../src/cli/program.ts';
+import { redact } from '../src/core/redact.ts';
 import { readEnvironment } from '../src/runtime/environment.ts';
 import { packageRoot } from '../src/store/package-root.ts';
 
@@ -14,11 +17,33 @@ for (const signal of ['SIGINT', 'SIGTERM'] as const) {
     stop.abort();
   });
 }
+
+/** An orderly stop flushes within a second; a disk that hangs must not keep a broken process alive. */
+const FLUSH_MS = 5_000;
+const crash = new CrashFlush();
+let isCrashing = false;
+
+/** Ends the process after an exception that nothing caught: its state is unknown, so it only saves what it has. */
+function crashed(error: unknown): void {
+  process.stderr.write(`error: unforeseen exception: ${redact(inspect(error))}\nThis is a bug in Sightline.\n`);
+  // Another one on the way out changes nothing.
+  if (isCrashing) return;
+  isCrashing = true;
+  void crash.run(FLUSH_MS).then((isFlushed) => {
+    const outcome = isFlushed ? 'results were flushed' : `results were not flushed within ${FLUSH_MS / 1000} s`;
+    process.stderr.write(`error: ending with exit code 1; ${outcome}\n`);
+    process.exit(1);
+  });
+}
+process.on('uncaughtException', crashed);
+process.on('unhandledRejection', crashed);
+
 // A reader that went away (`sightline ... | head`) is no error of ours.
 for (const stream of [process.stdout, process.stderr]) {
   stream.on('error', (error: NodeJS.ErrnoException) => {
-    if (error.code === 'EPIPE') process.exit(0);
-    throw error;
+    if (error.code !== 'EPIPE') throw error;
+    // On the way out after an exception, results are still being flushed.
+    if (!isCrashing) process.exit(0);
   });
 }
 
@@ -28,5 +53,6 @@ const io = {
   stderr: process.stderr,
   environment: readEnvironment(process.env),
   stop: stop.signal,
+  crash,
 };
 process.exitCode = await runCli(process.argv.slice(2), io, version);

@@ -128,6 +128,7 @@ export class SimulatedFleet {
       claim: line((...args) => inner.claim(...args)),
       release: line((...args) => inner.release(...args)),
       snapshot: line(() => inner.snapshot()),
+      leases: line((...args) => inner.leases(...args)),
       putOrder: line((...args) => inner.putOrder(...args)),
       removeOrder: line((...args) => inner.removeOrder(...args)),
       assign: line((...args) => inner.assign(...args)),

@@ -1,5 +1,6 @@
 import type { Writable } from 'node:stream';
 import type { Environment } from '../runtime/environment.ts';
+import type { CrashFlush } from './crash-flush.ts';
 
 /** A command's surroundings: streams, environment, and the wish to stop. Real ones come from `workers/`. */
 export interface CliIo {
@@ -8,6 +9,8 @@ export interface CliIo {
   readonly environment: Environment;
   /** Aborts on SIGINT and SIGTERM. */
   readonly stop: AbortSignal;
+  /** Where commands say what is to be flushed if the process meets an unforeseen exception; absent where nobody looks after that. */
+  readonly crash?: CrashFlush;
 }
 
 export function print(io: CliIo, text: string): void {

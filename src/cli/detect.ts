@@ -4,14 +4,16 @@ import { check } from '../config/check.ts';
 import { previewConfig } from '../config/gateway.ts';
 import { parseStream } from '../config/load-pipeline.ts';
 import { SightlineError } from '../errors/sightline-error.ts';
+import { loadConfigured } from '../runtime/load-detector.ts';
 import { openRuntime } from '../runtime/open-runtime.ts';
+import { lockOutputs } from '../runtime/open-sinks.ts';
 import { videoContainer } from '../runtime/open-video-sink.ts';
 import { ResultSinks, type SinkBinding } from '../runtime/result-sinks.ts';
 import type { Runtime } from '../runtime/runtime.ts';
 import { CocoSink } from '../sinks/coco-sink.ts';
 import { JsonlSink } from '../sinks/jsonl-sink.ts';
 import { expandInputs } from '../source/expand-inputs.ts';
-import { loadManifest, modelSpec } from '../store/manifests.ts';
+import { modelSpec } from '../store/manifests.ts';
 import { type CliIo, note, print, printJson } from './cli-io.ts';
 import { type DetectFlags, detectInput, type InputSummary } from './detect-input.ts';
 import { addEngineFlags, addModelFlag, modelConfigOf } from './model-flags.ts';
@@ -26,7 +28,10 @@ Examples:
   sightline detect clip.mp4 --video annotated.mp4
 
 Every frame of every input gets one line. Folders are read to any depth. An input that cannot be read is reported, the
-others are done, and the command ends with exit code 1.`;
+others are done, and the command ends with exit code 1.
+
+Results grow as NAME.partial.EXT (follow them with tail -f) and replace an earlier file at the end. When the command is
+interrupted, fails or reads nothing at all, the earlier file stays.`;
 
 export function addDetect(program: Command, io: CliIo): void {
   const command = program
@@ -64,7 +69,12 @@ async function detect(inputs: readonly string[], flags: DetectFlags, io: CliIo):
     sinks,
     environment: io.environment,
     onNotice: (text) => note(io, text),
+  }).catch(async (error: unknown) => {
+    sinks.markCutShort();
+    await sinks.close();
+    throw error;
   });
+  const flushed = io.crash?.add(() => runtime.flushSinks());
   const summaries: InputSummary[] = [];
   let sinkErrors: SightlineError[] = [];
   const progress = startProgress(io, 'frames');
@@ -79,31 +89,39 @@ async function detect(inputs: readonly string[], flags: DetectFlags, io: CliIo):
     }
   } finally {
     progress.stop();
+    if (stop.aborted || !summaries.some(({ error, frames }) => error === null || frames > 0)) sinks.markCutShort();
     sinkErrors = await runtime.stop();
+    flushed?.();
   }
   report(summaries, sinkErrors, flags, runtime, io);
 }
 
+/** @throws SINK_BUSY, MODEL_NOT_FOUND */
 async function openSinks(
   flags: DetectFlags,
   sources: readonly string[],
   onFailure: () => void,
   io: CliIo,
 ): Promise<ResultSinks> {
+  const { out, coco, video } = flags;
+  const spec = coco === undefined ? null : modelSpec(await loadConfigured(modelConfigOf(flags), io.environment));
+  const locks = await lockOutputs(
+    Object.entries({ out, coco, video }).flatMap(([flag, path]) =>
+      path === undefined ? [] : [{ id: `--${flag}`, path }],
+    ),
+  );
+  const listeners = { onFailure, onNotice: (text: string): void => note(io, text) };
   const bindings: SinkBinding[] = [];
-  if (flags.out !== undefined)
+  if (out !== undefined)
+    bindings.push({ sink: new JsonlSink({ id: '--out', path: out, stdout: io.stdout, ...listeners }), streams: null });
+  if (coco !== undefined && spec !== null) {
+    const { classes } = spec;
     bindings.push({
-      sink: new JsonlSink({ id: '--out', path: flags.out, stdout: io.stdout, onFailure }),
-      streams: null,
-    });
-  if (flags.coco !== undefined) {
-    const { classes } = modelSpec(await loadManifest(flags.model ?? 'centernet'));
-    bindings.push({
-      sink: new CocoSink({ id: '--coco', path: flags.coco, classes, sources, onFailure }),
+      sink: new CocoSink({ id: '--coco', path: coco, classes, sources, ...listeners }),
       streams: null,
     });
   }
-  return new ResultSinks(bindings);
+  return new ResultSinks(bindings, locks);
 }
 
 function report(

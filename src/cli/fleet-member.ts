@@ -18,6 +18,7 @@ import type { EventMessage } from '../protocol/feed.ts';
 import { fleetRunner } from '../runtime/fleet-runner.ts';
 import { PipelineHost } from '../runtime/pipeline-host.ts';
 import { BULK_ID_PREFIX, segmentRunner } from '../runtime/segment-runner.ts';
+import type { Incidents } from '../telemetry/incidents.ts';
 import type { CliIo } from './cli-io.ts';
 import { openGateway, type ServerFlags, tellEvent } from './serve.ts';
 
@@ -27,6 +28,8 @@ export interface FleetMemberOptions {
   readonly flags: ServerFlags;
   readonly control: ControlPlane;
   readonly log: GatewayLogger;
+  /** Those of the control plane and of everything here. */
+  readonly incidents: Incidents;
   readonly io: CliIo;
 }
 
@@ -40,6 +43,7 @@ export class FleetMember {
   #agent: HostAgent | null = null;
   #publisher: FleetPublisher | null = null;
   #worker: TaskWorker | null = null;
+  #flushed: (() => void) | undefined;
 
   private constructor(
     options: FleetMemberOptions,
@@ -57,13 +61,14 @@ export class FleetMember {
 
   /** Opens the engine and the gateway. The fleet does not know of this host yet. */
   static async open(options: FleetMemberOptions): Promise<FleetMember> {
-    const { id, config, control, log, io, flags } = options;
+    const { id, config, control, log, io, flags, incidents } = options;
     const admission = new Admission(config.fleet);
     const host = await PipelineHost.open(config, {
       environment: io.environment,
       stdout: io.stdout,
       onNotice: (text) => log.info({}, text),
       admit: (source) => admission.source(source),
+      incidents,
     });
     const { fillRatio, bulkConcurrency, minHosts, maxHosts } = config.fleet;
     const scale = { pipeline: config.name, fillRatio, tasksPerHost: Math.max(1, bulkConcurrency), minHosts, maxHosts };
@@ -80,11 +85,14 @@ export class FleetMember {
         await admission.outDir(outDir);
       },
       advise: (snapshot, queue) => advisor.advise(snapshot, queue),
+      incidents,
     });
     try {
       await view.start();
-      const gateway = await openGateway(view, { config, flags, log, fleet: view }, io);
-      return new FleetMember(options, host, admission, view, gateway);
+      const gateway = await openGateway(view, { config, flags, log, fleet: view, incidents }, io);
+      const member = new FleetMember(options, host, admission, view, gateway);
+      member.#flushed = io.crash?.add(() => host.runtime.flushSinks());
+      return member;
     } catch (error) {
       view.close();
       await host.runtime.stop();
@@ -98,7 +106,7 @@ export class FleetMember {
 
   /** Measures the machine, says hello, and takes work from then on. @throws HOST_EXISTS, CONTROL_UNREACHABLE */
   async join(): Promise<void> {
-    const { id, config, control, log, io } = this.#options;
+    const { id, config, control, log, io, incidents } = this.#options;
     const { environment, stop } = io;
     const ffmpeg = await findFfmpeg({ path: environment.ffmpegPath, searchPath: environment.searchPath });
     const { runtime } = this.#host;
@@ -124,13 +132,20 @@ export class FleetMember {
         this.#worker?.setPaused(isDraining);
       },
       onNotice: (text) => log.warn({}, text),
+      incidents,
     });
     this.#agent = agent;
     this.#host.onEvent((event) => {
       if (!isRoutine(event)) tellEvent(log, event);
     });
     await this.#sayHello(agent);
-    this.#publisher = new FleetPublisher({ bus: control.bus, hostId: id, port: this.#host, leases: agent });
+    this.#publisher = new FleetPublisher({
+      bus: control.bus,
+      hostId: id,
+      port: this.#host,
+      leases: agent,
+      incidents,
+    });
     log.info(
       {},
       `host ${id} joined with ${capacityFps.toFixed(1)} inferences/s, ${config.name}: ${this.#modelLabel()}`,
@@ -169,6 +184,7 @@ export class FleetMember {
     await this.#gateway.close();
     this.#view.close();
     for (const failure of await this.#host.runtime.stop()) log.error({ code: failure.code }, failure.message);
+    this.#flushed?.();
   }
 
   #modelLabel(): string {

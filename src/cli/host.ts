@@ -12,6 +12,7 @@ import { ID_PATTERN } from '../core/ids.ts';
 import { SightlineError } from '../errors/sightline-error.ts';
 import type { GatewayLogger } from '../gateway/gateway-options.ts';
 import { packageRoot } from '../store/package-root.ts';
+import { Incidents } from '../telemetry/incidents.ts';
 import { type CliIo, note } from './cli-io.ts';
 import { addFleetFlag, type FleetFlags } from './fleet-access.ts';
 import { FleetMember } from './fleet-member.ts';
@@ -51,10 +52,11 @@ async function host(path: string | undefined, flags: HostFlags, io: CliIo): Prom
   checkServerFlags(flags);
   const config = configOf(loadPipeline(path ?? join(packageRoot(), 'pipelines/fleet-host.yaml')), flags);
   const log = openLog(io, flags.log);
-  const control = await openControl(config, flags, io, log);
+  const incidents = new Incidents((text) => log.warn({}, text));
+  const control = await openControl(config, flags, io, log, incidents);
   try {
     const id = config.fleet.hostId ?? defaultId();
-    const member = await FleetMember.open({ id, config, flags, control, log, io });
+    const member = await FleetMember.open({ id, config, flags, control, log, incidents, io });
     try {
       note(io, `\n  Sightline is live at ${member.url}\n`);
       await member.join();
@@ -89,11 +91,12 @@ async function openControl(
   { redis }: FleetFlags,
   { environment }: CliIo,
   log: GatewayLogger,
+  incidents: Incidents,
 ): Promise<ControlPlane> {
   const url = redis ?? environment.redisUrl;
   if (url === undefined || url === '') {
     log.info({}, 'no Redis is named (--redis or REDIS_URL): this host is a fleet of its own');
-    return openMemoryControlPlane({ leaseMs });
+    return openMemoryControlPlane({ leaseMs, incidents });
   }
   return openRedisControlPlane({
     url,
@@ -101,6 +104,7 @@ async function openControl(
     leaseMs,
     onNotice: (text) => log.warn({}, text),
     onAdvice: (text) => log.warn({}, text),
+    incidents,
   });
 }
 

@@ -1,8 +1,18 @@
 import { type Command, Option } from 'commander';
 import { check } from '../config/check.ts';
-import { ENGINES, type ModelConfig, modelConfig, PRECISIONS, PROVIDERS } from '../config/model.ts';
+import { ENGINES, type ModelConfig, modelConfig, PRECISIONS, PROVIDERS, RESIZE_RULES } from '../config/model.ts';
+import { MODEL_FAMILIES } from '../core/model.ts';
 
-export interface ModelFlags {
+/** What the user says of an ONNX file beside what stands in it. */
+export interface FileFlags {
+  readonly family?: string;
+  readonly labels?: string;
+  readonly color?: string;
+  readonly range?: number;
+  readonly resize?: string;
+}
+
+export interface ModelFlags extends FileFlags {
   readonly model?: string;
   readonly engine?: string;
   readonly precision?: string;
@@ -14,11 +24,29 @@ export interface ModelFlags {
 
 /** The flag that names the model, where a command takes one. */
 export function addModelFlag(command: Command): Command {
-  return command.option(
-    '--model <name>',
-    'built-in detector or path of a manifest (see: sightline models list)',
-    'centernet',
+  return addFileFlags(
+    command.option(
+      '--model <name>',
+      'detector (see: sightline models list), path of a manifest, or path of an ONNX file',
+      'centernet',
+    ),
   );
+}
+
+/** The flags that settle what an ONNX file does not say of itself. */
+export function addFileFlags(command: Command): Command {
+  return command
+    .addOption(
+      new Option('--family <family>', 'ONNX files: how outputs become boxes; found in the file where absent').choices(
+        MODEL_FAMILIES,
+      ),
+    )
+    .option('--labels <file>', 'ONNX files: class names, one a line, or "coco"; found in the file where absent')
+    .addOption(new Option('--color <order>', 'ONNX files: order of colours').choices(['rgb', 'bgr']))
+    .addOption(new Option('--range <white>', 'ONNX files: what white becomes, 1 or 255').argParser(Number))
+    .addOption(
+      new Option('--resize <rule>', 'ONNX files: how a picture is fitted into the input').choices(RESIZE_RULES),
+    );
 }
 
 /** The flags by which every command that runs a model says how. */
@@ -46,8 +74,10 @@ export function addEngineFlags(command: Command): Command {
 
 /** @throws CONFIG_INVALID naming the flag's setting. */
 export function modelConfigOf(flags: ModelFlags): ModelConfig {
-  const { model, engine, provider, precision, inputSize, threads, minScore } = flags;
-  const raw = { name: model, engine, provider, precision, inputSize, threads, scoreThreshold: minScore };
+  const { model, family, labels, color, range, resize } = flags;
+  const { engine, provider, precision, inputSize, threads, minScore } = flags;
+  const file = { family, labels, colours: color, range, resize };
+  const raw = { name: model, ...file, engine, provider, precision, inputSize, threads, scoreThreshold: minScore };
   const given = Object.fromEntries(Object.entries(raw).filter(([, value]) => value !== undefined));
   return check(modelConfig, given, 'model');
 }

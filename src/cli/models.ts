@@ -1,15 +1,16 @@
-import { readdir } from 'node:fs/promises';
-import { join } from 'node:path';
 import type { Command } from 'commander';
 import { PRECISIONS, parseInputSize } from '../config/model.ts';
 import type { CompiledModel } from '../core/model.ts';
 import { SightlineError } from '../errors/sightline-error.ts';
+import { fileSettings, loadConfigured, manifestFolders } from '../runtime/load-detector.ts';
 import { prepareModel } from '../runtime/prepare-model.ts';
 import { verifyCompiled } from '../runtime/verify-model.ts';
 import { findWeights } from '../store/find-weights.ts';
-import { listManifests, loadManifest } from '../store/manifests.ts';
+import { listManifests, listUserManifests } from '../store/manifests.ts';
 import { type CliIo, note, print, printJson } from './cli-io.ts';
-import { addEngineFlags, type ModelFlags, modelConfigOf } from './model-flags.ts';
+import { addEngineFlags, addFileFlags, type ModelFlags, modelConfigOf } from './model-flags.ts';
+import { addModelsAdd } from './models-add.ts';
+import { picturesIn } from './sample-pictures.ts';
 import { table } from './table.ts';
 
 type Target = 'onnx' | 'wasm' | 'tensorflow';
@@ -20,10 +21,10 @@ type VerifiedRow = Awaited<ReturnType<typeof verifyCompiled>>[number] & {
 };
 
 export function addModels(program: Command, io: CliIo): void {
-  const models = program.command('models').description('detectors: list, fetch, compile, verify');
+  const models = program.command('models').description('detectors: list, fetch, add your own, compile, verify');
   models
     .command('list')
-    .description('the built-in detectors, and whether their weights are on this machine')
+    .description('the built-in detectors and your own, and whether their weights are on this machine')
     .option('--json', 'one JSON document on standard output')
     .action(({ json }: { json?: boolean }) => list(json === true, io));
   models
@@ -31,14 +32,18 @@ export function addModels(program: Command, io: CliIo): void {
     .description('fetch the weights of a detector')
     .argument('<model>', 'built-in name or path of a manifest')
     .action(async (name: string) => {
-      const paths = await findWeights(await loadManifest(name), weights(io, true));
+      const paths = await findWeights(
+        await loadConfigured(modelConfigOf({ model: name }), io.environment),
+        weights(io, true),
+      );
       for (const path of paths) print(io, path);
     });
+  addModelsAdd(models, io);
   const compile = models
     .command('compile')
     .description('compile a detector for an engine; the file is cached')
-    .argument('<model>', 'built-in name or path of a manifest');
-  addEngineFlags(compile).action(async (name: string, flags: ModelFlags) => {
+    .argument('<model>', 'name, path of a manifest, or path of an ONNX file');
+  addEngineFlags(addFileFlags(compile)).action(async (name: string, flags: ModelFlags) => {
     const { engine } = flags;
     const target = engine === 'tensorflow' || engine === 'wasm' ? engine : 'onnx';
     print(io, (await compiled(name, flags, target, io)).path);
@@ -46,8 +51,8 @@ export function addModels(program: Command, io: CliIo): void {
   const verify = models
     .command('verify')
     .description('compare a detector, as compiled for each engine and precision, with its source on real pictures')
-    .argument('<model>', 'built-in name or path of a manifest');
-  addEngineFlags(verify)
+    .argument('<model>', 'name, path of a manifest, or path of an ONNX file');
+  addEngineFlags(addFileFlags(verify))
     .requiredOption('--images <dir>', 'folder of pictures')
     .option('--json', 'one JSON document on standard output')
     .addHelpText(
@@ -63,8 +68,11 @@ function weights(io: CliIo, mayFetch: boolean): Parameters<typeof findWeights>[1
 }
 
 async function list(isJson: boolean, io: CliIo): Promise<void> {
+  const { modelPath, cacheDir } = io.environment;
+  const folders = manifestFolders({ searchPath: modelPath, cacheDir });
+  const own = await listUserManifests(folders, (text) => note(io, `warning: ${text}`));
   const rows = await Promise.all(
-    (await listManifests()).map(async (manifest) => {
+    [...(await listManifests()), ...own].map(async (manifest) => {
       const isHere = await findWeights(manifest, weights(io, false)).then(
         () => true,
         () => false,
@@ -77,7 +85,7 @@ async function list(isJson: boolean, io: CliIo): Promise<void> {
         reportedAp: reported?.ap ?? null,
         reportedApByFfmpeg: reported?.apByFfmpeg ?? null,
         reportedOn: reported?.on ?? null,
-        licence: licence.name,
+        licence: licence?.name ?? null,
         isHere,
         description,
       };
@@ -90,7 +98,7 @@ async function list(isJson: boolean, io: CliIo): Promise<void> {
     row.reportedAp?.toFixed(3) ?? '-',
     row.reportedApByFfmpeg?.toFixed(3) ?? '-',
     row.reportedOn ?? '-',
-    row.licence,
+    row.licence ?? 'not stated',
     row.isHere ? 'here' : 'to be fetched',
     row.description.split(/[:.] /)[0]!,
   ]);
@@ -98,7 +106,8 @@ async function list(isJson: boolean, io: CliIo): Promise<void> {
 }
 
 async function compiled(name: string, flags: ModelFlags, engine: Target, io: CliIo): Promise<CompiledModel> {
-  const { precision, inputSize, provider } = modelConfigOf(flags);
+  const config = modelConfigOf({ ...flags, model: name });
+  const { precision, inputSize, provider } = config;
   const { modelPath, cacheDir } = io.environment;
   return prepareModel(name, {
     engine,
@@ -108,32 +117,18 @@ async function compiled(name: string, flags: ModelFlags, engine: Target, io: Cli
     searchPath: modelPath,
     cacheDir,
     onNotice: (text) => note(io, text),
+    settings: fileSettings(config),
   });
 }
 
-const PICTURES = /\.(jpe?g|png|webp)$/i;
 const MOST_PICTURES = 16;
-
-async function picturesIn(folder: string): Promise<string[]> {
-  const names = await readdir(folder).catch((error: NodeJS.ErrnoException) => {
-    throw new SightlineError(
-      'SOURCE_NOT_FOUND',
-      `${folder}: ${error.code === 'ENOENT' ? 'no such folder' : error.message}`,
-      { folder },
-    );
-  });
-  const pictures = names.filter((name) => PICTURES.test(name)).sort();
-  if (pictures.length === 0)
-    throw new SightlineError('SOURCE_EMPTY', `${folder}: no picture in this folder (looked for jpg, png, webp)`);
-  return pictures.slice(0, MOST_PICTURES).map((name) => join(folder, name));
-}
 
 /** The engines that a detector is compiled for, and the precisions, each of which is a file of its own. */
 const VERIFIED_ENGINES = ['onnx', 'tensorflow'] as const;
 
 /** Compares what the flags name; a flag that was not given stands for all its values. */
 async function verifyAll(name: string, flags: VerifyFlags, command: Command, io: CliIo): Promise<void> {
-  const pictures = await picturesIn(flags.images);
+  const pictures = await picturesIn(flags.images, MOST_PICTURES);
   const isGiven = (flag: string) => command.getOptionValueSource(flag) === 'cli';
   const engines = VERIFIED_ENGINES.filter((engine) => !isGiven('engine') || engine === flags.engine);
   if (engines.length === 0) {
@@ -149,7 +144,8 @@ async function verifyAll(name: string, flags: VerifyFlags, command: Command, io:
       try {
         const model = await compiled(name, { ...flags, precision }, engine, io);
         const provider = flags.provider ?? 'cpu';
-        const compared = await verifyCompiled(name, model, pictures, weights(io, true), provider);
+        const settings = fileSettings(modelConfigOf(flags));
+        const compared = await verifyCompiled(name, model, pictures, weights(io, true), provider, settings);
         rows.push(...compared.map((row) => ({ engine, precision, ...row })));
       } catch (error) {
         const isMissing = error instanceof SightlineError && error.code === 'ENGINE_UNAVAILABLE';

@@ -2,6 +2,7 @@ import type { Command } from 'commander';
 import { loadPipeline } from '../config/load-pipeline.ts';
 import { Admission } from '../control/orders/admission.ts';
 import { PipelineHost } from '../runtime/pipeline-host.ts';
+import { Incidents } from '../telemetry/incidents.ts';
 import { type CliIo, note } from './cli-io.ts';
 import { openLog } from './log.ts';
 import { addServerFlags, checkServerFlags, openGateway, type ServerFlags, stopped, tellEvent } from './serve.ts';
@@ -29,14 +30,17 @@ async function run(path: string, flags: ServerFlags, io: CliIo): Promise<void> {
   const config = loadPipeline(path);
   const log = openLog(io, flags.log);
   const admission = new Admission(config.fleet);
+  const incidents = new Incidents((text) => log.warn({}, text));
   const host = await PipelineHost.open(config, {
     environment: io.environment,
     stdout: io.stdout,
     onNotice: (text) => log.info({}, text),
     admit: (source) => admission.source(source),
+    incidents,
   });
+  const flushed = io.crash?.add(() => host.runtime.flushSinks());
   try {
-    const gateway = await openGateway(host, { config, flags, log }, io);
+    const gateway = await openGateway(host, { config, flags, log, incidents }, io);
     try {
       host.onEvent((event) => tellEvent(log, event));
       note(io, `\n  Sightline is live at ${gateway.url}\n`);
@@ -49,5 +53,6 @@ async function run(path: string, flags: ServerFlags, io: CliIo): Promise<void> {
     }
   } finally {
     for (const failure of await host.runtime.stop()) log.error({ code: failure.code }, failure.message);
+    flushed?.();
   }
 }

@@ -11,6 +11,7 @@ import { startGateway } from '../gateway/server.ts';
 import type { EventKind, EventMessage } from '../protocol/feed.ts';
 import { listManifests } from '../store/manifests.ts';
 import { packageRoot } from '../store/package-root.ts';
+import type { Incidents } from '../telemetry/incidents.ts';
 import type { CliIo } from './cli-io.ts';
 
 /** Flags of the commands that run until they are stopped and show a dashboard. */
@@ -53,16 +54,18 @@ export interface GatewayRequest {
   readonly flags: ServerFlags;
   readonly log: GatewayLogger;
   readonly fleet?: FleetPort;
+  readonly incidents: Incidents;
 }
 
 /** @throws PORT_IN_USE, TOKEN_REQUIRED, CONFIG_INVALID */
 export async function openGateway(port: RuntimePort, request: GatewayRequest, io: CliIo): Promise<Gateway> {
-  const { config, flags, log, fleet } = request;
+  const { config, flags, log, fleet, incidents } = request;
   return startGateway(port, {
     host: flags.host ?? config.gateway.host,
     port: flags.port ?? config.gateway.port,
     token: config.gateway.token ?? io.environment.token,
     logger: log,
+    incidents,
     maxPreviewFps: config.preview.fps,
     pipelines: await shippedPipelines(),
     models: (await listManifests()).map(({ name, family, input, reported }) => ({

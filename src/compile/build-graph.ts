@@ -2,18 +2,23 @@ import { readFile } from 'node:fs/promises';
 import { basename } from 'node:path';
 import type { Precision } from '../core/model.ts';
 import { SightlineError } from '../errors/sightline-error.ts';
+import { checkPicture } from './check-picture.ts';
 import type { CompileSource } from './compile-source.ts';
 import { addFront } from './front.ts';
 import type { Graph } from './graph.ts';
 import { removeUnused } from './graph-index.ts';
 import type { NetworkInput } from './network-input.ts';
+import { ExternalData } from './onnx/external-data.ts';
 import { importOnnx } from './onnx/import-onnx.ts';
 import { freeBatch } from './passes/free-batch.ts';
 import { gateClasses } from './passes/gate-classes.ts';
+import { keepNames } from './passes/keep-names.ts';
 import { optimise } from './passes/optimise.ts';
 import { renameOutputs } from './passes/rename-outputs.ts';
 import { replaceFocus } from './passes/replace-focus.ts';
+import { roundHalfOutputs } from './passes/round-half-outputs.ts';
 import { toHalf } from './passes/to-half.ts';
+import { widenHalf } from './passes/widen-half.ts';
 import { importTfjs } from './tfjs/import-tfjs.ts';
 import type { SizePx } from './tfjs/lowering.ts';
 import { readTfjs } from './tfjs/read-tfjs.ts';
@@ -60,7 +65,10 @@ async function build(source: CompileSource, { engine, size, batch, precision, is
     graph = importTfjs(await readTfjs(modelPath, dataPaths), size, published, output, ranking);
     input = { ...input, tensor: graph.inputs[0]!.name, layout: 'nchw' };
   } else {
-    graph = importOnnx(await readFile(modelPath), basename(modelPath));
+    const published = importOnnx(await readFile(modelPath), basename(modelPath), new ExternalData(modelPath));
+    const named = keepNames(published);
+    graph = roundHalfOutputs(named, widenHalf(named));
+    checkPicture(graph, input, source.input.anySize ?? source.spec.family === 'yolox');
     if (isBatchFreed(source)) graph = freeBatch(replaceFocus(graph, input.tensor));
   }
   const layout = engine === 'onnx' ? 'interleaved' : 'planes';

@@ -1,17 +1,20 @@
 import { createHash } from 'node:crypto';
-import { existsSync } from 'node:fs';
+import { createReadStream, existsSync } from 'node:fs';
 import { mkdir, readFile, rename, rm, writeFile } from 'node:fs/promises';
-import { dirname, join } from 'node:path';
+import { basename, dirname, join } from 'node:path';
+import { pipeline } from 'node:stream/promises';
 import type { CompiledModel, ModelSpec, Precision } from '../core/model.ts';
 import { SightlineError } from '../errors/sightline-error.ts';
 import { buildGraph, isBatchFreed } from './build-graph.ts';
 import type { CompileSource } from './compile-source.ts';
 import { emitOnnx } from './onnx/emit-onnx.ts';
+import { ExternalData } from './onnx/external-data.ts';
+import { externalFiles } from './onnx/import-onnx.ts';
 import { emitSavedModel } from './tensorflow/emit-saved-model.ts';
 import type { SizePx } from './tfjs/lowering.ts';
 
 /** Part of every artefact's hash: raise it whenever the same source would give another file. */
-const COMPILER_VERSION = 8;
+const COMPILER_VERSION = 10;
 
 export interface CompileOptions {
   readonly engine: 'onnx' | 'wasm' | 'tensorflow';
@@ -23,6 +26,9 @@ export interface CompileOptions {
   /** Artefacts are kept here under their hash. */
   readonly cacheDir: string;
 }
+
+/** Families whose published files hold nothing that depends on the size of the input. */
+const RESIZABLE: ReadonlySet<string> = new Set(['centernet', 'yolox']);
 
 /** Largest stride of the families whose size may be changed: every side must be a multiple of it. */
 const SIZE_STEP_PX = 32;
@@ -41,8 +47,7 @@ export async function compileModel(source: CompileSource, options: CompileOption
   const size = options.inputSize ?? { width: source.input.width, height: source.input.height };
   requireSize(source, size);
   const spec: ModelSpec = { ...source.spec, input: { ...source.spec.input, ...size } };
-  const weights = await Promise.all(source.weightPaths.map((path) => readFile(path)));
-  const hash = hashOf(source, options, size, weights);
+  const hash = hashOf(source, options, size, await hashFiles(source));
   const common = { spec, precision, hash };
   if (engine === 'wasm') return { ...common, format: 'tfjs', path: source.weightPaths[0]!, batch: 1 };
 
@@ -85,10 +90,11 @@ function requireSize(source: CompileSource, size: SizePx): void {
   if (isSameSize(size, source.input)) return;
   const { name, family } = source.spec;
   const asked = `${size.width}x${size.height}`;
-  if (family === 'deimv2') {
+  if (!(source.input.anySize ?? RESIZABLE.has(family))) {
     throw new SightlineError(
       'COMPILE_UNSUPPORTED',
-      `${name}: its queries are laid out for ${source.input.width}x${source.input.height}; it cannot be compiled at ${asked}`,
+      `${name}: its outputs are laid out for ${source.input.width}x${source.input.height}; it cannot be compiled at ${asked}. ` +
+        'Export it at that size, or with free axes',
     );
   }
   const isWhole = [size.width, size.height].every((side) => side > 0 && side % SIZE_STEP_PX === 0);
@@ -115,8 +121,28 @@ function hashOf(source: CompileSource, options: CompileOptions, size: SizePx, we
   const hash = createHash('sha256');
   const what = [family, format, input, outputs, batch, engine, precision, size, isGated(source, options)];
   hash.update(JSON.stringify([COMPILER_VERSION, ...what]));
-  for (const bytes of weights) hash.update(createHash('sha256').update(bytes).digest());
+  for (const digest of weights) hash.update(digest);
   return hash.digest('hex');
+}
+
+/** The digest of every file that a network is made of, those that an ONNX file refers to among them. */
+async function hashFiles({ format, weightPaths }: CompileSource): Promise<Buffer[]> {
+  const digests: Buffer[] = [];
+  const beside: string[] = [];
+  for (const path of weightPaths) {
+    const bytes = await readFile(path);
+    digests.push(createHash('sha256').update(bytes).digest());
+    if (format !== 'onnx') continue;
+    const where = basename(path);
+    const folder = new ExternalData(path);
+    for (const location of externalFiles(bytes, where)) beside.push(folder.resolve(location, where));
+  }
+  for (const path of beside) {
+    const hash = createHash('sha256');
+    await pipeline(createReadStream(path), hash);
+    digests.push(hash.digest());
+  }
+  return digests;
 }
 
 /** Another process may compile the same model at the same time: a reader sees a whole file or none. */

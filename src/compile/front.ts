@@ -140,7 +140,9 @@ function addPlanes(graph: Graph, input: NetworkInput): Graph {
     const order = builder.constant('bgr', i64Tensor([3], [2, 1, 0]));
     value = builder.node('Gather', 'colours', [value, order], { axis: colourAxis });
   }
-  value = builder.node('Cast', 'picture', [value], { to: 1 });
+  // A network that takes bytes casts them itself.
+  const isBytes = graph.inputs.some(({ name, type }) => name === input.tensor && type === 'u8');
+  if (!isBytes) value = builder.node('Cast', 'picture', [value], { to: 1 });
   const { gains, offsets } = channelMaps(input);
   const dims = input.layout === 'nchw' ? [1, 3, 1, 1] : [1, 1, 1, 3];
   const perChannel = (values: PerChannel) =>

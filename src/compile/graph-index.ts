@@ -3,15 +3,21 @@ import { f32Values } from './graph.ts';
 
 /** Who makes and who reads each value of a graph. Made once for each pass; holds no state of its own. */
 export class GraphIndex {
-  readonly #graph: Graph;
+  readonly #constants: ReadonlyMap<string, Tensor>;
+  readonly #outputs: ReadonlySet<string>;
   readonly #makers = new Map<string, GraphNode>();
   readonly #readers = new Map<string, GraphNode[]>();
 
   constructor(graph: Graph) {
-    this.#graph = graph;
+    this.#constants = graph.constants;
+    this.#outputs = new Set(graph.outputs.map(({ name }) => name));
     for (const node of graph.nodes) {
       for (const output of node.outputs) this.#makers.set(output, node);
-      for (const input of node.inputs) this.#readers.set(input, [...(this.#readers.get(input) ?? []), node]);
+      for (const input of node.inputs) {
+        const readers = this.#readers.get(input);
+        if (readers === undefined) this.#readers.set(input, [node]);
+        else readers.push(node);
+      }
     }
   }
 
@@ -26,12 +32,11 @@ export class GraphIndex {
   /** The node that alone reads a value; undefined where several do, none does, or the value is an output of the graph. */
   soleReader(value: string): GraphNode | undefined {
     const readers = this.readers(value);
-    const isOutput = this.#graph.outputs.some(({ name }) => name === value);
-    return readers.length === 1 && !isOutput ? readers[0] : undefined;
+    return readers.length === 1 && !this.#outputs.has(value) ? readers[0] : undefined;
   }
 
   constant(name: string | undefined): Tensor | undefined {
-    return this.#graph.constants.get(name ?? '');
+    return this.#constants.get(name ?? '');
   }
 
   /** The number that a constant of one element holds; undefined for anything else. */
@@ -41,12 +46,17 @@ export class GraphIndex {
     return f32Values(tensor, name!)[0];
   }
 
-  /** Splits the inputs of a binary operator into the one scalar constant and the other; undefined where there is none. */
-  scalarOperand(node: GraphNode): { scalar: number; other: string } | undefined {
+  /**
+   * Splits the inputs of a binary operator into the one scalar constant, with the number of its axes, and the other;
+   * undefined where there is none.
+   */
+  scalarOperand(node: GraphNode): { scalar: number; rank: number; other: string } | undefined {
     for (const [index, input] of node.inputs.entries()) {
       const scalar = this.scalar(input);
       const other = node.inputs[1 - index];
-      if (node.inputs.length === 2 && scalar !== undefined && other !== undefined) return { scalar, other };
+      if (node.inputs.length === 2 && scalar !== undefined && other !== undefined) {
+        return { scalar, rank: this.constant(input)!.dims.length, other };
+      }
     }
     return undefined;
   }

@@ -1,13 +1,16 @@
 import { SightlineError } from '../errors/sightline-error.ts';
 
 /** Element types that the compiler can hold. Names are those of the project, not of a file format. */
-export type ElementType = 'f32' | 'f64' | 'f16' | 'u8' | 'i8' | 'i16' | 'i32' | 'i64' | 'bool';
+export type ElementType = 'f32' | 'f64' | 'f16' | 'u8' | 'u16' | 'u32' | 'u64' | 'i8' | 'i16' | 'i32' | 'i64' | 'bool';
 
 export const ELEMENT_BYTES: Readonly<Record<ElementType, number>> = {
   f32: 4,
   f64: 8,
   f16: 2,
   u8: 1,
+  u16: 2,
+  u32: 4,
+  u64: 8,
   i8: 1,
   i16: 2,
   i32: 4,
@@ -33,6 +36,7 @@ export type Attribute =
 
 /** One operation. Operators and their attributes are those of the ONNX operator set that the graph names. */
 export interface GraphNode {
+  /** `domain:operator` for operators of another domain, so that no pass takes them for the standard one of that name. */
   readonly op: string;
   readonly name: string;
   readonly domain: string;
@@ -53,6 +57,8 @@ export interface GraphValue {
 export interface Graph {
   readonly name: string;
   readonly opset: number;
+  /** Versions of other operator sets, by domain. */
+  readonly domains?: ReadonlyMap<string, number>;
   readonly inputs: readonly GraphValue[];
   readonly outputs: readonly GraphValue[];
   readonly nodes: readonly GraphNode[];

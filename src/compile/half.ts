@@ -48,3 +48,9 @@ export function floatValues(tensor: Tensor, name: string): Float32Array {
   if (tensor.type !== 'f16') return f32Values(tensor, name);
   return Float32Array.from(new Uint16Array(Uint8Array.from(tensor.bytes).buffer), halfToFloat);
 }
+
+/** Halves as f32; another constant is returned as it is. */
+export function widenTensor(tensor: Tensor): Tensor {
+  if (tensor.type !== 'f16') return tensor;
+  return { type: 'f32', dims: tensor.dims, bytes: new Uint8Array(floatValues(tensor, '').buffer) };
+}

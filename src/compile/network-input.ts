@@ -11,6 +11,8 @@ export interface NetworkInput {
   readonly layout: 'nchw' | 'nhwc';
   readonly width: number;
   readonly height: number;
+  /** Whether the published file itself takes any size; where absent, as its family usually does. */
+  readonly anySize?: boolean | undefined;
   readonly colours: 'rgb' | 'bgr';
   /** What black and white become, before mean and deviation. */
   readonly range: readonly [black: number, white: number];

@@ -1,4 +1,5 @@
 import { readFileSync } from 'node:fs';
+import { resolve } from 'node:path';
 import { LineCounter, parseDocument } from 'yaml';
 import { z } from 'zod';
 import { SightlineError } from '../errors/sightline-error.ts';
@@ -85,5 +86,22 @@ function refuseDuplicates(config: PipelineConfig, where: string): void {
         `${where}: streams[${i}].id: expected a name that no other stream has, received "${id}" again`,
       );
     seen.add(id);
+  }
+  refuseSharedFiles(config, where);
+}
+
+/** Two sinks in one file would write into each other's lines. */
+function refuseSharedFiles({ sinks }: PipelineConfig, where: string): void {
+  const indexOfPath = new Map<string, number>();
+  for (const [i, sink] of sinks.entries()) {
+    if (!('path' in sink) || sink.path === '-') continue;
+    const path = resolve(sink.path);
+    const other = indexOfPath.get(path);
+    if (other !== undefined)
+      throw new SightlineError(
+        'CONFIG_INVALID',
+        `${where}: sinks[${i}].path: expected a file of its own, received "${sink.path}", which sinks[${other}] writes`,
+      );
+    indexOfPath.set(path, i);
   }
 }

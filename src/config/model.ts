@@ -1,8 +1,11 @@
 import { z } from 'zod';
+import { MODEL_FAMILIES } from '../core/model.ts';
 import { range, whole } from './number.ts';
 
 export const ENGINES = ['auto', 'tensorflow', 'onnx', 'wasm', 'fake'] as const;
 export const PRECISIONS = ['f32', 'f16'] as const;
+/** How a picture is fitted into a model's input: letterbox lies in the centre of a grey border. */
+export const RESIZE_RULES = ['stretch', 'letterbox', 'letterbox-top-left'] as const;
 export const PROVIDERS = ['cpu', 'cuda', 'tensorrt', 'webgpu', 'dml', 'coreml'] as const;
 
 const fake = z
@@ -18,7 +21,33 @@ const fake = z
   .prefault({});
 
 export const modelConfig = z.strictObject({
-  name: z.string().min(1).default('centernet').describe('Name of a built-in detector, or path of a manifest.'),
+  name: z
+    .string()
+    .min(1)
+    .default('centernet')
+    .describe('Name of a detector, path of a manifest, or path of an ONNX file.'),
+
+  family: z
+    .enum(MODEL_FAMILIES)
+    .optional()
+    .describe('ONNX files: how outputs become boxes; found in the file where absent.'),
+  labels: z
+    .string()
+    .min(1)
+    .optional()
+    .describe('ONNX files: list of class names, one a line, or coco; found in the file where absent.'),
+  colours: z
+    .enum(['rgb', 'bgr'])
+    .optional()
+    .describe("ONNX files: order of colours; the family's usual one where absent."),
+  range: z
+    .literal([1, 255])
+    .optional()
+    .describe("ONNX files: what white becomes; the family's usual one where absent."),
+  resize: z
+    .enum(RESIZE_RULES)
+    .optional()
+    .describe("ONNX files: how a picture is fitted into the input; the family's usual rule where absent."),
   engine: z.enum(ENGINES).default('auto').describe('What runs it: auto takes the best that loads.'),
   provider: z
     .enum(PROVIDERS)

@@ -6,17 +6,23 @@ const streams = z.array(z.string().min(1)).min(1).optional().describe('Only thes
 export const sinkConfig = z.discriminatedUnion('type', [
   z.strictObject({
     type: z.literal('jsonl').describe('One JSON line for each frame.'),
-    path: z.string().min(1).describe('File to write, one JSON line for each frame; "-" for standard output.'),
+    path: z.string().min(1).describe('File to append to, one JSON line for each frame; "-" for standard output.'),
     streams,
   }),
   z.strictObject({
     type: z.literal('coco').describe('A COCO results file.'),
-    path: z.string().min(1).describe('File to write when the pipeline ends.'),
+    path: z
+      .string()
+      .min(1)
+      .describe('File to write when the pipeline ends; one of an earlier run is kept under a number.'),
     streams,
   }),
   z.strictObject({
     type: z.literal('video').describe('The video with boxes drawn in.'),
-    path: z.string().min(1).describe('Video file to write, with boxes drawn in.'),
+    path: z
+      .string()
+      .min(1)
+      .describe('Video file to write, with boxes drawn in; one of an earlier run is kept under a number.'),
     streams: z.array(z.string().min(1)).length(1).describe('The one stream that is drawn.'),
   }),
   z.strictObject({

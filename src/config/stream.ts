@@ -8,6 +8,9 @@ const target = z.strictObject({
   latencyMs: range(1, 60_000).optional().describe('Captured to published, 99th percentile, that it is not to exceed.'),
 });
 
+/** As many as a report can carry. */
+const MOST_COUNTERS = 1000;
+
 /** What may be set for each stream and, under `defaults`, for all. */
 const settings = {
   policy: z
@@ -51,8 +54,8 @@ const settings = {
     .union([z.boolean(), trackConfig])
     .default(false)
     .describe('Follow objects from frame to frame: true, or settings of the tracker.'),
-  zones: z.array(zoneConfig).default([]).describe('Areas in which tracked objects are counted.'),
-  lines: z.array(lineConfig).default([]).describe('Lines whose crossings are counted.'),
+  zones: z.array(zoneConfig).max(MOST_COUNTERS).default([]).describe('Areas in which tracked objects are counted.'),
+  lines: z.array(lineConfig).max(MOST_COUNTERS).default([]).describe('Lines whose crossings are counted.'),
 };
 
 export const streamConfig = z.strictObject({
@@ -63,6 +66,7 @@ export const streamConfig = z.strictObject({
   source: z
     .string()
     .min(1)
+    .max(16_384)
     .describe(
       'A file, http(s)://, rtsp(s)://, device:/dev/video0, synthetic:GENERATOR (a test picture, such as synthetic:testsrc2=size=1280x720:rate=30), or demo for the demonstration clip.',
     ),

@@ -5,8 +5,9 @@ import { range, whole } from './number.ts';
 const id = z.string().regex(ID_PATTERN, 'expected letters, digits, dot, dash and underscore, at most 64');
 const point = z.tuple([range(0, 1), range(0, 1)]);
 const labels = z
-  .array(z.string().min(1))
+  .array(z.string().min(1).max(512))
   .min(1)
+  .max(1000)
   .optional()
   .describe('Only objects with these labels; all where absent.');
 const anchor = z
@@ -16,7 +17,7 @@ const anchor = z
 
 export const zoneConfig = z.strictObject({
   id: id.describe('Name of the zone.'),
-  polygon: z.array(point).min(3).describe('Corners as [x, y], 0 to 1 of the picture.'),
+  polygon: z.array(point).min(3).max(1000).describe('Corners as [x, y], 0 to 1 of the picture.'),
   anchor,
   labels,
 });

@@ -85,6 +85,8 @@ export interface FleetState {
   /** Gives a lease back early. One that is not held any more is no error. */
   release(streamId: string, hostId: string, fence: number): Promise<void>;
   snapshot(): Promise<FleetSnapshot>;
+  /** The lease records of some streams, expired ones included; those that have none are left out. One cheap round trip. */
+  leases(streamIds: readonly string[]): Promise<ReadonlyMap<string, Lease>>;
   /** Adds or replaces.
    * @param mustBe - `new` throws STREAM_EXISTS, `known` throws STREAM_NOT_FOUND. `revision` is set here. */
   putOrder(order: StreamOrder, mustBe: 'new' | 'known'): Promise<StreamOrder>;

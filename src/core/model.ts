@@ -29,7 +29,19 @@ export type ResizeRule =
     };
 
 /** Families of detectors that share a decode function (one folder each under `models/`). */
-export type ModelFamily = 'centernet' | 'yolox' | 'deimv2' | 'gfl';
+export const MODEL_FAMILIES = [
+  'centernet',
+  'yolox',
+  'yolov5',
+  'yolov8',
+  'yolo-end2end',
+  'detr',
+  'deimv2',
+  'ssd',
+  'gfl',
+] as const;
+
+export type ModelFamily = (typeof MODEL_FAMILIES)[number];
 
 export type Precision = 'f32' | 'f16';
 

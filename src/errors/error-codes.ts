@@ -19,6 +19,8 @@ export const ERROR_CODES = {
   FFMPEG_MISSING: { retryable: false, exit: 1, doc: 'No ffmpeg was found, or the one found cannot be run.' },
   MODEL_NOT_FOUND: { retryable: false, exit: 2, doc: 'No manifest has this name, or the manifest file is missing.' },
   MODEL_INVALID: { retryable: false, exit: 2, doc: 'A manifest or a weights file is malformed.' },
+  MODEL_UNSUPPORTED: { retryable: false, exit: 2, doc: 'The network does another task than detecting objects.' },
+  MODEL_AMBIGUOUS: { retryable: false, exit: 2, doc: 'A model file does not say enough of itself to be run.' },
   MODEL_WEIGHTS_MISSING: {
     retryable: false,
     exit: 1,
@@ -38,6 +40,7 @@ export const ERROR_CODES = {
   STREAM_EXISTS: { retryable: false, exit: 1, doc: 'A stream with this id already runs.' },
   STREAM_STATE: { retryable: false, exit: 1, doc: 'The stream is in a state that does not allow this.' },
   SINK_FAILED: { retryable: true, exit: 1, doc: 'A result could not be written.' },
+  SINK_BUSY: { retryable: true, exit: 1, doc: 'Another pipeline writes the same file.' },
   CONTROL_UNREACHABLE: { retryable: true, exit: 1, doc: 'Redis does not answer, or has no room to work.' },
   CONTROL_UNSUITABLE: { retryable: false, exit: 2, doc: 'Redis is too old, may evict keys, or refuses the user.' },
   LEASE_LOST: { retryable: true, exit: 1, doc: 'Another host may run the stream now.' },

@@ -1,15 +1,39 @@
-/** A list of functions that want to hear of one kind of thing. */
+import { Incidents } from '../telemetry/incidents.ts';
+
+/**
+ * Functions that are called with each value of one kind. One that throws does not keep the value from the others, nor its
+ * exception from being counted: nothing leaves `emit`.
+ */
 export class Listeners<T> {
-  readonly #listeners = new Set<(value: T) => void>();
+  readonly #place: string;
+  readonly #incidents: Incidents;
+  readonly #listeners = new Set<(value: T) => unknown>();
+
+  /**
+   * @param place - what the values are, for the count of exceptions: `results`, `bus messages`.
+   * @param incidents - counts and reports the exceptions of listeners.
+   */
+  constructor(place = 'values', incidents: Incidents = new Incidents()) {
+    this.#place = `a listener to ${place}`;
+    this.#incidents = incidents;
+  }
 
   /** @returns a function that takes the listener off the list. */
-  add(listener: (value: T) => void): () => void {
+  add(listener: (value: T) => unknown): () => void {
     this.#listeners.add(listener);
     return () => this.#listeners.delete(listener);
   }
 
   emit(value: T): void {
-    for (const listener of this.#listeners) listener(value);
+    for (const listener of this.#listeners) {
+      // On the path of every frame: no closure, which `Incidents.run` would need.
+      try {
+        const result = listener(value);
+        if (result instanceof Promise) result.catch((error: unknown) => this.#incidents.catch(this.#place, error));
+      } catch (error) {
+        this.#incidents.catch(this.#place, error);
+      }
+    }
   }
 
   get size(): number {

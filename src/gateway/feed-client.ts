@@ -2,6 +2,7 @@ import type { RawData, WebSocket } from 'ws';
 import type { Clock } from '../core/clock.ts';
 import { SightlineError } from '../errors/sightline-error.ts';
 import { type ClientMessage, clientMessage, type HelloMessage, type Topic } from '../protocol/feed.ts';
+import type { Incidents } from '../telemetry/incidents.ts';
 import { encode } from './feed-encoding.ts';
 import { Outbox } from './outbox.ts';
 import { Subscription } from './subscription.ts';
@@ -18,6 +19,8 @@ export interface FeedClientOptions {
   readonly hello: HelloMessage;
   readonly capBytes: number;
   readonly clock: Clock;
+  /** Counts messages of the client that are refused, and exceptions. */
+  readonly incidents: Incidents;
   /** The client has just subscribed to or left these topics. */
   readonly onChange: (client: FeedClient, change: ClientMessage) => void;
 }
@@ -37,8 +40,12 @@ export class FeedClient {
     this.#socket = socket;
     this.#options = options;
     this.#windowStartMs = options.clock.now();
-    this.outbox = new Outbox(socket, options.capBytes);
-    socket.on('message', (data, isBinary) => this.#receive(data, isBinary));
+    const { incidents } = options;
+    this.outbox = new Outbox(socket, options.capBytes, incidents);
+    socket.on(
+      'message',
+      incidents.guard('the feed', (data: RawData, isBinary: boolean) => this.#receive(data, isBinary)),
+    );
     socket.on('pong', () => {
       this.#isAlive = true;
     });
@@ -72,6 +79,7 @@ export class FeedClient {
     if (this.#socket.readyState !== this.#socket.OPEN) return;
     this.#isAlive = true;
     if (this.#isTooFast()) {
+      this.#options.incidents.refuse('websocket', 'rate', () => 'a client sends too many messages');
       const limit = `${MAX_MESSAGES_PER_WINDOW} messages in ${RATE_WINDOW_MS / 1000} s`;
       this.#refuse(
         `message: expected at most ${limit}, received more. The connection is closed; subscribe less often.`,
@@ -79,8 +87,10 @@ export class FeedClient {
       this.close(CLOSE_POLICY, 'too many messages');
       return;
     }
-    const message = isBinary ? 'message: expected JSON text, received a binary frame.' : parse(data.toString());
-    if (typeof message === 'string') this.#countInvalid(message);
+    const message = isBinary
+      ? { reason: 'json' as const, complaint: 'message: expected JSON text, received a binary frame.' }
+      : parse(data.toString());
+    if ('complaint' in message) this.#countInvalid(message);
     else this.#apply(message);
   }
 
@@ -93,7 +103,8 @@ export class FeedClient {
     this.#options.onChange(this, message);
   }
 
-  #countInvalid(complaint: string): void {
+  #countInvalid({ reason, complaint }: Complaint): void {
+    this.#options.incidents.refuse('websocket', reason, () => complaint);
     this.#refuse(complaint);
     this.#invalidMessages += 1;
     if (this.#invalidMessages >= MAX_INVALID_MESSAGES) this.close(CLOSE_POLICY, 'too many invalid messages');
@@ -116,16 +127,28 @@ export class FeedClient {
   }
 }
 
+interface Complaint {
+  readonly reason: 'json' | 'schema';
+  readonly complaint: string;
+}
+
+/** Mistakes that are named in one answer: a message of 64 KiB has room for thousands. */
+const MOST_COMPLAINTS = 5;
+
 /** Returns the message, or the complaint about it. */
-function parse(text: string): ClientMessage | string {
+function parse(text: string): ClientMessage | Complaint {
   let json: unknown;
   try {
     json = JSON.parse(text);
   } catch (error) {
-    return `message: expected JSON, received text that is none (${(error as Error).message}).`;
+    const complaint = `message: expected JSON, received text that is none (${(error as Error).message}).`;
+    return { reason: 'json', complaint };
   }
   const result = clientMessage.safeParse(json);
   if (result.success) return result.data;
-  const complaints = result.error.issues.map(({ path, message }) => `${['message', ...path].join('.')}: ${message}`);
-  return `${complaints.join('; ')}. Example: {"type":"subscribe","topics":["stats"]}`;
+  const complaints = result.error.issues
+    .slice(0, MOST_COMPLAINTS)
+    .map(({ path, message }) => `${['message', ...path].join('.')}: ${message}`);
+  const example = '{"type":"subscribe","topics":["stats"]}';
+  return { reason: 'schema', complaint: `${complaints.join('; ')}. Example: ${example}` };
 }

@@ -3,12 +3,12 @@ import type { Duplex } from 'node:stream';
 import { type WebSocket, WebSocketServer } from 'ws';
 import type { Clock } from '../core/clock.ts';
 import { type ClientMessage, type EventMessage, FEED_PROTOCOL, TOPICS, type Topic } from '../protocol/feed.ts';
+import type { Incidents } from '../telemetry/incidents.ts';
 import { FeedClient } from './feed-client.ts';
 import { detectionsMessage, encode, previewMessage, StatsParts } from './feed-encoding.ts';
-import type { GatewayLogger } from './gateway-options.ts';
 import { noCounts, type TopicCounts } from './outbox.ts';
 import { PreviewPace } from './preview-pace.ts';
-import type { RuntimePort, RuntimeReport } from './runtime-port.ts';
+import type { PreviewPicture, RuntimePort, RuntimeReport } from './runtime-port.ts';
 import type { Subscription } from './subscription.ts';
 import { WantedStreams } from './wanted-streams.ts';
 
@@ -26,7 +26,7 @@ export interface FeedOptions {
   readonly maxBufferedBytes: number;
   readonly heartbeatMs: number;
   readonly clock: Clock;
-  readonly logger: GatewayLogger;
+  readonly incidents: Incidents;
 }
 
 /** What the feed has done since it started, for the metrics. */
@@ -68,15 +68,14 @@ export class Feed {
       port.watchPreviews(ids);
     });
     this.#detections = new WantedStreams(known, (ids) => port.watchDetections?.(ids));
+    const guard: Incidents['guard'] = (place, handler) => options.incidents.guard(place, handler);
     this.#unsubscribe = [
-      port.onReport((report) => this.#tellStats(report)),
-      port.onPublished((frame) => this.#tell('detections', frame.streamId, () => encode(detectionsMessage(frame)))),
-      port.onPreview((picture) => {
-        const { streamId } = picture.frame;
-        if (!this.#previews.has(streamId) || !this.#pace.mayGo(streamId)) return;
-        this.#tell('preview', streamId, () => encode(previewMessage(picture)));
-      }),
-      port.onEvent((event) => this.#tellEvent(event)),
+      port.onReport(guard('the feed', (report) => this.#tellStats(report))),
+      port.onPublished(
+        guard('the feed', (frame) => this.#tell('detections', frame.streamId, () => encode(detectionsMessage(frame)))),
+      ),
+      port.onPreview(guard('the feed', (picture) => this.#tellPreview(picture))),
+      port.onEvent(guard('the feed', (event) => this.#tellEvent(event))),
     ];
     this.#scheduleHeartbeat();
   }
@@ -111,21 +110,28 @@ export class Feed {
 
   #welcome(socket: WebSocket): void {
     const streams = this.#port.report().streams.map((stream) => stream.id);
-    const { version, maxBufferedBytes, clock, logger } = this.#options;
+    const { version, maxBufferedBytes, clock, incidents } = this.#options;
     const client = new FeedClient(socket, {
       hello: { type: 'hello', protocol: FEED_PROTOCOL, version, topics: TOPICS, streams },
       capBytes: maxBufferedBytes,
       clock,
+      incidents,
       onChange: (changed, change) => this.#handleChange(changed, change),
     });
     this.#clients.add(client);
-    socket.on('close', () => {
+    const onClose = (): void => {
       this.#clients.delete(client);
       addCounts(this.#gone, client.outbox);
       if (this.#closed === null) this.#updateWanted();
-    });
+    };
+    socket.on('close', incidents.guard('the feed', onClose));
     // An oversized or malformed frame; ws closes the socket itself, and `close` follows.
-    socket.on('error', (error) => logger.warn({ err: error }, 'a feed client broke the WebSocket protocol'));
+    socket.on(
+      'error',
+      incidents.guard('the feed', (error: Error) => {
+        incidents.refuse('websocket', 'size', () => `a feed client broke the WebSocket protocol: ${error.message}`);
+      }),
+    );
   }
 
   #handleChange(client: FeedClient, { type, topics }: ClientMessage): void {
@@ -146,6 +152,12 @@ export class Feed {
     const stats = this.#stats;
     const streams = client.subscription.streamsOf('stats');
     if (streams !== null) client.offer('stats', '', () => stats.encode(streams, client.outbox.droppedTotal));
+  }
+
+  #tellPreview(picture: PreviewPicture): void {
+    const { streamId } = picture.frame;
+    if (!this.#previews.has(streamId) || !this.#pace.mayGo(streamId)) return;
+    this.#tell('preview', streamId, () => encode(previewMessage(picture)));
   }
 
   #tellEvent(event: EventMessage): void {
@@ -175,8 +187,8 @@ export class Feed {
 
   #scheduleHeartbeat(): void {
     this.#stopHeartbeat = this.#options.clock.setTimer(() => {
-      for (const client of this.#clients) client.checkAlive();
       this.#scheduleHeartbeat();
+      for (const client of this.#clients) this.#options.incidents.run('the feed', () => client.checkAlive());
     }, this.#options.heartbeatMs);
   }
 

@@ -1,4 +1,5 @@
 import type { Clock } from '../core/clock.ts';
+import type { Incidents } from '../telemetry/incidents.ts';
 import type { FleetPort } from './fleet-port.ts';
 
 /** What the gateway needs of a log; a pino logger fits. */
@@ -35,6 +36,8 @@ export interface GatewayOptions {
   /** A client that shows no life for this long is cut off after one more; 15 000 unless told otherwise. */
   readonly heartbeatMs?: number;
   readonly clock?: Clock;
+  /** Counts what is refused and what barriers catch, for the metrics; absent, the gateway counts its own. */
+  readonly incidents?: Incidents;
 }
 
 export interface Gateway {

@@ -2,6 +2,7 @@ import { closest, distance } from 'fastest-levenshtein';
 import type { FastifyError, FastifyInstance, FastifyReply, FastifyRequest } from 'fastify';
 import { ERROR_CODES, type ErrorCode } from '../errors/error-codes.ts';
 import { SightlineError } from '../errors/sightline-error.ts';
+import type { Incidents, Refusal } from '../telemetry/incidents.ts';
 import type { GatewayLogger } from './gateway-options.ts';
 
 const STATUS: Readonly<Partial<Record<ErrorCode, number>>> = {
@@ -34,13 +35,22 @@ export function statusOf(code: ErrorCode): number {
 }
 
 /** Makes every failure of the instance a JSON `{error: {code, message, details}}` with the status of its code. */
-export function installErrorReplies(app: FastifyInstance, logger: GatewayLogger): void {
+export function installErrorReplies(app: FastifyInstance, logger: GatewayLogger, incidents: Incidents): void {
   app.setErrorHandler((thrown: FastifyError | Error, request, reply) => {
     const { error, status } = classify(thrown, request, logger);
+    const reason = refusalOf(error.code, status);
+    if (reason !== null) incidents.refuse('rest', reason, () => error.message);
     // RFC 9110 wants a challenge with every 401.
     if (status === 401) reply.header('www-authenticate', 'Bearer realm="sightline"');
     return reply.code(status).send({ error: error.toWire() });
   });
+}
+
+/** Which refusals are those of a body; null for all other failures. */
+function refusalOf(code: ErrorCode, status: number): Refusal | null {
+  if (code === 'CONFIG_INVALID') return 'schema';
+  if (code !== 'PROTOCOL_INVALID') return null;
+  return status === 413 ? 'size' : 'json';
 }
 
 /** Answers unknown paths with the nearest known one. `routes` are listed as `METHOD /path`. */

@@ -7,6 +7,7 @@ import {
   type Percentiles,
   type StreamReport,
 } from '../protocol/report.ts';
+import type { Incidents } from '../telemetry/incidents.ts';
 import type { FeedFigures } from './feed.ts';
 import { fillFleetMetrics } from './fleet-metrics.ts';
 import type { FleetPort } from './fleet-port.ts';
@@ -25,32 +26,57 @@ export class GatewayMetrics {
   readonly #port: RuntimePort;
   readonly #fleet: FleetPort | null;
   readonly #feedFigures: () => FeedFigures;
+  readonly #incidents: Incidents;
 
-  constructor(port: RuntimePort, fleet: FleetPort | null, feedFigures: () => FeedFigures) {
+  constructor(port: RuntimePort, fleet: FleetPort | null, feedFigures: () => FeedFigures, incidents: Incidents) {
     this.#port = port;
     this.#fleet = fleet;
     this.#feedFigures = feedFigures;
+    this.#incidents = incidents;
   }
 
   get contentType(): string {
     return this.#set.contentType;
   }
 
-  /** Returns the exposition text of this moment. */
+  /** Returns the exposition text of this moment. A part that cannot be made is left out and counted; the others stand. */
   scrape(): Promise<string> {
     this.#set.reset();
-    const { streams, host } = this.#port.report();
-    this.#set.gauge('sightline_ready', 'Can work be done? 1 or 0.', {}, this.#port.readiness().isReady ? 1 : 0);
-    for (const stream of streams) {
-      this.#fillRates(stream);
-      this.#fillLatency(stream);
-      this.#fillFrames(stream);
-      this.#fillCounts(stream);
-    }
-    this.#fillHost(host);
-    this.#fillFeed(this.#feedFigures());
-    if (this.#fleet !== null) fillFleetMetrics(this.#set, this.#fleet, streams);
+    const part = (fill: () => void): void => this.#incidents.run('a part of the metrics', fill);
+    part(() => {
+      const isReady = this.#port.readiness().isReady ? 1 : 0;
+      this.#set.gauge('sightline_ready', 'Can work be done? 1 or 0.', {}, isReady);
+    });
+    part(() => {
+      const { streams, host } = this.#port.report();
+      for (const stream of streams) {
+        part(() => this.#fillRates(stream));
+        part(() => this.#fillLatency(stream));
+        part(() => this.#fillFrames(stream));
+        part(() => this.#fillCounts(stream));
+      }
+      part(() => this.#fillHost(host));
+      const fleet = this.#fleet;
+      if (fleet !== null) part(() => fillFleetMetrics(this.#set, fleet, streams));
+    });
+    part(() => this.#fillFeed(this.#feedFigures()));
+    part(() => this.#fillIncidents());
     return this.#set.text();
+  }
+
+  #fillIncidents(): void {
+    const refused = 'Messages and records from outside that were refused.';
+    for (const { channel, reason, count } of this.#incidents.refusals) {
+      const isOwn = channel === 'websocket' || channel === 'rest';
+      if (isOwn || this.#fleet !== null)
+        this.#set.counter('sightline_messages_refused_total', refused, { channel, reason }, count);
+    }
+    const caught = 'Exceptions that a barrier caught; each is a bug.';
+    let total = 0;
+    for (const count of this.#incidents.caught.values()) total += count;
+    this.#set.counter('sightline_exceptions_caught_total', caught, {}, total);
+    const skipped = 'Figures left out of the metrics because they were no number.';
+    this.#set.counter('sightline_metrics_skipped_total', skipped, {}, this.#set.skippedCount);
   }
 
   #fillRates({ id: stream, fps, target, isMissing, state }: StreamReport): void {

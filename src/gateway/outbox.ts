@@ -1,5 +1,6 @@
 import type { WebSocket } from 'ws';
 import type { Topic } from '../protocol/feed.ts';
+import type { Incidents } from '../telemetry/incidents.ts';
 
 /** Events are each worth telling, but a client that is this far behind has lost the thread anyway. */
 const MAX_WAITING_EVENTS = 256;
@@ -27,12 +28,15 @@ export class Outbox {
   readonly sent: TopicCounts = noCounts();
   readonly #socket: WebSocket;
   readonly #capBytes: number;
+  readonly #incidents: Incidents;
   readonly #events: Waiting[] = [];
   readonly #slots = new Map<string, Waiting>();
 
-  constructor(socket: WebSocket, capBytes: number) {
+  /** @param incidents - counts messages that cannot be made. */
+  constructor(socket: WebSocket, capBytes: number, incidents: Incidents) {
     this.#socket = socket;
     this.#capBytes = capBytes;
+    this.#incidents = incidents;
   }
 
   get droppedTotal(): number {
@@ -77,11 +81,23 @@ export class Outbox {
   #send({ topic, render }: Waiting): boolean {
     const { bufferedAmount } = this.#socket;
     if (this.#socket.readyState !== this.#socket.OPEN || bufferedAmount >= this.#capBytes) return false;
-    const bytes = render();
+    let bytes: Buffer;
+    try {
+      bytes = render();
+    } catch (error) {
+      // It will not get better by waiting; what waits behind it must not wait for ever.
+      this.#incidents.catch('a message of the feed', error);
+      this.dropped[topic] += 1;
+      return true;
+    }
     // A message larger than the whole cap still goes, alone; it would never go otherwise.
     if (bufferedAmount > 0 && bufferedAmount + bytes.length > this.#capBytes) return false;
     this.sent[topic] += 1;
-    this.#socket.send(bytes, { binary: false }, () => this.flush());
+    this.#socket.send(
+      bytes,
+      { binary: false },
+      this.#incidents.guard('the feed', () => this.flush()),
+    );
     return true;
   }
 }

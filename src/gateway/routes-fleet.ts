@@ -2,14 +2,15 @@ import type { FastifyInstance } from 'fastify';
 import { z } from 'zod';
 import { check } from '../config/check.ts';
 import { SightlineError } from '../errors/sightline-error.ts';
+import { name } from '../protocol/bounds.ts';
 import type { FleetPort } from './fleet-port.ts';
+import { noBody } from './routes-streams.ts';
 
 interface IdParams {
   readonly Params: { readonly id: string };
 }
 
-const moveBody = z.strictObject({ host: z.string().min(1).nullable() });
-const noBody = z.strictObject({}).nullish();
+const moveBody = z.strictObject({ host: name.min(1).nullable() });
 
 /**
  * Adds `/api/hosts`, `/api/jobs`, `/api/scale` and the moving of streams.

@@ -1,10 +1,15 @@
 import type { FastifyInstance } from 'fastify';
+import { z } from 'zod';
+import { check } from '../config/check.ts';
 import { SightlineError } from '../errors/sightline-error.ts';
 import type { RuntimePort } from './runtime-port.ts';
 
 interface StreamParams {
   readonly Params: { readonly id: string };
 }
+
+/** What a request takes that takes nothing: something sent along is a misunderstanding. */
+export const noBody = z.strictObject({}).nullish();
 
 /** Adds `/api/streams`: list, add, show, change, pause, resume, remove. The runtime checks every body. */
 export function addStreamRoutes(app: FastifyInstance, port: RuntimePort): void {
@@ -34,9 +39,15 @@ export function addStreamRoutes(app: FastifyInstance, port: RuntimePort): void {
     port.changeStream(request.params.id, requireBody(request.body, 'the keys to change, e.g. {"priority":2}')),
   );
 
-  app.post<StreamParams>('/api/streams/:id/pause', (request) => port.pauseStream(request.params.id));
+  app.post<StreamParams>('/api/streams/:id/pause', ({ params, body }) => {
+    check(noBody, body, 'body');
+    return port.pauseStream(params.id);
+  });
 
-  app.post<StreamParams>('/api/streams/:id/resume', (request) => port.resumeStream(request.params.id));
+  app.post<StreamParams>('/api/streams/:id/resume', ({ params, body }) => {
+    check(noBody, body, 'body');
+    return port.resumeStream(params.id);
+  });
 
   app.delete<StreamParams>('/api/streams/:id', async (request, reply) => {
     await port.removeStream(request.params.id);

@@ -4,6 +4,7 @@ import type { Duplex } from 'node:stream';
 import fastify, { type FastifyInstance } from 'fastify';
 import { systemClock } from '../core/clock.ts';
 import { SightlineError } from '../errors/sightline-error.ts';
+import { Incidents } from '../telemetry/incidents.ts';
 import { AccessGuard, isLoopback, portOf, splitTarget } from './auth.ts';
 import { Feed } from './feed.ts';
 import { type Gateway, type GatewayOptions, silentLogger } from './gateway-options.ts';
@@ -30,6 +31,7 @@ export async function startGateway(runtime: RuntimePort, options: GatewayOptions
   requireTokenBeyondLoopback(host, token);
   const guard = new AccessGuard({ host, token, allowedOrigins: options.allowedOrigins ?? [] });
   const logger = options.logger ?? silentLogger;
+  const incidents = options.incidents ?? new Incidents((text) => logger.warn({}, text), options.clock);
   const files = findPackageFiles();
 
   const feed = new Feed(runtime, {
@@ -37,15 +39,20 @@ export async function startGateway(runtime: RuntimePort, options: GatewayOptions
     maxPreviewFps: options.maxPreviewFps ?? 5,
     maxBufferedBytes: options.maxBufferedBytes ?? 1024 * 1024,
     heartbeatMs: options.heartbeatMs ?? 15_000,
-    clock: options.clock ?? systemClock,
-    logger,
+    clock: incidents.clock('the feed', options.clock ?? systemClock),
+    incidents,
   });
-  const app = await buildApp(runtime, options, { guard, feed, files });
+  const app = await buildApp(runtime, options, { guard, feed, files, incidents });
   const close = makeClose(app, feed);
   app.server.on('upgrade', (request: IncomingMessage, socket: Duplex, head: Buffer) => {
-    const refusal = refuseUpgrade(request, guard, feed, options.maxClients ?? 200);
-    if (refusal === null) feed.accept(request, socket, head);
-    else answerUpgrade(socket, refusal);
+    try {
+      const refusal = refuseUpgrade(request, guard, feed, options.maxClients ?? 200);
+      if (refusal === null) feed.accept(request, socket, head);
+      else answerUpgrade(socket, refusal);
+    } catch (error) {
+      incidents.catch('a WebSocket handshake', error);
+      socket.destroy();
+    }
   });
 
   try {
@@ -64,12 +71,13 @@ interface GatewayParts {
   readonly guard: AccessGuard;
   readonly feed: Feed;
   readonly files: ReturnType<typeof findPackageFiles>;
+  readonly incidents: Incidents;
 }
 
 async function buildApp(
   runtime: RuntimePort,
   options: GatewayOptions,
-  { guard, feed, files }: GatewayParts,
+  { guard, feed, files, incidents }: GatewayParts,
 ): Promise<FastifyInstance> {
   // Fastify's own request log would print URLs, and with them the token.
   const app = fastify({ logger: false, bodyLimit: MAX_BODY_BYTES, forceCloseConnections: true });
@@ -79,7 +87,7 @@ async function buildApp(
   });
   addSecurityHeaders(app);
   acceptJsonOnly(app);
-  installErrorReplies(app, options.logger ?? silentLogger);
+  installErrorReplies(app, options.logger ?? silentLogger, incidents);
   installNotFound(app, routes);
   addGuard(app, guard);
   addStreamRoutes(app, runtime);
@@ -88,7 +96,7 @@ async function buildApp(
     version: files.version,
     pipelines: options.pipelines ?? [],
     models: options.models ?? [],
-    metrics: new GatewayMetrics(runtime, options.fleet ?? null, () => feed.figures),
+    metrics: new GatewayMetrics(runtime, options.fleet ?? null, () => feed.figures, incidents),
     recentEvents: () => feed.recentEvents,
   });
   await addStaticFiles(app, { webDir: options.webDir ?? files.webDir, uplotDir: files.uplotDir });

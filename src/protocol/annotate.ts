@@ -30,6 +30,11 @@ export interface VideoFilePlan {
   readonly ffmpegPath: string;
   /** Reads Matroska from standard input and writes `partialPath`. */
   readonly encodeArgs: readonly string[];
+  /**
+   * For a pipeline that runs on and on: a file of an earlier run is kept under a number, and when the encoder fails the video
+   * goes on in a new file. Otherwise a complete file replaces an earlier one, and the first failure is the last.
+   */
+  readonly keepsEarlier: boolean;
   /** Makes a file with an index out of the partial one; null where that has its index already. */
   readonly finish: { readonly args: readonly string[]; readonly outputPath: string } | null;
 }
@@ -60,7 +65,10 @@ export interface AnnotatePicture {
   readonly counts: OverlayCounts;
 }
 
-export type ToAnnotate = AnnotatePicture | { readonly type: 'finish' };
+export type ToAnnotate =
+  | AnnotatePicture
+  /** `isComplete`: the source was read to its end. */
+  | { readonly type: 'finish'; readonly isComplete: boolean };
 
 export type FromAnnotate =
   /** An ffmpeg was started or is gone; the main thread ends it if this thread dies. */
@@ -68,9 +76,15 @@ export type FromAnnotate =
   | { readonly type: 'child-gone'; readonly pid: number }
   /** The oldest picture that was not taken yet has been copied. */
   | { readonly type: 'taken' }
-  /** The oldest picture that was not written yet is with the encoder. */
+  /** The oldest picture that was not written yet is with the encoder, or lost because there is none now. */
   | { readonly type: 'written' }
-  /** The file is complete. */
-  | { readonly type: 'finished' }
+  | { readonly type: 'lost' }
+  /** The encoder failed; another one will be started. `resumed`: that one has worked for a while. */
+  | { readonly type: 'interrupted'; readonly error: WireError }
+  | { readonly type: 'resumed' }
+  /** What became of a file, in a sentence. */
+  | { readonly type: 'notice'; readonly text: string }
+  /** The file is whole, under this path: its own, or the partial one where an earlier file keeps its name. */
+  | { readonly type: 'finished'; readonly path: string }
   /** Nothing more will be written. */
   | { readonly type: 'failed'; readonly error: WireError };

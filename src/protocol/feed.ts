@@ -13,8 +13,14 @@ export const FEED_PROTOCOL = 1;
 export const TOPICS = ['stats', 'detections', 'preview', 'events'] as const;
 export type Topic = (typeof TOPICS)[number];
 
-const topics = z.array(z.enum(TOPICS)).min(1);
-const streams = z.array(z.string().min(1)).min(1).optional();
+/** A page shows some dozen streams; the largest message that the gateway reads, 64 KiB, has room for this many ids. */
+const MOST_STREAMS = 1000;
+
+const topics = z
+  .array(z.enum(TOPICS))
+  .min(1)
+  .max(4 * TOPICS.length);
+const streams = z.array(z.string().min(1).max(64)).min(1).max(MOST_STREAMS).optional();
 
 /** What a client may say. `streams` absent means all, those added later included. */
 export const clientMessage = z.discriminatedUnion('type', [

@@ -1,14 +1,21 @@
-/** What telemetry says once a second: the shape of `stats`, of `GET /api/streams` and of a command's summary. */
+/**
+ * What telemetry says once a second: the shape of `stats`, of `GET /api/streams` and of a command's summary. The schemas are
+ * for the reports of other hosts, which come over the bus; unknown keys, of newer hosts, are left out.
+ */
+import { z } from 'zod';
 import type { DropReason } from '../core/frame.ts';
+import { amount, count, durationMs, id, name, text, type Wire } from './bounds.ts';
 
-/** Milliseconds; `count` samples were seen, all figures 0 where that is 0. */
-export interface Percentiles {
-  readonly count: number;
-  readonly p50: number;
-  readonly p95: number;
-  readonly p99: number;
-  readonly max: number;
-}
+const percentiles = z.object({
+  /** Samples that were seen; all figures are 0 where that is 0. */
+  count,
+  /** Milliseconds, and so are the others. */
+  p50: durationMs,
+  p95: durationMs,
+  p99: durationMs,
+  max: durationMs,
+});
+export type Percentiles = Wire<typeof percentiles>;
 
 export const STREAM_STATES = [
   'starting',
@@ -31,102 +38,128 @@ export const LATENCY_STAGES = ['decode', 'preprocess', 'queue', 'infer', 'publis
 export type LatencyStage = (typeof LATENCY_STAGES)[number];
 
 /** in = published + sum of dropped + inFlight, exactly, at any moment. */
-export interface FrameCounters {
-  readonly in: number;
-  readonly published: number;
-  readonly inFlight: number;
+const frameCounters = z.object({
+  in: count,
+  published: count,
+  inFlight: count,
+  /** By reason. A newer host may have reasons of its own. */
+  dropped: z.record(name, count).refine((reasons) => Object.keys(reasons).length <= 64, 'expected at most 64 reasons'),
+});
+export interface FrameCounters extends Omit<Wire<typeof frameCounters>, 'dropped'> {
   readonly dropped: Readonly<Partial<Record<DropReason, number>>>;
 }
 
-export interface ZoneCount {
-  readonly id: string;
+const zoneCount = z.object({
+  id,
   /** Objects inside now. */
-  readonly inside: number;
-}
+  inside: count,
+});
+export type ZoneCount = Wire<typeof zoneCount>;
 
-export interface LineCount {
-  readonly id: string;
+const lineCount = z.object({
+  id,
   /** Crossings since the start, seen along the line from its first to its second point. */
-  readonly leftToRight: number;
-  readonly rightToLeft: number;
-}
+  leftToRight: count,
+  rightToLeft: count,
+});
+export type LineCount = Wire<typeof lineCount>;
 
-export interface StreamReport {
-  readonly id: string;
+/** Most zones and most lines of a stream. */
+const MOST_COUNTERS = 1000;
+
+export const streamReport = z.object({
+  id,
   /** Where the pixels come from, credentials redacted. */
-  readonly source: string;
-  readonly state: StreamState;
-  readonly policy: 'live' | 'file';
+  source: text,
+  state: z.enum(STREAM_STATES),
+  policy: z.enum(['live', 'file']),
   /** Rises by one with each report of this stream. */
-  readonly seq: number;
+  seq: count,
   /** Measured over the sliding window, not announced by the source. */
-  readonly fps: { readonly in: number; readonly inferred: number; readonly published: number };
-  readonly target: { readonly fps: number | null; readonly latencyMs: number | null };
+  fps: z.object({ in: amount, inferred: amount, published: amount }),
+  target: z.object({ fps: amount.nullable(), latencyMs: amount.nullable() }),
   /** A target has been missed for some seconds and has not recovered. */
-  readonly isMissing: { readonly fps: boolean; readonly latency: boolean };
+  isMissing: z.object({ fps: z.boolean(), latency: z.boolean() }),
   /** Captured to published. */
-  readonly latencyMs: { readonly window: Percentiles; readonly total: Percentiles };
-  readonly stagesMs: Readonly<Record<LatencyStage, Percentiles>>;
-  readonly frames: FrameCounters;
+  latencyMs: z.object({ window: percentiles, total: percentiles }),
+  stagesMs: z.object({
+    decode: percentiles,
+    preprocess: percentiles,
+    queue: percentiles,
+    infer: percentiles,
+    publish: percentiles,
+  } satisfies Record<LatencyStage, typeof percentiles>),
+  frames: frameCounters,
   /** Frames waiting for a batch now. */
-  readonly queueDepth: number;
-  readonly decodeErrors: number;
+  queueDepth: count,
+  decodeErrors: count,
   /** Times that the source was opened again. */
-  readonly reconnects: number;
+  reconnects: count,
   /** Last known size in source pixels; null before the first frame. */
-  readonly width: number | null;
-  readonly height: number | null;
-  readonly priority: number;
-  readonly weight: number;
-  readonly zones: readonly ZoneCount[];
-  readonly lines: readonly LineCount[];
+  width: count.nullable(),
+  height: count.nullable(),
+  priority: z.number().int(),
+  weight: amount,
+  zones: z.array(zoneCount).max(MOST_COUNTERS),
+  lines: z.array(lineCount).max(MOST_COUNTERS),
   /** What went wrong last, in one sentence; null where nothing did. */
-  readonly lastError: string | null;
+  lastError: text.nullable(),
   /** In a fleet, the host that runs it; absent while none does. */
-  readonly host?: string;
+  host: id.optional(),
   /** In a fleet, the number of the lease that it runs under; rises with every new holder. */
-  readonly fence?: number;
+  fence: count.optional(),
+});
+export interface StreamReport extends Omit<Wire<typeof streamReport>, 'frames'> {
+  readonly frames: FrameCounters;
 }
 
 /** Stages whose busy share is published; the one nearest to 1 is the bottleneck. */
 export const BUSY_STAGES = ['decode', 'preprocess', 'infer', 'main'] as const;
 export type BusyStage = (typeof BUSY_STAGES)[number];
 
-export interface BatchReport {
+const batchReport = z.object({
   /** Real frames per batch -> number of batches since the start. */
-  readonly histogram: Readonly<Record<number, number>>;
-  readonly maxBatch: number;
+  histogram: z
+    .record(z.string().regex(/^\d{1,6}$/), count)
+    .refine((sizes) => Object.keys(sizes).length <= 1024, 'expected at most 1024 sizes'),
+  maxBatch: count,
   /** Size the batcher settled on, null while it measures. */
-  readonly settledSize: number | null;
+  settledSize: count.nullable(),
   /** Why, with the figures. */
-  readonly reason: string;
-}
+  reason: text,
+});
+export type BatchReport = Wire<typeof batchReport>;
 
-export interface DeviceReport {
-  readonly engine: string;
+const deviceReport = z.object({
+  engine: name,
   /** Execution provider or backend, e.g. `cpu`, `cuda`. */
-  readonly provider: string;
-  readonly device: string;
-  readonly precision: string;
-  readonly threads: number;
-  readonly model: string;
-  readonly inputWidth: number;
-  readonly inputHeight: number;
-}
+  provider: name,
+  device: name,
+  precision: name,
+  threads: count,
+  model: name,
+  inputWidth: count,
+  inputHeight: count,
+});
+export type DeviceReport = Wire<typeof deviceReport>;
 
-export interface HostReport {
-  readonly uptimeS: number;
-  readonly cores: number;
+export const hostReport = z.object({
+  uptimeS: amount,
+  cores: count,
   /** CPU used by this process and its ffmpeg children, 1 = one core. */
-  readonly cpuCores: number;
-  readonly rssBytes: number;
+  cpuCores: amount,
+  rssBytes: amount,
   /** ffmpeg children, where the system tells. */
-  readonly childRssBytes: number;
-  readonly memoryTotalBytes: number;
-  readonly eventLoop: { readonly p99DelayMs: number; readonly utilizationRatio: number };
+  childRssBytes: amount,
+  memoryTotalBytes: amount,
+  eventLoop: z.object({ p99DelayMs: amount, utilizationRatio: amount }),
   /** Share of its own capacity that each stage used in the last second, 0 to 1. */
-  readonly busyRatio: Readonly<Record<BusyStage, number>>;
-  readonly bottleneck: BusyStage;
-  readonly device: DeviceReport;
-  readonly batch: BatchReport;
-}
+  busyRatio: z.object({ decode: amount, preprocess: amount, infer: amount, main: amount } satisfies Record<
+    BusyStage,
+    typeof amount
+  >),
+  bottleneck: z.enum(BUSY_STAGES),
+  device: deviceReport,
+  batch: batchReport,
+});
+export type HostReport = Wire<typeof hostReport>;

@@ -15,7 +15,12 @@ export function demoSource(
   return ensureDemoClip({
     ffmpegPath: ffmpeg.path,
     cacheDir: environment.cacheDir,
-    fetchPhoto: async () => (await fetchFromNpm(PHOTO_PACKAGE, [PHOTO_PATH])).get(PHOTO_PATH)!,
+    fetchPhoto: fetchDemoPhoto,
     onNotice,
   });
+}
+
+/** The JPEG that the clip is made of, 1280x1158: small photographs of people side by side. */
+export async function fetchDemoPhoto(): Promise<Uint8Array> {
+  return (await fetchFromNpm(PHOTO_PACKAGE, [PHOTO_PATH])).get(PHOTO_PATH)!;
 }

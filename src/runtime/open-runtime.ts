@@ -6,10 +6,12 @@ import type { CompiledModel } from '../core/model.ts';
 import { findFfmpeg } from '../decode/ffmpeg-binary.ts';
 import { SightlineError } from '../errors/sightline-error.ts';
 import type { EngineRequest } from '../protocol/threads.ts';
-import { loadManifest, modelSpec } from '../store/manifests.ts';
+import { modelSpec } from '../store/manifests.ts';
 import { findBindingPlace, readSetupRecord } from '../store/tensorflow/binding-place.ts';
 import { nvidiaDriver } from '../store/tensorflow/nvidia-driver.ts';
+import { Incidents } from '../telemetry/incidents.ts';
 import type { Environment } from './environment.ts';
+import { type DetectorRequest, fileSettings, loadDetector } from './load-detector.ts';
 import { prepareModel } from './prepare-model.ts';
 import type { ResultSinks } from './result-sinks.ts';
 import { Runtime } from './runtime.ts';
@@ -23,6 +25,8 @@ export interface OpenOptions {
   readonly environment: Environment;
   /** Is told in a sentence what takes time or is not as asked for. */
   readonly onNotice: (text: string) => void;
+  /** Counts exceptions of listeners; absent, they are notices. */
+  readonly incidents?: Incidents | undefined;
 }
 
 type EngineName = EngineRequest['engine'];
@@ -71,6 +75,7 @@ export async function openRuntime(options: OpenOptions): Promise<Runtime> {
       const model = withOverrides(await compiledModel(options, engine), options.model);
       return await Runtime.start({
         ...options,
+        incidents: options.incidents ?? new Incidents(options.onNotice),
         engine: engineRequest(options, engine, model),
         ffmpeg,
         lanes: options.lanes ?? Math.max(1, Math.floor(availableParallelism() / 2)),
@@ -91,8 +96,9 @@ async function compiledModel(
   engine: EngineName,
 ): Promise<CompiledModel> {
   const inputSize = model.inputSize === undefined ? undefined : parseInputSize(model.inputSize);
-  if (engine === 'fake') return standIn(model.name, inputSize);
   const { modelPath, cacheDir } = environment;
+  const settings = fileSettings(model);
+  if (engine === 'fake') return standIn(model.name, { searchPath: modelPath, cacheDir, settings, inputSize });
   return prepareModel(model.name, {
     engine,
     precision: model.precision,
@@ -101,6 +107,7 @@ async function compiledModel(
     searchPath: modelPath,
     cacheDir,
     onNotice,
+    settings,
   });
 }
 
@@ -110,9 +117,9 @@ function withOverrides(compiled: CompiledModel, { classesPerBox }: ModelConfig):
 }
 
 /** The fake engine needs a model's shape and classes, not its weights. */
-async function standIn(name: string, inputSize: { width: number; height: number } | undefined): Promise<CompiledModel> {
-  const spec = modelSpec(await loadManifest(name));
-  const input = { ...spec.input, ...(inputSize ?? {}) };
+async function standIn(name: string, request: DetectorRequest): Promise<CompiledModel> {
+  const spec = modelSpec(await loadDetector(name, request));
+  const input = { ...spec.input, ...(request.inputSize ?? {}) };
   return { spec: { ...spec, input }, format: 'onnx', path: '', precision: 'f32', batch: 'free', hash: '' };
 }
 

@@ -3,6 +3,7 @@ import type { SinkConfig } from '../config/sinks.ts';
 import type { SightlineError } from '../errors/sightline-error.ts';
 import { CocoSink } from '../sinks/coco-sink.ts';
 import { JsonlSink } from '../sinks/jsonl-sink.ts';
+import { OutputLock } from '../sinks/output-lock.ts';
 import type { Sink } from '../sinks/sink.ts';
 import { WebhookSink } from '../sinks/webhook-sink.ts';
 import { ResultSinks, type SinkBinding } from './result-sinks.ts';
@@ -12,33 +13,66 @@ export interface SinkSurroundings {
   readonly classes: readonly string[];
   readonly stdout: NodeJS.WritableStream;
   readonly onFailure: (error: SightlineError) => void;
-  readonly onRecovery: (sinkId: string) => void;
+  readonly onRecovery: (sinkId: string, lostResults: number) => void;
+  readonly onNotice: (text: string) => void;
 }
 
 /**
- * Opens the sinks of a pipeline that need no pictures; `video` comes later, when the size of its pictures is known.
- * Failures come later, through `onFailure` and at close: a sink never stops a stream.
+ * Opens the sinks of a pipeline that need no pictures; `video` comes later, when the size of its pictures is known. The
+ * files of all are locked now. Other failures come later, through `onFailure` and at close: a sink never stops a stream.
+ *
+ * @throws SINK_BUSY where another pipeline writes one of the files.
  */
-export function openSinks(configs: PipelineConfig['sinks'], surroundings: SinkSurroundings): ResultSinks {
+export async function openSinks(
+  configs: PipelineConfig['sinks'],
+  surroundings: SinkSurroundings,
+): Promise<ResultSinks> {
+  const locks = await lockOutputs(
+    configs.flatMap((config, i) => ('path' in config ? [{ id: sinkId(config, i), path: config.path }] : [])),
+  );
+  // Frame numbers and media times begin again with each run.
+  const run = new Date().toISOString();
   const bindings: SinkBinding[] = [];
   configs.forEach((config, i) => {
     if (config.type === 'video') return;
     const streams = config.streams === undefined ? null : new Set(config.streams);
-    bindings.push({ sink: openSink(config, `${config.type}-${i + 1}`, surroundings), streams });
+    bindings.push({ sink: openSink(config, sinkId(config, i), run, surroundings), streams });
   });
-  return new ResultSinks(bindings);
+  return new ResultSinks(bindings, locks);
+}
+
+/** Name of a pipeline's sink in messages: `jsonl-1`. */
+export function sinkId({ type }: SinkConfig, index: number): string {
+  return `${type}-${index + 1}`;
+}
+
+/** Locks all of these files or none. @throws SINK_BUSY */
+export async function lockOutputs(outputs: readonly { id: string; path: string }[]): Promise<OutputLock[]> {
+  const locks: OutputLock[] = [];
+  try {
+    for (const { id, path } of outputs) {
+      const lock = path === '-' ? null : await OutputLock.take(path, id);
+      if (lock !== null) locks.push(lock);
+    }
+  } catch (error) {
+    await Promise.all(locks.map((lock) => lock.release()));
+    throw error;
+  }
+  return locks;
 }
 
 function openSink(
   config: Exclude<SinkConfig, { type: 'video' }>,
   id: string,
-  { classes, stdout, onFailure, onRecovery }: SinkSurroundings,
+  run: string,
+  { classes, stdout, onFailure, onRecovery, onNotice }: SinkSurroundings,
 ): Sink {
+  const listeners = { onFailure, onNotice, onRecovery: (lostResults = 0) => onRecovery(id, lostResults) };
   switch (config.type) {
     case 'jsonl':
-      return new JsonlSink({ id, path: config.path, stdout: stdout as never, onFailure });
+      return new JsonlSink({ id, path: config.path, append: true, run, stdout: stdout as never, ...listeners });
     case 'coco':
-      return new CocoSink({ id, path: config.path, classes, onFailure });
+      return new CocoSink({ id, path: config.path, classes, keepsEarlier: true, ...listeners });
     case 'webhook': {
       const { url, batchSize, maxAttempts } = config;
       return new WebhookSink({
@@ -48,7 +82,7 @@ function openSink(
         batchResults: batchSize,
         maxAttempts,
         onFailure,
-        onRecovery: () => onRecovery(id),
+        onRecovery: () => onRecovery(id, 0),
       });
     }
   }

@@ -5,6 +5,8 @@ import { encodeArguments, indexArguments, type VideoContainer } from '../decode/
 import { findVideoEncoder } from '../decode/video-encoders.ts';
 import { SightlineError } from '../errors/sightline-error.ts';
 import type { OverlayCounts, VideoFilePlan } from '../protocol/annotate.ts';
+import { partialPathOf, resolveOutput } from '../sinks/output-names.ts';
+import { recoverVideo } from '../sinks/recover-video.ts';
 import type { SinkFailureListener } from '../sinks/sink.ts';
 import { VideoSink } from '../sinks/video-sink.ts';
 import { PICTURE_FIT } from './lane-frames.ts';
@@ -29,27 +31,35 @@ export interface VideoSinkRequest {
   readonly overlay: Pick<StreamConfig, 'zones' | 'lines'>;
   /** State of zones and lines after the frame that is being published. */
   readonly counts?: () => OverlayCounts;
+  /** See `VideoFilePlan`. */
+  readonly keepsEarlier?: boolean;
   readonly onFailure: SinkFailureListener;
+  readonly onRecovery?: (lostPictures: number) => void;
   readonly onNotice: (text: string) => void;
 }
 
 /**
  * Starts the annotated video of one stream. While it runs, the video grows beside its path as `NAME.partial.EXT`, which
  * can be played as far as it got even after a crash; at the end it gets an index and its own name, so a file of that name
- * is always whole. For MP4 this copies the file once, and needs its size twice on the disk for that moment.
+ * is always whole. For MP4 this copies the file once, and needs its size twice on the disk for that moment. What a crashed run
+ * left under the partial name is kept as `NAME.recovered-N.EXT`.
  *
  * @throws CONFIG_INVALID for another ending than .mp4, .m4v, .mov and .mkv; FFMPEG_MISSING where this ffmpeg can encode
  * no video. That the file cannot be written is told later, as with every sink.
  */
 export async function openVideoSink(request: VideoSinkRequest): Promise<VideoSink> {
-  const { id, path, ffmpeg, picture, policy, overlay, counts, onFailure, onNotice } = request;
-  const container = videoContainer(path);
+  const { id, ffmpeg, picture, policy, overlay, counts, keepsEarlier = false } = request;
+  const { onFailure, onRecovery, onNotice } = request;
+  const container = videoContainer(request.path);
+  // Where there is no such folder, the sink says so when it is opened.
+  const path = await resolveOutput(request.path).catch(() => request.path);
   const encoder = await findVideoEncoder(ffmpeg.path);
   if (encoder !== 'libx264')
     onNotice(
       `sink ${id}: ffmpeg at ${ffmpeg.path} has no libx264; ${path} is written with ${encoder}, larger and coarser`,
     );
-  const partialPath = `${path.slice(0, -extname(path).length)}.partial${extname(path)}`;
+  const partialPath = partialPathOf(path);
+  await recoverVideo(id, path, onNotice);
   const encodeArgs = encodeArguments({ ffmpegMajor: ffmpeg.major, encoder, container, path: partialPath });
   const file: VideoFilePlan = {
     id,
@@ -57,6 +67,7 @@ export async function openVideoSink(request: VideoSinkRequest): Promise<VideoSin
     partialPath,
     ffmpegPath: ffmpeg.path,
     encodeArgs,
+    keepsEarlier,
     finish: container === 'matroska' ? null : finishPlan(container, partialPath, path),
   };
   return new VideoSink({
@@ -69,6 +80,7 @@ export async function openVideoSink(request: VideoSinkRequest): Promise<VideoSin
     policy,
     counts,
     onFailure,
+    onRecovery,
     onNotice,
   });
 }

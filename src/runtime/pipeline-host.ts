@@ -5,11 +5,14 @@ import { type StreamConfig, streamConfig } from '../config/stream.ts';
 import { type FfmpegBinary, findFfmpeg } from '../decode/ffmpeg-binary.ts';
 import { SightlineError } from '../errors/sightline-error.ts';
 import type { StreamReport } from '../protocol/report.ts';
-import { loadManifest, modelSpec } from '../store/manifests.ts';
+import { countOf } from '../sinks/sink-failure.ts';
+import { modelSpec } from '../store/manifests.ts';
+import type { Incidents } from '../telemetry/incidents.ts';
 import { demoSource } from './demo-source.ts';
 import type { Environment } from './environment.ts';
+import { loadConfigured } from './load-detector.ts';
 import { openRuntime } from './open-runtime.ts';
-import { openSinks } from './open-sinks.ts';
+import { openSinks, sinkId } from './open-sinks.ts';
 import { openVideoSink } from './open-video-sink.ts';
 import type { ResultSinks } from './result-sinks.ts';
 import type { Runtime } from './runtime.ts';
@@ -26,6 +29,8 @@ export interface HostSurroundings {
   readonly onNotice: (text: string) => void;
   /** Checks a source that arrives after the start, over REST. Rejects with SOURCE_FORBIDDEN if it may not be opened. */
   readonly admit: (source: string) => Promise<void>;
+  /** Counts exceptions of listeners; absent, they are notices. */
+  readonly incidents?: Incidents;
 }
 
 /**
@@ -66,22 +71,33 @@ export class PipelineHost {
 
   /**
    * Opens everything but the streams: ffmpeg, model, engine, threads, sinks.
+   *
+   * @throws SINK_BUSY, and what `openRuntime` throws.
    */
   static async open(config: PipelineConfig, surroundings: HostSurroundings): Promise<PipelineHost> {
-    const { environment, stdout, onNotice } = surroundings;
+    const { environment, stdout, onNotice, incidents } = surroundings;
     const ffmpeg = await findFfmpeg({ path: environment.ffmpegPath, searchPath: environment.searchPath });
-    const { classes } = modelSpec(await loadManifest(config.model.name));
+    const { classes } = modelSpec(await loadConfigured(config.model, environment));
     let runtime: Runtime | null = null;
-    const sinks = openSinks(config.sinks, {
+    const sinks = await openSinks(config.sinks, {
       classes,
       stdout,
       onFailure: ({ message, code }) =>
         runtime === null
           ? onNotice(`error: ${message} [${code}]`)
           : runtime.tell('sink-failed', undefined, message, { code }),
-      onRecovery: (id) => runtime?.tell('sink-recovered', undefined, `sink ${id} delivers again`, { id }),
+      onRecovery: (id, lost) => {
+        const text = `sink ${id} delivers again${lost === 0 ? '' : `; ${countOf(lost)} lost`}`;
+        runtime?.tell('sink-recovered', undefined, text, { id });
+      },
+      onNotice,
     });
-    runtime = await openRuntime({ ...config, sinks, environment, onNotice });
+    try {
+      runtime = await openRuntime({ ...config, sinks, environment, onNotice, incidents });
+    } catch (error) {
+      await sinks.close();
+      throw error;
+    }
     return new PipelineHost(runtime, config, sinks, ffmpeg, surroundings);
   }
 
@@ -216,16 +232,21 @@ export class PipelineHost {
     const index = this.#config.sinks.findIndex((sink) => sink.type === 'video' && sink.streams.includes(config.id));
     const sink = this.#config.sinks[index];
     if (sink?.type !== 'video' || picture === null || this.#videoSizes.has(config.id)) return;
-    const id = `video-${index + 1}`;
+    const id = sinkId(sink, index);
     const video = await openVideoSink({
       id,
       path: sink.path,
+      keepsEarlier: true,
       ffmpeg: this.#ffmpeg,
       picture,
       policy,
       overlay: config,
       counts: () => this.runtime.session(config.id).counts,
       onFailure: ({ message, code }) => this.runtime.tell('sink-failed', config.id, message, { code }),
+      onRecovery: (lost) => {
+        const text = `sink ${id} goes on in a new file; ${lost} pictures were lost`;
+        this.runtime.tell('sink-recovered', config.id, text, { id });
+      },
       onNotice: (text) => this.runtime.tell('stream-warning', config.id, text),
     });
     this.#videoSizes.set(config.id, picture);

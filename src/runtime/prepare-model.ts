@@ -2,7 +2,8 @@ import { compileModel } from '../compile/compile-model.ts';
 import type { CompileSource } from '../compile/compile-source.ts';
 import type { CompiledModel, Precision } from '../core/model.ts';
 import { findWeights } from '../store/find-weights.ts';
-import { loadManifest, type Manifest, modelSpec } from '../store/manifests.ts';
+import { type Manifest, modelSpec } from '../store/manifests.ts';
+import { type FileSettings, loadDetector } from './load-detector.ts';
 
 export interface PrepareOptions {
   readonly engine: 'onnx' | 'wasm' | 'tensorflow';
@@ -16,16 +17,18 @@ export interface PrepareOptions {
   readonly onNotice: (text: string) => void;
   /** False only looks for weights and never fetches. */
   readonly mayFetch?: boolean;
+  /** What is said of an ONNX file beside what stands in it. */
+  readonly settings?: FileSettings | undefined;
 }
 
 /**
  * Makes a model ready for an engine: manifest, weights, compiled file. Cheap when everything is cached.
  *
- * @param nameOrPath - a built-in name or the path of a manifest.
- * Throws MODEL_NOT_FOUND, MODEL_INVALID, MODEL_WEIGHTS_MISSING, MODEL_INTEGRITY, COMPILE_UNSUPPORTED, ENGINE_UNAVAILABLE.
+ * @param nameOrPath - as `loadDetector` takes it.
+ * Throws what `loadDetector` throws; MODEL_WEIGHTS_MISSING, MODEL_INTEGRITY, COMPILE_UNSUPPORTED, ENGINE_UNAVAILABLE.
  */
 export async function prepareModel(nameOrPath: string, options: PrepareOptions): Promise<CompiledModel> {
-  const manifest = await loadManifest(nameOrPath);
+  const manifest = await loadDetector(nameOrPath, options);
   const weightPaths = await findWeights(manifest, options);
   return compileModel(compileSource(manifest, weightPaths), options);
 }

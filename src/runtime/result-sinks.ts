@@ -1,5 +1,6 @@
 import type { PublishedFrame } from '../core/frame.ts';
 import type { SightlineError } from '../errors/sightline-error.ts';
+import type { OutputLock } from '../sinks/output-lock.ts';
 import type { PictureSink, Sink } from '../sinks/sink.ts';
 import type { InFlightFrame } from './frame-ledger.ts';
 
@@ -14,9 +15,13 @@ export class ResultSinks {
   readonly #bindings: readonly SinkBinding[];
   /** By stream id. */
   readonly #pictureSinks = new Map<string, PictureSink>();
+  readonly #locks: readonly OutputLock[];
+  #isComplete = true;
 
-  constructor(bindings: readonly SinkBinding[]) {
+  /** @param locks - of the files of all sinks, also of those that are opened later; released when the sinks are closed. */
+  constructor(bindings: readonly SinkBinding[], locks: readonly OutputLock[] = []) {
     this.#bindings = bindings;
+    this.#locks = locks;
   }
 
   /** Gives a stream's full pictures to a sink. It can only be opened once the size of the pictures is known. */
@@ -39,10 +44,16 @@ export class ResultSinks {
     return waits.length === 0 ? null : Promise.all(waits);
   }
 
+  /** The inputs are not read to their end: files of earlier runs are not replaced with a part. */
+  markCutShort(): void {
+    this.#isComplete = false;
+  }
+
   /** Closes all, and returns what went wrong with any of them. */
   async close(): Promise<SightlineError[]> {
     const sinks = [...this.#bindings.map(({ sink }) => sink), ...this.#pictureSinks.values()];
-    const results = await Promise.allSettled(sinks.map((sink) => sink.close()));
+    const results = await Promise.allSettled(sinks.map((sink) => sink.close(this.#isComplete)));
+    await Promise.all(this.#locks.map((lock) => lock.release()));
     return results.flatMap((result) => (result.status === 'rejected' ? [result.reason as SightlineError] : []));
   }
 }

@@ -14,6 +14,7 @@ import type { EngineInfo, EngineRequest, RingHandle } from '../protocol/threads.
 import { BackOff } from '../source/back-off.ts';
 import { type CpuUse, readCpuUse } from '../telemetry/cpu-ledger.ts';
 import { HostMeter } from '../telemetry/host-meter.ts';
+import { Incidents } from '../telemetry/incidents.ts';
 import { LaneClient } from './lane-client.ts';
 import { HAND_OVER_FRAMES, type ModelInstance } from './model-instance.ts';
 import type { ResultSinks } from './result-sinks.ts';
@@ -35,6 +36,8 @@ export interface RuntimeOptions {
   readonly lanes: number;
   readonly inferenceThreads: number;
   readonly sinks: ResultSinks;
+  /** Counts exceptions of listeners. */
+  readonly incidents?: Incidents;
 }
 
 export interface RuntimeReport {
@@ -48,11 +51,12 @@ export class Runtime {
   readonly spec: ModelSpec;
   /** Boxes below this are not reported. */
   readonly scoreThreshold: number;
-  readonly published = new Listeners<PublishedFrame>();
-  readonly events = new Listeners<EventMessage>();
-  readonly reports = new Listeners<RuntimeReport>();
-  readonly previews = new Listeners<{ readonly frame: PublishedFrame; readonly jpeg: Uint8Array }>();
+  readonly published: Listeners<PublishedFrame>;
+  readonly events: Listeners<EventMessage>;
+  readonly reports: Listeners<RuntimeReport>;
+  readonly previews: Listeners<{ readonly frame: PublishedFrame; readonly jpeg: Uint8Array }>;
   readonly #options: RuntimeOptions;
+  readonly #incidents: Incidents;
   readonly #meter = new HostMeter(monoNowMs());
   readonly #sessions = new Map<string, StreamSession>();
   readonly #lanes: LaneClient[] = [];
@@ -65,12 +69,20 @@ export class Runtime {
   #report: RuntimeReport | null = null;
   #reportTimer: NodeJS.Timeout | undefined;
   #isStopping = false;
+  /** The sinks are closed: nothing more is published, so that nobody sees a result that is in no file. */
+  #isFlushed = false;
   #stopping: Promise<SightlineError[]> | null = null;
   #failedBatches = 0;
   #failedToldMs = 0;
 
   private constructor(options: RuntimeOptions) {
     this.#options = options;
+    const { incidents = new Incidents() } = options;
+    this.#incidents = incidents;
+    this.published = new Listeners('results', incidents);
+    this.events = new Listeners('events', incidents);
+    this.reports = new Listeners('reports', incidents);
+    this.previews = new Listeners('pictures', incidents);
     this.spec = options.engine.model.spec;
     this.scoreThreshold = options.model.scoreThreshold ?? this.spec.scoreThreshold;
     const batching = { ...options.batch, timeoutMs: options.model.timeoutMs };
@@ -87,11 +99,13 @@ export class Runtime {
       runtime.#engineInfo = await runtime.#instance.start(options.inferenceThreads);
       runtime.#scheduler.engineStarted(runtime.#instance);
     } catch (error) {
-      await runtime.stop();
+      // The sinks stay open: another engine may be tried with them.
+      await runtime.#end();
       throw error;
     }
     runtime.#meter.inferThreads = options.inferenceThreads;
-    runtime.#reportTimer = setInterval(() => runtime.#makeReport(), REPORT_INTERVAL_MS);
+    const report = runtime.#incidents.guard('the reports', () => void runtime.#makeReport());
+    runtime.#reportTimer = setInterval(report, REPORT_INTERVAL_MS);
     runtime.#makeReport();
     return runtime;
   }
@@ -193,14 +207,28 @@ export class Runtime {
     return this.#stopping;
   }
 
+  /**
+   * Publishes nothing more, writes out what the sinks hold and closes them, and leaves everything else as it is: for a process
+   * that is about to end in an unknown state. @returns what sinks lost.
+   */
+  flushSinks(): Promise<SightlineError[]> {
+    this.#isFlushed = true;
+    return this.#options.sinks.close();
+  }
+
   async #stop(): Promise<SightlineError[]> {
     this.#isStopping = true;
     clearInterval(this.#reportTimer);
     await Promise.all([...this.#sessions.keys()].map((id) => this.remove(id)));
     const failures = await this.#options.sinks.close();
+    await this.#end();
+    return failures;
+  }
+
+  async #end(): Promise<void> {
+    this.#isStopping = true;
     await Promise.all([this.#scheduler.shutdown(), ...this.#lanes.map((lane) => lane.shutdown())]);
     this.#meter.close();
-    return failures;
   }
 
   #addLane(startDelayMs = 0): void {
@@ -258,6 +286,7 @@ export class Runtime {
       withdraw: (stream) => scheduler.withdraw(stream),
       event: (kind, stream, message, details) => this.tell(kind, stream, message, details),
       publish: ({ input }, result, frame) => {
+        if (this.#isFlushed) return null;
         if (input.bulk !== undefined) return input.bulk.take(result);
         this.published.emit(result);
         return sinks.publish(result, input.label, frame, input.policy === 'file');

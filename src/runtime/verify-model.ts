@@ -1,7 +1,7 @@
 import type { CompiledModel } from '../core/model.ts';
 import { preprocessImage } from '../preprocess/sharp-preprocessor.ts';
 import { findWeights } from '../store/find-weights.ts';
-import { loadManifest } from '../store/manifests.ts';
+import { type FileSettings, loadDetector } from './load-detector.ts';
 import { compileSource } from './prepare-model.ts';
 import { runCompiled } from './run-compiled.ts';
 
@@ -18,10 +18,11 @@ export async function verifyCompiled(
   imagePaths: readonly string[],
   weights: Parameters<typeof findWeights>[1],
   provider: string,
+  settings?: FileSettings,
 ): Promise<Rows> {
-  const manifest = await loadManifest(nameOrPath);
-  const weightPaths = await findWeights(manifest, weights);
   const { width, height } = compiled.spec.input;
+  const manifest = await loadDetector(nameOrPath, { ...weights, settings, inputSize: { width, height } });
+  const weightPaths = await findWeights(manifest, weights);
   const frames: Uint8Array[] = [];
   for (const path of imagePaths) {
     const frame = new Uint8Array(width * height * 3);

@@ -1,99 +1,90 @@
-import { randomUUID } from 'node:crypto';
-import { createWriteStream } from 'node:fs';
-import { rename, rm } from 'node:fs/promises';
 import type { Clock } from '../core/clock.ts';
 import type { PublishedFrame } from '../core/frame.ts';
 import { CocoImageIds } from './coco-image-id.ts';
+import { isJsonObject, type LineFile } from './line-file.ts';
+import { PartialFile } from './partial-file.ts';
 import { roundPx, roundScore } from './result-line.ts';
 import type { Sink, SinkFailureListener } from './sink.ts';
-import { fileFailure } from './sink-failure.ts';
-import { TextOutput } from './text-output.ts';
 
 /** COCO's 80 categories have ids from 1 to 90; these ten were never used. */
 const UNUSED_COCO_IDS: ReadonlySet<number> = new Set([12, 26, 29, 30, 45, 66, 68, 69, 71, 83]);
 
 export interface CocoSinkOptions {
   readonly id: string;
-  /** File to write; appears when the sink is closed, replaced if it exists. */
+  /** File to write; appears when the sink is closed. */
   readonly path: string;
+  /**
+   * For a pipeline that is started again and again: a file of an earlier run is kept under a number, and a full disk is
+   * survived. Otherwise a complete file replaces an earlier one.
+   */
+  readonly keepsEarlier?: boolean | undefined;
   /** The model's labels. COCO's own 80 get COCO's category ids, all others their class index + 1. */
   readonly classes: readonly string[];
   /** Sources in the order in which the user named them: it decides the image ids, see `CocoImageIds`. */
   readonly sources?: readonly string[] | undefined;
   readonly onFailure: SinkFailureListener;
+  readonly onRecovery?: ((lostResults: number) => void) | undefined;
+  readonly onNotice?: ((text: string) => void) | undefined;
   readonly clock?: Clock | undefined;
 }
 
+/** The file as it grows: the list is opened, and each entry is a line that ends with a comma. */
+const OPEN_LIST = { header: '[\n', firstCharacters: '[', isWhole: isEntry };
+
 /**
  * Writes COCO results: `[{"image_id", "category_id", "bbox": [x, y, w, h], "score"}]`, which `sightline score` and
- * pycocotools read. Grows beside its path under a temporary name and takes its place when it is complete, so that a
- * file of that name is always a whole one.
+ * pycocotools read. Grows as `NAME.partial.EXT`, one line for each detection, and gets its name when it is complete, so that
+ * a file of that name is always a whole one.
  */
 export class CocoSink implements Sink {
   readonly id: string;
-  readonly #path: string;
-  readonly #temporaryPath: string;
-  readonly #output: TextOutput;
+  readonly #file: PartialFile;
   readonly #imageIds: CocoImageIds;
   readonly #categoryIds: readonly number[];
-  readonly #onFailure: SinkFailureListener;
-  #separator = '[\n';
-  #results = 0;
   #closing: Promise<void> | null = null;
 
-  constructor({ id, path, classes, sources, onFailure, clock }: CocoSinkOptions) {
-    this.id = id;
-    this.#path = path;
-    this.#temporaryPath = `${path}.${randomUUID().slice(0, 8)}.tmp`;
-    this.#imageIds = new CocoImageIds(sources ?? []);
-    this.#categoryIds = cocoCategoryIds(classes);
-    this.#onFailure = onFailure;
-    const stream = createWriteStream(this.#temporaryPath);
-    this.#output = new TextOutput({ id, path, stream, ownsStream: true, onFailure, clock });
+  constructor(options: CocoSinkOptions) {
+    this.id = options.id;
+    this.#imageIds = new CocoImageIds(options.sources ?? []);
+    this.#categoryIds = cocoCategoryIds(options.classes);
+    const keepsEarlier = options.keepsEarlier ?? false;
+    this.#file = new PartialFile({ ...options, kind: OPEN_LIST, seal: closeList, keepsEarlier, goesOn: keepsEarlier });
   }
 
   publish(frame: PublishedFrame, source: string): boolean {
     if (this.#closing !== null) return true;
     const imageId = this.#imageIds.imageId(source, frame.frame);
-    let text = '';
-    for (const { classId, box, score } of frame.detections) {
+    const lines = frame.detections.map(({ classId, box, score }) => {
       const entry = {
         image_id: imageId,
         category_id: this.#categoryIds[classId] ?? classId + 1,
         bbox: box.map(roundPx),
         score: roundScore(score),
       };
-      text += `${this.#separator}${JSON.stringify(entry)}`;
-      this.#separator = ',\n';
-    }
-    this.#results += frame.detections.length;
-    return this.#output.write(text, frame.detections.length);
+      return `${JSON.stringify(entry)},\n`;
+    });
+    return this.#file.write(lines.join(''), lines.length);
   }
 
   drained(): Promise<void> {
-    return this.#output.drained();
+    return this.#file.drained();
   }
 
-  close(): Promise<void> {
-    this.#closing ??= this.#complete();
+  close(isComplete = true): Promise<void> {
+    this.#closing ??= this.#file.finish(isComplete);
     return this.#closing;
   }
+}
 
-  async #complete(): Promise<void> {
-    this.#output.write(this.#separator === '[\n' ? '[]\n' : '\n]\n', 0);
-    try {
-      await this.#output.finish();
-      await rename(this.#temporaryPath, this.#path).catch((cause: Error) => {
-        const failure = fileFailure(this.id, this.#path, cause, this.#results);
-        this.#onFailure(failure);
-        throw failure;
-      });
-    } catch (error) {
-      // What is there is not a whole file. That it cannot be removed changes nothing about the failure.
-      await rm(this.#temporaryPath, { force: true }).catch(() => undefined);
-      throw error;
-    }
-  }
+function isEntry(line: string): boolean {
+  return line.endsWith(',') && isJsonObject(line.slice(0, -1));
+}
+
+/** Makes a JSON list of the lines; it may be one already. */
+async function closeList(file: LineFile): Promise<void> {
+  const end = await file.end(2);
+  if (end === ',\n') await file.replaceEnd(2, '\n]\n');
+  else if (end === '[\n') await file.replaceEnd(1, ']\n');
 }
 
 /** COCO's ids 1 to 90 for the list of its 80 classes, known by its length and its ends; else the index + 1. */

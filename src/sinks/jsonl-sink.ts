@@ -1,30 +1,39 @@
-import { createWriteStream } from 'node:fs';
 import type { Writable } from 'node:stream';
 import type { Clock } from '../core/clock.ts';
 import type { PublishedFrame } from '../core/frame.ts';
+import { isJsonObject, LineFile } from './line-file.ts';
+import { LineLog } from './line-log.ts';
+import { cutText, PartialFile } from './partial-file.ts';
 import { resultLine } from './result-line.ts';
 import type { Sink, SinkFailureListener } from './sink.ts';
 import { TextOutput } from './text-output.ts';
 
 export interface JsonlSinkOptions {
   readonly id: string;
-  /** File to write, replaced if it exists; `-` writes to `stdout`. */
+  /** File to write; `-` writes to `stdout`. */
   readonly path: string;
-  /** Keeps what is in the file and goes on behind it. */
+  /**
+   * Goes on behind what is in the file, and survives a full disk. Otherwise the file grows as `NAME.partial.EXT`, and
+   * replaces an earlier one when it is complete.
+   */
   readonly append?: boolean | undefined;
+  /** Stands in every line as `run`: frame numbers begin again with each run. */
+  readonly run?: string | undefined;
   /** Needed where `path` is `-`. It is not ended. */
   readonly stdout?: Writable | undefined;
   readonly onFailure: SinkFailureListener;
+  readonly onRecovery?: ((lostResults: number) => void) | undefined;
+  readonly onNotice?: ((text: string) => void) | undefined;
   readonly clock?: Clock | undefined;
 }
 
-/**
- * Writes one line of JSON for each frame, straight to its path, so that it can be followed while it grows (`tail -f`);
- * a line is on its way 100 ms after its frame at the latest. When the disk fills up, the last line may be cut off.
- */
+const JSON_LINES = { firstCharacters: '{', isWhole: isJsonObject };
+
+/** Writes one line of JSON for each frame; a line is on its way 100 ms after its frame at the latest. */
 export class JsonlSink implements Sink {
   readonly id: string;
-  readonly #output: TextOutput;
+  readonly #run: string | undefined;
+  readonly #output: JsonlOutput;
   #closing: Promise<void> | null = null;
 
   /**
@@ -33,25 +42,50 @@ export class JsonlSink implements Sink {
    * @throws TypeError when `path` is `-` and no `stdout` is given.
    */
   constructor(options: JsonlSinkOptions) {
-    const { id, path, onFailure, clock } = options;
-    this.id = id;
-    const isStdout = path === '-';
-    if (isStdout && options.stdout === undefined) throw new TypeError(`sink ${id}: path "-" needs a stdout stream`);
-    const stream = isStdout ? options.stdout! : createWriteStream(path, { flags: options.append ? 'a' : 'w' });
-    this.#output = new TextOutput({ id, path, stream, ownsStream: !isStdout, onFailure, clock });
+    this.id = options.id;
+    this.#run = options.run;
+    this.#output = openOutput(options);
   }
 
   publish(frame: PublishedFrame, source: string): boolean {
     if (this.#closing !== null) return true;
-    return this.#output.write(`${resultLine(frame, source)}\n`, 1);
+    return this.#output.write(`${resultLine(frame, source, this.#run)}\n`, 1);
   }
 
   drained(): Promise<void> {
     return this.#output.drained();
   }
 
-  close(): Promise<void> {
-    this.#closing ??= this.#output.finish();
+  close(isComplete = true): Promise<void> {
+    this.#closing ??= this.#output.finish(isComplete);
     return this.#closing;
   }
+}
+
+interface JsonlOutput {
+  write(lines: string, results: number): boolean;
+  drained(): Promise<void>;
+  finish(isComplete: boolean): Promise<void>;
+}
+
+function openOutput(options: JsonlSinkOptions): JsonlOutput {
+  const { id, path, stdout, onFailure, clock } = options;
+  if (path === '-') {
+    if (stdout === undefined) throw new TypeError(`sink ${id}: path "-" needs a stdout stream`);
+    return new TextOutput({ id, path, stream: stdout, onFailure, clock });
+  }
+  if (options.append !== true)
+    return new PartialFile({ ...options, kind: JSON_LINES, keepsEarlier: false, goesOn: false });
+  const log = new LineLog({ ...options, goesOn: true, open: () => openRepaired(options) });
+  return {
+    write: (lines, results) => log.write(lines, results),
+    drained: () => log.drained(),
+    finish: () => log.finish(),
+  };
+}
+
+async function openRepaired({ id, path, onNotice }: JsonlSinkOptions): Promise<LineFile> {
+  const file = await LineFile.open(path, JSON_LINES);
+  if (file.cutBytes > 0) onNotice?.(`sink ${id}: ${path} is continued${cutText(file)}`);
+  return file;
 }

@@ -16,8 +16,12 @@ export function roundScore(score: number): number {
 /** What of a result is written. */
 export type WrittenFrame = Omit<PublishedFrame, 'streamId' | 'times'>;
 
-/** A result as one line of JSON, without the line break: the format that `sightline detect --out` documents. */
-export function resultLine(frame: WrittenFrame, source: string): string {
+/**
+ * A result as one line of JSON, without the line break: the format that `docs/operations.md` describes.
+ *
+ * @param run - tells runs of a pipeline that write to one file apart; absent where a file holds one run.
+ */
+export function resultLine(frame: WrittenFrame, source: string, run?: string): string {
   return JSON.stringify({
     source,
     frame: frame.frame,
@@ -25,6 +29,7 @@ export function resultLine(frame: WrittenFrame, source: string): string {
     width: frame.width,
     height: frame.height,
     ...(frame.fence === undefined ? {} : { fence: frame.fence }),
+    ...(run === undefined ? {} : { run }),
     detections: frame.detections.map(roundDetection),
   });
 }

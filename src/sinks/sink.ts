@@ -25,9 +25,11 @@ export interface Sink {
    * Writes out all that was taken over and lets go of files and sockets. Later calls return the same promise;
    * frames published after the first call are lost.
    *
+   * @param isComplete - the inputs were read to their end, which is assumed; a part of what was asked for never replaces an
+   *   earlier file.
    * @throws SINK_FAILED when any result was lost since the start; the message says how many and why.
    */
-  close(): Promise<void>;
+  close(isComplete?: boolean): Promise<void>;
 }
 
 /** A sink that needs the full picture of a frame. Its stream keeps pictures, and their slots until `draw` is done. */
@@ -42,7 +44,7 @@ export interface PictureSink {
   draw(frame: PublishedFrame, picture: Uint8Array): Promise<void>;
 
   /** As `Sink.close`. @throws SINK_FAILED when the picture of any file was lost. */
-  close(): Promise<void>;
+  close(isComplete?: boolean): Promise<void>;
 }
 
 /** Hears of each failure (always code SINK_FAILED) when it happens. Must not throw. */

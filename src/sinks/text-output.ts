@@ -14,9 +14,8 @@ export interface TextOutputOptions {
   readonly id: string;
   /** For messages; `-` is standard output. */
   readonly path: string;
+  /** Is not ended. */
   readonly stream: Writable;
-  /** Whether `finish` ends the stream. */
-  readonly ownsStream: boolean;
   readonly onFailure: SinkFailureListener;
   readonly clock?: Clock | undefined;
 }
@@ -69,24 +68,15 @@ export class TextOutput {
   }
 
   /**
-   * Writes out everything and ends the stream if it owns it. Call once.
+   * Writes out everything. Call once.
    *
    * @throws SINK_FAILED with the number of results that did not arrive.
    */
   async finish(): Promise<void> {
     this.#flush();
-    const { id, path, stream, ownsStream } = this.#options;
-    if (ownsStream) {
-      if (!stream.closed) {
-        await new Promise<void>((resolve) => {
-          stream.once('close', resolve);
-          if (!stream.destroyed) stream.end();
-        });
-      }
-    } else {
-      while (this.#pendingChars > 0 && this.#error === null) await this.#waitForProgress();
-    }
+    while (this.#pendingChars > 0 && this.#error === null) await this.#waitForProgress();
     if (this.#error === null) return;
+    const { id, path } = this.#options;
     throw fileFailure(id, path, this.#error, this.#acceptedResults - this.#writtenResults);
   }
 

@@ -1,8 +1,8 @@
-import { constants } from 'node:fs';
-import { access, open, rename, rm, stat } from 'node:fs/promises';
+import { open, rename, rm, stat } from 'node:fs/promises';
 import { SightlineError } from '../errors/sightline-error.ts';
 import type { VideoFilePlan } from '../protocol/annotate.ts';
 import { ChildFfmpeg } from './child-ffmpeg.ts';
+import { checkReplaceable, takeName } from './output-names.ts';
 import { fileFailure } from './sink-failure.ts';
 import { matroskaHeader, pictureHeader } from './video-matroska.ts';
 
@@ -69,8 +69,9 @@ export class VideoEncoder {
     events: EncoderEvents,
   ): Promise<VideoEncoder> {
     try {
-      await checkTarget(file.path);
-      await (await open(file.partialPath, 'w')).close();
+      await checkReplaceable(file.path);
+      // Never one that is there: it would be the only copy of what an earlier run wrote.
+      await (await open(file.partialPath, 'wx')).close();
     } catch (error) {
       throw fileFailure(file.id, file.path, error as Error);
     }
@@ -104,15 +105,17 @@ export class VideoEncoder {
   /**
    * Ends the stream, waits for ffmpeg, and gives the file its name.
    *
+   * @param isComplete - see `NamingPlan`.
+   * @returns where the file is.
    * @throws SINK_FAILED
    */
-  async finish(): Promise<void> {
+  async finish(isComplete: boolean): Promise<string> {
     this.#isEnding = true;
     this.#child.input.end();
     await this.#ended;
     clearInterval(this.#watch);
     if (this.#failing !== null) throw await this.#failing;
-    await this.#name();
+    return this.#name(isComplete);
   }
 
   /** Ends ffmpeg at once; the file stays as far as it got. */
@@ -121,14 +124,19 @@ export class VideoEncoder {
     this.#child.kill();
   }
 
-  async #name(): Promise<void> {
-    const { finish, partialPath, path } = this.#file;
+  async #name(isComplete: boolean): Promise<string> {
+    const { finish, partialPath, path, keepsEarlier } = this.#file;
+    const naming = { path, isComplete, keepsEarlier };
     try {
-      if (finish === null) return await rename(partialPath, path);
-      const { isSuccess, said } = await this.#start(finish.args).ended;
-      if (!isSuccess) throw systemError(said);
-      await rename(finish.outputPath, path);
-      await rm(partialPath, { force: true });
+      if (finish !== null) {
+        const { isSuccess, said } = await this.#start(finish.args).ended;
+        if (!isSuccess) throw systemError(said);
+      }
+      const wholePath = finish?.outputPath ?? partialPath;
+      await syncFile(wholePath);
+      // Were it named first, a crash in between would leave the same video twice.
+      if (finish !== null) await rename(wholePath, partialPath);
+      return await takeName({ ...naming, partialPath });
     } catch (error) {
       if (finish !== null) await rm(finish.outputPath, { force: true });
       throw await this.#failBy(error as Error);
@@ -174,17 +182,6 @@ export class VideoEncoder {
   }
 }
 
-/** The old file is only replaced at the end, so its obstacles are looked for now. */
-async function checkTarget(path: string): Promise<void> {
-  const found = await stat(path).catch((error: NodeJS.ErrnoException) => {
-    if (error.code === 'ENOENT') return null;
-    throw error;
-  });
-  if (found === null) return;
-  if (found.isDirectory()) throw Object.assign(new Error('is a directory'), { code: 'EISDIR' });
-  await access(path, constants.W_OK);
-}
-
 function systemError(said: string): Error {
   const known = SYSTEM_ERRORS.find(([pattern]) => pattern.test(said));
   const error = new Error(`the encoder ended: ${said}`);
@@ -196,4 +193,9 @@ async function sizeOf(path: string): Promise<number> {
     ({ size }) => size,
     () => 0,
   );
+}
+
+async function syncFile(path: string): Promise<void> {
+  const file = await open(path, 'r+');
+  await file.sync().finally(() => file.close());
 }

@@ -20,6 +20,8 @@ export interface VideoSinkOptions extends Omit<AnnotateRequest, 'places'> {
   /** State of the stream's zones and lines after the frame that is being drawn. */
   readonly counts?: (() => OverlayCounts) | undefined;
   readonly onFailure: SinkFailureListener;
+  /** A new file is being written after a failure. @param lostPictures - since that failure. */
+  readonly onRecovery?: ((lostPictures: number) => void) | undefined;
   /** Is told in a sentence, now and then, how many pictures a live stream had to leave out. */
   readonly onNotice: (text: string) => void;
   readonly clock?: Clock | undefined;
@@ -53,8 +55,13 @@ export class VideoSink implements PictureSink {
   #dropped = 0;
   #nextTellMs = 0;
   #isClosing = false;
+  #isComplete = true;
   #isFinished = false;
   #failure: SightlineError | null = null;
+  /** The last one after which the video went on in another file. */
+  #interruption: SightlineError | null = null;
+  #lostBefore = 0;
+  #lost = 0;
   #closing: Promise<void> | null = null;
 
   /** Starts the thread. That the file cannot be written is told to `onFailure` and by `close`. */
@@ -96,7 +103,8 @@ export class VideoSink implements PictureSink {
     });
   }
 
-  close(): Promise<void> {
+  close(isComplete = true): Promise<void> {
+    if (this.#closing === null) this.#isComplete = isComplete;
     this.#closing ??= this.#complete();
     return this.#closing;
   }
@@ -108,13 +116,14 @@ export class VideoSink implements PictureSink {
 
   async #complete(): Promise<void> {
     this.#isClosing = true;
-    if (this.#waiting.length === 0) this.#post({ type: 'finish' });
+    if (this.#waiting.length === 0) this.#postFinish();
     await this.#exited;
     if (this.#dropped > 0) this.#tellDropped();
-    if (this.#failure === null) return;
+    const failure = this.#failure ?? this.#interruption;
+    if (failure === null) return;
     const lost = this.#accepted - this.#dropped - this.#written;
-    const text = `${this.#failure.message}. ${lost} ${lost === 1 ? 'picture is' : 'pictures are'} missing`;
-    throw new SightlineError('SINK_FAILED', text, { ...this.#failure.details, lostPictures: lost });
+    const text = `${failure.message}. ${lost} ${lost === 1 ? 'picture is' : 'pictures are'} missing`;
+    throw new SightlineError('SINK_FAILED', text, { ...failure.details, lostPictures: lost });
   }
 
   #send({ frame, picture, counts, settle }: Waiting): void {
@@ -129,6 +138,10 @@ export class VideoSink implements PictureSink {
       detections: frame.detections,
       counts,
     });
+  }
+
+  #postFinish(): void {
+    this.#post({ type: 'finish', isComplete: this.#isComplete });
   }
 
   #post(message: ToAnnotate): void {
@@ -164,10 +177,26 @@ export class VideoSink implements PictureSink {
         this.#untaken.shift()?.();
         break;
       case 'written':
-        this.#onWritten();
+        this.#written += 1;
+        this.#onDone();
+        break;
+      case 'lost':
+        this.#lost += 1;
+        this.#onDone();
+        break;
+      case 'interrupted':
+        this.#interruption = SightlineError.fromWire(message.error);
+        this.#lostBefore = this.#lost;
+        this.#options.onFailure(this.#interruption);
+        break;
+      case 'resumed':
+        this.#options.onRecovery?.(this.#lost - this.#lostBefore);
+        break;
+      case 'notice':
+        this.#options.onNotice(message.text);
         break;
       case 'finished':
-        this.#isFinished = true;
+        this.#onFinished(message.path);
         break;
       case 'failed':
         this.#fail(SightlineError.fromWire(message.error));
@@ -175,13 +204,20 @@ export class VideoSink implements PictureSink {
     }
   }
 
-  #onWritten(): void {
+  #onFinished(writtenPath: string): void {
+    this.#isFinished = true;
+    const { file, onNotice } = this.#options;
+    if (writtenPath === file.path) return;
+    onNotice(`sink ${this.id}: ${file.path} stays as it was; what was written now is in ${writtenPath}`);
+  }
+
+  /** The thread is done with its oldest picture. */
+  #onDone(): void {
     this.#unwritten -= 1;
-    this.#written += 1;
     const next = this.#waiting.shift();
     if (next === undefined) return;
     this.#send(next);
-    if (this.#isClosing && this.#waiting.length === 0) this.#post({ type: 'finish' });
+    if (this.#isClosing && this.#waiting.length === 0) this.#postFinish();
   }
 
   /** A thread that ends by itself leaves no ffmpeg behind, and nobody waiting. */
@@ -197,10 +233,11 @@ export class VideoSink implements PictureSink {
 
   #fail(failure: SightlineError): void {
     if (this.#failure !== null) return;
+    const isNews = failure.message !== this.#interruption?.message;
     this.#failure = failure;
     for (const settle of this.#untaken.splice(0)) settle();
     for (const { settle } of this.#waiting.splice(0)) settle();
-    this.#options.onFailure(failure);
+    if (isNews) this.#options.onFailure(failure);
   }
 }
 

@@ -1,4 +1,5 @@
 import { z } from 'zod';
+import { MODEL_FAMILIES, type ModelFamily } from '../core/model.ts';
 
 const SOURCE_PATTERN = /^(npm:(@[^/@#]+\/)?[^/@#]+@[^@#/]+#[^#]+|https:\/\/[^\s]+|file:[^\s].*)$/;
 
@@ -53,6 +54,10 @@ const networkInput = z.strictObject({
   layout: z.enum(['nchw', 'nhwc']).describe('Order of axes in the published file.'),
   width: sidePx,
   height: sidePx,
+  anySize: z
+    .boolean()
+    .optional()
+    .describe('Whether the published file itself takes any size; where absent, as its family usually does.'),
   colours: z.enum(['rgb', 'bgr']),
   range: z.tuple([z.number(), z.number()]).describe('What black and white become, before mean and deviation.'),
   mean: z
@@ -68,12 +73,17 @@ const networkInput = z.strictObject({
 
 const averagePrecision = z.number().min(0).max(1);
 
-/** Names that the decode function of a family looks for; of `gfl` see `gflOutputs`. */
-const OUTPUT_NAMES = {
-  centernet: ['detections'],
-  yolox: ['predictions'],
-  deimv2: ['labels', 'boxes', 'scores'],
-} as const;
+/** Names that the decode function of a family looks for, one of these sets; of `gfl` see `gflOutputs`. */
+const OUTPUT_NAMES: Readonly<Record<Exclude<ModelFamily, 'gfl'>, readonly (readonly string[])[]>> = {
+  centernet: [['detections']],
+  yolox: [['predictions']],
+  yolov5: [['predictions']],
+  yolov8: [['predictions']],
+  'yolo-end2end': [['detections']],
+  detr: [['boxes', 'logits'], ['predictions'], ['detections']],
+  deimv2: [['boxes', 'labels', 'scores']],
+  ssd: [['boxes', 'classes', 'count', 'scores']],
+};
 
 /** The outputs of a `gfl` detector: two for each stride that the manifest names. */
 function gflOutputs(names: readonly string[]): string[] {
@@ -88,9 +98,12 @@ function gflOutputs(names: readonly string[]): string[] {
 export const manifestSchema = z
   .strictObject({
     name: z.string().regex(/^[a-z0-9][a-z0-9.-]{0,63}$/, 'expected lower-case letters, digits, dots and dashes'),
-    family: z.enum(['centernet', 'yolox', 'deimv2', 'gfl']).describe('Which decode function reads its outputs.'),
+    family: z.enum(MODEL_FAMILIES).describe('Which decode function reads its outputs.'),
     description: z.string().min(1),
-    licence: z.strictObject({ name: z.string().min(1), url: z.url() }),
+    licence: z
+      .strictObject({ name: z.string().min(1), url: z.url() })
+      .nullable()
+      .describe('Terms of the weights; null where they are not known.'),
     reported: z
       .strictObject({
         ap: averagePrecision.describe("With the publisher's own preprocessing, which sharp does here."),
@@ -118,11 +131,10 @@ export const manifestSchema = z
   })
   .superRefine((manifest, context) => {
     const names = Object.keys(manifest.outputs);
-    const wanted = manifest.family === 'gfl' ? gflOutputs(names) : OUTPUT_NAMES[manifest.family];
-    const expected = [...wanted].sort().join(', ');
-    const received = names.sort().join(', ');
-    if (expected !== received) {
-      const message = `expected the keys ${expected} for family ${manifest.family}`;
+    const sets = manifest.family === 'gfl' ? [gflOutputs(names).sort()] : OUTPUT_NAMES[manifest.family];
+    const expected = sets.map((set) => set.join(', '));
+    if (!expected.includes(names.sort().join(', '))) {
+      const message = `expected the keys ${expected.join(', or ')} for family ${manifest.family}`;
       context.addIssue({ code: 'custom', path: ['outputs'], message, input: manifest.outputs });
     }
   });

@@ -6,6 +6,7 @@ import { parse } from 'yaml';
 import type { z } from 'zod';
 import type { ModelSpec } from '../core/model.ts';
 import { SightlineError } from '../errors/sightline-error.ts';
+import { readBuiltInClasses } from './class-names.ts';
 import { type ManifestDocument, manifestSchema } from './manifest-schema.ts';
 import { packageRoot } from './package-root.ts';
 
@@ -23,22 +24,54 @@ export async function listManifests(): Promise<Manifest[]> {
   return Promise.all(Array.from(paths.values(), readManifest));
 }
 
+/** Folder below the cache for the manifests and weights that a user adds. */
+export function userModelFolder(cacheDir: string): string {
+  return join(cacheDir, 'models');
+}
+
+/**
+ * Reads the manifests that a user keeps in folders, by name; one that has the name of a built-in is left out.
+ *
+ * @param onProblem - is told of a YAML file that calls itself a manifest (it has a `family`) and cannot be used.
+ */
+export async function listUserManifests(
+  folders: readonly string[],
+  onProblem: (text: string) => void,
+): Promise<Manifest[]> {
+  const builtIn = await builtInPaths();
+  const manifests = new Map<string, Manifest>();
+  for (const path of await userPaths(folders)) {
+    try {
+      if (!/^family:/m.test(await readText(path))) continue;
+      const manifest = await readManifest(path);
+      if (!builtIn.has(manifest.name) && !manifests.has(manifest.name)) manifests.set(manifest.name, manifest);
+    } catch (error) {
+      onProblem((error as Error).message);
+    }
+  }
+  return [...manifests.values()];
+}
+
 /**
  * Reads one manifest.
  *
- * @param nameOrPath - a built-in name, or the path of a user's manifest (anything with a slash or ending in .yaml or .yml).
+ * @param nameOrPath - a built-in name, the name of a manifest in one of the folders, or the path of a manifest (anything with
+ * a slash or ending in .yaml or .yml).
+ * @param folders - where a user keeps manifests, as `NAME.yaml`; not below them.
  * Throws MODEL_NOT_FOUND, with the nearest name; MODEL_INVALID, with the key, what was expected and what came.
  */
-export async function loadManifest(nameOrPath: string): Promise<Manifest> {
+export async function loadManifest(nameOrPath: string, folders: readonly string[] = []): Promise<Manifest> {
   if (/[\\/]|\.ya?ml$/i.test(nameOrPath)) return readManifest(resolve(nameOrPath));
-  const paths = await builtInPaths();
+  const own = (await userPaths(folders)).map((path) => [basename(path, '.yaml'), path] as const);
+  // A built-in wins over a user's manifest of the same name, and an earlier folder over a later one.
+  const paths = new Map([...own.reverse(), ...(await builtInPaths())]);
   const path = paths.get(nameOrPath);
   if (path !== undefined) return readManifest(path);
   const names = [...paths.keys()];
   const nearest = names.reduce((best, name) => (distance(name, nameOrPath) < distance(best, nameOrPath) ? name : best));
   throw new SightlineError(
     'MODEL_NOT_FOUND',
-    `model ${nameOrPath}: no manifest has this name. Did you mean ${nearest}? Known: ${names.join(', ')}; or give the path of a manifest`,
+    `model ${nameOrPath}: no manifest has this name. Did you mean ${nearest}? Known: ${names.join(', ')}; or give the path of a manifest or of an ONNX file`,
     { model: nameOrPath, nearest },
   );
 }
@@ -62,6 +95,13 @@ async function builtInPaths(): Promise<Map<string, string>> {
   return new Map(paths.sort().map((path) => [basename(path, '.yaml'), path]));
 }
 
+async function userPaths(folders: readonly string[]): Promise<string[]> {
+  const groups = await Promise.all(
+    folders.map((folder) => glob('*.yaml', { cwd: folder, absolute: true, onlyFiles: true }).catch(() => [])),
+  );
+  return groups.flatMap((group) => group.sort());
+}
+
 async function readManifest(path: string): Promise<Manifest> {
   const document = parseYaml(await readText(path), path);
   const checked = manifestSchema.safeParse(document, { reportInput: true });
@@ -70,7 +110,7 @@ async function readManifest(path: string): Promise<Manifest> {
     throw new SightlineError('MODEL_INVALID', `${path}: ${complaints.join('; ')}`, { path });
   }
   const { classes } = checked.data;
-  return { ...checked.data, path, classes: classes === 'coco-80' ? await readClasses(classes) : classes };
+  return { ...checked.data, path, classes: classes === 'coco-80' ? await readBuiltInClasses(classes) : classes };
 }
 
 async function readText(path: string): Promise<string> {
@@ -83,15 +123,15 @@ async function readText(path: string): Promise<string> {
 }
 
 function parseYaml(text: string, path: string): unknown {
+  if (text.includes('\0') || text.includes('\ufffd'))
+    throw new SightlineError('MODEL_INVALID', `${path}: expected a manifest in YAML, received a binary file`, { path });
   try {
     return parse(text);
   } catch (error) {
-    throw new SightlineError('MODEL_INVALID', `${path}: expected YAML: ${(error as Error).message}`, { path });
+    // The first line says what and where; those after it quote the file.
+    const [reason] = (error as Error).message.split('\n');
+    throw new SightlineError('MODEL_INVALID', `${path}: expected YAML: ${reason}`, { path });
   }
-}
-
-async function readClasses(list: string): Promise<string[]> {
-  return parse(await readFile(join(packageRoot(), 'models', `${list}.yaml`), 'utf8')) as string[];
 }
 
 /** One complaint as `input.width: expected number, received "wide" (string)`. */

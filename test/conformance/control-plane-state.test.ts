@@ -155,6 +155,16 @@ describe.each(rigMakers())('the state of a fleet in $name', (maker) => {
       expect((await rig.state.snapshot()).leases.get('s')).toMatchObject({ hostId: 'b', fence: next });
     });
 
+    it('can be looked at one by one, expired ones included', async () => {
+      const fence = (await claim('s', 'a'))!;
+      await rig.advance(LEASE_MS);
+      const leases = await rig.state.leases(['s', 'nobody']);
+      expect([...leases.keys()]).toEqual(['s']);
+      expect(leases).toEqual((await rig.state.snapshot()).leases);
+      expect(leases.get('s')).toMatchObject({ hostId: 'a', fence });
+      expect((await rig.state.leases([])).size).toBe(0);
+    });
+
     it('want a stream that exists and a host that beats', async () => {
       await expect(claim('other', 'a')).rejects.toMatchObject({ code: 'STREAM_NOT_FOUND' });
       await expect(claim('s', 'nobody')).rejects.toMatchObject({ code: 'HOST_NOT_FOUND' });

@@ -1,8 +1,9 @@
-import { readFileSync, writeFileSync } from 'node:fs';
+import { existsSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest';
 import { cli, ended, startCli, temporaryFolder } from '../support/cli.ts';
 import { VideoFolder } from '../support/made-videos.ts';
+import { waitFor } from '../support/wait-for.ts';
 
 interface Line {
   readonly source: string;
@@ -72,5 +73,61 @@ describe('sightline detect', () => {
       .map((line) => JSON.parse(line) as Line);
     expect(written.map(({ frame }) => frame)).toEqual(written.map((_, i) => i));
     expect(written.length).toBeGreaterThan(0);
+  });
+
+  describe('an earlier result', () => {
+    const earlier = '{"frame":7}\n';
+    const partial = join(temporary.path, 'r.partial.jsonl');
+    const named = (): string[] => readdirSync(temporary.path).filter((name) => name.startsWith('r.'));
+    beforeEach(() => {
+      for (const name of named()) rmSync(join(temporary.path, name));
+      writeFileSync(out, earlier);
+    });
+
+    it('stays when no input can be read', async () => {
+      const bad = join(temporary.path, 'bad.mp4');
+      writeFileSync(bad, 'no video');
+      expect((await cli(['detect', bad, '--engine', 'fake', '--out', out])).code).toBe(1);
+      expect(readFileSync(out, 'utf8')).toBe(earlier);
+      expect(named()).toEqual(['r.jsonl']);
+    });
+
+    it('stays when the command is killed; what that had written is kept, and the next one replaces the earlier', async () => {
+      const endless = 'synthetic:testsrc2=size=320x180:rate=25';
+      const killed = startCli(['detect', endless, '--engine', 'fake', '--out', out]);
+      const end = ended(killed);
+      await waitFor('results', () => existsSync(partial) && readFileSync(partial).length > 2000, {
+        deadlineMs: 60_000,
+      });
+      killed.kill('SIGKILL');
+      await end;
+      expect(readFileSync(out, 'utf8')).toBe(earlier);
+
+      const { code, stderr } = await cli(['detect', clip, '--engine', 'fake', '--out', out]);
+      expect(code).toBe(0);
+      expect(lines()).toHaveLength(30);
+      expect(stderr).toMatch(/an earlier run was cut short; its results are in .*r\.recovered-1\.jsonl/);
+      expect(named().sort()).toEqual(['r.jsonl', 'r.recovered-1.jsonl']);
+      const recovered = readFileSync(join(temporary.path, 'r.recovered-1.jsonl'), 'utf8').trimEnd().split('\n');
+      expect(recovered.map((line) => (JSON.parse(line) as Line).frame)).toEqual(recovered.map((_, i) => i));
+    });
+
+    it('stays when the command is interrupted, which says where the new one is', async () => {
+      const child = startCli(['detect', 'synthetic:testsrc2=size=320x180:rate=25', '--engine', 'fake', '--out', out]);
+      const result = ended(child);
+      await waitFor('results', () => existsSync(partial) && readFileSync(partial).length > 2000, {
+        deadlineMs: 60_000,
+      });
+      child.kill('SIGINT');
+      expect((await result).stderr).toMatch(/r\.jsonl stays as it was; what was written now is in .*r\.partial\.jsonl/);
+      expect(readFileSync(out, 'utf8')).toBe(earlier);
+      expect(named().sort()).toEqual(['r.jsonl', 'r.partial.jsonl']);
+    });
+  });
+
+  it('refuses one file for two kinds of results', async () => {
+    const { code, stderr } = await cli(['detect', clip, '--engine', 'fake', '--out', out, '--coco', out]);
+    expect(code).toBe(1);
+    expect(stderr).toMatch(/sink --coco: .*r\.jsonl is written by sink --out of process.*SINK_BUSY/);
   });
 });

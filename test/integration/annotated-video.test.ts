@@ -1,24 +1,12 @@
-import {
-  existsSync,
-  mkdirSync,
-  mkdtempSync,
-  readdirSync,
-  readFileSync,
-  rmSync,
-  statSync,
-  writeFileSync,
-} from 'node:fs';
+import { existsSync, mkdirSync, mkdtempSync, readdirSync, rmSync, statSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, describe, expect, it } from 'vitest';
 import { parsePipeline, parseStream } from '../../src/config/load-pipeline.ts';
-import type { Detection } from '../../src/core/detection.ts';
-import type { PublishedFrame } from '../../src/core/frame.ts';
-import type { PtsUs } from '../../src/core/units.ts';
 import { encodeArguments } from '../../src/decode/ffmpeg-command.ts';
 import type { SightlineError } from '../../src/errors/sightline-error.ts';
 import { openRuntime } from '../../src/runtime/open-runtime.ts';
-import { openVideoSink, type VideoSinkRequest } from '../../src/runtime/open-video-sink.ts';
+import type { VideoSinkRequest } from '../../src/runtime/open-video-sink.ts';
 import { ResultSinks } from '../../src/runtime/result-sinks.ts';
 import { resolveStreamInput } from '../../src/runtime/stream-input.ts';
 import { threadEntry } from '../../src/runtime/thread-entry.ts';
@@ -26,46 +14,16 @@ import { classColour } from '../../src/sinks/drawing/class-colours.ts';
 import { VideoSink } from '../../src/sinks/video-sink.ts';
 import { hasProc, isAlive } from '../support/processes.ts';
 import { describeVideo, ffmpeg, readFrame, runFfmpeg } from '../support/read-video.ts';
+import { frameAt, notingFfmpegIn, openVideo, picture, size } from '../support/video-sinks.ts';
 import { waitFor } from '../support/wait-for.ts';
-import { frameOf, person } from '../unit/sinks/frames.ts';
+import { person } from '../unit/sinks/frames.ts';
 
 const folder = mkdtempSync(join(tmpdir(), 'sightline-video-'));
 afterAll(() => rmSync(folder, { recursive: true }));
 
-const size = { width: 640, height: 360 };
 const unexpected = (error: SightlineError) => expect.unreachable(error.message);
-
-function picture(grey = 0): Uint8Array {
-  return new Uint8Array(new SharedArrayBuffer(size.width * size.height * 3)).fill(grey);
-}
-
-function frameAt(ms: number, detections: readonly Detection[] = [], source = size): PublishedFrame {
-  return { ...frameOf(0, detections), ...source, ptsUs: (ms * 1000) as PtsUs };
-}
-
-function open(name: string, more: Partial<VideoSinkRequest> = {}): Promise<VideoSink> {
-  return openVideoSink({
-    id: 'film',
-    path: join(folder, name),
-    ffmpeg,
-    picture: size,
-    policy: 'file',
-    overlay: { zones: [], lines: [] },
-    onFailure: unexpected,
-    onNotice: (text) => expect.unreachable(text),
-    ...more,
-  });
-}
-
-/** An ffmpeg that notes its process id. */
-function notingFfmpeg(name: string): { path: string; major: number; pid: () => number } {
-  const path = join(folder, `${name}.sh`);
-  const pidPath = join(folder, `${name}.pid`);
-  writeFileSync(path, `#!/bin/sh\ncase "$*" in *pipe:0*) echo $$ > '${pidPath}';; esac\nexec '${ffmpeg.path}' "$@"\n`, {
-    mode: 0o755,
-  });
-  return { path, major: ffmpeg.major, pid: () => Number(readFileSync(pidPath, 'utf8')) };
-}
+const open = (name: string, more: Partial<VideoSinkRequest> = {}): Promise<VideoSink> => openVideo(folder, name, more);
+const notingFfmpeg = (name: string) => notingFfmpegIn(folder, name);
 
 function pixelAt(pixels: Uint8Array, x: number, y: number): number[] {
   expect(pixels).toHaveLength(size.width * size.height * 3);
@@ -250,7 +208,7 @@ function direct({ encodeArgs, path, partialPath, failures }: Direct): VideoSink 
   return new VideoSink({
     id: 'film',
     thread: threadEntry('annotate'),
-    file: { id: 'film', path, partialPath, ffmpegPath: ffmpeg.path, encodeArgs, finish: null },
+    file: { id: 'film', path, partialPath, ffmpegPath: ffmpeg.path, encodeArgs, finish: null, keepsEarlier: false },
     ...size,
     fit: { mode: 'stretch' },
     overlay: { zones: [], lines: [] },

@@ -75,6 +75,46 @@ describe.skipIf(redisMissing !== null)('bulk work in Redis', () => {
     expect(await other.getFailed()).toEqual([]);
   });
 
+  it.each<[string, Record<string, string>]>([
+    [
+      'data that is no JSON',
+      { name: 'split', data: 'not JSON', opts: '{}', timestamp: '1', delay: '0', priority: '0' },
+    ],
+    ['settings that are no JSON', { name: 'split', data: '{}', opts: '{', timestamp: '1', delay: '0', priority: '0' }],
+    ['a progress that is no JSON', { name: 'split', data: '{}', opts: '{}', progress: '{', timestamp: 'x' }],
+    ['nothing at all', { foreign: '1' }],
+    [
+      'data that is a number',
+      { name: 'split', data: '1e999', opts: '[]', timestamp: '-1', delay: 'x', priority: '-5' },
+    ],
+  ])('a task that the queue itself cannot read (%s) ends no worker, and the next is done', async (_, entry) => {
+    await server.admin.hset(key('bull:bulk:99'), entry);
+    await server.admin.lpush(key('bull:bulk:wait'), '99');
+    const handler = new ScriptedHandler(1);
+    work(handler.handle);
+    await queue.tasks.submit(jobOrderOf('a', 1));
+    await done('a');
+    expect(handler.begun).toEqual(['a/split 0', 'a/segment 0.0', 'a/merge 0']);
+  });
+
+  it.each([
+    ['inputs', '9e15'],
+    ['inputs', '-1'],
+    ['segments', 'many'],
+    ['frames', '1e400'],
+    ['startedMs', 'yesterday'],
+    ['head', '{'],
+  ])('a record of a job whose %s is nonsense costs no other job anything: %s', async (field, value) => {
+    await queue.tasks.submit(jobOrderOf('good', 1));
+    await queue.tasks.submit(jobOrderOf('bad', 1));
+    await server.admin.hset(key('job:bad'), field, value);
+    const ids = (await queue.tasks.jobs()).map(({ id }) => id);
+    expect(ids).toContain('good');
+    await queue.tasks.cancel('bad').catch((error: { code: string }) => expect(error.code).toBe('JOB_NOT_FOUND'));
+    await queue.tasks.cancel('good');
+    expect((await queue.tasks.job('good')).report.state).toBe('cancelled');
+  });
+
   it('a record that is not one is left out of the list, and told', async () => {
     await queue.tasks.submit(jobOrderOf('good', 1));
     await queue.tasks.submit(jobOrderOf('bad', 1));

@@ -216,7 +216,7 @@ describe.skipIf(redisMissing !== null)(`${title} as a bus`, () => {
       'not JSON',
       '{}',
       JSON.stringify({ ...message('s', 1), fence: 'x' }),
-      JSON.stringify({ ...message('s', 1), more: 1 }),
+      JSON.stringify({ ...message('s', 1), v: 2 }),
       JSON.stringify(message('other', 1)),
     ];
     for (const text of foreign) await server.admin.publish(channel, text);
@@ -227,6 +227,20 @@ describe.skipIf(redisMissing !== null)(`${title} as a bus`, () => {
     expect(bus.droppedCount - droppedBefore).toBe(foreign.length * 2 + 1);
     expect(notices.slice(noticesBefore)).toHaveLength(1);
     expect(notices.at(-1)).toContain(channel);
+  });
+
+  it('leaves out what a newer host says beside the message', async () => {
+    const server = await bench.server();
+    const { bus } = await bench.client(server);
+    const heard: BusMessage[] = [];
+    bus.subscribe('detections', 's', (one) => heard.push(one));
+    await untilHeard(bus, 's', heard, 'before');
+    await server.admin.publish(
+      `${PREFIX}:bus:detections:s`,
+      JSON.stringify({ v: 1, ...message('s', 'newer'), more: 1 }),
+    );
+    await waitFor('the message', () => heard.some(({ body }) => body === 'newer'));
+    expect(heard.at(-1)).toEqual(message('s', 'newer'));
   });
 
   it('never throws at who publishes what is not JSON', async () => {

@@ -95,6 +95,7 @@ export class CutState implements FleetState {
   claim = (...args: Parameters<FleetState['claim']>) => this.#over(() => this.#inner.claim(...args));
   release = (...args: Parameters<FleetState['release']>) => this.#over(() => this.#inner.release(...args));
   snapshot = () => this.#over(() => this.#inner.snapshot());
+  leases = (...args: Parameters<FleetState['leases']>) => this.#over(() => this.#inner.leases(...args));
   putOrder = (...args: Parameters<FleetState['putOrder']>) => this.#over(() => this.#inner.putOrder(...args));
   removeOrder = (...args: Parameters<FleetState['removeOrder']>) => this.#over(() => this.#inner.removeOrder(...args));
   assign = (...args: Parameters<FleetState['assign']>) => this.#over(() => this.#inner.assign(...args));

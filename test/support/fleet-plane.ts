@@ -8,7 +8,7 @@ import type {
 import { MemoryBus } from '../../src/control/memory/memory-bus.ts';
 import { MemoryState } from '../../src/control/memory/memory-state.ts';
 import { SightlineError } from '../../src/errors/sightline-error.ts';
-import type { DeadLetter, HostCard, JobOrder, JobReport } from '../../src/protocol/fleet.ts';
+import type { DeadLetter, HostCard, JobOrder, JobReport, Lease } from '../../src/protocol/fleet.ts';
 import type { ManualClock } from './manual-clock.ts';
 
 const LEASE_MS = 5_000;
@@ -20,6 +20,8 @@ export class FleetPlane implements ControlPlane {
   readonly tasks = new TaskDouble(() => this.#requireUp());
   readonly memory: MemoryState;
   readonly state: MemoryState;
+  /** Lease records that a test wrote, whatever the memory has. */
+  readonly held = new Map<string, Lease>();
   isDown = false;
   isClosed = false;
 
@@ -31,7 +33,9 @@ export class FleetPlane implements ControlPlane {
         if (typeof member !== 'function') return member;
         return async (...args: unknown[]) => {
           this.#requireUp();
-          return member.apply(memory, args);
+          const answer: unknown = await member.apply(memory, args);
+          if (name === 'snapshot') return this.#withHeld(answer as FleetSnapshot);
+          return name === 'leases' ? new Map([...(answer as Map<string, Lease>), ...this.held]) : answer;
         };
       },
     });
@@ -48,6 +52,15 @@ export class FleetPlane implements ControlPlane {
 
   snapshot(): Promise<FleetSnapshot> {
     return this.memory.snapshot();
+  }
+
+  /** Writes the lease record of a stream, as a claim would, with a fence of the test's choice. */
+  hold(streamId: string, hostId: string, fence: number): void {
+    this.held.set(streamId, { hostId, fence, expiresMs: Number.MAX_SAFE_INTEGER });
+  }
+
+  #withHeld(snapshot: FleetSnapshot): FleetSnapshot {
+    return { ...snapshot, leases: new Map([...snapshot.leases, ...this.held]) };
   }
 
   #requireUp(): void {

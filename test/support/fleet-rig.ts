@@ -50,6 +50,12 @@ export class FleetRig {
     await settled();
   }
 
+  /** A host takes the lease of a stream and reports it; the figure tells reports apart. */
+  async takeOver(hostId: string, id: string, fence: number, publishedFps: number): Promise<void> {
+    this.plane.hold(id, hostId, fence);
+    await this.report(hostId, id, fence, publishedFps);
+  }
+
   /** A host reports one stream; the figure tells reports apart. */
   async report(hostId: string, id: string, fence: number, publishedFps: number): Promise<void> {
     const stream = { ...streamReport(id), fps: { in: 25, inferred: 25, published: publishedFps }, fence };

@@ -6,12 +6,15 @@ export const ONNX_ELEMENT_TYPES: Readonly<Record<ElementType, number>> = {
   f32: 1,
   u8: 2,
   i8: 3,
+  u16: 4,
   i16: 5,
   i32: 6,
   i64: 7,
   bool: 9,
   f16: 10,
   f64: 11,
+  u32: 12,
+  u64: 13,
 };
 
 /** Number of each kind of attribute in ONNX files. */
@@ -32,7 +35,10 @@ const IR_VERSION = 8;
 export function emitOnnx(graph: Graph): Uint8Array {
   return encodeOnnx({
     ir_version: IR_VERSION,
-    opset_import: [{ domain: '', version: graph.opset }],
+    opset_import: Array.from([['', graph.opset] as const, ...(graph.domains ?? [])], ([domain, version]) => ({
+      domain,
+      version,
+    })),
     producer_name: 'sightline',
     graph: {
       name: graph.name,
@@ -40,7 +46,7 @@ export function emitOnnx(graph: Graph): Uint8Array {
         input: [...node.inputs],
         output: [...node.outputs],
         name: node.name,
-        op_type: node.op,
+        op_type: node.domain === '' ? node.op : node.op.slice(node.domain.length + 1),
         domain: node.domain,
         attribute: Array.from(node.attributes, ([name, attribute]) => emitAttribute(name, attribute)),
       })),

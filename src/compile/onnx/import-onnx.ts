@@ -1,155 +1,319 @@
 import { SightlineError } from '../../errors/sightline-error.ts';
-import type { Attribute, ElementType, Graph, GraphNode, GraphValue, Tensor } from '../graph.ts';
-import { ONNX_ATTRIBUTE_TYPES, ONNX_ELEMENT_TYPES } from './emit-onnx.ts';
-import {
-  decodeOnnx,
-  type Int64,
-  type OnnxAttribute,
-  type OnnxModel,
-  type OnnxNode,
-  type OnnxTensor,
-  type OnnxValueInfo,
-} from './onnx-schema.ts';
+import type { Attribute, Graph, GraphNode, GraphValue, Tensor } from '../graph.ts';
+import { checkLayers } from './check-layers.ts';
+import { ONNX_ATTRIBUTE_TYPES } from './emit-onnx.ts';
+import type { ExternalData } from './external-data.ts';
+import { orderNodes } from './order-nodes.ts';
+import { ELEMENT_TYPES, externalLocation, readTensor } from './read-tensor.ts';
+import { MessageBudget, WireReader } from './wire-reader.ts';
 
-const ELEMENT_TYPES = new Map(Object.entries(ONNX_ELEMENT_TYPES).map(([type, code]) => [code, type as ElementType]));
 const ATTRIBUTE_KINDS = new Map(
   Object.entries(ONNX_ATTRIBUTE_TYPES).map(([kind, code]) => [code, kind as Attribute['kind']]),
 );
 
+/** Number of the field of a model that holds its graph, and of that of a graph that holds a constant. */
+const GRAPH_FIELD = 7;
+const CONSTANT_FIELD = 5;
+
 /**
  * Reads an ONNX file into a graph. Shapes of inner values are left behind: runtimes infer them, and they would be
- * wrong once a pass has freed the batch dimension.
+ * wrong once a pass has freed the batch dimension. Nodes are put into running order where they are not; `Constant` nodes
+ * become constants.
+ *
+ * The file is not trusted: no length or size is believed before it is checked, nothing is recursive, and memory is taken in
+ * proportion to the file.
  *
  * @param where - file name, for messages.
- * Throws MODEL_INVALID where the bytes are no ONNX file, COMPILE_UNSUPPORTED for what a graph here cannot hold
- * (control flow, sparse or external tensors, functions).
+ * @param external - reads constants that are in other files; where absent such constants are refused.
+ * Throws MODEL_INVALID, with the place, where the file is broken; COMPILE_UNSUPPORTED for what a graph here cannot hold
+ * (control flow, sparse tensors, functions, element types).
  */
-export function importOnnx(bytes: Uint8Array, where: string): Graph {
-  const model = decode(bytes, where);
-  const graph = model.graph;
-  if (graph?.node === undefined || graph.node.length === 0) {
+export function importOnnx(bytes: Uint8Array, where: string, external: ExternalData | null = null): Graph {
+  const parts = readModel(bytes, where, external);
+  if (parts.nodes.length === 0) {
     throw new SightlineError('MODEL_INVALID', `${where}: expected an ONNX model, received a file without any node`);
   }
-  if ((model.functions?.length ?? 0) > 0 || (graph.sparse_initializer?.length ?? 0) > 0) {
-    throw new SightlineError('COMPILE_UNSUPPORTED', `${where}: model-local functions and sparse tensors are unknown`);
-  }
-  const constants = new Map(
-    (graph.initializer ?? []).map((tensor) => [tensor.name ?? '', importTensor(tensor, where)]),
-  );
-  const nodes: GraphNode[] = [];
-  for (const [index, written] of graph.node.entries()) {
-    const node = importNode(written, index, where);
-    const value = node.op === 'Constant' ? node.attributes.get('value') : undefined;
-    // Some exporters write weights as nodes; passes look for them among the constants.
-    if (value?.kind === 'tensor') constants.set(node.outputs[0]!, value.value);
-    else nodes.push(node);
-  }
-  const opset = model.opset_import?.find((entry) => (entry.domain ?? '') === '')?.version ?? 0;
-  return {
-    name: graph.name ?? 'graph',
-    opset: Number(opset),
-    inputs: (graph.input ?? []).filter((input) => !constants.has(input.name)).map((value) => importValue(value, where)),
-    outputs: (graph.output ?? []).map((value) => importValue(value, where)),
-    nodes,
-    constants,
-  };
+  const opset = parts.opsets.get('');
+  if (opset === undefined)
+    throw new SightlineError('MODEL_INVALID', `${where}: expected the version of the operator set, received none`);
+  const { name, constants, outputs } = parts;
+  const nodes = withOwnNames(liftConstants(parts.nodes, constants, where));
+  const inputs = parts.inputs.filter((input) => !constants.has(input.name)).map(({ read }) => read());
+  const domains = new Map([...parts.opsets].filter(([domain]) => domain !== ''));
+  const graph = { name: name || 'graph', opset, domains, inputs, outputs, nodes, constants };
+  checkLayers(graph, where);
+  return { ...graph, nodes: orderNodes(graph, where) };
 }
 
-function decode(bytes: Uint8Array, where: string): OnnxModel {
-  try {
-    return decodeOnnx(bytes);
-  } catch (error) {
-    const reason = error instanceof Error ? error.message : String(error);
-    throw new SightlineError(
-      'MODEL_INVALID',
-      `${where}: expected an ONNX file, received bytes that are none (${reason})`,
-    );
+/**
+ * Names the files beside an ONNX file that hold constants of it, as the file states them, each once.
+ *
+ * Throws MODEL_INVALID where the bytes are no ONNX file.
+ */
+export function externalFiles(bytes: Uint8Array, where: string): string[] {
+  const locations = new Set<string>();
+  const model = new WireReader(bytes, where);
+  while (model.next()) {
+    if (model.field !== GRAPH_FIELD) {
+      model.skip();
+      continue;
+    }
+    const graph = model.message();
+    while (graph.next()) {
+      const location = graph.field === CONSTANT_FIELD ? externalLocation(graph.message()) : undefined;
+      if (graph.field !== CONSTANT_FIELD) graph.skip();
+      if (location !== undefined) locations.add(location);
+    }
+  }
+  return [...locations];
+}
+
+interface Parts {
+  name: string;
+  readonly opsets: Map<string, number>;
+  readonly nodes: GraphNode[];
+  readonly constants: Map<string, Tensor>;
+  /** Read late: older files list every constant as an input too, and those have no need of a type that is known. */
+  readonly inputs: { readonly name: string; readonly read: () => GraphValue }[];
+  readonly outputs: GraphValue[];
+}
+
+interface Context {
+  readonly where: string;
+  readonly budget: MessageBudget;
+  readonly external: ExternalData | null;
+}
+
+function readModel(bytes: Uint8Array, where: string, external: ExternalData | null): Parts {
+  const context = { where, budget: new MessageBudget(bytes.length, where), external };
+  const parts: Parts = { name: '', opsets: new Map(), nodes: [], constants: new Map(), inputs: [], outputs: [] };
+  const reader = new WireReader(bytes, where);
+  while (reader.next()) {
+    if (reader.field === GRAPH_FIELD) readGraph(reader.message(), parts, context);
+    else if (reader.field === 8) {
+      context.budget.take();
+      readOpset(reader.message(), parts.opsets);
+    } else {
+      if (reader.field === 25) throw unsupported(where, 'model-local functions are not supported');
+      reader.skip();
+    }
+  }
+  return parts;
+}
+
+function readOpset(reader: WireReader, opsets: Map<string, number>): void {
+  let [domain, version] = ['', 0];
+  while (reader.next()) {
+    if (reader.field === 1) domain = reader.text();
+    else if (reader.field === 2) version = reader.integer();
+    else reader.skip();
+  }
+  // The standard operators may be named in either way.
+  opsets.set(domain === 'ai.onnx' ? '' : domain, version);
+}
+
+function readGraph(reader: WireReader, parts: Parts, context: Context): void {
+  const { where, budget, external } = context;
+  while (reader.next()) {
+    const { field } = reader;
+    if (field === 1 || field === CONSTANT_FIELD || field === 11 || field === 12) budget.take();
+    if (field === 1) parts.nodes.push(readNode(reader.message(), parts.nodes.length, context));
+    else if (field === 2) parts.name = reader.text();
+    else if (field === CONSTANT_FIELD) {
+      const { name, tensor } = readTensor(reader.message(), `${where}: constant`, external);
+      if (name === '' || parts.constants.has(name))
+        throw invalid(
+          where,
+          `expected constants with names of their own, received ${JSON.stringify(name)} again or unnamed`,
+        );
+      parts.constants.set(name, tensor);
+    } else if (field === 11) {
+      const message = reader.message();
+      parts.inputs.push({ name: valueName(message.again()), read: () => readValue(message.again(), where) });
+    } else if (field === 12) parts.outputs.push(readValue(reader.message(), where));
+    else {
+      if (field === 15) throw unsupported(where, 'sparse tensors are not supported');
+      reader.skip();
+    }
   }
 }
 
-function importNode(node: OnnxNode, index: number, where: string): GraphNode {
-  const name = node.name || `${node.op_type}_${index}`;
-  return {
-    op: node.op_type,
-    name,
-    domain: node.domain ?? '',
-    inputs: node.input ?? [],
-    outputs: node.output ?? [],
-    attributes: new Map((node.attribute ?? []).map((item) => [item.name, importAttribute(item, `${where}: ${name}`)])),
-  };
+function readNode(reader: WireReader, index: number, context: Context): GraphNode {
+  const [inputs, outputs, attributes]: [string[], string[], WireReader[]] = [[], [], []];
+  let [name, op, domain] = ['', '', ''];
+  while (reader.next()) {
+    const { field } = reader;
+    if (field === 1 || field === 2 || field === 5) context.budget.take();
+    if (field === 1) inputs.push(reader.text());
+    else if (field === 2) outputs.push(reader.text());
+    else if (field === 3) name = reader.text();
+    else if (field === 4) op = reader.text();
+    else if (field === 5) attributes.push(reader.message());
+    else if (field === 7) domain = reader.text();
+    else reader.skip();
+  }
+  if (op === '') throw invalid(context.where, `node ${name || index} names no operator`);
+  name ||= `${op}_${index}`;
+  const whose = `${context.where}: node ${name}`;
+  domain = domain === 'ai.onnx' ? '' : domain;
+  const read = attributes.map((attribute) => readAttribute(attribute, whose));
+  return { op: domain === '' ? op : `${domain}:${op}`, name, domain, inputs, outputs, attributes: new Map(read) };
 }
 
-function importAttribute(attribute: OnnxAttribute, where: string): Attribute {
-  const kind = ATTRIBUTE_KINDS.get(attribute.type ?? 0);
-  switch (kind) {
-    case 'int':
-      return { kind, value: Number(attribute.i ?? 0) };
-    case 'float':
-      return { kind, value: attribute.f ?? 0 };
-    case 'string':
-      return { kind, value: Buffer.from(attribute.s ?? []).toString() };
-    case 'ints':
-      return { kind, value: toNumbers(attribute.ints) };
-    case 'floats':
-      return { kind, value: attribute.floats ?? [] };
-    case 'strings':
-      return { kind, value: (attribute.strings ?? []).map((text) => Buffer.from(text).toString()) };
-    case 'tensor':
-      return { kind, value: importTensor(attribute.t ?? {}, where) };
-    default:
-      throw new SightlineError(
-        'COMPILE_UNSUPPORTED',
-        `${where}: attribute ${attribute.name} has type ${attribute.type}; graphs inside nodes are not supported`,
+function readAttribute(reader: WireReader, whose: string): [string, Attribute] {
+  let [name, type, int, float, text] = ['', 0, 0, 0, ''];
+  const [ints, floats, strings]: [number[], number[], string[]] = [[], [], []];
+  let tensor: WireReader | null = null;
+  while (reader.next()) {
+    switch (reader.field) {
+      case 1:
+        name = reader.text();
+        break;
+      case 2:
+        float = reader.float();
+        break;
+      case 3:
+        int = reader.integer();
+        break;
+      case 4:
+        text = reader.text();
+        break;
+      case 5:
+        tensor = reader.message();
+        break;
+      case 7:
+        reader.eachFixed(4, (view, at) => floats.push(view.getFloat32(at, true)));
+        break;
+      case 8:
+        reader.integersInto(ints);
+        break;
+      case 9:
+        strings.push(reader.text());
+        break;
+      case 20:
+        type = reader.integer();
+        break;
+      default:
+        reader.skip();
+    }
+  }
+  const kind = ATTRIBUTE_KINDS.get(type);
+  if (kind === 'int') return [name, { kind, value: int }];
+  if (kind === 'float') return [name, { kind, value: float }];
+  if (kind === 'string') return [name, { kind, value: text }];
+  if (kind === 'ints') return [name, { kind, value: ints }];
+  if (kind === 'floats') return [name, { kind, value: floats }];
+  if (kind === 'strings') return [name, { kind, value: strings }];
+  if (kind === undefined)
+    throw unsupported(whose, `attribute ${name} has type ${type}; graphs inside nodes are not supported`);
+  if (tensor === null) throw invalid(whose, `attribute ${name} is a tensor, and holds none`);
+  return [name, { kind, value: readTensor(tensor, `${whose}: attribute ${name}`, null).tensor }];
+}
+
+/** Name of an input or output. */
+export function valueName(reader: WireReader): string {
+  let name = '';
+  while (reader.next()) {
+    if (reader.field === 1) name = reader.text();
+    else reader.skip();
+  }
+  return name;
+}
+
+/** Name, element type and sizes of an input or output. */
+export function readValue(reader: WireReader, where: string): GraphValue {
+  const name = valueName(reader.again());
+  const types = fieldOf(reader, 2);
+  const tensor = types === null ? null : fieldOf(types, 1);
+  let typeNumber = 0;
+  const dims: (number | string)[] = [];
+  while (tensor?.next()) {
+    if (tensor.field === 1) typeNumber = tensor.integer();
+    else if (tensor.field === 2) readShape(tensor.message(), dims, `${where}: ${name}`, name);
+    else tensor.skip();
+  }
+  const type = ELEMENT_TYPES.get(typeNumber);
+  if (type === undefined) throw unsupported(where, `${name} is not a tensor of a known element type`);
+  return { name, type, dims };
+}
+
+/** The last message with this number; null where there is none. */
+function fieldOf(reader: WireReader, field: number): WireReader | null {
+  let found: WireReader | null = null;
+  while (reader.next()) {
+    if (reader.field === field) found = reader.message();
+    else reader.skip();
+  }
+  return found;
+}
+
+function readShape(reader: WireReader, dims: (number | string)[], whose: string, name: string): void {
+  while (reader.next()) {
+    if (reader.field !== 1) {
+      reader.skip();
+      continue;
+    }
+    // Free where it has no size: unnamed, named, or -1 as some exporters write it.
+    let dim: number | string = `${name}_${dims.length}`;
+    const message = reader.message();
+    while (message.next()) {
+      if (message.field === 1) {
+        const size = message.integer();
+        if (size >= 0) dim = size;
+      } else if (message.field === 2) dim = message.text() || dim;
+      else message.skip();
+    }
+    dims.push(dim);
+    if (dims.length > 32) throw invalid(whose, 'expected at most 32 axes');
+  }
+}
+
+/** Attributes of a `Constant` node that hold its value, and how they are read. */
+function constantOf(node: GraphNode, where: string): Tensor {
+  const [name, attribute] = [...node.attributes][0] ?? [];
+  if (attribute?.kind === 'tensor') return attribute.value;
+  const list = attribute?.kind === 'ints' || attribute?.kind === 'floats';
+  if (attribute?.kind === 'int' || attribute?.kind === 'ints') {
+    const values = [attribute.value].flat() as number[];
+    const bytes = new Uint8Array(BigInt64Array.from(values, BigInt).buffer);
+    return { type: 'i64', dims: list ? [values.length] : [], bytes };
+  }
+  if (attribute?.kind === 'float' || attribute?.kind === 'floats') {
+    const values = [attribute.value].flat() as number[];
+    return { type: 'f32', dims: list ? [values.length] : [], bytes: new Uint8Array(Float32Array.from(values).buffer) };
+  }
+  throw unsupported(`${where}: node ${node.name}`, `a constant given by ${name ?? 'nothing'} is not supported`);
+}
+
+/** Takes `Constant` nodes out of the list and adds what they hold to the constants. */
+function liftConstants(nodes: readonly GraphNode[], constants: Map<string, Tensor>, where: string): GraphNode[] {
+  return nodes.filter((node) => {
+    if (node.op !== 'Constant') return true;
+    const [output] = node.outputs;
+    if (node.outputs.length !== 1 || !output || constants.has(output))
+      throw invalid(
+        where,
+        `node ${node.name} makes ${node.outputs.join(', ') || 'nothing'}, expected one new constant`,
       );
-  }
+    constants.set(output, constantOf(node, where));
+    return false;
+  });
 }
 
-function importTensor(tensor: OnnxTensor, where: string): Tensor {
-  const type = ELEMENT_TYPES.get(tensor.data_type ?? 0);
-  if (type === undefined || tensor.data_location === 1) {
-    const problem = type === undefined ? `element type ${tensor.data_type}` : 'data in another file';
-    throw new SightlineError('COMPILE_UNSUPPORTED', `${where}: constant ${tensor.name ?? ''} has ${problem}`);
-  }
-  return { type, dims: toNumbers(tensor.dims), bytes: tensorBytes(tensor, type) };
+/** Passes name what they make after nodes: no two may have the same name. */
+function withOwnNames(nodes: readonly GraphNode[]): GraphNode[] {
+  const taken = new Set<string>();
+  return nodes.map((node, index) => {
+    const name = taken.has(node.name) ? `${node.name}.${index}` : node.name;
+    taken.add(name);
+    return name === node.name ? node : { ...node, name };
+  });
 }
 
-/** Small constants are often written as lists of numbers in place of raw bytes. */
-function tensorBytes(tensor: OnnxTensor, type: ElementType): Uint8Array {
-  if ((tensor.raw_data?.length ?? 0) > 0) return tensor.raw_data!;
-  switch (type) {
-    case 'f32':
-      return new Uint8Array(Float32Array.from(tensor.float_data ?? []).buffer);
-    case 'f64':
-      return new Uint8Array(Float64Array.from(tensor.double_data ?? []).buffer);
-    case 'i64':
-      return new Uint8Array(BigInt64Array.from(tensor.int64_data ?? [], toBigInt).buffer);
-    case 'i32':
-      return new Uint8Array(Int32Array.from(tensor.int32_data ?? []).buffer);
-    case 'i16':
-    case 'f16':
-      return new Uint8Array(Uint16Array.from(tensor.int32_data ?? []).buffer);
-    default:
-      return Uint8Array.from(tensor.int32_data ?? []);
-  }
+function invalid(where: string, what: string): SightlineError {
+  return new SightlineError('MODEL_INVALID', `${where}: ${what}`);
 }
 
-function importValue(value: OnnxValueInfo, where: string): GraphValue {
-  const tensor = value.type?.tensor_type;
-  const type = ELEMENT_TYPES.get(tensor?.elem_type ?? 0);
-  if (type === undefined) {
-    throw new SightlineError('COMPILE_UNSUPPORTED', `${where}: ${value.name} is not a tensor of a known element type`);
-  }
-  const dims = (tensor?.shape?.dim ?? []).map((dim, axis) =>
-    Object.hasOwn(dim, 'dim_value') ? Number(dim.dim_value) : dim.dim_param || `${value.name}_${axis}`,
-  );
-  return { name: value.name, type, dims };
-}
-
-/** Text keeps all 64 bits; a number would round the "to the end" of a slice. */
-function toBigInt(value: Int64): bigint {
-  return BigInt(value.toString());
-}
-
-function toNumbers(values: readonly Int64[] | undefined): number[] {
-  return (values ?? []).map(Number);
+function unsupported(where: string, what: string): SightlineError {
+  return new SightlineError('COMPILE_UNSUPPORTED', `${where}: ${what}`);
 }

@@ -156,6 +156,7 @@ export interface OnnxModel {
   ir_version?: Int64;
   opset_import?: { domain?: string; version?: Int64 }[];
   producer_name?: string;
+  metadata_props?: { key?: string; value?: string }[];
   graph?: OnnxGraph;
   functions?: unknown[];
 }

@@ -35,17 +35,10 @@ export function alignChannels(graph: Graph): Graph {
 }
 
 function channelsToAlign(index: GraphIndex, node: GraphNode): number | null {
-  const weights = weightsOf(index, node);
-  if (weights === null || groups(node) !== 1) return null;
+  const weights = index.constant(node.inputs[1]);
+  if (node.op !== 'Conv' || groups(node) !== 1 || !isRewritable(index, node) || weights === undefined) return null;
   const channels = weights.dims[0]!;
   return channels > CHANNEL_STEP && channels % CHANNEL_STEP !== 0 ? channels : null;
-}
-
-/** Weights of a convolution of planes all of whose parameters are known; null for anything else. */
-function weightsOf(index: GraphIndex, node: GraphNode): Tensor | null {
-  const [weights, ...others] = node.inputs.slice(1).map((name) => index.constant(name));
-  if (node.op !== 'Conv' || weights?.type !== 'f32' || weights.dims.length !== 4) return null;
-  return others.every((other) => other?.type === 'f32') ? weights : null;
 }
 
 function followChannels(
@@ -57,13 +50,19 @@ function followChannels(
   let node = index.soleReader(start.outputs[0]!);
   for (; node !== undefined; node = index.soleReader(node.outputs[0]!)) {
     if (node.op === 'Relu') continue;
-    const weights = weightsOf(index, node);
-    if (weights === null) return null;
-    if (groups(node) === 1) return { depthwise, last: node };
+    const weights = index.constant(node.inputs[1]);
+    if (node.op !== 'Conv' || !isRewritable(index, node) || weights === undefined) return null;
+    if (groups(node) === 1) return weights.dims[1] === channels ? { depthwise, last: node } : null;
     if (groups(node) !== channels || weights.dims[0] !== channels) return null;
     depthwise.push(node);
   }
   return null;
+}
+
+/** Over pictures, with weights and bias that are known: those of quantised networks are computed. */
+function isRewritable(index: GraphIndex, { inputs }: GraphNode): boolean {
+  const [weights, bias] = [index.constant(inputs[1]), index.constant(inputs[2])];
+  return weights?.type === 'f32' && weights.dims.length === 4 && (inputs.length < 3 || bias?.type === 'f32');
 }
 
 function groups(node: GraphNode): number {

@@ -22,12 +22,15 @@ export function delayEnlargements(graph: Graph): Graph {
   for (const concat of graph.nodes) {
     const parts = partsOf(index, channels, concat);
     const readers = index.readers(concat.outputs[0]!);
-    if (parts === null || !parts.some(({ resize }) => resize !== null)) continue;
+    if (parts === null || parts.length > MOST_PARTS || !parts.some(({ resize }) => resize !== null)) continue;
     if (!readers.every((reader) => pointwiseWeights(index, reader) !== null)) continue;
     for (const reader of readers) splits.set(reader, sumOfParts(constants, reader, parts));
   }
   return removeUnused({ ...graph, constants, nodes: graph.nodes.flatMap((node) => splits.get(node) ?? [node]) });
 }
+
+/** Each reader gets a convolution for each part. */
+const MOST_PARTS = 16;
 
 interface Part {
   readonly value: string;
@@ -53,6 +56,7 @@ function partsOf(index: GraphIndex, channels: ReadonlyMap<string, number>, conca
 function isEnlargement(index: GraphIndex, node: GraphNode): boolean {
   const scales = index.constant(node.inputs[2]);
   if (node.op !== 'Resize' || textOf(node, 'mode', 'nearest') !== 'nearest' || scales?.type !== 'f32') return false;
+  if (textOf(node, 'coordinate_transformation_mode', '') === 'tf_crop_and_resize') return false;
   const [batch, channels, ...sides] = f32Values(scales, node.name);
   return node.inputs.length === 3 && batch === 1 && channels === 1 && sides.every((scale) => scale >= 1);
 }

@@ -1,6 +1,9 @@
 import { f32Tensor, f32Values, type Graph, type GraphNode, type Tensor } from '../graph.ts';
 import { GraphIndex, removeUnused } from '../graph-index.ts';
 
+/** Sweeps over a graph. Each makes every change that stands by itself, so that detectors need about ten. */
+const MOST_SWEEPS = 100;
+
 /**
  * Folds what multiplies or adds one number after a convolution into its weights and bias. A positive factor behind a
  * relu or a clip goes through it (the bounds of the clip are scaled). In real numbers the result is the same; in f32 it
@@ -8,67 +11,88 @@ import { GraphIndex, removeUnused } from '../graph-index.ts';
  */
 export function foldScalars(graph: Graph): Graph {
   let current = graph;
-  for (let next = foldOne(current); next !== null; next = foldOne(current)) current = next;
+  for (let sweep = 0; sweep < MOST_SWEEPS; sweep += 1) {
+    const next = foldOnce(current);
+    if (next === null) break;
+    current = next;
+  }
   return removeUnused(current);
 }
 
-/** Makes the first change that can be made; null where there is none left. */
-function foldOne(graph: Graph): Graph | null {
+/** What takes the place of nodes, and the constants that it needs. */
+interface Change {
+  readonly nodes: ReadonlyMap<GraphNode, readonly GraphNode[]>;
+  readonly constants: ReadonlyMap<string, Tensor>;
+}
+
+/** Makes all changes that touch no node of each other; null where there is none. */
+function foldOnce(graph: Graph): Graph | null {
   const index = new GraphIndex(graph);
+  const replaced = new Map<GraphNode, readonly GraphNode[]>();
+  const constants = new Map(graph.constants);
   for (const node of graph.nodes) {
-    if (node.op !== 'Mul' && node.op !== 'Add') continue;
-    const operand = index.scalarOperand(node);
-    const before = index.maker(operand?.other);
-    if (operand === undefined || before === undefined || index.soleReader(operand.other) !== node) continue;
-    if (before.op === 'Conv' && index.constant(before.inputs[1])?.type === 'f32') {
-      return foldIntoConvolution(graph, index, before, node, operand.scalar);
-    }
-    const convolution = index.maker(before.inputs[0]);
-    const isAfterConvolution = convolution?.op === 'Conv' && index.soleReader(before.inputs[0]!) === before;
-    if (node.op !== 'Mul' || operand.scalar <= 0 || !isAfterConvolution) continue;
-    const swapped = swapActivation(graph, index, before, node, operand.scalar);
-    if (swapped !== null) return swapped;
+    const change = changeAt(index, node);
+    if (change === null || [...change.nodes.keys()].some((other) => replaced.has(other))) continue;
+    for (const [other, nodes] of change.nodes) replaced.set(other, nodes);
+    for (const [name, tensor] of change.constants) constants.set(name, tensor);
   }
-  return null;
+  if (replaced.size === 0) return null;
+  return { ...graph, constants, nodes: graph.nodes.flatMap((node) => replaced.get(node) ?? [node]) };
+}
+
+function changeAt(index: GraphIndex, node: GraphNode): Change | null {
+  if (node.op !== 'Mul' && node.op !== 'Add') return null;
+  const operand = index.scalarOperand(node);
+  const before = index.maker(operand?.other);
+  if (operand === undefined || before === undefined || index.soleReader(operand.other) !== node) return null;
+  if (before.op === 'Conv') return foldIntoConvolution(index, before, node, operand);
+  const convolution = index.maker(before.inputs[0]);
+  const isAfterConvolution = convolution?.op === 'Conv' && index.soleReader(before.inputs[0]!) === before;
+  if (node.op !== 'Mul' || operand.scalar <= 0 || !isAfterConvolution) return null;
+  return swapActivation(index, before, node, operand.scalar);
 }
 
 function foldIntoConvolution(
-  graph: Graph,
   index: GraphIndex,
   convolution: GraphNode,
   node: GraphNode,
-  scalar: number,
-): Graph {
-  const weights = index.constant(convolution.inputs[1])!;
+  { scalar, rank }: { readonly scalar: number; readonly rank: number },
+): Change | null {
+  const weights = index.constant(convolution.inputs[1]);
+  const oldBias = index.constant(convolution.inputs[2]);
+  // A bias that is computed, as in quantised networks, cannot be changed here.
+  if (weights?.type !== 'f32' || (convolution.inputs[2] && oldBias?.type !== 'f32')) return null;
+  if (rank > weights.dims.length) return null;
   const [outChannels] = weights.dims as [number];
   const factor = node.op === 'Mul' ? scalar : 1;
   const shift = node.op === 'Add' ? scalar : 0;
-  const oldBias = index.constant(convolution.inputs[2]);
   const bias = oldBias === undefined ? new Float32Array(outChannels) : f32Values(oldBias, convolution.name);
   const scaled = f32Values(weights, convolution.name).map((value) => value * factor);
   const shifted = bias.map((value) => value * factor + shift);
   const weightsName = `${node.name}/folded-weights`;
   const biasName = `${node.name}/folded-bias`;
-  const constants = new Map<string, Tensor>(graph.constants)
-    .set(weightsName, f32Tensor(weights.dims, scaled))
-    .set(biasName, f32Tensor([outChannels], shifted));
+  const constants = new Map([
+    [weightsName, f32Tensor(weights.dims, scaled)],
+    [biasName, f32Tensor([outChannels], shifted)],
+  ]);
   const merged = { ...convolution, inputs: [convolution.inputs[0]!, weightsName, biasName], outputs: node.outputs };
-  const nodes = graph.nodes.filter((other) => other !== node);
-  return { ...graph, constants, nodes: nodes.map((other) => (other === convolution ? merged : other)) };
+  return {
+    constants,
+    nodes: new Map<GraphNode, GraphNode[]>([
+      [node, []],
+      [convolution, [merged]],
+    ]),
+  };
 }
 
 /** relu(x) * factor = relu(x * factor) and clip(x, low, high) * factor = clip(x * factor, low * factor, high * factor). */
-function swapActivation(
-  graph: Graph,
-  index: GraphIndex,
-  activation: GraphNode,
-  node: GraphNode,
-  factor: number,
-): Graph | null {
-  const constants = new Map<string, Tensor>(graph.constants);
+function swapActivation(index: GraphIndex, activation: GraphNode, node: GraphNode, factor: number): Change | null {
+  const constants = new Map<string, Tensor>();
   const inner = `${node.name}/before-activation`;
   const inputs = [inner];
   if (activation.op === 'Clip') {
+    // Older operator sets have the bounds as attributes.
+    if (activation.attributes.size > 0) return null;
     const bounds = activation.inputs.slice(1).map((name) => index.scalar(name));
     for (const [side, bound] of bounds.entries()) {
       if (bound === undefined) return null;
@@ -82,9 +106,11 @@ function swapActivation(
   const factorName = node.inputs.find((input) => index.scalar(input) !== undefined)!;
   const multiply = { ...node, inputs: [activation.inputs[0]!, factorName], outputs: [inner] };
   const after = { ...activation, inputs, outputs: node.outputs };
-  const nodes = graph.nodes.flatMap((other) => {
-    if (other === node) return [multiply, after];
-    return other === activation ? [] : [other];
-  });
-  return { ...graph, constants, nodes };
+  return {
+    constants,
+    nodes: new Map<GraphNode, GraphNode[]>([
+      [node, [multiply, after]],
+      [activation, []],
+    ]),
+  };
 }

@@ -15,7 +15,9 @@ export function renameOutputs(graph: Graph, outputs: Readonly<Record<string, str
     const names = graph.outputs.map(({ name }) => name).join(', ');
     throw new SightlineError('MODEL_INVALID', `expected the network to have the output ${missing[0]}; it has ${names}`);
   }
-  const rename = (name: string) => wanted.get(name) ?? name;
+  const taken = new Set(wanted.values());
+  // Another value of the network may have the name that an output gets.
+  const rename = (name: string) => wanted.get(name) ?? (taken.has(name) ? `published/${name}/own` : name);
   return {
     ...graph,
     outputs: graph.outputs
@@ -25,6 +27,7 @@ export function renameOutputs(graph: Graph, outputs: Readonly<Record<string, str
         name: rename(output.name),
         dims: output.dims.map((size, axis) => (axis === 0 ? (batch === 'free' ? 'n' : batch) : size)),
       })),
+    constants: new Map(Array.from(graph.constants, ([name, tensor]) => [rename(name), tensor])),
     nodes: graph.nodes.map((node) => ({
       ...node,
       inputs: node.inputs.map(rename),

@@ -71,7 +71,9 @@ function findFocus(graph: Graph, picture: string): Focus | null {
   );
   const convolution = graph.nodes.find((node) => concat !== undefined && node.inputs[0] === concat.outputs[0]);
   const weights = graph.constants.get(convolution?.inputs[1] ?? '');
-  if (concat === undefined || convolution?.op !== 'Conv' || weights?.dims[1] !== 12) return null;
+  if (concat === undefined || convolution?.op !== 'Conv' || weights?.type !== 'f32' || weights.dims[1] !== 12)
+    return null;
+  if (weights.dims.length !== 4) return null;
   const layer = new Set<GraphNode>([concat]);
   const phases: Phase[] = [];
   for (const name of concat.inputs) {

@@ -13,8 +13,19 @@ const RESULT_TYPES: Readonly<Record<string, ElementType>> = {
   Greater: 'bool',
   Less: 'bool',
   ArgMax: 'i64',
+  ArgMin: 'i64',
   NonZero: 'i64',
+  Size: 'i64',
+  NonMaxSuppression: 'i64',
+  ...Object.fromEntries(
+    ['GreaterOrEqual', 'LessOrEqual', 'And', 'Or', 'Xor', 'Not', 'IsNaN', 'IsInf'].map((op) => [op, 'bool']),
+  ),
+  MatMulInteger: 'i32',
+  ConvInteger: 'i32',
 };
+
+/** Operators whose results have the type of another input than the first. */
+const TYPED_BY: Readonly<Record<string, number>> = { Where: 1, DequantizeLinear: 1, CastLike: 1, OneHot: 2 };
 
 /** Finds the element type of every value of a graph. An operator without a rule of its own gives the type of its first input. */
 export function traceElements(graph: Graph): ReadonlyMap<string, ElementType> {
@@ -30,6 +41,15 @@ export function traceElements(graph: Graph): ReadonlyMap<string, ElementType> {
 function resultType(node: GraphNode, index: number, types: ReadonlyMap<string, ElementType>): ElementType {
   if (node.op === 'Cast') return TYPES_BY_NUMBER.get(intOf(node, 'to', 0)) ?? 'f32';
   if (node.op === 'TopK' && index === 1) return 'i64';
-  const data = node.op === 'Where' ? 1 : 0;
+  if (node.op === 'ConstantOfShape') {
+    const value = node.attributes.get('value');
+    return value?.kind === 'tensor' ? value.value.type : 'f32';
+  }
+  if (node.op === 'DynamicQuantizeLinear') return index === 1 ? 'f32' : 'u8';
+  if (node.op === 'QuantizeLinear') {
+    const stated = TYPES_BY_NUMBER.get(intOf(node, 'output_dtype', 0));
+    return types.get(node.inputs[2] ?? '') ?? stated ?? 'u8';
+  }
+  const data = TYPED_BY[node.op] ?? 0;
   return RESULT_TYPES[node.op] ?? types.get(node.inputs[data] ?? '') ?? 'f32';
 }

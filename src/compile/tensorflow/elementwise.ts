@@ -1,7 +1,7 @@
 import { floatOf, intOf } from '../attributes.ts';
 import type { ElementType, GraphNode } from '../graph.ts';
 import { ONNX_ELEMENT_TYPES } from '../onnx/emit-onnx.ts';
-import { broadcastDims } from './dims.ts';
+import { broadcastDims, type Dim } from './dims.ts';
 import { type Emission, type EmissionRule, elementsOf, identityOrder, type Value } from './emission.ts';
 import type { AttributeInput } from './graph-def-builder.ts';
 
@@ -22,23 +22,27 @@ export function unary(op: string): EmissionRule {
 export function binary(op: string, opForIntegers = op): EmissionRule {
   return (emission, node) => {
     if (node.inputs.length !== 2) throw emission.unsupported(node, `it has ${node.inputs.length} inputs, not 2`);
-    const { type, dims, order, references } = alignOperands(emission, node);
+    const { type, dims, order, references } = alignOperands(emission, node, [0, 1]);
     const isInteger = type !== 'f32' && type !== 'f16' && type !== 'f64';
     const reference = emission.node(node, isInteger ? opForIntegers : op, references, { T: { type } });
     return [{ reference, type, dims, order }];
   };
 }
 
-/** Brings two operands into one order of axes: that of the larger one, so that the smaller is turned. */
-function alignOperands(emission: Emission, node: GraphNode): Omit<Value, 'reference'> & { references: string[] } {
-  const [left, right] = [emission.shapeOf(node, 0), emission.shapeOf(node, 1)];
-  const dims = broadcastDims(left.dims, right.dims);
-  const full = [left, right]
+/** Brings operands into one order of axes: that of the largest one, so that the smaller ones are turned. */
+export function alignOperands(
+  emission: Emission,
+  node: GraphNode,
+  operands: readonly number[],
+): Omit<Value, 'reference'> & { references: string[] } {
+  const shapes = operands.map((index) => emission.shapeOf(node, index));
+  const dims = shapes.reduce<Dim[]>((all, shape) => broadcastDims(all, shape.dims), []);
+  const full = shapes
     .filter((value) => value.order !== undefined && value.dims.length === dims.length)
     .sort((a, b) => elementsOf(b.dims) - elementsOf(a.dims))[0];
   const order = full?.order ?? identityOrder(dims.length);
-  const references = [0, 1].map((index) => emission.operand(node, index, order));
-  return { type: left.type, dims, order, references };
+  const references = operands.map((index) => emission.operand(node, index, order));
+  return { type: shapes[0]!.type, dims, order, references };
 }
 
 /** Pow: a square where the exponent is 2. */
@@ -50,7 +54,12 @@ export const emitPow: EmissionRule = (emission, node) => {
 /** Clip: the relus that TensorFlow fuses where the bounds are theirs. */
 export const emitClip: EmissionRule = (emission, node) => {
   const value = emission.input(node, 0);
-  const [low, high] = [1, 2].map((index) => (node.inputs[index] ? emission.scalar(node, index) : null));
+  const bounds = ['min', 'max'].map((name, side) => {
+    // Operator sets before 11 have the bounds as attributes.
+    if (node.attributes.has(name)) return floatOf(node, name, 0);
+    return node.inputs[side + 1] ? emission.scalar(node, side + 1) : null;
+  });
+  const [low, high] = bounds as [number | null | undefined, number | null | undefined];
   if (low === undefined || high === undefined) throw emission.unsupported(node, 'its bounds are not constant numbers');
   const type = { T: { type: value.type } };
   if (low === 0 && high === 6) return [{ ...value, reference: emission.node(node, 'Relu6', [value.reference], type) }];
@@ -66,6 +75,10 @@ export const emitClip: EmissionRule = (emission, node) => {
   }
   return [{ ...value, reference }];
 };
+
+/** Mod: of whole numbers with the sign of the divisor, unless it is that of C. */
+export const emitMod: EmissionRule = (emission, node) =>
+  binary(intOf(node, 'fmod', 0) === 1 ? 'TruncateMod' : 'FloorMod')(emission, node);
 
 export const emitCast: EmissionRule = (emission, node) => {
   const value = emission.input(node, 0);
@@ -91,7 +104,10 @@ export const emitLeakyRelu: EmissionRule = (emission, node) => {
 export const emitSoftmax: EmissionRule = (emission, node) => {
   const value = emission.input(node, 0);
   const rank = value.dims.length;
-  const axis = (intOf(node, 'axis', -1) + rank) % rank;
+  const isOld = emission.graph.opset < 13;
+  const axis = (intOf(node, 'axis', isOld ? 1 : -1) + rank) % rank;
+  if (isOld && axis !== rank - 1)
+    throw emission.unsupported(node, 'before operator set 13 it is of several axes at once');
   const arranged = emission.arranged(value, [...value.order.filter((other) => other !== axis), axis]);
   return [
     { ...arranged, reference: emission.node(node, 'Softmax', [arranged.reference], { T: { type: value.type } }) },

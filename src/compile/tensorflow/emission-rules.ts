@@ -1,9 +1,15 @@
-import { binary, emitCast, emitClip, emitLeakyRelu, emitPow, emitSoftmax, unary } from './elementwise.ts';
+import { emitGelu, emitHardSigmoid, emitHardSwish } from './activations.ts';
+import { emitEinsum } from './einsum.ts';
+import { binary, emitCast, emitClip, emitLeakyRelu, emitMod, emitPow, emitSoftmax, unary } from './elementwise.ts';
 import type { EmissionRule } from './emission.ts';
 import { emitGridSample } from './grid-sample.ts';
+import { comparison, emitConstantOfShape, emitExpand, emitNot, emitWhere, logical } from './logic.ts';
 import { emitGemm, emitMatMul } from './matrices.ts';
-import { emitGatherElements, emitGatherNd, emitResize, emitTopK, reduction } from './reductions.ts';
+import { emitBatchNormalization, emitLayerNormalization } from './normalisations.ts';
+import { emitGatherNd, emitScatterNd, extreme } from './places.ts';
+import { emitGatherElements, emitTopK, reduction } from './reductions.ts';
 import { emitFlatten, emitReshape, emitSqueeze, emitTranspose, emitUnsqueeze } from './reshapes.ts';
+import { emitResize } from './resize.ts';
 import { emitConcat, emitGather, emitPad, emitSlice, emitSplit, emitTile } from './slices.ts';
 import { emitAveragePool, emitConvolution, emitGlobalAveragePool, emitMaxPool } from './windows.ts';
 
@@ -21,6 +27,19 @@ export const EMISSION_RULES: ReadonlyMap<string, EmissionRule> = new Map<string,
   ['Exp', unary('Exp')],
   ['Log', unary('Log')],
   ['Sqrt', unary('Sqrt')],
+  ['Neg', unary('Neg')],
+  ['Abs', unary('Abs')],
+  ['Floor', unary('Floor')],
+  ['Ceil', unary('Ceil')],
+  ['Round', unary('Round')],
+  ['Sin', unary('Sin')],
+  ['Cos', unary('Cos')],
+  ['Erf', unary('Erf')],
+  ['Softplus', unary('Softplus')],
+  ['Reciprocal', unary('Reciprocal')],
+  ['HardSigmoid', emitHardSigmoid],
+  ['HardSwish', emitHardSwish],
+  ['Gelu', emitGelu],
   ['Identity', (emission, node) => [emission.input(node, 0)]],
   ['LeakyRelu', emitLeakyRelu],
   ['Clip', emitClip],
@@ -30,15 +49,31 @@ export const EMISSION_RULES: ReadonlyMap<string, EmissionRule> = new Map<string,
   ['Sub', binary('Sub')],
   ['Mul', binary('Mul')],
   ['Div', binary('RealDiv', 'TruncateDiv')],
-  ['Mod', binary('FloorMod')],
+  ['Mod', emitMod],
   ['Min', binary('Minimum')],
   ['Max', binary('Maximum')],
   ['Pow', emitPow],
+  ['Equal', comparison('Equal')],
+  ['Greater', comparison('Greater')],
+  ['GreaterOrEqual', comparison('GreaterEqual')],
+  ['Less', comparison('Less')],
+  ['LessOrEqual', comparison('LessEqual')],
+  ['And', logical('LogicalAnd')],
+  ['Or', logical('LogicalOr')],
+  ['Xor', comparison('NotEqual')],
+  ['Not', emitNot],
+  ['Where', emitWhere],
+  ['LayerNormalization', emitLayerNormalization],
+  ['BatchNormalization', emitBatchNormalization],
   ['ReduceMean', reduction('Mean')],
   ['ReduceSum', reduction('Sum')],
   ['ReduceMax', reduction('Max')],
+  ['ReduceMin', reduction('Min')],
+  ['ArgMax', extreme('ArgMax')],
+  ['ArgMin', extreme('ArgMin')],
   ['MatMul', emitMatMul],
   ['Gemm', emitGemm],
+  ['Einsum', emitEinsum],
   ['Reshape', emitReshape],
   ['Flatten', emitFlatten],
   ['Squeeze', emitSqueeze],
@@ -50,7 +85,10 @@ export const EMISSION_RULES: ReadonlyMap<string, EmissionRule> = new Map<string,
   ['Gather', emitGather],
   ['Pad', emitPad],
   ['Tile', emitTile],
+  ['Expand', emitExpand],
+  ['ConstantOfShape', emitConstantOfShape],
   ['TopK', emitTopK],
   ['GatherElements', emitGatherElements],
   ['GatherND', emitGatherNd],
+  ['ScatterND', emitScatterNd],
 ]);

@@ -9,7 +9,7 @@ import {
   intValues,
   type Tensor,
 } from '../graph.ts';
-import { floatToHalf, floatValues } from '../half.ts';
+import { floatToHalf, floatValues, toHalfTensor } from '../half.ts';
 import { permuteTensor } from '../permute.ts';
 import { type Dim, isFree, productOf, sizeOf } from './dims.ts';
 import { type AttributeInput, GraphDefBuilder } from './graph-def-builder.ts';
@@ -219,6 +219,17 @@ export class Emission {
 
   integerTable(name: string, dims: readonly number[], values: readonly number[]): string {
     return this.builder.constant(name, i32Tensor(dims, values));
+  }
+
+  /** Writes numbers in the type of the values that they meet. */
+  floatTable(name: string, type: ElementType, dims: readonly number[], values: Float32Array): string {
+    const table = f32Tensor(dims, values);
+    return this.builder.constant(name, type === 'f16' ? toHalfTensor(table, name) : table);
+  }
+
+  /** Writes a shape as an i64 list; sizes that depend on the batch are read off the frames. */
+  shapeReference(dims: readonly Dim[], name: string): string {
+    return this.#writeKnown(name, { known: dims, isScalar: false }).reference;
   }
 
   /** Writes one number in the type of the values that it meets. */

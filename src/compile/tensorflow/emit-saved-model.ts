@@ -1,8 +1,8 @@
 import { SightlineError } from '../../errors/sightline-error.ts';
-import type { ElementType, Graph } from '../graph.ts';
+import type { ElementType, Graph, GraphNode } from '../graph.ts';
 import { BATCH, type Dim } from './dims.ts';
 import { cast } from './elementwise.ts';
-import { Emission, plainValue } from './emission.ts';
+import { Emission, type KnownIntegers, plainValue, type Value } from './emission.ts';
 import { EMISSION_RULES } from './emission-rules.ts';
 import { tensorInfo } from './graph-def-builder.ts';
 import { encodeSavedModel, type TensorInfo } from './graph-def-schema.ts';
@@ -30,17 +30,29 @@ export function emitSavedModel(graph: Graph): Uint8Array {
     emission.setResult(name, plainValue(reference, type, sizes));
   }
   for (const node of graph.nodes) {
-    const rule = EMISSION_RULES.get(node.op);
-    const known = foldIntegers(emission, node);
-    if (known === null && (rule === undefined || node.domain !== '')) {
-      throw emission.unsupported(node, 'this operator is not known');
+    for (const [index, result] of emitNode(emission, node).entries()) {
+      const name = node.outputs[index];
+      if (name !== undefined) emission.setResult(name, result);
     }
-    const results = known === null ? rule!(emission, node) : [known];
-    for (const [index, result] of results.entries()) emission.setResult(node.outputs[index]!, result);
   }
   const outputs: Record<string, TensorInfo> = {};
   for (const { name } of graph.outputs) outputs[name] = emitOutput(emission, name);
   return encode(emission, inputs, outputs);
+}
+
+function emitNode(emission: Emission, node: GraphNode): readonly (Value | KnownIntegers)[] {
+  try {
+    const known = foldIntegers(emission, node);
+    if (known !== null) return [known];
+    const rule = EMISSION_RULES.get(node.op);
+    if (rule === undefined) throw emission.unsupported(node, 'this operator is not known');
+    return rule(emission, node);
+  } catch (error) {
+    // The rules take it that a node has the inputs and sizes of its operator; where a file says otherwise, it is broken.
+    if (!(error instanceof TypeError || error instanceof RangeError)) throw error;
+    const message = `operator ${node.op} of node ${node.name} does not fit its inputs (${error.message})`;
+    throw new SightlineError('MODEL_INVALID', message, { operator: node.op, node: node.name }, { cause: error });
+  }
 }
 
 /** Puts an output into the order of axes of the ONNX graph and into a type that JavaScript has. */

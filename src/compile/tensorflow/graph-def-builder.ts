@@ -13,6 +13,9 @@ const DATA_TYPES: Readonly<Record<ElementType, number>> = {
   i64: 9,
   bool: 10,
   f16: 19,
+  u16: 17,
+  u32: 22,
+  u64: 23,
 };
 
 /** What an attribute may be given as: a number is an int, text is bytes, a list is ints. */

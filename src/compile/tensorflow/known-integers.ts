@@ -1,6 +1,6 @@
 import { intOf } from '../attributes.ts';
-import type { GraphNode } from '../graph.ts';
-import { type Dim, divideDims, isFree, multiplyDims } from './dims.ts';
+import { type GraphNode, intValues } from '../graph.ts';
+import { type Dim, divideDims, isFree, multiplyDims, sameDim } from './dims.ts';
 import { axisOf, type Emission, type KnownIntegers } from './emission.ts';
 
 type Rule = (emission: Emission, node: GraphNode, inputs: readonly KnownIntegers[]) => KnownIntegers | null;
@@ -16,6 +16,10 @@ const RULES: ReadonlyMap<string, Rule> = new Map<string, Rule>([
   ['Unsqueeze', (_emission, _node, [value]) => (value!.isScalar ? { known: value!.known, isScalar: false } : null)],
   ['Concat', (_emission, _node, parts) => ({ known: parts.flatMap(({ known }) => known), isScalar: false })],
   ['Gather', gather],
+  ['Range', range],
+  ['ConstantOfShape', constantOfShape],
+  ['Equal', (_emission, _node, inputs) => elementwise(inputs, (a, b) => (sameDim(a, b) ? 1 : 0))],
+  ['Where', where],
   ['Slice', slice],
   ['Mul', (_emission, _node, inputs) => elementwise(inputs, multiplyDims)],
   ['Div', (_emission, _node, inputs) => elementwise(inputs, divideDims)],
@@ -49,6 +53,42 @@ function gather(
   const chosen = indices!.known.map((index) => (isFree(index) ? undefined : values!.known[axisOf(index, length)]));
   if (chosen.some((dim) => dim === undefined)) return null;
   return { known: chosen as Dim[], isScalar: indices!.isScalar };
+}
+
+/** More numbers than any shape or grid has; what is longer is no use when compiling. */
+const MOST_NUMBERS = 1_000_000;
+
+function range(_emission: Emission, _node: GraphNode, inputs: readonly KnownIntegers[]): KnownIntegers | null {
+  const [start, end, step] = inputs.map(({ known }) => known[0]);
+  if (typeof start !== 'number' || typeof end !== 'number' || typeof step !== 'number' || step === 0) return null;
+  const length = Math.max(Math.ceil((end - start) / step), 0);
+  if (length > MOST_NUMBERS) return null;
+  return { known: Array.from({ length }, (_, index) => start + index * step), isScalar: false };
+}
+
+/** A list of one number, again and again. */
+function constantOfShape(
+  _emission: Emission,
+  node: GraphNode,
+  [shape]: readonly KnownIntegers[],
+): KnownIntegers | null {
+  const value = node.attributes.get('value');
+  const [length] = shape!.known;
+  if (value?.kind !== 'tensor' || value.value.type !== 'i64' || shape!.known.length !== 1) return null;
+  if (typeof length !== 'number' || length > MOST_NUMBERS) return null;
+  return { known: new Array<Dim>(length).fill(intValues(value.value, node.name)[0]!), isScalar: false };
+}
+
+function where(
+  _emission: Emission,
+  _node: GraphNode,
+  [chosen, yes, no]: readonly KnownIntegers[],
+): KnownIntegers | null {
+  const parts = [chosen!, yes!, no!];
+  const length = Math.max(...parts.map(({ known }) => known.length));
+  const at = ({ known }: KnownIntegers, index: number) => known[known.length === 1 ? 0 : index]!;
+  const known = Array.from({ length }, (_, index) => at(at(chosen!, index) === 1 ? yes! : no!, index));
+  return { known, isScalar: parts.every(({ isScalar }) => isScalar) };
 }
 
 function slice(emission: Emission, node: GraphNode, [values]: readonly KnownIntegers[]): KnownIntegers | null {

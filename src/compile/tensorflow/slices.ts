@@ -1,7 +1,7 @@
 import { intOf, intsOf } from '../attributes.ts';
-import type { GraphNode } from '../graph.ts';
+import { type GraphNode, intValues } from '../graph.ts';
 import { type Dim, isFree, sameDim } from './dims.ts';
-import { axisOf, type Emission, type EmissionRule, identityOrder, type Value } from './emission.ts';
+import { axisOf, type Emission, type EmissionRule, identityOrder, plainValue, type Value } from './emission.ts';
 import { padded } from './windows.ts';
 
 /** Concat, in the order in which its first computed part lies. */
@@ -38,8 +38,13 @@ interface Cut {
 
 export const emitSlice: EmissionRule = (emission, node) => {
   const value = emission.input(node, 0);
-  const [starts, ends] = [emission.integers(node, 1), emission.integers(node, 2)];
-  const axes = node.inputs[3] ? emission.integers(node, 3) : identityOrder(starts.length);
+  // Operator sets before 10 have them as attributes.
+  const isOld = node.attributes.has('starts');
+  const [starts, ends] = isOld
+    ? [intsOf(node, 'starts', []), intsOf(node, 'ends', [])]
+    : [emission.integers(node, 1), emission.integers(node, 2)];
+  const every = isOld ? intsOf(node, 'axes', identityOrder(starts.length)) : identityOrder(starts.length);
+  const axes = node.inputs[3] ? emission.integers(node, 3) : every;
   const steps = node.inputs[4] ? emission.integers(node, 4) : starts.map(() => 1);
   const cuts = axes.map((given, index) => {
     const axis = axisOf(given, value.dims.length);
@@ -63,9 +68,18 @@ export const emitGather: EmissionRule = (emission, node) => {
     const start = axisOf(index, size);
     return [cut(emission, node, value, [{ axis, start, end: start + 1, step: 1, isDropped: true }])];
   }
-  const indices = emission.input(node, 1);
-  if (indices.dims.length !== 1)
-    throw emission.unsupported(node, `its indices have ${indices.dims.length} axes, not 1`);
+  const indices = emission.plain(notBelowZero(emission, node, size));
+  if (indices.dims.length !== 1) {
+    const plain = emission.plain(value);
+    const at = emission.integerScalar(`${node.name}/axis`, axis);
+    const gathered = emission.node(node, 'GatherV2', [plain.reference, indices.reference, at], {
+      Tparams: { type: value.type },
+      Tindices: { type: indices.type },
+      Taxis: { type: 'i32' },
+    });
+    const dims = [...value.dims.slice(0, axis), ...indices.dims, ...value.dims.slice(axis + 1)];
+    return [plainValue(gathered, value.type, dims)];
+  }
   const place = emission.integerScalar(`${node.name}/axis`, value.order.indexOf(axis));
   const reference = emission.node(node, 'GatherV2', [value.reference, indices.reference, place], {
     Tparams: { type: value.type },
@@ -75,13 +89,24 @@ export const emitGather: EmissionRule = (emission, node) => {
   return [{ ...value, reference, dims: value.dims.map((dim, other) => (other === axis ? indices.dims[0]! : dim)) }];
 };
 
+/** Constant indices count from the end where they are below zero; TensorFlow knows no such thing. */
+function notBelowZero(emission: Emission, node: GraphNode, size: Dim): Value {
+  const tensor = emission.graph.constants.get(emission.inputName(node, 1));
+  const numbers = tensor === undefined ? [] : intValues(tensor, node.name);
+  if (tensor === undefined || isFree(size) || numbers.every((index) => index >= 0)) return emission.input(node, 1);
+  const positive = numbers.map((index) => axisOf(index, size));
+  return plainValue(emission.integerTable(`${node.name}/indices`, tensor.dims, positive), 'i32', tensor.dims);
+}
+
 /** Split into parts of known sizes, each as the value lies. */
 export const emitSplit: EmissionRule = (emission, node) => {
   const value = emission.input(node, 0);
   const axis = axisOf(intOf(node, 'axis', 0), value.dims.length);
   const size = value.dims[axis]!;
   if (isFree(size)) throw emission.unsupported(node, 'it splits the batch');
-  const equal = node.outputs.map(() => size / node.outputs.length);
+  // Of parts that are not equal the last one is the smaller.
+  const part = Math.ceil(size / node.outputs.length);
+  const equal = node.outputs.map((_, index) => Math.max(Math.min(part, size - part * index), 0));
   const sizes = node.inputs[1] ? emission.integers(node, 1) : intsOf(node, 'split', equal);
   const inputs = [
     value.reference,

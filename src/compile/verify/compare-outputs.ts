@@ -12,6 +12,9 @@ export interface VerifyRow {
   readonly images: number;
 }
 
+/** Families whose rows stand for the cells of a grid, in an order that no score changes. */
+const BY_CELL: ReadonlySet<ModelFamily> = new Set(['yolox', 'yolov5', 'yolov8', 'gfl']);
+
 type Outputs = ReadonlyMap<string, OutputTensor>;
 
 /** Ranked rows below this are not compared: the last places of a ranking change hands by the rounding of f32. */
@@ -20,11 +23,15 @@ const LEAST_SCORE = 0.05;
 /** Boxes smaller than this are matched as if they had this size. */
 const NEAR_PX = 8;
 
+/** Families whose boxes are shares of the input; there the same stands for a share of it. */
+const SHARES: ReadonlySet<ModelFamily> = new Set(['detr', 'ssd']);
+const SHARE = 80;
+
 /**
  * Compares the outputs of two models on the same pictures.
  *
- * Outputs of YOLOX and of generalised focal loss heads are compared number by number. CenterNet and DEIMv2 rank their boxes, and two boxes of nearly the same
- * score may change places, so each box of the source is compared with the nearest one of the same class. One that has
+ * A family with a row for each cell is compared number by number. The others rank their boxes, and two boxes of nearly the
+ * same score may change places, so each box of the source is compared with the nearest one of the same class. One that has
  * none nearby was lost, and counts with its whole score.
  */
 export function compareOutputs(
@@ -40,10 +47,11 @@ export function compareOutputs(
   };
   for (const [index, expected] of source.entries()) {
     const received = compiled[index]!;
-    if (family === 'yolox' || family === 'gfl') {
+    if (BY_CELL.has(family)) {
       for (const [name, output] of expected) gauge(name).compareAll(output, received.get(name)!);
     } else {
-      compareRanked(toRows(family, expected), toRows(family, received), gauge('boxes'), gauge('scores'));
+      const [before, after] = [toRows(family, expected), toRows(family, received)];
+      compareRanked(before, after, gauge('boxes'), gauge('scores'), SHARES.has(family) ? 1 / SHARE : NEAR_PX);
     }
   }
   return Array.from(gauges, ([output, { maxAbs, meanAbs, largest }]) => ({
@@ -87,37 +95,73 @@ class Gauge {
 type Row = readonly [number, number, number, number, number, number];
 
 function toRows(family: ModelFamily, outputs: Outputs): Row[] {
-  const rows: Row[] = [];
-  if (family === 'centernet') {
-    const { data } = outputs.get('detections')!;
-    for (let at = 0; at + 6 <= data.length; at += 6)
-      rows.push(Array.from(data.slice(at, at + 6), Number) as unknown as Row);
-    return rows;
+  const detections = outputs.get('detections');
+  if (detections !== undefined) {
+    const rows = packedRows(detections);
+    return family === 'detr' ? rows.map(cornersOf) : rows;
   }
-  const [boxes, scores, labels] = ['boxes', 'scores', 'labels'].map((name) => outputs.get(name)!.data);
-  for (let i = 0; i < scores!.length; i += 1) {
-    const box = Array.from(boxes!.slice(i * 4, i * 4 + 4), Number);
-    rows.push([...box, Number(scores![i]), Number(labels![i])] as unknown as Row);
+  const [boxes, scores] = ['boxes', 'scores'].map((name) => outputs.get(name));
+  const predictions = outputs.get('predictions') ?? outputs.get('logits');
+  if (predictions !== undefined) return headRows(boxes, predictions).map(cornersOf);
+  const labels = outputs.get(family === 'ssd' ? 'classes' : 'labels')!;
+  return Array.from({ length: scores!.data.length }, (_, i) =>
+    row(boxes!, i * 4, Number(scores!.data[i]), Number(labels.data[i])),
+  );
+}
+
+/** Rows of box, score, class. */
+function packedRows(detections: OutputTensor): Row[] {
+  const rows: Row[] = [];
+  for (let at = 0; at + 6 <= detections.data.length; at += 6) {
+    rows.push(row(detections, at, Number(detections.data[at + 4]), Number(detections.data[at + 5])));
   }
   return rows;
 }
 
-function compareRanked(expected: readonly Row[], received: readonly Row[], boxes: Gauge, scores: Gauge): void {
+/** The best class of each query; its box is in an output of its own, or before the scores. Logits go through their sigmoid. */
+function headRows(boxes: OutputTensor | undefined, { data, dims }: OutputTensor): Row[] {
+  const width = dims[2]!;
+  const first = boxes === undefined ? 4 : 0;
+  return Array.from({ length: data.length / width }, (_, query) => {
+    const scores = Array.from(data.slice(query * width + first, (query + 1) * width), Number);
+    const best = scores.indexOf(Math.max(...scores));
+    const score = boxes === undefined ? scores[best]! : 1 / (1 + Math.exp(-scores[best]!));
+    return boxes === undefined ? row({ data, dims }, query * width, score, best) : row(boxes, query * 4, score, best);
+  });
+}
+
+function row({ data }: OutputTensor, at: number, score: number, label: number): Row {
+  const [a, b, c, d] = [0, 1, 2, 3].map((corner) => Number(data[at + corner])) as [number, number, number, number];
+  return [a, b, c, d, score, label];
+}
+
+/** Centre and size to corners. */
+function cornersOf([x, y, width, height, score, label]: Row): Row {
+  return [x - width / 2, y - height / 2, x + width / 2, y + height / 2, score, label];
+}
+
+function compareRanked(
+  expected: readonly Row[],
+  received: readonly Row[],
+  boxes: Gauge,
+  scores: Gauge,
+  near: number,
+): void {
   for (const row of expected) {
     if (row[4] < LEAST_SCORE) continue;
     const nearest = received
-      .filter((other) => other[5] === row[5] && distancePx(other, row) <= reachPx(row))
-      .sort((a, b) => distancePx(a, row) - distancePx(b, row))[0];
+      .filter((other) => other[5] === row[5] && distance(other, row) <= reach(row, near))
+      .sort((a, b) => distance(a, row) - distance(b, row))[0];
     scores.compare(row[4], nearest?.[4] ?? 0);
     if (nearest !== undefined) for (const corner of [0, 1, 2, 3] as const) boxes.compare(row[corner], nearest[corner]);
   }
 }
 
-function distancePx(a: Row, b: Row): number {
+function distance(a: Row, b: Row): number {
   return Math.max(...[0, 1, 2, 3].map((corner) => Math.abs(a[corner]! - b[corner]!)));
 }
 
 /** A box whose corners are further away than this is another object's. */
-function reachPx([x1, y1, x2, y2]: Row): number {
-  return Math.max(Math.abs(x2 - x1), Math.abs(y2 - y1), NEAR_PX) / 2;
+function reach([x1, y1, x2, y2]: Row, near: number): number {
+  return Math.max(Math.abs(x2 - x1), Math.abs(y2 - y1), near) / 2;
 }

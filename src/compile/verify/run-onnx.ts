@@ -1,6 +1,7 @@
 import { InferenceSession, Tensor } from 'onnxruntime-node';
 import type { OutputTensor } from '../../core/model.ts';
 import type { CompileSource } from '../compile-source.ts';
+import { floatToHalf, halfToFloat } from '../half.ts';
 import { normalise } from './normalise.ts';
 
 /**
@@ -19,7 +20,7 @@ export async function runOnnxSource(
   const images: Map<string, OutputTensor>[] = [];
   for (const frame of frames) {
     const feeds: Record<string, Tensor> = {
-      [input.tensor]: toPicture(frame, source),
+      [input.tensor]: toPicture(frame, source, typeOf(session, input.tensor)),
     };
     if (input.sizeTensor !== null) {
       const size = BigInt64Array.from([input.width, input.height], BigInt);
@@ -32,13 +33,22 @@ export async function runOnnxSource(
   return images;
 }
 
-/** Interleaved u8 to the layout, colour order, range, mean and deviation that the network wants. */
-function toPicture(frame: Uint8Array, source: CompileSource): Tensor {
+/** Interleaved u8 to the type, layout, colour order, range, mean and deviation that the network wants. */
+function toPicture(frame: Uint8Array, source: CompileSource, type: string): Tensor {
   const { width, height, layout } = source.input;
   const values = normalise(frame, source.input);
-  if (layout === 'nhwc') return new Tensor('float32', values, [1, height, width, 3]);
-  const planes = values.map((_, at) => values[(at % (width * height)) * 3 + Math.floor(at / (width * height))]!);
-  return new Tensor('float32', planes, [1, 3, height, width]);
+  const cells = width * height;
+  const picture =
+    layout === 'nhwc' ? values : values.map((_, at) => values[(at % cells) * 3 + Math.floor(at / cells)]!);
+  const dims = layout === 'nhwc' ? [1, height, width, 3] : [1, 3, height, width];
+  if (type === 'uint8') return new Tensor('uint8', Uint8Array.from(picture, Math.round), dims);
+  if (type === 'float16') return new Tensor('float16', Uint16Array.from(picture, floatToHalf), dims);
+  return new Tensor('float32', picture, dims);
+}
+
+function typeOf(session: InferenceSession, input: string): string {
+  const value = session.inputMetadata.find(({ name }) => name === input);
+  return value?.isTensor === true ? value.type : 'float32';
 }
 
 function openSession(path: string): Promise<InferenceSession> {
@@ -46,5 +56,9 @@ function openSession(path: string): Promise<InferenceSession> {
 }
 
 function toOutput(tensor: Tensor): OutputTensor {
-  return { data: tensor.data as OutputTensor['data'], dims: tensor.dims };
+  const { data, dims } = tensor;
+  if (tensor.type !== 'float16') return { data: data as OutputTensor['data'], dims };
+  // Node 20 has no array of halves: the library gives their bits, or where there is one, numbers.
+  const isBits = data instanceof Uint16Array;
+  return { data: Float32Array.from(data as ArrayLike<number>, (half) => (isBits ? halfToFloat(half) : half)), dims };
 }

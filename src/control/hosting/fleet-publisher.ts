@@ -5,6 +5,7 @@ import type { PreviewPicture, RuntimePort, RuntimeReport } from '../../gateway/r
 import type { EventMessage } from '../../protocol/feed.ts';
 import type { BusTopic } from '../../protocol/fleet.ts';
 import type { PreviewBody, StatsBody, StreamFailure } from '../../protocol/fleet-bus.ts';
+import { Incidents } from '../../telemetry/incidents.ts';
 import type { FleetBus } from '../control-plane.ts';
 
 const AUDIENCE_MS = 1_000;
@@ -29,6 +30,8 @@ export interface FleetPublisherOptions {
   readonly port: Pick<RuntimePort, 'onReport' | 'onPublished' | 'onEvent' | 'onPreview' | 'watchPreviews'>;
   readonly leases: HeldLeases;
   readonly clock?: Clock;
+  /** Counts exceptions of timers. */
+  readonly incidents?: Incidents;
 }
 
 /**
@@ -50,7 +53,8 @@ export class FleetPublisher {
   constructor(options: FleetPublisherOptions) {
     const { port } = options;
     this.#options = options;
-    this.#clock = options.clock ?? systemClock;
+    const incidents = options.incidents ?? new Incidents();
+    this.#clock = incidents.clock('the publisher', options.clock ?? systemClock);
     this.#unsubscribe = [
       port.onReport((report) => this.#publishStats(report)),
       port.onPublished((frame) => this.#publishFrame(frame)),
@@ -130,7 +134,7 @@ export class FleetPublisher {
   }
 
   #schedule(): void {
-    this.#stopTimer = this.#clock.setTimer(() => void this.#askAudience(), AUDIENCE_MS);
+    this.#stopTimer = this.#clock.setTimer(() => this.#askAudience(), AUDIENCE_MS);
   }
 
   async #askAudience(): Promise<void> {
@@ -142,8 +146,9 @@ export class FleetPublisher {
     } catch {
       // Who cannot be asked cannot be reached either: encoding for them would be work for nobody.
       if (!this.#isClosed) this.#listen(NOBODY);
+    } finally {
+      if (!this.#isClosed) this.#schedule();
     }
-    if (!this.#isClosed) this.#schedule();
   }
 
   #listen(wanted: Readonly<Record<'detections' | 'preview', ReadonlySet<string>>>): void {

@@ -1,9 +1,10 @@
-import { z } from 'zod';
 import type { StreamConfig } from '../../config/stream.ts';
 import { type Clock, systemClock } from '../../core/clock.ts';
 import { SightlineError, type WireError } from '../../errors/sightline-error.ts';
 import type { EventMessage } from '../../protocol/feed.ts';
 import type { Assignment, HostCard, StreamOrder } from '../../protocol/fleet.ts';
+import { readWake } from '../../protocol/fleet-bus.ts';
+import { Incidents } from '../../telemetry/incidents.ts';
 import type { BeatReply, BusMessage, ControlPlane } from '../control-plane.ts';
 import type { PlanOptions } from '../planning/plan-options.ts';
 import { FleetLeader } from './fleet-leader.ts';
@@ -12,9 +13,6 @@ import type { StreamRunner } from './stream-runner.ts';
 
 /** Wakes closer together than this are one. */
 const WAKE_GAP_MS = 100;
-
-/** Who is to ask for news; everybody whom it may concern where the body is something else. */
-const wakeBody = z.object({ hosts: z.array(z.string()) });
 
 export interface HostAgentOptions {
   readonly control: Pick<ControlPlane, 'state' | 'bus'>;
@@ -30,6 +28,8 @@ export interface HostAgentOptions {
   readonly onNotice: (text: string) => void;
   readonly clock?: Clock;
   readonly random?: () => number;
+  /** Counts messages that are refused, and exceptions of timers; absent, they are notices. */
+  readonly incidents?: Incidents;
 }
 
 export interface KeptStream {
@@ -49,6 +49,7 @@ export interface KeptStream {
  */
 export class HostAgent {
   readonly #options: HostAgentOptions;
+  readonly #incidents: Incidents;
   readonly #clock: Clock;
   readonly #leader: FleetLeader;
   readonly #keepers = new Map<string, StreamKeeper>();
@@ -69,7 +70,8 @@ export class HostAgent {
 
   constructor(options: HostAgentOptions) {
     this.#options = options;
-    this.#clock = options.clock ?? systemClock;
+    this.#incidents = options.incidents ?? new Incidents((text) => options.onNotice(text), options.clock);
+    this.#clock = this.#incidents.clock('the host agent', options.clock ?? systemClock);
     this.#leader = new FleetLeader({ control: options.control, hostId: options.card.id, plan: options.plan });
   }
 
@@ -135,8 +137,9 @@ export class HostAgent {
   }
 
   #tick(): void {
-    for (const keeper of this.#keepers.values()) keeper.look();
+    // First of all: whatever happens below, the host goes on beating.
     this.#stopTick = this.#clock.setTimer(() => this.#tick(), this.#options.beatMs);
+    for (const keeper of this.#keepers.values()) keeper.look();
     // Nothing is queued behind a slow one, and one that a wake has just caused counts: the next tick asks anew.
     const isRecent = this.#clock.now() - this.#sentMs < this.#options.beatMs / 2;
     if (this.#beating === null && !isRecent) void this.#beat();
@@ -153,7 +156,8 @@ export class HostAgent {
       .finally(() => {
         this.#beating = null;
         if (this.#isDue) this.#beatSoon();
-      });
+      })
+      .catch((error: unknown) => this.#incidents.catch('the host agent', error));
     return answer;
   }
 
@@ -250,10 +254,15 @@ export class HostAgent {
 
   /** Hosts that a message does not concern leave Redis alone. */
   #onWake({ stream, body }: BusMessage): void {
-    const named = wakeBody.safeParse(body);
-    const concerns = named.success
-      ? named.data.hosts.includes(this.#options.card.id)
-      : stream === null || this.#isLeader || this.#keepers.has(stream);
+    const wake = readWake(body);
+    if ('complaint' in wake) {
+      this.#incidents.refuse('bus-wake', 'schema', () => wake.complaint);
+      return;
+    }
+    const concerns =
+      wake.body === null
+        ? stream === null || this.#isLeader || this.#keepers.has(stream)
+        : wake.body.hosts.includes(this.#options.card.id);
     if (concerns) this.#beatSoon();
   }
 

@@ -2,6 +2,7 @@ import { randomUUID } from 'node:crypto';
 import { type FileHandle, mkdir, open, rename, rm } from 'node:fs/promises';
 import { dirname } from 'node:path';
 import { Writable } from 'node:stream';
+import { syncFolder } from '../../sinks/output-names.ts';
 import { fileFailure } from '../../sinks/sink-failure.ts';
 import { TextOutput } from '../../sinks/text-output.ts';
 
@@ -32,7 +33,7 @@ export class AtomicFile {
         this.#writing = handle.appendFile(chunk).then(() => done(), done);
       },
     });
-    this.#output = new TextOutput({ id, path, stream, ownsStream: false, onFailure: () => undefined });
+    this.#output = new TextOutput({ id, path, stream, onFailure: () => undefined });
   }
 
   /**
@@ -86,15 +87,5 @@ export class AtomicFile {
     this.#isClosed = true;
     await this.#writing;
     await this.#handle.close();
-  }
-}
-
-/** A rename is only safe from a power cut once its folder is written. Not every system and file system can do that. */
-async function syncFolder(path: string): Promise<void> {
-  try {
-    const folder = await open(path, 'r');
-    await folder.sync().finally(() => folder.close());
-  } catch {
-    // The file itself is on the disk.
   }
 }

@@ -1,5 +1,6 @@
 import { Listeners } from '../../flow/listeners.ts';
 import type { BusTopic } from '../../protocol/fleet.ts';
+import { Incidents } from '../../telemetry/incidents.ts';
 import type { BusMessage, FleetBus } from '../control-plane.ts';
 
 /**
@@ -9,8 +10,14 @@ import type { BusMessage, FleetBus } from '../control-plane.ts';
 export class MemoryBus implements FleetBus {
   /** By topic and stream; the key without a stream is that of the listeners to all. */
   readonly #listeners = new Map<string, Listeners<BusMessage>>();
+  readonly #incidents: Incidents;
   /** Nobody is ever out of reach here. */
   readonly droppedCount = 0;
+
+  /** @param incidents - counts the exceptions of listeners. */
+  constructor(incidents: Incidents = new Incidents()) {
+    this.#incidents = incidents;
+  }
 
   publish(message: BusMessage): void {
     queueMicrotask(() => {
@@ -21,7 +28,7 @@ export class MemoryBus implements FleetBus {
 
   subscribe(topic: BusTopic, stream: string | null, listener: (message: BusMessage) => void): () => void {
     const at = key(topic, stream);
-    const listeners = this.#listeners.get(at) ?? new Listeners<BusMessage>();
+    const listeners = this.#listeners.get(at) ?? new Listeners<BusMessage>('bus messages', this.#incidents);
     this.#listeners.set(at, listeners);
     const remove = listeners.add(listener);
     return () => {

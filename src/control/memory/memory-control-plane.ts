@@ -1,4 +1,5 @@
 import { type Clock, systemClock } from '../../core/clock.ts';
+import type { Incidents } from '../../telemetry/incidents.ts';
 import type { ControlPlane } from '../control-plane.ts';
 import type { TaskPolicy } from '../tasks/task-policy.ts';
 import { MemoryBus } from './memory-bus.ts';
@@ -10,6 +11,7 @@ export interface MemoryControlPlaneOptions {
   readonly leaseMs: number;
   readonly clock?: Clock;
   readonly taskPolicy?: Partial<TaskPolicy>;
+  readonly incidents?: Incidents;
 }
 
 /** Makes the control plane of one process: nothing to connect to, and nothing is kept over its end. */
@@ -17,12 +19,13 @@ export function openMemoryControlPlane({
   leaseMs,
   clock = systemClock,
   taskPolicy = {},
+  incidents,
 }: MemoryControlPlaneOptions): ControlPlane {
   const tasks = new MemoryTasks({ clock, policy: taskPolicy });
   return {
     kind: 'memory',
     state: new MemoryState({ clock, leaseMs }),
-    bus: new MemoryBus(),
+    bus: new MemoryBus(incidents),
     tasks,
     close: () => tasks.close(),
   };

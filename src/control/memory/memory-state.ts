@@ -101,6 +101,10 @@ export class MemoryState implements FleetState {
     };
   }
 
+  async leases(streamIds: readonly string[]): Promise<ReadonlyMap<string, Lease>> {
+    return new Map([...this.#leases].filter(([streamId]) => streamIds.includes(streamId)));
+  }
+
   async putOrder(order: StreamOrder, mustBe: 'new' | 'known'): Promise<StreamOrder> {
     const parsed = check(streamOrder, order, 'stream order');
     if (this.#orders.has(parsed.id) !== (mustBe === 'known'))

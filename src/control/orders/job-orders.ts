@@ -2,13 +2,15 @@ import { randomBytes } from 'node:crypto';
 import { isAbsolute } from 'node:path';
 import { z } from 'zod';
 import { check } from '../../config/check.ts';
+import { trackConfig } from '../../config/track.ts';
 import { redact } from '../../core/redact.ts';
 import { SightlineError } from '../../errors/sightline-error.ts';
 import { type JobOrder, jobOrder } from '../../protocol/fleet.ts';
 import type { ControlPlane } from '../control-plane.ts';
 import { choosePipeline } from './choose-pipeline.ts';
 
-const { id, pipeline, inputs, outDir, track, every, segmentSeconds, priority } = jobOrder.shape;
+const { id, pipeline, inputs, outDir, every, segmentSeconds, priority } = jobOrder.shape;
+const track = z.union([z.boolean(), trackConfig]);
 
 /** Each segment costs 0.15 s of CPU, which long ones spread; what hosts wait at the end of a job, its taper keeps short. */
 export const DEFAULT_SEGMENT_S = 60;

@@ -1,5 +1,6 @@
 import { type Clock, systemClock } from '../../core/clock.ts';
 import type { DeadLetter, JobOrder, JobReport } from '../../protocol/fleet.ts';
+import { Incidents } from '../../telemetry/incidents.ts';
 import type { TaskCounts, TaskHandler, TaskQueue, TaskWorker } from '../control-plane.ts';
 import type { Notices } from '../notices.ts';
 import { forgettableJobs } from '../tasks/forgettable-jobs.ts';
@@ -28,6 +29,8 @@ export interface BullTasksOptions {
   readonly policy?: Partial<TaskPolicy>;
   readonly timings?: Partial<WorkerTimings>;
   readonly clock?: Clock;
+  /** Counts records and tasks that are refused; absent, they are notices. */
+  readonly incidents?: Incidents;
 }
 
 /**
@@ -36,6 +39,7 @@ export interface BullTasksOptions {
  */
 export class BullTasks implements TaskQueue {
   readonly #options: BullTasksOptions;
+  readonly #incidents: Incidents;
   readonly #policy: TaskPolicy;
   readonly #clock: Clock;
   readonly #records: JobRecords;
@@ -46,14 +50,15 @@ export class BullTasks implements TaskQueue {
 
   constructor(options: BullTasksOptions) {
     const { connection, prefix, notices, policy = {}, clock = systemClock } = options;
+    this.#incidents = options.incidents ?? new Incidents((text) => notices.add(text));
     this.#options = options;
     this.#policy = { ...DEFAULT_TASK_POLICY, ...policy };
     this.#clock = clock;
-    this.#records = new JobRecords(connection, prefix, new EntryReader(notices));
+    this.#records = new JobRecords(connection, prefix, new EntryReader(notices, this.#incidents));
     this.#queues = new BullQueues(connection, prefix, this.#policy);
     this.#orders = new OrderCache(this.#records);
     this.#forgetting = setInterval(() => {
-      this.jobs().catch((error: Error) => notices.add(error.message));
+      this.jobs().catch((error: unknown) => notices.add(String(error)));
     }, FORGET_EVERY_MS);
     this.#forgetting.unref();
   }
@@ -120,6 +125,7 @@ export class BullTasks implements TaskQueue {
       policy: this.#policy,
       timings: { ...DEFAULT_TIMINGS, ...timings },
       notices,
+      incidents: this.#incidents,
     });
     this.#workers.add(worker);
     return worker;

@@ -3,6 +3,7 @@ import { type Job, Worker } from 'bullmq';
 import { Redis } from 'ioredis';
 import { monoNowMs } from '../../core/clock.ts';
 import { SightlineError } from '../../errors/sightline-error.ts';
+import type { Incidents } from '../../telemetry/incidents.ts';
 import type { TaskHandler, TaskWorker } from '../control-plane.ts';
 import type { Notices } from '../notices.ts';
 import { retryDelayMs, type TaskPolicy } from '../tasks/task-policy.ts';
@@ -48,6 +49,7 @@ export interface BullWorkerOptions {
   readonly policy: TaskPolicy;
   readonly timings: WorkerTimings;
   readonly notices: Notices;
+  readonly incidents: Incidents;
 }
 
 /** Does tasks of one pipeline out of its BullMQ queue, and replaces BullMQ's worker when that goes deaf. */
@@ -70,7 +72,7 @@ export class BullWorker implements TaskWorker {
     if (!(options.concurrency >= 1))
       throw new RangeError(`concurrency: expected 1 or more, received ${options.concurrency}`);
     this.#options = options;
-    const { records, queues, orders, handler, timings, notices } = options;
+    const { records, queues, orders, handler, timings, notices, incidents } = options;
     this.#desk = {
       queueKeys: queues.keysOf(options.pipeline),
       records,
@@ -81,10 +83,14 @@ export class BullWorker implements TaskWorker {
       isShut: () => this.#isPaused || this.#closed !== null,
       giveBack: (job) => this.#giveBack(job),
       notice: (text) => notices.add(text),
+      refuse: (reason) => incidents.refuse('redis-record', 'schema', () => reason),
     };
     this.#watch = new WorkerWatch(timings.deafMs);
     this.#bull = this.#start();
-    this.#ticking = setInterval(() => void this.#tick(), timings.tickMs);
+    this.#ticking = setInterval(
+      incidents.guard('the task worker', () => this.#tick()),
+      timings.tickMs,
+    );
     this.#ticking.unref();
   }
 
@@ -109,11 +115,11 @@ export class BullWorker implements TaskWorker {
   }
 
   #start(): { worker: Worker; connection: Redis } {
-    const { pipeline, concurrency, queues, address, timings, policy, notices } = this.#options;
-    const onError = (error: unknown): void => {
+    const { pipeline, concurrency, queues, address, timings, policy, notices, incidents } = this.#options;
+    const onError = incidents.guard('the task worker', (error: unknown) => {
       // While Redis is away, every connection says so, again and again.
       if (!this.#isAway) notices.add(`worker of pipeline "${pipeline}": ${failureText(error)}`);
-    };
+    });
     const connection = new Redis({
       ...redisOptions(address, SILENCE_MS),
       lazyConnect: false,
@@ -143,8 +149,10 @@ export class BullWorker implements TaskWorker {
   }
 
   #apply(worker: Worker): void {
-    if (this.#isPaused) void worker.pause(true);
-    else if (worker.isPaused()) void worker.resume();
+    this.#options.incidents.run('the task worker', () => {
+      if (this.#isPaused) return worker.pause(true);
+      return worker.isPaused() ? worker.resume() : undefined;
+    });
   }
 
   async #process(job: Job): Promise<void> {

@@ -5,12 +5,15 @@ import type { EntryReader } from './entry-reader.ts';
 /** Longest that one read keeps the thread: the first one of a thousand orders takes some hundred milliseconds. */
 const BREATH_MS = 3;
 
-/** Reads a whole hash again and again. An entry whose text did not change is not parsed and checked anew: of a thousand few do. */
+/**
+ * Reads a whole hash again and again. An entry whose text did not change is not parsed and checked anew: of a thousand few do,
+ * and one that is refused is counted once, not with every read.
+ */
 export class HashReader<S extends z.ZodType> {
   readonly #entries: EntryReader;
   readonly #schema: S;
   readonly #what: string;
-  #known = new Map<string, { readonly text: string; readonly value: z.output<S> }>();
+  #known = new Map<string, { readonly text: string; readonly value: z.output<S> | null }>();
 
   /** @param what - what an entry is, for the notice that one was passed over. */
   constructor(entries: EntryReader, schema: S, what: string) {
@@ -22,18 +25,20 @@ export class HashReader<S extends z.ZodType> {
   /** @param flat - name, text, name, text ... as Redis lists a hash. */
   async read(flat: readonly string[]): Promise<Map<string, z.output<S>>> {
     let breathMs = performance.now();
-    const known = new Map<string, { text: string; value: z.output<S> }>();
+    const known = new Map<string, { text: string; value: z.output<S> | null }>();
+    const values = new Map<string, z.output<S>>();
     for (let i = 0; i + 1 < flat.length; i += 2) {
       const [name, text] = [flat[i]!, flat[i + 1]!];
       const before = this.#known.get(name);
       const value =
         before?.text === text ? before.value : this.#entries.read(this.#schema, text, `${this.#what} "${name}"`);
-      if (value !== null) known.set(name, { text, value });
+      known.set(name, { text, value });
+      if (value !== null) values.set(name, value);
       if (performance.now() - breathMs < BREATH_MS) continue;
       await otherWork();
       breathMs = performance.now();
     }
     this.#known = known;
-    return new Map(Array.from(known, ([name, { value }]) => [name, value]));
+    return values;
   }
 }

@@ -1,7 +1,17 @@
 import { setImmediate as nextTurn } from 'node:timers/promises';
 import { z } from 'zod';
 import { check } from '../../config/check.ts';
-import { type DeadLetter, deadLetter, type JobOrder, jobOrder, type Task } from '../../protocol/fleet.ts';
+import { count, timeMs } from '../../protocol/bounds.ts';
+import {
+  type DeadLetter,
+  deadLetter,
+  type JobOrder,
+  jobOrder,
+  MOST_INPUTS,
+  MOST_SEGMENTS,
+  type Task,
+} from '../../protocol/fleet.ts';
+import { complaintOf } from '../../protocol/fleet-bus.ts';
 import { jobErrors } from '../tasks/job-errors.ts';
 import type { JobFacts } from '../tasks/job-facts.ts';
 import { INPUTS_AT_ONCE, orderDigest } from '../tasks/order-digest.ts';
@@ -12,6 +22,21 @@ import { jobScripts } from './job-scripts.ts';
 const JOBS_AT_ONCE = 100;
 const orderHead = jobOrder.omit({ inputs: true });
 const inputList = z.array(z.string());
+
+/** What the job's hash counts. `inputs` is looped over, so it must not be more than a job may have. */
+const factCounts = z.object({
+  inputs: count.max(MOST_INPUTS),
+  splits: count,
+  segments: count,
+  segmentsDone: count,
+  mergeable: count,
+  filesDone: count,
+  frames: count,
+  startedMs: timeMs.nullable(),
+  finishedMs: timeMs.nullable(),
+  busyMs: timeMs,
+  deadLetters: count,
+});
 
 /** The right of a worker to a task, as the queue gave it. */
 export interface TaskLock {
@@ -185,7 +210,7 @@ export class JobRecords {
     const entries = await this.#connection.call((client) =>
       client.hmget(this.#key(jobId, 'files'), ...files.map(String)),
     );
-    return entries.map((entry) => (entry === null ? null : Number(entry.split(' ')[1])));
+    return entries.map((entry) => (entry == null ? null : segmentCount(entry)));
   }
 
   async forget(jobId: string): Promise<void> {
@@ -200,26 +225,27 @@ export class JobRecords {
   #read(id: string, row: readonly (string | number | null)[]): { facts: JobFacts; digest: string } | null {
     const head = this.#reader.read(orderHead, String(row[0]), `order of job "${id}"`);
     if (head === null) return null;
-    const count = (at: number): number => Number(row[at] ?? 0);
+    const number = (at: number): number => Number(row[at] ?? 0);
     const time = (at: number): number | null => (row[at] == null ? null : Number(row[at]));
-    const facts: JobFacts = {
-      id,
-      pipeline: head.pipeline,
-      outDir: head.outDir,
-      createdMs: head.createdMs,
-      inputs: count(1),
-      splits: count(2),
-      segments: count(3),
-      segmentsDone: count(4),
-      mergeable: count(5),
-      filesDone: count(6),
-      frames: count(7),
-      isCancelled: row[8] !== null,
+    const counts = factCounts.safeParse({
+      inputs: number(1),
+      splits: number(2),
+      segments: number(3),
+      segmentsDone: number(4),
+      mergeable: number(5),
+      filesDone: number(6),
+      frames: number(7),
       startedMs: time(9),
       finishedMs: time(10),
-      busyMs: count(11),
-      deadLetters: count(13),
-    };
+      busyMs: number(11),
+      deadLetters: number(13),
+    });
+    if (!counts.success) {
+      this.#reader.refuse('schema', `record of job "${id}": ${complaintOf(counts.error)}`);
+      return null;
+    }
+    const { pipeline, outDir, createdMs } = head;
+    const facts: JobFacts = { id, pipeline, outDir, createdMs, isCancelled: row[8] !== null, ...counts.data };
     return { facts, digest: String(row[12]) };
   }
 
@@ -238,6 +264,12 @@ function lockArgs(jobId: string, { queueKeys, taskId, token }: TaskLock): string
 
 function taskArgs(task: Task, lock: TaskLock): (string | number)[] {
   return [...lockArgs(task.jobId, lock), task.kind, task.file, task.kind === 'segment' ? task.span.index : 0];
+}
+
+/** @param entry - `base count`; what is no such thing has none, since a list of that length is made of it. */
+function segmentCount(entry: string): number | null {
+  const segments = count.max(MOST_SEGMENTS).safeParse(Number(entry.split(' ')[1]));
+  return segments.success ? segments.data : null;
 }
 
 /** Not JSON is no list either; the schema says so. */

@@ -1,7 +1,8 @@
 import type { Redis } from 'ioredis';
 import { Listeners } from '../../flow/listeners.ts';
 import type { BusTopic } from '../../protocol/fleet.ts';
-import { busMessage } from '../bus-message.ts';
+import { BUS_PROTOCOL, busMessage, complaintOf, MOST_MESSAGE_CHARS } from '../../protocol/fleet-bus.ts';
+import { Incidents, type Refusal } from '../../telemetry/incidents.ts';
 import type { BusMessage, FleetBus } from '../control-plane.ts';
 import type { Notices } from '../notices.ts';
 import type { RedisConnection } from './connect.ts';
@@ -19,6 +20,7 @@ export class RedisBus implements FleetBus {
   readonly #connection: RedisConnection;
   readonly #prefix: string;
   readonly #notices: Notices;
+  readonly #incidents: Incidents;
   readonly #maxUnderwayBytes: number;
   readonly #pinging: NodeJS.Timeout;
   readonly #byChannel = new Map<string, Listeners<BusMessage>>();
@@ -37,19 +39,34 @@ export class RedisBus implements FleetBus {
     readonly pingMs: number;
     readonly notices: Notices;
     readonly maxUnderwayBytes?: number;
+    /** Counts messages that are refused, and exceptions of listeners; absent, they are notices. */
+    readonly incidents?: Incidents;
   }) {
     this.#connection = options.connection;
     this.#prefix = options.prefix;
     this.#notices = options.notices;
+    this.#incidents = options.incidents ?? new Incidents((text) => options.notices.add(text));
     this.#maxUnderwayBytes = options.maxUnderwayBytes ?? DEFAULT_MAX_UNDERWAY_BYTES;
     const { client } = this.#connection;
-    client.on('ready', () => this.#followAll());
-    client.on('message', (channel: string, text: string) => this.#take(this.#byChannel.get(channel), channel, text));
-    client.on('pmessage', (_: string, channel: string, text: string) => {
-      const topic = channel.slice(this.#prefix.length).split(':')[2] as BusTopic;
-      this.#take(this.#ofAll.get(topic), channel, text);
-    });
-    this.#pinging = setInterval(() => this.#ping(), options.pingMs);
+    const guard: Incidents['guard'] = (place, handler) => this.#incidents.guard(place, handler);
+    client.on(
+      'ready',
+      guard('the bus', () => this.#followAll()),
+    );
+    client.on(
+      'message',
+      guard('the bus', (channel: string, text: string) => this.#take(this.#byChannel.get(channel), channel, text)),
+    );
+    client.on(
+      'pmessage',
+      guard('the bus', (_: string, channel: string, text: string) =>
+        this.#take(this.#ofAll.get(this.#topicOf(channel)), channel, text),
+      ),
+    );
+    this.#pinging = setInterval(
+      guard('the bus', () => this.#ping()),
+      options.pingMs,
+    );
     this.#pinging.unref();
   }
 
@@ -65,7 +82,7 @@ export class RedisBus implements FleetBus {
     }
     let text: string;
     try {
-      text = JSON.stringify(message);
+      text = JSON.stringify({ v: BUS_PROTOCOL, ...message });
     } catch (error) {
       this.#droppedCount += 1;
       this.#notices.add(`a message on ${message.topic} was not sent: ${(error as Error).message}`);
@@ -104,7 +121,7 @@ export class RedisBus implements FleetBus {
 
   #subscribeOne(topic: BusTopic, stream: string, listener: (message: BusMessage) => void): () => void {
     const channel = this.#channel(topic, stream);
-    return follow(this.#byChannel, channel, listener, {
+    return follow(this.#incidents, this.#byChannel, channel, listener, {
       first: () => this.#tell((client) => client.subscribe(channel)),
       last: () => this.#tell((client) => client.unsubscribe(channel)),
     });
@@ -112,7 +129,7 @@ export class RedisBus implements FleetBus {
 
   #subscribeAll(topic: BusTopic, listener: (message: BusMessage) => void): () => void {
     const [pattern, marker] = [this.#pattern(topic), this.#marker(topic)];
-    return follow(this.#ofAll, topic, listener, {
+    return follow(this.#incidents, this.#ofAll, topic, listener, {
       first: () => {
         // The pattern before the marker: nobody is told of an audience that does not hear yet.
         this.#tell((client) => client.psubscribe(pattern));
@@ -159,23 +176,33 @@ export class RedisBus implements FleetBus {
   }
 
   #read(channel: string, text: string): BusMessage | null {
-    const reason = (why: string) => {
+    const topic = this.#topicOf(channel);
+    const refuse = (reason: Refusal, why: () => string): null => {
       this.#droppedCount += 1;
-      this.#notices.add(`a message on ${channel} was dropped: ${why}`);
+      this.#incidents.refuse(`bus-${topic}`, reason, () => `a message on ${channel} was dropped: ${why()}`);
       return null;
     };
+    if (text.length > MOST_MESSAGE_CHARS[topic])
+      return refuse('size', () => `expected at most ${MOST_MESSAGE_CHARS[topic]} characters, received ${text.length}`);
     let value: unknown;
     try {
       value = JSON.parse(text);
     } catch {
-      return reason('expected JSON');
+      return refuse('json', () => 'expected JSON');
     }
+    const version = versionOf(value);
+    if (version !== BUS_PROTOCOL)
+      return refuse('version', () => `expected protocol ${BUS_PROTOCOL}, received ${JSON.stringify(version)}`);
     const parsed = busMessage.safeParse(value);
-    if (!parsed.success)
-      return reason(`expected a message of a host; wrong is ${parsed.error.issues[0]?.path.join('.')}`);
+    if (!parsed.success) return refuse('envelope', () => `expected a message of a host; ${complaintOf(parsed.error)}`);
     if (this.#channel(parsed.data.topic, parsed.data.stream) !== channel)
-      return reason(`it says it is of topic ${parsed.data.topic} and stream ${parsed.data.stream}`);
+      return refuse('envelope', () => `it says it is of topic ${parsed.data.topic} and stream ${parsed.data.stream}`);
     return parsed.data;
+  }
+
+  /** Of a channel that this bus follows. */
+  #topicOf(channel: string): BusTopic {
+    return channel.slice(this.#prefix.length).split(':')[2] as BusTopic;
   }
 
   #channel(topic: BusTopic, stream: string | null): string {
@@ -192,14 +219,20 @@ export class RedisBus implements FleetBus {
   }
 }
 
+/** The first version had no number. */
+function versionOf(value: unknown): unknown {
+  return typeof value === 'object' && value !== null && 'v' in value ? value.v : 1;
+}
+
 /** Adds a listener under a key, and says when the key gets its first and loses its last one. */
 function follow<K>(
+  incidents: Incidents,
   map: Map<K, Listeners<BusMessage>>,
   key: K,
   listener: (message: BusMessage) => void,
   on: { readonly first: () => void; readonly last: () => void },
 ): () => void {
-  const listeners = map.get(key) ?? new Listeners<BusMessage>();
+  const listeners = map.get(key) ?? new Listeners<BusMessage>('bus messages', incidents);
   if (!map.has(key)) {
     map.set(key, listeners);
     on.first();

@@ -1,4 +1,5 @@
 import { systemClock } from '../../core/clock.ts';
+import { Incidents } from '../../telemetry/incidents.ts';
 import type { ControlPlane } from '../control-plane.ts';
 import { Notices } from '../notices.ts';
 import type { TaskPolicy } from '../tasks/task-policy.ts';
@@ -26,6 +27,8 @@ export interface RedisControlPlaneOptions {
   readonly onNotice?: (text: string) => void;
   /** Hears what an operator of this Redis had better change, once, at the start. */
   readonly onAdvice?: (text: string) => void;
+  /** Counts messages and records that are refused, and exceptions of listeners; absent, they are notices. */
+  readonly incidents?: Incidents;
 }
 
 /**
@@ -42,19 +45,28 @@ export async function openRedisControlPlane({
   taskPolicy = {},
   onNotice = () => {},
   onAdvice = () => {},
+  incidents: given,
 }: RedisControlPlaneOptions): Promise<ControlPlane> {
   const keys = keyPrefix(prefix);
   const notices = new Notices(onNotice, systemClock);
+  const incidents = given ?? new Incidents((text) => notices.add(text));
   const connection = await RedisConnection.open({ url, caFile, commandTimeoutMs, onNotice: onAdvice });
   const busConnection = await connection.duplicate().catch(async (error: unknown) => {
     await connection.close();
     throw error;
   });
-  const bus = new RedisBus({ connection: busConnection, prefix: keys, pingMs: commandTimeoutMs, notices });
-  const tasks = new BullTasks({ connection, address: connection.address, prefix: keys, notices, policy: taskPolicy });
+  const bus = new RedisBus({ connection: busConnection, prefix: keys, pingMs: commandTimeoutMs, notices, incidents });
+  const tasks = new BullTasks({
+    connection,
+    address: connection.address,
+    prefix: keys,
+    notices,
+    incidents,
+    policy: taskPolicy,
+  });
   return {
     kind: 'redis',
-    state: new RedisState({ connection, prefix: keys, leaseMs, notices }),
+    state: new RedisState({ connection, prefix: keys, leaseMs, notices, incidents }),
     bus,
     tasks,
     async close() {

@@ -1,6 +1,15 @@
 import { z } from 'zod';
 import { check } from '../../config/check.ts';
-import { type Assignment, assignment, hostCard, lease, type StreamOrder, streamOrder } from '../../protocol/fleet.ts';
+import {
+  type Assignment,
+  assignment,
+  hostCard,
+  type Lease,
+  lease,
+  type StreamOrder,
+  streamOrder,
+} from '../../protocol/fleet.ts';
+import type { Incidents } from '../../telemetry/incidents.ts';
 import type { Beat, BeatReply, FleetSnapshot, FleetState } from '../control-plane.ts';
 import { fleetErrors } from '../fleet-errors.ts';
 import type { Notices } from '../notices.ts';
@@ -9,7 +18,7 @@ import { EntryReader } from './entry-reader.ts';
 import { HashReader } from './hash-reader.ts';
 import { stateScripts } from './state-scripts.ts';
 
-const cardEntry = z.strictObject({ expiresMs: z.number(), card: hostCard });
+const cardEntry = z.object({ expiresMs: z.number(), card: hostCard });
 
 type BeatAnswer =
   | ['host-exists']
@@ -37,6 +46,7 @@ export class RedisState implements FleetState {
   readonly #connection: RedisConnection;
   readonly #prefix: string;
   readonly #leaseMs: number;
+  readonly #entries: EntryReader;
   readonly #cards: HashReader<typeof cardEntry>;
   readonly #orders: HashReader<typeof streamOrder>;
   readonly #assignments: HashReader<typeof assignment>;
@@ -55,11 +65,13 @@ export class RedisState implements FleetState {
     readonly prefix: string;
     readonly leaseMs: number;
     readonly notices: Notices;
+    readonly incidents?: Incidents | undefined;
   }) {
     this.#connection = options.connection;
     this.#prefix = options.prefix;
     this.#leaseMs = options.leaseMs;
-    const entries = new EntryReader(options.notices);
+    const entries = new EntryReader(options.notices, options.incidents);
+    this.#entries = entries;
     this.#cards = new HashReader(entries, cardEntry, 'host');
     this.#orders = new HashReader(entries, streamOrder, 'stream order');
     this.#assignments = new HashReader(entries, assignment, 'assignment of');
@@ -122,6 +134,18 @@ export class RedisState implements FleetState {
       assignments: await this.#assignments.read(assignments),
       leases: await this.#leases.read(leases),
     };
+  }
+
+  async leases(streamIds: readonly string[]): Promise<ReadonlyMap<string, Lease>> {
+    if (streamIds.length === 0) return new Map();
+    const texts = await this.#connection.call((client) => client.hmget(`${this.#prefix}:leases`, ...streamIds));
+    const found = new Map<string, Lease>();
+    for (const [i, streamId] of streamIds.entries()) {
+      const text = texts[i] ?? null;
+      const read = text === null ? null : this.#entries.read(lease, text, `lease of "${streamId}"`);
+      if (read !== null) found.set(streamId, read);
+    }
+    return found;
   }
 
   async putOrder(order: StreamOrder, mustBe: 'new' | 'known'): Promise<StreamOrder> {

@@ -27,6 +27,8 @@ export interface TaskDesk {
   /** Puts a task back to where it was taken from; its attempt does not count. */
   giveBack(job: Job): Promise<void>;
   notice(text: string): void;
+  /** Counts a task that is none. */
+  refuse(reason: string): void;
 }
 
 export type StopReason = 'lost' | 'cancelled' | 'closing';
@@ -132,8 +134,8 @@ export class TaskRun {
     const where = path.join('.') || 'data';
     const reason = `PROTOCOL_INVALID: task ${this.#id}: ${where}: ${message}; another program or version wrote it`;
     const name = parseTaskId(this.#id);
-    if (name === null) this.#desk.notice(`${reason}; dropped`);
-    else await this.#bury(name, reason);
+    this.#desk.refuse(name === null ? `${reason}; dropped` : reason);
+    if (name !== null) await this.#bury(name, reason);
   }
 
   /** The letter is written before the queue lets go: a crash in between has the task done again, and loses nothing. */

@@ -20,7 +20,7 @@ export interface FleetGlance {
  * @throws CONTROL_UNREACHABLE
  */
 export async function glanceAtFleet({ bus, state }: ControlPlane): Promise<FleetGlance> {
-  const inbox = new FleetInbox(bus, systemClock);
+  const inbox = new FleetInbox({ bus, state, clock: systemClock });
   try {
     const snapshot = await state.snapshot();
     inbox.see(snapshot);

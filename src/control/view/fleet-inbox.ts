@@ -3,30 +3,69 @@ import type { PublishedFrame } from '../../core/frame.ts';
 import { Listeners } from '../../flow/listeners.ts';
 import type { PreviewPicture } from '../../gateway/runtime-port.ts';
 import type { EventMessage } from '../../protocol/feed.ts';
-import { readEvent, readFrame, readPreview, readStats } from '../../protocol/fleet-bus.ts';
-import type { BusMessage, FleetBus, FleetSnapshot } from '../control-plane.ts';
+import { type Reading, readEvent, readFrame, readPreview, readStats } from '../../protocol/fleet-bus.ts';
+import { Incidents } from '../../telemetry/incidents.ts';
+import type { BusMessage, FleetBus, FleetSnapshot, FleetState } from '../control-plane.ts';
 import { BusStreams } from './bus-streams.ts';
 import { FenceWatch } from './fence-watch.ts';
 import { HostWatch } from './host-watch.ts';
+import { LeaseInquiry } from './lease-inquiry.ts';
+
+/** Events that may wait for a lease record; those beyond are refused. */
+const MOST_HELD_EVENTS = 100;
+
+export interface FleetInboxOptions {
+  readonly bus: FleetBus;
+  readonly state: Pick<FleetState, 'leases'>;
+  readonly clock: Clock;
+  readonly incidents?: Incidents | undefined;
+}
+
+interface HeldEvent {
+  readonly message: BusMessage;
+  readonly event: EventMessage;
+  /** Number of the look at the lease records that decides on it. */
+  readonly look: number;
+}
 
 /**
- * What a gateway hears from the hosts: statistics and events of all, results and pictures of the streams that somebody
- * wants. What an older holder of a stream says, and what has not the expected shape, is dropped and counted.
+ * What a gateway receives from the hosts: statistics and events of all, results and pictures of the streams that somebody
+ * wants. Messages of an older holder of a stream, with a fence that no lease record confirms, or of the wrong shape are
+ * refused and counted.
  */
 export class FleetInbox {
   readonly hosts = new HostWatch();
   readonly fences = new FenceWatch();
-  readonly frames = new Listeners<PublishedFrame>();
-  readonly events = new Listeners<EventMessage>();
-  readonly pictures = new Listeners<PreviewPicture>();
+  readonly frames: Listeners<PublishedFrame>;
+  readonly events: Listeners<EventMessage>;
+  readonly pictures: Listeners<PreviewPicture>;
   readonly #clock: Clock;
+  readonly #incidents: Incidents;
+  readonly #inquiry: LeaseInquiry;
   readonly #detections: BusStreams;
   readonly #previews: BusStreams;
   readonly #unsubscribe: readonly (() => void)[];
+  /** Streams of the newest snapshot: the only ones whose records are looked up. */
+  #ordered: ReadonlySet<string> = new Set();
+  #held: HeldEvent[] = [];
+  #staleMessages = 0;
   #malformedMessages = 0;
 
-  constructor(bus: FleetBus, clock: Clock) {
+  constructor({ bus, state, clock, incidents = new Incidents() }: FleetInboxOptions) {
     this.#clock = clock;
+    this.#incidents = incidents;
+    this.frames = new Listeners('results', incidents);
+    this.events = new Listeners('events', incidents);
+    this.pictures = new Listeners('pictures', incidents);
+    this.#inquiry = new LeaseInquiry({
+      read: (streamIds) => state.leases(streamIds),
+      onAnswer: (leases, look) => {
+        for (const [id, lease] of leases) if (this.#ordered.has(id)) this.fences.confirm(id, lease);
+        this.#judgeHeld(look);
+      },
+      clock,
+      incidents,
+    });
     this.#detections = new BusStreams(bus, 'detections', (message) => this.#takeFrame(message));
     this.#previews = new BusStreams(bus, 'preview', (message) => this.#takePreview(message));
     this.#unsubscribe = [
@@ -36,7 +75,7 @@ export class FleetInbox {
   }
 
   get staleMessages(): number {
-    return this.fences.staleCount;
+    return this.#staleMessages;
   }
 
   get malformedMessages(): number {
@@ -46,8 +85,10 @@ export class FleetInbox {
   /** Takes what the control plane knows: who is there, and the newest lease of each stream. */
   see(snapshot: FleetSnapshot): void {
     this.hosts.see(snapshot, this.#clock.now());
-    this.fences.keepOnly(new Set(snapshot.orders.map(({ id }) => id)));
-    for (const [streamId, { fence }] of snapshot.leases) this.fences.raise(streamId, fence);
+    this.#ordered = new Set(snapshot.orders.map(({ id }) => id));
+    this.fences.see(snapshot.leases, this.#clock.now());
+    this.fences.keepOnly(this.#ordered);
+    this.#judgeHeld(null);
   }
 
   watchDetections(streamIds: ReadonlySet<string>): void {
@@ -60,43 +101,108 @@ export class FleetInbox {
 
   close(): void {
     for (const unsubscribe of this.#unsubscribe) unsubscribe();
+    this.#inquiry.close();
     this.#detections.want(new Set());
     this.#previews.want(new Set());
   }
 
+  /** Streams with an unconfirmed fence stay in the report: they show as soon as a lease record confirms it. */
   #takeStats({ hostId, body }: BusMessage): void {
-    const stats = this.#checked(readStats(body));
+    const stats = this.#checked('bus-stats', readStats(body));
     if (stats === null) return;
-    const streams = stats.streams.filter(({ id, fence }) => this.fences.admits(id, fence ?? null));
-    this.hosts.hear(hostId, { ...stats, streams }, this.#clock.now());
+    const streams = stats.streams.filter(({ id, fence = null }) => {
+      const verdict = this.fences.judge(id, hostId, fence);
+      if (verdict !== 'current') this.#refuse('bus-stats', verdict, id, hostId, fence);
+      return verdict === 'current' || verdict === 'newer';
+    });
+    const isHeard = this.hosts.hear(hostId, { ...stats, streams }, this.#clock.now());
+    if (!isHeard) this.#incidents.refuse('bus-stats', 'envelope', () => `host ${hostId} has no card in the fleet`);
   }
 
   #takeFrame(message: BusMessage): void {
-    const frame = this.#checked(readFrame(message.body));
-    if (frame !== null && this.#isNewest(message, frame.streamId)) this.frames.emit(frame);
+    const frame = this.#checked('bus-detections', readFrame(message.body));
+    if (frame !== null && this.#isCurrent('bus-detections', message, frame.streamId)) this.frames.emit(frame);
   }
 
   #takePreview(message: BusMessage): void {
-    const preview = this.#checked(readPreview(message.body));
-    if (preview === null || !this.#isNewest(message, preview.frame.streamId)) return;
+    const preview = this.#checked('bus-preview', readPreview(message.body));
+    if (preview === null || !this.#isCurrent('bus-preview', message, preview.frame.streamId)) return;
     this.pictures.emit({ frame: preview.frame, jpeg: Buffer.from(preview.jpeg, 'base64') });
   }
 
+  /** A new holder's first events come before its lease is known here; they are few and each is worth keeping. */
   #takeEvent(message: BusMessage): void {
-    const event = this.#checked(readEvent(message.body));
+    const event = this.#checked('bus-events', readEvent(message.body));
     if (event === null) return;
+    const { stream, hostId, fence } = message;
     // Without a stream on the envelope it is a host's own or the planner's, which may name a stream that nobody holds.
-    if (message.stream !== null && !this.#isNewest(message, event.stream ?? '')) return;
-    this.events.emit(event);
+    if (stream === null) {
+      this.events.emit(event);
+      return;
+    }
+    const isHeldBack =
+      stream === event.stream &&
+      this.#ordered.has(stream) &&
+      this.#held.length < MOST_HELD_EVENTS &&
+      this.fences.judge(stream, hostId, fence) === 'newer';
+    if (isHeldBack) {
+      this.#held.push({ message, event, look: this.#inquiry.ask(stream) });
+    } else if (this.#isCurrent('bus-events', message, event.stream ?? '')) this.events.emit(event);
+  }
+
+  /** Lease records were read. @param look - number of the look that had them; null for a snapshot. */
+  #judgeHeld(look: number | null): void {
+    const held = this.#held;
+    this.#held = [];
+    for (const each of held) {
+      const { message, event } = each;
+      const { stream, hostId, fence } = message;
+      const isOpen = stream !== null && this.fences.judge(stream, hostId, fence) === 'newer';
+      if (isOpen && (look === null || look < each.look)) this.#held.push(each);
+      else if (this.#isCurrent('bus-events', message, event.stream ?? '', false)) this.events.emit(event);
+    }
   }
 
   /** The fence of the envelope counts for the stream that the body is of, and for no other. */
-  #isNewest({ stream, fence }: BusMessage, streamId: string): boolean {
-    return this.fences.admits(streamId, stream === streamId ? fence : null);
+  #isCurrent(
+    channel: 'bus-detections' | 'bus-preview' | 'bus-events',
+    { stream, hostId, fence }: BusMessage,
+    streamId: string,
+    mayAsk = true,
+  ): boolean {
+    const own = stream === streamId ? fence : null;
+    const verdict = this.fences.judge(streamId, hostId, own);
+    if (verdict === 'current') return true;
+    this.#refuse(channel, verdict, streamId, hostId, own, mayAsk);
+    return false;
   }
 
-  #checked<T>(body: T | null): T | null {
-    if (body === null) this.#malformedMessages += 1;
-    return body;
+  #refuse(
+    channel: 'bus-stats' | 'bus-detections' | 'bus-preview' | 'bus-events',
+    verdict: 'stale' | 'newer' | 'foreign',
+    streamId: string,
+    hostId: string,
+    fence: number | null,
+    mayAsk = true,
+  ): void {
+    if (verdict === 'stale') this.#staleMessages += 1;
+    if (verdict === 'newer' && mayAsk && this.#ordered.has(streamId)) this.#inquiry.ask(streamId);
+    const why = {
+      stale: 'an older lease than the newest',
+      newer: 'a lease that no record confirms',
+      foreign: 'the lease of another host',
+    }[verdict];
+    this.#incidents.refuse(
+      channel,
+      verdict === 'stale' ? 'stale' : 'fence',
+      () => `host ${hostId}, stream ${streamId}, fence ${fence}: ${why}`,
+    );
+  }
+
+  #checked<T>(channel: 'bus-stats' | 'bus-detections' | 'bus-preview' | 'bus-events', reading: Reading<T>): T | null {
+    if ('body' in reading) return reading.body;
+    this.#malformedMessages += 1;
+    this.#incidents.refuse(channel, 'schema', () => reading.complaint);
+    return null;
   }
 }

@@ -9,6 +9,7 @@ import type { EventMessage } from '../../protocol/feed.ts';
 import type { JobOrder, JobReport } from '../../protocol/fleet.ts';
 import type { FleetHost, FleetReport, QueueReport, ScaleReport } from '../../protocol/fleet-report.ts';
 import type { StreamReport } from '../../protocol/report.ts';
+import { Incidents } from '../../telemetry/incidents.ts';
 import type { ControlPlane, FleetSnapshot } from '../control-plane.ts';
 import { JobOrders } from '../orders/job-orders.ts';
 import { StreamOrders } from '../orders/stream-orders.ts';
@@ -33,6 +34,8 @@ export interface FleetViewOptions {
   /** Estimates how many hosts the fleet should have. */
   readonly advise: (snapshot: FleetSnapshot, queue: QueueReport) => ScaleReport | null;
   readonly clock?: Clock;
+  /** Counts messages that are refused, and exceptions of listeners and timers. */
+  readonly incidents?: Incidents;
 }
 
 interface Known {
@@ -59,7 +62,8 @@ export class FleetView implements RuntimePort, FleetPort {
   readonly #inbox: FleetInbox;
   readonly #streams: StreamOrders;
   readonly #jobs: JobOrders;
-  readonly #reports = new Listeners<RuntimeReport>();
+  readonly #incidents: Incidents;
+  readonly #reports: Listeners<RuntimeReport>;
   #known = NOTHING_KNOWN;
   /** Number of the newest question, and of the newest one whose answer is shown. */
   #asked = 0;
@@ -71,8 +75,15 @@ export class FleetView implements RuntimePort, FleetPort {
   constructor(options: FleetViewOptions) {
     const { control, hostId: sender, pipeline, defaults, admitStream, admitJob } = options;
     this.#options = options;
-    this.#clock = options.clock ?? systemClock;
-    this.#inbox = new FleetInbox(control.bus, this.#clock);
+    this.#incidents = options.incidents ?? new Incidents();
+    this.#clock = this.#incidents.clock('the view of the fleet', options.clock ?? systemClock);
+    this.#reports = new Listeners('reports', this.#incidents);
+    this.#inbox = new FleetInbox({
+      bus: control.bus,
+      state: control.state,
+      clock: this.#clock,
+      incidents: this.#incidents,
+    });
     this.#streams = new StreamOrders({ control, sender, pipeline, defaults, admit: admitStream });
     this.#jobs = new JobOrders({ control, pipeline, admit: admitJob });
   }
@@ -213,7 +224,7 @@ export class FleetView implements RuntimePort, FleetPort {
       this.#schedule();
       // A control plane that takes long to answer must not keep what hosts say from being shown.
       if (this.#isRefreshing) this.#reports.emit(this.report());
-      else void this.#refreshAndTell();
+      else this.#incidents.run('the view of the fleet', () => this.#refreshAndTell());
     }, REFRESH_MS);
   }
 

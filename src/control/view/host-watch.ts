@@ -10,6 +10,9 @@ const FORGET_MS = 30_000;
 /** A host that reported until now and is gone from the list has left in order; one that died fell silent first. */
 const JUST_HEARD_MS = 2_500;
 
+/** Hosts that report and are on no list: new ones for a second, and whatever a forger invents. */
+const MOST_UNLISTED = 100;
+
 interface WatchedHost {
   card: HostCard;
   isDraining: boolean;
@@ -36,11 +39,18 @@ export class HostWatch {
     for (const id of this.#hosts.keys()) if (!listed.has(id) && this.#wasJustHeard(id, nowMs)) this.#forget(id);
   }
 
-  /** Takes the newest statistics of a host, which need not be on the list yet. */
-  hear(hostId: string, body: StatsBody, nowMs: number): void {
+  /**
+   * Takes the newest statistics of a host, which need not be on the list yet.
+   *
+   * @returns false where they were not kept: too many hosts report that are on no list.
+   */
+  hear(hostId: string, body: StatsBody, nowMs: number): boolean {
+    const isNew = !this.#heard.has(hostId) && !this.#hosts.has(hostId);
+    if (isNew && this.#heard.size >= this.#hosts.size + MOST_UNLISTED) return false;
     this.#heard.set(hostId, { body, atMs: nowMs });
     const host = this.#hosts.get(hostId);
     if (host !== undefined) host.lastSeenMs = nowMs;
+    return true;
   }
 
   /** By name; those not heard of for a while are gone. */

@@ -20,7 +20,7 @@ export interface MergedStreams {
   readonly placement: PlacementReport;
 }
 
-/** Puts orders and what hosts say of them together: the orders say which streams there are, the highest fence who runs them. */
+/** Puts orders and what hosts say of them together: the orders say which streams there are, the lease records who runs them. */
 export function mergeStreams(sight: FleetSight): MergedStreams {
   const running = newest(sight, ({ streams }) => streams);
   const failures = newest(sight, (body) => body.failures);
@@ -36,7 +36,7 @@ export function mergeStreams(sight: FleetSight): MergedStreams {
   return { streams, placement };
 }
 
-/** Of each stream what its newest holder says, and who that is; nothing where the newest holder has not spoken. */
+/** Of each stream what the holder of its newest confirmed lease says; nothing where that one has not spoken. */
 function newest<T extends { readonly id: string; readonly fence?: number }>(
   { heard, fences }: FleetSight,
   pick: (body: StatsBody) => readonly T[],
@@ -44,9 +44,8 @@ function newest<T extends { readonly id: string; readonly fence?: number }>(
   const found = new Map<string, T & { readonly host: string }>();
   for (const [host, body] of heard) {
     for (const entry of pick(body)) {
-      const { id, fence = 0 } = entry;
-      if (fence < fences.highest(id) || fence < (found.get(id)?.fence ?? 0)) continue;
-      found.set(id, { ...entry, host });
+      const { id, fence = null } = entry;
+      if (fences.judge(id, host, fence) === 'current') found.set(id, { ...entry, host });
     }
   }
   return found;

@@ -58,7 +58,8 @@ export class TensorflowLibrary {
       throw new Error(`${path}: expected a signature ${SIGNATURE} with the one input ${INPUT}`);
     // The package types these as numbers; they are messages of protobuf. The session itself checks no size.
     const dims = (input.shape as unknown as readonly { getSize(): number }[]).map((dim) => dim.getSize());
-    const expected = [-1, size.height, size.width, 3];
+    // A network of one batch size states it; the engine only asks for the sizes that the model takes.
+    const expected = [dims[0]! > 0 ? dims[0]! : -1, size.height, size.width, 3];
     if (input.tfDtype !== 'DT_UINT8' || expected.some((side, i) => dims[i] !== side))
       throw new Error(`${path}: expected ${INPUT} DT_UINT8 [${expected}], found ${input.tfDtype} [${dims}]`);
     const outputs = Object.entries(signature.outputs).map(([name, { name: node }]) => [name, node] as const);

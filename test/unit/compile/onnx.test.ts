@@ -1,6 +1,7 @@
 import { readdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, expect, it } from 'vitest';
+import { f32Tensor } from '../../../src/compile/graph.ts';
 import { emitOnnx } from '../../../src/compile/onnx/emit-onnx.ts';
 import { importOnnx } from '../../../src/compile/onnx/import-onnx.ts';
 import { decodeOnnx, encodeOnnx } from '../../../src/compile/onnx/onnx-schema.ts';
@@ -8,7 +9,8 @@ import { sharedDir } from '../../support/shared.ts';
 import { convolution, network, number } from './networks.ts';
 
 const graph = network(3, (builder) => {
-  const resized = builder.node('Resize', 'resize', [convolution(builder, 'one', 'images', [4, 3, 3]), '', 'scales'], {
+  const scales = builder.constant('scales', f32Tensor([4], [1, 1, 2, 2]));
+  const resized = builder.node('Resize', 'resize', [convolution(builder, 'one', 'images', [4, 3, 3]), '', scales], {
     mode: 'nearest',
     cubic_coeff_a: { float: -0.5 },
   });

@@ -16,14 +16,14 @@ export interface CaseInput {
 
 export const CASE_SIZE = { width: 12, height: 16 };
 
-type Build = (input: CaseInput, name: string) => string;
+export type Build = (input: CaseInput, name: string) => string;
 
-function ints(builder: GraphBuilder, name: string, ...values: number[]): string {
+export function ints(builder: GraphBuilder, name: string, ...values: number[]): string {
   return builder.constant(name, i64Tensor([values.length], values));
 }
 
 /** One node of this operator on the features, with integer lists as further inputs. */
-function plain(op: string, attributes: Record<string, AttributeInput> = {}, ...lists: number[][]): Build {
+export function plain(op: string, attributes: Record<string, AttributeInput> = {}, ...lists: number[][]): Build {
   return ({ builder, features }, name) => {
     const inputs = lists.map((values, index) => ints(builder, `${name}-${index}`, ...values));
     return builder.node(op, name, [features, ...inputs], attributes);
@@ -63,7 +63,7 @@ function positive({ builder, features }: CaseInput, name: string): string {
   return builder.node('Add', `${name}-positive`, [share, number(builder, `${name}-half`, 0.5)]);
 }
 
-function onPositive(op: string): Build {
+export function onPositive(op: string): Build {
   return (input, name) => input.builder.node(op, name, [positive(input, name)]);
 }
 
@@ -236,8 +236,13 @@ export const OPERATOR_CASES: Readonly<Record<string, Build>> = {
   },
 };
 
+/** Some of the cases. */
+export function pick(...names: readonly string[]): Record<string, Build> {
+  return Object.fromEntries(names.map((name) => [name, OPERATOR_CASES[name]!]));
+}
+
 /** One graph with an output for each case, from `frames` u8 [n, 16, 12, 3]. */
-export function operatorGraph(names: readonly string[] = Object.keys(OPERATOR_CASES)): Graph {
+export function operatorGraph(cases: Readonly<Record<string, Build>> = OPERATOR_CASES, opset = 17): Graph {
   const builder = new GraphBuilder('');
   const wide = builder.node('Cast', 'wide', ['frames'], { to: 1 });
   const centred = builder.node('Sub', 'centred', [wide, number(builder, 'middle', 127.5)]);
@@ -245,12 +250,12 @@ export function operatorGraph(names: readonly string[] = Object.keys(OPERATOR_CA
   const planes = builder.node('Transpose', 'planes', [pixels], { perm: [0, 3, 1, 2] });
   const features = convolution(builder, 'features', planes, [6, 3, 3]);
   const rows = builder.node('Reshape', 'rows', [features, ints(builder, 'rows-shape', 0, 6, -1)]);
-  const outputs = names.map((name) => {
-    const value = OPERATOR_CASES[name]!({ builder, planes, features, rows }, name.replace(/\W+/g, '-'));
+  const outputs = Object.entries(cases).map(([name, build]) => {
+    const value = build({ builder, planes, features, rows }, name.replace(/\W+/g, '-'));
     const type = name === 'top k, places' ? 'i64' : 'f32';
     return { name: value, type, dims: ['n'] } as const;
   });
   const { width, height } = CASE_SIZE;
   const frames = { name: 'frames', type: 'u8', dims: ['n', height, width, 3] } as const;
-  return builder.finish({ name: 'operators', opset: 17, inputs: [frames], outputs });
+  return builder.finish({ name: `operators-${opset}-${outputs.length}`, opset, inputs: [frames], outputs });
 }

@@ -10,7 +10,8 @@ import type { CompiledModel } from '../../../src/core/model.ts';
 import { runCompiled } from '../../../src/runtime/run-compiled.ts';
 import { hasTensorflow } from '../../support/tensorflow.ts';
 import { convolution, network, noise, number } from './networks.ts';
-import { CASE_SIZE, OPERATOR_CASES, operatorGraph } from './operator-cases.ts';
+import { CASE_SIZE, OPERATOR_CASES, operatorGraph, pick } from './operator-cases.ts';
+import { MORE_CASES, NEWER_CASES } from './operator-cases-more.ts';
 
 const folder = mkdtempSync(join(tmpdir(), 'sightline-saved-model-'));
 
@@ -34,18 +35,31 @@ function model(format: 'onnx' | 'saved-model', graph: Graph): CompiledModel {
   };
 }
 
+const GRAPHS = [
+  [OPERATOR_CASES, operatorGraph(OPERATOR_CASES)],
+  [MORE_CASES, operatorGraph(MORE_CASES)],
+  [NEWER_CASES, operatorGraph(NEWER_CASES, 20)],
+] as const;
+
 /** Four pictures: a whole batch of three and a part of one. */
 const frames = [1, 2, 3, 4].map((seed) =>
   Uint8Array.from(noise(CASE_SIZE.width * CASE_SIZE.height * 3, seed), (value) => (value + 1) * 127),
 );
 
 describe.skipIf(!hasTensorflow)('operators on TensorFlow give what ONNX Runtime gives', async () => {
-  const graph = operatorGraph();
-  const names = Object.keys(OPERATOR_CASES);
-  const expected = hasTensorflow ? await runCompiled(model('onnx', graph), frames) : [];
-  const received = hasTensorflow ? await runCompiled(model('saved-model', graph), frames) : [];
+  const runs = await Promise.all(
+    GRAPHS.map(async ([cases, graph]) => ({
+      names: Object.keys(cases),
+      graph,
+      expected: hasTensorflow ? await runCompiled(model('onnx', graph), frames) : [],
+      received: hasTensorflow ? await runCompiled(model('saved-model', graph), frames) : [],
+    })),
+  );
+  const outputs = runs.flatMap(({ names, graph, expected, received }) =>
+    names.map((name, index) => [name, { output: graph.outputs[index]!.name, expected, received }] as const),
+  );
 
-  it.each(names.map((name, index) => [name, graph.outputs[index]!.name] as const))('%s', (_, output) => {
+  it.each(outputs)('%s', (_, { output, expected, received }) => {
     let largest = 0;
     let difference = 0;
     for (const [picture, outputs] of expected.entries()) {
@@ -63,7 +77,7 @@ describe.skipIf(!hasTensorflow)('operators on TensorFlow give what ONNX Runtime 
 
 describe('the emission of a SavedModel', () => {
   it('is tried with every operator that has a rule', () => {
-    const tried = new Set(operatorGraph().nodes.map(({ op }) => op));
+    const tried = new Set(GRAPHS.flatMap(([, { nodes }]) => nodes.map(({ op }) => op)));
     expect([...EMISSION_RULES.keys()].filter((op) => !tried.has(op))).toEqual([]);
   });
 
@@ -99,7 +113,7 @@ describe('the emission of a SavedModel', () => {
 });
 
 it('weights beyond the 2 GB of one file are refused before they are written', () => {
-  const graph = operatorGraph(['relu']);
+  const graph = operatorGraph(pick('relu'));
   const large = { type: 'f32', dims: [2 ** 29], bytes: { length: 2 ** 31 } as Uint8Array } as const;
   const constants = new Map([...graph.constants, ['large', large]] as const);
   expect(() => emitSavedModel({ ...graph, constants })).toThrow('do not fit into one SavedModel file');
@@ -141,7 +155,7 @@ const reader = await otherReader();
 
 describe.skipIf(reader === null)('a SavedModel, read by another reader', () => {
   const graph: Graph = {
-    ...operatorGraph(['concat', 'reshape that joins rows and columns', 'top k, places']),
+    ...operatorGraph(pick('concat', 'reshape that joins rows and columns', 'top k, places')),
   };
   const read = () => reader!.deserializeBinary(emitSavedModel(graph)).getMetaGraphsList();
 

@@ -97,6 +97,11 @@ describe('a wrong pipeline is refused with the place, the expectation and the va
       'sinks[0].path: expected text, received nothing; sinks[0].pth: unknown key; did you mean "path"?',
     ],
     [
+      'two sinks in one file',
+      `${HEAD}sinks: [{type: jsonl, path: a.jsonl}, {type: jsonl, path: "-"}, {type: jsonl, path: "-"}, {type: coco, path: ./a.jsonl}]`,
+      'sinks[3].path: expected a file of its own, received "./a.jsonl", which sinks[0] writes',
+    ],
+    [
       'a URL of another kind',
       `${HEAD}sinks: [{type: webhook, url: "ftp://x"}]`,
       'sinks[0].url: expected an http or https URL, received "ftp://x" (string)',

@@ -1,5 +1,6 @@
 import { expect, it } from 'vitest';
 import { Listeners } from '../../../src/flow/listeners.ts';
+import { Incidents } from '../../../src/telemetry/incidents.ts';
 
 it('a listener hears every value from its coming to its going', () => {
   const listeners = new Listeners<number>();
@@ -25,4 +26,21 @@ it('a listener that leaves while it hears takes nothing from the others', () => 
   listeners.emit(1);
   listeners.emit(2);
   expect(heard).toEqual(['first', 'second', 'second']);
+});
+
+it('a listener that throws, now or later, keeps nothing from the others and is counted', async () => {
+  const incidents = new Incidents();
+  const listeners = new Listeners<number>('values', incidents);
+  const heard: number[] = [];
+  listeners.add(() => {
+    throw new Error('a bug');
+  });
+  listeners.add(async () => {
+    throw new Error('a bug that shows later');
+  });
+  listeners.add((value) => heard.push(value));
+  expect(() => listeners.emit(1)).not.toThrow();
+  await new Promise((resolve) => setImmediate(resolve));
+  expect(heard).toEqual([1]);
+  expect(incidents.caught.get('a listener to values')).toBe(2);
 });

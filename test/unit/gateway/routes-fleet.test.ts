@@ -158,7 +158,7 @@ describe('REST of a fleet', () => {
   it('gives Prometheus the figures of the fleet', async () => {
     await rig.view.addStream(gate);
     await rig.view.addStream({ ...gate, id: 'yard' });
-    await rig.report('host-1', 'gate', 4, 24);
+    await rig.takeOver('host-1', 'gate', 4, 24);
     await rig.report('host-2', 'gate', 3, 24);
     rig.plane.tasks.put(jobReport('a', { state: 'running' }));
     rig.plane.tasks.waiting = { waiting: 4, active: 1, oldestWaitingMs: 3000 };

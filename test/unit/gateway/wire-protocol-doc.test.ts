@@ -57,7 +57,7 @@ describe('docs/wire-protocol.md', () => {
     await client.settle();
     await rig.view.addStream({ id: 'gate', source: 'rtsp://camera.example/gate' });
     await rig.view.submitJob({ inputs: ['/videos/a.mp4'], outDir: '/results' });
-    await rig.report('host-1', 'gate', 1, 24);
+    await rig.takeOver('host-1', 'gate', 1, 24);
     const body = {
       type: 'event',
       timeMs: 1,

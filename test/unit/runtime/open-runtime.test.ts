@@ -2,6 +2,8 @@ import { describe, expect, it } from 'vitest';
 import { parsePipeline } from '../../../src/config/load-pipeline.ts';
 import { openRuntime } from '../../../src/runtime/open-runtime.ts';
 import { ResultSinks } from '../../../src/runtime/result-sinks.ts';
+import { Runtime } from '../../../src/runtime/runtime.ts';
+import { loadManifest, modelSpec } from '../../../src/store/manifests.ts';
 
 describe('openRuntime', () => {
   const open = (model: object) =>
@@ -20,5 +22,34 @@ describe('openRuntime', () => {
       code: 'CONFIG_INVALID',
       message: expect.stringMatching(message),
     });
+  });
+
+  it('leaves the sinks open when an engine cannot be loaded: another one may be tried with them', async () => {
+    let closed = 0;
+    const sinks = new ResultSinks([]);
+    sinks.close = () => {
+      closed += 1;
+      return Promise.resolve([]);
+    };
+    const config = parsePipeline(JSON.stringify({ name: 'odd', description: 'An engine that is not there.' }), 'test');
+    const spec = modelSpec(await loadManifest('centernet'));
+    const starting = Runtime.start({
+      ...config,
+      sinks,
+      ffmpeg: { path: 'ffmpeg', major: 6, version: '6.0', foundBy: 'PATH' },
+      lanes: 1,
+      inferenceThreads: 1,
+      engine: {
+        engine: 'onnx',
+        provider: 'cpu',
+        model: { spec, format: 'onnx', path: '/nowhere.onnx', precision: 'f32', batch: 'free', hash: '' },
+        maxBatch: 1,
+        batchSizes: null,
+        intraThreads: 1,
+        fake: config.model.fake,
+      },
+    });
+    await expect(starting).rejects.toThrow(/nowhere\.onnx/);
+    expect(closed).toBe(0);
   });
 });

@@ -22,6 +22,13 @@ describeSink(
   (onFailure) => new JsonlSink({ id: 'under-test', path: join(folder, 'missing', 'out.jsonl'), onFailure }),
 );
 
+describeSink(
+  'JsonlSink that appends',
+  (onFailure) => new JsonlSink({ id: 'under-test', path: join(folder, 'grows.jsonl'), append: true, onFailure }),
+  (onFailure) =>
+    new JsonlSink({ id: 'under-test', path: join(folder, 'missing', 'out.jsonl'), append: true, onFailure }),
+);
+
 /** A stream that takes what it is given only when the test says so. */
 class HeldStream extends Writable {
   readonly writes: string[] = [];
@@ -68,9 +75,9 @@ describe('a line', () => {
 describe('the file', () => {
   it('is replaced, or continued where that is asked for', async () => {
     const path = join(folder, 'old.jsonl');
-    writeFileSync(path, 'old\n');
+    writeFileSync(path, '{"old":1}\n');
     await new JsonlSink({ id: 'out', path, append: true, onFailure: unexpected }).close();
-    expect(readFileSync(path, 'utf8')).toBe('old\n');
+    expect(readFileSync(path, 'utf8')).toBe('{"old":1}\n');
     await new JsonlSink({ id: 'out', path, onFailure: unexpected }).close();
     expect(readFileSync(path, 'utf8')).toBe('');
   });

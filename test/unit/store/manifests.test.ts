@@ -67,13 +67,18 @@ describe('a manifest of a user', () => {
     ['a missing key', (document) => delete document.licence, 'licence: expected object, received nothing'],
     [
       'an unknown family',
-      (document) => Object.assign(document, { family: 'ssd' }),
-      'family: expected one of "centernet"|"yolox"|"deimv2"|"gfl", received "ssd" (string)',
+      (document) => Object.assign(document, { family: 'yolov3' }),
+      'family: expected one of "centernet"|"yolox"|"yolov5"|',
     ],
     [
       'outputs of another family',
       (document) => Object.assign(document, { family: 'deimv2' }),
       'outputs: expected the keys boxes, labels, scores for family deimv2',
+    ],
+    [
+      'outputs that are only some of those of a head',
+      (document) => Object.assign(document, { family: 'detr', outputs: { boxes: 'pred_boxes' } }),
+      'outputs: expected the keys boxes, logits, or predictions, or detections for family detr',
     ],
     [
       'distances without scores',

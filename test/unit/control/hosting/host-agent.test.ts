@@ -1,7 +1,9 @@
+import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { SightlineError } from '../../../../src/errors/sightline-error.ts';
 import { AgentRig, BEAT_MS, LEASE_MS, type RiggedHost, settle } from '../../../support/agent-rig.ts';
 import { streamOrder } from '../../../support/fleet-world.ts';
+import { mutationsOf } from '../../../support/mutations.ts';
 
 /** One host that runs one stream. */
 async function oneRunning(): Promise<{ rig: AgentRig; host: RiggedHost }> {
@@ -216,6 +218,27 @@ describe('heartbeats', () => {
     }
     expect(host.line.beatCount - before).toBeGreaterThan(5);
     expect(host.line.beatCount - before).toBeLessThanOrEqual(11);
+  });
+
+  it('are not caused by a wake that is none, which is counted; whatever it is, beating goes on', async () => {
+    const { rig, host } = await oneRunning();
+    await rig.pass(BEAT_MS);
+    await fc.assert(
+      fc.asyncProperty(fc.oneof(mutationsOf({ hosts: ['a', 'b'] }), fc.jsonValue()), async (body) => {
+        rig.bus.publish({ topic: 'wake', hostId: 'h9', stream: 'gate', fence: null, body });
+        await settle();
+      }),
+      { numRuns: 200 },
+    );
+    const before = host.line.beatCount;
+    rig.bus.publish({ topic: 'wake', hostId: 'h9', stream: 'gate', fence: null, body: { hosts: [7] } });
+    await rig.pass(200);
+    const wakeless = host.line.beatCount - before;
+    await rig.pass(2 * BEAT_MS);
+    expect(wakeless).toBeLessThanOrEqual(1);
+    expect(host.line.beatCount - before).toBeGreaterThanOrEqual(2);
+    expect(host.notices.join()).toContain('a message was refused (bus-wake, schema)');
+    expect(reporting(host)).toEqual(['gate']);
   });
 
   it('are not caused by news of streams that are elsewhere', async () => {

@@ -2,35 +2,57 @@ import { describe, expect, it } from 'vitest';
 import { FenceWatch } from '../../../../src/control/view/fence-watch.ts';
 
 describe('fence watch', () => {
-  it('admits the present holder again and again, and a newer one', () => {
+  it('believes no message of its own accord, however high its fence is', () => {
     const fences = new FenceWatch();
-    expect([4, 4, 7, 7].map((fence) => fences.admits('gate', fence))).toEqual([true, true, true, true]);
-    expect(fences.staleCount).toBe(0);
+    expect(fences.judge('gate', 'h1', 4)).toBe('newer');
+    fences.confirm('gate', { hostId: 'h1', fence: 4 });
+    expect(fences.judge('gate', 'h9', 9e15)).toBe('newer');
+    expect(fences.judge('gate', 'h1', 4), 'the holder counts as before').toBe('current');
   });
 
-  it('drops and counts what an older holder says, and what has no fence', () => {
+  it('knows the present holder, an older one, one without a lease, and one that uses the fence of another', () => {
     const fences = new FenceWatch();
-    fences.admits('gate', 7);
-    expect(fences.admits('gate', 4)).toBe(false);
-    expect(fences.admits('gate', null)).toBe(false);
-    expect(fences.admits('yard', 4)).toBe(true);
-    expect(fences.staleCount).toBe(2);
+    fences.confirm('gate', { hostId: 'h1', fence: 7 });
+    expect(fences.judge('gate', 'h1', 7)).toBe('current');
+    expect(fences.judge('gate', 'h1', 4)).toBe('stale');
+    expect(fences.judge('gate', 'h1', null)).toBe('stale');
+    expect(fences.judge('gate', 'h2', 7)).toBe('foreign');
+    expect(fences.judge('yard', 'h2', 7)).toBe('newer');
   });
 
-  it('knows a new holder by its lease, before it has said a word', () => {
+  it('takes a newer lease for an older one, and never the other way round', () => {
     const fences = new FenceWatch();
-    fences.admits('gate', 4);
-    fences.raise('gate', 9);
-    expect(fences.admits('gate', 4)).toBe(false);
-    fences.raise('gate', 2);
+    fences.confirm('gate', { hostId: 'h1', fence: 4 });
+    fences.confirm('gate', { hostId: 'h2', fence: 9 });
+    fences.confirm('gate', { hostId: 'h1', fence: 2 });
+    expect(fences.judge('gate', 'h2', 9)).toBe('current');
+    expect(fences.judge('gate', 'h1', 4)).toBe('stale');
     expect(fences.highest('gate')).toBe(9);
+  });
+
+  it('follows a lower fence once the snapshots have had it for three seconds, and not for one old snapshot', () => {
+    const fences = new FenceWatch();
+    const snapshot = (hostId: string, fence: number) => new Map([['gate', { hostId, fence }]]);
+    fences.see(snapshot('h9', 9e15), 0);
+    fences.see(snapshot('h1', 7), 1_000);
+    fences.see(snapshot('h1', 7), 3_900);
+    expect(fences.judge('gate', 'h9', 9e15)).toBe('current');
+    fences.see(snapshot('h1', 7), 4_000);
+    expect(fences.judge('gate', 'h1', 7)).toBe('current');
+    expect(fences.judge('gate', 'h9', 9e15)).toBe('newer');
+
+    fences.see(snapshot('h2', 8), 5_000);
+    fences.see(snapshot('h1', 7), 5_100);
+    fences.see(snapshot('h2', 8), 6_000);
+    fences.see(snapshot('h1', 7), 9_000);
+    expect(fences.judge('gate', 'h2', 8), 'old snapshots with a newer one between them').toBe('current');
   });
 
   it('forgets the streams that are gone', () => {
     const fences = new FenceWatch();
-    fences.admits('gate', 4);
-    fences.admits('yard', 5);
+    fences.confirm('gate', { hostId: 'h1', fence: 4 });
+    fences.confirm('yard', { hostId: 'h1', fence: 5 });
     fences.keepOnly(new Set(['yard']));
-    expect([fences.highest('gate'), fences.highest('yard')]).toEqual([0, 5]);
+    expect([fences.highest('gate'), fences.highest('yard')]).toEqual([-1, 5]);
   });
 });

@@ -92,8 +92,9 @@ describe('fleet view', () => {
   it('merges what the hosts say, with the host and the fence of each stream', async () => {
     await view.addStream(gate);
     await view.addStream({ ...gate, id: 'yard' });
-    await rig.report('host-1', 'gate', 3, 24);
-    await rig.report('host-2', 'yard', 4, 11);
+    await rig.takeOver('host-1', 'gate', 3, 24);
+    await rig.second();
+    await rig.takeOver('host-2', 'yard', 4, 11);
     expect(stream('gate')).toMatchObject({ host: 'host-1', fence: 3, fps: { published: 24 } });
     expect(stream('yard')).toMatchObject({ host: 'host-2', fence: 4, fps: { published: 11 } });
     expect(view.fleet().placement).toEqual({ placed: 2, waiting: 0, paused: 0 });
@@ -102,24 +103,27 @@ describe('fleet view', () => {
 
   it('shows a stream that its host cannot run as failed, with the reason, until a newer holder runs it', async () => {
     await view.addStream(gate);
+    plane.hold('gate', 'host-1', 4);
+    await rig.second();
     const failures = [{ id: 'gate', fence: 4, message: '/videos/a.mp4: no such file' }];
     say('host-1', null, { timeMs: 1, streams: [], failures, host: hostReport() });
     await settled();
     expect(stream('gate')).toMatchObject({ state: 'failed', host: 'host-1', lastError: '/videos/a.mp4: no such file' });
     expect(view.fleet().placement).toEqual({ placed: 0, waiting: 1, paused: 0 });
-    await rig.report('host-2', 'gate', 5, 24);
+    await rig.takeOver('host-2', 'gate', 5, 24);
     expect(stream('gate')).toMatchObject({ state: 'running', host: 'host-2', lastError: null });
   });
 
   it('shows no stream that is not ordered', async () => {
-    await rig.report('host-1', 'unknown', 3, 24);
+    await rig.takeOver('host-1', 'unknown', 3, 24);
     expect(view.report().streams).toEqual([]);
   });
 
-  it('believes the highest fence, whoever speaks last, and counts the rest', async () => {
+  it('believes the holder of the newest lease, whoever speaks last, and counts the rest', async () => {
     await view.addStream(gate);
-    await rig.report('host-1', 'gate', 3, 24);
-    await rig.report('host-2', 'gate', 5, 11);
+    await rig.takeOver('host-1', 'gate', 3, 24);
+    await rig.second();
+    await rig.takeOver('host-2', 'gate', 5, 11);
     await rig.report('host-1', 'gate', 3, 25);
     expect(stream('gate')).toMatchObject({ host: 'host-2', fence: 5, fps: { published: 11 } });
     expect(view.figures().staleMessages).toBe(1);
@@ -130,6 +134,7 @@ describe('fleet view', () => {
     view.onPublished(({ frame }) => got.push(`frame ${frame}`));
     view.onPreview(({ frame, jpeg }) => got.push(`picture ${frame.frame} of ${jpeg.length} bytes`));
     view.onEvent(({ message }) => got.push(message));
+    plane.hold('gate', 'host-2', 6);
     await view.addStream(gate);
     view.watchDetections(new Set(['gate']));
     view.watchPreviews(new Set(['gate']));
@@ -193,15 +198,14 @@ describe('fleet view', () => {
     await settled();
     expect(view.figures().malformedMessages).toBe(2);
     await view.addStream(gate);
-    await rig.report('host-1', 'gate', 1, 24);
+    await rig.takeOver('host-1', 'gate', 1, 24);
     expect(stream('gate')?.host).toBe('host-1');
   });
 
   it('a host that falls silent is shown as such, its streams wait, and later it vanishes', async () => {
     const states = (): string[] => view.fleet().hosts.map(({ id, state }) => `${id} ${state}`);
     await view.addStream(gate);
-    await plane.memory.claim('gate', 'host-2');
-    await rig.report('host-2', 'gate', 9, 24);
+    await rig.report('host-2', 'gate', (await plane.memory.claim('gate', 'host-2'))!, 24);
     expect(states()).toEqual(['host-1 ready', 'host-2 ready']);
 
     // It stays on the list until its lease ends; what shows is that it says nothing.
@@ -231,7 +235,7 @@ describe('fleet view', () => {
 
   it('shows what an operator asked for and the host has not done yet', async () => {
     await view.addStream(gate);
-    await rig.report('host-1', 'gate', 1, 24);
+    await rig.takeOver('host-1', 'gate', 1, 24);
     expect((await view.pauseStream('gate')).state).toBe('pausing');
     expect(view.fleet().placement).toEqual({ placed: 0, waiting: 0, paused: 1 });
     say('host-1', null, {
@@ -364,6 +368,7 @@ describe('fleet view', () => {
   });
 
   it('goes on showing what hosts say while the control plane is down, says so, and recovers', async () => {
+    plane.hold('gate', 'host-1', 1);
     await view.addStream(gate);
     plane.isDown = true;
     const reports: RuntimeReport[] = [];

@@ -1,0 +1,54 @@
+import type { Decode } from '../decoder.ts';
+import { findOutput } from '../decoder.ts';
+import { RowList } from '../row-list.ts';
+
+/** Box (centre x, centre y, width, height) and objectness come before the class scores. */
+const FIRST_CLASS = 5;
+
+/** Reused for every picture on this thread. */
+const rows = new RowList(256);
+
+/**
+ * YOLOv5, and others with boxes in pixels and an objectness (v6, v7): `predictions` f32 [n, candidates, 5 + classes], with
+ * centre x, centre y, width, height in input pixels; objectness and class scores have been through their sigmoid.
+ * score = objectness * class.
+ *
+ * Objectness alone bounds the score from above, so the class scores of most candidates are never read.
+ */
+export const decodeYolov5: Decode = (outputs, batchSize, { classesPerBox }, scoreThreshold) => {
+  const { data, dims } = findOutput(outputs, 'predictions', (shape) => shape.length === 3 && shape[2]! > FIRST_CLASS);
+  const [, candidates, width] = dims as [number, number, number];
+  const values = data as Float32Array;
+  const images: Float32Array[] = [];
+  let at = 0;
+  for (let image = 0; image < batchSize; image += 1) {
+    for (let candidate = 0; candidate < candidates; candidate += 1, at += width) {
+      const objectness = values[at + 4]!;
+      if (!(objectness >= scoreThreshold)) continue;
+      const first = at + FIRST_CLASS;
+      const best = classesPerBox === 'best' ? indexOfLargest(values, first, at + width) : first;
+      const end = classesPerBox === 'best' ? best + 1 : at + width;
+      for (let index = best; index < end; index += 1) {
+        const score = objectness * values[index]!;
+        if (!(score >= scoreThreshold)) continue;
+        const [boxWidth, boxHeight] = [values[at + 2]!, values[at + 3]!];
+        rows.add(
+          values[at]! - boxWidth / 2,
+          values[at + 1]! - boxHeight / 2,
+          boxWidth,
+          boxHeight,
+          score,
+          index - first,
+        );
+      }
+    }
+    images.push(rows.take());
+  }
+  return images;
+};
+
+function indexOfLargest(values: Float32Array, start: number, end: number): number {
+  let best = start;
+  for (let index = start + 1; index < end; index += 1) if (values[index]! > values[best]!) best = index;
+  return best;
+}

@@ -1,0 +1,230 @@
+import { existsSync } from 'node:fs';
+import { readFile } from 'node:fs/promises';
+import { basename, join, resolve } from 'node:path';
+import type { Command } from 'commander';
+import { externalFiles } from '../compile/onnx/import-onnx.ts';
+import { SightlineError } from '../errors/sightline-error.ts';
+import type { CocoAnnotations } from '../evaluate/coco-dataset.ts';
+import { readAnnotations } from '../evaluate/coco-files.ts';
+import { isOnnxFile, loadConfigured } from '../runtime/load-detector.ts';
+import { listManifests, type Manifest } from '../store/manifests.ts';
+import { copyWeights, saveManifest, writableModelFolder } from '../store/save-manifest.ts';
+import { type CliIo, note, print, printJson } from './cli-io.ts';
+import { addFileFlags, type FileFlags, modelConfigOf } from './model-flags.ts';
+import { demoPictures, detectInPictures, drawPictures, picturesIn } from './sample-pictures.ts';
+import { table } from './table.ts';
+import { type Preparation, scoreByRunning, type Trial, tryPreparations } from './try-preparations.ts';
+
+interface AddFlags extends FileFlags {
+  readonly name?: string;
+  readonly images?: string;
+  readonly annotations?: string;
+  readonly pictures?: string;
+  readonly copy?: boolean;
+  readonly force?: boolean;
+  readonly json?: boolean;
+}
+
+const HELP = `
+Examples:
+  sightline models add best.onnx                                        then: sightline detect clip.mp4 --model best
+  sightline models add best.onnx --labels names.txt --images photos/
+  sightline models add best.onnx --images val/ --annotations val.json   finds colour order, range and resize rule by AP
+
+The manifest goes to the first folder of SIGHTLINE_MODEL_PATH that can be written, else to the cache folder. Look at the
+pictures with boxes that it names: they show at once whether the settings are right.`;
+
+/** Pictures that boxes are drawn into. */
+const MOST_SAMPLES = 8;
+/** Labelled pictures that each trial runs on, at most. */
+const MOST_LABELLED = 200;
+/** No detector that is prepared as it was trained scores less. */
+const LEAST_CREDIBLE_AP = 0.02;
+
+export function addModelsAdd(models: Command, io: CliIo): void {
+  const command = models
+    .command('add')
+    .description('write a manifest for an ONNX file, try it on pictures, and show what it finds')
+    .argument('<file>', 'ONNX file of a detector')
+    .option('--name <name>', 'name to give it; that of the file where absent');
+  addFileFlags(command)
+    .option('--images <dir>', 'pictures to try it on; photographs from npm where absent')
+    .option('--annotations <file>', 'COCO annotations of these pictures: settings are chosen by average precision')
+    .option('--pictures <dir>', 'where pictures with boxes are saved; beside the manifest where absent')
+    .option('--copy', 'copy the weights beside the manifest; it points to the file otherwise')
+    .option('--force', 'replace a model that was added under this name')
+    .option('--json', 'one JSON document on standard output')
+    .addHelpText('after', HELP)
+    .action((file: string, flags: AddFlags) => add(file, flags, io));
+}
+
+async function add(file: string, flags: AddFlags, io: CliIo): Promise<void> {
+  if (!isOnnxFile(file))
+    throw new SightlineError('COMMAND_INVALID', `${file}: expected an ONNX file, whose name ends in .onnx`);
+  if (flags.annotations !== undefined && flags.images === undefined)
+    throw new SightlineError('COMMAND_INVALID', '--annotations: needs --images, the folder of its pictures');
+  const inferred = await loadConfigured(modelConfigOf({ ...flags, model: file }), io.environment);
+  const folder = await writableModelFolder(io.environment.modelPath, io.environment.cacheDir);
+  const name = await freeName(flags.name ?? inferred.name, folder, flags.force === true);
+  const samplesFolder = flags.pictures ?? join(folder, `${name}-samples`);
+  const trials = await trialsOf(file, inferred, flags, io);
+  const chosen: FileFlags = { ...flags, ...(trials === null ? {} : preparationOf(trials.best)) };
+  const config = modelConfigOf({ ...fileFlagsOf(chosen), model: file });
+
+  const pictures = await samplesOf(flags.images, samplesFolder, io);
+  const found = await detectInPictures(config, pictures, io);
+  const drawn = await drawPictures(pictures, found, samplesFolder);
+
+  const manifest = await loadConfigured(config, io.environment);
+  const path = await save({ ...manifest, name }, file, folder, trials, flags);
+  const counts = found.map(({ length }) => length);
+  report({ manifest, name, path, trials, drawn, counts, doubts: doubtsOf(manifest, counts, trials) }, flags, io);
+}
+
+/** Throws COMMAND_INVALID where the name cannot be used. */
+async function freeName(name: string, folder: string, mayReplace: boolean): Promise<string> {
+  if (!/^[a-z0-9][a-z0-9.-]{0,63}$/.test(name))
+    throw new SightlineError('COMMAND_INVALID', `--name ${name}: expected lower-case letters, digits, dots and dashes`);
+  const isBuiltIn = (await listManifests()).some((manifest) => manifest.name === name);
+  if (isBuiltIn)
+    throw new SightlineError('COMMAND_INVALID', `${name}: a built-in model has this name; give another with --name`);
+  const path = join(folder, `${name}.yaml`);
+  if (existsSync(path) && !mayReplace)
+    throw new SightlineError(
+      'COMMAND_INVALID',
+      `${path} is there already; give another --name, or --force to replace it`,
+    );
+  return name;
+}
+
+interface Trials {
+  readonly trials: readonly Trial[];
+  readonly best: Trial;
+  readonly pictures: number;
+}
+
+async function trialsOf(file: string, inferred: Manifest, flags: AddFlags, io: CliIo): Promise<Trials | null> {
+  if (flags.annotations === undefined) return null;
+  const annotations = firstPictures(await readAnnotations(flags.annotations), MOST_LABELLED);
+  const { colours, range, resize } = inferred.input;
+  const start: Preparation = {
+    color: colours,
+    range: range[1] === 255 ? 255 : 1,
+    resize: resize.mode === 'stretch' ? 'stretch' : resize.anchor === 'center' ? 'letterbox' : 'letterbox-top-left',
+  };
+  const settings = ['color', 'range', 'resize'] as const;
+  const fixed = new Set(settings.filter((setting) => flags[setting] !== undefined));
+  // Mean and deviation belong to a range and an order of colours.
+  if (inferred.input.mean.some((value) => value !== 0))
+    for (const setting of ['color', 'range'] as const) fixed.add(setting);
+  const score = scoreByRunning({ ...fileFlagsOf(flags), model: file, images: flags.images! }, annotations, io);
+  return { ...(await tryPreparations(start, fixed, score)), pictures: annotations.images.length };
+}
+
+function firstPictures(dataset: CocoAnnotations, most: number): CocoAnnotations {
+  if (dataset.images.length <= most) return dataset;
+  const images = dataset.images.slice(0, most);
+  const ids = new Set(images.map(({ id }) => id));
+  return { ...dataset, images, annotations: dataset.annotations.filter(({ imageId }) => ids.has(imageId)) };
+}
+
+function fileFlagsOf({ family, labels, color, range, resize }: FileFlags): FileFlags {
+  const flags = { family, labels, color, range, resize };
+  return Object.fromEntries(Object.entries(flags).filter(([, value]) => value !== undefined));
+}
+
+function preparationOf({ color, range, resize }: Trial): Preparation {
+  return { color, range, resize };
+}
+
+/** Pictures to look at: the user's, else photographs from npm; none where those cannot be had. */
+async function samplesOf(images: string | undefined, folder: string, io: CliIo): Promise<string[]> {
+  if (images !== undefined) return picturesIn(images, MOST_SAMPLES);
+  try {
+    return await demoPictures(folder, io);
+  } catch (error) {
+    note(io, `warning: no photographs to try it on (${(error as Error).message}); give some with --images DIR`);
+    return [];
+  }
+}
+
+async function save(
+  manifest: Manifest,
+  file: string,
+  folder: string,
+  trials: Trials | null,
+  flags: AddFlags,
+): Promise<string> {
+  const weights = `${manifest.name}.onnx`;
+  if (flags.copy === true) {
+    const [beside] = externalFiles(await readFile(file), file);
+    if (beside !== undefined)
+      throw new SightlineError('COMMAND_INVALID', `--copy: ${file} keeps weights in ${beside}; leave --copy out`);
+    await copyWeights(file, join(folder, weights));
+  }
+  const source = flags.copy === true ? `file:${weights}` : `file:${resolve(file)}`;
+  const reported =
+    trials === null
+      ? null
+      : { ap: trials.best.ap, apByFfmpeg: null, on: `${trials.pictures} pictures of ${basename(flags.annotations!)}` };
+  const files = [{ name: weights, sha256: manifest.files[0]!.sha256, sources: [source] }];
+  return saveManifest({ ...manifest, files, reported }, folder);
+}
+
+/** What looks wrong, in sentences. */
+function doubtsOf(manifest: Manifest, counts: readonly number[], trials: Trials | null): string[] {
+  const doubts: string[] = [];
+  const advice = 'Try --color, --range, --resize and --family, or give --annotations to have them tried';
+  if (counts.length > 0 && counts.every((count) => count === 0))
+    doubts.push(
+      `no box in any of ${counts.length} pictures: the settings look wrong, or nothing it knows is in them. ${advice}`,
+    );
+  const full = counts.filter((count) => count >= manifest.maxDetections).length;
+  if (full * 2 > counts.length)
+    doubts.push(
+      `${full} of ${counts.length} pictures have ${manifest.maxDetections} boxes or more: the settings look wrong. ${advice}`,
+    );
+  if (trials !== null && trials.best.ap < LEAST_CREDIBLE_AP)
+    doubts.push(
+      `an average precision of ${trials.best.ap.toFixed(4)} means that it does not work: check --family, and that --labels are in the order of the network's classes`,
+    );
+  return doubts;
+}
+
+interface Added {
+  readonly manifest: Manifest;
+  readonly name: string;
+  readonly path: string;
+  readonly trials: Trials | null;
+  readonly drawn: readonly string[];
+  readonly counts: readonly number[];
+  readonly doubts: readonly string[];
+}
+
+function report({ manifest, name, path, trials, drawn, counts, doubts }: Added, flags: AddFlags, io: CliIo): void {
+  const { family, input, classes } = manifest;
+  for (const doubt of doubts) note(io, `warning: ${doubt}`);
+  const pictures = drawn.map((picture, at) => ({ path: picture, boxes: counts[at]! }));
+  if (flags.json === true) {
+    const { width, height, colours, range, resize } = input;
+    const summary = { name, path, family, classes: classes.length, input: { width, height, colours, range, resize } };
+    printJson(io, { ...summary, trials: trials?.trials ?? [], pictures, doubts });
+    return;
+  }
+  if (trials !== null) {
+    const rows = trials.trials.map((trial) => [
+      trial === trials.best ? '*' : '',
+      ...[trial.color, `0..${trial.range}`, trial.resize, trial.ap.toFixed(4), trial.ap50.toFixed(4)],
+    ]);
+    print(io, table([['', 'colours', 'range', 'resize', 'AP', 'AP50'], ...rows]));
+    print(io, `* taken; ${trials.pictures} pictures\n`);
+  }
+  const { width, height, colours, range, resize } = input;
+  print(
+    io,
+    `${name}: ${family}, ${width}x${height}, ${colours} 0..${range[1]}, ${resize.mode}, ${classes.length} classes`,
+  );
+  print(io, `manifest ${path}`);
+  for (const picture of pictures) print(io, `${picture.path}: ${picture.boxes} boxes`);
+  print(io, doubts.length === 0 ? `Use it with --model ${name}` : 'It looks wrong: see the warnings above.');
+}

@@ -1,0 +1,114 @@
+import { mkdir, readdir } from 'node:fs/promises';
+import { basename, join } from 'node:path';
+import sharp from 'sharp';
+import { batchConfig } from '../config/batch.ts';
+import { check } from '../config/check.ts';
+import { previewConfig } from '../config/gateway.ts';
+import { parseStream } from '../config/load-pipeline.ts';
+import type { ModelConfig } from '../config/model.ts';
+import type { Detection } from '../core/detection.ts';
+import { SightlineError } from '../errors/sightline-error.ts';
+import { fetchDemoPhoto } from '../runtime/demo-source.ts';
+import { openRuntime } from '../runtime/open-runtime.ts';
+import { ResultSinks } from '../runtime/result-sinks.ts';
+import { OverlayPainter } from '../sinks/drawing/draw-overlay.ts';
+import { type CliIo, note } from './cli-io.ts';
+
+const PICTURES = /\.(jpe?g|png|webp)$/i;
+
+/** Photographs of people on the sheet of the demonstration: 156 lines high, side by side, below one line of border. */
+const SHEET = { scenes: 4, width: 160, height: 156, top: 1, enlarge: 3 } as const;
+
+/** The pictures of a folder, by name. Throws SOURCE_NOT_FOUND, and SOURCE_EMPTY where it has none. */
+export async function picturesIn(folder: string, most: number): Promise<string[]> {
+  const names = await readdir(folder).catch((error: NodeJS.ErrnoException) => {
+    throw new SightlineError(
+      'SOURCE_NOT_FOUND',
+      `${folder}: ${error.code === 'ENOENT' ? 'no such folder' : error.message}`,
+      { folder },
+    );
+  });
+  const pictures = names.filter((name) => PICTURES.test(name)).sort();
+  if (pictures.length === 0)
+    throw new SightlineError('SOURCE_EMPTY', `${folder}: no picture in this folder (looked for jpg, png, webp)`);
+  return pictures.slice(0, most).map((name) => join(folder, name));
+}
+
+/** Cuts photographs of people out of the sheet that the demonstration uses; it comes by npm, once for each call. */
+export async function demoPictures(folder: string, io: CliIo): Promise<string[]> {
+  note(io, 'fetching photographs of the demonstration from npm; --images DIR takes your own');
+  const sheet = sharp(await fetchDemoPhoto());
+  await mkdir(folder, { recursive: true });
+  const { scenes, width, height, top, enlarge } = SHEET;
+  const paths: string[] = [];
+  for (let scene = 0; scene < scenes; scene += 1) {
+    const path = join(folder, `photograph-${scene + 1}.png`);
+    await sheet
+      .clone()
+      .extract({ left: scene * width, top, width, height })
+      .resize(width * enlarge, height * enlarge)
+      .png()
+      .toFile(path);
+    paths.push(path);
+  }
+  return paths;
+}
+
+/** Runs a model on pictures. @returns what was found in each, in their order. */
+export async function detectInPictures(
+  model: ModelConfig,
+  imagePaths: readonly string[],
+  io: CliIo,
+): Promise<(readonly Detection[])[]> {
+  const runtime = await openRuntime({
+    model,
+    batch: check(batchConfig, {}, 'batch'),
+    preview: check(previewConfig, {}, 'preview'),
+    sinks: new ResultSinks([]),
+    environment: io.environment,
+    onNotice: (text) => note(io, text),
+  });
+  try {
+    const found: (readonly Detection[])[] = imagePaths.map(() => []);
+    runtime.published.add(({ frame, detections }) => {
+      found[frame] = detections;
+    });
+    const config = parseStream({ id: 'pictures', source: imagePaths[0]!, policy: 'file' }, {});
+    const input = { source: null, imagePaths, label: 'pictures', policy: 'file', picture: null } as const;
+    const session = runtime.add(config, input);
+    await session.settled();
+    if (session.failure !== null) throw session.failure;
+    return found;
+  } finally {
+    await runtime.stop();
+  }
+}
+
+/** Draws what was found into a copy of each picture. @returns their paths. */
+export async function drawPictures(
+  imagePaths: readonly string[],
+  found: readonly (readonly Detection[])[],
+  folder: string,
+): Promise<string[]> {
+  await mkdir(folder, { recursive: true });
+  const drawn: string[] = [];
+  for (const [at, source] of imagePaths.entries()) {
+    const image = sharp(source, { failOn: 'none' }).autoOrient().toColourspace('srgb').flatten({ background: '#000' });
+    const { data, info } = await image.raw().toBuffer({ resolveWithObject: true });
+    const { width, height } = info;
+    const canvas = { pixels: new Uint8Array(data), width, height };
+    new OverlayPainter(canvas, { zones: [], lines: [] }).draw(canvas, {
+      detections: found[at] ?? [],
+      counts: { zones: [], lines: [] },
+      sourceWidth: width,
+      sourceHeight: height,
+      placement: { scaleX: 1, scaleY: 1, offsetX: 0, offsetY: 0 },
+    });
+    const path = join(folder, `${basename(source).replace(PICTURES, '')}-boxes.jpg`);
+    await sharp(canvas.pixels, { raw: { width, height, channels: 3 } })
+      .jpeg({ quality: 90 })
+      .toFile(path);
+    drawn.push(path);
+  }
+  return drawn;
+}

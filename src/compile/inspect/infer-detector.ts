@@ -1,0 +1,163 @@
+import { MODEL_FAMILIES, type ModelFamily, type ResizeKernel, type ResizeRule } from '../../core/model.ts';
+import { SightlineError } from '../../errors/sightline-error.ts';
+import type { NetworkInput, PerChannel } from '../network-input.ts';
+import { FAMILY_SHAPES, fitLayout, type Layout, recogniseLayout } from './layouts.ts';
+import { describePort, type Outline } from './outline.ts';
+import { type PictureInput, pictureInput } from './picture-input.ts';
+import { printable } from './printable.ts';
+import { type PythonValue, parsePythonLiteral } from './python-literal.ts';
+import { refuseOtherTasks } from './refuse-tasks.ts';
+import { type ResizeName, usualPreparation } from './usual-preparation.ts';
+
+/** What the user says of a file beside what stands in it; it wins. */
+export interface DetectorHints {
+  readonly family?: ModelFamily | undefined;
+  readonly colours?: 'rgb' | 'bgr' | undefined;
+  /** What white becomes. */
+  readonly white?: 1 | 255 | undefined;
+  readonly resize?: ResizeName | undefined;
+  /** How many classes the user's list has; absent where there is no list. */
+  readonly classCount?: number | undefined;
+  /** Input size for a network whose axes are free. */
+  readonly inputSize?: { readonly width: number; readonly height: number } | undefined;
+}
+
+/** What a manifest would say of a file. */
+export interface InferredDetector {
+  readonly family: ModelFamily;
+  readonly input: NetworkInput & { readonly resize: ResizeRule };
+  readonly outputs: Readonly<Record<string, string>>;
+  readonly batch: 'free' | number;
+  /** Null where the file does not say. */
+  readonly classCount: number | null;
+  /** From the metadata, in the order of their numbers; null where it names none. */
+  readonly classNames: readonly string[] | null;
+  readonly nmsIou: number | null;
+}
+
+/** More classes than any detector has: a larger number is damage. */
+const MOST_CLASSES = 65_536;
+
+const PAD_VALUE = 114;
+
+/** IoU for suppression as the families' own tools have it; null where the network needs none. */
+const NMS_IOU: Readonly<Record<ModelFamily, number | null>> = {
+  centernet: null,
+  yolox: 0.65,
+  yolov5: 0.6,
+  yolov8: 0.7,
+  'yolo-end2end': null,
+  detr: null,
+  deimv2: null,
+  ssd: null,
+  gfl: 0.6,
+};
+
+/**
+ * Infers from an ONNX file what a manifest would say of it: family, input, outputs, class names. Colours, range and resize
+ * rule are those of the family's own exporters.
+ *
+ * Throws MODEL_UNSUPPORTED where the network does another task than detection; MODEL_AMBIGUOUS, with the flags that would
+ * settle it, where the file does not say enough; MODEL_INVALID where what it says makes no sense.
+ */
+export function inferDetector(outline: Outline, hints: DetectorHints = {}): InferredDetector {
+  const classNames = classNamesOf(outline);
+  const namedClasses = hints.classCount ?? classNames?.length ?? null;
+  refuseOtherTasks(outline, namedClasses);
+  const picture = pictureInput(outline, hints.inputSize);
+  const layout = layoutOf(outline, hints, { ...picture, namedClasses });
+  const { family, outputs, classCount } = layout;
+  if (classCount !== null && classCount > MOST_CLASSES)
+    throw invalid(outline, `expected at most ${MOST_CLASSES} classes, received ${classCount}`);
+  return {
+    family,
+    input: networkInput(layout, picture, outline, hints),
+    outputs,
+    batch: picture.batch,
+    classCount,
+    classNames,
+    nmsIou: NMS_IOU[family],
+  };
+}
+
+function layoutOf(outline: Outline, { family }: DetectorHints, context: Parameters<typeof fitLayout>[2]): Layout {
+  // With the wrong number of names nothing fits; without it the right number comes out, and the mismatch can be reported.
+  const layout =
+    family === undefined
+      ? (recogniseLayout(outline, context) ?? recogniseLayout(outline, { ...context, namedClasses: null }))
+      : fitLayout(family, outline, context);
+  if (layout !== null) return layout;
+  const received = `its outputs are ${outline.outputs.map(describePort).join('; ') || 'none'}`;
+  if (family !== undefined) {
+    throw new SightlineError(
+      'MODEL_AMBIGUOUS',
+      `${outline.path}: --family ${family} expects ${FAMILY_SHAPES[family]}; ${received}`,
+      { path: outline.path },
+    );
+  }
+  const choices = MODEL_FAMILIES.map((name) => `${name} (${FAMILY_SHAPES[name]})`).join(', ');
+  const labels = context.namedClasses === null ? ' and --labels FILE|coco with the names of its classes' : '';
+  throw new SightlineError(
+    'MODEL_AMBIGUOUS',
+    `${outline.path}: the file does not say how its outputs become boxes; ${received}. Give --family with one of ${choices}` +
+      `${labels}; and --color rgb|bgr, --range 1|255, --resize stretch|letterbox|letterbox-top-left where the family's ` +
+      'usual ones are wrong. A manifest can say more',
+    { path: outline.path },
+  );
+}
+
+function networkInput(
+  { family, outputs }: Layout,
+  picture: PictureInput,
+  outline: Outline,
+  hints: DetectorHints,
+): InferredDetector['input'] {
+  const { tensor, sizeTensor, layout, width, height, anySize, type } = picture;
+  const usual = usualPreparation(family, outputs, outline, hints.colours);
+  const white = hints.white ?? (type === 'u8' ? 255 : usual.white);
+  const scaled = (values: PerChannel) => values.map((value) => (value / usual.white) * white) as unknown as PerChannel;
+  const { mean, deviation } = usual;
+  return {
+    tensor,
+    sizeTensor,
+    layout,
+    width,
+    height,
+    // With sides in the file, the family decides.
+    ...(anySize ? { anySize } : {}),
+    colours: hints.colours ?? usual.colours,
+    range: [0, white],
+    ...(mean === undefined || type === 'u8' ? {} : { mean: scaled(mean) }),
+    ...(deviation === undefined || type === 'u8' ? {} : { deviation: scaled(deviation) }),
+    resize: resizeRule(hints.resize ?? usual.resize, usual.kernel, family === 'yolox' ? 'floor' : 'round'),
+  };
+}
+
+function resizeRule(name: ResizeName, kernel: ResizeKernel, rounding: 'floor' | 'round'): ResizeRule {
+  if (name === 'stretch') return { mode: 'stretch', kernel };
+  const anchor = name === 'letterbox' ? 'center' : 'top-left';
+  return { mode: 'letterbox', anchor, padValue: PAD_VALUE, kernel, rounding };
+}
+
+/** `names` of Ultralytics: a Python dictionary by number, or a list. */
+function classNamesOf(outline: Outline): string[] | null {
+  const text = outline.metadata.get('names');
+  if (text === undefined || text.trim() === '') return null;
+  let value: PythonValue;
+  try {
+    value = parsePythonLiteral(text);
+  } catch (error) {
+    const reason = (error as Error).message;
+    throw invalid(outline, `its metadata has class names that cannot be read (${reason}): ${printable(text)}`);
+  }
+  const entries = value instanceof Map ? [...value].toSorted(([a], [b]) => Number(a) - Number(b)) : null;
+  const names = entries === null ? value : entries.map(([, name]) => name);
+  const isGapless = entries === null || entries.every(([key], index) => Number(key) === index);
+  if (!Array.isArray(names) || names.length === 0 || !isGapless)
+    throw invalid(outline, `expected class names numbered from 0 in its metadata, received ${printable(text)}`);
+  return names.map((name) => printable(String(name)));
+}
+
+function invalid({ path }: Outline, problem: string): SightlineError {
+  return new SightlineError('MODEL_INVALID', `${path}: ${problem}`, { path });
+}

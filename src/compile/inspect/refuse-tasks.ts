@@ -1,0 +1,53 @@
+import { SightlineError } from '../../errors/sightline-error.ts';
+import { describePort, type Outline } from './outline.ts';
+import { printable } from './printable.ts';
+
+/** Tasks that exporters name in the metadata, as people call them. */
+const TASKS: Readonly<Record<string, string>> = {
+  segment: 'instance segmentation',
+  semantic: 'semantic segmentation',
+  pose: 'pose estimation',
+  obb: 'detection of oriented boxes',
+  classify: 'classification',
+  depth: 'depth estimation',
+};
+
+/** Coefficients of the masks that a segmenting YOLO adds to each box. */
+const MASK_COEFFICIENTS = 32;
+
+/** Numbers in the longest row of a box, with the number of its picture: two axes of that are boxes, not classes. */
+const LONGEST_BOX_ROW = 7;
+
+/**
+ * Refuses a network for another task than detection: by the task in its metadata, or by the shapes of its outputs.
+ *
+ * @throws MODEL_UNSUPPORTED, with the name of the task.
+ */
+export function refuseOtherTasks(outline: Outline, classCount: number | null): void {
+  const task = outline.metadata.get('task');
+  const refused =
+    task !== undefined && task !== 'detect' ? (TASKS[task] ?? printable(task)) : taskByShape(outline, classCount);
+  if (refused === null) return;
+  const reason =
+    task === undefined
+      ? `outputs ${outline.outputs.map(describePort).join('; ')}`
+      : `task "${printable(task)}" in its metadata`;
+  throw new SightlineError(
+    'MODEL_UNSUPPORTED',
+    `${outline.path}: expected a detector, received a network for ${refused} (${reason})`,
+    { path: outline.path, task: refused },
+  );
+}
+
+function taskByShape({ outputs }: Outline, classCount: number | null): string | null {
+  const ranks = outputs.map(({ dims }) => dims?.length ?? 0);
+  if (ranks.length === 2 && ranks.includes(3) && ranks.includes(4)) return TASKS.segment!;
+  const [, rows, columns] = outputs[0]?.dims ?? [];
+  if (ranks.length === 1 && ranks[0] === 2 && Number(rows) > LONGEST_BOX_ROW) return TASKS.classify!;
+  if (ranks.length !== 1 || ranks[0] !== 3 || classCount === null) return null;
+  const sizes = [rows, columns].filter((size) => typeof size === 'number');
+  const extra = Math.min(...sizes) - 4 - classCount;
+  if (extra === MASK_COEFFICIENTS || extra === MASK_COEFFICIENTS + 1) return TASKS.segment!;
+  // Three numbers a key point; YOLO's people have 17.
+  return extra === 17 * 3 || extra === 17 * 2 ? TASKS.pose! : null;
+}

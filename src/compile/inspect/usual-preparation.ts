@@ -1,0 +1,82 @@
+import type { ModelFamily, ResizeKernel } from '../../core/model.ts';
+import { SightlineError } from '../../errors/sightline-error.ts';
+import type { PerChannel } from '../network-input.ts';
+import type { Outline } from './outline.ts';
+
+/** How a picture is fitted into the input, as a user names it. */
+export type ResizeName = 'stretch' | 'letterbox' | 'letterbox-top-left';
+
+/** How the exporters of a family prepare a picture. */
+export interface Preparation {
+  readonly colours: 'rgb' | 'bgr';
+  /** What white becomes before mean and deviation. */
+  readonly white: 1 | 255;
+  readonly mean?: PerChannel;
+  readonly deviation?: PerChannel;
+  readonly resize: ResizeName;
+  /** Who trains with Pillow or torchvision resizes with antialiasing, who trains with OpenCV does not. */
+  readonly kernel: ResizeKernel;
+}
+
+const IMAGENET = { mean: [0.485, 0.456, 0.406], deviation: [0.229, 0.224, 0.225] } as const;
+
+const YOLO: Preparation = { colours: 'rgb', white: 1, resize: 'letterbox', kernel: 'linear' };
+const BY_PILLOW: Preparation = { colours: 'rgb', white: 1, resize: 'stretch', kernel: 'antialiased-linear' };
+const BY_OPENCV: Preparation = { colours: 'rgb', white: 1, resize: 'stretch', kernel: 'linear' };
+
+const PICODET: Preparation = { ...BY_OPENCV, ...IMAGENET, kernel: 'cubic' };
+const NANODET: Preparation = {
+  ...{ colours: 'bgr', white: 255, resize: 'stretch', kernel: 'linear' },
+  ...{ mean: [103.53, 116.28, 123.675], deviation: [57.375, 57.12, 58.395] },
+};
+
+/**
+ * Gives the preparation that a family is usually trained with.
+ *
+ * Throws MODEL_AMBIGUOUS for a generalised focal loss head that is neither PicoDet's nor NanoDet's by its names, unless the
+ * user states the colours, which tell them apart.
+ */
+export function usualPreparation(
+  family: ModelFamily,
+  outputs: Readonly<Record<string, string>>,
+  outline: Outline,
+  colours: 'rgb' | 'bgr' | undefined,
+): Preparation {
+  switch (family) {
+    case 'yolov5':
+    case 'yolov8':
+    case 'yolo-end2end':
+      return YOLO;
+    case 'yolox':
+      return { colours: 'bgr', white: 255, resize: 'letterbox-top-left', kernel: 'linear' };
+    case 'centernet':
+    case 'ssd':
+      return { ...BY_OPENCV, white: 255 };
+    case 'deimv2':
+      return BY_PILLOW;
+    case 'detr':
+      if (!('logits' in outputs) || outline.metadata.has('task')) return BY_OPENCV;
+      // The names of the rfdetr package.
+      return /^dets(:\d+)?$/.test(outputs.boxes ?? '') ? { ...BY_PILLOW, ...IMAGENET } : BY_PILLOW;
+    case 'gfl':
+      return gflPreparation(outputs, outline, colours);
+  }
+}
+
+function gflPreparation(
+  outputs: Readonly<Record<string, string>>,
+  { path, inputs }: Outline,
+  colours: 'rgb' | 'bgr' | undefined,
+): Preparation {
+  const names = Object.values(outputs);
+  if (colours === 'rgb') return PICODET;
+  if (colours === 'bgr' || names.some((name) => /^(cls|dis)_pred/.test(name))) return NANODET;
+  // Names that PaddlePaddle gives.
+  if (inputs[0]?.name === 'image' || names.some((name) => /^save_infer_model|\.tmp_\d+$/.test(name))) return PICODET;
+  throw new SightlineError(
+    'MODEL_AMBIGUOUS',
+    `${path}: the file does not say how its pictures are prepared. Give --color rgb (as PicoDet: 0..1, the mean and deviation ` +
+      'of ImageNet) or --color bgr (as NanoDet: 0..255, its mean and deviation). A manifest can say more',
+    { path },
+  );
+}

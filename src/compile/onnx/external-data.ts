@@ -1,0 +1,96 @@
+import { closeSync, constants, fstatSync, openSync, readSync, realpathSync } from 'node:fs';
+import { dirname, isAbsolute, join, relative, sep } from 'node:path';
+import { SightlineError } from '../../errors/sightline-error.ts';
+
+/** Where the numbers of a constant are, when they are not in the ONNX file itself. */
+export interface ExternalPlace {
+  /** As the file states it: relative to the folder of the ONNX file. */
+  readonly location: string;
+  readonly offset: number;
+  /** Absent: to the end of the file. */
+  readonly length: number | undefined;
+}
+
+/**
+ * Reads constants out of the files beside an ONNX file. A model comes from strangers, and what it names must not be any file
+ * of this machine: only relative paths that stay in the folder of the model, also when links are followed.
+ */
+export class ExternalData {
+  readonly #folder: string;
+  /** What was read, by place: constants may share theirs. */
+  readonly #read = new Map<string, Uint8Array>();
+  readonly #bytesRead = new Map<string, number>();
+
+  constructor(modelPath: string) {
+    this.#folder = dirname(modelPath);
+  }
+
+  /**
+   * @param bytes - what the type and the sizes of the constant take.
+   * Throws MODEL_INVALID where the path leads out of the folder, there is no such file, or it is too short. Parts that overlap
+   * may not add up to more than the file, so that many large constants cannot be made of one.
+   */
+  read(place: ExternalPlace, bytes: number, where: string): Uint8Array {
+    const { location, offset, length = bytes } = place;
+    if (length !== bytes)
+      throw invalid(where, `expected ${bytes} bytes for its type and sizes, received ${length} in ${location}`);
+    const key = `${offset} ${bytes} ${location}`;
+    const known = this.#read.get(key);
+    if (known !== undefined) return known;
+    const descriptor = openSync(this.resolve(location, where), constants.O_RDONLY | constants.O_NONBLOCK);
+    try {
+      const stats = fstatSync(descriptor);
+      if (!stats.isFile()) throw invalid(where, `expected data in a file, received ${location}, which is none`);
+      if (!(offset >= 0) || offset + bytes > stats.size) {
+        const wanted = `bytes ${offset} to ${offset + bytes}`;
+        throw invalid(where, `expected ${wanted} in ${location}, received a file of ${stats.size} bytes`);
+      }
+      const total = (this.#bytesRead.get(location) ?? 0) + bytes;
+      if (total > stats.size) throw invalid(where, `the constants in ${location} overlap`);
+      this.#bytesRead.set(location, total);
+      const memory = new Uint8Array(bytes);
+      let read = 0;
+      while (read < bytes) {
+        const got = readSync(descriptor, memory, read, bytes - read, offset + read);
+        if (got === 0) throw invalid(where, `${location} became shorter while it was read`);
+        read += got;
+      }
+      this.#read.set(key, memory);
+      return memory;
+    } finally {
+      closeSync(descriptor);
+    }
+  }
+
+  /** Path of a file beside the model. Throws MODEL_INVALID where it leads out of the folder or is not there. */
+  resolve(location: string, where: string): string {
+    const parts = location.split(/[\\/]/);
+    if (
+      location === '' ||
+      location.includes('\0') ||
+      isAbsolute(location) ||
+      /^[A-Za-z]:/.test(location) ||
+      parts[0] === ''
+    )
+      throw invalid(where, `expected data in a relative path, received ${JSON.stringify(location)}`);
+    if (parts.includes('..'))
+      throw invalid(where, `expected data inside the folder of the model, received ${JSON.stringify(location)}`);
+    let folder: string;
+    let path: string;
+    try {
+      folder = realpathSync(this.#folder);
+      path = realpathSync(join(folder, location));
+    } catch (error) {
+      const reason = (error as NodeJS.ErrnoException).code ?? String(error);
+      throw invalid(where, `its data is in ${location}, which cannot be read (${reason})`);
+    }
+    const inside = relative(folder, path);
+    if (inside === '' || inside.split(sep)[0] === '..' || isAbsolute(inside))
+      throw invalid(where, `its data is in ${location}, a link that leads out of the folder of the model`);
+    return path;
+  }
+}
+
+function invalid(where: string, what: string): SightlineError {
+  return new SightlineError('MODEL_INVALID', `${where}: ${what}`);
+}

@@ -1,0 +1,178 @@
+import { SightlineError } from '../../errors/sightline-error.ts';
+import { ELEMENT_BYTES, type ElementType, type Tensor } from '../graph.ts';
+import { ONNX_ELEMENT_TYPES } from './emit-onnx.ts';
+import type { ExternalData, ExternalPlace } from './external-data.ts';
+import type { WireReader } from './wire-reader.ts';
+
+export const ELEMENT_TYPES: ReadonlyMap<number, ElementType> = new Map(
+  Object.entries(ONNX_ELEMENT_TYPES).map(([type, code]) => [code, type as ElementType]),
+);
+
+/** More axes than any operator takes. */
+const MOST_AXES = 32;
+
+/** Numbers of the fields of a tensor. */
+const FIELD = {
+  dims: 1,
+  type: 2,
+  segment: 3,
+  floats: 4,
+  int32s: 5,
+  int64s: 7,
+  name: 8,
+  raw: 9,
+  doubles: 10,
+  uint64s: 11,
+  external: 13,
+  location: 14,
+} as const;
+
+/** `data_location` of a tensor whose numbers are in another file. */
+const EXTERNAL = 1;
+
+interface Header {
+  name: string;
+  typeNumber: number;
+  dims: number[];
+  raw: Uint8Array | undefined;
+  /** Keys and values that say where the numbers are. */
+  external: Map<string, string> | undefined;
+  isCut: boolean;
+}
+
+/**
+ * Reads a constant. Its numbers must be as many as its sizes say; memory is only taken for numbers that are there.
+ *
+ * @param whose - names the constant in messages where it has no name of its own.
+ * @param external - reads numbers that are in other files; null where that is not supported.
+ * Throws MODEL_INVALID, and COMPILE_UNSUPPORTED for an element type that the compiler does not know.
+ */
+export function readTensor(
+  reader: WireReader,
+  whose: string,
+  external: ExternalData | null,
+): { name: string; tensor: Tensor } {
+  const header = readHeader(reader.again());
+  const where = header.name === '' ? whose : `${whose} ${header.name}`;
+  const type = ELEMENT_TYPES.get(header.typeNumber);
+  if (type === undefined || header.isCut) {
+    const problem = header.isCut ? 'is cut into segments' : `has element type ${header.typeNumber}`;
+    throw new SightlineError('COMPILE_UNSUPPORTED', `${where} ${problem}, which is not supported`);
+  }
+  const count = countOf(header.dims, where);
+  const wanted = count * ELEMENT_BYTES[type];
+  const { name, dims } = header;
+  if (header.external !== undefined) {
+    if (external === null)
+      throw new SightlineError('COMPILE_UNSUPPORTED', `${where} is in another file, which is not supported here`);
+    return { name, tensor: { type, dims, bytes: external.read(placeOf(header.external, where), wanted, where) } };
+  }
+  const bytes = header.raw ?? listBytes(reader.again(), type, count, where);
+  if (bytes.length !== wanted)
+    throw invalid(where, `expected ${wanted} bytes for ${type} [${dims}], received ${bytes.length}`);
+  return { name, tensor: { type, dims, bytes } };
+}
+
+/** Locations that a tensor names, without its numbers; for finding the files that a model needs. */
+export function externalLocation(reader: WireReader): string | undefined {
+  return readHeader(reader.again()).external?.get('location');
+}
+
+function readHeader(reader: WireReader): Header {
+  const header: Header = { name: '', typeNumber: 0, dims: [], raw: undefined, external: undefined, isCut: false };
+  const entries = new Map<string, string>();
+  let location = 0;
+  while (reader.next()) {
+    if (reader.field === FIELD.dims) reader.integersInto(header.dims, MOST_AXES);
+    else if (reader.field === FIELD.type) header.typeNumber = reader.integer();
+    else if (reader.field === FIELD.name) header.name = reader.text();
+    else if (reader.field === FIELD.location) location = reader.integer();
+    else if (reader.field === FIELD.external) readEntry(reader.message(), entries);
+    else if (reader.field === FIELD.raw) {
+      const raw = reader.bytes();
+      // Some writers leave an empty one beside a list of numbers.
+      if (raw.length > 0) header.raw = raw;
+    } else {
+      header.isCut ||= reader.field === FIELD.segment;
+      reader.skip();
+    }
+  }
+  if (location === EXTERNAL) header.external = entries;
+  return header;
+}
+
+/** Key and value. */
+export function readEntry(reader: WireReader, entries: Map<string, string>): void {
+  let [key, value] = ['', ''];
+  while (reader.next()) {
+    if (reader.field === 1) key = reader.text();
+    else if (reader.field === 2) value = reader.text();
+    else reader.skip();
+  }
+  entries.set(key, value);
+}
+
+function placeOf(entries: ReadonlyMap<string, string>, where: string): ExternalPlace {
+  const number = (key: string): number | undefined => {
+    const text = entries.get(key);
+    if (text === undefined || text === '') return undefined;
+    const value = Number(text);
+    if (!/^\d+$/.test(text) || !Number.isSafeInteger(value))
+      throw invalid(where, `${key} of its data: expected a whole number, received ${JSON.stringify(text)}`);
+    return value;
+  };
+  return { location: entries.get('location') ?? '', offset: number('offset') ?? 0, length: number('length') };
+}
+
+function countOf(dims: readonly number[], where: string): number {
+  const bad = dims.find((dim) => dim < 0 || !Number.isSafeInteger(dim));
+  if (bad !== undefined) throw invalid(where, `expected sizes of 0 or more, received [${dims}]`);
+  // An axis without an element leaves nothing, however long the others are.
+  const count = dims.includes(0) ? 0 : dims.reduce((product, dim) => product * dim, 1);
+  if (!Number.isSafeInteger(count)) throw invalid(where, `expected sizes that can be held, received [${dims}]`);
+  return count;
+}
+
+/** Small constants are often written as lists of numbers in place of raw bytes. */
+function listBytes(reader: WireReader, type: ElementType, count: number, where: string): Uint8Array {
+  // Each number takes a byte at least.
+  if (count > reader.length)
+    throw invalid(where, `expected ${count} numbers, received a constant of ${reader.length} bytes`);
+  const width = ELEMENT_BYTES[type];
+  const memory = new DataView(new ArrayBuffer(count * width));
+  const field = listField(type);
+  let filled = 0;
+  const place = (): number => {
+    filled += 1;
+    if (filled > count) throw invalid(where, `expected ${count} numbers, received more`);
+    return (filled - 1) * width;
+  };
+  while (reader.next()) {
+    if (reader.field !== field) reader.skip();
+    else if (type === 'f32')
+      reader.eachFixed(4, (view, at) => memory.setUint32(place(), view.getUint32(at, true), true));
+    else if (type === 'f64')
+      reader.eachFixed(8, (view, at) => memory.setBigUint64(place(), view.getBigUint64(at, true), true));
+    else reader.eachVarint((low, high) => setInteger(memory, place(), width, low, high));
+  }
+  if (filled !== count) throw invalid(where, `expected ${count} numbers, received ${filled}`);
+  return new Uint8Array(memory.buffer);
+}
+
+function listField(type: ElementType): number {
+  if (type === 'f32') return FIELD.floats;
+  if (type === 'f64') return FIELD.doubles;
+  if (type === 'i64') return FIELD.int64s;
+  return type === 'u32' || type === 'u64' ? FIELD.uint64s : FIELD.int32s;
+}
+
+function setInteger(memory: DataView, at: number, width: number, low: number, high: number): void {
+  if (width === 1) memory.setUint8(at, low & 0xff);
+  else if (width === 2) memory.setUint16(at, low & 0xffff, true);
+  else memory.setUint32(at, low, true);
+  if (width === 8) memory.setInt32(at + 4, high, true);
+}
+
+function invalid(where: string, what: string): SightlineError {
+  return new SightlineError('MODEL_INVALID', `${where}: ${what}`);
+}

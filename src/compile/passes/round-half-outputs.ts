@@ -1,0 +1,38 @@
+import type { Graph, GraphNode } from '../graph.ts';
+import { GraphIndex } from '../graph-index.ts';
+import { ONNX_ELEMENT_TYPES } from '../onnx/emit-onnx.ts';
+import { traceElements } from './trace-elements.ts';
+
+/**
+ * Rounds the outputs of a widened network to half where they were halves in the published one, or were made of halves by a
+ * last cast: scores that tie there tie here, and suppression then keeps the same boxes.
+ *
+ * @param published - the network before `widenHalf`.
+ * @param widened - the network after it.
+ */
+export function roundHalfOutputs(published: Graph, widened: Graph): Graph {
+  if (published === widened) return widened;
+  const types = traceElements(published);
+  const index = new GraphIndex(published);
+  const isHalf = (name: string): boolean => {
+    const maker = index.maker(name);
+    return types.get(name) === 'f16' || (maker?.op === 'Cast' && types.get(maker.inputs[0]!) === 'f16');
+  };
+  const halves = new Set(widened.outputs.map(({ name }) => name).filter(isHalf));
+  const rename = (name: string) => (halves.has(name) ? `${name}/full` : name);
+  const nodes = widened.nodes.map((node) => ({
+    ...node,
+    inputs: node.inputs.map(rename),
+    outputs: node.outputs.map(rename),
+  }));
+  const rounding = [...halves].flatMap((name) => [
+    cast(rename(name), `${name}/rounded`, 'f16'),
+    cast(`${name}/rounded`, name, 'f32'),
+  ]);
+  return { ...widened, nodes: [...nodes, ...rounding] };
+}
+
+function cast(from: string, to: string, type: 'f16' | 'f32'): GraphNode {
+  const attributes = new Map([['to', { kind: 'int', value: ONNX_ELEMENT_TYPES[type] } as const]]);
+  return { op: 'Cast', name: `${to}/cast`, domain: '', inputs: [from], outputs: [to], attributes };
+}

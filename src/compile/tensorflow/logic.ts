@@ -1,0 +1,52 @@
+import { f32Tensor } from '../graph.ts';
+import { broadcastDims } from './dims.ts';
+import { alignOperands } from './elementwise.ts';
+import { type EmissionRule, plainValue } from './emission.ts';
+
+/** A comparison of two values: truths. */
+export function comparison(op: string): EmissionRule {
+  return (emission, node) => {
+    const { type, references, ...rest } = alignOperands(emission, node, [0, 1]);
+    return [{ ...rest, type: 'bool', reference: emission.node(node, op, references, { T: { type } }) }];
+  };
+}
+
+/** And, Or of two truths. */
+export function logical(op: string): EmissionRule {
+  return (emission, node) => {
+    const { references, ...rest } = alignOperands(emission, node, [0, 1]);
+    return [{ ...rest, reference: emission.node(node, op, references, {}) }];
+  };
+}
+
+export const emitNot: EmissionRule = (emission, node) => {
+  const value = emission.input(node, 0);
+  return [{ ...value, reference: emission.node(node, 'LogicalNot', [value.reference], {}) }];
+};
+
+/** Where: a choice between two values, element by element. */
+export const emitWhere: EmissionRule = (emission, node) => {
+  const { references, order, dims } = alignOperands(emission, node, [0, 1, 2]);
+  const { type } = emission.shapeOf(node, 1);
+  return [{ reference: emission.node(node, 'SelectV2', references, { T: { type } }), type, dims, order }];
+};
+
+/** Expand: axes of size 1 are repeated until the shape is reached. */
+export const emitExpand: EmissionRule = (emission, node) => {
+  const value = emission.plain(emission.input(node, 0));
+  const dims = broadcastDims(value.dims, emission.knownInput(node, 1));
+  const shape = emission.shapeReference(dims, `${node.name}/shape`);
+  const attributes = { T: { type: value.type }, Tidx: { type: 'i64' } } as const;
+  return [plainValue(emission.node(node, 'BroadcastTo', [value.reference, shape], attributes), value.type, dims)];
+};
+
+/** ConstantOfShape: one number everywhere. */
+export const emitConstantOfShape: EmissionRule = (emission, node) => {
+  const dims = emission.knownInput(node, 0);
+  const value = node.attributes.get('value');
+  const tensor = value?.kind === 'tensor' ? value.value : f32Tensor([], [0]);
+  const shape = emission.shapeReference(dims, `${node.name}/shape`);
+  const number = emission.builder.constant(`${node.name}/number`, { ...tensor, dims: [] });
+  const attributes = { T: { type: tensor.type }, index_type: { type: 'i64' } } as const;
+  return [plainValue(emission.node(node, 'Fill', [shape, number], attributes), tensor.type, dims)];
+};

@@ -1,0 +1,67 @@
+import { intOf } from '../attributes.ts';
+import { isFree } from './dims.ts';
+import { axisOf, type EmissionRule, plainValue } from './emission.ts';
+
+/** GatherND where each index names one row, as `batch_dims` leaves it, or any element, where it leaves all axes. */
+export const emitGatherNd: EmissionRule = (emission, node) => {
+  const value = emission.plain(emission.input(node, 0));
+  const indices = emission.plain(emission.input(node, 1));
+  const batchDims = intOf(node, 'batch_dims', 0);
+  const named = indices.dims.at(-1);
+  if (named !== 1 && batchDims === 0 && typeof named === 'number') {
+    const reference = emission.node(node, 'GatherNd', [value.reference, indices.reference], {
+      Tparams: { type: value.type },
+      Tindices: { type: indices.type },
+    });
+    return [plainValue(reference, value.type, [...indices.dims.slice(0, -1), ...value.dims.slice(named)])];
+  }
+  if (named !== 1) throw emission.unsupported(node, 'its indices name more than one axis');
+  const dims = indices.dims.slice(0, -1);
+  if (dims.filter(isFree).length > 1) throw emission.unsupported(node, 'two of its axes depend on the batch');
+  const flat = emission.reshaped(indices, dims, `${node.name}/indices`);
+  const axis = emission.integerScalar(`${node.name}/axis`, batchDims);
+  const reference = emission.node(node, 'GatherV2', [value.reference, flat.reference, axis], {
+    Tparams: { type: value.type },
+    Tindices: { type: indices.type },
+    Taxis: { type: 'i32' },
+    batch_dims: batchDims,
+  });
+  return [plainValue(reference, value.type, [...dims, ...value.dims.slice(batchDims + 1)])];
+};
+
+/** ScatterND that writes its updates. */
+export const emitScatterNd: EmissionRule = (emission, node) => {
+  const reduction = node.attributes.get('reduction');
+  if (reduction !== undefined && reduction.value !== 'none')
+    throw emission.unsupported(node, 'it sums up what it writes');
+  const [value, indices, updates] = [0, 1, 2].map((index) => emission.plain(emission.input(node, index)));
+  const inputs = [value!.reference, indices!.reference, updates!.reference];
+  const reference = emission.node(node, 'TensorScatterUpdate', inputs, {
+    T: { type: value!.type },
+    Tindices: { type: indices!.type },
+  });
+  return [{ ...value!, reference }];
+};
+
+/** ArgMax, ArgMin: the first of several that are equal. */
+export function extreme(op: string): EmissionRule {
+  return (emission, node) => {
+    const value = emission.plain(emission.input(node, 0));
+    const axis = axisOf(intOf(node, 'axis', 0), value.dims.length);
+    if (intOf(node, 'select_last_index', 0) !== 0) throw emission.unsupported(node, 'it takes the last of several');
+    const place = emission.integerScalar(`${node.name}/axis`, axis);
+    const reference = emission.node(node, op, [value.reference, place], {
+      T: { type: value.type },
+      Tidx: { type: 'i32' },
+      output_type: { type: 'i64' },
+    });
+    const found = plainValue(
+      reference,
+      'i64',
+      value.dims.filter((_, other) => other !== axis),
+    );
+    if (intOf(node, 'keepdims', 1) === 0) return [found];
+    const dims = value.dims.map((dim, other) => (other === axis ? 1 : dim));
+    return [emission.reshaped(found, dims, `${node.name}/kept`)];
+  };
+}

@@ -1,0 +1,49 @@
+import { open, readdir, rm } from 'node:fs/promises';
+import { basename, dirname, join } from 'node:path';
+import { keepRecovered, partialPathOf } from './output-names.ts';
+
+/** The head of a file without pictures is about 1 KB; the first fragment or cluster begins right behind it. */
+const HEAD_BYTES = 64 * 1024;
+/** Names of the boxes that hold an MP4's pictures, in fragments or not, and of a Matroska cluster. */
+const PICTURE_MARKS = [Buffer.from('moof'), Buffer.from('mdat'), Buffer.from([0x1f, 0x43, 0xb6, 0x75])];
+
+/**
+ * Looks after what a crashed run left of a video: a partial file with pictures, which can be played up to its last fragment,
+ * is kept as `NAME.recovered-N.EXT`; one without and copies that were not finished are removed. Only for the one that may
+ * write the video. Never rejects: what cannot be done shows when the new video is opened.
+ */
+export async function recoverVideo(id: string, path: string, onNotice: (text: string) => void): Promise<void> {
+  try {
+    await removeCopies(path);
+    const partialPath = partialPathOf(path);
+    if (!(await hasPictures(partialPath))) return await rm(partialPath, { force: true });
+    const kept = await keepRecovered(path, partialPath);
+    onNotice(`sink ${id}: a video that was cut short is kept in ${kept}`);
+  } catch {
+    // No such folder, or no right to write there.
+  }
+}
+
+async function removeCopies(path: string): Promise<void> {
+  const folder = dirname(path);
+  const name = basename(path);
+  for (const entry of await readdir(folder)) {
+    const isCopy = entry.startsWith(`${name}.`) && /^[0-9a-f]{8}\.tmp$/.test(entry.slice(name.length + 1));
+    if (isCopy) await rm(join(folder, entry), { force: true });
+  }
+}
+
+async function hasPictures(path: string): Promise<boolean> {
+  const file = await open(path, 'r').catch((error: NodeJS.ErrnoException) => {
+    if (error.code === 'ENOENT') return null;
+    throw error;
+  });
+  if (file === null) return false;
+  try {
+    const { buffer, bytesRead } = await file.read(Buffer.alloc(HEAD_BYTES), 0, HEAD_BYTES, 0);
+    const head = buffer.subarray(0, bytesRead);
+    return bytesRead === HEAD_BYTES || PICTURE_MARKS.some((mark) => head.includes(mark));
+  } finally {
+    await file.close();
+  }
+}

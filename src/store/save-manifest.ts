@@ -1,0 +1,72 @@
+import { access, constants, copyFile, mkdir, rename, rm, stat, writeFile } from 'node:fs/promises';
+import { dirname, join } from 'node:path';
+import { stringify } from 'yaml';
+import { SightlineError } from '../errors/sightline-error.ts';
+import { readBuiltInClasses } from './class-names.ts';
+import { loadManifest, type Manifest, userModelFolder } from './manifests.ts';
+
+/**
+ * Chooses the folder for a user's manifests: the first of the search path that can be written, else one below the cache,
+ * which is made.
+ */
+export async function writableModelFolder(searchPath: readonly string[], cacheDir: string): Promise<string> {
+  for (const folder of searchPath) {
+    if (await isWritable(folder)) return folder;
+  }
+  const folder = userModelFolder(cacheDir);
+  await mkdir(folder, { recursive: true });
+  return folder;
+}
+
+async function isWritable(folder: string): Promise<boolean> {
+  try {
+    await access(folder, constants.W_OK);
+    const stats = await stat(folder);
+    // A folder without any write permission is to be left alone, also by a superuser who could write to it.
+    return stats.isDirectory() && (stats.mode & 0o222) !== 0;
+  } catch {
+    return false;
+  }
+}
+
+/**
+ * Writes a manifest as `NAME.yaml`, whole or not at all, and reads it back.
+ *
+ * @returns the path.
+ * Throws MODEL_INVALID where the manifest would not pass its own check; the file is then not there.
+ */
+export async function saveManifest(manifest: Manifest, folder: string): Promise<string> {
+  const { path: _, ...document } = manifest;
+  const coco = await readBuiltInClasses('coco-80');
+  const isCoco = coco.length === document.classes.length && coco.every((name, at) => name === document.classes[at]);
+  const path = join(folder, `${manifest.name}.yaml`);
+  const temporary = join(folder, `.${manifest.name}.${process.pid}.tmp.yaml`);
+  try {
+    await mkdir(dirname(path), { recursive: true });
+    await writeFile(temporary, stringify({ ...document, classes: isCoco ? 'coco-80' : [...document.classes] }));
+    await loadManifest(temporary);
+    await rename(temporary, path);
+  } catch (error) {
+    if (error instanceof SightlineError) throw error;
+    throw new SightlineError(
+      'COMMAND_INVALID',
+      `${path}: the manifest cannot be written (${(error as Error).message})`,
+    );
+  } finally {
+    await rm(temporary, { force: true });
+  }
+  return path;
+}
+
+/** Copies weights beside a manifest; a reader sees the whole file or none. */
+export async function copyWeights(from: string, to: string): Promise<void> {
+  const temporary = `${to}.${process.pid}.tmp`;
+  try {
+    await copyFile(from, temporary);
+    await rename(temporary, to);
+  } catch (error) {
+    throw new SightlineError('COMMAND_INVALID', `${to}: the weights cannot be copied (${(error as Error).message})`);
+  } finally {
+    await rm(temporary, { force: true });
+  }
+}

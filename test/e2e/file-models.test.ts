@@ -1,0 +1,104 @@
+import { readFileSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { afterAll, describe, expect, it } from 'vitest';
+import { cli, temporaryFolder } from '../support/cli.ts';
+import { sharedDir } from '../support/shared.ts';
+
+interface Added {
+  readonly name: string;
+  readonly path: string;
+  readonly trials: { color: string; range: number; resize: string; ap: number }[];
+  readonly pictures: { path: string; boxes: number }[];
+  readonly doubts: string[];
+}
+
+describe.skipIf(sharedDir === null)('ONNX files on the command line (needs the shared folder)', () => {
+  const own = temporaryFolder();
+  const cache = temporaryFolder();
+  afterAll(() => {
+    own.remove();
+    cache.remove();
+  });
+  const env = { SIGHTLINE_MODEL_PATH: own.path, SIGHTLINE_CACHE_DIR: cache.path };
+  const models = join(sharedDir ?? '.', 'models');
+  const data = join(sharedDir ?? '.', 'coco-val-100');
+  const images = join(data, 'images');
+  const picture = join(images, '000000000802.jpg');
+
+  it('detect takes one without a manifest, with the class names of its metadata', async () => {
+    const file = join(models, 'layouts', 'yolo11.onnx');
+    const { code, stdout, stderr } = await cli(['detect', picture, '--model', file, '--out', '-'], env);
+    expect(code, stderr).toBe(0);
+    const { detections } = JSON.parse(stdout) as { detections: { label: string }[] };
+    expect(detections.length).toBeGreaterThan(0);
+    for (const { label } of detections) expect(["driver's hat", 'box, open', 'Tür: blau']).toContain(label);
+  });
+
+  it.each(['yolox_nano_416', 'deimv2_femto_416', 'picodet_s_416', 'nanodet_m_416'])(
+    '%s finds the refrigerator and the oven of a kitchen without being told anything',
+    async (name) => {
+      const args = ['detect', picture, '--model', join(models, `${name}.onnx`), '--out', '-'];
+      const { code, stdout, stderr } = await cli(args, env);
+      expect(code, stderr).toBe(0);
+      const { detections } = JSON.parse(stdout) as { detections: { label: string; score: number }[] };
+      const sure = detections.filter(({ score }) => score > 0.5).map(({ label }) => label);
+      expect(sure).toEqual(expect.arrayContaining(['refrigerator', 'oven']));
+    },
+  );
+
+  it('a network for segmentation is refused by name, and random bytes in one line without any of them', async () => {
+    const seg = await cli(['detect', picture, '--model', join(models, 'layouts', 'yolov8_seg.onnx')], env);
+    expect([seg.code, seg.stderr]).toEqual([2, expect.stringContaining('instance segmentation')]);
+    const broken = join(own.path, 'broken.onnx');
+    writeFileSync(
+      broken,
+      Uint8Array.from({ length: 5000 }, (_, at) => Math.imul(at + 1, 2654435761) >>> 24),
+    );
+    const { code, stderr } = await cli(['detect', picture, '--model', broken], env);
+    expect(code).toBe(2);
+    expect(stderr).toMatch(/^error: [\x20-\x7e]*broken\.onnx: [\x20-\x7e]+ \[MODEL_INVALID\]\n$/);
+  });
+
+  it('models add finds colours, range and fit by average precision, and the model is there by its name', async () => {
+    const dataset = JSON.parse(readFileSync(join(data, 'instances.json'), 'utf8')) as {
+      images: { id: number }[];
+      annotations: { image_id: number }[];
+    };
+    const some = dataset.images.slice(0, 12);
+    const ids = new Set(some.map(({ id }) => id));
+    const annotations = dataset.annotations.filter(({ image_id }) => ids.has(image_id));
+    const labels = join(own.path, 'few.json');
+    writeFileSync(labels, JSON.stringify({ ...dataset, images: some, annotations }));
+    const file = join(models, 'yolox_nano_416.onnx');
+    const flags = ['--name', 'mine', '--images', images, '--annotations', labels, '--json'];
+    const { code, stdout, stderr } = await cli(['models', 'add', file, ...flags], env);
+    expect(code, stderr).toBe(0);
+    const added = JSON.parse(stdout) as Added;
+    expect(added).toMatchObject({ name: 'mine', path: join(own.path, 'mine.yaml'), doubts: [] });
+    const ap = (color: string, range: number) =>
+      Math.max(...added.trials.filter((trial) => trial.color === color && trial.range === range).map((t) => t.ap));
+    expect(ap('bgr', 255)).toBeGreaterThan(ap('rgb', 255));
+    expect(ap('bgr', 255)).toBeGreaterThan(ap('bgr', 1) + 0.2);
+    expect(readFileSync(added.path, 'utf8')).toMatch(/colours: bgr\n {2}range:\n {4}- 0\n {4}- 255\n/);
+    expect(added.pictures).toHaveLength(8);
+    for (const { path } of added.pictures) expect(readFileSync(path).subarray(0, 2)).toEqual(Buffer.from([0xff, 0xd8]));
+
+    const listed = await cli(['models', 'list'], env);
+    expect(listed.stdout).toMatch(/^mine +416x416 .* here /m);
+    const detected = await cli(['detect', picture, '--model', 'mine', '--json'], env);
+    expect(JSON.parse(detected.stdout)).toMatchObject({ model: { name: 'mine' }, inputs: [{ error: null }] });
+    const again = await cli(['models', 'add', file, '--name', 'mine', '--images', images], env);
+    expect([again.code, again.stderr]).toEqual([2, expect.stringContaining('--force')]);
+  }, 120_000);
+
+  it('models add says plainly when what is found looks wrong', async () => {
+    const file = join(models, 'yolox_nano_416.onnx');
+    const flags = ['--name', 'wrong', '--range', '1', '--images', images];
+    const { code, stdout, stderr } = await cli(['models', 'add', file, ...flags], env);
+    expect(code).toBe(0);
+    expect(stderr).toContain('no box in any of 8 pictures: the settings look wrong');
+    expect(stdout).toContain('It looks wrong');
+    const random = await cli(['models', 'add', join(models, 'layouts', 'yolov8.onnx'), '--images', images], env);
+    expect(random.stderr).toContain('have 100 boxes or more: the settings look wrong');
+  });
+});

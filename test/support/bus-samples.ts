@@ -1,0 +1,33 @@
+import type { BusTopic } from '../../src/protocol/fleet.ts';
+import { publishedFrame } from './runtime-double.ts';
+import { hostReport, streamReport } from './sample-reports.ts';
+
+const person = { classId: 0, label: 'person', score: 0.9, box: [1.5, 2, 30, 40], trackId: 7 } as const;
+const frame = { ...publishedFrame('gate', 1, [person, { ...person, trackId: 8 }]), fence: 7 };
+
+/** A right body of each topic, of stream `gate`, with every field that there is. */
+export const BUS_SAMPLES: Readonly<Record<BusTopic, unknown>> = {
+  stats: {
+    timeMs: 1_700_000_000_000,
+    streams: [{ ...streamReport('gate'), fence: 7, host: 'host-1' }],
+    failures: [{ id: 'yard', fence: 8, message: 'yard.mp4: no such file' }],
+    host: hostReport(),
+  },
+  events: {
+    type: 'event',
+    timeMs: 1_700_000_000_000,
+    kind: 'target-missed',
+    stream: 'gate',
+    host: 'host-1',
+    message: '17 frames/s',
+    details: { fps: 17.2, isLate: true, code: null, unit: 'fps' },
+  },
+  detections: frame,
+  preview: { frame, jpeg: 'AAEC' },
+  wake: { hosts: ['host-1', 'host-2'] },
+};
+
+/** The same as it comes out of JSON. */
+export function busSample(topic: BusTopic): unknown {
+  return JSON.parse(JSON.stringify(BUS_SAMPLES[topic])) as unknown;
+}

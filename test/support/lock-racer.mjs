@@ -1,0 +1,14 @@
+/**
+ * Takes the lock of the file in its argument from `dist/`, says `taken` or the code of the error, and holds it until its
+ * standard input ends.
+ */
+
+import { OutputLock } from '../../dist/src/sinks/output-lock.js';
+
+try {
+  await OutputLock.take(process.argv[2], 'racer');
+  console.log('taken');
+} catch (error) {
+  console.log(error.code);
+}
+process.stdin.resume();

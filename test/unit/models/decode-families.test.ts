@@ -1,0 +1,182 @@
+import { describe, expect, it } from 'vitest';
+import { DECODERS } from '../../../models/decoders.ts';
+import type { ModelFamily, ModelSpec, OutputTensor } from '../../../src/core/model.ts';
+
+const WIDTH = 100;
+const HEIGHT = 50;
+
+function spec(family: ModelFamily, classesPerBox: 'best' | 'all' = 'best', classes = 3): ModelSpec {
+  return {
+    name: 'tiny',
+    family,
+    input: { width: WIDTH, height: HEIGHT, resize: { mode: 'stretch' } },
+    classes: Array.from({ length: classes }, (_, index) => `class${index}`),
+    nmsIou: null,
+    scoreThreshold: 0.3,
+    maxDetections: 10,
+    classesPerBox,
+  };
+}
+
+function f32(dims: number[], values: number[]): OutputTensor {
+  return { dims, data: Float32Array.from(values) };
+}
+
+/** Rows rounded to what an f32 can show, picture by picture. */
+function decoded(
+  family: ModelFamily,
+  outputs: Record<string, OutputTensor>,
+  options: { images?: number; threshold?: number; classesPerBox?: 'best' | 'all'; classes?: number } = {},
+): number[][][] {
+  const { images = 1, threshold = 0.3, classesPerBox, classes } = options;
+  const packed = DECODERS[family](
+    new Map(Object.entries(outputs)),
+    images,
+    spec(family, classesPerBox, classes),
+    threshold,
+  );
+  return packed.map((rows) =>
+    Array.from({ length: rows.length / 6 }, (_, at) =>
+      Array.from(rows.subarray(at * 6, at * 6 + 6), (value) => Number(value.toFixed(4))),
+    ),
+  );
+}
+
+describe('YOLOv5: centre and size in pixels, score = objectness * class', () => {
+  const predictions = f32(
+    [1, 3, 8],
+    [
+      // Score 0.8 * 0.75 = 0.6 for class 1, 0.8 * 0.5 = 0.4 for class 2.
+      ...[30, 20, 10, 8, 0.8, 0.1, 0.75, 0.5],
+      // Objectness alone is below the threshold.
+      ...[30, 20, 10, 8, 0.2, 1, 1, 1],
+      // Objectness passes, 0.5 * 0.5 does not.
+      ...[30, 20, 10, 8, 0.5, 0.5, 0.5, 0.5],
+    ],
+  );
+
+  it('turns the best class into a box with its top-left corner', () => {
+    expect(decoded('yolov5', { predictions })).toEqual([[[25, 16, 10, 8, 0.6, 1]]]);
+  });
+
+  it('gives every class of a candidate above the threshold where all are asked for', () => {
+    expect(decoded('yolov5', { predictions }, { classesPerBox: 'all' })).toEqual([
+      [
+        [25, 16, 10, 8, 0.6, 1],
+        [25, 16, 10, 8, 0.4, 2],
+      ],
+    ]);
+  });
+});
+
+describe('YOLOv8: planes of centre, size and class scores', () => {
+  // Two cells; planes cx, cy, w, h, then a score for each of three classes.
+  const planes = [
+    [50, 10],
+    [25, 12],
+    [20, 4],
+    [10, 6],
+    [0.1, 0.9],
+    [0.7, 0.2],
+    [0.5, 0.4],
+  ];
+  const predictions = f32([1, 7, 2], planes.flat());
+
+  it('takes the best class of each cell', () => {
+    expect(decoded('yolov8', { predictions })).toEqual([
+      [
+        [40, 20, 20, 10, 0.7, 1],
+        [8, 9, 4, 6, 0.9, 0],
+      ],
+    ]);
+  });
+
+  it('gives every class above the threshold where all are asked for', () => {
+    expect(decoded('yolov8', { predictions }, { classesPerBox: 'all' })).toEqual([
+      [
+        [8, 9, 4, 6, 0.9, 0],
+        [40, 20, 20, 10, 0.7, 1],
+        [40, 20, 20, 10, 0.5, 2],
+        [8, 9, 4, 6, 0.4, 2],
+      ],
+    ]);
+  });
+
+  it('reads an export that has turned the axes alike, picture by picture', () => {
+    const rows = [0, 1].flatMap((cell) => planes.map((plane) => plane[cell]!));
+    const turned = f32([2, 2, 7], [...rows, ...new Array(14).fill(0)]);
+    const images = decoded('yolov8', { predictions: turned }, { images: 2 });
+    expect(images).toEqual([...decoded('yolov8', { predictions }), []]);
+  });
+
+  it('finds no boxes of an earlier picture in a later, smaller one', () => {
+    decoded('yolov8', { predictions: f32([1, 7, 9], new Array(63).fill(1)) });
+    expect(decoded('yolov8', { predictions: f32([1, 7, 1], [5, 5, 2, 2, 0, 0.4, 0]) })).toEqual([
+      [[4, 4, 2, 2, 0.4, 1]],
+    ]);
+  });
+
+  it('refuses an output with another number of classes', () => {
+    expect(() => decoded('yolov8', { predictions: f32([1, 9, 2], []) })).toThrow('expected 7 channels for 3 classes');
+  });
+});
+
+describe('end-to-end YOLO: corners in pixels, score, class', () => {
+  it('turns corners into sizes, and takes rows of zeros for no box, whatever the threshold', () => {
+    const detections = f32([1, 3, 6], [10, 5, 30, 25, 0.9, 2, 1, 1, 2, 2, 0.1, 0, 0, 0, 0, 0, 0, 0]);
+    expect(decoded('yolo-end2end', { detections })).toEqual([[[10, 5, 20, 20, 0.9, 2]]]);
+    expect(decoded('yolo-end2end', { detections }, { threshold: 0 })[0]).toHaveLength(2);
+  });
+});
+
+describe('DETR heads: centre and size in shares of the input', () => {
+  // Centre (50, 25), size 20 x 10 of an input of 100 x 50.
+  const box = [0.5, 0.5, 0.2, 0.2];
+  const corner = [40, 20, 20, 10];
+
+  it('takes logits through their sigmoid: ln 3 is 0.75', () => {
+    const outputs = {
+      boxes: f32([1, 2, 4], [...box, 0, 0, 0, 0]),
+      logits: f32([1, 2, 3], [-5, Math.log(3), 0, -5, -5, -5]),
+    };
+    expect(decoded('detr', outputs)).toEqual([[[...corner, 0.75, 1]]]);
+    expect(decoded('detr', outputs, { classesPerBox: 'all' })).toEqual([
+      [
+        [...corner, 0.75, 1],
+        [...corner, 0.5, 2],
+      ],
+    ]);
+  });
+
+  it('keeps a logit whose score equals the threshold', () => {
+    const outputs = { boxes: f32([1, 1, 4], box), logits: f32([1, 1, 3], [0, -1, -2]) };
+    expect(decoded('detr', outputs, { threshold: 0.5 })[0]).toHaveLength(1);
+  });
+
+  it('reads scores beside the boxes as they are', () => {
+    const predictions = f32([1, 2, 7], [...box, 0.2, 0.4, 0.6, ...box, 0.1, 0.1, 0.1]);
+    expect(decoded('detr', { predictions })).toEqual([[[...corner, 0.6, 2]]]);
+    expect(decoded('detr', { predictions }, { classesPerBox: 'all' })[0]).toHaveLength(2);
+  });
+
+  it('reads score and class where the best were picked inside, for each picture', () => {
+    const detections = f32([2, 1, 6], [...box, 0.2, 1, ...box, 0.8, 1]);
+    expect(decoded('detr', { detections }, { images: 2 })).toEqual([[], [[...corner, 0.8, 1]]]);
+  });
+
+  it('says what came where an output is missing', () => {
+    expect(() => decoded('detr', { boxes: f32([1, 1, 4], box) })).toThrow('received boxes [1, 1, 4]');
+  });
+});
+
+describe("SSD of TensorFlow: y before x, in shares of the input, classes from 1, as many rows as 'count' says", () => {
+  it('gives corner and size in pixels and classes from 0', () => {
+    const outputs = {
+      boxes: f32([2, 2, 4], [0.2, 0.1, 0.6, 0.4, 0, 0, 1, 1, 0, 0, 0.5, 0.5, 0, 0, 1, 1]),
+      classes: f32([2, 2], [1, 2, 3, 1]),
+      scores: f32([2, 2], [0.9, 0.8, 0.5, 0.1]),
+      count: f32([2], [1, 2]),
+    };
+    expect(decoded('ssd', outputs, { images: 2 })).toEqual([[[10, 10, 30, 20, 0.9, 0]], [[0, 0, 50, 25, 0.5, 2]]]);
+  });
+});

@@ -1,0 +1,151 @@
+import { mkdirSync, mkdtempSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { beforeAll, describe, expect, it } from 'vitest';
+import { type Graph, i64Tensor } from '../../../src/compile/graph.ts';
+import { GraphBuilder } from '../../../src/compile/graph-builder.ts';
+import { emitOnnx } from '../../../src/compile/onnx/emit-onnx.ts';
+import { type FileSettings, loadDetector, modelName } from '../../../src/runtime/load-detector.ts';
+
+const folder = mkdtempSync(join(tmpdir(), 'sightline-detectors-'));
+const places = { searchPath: [join(folder, 'own')], cacheDir: join(folder, 'cache') };
+
+/** A graph that says of itself that it has the layout of YOLOv8: nothing here runs it. */
+function tinyYolov8(classes: number): Graph {
+  const builder = new GraphBuilder('');
+  const shape = builder.constant('shape', i64Tensor([3], [1, 4 + classes, -1]));
+  builder.node('Reshape', 'out', ['images', shape]);
+  return builder.finish({
+    name: 'tiny',
+    opset: 17,
+    inputs: [{ name: 'images', type: 'f32', dims: [1, 3, 640, 640] }],
+    outputs: [{ name: 'out', type: 'f32', dims: [1, 4 + classes, 8400] }],
+  });
+}
+
+function write(name: string, content: string | Uint8Array): string {
+  const path = join(folder, name);
+  writeFileSync(path, content);
+  return path;
+}
+
+async function errorOf(path: string, settings: FileSettings = {}): Promise<{ code: string; message: string }> {
+  const error: unknown = await loadDetector(path, { ...places, settings }).catch((thrown: unknown) => thrown);
+  expect(error).toBeInstanceOf(Error);
+  return error as { code: string; message: string };
+}
+
+let two: string;
+beforeAll(() => {
+  two = write('My Detector (2).onnx', emitOnnx(tinyYolov8(2)));
+});
+
+describe('an ONNX file', () => {
+  it('becomes a manifest that points at it and pins its content', async () => {
+    const manifest = await loadDetector(two, places);
+    expect(manifest).toMatchObject({
+      name: 'my-detector-2',
+      family: 'yolov8',
+      classes: ['class0', 'class1'],
+      outputs: { predictions: 'out' },
+      licence: null,
+      files: [
+        { name: 'My Detector (2).onnx', sources: [`file:${two}`], sha256: expect.stringMatching(/^[0-9a-f]{64}$/) },
+      ],
+    });
+  });
+
+  it("has the user's labels, one a line, with spaces and umlauts, whatever the line ends", async () => {
+    const labels = write('labels.txt', '\ufeffTür, blau\r\nrotes Auto\r\n\r\n');
+    expect((await loadDetector(two, { ...places, settings: { labels } })).classes).toEqual(['Tür, blau', 'rotes Auto']);
+  });
+
+  it("has COCO's labels where it has as many classes: 80, or its 90 or 91 ids", async () => {
+    const file = (classes: number) => write(`coco${classes}.onnx`, emitOnnx(tinyYolov8(classes)));
+    const labels = async (classes: number) => (await loadDetector(file(classes), places)).classes;
+    const eighty = await labels(80);
+    expect([eighty.length, eighty[0], eighty[79]]).toEqual([80, 'person', 'toothbrush']);
+    // Category ids as COCO publishes them: 1 person, 13 stop sign, 90 toothbrush; 12 was never used.
+    const [ninety, ninetyOne] = [await labels(90), await labels(91)];
+    expect([ninety[0], ninety[11], ninety[12], ninety[89]]).toEqual(['person', 'unused 12', 'stop sign', 'toothbrush']);
+    expect([ninetyOne[0], ninetyOne[1], ninetyOne[13], ninetyOne[90]]).toEqual([
+      'unused 0',
+      'person',
+      'stop sign',
+      'toothbrush',
+    ]);
+  });
+
+  it.each<[string, string, RegExp]>([
+    ['too few', 'one', /expected 2 class names.*has 1/],
+    ['a gap', 'one\n\nthree', /line 2 is blank/],
+    ['bytes', 'a\0b\nc', /received bytes/],
+  ])('is refused with a list of labels that has %s', async (_, text, message) => {
+    const { code, message: received } = await errorOf(two, { labels: write('wrong.txt', text) });
+    expect([code, received]).toEqual(['COMMAND_INVALID', expect.stringMatching(message)]);
+  });
+
+  it("is refused with COCO's labels where it has another number of classes", async () => {
+    expect(await errorOf(two, { labels: 'coco' })).toMatchObject({
+      code: 'COMMAND_INVALID',
+      message: expect.stringContaining('COCO has 80 classes, and its outputs have 2'),
+    });
+  });
+});
+
+describe('a file that is broken is refused with its path, in one line that can be printed', () => {
+  const random = Uint8Array.from({ length: 4096 }, (_, at) => Math.imul(at + 1, 2654435761) >>> 24);
+  it.each<[string, () => string | Uint8Array, string]>([
+    ['random bytes', () => random, 'expected an ONNX file'],
+    ['a file that was cut off', () => emitOnnx(tinyYolov8(80)).subarray(0, 60), 'cut off'],
+    ['an empty file', () => '', 'received an empty one'],
+    ['a web page', () => '<!DOCTYPE html><html>not found</html>', 'received a web page'],
+    ['a Git LFS pointer', () => 'version https://git-lfs.github.com/spec/v1\noid sha256:0\n', 'git lfs pull'],
+    ['a PyTorch file', () => Buffer.from('PK\x03\x04\0\0archive/data.pkl', 'latin1'), 'export it to ONNX'],
+    ['a manifest', () => 'name: mine\nfamily: yolov8\n', 'received text'],
+  ])('%s', async (title, content, expected) => {
+    const path = write(`${title.replaceAll(' ', '-')}.onnx`, content());
+    const { code, message } = await errorOf(path);
+    expect(code).toBe('MODEL_INVALID');
+    expect(message.startsWith(`${path}: `)).toBe(true);
+    expect(message).toContain(expected);
+    expect(message).toMatch(/^[\x20-\x7e]{1,400}$/);
+  });
+
+  it('a missing file, a folder', async () => {
+    expect(await errorOf(join(folder, 'none.onnx'))).toMatchObject({ code: 'MODEL_NOT_FOUND' });
+    mkdirSync(join(folder, 'folder.onnx'));
+    expect((await errorOf(join(folder, 'folder.onnx'))).message).toContain('this is a folder');
+  });
+
+  it('binary content under the name of a manifest', async () => {
+    const path = write('binary.yaml', random);
+    expect((await errorOf(path)).message).toBe(`${path}: expected a manifest in YAML, received a binary file`);
+  });
+
+  it('a file whose names are no text a terminal can show', async () => {
+    const graph = tinyYolov8(2);
+    const hostile = { ...graph, inputs: [{ ...graph.inputs[0]!, name: '\u001b[2Jimages\n', dims: [1, 7] }] };
+    const { message } = await errorOf(write('hostile.onnx', emitOnnx(hostile)));
+    expect(message).toContain('?[2Jimages?');
+    expect(message).not.toMatch(/\p{Cc}/u);
+  });
+});
+
+describe('settings for an ONNX file', () => {
+  it('are refused where the model has a manifest', async () => {
+    expect(await errorOf('centernet', { labels: 'coco', family: 'yolox' })).toMatchObject({
+      code: 'CONFIG_INVALID',
+      message: 'model centernet: labels, family can be set for an ONNX file only; a manifest says it itself',
+    });
+  });
+});
+
+it.each([
+  ['/x/YOLO v8 (best).onnx', 'yolo-v8-best'],
+  ['best.int8.onnx', 'best.int8'],
+  ['_ü_.onnx', 'model'],
+  [`${'a'.repeat(99)}.onnx`, 'a'.repeat(64)],
+])('a file %s is called as a manifest may be: %s', (path, name) => {
+  expect(modelName(path)).toBe(name);
+});

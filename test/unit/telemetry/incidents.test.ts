@@ -1,0 +1,73 @@
+import { describe, expect, it } from 'vitest';
+import { CHANNELS, Incidents, REFUSALS, REFUSALS_OF } from '../../../src/telemetry/incidents.ts';
+import { ManualClock } from '../../support/manual-clock.ts';
+
+function counted(incidents: Incidents): string[] {
+  return incidents.refusals
+    .filter(({ count }) => count > 0)
+    .map(({ channel, reason, count }) => `${channel} ${reason} ${count}`);
+}
+
+describe('incidents', () => {
+  it('are counted by channel and reason, each from 0 on', () => {
+    const incidents = new Incidents();
+    expect(incidents.refusals.every(({ count }) => count === 0)).toBe(true);
+    expect(new Set(incidents.refusals.map(({ channel }) => channel))).toEqual(new Set(CHANNELS));
+    incidents.refuse('rest', 'schema', () => 'x');
+    incidents.refuse('rest', 'schema', () => 'x');
+    incidents.refuse('bus-stats', 'fence', () => 'x');
+    expect(counted(incidents)).toEqual(['bus-stats fence 1', 'rest schema 2']);
+  });
+
+  it('are reported at most once a second for each kind, with the number of those left out', () => {
+    const clock = new ManualClock();
+    const told: string[] = [];
+    const incidents = new Incidents((text) => told.push(text), clock);
+    for (let i = 0; i < 1000; i++) incidents.refuse('rest', 'json', () => `body ${i}`);
+    incidents.refuse('rest', 'schema', () => 'another kind');
+    incidents.catch('the feed', new Error('a bug'));
+    expect(told.map((text) => text.split('\n')[0])).toEqual([
+      'a message was refused (rest, json): body 0',
+      'a message was refused (rest, schema): another kind',
+      'an exception in the feed was caught: Error: a bug',
+    ]);
+    clock.advance(1000);
+    incidents.refuse('rest', 'json', () => 'later');
+    expect(told.at(-1)).toBe('a message was refused (rest, json): later (and 999 more since the last report)');
+  });
+
+  it('let nothing out of a barrier: no exception, no rejection, no report that fails', async () => {
+    const incidents = new Incidents(() => {
+      throw new Error('the log is gone');
+    });
+    incidents.run('a', () => {
+      throw new Error('at once');
+    });
+    incidents.guard('a', async (value: number) => Promise.reject(new Error(`later ${value}`)))(7);
+    incidents.run('b', () => {
+      throw Object.create(null);
+    });
+    await new Promise((resolve) => setImmediate(resolve));
+    expect(Object.fromEntries(incidents.caught)).toEqual({ a: 2, b: 1 });
+  });
+
+  it('keep a timer that throws from the event loop', () => {
+    const clock = new ManualClock();
+    const incidents = new Incidents();
+    incidents.clock('a timer', clock).setTimer(() => {
+      throw new Error('a bug');
+    }, 10);
+    expect(() => clock.advance(10)).not.toThrow();
+    expect(incidents.caught.get('a timer')).toBe(1);
+  });
+
+  it('repeat no more of a message than fits a line', () => {
+    const told: string[] = [];
+    new Incidents((text) => told.push(text)).refuse('rest', 'json', () => 'x'.repeat(1e6));
+    expect(told[0]!.length).toBeLessThan(400);
+  });
+
+  it('name only reasons that exist', () => {
+    for (const channel of CHANNELS) for (const reason of REFUSALS_OF[channel]) expect(REFUSALS).toContain(reason);
+  });
+});
