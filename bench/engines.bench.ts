@@ -1,14 +1,29 @@
 import { availableParallelism } from 'node:os';
+import type { ComputePrecision } from '../src/core/model.ts';
 import { SightlineError } from '../src/errors/sightline-error.ts';
 import { type BenchContext, preparedModel, SLOW_MODEL } from './support/bench-context.ts';
 import { type EngineRun, engineAlone } from './support/engine-alone.ts';
 import { fps, ms } from './support/format.ts';
 import type { Section, SectionResult } from './support/section.ts';
 
-type EngineName = 'onnx' | 'tensorflow' | 'wasm';
+type EngineName = Parameters<typeof engineAlone>[1];
+
+/** What is measured beside each other. */
+const CASES: readonly { readonly engine: EngineName; readonly precision: ComputePrecision }[] = [
+  { engine: 'onnx', precision: 'f32' },
+  { engine: 'openvino', precision: 'f32' },
+  { engine: 'openvino', precision: 'bf16' },
+  { engine: 'tensorflow', precision: 'f32' },
+  { engine: 'wasm', precision: 'f32' },
+];
+
+/** The default detector, which all engines can take, and a transformer, which gains most from another library. */
+const MODELS = [SLOW_MODEL, 'deimv2-femto'];
 
 interface EngineRuns {
+  readonly model: string;
   readonly engine: EngineName;
+  readonly precision: ComputePrecision;
   /** One call after the other. */
   readonly one: EngineRun;
   /** As the pipeline would use the machine: a thread for each core, or TensorFlow's one process with its two calls. */
@@ -17,54 +32,74 @@ interface EngineRuns {
 
 const CORES = availableParallelism();
 
-/** The engines that run on any CPU, on the one model that all can take, with nothing around them. */
+/** The engines that run on any CPU, with nothing around them. */
 export const engines: Section = {
   id: 'engines',
   title: 'Engines beside each other',
   async run(context): Promise<SectionResult> {
-    const runs: EngineRuns[] = [];
-    const notes: string[] = [];
-    for (const engine of ['onnx', 'tensorflow', 'wasm'] as const) {
-      try {
-        runs.push(await runsOf(context, engine));
-      } catch (error) {
-        if (!(error instanceof SightlineError) || error.code !== 'ENGINE_UNAVAILABLE') throw error;
-        notes.push(`skipped: ${error.message}`);
+    const tables: SectionResult['tables'][number][] = [];
+    const data: EngineRuns[] = [];
+    const notes = new Set<string>();
+    for (const model of MODELS) {
+      const runs: EngineRuns[] = [];
+      for (const one of CASES) {
+        try {
+          runs.push(await runsOf(context, model, one));
+        } catch (error) {
+          if (!(error instanceof SightlineError) || !SKIPPED.includes(error.code)) throw error;
+          notes.add(`skipped: ${model}, ${one.engine} ${one.precision}: ${error.message.split('\n')[0]}`);
+        }
       }
+      if (runs.length > 0) tables.push(tableOf(model, runs));
+      data.push(...runs);
     }
-    const best = Math.max(...runs.map(({ all }) => all.fps));
     return {
-      tables: [
-        {
-          caption: `${SLOW_MODEL}, batches of one frame`,
-          rows: [
-            ['engine', 'alone p50', 'p95', 'CPU a frame', 'alone', 'on the whole machine', 'of the best'],
-            ...runs.map(({ engine, one, all }) => [
-              engine,
-              ms(one.callMs.p50),
-              ms(one.callMs.p95),
-              ms(one.cpuMsPerFrame),
-              fps(one.fps),
-              fps(all.fps),
-              (all.fps / best).toFixed(2),
-            ]),
-          ],
-        },
-      ],
+      tables,
       targets: [],
       notes: [
-        `"alone" is one call after the other: on one core with onnx and wasm, on all ${CORES} with tensorflow, which spreads each call. ` +
-          `On the whole machine onnx and wasm have ${CORES} threads, tensorflow has its one process and two calls in flight.`,
+        `"alone" is one call after the other: on one core with onnx, openvino and wasm, on all ${CORES} with tensorflow, which spreads each call. ` +
+          `On the whole machine onnx, openvino and wasm have ${CORES} threads, tensorflow has its one process and two calls in flight.`,
         ...notes,
       ],
-      data: runs,
+      data,
     };
   },
 };
 
-async function runsOf(context: BenchContext, engine: EngineName): Promise<EngineRuns> {
-  const model = await preparedModel(context, SLOW_MODEL, engine);
-  const one = await engineAlone(context, engine, model);
+const SKIPPED: readonly string[] = ['ENGINE_UNAVAILABLE', 'MODEL_WEIGHTS_MISSING'];
+
+function tableOf(model: string, runs: readonly EngineRuns[]): SectionResult['tables'][number] {
+  const base = runs.find(({ engine }) => engine === 'onnx') ?? runs[0]!;
+  return {
+    caption: `${model}, batches of one frame`,
+    rows: [
+      ['engine', 'alone p50', 'p95', 'CPU a frame', 'alone', 'on the whole machine', `of ${base.engine}`],
+      ...runs.map(({ engine, precision, one, all }) => [
+        `${engine} ${precision}`,
+        ms(one.callMs.p50),
+        ms(one.callMs.p95),
+        ms(one.cpuMsPerFrame),
+        fps(one.fps),
+        fps(all.fps),
+        (all.fps / base.all.fps).toFixed(2),
+      ]),
+    ],
+  };
+}
+
+async function runsOf(
+  context: BenchContext,
+  name: string,
+  { engine, precision }: (typeof CASES)[number],
+): Promise<EngineRuns> {
+  const model = await preparedModel(context, name, engine, precision);
+  const one = await engineAlone(context, engine, model, { precision });
   const wide = engine === 'tensorflow' ? { mostInFlight: 2 } : { threads: CORES };
-  return { engine, one, all: await engineAlone(context, engine, model, wide) };
+  return {
+    model: name,
+    engine,
+    precision,
+    one,
+    all: await engineAlone(context, engine, model, { precision, ...wide }),
+  };
 }

@@ -3,6 +3,7 @@ import type { CompiledModel, ModelSpec } from '../src/core/model.ts';
 import type { Measurement } from '../src/optimize/measure-run.ts';
 import { configureSharp, SharpPreprocessor } from '../src/preprocess/sharp-preprocessor.ts';
 import { PICTURE_FIT } from '../src/runtime/lane-frames.ts';
+import { findOpenvino } from '../src/store/openvino/openvino-place.ts';
 import { type BenchContext, preparedModel, SLOW_MODEL } from './support/bench-context.ts';
 import { benchStreams, measureOnce, OFFLINE } from './support/bench-runtime.ts';
 import { decodeAlone, grabFrames } from './support/clip.ts';
@@ -24,6 +25,7 @@ interface Alone {
 interface Case {
   readonly model: string;
   readonly isSharp: boolean;
+  readonly engine: 'onnx' | 'openvino';
 }
 
 /** One run of the pipeline, and what the stages cost alone right before and after it. */
@@ -55,13 +57,17 @@ const ROUND_RATIO = 0.5;
  */
 const WARM_UP_SECONDS = 12;
 const SHARP_FRAMES = 20;
+/** The same for every engine, so that only the engines differ. */
+const PRECISION = 'f32';
 /** One ffmpeg decodes on one thread; it is to be no busier than this, so that several are started where cores are many. */
 const DECODER_BUSY_RATIO = 0.5;
 
 /** The fast detector, beside which all that is not inference weighs most, both ways; and the default one. */
-function casesFor(model: string): Case[] {
-  const cases = [false, true].map((isSharp) => ({ model, isSharp }));
-  return model === SLOW_MODEL ? cases : [...cases, { model: SLOW_MODEL, isSharp: false }];
+function casesFor({ model, environment }: BenchContext): Case[] {
+  const slow = { model: SLOW_MODEL, isSharp: false };
+  const cases: Case[] = [false, true].map((isSharp) => ({ model, isSharp, engine: 'onnx' }));
+  if (model !== SLOW_MODEL) cases.push({ ...slow, engine: 'onnx' });
+  return findOpenvino(environment) === null ? cases : [...cases, { ...slow, engine: 'openvino' }];
 }
 
 /** How near the pipeline comes to what its parts can do: every core busy with decoding, resizing and inference alone. */
@@ -70,7 +76,7 @@ export const throughput: Section = {
   title: 'Offline throughput against its ceiling',
   async run(context): Promise<SectionResult> {
     const variants: Variant[] = [];
-    for (const one of casesFor(context.model)) variants.push(await measureVariant(context, one));
+    for (const one of casesFor(context)) variants.push(await measureVariant(context, one));
     return {
       tables: [
         aloneTable(variants),
@@ -133,20 +139,20 @@ function aloneTable(variants: readonly Variant[]): SectionResult['tables'][numbe
   };
 }
 
-async function measureVariant(context: BenchContext, { model: modelName, isSharp }: Case): Promise<Variant> {
-  const name = `${modelName}, ${isSharp ? 'sharp makes the input from full pictures' : 'ffmpeg makes the input'}`;
+async function measureVariant(context: BenchContext, { model: modelName, isSharp, engine }: Case): Promise<Variant> {
+  const name = `${modelName} on ${engine}, ${isSharp ? 'sharp makes the input from full pictures' : 'ffmpeg makes the input'}`;
   const cores = availableParallelism();
   const warmUpSeconds = context.isQuick ? context.warmUpSeconds : WARM_UP_SECONDS;
   const brief = { ...context, seconds: context.seconds * ROUND_RATIO, warmUpSeconds };
-  const model = await preparedModel(context, modelName, 'onnx');
-  let before = await stagesAlone(brief, isSharp, model);
+  const model = await preparedModel(context, modelName, engine, PRECISION);
+  let before = await stagesAlone(brief, isSharp, model, engine);
   const streams = Math.max(1, Math.ceil(((cores / sumOf(before)) * before.decode) / DECODER_BUSY_RATIO));
   const inputs = await benchStreams(context, streams, OFFLINE, isSharp ? { maxWidth: null } : null);
   const rounds: Round[] = [];
   for (let round = 0; round < (context.isQuick ? 1 : ROUNDS); round++) {
-    const measured = await measureOnce(brief, { name: modelName }, inputs);
+    const measured = await measureOnce(brief, { name: modelName, engine, precision: PRECISION }, inputs);
     // Before and after the pipeline, so that a machine that grows slower or faster meanwhile favours neither side.
-    const after = context.isQuick ? before : await stagesAlone(brief, isSharp, model);
+    const after = context.isQuick ? before : await stagesAlone(brief, isSharp, model, engine);
     rounds.push(roundOf(measured, meanOf(before, after), cores));
     before = after;
   }
@@ -174,7 +180,12 @@ function meanOf(a: Alone, b: Alone): Alone {
   };
 }
 
-async function stagesAlone(context: BenchContext, isSharp: boolean, model: CompiledModel): Promise<Alone> {
+async function stagesAlone(
+  context: BenchContext,
+  isSharp: boolean,
+  model: CompiledModel,
+  engine: Case['engine'],
+): Promise<Alone> {
   const { spec } = model;
   const { ffmpeg, clip } = context;
   const canvas = isSharp
@@ -182,8 +193,11 @@ async function stagesAlone(context: BenchContext, isSharp: boolean, model: Compi
     : { ...spec.input, fit: spec.input.resize };
   const decode = await decodeAlone(ffmpeg, clip, canvas, context.seconds / 2);
   const preprocess = isSharp ? await sharpAlone(context, spec) : 0;
-  const one = await engineAlone(context, 'onnx', model);
-  const all = await engineAlone(context, 'onnx', model, { threads: availableParallelism() });
+  const one = await engineAlone(context, engine, model, { precision: PRECISION });
+  const all = await engineAlone(context, engine, model, {
+    precision: PRECISION,
+    threads: availableParallelism(),
+  });
   return {
     decode: decode.cpuMs / decode.frames,
     preprocess,

@@ -1,8 +1,8 @@
 import { parseArgs } from 'node:util';
 import { SightlineError } from '../src/errors/sightline-error.ts';
 import { readEnvironment } from '../src/runtime/environment.ts';
-import { toolRunner } from '../src/store/tensorflow/run-tool.ts';
 import { setupTensorflow } from '../src/store/tensorflow/setup-tensorflow.ts';
+import { toolRunner } from '../src/store/wheels/run-tool.ts';
 
 /** `npm run setup:tensorflow [-- --gpu] [-- --from FOLDER]` */
 const USAGE = `Makes the engine tensorflow work: builds the binding of @tensorflow/tfjs-node-gpu against a current libtensorflow.

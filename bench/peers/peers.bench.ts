@@ -161,13 +161,17 @@ async function pythonRun(context: BenchContext, python: string, boxesPath: strin
 
 async function sightlineRun(context: BenchContext): Promise<SideRun> {
   const streams = await benchStreams(context, 1, OFFLINE);
-  const { fps: rate, cpuMsPerFrame, latencyMs } = await measureOnce(context, { name: FAST_MODEL }, streams);
+  const {
+    fps: rate,
+    cpuMsPerFrame,
+    latencyMs,
+  } = await measureOnce(context, { name: FAST_MODEL, engine: 'onnx' }, streams);
   return { fps: rate, cpuMsPerFrame: cpuMsPerFrame?.total ?? Number.NaN, latencyMs };
 }
 
 /** One pass over the clip. */
 async function sightlineBoxes(context: BenchContext): Promise<BoxesPerFrame> {
-  const runtime = await openBenchRuntime(context, { name: FAST_MODEL });
+  const runtime = await openBenchRuntime(context, { name: FAST_MODEL, engine: 'onnx' });
   const boxes: BoxRow[][] = [];
   const collect = ({ frame, detections }: PublishedFrame): void => {
     boxes[frame] = detections.map(({ box, score, classId }) => [...box, score, classId] as const);

@@ -1,7 +1,7 @@
 import { existsSync } from 'node:fs';
 import { homedir } from 'node:os';
 import { delimiter, join, resolve } from 'node:path';
-import type { Precision } from '../../src/core/model.ts';
+import type { ComputePrecision } from '../../src/core/model.ts';
 import { type FfmpegBinary, findFfmpeg } from '../../src/decode/ffmpeg-binary.ts';
 import { SightlineError } from '../../src/errors/sightline-error.ts';
 import { demoSource } from '../../src/runtime/demo-source.ts';
@@ -71,6 +71,7 @@ function readEnvironment(env: NodeJS.ProcessEnv, sharedDir: string): Environment
     modelPath: [...named, join(sharedDir, 'models')],
     cacheDir: env.SIGHTLINE_CACHE_DIR ?? join(cacheHome, 'sightline'),
     token: undefined,
+    openvinoDir: env.OPENVINO_DIR,
   };
 }
 
@@ -93,8 +94,8 @@ async function hasWeights(model: string, { modelPath, cacheDir }: Environment): 
 export function preparedModel(
   { environment, note }: BenchContext,
   model: string,
-  engine: 'onnx' | 'wasm' | 'tensorflow',
-  precision: Precision = 'f32',
+  engine: Parameters<typeof prepareModel>[1]['engine'],
+  precision: ComputePrecision = 'f32',
   provider = 'cpu',
 ): ReturnType<typeof prepareModel> {
   const { modelPath, cacheDir } = environment;

@@ -4,6 +4,7 @@ import type { CompiledModel } from '../../src/core/model.ts';
 import { SightlineError } from '../../src/errors/sightline-error.ts';
 import type { Percentiles } from '../../src/protocol/report.ts';
 import type { EngineInfo, EngineRequest } from '../../src/protocol/threads.ts';
+import { findOpenvino } from '../../src/store/openvino/openvino-place.ts';
 import { percentilesOf } from '../../src/telemetry/sliding-window.ts';
 import type { BenchContext } from './bench-context.ts';
 import { grabFrames } from './clip.ts';
@@ -24,6 +25,7 @@ export interface EngineRun {
 export interface EngineAloneOptions {
   readonly threads?: number;
   readonly provider?: string;
+  readonly precision?: EngineRequest['precision'];
   readonly batchSize?: number;
   readonly mostInFlight?: number;
 }
@@ -34,9 +36,9 @@ const FRAMES = 40;
 /** Measures an engine without a pipeline around it: `threads` threads, each with its own session. @throws ENGINE_UNAVAILABLE */
 export async function engineAlone(
   context: BenchContext,
-  engine: 'onnx' | 'wasm' | 'tensorflow',
+  engine: 'onnx' | 'openvino' | 'wasm' | 'tensorflow',
   model: CompiledModel,
-  { threads = 1, provider = 'cpu', batchSize = 1, mostInFlight = 1 }: EngineAloneOptions = {},
+  { threads = 1, provider = 'cpu', precision = 'auto', batchSize = 1, mostInFlight = 1 }: EngineAloneOptions = {},
 ): Promise<EngineRun> {
   const { input } = model.spec;
   const { buffer, frameBytes } = await grabFrames(
@@ -48,6 +50,8 @@ export async function engineAlone(
   const request: EngineRequest = {
     engine,
     provider: engine === 'wasm' ? 'wasm' : provider,
+    precision,
+    openvinoLibrary: findOpenvino(context.environment)?.libraryPath,
     model,
     maxBatch: batchSize,
     batchSizes: [batchSize],

@@ -3,9 +3,11 @@ import { availableParallelism, cpus, totalmem } from 'node:os';
 import type { Command } from 'commander';
 import { findFfmpeg } from '../decode/ffmpeg-binary.ts';
 import { SightlineError } from '../errors/sightline-error.ts';
+import { choiceText, EngineChoices } from '../store/engine-choices.ts';
 import { findWeights } from '../store/find-weights.ts';
 import { listManifests } from '../store/manifests.ts';
 import { type CliIo, print, printJson } from './cli-io.ts';
+import { examineOpenvino } from './doctor-openvino.ts';
 import { examineTensorflow } from './doctor-tensorflow.ts';
 import type { Finding, Verdict } from './finding.ts';
 import { ReportedFailure } from './reported-failure.ts';
@@ -25,8 +27,10 @@ export function addDoctor(program: Command, io: CliIo): void {
         await sharp(),
         await onnx(),
         await wasm(),
+        ...(await examineOpenvino(io.environment, io.stop)),
         ...(await examineTensorflow()),
         await cache(io),
+        ...(await engineChoices(io)),
         ...(await models(io)),
       ];
       if (json === true) printJson(io, findings);
@@ -124,6 +128,12 @@ async function cache(io: CliIo): Promise<Finding> {
       remedy: 'set SIGHTLINE_CACHE_DIR to a folder that can be written',
     };
   }
+}
+
+/** What engine `auto` has measured here so far. */
+async function engineChoices(io: CliIo): Promise<Finding[]> {
+  const choices = await new EngineChoices(io.environment.cacheDir).list();
+  return choices.map((choice) => ({ what: 'engine auto', verdict: 'ok', found: choiceText(choice) }));
 }
 
 async function models(io: CliIo): Promise<Finding[]> {

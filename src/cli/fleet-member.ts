@@ -20,7 +20,7 @@ import { PipelineHost } from '../runtime/pipeline-host.ts';
 import { BULK_ID_PREFIX, segmentRunner } from '../runtime/segment-runner.ts';
 import type { Incidents } from '../telemetry/incidents.ts';
 import type { CliIo } from './cli-io.ts';
-import { openGateway, type ServerFlags, tellEvent } from './serve.ts';
+import { logEvent, openGateway, type ServerFlags } from './serve.ts';
 
 export interface FleetMemberOptions {
   readonly id: string;
@@ -136,7 +136,7 @@ export class FleetMember {
     });
     this.#agent = agent;
     this.#host.onEvent((event) => {
-      if (!isRoutine(event)) tellEvent(log, event);
+      if (!isRoutine(event)) logEvent(log, event);
     });
     await this.#sayHello(agent);
     this.#publisher = new FleetPublisher({

@@ -60,13 +60,18 @@ export function addEngineFlags(command: Command): Command {
     .addOption(
       new Option(
         '--provider <provider>',
-        'execution provider of the onnx engine; with tensorflow, cuda insists on a GPU',
+        'execution provider of the onnx engine; device of openvino (cpu, gpu, npu, auto); with tensorflow, cuda insists on a GPU',
       )
         .choices(PROVIDERS)
         .default('cpu'),
     )
     .addOption(
-      new Option('--precision <precision>', 'number format inside the network').choices(PRECISIONS).default('f32'),
+      new Option(
+        '--precision <precision>',
+        'number format inside the network; auto is bf16 or f16 where openvino has a device with it, else f32',
+      )
+        .choices(PRECISIONS)
+        .default('auto'),
     )
     .option('--input-size <WxH>', "model input, as in 480x256; the manifest's own where absent")
     .option('--threads <n>', 'inference threads; one for each core where absent, with tensorflow always one', Number);

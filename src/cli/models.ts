@@ -1,5 +1,5 @@
 import type { Command } from 'commander';
-import { PRECISIONS, parseInputSize } from '../config/model.ts';
+import { parseInputSize } from '../config/model.ts';
 import type { CompiledModel } from '../core/model.ts';
 import { SightlineError } from '../errors/sightline-error.ts';
 import { fileSettings, loadConfigured, manifestFolders } from '../runtime/load-detector.ts';
@@ -7,13 +7,14 @@ import { prepareModel } from '../runtime/prepare-model.ts';
 import { verifyCompiled } from '../runtime/verify-model.ts';
 import { findWeights } from '../store/find-weights.ts';
 import { listManifests, listUserManifests } from '../store/manifests.ts';
+import { findOpenvino } from '../store/openvino/openvino-place.ts';
 import { type CliIo, note, print, printJson } from './cli-io.ts';
 import { addEngineFlags, addFileFlags, type ModelFlags, modelConfigOf } from './model-flags.ts';
 import { addModelsAdd } from './models-add.ts';
 import { picturesIn } from './sample-pictures.ts';
 import { table } from './table.ts';
 
-type Target = 'onnx' | 'wasm' | 'tensorflow';
+type Target = Parameters<typeof prepareModel>[1]['engine'];
 type VerifyFlags = ModelFlags & { readonly images: string; readonly json?: boolean };
 type VerifiedRow = Awaited<ReturnType<typeof verifyCompiled>>[number] & {
   readonly engine: string;
@@ -45,7 +46,7 @@ export function addModels(program: Command, io: CliIo): void {
     .argument('<model>', 'name, path of a manifest, or path of an ONNX file');
   addEngineFlags(addFileFlags(compile)).action(async (name: string, flags: ModelFlags) => {
     const { engine } = flags;
-    const target = engine === 'tensorflow' || engine === 'wasm' ? engine : 'onnx';
+    const target = engine === 'tensorflow' || engine === 'openvino' || engine === 'wasm' ? engine : 'onnx';
     print(io, (await compiled(name, flags, target, io)).path);
   });
   const verify = models
@@ -123,8 +124,9 @@ async function compiled(name: string, flags: ModelFlags, engine: Target, io: Cli
 
 const MOST_PICTURES = 16;
 
-/** The engines that a detector is compiled for, and the precisions, each of which is a file of its own. */
-const VERIFIED_ENGINES = ['onnx', 'tensorflow'] as const;
+/** The engines that a detector is compiled for, and the precisions that each computes in. */
+const VERIFIED = { onnx: ['f32', 'f16'], openvino: ['f32', 'bf16', 'f16'], tensorflow: ['f32', 'f16'] } as const;
+const VERIFIED_ENGINES = Object.keys(VERIFIED) as (keyof typeof VERIFIED)[];
 
 /** Compares what the flags name; a flag that was not given stands for all its values. */
 async function verifyAll(name: string, flags: VerifyFlags, command: Command, io: CliIo): Promise<void> {
@@ -137,24 +139,25 @@ async function verifyAll(name: string, flags: VerifyFlags, command: Command, io:
       `--engine ${flags.engine}: it runs nothing that was compiled; expected one of ${VERIFIED_ENGINES.join(', ')}`,
     );
   }
-  const precisions = isGiven('precision') ? [flags.precision!] : PRECISIONS;
+  const openvinoLibrary = findOpenvino(io.environment)?.libraryPath;
   const rows: VerifiedRow[] = [];
+  const missing = new Set<string>();
   for (const engine of engines) {
-    for (const precision of precisions) {
+    for (const precision of isGiven('precision') ? [modelConfigOf(flags).precision] : VERIFIED[engine]) {
       try {
         const model = await compiled(name, { ...flags, precision }, engine, io);
-        const provider = flags.provider ?? 'cpu';
+        const how = { engine, precision, provider: flags.provider ?? 'cpu', openvinoLibrary };
         const settings = fileSettings(modelConfigOf(flags));
-        const compared = await verifyCompiled(name, model, pictures, weights(io, true), provider, settings);
+        const compared = await verifyCompiled(name, model, pictures, weights(io, true), how, settings);
         rows.push(...compared.map((row) => ({ engine, precision, ...row })));
       } catch (error) {
         const isMissing = error instanceof SightlineError && error.code === 'ENGINE_UNAVAILABLE';
         if (isGiven('engine') || !isMissing) throw error;
-        note(io, `${error.message}; not compared`);
-        break;
+        missing.add(error.message);
       }
     }
   }
+  for (const message of missing) note(io, `${message}; not compared`);
   if (flags.json === true) return printJson(io, { model: name, outputs: rows });
   print(
     io,

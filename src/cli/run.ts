@@ -5,7 +5,7 @@ import { PipelineHost } from '../runtime/pipeline-host.ts';
 import { Incidents } from '../telemetry/incidents.ts';
 import { type CliIo, note } from './cli-io.ts';
 import { openLog } from './log.ts';
-import { addServerFlags, checkServerFlags, openGateway, type ServerFlags, stopped, tellEvent } from './serve.ts';
+import { addServerFlags, checkServerFlags, logEvent, openGateway, type ServerFlags, stopped } from './serve.ts';
 
 const HELP = `
 Examples:
@@ -42,7 +42,7 @@ async function run(path: string, flags: ServerFlags, io: CliIo): Promise<void> {
   try {
     const gateway = await openGateway(host, { config, flags, log, incidents }, io);
     try {
-      host.onEvent((event) => tellEvent(log, event));
+      host.onEvent((event) => logEvent(log, event));
       note(io, `\n  Sightline is live at ${gateway.url}\n`);
       await host.start();
       log.info({}, `${config.name} runs: ${config.streams.length} streams`);

@@ -44,7 +44,7 @@ const WARNINGS: ReadonlySet<EventKind> = new Set([
 ]);
 
 /** Writes what happens to the log. */
-export function tellEvent(log: GatewayLogger, { kind, message }: EventMessage): void {
+export function logEvent(log: GatewayLogger, { kind, message }: EventMessage): void {
   if (WARNINGS.has(kind)) log.warn({ kind }, message);
   else log.info({ kind }, message);
 }

@@ -1,10 +1,10 @@
-import type { FleetGlance } from '../control/view/fleet-glance.ts';
+import type { FleetSummary } from '../control/view/fleet-summary.ts';
 import type { FleetHost } from '../protocol/fleet-report.ts';
 import type { StreamReport } from '../protocol/report.ts';
 import { table } from './table.ts';
 
 /** Streams with their hosts, then the hosts, then why streams wait. */
-export function glanceText({ hosts, streams }: FleetGlance): string {
+export function summaryText({ hosts, streams }: FleetSummary): string {
   const parts = [streams.length === 0 ? 'No streams. `sightline streams add` orders one.' : streamsTable(streams)];
   parts.push('', hosts.length === 0 ? 'No host is here. `sightline host` starts one.' : hostsTable(hosts));
   const troubled = streams.filter(({ lastError }) => lastError !== null);

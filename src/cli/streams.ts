@@ -1,12 +1,12 @@
 import type { Command } from 'commander';
 import type { ControlPlane } from '../control/control-plane.ts';
 import { StreamOrders } from '../control/orders/stream-orders.ts';
-import { glanceAtFleet } from '../control/view/fleet-glance.ts';
+import { readFleetSummary } from '../control/view/fleet-summary.ts';
 import { redact } from '../core/redact.ts';
 import { type CliIo, print, printJson } from './cli-io.ts';
 import { addFleetFlag, type FleetFlags, type OpenControl, openRedis, withFleet } from './fleet-access.ts';
 import { type StreamRequestFlags, streamRequest } from './stream-request.ts';
-import { glanceText } from './stream-tables.ts';
+import { summaryText } from './stream-tables.ts';
 
 interface StreamsFlags extends FleetFlags {
   readonly json?: boolean;
@@ -40,9 +40,9 @@ export function addStreams(program: Command, io: CliIo, open: OpenControl = open
 
   command('list', 'every stream: who runs it, and how it does').action((flags: StreamsFlags) =>
     act(flags, async (control) => {
-      const glance = await glanceAtFleet(control);
-      if (flags.json === true) printJson(io, glance);
-      else print(io, glanceText(glance));
+      const summary = await readFleetSummary(control);
+      if (flags.json === true) printJson(io, summary);
+      else print(io, summaryText(summary));
     }),
   );
   command('add <id> <source>', 'order a stream')

@@ -25,7 +25,7 @@ import { readTfjs } from './tfjs/read-tfjs.ts';
 
 /** What a graph is built for. */
 export interface BuildTarget {
-  readonly engine: 'onnx' | 'tensorflow';
+  readonly engine: 'onnx' | 'openvino' | 'tensorflow';
   readonly size: SizePx;
   readonly batch: 'free' | number;
   readonly precision: Precision;
@@ -61,7 +61,7 @@ async function build(source: CompileSource, { engine, size, batch, precision, is
   let input: NetworkInput = { ...source.input, ...size };
   if (source.format === 'tfjs') {
     const output = Object.values(source.outputs)[0]!;
-    const ranking = engine === 'onnx' ? 'by-class' : 'by-cell';
+    const ranking = engine === 'tensorflow' ? 'by-cell' : 'by-class';
     graph = importTfjs(await readTfjs(modelPath, dataPaths), size, published, output, ranking);
     input = { ...input, tensor: graph.inputs[0]!.name, layout: 'nchw' };
   } else {

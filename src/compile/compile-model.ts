@@ -17,11 +17,11 @@ import type { SizePx } from './tfjs/lowering.ts';
 const COMPILER_VERSION = 10;
 
 export interface CompileOptions {
-  readonly engine: 'onnx' | 'wasm' | 'tensorflow';
+  readonly engine: 'onnx' | 'openvino' | 'wasm' | 'tensorflow';
   readonly precision: Precision;
   /** Another input size than the published one; families that are not fully convolutional refuse it. */
   readonly inputSize?: SizePx | undefined;
-  /** Execution provider of the `onnx` engine; `cpu` where absent. */
+  /** Execution provider of the `onnx` engine, device of the `openvino` engine; `cpu` where absent. */
   readonly provider?: string | undefined;
   /** Artefacts are kept here under their hash. */
   readonly cacheDir: string;
@@ -53,7 +53,7 @@ export async function compileModel(source: CompileSource, options: CompileOption
 
   const isBatchFree = source.batch === 'free' || source.format === 'tfjs' || isBatchFreed(source);
   const batch = isBatchFree ? 'free' : source.batch;
-  const format = engine === 'onnx' ? 'onnx' : 'saved-model';
+  const format = engine === 'tensorflow' ? 'saved-model' : 'onnx';
   const name = `${source.spec.name}-${size.width}x${size.height}-${precision}-${hash.slice(0, 16)}.${format}`;
   const path = join(options.cacheDir, 'compiled', name);
   if (!existsSync(path)) {
@@ -65,6 +65,12 @@ export async function compileModel(source: CompileSource, options: CompileOption
 
 function requireSupported(source: CompileSource, options: CompileOptions): void {
   const { name } = source.spec;
+  if (options.engine === 'openvino' && options.precision !== 'f32') {
+    throw new SightlineError(
+      'COMPILE_UNSUPPORTED',
+      `${name}: a file for the openvino engine is f32, received ${options.precision}; the engine itself computes in another precision`,
+    );
+  }
   if (options.engine !== 'wasm') return;
   if (options.precision !== 'f32') {
     throw new SightlineError(
@@ -107,7 +113,7 @@ function requireSize(source: CompileSource, size: SizePx): void {
 
 /** A count that only the device knows costs a GPU more than the class scores of all cells. */
 function isGated({ spec }: CompileSource, { engine, provider = 'cpu' }: CompileOptions): boolean {
-  return spec.family === 'yolox' && engine === 'onnx' && provider === 'cpu';
+  return spec.family === 'yolox' && (engine === 'onnx' || engine === 'openvino') && provider === 'cpu';
 }
 
 function isSameSize(a: SizePx, b: SizePx): boolean {

@@ -14,7 +14,7 @@ export type PictureLayout = 'interleaved' | 'planes';
  *
  * Where the picture goes straight into one convolution, colour order, range and deviation go into its weights (see
  * `foldColours`). For ONNX Runtime the layout does as well (`interleaved`, see `interleave`), and the front costs no more than
- * the cast from u8, and a subtraction where there is a mean. TensorFlow takes the pixels as they lie; there the transpose to
+ * the cast from u8, and a subtraction where there is a mean. TensorFlow and OpenVINO take the pixels as they lie; there the transpose to
  * planes only names the axes.
  *
  * @param batch - a size, or the name of the free batch dimension.

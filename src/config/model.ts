@@ -2,11 +2,11 @@ import { z } from 'zod';
 import { MODEL_FAMILIES } from '../core/model.ts';
 import { range, whole } from './number.ts';
 
-export const ENGINES = ['auto', 'tensorflow', 'onnx', 'wasm', 'fake'] as const;
-export const PRECISIONS = ['f32', 'f16'] as const;
+export const ENGINES = ['auto', 'tensorflow', 'openvino', 'onnx', 'wasm', 'fake'] as const;
+export const PRECISIONS = ['auto', 'f32', 'bf16', 'f16', 'int8'] as const;
 /** How a picture is fitted into a model's input: letterbox lies in the centre of a grey border. */
 export const RESIZE_RULES = ['stretch', 'letterbox', 'letterbox-top-left'] as const;
-export const PROVIDERS = ['cpu', 'cuda', 'tensorrt', 'webgpu', 'dml', 'coreml'] as const;
+export const PROVIDERS = ['cpu', 'cuda', 'tensorrt', 'webgpu', 'dml', 'coreml', 'gpu', 'npu', 'auto'] as const;
 
 const fake = z
   .strictObject({
@@ -52,11 +52,15 @@ export const modelConfig = z.strictObject({
   provider: z
     .enum(PROVIDERS)
     .default('cpu')
-    .describe('Execution provider of the onnx engine; with tensorflow, cuda insists on a GPU.'),
+    .describe(
+      'Execution provider of the onnx engine; with openvino the device: cpu, gpu, npu or auto; with tensorflow, cuda insists on a GPU.',
+    ),
   precision: z
     .enum(PRECISIONS)
-    .default('f32')
-    .describe('Number format inside the network; input and outputs do not change.'),
+    .default('auto')
+    .describe(
+      'Number format inside the network; auto takes bf16 or f16 where openvino has a device with it, else f32. What a device lacks is an error.',
+    ),
   inputSize: z
     .string()
     .regex(/^\d+x\d+$/, 'expected WIDTHxHEIGHT, as in 480x256')

@@ -43,7 +43,11 @@ export const MODEL_FAMILIES = [
 
 export type ModelFamily = (typeof MODEL_FAMILIES)[number];
 
+/** Number format inside a compiled file. */
 export type Precision = 'f32' | 'f16';
+
+/** Number format that an engine computes a network in; the engine may choose another one than that of the file. */
+export type ComputePrecision = Precision | 'bf16' | 'int8';
 
 /** What every stage needs to know of a detector. Plain data: crosses threads. */
 export interface ModelSpec {
@@ -79,6 +83,7 @@ export interface CompiledModel {
   readonly format: 'onnx' | 'saved-model' | 'tfjs';
   /** File (`.onnx`), folder of a SavedModel, or `model.json`. */
   readonly path: string;
+  /** Of the file; `EngineInfo` says what it is computed in. */
   readonly precision: Precision;
   /** Batch sizes that the graph can take: any up to a size, or exactly one. */
   readonly batch: 'free' | number;

@@ -8,7 +8,7 @@ export interface SourceInput {
   /** A live source is opened again when it ends or stalls; a file is read once, to its end. */
   readonly isLive: boolean;
   /** Where a TCP connection must succeed before ffmpeg is worth starting; null where that cannot be known. */
-  readonly knock: { readonly host: string; readonly port: number } | null;
+  readonly probeAddress: { readonly host: string; readonly port: number } | null;
   readonly options: SourceOptions;
   /** Only this stretch of a file; all of it where absent. */
   readonly window?: SourceWindow;

@@ -15,7 +15,7 @@ export interface StreamHead {
   readonly durationUs: number | null;
 }
 
-export interface PacketHearer {
+export interface PacketListener {
   /** Is told the head as soon as it is known; false ends the listing. */
   isWanted(head: StreamHead): boolean;
   onPacket(packet: Packet): void;
@@ -46,9 +46,9 @@ export async function listPackets(
   url: string,
   unitTypes: string | null,
   signal: AbortSignal,
-  hearer: PacketHearer,
+  listener: PacketListener,
 ): Promise<Listing | null> {
-  const rows = new PacketRows(unitTypes !== null, (packet) => hearer.onPacket(packet));
+  const rows = new PacketRows(unitTypes !== null, (packet) => listener.onPacket(packet));
   const enough = new AbortController();
   const reader = new HeadReader(url);
   let head: StreamHead | null = null;
@@ -58,7 +58,7 @@ export async function listPackets(
       onLogLine: (line) => {
         if (head !== null) return;
         head = reader.read(line);
-        if (head !== null && !hearer.isWanted(head)) enough.abort();
+        if (head !== null && !listener.isWanted(head)) enough.abort();
       },
     });
     rows.end();

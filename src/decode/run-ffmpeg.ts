@@ -2,13 +2,13 @@ import { redact } from '../core/redact.ts';
 import { SightlineError } from '../errors/sightline-error.ts';
 import { explainExit, FfmpegLog } from './ffmpeg-log.ts';
 import { type FfmpegExit, FfmpegProcess } from './ffmpeg-process.ts';
-import { giveWay } from './give-way.ts';
+import { lowerPriority } from './lower-priority.ts';
 
 /** A thousand lines take about a millisecond of the main thread. */
 const BUFFER_BYTES = 32 * 1024;
 
 /** Who hears what an ffmpeg says. */
-export interface FfmpegHearer {
+export interface FfmpegListener {
   /** A piece of standard output. */
   onText(text: string): void;
   onLogLine(line: string): void;
@@ -25,7 +25,7 @@ export async function runFfmpeg(
   url: string,
   args: readonly string[],
   signal: AbortSignal,
-  hearer: FfmpegHearer,
+  listener: FfmpegListener,
 ): Promise<void> {
   signal.throwIfAborted();
   const log = new FfmpegLog(url, null);
@@ -36,9 +36,9 @@ export async function runFfmpeg(
   try {
     child = await FfmpegProcess.start(ffmpegPath, args, {
       nextBuffer: () => buffer,
-      onBytes: (bytes) => hearer.onText(buffer.toString('latin1', 0, bytes)),
+      onBytes: (bytes) => listener.onText(buffer.toString('latin1', 0, bytes)),
       onLogLine: (line) => {
-        hearer.onLogLine(line);
+        listener.onLogLine(line);
         const event = log.read(line);
         if (event?.kind === 'problem') problems.push(redact(event.text));
       },
@@ -49,7 +49,7 @@ export async function runFfmpeg(
       path: ffmpegPath,
     });
   }
-  giveWay(child.pid);
+  lowerPriority(child.pid);
   const onAbort = (): void => child.kill();
   signal.addEventListener('abort', onAbort);
   if (signal.aborted) onAbort();

@@ -34,7 +34,7 @@ export const ERROR_CODES = {
   },
   ENGINE_UNAVAILABLE: { retryable: false, exit: 1, doc: 'The engine that was asked for could not be loaded.' },
   ENGINE_FAILED: { retryable: true, exit: 1, doc: 'An inference failed or its thread ended.' },
-  SETUP_FAILED: { retryable: false, exit: 1, doc: 'A step of `npm run setup:tensorflow` failed.' },
+  SETUP_FAILED: { retryable: false, exit: 1, doc: 'A step of `npm run setup:tensorflow` or `setup:openvino` failed.' },
   LANE_FAILED: { retryable: true, exit: 1, doc: 'A lane thread ended.' },
   STREAM_NOT_FOUND: { retryable: false, exit: 1, doc: 'No stream has this id.' },
   STREAM_EXISTS: { retryable: false, exit: 1, doc: 'A stream with this id already runs.' },

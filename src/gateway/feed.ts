@@ -75,7 +75,7 @@ export class Feed {
         guard('the feed', (frame) => this.#tell('detections', frame.streamId, () => encode(detectionsMessage(frame)))),
       ),
       port.onPreview(guard('the feed', (picture) => this.#tellPreview(picture))),
-      port.onEvent(guard('the feed', (event) => this.#tellEvent(event))),
+      port.onEvent(guard('the feed', (event) => this.#logEvent(event))),
     ];
     this.#scheduleHeartbeat();
   }
@@ -160,7 +160,7 @@ export class Feed {
     this.#tell('preview', streamId, () => encode(previewMessage(picture)));
   }
 
-  #tellEvent(event: EventMessage): void {
+  #logEvent(event: EventMessage): void {
     this.#events.push(event);
     if (this.#events.length > RECENT_EVENTS) this.#events.shift();
     this.#tell('events', event.stream, () => encode(event));

@@ -7,6 +7,8 @@ export async function loadEngine(request: EngineRequest): Promise<InferenceEngin
   switch (request.engine) {
     case 'tensorflow':
       return (await import('./tensorflow-engine.ts')).TensorflowEngine.load(request);
+    case 'openvino':
+      return (await import('./openvino-engine.ts')).OpenvinoEngine.load(request);
     case 'onnx':
       return (await import('./onnx-engine.ts')).OnnxEngine.load(request);
     case 'wasm':

@@ -1,8 +1,11 @@
 import type { InferenceSession } from 'onnxruntime-node';
-import { GATE_INPUT, type ModelSpec, type OutputTensor } from '../core/model.ts';
+import { type ComputePrecision, GATE_INPUT, type ModelSpec, type OutputTensor } from '../core/model.ts';
 import { SightlineError } from '../errors/sightline-error.ts';
 import type { EngineInfo, EngineRequest } from '../protocol/threads.ts';
+import { gateOf } from './class-gate.ts';
 import { type InferenceEngine, planWarmUp, warmUp } from './inference-engine.ts';
+import { readOnnxFacts } from './onnx-facts.ts';
+import { checkQuantised } from './quantised.ts';
 
 type Ort = typeof import('onnxruntime-node');
 
@@ -18,14 +21,14 @@ export class OnnxEngine implements InferenceEngine {
   readonly #session: InferenceSession;
   readonly #inputs: Map<number, BatchInput>;
 
-  private constructor(session: InferenceSession, request: EngineRequest, warm: Warm) {
+  private constructor(session: InferenceSession, request: EngineRequest, precision: ComputePrecision, warm: Warm) {
     this.#session = session;
     this.#inputs = warm.inputs;
     this.info = {
       engine: 'onnx',
       provider: request.provider,
       device: request.provider === 'cpu' ? 'CPU' : request.provider.toUpperCase(),
-      precision: request.model.precision,
+      precision,
       batchSizes: warm.batchSizes,
       warmMs: warm.warmMs,
       callsInFlight: 1,
@@ -39,14 +42,20 @@ export class OnnxEngine implements InferenceEngine {
     const { spec } = request.model;
     const inputs = new Map<number, BatchInput>();
     try {
+      const facts = readOnnxFacts(request.model.path);
+      checkQuantised('onnx', request, facts);
       const warm = await warmUp(planWarmUp(request), async (size) => {
         const input = inputs.get(size) ?? batchInput(ort, session, size, spec);
         inputs.set(size, input);
         await session.run(feedsOf(input, spec.scoreThreshold));
       });
-      return new OnnxEngine(session, request, { ...warm, inputs });
+      return new OnnxEngine(session, request, facts.isQuantised ? 'int8' : request.model.precision, {
+        ...warm,
+        inputs,
+      });
     } catch (error) {
       await session.release();
+      if (error instanceof SightlineError) throw error;
       throw unavailable(request, `cannot run ${request.model.path}: ${(error as Error).message}`, error);
     }
   }
@@ -110,17 +119,6 @@ function batchInput(ort: Ort, session: InferenceSession, size: number, { input }
 function feedsOf({ gate, feeds }: BatchInput, scoreThreshold: number): Feeds {
   gate[0] = gateOf(scoreThreshold);
   return feeds;
-}
-
-/** A little below 16.6, from where on the sigmoid of an f32 is 1. */
-const CERTAIN = 16;
-
-/** The gate lets a little too much through, so that rounding loses no box: the decoder has the last word. */
-const GATE_SLACK = 1e-3;
-
-/** The number whose sigmoid is the threshold. */
-function gateOf(scoreThreshold: number): number {
-  return Math.min(Math.log(scoreThreshold / (1 - scoreThreshold)), CERTAIN) - GATE_SLACK;
 }
 
 async function importOrt(): Promise<Ort> {

@@ -1,6 +1,6 @@
 /** Messages between the main thread and its lane and inference threads. Pixels never travel: they lie in rings, by slot. */
 import type { DropReason } from '../core/frame.ts';
-import type { CompiledModel, ModelSpec } from '../core/model.ts';
+import type { CompiledModel, ComputePrecision, ModelSpec } from '../core/model.ts';
 import type { SourceInput } from '../core/source.ts';
 import type { WireError } from '../errors/sightline-error.ts';
 import type { SlotRingShape } from '../flow/slot-ring.ts';
@@ -40,7 +40,7 @@ export interface LaneStream {
   readonly firstPtsUs: number;
   readonly preview: { readonly maxWidth: number; readonly fps: number };
   /** Its ffmpeg lets every other process go first. */
-  readonly givesWay: boolean;
+  readonly isBackground: boolean;
 }
 
 export type ToLane =
@@ -73,12 +73,16 @@ export type FromLane =
 
 /** Which engine, with which settings. */
 export interface EngineRequest {
-  readonly engine: 'tensorflow' | 'onnx' | 'wasm' | 'fake';
+  readonly engine: 'tensorflow' | 'openvino' | 'onnx' | 'wasm' | 'fake';
   /**
    * Execution provider of the onnx engine: `cpu`, `cuda`, `tensorrt`, `webgpu`, `dml`, `coreml`. With `cuda` the tensorflow
-   * engine insists on a GPU, else it takes what the library has.
+   * engine insists on a GPU, else it takes what the library has. Device of the openvino engine: `cpu`, `gpu`, `npu`, `auto`.
    */
   readonly provider: string;
+  /** What to compute in; `auto`, also where absent, leaves it to the engine. */
+  readonly precision?: 'auto' | ComputePrecision;
+  /** File of OpenVINO's C library (`libopenvino_c`); absent where it is not set up. */
+  readonly openvinoLibrary?: string | undefined;
   readonly model: CompiledModel;
   readonly maxBatch: number;
   /** Sizes to warm, all of them: what another thread with the same engine found. Null: find out which pay. */
@@ -102,6 +106,7 @@ export interface EngineInfo {
   readonly engine: string;
   readonly provider: string;
   readonly device: string;
+  /** As executed: a `ComputePrecision`, or `none` where nothing is computed. */
   readonly precision: string;
   /** Batch sizes it was warmed for, rising. */
   readonly batchSizes: readonly number[];

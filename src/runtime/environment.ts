@@ -1,7 +1,7 @@
 import { homedir } from 'node:os';
 import { delimiter, join } from 'node:path';
 
-/** What the surroundings say; read from the environment in `workers/` alone and passed down. */
+/** What the context say; read from the environment in `workers/` alone and passed down. */
 export interface Environment {
   /** FFMPEG_PATH */
   readonly ffmpegPath: string | undefined;
@@ -13,13 +13,15 @@ export interface Environment {
   readonly cacheDir: string;
   /** SIGHTLINE_TOKEN */
   readonly token: string | undefined;
+  /** OPENVINO_DIR: folder of an OpenVINO that is used where it is. */
+  readonly openvinoDir?: string | undefined;
   /** REDIS_URL */
   readonly redisUrl?: string | undefined;
   /** REDIS_CA_FILE: authorities that a rediss:// server's certificate is checked by. */
   readonly redisCaFile?: string | undefined;
 }
 
-/** Takes the surroundings out of a process's environment, which the entry points in `workers/` hand over. */
+/** Takes the context out of a process's environment, which the entry points in `workers/` hand over. */
 export function readEnvironment(env: Readonly<Record<string, string | undefined>>): Environment {
   const cacheHome =
     env.XDG_CACHE_HOME === undefined || env.XDG_CACHE_HOME === '' ? join(homedir(), '.cache') : env.XDG_CACHE_HOME;
@@ -29,6 +31,7 @@ export function readEnvironment(env: Readonly<Record<string, string | undefined>
     modelPath: (env.SIGHTLINE_MODEL_PATH ?? '').split(delimiter).filter((folder) => folder !== ''),
     cacheDir: env.SIGHTLINE_CACHE_DIR ?? join(cacheHome, 'sightline'),
     token: env.SIGHTLINE_TOKEN,
+    openvinoDir: env.OPENVINO_DIR,
     redisUrl: env.REDIS_URL,
     redisCaFile: env.REDIS_CA_FILE,
   };

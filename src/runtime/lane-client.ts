@@ -131,11 +131,11 @@ export class LaneClient {
     clearInterval(this.#watch);
     for (const pid of this.#childPids) signalGroup(pid, 'SIGKILL');
     this.#childPids.clear();
-    if (!this.#isStopping) this.#tellLoss(code);
+    if (!this.#isStopping) this.#reportLoss(code);
     this.#onExited();
   }
 
-  #tellLoss(code: number): void {
+  #reportLoss(code: number): void {
     const why = this.#lastError?.message ?? `exit code ${code}`;
     const error = new SightlineError('LANE_FAILED', `a lane thread ended: ${why}`);
     const listeners = [...this.#listeners.values()];

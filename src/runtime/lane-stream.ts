@@ -29,6 +29,6 @@ export function laneStream(
     openTimeoutMs,
     ...from,
     preview: port.preview,
-    givesWay: bulk !== undefined,
+    isBackground: bulk !== undefined,
   };
 }

@@ -4,15 +4,15 @@ import type { SourceInput } from '../core/source.ts';
 import { type DecodePlan, decodeArguments } from '../decode/ffmpeg-command.ts';
 import { explainExit, FfmpegLog, newHeaderTag } from '../decode/ffmpeg-log.ts';
 import { type FfmpegExit, FfmpegProcess } from '../decode/ffmpeg-process.ts';
-import { giveWay } from '../decode/give-way.ts';
+import { lowerPriority } from '../decode/lower-priority.ts';
 import { SightlineError } from '../errors/sightline-error.ts';
 import type { LaneStream } from '../protocol/threads.ts';
 import { BackOff } from '../source/back-off.ts';
-import { knock } from '../source/knock.ts';
+import { tcpProbe } from '../source/tcp-probe.ts';
 import { LaneFrames, type LanePort, PICTURE_FIT } from './lane-frames.ts';
 
 const WATCH_INTERVAL_MS = 100;
-const KNOCK_TIMEOUT_MS = 1000;
+const PROBE_TIMEOUT_MS = 1000;
 /** An absent camera is asked at least this often, so that it is back within two seconds of its return. */
 const MAX_BACK_OFF_MS = 1000;
 /** A connection that lasted this long was a good one; one that sends a frame and ends must not be tried in a frenzy. */
@@ -107,11 +107,11 @@ export class LaneVideo {
       isOver: false,
     };
     this.#connection = connection;
-    if (this.#source.isLive && this.#source.knock !== null) {
-      const isOpen = await knock(this.#source.knock, KNOCK_TIMEOUT_MS);
+    if (this.#source.isLive && this.#source.probeAddress !== null) {
+      const isOpen = await tcpProbe(this.#source.probeAddress, PROBE_TIMEOUT_MS);
       if (connection.isOver || this.#isClosed) return;
       if (!isOpen) {
-        const { host, port } = this.#source.knock;
+        const { host, port } = this.#source.probeAddress;
         this.#reconnect(
           connection,
           new SightlineError('SOURCE_UNREACHABLE', `${this.#source.label}: nothing answers at ${host}:${port}`),
@@ -149,7 +149,7 @@ export class LaneVideo {
         if (!connection.isOver) void this.#onExit(connection, exit);
       },
     });
-    if (this.#stream.givesWay) giveWay(process.pid);
+    if (this.#stream.isBackground) lowerPriority(process.pid);
     connection.process = process;
     this.#children.add(process);
     this.#post({ type: 'child-started', ringId: this.#ringId, pid: process.pid });

@@ -8,7 +8,7 @@ import type { Sink } from '../sinks/sink.ts';
 import { WebhookSink } from '../sinks/webhook-sink.ts';
 import { ResultSinks, type SinkBinding } from './result-sinks.ts';
 
-export interface SinkSurroundings {
+export interface SinkContext {
   /** Labels of the model that runs. */
   readonly classes: readonly string[];
   readonly stdout: NodeJS.WritableStream;
@@ -23,10 +23,7 @@ export interface SinkSurroundings {
  *
  * @throws SINK_BUSY where another pipeline writes one of the files.
  */
-export async function openSinks(
-  configs: PipelineConfig['sinks'],
-  surroundings: SinkSurroundings,
-): Promise<ResultSinks> {
+export async function openSinks(configs: PipelineConfig['sinks'], context: SinkContext): Promise<ResultSinks> {
   const locks = await lockOutputs(
     configs.flatMap((config, i) => ('path' in config ? [{ id: sinkId(config, i), path: config.path }] : [])),
   );
@@ -36,7 +33,7 @@ export async function openSinks(
   configs.forEach((config, i) => {
     if (config.type === 'video') return;
     const streams = config.streams === undefined ? null : new Set(config.streams);
-    bindings.push({ sink: openSink(config, sinkId(config, i), run, surroundings), streams });
+    bindings.push({ sink: openSink(config, sinkId(config, i), run, context), streams });
   });
   return new ResultSinks(bindings, locks);
 }
@@ -65,7 +62,7 @@ function openSink(
   config: Exclude<SinkConfig, { type: 'video' }>,
   id: string,
   run: string,
-  { classes, stdout, onFailure, onRecovery, onNotice }: SinkSurroundings,
+  { classes, stdout, onFailure, onRecovery, onNotice }: SinkContext,
 ): Sink {
   const listeners = { onFailure, onNotice, onRecovery: (lostResults = 0) => onRecovery(id, lostResults) };
   switch (config.type) {

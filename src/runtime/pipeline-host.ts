@@ -23,7 +23,7 @@ import type { StreamSession } from './stream-session.ts';
 /** Settings that a running stream takes over without a new connection. */
 const TUNABLE: ReadonlySet<string> = new Set(['priority', 'weight', 'queueSize', 'maxAgeMs', 'target']);
 
-export interface HostSurroundings {
+export interface HostContext {
   readonly environment: Environment;
   readonly stdout: NodeJS.WritableStream;
   readonly onNotice: (text: string) => void;
@@ -58,7 +58,7 @@ export class PipelineHost {
     config: PipelineConfig,
     sinks: ResultSinks,
     ffmpeg: FfmpegBinary,
-    { environment, onNotice, admit }: HostSurroundings,
+    { environment, onNotice, admit }: HostContext,
   ) {
     this.runtime = runtime;
     this.#sinks = sinks;
@@ -74,8 +74,8 @@ export class PipelineHost {
    *
    * @throws SINK_BUSY, and what `openRuntime` throws.
    */
-  static async open(config: PipelineConfig, surroundings: HostSurroundings): Promise<PipelineHost> {
-    const { environment, stdout, onNotice, incidents } = surroundings;
+  static async open(config: PipelineConfig, context: HostContext): Promise<PipelineHost> {
+    const { environment, stdout, onNotice, incidents } = context;
     const ffmpeg = await findFfmpeg({ path: environment.ffmpegPath, searchPath: environment.searchPath });
     const { classes } = modelSpec(await loadConfigured(config.model, environment));
     let runtime: Runtime | null = null;
@@ -85,10 +85,10 @@ export class PipelineHost {
       onFailure: ({ message, code }) =>
         runtime === null
           ? onNotice(`error: ${message} [${code}]`)
-          : runtime.tell('sink-failed', undefined, message, { code }),
+          : runtime.emitEvent('sink-failed', undefined, message, { code }),
       onRecovery: (id, lost) => {
         const text = `sink ${id} delivers again${lost === 0 ? '' : `; ${countOf(lost)} lost`}`;
-        runtime?.tell('sink-recovered', undefined, text, { id });
+        runtime?.emitEvent('sink-recovered', undefined, text, { id });
       },
       onNotice,
     });
@@ -98,7 +98,7 @@ export class PipelineHost {
       await sinks.close();
       throw error;
     }
-    return new PipelineHost(runtime, config, sinks, ffmpeg, surroundings);
+    return new PipelineHost(runtime, config, sinks, ffmpeg, context);
   }
 
   /**
@@ -242,12 +242,12 @@ export class PipelineHost {
       policy,
       overlay: config,
       counts: () => this.runtime.session(config.id).counts,
-      onFailure: ({ message, code }) => this.runtime.tell('sink-failed', config.id, message, { code }),
+      onFailure: ({ message, code }) => this.runtime.emitEvent('sink-failed', config.id, message, { code }),
       onRecovery: (lost) => {
         const text = `sink ${id} goes on in a new file; ${lost} pictures were lost`;
-        this.runtime.tell('sink-recovered', config.id, text, { id });
+        this.runtime.emitEvent('sink-recovered', config.id, text, { id });
       },
-      onNotice: (text) => this.runtime.tell('stream-warning', config.id, text),
+      onNotice: (text) => this.runtime.emitEvent('stream-warning', config.id, text),
     });
     this.#videoSizes.set(config.id, picture);
     this.#sinks.addPictureSink(config.id, video);

@@ -1,16 +1,18 @@
 import { compileModel } from '../compile/compile-model.ts';
 import type { CompileSource } from '../compile/compile-source.ts';
-import type { CompiledModel, Precision } from '../core/model.ts';
+import type { CompiledModel, ComputePrecision, Precision } from '../core/model.ts';
+import { SightlineError } from '../errors/sightline-error.ts';
 import { findWeights } from '../store/find-weights.ts';
 import { type Manifest, modelSpec } from '../store/manifests.ts';
 import { type FileSettings, loadDetector } from './load-detector.ts';
 
 export interface PrepareOptions {
-  readonly engine: 'onnx' | 'wasm' | 'tensorflow';
-  readonly precision: Precision;
+  readonly engine: 'onnx' | 'openvino' | 'wasm' | 'tensorflow';
+  /** What the model shall be computed in. */
+  readonly precision: 'auto' | ComputePrecision;
   /** Another input size than the published one, in pixels. */
   readonly inputSize?: { readonly width: number; readonly height: number } | undefined;
-  /** Execution provider of the `onnx` engine; `cpu` where absent. */
+  /** Execution provider of the `onnx` engine, device of the `openvino` engine; `cpu` where absent. */
   readonly provider?: string | undefined;
   readonly searchPath: readonly string[];
   readonly cacheDir: string;
@@ -30,7 +32,17 @@ export interface PrepareOptions {
 export async function prepareModel(nameOrPath: string, options: PrepareOptions): Promise<CompiledModel> {
   const manifest = await loadDetector(nameOrPath, options);
   const weightPaths = await findWeights(manifest, options);
-  return compileModel(compileSource(manifest, weightPaths), options);
+  return compileModel(compileSource(manifest, weightPaths), { ...options, precision: filePrecision(options) });
+}
+
+/** OpenVINO chooses its number format when it loads a file; others compute in that of the file. */
+function filePrecision({ engine, precision }: PrepareOptions): Precision {
+  if (engine === 'openvino' || precision === 'auto') return 'f32';
+  // A quantised file is f32 with operators that say where int8 is computed; the engine checks that it is one.
+  if (precision === 'int8' && engine === 'onnx') return 'f32';
+  if (precision === 'f32' || precision === 'f16') return precision;
+  const others = precision === 'bf16' ? 'openvino, on a CPU that has it' : 'openvino or onnx, with a quantised model';
+  throw new SightlineError('ENGINE_UNAVAILABLE', `engine ${engine} does not compute in ${precision}; use ${others}`);
 }
 
 /** Says to the compiler what a manifest says. */

@@ -1,29 +1,35 @@
 import { ungate } from '../compile/verify/ungate.ts';
 import type { CompiledModel, OutputTensor } from '../core/model.ts';
 import { loadEngine } from '../infer/load-engine.ts';
+import type { EngineRequest } from '../protocol/threads.ts';
 
 /** Pictures in one call of a model with a free batch: as many as are left of these, so that batching is checked as well. */
 const FREE_BATCHES = [1, 3] as const;
 
+/** The engine of each format, where none is named. */
 const ENGINES = { onnx: 'onnx', 'saved-model': 'tensorflow', tfjs: 'wasm' } as const;
+
+export type RunHow = Partial<Pick<EngineRequest, 'engine' | 'provider' | 'precision' | 'openvinoLibrary'>>;
 
 /**
  * Runs a compiled model on its engine, in batches where it takes them.
  *
  * @param frames - u8 [height, width, 3] RGB at the size of the model's input.
+ * @param how - the engine and what it needs to know, where the defaults do not do.
  * @returns for each picture the outputs, owned by the caller.
  * @throws ENGINE_UNAVAILABLE, ENGINE_FAILED
  */
 export async function runCompiled(
   model: CompiledModel,
   frames: readonly Uint8Array[],
-  provider = 'cpu',
+  how: RunHow = {},
 ): Promise<Map<string, OutputTensor>[]> {
   const sizes = model.batch === 'free' ? FREE_BATCHES : [model.batch];
   const [smallest, largest] = [Math.min(...sizes), Math.max(...sizes)];
   const engine = await loadEngine({
     engine: ENGINES[model.format],
-    provider,
+    provider: 'cpu',
+    ...how,
     model,
     maxBatch: largest,
     batchSizes: sizes,

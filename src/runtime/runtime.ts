@@ -122,7 +122,7 @@ export class Runtime {
     const session = new StreamSession(config, input, this.#port);
     this.#sessions.set(config.id, session);
     this.#retune();
-    this.tell('stream-added', config.id, `${config.id} was added: ${input.label}`);
+    this.emitEvent('stream-added', config.id, `${config.id} was added: ${input.label}`);
     session.isWatched = this.#watched.has(config.id);
     session.start();
     return session;
@@ -149,7 +149,7 @@ export class Runtime {
     await session.remove();
     this.#sessions.delete(id);
     this.#retune();
-    this.tell('stream-removed', id, `${id} was removed`);
+    this.emitEvent('stream-removed', id, `${id} was removed`);
   }
 
   /** Applies settings of batching, ages and targets to a running stream. */
@@ -240,7 +240,7 @@ export class Runtime {
       const isSteady = lane.ageMs > STEADY_LANE_MS;
       if (isSteady) this.#laneBackOff.reset();
       this.#addLane(isSteady ? 0 : this.#laneBackOff.nextMs());
-      this.tell('lane-restarted', undefined, `${error.message}; its streams are opened again`);
+      this.emitEvent('lane-restarted', undefined, `${error.message}; its streams are opened again`);
     };
     this.#lanes.push(new LaneClient({ onBusy, onLost }, { startDelayMs }));
   }
@@ -248,10 +248,10 @@ export class Runtime {
   #schedulerEvents(): SchedulerEvents {
     return {
       onBusy: (inferMs) => this.#meter.addInferMs(inferMs),
-      onBatchFailed: (error) => this.#tellFailedBatch(error),
-      onThreadLost: (error) => this.tell('engine-restarted', undefined, `${error.message}; it is started again`),
-      onThreadRestarted: () => this.tell('engine-restarted', undefined, 'an inference thread is up again'),
-      onSettled: (reason) => this.tell('batch-settled', undefined, `batch size ${reason}`),
+      onBatchFailed: (error) => this.#reportFailedBatch(error),
+      onThreadLost: (error) => this.emitEvent('engine-restarted', undefined, `${error.message}; it is started again`),
+      onThreadRestarted: () => this.emitEvent('engine-restarted', undefined, 'an inference thread is up again'),
+      onSettled: (reason) => this.emitEvent('batch-settled', undefined, `batch size ${reason}`),
     };
   }
 
@@ -284,7 +284,7 @@ export class Runtime {
       }),
       serve: (stream) => scheduler.serve(stream, policyOf(stream)),
       withdraw: (stream) => scheduler.withdraw(stream),
-      event: (kind, stream, message, details) => this.tell(kind, stream, message, details),
+      event: (kind, stream, message, details) => this.emitEvent(kind, stream, message, details),
       publish: ({ input }, result, frame) => {
         if (this.#isFlushed) return null;
         if (input.bulk !== undefined) return input.bulk.take(result);
@@ -296,11 +296,11 @@ export class Runtime {
   }
 
   /** At most once a second: a model that fails on every batch must not flood the log. */
-  #tellFailedBatch(error: SightlineError): void {
+  #reportFailedBatch(error: SightlineError): void {
     this.#failedBatches += 1;
     const now = monoNowMs();
     if (now - this.#failedToldMs < REPORT_INTERVAL_MS) return;
-    this.tell('engine-failed', undefined, `${this.#failedBatches} batch(es) failed: ${error.message}`, {
+    this.emitEvent('engine-failed', undefined, `${this.#failedBatches} batch(es) failed: ${error.message}`, {
       code: error.code,
     });
     this.#failedBatches = 0;
@@ -318,7 +318,7 @@ export class Runtime {
   }
 
   /** Tells listeners that something happened. */
-  tell(kind: EventKind, stream: string | undefined, message: string, details?: EventDetails): void {
+  emitEvent(kind: EventKind, stream: string | undefined, message: string, details?: EventDetails): void {
     this.events.emit({
       type: 'event',
       timeMs: Date.now(),

@@ -3,7 +3,7 @@ import { preprocessImage } from '../preprocess/sharp-preprocessor.ts';
 import { findWeights } from '../store/find-weights.ts';
 import { type FileSettings, loadDetector } from './load-detector.ts';
 import { compileSource } from './prepare-model.ts';
-import { runCompiled } from './run-compiled.ts';
+import { type RunHow, runCompiled } from './run-compiled.ts';
 
 type Rows = Awaited<ReturnType<typeof import('../compile/verify/verify-model.ts')['verifyModel']>>;
 
@@ -17,7 +17,7 @@ export async function verifyCompiled(
   compiled: CompiledModel,
   imagePaths: readonly string[],
   weights: Parameters<typeof findWeights>[1],
-  provider: string,
+  how: RunHow,
   settings?: FileSettings,
 ): Promise<Rows> {
   const { width, height } = compiled.spec.input;
@@ -31,6 +31,6 @@ export async function verifyCompiled(
   }
   const { verifyModel } = await import('../compile/verify/verify-model.ts');
   return verifyModel(compileSource(manifest, weightPaths), compiled, frames, (model, pictures) =>
-    runCompiled(model, pictures, provider),
+    runCompiled(model, pictures, how),
   );
 }

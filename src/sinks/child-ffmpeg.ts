@@ -40,7 +40,7 @@ export class ChildFfmpeg {
         resolve({ isSuccess: code === 0, said: lines.slice(-3).join(' | ') || how });
       });
     });
-    if (this.pid !== null) giveWay(this.pid);
+    if (this.pid !== null) lowerPriority(this.pid);
   }
 
   kill(): void {
@@ -48,7 +48,7 @@ export class ChildFfmpeg {
   }
 }
 
-function giveWay(pid: number): void {
+function lowerPriority(pid: number): void {
   try {
     setPriority(pid, constants.priority.PRIORITY_BELOW_NORMAL);
   } catch {

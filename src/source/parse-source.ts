@@ -35,7 +35,7 @@ export function parseSource(text: string, options: SourceOptions): SourceInput {
       url: graph,
       label: `synthetic:${graph}`,
       isLive: options.realtime,
-      knock: null,
+      probeAddress: null,
       options,
     };
   }
@@ -68,7 +68,7 @@ function network(kind: 'rtsp' | 'http', text: string, options: SourceOptions): S
   const isLive = kind === 'rtsp' || url.pathname.toLowerCase().endsWith('.m3u8') || options.realtime;
   const port = url.port === '' ? (DEFAULT_PORTS[url.protocol] ?? 80) : Number(url.port);
   const host = url.hostname.replace(/^\[|\]$/g, '');
-  return { kind, url: text, label, isLive, knock: { host, port }, options };
+  return { kind, url: text, label, isLive, probeAddress: { host, port }, options };
 }
 
 function device(path: string, options: SourceOptions): SourceInput {
@@ -78,7 +78,7 @@ function device(path: string, options: SourceOptions): SourceInput {
       `capture device "${path}": expected an existing device such as /dev/video0, found none`,
     );
   }
-  return { kind: 'device', url: path, label: `device:${path}`, isLive: true, knock: null, options };
+  return { kind: 'device', url: path, label: `device:${path}`, isLive: true, probeAddress: null, options };
 }
 
 function file(path: string, scheme: string | undefined, options: SourceOptions): SourceInput {
@@ -101,7 +101,7 @@ function file(path: string, scheme: string | undefined, options: SourceOptions):
     url: `file:${path}`,
     label: path,
     isLive: options.loop || options.realtime,
-    knock: null,
+    probeAddress: null,
     options,
   };
 }

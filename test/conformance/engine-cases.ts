@@ -9,6 +9,7 @@ import { SightlineError } from '../../src/errors/sightline-error.ts';
 import type { EngineRequest } from '../../src/protocol/threads.ts';
 import { prepareModel } from '../../src/runtime/prepare-model.ts';
 import { modelPlaces } from '../support/model-places.ts';
+import { openvinoLibrary } from '../support/openvino.ts';
 
 export const MAX_BATCH = 4;
 
@@ -29,7 +30,8 @@ export const FAKE_ROWS = [1, 2, 3, 4, 0.5, 0, 5, 6, 7, 8, 0.25, 1];
 export function request(engine: EngineRequest['engine'], model: CompiledModel, more: Partial<EngineRequest> = {}) {
   return {
     engine,
-    provider: engine === 'onnx' || engine === 'tensorflow' ? 'cpu' : engine,
+    provider: engine === 'wasm' || engine === 'fake' ? engine : 'cpu',
+    openvinoLibrary,
     model,
     maxBatch: MAX_BATCH,
     batchSizes: null,
@@ -71,7 +73,7 @@ export function tinyModel(format: 'onnx' | 'saved-model' = 'onnx'): CompiledMode
 }
 
 /** The default detector, from wherever it can be had; null, aloud, where it cannot. */
-export async function centernet(engine: 'onnx' | 'wasm' | 'tensorflow'): Promise<CompiledModel | null> {
+export async function centernet(engine: 'onnx' | 'openvino' | 'wasm' | 'tensorflow'): Promise<CompiledModel | null> {
   try {
     return await prepareModel('centernet', {
       engine,

@@ -2,9 +2,12 @@ import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import type { CompiledModel, OutputTensor } from '../../src/core/model.ts';
 import type { InferenceEngine } from '../../src/infer/inference-engine.ts';
 import { loadEngine } from '../../src/infer/load-engine.ts';
+import { readOpenvinoFacts } from '../../src/infer/openvino/facts.ts';
 import type { TensorflowEngine } from '../../src/infer/tensorflow-engine.ts';
 import type { EngineRequest } from '../../src/protocol/threads.ts';
 import { nvidiaDriver } from '../../src/store/tensorflow/nvidia-driver.ts';
+import { hasOpenvino } from '../support/openvino.ts';
+import { quantisedModel } from '../support/quantised-model.ts';
 import { hasTensorflow } from '../support/tensorflow.ts';
 import { centernet, FAKE_ROWS, fakeModel, MAX_BATCH, request, tinyModel } from './engine-cases.ts';
 
@@ -13,9 +16,20 @@ function tensorflowOr(model: CompiledModel | null): CompiledModel | null {
   return hasTensorflow ? model : null;
 }
 
+function openvinoOr(model: CompiledModel | null): CompiledModel | null {
+  return hasOpenvino ? model : null;
+}
+
 type Outputs = Map<string, { dims: readonly number[]; data: number[] }>;
 
-const cases: { name: string; engine: EngineRequest['engine']; model: CompiledModel | null }[] = [
+interface Case {
+  readonly name: string;
+  readonly engine: EngineRequest['engine'];
+  readonly model: CompiledModel | null;
+  readonly precision?: EngineRequest['precision'];
+}
+
+const cases: Case[] = [
   { name: 'fake', engine: 'fake', model: fakeModel() },
   { name: 'onnx with a network of three nodes', engine: 'onnx', model: tinyModel() },
   { name: 'onnx with centernet', engine: 'onnx', model: await centernet('onnx') },
@@ -25,6 +39,13 @@ const cases: { name: string; engine: EngineRequest['engine']; model: CompiledMod
     model: tensorflowOr(tinyModel('saved-model')),
   },
   { name: 'tensorflow with centernet', engine: 'tensorflow', model: tensorflowOr(await centernet('tensorflow')) },
+  { name: 'openvino with a network of three nodes', engine: 'openvino', model: openvinoOr(tinyModel()) },
+  {
+    name: 'openvino with centernet',
+    engine: 'openvino',
+    model: openvinoOr(await centernet('openvino')),
+    precision: 'f32',
+  },
   { name: 'wasm with centernet', engine: 'wasm', model: await centernet('wasm') },
 ];
 
@@ -57,14 +78,14 @@ function expectNear(actual: readonly number[], expected: readonly number[]): voi
   expect(worst).toBeLessThan(1e-3);
 }
 
-describe.each(cases)('engine $name', ({ engine: name, model }) => {
+describe.each(cases)('engine $name', ({ engine: name, model, precision = 'auto' }) => {
   const isThere = model !== null;
   let engine: InferenceEngine;
   let frameBytes = 0;
 
   beforeAll(async () => {
     if (model === null) return;
-    engine = await loadEngine(request(name, model));
+    engine = await loadEngine(request(name, model, { precision }));
     frameBytes = model.spec.input.width * model.spec.input.height * 3;
   });
 
@@ -208,6 +229,7 @@ describe('what an engine computes', () => {
 
   it.each([
     { name: 'onnx', format: 'onnx', isThere: true },
+    { name: 'openvino', format: 'onnx', isThere: hasOpenvino },
     { name: 'tensorflow', format: 'saved-model', isThere: hasTensorflow },
   ] as const)('$name: the mean colour of each picture, as arithmetic has it', async ({ name, format, isThere }) => {
     if (!isThere) return;
@@ -256,6 +278,44 @@ describe('an engine that cannot be had is an error, never another engine', () =>
       await expect(loadEngine(request('onnx', tinyModel(), { provider }))).rejects.toEqual(unavailable(provider));
     },
   );
+
+  it.each([
+    ['precision int8 with a file that is not quantised', tinyModel(), 'int8', 'is not quantised'],
+    ['precision f32 with a file that is quantised', quantisedModel(), 'f32', 'is quantised and computed in int8'],
+  ] as const)('onnx: %s', async (_, model, precision, text) => {
+    await expect(loadEngine(request('onnx', model, { precision }))).rejects.toEqual(unavailable(text));
+  });
+
+  it('openvino that is not set up, with the command that sets it up', async () => {
+    const loading = loadEngine(request('openvino', tinyModel(), { openvinoLibrary: undefined }));
+    await expect(loading).rejects.toEqual(unavailable('npm run setup:openvino'));
+  });
+
+  it('openvino whose library cannot be loaded', async () => {
+    const loading = loadEngine(request('openvino', tinyModel(), { openvinoLibrary: '/nowhere/libopenvino_c.so' }));
+    await expect(loading).rejects.toEqual(unavailable('/nowhere/libopenvino_c.so'));
+  });
+
+  it.skipIf(!hasOpenvino).each([
+    ['without its file', { path: '/nowhere/a.onnx' }, '/nowhere/a.onnx'],
+    ['with a SavedModel', { format: 'saved-model' as const }, 'runs ONNX files'],
+    [
+      'with a network of another size, which it would silently adapt',
+      { spec: { ...tinyModel().spec, input: { ...tinyModel().spec.input, width: 13 } } },
+      'expected frames u8 [n, 8, 13, 3], received u8 [n, 8, 12, 3]',
+    ],
+  ])('openvino %s', async (_, more, text) => {
+    await expect(loadEngine(request('openvino', { ...tinyModel(), ...more }))).rejects.toEqual(unavailable(text));
+  });
+
+  it.skipIf(!hasOpenvino)('openvino on a device that is not there, with those that are', async () => {
+    const { openvinoLibrary } = request('openvino', tinyModel());
+    const { devices } = readOpenvinoFacts(openvinoLibrary!);
+    const missing = ['npu', 'gpu'].find((kind) => !devices.some(({ name }) => name.toLowerCase().startsWith(kind)));
+    if (missing === undefined) return;
+    const loading = loadEngine(request('openvino', tinyModel(), { provider: missing }));
+    await expect(loading).rejects.toEqual(unavailable(`${devices[0]!.name} (${devices[0]!.fullName})`));
+  });
 
   it('tensorflow with an ONNX file', async () => {
     await expect(loadEngine(request('tensorflow', tinyModel()))).rejects.toEqual(unavailable('runs SavedModels'));

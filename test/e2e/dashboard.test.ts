@@ -160,7 +160,7 @@ describe.skipIf(browserPath === undefined)(browserTitle('dashboard'), () => {
     const gate = port.report().streams[0]!;
     port.put({ ...gate, source: evil, lastError: evil, zones: [{ id: evil, inside: 1 }] });
     const { url } = await openGateway(port);
-    port.tell({ type: 'event', timeMs: 1, kind: 'stream-warning', stream: evil, message: evil });
+    port.emitEvent({ type: 'event', timeMs: 1, kind: 'stream-warning', stream: evil, message: evil });
     const { page, complaints } = await visit(browser, url);
     await page.waitForSelector('[data-stream="gate-1"]');
     await until(async () => (await page.locator('.events').textContent())!.includes(evil));

@@ -1,6 +1,7 @@
 import { join } from 'node:path';
 import { afterAll, describe, expect, it } from 'vitest';
 import { cli, temporaryFolder } from '../support/cli.ts';
+import { hasOpenvino, openvinoDir } from '../support/openvino.ts';
 import { sharedDir } from '../support/shared.ts';
 import { hasTensorflow } from '../support/tensorflow.ts';
 
@@ -15,7 +16,11 @@ interface Row {
 describe.skipIf(sharedDir === null)('models compile and verify (needs the shared folder)', () => {
   const cache = temporaryFolder();
   afterAll(() => cache.remove());
-  const env = { SIGHTLINE_MODEL_PATH: join(sharedDir ?? '.', 'models'), SIGHTLINE_CACHE_DIR: cache.path };
+  const env = {
+    SIGHTLINE_MODEL_PATH: join(sharedDir ?? '.', 'models'),
+    SIGHTLINE_CACHE_DIR: cache.path,
+    OPENVINO_DIR: openvinoDir,
+  };
   const images = ['--images', join(sharedDir ?? '.', 'coco-val-100', 'images')];
   const verify = (...flags: string[]) => cli(['models', 'verify', 'yolox-nano', ...images, ...flags], env);
 
@@ -26,13 +31,20 @@ describe.skipIf(sharedDir === null)('models compile and verify (needs the shared
     const compared = outputs.map(({ engine, precision, output }) => `${engine} ${precision} ${output}`);
     const onnx = ['onnx f32 predictions', 'onnx f16 predictions'];
     const tensorflow = ['tensorflow f32 predictions', 'tensorflow f16 predictions'];
-    expect(compared).toEqual(hasTensorflow ? [...onnx, ...tensorflow] : onnx);
+    const openvino = ['openvino f32 predictions', 'openvino bf16 predictions', 'openvino f16 predictions'];
+    expect(compared).toEqual([
+      ...onnx,
+      ...openvino.filter((row) => hasOpenvino && compared.includes(row)),
+      ...(hasTensorflow ? tensorflow : []),
+    ]);
+    if (hasOpenvino) expect(compared).toContain(openvino[0]);
+    else expect(stderr).toContain('npm run setup:openvino');
     if (!hasTensorflow) expect(stderr).toContain('npm run setup:tensorflow');
     for (const { precision, maxRel, meanAbs } of outputs) {
       if (precision === 'f32') expect(maxRel).toBeLessThan(5e-4);
       else expect(meanAbs).toBeLessThan(0.01);
     }
-  });
+  }, 240_000);
 
   it('verify compares what the flags name', async () => {
     const { stdout, stderr, code } = await verify('--engine', 'onnx', '--precision', 'f16');
@@ -46,7 +58,7 @@ describe.skipIf(sharedDir === null)('models compile and verify (needs the shared
   it('verify of an engine that runs nothing compiled says which do', async () => {
     const { stderr, code } = await verify('--engine', 'wasm');
     expect(code).toBe(1);
-    expect(stderr).toContain('expected one of onnx, tensorflow');
+    expect(stderr).toContain('expected one of onnx, openvino, tensorflow');
   });
 
   it.skipIf(hasTensorflow)('verify of an engine that is not set up says what sets it up', async () => {

@@ -1,6 +1,7 @@
 import { afterEach, describe, expect, it } from 'vitest';
 import { TensorflowEngine } from '../../src/infer/tensorflow-engine.ts';
 import { centernet, request, tinyModel } from '../conformance/engine-cases.ts';
+import { slope } from '../support/slope.ts';
 import { hasTensorflow } from '../support/tensorflow.ts';
 
 /** With the real detector this takes minutes, with a network of three nodes seconds. */
@@ -54,14 +55,6 @@ describe.skipIf(!hasTensorflow)('TensorFlow over many calls in one process', () 
     30 * 60_000,
   );
 });
-
-/** Least squares. */
-function slope(points: readonly (readonly [number, number])[]): number {
-  const mean = (axis: 0 | 1): number => points.reduce((sum, point) => sum + point[axis], 0) / points.length;
-  const [meanX, meanY] = [mean(0), mean(1)];
-  const covariance = points.reduce((sum, [x, y]) => sum + (x - meanX) * (y - meanY), 0);
-  return covariance / points.reduce((sum, [x]) => sum + (x - meanX) ** 2, 0);
-}
 
 function megabytes(bytes: number): string {
   return `${(bytes / 1e6).toFixed(1)} MB`;

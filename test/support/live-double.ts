@@ -77,7 +77,7 @@ export class LiveDouble extends RuntimeDouble {
     ];
     story.forEach(([kind, stream, message], i) => {
       const timeMs = this.timeMs - (story.length - i) * 47_000;
-      this.tell({ type: 'event', timeMs, kind, message, ...(stream === undefined ? {} : { stream }) });
+      this.emitEvent({ type: 'event', timeMs, kind, message, ...(stream === undefined ? {} : { stream }) });
     });
   }
 }

@@ -25,7 +25,7 @@ export interface LiveSettings {
   /** In place of the fake engine. */
   readonly model?: Readonly<Record<string, unknown>>;
   /** Where its weights are. */
-  readonly places?: Pick<Environment, 'modelPath' | 'cacheDir'>;
+  readonly places?: Pick<Environment, 'modelPath' | 'cacheDir' | 'openvinoDir'>;
 }
 
 /** What was published of one stream. */

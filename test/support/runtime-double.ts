@@ -121,7 +121,7 @@ export class RuntimeDouble implements RuntimePort {
     for (const listener of this.#pictures) listener({ frame, jpeg });
   }
 
-  tell(event: EventMessage): void {
+  emitEvent(event: EventMessage): void {
     for (const listener of this.#events) listener(event);
   }
 
@@ -133,7 +133,13 @@ export class RuntimeDouble implements RuntimePort {
 
   #setState(id: string, state: StreamState): StreamReport {
     this.put({ ...this.#get(id), state });
-    this.tell({ type: 'event', timeMs: this.timeMs, kind: 'stream-state', stream: id, message: `${id} is ${state}.` });
+    this.emitEvent({
+      type: 'event',
+      timeMs: this.timeMs,
+      kind: 'stream-state',
+      stream: id,
+      message: `${id} is ${state}.`,
+    });
     this.tick();
     return this.#get(id);
   }

@@ -28,7 +28,7 @@ export async function joinParts(
 ): Promise<void> {
   const file = await AtomicFile.create('job', place.resultPath, place.resultStem);
   try {
-    const joint = new Joint(runner, order, place.label, file);
+    const joiner = new PartJoiner(runner, order, place.label, file);
     let previous: PartHeader | null = null;
     for (const [i, path] of paths.entries()) {
       const reader = await PartReader.open(path);
@@ -36,7 +36,7 @@ export async function joinParts(
       try {
         expectFit(path, previous, reader.header, i === paths.length - 1);
         previous = reader.header;
-        for await (const frame of reader.frames()) await joint.add(frame, signal);
+        for await (const frame of reader.frames()) await joiner.add(frame, signal);
       } finally {
         await reader.close();
       }
@@ -50,7 +50,7 @@ export async function joinParts(
 }
 
 /** Frames of one file after the other, on their way into its result. */
-class Joint {
+class PartJoiner {
   readonly #classes: readonly string[];
   readonly #label: string;
   readonly #every: number;

@@ -11,7 +11,7 @@ interface SplitFile {
   readonly merge: Task | null;
 }
 
-interface Grave {
+interface DeadTask {
   readonly task: Task;
   readonly letter: DeadLetter;
 }
@@ -25,7 +25,7 @@ export class MemoryJob {
   readonly #merged = new Set<number>();
   /** By segment that is being done. */
   readonly #liveFrames = new Map<string, number>();
-  readonly #dead = new Map<string, Grave>();
+  readonly #dead = new Map<string, DeadTask>();
   #segments = 0;
   #mergeable = 0;
   #framesDone = 0;
@@ -89,13 +89,13 @@ export class MemoryJob {
     return ready;
   }
 
-  bury(task: Task, letter: DeadLetter, nowMs: number): void {
+  addDeadLetter(task: Task, letter: DeadLetter, nowMs: number): void {
     this.#dead.set(taskId(task), { task, letter });
     this.#settle(nowMs);
   }
 
   /** @returns the tasks that had failed for good; they count as open again. */
-  exhume(nowMs: number): readonly Task[] {
+  requeue(nowMs: number): readonly Task[] {
     const tasks = Array.from(this.#dead.values(), ({ task }) => task);
     this.#dead.clear();
     this.#settle(nowMs);

@@ -12,7 +12,7 @@ import { DEFAULT_TASK_POLICY, retryDelayMs, type TaskPolicy } from '../tasks/tas
 import { taskPriority } from '../tasks/task-priority.ts';
 import { MemoryJob } from './memory-job.ts';
 import { MemoryWorker } from './memory-worker.ts';
-import { TaskShelf } from './task-shelf.ts';
+import { PriorityQueue } from './priority-queue.ts';
 
 export interface MemoryTasksOptions {
   readonly clock: Clock;
@@ -31,7 +31,7 @@ interface Entry {
 }
 
 interface Pipeline {
-  readonly ready: TaskShelf<Entry>;
+  readonly ready: PriorityQueue<Entry>;
   /** Wait for their next attempt; the function takes the timer back. */
   readonly delayed: Map<Entry, () => void>;
   readonly workers: Set<MemoryWorker<Entry>>;
@@ -95,7 +95,7 @@ export class MemoryTasks implements TaskQueue {
   async retry(jobId: string): Promise<number> {
     const job = this.#job(jobId);
     if (job.isCancelled) return 0;
-    const tasks = job.exhume(this.#nowMs());
+    const tasks = job.requeue(this.#nowMs());
     this.#add(job, tasks);
     return tasks.length;
   }
@@ -172,7 +172,7 @@ export class MemoryTasks implements TaskQueue {
     const failedMs = this.#nowMs();
     const input = job.order.inputs[task.file] ?? '';
     const letter = { taskId: taskId(task), jobId: task.jobId, kind: task.kind, input, reason, attempts, failedMs };
-    job.bury(task, letter, failedMs);
+    job.addDeadLetter(task, letter, failedMs);
   }
 
   #delay(entry: Entry, delayMs: number): void {
@@ -201,7 +201,7 @@ export class MemoryTasks implements TaskQueue {
   #pipeline(name: string): Pipeline {
     let pipeline = this.#pipelines.get(name);
     if (pipeline === undefined) {
-      pipeline = { ready: new TaskShelf(), delayed: new Map(), workers: new Set() };
+      pipeline = { ready: new PriorityQueue(), delayed: new Map(), workers: new Set() };
       this.#pipelines.set(name, pipeline);
     }
     return pipeline;

@@ -12,7 +12,7 @@ interface Desk<E> {
 /** Does tasks of one pipeline, at most so many at once. */
 export class MemoryWorker<E> implements TaskWorker {
   readonly #concurrency: number;
-  readonly #desk: Desk<E>;
+  readonly #context: Desk<E>;
   readonly #running = new Map<E, { readonly abort: AbortController; readonly ended: Promise<void> }>();
   #isPaused = false;
   #isPumping = false;
@@ -22,7 +22,7 @@ export class MemoryWorker<E> implements TaskWorker {
   constructor(concurrency: number, desk: Desk<E>) {
     if (!(concurrency >= 1)) throw new RangeError(`concurrency: expected 1 or more, received ${concurrency}`);
     this.#concurrency = concurrency;
-    this.#desk = desk;
+    this.#context = desk;
   }
 
   get activeCount(): number {
@@ -41,7 +41,7 @@ export class MemoryWorker<E> implements TaskWorker {
     queueMicrotask(() => {
       this.#isPumping = false;
       while (!this.#isPaused && this.#closed === null && this.#running.size < this.#concurrency) {
-        const entry = this.#desk.take();
+        const entry = this.#context.take();
         if (entry === null) return;
         this.#begin(entry);
       }
@@ -60,12 +60,12 @@ export class MemoryWorker<E> implements TaskWorker {
   async #close(): Promise<void> {
     this.abortWhere(() => true);
     await Promise.all(Array.from(this.#running.values(), ({ ended }) => ended));
-    this.#desk.onClosed();
+    this.#context.onClosed();
   }
 
   #begin(entry: E): void {
     const abort = new AbortController();
-    const ended = this.#desk.run(entry, abort).then(() => {
+    const ended = this.#context.run(entry, abort).then(() => {
       this.#running.delete(entry);
       this.pump();
     });

@@ -66,7 +66,7 @@ export function planFleet(snapshot: FleetSnapshot, previous: PlanMemory | null, 
       if (!isSame(next, assignments.get(order.id) ?? null)) changes.set(order.id, next);
     }
     for (const id of plan.refused) refused.set(id, whyRefused(pipeline, rooms));
-    notes.ofPipeline(pipeline, { changes, rates: plan.rates, streams, refused, squeeze: plan.memory.squeeze });
+    notes.ofPipeline(pipeline, { changes, rates: plan.rates, streams, refused, rateCut: plan.memory.rateCut });
   }
   const running = new Set(active.map(({ id }) => id));
   for (const id of assignments.keys()) if (!running.has(id)) changes.set(id, null);

@@ -2,7 +2,7 @@ import type { EventKind } from '../../protocol/feed.ts';
 import type { Assignment } from '../../protocol/fleet.ts';
 import type { FleetSnapshot } from '../control-plane.ts';
 import type { PipelineMemory, PlannedStream } from './plan-pipeline.ts';
-import type { Squeeze } from './rate-ladder.ts';
+import type { RateCut } from './rate-ladder.ts';
 
 /** What an operator is told of a plan. */
 export interface PlanNote {
@@ -19,7 +19,7 @@ export interface PlannedPipeline {
   readonly changes: ReadonlyMap<string, Assignment | null>;
   readonly rates: ReadonlyMap<string, number>;
   readonly refused: ReadonlyMap<string, string>;
-  readonly squeeze: Squeeze | null;
+  readonly rateCut: RateCut | null;
 }
 
 /** How things were a round ago. */
@@ -49,10 +49,10 @@ export class NoteWriter {
 
   ofPipeline(pipeline: string, plan: PlannedPipeline): void {
     for (const stream of plan.streams) this.#ofStream(pipeline, stream, plan);
-    const before = this.#previous?.pipelines.get(pipeline)?.squeeze ?? null;
+    const before = this.#previous?.pipelines.get(pipeline)?.rateCut ?? null;
     const refused = plan.streams.filter(({ id }) => plan.refused.has(id));
     const refusedBefore = plan.streams.filter(({ id }) => this.#previous?.refused.has(id) ?? false);
-    const isSame = before?.priority === plan.squeeze?.priority && before?.step === plan.squeeze?.step;
+    const isSame = before?.priority === plan.rateCut?.priority && before?.step === plan.rateCut?.step;
     if (isSame && refused.length === refusedBefore.length) return;
     const total = plan.streams.length;
     const held = plan.streams.filter(

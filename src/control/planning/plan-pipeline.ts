@@ -4,7 +4,7 @@ import { type MovingStream, moveStreams } from './move-streams.ts';
 import type { PackedStream, Room } from './pack-streams.ts';
 import { PlaceFinder, type Places } from './place-finder.ts';
 import type { PlanOptions } from './plan-options.ts';
-import { RateLadder, type Squeeze } from './rate-ladder.ts';
+import { type RateCut, RateLadder } from './rate-ladder.ts';
 
 export interface PlannedStream extends PackedStream {
   /** Inferences a second it was held to when the round began; null for all it wants. */
@@ -15,7 +15,7 @@ export interface PlannedStream extends PackedStream {
 
 /** What is remembered of a pipeline from one round to the next. */
 export interface PipelineMemory {
-  readonly squeeze: Squeeze | null;
+  readonly rateCut: RateCut | null;
   readonly rateChangedMs: number;
   readonly evenedOutMs: number;
 }
@@ -71,9 +71,9 @@ export function planPipeline(round: PipelineRound): PipelinePlan {
       evenedOutMs = nowMs;
     }
   }
-  const hasChanged = rung !== ladder.rungOf(memory.squeeze);
+  const hasChanged = rung !== ladder.rungOf(memory.rateCut);
   const rateChangedMs = hasChanged ? nowMs : memory.rateChangedMs;
-  return { hosts, rates, refused, memory: { squeeze: ladder.squeezeAt(rung), rateChangedMs, evenedOutMs } };
+  return { hosts, rates, refused, memory: { rateCut: ladder.cutAt(rung), rateChangedMs, evenedOutMs } };
 }
 
 interface Choice {
@@ -86,7 +86,7 @@ interface Choice {
 function choose(round: PipelineRound, ladder: RateLadder, memory: PipelineMemory): Choice {
   const { streams, rooms, nowMs, isSettled, options } = round;
   const finder = new PlaceFinder(streams, rooms, ladder);
-  const rung = ladder.rungOf(memory.squeeze);
+  const rung = ladder.rungOf(memory.rateCut);
   const same = finder.all(rung);
   if (same === null) {
     if (!isSettled) return { places: finder.some(rung), rung, refused: new Set() };
@@ -118,7 +118,7 @@ function inherited(streams: readonly PlannedStream[], ladder: RateLadder, nowMs:
     stream.grantedFps === null || !stream.isRunning ? 0 : ladder.rungAllowing(stream, stream.grantedFps),
   );
   const rung = rungs.reduce((highest, one) => Math.max(highest, one), 0);
-  return { squeeze: ladder.squeezeAt(rung), rateChangedMs: nowMs, evenedOutMs: nowMs };
+  return { rateCut: ladder.cutAt(rung), rateChangedMs: nowMs, evenedOutMs: nowMs };
 }
 
 function loadsOf(

@@ -4,7 +4,7 @@ const FLOOR_RATIO = 0.1;
 const FLOOR_FPS = 1;
 
 /** How far a pipeline is held back: lower priorities are at their floor, this one `step` steps down, higher ones untouched. */
-export interface Squeeze {
+export interface RateCut {
   readonly priority: number;
   /** 1 to `STEPS`; the last is the floor. */
   readonly step: number;
@@ -45,14 +45,14 @@ export class RateLadder {
     return rate === wantFps ? wantFps : toHundredths(rate);
   }
 
-  /** A squeeze may come from a time with other priorities; what it says of those that exist now still holds. */
-  rungOf(squeeze: Squeeze | null): number {
-    if (squeeze === null) return 0;
-    const below = this.#priorities.filter((priority) => priority < squeeze.priority).length;
-    return below * STEPS + (this.#levels.has(squeeze.priority) ? squeeze.step : 0);
+  /** A rateCut may come from a time with other priorities; what it says of those that exist now still holds. */
+  rungOf(rateCut: RateCut | null): number {
+    if (rateCut === null) return 0;
+    const below = this.#priorities.filter((priority) => priority < rateCut.priority).length;
+    return below * STEPS + (this.#levels.has(rateCut.priority) ? rateCut.step : 0);
   }
 
-  squeezeAt(rung: number): Squeeze | null {
+  cutAt(rung: number): RateCut | null {
     if (rung === 0) return null;
     const level = Math.ceil(rung / STEPS) - 1;
     return { priority: this.#priorities[level]!, step: rung - level * STEPS };

@@ -101,7 +101,7 @@ export class BullTasks implements TaskQueue {
       const isBack = await Promise.all(some.map(({ taskId }) => this.#queues.retry(facts.pipeline, taskId)));
       // Only now: a crash before leaves letters that the tasks themselves take back.
       const back = some.filter((_, i) => isBack[i]);
-      await this.#records.exhume(jobId, back);
+      await this.#records.requeue(jobId, back);
       count += back.length;
     }
     return count;

@@ -13,7 +13,7 @@ import type { JobRecords } from './job-records.ts';
 import type { OrderCache } from './order-cache.ts';
 import type { RedisAddress } from './redis-address.ts';
 import { failureText } from './redis-failure.ts';
-import { type TaskDesk, TaskRun } from './task-run.ts';
+import { TaskRun, type WorkerContext } from './task-run.ts';
 import { WorkerWatch } from './worker-watch.ts';
 
 /** How soon things are noticed. */
@@ -55,7 +55,7 @@ export interface BullWorkerOptions {
 /** Does tasks of one pipeline out of its BullMQ queue, and replaces BullMQ's worker when that goes deaf. */
 export class BullWorker implements TaskWorker {
   readonly #options: BullWorkerOptions;
-  readonly #desk: TaskDesk;
+  readonly #context: WorkerContext;
   readonly #runs = new Set<TaskRun>();
   readonly #ended = new Set<Promise<void>>();
   readonly #watch: WorkerWatch;
@@ -73,7 +73,7 @@ export class BullWorker implements TaskWorker {
       throw new RangeError(`concurrency: expected 1 or more, received ${options.concurrency}`);
     this.#options = options;
     const { records, queues, orders, handler, timings, notices, incidents } = options;
-    this.#desk = {
+    this.#context = {
       queueKeys: queues.keysOf(options.pipeline),
       records,
       queues,
@@ -157,7 +157,7 @@ export class BullWorker implements TaskWorker {
 
   async #process(job: Job): Promise<void> {
     this.#taken += 1;
-    const run = new TaskRun(job, this.#desk);
+    const run = new TaskRun(job, this.#context);
     this.#runs.add(run);
     const ended = run.run();
     const settled = ended.catch(() => undefined);

@@ -47,10 +47,10 @@ export interface TaskLock {
 }
 
 /** Why a worker must not go on: another one has the task, its job is cancelled, or nobody knows the job. */
-export type Obstacle = 'lost' | 'cancelled' | 'unknown';
+export type TaskRefusal = 'lost' | 'cancelled' | 'unknown';
 export type BeginAnswer =
   | { readonly verdict: 'run'; readonly digest: string }
-  | { readonly verdict: Obstacle | 'done' };
+  | { readonly verdict: TaskRefusal | 'done' };
 
 export interface TickedTask {
   readonly jobId: string;
@@ -105,9 +105,9 @@ export class JobRecords {
   }
 
   /** Writes down into how many segments a file is split. @throws SEGMENT_MISMATCH where it was another number before. */
-  async plan(task: Task, lock: TaskLock, segments: number): Promise<Obstacle | 'ok'> {
+  async plan(task: Task, lock: TaskLock, segments: number): Promise<TaskRefusal | 'ok'> {
     const args = [...lockArgs(task.jobId, lock), task.file, segments];
-    const answer = (await this.#run('plan', args)) as Obstacle | 'ok' | number;
+    const answer = (await this.#run('plan', args)) as TaskRefusal | 'ok' | number;
     if (typeof answer === 'number') throw jobErrors.splitChanged(task.jobId, task.file, answer, segments);
     return answer;
   }
@@ -117,19 +117,19 @@ export class JobRecords {
    *
    * @param segments - that follow a split; null where nothing follows it, not even a merge.
    */
-  async finish(task: Task, lock: TaskLock, frames: number, segments: number | null): Promise<Obstacle | 'ok'> {
+  async finish(task: Task, lock: TaskLock, frames: number, segments: number | null): Promise<TaskRefusal | 'ok'> {
     const args = [...taskArgs(task, lock), Math.round(frames), segments ?? -1];
-    return (await this.#run('finish', args)) as Obstacle | 'ok';
+    return (await this.#run('finish', args)) as TaskRefusal | 'ok';
   }
 
-  async bury(letter: DeadLetter, lock: TaskLock): Promise<Obstacle | 'ok'> {
+  async addDeadLetter(letter: DeadLetter, lock: TaskLock): Promise<TaskRefusal | 'ok'> {
     const args = [...lockArgs(letter.jobId, lock), JSON.stringify(letter)];
-    return (await this.#run('bury', args)) as Obstacle | 'ok';
+    return (await this.#run('addDeadLetter', args)) as TaskRefusal | 'ok';
   }
 
   /** Takes back dead letters that are tried again, except those that were written anew meanwhile. */
-  async exhume(jobId: string, letters: readonly DeadLetter[]): Promise<void> {
-    await this.#run('exhume', [jobId, ...letters.flatMap((letter) => [letter.taskId, JSON.stringify(letter)])]);
+  async requeue(jobId: string, letters: readonly DeadLetter[]): Promise<void> {
+    await this.#run('requeue', [jobId, ...letters.flatMap((letter) => [letter.taskId, JSON.stringify(letter)])]);
   }
 
   /** @returns false where the job is done already. @throws JOB_NOT_FOUND */
@@ -143,9 +143,9 @@ export class JobRecords {
   async tick(
     queueKeys: string,
     tasks: readonly TickedTask[],
-  ): Promise<{ ready: number; verdicts: ('ok' | Obstacle)[] }> {
+  ): Promise<{ ready: number; verdicts: ('ok' | TaskRefusal)[] }> {
     const args = tasks.flatMap(({ jobId, lock, frames }) => [jobId, lock.taskId, lock.token, frames ?? -1]);
-    const [ready, ...verdicts] = (await this.#run('tick', [queueKeys, ...args])) as [number, ...('ok' | Obstacle)[]];
+    const [ready, ...verdicts] = (await this.#run('tick', [queueKeys, ...args])) as [number, ...('ok' | TaskRefusal)[]];
     return { ready, verdicts };
   }
 

@@ -66,7 +66,7 @@ local function holds(queue, task, token)
 end
 
 -- What keeps a worker from going on with a task; nil where nothing does.
-local function obstacle(job, queue, task, token)
+local function refusal(job, queue, task, token)
   if not holds(queue, task, token) then return 'lost' end
   local digest, isCancelled = unpack(redis.call('HMGET', job, 'digest', 'cancelled'))
   if not digest then return 'unknown' end
@@ -98,7 +98,7 @@ return 'new'
   /** job, queue, task, token, kind, file, index -> run and the order's digest, or done, lost, unknown, cancelled. */
   begin: script(`
 local job = jobKey(ARGV[1])
-local why = obstacle(job, ARGV[2], ARGV[3], ARGV[4])
+local why = refusal(job, ARGV[2], ARGV[3], ARGV[4])
 if why then return {why} end
 local bits, bit = bitOf(job, ARGV[5], ARGV[6], ARGV[7])
 if not bits then return {'unknown'} end
@@ -112,7 +112,7 @@ return {'run', redis.call('HGET', job, 'digest')}
   /** job, queue, task, token, file, segments -> ok, lost, unknown, cancelled, or the number that it was split into before. */
   plan: script(`
 local job = jobKey(ARGV[1])
-local why = obstacle(job, ARGV[2], ARGV[3], ARGV[4])
+local why = refusal(job, ARGV[2], ARGV[3], ARGV[4])
 if why then return why end
 local _, before = fileOf(job, ARGV[5])
 if before then return before == tonumber(ARGV[6]) and 'ok' or before end
@@ -124,7 +124,7 @@ return 'ok'
   /** job, queue, task, token, kind, file, index, frames, what follows a split: so many segments, or -1 for nothing -> ok, lost, unknown, cancelled. */
   finish: script(`
 local job, kind, file = jobKey(ARGV[1]), ARGV[5], ARGV[6]
-local why = obstacle(job, ARGV[2], ARGV[3], ARGV[4])
+local why = refusal(job, ARGV[2], ARGV[3], ARGV[4])
 if why then return why end
 redis.call('HDEL', job .. ':live', ARGV[3])
 redis.call('HDEL', job .. ':dead', ARGV[3])
@@ -157,9 +157,9 @@ return 'ok'
 `),
 
   /** job, queue, task, token, dead letter -> ok, lost, unknown, cancelled. */
-  bury: script(`
+  addDeadLetter: script(`
 local job = jobKey(ARGV[1])
-local why = obstacle(job, ARGV[2], ARGV[3], ARGV[4])
+local why = refusal(job, ARGV[2], ARGV[3], ARGV[4])
 if why then return why end
 redis.call('HSET', job .. ':dead', ARGV[3], ARGV[5])
 redis.call('HDEL', job .. ':live', ARGV[3])
@@ -168,7 +168,7 @@ return 'ok'
 `),
 
   /** job, (task, dead letter)...: forgets those that still read the same, so that a newer failure stays. */
-  exhume: script(`
+  requeue: script(`
 local job = jobKey(ARGV[1])
 for i = 2, #ARGV, 2 do
   if redis.call('HGET', job .. ':dead', ARGV[i]) == ARGV[i + 1] then redis.call('HDEL', job .. ':dead', ARGV[i]) end
@@ -219,7 +219,7 @@ local queue = ARGV[1]
 local answer = {redis.call('LLEN', queue .. 'wait') + redis.call('ZCARD', queue .. 'prioritized')}
 for i = 2, #ARGV, 4 do
   local job, task = jobKey(ARGV[i]), ARGV[i + 1]
-  local why = obstacle(job, queue, task, ARGV[i + 2])
+  local why = refusal(job, queue, task, ARGV[i + 2])
   if not why and ARGV[i + 3] ~= '-1' then redis.call('HSET', job .. ':live', task, ARGV[i + 3]) end
   answer[#answer + 1] = why == 'unknown' and 'cancelled' or why or 'ok'
 end

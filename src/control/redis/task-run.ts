@@ -6,14 +6,14 @@ import { followUp } from '../tasks/follow-up.ts';
 import { taskFailure } from '../tasks/task-failure.ts';
 import { parseTaskId, type TaskName } from '../tasks/task-id.ts';
 import type { BullQueues } from './bull-queues.ts';
-import type { JobRecords, Obstacle, TaskLock, TickedTask } from './job-records.ts';
+import type { JobRecords, TaskLock, TaskRefusal, TickedTask } from './job-records.ts';
 import type { OrderCache } from './order-cache.ts';
 
 /** Hosts that may die or freeze over one task before it is suspected of killing them. */
 const MOST_STALLS = 20;
 
 /** What the tasks of a worker share. */
-export interface TaskDesk {
+export interface WorkerContext {
   /** What all keys of the queue begin with. */
   readonly queueKeys: string;
   readonly records: JobRecords;
@@ -38,7 +38,7 @@ export class TaskRun {
   readonly #job: Job;
   readonly #id: string;
   readonly #lock: TaskLock;
-  readonly #desk: TaskDesk;
+  readonly #context: WorkerContext;
   readonly #abort = new AbortController();
   #task: Task | null = null;
   #stopped: StopReason | null = null;
@@ -48,11 +48,11 @@ export class TaskRun {
   #isEnding = false;
 
   /** @param job - taken, with the token of its lock. */
-  constructor(job: Job, desk: TaskDesk) {
+  constructor(job: Job, context: WorkerContext) {
     this.#job = job;
     this.#id = job.id ?? '';
-    this.#lock = { queueKeys: desk.queueKeys, taskId: this.#id, token: job.token ?? '' };
-    this.#desk = desk;
+    this.#lock = { queueKeys: context.queueKeys, taskId: this.#id, token: job.token ?? '' };
+    this.#context = context;
   }
 
   /** What a tick has to tell and ask; null before the handler has the task. */
@@ -75,10 +75,10 @@ export class TaskRun {
    * has it tried again.
    */
   async run(): Promise<void> {
-    if (this.#desk.isShut()) await this.#giveBack();
+    if (this.#context.isShut()) await this.#giveBack();
     const parsed = task.safeParse(this.#job.data);
-    if (!parsed.success) return this.#buryMalformed(parsed.error.issues[0]!);
-    const begun = await this.#desk.insist(() => this.#desk.records.begin(parsed.data, this.#lock));
+    if (!parsed.success) return this.#addMalformed(parsed.error.issues[0]!);
+    const begun = await this.#context.insist(() => this.#context.records.begin(parsed.data, this.#lock));
     if (begun.verdict === 'done') return;
     if (begun.verdict !== 'run') return this.#leave(begun.verdict);
     this.#task = parsed.data;
@@ -87,16 +87,16 @@ export class TaskRun {
 
   async #handle(task: Task, digest: string): Promise<void> {
     try {
-      const order = await this.#desk.insist(() => this.#desk.orders.get(task.jobId, digest));
+      const order = await this.#context.insist(() => this.#context.orders.get(task.jobId, digest));
       if (this.#job.stalledCounter > MOST_STALLS) throw this.#suspicion();
-      const outcome = await this.#desk.handler(task, order, {
+      const outcome = await this.#context.handler(task, order, {
         signal: this.#abort.signal,
         progress: (frames) => {
           this.#frames = frames;
         },
       });
-      const obstacle = await this.#complete(task, order, outcome);
-      if (obstacle !== 'ok') return this.#leave(obstacle);
+      const refusal = await this.#complete(task, order, outcome);
+      if (refusal !== 'ok') return this.#leave(refusal);
     } catch (error) {
       if (error instanceof WaitingError) throw error;
       if (this.#stopped === 'closing') await this.#giveBack();
@@ -105,14 +105,14 @@ export class TaskRun {
     }
   }
 
-  async #complete(task: Task, order: JobOrder, outcome: TaskOutcome): Promise<Obstacle | 'ok'> {
-    const { records, queues, insist } = this.#desk;
+  async #complete(task: Task, order: JobOrder, outcome: TaskOutcome): Promise<TaskRefusal | 'ok'> {
+    const { records, queues, insist } = this.#context;
     this.#isEnding = true;
     const next = followUp(task, outcome);
     const segments = next?.segments.length ?? null;
     if (next !== null) {
-      const obstacle = await insist(() => records.plan(task, this.#lock, next.segments.length));
-      if (obstacle !== 'ok') return obstacle;
+      const refusal = await insist(() => records.plan(task, this.#lock, next.segments.length));
+      if (refusal !== 'ok') return refusal;
       await insist(() => queues.addFollowUp(task, next, order));
     }
     return insist(() => records.finish(task, this.#lock, outcome.frames, segments));
@@ -121,7 +121,7 @@ export class TaskRun {
   async #fail(task: Task, error: unknown): Promise<void> {
     const { reason, isRetryable } = taskFailure(error);
     if (isRetryable && this.#attempts < (this.#job.opts.attempts ?? 1)) throw new Error(reason);
-    await this.#bury(task, reason);
+    await this.#addDeadLetter(task, reason);
   }
 
   /** Attempts so far, with this one. */
@@ -130,21 +130,21 @@ export class TaskRun {
   }
 
   /** What is not a task at all is told of its job where its name says which; else nobody has use for it. */
-  async #buryMalformed({ path, message }: { path: PropertyKey[]; message: string }): Promise<void> {
+  async #addMalformed({ path, message }: { path: PropertyKey[]; message: string }): Promise<void> {
     const where = path.join('.') || 'data';
     const reason = `PROTOCOL_INVALID: task ${this.#id}: ${where}: ${message}; another program or version wrote it`;
     const name = parseTaskId(this.#id);
-    this.#desk.refuse(name === null ? `${reason}; dropped` : reason);
-    if (name !== null) await this.#bury(name, reason);
+    this.#context.refuse(name === null ? `${reason}; dropped` : reason);
+    if (name !== null) await this.#addDeadLetter(name, reason);
   }
 
   /** The letter is written before the queue lets go: a crash in between has the task done again, and loses nothing. */
-  async #bury({ jobId, kind, file }: TaskName, reason: string): Promise<void> {
-    const { records, insist } = this.#desk;
+  async #addDeadLetter({ jobId, kind, file }: TaskName, reason: string): Promise<void> {
+    const { records, insist } = this.#context;
     const input = await insist(() => records.input(jobId, file));
     const end = { attempts: this.#attempts, failedMs: Date.now() };
     const letter: DeadLetter = { taskId: this.#id, jobId, kind, input, reason, ...end };
-    const answer = await insist(() => records.bury(letter, this.#lock));
+    const answer = await insist(() => records.addDeadLetter(letter, this.#lock));
     if (answer !== 'ok') return this.#leave(answer);
     throw new UnrecoverableError(reason);
   }
@@ -157,13 +157,13 @@ export class TaskRun {
   }
 
   /** Cancelled tasks end as if they were done; one that another worker has is left to it. */
-  #leave(obstacle: Obstacle): void {
-    if (obstacle === 'lost') throw new WaitingError();
-    if (obstacle === 'unknown') this.#desk.notice(`task ${this.#id}: its job is not known any more; dropped`);
+  #leave(refusal: TaskRefusal): void {
+    if (refusal === 'lost') throw new WaitingError();
+    if (refusal === 'unknown') this.#context.notice(`task ${this.#id}: its job is not known any more; dropped`);
   }
 
   async #giveBack(): Promise<never> {
-    await this.#desk.giveBack(this.#job);
+    await this.#context.giveBack(this.#job);
     throw new WaitingError();
   }
 }

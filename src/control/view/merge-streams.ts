@@ -7,7 +7,7 @@ import type { FleetSnapshot } from '../control-plane.ts';
 import type { FenceWatch } from './fence-watch.ts';
 import { waitingReason } from './waiting-reason.ts';
 
-export interface FleetSight {
+export interface StreamView {
   readonly snapshot: FleetSnapshot;
   /** Newest statistics of each host that is not silent. */
   readonly heard: ReadonlyMap<string, StatsBody>;
@@ -21,24 +21,24 @@ export interface MergedStreams {
 }
 
 /** Puts orders and what hosts say of them together: the orders say which streams there are, the lease records who runs them. */
-export function mergeStreams(sight: FleetSight): MergedStreams {
-  const running = newest(sight, ({ streams }) => streams);
-  const failures = newest(sight, (body) => body.failures);
+export function mergeStreams(view: StreamView): MergedStreams {
+  const running = newest(view, ({ streams }) => streams);
+  const failures = newest(view, (body) => body.failures);
   const placement = { placed: 0, waiting: 0, paused: 0 };
-  const orders = sight.snapshot.orders.toSorted((a, b) => a.createdMs - b.createdMs || (a.id < b.id ? -1 : 1));
+  const orders = view.snapshot.orders.toSorted((a, b) => a.createdMs - b.createdMs || (a.id < b.id ? -1 : 1));
   const streams = orders.map((order) => {
     const report = running.get(order.id);
     placement[order.isPaused ? 'paused' : report === undefined ? 'waiting' : 'placed'] += 1;
     if (report !== undefined) return { ...report, state: stateOf(order, report.state) };
     const failure = failures.get(order.id);
-    return failure === undefined || order.isPaused ? waitingReport(order, sight) : failedReport(order, failure);
+    return failure === undefined || order.isPaused ? waitingReport(order, view) : failedReport(order, failure);
   });
   return { streams, placement };
 }
 
 /** Of each stream what the holder of its newest confirmed lease says; nothing where that one has not spoken. */
 function newest<T extends { readonly id: string; readonly fence?: number }>(
-  { heard, fences }: FleetSight,
+  { heard, fences }: StreamView,
   pick: (body: StatsBody) => readonly T[],
 ): ReadonlyMap<string, T & { readonly host: string }> {
   const found = new Map<string, T & { readonly host: string }>();
@@ -59,7 +59,7 @@ function stateOf({ isPaused }: StreamOrder, state: StreamState): StreamState {
 
 const NOTHING: Percentiles = { count: 0, p50: 0, p95: 0, p99: 0, max: 0 };
 
-function waitingReport(order: StreamOrder, { snapshot }: FleetSight): StreamReport {
+function waitingReport(order: StreamOrder, { snapshot }: StreamView): StreamReport {
   if (order.isPaused) return { ...emptyReport(order), state: 'paused' };
   return { ...emptyReport(order), state: 'starting', lastError: waitingReason(order, snapshot) };
 }

@@ -1,9 +1,9 @@
 import { existsSync } from 'node:fs';
 import { createRequire } from 'node:module';
 import { join } from 'node:path';
+import { type RunTool, reasonOf, setupFailed } from '../wheels/run-tool.ts';
 import type { BindingPlace } from './binding-place.ts';
 import type { LibraryLayout } from './library-layout.ts';
-import { type RunTool, reasonOf, setupFailed } from './run-tool.ts';
 
 const SOURCES = ['binding/tfjs_backend.cc', 'binding/tfjs_binding.cc'];
 const COMPILERS = ['g++', 'c++', 'clang++'];

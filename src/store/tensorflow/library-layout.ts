@@ -1,6 +1,6 @@
 import { existsSync } from 'node:fs';
 import { join } from 'node:path';
-import { setupFailed } from './run-tool.ts';
+import { setupFailed } from '../wheels/run-tool.ts';
 
 /** Where a libtensorflow lies: headers, and the two libraries by the names that they have there. */
 export interface LibraryLayout {

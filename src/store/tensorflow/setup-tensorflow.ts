@@ -1,15 +1,16 @@
 import { createHash } from 'node:crypto';
 import { existsSync } from 'node:fs';
-import { mkdir, readdir, readFile, realpath, rename, rm, stat, statfs, symlink, writeFile } from 'node:fs/promises';
-import { basename, dirname, join } from 'node:path';
+import { chmod, mkdir, readdir, readFile, realpath, rename, rm, stat, symlink, writeFile } from 'node:fs/promises';
+import { dirname, join } from 'node:path';
 import { SightlineError } from '../../errors/sightline-error.ts';
 import { packageRoot } from '../package-root.ts';
+import { fetchWheels, manylinux } from '../wheels/fetch-wheels.ts';
+import { type RunTool, reasonOf, setupFailed } from '../wheels/run-tool.ts';
+import { partialName, removeStale, requireSpace } from '../wheels/setup-folder.ts';
+import { unpackWheels } from '../wheels/unpack-wheels.ts';
 import { type BindingPlace, findBindingPlace, SETUP_RECORD_NAME, type SetupRecord } from './binding-place.ts';
 import { buildBinding } from './build-binding.ts';
-import { fetchWheels } from './fetch-wheels.ts';
 import { findLibrary } from './library-layout.ts';
-import { type RunTool, reasonOf, setupFailed } from './run-tool.ts';
-import { unpackWheels } from './unpack-wheels.ts';
 
 export interface SetupOptions {
   /** With CUDA; else for CPUs. */
@@ -32,6 +33,15 @@ export interface SetupOptions {
 /** Space at the fullest moment: archive and unpacked files. Measured with 2.21.0. */
 const NEEDED_BYTES = { cpu: 1.3e9, gpu: 9e9 };
 const BINDING_NAME = 'tfjs_binding.node';
+const FROM = 'npm run setup:tensorflow -- --from FOLDER';
+/**
+ * What the binding is compiled and linked against, and what the library needs beside it to find a GPU: libtensorflow looks for
+ * CUDA in `../nvidia/NAME/lib`.
+ */
+const WANTED =
+  /^(?:tensorflow\/libtensorflow|tensorflow\/include\/(?:tensorflow\/c|tensorflow\/core\/platform|tsl\/platform|xla\/tsl\/c)\/|nvidia\/)/;
+/** Nothing of these is read when a network runs. */
+const UNWANTED = /^nvidia\/.*(?:\/include\/|\/samples\/|\.a$)/;
 const MACHINES: Readonly<Partial<Record<string, 'x86_64' | 'aarch64'>>> = { x64: 'x86_64', arm64: 'aarch64' };
 
 /**
@@ -53,7 +63,7 @@ export async function setupTensorflow(options: SetupOptions): Promise<SetupRecor
     await link(place, folder, options);
     return known;
   }
-  const partial = `${folder}.partial-${process.pid}`;
+  const partial = partialName(folder);
   try {
     await mkdir(join(partial, 'site'), { recursive: true });
     const record = await make(place, partial, options);
@@ -87,23 +97,33 @@ async function make(place: BindingPlace, partial: string, options: SetupOptions)
 }
 
 async function fetchAndUnpack(partial: string, options: SetupOptions): Promise<Record<string, string>> {
-  const { isGpu, python, run, onStep, freeBytes = freeBytesOf } = options;
+  const { isGpu, python, run, onStep, freeBytes } = options;
   const machine = machineOf(isGpu);
-  const needed = NEEDED_BYTES[isGpu ? 'gpu' : 'cpu'];
-  const free = await freeBytes(partial);
-  if (free < needed) {
-    throw setupFailed(
-      `${dirname(partial)}: ${gigabytes(needed)} are needed, ${gigabytes(free)} are free. Make room, or set ` +
-        'SIGHTLINE_CACHE_DIR to a folder on another disk',
-    );
-  }
+  await requireSpace(partial, NEEDED_BYTES[isGpu ? 'gpu' : 'cpu'], freeBytes);
   const requirements = requirementsOf(options);
   onStep(`fetching the wheels of ${requirements} (${isGpu ? '3.4 GB' : '270 MB'})`);
-  const wheels = await fetchWheels(requirements, partial, { python, machine, run });
+  const wheels = await fetchWheels(requirements, partial, {
+    python,
+    platforms: manylinux(machine),
+    otherwise: `or give a folder with libtensorflow: ${FROM}`,
+    run,
+  });
   onStep(`unpacking libtensorflow${isGpu ? ', CUDA and cuDNN' : ''} and the headers`);
-  const packages = await unpackWheels(wheels, join(partial, 'site'), { python, run });
+  const packages = await unpackWheels(wheels, join(partial, 'site'), {
+    python,
+    wanted: WANTED,
+    unwanted: UNWANTED,
+    run,
+  });
+  await makeRunnable(join(partial, 'site', 'nvidia', 'cuda_nvcc', 'bin'));
   for (const name of ['wheels', 'python']) await rm(join(partial, name), { recursive: true, force: true });
   return packages;
+}
+
+/** A zip archive unpacked by Python loses the mark that says "may be run"; XLA starts ptxas. */
+async function makeRunnable(folder: string): Promise<void> {
+  const names = existsSync(folder) ? await readdir(folder) : [];
+  await Promise.all(names.map((name) => chmod(join(folder, name), 0o755)));
 }
 
 function machineOf(isGpu: boolean): 'x86_64' | 'aarch64' {
@@ -111,7 +131,7 @@ function machineOf(isGpu: boolean): 'x86_64' | 'aarch64' {
   if (machine === undefined || (isGpu && machine !== 'x86_64')) {
     throw setupFailed(
       `there are no wheels${isGpu ? ' with CUDA' : ''} for ${process.platform} ${process.arch} here (Linux on x64${isGpu ? '' : ' and arm64'}); ` +
-        'give a folder with libtensorflow: npm run setup:tensorflow -- --from FOLDER',
+        `give a folder with libtensorflow: ${FROM}`,
     );
   }
   return machine;
@@ -164,31 +184,4 @@ async function link({ bindingPath }: BindingPlace, folder: string, { onStep }: S
   await symlink(join(folder, BINDING_NAME), fresh);
   await rename(fresh, bindingPath);
   onStep(`linked ${bindingPath}`);
-}
-
-/** Removes what a killed run left: folders of processes that are no more. */
-async function removeStale(home: string): Promise<void> {
-  const names = existsSync(home) ? await readdir(home) : [];
-  for (const name of names) {
-    const pid = /\.partial-(\d+)$/.exec(name)?.[1];
-    if (pid !== undefined && !isAlive(Number(pid)))
-      await rm(join(home, basename(name)), { recursive: true, force: true });
-  }
-}
-
-function isAlive(pid: number): boolean {
-  try {
-    return process.kill(pid, 0);
-  } catch (error) {
-    return (error as NodeJS.ErrnoException).code === 'EPERM';
-  }
-}
-
-async function freeBytesOf(folder: string): Promise<number> {
-  const { bavail, bsize } = await statfs(folder);
-  return bavail * bsize;
-}
-
-function gigabytes(bytes: number): string {
-  return `${(bytes / 1e9).toFixed(1)} GB`;
 }

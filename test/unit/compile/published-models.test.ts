@@ -5,11 +5,12 @@ import sharp from 'sharp';
 import { describe, expect, it } from 'vitest';
 import type { VerifyRow } from '../../../src/compile/verify/compare-outputs.ts';
 import { verifyModel } from '../../../src/compile/verify/verify-model.ts';
-import type { Precision } from '../../../src/core/model.ts';
+import type { ComputePrecision } from '../../../src/core/model.ts';
 import { compileSource, prepareModel } from '../../../src/runtime/prepare-model.ts';
 import { runCompiled } from '../../../src/runtime/run-compiled.ts';
 import { findWeights } from '../../../src/store/find-weights.ts';
 import { loadManifest } from '../../../src/store/manifests.ts';
+import { hasOpenvino, openvinoLibrary } from '../../support/openvino.ts';
 import { sharedDir } from '../../support/shared.ts';
 import { hasTensorflow } from '../../support/tensorflow.ts';
 
@@ -36,13 +37,19 @@ describe.skipIf(sharedDir === null)('published models (needs the shared models a
     );
   }
 
-  async function compared(name: string, engine: 'onnx' | 'tensorflow', precision: Precision): Promise<VerifyRow[]> {
+  async function compared(
+    name: string,
+    engine: 'onnx' | 'openvino' | 'tensorflow',
+    precision: ComputePrecision,
+  ): Promise<VerifyRow[]> {
     const model = await prepareModel(name, { ...store, engine, precision });
     expect(model.batch).toBe('free');
     const manifest = await loadManifest(name);
     const source = compileSource(manifest, await findWeights(manifest, store));
     const { width, height } = model.spec.input;
-    const rows = await verifyModel(source, model, await frames(width, height), runCompiled);
+    const rows = await verifyModel(source, model, await frames(width, height), (compiled, pictures) =>
+      runCompiled(compiled, pictures, { engine, precision, openvinoLibrary }),
+    );
     expect(rows.length).toBeGreaterThan(0);
     return rows;
   }
@@ -55,6 +62,10 @@ describe.skipIf(sharedDir === null)('published models (needs the shared models a
 
   it.skipIf(!hasTensorflow).each(names)('%s gives the same on TensorFlow', async (name) => {
     for (const row of await compared(name, 'tensorflow', 'f32')) expect(row.maxRel, row.output).toBeLessThan(5e-4);
+  });
+
+  it.skipIf(!hasOpenvino).each(names)('%s gives the same on OpenVINO', async (name) => {
+    for (const row of await compared(name, 'openvino', 'f32')) expect(row.maxRel, row.output).toBeLessThan(5e-4);
   });
 
   // In half the largest difference is that of a box that changed places in the ranking, so the mean is bounded.

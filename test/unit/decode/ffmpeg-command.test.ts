@@ -15,7 +15,7 @@ const PLAN: DecodePlan = {
 };
 
 function source(kind: SourceInput['kind'], url: string, options: Partial<SourceOptions> = {}): SourceInput {
-  return { kind, url, label: url, isLive: false, knock: null, options: { ...OPTIONS, ...options } };
+  return { kind, url, label: url, isLive: false, probeAddress: null, options: { ...OPTIONS, ...options } };
 }
 
 const FILE = source('file', 'file:/videos/a b.mp4');

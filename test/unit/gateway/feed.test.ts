@@ -109,9 +109,9 @@ describe('feed', () => {
     client.say({ type: 'subscribe', topics: ['events'], streams: ['yard'] });
     await client.settle();
     const event = { type: 'event', timeMs: 1, kind: 'target-missed', message: 'Too slow.' } as const;
-    port.tell({ ...event, stream: 'gate' });
-    port.tell({ ...event, stream: 'yard' });
-    port.tell(event);
+    port.emitEvent({ ...event, stream: 'gate' });
+    port.emitEvent({ ...event, stream: 'yard' });
+    port.emitEvent(event);
     await client.until(() => client.of('event').length === 2);
 
     expect(client.of('event').map(({ stream }) => stream)).toEqual(['yard', undefined]);

@@ -143,7 +143,7 @@ describe('REST', () => {
     const port = new RuntimeDouble(['gate']);
     const { url } = await openGateway(port, { pipelines: [{ name: 'live' }], models: [{ name: 'centernet' }] });
     const event = { type: 'event', timeMs: 5, kind: 'engine-restarted', message: 'The engine is back.' } as const;
-    port.tell(event);
+    port.emitEvent(event);
 
     expect((await ask(`${url}/api/pipelines`)).body).toEqual({ pipelines: [{ name: 'live' }] });
     expect((await ask(`${url}/api/models`)).body).toEqual({ models: [{ name: 'centernet' }] });

@@ -49,7 +49,7 @@ describe('a slow client', () => {
     const padding = 'x'.repeat(40_000);
     const total = 800;
     for (let i = 0; i < total; i += 1) {
-      port.tell({ type: 'event', timeMs: i, kind: 'stream-warning', message: padding });
+      port.emitEvent({ type: 'event', timeMs: i, kind: 'stream-warning', message: padding });
       // Lets the socket write, so that what is full is the client and not this turn of the event loop.
       await new Promise(setImmediate);
     }

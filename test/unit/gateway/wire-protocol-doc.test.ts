@@ -42,7 +42,14 @@ describe('docs/wire-protocol.md', () => {
     const person = { classId: 0, label: 'person', score: 0.9, box: [1, 2, 3, 4], trackId: 7 } as const;
     port.publish(publishedFrame('gate', 1, [person]));
     port.preview(publishedFrame('gate', 1, [person]), Uint8Array.of(1));
-    port.tell({ type: 'event', timeMs: 1, kind: 'stream-state', stream: 'gate', message: 'It runs.', details: {} });
+    port.emitEvent({
+      type: 'event',
+      timeMs: 1,
+      kind: 'stream-state',
+      stream: 'gate',
+      message: 'It runs.',
+      details: {},
+    });
     await client.until(() => new Set(client.messages.map(({ type }) => type)).size === 6);
 
     expect(undocumented(fieldNames(client.messages))).toEqual([]);

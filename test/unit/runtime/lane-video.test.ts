@@ -45,10 +45,10 @@ describe.skipIf(!hasProc)('a file that stands still (needs /proc)', () => {
     const stream = {
       ...{ ring: { ringId: 1, buffer: ring.buffer, shape: ring.shape }, spec, policy: 'file', picture: null },
       ...{ ffmpeg: testFfmpeg, every: 1, maxFps: null, skip: 0, hwaccel: 'none', decodeThreads: 1 },
-      ...{ staleMs: 1000, openTimeoutMs: 1000, firstFrame: 0, firstPtsUs: 0, givesWay: false },
+      ...{ staleMs: 1000, openTimeoutMs: 1000, firstFrame: 0, firstPtsUs: 0, isBackground: false },
     } as unknown as LaneStream;
     const options = { loop: false, realtime: false, rtspTransport: 'tcp', readTimeoutMs: 5000 } as const;
-    const input: SourceInput = { ...source, label: 'still.mp4', isLive: false, knock: null, options };
+    const input: SourceInput = { ...source, label: 'still.mp4', isLive: false, probeAddress: null, options };
     const post = (message: FromLane): void => void messages.push(message);
     const video = new LaneVideo(stream, input, { post, addPreprocessMs: () => undefined });
     video.open();

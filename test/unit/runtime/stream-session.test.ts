@@ -88,7 +88,7 @@ class Bench {
     for (let frame = stream.takeFrame(); frame !== null; frame = stream.takeFrame()) this.#queue.push(frame);
   }
 
-  tell(message: Omit<Extract<FromLane, { type: 'running' | 'closed' }>, 'ringId'>): void {
+  send(message: Omit<Extract<FromLane, { type: 'running' | 'closed' }>, 'ringId'>): void {
     this.#listener!.onLaneMessage({ ...message, ringId: this.opened.at(-1)!.ring.ringId });
   }
 
@@ -124,11 +124,11 @@ function settle(): Promise<void> {
 describe('StreamSession', () => {
   it('a file that is paused finishes what was read, and later goes on behind it', async () => {
     const bench = new Bench('file');
-    bench.tell({ type: 'running' });
+    bench.send({ type: 'running' });
     bench.frame();
     bench.frame();
     const paused = bench.session.pause();
-    bench.tell({ type: 'closed' });
+    bench.send({ type: 'closed' });
     bench.infer(bench.take());
     bench.infer(bench.take());
     await paused;
@@ -139,11 +139,11 @@ describe('StreamSession', () => {
 
   it('a live stream that is removed drops what waits as stopped, and loses count of nothing', async () => {
     const bench = new Bench('live');
-    bench.tell({ type: 'running' });
+    bench.send({ type: 'running' });
     for (let i = 0; i < 3; i++) bench.frame();
     const onDevice = bench.take();
     const removed = bench.session.remove();
-    bench.tell({ type: 'closed' });
+    bench.send({ type: 'closed' });
     bench.infer(onDevice);
     await removed;
     expect(bench.counters).toEqual({ in: 3, published: 1, inFlight: 0, dropped: { stopped: 2 } });
@@ -152,13 +152,13 @@ describe('StreamSession', () => {
 
   it('a stream that is removed while it is being paused is removed, and nobody waits for ever', async () => {
     const bench = new Bench('file');
-    bench.tell({ type: 'running' });
+    bench.send({ type: 'running' });
     bench.frame();
     bench.frame();
     const onDevice = bench.take();
     const paused = bench.session.pause();
     // The lane answers once, for the pause; the frame on the device holds everything up.
-    bench.tell({ type: 'closed' });
+    bench.send({ type: 'closed' });
     await settle();
     const removed = bench.session.remove();
     await settle();
@@ -173,7 +173,7 @@ describe('StreamSession', () => {
   it('can be removed twice at once', async () => {
     const bench = new Bench('live');
     const both = [bench.session.remove(), bench.session.remove()];
-    bench.tell({ type: 'closed' });
+    bench.send({ type: 'closed' });
     await Promise.all(both);
     expect(bench.session.state).toBe('removed');
   });

@@ -30,8 +30,8 @@ describe('a source on the network', () => {
     ['https://cdn/live.m3u8?x=1', 'http', true, { host: 'cdn', port: 443 }],
     ['http://server/a.mp4', 'http', false, { host: 'server', port: 80 }],
     ['http://server:8080/a.mp4', 'http', false, { host: 'server', port: 8080 }],
-  ] as const)('%s', (url, kind, isLive, knock) => {
-    expect(parseSource(url, OPTIONS)).toEqual({ kind, url, label: url, isLive, knock, options: OPTIONS });
+  ] as const)('%s', (url, kind, isLive, probeAddress) => {
+    expect(parseSource(url, OPTIONS)).toEqual({ kind, url, label: url, isLive, probeAddress, options: OPTIONS });
   });
 
   it('keeps its credentials for ffmpeg and away from people', () => {
@@ -61,7 +61,7 @@ describe('a source on this machine', () => {
       url: `file:${clip}`,
       label: clip,
       isLive: false,
-      knock: null,
+      probeAddress: null,
       options: OPTIONS,
     });
     expect(parseSource(clip, { ...OPTIONS, loop: true }).isLive).toBe(true);

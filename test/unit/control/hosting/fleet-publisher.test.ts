@@ -119,7 +119,7 @@ describe('fleet publisher', () => {
     port.publish(publishedFrame('gate', 1));
     port.preview(publishedFrame('gate', 1), Uint8Array.of(1));
     for (const stream of ['gate', 'segment-of-a-job']) {
-      port.tell({ type: 'event', timeMs: 1, kind: 'stream-state', stream, message: 'It runs.' });
+      port.emitEvent({ type: 'event', timeMs: 1, kind: 'stream-state', stream, message: 'It runs.' });
     }
     await settled();
     expect(heard).toEqual([]);
@@ -131,8 +131,8 @@ describe('fleet publisher', () => {
 
   it('tells events of the host and of its streams', async () => {
     listen('events', null);
-    port.tell({ type: 'event', timeMs: 1, kind: 'engine-restarted', message: 'The engine is back.' });
-    port.tell({ type: 'event', timeMs: 2, kind: 'target-missed', stream: 'yard', message: 'Too slow.' });
+    port.emitEvent({ type: 'event', timeMs: 1, kind: 'engine-restarted', message: 'The engine is back.' });
+    port.emitEvent({ type: 'event', timeMs: 2, kind: 'target-missed', stream: 'yard', message: 'Too slow.' });
     await settled();
     expect(heard.map(({ stream, fence }) => [stream, fence])).toEqual([
       [null, null],

@@ -271,7 +271,7 @@ describe('a full fleet', () => {
     });
     expect(new Set(seen)).toEqual(new Set([5, 10]));
     const restored = fleet.memory?.pipelines.get('street');
-    expect([restored?.squeeze, fleet.rateOf('s15')]).toEqual([null, 10]);
+    expect([restored?.rateCut, fleet.rateOf('s15')]).toEqual([null, 10]);
   });
 
   it('does not raise rates into room that a small change would fill', () => {

@@ -14,8 +14,8 @@ import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import type { BindingPlace } from '../../../../src/store/tensorflow/binding-place.ts';
-import { type RunTool, toolRunner } from '../../../../src/store/tensorflow/run-tool.ts';
 import { type SetupOptions, setupTensorflow } from '../../../../src/store/tensorflow/setup-tensorflow.ts';
+import { type RunTool, toolRunner } from '../../../../src/store/wheels/run-tool.ts';
 
 const REQUIREMENTS = 'workers/requirements/tensorflow-cpu.txt';
 const realRun = toolRunner(new AbortController().signal);

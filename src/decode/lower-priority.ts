@@ -11,7 +11,7 @@ const BULK_NICENESS = 10;
  * among sessions first (autogroups, on desktops), it does not, since each ffmpeg leads a session of its own. The session's
  * own priority is left alone: lowered too, decoders starved beside inference, and a bulk job had 7 % fewer frames for nobody's gain.
  */
-export function giveWay(pid: number): void {
+export function lowerPriority(pid: number): void {
   try {
     setPriority(pid, BULK_NICENESS);
   } catch {

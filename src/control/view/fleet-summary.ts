@@ -9,7 +9,7 @@ import { mergeStreams } from './merge-streams.ts';
 const PATIENCE_MS = 2_500;
 const LOOK_EVERY_MS = 50;
 
-export interface FleetGlance {
+export interface FleetSummary {
   readonly hosts: readonly FleetHost[];
   readonly streams: readonly StreamReport[];
 }
@@ -19,7 +19,7 @@ export interface FleetGlance {
  *
  * @throws CONTROL_UNREACHABLE
  */
-export async function glanceAtFleet({ bus, state }: ControlPlane): Promise<FleetGlance> {
+export async function readFleetSummary({ bus, state }: ControlPlane): Promise<FleetSummary> {
   const inbox = new FleetInbox({ bus, state, clock: systemClock });
   try {
     const snapshot = await state.snapshot();

@@ -6,6 +6,21 @@ import { type RunTool, reasonOf, setupFailed } from './run-tool.ts';
 const PYTHON_OF_THE_WHEELS = '3.11';
 const GLIBC_MINORS = [12, 17, 24, 25, 26, 27, 28];
 
+/** The tags of wheels for Linux. */
+export function manylinux(machine: 'x86_64' | 'aarch64'): string[] {
+  return [`manylinux2014_${machine}`, ...GLIBC_MINORS.map((minor) => `manylinux_2_${minor}_${machine}`)];
+}
+
+export interface FetchOptions {
+  /** Command that starts Python. */
+  readonly python: string;
+  /** Tags of the platform that the wheels are for, as in `manylinux_2_28_x86_64`. */
+  readonly platforms: readonly string[];
+  /** What to do where there is no Python. */
+  readonly otherwise: string;
+  readonly run: RunTool;
+}
+
 /**
  * Downloads the wheels that a requirements file names, with pip, so that the user's index, proxy and credentials apply. Every
  * file must have the sha256 that the requirements state.
@@ -13,13 +28,9 @@ const GLIBC_MINORS = [12, 17, 24, 25, 26, 27, 28];
  * @param folder - gets the wheels, and a virtual environment where Python has no pip of its own.
  * @returns the paths of the wheels. Throws SETUP_FAILED.
  */
-export async function fetchWheels(
-  requirements: string,
-  folder: string,
-  { python, machine, run }: { python: string; machine: 'x86_64' | 'aarch64'; run: RunTool },
-): Promise<string[]> {
-  const pip = await findPip(python, folder, run);
-  const platforms = [`manylinux2014_${machine}`, ...GLIBC_MINORS.map((minor) => `manylinux_2_${minor}_${machine}`)];
+export async function fetchWheels(requirements: string, folder: string, options: FetchOptions): Promise<string[]> {
+  const { platforms, run } = options;
+  const pip = await findPip(folder, options);
   const wheels = join(folder, 'wheels');
   const args = [
     ...['-m', 'pip', 'download', '--require-hashes', '--no-deps', '--only-binary=:all:'],
@@ -48,13 +59,13 @@ export async function fetchWheels(
 }
 
 /** A Python that has pip: the one given, or a virtual environment made by it. */
-async function findPip(python: string, folder: string, run: RunTool): Promise<string> {
+async function findPip(folder: string, { python, otherwise, run }: FetchOptions): Promise<string> {
   try {
     await run(python, ['--version'], folder);
   } catch (error) {
     throw setupFailed(
       `${python}: ${reasonOf(error)}. Python fetches the wheels: install it (Debian: apt-get install python3 python3-pip), ` +
-        'or give a folder with libtensorflow: npm run setup:tensorflow -- --from FOLDER',
+        otherwise,
       error,
     );
   }

@@ -1,8 +1,8 @@
 import { createServer, type Server } from 'node:net';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { knock } from '../../../src/source/knock.ts';
+import { tcpProbe } from '../../../src/source/tcp-probe.ts';
 
-describe('knock', () => {
+describe('tcpProbe', () => {
   let server: Server;
   let port: number;
 
@@ -15,7 +15,7 @@ describe('knock', () => {
   afterAll(() => new Promise((resolve) => server.close(resolve)));
 
   it('finds an open door, and leaves no connection behind', async () => {
-    expect(await knock({ host: '127.0.0.1', port }, 1000)).toBe(true);
+    expect(await tcpProbe({ host: '127.0.0.1', port }, 1000)).toBe(true);
     await expect.poll(() => new Promise((resolve) => server.getConnections((_, count) => resolve(count)))).toBe(0);
   });
 
@@ -25,11 +25,11 @@ describe('knock', () => {
     const closed = (other.address() as { port: number }).port;
     await new Promise((resolve) => other.close(resolve));
     const before = performance.now();
-    expect(await knock({ host: '127.0.0.1', port: closed }, 5000)).toBe(false);
+    expect(await tcpProbe({ host: '127.0.0.1', port: closed }, 5000)).toBe(false);
     expect(performance.now() - before).toBeLessThan(2000);
   });
 
   it('takes a name that nobody knows for a closed door', async () => {
-    expect(await knock({ host: 'no-such-host.invalid', port: 554 }, 2000)).toBe(false);
+    expect(await tcpProbe({ host: 'no-such-host.invalid', port: 554 }, 2000)).toBe(false);
   });
 });

@@ -1,11 +1,11 @@
 /** Something that waits for its turn. */
-export interface Shelved {
+export interface Prioritised {
   /** The smallest first. */
   readonly priority: number;
 }
 
 /** Waiting things by priority, and in the order in which they came among equals. Taking and adding cost next to nothing. */
-export class TaskShelf<T extends Shelved> {
+export class PriorityQueue<T extends Prioritised> {
   readonly #bands = new Map<number, T[]>();
   /** Priorities in use, ascending. */
   #order: number[] = [];

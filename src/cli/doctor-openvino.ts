@@ -1,0 +1,55 @@
+import type { OpenvinoFacts } from '../core/openvino-facts.ts';
+import type { Environment } from '../runtime/environment.ts';
+import { findOpenvino, type OpenvinoPlace } from '../store/openvino/openvino-place.ts';
+import { probeOpenvino } from '../store/openvino/probe-openvino.ts';
+import { reasonOf, toolRunner } from '../store/wheels/run-tool.ts';
+import type { Finding } from './finding.ts';
+
+const WHAT = 'engine openvino';
+const SETUP = 'npm run setup:openvino';
+
+/** The formats that a model can be computed in, by OpenVINO's names, and how `--precision` calls them. */
+const FORMATS = { FP32: 'f32', BF16: 'bf16', FP16: 'f16', INT8: 'int8' } as const;
+
+/** OpenVINO's version, its devices and their number formats; or what is missing and the command that gets it. */
+export async function examineOpenvino(environment: Environment, stop: AbortSignal): Promise<Finding[]> {
+  let place: OpenvinoPlace | null;
+  try {
+    place = findOpenvino(environment);
+  } catch (error) {
+    return [{ what: WHAT, verdict: 'note', found: (error as Error).message, remedy: SETUP }];
+  }
+  if (place === null)
+    return [{ what: WHAT, verdict: 'note', found: 'not set up (optional; the fastest on Intel CPUs)', remedy: SETUP }];
+  try {
+    return openvinoFindings(place, await probeOpenvino(place.libraryPath, toolRunner(stop)));
+  } catch (error) {
+    const found = `${place.libraryPath} cannot be loaded: ${reasonOf(error)}`;
+    return [{ what: WHAT, verdict: 'note', found, remedy: SETUP }];
+  }
+}
+
+/** Puts into words what a library reported. */
+export function openvinoFindings(
+  { libraryPath, foundBy }: OpenvinoPlace,
+  { version, devices }: OpenvinoFacts,
+): Finding[] {
+  const library: Finding = {
+    what: WHAT,
+    verdict: 'ok',
+    found: `OpenVINO ${version.split('-')[0]} at ${libraryPath} (${foundBy})`,
+  };
+  return [
+    library,
+    ...devices.map(({ name, fullName, capabilities }): Finding => {
+      const formats = Object.entries(FORMATS).flatMap(([theirs, ours]) =>
+        capabilities.includes(theirs) ? [ours] : [],
+      );
+      return {
+        what: `openvino ${name}`,
+        verdict: 'ok',
+        found: `${fullName}, computes natively in ${formats.join(', ')}`,
+      };
+    }),
+  ];
+}

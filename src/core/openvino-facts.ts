@@ -1,0 +1,15 @@
+/** What an OpenVINO library reports about itself and this machine. Plain data: crosses processes. */
+export interface OpenvinoFacts {
+  /** Build of the library, as in `2026.4.1-22982-1b0c4d6a5f3-releases/2026/4`. */
+  readonly version: string;
+  readonly devices: readonly OpenvinoDevice[];
+}
+
+export interface OpenvinoDevice {
+  /** As OpenVINO names it: `CPU`, `GPU.0`, `NPU`. */
+  readonly name: string;
+  /** As its maker names it. */
+  readonly fullName: string;
+  /** `OPTIMIZATION_CAPABILITIES`: `FP32`, `BF16`, `FP16`, `INT8` and others; what is listed is computed natively. */
+  readonly capabilities: readonly string[];
+}

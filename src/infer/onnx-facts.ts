@@ -1,0 +1,62 @@
+import { readFileSync } from 'node:fs';
+
+/** What an engine needs to know of an ONNX file before a library has loaded it. */
+export interface OnnxFacts {
+  /** Names of the network's outputs, in the order of the file. */
+  readonly outputs: readonly string[];
+  /** Does the network hold quantised numbers (operators `QuantizeLinear` and its kind)? */
+  readonly isQuantised: boolean;
+}
+
+/** Field numbers of `onnx.proto`. */
+const GRAPH = 7;
+const [NODE, OUTPUT] = [1, 12];
+const OP_TYPE = 4;
+const NAME = 1;
+const QUANTISING = /^(?:Dynamic)?QuantizeLinear$|^QLinear|Integer$/;
+
+/**
+ * Reads names out of an ONNX file. It walks the protobuf and skips what it does not need, so weights cost nothing.
+ *
+ * @throws Error of the file system; RangeError for a file that is cut off or is no protobuf.
+ */
+export function readOnnxFacts(path: string): OnnxFacts {
+  const outputs: string[] = [];
+  let isQuantised = false;
+  for (const graph of fieldsOf(readFileSync(path), GRAPH)) {
+    for (const output of fieldsOf(graph, OUTPUT)) outputs.push(...textsOf(output, NAME));
+    for (const node of fieldsOf(graph, NODE)) isQuantised ||= textsOf(node, OP_TYPE).some((op) => QUANTISING.test(op));
+  }
+  return { outputs, isQuantised };
+}
+
+function textsOf(message: Buffer, wanted: number): string[] {
+  return [...fieldsOf(message, wanted)].map((bytes) => bytes.toString('utf8'));
+}
+
+/** The byte strings and messages that one field of a protobuf message holds. */
+function* fieldsOf(message: Buffer, wanted: number): Generator<Buffer> {
+  let at = 0;
+  const varint = (): number => {
+    let value = 0;
+    for (let factor = 1; ; factor *= 128) {
+      const byte = message[at++];
+      if (byte === undefined) throw new RangeError('the file ends in the middle of a field: it is no whole ONNX file');
+      value += (byte & 127) * factor;
+      if (byte < 128) return value;
+    }
+  };
+  while (at < message.length) {
+    const tag = varint();
+    const [field, kind] = [Math.floor(tag / 8), tag % 8];
+    if (kind === 0) varint();
+    else if (kind === 1) at += 8;
+    else if (kind === 5) at += 4;
+    else if (kind === 2) {
+      const length = varint();
+      if (field === wanted) yield message.subarray(at, at + length);
+      at += length;
+    } else throw new RangeError(`wire type ${kind} at byte ${at}: it is no ONNX file`);
+  }
+  if (at > message.length) throw new RangeError('the file ends in the middle of a field: it is no whole ONNX file');
+}

@@ -1,0 +1,174 @@
+import { GATE_INPUT, type OutputTensor } from '../core/model.ts';
+import type { OpenvinoDevice } from '../core/openvino-facts.ts';
+import { SightlineError } from '../errors/sightline-error.ts';
+import type { EngineInfo, EngineRequest } from '../protocol/threads.ts';
+import { gateOf } from './class-gate.ts';
+import { type InferenceEngine, planWarmUp, warmUp } from './inference-engine.ts';
+import { type OnnxFacts, readOnnxFacts } from './onnx-facts.ts';
+import { chooseDevice, choosePrecision } from './openvino/device.ts';
+import { deviceFacts } from './openvino/facts.ts';
+import { type Handle, OpenvinoLibrary } from './openvino/library.ts';
+import { FRAMES, OpenvinoNetwork } from './openvino/network.ts';
+import { checkQuantised } from './quantised.ts';
+
+export const OPENVINO_REMEDY = 'Set it up with: npm run setup:openvino, or name its folder in OPENVINO_DIR';
+
+/**
+ * OpenVINO through its C API. As with ONNX Runtime each inference thread of a CPU has its own core, model and request on one
+ * thread of the library: as fast as the library's own streams, at half the latency, and a thread that dies takes nothing else
+ * with it (docs/adr/0016).
+ */
+export class OpenvinoEngine implements InferenceEngine {
+  readonly info: EngineInfo;
+  readonly #networks: Map<number, OpenvinoNetwork>;
+  readonly #free: () => void;
+
+  private constructor(info: EngineInfo, networks: Map<number, OpenvinoNetwork>, free: () => void) {
+    this.info = info;
+    this.#networks = networks;
+    this.#free = free;
+  }
+
+  /**
+   * @throws ENGINE_UNAVAILABLE where the library is not set up, the device is not there or does not compute in the precision
+   * that was asked for, or the model cannot be loaded.
+   */
+  static async load(request: EngineRequest): Promise<OpenvinoEngine> {
+    const { provider, model } = request;
+    if (model.format !== 'onnx')
+      throw unavailable(`runs ONNX files; ${model.spec.name} is compiled as ${model.format}`);
+    const library = loadLibrary(request.openvinoLibrary);
+    const facts = factsOf(model.path);
+    checkQuantised('openvino', request, facts);
+    const session = new Session(library);
+    try {
+      const device = chooseDevice(provider, deviceFacts(library, session.core));
+      const { executed, hint } = choosePrecision(request.precision ?? 'auto', device, facts.isQuantised);
+      const properties = propertiesOf(device, hint, request.intraThreads);
+      const { input, scoreThreshold } = model.spec;
+      session.read(model.path, [model.batch === 'free' ? null : model.batch, input.height, input.width, 3]);
+      const warm = await warmUp(planWarmUp(request), async (size) => {
+        const dims = [size, input.height, input.width, 3] as const;
+        session
+          .network(size, { dims, gateName: GATE_INPUT, outputNames: facts.outputs, device: device.name, properties })
+          .run(gateOf(scoreThreshold));
+      });
+      session.requirePrecision(hint);
+      const { fullName } = device;
+      const info = { engine: 'openvino', provider, device: fullName, precision: executed, ...warm, callsInFlight: 1 };
+      return new OpenvinoEngine(info, session.networks, () => session.free());
+    } catch (error) {
+      session.free();
+      throw unavailable(`with provider ${provider} cannot run ${model.path}: ${(error as Error).message}`, error);
+    }
+  }
+
+  inputBuffer(batchSize: number): Uint8Array {
+    return this.#network(batchSize).memory;
+  }
+
+  async infer(batchSize: number, scoreThreshold = 0): Promise<ReadonlyMap<string, OutputTensor>> {
+    const network = this.#network(batchSize);
+    try {
+      return network.run(gateOf(scoreThreshold));
+    } catch (error) {
+      throw new SightlineError(
+        'ENGINE_FAILED',
+        `openvino: ${(error as Error).message}`,
+        { batchSize },
+        { cause: error },
+      );
+    }
+  }
+
+  async close(): Promise<void> {
+    this.#free();
+  }
+
+  #network(batchSize: number): OpenvinoNetwork {
+    const network = this.#networks.get(batchSize);
+    if (network === undefined)
+      throw new RangeError(`batch size ${batchSize}: expected one of ${this.info.batchSizes.join(', ')}`);
+    return network;
+  }
+}
+
+/** The core, the model as it was read, and a network for each batch size. */
+class Session {
+  readonly networks = new Map<number, OpenvinoNetwork>();
+  readonly core: Handle;
+  readonly #library: OpenvinoLibrary;
+  #model: Handle | null = null;
+  #isFreed = false;
+
+  constructor(library: OpenvinoLibrary) {
+    this.#library = library;
+    this.core = library.make('ov_core_create');
+  }
+
+  /** @param dims - of the input `frames`; a mismatch is an error, since OpenVINO would adapt the network to it. */
+  read(path: string, dims: readonly (number | null)[]): void {
+    this.#model = this.#library.make('ov_core_read_model', this.core, path, null);
+    const port = this.#library.make('ov_model_const_input_by_name', this.#model, FRAMES);
+    const input = this.#library.port(port);
+    this.#library.free('ov_output_const_port_free', port);
+    if (input.type !== 'u8' || input.dims.length !== dims.length || input.dims.some((dim, i) => dim !== dims[i]))
+      throw new Error(`expected ${FRAMES} u8 [${shown(dims)}], received ${input.type} [${shown(input.dims)}]`);
+  }
+
+  network(size: number, options: ConstructorParameters<typeof OpenvinoNetwork>[3]): OpenvinoNetwork {
+    const network = this.networks.get(size) ?? new OpenvinoNetwork(this.#library, this.core, this.#model!, options);
+    this.networks.set(size, network);
+    return network;
+  }
+
+  /** Checks that the device took the hint, which it may ignore without an error. */
+  requirePrecision(hint: string): void {
+    for (const network of this.networks.values()) {
+      const taken = network.property('INFERENCE_PRECISION_HINT');
+      if (taken !== hint) throw new Error(`the device computes in ${taken} where ${hint} was asked for`);
+    }
+  }
+
+  free(): void {
+    if (this.#isFreed) return;
+    this.#isFreed = true;
+    for (const network of this.networks.values()) network.free();
+    if (this.#model !== null) this.#library.free('ov_model_free', this.#model);
+    this.#library.free('ov_core_free', this.core);
+  }
+}
+
+/**
+ * Threads are a matter of CPUs alone. Two models that pin their threads both take the first core, since neither knows of the
+ * other: half the speed.
+ */
+function propertiesOf({ name }: OpenvinoDevice, hint: string, threads: number): Record<string, string> {
+  const common = { INFERENCE_PRECISION_HINT: hint, NUM_STREAMS: '1' };
+  return name === 'CPU' ? { ...common, INFERENCE_NUM_THREADS: `${threads}`, ENABLE_CPU_PINNING: 'NO' } : common;
+}
+
+function loadLibrary(path: string | undefined): OpenvinoLibrary {
+  if (path === undefined) throw unavailable(`is not set up. ${OPENVINO_REMEDY}`);
+  try {
+    return OpenvinoLibrary.load(path);
+  } catch (error) {
+    throw unavailable(`cannot load ${path}: ${(error as Error).message}. ${OPENVINO_REMEDY}`, error);
+  }
+}
+
+function factsOf(path: string): OnnxFacts {
+  try {
+    return readOnnxFacts(path);
+  } catch (error) {
+    throw unavailable(`cannot load ${path}: ${(error as Error).message}`, error);
+  }
+}
+
+function unavailable(why: string, cause?: unknown): SightlineError {
+  return new SightlineError('ENGINE_UNAVAILABLE', `engine openvino ${why}`, {}, { cause });
+}
+
+function shown(dims: readonly (number | null)[]): string {
+  return dims.map((dim) => dim ?? 'n').join(', ');
+}

@@ -1,0 +1,22 @@
+import type { OpenvinoDevice, OpenvinoFacts } from '../../core/openvino-facts.ts';
+import { type Handle, OpenvinoLibrary } from './library.ts';
+
+/** Loads a library and asks it for its version and devices. @throws Error where it cannot be loaded. */
+export function readOpenvinoFacts(path: string): OpenvinoFacts {
+  const library = OpenvinoLibrary.load(path);
+  const core = library.make('ov_core_create');
+  try {
+    return { version: library.version(), devices: deviceFacts(library, core) };
+  } finally {
+    library.free('ov_core_free', core);
+  }
+}
+
+/** The devices that the library can use on this machine. @throws OpenvinoError */
+export function deviceFacts(library: OpenvinoLibrary, core: Handle): OpenvinoDevice[] {
+  return library.devices(core).map((name) => ({
+    name,
+    fullName: library.text('ov_core_get_property', core, name, 'FULL_DEVICE_NAME'),
+    capabilities: library.text('ov_core_get_property', core, name, 'OPTIMIZATION_CAPABILITIES').trim().split(/\s+/),
+  }));
+}

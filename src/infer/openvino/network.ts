@@ -1,0 +1,125 @@
+import type { OutputTensor } from '../../core/model.ts';
+import { type Handle, memoryOf, type OpenvinoLibrary } from './library.ts';
+import type { FreeFunction } from './signatures.ts';
+
+/** Input that every compiled ONNX file takes: u8 `[n, height, width, 3]`. */
+export const FRAMES = 'frames';
+
+export interface NetworkOptions {
+  /** Of the input `frames`. */
+  readonly dims: readonly [batch: number, height: number, width: number, 3];
+  /** Name of the f32 `[1]` input that a gated network takes besides `frames`. */
+  readonly gateName: string;
+  readonly outputNames: readonly string[];
+  /** As OpenVINO names it. */
+  readonly device: string;
+  readonly properties: Readonly<Record<string, string>>;
+}
+
+/**
+ * A model compiled for one batch size, with one request and the memory of its ends. A static shape costs a compilation of 0.2
+ * to 0.5 s for each size and saves 5 to 30 % of every call against a free batch (docs/adr/0016).
+ */
+export class OpenvinoNetwork {
+  /** Of the input `frames`; read by the device while `run` is under way. */
+  readonly memory: Uint8Array;
+  readonly #library: OpenvinoLibrary;
+  readonly #owned: [FreeFunction, Handle][] = [];
+  readonly #compiled: Handle;
+  readonly #request: Handle;
+  readonly #gate = new Float32Array(1);
+  /** Outputs of a fixed shape: the device writes them where we read them. */
+  readonly #outputs = new Map<string, OutputTensor>();
+  /** Outputs whose shape depends on the picture: copied after each call. */
+  readonly #dynamicNames: string[] = [];
+
+  /** @param model - is reshaped. @throws OpenvinoError */
+  constructor(library: OpenvinoLibrary, core: Handle, model: Handle, options: NetworkOptions) {
+    this.#library = library;
+    this.memory = new Uint8Array(options.dims.reduce((product, dim) => product * dim, 1));
+    try {
+      library.reshape(model, FRAMES, options.dims);
+      const compiled = library.compile(core, model, options.device, options.properties);
+      this.#compiled = this.#own('ov_compiled_model_free', compiled);
+      this.#request = this.#own(
+        'ov_infer_request_free',
+        library.make('ov_compiled_model_create_infer_request', compiled),
+      );
+      this.#bind(FRAMES, library.tensorOver(this.memory, 'u8', options.dims));
+      if (this.#inputCount() > 1) this.#bind(options.gateName, library.tensorOver(this.#gate, 'f32', [1]));
+      for (const name of options.outputNames) this.#bindOutput(name);
+    } catch (error) {
+      this.free();
+      throw error;
+    }
+  }
+
+  /** A property of the compiled model, such as the precision that the device computes in. @throws OpenvinoError */
+  property(key: string): string {
+    return this.#library.text('ov_compiled_model_get_property', this.#compiled, key);
+  }
+
+  /**
+   * Blocks this thread until the device has computed what `memory` holds.
+   *
+   * @param gate - what a gated network compares objectness with; others ignore it.
+   * @returns outputs, valid until the next call. @throws OpenvinoError
+   */
+  run(gate: number): ReadonlyMap<string, OutputTensor> {
+    this.#gate[0] = gate;
+    this.#library.call('ov_infer_request_infer', this.#request);
+    for (const name of this.#dynamicNames) {
+      const tensor = this.#library.make('ov_infer_request_get_tensor', this.#request, name);
+      try {
+        this.#outputs.set(name, this.#library.read(tensor));
+      } finally {
+        this.#library.free('ov_tensor_free', tensor);
+      }
+    }
+    return this.#outputs;
+  }
+
+  /** Frees everything, the last made first. May be called twice. */
+  free(): void {
+    for (const [free, handle] of this.#owned.splice(0).reverse()) this.#library.free(free, handle);
+  }
+
+  #inputCount(): number {
+    const count: [number] = [0];
+    this.#library.call('ov_compiled_model_inputs_size', this.#compiled, count);
+    return count[0];
+  }
+
+  #bindOutput(name: string): void {
+    const port = this.#library.make('ov_compiled_model_output_by_name', this.#compiled, name);
+    try {
+      const { type, dims } = this.#library.port(port);
+      if (!isStatic(dims)) {
+        this.#dynamicNames.push(name);
+        return;
+      }
+      const data = memoryOf(
+        type,
+        dims.reduce((product, dim) => product * dim, 1),
+      );
+      this.#outputs.set(name, { data, dims });
+      this.#bind(name, this.#library.tensorOver(data, type, dims));
+    } finally {
+      this.#library.free('ov_output_const_port_free', port);
+    }
+  }
+
+  #bind(name: string, tensor: Handle): void {
+    this.#own('ov_tensor_free', tensor);
+    this.#library.call('ov_infer_request_set_tensor', this.#request, name, tensor);
+  }
+
+  #own(free: FreeFunction, handle: Handle): Handle {
+    this.#owned.push([free, handle]);
+    return handle;
+  }
+}
+
+function isStatic(dims: (number | null)[]): dims is number[] {
+  return !dims.includes(null);
+}

@@ -1,0 +1,94 @@
+import type { BatchConfig } from '../config/batch.ts';
+import { type ModelConfig, parseInputSize } from '../config/model.ts';
+import type { CompiledModel } from '../core/model.ts';
+import type { EngineRequest } from '../protocol/threads.ts';
+import { modelSpec } from '../store/manifests.ts';
+import { requireOpenvino } from '../store/openvino/openvino-place.ts';
+import type { Environment } from './environment.ts';
+import { type DetectorRequest, fileSettings, loadDetector } from './load-detector.ts';
+import { bestDevice } from './openvino-device.ts';
+import { prepareModel } from './prepare-model.ts';
+
+export interface EngineOptions {
+  readonly model: ModelConfig;
+  readonly batch: BatchConfig;
+  readonly environment: Environment;
+  /** Is told in a sentence what takes time or is not as asked for. */
+  readonly onNotice: (text: string) => void;
+}
+
+export type EngineName = EngineRequest['engine'];
+
+/** Providers that only the openvino engine has: its devices besides the CPU. */
+export function isOpenvinoDevice(provider: ModelConfig['provider']): boolean {
+  return provider === 'gpu' || provider === 'npu' || provider === 'auto';
+}
+
+/**
+ * Finds, fetches and compiles the model that a configuration names, for one engine.
+ *
+ * @throws MODEL_*, COMPILE_UNSUPPORTED, ENGINE_UNAVAILABLE
+ */
+export async function prepareEngine(options: EngineOptions, engine: EngineName): Promise<EngineRequest> {
+  const { model, batch } = options;
+  const target = await targetOf(options, engine);
+  return {
+    ...target,
+    precision: model.precision,
+    model: withOverrides(await compiledModel(options, target), model),
+    maxBatch: batch.maxBatch,
+    batchSizes: null,
+    intraThreads: 1,
+    fake: model.fake,
+  };
+}
+
+/** An engine, with what it runs on. */
+type Target = Pick<EngineRequest, 'engine' | 'provider' | 'openvinoLibrary'>;
+
+/** @throws ENGINE_UNAVAILABLE where openvino is not set up, or has no such device. */
+async function targetOf({ model, environment }: EngineOptions, engine: EngineName): Promise<Target> {
+  if (engine !== 'openvino') return { engine, provider: providerOf(model, engine) };
+  const { libraryPath: openvinoLibrary } = requireOpenvino(environment);
+  // Which device it is decides how many threads there are and how the model is compiled.
+  const provider = model.provider === 'auto' ? await bestDevice(openvinoLibrary) : model.provider;
+  return { engine, provider, openvinoLibrary };
+}
+
+async function compiledModel(
+  { model, environment, onNotice }: EngineOptions,
+  { engine, provider }: Target,
+): Promise<CompiledModel> {
+  const inputSize = model.inputSize === undefined ? undefined : parseInputSize(model.inputSize);
+  const { modelPath, cacheDir } = environment;
+  const settings = fileSettings(model);
+  if (engine === 'fake') return standIn(model.name, { searchPath: modelPath, cacheDir, settings, inputSize });
+  return prepareModel(model.name, {
+    engine,
+    precision: model.precision,
+    inputSize,
+    provider,
+    searchPath: modelPath,
+    cacheDir,
+    onNotice,
+    settings,
+  });
+}
+
+/** Replaces decoding settings of the manifest with those of the configuration. */
+function withOverrides(compiled: CompiledModel, { classesPerBox }: ModelConfig): CompiledModel {
+  return classesPerBox === undefined ? compiled : { ...compiled, spec: { ...compiled.spec, classesPerBox } };
+}
+
+/** The fake engine needs a model's shape and classes, not its weights. */
+async function standIn(name: string, request: DetectorRequest): Promise<CompiledModel> {
+  const spec = modelSpec(await loadDetector(name, request));
+  const input = { ...spec.input, ...(request.inputSize ?? {}) };
+  return { spec: { ...spec, input }, format: 'onnx', path: '', precision: 'f32', batch: 'free', hash: '' };
+}
+
+/** TensorFlow that nobody asked for by name is only wanted with a GPU. */
+function providerOf({ engine: asked, provider }: ModelConfig, engine: EngineName): string {
+  if (engine === 'tensorflow') return asked === 'auto' ? 'cuda' : provider;
+  return engine === 'onnx' ? provider : engine;
+}

@@ -1,0 +1,19 @@
+import { SightlineError } from '../errors/sightline-error.ts';
+import { chooseDevice } from '../infer/openvino/device.ts';
+import { probeOpenvino } from '../store/openvino/probe-openvino.ts';
+import { reasonOf, toolRunner } from '../store/wheels/run-tool.ts';
+
+/**
+ * Finds what provider `auto` stands for on this machine: the first of `gpu`, `npu`, `cpu` that OpenVINO finds.
+ *
+ * @throws ENGINE_UNAVAILABLE where the library cannot be loaded.
+ */
+export async function bestDevice(libraryPath: string): Promise<'gpu' | 'npu' | 'cpu'> {
+  try {
+    const { devices } = await probeOpenvino(libraryPath, toolRunner(new AbortController().signal));
+    return chooseDevice('auto', devices).name.split('.')[0]!.toLowerCase() as 'gpu' | 'npu' | 'cpu';
+  } catch (error) {
+    const message = `engine openvino cannot load ${libraryPath}: ${reasonOf(error)}`;
+    throw new SightlineError('ENGINE_UNAVAILABLE', message, {}, { cause: error });
+  }
+}

@@ -1,0 +1,67 @@
+import { createHash } from 'node:crypto';
+import { mkdir, readdir, readFile, rename, writeFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import { z } from 'zod';
+
+const choiceSchema = z.object({
+  model: z.string(),
+  /** As in `512x512`. */
+  inputSize: z.string(),
+  /** What the user asked for. */
+  precision: z.string(),
+  cpu: z.string(),
+  /** One for each engine that could run the model; the fastest first. */
+  measured: z.array(z.object({ engine: z.string(), precision: z.string(), frameMs: z.number() })),
+});
+
+/** What engine `auto` measured for one model on this machine. */
+export type EngineChoice = z.infer<typeof choiceSchema>;
+
+/**
+ * Measurements of engine `auto`, one file each in the cache, named by a hash of everything that could change the outcome. A file that
+ * cannot be read counts as absent: it is measured again.
+ */
+export class EngineChoices {
+  readonly #folder: string;
+
+  constructor(cacheDir: string) {
+    this.#folder = join(cacheDir, 'engine-choices');
+  }
+
+  /** @param facts - what the choice depends on: artefacts, libraries, processor, settings. */
+  static keyOf(facts: readonly unknown[]): string {
+    return createHash('sha256').update(JSON.stringify(facts)).digest('hex').slice(0, 16);
+  }
+
+  async find(key: string): Promise<EngineChoice | null> {
+    return this.#read(`${key}.json`);
+  }
+
+  async keep(key: string, choice: EngineChoice): Promise<void> {
+    await mkdir(this.#folder, { recursive: true });
+    const path = join(this.#folder, `${key}.json`);
+    const fresh = `${path}.${process.pid}`;
+    await writeFile(fresh, `${JSON.stringify(choice, null, 2)}\n`);
+    await rename(fresh, path);
+  }
+
+  async list(): Promise<EngineChoice[]> {
+    const names = await readdir(this.#folder).catch(() => []);
+    const choices = await Promise.all(names.filter((name) => name.endsWith('.json')).map((name) => this.#read(name)));
+    return choices.filter((choice) => choice !== null);
+  }
+
+  async #read(name: string): Promise<EngineChoice | null> {
+    try {
+      return choiceSchema.parse(JSON.parse(await readFile(join(this.#folder, name), 'utf8')));
+    } catch {
+      return null;
+    }
+  }
+}
+
+/** `centernet 512x512: openvino bf16 18.9 ms a frame, onnx f32 39.1 ms`. */
+export function choiceText({ model, inputSize, measured }: EngineChoice): string {
+  const each = measured.map(({ engine, precision, frameMs }) => `${engine} ${precision} ${frameMs.toFixed(1)} ms`);
+  return `${model} ${inputSize}: ${each.join(', ')} a frame`;
+}

@@ -1,0 +1,82 @@
+import { existsSync, readFileSync, statSync } from 'node:fs';
+import { join, resolve } from 'node:path';
+import { SightlineError } from '../../errors/sightline-error.ts';
+import { findOpenvinoLibrary } from './find-library.ts';
+
+/** What `setup:openvino` left in the cache. */
+export interface OpenvinoRecord {
+  /** As the library reports it. */
+  readonly version: string;
+  /** Of the C library; relative to the folder of the record where the set-up fetched it. */
+  readonly library: string;
+  readonly flavour: 'wheel' | 'folder';
+  /** Wheels that were unpacked, with their versions. */
+  readonly packages: Readonly<Record<string, string>>;
+}
+
+/** An OpenVINO that can be loaded. */
+export interface OpenvinoPlace {
+  readonly libraryPath: string;
+  readonly foundBy: 'OPENVINO_DIR' | 'setup:openvino';
+  /** Null where nobody has asked the library yet. */
+  readonly version: string | null;
+}
+
+export const OPENVINO_RECORD = 'setup.json';
+
+export function openvinoHome(cacheDir: string): string {
+  return join(cacheDir, 'openvino');
+}
+
+/**
+ * Finds OpenVINO: the folder that OPENVINO_DIR names, else what was set up. Null where there is neither.
+ *
+ * @throws ENGINE_UNAVAILABLE where OPENVINO_DIR names a folder without it.
+ */
+export function findOpenvino({
+  openvinoDir,
+  cacheDir,
+}: {
+  readonly openvinoDir?: string | undefined;
+  readonly cacheDir: string;
+}): OpenvinoPlace | null {
+  if (openvinoDir !== undefined && openvinoDir !== '') {
+    const libraryPath = findOpenvinoLibrary(openvinoDir);
+    if (libraryPath !== null) return { libraryPath, foundBy: 'OPENVINO_DIR', version: null };
+    throw new SightlineError(
+      'ENGINE_UNAVAILABLE',
+      `OPENVINO_DIR: expected a folder with OpenVINO's C library (libopenvino_c, as in an unpacked wheel or Intel's archive), ` +
+        `received ${openvinoDir}`,
+    );
+  }
+  const home = openvinoHome(cacheDir);
+  const record = readRecord(home);
+  if (record === null) return null;
+  const libraryPath = resolve(home, record.library);
+  return existsSync(libraryPath) ? { libraryPath, foundBy: 'setup:openvino', version: record.version } : null;
+}
+
+/** Finds OpenVINO as `findOpenvino` does. @throws ENGINE_UNAVAILABLE with how to get it, where there is none. */
+export function requireOpenvino(environment: Parameters<typeof findOpenvino>[0]): OpenvinoPlace {
+  const place = findOpenvino(environment);
+  if (place !== null) return place;
+  throw new SightlineError(
+    'ENGINE_UNAVAILABLE',
+    'engine openvino is not set up. Set it up with: npm run setup:openvino, or name its folder in OPENVINO_DIR',
+  );
+}
+
+/** Distinguishes this OpenVINO from another version or build, without loading it. */
+export function openvinoIdentity({ libraryPath, version }: OpenvinoPlace): string {
+  if (version !== null) return version;
+  const { size, mtimeMs } = statSync(libraryPath);
+  return `${libraryPath} ${size} ${mtimeMs}`;
+}
+
+function readRecord(home: string): OpenvinoRecord | null {
+  try {
+    return JSON.parse(readFileSync(join(home, OPENVINO_RECORD), 'utf8')) as OpenvinoRecord;
+  } catch {
+    return null;
+  }
+}

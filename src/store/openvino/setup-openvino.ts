@@ -1,0 +1,156 @@
+import { createHash } from 'node:crypto';
+import { existsSync } from 'node:fs';
+import { mkdir, readFile, realpath, rename, rm, writeFile } from 'node:fs/promises';
+import { join, relative } from 'node:path';
+import type { OpenvinoFacts } from '../../core/openvino-facts.ts';
+import { SightlineError } from '../../errors/sightline-error.ts';
+import { packageRoot } from '../package-root.ts';
+import { fetchWheels, manylinux } from '../wheels/fetch-wheels.ts';
+import { type RunTool, reasonOf, setupFailed } from '../wheels/run-tool.ts';
+import { partialName, removeStale, requireSpace } from '../wheels/setup-folder.ts';
+import { unpackWheels } from '../wheels/unpack-wheels.ts';
+import { findOpenvinoLibrary } from './find-library.ts';
+import { OPENVINO_RECORD, type OpenvinoRecord, openvinoHome } from './openvino-place.ts';
+import { probeOpenvino } from './probe-openvino.ts';
+
+export interface OpenvinoSetupOptions {
+  /** A folder with OpenVINO, used where it is; nothing is fetched then. */
+  readonly from: string | undefined;
+  readonly cacheDir: string;
+  /** Command that starts Python. */
+  readonly python: string;
+  readonly onStep: (text: string) => void;
+  readonly run: RunTool;
+  /** The rest is for tests. */
+  readonly requirements?: string;
+  readonly platform?: string;
+  readonly freeBytes?: (folder: string) => Promise<number>;
+}
+
+/** Archive and unpacked files. Measured with 2026.4.1. */
+const NEEDED_BYTES = 0.3e9;
+const FROM = 'npm run setup:openvino -- --from FOLDER';
+
+/** Tags of the wheels for each system that has them. */
+const PLATFORMS: Readonly<Partial<Record<string, readonly string[]>>> = {
+  'linux-x64': manylinux('x86_64'),
+  'darwin-arm64': ['macosx_11_0_arm64'],
+  'win32-x64': ['win_amd64'],
+};
+
+const WANTED = /^openvino\/libs\/|\/licenses\//;
+/** Readers of other formats than ONNX and OpenVINO's own. */
+const UNWANTED = /openvino_(?:pytorch|tensorflow|tensorflow_lite|paddle|jax|gguf)_frontend/;
+
+/**
+ * Fetches OpenVINO, or takes the one in a folder, checks that it loads, and records it in the cache, where the engine looks.
+ *
+ * @returns what is set up, and what the library reports. Throws SETUP_FAILED; then what was set up before stays.
+ */
+export async function setupOpenvino(options: OpenvinoSetupOptions): Promise<OpenvinoRecord & OpenvinoFacts> {
+  const home = openvinoHome(options.cacheDir);
+  await mkdir(home, { recursive: true });
+  await removeStale(home);
+  const isFetched = options.from === undefined;
+  const library = isFetched ? await fetchedLibrary(home, options) : await libraryIn(options.from!);
+  options.onStep(`loading ${library}`);
+  const facts = await loaded(library, options.run);
+  const record: OpenvinoRecord = {
+    version: facts.version,
+    library: isFetched ? relative(home, library) : library,
+    flavour: isFetched ? 'wheel' : 'folder',
+    packages: isFetched ? await packagesOf(home, library) : {},
+  };
+  await writeWhole(join(home, OPENVINO_RECORD), record);
+  return { ...record, ...facts };
+}
+
+/** The library out of the wheel; what was unpacked earlier and still loads is not fetched again. */
+async function fetchedLibrary(home: string, options: OpenvinoSetupOptions): Promise<string> {
+  const requirements = options.requirements ?? join(packageRoot(), 'workers', 'requirements', 'openvino.txt');
+  const platforms = platformsOf(options.platform ?? `${process.platform}-${process.arch}`);
+  const hash = createHash('sha256')
+    .update(platforms.join())
+    .update(await readFile(requirements));
+  const folder = join(home, `wheel-${hash.digest('hex').slice(0, 12)}`);
+  const known = existsSync(join(folder, PACKAGES)) ? findOpenvinoLibrary(folder) : null;
+  if (known !== null) {
+    try {
+      await loaded(known, options.run);
+      options.onStep(`already fetched: ${folder}`);
+      return known;
+    } catch (error) {
+      options.onStep(`${folder} is damaged and fetched again: ${(error as Error).message.split('\n')[0]}`);
+    }
+  }
+  const partial = partialName(folder);
+  try {
+    await mkdir(partial, { recursive: true });
+    await fetchInto(partial, requirements, platforms, options);
+    await rm(folder, { recursive: true, force: true });
+    await rename(partial, folder);
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code === 'ENOSPC') throw setupFailed(`the disk of ${home} is full`, error);
+    throw error instanceof SightlineError ? error : setupFailed((error as Error).message, error);
+  } finally {
+    await rm(partial, { recursive: true, force: true });
+  }
+  return libraryIn(folder);
+}
+
+const PACKAGES = 'packages.json';
+
+async function fetchInto(
+  partial: string,
+  requirements: string,
+  platforms: readonly string[],
+  { python, run, onStep, freeBytes }: OpenvinoSetupOptions,
+): Promise<void> {
+  await requireSpace(partial, NEEDED_BYTES, freeBytes);
+  onStep(`fetching the wheel of ${requirements} (60 MB)`);
+  const otherwise = `or give a folder with OpenVINO: ${FROM}`;
+  const wheels = await fetchWheels(requirements, partial, { python, platforms, otherwise, run });
+  onStep('unpacking the libraries');
+  const packages = await unpackWheels(wheels, partial, { python, wanted: WANTED, unwanted: UNWANTED, run });
+  for (const name of ['wheels', 'python']) await rm(join(partial, name), { recursive: true, force: true });
+  await libraryIn(partial);
+  await writeFile(join(partial, PACKAGES), `${JSON.stringify(packages)}\n`);
+}
+
+function platformsOf(platform: string): readonly string[] {
+  const platforms = PLATFORMS[platform];
+  if (platforms !== undefined) return platforms;
+  throw setupFailed(
+    `there is no wheel of OpenVINO for ${platform} (there is for ${Object.keys(PLATFORMS).join(', ')}); install OpenVINO and name ` +
+      `its folder: ${FROM}`,
+  );
+}
+
+async function libraryIn(folder: string): Promise<string> {
+  const library = findOpenvinoLibrary(folder);
+  if (library !== null) return realpath(library);
+  throw setupFailed(
+    `${folder}: expected OpenVINO's C library (libopenvino_c.so, libopenvino_c.dylib or openvino_c.dll), as in an unpacked wheel or in ` +
+      "Intel's archive; it is not there",
+  );
+}
+
+async function loaded(library: string, run: RunTool): Promise<OpenvinoFacts> {
+  try {
+    return await probeOpenvino(library, run);
+  } catch (error) {
+    throw setupFailed(`${library} cannot be loaded:\n${reasonOf(error)}`, error);
+  }
+}
+
+async function packagesOf(home: string, library: string): Promise<Record<string, string>> {
+  const [folder] = relative(home, library).split(/[\\/]/);
+  return JSON.parse(await readFile(join(home, folder!, PACKAGES), 'utf8')) as Record<string, string>;
+}
+
+/** Another process may read it meanwhile. */
+async function writeWhole(path: string, record: OpenvinoRecord): Promise<void> {
+  const fresh = `${path}.${process.pid}`;
+  await writeFile(fresh, `${JSON.stringify(record, null, 2)}\n`);
+  await rename(fresh, path);
+}

@@ -1,0 +1,50 @@
+import { existsSync } from 'node:fs';
+import { readdir, rm, statfs } from 'node:fs/promises';
+import { basename, dirname, join } from 'node:path';
+import { setupFailed } from './run-tool.ts';
+
+/** Name of the folder that a set-up works in, until it is finished and renamed. */
+export function partialName(folder: string): string {
+  return `${folder}.partial-${process.pid}`;
+}
+
+/** Removes what a killed run left: folders of processes that are no more. */
+export async function removeStale(home: string): Promise<void> {
+  const names = existsSync(home) ? await readdir(home) : [];
+  for (const name of names) {
+    const pid = /\.partial-(\d+)$/.exec(name)?.[1];
+    if (pid !== undefined && !isAlive(Number(pid)))
+      await rm(join(home, basename(name)), { recursive: true, force: true });
+  }
+}
+
+function isAlive(pid: number): boolean {
+  try {
+    return process.kill(pid, 0);
+  } catch (error) {
+    return (error as NodeJS.ErrnoException).code === 'EPERM';
+  }
+}
+
+export async function freeBytesOf(folder: string): Promise<number> {
+  const { bavail, bsize } = await statfs(folder);
+  return bavail * bsize;
+}
+
+/** Throws SETUP_FAILED where the disk of a folder has less than `neededBytes` free. */
+export async function requireSpace(
+  folder: string,
+  neededBytes: number,
+  freeBytes: (folder: string) => Promise<number> = freeBytesOf,
+): Promise<void> {
+  const free = await freeBytes(folder);
+  if (free >= neededBytes) return;
+  throw setupFailed(
+    `${dirname(folder)}: ${gigabytes(neededBytes)} are needed, ${gigabytes(free)} are free. Make room, or set ` +
+      'SIGHTLINE_CACHE_DIR to a folder on another disk',
+  );
+}
+
+function gigabytes(bytes: number): string {
+  return `${(bytes / 1e9).toFixed(1)} GB`;
+}

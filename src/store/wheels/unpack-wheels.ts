@@ -1,0 +1,44 @@
+import { rm } from 'node:fs/promises';
+import { basename } from 'node:path';
+import { type RunTool, reasonOf, setupFailed } from './run-tool.ts';
+
+const UNZIP = `
+import re, sys, zipfile
+target, wheel, wanted, unwanted = sys.argv[1:5]
+with zipfile.ZipFile(wheel) as archive:
+    archive.extractall(target, [n for n in archive.namelist() if re.search(wanted, n) and not re.search(unwanted, n)])
+`;
+
+export interface UnpackOptions {
+  /** Command that starts Python. */
+  readonly python: string;
+  /** Paths in the wheels that are needed, and those among them that are not. */
+  readonly wanted: RegExp;
+  readonly unwanted: RegExp;
+  readonly run: RunTool;
+}
+
+/**
+ * Unpacks what is needed of some wheels into one folder, as pip would lay it out. Each wheel is removed once it is unpacked,
+ * since they may take gigabytes.
+ *
+ * @returns the versions of the wheels by name. Throws SETUP_FAILED.
+ */
+export async function unpackWheels(
+  wheels: readonly string[],
+  site: string,
+  { python, wanted, unwanted, run }: UnpackOptions,
+): Promise<Record<string, string>> {
+  const packages: Record<string, string> = {};
+  for (const wheel of wheels) {
+    try {
+      await run(python, ['-c', UNZIP, site, wheel, wanted.source, unwanted.source], site);
+    } catch (error) {
+      throw setupFailed(`${basename(wheel)} cannot be unpacked: ${reasonOf(error)}`, error);
+    }
+    await rm(wheel);
+    const [name, version] = basename(wheel).split('-');
+    packages[name!.replaceAll('_', '-')] = version!;
+  }
+  return packages;
+}

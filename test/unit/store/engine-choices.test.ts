@@ -1,0 +1,59 @@
+import { mkdtempSync, readdirSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { afterEach, beforeEach, describe, expect, it } from 'vitest';
+import { choiceText, type EngineChoice, EngineChoices } from '../../../src/store/engine-choices.ts';
+
+const choice: EngineChoice = {
+  model: 'centernet',
+  inputSize: '512x512',
+  precision: 'auto',
+  cpu: 'Xeon',
+  measured: [
+    { engine: 'openvino', precision: 'bf16', frameMs: 18.94 },
+    { engine: 'onnx', precision: 'f32', frameMs: 39.1 },
+  ],
+};
+
+describe('EngineChoices', () => {
+  let cacheDir: string;
+  let choices: EngineChoices;
+
+  beforeEach(() => {
+    cacheDir = mkdtempSync(join(tmpdir(), 'sightline-choices-'));
+    choices = new EngineChoices(cacheDir);
+  });
+
+  afterEach(() => rmSync(cacheDir, { recursive: true }));
+
+  it('finds what was kept under a key, and nothing under another', async () => {
+    await choices.keep('a', choice);
+    expect(await choices.find('a')).toEqual(choice);
+    expect(await choices.find('b')).toBeNull();
+    expect(await choices.list()).toEqual([choice]);
+  });
+
+  it('lists nothing in a cache that is new', async () => {
+    expect(await choices.list()).toEqual([]);
+  });
+
+  it.each(['{', '{"measured": 3}', ''])('takes a damaged file (%j) for absent', async (text) => {
+    await choices.keep('a', choice);
+    const [name] = readdirSync(join(cacheDir, 'engine-choices'));
+    writeFileSync(join(cacheDir, 'engine-choices', name!), text);
+    expect(await choices.find('a')).toBeNull();
+    expect(await choices.list()).toEqual([]);
+  });
+
+  it('has another key for another artefact, library, processor or precision', () => {
+    const facts = [['hash-a', 'hash-b'], ['2026.4.1', '1.30.0'], 'Xeon', 'auto'];
+    const others = facts.map((_, at) => facts.map((fact, i) => (i === at ? 'other' : fact)));
+    const keys = [facts, ...others].map((each) => EngineChoices.keyOf(each));
+    expect(new Set(keys).size).toBe(5);
+    expect(EngineChoices.keyOf([...facts])).toBe(keys[0]);
+  });
+
+  it('says it in a line', () => {
+    expect(choiceText(choice)).toBe('centernet 512x512: openvino bf16 18.9 ms, onnx f32 39.1 ms a frame');
+  });
+});

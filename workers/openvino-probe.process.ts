@@ -1,0 +1,9 @@
+import { readOpenvinoFacts } from '../src/infer/openvino/facts.ts';
+
+/** Loads the OpenVINO that the argument names and prints its version and devices as JSON. */
+try {
+  process.stdout.write(JSON.stringify(readOpenvinoFacts(process.argv[2]!)));
+} catch (error) {
+  console.error((error as Error).message);
+  process.exitCode = 1;
+}
