@@ -145,20 +145,20 @@ function filters(plan: DecodePlan, window: SourceWindow | undefined): string[] {
 /**
  * Scaling and the step to RGB apart: swscale's scaler to packed RGB is plain C, while both halves of this have vector code.
  * 960x540 to 455x256: 2.5 against 3.8 ms of CPU a frame, decoding included. AP over 100 COCO pictures read this way: 0.324
- * against 0.323 (yolox-nano), 0.375 against 0.373 (deimv2-femto), 0.322 against 0.323 (centernet).
+ * against 0.323 (yolox-nano), 0.375 against 0.373 (deimv2-femto), 0.322 against 0.323 (centernet), then all bilinear.
  */
 const TO_RGB = ['format=yuv420p', 'format=rgb24'] as const;
 
 /**
  * swscale's flag for each kernel. It widens all its kernels when it shrinks a picture, so none is OpenCV's; of those that it
- * has, this one costs a detector trained with the kernel least (docs/adr/0016 has the figures).
+ * has, this one costs a detector trained with the kernel least (docs/adr/0018 has the figures).
  */
 const SCALER_FLAGS: Readonly<Record<ResizeKernel, string>> = {
   linear: 'bicubic+accurate_rnd',
   'antialiased-linear': 'bilinear',
   area: 'area',
   cubic: 'bicubic+accurate_rnd',
-  'vips-linear': 'bilinear',
+  'vips-linear': 'bicubic+accurate_rnd',
 };
 
 /** The same arithmetic as `fitInto`, in ffmpeg's expressions, evaluated anew when the picture changes its size. */

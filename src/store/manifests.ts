@@ -76,8 +76,8 @@ export async function loadManifest(nameOrPath: string, folders: readonly string[
   );
 }
 
-/** What ffmpeg's scaling may cost a detector in AP before sharp fits its pictures. */
-const MOST_LOSS = 0.005;
+/** What ffmpeg's scaling may cost a detector in AP before sharp fits its pictures; a little more, for rounding. */
+const MOST_LOSS = 0.005 + 1e-9;
 
 /** Gives what the stages need to know of a detector, at the size that it was published at. */
 export function modelSpec(manifest: Manifest): ModelSpec {

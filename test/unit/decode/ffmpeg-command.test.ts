@@ -39,7 +39,7 @@ describe('the scale filter', () => {
     ['antialiased-linear', 'bilinear'],
     ['area', 'area'],
     ['cubic', 'bicubic+accurate_rnd'],
-    ['vips-linear', 'bilinear'],
+    ['vips-linear', 'bicubic+accurate_rnd'],
   ] as const)('for kernel %s is %s', (kernel, flags) => {
     const stretched = { width: 8, height: 8, fit: { mode: 'stretch', kernel } } as const;
     expect(filters({ canvas: stretched })).toContain(`scale=w=8:h=8:flags=${flags},`);

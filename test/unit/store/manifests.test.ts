@@ -110,6 +110,16 @@ describe('a manifest of a user', () => {
     expect(await complaint(change)).toContain(expected);
   });
 
+  it.each([
+    ['not known', null, 'ffmpeg'],
+    ['0.005', { ap: 0.33, apByFfmpeg: 0.325, on: 'a set' }, 'ffmpeg'],
+    ['more than 0.005', { ap: 0.33, apByFfmpeg: 0.3249, on: 'a set' }, 'sharp'],
+    ['not measured', { ap: 0.33, on: 'a set' }, 'ffmpeg'],
+  ] as const)('says what auto means where the loss by ffmpeg is %s', async (_, reported, resizeBy) => {
+    const manifest = await loadManifest(writeManifest((document) => Object.assign(document, { reported })));
+    expect(modelSpec(manifest).resizeBy).toBe(resizeBy);
+  });
+
   it('is not found, with the path, where the file is missing', async () => {
     await expect(loadManifest(join(folder, 'none.yaml'))).rejects.toMatchObject({
       code: 'MODEL_NOT_FOUND',
