@@ -3,6 +3,7 @@ import type { CompileSource } from '../compile/compile-source.ts';
 import type { CompiledModel, Precision } from '../core/model.ts';
 import { findWeights } from '../store/find-weights.ts';
 import { loadManifest, type Manifest, modelSpec } from '../store/manifests.ts';
+import { compileInChild } from './compile-in-child.ts';
 
 export interface PrepareOptions {
   readonly engine: 'onnx' | 'wasm' | 'tensorflow';
@@ -27,7 +28,7 @@ export interface PrepareOptions {
 export async function prepareModel(nameOrPath: string, options: PrepareOptions): Promise<CompiledModel> {
   const manifest = await loadManifest(nameOrPath);
   const weightPaths = await findWeights(manifest, options);
-  return compileModel(compileSource(manifest, weightPaths), options);
+  return compileModel(compileSource(manifest, weightPaths), { ...options, write: compileInChild });
 }
 
 /** Says to the compiler what a manifest says. */
