@@ -1,17 +1,16 @@
 import { createHash } from 'node:crypto';
 import { createReadStream, existsSync } from 'node:fs';
-import { mkdir, readFile, rename, rm, writeFile } from 'node:fs/promises';
-import { basename, dirname, join } from 'node:path';
+import { readFile } from 'node:fs/promises';
+import { basename, join } from 'node:path';
 import { pipeline } from 'node:stream/promises';
 import type { CompiledModel, ModelSpec, Precision } from '../core/model.ts';
 import { SightlineError } from '../errors/sightline-error.ts';
-import { buildGraph, isBatchFreed } from './build-graph.ts';
+import { type BuildTarget, isBatchFreed } from './build-graph.ts';
 import type { CompileSource } from './compile-source.ts';
-import { emitOnnx } from './onnx/emit-onnx.ts';
 import { ExternalData } from './onnx/external-data.ts';
 import { externalFiles } from './onnx/import-onnx.ts';
-import { emitSavedModel } from './tensorflow/emit-saved-model.ts';
 import type { SizePx } from './tfjs/lowering.ts';
+import type { CompileJob } from './write-artefact.ts';
 
 /** Part of every artefact's hash: raise it whenever the same source would give another file. */
 const COMPILER_VERSION = 10;
@@ -25,6 +24,8 @@ export interface CompileOptions {
   readonly provider?: string | undefined;
   /** Artefacts are kept here under their hash. */
   readonly cacheDir: string;
+  /** Compiles and writes what is not there yet; absent: in this process, whose memory grows by what that takes. */
+  readonly write?: ((job: CompileJob) => Promise<void>) | undefined;
 }
 
 /** Families whose published files hold nothing that depends on the size of the input. */
@@ -57,8 +58,9 @@ export async function compileModel(source: CompileSource, options: CompileOption
   const name = `${source.spec.name}-${size.width}x${size.height}-${precision}-${hash.slice(0, 16)}.${format}`;
   const path = join(options.cacheDir, 'compiled', name);
   if (!existsSync(path)) {
-    const graph = await buildGraph(source, { engine, size, batch, precision, isGated: isGated(source, options) });
-    await (format === 'onnx' ? writeFileWhole(path, emitOnnx(graph)) : writeFolderWhole(path, emitSavedModel(graph)));
+    const target: BuildTarget = { engine, size, batch, precision, isGated: isGated(source, options) };
+    const write = options.write ?? (await import('./write-artefact.ts')).writeArtefact;
+    await write({ source, target, path });
   }
   return { ...common, format, path, batch };
 }
@@ -133,45 +135,20 @@ function hashOf(source: CompileSource, options: CompileOptions, size: SizePx, we
 
 /** The digest of every file that a network is made of, those that an ONNX file refers to among them. */
 async function hashFiles({ format, weightPaths }: CompileSource): Promise<Buffer[]> {
+  const paths = [...weightPaths];
+  if (format === 'onnx') paths.push(...(await externalPaths(weightPaths[0]!)));
   const digests: Buffer[] = [];
-  const beside: string[] = [];
-  for (const path of weightPaths) {
-    const bytes = await readFile(path);
-    digests.push(createHash('sha256').update(bytes).digest());
-    if (format !== 'onnx') continue;
-    const where = basename(path);
-    const folder = new ExternalData(path);
-    for (const location of externalFiles(bytes, where)) beside.push(folder.resolve(location, where));
-  }
-  for (const path of beside) {
+  for (const path of paths) {
     const hash = createHash('sha256');
+    // In pieces: what is read at once stays in memory until the next collection, which a process at rest never makes.
     await pipeline(createReadStream(path), hash);
     digests.push(hash.digest());
   }
   return digests;
 }
 
-/** Another process may compile the same model at the same time: a reader sees a whole file or none. */
-async function writeFileWhole(path: string, bytes: Uint8Array): Promise<void> {
-  const temporary = temporaryName(path);
-  await mkdir(dirname(path), { recursive: true });
-  await writeFile(temporary, bytes);
-  await rename(temporary, path);
-}
-
-/** A SavedModel is a folder, and a folder that is there is not replaced: who comes second has made the same and drops it. */
-async function writeFolderWhole(path: string, bytes: Uint8Array): Promise<void> {
-  const temporary = temporaryName(path);
-  await mkdir(temporary, { recursive: true });
-  await writeFile(join(temporary, 'saved_model.pb'), bytes);
-  try {
-    await rename(temporary, path);
-  } catch (error) {
-    await rm(temporary, { recursive: true });
-    if (!existsSync(path)) throw error;
-  }
-}
-
-function temporaryName(path: string): string {
-  return `${path}.${process.pid}-${Math.random().toString(36).slice(2)}.tmp`;
+async function externalPaths(path: string): Promise<string[]> {
+  const where = basename(path);
+  const folder = new ExternalData(path);
+  return externalFiles(await readFile(path), where).map((location) => folder.resolve(location, where));
 }

@@ -61,6 +61,22 @@ export function batchSizesUpTo(maxBatch: number, modelBatch: 'free' | number): n
   return [...sizes, maxBatch];
 }
 
+/** A larger batch must be this much better per frame to be kept. */
+const WORTH_RATIO = 1.1;
+
+/**
+ * The sizes that are worth their memory: up to the smallest within 10 % of the best time per frame. Every size that was run
+ * once holds memory for its intermediate results, so a larger one that gains nothing is not kept for a later trial.
+ */
+export function worthKeeping(warm: {
+  readonly batchSizes: readonly number[];
+  readonly warmMs: readonly number[];
+}): number[] {
+  const perFrameMs = warm.batchSizes.map((size, index) => warm.warmMs[index]! / size);
+  const best = Math.min(...perFrameMs);
+  return warm.batchSizes.slice(0, perFrameMs.findIndex((ms) => ms <= best * WORTH_RATIO) + 1);
+}
+
 const MEASURED_CALLS = 5;
 const FIXED_CALLS = 2;
 

@@ -3,8 +3,9 @@ import { type ComputePrecision, GATE_INPUT, type ModelSpec, type OutputTensor } 
 import { SightlineError } from '../errors/sightline-error.ts';
 import type { EngineInfo, EngineRequest } from '../protocol/threads.ts';
 import { gateOf } from './class-gate.ts';
-import { type InferenceEngine, planWarmUp, warmUp } from './inference-engine.ts';
+import { type InferenceEngine, planWarmUp, type WarmUpPlan, warmUp, worthKeeping } from './inference-engine.ts';
 import { readOnnxFacts } from './onnx-facts.ts';
+import { OptimisedGraph } from './optimised-graph.ts';
 import { checkQuantised } from './quantised.ts';
 
 type Ort = typeof import('onnxruntime-node');
@@ -38,26 +39,21 @@ export class OnnxEngine implements InferenceEngine {
   /** @throws ENGINE_UNAVAILABLE where the library, the provider or the model cannot be loaded. */
   static async load(request: EngineRequest): Promise<OnnxEngine> {
     const ort = await importOrt();
-    const session = await openSession(ort, request);
-    const { spec } = request.model;
-    const inputs = new Map<number, BatchInput>();
-    try {
-      const facts = readOnnxFacts(request.model.path);
-      checkQuantised('onnx', request, facts);
-      const warm = await warmUp(planWarmUp(request), async (size) => {
-        const input = inputs.get(size) ?? batchInput(ort, session, size, spec);
-        inputs.set(size, input);
-        await session.run(feedsOf(input, spec.scoreThreshold));
-      });
-      return new OnnxEngine(session, request, facts.isQuantised ? 'int8' : request.model.precision, {
-        ...warm,
-        inputs,
-      });
-    } catch (error) {
-      await session.release();
-      if (error instanceof SightlineError) throw error;
-      throw unavailable(request, `cannot run ${request.model.path}: ${(error as Error).message}`, error);
-    }
+    const facts = readFacts(request);
+    const precision = facts.isQuantised ? 'int8' : request.model.precision;
+    const graph =
+      request.provider === 'cpu' ? new OptimisedGraph(request.model.path, ort.env.versions.node ?? '') : null;
+    const isRewriting = graph !== null && !graph.exists;
+    const plan = planWarmUp(request);
+    const { session, warm } = await openWarm(ort, request, plan, graph);
+    const batchSizes = request.provider === 'cpu' && !plan.isFixed ? worthKeeping(warm) : warm.batchSizes;
+    if (batchSizes.length === warm.batchSizes.length && !isRewriting)
+      return new OnnxEngine(session, request, precision, warm);
+    // A session never gives memory back: one that tried large batches or rewrote the graph is closed, and a lean one opened.
+    await session.release();
+    const lean = await openWarm(ort, request, { batchSizes, isFixed: true }, graph);
+    const leanWarm = { ...lean.warm, warmMs: warm.warmMs.slice(0, batchSizes.length) };
+    return new OnnxEngine(lean.session, request, precision, leanWarm);
   }
 
   inputBuffer(batchSize: number): Uint8Array {
@@ -89,6 +85,41 @@ export class OnnxEngine implements InferenceEngine {
     if (this.#inputs.size === 0) return;
     this.#inputs.clear();
     await this.#session.release();
+  }
+}
+
+/** @throws ENGINE_UNAVAILABLE if the file is no ONNX model, or not of the precision that was asked for. */
+function readFacts(request: EngineRequest): ReturnType<typeof readOnnxFacts> {
+  try {
+    const facts = readOnnxFacts(request.model.path);
+    checkQuantised('onnx', request, facts);
+    return facts;
+  } catch (error) {
+    if (error instanceof SightlineError) throw error;
+    throw unavailable(request, `cannot load ${request.model.path}: ${(error as Error).message}`, error);
+  }
+}
+
+/** Opens a session and runs it at the sizes of a plan. @throws ENGINE_UNAVAILABLE */
+async function openWarm(
+  ort: Ort,
+  request: EngineRequest,
+  plan: WarmUpPlan,
+  graph: OptimisedGraph | null,
+): Promise<{ session: InferenceSession; warm: Warm }> {
+  const session = await openSession(ort, request, graph);
+  const { spec } = request.model;
+  const inputs = new Map<number, BatchInput>();
+  try {
+    const warm = await warmUp(plan, async (size) => {
+      const input = inputs.get(size) ?? batchInput(ort, session, size, spec);
+      inputs.set(size, input);
+      await session.run(feedsOf(input, spec.scoreThreshold));
+    });
+    return { session, warm: { ...warm, inputs } };
+  } catch (error) {
+    await session.release();
+    throw unavailable(request, `cannot run ${request.model.path}: ${(error as Error).message}`, error);
   }
 }
 
@@ -135,22 +166,36 @@ async function importOrt(): Promise<Ort> {
   }
 }
 
-async function openSession(ort: Ort, request: EngineRequest): Promise<InferenceSession> {
+async function openSession(ort: Ort, request: EngineRequest, graph: OptimisedGraph | null): Promise<InferenceSession> {
   // The library takes a provider that it does not know off the list with a warning, and would run on the CPU.
   const known = ort.listSupportedBackends().map(({ name }) => name);
   if (!known.includes(request.provider))
     throw unavailable(request, `is not in this build of ONNX Runtime, which has ${known.join(', ')}`);
-  try {
-    return await ort.InferenceSession.create(request.model.path, {
+  const { path } = request.model;
+  const open = (file: string, options: InferenceSession.SessionOptions): Promise<InferenceSession> =>
+    ort.InferenceSession.create(file, {
       executionProviders: request.provider === 'cpu' ? ['cpu'] : [request.provider, 'cpu'],
       intraOpNumThreads: request.intraThreads,
       interOpNumThreads: 1,
-      graphOptimizationLevel: 'all',
       executionMode: 'sequential',
       logSeverityLevel: 3,
+      ...options,
     });
+  try {
+    if (graph === null) return await open(path, { graphOptimizationLevel: 'all' });
+    if (graph.exists) {
+      const optimised = await open(graph.path, { graphOptimizationLevel: 'disabled' }).catch(() => null);
+      if (optimised !== null) return optimised;
+      await graph.remove();
+    }
+    return await graph.write((optimizedModelFilePath) =>
+      open(path, {
+        graphOptimizationLevel: 'all',
+        ...(optimizedModelFilePath === undefined ? {} : { optimizedModelFilePath }),
+      }),
+    );
   } catch (error) {
-    throw unavailable(request, `cannot load ${request.model.path}: ${(error as Error).message}`, error);
+    throw unavailable(request, `cannot load ${path}: ${(error as Error).message}`, error);
   }
 }
 

@@ -1,32 +1,6 @@
-import type { Attribute, ElementType, Graph, GraphValue, Tensor } from '../graph.ts';
+import type { Attribute, Graph, GraphValue, Tensor } from '../graph.ts';
+import { ONNX_ATTRIBUTE_TYPES, ONNX_ELEMENT_TYPES } from './onnx-numbers.ts';
 import { encodeOnnx, type OnnxAttribute, type OnnxTensor, type OnnxValueInfo } from './onnx-schema.ts';
-
-/** Number of each element type in ONNX files. */
-export const ONNX_ELEMENT_TYPES: Readonly<Record<ElementType, number>> = {
-  f32: 1,
-  u8: 2,
-  i8: 3,
-  u16: 4,
-  i16: 5,
-  i32: 6,
-  i64: 7,
-  bool: 9,
-  f16: 10,
-  f64: 11,
-  u32: 12,
-  u64: 13,
-};
-
-/** Number of each kind of attribute in ONNX files. */
-export const ONNX_ATTRIBUTE_TYPES: Readonly<Record<Attribute['kind'], number>> = {
-  float: 1,
-  int: 2,
-  string: 3,
-  tensor: 4,
-  floats: 6,
-  ints: 7,
-  strings: 8,
-};
 
 /** Oldest file version that has every operator set up to 17; runtimes refuse a version newer than they know. */
 const IR_VERSION = 8;

@@ -1,8 +1,8 @@
 import { SightlineError } from '../../errors/sightline-error.ts';
 import type { Attribute, Graph, GraphNode, GraphValue, Tensor } from '../graph.ts';
 import { checkLayers } from './check-layers.ts';
-import { ONNX_ATTRIBUTE_TYPES } from './emit-onnx.ts';
 import type { ExternalData } from './external-data.ts';
+import { ONNX_ATTRIBUTE_TYPES } from './onnx-numbers.ts';
 import { orderNodes } from './order-nodes.ts';
 import { ELEMENT_TYPES, externalLocation, readTensor } from './read-tensor.ts';
 import { MessageBudget, WireReader } from './wire-reader.ts';

@@ -1,7 +1,7 @@
 import { SightlineError } from '../../errors/sightline-error.ts';
 import { ELEMENT_BYTES, type ElementType, type Tensor } from '../graph.ts';
-import { ONNX_ELEMENT_TYPES } from './emit-onnx.ts';
 import type { ExternalData, ExternalPlace } from './external-data.ts';
+import { ONNX_ELEMENT_TYPES } from './onnx-numbers.ts';
 import type { WireReader } from './wire-reader.ts';
 
 export const ELEMENT_TYPES: ReadonlyMap<number, ElementType> = new Map(

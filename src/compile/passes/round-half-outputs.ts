@@ -1,6 +1,6 @@
 import type { Graph, GraphNode } from '../graph.ts';
 import { GraphIndex } from '../graph-index.ts';
-import { ONNX_ELEMENT_TYPES } from '../onnx/emit-onnx.ts';
+import { ONNX_ELEMENT_TYPES } from '../onnx/onnx-numbers.ts';
 import { traceElements } from './trace-elements.ts';
 
 /**

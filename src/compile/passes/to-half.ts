@@ -1,7 +1,7 @@
 import type { ElementType, Graph, GraphNode, Tensor } from '../graph.ts';
 import { GraphIndex, removeUnused } from '../graph-index.ts';
 import { floatValues, HALF_MAX, toHalfTensor } from '../half.ts';
-import { ONNX_ELEMENT_TYPES } from '../onnx/emit-onnx.ts';
+import { ONNX_ELEMENT_TYPES } from '../onnx/onnx-numbers.ts';
 import { traceElements } from './trace-elements.ts';
 
 /** Layers with weights: where the time goes, and what a GPU does in half on its tensor cores, with sums in f32. */

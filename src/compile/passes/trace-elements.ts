@@ -1,6 +1,6 @@
 import { intOf } from '../attributes.ts';
 import type { ElementType, Graph, GraphNode } from '../graph.ts';
-import { ONNX_ELEMENT_TYPES } from '../onnx/emit-onnx.ts';
+import { ONNX_ELEMENT_TYPES } from '../onnx/onnx-numbers.ts';
 
 const TYPES_BY_NUMBER = new Map(
   Object.entries(ONNX_ELEMENT_TYPES).map(([type, number]) => [number, type as ElementType]),

@@ -1,6 +1,6 @@
 import type { Attribute, Graph, GraphNode, Tensor } from '../graph.ts';
 import { widenTensor } from '../half.ts';
-import { ONNX_ELEMENT_TYPES } from '../onnx/emit-onnx.ts';
+import { ONNX_ELEMENT_TYPES } from '../onnx/onnx-numbers.ts';
 
 /** Attributes that name the element type of a result. */
 const TYPE_ATTRIBUTES: ReadonlySet<string> = new Set(['to', 'dtype', 'output_dtype']);

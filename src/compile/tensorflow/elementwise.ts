@@ -1,6 +1,6 @@
 import { floatOf, intOf } from '../attributes.ts';
 import type { ElementType, GraphNode } from '../graph.ts';
-import { ONNX_ELEMENT_TYPES } from '../onnx/emit-onnx.ts';
+import { ONNX_ELEMENT_TYPES } from '../onnx/onnx-numbers.ts';
 import { broadcastDims, type Dim } from './dims.ts';
 import { type Emission, type EmissionRule, elementsOf, identityOrder, type Value } from './emission.ts';
 import type { AttributeInput } from './graph-def-builder.ts';

@@ -4,6 +4,7 @@ import type { CompiledModel, ComputePrecision, Precision } from '../../core/mode
 import { SightlineError } from '../../errors/sightline-error.ts';
 import { findWeights } from '../../store/find-weights.ts';
 import { type Manifest, modelSpec } from '../../store/manifests.ts';
+import { compileInChild } from './compile-in-child.ts';
 import { type FileSettings, loadDetector } from './load-detector.ts';
 
 export interface PrepareOptions {
@@ -32,7 +33,11 @@ export interface PrepareOptions {
 export async function prepareModel(nameOrPath: string, options: PrepareOptions): Promise<CompiledModel> {
   const manifest = await loadDetector(nameOrPath, options);
   const weightPaths = await findWeights(manifest, options);
-  return compileModel(compileSource(manifest, weightPaths), { ...options, precision: filePrecision(options) });
+  return compileModel(compileSource(manifest, weightPaths), {
+    ...options,
+    precision: filePrecision(options),
+    write: compileInChild,
+  });
 }
 
 /** OpenVINO chooses its number format when it loads a file; others compute in that of the file. */

@@ -3,7 +3,7 @@ import { describe, expect, it } from 'vitest';
 import { f32Tensor, type Graph } from '../../../src/compile/graph.ts';
 import { GraphBuilder } from '../../../src/compile/graph-builder.ts';
 import { floatToHalf, halfToFloat, toHalfTensor } from '../../../src/compile/half.ts';
-import { ONNX_ELEMENT_TYPES } from '../../../src/compile/onnx/emit-onnx.ts';
+import { ONNX_ELEMENT_TYPES } from '../../../src/compile/onnx/onnx-numbers.ts';
 import { roundHalfOutputs } from '../../../src/compile/passes/round-half-outputs.ts';
 import { widenHalf } from '../../../src/compile/passes/widen-half.ts';
 import { noise, runGraph } from './networks.ts';

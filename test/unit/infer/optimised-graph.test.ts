@@ -1,0 +1,97 @@
+import { mkdtempSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { describe, expect, it } from 'vitest';
+import { emitOnnx } from '../../../src/compile/onnx/emit-onnx.ts';
+import { worthKeeping } from '../../../src/infer/inference-engine.ts';
+import { OnnxEngine } from '../../../src/infer/onnx-engine.ts';
+import { OptimisedGraph } from '../../../src/infer/optimised-graph.ts';
+import { CASE_SIZE, operatorGraph, pick } from '../compile/operator-cases.ts';
+
+function newFolder(): string {
+  return mkdtempSync(join(tmpdir(), 'sightline-optimised-'));
+}
+
+function load(path: string, maxBatch = 1): Promise<OnnxEngine> {
+  const input = { ...CASE_SIZE, resize: { mode: 'stretch' as const } };
+  const spec = { name: 'net', family: 'yolox' as const, input, classes: ['a'], nmsIou: null };
+  return OnnxEngine.load({
+    engine: 'onnx',
+    provider: 'cpu',
+    model: {
+      spec: { ...spec, scoreThreshold: 0.3, maxDetections: 10 },
+      ...{ format: 'onnx', path, precision: 'f32', batch: 'free', hash: '' },
+    },
+    maxBatch,
+    batchSizes: null,
+    intraThreads: 1,
+    fake: { callMs: 0, frameMs: 0, rows: [] },
+  });
+}
+
+async function outputOf(path: string): Promise<Float32Array> {
+  const engine = await load(path);
+  engine.inputBuffer(1).forEach((_, at, memory) => {
+    memory[at] = (at * 7) % 256;
+  });
+  const [output] = [...(await engine.infer(1)).values()];
+  const copy = Float32Array.from(output!.data as Float32Array);
+  await engine.close();
+  return copy;
+}
+
+describe('the graph that ONNX Runtime rewrote', () => {
+  const bytes = emitOnnx(operatorGraph(pick('conv, stride 2, padding on both sides')));
+
+  it('is kept beside the model, and gives the same results to the bit', async () => {
+    const path = join(newFolder(), 'net.onnx');
+    writeFileSync(path, bytes);
+    const first = await outputOf(path);
+    const files = readdirSync(join(path, '..'));
+    expect(files).toEqual([expect.stringMatching(/^net\.[0-9a-f]{12}\.optimised\.onnx$/), 'net.onnx']);
+    expect(readFileSync(join(path, '..', files[0]!)).equals(bytes)).toBe(false);
+    expect(first.some((value) => value !== 0)).toBe(true);
+    expect(await outputOf(path)).toEqual(first);
+    expect(readdirSync(join(path, '..'))).toEqual(files);
+  });
+
+  it('is made again where it is broken, and where the model is another one', async () => {
+    const path = join(newFolder(), 'net.onnx');
+    writeFileSync(path, bytes);
+    const first = await outputOf(path);
+    const graph = new OptimisedGraph(path, '1');
+    const [name] = readdirSync(join(path, '..')).filter((file) => file.includes('optimised'));
+    writeFileSync(join(path, '..', name!), 'no graph');
+    expect(await outputOf(path)).toEqual(first);
+    expect(readFileSync(join(path, '..', name!), 'latin1')).not.toBe('no graph');
+    writeFileSync(path, emitOnnx(operatorGraph(pick('relu', 'conv, dilated'))));
+    expect(new OptimisedGraph(path, '1').path).not.toBe(graph.path);
+  });
+
+  it('is done without where it cannot be written', async () => {
+    const graph = new OptimisedGraph(join(newFolder(), 'net.onnx'), '1');
+    const tried: (string | undefined)[] = [];
+    const opened = await graph.write((path) => {
+      tried.push(path);
+      return path === undefined ? Promise.resolve('plain') : Promise.reject(new Error('read-only file system'));
+    });
+    expect(opened).toBe('plain');
+    expect(tried).toEqual([expect.stringContaining('.tmp'), undefined]);
+    expect(graph.exists).toBe(false);
+  });
+
+  it('has another name for another version of the library', () => {
+    const path = join(newFolder(), 'net.onnx');
+    expect(new OptimisedGraph(path, '2').path).not.toBe(new OptimisedGraph(path, '1').path);
+  });
+});
+
+describe('batch sizes that are worth their memory', () => {
+  it.each([
+    ['one, where no larger one gains a tenth', [1, 2], [10, 18.5], [1]],
+    ['all, where the largest is the best', [1, 2, 4], [10, 14, 20], [1, 2, 4]],
+    ['up to the smallest that is nearly as good as the best', [1, 2, 4, 8], [10, 14, 20, 39], [1, 2, 4]],
+  ])('are %s', (_, batchSizes, warmMs, kept) => {
+    expect(worthKeeping({ batchSizes, warmMs })).toEqual(kept);
+  });
+});

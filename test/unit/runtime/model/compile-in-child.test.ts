@@ -1,0 +1,82 @@
+import { fork } from 'node:child_process';
+import { once } from 'node:events';
+import { existsSync, mkdtempSync, readFileSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { describe, expect, it } from 'vitest';
+import { compileModel } from '../../../../src/compile/compile-model.ts';
+import type { CompileSource } from '../../../../src/compile/compile-source.ts';
+import { emitOnnx } from '../../../../src/compile/onnx/emit-onnx.ts';
+import { workerEntry } from '../../../../src/core/worker-entry.ts';
+import { compileInChild } from '../../../../src/runtime/model/compile-in-child.ts';
+import { source } from '../../compile/layout-sources.ts';
+import { convolution, network } from '../../compile/networks.ts';
+
+const folder = mkdtempSync(join(tmpdir(), 'sightline-child-'));
+
+function networkOf(name: string, bytes: Uint8Array): CompileSource {
+  const path = join(folder, name);
+  writeFileSync(path, bytes);
+  const input = { tensor: 'images', layout: 'nchw', range: [0, 1], width: 12, height: 16 } as const;
+  return { ...source(name, { ...input, outputs: { out: 'out' }, batch: 'free' }), weightPaths: [path] };
+}
+
+const whole = emitOnnx(network(3, (builder) => convolution(builder, 'conv', 'images', [4, 3, 3])));
+
+describe('a compiler in a process of its own', () => {
+  it('writes what it would write in this one', async () => {
+    const good = networkOf('good.onnx', whole);
+    const options = { engine: 'onnx', precision: 'f32' } as const;
+    const here = await compileModel(good, { ...options, cacheDir: join(folder, 'here') });
+    const there = await compileModel(good, { ...options, cacheDir: join(folder, 'there'), write: compileInChild });
+    expect(there.hash).toBe(here.hash);
+    expect(readFileSync(there.path).equals(readFileSync(here.path))).toBe(true);
+  });
+
+  it('fails with the code and the words of the compiler', async () => {
+    const target = {
+      engine: 'onnx',
+      size: { width: 12, height: 16 },
+      batch: 1,
+      precision: 'f32',
+      isGated: false,
+    } as const;
+    const path = join(folder, 'never.onnx');
+    const broken = networkOf('broken.onnx', whole.subarray(0, 100));
+    await expect(compileInChild({ source: broken, target, path })).rejects.toMatchObject({
+      code: 'MODEL_INVALID',
+      message: expect.stringMatching(/^model broken: broken\.onnx: expected an ONNX file/),
+      details: { model: 'broken' },
+    });
+    const strange = network(3, (builder) => builder.node('Selu', 'strange', ['images']));
+    const unsupported = networkOf('strange.onnx', emitOnnx(strange));
+    await expect(
+      compileInChild({ source: unsupported, target: { ...target, engine: 'tensorflow' }, path }),
+    ).rejects.toMatchObject({ code: 'COMPILE_UNSUPPORTED', message: expect.stringContaining('operator Selu') });
+    expect(existsSync(path)).toBe(false);
+  });
+
+  it('tells what it was that ended it where it has no answer', async () => {
+    const target = {
+      engine: 'onnx',
+      size: { width: 12, height: 16 },
+      batch: 1,
+      precision: 'f32',
+      isGated: false,
+    } as const;
+    writeFileSync(join(folder, 'file'), '');
+    const job = { source: networkOf('good.onnx', whole), target, path: join(folder, 'file', 'inside.onnx') };
+    await expect(compileInChild(job)).rejects.toMatchObject({
+      code: 'INTERNAL_ERROR',
+      message: expect.stringMatching(/ENOTDIR|EEXIST/),
+    });
+  });
+
+  it('ends when whoever asked is gone', async () => {
+    const child = fork(workerEntry('compile.process'), [], { execArgv: [] });
+    child.disconnect();
+    const [, signal] = await once(child, 'exit');
+    expect(signal).toBeNull();
+    expect(child.exitCode).not.toBeNull();
+  });
+});
