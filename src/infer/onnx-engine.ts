@@ -39,8 +39,9 @@ export class OnnxEngine implements InferenceEngine {
     const graph =
       request.provider === 'cpu' ? new OptimisedGraph(request.model.path, ort.env.versions.node ?? '') : null;
     const isRewriting = graph !== null && !graph.exists;
-    const { session, warm } = await openWarm(ort, request, planWarmUp(request), graph);
-    const batchSizes = request.provider === 'cpu' ? worthKeeping(warm) : warm.batchSizes;
+    const plan = planWarmUp(request);
+    const { session, warm } = await openWarm(ort, request, plan, graph);
+    const batchSizes = request.provider !== 'cpu' || plan.isFixed ? warm.batchSizes : worthKeeping(warm);
     if (batchSizes.length === warm.batchSizes.length && !isRewriting) return new OnnxEngine(session, request, warm);
     // A session never gives memory back: one that tried large batches or rewrote the graph is closed, and a lean one opened.
     await session.release();
