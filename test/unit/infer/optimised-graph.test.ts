@@ -12,9 +12,16 @@ function newFolder(): string {
   return mkdtempSync(join(tmpdir(), 'sightline-optimised-'));
 }
 
-function load(path: string, maxBatch = 1): Promise<OnnxEngine> {
+function load(path: string, batchSizes: readonly number[] | null = null): Promise<OnnxEngine> {
   const input = { ...CASE_SIZE, resize: { mode: 'stretch' as const } };
-  const spec = { name: 'net', family: 'yolox' as const, input, classes: ['a'], nmsIou: null };
+  const spec = {
+    name: 'net',
+    family: 'yolox' as const,
+    input,
+    classes: ['a'],
+    nmsIou: null,
+    classesPerBox: 'best' as const,
+  };
   return OnnxEngine.load({
     engine: 'onnx',
     provider: 'cpu',
@@ -22,8 +29,8 @@ function load(path: string, maxBatch = 1): Promise<OnnxEngine> {
       spec: { ...spec, scoreThreshold: 0.3, maxDetections: 10 },
       ...{ format: 'onnx', path, precision: 'f32', batch: 'free', hash: '' },
     },
-    maxBatch,
-    batchSizes: null,
+    maxBatch: 1,
+    batchSizes,
     intraThreads: 1,
     fake: { callMs: 0, frameMs: 0, rows: [] },
   });
@@ -84,6 +91,17 @@ describe('the graph that ONNX Runtime rewrote', () => {
     const path = join(newFolder(), 'net.onnx');
     expect(new OptimisedGraph(path, '2').path).not.toBe(new OptimisedGraph(path, '1').path);
   });
+});
+
+it('sizes that were asked for are kept, also when the graph is rewritten first', async () => {
+  const path = join(newFolder(), 'net.onnx');
+  writeFileSync(path, emitOnnx(operatorGraph(pick('relu'))));
+  for (const _ of ['first', 'later']) {
+    const engine = await load(path, [1, 3]);
+    expect(engine.info.batchSizes).toEqual([1, 3]);
+    expect(engine.info.warmMs).toHaveLength(2);
+    await engine.close();
+  }
 });
 
 describe('batch sizes that are worth their memory', () => {
