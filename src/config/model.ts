@@ -19,7 +19,10 @@ const fake = z
 
 export const modelConfig = z.strictObject({
   name: z.string().min(1).default('centernet').describe('Name of a built-in detector, or path of a manifest.'),
-  engine: z.enum(ENGINES).default('auto').describe('What runs it: auto takes the best that loads.'),
+  engine: z
+    .enum(ENGINES)
+    .default('auto')
+    .describe('What runs it: auto takes tensorflow on an NVIDIA GPU, else the faster of openvino and onnx, else wasm.'),
   provider: z
     .enum(PROVIDERS)
     .default('cpu')
