@@ -12,7 +12,10 @@ describe.skipIf(!hasOpenvino)('what the engine openvino computes in (needs it se
 
   afterEach(() => engine?.close());
 
-  async function load(model: ReturnType<typeof tinyModel>, precision: EngineRequest['precision']): Promise<string> {
+  async function load(
+    model: ReturnType<typeof tinyModel>,
+    precision: NonNullable<EngineRequest['precision']>,
+  ): Promise<string> {
     engine = await OpenvinoEngine.load(request('openvino', model, { batchSizes: [1], precision }));
     return engine.info.precision;
   }
