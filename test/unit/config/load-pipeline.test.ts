@@ -84,7 +84,7 @@ describe('a wrong pipeline is refused with the place, the expectation and the va
     [
       'a word that is none of the allowed ones',
       `${HEAD}model: {engine: tensorrt}`,
-      'model.engine: expected one of "auto", "tensorflow", "onnx", "wasm", "fake", received "tensorrt" (string)',
+      'model.engine: expected one of "auto", "tensorflow", "openvino", "onnx", "wasm", "fake", received "tensorrt" (string)',
     ],
     [
       'an unknown kind of sink',
