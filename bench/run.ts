@@ -9,6 +9,7 @@ import { memory } from './memory.bench.ts';
 import { overload } from './overload.bench.ts';
 import { ownCost } from './own-cost.bench.ts';
 import { peers } from './peers/peers.bench.ts';
+import { peersOpenvino } from './peers/peers-openvino.bench.ts';
 import { openContext } from './support/bench-context.ts';
 import { describeMachine } from './support/machine.ts';
 import { type SectionRecord, sectionText, writeResults } from './support/report.ts';
@@ -28,6 +29,7 @@ const SECTIONS: readonly Section[] = [
   memory,
   engines,
   peers,
+  peersOpenvino,
   controlPlane,
   controlMemory,
   bulk,

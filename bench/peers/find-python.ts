@@ -4,36 +4,41 @@ import { promisify } from 'node:util';
 import type { BenchContext } from '../support/bench-context.ts';
 
 const run = promisify(execFile);
-const PACKAGES = ['onnxruntime', 'opencv-python-headless', 'numpy'] as const;
+/** Packages that a loop needs besides OpenCV and numpy; pip and `import` call them the same. */
+export type Runtime = 'onnxruntime' | 'openvino';
 const INSTALL_TIMEOUT_MS = 300_000;
 
 /**
- * Finds a Python that has OpenCV and ONNX Runtime; where none has, makes a virtual environment in the cache folder.
+ * Finds a Python that has OpenCV and a runtime for networks; where none has, makes a virtual environment in the cache folder.
  *
  * @returns the interpreter, or why there is none and what would mend it.
  */
-export async function findPython({ environment, note }: BenchContext): Promise<{ path: string } | { missing: string }> {
-  const folder = join(environment.cacheDir, 'bench-python');
+export async function findPython(
+  { environment, note }: BenchContext,
+  runtime: Runtime,
+): Promise<{ path: string } | { missing: string }> {
+  const folder = join(environment.cacheDir, runtime === 'onnxruntime' ? 'bench-python' : `bench-python-${runtime}`);
+  const packages = [runtime, 'opencv-python-headless', 'numpy'];
   const own = join(folder, process.platform === 'win32' ? 'Scripts/python.exe' : 'bin/python3');
-  for (const path of [own, 'python3', '/usr/bin/python3']) if (await hasPackages(path)) return { path };
-  const commands = `python3 -m venv ${folder} && ${own} -m pip install ${PACKAGES.join(' ')}`;
-  note(`no python3 has OpenCV and ONNX Runtime; making one: ${commands}`);
+  for (const path of [own, 'python3', '/usr/bin/python3']) if (await hasPackages(path, runtime)) return { path };
+  const commands = `python3 -m venv ${folder} && ${own} -m pip install ${packages.join(' ')}`;
+  note(`no python3 has OpenCV and ${runtime}; making one: ${commands}`);
   try {
     await run('python3', ['-m', 'venv', folder], { timeout: INSTALL_TIMEOUT_MS });
-    await run(own, ['-m', 'pip', 'install', '--quiet', ...PACKAGES], { timeout: INSTALL_TIMEOUT_MS });
-    if (await hasPackages(own)) return { path: own };
+    await run(own, ['-m', 'pip', 'install', '--quiet', ...packages], { timeout: INSTALL_TIMEOUT_MS });
+    if (await hasPackages(own, runtime)) return { path: own };
   } catch (error) {
     const said = (error as Error).message.trim().split('\n').at(-1);
     return { missing: `${said}. To mend it: ${commands}` };
   }
   return {
-    missing: `the packages were installed but cannot be imported. To see why: ${own} -c "import cv2, onnxruntime"`,
+    missing: `the packages were installed but cannot be imported. To see why: ${own} -c "import cv2, ${runtime}"`,
   };
 }
 
-async function hasPackages(path: string): Promise<boolean> {
+async function hasPackages(path: string, runtime: Runtime): Promise<boolean> {
   try {
-    await run(path, ['-c', 'import cv2, onnxruntime, numpy; cv2.dnn.NMSBoxesBatched'], { timeout: 60_000 });
+    await run(path, ['-c', `import cv2, ${runtime}, numpy; cv2.dnn.NMSBoxesBatched`], { timeout: 60_000 });
     return true;
   } catch {
     return false;

@@ -14,16 +14,16 @@ import type { Section, SectionResult } from '../support/section.ts';
 import { agreement, type BoxesPerFrame, type BoxRow, median } from './agreement.ts';
 import { findPython } from './find-python.ts';
 
-interface SideRun {
+export interface SideRun {
   readonly fps: number;
   readonly cpuMsPerFrame: number;
   readonly latencyMs: { readonly p50: number; readonly p95: number; readonly p99: number };
 }
 
-type PythonRun = SideRun & { readonly versions: Readonly<Record<string, string>> };
+export type PythonRun = SideRun & { readonly versions: Readonly<Record<string, string>> };
 
 const ROUNDS = 3;
-const SCRIPT = 'bench/peers/opencv_onnxruntime_loop.py';
+const SCRIPT = 'opencv_onnxruntime_loop.py';
 
 /** Sightline beside the loop that a Python user would write: same clip, same network, same machine, taking turns. */
 export const peers: Section = {
@@ -32,7 +32,7 @@ export const peers: Section = {
   async run(context): Promise<SectionResult> {
     if (context.model !== FAST_MODEL)
       return skipped(`it needs the weights of ${FAST_MODEL}: sightline models pull ${FAST_MODEL}`);
-    const python = await findPython(context);
+    const python = await findPython(context, 'onnxruntime');
     if ('missing' in python) return skipped(python.missing);
     const folder = await mkdtemp(join(tmpdir(), 'sightline-bench-'));
     try {
@@ -43,7 +43,7 @@ export const peers: Section = {
   },
 };
 
-function skipped(why: string): SectionResult {
+export function skipped(why: string): SectionResult {
   return { tables: [], targets: [], notes: [`SKIPPED: ${why}`], data: { skipped: why } };
 }
 
@@ -51,7 +51,7 @@ async function compare(context: BenchContext, python: string, boxesPath: string)
   const ours: SideRun[] = [];
   const theirs: PythonRun[] = [];
   for (let round = 0; round < (context.isQuick ? 1 : ROUNDS); round++) {
-    theirs.push(await pythonRun(context, python, round === 0 ? boxesPath : null));
+    theirs.push(await pythonRun(context, python, SCRIPT, round === 0 ? ['--boxes', boxesPath] : []));
     ours.push(await sightlineRun(context));
   }
   const boxes = agreement(
@@ -124,7 +124,7 @@ async function compare(context: BenchContext, python: string, boxesPath: string)
   };
 }
 
-function medians(runs: readonly SideRun[]): SideRun {
+export function medians(runs: readonly SideRun[]): SideRun {
   const of = (pick: (run: SideRun) => number): number => median(runs.map(pick));
   return {
     fps: of((run) => run.fps),
@@ -137,7 +137,13 @@ function medians(runs: readonly SideRun[]): SideRun {
   };
 }
 
-async function pythonRun(context: BenchContext, python: string, boxesPath: string | null): Promise<PythonRun> {
+/** @param flags - for the script, besides model, clip and times. */
+export async function pythonRun(
+  context: BenchContext,
+  python: string,
+  script: string,
+  flags: readonly string[],
+): Promise<PythonRun> {
   const { modelPath, cacheDir } = context.environment;
   const [weights] = await findWeights(await loadManifest(FAST_MODEL), {
     searchPath: modelPath,
@@ -146,26 +152,25 @@ async function pythonRun(context: BenchContext, python: string, boxesPath: strin
     mayFetch: false,
   });
   const args = [
-    join(packageRoot(), SCRIPT),
+    join(packageRoot(), 'bench', 'peers', script),
     weights!,
     context.clip.path,
     '--seconds',
     String(context.seconds),
     '--warm-up',
     String(context.warmUpSeconds),
-    ...(boxesPath === null ? [] : ['--boxes', boxesPath]),
+    ...flags,
   ];
   const { stdout } = await promisify(execFile)(python, args);
   return JSON.parse(stdout) as PythonRun;
 }
 
-async function sightlineRun(context: BenchContext): Promise<SideRun> {
+export async function sightlineRun(
+  context: BenchContext,
+  how: Readonly<Record<string, unknown>> = { engine: 'onnx' },
+): Promise<SideRun> {
   const streams = await benchStreams(context, 1, OFFLINE);
-  const {
-    fps: rate,
-    cpuMsPerFrame,
-    latencyMs,
-  } = await measureOnce(context, { name: FAST_MODEL, engine: 'onnx' }, streams);
+  const { fps: rate, cpuMsPerFrame, latencyMs } = await measureOnce(context, { name: FAST_MODEL, ...how }, streams);
   return { fps: rate, cpuMsPerFrame: cpuMsPerFrame?.total ?? Number.NaN, latencyMs };
 }
 

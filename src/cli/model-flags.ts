@@ -53,7 +53,10 @@ export function addFileFlags(command: Command): Command {
 export function addEngineFlags(command: Command): Command {
   return command
     .addOption(
-      new Option('--engine <engine>', 'what runs it; auto takes tensorflow on a GPU, else onnx, else wasm')
+      new Option(
+        '--engine <engine>',
+        'what runs it; auto takes tensorflow on an NVIDIA GPU, else the faster of openvino and onnx, else wasm',
+      )
         .choices(ENGINES)
         .default('auto'),
     )

@@ -26,7 +26,6 @@ export const modelConfig = z.strictObject({
     .min(1)
     .default('centernet')
     .describe('Name of a detector, path of a manifest, or path of an ONNX file.'),
-
   family: z
     .enum(MODEL_FAMILIES)
     .optional()
@@ -48,7 +47,10 @@ export const modelConfig = z.strictObject({
     .enum(RESIZE_RULES)
     .optional()
     .describe("ONNX files: how a picture is fitted into the input; the family's usual rule where absent."),
-  engine: z.enum(ENGINES).default('auto').describe('What runs it: auto takes the best that loads.'),
+  engine: z
+    .enum(ENGINES)
+    .default('auto')
+    .describe('What runs it: auto takes tensorflow on an NVIDIA GPU, else the faster of openvino and onnx, else wasm.'),
   provider: z
     .enum(PROVIDERS)
     .default('cpu')

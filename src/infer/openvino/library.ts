@@ -27,9 +27,8 @@ const C_NAMES = { f32: 'float', i32: 'int32_t', i64: 'int64_t', u8: 'uint8_t' } 
 type TypedArray = Float32Array | Int32Array | BigInt64Array | Uint8Array;
 
 /**
- * OpenVINO's C API as this thread sees it. Every status is checked here, so no caller can forget one.
- *
- * The functions are those of OpenVINO 2022.1 and later; only C types cross, so one binding serves every build.
+ * OpenVINO's C API as this thread sees it. Every status is checked here, so no caller can forget one. Only C types cross, so one
+ * binding serves every build since `OLDEST`.
  */
 export class OpenvinoLibrary {
   readonly #koffi: Koffi;
@@ -47,11 +46,12 @@ export class OpenvinoLibrary {
     this.#lastMessage = library.func('ov_get_last_err_msg', 'void *', []);
   }
 
-  /** Loads the library, once for each thread. @throws Error of koffi or of the operating system's loader. */
+  /** Loads the library, once for each thread. @throws Error of koffi or of the operating system's loader, or for one too old. */
   static load(path: string): OpenvinoLibrary {
     const known = loaded.get(path);
     if (known !== undefined) return known;
     const library = new OpenvinoLibrary(loadKoffi(), path);
+    requireVersion(library.version());
     loaded.set(path, library);
     return library;
   }
@@ -198,6 +198,15 @@ function declare<Name extends string, Parameters>(
     Name,
     NativeCall
   >;
+}
+
+/** Older ones number the element types differently. */
+const OLDEST = [2025, 2] as const;
+
+function requireVersion(version: string): void {
+  const [year = 0, release = 0] = version.split('.').map(Number);
+  if (year > OLDEST[0] || (year === OLDEST[0] && release >= OLDEST[1])) return;
+  throw new OpenvinoError(`expected OpenVINO ${OLDEST.join('.')} or later, received ${version}`);
 }
 
 const loaded = new Map<string, OpenvinoLibrary>();

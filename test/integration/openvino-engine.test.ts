@@ -1,0 +1,62 @@
+import { afterEach, describe, expect, it } from 'vitest';
+import type { OpenvinoDevice } from '../../src/core/openvino-facts.ts';
+import { readOpenvinoFacts } from '../../src/infer/openvino/facts.ts';
+import { OpenvinoEngine } from '../../src/infer/openvino-engine.ts';
+import type { EngineRequest } from '../../src/protocol/threads.ts';
+import { request, tinyModel } from '../conformance/engine-cases.ts';
+import { hasOpenvino, openvinoLibrary } from '../support/openvino.ts';
+import { quantisedModel } from '../support/quantised-model.ts';
+
+describe.skipIf(!hasOpenvino)('what the engine openvino computes in (needs it set up)', () => {
+  let engine: OpenvinoEngine | undefined;
+
+  afterEach(() => engine?.close());
+
+  async function load(
+    model: ReturnType<typeof tinyModel>,
+    precision: NonNullable<EngineRequest['precision']>,
+  ): Promise<string> {
+    engine = await OpenvinoEngine.load(request('openvino', model, { batchSizes: [1], precision }));
+    return engine.info.precision;
+  }
+
+  function cpu(): OpenvinoDevice {
+    return readOpenvinoFacts(openvinoLibrary!).devices.find(({ name }) => name === 'CPU')!;
+  }
+
+  /** The network gives the mean of each channel: for a grey picture, its grey. */
+  async function greyOf(grey: number): Promise<number> {
+    engine!.inputBuffer(1).fill(grey);
+    return (await engine!.infer(1)).get('mean')!.data[0] as number;
+  }
+
+  it('auto is bf16 where the CPU has it, and f32 elsewhere', async () => {
+    expect(await load(tinyModel(), 'auto')).toBe(cpu().capabilities.includes('BF16') ? 'bf16' : 'f32');
+  });
+
+  it('f32 is always there, and is named by its device', async () => {
+    expect(await load(tinyModel(), 'f32')).toBe('f32');
+    expect(engine!.info).toMatchObject({ provider: 'cpu', device: cpu().fullName });
+    expect(await greyOf(201)).toBeCloseTo(201, 3);
+  });
+
+  it.each([
+    ['bf16', 'BF16'],
+    ['f16', 'FP16'],
+  ] as const)('%s is computed where the CPU has it, and refused elsewhere', async (precision, capability) => {
+    if (cpu().capabilities.includes(capability)) expect(await load(tinyModel(), precision)).toBe(precision);
+    else await expect(load(tinyModel(), precision)).rejects.toMatchObject({ code: 'ENGINE_UNAVAILABLE' });
+  });
+
+  it('a quantised file is computed and reported in int8', async () => {
+    expect(await load(quantisedModel(), 'auto')).toBe('int8');
+    expect(await greyOf(201)).toBeCloseTo(201, 0);
+  });
+
+  it.each(['f32', 'bf16', 'f16'] as const)('a quantised file in %s is refused', async (precision) => {
+    await expect(load(quantisedModel(), precision)).rejects.toMatchObject({
+      code: 'ENGINE_UNAVAILABLE',
+      message: expect.stringContaining('is quantised and computed in int8'),
+    });
+  });
+});
