@@ -69,7 +69,7 @@ const MISTAKES: readonly Mistake[] = [
     what: 'an unknown model',
     args: ({ clip }) => ['detect', clip, '--model', 'yolox'],
     code: 2,
-    says: /model yolox: no manifest has this name. Did you mean yolox-nano\? Known: centernet/,
+    says: /model yolox: no manifest has this name. Did you mean yolox-s\? Known: centernet/,
   },
   {
     what: 'a missing manifest',

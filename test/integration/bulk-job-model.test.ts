@@ -18,7 +18,7 @@ describe.skipIf(sharedDir === null)('jobs with a real model (needs shared models
   beforeAll(async () => {
     rig = await BulkRig.open({
       root: dirname(shared),
-      model: { name: MODEL },
+      model: { name: MODEL, engine: 'onnx' },
       modelPath: [modelPath],
       roots: [dirname(outDir)],
     });
@@ -41,7 +41,18 @@ describe.skipIf(sharedDir === null)('jobs with a real model (needs shared models
       const order = rig.order(input, { ...settings, outDir });
       expect(await rig.run(order)).toBe(segments);
       const out = join(temporary.path, 'cli.jsonl');
-      const args = ['detect', input, '--model', MODEL, '--out', out, '--every', `${settings.every}`];
+      const args = [
+        'detect',
+        input,
+        '--model',
+        MODEL,
+        '--engine',
+        'onnx',
+        '--out',
+        out,
+        '--every',
+        `${settings.every}`,
+      ];
       const env = { SIGHTLINE_MODEL_PATH: modelPath, FFMPEG_PATH: testFfmpeg.path };
       const { code, stderr } = await cli(settings.track ? [...args, '--track'] : args, env);
       expect(code, stderr).toBe(0);

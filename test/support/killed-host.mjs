@@ -6,8 +6,8 @@
 import { parsePipeline, parseStream } from '../../dist/src/config/load-pipeline.js';
 import { findFfmpeg } from '../../dist/src/decode/ffmpeg-binary.js';
 import { openRuntime } from '../../dist/src/runtime/open-runtime.js';
-import { ResultSinks } from '../../dist/src/runtime/result-sinks.js';
-import { resolveStreamInput } from '../../dist/src/runtime/stream-input.js';
+import { ResultSinks } from '../../dist/src/runtime/results/result-sinks.js';
+import { resolveStreamInput } from '../../dist/src/runtime/stream/stream-input.js';
 
 const search = { path: process.env.FFMPEG_PATH, searchPath: process.env.PATH ?? '' };
 const config = parsePipeline(
@@ -36,5 +36,5 @@ for (const [i, argument] of process.argv.slice(2).entries()) {
   if (kind !== 'rtsp') expected.add(id);
   const source = kind === 'rtsp' ? argument : path;
   const stream = parseStream({ id, source, loop: kind === 'live', realtime: kind === 'live' }, {});
-  runtime.add(stream, await resolveStreamInput(stream, ffmpeg, null));
+  runtime.add(stream, await resolveStreamInput(stream, ffmpeg, null, runtime.spec));
 }
