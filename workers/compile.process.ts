@@ -1,17 +1,5 @@
-import type { FromCompile, ToCompile } from '../src/compile/compile-messages.ts';
-import { writeArtefact } from '../src/compile/write-artefact.ts';
-import { SightlineError } from '../src/errors/sightline-error.ts';
+import { type CompileJob, writeArtefact } from '../src/compile/write-artefact.ts';
+import { answerOneJob } from './answer-one-job.ts';
 
-/** Compiles one network and ends, and gives back all the memory that it took. Ends as well when whoever asked is gone. */
-process.once('disconnect', () => process.exit(1));
-
-function answer(message: FromCompile): void {
-  process.send!(message, () => process.exit(0));
-}
-
-process.once('message', ({ job }: ToCompile) => {
-  writeArtefact(job).then(
-    () => answer({ type: 'done' }),
-    (error: unknown) => answer({ type: 'failed', error: SightlineError.from(error, 'INTERNAL_ERROR').toWire() }),
-  );
-});
+/** Compiles one network. */
+answerOneJob<CompileJob, void>(writeArtefact);

@@ -2,19 +2,18 @@ import { cpus } from 'node:os';
 import type { ModelConfig } from '../../config/model.ts';
 import { SightlineError } from '../../errors/sightline-error.ts';
 import { onnxRuntimeVersion } from '../../infer/onnx-version.ts';
-import type { EngineRequest } from '../../protocol/threads.ts';
+import type { EngineInfo, EngineRequest } from '../../protocol/threads.ts';
 import { choiceText, type EngineChoice, EngineChoices } from '../../store/engine-choices.ts';
 import { findOpenvino, type OpenvinoPlace, openvinoIdentity } from '../../store/openvino/openvino-place.ts';
 import { findBindingPlace, readSetupRecord } from '../../store/tensorflow/binding-place.ts';
 import { nvidiaDriver } from '../../store/tensorflow/nvidia-driver.ts';
-import { InferenceClient } from '../inference/inference-client.ts';
 import { type EngineName, type EngineOptions, isOpenvinoDevice, prepareEngine } from './engine-request.ts';
+import { runInChild } from './run-in-child.ts';
 
 /** The engines between which only a measurement decides. */
 const RIVALS = ['openvino', 'onnx'] as const;
 /** The best of as many is taken, in turn, so that a busy moment does not decide. */
 const ROUNDS = 2;
-const TIMEOUT_MS = 60_000;
 
 /**
  * What to try, best first. Who asks for a provider asks for the engine that has it. TensorFlow is worth its start only where it
@@ -81,14 +80,14 @@ async function measure(
   return { model: name, inputSize: `${input.width}x${input.height}`, precision, cpu, measured };
 }
 
-/** Loads an engine on a thread of its own; the best call of its warm-up is what a frame costs. */
+/**
+ * Loads an engine in a process of its own; the best call of its warm-up is what a frame costs. Two engines that were loaded
+ * only to be compared would hold 400 MB for as long as the service runs.
+ */
 async function frameTime(request: EngineRequest): Promise<EngineChoice['measured'][number]> {
-  const ignore = (): void => undefined;
-  const events = { onResult: ignore, onBatchFailed: ignore, onLost: ignore };
-  const client = await InferenceClient.start({ ...request, maxBatch: 1 }, events, TIMEOUT_MS);
-  await client.shutdown();
-  const { engine, precision, warmMs } = client.info;
-  return { engine, precision, frameMs: warmMs[0]! };
+  const job = { ...request, maxBatch: 1 };
+  const info = await runInChild<EngineInfo>('measure-engine.process', job, `engine ${request.engine}: its process`);
+  return { engine: info.engine, precision: info.precision, frameMs: info.warmMs[0]! };
 }
 
 /** Null, aloud, where an engine cannot run this model or does not load: another one does. */

@@ -1,0 +1,43 @@
+import { fork } from 'node:child_process';
+import { workerEntry } from '../../core/worker-entry.ts';
+import { SightlineError, type WireError } from '../../errors/sightline-error.ts';
+
+/** The one answer of a process that does one job. */
+export type FromChild<Answer> =
+  | { readonly type: 'done'; readonly answer: Answer }
+  | { readonly type: 'failed'; readonly error: WireError };
+
+/** Last characters of the log of a process that died, for the message. */
+const LOG_CHARACTERS = 2_000;
+
+/**
+ * Does one job in a process of its own, which ends afterwards. A process that ends gives all its memory back, while a library
+ * or a heap that was needed once would keep it for as long as a service runs. The process also ends with this one.
+ *
+ * @param entry - entry point in `workers/`, such as `compile.process`.
+ * @param job - plain data.
+ * @param what - for messages: `model yolox: the process that compiles it`.
+ * @throws what the job throws, with its code; INTERNAL_ERROR if the process ends without an answer.
+ */
+export function runInChild<Answer>(entry: string, job: object, what: string): Promise<Answer> {
+  const child = fork(workerEntry(entry), [], { execArgv: [], stdio: ['ignore', 'ignore', 'pipe', 'ipc'] });
+  let log = '';
+  child.stderr!.setEncoding('utf8').on('data', (text: string) => {
+    log = (log + text).slice(-LOG_CHARACTERS);
+  });
+  return new Promise<Answer>((resolve, reject) => {
+    const died = (how: string): SightlineError => new SightlineError('INTERNAL_ERROR', `${what} ended: ${how.trim()}`);
+    let answered: FromChild<Answer> | null = null;
+    child.once('message', (message: FromChild<Answer>) => {
+      answered = message;
+    });
+    child.once('error', (error) => reject(died(error.message)));
+    child.once('close', (code, signal) => {
+      if (answered === null) reject(died(`${signal ?? `exit code ${code}`} ${log}`));
+      else if (answered.type === 'failed') reject(SightlineError.fromWire(answered.error));
+      else resolve(answered.answer);
+    });
+    // If the process has ended already, 'close' reports it.
+    child.send(job, () => undefined);
+  });
+}

@@ -1,0 +1,11 @@
+import { loadEngine } from '../src/infer/load-engine.ts';
+import type { EngineInfo, EngineRequest } from '../src/protocol/threads.ts';
+import { answerOneJob } from './answer-one-job.ts';
+
+/** Loads and warms one engine, and answers with what it measured. */
+answerOneJob<EngineRequest, EngineInfo>(async (request) => {
+  const engine = await loadEngine(request);
+  const { info } = engine;
+  await engine.close();
+  return info;
+});
