@@ -6,7 +6,7 @@ import { execFileSync } from 'node:child_process';
 import { chmodSync, existsSync, readFileSync } from 'node:fs';
 
 const major = Number(process.versions.node.split('.')[0]);
-if (major < 20 || major > 22) console.error(`note: Node ${process.version}; tested with 20 and 22`);
+if (![20, 22, 24, 26].includes(major)) console.error(`note: Node ${process.version}; tested with 20, 22, 24 and 26`);
 
 const npm = process.platform === 'win32' ? 'npm.cmd' : 'npm';
 if (!isInstalled()) {

@@ -12,7 +12,7 @@ import { examineTensorflow } from './doctor-tensorflow.ts';
 import type { Finding, Verdict } from './finding.ts';
 import { ReportedFailure } from './reported-failure.ts';
 
-const NODE_MAJORS = [20, 22];
+const NODE_MAJORS: readonly number[] = [20, 22, 24, 26];
 
 export function addDoctor(program: Command, io: CliIo): void {
   program
@@ -55,7 +55,7 @@ function node(): Finding {
     what: 'Node.js',
     verdict: isTested ? 'ok' : 'note',
     found: process.version,
-    ...(isTested ? {} : { remedy: `tested with ${NODE_MAJORS.join(' and ')}` }),
+    ...(isTested ? {} : { remedy: `tested with ${NODE_MAJORS.join(', ')}` }),
   };
 }
 

@@ -1,8 +1,7 @@
 import { InferenceSession, Tensor } from 'onnxruntime-node';
+import { halfTensor } from '../onnx/half-tensor.ts';
 import type { Outline, Port } from './outline.ts';
 import { pictureInput } from './picture-input.ts';
-
-const TENSOR_TYPES = { f32: 'float32', f16: 'float16', u8: 'uint8' } as const;
 
 /**
  * Runs a network once on a grey picture to see the shapes of its outputs, where the file leaves them open. Only the number of
@@ -23,11 +22,11 @@ export async function measureOutputs(
   const dims = layout === 'nchw' ? [batch, 3, height, width] : [batch, height, width, 3];
   const count = batch * 3 * width * height;
   const values = {
-    f32: () => new Float32Array(count),
-    f16: () => new Uint16Array(count),
-    u8: () => new Uint8Array(count),
+    f32: () => new Tensor('float32', new Float32Array(count), dims),
+    f16: () => halfTensor(new Uint16Array(count), dims),
+    u8: () => new Tensor('uint8', new Uint8Array(count), dims),
   };
-  const feeds: Record<string, Tensor> = { [tensor]: new Tensor(TENSOR_TYPES[type], values[type](), dims) };
+  const feeds: Record<string, Tensor> = { [tensor]: values[type]() };
   if (sizeTensor !== null) {
     const sides = Array.from({ length: batch }, () => [BigInt(width), BigInt(height)]).flat();
     feeds[sizeTensor] = new Tensor('int64', BigInt64Array.from(sides), [batch, 2]);

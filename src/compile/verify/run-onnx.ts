@@ -2,6 +2,7 @@ import { InferenceSession, Tensor } from 'onnxruntime-node';
 import type { OutputTensor } from '../../core/model.ts';
 import type { CompileSource } from '../compile-source.ts';
 import { floatToHalf, halfToFloat } from '../half.ts';
+import { halfTensor } from '../onnx/half-tensor.ts';
 import { normalise } from './normalise.ts';
 
 /**
@@ -42,7 +43,7 @@ function toPicture(frame: Uint8Array, source: CompileSource, type: string): Tens
     layout === 'nhwc' ? values : values.map((_, at) => values[(at % cells) * 3 + Math.floor(at / cells)]!);
   const dims = layout === 'nhwc' ? [1, height, width, 3] : [1, 3, height, width];
   if (type === 'uint8') return new Tensor('uint8', Uint8Array.from(picture, Math.round), dims);
-  if (type === 'float16') return new Tensor('float16', Uint16Array.from(picture, floatToHalf), dims);
+  if (type === 'float16') return halfTensor(Uint16Array.from(picture, floatToHalf), dims);
   return new Tensor('float32', picture, dims);
 }
 

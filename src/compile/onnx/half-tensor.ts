@@ -1,0 +1,15 @@
+import { Tensor } from 'onnxruntime-node';
+
+/**
+ * Makes an ONNX Runtime tensor of f16 values.
+ *
+ * From Node 24 on, the library turns the bits into a `Float16Array`, which its native part (1.30) then refuses ("not enough
+ * space"); so the tensor is given its bits again.
+ *
+ * @param bits - IEEE 754 half precision; not copied.
+ */
+export function halfTensor(bits: Uint16Array, dims: readonly number[]): Tensor {
+  const tensor = new Tensor('float16', bits, dims);
+  if (!(tensor.data instanceof Uint16Array)) Object.defineProperty(tensor, 'data', { value: bits });
+  return tensor;
+}
