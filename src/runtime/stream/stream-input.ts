@@ -2,6 +2,8 @@ import type { StreamConfig } from '../../config/stream.ts';
 import type { ModelSpec } from '../../core/model.ts';
 import type { SourceInput } from '../../core/source.ts';
 import { probeSource } from '../../decode/probe.ts';
+import { ERROR_CODES } from '../../errors/error-codes.ts';
+import { SightlineError } from '../../errors/sightline-error.ts';
 import { parseSource } from '../../source/parse-source.ts';
 import type { StreamInput } from './stream-port.ts';
 
@@ -43,8 +45,21 @@ export async function resolveStreamInput(
   const source = { ...parsed, isLive: policy === 'live' };
   const resizeBy = config.resizeBy === 'auto' ? spec.resizeBy : config.resizeBy;
   const wanted = resizeBy === 'sharp' ? { maxWidth: null } : need;
-  const picture = wanted === null ? null : await pictureSize(source, ffmpeg, wanted, config.openTimeoutMs);
+  const isOnlyWishOfModel = need === null && config.resizeBy === 'auto' && policy === 'live';
+  const size = wanted === null ? null : pictureSize(source, ffmpeg, wanted, config.openTimeoutMs);
+  // A camera that is off now has no size to learn, and must come back all the same: ffmpeg makes the input then.
+  const picture = isOnlyWishOfModel ? await unlessAway(size) : await size;
   return { source, imagePaths: null, label: source.label, policy, picture };
+}
+
+/** Null if the source does not answer now. */
+async function unlessAway<T>(size: Promise<T> | null): Promise<T | null> {
+  try {
+    return await size;
+  } catch (error) {
+    if (error instanceof SightlineError && ERROR_CODES[error.code].retryable) return null;
+    throw error;
+  }
 }
 
 async function pictureSize(

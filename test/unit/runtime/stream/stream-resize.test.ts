@@ -18,6 +18,15 @@ describe('who fits the pictures of a stream', () => {
     expect(input.picture).toEqual(picture);
   });
 
+  it('a camera that is off is opened later, scaled by ffmpeg, unless the user asked for sharp', async () => {
+    // Nothing listens on the discard port of this machine.
+    const away = { id: 'cam', source: 'rtsp://127.0.0.1:9/cam', openTimeoutMs: 2000 };
+    const auto = await resolveStreamInput(parseStream(away, {}), testFfmpeg, null, { resizeBy: 'sharp' });
+    expect(auto).toMatchObject({ policy: 'live', picture: null });
+    const asked = resolveStreamInput(parseStream({ ...away, resizeBy: 'sharp' }, {}), testFfmpeg, null);
+    await expect(asked).rejects.toMatchObject({ code: 'SOURCE_UNREACHABLE' });
+  });
+
   it('is sharp on pictures of the source size, whatever a preview would be content with', async () => {
     const config = parseStream({ id: 'a', source: SOURCE, resizeBy: 'sharp' }, {});
     expect((await resolveStreamInput(config, testFfmpeg, { maxWidth: 32 })).picture).toEqual(FULL);
