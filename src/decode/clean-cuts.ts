@@ -27,9 +27,9 @@ const TAPER_SHARE = 1 / 4;
 const SHORTEST_SHARE = 1 / 8;
 
 /**
- * Finds the key frames at which a file may be cut so that each part decodes exactly as it does within the whole file. At such
- * a key frame all earlier packets are presented earlier and all later packets later, so no later frame depends on an earlier
- * one. A key frame followed by pictures that are presented before it (an open GOP) does not qualify.
+ * Finds the key frames at which a file may be cut so that each part decodes exactly as it does within the whole file. At
+ * such a key frame all earlier packets are presented earlier and all later packets later, so no later frame depends on an
+ * earlier one. A key frame followed by pictures that are presented before it (an open GOP) does not qualify.
  */
 export class CleanCuts {
   readonly #distanceUs: number;
@@ -87,8 +87,8 @@ export class CleanCuts {
    *
    * @param tapers - make the parts shorter towards the end, so that all workers finish at about the same time (guided
    *   self-scheduling, Polychronopoulos and Kuck 1987).
-   * @returns null if the file must not be split: it is short, it has no clean key frame, its first packet is not a key frame,
-   *   or a packet has no time, is damaged, is not for display, shares its time with another one or is out of order.
+   * @returns null if the file must not be split: it is short, it has no clean key frame, its first packet is not a key
+   *   frame, or a packet has no time, is damaged, is not for display, shares its time with another one or is out of order.
    */
   choose(tapers: boolean): CutList | null {
     if (this.#isIrregular) return null;

@@ -9,7 +9,7 @@ export interface FfmpegBinary {
   readonly path: string;
   /** As ffmpeg prints it, e.g. `5.1.9-0+deb12u1`. */
   readonly version: string;
-  /** Major version. Builds from a commit have none in their name; it then comes from the version of libavutil. */
+  /** Major version, derived from libavutil's: builds from a commit have no version number in their name. */
   readonly major: number;
   readonly foundBy: 'setting' | 'PATH' | '@ffmpeg-installer/ffmpeg';
 }

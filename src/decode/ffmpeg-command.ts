@@ -96,8 +96,8 @@ function seconds(us: number): string {
 }
 
 /**
- * Limits how long ffmpeg analyses a live source before it decodes. By default it reads five seconds of MPEG-TS first, and 20
- * frames to guess a rate that we do not use. Measured to the first frame: 5.3 s by default, 0.8 s with these options for
+ * Limits how long ffmpeg analyses a live source before it decodes. By default it reads five seconds of MPEG-TS first, and
+ * 20 frames to guess a rate that we do not use. Measured to the first frame: 5.3 s by default, 0.8 s with these options for
  * MPEG-TS over HTTP; 1.7 s and 0.4 s for RTSP. `-fflags nobuffer` is no alternative: it discards the analysed packets,
  * including the key frame.
  */
@@ -108,8 +108,8 @@ const RECORDING = /\.(?:mp4|m4v|mov|mkv|webm|avi|flv|wmv|mxf)$/i;
 
 /**
  * Returns whether ffmpeg must read at the media's own rate (`-re`). True for a recording played as if it were a camera, and
- * for HLS, whose segments arrive whole: a burst, then seconds of silence. False for an endless feed: it arrives in real time
- * anyway, and pacing would turn what was read while probing into a permanent delay (measured: 5 s).
+ * for HLS, whose segments arrive whole: a burst, then seconds of silence. False for an endless feed: it arrives in real
+ * time anyway, and pacing would turn what was read while probing into a permanent delay (measured: 5 s).
  */
 function needsPacing({ kind, url, isLive, options }: SourceInput): boolean {
   if (kind === 'rtsp') return false;
@@ -145,10 +145,10 @@ function filters(plan: DecodePlan, window: SourceWindow | undefined): string[] {
 }
 
 /**
- * Converts to RGB after scaling instead of in the same step: swscale's scaler to packed RGB is plain C, while these two steps
- * have vector code. 960x540 to 455x256: 2.5 instead of 3.8 ms of CPU per frame, decoding included. AP over 100 COCO pictures
- * in two steps and in one: 0.324 and 0.323 (yolox-nano), 0.375 and 0.373 (deimv2-femto), 0.322 and 0.323 (centernet), all
- * bilinear at the time.
+ * Converts to RGB after scaling instead of in the same step: swscale's scaler to packed RGB is plain C, while these two
+ * steps have vector code. 960x540 to 455x256: 2.5 instead of 3.8 ms of CPU per frame, decoding included. AP over 100 COCO
+ * pictures in two steps and in one: 0.324 and 0.323 (yolox-nano), 0.375 and 0.373 (deimv2-femto), 0.322 and 0.323
+ * (centernet), all bilinear at the time.
  */
 const TO_RGB = ['format=yuv420p', 'format=rgb24'] as const;
 
@@ -183,8 +183,8 @@ function canvasFilters({ width, height, fit }: DecodePlan['canvas']): string[] {
 }
 
 /**
- * Builds the arguments of the ffmpeg that fits one image file into a canvas as if it were a video frame: converted to yuv420p
- * in limited range first, then through the same filters.
+ * Builds the arguments of the ffmpeg that fits one image file into a canvas as if it were a video frame: converted to
+ * yuv420p in limited range first, then through the same filters.
  */
 export function stillArguments(path: string, canvas: DecodePlan['canvas']): string[] {
   const command = ffmpeg(`file:${path}`)
@@ -201,8 +201,8 @@ export function stillArguments(path: string, canvas: DecodePlan['canvas']): stri
  * Builds the arguments of the ffmpeg that lists the packets of a file's first video stream in decoding order, without
  * decoding them: one `framecrc` line each. `-copyts` is not set, so timestamps equal those of a decoding run.
  *
- * @param unitTypes - NAL unit types in the syntax of `filter_units`, `5` or `16-21`: packets that hold such a unit are listed
- *   a second time, as stream 1. Null if the codec has no such units.
+ * @param unitTypes - NAL unit types in the syntax of `filter_units`, `5` or `16-21`: packets that hold such a unit are
+ *   listed a second time, as stream 1. Null if the codec has no such units.
  */
 export function listArguments(url: string, unitTypes: string | null): string[] {
   const again = unitTypes === null ? [] : ['-map 0:v:0', `-bsf:v:1 filter_units=pass_types=${unitTypes}`];
@@ -240,8 +240,8 @@ const KEY_FRAME_SECONDS = 2;
 
 /**
  * Builds the arguments of the ffmpeg that encodes one video. Input: Matroska with rgb24 pictures and their timestamps, on
- * standard input. Output: a file that is playable at any time up to what has been written (fragmented MP4, or Matroska). Each
- * picture keeps its own timestamp; none is repeated or dropped for a constant rate.
+ * standard input. Output: a file that is playable at any time up to what has been written (fragmented MP4, or Matroska).
+ * Each picture keeps its own timestamp; none is repeated or dropped for a constant rate.
  */
 export function encodeArguments({ ffmpegMajor, encoder, container, path }: EncodePlan): string[] {
   const { options, ticks } = ENCODER_OPTIONS[encoder];

@@ -48,8 +48,8 @@ export function headerFilter(tag: string): string {
 }
 
 /**
- * Parses ffmpeg's log (`-loglevel repeat+level+info`) line by line. Every ffmpeg since 4 can print each frame's timestamp and
- * size through `showinfo`, so those lines serve as frame headers (ADR 0015).
+ * Parses ffmpeg's log (`-loglevel repeat+level+info`) line by line. Every ffmpeg since 4 can print each frame's timestamp
+ * and size through `showinfo`, so those lines serve as frame headers (ADR 0015).
  *
  * Text from the media cannot imitate a header. It can imitate an error message of ffmpeg, but such a line only adds to a
  * counter or to the text of a failure.

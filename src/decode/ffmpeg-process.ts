@@ -35,9 +35,9 @@ export function signalGroup(pid: number, signal: NodeJS.Signals): void {
 }
 
 /**
- * One ffmpeg child, leader of its own process group. Its standard output is read straight into memory of the caller, so each
- * picture is copied once, by the kernel into its slot. Measured on 640x360 rgb24: 0.14 ms of CPU per frame, against 0.24 to
- * 0.38 ms for `data` events and a copy.
+ * One ffmpeg child, leader of its own process group. Its standard output is read straight into memory of the caller, so
+ * each picture is copied once, by the kernel into its slot. Measured on 640x360 rgb24: 0.14 ms of CPU per frame, against
+ * 0.24 to 0.38 ms for `data` events and a copy.
  */
 export class FfmpegProcess {
   readonly pid: number;

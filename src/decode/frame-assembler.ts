@@ -18,8 +18,8 @@ export interface AssembledFrame<T> {
 }
 
 /**
- * Pairs pictures with their headers. ffmpeg prints a frame's header line before it writes the picture, but to another pipe, so
- * either can arrive first. Both arrive in order: the n-th header belongs to the n-th picture.
+ * Pairs pictures with their headers. ffmpeg prints a frame's header line before it writes the picture, but to another pipe,
+ * so either can arrive first. Both arrive in order: the n-th header belongs to the n-th picture.
  */
 export class FrameAssembler<T> {
   readonly #acquire: () => PictureTarget<T> | null;
@@ -68,8 +68,8 @@ export class FrameAssembler<T> {
   }
 
   /**
-   * Describes how headers and pictures differ once both pipes are read to their ends; null if they match. On a mismatch some
-   * frames got a wrong time or size.
+   * Describes how headers and pictures differ once both pipes are read to their ends; null if they match. On a mismatch
+   * some frames got a wrong time or size.
    */
   get mismatch(): string | null {
     const { length: headers } = this.#headers;

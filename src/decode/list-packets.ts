@@ -32,8 +32,8 @@ const OUTPUT = /^\[info\] Output #0, /;
 const VIDEO = /^\[info\] +Stream #0:0\b.*?: Video: (\w+)(?: \(([^)]*)\))?/;
 
 /**
- * Lists the packets of a file's first video stream in decoding order. Reads the whole file and decodes nothing: about 3 us of
- * CPU per packet, and 70 ms to start.
+ * Lists the packets of a file's first video stream in decoding order. Reads the whole file and decodes nothing: about 3 us
+ * of CPU per packet, and 70 ms to start.
  *
  * @param url - in ffmpeg's form: `file:` and the path.
  * @param unitTypes - only packets that hold a unit of these types count as key frames (`filter_units`); null to trust the

@@ -5,7 +5,7 @@ export interface Packet {
   readonly isKey: boolean;
   /** True if the container gives it a presentation time other than its decoding time. */
   readonly isReordered: boolean;
-  /** Damaged, without a decoding time, or not for display: decoding it may give another frame count. */
+  /** Damaged, without a decoding time, or not for display: a decoding run may treat it differently. */
   readonly isOdd: boolean;
 }
 
