@@ -282,7 +282,7 @@ describe('failures', () => {
         ms += 40;
       }
       process.kill(noting.pid(), 'SIGKILL');
-      await failing(sink, failures, /signal SIGKILL; what was written until then is in .*killed\.partial\.mp4/);
+      await failing(sink, failures, /signal SIGKILL; the output so far is in .*killed\.partial\.mp4/);
       expect(existsSync(join(folder, 'killed.mp4'))).toBe(false);
       expect((await describeVideo(partial)).timesMs.length).toBeGreaterThan(10);
     },

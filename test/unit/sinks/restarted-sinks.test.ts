@@ -73,9 +73,7 @@ describe('a JSONL file that is appended to', () => {
     sink.publish(frameOf(1), 'a.mp4');
     await sink.close();
     expect(framesIn(read('a.jsonl'))).toEqual([0, 1]);
-    expect(notices).toEqual([
-      `sink out: ${at('a.jsonl')} is continued (5 bytes of half a line at its end were cut off)`,
-    ]);
+    expect(notices).toEqual([`sink out: ${at('a.jsonl')} is continued (removed 5 bytes of an incomplete last line)`]);
   });
 
   it('that is no JSONL file is left as it is', async () => {
@@ -222,9 +220,7 @@ describe('a file that gets its name at the end', () => {
     await cutShort.close(false);
     expect(framesIn(read('a.jsonl'))).toEqual([7]);
     expect(framesIn(read('a.partial.jsonl'))).toEqual([0]);
-    expect(notices).toEqual([
-      `sink out: ${at('a.jsonl')} stays as it was; what was written now is in ${at('a.partial.jsonl')}`,
-    ]);
+    expect(notices).toEqual([`sink out: ${at('a.jsonl')} is unchanged; the new output is in ${at('a.partial.jsonl')}`]);
 
     const complete = detect('a.jsonl', notices);
     complete.publish(frameOf(1), 'a.mp4');
@@ -276,7 +272,7 @@ describe('a file that gets its name at the end', () => {
     const sink = new JsonlSink({ id: 'out', path, onFailure: () => undefined });
     for (let i = 0; i < 100; i++) sink.publish(frameOf(i, [{ ...person, label: 'x'.repeat(2000) }]), 'a.mp4');
     const partial = join(disk!.path, 'c.partial.jsonl');
-    await expect(sink.close()).rejects.toThrow(`what was written until then is in ${partial}`);
+    await expect(sink.close()).rejects.toThrow(`the output so far is in ${partial}`);
     expect(framesIn(readFileSync(path, 'utf8'))).toEqual([7]);
     const kept = framesIn(readFileSync(partial, 'utf8'));
     expect(kept).toEqual(kept.map((_, i) => i));
