@@ -3,7 +3,7 @@ import type { Packet } from './packet-rows.ts';
 /** A key frame at which a file may be cut. */
 export interface Cut {
   readonly atUs: number;
-  /** Frames of the file before it. */
+  /** Number of frames before it. */
   readonly frame: number;
 }
 
@@ -11,25 +11,25 @@ export interface CutList {
   readonly cuts: readonly Cut[];
   /** Frames of the whole file. */
   readonly frames: number;
-  /** Does the container show any packet at another time than it is decoded? */
+  /** True if any packet's presentation time differs from its decoding time. */
   readonly isReordered: boolean;
-  /** The fewest frames between two places where it may be cut, with their number. */
+  /** The closest pair of possible cuts, and the number of frames between them. */
   readonly shortest: { readonly from: Cut | null; readonly to: Cut; readonly frames: number };
 }
 
-/** Codecs reorder up to 16 frames; one that comes later than this behind its place is out of order. */
-const MOST_REORDERED = 64;
-/** Of key frames that are closer together than this share of the wanted distance, one is remembered. */
+/** Codecs reorder up to 16 frames; a packet displaced by more than this counts as out of order. */
+const MAX_REORDERED = 64;
+/** Among key frames closer together than this share of the target distance, only one is kept. */
 const CANDIDATE_SHARE = 1 / 32;
-/** Where the parts taper, each takes this share of what is left... */
+/** When the parts taper, each takes this share of the remaining time... */
 const TAPER_SHARE = 1 / 4;
-/** ... and never less than this share of the wanted distance: each costs the start of a decoder. */
+/** ... but at least this share of the target distance, because each part costs a decoder start. */
 const SHORTEST_SHARE = 1 / 8;
 
 /**
- * Finds the key frames at which a file may be cut so that each part decodes to what it is in the whole: all packets before
- * are shown before, all packets after are shown after. Behind such a key frame nothing needs what was before it; one that is
- * followed by pictures to be shown earlier (an open group of pictures) is none.
+ * Finds the key frames at which a file may be cut so that each part decodes exactly as it does within the whole file. At
+ * such a key frame all earlier packets are presented earlier and all later packets later, so no later frame depends on an
+ * earlier one. A key frame followed by pictures that are presented before it (an open GOP) does not qualify.
  */
 export class CleanCuts {
   readonly #distanceUs: number;
@@ -38,17 +38,17 @@ export class CleanCuts {
   #frames = 0;
   #startUs = 0;
   #newestUs = Number.NEGATIVE_INFINITY;
-  /** No packet may have a time up to this any more. */
+  /** A further packet with a time up to this makes the file irregular. */
   #settledUs = Number.NEGATIVE_INFINITY;
   #isReordered = false;
   #isIrregular = false;
 
-  /** @param distanceUs - media time that the parts should have. */
+  /** @param distanceUs - target media time of a part. */
   constructor(distanceUs: number) {
     this.#distanceUs = distanceUs;
   }
 
-  /** Takes the next packet in the order of decoding. */
+  /** Adds the next packet, in decoding order. */
   add({ ptsUs, isKey, isReordered, isOdd }: Packet): void {
     this.#isReordered ||= isReordered;
     const isFirst = this.#frames === 0;
@@ -76,27 +76,27 @@ export class CleanCuts {
 
   #remember(atUs: number): void {
     this.#recent.add(atUs);
-    if (this.#recent.size <= MOST_REORDERED) return;
+    if (this.#recent.size <= MAX_REORDERED) return;
     const [oldestUs] = this.#recent;
     this.#recent.delete(oldestUs!);
     this.#settledUs = Math.max(this.#settledUs, oldestUs!);
   }
 
   /**
-   * Chooses the cuts, the wanted distance apart or a little more; the last part is at least half as long.
+   * Chooses the cuts, the target distance or slightly more apart; the last part is at least half as long.
    *
-   * @param tapers - the parts get shorter towards the end, so that those who share them end at about the same time (guided
+   * @param tapers - make the parts shorter towards the end, so that all workers finish at about the same time (guided
    *   self-scheduling, Polychronopoulos and Kuck 1987).
-   * @returns null where the file must stay whole: it is short, has no clean key frame, a packet without a time, damaged, not
-   *   to be shown, twice at the same time or out of order, or a first packet that is no key frame.
+   * @returns null if the file must not be split: it is short, it has no clean key frame, its first packet is not a key
+   *   frame, or a packet has no time, is damaged, is not for display, shares its time with another one or is out of order.
    */
   choose(tapers: boolean): CutList | null {
     if (this.#isIrregular) return null;
     const cuts: Cut[] = [];
     let lastUs = this.#startUs;
     for (const cut of this.#candidates) {
-      const wantedUs = tapers ? this.#taperedUs(this.#newestUs - lastUs) : this.#distanceUs;
-      if (cut.atUs - lastUs < wantedUs || this.#newestUs - cut.atUs < wantedUs / 2) continue;
+      const targetUs = tapers ? this.#taperedUs(this.#newestUs - lastUs) : this.#distanceUs;
+      if (cut.atUs - lastUs < targetUs || this.#newestUs - cut.atUs < targetUs / 2) continue;
       cuts.push(cut);
       lastUs = cut.atUs;
     }

@@ -9,20 +9,20 @@ export interface FfmpegBinary {
   readonly path: string;
   /** As ffmpeg prints it, e.g. `5.1.9-0+deb12u1`. */
   readonly version: string;
-  /** Major version; builds from a commit carry none in their name, but their libraries do. */
+  /** Major version, derived from libavutil's: builds from a commit have no version number in their name. */
   readonly major: number;
   readonly foundBy: 'setting' | 'PATH' | '@ffmpeg-installer/ffmpeg';
 }
 
 export interface FfmpegSearch {
-  /** A path that the user set; if it is set, nothing else is tried. */
+  /** The user's setting; if it is set, nothing else is tried. */
   readonly path: string | undefined;
   /** The PATH of the environment. */
   readonly searchPath: string;
 }
 
 /**
- * Finds ffmpeg: the user's setting, else the PATH, else the npm package.
+ * Finds ffmpeg: from the user's setting, else in the PATH, else in the npm package.
  *
  * @throws FFMPEG_MISSING with what was tried and how to get one.
  */

@@ -4,21 +4,21 @@ import type { SourceInput, SourceWindow } from '../core/source.ts';
 import { ROUNDING_SLACK } from '../geometry/placement.ts';
 import { headerFilter } from './ffmpeg-log.ts';
 
-/** What ffmpeg is asked to do with the pixels of one source. */
+/** What ffmpeg does with the pixels of one source. */
 export interface DecodePlan {
   readonly ffmpegMajor: number;
-  /** Secret name of the filter that prints the frame headers, from `newHeaderTag`; the log of this ffmpeg is read with it. */
+  /** Secret name of the filter that prints the frame headers, from `newHeaderTag`. `FfmpegLog` needs the same one. */
   readonly headerTag: string;
   /**
-   * The picture that ffmpeg writes, always this size whatever the source does: u8 rgb24 `[height, width, 3]`, the source
-   * fitted into it by `fit`.
+   * The picture that ffmpeg writes: u8 rgb24 `[height, width, 3]`, the source fitted into it by `fit`. Its size stays the
+   * same even if the source changes its own.
    */
   readonly canvas: { readonly width: number; readonly height: number; readonly fit: ResizeRule };
   /** Take every n-th frame. */
   readonly every: number;
-  /** Take no more frames a second than this; null for all. */
+  /** Take at most this many frames per second; null for all. */
   readonly maxFps: number | null;
-  /** Leave out this many frames at the start. */
+  /** Skip this many frames at the start. */
   readonly skip: number;
   /** `-hwaccel` name, `auto`, or none. */
   readonly hwaccel: string;
@@ -27,8 +27,9 @@ export interface DecodePlan {
 }
 
 /**
- * Builds the arguments of the ffmpeg that decodes one source: rgb24 frames on standard output, one header line for each of
- * them on standard error (ADR 0015). The only user of fluent-ffmpeg; spawn, watchdog and kill are our own.
+ * Builds the arguments of the ffmpeg that decodes one source: rgb24 frames on standard output, one header line per frame on
+ * standard error (ADR 0015). fluent-ffmpeg is used in this file only, and only to build arguments; spawn, watchdog and kill
+ * are our own.
  */
 export function decodeArguments(source: SourceInput, plan: DecodePlan): string[] {
   const command = ffmpeg(source.url)
@@ -42,13 +43,13 @@ export function decodeArguments(source: SourceInput, plan: DecodePlan): string[]
 }
 
 /**
- * Threads inside the filters would wait for each other more than they share of pictures this small. The "encoder" of raw
- * pictures would by default hand each to a thread of its own, one for every core, and give it out when the next one comes:
- * every frame of a camera late by a whole frame interval, and 1 % more CPU.
+ * Pictures this small do not gain from threads inside the filters: synchronisation costs more than it saves. By default the
+ * raw video "encoder" runs one thread per core and emits a frame only when the next one arrives, which delays every camera
+ * frame by a frame interval and costs 1 % more CPU.
  */
 const ONE_THREAD = ['-filter_threads 1', '-threads 1'] as const;
 
-/** Drops titles and other tags of the media, which ffmpeg would otherwise print a second time, for its output. */
+/** Drops titles and other tags of the media, which ffmpeg would otherwise print again for its output. */
 const NO_TAGS = ['-map_metadata -1', '-map_chapters -1'] as const;
 
 function inputOptions(source: SourceInput, plan: DecodePlan): string[] {
@@ -56,7 +57,7 @@ function inputOptions(source: SourceInput, plan: DecodePlan): string[] {
   const list: string[] = [];
   if (plan.threads > 0) list.push(`-threads ${plan.threads}`);
   if (plan.hwaccel !== 'none') list.push(`-hwaccel ${plan.hwaccel}`);
-  if (mustBeHeldBack(source)) list.push('-re');
+  if (needsPacing(source)) list.push('-re');
   if (options.loop && source.kind === 'file') list.push('-stream_loop -1');
   const timeoutUs = options.readTimeoutMs * 1000;
   switch (source.kind) {
@@ -66,7 +67,7 @@ function inputOptions(source: SourceInput, plan: DecodePlan): string[] {
       break;
     case 'http':
       list.push(`-rw_timeout ${timeoutUs}`);
-      if (source.isLive && !mustBeHeldBack(source)) list.push(...SHORT_PROBE);
+      if (source.isLive && !needsPacing(source)) list.push(...SHORT_PROBE);
       break;
     case 'device':
       list.push(`-f ${captureFormat()}`, '-fflags nobuffer');
@@ -82,8 +83,8 @@ function inputOptions(source: SourceInput, plan: DecodePlan): string[] {
 }
 
 /**
- * Decodes from the key frame itself, with the times of an uninterrupted run: ffmpeg seeks by time since the start of the
- * file, and `-copyts -start_at_zero` counts from there instead of from the place that it sought.
+ * Starts decoding at the key frame itself and keeps the timestamps of an uninterrupted run: ffmpeg seeks by time since the
+ * start of the file, and `-copyts -start_at_zero` counts from there instead of from the seek position.
  */
 function seekOptions(window: SourceWindow | undefined): string[] {
   if (window === undefined || window.fromUs === null) return [];
@@ -95,21 +96,22 @@ function seconds(us: number): string {
 }
 
 /**
- * How long ffmpeg studies a live source before it decodes. By default it reads five seconds of MPEG-TS first, and 20 frames
- * to guess a rate that we do not use: measured to the first frame, 5.3 s against 0.8 for MPEG-TS over HTTP, 1.7 against
- * 0.4 for RTSP. Not `-fflags nobuffer`: it throws away what was studied, and with it the key frame.
+ * Limits how long ffmpeg analyses a live source before it decodes. By default it reads five seconds of MPEG-TS first, and
+ * 20 frames to guess a rate that we do not use. Measured to the first frame: 5.3 s by default, 0.8 s with these options for
+ * MPEG-TS over HTTP; 1.7 s and 0.4 s for RTSP. `-fflags nobuffer` is no alternative: it discards the analysed packets,
+ * including the key frame.
  */
 const SHORT_PROBE = ['-analyzeduration 500000', '-fpsprobesize 0'];
 
-/** Recordings by the ending of their path: they come as fast as the network carries them. */
+/** Recordings, recognised by their extension: they arrive as fast as the network allows. */
 const RECORDING = /\.(?:mp4|m4v|mov|mkv|webm|avi|flv|wmv|mxf)$/i;
 
 /**
- * Must ffmpeg wait for the media's own clock? A recording that plays as a camera, and HLS, whose segments each come at
- * once and would otherwise be a burst and then seconds of silence. Not an endless feed: it keeps time by itself, and
- * holding it back would make what was read while probing a lateness that never goes away (measured: 5 s).
+ * Returns whether ffmpeg must read at the media's own rate (`-re`). True for a recording played as if it were a camera, and
+ * for HLS, whose segments arrive whole: a burst, then seconds of silence. False for an endless feed: it arrives in real
+ * time anyway, and pacing would turn what was read while probing into a permanent delay (measured: 5 s).
  */
-function mustBeHeldBack({ kind, url, isLive, options }: SourceInput): boolean {
+function needsPacing({ kind, url, isLive, options }: SourceInput): boolean {
   if (kind === 'rtsp') return false;
   if (kind !== 'http') return options.realtime;
   const path = new URL(url).pathname;
@@ -121,18 +123,18 @@ function captureFormat(): string {
   return process.platform === 'win32' ? 'dshow' : 'v4l2';
 }
 
-/** Every decoded frame exactly once: none repeated, none left out to please a nominal rate. */
+/** Outputs every decoded frame exactly once: none repeated or dropped to reach a nominal rate. */
 function passthrough(ffmpegMajor: number): string[] {
   return ffmpegMajor >= 6 ? ['-fps_mode passthrough'] : ['-vsync passthrough'];
 }
 
 function filters(plan: DecodePlan, window: SourceWindow | undefined): string[] {
   const list: string[] = [];
-  // The first frame that it lets go by also ends ffmpeg.
+  // The first frame at or after `toUs` also ends ffmpeg.
   if (window !== undefined && window.toUs !== null) list.push(`trim=end=${seconds(window.toUs)}`);
   const phase = (window?.firstFrame ?? 0) % plan.every;
   if (plan.every > 1) list.push(`select=not(mod(n${phase === 0 ? '' : `+${phase}`}\\,${plan.every}))`);
-  // A frame is due when its place on the grid of the wanted rate is a new one; half a tick forgives rounded timestamps.
+  // Selects the first frame in each interval of 1/maxFps; the half tick tolerates rounded timestamps.
   if (plan.maxFps !== null)
     list.push(
       `select=isnan(prev_selected_t)+gt(floor(t*${plan.maxFps}+0.5)\\,floor(prev_selected_t*${plan.maxFps}+0.5))`,
@@ -143,15 +145,16 @@ function filters(plan: DecodePlan, window: SourceWindow | undefined): string[] {
 }
 
 /**
- * Scaling and the step to RGB apart: swscale's scaler to packed RGB is plain C, while both halves of this have vector code.
- * 960x540 to 455x256: 2.5 against 3.8 ms of CPU a frame, decoding included. AP over 100 COCO pictures read this way: 0.324
- * against 0.323 (yolox-nano), 0.375 against 0.373 (deimv2-femto), 0.322 against 0.323 (centernet), then all bilinear.
+ * Converts to RGB after scaling instead of in the same step: swscale's scaler to packed RGB is plain C, while these two
+ * steps have vector code. 960x540 to 455x256: 2.5 instead of 3.8 ms of CPU per frame, decoding included. AP over 100 COCO
+ * pictures in two steps and in one: 0.324 and 0.323 (yolox-nano), 0.375 and 0.373 (deimv2-femto), 0.322 and 0.323
+ * (centernet), all bilinear at the time.
  */
 const TO_RGB = ['format=yuv420p', 'format=rgb24'] as const;
 
 /**
- * swscale's flag for each kernel. It widens all its kernels when it shrinks a picture, so none is OpenCV's; of those that it
- * has, this one costs a detector trained with the kernel least (docs/adr/0018 has the figures).
+ * swscale's flag for each kernel. swscale widens all its kernels when it shrinks a picture, so none equals OpenCV's. Each
+ * entry is the one that costs a detector trained with that kernel the least AP (figures: docs/adr/0018).
  */
 const SCALER_FLAGS: Readonly<Record<ResizeKernel, string>> = {
   linear: 'bicubic+accurate_rnd',
@@ -161,7 +164,7 @@ const SCALER_FLAGS: Readonly<Record<ResizeKernel, string>> = {
   'vips-linear': 'bicubic+accurate_rnd',
 };
 
-/** The same arithmetic as `fitInto`, in ffmpeg's expressions, evaluated anew when the picture changes its size. */
+/** Returns the arithmetic of `fitInto` as ffmpeg expressions, which ffmpeg re-evaluates when the picture size changes. */
 function canvasFilters({ width, height, fit }: DecodePlan['canvas']): string[] {
   const flags = SCALER_FLAGS[fit.kernel ?? 'antialiased-linear'];
   if (fit.mode === 'stretch') return [`scale=w=${width}:h=${height}:flags=${flags}`, ...TO_RGB, 'setsar=1'];
@@ -180,8 +183,8 @@ function canvasFilters({ width, height, fit }: DecodePlan['canvas']): string[] {
 }
 
 /**
- * Builds the arguments of the ffmpeg that fits one image file into a canvas as it would fit a frame of video: from yuv420p
- * of the range that video has, through the same filters.
+ * Builds the arguments of the ffmpeg that fits one image file into a canvas as if it were a video frame: converted to
+ * yuv420p in limited range first, then through the same filters.
  */
 export function stillArguments(path: string, canvas: DecodePlan['canvas']): string[] {
   const command = ffmpeg(`file:${path}`)
@@ -195,11 +198,11 @@ export function stillArguments(path: string, canvas: DecodePlan['canvas']): stri
 }
 
 /**
- * Builds the arguments of the ffmpeg that lists the packets of a file's first video stream, in the order of decoding and
- * without decoding them: one line of `framecrc` each, `-copyts` not set, so that times are those of a decoding run.
+ * Builds the arguments of the ffmpeg that lists the packets of a file's first video stream in decoding order, without
+ * decoding them: one `framecrc` line each. `-copyts` is not set, so timestamps equal those of a decoding run.
  *
- * @param unitTypes - as `filter_units` takes them, `5` or `16-21`: packets that hold such a unit are listed a second time,
- *   as those of stream 1. Null where the codec has no such units.
+ * @param unitTypes - NAL unit types in the syntax of `filter_units`, `5` or `16-21`: packets that hold such a unit are
+ *   listed a second time, as stream 1. Null if the codec has no such units.
  */
 export function listArguments(url: string, unitTypes: string | null): string[] {
   const again = unitTypes === null ? [] : ['-map 0:v:0', `-bsf:v:1 filter_units=pass_types=${unitTypes}`];
@@ -211,7 +214,7 @@ export function listArguments(url: string, unitTypes: string | null): string[] {
   return ['-hide_banner', '-nostdin', '-nostats', '-loglevel', 'repeat+level+info', ...built];
 }
 
-/** How a video file is made of raw pictures. */
+/** How raw pictures are encoded into a video file. */
 export interface EncodePlan {
   readonly ffmpegMajor: number;
   readonly encoder: VideoEncoderName;
@@ -223,8 +226,8 @@ export type VideoEncoderName = 'libx264' | 'mpeg4' | 'mjpeg';
 export type VideoContainer = 'mp4' | 'mov' | 'matroska';
 
 /**
- * Quality and speed of each encoder. No B-frames: a cut-off file then has no gap at its start. Ticks a second: the most that
- * an encoder takes and that divides the usual rates (24, 25, 30, 50, 60 and their 1000/1001).
+ * Quality and speed of each encoder. No B-frames, so that a truncated file has no gap at its start. `ticks` per second: the
+ * largest time base that the encoder accepts and that the usual rates (24, 25, 30, 50, 60 and their 1000/1001) divide.
  */
 const ENCODER_OPTIONS: Readonly<Record<VideoEncoderName, { options: readonly string[]; ticks: number }>> = {
   libx264: { options: ['-preset veryfast', '-crf 23', '-bf 0', '-pix_fmt yuv420p'], ticks: 120_000 },
@@ -232,13 +235,13 @@ const ENCODER_OPTIONS: Readonly<Record<VideoEncoderName, { options: readonly str
   mjpeg: { options: ['-q:v 4', '-pix_fmt yuvj420p'], ticks: 60_000 },
 };
 
-/** A file that is cut off loses no more than this. */
+/** A truncated file loses at most this much. */
 const KEY_FRAME_SECONDS = 2;
 
 /**
- * Builds the arguments of the ffmpeg that encodes one video: Matroska with rgb24 pictures and their times from standard
- * input to a file that can be played at any moment as far as it got (MP4 in fragments, or Matroska). Each picture keeps
- * its own time: none is repeated or left out for a constant rate.
+ * Builds the arguments of the ffmpeg that encodes one video. Input: Matroska with rgb24 pictures and their timestamps, on
+ * standard input. Output: a file that is playable at any time up to what has been written (fragmented MP4, or Matroska).
+ * Each picture keeps its own timestamp; none is repeated or dropped for a constant rate.
  */
 export function encodeArguments({ ffmpegMajor, encoder, container, path }: EncodePlan): string[] {
   const { options, ticks } = ENCODER_OPTIONS[encoder];
@@ -259,7 +262,7 @@ export function encodeArguments({ ffmpegMajor, encoder, container, path }: Encod
   return ['-y', '-hide_banner', '-nostats', '-loglevel', 'error', ...built];
 }
 
-/** Builds the arguments that copy a video of fragments into one with an index at its front; nothing is encoded anew. */
+/** Builds the arguments that copy a fragmented video into one with its index at the front, without re-encoding. */
 export function indexArguments(container: VideoContainer, fromPath: string, toPath: string): string[] {
   const command = ffmpeg(`file:${fromPath}`)
     .outputOptions(['-map 0:v:0', '-c copy', '-movflags +faststart', '-use_editlist 0'])

@@ -12,7 +12,7 @@ export interface FrameHeader {
 
 export type LogEvent =
   | { readonly kind: 'frame'; readonly frame: FrameHeader }
-  /** A frame header is missing or came twice: from here on, headers and pictures no longer belong together. */
+  /** A frame header is missing or duplicated: from here on, headers and pictures no longer match. */
   | { readonly kind: 'out-of-step'; readonly text: string }
   | { readonly kind: 'duration'; readonly durationUs: number }
   | { readonly kind: 'decode-error'; readonly text: string }
@@ -22,9 +22,9 @@ export type LogEvent =
 
 const TIME_BASE = /^config in time_base: (\d+)\/(\d+)/;
 const FRAME = /^n: *(\d+) pts: *(\S+) pts_time:\S+.*?\bsar:(\d+)\/(\d+) s:(\d+)x(\d+)/;
-/** ffmpeg indents its own line by two blanks; tags of the container are indented further. */
+/** ffmpeg indents its own line by two spaces; tags of the container are indented further. */
 const DURATION = /^ {2}Duration: (\d+):(\d+):(\d+(?:\.\d+)?)/;
-/** Contexts (ffmpeg >= 6.1 prints two, as in `[vist#0:0/h264 @ 0x1] [dec:h264 @ 0x2]`; Windows has no 0x), then the level. */
+/** Contexts (ffmpeg >= 6.1 prints two: `[vist#0:0/h264 @ 0x1] [dec:h264 @ 0x2]`; Windows omits 0x), then the level. */
 const PREFIX = /^(?:\[[^\]]+ @ (?:0x)?[0-9a-f]+\] )*(?:\[(info|warning|error|fatal|panic)\] )?/i;
 const HWACCEL =
   /hwaccel|hw_?device|vaapi|cuda|nvdec|qsv|videotoolbox|No VA display|Device creation failed|Device setup failed|Hardware device setup|Failed setup for format|No device available/i;
@@ -35,45 +35,45 @@ const TRUNCATED = /partial file|truncat|end of file|stream ends prematurely/i;
 /**
  * Returns a new secret name for the `showinfo` filter of one ffmpeg, 128 random bits.
  *
- * ffmpeg prints text from the media (titles, service names) into the same log as the frame headers. Only a line that
- * carries this name is a frame header, and nobody who made the media can know it.
+ * ffmpeg prints text from the media (titles, service names) into the same log as the frame headers. Only a line with this
+ * name is a frame header, and the author of the media cannot know it.
  */
 export function newHeaderTag(): string {
   return randomBytes(16).toString('hex');
 }
 
-/** The frame-header filter, as a filter graph names it. */
+/** Returns the frame-header filter in filter graph syntax. */
 export function headerFilter(tag: string): string {
   return `showinfo@${tag}=checksum=0`;
 }
 
 /**
- * Reads ffmpeg's log (`-loglevel repeat+level+info`), line by line. Every ffmpeg since 4 can print each frame's own
- * timestamp and size through `showinfo`, so those lines serve as the frames' headers (ADR 0015).
+ * Parses ffmpeg's log (`-loglevel repeat+level+info`) line by line. Every ffmpeg since 4 can print each frame's timestamp
+ * and size through `showinfo`, so those lines serve as frame headers (ADR 0015).
  *
- * Text from the media cannot pass for a header. It can still pass for an error message of ffmpeg; such a line only adds to
- * a counter or to the text of a failure.
+ * Text from the media cannot imitate a header. It can imitate an error message of ffmpeg, but such a line only adds to a
+ * counter or to the text of a failure.
  */
 export class FfmpegLog {
   readonly #url: string;
-  /** Starts every line of our `showinfo`; null where the command has none. */
+  /** Prefix of every line of our `showinfo`; null if the command has none. */
   readonly #headerMark: string | null;
   #timeBase = 1 / 1000;
   #lastPtsUs = 0 as PtsUs;
-  /** Number that `showinfo` gives the next frame. A filter graph that is built anew starts again at 0. */
+  /** Number that `showinfo` gives the next frame. A rebuilt filter graph starts again at 0. */
   #nextNumber = 0;
 
   /**
-   * @param url - the input of this ffmpeg. It is removed from every line: it may hold credentials, and a file called
-   *   `corrupt.mp4` or `401.mp4` says nothing about what happened.
-   * @param headerTag - from `newHeaderTag`, as given to the command; null where no frame headers are expected.
+   * @param url - the input of this ffmpeg. It is removed from every line: it may hold credentials, and a file name such as
+   *   `corrupt.mp4` or `401.mp4` would be mistaken for an error.
+   * @param headerTag - from `newHeaderTag`, the same as in the command; null if no frame headers are expected.
    */
   constructor(url: string, headerTag: string | null) {
     this.#url = url;
     this.#headerMark = headerTag === null ? null : `[showinfo@${headerTag} @ `;
   }
 
-  /** @returns what the line means; null if it means nothing to us, as most lines. */
+  /** @returns the event of a line; null for a line without one, which most are. */
   read(line: string): LogEvent | null {
     if (this.#headerMark !== null) {
       const at = line.indexOf(this.#headerMark);
@@ -92,7 +92,7 @@ export class FfmpegLog {
     return level === 'warning' ? null : { kind: 'problem', text };
   }
 
-  /** @param rest - a line of our own `showinfo` from its address on, as `0x55d7 @] [info] n:   0 pts: ...`. */
+  /** @param rest - a line of our own `showinfo` from its address on: `0x55d7 @] [info] n:   0 pts: ...`. */
   #header(rest: string): LogEvent | null {
     const end = rest.indexOf('] [info] ');
     if (end < 0) return null;
@@ -116,7 +116,7 @@ export class FfmpegLog {
     }
     this.#nextNumber += 1;
     const ticks = Number(pts);
-    // A frame without a timestamp (NOPTS) takes the last one known: invented times would be worse than equal ones.
+    // A frame without a timestamp (NOPTS) gets the last known one: an invented time would be worse than an equal one.
     if (Number.isFinite(ticks)) this.#lastPtsUs = Math.round(ticks * this.#timeBase * 1e6) as PtsUs;
     const sar = Number(sarNum) > 0 && Number(sarDen) > 0 ? Number(sarNum) / Number(sarDen) : 1;
     const displayWidth = Math.max(1, Math.round(Number(width) * sar));
@@ -137,7 +137,7 @@ const CAUSES: readonly (readonly [RegExp, ErrorCode, string])[] = [
     'SOURCE_NO_VIDEO',
     'it holds no video stream',
   ],
-  // With the words that belong to the number: a file may well be called clip-401.mp4.
+  // The number alone would match a file called clip-401.mp4.
   [
     /\b401 Unauthorized|\b403 Forbidden|authorization failed|access denied/i,
     'SOURCE_UNAUTHORIZED',
@@ -163,7 +163,7 @@ const CAUSES: readonly (readonly [RegExp, ErrorCode, string])[] = [
   ],
 ];
 
-/** Derives why an ffmpeg ended without success from the last problems it printed. */
+/** Derives why ffmpeg failed from the last problems that it printed. */
 export function explainExit(problems: readonly string[]): { code: ErrorCode; cause: string; said: string } {
   const said = problems.at(-1) ?? 'nothing';
   const all = problems.join('\n');

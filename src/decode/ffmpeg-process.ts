@@ -8,24 +8,24 @@ export interface FfmpegExit {
 }
 
 export interface FfmpegCallbacks {
-  /** Where the next bytes of the picture are to be put; null while there is no place (the pipe then waits). */
+  /** Returns the memory for the next bytes of the picture; null pauses reading until `resume`. */
   nextBuffer(): Uint8Array | null;
-  /** `bytes` more have been put there. */
+  /** `bytes` more bytes have been written there. */
   onBytes(bytes: number): void;
   onLogLine(line: string): void;
-  /** The process is gone and both pipes are read to their ends. Called once. */
+  /** The process has ended and both pipes are read to their ends. Called once. */
   onExit(exit: FfmpegExit): void;
 }
 
 /** The time between SIGTERM and SIGKILL. */
 export const KILL_GRACE_MS = 500;
 
-/** Ten times the longest line that means anything to us. */
+/** Ten times the longest line that we parse. */
 const MAX_LINE_CHARS = 16_384;
 
 const LINE_END = /\r?\n|\r/;
 
-/** Sends a signal to a whole process group; a group that is gone already is no error. */
+/** Sends a signal to a whole process group. A group that has already ended is ignored. */
 export function signalGroup(pid: number, signal: NodeJS.Signals): void {
   try {
     process.kill(process.platform === 'win32' ? pid : -pid, signal);
@@ -35,8 +35,8 @@ export function signalGroup(pid: number, signal: NodeJS.Signals): void {
 }
 
 /**
- * One ffmpeg child, leader of its own process group, whose standard output is read straight into memory that the caller
- * names: the kernel copies each picture once, into its slot. Measured on 640x360 rgb24: 0.14 ms of CPU a frame, against
+ * One ffmpeg child, leader of its own process group. Its standard output is read straight into memory of the caller, so
+ * each picture is copied once, by the kernel into its slot. Measured on 640x360 rgb24: 0.14 ms of CPU per frame, against
  * 0.24 to 0.38 ms for `data` events and a copy.
  */
 export class FfmpegProcess {
@@ -44,10 +44,10 @@ export class FfmpegProcess {
   readonly #child: ChildProcess;
   readonly #callbacks: FfmpegCallbacks;
   readonly #stdout: Socket;
-  /** Node fetches the memory of the next read right after each one, even when we pause: then it gets this one byte. */
+  /** Node asks for the next read's memory right after each read, even while we pause; it then gets this one byte. */
   readonly #spare = new Uint8Array(1);
   #isSpareInUse = false;
-  /** A byte was read before there was a place for it: it waits in `#spare`. */
+  /** True while `#spare` holds a byte that was read during a pause. */
   #isSpareFull = false;
   #isWaiting = false;
   #openEnds = 3;
@@ -67,7 +67,7 @@ export class FfmpegProcess {
     });
   }
 
-  /** @throws Error of the operating system where the binary cannot be started. */
+  /** @throws Error of the operating system if the binary cannot be started. */
   static async start(path: string, args: readonly string[], callbacks: FfmpegCallbacks): Promise<FfmpegProcess> {
     const child = spawn(path, args, { stdio: ['ignore', 'pipe', 'pipe'], detached: process.platform !== 'win32' });
     await new Promise<void>((resolve, reject) => {
@@ -78,8 +78,8 @@ export class FfmpegProcess {
   }
 
   /**
-   * Node's own stream would allocate and copy. A `Socket` with `onread` takes the place of the child's stdout on the same
-   * handle and asks us for the memory of each read.
+   * Replaces the child's stdout by a `Socket` with `onread` on the same handle, which asks us for the memory of each read.
+   * Node's own stream would allocate and copy.
    */
   #readDirectly(): Socket {
     const stdout = this.#child.stdout as Socket & { _handle: unknown };
@@ -90,7 +90,7 @@ export class FfmpegProcess {
       handle,
       readable: true,
       writable: false,
-      onread: { buffer: () => this.#target(), callback: (bytes: number) => this.#took(bytes) },
+      onread: { buffer: () => this.#target(), callback: (bytes: number) => this.#onRead(bytes) },
     } as unknown as ConstructorParameters<typeof Socket>[0]);
     socket.once('close', () => this.#endOne());
     socket.on('error', () => socket.destroy());
@@ -104,15 +104,15 @@ export class FfmpegProcess {
     return next ?? this.#spare;
   }
 
-  /** @returns whether to go on reading. */
-  #took(bytes: number): boolean {
+  /** @returns whether to continue reading. */
+  #onRead(bytes: number): boolean {
     if (!this.#isSpareInUse) this.#callbacks.onBytes(bytes);
     else this.#isSpareFull = !this.#placeSpare();
     this.#isWaiting = this.#callbacks.nextBuffer() === null;
     return !this.#isWaiting;
   }
 
-  /** @returns whether there was a place for the byte that was read into `#spare`. */
+  /** @returns whether the byte in `#spare` could be moved to a buffer. */
   #placeSpare(): boolean {
     const next = this.#callbacks.nextBuffer();
     if (next === null) return false;
@@ -121,12 +121,12 @@ export class FfmpegProcess {
     return true;
   }
 
-  /** It waits for a place: `nextBuffer` returned null, and nobody has called `resume` with better luck since. */
+  /** True while reading is paused: `nextBuffer` returned null, and no `resume` has succeeded since. */
   get isHeldBack(): boolean {
     return this.#isWaiting;
   }
 
-  /** To be called when there is a place for bytes again, after `nextBuffer` returned null. */
+  /** Continues reading. Call it when `nextBuffer` has memory again after it returned null. */
   resume(): void {
     if (!this.#isWaiting || this.#callbacks.nextBuffer() === null) return;
     if (this.#isSpareFull) {
@@ -137,10 +137,10 @@ export class FfmpegProcess {
     this.#stdout.read(0);
   }
 
-  /** SIGTERM to the group, SIGKILL after a grace: a stopped or wedged process does not hear the first. */
+  /** Sends SIGTERM to the group, then SIGKILL after a grace period, since a stopped or hung process ignores SIGTERM. */
   kill(): void {
-    // Nobody will take what is still in the pipe. A writer blocked on it could not end, and one that has ended with its last
-    // picture in there would never be over.
+    // Discard what is still in the pipe: a writer blocked on it could not exit, and without this the pipe of a process that
+    // has exited would never be read to its end.
     this.#stdout.destroy();
     if (this.#exit.code !== null || this.#exit.signal !== null || this.#killTimer !== undefined) return;
     signalGroup(this.pid, 'SIGTERM');
@@ -154,9 +154,9 @@ export class FfmpegProcess {
 }
 
 /**
- * Splits a log into lines. Several lines come for every frame: `readline` costs 0.03 ms of CPU a frame more than this.
+ * Splits a log into lines. There are several lines per frame: `readline` costs 0.03 ms of CPU per frame more than this.
  *
- * A line is cut at `MAX_LINE_CHARS`: ffmpeg prints user data of the media in full, and nobody reads that.
+ * Lines are truncated at `MAX_LINE_CHARS`, because ffmpeg prints user data of the media in full and we do not need it.
  */
 function readLines(from: Readable, onLine: (line: string) => void, onEnd: () => void): void {
   let rest = '';

@@ -1,7 +1,7 @@
 import type { DecodePlan } from './ffmpeg-command.ts';
 import { newHeaderTag } from './ffmpeg-log.ts';
 
-/** A plan for reading the frames' times and sizes without their pixels: every frame, on a canvas of two pixels a side. */
+/** Returns a plan that reads every frame's time and size without its pixels: the canvas is 2x2. */
 export function headersPlan(ffmpegMajor: number): DecodePlan {
   return {
     ffmpegMajor,

@@ -6,10 +6,10 @@ import { headersPlan } from './headers-plan.ts';
 import { runFfmpeg } from './run-ffmpeg.ts';
 
 /**
- * Decodes a source, or a window of it, for its frames' times and sizes alone.
+ * Decodes a source, or a window of it, and reports only the time and size of each frame.
  *
- * @returns how many damaged pieces ffmpeg reported.
- * @throws SOURCE_*, DECODE_OUT_OF_STEP, DECODE_EXITED with the cause, FFMPEG_MISSING; the signal's reason where it aborts.
+ * @returns the number of decode errors that ffmpeg reported.
+ * @throws SOURCE_*, DECODE_OUT_OF_STEP, DECODE_EXITED with the cause, FFMPEG_MISSING; the signal's reason if it aborts.
  */
 export async function listFrames(
   ffmpeg: { readonly path: string; readonly major: number },

@@ -3,27 +3,27 @@ import { FfmpegLog } from './ffmpeg-log.ts';
 import { type Packet, PacketRows } from './packet-rows.ts';
 import { runFfmpeg } from './run-ffmpeg.ts';
 
-/** What a file says of its first video stream before its first packet. */
+/** What ffmpeg prints about a file's first video stream before the first packet. */
 export interface StreamHead {
-  /** As ffmpeg names its demuxer: `mov,mp4,m4a,3gp,3g2,mj2`. */
+  /** ffmpeg's name of the demuxer: `mov,mp4,m4a,3gp,3g2,mj2`. */
   readonly container: string;
-  /** As ffmpeg names it: `h264`. */
+  /** ffmpeg's name of the codec: `h264`. */
   readonly codec: string;
-  /** Is it of a profile that never shows a picture at another time than it is decoded? */
+  /** True for a profile that never reorders pictures. */
   readonly isBaseline: boolean;
-  /** Of the whole file; null where the container does not say. */
+  /** Of the whole file; null if the container does not state it. */
   readonly durationUs: number | null;
 }
 
 export interface PacketListener {
-  /** Is told the head as soon as it is known; false ends the listing. */
+  /** Called with the head as soon as it is known; returning false ends the listing. */
   isWanted(head: StreamHead): boolean;
   onPacket(packet: Packet): void;
 }
 
 export interface Listing {
   readonly head: StreamHead;
-  /** Microseconds in one tick of the stream's time base; 0 where the listing was ended before it was told. */
+  /** Microseconds in one tick of the stream's time base; 0 if the listing ended before ffmpeg printed it. */
   readonly tickUs: number;
 }
 
@@ -32,14 +32,14 @@ const OUTPUT = /^\[info\] Output #0, /;
 const VIDEO = /^\[info\] +Stream #0:0\b.*?: Video: (\w+)(?: \(([^)]*)\))?/;
 
 /**
- * Lists the packets of a file's first video stream in the order of decoding. It reads the whole file and decodes nothing:
- * about 3 us of CPU a packet, and 70 ms to start.
+ * Lists the packets of a file's first video stream in decoding order. Reads the whole file and decodes nothing: about 3 us
+ * of CPU per packet, and 70 ms to start.
  *
- * @param url - as ffmpeg takes it, `file:` and the path.
- * @param unitTypes - only packets that hold a unit of these types count as key frames (`filter_units`); null where the
- *   container's word is enough.
- * @returns null where ffmpeg did not tell the head.
- * @throws SOURCE_*, DECODE_EXITED with the cause, FFMPEG_MISSING; the signal's reason where it aborts.
+ * @param url - in ffmpeg's form: `file:` and the path.
+ * @param unitTypes - only packets that hold a unit of these types count as key frames (`filter_units`); null to trust the
+ *   container's key frame flags.
+ * @returns null if ffmpeg did not print the head.
+ * @throws SOURCE_*, DECODE_EXITED with the cause, FFMPEG_MISSING; the signal's reason if it aborts.
  */
 export async function listPackets(
   ffmpegPath: string,
@@ -49,27 +49,27 @@ export async function listPackets(
   listener: PacketListener,
 ): Promise<Listing | null> {
   const rows = new PacketRows(unitTypes !== null, (packet) => listener.onPacket(packet));
-  const enough = new AbortController();
+  const stopEarly = new AbortController();
   const reader = new HeadReader(url);
   let head: StreamHead | null = null;
   try {
-    await runFfmpeg(ffmpegPath, url, listArguments(url, unitTypes), AbortSignal.any([signal, enough.signal]), {
+    await runFfmpeg(ffmpegPath, url, listArguments(url, unitTypes), AbortSignal.any([signal, stopEarly.signal]), {
       onText: (text) => rows.read(text),
       onLogLine: (line) => {
         if (head !== null) return;
         head = reader.read(line);
-        if (head !== null && !listener.isWanted(head)) enough.abort();
+        if (head !== null && !listener.isWanted(head)) stopEarly.abort();
       },
     });
     rows.end();
   } catch (error) {
     signal.throwIfAborted();
-    if (!enough.signal.aborted) throw error;
+    if (!stopEarly.signal.aborted) throw error;
   }
   return head === null ? null : { head, tickUs: rows.tickUs };
 }
 
-/** Finds the head in ffmpeg's log: the container is told of the input, the stream of the output, which holds it alone. */
+/** Finds the head in ffmpeg's log: the container in the input's lines, the stream in the output's, which has only this one. */
 class HeadReader {
   readonly #log: FfmpegLog;
   #container: string | null = null;

@@ -1,46 +1,46 @@
-/** One compressed frame as its container lists it. */
+/** One compressed frame, as listed by its container. */
 export interface Packet {
-  /** Media time in microseconds, as a decoding run would give it; null where the container has none. */
+  /** Media time in microseconds, equal to that of a decoding run; null if the container has none. */
   readonly ptsUs: number | null;
   readonly isKey: boolean;
-  /** It is shown at another time than it is decoded, as the container has it. */
+  /** True if the container gives it a presentation time other than its decoding time. */
   readonly isReordered: boolean;
-  /** Damaged, without a decoding time, or not to be shown: a decoding run may make something else of it. */
+  /** Damaged, without a decoding time, or not for display: a decoding run may treat it differently. */
   readonly isOdd: boolean;
 }
 
-/** AV_PKT_FLAG_KEY and AV_PKT_FLAG_DISPOSABLE: the only flags of a packet without oddities. */
+/** AV_PKT_FLAG_KEY and AV_PKT_FLAG_DISPOSABLE: any other flag makes a packet odd. */
 const KEY = 0x1;
 const DISPOSABLE = 0x10;
-/** ffmpeg's "no time" is the least 64-bit number. */
+/** ffmpeg's "no timestamp" is the smallest 64-bit number; everything below this counts as it. */
 const NO_TIME = -(2 ** 62);
 const TIME_BASE = /^#tb 0: (\d+)\/(\d+)/;
-/** stream, dts, pts, duration, size, checksum; then the flags where they are not just "key". */
+/** stream, dts, pts, duration, size, checksum; then the flags unless they are just "key". */
 const ROW = /^(\d+), *(-?\d+), *(-?\d+), *-?\d+, *\d+, *0x[0-9a-f]+(?:, *F=0x([0-9A-F]+))?/;
 
 interface Row {
   readonly dts: string;
   readonly pts: string;
   readonly ptsUs: number | null;
-  /** Key frame by the container's word. */
+  /** The container flags it as a key frame. */
   readonly isMarked: boolean;
   isConfirmed: boolean;
   readonly isOdd: boolean;
 }
 
 /**
- * Reads ffmpeg's `framecrc` text as it comes. Its rows have had this form since ffmpeg 1.0; seen alike in 4, 5.1 and 9.0.
+ * Parses ffmpeg's `framecrc` output incrementally. The format has not changed since ffmpeg 1.0; checked in 4, 5.1 and 9.0.
  */
 export class PacketRows {
   readonly #mustConfirm: boolean;
   readonly #onPacket: (packet: Packet) => void;
   #timeBase = 0;
   #rest = '';
-  #waiting: Row | null = null;
-  /** Decoding time of the newest row of stream 1: its packet of stream 0 is a key frame indeed. */
+  #pending: Row | null = null;
+  /** Decoding time of the newest row of stream 1, which confirms that the packet of stream 0 is a key frame. */
   #confirmedDts = '';
 
-  /** @param mustConfirm - a key frame is one only where stream 1 has a packet of the same decoding time. */
+  /** @param mustConfirm - a packet counts as a key frame only if stream 1 has one with the same decoding time. */
   constructor(mustConfirm: boolean, onPacket: (packet: Packet) => void) {
     this.#mustConfirm = mustConfirm;
     this.#onPacket = onPacket;
@@ -57,10 +57,10 @@ export class PacketRows {
     for (const line of lines) this.#line(line);
   }
 
-  /** To be called when no more text comes: the last packet is told now. */
+  /** Call it after the last text; reports the last packet. */
   end(): void {
     this.#line(this.#rest);
-    this.#tell();
+    this.#emit();
   }
 
   #line(line: string): void {
@@ -73,16 +73,16 @@ export class PacketRows {
   #row([, stream, dts, pts, hexFlags]: RegExpExecArray): void {
     if (stream === '1') {
       this.#confirmedDts = dts!;
-      if (this.#waiting?.dts === dts) this.#waiting!.isConfirmed = true;
+      if (this.#pending?.dts === dts) this.#pending!.isConfirmed = true;
       return;
     }
-    this.#tell();
+    this.#emit();
     const flags = hexFlags === undefined ? KEY : Number.parseInt(hexFlags, 16);
     const ticks = Number(pts);
-    this.#waiting = {
+    this.#pending = {
       dts: dts!,
       pts: pts!,
-      // The same arithmetic as for the frames of a decoding run, so that both come to the same microsecond.
+      // The same arithmetic as in `FfmpegLog`, so that both give the same microsecond.
       ptsUs: ticks < NO_TIME ? null : Math.round(ticks * this.#timeBase * 1e6),
       isMarked: (flags & KEY) !== 0,
       isConfirmed: !this.#mustConfirm || this.#confirmedDts === dts,
@@ -90,10 +90,10 @@ export class PacketRows {
     };
   }
 
-  #tell(): void {
-    if (this.#waiting === null) return;
-    const { dts, pts, ptsUs, isMarked, isConfirmed, isOdd } = this.#waiting;
-    this.#waiting = null;
+  #emit(): void {
+    if (this.#pending === null) return;
+    const { dts, pts, ptsUs, isMarked, isConfirmed, isOdd } = this.#pending;
+    this.#pending = null;
     this.#onPacket({ ptsUs, isKey: isMarked && isConfirmed, isReordered: dts !== pts, isOdd });
   }
 }

@@ -10,13 +10,13 @@ export interface ProbeResult {
   /** Display size of the first frame. */
   readonly width: number;
   readonly height: number;
-  /** As the container states it; null where it does not. */
+  /** As the container states it; null if it does not. */
   readonly durationUs: number | null;
 }
 
 /**
- * Decodes the first frame of a source to learn its display size. Only needed where somebody wants full pictures: the
- * model's input does not depend on the source.
+ * Decodes the first frame of a source to find its display size. Only needed for full-size pictures: the model's input does
+ * not depend on the source.
  *
  * @throws SOURCE_* with the cause, FFMPEG_MISSING.
  */
@@ -33,9 +33,9 @@ export async function probeSource(
   const sink = new Uint8Array(12);
   return await new Promise<ProbeResult>((resolve, reject) => {
     let child: FfmpegProcess | null = null;
-    let isTooLate = false;
+    let isTimedOut = false;
     const timer = setTimeout(() => {
-      isTooLate = true;
+      isTimedOut = true;
       child?.kill();
     }, timeoutMs);
     FfmpegProcess.start(ffmpeg.path, decodeArguments(source, plan), {
@@ -53,13 +53,13 @@ export async function probeSource(
       onExit: () => {
         clearTimeout(timer);
         if (size !== null) resolve({ ...size, durationUs });
-        else if (isTooLate) reject(tooLate(source, timeoutMs));
+        else if (isTimedOut) reject(timeoutError(source, timeoutMs));
         else reject(probeFailure(source, problems));
       },
     }).then(
       (started) => {
         child = started;
-        if (size !== null || isTooLate) started.kill();
+        if (size !== null || isTimedOut) started.kill();
       },
       (error: Error) => {
         clearTimeout(timer);
@@ -73,7 +73,7 @@ export async function probeSource(
   });
 }
 
-function tooLate(source: SourceInput, timeoutMs: number): SightlineError {
+function timeoutError(source: SourceInput, timeoutMs: number): SightlineError {
   return new SightlineError('SOURCE_UNREACHABLE', `${source.label}: no frame within ${timeoutMs} ms`, {
     source: source.label,
   });

@@ -4,21 +4,21 @@ import { explainExit, FfmpegLog } from './ffmpeg-log.ts';
 import { type FfmpegExit, FfmpegProcess } from './ffmpeg-process.ts';
 import { lowerPriority } from './lower-priority.ts';
 
-/** A thousand lines take about a millisecond of the main thread. */
+/** Bounds one read to about a thousand lines, which take about a millisecond of the main thread. */
 const BUFFER_BYTES = 32 * 1024;
 
-/** Who hears what an ffmpeg says. */
+/** Receives the output of one ffmpeg. */
 export interface FfmpegListener {
-  /** A piece of standard output. */
+  /** A chunk of standard output. */
   onText(text: string): void;
   onLogLine(line: string): void;
 }
 
 /**
- * Runs an ffmpeg that looks at a file in the background, behind all other processes, to its end.
+ * Runs an ffmpeg that inspects a file, at low priority, and waits for its end.
  *
- * @param url - what it opens, for messages.
- * @throws SOURCE_*, DECODE_EXITED with the cause, FFMPEG_MISSING; the signal's reason where it aborts.
+ * @param url - its input, for messages.
+ * @throws SOURCE_*, DECODE_EXITED with the cause, FFMPEG_MISSING; the signal's reason if it aborts.
  */
 export async function runFfmpeg(
   ffmpegPath: string,

@@ -2,10 +2,10 @@ import { execFile } from 'node:child_process';
 import { type DecodePlan, stillArguments } from './ffmpeg-command.ts';
 
 /**
- * Reads an image file with ffmpeg and fits it into a canvas, as ffmpeg fits the frames of a video.
+ * Reads an image file with ffmpeg and fits it into a canvas like a video frame.
  *
  * @param picture - u8 `[height, width, 3]` RGB of the canvas; overwritten.
- * @throws Error with what ffmpeg said where the file is no image.
+ * @throws Error with ffmpeg's message if the file is not an image.
  */
 export async function decodeStill(
   ffmpegPath: string,

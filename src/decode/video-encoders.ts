@@ -3,13 +3,13 @@ import { promisify } from 'node:util';
 import { SightlineError } from '../errors/sightline-error.ts';
 import type { VideoEncoderName } from './ffmpeg-command.ts';
 
-/** Best first. H.264 plays everywhere; MPEG-4 part 2 is in every ffmpeg that can encode video, and larger. */
+/** Best first. H.264 plays everywhere. MPEG-4 part 2 files are larger, but every ffmpeg that encodes video has it. */
 const PREFERRED: readonly VideoEncoderName[] = ['libx264', 'mpeg4', 'mjpeg'];
 
 /**
- * Finds the best encoder that an ffmpeg has.
+ * Finds the best video encoder of an ffmpeg.
  *
- * @throws FFMPEG_MISSING where it has none of those that we know.
+ * @throws FFMPEG_MISSING if it has none of the encoders in `PREFERRED`.
  */
 export async function findVideoEncoder(ffmpegPath: string): Promise<VideoEncoderName> {
   const { stdout } = await promisify(execFile)(ffmpegPath, ['-hide_banner', '-encoders'], {

@@ -1,11 +1,11 @@
 import type { CocoAnnotation, CocoAnnotations, CocoResult } from './coco-dataset.ts';
-import { FALSE_POSITIVE, type JudgedImage, judgeImage, TRUE_POSITIVE } from './coco-match.ts';
+import { FALSE_POSITIVE, type ImageMatches, matchImage, TRUE_POSITIVE } from './coco-match.ts';
 import {
+  AP_MAX_DETECTIONS,
   IOU_50_INDEX,
   IOU_75_INDEX,
   IOU_THRESHOLDS,
   MAX_DETECTIONS,
-  MOST_DETECTIONS,
   RECALL_POINTS,
 } from './coco-rules.ts';
 import { invalid } from './json-entry.ts';
@@ -26,43 +26,43 @@ export const COCO_FIGURES = [
   'ARl',
 ] as const;
 
-/** Each from 0 to 1, or -1 where there was no object to be found. */
+/** Each from 0 to 1, or -1 if there was no object to find. */
 export type CocoFigures = Readonly<Record<(typeof COCO_FIGURES)[number], number>>;
 
 const THRESHOLDS = IOU_THRESHOLDS.length;
 const [ALL, SMALL, MEDIUM, LARGE] = [0, 1, 2, 3] as const;
 
 /**
- * Scores detections against annotations, as COCO's published evaluation does for boxes: average precision over the
- * IoU thresholds 0.50:0.05:0.95, 101 recall points and all categories that have an object; average recall at 1, 10 and
- * 100 detections per image and category; three area ranges; crowds ignored.
+ * Scores detections against annotations like COCO's published evaluation of boxes: average precision over the IoU
+ * thresholds 0.50:0.05:0.95, 101 recall points and all categories that have an object; average recall at 1, 10 and 100
+ * detections per image and category; three area ranges; crowds ignored.
  *
- * Categories that the annotations do not list are left out, as pycocotools does. One difference from it: an annotation
- * whose id is 0 counts as any other (there, what matches it is taken for a false positive).
+ * Categories that are not in the annotations are skipped, as in pycocotools. One difference: an annotation with id 0 counts
+ * like any other, while pycocotools treats its matches as false positives.
  *
  * @param results - in the order of their file, which decides between equal scores.
- * @throws DATASET_INVALID when a result names an image that the annotations lack, or none names a category that
- *   they have.
+ * @throws DATASET_INVALID if a result refers to an image that is not in the annotations, or if no result refers to one of
+ *   their categories.
  */
 export function scoreDetections(annotations: CocoAnnotations, results: readonly CocoResult[]): CocoFigures {
-  refuseStrangers(annotations, results);
+  checkReferences(annotations, results);
   const imageIds = annotations.images.map((image) => image.id).sort((a, b) => a - b);
-  const objectsByPlace = groupByPlace(annotations.annotations);
-  const resultsByPlace = groupByPlace(results);
+  const objectsByCategory = groupByCategoryAndImage(annotations.annotations);
+  const resultsByCategory = groupByCategoryAndImage(results);
   const totals = new FigureSums();
   for (const category of annotations.categories) {
-    const judged: JudgedImage[] = [];
+    const images: ImageMatches[] = [];
     for (const imageId of imageIds) {
-      const objects: readonly CocoAnnotation[] = objectsByPlace.get(category.id)?.get(imageId) ?? [];
-      const found: readonly CocoResult[] = resultsByPlace.get(category.id)?.get(imageId) ?? [];
-      if (objects.length > 0 || found.length > 0) judged.push(judgeImage(found, objects));
+      const objects: readonly CocoAnnotation[] = objectsByCategory.get(category.id)?.get(imageId) ?? [];
+      const found: readonly CocoResult[] = resultsByCategory.get(category.id)?.get(imageId) ?? [];
+      if (objects.length > 0 || found.length > 0) images.push(matchImage(found, objects));
     }
-    addCategory(judged, totals);
+    addCategory(images, totals);
   }
   return totals.figures();
 }
 
-/** Sums and counts of per-category figures, by figure; a category without an object of a size adds nothing to it. */
+/** Means of per-category figures. A category without objects in an area range adds nothing to that range's figures. */
 class FigureSums {
   readonly #sums = new Map<keyof CocoFigures, { sum: number; count: number }>();
 
@@ -89,29 +89,29 @@ const PRECISION_FIGURES = [
   { area: LARGE, precision: 'APl', recall: 'ARl' },
 ] as const;
 
-/** Adds one category. Every figure is a mean over equal numbers per category, so that means of means are exact. */
-function addCategory(judged: readonly JudgedImage[], totals: FigureSums): void {
-  const ranking = rankAcrossImages(judged);
+/** Adds one category. Each category adds the same number of values to a figure, so the mean of means is exact. */
+function addCategory(images: readonly ImageMatches[], totals: FigureSums): void {
+  const ranking = rankAcrossImages(images);
   for (const { area, precision, recall } of PRECISION_FIGURES) {
-    const objects = judged.reduce((sum, image) => sum + image.objects[area]!, 0);
+    const objects = images.reduce((sum, image) => sum + image.objects[area]!, 0);
     if (objects === 0) continue;
     for (let t = 0; t < THRESHOLDS; t++) {
-      const mean = meanPrecision(verdictsInOrder(judged, ranking, area, t), objects);
+      const mean = meanPrecision(outcomesInOrder(images, ranking, area, t), objects);
       totals.add(precision, mean);
       if (area === ALL && t === IOU_50_INDEX) totals.add('AP50', mean);
       if (area === ALL && t === IOU_75_INDEX) totals.add('AP75', mean);
-      totals.add(recall, countFound(judged, area, t, MOST_DETECTIONS) / objects);
+      totals.add(recall, countFound(images, area, t, AP_MAX_DETECTIONS) / objects);
       if (area !== ALL) continue;
-      totals.add('AR1', countFound(judged, area, t, MAX_DETECTIONS[0]) / objects);
-      totals.add('AR10', countFound(judged, area, t, MAX_DETECTIONS[1]) / objects);
+      totals.add('AR1', countFound(images, area, t, MAX_DETECTIONS[0]) / objects);
+      totals.add('AR10', countFound(images, area, t, MAX_DETECTIONS[1]) / objects);
     }
   }
 }
 
-/** Places of all detections of a category, best score first; equal scores keep the order of images and of the file. */
-function rankAcrossImages(judged: readonly JudgedImage[]): { image: Int32Array; detection: Int32Array } {
+/** Ranks all detections of a category, best score first; equal scores keep the order of images and of the file. */
+function rankAcrossImages(images: readonly ImageMatches[]): { image: Int32Array; detection: Int32Array } {
   const places: { image: number; detection: number; score: number }[] = [];
-  for (const [image, { scores }] of judged.entries()) {
+  for (const [image, { scores }] of images.entries()) {
     for (const [detection, score] of scores.entries()) places.push({ image, detection, score });
   }
   places.sort((a, b) => b.score - a.score);
@@ -121,33 +121,33 @@ function rankAcrossImages(judged: readonly JudgedImage[]): { image: Int32Array; 
   };
 }
 
-function verdictsInOrder(
-  judged: readonly JudgedImage[],
+function outcomesInOrder(
+  images: readonly ImageMatches[],
   ranking: ReturnType<typeof rankAcrossImages>,
   area: number,
   t: number,
 ): Uint8Array {
-  const verdicts = new Uint8Array(ranking.image.length);
-  for (let i = 0; i < verdicts.length; i++) {
-    const image = judged[ranking.image[i]!]!;
-    verdicts[i] = image.verdicts[(area * THRESHOLDS + t) * image.scores.length + ranking.detection[i]!]!;
+  const outcomes = new Uint8Array(ranking.image.length);
+  for (let i = 0; i < outcomes.length; i++) {
+    const image = images[ranking.image[i]!]!;
+    outcomes[i] = image.outcomes[(area * THRESHOLDS + t) * image.scores.length + ranking.detection[i]!]!;
   }
-  return verdicts;
+  return outcomes;
 }
 
 /**
- * Mean over the recall points of the best precision at that recall or a higher one.
+ * Returns the mean over the recall points of the best precision at that recall or a higher one.
  *
- * Precision falls with every false positive and recall rises only with true ones, so the curve is known from its
- * true positives alone: `precisions[c]` is the precision when the (c+1)-th object is found.
+ * Precision falls with every false positive and recall rises only with true positives, so the curve is determined by its
+ * true positives: `precisions[c]` is the precision when the (c+1)-th object is found.
  */
-function meanPrecision(verdicts: Uint8Array, objects: number): number {
+function meanPrecision(outcomes: Uint8Array, objects: number): number {
   const precisions: number[] = [];
   let found = 0;
   let wrong = 0;
-  for (const verdict of verdicts) {
-    if (verdict === FALSE_POSITIVE) wrong += 1;
-    if (verdict !== TRUE_POSITIVE) continue;
+  for (const outcome of outcomes) {
+    if (outcome === FALSE_POSITIVE) wrong += 1;
+    if (outcome !== TRUE_POSITIVE) continue;
     found += 1;
     precisions.push(found / (found + wrong + Number.EPSILON));
   }
@@ -162,13 +162,13 @@ function meanPrecision(verdicts: Uint8Array, objects: number): number {
   return sum / RECALL_POINTS.length;
 }
 
-/** Objects found by the first `maxDetections` detections of each image. */
-function countFound(judged: readonly JudgedImage[], area: number, t: number, maxDetections: number): number {
+/** Counts the objects found by the first `maxDetections` detections of each image. */
+function countFound(images: readonly ImageMatches[], area: number, t: number, maxDetections: number): number {
   let found = 0;
-  for (const { scores, verdicts } of judged) {
+  for (const { scores, outcomes } of images) {
     const row = (area * THRESHOLDS + t) * scores.length;
     const end = Math.min(maxDetections, scores.length);
-    for (let d = 0; d < end; d++) if (verdicts[row + d] === TRUE_POSITIVE) found += 1;
+    for (let d = 0; d < end; d++) if (outcomes[row + d] === TRUE_POSITIVE) found += 1;
   }
   return found;
 }
@@ -178,8 +178,8 @@ interface Placed {
   readonly categoryId: number;
 }
 
-/** category id -> image id -> entries, in the order given. */
-function groupByPlace<T extends Placed>(entries: readonly T[]): Map<number, Map<number, T[]>> {
+/** Groups entries: category id -> image id -> entries, in the order given. */
+function groupByCategoryAndImage<T extends Placed>(entries: readonly T[]): Map<number, Map<number, T[]>> {
   const groups = new Map<number, Map<number, T[]>>();
   for (const entry of entries) {
     let byImage = groups.get(entry.categoryId);
@@ -194,14 +194,14 @@ function groupByPlace<T extends Placed>(entries: readonly T[]): Map<number, Map<
   return groups;
 }
 
-function refuseStrangers(annotations: CocoAnnotations, results: readonly CocoResult[]): void {
+function checkReferences(annotations: CocoAnnotations, results: readonly CocoResult[]): void {
   const imageIds = new Set(annotations.images.map((image) => image.id));
-  const strangers = new Set(results.map((result) => result.imageId).filter((id) => !imageIds.has(id)));
-  if (strangers.size > 0) {
-    const [example] = strangers;
+  const unknownIds = new Set(results.map((result) => result.imageId).filter((id) => !imageIds.has(id)));
+  if (unknownIds.size > 0) {
+    const [example] = unknownIds;
     const place = `[${results.findIndex((result) => result.imageId === example)}].image_id`;
     const expected = `the id of one of the ${imageIds.size} images of ${annotations.path}`;
-    const others = strangers.size > 1 ? ` and ${strangers.size - 1} other unknown ids` : '';
+    const others = unknownIds.size > 1 ? ` and ${unknownIds.size - 1} other unknown ids` : '';
     throw invalid('results', place, `${expected} (are these results of another data set?)`, `${example}${others}`);
   }
   const categoryIds = new Set(annotations.categories.map((category) => category.id));

@@ -2,15 +2,15 @@ import type { CocoAnnotations } from './coco-dataset.ts';
 import { invalid } from './json-entry.ts';
 
 /**
- * Finds the category id of each class of a model, from the categories of an annotations file.
+ * Maps each class of a model to a category id of an annotations file.
  *
- * By name where every class has one; else by position among the sorted ids, where the counts are equal and no name
- * contradicts it (lists that say `motorbike` for `motorcycle`); else by name, with null for classes that the file
- * does not have.
+ * By name if every class name is found. Else by position among the sorted ids, if the counts are equal and no name
+ * contradicts it (some lists say `motorbike` for `motorcycle`). Else by name, with null for classes that the file does not
+ * have.
  *
  * @param classes - the model's labels, in the order of its class index.
  * @returns one category id (or null) for each class.
- * @throws DATASET_INVALID when no class can be found.
+ * @throws DATASET_INVALID if no class can be mapped.
  */
 export function categoryIdsOfClasses(annotations: CocoAnnotations, classes: readonly string[]): (number | null)[] {
   const sorted = annotations.categories.toSorted((a, b) => a.id - b.id);

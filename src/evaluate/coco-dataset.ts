@@ -1,4 +1,4 @@
-/** The parts of COCO's two file formats that box scores need, already checked. */
+/** Validated contents of COCO's two file formats, as far as scoring boxes needs them. */
 
 /** Top-left corner and size in pixels of the image. */
 export type CocoBox = readonly [x: number, y: number, width: number, height: number];
@@ -13,26 +13,26 @@ export interface CocoCategory {
   readonly name: string;
 }
 
-/** One object that a person marked. */
+/** One object annotated by a person. */
 export interface CocoAnnotation {
   readonly imageId: number;
   readonly categoryId: number;
   readonly box: CocoBox;
-  /** Square pixels of the object's outline (not of its box): what the area ranges go by. */
+  /** Area of the object's outline (not of its box) in square pixels; decides its area range. */
   readonly areaPx: number;
-  /** The box holds a crowd: detections inside it count neither for nor against. */
+  /** The box holds a crowd: detections inside it are ignored. */
   readonly isCrowd: boolean;
 }
 
 export interface CocoAnnotations {
-  /** Where it was read from; stands in messages. */
+  /** Path of the file, for messages. */
   readonly path: string;
   readonly images: readonly CocoImage[];
   readonly categories: readonly CocoCategory[];
   readonly annotations: readonly CocoAnnotation[];
 }
 
-/** One detection, as results files hold them. */
+/** One entry of a results file. */
 export interface CocoResult {
   readonly imageId: number;
   readonly categoryId: number;

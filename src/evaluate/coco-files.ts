@@ -2,10 +2,10 @@ import type { CocoAnnotation, CocoAnnotations, CocoCategory, CocoImage, CocoResu
 import { invalid, JsonEntry, readJson } from './json-entry.ts';
 
 /**
- * Reads a COCO annotations file (`instances_*.json`): images, categories, boxes. Outlines are not kept.
+ * Reads images, categories and boxes from a COCO annotations file (`instances_*.json`). Outlines are skipped.
  *
- * @throws DATASET_INVALID with the file, the entry, what was expected and what came: for a file that cannot be read,
- *   a missing or malformed field, an id that occurs twice, or an annotation of an image that is not listed.
+ * @throws DATASET_INVALID with the file, the entry, the expected and the received value: for an unreadable file, a missing
+ *   or malformed field, a duplicate id, or an annotation of an unlisted image.
  */
 export async function readAnnotations(path: string): Promise<CocoAnnotations> {
   const root = new JsonEntry(path, '', await readJson(path, 'annotations'));
@@ -33,9 +33,9 @@ export async function readAnnotations(path: string): Promise<CocoAnnotations> {
 
 /**
  * Reads a COCO results file: `[{"image_id", "category_id", "bbox": [x, y, w, h], "score"}]`, in the order of the file
- * (which decides between equal scores). Whether the images exist is checked when it is scored.
+ * (which decides between equal scores). Image ids are checked later, by `scoreDetections`.
  *
- * @throws DATASET_INVALID with the file, the entry, what was expected and what came.
+ * @throws DATASET_INVALID with the file, the entry, the expected and the received value.
  */
 export async function readResults(path: string): Promise<CocoResult[]> {
   const root = await readJson(path, 'results');

@@ -1,39 +1,39 @@
 import type { CocoAnnotation, CocoBox, CocoResult } from './coco-dataset.ts';
-import { AREA_RANGES, IOU_THRESHOLDS, MOST_DETECTIONS } from './coco-rules.ts';
+import { AP_MAX_DETECTIONS, AREA_RANGES, IOU_THRESHOLDS } from './coco-rules.ts';
 
-/** What became of a detection at one threshold and area range. */
+/** Outcomes of a detection at one threshold and area range. */
 export const FALSE_POSITIVE = 0;
 export const TRUE_POSITIVE = 1;
-/** Met a crowd or an object of another size, or met nothing and has another size itself: counts for nothing. */
+/** Matched a crowd or an object of another size, or is unmatched and of another size itself. Not counted. */
 export const IGNORED = 2;
 
 const AREAS = AREA_RANGES.length;
 const THRESHOLDS = IOU_THRESHOLDS.length;
 
-/** The detections of one category in one image, judged. */
-export interface JudgedImage {
-  /** `[d]`, falling, at most 100. */
+/** The matching of one category's detections in one image. */
+export interface ImageMatches {
+  /** `[d]`, descending, at most 100. */
   readonly scores: Float64Array;
   /** `[area][threshold][d]`: FALSE_POSITIVE, TRUE_POSITIVE or IGNORED. */
-  readonly verdicts: Uint8Array;
-  /** `[area]`: objects that should be found. */
+  readonly outcomes: Uint8Array;
+  /** `[area]`: number of objects to find. */
   readonly objects: Int32Array;
 }
 
 /**
- * Pairs the detections of one category in one image with its annotations, for every IoU threshold and area range.
+ * Matches the detections of one category in one image with its annotations, for every IoU threshold and area range.
  *
- * Detections choose in order of falling score (equal scores: in the order given). Each takes the annotation with the
- * highest IoU at or above the threshold that is still free, the last one given among equals; an annotation that counts
- * is always preferred to one that is ignored; a crowd may be taken any number of times. Source: the matching rule of
- * COCO's published evaluation.
+ * Detections are matched in order of descending score (equal scores: in the order given). Each takes the free annotation
+ * with the highest IoU at or above the threshold; among equals, the last one given. A counted annotation is always
+ * preferred to an ignored one. A crowd can be matched any number of times. Source: the matching rule of COCO's published
+ * evaluation.
  */
-export function judgeImage(results: readonly CocoResult[], annotations: readonly CocoAnnotation[]): JudgedImage {
-  const ranked = results.toSorted((a, b) => b.score - a.score).slice(0, MOST_DETECTIONS);
+export function matchImage(results: readonly CocoResult[], annotations: readonly CocoAnnotation[]): ImageMatches {
+  const ranked = results.toSorted((a, b) => b.score - a.score).slice(0, AP_MAX_DETECTIONS);
   const count = ranked.length;
   const ious = overlaps(ranked, annotations);
   const best = bestOverlaps(ious, count, annotations.length);
-  const verdicts = new Uint8Array(AREAS * THRESHOLDS * count);
+  const outcomes = new Uint8Array(AREAS * THRESHOLDS * count);
   const objects = new Int32Array(AREAS);
 
   for (const [area, range] of AREA_RANGES.entries()) {
@@ -42,7 +42,7 @@ export function judgeImage(results: readonly CocoResult[], annotations: readonly
     const counted = indices(annotations.length, (i) => !isIgnored[i]);
     const order = [...counted, ...indices(annotations.length, (i) => isIgnored[i]!)];
     objects[area] = counted.length;
-    const isForeign = ranked.map((result) => isOutside(result.box[2] * result.box[3]));
+    const isOtherSize = ranked.map((result) => isOutside(result.box[2] * result.box[3]));
     for (const [t, threshold] of IOU_THRESHOLDS.entries()) {
       const isTaken = new Uint8Array(annotations.length);
       const row = (area * THRESHOLDS + t) * count;
@@ -50,18 +50,18 @@ export function judgeImage(results: readonly CocoResult[], annotations: readonly
         const match =
           best[d]! < threshold ? -1 : choose(ious, d * annotations.length, order, counted.length, isTaken, threshold);
         if (match === -1) {
-          verdicts[row + d] = isForeign[d] ? IGNORED : FALSE_POSITIVE;
+          outcomes[row + d] = isOtherSize[d] ? IGNORED : FALSE_POSITIVE;
         } else {
-          verdicts[row + d] = isIgnored[match] ? IGNORED : TRUE_POSITIVE;
+          outcomes[row + d] = isIgnored[match] ? IGNORED : TRUE_POSITIVE;
           isTaken[match] = annotations[match]!.isCrowd ? 0 : 1;
         }
       }
     }
   }
-  return { scores: Float64Array.from(ranked, (result) => result.score), verdicts, objects };
+  return { scores: Float64Array.from(ranked, (result) => result.score), outcomes, objects };
 }
 
-/** Index of the annotation that a detection takes, -1 for none. `order` lists the counted ones first. */
+/** Returns the index of the annotation that a detection matches, -1 for none. `order` lists the counted ones first. */
 function choose(
   ious: Float64Array,
   row: number,
@@ -73,7 +73,7 @@ function choose(
   let match = -1;
   let reached = threshold;
   for (let i = 0; i < order.length; i++) {
-    // An ignored annotation is only looked at by a detection that found none that counts.
+    // Ignored annotations are only considered if no counted one matches.
     if (i === countedLength && match !== -1) break;
     const candidate = order[i]!;
     const iou = ious[row + candidate]!;
@@ -84,7 +84,7 @@ function choose(
   return match;
 }
 
-/** `[detections, annotations]` IoU; against a crowd, the share of the detection that lies in it. */
+/** Returns `[detections, annotations]` IoU; for a crowd, the share of the detection that lies inside it. */
 function overlaps(results: readonly CocoResult[], annotations: readonly CocoAnnotation[]): Float64Array {
   const ious = new Float64Array(results.length * annotations.length);
   let k = 0;

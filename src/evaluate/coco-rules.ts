@@ -1,8 +1,8 @@
-/** The constants of COCO's detection challenge, as its published evaluation has them. */
+/** Constants of COCO's published evaluation for its detection challenge. */
 
 /**
- * IoU thresholds 0.50, 0.55 ... 0.95. Made by the same additions as NumPy's `linspace`, so that a box which lies
- * exactly on a threshold falls on the same side of it.
+ * IoU thresholds 0.50, 0.55 ... 0.95. Computed with the same arithmetic as NumPy's `linspace`, so that a box exactly on a
+ * threshold falls on the same side.
  */
 export const IOU_THRESHOLDS: readonly number[] = evenlySpaced(0.5, 0.95, 10);
 export const IOU_50_INDEX = 0;
@@ -11,11 +11,12 @@ export const IOU_75_INDEX = 5;
 /** Recall points 0.00, 0.01 ... 1.00. */
 export const RECALL_POINTS: readonly number[] = evenlySpaced(0, 1, 101);
 
-/** Detections per image and category that count; the last is the one that AP uses. */
+/** Limits of detections per image and category, for average recall. */
 export const MAX_DETECTIONS = [1, 10, 100] as const;
-export const MOST_DETECTIONS = 100;
+/** The limit that average precision uses. */
+export const AP_MAX_DETECTIONS = 100;
 
-/** Square pixels, both ends included: an object of exactly 32 x 32 is small and medium. */
+/** In square pixels, both ends inclusive: an object of exactly 32 x 32 is both small and medium. */
 export const AREA_RANGES = [
   { name: 'all', minPx: 0, maxPx: 1e10 },
   { name: 'small', minPx: 0, maxPx: 32 ** 2 },

@@ -5,8 +5,8 @@ import type { CocoBox } from './coco-dataset.ts';
 /**
  * Reads a whole JSON file.
  *
- * @param what - what the file should be, e.g. `annotations`; stands in the message.
- * @throws DATASET_INVALID when it cannot be read or is not JSON.
+ * @param what - the kind of file, e.g. `annotations`, for the message.
+ * @throws DATASET_INVALID if it cannot be read or is not JSON.
  */
 export async function readJson(path: string, what: string): Promise<unknown> {
   let text: string;
@@ -32,14 +32,14 @@ export async function readJson(path: string, what: string): Promise<unknown> {
   }
 }
 
-/** One object of a file, with its place in it, so that a complaint can name both. */
+/** One object in a JSON file. Error messages name the file and the object's place in it. */
 export class JsonEntry {
   readonly path: string;
   /** e.g. `annotations[12]`; empty for the whole document. */
   readonly place: string;
   readonly #fields: Readonly<Record<string, unknown>>;
 
-  /** @throws DATASET_INVALID when `value` is not an object. */
+  /** @throws DATASET_INVALID if `value` is not an object. */
   constructor(path: string, place: string, value: unknown) {
     this.path = path;
     this.place = place;
@@ -49,56 +49,56 @@ export class JsonEntry {
     this.#fields = value as Record<string, unknown>;
   }
 
-  /** The whole number under `key`. */
+  /** Returns the whole number at `key`. */
   integer(key: string): number {
     const value = this.#fields[key];
-    if (!Number.isSafeInteger(value)) throw this.#complaint(key, 'a whole number', value);
+    if (!Number.isSafeInteger(value)) throw this.#mismatch(key, 'a whole number', value);
     return value as number;
   }
 
-  /** The finite number under `key`. */
+  /** Returns the finite number at `key`. */
   number(key: string): number {
     const value = this.#fields[key];
-    if (typeof value !== 'number' || !Number.isFinite(value)) throw this.#complaint(key, 'a number', value);
+    if (typeof value !== 'number' || !Number.isFinite(value)) throw this.#mismatch(key, 'a number', value);
     return value;
   }
 
   text(key: string): string {
     const value = this.#fields[key];
-    if (typeof value !== 'string') throw this.#complaint(key, 'a string', value);
+    if (typeof value !== 'string') throw this.#mismatch(key, 'a string', value);
     return value;
   }
 
-  /** False where absent; 0, 1, true and false are understood. */
+  /** Returns the flag at `key`, written as 0, 1, true or false; false if absent. */
   flag(key: string): boolean {
     const value = this.#fields[key];
     if (value === undefined || value === 0 || value === false) return false;
     if (value === 1 || value === true) return true;
-    throw this.#complaint(key, '0 or 1', value);
+    throw this.#mismatch(key, '0 or 1', value);
   }
 
   list(key: string): readonly unknown[] {
     const value = this.#fields[key];
-    if (!Array.isArray(value)) throw this.#complaint(key, 'a list', value);
+    if (!Array.isArray(value)) throw this.#mismatch(key, 'a list', value);
     return value;
   }
 
-  /** `[x, y, width, height]`, size not negative. */
+  /** Returns `[x, y, width, height]`; width and height are not negative. */
   box(key: string): CocoBox {
     const value = this.#fields[key];
     const isBox = Array.isArray(value) && value.length === 4 && value.every(Number.isFinite);
     if (!isBox || value[2] < 0 || value[3] < 0) {
-      throw this.#complaint(key, '[x, y, width, height] with a size that is not negative', value);
+      throw this.#mismatch(key, '[x, y, width, height] with a size that is not negative', value);
     }
     return value as unknown as CocoBox;
   }
 
-  #complaint(key: string, expected: string, received: unknown): SightlineError {
+  #mismatch(key: string, expected: string, received: unknown): SightlineError {
     return invalid(this.path, this.place === '' ? key : `${this.place}.${key}`, expected, received);
   }
 }
 
-/** A DATASET_INVALID error in the one form that all of them have. */
+/** Creates a DATASET_INVALID error in the common format. */
 export function invalid(path: string, place: string, expected: string, received: unknown): SightlineError {
   const where = place === '' ? path : `${path}: ${place}`;
   return new SightlineError('DATASET_INVALID', `${where}: expected ${expected}, received ${describe(received)}`, {

@@ -1,4 +1,4 @@
-/** Intersection over union of two boxes given as x, y, width, height; 0 where they do not touch or have no area. */
+/** Returns the intersection over union of two boxes given as x, y, width, height; 0 if they do not overlap. */
 export function iouXywh(
   ax: number,
   ay: number,

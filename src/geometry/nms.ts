@@ -1,13 +1,13 @@
 import { iouXywh } from './iou.ts';
 
 /**
- * Sorts packed detections by falling score and cuts them to `limit`; with `iouThreshold` set, first removes every box
- * that a stronger one of the same class covers by more than that (greedy, class-wise non-maximum suppression).
+ * Sorts packed detections by descending score and keeps at most `limit`. With `iouThreshold` set, drops every box whose IoU
+ * with a kept box of the same class is above it (greedy, class-wise non-maximum suppression).
  *
  * @param rows - `[n, 6]` f32: x, y, width, height, score, classId. Not changed.
  * @param iouThreshold - 0 to 1, or null for no suppression.
- * @param limit - most rows to return.
- * @returns a new packed array. Ties keep the order in which they came.
+ * @param limit - maximum number of rows to return.
+ * @returns a new packed array. Ties keep their input order.
  */
 export function selectDetections(rows: Float32Array, iouThreshold: number | null, limit: number): Float32Array {
   const queue = new RankedRows(rows);
@@ -25,9 +25,9 @@ export function selectDetections(rows: Float32Array, iouThreshold: number | null
 }
 
 /**
- * Gives row numbers by falling score, ties in the order of the rows. A heap, because few are asked for: with every class
- * above 0.001, as average precision is measured, a picture has some hundred thousand rows, and sorting them all takes longer
- * than the network.
+ * Yields row numbers by descending score, ties in row order. Uses a heap because only a few are needed: with every class
+ * above 0.001, the threshold for measuring average precision, a picture has some hundred thousand rows, and sorting them
+ * all takes longer than the network.
  */
 class RankedRows {
   readonly #rows: Float32Array;
@@ -39,7 +39,7 @@ class RankedRows {
     this.#size = Math.floor(rows.length / 6);
     this.#heap = new Uint32Array(this.#size);
     for (let row = 0; row < this.#size; row += 1) this.#heap[row] = row;
-    for (let at = (this.#size >> 1) - 1; at >= 0; at -= 1) this.#sink(at);
+    for (let at = (this.#size >> 1) - 1; at >= 0; at -= 1) this.#siftDown(at);
   }
 
   next(): number | null {
@@ -47,12 +47,12 @@ class RankedRows {
     const first = this.#heap[0]!;
     this.#size -= 1;
     this.#heap[0] = this.#heap[this.#size]!;
-    this.#sink(0);
+    this.#siftDown(0);
     return first;
   }
 
-  /** Moves the row at a place down to where no row below it comes before it. */
-  #sink(start: number): void {
+  /** Restores the heap order below `start`. */
+  #siftDown(start: number): void {
     const heap = this.#heap;
     const row = heap[start]!;
     let at = start;

@@ -16,14 +16,14 @@ export interface Fit {
   readonly y: number;
 }
 
-/** The side that fills the target may come out a rounding error below it: `427 * (416 / 427)`. */
+/** The side that fills the target can fall below it by a rounding error: `427 * (416 / 427)`. */
 export const ROUNDING_SLACK = 1e-6;
 
 /**
- * Computes the rectangle of the target that the source fills.
+ * Returns the rectangle of the target that the source fills.
  *
- * Letterboxing keeps the aspect: `ratio = min(targetW / sourceW, targetH / sourceH)`, sizes made whole pixels as the rule
- * says, and at least 1. The same expressions stand in the scale filter given to ffmpeg, so both agree to the pixel.
+ * Letterboxing keeps the aspect: `ratio = min(targetW / sourceW, targetH / sourceH)`, sizes rounded to whole pixels as the
+ * rule says, and at least 1. ffmpeg's scale filter gets the same expressions, so both agree to the pixel.
  */
 export function fitInto(
   source: { width: number; height: number },
@@ -39,12 +39,12 @@ export function fitInto(
   return { width, height, x: Math.floor((target.width - width) / 2), y: Math.floor((target.height - height) / 2) };
 }
 
-/** The affine map of a fit. Scales are taken from the rounded sizes, so that borders land exactly. */
+/** Returns the affine map of a fit. Scales come from the rounded sizes, so that borders map exactly. */
 export function placementOf(source: { width: number; height: number }, fit: Fit): Placement {
   return { scaleX: fit.width / source.width, scaleY: fit.height / source.height, offsetX: fit.x, offsetY: fit.y };
 }
 
-/** The map that does `first`, then `second`. */
+/** Returns the map that applies `first`, then `second`. */
 export function composePlacements(first: Placement, second: Placement): Placement {
   return {
     scaleX: first.scaleX * second.scaleX,
@@ -59,7 +59,7 @@ export function composePlacements(first: Placement, second: Placement): Placemen
  *
  * @param rows - `[n, 6]` f32: x, y, width, height in model pixels, score, classId; overwritten with source pixels.
  * @param placement - the map from source to model pixels.
- * @returns how many rows are left: boxes that lie outside the picture, in its border for instance, are removed.
+ * @returns the number of rows left: boxes outside the picture, for instance in the letterbox border, are removed.
  * Allocates nothing.
  */
 export function rowsToSource(

@@ -4,11 +4,11 @@ import { selectDetections } from '../geometry/nms.ts';
 import { type Placement, rowsToSource } from '../geometry/placement.ts';
 
 /**
- * Turns a decoder's raw boxes into final ones: non-maximum suppression where the network needs it, the best
- * `maxDetections`, in source pixels, clipped to the picture.
+ * Turns a decoder's raw boxes into final ones: applies non-maximum suppression if the network needs it, keeps the best
+ * `maxDetections`, maps them to source pixels and clips them to the picture.
  *
  * @param rows - `[n, 6]` f32: x, y, width, height in model pixels, score, classId.
- * @returns a new packed array in source pixels, by falling score.
+ * @returns a new packed array in source pixels, by descending score.
  */
 export function finishRows(
   rows: Float32Array,

@@ -2,10 +2,10 @@ import sharp from 'sharp';
 import type { Fit } from '../geometry/placement.ts';
 
 export interface PreviewPlan {
-  /** Size of the pixels given. */
+  /** Size of the picture that the pixels hold. */
   readonly width: number;
   readonly height: number;
-  /** The part of them that shows the source. */
+  /** The part of it that shows the source. */
   readonly content: Fit;
   /** Display aspect of the source. */
   readonly sourceWidth: number;
@@ -13,7 +13,7 @@ export interface PreviewPlan {
   readonly maxWidth: number;
 }
 
-/** Makes a small JPEG of what the model saw, borders cut off, at the source's aspect. Copies the pixels first. */
+/** Encodes a small JPEG of the model's input without its borders, at the source's aspect. Copies the pixels first. */
 export async function encodePreview(pixels: Uint8Array, plan: PreviewPlan): Promise<Buffer> {
   const { content } = plan;
   const width = Math.max(16, Math.min(plan.maxWidth, plan.sourceWidth));

@@ -5,26 +5,26 @@ interface SizePx {
   readonly height: number;
 }
 
-/** Kernels that are computed here. */
+/** Kernels implemented by `Resampler`. */
 export type ResamplerKernel = Exclude<ResizeKernel, 'vips-linear'>;
 
-/** Weights are whole numbers of 1/2048, as in OpenCV: two passes over 8-bit values fit 32 bits. */
+/** Weights are multiples of 1/2048, as in OpenCV: two passes over 8-bit values fit 32 bits. */
 const WEIGHT_BITS = 11;
 const ONE = 1 << WEIGHT_BITS;
 const HALF = 1 << (2 * WEIGHT_BITS - 1);
 
-/** OpenCV's constant for `INTER_CUBIC`; libvips has -0.5 and cannot be told another. */
+/** OpenCV's constant for `INTER_CUBIC`; libvips has -0.5, fixed. */
 const CUBIC_A = -0.75;
 
 /**
- * Resizes pictures of one size to another as OpenCV does, `linear` to the bit where it shrinks, the others to within one
- * level: rows first, then columns, from the source pixels that the kernel touches and no others.
+ * Resizes pictures of one size to another as OpenCV does: rows first, then columns, reading only the source pixels under
+ * the kernel. Shrinking with `linear` is bit-exact; everything else is within one level of 255.
  *
- * libvips offers these kernels only by its affine transform, which blends the edge of an enlarged picture with its
- * background and has another cubic. It also takes longer, measured on one thread of a Xeon: 640x424 to 416x275, linear, 1.5
- * ms here against 2.8; 1920x1080 to 416x234 1.6 against 3.4; cubic 2.9 against 4.2 and 5.5 against 6.8.
+ * libvips offers these kernels only in its affine transform, which blends the edge of an enlarged picture with its
+ * background and has another cubic. It is also slower, measured on one thread of a Xeon: 640x424 to 416x275, linear, 1.5 ms
+ * here against 2.8; 1920x1080 to 416x234 1.6 against 3.4; cubic 2.9 against 4.2 and 5.5 against 6.8.
  *
- * Holds `taps` rows of the target's width; `run` allocates nothing.
+ * Holds `taps` rows of the target's width. `run` copies a small array of row references and allocates nothing else.
  */
 export class Resampler {
   readonly #columns: Taps;
@@ -32,8 +32,9 @@ export class Resampler {
   readonly #sourceStride: number;
   readonly #width: number;
   readonly #height: number;
-  /** Source rows, resized across, each in the place that its number gives it. */
+  /** Horizontally resized source rows: row `y` is at index `y % #lines.length`. */
   readonly #lines: readonly Int32Array[];
+  /** The source row that each of `#lines` holds; -1 for none. */
   readonly #lineRows: Int32Array;
 
   constructor(source: SizePx, target: SizePx, kernel: ResamplerKernel) {
@@ -61,27 +62,27 @@ export class Resampler {
       const first = y * count;
       for (let tap = 0; tap < count; tap += 1) lines[tap] = this.#line(source, positions[first + tap]!);
       const at = offset + y * stride;
-      if (count === 2) mixTwo(lines, weights, first, target, at);
-      else if (count === 4) mixFour(lines, weights, first, target, at);
-      else mixMany(lines, weights, first, count, target, at);
+      if (count === 2) verticalTwo(lines, weights, first, target, at);
+      else if (count === 4) verticalFour(lines, weights, first, target, at);
+      else verticalMany(lines, weights, first, count, target, at);
     }
   }
 
-  /** One source row, resized across. */
+  /** Returns one source row, resized horizontally; cached until its place is reused. */
   #line(source: Uint8Array, row: number): Int32Array {
     const place = row % this.#lines.length;
     const line = this.#lines[place]!;
     if (this.#lineRows[place] === row) return line;
     this.#lineRows[place] = row;
     const start = row * this.#sourceStride;
-    if (this.#columns.count === 2) acrossTwo(source, start, this.#columns, this.#width, line);
-    else if (this.#columns.count === 4) acrossFour(source, start, this.#columns, this.#width, line);
-    else acrossMany(source, start, this.#columns, this.#width, line);
+    if (this.#columns.count === 2) horizontalTwo(source, start, this.#columns, this.#width, line);
+    else if (this.#columns.count === 4) horizontalFour(source, start, this.#columns, this.#width, line);
+    else horizontalMany(source, start, this.#columns, this.#width, line);
     return line;
   }
 }
 
-/** For each target pixel of an axis `count` source pixels and their weights, which add up to `ONE`. */
+/** For each target pixel of an axis: `count` source pixels and their weights, which add up to `ONE`. */
 interface Taps {
   readonly count: number;
   readonly positions: Int32Array;
@@ -90,13 +91,13 @@ interface Taps {
 
 function makeTaps(source: number, target: number, kernel: ResamplerKernel): Taps {
   const scale = source / target;
-  // A picture that is enlarged has nothing to take a mean of, and no alias.
+  // Enlarging needs no averaging and causes no aliasing: both kernels become plain linear.
   if (kernel === 'area' && scale > 1) return areaTaps(source, target, scale);
   if (kernel === 'antialiased-linear' && scale > 1) return triangleTaps(source, target, scale);
   const count = kernel === 'cubic' ? 4 : 2;
   const taps = { count, positions: new Int32Array(target * count), weights: new Int32Array(target * count) };
   for (let x = 0; x < target; x += 1) {
-    // In f32, as OpenCV computes it: one weight that is rounded the other way moves a whole column by a level.
+    // In f32, like OpenCV: one weight that is rounded differently changes a whole column by one level.
     const centre = Math.fround((x + 0.5) * scale - 0.5);
     const left = Math.floor(centre);
     const t = Math.fround(centre - left);
@@ -130,7 +131,7 @@ function areaTaps(source: number, target: number, scale: number): Taps {
   return taps;
 }
 
-/** A triangle as wide as two target pixels; only what lies inside the picture counts. */
+/** A triangle two target pixels wide; taps outside the picture get weight 0. */
 function triangleTaps(source: number, target: number, scale: number): Taps {
   const count = 2 * Math.ceil(scale) + 1;
   const taps = { count, positions: new Int32Array(target * count), weights: new Int32Array(target * count) };
@@ -153,7 +154,7 @@ function triangleTaps(source: number, target: number, scale: number): Taps {
   return taps;
 }
 
-/** Beyond its edge a picture goes on as its last pixel. */
+/** Sets the taps of one target pixel. Positions outside the picture are clamped to its edge pixel. */
 function setTaps(taps: Taps, x: number, first: number, shares: readonly number[], source: number): void {
   const start = x * taps.count;
   let rest = ONE;
@@ -164,17 +165,17 @@ function setTaps(taps: Taps, x: number, first: number, shares: readonly number[]
     rest -= taps.weights[start + tap]!;
     if (share > shares[largest]!) largest = tap;
   }
-  // Even areas keep their level.
+  // The weights must add up to exactly ONE, so that uniform areas keep their level.
   taps.weights[start + largest]! += rest;
 }
 
-/** Ties to the even neighbour, as OpenCV rounds. */
+/** Rounds ties to even, like OpenCV. */
 function roundEven(value: number): number {
   const below = Math.floor(value);
   return value - below === 0.5 ? below + (below & 1) : Math.round(value);
 }
 
-function acrossTwo(source: Uint8Array, start: number, taps: Taps, width: number, line: Int32Array): void {
+function horizontalTwo(source: Uint8Array, start: number, taps: Taps, width: number, line: Int32Array): void {
   const { positions, weights } = taps;
   for (let x = 0, out = 0; x < width; x += 1, out += 3) {
     const tap = x * 2;
@@ -186,7 +187,7 @@ function acrossTwo(source: Uint8Array, start: number, taps: Taps, width: number,
   }
 }
 
-function acrossFour(source: Uint8Array, start: number, taps: Taps, width: number, line: Int32Array): void {
+function horizontalFour(source: Uint8Array, start: number, taps: Taps, width: number, line: Int32Array): void {
   const { positions, weights } = taps;
   for (let x = 0, out = 0; x < width; x += 1, out += 3) {
     const tap = x * 4;
@@ -199,7 +200,7 @@ function acrossFour(source: Uint8Array, start: number, taps: Taps, width: number
   }
 }
 
-function acrossMany(source: Uint8Array, start: number, taps: Taps, width: number, line: Int32Array): void {
+function horizontalMany(source: Uint8Array, start: number, taps: Taps, width: number, line: Int32Array): void {
   const { count, positions, weights } = taps;
   for (let x = 0, out = 0; x < width; x += 1, out += 3) {
     let red = 0;
@@ -218,7 +219,7 @@ function acrossMany(source: Uint8Array, start: number, taps: Taps, width: number
   }
 }
 
-function mixTwo(
+function verticalTwo(
   lines: readonly Int32Array[],
   weights: Int32Array,
   first: number,
@@ -227,13 +228,13 @@ function mixTwo(
 ): void {
   const [a, b] = [lines[0]!, lines[1]!];
   const [u, v] = [weights[first]!, weights[first + 1]!];
-  // As OpenCV rounds: 16 of 22 bits of each row by cutting off, the last two by rounding. To the bit where it shrinks.
+  // OpenCV's rounding, needed to be bit-exact: 20 of 22 bits of each row are truncated, the last two of the sum rounded.
   for (let i = 0; i < a.length; i += 1) {
     target[at + i] = ((((a[i]! >> 4) * u) >> 16) + (((b[i]! >> 4) * v) >> 16) + 2) >> 2;
   }
 }
 
-function mixFour(
+function verticalFour(
   lines: readonly Int32Array[],
   weights: Int32Array,
   first: number,
@@ -243,13 +244,13 @@ function mixFour(
   const [a, b, c, d] = [lines[0]!, lines[1]!, lines[2]!, lines[3]!];
   const [s, t, u, v] = [weights[first]!, weights[first + 1]!, weights[first + 2]!, weights[first + 3]!];
   for (let i = 0; i < a.length; i += 1) {
-    // Four taps overshoot: at most 1.5 of the range, which 32 bits still hold.
+    // Cubic overshoots by at most 1.5 times the range, which still fits 32 bits.
     const level = (a[i]! * s + b[i]! * t + c[i]! * u + d[i]! * v + HALF) >> (2 * WEIGHT_BITS);
     target[at + i] = Math.max(0, Math.min(255, level));
   }
 }
 
-function mixMany(
+function verticalMany(
   lines: readonly Int32Array[],
   weights: Int32Array,
   first: number,

@@ -9,17 +9,17 @@ export interface PictureSize {
 }
 
 /**
- * Fits pictures into a model's input. One for each stream; its thread should have called `configureSharp`.
+ * Fits pictures into a model's input. One instance per stream; call `configureSharp` on its thread first.
  *
- * The kernel is the one that the model was published with. libvips does `antialiased-linear` where a picture shrinks, and
- * does it fastest; everything else is done by `Resampler`.
+ * Uses the kernel of the model's publisher. libvips shrinks with `antialiased-linear` fastest; `Resampler` does everything
+ * else.
  */
 export class SharpPreprocessor {
   readonly #spec: ModelSpec;
   readonly #picture: PictureSize;
   readonly #fit: Fit;
   readonly #resampler: Resampler | null;
-  /** From picture pixels to the model's input. */
+  /** Maps picture pixels to pixels of the model's input. */
   readonly placement: Placement;
 
   constructor(spec: ModelSpec, picture: PictureSize) {
@@ -31,13 +31,14 @@ export class SharpPreprocessor {
   }
 
   /**
-   * @param picture - u8 `[height, width, 3]` RGB, shared memory or not; read only, must stay until the promise settles.
+   * @param picture - u8 `[height, width, 3]` RGB, shared memory or not; not changed. Must not change until the promise
+   *   settles.
    * @param input - u8 `[input.height, input.width, 3]` RGB; overwritten.
    */
   async run(picture: Uint8Array, input: Uint8Array): Promise<void> {
     if (this.#resampler !== null) return resample(this.#resampler, picture, this.#fit, this.#spec, input);
     const raw = { width: this.#picture.width, height: this.#picture.height, channels: 3 } as const;
-    input.set(await fitted(sharp(picture, { raw }), this.#fit, this.#spec));
+    input.set(await resizeWithVips(sharp(picture, { raw }), this.#fit, this.#spec));
   }
 }
 
@@ -45,7 +46,7 @@ export class SharpPreprocessor {
  * Reads an image file and fits it into the model's input.
  *
  * @param input - u8 `[input.height, input.width, 3]` RGB; overwritten.
- * @returns the upright size of the image and where it lies in the input.
+ * @returns the size of the image after EXIF rotation, and its placement in the input.
  */
 export async function preprocessImage(
   path: string,
@@ -57,12 +58,12 @@ export async function preprocessImage(
   const fit = fitInto(autoOrient, spec.input, spec.input.resize);
   const upright = image.toColourspace('srgb').flatten({ background: '#000' });
   const resampler = resamplerOf(spec, autoOrient, fit);
-  if (resampler === null) input.set(await fitted(upright, fit, spec));
+  if (resampler === null) input.set(await resizeWithVips(upright, fit, spec));
   else resample(resampler, await upright.raw().toBuffer(), fit, spec, input);
   return { width: autoOrient.width, height: autoOrient.height, placement: placementOf(autoOrient, fit) };
 }
 
-/** null where libvips does it, which shifts an enlarged picture by half a pixel of the input. */
+/** Returns null if libvips does the resizing; it shifts an enlarged picture by half a pixel of the input. */
 function resamplerOf(spec: ModelSpec, picture: PictureSize, fit: Fit): Resampler | null {
   const { kernel = 'antialiased-linear' } = spec.input.resize;
   const isShrunk = fit.width <= picture.width && fit.height <= picture.height;
@@ -78,12 +79,12 @@ function resample(
   input: Uint8Array,
 ): void {
   const { width, height, resize } = size;
-  // The slot held another picture, maybe of another shape.
+  // The slot may still hold a picture of another shape.
   if (resize.mode === 'letterbox' && (fit.width < width || fit.height < height)) input.fill(resize.padValue);
   resampler.run(picture, input, (fit.y * width + fit.x) * 3, width * 3);
 }
 
-async function fitted(image: Sharp, fit: Fit, spec: ModelSpec): Promise<Buffer> {
+async function resizeWithVips(image: Sharp, fit: Fit, spec: ModelSpec): Promise<Buffer> {
   const { width, height, resize } = spec.input;
   let pipeline = image.resize(fit.width, fit.height, { fit: 'fill', kernel: 'linear', fastShrinkOnLoad: false });
   if (resize.mode === 'letterbox' && (fit.width < width || fit.height < height)) {
@@ -99,7 +100,7 @@ async function fitted(image: Sharp, fit: Fit, spec: ModelSpec): Promise<Buffer> 
   return pipeline.raw().toBuffer();
 }
 
-/** One libvips thread for each picture (streams are the parallelism) and no cache of pictures that never come again. */
+/** Limits libvips to one thread per picture (streams run in parallel) and disables its cache, since no picture repeats. */
 export function configureSharp(): void {
   sharp.concurrency(1);
   sharp.cache(false);

@@ -6,24 +6,24 @@ import { recoverVideo } from './recover-video.ts';
 import { VideoEncoder } from './video-encoder.ts';
 import { VideoTimeline } from './video-timeline.ts';
 
-/** An encoder that failed is replaced after this; doubled with each one that fails before it has settled. */
+/** Delay before a failed encoder is replaced; doubled each time one fails within `SETTLED_MS`. */
 const REOPEN_MS = 1000;
-const MOST_REOPEN_MS = 60_000;
-/** An encoder that has lived for so long works. */
+const MAX_REOPEN_MS = 60_000;
+/** An encoder that has run for this long counts as working. */
 const SETTLED_MS = 5000;
 
 /**
- * What happens on the thread of one annotated video. Each picture is copied first, so that its slot is free after a
- * fraction of a millisecond (and a preview of the same slot stays clean), then drawn on and piped to the encoder, one
- * after the other.
+ * Draws and encodes one annotated video, on its own thread. Each picture is copied first, so that its slot is free after a
+ * fraction of a millisecond and a preview made from the same slot has no drawings. Then pictures are drawn on and piped to
+ * the encoder, one after the other.
  */
 export class Annotator {
   readonly #request: AnnotateRequest;
   readonly #post: (message: FromAnnotate) => void;
   readonly #painter: OverlayPainter;
-  readonly #places: Uint8Array[];
+  readonly #buffers: Uint8Array[];
   #timeline = new VideoTimeline();
-  /** Null while there is none, after a failure. */
+  /** Null after a failure, until it is replaced. */
   #encoder: Promise<VideoEncoder> | null = null;
   #openedMs = 0;
   #failedEncoders = 0;
@@ -36,8 +36,8 @@ export class Annotator {
     this.#request = request;
     this.#post = post;
     this.#painter = new OverlayPainter(request, request.overlay);
-    this.#places = Array.from({ length: request.places }, () => new Uint8Array(request.width * request.height * 3));
-    this.#open((error) => this.#giveUp(error));
+    this.#buffers = Array.from({ length: request.places }, () => new Uint8Array(request.width * request.height * 3));
+    this.#open((error) => this.#fail(error));
   }
 
   handle(message: ToAnnotate): void {
@@ -45,7 +45,7 @@ export class Annotator {
     else this.#work = this.#work.then(() => this.#finish(message.isComplete));
   }
 
-  /** @param onRefused - what is to be done where the file cannot be opened at all. */
+  /** @param onRefused - called if the file cannot be opened. */
   #open(onRefused: (error: unknown) => void): void {
     this.#timeline = new VideoTimeline();
     this.#openedMs = performance.now();
@@ -61,7 +61,7 @@ export class Annotator {
   }
 
   #take(picture: AnnotatePicture): void {
-    const pixels = this.#places.pop();
+    const pixels = this.#buffers.pop();
     if (pixels === undefined) throw new RangeError(`more than ${this.#request.places} pictures at once`);
     pixels.set(picture.pixels);
     this.#post({ type: 'taken' });
@@ -85,7 +85,7 @@ export class Annotator {
       this.#onEncoderFailed(encoder, error);
       if (!this.#hasFailed) this.#post({ type: 'lost' });
     } finally {
-      this.#places.push(pixels);
+      this.#buffers.push(pixels);
     }
   }
 
@@ -100,34 +100,34 @@ export class Annotator {
     clearTimeout(this.#reopening);
     if (this.#hasFailed) return;
     const encoder = this.#encoder;
-    if (encoder === null) return this.#giveUp(this.#lastError);
+    if (encoder === null) return this.#fail(this.#lastError);
     try {
       const path = await (await encoder).finish(isComplete);
       this.#post({ type: 'finished', path });
     } catch (error) {
-      this.#giveUp(error);
+      this.#fail(error);
     }
   }
 
-  /** Both its own report and the write that it breaks lead here; the first one counts. */
+  /** A failure arrives twice, from the encoder and from the failed write; the second call has no effect. */
   #onEncoderFailed(encoder: Promise<VideoEncoder> | null, error: unknown): void {
     if (encoder === null || encoder !== this.#encoder) return;
     if (!this.#request.file.keepsEarlier) {
-      this.#giveUp(error);
+      this.#fail(error);
       return;
     }
     this.#dropEncoder();
     const isFirst = this.#lastError === null;
     this.#lastError = SightlineError.from(error, 'SINK_FAILED');
     if (isFirst) this.#post({ type: 'interrupted', error: this.#lastError.toWire() });
-    const delayMs = Math.min(MOST_REOPEN_MS, REOPEN_MS * 2 ** this.#failedEncoders);
+    const delayMs = Math.min(MAX_REOPEN_MS, REOPEN_MS * 2 ** this.#failedEncoders);
     this.#failedEncoders += 1;
     this.#reopening = setTimeout(() => {
       this.#work = this.#work.then(() => this.#reopen());
     }, delayMs);
   }
 
-  /** What the failed one wrote is kept under a name of its own. */
+  /** Opens a new file; the one of the failed encoder is kept under another name. */
   async #reopen(): Promise<void> {
     if (this.#hasFailed) return;
     const { id, path } = this.#request.file;
@@ -149,7 +149,7 @@ export class Annotator {
     this.#encoder = null;
   }
 
-  #giveUp(error: unknown): void {
+  #fail(error: unknown): void {
     if (this.#hasFailed) return;
     this.#hasFailed = true;
     this.#dropEncoder();

@@ -2,17 +2,17 @@ import { type ChildProcess, spawn } from 'node:child_process';
 import { constants, setPriority } from 'node:os';
 import type { Writable } from 'node:stream';
 
-/** How an ffmpeg of ours ended. */
+/** How an ffmpeg child ended. */
 export interface ChildEnd {
   readonly isSuccess: boolean;
-  /** Its last words, or how it was ended. */
-  readonly said: string;
+  /** The last lines that it printed, or its exit code or signal if it printed nothing. */
+  readonly message: string;
 }
 
 /**
- * Starts an ffmpeg that writes a file. It leads a process group of its own, so that Ctrl-C in a terminal does not reach
- * it: it ends when we close its input. If this process is killed, the kernel closes that input, and it ends as well.
- * It gives way to everything else: inference matters more than the film of it.
+ * Starts an ffmpeg that writes a file. It leads its own process group, so that Ctrl-C in a terminal does not reach it: it
+ * ends when we close its input. If this process is killed, the kernel closes that input, and ffmpeg ends as well. It runs
+ * at low priority, because inference matters more than the video.
  */
 export class ChildFfmpeg {
   readonly pid: number | null;
@@ -26,18 +26,18 @@ export class ChildFfmpeg {
     this.#child = child;
     this.pid = child.pid ?? null;
     this.input = child.stdin;
-    // A broken pipe only tells that it ended; why, its exit tells.
+    // A broken pipe only means that ffmpeg ended; its exit has the reason.
     child.stdin.on('error', () => undefined);
-    let said = '';
+    let output = '';
     child.stderr.setEncoding('utf8').on('data', (text: string) => {
-      said = (said + text).slice(-4000);
+      output = (output + text).slice(-4000);
     });
     this.ended = new Promise((resolve) => {
-      child.once('error', (error) => resolve({ isSuccess: false, said: error.message }));
+      child.once('error', (error) => resolve({ isSuccess: false, message: error.message }));
       child.once('close', (code, signal) => {
-        const lines = said.split('\n').filter((line) => line.trim() !== '');
+        const lines = output.split('\n').filter((line) => line.trim() !== '');
         const how = signal === null ? `exit code ${code}` : `signal ${signal}`;
-        resolve({ isSuccess: code === 0, said: lines.slice(-3).join(' | ') || how });
+        resolve({ isSuccess: code === 0, message: lines.slice(-3).join(' | ') || how });
       });
     });
     if (this.pid !== null) lowerPriority(this.pid);
@@ -52,6 +52,6 @@ function lowerPriority(pid: number): void {
   try {
     setPriority(pid, constants.priority.PRIORITY_BELOW_NORMAL);
   } catch {
-    // It may have ended at once, or the system forbids it: then it runs like everything else.
+    // The process may have ended already, or the system forbids it; it then keeps normal priority.
   }
 }

@@ -1,21 +1,21 @@
 import { basename, extname } from 'node:path';
 
-/** Frames that one source may have before its image ids would run into those of the next: 92 hours at 30 a second. */
+/** Frames that one source can have before its image ids overlap those of the next: 92 hours at 30 fps. */
 export const IMAGE_IDS_PER_SOURCE = 10_000_000;
 
 const PICTURE_EXTENSIONS = new Set(['.jpg', '.jpeg', '.png', '.webp', '.bmp', '.tif', '.tiff']);
 
 /**
- * Gives frames the image ids that COCO's results format wants.
+ * Maps frames to the image ids of COCO's results format.
  *
- * - A picture whose file name is a number, as COCO's own are (`000000000802.jpg`), has that number.
- * - Any other frame has `sourceIndex * 10 000 000 + frame + 1`, where `sourceIndex` is the place of its source in the
- *   list of sources, from 0. For a single video that is the number of the frame, from 1.
+ * - A picture whose file name is a number, like COCO's own (`000000000802.jpg`), gets that number.
+ * - Any other frame gets `sourceIndex * 10 000 000 + frame + 1`, where `sourceIndex` is the index of its source in the list
+ *   of sources, from 0. For a single video that is the frame number, from 1.
  */
 export class CocoImageIds {
   readonly #indexOfSource = new Map<string, number>();
 
-  /** @param sources - all sources in the order in which the user named them; others follow as they appear. */
+  /** @param sources - all sources in the user's order; others get the next index when they first appear. */
   constructor(sources: readonly string[]) {
     for (const source of sources) this.#indexOf(source);
   }

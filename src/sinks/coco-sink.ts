@@ -14,13 +14,13 @@ export interface CocoSinkOptions {
   /** File to write; appears when the sink is closed. */
   readonly path: string;
   /**
-   * For a pipeline that is started again and again: a file of an earlier run is kept under a number, and a full disk is
-   * survived. Otherwise a complete file replaces an earlier one.
+   * For a pipeline that is restarted: the file of an earlier run is kept under a numbered name, and writing is retried
+   * after a failure such as a full disk. Otherwise a complete file replaces an earlier one.
    */
   readonly keepsEarlier?: boolean | undefined;
-  /** The model's labels. COCO's own 80 get COCO's category ids, all others their class index + 1. */
+  /** The model's labels. COCO's own 80 get COCO's category ids; all others get their class index + 1. */
   readonly classes: readonly string[];
-  /** Sources in the order in which the user named them: it decides the image ids, see `CocoImageIds`. */
+  /** Sources in the user's order, which decides the image ids, see `CocoImageIds`. */
   readonly sources?: readonly string[] | undefined;
   readonly onFailure: SinkFailureListener;
   readonly onRecovery?: ((lostResults: number) => void) | undefined;
@@ -28,13 +28,13 @@ export interface CocoSinkOptions {
   readonly clock?: Clock | undefined;
 }
 
-/** The file as it grows: the list is opened, and each entry is a line that ends with a comma. */
+/** Format of the unfinished file: an opened list, and one line with a trailing comma for each entry. */
 const OPEN_LIST = { header: '[\n', firstCharacters: '[', isWhole: isEntry };
 
 /**
  * Writes COCO results: `[{"image_id", "category_id", "bbox": [x, y, w, h], "score"}]`, which `sightline score` and
- * pycocotools read. Grows as `NAME.partial.EXT`, one line for each detection, and gets its name when it is complete, so that
- * a file of that name is always a whole one.
+ * pycocotools read. Written as `NAME.partial.EXT`, one line per detection, and renamed when it is complete, so that a file
+ * with the final name is always valid.
  */
 export class CocoSink implements Sink {
   readonly id: string;
@@ -48,7 +48,7 @@ export class CocoSink implements Sink {
     this.#imageIds = new CocoImageIds(options.sources ?? []);
     this.#categoryIds = cocoCategoryIds(options.classes);
     const keepsEarlier = options.keepsEarlier ?? false;
-    this.#file = new PartialFile({ ...options, kind: OPEN_LIST, seal: closeList, keepsEarlier, goesOn: keepsEarlier });
+    this.#file = new PartialFile({ ...options, kind: OPEN_LIST, seal: closeList, keepsEarlier, retries: keepsEarlier });
   }
 
   publish(frame: PublishedFrame, source: string): boolean {
@@ -80,14 +80,14 @@ function isEntry(line: string): boolean {
   return line.endsWith(',') && isJsonObject(line.slice(0, -1));
 }
 
-/** Makes a JSON list of the lines; it may be one already. */
+/** Turns the lines into a JSON list, unless they are one already. */
 async function closeList(file: LineFile): Promise<void> {
   const end = await file.end(2);
   if (end === ',\n') await file.replaceEnd(2, '\n]\n');
   else if (end === '[\n') await file.replaceEnd(1, ']\n');
 }
 
-/** COCO's ids 1 to 90 for the list of its 80 classes, known by its length and its ends; else the index + 1. */
+/** Returns COCO's ids 1 to 90 for its 80 classes, recognised by count, first and last label; else index + 1. */
 function cocoCategoryIds(classes: readonly string[]): number[] {
   const isCoco = classes.length === 80 && classes[0] === 'person' && classes[79] === 'toothbrush';
   if (!isCoco) return classes.map((_, classId) => classId + 1);

@@ -13,13 +13,13 @@ export interface JsonlSinkOptions {
   /** File to write; `-` writes to `stdout`. */
   readonly path: string;
   /**
-   * Goes on behind what is in the file, and survives a full disk. Otherwise the file grows as `NAME.partial.EXT`, and
-   * replaces an earlier one when it is complete.
+   * Appends to an existing file, and retries after a failure such as a full disk. Otherwise the file is written as
+   * `NAME.partial.EXT` and replaces an earlier one when it is complete.
    */
   readonly append?: boolean | undefined;
-  /** Stands in every line as `run`: frame numbers begin again with each run. */
+  /** Value of `run` in every line. It tells runs apart, because frame numbers restart with each run. */
   readonly run?: string | undefined;
-  /** Needed where `path` is `-`. It is not ended. */
+  /** Required if `path` is `-`. The sink does not end it. */
   readonly stdout?: Writable | undefined;
   readonly onFailure: SinkFailureListener;
   readonly onRecovery?: ((lostResults: number) => void) | undefined;
@@ -29,7 +29,7 @@ export interface JsonlSinkOptions {
 
 const JSON_LINES = { firstCharacters: '{', isWhole: isJsonObject };
 
-/** Writes one line of JSON for each frame; a line is on its way 100 ms after its frame at the latest. */
+/** Writes one line of JSON per frame, at most 100 ms after the frame. */
 export class JsonlSink implements Sink {
   readonly id: string;
   readonly #run: string | undefined;
@@ -37,7 +37,7 @@ export class JsonlSink implements Sink {
   #closing: Promise<void> | null = null;
 
   /**
-   * Opens the file. That it cannot be opened is told to `onFailure` and by `close`.
+   * Opens the file. If that fails, `onFailure` is called and `close` rejects.
    *
    * @throws TypeError when `path` is `-` and no `stdout` is given.
    */
@@ -75,8 +75,8 @@ function openOutput(options: JsonlSinkOptions): JsonlOutput {
     return new TextOutput({ id, path, stream: stdout, onFailure, clock });
   }
   if (options.append !== true)
-    return new PartialFile({ ...options, kind: JSON_LINES, keepsEarlier: false, goesOn: false });
-  const log = new LineLog({ ...options, goesOn: true, open: () => openRepaired(options) });
+    return new PartialFile({ ...options, kind: JSON_LINES, keepsEarlier: false, retries: false });
+  const log = new LineLog({ ...options, retries: true, open: () => openRepaired(options) });
   return {
     write: (lines, results) => log.write(lines, results),
     drained: () => log.drained(),

@@ -5,36 +5,36 @@ import { syncFolder } from './output-names.ts';
 
 const NEW_LINE = 0x0a;
 const BLOCK_BYTES = 64 * 1024;
-/** A last line without its line break that is longer than this is cut off unread. */
-const MOST_LINE_BYTES = 16 * 1024 * 1024;
+/** A longer last line without a line break is removed without being parsed. */
+const MAX_LINE_BYTES = 16 * 1024 * 1024;
 
 export interface LineFileOptions {
-  /** Characters that a file of this kind may begin with: appending to a video named by mistake would ruin it. */
+  /** Characters that a file of this kind can begin with. Guards against appending to, say, a video named by mistake. */
   readonly firstCharacters: string;
-  /** Written first into a file that is empty; whole lines. */
+  /** Written to an empty file first; whole lines. */
   readonly header?: string;
-  /** Is a last line without its line break whole all the same? */
+  /** Returns whether a last line without a line break is complete. */
   readonly isWhole: (line: string) => boolean;
 }
 
 export interface AppendOutcome {
-  /** Bytes of the text that are in the file now; they end with a line break. */
+  /** Bytes of the text that are now in the file; they end with a line break. */
   readonly keptBytes: number;
-  /** Why it is not all of them. */
+  /** Why not all bytes were written; null if they were. */
   readonly error: Error | null;
 }
 
 /**
- * A file of lines that is only appended to. Its last line is always whole: what a crash or a full disk left of one is cut
- * off when the file is opened, and after a failed write.
+ * An append-only file of lines. Its last line is always complete: an incomplete one, left by a crash or a full disk, is
+ * removed when the file is opened and after a failed write.
  */
 export class LineFile {
   readonly path: string;
-  /** Pipes and devices are written to as they are: nothing can be cut off or brought to a disk. */
+  /** False for pipes and devices, which cannot be truncated or synchronised. */
   readonly isRegular: boolean;
   readonly #handle: FileHandle;
   #cutBytes = 0;
-  #mayEndInHalfLine = false;
+  #mayEndIncomplete = false;
 
   private constructor(path: string, handle: FileHandle, isRegular: boolean) {
     this.path = path;
@@ -43,9 +43,9 @@ export class LineFile {
   }
 
   /**
-   * Opens a file, makes it where it is missing, and repairs its end.
+   * Opens a file, creates it if it is missing, and repairs its end.
    *
-   * @throws the error of the system, or an Error without code where the file holds something else.
+   * @throws the system's error, or an Error without a code if the file is of another kind.
    */
   static async open(path: string, { firstCharacters, header = '', isWhole }: LineFileOptions): Promise<LineFile> {
     const before = await statOrNull(path);
@@ -64,7 +64,7 @@ export class LineFile {
     return file;
   }
 
-  /** Bytes of half a line that were cut off when the file was opened. */
+  /** Bytes of an incomplete last line that were removed when the file was opened. */
   get cutBytes(): number {
     return this.#cutBytes;
   }
@@ -73,20 +73,20 @@ export class LineFile {
     return (await this.#handle.stat()).size;
   }
 
-  /** Appends whole lines; where that fails, no half line stays. */
+  /** Appends whole lines. If that fails, no incomplete line remains. */
   async append(lines: Uint8Array): Promise<AppendOutcome> {
     if (!this.isRegular) return this.#appendToDevice(lines);
     let before: number | null = null;
     try {
-      if (this.#mayEndInHalfLine) await this.#cutHalfLine();
+      if (this.#mayEndIncomplete) await this.#cutIncompleteLine();
       before = await this.size();
       await this.#writeAll(lines);
       return { keptBytes: lines.length, error: null };
     } catch (error) {
-      this.#mayEndInHalfLine = true;
+      this.#mayEndIncomplete = true;
       if (before === null) return { keptBytes: 0, error: error as Error };
-      await this.#cutHalfLine().catch(() => undefined);
-      // Where it could not be cut, the whole lines are there all the same.
+      await this.#cutIncompleteLine().catch(() => undefined);
+      // The complete lines are in the file even if the incomplete one could not be removed.
       const kept = await this.#lineEnd().catch(() => before!);
       return { keptBytes: Math.max(0, kept - before), error: error as Error };
     }
@@ -98,22 +98,22 @@ export class LineFile {
     await this.#writeAll(Buffer.from(text));
   }
 
-  /** The last bytes, fewer where there are not so many. */
+  /** Returns the last bytes of the file, or all if it is shorter. */
   async end(bytes: number): Promise<string> {
     const size = await this.size();
     return (await this.#read(Math.max(0, size - bytes), Math.min(size, bytes))).toString('latin1');
   }
 
-  /** Brings what was written to the disk: a power cut cannot take it any more. */
+  /** Flushes everything written to the disk, so that it survives a power failure. */
   async sync(): Promise<void> {
     if (!this.isRegular) return;
     await this.#handle.datasync().catch((error: NodeJS.ErrnoException) => {
-      // Some network and user-space file systems have no such call.
+      // Some network and user-space file systems do not support it.
       if (error.code !== 'EINVAL' && error.code !== 'ENOSYS' && error.code !== 'ENOTSUP') throw error;
     });
   }
 
-  /** Was the file moved or removed under its path, as log rotation does? */
+  /** Returns whether the file was moved or removed from its path, as log rotation does. */
   async isMoved(): Promise<boolean> {
     if (!this.isRegular) return false;
     const [own, found] = [await this.#handle.stat(), await statOrNull(this.path)];
@@ -126,19 +126,19 @@ export class LineFile {
 
   async #checkKind(firstCharacters: string): Promise<void> {
     const first = (await this.#read(0, 1)).toString('latin1');
-    // A power cut can leave zeros where the file had grown.
+    // A power failure can leave zeros in place of appended data.
     if (first === '' || first === '\0' || firstCharacters.includes(first)) return;
     throw new Error(
       `the file holds something else: expected it to begin with ${firstCharacters}, found ${JSON.stringify(first)}; choose another path`,
     );
   }
 
-  /** Ends the file with a whole line: a last one that only lacks its line break is given one, any other is cut off. */
+  /** Completes or removes the last line: if only its line break is missing, adds it; otherwise truncates the line. */
   async #repair(isWhole: (line: string) => boolean): Promise<void> {
     const size = await this.size();
     const lineEnd = await this.#lineEnd();
     if (lineEnd === size) return;
-    const isShort = size - lineEnd <= MOST_LINE_BYTES;
+    const isShort = size - lineEnd <= MAX_LINE_BYTES;
     if (isShort && isWhole((await this.#read(lineEnd, size - lineEnd)).toString('utf8'))) {
       await this.#writeAll(Buffer.of(NEW_LINE));
       return;
@@ -147,12 +147,12 @@ export class LineFile {
     this.#cutBytes = size - lineEnd;
   }
 
-  async #cutHalfLine(): Promise<void> {
+  async #cutIncompleteLine(): Promise<void> {
     await this.#handle.truncate(await this.#lineEnd());
-    this.#mayEndInHalfLine = false;
+    this.#mayEndIncomplete = false;
   }
 
-  /** Where the last whole line ends. */
+  /** Returns the offset at which the last complete line ends. */
   async #lineEnd(): Promise<number> {
     for (let end = await this.size(); end > 0; ) {
       const start = Math.max(0, end - BLOCK_BYTES);
@@ -183,7 +183,7 @@ export class LineFile {
     }
   }
 
-  /** A disk that fills up takes a part, and fails at the next call. */
+  /** Loops, because a write to an almost full disk succeeds in part and only the next call fails. */
   async #writeAll(bytes: Uint8Array): Promise<void> {
     for (let written = 0; written < bytes.length; ) {
       written += (await this.#handle.write(bytes, written, bytes.length - written, null)).bytesWritten;
@@ -191,7 +191,7 @@ export class LineFile {
   }
 }
 
-/** Is this text an object in JSON, from its first character to its last? No shorter part of one is. */
+/** Returns whether a text is a complete JSON object. A truncated object never is. */
 export function isJsonObject(text: string): boolean {
   if (!text.startsWith('{')) return false;
   try {

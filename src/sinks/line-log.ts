@@ -3,19 +3,19 @@ import type { LineFile } from './line-file.ts';
 import type { SinkFailureListener } from './sink.ts';
 import { countOf, fileFailure } from './sink-failure.ts';
 
-/** Written at once from this size on: one system call for some hundred results. */
+/** Lines are written once they reach this size: one system call for some hundred results. */
 const CHUNK_CHARS = 64 * 1024;
-/** Written at the latest after this, so that somebody who watches the file sees it grow. */
+/** Lines are written after this time at the latest, so that `tail -f` follows closely. */
 const CHUNK_MS = 100;
-/** Text that waits for the disk; from here on the caller should wait. */
-const MOST_PENDING_CHARS = 1024 * 1024;
-/** A live stream cannot wait: beyond this its results are lost, and counted. */
-const MOST_KEPT_CHARS = 8 * MOST_PENDING_CHARS;
-/** A power cut takes no more than was written in this time. */
+/** If more text is pending, `write` asks the caller to wait. */
+const MAX_PENDING_CHARS = 1024 * 1024;
+/** A live stream cannot wait: beyond this its results are dropped and counted. */
+const MAX_KEPT_CHARS = 8 * MAX_PENDING_CHARS;
+/** Interval of synchronisation. A power failure loses at most what was written in this time. */
 const SYNC_MS = 5000;
 const RETRY_MS = 1000;
 
-/** The open file is as good as before when these have passed. After any other failure it is opened anew. */
+/** After these errors the open file stays usable. After any other failure it is reopened. */
 const FULL: ReadonlySet<string> = new Set(['ENOSPC', 'EDQUOT']);
 
 export interface LineLogOptions {
@@ -24,19 +24,19 @@ export interface LineLogOptions {
   readonly path: string;
   readonly open: () => Promise<LineFile>;
   /**
-   * Tries again after a failure: the disk is full, a network disk is away. Otherwise, and where the file could never be opened,
-   * the first failure is the last, and nothing more is written.
+   * Retries after a failure such as a full disk or an unreachable network disk. If false, or if the file could never be
+   * opened, nothing more is written after the first failure.
    */
-  readonly goesOn: boolean;
+  readonly retries: boolean;
   readonly onFailure: SinkFailureListener;
-  /** Results are written again after a failure. */
+  /** Called when results are written again after a failure. */
   readonly onRecovery?: ((lostResults: number) => void) | undefined;
   readonly clock?: Clock | undefined;
 }
 
 /**
- * Appends results, one a line, to a file in large pieces. It opens the file itself, brings it to the disk every five
- * seconds, and opens it anew when it was moved away (log rotation).
+ * Appends results, one per line, to a file in large chunks. Opens the file itself, synchronises it to the disk every five
+ * seconds, and opens a new one after log rotation has moved it.
  */
 export class LineLog {
   readonly #options: LineLogOptions;
@@ -44,14 +44,14 @@ export class LineLog {
   #file: LineFile | null = null;
   #lines: string[] = [];
   #lineChars = 0;
-  /** What a failed write left over. */
+  /** The unwritten part of a failed write. */
   #rest: Uint8Array = new Uint8Array(0);
   #accepted = 0;
   #written = 0;
   #lostWhileFailing = 0;
   #failure: Error | null = null;
   /** Nothing more will be written. */
-  #isOver = false;
+  #isStopped = false;
   #wasOpened = false;
   #isFinishing = false;
   #working: Promise<void> | null = null;
@@ -68,34 +68,34 @@ export class LineLog {
   }
 
   /**
-   * Takes lines over, each one result with its line break.
+   * Accepts lines, each one result with its line break.
    *
    * @returns false when the caller should wait for `drained()`.
    */
   write(lines: string, results: number): boolean {
     this.#accepted += results;
-    if (this.#isOver || results === 0) return true;
-    if (this.#pending() > MOST_KEPT_CHARS) {
-      this.#lose(results);
+    if (this.#isStopped || results === 0) return true;
+    if (this.#pending() > MAX_KEPT_CHARS) {
+      this.#drop(results);
       return false;
     }
     this.#lines.push(lines);
     this.#lineChars += lines.length;
     if (this.#lineChars >= CHUNK_CHARS) this.#work();
     else this.#cancelChunkTimer ??= this.#clock.setTimer(() => this.#work(), CHUNK_MS);
-    return this.#pending() < MOST_PENDING_CHARS;
+    return this.#pending() < MAX_PENDING_CHARS;
   }
 
-  /** Resolves when less than half of what may wait is waiting, nothing more will be written, or it is finished. */
+  /** Resolves when less than half of `MAX_PENDING_CHARS` is pending, nothing more will be written, or `finish` is called. */
   drained(): Promise<void> {
-    if (this.#isOver || this.#isFinishing || this.#pending() < MOST_PENDING_CHARS) return Promise.resolve();
+    if (this.#isStopped || this.#isFinishing || this.#pending() < MAX_PENDING_CHARS) return Promise.resolve();
     return new Promise((resolve) => this.#waiting.push(resolve));
   }
 
   /**
    * Writes everything out and closes the file. Call once.
    *
-   * @param seal - what is to be done with the file before it is closed.
+   * @param seal - completes the file before it is closed.
    * @throws SINK_FAILED with the number of results that are not in it.
    */
   async finish(seal: (file: LineFile) => Promise<void> = () => Promise.resolve()): Promise<void> {
@@ -104,7 +104,7 @@ export class LineLog {
     await this.#working;
     this.#work();
     await this.#working;
-    this.#isOver = true;
+    this.#isStopped = true;
     this.#wake();
     for (const cancel of [this.#cancelChunkTimer, this.#cancelSyncTimer]) cancel?.();
     await this.#close(seal);
@@ -130,18 +130,18 @@ export class LineLog {
     return this.#lineChars + this.#rest.length;
   }
 
-  /** One at a time: opens, writes and synchronises as long as there is something to do. */
+  /** Opens, writes and synchronises as long as there is something to do. Has no effect while it is already running. */
   #work(): void {
     this.#cancelChunkTimer?.();
     this.#cancelChunkTimer = null;
-    if (this.#isOver || this.#working !== null) return;
-    this.#working = this.#workOff().finally(() => {
+    if (this.#isStopped || this.#working !== null) return;
+    this.#working = this.#runWork().finally(() => {
       this.#working = null;
       if (this.#lineChars >= CHUNK_CHARS) this.#work();
     });
   }
 
-  async #workOff(): Promise<void> {
+  async #runWork(): Promise<void> {
     for (;;) {
       const error = await this.#step().catch((thrown: Error) => thrown);
       if (error === null) {
@@ -150,12 +150,12 @@ export class LineLog {
         continue;
       }
       this.#fail(error);
-      if (this.#isOver || this.#isFinishing) return;
+      if (this.#isStopped || this.#isFinishing) return;
       await this.#pause();
     }
   }
 
-  /** Writes what there is. @returns why that failed. */
+  /** Writes everything pending. @returns the error if that failed, else null. */
   async #step(): Promise<Error | null> {
     this.#file ??= await this.#options.open();
     this.#wasOpened = true;
@@ -169,14 +169,14 @@ export class LineLog {
       const { keptBytes, error } = await file.append(this.#rest);
       this.#written += countLines(this.#rest.subarray(0, keptBytes));
       this.#rest = this.#rest.subarray(keptBytes);
-      if (this.#pending() < MOST_PENDING_CHARS / 2) this.#wake();
+      if (this.#pending() < MAX_PENDING_CHARS / 2) this.#wake();
       if (keptBytes > 0) this.#cancelSyncTimer ??= this.#clock.setTimer(() => this.#sync(), SYNC_MS);
       if (error !== null) return error;
     }
     if (this.#isSyncDue) {
       await file.sync();
       this.#isSyncDue = false;
-      if (this.#options.goesOn && (await file.isMoved())) await this.#letGo();
+      if (this.#options.retries && (await file.isMoved())) await this.#closeFile();
     }
     return null;
   }
@@ -188,20 +188,20 @@ export class LineLog {
   }
 
   #fail(error: Error): void {
-    const { id, path, goesOn, onFailure } = this.#options;
+    const { id, path, retries, onFailure } = this.#options;
     const isFirst = this.#failure === null;
     const isFull = FULL.has((error as NodeJS.ErrnoException).code ?? '');
     this.#failure = error;
-    if (!goesOn || !(this.#wasOpened || isFull) || this.#file?.isRegular === false) {
-      this.#isOver = true;
+    if (!retries || !(this.#wasOpened || isFull) || this.#file?.isRegular === false) {
+      this.#isStopped = true;
       this.#lines = [];
       this.#wake();
-    } else if (!isFull && !this.#isFinishing) void this.#letGo();
+    } else if (!isFull && !this.#isFinishing) void this.#closeFile();
     if (isFirst) onFailure(fileFailure(id, path, error));
   }
 
-  /** It is opened anew before the next write. */
-  async #letGo(): Promise<void> {
+  /** Closes the file; the next write opens it again. */
+  async #closeFile(): Promise<void> {
     const file = this.#file;
     this.#file = null;
     await file?.close().catch(() => undefined);
@@ -213,7 +213,7 @@ export class LineLog {
     this.#lostWhileFailing = 0;
   }
 
-  #lose(results: number): void {
+  #drop(results: number): void {
     const { id, path, onFailure } = this.#options;
     if (this.#failure === null) {
       this.#failure = new Error(`the disk is too slow; ${countOf(results)} lost already`);

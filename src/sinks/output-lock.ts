@@ -7,31 +7,31 @@ import { z } from 'zod';
 import { SightlineError } from '../errors/sightline-error.ts';
 import { isDevice, resolveOutput } from './output-names.ts';
 
-/** A holder touches its lock this often; it counts where its process cannot be looked up. */
+/** How often a holder touches its lock file. Used to detect a dead holder if its process cannot be looked up. */
 const TOUCH_MS = 1000;
-const SILENT_MS = 5 * TOUCH_MS;
-/** Each try ends with a new holder or a lock of our own; more than a few mean that many start at once. */
-const MOST_TRIES = 100;
+const STALE_MS = 5 * TOUCH_MS;
+/** Each attempt ends with another holder or with our own lock; more than a few mean that many processes start at once. */
+const MAX_ATTEMPTS = 100;
 
 const holderSchema = z.object({
   id: z.string(),
   sink: z.string(),
   pid: z.number().int(),
   host: z.string(),
-  /** Which machine since its last start, which process namespace, and which life of the process id; null where unknown. */
+  /** Boot id of the machine, process namespace, and start time of the process (process ids are reused); null if unknown. */
   boot: z.string().nullable(),
   namespace: z.string().nullable(),
   started: z.string().nullable(),
 });
 type Holder = z.infer<typeof holderSchema>;
 
-/** By path of the lock; the process id alone does not tell one pipeline of this process from another. */
+/** Locks held by this process, by path. The process id in a lock does not tell which pipeline of the process holds it. */
 const heldHere = new Map<string, Holder>();
 
 /**
- * The right to write one result file, as `FILE.lock` beside it. A crashed process leaves its lock behind; the next one sees
- * that the process is gone, and takes it over. Where that cannot be seen (another container, another machine), the lock
- * counts as left behind when it was not touched for five seconds.
+ * Exclusive right to write one result file, held as `FILE.lock` beside it. A crashed process leaves its lock behind; the
+ * next process sees that the holder is gone and takes the lock over. If it cannot look the holder up (another container or
+ * machine), the lock counts as abandoned when it was not touched for five seconds.
  */
 export class OutputLock {
   readonly #path: string;
@@ -51,9 +51,9 @@ export class OutputLock {
   /**
    * Takes the lock of a result file.
    *
-   * @param sinkId - for the message that another process prints.
-   * @returns null where the file cannot be locked: a pipe or device, or a folder in which nothing can be made. Whether the
-   *   file can be written shows when it is opened.
+   * @param sinkId - written to the lock, for the error message of another process.
+   * @returns null if the file cannot be locked: a pipe or device, or a folder that we cannot write to. If the result file
+   *   cannot be written either, opening it fails later.
    * @throws SINK_BUSY
    */
   static async take(path: string, sinkId: string): Promise<OutputLock | null> {
@@ -79,19 +79,19 @@ export class OutputLock {
     return null;
   }
 
-  /** Lets go; safe to call again. */
+  /** Releases the lock. Safe to call more than once. */
   async release(): Promise<void> {
     clearInterval(this.#touching);
     if (heldHere.get(this.#path) !== this.#holder) return;
-    // One that took it over while this process was suspended keeps it.
+    // Another process may have taken it over while this one was suspended.
     if ((await readHolder(this.#path))?.id === this.#holder.id) await rm(this.#path, { force: true });
     heldHere.delete(this.#path);
   }
 }
 
-/** @returns false where the system does not let us make a lock at all. */
+/** @returns false if the system does not let us create a lock file. */
 async function takeFile(path: string, holder: Holder, busyError: (other: Holder | null) => Error): Promise<boolean> {
-  for (let tries = 0; tries < MOST_TRIES; tries++) {
+  for (let attempt = 0; attempt < MAX_ATTEMPTS; attempt++) {
     const made = await makeFile(path, holder);
     if (made !== 'exists') return made === 'made';
     const other = await readHolder(path);
@@ -108,13 +108,13 @@ async function makeFile(path: string, holder: Holder): Promise<'made' | 'exists'
   } catch (error) {
     return (error as NodeJS.ErrnoException).code === 'EEXIST' ? 'exists' : 'impossible';
   }
-  // On a full disk it stays empty, and is judged by when it was touched.
+  // On a full disk the file stays empty; others then go by its modification time.
   await handle.writeFile(JSON.stringify(holder)).catch(() => undefined);
   await handle.close();
   return 'made';
 }
 
-/** Null where the lock is gone or tells nothing. */
+/** Returns null if the lock is gone or unreadable. */
 async function readHolder(path: string): Promise<Holder | null> {
   try {
     return holderSchema.parse(JSON.parse(await readFile(path, 'utf8')));
@@ -125,16 +125,16 @@ async function readHolder(path: string): Promise<Holder | null> {
 
 async function isAbandoned(path: string, holder: Holder | null): Promise<boolean> {
   const verdict = holder === null ? null : isProcessGone(holder);
-  return verdict ?? (await isSilent(path));
+  return verdict ?? (await isStale(path));
 }
 
-/** Null where this process cannot know. */
+/** Returns null if this process cannot look the holder up. */
 function isProcessGone(holder: Holder): boolean | null {
   const own = ownIdentity('');
   if (holder.host !== own.host || holder.namespace !== own.namespace) return null;
-  // The machine was started anew.
+  // The machine has rebooted since.
   if (holder.boot !== own.boot) return true;
-  // This process holds nothing here, so one with its id is an earlier one.
+  // This process does not hold the lock, so an earlier process with the same id did.
   if (holder.pid === own.pid) return true;
   try {
     process.kill(holder.pid, 0);
@@ -144,17 +144,17 @@ function isProcessGone(holder: Holder): boolean | null {
   return holder.started !== startOf(holder.pid);
 }
 
-/** Waits until the lock was not touched for long enough, or is touched. */
-async function isSilent(path: string): Promise<boolean> {
+/** Waits until the lock is touched (returns false) or has not been touched for `STALE_MS` (returns true). */
+async function isStale(path: string): Promise<boolean> {
   const probe = `${path}.${randomUUID().slice(0, 8)}`;
   try {
     for (let first: number | null = null; ; await sleep(TOUCH_MS / 4)) {
       const touchedMs = (await stat(path)).mtimeMs;
       first ??= touchedMs;
       if (touchedMs !== first) return false;
-      // The clock of the disk may be another machine's.
+      // A network disk may have another machine's clock, so compare with the time of a new file on it.
       await writeFile(probe, '');
-      if ((await stat(probe)).mtimeMs - touchedMs > SILENT_MS) return true;
+      if ((await stat(probe)).mtimeMs - touchedMs > STALE_MS) return true;
     }
   } catch (error) {
     if ((error as NodeJS.ErrnoException).code === 'ENOENT') return true;
@@ -164,8 +164,8 @@ async function isSilent(path: string): Promise<boolean> {
   }
 }
 
-/** Several may find the same lock abandoned: only the one that moved that very lock aside removes it. */
-async function removeAbandoned(path: string, judged: Holder | null): Promise<void> {
+/** Removes an abandoned lock. Several processes may try at once: only the one that renamed that exact lock deletes it. */
+async function removeAbandoned(path: string, abandoned: Holder | null): Promise<void> {
   const aside = `${path}.${randomUUID().slice(0, 8)}`;
   try {
     await rename(path, aside);
@@ -174,8 +174,8 @@ async function removeAbandoned(path: string, judged: Holder | null): Promise<voi
     throw error;
   }
   const moved = await readHolder(aside);
-  if (moved?.id === judged?.id) await rm(aside, { force: true });
-  // Somebody was faster, and this is the new lock: back with it.
+  if (moved?.id === abandoned?.id) await rm(aside, { force: true });
+  // Another process was faster, and this is its new lock: put it back.
   else await rename(aside, path);
 }
 
@@ -200,7 +200,7 @@ function ownIdentity(sink: string): Holder {
   };
 }
 
-/** When a process was started, in ticks since the machine was: field 22 of proc(5). */
+/** Returns when a process was started, in clock ticks since boot: field 22 of /proc/PID/stat, see proc(5). */
 function startOf(pid: number): string | null {
   return orNull(() => {
     const line = readFileSync(`/proc/${pid}/stat`, 'latin1');

@@ -2,28 +2,28 @@ import { constants } from 'node:fs';
 import { access, lstat, open, realpath, rename, stat } from 'node:fs/promises';
 import { basename, dirname, extname, join, resolve } from 'node:path';
 
-/** `NAME.partial.EXT`: where a result grows that gets its own name when it is complete. */
+/** Returns `NAME.partial.EXT`, the name of a result file until it is complete. */
 export function partialPathOf(path: string): string {
   return withMark(path, 'partial');
 }
 
-/** How a file that grew under its partial name gets its own. */
+/** How a file is renamed from its partial to its final name. */
 export interface NamingPlan {
   readonly path: string;
   readonly partialPath: string;
-  /** The inputs were read to their end; otherwise the file is a part of what was asked for. */
+  /** True if all inputs were read to their end; otherwise the file holds only a part of the results. */
   readonly isComplete: boolean;
-  /** A file of an earlier run is kept under a number; otherwise a complete one replaces it. */
+  /** True to keep the file of an earlier run under a numbered name; otherwise a complete file replaces it. */
   readonly keepsEarlier: boolean;
 }
 
 /**
- * Gives a finished file its own name. A part of what was asked for never replaces an earlier file: it stays where it is.
+ * Renames a finished file to its final name. An incomplete one never replaces an earlier file: it keeps its partial name.
  *
- * @returns where the file is now.
+ * @returns the path of the file now.
  */
-export async function takeName({ path, partialPath, isComplete, keepsEarlier }: NamingPlan): Promise<string> {
-  if (await isThere(path)) {
+export async function moveToFinalName({ path, partialPath, isComplete, keepsEarlier }: NamingPlan): Promise<string> {
+  if (await exists(path)) {
     if (keepsEarlier) await rename(path, await freePath(path, ''));
     else if (!isComplete) return partialPath;
   }
@@ -33,9 +33,9 @@ export async function takeName({ path, partialPath, isComplete, keepsEarlier }: 
 }
 
 /**
- * Moves what a crashed run left to `NAME.recovered-N.EXT`, the first that is free.
+ * Renames the partial file of a crashed run to `NAME.recovered-N.EXT`, with the first free number.
  *
- * @returns where it is now.
+ * @returns the path of the file now.
  */
 export async function keepRecovered(path: string, partialPath: string): Promise<string> {
   const target = await freePath(path, 'recovered-');
@@ -44,7 +44,7 @@ export async function keepRecovered(path: string, partialPath: string): Promise<
   return target;
 }
 
-/** Finds what would keep a file from being replaced at the end. @throws the error of the system. */
+/** Checks early that a file can be replaced later. @throws the system's error if it cannot. */
 export async function checkReplaceable(path: string): Promise<void> {
   const found = await stat(path).catch((error: NodeJS.ErrnoException) => {
     if (error.code === 'ENOENT') return null;
@@ -56,8 +56,9 @@ export async function checkReplaceable(path: string): Promise<void> {
 }
 
 /**
- * Pipes and devices are written to directly: nothing can take their name. So is `/dev/stdout`, wherever it leads: a file that
- * took its place would not be the one that the shell has opened.
+ * Returns whether a path is written to directly instead of being replaced at the end: a pipe, a device, or anything in
+ * `/dev` or `/proc`. `/dev/stdout` may lead to a regular file, but a replacement would not be the file that the shell has
+ * opened.
  */
 export async function isDevice(path: string): Promise<boolean> {
   if (/^\/(?:dev|proc)\//.test(resolve(path))) return true;
@@ -65,7 +66,7 @@ export async function isDevice(path: string): Promise<boolean> {
   return found !== null && !found.isFile() && !found.isDirectory();
 }
 
-/** The file that a path leads to, also where it does not exist yet: one name for all links to it. */
+/** Resolves links, also for a file that does not exist yet, so that all links to a file give one path. */
 export async function resolveOutput(path: string): Promise<string> {
   try {
     return await realpath(path);
@@ -75,21 +76,21 @@ export async function resolveOutput(path: string): Promise<string> {
   }
 }
 
-/** A rename is only safe from a power cut once its folder is written. Not every system and file system can do that. */
+/** Synchronises a folder, since a rename survives a power failure only after that. Ignored on systems that cannot do it. */
 export async function syncFolder(path: string): Promise<void> {
   try {
     const folder = await open(path, 'r');
     await folder.sync().finally(() => folder.close());
   } catch {
-    // The file itself is on the disk.
+    // The file itself is already on the disk.
   }
 }
 
-/** `NAME.<mark>1.EXT`, or the next number that no file has. */
+/** Returns `NAME.<mark>N.EXT` with the first number, from 1, that is free. */
 async function freePath(path: string, mark: string): Promise<string> {
   for (let n = 1; ; n++) {
     const candidate = withMark(path, `${mark}${n}`);
-    if (!(await isThere(candidate))) return candidate;
+    if (!(await exists(candidate))) return candidate;
   }
 }
 
@@ -98,7 +99,7 @@ function withMark(path: string, mark: string): string {
   return `${path.slice(0, path.length - extension.length)}.${mark}${extension}`;
 }
 
-async function isThere(path: string): Promise<boolean> {
+async function exists(path: string): Promise<boolean> {
   return lstat(path).then(
     () => true,
     (error: NodeJS.ErrnoException) => {

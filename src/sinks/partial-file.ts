@@ -2,33 +2,40 @@ import { rm, stat } from 'node:fs/promises';
 import { SightlineError } from '../errors/sightline-error.ts';
 import { LineFile, type LineFileOptions } from './line-file.ts';
 import { LineLog } from './line-log.ts';
-import { checkReplaceable, isDevice, keepRecovered, partialPathOf, resolveOutput, takeName } from './output-names.ts';
+import {
+  checkReplaceable,
+  isDevice,
+  keepRecovered,
+  moveToFinalName,
+  partialPathOf,
+  resolveOutput,
+} from './output-names.ts';
 import type { SinkFailureListener } from './sink.ts';
 
 export interface PartialFileOptions {
   readonly id: string;
   readonly path: string;
   readonly kind: LineFileOptions;
-  /** Makes a whole file of whole lines. */
+  /** Completes the file, for instance closes a JSON list. */
   readonly seal?: (file: LineFile) => Promise<void>;
   /** See `NamingPlan`. */
   readonly keepsEarlier: boolean;
   /** See `LineLogOptions`. */
-  readonly goesOn: boolean;
+  readonly retries: boolean;
   readonly onFailure: SinkFailureListener;
   readonly onRecovery?: ((lostResults: number) => void) | undefined;
-  /** Is told in a sentence what became of files of earlier runs, and of this one where it does not get its name. */
+  /** Receives a sentence if a file of an earlier run was recovered, or if this one does not get its final name. */
   readonly onNotice?: ((text: string) => void) | undefined;
 }
 
 /**
- * A file of lines that grows as `NAME.partial.EXT` and gets its own name when it is closed. What a crashed run left under
- * the partial name is made whole first, and kept as `NAME.recovered-N.EXT`.
+ * A file of lines that is written as `NAME.partial.EXT` and renamed when it is closed. The partial file of a crashed run is
+ * completed first and kept as `NAME.recovered-N.EXT`.
  */
 export class PartialFile {
   readonly #options: PartialFileOptions;
   readonly #log: LineLog;
-  /** Where links to it lead: the file is replaced, not the link. */
+  /** The path with links resolved: the file is replaced, not the link. */
   #path: string;
   #hasLines = false;
 
@@ -49,30 +56,30 @@ export class PartialFile {
   }
 
   /**
-   * @param isComplete - the inputs were read to their end.
+   * @param isComplete - true if the inputs were read to their end.
    * @throws SINK_FAILED
    */
   async finish(isComplete: boolean): Promise<void> {
     try {
-      await this.#log.finish((file) => this.#name(file, isComplete));
+      await this.#log.finish((file) => this.#rename(file, isComplete));
     } catch (error) {
-      throw await this.#withPlace(error as SightlineError);
+      throw await this.#withPartialPath(error as SightlineError);
     }
   }
 
-  async #name(file: LineFile, isComplete: boolean): Promise<void> {
+  async #rename(file: LineFile, isComplete: boolean): Promise<void> {
     if (file.path !== partialPathOf(this.#path)) return;
     const { id, seal, keepsEarlier, onNotice } = this.#options;
     await seal?.(file);
     await file.sync();
-    const path = await takeName({ path: this.#path, partialPath: file.path, isComplete, keepsEarlier });
+    const path = await moveToFinalName({ path: this.#path, partialPath: file.path, isComplete, keepsEarlier });
     if (path === this.#path) return;
-    if (this.#hasLines) onNotice?.(`sink ${id}: ${this.#path} stays as it was; what was written now is in ${path}`);
+    if (this.#hasLines) onNotice?.(`sink ${id}: ${this.#path} is unchanged; the new output is in ${path}`);
     else await rm(path, { force: true });
   }
 
-  /** Adds to a failure where the part is that was written: nobody would look for it otherwise. */
-  async #withPlace(failure: SightlineError): Promise<SightlineError> {
+  /** Adds the path of the partial file to a failure's message, so that the user can find it. */
+  async #withPartialPath(failure: SightlineError): Promise<SightlineError> {
     const partialPath = partialPathOf(this.#path);
     const found = await stat(partialPath).catch(() => null);
     if (found === null || !found.isFile()) return failure;
@@ -81,14 +88,14 @@ export class PartialFile {
       return failure;
     }
     const { code, message, details, cause } = failure;
-    return new SightlineError(code, `${message}; what was written until then is in ${partialPath}`, details, { cause });
+    return new SightlineError(code, `${message}; the output so far is in ${partialPath}`, details, { cause });
   }
 
   async #open(): Promise<LineFile> {
     const { id, kind, seal, onNotice } = this.#options;
     if (await isDevice(this.#path)) {
       if (seal === undefined) return LineFile.open(this.#path, kind);
-      throw new Error('it is a pipe or a device, and this format is only complete at its end; name a file');
+      throw new Error('it is a pipe or a device, and this format must be completed at the end; name a file');
     }
     this.#path = await resolveOutput(this.#options.path);
     await checkReplaceable(this.#path);
@@ -109,7 +116,7 @@ export class PartialFile {
   }
 }
 
-/** What the repair took away, for a notice. */
+/** Describes what the repair of a file removed, for a notice. */
 export function cutText({ cutBytes }: LineFile): string {
-  return cutBytes === 0 ? '' : ` (${cutBytes} bytes of half a line at its end were cut off)`;
+  return cutBytes === 0 ? '' : ` (removed ${cutBytes} bytes of an incomplete last line)`;
 }

@@ -2,15 +2,15 @@ import { open, readdir, rm } from 'node:fs/promises';
 import { basename, dirname, join } from 'node:path';
 import { keepRecovered, partialPathOf } from './output-names.ts';
 
-/** The head of a file without pictures is about 1 KB; the first fragment or cluster begins right behind it. */
+/** The header of a file is about 1 KB; the first fragment or cluster follows it directly. */
 const HEAD_BYTES = 64 * 1024;
-/** Names of the boxes that hold an MP4's pictures, in fragments or not, and of a Matroska cluster. */
+/** Markers of pictures: the MP4 boxes that hold them, fragmented or not, and the id of a Matroska cluster. */
 const PICTURE_MARKS = [Buffer.from('moof'), Buffer.from('mdat'), Buffer.from([0x1f, 0x43, 0xb6, 0x75])];
 
 /**
- * Looks after what a crashed run left of a video: a partial file with pictures, which can be played up to its last fragment,
- * is kept as `NAME.recovered-N.EXT`; one without and copies that were not finished are removed. Only for the one that may
- * write the video. Never rejects: what cannot be done shows when the new video is opened.
+ * Recovers the video of a crashed run. A partial file with pictures, playable up to its last fragment, is kept as
+ * `NAME.recovered-N.EXT`; one without pictures is removed, and so are unfinished copies. Call it only while holding the
+ * lock of the video. Never rejects: if something is wrong with the folder, opening the new video fails.
  */
 export async function recoverVideo(id: string, path: string, onNotice: (text: string) => void): Promise<void> {
   try {
@@ -18,9 +18,9 @@ export async function recoverVideo(id: string, path: string, onNotice: (text: st
     const partialPath = partialPathOf(path);
     if (!(await hasPictures(partialPath))) return await rm(partialPath, { force: true });
     const kept = await keepRecovered(path, partialPath);
-    onNotice(`sink ${id}: a video that was cut short is kept in ${kept}`);
+    onNotice(`sink ${id}: an unfinished video is kept in ${kept}`);
   } catch {
-    // No such folder, or no right to write there.
+    // The folder does not exist or is not writable.
   }
 }
 

@@ -1,7 +1,7 @@
 import type { Detection } from '../core/detection.ts';
 import type { PublishedFrame } from '../core/frame.ts';
 
-/** A hundredth of a pixel and a ten-thousandth of a score are finer than any detector; more digits are only size. */
+/** Steps per pixel and per unit of score. No detector is more precise; more digits would only make files larger. */
 const BOX_STEPS = 100;
 const SCORE_STEPS = 10_000;
 
@@ -13,13 +13,13 @@ export function roundScore(score: number): number {
   return Math.round(score * SCORE_STEPS) / SCORE_STEPS;
 }
 
-/** What of a result is written. */
+/** The parts of a result that are written. */
 export type WrittenFrame = Omit<PublishedFrame, 'streamId' | 'times'>;
 
 /**
- * A result as one line of JSON, without the line break: the format that `docs/operations.md` describes.
+ * Returns a result as one line of JSON, without the line break. Format: `docs/operations.md`.
  *
- * @param run - tells runs of a pipeline that write to one file apart; absent where a file holds one run.
+ * @param run - distinguishes the runs of a pipeline in one file; absent if a file holds a single run.
  */
 export function resultLine(frame: WrittenFrame, source: string, run?: string): string {
   return JSON.stringify({

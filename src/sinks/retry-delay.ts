@@ -1,8 +1,8 @@
 /**
- * How long to wait before the next attempt: doubles with each one, and is spread over its upper half so that senders
- * that failed together do not come back together. What the server asks for (`Retry-After`) is a lower bound.
+ * Returns the delay before the next attempt. It doubles with each one and is randomised over its upper half, so that
+ * senders that failed together do not retry together. The server's `Retry-After` is a lower bound.
  *
- * @param attempt - attempts that failed so far, from 1.
+ * @param attempt - number of failed attempts so far, from 1.
  * @param random - from 0 to 1.
  */
 export function retryDelayMs(
@@ -17,10 +17,10 @@ export function retryDelayMs(
 }
 
 /**
- * Reads a `Retry-After` header: seconds, or a date (RFC 9110, section 10.2.3).
+ * Parses a `Retry-After` header: seconds, or a date (RFC 9110, section 10.2.3).
  *
  * @param wallMs - now, milliseconds since 1970.
- * @returns milliseconds from now, not negative; null where the header is absent or neither.
+ * @returns milliseconds from now, not negative; null if the header is absent or neither of these.
  */
 export function parseRetryAfterMs(header: string | null, wallMs: number): number | null {
   if (header === null) return null;

@@ -1,7 +1,7 @@
 import { dirname } from 'node:path';
 import { SightlineError } from '../errors/sightline-error.ts';
 
-/** What to do, by the code of the system's error. */
+/** Reason and advice, by the code of the system's error. */
 const ADVICE: Readonly<Record<string, (path: string) => string>> = {
   ENOSPC: () => 'no space is left on the disk; free some or write elsewhere',
   EDQUOT: () => 'the disk quota is used up; free some space or write elsewhere',
@@ -15,9 +15,9 @@ const ADVICE: Readonly<Record<string, (path: string) => string>> = {
 };
 
 /**
- * Makes the SINK_FAILED error of a file.
+ * Creates the SINK_FAILED error of a file.
  *
- * @param lostResults - results that are not in the file, where that is known already.
+ * @param lostResults - results that are not in the file, if already known.
  */
 export function fileFailure(id: string, path: string, cause: Error, lostResults?: number): SightlineError {
   const code = (cause as NodeJS.ErrnoException).code ?? '';
@@ -32,7 +32,7 @@ export function fileFailure(id: string, path: string, cause: Error, lostResults?
   );
 }
 
-/** `1 result was`, `2 results were`. */
+/** Returns `1 result was`, `2 results were`. */
 export function countOf(results: number): string {
   return results === 1 ? '1 result was' : `${results} results were`;
 }

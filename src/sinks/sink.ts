@@ -2,50 +2,50 @@ import type { PublishedFrame } from '../core/frame.ts';
 import type { SightlineError } from '../errors/sightline-error.ts';
 
 /**
- * Where results go. A sink never throws out of `publish`: what goes wrong is told to `SinkFailureListener` at the time
- * and by `close` at the end, so that a broken sink never takes a stream down with it.
+ * A destination of results. `publish` never throws: failures are reported to `SinkFailureListener` when they happen and by
+ * `close` at the end, so that a broken sink never stops its stream.
  */
 export interface Sink {
-  /** The name that the user gave it, or that the command made up; stands in every message about it. */
+  /** Name given by the user or the command; part of every message about the sink. */
   readonly id: string;
 
   /**
-   * Takes a result over. Frames of one source must come in order; the sink keeps that order.
+   * Accepts a result. Frames of one source must arrive in order; the sink keeps that order.
    *
-   * @param source - name of the input as results should show it, credentials already redacted.
-   * @returns false when the caller should wait for `drained()` before the next one. It may go on all the same (a live
-   *   stream does): the sink then follows its own loss policy and counts what it loses.
+   * @param source - name of the input as shown in results, credentials already redacted.
+   * @returns false if the caller should wait for `drained()` before the next one. A caller that cannot wait, such as a live
+   *   stream, may publish anyway: the sink then applies its own loss policy and counts what it drops.
    */
   publish(frame: PublishedFrame, source: string): boolean;
 
-  /** Resolves when `publish` would return true again, at once where it would now, and when the sink fails or closes. */
+  /** Resolves once `publish` would return true (possibly at once), or when the sink fails or closes. */
   drained(): Promise<void>;
 
   /**
-   * Writes out all that was taken over and lets go of files and sockets. Later calls return the same promise;
-   * frames published after the first call are lost.
+   * Writes all accepted results and releases files and sockets. Later calls return the same promise; frames published
+   * after the first call are lost.
    *
-   * @param isComplete - the inputs were read to their end, which is assumed; a part of what was asked for never replaces an
-   *   earlier file.
-   * @throws SINK_FAILED when any result was lost since the start; the message says how many and why.
+   * @param isComplete - whether the inputs were read to their end, default true. An incomplete file never replaces an
+   *   earlier one.
+   * @throws SINK_FAILED if any result was lost since the start; the message says how many and why.
    */
   close(isComplete?: boolean): Promise<void>;
 }
 
-/** A sink that needs the full picture of a frame. Its stream keeps pictures, and their slots until `draw` is done. */
+/** A sink that needs full pictures. Its stream reads full pictures and holds their slots until `draw` is done. */
 export interface PictureSink {
   readonly id: string;
 
   /**
-   * Draws a result on its picture. The next one may be given before the promise settles; the order is kept.
+   * Draws a result on its picture. May be called again before the promise settles; the order is kept. Never rejects.
    *
-   * @param picture - u8 `[height, width, 3]` in shared memory, the sink's own until the promise settles; never rejects.
+   * @param picture - u8 `[height, width, 3]` in shared memory, owned by the sink until the promise settles.
    */
   draw(frame: PublishedFrame, picture: Uint8Array): Promise<void>;
 
-  /** As `Sink.close`. @throws SINK_FAILED when the picture of any file was lost. */
+  /** As `Sink.close`. @throws SINK_FAILED if any picture was lost. */
   close(isComplete?: boolean): Promise<void>;
 }
 
-/** Hears of each failure (always code SINK_FAILED) when it happens. Must not throw. */
+/** Receives each failure (always code SINK_FAILED) when it happens. Must not throw. */
 export type SinkFailureListener = (error: SightlineError) => void;

@@ -3,26 +3,26 @@ import { type Clock, systemClock } from '../core/clock.ts';
 import type { SinkFailureListener } from './sink.ts';
 import { fileFailure } from './sink-failure.ts';
 
-/** Written at once from this size on: one system call for some hundred results. */
+/** Text is written once it reaches this size: one system call for some hundred results. */
 const CHUNK_CHARS = 64 * 1024;
-/** Written at the latest after this, so that somebody who watches the file sees it grow. */
+/** Text is written after this time at the latest, so that a reader can follow closely. */
 const CHUNK_MS = 100;
-/** Text that waits for the disk; from here on the caller should wait. */
-const MOST_PENDING_CHARS = 1024 * 1024;
+/** If more text is pending, `write` asks the caller to wait. */
+const MAX_PENDING_CHARS = 1024 * 1024;
 
 export interface TextOutputOptions {
   readonly id: string;
   /** For messages; `-` is standard output. */
   readonly path: string;
-  /** Is not ended. */
+  /** `finish` does not end it. */
   readonly stream: Writable;
   readonly onFailure: SinkFailureListener;
   readonly clock?: Clock | undefined;
 }
 
 /**
- * Writes many small texts to a stream in large pieces, and knows how many of them arrived. After the first error
- * nothing more is written: a file that lacks a piece in the middle would look whole.
+ * Writes many small texts to a stream in large chunks, and counts how many were written. Nothing more is written after the
+ * first error: a file with a gap in the middle would look complete.
  */
 export class TextOutput {
   readonly #options: TextOutputOptions;
@@ -44,10 +44,10 @@ export class TextOutput {
   }
 
   /**
-   * Takes a text over.
+   * Accepts a text.
    *
-   * @param results - how many results it holds.
-   * @returns false when the caller should wait for `drained()`.
+   * @param results - number of results in it.
+   * @returns false if the caller should wait for `drained()`.
    */
   write(text: string, results: number): boolean {
     this.#acceptedResults += results;
@@ -58,19 +58,19 @@ export class TextOutput {
     this.#pendingChars += text.length;
     if (this.#chunkChars >= CHUNK_CHARS) this.#flush();
     else this.#cancelTimer ??= this.#clock.setTimer(() => this.#flush(), CHUNK_MS);
-    return this.#pendingChars < MOST_PENDING_CHARS;
+    return this.#pendingChars < MAX_PENDING_CHARS;
   }
 
-  /** Resolves when less than half of what may wait is waiting, or nothing more will be written. */
+  /** Resolves when less than half of `MAX_PENDING_CHARS` is pending, or nothing more will be written. */
   drained(): Promise<void> {
-    if (this.#error !== null || this.#pendingChars < MOST_PENDING_CHARS) return Promise.resolve();
+    if (this.#error !== null || this.#pendingChars < MAX_PENDING_CHARS) return Promise.resolve();
     return this.#waitForProgress();
   }
 
   /**
-   * Writes out everything. Call once.
+   * Writes everything pending. Call once.
    *
-   * @throws SINK_FAILED with the number of results that did not arrive.
+   * @throws SINK_FAILED with the number of results that were not written.
    */
   async finish(): Promise<void> {
     this.#flush();
@@ -93,7 +93,7 @@ export class TextOutput {
       if (error) return this.#fail(error);
       this.#writtenResults += results;
       this.#pendingChars -= text.length;
-      if (this.#pendingChars < MOST_PENDING_CHARS / 2) this.#wake();
+      if (this.#pendingChars < MAX_PENDING_CHARS / 2) this.#wake();
     });
   }
 

@@ -2,14 +2,14 @@ import { open, rename, rm, stat } from 'node:fs/promises';
 import { SightlineError } from '../errors/sightline-error.ts';
 import type { VideoFilePlan } from '../protocol/annotate.ts';
 import { ChildFfmpeg } from './child-ffmpeg.ts';
-import { checkReplaceable, takeName } from './output-names.ts';
+import { checkReplaceable, moveToFinalName } from './output-names.ts';
 import { fileFailure } from './sink-failure.ts';
 import { matroskaHeader, pictureHeader } from './video-matroska.ts';
 
-/** Seconds that ffmpeg may take for one picture, or for the end, before it counts as wedged. */
-const MOST_STALL_SECONDS = 60;
+/** Seconds that ffmpeg may take for one picture, or to finish, before it counts as hung. */
+const MAX_STALL_SECONDS = 60;
 
-/** What ffmpeg prints for errors of the system, by their code. */
+/** ffmpeg's messages for system errors, and their codes. */
 const SYSTEM_ERRORS: readonly (readonly [RegExp, string])[] = [
   [/No space left on device/i, 'ENOSPC'],
   [/Disk quota exceeded/i, 'EDQUOT'],
@@ -21,13 +21,13 @@ const SYSTEM_ERRORS: readonly (readonly [RegExp, string])[] = [
 export interface EncoderEvents {
   onChildStarted(pid: number): void;
   onChildGone(pid: number): void;
-  /** Once; later calls of `write` and `finish` reject with the same. */
+  /** Called once; later calls of `write` and `finish` reject with the same error. */
   onFailed(error: SightlineError): void;
 }
 
 /**
- * One video file on its way to the disk, through an ffmpeg child. The file grows under `partialPath`; its own name it
- * gets when it is whole.
+ * Writes one video file through an ffmpeg child. The file grows under `partialPath` and gets its final name when it is
+ * complete.
  */
 export class VideoEncoder {
   readonly #file: VideoFilePlan;
@@ -51,15 +51,15 @@ export class VideoEncoder {
     this.#failed.catch(() => undefined);
     this.#child = this.#start(file.encodeArgs);
     this.#child.input.write(matroskaHeader(width, height));
-    // Ticks are counted, not time: a process that was suspended as a whole has not stalled.
+    // Counts ticks, not elapsed time: if this whole process was suspended, ffmpeg has not stalled.
     this.#watch = setInterval(() => this.#checkStall(), 1000);
-    this.#ended = this.#child.ended.then(async ({ isSuccess, said }) => {
-      if (!(this.#isEnding && isSuccess)) await this.#failBy(systemError(said));
+    this.#ended = this.#child.ended.then(async ({ isSuccess, message }) => {
+      if (!(this.#isEnding && isSuccess)) await this.#failWith(systemError(message));
     });
   }
 
   /**
-   * Makes sure that the file can be written, then starts ffmpeg.
+   * Checks that the file can be written, then starts ffmpeg.
    *
    * @throws SINK_FAILED
    */
@@ -70,7 +70,7 @@ export class VideoEncoder {
   ): Promise<VideoEncoder> {
     try {
       await checkReplaceable(file.path);
-      // Never one that is there: it would be the only copy of what an earlier run wrote.
+      // Never overwrite an existing partial file: it may be the only copy of an earlier run's output.
       await (await open(file.partialPath, 'wx')).close();
     } catch (error) {
       throw fileFailure(file.id, file.path, error as Error);
@@ -79,7 +79,7 @@ export class VideoEncoder {
   }
 
   /**
-   * Hands one picture over; times must rise.
+   * Writes one picture. Times must increase.
    *
    * @param pixels - must not change until the promise settles.
    * @throws SINK_FAILED
@@ -91,7 +91,7 @@ export class VideoEncoder {
     const written = new Promise<void>((resolve) => {
       input.cork();
       input.write(pictureHeader(timeUs, pixels.length));
-      // An error is told by the exit of ffmpeg, which knows the reason.
+      // Errors are handled when ffmpeg exits, because its output has the reason.
       input.write(pixels, (error) => {
         if (!error) resolve();
       });
@@ -103,10 +103,10 @@ export class VideoEncoder {
   }
 
   /**
-   * Ends the stream, waits for ffmpeg, and gives the file its name.
+   * Ends the stream, waits for ffmpeg, and renames the file to its final name.
    *
    * @param isComplete - see `NamingPlan`.
-   * @returns where the file is.
+   * @returns the path of the file.
    * @throws SINK_FAILED
    */
   async finish(isComplete: boolean): Promise<string> {
@@ -115,31 +115,31 @@ export class VideoEncoder {
     await this.#ended;
     clearInterval(this.#watch);
     if (this.#failing !== null) throw await this.#failing;
-    return this.#name(isComplete);
+    return this.#rename(isComplete);
   }
 
-  /** Ends ffmpeg at once; the file stays as far as it got. */
+  /** Kills ffmpeg; the file stays as far as it was written. */
   abort(): void {
     clearInterval(this.#watch);
     this.#child.kill();
   }
 
-  async #name(isComplete: boolean): Promise<string> {
+  async #rename(isComplete: boolean): Promise<string> {
     const { finish, partialPath, path, keepsEarlier } = this.#file;
     const naming = { path, isComplete, keepsEarlier };
     try {
       if (finish !== null) {
-        const { isSuccess, said } = await this.#start(finish.args).ended;
-        if (!isSuccess) throw systemError(said);
+        const { isSuccess, message } = await this.#start(finish.args).ended;
+        if (!isSuccess) throw systemError(message);
       }
       const wholePath = finish?.outputPath ?? partialPath;
       await syncFile(wholePath);
-      // Were it named first, a crash in between would leave the same video twice.
+      // This replaces the partial file first: otherwise a crash before its removal would leave the same video twice.
       if (finish !== null) await rename(wholePath, partialPath);
-      return await takeName({ ...naming, partialPath });
+      return await moveToFinalName({ ...naming, partialPath });
     } catch (error) {
       if (finish !== null) await rm(finish.outputPath, { force: true });
-      throw await this.#failBy(error as Error);
+      throw await this.#failWith(error as Error);
     }
   }
 
@@ -156,12 +156,12 @@ export class VideoEncoder {
   #checkStall(): void {
     if (this.#pendingWrites === 0 && !this.#isEnding) return;
     this.#stalledSeconds += 1;
-    if (this.#stalledSeconds < MOST_STALL_SECONDS) return;
-    void this.#failBy(systemError(`it took nothing for ${MOST_STALL_SECONDS} seconds`));
+    if (this.#stalledSeconds < MAX_STALL_SECONDS) return;
+    void this.#failWith(systemError(`it accepted no data for ${MAX_STALL_SECONDS} seconds`));
     this.#child.kill();
   }
 
-  #failBy(cause: Error): Promise<SightlineError> {
+  #failWith(cause: Error): Promise<SightlineError> {
     this.#failing ??= this.#makeFailure(cause);
     return this.#failing;
   }
@@ -172,9 +172,9 @@ export class VideoEncoder {
     const { code, message, details } = fileFailure(id, path, cause);
     const isKept = (await sizeOf(partialPath)) > 0;
     if (!isKept) await rm(partialPath, { force: true }).catch(() => undefined);
-    // The place is named in the message: nobody would look for it otherwise.
+    // The message names the partial file, so that the user can find it.
     const failure = isKept
-      ? new SightlineError(code, `${message}; what was written until then is in ${partialPath}`, details, { cause })
+      ? new SightlineError(code, `${message}; the output so far is in ${partialPath}`, details, { cause })
       : new SightlineError(code, message, details, { cause });
     this.#fail(failure);
     this.#events.onFailed(failure);
@@ -182,9 +182,9 @@ export class VideoEncoder {
   }
 }
 
-function systemError(said: string): Error {
-  const known = SYSTEM_ERRORS.find(([pattern]) => pattern.test(said));
-  const error = new Error(`the encoder ended: ${said}`);
+function systemError(message: string): Error {
+  const known = SYSTEM_ERRORS.find(([pattern]) => pattern.test(message));
+  const error = new Error(`the encoder ended: ${message}`);
   return known === undefined ? error : Object.assign(error, { code: known[1] });
 }
 

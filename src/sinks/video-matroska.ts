@@ -1,16 +1,16 @@
 /**
- * Just enough Matroska to hand raw pictures with their own times to ffmpeg through a pipe: no plain raw format carries
- * times, and a constant rate would be wrong for every source without one. Element ids: RFC 9559.
+ * A minimal Matroska writer, to pipe raw pictures with timestamps to ffmpeg. Raw formats carry no timestamps, and a
+ * constant rate would be wrong for a source with a variable one. Element ids: RFC 9559.
  */
 
 const UNKNOWN_SIZE = [0x01, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff];
-/** Ticks of a microsecond, in nanoseconds. */
+/** One tick is a microsecond. */
 const TIMESTAMP_SCALE_NS = 1000;
 /** FourCC of packed 8-bit red, green, blue: `RGB` and the number of bits. */
 const RGB24 = [0x52, 0x47, 0x42, 24];
 const VIDEO_TRACK = 1;
 
-/** The start of the file, with one track of uncompressed rgb24 pictures. */
+/** Returns the start of the file, with one track of uncompressed rgb24 pictures. */
 export function matroskaHeader(width: number, height: number): Uint8Array {
   const ebml = element(0x1a45dfa3, [
     ...element(0x4286, unsigned(1)),
@@ -43,7 +43,7 @@ export function matroskaHeader(width: number, height: number): Uint8Array {
 }
 
 /**
- * What comes before a picture: a cluster of its own, so that its time is absolute.
+ * Returns the bytes before a picture. Each picture has its own cluster, so that its time is absolute.
  *
  * @param pictureBytes - length of the pixels that follow.
  */
@@ -63,13 +63,13 @@ function idBytes(id: number): number[] {
   return unsigned(id);
 }
 
-/** Sizes may take any length: always eight bytes, of which 56 bits count. */
+/** Encodes a size in eight bytes, of which 56 bits hold the value; Matroska allows any length. */
 function longSize(bytes: number): number[] {
   const digits = unsigned(bytes);
   return [0x01, ...Array<number>(7 - digits.length).fill(0), ...digits];
 }
 
-/** Big-endian, as few bytes as hold it. Exact up to 2^53. */
+/** Encodes a number big-endian in as few bytes as possible. Exact up to 2^53. */
 function unsigned(value: number): number[] {
   const digits: number[] = [];
   for (let rest = value; rest > 0 || digits.length === 0; rest = Math.floor(rest / 256)) digits.unshift(rest % 256);

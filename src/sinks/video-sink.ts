@@ -5,29 +5,29 @@ import { SightlineError } from '../errors/sightline-error.ts';
 import type { AnnotateRequest, FromAnnotate, OverlayCounts, ToAnnotate } from '../protocol/annotate.ts';
 import type { PictureSink, SinkFailureListener } from './sink.ts';
 
-/** Pictures in the thread at once: one being encoded, one drawn, one that has just come. */
+/** Pictures in the thread at once: one being encoded, one being drawn, one that has just arrived. */
 const PLACES = 3;
-/** A stream that loses pictures says so this often. */
-const TELL_MS = 10_000;
+/** Shortest time between two notices about dropped pictures. */
+const DROP_NOTICE_MS = 10_000;
 const NO_COUNTS: OverlayCounts = { zones: [], lines: [] };
 
 export interface VideoSinkOptions extends Omit<AnnotateRequest, 'places'> {
   readonly id: string;
   /** Compiled entry point of the thread (`workers/annotate.thread`). */
   readonly thread: URL;
-  /** A live stream loses pictures while the encoder is busy; a file waits. */
+  /** A live stream drops pictures while the encoder is busy; a file waits. */
   readonly policy: 'live' | 'file';
-  /** State of the stream's zones and lines after the frame that is being drawn. */
+  /** Returns the counts of the stream's zones and lines after the frame that is being drawn. */
   readonly counts?: (() => OverlayCounts) | undefined;
   readonly onFailure: SinkFailureListener;
-  /** A new file is being written after a failure. @param lostPictures - since that failure. */
+  /** Called when a new file is being written after a failure. @param lostPictures - since that failure. */
   readonly onRecovery?: ((lostPictures: number) => void) | undefined;
-  /** Is told in a sentence, now and then, how many pictures a live stream had to leave out. */
+  /** Receives a sentence about dropped pictures, at most every ten seconds, and about files kept under other names. */
   readonly onNotice: (text: string) => void;
   readonly clock?: Clock | undefined;
 }
 
-interface Waiting {
+interface QueuedPicture {
   readonly frame: PublishedFrame;
   readonly picture: Uint8Array;
   readonly counts: OverlayCounts;
@@ -35,8 +35,8 @@ interface Waiting {
 }
 
 /**
- * Writes a video of one stream with its results drawn in. Drawing and encoding happen on a thread and in an ffmpeg of
- * its own; this side passes views of shared memory, and counts.
+ * Writes a video of one stream with its results drawn in. Drawing and encoding run on a separate thread and in a separate
+ * ffmpeg; this class passes views of shared memory to the thread, and counts.
  */
 export class VideoSink implements PictureSink {
   readonly id: string;
@@ -45,26 +45,26 @@ export class VideoSink implements PictureSink {
   readonly #clock: Clock;
   readonly #exited: Promise<void>;
   readonly #childPids = new Set<number>();
-  /** Pictures without a place in the thread; of files only. */
-  readonly #waiting: Waiting[] = [];
-  /** Settle functions of pictures that the thread has not copied yet. */
+  /** Pictures waiting for a free place in the thread; only with policy `file`. */
+  readonly #queue: QueuedPicture[] = [];
+  /** `settle` functions of pictures that the thread has not copied yet. */
   readonly #untaken: (() => void)[] = [];
   #unwritten = 0;
   #accepted = 0;
   #written = 0;
   #dropped = 0;
-  #nextTellMs = 0;
+  #nextDropNoticeMs = 0;
   #isClosing = false;
   #isComplete = true;
   #isFinished = false;
   #failure: SightlineError | null = null;
-  /** The last one after which the video went on in another file. */
+  /** The last failure after which the video continued in another file. */
   #interruption: SightlineError | null = null;
   #lostBefore = 0;
   #lost = 0;
   #closing: Promise<void> | null = null;
 
-  /** Starts the thread. That the file cannot be written is told to `onFailure` and by `close`. */
+  /** Starts the thread. If the file cannot be written, `onFailure` is called and `close` rejects. */
   constructor(options: VideoSinkOptions) {
     this.id = options.id;
     this.#options = options;
@@ -85,7 +85,7 @@ export class VideoSink implements PictureSink {
     });
   }
 
-  /** Pictures that a live stream had to leave out so far. */
+  /** Pictures that a live stream has dropped so far. */
   get droppedPictures(): number {
     return this.#dropped;
   }
@@ -98,7 +98,7 @@ export class VideoSink implements PictureSink {
     if (isFull && this.#options.policy === 'live') return this.#drop();
     const counts = this.#options.counts?.() ?? NO_COUNTS;
     return new Promise((settle) => {
-      if (isFull) this.#waiting.push({ frame, picture, counts, settle });
+      if (isFull) this.#queue.push({ frame, picture, counts, settle });
       else this.#send({ frame, picture, counts, settle });
     });
   }
@@ -109,16 +109,16 @@ export class VideoSink implements PictureSink {
     return this.#closing;
   }
 
-  /** Ends the thread as a crash would, for fault tests. */
+  /** Terminates the thread like a crash, for fault tests. */
   async crash(): Promise<void> {
     await this.#worker.terminate();
   }
 
   async #complete(): Promise<void> {
     this.#isClosing = true;
-    if (this.#waiting.length === 0) this.#postFinish();
+    if (this.#queue.length === 0) this.#postFinish();
     await this.#exited;
-    if (this.#dropped > 0) this.#tellDropped();
+    if (this.#dropped > 0) this.#reportDropped();
     const failure = this.#failure ?? this.#interruption;
     if (failure === null) return;
     const lost = this.#accepted - this.#dropped - this.#written;
@@ -126,7 +126,7 @@ export class VideoSink implements PictureSink {
     throw new SightlineError('SINK_FAILED', text, { ...failure.details, lostPictures: lost });
   }
 
-  #send({ frame, picture, counts, settle }: Waiting): void {
+  #send({ frame, picture, counts, settle }: QueuedPicture): void {
     this.#unwritten += 1;
     this.#untaken.push(settle);
     this.#post({
@@ -151,14 +151,14 @@ export class VideoSink implements PictureSink {
   #drop(): Promise<void> {
     this.#dropped += 1;
     const now = this.#clock.now();
-    if (now >= this.#nextTellMs) {
-      this.#nextTellMs = now + TELL_MS;
-      this.#tellDropped();
+    if (now >= this.#nextDropNoticeMs) {
+      this.#nextDropNoticeMs = now + DROP_NOTICE_MS;
+      this.#reportDropped();
     }
     return Promise.resolve();
   }
 
-  #tellDropped(): void {
+  #reportDropped(): void {
     const { file, onNotice } = this.#options;
     onNotice(
       `sink ${this.id}: ${file.path} lacks ${this.#dropped} of ${this.#accepted} pictures: encoding is too slow`,
@@ -208,19 +208,19 @@ export class VideoSink implements PictureSink {
     this.#isFinished = true;
     const { file, onNotice } = this.#options;
     if (writtenPath === file.path) return;
-    onNotice(`sink ${this.id}: ${file.path} stays as it was; what was written now is in ${writtenPath}`);
+    onNotice(`sink ${this.id}: ${file.path} is unchanged; the new output is in ${writtenPath}`);
   }
 
-  /** The thread is done with its oldest picture. */
+  /** Called when the thread is done with its oldest picture. */
   #onDone(): void {
     this.#unwritten -= 1;
-    const next = this.#waiting.shift();
+    const next = this.#queue.shift();
     if (next === undefined) return;
     this.#send(next);
-    if (this.#isClosing && this.#waiting.length === 0) this.#postFinish();
+    if (this.#isClosing && this.#queue.length === 0) this.#postFinish();
   }
 
-  /** A thread that ends by itself leaves no ffmpeg behind, and nobody waiting. */
+  /** Cleans up after the thread: ends its ffmpeg processes, and fails pending calls if it crashed. */
   #onExit(why: string): void {
     for (const pid of this.#childPids) endProcess(pid);
     this.#childPids.clear();
@@ -233,11 +233,11 @@ export class VideoSink implements PictureSink {
 
   #fail(failure: SightlineError): void {
     if (this.#failure !== null) return;
-    const isNews = failure.message !== this.#interruption?.message;
+    const isNew = failure.message !== this.#interruption?.message;
     this.#failure = failure;
     for (const settle of this.#untaken.splice(0)) settle();
-    for (const { settle } of this.#waiting.splice(0)) settle();
-    if (isNews) this.#options.onFailure(failure);
+    for (const { settle } of this.#queue.splice(0)) settle();
+    if (isNew) this.#options.onFailure(failure);
   }
 }
 

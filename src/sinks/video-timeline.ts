@@ -1,13 +1,13 @@
-/** The usual interval where none is known yet: 25 pictures a second. */
+/** Interval until one has been seen: 25 pictures per second. */
 const FIRST_STEP_US = 40_000;
-/** Pictures nearer to each other than this would fall on one tick of the coarsest encoder clock. */
-const LEAST_STEP_US = 100;
-/** A pause of the source is no interval to go on with. */
-const MOST_STEP_US = 1_000_000;
+/** Pictures closer together than this would share one tick of the coarsest encoder time base. */
+const MIN_STEP_US = 100;
+/** Upper bound of the interval to continue with: a longer one is a pause of the source. */
+const MAX_STEP_US = 1_000_000;
 
 /**
- * Turns media times into the times of a video: they begin at zero and always rise. Where a source's time stands still or
- * falls back (still pictures, a file opened anew), the video goes on after the last interval that was seen.
+ * Turns media times into the times of a video, which begin at zero and always increase. If a source's time stops or goes
+ * back (still pictures, a reopened file), the video continues with the last interval seen.
  */
 export class VideoTimeline {
   #originUs: number | null = null;
@@ -20,11 +20,11 @@ export class VideoTimeline {
       return 0;
     }
     let timeUs = ptsUs - this.#originUs;
-    if (timeUs < this.#lastUs + LEAST_STEP_US) {
+    if (timeUs < this.#lastUs + MIN_STEP_US) {
       timeUs = this.#lastUs + this.#stepUs;
       this.#originUs = ptsUs - timeUs;
     }
-    this.#stepUs = Math.min(MOST_STEP_US, timeUs - this.#lastUs);
+    this.#stepUs = Math.min(MAX_STEP_US, timeUs - this.#lastUs);
     this.#lastUs = timeUs;
     return timeUs;
   }

@@ -1,7 +1,7 @@
 import { SightlineError } from '../errors/sightline-error.ts';
 import { parseRetryAfterMs } from './retry-delay.ts';
 
-/** What became of one attempt. `reason` holds no address, no header and no body. */
+/** The outcome of one attempt. `reason` contains no address, header or body. */
 export type Attempt =
   | { readonly kind: 'delivered' }
   | {
@@ -11,7 +11,7 @@ export type Attempt =
       readonly retryAfterMs: number | null;
     };
 
-/** Where a webhook goes: credentials taken out of the address (fetch refuses them there) and put into a header. */
+/** Target of a webhook. Credentials are moved from the address, where fetch refuses them, to a header. */
 export interface Destination {
   readonly url: string;
   readonly headers: Readonly<Record<string, string>>;
@@ -19,10 +19,10 @@ export interface Destination {
   readonly shownUrl: string;
 }
 
-/** Answers that say "later": too slow, too early, too many. All of 5xx is tried again as well. */
+/** Request timeout, too early, too many requests. Every 5xx is retried as well. */
 const RETRYABLE_STATUS: ReadonlySet<number> = new Set([408, 425, 429]);
 
-/** @throws CONFIG_INVALID when `url` is not an http or https address; the message does not repeat it. */
+/** @throws CONFIG_INVALID if `url` is not an http or https address; the message does not contain it. */
 export function parseDestination(id: string, url: string, headers: Readonly<Record<string, string>>): Destination {
   const parsed = URL.canParse(url) ? new URL(url) : null;
   if (parsed === null || (parsed.protocol !== 'http:' && parsed.protocol !== 'https:')) {
@@ -30,26 +30,26 @@ export function parseDestination(id: string, url: string, headers: Readonly<Reco
       sink: id,
     });
   }
-  const own: Record<string, string> = { 'content-type': 'application/json' };
+  const base: Record<string, string> = { 'content-type': 'application/json' };
   if (parsed.username !== '' || parsed.password !== '') {
     const pair = `${decodePart(parsed.username)}:${decodePart(parsed.password)}`;
-    own.authorization = `Basic ${Buffer.from(pair).toString('base64')}`;
+    base.authorization = `Basic ${Buffer.from(pair).toString('base64')}`;
     parsed.username = '';
     parsed.password = '';
   }
-  return { url: parsed.href, headers: { ...own, ...headers }, shownUrl: parsed.origin };
+  return { url: parsed.href, headers: { ...base, ...headers }, shownUrl: parsed.origin };
 }
 
 function decodePart(text: string): string {
   try {
     return decodeURIComponent(text);
   } catch {
-    // A bare percent sign: the user did not encode it, so it is taken as it stands.
+    // A bare percent sign: the user did not encode the text, so use it unchanged.
     return text;
   }
 }
 
-/** Posts once. Never throws; `signal` ends the attempt, its reason an Error whose message is shown. */
+/** Posts once. Never throws. `signal` ends the attempt; its reason must be an Error, whose message is reported. */
 export async function attemptPost(
   post: typeof fetch,
   destination: Destination,
@@ -67,14 +67,14 @@ export async function attemptPost(
       redirect: 'manual',
     });
     await response.body?.cancel();
-    return judge(response);
+    return attemptOf(response);
   } catch (thrown) {
     const reason = signal.aborted ? (signal.reason as Error).message : describe(thrown);
     return { kind: 'failed', reason, isFinal: false, retryAfterMs: null };
   }
 }
 
-function judge(response: Response): Attempt {
+function attemptOf(response: Response): Attempt {
   const { status } = response;
   if (status >= 200 && status < 300) return { kind: 'delivered' };
   const isRedirect = status >= 300 && status < 400;
@@ -86,7 +86,7 @@ function judge(response: Response): Attempt {
   };
 }
 
-/** fetch says only "fetch failed"; what happened is in the cause. */
+/** Returns the message of the cause: fetch's own error only says "fetch failed". */
 function describe(thrown: unknown): string {
   const cause = thrown instanceof Error && thrown.cause instanceof Error ? thrown.cause : thrown;
   if (!(cause instanceof Error)) return String(cause);

@@ -14,26 +14,26 @@ export interface WebhookSinkOptions {
   readonly url: string;
   /** Sent with each request; values are never printed. */
   readonly headers?: Readonly<Record<string, string>>;
-  /** live: a full queue drops its oldest result. file: nothing is dropped, `publish` asks the caller to wait. */
+  /** live: a full queue drops its oldest result. file: nothing is dropped; `publish` asks the caller to wait. */
   readonly policy: 'live' | 'file';
-  /** Results per request at most. */
+  /** Maximum results per request. */
   readonly batchResults?: number;
-  /** Longest that a result waits for others. */
+  /** Maximum time that a result waits for others. */
   readonly batchMs?: number;
   readonly maxQueuedResults?: number;
-  /** For one attempt. */
+  /** Of one attempt. */
   readonly timeoutMs?: number;
-  /** Attempts per batch before it is given up. */
+  /** Attempts per batch before it is dropped. */
   readonly maxAttempts?: number;
   readonly firstRetryMs?: number;
   readonly maxRetryMs?: number;
-  /** A server that asks for more patience than this gets this. */
+  /** Upper bound of the server's `Retry-After`. */
   readonly maxRetryAfterMs?: number;
-  /** Longest that `close` waits for what is still queued. */
+  /** Maximum time that `close` waits for queued results. */
   readonly closeMs?: number;
-  /** Hears of each batch that was given up, and, at most once a second, of results dropped from a full queue. */
+  /** Called for each dropped batch, and at most once a second for results dropped from a full queue. */
   readonly onFailure: SinkFailureListener;
-  /** Hears of the first batch that arrives after a failure. */
+  /** Called when the first batch is delivered after a failure. */
   readonly onRecovery?: () => void;
   readonly clock?: Clock;
   readonly random?: () => number;
@@ -51,8 +51,8 @@ export const WEBHOOK_DEFAULTS = {
   closeMs: 15_000,
 } as const satisfies Partial<WebhookSinkOptions>;
 
-/** Unlike the system's clock, its timers keep the process alive: a retry that is due must not be forgotten at the end. */
-const aliveClock: Clock = {
+/** Unlike `systemClock`, its timers keep the process alive, so that a pending retry is not lost at exit. */
+const keepAliveClock: Clock = {
   now: monoNowMs,
   setTimer(run, delayMs) {
     const timer = setTimeout(run, delayMs);
@@ -65,10 +65,10 @@ const OVERFLOW_REPORT_MS = 1000;
 /**
  * Posts results in batches: `{"sink", "batch", "lostResults", "results": [...]}`, each result as in a JSONL line.
  *
- * One batch is on its way at a time, so that results arrive in order. A batch that fails is tried again with growing
- * pauses and the same `Idempotency-Key`, which lets the receiver know a repeat when the answer, not the request, was
- * lost. A batch that is given up is reported, and the next one is tried: an outage costs results, never the stream.
- * Answers of 4xx (but 408, 425 and 429) and redirects are not tried again.
+ * Sends one batch at a time, so that results arrive in order. A failed batch is retried with growing delays and the same
+ * `Idempotency-Key`, which lets the receiver recognise a repeat if only the answer was lost. After the last attempt the
+ * batch is dropped and reported, and the next one is sent: an outage costs results but never stops the stream. Redirects
+ * and 4xx answers other than 408, 425 and 429 are not retried.
  */
 export class WebhookSink implements Sink {
   readonly id: string;
@@ -90,14 +90,14 @@ export class WebhookSink implements Sink {
   #overflowReportedMs = -Infinity;
   #lastFailure: SightlineError | null = null;
   #closing: Promise<void> | null = null;
-  #isOutOfTime = false;
+  #isCloseTimedOut = false;
 
-  /** @throws CONFIG_INVALID when `url` is not an http or https address. */
+  /** @throws CONFIG_INVALID if `url` is not an http or https address. */
   constructor(options: WebhookSinkOptions) {
     this.id = options.id;
     this.#options = { ...WEBHOOK_DEFAULTS, ...options };
     this.#destination = parseDestination(options.id, options.url, options.headers ?? {});
-    this.#clock = options.clock ?? aliveClock;
+    this.#clock = options.clock ?? keepAliveClock;
     this.#random = options.random ?? Math.random;
   }
 
@@ -120,8 +120,8 @@ export class WebhookSink implements Sink {
   }
 
   async #finish(): Promise<void> {
-    const cancelDeadline = this.#clock.setTimer(() => this.#runOutOfTime(), this.#options.closeMs);
-    // From here on batches go at once, full or not.
+    const cancelDeadline = this.#clock.setTimer(() => this.#onCloseTimeout(), this.#options.closeMs);
+    // From here on batches are sent at once, full or not.
     this.#startSending();
     while (this.#isSending) await this.#waitForProgress();
     cancelDeadline();
@@ -144,11 +144,11 @@ export class WebhookSink implements Sink {
     void this.#sendBatches();
   }
 
-  /** Sends what is queued, then full batches for as long as there are some; the rest waits for its timer. */
+  /** Sends one batch, then full ones as long as there are any; the rest waits for the batch timer. */
   async #sendBatches(): Promise<void> {
     do {
       await this.#deliver(this.#queue.splice(0, this.#options.batchResults));
-      if (this.#isOutOfTime) this.#abandonQueue();
+      if (this.#isCloseTimedOut) this.#dropQueue();
     } while (this.#queue.length >= (this.#isClosing() ? 1 : this.#options.batchResults));
     this.#isSending = false;
     if (this.#queue.length > 0) this.#schedule();
@@ -160,19 +160,19 @@ export class WebhookSink implements Sink {
     const batch = this.#batches;
     const head = JSON.stringify({ sink: this.id, batch, lostResults: this.#lostResults });
     const body = `${head.slice(0, -1)},"results":[${results.join(',')}]}`;
-    const reason = await this.#tryUntilGivenUp(body, `${this.#keyPrefix}-${batch}`);
+    const reason = await this.#sendWithRetries(body, `${this.#keyPrefix}-${batch}`);
     if (reason === null) this.#noteSuccess();
-    else this.#lose(results.length, `batch ${batch} was given up: ${reason}. ${countOf(results.length)} lost`);
+    else this.#reportLoss(results.length, `batch ${batch} was given up: ${reason}. ${countOf(results.length)} lost`);
     if (this.#queue.length <= this.#options.maxQueuedResults / 2) this.#wake();
   }
 
-  /** Returns null when the batch arrived, else why it did not. */
-  async #tryUntilGivenUp(body: string, key: string): Promise<string | null> {
+  /** Returns null if the batch was delivered, else the reason why not. */
+  async #sendWithRetries(body: string, key: string): Promise<string | null> {
     for (let attempt = 1; ; attempt++) {
-      if (this.#isOutOfTime) return 'the sink was closed before it could be sent';
+      if (this.#isCloseTimedOut) return 'the sink was closed before it could be sent';
       const outcome = await this.#attempt(body, key);
       if (outcome.kind === 'delivered') return null;
-      if (outcome.isFinal || this.#isOutOfTime) return outcome.reason;
+      if (outcome.isFinal || this.#isCloseTimedOut) return outcome.reason;
       if (attempt >= this.#options.maxAttempts) return `${outcome.reason} (attempt ${attempt} of ${attempt})`;
       await this.#pause(retryDelayMs(attempt, this.#random(), this.#options, outcome.retryAfterMs));
     }
@@ -200,16 +200,16 @@ export class WebhookSink implements Sink {
     });
   }
 
-  #runOutOfTime(): void {
-    this.#isOutOfTime = true;
+  #onCloseTimeout(): void {
+    this.#isCloseTimedOut = true;
     this.#request?.abort(new Error(`not delivered within ${this.#options.closeMs} ms of closing`));
     this.#endPause?.();
   }
 
-  #abandonQueue(): void {
+  #dropQueue(): void {
     const results = this.#queue.length;
     this.#queue = [];
-    if (results > 0) this.#lose(results, `${countOf(results)} not sent before the sink had to close`);
+    if (results > 0) this.#reportLoss(results, `${countOf(results)} not sent before the sink had to close`);
   }
 
   #noteSuccess(): void {
@@ -228,10 +228,10 @@ export class WebhookSink implements Sink {
     const dropped = this.#unreportedDrops;
     this.#unreportedDrops = 0;
     const limit = this.#options.maxQueuedResults;
-    this.#lose(0, `the queue is full (${limit} results); ${countOf(dropped)} dropped, the oldest first`);
+    this.#reportLoss(0, `the queue is full (${limit} results); ${countOf(dropped)} dropped, the oldest first`);
   }
 
-  #lose(results: number, message: string): void {
+  #reportLoss(results: number, message: string): void {
     this.#lostResults += results;
     this.#isFailing = true;
     this.#lastFailure = this.#failure(message);

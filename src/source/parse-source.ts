@@ -10,7 +10,7 @@ export type SourceScheme = 'rtsp' | 'rtsps' | 'http' | 'https' | 'device' | 'syn
 
 const SCHEMES: ReadonlySet<string> = new Set(['rtsp', 'rtsps', 'http', 'https', 'device', 'synthetic']);
 
-/** Returns the kind that `parseSource` takes a text for. A text of no other kind is the path of a file. */
+/** Returns the kind of source that `parseSource` makes of a text. A text without a known scheme is a file path. */
 export function sourceScheme(text: string): SourceScheme {
   const scheme = /^([a-z][a-z0-9+.-]*):/i.exec(text)?.[1]?.toLowerCase() ?? '';
   return SCHEMES.has(scheme) ? (scheme as SourceScheme) : 'file';
@@ -42,7 +42,7 @@ export function parseSource(text: string, options: SourceOptions): SourceInput {
   return file(sourcePath(text), scheme, options);
 }
 
-/** The path that a source of kind `file` names. @throws CONFIG_INVALID where it is no file URL. */
+/** Returns the path of a source of kind `file`. @throws CONFIG_INVALID if a `file://` text is not a valid URL. */
 export function sourcePath(text: string): string {
   if (!text.startsWith('file://')) return text;
   try {
@@ -52,9 +52,9 @@ export function sourcePath(text: string): string {
   }
 }
 
-/** A playlist is taken for a live one; a plain file behind HTTP is read once like a local one. */
+/** Treats every playlist as live. A plain file behind HTTP is read once, like a local one. */
 function network(kind: 'rtsp' | 'http', text: string, options: SourceOptions): SourceInput {
-  // White space would end the part that is redacted; in a password it must not.
+  // Redaction stops at white space, which would expose the rest of a password that contains it.
   const label = redact(text.replace(/\s/g, '%20'));
   const url = URL.canParse(text) ? new URL(text) : null;
   if (url === null || url.hostname === '') {
@@ -95,7 +95,7 @@ function file(path: string, scheme: string | undefined, options: SourceOptions):
       `${path}: is a folder; a stream reads one file (commands take folders and patterns)`,
     );
   }
-  // The prefix keeps names such as "a:b.mp4" and "-x.mp4" from being read as a protocol or an option.
+  // Without the prefix ffmpeg would read names such as "a:b.mp4" and "-x.mp4" as a protocol or an option.
   return {
     kind: 'file',
     url: `file:${path}`,

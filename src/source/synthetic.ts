@@ -1,6 +1,6 @@
 import { SightlineError } from '../errors/sightline-error.ts';
 
-/** Checks one option value. Returns the value as ffmpeg gets it, or null if it is not allowed. */
+/** Checks one option value. Returns the value to pass to ffmpeg, or null if it is not allowed. */
 type OptionCheck = (value: string) => string | null;
 
 const MAX_SIDE_PX = 7680;
@@ -24,7 +24,7 @@ const number =
   (value) =>
     /^\d{1,9}(\.\d{1,9})?$/.test(value) && Number(value) >= min && Number(value) <= max ? value : null;
 
-/** Frames a second, as a number or as a fraction such as 30000/1001. */
+/** Frames per second, as a number or a fraction such as 30000/1001. */
 const rate: OptionCheck = (value) => {
   const [, over, under = '1'] = /^(\d{1,6}(?:\.\d{1,6})?)(?:\/(\d{1,6}))?$/.exec(value) ?? [];
   const fps = Number(over) / Number(under);
@@ -33,14 +33,14 @@ const rate: OptionCheck = (value) => {
 
 const ratio: OptionCheck = (value) => (/^[1-9]\d{0,3}\/[1-9]\d{0,3}$/.test(value) ? value : null);
 
-/** A name such as `gray`, or six hexadecimal digits behind `0x`. */
+/** A name such as `gray`, or `0x` and six hexadecimal digits. */
 const colour: OptionCheck = (value) => (/^(?:[A-Za-z]{3,20}|0x[0-9A-Fa-f]{6})$/.test(value) ? value : null);
 
 const COMMON = { size, s: size, rate, r: rate, duration: number(0, 1e9), d: number(0, 1e9), sar: ratio } as const;
-/** `mandelbrot` has no end and no aspect of its own. */
+/** `mandelbrot` takes neither a duration nor a sample aspect ratio. */
 const ENDLESS = { size, s: size, rate, r: rate } as const;
 
-/** ffmpeg's picture generators that read and write nothing, with the options that may be set. */
+/** ffmpeg's picture generators that access no files, with the options that are allowed. */
 const GENERATORS: Readonly<Record<string, Readonly<Record<string, OptionCheck>>>> = {
   testsrc: COMMON,
   testsrc2: COMMON,
@@ -57,10 +57,10 @@ const EXAMPLE = 'synthetic:testsrc2=size=1280x720:rate=30';
 /**
  * Checks a `synthetic:` source and returns it as a lavfi graph.
  *
- * A lavfi graph can read and write any file (`movie`, `drawtext`, `metadata`), so the text is never passed on: it names
- * one generator of a short list, with options of known form, and the graph is built anew from these.
+ * A lavfi graph can read and write any file (`movie`, `drawtext`, `metadata`), so the text itself never reaches ffmpeg: it
+ * must name one generator of a short list with options of known form, and the graph is rebuilt from these.
  *
- * @param text - what stands after `synthetic:`, as `testsrc2=size=1280x720:rate=30`.
+ * @param text - the part after `synthetic:`, such as `testsrc2=size=1280x720:rate=30`.
  * @throws CONFIG_INVALID if it is empty; SOURCE_FORBIDDEN for any other generator, option or value.
  */
 export function syntheticGraph(text: string): string {

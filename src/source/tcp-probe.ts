@@ -1,8 +1,8 @@
 import { connect } from 'node:net';
 
 /**
- * Tries whether a TCP connection succeeds. It costs a fraction of a millisecond, against 50 ms of CPU for an ffmpeg that
- * starts only to find the camera away: so an absent camera can be asked every second and is back at once.
+ * Checks whether a TCP connection succeeds. This costs a fraction of a millisecond, against 50 ms of CPU to start an ffmpeg
+ * that then fails. So an absent camera can be probed every second and is picked up as soon as it is back.
  */
 export function tcpProbe(address: { host: string; port: number }, timeoutMs: number): Promise<boolean> {
   return new Promise((resolve) => {

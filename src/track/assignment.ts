@@ -1,6 +1,6 @@
 /**
- * Assigns rows to columns so that the sum of costs is as small as it can be: the Hungarian method with potentials and
- * shortest augmenting paths, O(n^2 m) for n <= m. Keeps its buffers from call to call.
+ * Assigns rows to columns with the smallest sum of costs: the Hungarian method with potentials and shortest augmenting
+ * paths, O(n^2 m) for n <= m. Keeps its buffers between calls.
  */
 export class AssignmentSolver {
   #rowPotential = new Float64Array(0);
@@ -12,29 +12,29 @@ export class AssignmentSolver {
 
   /**
    * @param costs - `[rows, columns]`, finite.
-   * @returns the column of each row; -1 for a row without one, where there are more rows than columns.
+   * @returns the column of each row; -1 for a row without one, if there are more rows than columns.
    */
   solve(costs: Float64Array, rows: number, columns: number): Int32Array {
     const columnOfRow = new Int32Array(rows).fill(-1);
     if (rows === 0 || columns === 0) return columnOfRow;
-    // The method needs at least as many columns as rows; otherwise the matrix is read the other way round.
-    const isTurned = rows > columns;
-    const n = isTurned ? columns : rows;
-    const m = isTurned ? rows : columns;
-    const rowStride = isTurned ? 1 : columns;
-    const columnStride = isTurned ? columns : 1;
+    // The method needs at least as many columns as rows; otherwise the matrix is read transposed.
+    const isTransposed = rows > columns;
+    const n = isTransposed ? columns : rows;
+    const m = isTransposed ? rows : columns;
+    const rowStride = isTransposed ? 1 : columns;
+    const columnStride = isTransposed ? columns : 1;
     this.#reserve(n + 1, m + 1);
     for (let row = 1; row <= n; row++) this.#augment(costs, row, m, rowStride, columnStride);
     for (let column = 1; column <= m; column++) {
       const row = this.#rowOfColumn[column]!;
       if (row === 0) continue;
-      if (isTurned) columnOfRow[column - 1] = row - 1;
+      if (isTransposed) columnOfRow[column - 1] = row - 1;
       else columnOfRow[row - 1] = column - 1;
     }
     return columnOfRow;
   }
 
-  /** Finds the cheapest chain of changes that gives `row` a column. Rows and columns count from 1; 0 is "none". */
+  /** Finds the cheapest augmenting path that gives `row` a column. Rows and columns count from 1; 0 is "none". */
   #augment(costs: Float64Array, row: number, m: number, rowStride: number, columnStride: number): void {
     const rowPotential = this.#rowPotential;
     const columnPotential = this.#columnPotential;

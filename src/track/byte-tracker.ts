@@ -5,23 +5,22 @@ import { MediaTimeline } from './media-timeline.ts';
 import { Track } from './track.ts';
 import { type ResolvedTrackOptions, resolveTrackOptions, type TrackOptions } from './track-options.ts';
 
-/** A detection of the newest frame and the object that it was found to be. */
+/** A detection of the newest frame and the track that it was matched with. */
 interface Sighting {
   readonly detection: Detection;
   track: Track | null;
 }
 
 /**
- * Gives the detections of one stream identities over time: ByteTrack (Zhang et al., "ByteTrack: Multi-Object Tracking
- * by Associating Every Detection Box", 2022). Known objects are matched with detections of high score first, those left
- * over with detections of low score, since an object that is half hidden still gives a weak box.
+ * Assigns identities to the detections of one stream over time: ByteTrack (Zhang et al., "ByteTrack: Multi-Object Tracking
+ * by Associating Every Detection Box", 2022). Tracks are matched with high-score detections first, the remaining tracks
+ * with low-score detections, since a partly occluded object still gives a weak box.
  *
- * Differs from the paper in these points: time is media time, not frames; only objects of one class are matched with
- * each other; an object in the very first frame must be confirmed like any other; a lost object that is expected where
- * another one stands is not taken for the same, since people do walk behind each other.
+ * Differences from the paper: time is media time, not frames; tracks only match detections of their own class; an object in
+ * the very first frame must be confirmed like any other; a lost track whose predicted position is occupied by another
+ * object is not merged with it, since people do walk behind each other.
  *
- * One instance per stream.
- * Costs some tens of microseconds for 20 objects.
+ * One instance per stream. Takes some tens of microseconds for 20 objects.
  */
 export class ByteTracker {
   readonly #options: ResolvedTrackOptions;
@@ -31,23 +30,23 @@ export class ByteTracker {
   #tracks: Track[] = [];
   #lastId = 0;
 
-  /** @throws RangeError for an option out of range. */
+  /** @throws RangeError if an option is out of range. */
   constructor(options: TrackOptions = {}) {
     this.#options = resolveTrackOptions(options);
     this.#timeline = new MediaTimeline(this.#options.lostMs);
   }
 
   /**
-   * Takes the next frame.
+   * Processes the next frame.
    *
-   * @param detections - boxes in source pixels, down to `lowScore`; any order. Not kept, not changed.
+   * @param detections - boxes in source pixels, down to `lowScore`, in any order. Neither kept nor changed.
    * @param ptsUs - media time. Frames may be missing; a step back of more than `lostMs` (a looped source) ends all
-   *   identities.
-   * @returns the detections with a score of at least `reportScore`, in the order given. Those of a confirmed object
-   *   carry `trackId`: whole numbers from 1, never used twice by one tracker.
+   *   tracks.
+   * @returns the detections with a score of at least `reportScore`, in the order given. Those of a confirmed track
+   *   carry `trackId`: whole numbers from 1, never reused by one tracker.
    */
   update(detections: readonly Detection[], ptsUs: number): Detection[] {
-    this.#passTime(ptsUs);
+    this.#advanceTime(ptsUs);
     const sightings = detections.map((detection): Sighting => ({ detection, track: null }));
     const { highScore, lowScore, matchIou, lowMatchIou, newMatchIou } = this.#options;
     const strong = sightings.filter(({ detection }) => detection.score >= highScore && hasArea(detection));
@@ -68,7 +67,7 @@ export class ByteTracker {
     return this.#report(sightings);
   }
 
-  #passTime(ptsUs: number): void {
+  #advanceTime(ptsUs: number): void {
     const { elapsedUs, isBroken } = this.#timeline.advance(ptsUs);
     if (isBroken) this.#tracks = [];
     const oldestUs = this.#timeline.nowUs - this.#options.lostMs * 1000;
@@ -77,8 +76,8 @@ export class ByteTracker {
   }
 
   /**
-   * Pairs objects with free sightings so that the sum of IoU is as large as it can be, among pairs of one class with an
-   * IoU above `overIou`. Returns the objects left over.
+   * Matches tracks with free sightings for the largest sum of IoU, among pairs of the same class with an IoU above
+   * `overIou`. Returns the unmatched tracks.
    */
   #associate(tracks: readonly Track[], sightings: readonly Sighting[], overIou: number): Track[] {
     const free = sightings.filter((sighting) => sighting.track === null);
@@ -86,7 +85,7 @@ export class ByteTracker {
     const size = tracks.length * free.length;
     if (this.#costs.length < size) this.#costs = new Float64Array(size * 2);
     const costs = this.#costs;
-    // A pair that may not be costs as much as leaving both alone, so the solver never gives up a good pair for it.
+    // A forbidden pair costs as much as leaving both unmatched, so the solver never prefers it to an allowed pair.
     const forbidden = 1 - overIou;
     let k = 0;
     for (const track of tracks) {

@@ -9,55 +9,55 @@ export interface Segment {
 }
 
 export interface CrossingRule {
-  /** Half the width of the band in which an object is on neither side. */
+  /** Half the width of the band around the line in which an object is on neither side. */
   readonly band: number;
   readonly settleUs: number;
   readonly settleFrames: number;
 }
 
-export interface Footstep {
+export interface Position {
   readonly anchor: { readonly x: number; readonly y: number };
   readonly box: Box;
   readonly nowUs: number;
 }
 
-/** As seen along the segment, in the picture as it is shown (y grows downwards). */
+/** As seen along the segment, in the displayed picture (y grows downwards). */
 export type Side = 'left' | 'right';
 
 /**
- * Share of its length by which a segment is longer than drawn. The feet of somebody whom the picture's lower border cuts
- * off lie exactly on that border, or a rounding beyond it, and so on the end of a line that was drawn down to it.
+ * Share of its length by which a segment is extended at each end. The feet of a person cut off by the picture's lower
+ * border lie exactly on that border, or a rounding error beyond it, and so at the end of a line that was drawn down to it.
  */
 const END_RATIO = 1e-6;
 
-/** Share of the newest step in the running estimate of velocity. */
+/** Weight of the newest step in the running estimate of velocity. */
 const NEWEST_SHARE = 0.5;
 
-/** What is known of one object with regard to one line: where it was, and which side it is certainly on. */
+/** The state of one object with regard to one line: its last position, and the side that it is known to be on. */
 export class LineWalk {
   lastUs = 0;
-  #last: Footstep | null = null;
+  #last: Position | null = null;
   #velocityX = 0;
   #velocityY = 0;
-  /** The side it was last certain to be on; null before the first. */
+  /** The last side that was certain; null before the first. */
   #side: Side | null = null;
   /** Whether the last change of sides went through the segment, not past one of its ends. */
   #isThrough = false;
   #candidateSinceUs = 0;
   #candidateFrames = 0;
 
-  /** Takes the object's next position; returns the side that it has now crossed to, null for none. */
-  step(footstep: Footstep, segment: Segment, rule: CrossingRule): Side | null {
+  /** Processes the object's next position; returns the side that it has now crossed to, null for none. */
+  step(position: Position, segment: Segment, rule: CrossingRule): Side | null {
     const last = this.#last;
-    if (last !== null && !this.#isPlausible(last, footstep)) this.#startAnew();
-    else if (last !== null) this.#noteChange(last, footstep, segment);
-    this.#noteVelocity(footstep);
-    this.#last = footstep;
-    this.lastUs = footstep.nowUs;
-    return this.#settle(footstep, segment, rule);
+    if (last !== null && !this.#isPlausible(last, position)) this.#reset();
+    else if (last !== null) this.#updateCrossing(last, position, segment);
+    this.#updateVelocity(position);
+    this.#last = position;
+    this.lastUs = position.nowUs;
+    return this.#settle(position, segment, rule);
   }
 
-  #settle({ anchor, nowUs }: Footstep, segment: Segment, rule: CrossingRule): Side | null {
+  #settle({ anchor, nowUs }: Position, segment: Segment, rule: CrossingRule): Side | null {
     const distance = signedDistance(anchor, segment);
     const side: Side | null = Math.abs(distance) <= rule.band ? null : distance < 0 ? 'left' : 'right';
     if (side === null || side === this.#side) {
@@ -76,14 +76,14 @@ export class LineWalk {
     return this.#isThrough ? side : null;
   }
 
-  /** Notes where the way from the last position to this one meets the line, if it does. */
-  #noteChange(last: Footstep, footstep: Footstep, segment: Segment): void {
+  /** Checks whether the path from the last position to this one crosses the line, and if so, whether inside the segment. */
+  #updateCrossing(last: Position, position: Position, segment: Segment): void {
     const before = signedDistance(last.anchor, segment);
-    const after = signedDistance(footstep.anchor, segment);
+    const after = signedDistance(position.anchor, segment);
     if (before < 0 === after < 0) return;
     const share = before / (before - after);
-    const x = last.anchor.x + share * (footstep.anchor.x - last.anchor.x);
-    const y = last.anchor.y + share * (footstep.anchor.y - last.anchor.y);
+    const x = last.anchor.x + share * (position.anchor.x - last.anchor.x);
+    const y = last.anchor.y + share * (position.anchor.y - last.anchor.y);
     const dx = segment.toX - segment.fromX;
     const dy = segment.toY - segment.fromY;
     const along = ((x - segment.fromX) * dx + (y - segment.fromY) * dy) / (dx * dx + dy * dy);
@@ -91,10 +91,10 @@ export class LineWalk {
   }
 
   /**
-   * False for a jump that the object cannot have made: its box touches nothing of the way from where it was to where it
-   * was heading. Then the identity was handed to somebody else, and what was known of the first says nothing.
+   * Returns false for a jump that the object cannot have made: its new box does not touch the path from its last box to its
+   * predicted one. The track id has then moved to another object, and the state of the first one no longer applies.
    */
-  #isPlausible(last: Footstep, { box, nowUs }: Footstep): boolean {
+  #isPlausible(last: Position, { box, nowUs }: Position): boolean {
     const elapsedUs = nowUs - last.nowUs;
     const shiftX = this.#velocityX * elapsedUs;
     const shiftY = this.#velocityY * elapsedUs;
@@ -107,7 +107,7 @@ export class LineWalk {
     );
   }
 
-  #startAnew(): void {
+  #reset(): void {
     this.#last = null;
     this.#side = null;
     this.#isThrough = false;
@@ -116,7 +116,7 @@ export class LineWalk {
     this.#velocityY = 0;
   }
 
-  #noteVelocity({ anchor, nowUs }: Footstep): void {
+  #updateVelocity({ anchor, nowUs }: Position): void {
     const last = this.#last;
     if (last === null || nowUs <= last.nowUs) return;
     const elapsedUs = nowUs - last.nowUs;
@@ -125,7 +125,7 @@ export class LineWalk {
   }
 }
 
-/** Distance from the infinite line: negative to the left of it, as seen from the first point to the second. */
+/** Returns the distance from the infinite line: negative to the left of it, as seen from the first point to the second. */
 function signedDistance(point: { readonly x: number; readonly y: number }, segment: Segment): number {
   const dx = segment.toX - segment.fromX;
   const dy = segment.toY - segment.fromY;

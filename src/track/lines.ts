@@ -10,13 +10,13 @@ export interface LineOptions {
   readonly to: RatioPoint;
   /** Default `bottom-center`. */
   readonly anchor?: Anchor | undefined;
-  /** Labels of the classes that count; all where absent. */
+  /** Labels of the classes to count; all if absent. */
   readonly labels?: readonly string[] | undefined;
   /** Half the width of the band around the line in which an object is on neither side, in picture heights. */
   readonly bandRatio?: number | undefined;
-  /** Media time that an object must stay beyond the band before it has crossed. */
+  /** Media time that an object must stay beyond the band before the crossing counts. */
   readonly settleMs?: number | undefined;
-  /** Frames in a row for which it must be seen there, too. */
+  /** Consecutive frames in which it must be seen there as well. */
   readonly settleFrames?: number | undefined;
 }
 
@@ -27,7 +27,7 @@ export const LINE_DEFAULTS = {
   settleFrames: 2,
 } as const satisfies Partial<LineOptions>;
 
-/** As seen along the line from its first to its second point, in the picture as it is shown. */
+/** As seen along the line from its first to its second point, in the displayed picture. */
 export type CrossingDirection = 'left-to-right' | 'right-to-left';
 
 export interface LineCrossing {
@@ -50,7 +50,7 @@ interface Line {
   rightToLeft: number;
 }
 
-/** An identity that was not seen for longer than this is forgotten: what comes back may be somebody else. */
+/** A track that was not seen for longer than this is forgotten: what reappears may be another object. */
 const FORGET_MS = 5000;
 
 /**
@@ -58,19 +58,19 @@ const FORGET_MS = 5000;
  *
  * An object has crossed when its anchor was clearly on one side, went through the segment (not past one of its ends),
  * and then stayed clearly on the other side for `settleMs` and `settleFrames`. Clearly means beyond a band around the
- * line. So a box that flickers at the line, or somebody who stands on it, is not counted; neither is an identity that
- * ends before it has settled, or that jumps to where its object cannot have gone.
+ * line. So a box that flickers at the line, or a person standing on it, is not counted. Neither is a track that ends before
+ * it has settled, or that jumps to a position its object cannot have reached.
  */
 export class LineCounter {
   readonly #lines: Line[];
   readonly #timeline = new MediaTimeline(FORGET_MS);
 
-  /** @throws RangeError for a line whose two points are the same. */
+  /** @throws RangeError if the two points of a line are the same. */
   constructor(lines: readonly LineOptions[]) {
     this.#lines = lines.map(toLine);
   }
 
-  /** Takes the next frame of the stream and returns the crossings that became certain with it. */
+  /** Processes the next frame of the stream and returns the crossings that became certain with it. */
   update(frame: CountedFrame): LineCrossing[] {
     const { isBroken } = this.#timeline.advance(frame.ptsUs);
     const crossings: LineCrossing[] = [];
@@ -149,7 +149,7 @@ function segmentOf({ from, to }: Line, { width, height }: CountedFrame): Segment
   return { fromX: from[0] * aspect, fromY: from[1], toX: to[0] * aspect, toY: to[1] };
 }
 
-/** Pixels become picture heights, so that a camera may change its resolution while somebody crosses. */
+/** Converts pixels to picture heights, so that a camera may change its resolution during a crossing. */
 function inHeights([x, y, width, height]: Box, picture: CountedFrame): Box {
   const unitPx = picture.height;
   return [x / unitPx, y / unitPx, width / unitPx, height / unitPx];

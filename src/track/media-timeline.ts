@@ -1,6 +1,6 @@
 /**
- * Turns the timestamps of a stream into a line of time that never runs backwards: small steps back (timestamps jitter)
- * count as no time, and a large one (a looped or reconnected source) is reported as a break.
+ * Turns the timestamps of a stream into a time that never decreases. Small steps back (timestamp jitter) count as zero; a
+ * large one (a looped or reconnected source) is reported as a break.
  */
 export class MediaTimeline {
   /** Steps back beyond this are a break. */
@@ -12,7 +12,7 @@ export class MediaTimeline {
     this.#breakUs = breakMs * 1000;
   }
 
-  /** Takes the next timestamp. `isBroken`: nothing seen before has to do with what comes now. */
+  /** Processes the next timestamp. If `isBroken` is true, frames before and after it are unrelated. */
   advance(ptsUs: number): { readonly elapsedUs: number; readonly isBroken: boolean } {
     const stepUs = this.#newestPtsUs === null ? 0 : ptsUs - this.#newestPtsUs;
     const isBroken = -stepUs > this.#breakUs;

@@ -1,9 +1,9 @@
 import type { Box } from '../core/detection.ts';
 
-/** Spread of a position and of a velocity per nominal frame, as a share of the object's height. */
+/** Standard deviation of a position and of a velocity per nominal frame, as a share of the object's height. */
 const POSITION_RATIO = 1 / 20;
 const VELOCITY_RATIO = 1 / 160;
-/** The aspect hardly changes, and a single measurement of it says little. */
+/** The aspect hardly changes, and a single measurement of it is unreliable. */
 const ASPECT_SPREAD = 1e-2;
 const ASPECT_VELOCITY_SPREAD = 1e-5;
 const ASPECT_MEASUREMENT_SPREAD = 1e-1;
@@ -11,8 +11,8 @@ const ASPECT_MEASUREMENT_SPREAD = 1e-1;
 /** The constants above were tuned on video of this rate; time is counted in such frames, whatever the stream's rate. */
 const NOMINAL_FRAME_US = 1e6 / 30;
 
-/** A size of zero would make the spreads zero and the filter deaf. */
-const SMALLEST = 1e-3;
+/** A size of zero would make all deviations zero, and the filter would ignore measurements. */
+const MIN_SIZE = 1e-3;
 
 const ASPECT = 2;
 const HEIGHT = 3;
@@ -23,10 +23,10 @@ const STRIDE = 5;
 /**
  * Kalman filter with constant velocity over centre x, centre y, aspect (width / height) and height.
  *
- * Each coordinate is only coupled with its own velocity, in the motion, the measurement and the noise: the 8 x 8
- * matrices of the textbook fall apart into four of 2 x 2, exactly, which is what is computed here. Model and constants:
+ * Each coordinate is coupled only with its own velocity, in the motion, the measurement and the noise. So the textbook's
+ * 8 x 8 matrices separate exactly into four of 2 x 2, which are computed here. Model and constants:
  * Wojke et al., "Simple online and realtime tracking with a deep association metric" (2017), as ByteTrack uses them,
- * with the noise of a step proportional to its time.
+ * with process noise proportional to the elapsed time.
  */
 export class MotionFilter {
   readonly #state = new Float64Array(COORDINATES * STRIDE);
@@ -43,7 +43,7 @@ export class MotionFilter {
     }
   }
 
-  /** Moves the state on. `holdsSize` keeps the height as it is: an object out of sight would shrink or grow away. */
+  /** Predicts the state after `elapsedUs`. `holdsSize` freezes the height: a lost object would go on growing or shrinking. */
   predict(elapsedUs: number, holdsSize: boolean): void {
     const s = this.#state;
     const step = elapsedUs / NOMINAL_FRAME_US;
@@ -58,11 +58,11 @@ export class MotionFilter {
       s[at + 3] = s[at + 3]! + step * s[at + 4]!;
       s[at + 4] = s[at + 4]! + velocity * velocity * step;
     }
-    s[ASPECT * STRIDE] = Math.max(SMALLEST, s[ASPECT * STRIDE]!);
-    s[HEIGHT * STRIDE] = Math.max(SMALLEST, s[HEIGHT * STRIDE]!);
+    s[ASPECT * STRIDE] = Math.max(MIN_SIZE, s[ASPECT * STRIDE]!);
+    s[HEIGHT * STRIDE] = Math.max(MIN_SIZE, s[HEIGHT * STRIDE]!);
   }
 
-  /** Corrects the state by a detection. */
+  /** Corrects the state with a detection. */
   correct(box: Box): void {
     const s = this.#state;
     const measured = measure(box);
@@ -73,9 +73,9 @@ export class MotionFilter {
       const total = s[at + 2]! + spread * spread;
       const gain = s[at + 2]! / total;
       const velocityGain = s[at + 3]! / total;
-      const surprise = measured[k]! - s[at]!;
-      s[at] = s[at]! + gain * surprise;
-      s[at + 1] = s[at + 1]! + velocityGain * surprise;
+      const innovation = measured[k]! - s[at]!;
+      s[at] = s[at]! + gain * innovation;
+      s[at + 1] = s[at + 1]! + velocityGain * innovation;
       s[at + 4] = s[at + 4]! - velocityGain * s[at + 3]!;
       s[at + 3] = (1 - gain) * s[at + 3]!;
       s[at + 2] = (1 - gain) * s[at + 2]!;
@@ -84,8 +84,8 @@ export class MotionFilter {
 
   /** Writes x, y, width, height to `into` at `offset`. */
   writeBox(into: Float64Array, offset: number): void {
-    const height = Math.max(SMALLEST, this.#state[HEIGHT * STRIDE]!);
-    const width = Math.max(SMALLEST, this.#state[ASPECT * STRIDE]!) * height;
+    const height = Math.max(MIN_SIZE, this.#state[HEIGHT * STRIDE]!);
+    const width = Math.max(MIN_SIZE, this.#state[ASPECT * STRIDE]!) * height;
     into[offset] = this.#state[0]! - width / 2;
     into[offset + 1] = this.#state[STRIDE]! - height / 2;
     into[offset + 2] = width;
@@ -102,6 +102,6 @@ function velocitySpread(k: number, heightPx: number): number {
 }
 
 function measure(box: Box): readonly number[] {
-  const height = Math.max(SMALLEST, box[3]);
-  return [box[0] + box[2] / 2, box[1] + box[3] / 2, Math.max(SMALLEST, box[2]) / height, height];
+  const height = Math.max(MIN_SIZE, box[3]);
+  return [box[0] + box[2] / 2, box[1] + box[3] / 2, Math.max(MIN_SIZE, box[2]) / height, height];
 }

@@ -1,25 +1,25 @@
-/** Settings of a tracker. Those left out have the value in `TRACK_DEFAULTS`. */
+/** Settings of a tracker. Defaults: `TRACK_DEFAULTS`. */
 export interface TrackOptions {
   /** Detections with at least this score are matched first, 0 to 1. */
   readonly highScore?: number | undefined;
-  /** Detections from here up to `highScore` may keep a known object alive, but never start one. Below: ignored. */
+  /** Detections from here up to `highScore` can continue a track but never start one. Lower ones are ignored. */
   readonly lowScore?: number | undefined;
-  /** A detection that belongs to no known object starts a new one from this score on. */
+  /** An unmatched detection with at least this score starts a new track. */
   readonly newScore?: number | undefined;
   /**
-   * Detections below this are used for tracking but not returned. A pipeline that tracks should ask its model for
-   * boxes down to `lowScore` and set this to the threshold that its user wants.
+   * Detections below this are used for tracking but not returned. A pipeline that tracks should request boxes down to
+   * `lowScore` from its model and set this to the user's threshold.
    */
   readonly reportScore?: number | undefined;
   /** IoU that a predicted box and a detection of high score must exceed. Small, because objects move between frames. */
   readonly matchIou?: number | undefined;
-  /** The same for a detection of low score: a weak box must lie where it is expected. */
+  /** The same for a detection of low score: a weak box must be close to its predicted place. */
   readonly lowMatchIou?: number | undefined;
-  /** The same for an object that was seen too rarely to have an identity. */
+  /** The same for a track that is not confirmed yet. */
   readonly newMatchIou?: number | undefined;
-  /** Media time for which an object that is not seen keeps its identity. Not frames: right at any frame rate. */
+  /** Media time for which an unseen object keeps its identity. Not a frame count, so it holds at any frame rate. */
   readonly lostMs?: number | undefined;
-  /** Frames in a row in which an object must be found before it gets an identity. */
+  /** Consecutive frames in which an object must be detected before it gets an identity. */
   readonly minHits?: number | undefined;
 }
 
@@ -40,10 +40,9 @@ export const TRACK_DEFAULTS: ResolvedTrackOptions = {
 const RATIOS = ['highScore', 'lowScore', 'newScore', 'reportScore', 'matchIou', 'lowMatchIou', 'newMatchIou'] as const;
 
 /**
- * Fills in the defaults. What users write is checked by the configuration's schema; this guards against a caller's
- * mistake.
+ * Fills in the defaults. The configuration's schema checks what users write; the checks here are for callers of the code.
  *
- * @throws RangeError for a value out of range, or scores in the wrong order.
+ * @throws RangeError if a value is out of range or the scores are in the wrong order.
  */
 export function resolveTrackOptions(options: TrackOptions): ResolvedTrackOptions {
   const given = Object.entries(options).filter(([, value]) => value !== undefined);

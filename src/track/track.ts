@@ -14,9 +14,9 @@ export class Track {
   /** 0 until it is confirmed. */
   id = 0;
   hits = 1;
-  /** Media time of the newest detection, on the tracker's own line of time. */
+  /** Time of the newest detection, on the tracker's `MediaTimeline`. */
   lastUs: number;
-  /** x, y, width, height expected in the newest frame. */
+  /** x, y, width, height predicted for the newest frame. */
   readonly predicted = new Float64Array(4);
   readonly #filter: MotionFilter;
 

@@ -3,11 +3,11 @@ import { type Anchor, anchorOf, type CountedFrame, isCounted, type RatioPoint } 
 
 export interface ZoneOptions {
   readonly id: string;
-  /** At least three corners; the last is joined with the first. May be concave. */
+  /** At least three corners; the last is connected to the first. May be concave. */
   readonly polygon: readonly RatioPoint[];
   /** Default `bottom-center`. */
   readonly anchor?: Anchor | undefined;
-  /** Labels of the classes that count; all where absent. */
+  /** Labels of the classes to count; all if absent. */
   readonly labels?: readonly string[] | undefined;
 }
 
@@ -19,17 +19,17 @@ interface Zone {
   inside: number;
 }
 
-/** A point this near to an edge is on it. Boxes are f32: clipped to the picture, they may end a hair beyond it. */
+/** A point this close to an edge is on it. Boxes are f32: clipped to the picture, they may still end slightly outside it. */
 const EDGE_RATIO = 1e-6;
 
 /**
- * Counts the tracked objects inside polygons, in the newest frame. Objects without an identity are not counted: they
+ * Counts the tracked objects inside polygons, in the newest frame. Objects without a track id are not counted, since they
  * may be flicker. One instance per stream.
  */
 export class ZoneCounter {
   readonly #zones: Zone[];
 
-  /** @throws RangeError for a polygon of fewer than three corners. */
+  /** @throws RangeError if a polygon has fewer than three corners. */
   constructor(zones: readonly ZoneOptions[]) {
     this.#zones = zones.map(({ id, polygon, anchor, labels }) => {
       if (polygon.length < 3) {
@@ -62,8 +62,8 @@ export class ZoneCounter {
 }
 
 /**
- * Even-odd rule; a point on an edge is inside. The last matters: the feet of somebody who is cut off by the picture's
- * lower border lie exactly on the edge of a zone that reaches down to it.
+ * Returns whether a point is inside a polygon by the even-odd rule. A point on an edge counts as inside, because the feet
+ * of a person cut off by the picture's lower border lie exactly on the edge of a zone that reaches down to it.
  */
 export function isInside(polygon: readonly RatioPoint[], x: number, y: number): boolean {
   let inside = false;

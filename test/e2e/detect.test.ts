@@ -119,7 +119,7 @@ describe('sightline detect', () => {
         deadlineMs: 60_000,
       });
       child.kill('SIGINT');
-      expect((await result).stderr).toMatch(/r\.jsonl stays as it was; what was written now is in .*r\.partial\.jsonl/);
+      expect((await result).stderr).toMatch(/r\.jsonl is unchanged; the new output is in .*r\.partial\.jsonl/);
       expect(readFileSync(out, 'utf8')).toBe(earlier);
       expect(named().sort()).toEqual(['r.jsonl', 'r.partial.jsonl']);
     });

@@ -92,13 +92,15 @@ describe('sightline run, killed and started again', () => {
       const frames = lines.filter((line) => line.run === run).map(({ frame }) => frame);
       expect(frames).toEqual(firstNumbers(frames.length));
     }
-    expect(stderr).toMatch(/day\.jsonl is continued \(23 bytes of half a line at its end were cut off\)/);
+    expect(stderr).toMatch(/day\.jsonl is continued \(removed 23 bytes of an incomplete last line\)/);
 
     const recovered = entries('day.recovered-1.json').map(({ image_id }) => image_id);
     expect(recovered.length).toBeGreaterThanOrEqual(firstEntries);
     expect(recovered).toEqual(firstNumbers(recovered.length, 1));
     expect(entries('day.json').length).toBe(lines.filter(({ run }) => run === runs[1]).length);
-    expect(stderr).toMatch(/an earlier run was cut short; its results are in .*day\.recovered-1\.json \(14 bytes/);
+    expect(stderr).toMatch(
+      /an earlier run was cut short; its results are in .*day\.recovered-1\.json \(removed 14 bytes/,
+    );
 
     const video = await describeVideo(at('day.recovered-1.mp4'));
     expect(video.timesMs.length).toBeGreaterThanOrEqual(50);

@@ -30,7 +30,7 @@ function pixelAt(pixels: Uint8Array, x: number, y: number): number[] {
   return [...pixels.subarray((y * size.width + x) * 3, (y * size.width + x) * 3 + 3)];
 }
 
-/** Video loses some colour: half its chroma resolution and 8 bits of a narrow range. */
+/** Encoding loses some colour: half the chroma resolution, and 8 bits in limited range. */
 function expectColour(pixel: readonly number[], colour: readonly number[]): void {
   pixel.forEach((value, i) => {
     expect(Math.abs(value - colour[i]!), `${pixel} against ${colour}`).toBeLessThan(40);
@@ -39,10 +39,10 @@ function expectColour(pixel: readonly number[], colour: readonly number[]): void
 
 describe('the video', () => {
   it.each(['out.mp4', 'out.mkv', 'out.mov'])(
-    '%s has every picture at its own time, whatever the rate',
+    '%s has every picture at its own time, whatever the frame rate',
     async (name) => {
       const sink = await open(name);
-      // Ten a second, then a fast burst, then a pause: no constant rate has these.
+      // Ten per second, then a fast burst, then a pause: no constant rate matches these.
       const timesMs = [5000, 5100, 5200, 5233, 5266, 5300, 7300, 7400];
       await Promise.all(timesMs.map((ms) => sink.draw(frameAt(ms), picture())));
       await sink.close();
@@ -50,20 +50,20 @@ describe('the video', () => {
       expect(video).toMatchObject({ width: 640, height: 360, codec: 'h264' });
       expect(video.timesMs).toEqual(timesMs.map((ms) => ms - 5000));
       expect(video.durationMs).toBeGreaterThanOrEqual(2400);
-      // How long the last picture stays nobody knows; no longer than the mean of the others, 2400 / 7.
+      // The duration of the last picture is unknown, but at most the mean of the others, 2400 / 7.
       expect(video.durationMs).toBeLessThanOrEqual(2400 + 343);
       expect(readdirSync(folder).filter((file) => /partial|tmp/.test(file))).toEqual([]);
     },
   );
 
-  it('lasts as long as a source of ten pictures a second', async () => {
+  it('lasts as long as a source of ten pictures per second', async () => {
     const sink = await open('ten.mp4');
     for (let i = 0; i < 30; i++) await sink.draw(frameAt(i * 100), picture());
     await sink.close();
     expect((await describeVideo(join(folder, 'ten.mp4'))).durationMs).toBeCloseTo(3000, -2);
   });
 
-  it('has a box in the colour of its class at its place, and the picture unchanged elsewhere', async () => {
+  it('has each box in its place and class colour, and the picture unchanged elsewhere', async () => {
     const sink = await open('box.mp4');
     await sink.draw(frameAt(0, [{ ...person, box: [200, 100, 160, 200] }]), picture(90));
     await sink.close();
@@ -85,7 +85,7 @@ describe('the video', () => {
       expectColour(pixelAt(pixels, x, y), [90, 90, 90]);
   });
 
-  it('has the boxes of a source of another shape where that lies in the picture', async () => {
+  it('places the boxes of a source of another aspect correctly', async () => {
     const sink = await open('resized.mp4');
     // 320x240 fills 480 of the 640 columns: 80 are black on each side, and one source pixel is 1.5 wide.
     const source = { width: 320, height: 240 };
@@ -98,7 +98,7 @@ describe('the video', () => {
     expectColour(pixelAt(pixels, 80, 200), [0, 0, 0]);
   });
 
-  it('keeps colours: what was red comes back red', async () => {
+  it('keeps colours: red stays red', async () => {
     const sink = await open('red.mp4');
     const red = picture();
     for (let i = 0; i < red.length; i += 3) red[i] = 220;
@@ -108,14 +108,14 @@ describe('the video', () => {
     expect([Math.abs(r - 220) < 6, g < 6, b < 6]).toEqual([true, true, true]);
   });
 
-  it('goes on rising where the source does not', async () => {
+  it('has increasing times even if the source does not', async () => {
     const sink = await open('loop.mp4');
     for (const ms of [0, 40, 80, 0, 40, 80]) await sink.draw(frameAt(ms), picture());
     await sink.close();
     expect((await describeVideo(join(folder, 'loop.mp4'))).timesMs).toEqual([0, 40, 80, 120, 160, 200]);
   });
 
-  it('leaves the memory of the stream as it was', async () => {
+  it("does not change the stream's memory", async () => {
     const sink = await open('clean.mp4');
     const pixels = picture(7);
     await sink.draw(frameAt(0, [{ ...person, box: [0, 0, 600, 300] }]), pixels);
@@ -123,7 +123,7 @@ describe('the video', () => {
     expect(pixels.every((value) => value === 7)).toBe(true);
   });
 
-  it.each(['mpeg4', 'mjpeg'] as const)('can be made by %s, too', async (encoder) => {
+  it.each(['mpeg4', 'mjpeg'] as const)('can also be encoded by %s', async (encoder) => {
     const path = join(folder, `${encoder}.mp4`);
     const encodeArgs = encodeArguments({ ffmpegMajor: ffmpeg.major, encoder, container: 'mp4', path: `${path}.part` });
     const sink = direct({ encodeArgs, path, partialPath: `${path}.part` });
@@ -134,7 +134,7 @@ describe('the video', () => {
 });
 
 describe('a stream with a video sink', () => {
-  it('ends with every frame of its file in the video, boxes in place, and no slot held', async () => {
+  it('writes every frame of its file with its boxes, and holds no slot at the end', async () => {
     const source = join(folder, 'source.mp4');
     await runFfmpeg('-f', 'lavfi', '-i', 'color=0x202020:size=640x360:rate=10', '-frames:v', '25', source);
     // The model's input is 512x512, the picture stretched into it: a quarter of each side is 160 and 90 pixels.
@@ -183,10 +183,10 @@ describe('when encoding is slow', () => {
     expect((await describeVideo(join(folder, 'waits.mp4'))).timesMs).toHaveLength(20);
   });
 
-  it('a live stream loses pictures at once, and counts and tells them', async () => {
+  it('a live stream drops pictures at once, counts them and reports them', async () => {
     const notices: string[] = [];
     const sink = await open('live.mp4', { policy: 'live', onNotice: (text) => notices.push(text) });
-    // All in one turn: the thread cannot have answered in between.
+    // All in one turn of the event loop: the thread cannot answer in between.
     const drawn = Array.from({ length: 20 }, (_, i) => sink.draw(frameAt(i * 40), picture()));
     expect(sink.droppedPictures).toBe(17);
     await Promise.all(drawn);
@@ -228,13 +228,13 @@ describe('failures', () => {
     expect(failures[0]).toMatchObject({ code: 'SINK_FAILED', message: expect.stringMatching(message) });
   }
 
-  it('a folder that does not exist is named, with what to do', async () => {
+  it('a folder that does not exist is named, with advice', async () => {
     const failures: SightlineError[] = [];
     const sink = await open('missing/out.mp4', { onFailure: (error) => failures.push(error) });
     await failing(sink, failures, /film: cannot write .*missing.out\.mp4: the folder .*missing does not exist.*ENOENT/);
   });
 
-  it('a path that is a folder is refused before the work begins', async () => {
+  it('a path that is a folder is rejected before the start', async () => {
     mkdirSync(join(folder, 'taken.mp4'));
     const failures: SightlineError[] = [];
     const sink = await open('taken.mp4', { onFailure: (error) => failures.push(error) });
@@ -242,20 +242,20 @@ describe('failures', () => {
     expect(existsSync(join(folder, 'taken.partial.mp4'))).toBe(false);
   });
 
-  it('another ending than a known one is a wrong setting', async () => {
+  it('an unknown extension is an invalid setting', async () => {
     await expect(open('out.gif')).rejects.toMatchObject({
       code: 'CONFIG_INVALID',
       message: expect.stringMatching(/out\.gif.*\.mp4, \.m4v, \.mov, \.mkv/),
     });
   });
 
-  it('an ffmpeg that cannot be started is told', async () => {
+  it('an ffmpeg that cannot be started is reported', async () => {
     await expect(open('none.mp4', { ffmpeg: { path: join(folder, 'no-ffmpeg'), major: 5 } })).rejects.toMatchObject({
       code: 'FFMPEG_MISSING',
     });
   });
 
-  it.skipIf(!existsSync('/dev/full'))('a full disk is named', async () => {
+  it.skipIf(!existsSync('/dev/full'))('a full disk is reported', async () => {
     const failures: SightlineError[] = [];
     const path = join(folder, 'full.mp4');
     const encodeArgs = encodeArguments({
@@ -270,7 +270,7 @@ describe('failures', () => {
   });
 
   it.skipIf(process.platform === 'win32')(
-    'an encoder that is killed leaves what it has, playable, and says where',
+    'a killed encoder leaves a playable file, and the failure says where',
     async () => {
       const noting = notingFfmpeg('killed');
       const failures: SightlineError[] = [];
@@ -282,13 +282,13 @@ describe('failures', () => {
         ms += 40;
       }
       process.kill(noting.pid(), 'SIGKILL');
-      await failing(sink, failures, /signal SIGKILL; what was written until then is in .*killed\.partial\.mp4/);
+      await failing(sink, failures, /signal SIGKILL; the output so far is in .*killed\.partial\.mp4/);
       expect(existsSync(join(folder, 'killed.mp4'))).toBe(false);
       expect((await describeVideo(partial)).timesMs.length).toBeGreaterThan(10);
     },
   );
 
-  it.skipIf(!hasProc)('a thread that dies takes its ffmpeg with it', async () => {
+  it.skipIf(!hasProc)('a thread that dies leaves no ffmpeg behind', async () => {
     const noting = notingFfmpeg('crashed');
     const failures: SightlineError[] = [];
     const sink = await open('crashed.mp4', { ffmpeg: noting, onFailure: (error) => failures.push(error) });

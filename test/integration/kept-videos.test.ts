@@ -27,7 +27,7 @@ describe('an earlier video', () => {
     await sink.close(isComplete);
   };
 
-  it('is kept under a number by a pipeline, and replaced by a complete one of a command', async () => {
+  it('is kept under a numbered name by a pipeline, and replaced by the complete one of a command', async () => {
     for (const count of [3, 4]) await draw('again.mp4', count, { keepsEarlier: true });
     expect((await describeVideo(join(folder, 'again.1.mp4'))).timesMs).toHaveLength(3);
     expect((await describeVideo(join(folder, 'again.mp4'))).timesMs).toHaveLength(4);
@@ -36,7 +36,7 @@ describe('an earlier video', () => {
     expect(named('again')).toEqual(['again.1.mp4', 'again.mp4']);
   });
 
-  it('stays when the new one is cut short; the part is kept under its own name then, and by the next run', async () => {
+  it('stays if the new one is incomplete; that one is kept under its partial name, then recovered by the next run', async () => {
     const notices: string[] = [];
     const onNotice = (text: string) => notices.push(text);
     await draw('short.mp4', 3);
@@ -48,13 +48,13 @@ describe('an earlier video', () => {
     expect((await describeVideo(join(folder, 'short.mp4'))).timesMs).toHaveLength(5);
     expect(named('short')).toEqual(['short.mp4', 'short.recovered-1.mp4']);
     expect(notices).toEqual([
-      expect.stringMatching(/short\.mp4 stays as it was; what was written now is in .*short\.partial\.mp4/),
+      expect.stringMatching(/short\.mp4 is unchanged; the new output is in .*short\.partial\.mp4/),
       expect.stringMatching(/kept in .*short\.recovered-1\.mp4/),
     ]);
   });
 
   it.skipIf(process.platform === 'win32')(
-    'of an encoder that was killed is kept, and a pipeline goes on in a new file',
+    'of a killed encoder is kept, and a pipeline continues in a new file',
     async () => {
       const noting = notingFfmpegIn(folder, 'goes-on');
       const failures: SightlineError[] = [];
@@ -71,7 +71,7 @@ describe('an earlier video', () => {
       const drawUntil = async (isEnough: () => boolean) => {
         for (; !isEnough(); ms += 40) {
           await sink.draw(frameAt(ms), picture(ms % 255));
-          // A camera's pace: a loop without pause would take a core from the encoder.
+          // At the rate of a camera: a loop without pauses would take a core from the encoder.
           await sleep(10);
         }
       };
@@ -90,7 +90,7 @@ describe('an earlier video', () => {
   );
 
   it.skipIf(disk === null)(
-    'is kept when the disk is full, and a pipeline goes on when it is not (needs to mount one)',
+    'is kept when the disk is full, and a pipeline continues once it is not (needs to mount one)',
     async () => {
       const failures: SightlineError[] = [];
       const recoveries: number[] = [];

@@ -16,7 +16,7 @@ import { conservationGap } from '../../src/telemetry/stream-telemetry.ts';
 import { testFfmpeg } from '../support/made-videos.ts';
 import { within } from '../support/wait-for.ts';
 
-/** Every ffmpeg that the tests should try: the product's own choice, the packaged one, those of FFMPEG_ALTERNATIVES. */
+/** Every ffmpeg to test: the product's own choice, the packaged one, those of FFMPEG_ALTERNATIVES. */
 export async function testedFfmpegs(): Promise<FfmpegBinary[]> {
   const named = (process.env.FFMPEG_ALTERNATIVES ?? '').split(delimiter).filter((path) => path !== '');
   const paths = [testFfmpeg.path, packagedPath(), ...named].filter((path) => path !== null);
@@ -31,7 +31,7 @@ function packagedPath(): string | null {
   }
 }
 
-/** How many frames an ffmpeg decodes by itself: one line of `framecrc` for each. */
+/** Counts the frames that an ffmpeg decodes by itself: one line of `framecrc` each. */
 export async function countFrames(ffmpeg: FfmpegBinary, path: string): Promise<number> {
   const args = ['-hide_banner', '-nostdin', '-loglevel', 'quiet', '-i', path, '-map', '0:v:0', '-vsync', 'passthrough'];
   if (ffmpeg.major >= 6) args.splice(-2, 2, '-fps_mode', 'passthrough');
@@ -120,7 +120,7 @@ export class OddMediaPlayer {
   }
 }
 
-/** Videos made with ffmpeg's own test pictures, each odd in one way. */
+/** Videos made from ffmpeg's test pictures, each unusual in one way. */
 export class OddMediaFolder {
   readonly path = mkdtempSync(join(tmpdir(), 'sightline-odd-'));
 
@@ -145,7 +145,7 @@ export class OddMediaFolder {
     );
   }
 
-  /** Turned by metadata alone, a quarter to the left: its matrix brings the point (x, y) to (y, -x). */
+  /** Rotated by metadata only, 90 degrees anticlockwise: its matrix maps the point (x, y) to (y, -x). */
   async rotated(): Promise<string> {
     const flat = await this.halves('flat.mp4', '128x64', 10);
     if (testFfmpeg.major >= 6)
@@ -158,7 +158,7 @@ export class OddMediaFolder {
     return this.halves('wide.mp4', '64x64', 10, '-vf', 'setsar=2/1');
   }
 
-  /** Frames 0 to 5 of a clip of 25 a second, then every fifth. */
+  /** Frames 0 to 5 of a 25 fps clip, then every fifth. */
   uneven(): Promise<string> {
     const passthrough = testFfmpeg.major >= 6 ? '-fps_mode' : '-vsync';
     return this.halves('uneven.mp4', '64x64', 9, '-vf', 'select=lt(n\\,5)+not(mod(n\\,5))', passthrough, 'passthrough');

@@ -17,7 +17,7 @@ const ffmpegs = (await testedFfmpegs()).map((binary) => ({
   binary,
 }));
 
-/** Do all boxes lie in the middle half of their own frame? */
+/** Returns whether all boxes lie in the middle half of their own frame. */
 function expectMiddle(frames: readonly PublishedFrame[]): void {
   for (const { width, height, detections } of frames) {
     expect(detections).toHaveLength(1);
@@ -28,7 +28,7 @@ function expectMiddle(frames: readonly PublishedFrame[]): void {
   }
 }
 
-/** Are the boxes of the letterboxed model where arithmetic puts them? `scale` is 416 over the longer side. */
+/** Returns whether the boxes of the letterboxed model have the computed places. `scale` is 416 over the longer side. */
 function expectLetterbox(frames: readonly PublishedFrame[]): void {
   for (const { width, height, detections } of frames) {
     const scale = 416 / Math.max(width, height);
@@ -36,13 +36,13 @@ function expectLetterbox(frames: readonly PublishedFrame[]): void {
     const [whole, small] = [detections[0]!.box, detections[1]!.box];
     expect(whole).toEqual([0, 0, width, height]);
     [26, 52, 104, 104].forEach((value, i) => {
-      // The fit is rounded to whole pixels of the model: half a pixel in 416 at the far edge.
+      // The fit is rounded to whole model pixels: an error of up to half a pixel in 416 at the far edge.
       expect(Math.abs(small[i]! - value / scale)).toBeLessThan(1 + 0.5 / scale);
     });
   }
 }
 
-/** Sizes in the order of their coming, each with its number of frames: `128x64 x10, 64x128 x10`. */
+/** Returns the sizes in order, each with its number of frames: `128x64 x10, 64x128 x10`. */
 function sizes(frames: readonly PublishedFrame[]): string {
   const runs: { size: string; count: number }[] = [];
   for (const { width, height } of frames) {
@@ -61,7 +61,7 @@ function expectNumbered(frames: readonly PublishedFrame[]): void {
   }, 0);
 }
 
-/** Mean colour of the upper and lower, or left and right, quarter of a picture. */
+/** Returns the mean colour of the upper and lower, or left and right, quarter of a picture. */
 async function ends(jpeg: Uint8Array, axis: 'x' | 'y'): Promise<{ size: string; first: string; last: string }> {
   const { data, info } = await sharp(jpeg).raw().toBuffer({ resolveWithObject: true });
   const at = (share: number): string => {
@@ -87,20 +87,20 @@ describe.each(ffmpegs)('$label', ({ binary }) => {
     await letterbox?.close();
   });
 
-  describe('made here', () => {
-    it('a picture turned by metadata is upright, in its size, its boxes and its pixels', async () => {
+  describe('generated clips', () => {
+    it('a video rotated by metadata is upright in size, boxes and pixels', async () => {
       const path = await folder.rotated();
       for (const withPicture of [false, true]) {
         const { frames, preview } = await player.play(path, { withPicture });
         expect(sizes(frames)).toBe('64x128 x10');
         expectMiddle(frames);
-        // What was on the right is on top after a quarter turn to the left.
+        // The right side is the top after a rotation by 90 degrees anticlockwise.
         expect(await ends(preview!, 'y')).toEqual({ size: '64x128', first: 'green', last: 'red' });
       }
       expectLetterbox((await letterbox.play(path)).frames);
     });
 
-    it('pixels that are not square: sizes and boxes are those of the display', async () => {
+    it('non-square pixels: sizes and boxes are in display pixels', async () => {
       const path = await folder.wide();
       for (const withPicture of [false, true]) {
         const { frames, preview } = await player.play(path, { withPicture });
@@ -111,7 +111,7 @@ describe.each(ffmpegs)('$label', ({ binary }) => {
       expectLetterbox((await letterbox.play(path, { withPicture: true })).frames);
     });
 
-    it('a picture that changes its size: each frame has its own, and boxes in it', async () => {
+    it('a video that changes its size: each frame has its own size and boxes', async () => {
       const path = await folder.resized();
       for (const withPicture of [false, true]) {
         const { frames, failure } = await player.play(path, { withPicture });
@@ -123,12 +123,12 @@ describe.each(ffmpegs)('$label', ({ binary }) => {
       expectLetterbox((await letterbox.play(path)).frames);
     });
 
-    it('a variable frame rate: the timestamps of the container, none invented, none lost', async () => {
+    it('a variable frame rate: exactly the timestamps of the container', async () => {
       const { frames } = await player.play(await folder.uneven());
       expect(frames.map(({ ptsUs }) => ptsUs / 40_000)).toEqual([0, 1, 2, 3, 4, 5, 10, 15, 20]);
     });
 
-    it('every n-th frame: its number and time are those in the file', async () => {
+    it('every n-th frame keeps its number and time in the file', async () => {
       const path = await folder.halves('ten.mp4', '64x64', 10);
       const { frames, warnings } = await player.play(path, { every: 4 });
       expect(frames.map(({ frame, ptsUs }) => [frame, ptsUs])).toEqual([
@@ -139,19 +139,19 @@ describe.each(ffmpegs)('$label', ({ binary }) => {
       expect(warnings).toEqual([]);
     });
 
-    it('frames far apart are no sign of a file that ends early', async () => {
+    it('frames far apart do not count as a truncated file', async () => {
       const path = await folder.halves('long.mp4', '64x64', 250);
       const { frames, warnings } = await player.play(path, { every: 100 });
       expect(frames).toHaveLength(3);
       expect(warnings).toEqual([]);
     });
 
-    it('one frame is one result', async () => {
+    it('one frame gives one result', async () => {
       const { frames, state, warnings } = await player.play(await folder.halves('one.mp4', '64x64', 1));
       expect([frames.length, state, warnings.length]).toEqual([1, 'ended', 0]);
     });
 
-    it('a file cut off in the middle gives what is left, with a warning', async () => {
+    it('a file truncated in the middle gives the frames that are left, with a warning', async () => {
       const path = await folder.halves(
         'cut.mp4',
         '640x360',
@@ -173,7 +173,7 @@ describe.each(ffmpegs)('$label', ({ binary }) => {
       ['empty.mp4', '', 'SOURCE_UNREADABLE'],
       ['text.mp4', 'text\n', 'SOURCE_UNREADABLE'],
       ['corrupt-401.mp4', 'text\n', 'SOURCE_UNREADABLE'],
-    ])('%s is no video: an error that names file and cause', async (name, text, code) => {
+    ])('%s is not a video: the error names file and cause', async (name, text, code) => {
       const path = join(folder.path, name);
       writeFileSync(path, text);
       const { frames, failure, state } = await player.play(path);
@@ -181,7 +181,7 @@ describe.each(ffmpegs)('$label', ({ binary }) => {
       expect(failure?.message).toContain(`${path}: it is not a video`);
     });
 
-    it('sound alone is told from what is no video', async () => {
+    it('an audio file has another error than a file that is not media', async () => {
       const path = await folder.sound();
       const { frames, failure } = await player.play(path);
       expect([frames.length, failure?.code]).toEqual([0, 'SOURCE_NO_VIDEO']);
@@ -189,7 +189,7 @@ describe.each(ffmpegs)('$label', ({ binary }) => {
     });
   });
 
-  describe.skipIf(sharedDir === null)('from the shared folder (skipped where there is none)', () => {
+  describe.skipIf(sharedDir === null)('from the shared folder (skipped if there is none)', () => {
     const odd = (name: string): string => join(sharedDir ?? '', 'odd-media', name);
 
     it.each([
@@ -217,7 +217,7 @@ describe.each(ffmpegs)('$label', ({ binary }) => {
     });
 
     it.each(['rotate90.mp4', 'sar_4_3.mp4', 'midstream_resize.ts', 'odd_321x181_yuv444.mp4'])(
-      '%s: letterboxed boxes are in source pixels, too',
+      '%s: letterboxed boxes are in source pixels',
       async (name) => {
         const { frames } = await letterbox.play(odd(name));
         expect(frames.length).toBeGreaterThan(0);
@@ -235,13 +235,13 @@ describe.each(ffmpegs)('$label', ({ binary }) => {
       expect(frames.map(({ ptsUs }) => ptsUs)).toEqual(expected);
     });
 
-    it('truncated_tail.mp4: a warning says so', async () => {
+    it('truncated_tail.mp4: reported with a warning', async () => {
       const { warnings } = await player.play(odd('truncated_tail.mp4'));
       expect(warnings.join()).toContain('the file ends early');
     });
 
     it.each(['corrupt_bits.ts', 'lost_packets.ts'])(
-      '%s: every frame that ffmpeg decodes, and a count of errors',
+      '%s: has every frame that ffmpeg decodes, and a count of errors',
       async (name) => {
         const { frames, failure, decodeErrors, state } = await player.play(odd(name));
         expect([failure, state]).toEqual([null, 'ended']);

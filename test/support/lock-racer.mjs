@@ -1,6 +1,6 @@
 /**
- * Takes the lock of the file in its argument from `dist/`, says `taken` or the code of the error, and holds it until its
- * standard input ends.
+ * Takes the lock of the file in its argument, with the code in `dist/`, prints `taken` or the error code, and holds it until
+ * its standard input ends.
  */
 
 import { OutputLock } from '../../dist/src/sinks/output-lock.js';

@@ -19,7 +19,7 @@ export function frameAt(ms: number, detections: readonly Detection[] = [], sourc
   return { ...frameOf(0, detections), ...source, ptsUs: (ms * 1000) as PtsUs };
 }
 
-/** Opens the annotated video `name` in a folder; any failure or notice that a test does not expect fails it. */
+/** Opens the annotated video `name` in a folder; an unexpected failure or notice fails the test. */
 export function openVideo(folder: string, name: string, more: Partial<VideoSinkRequest> = {}): Promise<VideoSink> {
   return openVideoSink({
     id: 'film',
@@ -34,7 +34,7 @@ export function openVideo(folder: string, name: string, more: Partial<VideoSinkR
   });
 }
 
-/** An ffmpeg that notes its process id. */
+/** Creates an ffmpeg wrapper that records its process id. */
 export function notingFfmpegIn(folder: string, name: string): { path: string; major: number; pid: () => number } {
   const path = join(folder, `${name}.sh`);
   const pidPath = join(folder, `${name}.pid`);

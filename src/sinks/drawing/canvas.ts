@@ -1,4 +1,4 @@
-/** Pixels to draw on: u8 `[height, width, 3]`, RGB. Every function of this folder clips to it. */
+/** Pixels to draw on: u8 `[height, width, 3]`, RGB. All functions in this folder clip to it, except `blend`. */
 export interface Canvas {
   readonly pixels: Uint8Array;
   readonly width: number;
@@ -8,7 +8,7 @@ export interface Canvas {
 /** Red, green, blue, each 0 to 255. */
 export type Colour = readonly [red: number, green: number, blue: number];
 
-/** Whole pixels; may reach beyond the canvas. */
+/** In whole pixels; may extend beyond the canvas. */
 export interface Rectangle {
   readonly x: number;
   readonly y: number;
@@ -26,7 +26,7 @@ export function fillRectangle(canvas: Canvas, area: Rectangle, colour: Colour, o
   }
 }
 
-/** Draws the four edges of a rectangle, `thickness` pixels wide, inside of it. */
+/** Draws the four edges of a rectangle, `thickness` pixels wide, on its inside. */
 export function outlineRectangle(canvas: Canvas, area: Rectangle, thickness: number, colour: Colour): void {
   const { x, y, width, height } = area;
   const across = Math.min(thickness, width);
@@ -37,7 +37,7 @@ export function outlineRectangle(canvas: Canvas, area: Rectangle, thickness: num
   fillRectangle(canvas, { x: x + width - across, y, width: across, height }, colour);
 }
 
-/** Draws a straight line with round ends and soft edges. Ends are pixel positions; a pixel's centre is at its number. */
+/** Draws an antialiased straight line with round ends. Pixel centres have whole coordinates. */
 export function strokeLine(
   canvas: Canvas,
   [fromX, fromY]: readonly [number, number],
@@ -50,7 +50,7 @@ export function strokeLine(
   const [dx, dy] = [toX - fromX, toY - fromY];
   const top = Math.max(0, Math.floor(Math.min(fromY, toY) - reach));
   const bottom = Math.min(canvas.height - 1, Math.ceil(Math.max(fromY, toY) + reach));
-  // On each row only the columns within reach of the endless line: a long diagonal has a large area around it.
+  // On each row, visit only the columns near the infinite line: the bounding box of a long diagonal is large.
   const halfColumns = dy === 0 ? Number.POSITIVE_INFINITY : (reach * Math.hypot(dx, dy)) / Math.abs(dy);
   for (let y = top; y <= bottom; y++) {
     const middle = dy === 0 ? fromX : fromX + ((y - fromY) * dx) / dy;
@@ -63,7 +63,7 @@ export function strokeLine(
   }
 }
 
-/** Lays a colour over a pixel of the canvas. */
+/** Blends a colour over one pixel, which must lie on the canvas. */
 export function blend({ pixels, width }: Canvas, x: number, y: number, colour: Colour, opacity: number): void {
   const at = (y * width + x) * 3;
   if (opacity >= 1) {
@@ -77,7 +77,7 @@ export function blend({ pixels, width }: Canvas, x: number, y: number, colour: C
   pixels[at + 2] = pixels[at + 2]! + (colour[2] - pixels[at + 2]!) * opacity;
 }
 
-/** Distance of a point from a line segment; from its one point where both ends are the same. */
+/** Returns the distance of a point from a line segment, which may have length 0. */
 export function distanceToSegment(x: number, y: number, ax: number, ay: number, bx: number, by: number): number {
   const dx = bx - ax;
   const dy = by - ay;

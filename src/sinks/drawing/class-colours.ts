@@ -1,33 +1,33 @@
 import type { Colour } from './canvas.ts';
 
-/** Degrees between the hues of two classes that follow each other: the golden angle, which never comes back to a hue. */
+/** Degrees between the hues of consecutive classes: the golden angle, which never repeats a hue. */
 const HUE_STEP = 137.508;
 /** Green for the first class, `person` in most models. */
 const FIRST_HUE = 140;
 const SATURATION = 0.72;
-/** In turn: hues come near each other after 13 and 21 classes (`bench` and `person`), which are then not equally light. */
+/** Used in rotation: hues nearly repeat after 13 and 21 classes (`bench` and `person`), and then differ in lightness. */
 const LIGHTNESSES = [0.56, 0.44, 0.7, 0.38] as const;
 
 const BLACK: Colour = [0, 0, 0];
 const WHITE: Colour = [255, 255, 255];
 
-/** Gives each class a colour of its own, the same in every video. */
+/** Returns the colour of a class, the same in every video. */
 export function classColour(classId: number): Colour {
   const hue = (FIRST_HUE + classId * HUE_STEP) % 360;
   const lightness = LIGHTNESSES[classId % LIGHTNESSES.length]!;
   return [channel(hue, lightness, 0), channel(hue, lightness, 8), channel(hue, lightness, 4)];
 }
 
-/** One channel of HSL as RGB, by the formula of CSS Color 4, section 7.1. */
+/** Converts HSL to one channel of RGB, by the formula of CSS Color 4, section 7.1. */
 function channel(hue: number, lightness: number, offset: number): number {
   const k = (offset + hue / 30) % 12;
   const amplitude = SATURATION * Math.min(lightness, 1 - lightness);
   return Math.round(255 * (lightness - amplitude * Math.max(-1, Math.min(k - 3, 9 - k, 1))));
 }
 
-/** Black or white, whichever has the higher contrast on a ground (relative luminance and ratio of WCAG 2.1). */
-export function textColour(ground: Colour): Colour {
-  const luminance = luminanceOf(ground);
+/** Returns black or white, whichever has more contrast with a background (relative luminance and ratio of WCAG 2.1). */
+export function textColour(background: Colour): Colour {
+  const luminance = luminanceOf(background);
   const onWhite = 1.05 / (luminance + 0.05);
   const onBlack = (luminance + 0.05) / (luminanceOf(BLACK) + 0.05);
   return onBlack >= onWhite ? BLACK : WHITE;

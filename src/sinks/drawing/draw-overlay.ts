@@ -9,13 +9,13 @@ import { Typeface } from './typeface.ts';
 const ZONE_COLOUR: Colour = [255, 196, 0];
 const LINE_COLOUR: Colour = [255, 90, 90];
 
-/** Sizes that follow the picture, so that a label reads alike on 360 and on 2160 lines. */
+/** Sizes in proportion to the picture, so that labels are equally readable at 360 and 2160 lines. */
 interface Sizes {
   readonly thickness: number;
   readonly padding: number;
 }
 
-/** What is drawn on one picture. */
+/** The data drawn on one picture. */
 export interface OverlayFrame {
   readonly detections: readonly Detection[];
   readonly counts: OverlayCounts;
@@ -43,9 +43,9 @@ export class OverlayPainter {
     const places = new LabelPlaces(canvas);
     this.#drawZones(canvas, frame, places);
     this.#drawLines(canvas, frame, places);
-    // The surest box gets the best place for its label and lies on top.
-    const surest = [...frame.detections].sort((a, b) => b.score - a.score);
-    const marks = surest.map((detection) => this.#mark(detection, frame.placement, places));
+    // The box with the highest score gets the best place for its label and is drawn on top.
+    const byScore = [...frame.detections].sort((a, b) => b.score - a.score);
+    const marks = byScore.map((detection) => this.#mark(detection, frame.placement, places));
     for (const { box, colour } of marks.toReversed()) outlineRectangle(canvas, box, this.#sizes.thickness, colour);
     for (const { label, text, colour } of marks.toReversed()) this.#drawLabel(canvas, label, text, colour);
   }
@@ -64,15 +64,15 @@ export class OverlayPainter {
   #place(at: Rectangle, text: string, places: LabelPlaces): Rectangle {
     const { padding } = this.#sizes;
     const { capHeightPx } = this.#typeface;
-    // A little more below, where letters such as g reach down.
+    // A little more space below, for the descenders of letters such as g.
     const height = capHeightPx + 2 * padding + Math.round(capHeightPx / 12);
     return places.take(at, this.#typeface.measure(text) + 2 * padding, height);
   }
 
-  #drawLabel(canvas: Canvas, place: Rectangle, text: string, ground: Colour): void {
+  #drawLabel(canvas: Canvas, place: Rectangle, text: string, background: Colour): void {
     const { padding } = this.#sizes;
-    fillRectangle(canvas, place, ground);
-    this.#typeface.draw(canvas, text, place.x + padding, place.y + padding, textColour(ground));
+    fillRectangle(canvas, place, background);
+    this.#typeface.draw(canvas, text, place.x + padding, place.y + padding, textColour(background));
   }
 
   #drawZones(canvas: Canvas, frame: OverlayFrame, places: LabelPlaces): void {
@@ -101,7 +101,7 @@ export class OverlayPainter {
   }
 }
 
-/** `#7 person 91%`; without identity `person 91%`. */
+/** Returns `#7 person 91%`, or `person 91%` without a track id. */
 function labelOf({ label, score, trackId }: Detection): string {
   const name = `${label} ${Math.round(score * 100)}%`;
   return trackId === undefined ? name : `#${trackId} ${name}`;

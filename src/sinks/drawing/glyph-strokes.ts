@@ -1,9 +1,9 @@
 /**
- * A typeface of its own, drawn with a round pen, because a bare machine has no font installed.
+ * A built-in typeface, drawn with a round pen, because a minimal system has no fonts installed.
  *
  * A glyph is a list of strokes, a stroke a list of points, a point two base-36 digits: x from 0 on the left, y from 0 at
- * the top of capitals; 4 is the top of small letters, c (12) the base line, g (16) the lowest descender. A stroke that
- * begins with `~` is bent smoothly through its points. A stroke of one repeated point is a dot.
+ * the top of capitals; 4 is the top of small letters, c (12) the baseline, g (16) the lowest descender. A stroke that
+ * begins with `~` is a smooth curve through its points. A stroke of one repeated point is a dot.
  */
 export const GLYPH_STROKES: Readonly<Record<string, string>> = {
   '!': '0008 0c0c',
@@ -102,5 +102,5 @@ export const GLYPH_STROKES: Readonly<Record<string, string>> = {
   z: '04740c7c',
 };
 
-/** Drawn for characters that the typeface lacks: an empty box. */
+/** An empty box, drawn for characters that the typeface does not have. */
 export const UNKNOWN_GLYPH = '00707c0c00';

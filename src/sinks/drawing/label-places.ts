@@ -1,8 +1,8 @@
 import type { Rectangle } from './canvas.ts';
 
 /**
- * Finds places for labels so that they hide each other and the picture's edge as little as can be. Ask for the most
- * important label first: it gets the best place.
+ * Places labels inside the picture with as little overlap as possible. Place the most important label first: it gets the
+ * best position.
  */
 export class LabelPlaces {
   readonly #picture: { readonly width: number; readonly height: number };
@@ -13,14 +13,14 @@ export class LabelPlaces {
   }
 
   /**
-   * Takes a place at a box: above it, inside its top, below it, inside its foot - the first that is free, else the one
-   * that hides least. Always inside the picture, where that is large enough.
+   * Reserves a place for a box's label: above it, inside its top, below it, or inside its bottom. Takes the first that is
+   * free, else the one with the least overlap. Always inside the picture, if that is large enough.
    */
   take(box: Rectangle, width: number, height: number): Rectangle {
     const candidates = [box.y - height, box.y, box.y + box.height, box.y + box.height - height]
       .map((y) => this.#inPicture({ x: box.x, y, width, height }))
-      .map((place) => ({ place, hidden: this.#hiddenPx(place) }));
-    const best = candidates.reduce((a, b) => (b.hidden < a.hidden ? b : a));
+      .map((place) => ({ place, overlapPx: this.#overlapPx(place) }));
+    const best = candidates.reduce((a, b) => (b.overlapPx < a.overlapPx ? b : a));
     this.#taken.push(best.place);
     return best.place;
   }
@@ -31,7 +31,7 @@ export class LabelPlaces {
     return { ...place, x, y };
   }
 
-  #hiddenPx(place: Rectangle): number {
+  #overlapPx(place: Rectangle): number {
     let px = 0;
     for (const other of this.#taken) {
       const across = Math.min(place.x + place.width, other.x + other.width) - Math.max(place.x, other.x);

@@ -1,20 +1,20 @@
 import { blend, type Canvas, type Colour, distanceToSegment } from './canvas.ts';
 import { GLYPH_STROKES, UNKNOWN_GLYPH } from './glyph-strokes.ts';
 
-/** Grid units of the strokes: capitals are 12 high, descenders end 4 below the base line. */
+/** In grid units of the strokes: capitals are 12 high, descenders end 4 below the baseline. */
 const CAP_UNITS = 12;
 const DESCENT_UNITS = 4;
-/** Letters are a little narrower than their grid is drawn. */
+/** Letters are drawn slightly narrower than their grid. */
 const WIDTH_RATIO = 0.84;
 const GAP_UNITS = 3.2;
 const SPACE_UNITS = 4;
 const PEN_UNITS = 1.75;
-/** Straight pieces between two points of a bent stroke. */
+/** Straight pieces between two points of a curve. */
 const CURVE_PIECES = 5;
 
 type Point = readonly [x: number, y: number];
 
-/** A letter at one size: how far each pixel is covered, 0 to 255, row by row. */
+/** A letter at one size: coverage of each pixel, 0 to 255, in rows. */
 interface Mask {
   readonly width: number;
   readonly height: number;
@@ -22,28 +22,28 @@ interface Mask {
   readonly advancePx: number;
 }
 
-/** Letters at one size, each rasterised when it is first needed. */
+/** Draws text at one size. Each letter is rasterised on first use. */
 export class Typeface {
   readonly capHeightPx: number;
   readonly #unitPx: number;
   readonly #marginPx: number;
   readonly #masks = new Map<string, Mask>();
 
-  /** @param capHeightPx - height of a capital letter; readable from 8 on. */
+  /** @param capHeightPx - height of a capital letter; readable from 8 px. */
   constructor(capHeightPx: number) {
     this.capHeightPx = capHeightPx;
     this.#unitPx = capHeightPx / CAP_UNITS;
     this.#marginPx = Math.ceil(this.#unitPx * PEN_UNITS);
   }
 
-  /** Width of a text in whole pixels. */
+  /** Returns the width of a text in whole pixels. */
   measure(text: string): number {
     let px = 0;
     for (const letter of lettersOf(text)) px += this.#advance(letter);
     return Math.max(0, Math.ceil(px - GAP_UNITS * this.#unitPx * WIDTH_RATIO));
   }
 
-  /** Draws a text; (x, y) is where the top-left corner of its first capital is. */
+  /** Draws a text; (x, y) is the top-left corner of its first capital. */
   draw(canvas: Canvas, text: string, x: number, y: number, colour: Colour): void {
     let at = x;
     for (const letter of lettersOf(text)) {
@@ -76,7 +76,7 @@ export class Typeface {
     return mask;
   }
 
-  /** Each pixel is covered by its distance to the nearest piece of a stroke. */
+  /** Computes each pixel's coverage from its distance to the nearest piece of a stroke. */
   #rasterise(glyph: string): Mask {
     const unit = this.#unitPx;
     const margin = this.#marginPx;
@@ -102,37 +102,37 @@ export class Typeface {
   }
 }
 
-/** Accents are left out, so that `café` reads `cafe`: the typeface has the letters of ASCII. */
+/** Strips accents (`café` becomes `cafe`), because the typeface only has ASCII letters. */
 function lettersOf(text: string): string {
   return text.normalize('NFD').replace(/\p{Mark}/gu, '');
 }
 
 function pointsOf(stroke: string): Point[] {
-  const isBent = stroke.startsWith('~');
-  const digits = isBent ? stroke.slice(1) : stroke;
+  const isCurve = stroke.startsWith('~');
+  const digits = isCurve ? stroke.slice(1) : stroke;
   const points: Point[] = [];
   for (let i = 0; i + 1 < digits.length; i += 2)
     points.push([Number.parseInt(digits[i]!, 36), Number.parseInt(digits[i + 1]!, 36)]);
-  return isBent ? bend(points) : points;
+  return isCurve ? smooth(points) : points;
 }
 
-/** A uniform Catmull-Rom spline through the points; closed where the first and the last are the same. */
-function bend(points: readonly Point[]): Point[] {
+/** Returns a uniform Catmull-Rom spline through the points; closed if the first and the last are the same. */
+function smooth(points: readonly Point[]): Point[] {
   const last = points.length - 1;
   const isClosed = points[0]![0] === points[last]![0] && points[0]![1] === points[last]![1];
-  const bent: Point[] = [points[0]!];
+  const curve: Point[] = [points[0]!];
   for (let i = 0; i < last; i++) {
     const before = points[i === 0 ? (isClosed ? last - 1 : 0) : i - 1]!;
     const after = points[i + 1 === last ? (isClosed ? 1 : last) : i + 2]!;
     for (let piece = 1; piece <= CURVE_PIECES; piece++) {
       const t = piece / CURVE_PIECES;
-      bent.push([
+      curve.push([
         catmullRom(before[0], points[i]![0], points[i + 1]![0], after[0], t),
         catmullRom(before[1], points[i]![1], points[i + 1]![1], after[1], t),
       ]);
     }
   }
-  return bent;
+  return curve;
 }
 
 /** The standard uniform form with tension 1/2. */

@@ -3,7 +3,7 @@ import { describe, expect, it } from 'vitest';
 import { CleanCuts, type CutList } from '../../../src/decode/clean-cuts.ts';
 import type { Packet } from '../../../src/decode/packet-rows.ts';
 
-/** Frame numbers in the order of decoding, 40 ms apart; `K` before a number is a key frame. */
+/** Frame numbers in decoding order, 40 ms apart; `K` before a number marks a key frame. */
 function choose(
   order: string,
   distanceUs: number,
@@ -19,11 +19,11 @@ function choose(
 }
 
 const CLOSED = 'K0 3 1 2 6 4 5 K7 10 8 9 13 11 12 K14 17 15 16';
-/** Frames 5 and 6 are decoded after the key frame 7 and shown before it. */
+/** Frames 5 and 6 are decoded after key frame 7 and presented before it. */
 const OPEN = 'K0 3 1 2 4 K7 5 6 10 8 9 K14 13 11 12 17 15 16';
 
 describe('CleanCuts', () => {
-  it('cuts at key frames before which nothing is shown that comes later', () => {
+  it('cuts at key frames that no later packet precedes in presentation order', () => {
     expect(choose(CLOSED, 200_000)).toMatchObject({
       frames: 18,
       cuts: [
@@ -33,25 +33,25 @@ describe('CleanCuts', () => {
     });
   });
 
-  it('never cuts an open group of pictures', () => {
+  it('never cuts at an open GOP', () => {
     expect(choose(OPEN, 40_000)).toBeNull();
   });
 
-  it('cuts at the wanted distance or a little behind, and leaves no short rest', () => {
+  it('cuts at the target distance or slightly later, and leaves no short last part', () => {
     const everyFrame = Array.from({ length: 100 }, (_, i) => `K${i}`).join(' ');
     expect(choose(everyFrame, 1_000_000)!.cuts.map(({ frame }) => frame)).toEqual([25, 50, 75]);
     expect(choose(everyFrame, 1_300_000)!.cuts.map(({ frame }) => frame)).toEqual([34, 68]);
     expect(choose(everyFrame, 2_800_000)).toBeNull();
   });
 
-  it('makes the parts shorter towards the end where they taper, down to an eighth', () => {
+  it('makes tapering parts shorter towards the end, down to an eighth', () => {
     const everyFrame = Array.from({ length: 100 }, (_, i) => `K${i}`).join(' ');
     const { cuts, frames } = choose(everyFrame, 800_000, undefined, true)!;
     const ends = [...cuts.map(({ frame }) => frame), frames];
     expect(ends.map((end, i) => end - (ends[i - 1] ?? 0))).toEqual([20, 20, 15, 11, 9, 6, 5, 4, 3, 3, 4]);
   });
 
-  it('names the shortest stretch between two places to cut at', () => {
+  it('reports the shortest stretch between two possible cuts', () => {
     expect(choose('K0 1 2 K3 4 K5 6 7 8 9 K10 11 12 13', 80_000)!.shortest).toEqual({
       from: { atUs: 120_000, frame: 3 },
       to: { atUs: 200_000, frame: 5 },
@@ -64,25 +64,25 @@ describe('CleanCuts', () => {
     ['shows two frames at the same time', CLOSED.replace('15', '17')],
     ['goes back in time', CLOSED.replace('16', '2')],
     ['has the same time on both sides of a key frame', 'K0 1 2 K3 2 4 5 K6 7 8'],
-  ])('a file that %s stays whole', (_, order) => {
+  ])('does not split a file that %s', (_, order) => {
     expect(choose(order, 200_000)).toBeNull();
   });
 
   it.each([
     ['without a time', { ptsUs: null }],
     ['that is damaged or hidden', { isOdd: true }],
-  ])('a file with a packet %s stays whole', (_, oddity) => {
+  ])('does not split a file with a packet %s', (_, oddity) => {
     expect(
       choose(CLOSED, 200_000, (packet) => (packet.ptsUs === 360_000 ? { ...packet, ...oddity } : packet)),
     ).toBeNull();
   });
 
-  it('says whether the container knows of reordered frames', () => {
+  it('reports whether the container has reordered frames', () => {
     expect(choose(CLOSED, 200_000)!.isReordered).toBe(true);
     expect(choose(CLOSED, 200_000, (packet) => ({ ...packet, isReordered: false }))!.isReordered).toBe(false);
   });
 
-  it('whatever the order of decoding, all frames before a cut are shown before it and all after it after it', () => {
+  it('keeps presentation order across every cut, for any decoding order', () => {
     const packets = fc.array(fc.record({ delay: fc.constantFrom(0, 0, 0, 1, 2, 3), isKey: fc.boolean() }), {
       minLength: 8,
       maxLength: 60,
@@ -91,7 +91,7 @@ describe('CleanCuts', () => {
     fc.assert(
       fc.property(packets, fc.boolean(), (list, isTapered) => {
         const finder = new CleanCuts(2);
-        // Each is shown as much later as its delay says, all at times of their own.
+        // Each frame is presented after its own delay; no two at the same time.
         const shown = list.map(({ delay }, i) => ({ i, at: i + delay })).sort((a, b) => a.at - b.at || b.i - a.i);
         const times = list.map((_, i) => shown.findIndex((frame) => frame.i === i));
         times.forEach((ptsUs, i) => {
@@ -109,7 +109,7 @@ describe('CleanCuts', () => {
     expect(cutCount).toBeGreaterThan(300);
   });
 
-  it('remembers few places of a file in which every frame is one', () => {
+  it('keeps few candidates of a file in which every frame is a key frame', () => {
     const finder = new CleanCuts(100_000_000);
     for (let i = 0; i < 200_000; i++) finder.add({ ptsUs: i * 1000, isKey: true, isReordered: false, isOdd: false });
     expect(finder.choose(false)).toMatchObject({ frames: 200_000, cuts: [{ frame: 100_000 }] });

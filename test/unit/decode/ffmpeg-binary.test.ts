@@ -4,7 +4,7 @@ import { delimiter, join } from 'node:path';
 import { describe, expect, it } from 'vitest';
 import { findFfmpeg } from '../../../src/decode/ffmpeg-binary.ts';
 
-/** A folder with an executable `ffmpeg` that prints this. */
+/** Creates a folder with an executable `ffmpeg` that prints this. */
 function pretend(output: string, mode = 0o755): string {
   const folder = mkdtempSync(join(tmpdir(), 'sightline-ffmpeg-'));
   const path = join(folder, 'ffmpeg');
@@ -22,7 +22,7 @@ describe.skipIf(process.platform === 'win32')('findFfmpeg (uses shell scripts)',
     ['N-118193-g5f38c82536-20241231', '59. 53.100', 7],
     ['2025-01-02-git-0457aaf0d3-full_build', '59. 54.100', 7],
     ['n9.0.2-17-g2a571b6068-20260930', '61.  1.102', 9],
-  ])('reads the generation of version %s', async (version, avutil, major) => {
+  ])('reads the major version of %s', async (version, avutil, major) => {
     const folder = pretend(
       `ffmpeg version ${version} Copyright (c) the FFmpeg developers\nlibavutil      ${avutil} / ${avutil}`,
     );
@@ -34,7 +34,7 @@ describe.skipIf(process.platform === 'win32')('findFfmpeg (uses shell scripts)',
     });
   });
 
-  it('tries nothing else when the user set a path', async () => {
+  it('tries only the path that the user set', async () => {
     const folder = pretend('ffmpeg version 5.1');
     await expect(findFfmpeg({ path: '/nowhere/ffmpeg', searchPath: folder })).rejects.toMatchObject({
       code: 'FFMPEG_MISSING',
@@ -43,7 +43,7 @@ describe.skipIf(process.platform === 'win32')('findFfmpeg (uses shell scripts)',
     expect((await findFfmpeg({ path: join(folder, 'ffmpeg'), searchPath: '' })).foundBy).toBe('setting');
   });
 
-  it('passes over folders of the PATH without one, and over what cannot be executed', async () => {
+  it('skips folders in the PATH without ffmpeg, and files that are not executable', async () => {
     const withFolder = mkdtempSync(join(tmpdir(), 'sightline-ffmpeg-'));
     mkdirSync(join(withFolder, 'ffmpeg'));
     const good = pretend('ffmpeg version 6.0');
@@ -51,7 +51,7 @@ describe.skipIf(process.platform === 'win32')('findFfmpeg (uses shell scripts)',
     expect((await findFfmpeg({ path: undefined, searchPath })).path).toBe(join(good, 'ffmpeg'));
   });
 
-  it('refuses a file that cannot be executed and a program that is not ffmpeg', async () => {
+  it('rejects a file that is not executable and a program that is not ffmpeg', async () => {
     const silent = join(pretend('ffmpeg version 4.0', 0o644), 'ffmpeg');
     await expect(findFfmpeg({ path: silent, searchPath: '' })).rejects.toMatchObject({ code: 'FFMPEG_MISSING' });
     const other = join(pretend('GNU cat 9.1'), 'ffmpeg');

@@ -56,7 +56,7 @@ describe('the scale filter', () => {
 });
 
 describe('decodeArguments', () => {
-  it('asks for every frame of the first video stream as rgb24 on standard output, and for nothing else', () => {
+  it('requests only the frames of the first video stream, as rgb24 on standard output', () => {
     const args = decodeArguments(FILE, PLAN);
     expect(args[args.indexOf('-i') + 1]).toBe('file:/videos/a b.mp4');
     const output = args.slice(args.indexOf('-i') + 2);
@@ -72,7 +72,7 @@ describe('decodeArguments', () => {
   it.each([
     ['a file', FILE, {}, '-threads 1'],
     ['a file in real time', source('file', 'file:/a', { realtime: true }), {}, '-threads 1 -re'],
-    ['a file again and again', source('file', 'file:/a', { loop: true }), {}, '-threads 1 -stream_loop -1'],
+    ['a looped file', source('file', 'file:/a', { loop: true }), {}, '-threads 1 -stream_loop -1'],
     [
       'a playlist, which cannot be looped',
       source('http', 'https://a/b', { loop: true }),
@@ -92,45 +92,45 @@ describe('decodeArguments', () => {
       '-threads 1 -rtsp_transport udp -flags low_delay -analyzeduration 500000 -fpsprobesize 0 -stimeout 5000000',
     ],
     [
-      'an endless feed, which keeps time by itself',
+      'an endless feed, which already arrives in real time',
       { ...source('http', 'http://a/live', { realtime: true }), isLive: true },
       {},
       '-threads 1 -rw_timeout 5000000 -analyzeduration 500000 -fpsprobesize 0',
     ],
     [
-      'a recording on a server that plays as a camera',
+      'a recording on a server, played like a camera',
       { ...source('http', 'http://a/b.mp4?x=1', { realtime: true }), isLive: true },
       {},
       '-threads 1 -re -rw_timeout 5000000',
     ],
     [
-      'a live playlist, whose segments would come in bursts',
+      'a live playlist, whose segments would arrive in bursts',
       { ...source('http', 'http://a/b.m3u8'), isLive: true },
       {},
       '-threads 1 -re -rw_timeout 5000000',
     ],
     ['a graph', source('synthetic', 'testsrc2'), {}, '-threads 1 -f lavfi'],
-    ['as many threads as ffmpeg likes, on a GPU', FILE, { threads: 0, hwaccel: 'cuda' }, '-hwaccel cuda'],
+    ['threads chosen by ffmpeg, on a GPU', FILE, { threads: 0, hwaccel: 'cuda' }, '-hwaccel cuda'],
   ] as const)('opens %s', (_, input, plan, expected) => {
     expect(inputPart(input, plan)).toBe(expected);
   });
 
-  it.skipIf(process.platform !== 'linux')('opens a device by Video4Linux (Linux only)', () => {
+  it.skipIf(process.platform !== 'linux')('opens a device through Video4Linux (Linux only)', () => {
     expect(inputPart(source('device', '/dev/video0'))).toBe('-threads 1 -f v4l2 -fflags nobuffer');
   });
 
-  it('passes frames through with the word that this ffmpeg knows', () => {
+  it('passes frames through with the option of this ffmpeg version', () => {
     expect(decodeArguments(FILE, { ...PLAN, ffmpegMajor: 5 }).join(' ')).toContain('-vsync passthrough');
     expect(decodeArguments(FILE, { ...PLAN, ffmpegMajor: 6 }).join(' ')).toContain('-fps_mode passthrough');
   });
 
-  it('thins out before anything is counted, and leaves out the beginning last', () => {
+  it('applies every, then maxFps, then skip, before frames are counted', () => {
     expect(filters({ every: 3, maxFps: 5, skip: 7 })).toMatch(
       /^select=not\(mod\(n\\,3\)\),select=isnan\(prev_selected_t\)\+.*,select=gte\(n\\,7\),showinfo@/,
     );
   });
 
-  it('letterboxes with the border and the grey of the model', () => {
+  it('letterboxes with the anchor and the padding value of the model', () => {
     const fit = { mode: 'letterbox', anchor: 'top-left', padValue: 114 } as const;
     expect(filters({ canvas: { width: 640, height: 384, fit } })).toContain(
       'format=rgb24,pad=w=640:h=384:x=0:y=0:color=0x727272,setsar=1',
@@ -149,23 +149,23 @@ describe('a window of a file', () => {
     return { input, filters: args[args.indexOf('-filter:v') + 1]! };
   };
 
-  it('begins at its first frame, with the times of the whole file', () => {
+  it('begins at its first frame, with the timestamps of the whole file', () => {
     const { input, filters: list } = within({ fromUs: 33_366_667, toUs: 40_000_001, firstFrame: 1000 });
     expect(input).toContain('-ss 33.366667 -copyts -start_at_zero');
     expect(list).toMatch(/^trim=end=40\.000001,showinfo@/);
   });
 
-  it('from the start to a key frame is read like the whole file up to there', () => {
+  it('from the start to a key frame is read like the whole file up to that frame', () => {
     const { input, filters: list } = within({ fromUs: null, toUs: 5_000_000, firstFrame: 0 });
     expect(input).toBe(inputPart(FILE));
     expect(list).toMatch(/^trim=end=5\.000000,showinfo@/);
   });
 
-  it('to the end has no end of its own', () => {
+  it('that reaches the end of the file sets no end time', () => {
     expect(within({ fromUs: 5_000_000, toUs: null, firstFrame: 125 }).filters).not.toContain('trim');
   });
 
-  it('takes every n-th frame in step with the whole file', () => {
+  it('takes the same every n-th frames as the whole file', () => {
     expect(within({ fromUs: 5_000_000, toUs: null, firstFrame: 125 }, 3).filters).toMatch(
       /^select=not\(mod\(n\+2\\,3\)\)/,
     );

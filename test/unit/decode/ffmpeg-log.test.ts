@@ -3,7 +3,7 @@ import { explainExit, FfmpegLog, type LogEvent } from '../../../src/decode/ffmpe
 
 const TAG = '0123456789abcdef0123456789abcdef';
 
-/** Reads lines one after the other; what means nothing is left out. */
+/** Reads lines in order; lines without an event are left out. */
 function read(...lines: string[]): LogEvent[] {
   const log = new FfmpegLog('file:/videos/a.mp4', TAG);
   return lines.map((line) => log.read(line)).filter((event) => event !== null);
@@ -12,7 +12,7 @@ function read(...lines: string[]): LogEvent[] {
 const P = `[showinfo@${TAG} @ 0x55b1f6dda680] [info]`;
 
 describe('the header of a frame', () => {
-  // Lines as the programs printed them for the same clip, 432x768 after rotation.
+  // Real output of each version for the same clip, 432x768 after rotation.
   it.each([
     ['4.1', `${P} n:   0 pts:   2000 pts_time:0.08    pos:    27571 fmt:yuv420p sar:0/1 s:432x768 i:P iskey:0 type:P `],
     ['5.1', `${P} n:   0 pts:   2000 pts_time:0.08    pos:    27571 fmt:yuv420p sar:0/1 s:432x768 i:P iskey:0 type:P `],
@@ -47,7 +47,7 @@ describe('the header of a frame', () => {
     );
   });
 
-  it('without a timestamp takes the last one known', () => {
+  it('without a timestamp gets the last known one', () => {
     const frame = (n: number, pts: string) =>
       `${P} n:${String(n).padStart(4)} pts:${pts.padStart(7)} pts_time:${pts === 'NOPTS' ? 'NOPTS' : '0.1'}   fmt:yuv420p sar:1/1 s:4x2 i:P`;
     const times = read(
@@ -60,7 +60,7 @@ describe('the header of a frame', () => {
     expect(times).toEqual([0, 100_000, 100_000, -50_000]);
   });
 
-  it('is exact for long films: ticks of a 90 kHz clock after a day', () => {
+  it('is exact for long videos: ticks of a 90 kHz clock after a day', () => {
     const [event] = read(
       `${P} config in time_base: 1/90000, frame_rate: 25/1`,
       `${P} n:   0 pts:7776000000 pts_time:86400   pos: 1 fmt:yuv420p sar:1/1 s:4x2 i:P`,
@@ -68,7 +68,7 @@ describe('the header of a frame', () => {
     expect(event).toMatchObject({ frame: { ptsUs: 86_400_000_000 } });
   });
 
-  it('is not confused by what else showinfo prints', () => {
+  it('is not affected by other showinfo lines', () => {
     expect(
       read(
         `${P} config out time_base: 0/0, frame_rate: 0/0`,
@@ -119,14 +119,14 @@ describe('the number of a header', () => {
   const config = `${P} config in time_base: 1/1000, frame_rate: 25/1`;
   const kinds = (...lines: string[]): string[] => read(...lines).map(({ kind }) => kind);
 
-  it('rises by one, and starts again at 0 in a new filter graph', () => {
+  it('increases by one, and restarts at 0 in a new filter graph', () => {
     expect(kinds(config, frame(0), frame(1), config, frame(0), frame(1))).toEqual(['frame', 'frame', 'frame', 'frame']);
   });
 
   it.each([
     ['a header is missing', [frame(0), frame(2)]],
     ['the first is missing', [frame(1)]],
-    ['one comes twice', [frame(0), frame(0)]],
+    ['one is duplicated', [frame(0), frame(0)]],
   ])('is out of step if %s', (_, lines) => {
     expect(kinds(config, ...lines).at(-1)).toBe('out-of-step');
   });
@@ -140,12 +140,12 @@ describe('the duration', () => {
     expect(read(line)).toEqual([{ kind: 'duration', durationUs }]);
   });
 
-  it('of a live stream is not known', () => {
+  it('of a live stream is unknown', () => {
     expect(read('[info]   Duration: N/A, start: 0.000000, bitrate: N/A')).toEqual([]);
   });
 });
 
-describe('what a line of trouble means', () => {
+describe('classification of error lines', () => {
   it.each([
     ['decode-error', '[h264 @ 0x1a85fb80] [error] out of range intra chroma pred mode'],
     ['decode-error', '[h264 @ 0x1a85fb80] [error] error while decoding MB 12 3, bytestream -7'],
@@ -166,12 +166,12 @@ describe('what a line of trouble means', () => {
     expect(read(line).map((event) => event.kind)).toEqual([kind]);
   });
 
-  it('a warning that harms nothing means nothing', () => {
+  it('ignores a harmless warning', () => {
     expect(read('[swscaler @ 0x1] [warning] deprecated pixel format used')).toEqual([]);
   });
 
   it.each(['corrupt.mp4', 'truncated.mp4', 'reference/a.mp4', 'cuda.mp4'])(
-    'the name of the source (%s) does not count',
+    'ignores words in the name of the source (%s)',
     (name) => {
       const log = new FfmpegLog(`file:/videos/${name}`, TAG);
       expect(log.read(`[error] file:/videos/${name}: No such file or directory`)).toEqual({
@@ -181,7 +181,7 @@ describe('what a line of trouble means', () => {
     },
   );
 
-  it('a URL with a password is not repeated', () => {
+  it('does not repeat a URL with a password', () => {
     const url = 'rtsp://admin:secret@cam/live';
     expect(new FfmpegLog(url, TAG).read(`[error] ${url}: Connection refused`)).toEqual({
       kind: 'problem',
@@ -190,7 +190,7 @@ describe('what a line of trouble means', () => {
   });
 });
 
-describe('why ffmpeg ended', () => {
+describe('explainExit', () => {
   it.each([
     ["Stream map '0:v:0' matches no streams.", 'SOURCE_NO_VIDEO'],
     ['Output file #0 does not contain any stream', 'SOURCE_NO_VIDEO'],
@@ -213,7 +213,7 @@ describe('why ffmpeg ended', () => {
     expect(explainExit([line])).toMatchObject({ code, said: line });
   });
 
-  it('is said with the last line, though an earlier one gives the cause', () => {
+  it('quotes the last line even if an earlier one gives the cause', () => {
     expect(explainExit(['moov atom not found', 'Error opening input files: Invalid data found'])).toEqual({
       code: 'SOURCE_UNREADABLE',
       cause: 'it is not a video, or its index (moov atom) is missing',
@@ -221,11 +221,11 @@ describe('why ffmpeg ended', () => {
     });
   });
 
-  it('is not known where ffmpeg said nothing', () => {
+  it('reports no cause if ffmpeg printed nothing', () => {
     expect(explainExit([])).toEqual({ code: 'DECODE_EXITED', cause: 'ffmpeg ended early', said: 'nothing' });
   });
 
-  it.each(['clip 401', 'take 403', '404'])('does not see a status in a number: %s', (name) => {
+  it.each(['clip 401', 'take 403', '404'])('does not take a number for an HTTP status: %s', (name) => {
     expect(explainExit([`/videos/${name}.mp4: Invalid data found when processing input`]).code).toBe(
       'SOURCE_UNREADABLE',
     );

@@ -1,7 +1,7 @@
 import { describe, expect, it } from 'vitest';
 import { type FfmpegExit, FfmpegProcess } from '../../../src/decode/ffmpeg-process.ts';
 
-/** Runs a shell command in ffmpeg's place. `isOpen` says whether there is memory for its bytes. */
+/** Runs a shell command in place of ffmpeg. `isOpen` tells whether there is memory for its bytes. */
 async function start(script: string, isOpen: () => boolean = () => true) {
   const memory = new Uint8Array(1000);
   const taken: number[] = [];
@@ -24,7 +24,7 @@ function text(bytes: readonly number[]): string {
 }
 
 describe.skipIf(process.platform === 'win32')('FfmpegProcess (runs shell commands)', () => {
-  it('puts every byte into the memory it is given and every line where it belongs, before it tells of the end', async () => {
+  it('delivers every byte and every log line before it reports the exit', async () => {
     const { taken, lines, exited } = await start('printf picture; echo "one\ntwo" >&2; exit 3');
     expect(await exited).toEqual({ code: 3, signal: null });
     expect(text(taken)).toBe('picture');
@@ -47,7 +47,7 @@ describe.skipIf(process.platform === 'win32')('FfmpegProcess (runs shell command
     const run = await start('printf abc; sleep 0.2; printf def', () => isOpen);
     await expect.poll(() => run.taken.length).toBe(3);
     isOpen = false;
-    // The read for which memory was already given may still end; the next one finds none.
+    // The read that already has memory may still complete; the next one gets none.
     await new Promise((resolve) => setTimeout(resolve, 400));
     isOpen = true;
     run.child.resume();
@@ -55,7 +55,7 @@ describe.skipIf(process.platform === 'win32')('FfmpegProcess (runs shell command
     expect(text(run.taken)).toBe('abcdef');
   });
 
-  it('kills the whole group, and one that does not hear the first signal with the second', async () => {
+  it('kills the whole group, with SIGKILL if it ignores SIGTERM', async () => {
     const { child, exited, lines } = await start("trap '' TERM; echo up >&2; while :; do sleep 0.05; done");
     await expect.poll(() => lines).toEqual(['up']);
     child.kill();
@@ -63,13 +63,13 @@ describe.skipIf(process.platform === 'win32')('FfmpegProcess (runs shell command
     expect(await exited).toEqual({ code: null, signal: 'SIGKILL' });
   });
 
-  it('can be killed when it is gone already', async () => {
+  it('can be killed after it has exited', async () => {
     const { child, exited } = await start('exit 0');
     await exited;
     child.kill();
   });
 
-  it('says what the system says where the binary cannot be started', async () => {
+  it('throws the system error if the binary cannot be started', async () => {
     const callbacks = { nextBuffer: () => null, onBytes: () => {}, onLogLine: () => {}, onExit: () => {} };
     await expect(FfmpegProcess.start('/nowhere/ffmpeg', [], callbacks)).rejects.toThrow(/ENOENT/);
   });

@@ -9,7 +9,7 @@ function line(n: number) {
   return { ptsUs: (n * 40_000) as PtsUs, width: 4, height: n + 1 };
 }
 
-/** An assembler over memory that is never short, with what came out of it. */
+/** An assembler with enough memory, and its output. */
 function bench() {
   const pictures: Uint8Array[] = [];
   const frames: { owner: number; ptsUs: number; isInOrder: boolean }[] = [];
@@ -23,7 +23,7 @@ function bench() {
   return { assembler, pictures, frames };
 }
 
-/** Writes as ffmpeg's pipe would: as many bytes as fit, at most `count`. */
+/** Writes like ffmpeg's pipe: as many bytes as fit, at most `count`. */
 function write(assembler: FrameAssembler<number>, value: number, count: number): number {
   const buffer = assembler.nextBuffer()!;
   const bytes = Math.min(count, buffer.length);
@@ -33,7 +33,7 @@ function write(assembler: FrameAssembler<number>, value: number, count: number):
 }
 
 describe('FrameAssembler', () => {
-  it('gives the n-th picture the n-th line, whatever the order and the pieces in which they come', () => {
+  it('pairs the n-th picture with the n-th line, for any order and chunks of arrival', () => {
     const step = fc.oneof(fc.constant('line' as const), fc.integer({ min: 1, max: 30 }));
     fc.assert(
       fc.property(fc.array(step, { maxLength: 80 }), (steps) => {
@@ -84,7 +84,7 @@ describe('FrameAssembler', () => {
     ]);
   });
 
-  it('asks again for memory that was not there', () => {
+  it('asks again for memory after there was none', () => {
     let isThere = false;
     const memory = new Uint8Array(BYTES);
     const owners: string[] = [];
@@ -100,7 +100,7 @@ describe('FrameAssembler', () => {
     expect(owners).toEqual(['a']);
   });
 
-  it('refuses bytes for which it gave no memory', () => {
+  it('rejects bytes for which it gave no memory', () => {
     const assembler = new FrameAssembler<string>(
       () => null,
       () => undefined,
@@ -108,7 +108,7 @@ describe('FrameAssembler', () => {
     expect(() => assembler.onBytes(1)).toThrow(RangeError);
   });
 
-  it('starts clean after it gave up', () => {
+  it('starts clean after abandon()', () => {
     const { assembler, frames } = bench();
     write(assembler, 1, 5);
     assembler.onHeader(line(0));

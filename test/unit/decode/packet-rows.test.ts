@@ -11,7 +11,7 @@ const HEAD = [
   '#dimensions 0: 768x576',
 ].join('\n');
 
-// As ffmpeg 5.1 printed them, with a flags field by hand where none of the test clips has one.
+// Output of ffmpeg 5.1; the flags that no test clip has are added by hand.
 const ROWS = [
   '0,      -2048,          0,     1024,    59324, 0x98c66010',
   '1,      -2048,          0,     1024,    58634, 0x77e27770',
@@ -31,12 +31,12 @@ function read(text: string, mustConfirm = false, pieces = [text]): { rows: Packe
 const one = (row: string): Packet => read(`${HEAD}\n${row}`).packets[0]!;
 
 describe('PacketRows', () => {
-  it('knows the time base from the head', () => {
+  it('reads the time base from the header', () => {
     const { rows } = read(HEAD);
     expect(rows.tickUs).toBe((1 / 10240) * 1e6);
   });
 
-  it('gives times in microseconds, and key frames where no flags say otherwise', () => {
+  it('reports times in microseconds, and key frames unless flags say otherwise', () => {
     expect(read(`${HEAD}\n${ROWS.join('\n')}`).packets.map(({ ptsUs, isKey }) => [ptsUs, isKey])).toEqual([
       [0, true],
       [100_000, false],
@@ -45,7 +45,7 @@ describe('PacketRows', () => {
     ]);
   });
 
-  it('believes in a key frame only where the second stream has it, in whichever order the two come', () => {
+  it('confirms a key frame only if the second stream has it, in either order', () => {
     const swapped = [ROWS[1]!, ROWS[0]!, ...ROWS.slice(2)];
     for (const rows of [ROWS, swapped])
       expect(read(`${HEAD}\n${rows.join('\n')}\n`, true).packets.map(({ isKey }) => isKey)).toEqual([
@@ -56,7 +56,7 @@ describe('PacketRows', () => {
       ]);
   });
 
-  it('reads the same however the text is cut into pieces', () => {
+  it('gives the same result for any chunking of the text', () => {
     const text = `${HEAD}\n${ROWS.join('\n')}\n`;
     const whole = read(text, true).packets;
     fc.assert(
@@ -69,15 +69,15 @@ describe('PacketRows', () => {
   });
 
   it.each([
-    ['a packet that is not to be shown', '0, 0, 0, 1024, 9, 0x1, F=0x5', { isOdd: true, isKey: true }],
+    ['a packet that is not for display', '0, 0, 0, 1024, 9, 0x1, F=0x5', { isOdd: true, isKey: true }],
     ['a damaged packet', '0, 0, 0, 1024, 9, 0x1, F=0x2', { isOdd: true, isKey: false }],
-    ['one that others do not refer to', '0, 0, 0, 1024, 9, 0x1, F=0x10', { isOdd: false, isKey: false }],
+    ['a disposable one', '0, 0, 0, 1024, 9, 0x1, F=0x10', { isOdd: false, isKey: false }],
     ['one without a time', '0, 0, -9223372036854775808, 1024, 9, 0x1', { ptsUs: null, isOdd: false }],
     ['one without a decoding time', '0, -9223372036854775808, 0, 1024, 9, 0x1', { ptsUs: 0, isOdd: true }],
-    ['one that is shown later than decoded', '0, 0, 512, 1024, 9, 0x1', { isReordered: true }],
-    ['one that is shown when decoded', '0, 512, 512, 1024, 9, 0x1', { isReordered: false }],
+    ['one presented later than decoded', '0, 0, 512, 1024, 9, 0x1', { isReordered: true }],
+    ['one presented when decoded', '0, 512, 512, 1024, 9, 0x1', { isReordered: false }],
     ['one with side data', '0, 0, 0, 1024, 9, 0x1, F=0x0, S=1, 8, 0xaf4', { isOdd: false, isKey: false }],
-  ])('%s is told as such', (_, row, expected) => {
+  ])('reports %s as such', (_, row, expected) => {
     expect(one(row)).toMatchObject(expected);
   });
 });

@@ -10,8 +10,8 @@ const folder = mkdtempSync(join(tmpdir(), 'sightline-still-'));
 const canvas = { width: 16, height: 16, fit: { mode: 'letterbox', anchor: 'top-left', padValue: 114 } } as const;
 
 describe('decodeStill', () => {
-  it('fits an image as the frames of a video are fitted: scaled, with a border', async () => {
-    // The name is a pattern of numbered files to ffmpeg, unless it is told otherwise.
+  it('fits an image like a video frame: scaled, with a border', async () => {
+    // By default ffmpeg takes this name for a pattern of numbered files.
     const path = join(folder, 'red %03d.png');
     await sharp({ create: { width: 64, height: 32, channels: 3, background: '#f00' } }).toFile(path);
     const picture = new Uint8Array(16 * 16 * 3);
@@ -24,7 +24,7 @@ describe('decodeStill', () => {
     }
   });
 
-  it('says what ffmpeg says of a file that is no image', async () => {
+  it("throws ffmpeg's message for a file that is not an image", async () => {
     const picture = new Uint8Array(16 * 16 * 3);
     await expect(decodeStill(testFfmpeg.path, join(folder, 'none.png'), canvas, picture)).rejects.toThrow(/none\.png/);
   });

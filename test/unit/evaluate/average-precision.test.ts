@@ -5,7 +5,7 @@ import type { CocoAnnotation, CocoAnnotations, CocoBox, CocoResult } from '../..
 import { readAnnotations, readResults } from '../../../src/evaluate/coco-files.ts';
 import { sharedDir } from '../../support/shared.ts';
 
-/** Large by COCO's ranges: 100 x 100 is above 96 x 96. */
+/** In COCO's large range: 100 x 100 is above 96 x 96. */
 const LARGE: CocoBox = [0, 0, 100, 100];
 const ELSEWHERE: CocoBox = [500, 500, 100, 100];
 
@@ -33,8 +33,8 @@ function score(annotations: CocoAnnotation[], results: CocoResult[]): CocoFigure
   return scoreDetections(dataset(...annotations), results);
 }
 
-describe('average precision, worked out by hand', () => {
-  it('is 1 for one object found exactly, and -1 for the sizes that no object has', () => {
+describe('average precision, computed by hand', () => {
+  it('is 1 for one object found exactly, and -1 for area ranges without an object', () => {
     const figures = score([object(LARGE)], [found(LARGE, 0.5)]);
     expect(figures.AP).toBeCloseTo(1, 12);
     expect(figures.APl).toBeCloseTo(1, 12);
@@ -42,13 +42,13 @@ describe('average precision, worked out by hand', () => {
     expect(Object.keys(figures)).toEqual([...COCO_FIGURES]);
   });
 
-  it('is 0 where objects are and nothing was found, -1 where no object is at all', () => {
+  it('is 0 if there are objects and no detections, -1 if there are no objects', () => {
     expect(score([object(LARGE)], [])).toMatchObject({ AP: 0, AP50: 0, AR100: 0, APs: -1 });
     expect(score([], [])).toMatchObject({ AP: -1, AP50: -1, AR1: -1 });
     expect(score([], [found(LARGE, 0.9)])).toMatchObject({ AP: -1, AR100: -1 });
   });
 
-  it('halves when a false positive has the higher score, and stays when it has the lower one', () => {
+  it('halves if a false positive has the higher score, and is unchanged if it has the lower one', () => {
     const wrongFirst = score([object(LARGE)], [found(ELSEWHERE, 0.9), found(LARGE, 0.5)]);
     expect(wrongFirst.AP).toBeCloseTo(1 / 2, 12);
     expect(wrongFirst).toMatchObject({ AR1: 0, AR10: 1 });
@@ -67,7 +67,7 @@ describe('average precision, worked out by hand', () => {
     expect(score(objects, results).AP).toBeCloseTo(1, 12);
   });
 
-  it('counts the recall points that were reached: one of two objects gives 51 of 101', () => {
+  it('counts the recall points reached: one of two objects gives 51 of 101', () => {
     const figures = score([object(LARGE), object(ELSEWHERE)], [found(LARGE, 0.9)]);
     expect(figures.AP).toBeCloseTo(51 / 101, 12);
     expect(figures.AR100).toBeCloseTo(1 / 2, 12);
@@ -80,7 +80,7 @@ describe('average precision, worked out by hand', () => {
     expect(figures.AP).toBeCloseTo((51 + 50 * (2 / 3)) / 101, 12);
   });
 
-  it('uses a better precision that comes later for the recall before it, too', () => {
+  it('uses a better precision at a higher recall for lower recall as well', () => {
     // Miss, hit, hit on two objects: precision 1/2 and then 2/3, which stands for all recall points.
     const results = [found([900, 0, 10, 10], 0.9), found(LARGE, 0.8), found(ELSEWHERE, 0.7)];
     expect(score([object(LARGE), object(ELSEWHERE)], results).AP).toBeCloseTo(2 / 3, 12);
@@ -100,7 +100,7 @@ describe('average precision, worked out by hand', () => {
     expect(figures.AP).toBeCloseTo((51 + 50 * (2 / 3)) / 101, 12);
   });
 
-  it('gives each detection the object that it overlaps most, and no object twice', () => {
+  it('matches each detection with the object that it overlaps most, and no object twice', () => {
     const left: CocoBox = [0, 0, 100, 100];
     const right: CocoBox = [20, 0, 100, 100];
     // Both detections overlap both objects with an IoU of at least 80 / 120.
@@ -119,7 +119,7 @@ describe('average precision, worked out by hand', () => {
     expect(score([object(LARGE, { imageId: 2 })], [found(LARGE, 0.9)]).AP).toBe(0);
   });
 
-  it('looks at the best 100 detections of an image and category only', () => {
+  it('considers only the best 100 detections per image and category', () => {
     const wrong = Array.from({ length: 100 }, () => found(ELSEWHERE, 0.9));
     expect(score([object(LARGE)], [...wrong, found(LARGE, 0.5)])).toMatchObject({ AP: 0, AR100: 0 });
     expect(score([object(LARGE)], [...wrong.slice(1), found(LARGE, 0.5)]).AR100).toBe(1);
@@ -129,14 +129,14 @@ describe('average precision, worked out by hand', () => {
 describe('crowds and area ranges', () => {
   const crowd = object([0, 0, 300, 300], { isCrowd: true });
 
-  it('any number of detections inside a crowd count neither for nor against', () => {
+  it('any number of detections inside a crowd are ignored', () => {
     const results = [found([10, 10, 50, 50], 0.95), found([100, 100, 50, 50], 0.94), found(ELSEWHERE, 0.5)];
     const figures = score([crowd, object(ELSEWHERE)], results);
     expect(figures.AP).toBeCloseTo(1, 12);
     expect(figures.AR100).toBe(1);
   });
 
-  it('a crowd alone is nothing to be found', () => {
+  it('a crowd alone is not an object to find', () => {
     expect(score([crowd], [found([10, 10, 50, 50], 0.9)])).toMatchObject({ AP: -1, AR100: -1 });
   });
 
@@ -145,12 +145,12 @@ describe('crowds and area ranges', () => {
     expect(figures.AP).toBeCloseTo(1 / 2, 12);
   });
 
-  it('a detection prefers an object that counts to a crowd that it lies in deeper', () => {
+  it('a detection prefers a counted object to a crowd with a larger overlap', () => {
     const figures = score([crowd, object([0, 0, 100, 95])], [found(LARGE, 0.9)]);
     expect(figures.AP50).toBeCloseTo(1, 12);
   });
 
-  it('sorts objects by the area of their outline, with both ends of a range included', () => {
+  it('assigns objects to ranges by the area of their outline, both ends inclusive', () => {
     const on = score([object([0, 0, 40, 40], { areaPx: 32 * 32 })], [found([0, 0, 40, 40], 0.9)]);
     expect(on.APs).toBeCloseTo(1, 12);
     expect(on.APm).toBeCloseTo(1, 12);
@@ -159,7 +159,7 @@ describe('crowds and area ranges', () => {
     expect(above.APs).toBe(-1);
   });
 
-  it('ignores unmatched detections of another size, and keeps those of the size as false', () => {
+  it('ignores unmatched detections of another size, and counts those of the same size as false', () => {
     const small: CocoBox = [0, 0, 20, 20];
     const figures = score([object(small)], [found(ELSEWHERE, 0.9), found(small, 0.5)]);
     expect(figures.APs).toBeCloseTo(1, 12);
@@ -170,7 +170,7 @@ describe('crowds and area ranges', () => {
 });
 
 describe('results of another data set', () => {
-  it('are refused with the first unknown image id and where it stands', () => {
+  it('are rejected with the first unknown image id and its place', () => {
     const results = [found(LARGE, 0.9), found(LARGE, 0.9, { imageId: 77 }), found(LARGE, 0.9, { imageId: 78 })];
     expect(() => score([object(LARGE)], results)).toThrowError(
       expect.objectContaining({
@@ -180,7 +180,7 @@ describe('results of another data set', () => {
     );
   });
 
-  it('are refused when no category is known, and the unknown ones left out when some are', () => {
+  it('are rejected if no category is known; if some are, unknown ones are skipped', () => {
     expect(() => score([object(LARGE)], [found(LARGE, 0.9, { categoryId: 0 })])).toThrowError(/category_id/);
     const some = [found(LARGE, 0.9), found(ELSEWHERE, 0.99, { categoryId: 0 })];
     expect(score([object(LARGE)], some).AP).toBeCloseTo(1, 12);

@@ -2,7 +2,7 @@ import { describe, expect, it } from 'vitest';
 import { categoryIdsOfClasses } from '../../../src/evaluate/class-categories.ts';
 import type { CocoAnnotations } from '../../../src/evaluate/coco-dataset.ts';
 
-/** Listed out of order, with a gap in the ids, as COCO's own have (there is no category 12). */
+/** Listed out of order, with a gap in the ids like COCO's own (which have no category 12). */
 const annotations: CocoAnnotations = {
   path: 'tiny.json',
   images: [],
@@ -15,20 +15,20 @@ const annotations: CocoAnnotations = {
 };
 
 describe('categoryIdsOfClasses', () => {
-  it('goes by name, whatever the order of either list', () => {
+  it('maps by name, whatever the order of either list', () => {
     expect(categoryIdsOfClasses(annotations, ['stop sign', 'motorcycle', 'fire hydrant'])).toEqual([13, 4, 11]);
   });
 
-  it('goes by sorted ids where the counts are equal and some names are spelt differently', () => {
+  it('maps by sorted ids if the counts are equal and some names are spelt differently', () => {
     expect(categoryIdsOfClasses(annotations, ['motorbike', 'fire hydrant', 'stop sign'])).toEqual([4, 11, 13]);
   });
 
-  it('leaves classes out that the file lacks, rather than guess', () => {
+  it('returns null for classes that the file does not have', () => {
     expect(categoryIdsOfClasses(annotations, ['stop sign', 'zebra'])).toEqual([13, null]);
     expect(categoryIdsOfClasses(annotations, ['stop sign', 'zebra', 'motorcycle'])).toEqual([13, null, 4]);
   });
 
-  it('refuses a file that has none of the classes', () => {
+  it('rejects a file that has none of the classes', () => {
     expect(() => categoryIdsOfClasses(annotations, ['zebra'])).toThrowError(
       expect.objectContaining({ code: 'DATASET_INVALID' }),
     );

@@ -19,7 +19,7 @@ const annotation = { id: 3, image_id: 7, category_id: 1, bbox: [1, 2, 3, 4], are
 const whole = { images: [image], categories: [category], annotations: [annotation] };
 
 describe('readAnnotations', () => {
-  it('keeps what box scores need', async () => {
+  it('reads what scoring boxes needs', async () => {
     const path = file(whole);
     expect(await readAnnotations(path)).toEqual({
       path,
@@ -59,7 +59,7 @@ describe('readAnnotations', () => {
     });
   });
 
-  it('names a file that is not there', async () => {
+  it('names a missing file', async () => {
     await expect(readAnnotations(join(folder, 'absent.json'))).rejects.toMatchObject({
       code: 'DATASET_INVALID',
       message: expect.stringMatching(/absent\.json: cannot be read: ENOENT/),
@@ -70,7 +70,7 @@ describe('readAnnotations', () => {
 describe('readResults', () => {
   const result = { image_id: 7, category_id: 1, bbox: [1, 2, 3, 4], score: 0.5 };
 
-  it('keeps the order of the file, and takes an empty list', async () => {
+  it('keeps the order of the file, and accepts an empty list', async () => {
     const path = file([result, { ...result, score: 0.9 }]);
     expect((await readResults(path)).map((entry) => entry.score)).toEqual([0.5, 0.9]);
     expect(await readResults(file([]))).toEqual([]);

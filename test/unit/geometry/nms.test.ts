@@ -5,7 +5,7 @@ import { selectDetections } from '../../../src/geometry/nms.ts';
 
 type Row = [x: number, y: number, w: number, h: number, score: number, classId: number];
 
-/** Counts shared pixels of boxes with whole corners: slow, and independent of the formula. */
+/** Counts shared pixels of boxes with integer corners: slow, but independent of the formula. */
 function pixelIou(a: Row, b: Row): number {
   let shared = 0;
   for (let x = a[0]; x < a[0] + a[2]; x++)
@@ -14,7 +14,7 @@ function pixelIou(a: Row, b: Row): number {
   return shared / (a[2] * a[3] + b[2] * b[3] - shared);
 }
 
-/** Suppression as it is defined: the strongest box left is kept, all that it covers go, again and again. */
+/** Suppression by definition: keep the strongest box left, remove all that it covers, repeat. */
 function bruteForce(rows: readonly Row[], threshold: number): Row[] {
   let left = rows.map((row, i) => ({ row, i })).sort((a, b) => b.row[4] - a.row[4] || a.i - b.i);
   const kept: Row[] = [];
@@ -51,7 +51,7 @@ describe('iouXywh', () => {
 });
 
 describe('selectDetections', () => {
-  it('keeps what greedy class-wise suppression by definition keeps', () => {
+  it('equals greedy class-wise suppression by definition', () => {
     fc.assert(
       fc.property(
         fc.array(rowArbitrary, { maxLength: 14 }),
@@ -64,12 +64,12 @@ describe('selectDetections', () => {
     );
   });
 
-  it('without a threshold keeps all, sorted by score, ties in the order in which they came', () => {
+  it('without a threshold keeps all rows, sorted by score, ties in input order', () => {
     const rows = Float32Array.of(...[0, 0, 1, 1, 0.5, 1], ...[0, 0, 1, 1, 0.75, 2], ...[0, 0, 1, 1, 0.5, 3]);
     expect(Array.from(selectDetections(rows, null, 100).filter((_, i) => i % 6 === 5))).toEqual([2, 1, 3]);
   });
 
-  it('leaves the strongest when there are more than the limit, and the input unchanged', () => {
+  it('keeps the strongest if there are more than the limit, and does not change its input', () => {
     const rows = Float32Array.of(...[0, 0, 1, 1, 0.25, 1], ...[5, 5, 1, 1, 0.75, 2], ...[9, 9, 1, 1, 0.5, 3]);
     const before = Array.from(rows);
     expect(Array.from(selectDetections(rows, 0.5, 2).filter((_, i) => i % 6 === 5))).toEqual([2, 3]);

@@ -42,7 +42,7 @@ describe('fitInto', () => {
     ],
     ['an odd remainder goes right and below', { width: 3, height: 2 }, { width: 8, height: 8 }, CENTER, [8, 5, 0, 1]],
     ['a line stays one pixel high', { width: 5000, height: 1 }, { width: 416, height: 416 }, TOP_LEFT, [416, 1, 0, 0]],
-    ['two pixels are blown up', { width: 2, height: 2 }, { width: 512, height: 512 }, CENTER, [512, 512, 0, 0]],
+    ['two pixels are enlarged', { width: 2, height: 2 }, { width: 512, height: 512 }, CENTER, [512, 512, 0, 0]],
     ['275.6 pixels rounded', { width: 424, height: 640 }, { width: 416, height: 416 }, TOP_LEFT, [276, 416, 0, 0]],
     ['275.6 pixels rounded down', { width: 424, height: 640 }, { width: 416, height: 416 }, FLOORED, [275, 416, 0, 0]],
     [
@@ -78,7 +78,7 @@ function apply(placement: Placement, x: number, y: number): [number, number] {
 }
 
 describe('placements', () => {
-  it('put the corners of the picture on the corners of its fit', () => {
+  it('map the corners of the picture to the corners of its fit', () => {
     fc.assert(
       fc.property(size(8000), size(2000), fc.constantFrom(...RULES), (source, target, rule) => {
         const fit = fitInto(source, target, rule);
@@ -90,7 +90,7 @@ describe('placements', () => {
     );
   });
 
-  it('composed do what the first and then the second would do', () => {
+  it('compose to the first followed by the second', () => {
     const placement = fc.record({
       scaleX: fc.double({ min: 0.01, max: 10, noNaN: true }),
       scaleY: fc.double({ min: 0.01, max: 10, noNaN: true }),
@@ -109,7 +109,7 @@ describe('placements', () => {
 });
 
 describe('rowsToSource', () => {
-  it('brings every box inside the picture back to where it came from', () => {
+  it('maps every box inside the picture back to its source', () => {
     const share = fc.double({ min: 0, max: 0.9, noNaN: true });
     fc.assert(
       fc.property(
@@ -130,7 +130,7 @@ describe('rowsToSource', () => {
           const [x, y] = apply(placement, box[0], box[1]);
           const rows = Float32Array.of(x, y, box[2] * placement.scaleX, box[3] * placement.scaleY, 0.5, 7);
           expect(rowsToSource(rows, placement, source)).toBe(1);
-          // f32 numbers of model pixels, magnified: the tolerance is a millionth of the larger side, in source pixels.
+          // The scale magnifies f32 errors: the tolerance is a millionth of the larger side, in source pixels.
           const tolerance =
             1e-5 *
             Math.max(
@@ -166,7 +166,7 @@ describe('rowsToSource', () => {
     expect(rows[4]).toBeCloseTo(0.9);
   });
 
-  it('removes boxes in the border, without area and without numbers, and closes the gaps in order', () => {
+  it('removes boxes in the border, without area or with NaN, and keeps the order of the rest', () => {
     const rows = Float32Array.of(
       ...[10, 10, 50, 50, 0.9, 1],
       ...[100, 200, 30, 60, 0.8, 2],

@@ -12,7 +12,7 @@ const SPEC: ModelSpec = {
   maxDetections: 3,
   classesPerBox: 'best',
 };
-// 1280x720 in 640x640 at the top left: half the size, the picture ends at row 360.
+// 1280x720 in 640x640 at the top left: scaled by a half, the picture ends at row 360.
 const PLACEMENT = { scaleX: 0.5, scaleY: 0.5, offsetX: 0, offsetY: 0 };
 const SOURCE = { width: 1280, height: 720 };
 
@@ -31,7 +31,7 @@ describe('finishRows', () => {
     ]);
   });
 
-  it('leaves overlapping boxes alone where the network needs no suppression', () => {
+  it('keeps overlapping boxes if the network needs no suppression', () => {
     const rows = Float32Array.of(...[0, 0, 50, 50, 0.5, 0], ...[0, 0, 50, 50, 0.75, 0]);
     expect(finishRows(rows, { ...SPEC, nmsIou: null }, PLACEMENT, SOURCE)).toHaveLength(12);
     expect(finishRows(rows, SPEC, PLACEMENT, SOURCE)).toHaveLength(6);

@@ -17,7 +17,7 @@ const PLAN = {
 };
 
 describe('encodePreview', () => {
-  it('shows the picture without the border of the model, at the aspect of the source', async () => {
+  it("shows the picture without the model's border, at the aspect of the source", async () => {
     const jpeg = await encodePreview(letterboxed(), PLAN);
     const { data, info } = await sharp(jpeg).raw().toBuffer({ resolveWithObject: true });
     expect([info.format, info.width, info.height]).toEqual(['raw', 100, 50]);
@@ -36,7 +36,7 @@ describe('encodePreview', () => {
     expect([width, height]).toEqual([90, 180]);
   });
 
-  it('is not larger than the source, and never too small to see', async () => {
+  it('is at most as large as the source, and never below 16 pixels', async () => {
     const small = await sharp(
       await encodePreview(letterboxed(), { ...PLAN, sourceWidth: 32, sourceHeight: 16 }),
     ).metadata();
@@ -47,7 +47,7 @@ describe('encodePreview', () => {
     expect([tiny.width, tiny.height]).toEqual([16, 16]);
   });
 
-  it('has copied its pixels when it returns: the slot may be used again', async () => {
+  it('has copied its pixels when it returns, so that the slot can be reused', async () => {
     const pixels = letterboxed(new Uint8Array(new SharedArrayBuffer(64 * 64 * 3)));
     const promise = encodePreview(pixels, PLAN);
     pixels.fill(0);

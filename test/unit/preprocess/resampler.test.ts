@@ -12,7 +12,7 @@ interface Fixture {
   }[];
 }
 
-/** Made once by OpenCV and Pillow. */
+/** Output of OpenCV and Pillow. */
 const FIXTURE = JSON.parse(readFileSync('test/unit/preprocess/resampled.json', 'utf8')) as Fixture;
 
 /** Noise: the high bits of a multiplicative hash. */
@@ -21,19 +21,16 @@ function noise({ width, height }: { width: number; height: number }): Uint8Array
 }
 
 describe('Resampler', () => {
-  it.each(FIXTURE.pictures)(
-    '$kernel to $width x $height is that of OpenCV or Pillow, to within one level',
-    (wanted) => {
-      const expected = Buffer.from(wanted.rgb, 'base64');
-      const received = new Uint8Array(expected.length);
-      new Resampler(FIXTURE.source, wanted, wanted.kernel).run(noise(FIXTURE.source), received, 0, wanted.width * 3);
-      const differences = received.map((level, i) => Math.abs(level - expected[i]!));
-      expect(Math.max(...differences)).toBeLessThanOrEqual(1);
-    },
-  );
+  it.each(FIXTURE.pictures)('$kernel to $width x $height equals OpenCV or Pillow to within one level', (wanted) => {
+    const expected = Buffer.from(wanted.rgb, 'base64');
+    const received = new Uint8Array(expected.length);
+    new Resampler(FIXTURE.source, wanted, wanted.kernel).run(noise(FIXTURE.source), received, 0, wanted.width * 3);
+    const differences = received.map((level, i) => Math.abs(level - expected[i]!));
+    expect(Math.max(...differences)).toBeLessThanOrEqual(1);
+  });
 
   it.each(['linear', 'cubic', 'area', 'antialiased-linear'] as const)(
-    '%s keeps the level of an even picture, up to its edges',
+    '%s keeps the level of a uniform picture, up to its edges',
     (kernel) => {
       const target = new Uint8Array(37 * 11 * 3);
       new Resampler({ width: 101, height: 5 }, { width: 37, height: 11 }, kernel).run(
@@ -46,7 +43,7 @@ describe('Resampler', () => {
     },
   );
 
-  it('writes its part of a larger picture and nothing beside it', () => {
+  it('writes only its part of a larger picture', () => {
     const target = new Uint8Array(6 * 5 * 3).fill(7);
     new Resampler({ width: 8, height: 8 }, { width: 3, height: 2 }, 'linear').run(
       new Uint8Array(8 * 8 * 3).fill(90),
@@ -60,7 +57,7 @@ describe('Resampler', () => {
     expect(rows).toEqual(['7 7 7 7 7 7', '7 7 90 90 90 7', '7 7 90 90 90 7', '7 7 7 7 7 7', '7 7 7 7 7 7']);
   });
 
-  it('gives the same for the next picture as for the first', () => {
+  it('gives the same result for a repeated picture', () => {
     const resampler = new Resampler(FIXTURE.source, { width: 9, height: 7 }, 'cubic');
     const [first, second] = [new Uint8Array(189), new Uint8Array(189)];
     resampler.run(noise(FIXTURE.source), first, 0, 27);

@@ -33,12 +33,12 @@ function halves(width: number, height: number, memory: Uint8Array = new Uint8Arr
   return memory;
 }
 
-/** The colour at one place of a model's input. */
+/** Returns the colour at one pixel of a model's input. */
 function at(input: Uint8Array, width: number, x: number, y: number): number[] {
   return Array.from(input.subarray((y * width + x) * 3, (y * width + x) * 3 + 3));
 }
 
-/** What stands at each pixel: letters for red, green, grey border and all else (the seam). */
+/** Returns a letter per pixel: red, green, grey border, or anything else (the seam). */
 function sketch(input: Uint8Array, width: number, y: number, pad: number): string {
   const names = new Map([
     [String(RED), 'r'],
@@ -77,7 +77,7 @@ describe('SharpPreprocessor', () => {
   });
 
   it.each(['linear', 'cubic', 'area', 'antialiased-linear', 'vips-linear'] as const)(
-    '%s leaves nothing of the picture that lay in the input before',
+    '%s overwrites the previous picture in the input completely',
     async (kernel) => {
       const input = new Uint8Array(16 * 16 * 3).fill(200);
       await new SharpPreprocessor(spec(16, 16, { ...CENTER, kernel }), { width: 32, height: 16 }).run(
@@ -89,7 +89,7 @@ describe('SharpPreprocessor', () => {
     },
   );
 
-  it('enlarges a picture of two pixels without a blend at the edges', async () => {
+  it('enlarges a picture of two pixels without blending at the edges', async () => {
     const input = new Uint8Array(16 * 16 * 3);
     await new SharpPreprocessor(spec(16, 16, STRETCH), { width: 2, height: 2 }).run(halves(2, 2), input);
     expect(at(input, 16, 0, 0)).toEqual([...RED]);
@@ -132,7 +132,7 @@ describe('preprocessImage', () => {
     return { input, ...(await preprocessImage(path, spec(16, 16, resize), input)) };
   }
 
-  it('fits an image as it fits a frame', async () => {
+  it('fits an image like a frame', async () => {
     const { input, width, height, placement } = await read(await saved('plain.png', (image) => image), TOP_LEFT);
     expect([width, height]).toEqual([40, 20]);
     expect(placement).toEqual({ scaleX: 0.4, scaleY: 0.4, offsetX: 0, offsetY: 0 });
@@ -140,11 +140,11 @@ describe('preprocessImage', () => {
     expect(sketch(input, 16, 9, 114)).toBe('.'.repeat(16));
   });
 
-  it('turns an image upright before it measures it', async () => {
+  it('applies the EXIF rotation before it measures an image', async () => {
     const path = await saved('turned.jpg', (image) => image.jpeg({ quality: 100 }).withMetadata({ orientation: 6 }));
     const { input, width, height } = await read(path, STRETCH);
     expect([width, height]).toEqual([20, 40]);
-    // Turned a quarter to the right: what was left is on top.
+    // Rotated by 90 degrees clockwise: the left side is now the top.
     const [top, bottom] = [at(input, 16, 8, 2), at(input, 16, 8, 13)];
     expect(top[0]).toBeGreaterThan(150);
     expect(bottom[1]).toBeGreaterThan(130);
@@ -170,12 +170,12 @@ describe('preprocessImage', () => {
     }
   });
 
-  it('what is transparent is black', async () => {
+  it('renders transparency as black', async () => {
     const { input } = await read(await saved('clear.png', (image) => image.ensureAlpha(0).png()), STRETCH);
     expect(new Set(input)).toEqual(new Set([0]));
   });
 
-  it('refuses what is no image', async () => {
+  it('rejects a file that is not an image', async () => {
     await expect(read('test/unit/preprocess/sharp-preprocessor.test.ts', STRETCH)).rejects.toThrow();
   });
 });

@@ -10,7 +10,7 @@ import { describeSink } from './sink-contract.ts';
 const folder = mkdtempSync(join(tmpdir(), 'sightline-coco-sink-'));
 afterAll(() => rmSync(folder, { recursive: true }));
 
-/** 80 labels whose ends are COCO's; those between do not matter. */
+/** 80 labels; only the first and the last must be COCO's. */
 const coco80 = Array.from({ length: 80 }, (_, k) => (k === 0 ? 'person' : k === 79 ? 'toothbrush' : `class ${k}`));
 const unexpected = (error: SightlineError) => expect.unreachable(error.message);
 
@@ -35,7 +35,7 @@ describeSink(
 );
 
 describe('the file', () => {
-  it('holds one entry for each detection, in the order of publishing', async () => {
+  it('holds one entry per detection, in the order of publishing', async () => {
     const { sink, read } = open('entries.json');
     sink.publish(frameOf(0, [person, { ...person, score: 0.12346, box: [1.234, 2.345, 3.456, 4.567] }]), 'a.mp4');
     sink.publish(frameOf(1), 'a.mp4');
@@ -48,14 +48,14 @@ describe('the file', () => {
     ]);
   });
 
-  it('is an empty list where nothing was found', async () => {
+  it('is an empty list if there are no detections', async () => {
     const { sink, read } = open('empty.json');
     sink.publish(frameOf(0), 'a.mp4');
     await sink.close();
     expect(read()).toEqual([]);
   });
 
-  it('keeps the old one until the new one is whole', async () => {
+  it('is only replaced once the new one is complete', async () => {
     const { sink, path, read } = open('replaced.json');
     writeFileSync(path, 'old');
     sink.publish(frameOf(0, [person]), 'a.mp4');
@@ -64,7 +64,7 @@ describe('the file', () => {
     expect(read()).toHaveLength(1);
   });
 
-  it('leaves nothing behind that is not whole', async () => {
+  it('is never left incomplete', async () => {
     mkdirSync(join(folder, 'taken.json', 'not-empty'), { recursive: true });
     const failures: SightlineError[] = [];
     const { sink } = open('taken.json', { onFailure: (error) => failures.push(error) });
@@ -77,7 +77,7 @@ describe('the file', () => {
 });
 
 describe('category ids', () => {
-  it('are those of COCO for its 80 classes: 11 is followed by 13, and the last is 90', async () => {
+  it("are COCO's for its 80 classes: 11 is followed by 13, and the last is 90", async () => {
     const { sink, read } = open('categories.json');
     sink.publish(
       frameOf(
@@ -99,7 +99,7 @@ describe('category ids', () => {
 });
 
 describe('image ids', () => {
-  it('are apart for each source, by the order in which the user named them', async () => {
+  it("are in a separate range for each source, in the user's order", async () => {
     const { sink, read } = open('sources.json', { sources: ['a.mp4', 'b.mp4'] });
     sink.publish(frameOf(0, [person]), 'b.mp4');
     sink.publish(frameOf(5, [person]), 'a.mp4');
@@ -108,7 +108,7 @@ describe('image ids', () => {
     expect(read().map((entry) => entry.image_id)).toEqual([10_000_001, 6, 20_000_001]);
   });
 
-  it('are the number in the name of a picture, as COCO names them', async () => {
+  it('are the number in the file name of a picture, as in COCO', async () => {
     const { sink, read } = open('pictures.json', { sources: ['x.mp4', 'val/000000000802.jpg', 'val/cat2.jpg'] });
     sink.publish(frameOf(0, [person]), 'val/000000000802.jpg');
     sink.publish(frameOf(0, [person]), 'val/cat2.jpg');

@@ -29,7 +29,7 @@ describeSink(
     new JsonlSink({ id: 'under-test', path: join(folder, 'missing', 'out.jsonl'), append: true, onFailure }),
 );
 
-/** A stream that takes what it is given only when the test says so. */
+/** A stream that accepts data only when the test calls `release`. */
 class HeldStream extends Writable {
   readonly writes: string[] = [];
   #release: (() => void) | null = null;
@@ -45,7 +45,7 @@ class HeldStream extends Writable {
 }
 
 describe('a line', () => {
-  it('is what the documentation shows, with boxes to a hundredth and scores to four places', async () => {
+  it('has the documented format, with boxes to a hundredth and scores to four places', async () => {
     const path = join(folder, 'line.jsonl');
     const sink = new JsonlSink({ id: 'out', path, onFailure: unexpected });
     const raw: Detection = { ...person, score: 0.91237, box: [Math.fround(10.1), 20.005, 30.999, 40], trackId: 7 };
@@ -58,7 +58,7 @@ describe('a line', () => {
     );
   });
 
-  it('comes for a frame without detections too, and all come in order', async () => {
+  it('is written for a frame without detections too, and all are in order', async () => {
     const path = join(folder, 'many.jsonl');
     const sink = new JsonlSink({ id: 'out', path, onFailure: unexpected });
     for (let frame = 0; frame < 20_000; frame++) {
@@ -73,7 +73,7 @@ describe('a line', () => {
 });
 
 describe('the file', () => {
-  it('is replaced, or continued where that is asked for', async () => {
+  it('is replaced, or appended to if requested', async () => {
     const path = join(folder, 'old.jsonl');
     writeFileSync(path, '{"old":1}\n');
     await new JsonlSink({ id: 'out', path, append: true, onFailure: unexpected }).close();
@@ -86,7 +86,7 @@ describe('the file', () => {
     ['in a folder that does not exist', () => join(folder, 'missing', 'out.jsonl'), /missing does not exist.*ENOENT/],
     ['that is a folder', () => folder, /is a folder; name a file in it \(EISDIR\)/],
     ['below a file', () => join(folder, 'plain', 'out.jsonl'), /plain is a file and not a folder.*ENOTDIR/],
-  ])('%s is a failure that says what to do', async (_, makePath, message) => {
+  ])('%s fails with advice', async (_, makePath, message) => {
     writeFileSync(join(folder, 'plain'), '');
     const path = makePath();
     const failures: SightlineError[] = [];
@@ -98,7 +98,7 @@ describe('the file', () => {
     expect(failures[0]!.details).toMatchObject({ sink: 'out', path });
   });
 
-  it.skipIf(!hasFullDevice)('on a full disk fails once, and counts what is lost (needs /dev/full)', async () => {
+  it.skipIf(!hasFullDevice)('on a full disk fails once, and counts lost results (needs /dev/full)', async () => {
     const failures: SightlineError[] = [];
     const sink = new JsonlSink({ id: 'out', path: '/dev/full', onFailure: (error) => failures.push(error) });
     for (let frame = 0; frame < 2000; frame++) {
@@ -113,7 +113,7 @@ describe('the file', () => {
 });
 
 describe('standard output', () => {
-  it('gets the lines and is left open', async () => {
+  it('receives the lines and stays open', async () => {
     const stdout = new PassThrough();
     const sink = new JsonlSink({ id: 'out', path: '-', stdout, onFailure: unexpected });
     sink.publish(frameOf(0), 'a.mp4');
@@ -122,11 +122,11 @@ describe('standard output', () => {
     expect(stdout.writable).toBe(true);
   });
 
-  it('is a caller that must be named', () => {
+  it('must be given', () => {
     expect(() => new JsonlSink({ id: 'out', path: '-', onFailure: unexpected })).toThrowError(TypeError);
   });
 
-  it('that is closed by its reader is a failure', async () => {
+  it('fails if its reader closes it', async () => {
     const stdout = new PassThrough();
     const failures: SightlineError[] = [];
     const sink = new JsonlSink({ id: 'out', path: '-', stdout, onFailure: (error) => failures.push(error) });
@@ -138,7 +138,7 @@ describe('standard output', () => {
 });
 
 describe('writing', () => {
-  it('happens in large pieces, and after 100 ms at the latest', () => {
+  it('happens in large chunks, and after 100 ms at the latest', () => {
     const clock = new TurnedClock();
     const stdout = new HeldStream();
     const sink = new JsonlSink({ id: 'out', path: '-', stdout, onFailure: unexpected, clock });
@@ -154,7 +154,7 @@ describe('writing', () => {
     expect(stdout.writes[1]!.length).toBeGreaterThanOrEqual(64 * 1024);
   });
 
-  it('holds the caller back when the reader is slow, and lets go when it has caught up', async () => {
+  it('makes the caller wait while the reader is slow, until it has caught up', async () => {
     const stdout = new HeldStream({ highWaterMark: 1 });
     const sink = new JsonlSink({ id: 'out', path: '-', stdout, onFailure: unexpected });
     let frame = 0;

@@ -11,7 +11,7 @@ afterAll(() => rmSync(folder, { recursive: true }));
 const path = join(folder, 'lines.jsonl');
 const kind = { firstCharacters: '{', isWhole: isJsonObject };
 
-/** What is in the file, as opening it leaves it, and how many bytes that cost. */
+/** Returns the file's content after it was opened, and how many bytes were removed. */
 async function repaired(before: string | Uint8Array): Promise<{ text: string; cutBytes: number }> {
   writeFileSync(path, before);
   const file = await LineFile.open(path, kind);
@@ -23,12 +23,12 @@ describe('opening', () => {
   it.each([
     ['an empty file', '', '', 0],
     ['whole lines', '{"a":1}\n{"a":2}\n', '{"a":1}\n{"a":2}\n', 0],
-    ['half a line at the end', '{"a":1}\n{"a":2}\n{"a', '{"a":1}\n{"a":2}\n', 3],
-    ['only half a line', '{"source":"a.mp', '', 15],
-    ['a last line that lacks its line break alone', '{"a":1}\n{"a":2}', '{"a":1}\n{"a":2}\n', 0],
-    ['zeros that a power cut left', '{"a":1}\n\0\0\0\0\0', '{"a":1}\n', 5],
+    ['an incomplete last line', '{"a":1}\n{"a":2}\n{"a', '{"a":1}\n{"a":2}\n', 3],
+    ['only an incomplete line', '{"source":"a.mp', '', 15],
+    ['a complete last line without its line break', '{"a":1}\n{"a":2}', '{"a":1}\n{"a":2}\n', 0],
+    ['zeros left by a power failure', '{"a":1}\n\0\0\0\0\0', '{"a":1}\n', 5],
     ['nothing but zeros', '\0\0\0\0', '', 4],
-    ['bytes that are no text', Buffer.from([0x7b, 0x7d, 0x0a, 0xff, 0xfe, 0x80]), '{}\n', 3],
+    ['bytes that are not text', Buffer.from([0x7b, 0x7d, 0x0a, 0xff, 0xfe, 0x80]), '{}\n', 3],
   ])('%s', async (_, before, text, cutBytes) => {
     expect(await repaired(before)).toEqual({ text, cutBytes });
   });
@@ -38,7 +38,7 @@ describe('opening', () => {
     expect(await repaired(`{"a":1}\n${half}`)).toEqual({ text: '{"a":1}\n', cutBytes: half.length });
   });
 
-  it('refuses a file that holds something else, and leaves it alone', async () => {
+  it('rejects a file of another kind and does not change it', async () => {
     const list = '[1,\n2';
     writeFileSync(path, list);
     await expect(LineFile.open(path, kind)).rejects.toThrow(/expected it to begin with \{, found "\["/);
@@ -52,8 +52,8 @@ describe('opening', () => {
   });
 });
 
-describe('a file that was cut off anywhere', () => {
-  it('keeps every line that was whole, and no other', async () => {
+describe('a file truncated at any byte', () => {
+  it('keeps exactly the complete lines', async () => {
     const value = fc.record({ source: fc.string(), frame: fc.nat(), note: fc.string({ unit: 'binary' }) });
     await fc.assert(
       fc.asyncProperty(
@@ -67,7 +67,7 @@ describe('a file that was cut off anywhere', () => {
           const file = await LineFile.open(path, kind);
           await file.append(Buffer.from('{"next":true}\n'));
           await file.close();
-          // The bytes of a line are all there where the cut is behind them, with or without the line break.
+          // A line is complete if the cut is after its bytes, with or without the line break.
           let end = 0;
           const whole = lines.filter((line) => {
             end += Buffer.byteLength(line);
@@ -83,8 +83,8 @@ describe('a file that was cut off anywhere', () => {
   });
 });
 
-describe('a file that is moved away', () => {
-  it('notices it', async () => {
+describe('a file that was moved', () => {
+  it('is detected', async () => {
     writeFileSync(path, '');
     const file = await LineFile.open(path, kind);
     expect(await file.isMoved()).toBe(false);

@@ -28,7 +28,7 @@ afterEach(() => {
   rmSync(folder, { recursive: true });
 });
 
-/** Another process that tries to take the lock, and what it said. */
+/** Starts a process that tries to take the lock; returns it with its output. */
 async function race(): Promise<{ said: string; child: ChildProcess }> {
   const child = spawn(process.execPath, ['test/support/lock-racer.mjs', path], { stdio: ['pipe', 'pipe', 'inherit'] });
   racers.push(child);
@@ -47,7 +47,7 @@ async function killed(child: ChildProcess): Promise<void> {
 const left = (): string[] => readdirSync(folder).filter((name) => name !== 'out.jsonl');
 
 describe('a lock', () => {
-  it('is held once, and free again after its release', async () => {
+  it('is exclusive, and free again after its release', async () => {
     const lock = await OutputLock.take(path, 'jsonl-1');
     await expect(OutputLock.take(path, 'coco-2')).rejects.toMatchObject({
       code: 'SINK_BUSY',
@@ -61,7 +61,7 @@ describe('a lock', () => {
     await (await OutputLock.take(path, 'coco-2'))!.release();
   });
 
-  it('is one for all links to a file', async () => {
+  it('is shared by all links to a file', async () => {
     writeFileSync(path, '');
     symlinkSync(path, join(folder, 'link.jsonl'));
     mkdirSync(join(folder, 'sub'));
@@ -73,13 +73,13 @@ describe('a lock', () => {
   it.each([
     ['a device', () => '/dev/null'],
     ['a folder that does not exist', () => join(folder, 'missing', 'out.jsonl')],
-  ])('is not asked for of %s', async (_, makePath) => {
+  ])('is not taken for %s', async (_, makePath) => {
     expect(await OutputLock.take(makePath(), 'jsonl-1')).toBeNull();
   });
 });
 
 describe.skipIf(!hasProc)('between processes (needs /proc)', () => {
-  it('a living one keeps its lock, a killed one loses it', async () => {
+  it('a running process keeps its lock, a killed one loses it', async () => {
     const { said, child } = await race();
     expect(said).toBe('taken');
     await expect(OutputLock.take(path, 'jsonl-1')).rejects.toMatchObject({
@@ -92,14 +92,14 @@ describe.skipIf(!hasProc)('between processes (needs /proc)', () => {
     expect(left()).toEqual([]);
   });
 
-  it('one of many gets the lock that a killed one left', async () => {
+  it('exactly one of many gets the lock of a killed process', async () => {
     await killed((await race()).child);
     const said = (await Promise.all(Array.from({ length: 6 }, race))).map((each) => each.said);
     expect(said.sort()).toEqual([...Array(5).fill('SINK_BUSY'), 'taken']);
     expect(left()).toEqual(['out.jsonl.lock']);
   });
 
-  it('a process id that was given to another process is not the holder', async () => {
+  it('a reused process id does not count as the holder', async () => {
     const { child } = await race();
     const holder = JSON.parse(readFileSync(`${path}.lock`, 'utf8')) as object;
     await killed(child);
@@ -107,7 +107,7 @@ describe.skipIf(!hasProc)('between processes (needs /proc)', () => {
     await (await OutputLock.take(path, 'jsonl-1'))!.release();
   });
 
-  it('one of another machine counts by when it was touched', async () => {
+  it('a lock of another machine is judged by when it was touched', async () => {
     const { child } = await race();
     const holder = JSON.parse(readFileSync(`${path}.lock`, 'utf8')) as object;
     await killed(child);

@@ -46,7 +46,7 @@ const imagesIn = (name: string): number[] =>
 const unexpected = (error: SightlineError) => expect.unreachable(error.message);
 
 describe('a JSONL file that is appended to', () => {
-  it('has the lines of both runs, each with the run that it belongs to', async () => {
+  it('has the lines of both runs, each with its run', async () => {
     for (const run of ['first', 'second']) {
       const sink = new JsonlSink({ id: 'out', path: at('a.jsonl'), append: true, run, onFailure: unexpected });
       sink.publish(frameOf(0, [person]), 'a.mp4');
@@ -65,7 +65,7 @@ describe('a JSONL file that is appended to', () => {
     ]);
   });
 
-  it('loses half a line of a crash, and says how many bytes that was', async () => {
+  it('loses the incomplete line of a crash, and reports how many bytes that was', async () => {
     const notices: string[] = [];
     writeFileSync(at('a.jsonl'), '{"frame":0}\n{"fra');
     const onNotice = (text: string) => notices.push(text);
@@ -73,12 +73,10 @@ describe('a JSONL file that is appended to', () => {
     sink.publish(frameOf(1), 'a.mp4');
     await sink.close();
     expect(framesIn(read('a.jsonl'))).toEqual([0, 1]);
-    expect(notices).toEqual([
-      `sink out: ${at('a.jsonl')} is continued (5 bytes of half a line at its end were cut off)`,
-    ]);
+    expect(notices).toEqual([`sink out: ${at('a.jsonl')} is continued (removed 5 bytes of an incomplete last line)`]);
   });
 
-  it('that is no JSONL file is left as it is', async () => {
+  it('is not changed if it is not a JSONL file', async () => {
     const failures: SightlineError[] = [];
     writeFileSync(at('film.mp4'), 'ftyp');
     const sink = new JsonlSink({
@@ -95,7 +93,7 @@ describe('a JSONL file that is appended to', () => {
     expect(read('film.mp4')).toBe('ftyp');
   });
 
-  it('is made anew when it was moved away, within the five seconds after which it is brought to the disk', async () => {
+  it('is created again after it was moved, within the five seconds of the sync interval', async () => {
     const clock = new TurnedClock();
     const sink = new JsonlSink({ id: 'out', path: at('a.jsonl'), append: true, onFailure: unexpected, clock });
     const written = (name: string, count: number) =>
@@ -118,7 +116,7 @@ describe('a JSONL file that is appended to', () => {
     expect(framesIn(read('a.jsonl'))[0]).toBe(1);
   });
 
-  it('waits for its folder where that goes away, and loses nothing', async () => {
+  it('waits for its folder if that disappears, and loses nothing', async () => {
     const clock = new TurnedClock();
     const failures: SightlineError[] = [];
     const recoveries: number[] = [];
@@ -155,7 +153,7 @@ describe('a JSONL file that is appended to', () => {
 });
 
 describe.skipIf(disk === null)('a full disk (needs to mount one)', () => {
-  it('keeps what was written, goes on when there is space again, and counts what was lost', async () => {
+  it('keeps written lines, continues when there is space again, and counts lost results', async () => {
     const path = join(disk!.path, 'a.jsonl');
     const failures: SightlineError[] = [];
     const recoveries: number[] = [];
@@ -166,7 +164,7 @@ describe.skipIf(disk === null)('a full disk (needs to mount one)', () => {
       onFailure: (error) => failures.push(error),
       onRecovery: (lost) => recoveries.push(lost),
     });
-    // A live stream, which does not wait: far more than the disk and the memory for it can hold.
+    // A live stream does not wait: this is far more than the disk and the buffer can hold.
     const padded = { ...person, label: 'x'.repeat(10_000) };
     let published = 0;
     await waitFor('the disk to be full', () => {
@@ -210,7 +208,7 @@ describe.skipIf(disk === null)('a full disk (needs to mount one)', () => {
   });
 });
 
-describe('a file that gets its name at the end', () => {
+describe('a file that gets its final name at the end', () => {
   const detect = (name: string, notices: string[] = []) =>
     new JsonlSink({ id: 'out', path: at(name), onFailure: unexpected, onNotice: (text) => notices.push(text) });
 
@@ -222,9 +220,7 @@ describe('a file that gets its name at the end', () => {
     await cutShort.close(false);
     expect(framesIn(read('a.jsonl'))).toEqual([7]);
     expect(framesIn(read('a.partial.jsonl'))).toEqual([0]);
-    expect(notices).toEqual([
-      `sink out: ${at('a.jsonl')} stays as it was; what was written now is in ${at('a.partial.jsonl')}`,
-    ]);
+    expect(notices).toEqual([`sink out: ${at('a.jsonl')} is unchanged; the new output is in ${at('a.partial.jsonl')}`]);
 
     const complete = detect('a.jsonl', notices);
     complete.publish(frameOf(1), 'a.mp4');
@@ -234,7 +230,7 @@ describe('a file that gets its name at the end', () => {
     expect(names().sort()).toEqual(['a.jsonl', 'a.recovered-1.jsonl']);
   });
 
-  it('has its name also when it was cut short and there was none before; nothing at all replaces nothing', async () => {
+  it('gets its final name even if incomplete when there is no earlier file; an empty one replaces nothing', async () => {
     const first = detect('a.jsonl');
     first.publish(frameOf(0), 'a.mp4');
     await first.close(false);
@@ -243,7 +239,7 @@ describe('a file that gets its name at the end', () => {
     expect(names()).toEqual(['a.jsonl']);
   });
 
-  it('takes the place of what a link leads to, and leaves the link', async () => {
+  it('replaces the target of a link, and keeps the link', async () => {
     writeFileSync(at('real.jsonl'), '');
     symlinkSync(at('real.jsonl'), at('link.jsonl'));
     const sink = detect('link.jsonl');
@@ -254,7 +250,7 @@ describe('a file that gets its name at the end', () => {
   });
 
   it.skipIf(!hasProc)(
-    'is written directly where that is standard output, wherever the shell leads it (needs /proc)',
+    'is written directly if it is standard output, wherever the shell redirects it (needs /proc)',
     async () => {
       const file = await open(at('redirected'), 'w');
       const path = `/proc/self/fd/${file.fd}`;
@@ -269,14 +265,14 @@ describe('a file that gets its name at the end', () => {
     },
   );
 
-  it.skipIf(disk === null)('stays under its partial name when the disk is full, and the failure says so', async () => {
+  it.skipIf(disk === null)('keeps its partial name when the disk is full, and the failure says so', async () => {
     disk!.grow(64);
     const path = join(disk!.path, 'c.jsonl');
     writeFileSync(path, '{"frame":7}\n');
     const sink = new JsonlSink({ id: 'out', path, onFailure: () => undefined });
     for (let i = 0; i < 100; i++) sink.publish(frameOf(i, [{ ...person, label: 'x'.repeat(2000) }]), 'a.mp4');
     const partial = join(disk!.path, 'c.partial.jsonl');
-    await expect(sink.close()).rejects.toThrow(`what was written until then is in ${partial}`);
+    await expect(sink.close()).rejects.toThrow(`the output so far is in ${partial}`);
     expect(framesIn(readFileSync(path, 'utf8'))).toEqual([7]);
     const kept = framesIn(readFileSync(partial, 'utf8'));
     expect(kept).toEqual(kept.map((_, i) => i));
@@ -289,7 +285,7 @@ describe('a COCO file of a pipeline', () => {
   const openCoco = () =>
     new CocoSink({ id: 'coco', path: at('r.json'), classes: ['person'], keepsEarlier: true, onFailure: unexpected });
 
-  it('is kept under a number when the next run ends', async () => {
+  it('is kept under a numbered name when the next run ends', async () => {
     for (const frame of [0, 1, 2]) {
       const sink = openCoco();
       sink.publish(frameOf(frame, [person]), 'cam');
@@ -304,10 +300,10 @@ describe('a COCO file of a pipeline', () => {
     ['within an entry', '[\n{"image_id":1},\n{"image_id":2', [1]],
     ['before a line break', '[\n{"image_id":1},\n{"image_id":2},', [1, 2]],
     ['before a comma', '[\n{"image_id":1},\n{"image_id":2}', [1]],
-    ['when it was whole but had no name yet', '[\n{"image_id":1}\n]\n', [1]],
+    ['when it was complete but not renamed yet', '[\n{"image_id":1}\n]\n', [1]],
     ['before its first entry', '[\n', null],
     ['at once', '', null],
-  ])('of a run that crashed %s is made whole', async (_, left, images) => {
+  ])('of a run that crashed %s is completed', async (_, left, images) => {
     writeFileSync(at('r.partial.json'), left);
     const sink = openCoco();
     sink.publish(frameOf(8, [person]), 'cam');
@@ -318,8 +314,8 @@ describe('a COCO file of a pipeline', () => {
   });
 });
 
-describe('what is left of a video', () => {
-  it('is kept where it has pictures, whatever its container, and removed where it has none', async () => {
+describe('the partial file of a video', () => {
+  it('is kept if it has pictures, whatever its container, and removed if it has none', async () => {
     const notices: string[] = [];
     const note = (text: string) => notices.push(text);
     const header = Buffer.from('....ftypisom........moov');
@@ -327,7 +323,7 @@ describe('what is left of a video', () => {
     writeFileSync(at('b.partial.mkv'), Buffer.from([0x1a, 0x45, 0xdf, 0xa3, 0, 0x1f, 0x43, 0xb6, 0x75]));
     writeFileSync(at('c.partial.mp4'), header);
     writeFileSync(at('d.partial.mp4'), '');
-    // A file with its index in front, which was about to get its name.
+    // A file with its index in front, which was about to be renamed.
     writeFileSync(at('e.partial.mp4'), Buffer.concat([header, Buffer.alloc(100_000), Buffer.from('mdat')]));
     writeFileSync(at('a.mp4.0123abcd.tmp'), 'an unfinished copy');
     writeFileSync(at('a.mp4.notes.tmp'), 'of somebody else');

@@ -14,7 +14,7 @@ describe('retryDelayMs', () => {
     expect([0, 0.5, 1].map((random) => retryDelayMs(2, random, limits, null))).toEqual([500, 750, 1000]);
   });
 
-  it('is at least what the server asks for, within reason', () => {
+  it('is at least what the server requests, up to maxRetryAfterMs', () => {
     expect(retryDelayMs(1, 1, limits, 7000)).toBe(7000);
     expect(retryDelayMs(1, 1, limits, 100)).toBe(500);
     expect(retryDelayMs(1, 1, limits, 86_400_000)).toBe(60_000);

@@ -3,13 +3,13 @@ import type { SightlineError } from '../../../src/errors/sightline-error.ts';
 import type { Sink, SinkFailureListener } from '../../../src/sinks/sink.ts';
 import { frameOf, person } from './frames.ts';
 
-/** Makes a sink of the kind under test, called `under-test`. */
+/** Creates a sink of the kind under test, called `under-test`. */
 export type SinkMaker = (onFailure: SinkFailureListener) => Sink;
 
-/** What every sink promises, whatever it writes to. */
+/** Tests that every sink must pass. */
 export function describeSink(kind: string, makeWorking: SinkMaker, makeBroken: SinkMaker): void {
   describe(`${kind} as a sink`, () => {
-    it('takes results, drains, and closes without complaint; twice is once', async () => {
+    it('accepts results, drains, and closes without a failure; a second close has no effect', async () => {
       const failures: SightlineError[] = [];
       const sink = makeWorking((error) => failures.push(error));
       expect(sink.id).toBe('under-test');
@@ -27,7 +27,7 @@ export function describeSink(kind: string, makeWorking: SinkMaker, makeBroken: S
       await makeWorking((error) => expect.unreachable(error.message)).close();
     });
 
-    it('tells a failure to its listener and again when it is closed, and never throws from publish', async () => {
+    it('reports a failure to its listener and again on close, and never throws from publish', async () => {
       const failures: SightlineError[] = [];
       const sink = makeBroken((error) => failures.push(error));
       for (let frame = 0; frame < 3; frame++) {

@@ -1,7 +1,7 @@
 import type { Clock } from '../../../src/core/clock.ts';
 import type { MonoMs } from '../../../src/core/units.ts';
 
-/** A clock that stands still until a test turns it. */
+/** A clock that only advances when a test calls `turn`. */
 export class TurnedClock implements Clock {
   #nowMs = 0;
   readonly #timers = new Map<number, { readonly atMs: number; readonly run: () => void }>();

@@ -7,7 +7,7 @@ interface Element {
   readonly content: Uint8Array;
 }
 
-/** Reads one EBML element as RFC 8794 has it: id and size with the length in their leading zero bits. */
+/** Reads one EBML element (RFC 8794): id and size have their length in their leading zero bits. */
 function readElement(bytes: Uint8Array, at: number): { element: Element; next: number } {
   const idLength = Math.clz32(bytes[at]!) - 23;
   const id = Number(`0x${Buffer.from(bytes.subarray(at, at + idLength)).toString('hex')}`);
@@ -43,7 +43,7 @@ describe('the header of a picture', () => {
     expect([...block.content]).toEqual([0x81, 0, 0, 0x80]);
   });
 
-  it('holds the times of a year and the size of an 8K picture', () => {
+  it('can hold a time of a year and the size of an 8K picture', () => {
     const { element } = readElement(pictureHeader(31_536_000_000_000, 7680 * 4320 * 3), 0);
     expect(element.size).toBeGreaterThan(7680 * 4320 * 3);
   });

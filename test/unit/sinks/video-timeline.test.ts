@@ -11,15 +11,15 @@ describe('times of a video', () => {
     expect(timesOf([7000, 7040, 7140, 9140])).toEqual([0, 40, 140, 2140]);
   });
 
-  it('rise by 40 ms where the source has no times at all', () => {
+  it('increase by 40 ms if the source has no times', () => {
     expect(timesOf([0, 0, 0])).toEqual([0, 40, 80]);
   });
 
-  it('go on after the last interval where the source starts again, and keep its intervals then', () => {
+  it('continue after the last interval when the source restarts, and then keep its intervals', () => {
     expect(timesOf([0, 100, 200, 0, 50, 100])).toEqual([0, 100, 200, 300, 350, 400]);
   });
 
-  it('take a pause of the source for no interval', () => {
+  it('do not continue with a pause of the source as the interval', () => {
     expect(timesOf([0, 60_000, 60_000])).toEqual([0, 60_000, 61_000]);
   });
 });

@@ -32,7 +32,7 @@ afterEach(() => {
   }
 });
 
-/** A real server that gives the answers in turn, the last one for ever. */
+/** A real server that gives the answers in turn, then repeats the last one. */
 async function serve(...answers: Answer[]): Promise<{ url: string; requests: Request[] }> {
   const requests: Request[] = [];
   const server = createServer((request, response) => {
@@ -53,7 +53,7 @@ async function serve(...answers: Answer[]): Promise<{ url: string; requests: Req
 
 const NEVER_MS = 60_000;
 
-/** Runs timers at once and remembers their delays; those of a minute and more (limits, not pauses) never. */
+/** Runs timers at once and records their delays; never runs those of a minute or more (limits, not pauses). */
 class HastyClock implements Clock {
   readonly delaysMs: number[] = [];
   nowMs = 0;
@@ -70,7 +70,7 @@ class HastyClock implements Clock {
   }
 }
 
-/** Runs no timer at all: batches go when they are full, or at the end. */
+/** Runs no timers: batches are sent when they are full, or at the end. */
 const stoppedClock: Clock = { now: () => 0 as MonoMs, setTimer: () => () => undefined };
 
 function open(url: string, more: Partial<WebhookSinkOptions> = {}) {
@@ -100,7 +100,7 @@ function framesOf(requests: readonly Request[]): number[][] {
 }
 
 describe('WebhookSink', async () => {
-  // These two live as long as the suite: they are not among the servers that each test closes.
+  // These two servers live as long as the suite; the others are closed after each test.
   const working = createServer((_, response) => response.writeHead(204).end())
     .listen(0, '127.0.0.1')
     .unref();
@@ -118,7 +118,7 @@ describe('WebhookSink', async () => {
 });
 
 describe('batches', () => {
-  it('hold results in order, as JSONL lines do, and each has its own key', async () => {
+  it('hold results in order, in the format of JSONL lines, and each has its own key', async () => {
     const { url, requests } = await serve(ok);
     const { sink } = open(url, { batchResults: 3, clock: stoppedClock });
     publish(sink, 0, 1, 2, 3, 4, 5, 6);
@@ -141,7 +141,7 @@ describe('batches', () => {
     expect(requests[0]!.headers['content-type']).toBe('application/json');
   });
 
-  it('that are not full go after batchMs', async () => {
+  it('that are not full are sent after batchMs', async () => {
     const { url, requests } = await serve(ok);
     const { sink, clock } = open(url, { batchMs: 700 });
     publish(sink, 0);
@@ -156,7 +156,7 @@ describe('a server that fails', () => {
     ['with 503', status(503)],
     ['with 429', status(429)],
     ['by resetting the connection', reset],
-  ])('%s gets the same batch again, with the same key and growing pauses', async (_, failing) => {
+  ])('%s gets the same batch again, with the same key and growing delays', async (_, failing) => {
     const { url, requests } = await serve(failing, failing, failing, ok);
     const { sink, failures, clock } = open(url, { batchResults: 2 });
     publish(sink, 0, 1);
@@ -172,7 +172,7 @@ describe('a server that fails', () => {
     expect(failures).toEqual([]);
   });
 
-  it('and hangs is left after timeoutMs, and tried again', async () => {
+  it('by hanging is aborted after timeoutMs, and tried again', async () => {
     const { url, requests } = await serve(hang, ok);
     const { sink, failures } = open(url, { timeoutMs: 60, firstRetryMs: 1, clock: realClock() });
     publish(sink, 0);
@@ -181,7 +181,7 @@ describe('a server that fails', () => {
     expect(failures).toEqual([]);
   });
 
-  it('says when to come back, and is obeyed', async () => {
+  it('can set the delay with Retry-After', async () => {
     const { url } = await serve(status(503, { 'retry-after': '7' }), ok);
     const { sink, clock } = open(url, { batchResults: 1 });
     publish(sink, 0);
@@ -189,7 +189,7 @@ describe('a server that fails', () => {
     expect(clock.delaysMs).toContain(7000);
   });
 
-  it('for good loses that batch and no other, and recovery is told', async () => {
+  it('permanently loses only that batch, and recovery is reported', async () => {
     const { url, requests } = await serve(status(500), status(500), ok);
     let recoveries = 0;
     const { sink, failures } = open(url, { batchResults: 1, maxAttempts: 2, onRecovery: () => recoveries++ });
@@ -206,7 +206,7 @@ describe('a server that fails', () => {
   it.each([
     ['401', status(401), /answered 401/],
     ['302', status(302, { location: '/elsewhere' }), /answered 302 \(a redirect/],
-  ])('with %s is not asked again', async (_, refusing, message) => {
+  ])('with %s gets no retry', async (_, refusing, message) => {
     const { url, requests } = await serve(refusing);
     const { sink, failures } = open(url, { batchResults: 1 });
     publish(sink, 0);
@@ -215,7 +215,7 @@ describe('a server that fails', () => {
     expect(failures[0]!.message).toMatch(message);
   });
 
-  it('by not being there is named with its reason', async () => {
+  it('by being unreachable is reported with the reason', async () => {
     const { url } = await serve(ok);
     const server = servers.pop()!;
     await new Promise((resolve) => server.close(resolve));
@@ -227,7 +227,7 @@ describe('a server that fails', () => {
 });
 
 describe('a full queue', () => {
-  it('drops the oldest of a live stream, counts them, and says so once', async () => {
+  it('drops the oldest results of a live stream, counts them, and reports it once', async () => {
     const { url, requests } = await serve(ok);
     const { sink, failures } = open(url, { policy: 'live', maxQueuedResults: 3, clock: stoppedClock });
     for (let frame = 0; frame < 10; frame++) expect(sink.publish(frameOf(frame), 'a.mp4')).toBe(true);
@@ -255,7 +255,7 @@ describe('a full queue', () => {
 });
 
 describe('closing', () => {
-  it('waits no longer than closeMs for a server that hangs, and counts all that is lost', async () => {
+  it('waits at most closeMs for a server that hangs, and counts all lost results', async () => {
     const { url } = await serve(hang);
     const { sink, failures } = open(url, { batchResults: 2, closeMs: 60, clock: realClock() });
     publish(sink, 0, 1, 2, 3, 4);
@@ -266,7 +266,7 @@ describe('closing', () => {
     ]);
   });
 
-  it('cuts the pause before a retry short', async () => {
+  it('ends the pause before a retry', async () => {
     const { url, requests } = await serve(status(500));
     const { sink } = open(url, { batchResults: 1, closeMs: 60, firstRetryMs: 30_000, clock: realClock() });
     publish(sink, 0);
@@ -276,7 +276,7 @@ describe('closing', () => {
 });
 
 describe('credentials', () => {
-  it('in the address go into a header, and no message shows them, the path or the query', async () => {
+  it('in the address are moved to a header, and no message shows them, the path or the query', async () => {
     const { url, requests } = await serve(status(403));
     const secret = `${url.replace('//', '//user:pa%20ss@')}/t0ken?key=k3y`;
     const { sink, failures } = open(secret, { batchResults: 1, headers: { 'x-token': 'h3ader' } });
@@ -292,14 +292,14 @@ describe('credentials', () => {
     expect(told).not.toMatch(/pa.{0,3}ss@|pa ss|t0ken|k3y|h3ader|user:/);
   });
 
-  it('in an address that is none are not repeated', () => {
+  it('in an invalid address are not repeated', () => {
     expect(() => open('ftp://user:secret@host/')).toThrowError(
       expect.objectContaining({ code: 'CONFIG_INVALID', message: expect.not.stringMatching(/secret/) }),
     );
   });
 });
 
-/** For the two limits that guard a real connection. */
+/** Real timers, for the two limits of a real connection. */
 function realClock(): Clock {
   return {
     now: () => performance.now() as MonoMs,

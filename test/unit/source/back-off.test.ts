@@ -3,7 +3,7 @@ import { describe, expect, it } from 'vitest';
 import { BackOff } from '../../../src/source/back-off.ts';
 
 describe('BackOff', () => {
-  it('doubles its bound from firstMs to maxMs, and waits between half of it and all of it', () => {
+  it('doubles its bound from firstMs to maxMs, and waits between half and all of it', () => {
     const chance = fc.double({ min: 0, max: 1, maxExcluded: true, noNaN: true });
     fc.assert(
       fc.property(fc.array(chance, { minLength: 1, maxLength: 60 }), (draws) => {
@@ -20,12 +20,12 @@ describe('BackOff', () => {
     );
   });
 
-  it('spreads two cameras that fail together', () => {
+  it('gives two cameras that fail together different delays', () => {
     const waits = new Set(Array.from({ length: 20 }, () => new BackOff({ firstMs: 1000, maxMs: 1000 }).nextMs()));
     expect(waits.size).toBeGreaterThan(10);
   });
 
-  it('begins again once something worked', () => {
+  it('restarts at firstMs after reset', () => {
     const backOff = new BackOff({ firstMs: 100, maxMs: 10_000, random: () => 0 });
     expect([backOff.nextMs(), backOff.nextMs(), backOff.nextMs()]).toEqual([50, 100, 200]);
     backOff.reset();

@@ -22,7 +22,7 @@ function make(cache: string, fetchPhoto: () => Promise<Uint8Array>, notices: str
 }
 
 describe('the demonstration clip', () => {
-  it('is made once, 20 seconds of 1280x720, moves, and ends where it began', async () => {
+  it('is made once: 20 seconds of 1280x720, moving, ending where it began', async () => {
     const notices: string[] = [];
     const path = await make('works', async () => sheet, notices);
     const video = await describeVideo(path);
@@ -38,7 +38,7 @@ describe('the demonstration clip', () => {
     expect(readdirSync(dirname(path))).toHaveLength(1);
   });
 
-  it('says what could not be fetched, and what to do, where there is no network', async () => {
+  it('names what could not be fetched and what to do, if there is no network', async () => {
     const away = new SightlineError('MODEL_WEIGHTS_MISSING', 'npm view a@1: getaddrinfo ENOTFOUND registry');
     await expect(make('offline', () => Promise.reject(away))).rejects.toMatchObject({
       code: 'SOURCE_UNREACHABLE',
@@ -46,7 +46,7 @@ describe('the demonstration clip', () => {
     });
   });
 
-  it('leaves nothing behind that is not whole', async () => {
+  it('leaves no incomplete file behind', async () => {
     await expect(make('broken', async () => new Uint8Array(1000))).rejects.toMatchObject({
       code: 'SOURCE_UNREADABLE',
       message: expect.stringMatching(/ffmpeg at .* could not make it/),

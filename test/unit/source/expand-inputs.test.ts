@@ -4,7 +4,7 @@ import { join } from 'node:path';
 import { describe, expect, it } from 'vitest';
 import { expandInputs } from '../../../src/source/expand-inputs.ts';
 
-/** A folder with these files. */
+/** Creates a folder with these files. */
 function folder(...names: string[]): string {
   const root = mkdtempSync(join(tmpdir(), 'sightline-inputs-'));
   for (const name of names) {
@@ -15,18 +15,18 @@ function folder(...names: string[]): string {
 }
 
 describe('expandInputs', () => {
-  it('takes the videos of a folder at any depth, sorted by name, and nothing else', async () => {
+  it('lists only the videos of a folder, at any depth, sorted by name', async () => {
     const root = folder('b.mp4', 'a.MKV', 'notes.txt', 'deep/er/c.webm', 'picture.jpg');
     expect(await expandInputs([root])).toEqual(['a.MKV', 'b.mp4', 'deep/er/c.webm'].map((name) => join(root, name)));
   });
 
-  it('takes a file named outright, whatever it is called', async () => {
+  it('accepts a file given by name, whatever its extension', async () => {
     const root = folder('notes.txt', 'odd [1].mp4');
     const files = [join(root, 'notes.txt'), join(root, 'odd [1].mp4')];
     expect(await expandInputs(files)).toEqual(files);
   });
 
-  it('takes what matches a pattern, sorted, as paths that exist where the command runs', async () => {
+  it('expands a pattern to sorted paths, relative to the working directory', async () => {
     const root = folder('b2.mp4', 'b1.mp4', 'a.mp4');
     expect(await expandInputs([`${root}/b*.mp4`])).toEqual([join(root, 'b1.mp4'), join(root, 'b2.mp4')]);
   });
@@ -40,12 +40,12 @@ describe('expandInputs', () => {
     ]);
   });
 
-  it('passes on what has a scheme, brackets and question marks included, and files that do not exist', async () => {
+  it('passes through anything with a scheme, even with brackets and question marks, and missing files', async () => {
     const inputs = ['https://cdn/live.m3u8?x=[1]', 'synthetic:testsrc2=size=64x48', '/nowhere/a.mp4'];
     expect(await expandInputs(inputs)).toEqual(inputs);
   });
 
-  it('refuses a folder without a video and a pattern without a match', async () => {
+  it('rejects a folder without a video and a pattern without a match', async () => {
     const root = folder('notes.txt');
     await expect(expandInputs([root])).rejects.toMatchObject({
       code: 'SOURCE_EMPTY',

@@ -34,17 +34,17 @@ describe('a source on the network', () => {
     expect(parseSource(url, OPTIONS)).toEqual({ kind, url, label: url, isLive, probeAddress, options: OPTIONS });
   });
 
-  it('keeps its credentials for ffmpeg and away from people', () => {
+  it('keeps its credentials for ffmpeg and hides them in the label', () => {
     const { url, label } = parseSource('rtsp://user:pass@cam/live', OPTIONS);
     expect([url, label]).toEqual(['rtsp://user:pass@cam/live', 'rtsp://***@cam/live']);
   });
 
-  it('that plays a file in real time is live', () => {
+  it('is live if it plays a file in real time', () => {
     expect(parseSource('http://server/a.mp4', { ...OPTIONS, realtime: true }).isLive).toBe(true);
   });
 
   it.each(['http://', 'https://:80/x', 'rtsp://', 'rtsp:cam', 'rtsp://user:pa/ss@cam/live', 'http://a:b:c/'])(
-    '%s is refused as no URL',
+    '%s is rejected as not a URL',
     (text) => {
       const { code, message } = refusal(text);
       expect(code).toBe('CONFIG_INVALID');
@@ -55,7 +55,7 @@ describe('a source on the network', () => {
 });
 
 describe('a source on this machine', () => {
-  it('a file is read once, to its end; looped or in real time it is live', () => {
+  it('a file is read once to its end; looped or in real time it is live', () => {
     expect(parseSource(clip, OPTIONS)).toEqual({
       kind: 'file',
       url: `file:${clip}`,
@@ -68,7 +68,7 @@ describe('a source on this machine', () => {
     expect(parseSource(clip, { ...OPTIONS, realtime: true }).isLive).toBe(true);
   });
 
-  it('a file URL is the file, spaces included', () => {
+  it('a file URL gives the path, including spaces', () => {
     expect(parseSource(`file://${clip.replace(' ', '%20')}`, OPTIONS).url).toBe(`file:${clip}`);
   });
 
@@ -76,7 +76,7 @@ describe('a source on this machine', () => {
     expect(parseSource(odd, OPTIONS).url).toBe(`file:${odd}`);
   });
 
-  it('a test picture of ffmpeg is a source without a file', () => {
+  it("ffmpeg's test picture is a source without a file", () => {
     expect(parseSource('synthetic:testsrc2=size=64x48:rate=5', OPTIONS)).toMatchObject({
       kind: 'synthetic',
       url: 'testsrc2=size=64x48:rate=5',
@@ -104,11 +104,11 @@ describe('a source on this machine', () => {
     ],
     [folder, 'CONFIG_INVALID', `${folder}: is a folder; a stream reads one file (commands take folders and patterns)`],
     ['file:///a%zz.mp4', 'CONFIG_INVALID', 'source "file:///a%zz.mp4": expected a URL such as file:///videos/a.mp4'],
-  ])('%s is refused', (text, code, message) => {
+  ])('%s is rejected', (text, code, message) => {
     expect(refusal(text)).toMatchObject({ code, message });
   });
 
-  it('an empty generator is refused with an example', () => {
+  it('an empty generator is rejected with an example', () => {
     expect(refusal('synthetic:')).toMatchObject({
       code: 'CONFIG_INVALID',
       message: expect.stringContaining('as in synthetic:testsrc2=size=1280x720:rate=30'),

@@ -27,13 +27,13 @@ describe('redact', () => {
     'mail me@example.org',
     '[tcp @ 0x55d0c8] Connection refused',
     'C:\\videos\\a.mp4',
-  ])('%s holds no secret and stays as it is', (text) => {
+  ])('%s holds no secret and is unchanged', (text) => {
     expect(redact(text)).toBe(text);
   });
 });
 
-describe('no password survives', () => {
-  // What a person types: anything but white space; long enough not to stand in the rest of the text by chance.
+describe('passwords never appear', () => {
+  // Any characters but white space; long enough not to occur elsewhere in the text by chance.
   const secret = fc
     .string({ minLength: 6, maxLength: 20, unit: fc.constantFrom(...'abcXYZ0189!$%&()*+,-./:;<=>?@[]^_{|}~#') })
     .filter((text) => !'rtsp://***@camera.example:554/live/1'.includes(text));
@@ -47,7 +47,7 @@ describe('no password survives', () => {
     );
   });
 
-  it('in the label of a source or in the complaint about it, not even one with a space', () => {
+  it('in the label of a source or in an error about it, even with a space in the password', () => {
     const withSpace = fc.tuple(secret, secret).map(([a, b]) => `${a} ${b}`);
     fc.assert(
       fc.property(fc.oneof(secret, withSpace), fc.constantFrom('rtsp', 'https'), (password, scheme) => {

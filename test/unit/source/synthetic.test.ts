@@ -28,8 +28,8 @@ describe('a synthetic source', () => {
     ['a second filter', 'testsrc2=size=64x64,metadata=mode=add:key=x:value=y,metadata=mode=print:file=/tmp/x'],
     ['a second graph', 'testsrc2=size=64x64;movie=/etc/passwd'],
     ['a filter that reads files', 'movie=/etc/passwd'],
-    ['one that reads text', 'testsrc2,drawtext=textfile=/etc/passwd'],
-    ['a filter behind a value', 'color=c=red,movie=x'],
+    ['a filter that reads text files', 'testsrc2,drawtext=textfile=/etc/passwd'],
+    ['a filter after a value', 'color=c=red,movie=x'],
     ['quotes', "color=c='red'"],
     ['an escape', 'color=c=red\\,movie=x'],
     ['a label', '[in]testsrc2'],
@@ -39,23 +39,23 @@ describe('a synthetic source', () => {
     ['a nameless option', 'testsrc2=1280x720'],
     ['an expression', 'testsrc2=rate=if(1\\,2\\,3)'],
     ['a size out of range', 'testsrc2=size=100000x2'],
-    ['a rate of nothing', 'testsrc2=rate=0'],
+    ['a rate of zero', 'testsrc2=rate=0'],
     ['a rate out of range', 'testsrc2=rate=100000'],
     ['a line break', 'testsrc2=size=64x64\n'],
-    ['a key of every object', 'constructor=size=64x64'],
-    ['an option of every object', 'testsrc2=toString=1'],
+    ['a generator named like an object property', 'constructor=size=64x64'],
+    ['an option named like an object property', 'testsrc2=toString=1'],
   ])('with %s is forbidden', (_, text) => {
     expect(refusal(text)).toMatchObject({ code: 'SOURCE_FORBIDDEN' });
   });
 
-  it('that is refused names what was expected and what came', () => {
+  it('that is rejected names the expected and the received value', () => {
     expect(refusal('testsrc2=size=1x1').message).toBe(
       'source "synthetic:testsrc2=size=1x1": option size: expected a size such as 1280x720, sides from 2 to 7680; received "1x1"',
     );
     expect(refusal('movie=/etc/passwd').message).toContain('generator: expected testsrc, testsrc2');
   });
 
-  it('never passes on a character that means something to a filter graph', () => {
+  it('never passes on a special character of filter graphs', () => {
     const piece = fc.oneof(
       fc.constantFrom(
         'testsrc2',

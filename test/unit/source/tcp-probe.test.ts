@@ -14,12 +14,12 @@ describe('tcpProbe', () => {
 
   afterAll(() => new Promise((resolve) => server.close(resolve)));
 
-  it('finds an open door, and leaves no connection behind', async () => {
+  it('returns true for an open port, and leaves no connection behind', async () => {
     expect(await tcpProbe({ host: '127.0.0.1', port }, 1000)).toBe(true);
     await expect.poll(() => new Promise((resolve) => server.getConnections((_, count) => resolve(count)))).toBe(0);
   });
 
-  it('finds a closed door at once', async () => {
+  it('returns false at once for a closed port', async () => {
     const other = createServer();
     await new Promise<void>((resolve) => other.listen(0, '127.0.0.1', resolve));
     const closed = (other.address() as { port: number }).port;
@@ -29,7 +29,7 @@ describe('tcpProbe', () => {
     expect(performance.now() - before).toBeLessThan(2000);
   });
 
-  it('takes a name that nobody knows for a closed door', async () => {
+  it('returns false for an unknown host name', async () => {
     expect(await tcpProbe({ host: 'no-such-host.invalid', port: 554 }, 2000)).toBe(false);
   });
 });

@@ -26,17 +26,17 @@ const matrices = fc.tuple(fc.integer({ min: 1, max: 5 }), fc.integer({ min: 1, m
 );
 
 describe('AssignmentSolver', () => {
-  it('gives up a cheap pair where that makes the whole cheaper', () => {
-    // Greedy takes 1 first and pays 1 + 10; the best is 2 + 3.
+  it('does without a cheap pair if that lowers the total', () => {
+    // Greedy matching takes 1 first and pays 1 + 10; the best is 2 + 3.
     expect([...new AssignmentSolver().solve(Float64Array.of(1, 2, 3, 10), 2, 2)]).toEqual([1, 0]);
   });
 
-  it('leaves rows without a column where there are more rows', () => {
+  it('leaves rows without a column if there are more rows than columns', () => {
     expect([...new AssignmentSolver().solve(Float64Array.of(5, 1, 3), 3, 1)]).toEqual([-1, 0, -1]);
     expect([...new AssignmentSolver().solve(new Float64Array(0), 2, 0)]).toEqual([-1, -1]);
   });
 
-  it('finds the cheapest assignment of any matrix, with buffers kept from the one before', () => {
+  it('finds the cheapest assignment of any matrix, with reused buffers', () => {
     const solver = new AssignmentSolver();
     fc.assert(
       fc.property(matrices, (costs) => {

@@ -6,13 +6,13 @@ import { idsOf, personAt, seen } from './scenes.ts';
 
 const FRAME_US = 40_000;
 
-/** Feeds a scene frame by frame; `scene(k)` is what the detector sees in frame k. */
+/** Feeds a scene frame by frame; `scene(k)` returns the detections of frame k. */
 function run(tracker: ByteTracker, frames: number, scene: (frame: number) => Detection[], frameUs = FRAME_US) {
   return Array.from({ length: frames }, (_, k) => tracker.update(scene(k), k * frameUs));
 }
 
 describe('identities', () => {
-  it('start at 1 with the second frame in which an object is found, and stay', () => {
+  it('start at 1 in the second frame of an object, and stay', () => {
     const frames = run(new ByteTracker(), 5, (k) => [personAt(100 + 4 * k, 200), personAt(400 - 4 * k, 200)]);
     expect(frames.map(idsOf)).toEqual([
       [undefined, undefined],
@@ -23,7 +23,7 @@ describe('identities', () => {
     ]);
   });
 
-  it('begin after minHits frames in a row; a miss before that starts anew', () => {
+  it('start after minHits consecutive frames; a miss before that resets the count', () => {
     const gap = new ByteTracker({ minHits: 3 });
     const frames = run(gap, 6, (k) => (k === 2 ? [] : [personAt(100, 200)]));
     expect(frames.map(idsOf)).toEqual([[undefined], [undefined], [], [undefined], [undefined], [1]]);
@@ -43,7 +43,7 @@ describe('identities', () => {
     for (const frame of frames.slice(1)) expect(idsOf(frame)).toEqual([1, 2]);
   });
 
-  it('persist when one hides the other for some frames while they cross', () => {
+  it('persist when one person occludes the other for some frames', () => {
     const frames = run(new ByteTracker(), 60, (k) => {
       const front = personAt(100 + 5 * k, 205);
       const behind = personAt(395 - 5 * k, 200);
@@ -52,7 +52,7 @@ describe('identities', () => {
     expect(idsOf(frames.at(-1)!)).toEqual([1, 2]);
   });
 
-  it('persist when somebody walks behind a person who has only just sat down', () => {
+  it('persist when a person walks behind another who has just sat down', () => {
     const tracker = new ByteTracker({ lostMs: 2000 });
     const frames = run(tracker, 80, (k) => {
       const walkerX = 100 + 5 * k;
@@ -67,7 +67,7 @@ describe('identities', () => {
     ['25 frames a second', 40_000],
     ['10 frames a second', 100_000],
     ['5 frames a second', 200_000],
-  ])('survive an occlusion shorter than lostMs and not a longer one, at %s', (_, frameUs) => {
+  ])('survive an occlusion shorter than lostMs but not a longer one, at %s', (_, frameUs) => {
     const idAfterGap = (gapMs: number) => {
       const tracker = new ByteTracker({ lostMs: 1000 });
       const walk = (us: number) => [personAt(100 + 20 * (us / 1e6), 200)];
@@ -82,21 +82,21 @@ describe('identities', () => {
     expect(idAfterGap(1200)).toBe(2);
   });
 
-  it('end when no frame came at all for longer than lostMs', () => {
+  it('end when there is no frame for longer than lostMs', () => {
     const tracker = new ByteTracker({ lostMs: 1000, minHits: 1 });
     tracker.update([personAt(100, 200)], 0);
     expect(idsOf(tracker.update([personAt(100, 200)], 900_000))).toEqual([1]);
     expect(idsOf(tracker.update([personAt(100, 200)], 2_000_000))).toEqual([2]);
   });
 
-  it('end when media time starts again, and outlive a timestamp that jitters', () => {
+  it('end when media time restarts, and survive timestamp jitter', () => {
     const tracker = new ByteTracker({ lostMs: 1000, minHits: 1 });
     const at = (us: number) => idsOf(tracker.update([personAt(100, 200)], us));
     expect([at(5_000_000), at(5_040_000), at(5_030_000), at(5_080_000)]).toEqual([[1], [1], [1], [1]]);
     expect(at(0)).toEqual([2]);
   });
 
-  it('are not passed on to an object of another class, nor to one far away', () => {
+  it('do not move to an object of another class or one far away', () => {
     const tracker = new ByteTracker({ minHits: 1 });
     tracker.update([personAt(100, 200)], 0);
     const there = [personAt(100, 200, { classId: 2, label: 'car' }), personAt(300, 200)];
@@ -105,13 +105,13 @@ describe('identities', () => {
 });
 
 describe('detections of low score', () => {
-  it('keep a known object alive', () => {
+  it('continue a track', () => {
     const tracker = new ByteTracker({ lostMs: 200, reportScore: 0.1 });
     const frames = run(tracker, 40, (k) => [personAt(100 + 2 * k, 200, { score: k >= 5 && k < 35 ? 0.2 : 0.9 })]);
     for (const frame of frames.slice(1)) expect(idsOf(frame)).toEqual([1]);
   });
 
-  it('never start one, and below lowScore do not even that', () => {
+  it('never start a track, and below lowScore do not continue one', () => {
     const tracker = new ByteTracker({ lostMs: 200, reportScore: 0 });
     expect(run(tracker, 10, () => [personAt(100, 200, { score: 0.3 })]).flatMap(idsOf)).toEqual(
       Array.from({ length: 10 }, () => undefined),
@@ -122,7 +122,7 @@ describe('detections of low score', () => {
     expect(idsOf(fading.at(-1)!)).toEqual([2]);
   });
 
-  it('are returned from reportScore on, others are used and kept back', () => {
+  it('are returned from reportScore up; lower ones are only used for tracking', () => {
     const tracker = new ByteTracker({ reportScore: 0.35 });
     const frames = run(tracker, 4, (k) => [
       personAt(100, 200, { score: k === 2 ? 0.2 : 0.9 }),
@@ -165,7 +165,7 @@ describe('any input', () => {
     );
   });
 
-  it('takes boxes without area without giving them an identity', () => {
+  it('accepts boxes without area but gives them no identity', () => {
     const frames = run(new ByteTracker({ minHits: 1 }), 3, () => [seen([10, 10, 0, 50]), seen([10, 10, 50, 50])]);
     expect(frames.map(idsOf)).toEqual([
       [undefined, 1],
@@ -181,7 +181,7 @@ describe('options', () => {
     [{ lowScore: 0.6 }, /lowScore <= highScore <= newScore, received 0.6, 0.4 and 0.5/],
     [{ lostMs: -1 }, /lostMs/],
     [{ minHits: 0 }, /minHits/],
-  ])('%o is refused', (options, message) => {
+  ])('%o is rejected', (options, message) => {
     expect(() => new ByteTracker(options)).toThrowError(message);
   });
 });

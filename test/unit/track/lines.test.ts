@@ -4,7 +4,7 @@ import { ByteTracker } from '../../../src/track/byte-tracker.ts';
 import { LineCounter, type LineCrossing, type LineOptions } from '../../../src/track/lines.ts';
 import { personAt, seen } from './scenes.ts';
 
-/** Upright in the middle, from y 400 up to y 100 of a 1000 x 500 picture: left of it is left in the picture. */
+/** Vertical in the middle, from y 400 up to y 100 of a 1000 x 500 picture: its left is the left of the picture. */
 const gate: LineOptions = { id: 'gate', from: [0.5, 0.8], to: [0.5, 0.2] };
 const FRAME_US = 40_000;
 /** 0.015 of the height. */
@@ -12,7 +12,7 @@ const BAND_PX = 7.5;
 
 type Place = readonly [x: number, y: number] | null;
 
-/** Lets one identity walk from place to place, a frame each; null where it is not seen. */
+/** Moves one object from place to place, one per frame; null if it is not seen. */
 function walk(places: readonly Place[], options: Partial<LineOptions> = {}, frameUs = FRAME_US) {
   const counter = new LineCounter([{ ...gate, ...options }]);
   const crossings: LineCrossing[] = [];
@@ -36,7 +36,7 @@ function stay(place: Place, frames: number): Place[] {
 }
 
 describe('an object that crosses', () => {
-  it('is counted once, in its direction, with who and when', () => {
+  it('is counted once, with direction, track id and time', () => {
     const there = walk(straight([400, 250], [600, 250], 40));
     expect(there).toMatchObject({ leftToRight: 1, rightToLeft: 0 });
     expect(there.crossings).toEqual([
@@ -46,7 +46,7 @@ describe('an object that crosses', () => {
     expect(walk(straight([600, 250], [400, 250], 40))).toMatchObject({ leftToRight: 0, rightToLeft: 1 });
   });
 
-  it('sees left and right along the line: turned round, the line counts the other way', () => {
+  it('is counted the other way if the line is reversed', () => {
     const turned = { from: gate.to, to: gate.from };
     expect(walk(straight([400, 250], [600, 250], 40), turned)).toMatchObject({ leftToRight: 0, rightToLeft: 1 });
   });
@@ -61,24 +61,24 @@ describe('an object that crosses', () => {
     expect(walk(places)).toMatchObject({ leftToRight: 1, rightToLeft: 1 });
   });
 
-  it('is counted when it was hidden on the way and comes out where it was heading', () => {
+  it('is counted when it was occluded and reappears where it was heading', () => {
     const places = straight([400, 250], [640, 250], 48).map((place, k) => (k > 15 && k < 28 ? null : place));
     expect(walk(places)).toMatchObject({ leftToRight: 1 });
   });
 
-  it('is counted at the lower border, which cuts it off and where the line ends', () => {
+  it('is counted if it is cut off by the lower border, at the end of the line', () => {
     const toBorder = { from: [0.5, 1], to: [0.5, 0] } as const;
     const borderPx = 500.00003;
     expect(walk(straight([400, borderPx], [600, borderPx], 40), toBorder)).toMatchObject({ leftToRight: 1 });
   });
 
-  it('is counted on slanted lines of pictures that are not square', () => {
+  it('is counted on slanted lines in pictures that are not square', () => {
     const slanted = { from: [0.2, 0.9], to: [0.8, 0.1] } as const;
     expect(walk(straight([400, 150], [600, 350], 40), slanted)).toMatchObject({ leftToRight: 1, rightToLeft: 0 });
   });
 });
 
-describe('an object that does not', () => {
+describe('an object is not counted if it', () => {
   it('flickers at the line', () => {
     const places = Array.from({ length: 200 }, (_, k) => [500 + (k % 2 === 0 ? -12 : 12), 250] as const);
     expect(walk([...stay([480, 250], 10), ...places, ...stay([480, 250], 10)])).toMatchObject({
@@ -87,12 +87,12 @@ describe('an object that does not', () => {
     });
   });
 
-  it('stands on the line for minutes, swaying within the band', () => {
+  it('stands on the line for minutes, moving within the band', () => {
     const sway = Array.from({ length: 4500 }, (_, k) => [500 + 0.9 * BAND_PX * Math.sin(k / 9), 250] as const);
     expect(walk([...straight([400, 250], [500, 250], 20), ...sway])).toMatchObject({ leftToRight: 0, rightToLeft: 0 });
   });
 
-  it('stood there and went on is counted once, and not at all where it went back', () => {
+  it('stands on the line and goes back; if it goes on, it is counted once', () => {
     const sway = Array.from({ length: 500 }, (_, k) => [500 + 0.9 * BAND_PX * Math.sin(k / 9), 250] as const);
     const arrived = [...straight([400, 250], [500, 250], 20), ...sway];
     expect(walk([...arrived, ...straight([500, 250], [600, 250], 20)])).toMatchObject({
@@ -105,21 +105,21 @@ describe('an object that does not', () => {
     });
   });
 
-  it('makes a U-turn before the line, or right behind it', () => {
+  it('makes a U-turn before the line, or right after it', () => {
     const before = [...straight([400, 250], [495, 250], 20), ...straight([495, 250], [400, 250], 20)];
     expect(walk(before)).toMatchObject({ leftToRight: 0, rightToLeft: 0 });
     const behind = [...straight([400, 250], [511, 250], 20), ...straight([511, 250], [400, 250], 20)];
     expect(walk(behind)).toMatchObject({ leftToRight: 0, rightToLeft: 0 });
   });
 
-  it('passes the end of the segment, however near', () => {
+  it('passes the end of the segment, however closely', () => {
     expect(walk(straight([400, 405], [600, 405], 40))).toMatchObject({ leftToRight: 0, rightToLeft: 0 });
     expect(walk(straight([400, 395], [600, 395], 40))).toMatchObject({ leftToRight: 1, rightToLeft: 0 });
     expect(walk(straight([400, 95], [600, 95], 40))).toMatchObject({ leftToRight: 0, rightToLeft: 0 });
     expect(walk(straight([400, 105], [600, 105], 40))).toMatchObject({ leftToRight: 1, rightToLeft: 0 });
   });
 
-  it('goes round the end, and is counted when it comes back through', () => {
+  it('goes around the end; coming back through the line is counted', () => {
     const round = straight([400, 450], [600, 450], 40);
     const up = straight([600, 450], [600, 250], 40);
     expect(walk([...round, ...up, ...straight([600, 250], [400, 250], 40)])).toMatchObject({
@@ -138,19 +138,19 @@ describe('an object that does not', () => {
   });
 });
 
-describe('identities that go wrong', () => {
-  it('a jump to the other side is another person, not a crossing', () => {
+describe('tracking errors', () => {
+  it('a jump to the other side counts as another object, not as a crossing', () => {
     const places = [...stay([300, 250], 20), ...stay([700, 250], 20)];
     expect(walk(places)).toMatchObject({ leftToRight: 0, rightToLeft: 0 });
     expect(walk([...places, ...straight([700, 250], [400, 250], 60)])).toMatchObject({ rightToLeft: 1 });
   });
 
-  it('an identity that returns after a long absence starts anew', () => {
+  it('a track that returns after a long absence starts over', () => {
     const places = [...straight([400, 250], [485, 250], 20), ...stay(null, 150), ...stay([515, 250], 20)];
     expect(walk(places)).toMatchObject({ leftToRight: 0, rightToLeft: 0 });
   });
 
-  it('a looped source starts anew', () => {
+  it('a looped source starts over', () => {
     const counter = new LineCounter([gate]);
     const at = (x: number, ptsUs: number) => {
       const detections = [personAt(x, 250, { trackId: 7 })];
@@ -176,8 +176,8 @@ describe('identities that go wrong', () => {
   });
 });
 
-describe('what a line looks at', () => {
-  it('is tracked objects with one of its labels only', () => {
+describe('the input of a line', () => {
+  it('is limited to tracked objects with one of its labels', () => {
     const counter = new LineCounter([gate, { ...gate, id: 'cars', labels: ['car'] }]);
     for (let k = 0; k <= 40; k++) {
       const detections = [
@@ -193,7 +193,7 @@ describe('what a line looks at', () => {
     ]);
   });
 
-  it('is the picture, not its pixels: a camera may change its resolution while somebody crosses', () => {
+  it('is relative to the picture, so a camera may change its resolution during a crossing', () => {
     const counter = new LineCounter([gate]);
     for (let k = 0; k <= 40; k++) {
       const scale = k < 20 ? 1 : 2;
@@ -204,7 +204,7 @@ describe('what a line looks at', () => {
     expect(counter.report()).toEqual([{ id: 'gate', leftToRight: 1, rightToLeft: 0 }]);
   });
 
-  it('refuses a line of one point', () => {
+  it('rejects a line whose points are equal', () => {
     expect(() => new LineCounter([{ id: 'dot', from: [0.5, 0.5], to: [0.5, 0.5] }])).toThrowError(/line dot/);
   });
 });

@@ -8,15 +8,15 @@ function advanced(...ptsMs: number[]) {
 }
 
 describe('MediaTimeline', () => {
-  it('counts media time from the first timestamp, wherever that lies', () => {
+  it('counts media time from the first timestamp, whatever its value', () => {
     expect(advanced(5000, 5040, 5100)).toEqual({ nowMs: 100, breaks: [false, false, false] });
   });
 
-  it('takes no step twice when timestamps jitter', () => {
+  it('counts no step twice when timestamps jitter', () => {
     expect(advanced(0, 100, 60, 140)).toEqual({ nowMs: 140, breaks: [false, false, false, false] });
   });
 
-  it('breaks at a large step back, and counts on from there', () => {
+  it('reports a break at a large step back, and continues from there', () => {
     expect(advanced(0, 5000, 0, 40)).toEqual({ nowMs: 5040, breaks: [false, false, true, false] });
   });
 });

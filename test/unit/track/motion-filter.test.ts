@@ -27,7 +27,7 @@ describe('MotionFilter', () => {
     expect(boxOf(new MotionFilter([10, 20, 30, 60]))).toEqual([10, 20, 30, 60]);
   });
 
-  it('lies between what it expected and what it saw', () => {
+  it('lies between the prediction and the measurement', () => {
     const filter = new MotionFilter([100, 100, 40, 80]);
     filter.predict(33_333, false);
     filter.correct([110, 100, 40, 80]);
@@ -46,7 +46,7 @@ describe('MotionFilter', () => {
     expect(boxOf(filter)[0]).toBeCloseTo(100 + 0.2 * 2500, 0);
   });
 
-  it('weighs the first measurements as arithmetic says', () => {
+  it('weighs the first measurements by the Kalman gain', () => {
     // Height 80: position spread 4, so the start has variance (2 * 4)^2 = 64 in place and (10 * 0.5)^2 = 25 in speed.
     // One nominal frame later: 64 + 25 + 4^2 = 105, against 4^2 = 16 of the measurement: gain 105 / 121.
     const filter = new MotionFilter([100, 100, 40, 80]);
@@ -55,7 +55,7 @@ describe('MotionFilter', () => {
     expect(boxOf(filter)[0]).toBeCloseTo(100 + (10 * 105) / 121, 9);
   });
 
-  it('knows less the longer it has not measured', () => {
+  it('becomes less certain the longer there is no measurement', () => {
     // Two nominal frames: 64 + 2^2 * 25 + 2 * 4^2 = 196, against 16 of the measurement: gain 196 / 212.
     const filter = new MotionFilter([100, 100, 40, 80]);
     filter.predict(2e6 / 30, false);
@@ -63,7 +63,7 @@ describe('MotionFilter', () => {
     expect(boxOf(filter)[0]).toBeCloseTo(100 + (10 * 196) / 212, 9);
   });
 
-  it('keeps the size of an object out of sight, and never lets one shrink to nothing', () => {
+  it('keeps the size of a lost object, and never lets a size reach zero', () => {
     const shrinking = () => {
       const filter = new MotionFilter([100, 100, 100, 200]);
       for (let k = 1; k <= 10; k++) {

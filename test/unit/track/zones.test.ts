@@ -19,7 +19,7 @@ function countIn(zone: ZoneOptions, ...detections: ReturnType<typeof personAt>[]
 }
 
 describe('ZoneCounter', () => {
-  it('counts tracked objects by their feet, in ratios of the picture', () => {
+  it('counts tracked objects by the bottom centre of their box, in ratios of the picture', () => {
     expect(countIn(leftHalf, personAt(499, 200, { trackId: 1 }), personAt(501, 200, { trackId: 2 }))).toBe(1);
     const upper: ZoneOptions = {
       ...leftHalf,
@@ -34,19 +34,19 @@ describe('ZoneCounter', () => {
     expect(countIn({ ...upper, anchor: 'center' }, personAt(100, 260, { trackId: 1 }))).toBe(1);
   });
 
-  it('does not count what has no identity or another label', () => {
+  it('does not count an object without a track id or with another label', () => {
     expect(countIn(leftHalf, personAt(100, 200))).toBe(0);
     const cars: ZoneOptions = { ...leftHalf, labels: ['car', 'truck'] };
     const scene = [personAt(100, 200, { trackId: 1 }), personAt(200, 200, { trackId: 2, label: 'truck' })];
     expect(countIn(cars, ...scene)).toBe(1);
   });
 
-  it('counts an object that the lower border of the picture cuts off', () => {
+  it('counts an object cut off by the lower border of the picture', () => {
     expect(countIn(leftHalf, personAt(100, 500, { trackId: 1 }))).toBe(1);
     expect(countIn(leftHalf, personAt(100, Math.fround(500.00003), { trackId: 1 }))).toBe(1);
   });
 
-  it('knows the notch of a concave polygon', () => {
+  it('excludes the notch of a concave polygon', () => {
     // An M: the notch comes down from the top to the middle.
     const polygon = [
       [0, 0],
@@ -60,14 +60,14 @@ describe('ZoneCounter', () => {
     expect(countIn({ id: 'm', polygon }, personAt(100, 200, { trackId: 1 }))).toBe(1);
   });
 
-  it('tells how many are inside now, not how many were', () => {
+  it('reports how many are inside now, not in total', () => {
     const counter = new ZoneCounter([leftHalf]);
     counter.update({ width: 1000, height: 500, ptsUs: 0, detections: [personAt(100, 200, { trackId: 1 })] });
     counter.update({ width: 1000, height: 500, ptsUs: 40_000, detections: [] });
     expect(counter.report()).toEqual([{ id: 'left', inside: 0 }]);
   });
 
-  it('refuses a polygon of two corners', () => {
+  it('rejects a polygon of two corners', () => {
     const twoCorners: ZoneOptions = {
       id: 'thin',
       polygon: [

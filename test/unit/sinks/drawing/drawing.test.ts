@@ -19,7 +19,7 @@ function blank(width: number, height: number): Canvas {
   return { pixels: new Uint8Array(width * height * 3), width, height };
 }
 
-/** The red channel as rows of text: `#` from half on. */
+/** Returns the red channel as rows of text: `#` for values of at least half. */
 function drawn({ pixels, width, height }: Canvas): string[] {
   const row = (y: number) =>
     Array.from({ length: width }, (_, x) => (pixels[(y * width + x) * 3]! >= 128 ? '#' : '.')).join('');
@@ -29,7 +29,7 @@ function drawn({ pixels, width, height }: Canvas): string[] {
 const white = [255, 255, 255] as const;
 
 describe('rectangles', () => {
-  it('are outlined inside of their edges', () => {
+  it('are outlined inside their edges', () => {
     const canvas = blank(7, 5);
     outlineRectangle(canvas, { x: 1, y: 0, width: 5, height: 5 }, 1, white);
     expect(drawn(canvas)).toEqual(['.#####.', '.#...#.', '.#...#.', '.#...#.', '.#####.']);
@@ -46,7 +46,7 @@ describe('rectangles', () => {
     expect(drawn(other)).toEqual(['.#..', '##..', '....']);
   });
 
-  it('let the ground shine through where they are not opaque', () => {
+  it('blend with the background if they are not opaque', () => {
     const canvas = blank(1, 1);
     fillRectangle(canvas, { x: 0, y: 0, width: 1, height: 1 }, [200, 100, 0], 0.5);
     expect([...canvas.pixels]).toEqual([100, 50, 0]);
@@ -54,7 +54,7 @@ describe('rectangles', () => {
 });
 
 describe('lines', () => {
-  it('are straight, as thick as told, and clipped', () => {
+  it('are straight, of the given thickness, and clipped', () => {
     const canvas = blank(6, 5);
     strokeLine(canvas, [-5, 2], [50, 2], 3, white);
     expect(drawn(canvas)).toEqual(['......', '######', '######', '######', '......']);
@@ -67,21 +67,21 @@ describe('lines', () => {
 describe('the typeface', () => {
   const typeface = new Typeface(12);
 
-  it('has every printable character of ASCII, each with a shape of its own', () => {
+  it('has every printable ASCII character, each with a distinct shape', () => {
     const shapes = new Set<string>();
     for (let code = 33; code < 127; code++) {
       const canvas = blank(30, 30);
       typeface.draw(canvas, String.fromCharCode(code), 6, 6, white);
       shapes.add(drawn(canvas).join('\n'));
     }
-    // Capital O and zero, and l and I and |, differ in their length or width at most: they may fall together.
+    // O and 0, and l, I and |, may only differ in length or width, or be equal.
     expect(shapes.size).toBeGreaterThanOrEqual(94 - 2);
     const canvas = blank(30, 30);
     typeface.draw(canvas, '語', 6, 6, white);
     expect(drawn(canvas).join('\n')).toContain('#');
   });
 
-  it('reads: a 7 has a bar on top and a foot left of its middle', () => {
+  it('is legible: a 7 has a bar on top and a foot left of its middle', () => {
     const canvas = blank(12, 16);
     typeface.draw(canvas, '7', 2, 2, white);
     const rows = drawn(canvas);
@@ -101,7 +101,7 @@ describe('the typeface', () => {
     expect(typeface.measure('')).toBe(0);
   });
 
-  it('leaves accents out and never draws beyond the picture', () => {
+  it('strips accents and never draws outside the picture', () => {
     expect(typeface.measure('café')).toBe(typeface.measure('cafe'));
     const canvas = blank(5, 5);
     typeface.draw(canvas, 'gjW@', -3, -3, white);
@@ -110,7 +110,7 @@ describe('the typeface', () => {
 });
 
 describe('colours', () => {
-  it('are the same each time, and far apart for neighbours', () => {
+  it('are the same each time, and far apart for neighbouring classes', () => {
     expect(classColour(3)).toEqual(classColour(3));
     const difference = (one: number, two: number) =>
       Math.hypot(...classColour(one).map((value, i) => value - classColour(two)[i]!));
@@ -118,7 +118,7 @@ describe('colours', () => {
     for (let id = 1; id < 80; id++) expect(difference(0, id), `person and ${id}`).toBeGreaterThan(id < 50 ? 40 : 20);
   });
 
-  it('make text readable: contrast of 4.5 at least, as WCAG asks', () => {
+  it('give text a contrast of at least 4.5, as WCAG requires', () => {
     const luminance = (colour: readonly number[]) => {
       const [r, g, b] = colour.map((v) => (v / 255 <= 0.04045 ? v / 3294.6 : ((v / 255 + 0.055) / 1.055) ** 2.4));
       return 0.2126 * r! + 0.7152 * g! + 0.0722 * b!;
@@ -135,7 +135,7 @@ describe('places of labels', () => {
   const overlaps = (a: Rectangle, b: Rectangle) =>
     a.x < b.x + b.width && b.x < a.x + a.width && a.y < b.y + b.height && b.y < a.y + a.height;
 
-  it('are above the box, or inside its top where there is no room above', () => {
+  it('are above the box, or inside its top if there is no room above', () => {
     const places = new LabelPlaces(picture);
     expect(places.take({ x: 20, y: 50, width: 40, height: 40 }, 50, 10)).toEqual({
       x: 20,
@@ -152,7 +152,7 @@ describe('places of labels', () => {
     expect(places.take({ x: -30, y: 60, width: 10, height: 5 }, 50, 10)).toMatchObject({ x: 0 });
   });
 
-  it('do not hide each other while there is another place at the box', () => {
+  it('do not overlap while the box has another free place', () => {
     const places = new LabelPlaces(picture);
     const box = { x: 50, y: 30, width: 60, height: 40 };
     const taken = [1, 2, 3, 4].map(() => places.take(box, 60, 10));
@@ -183,7 +183,7 @@ describe('an overlay', () => {
     return canvas;
   }
 
-  it('shows the class, the score and the identity: each changes the label', () => {
+  it('shows the class, the score and the track id: each changes the label', () => {
     const label = (detection: Detection) => Buffer.from(paint([detection]).pixels).toString('base64');
     const box = [300, 100, 90, 80] as const;
     const pictures = [
@@ -195,7 +195,7 @@ describe('an overlay', () => {
     expect(new Set(pictures).size).toBe(4);
   });
 
-  it('shows zones and lines, and what they counted', () => {
+  it('shows zones and lines, and their counts', () => {
     const canvas = paint([]);
     const at = (x: number, y: number) => [...canvas.pixels.subarray((y * 640 + x) * 3, (y * 640 + x) * 3 + 3)];
     expect(at(250, 180)).toEqual([255, 196, 0]);
@@ -204,7 +204,7 @@ describe('an overlay', () => {
     expect(Buffer.compare(canvas.pixels, busier.pixels)).not.toBe(0);
   });
 
-  it('survives boxes that lie on and beyond every edge, and pictures smaller than a label', () => {
+  it('accepts boxes on and beyond every edge, and pictures smaller than a label', () => {
     const everywhere = [
       [-50, -50, 20, 20],
       [630, 350, 100, 100],
