@@ -81,7 +81,7 @@ async function runStretch(
 /** A stream that was removed, because the runtime stops, or that dropped frames has not completed its stretch. */
 function lostFrames(stream: Stream, label: string): SightlineError | null {
   if (stream.state === 'removed')
-    return new SightlineError('LANE_FAILED', `${label}: it was stopped before its end; another try does it anew`);
+    return new SightlineError('LANE_FAILED', `${label}: it was stopped before its end; it can be tried again`);
   if (stream.droppedCount === 0) return null;
   return new SightlineError(
     'ENGINE_FAILED',

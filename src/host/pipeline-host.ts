@@ -196,7 +196,7 @@ export class PipelineHost {
 
   async #add(config: StreamConfig, lease?: StreamLease): Promise<Stream> {
     if (this.#busy.has(config.id))
-      throw new SightlineError('STREAM_EXISTS', `a stream "${config.id}" is just being added`);
+      throw new SightlineError('STREAM_EXISTS', `a stream "${config.id}" is already being added`);
     this.#busy.add(config.id);
     try {
       const input = await this.#input(config, lease);
@@ -247,7 +247,7 @@ export class PipelineHost {
       counts: () => this.runtime.stream(config.id).counts,
       onFailure: ({ message, code }) => this.runtime.emitEvent('sink-failed', config.id, message, { code }),
       onRecovery: (lost) => {
-        const text = `sink ${id} goes on in a new file; ${lost} pictures were lost`;
+        const text = `sink ${id} continues in a new file; ${lost} pictures were lost`;
         this.runtime.emitEvent('sink-recovered', config.id, text, { id });
       },
       onNotice: (text) => this.runtime.emitEvent('stream-warning', config.id, text),

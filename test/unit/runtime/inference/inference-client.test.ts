@@ -41,7 +41,7 @@ describe.skipIf(process.platform !== 'linux')('a thread that hangs', () => {
   it('is given up, and ends by itself when its call returns after all', async () => {
     const { tid, lost, results } = await threadInCall(300);
     const error = await within('the thread to be given up', 10_000, lost);
-    expect(error.message).toMatch(/gave no answer for \d+ ms/);
+    expect(error.message).toMatch(/did not answer for \d+ ms/);
     expect(isAlive(tid), 'it is in its call').toBe(true);
     await waitFor('the thread to end', () => !isAlive(tid));
     expect(results, 'and nobody hears what it says then').toEqual([]);

@@ -21,7 +21,7 @@ describe('a lane as the main thread sees it', () => {
   it('is given up when its thread says nothing for ten ticks, though it lives', async () => {
     lane = new LaneClient(events, { entry: script('for (;;) {}'), tickMs: 20 });
     await waitFor('the loss', () => losses.length === 1);
-    expect(losses[0]).toMatch(/a lane thread ended: no sign of life/);
+    expect(losses[0]).toMatch(/a lane thread ended: no message for/);
   });
 
   it('is kept while its thread speaks', async () => {

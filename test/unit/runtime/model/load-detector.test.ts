@@ -200,7 +200,7 @@ describe('settings for an ONNX file', () => {
   it('are refused where the model has a manifest', async () => {
     expect(await errorOf('centernet', { labels: 'coco', family: 'yolox' })).toMatchObject({
       code: 'CONFIG_INVALID',
-      message: 'model centernet: labels, family can be set for an ONNX file only; a manifest says it itself',
+      message: 'model centernet: labels, family can be set for an ONNX file only; a manifest defines its own',
     });
   });
 });

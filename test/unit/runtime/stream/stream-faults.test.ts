@@ -191,7 +191,7 @@ describe('a stream under faults', () => {
     answerClose();
     await removed;
     expect(events.filter(({ code }) => code === 'FRAME_LEAKED').map(({ message }) => message)).toEqual([
-      'cam: slots that were not given back: 1',
+      'cam: slots that were not released: 1',
     ]);
   });
 });
