@@ -29,7 +29,7 @@ describe('openRuntime', () => {
     });
   });
 
-  it('leaves the sinks open when an engine cannot be loaded: another one may be tried with them', async () => {
+  it('leaves the sinks open if an engine cannot be loaded, for the next engine', async () => {
     let closed = 0;
     const sinks = new ResultSinks([]);
     sinks.close = () => {
