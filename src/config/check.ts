@@ -15,8 +15,8 @@ export function check<S extends z.ZodType>(schema: S, value: unknown, where: str
   const result = schema.safeParse(value);
   if (result.success) return result.data;
   const document: Document = { schema, value };
-  const complaints = result.error.issues.map((issue) => complain(issue, issue.path, document));
-  throw new SightlineError('CONFIG_INVALID', `${where}: ${complaints.join('; ')}`, { where });
+  const texts = result.error.issues.map((issue) => issueText(issue, issue.path, document));
+  throw new SightlineError('CONFIG_INVALID', `${where}: ${texts.join('; ')}`, { where });
 }
 
 interface Document {
@@ -24,14 +24,14 @@ interface Document {
   readonly value: unknown;
 }
 
-function complain(issue: z.core.$ZodIssue, path: readonly PropertyKey[], document: Document): string {
+function issueText(issue: z.core.$ZodIssue, path: readonly PropertyKey[], document: Document): string {
   if (issue.code === 'unrecognized_keys') {
     const known = keysAt(document, path);
     const at = pathText(path);
     return issue.keys.map((key) => `${join(at, key)}: unknown key${nearest(key, known)}`).join('; ');
   }
-  const meant = issue.code === 'invalid_union' ? branchIssues(issue) : [];
-  if (meant.length > 0) return meant.map((inner) => complain(inner, [...path, ...inner.path], document)).join('; ');
+  const branch = issue.code === 'invalid_union' ? branchIssues(issue) : [];
+  if (branch.length > 0) return branch.map((inner) => issueText(inner, [...path, ...inner.path], document)).join('; ');
   return `${pathText(path) || 'document'}: expected ${expected(issue, path, document)}, received ${received(path, document)}`;
 }
 

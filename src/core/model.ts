@@ -18,7 +18,7 @@ export type ResizeRule =
     }
   | {
       readonly mode: 'letterbox';
-      /** Where the picture lies in the input. */
+      /** Position of the picture in the input. */
       readonly anchor: 'top-left' | 'center';
       /** Grey level of the border, 0 to 255. */
       readonly padValue: number;

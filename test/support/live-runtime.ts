@@ -186,8 +186,7 @@ export class LiveRuntime {
   }
 
   #check(id: string, gap: number, when: string): void {
-    if (gap !== 0 && this.breaches.length < 10)
-      this.breaches.push(`${id}: the law of conservation is off by ${gap} ${when}`);
+    if (gap !== 0 && this.breaches.length < 10) this.breaches.push(`${id}: frame counts are off by ${gap} ${when}`);
   }
 
   /** Checks that a stream that ended has counted every frame and holds no slot. Then forgets the stream. */
@@ -204,7 +203,7 @@ export class LiveRuntime {
   }
 
   #story(id: string): string {
-    const said = this.events.filter((event) => event.stream === id || event.stream === undefined).slice(-8);
-    return `Published ${this.published(id).frames.length}. Last events: ${said.map(({ message }) => message).join(' | ')}`;
+    const recent = this.events.filter((event) => event.stream === id || event.stream === undefined).slice(-8);
+    return `Published ${this.published(id).frames.length}. Last events: ${recent.map(({ message }) => message).join(' | ')}`;
   }
 }

@@ -215,8 +215,8 @@ export class LaneVideo {
   }
 
   /** ffmpeg itself falls back to software when a hardware decoder cannot start; warn, and use software next time. */
-  #fallBack(said: string): void {
-    this.#warn(`hardware decoding (${this.#hwaccel}) is not available, decoding in software (ffmpeg: ${said})`);
+  #fallBack(logLine: string): void {
+    this.#warn(`hardware decoding (${this.#hwaccel}) is not available, decoding in software (ffmpeg: ${logLine})`);
     this.#hwaccel = 'none';
   }
 
