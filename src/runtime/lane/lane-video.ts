@@ -35,7 +35,7 @@ interface Connection {
   readonly startedMs: number;
   process: FfmpegProcess | null;
   frames: number;
-  /** Last time at which it was held back for want of a free slot. */
+  /** Last time at which it was held back because no slot was free. */
   heldBackMs: number;
   readonly problems: string[];
   isOver: boolean;

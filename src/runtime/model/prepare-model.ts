@@ -27,8 +27,8 @@ export interface PrepareOptions {
 /**
  * Prepares a model for an engine: manifest, weights, compiled file. Fast if everything is cached.
  *
- * @param nameOrPath - see `loadDetector`. Throws what `loadDetector` throws; MODEL_WEIGHTS_MISSING, MODEL_INTEGRITY,
- * COMPILE_UNSUPPORTED, ENGINE_UNAVAILABLE.
+ * @param nameOrPath - see `loadDetector`.
+ * Throws what `loadDetector` throws; MODEL_WEIGHTS_MISSING, MODEL_INTEGRITY, COMPILE_UNSUPPORTED, ENGINE_UNAVAILABLE.
  */
 export async function prepareModel(nameOrPath: string, options: PrepareOptions): Promise<CompiledModel> {
   const manifest = await loadDetector(nameOrPath, options);

@@ -6,7 +6,7 @@ import type { StreamInput, StreamPort } from './stream-port.ts';
  * Slots in addition to the queue and the inference threads: one being filled, one ready, one for a message in transit.
  */
 const SPARE_SLOTS = 3;
-/** Size limit of a file's ring, beyond the slots that it needs at least. */
+/** Size limit of a file's ring; the minimum number of slots may exceed it. */
 const FILE_RING_BYTES = 64 * 2 ** 20;
 
 export interface RingPlan {
