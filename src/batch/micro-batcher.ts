@@ -1,12 +1,12 @@
 /**
- * The micro-batcher: which frames of which streams go to the device next.
+ * The micro-batcher decides which frames of which streams go to the device next.
  *
- * It has a staleness budget and a measured reason. On a GPU a batch of 8 costs little more than one frame, so waiting a
- * few milliseconds for company multiplies throughput; on a CPU core it costs eight times as much, so waiting gains
- * nothing and only ages the frames. The size that pays is found by `BatchSizer`; this file decides who is in it.
+ * It has a staleness budget, for a measured reason: on a GPU a batch of 8 costs little more than one frame, so waiting
+ * a few milliseconds for more frames multiplies throughput; on a CPU core it costs eight times as much, so waiting only
+ * ages the frames. `BatchSizer` finds the best size; this file chooses the frames.
  */
 
-/** One frame as the batcher sees it. It knows no pixels, no device. */
+/** One frame as the batcher sees it, without pixels or device. */
 export interface BatchItem {
   readonly capturedMs: number;
 }
@@ -14,18 +14,18 @@ export interface BatchItem {
 export interface BatchStreamOptions {
   /** Higher goes first. */
   readonly priority: number;
-  /** Share among streams of one priority. */
+  /** Share among streams of the same priority. */
   readonly weight: number;
-  /** Frames that may wait; null if the sender is held back by other means (files). */
+  /** Frames that may wait; null if the sender is throttled by other means (files). */
   readonly queueSize: number | null;
   /** A frame older than this when its batch closes is dropped; null for never. */
   readonly maxAgeMs: number | null;
 }
 
-/** In each case, `stale` holds the frames that were too old and left the queues; their slots are the caller's to release. */
+/** In each case, `stale` holds the frames that were too old and were removed; the caller must release their slots. */
 export type NextBatch<T> =
   | { readonly kind: 'batch'; readonly stale: readonly T[]; readonly items: readonly T[] }
-  /** More frames would pay: ask again when one comes, at the latest at this time. */
+  /** A larger batch would be faster: call again when a frame arrives, at the latest at this time. */
   | { readonly kind: 'wait'; readonly stale: readonly T[]; readonly untilMs: number }
   | { readonly kind: 'empty'; readonly stale: readonly T[] };
 
@@ -37,17 +37,17 @@ interface QueueEntry<T> {
 interface StreamQueue<T> {
   options: BatchStreamOptions;
   readonly waiting: QueueEntry<T>[];
-  /** Virtual time of weighted fair queueing: rises by 1 / weight with each frame taken. */
+  /** Virtual time of weighted fair queueing; rises by 1 / weight per frame taken. */
   virtual: number;
 }
 
 export class MicroBatcher<T extends BatchItem> {
   readonly #streams = new Map<string, StreamQueue<T>>();
-  /** Virtual time of each priority: where a stream that was idle joins in. */
+  /** Virtual time of each priority: the starting point of a stream that was idle. */
   readonly #virtualNow = new Map<number, number>();
   readonly #maxDelayMs: number;
 
-  /** @param options.maxDelayMs - longest that a frame waits for company. */
+  /** @param options.maxDelayMs - longest time a frame waits for others to join its batch. */
   constructor(options: { readonly maxDelayMs: number }) {
     this.#maxDelayMs = options.maxDelayMs;
   }
@@ -59,12 +59,13 @@ export class MicroBatcher<T extends BatchItem> {
       this.#streams.set(id, { options, waiting: [], virtual: 0 });
       return;
     }
-    // Each priority has a virtual time of its own; one taken along would starve the stream or its new neighbours.
+    // Virtual times of two priorities are not comparable; keeping the old one would starve the stream or its new
+    // neighbours.
     if (existing.options.priority !== options.priority) existing.virtual = this.#virtualNow.get(options.priority) ?? 0;
     existing.options = options;
   }
 
-  /** Forgets a stream and returns the frames that still waited, in order. */
+  /** Removes a stream and returns its waiting frames, in order. */
   removeStream(id: string): T[] {
     const stream = this.#streams.get(id);
     if (stream === undefined) return [];
@@ -75,13 +76,13 @@ export class MicroBatcher<T extends BatchItem> {
     return stream.waiting.map((entry) => entry.item);
   }
 
-  /** Is the stream's queue full, so that the next frame displaces the oldest? */
+  /** True if the stream's queue is full, so that the next frame displaces the oldest. */
   isFull(id: string): boolean {
     const { options, waiting } = this.#stream(id);
     return options.queueSize !== null && waiting.length >= options.queueSize;
   }
 
-  /** Adds a frame. @returns the oldest frame of the stream, which it displaced from a full queue; null if there was room. */
+  /** Adds a frame. @returns the stream's oldest frame if the queue was full and it was displaced, else null. */
   add(id: string, item: T, nowMs: number): T | null {
     const stream = this.#stream(id);
     const { queueSize, priority } = stream.options;
@@ -92,7 +93,7 @@ export class MicroBatcher<T extends BatchItem> {
     return displaced;
   }
 
-  /** Takes a frame back whose batch failed: it goes before all others of its stream, since their results wait for it. */
+  /** Requeues a frame whose batch failed, before all others of its stream, since their results wait for it. */
   putBack(id: string, item: T, nowMs: number): void {
     this.#stream(id).waiting.unshift({ item, addedMs: nowMs });
   }
@@ -104,15 +105,17 @@ export class MicroBatcher<T extends BatchItem> {
   /**
    * Closes the next batch for an idle device.
    *
-   * @param targetSize - the size that pays; less goes out when no company can be expected or `maxDelayMs` has passed.
-   * @param worthMs - time of a call with one frame: in a longer wait the frame could have been done alone.
+   * @param targetSize - the best size; a smaller batch is sent if no more frames are expected or `maxDelayMs` has
+   * passed.
+   * @param singleCallMs - time of a call with one frame; a longer wait would not pay, since the frame could be inferred
+   * alone.
    */
-  next(nowMs: number, targetSize: number, worthMs = Number.POSITIVE_INFINITY): NextBatch<T> {
+  next(nowMs: number, targetSize: number, singleCallMs = Number.POSITIVE_INFINITY): NextBatch<T> {
     const stale = this.#takeStale(nowMs);
     const count = this.waitingCount;
     if (count === 0) return { kind: 'empty', stale };
-    if (count < targetSize && this.#isCompanyExpected()) {
-      const untilMs = this.#oldestAddedMs() + Math.min(this.#maxDelayMs, worthMs);
+    if (count < targetSize && this.#areMoreExpected()) {
+      const untilMs = this.#oldestAddedMs() + Math.min(this.#maxDelayMs, singleCallMs);
       if (nowMs < untilMs) return { kind: 'wait', stale, untilMs };
     }
     const items: T[] = [];
@@ -156,8 +159,8 @@ export class MicroBatcher<T extends BatchItem> {
     return oldest;
   }
 
-  /** When every stream already has a frame here, nobody is left who could join soon. */
-  #isCompanyExpected(): boolean {
+  /** False if every stream already has a frame waiting: no other frame is likely to arrive soon. */
+  #areMoreExpected(): boolean {
     for (const stream of this.#streams.values()) if (stream.waiting.length === 0) return true;
     return false;
   }

@@ -5,18 +5,18 @@ import { SightlineError } from '../errors/sightline-error.ts';
 import { schemaAt, typeText, withArticle } from './schema-text.ts';
 
 /**
- * Checks a value against a schema and complains about everything that is wrong: where it is, what was expected, what came
- * and, for an unknown key, the nearest one that exists. Credentials are not repeated.
+ * Checks a value against a schema. The error lists every fault: where it is, what was expected, what was received and,
+ * for an unknown key, the nearest known one. Credentials are redacted.
  *
- * @param where - what the value is, for the message: a file name, `stream`, `request`.
+ * @param where - names the value in the message: a file name, `stream`, `request`.
  * @throws CONFIG_INVALID
  */
 export function check<S extends z.ZodType>(schema: S, value: unknown, where: string): z.output<S> {
   const result = schema.safeParse(value);
   if (result.success) return result.data;
   const document: Document = { schema, value };
-  const complaints = result.error.issues.map((issue) => complain(issue, issue.path, document));
-  throw new SightlineError('CONFIG_INVALID', `${where}: ${complaints.join('; ')}`, { where });
+  const texts = result.error.issues.map((issue) => issueText(issue, issue.path, document));
+  throw new SightlineError('CONFIG_INVALID', `${where}: ${texts.join('; ')}`, { where });
 }
 
 interface Document {
@@ -24,18 +24,18 @@ interface Document {
   readonly value: unknown;
 }
 
-function complain(issue: z.core.$ZodIssue, path: readonly PropertyKey[], document: Document): string {
+function issueText(issue: z.core.$ZodIssue, path: readonly PropertyKey[], document: Document): string {
   if (issue.code === 'unrecognized_keys') {
     const known = keysAt(document, path);
     const at = pathText(path);
     return issue.keys.map((key) => `${join(at, key)}: unknown key${nearest(key, known)}`).join('; ');
   }
-  const meant = issue.code === 'invalid_union' ? branchIssues(issue) : [];
-  if (meant.length > 0) return meant.map((inner) => complain(inner, [...path, ...inner.path], document)).join('; ');
+  const branch = issue.code === 'invalid_union' ? branchIssues(issue) : [];
+  if (branch.length > 0) return branch.map((inner) => issueText(inner, [...path, ...inner.path], document)).join('; ');
   return `${pathText(path) || 'document'}: expected ${expected(issue, path, document)}, received ${received(path, document)}`;
 }
 
-/** What is wrong with the one branch of a union that has the right type at all; empty where none has. */
+/** The issues of the first branch of a union whose type fits; empty if none fits. */
 function branchIssues(issue: z.core.$ZodIssueInvalidUnion): readonly z.core.$ZodIssue[] {
   return (
     issue.errors.find((branch) => branch.every(({ code, path }) => code !== 'invalid_type' || path.length > 0)) ?? []
@@ -68,7 +68,7 @@ function lengthText(issue: z.core.$ZodIssueTooSmall | z.core.$ZodIssueTooBig): s
   return `${bound} ${count} ${noun}${issue.origin === 'string' && count !== 1 ? 's' : ''}`;
 }
 
-/** `"4ms" (string)`, `-1 (number)`, `nothing`. Secrets are not repeated. */
+/** `"4ms" (string)`, `-1 (number)`, `nothing`. Secrets are redacted. */
 function received(path: readonly PropertyKey[], document: Document): string {
   const value = at(document.value, path);
   if (value === undefined) return 'nothing';
@@ -95,7 +95,7 @@ function at(root: unknown, path: readonly PropertyKey[]): unknown {
   );
 }
 
-/** The keys that an object schema knows at a path; empty where it is no plain object. */
+/** The keys that the schema allows at a path; empty if the schema there is not an object. */
 function keysAt(document: Document, path: readonly PropertyKey[]): string[] {
   const schema = schemaAt(document.schema, path, document.value);
   return schema instanceof z.ZodObject ? Object.keys(schema.shape) : [];

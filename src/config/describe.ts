@@ -5,11 +5,11 @@ import { streamDefaults } from './stream.ts';
 
 /** One key of a pipeline file, as `docs/config.md` lists it. */
 export interface ConfigRow {
-  /** Path from the top, as in `streams[].target.fps`; in a choice of sections with the telling key, `sinks[type=jsonl].path`. */
+  /** Path from the top, as in `streams[].target.fps`; in a union with its discriminator, `sinks[type=jsonl].path`. */
   readonly key: string;
   /** In words: `number from 0 to 100`. */
   readonly type: string;
-  /** As it would be written in YAML; `required` or `absent` where there is none. */
+  /** As written in YAML; `required` or `absent` if there is no default. */
   readonly default: string;
   readonly doc: string;
 }
@@ -19,7 +19,7 @@ export function describeConfig(): ConfigRow[] {
   return rowsOf(pipelineConfig, '');
 }
 
-/** The same as a table in Markdown. */
+/** Returns the same as a table in Markdown. */
 export function configTable(): string {
   const lines = describeConfig().map(
     ({ key, type, default: value, doc }) => `| \`${key}\` | ${cell(type)} | ${cell(value)} | ${cell(doc)} |`,
@@ -40,7 +40,7 @@ function rowsOf(object: z.ZodObject, prefix: string): ConfigRow[] {
 function keyRows(key: string, schema: z.ZodType): ConfigRow[] {
   const own = { key, type: typeText(schema), default: defaultText(schema), doc: docOf(schema) };
   const inner = unwrap(schema);
-  // The settings of a stream once more: they are listed under streams[].
+  // `defaults` has the settings of a stream, which are listed under streams[].
   if (inner === streamDefaults) return [own];
   return [own, ...innerRows(key, inner)];
 }
@@ -49,11 +49,11 @@ function innerRows(key: string, schema: z.ZodType): ConfigRow[] {
   if (schema instanceof z.ZodObject) return rowsOf(schema, `${key}.`);
   if (schema instanceof z.ZodArray) return innerRows(`${key}[]`, unwrap(schema.element as z.ZodType));
   if (schema instanceof z.ZodDiscriminatedUnion) {
-    const telling = schema.def.discriminator;
+    const discriminator = schema.def.discriminator;
     return schema.options.flatMap((option) => {
       const object = option as z.ZodObject;
-      const value = [...(object.shape[telling] as z.ZodLiteral).values][0];
-      return rowsOf(object, `${key.replace(/\[\]$/, '')}[${telling}=${String(value)}].`);
+      const value = [...(object.shape[discriminator] as z.ZodLiteral).values][0];
+      return rowsOf(object, `${key.replace(/\[\]$/, '')}[${discriminator}=${String(value)}].`);
     });
   }
   if (schema instanceof z.ZodUnion)

@@ -1,7 +1,7 @@
 import { homedir } from 'node:os';
 import { delimiter, join } from 'node:path';
 
-/** What the context say; read from the environment in `workers/` alone and passed down. */
+/** Settings from environment variables. Only `workers/` reads the environment; everything else gets this object. */
 export interface Environment {
   /** FFMPEG_PATH */
   readonly ffmpegPath: string | undefined;
@@ -13,15 +13,15 @@ export interface Environment {
   readonly cacheDir: string;
   /** SIGHTLINE_TOKEN */
   readonly token: string | undefined;
-  /** OPENVINO_DIR: folder of an OpenVINO that is used where it is. */
+  /** OPENVINO_DIR: folder of an OpenVINO installation, used in place. */
   readonly openvinoDir?: string | undefined;
   /** REDIS_URL */
   readonly redisUrl?: string | undefined;
-  /** REDIS_CA_FILE: authorities that a rediss:// server's certificate is checked by. */
+  /** REDIS_CA_FILE: certificate authorities that a rediss:// server's certificate is verified against. */
   readonly redisCaFile?: string | undefined;
 }
 
-/** Takes the context out of a process's environment, which the entry points in `workers/` hand over. */
+/** Picks the settings out of a process's environment, which the entry points in `workers/` pass in. */
 export function readEnvironment(env: Readonly<Record<string, string | undefined>>): Environment {
   const cacheHome =
     env.XDG_CACHE_HOME === undefined || env.XDG_CACHE_HOME === '' ? join(homedir(), '.cache') : env.XDG_CACHE_HOME;

@@ -10,7 +10,8 @@ import { type StreamConfig, streamConfig, streamDefaults } from './stream.ts';
 /**
  * Reads a pipeline file.
  *
- * @throws CONFIG_NOT_FOUND, CONFIG_INVALID (syntax with line and column; settings with key, expectation and value).
+ * @throws CONFIG_NOT_FOUND, CONFIG_INVALID (syntax errors with line and column; settings with key, expected value and
+ * received value).
  */
 export function loadPipeline(path: string): PipelineConfig {
   let text: string;
@@ -29,7 +30,7 @@ export function loadPipeline(path: string): PipelineConfig {
   return parsePipeline(text, path);
 }
 
-/** The same from text; `where` names it in messages. */
+/** Parses the text of a pipeline file; `where` names it in messages. */
 export function parsePipeline(text: string, where: string): PipelineConfig {
   const lines = new LineCounter();
   const document = parseDocument(text, { lineCounter: lines, prettyErrors: false });
@@ -43,7 +44,7 @@ export function parsePipeline(text: string, where: string): PipelineConfig {
     );
   }
   const raw = toPlain(document, where);
-  // First by itself: laid under every stream, one mistake would be told once for each of them.
+  // Checked first and alone: merged into every stream, one mistake would be reported once per stream.
   check(defaultsOnly, raw, where);
   const config = check(pipelineConfig, withDefaults(raw), where);
   refuseDuplicates(config, where);
@@ -52,7 +53,7 @@ export function parsePipeline(text: string, where: string): PipelineConfig {
 
 const defaultsOnly = z.looseObject({ defaults: streamDefaults.optional() });
 
-/** An alias without its anchor, or a flood of aliases, shows only here. */
+/** Only the conversion detects an alias without its anchor, or too many aliases. */
 function toPlain(document: ReturnType<typeof parseDocument>, where: string): unknown {
   try {
     return document.toJS();
@@ -61,7 +62,7 @@ function toPlain(document: ReturnType<typeof parseDocument>, where: string): unk
   }
 }
 
-/** Puts `defaults` under every stream that does not set the key itself. */
+/** Merges `defaults` into every stream; keys of the stream take precedence. */
 function withDefaults(raw: unknown): unknown {
   if (typeof raw !== 'object' || raw === null || !('streams' in raw) || !Array.isArray(raw.streams)) return raw;
   const defaults = 'defaults' in raw && typeof raw.defaults === 'object' ? raw.defaults : {};
@@ -71,7 +72,7 @@ function withDefaults(raw: unknown): unknown {
   return { ...raw, streams };
 }
 
-/** One stream as it comes over REST, with the pipeline's defaults under it. @throws CONFIG_INVALID */
+/** Parses one stream as received over REST, merged with the pipeline's defaults. @throws CONFIG_INVALID */
 export function parseStream(raw: unknown, defaults: Readonly<Record<string, unknown>>): StreamConfig {
   const isObject = typeof raw === 'object' && raw !== null && !Array.isArray(raw);
   return check(streamConfig, isObject ? { ...defaults, ...raw } : raw, 'stream');
@@ -90,7 +91,7 @@ function refuseDuplicates(config: PipelineConfig, where: string): void {
   refuseSharedFiles(config, where);
 }
 
-/** Two sinks in one file would write into each other's lines. */
+/** Two sinks that write the same file would mix up their lines. */
 function refuseSharedFiles({ sinks }: PipelineConfig, where: string): void {
   const indexOfPath = new Map<string, number>();
   for (const [i, sink] of sinks.entries()) {

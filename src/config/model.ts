@@ -4,7 +4,7 @@ import { range, whole } from './number.ts';
 
 export const ENGINES = ['auto', 'tensorflow', 'openvino', 'onnx', 'wasm', 'fake'] as const;
 export const PRECISIONS = ['auto', 'f32', 'bf16', 'f16', 'int8'] as const;
-/** How a picture is fitted into a model's input: letterbox lies in the centre of a grey border. */
+/** How a picture is fitted into a model's input; `letterbox` centres it in a grey border. */
 export const RESIZE_RULES = ['stretch', 'letterbox', 'letterbox-top-left'] as const;
 export const PROVIDERS = ['cpu', 'cuda', 'tensorrt', 'webgpu', 'dml', 'coreml', 'gpu', 'npu', 'auto'] as const;
 
@@ -29,60 +29,57 @@ export const modelConfig = z.strictObject({
   family: z
     .enum(MODEL_FAMILIES)
     .optional()
-    .describe('ONNX files: how outputs become boxes; found in the file where absent.'),
+    .describe('ONNX files: how outputs become boxes; found in the file if absent.'),
   labels: z
     .string()
     .min(1)
     .optional()
-    .describe('ONNX files: list of class names, one a line, or coco; found in the file where absent.'),
-  colours: z
-    .enum(['rgb', 'bgr'])
-    .optional()
-    .describe("ONNX files: order of colours; the family's usual one where absent."),
+    .describe('ONNX files: list of class names, one per line, or coco; found in the file if absent.'),
+  colours: z.enum(['rgb', 'bgr']).optional().describe("ONNX files: order of colours; the family's default if absent."),
   range: z
     .literal([1, 255])
     .optional()
-    .describe("ONNX files: what white becomes; the family's usual one where absent."),
+    .describe("ONNX files: value of white in the input; the family's default if absent."),
   resize: z
     .enum(RESIZE_RULES)
     .optional()
-    .describe("ONNX files: how a picture is fitted into the input; the family's usual rule where absent."),
+    .describe("ONNX files: how a picture is fitted into the input; the family's default if absent."),
   engine: z
     .enum(ENGINES)
     .default('auto')
-    .describe('What runs it: auto takes tensorflow on an NVIDIA GPU, else the faster of openvino and onnx, else wasm.'),
+    .describe(
+      'Library that runs the network: auto uses tensorflow on an NVIDIA GPU, else the faster of openvino and onnx, else wasm.',
+    ),
   provider: z
     .enum(PROVIDERS)
     .default('cpu')
     .describe(
-      'Execution provider of the onnx engine; with openvino the device: cpu, gpu, npu or auto; with tensorflow, cuda insists on a GPU.',
+      'Execution provider of the onnx engine; with openvino the device: cpu, gpu, npu or auto; with tensorflow, cuda requires a GPU.',
     ),
   precision: z
     .enum(PRECISIONS)
     .default('auto')
     .describe(
-      'Number format inside the network; auto takes bf16 or f16 where openvino has a device with it, else f32. What a device lacks is an error.',
+      'Number format inside the network; auto uses bf16 or f16 if openvino has a device that supports it, else f32. A format that the device lacks is an error.',
     ),
   inputSize: z
     .string()
     .regex(/^\d+x\d+$/, 'expected WIDTHxHEIGHT, as in 480x256')
     .optional()
-    .describe("Model input, WIDTHxHEIGHT; the manifest's own where absent."),
-  scoreThreshold: range(0, 1)
-    .optional()
-    .describe("Boxes below this are not reported; the manifest's own where absent."),
+    .describe("Model input, WIDTHxHEIGHT; the manifest's if absent."),
+  scoreThreshold: range(0, 1).optional().describe("Boxes below this are not reported; the manifest's if absent."),
   classesPerBox: z
     .enum(['best', 'all'])
     .optional()
     .describe(
-      "Classes reported of one box: the best alone, or each that reaches the threshold; the manifest's own where absent.",
+      "Classes reported for one box: the best only, or each that reaches the threshold; the manifest's if absent.",
     ),
   threads: whole(1, 64)
     .optional()
-    .describe('Inference threads; one for each core on CPUs where absent; tensorflow always has one.'),
+    .describe('Inference threads; on CPUs one per core if absent; tensorflow always has one.'),
   timeoutMs: whole(100, 600_000)
     .default(10_000)
-    .describe('An inference that takes longer is taken for hung, and its thread is replaced.'),
+    .describe('An inference that takes longer counts as hung, and its thread is replaced.'),
   fake: fake.describe('Settings of the fake engine.'),
 });
 

@@ -1,13 +1,13 @@
 import { z } from 'zod';
 
-/** Looks through defaults and optionals. */
+/** Returns the schema inside defaults and optionals. */
 export function unwrap(schema: z.ZodType): z.ZodType {
   if (schema instanceof z.ZodDefault || schema instanceof z.ZodPrefault || schema instanceof z.ZodOptional)
     return unwrap(schema.def.innerType as z.ZodType);
   return schema;
 }
 
-/** Says in words what a schema takes: `number from 0 to 100`, `"tcp" or "udp"`, `list of text`. */
+/** Describes in words what a schema accepts: `number from 0 to 100`, `"tcp" or "udp"`, `list of text`. */
 export function typeText(wrapped: z.ZodType): string {
   const schema = unwrap(wrapped);
   if (schema instanceof z.ZodNumber) return numberText(schema);
@@ -39,7 +39,7 @@ function alternatives(options: readonly string[]): string {
   return options.length < 3 ? options.join(' or ') : `one of ${options.join(', ')}`;
 }
 
-/** Puts the article before a type where English wants one. */
+/** Puts an article before a type if English needs one. */
 export function withArticle(type: string): string {
   return /^(number|whole number|list|section|http)/.test(type) ? `a${/^http/.test(type) ? 'n' : ''} ${type}` : type;
 }
@@ -47,8 +47,8 @@ export function withArticle(type: string): string {
 /**
  * Finds the schema of one place in a document.
  *
- * @param value - the document, which tells the branch where the schema has several.
- * @returns null where the schema knows no such place.
+ * @param value - the document, which selects the branch of a union.
+ * @returns null if the schema has no such place.
  */
 export function schemaAt(root: z.ZodType, path: readonly PropertyKey[], value: unknown): z.ZodType | null {
   let current: z.ZodType | null = root;
@@ -69,7 +69,7 @@ function step(schema: z.ZodType, part: PropertyKey): z.ZodType | null {
   return null;
 }
 
-/** All values that the telling key of a union may have, as one schema. */
+/** All values of a union's discriminator, as one schema. */
 function discriminatorOf(union: z.ZodDiscriminatedUnion): z.ZodType {
   const key = union.def.discriminator;
   const names = union.options.flatMap((option) => {
@@ -79,13 +79,13 @@ function discriminatorOf(union: z.ZodDiscriminatedUnion): z.ZodType {
   return z.enum(names as [string, ...string[]]);
 }
 
-/** The branch of a union that a value means: the one with its telling key, or the object where it is one. */
+/** The branch of a union that a value selects: by its discriminator, or else the first object branch for an object. */
 function branchFor(schema: z.ZodType, value: unknown): z.ZodType {
   if (!(schema instanceof z.ZodUnion) || typeof value !== 'object' || value === null) return schema;
   const options = schema.options.map((option) => unwrap(option as z.ZodType));
   const objects = options.filter((option) => option instanceof z.ZodObject);
   if (!(schema instanceof z.ZodDiscriminatedUnion)) return objects[0] ?? schema;
   const key = schema.def.discriminator;
-  const said = (value as Record<string, unknown>)[key];
-  return objects.find((option) => (option.shape[key] as z.ZodLiteral).values.has(said as string)) ?? schema;
+  const selected = (value as Record<string, unknown>)[key];
+  return objects.find((option) => (option.shape[key] as z.ZodLiteral).values.has(selected as string)) ?? schema;
 }

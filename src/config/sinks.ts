@@ -1,7 +1,7 @@
 import { z } from 'zod';
 import { whole } from './number.ts';
 
-const streams = z.array(z.string().min(1)).min(1).optional().describe('Only these streams; all where absent.');
+const streams = z.array(z.string().min(1)).min(1).optional().describe('Only these streams; all if absent.');
 
 export const sinkConfig = z.discriminatedUnion('type', [
   z.strictObject({
@@ -14,7 +14,7 @@ export const sinkConfig = z.discriminatedUnion('type', [
     path: z
       .string()
       .min(1)
-      .describe('File to write when the pipeline ends; one of an earlier run is kept under a number.'),
+      .describe('File to write when the pipeline ends; a file of an earlier run is kept under a numbered name.'),
     streams,
   }),
   z.strictObject({
@@ -22,7 +22,7 @@ export const sinkConfig = z.discriminatedUnion('type', [
     path: z
       .string()
       .min(1)
-      .describe('Video file to write, with boxes drawn in; one of an earlier run is kept under a number.'),
+      .describe('Video file to write, with boxes drawn in; a file of an earlier run is kept under a numbered name.'),
     streams: z.array(z.string().min(1)).length(1).describe('The one stream that is drawn.'),
   }),
   z.strictObject({
@@ -30,7 +30,7 @@ export const sinkConfig = z.discriminatedUnion('type', [
     url: z.url({ protocol: /^https?$/ }).describe('Where results are POSTed.'),
     streams,
     batchSize: whole(1, 1000).default(50).describe('Most frames in one request.'),
-    maxAttempts: whole(1, 100).default(8).describe('Tries before a request is given up.'),
+    maxAttempts: whole(1, 100).default(8).describe('Attempts before a request is given up.'),
   }),
 ]);
 

@@ -4,58 +4,60 @@ import { range, whole } from './number.ts';
 import { lineConfig, trackConfig, zoneConfig } from './track.ts';
 
 const target = z.strictObject({
-  fps: range(0.1, 1000).optional().describe('Published frames a second that the stream is to reach.'),
-  latencyMs: range(1, 60_000).optional().describe('Captured to published, 99th percentile, that it is not to exceed.'),
+  fps: range(0.1, 1000).optional().describe('Published frames per second that the stream should reach.'),
+  latencyMs: range(1, 60_000)
+    .optional()
+    .describe('Upper limit for the 99th percentile of the time from captured to published.'),
 });
 
-/** As many as a report can carry. */
-const MOST_COUNTERS = 1000;
+/** Most zones or lines that a report can carry. */
+const MAX_COUNTERS = 1000;
 
-/** What may be set for each stream and, under `defaults`, for all. */
+/** Settings of each stream and, under `defaults`, of all streams. */
 const settings = {
   policy: z
     .enum(['auto', 'live', 'file'])
     .default('auto')
-    .describe('live drops what is too old, file waits and loses nothing; auto goes by the source.'),
+    .describe('live drops frames that are too old, file waits and loses nothing; auto decides by the kind of source.'),
   loop: z.boolean().default(false).describe('Play a file again and again, as a live source.'),
   realtime: z
     .boolean()
     .optional()
     .describe(
-      "Read no faster than the media's own clock. Where absent: true for a file that loops or is live, else false.",
+      "Read no faster than the media's own clock. If absent: true for a file that loops or is live, else false.",
     ),
-  transport: z.enum(['tcp', 'udp']).default('tcp').describe('How RTSP carries the pictures.'),
+  transport: z.enum(['tcp', 'udp']).default('tcp').describe('Transport protocol for RTSP.'),
   every: whole(1, 1000).default(1).describe('Take every n-th frame.'),
-  maxFps: range(0.1, 1000).optional().describe('Take no more frames a second than this.'),
+  maxFps: range(0.1, 1000).optional().describe('Take at most this many frames per second.'),
   hwaccel: z
     .string()
     .regex(/^[a-z0-9_]{1,32}$/, 'expected the name of a hardware decoder, such as cuda')
     .default('none')
     .describe(
-      'Hardware decoder as ffmpeg names it (auto, cuda, vaapi, qsv, videotoolbox); falls back to software and says so.',
+      'Hardware decoder as ffmpeg names it (auto, cuda, vaapi, qsv, videotoolbox); falls back to software with a warning.',
     ),
   resizeBy: z
     .enum(['auto', 'ffmpeg', 'sharp'])
     .default('auto')
     .describe(
-      "Who fits pictures into the model's input where nobody else needs them in full: ffmpeg, which is faster; sharp, with the kernel that the model was published with; auto takes ffmpeg where it costs the model at most 0.005 of AP.",
+      "What fits pictures into the model's input if nothing else needs them in full: ffmpeg, which is faster; sharp, with the kernel that the model was published with; auto uses ffmpeg if that costs the model at most 0.005 of AP.",
     ),
   decodeThreads: whole(0, 64).default(1).describe("ffmpeg's decoder threads; 0 lets ffmpeg choose."),
   priority: whole(-100, 100).default(0).describe('Streams of higher priority go first.'),
-  weight: range(0.01, 100).default(1).describe('Share among streams of one priority.'),
+  weight: range(0.01, 100).default(1).describe('Share of the inferences among streams of the same priority.'),
   queueSize: whole(1, 64)
     .default(2)
-    .describe('Frames of a live stream that may wait for a batch; the oldest gives way.'),
+    .describe('Frames of a live stream that may wait for a batch; if more come, the oldest is dropped.'),
   maxAgeMs: whole(1, 60_000).default(500).describe('A live frame older than this when its batch closes is dropped.'),
   staleMs: whole(100, 600_000).default(3_000).describe('A live source without a frame for this long is opened again.'),
   openTimeoutMs: whole(100, 600_000).default(10_000).describe('Longest wait for the first frame of a connection.'),
-  target: target.prefault({}).describe('What the operator expects; a miss of some seconds is an event.'),
+  target: target.prefault({}).describe('What the operator expects; a miss that lasts 5 s raises an event.'),
   track: z
     .union([z.boolean(), trackConfig])
     .default(false)
     .describe('Follow objects from frame to frame: true, or settings of the tracker.'),
-  zones: z.array(zoneConfig).max(MOST_COUNTERS).default([]).describe('Areas in which tracked objects are counted.'),
-  lines: z.array(lineConfig).max(MOST_COUNTERS).default([]).describe('Lines whose crossings are counted.'),
+  zones: z.array(zoneConfig).max(MAX_COUNTERS).default([]).describe('Areas in which tracked objects are counted.'),
+  lines: z.array(lineConfig).max(MAX_COUNTERS).default([]).describe('Lines whose crossings are counted.'),
 };
 
 export const streamConfig = z.strictObject({
@@ -73,7 +75,7 @@ export const streamConfig = z.strictObject({
   ...settings,
 });
 
-/** The same settings without defaults: only what is written counts. */
+/** The same settings without default values: keys that are not written stay absent. */
 export const streamDefaults = z.strictObject(
   Object.fromEntries(Object.entries(settings).map(([key, schema]) => [key, optionalOf(schema)])) as Record<
     keyof typeof settings,

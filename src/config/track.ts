@@ -9,7 +9,7 @@ const labels = z
   .min(1)
   .max(1000)
   .optional()
-  .describe('Only objects with these labels; all where absent.');
+  .describe('Only objects with these labels; all if absent.');
 const anchor = z
   .enum(['bottom-center', 'center'])
   .default('bottom-center')
@@ -30,23 +30,21 @@ export const lineConfig = z.strictObject({
   labels,
   bandRatio: range(0, 0.5)
     .optional()
-    .describe(
-      'An object is on neither side of the line within this distance, in picture heights (0.015 where absent).',
-    ),
+    .describe('An object is on neither side of the line within this distance, in picture heights (default 0.015).'),
   settleMs: whole(0, 60_000)
     .optional()
-    .describe('Media time that it must stay beyond the band to count (200 where absent).'),
-  settleFrames: whole(1, 1000).optional().describe('Frames in a row for which it must be seen there (2 where absent).'),
+    .describe('Media time that an object must stay beyond the band to count (default 200).'),
+  settleFrames: whole(1, 1000).optional().describe('Consecutive frames in which it must be seen there (default 2).'),
 });
 
-/** Absent keys take the tracker's own defaults, which stand in `track/track-options.ts`. */
+/** Absent keys take the tracker's own defaults, see `track/track-options.ts`. */
 export const trackConfig = z.strictObject({
-  highScore: range(0, 1).optional().describe('Detections from here on are matched first.'),
-  lowScore: range(0, 1).optional().describe('Weaker ones down to here may still continue a track.'),
-  newScore: range(0, 1).optional().describe('A detection that belongs to no track starts one from here on.'),
-  matchIou: range(0, 1).optional().describe('Least overlap of a detection with the place where its track is expected.'),
-  lostMs: whole(0, 600_000).optional().describe('A track unseen for longer, in media time, is forgotten.'),
-  minHits: whole(1, 100).optional().describe('Frames in a row that a track needs before it gets its id.'),
+  highScore: range(0, 1).optional().describe('Detections with at least this score are matched first.'),
+  lowScore: range(0, 1).optional().describe('Weaker detections with at least this score can still continue a track.'),
+  newScore: range(0, 1).optional().describe('An unmatched detection with at least this score starts a track.'),
+  matchIou: range(0, 1).optional().describe('Smallest IoU of a detection with the predicted box of its track.'),
+  lostMs: whole(0, 600_000).optional().describe('A track that is unseen for longer, in media time, is deleted.'),
+  minHits: whole(1, 100).optional().describe('Consecutive frames that a track needs before it gets its id.'),
 });
 
 export type ZoneConfig = z.infer<typeof zoneConfig>;

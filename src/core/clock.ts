@@ -8,7 +8,7 @@ export function monoNowMs(): MonoMs {
   return (performance.timeOrigin + performance.now()) as MonoMs;
 }
 
-/** What a component needs of time; tests pass a clock that they turn by hand. */
+/** A component's source of time; tests pass a manual clock. */
 export interface Clock {
   now(): MonoMs;
   setTimer(run: () => void, delayMs: number): () => void;

@@ -1,4 +1,4 @@
-/** Top-left corner and size in source pixels: `[x, y, width, height]`, as COCO has them. */
+/** Top-left corner and size in source pixels: `[x, y, width, height]`, as in COCO. */
 export type Box = readonly [x: number, y: number, width: number, height: number];
 
 /** One object found in one frame. */
@@ -10,7 +10,7 @@ export interface Detection {
   readonly score: number;
   /** Source pixels (after rotation and display aspect), clipped to the picture. */
   readonly box: Box;
-  /** Identity over time within one stream; only where a tracker runs. */
+  /** Identity over time within one stream; only if a tracker runs. */
   readonly trackId?: number;
 }
 

@@ -1,11 +1,11 @@
 import type { Detection } from './detection.ts';
 import type { MonoMs, PtsUs } from './units.ts';
 
-/** The moments of a frame's life, all on the one monotonic clock, in the order in which they happen. */
+/** Timestamps of a frame on the process's monotonic clock, in the order in which they occur. */
 export interface FrameTimes {
-  /** ffmpeg told of the decoded frame: its header line or its first byte reached this process, whichever came earlier. */
+  /** ffmpeg delivered the decoded frame: its header line or its first byte arrived, whichever came first. */
   captured: MonoMs;
-  /** The last byte of it was in its slot. */
+  /** Its last byte was in its slot. */
   decoded: MonoMs;
   /** The model's input was in its slot. */
   preprocessed: MonoMs;
@@ -17,10 +17,10 @@ export interface FrameTimes {
   published: MonoMs;
 }
 
-/** What is known of a frame beside its pixels. */
+/** Data of a frame other than its pixels. */
 export interface FrameMeta {
   readonly streamId: string;
-  /** Number of the frame in its source, from 0; a looped or reconnected source goes on counting. */
+  /** Number of the frame in its source, from 0; counting continues across loops and reconnects. */
   readonly frame: number;
   readonly ptsUs: PtsUs;
   /** Source pixels, after rotation and display aspect. */
@@ -32,18 +32,21 @@ export interface FrameMeta {
 export interface PublishedFrame extends FrameMeta {
   readonly detections: readonly Detection[];
   readonly times: Readonly<FrameTimes>;
-  /** Number of the lease that the stream runs under, in a fleet: a consumer drops what has a lower one than it has seen. */
+  /**
+   * In a fleet, number of the lease that the stream runs under; consumers drop results with a lower number than the
+   * highest seen.
+   */
   readonly fence?: number;
 }
 
-/** Why a frame that entered was not published. Every drop has one of these names. */
+/** Why a frame that entered was not published. Every drop has one of these reasons. */
 export const DROP_REASONS = {
-  'queue-full': 'The stream already had as many frames waiting as it may; the oldest gave way.',
+  'queue-full': "The stream's queue was full; the oldest frame was dropped.",
   stale: 'Older than maxAgeMs when its batch closed.',
   'engine-failed': 'The inference thread that held it failed or was killed.',
   'lane-failed': 'The lane thread that owned its pixels failed or was killed.',
-  'lease-lost': 'The right to run its stream had passed to another host, or had not been renewed in time.',
-  stopped: 'Its stream was paused, changed or removed while it was on the way.',
+  'lease-lost': 'The lease of its stream had passed to another host, or had not been renewed in time.',
+  stopped: 'Its stream was paused, changed or removed while the frame was in flight.',
 } as const;
 
 export type DropReason = keyof typeof DROP_REASONS;

@@ -4,8 +4,8 @@
  * - `antialiased-linear`: a triangle that widens when the picture shrinks: Pillow's `BILINEAR`, torchvision's default.
  * - `area`: the mean of what a pixel covers: OpenCV's `INTER_AREA`.
  * - `cubic`: four taps on each axis, a = -0.75, no antialiasing: OpenCV's `INTER_CUBIC`.
- * - `vips-linear`: what libvips calls linear: `antialiased-linear` where an axis shrinks; where it is enlarged, the picture
- *   comes to lie half a pixel of the input further right or down.
+ * - `vips-linear`: what libvips calls linear: `antialiased-linear` if an axis shrinks; if it is enlarged, the picture
+ *   is shifted half an input pixel to the right or down.
  */
 export type ResizeKernel = 'linear' | 'antialiased-linear' | 'area' | 'cubic' | 'vips-linear';
 
@@ -13,18 +13,18 @@ export type ResizeKernel = 'linear' | 'antialiased-linear' | 'area' | 'cubic' | 
 export type ResizeRule =
   | {
       readonly mode: 'stretch';
-      /** `antialiased-linear` where absent. */
+      /** Default `antialiased-linear`. */
       readonly kernel?: ResizeKernel;
     }
   | {
       readonly mode: 'letterbox';
-      /** Where the picture lies in the input. */
+      /** Position of the picture in the input. */
       readonly anchor: 'top-left' | 'center';
       /** Grey level of the border, 0 to 255. */
       readonly padValue: number;
-      /** `antialiased-linear` where absent. */
+      /** Default `antialiased-linear`. */
       readonly kernel?: ResizeKernel;
-      /** How the scaled size becomes whole pixels; `round` where absent. */
+      /** How the scaled size is rounded to whole pixels; default `round`. */
       readonly rounding?: 'floor' | 'round';
     };
 
@@ -46,54 +46,54 @@ export type ModelFamily = (typeof MODEL_FAMILIES)[number];
 /** Number format inside a compiled file. */
 export type Precision = 'f32' | 'f16';
 
-/** Number format that an engine computes a network in; the engine may choose another one than that of the file. */
+/** Number format that an engine computes in; it may differ from that of the file. */
 export type ComputePrecision = Precision | 'bf16' | 'int8';
 
-/** What every stage needs to know of a detector. Plain data: crosses threads. */
+/** What every stage needs to know about a detector. Plain data: crosses threads. */
 export interface ModelSpec {
   readonly name: string;
   readonly family: ModelFamily;
   /** Model input in pixels. */
   readonly input: { readonly width: number; readonly height: number; readonly resize: ResizeRule };
   readonly classes: readonly string[];
-  /** IoU above which the weaker of two boxes of one class goes; null where the network needs no NMS. */
+  /** IoU above which the weaker of two boxes of one class is removed; null if the network needs no NMS. */
   readonly nmsIou: number | null;
-  /** Boxes below this are not reported, unless the user sets another. */
+  /** Boxes below this are not reported, unless the user sets another threshold. */
   readonly scoreThreshold: number;
   /** Most boxes per frame. */
   readonly maxDetections: number;
   /**
-   * Which classes of one box are reported: the best alone, or each whose score reaches the threshold, as the tools that
-   * measure average precision do. Networks that give one class a box have no choice.
+   * Which classes of one box are reported: only the best, or each whose score reaches the threshold, as tools that
+   * measure average precision do. Has no effect on networks that output one class per box.
    */
   readonly classesPerBox: 'best' | 'all';
-  /** Who fits the frames of a stream into the input where the stream leaves it open; ffmpeg where absent. */
+  /** What fits a stream's frames into the input if the stream says `auto`; default ffmpeg. */
   readonly resizeBy?: 'ffmpeg' | 'sharp';
 }
 
 /**
  * A network ready to be loaded by an engine. Plain data: crosses threads.
  *
- * An `onnx` file and a `saved-model` take `frames`, u8 `[n, height, width, 3]`, RGB 0..255; cast, colour order, range and
- * layout are inside the graph, and outputs are f32 or integers at either precision. An `onnx` file may take the input `gate`
- * as well (see `GATE_INPUT`). A `tfjs` folder is run as it was published (f32 NHWC), by the `wasm` engine.
+ * An `onnx` file and a `saved-model` take `frames`, u8 `[n, height, width, 3]`, RGB 0..255; cast, colour order, range
+ * and layout are inside the graph, and outputs are f32 or integers at either precision. An `onnx` file may take the
+ * input `gate` as well (see `GATE_INPUT`). The `wasm` engine runs a `tfjs` folder as published (f32 NHWC).
  */
 export interface CompiledModel {
   readonly spec: ModelSpec;
   readonly format: 'onnx' | 'saved-model' | 'tfjs';
   /** File (`.onnx`), folder of a SavedModel, or `model.json`. */
   readonly path: string;
-  /** Of the file; `EngineInfo` says what it is computed in. */
+  /** Precision of the file; `EngineInfo` has the one that is computed in. */
   readonly precision: Precision;
-  /** Batch sizes that the graph can take: any up to a size, or exactly one. */
+  /** Batch sizes that the graph accepts: any (`free`), or exactly this one. */
   readonly batch: 'free' | number;
   /** sha256 of everything that made the file, hex. */
   readonly hash: string;
 }
 
 /**
- * Name of the input of networks that leave class scores out where objectness is too low for any box: f32 `[1]`, the
- * objectness before its sigmoid that must be exceeded; -Infinity leaves nothing out.
+ * Name of the input of networks that skip class scores where objectness is too low for any box: f32 `[1]`, the
+ * objectness before its sigmoid that must be exceeded; -Infinity skips nothing.
  */
 export const GATE_INPUT = 'gate';
 

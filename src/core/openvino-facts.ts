@@ -6,10 +6,10 @@ export interface OpenvinoFacts {
 }
 
 export interface OpenvinoDevice {
-  /** As OpenVINO names it: `CPU`, `GPU.0`, `NPU`. */
+  /** OpenVINO's name: `CPU`, `GPU.0`, `NPU`. */
   readonly name: string;
-  /** As its maker names it. */
+  /** The vendor's name. */
   readonly fullName: string;
-  /** `OPTIMIZATION_CAPABILITIES`: `FP32`, `BF16`, `FP16`, `INT8` and others; what is listed is computed natively. */
+  /** `OPTIMIZATION_CAPABILITIES`: `FP32`, `BF16`, `FP16`, `INT8` and others; listed formats are computed natively. */
   readonly capabilities: readonly string[];
 }

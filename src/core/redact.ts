@@ -5,8 +5,8 @@ const UP_TO_LAST_AT = /([a-z][a-z0-9+.-]*:\/\/)(\S*)@/gi;
 /**
  * Replaces user names, passwords and secret query parameters of every URL in a text, so that it can be printed.
  *
- * Passwords are typed by people, who do not percent-encode `@`, `/`, `?` or `#`: everything up to the last `@` goes, where
- * it may hold credentials. A path with an `@` behind a port number is shortened too; that is the cheaper mistake.
+ * People do not percent-encode `@`, `/`, `?` or `#` in passwords, so everything up to the last `@` is removed if it may
+ * hold credentials. A path with an `@` after a port number is shortened too; that is the cheaper mistake.
  */
 export function redact(text: string): string {
   return text
@@ -16,7 +16,7 @@ export function redact(text: string): string {
     .replace(SECRET_PARAMETERS, '$1***');
 }
 
-/** @param before - what stands between `://` and the last `@`. */
+/** @param before - the text between `://` and the last `@`. */
 function mayHoldCredentials(before: string): boolean {
   const authorityEnd = before.search(/[/?#]/);
   return authorityEnd < 0 || before.slice(0, authorityEnd).includes('@') || before.includes(':');

@@ -2,8 +2,8 @@
 
 declare const unit: unique symbol;
 
-/** Milliseconds on the one monotonic clock of the process; comparable between threads. */
+/** Milliseconds on the process's monotonic clock; comparable between threads. */
 export type MonoMs = number & { readonly [unit]: 'MonoMs' };
 
-/** Media time in microseconds, as the container tells it. */
+/** Media time in microseconds, as in the container. */
 export type PtsUs = number & { readonly [unit]: 'PtsUs' };

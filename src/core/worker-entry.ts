@@ -1,6 +1,6 @@
 /**
- * Where a compiled entry point of `workers/` is. From the sources (tests) it is taken from `dist/`, since Node 20 cannot run
- * TypeScript on a thread or in a process of its own.
+ * Returns the URL of a compiled entry point of `workers/`. When running from source (tests), it is taken from `dist/`,
+ * since Node 20 cannot run TypeScript in a worker thread or child process.
  *
  * @param name - such as `lane.thread` or `tensorflow.process`.
  */

@@ -19,8 +19,8 @@ export const ERROR_CODES = {
   FFMPEG_MISSING: { retryable: false, exit: 1, doc: 'No ffmpeg was found, or the one found cannot be run.' },
   MODEL_NOT_FOUND: { retryable: false, exit: 2, doc: 'No manifest has this name, or the manifest file is missing.' },
   MODEL_INVALID: { retryable: false, exit: 2, doc: 'A manifest or a weights file is malformed.' },
-  MODEL_UNSUPPORTED: { retryable: false, exit: 2, doc: 'The network does another task than detecting objects.' },
-  MODEL_AMBIGUOUS: { retryable: false, exit: 2, doc: 'A model file does not say enough of itself to be run.' },
+  MODEL_UNSUPPORTED: { retryable: false, exit: 2, doc: 'The network does something other than object detection.' },
+  MODEL_AMBIGUOUS: { retryable: false, exit: 2, doc: 'A model file lacks information that is needed to run it.' },
   MODEL_WEIGHTS_MISSING: {
     retryable: false,
     exit: 1,
@@ -30,9 +30,9 @@ export const ERROR_CODES = {
   COMPILE_UNSUPPORTED: {
     retryable: false,
     exit: 1,
-    doc: 'The compiler does not know an operator, or cannot do this shape.',
+    doc: 'The compiler does not support an operator, or this shape.',
   },
-  ENGINE_UNAVAILABLE: { retryable: false, exit: 1, doc: 'The engine that was asked for could not be loaded.' },
+  ENGINE_UNAVAILABLE: { retryable: false, exit: 1, doc: 'The requested engine could not be loaded.' },
   ENGINE_FAILED: { retryable: true, exit: 1, doc: 'An inference failed or its thread ended.' },
   SETUP_FAILED: { retryable: false, exit: 1, doc: 'A step of `npm run setup:tensorflow` or `setup:openvino` failed.' },
   LANE_FAILED: { retryable: true, exit: 1, doc: 'A lane thread ended.' },
@@ -41,7 +41,7 @@ export const ERROR_CODES = {
   STREAM_STATE: { retryable: false, exit: 1, doc: 'The stream is in a state that does not allow this.' },
   SINK_FAILED: { retryable: true, exit: 1, doc: 'A result could not be written.' },
   SINK_BUSY: { retryable: true, exit: 1, doc: 'Another pipeline writes the same file.' },
-  CONTROL_UNREACHABLE: { retryable: true, exit: 1, doc: 'Redis does not answer, or has no room to work.' },
+  CONTROL_UNREACHABLE: { retryable: true, exit: 1, doc: 'Redis does not answer, or is out of memory.' },
   CONTROL_UNSUITABLE: { retryable: false, exit: 2, doc: 'Redis is too old, may evict keys, or refuses the user.' },
   LEASE_LOST: { retryable: true, exit: 1, doc: 'Another host may run the stream now.' },
   HOST_NOT_FOUND: { retryable: false, exit: 1, doc: 'No host of the fleet has this id.' },
@@ -51,7 +51,7 @@ export const ERROR_CODES = {
   SOURCE_FORBIDDEN: {
     retryable: false,
     exit: 2,
-    doc: 'The path, scheme, network or test picture is not one that this host may open.',
+    doc: 'The path, scheme, network or test picture is not allowed on this host.',
   },
   SEGMENT_MISMATCH: {
     retryable: false,
@@ -63,20 +63,20 @@ export const ERROR_CODES = {
   UNAUTHORIZED: { retryable: false, exit: 1, doc: 'A request lacked the token or had a wrong one.' },
   ORIGIN_REFUSED: { retryable: false, exit: 1, doc: 'A request came from a foreign page or host name.' },
   ROUTE_NOT_FOUND: { retryable: false, exit: 1, doc: 'The gateway has no such path or method.' },
-  INTERNAL_ERROR: { retryable: false, exit: 1, doc: 'An unforeseen failure: a bug in Sightline.' },
+  INTERNAL_ERROR: { retryable: false, exit: 1, doc: 'An unexpected failure: a bug in Sightline.' },
   PROTOCOL_INVALID: { retryable: false, exit: 1, doc: 'A message of a client does not follow the protocol.' },
   DATASET_INVALID: {
     retryable: false,
     exit: 2,
     doc: 'An annotations or results file is not COCO, or names other images.',
   },
-  FRAME_LEAKED: { retryable: false, exit: 1, doc: 'A slot was not given back: a bug in Sightline.' },
+  FRAME_LEAKED: { retryable: false, exit: 1, doc: 'A slot was not released: a bug in Sightline.' },
 } as const satisfies Record<string, ErrorCodeEntry>;
 
 interface ErrorCodeEntry {
-  /** May the same thing work if it is tried again later? */
+  /** Whether the same operation may succeed later. */
   readonly retryable: boolean;
-  /** Exit code of a command that ends with it: 1 failed while running, 2 the command or the configuration was wrong. */
+  /** Exit code of a command that ends with this error: 1 failed while running, 2 wrong command or configuration. */
   readonly exit: 1 | 2;
   readonly doc: string;
 }

@@ -2,7 +2,7 @@ import { ERROR_CODES, type ErrorCode } from './error-codes.ts';
 
 export type ErrorDetails = Readonly<Record<string, string | number | boolean | null>>;
 
-/** An error as it crosses a thread, a process or a socket. Class identity does not survive that; the code does. */
+/** An error as sent between threads, processes and over sockets. Class identity is lost on the way; the code is kept. */
 export interface WireError {
   readonly code: ErrorCode;
   readonly message: string;
@@ -10,8 +10,8 @@ export interface WireError {
 }
 
 /**
- * The one error class of the project. The message says where, what was expected and what came, and what to do where
- * that is known; `details` repeats the same as plain data.
+ * The error class of the project. The message states where, what was expected, what was received and, if known, what to
+ * do; `details` has the same as plain data.
  */
 export class SightlineError extends Error {
   override readonly name = 'SightlineError';
@@ -40,7 +40,10 @@ export class SightlineError extends Error {
     return new SightlineError(wire.code, wire.message, wire.details);
   }
 
-  /** Wraps anything thrown: a `SightlineError` stays as it is, all else gets `code` and keeps its cause. */
+  /**
+   * Wraps anything thrown: a `SightlineError` is returned unchanged; anything else gets `code`, with the original as
+   * its cause.
+   */
   static from(thrown: unknown, code: ErrorCode): SightlineError {
     if (thrown instanceof SightlineError) return thrown;
     const message = thrown instanceof Error ? thrown.message : String(thrown);

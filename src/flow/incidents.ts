@@ -1,6 +1,6 @@
 import { type Clock, systemClock } from '../core/clock.ts';
 
-/** Where a message from outside this process came in. */
+/** Channels on which messages from outside this process arrive. */
 export const CHANNELS = [
   'bus-stats',
   'bus-events',
@@ -14,9 +14,9 @@ export const CHANNELS = [
 export type Channel = (typeof CHANNELS)[number];
 
 /**
- * Why a message was refused. json: the text is not JSON; size: the text is too long; envelope: sender, stream or fence is
- * missing or wrong; version: written for a newer protocol; schema: a field of the body is missing or wrong; fence: no lease
- * record confirms its fence; stale: its sender has lost the lease; rate: too many messages.
+ * Why a message was refused. json: not JSON; size: too long; envelope: sender, stream or fence is missing or wrong;
+ * version: a newer protocol; schema: a field of the body is missing or wrong; fence: no lease record confirms its
+ * fence; stale: its sender has lost the lease; rate: too many messages.
  */
 export const REFUSALS = ['json', 'size', 'envelope', 'version', 'schema', 'fence', 'stale', 'rate'] as const;
 export type Refusal = (typeof REFUSALS)[number];
@@ -24,7 +24,7 @@ export type Refusal = (typeof REFUSALS)[number];
 const BUS = ['json', 'size', 'envelope', 'version', 'schema'] as const;
 const OF_STREAMS = [...BUS, 'fence', 'stale'] as const;
 
-/** What can happen on each channel: their counters are there from the start, so that a rate has a zero to begin with. */
+/** Refusals possible on each channel. Their counters exist from the start, so that rates start from zero. */
 export const REFUSALS_OF: Readonly<Record<Channel, readonly Refusal[]>> = {
   'bus-stats': OF_STREAMS,
   'bus-events': OF_STREAMS,
@@ -36,10 +36,10 @@ export const REFUSALS_OF: Readonly<Record<Channel, readonly Refusal[]>> = {
   rest: ['json', 'size', 'schema'],
 };
 
-/** Time between two reports of one kind. */
-const QUIET_MS = 1000;
-/** Longest detail in a report: the text may come from outside. */
-const MOST_DETAIL_CHARS = 300;
+/** Shortest time between two reports of one kind. */
+const REPORT_INTERVAL_MS = 1000;
+/** Longest detail in a report; the text may come from outside. */
+const MAX_DETAIL_CHARS = 300;
 
 export interface RefusalCount {
   readonly channel: Channel;
@@ -54,8 +54,8 @@ interface Tally {
 }
 
 /**
- * Counts what went wrong at the edges of this process: messages from outside that were refused, and exceptions that a
- * barrier caught. Each kind is reported at most once a second, with the number of those left out.
+ * Counts failures at the edges of this process: messages from outside that were refused, and exceptions caught by a
+ * barrier. Each kind is reported at most once a second, with the number of unreported ones.
  */
 export class Incidents {
   readonly #report: (text: string) => void;
@@ -63,13 +63,13 @@ export class Incidents {
   readonly #refused = new Map<`${Channel} ${Refusal}`, Tally>();
   readonly #caught = new Map<string, Tally>();
 
-  /** @param report - gets one sentence for an operator, e.g. a line of the log. */
+  /** @param report - receives one sentence for an operator, e.g. for the log. */
   constructor(report: (text: string) => void = () => {}, clock: Clock = systemClock) {
     this.#report = report;
     this.#clock = clock;
   }
 
-  /** Of every kind that can occur, since the start. */
+  /** Counts of every possible kind since the start, zeros included. */
   get refusals(): readonly RefusalCount[] {
     return CHANNELS.flatMap((channel) =>
       REFUSALS_OF[channel].map((reason) => {
@@ -79,24 +79,27 @@ export class Incidents {
     );
   }
 
-  /** Exceptions by the barrier that caught them. */
+  /** Counts of exceptions by the barrier that caught them. */
   get caught(): ReadonlyMap<string, number> {
     return new Map(Array.from(this.#caught, ([place, { count }]) => [place, count]));
   }
 
-  /** @param detail - what was wrong, for the log; made only where it is reported. */
+  /** @param detail - the cause, for the log; called only if it is reported. */
   refuse(channel: Channel, reason: Refusal, detail: () => string): void {
     const tally = count(this.#refused, `${channel} ${reason}`);
-    this.#tell(tally, () => `a message was refused (${channel}, ${reason}): ${detail().slice(0, MOST_DETAIL_CHARS)}`);
+    this.#reportThrottled(
+      tally,
+      () => `a message was refused (${channel}, ${reason}): ${detail().slice(0, MAX_DETAIL_CHARS)}`,
+    );
   }
 
-  /** @param place - names the barrier; one of a fixed few, since it is a label of a metric. */
+  /** @param place - names the barrier; one of a small fixed set, since it is a metric label. */
   catch(place: string, error: unknown): void {
     const tally = count(this.#caught, place);
-    this.#tell(tally, () => `an exception in ${place} was caught: ${stackOf(error)}`);
+    this.#reportThrottled(tally, () => `an exception in ${place} was caught: ${stackOf(error)}`);
   }
 
-  /** Runs a callback so that whatever it throws, now or as a promise, is counted here and goes no further. */
+  /** Runs a callback; anything it throws or rejects with is counted here and not passed on. */
   run(place: string, callback: () => unknown): void {
     try {
       const result = callback();
@@ -111,7 +114,7 @@ export class Incidents {
     return (...args) => this.run(place, () => handler(...args));
   }
 
-  /** A clock whose timers run behind a barrier. */
+  /** Returns a clock whose timer callbacks run inside `run`. */
   clock(place: string, inner: Clock): Clock {
     return {
       now: () => inner.now(),
@@ -119,19 +122,19 @@ export class Incidents {
     };
   }
 
-  #tell(tally: Tally, text: () => string): void {
+  #reportThrottled(tally: Tally, text: () => string): void {
     const nowMs = this.#clock.now();
     if (nowMs < tally.quietUntilMs) {
       tally.unreported += 1;
       return;
     }
-    tally.quietUntilMs = nowMs + QUIET_MS;
+    tally.quietUntilMs = nowMs + REPORT_INTERVAL_MS;
     const more = tally.unreported === 0 ? '' : ` (and ${tally.unreported} more since the last report)`;
     tally.unreported = 0;
     try {
       this.#report(`${text()}${more}`);
     } catch {
-      // The counter has it. A log that cannot be written to must not turn a refused message into a crash.
+      // Already counted. A log that cannot be written must not turn a refused message into a crash.
     }
   }
 }
@@ -145,5 +148,5 @@ function count<K>(tallies: Map<K, Tally>, kind: K): Tally {
 
 function stackOf(error: unknown): string {
   if (error instanceof Error) return error.stack ?? error.message;
-  return String(error).slice(0, MOST_DETAIL_CHARS);
+  return String(error).slice(0, MAX_DETAIL_CHARS);
 }

@@ -1,8 +1,8 @@
 import { Incidents } from './incidents.ts';
 
 /**
- * Functions that are called with each value of one kind. One that throws does not keep the value from the others, nor its
- * exception from being counted: nothing leaves `emit`.
+ * Functions that are called with each value of one kind. `emit` never throws: an exception of one listener is counted,
+ * and the others still get the value.
  */
 export class Listeners<T> {
   readonly #place: string;
@@ -10,7 +10,7 @@ export class Listeners<T> {
   readonly #listeners = new Set<(value: T) => unknown>();
 
   /**
-   * @param place - what the values are, for the count of exceptions: `results`, `bus messages`.
+   * @param place - names the values in the exception counts: `results`, `bus messages`.
    * @param incidents - counts and reports the exceptions of listeners.
    */
   constructor(place = 'values', incidents: Incidents = new Incidents()) {
@@ -18,7 +18,7 @@ export class Listeners<T> {
     this.#incidents = incidents;
   }
 
-  /** @returns a function that takes the listener off the list. */
+  /** @returns a function that removes the listener. */
   add(listener: (value: T) => unknown): () => void {
     this.#listeners.add(listener);
     return () => this.#listeners.delete(listener);
@@ -26,7 +26,7 @@ export class Listeners<T> {
 
   emit(value: T): void {
     for (const listener of this.#listeners) {
-      // On the path of every frame: no closure, which `Incidents.run` would need.
+      // On the path of every frame, so no closure as `Incidents.run` would need.
       try {
         const result = listener(value);
         if (result instanceof Promise) result.catch((error: unknown) => this.#incidents.catch(this.#place, error));

@@ -1,14 +1,14 @@
-/** Blocks kept of each size. More streams than this seldom come or go at once. */
-const KEPT = 8;
+/** Blocks kept per size. More streams than this are rarely added or removed at once. */
+const MAX_KEPT = 8;
 
 const kept = new Map<number, SharedArrayBuffer[]>();
 
 /**
- * Takes shared memory for a ring, all zero in its first `headBytes`; what lies behind may hold old pictures.
+ * Takes shared memory for a ring. The first `headBytes` are zero; the rest may hold old pictures.
  *
- * A thread lets go of shared memory only at its next garbage collection, and lanes and inference threads allocate so little
- * that this can take long: 1000 streams that came and went left 400 MB behind. So memory of rings that are over is used
- * again.
+ * A thread frees shared memory only at its next garbage collection, and lanes and inference threads allocate so little
+ * that this can take long: 1000 streams that were added and removed left 400 MB behind. So the memory of retired rings
+ * is reused.
  */
 export function takeRingMemory(bytes: number, headBytes: number): SharedArrayBuffer {
   const memory = kept.get(bytes)?.pop();
@@ -17,9 +17,9 @@ export function takeRingMemory(bytes: number, headBytes: number): SharedArrayBuf
   return memory;
 }
 
-/** Gives memory back that no thread touches any more. */
-export function giveRingMemory(memory: SharedArrayBuffer): void {
+/** Returns memory for reuse; no thread may touch it any more. */
+export function releaseRingMemory(memory: SharedArrayBuffer): void {
   const blocks = kept.get(memory.byteLength) ?? [];
   kept.set(memory.byteLength, blocks);
-  if (blocks.length < KEPT) blocks.push(memory);
+  if (blocks.length < MAX_KEPT) blocks.push(memory);
 }

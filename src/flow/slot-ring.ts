@@ -1,9 +1,9 @@
 import type { MonoMs, PtsUs } from '../core/units.ts';
 import { SightlineError } from '../errors/sightline-error.ts';
 import type { Placement } from '../geometry/placement.ts';
-import { giveRingMemory, takeRingMemory } from './ring-memory.ts';
+import { releaseRingMemory, takeRingMemory } from './ring-memory.ts';
 
-/** Who may touch a slot now. A slot has one owner at a time. */
+/** Owner of a slot: the side that may touch it now. */
 const FREE = 0;
 const LANE = 1;
 const HOST = 2;
@@ -11,14 +11,14 @@ const HOST = 2;
 const META_FIELDS = 11;
 const STATE_BYTES = 4;
 
-/** Places of what both sides tell each other beside the slots. */
+/** Indexes of the flags that both sides share. */
 const WAITING = 0;
 const COMPLETED = 1;
 const LISTENING = 2;
 const NEXT_HANDED = 3;
 const FLAGS = 4;
 
-/** What is written beside the pixels of a frame. Times are milliseconds of the monotonic clock. */
+/** Numbers stored beside a frame's pixels. Times are milliseconds of the monotonic clock. */
 export interface SlotMeta {
   frame: number;
   ptsUs: PtsUs;
@@ -35,15 +35,15 @@ export interface SlotRingShape {
   readonly slots: number;
   /** Model input, u8 `[height, width, 3]`. */
   readonly inputBytes: number;
-  /** Full picture, u8 `[height, width, 3]`; 0 where nobody needs it. */
+  /** Full picture, u8 `[height, width, 3]`; 0 if no consumer needs it. */
   readonly pictureBytes: number;
 }
 
 /**
- * The frames of one stream in shared memory: a fixed number of slots, each with the model's input, the full picture
- * where somebody needs it, and the frame's numbers. Lane threads fill slots, the main thread hands them to inference
- * threads by number and gives them back; nobody sends pixels in a message. A message is needed only where the other side
- * sleeps: the lane for want of a slot (`setWaiting`), the host for want of a frame (`listen`).
+ * The frames of one stream in shared memory: a fixed number of slots, each with the model's input, the full picture if
+ * a consumer needs it, and the frame's numbers. Lane threads fill slots; the main thread passes them to inference
+ * threads by number and releases them; no message carries pixels. A message is needed only if the other side sleeps:
+ * the lane until a slot is free (`setWaiting`), the host until a frame arrives (`listen`).
  *
  * Layout: `[states i32][flags i32 x 4][handed i32][meta f64 x 11 per slot][slot pixels ...]`, each part aligned to 64 bytes.
  */
@@ -52,7 +52,7 @@ export class SlotRing {
   readonly shape: SlotRingShape;
   readonly #states: Int32Array;
   readonly #flags: Int32Array;
-  /** Slots on their way to the host, in order: slot + 1, or 0 where there is none. */
+  /** Slots handed over and not yet taken, in order: slot + 1, or 0 for none. */
   readonly #handed: Int32Array;
   #nextTaken = 0;
   readonly #meta: Float64Array;
@@ -78,17 +78,17 @@ export class SlotRing {
     return new SlotRing(takeRingMemory(head + pixels, head), shape);
   }
 
-  /** Gives the memory up for other rings. Host side, when no thread touches this one any more. */
+  /** Makes the memory available to other rings. Host side, once no thread touches this ring any more. */
   recycle(): void {
-    giveRingMemory(this.buffer);
+    releaseRingMemory(this.buffer);
   }
 
-  /** The same ring as seen from another thread. */
+  /** Opens an existing ring on another thread. */
   static attach(buffer: SharedArrayBuffer, shape: SlotRingShape): SlotRing {
     return new SlotRing(buffer, shape);
   }
 
-  /** Takes a free slot for filling; -1 where none is free. Lane side. */
+  /** Takes a free slot for filling; -1 if none is free. Lane side. */
   acquire(): number {
     for (let slot = 0; slot < this.shape.slots; slot++) {
       if (Atomics.compareExchange(this.#states, slot, FREE, LANE) === FREE) return slot;
@@ -96,7 +96,7 @@ export class SlotRing {
     return -1;
   }
 
-  /** Hands a filled slot to the host. Lane side. @returns whether the host listens: it must be told, this once. */
+  /** Hands a filled slot to the host. Lane side. @returns true if the host listens: send it one message. */
   hand(slot: number): boolean {
     this.#move(slot, LANE, HOST);
     const at = this.#flags[NEXT_HANDED]!;
@@ -105,24 +105,24 @@ export class SlotRing {
     return Atomics.exchange(this.#flags, LISTENING, 0) === 1;
   }
 
-  /** Takes the next slot that was handed over, in their order; -1 where there is none. Host side. */
+  /** Takes the next slot that was handed over, in order; -1 if there is none. Host side. */
   take(): number {
     const slot = Atomics.exchange(this.#handed, this.#nextTaken, 0) - 1;
     if (slot >= 0) this.#nextTaken = (this.#nextTaken + 1) % this.shape.slots;
     return slot;
   }
 
-  /** The host asks to be told of the next slot that is handed over; what already was is there to be taken. Host side. */
+  /** Requests a message for the next slot that is handed over; earlier ones can already be taken. Host side. */
   listen(): void {
     Atomics.store(this.#flags, LISTENING, 1);
   }
 
-  /** Gives an unfilled slot back. Lane side. */
+  /** Returns an unfilled slot. Lane side. */
   abandon(slot: number): void {
     this.#move(slot, LANE, FREE);
   }
 
-  /** Gives a slot back after its frame was published or dropped. Host side. */
+  /** Releases a slot after its frame was published or dropped. Host side. */
   release(slot: number): void {
     this.#move(slot, HOST, FREE);
   }
@@ -138,24 +138,26 @@ export class SlotRing {
     }
   }
 
-  /** Slots that somebody holds, for leak checks. */
+  /** Slots that are not free, for leak checks. */
   get heldCount(): number {
     let held = 0;
     for (let slot = 0; slot < this.shape.slots; slot++) if (Atomics.load(this.#states, slot) !== FREE) held += 1;
     return held;
   }
 
-  /** The lane asks to be told of the next release. */
+  /** Requests a message at the next release. Lane side. */
   setWaiting(isWaiting: boolean): void {
     Atomics.store(this.#flags, WAITING, isWaiting ? 1 : 0);
   }
 
-  /** Tells, once, that the lane waits. Host side. */
+  /** Returns whether the lane waits, and clears the flag. Host side. */
   takeWaiting(): boolean {
     return Atomics.exchange(this.#flags, WAITING, 0) === 1;
   }
 
-  /** Counts a whole frame read by the lane; survives the lane, so that frames lost with it can be counted. */
+  /**
+   * Counts a complete frame read by the lane. The count survives the lane, so that frames lost with it can be counted.
+   */
   countCompleted(): void {
     Atomics.add(this.#flags, COMPLETED, 1);
   }

@@ -8,15 +8,16 @@ import type { Stream } from '../runtime/stream/stream.ts';
 import { resolveStreamInput } from '../runtime/stream/stream-input.ts';
 import type { StreamInput } from '../runtime/stream/stream-port.ts';
 
-/** Below every stream that a user can configure to be live. */
+/** Below every priority that a user can configure. */
 const BULK_PRIORITY = -101;
 
-/** Ids of streams that are segments begin with this. */
+/** Prefix of the stream ids of segments. */
 export const BULK_ID_PREFIX = 'bulk-segment-';
 
 /**
- * Infers stretches of files on a runtime beside its streams. Each is a stream of its own, `bulk-segment-1` and on, and gives
- * way to those begun before it: so they end one after the other, and while one starts its decoder, another has frames ready.
+ * Infers stretches of files on a runtime beside its streams. Each is a separate stream, `bulk-segment-1` and so on,
+ * with a lower priority than those started before it: they end one after the other, and while one starts its decoder,
+ * another has frames ready.
  */
 export function segmentRunner(runtime: Runtime, ffmpeg: Pick<FfmpegBinary, 'path' | 'major'>): SegmentRunner {
   const priorityOf = new Map<number, number>();
@@ -25,7 +26,7 @@ export function segmentRunner(runtime: Runtime, ffmpeg: Pick<FfmpegBinary, 'path
     reportScore: runtime.scoreThreshold,
     run: async (stretch, take, signal) => {
       signal.throwIfAborted();
-      // The lowest free number, so that figures by stream id stay few.
+      // The lowest free number limits the number of stream ids in the metrics.
       let number = 1;
       while (priorityOf.has(number)) number += 1;
       const priority = Math.min(BULK_PRIORITY + 1, ...priorityOf.values()) - 1;
@@ -77,10 +78,10 @@ async function runStretch(
   }
 }
 
-/** What was removed by others, with the runtime that stops, has not been done. */
+/** A stream that was removed, because the runtime stops, or that dropped frames has not completed its stretch. */
 function lostFrames(stream: Stream, label: string): SightlineError | null {
   if (stream.state === 'removed')
-    return new SightlineError('LANE_FAILED', `${label}: it was stopped before its end; another try does it anew`);
+    return new SightlineError('LANE_FAILED', `${label}: it was stopped before its end; it can be tried again`);
   if (stream.droppedCount === 0) return null;
   return new SightlineError(
     'ENGINE_FAILED',

@@ -6,7 +6,7 @@ import { fetchFromNpm } from '../store/npm-package.ts';
 const PHOTO_PACKAGE = '@vladmandic/human@3.3.6';
 const PHOTO_PATH = 'assets/samples.jpg';
 
-/** The demonstration clip: made once, of a photograph that comes by npm with the default detector. */
+/** Returns the demonstration clip. It is made once, from a photograph in the npm package of the default detector. */
 export function demoSource(
   ffmpeg: FfmpegBinary,
   environment: Environment,
@@ -20,7 +20,7 @@ export function demoSource(
   });
 }
 
-/** The JPEG that the clip is made of, 1280x1158: small photographs of people side by side. */
+/** Fetches the JPEG that the clip is made from, 1280x1158: small photographs of people side by side. */
 export async function fetchDemoPhoto(): Promise<Uint8Array> {
   return (await fetchFromNpm(PHOTO_PACKAGE, [PHOTO_PATH])).get(PHOTO_PATH)!;
 }

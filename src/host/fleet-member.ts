@@ -29,12 +29,12 @@ export interface FleetMemberOptions {
   readonly address: { readonly host?: string; readonly port?: number };
   readonly control: ControlPlane;
   readonly log: GatewayLogger;
-  /** Those of the control plane and of everything here. */
+  /** Shared by the control plane and this host. */
   readonly incidents: Incidents;
   readonly context: ProcessContext;
 }
 
-/** One host of a fleet, put together: its pipeline, its gateway, and its part in the control plane. */
+/** One host of a fleet: its pipeline, its gateway and its control-plane agent. */
 export class FleetMember {
   readonly #options: FleetMemberOptions;
   readonly #host: PipelineHost;
@@ -60,7 +60,7 @@ export class FleetMember {
     this.#gateway = gateway;
   }
 
-  /** Opens the engine and the gateway. The fleet does not know of this host yet. */
+  /** Opens the engine and the gateway. The host does not join the fleet yet. */
   static async open(options: FleetMemberOptions): Promise<FleetMember> {
     const { id, config, control, log, context, address, incidents } = options;
     const admission = new Admission(config.fleet);
@@ -105,7 +105,10 @@ export class FleetMember {
     return this.#gateway.url;
   }
 
-  /** Measures the machine, says hello, and takes work from then on. @throws HOST_EXISTS, CONTROL_UNREACHABLE */
+  /**
+   * Measures the capacity, registers with the control plane and starts taking work. @throws HOST_EXISTS,
+   * CONTROL_UNREACHABLE
+   */
   async join(): Promise<void> {
     const { id, config, control, log, context, incidents } = this.#options;
     const { environment, stop } = context;
@@ -139,7 +142,7 @@ export class FleetMember {
     this.#host.onEvent((event) => {
       if (!isRoutine(event)) logEvent(log, event);
     });
-    await this.#sayHello(agent);
+    await this.#register(agent);
     this.#publisher = new FleetPublisher({
       bus: control.bus,
       hostId: id,
@@ -163,8 +166,11 @@ export class FleetMember {
     this.#worker.setPaused(agent.isDraining);
   }
 
-  /** After a crash the name is taken until the lease of the process that had it ends: it is waited for that long, once. */
-  async #sayHello(agent: HostAgent): Promise<void> {
+  /**
+   * Registers the host. After a crash its id stays taken until the old process's lease ends, so on HOST_EXISTS this
+   * waits that long and retries once.
+   */
+  async #register(agent: HostAgent): Promise<void> {
     const { id, config, log, context } = this.#options;
     try {
       await agent.start();
@@ -178,7 +184,7 @@ export class FleetMember {
     }
   }
 
-  /** Gives work back, hands streams on, and ends. */
+  /** Returns unfinished work, hands streams over to other hosts, and stops. */
   async leave(): Promise<void> {
     const { log } = this.#options;
     await this.#worker?.close();
@@ -196,7 +202,7 @@ export class FleetMember {
     return `${spec.name} ${spec.input.width}x${spec.input.height} ${engine}/${provider} ${precision}`;
   }
 
-  /** Every host of a pipeline brings the same streams: the first one to come orders them. */
+  /** All hosts of a pipeline have the same streams configured; the first host to start orders them. */
   async #orderStreams(): Promise<void> {
     const { id, config, control, log } = this.#options;
     const orders = new StreamOrders({
@@ -217,7 +223,7 @@ export class FleetMember {
   }
 }
 
-/** Segments come and go by the thousand; only what is wrong with one is worth a line. */
+/** True for events of segments, of which there are thousands; only their warnings are logged. */
 function isRoutine({ kind, stream }: EventMessage): boolean {
   return stream?.startsWith(BULK_ID_PREFIX) === true && kind !== 'stream-warning';
 }

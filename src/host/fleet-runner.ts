@@ -2,7 +2,7 @@ import type { StreamConfig } from '../config/stream.ts';
 import type { RunLease, RunnerReport, StreamRunner } from '../control/hosting/stream-runner.ts';
 import type { PipelineHost } from './pipeline-host.ts';
 
-/** Runs the streams of a fleet on this host's pipeline, which checks each source. @throws SOURCE_FORBIDDEN */
+/** Runs the fleet's streams on this host's pipeline, which checks each source. @throws SOURCE_FORBIDDEN */
 export function fleetRunner(host: PipelineHost): StreamRunner {
   const configs = new Map<string, StreamConfig>();
   return {
@@ -17,13 +17,13 @@ export function fleetRunner(host: PipelineHost): StreamRunner {
     async stop(streamId: string): Promise<void> {
       if (configs.delete(streamId)) await host.removeStream(streamId);
     },
-    // While it is being stopped it is nobody's trouble any more.
+    // Failures of a stream that is being stopped are ignored.
     failureOf: (streamId) => (configs.has(streamId) ? host.runtime.failureOf(streamId) : null),
     report: () => loadOf(host),
   };
 }
 
-/** Settings that differ: some can be changed without a new connection. */
+/** Returns only the settings that differ, since some can change without a new connection. */
 function changesOf(before: StreamConfig | undefined, after: StreamConfig): Partial<StreamConfig> {
   const keys = new Set([...Object.keys(before ?? {}), ...Object.keys(after)]) as Set<keyof StreamConfig>;
   const changed = [...keys].filter((key) => JSON.stringify(before?.[key]) !== JSON.stringify(after[key]));

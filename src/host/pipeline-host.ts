@@ -20,22 +20,22 @@ import { countOf } from '../sinks/sink-failure.ts';
 import { modelSpec } from '../store/manifests.ts';
 import { demoSource } from './demo-source.ts';
 
-/** Settings that a running stream takes over without a new connection. */
+/** Settings that a running stream applies without a new connection. */
 const TUNABLE: ReadonlySet<string> = new Set(['priority', 'weight', 'queueSize', 'maxAgeMs', 'target']);
 
 export interface HostContext {
   readonly environment: Environment;
   readonly stdout: NodeJS.WritableStream;
   readonly onNotice: (text: string) => void;
-  /** Checks a source that arrives after the start, over REST. Rejects with SOURCE_FORBIDDEN if it may not be opened. */
+  /** Checks a source that is added after the start, over REST. Rejects with SOURCE_FORBIDDEN if it is not allowed. */
   readonly admit: (source: string) => Promise<void>;
-  /** Counts exceptions of listeners; absent, they are notices. */
+  /** Counts exceptions of listeners; if absent, they are reported as notices. */
   readonly incidents?: Incidents;
 }
 
 /**
- * A pipeline that runs: the runtime with the streams and sinks of a configuration, and the operations of an operator on
- * it. It fits the gateway's `RuntimePort`.
+ * A running pipeline: the runtime with the streams and sinks of a configuration, and the operator's actions on it.
+ * Implements the gateway's `RuntimePort`.
  */
 export class PipelineHost {
   readonly runtime: Runtime;
@@ -44,13 +44,13 @@ export class PipelineHost {
   readonly #environment: Environment;
   readonly #onNotice: (text: string) => void;
   readonly #admit: (source: string) => Promise<void>;
-  /** As the user wrote them: a patch changes these, and defaults apply anew. */
+  /** Settings as the user wrote them. A patch is merged into these, then defaults are applied again. */
   readonly #written = new Map<string, StreamConfig>();
   readonly #sinks: ResultSinks;
-  /** Size of the pictures of each stream that a video is written of. */
+  /** Picture size of each stream with a video sink. */
   readonly #videoSizes = new Map<string, { readonly width: number; readonly height: number }>();
   #demoClip: Promise<string> | null = null;
-  /** Ids that are being added or changed now. */
+  /** Ids of streams that are being added. */
   readonly #busy = new Set<string>();
 
   private constructor(
@@ -70,7 +70,7 @@ export class PipelineHost {
   }
 
   /**
-   * Opens everything but the streams: ffmpeg, model, engine, threads, sinks.
+   * Opens everything except the streams: ffmpeg, model, engine, threads, sinks.
    *
    * @throws SINK_BUSY, and what `openRuntime` throws.
    */
@@ -102,8 +102,8 @@ export class PipelineHost {
   }
 
   /**
-   * Adds the pipeline's streams. One that cannot be opened at all (a missing file) is told and left out where others can
-   * run; if none can, its error is thrown.
+   * Adds the pipeline's streams. A stream that cannot be opened (a missing file) is reported and skipped; if none can
+   * be opened, the first error is thrown.
    */
   async start(): Promise<void> {
     const failures: SightlineError[] = [];
@@ -123,14 +123,14 @@ export class PipelineHost {
     return this.runtime.readiness();
   }
 
-  /** @param lease - under which its results are published; absent where the stream belongs to this process alone. */
+  /** @param lease - lease under which its results are published; absent if the stream does not belong to a fleet. */
   async addStream(stream: unknown, lease?: StreamLease): Promise<StreamReport> {
     const config = parseStream(stream, this.#config.defaults);
     await this.#admit(config.source);
     return this.#reportOf(await this.#add(config, lease));
   }
 
-  /** Batching and targets change at once; for anything else this one stream is opened again. */
+  /** Batching settings and targets change immediately; for anything else the stream is opened again. */
   async changeStream(id: string, patch: unknown): Promise<StreamReport> {
     const stream = this.runtime.stream(id);
     if (typeof patch !== 'object' || patch === null || Array.isArray(patch)) {
@@ -196,7 +196,7 @@ export class PipelineHost {
 
   async #add(config: StreamConfig, lease?: StreamLease): Promise<Stream> {
     if (this.#busy.has(config.id))
-      throw new SightlineError('STREAM_EXISTS', `a stream "${config.id}" is just being added`);
+      throw new SightlineError('STREAM_EXISTS', `a stream "${config.id}" is already being added`);
     this.#busy.add(config.id);
     try {
       const input = await this.#input(config, lease);
@@ -218,7 +218,7 @@ export class PipelineHost {
     return lease === undefined ? { ...input, picture } : { ...input, picture, lease };
   }
 
-  /** Several streams of it make it once. A failure is not remembered: the network may be back the next time. */
+  /** Makes the clip once for all streams. A failure is not cached, since the network may work the next time. */
   #demo(): Promise<string> {
     this.#demoClip ??= demoSource(this.#ffmpeg, this.#environment, this.#onNotice).catch((error: unknown) => {
       this.#demoClip = null;
@@ -227,7 +227,10 @@ export class PipelineHost {
     return this.#demoClip;
   }
 
-  /** A stream's annotated video begins with its first pictures and goes on, in their size, when it is opened again. */
+  /**
+   * Opens a stream's annotated video when the stream is added first. It continues, in the same size, when the stream is
+   * opened again.
+   */
   async #openVideo(config: StreamConfig, { picture, policy }: StreamInput): Promise<void> {
     const index = this.#config.sinks.findIndex((sink) => sink.type === 'video' && sink.streams.includes(config.id));
     const sink = this.#config.sinks[index];
@@ -244,7 +247,7 @@ export class PipelineHost {
       counts: () => this.runtime.stream(config.id).counts,
       onFailure: ({ message, code }) => this.runtime.emitEvent('sink-failed', config.id, message, { code }),
       onRecovery: (lost) => {
-        const text = `sink ${id} goes on in a new file; ${lost} pictures were lost`;
+        const text = `sink ${id} continues in a new file; ${lost} pictures were lost`;
         this.runtime.emitEvent('sink-recovered', config.id, text, { id });
       },
       onNotice: (text) => this.runtime.emitEvent('stream-warning', config.id, text),

@@ -4,14 +4,14 @@ import type { Runtime } from '../runtime/runtime.ts';
 import { resolveStreamInput } from '../runtime/stream/stream-input.ts';
 import { measureRun } from './measure-run.ts';
 
-/** Drawing it costs ffmpeg about what decoding a picture of this size does. */
+/** Generating it costs ffmpeg about as much as decoding a picture of this size. */
 const SOURCE = 'synthetic:testsrc2=size=640x360:rate=25';
 const SECONDS = 2;
 const WARM_UP_SECONDS = 0.5;
 
 /**
- * Measures what this machine sustains: inferences a second of a picture read as fast as it can be, through every stage.
- * Takes 2.5 seconds. The runtime must have no other streams.
+ * Measures the inferences per second that this machine sustains, through every stage, with a source that is read at
+ * full speed. Takes 2.5 seconds. The runtime must have no other streams.
  */
 export async function measureCapacity(runtime: Runtime, ffmpeg: FfmpegBinary, signal: AbortSignal): Promise<number> {
   const config = parseStream({ id: 'capacity', source: SOURCE, policy: 'file' }, {});

@@ -14,7 +14,7 @@ export interface MeasuredStream {
   readonly fps: number;
   readonly latencyMs: Percentiles;
   readonly frames: FrameCounters;
-  /** How far the counters are from the conservation law; anything but 0 is a bug. */
+  /** See `conservationGap`; anything but 0 is a bug. */
   readonly conservationGap: number;
 }
 
@@ -22,15 +22,15 @@ export interface Measurement {
   readonly seconds: number;
   readonly frames: number;
   readonly fps: number;
-  /** Frames a second of the warm-up, from the moment when the streams were added; 0 where there was none. */
+  /** Frames per second of the warm-up, counted from when the streams were added; 0 if there was none. */
   readonly warmUpFps: number;
   /** Captured to published, over all frames of the run. */
   readonly latencyMs: Percentiles;
-  /** CPU milliseconds per published frame; null where the system does not tell. */
+  /** CPU milliseconds per published frame; null on systems without /proc. */
   readonly cpuMsPerFrame: CpuUse | null;
   readonly dropRatio: number;
   readonly streams: readonly MeasuredStream[];
-  /** Mean share of its capacity that each stage used over the same seconds. */
+  /** Mean share of its capacity that each stage used during the measured time. */
   readonly busyRatio: Readonly<Record<BusyStage, number>>;
   readonly device: DeviceReport;
   readonly batch: BatchReport;
@@ -39,14 +39,14 @@ export interface Measurement {
 
 export interface MeasureOptions {
   readonly streams: readonly { readonly config: StreamConfig; readonly input: StreamInput }[];
-  /** Measured time; files that end earlier end the run. */
+  /** Measured time; the run ends earlier if all files end. */
   readonly seconds: number;
-  /** Left out at the start, so that nothing is measured while ffmpeg opens. */
+  /** Time excluded at the start, while ffmpeg opens the sources. */
   readonly warmUpSeconds: number;
   readonly signal: AbortSignal;
 }
 
-/** Runs streams on a runtime and measures what comes out of it, by watching alone. Removes the streams afterwards. */
+/** Runs streams on a runtime and measures its output as an observer. Removes the streams afterwards. */
 export async function measureRun(runtime: Runtime, options: MeasureOptions): Promise<Measurement> {
   const latencies = new Map<string, number[]>();
   const busy: Record<BusyStage, number[]> = { decode: [], preprocess: [], infer: [], main: [] };

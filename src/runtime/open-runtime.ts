@@ -14,18 +14,18 @@ export interface OpenOptions extends EngineOptions {
   readonly preview: PreviewConfig;
   readonly lanes?: number | undefined;
   readonly sinks: ResultSinks;
-  /** Counts exceptions of listeners; absent, they are notices. */
+  /** Counts exceptions of listeners; if absent, they are reported as notices. */
   readonly incidents?: Incidents | undefined;
 }
 
-/** @throws CONFIG_INVALID where an engine was named and the provider is another engine's. */
+/** @throws CONFIG_INVALID if the provider does not belong to the configured engine. */
 function checkProvider({ engine, provider }: ModelConfig): void {
   if (provider === 'cpu') return;
   const isForOpenvino = isOpenvinoDevice(provider);
   if (engine === 'openvino' && !isForOpenvino)
     throw new SightlineError(
       'CONFIG_INVALID',
-      `model.provider: engine openvino has no ${provider}, but cpu, gpu, npu, auto`,
+      `model.provider: engine openvino supports cpu, gpu, npu and auto, received ${provider}`,
     );
   if (engine === 'onnx' && isForOpenvino)
     throw new SightlineError(
@@ -34,7 +34,7 @@ function checkProvider({ engine, provider }: ModelConfig): void {
     );
 }
 
-/** @throws CONFIG_INVALID where settings do not go together. */
+/** @throws CONFIG_INVALID if the settings conflict. */
 function checkTensorflow({ engine, provider, threads }: ModelConfig): void {
   if (engine !== 'tensorflow') return;
   if (provider !== 'cpu' && provider !== 'cuda')
@@ -45,14 +45,14 @@ function checkTensorflow({ engine, provider, threads }: ModelConfig): void {
   if ((threads ?? 1) > 1) {
     throw new SightlineError(
       'CONFIG_INVALID',
-      `model.threads: engine tensorflow has one, received ${threads}. Another GPU is the business of another process of ` +
+      `model.threads: engine tensorflow has one, received ${threads}. For another GPU, run another process of ` +
         'sightline with another CUDA_VISIBLE_DEVICES',
     );
   }
 }
 
 /**
- * Makes everything ready that a pipeline needs - ffmpeg, model, engine, threads - and starts it without a stream.
+ * Prepares everything that a pipeline needs (ffmpeg, model, engine, threads) and starts it without streams.
  *
  * @throws CONFIG_INVALID, FFMPEG_MISSING, MODEL_*, COMPILE_UNSUPPORTED, ENGINE_UNAVAILABLE
  */
@@ -82,7 +82,10 @@ export async function openRuntime(options: OpenOptions): Promise<Runtime> {
   throw new RangeError('no engine to try');
 }
 
-/** One thread for each core on CPUs: two one-thread streams do more than one stream with two threads. A GPU takes one. */
+/**
+ * One thread per core on CPUs: two single-threaded inferences have more throughput than one with two threads. A GPU
+ * takes one.
+ */
 function inferenceThreads(model: ModelConfig, { engine, provider }: EngineRequest): number {
   if (engine === 'tensorflow') return 1;
   if (model.threads !== undefined) return model.threads;

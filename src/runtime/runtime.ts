@@ -24,7 +24,7 @@ import { neededScore } from './stream/stream-analytics.ts';
 import type { EventDetails, ServedStream, StreamInput, StreamPort } from './stream/stream-port.ts';
 
 const REPORT_INTERVAL_MS = 1000;
-/** A lane that lived this long was a good one. */
+/** A lane that ran this long resets the back-off. */
 const STEADY_LANE_MS = 10_000;
 
 export interface RuntimeOptions {
@@ -46,7 +46,7 @@ export interface RuntimeReport {
   readonly host: HostReport;
 }
 
-/** N streams on one device: threads, streams, batches, figures. Everything that happens in it is told to listeners. */
+/** Runs N streams on one device: threads, streams, batches, metrics. Reports everything that happens to listeners. */
 export class Runtime {
   readonly spec: ModelSpec;
   /** Boxes below this are not reported. */
@@ -69,11 +69,11 @@ export class Runtime {
   #report: RuntimeReport | null = null;
   #reportTimer: NodeJS.Timeout | undefined;
   #isStopping = false;
-  /** The sinks are closed: nothing more is published, so that nobody sees a result that is in no file. */
+  /** The sinks are closed: nothing more is published, so that no result is seen that is missing in the files. */
   #isFlushed = false;
   #stopping: Promise<SightlineError[]> | null = null;
   #failedBatches = 0;
-  #failedToldMs = 0;
+  #failuresReportedMs = 0;
 
   private constructor(options: RuntimeOptions) {
     this.#options = options;
@@ -99,7 +99,7 @@ export class Runtime {
       runtime.#engineInfo = await runtime.#instance.start(options.inferenceThreads);
       runtime.#scheduler.engineStarted(runtime.#instance);
     } catch (error) {
-      // The sinks stay open: another engine may be tried with them.
+      // The sinks stay open for the next engine to be tried.
       await runtime.#end();
       throw error;
     }
@@ -110,10 +110,10 @@ export class Runtime {
     return runtime;
   }
 
-  /** @throws STREAM_EXISTS; STREAM_STATE once `stop` was called. */
+  /** @throws STREAM_EXISTS; STREAM_STATE after `stop` was called. */
   add(config: StreamConfig, input: StreamInput): Stream {
     if (this.#isStopping)
-      throw new SightlineError('STREAM_STATE', `stream "${config.id}" cannot be added: everything is being stopped`);
+      throw new SightlineError('STREAM_STATE', `stream "${config.id}" cannot be added: the pipeline is stopping`);
     if (this.#streams.has(config.id))
       throw new SightlineError(
         'STREAM_EXISTS',
@@ -138,12 +138,12 @@ export class Runtime {
     return stream;
   }
 
-  /** Why a stream has stopped for good; null where it has not, or is not there. */
+  /** Why a stream has failed; null if it has not, or does not exist. */
   failureOf(id: string): SightlineError | null {
     return this.#streams.get(id)?.failure ?? null;
   }
 
-  /** Stops a stream in order and forgets it. @throws STREAM_NOT_FOUND */
+  /** Stops a stream and removes it. @throws STREAM_NOT_FOUND */
   async remove(id: string): Promise<void> {
     const stream = this.stream(id);
     await stream.remove();
@@ -152,10 +152,10 @@ export class Runtime {
     this.emitEvent('stream-removed', id, `${id} was removed`);
   }
 
-  /** Applies settings of batching, ages and targets to a running stream. */
+  /** Applies batching settings, ages and targets to a running stream. */
   retune(stream: Stream, config: StreamConfig): void {
     stream.retune(config);
-    // One that is paused joins when it is resumed: until then nobody must wait for its frames.
+    // A paused stream is served again when it is resumed: until then no batch must wait for its frames.
     if (stream.isOpen) this.#scheduler.serve(stream, policyOf(stream));
     this.#retune();
   }
@@ -169,21 +169,21 @@ export class Runtime {
     if (this.#isStopping) return { isReady: false, reason: 'stopping' };
     return this.#instance.isReady
       ? { isReady: true, reason: 'ready' }
-      : { isReady: false, reason: 'no inference thread is up' };
+      : { isReady: false, reason: 'no inference thread is running' };
   }
 
   get engineInfo(): EngineInfo {
     return this.#engineInfo!;
   }
 
-  /** CPU time by stage since the process began; null where the system does not tell. */
+  /** CPU time by stage since the process began; null on systems without /proc. */
   cpuUse(): CpuUse | null {
     const inference = this.threads.inference.map(({ tid }) => tid).filter((tid) => tid !== null);
     const engines = this.threads.inference.map(({ enginePid }) => enginePid).filter((pid) => pid !== null);
     return readCpuUse({ main: process.pid, inference, engines, children: this.childPids });
   }
 
-  /** Pids of the ffmpeg children that live now. */
+  /** Pids of the running ffmpeg children. */
   get childPids(): number[] {
     return this.#lanes.flatMap((lane) => [...lane.childPids]);
   }
@@ -193,7 +193,7 @@ export class Runtime {
     return { lanes: this.#lanes, inference: this.#instance.pool.clients };
   }
 
-  /** The newest report, made once a second; streams that came or went since are in it or out of it at once. */
+  /** The newest report, made once a second, updated for streams that were added or removed since. */
   report(): RuntimeReport {
     const report = this.#report ?? this.#makeReport();
     const known = new Map(report.streams.map((stream) => [stream.id, stream]));
@@ -201,15 +201,18 @@ export class Runtime {
     return { ...report, streams };
   }
 
-  /** Stops every stream, then the sinks, then the threads. @returns what sinks lost. Calls after the first join it. */
+  /**
+   * Stops every stream, then the sinks, then the threads. @returns the failures of sinks. Later calls return the same
+   * promise.
+   */
   stop(): Promise<SightlineError[]> {
     this.#stopping ??= this.#stop();
     return this.#stopping;
   }
 
   /**
-   * Publishes nothing more, writes out what the sinks hold and closes them, and leaves everything else as it is: for a process
-   * that is about to end in an unknown state. @returns what sinks lost.
+   * Stops publishing, flushes and closes the sinks, and leaves everything else untouched: for a process that is about
+   * to end in an unknown state. @returns the failures of sinks.
    */
   flushSinks(): Promise<SightlineError[]> {
     this.#isFlushed = true;
@@ -236,11 +239,11 @@ export class Runtime {
     const onLost = (lane: LaneClient, error: SightlineError): void => {
       this.#lanes.splice(this.#lanes.indexOf(lane), 1);
       if (this.#isStopping) return;
-      // One that cannot live must not be started in a frenzy; one that had lived is replaced at once.
+      // A lane that ran for a while is replaced at once; one that fails early is restarted with a back-off.
       const isSteady = lane.ageMs > STEADY_LANE_MS;
       if (isSteady) this.#laneBackOff.reset();
       this.#addLane(isSteady ? 0 : this.#laneBackOff.nextMs());
-      this.emitEvent('lane-restarted', undefined, `${error.message}; its streams are opened again`);
+      this.emitEvent('lane-restarted', undefined, `${error.message}; its streams are reopened`);
     };
     this.#lanes.push(new LaneClient({ onBusy, onLost }, { startDelayMs }));
   }
@@ -249,8 +252,8 @@ export class Runtime {
     return {
       onBusy: (inferMs) => this.#meter.addInferMs(inferMs),
       onBatchFailed: (error) => this.#reportFailedBatch(error),
-      onThreadLost: (error) => this.emitEvent('engine-restarted', undefined, `${error.message}; it is started again`),
-      onThreadRestarted: () => this.emitEvent('engine-restarted', undefined, 'an inference thread is up again'),
+      onThreadLost: (error) => this.emitEvent('engine-restarted', undefined, `${error.message}; it is being restarted`),
+      onThreadRestarted: () => this.emitEvent('engine-restarted', undefined, 'an inference thread has restarted'),
       onSettled: (reason) => this.emitEvent('batch-settled', undefined, `batch size ${reason}`),
     };
   }
@@ -271,7 +274,7 @@ export class Runtime {
       pickLane: () => this.#lanes.reduce((a, b) => (b.streamCount < a.streamCount ? b : a)),
       attach: (ring: RingHandle) => instance.pool.attach(ring),
       detach: (ringId) => instance.pool.detach(ringId),
-      // A lane's message is about a moment after the frames that it had handed over: they enter first.
+      // A lane's message follows the frames that it handed over before, so those enter first.
       laneListener: (stream) => ({
         onLaneMessage: (message) => {
           scheduler.framesArrived(stream);
@@ -295,19 +298,19 @@ export class Runtime {
     };
   }
 
-  /** At most once a second: a model that fails on every batch must not flood the log. */
+  /** Reports at most once a second: a model that fails on every batch must not flood the log. */
   #reportFailedBatch(error: SightlineError): void {
     this.#failedBatches += 1;
     const now = monoNowMs();
-    if (now - this.#failedToldMs < REPORT_INTERVAL_MS) return;
+    if (now - this.#failuresReportedMs < REPORT_INTERVAL_MS) return;
     this.emitEvent('engine-failed', undefined, `${this.#failedBatches} batch(es) failed: ${error.message}`, {
       code: error.code,
     });
     this.#failedBatches = 0;
-    this.#failedToldMs = now;
+    this.#failuresReportedMs = now;
   }
 
-  /** What depends on the set of streams. */
+  /** Updates what depends on the set of streams. */
   #retune(): void {
     const streams = [...this.#streams.values()];
     this.#instance.servesLive = streams.some(({ input }) => input.policy === 'live');
@@ -317,7 +320,7 @@ export class Runtime {
     );
   }
 
-  /** Tells listeners that something happened. */
+  /** Sends an event to the listeners. */
   emitEvent(kind: EventKind, stream: string | undefined, message: string, details?: EventDetails): void {
     this.events.emit({
       type: 'event',
@@ -329,7 +332,7 @@ export class Runtime {
     });
   }
 
-  /** The figures of one stream now. */
+  /** Returns the current report of one stream. */
   streamReport(stream: Stream): StreamReport {
     return stream.report(monoNowMs(), this.#scheduler.depth(stream));
   }
@@ -359,7 +362,7 @@ export class Runtime {
   }
 }
 
-/** Live streams and files are two sets of values of one policy. */
+/** Returns the policy of a stream; live streams and files differ only in its values. */
 function policyOf({ config, input }: ServedStream): StreamPolicy {
   const { priority, weight, queueSize, maxAgeMs } = config;
   return input.policy === 'live'

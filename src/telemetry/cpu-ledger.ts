@@ -1,13 +1,13 @@
 import { readFileSync } from 'node:fs';
 import { readProcessUsage } from './process-usage.ts';
 
-/** CPU milliseconds, by who used them. */
+/** CPU milliseconds by stage. */
 export interface CpuUse {
   /** ffmpeg children. */
   readonly decode: number;
-  /** Lane threads and the thread pool that works for them: reading pipes, sharp. */
+  /** Lane threads and the thread pool that they use: reading pipes, sharp. */
   readonly preprocess: number;
-  /** Inference threads, and the process of an engine that has one. */
+  /** Inference threads, and the engine's process if it has one. */
   readonly infer: number;
   readonly main: number;
   readonly total: number;
@@ -18,13 +18,13 @@ export interface ThreadIds {
   readonly inference: readonly number[];
   /** Processes of engines. */
   readonly engines: readonly number[];
-  /** ffmpeg children that live now; all children that have ended are counted by the kernel, as decode. */
+  /** Running ffmpeg children. The kernel adds up all ended children, which are counted as decode. */
   readonly children: readonly number[];
 }
 
 const TICKS_PER_SECOND = 100;
 
-/** Reads who used how much CPU since the process began; null where the system does not tell (no /proc). */
+/** Reads the CPU time used by each stage since the process began; null on systems without /proc. */
 export function readCpuUse({ main, inference, engines, children }: ThreadIds): CpuUse | null {
   try {
     const own = process.cpuUsage();

@@ -16,12 +16,12 @@ type HostUsage = Pick<
   | 'bottleneck'
 >;
 
-/** The event loop is woken so often to see how late it is; every 10 ms this was a sixth of its wake-ups under load. */
+/** Interval at which the event loop's delay is sampled. At 10 ms, sampling caused a sixth of the wake-ups under load. */
 const DELAY_TICK_MS = 20;
 
 /**
- * Measures the host once a second: CPU and memory of the process and its ffmpeg children, the event loop, and how much of
- * its capacity each stage used. decode and preprocess can use every core; infer has its threads; main has one.
+ * Measures the host once a second: CPU and memory of the process and its ffmpeg children, the event loop, and the share
+ * of its capacity that each stage used. decode and preprocess can use every core, infer its threads, main one core.
  */
 export class HostMeter {
   readonly #startedMs: number;
@@ -52,7 +52,7 @@ export class HostMeter {
     this.#inferThreads = Math.max(1, threads);
   }
 
-  /** @param childPids - the ffmpeg children that live now. */
+  /** @param childPids - the running ffmpeg children. */
   sample(nowMs: number, childPids: Iterable<number>): HostUsage {
     const elapsedMs = Math.max(1, nowMs - this.#lastMs);
     this.#lastMs = nowMs;

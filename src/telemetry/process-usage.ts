@@ -10,11 +10,11 @@ export interface ProcessUsage {
   readonly rssBytes: number;
 }
 
-/** Reads another process's CPU time and memory from /proc; null where there is none (other systems, gone processes). */
+/** Reads another process's CPU time and memory from /proc; null if /proc or the process does not exist. */
 export function readProcessUsage(pid: number): ProcessUsage | null {
   try {
     const stat = readFileSync(`/proc/${pid}/stat`, 'latin1');
-    // The name in parentheses may hold anything; the numbers after it do not.
+    // The name in parentheses may contain spaces and parentheses, so parse after the last one.
     const fields = stat.slice(stat.lastIndexOf(')') + 2).split(' ');
     const ticks = Number(fields[11]) + Number(fields[12]);
     return { cpuMs: (ticks * 1000) / TICKS_PER_SECOND, rssBytes: Number(fields[21]) * PAGE_BYTES };

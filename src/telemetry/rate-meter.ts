@@ -1,7 +1,7 @@
 const BUCKET_MS = 250;
 const BUCKETS = 20;
 
-/** Events a second over the last five seconds, counted, never estimated from what a source announces. */
+/** Events per second over the last five seconds, counted, never taken from a source's nominal rate. */
 export class RateMeter {
   readonly #counts = new Uint32Array(BUCKETS);
   readonly #startedMs: number;
@@ -17,7 +17,7 @@ export class RateMeter {
     this.#counts[this.#bucket % BUCKETS]! += 1;
   }
 
-  /** The running bucket is left out: it is not full yet. Younger meters divide by their own age. */
+  /** Leaves out the current bucket, which is incomplete. Meters younger than five seconds divide by their age. */
   perSecond(nowMs: number): number {
     this.#advance(nowMs);
     let sum = 0;

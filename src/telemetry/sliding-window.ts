@@ -1,14 +1,14 @@
 import type { Percentiles } from '../protocol/report.ts';
 
-/** How far back the percentiles of a report look. */
+/** Time span of the percentiles in a report. */
 export const WINDOW_MS = 10_000;
 const CAPACITY = 4096;
 
 export const NO_PERCENTILES: Percentiles = { count: 0, p50: 0, p95: 0, p99: 0, max: 0 };
 
 /**
- * Exact percentiles of the samples of the last ten seconds, of the newest 4096 where there are more. Adding costs two
- * writes; sorting happens once a second, when a report is made.
+ * Exact percentiles of the last ten seconds, limited to the newest 4096 samples. Adding costs two writes; sorting
+ * happens once a second, when a report is made.
  */
 export class SlidingWindow {
   readonly #times = new Float64Array(CAPACITY);

@@ -5,10 +5,10 @@ import { LATENCY_STAGES } from '../protocol/report.ts';
 import { RateMeter } from './rate-meter.ts';
 import { NO_PERCENTILES, SlidingWindow } from './sliding-window.ts';
 
-/** Highest latency the since-start histogram tells apart: a minute, in microseconds. */
+/** Highest latency that the since-start histogram resolves: one minute, in microseconds. */
 const MAX_US = 60_000_000;
 
-/** Counts and times of one stream. Only the main thread writes it, so its figures agree with each other at any moment. */
+/** Counts and times of one stream. Only the main thread writes it, so its figures are always consistent. */
 export class StreamTelemetry {
   readonly #inRate: RateMeter;
   readonly #inferredRate: RateMeter;
@@ -57,7 +57,7 @@ export class StreamTelemetry {
     this.#stages.publish.add(now, now - times.inferred);
   }
 
-  /** @param inFlight - frames that entered and are neither published nor dropped, counted by their holder. */
+  /** @param inFlight - frames that entered and are neither published nor dropped, as counted by the ledger. */
   frames(inFlight: number): FrameCounters {
     return { in: this.#in, published: this.#published, inFlight, dropped: { ...this.#dropped } };
   }
@@ -88,7 +88,7 @@ function histogramPercentiles(histogram: RecordableHistogram): Percentiles {
   return { count: histogram.count, p50: ms(50), p95: ms(95), p99: ms(99), max: histogram.max / 1000 };
 }
 
-/** in = published + sum of dropped + inFlight: how far the figures are from it; 0 always, or there is a bug. */
+/** Returns in - published - sum of dropped - inFlight. Anything but 0 is a bug. */
 export function conservationGap(frames: FrameCounters): number {
   const dropped = Object.values(frames.dropped).reduce((sum, count) => sum + count, 0);
   return frames.in - frames.published - dropped - frames.inFlight;

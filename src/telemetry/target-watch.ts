@@ -1,9 +1,9 @@
-/** A miss must last this long before it is told, and so must a recovery: single slow frames are no news. */
-const PATIENCE_MS = 5_000;
+/** A miss or a recovery must last this long before it is reported, so that single slow frames are ignored. */
+const MIN_DURATION_MS = 5_000;
 
 export type TargetChange = 'missed' | 'met' | null;
 
-/** Turns a measurement that goes up and down into the two moments an operator wants to know of. */
+/** Reduces a fluctuating measurement to two events: target missed, and target met again. */
 export class TargetWatch {
   #isMissing = false;
   #differsSinceMs: number | null = null;
@@ -12,19 +12,19 @@ export class TargetWatch {
     return this.#isMissing;
   }
 
-  /** Forgets a change that has not lasted yet: to be called where nothing is measured. */
+  /** Discards a pending change. Call while nothing is measured. */
   pause(): void {
     this.#differsSinceMs = null;
   }
 
-  /** @returns what has just become true, once. */
+  /** @returns the change, once, when it has lasted long enough; else null. */
   update(isMet: boolean, nowMs: number): TargetChange {
     if (isMet !== this.#isMissing) {
       this.#differsSinceMs = null;
       return null;
     }
     this.#differsSinceMs ??= nowMs;
-    if (nowMs - this.#differsSinceMs < PATIENCE_MS) return null;
+    if (nowMs - this.#differsSinceMs < MIN_DURATION_MS) return null;
     this.#differsSinceMs = null;
     this.#isMissing = !this.#isMissing;
     return this.#isMissing ? 'missed' : 'met';

@@ -10,7 +10,7 @@ const SIZE = { width: 320, height: 180 };
 const FRAMES = 8;
 
 describe.each(ffmpegs)('a live source, $label', ({ binary }) => {
-  it('has each picture given out before the next frame comes', async () => {
+  it('delivers each picture before the next frame arrives', async () => {
     const live = { loop: false, realtime: true, rtspTransport: 'tcp', readTimeoutMs: 5000 } as const;
     const source = parseSource('synthetic:testsrc2=size=640x360:rate=4', live);
     const headerTag = newHeaderTag();
@@ -27,7 +27,7 @@ describe.each(ffmpegs)('a live source, $label', ({ binary }) => {
     const log = new FfmpegLog('', headerTag);
     const memory = new Uint8Array(SIZE.width * SIZE.height * 3);
     let bytesRead = 0;
-    /** For each frame, how many pictures had come in whole when its header line came. */
+    /** For each frame, the number of complete pictures when its header line arrived. */
     const picturesBefore: number[] = [];
     await new Promise<void>((resolve, reject) => {
       const child = FfmpegProcess.start(binary.path, args, {
@@ -44,7 +44,7 @@ describe.each(ffmpegs)('a live source, $label', ({ binary }) => {
       });
       child.catch(reject);
     });
-    // The header of a frame and its own picture come on two pipes, in either order.
+    // The header of a frame and its picture arrive on two pipes, in either order.
     picturesBefore.forEach((count, n) => {
       expect(count).toBeGreaterThanOrEqual(n);
     });

@@ -8,7 +8,7 @@ import { waitFor, within } from '../support/wait-for.ts';
 const IDS = ['a', 'b', 'c'];
 const OTHERS = ['b', 'c'];
 
-describe.skipIf(!hasProc)('an ffmpeg that dies or falls silent (needs /proc)', () => {
+describe.skipIf(!hasProc)('an ffmpeg that dies or stalls (needs /proc)', () => {
   const folder = new VideoFolder();
   let live: LiveRuntime;
 
@@ -37,7 +37,7 @@ describe.skipIf(!hasProc)('an ffmpeg that dies or falls silent (needs /proc)', (
     return found[0]!.pid;
   }
 
-  it('killed with SIGKILL, one of three comes back and the others never notice', async () => {
+  it('killed with SIGKILL, one of three is restarted and the others are not affected', async () => {
     await threeStreams();
     const othersAreWell = live.watch(OTHERS);
     const stream = live.runtime.stream('a');
@@ -54,12 +54,12 @@ describe.skipIf(!hasProc)('an ffmpeg that dies or falls silent (needs /proc)', (
     onlyFfmpegOf('a');
     await waitFor('no slot but the one being filled', () => stream.heldSlots <= 1);
     const { frames } = live.published('a');
-    expect(frames[framesBefore]! - frames[framesBefore - 1]!, 'the numbers go on where they were').toBeLessThan(10);
+    expect(frames[framesBefore]! - frames[framesBefore - 1]!, 'frame numbers continue').toBeLessThan(10);
     expect(frames, 'and rise').toEqual([...new Set(frames)].sort((x, y) => x - y));
     expect(await othersAreWell()).toEqual([]);
   });
 
-  it('stopped with SIGSTOP, it is replaced before it is gone, and then killed', async () => {
+  it('stopped with SIGSTOP, it is replaced before it has exited, and then killed', async () => {
     await threeStreams();
     const othersAreWell = live.watch(OTHERS);
     const stream = live.runtime.stream('a');
@@ -81,7 +81,7 @@ describe.skipIf(!hasProc)('an ffmpeg that dies or falls silent (needs /proc)', (
     expect(await othersAreWell()).toEqual([]);
   });
 
-  it('killed again and again, it never spins and never gives up', async () => {
+  it('killed repeatedly, it is restarted with a back-off and without a limit', async () => {
     await threeStreams();
     const othersAreWell = live.watch(OTHERS);
     for (let i = 0; i < 4; i++) {
@@ -104,7 +104,7 @@ describe.skipIf(!hasProc)('an ffmpeg that dies or falls silent (needs /proc)', (
   it.each(['removed', 'paused'] as const)(
     'a file whose ffmpeg has ended while its last frame waits in the pipe can be %s',
     async (wish) => {
-      // Six slots and a slow engine: frame 7 fits into the pipe, ffmpeg ends, and nobody has a place for the frame.
+      // Six slots and a slow engine: frame 7 fits into the pipe, ffmpeg ends, and no slot is free for the frame.
       live = await LiveRuntime.open({ callMs: 400, frameMs: 0, maxBatch: 1 });
       const path = await folder.make('seven.mp4', { frames: 8 });
       const stream = await live.add({ id: 'file', source: path });
@@ -119,7 +119,7 @@ describe.skipIf(!hasProc)('an ffmpeg that dies or falls silent (needs /proc)', (
     },
   );
 
-  it('a camera waits for an ffmpeg that is away, as while a new version is installed', async () => {
+  it('a camera waits for an ffmpeg that is missing, as while a new version is installed', async () => {
     const link = `${folder.path}/ffmpeg`;
     symlinkSync(testFfmpeg.path, link);
     live = await LiveRuntime.open({ ffmpegPath: link });
@@ -133,7 +133,7 @@ describe.skipIf(!hasProc)('an ffmpeg that dies or falls silent (needs /proc)', (
     await live.flows('a');
   });
 
-  it('a source that is taken away, as a device that is unplugged, is back when it is put back', async () => {
+  it('a source that disappears, as an unplugged device, resumes when it returns', async () => {
     live = await LiveRuntime.open();
     const path = await folder.make('unplugged.mp4', { frames: 100 });
     const stream = await live.add({ id: 'a', source: path, loop: true, realtime: true });
@@ -147,7 +147,7 @@ describe.skipIf(!hasProc)('an ffmpeg that dies or falls silent (needs /proc)', (
     expect(stream.failure).toBeNull();
   });
 
-  it('a file whose ffmpeg is killed fails with its name, and says so', async () => {
+  it('a file whose ffmpeg is killed fails with an error that names the file', async () => {
     live = await LiveRuntime.open();
     const path = await folder.make('slow.mp4', { frames: 2000 });
     const stream = await live.add({ id: 'file', source: path, every: 1 });

@@ -8,7 +8,7 @@ import { waitFor, within } from '../support/wait-for.ts';
 
 const FILE_FRAMES = 300;
 
-describe.skipIf(!hasProc)('streams that come and go (needs /proc)', () => {
+describe.skipIf(!hasProc)('adding, pausing and removing streams (needs /proc)', () => {
   const folder = new VideoFolder();
   let live: LiveRuntime;
 
@@ -33,7 +33,7 @@ describe.skipIf(!hasProc)('streams that come and go (needs /proc)', () => {
   });
   const file = (id: string): Record<string, unknown> => ({ id, source: `${folder.path}/file.mp4` });
 
-  it('a camera can be paused and resumed: no ffmpeg meanwhile, and its numbers go on', async () => {
+  it('a camera can be paused and resumed: no ffmpeg runs meanwhile, and frame numbers continue', async () => {
     live = await LiveRuntime.open();
     const [cam] = await live.addAll([camera('cam'), camera('steady')]);
     await live.allFlow(['cam', 'steady']);
@@ -55,7 +55,7 @@ describe.skipIf(!hasProc)('streams that come and go (needs /proc)', () => {
     expect(await steadyIsWell()).toEqual([]);
   });
 
-  it('a file that is paused, again and again, loses no frame and repeats none', async () => {
+  it('a file that is paused repeatedly loses no frame and repeats none', async () => {
     live = await LiveRuntime.open({ frameMs: 4, threads: 2 });
     const archive = await live.add(file('archive'));
     for (let i = 0; i < 3; i++) {
@@ -69,7 +69,7 @@ describe.skipIf(!hasProc)('streams that come and go (needs /proc)', () => {
     expect(live.published('archive').frames).toEqual(Array.from({ length: FILE_FRAMES }, (_, i) => i));
   });
 
-  it('a file that is paused after its last frame was read ends well when it is resumed', async () => {
+  it('a file that is paused after its last frame was read ends normally when it is resumed', async () => {
     live = await LiveRuntime.open({ callMs: 150, frameMs: 0, maxBatch: 1 });
     const archive = await live.add({ id: 'short', source: await folder.make('short.mp4', { frames: 4 }) });
     await waitFor('all frames to be read', () => live.report('short').frames.in === 4);
@@ -80,7 +80,7 @@ describe.skipIf(!hasProc)('streams that come and go (needs /proc)', () => {
     expect(live.published('short').frames).toEqual([0, 1, 2, 3]);
   });
 
-  it('a stream that is removed while it is being paused is gone, and both requests are answered', async () => {
+  it('a stream that is removed while it is pausing is removed, and both requests are answered', async () => {
     live = await LiveRuntime.open({ callMs: 100, frameMs: 0, maxBatch: 1 });
     const [cam, archive] = await live.addAll([camera('cam'), file('archive')]);
     await live.allFlow(['cam', 'archive'], 2);
@@ -91,13 +91,13 @@ describe.skipIf(!hasProc)('streams that come and go (needs /proc)', () => {
     expect(ffmpegWith(folder.marker)).toEqual([]);
   });
 
-  it('a camera whose ffmpeg dies in the moment of a pause is just paused', async () => {
+  it('a camera whose ffmpeg dies during a pause request is paused normally', async () => {
     live = await LiveRuntime.open();
     const cam = await live.add(camera('cam'));
     for (let i = 0; i < 5; i++) {
       await live.flows('cam', 2);
       process.kill(ffmpegWith(folder.marker)[0]!.pid, 'SIGKILL');
-      // The lane's word of the reconnect and our pause cross each other, at a different point each time.
+      // The lane's reconnect message and our pause request cross, at a different point each time.
       for (let turn = 0; turn < i * 3; turn++) await new Promise((resolve) => setImmediate(resolve));
       await within('pause', 5_000, cam.pause());
       expect(cam.state).toBe('paused');
@@ -117,13 +117,13 @@ describe.skipIf(!hasProc)('streams that come and go (needs /proc)', () => {
     await live.flows('again');
   });
 
-  it('a stream can be removed while it connects and while it waits to connect again', async () => {
+  it('a stream can be removed while it connects and while it waits to reconnect', async () => {
     live = await LiveRuntime.open();
     await live.add(camera('steady'));
     await live.flows('steady');
     const steadyIsWell = live.watch(['steady']);
     const port = await freePort();
-    // 192.0.2.0/24 is reserved for documentation: nothing answers, not even a refusal.
+    // 192.0.2.0/24 is reserved for documentation: there is no answer, not even a refusal.
     for (const source of ['rtsp://192.0.2.1:554/cam', `rtsp://127.0.0.1:${port}/cam`]) {
       const connecting = await live.add({ id: 'cam', source });
       await within('removal while connecting', 5_000, live.runtime.remove('cam'));
@@ -139,7 +139,7 @@ describe.skipIf(!hasProc)('streams that come and go (needs /proc)', () => {
     expect(await steadyIsWell()).toEqual([]);
   });
 
-  it('an id can be used once at a time: STREAM_EXISTS, and again after its removal', async () => {
+  it('an id in use gives STREAM_EXISTS, and can be reused after the removal', async () => {
     live = await LiveRuntime.open();
     await live.add(camera('cam'));
     await expect(live.add(camera('cam'))).rejects.toMatchObject({ code: 'STREAM_EXISTS' });
@@ -154,7 +154,7 @@ describe.skipIf(!hasProc)('streams that come and go (needs /proc)', () => {
   });
 
   it('priority can be changed while streams run, and a paused stream can be changed too', async () => {
-    // Half of what two cameras send: who comes first decides who is served.
+    // Capacity for half of the frames of two cameras: priority decides which one is served.
     live = await LiveRuntime.open({ callMs: 40, frameMs: 0, maxBatch: 1 });
     const streams = await live.addAll([camera('a'), camera('b')]);
     await live.allFlow(['a', 'b']);
@@ -178,7 +178,7 @@ describe.skipIf(!hasProc)('streams that come and go (needs /proc)', () => {
     expect(live.report('a').reconnects + live.report('b').reconnects).toBe(0);
   });
 
-  it('stop() in the middle of everything ends soon, may be called again, and leaves nothing', async () => {
+  it('stop() during activity ends soon, can be called again, and leaves nothing', async () => {
     const before = ownResources();
     live = await LiveRuntime.open({ lanes: 2, threads: 2, callMs: 20 });
     const port = await freePort();
@@ -207,7 +207,7 @@ describe.skipIf(!hasProc)('streams that come and go (needs /proc)', () => {
     void live.runtime.stop();
     await within('the second stop()', 10_000, live.runtime.stop());
     console.log(`stop() in the middle of everything: ${Math.round(performance.now() - startedMs)} ms`);
-    expect(ffmpegWith(folder.marker), 'a second call of stop() waits for the end, too').toEqual([]);
+    expect(ffmpegWith(folder.marker), 'a second call of stop() also waits for the end').toEqual([]);
     await expect(live.add(camera('late'))).rejects.toMatchObject({ code: 'STREAM_STATE' });
     await within('what else was going on', 5_000, Promise.all(others));
     expect(streams.map(({ state }) => state)).toEqual(streams.map(() => 'removed'));

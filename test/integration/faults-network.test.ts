@@ -9,10 +9,10 @@ import { waitFor } from '../support/wait-for.ts';
 
 if (rtspScript.path === null) console.warn(`RTSP faults are skipped: ${rtspScript.reason}`);
 
-/** A source must be back this soon after its return; measured times are printed and lie far below. */
+/** A stream must resume within this time after its source returns; measured times are printed and much shorter. */
 const BACK_WITHIN_MS = 5_000;
 
-describe.skipIf(!hasProc)('a server that goes away (needs /proc)', () => {
+describe.skipIf(!hasProc)('a server that disappears (needs /proc)', () => {
   const steadySource = new VideoFolder();
   const served = new VideoFolder();
   const rtspServers: RtspServer[] = [];
@@ -50,10 +50,10 @@ describe.skipIf(!hasProc)('a server that goes away (needs /proc)', () => {
     await live.flows('steady');
   }
 
-  /** The query marks our ffmpeg, and tells it from the ones that serve. */
+  /** The query marks our ffmpeg, as opposed to those that serve. */
   const httpUrl = (path: string): string => `${http.origin}${path}?m=${steadySource.marker}`;
 
-  /** Takes a server away until the stream knows it, brings it back, and says how long the stream took after that. */
+  /** Stops a server until the stream is reconnecting, restarts it, and returns the time until the stream resumes. */
   async function recoveryMs(id: string, stop: () => Promise<void>, start: () => Promise<void>): Promise<number> {
     const stream = live.runtime.stream(id);
     await stop();
@@ -68,7 +68,7 @@ describe.skipIf(!hasProc)('a server that goes away (needs /proc)', () => {
   it.each([
     { name: 'MPEG-TS over HTTP', path: '/live.ts', realtime: true },
     { name: 'HLS', path: '/hls/short.m3u8', realtime: false },
-  ])('$name: the stream is back soon after its server', async ({ name, path, realtime }) => {
+  ])('$name: the stream resumes soon after its server returns', async ({ name, path, realtime }) => {
     await openWithSteady();
     await live.add({ id: 'cam', source: httpUrl(path), realtime, staleMs: 2000 });
     await live.flows('cam');
@@ -85,7 +85,7 @@ describe.skipIf(!hasProc)('a server that goes away (needs /proc)', () => {
     expect(await steadyIsWell()).toEqual([]);
   });
 
-  it('HLS whose segments are longer than staleMs flows evenly, and is not taken for stalled', async () => {
+  it('HLS with segments longer than staleMs flows evenly, and does not count as stalled', async () => {
     await openWithSteady();
     await live.add({ id: 'cam', source: httpUrl('/hls/long.m3u8'), staleMs: 1000 });
     await live.flows('cam', 1);
@@ -97,7 +97,7 @@ describe.skipIf(!hasProc)('a server that goes away (needs /proc)', () => {
   });
 
   it.skipIf(rtspScript.path === null).each(['tcp', 'udp'])(
-    'RTSP over %s: the stream is back soon after its camera',
+    'RTSP over %s: the stream resumes soon after its camera returns',
     async (transport) => {
       await openWithSteady();
       const camera = await RtspServer.open(`${served.path}/long.mp4`);
@@ -119,7 +119,7 @@ describe.skipIf(!hasProc)('a server that goes away (needs /proc)', () => {
     },
   );
 
-  it('a server that cuts every connection after a few frames is not asked in a frenzy', async () => {
+  it('a server that cuts every connection after a few frames is retried with a back-off', async () => {
     await openWithSteady();
     const steadyIsWell = live.watch(['steady']);
     const stream = await live.add({ id: 'cam', source: httpUrl('/clip.ts'), realtime: true });
@@ -130,12 +130,12 @@ describe.skipIf(!hasProc)('a server that goes away (needs /proc)', () => {
     const perSecond = 6_000 / (performance.now() - startedMs);
     console.log(`a server that cuts connections: ${perSecond.toFixed(1)} ffmpeg starts a second`);
     expect(perSecond).toBeLessThan(2.5);
-    expect(live.published('cam').frames.length, 'what it sends is used').toBeGreaterThan(6);
+    expect(live.published('cam').frames.length, 'its frames are used').toBeGreaterThan(6);
     expect(await steadyIsWell()).toEqual([]);
   });
 });
 
-describe.skipIf(!hasProc)('a source that is not there (needs /proc)', () => {
+describe.skipIf(!hasProc)('a missing source (needs /proc)', () => {
   const steadySource = new VideoFolder();
   let live: LiveRuntime;
   let http: HttpVideoServer;
@@ -159,7 +159,7 @@ describe.skipIf(!hasProc)('a source that is not there (needs /proc)', () => {
   const secret = 'hunter2';
   const query = `m=${steadySource.marker}&token=${secret}`;
 
-  /** Lets a stream try three times, and returns how many ffmpegs were started for it, and the time that it took. */
+  /** Waits for three attempts of a stream. Returns how many ffmpegs were started, and the time. */
   async function tries(source: string, transport = 'tcp'): Promise<{ starts: number; seconds: number }> {
     live = await LiveRuntime.open({ lanes: 1, threads: 1 });
     await live.add({ id: 'steady', source: `${steadySource.path}/steady.mp4`, loop: true, realtime: true });
@@ -181,11 +181,11 @@ describe.skipIf(!hasProc)('a source that is not there (needs /proc)', () => {
     expect(live.runtime.stream('cam').state).toBe('reconnecting');
     expect(live.states('cam')).toEqual(['reconnecting']);
     expect(await steadyIsWell()).toEqual([]);
-    expect(JSON.stringify([live.events, live.report('cam')]), 'no secret is told').not.toContain(secret);
+    expect(JSON.stringify([live.events, live.report('cam')]), 'no secret is exposed').not.toContain(secret);
     return { starts: seen.size, seconds };
   }
 
-  /** Connections that may have been tried by now: all that failed, and one that may be under way. */
+  /** Most connections attempted so far: all that failed, and one that may be in progress. */
   const attempts = (): number => live.report('cam').reconnects + 1;
 
   it('refused: SOURCE_UNREACHABLE, without starting an ffmpeg at all', async () => {
@@ -203,7 +203,7 @@ describe.skipIf(!hasProc)('a source that is not there (needs /proc)', () => {
     const { starts } = await tries(`rtsp://user:${secret}@127.0.0.1:${port}/cam`, 'udp');
     expect(live.codes('cam')).toEqual(['SOURCE_UNREACHABLE']);
     expect(live.report('cam').lastError).toContain(`rtsp://***@127.0.0.1:${port}/cam`);
-    expect(starts, 'RTSP is opened over TCP whatever carries the pictures').toBe(0);
+    expect(starts, 'RTSP connects over TCP, whatever the transport of the pictures').toBe(0);
   });
 
   it('a host name that does not resolve: SOURCE_UNREACHABLE', async () => {
@@ -218,14 +218,14 @@ describe.skipIf(!hasProc)('a source that is not there (needs /proc)', () => {
     { status: 401, code: 'SOURCE_UNAUTHORIZED' },
     { status: 403, code: 'SOURCE_UNAUTHORIZED' },
     { status: 503, code: 'SOURCE_UNREACHABLE' },
-  ])('HTTP $status: $code, tried again now and then', async ({ status, code }) => {
+  ])('HTTP $status: $code, retried with a back-off', async ({ status, code }) => {
     const origin = http.origin.replace('//', `//user:${secret}@`);
     const before = http.requestCount(`/status/${status}`);
     const { seconds } = await tries(`${origin}/status/${status}?${query}`);
     const requests = http.requestCount(`/status/${status}`) - before;
     expect(live.codes('cam')).toEqual([code]);
     expect(live.report('cam').lastError).toContain(`/status/${status}?m=${steadySource.marker}&token=***`);
-    // With credentials ffmpeg asks twice: without them, then with them.
+    // With credentials ffmpeg sends two requests: without them, then with them.
     expect(requests).toBeLessThanOrEqual(2 * attempts());
     expect(seconds, 'back-off: at least 0.1 s, then 0.2').toBeGreaterThan(0.3);
   });

@@ -4,10 +4,10 @@ import { VideoFolder } from '../support/made-videos.ts';
 import { ffmpegWith, hasProc } from '../support/processes.ts';
 import { waitFor } from '../support/wait-for.ts';
 
-/** Above the limit that is promised: two busy cores wake a thread up late. */
+/** Tolerance above the guaranteed limit: on two busy cores threads wake up late. */
 const SCHEDULING_SLACK_MS = 150;
 
-describe.skipIf(!hasProc)('more frames than the engine can do (needs /proc)', () => {
+describe.skipIf(!hasProc)('more frames than the engine can process (needs /proc)', () => {
   const folder = new VideoFolder();
   let live: LiveRuntime;
 
@@ -32,7 +32,7 @@ describe.skipIf(!hasProc)('more frames than the engine can do (needs /proc)', ()
     ...more,
   });
 
-  /** Counts of each stream over a time in which all of them together publish `results` frames. */
+  /** Counts of each stream while all of them together publish `results` frames. */
   async function over(ids: readonly string[], results: number): Promise<Record<string, { in: number; out: number }>> {
     await live.allFlow(ids, 3);
     const counters = () => new Map(ids.map((id) => [id, live.report(id).frames]));
@@ -49,7 +49,7 @@ describe.skipIf(!hasProc)('more frames than the engine can do (needs /proc)', ()
     );
   }
 
-  it('four cameras, half the capacity: each gets its share, the rest is counted, nothing is old', async () => {
+  it('four cameras at half the capacity: each gets its share, drops are counted, no result is old', async () => {
     live = await LiveRuntime.open({ callMs: 20, frameMs: 0, maxBatch: 1 });
     const ids = ['a', 'b', 'c', 'd'];
     await live.addAll(ids.map((id) => camera(id, 'loop', { queueSize: 2, maxAgeMs: 400 })));
@@ -65,7 +65,7 @@ describe.skipIf(!hasProc)('more frames than the engine can do (needs /proc)', ()
     }
   });
 
-  it('a long queue does not make results old: what is older than maxAgeMs is dropped as stale', async () => {
+  it('a long queue does not make results old: frames older than maxAgeMs are dropped as stale', async () => {
     live = await LiveRuntime.open({ callMs: 20, frameMs: 0, maxBatch: 1 });
     const ids = ['a', 'b', 'c', 'd'];
     // Sixteen frames of four cameras at 20 ms each would be 1.3 s old.
@@ -77,8 +77,8 @@ describe.skipIf(!hasProc)('more frames than the engine can do (needs /proc)', ()
     }
   });
 
-  it('a fast camera cannot take from slow ones what is theirs', async () => {
-    // 50 + 10 + 10 frames a second come, 40 can be done.
+  it('a fast camera does not reduce the share of slow ones', async () => {
+    // 50 + 10 + 10 frames per second arrive, 40 can be inferred.
     live = await LiveRuntime.open({ callMs: 25, frameMs: 0, maxBatch: 1 });
     const ids = ['fast', 's1', 's2'];
     await live.addAll([camera('fast', 'fast'), camera('s1', 'slow'), camera('s2', 'slow')]);
@@ -87,16 +87,16 @@ describe.skipIf(!hasProc)('more frames than the engine can do (needs /proc)', ()
     expect(counts.fast!.out).toBeGreaterThan(counts.s1!.out);
   });
 
-  it('weight is a share: three times the weight, three times the frames', async () => {
+  it('three times the weight gives three times the frames', async () => {
     live = await LiveRuntime.open({ callMs: 40, frameMs: 0, maxBatch: 1 });
     await live.addAll([camera('heavy', 'loop', { weight: 3 }), camera('light', 'loop')]);
     const { heavy, light } = await over(['heavy', 'light'], 80);
-    // 18.75 and 6.25 a second of the 25 that the engine does.
+    // 18.75 and 6.25 per second of the engine's 25.
     expect(heavy!.out / light!.out).toBeGreaterThan(2);
     expect(heavy!.out / light!.out).toBeLessThan(4.5);
   });
 
-  it('a synthetic source in real time is a live one: paced, and opened again when it dies', async () => {
+  it('a real-time synthetic source is live: paced, and reopened when it dies', async () => {
     live = await LiveRuntime.open();
     // A unique size marks its ffmpeg.
     const graph = `testsrc2=size=320x180:rate=25:sar=${1 + (process.pid % 97)}/100`;
@@ -115,7 +115,7 @@ describe.skipIf(!hasProc)('more frames than the engine can do (needs /proc)', ()
     expect(ffmpegWith(graph)).toEqual([]);
   });
 
-  it('a synthetic source without it is a file: as fast as can be, and not a frame lost', async () => {
+  it('a synthetic source that is not real-time is a file: at full speed, without losing a frame', async () => {
     live = await LiveRuntime.open({ frameMs: 1 });
     const stream = await live.add({ id: 'synthetic', source: 'synthetic:testsrc2=size=320x180:rate=25:duration=8' });
     expect(stream.input.policy).toBe('file');

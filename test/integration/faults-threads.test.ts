@@ -32,8 +32,8 @@ describe.skipIf(!hasProc)('a thread that dies or hangs (needs /proc)', () => {
   const file = (id: string): Record<string, unknown> => ({ id, source: `${folder.path}/file.mp4` });
   const everyFrameOnce = Array.from({ length: FILE_FRAMES }, (_, i) => i);
 
-  it('an inference thread that dies costs a live stream the frames it held, a file none', async () => {
-    // Each call takes long enough that a frame of each stream is on a thread whenever one dies.
+  it('when an inference thread dies, a live stream loses the frames on it, a file none', async () => {
+    // Calls are long enough that a thread always holds a frame of each stream when it dies.
     live = await LiveRuntime.open({ threads: 2, frameMs: 15, maxBatch: 1 });
     const [cam, archive] = await live.addAll([camera('cam'), file('archive')]);
     await live.allFlow(['cam', 'archive']);
@@ -47,7 +47,7 @@ describe.skipIf(!hasProc)('a thread that dies or hangs (needs /proc)', () => {
     expect(archive!.state).toBe('ended');
     expect(live.published('archive').frames, 'N in, N out, in order').toEqual(everyFrameOnce);
     expect(archive!.telemetry.frames(0).dropped).toEqual({});
-    expect(live.report('cam').reconnects, 'no camera is opened again for it').toBe(0);
+    expect(live.report('cam').reconnects, 'no camera is reopened').toBe(0);
     expect(cam!.state).toBe('running');
     expect(cam!.telemetry.frames(0).dropped['engine-failed'] ?? 0).toBeLessThanOrEqual(3 * 2);
   });
@@ -63,7 +63,7 @@ describe.skipIf(!hasProc)('a thread that dies or hangs (needs /proc)', () => {
     expect(live.runtime.readiness()).toEqual({ isReady: true, reason: 'ready' });
   });
 
-  it('an engine that hangs is noticed, replaced, and never blocks a stop', async () => {
+  it('a hung engine is detected and replaced, and never blocks a stop', async () => {
     live = await LiveRuntime.open({ threads: 1, callMs: 3_000, frameMs: 0, timeoutMs: 400, maxBatch: 1 });
     const cam = await live.add(camera('cam', { maxAgeMs: 60_000 }));
     const noticeMs = await waitFor('the hang to be noticed', () => losses(live).length >= 1);
@@ -73,7 +73,7 @@ describe.skipIf(!hasProc)('a thread that dies or hangs (needs /proc)', () => {
     await waitFor('the frame to be counted', () => (cam.telemetry.frames(0).dropped['engine-failed'] ?? 0) >= 1);
   });
 
-  it('a file gives up a frame that no thread can do, after three tries, and goes on', async () => {
+  it('a file drops a frame that fails three times, and continues', async () => {
     live = await LiveRuntime.open({ threads: 2, callMs: 3_000, frameMs: 0, timeoutMs: 150, maxBatch: 1 });
     const archive = await live.add(file('archive'));
     await waitFor('a frame given up', () => (archive.telemetry.frames(0).dropped['engine-failed'] ?? 0) >= 1);
@@ -81,7 +81,7 @@ describe.skipIf(!hasProc)('a thread that dies or hangs (needs /proc)', () => {
     expect(archive.state).toBe('running');
   });
 
-  it('a lane that dies takes its ffmpegs with it, and its streams come back on another', async () => {
+  it('when a lane dies its ffmpegs are killed, and its streams are reopened on another lane', async () => {
     live = await LiveRuntime.open({ lanes: 2, threads: 1, frameMs: 1 });
     const ids = ['c1', 'c2', 'c3', 'c4'];
     await live.addAll(ids.map((id) => camera(id)));
@@ -104,7 +104,7 @@ describe.skipIf(!hasProc)('a thread that dies or hangs (needs /proc)', () => {
     for (const id of ids) expect(isRising(live.published(id).frames), `numbers of ${id} rise`).toBe(true);
   });
 
-  it('a file goes on exactly where its dead lane was: every frame once', async () => {
+  it('a file continues exactly where its lane died: every frame once', async () => {
     live = await LiveRuntime.open({ lanes: 1, threads: 2, frameMs: 4, maxBatch: 2 });
     const archive = await live.add(file('archive'));
     for (let i = 0; i < 3; i++) {
@@ -118,7 +118,7 @@ describe.skipIf(!hasProc)('a thread that dies or hangs (needs /proc)', () => {
     expect(live.report('archive').frames).toMatchObject({ in: FILE_FRAMES, published: FILE_FRAMES, dropped: {} });
   });
 
-  it('a lane that dies when a file is read to its end, but not yet published, loses nothing', async () => {
+  it('a lane that dies after a file is read completely, but not yet published, loses nothing', async () => {
     live = await LiveRuntime.open({ lanes: 1, threads: 1, frameMs: 200, maxBatch: 1 });
     const path = await folder.make('short.mp4', { frames: 5 });
     const archive = await live.add({ id: 'short', source: path });
@@ -144,14 +144,14 @@ describe.skipIf(!hasProc)('a thread that dies or hangs (needs /proc)', () => {
   });
 });
 
-/** What was said of lost inference threads. */
+/** Messages about lost inference threads. */
 function losses(live: LiveRuntime): string[] {
   return live.events.flatMap(({ kind, message }) =>
     kind === 'engine-restarted' && message.includes('started again') ? [message] : [],
   );
 }
 
-/** How many inference threads came up in place of lost ones. */
+/** Number of inference threads that replaced lost ones. */
 function ups(live: LiveRuntime): number {
   return live.events.filter(({ kind, message }) => kind === 'engine-restarted' && message.includes('up again')).length;
 }

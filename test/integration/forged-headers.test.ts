@@ -12,7 +12,7 @@ import { testFfmpeg } from '../support/made-videos.ts';
 import { waitFor } from '../support/wait-for.ts';
 import { testedFfmpegs } from './odd-media-player.ts';
 
-/** Text that ffmpeg prints in its log and that has the form of a frame header. */
+/** Text with the form of a frame header, which ffmpeg prints in its log. */
 const FORGED = 'n:   0 pts:      0 pts_time:0       fmt:yuv420p sar:1/1 s:64000x100 i:P iskey:1 type:I';
 const SOURCE = ['-f', 'lavfi', '-i', 'testsrc2=size=320x240:rate=5'];
 const FRAMES = 5;
@@ -52,7 +52,7 @@ describe.each(ffmpegs)('text inside the media, $label', ({ binary }) => {
     ['tags.mkv', ['-metadata', `Duration: 99:00:00.00, x=${FORGED}`, '-metadata:s:v', `title=${FORGED}`]],
     ['lines.mkv', ['-metadata', `title=a\n[Parsed_showinfo_0 @ 0x55b1f6dda680] [info] ${FORGED}`]],
     ['service.ts', ['-metadata', `service_name=${FORGED}`]],
-  ])('changes no size and no time: %s', async (name, options) => {
+  ])('does not change sizes or times: %s', async (name, options) => {
     const { code, lines } = await detect(await makeClip(name, ...options), binary.path);
     expect(code).toBe(0);
     const first = lines[0]!.ptsUs;
@@ -72,7 +72,7 @@ describe('a live stream', () => {
     server?.close();
   });
 
-  it('keeps its size whatever its service is called', async () => {
+  it('keeps its size, whatever its service name', async () => {
     server = createServer((_, response) => {
       const video = ['-re', ...SOURCE, '-c:v', 'mpeg4', '-g', '5', '-metadata', `service_name=${FORGED}`];
       const sender = spawn(testFfmpeg.path, ['-v', 'error', ...video, '-f', 'mpegts', 'pipe:1'], {

@@ -29,12 +29,12 @@ const { services, configs, volumes } = parse(text) as ComposeFile;
 const { redis, host } = services;
 
 describe('compose.yaml', () => {
-  it('takes Redis by version and digest, and builds the host', () => {
+  it('pins Redis by version and digest, and builds the host', () => {
     expect(redis.image).toMatch(/:\d+\.\d+\.\d+@sha256:[0-9a-f]{64}$/);
     expect(host.build?.dockerfile).toBe('Dockerfile.gpu');
   });
 
-  it('asks for every secret, and has a default for none', () => {
+  it('requires every secret, without defaults', () => {
     const secrets = [...text.matchAll(/\$\{(\w*(?:PASSWORD|TOKEN))([^}]*)\}/g)];
     const names = new Set(secrets.map(([, name]) => name));
     expect([...names].sort()).toEqual(['REDIS_PASSWORD', 'SIGHTLINE_TOKEN']);
@@ -46,7 +46,7 @@ describe('compose.yaml', () => {
     expect(secrets.filter(([, , rest]) => rest !== '' && !rest!.startsWith(':?'))).toEqual([]);
   });
 
-  it('keeps what Redis holds, and refuses to write rather than forget', () => {
+  it('persists the data of Redis, and refuses writes instead of evicting keys', () => {
     const lines = configs.valkey.content.trim().split('\n');
     expect(lines.filter((line) => /^requirepass \$\{REDIS_PASSWORD\}$/.test(line))).toHaveLength(1);
     expect(lines).toContain('appendonly yes');
@@ -54,13 +54,13 @@ describe('compose.yaml', () => {
     expect(redis.volumes).toEqual(['redis:/data']);
   });
 
-  it('lets nothing but this machine in', () => {
+  it('publishes ports on this machine only', () => {
     expect(redis.ports).toBeUndefined();
     expect(host.ports).not.toEqual([]);
     expect(host.ports!.filter((port) => !port.startsWith('127.0.0.1:'))).toEqual([]);
   });
 
-  it('runs a host on a GPU once Redis answers, starts it again, and lets it finish', () => {
+  it('runs a host on a GPU once Redis is healthy, restarts it, and gives it time to stop', () => {
     expect(host.command[0]).toBe('host');
     expect(host.deploy!.resources.reservations.devices.map(({ driver }) => driver)).toEqual(['nvidia']);
     expect(redis.healthcheck?.test).toContain('PONG');
@@ -69,7 +69,7 @@ describe('compose.yaml', () => {
     expect(host.stop_grace_period).toBe('30s');
   });
 
-  it('has a port for each of several hosts, and no name that only one may bear', () => {
+  it('has a port for each of several hosts, and no fixed container name', () => {
     expect(host.ports).toEqual([expect.stringMatching(/:\d+-\d+:8080$/)]);
     expect(host).not.toHaveProperty('container_name');
   });

@@ -16,13 +16,13 @@ const { dependencies, optionalDependencies, devDependencies, scripts } = JSON.pa
 const shipped = readFiles(['src', 'models', 'workers'], ['.ts', '.mjs']);
 const tooling = readFiles(['test', 'bench'], ['.ts', '.mjs']);
 
-/** Packages that a text names between quotes: imported, resolved, or served to the browser. */
+/** Packages that a text names in quotes: imported, resolved, or served to the browser. */
 function isNamed(name: string, texts: readonly string[]): boolean {
   return texts.some((text) => text.includes(`'${name}'`) || text.includes(`'${name}/`));
 }
 
 describe('dependencies', () => {
-  it.each(Object.keys({ ...dependencies, ...optionalDependencies }))('%s is used by what is shipped', (name) => {
+  it.each(Object.keys({ ...dependencies, ...optionalDependencies }))('%s is used by shipped code', (name) => {
     expect(
       isNamed(
         name,
@@ -48,7 +48,7 @@ describe('dependencies', () => {
     ).toBe(true);
   });
 
-  it('everything that is shipped imports what package.json has for it', () => {
+  it('shipped code imports only dependencies of package.json', () => {
     const undeclared = shipped.flatMap((file) =>
       importsOf(file)
         .packages.filter((name) => !(name in dependencies) && !(name in optionalDependencies))
@@ -57,7 +57,7 @@ describe('dependencies', () => {
     expect(undeclared).toEqual([]);
   });
 
-  it('a package that may be missing is only imported where it is needed', () => {
+  it('an optional package is only imported dynamically', () => {
     const eager = shipped.flatMap(({ path, text }) =>
       Object.keys(optionalDependencies)
         .filter((name) => new RegExp(`^import [^;]*from '${name}`, 'm').test(text))

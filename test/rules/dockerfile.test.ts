@@ -15,13 +15,13 @@ function textsOf(stage: (typeof stages)[number], keyword: string): string[] {
   return stage.instructions.filter((instruction) => instruction.keyword === keyword).map(({ text }) => text);
 }
 
-describe('what Dockerfile.gpu takes', () => {
-  it('every file that it copies exists and is sent to the build', () => {
+describe('the build context of Dockerfile.gpu', () => {
+  it('contains every file that is copied', () => {
     expect(copied.length).toBeGreaterThan(5);
     expect(copied.filter((path) => !existsSync(path) || !isSent(path, ignoreFile))).toEqual([]);
   });
 
-  it('nothing else is sent', () => {
+  it('contains nothing else', () => {
     const allowed = ignoreFile.split('\n').flatMap((line) => (line.startsWith('!') ? [line.slice(1)] : []));
     expect(allowed.filter((path) => !copied.includes(path))).toEqual([]);
   });
@@ -35,11 +35,11 @@ describe('what Dockerfile.gpu takes', () => {
     'dist/src/index.js',
     'recordings/door.mp4',
     'test/support/clip.mp4',
-  ])('%s stays out', (path) => {
+  ])('excludes %s', (path) => {
     expect(isSent(path, ignoreFile)).toBe(false);
   });
 
-  it('a stage is copied from only after it was made', () => {
+  it('stages are defined before they are copied from', () => {
     const names = stages.map(({ name }) => name);
     const early = stages.flatMap((stage, i) =>
       copiesOf(stage).filter((copy) => copy.stage !== null && !names.slice(0, i).includes(copy.stage)),
@@ -47,7 +47,7 @@ describe('what Dockerfile.gpu takes', () => {
     expect(early).toEqual([]);
   });
 
-  it('the stage of the engine has every file that the set-up imports', () => {
+  it('the engine stage has every file that the set-up imports', () => {
     const sources = copiesOf(engine).flatMap((copy) => copy.sources);
     const needed = new Set(['workers/setup-tensorflow.process.ts']);
     for (const path of needed) {
@@ -72,20 +72,20 @@ describe('versions', () => {
     expect(bases.filter((base) => !/:\d+\.\d+\.\d+[\w.-]*@sha256:[0-9a-f]{64}$/.test(base))).toEqual([]);
   });
 
-  it('Node is one that package.json allows, and runs TypeScript as it is', () => {
+  it('the Node version is allowed by package.json, and runs TypeScript directly', () => {
     const { engines } = JSON.parse(readFileSync('package.json', 'utf8')) as { engines: { node: string } };
     const majors = engines.node.split(' || ').map((range) => Number(/^\^(\d+)/.exec(range)![1]));
     expect(majors).toContain(node[0]);
     expect(node[0]! * 100 + node[1]!).toBeGreaterThanOrEqual(2218);
   });
 
-  it('the base is of the CUDA that the wheels bring', () => {
+  it('the base image has the CUDA version of the wheels', () => {
     const wheels = readFileSync('workers/requirements/tensorflow-gpu.txt', 'utf8');
     const cuda = /^nvidia-cuda-runtime-cu12==(\d+\.\d+)\./m.exec(wheels)![1];
     expect(image.from).toContain(`/cuda:${cuda}.`);
   });
 
-  it('npm installs what package-lock.json says', () => {
+  it('npm installs from package-lock.json', () => {
     const installs = stages
       .flatMap((stage) => textsOf(stage, 'RUN'))
       .filter((text) => /\bnpm (ci|i|install)\b/.test(text));
@@ -95,31 +95,31 @@ describe('versions', () => {
 });
 
 describe('the image', () => {
-  it('runs as a user without rights, by number', () => {
+  it('runs as an unprivileged user, given by number', () => {
     const [user, ...others] = textsOf(image, 'USER');
     expect(user).toMatch(/^[1-9]\d{3,}:[1-9]\d{3,}$/);
     expect(others).toEqual([]);
   });
 
-  it('is asked for its health on the port that it listens on', () => {
+  it('checks its health on the port that it listens on', () => {
     const port = gatewayConfig.parse({}).port;
     expect(textsOf(image, 'EXPOSE')).toEqual([`${port}`]);
     expect(textsOf(image, 'HEALTHCHECK')[0]).toContain(`http://127.0.0.1:${port}/healthz`);
   });
 
-  it('is stopped by a signal that Sightline obeys, through a first process that reaps children', () => {
+  it('is stopped by a signal that Sightline handles, through an init process that reaps children', () => {
     expect(textsOf(image, 'STOPSIGNAL')).toEqual(['SIGTERM']);
     expect(JSON.parse(textsOf(image, 'ENTRYPOINT')[0]!)).toEqual(['/usr/bin/tini', '--', 'sightline']);
     expect(readFileSync('workers/sightline.process.ts', 'utf8')).toContain("'SIGTERM'");
   });
 
-  it('starts a pipeline that is shipped', () => {
+  it('starts a shipped pipeline', () => {
     const [command, path] = JSON.parse(textsOf(image, 'CMD')[0]!) as string[];
     expect(command).toBe('run');
     expect(statSync(path!.replace('/opt/sightline/', '')).isFile()).toBe(true);
   });
 
-  it('has no compiler, no Python and no lists of packages', () => {
+  it('has no compiler, no Python and no package lists', () => {
     const [install] = textsOf(image, 'RUN').filter((text) => text.includes('apt-get install'));
     expect(install).not.toMatch(/\b(g\+\+|gcc|python3|npm|nodejs|build-essential)\b/);
     const runs = stages.flatMap((stage) => textsOf(stage, 'RUN')).filter((text) => text.includes('apt-get'));
@@ -128,7 +128,7 @@ describe('the image', () => {
     ).toEqual([]);
   });
 
-  it('carries no secret', () => {
+  it('contains no secret', () => {
     const settings = stages.flatMap((stage) => [...textsOf(stage, 'ENV'), ...textsOf(stage, 'ARG')]);
     expect(settings.filter((text) => /token|password|secret|credential/i.test(text))).toEqual([]);
     expect(readFileSync('.npmrc', 'utf8')).not.toMatch(/_auth|_password|token/i);

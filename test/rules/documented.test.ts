@@ -3,7 +3,7 @@ import { describe, expect, it } from 'vitest';
 import { configTable, describeConfig } from '../../src/config/describe.ts';
 import { ERROR_CODES } from '../../src/errors/error-codes.ts';
 
-/** Set to write the table of `docs/config.md` anew instead of comparing it. */
+/** Set to rewrite the table of `docs/config.md` before it is compared. */
 const MUST_WRITE = process.env.UPDATE_DOCS === '1';
 const CONFIG_DOC = 'docs/config.md';
 const TABLE = /\| key \| type \| default \| meaning \|\n(?:\|.*\n)+/;
@@ -11,7 +11,7 @@ const TABLE = /\| key \| type \| default \| meaning \|\n(?:\|.*\n)+/;
 describe('docs/config.md', () => {
   const rows = describeConfig();
 
-  it('has every key, with its type, default and meaning, as the schemas have them', () => {
+  it('has every key, with type, default and meaning as in the schemas', () => {
     const text = readFileSync(CONFIG_DOC, 'utf8');
     if (MUST_WRITE)
       writeFileSync(
@@ -19,12 +19,10 @@ describe('docs/config.md', () => {
         text.replace(TABLE, () => `${configTable()}\n`),
       );
     const table = TABLE.exec(readFileSync(CONFIG_DOC, 'utf8'))?.[0];
-    expect(table, 'UPDATE_DOCS=1 npx vitest run test/rules/documented.test.ts writes it anew').toBe(
-      `${configTable()}\n`,
-    );
+    expect(table, 'UPDATE_DOCS=1 npx vitest run test/rules/documented.test.ts rewrites it').toBe(`${configTable()}\n`);
   });
 
-  it('explains every key in a sentence', () => {
+  it('describes every key in a sentence', () => {
     expect(rows.filter(({ doc }) => !/^[A-Za-z].{5,}\.$/.test(doc)).map(({ key }) => key)).toEqual([]);
   });
 
@@ -32,7 +30,7 @@ describe('docs/config.md', () => {
     expect(new Set(rows.map(({ key }) => key)).size).toBe(rows.length);
   });
 
-  it('knows keys of every section, of lists, of choices and of choices in lists', () => {
+  it('has keys of sections, of lists, of unions and of unions in lists', () => {
     const keys = rows.map(({ key }) => key);
     for (const key of [
       'name',
@@ -52,11 +50,11 @@ describe('docs/errors.md', () => {
     ([, code, rest]) => [code!, ...rest!.split(' | ')] as const,
   );
 
-  it('has every code and none besides, in the order of the table in the source', () => {
+  it('has exactly the codes of the source, in the same order', () => {
     expect(rows.map(([code]) => code)).toEqual(Object.keys(ERROR_CODES));
   });
 
-  it.each(Object.entries(ERROR_CODES))('%s: exit code, retry and meaning are those of the source', (code, entry) => {
+  it.each(Object.entries(ERROR_CODES))('%s: exit code, retry and meaning match the source', (code, entry) => {
     const row = rows.find(([documented]) => documented === code);
     expect(row?.slice(1, 4)).toEqual([String(entry.exit), entry.retryable ? 'yes' : 'no', entry.doc]);
     expect(row?.[4]?.length, 'what to do').toBeGreaterThan(10);

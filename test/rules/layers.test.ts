@@ -2,8 +2,8 @@ import { dirname } from 'node:path';
 import { describe, expect, it } from 'vitest';
 import { importsOf, readFiles } from './source-files.ts';
 
-/** Floors of the rooms in `src/`. Imports go down, or stay on the floor where it is not the one of the stages. */
-const FLOORS: Readonly<Record<string, number>> = {
+/** Layers of the folders in `src/`. Imports go to a lower layer, or to the same one except among stages. */
+const LAYERS: Readonly<Record<string, number>> = {
   core: 0,
   errors: 0,
   geometry: 0,
@@ -30,7 +30,7 @@ const FLOORS: Readonly<Record<string, number>> = {
   cli: 5,
 };
 const STAGES = 2;
-/** What stands above and between the rooms. */
+/** Layers outside of `src/` and of its top-level files. */
 const MODELS = 3.5;
 const PUBLIC = 6;
 const WORKERS = 7;
@@ -38,20 +38,20 @@ const WORKERS = 7;
 const files = readFiles(['src', 'models', 'workers'], ['.ts']);
 const byPath = new Map(files.map((file) => [file.path, file]));
 
-function roomOf(path: string): string {
-  const [top, room] = path.split('/') as [string, string];
-  return top === 'src' ? (room.endsWith('.ts') ? 'index' : room) : top;
+function folderOf(path: string): string {
+  const [top, folder] = path.split('/') as [string, string];
+  return top === 'src' ? (folder.endsWith('.ts') ? 'index' : folder) : top;
 }
 
-function floorOf(path: string): number {
-  const room = roomOf(path);
-  if (room === 'models') return MODELS;
-  if (room === 'workers') return WORKERS;
-  return room === 'index' ? PUBLIC : (FLOORS[room] ?? Number.NaN);
+function layerOf(path: string): number {
+  const folder = folderOf(path);
+  if (folder === 'models') return MODELS;
+  if (folder === 'workers') return WORKERS;
+  return folder === 'index' ? PUBLIC : (LAYERS[folder] ?? Number.NaN);
 }
 
 /** `a -> b` for every import that a rule forbids. */
-function offences(isForbidden: (from: string, to: string) => boolean): string[] {
+function violations(isForbidden: (from: string, to: string) => boolean): string[] {
   return files.flatMap((file) =>
     importsOf(file)
       .files.filter((target) => isForbidden(file.path, target))
@@ -64,50 +64,50 @@ function importersOf(name: string): string[] {
 }
 
 describe('layers', () => {
-  it('every folder of src is a room with a floor', () => {
-    expect(files.filter(({ path }) => Number.isNaN(floorOf(path))).map(({ path }) => path)).toEqual([]);
+  it('every folder of src is assigned to a layer', () => {
+    expect(files.filter(({ path }) => Number.isNaN(layerOf(path))).map(({ path }) => path)).toEqual([]);
   });
 
   it('every import names a file that exists', () => {
-    expect(offences((_, to) => !byPath.has(to) && !to.endsWith('.json'))).toEqual([]);
+    expect(violations((_, to) => !byPath.has(to) && !to.endsWith('.json'))).toEqual([]);
   });
 
   it('imports go down only', () => {
-    expect(offences((from, to) => floorOf(to) > floorOf(from))).toEqual([]);
+    expect(violations((from, to) => layerOf(to) > layerOf(from))).toEqual([]);
   });
 
   it('stages never import each other', () => {
     expect(
-      offences((from, to) => floorOf(from) === STAGES && floorOf(to) === STAGES && roomOf(from) !== roomOf(to)),
+      violations((from, to) => layerOf(from) === STAGES && layerOf(to) === STAGES && folderOf(from) !== folderOf(to)),
     ).toEqual([]);
   });
 
-  it('the ground floor uses no packages', () => {
-    const users = files.filter((file) => floorOf(file.path) === 0 && importsOf(file).packages.length > 0);
+  it('the lowest layer uses no packages', () => {
+    const users = files.filter((file) => layerOf(file.path) === 0 && importsOf(file).packages.length > 0);
     expect(users.map(({ path }) => path)).toEqual([]);
   });
 
-  it('no file imports itself through others', () => {
+  it('files have no import cycles', () => {
     expect(cycles(targetsOf(({ path }) => path))).toEqual([]);
   });
 
-  it('no room imports itself through others', () => {
-    expect(cycles(targetsOf(({ path }) => roomOf(path)))).toEqual([]);
+  it('folders have no import cycles', () => {
+    expect(cycles(targetsOf(({ path }) => folderOf(path)))).toEqual([]);
   });
 
-  it('no group of files in the runtime imports itself through others', () => {
+  it('groups of files in the runtime have no import cycles', () => {
     const group = ({ path }: { path: string }): string => (path.startsWith('src/runtime/') ? dirname(path) : path);
     expect(cycles(targetsOf(group))).toEqual([]);
   });
 });
 
-describe('packages that one place answers for', () => {
-  it('only control knows the queue and its database', () => {
+describe('packages that are confined to one place', () => {
+  it('only control imports the queue and its database', () => {
     for (const name of ['bullmq', 'ioredis'])
-      expect(importersOf(name).filter((path) => roomOf(path) !== 'control')).toEqual([]);
+      expect(importersOf(name).filter((path) => folderOf(path) !== 'control')).toEqual([]);
   });
 
-  it('one file knows fluent-ffmpeg', () => {
+  it('one file imports fluent-ffmpeg', () => {
     expect(importersOf('fluent-ffmpeg')).toEqual(['src/decode/ffmpeg-command.ts']);
   });
 
@@ -119,12 +119,12 @@ describe('packages that one place answers for', () => {
     ['commander', ['cli']],
     ['prom-client', ['gateway']],
     ['protobufjs', ['compile']],
-  ])('%s stays in %j', (name, rooms) => {
-    expect(importersOf(name).filter((path) => !rooms.includes(roomOf(path)))).toEqual([]);
+  ])('%s is imported only in %j', (name, folders) => {
+    expect(importersOf(name).filter((path) => !folders.includes(folderOf(path)))).toEqual([]);
   });
 });
 
-/** Imports between files, or between whatever `nodeOf` makes of them. */
+/** Imports between files, or between the nodes that `nodeOf` maps them to. */
 function targetsOf(nodeOf: (file: { readonly path: string }) => string): ReadonlyMap<string, ReadonlySet<string>> {
   const targets = new Map<string, Set<string>>();
   for (const file of files) {
@@ -138,7 +138,7 @@ function targetsOf(nodeOf: (file: { readonly path: string }) => string): Readonl
   return targets;
 }
 
-/** Every cycle once, as the nodes on it. */
+/** Each cycle once, as a list of its nodes. */
 function cycles(targets: ReadonlyMap<string, ReadonlySet<string>>): string[] {
   const state = new Map<string, 'open' | 'done'>();
   const found: string[] = [];

@@ -1,21 +1,21 @@
 import { readFileSync } from 'node:fs';
 
 export interface Instruction {
-  /** In capitals: `RUN`, `COPY`. */
+  /** In upper case: `RUN`, `COPY`. */
   readonly keyword: string;
-  /** What follows it, on one line. */
+  /** Its arguments, on one line. */
   readonly text: string;
 }
 
 export interface Stage {
   /** `AS name`; empty for the last stage, which is the image. */
   readonly name: string;
-  /** Image or stage that it begins with, arguments filled in. */
+  /** Base image or stage, with arguments substituted. */
   readonly from: string;
   readonly instructions: readonly Instruction[];
 }
 
-/** Takes a Dockerfile apart: its stages in order. Knows what ours uses: comments, continued lines, arguments in `FROM`. */
+/** Parses a Dockerfile into its stages, in order. Supports comments, continued lines and arguments in `FROM`. */
 export function readDockerfile(path: string): Stage[] {
   const code = readFileSync(path, 'utf8')
     .replace(/^\s*#.*\n/gm, '')
@@ -62,8 +62,8 @@ export function copiesOf({ instructions }: Stage): Copy[] {
 }
 
 /**
- * Whether `.dockerignore` lets a path into the build. The last line that matches a path or one of its folders decides; `*`
- * stands for one name.
+ * Returns whether `.dockerignore` keeps a path in the build context. The last line that matches the path or one of its
+ * folders decides; `*` matches one name.
  */
 export function isSent(path: string, ignoreFile: string): boolean {
   const parts = path.split('/');

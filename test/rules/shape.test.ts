@@ -1,7 +1,7 @@
 import { describe, expect, it } from 'vitest';
 import { codeOf, readFiles, type SourceFile } from './source-files.ts';
 
-/** A longer file is looked at: cohesion beats a line cap, but few files need this much. */
+/** Limit that calls for a review of longer files: cohesion beats a line cap, but few files need this much. */
 const MOST_LINES = 500;
 const MOST_LINES_OF_AN_ENTRY = 150;
 const own = readFiles(['src', 'models', 'workers'], ['.ts']);
@@ -28,25 +28,25 @@ describe('size', () => {
   });
 });
 
-describe('the library leaves the process to workers', () => {
+describe('only workers touch the process: the library', () => {
   it.each([
-    ['prints nothing by console', /\bconsole\s*\./],
-    ['reads no environment', /\bprocess\s*\.\s*env\b|\bfrom\s+'node:process'/],
-    ['ends no process', /\bprocess\s*\.\s*(?:exit|abort|reallyExit)\b/],
-    ['listens to no signal', /\bprocess\s*\.\s*(?:on|once)\s*\(/],
-    ['talks to no parent', /\bparentPort\b/],
+    ['does not use the console', /\bconsole\s*\./],
+    ['does not read the environment', /\bprocess\s*\.\s*env\b|\bfrom\s+'node:process'/],
+    ['does not end the process', /\bprocess\s*\.\s*(?:exit|abort|reallyExit)\b/],
+    ['does not listen to signals', /\bprocess\s*\.\s*(?:on|once)\s*\(/],
+    ['does not use the parent port', /\bparentPort\b/],
   ])('%s', (_, pattern) => {
     expect(using(pattern)).toEqual([]);
   });
 });
 
 describe('names', () => {
-  it('say what a thing does, not what kind of thing it is', () => {
+  it('describe what a thing does, not its kind', () => {
     const vague = /(^|[/.-])(utils?|helpers?|types?|interfaces?|managers?|misc|common)([/.-]|$)/;
     expect(everything.filter(({ path }) => vague.test(path)).map(({ path }) => path)).toEqual([]);
   });
 
-  it('of files are in kebab case', () => {
+  it('of files are kebab-case', () => {
     const odd = everything.filter(({ path }) => !/^[a-z0-9.-]+$/.test(path.split('/').at(-1)!));
     expect(odd.map(({ path }) => path)).toEqual([]);
   });

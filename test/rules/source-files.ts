@@ -2,13 +2,13 @@ import { readdirSync, readFileSync } from 'node:fs';
 import { dirname, join, normalize } from 'node:path';
 
 export interface SourceFile {
-  /** From the root of the project, with slashes. */
+  /** Relative to the project root, with slashes. */
   readonly path: string;
   readonly text: string;
   readonly lineCount: number;
 }
 
-/** Reads every file of some folders whose name has one of these endings. */
+/** Reads every file with one of these extensions in some folders. */
 export function readFiles(folders: readonly string[], endings: readonly string[]): SourceFile[] {
   return folders.flatMap((folder) =>
     readdirSync(folder, { recursive: true, withFileTypes: true })
@@ -24,7 +24,7 @@ export function readFiles(folders: readonly string[], endings: readonly string[]
 
 const COMMENT = /\/\*[\s\S]*?\*\/|(?<![:'"`\\])\/\/[^\n]*/g;
 
-/** The text of a file without its comments. */
+/** Returns the text of a file without its comments. */
 export function codeOf({ text }: SourceFile): string {
   return text.replace(COMMENT, '');
 }
@@ -32,7 +32,7 @@ export function codeOf({ text }: SourceFile): string {
 const IMPORT =
   /(?:^|[\s;])(?:import|export)\s[^'"]*?from\s*'([^']+)'|import\s*\(?\s*'([^']+)'|\brequire(?:\.resolve)?\(\s*'([^']+)'/g;
 
-/** What a file imports, statically or when it runs: own files as paths from the root, packages by name. */
+/** Returns the static and dynamic imports of a file: own files as paths from the root, packages by name. */
 export function importsOf(file: SourceFile): { files: string[]; packages: string[] } {
   const names = [...codeOf(file).matchAll(IMPORT)].map((match) => match[1] ?? match[2] ?? match[3]!);
   const files = names.filter((name) => name.startsWith('.'));

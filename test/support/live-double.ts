@@ -8,7 +8,7 @@ const SCENES = 5;
 const LOOP_FRAMES = 24;
 const PLACES = ['gate', 'yard', 'dock', 'lobby', 'ramp', 'hall', 'street', 'roof', 'store', 'bridge'];
 
-/** A runtime double that lives: figures sway, people walk, and some streams have troubles. */
+/** An animated runtime double: metrics vary, people walk, and some streams have problems. */
 export class LiveDouble extends RuntimeDouble {
   readonly #scenes: readonly (readonly ScenePicture[])[];
   readonly #ids: readonly string[];
@@ -31,7 +31,7 @@ export class LiveDouble extends RuntimeDouble {
     return new LiveDouble(ids, scenes);
   }
 
-  /** A second passes. States that an operator set stay; the troubles of a stream are its own. */
+  /** Advances by one second. States set by an operator are kept; streams change their own problems. */
   step(): void {
     this.#second += 1;
     const before = new Map(this.report().streams.map((stream) => [stream.id, stream]));
@@ -52,7 +52,7 @@ export class LiveDouble extends RuntimeDouble {
     this.tick();
   }
 
-  /** Gives every watched stream its next picture. */
+  /** Sends the next picture of every watched stream. */
   showPictures(): void {
     this.#frame += 1;
     for (const id of this.watched) {
@@ -64,7 +64,7 @@ export class LiveDouble extends RuntimeDouble {
     }
   }
 
-  /** What a busy morning says. */
+  /** Emits the events of a typical morning. */
   tellHistory(): void {
     const story: readonly [EventKind, string | undefined, string][] = [
       ['stream-added', 'gate-1', 'Runs rtsp://camera.example/gate-1.'],

@@ -22,13 +22,13 @@ export interface LiveSettings {
   readonly timeoutMs?: number;
   readonly maxBatch?: number;
   readonly ffmpegPath?: string;
-  /** In place of the fake engine. */
+  /** Model section, instead of the fake engine. */
   readonly model?: Readonly<Record<string, unknown>>;
-  /** Where its weights are. */
+  /** Locations of its weights. */
   readonly places?: Pick<Environment, 'modelPath' | 'cacheDir' | 'openvinoDir'>;
 }
 
-/** What was published of one stream. */
+/** Record of a stream's published frames. */
 export interface PublishedLog {
   readonly frames: number[];
   lastMs: number;
@@ -38,14 +38,14 @@ export interface PublishedLog {
   oldestMs: number;
 }
 
-/** A `Runtime` with real threads and a fake engine, which hears and checks everything that it says. */
+/** A `Runtime` with real threads and a fake engine; records and checks all its events, results and reports. */
 export class LiveRuntime {
   readonly runtime: Runtime;
   readonly events: EventMessage[] = [];
   readonly #published = new Map<string, PublishedLog>();
-  /** Breaches of the law of conservation, in words. */
+  /** Violations of frame conservation, as sentences. */
   readonly breaches: string[] = [];
-  /** Streams whose end has not been looked at. */
+  /** Streams whose final state has not been checked. */
   readonly #streams = new Set<Stream>();
   reportCount = 0;
 
@@ -70,7 +70,7 @@ export class LiveRuntime {
       JSON.stringify({
         name: 'faults',
         description: 'Real processes and threads under faults.',
-        // A small input: the whole picture fits into ffmpeg's pipe, which is where ends of streams are hardest.
+        // A small input: the whole picture fits into ffmpeg's pipe, the hardest case at the end of a stream.
         model: model ?? { engine: 'fake', inputSize: '160x96', threads, timeoutMs, fake: { callMs, frameMs } },
         batch: { maxBatch },
         lanes,
@@ -135,17 +135,17 @@ export class LiveRuntime {
     return waitFor(`${stream.id} to be ${state}`, isThere, options, () => this.#story(stream.id));
   }
 
-  /** States that a stream went through, from its events. */
+  /** States of a stream in order, from its events. */
   states(id: string): string[] {
     return this.#stateEvents(id).map((event) => String(event.details?.to));
   }
 
-  /** Error codes of its state events, those without left out. */
+  /** Error codes of its state events; events without one are skipped. */
   codes(id: string): string[] {
     return this.#stateEvents(id).flatMap((event) => (event.details?.code == null ? [] : [String(event.details.code)]));
   }
 
-  /** Begins to watch streams that a fault elsewhere must not touch; the returned check says how they are. */
+  /** Starts to watch streams that a fault elsewhere must not affect; the returned check reports how they are. */
   watch(ids: readonly string[]): () => Promise<string[]> {
     const before = new Map(ids.map((id) => [id, this.report(id)]));
     for (const id of ids) this.published(id).longestSilenceMs = 0;
@@ -163,7 +163,7 @@ export class LiveRuntime {
     };
   }
 
-  /** Stops everything; what is wrong afterwards, in words: an empty list is what a test wants. */
+  /** Stops everything. @returns what is wrong afterwards, as sentences; empty if all is well. */
   async close(): Promise<string[]> {
     await within('stop()', 20_000, this.runtime.stop());
     for (const stream of this.#streams) this.#checkEnd(stream);
@@ -186,11 +186,10 @@ export class LiveRuntime {
   }
 
   #check(id: string, gap: number, when: string): void {
-    if (gap !== 0 && this.breaches.length < 10)
-      this.breaches.push(`${id}: the law of conservation is off by ${gap} ${when}`);
+    if (gap !== 0 && this.breaches.length < 10) this.breaches.push(`${id}: frame counts are off by ${gap} ${when}`);
   }
 
-  /** A stream that is over has every frame accounted for and holds no slot. Its telemetry is let go of. */
+  /** Checks that a stream that ended has counted every frame and holds no slot. Then forgets the stream. */
   #checkEnd(stream: Stream): void {
     this.#streams.delete(stream);
     const frames = stream.telemetry.frames(stream.ledger.inFlight);
@@ -204,7 +203,7 @@ export class LiveRuntime {
   }
 
   #story(id: string): string {
-    const said = this.events.filter((event) => event.stream === id || event.stream === undefined).slice(-8);
-    return `Published ${this.published(id).frames.length}. Last events: ${said.map(({ message }) => message).join(' | ')}`;
+    const recent = this.events.filter((event) => event.stream === id || event.stream === undefined).slice(-8);
+    return `Published ${this.published(id).frames.length}. Last events: ${recent.map(({ message }) => message).join(' | ')}`;
   }
 }

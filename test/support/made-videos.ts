@@ -18,16 +18,16 @@ export const testFfmpeg = await findFfmpeg({
   searchPath: process.env.PATH ?? '',
 });
 
-/** A folder of made videos whose unique name marks every ffmpeg that reads one of them. */
+/** A folder of generated videos. Its unique name identifies every ffmpeg that reads one of them. */
 export class VideoFolder {
   readonly path = mkdtempSync(join(tmpdir(), 'sightline-faults-'));
 
-  /** Unique text in the command line of every ffmpeg that reads from here. */
+  /** Unique text in the command line of every ffmpeg that reads from this folder. */
   get marker(): string {
     return basename(this.path);
   }
 
-  /** Makes an H.264 test picture with a key frame each half second, so that a reader can join quickly. */
+  /** Makes an H.264 test video with a key frame every half second, so that a reader can join quickly. */
   async make(name: string, { frames, fps = 25, width = 320, height = 180 }: VideoShape): Promise<string> {
     const path = join(this.path, name);
     await promisify(execFile)(testFfmpeg.path, [

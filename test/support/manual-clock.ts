@@ -1,7 +1,7 @@
 import type { Clock } from '../../src/core/clock.ts';
 import type { MonoMs } from '../../src/core/units.ts';
 
-/** A clock that the test turns; timers fire in the order in which they are due. */
+/** A manual clock; timers fire in the order in which they are due. */
 export class ManualClock implements Clock {
   #nowMs = 0;
   #timers: { readonly dueMs: number; readonly run: () => void }[] = [];
@@ -18,7 +18,7 @@ export class ManualClock implements Clock {
     };
   }
 
-  /** Time passes and no timer fires yet, as for a process that was stopped. */
+  /** Advances the time without firing timers, as for a process that was suspended. */
   jump(byMs: number): void {
     this.#nowMs += byMs;
   }

@@ -10,8 +10,8 @@ import { hostReport, streamReport } from './sample-reports.ts';
 type Listener<T> = (value: T) => void;
 
 /**
- * A runtime without pixels: the test says what happens, by `tick`, `publish`, `preview` and `tell`. What an operator
- * does is done at once and noted in `calls`.
+ * A runtime without pixels, driven by the test through `tick`, `publish`, `preview` and `emitEvent`. Operator actions
+ * take effect at once and are recorded in `calls`.
  */
 export class RuntimeDouble implements RuntimePort {
   readonly calls: string[] = [];
@@ -19,7 +19,7 @@ export class RuntimeDouble implements RuntimePort {
   ready = { isReady: true, reason: 'the engine is loaded' };
   timeMs = 1_700_000_000_000;
   host: HostReport = hostReport();
-  /** Changes every report before it is told: a fleet adds hosts. */
+  /** Modifies every report before it is sent: a fleet adds hosts. */
   decorate: (report: RuntimeReport) => RuntimeReport = (report) => report;
   readonly #streams = new Map<string, StreamReport>();
   readonly #reports = new Set<Listener<RuntimeReport>>();
@@ -31,7 +31,7 @@ export class RuntimeDouble implements RuntimePort {
     for (const id of ids) this.put(streamReport(id));
   }
 
-  /** Adds or replaces what is known of a stream. */
+  /** Adds or replaces the report of a stream. */
   put(report: StreamReport): void {
     this.#streams.set(report.id, report);
   }
@@ -106,7 +106,7 @@ export class RuntimeDouble implements RuntimePort {
     this.calls.push(`watch ${[...streamIds].sort().join(',')}`);
   }
 
-  /** A second has passed: the next report is out. */
+  /** Advances by one second and sends the next report. */
   tick(): void {
     this.timeMs += 1000;
     const report = this.report();

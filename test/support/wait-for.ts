@@ -1,14 +1,14 @@
 export interface WaitOptions {
-  /** Generous: a condition that comes at all comes far earlier, and two busy cores must not make a test fail. */
+  /** Generous: conditions are normally met much earlier, and two busy cores must not make a test fail. */
   readonly deadlineMs?: number;
   readonly everyMs?: number;
 }
 
 /**
- * Asks again and again until `condition` holds.
+ * Polls until `condition` holds.
  *
- * @returns milliseconds that it took.
- * @throws Error that names what was waited for, with what `explain` knows.
+ * @returns the elapsed milliseconds.
+ * @throws Error with `what` and the text of `explain`.
  */
 export async function waitFor(
   what: string,
@@ -21,13 +21,13 @@ export async function waitFor(
   for (;;) {
     if (await condition()) return performance.now() - startedMs;
     if (performance.now() - startedMs > deadlineMs) {
-      throw new Error(`waited ${deadlineMs} ms in vain for: ${what}. ${await explain()}`);
+      throw new Error(`timed out after ${deadlineMs} ms waiting for: ${what}. ${await explain()}`);
     }
     await new Promise((resolve) => setTimeout(resolve, everyMs));
   }
 }
 
-/** Fails, with a name, when a promise does not settle in time: a hang is a finding and must not eat the whole suite. */
+/** Rejects if a promise does not settle in time, so that a hang fails one test and does not block the suite. */
 export async function within<T>(what: string, deadlineMs: number, promise: Promise<T>): Promise<T> {
   let timer: NodeJS.Timeout | undefined;
   const late = new Promise<never>((_, reject) => {

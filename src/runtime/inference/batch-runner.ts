@@ -6,7 +6,7 @@ import { type InferenceEngine, ROWS_OUTPUT } from '../../infer/inference-engine.
 import { finishRows } from '../../postprocess/finish-rows.ts';
 import type { FromInference, RingHandle, ToInference } from '../../protocol/threads.ts';
 
-/** A family's decode function: raw outputs of a batch to packed rows for each frame, in model pixels. */
+/** A family's decode function: converts raw outputs of a batch to packed rows per frame, in model pixels. */
 export type DecodeOutputs = (
   outputs: ReadonlyMap<string, OutputTensor>,
   batchSize: number,
@@ -18,7 +18,7 @@ type Batch = Extract<ToInference, { type: 'batch' }>;
 type Outputs = ReadonlyMap<string, OutputTensor>;
 type Result = Extract<FromInference, { type: 'result' }>;
 
-/** What happens on an inference thread: slots in, boxes in source pixels out. */
+/** Runs batches on an inference thread: reads slots, returns boxes in source pixels. */
 export class BatchRunner {
   readonly #engine: InferenceEngine;
   readonly #spec: ModelSpec;
@@ -40,14 +40,14 @@ export class BatchRunner {
     this.#rings.delete(ringId);
   }
 
-  /** @throws ENGINE_FAILED; RangeError where the batch names a ring that was never attached. */
+  /** @throws ENGINE_FAILED; RangeError if the batch names a ring that was never attached. */
   async run(batch: Batch): Promise<Result> {
     const finished: Float32Array[] = [];
     let busyMs = 0;
     for (let from = 0; from < batch.slots.length; from += batch.callSize) {
       const calledMs = monoNowMs();
       const outputs = await this.#infer(batch, from);
-      // A call that was taken while another was computed began when that one was done.
+      // A call that was queued behind another begins when that one ends.
       const beganMs = Math.max(calledMs, this.#lastEndedMs);
       this.#lastEndedMs = monoNowMs();
       finished.push(...this.#finish(outputs, batch, from));
@@ -64,9 +64,9 @@ export class BatchRunner {
     return { type: 'result', batchId: batch.batchId, rows, counts, busyMs, endedMs: monoNowMs(), enginePid };
   }
 
-  /** One call: `callSize` frames of the batch, or as many as are left of it. */
+  /** Runs one call with `callSize` frames of the batch, or the remaining ones if fewer. */
   #infer({ slots, ringIds, callSize, scoreThreshold }: Batch, from: number): Promise<Outputs> {
-    // The one copy on this thread: the library takes no shared memory.
+    // The only copy on this thread; the library does not accept shared memory.
     const memory = this.#engine.inputBuffer(callSize);
     slots.slice(from, from + callSize).forEach((slot, i) => {
       const input = this.#ring(ringIds[from + i]!).input(slot);
@@ -75,7 +75,7 @@ export class BatchRunner {
     return this.#engine.infer(callSize, scoreThreshold);
   }
 
-  /** @returns packed rows of each frame of a call, in source pixels. */
+  /** @returns packed rows of each frame of one call, in source pixels. */
   #finish(outputs: Outputs, { slots, ringIds, callSize, scoreThreshold }: Batch, from: number): Float32Array[] {
     const rows = this.#rowsOf(outputs, callSize, scoreThreshold);
     return slots.slice(from, from + callSize).map((slot, i) => {

@@ -5,13 +5,16 @@ import { InferenceClient, type InferenceEvents, type SubmittedBatch } from './in
 
 export interface EnginePoolEvents {
   onResult: InferenceEvents['onResult'];
-  /** Frames whose inference failed. The thread may or may not live; where it does not, the batch may only have waited there. */
+  /**
+   * Called for a batch that failed, or whose thread was lost. `wasRunning` is false if the batch only waited on that
+   * thread.
+   */
   onFailed(batch: SubmittedBatch, error: SightlineError, wasRunning: boolean): void;
   onThreadLost(error: SightlineError): void;
   onThreadRestarted(): void;
 }
 
-/** A set of inference threads with the same engine and model. A thread that dies or hangs is replaced. */
+/** Inference threads with the same engine and model. A thread that dies or hangs is replaced. */
 export class EnginePool {
   #request: EngineRequest;
   readonly #events: EnginePoolEvents;
@@ -29,8 +32,8 @@ export class EnginePool {
   }
 
   /**
-   * Loads the engine on every thread. The first loads alone: its warm-up times are what the batcher starts from, and what
-   * cannot be loaded fails once, not on each thread.
+   * Loads the engine on every thread. The first one loads alone: its warm-up times are the batcher's starting point,
+   * and an engine that cannot be loaded fails once instead of on each thread.
    *
    * @throws ENGINE_UNAVAILABLE
    */
@@ -59,7 +62,7 @@ export class EnginePool {
     for (const client of this.#clients) client.detach(ringId);
   }
 
-  /** The thread with the least to do, if it has less than `depth` batches; null where all are busy. */
+  /** Returns the thread with the fewest batches, if it has less than `depth`; null if all are busy. */
   idle(depth: number): InferenceClient | null {
     let best: InferenceClient | null = null;
     for (const client of this.#clients) {
@@ -74,7 +77,8 @@ export class EnginePool {
       this.#request,
       {
         onResult: (batch, result) => {
-          // Not when a thread is up, but when it has done something: one that dies of every batch must not come back in a frenzy.
+          // Reset after a result, not after a start: a thread that dies on every batch must not restart in a tight
+          // loop.
           this.#backOff.reset();
           this.#events.onResult(batch, result);
         },
@@ -92,7 +96,7 @@ export class EnginePool {
     this.#clients.splice(this.#clients.indexOf(client), 1);
     this.#events.onThreadLost(error);
     const { callsInFlight } = client.info;
-    // From the last to the first: what is put back before others ends up in its order.
+    // In reverse: each batch is requeued before the others, so that the order is kept.
     for (const [i, batch] of [...batches.entries()].reverse()) this.#events.onFailed(batch, error, i < callsInFlight);
     this.#restartLater();
   }

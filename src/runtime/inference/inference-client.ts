@@ -17,24 +17,24 @@ type Ready = Extract<FromInference, { type: 'ready' }>;
 
 export interface SubmittedBatch {
   readonly frames: readonly InFlightFrame[];
-  /** Frames of one call of the engine; more frames than this are several calls in a row. */
+  /** Frames per call of the engine; a larger batch takes several calls in a row. */
   readonly callSize: number;
   readonly scoreThreshold: number;
 }
 
 export interface InferenceEvents {
   onResult(batch: SubmittedBatch, result: Result): void;
-  /** The engine refused one batch but lives on. */
+  /** The engine failed on one batch and still runs. */
   onBatchFailed(batch: SubmittedBatch, error: SightlineError): void;
-  /** The thread is gone; `batches` were on it. Not called after `shutdown`. */
+  /** The thread has ended; `batches` were on it. Not called after `shutdown`. */
   onLost(thread: InferenceClient, batches: readonly SubmittedBatch[], error: SightlineError): void;
 }
 
-/** How often a thread that runs a batch is checked for having hung. */
+/** Interval at which a thread that runs a batch is checked for a hang. */
 const HANG_CHECK_MS = 200;
 const SHUTDOWN_MS = 5_000;
 
-/** One inference thread as the main thread sees it. */
+/** The main thread's handle of one inference thread. */
 export class InferenceClient {
   readonly info: EngineInfo;
   readonly tid: ThreadId;
@@ -42,7 +42,7 @@ export class InferenceClient {
   readonly #worker: Worker;
   readonly #events: InferenceEvents;
   readonly #batches = new Map<number, SubmittedBatch>();
-  /** Since when the oldest batch is what the thread works on. */
+  /** Time at which the thread began to work on its oldest batch. */
   #busySinceMs = 0;
   readonly #hangTimer: NodeJS.Timeout;
   #nextBatchId = 0;
@@ -77,7 +77,7 @@ export class InferenceClient {
     return this.#batches.size;
   }
 
-  /** Process of an engine that has one of its own. */
+  /** Id of the engine's process; null if the engine runs on the thread. */
   get enginePid(): number | null {
     return this.#enginePid;
   }
@@ -124,19 +124,19 @@ export class InferenceClient {
     const waitedMs = monoNowMs() - this.#busySinceMs;
     if (this.#batches.size === 0 || waitedMs < timeoutMs) return;
     this.#post({ type: 'shutdown' });
-    this.#lost(`an inference thread gave no answer for ${Math.round(waitedMs)} ms`);
-    this.#giveUp();
+    this.#lost(`an inference thread did not answer for ${Math.round(waitedMs)} ms`);
+    this.#abandon();
   }
 
-  /** Waits no longer for a thread that was asked to end and is still in a call of its engine. */
-  #giveUp(): void {
+  /** Abandons a thread that was asked to end and is still in a call of its engine. */
+  #abandon(): void {
     if (this.#enginePid === null) {
-      // Nothing can interrupt a call into a library, and a thread that is terminated meanwhile ends the whole process when the
-      // call returns (seen with onnxruntime-node 1.30). Should it ever come back, it ends by itself.
+      // A call into a library cannot be interrupted, and a thread terminated during one ends the whole process when the
+      // call returns (seen with onnxruntime-node 1.30). If the call returns, the thread ends by itself.
       this.#worker.unref();
       return;
     }
-    // An engine's process ends with its thread, unless it is as frozen as its device.
+    // An engine's process ends with its thread, unless it hangs with its device.
     killProcess(this.#enginePid);
     void this.#worker.terminate();
   }
@@ -156,13 +156,13 @@ export class InferenceClient {
     await this.#worker.terminate();
   }
 
-  /** Ends the thread after the batches that it has; one that is still in a call after `graceMs` is left to itself. */
+  /** Ends the thread after its current batches. A thread that is still in a call after `graceMs` is abandoned. */
   async shutdown(graceMs = SHUTDOWN_MS): Promise<void> {
     if (this.#isGone) return;
     this.#isStopping = true;
     await new Promise<void>((resolve) => {
       const timer = setTimeout(() => {
-        this.#giveUp();
+        this.#abandon();
         resolve();
       }, graceMs);
       this.#worker.once('exit', () => {
@@ -174,7 +174,7 @@ export class InferenceClient {
   }
 }
 
-/** One that is gone already is no error. */
+/** Kills a process; ignores one that has already ended. */
 function killProcess(pid: number): void {
   try {
     process.kill(pid, 'SIGKILL');
@@ -183,7 +183,7 @@ function killProcess(pid: number): void {
   }
 }
 
-/** Waits for the thread's first word. @throws ENGINE_UNAVAILABLE */
+/** Waits for the thread's first message. @throws ENGINE_UNAVAILABLE */
 function ready(worker: Worker, engine: string): Promise<Ready> {
   return new Promise((resolve, reject) => {
     const unavailable = (why: string): void =>
@@ -193,7 +193,7 @@ function ready(worker: Worker, engine: string): Promise<Ready> {
     worker.once('error', onError);
     worker.once('exit', onExit);
     worker.once('message', (message: FromInference) => {
-      // Not removeAllListeners: a Worker has listeners of its own, and goes silent without them.
+      // Not removeAllListeners: a Worker has internal listeners and emits nothing without them.
       worker.off('error', onError);
       worker.off('exit', onExit);
       if (message.type === 'ready') resolve(message);

@@ -6,14 +6,15 @@ import type { InFlightFrame } from '../stream/frame-ledger.ts';
 import { EnginePool, type EnginePoolEvents } from './engine-pool.ts';
 import type { InferenceClient } from './inference-client.ts';
 
-/** Batches that may be on one thread while only files are read. */
+/** Most batches on one thread while only files are read. */
 const FILE_DEPTH = 2;
 /**
- * Frames of files that one message hands to a thread if the device gains little from batches: their calls follow each other,
- * and the main thread wakes once for all. On two cores this and a ring to match gave 3 % more frames of YOLOX-nano.
+ * Most frames of files that one message hands to a thread if the device gains little from batches. They run as
+ * consecutive calls, and the main thread wakes once for all. On two cores this and a ring to match gave 3 % more frames
+ * per second with YOLOX-nano.
  */
 export const HAND_OVER_FRAMES = 4;
-/** One message carries no more work than this, so that no thread runs dry at the end of a file. */
+/** Most work in one message, so that no thread becomes idle at the end of a file. */
 const HAND_OVER_MS = 50;
 
 export interface BatchSettings {
@@ -23,7 +24,7 @@ export interface BatchSettings {
   readonly timeoutMs: number;
 }
 
-/** What to do with a free thread. Frames in `stale` were too old and are dropped whatever the kind. */
+/** What to do with a free thread. Frames in `stale` were too old and are dropped for every kind. */
 export type Choice =
   | (NextBatch<InFlightFrame> & { readonly kind: 'empty' | 'wait' })
   | { readonly kind: 'batch'; readonly stale: readonly InFlightFrame[]; readonly calls: readonly Call[] };
@@ -31,16 +32,16 @@ export type Choice =
 /** Frames that one message hands to a thread. */
 export interface Call {
   readonly frames: readonly InFlightFrame[];
-  /** Frames of one call of the engine, a warmed size. */
+  /** Frames per call of the engine, a warmed-up size. */
   readonly callSize: number;
 }
 
 /**
- * A model that streams infer with: an engine on its threads, its batch settings, and the frames that wait for it.
+ * A model that streams use: an engine on its threads, its batch settings, and the frames that wait for it.
  *
- * One batch runs on each thread. A second already waits there if only files are read, or if the engine takes the next batch
- * while it computes one, so that the device never idles between two. Live streams of other engines keep their frame in the
- * queue instead, where a newer one can still replace it.
+ * One batch runs on each thread. A second one waits there if only files are read, or if the engine accepts the next
+ * batch while it computes one, so that the device does not idle in between. Live streams of other engines keep their
+ * frames in the queue instead, where a newer frame can replace an older one.
  */
 export class ModelInstance {
   readonly name: string;
@@ -51,9 +52,12 @@ export class ModelInstance {
   #sizer: BatchSizer | null = null;
   /** The lowest score that any stream needs. */
   scoreThreshold = 0;
-  /** Does it serve a live stream? Then no frame of a file waits on a thread, where it would delay the newest frame. */
+  /**
+   * True if it serves a live stream. Then no frame of a file waits on a thread, where it would delay the newest live
+   * frame.
+   */
   servesLive = true;
-  /** Batches that the engine takes at once. */
+  /** Batches that the engine accepts at once. */
   callsInFlight = 1;
 
   constructor(name: string, request: EngineRequest, settings: BatchSettings, events: EnginePoolEvents) {
@@ -79,7 +83,7 @@ export class ModelInstance {
     return this.#sizer?.maxBatch ?? 1;
   }
 
-  /** A thread that takes another batch; null if all have enough, or the engine is still loading. */
+  /** Returns a thread that can take another batch; null if all are full or the engine is still loading. */
   freeThread(): InferenceClient | null {
     if (this.#sizer === null) return null;
     return this.pool.idle(Math.max(this.servesLive ? 1 : FILE_DEPTH, this.callsInFlight));
@@ -91,7 +95,7 @@ export class ModelInstance {
     const size = sizer.nextSize(this.batcher.waitingCount);
     const next = this.batcher.next(nowMs, size * this.#callsAtOnce(sizer, size), sizer.singleCallMs);
     if (next.kind !== 'batch') return next;
-    // A frame that has failed goes alone, so that it takes no other with it.
+    // A frame that has failed before runs alone, so that it cannot fail others again.
     const isSuspect = next.items.some(({ failures }) => failures > 0);
     const groups = isSuspect ? next.items.map((frame) => [frame]) : [next.items];
     const calls = groups.map((frames) => ({ frames, callSize: sizer.padTo(Math.min(size, frames.length)) }));
@@ -99,7 +103,7 @@ export class ModelInstance {
     return { kind: 'batch', stale: next.stale, calls };
   }
 
-  /** Calls of `size` frames that one message asks for; 1 if that is all that waits. */
+  /** Number of calls of `size` frames in one message; 1 if no more frames wait. */
   #callsAtOnce(sizer: BatchSizer, size: number): number {
     if (this.servesLive || !sizer.isSettled) return 1;
     const most = Math.min(HAND_OVER_FRAMES / size, HAND_OVER_MS / (size * sizer.singleCallMs));
@@ -113,7 +117,10 @@ export class ModelInstance {
     }
   }
 
-  /** Records how long a message's calls took. @returns why, once, when the trial has settled the batch size; else null. */
+  /**
+   * Records the time of a message's calls. @returns the reason for the batch size, once, when the trial has settled it;
+   * else null.
+   */
   observe({ frames, callSize }: Call, busyMs: number): string | null {
     const callMs = busyMs / Math.ceil(frames.length / callSize);
     return this.#sizer!.observe(callSize, callMs) ? this.#sizer!.reason : null;

@@ -14,17 +14,17 @@ export interface ScheduledStream {
   readonly id: string;
   /** Name of the model instance that infers its frames. */
   readonly instance: string;
-  /** Takes the next frame that its lane has handed over, oldest first; null if there is none. */
+  /** Takes the next frame that its lane handed over, oldest first; null if there is none. */
   takeFrame(): InFlightFrame | null;
-  /** Asks the lane for a message when it hands over the next frame. Frames that are there already need none. */
+  /** Requests a message when the lane hands over the next frame. Frames already handed over cause none. */
   wakeOnFrame(): void;
 }
 
-/** How a stream is served. Live streams and files differ in these values only. */
+/** How a stream is served. Live streams and files differ only in these values. */
 export interface StreamPolicy extends BatchStreamOptions {
   /**
-   * When the main thread wants to know of a new frame: at once, or only while a thread has nothing to do. Frames of a file
-   * lie in its ring until then, and a fast detector needs no message for each.
+   * When a lane notifies the main thread of a new frame: always, or only while an inference thread is idle. Until then
+   * frames of a file stay in the ring, so a fast detector does not need a message per frame.
    */
   readonly wake: 'always' | 'when-idle';
 }
@@ -32,7 +32,7 @@ export interface StreamPolicy extends BatchStreamOptions {
 /** What the scheduler reports, for telemetry and the log. */
 export interface SchedulerEvents {
   onBusy(inferMs: number): void;
-  /** An inference failed, on a thread that may live on. Called for each batch. */
+  /** A batch failed; its thread may still run. Called once per batch. */
   onBatchFailed(error: SightlineError): void;
   onThreadLost(error: SightlineError): void;
   onThreadRestarted(): void;
@@ -40,7 +40,7 @@ export interface SchedulerEvents {
   onSettled(reason: string): void;
 }
 
-/** A frame whose inference fails this often is given up: the frame is at fault, not the thread. */
+/** A frame whose inference fails this often is dropped: the frame is the cause, not the thread. */
 const MAX_FAILURES = 3;
 
 interface Instance {
@@ -55,11 +55,11 @@ interface Drop {
 }
 
 /**
- * Brings frames and inference threads together, in one loop on the main thread: *drain* the rings into the streams' queues,
- * where their drop policies act, *choose* a batch, *submit* it to a free thread.
+ * Assigns frames to inference threads, in one loop on the main thread: *drain* the rings into the streams' queues,
+ * where the drop policies apply, *choose* a batch, *submit* it to a free thread.
  *
- * The loop runs at three moments: frames arrived (`framesArrived`), an inference thread became free, a batch's deadline
- * passed. Nothing that it calls calls back into it: frames are pulled from the streams, and drops take effect when it ends.
+ * The loop runs when frames arrive (`framesArrived`), when an inference thread becomes free, and when a batch's
+ * deadline passes. It is not re-entrant: frames are pulled from the streams, and drops take effect when the loop ends.
  */
 export class Scheduler {
   readonly #events: SchedulerEvents;
@@ -88,14 +88,17 @@ export class Scheduler {
     return model;
   }
 
-  /** Serves a stream, or changes how one is served without touching its frames. @throws RangeError for an unknown instance. */
+  /**
+   * Starts serving a stream, or changes its policy without touching its frames. @throws RangeError for an unknown
+   * instance.
+   */
   serve(stream: ScheduledStream, policy: StreamPolicy): void {
     const { model, streams } = this.#instance(stream.instance);
     model.batcher.setStream(stream.id, policy);
     streams.set(stream.id, { stream, policy });
   }
 
-  /** Serves a stream no longer. @returns its frames that still waited, in order. */
+  /** Stops serving a stream. @returns its waiting frames, in order. */
   withdraw(stream: ScheduledStream): readonly InFlightFrame[] {
     const { model, streams } = this.#instance(stream.instance);
     streams.delete(stream.id);
@@ -107,14 +110,14 @@ export class Scheduler {
     return this.#instance(stream.instance).model.batcher.depth(stream.id);
   }
 
-  /** Runs the loop because a lane has handed over frames of this stream. Does nothing for a stream that is not served. */
+  /** Runs the loop after a lane handed over frames of this stream. Does nothing if the stream is not served. */
   framesArrived(stream: ScheduledStream): void {
     const instance = this.#instance(stream.instance);
     const served = instance.streams.get(stream.id);
     if (served?.stream === stream) this.#run(instance, served);
   }
 
-  /** Gives free threads what waits already. Call once an engine has started. */
+  /** Submits frames that already wait. Call once an engine has started. */
   engineStarted(model: ModelInstance): void {
     this.#run(this.#instance(model.name));
   }
@@ -125,13 +128,13 @@ export class Scheduler {
     await Promise.all(instances.map(({ model }) => model.pool.shutdown()));
   }
 
-  /** The loop. @param arrived - the stream whose lane reported frames, if that is why it runs. */
+  /** The loop. @param arrived - the stream whose lane reported frames; absent if the loop runs for another reason. */
   #run(instance: Instance, arrived?: { readonly stream: ScheduledStream; readonly policy: StreamPolicy }): void {
     instance.cancelDeadline?.();
     instance.cancelDeadline = null;
     const drops: Drop[] = [];
     if (arrived?.policy.wake === 'always') {
-      // First the request, then the look: a frame that is handed over in between is seen twice, never missed.
+      // Request first, then drain: a frame that is handed over in between is reported twice, never missed.
       arrived.stream.wakeOnFrame();
       this.#drain(instance, arrived.stream, drops);
     }
@@ -140,13 +143,13 @@ export class Scheduler {
     for (const { frame, reason } of drops) frame.owner.drop(frame, reason);
   }
 
-  /** Moves what a lane has handed over into the stream's queue. @returns whether there was anything. */
+  /** Moves frames that a lane handed over into the stream's queue. @returns whether there were any. */
   #drain(instance: Instance, stream: ScheduledStream, drops: Drop[]): boolean {
     const { batcher } = instance.model;
     let frame = stream.takeFrame();
     const isAny = frame !== null;
     for (; frame !== null; frame = stream.takeFrame()) {
-      // A free thread takes the oldest before it would be displaced.
+      // A free thread takes the oldest frame before it is displaced.
       if (batcher.isFull(stream.id)) this.#submit(instance, drops);
       const displaced = batcher.add(stream.id, frame, this.#clock.now());
       if (displaced !== null) drops.push({ frame: displaced, reason: 'queue-full' });
@@ -154,13 +157,15 @@ export class Scheduler {
     return isAny;
   }
 
-  /** Drains the streams whose lanes do not report each frame. */
+  /** Drains the streams whose lanes do not report every frame. */
   #drainIdle(instance: Instance, drops: Drop[]): void {
     for (const { stream, policy } of instance.streams.values())
       if (policy.wake === 'when-idle') this.#drain(instance, stream, drops);
   }
 
-  /** A thread has room: asks those lanes for a message. @returns whether frames came before the request did. */
+  /**
+   * Requests a message from those lanes, because a thread is idle. @returns whether frames arrived before the request.
+   */
   #wakeIdle(instance: Instance, drops: Drop[]): boolean {
     let isAny = false;
     for (const { stream, policy } of instance.streams.values()) {
@@ -171,7 +176,7 @@ export class Scheduler {
     return isAny;
   }
 
-  /** Fills free threads as far as frames pay. @returns whether a thread still has room. */
+  /** Submits batches to free threads. @returns whether a thread is still free. */
   #submit(instance: Instance, drops: Drop[]): boolean {
     const { model } = instance;
     instance.cancelDeadline?.();
@@ -199,7 +204,7 @@ export class Scheduler {
     this.#events.onBusy(busyMs);
     const settled = instance.model.observe(batch, busyMs);
     if (settled !== null) this.#events.onSettled(settled);
-    // The thread is free: give it work before spending time on its results.
+    // Submit the next batch to the free thread before processing its results.
     this.#run(instance);
     let at = 0;
     for (const [i, frame] of batch.frames.entries()) {
@@ -211,7 +216,7 @@ export class Scheduler {
 
   #onFailed(instance: Instance, batch: SubmittedBatch, error: SightlineError, wasRunning: boolean): void {
     this.#events.onBatchFailed(error);
-    // From the last to the first, each put before the others.
+    // In reverse, since each frame is requeued before the others.
     for (const frame of batch.frames.toReversed()) {
       if (wasRunning) frame.failures += 1;
       const isWorthIt = frame.owner.retriesFrames && frame.failures < MAX_FAILURES && frame.status === 'waiting';

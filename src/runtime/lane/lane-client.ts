@@ -5,13 +5,16 @@ import { signalGroup } from '../../decode/ffmpeg-process.ts';
 import { SightlineError } from '../../errors/sightline-error.ts';
 import type { FromLane, LaneStream, ToLane } from '../../protocol/threads.ts';
 
-/** A lane says every second how busy it was. After so many seconds without a word it hangs, and is ended as if it had crashed. */
+/**
+ * A lane sends a message every second. After this many seconds without one it counts as hung and is terminated, as
+ * after a crash.
+ */
 const HUNG_TICKS = 10;
 
-/** Who hears of one stream's messages. */
+/** Receives one stream's messages. */
 export interface LaneListener {
   onLaneMessage(message: FromLane): void;
-  /** The thread is gone, and with it all it held. */
+  /** The thread has ended, and its ffmpegs with it. */
   onLaneLost(error: SightlineError): void;
 }
 
@@ -21,22 +24,25 @@ export interface LaneEvents {
 }
 
 export interface LaneOptions {
-  /** Wait before the thread is started; streams can be opened meanwhile. */
+  /** Delay before the thread is started; streams can be opened meanwhile. */
   readonly startDelayMs?: number;
   /** Script of the thread. */
   readonly entry?: URL;
-  /** Time between two looks at whether the thread still speaks. */
+  /** Interval at which the thread is checked for a hang. */
   readonly tickMs?: number;
 }
 
-/** One lane thread as the main thread sees it. It knows the pid of every child, so a lane that dies leaves no orphan. */
+/**
+ * The main thread's handle of one lane thread. It knows the pid of every child, so that a lane that dies leaves no
+ * orphans.
+ */
 export class LaneClient {
   readonly #events: LaneEvents;
   readonly #options: LaneOptions;
   readonly #listeners = new Map<number, LaneListener>();
   readonly #childPids = new Set<number>();
-  /** Said before the thread was started. */
-  readonly #early: ToLane[] = [];
+  /** Messages posted before the thread was started. */
+  readonly #queued: ToLane[] = [];
   readonly #exited: Promise<void>;
   #onExited: () => void = () => {};
   #worker: Worker | null = null;
@@ -67,7 +73,7 @@ export class LaneClient {
     return this.#childPids;
   }
 
-  /** How long the thread has lived. */
+  /** Time since the thread was started. */
   get ageMs(): number {
     return this.#worker === null ? 0 : monoNowMs() - this.#startedMs;
   }
@@ -98,20 +104,20 @@ export class LaneClient {
       this.#lastError = error;
     });
     worker.once('exit', (code) => this.#onExit(code));
-    for (const message of this.#early.splice(0)) worker.postMessage(message);
-    this.#watch = setInterval(() => this.#look(), this.#options.tickMs ?? 1000);
+    for (const message of this.#queued.splice(0)) worker.postMessage(message);
+    this.#watch = setInterval(() => this.#checkAlive(), this.#options.tickMs ?? 1000);
   }
 
   #post(message: ToLane): void {
-    if (this.#worker === null) this.#early.push(message);
+    if (this.#worker === null) this.#queued.push(message);
     else if (!this.#isGone) this.#worker.postMessage(message);
   }
 
-  /** Counted, not timed: a whole process that was stopped and goes on has missed many seconds, but one tick. */
-  #look(): void {
+  /** Counts ticks instead of time: a process that was suspended has missed many seconds, but only one tick. */
+  #checkAlive(): void {
     this.#silentTicks += 1;
     if (this.#silentTicks < HUNG_TICKS || this.#isGone) return;
-    this.#lastError = new Error(`no sign of life in ${this.#silentTicks} s`);
+    this.#lastError = new Error(`no message for ${this.#silentTicks} s`);
     void this.#worker?.terminate();
   }
 
@@ -149,11 +155,11 @@ export class LaneClient {
     await this.#worker?.terminate();
   }
 
-  /** Ends every stream in order, then the thread. */
+  /** Closes every stream, then ends the thread. */
   async shutdown(): Promise<void> {
     this.#isStopping = true;
     clearTimeout(this.#start);
-    // Whoever asked a thread that never was to close a stream still waits for the answer.
+    // Start a thread that is still delayed, so that it answers pending close requests.
     if (this.#worker === null) this.#open();
     this.#post({ type: 'shutdown' });
     const timer = setTimeout(() => void this.#worker?.terminate(), 5_000);

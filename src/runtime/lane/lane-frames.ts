@@ -8,7 +8,7 @@ import { encodePreview } from '../../preprocess/preview.ts';
 import { SharpPreprocessor } from '../../preprocess/sharp-preprocessor.ts';
 import type { FromLane, LaneStream } from '../../protocol/threads.ts';
 
-/** Slot number of a picture that has no place in the ring: it is read, counted and forgotten. */
+/** Slot number of a picture for which the ring has no room: it is read, counted and discarded. */
 const NO_SLOT = -1;
 
 export interface LanePort {
@@ -17,8 +17,8 @@ export interface LanePort {
 }
 
 /**
- * One stream's way from ffmpeg's pipe to a model input in a slot. Knows nothing of processes and reconnects: it is given
- * memory targets to fill and header lines, by whichever ffmpeg runs now.
+ * Carries one stream's frames from ffmpeg's pipe to the model's input in a slot. It is independent of processes and
+ * reconnects: it provides buffers to the current ffmpeg and receives its header lines.
  */
 export class LaneFrames {
   readonly stream: LaneStream;
@@ -37,7 +37,7 @@ export class LaneFrames {
   #isWatched = false;
   #nextPreviewMs = 0;
   #isClosed = false;
-  /** The preview that is being encoded; one that was asked for is delivered, even at the end of the stream. */
+  /** The preview that is being encoded. It is delivered even if the stream ends meanwhile. */
   #previewing: Promise<void> = Promise.resolve();
 
   constructor(stream: LaneStream, port: LanePort) {
@@ -54,12 +54,12 @@ export class LaneFrames {
     this.#assembler = this.#newAssembler();
   }
 
-  /** Milliseconds of the monotonic clock at which the last whole picture came. */
+  /** Time of the last complete picture, in milliseconds of the monotonic clock. */
   get lastFrameMs(): number {
     return this.#lastFrameMs;
   }
 
-  /** Frames that came so far, numbers of earlier connections included. */
+  /** Number of the next frame, counted across connections. */
   get nextFrame(): number {
     return this.#frame;
   }
@@ -73,8 +73,8 @@ export class LaneFrames {
   }
 
   /**
-   * Forgets what a gone ffmpeg left half done. The media time of the next connection continues where this one stopped,
-   * plus the time that passed meanwhile.
+   * Discards the incomplete picture of an ffmpeg that ended. The media time of the next connection continues where this
+   * one stopped, plus the time that passed meanwhile.
    */
   startOver(): void {
     for (const slot of this.#assembler.abandon()) if (slot !== NO_SLOT) this.ring.abandon(slot);
@@ -82,7 +82,7 @@ export class LaneFrames {
     if (this.#frame > this.stream.firstFrame) this.#ptsShiftUs = null;
   }
 
-  /** Ends in order: resolves when no slot is held by this lane any more. */
+  /** Resolves when this lane holds no slot any more. */
   async close(): Promise<void> {
     this.#isClosed = true;
     this.startOver();
@@ -90,7 +90,7 @@ export class LaneFrames {
     await this.#previewing;
   }
 
-  /** Resolves when every picture that came has been handed on. */
+  /** Resolves when every received picture has been handed over. */
   async drained(): Promise<void> {
     while (this.#pending > 0) await this.#work;
   }
@@ -106,7 +106,7 @@ export class LaneFrames {
     if (this.#isClosed) return null;
     let slot = this.ring.acquire();
     if (slot === NO_SLOT && this.#scratch === null) {
-      // The flag first, then a second look: a slot freed in between is either seen here or told to us.
+      // Set the flag, then try again: a slot freed in between is either found here or reported by a message.
       this.ring.setWaiting(true);
       slot = this.ring.acquire();
     }
@@ -173,7 +173,7 @@ export class LaneFrames {
     if (this.#isWatched) this.#preview(slot, frame, header);
   }
 
-  /** Loops and reconnects start again at zero; what users see goes on rising. */
+  /** ffmpeg's times restart at zero after loops and reconnects; published times keep rising. */
   #mediaTime(ptsUs: PtsUs, decodedMs: MonoMs): PtsUs {
     if (this.#ptsShiftUs === null) {
       const gapUs = Math.max(0, decodedMs - this.#connectionGapFrom) * 1000;
@@ -223,5 +223,5 @@ export class LaneFrames {
   }
 }
 
-/** A picture whose size changes mid-stream is fitted into the size that the stream began with. */
+/** A picture whose size changes mid-stream is fitted into the stream's initial size. */
 export const PICTURE_FIT = { mode: 'letterbox', anchor: 'center', padValue: 0 } as const;

@@ -8,7 +8,7 @@ import type { LanePort } from './lane-frames.ts';
 
 type Images = Extract<LaneStream['input'], { kind: 'images' }>;
 
-/** Reads a list of image files as if they were the frames of a file; ffmpeg fits them only where it is asked to. */
+/** Reads a list of image files as the frames of a file. sharp fits them into the input, or ffmpeg if configured. */
 export class LaneImages {
   readonly #stream: LaneStream;
   readonly #images: Images;
@@ -90,7 +90,7 @@ export class LaneImages {
     const { spec, ffmpeg } = this.#stream;
     const fitted = await preprocessImage(path, spec, input);
     if (this.#images.resizeBy === 'sharp') return fitted;
-    // Upright size and placement are the same; only the pixels are another's.
+    // Size and placement are the same; only the pixels are replaced by ffmpeg's.
     await decodeStill(ffmpeg.path, path, { ...spec.input, fit: spec.input.resize }, input);
     return fitted;
   }

@@ -13,28 +13,37 @@ import { LaneFrames, type LanePort, PICTURE_FIT } from './lane-frames.ts';
 
 const WATCH_INTERVAL_MS = 100;
 const PROBE_TIMEOUT_MS = 1000;
-/** An absent camera is asked at least this often, so that it is back within two seconds of its return. */
+/**
+ * Longest back-off: an absent camera is tried at least this often, so that its stream resumes within two seconds of its
+ * return.
+ */
 const MAX_BACK_OFF_MS = 1000;
-/** A connection that lasted this long was a good one; one that sends a frame and ends must not be tried in a frenzy. */
+/**
+ * A connection must last this long to reset the back-off; one that sends a frame and ends must not be retried in a
+ * tight loop.
+ */
 const STEADY_MS = 5_000;
 const PROBLEMS_KEPT = 20;
-/** A file may stand on a slow network disk, and `every: 1000` shows us one frame in a thousand; after this long, ffmpeg is stuck. */
+/**
+ * A file without a frame for this long is stuck. Long, since the disk may be slow and `every: 1000` passes one frame in
+ * a thousand.
+ */
 const FILE_STUCK_MS = 300_000;
 
-/** One connection: from the start of an ffmpeg to its end, or to the moment when we stopped waiting for it. */
+/** One connection: from the start of an ffmpeg until it ends or is abandoned. */
 interface Connection {
   readonly startedMs: number;
   process: FfmpegProcess | null;
   frames: number;
-  /** When we last kept it waiting for memory. */
+  /** Last time at which it was held back because no slot was free. */
   heldBackMs: number;
   readonly problems: string[];
   isOver: boolean;
 }
 
 /**
- * Keeps one video flowing: starts ffmpeg, watches it, starts another when it ends or falls silent. It does not wait for a
- * silent one to exit: that one is killed in the background while the next already connects.
+ * Keeps one video running: starts ffmpeg, watches it, and starts another when it ends or stalls. It does not wait for a
+ * stalled ffmpeg to exit, which is killed in the background while the next one connects.
  */
 export class LaneVideo {
   readonly #stream: LaneStream;
@@ -68,11 +77,11 @@ export class LaneVideo {
   }
 
   open(): void {
-    this.#watch = setInterval(() => this.#look(), WATCH_INTERVAL_MS);
+    this.#watch = setInterval(() => this.#checkStall(), WATCH_INTERVAL_MS);
     void this.#connect();
   }
 
-  /** A slot was given back while we waited for one. */
+  /** Called when a slot was released while the lane waited for one. */
   onSlotFree(): void {
     this.#connection?.process?.resume();
   }
@@ -81,14 +90,14 @@ export class LaneVideo {
     this.#frames.isWatched = isWatched;
   }
 
-  /** Resolves when no child lives and no slot is held. */
+  /** Resolves when no child runs and no slot is held. */
   async close(): Promise<void> {
     this.#isClosed = true;
     clearInterval(this.#watch);
     clearTimeout(this.#retry);
     this.#abandonConnection();
     await this.#frames.close();
-    // A child that is just being born must be known, or it would outlive us.
+    // Wait for a child that is being started, or it would outlive the stream.
     await this.#starting.catch(() => undefined);
     if (this.#children.size > 0)
       await new Promise<void>((resolve) => {
@@ -126,7 +135,7 @@ export class LaneVideo {
       const failure = new SightlineError('FFMPEG_MISSING', `ffmpeg cannot be started: ${(error as Error).message}`, {
         path: this.#stream.ffmpeg.path,
       });
-      // It was there when we started: it is being replaced, or the system is out of processes for a moment.
+      // It existed at the start: it is being replaced, or the system is temporarily out of processes.
       if (this.#source.isLive) this.#reconnect(connection, failure);
       else this.#fail(failure);
     }
@@ -205,13 +214,13 @@ export class LaneVideo {
     }
   }
 
-  /** ffmpeg itself goes on in software when a hardware decoder cannot start; we say so, and ask for none next time. */
-  #fallBack(said: string): void {
-    this.#warn(`hardware decoding (${this.#hwaccel}) is not available, decoding in software (ffmpeg: ${said})`);
+  /** ffmpeg itself falls back to software when a hardware decoder cannot start; warn, and use software next time. */
+  #fallBack(logLine: string): void {
+    this.#warn(`hardware decoding (${this.#hwaccel}) is not available, decoding in software (ffmpeg: ${logLine})`);
     this.#hwaccel = 'none';
   }
 
-  /** A frame with the time or size of another would give wrong boxes without anybody noticing. */
+  /** Ends the connection: a frame with the time or size of another would silently give wrong boxes. */
   #onOutOfStep(connection: Connection, why: string): void {
     const failure = new SightlineError(
       'DECODE_OUT_OF_STEP',
@@ -228,27 +237,28 @@ export class LaneVideo {
     if (exit.code === 0 && mismatch !== null) return this.#onOutOfStep(connection, mismatch);
     const { code, cause, said } = explainExit(connection.problems);
     if (exit.code !== 0 && connection.frames === 0 && this.#stream.hwaccel !== 'none' && this.#hwaccel === 'none') {
-      // The hardware decoder took ffmpeg down with it: once more, in software.
+      // The hardware decoder made ffmpeg fail: retry in software.
       connection.isOver = true;
       this.#frames.startOver();
       return void this.#connect();
     }
     const how = exit.signal === null ? `exit code ${exit.code}` : exit.signal;
-    // A file that plays once, in real time, is over at its end like any other.
+    // A file that plays once in real time ends like any other file.
     const isOver = this.#source.kind === 'file' && exit.code === 0 && connection.frames > 0;
     if (this.#source.isLive && !isOver) {
       const failure =
         exit.code === 0
           ? new SightlineError('DECODE_EXITED', `${this.#source.label}: the stream ended`)
           : new SightlineError(code, `${this.#source.label}: ${cause} (ffmpeg: ${said}; ${how})`);
-      // One that is not there was there when it was added: a device that was unplugged, a disk that was unmounted.
+      // Other failures are retried, even a missing file: it existed when it was added, so a device was unplugged or a
+      // disk unmounted.
       if (code === 'SOURCE_NO_VIDEO') this.#fail(failure);
       else this.#reconnect(connection, failure);
       return;
     }
     connection.isOver = true;
     this.#frames.startOver();
-    // After a pause at the very end, or a lane that died there, nothing is left to read: that is an end, too.
+    // No frames are left after a pause, or a lost lane, at the very end: that is a normal end, too.
     if (exit.code === 0 && (connection.frames > 0 || this.#stream.skip > 0)) {
       this.#warnIfShort();
       this.#flushDecodeErrors();
@@ -266,8 +276,9 @@ export class LaneVideo {
   }
 
   /**
-   * The container announced more than came. A second and a half, 5 % and two frames are forgiven: audio may be longer than
-   * video, and with `every` or `maxFps` frames are far apart. A stretch of a file may end where it likes.
+   * Warns if the file ends before the duration that its container states. Tolerates 1.5 s, 5 % and two frames: audio
+   * may be longer than video, and with `every` or `maxFps` frames are far apart. Not for a stretch of a file, which
+   * ends early by design.
    */
   #warnIfShort(): void {
     if (this.#durationUs === null || this.#source.window !== undefined) return;
@@ -278,23 +289,23 @@ export class LaneVideo {
     );
   }
 
-  #look(): void {
+  #checkStall(): void {
     this.#flushDecodeErrors();
     const connection = this.#connection;
     if (connection === null || connection.isOver || connection.process === null) return;
-    // Where we hold the source back ourselves, its silence means nothing.
+    // While this side holds the source back, no frames are expected.
     if (connection.process.isHeldBack) {
       connection.heldBackMs = monoNowMs();
       return;
     }
     const since = monoNowMs() - Math.max(this.#frames.lastFrameMs, connection.startedMs, connection.heldBackMs);
-    if (since < this.#patienceMs(connection)) return;
+    if (since < this.#stallLimitMs(connection)) return;
     const stall = new SightlineError('SOURCE_STALLED', `${this.#source.label}: no frame for ${Math.round(since)} ms`);
     if (this.#source.isLive) this.#reconnect(connection, stall);
     else this.#fail(stall);
   }
 
-  #patienceMs({ frames }: Connection): number {
+  #stallLimitMs({ frames }: Connection): number {
     if (!this.#source.isLive) return FILE_STUCK_MS;
     return frames === 0 ? this.#stream.openTimeoutMs : this.#stream.staleMs;
   }

@@ -6,7 +6,7 @@ import { LaneVideo } from './lane-video.ts';
 
 const BUSY_INTERVAL_MS = 1000;
 
-/** What happens on a lane thread: owns some streams, from their bytes to the model's input. */
+/** Runs on a lane thread: owns a set of streams, from their bytes to the model's input. */
 export class Lane implements LanePort {
   readonly #streams = new Map<number, LaneVideo | LaneImages>();
   readonly #schedule = new LaneSchedule();
@@ -65,7 +65,7 @@ export class Lane implements LanePort {
     this.post({ type: 'closed', ringId });
   }
 
-  /** Ends every stream in order. */
+  /** Closes every stream. */
   async shutdown(): Promise<void> {
     clearInterval(this.#busyTimer);
     await Promise.all([...this.#streams.keys()].map((ringId) => this.#close(ringId)));

@@ -10,14 +10,14 @@ import { nvidiaDriver } from '../../store/tensorflow/nvidia-driver.ts';
 import { type EngineName, type EngineOptions, isOpenvinoDevice, prepareEngine } from './engine-request.ts';
 import { runInChild } from './run-in-child.ts';
 
-/** The engines between which only a measurement decides. */
-const RIVALS = ['openvino', 'onnx'] as const;
-/** The best of as many is taken, in turn, so that a busy moment does not decide. */
+/** Engines of which either can be the faster; a measurement decides. */
+const MEASURED_ENGINES = ['openvino', 'onnx'] as const;
+/** Measurements per engine, taken in turn; the best one counts, so that a busy moment does not decide. */
 const ROUNDS = 2;
 
 /**
- * What to try, best first. Who asks for a provider asks for the engine that has it. TensorFlow is worth its start only where it
- * was set up and there is a GPU for it. On CPUs it is openvino or onnx, whichever computes this model faster here.
+ * Returns the engines to try, best first. A provider selects the engine that has it. tensorflow is tried only if it was
+ * set up and there is a GPU. On CPUs openvino or onnx comes first, whichever runs this model faster on this machine.
  *
  * @throws MODEL_*, COMPILE_UNSUPPORTED
  */
@@ -36,15 +36,15 @@ function hasTensorflowOnGpu(): boolean {
   return place !== null && readSetupRecord(place) !== null;
 }
 
-/** Measures the rivals once for this model, these libraries and this processor, and remembers the outcome in the cache. */
+/** Measures the engines once for this model, these libraries and this processor, and caches the result. */
 async function fasterFirst(options: EngineOptions, place: OpenvinoPlace): Promise<EngineName[]> {
   const { model, environment, onNotice } = options;
   const requests: EngineRequest[] = [];
-  for (const engine of RIVALS) {
-    const request = await unlessUnavailable(prepareEngine(options, engine), onNotice);
+  for (const engine of MEASURED_ENGINES) {
+    const request = await nullIfUnavailable(prepareEngine(options, engine), onNotice);
     if (request !== null) requests.push(request);
   }
-  if (requests.length < RIVALS.length) return requests.map(({ engine }) => engine);
+  if (requests.length < MEASURED_ENGINES.length) return requests.map(({ engine }) => engine);
   const choices = new EngineChoices(environment.cacheDir);
   const cpu = cpus()[0]?.model.trim() ?? 'unknown';
   const libraries = [openvinoIdentity(place), onnxRuntimeVersion()];
@@ -52,10 +52,11 @@ async function fasterFirst(options: EngineOptions, place: OpenvinoPlace): Promis
   let choice = await choices.find(key);
   if (choice === null) {
     choice = await measure(requests, model, cpu, onNotice);
-    // An engine that did not load is named by its error when nothing else is left; it is tried again at the next start.
-    if (choice.measured.length < RIVALS.length) return choice.measured.map(({ engine }) => engine as EngineName);
+    // Not cached: an engine that did not load was reported, and is tried again at the next start.
+    if (choice.measured.length < MEASURED_ENGINES.length)
+      return choice.measured.map(({ engine }) => engine as EngineName);
     await choices.keep(key, choice);
-    onNotice(`engine auto: ${choiceText(choice)}; measured once and kept in the cache, --engine takes another`);
+    onNotice(`engine auto: ${choiceText(choice)}; measured once and cached; --engine overrides it`);
   }
   return choice.measured.map(({ engine }) => engine as EngineName);
 }
@@ -69,7 +70,7 @@ async function measure(
   const best = new Map<string, EngineChoice['measured'][number]>();
   for (let round = 0; round < ROUNDS; round++) {
     for (const request of requests) {
-      const info = await unlessUnavailable(frameTime(request), round === 0 ? onNotice : () => undefined);
+      const info = await nullIfUnavailable(frameTime(request), round === 0 ? onNotice : () => undefined);
       if (info === null) continue;
       const { engine, frameMs } = info;
       if (frameMs < (best.get(engine)?.frameMs ?? Number.POSITIVE_INFINITY)) best.set(engine, info);
@@ -90,13 +91,13 @@ async function frameTime(request: EngineRequest): Promise<EngineChoice['measured
   return { engine: info.engine, precision: info.precision, frameMs: info.warmMs[0]! };
 }
 
-/** Null, aloud, where an engine cannot run this model or does not load: another one does. */
-async function unlessUnavailable<T>(promise: Promise<T>, onNotice: (text: string) => void): Promise<T | null> {
+/** Returns null, with a notice, if an engine cannot run this model or does not load, so that another one is used. */
+async function nullIfUnavailable<T>(promise: Promise<T>, onNotice: (text: string) => void): Promise<T | null> {
   try {
     return await promise;
   } catch (error) {
     if (error instanceof SightlineError && error.code === 'ENGINE_UNAVAILABLE') {
-      onNotice(`${error.message}; engine auto leaves it out`);
+      onNotice(`${error.message}; engine auto skips it`);
       return null;
     }
     throw error;

@@ -13,7 +13,7 @@ export interface EngineOptions {
   readonly model: ModelConfig;
   readonly batch: BatchConfig;
   readonly environment: Environment;
-  /** Is told in a sentence what takes time or is not as asked for. */
+  /** Receives a sentence about what takes time or differs from the request. */
   readonly onNotice: (text: string) => void;
 }
 
@@ -43,14 +43,14 @@ export async function prepareEngine(options: EngineOptions, engine: EngineName):
   };
 }
 
-/** An engine, with what it runs on. */
+/** An engine and the device it runs on. */
 type Target = Pick<EngineRequest, 'engine' | 'provider' | 'openvinoLibrary'>;
 
-/** @throws ENGINE_UNAVAILABLE where openvino is not set up, or has no such device. */
+/** @throws ENGINE_UNAVAILABLE if openvino is not set up, or has no such device. */
 async function targetOf({ model, environment }: EngineOptions, engine: EngineName): Promise<Target> {
   if (engine !== 'openvino') return { engine, provider: providerOf(model, engine) };
   const { libraryPath: openvinoLibrary } = requireOpenvino(environment);
-  // Which device it is decides how many threads there are and how the model is compiled.
+  // The device determines the number of threads and how the model is compiled.
   const provider = model.provider === 'auto' ? await bestDevice(openvinoLibrary) : model.provider;
   return { engine, provider, openvinoLibrary };
 }
@@ -62,7 +62,7 @@ async function compiledModel(
   const inputSize = model.inputSize === undefined ? undefined : parseInputSize(model.inputSize);
   const { modelPath, cacheDir } = environment;
   const settings = fileSettings(model);
-  if (engine === 'fake') return standIn(model.name, { searchPath: modelPath, cacheDir, settings, inputSize });
+  if (engine === 'fake') return weightlessModel(model.name, { searchPath: modelPath, cacheDir, settings, inputSize });
   return prepareModel(model.name, {
     engine,
     precision: model.precision,
@@ -81,14 +81,14 @@ function withOverrides(compiled: CompiledModel, { classesPerBox }: ModelConfig):
 }
 
 /** The fake engine needs a model's shape and classes, not its weights. */
-async function standIn(name: string, request: DetectorRequest): Promise<CompiledModel> {
+async function weightlessModel(name: string, request: DetectorRequest): Promise<CompiledModel> {
   const spec = modelSpec(await loadDetector(name, request));
   const input = { ...spec.input, ...(request.inputSize ?? {}) };
   return { spec: { ...spec, input }, format: 'onnx', path: '', precision: 'f32', batch: 'free', hash: '' };
 }
 
-/** TensorFlow that nobody asked for by name is only wanted with a GPU. */
-function providerOf({ engine: asked, provider }: ModelConfig, engine: EngineName): string {
-  if (engine === 'tensorflow') return asked === 'auto' ? 'cuda' : provider;
+/** If tensorflow was chosen by `auto`, it must use a GPU. */
+function providerOf({ engine: requested, provider }: ModelConfig, engine: EngineName): string {
+  if (engine === 'tensorflow') return requested === 'auto' ? 'cuda' : provider;
   return engine === 'onnx' ? provider : engine;
 }

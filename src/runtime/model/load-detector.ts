@@ -10,10 +10,10 @@ import { COCO, cocoClasses, readLabels } from '../../store/class-names.ts';
 import { sha256OfFile } from '../../store/file-hash.ts';
 import { loadManifest, type Manifest, userModelFolder } from '../../store/manifests.ts';
 
-/** What a configuration or a command line says of an ONNX file beside what stands in it. */
+/** Settings for an ONNX file, from a configuration or a command line, that add to the information in the file. */
 export type FileSettings = Pick<ModelConfig, 'family' | 'labels' | 'colours' | 'range' | 'resize'>;
 
-/** The settings of a configuration that are about an ONNX file. */
+/** Picks the settings that apply to an ONNX file. */
 export function fileSettings({ family, labels, colours, range, resize }: FileSettings): FileSettings {
   return { family, labels, colours, range, resize };
 }
@@ -30,26 +30,26 @@ export interface DetectorRequest extends DetectorPlaces {
   readonly inputSize?: { readonly width: number; readonly height: number } | undefined;
 }
 
-/** COCO's classes, for a file that does not say how many it has; TensorFlow numbers them by COCO's ids. */
+/** Number of COCO's classes, for a file that does not state its own; TensorFlow numbers them by COCO's ids. */
 const USUAL_CLASS_COUNT = 80;
 const USUAL_SSD_CLASS_COUNT = 90;
 
-/** Where manifests are looked for by name, beside the built-in ones. */
+/** Folders that are searched for manifests by name, besides the built-in ones. */
 export function manifestFolders({ searchPath, cacheDir }: DetectorPlaces): string[] {
   return [...searchPath, userModelFolder(cacheDir)];
 }
 
-/** Whether a model is named by the path of an ONNX file, which needs no manifest. */
+/** Returns whether the name is the path of an ONNX file, which needs no manifest. */
 export function isOnnxFile(nameOrPath: string): boolean {
   return /\.onnx$/i.test(nameOrPath);
 }
 
 /**
- * Finds what is known of a detector: reads its manifest, or infers one from an ONNX file.
+ * Reads the manifest of a detector, or infers one from an ONNX file.
  *
- * @param nameOrPath - name of a built-in or a user's manifest, path of a manifest, or path of a file that ends in .onnx.
- * Throws MODEL_NOT_FOUND, MODEL_INVALID; for an ONNX file MODEL_UNSUPPORTED, MODEL_AMBIGUOUS and, for a wrong list of labels,
- * COMMAND_INVALID; CONFIG_INVALID where settings for an ONNX file were given for a manifest.
+ * @param nameOrPath - name of a built-in or user manifest, path of a manifest, or path of a file that ends in .onnx.
+ * Throws MODEL_NOT_FOUND, MODEL_INVALID; for an ONNX file MODEL_UNSUPPORTED, MODEL_AMBIGUOUS and, for a wrong list of
+ * labels, COMMAND_INVALID; CONFIG_INVALID if settings for an ONNX file were given with a manifest.
  */
 export async function loadDetector(nameOrPath: string, request: DetectorRequest): Promise<Manifest> {
   if (isOnnxFile(nameOrPath)) return inferManifest(nameOrPath, request);
@@ -58,13 +58,13 @@ export async function loadDetector(nameOrPath: string, request: DetectorRequest)
     const names = given.map(([name]) => name).join(', ');
     throw new SightlineError(
       'CONFIG_INVALID',
-      `model ${nameOrPath}: ${names} can be set for an ONNX file only; a manifest says it itself`,
+      `model ${nameOrPath}: ${names} can be set for an ONNX file only; a manifest defines its own`,
     );
   }
   return loadManifest(nameOrPath, manifestFolders(request));
 }
 
-/** Does so for the model of a configuration. */
+/** Calls `loadDetector` for the model of a configuration. */
 export function loadConfigured(model: ModelConfig, { modelPath, cacheDir }: Environment): Promise<Manifest> {
   const inputSize = model.inputSize === undefined ? undefined : parseInputSize(model.inputSize);
   return loadDetector(model.name, { searchPath: modelPath, cacheDir, settings: fileSettings(model), inputSize });
@@ -85,7 +85,7 @@ async function inferManifest(path: string, { settings = {}, inputSize }: Detecto
     );
   }
   const { family: found, input, outputs, batch, nmsIou } = inferred;
-  // Pinned, so that another file of this name in a search folder is not taken for it.
+  // The hash is pinned, so that another file with this name in a search folder is not used instead.
   const file = { name: basename(path), sha256: await sha256OfFile(path), sources: [`file:${resolve(path)}`] };
   return {
     name: modelName(path),
@@ -113,7 +113,7 @@ async function inferManifest(path: string, { settings = {}, inputSize }: Detecto
   };
 }
 
-/** Where the declared shapes do not say enough, the network is run once to see the real ones. */
+/** If the declared shapes are not sufficient, the network is run once to get the real ones. */
 async function inferOrMeasure(outline: Outline, hints: DetectorHints): Promise<InferredDetector> {
   try {
     const inferred = inferDetector(outline, hints);
@@ -129,7 +129,7 @@ async function inferOrMeasure(outline: Outline, hints: DetectorHints): Promise<I
   }
 }
 
-/** Looks for the number of classes inside the graph where neither the shapes nor names say it. */
+/** Finds the number of classes inside the graph if neither shapes nor class names give it. */
 async function withRankedClasses(inferred: InferredDetector, path: string): Promise<InferredDetector> {
   const { classCount, classNames, outputs } = inferred;
   const output = outputs.labels ?? outputs.detections;
@@ -137,7 +137,10 @@ async function withRankedClasses(inferred: InferredDetector, path: string): Prom
   return { ...inferred, classCount: await rankedClassCountOfFile(path, output) };
 }
 
-/** Names where the user lists none: those of the metadata, else COCO's where the number is theirs, else numbers. */
+/**
+ * Class names if the user lists none: those of the metadata, else COCO's if their number matches, else `class0` and so
+ * on.
+ */
 async function classesOf(
   { classNames, classCount, family }: InferredDetector,
   labels: string | undefined,
@@ -149,13 +152,13 @@ async function classesOf(
   if (coco === null && labels === COCO) {
     throw new SightlineError(
       'COMMAND_INVALID',
-      `${path}: --labels coco: COCO has 80 classes, and its outputs have ${count}; name a file with one class a line`,
+      `${path}: --labels coco: COCO has 80 classes, and its outputs have ${count}; give a file with one class per line`,
     );
   }
   return coco ?? Array.from({ length: count }, (_, index) => `class${index}`);
 }
 
-/** A name as manifests have it, from that of the file. */
+/** Derives a valid model name from a file name. */
 export function modelName(path: string): string {
   const plain = basename(path)
     .replace(/\.[^.]*$/, '')

@@ -4,9 +4,9 @@ import { probeOpenvino } from '../../store/openvino/probe-openvino.ts';
 import { reasonOf, toolRunner } from '../../store/wheels/run-tool.ts';
 
 /**
- * Finds what provider `auto` stands for on this machine: the first of `gpu`, `npu`, `cpu` that OpenVINO finds.
+ * Resolves provider `auto` for this machine: the first of `gpu`, `npu`, `cpu` that OpenVINO finds.
  *
- * @throws ENGINE_UNAVAILABLE where the library cannot be loaded.
+ * @throws ENGINE_UNAVAILABLE if the library cannot be loaded.
  */
 export async function bestDevice(libraryPath: string): Promise<'gpu' | 'npu' | 'cpu'> {
   try {

@@ -9,25 +9,25 @@ import { type FileSettings, loadDetector } from './load-detector.ts';
 
 export interface PrepareOptions {
   readonly engine: 'onnx' | 'openvino' | 'wasm' | 'tensorflow';
-  /** What the model shall be computed in. */
+  /** Number format to compute in. */
   readonly precision: 'auto' | ComputePrecision;
-  /** Another input size than the published one, in pixels. */
+  /** Input size in pixels, if not the published one. */
   readonly inputSize?: { readonly width: number; readonly height: number } | undefined;
-  /** Execution provider of the `onnx` engine, device of the `openvino` engine; `cpu` where absent. */
+  /** Execution provider of the `onnx` engine, device of the `openvino` engine; default `cpu`. */
   readonly provider?: string | undefined;
   readonly searchPath: readonly string[];
   readonly cacheDir: string;
   readonly onNotice: (text: string) => void;
-  /** False only looks for weights and never fetches. */
+  /** If false, weights are only looked for, never fetched. */
   readonly mayFetch?: boolean;
-  /** What is said of an ONNX file beside what stands in it. */
+  /** Settings for an ONNX file that add to the information in the file. */
   readonly settings?: FileSettings | undefined;
 }
 
 /**
- * Makes a model ready for an engine: manifest, weights, compiled file. Cheap when everything is cached.
+ * Prepares a model for an engine: manifest, weights, compiled file. Fast if everything is cached.
  *
- * @param nameOrPath - as `loadDetector` takes it.
+ * @param nameOrPath - see `loadDetector`.
  * Throws what `loadDetector` throws; MODEL_WEIGHTS_MISSING, MODEL_INTEGRITY, COMPILE_UNSUPPORTED, ENGINE_UNAVAILABLE.
  */
 export async function prepareModel(nameOrPath: string, options: PrepareOptions): Promise<CompiledModel> {
@@ -40,17 +40,18 @@ export async function prepareModel(nameOrPath: string, options: PrepareOptions):
   });
 }
 
-/** OpenVINO chooses its number format when it loads a file; others compute in that of the file. */
+/** OpenVINO chooses its number format when it loads a file; other engines use that of the file. */
 function filePrecision({ engine, precision }: PrepareOptions): Precision {
   if (engine === 'openvino' || precision === 'auto') return 'f32';
-  // A quantised file is f32 with operators that say where int8 is computed; the engine checks that it is one.
+  // A quantised file is f32 with quantisation operators; the engine checks that it has them.
   if (precision === 'int8' && engine === 'onnx') return 'f32';
   if (precision === 'f32' || precision === 'f16') return precision;
-  const others = precision === 'bf16' ? 'openvino, on a CPU that has it' : 'openvino or onnx, with a quantised model';
+  const others =
+    precision === 'bf16' ? 'openvino, on a CPU that supports it' : 'openvino or onnx, with a quantised model';
   throw new SightlineError('ENGINE_UNAVAILABLE', `engine ${engine} does not compute in ${precision}; use ${others}`);
 }
 
-/** Says to the compiler what a manifest says. */
+/** Converts a manifest to the compiler's input. */
 export function compileSource(manifest: Manifest, weightPaths: readonly string[]): CompileSource {
   const { format, input, outputs, batch } = manifest;
   return { spec: modelSpec(manifest), format, input, outputs, batch, weightPaths };

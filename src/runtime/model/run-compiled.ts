@@ -3,20 +3,23 @@ import type { CompiledModel, OutputTensor } from '../../core/model.ts';
 import { loadEngine } from '../../infer/load-engine.ts';
 import type { EngineRequest } from '../../protocol/threads.ts';
 
-/** Pictures in one call of a model with a free batch: as many as are left of these, so that batching is checked as well. */
+/**
+ * Batch sizes for a model with a free batch: the largest while enough pictures are left, so that batching is checked as
+ * well.
+ */
 const FREE_BATCHES = [1, 3] as const;
 
-/** The engine of each format, where none is named. */
+/** Default engine of each format. */
 const ENGINES = { onnx: 'onnx', 'saved-model': 'tensorflow', tfjs: 'wasm' } as const;
 
 export type RunHow = Partial<Pick<EngineRequest, 'engine' | 'provider' | 'precision' | 'openvinoLibrary'>>;
 
 /**
- * Runs a compiled model on its engine, in batches where it takes them.
+ * Runs a compiled model on its engine, in batches if the model accepts them.
  *
  * @param frames - u8 [height, width, 3] RGB at the size of the model's input.
- * @param how - the engine and what it needs to know, where the defaults do not do.
- * @returns for each picture the outputs, owned by the caller.
+ * @param how - overrides of the engine and its settings.
+ * @returns the outputs of each picture, owned by the caller.
  * @throws ENGINE_UNAVAILABLE, ENGINE_FAILED
  */
 export async function runCompiled(

@@ -8,9 +8,9 @@ import { type RunHow, runCompiled } from './run-compiled.ts';
 type Rows = Awaited<ReturnType<typeof import('../../compile/verify/verify-model.ts')['verifyModel']>>;
 
 /**
- * Compares a compiled model with the network that it was made from, on image files fitted into its input.
+ * Compares a compiled model with its original network, on image files fitted into its input.
  *
- * @returns the largest differences of each output. Loads the engines' libraries only when called.
+ * @returns the largest difference per output. The engines' libraries are loaded only when it is called.
  */
 export async function verifyCompiled(
   nameOrPath: string,

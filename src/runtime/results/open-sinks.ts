@@ -9,7 +9,7 @@ import { WebhookSink } from '../../sinks/webhook-sink.ts';
 import { ResultSinks, type SinkBinding } from './result-sinks.ts';
 
 export interface SinkContext {
-  /** Labels of the model that runs. */
+  /** Class labels of the model. */
   readonly classes: readonly string[];
   readonly stdout: NodeJS.WritableStream;
   readonly onFailure: (error: SightlineError) => void;
@@ -18,16 +18,17 @@ export interface SinkContext {
 }
 
 /**
- * Opens the sinks of a pipeline that need no pictures; `video` comes later, when the size of its pictures is known. The
- * files of all are locked now. Other failures come later, through `onFailure` and at close: a sink never stops a stream.
+ * Opens the sinks of a pipeline that need no pictures; `video` sinks are opened later, when the size of their pictures
+ * is known. The files of all sinks are locked now. Other failures are reported later, through `onFailure` and at close:
+ * a sink never stops a stream.
  *
- * @throws SINK_BUSY where another pipeline writes one of the files.
+ * @throws SINK_BUSY if another pipeline writes one of the files.
  */
 export async function openSinks(configs: PipelineConfig['sinks'], context: SinkContext): Promise<ResultSinks> {
   const locks = await lockOutputs(
     configs.flatMap((config, i) => ('path' in config ? [{ id: sinkId(config, i), path: config.path }] : [])),
   );
-  // Frame numbers and media times begin again with each run.
+  // Identifies the run, since frame numbers and media times restart with each.
   const run = new Date().toISOString();
   const bindings: SinkBinding[] = [];
   configs.forEach((config, i) => {
@@ -38,7 +39,7 @@ export async function openSinks(configs: PipelineConfig['sinks'], context: SinkC
   return new ResultSinks(bindings, locks);
 }
 
-/** Name of a pipeline's sink in messages: `jsonl-1`. */
+/** Returns a sink's name for messages: `jsonl-1`. */
 export function sinkId({ type }: SinkConfig, index: number): string {
   return `${type}-${index + 1}`;
 }

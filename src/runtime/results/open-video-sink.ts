@@ -12,7 +12,7 @@ import type { SinkFailureListener } from '../../sinks/sink.ts';
 import { VideoSink } from '../../sinks/video-sink.ts';
 import { PICTURE_FIT } from '../lane/lane-frames.ts';
 
-/** Containers by the ending of the file's name. */
+/** Containers by file extension. */
 const CONTAINERS: Readonly<Record<string, VideoContainer>> = {
   '.mp4': 'mp4',
   '.m4v': 'mp4',
@@ -22,14 +22,14 @@ const CONTAINERS: Readonly<Record<string, VideoContainer>> = {
 
 export interface VideoSinkRequest {
   readonly id: string;
-  /** File to write; its ending chooses the container. */
+  /** File to write; its extension selects the container. */
   readonly path: string;
   readonly ffmpeg: { readonly path: string; readonly major: number };
   /** `StreamInput.picture` of the stream, and its policy. */
   readonly picture: { readonly width: number; readonly height: number };
   readonly policy: 'live' | 'file';
   readonly overlay: Pick<StreamConfig, 'zones' | 'lines'>;
-  /** State of zones and lines after the frame that is being published. */
+  /** Returns the state of zones and lines after the frame that is being published. */
   readonly counts?: () => OverlayCounts;
   /** See `VideoFilePlan`. */
   readonly keepsEarlier?: boolean;
@@ -39,24 +39,24 @@ export interface VideoSinkRequest {
 }
 
 /**
- * Starts the annotated video of one stream. While it runs, the video grows beside its path as `NAME.partial.EXT`, which
- * can be played as far as it got even after a crash; at the end it gets an index and its own name, so a file of that name
- * is always whole. For MP4 this copies the file once, and needs its size twice on the disk for that moment. What a crashed run
- * left under the partial name is kept as `NAME.recovered-N.EXT`.
+ * Starts the annotated video of one stream. While it runs, the video is written next to its path as `NAME.partial.EXT`,
+ * which is playable even after a crash; at the end it gets an index and its final name, so a file of that name is
+ * always complete. For MP4 this copies the file once, which temporarily takes twice its size on disk. The partial file
+ * of a crashed run is kept as `NAME.recovered-N.EXT`.
  *
- * @throws CONFIG_INVALID for another ending than .mp4, .m4v, .mov and .mkv; FFMPEG_MISSING where this ffmpeg can encode
- * no video. That the file cannot be written is told later, as with every sink.
+ * @throws CONFIG_INVALID for an extension other than .mp4, .m4v, .mov and .mkv; FFMPEG_MISSING if this ffmpeg cannot
+ * encode video. A file that cannot be written is reported later, as with every sink.
  */
 export async function openVideoSink(request: VideoSinkRequest): Promise<VideoSink> {
   const { id, ffmpeg, picture, policy, overlay, counts, keepsEarlier = false } = request;
   const { onFailure, onRecovery, onNotice } = request;
   const container = videoContainer(request.path);
-  // Where there is no such folder, the sink says so when it is opened.
+  // A missing folder is reported when the sink is opened.
   const path = await resolveOutput(request.path).catch(() => request.path);
   const encoder = await findVideoEncoder(ffmpeg.path);
   if (encoder !== 'libx264')
     onNotice(
-      `sink ${id}: ffmpeg at ${ffmpeg.path} has no libx264; ${path} is written with ${encoder}, larger and coarser`,
+      `sink ${id}: ffmpeg at ${ffmpeg.path} has no libx264; ${path} is written with ${encoder}, as a larger file of lower quality`,
     );
   const partialPath = partialPathOf(path);
   await recoverVideo(id, path, onNotice);
@@ -85,7 +85,7 @@ export async function openVideoSink(request: VideoSinkRequest): Promise<VideoSin
   });
 }
 
-/** Tells from a path which container is meant, before anything is started. @throws CONFIG_INVALID */
+/** Returns the container for a path. @throws CONFIG_INVALID */
 export function videoContainer(path: string): VideoContainer {
   const container = CONTAINERS[extname(path).toLowerCase()];
   if (container !== undefined) return container;

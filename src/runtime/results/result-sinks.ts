@@ -6,11 +6,11 @@ import type { InFlightFrame } from '../stream/frame-ledger.ts';
 
 export interface SinkBinding {
   readonly sink: Sink;
-  /** Only these streams; all where null. */
+  /** Only these streams; all if null. */
   readonly streams: ReadonlySet<string> | null;
 }
 
-/** Hands results to every sink that wants them, and holds files back when one is slow. */
+/** Passes results to the sinks that subscribe to their stream, and holds files back while a sink is slow. */
 export class ResultSinks {
   readonly #bindings: readonly SinkBinding[];
   /** By stream id. */
@@ -18,20 +18,20 @@ export class ResultSinks {
   readonly #locks: readonly OutputLock[];
   #isComplete = true;
 
-  /** @param locks - of the files of all sinks, also of those that are opened later; released when the sinks are closed. */
+  /** @param locks - locks on the files of all sinks, including those opened later; released when the sinks are closed. */
   constructor(bindings: readonly SinkBinding[], locks: readonly OutputLock[] = []) {
     this.#bindings = bindings;
     this.#locks = locks;
   }
 
-  /** Gives a stream's full pictures to a sink. It can only be opened once the size of the pictures is known. */
+  /** Adds a sink for a stream's full pictures. It can only be opened once their size is known. */
   addPictureSink(streamId: string, sink: PictureSink): void {
     this.#pictureSinks.set(streamId, sink);
   }
 
   /**
-   * @param mayWait - the stream is a file: its slots are kept while a sink cannot take more, which stops the reading.
-   * @returns when the frame's slot may be given back; null for at once.
+   * @param mayWait - true for files: their slots are kept while a sink cannot take more, which pauses reading.
+   * @returns a promise that settles when the frame's slot can be released; null if it can be released at once.
    */
   publish(frame: PublishedFrame, label: string, inFlight: InFlightFrame, mayWait: boolean): Promise<unknown> | null {
     const waits: Promise<unknown>[] = [];
@@ -44,12 +44,12 @@ export class ResultSinks {
     return waits.length === 0 ? null : Promise.all(waits);
   }
 
-  /** The inputs are not read to their end: files of earlier runs are not replaced with a part. */
+  /** Marks the run as incomplete, so that files of earlier runs are not replaced with partial results. */
   markCutShort(): void {
     this.#isComplete = false;
   }
 
-  /** Closes all, and returns what went wrong with any of them. */
+  /** Closes all sinks. @returns their failures. */
   async close(): Promise<SightlineError[]> {
     const sinks = [...this.#bindings.map(({ sink }) => sink), ...this.#pictureSinks.values()];
     const results = await Promise.allSettled(sinks.map((sink) => sink.close(this.#isComplete)));

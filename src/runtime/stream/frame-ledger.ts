@@ -7,24 +7,24 @@ import type { StreamTelemetry } from '../../telemetry/stream-telemetry.ts';
 /** Time of a stage that a frame has not reached. */
 const NOT_YET = 0 as MonoMs;
 
-/** The ring that a frame lies in. */
+/** The ring that holds a frame. */
 export interface FrameRing {
   readonly ringId: number;
   readonly slots: SlotRing;
-  /** Call after a slot was released: the lane is notified if it waits for one. */
+  /** Call after a slot was released; notifies the lane if it waits for one. */
   onReleased(): void;
 }
 
-/** The stream that a frame belongs to decides what becomes of it. */
+/** The stream of a frame, which completes, drops or retries it. */
 export interface FrameOwner {
-  /** True if a frame whose inference failed is tried again: nothing may be lost, and the stream is still served. */
+  /** True if a frame whose inference failed is retried: the stream may lose nothing and is still served. */
   readonly retriesFrames: boolean;
   /** @param rows - `[n, 6]` f32, final boxes in source pixels. */
   complete(frame: InFlightFrame, rows: Float32Array, inferredMs: MonoMs): void;
   drop(frame: InFlightFrame, reason: DropReason): void;
 }
 
-/** A frame between its arrival from the lane and its end. */
+/** A frame between its arrival from the lane and its publication or drop. */
 export interface InFlightFrame {
   readonly streamId: string;
   readonly owner: FrameOwner;
@@ -32,7 +32,7 @@ export interface InFlightFrame {
   readonly slot: number;
   readonly meta: SlotMeta;
   readonly capturedMs: MonoMs;
-  /** How often an inference of it has failed. */
+  /** Number of failed inferences of this frame. */
   failures: number;
   status: 'waiting' | 'done' | 'dropped';
   batchedMs: MonoMs;
@@ -42,17 +42,17 @@ export interface InFlightFrame {
 
 export interface LedgerPort {
   readonly retriesFrames: boolean;
-  /** The lease that results are published under; null where there is none. */
+  /** The lease under which results are published; null if there is none. */
   readonly lease: { readonly fence: number; isValid(): boolean } | null;
-  /** Turns boxes into the final result: tracker and counters. Called once for each published frame, in order. */
+  /** Runs tracker and counters on the boxes. Called once per published frame, in order. */
   analyse(frame: InFlightFrame, detections: Detection[]): readonly Detection[];
-  /** Hands a result to the sinks. The slot is released when the returned promise settles, at once if it is null. */
+  /** Passes a result to the sinks. The slot is released when the returned promise settles, or at once if it is null. */
   publish(result: PublishedFrame, frame: InFlightFrame): Promise<unknown> | null;
 }
 
 /**
- * The frames of one stream that are on their way, in the order in which they came. Inference threads finish in any order;
- * results leave in the order of arrival. Every frame that enters leaves once, published or dropped.
+ * The in-flight frames of one stream, in order of arrival. Inference threads finish in any order; results are published
+ * in order of arrival. Every frame that enters leaves exactly once, published or dropped.
  */
 export class FrameLedger implements FrameOwner {
   readonly #streamId: string;
@@ -109,7 +109,7 @@ export class FrameLedger implements FrameOwner {
     return frame;
   }
 
-  /** Counts frames that entered and were lost before they could be handed to us. */
+  /** Counts frames that entered and were lost before the lane handed them over. */
   enterLost(count: number, reason: DropReason): void {
     for (let i = 0; i < count; i++) this.#telemetry.onIn(this.#now());
     this.#telemetry.onDropped(reason, count);
@@ -133,7 +133,7 @@ export class FrameLedger implements FrameOwner {
     this.#flush();
   }
 
-  /** Resolves when no frame is on its way. */
+  /** Resolves when no frame is in flight. */
   empty(): Promise<void> {
     if (this.#inFlight === 0) return Promise.resolve();
     return new Promise((resolve) => this.#onEmpty.push(resolve));
@@ -184,7 +184,7 @@ export class FrameLedger implements FrameOwner {
       times,
       ...(this.#port.lease === null ? {} : { fence: this.#port.lease.fence }),
     };
-    // Counted out before anybody hears of it, so that the figures agree inside a listener as well.
+    // Count before listeners are called, so that they see consistent figures.
     this.#telemetry.onPublished(times);
     this.#leave();
     const busy = this.#port.publish(result, inFlight);

@@ -3,7 +3,7 @@ import type { LaneStream } from '../../protocol/threads.ts';
 import type { StreamInput, StreamPort } from './stream-port.ts';
 import type { StreamRing } from './stream-ring.ts';
 
-/** What a lane is told to open a stream: its settings, and where an earlier connection stopped. */
+/** Builds the message that opens a stream on a lane: its settings, and where an earlier connection stopped. */
 export function laneStream(
   config: StreamConfig,
   input: StreamInput,

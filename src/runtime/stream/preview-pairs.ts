@@ -1,11 +1,11 @@
 import type { PublishedFrame } from '../../core/frame.ts';
 
-/** Results kept for a picture that is still being encoded. */
+/** Results kept while a picture is still being encoded. */
 const KEPT = 32;
 
 /**
- * Brings a preview picture and the boxes of the same frame together; either can come first. A picture whose frame is
- * dropped is forgotten when the next one comes.
+ * Pairs a preview picture with the boxes of the same frame; either can arrive first. A picture whose frame was dropped
+ * is discarded when the next one arrives.
  */
 export class PreviewPairs {
   readonly #onPair: (frame: PublishedFrame, jpeg: Uint8Array) => void;

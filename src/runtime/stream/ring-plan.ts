@@ -2,22 +2,24 @@ import type { StreamConfig } from '../../config/stream.ts';
 import type { SlotRingShape } from '../../flow/slot-ring.ts';
 import type { StreamInput, StreamPort } from './stream-port.ts';
 
-/** Slots beside the queue and the inference threads: one being filled, one ready, one for the message on its way. */
+/**
+ * Slots in addition to the queue and the inference threads: one being filled, one ready, one for a message in transit.
+ */
 const SPARE_SLOTS = 3;
-/** A file's ring grows for the sake of speed up to here. */
+/** Size limit of a file's ring; the minimum number of slots may exceed it. */
 const FILE_RING_BYTES = 64 * 2 ** 20;
 
 export interface RingPlan {
   readonly shape: SlotRingShape;
-  /** A lane that waits for a slot is woken once no more frames than this are on their way. */
+  /** A lane that waits for a slot is woken once at most this many frames are in flight. */
   readonly refillAt: number;
 }
 
 /**
- * How many frames of a stream may be on their way. Live: its queue and what inference threads hold. File: twice what they
- * hold, and as much again; a third of the ring is read at a time, so that the decoder runs in long stretches, and begun while more
- * is left than the threads hold. With a ring of three hand-overs, half of it read at a time, each thread of YOLOX-nano had
- * nothing to do for 5 ms four times a second: 1.7 % fewer frames.
+ * Plans how many frames of a stream can be in flight. Live: its queue plus what inference threads hold. File: four
+ * hand-overs per thread; a third of the ring is refilled at a time, so that the decoder runs in long stretches, and
+ * refilling starts while more frames are left than the threads hold. With three hand-overs, half of the ring refilled
+ * at a time, each thread of YOLOX-nano was idle for 5 ms four times a second: 1.7 % fewer frames.
  */
 export function planRing(
   { queueSize }: Pick<StreamConfig, 'queueSize'>,

@@ -12,7 +12,7 @@ export interface AnalysedFrame {
   readonly ptsUs: number;
 }
 
-/** What is done with the boxes of one stream, in order: identities, zones, lines. */
+/** Processes the boxes of one stream: track ids, then zones and lines. */
 export class StreamAnalytics {
   readonly #tracker: ByteTracker | null;
   readonly #zones: ZoneCounter | null;
@@ -26,7 +26,7 @@ export class StreamAnalytics {
     this.#lines = config.lines.length > 0 ? new LineCounter(config.lines.map(plain)) : null;
   }
 
-  /** @returns the detections to report, with identities, and the line crossings that this frame completed. */
+  /** @returns the detections to report, with track ids, and the line crossings that this frame completed. */
   update(
     frame: AnalysedFrame,
     raw: readonly Detection[],
@@ -48,7 +48,7 @@ export class StreamAnalytics {
   }
 }
 
-/** Counting needs identities, so zones and lines switch the tracker on. */
+/** Counting needs track ids, so zones and lines enable the tracker. */
 function isTracking(config: Pick<StreamConfig, 'track' | 'zones' | 'lines'>): boolean {
   return config.track !== false || config.zones.length > 0 || config.lines.length > 0;
 }
@@ -60,14 +60,14 @@ function trackOptions(
   return { ...(typeof config.track === 'object' ? plain(config.track) : {}), reportScore };
 }
 
-/** The score down to which a stream needs boxes: a tracker follows weak ones that are not reported. */
+/** Returns the lowest score of boxes that a stream needs: a tracker uses weak ones that are not reported. */
 export function neededScore(config: Pick<StreamConfig, 'track' | 'zones' | 'lines'>, reportScore: number): number {
   if (!isTracking(config)) return reportScore;
   const low = typeof config.track === 'object' ? config.track.lowScore : undefined;
   return Math.min(reportScore, low ?? TRACK_DEFAULTS.lowScore);
 }
 
-/** Removes absent keys, which exact optional properties tell from undefined ones. */
+/** Removes keys with value undefined, which `exactOptionalPropertyTypes` does not accept for optional keys. */
 function plain<T extends object>(value: T): { [K in keyof T]: Exclude<T[K], undefined> } {
   return Object.fromEntries(Object.entries(value).filter(([, v]) => v !== undefined)) as {
     [K in keyof T]: Exclude<T[K], undefined>;

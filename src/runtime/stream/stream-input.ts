@@ -9,22 +9,25 @@ import type { StreamInput } from './stream-port.ts';
 
 const READ_TIMEOUT_MS = 5_000;
 
-/** A live file that is read as fast as the CPU allows would starve inference and drop most of its frames. */
+/**
+ * True if a file is read in real time. Read at full speed, a live file would starve inference and drop most of its
+ * frames.
+ */
 function isPaced({ policy, loop }: StreamConfig): boolean {
   return policy === 'live' || (policy === 'auto' && loop);
 }
 
 export interface PictureNeed {
-  /** Most pixels across; null keeps the source's own size. */
+  /** Largest width in pixels; null keeps the source's size. */
   readonly maxWidth: number | null;
 }
 
 /**
- * Understands a stream's source, and learns its size where somebody needs full pictures.
+ * Parses a stream's source, and probes its size if full pictures are needed.
  *
- * @param need - null where the model is the only consumer of pixels. Where sharp is to fit them, it gets pictures of the
- *   source's own size.
- * @param spec - says who fits pictures where the stream leaves it open.
+ * @param need - null if the model is the only consumer of pixels. If sharp fits them, it gets pictures of the source's
+ * size.
+ * @param spec - selects what fits pictures if the stream says `auto`.
  * @throws SOURCE_*, CONFIG_INVALID
  */
 export async function resolveStreamInput(
@@ -41,7 +44,7 @@ export async function resolveStreamInput(
     readTimeoutMs: READ_TIMEOUT_MS,
   });
   const policy = config.policy === 'auto' ? (parsed.isLive ? 'live' : 'file') : config.policy;
-  // What is read as a file is read once, to its end, whatever it is: a camera that goes away ends it.
+  // With policy `file` any source is read once, to its end: the stream ends if a camera disconnects.
   const source = { ...parsed, isLive: policy === 'live' };
   const resizeBy = config.resizeBy === 'auto' ? spec.resizeBy : config.resizeBy;
   const wanted = resizeBy === 'sharp' ? { maxWidth: null } : need;
@@ -70,7 +73,7 @@ async function pictureSize(
 ): Promise<{ width: number; height: number }> {
   const { width, height } = await probeSource(ffmpeg, source, timeoutMs);
   const scale = need.maxWidth === null ? 1 : Math.min(1, need.maxWidth / width);
-  // Even sizes: video encoders with half-size colour planes take no others.
+  // Video encoders with half-size colour planes accept only even sizes.
   return { width: even(width * scale), height: even(height * scale) };
 }
 

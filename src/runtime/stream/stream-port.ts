@@ -7,33 +7,33 @@ import type { RingHandle } from '../../protocol/threads.ts';
 import type { LaneClient, LaneListener } from '../lane/lane-client.ts';
 import type { InFlightFrame } from './frame-ledger.ts';
 
-/** The right to run a stream of a fleet, asked about for every frame that is to be published. */
+/** The right to run a stream of a fleet, checked for every frame before it is published. */
 export interface StreamLease {
   readonly fence: number;
   isValid(): boolean;
 }
 
-/** What makes a stream a part of a bulk job: its results belong to one taker, and its ffmpeg gives way to all others. */
+/** Makes a stream a part of a bulk job: its results go to one consumer, and its ffmpeg runs with lower priority. */
 export interface BulkWork {
-  /** Boxes are delivered down to this score, before any tracking. */
+  /** Lowest score of delivered boxes, before any tracking. */
   readonly scoreThreshold: number;
   /**
-   * Gets the results, in order, in place of sinks and listeners.
+   * Receives the results, in order, instead of sinks and listeners.
    *
-   * @returns when the frame's slot may be given back, a promise that never rejects; null for at once.
+   * @returns a promise that settles when the frame's slot can be released and never rejects; null if at once.
    */
   take(frame: PublishedFrame): Promise<unknown> | null;
 }
 
-/** Where a stream's pictures come from, and whether somebody needs them in full. */
+/** A stream's source, and the size of full pictures if they are needed. */
 export interface StreamInput {
   readonly source: SourceInput | null;
   /** Image files instead of a video. */
   readonly imagePaths: readonly string[] | null;
-  /** Who fits image files into the model's input; sharp where absent. */
+  /** What fits image files into the model's input; default sharp. */
   readonly resizeImagesBy?: 'ffmpeg' | 'sharp';
   readonly label: string;
-  /** Absent where the stream belongs to this process alone. */
+  /** Absent if the stream does not belong to a fleet. */
   readonly lease?: StreamLease;
   readonly policy: 'live' | 'file';
   readonly picture: { readonly width: number; readonly height: number } | null;
@@ -42,37 +42,37 @@ export interface StreamInput {
 
 export type EventDetails = Readonly<Record<string, string | number | boolean | null>>;
 
-/** What the runtime must know of a stream to serve it. */
+/** What the runtime needs to know about a stream to serve it. */
 export interface ServedStream {
   readonly id: string;
   /** Name of the model instance that infers its frames. */
   readonly instance: string;
-  /** Takes the next frame that the lane has handed over, oldest first; null if there is none. */
+  /** Takes the next frame that the lane handed over, oldest first; null if there is none. */
   takeFrame(): InFlightFrame | null;
-  /** Asks the lane for a message when it hands over the next frame. */
+  /** Requests a message when the lane hands over the next frame. */
   wakeOnFrame(): void;
   readonly config: StreamConfig;
   readonly input: StreamInput;
 }
 
-/** What a stream needs of the runtime around it. */
+/** What a stream needs from the runtime. */
 export interface StreamPort {
   readonly spec: ModelSpec;
   readonly scoreThreshold: number;
   readonly ffmpeg: { readonly path: string; readonly major: number };
   readonly preview: { readonly maxWidth: number; readonly fps: number };
-  /** Slots that may be on inference threads at once. */
+  /** Most slots on inference threads at once. */
   readonly inferenceSlots: number;
-  /** Slots that one message to each inference thread holds at most, where only files are read. */
+  /** Most slots in one message to each inference thread while only files are read. */
   readonly handOverSlots: number;
   pickLane(): LaneClient;
   attach(ring: RingHandle): void;
   detach(ringId: number): void;
   /** Receives the lane's messages for a stream: frames go to the scheduler first, then the stream handles the message. */
   laneListener(stream: ServedStream & LaneListener): LaneListener;
-  /** Serves the stream's frames from now on. */
+  /** Starts serving the stream's frames. */
   serve(stream: ServedStream): void;
-  /** Takes back the frames of a stream that wait for a batch; the stream is no longer served. */
+  /** Stops serving the stream. @returns its frames that waited for a batch. */
   withdraw(stream: ServedStream): readonly InFlightFrame[];
   event(kind: EventKind, stream: string, message: string, details?: EventDetails): void;
   publish(stream: ServedStream, result: PublishedFrame, frame: InFlightFrame): Promise<unknown> | null;

@@ -5,12 +5,12 @@ import type { FrameRing } from './frame-ledger.ts';
 
 let nextRingId = 1;
 
-/** The ring of one connection of a stream to a lane, as the main thread keeps it. */
+/** The main thread's side of the ring of one connection of a stream to a lane. */
 export class StreamRing implements FrameRing {
   readonly ringId = nextRingId++;
   readonly slots: SlotRing;
   readonly lane: LaneClient;
-  /** Frames that the lane reported, handed over or dropped. */
+  /** Frames that the lane reported as handed over or dropped. */
   received = 0;
   #held = 0;
   #isRetired = false;
@@ -19,10 +19,10 @@ export class StreamRing implements FrameRing {
   readonly #onRetired: (ring: StreamRing) => void;
 
   /**
-   * @param refillAt - a lane that waits for a slot is woken once no more frames than this are on their way. Waking it for
-   * each slot makes ffmpeg decode one frame at a time, each into caches that inference has just emptied; many at once
-   * costs 1.6 instead of 2.0 ms a frame beside CenterNet on two cores, 3 % of the whole.
-   * @param onRetired - called once, when `retire` was called and no frame of this ring is on its way.
+   * @param refillAt - a lane that waits for a slot is woken once at most this many frames are in flight. Waking it for
+   * each slot makes ffmpeg decode one frame at a time with cold caches; decoding many at once costs 1.6 instead of 2.0
+   * ms a frame beside CenterNet on two cores, 3 % of the total.
+   * @param onRetired - called once, when `retire` was called and no frame of this ring is in flight.
    */
   constructor(shape: SlotRingShape, lane: LaneClient, refillAt: number, onRetired: (ring: StreamRing) => void) {
     this.slots = SlotRing.create(shape);
@@ -35,12 +35,12 @@ export class StreamRing implements FrameRing {
     return { ringId: this.ringId, buffer: this.slots.buffer, shape: this.slots.shape };
   }
 
-  /** Frames that the lane completed and never reported. The counter in the ring goes round at 2^31. */
+  /** Frames that the lane completed and never reported. The counter in the ring wraps at 2^31. */
   get lostCount(): number {
     return Math.max(0, (this.slots.completedCount - this.received) | 0);
   }
 
-  /** Slots that neither a frame on its way nor anybody else holds; to be asked once the lane has closed. */
+  /** Slots that are held although no in-flight frame uses them. Valid once the lane has closed. */
   get leakedCount(): number {
     return this.slots.heldCount - this.#held;
   }
@@ -56,7 +56,9 @@ export class StreamRing implements FrameRing {
     if (this.#isRetired && this.#held === 0) this.#end();
   }
 
-  /** @param isLaneGone - the lane did not close it: work of that thread may still write into its slots. */
+  /**
+   * @param isLaneGone - the lane did not close the ring, so pending work of its thread may still write into the slots.
+   */
   retire(isLaneGone = false): void {
     if (this.#isRetired) return;
     this.#isRetired = true;

@@ -1,6 +1,6 @@
 import type { StreamState } from '../../protocol/report.ts';
 
-/** Every legal step in the life of a stream. */
+/** Legal state transitions of a stream. */
 export const STREAM_TRANSITIONS: Readonly<Record<StreamState, readonly StreamState[]>> = {
   starting: ['running', 'reconnecting', 'ended', 'failed', 'pausing', 'removing'],
   running: ['reconnecting', 'ended', 'failed', 'pausing', 'removing'],

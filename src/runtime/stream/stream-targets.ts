@@ -4,7 +4,7 @@ import type { Percentiles } from '../../protocol/report.ts';
 import { TargetWatch } from '../../telemetry/target-watch.ts';
 import type { EventDetails } from './stream-port.ts';
 
-/** A rate counts as reached from here on: clocks of cameras are not exact. */
+/** Share of the target rate that counts as reached, since camera clocks are not exact. */
 const FPS_TOLERANCE = 0.95;
 
 export interface TargetEvent {
@@ -13,7 +13,7 @@ export interface TargetEvent {
   readonly details: EventDetails;
 }
 
-/** Watches one stream's figures against what its operator set. */
+/** Compares one stream's metrics with the operator's targets. */
 export class StreamTargets {
   readonly #target: StreamConfig['target'];
   readonly #fps = new TargetWatch();
@@ -27,7 +27,7 @@ export class StreamTargets {
     return { fps: this.#fps.isMissing, latency: this.#latency.isMissing };
   }
 
-  /** @param isLive - streams that are paused or over are not judged. */
+  /** @param isLive - false for streams that are paused or have ended, which are not checked. */
   update(id: string, publishedFps: number, latencyMs: Percentiles, isLive: boolean, nowMs: number): TargetEvent[] {
     if (!isLive) {
       this.#fps.pause();
@@ -39,13 +39,13 @@ export class StreamTargets {
     if (fps !== undefined) {
       const change = this.#fps.update(publishedFps >= fps * FPS_TOLERANCE, nowMs);
       if (change !== null)
-        events.push(tell(id, change, 'fps', publishedFps, fps, `${publishedFps.toFixed(1)} fps, target ${fps}`));
+        events.push(targetEvent(id, change, 'fps', publishedFps, fps, `${publishedFps.toFixed(1)} fps, target ${fps}`));
     }
     if (limitMs !== undefined && latencyMs.count > 0) {
       const change = this.#latency.update(latencyMs.p99 <= limitMs, nowMs);
       if (change !== null)
         events.push(
-          tell(
+          targetEvent(
             id,
             change,
             'latencyMs',
@@ -59,7 +59,7 @@ export class StreamTargets {
   }
 }
 
-function tell(
+function targetEvent(
   id: string,
   change: 'missed' | 'met',
   what: string,

@@ -17,10 +17,10 @@ import { StreamRing } from './stream-ring.ts';
 import { STREAM_TRANSITIONS } from './stream-states.ts';
 import { StreamTargets } from './stream-targets.ts';
 
-/** Name of the one model instance that a pipeline has unless it names more. */
+/** Name of a pipeline's only model instance. */
 export const DEFAULT_INSTANCE = 'default';
 
-/** One stream on the main thread: its life, its frames, its figures. */
+/** One stream on the main thread: its lifecycle, its frames, its metrics. */
 export class Stream implements LaneListener, ServedStream, LedgerPort {
   readonly id: string;
   /** Name of the model instance that infers its frames. */
@@ -77,34 +77,34 @@ export class Stream implements LaneListener, ServedStream, LedgerPort {
     return this.#state;
   }
 
-  /** Damaged pieces that ffmpeg told of. */
+  /** Decode errors that ffmpeg reported. */
   get decodeErrorCount(): number {
     return this.#decodeErrors;
   }
 
-  /** Frames that entered and were not published, whatever the reason. */
+  /** Frames that entered and were dropped, for any reason. */
   get droppedCount(): number {
     return Object.values(this.telemetry.frames(0).dropped).reduce((sum, count) => sum + count, 0);
   }
 
-  /** Why the stream failed; null where it did not. */
+  /** Why the stream failed; null if it did not. */
   get failure(): SightlineError | null {
     return this.#failure;
   }
 
-  /** Opens the source on a lane. The stream runs once the first frame is decoded. */
+  /** Opens the source on a lane. The state becomes `running` with the first decoded frame. */
   start(): void {
     this.#failure = null;
     this.#openOnLane(this.#port.pickLane(), this.input.policy === 'file' ? this.#received : 0);
   }
 
-  /** Takes settings that need no new connection: the ones of batching and of the targets. */
+  /** Applies settings that need no new connection: batching and targets. */
   retune(config: StreamConfig): void {
     this.#config = config;
     this.#targets = new StreamTargets(config.target);
   }
 
-  /** Is it served, or is it over, paused or about to be? */
+  /** True while it is served; false once it is ending, pausing or paused. */
   get isOpen(): boolean {
     return this.#ring !== null && !this.#isClosing;
   }
@@ -124,7 +124,7 @@ export class Stream implements LaneListener, ServedStream, LedgerPort {
   async pause(): Promise<void> {
     this.#enter('pausing');
     await this.#close();
-    // It may have been removed meanwhile.
+    // It may be removed meanwhile.
     if (this.#state === 'pausing') this.#enter('paused');
   }
 
@@ -133,7 +133,7 @@ export class Stream implements LaneListener, ServedStream, LedgerPort {
     this.start();
   }
 
-  /** May be called twice, and while the stream is being paused. */
+  /** Can be called repeatedly, and while the stream is being paused. */
   remove(): Promise<void> {
     this.#removal ??= this.#remove();
     return this.#removal;
@@ -162,7 +162,7 @@ export class Stream implements LaneListener, ServedStream, LedgerPort {
   onLaneMessage(message: FromLane): void {
     const ring = this.#ring;
     if (ring === null || !('ringId' in message) || message.ringId !== ring.ringId) return;
-    this.#enterRest();
+    this.#dropLateFrames();
     switch (message.type) {
       case 'frames':
         break;
@@ -175,7 +175,7 @@ export class Stream implements LaneListener, ServedStream, LedgerPort {
         if (this.#state === 'starting' || this.#state === 'reconnecting') this.#enter('running');
         break;
       case 'reconnecting':
-        // It may cross our own order to close: then nobody waits for a connection any more.
+        // Ignored if the close request and this message crossed.
         if (!this.#isClosing) this.#onReconnecting(SightlineError.fromWire(message.error));
         break;
       case 'ended':
@@ -207,11 +207,11 @@ export class Stream implements LaneListener, ServedStream, LedgerPort {
   onLaneLost(error: SightlineError): void {
     const ring = this.#ring;
     if (ring === null) return;
-    this.#enterRest();
+    this.#dropLateFrames();
     const lost = ring.lostCount;
     ring.retire(true);
     this.#ring = null;
-    // A file is read again from where the main thread stands, so that nothing is missing; a live source has moved on.
+    // A file is read again from the last frame received, so nothing is lost; frames of a live source are lost.
     if (this.input.policy === 'live' && lost > 0) this.ledger.enterLost(lost, 'lane-failed');
     if (this.#isClosing) return void this.#onClosed?.();
     if (this.#state === 'ended' || this.#state === 'failed') return;
@@ -219,7 +219,7 @@ export class Stream implements LaneListener, ServedStream, LedgerPort {
     this.start();
   }
 
-  /** Takes the next frame that the lane has handed over, oldest first; null if there is none that is to be inferred. */
+  /** Takes the next frame that the lane handed over, oldest first; null if there is none to infer. */
   takeFrame(): InFlightFrame | null {
     const ring = this.#ring;
     if (ring === null) return null;
@@ -232,13 +232,13 @@ export class Stream implements LaneListener, ServedStream, LedgerPort {
     }
   }
 
-  /** Asks the lane for a message when it hands over the next frame. */
+  /** Requests a message when the lane hands over the next frame. */
   wakeOnFrame(): void {
     this.#ring?.slots.listen();
   }
 
-  /** A stream that is stopping is no longer served: it counts and drops what its lane still hands over. */
-  #enterRest(): void {
+  /** Counts and drops frames that the lane still hands over while the stream is stopping and no longer served. */
+  #dropLateFrames(): void {
     if (this.#isDiscarding) this.takeFrame();
   }
 
@@ -262,7 +262,7 @@ export class Stream implements LaneListener, ServedStream, LedgerPort {
     if (this.#state !== 'reconnecting') this.#enter('reconnecting', error);
   }
 
-  /** The source came to its end by itself. What is on its way is published first. */
+  /** Called when the source has ended or failed by itself. In-flight frames are published first. */
   async #finish(failure: SightlineError | null): Promise<void> {
     await this.ledger.empty();
     if (this.#isClosing) return;
@@ -272,10 +272,10 @@ export class Stream implements LaneListener, ServedStream, LedgerPort {
     this.#enter(failure === null ? 'ended' : 'failed', failure ?? undefined);
   }
 
-  /** Stops in order: no new frames, then none waiting, then none on the way; then the ring must be empty. */
+  /** Stops in this order: no new frames, none waiting, none in flight; then the ring must be empty. */
   #close(): Promise<void> {
     if (!this.#mustKeep) this.#withdraw();
-    // The lane answers once: a second closing, as when a stream is removed that is being paused, joins the first.
+    // The lane answers once, so a second close (a stream that is removed while it is pausing) joins the first.
     this.#closing ??= this.#closeOnce().finally(() => {
       this.#closing = null;
     });
@@ -295,14 +295,14 @@ export class Stream implements LaneListener, ServedStream, LedgerPort {
       if (this.#ring !== null && ring.lostCount > 0 && !this.#mustKeep)
         this.ledger.enterLost(ring.lostCount, 'stopped');
       if (this.#ring !== null && ring.leakedCount > 0)
-        this.#port.event('stream-warning', this.id, `${this.id}: slots that were not given back: ${ring.leakedCount}`, {
+        this.#port.event('stream-warning', this.id, `${this.id}: slots that were not released: ${ring.leakedCount}`, {
           code: 'FRAME_LEAKED',
         });
     }
     await this.ledger.empty();
     this.#withdraw();
     if (ring !== null && this.#ring !== null) {
-      // Sinks may still hold a slot whose frame is published: the ring is forgotten when they are done.
+      // Sinks may still hold slots of published frames; the ring is detached when they are done.
       ring.retire();
       this.#ring = null;
     }
@@ -316,7 +316,7 @@ export class Stream implements LaneListener, ServedStream, LedgerPort {
     return this.input.policy === 'file' && (!this.#isClosing || this.#mustKeep);
   }
 
-  /** A file that is only paused loses nothing: what has been read is finished, the rest is read later. */
+  /** A paused file loses nothing: frames already read are finished, the rest is read after the resume. */
   get #mustKeep(): boolean {
     return this.input.policy === 'file' && this.#state === 'pausing';
   }
@@ -360,13 +360,13 @@ export class Stream implements LaneListener, ServedStream, LedgerPort {
     return this.#port.publish(this, result, frame);
   }
 
-  /** Called once a second; also notices targets that are missed or met again. */
+  /** Called once a second; also emits events for targets that are missed or met again. */
   report(nowMs: number, queueDepth: number): StreamReport {
     const fps = this.telemetry.fps(nowMs);
     const latencyMs = this.telemetry.latencyMs(nowMs);
     const isLive = this.#state === 'running' || this.#state === 'reconnecting';
-    const told = this.#targets.update(this.id, fps.published, latencyMs.window, isLive, nowMs);
-    for (const { kind, message, details } of told) this.#port.event(kind, this.id, message, details);
+    const events = this.#targets.update(this.id, fps.published, latencyMs.window, isLive, nowMs);
+    for (const { kind, message, details } of events) this.#port.event(kind, this.id, message, details);
     return {
       id: this.id,
       source: this.input.label,
@@ -396,7 +396,7 @@ export class Stream implements LaneListener, ServedStream, LedgerPort {
     return { zones: this.#analytics.zones, lines: this.#analytics.lines };
   }
 
-  /** Slots that are held now; 0 once everything is over. For leak checks. */
+  /** Slots currently held, for leak checks; 0 once the stream is closed. */
   get heldSlots(): number {
     return this.#ring?.slots.heldCount ?? 0;
   }

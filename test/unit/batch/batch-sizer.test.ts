@@ -1,7 +1,7 @@
 import { describe, expect, it } from 'vitest';
 import { BatchSizer } from '../../../src/batch/batch-sizer.ts';
 
-/** Runs batches as the dispatcher would, `waiting` frames at all times, until the size is settled. */
+/** Runs batches as the scheduler does, with `waiting` frames at all times, until the size is settled. */
 function runTrial(sizer: BatchSizer, callMs: (size: number) => number, waiting = 64): number {
   for (let batches = 1; batches < 1000; batches++) {
     const size = sizer.padTo(Math.min(waiting, sizer.nextSize(waiting)));
@@ -19,20 +19,20 @@ describe('BatchSizer', () => {
     expect(new BatchSizer(SIZES, [10, 11, 21, 41], 8).settledSize).toBe(2);
   });
 
-  it('settles on 1 where a batch costs as much as its frames one by one (a CPU)', () => {
+  it('settles on 1 if a batch costs as much as its frames one by one (a CPU)', () => {
     const sizer = new BatchSizer(SIZES, [10, 18, 34, 66], 8);
     runTrial(sizer, (size) => 10 * size);
     expect(sizer.settledSize).toBe(1);
     expect(sizer.reason).toContain('measured under load');
   });
 
-  it('settles on the largest where a batch costs little more than a frame (a GPU), whatever the warm-up said', () => {
+  it('settles on the largest if a batch costs little more than a frame (a GPU), whatever the warm-up measured', () => {
     const sizer = new BatchSizer(SIZES, [5, 20, 60, 130], 8);
     runTrial(sizer, (size) => 5 + 0.2 * size);
     expect(sizer.settledSize).toBe(8);
   });
 
-  it('takes the size in the middle where larger ones gain less than 10 %', () => {
+  it('settles on the middle size if larger ones gain less than 10 %', () => {
     const perFrame: Record<number, number> = { 1: 10, 2: 6, 4: 4.1, 8: 4 };
     const sizer = new BatchSizer(SIZES, [10, 12, 16.4, 32], 8);
     runTrial(sizer, (size) => perFrame[size]! * size);
@@ -46,7 +46,7 @@ describe('BatchSizer', () => {
     expect(sizer.settledSize).toBe(2);
   });
 
-  it('keeps the choice of the warm-up while too few frames wait to try every size, and tries them once they do', () => {
+  it('keeps the warm-up choice while too few frames wait to try every size, and tries them once enough wait', () => {
     const sizer = new BatchSizer(SIZES, [10, 11, 12, 13], 8);
     for (let i = 0; i < 500; i++) expect(sizer.observe(sizer.nextSize(1) > 1 ? 8 : 1, 10)).toBe(false);
     expect(sizer.settledSize).toBe(8);
@@ -55,7 +55,7 @@ describe('BatchSizer', () => {
     expect(sizer.reason).toContain('measured under load');
   });
 
-  it('never asks for a trial of a size that the waiting frames do not fill', () => {
+  it('never tries a size that the waiting frames do not fill', () => {
     const sizer = new BatchSizer(SIZES, [10, 20, 40, 80], 8);
     for (let i = 0; i < 100; i++) {
       expect(sizer.nextSize(3)).toBeLessThanOrEqual(3);
@@ -63,20 +63,20 @@ describe('BatchSizer', () => {
     }
   });
 
-  it('tells of the end of the trial once; one size needs no trial', () => {
+  it('reports the end of the trial once; one size needs no trial', () => {
     const sizer = new BatchSizer([1, 2], [10, 20], 2);
     runTrial(sizer, (size) => size);
     expect(sizer.observe(1, 1)).toBe(false);
     expect(new BatchSizer([1], [10], 8).observe(1, 10)).toBe(false);
   });
 
-  it('pads to the next warmed size and refuses more than the largest', () => {
+  it('pads to the next warmed-up size and refuses more than the largest', () => {
     const sizer = new BatchSizer(SIZES, [1, 1, 1, 1], 8);
     expect([1, 2, 3, 4, 5, 8].map((frames) => sizer.padTo(frames))).toEqual([1, 2, 4, 4, 8, 8]);
     expect(() => sizer.padTo(9)).toThrow(RangeError);
   });
 
-  it('uses no size above what the user allows, and needs at least one', () => {
+  it('uses no size above maxBatch, and needs at least one', () => {
     const sizer = new BatchSizer(SIZES, [10, 11, 12, 13], 4);
     expect(sizer.maxBatch).toBe(4);
     runTrial(sizer, () => 1);

@@ -10,7 +10,7 @@ interface Item {
 const FILE: BatchStreamOptions = { priority: 0, weight: 1, queueSize: null, maxAgeMs: null };
 const LIVE: BatchStreamOptions = { priority: 0, weight: 1, queueSize: 2, maxAgeMs: 500 };
 
-/** A batcher with a clock that the test turns, and a list of what it dropped. */
+/** A batcher with a manual clock and a list of its dropped frames. */
 class Bench {
   nowMs = 1000;
   readonly dropped: [string, number, string][] = [];
@@ -31,7 +31,7 @@ class Bench {
     }
   }
 
-  /** `a0 b0 a1`, or what else the batcher says. */
+  /** `a0 b0 a1`, or the kind if it is not a batch. */
   take(size: number): string {
     const next = this.batcher.next(this.nowMs, size);
     for (const { stream, n } of next.stale) this.dropped.push([stream, n, 'stale']);
@@ -40,13 +40,13 @@ class Bench {
   }
 }
 
-describe('when a batch goes', () => {
-  it('is empty where nothing waits', () => {
+describe('closing a batch', () => {
+  it('is empty if nothing waits', () => {
     expect(new Bench({ a: {} }, FILE).take(4)).toBe('empty');
     expect(new Bench({}, FILE).take(4)).toBe('empty');
   });
 
-  it('goes at once when it is full, and takes no more than its size', () => {
+  it('closes at once when it is full, with no more than its size', () => {
     const bench = new Bench({ a: {}, b: {} }, FILE);
     bench.offer('a', 9);
     expect(bench.take(4)).toBe('a0 a1 a2 a3');
@@ -54,14 +54,14 @@ describe('when a batch goes', () => {
     expect(bench.batcher.waitingCount).toBe(1);
   });
 
-  it('goes at once, part full, when every stream already has a frame in it', () => {
+  it('closes at once, partly filled, if every stream already has a frame in it', () => {
     const bench = new Bench({ a: {}, b: {} }, FILE);
     bench.offer('a');
     bench.offer('b');
     expect(bench.take(8)).toBe('a0 b0');
   });
 
-  it('otherwise waits for company until its oldest frame has waited maxDelayMs', () => {
+  it('otherwise waits for more frames until its oldest frame has waited maxDelayMs', () => {
     const bench = new Bench({ a: {}, b: {} }, FILE, 5);
     bench.offer('a');
     expect(bench.take(8)).toBe('wait 5');
@@ -72,15 +72,15 @@ describe('when a batch goes', () => {
     expect(bench.take(8)).toBe('a0 a1');
   });
 
-  it('does not wait where one frame is all that pays', () => {
+  it('does not wait if the best size is one frame', () => {
     const bench = new Bench({ a: {}, b: {} }, FILE);
     bench.offer('a');
     expect(bench.take(1)).toBe('a0');
   });
 });
 
-describe('which frames give way', () => {
-  it('the oldest of a full live queue, counted', () => {
+describe('dropping frames', () => {
+  it('drops the oldest frame of a full live queue, and counts it', () => {
     const bench = new Bench({ a: {} }, LIVE);
     bench.offer('a', 5);
     expect(bench.dropped).toEqual([
@@ -91,7 +91,7 @@ describe('which frames give way', () => {
     expect(bench.take(8)).toBe('a3 a4');
   });
 
-  it('those older than maxAgeMs when the batch closes, counted; one of exactly that age still goes', () => {
+  it('drops and counts frames older than maxAgeMs when the batch closes; a frame of exactly that age is kept', () => {
     const bench = new Bench({ a: {} }, { ...LIVE, queueSize: 8 });
     bench.offer('a');
     bench.nowMs += 1;
@@ -101,7 +101,7 @@ describe('which frames give way', () => {
     expect(bench.dropped).toEqual([['a', 0, 'stale']]);
   });
 
-  it('none of a file, however many and however old', () => {
+  it('drops no frame of a file, however many and however old', () => {
     const bench = new Bench({ a: {} }, FILE);
     bench.offer('a', 100);
     bench.nowMs += 1e6;
@@ -110,15 +110,15 @@ describe('which frames give way', () => {
   });
 });
 
-describe('whose turn it is', () => {
-  it('higher priority first, the rest of the batch for the others', () => {
+describe('sharing between streams', () => {
+  it('serves higher priorities first and fills the batch with the others', () => {
     const bench = new Bench({ low: {}, high: { priority: 5 } }, FILE);
     bench.offer('low', 3);
     bench.offer('high', 2);
     expect(bench.take(4)).toBe('high0 high1 low0 low1');
   });
 
-  it('streams of one priority take turns, so that a fast one never starves a slow one', () => {
+  it('alternates between streams of one priority, so that a fast one never starves a slow one', () => {
     const bench = new Bench({ fast: {}, slow: {} }, LIVE);
     let slowServed = 0;
     for (let tick = 0; tick < 1000; tick++) {
@@ -139,14 +139,14 @@ describe('whose turn it is', () => {
     ['weights 3 and 1', { a: 3, b: 1 }],
     ['weights 5, 2 and 1', { a: 5, b: 2, c: 1 }],
     ['weights 0.5 and 1.5', { a: 0.5, b: 1.5 }],
-  ] as [string, Record<string, number>][])('at twice the load it can do, %s are kept to within 5 %%', (_, weights) => {
+  ] as [string, Record<string, number>][])('at twice its capacity, keeps %s to within 5 %%', (_, weights) => {
     const ids = Object.keys(weights);
     const bench = new Bench(Object.fromEntries(ids.map((id) => [id, { weight: weights[id]!, queueSize: 8 }])), LIVE);
     const served = new Map(ids.map((id) => [id, 0]));
     const size = 4;
     for (let tick = 0; tick < 2000; tick++) {
       bench.nowMs += 10;
-      // Every stream alone could fill the device; together they bring at least twice of what it takes.
+      // Every stream alone could fill the device; together they send at least twice its capacity.
       for (const id of ids) bench.offer(id, size);
       for (const name of bench.take(size).split(' ')) {
         const id = name.replace(/\d+$/, '');
@@ -160,7 +160,7 @@ describe('whose turn it is', () => {
     }
   });
 
-  it('a stream that was idle gets its share from now on, not its share of the past', () => {
+  it('gives a stream that was idle its share from now on, without a catch-up', () => {
     const bench = new Bench({ a: {}, b: {} }, FILE);
     bench.offer('a', 1000);
     for (let i = 0; i < 500; i++) bench.take(1);
@@ -169,7 +169,7 @@ describe('whose turn it is', () => {
     expect(names.match(/b/g)).toHaveLength(50);
   });
 
-  it('a stream that changes its priority is neither starved nor preferred in its new one', () => {
+  it('neither starves nor favours a stream that changes its priority', () => {
     const bench = new Bench({ a: {}, b: { priority: 1 } }, FILE);
     bench.offer('a', 2000);
     for (let i = 0; i < 1000; i++) bench.take(1);
@@ -182,8 +182,8 @@ describe('whose turn it is', () => {
   });
 });
 
-describe('streams come and go', () => {
-  it('a removed stream gives back what waited, in order, and nothing else', () => {
+describe('adding and removing streams', () => {
+  it('returns exactly the waiting frames of a removed stream, in order', () => {
     const bench = new Bench({ a: {}, b: {} }, FILE);
     bench.offer('a', 3);
     bench.offer('b');
@@ -193,11 +193,11 @@ describe('streams come and go', () => {
     expect(bench.take(8)).toBe('b0');
   });
 
-  it('a frame of a stream that it does not know is a mistake of the caller', () => {
+  it('throws for a frame of an unknown stream', () => {
     expect(() => new Bench({}, FILE).offer('a')).toThrow(RangeError);
   });
 
-  it('a frame that is put back goes before all others of its stream', () => {
+  it('puts a requeued frame before all others of its stream', () => {
     const bench = new Bench({ a: {} }, FILE);
     bench.offer('a', 3);
     const next = bench.batcher.next(bench.nowMs, 2);
@@ -207,7 +207,7 @@ describe('streams come and go', () => {
     expect(() => bench.batcher.putBack('b', next.items[0]!, bench.nowMs)).toThrow(RangeError);
   });
 
-  it('new settings leave the frames that wait where they are', () => {
+  it('keeps the waiting frames when settings change', () => {
     const bench = new Bench({ a: {} }, FILE);
     bench.offer('a', 3);
     bench.batcher.setStream('a', { ...LIVE, queueSize: 2 });
@@ -215,7 +215,7 @@ describe('streams come and go', () => {
     expect(bench.take(8)).toBe('a0 a1 a2');
   });
 
-  it('never waits for company longer than the frame would take alone', () => {
+  it('never waits for more frames longer than the frame would take alone', () => {
     const batcher = new MicroBatcher<{ capturedMs: number }>({ maxDelayMs: 50 });
     for (const id of ['a', 'b']) batcher.setStream(id, { priority: 0, weight: 1, queueSize: 2, maxAgeMs: null });
     batcher.add('a', { capturedMs: 100 }, 100);

@@ -8,7 +8,7 @@ import { SightlineError } from '../../../src/errors/sightline-error.ts';
 const HEAD = 'name: a\ndescription: b\n';
 const SHIPPED = 'pipelines';
 
-/** The complaint about a document, without the name of the file. */
+/** The error message for a document, without the file name. */
 function complaintOf(text: string): string {
   try {
     parsePipeline(text, 'p.yaml');
@@ -20,7 +20,7 @@ function complaintOf(text: string): string {
   return 'accepted';
 }
 
-describe('a wrong pipeline is refused with the place, the expectation and the value', () => {
+describe('an invalid pipeline is refused with the key, the expected and the received value', () => {
   it.each([
     ['a missing key', 'name: a', 'description: expected text, received nothing'],
     ['an empty document', '', 'document: expected a section, received null'],
@@ -41,7 +41,7 @@ describe('a wrong pipeline is refused with the place, the expectation and the va
       'batch.maxBatch: expected a whole number from 1 to 64, received 65 (number)',
     ],
     [
-      'a fraction where a whole number is due',
+      'a fraction instead of a whole number',
       `${HEAD}gateway: {port: 80.5}`,
       'gateway.port: expected a whole number from 0 to 65535, received 80.5 (number)',
     ],
@@ -51,12 +51,12 @@ describe('a wrong pipeline is refused with the place, the expectation and the va
       'batch.maxBatch: expected a whole number from 1 to 64, received NaN (number)',
     ],
     [
-      'an unknown key near a known one',
+      'an unknown key similar to a known one',
       `${HEAD}batch: {maxbatch: 3}`,
       'batch.maxbatch: unknown key; did you mean "maxBatch"?',
     ],
     [
-      'an unknown key near none',
+      'an unknown key similar to none',
       `${HEAD}batch: {zzzzzzzz: 3}`,
       'batch.zzzzzzzz: unknown key; known are maxBatch, maxDelayMs',
     ],
@@ -67,22 +67,22 @@ describe('a wrong pipeline is refused with the place, the expectation and the va
       'streams[0].qeueSize: unknown key; did you mean "queueSize"?',
     ],
     [
-      'an unknown key inside a choice of boolean or section',
+      'an unknown key inside a union of boolean and section',
       `${HEAD}streams: [{id: a, source: x, track: {highscore: 1}}]`,
       'streams[0].track.highscore: unknown key; did you mean "highScore"?',
     ],
     [
-      'a bad value inside a choice of boolean or section',
+      'a bad value inside a union of boolean and section',
       `${HEAD}streams: [{id: a, source: x, track: {highScore: 3}}]`,
       'streams[0].track.highScore: expected a number from 0 to 1, received 3 (number)',
     ],
     [
-      'neither of a choice',
+      'a value that matches no branch of a union',
       `${HEAD}streams: [{id: a, source: x, track: 3}]`,
       'streams[0].track: expected true or false, or a section, received 3 (number)',
     ],
     [
-      'a word that is none of the allowed ones',
+      'a word that is not allowed',
       `${HEAD}model: {engine: tensorrt}`,
       'model.engine: expected one of "auto", "tensorflow", "openvino", "onnx", "wasm", "fake", received "tensorrt" (string)',
     ],
@@ -102,12 +102,12 @@ describe('a wrong pipeline is refused with the place, the expectation and the va
       'sinks[3].path: expected a file of its own, received "./a.jsonl", which sinks[0] writes',
     ],
     [
-      'a URL of another kind',
+      'a URL with another scheme',
       `${HEAD}sinks: [{type: webhook, url: "ftp://x"}]`,
       'sinks[0].url: expected an http or https URL, received "ftp://x" (string)',
     ],
     [
-      'an input size that is no size',
+      'an invalid input size',
       `${HEAD}model: {inputSize: big}`,
       'model.inputSize: expected WIDTHxHEIGHT, as in 480x256, received "big" (string)',
     ],
@@ -117,7 +117,7 @@ describe('a wrong pipeline is refused with the place, the expectation and the va
       'streams[0].id: expected letters, digits, dot, dash and underscore, at most 64, received "a b" (string)',
     ],
     [
-      'two streams of one name',
+      'two streams with the same id',
       `${HEAD}streams: [{id: a, source: x}, {id: b, source: x}, {id: a, source: y}]`,
       'streams[2].id: expected a name that no other stream has, received "a" again',
     ],
@@ -127,17 +127,17 @@ describe('a wrong pipeline is refused with the place, the expectation and the va
       'streams[0].zones[0].polygon[1][1]: expected a number from 0 to 1, received 2 (number)',
     ],
     [
-      'a zone of two corners',
+      'a zone with two corners',
       `${HEAD}streams: [{id: a, source: x, zones: [{id: z, polygon: [[0, 0], [1, 1]]}]}]`,
       'streams[0].zones[0].polygon: expected at least 3 entries, received [[0,0],[1,1]] (list)',
     ],
     [
-      'boxes of the fake engine that are cut short',
+      'incomplete boxes of the fake engine',
       `${HEAD}model: {engine: fake, fake: {rows: [1, 2]}}`,
       'model.fake.rows: expected six numbers for each box, received [1,2] (list)',
     ],
     [
-      'a mistake in the defaults, told once and not for every stream',
+      'a mistake in the defaults, reported once and not for every stream',
       `${HEAD}defaults: {queueSize: 0}\nstreams: [{id: a, source: x}, {id: b, source: y}]`,
       'defaults.queueSize: expected a whole number from 1 to 64, received 0 (number)',
     ],
@@ -167,7 +167,7 @@ describe('a wrong pipeline is refused with the place, the expectation and the va
 });
 
 describe('a pipeline file', () => {
-  it('that does not exist is told from one that is a folder', () => {
+  it('that does not exist has another message than one that is a folder', () => {
     expect(() => loadPipeline('/nowhere/p.yaml')).toThrowError(
       expect.objectContaining({ code: 'CONFIG_NOT_FOUND', message: '/nowhere/p.yaml: no such file' }),
     );
@@ -186,7 +186,7 @@ describe('a pipeline file', () => {
     expect(config.streams).toEqual([]);
   });
 
-  it('gives its defaults to every stream that does not set the key itself', () => {
+  it('applies its defaults to every stream that does not set the key itself', () => {
     const config = parsePipeline(
       `${HEAD}defaults: {queueSize: 7, weight: 2}\nstreams: [{id: a, source: x, weight: 3}, {id: b, source: y}]`,
       'p',
@@ -199,18 +199,18 @@ describe('a pipeline file', () => {
 
   const shipped = readdirSync(SHIPPED, { recursive: true, encoding: 'utf8' }).filter((name) => name.endsWith('.yaml'));
 
-  it('is shipped for at least the usual job, detection on live streams', () => {
+  it('is shipped for at least the most common task, detection on live streams', () => {
     expect(shipped).toContain('live-detect.yaml');
   });
 
-  it.each(shipped)('shipped: %s loads, and says when to use it', (name) => {
+  it.each(shipped)('shipped: %s loads, and describes when to use it', (name) => {
     const config = loadPipeline(join(SHIPPED, name));
     expect(config.description.length).toBeGreaterThan(20);
   });
 });
 
-describe('a stream that comes over REST', () => {
-  it('takes the defaults of the pipeline and may override them', () => {
+describe('a stream added over REST', () => {
+  it('takes the defaults of the pipeline and can override them', () => {
     const stream = parseStream({ id: 'a', source: 'x', weight: 3 }, { queueSize: 7, weight: 2 });
     expect([stream.queueSize, stream.weight, stream.maxAgeMs]).toEqual([7, 3, 500]);
   });
@@ -219,7 +219,7 @@ describe('a stream that comes over REST', () => {
     ['text', 'rtsp://u:hunter2@h/', 'stream: document: expected a section, received "rtsp://***@h/" (string)'],
     ['a list', [1], 'stream: document: expected a section, received [1] (list)'],
     ['no source', { id: 'a' }, 'stream: source: expected text, received nothing'],
-  ])('is refused where it is %s', (_, raw, message) => {
+  ])('is refused if it is %s', (_, raw, message) => {
     expect(() => parseStream(raw, {})).toThrowError(expect.objectContaining({ code: 'CONFIG_INVALID', message }));
   });
 });

@@ -3,21 +3,21 @@ import { ERROR_CODES } from '../../../src/errors/error-codes.ts';
 import { SightlineError } from '../../../src/errors/sightline-error.ts';
 
 describe('SightlineError', () => {
-  it('crosses a wire with its code, message and details', () => {
+  it('keeps its code, message and details when serialised', () => {
     const error = new SightlineError('SOURCE_EMPTY', 'nothing here', { path: '/x' });
     const back = SightlineError.fromWire(JSON.parse(JSON.stringify(error.toWire())));
     expect(back).toBeInstanceOf(SightlineError);
     expect([back.code, back.message, back.details]).toEqual(['SOURCE_EMPTY', 'nothing here', { path: '/x' }]);
   });
 
-  it('takes retrying and the exit code from the table', () => {
+  it('takes isRetryable and the exit code from the table', () => {
     expect(new SightlineError('CONFIG_INVALID', '').exitCode).toBe(2);
     expect(new SightlineError('SOURCE_UNREACHABLE', '').exitCode).toBe(1);
     expect(new SightlineError('SOURCE_UNREACHABLE', '').isRetryable).toBe(true);
     expect(new SightlineError('CONFIG_INVALID', '').isRetryable).toBe(false);
   });
 
-  it('leaves its own kind alone and wraps all else with its cause', () => {
+  it('returns a SightlineError unchanged and wraps anything else with its cause', () => {
     const own = new SightlineError('SOURCE_EMPTY', 'a');
     expect(SightlineError.from(own, 'INTERNAL_ERROR')).toBe(own);
     const cause = new TypeError('boom');
@@ -27,6 +27,6 @@ describe('SightlineError', () => {
   });
 });
 
-it('every code has a sentence that says what happened', () => {
+it('every code has a description that is a sentence', () => {
   for (const [code, { doc }] of Object.entries(ERROR_CODES)) expect(doc, code).toMatch(/^[A-Za-z].{10,}\.$/);
 });

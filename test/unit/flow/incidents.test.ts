@@ -19,7 +19,7 @@ describe('incidents', () => {
     expect(counted(incidents)).toEqual(['bus-stats fence 1', 'rest schema 2']);
   });
 
-  it('are reported at most once a second for each kind, with the number of those left out', () => {
+  it('are reported at most once a second per kind, with the number of unreported ones', () => {
     const clock = new ManualClock();
     const told: string[] = [];
     const incidents = new Incidents((text) => told.push(text), clock);
@@ -36,7 +36,7 @@ describe('incidents', () => {
     expect(told.at(-1)).toBe('a message was refused (rest, json): later (and 999 more since the last report)');
   });
 
-  it('let nothing out of a barrier: no exception, no rejection, no report that fails', async () => {
+  it('stop exceptions, rejections and failing reports at a barrier', async () => {
     const incidents = new Incidents(() => {
       throw new Error('the log is gone');
     });
@@ -51,7 +51,7 @@ describe('incidents', () => {
     expect(Object.fromEntries(incidents.caught)).toEqual({ a: 2, b: 1 });
   });
 
-  it('keep a timer that throws from the event loop', () => {
+  it('catch an exception in a timer before it reaches the event loop', () => {
     const clock = new ManualClock();
     const incidents = new Incidents();
     incidents.clock('a timer', clock).setTimer(() => {
@@ -61,7 +61,7 @@ describe('incidents', () => {
     expect(incidents.caught.get('a timer')).toBe(1);
   });
 
-  it('repeat no more of a message than fits a line', () => {
+  it('limit the quoted part of a message to one line', () => {
     const told: string[] = [];
     new Incidents((text) => told.push(text)).refuse('rest', 'json', () => 'x'.repeat(1e6));
     expect(told[0]!.length).toBeLessThan(400);

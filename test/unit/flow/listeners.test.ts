@@ -2,7 +2,7 @@ import { expect, it } from 'vitest';
 import { Incidents } from '../../../src/flow/incidents.ts';
 import { Listeners } from '../../../src/flow/listeners.ts';
 
-it('a listener hears every value from its coming to its going', () => {
+it('a listener receives every value between its addition and its removal', () => {
   const listeners = new Listeners<number>();
   const heard: number[] = [];
   listeners.emit(1);
@@ -15,7 +15,7 @@ it('a listener hears every value from its coming to its going', () => {
   expect(listeners.size).toBe(0);
 });
 
-it('a listener that leaves while it hears takes nothing from the others', () => {
+it('a listener that removes itself during a call does not affect the others', () => {
   const listeners = new Listeners<number>();
   const heard: string[] = [];
   const leave = listeners.add(() => {
@@ -28,7 +28,7 @@ it('a listener that leaves while it hears takes nothing from the others', () => 
   expect(heard).toEqual(['first', 'second', 'second']);
 });
 
-it('a listener that throws, now or later, keeps nothing from the others and is counted', async () => {
+it('an exception or rejection of a listener is counted and does not affect the others', async () => {
   const incidents = new Incidents();
   const listeners = new Listeners<number>('values', incidents);
   const heard: number[] = [];

@@ -3,8 +3,8 @@ import { SlotRing } from '../../../src/flow/slot-ring.ts';
 
 const SHAPE = { slots: 3, inputBytes: 48, pictureBytes: 0 };
 
-describe('memory of rings', () => {
-  it('is used again, and a ring in it begins empty', () => {
+describe('ring memory', () => {
+  it('is reused, and a ring in it starts empty', () => {
     const first = SlotRing.create(SHAPE);
     first.acquire();
     first.countCompleted();
@@ -15,12 +15,12 @@ describe('memory of rings', () => {
     expect([second.heldCount, second.completedCount, second.takeWaiting()]).toEqual([0, 0, false]);
   });
 
-  it('is never shared by two rings that live', () => {
+  it('is never shared by two rings in use', () => {
     SlotRing.create(SHAPE).recycle();
     expect(SlotRing.create(SHAPE).buffer).not.toBe(SlotRing.create(SHAPE).buffer);
   });
 
-  it('is taken only for rings of the same size', () => {
+  it('is reused only for rings of the same size', () => {
     const small = SlotRing.create(SHAPE);
     small.recycle();
     const large = SlotRing.create({ ...SHAPE, slots: 30 });

@@ -16,7 +16,7 @@ describe('SlotRing', () => {
     expect(ring.acquire()).toBe(1);
   });
 
-  it('calls a double release a leak', () => {
+  it('reports a double release as a leak', () => {
     const ring = SlotRing.create(SHAPE);
     const slot = ring.acquire();
     ring.hand(slot);
@@ -34,7 +34,7 @@ describe('SlotRing', () => {
     expect(() => wrong(SlotRing.create(SHAPE))).toThrowError(LEAKED);
   });
 
-  it('holds exactly what was taken and not given back, whatever the order', () => {
+  it('counts exactly the slots that were taken and not released, in any order', () => {
     const step = fc.record({ what: fc.constantFrom('acquire', 'hand', 'abandon', 'release'), slot: fc.nat(2) });
     fc.assert(
       fc.property(fc.array(step, { maxLength: 60 }), (steps) => {
@@ -58,7 +58,7 @@ describe('SlotRing', () => {
     );
   });
 
-  it('tells of a waiting lane once, and of a lane that took its word back not at all', () => {
+  it('reports a waiting lane once, and not at all if it cancelled its request', () => {
     const ring = SlotRing.create(SHAPE);
     expect(ring.takeWaiting()).toBe(false);
     ring.setWaiting(true);
@@ -68,7 +68,7 @@ describe('SlotRing', () => {
     expect(ring.takeWaiting()).toBe(false);
   });
 
-  it('gives the host what was handed over, in that order and once, however often the ring goes round', () => {
+  it('gives the host each handed-over slot once and in order, however often the ring wraps', () => {
     const ring = SlotRing.create(SHAPE);
     const lane = SlotRing.attach(ring.buffer, ring.shape);
     fc.assert(
@@ -92,7 +92,7 @@ describe('SlotRing', () => {
     );
   });
 
-  it('has the host told of the next frame once, each time that it asks', () => {
+  it('notifies the host of the next frame once per request', () => {
     const ring = SlotRing.create(SHAPE);
     expect(ring.hand(ring.acquire())).toBe(false);
     ring.listen();
@@ -100,7 +100,7 @@ describe('SlotRing', () => {
     expect([ring.hand(ring.acquire()), ring.hand(ring.acquire())]).toEqual([true, false]);
   });
 
-  it('keeps a frame beside its pixels, each number as it was written', () => {
+  it('stores the numbers of a frame exactly as they were written', () => {
     const number = fc.double({ noNaN: true });
     const meta = fc.record({
       frame: number,
@@ -123,7 +123,7 @@ describe('SlotRing', () => {
     );
   });
 
-  it('is one memory for everybody who attaches to it', () => {
+  it('shares one memory between all threads that attach to it', () => {
     const ring = SlotRing.create(SHAPE);
     const other = SlotRing.attach(ring.buffer, ring.shape);
     const slot = other.acquire();

@@ -1,8 +1,8 @@
 import { describe, expect, it } from 'vitest';
 import { CrashFlush } from '../../../src/host/crash-flush.ts';
 
-describe('flushing before a process ends that met an unforeseen exception', () => {
-  it('runs what was added and not taken out again, whatever one of them does', async () => {
+describe('flushing before a process ends after an unexpected exception', () => {
+  it('runs every flush that was added and not removed, even if one of them fails', async () => {
     const crash = new CrashFlush();
     const done: string[] = [];
     crash.add(() => {
@@ -15,7 +15,7 @@ describe('flushing before a process ends that met an unforeseen exception', () =
     expect(done).toEqual(['results']);
   });
 
-  it('gives up on one that never ends', async () => {
+  it('returns false if one never ends', async () => {
     const crash = new CrashFlush();
     crash.add(() => new Promise(() => {}));
     expect(await crash.run(1)).toBe(false);

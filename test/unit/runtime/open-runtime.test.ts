@@ -17,7 +17,10 @@ describe('openRuntime', () => {
   it.each([
     [{ engine: 'tensorflow', threads: 2 }, /model\.threads: .*received 2.*CUDA_VISIBLE_DEVICES/],
     [{ engine: 'tensorflow', provider: 'webgpu' }, /model\.provider: .*webgpu/],
-    [{ engine: 'openvino', provider: 'cuda' }, /model\.provider: engine openvino has no cuda, but cpu, gpu, npu, auto/],
+    [
+      { engine: 'openvino', provider: 'cuda' },
+      /model\.provider: engine openvino supports cpu, gpu, npu and auto, received cuda/,
+    ],
     [{ engine: 'onnx', provider: 'npu' }, /model\.provider: npu is a device of engine openvino/],
   ])('refuses %j before anything is started', async (model, message) => {
     await expect(open(model)).rejects.toMatchObject({
@@ -26,7 +29,7 @@ describe('openRuntime', () => {
     });
   });
 
-  it('leaves the sinks open when an engine cannot be loaded: another one may be tried with them', async () => {
+  it('leaves the sinks open if an engine cannot be loaded, for the next engine', async () => {
     let closed = 0;
     const sinks = new ResultSinks([]);
     sinks.close = () => {

@@ -7,7 +7,7 @@ describe('readProcessUsage', () => {
     expect(readProcessUsage(2 ** 30)).toBeNull();
   });
 
-  it.skipIf(process.platform !== 'linux')('agrees with what Node says of this process (Linux only)', () => {
+  it.skipIf(process.platform !== 'linux')('agrees with the figures of Node for this process (Linux only)', () => {
     const usage = readProcessUsage(process.pid)!;
     const { user, system } = process.cpuUsage();
     expect(Math.abs(usage.cpuMs - (user + system) / 1000)).toBeLessThan(200);
@@ -16,7 +16,7 @@ describe('readProcessUsage', () => {
 });
 
 describe('HostMeter', () => {
-  it('gives each stage its share of the time that passed, and names the busiest', () => {
+  it('reports the busy ratio of each stage, and the busiest stage', () => {
     const meter = new HostMeter(0);
     meter.inferThreads = 2;
     meter.addInferMs(1500);
@@ -29,7 +29,7 @@ describe('HostMeter', () => {
     meter.close();
   });
 
-  it('never says more than all of a stage', () => {
+  it('limits a busy ratio to 1', () => {
     const meter = new HostMeter(0);
     meter.addInferMs(99_999);
     const usage = meter.sample(1000, []);

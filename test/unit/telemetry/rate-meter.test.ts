@@ -3,19 +3,19 @@ import { describe, expect, it } from 'vitest';
 import { RateMeter } from '../../../src/telemetry/rate-meter.ts';
 
 describe('RateMeter', () => {
-  it('says nothing before its first quarter of a second is over', () => {
+  it('returns 0 during its first quarter of a second', () => {
     const meter = new RateMeter(1000);
     meter.add(1000);
     expect(meter.perSecond(1100)).toBe(0);
   });
 
-  it.each([1, 12, 25, 30, 60, 240])('reads %i a second off a source that sends so many', (fps) => {
+  it.each([1, 12, 25, 30, 60, 240])('measures %i per second for a source that sends as many', (fps) => {
     const meter = new RateMeter(50_000);
     for (let i = 0; i < fps * 10; i++) meter.add(50_000 + (i * 1000) / fps);
     expect(Math.abs(meter.perSecond(60_000) - fps)).toBeLessThanOrEqual(Math.max(0.3, fps * 0.03));
   });
 
-  it('is right from the first second on, not only once its window is full', () => {
+  it('is correct from the first second on, not only once its window is full', () => {
     const meter = new RateMeter(50_000);
     for (let i = 0; i <= 25; i++) meter.add(50_000 + i * 40);
     expect(meter.perSecond(51_000)).toBeCloseTo(25, 0);

@@ -9,7 +9,7 @@ function naive(values: readonly number[], percent: number): number {
 }
 
 describe('percentilesOf', () => {
-  it('gives what the definition of the nearest rank gives', () => {
+  it('agrees with the definition of the nearest rank', () => {
     fc.assert(
       fc.property(fc.array(fc.integer({ min: 0, max: 50 }), { minLength: 1, maxLength: 250 }), (values) => {
         expect(percentilesOf(Float64Array.from(values))).toEqual({
@@ -29,7 +29,7 @@ describe('percentilesOf', () => {
 });
 
 describe('SlidingWindow', () => {
-  it('sees the samples of the last ten seconds and no others, however often it is asked', () => {
+  it('uses exactly the samples of the last ten seconds, however often it is read', () => {
     const step = fc.record({ gapMs: fc.nat(3000), value: fc.nat(1000), isAsked: fc.boolean() });
     fc.assert(
       fc.property(fc.array(step, { maxLength: 80 }), (steps) => {
@@ -50,14 +50,14 @@ describe('SlidingWindow', () => {
     );
   });
 
-  it('keeps the newest 4096 where there are more', () => {
+  it('keeps the newest 4096 samples if there are more', () => {
     const window = new SlidingWindow();
     for (let i = 0; i < 5000; i++) window.add(i / 1000, i);
     const { count, p50, max } = window.percentiles(5);
     expect([count, p50, max]).toEqual([4096, 904 + 2047, 4999]);
   });
 
-  it('forgets what has aged, and takes new samples afterwards', () => {
+  it('discards old samples, and accepts new ones afterwards', () => {
     const window = new SlidingWindow();
     window.add(0, 5);
     expect(window.percentiles(10_001).count).toBe(0);

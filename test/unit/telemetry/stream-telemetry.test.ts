@@ -37,24 +37,24 @@ describe('StreamTelemetry', () => {
     expect(Math.abs(total.p50 - 31)).toBeLessThan(0.5);
   });
 
-  it('keeps the figures since the start when the window has moved on', () => {
+  it('keeps the figures since the start after the window has moved on', () => {
     const telemetry = new StreamTelemetry(0);
     for (let i = 0; i < 100; i++) telemetry.onPublished(times(i * 10, [0, 0, 0, 0, i + 1]));
     const { window, total } = telemetry.latencyMs(60_000);
     expect(window.count).toBe(0);
     expect(total.count).toBe(100);
-    // Two significant figures are kept: 99 of the numbers 1 to 100, give or take one per cent.
+    // The histogram keeps two significant figures: 99 of the numbers 1 to 100, to within one per cent.
     expect(Math.abs(total.p99 - 99)).toBeLessThanOrEqual(1);
   });
 
-  it('survives a frame that took longer than a minute', () => {
+  it('accepts a frame that took longer than a minute', () => {
     const telemetry = new StreamTelemetry(0);
     telemetry.onPublished(times(0, [0, 0, 0, 0, 600_000]));
     expect(telemetry.latencyMs(600_000).window.max).toBe(600_000);
     expect(telemetry.latencyMs(600_000).total.count).toBe(1);
   });
 
-  it('counts drops by reason and hands out copies', () => {
+  it('counts drops by reason and returns copies', () => {
     const telemetry = new StreamTelemetry(0);
     for (let i = 0; i < 6; i++) telemetry.onIn(i);
     telemetry.onDropped('stale');

@@ -5,7 +5,7 @@ import { BatchRunner } from '../../../../src/runtime/inference/batch-runner.ts';
 import { SIDE, TINY_SPEC } from '../../../support/fake-engine.ts';
 import { slotMeta } from '../../../support/slot-meta.ts';
 
-/** Says of each frame one box, whose score is the first byte of its picture over 255; remembers its calls. */
+/** Returns one box per frame, whose score is the first byte of the picture divided by 255; records its calls. */
 class FirstByteEngine {
   readonly calls: number[][] = [];
   readonly #memory = new Uint8Array(8 * SIDE * SIDE * 3);
@@ -41,7 +41,7 @@ function setUp(frames: number) {
 }
 
 describe('BatchRunner', () => {
-  it('runs what does not fit into one call in several, and answers once, in the order of the frames', async () => {
+  it('splits a large batch into several calls, and returns one result in the order of the frames', async () => {
     const { engine, run } = setUp(5);
     const result = await run(2);
     expect(engine.calls.map((call) => call.length)).toEqual([2, 2, 2]);
@@ -52,14 +52,14 @@ describe('BatchRunner', () => {
     expect(result.batchId).toBe(3);
   });
 
-  it('pads what is less than one call, and says nothing of the padding', async () => {
+  it('pads a batch smaller than one call, and returns no rows for the padding', async () => {
     const { engine, run } = setUp(3);
     const result = await run(4);
     expect(engine.calls.map((call) => call.length)).toEqual([4]);
     expect(result.counts).toEqual([1, 1, 1]);
   });
 
-  it('refuses a ring that it was never told of', async () => {
+  it('refuses a ring that was never attached', async () => {
     await expect(setUp(1).run(1, 8)).rejects.toThrow('no ring 8');
   });
 });

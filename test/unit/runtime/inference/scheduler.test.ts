@@ -10,13 +10,13 @@ import { slotMeta } from '../../../support/slot-meta.ts';
 import { waitFor } from '../../../support/wait-for.ts';
 
 const SLOTS = 12;
-/** A ring that no inference thread is attached to: a call with a frame of it fails. */
+/** A ring that is not attached to any inference thread: a call with one of its frames fails. */
 const UNKNOWN_RING = 99;
 
 const FILE: StreamPolicy = { priority: 0, weight: 1, queueSize: null, maxAgeMs: null, wake: 'when-idle' };
 const LIVE: StreamPolicy = { priority: 0, weight: 1, queueSize: 2, maxAgeMs: null, wake: 'always' };
 
-/** A scheduler with one real thread of the fake engine, and a stream of which nothing may be lost. */
+/** A scheduler with one real thread of the fake engine, and a stream that may lose nothing. */
 class Rig implements ScheduledStream, FrameOwner {
   readonly id = 's';
   readonly instance = 'default';
@@ -24,7 +24,7 @@ class Rig implements ScheduledStream, FrameOwner {
   readonly inferred: number[] = [];
   readonly dropped: [number, string][] = [];
   readonly busy: number[] = [];
-  /** Frames that the lane has handed over and that the scheduler has not taken yet. */
+  /** Frames that the lane handed over and the scheduler has not taken yet. */
   readonly ready: InFlightFrame[] = [];
   isListening = false;
   readonly slots = SlotRing.create({ slots: SLOTS, inputBytes: SIDE * SIDE * 3, pictureBytes: 0 });
@@ -77,7 +77,7 @@ class Rig implements ScheduledStream, FrameOwner {
     this.dropped.push([meta.frame, reason]);
   }
 
-  /** A lane hands frames over, and sends a message if it was asked to. */
+  /** A lane hands frames over, and sends a message if one was requested. */
   hand(frames: readonly InFlightFrame[]): void {
     this.ready.push(...frames);
     if (!this.isListening) return;
@@ -85,7 +85,7 @@ class Rig implements ScheduledStream, FrameOwner {
     this.scheduler.framesArrived(this);
   }
 
-  /** Frames that wait before the engine is up, so that all of them are there when it asks. */
+  /** Frames that wait before the engine has started, so that all of them are available at once. */
   async startWith(frames: readonly InFlightFrame[]): Promise<void> {
     this.ready.push(...frames);
     this.scheduler.framesArrived(this);
@@ -100,7 +100,7 @@ describe('Scheduler', () => {
 
   const frames = (count: number): InFlightFrame[] => Array.from({ length: count }, (_, i) => rig.frame(i));
 
-  it('hands several frames of a file over at once where the device takes one a call', async () => {
+  it('hands over several frames of a file at once if the device takes one per call', async () => {
     rig = new Rig();
     await rig.startWith(frames(10));
     await waitFor('all frames', () => rig.inferred.length === 10);
@@ -110,7 +110,7 @@ describe('Scheduler', () => {
     expect(Math.min(...rig.busy), 'the time of all calls').toBeGreaterThanOrEqual(2 * 2 - 1);
   });
 
-  it('listens for frames of a file while a thread could do more, and else collects them when a batch ends', async () => {
+  it('requests messages for frames of a file while a thread is idle, and otherwise collects them when a batch ends', async () => {
     rig = new Rig();
     await rig.startWith([]);
     expect(rig.isListening, 'nothing to do').toBe(true);
@@ -127,7 +127,7 @@ describe('Scheduler', () => {
     expect(rig.isListening).toBe(true);
   });
 
-  it('hands over one by one beside a live stream', async () => {
+  it('hands over one frame at a time beside a live stream', async () => {
     rig = new Rig();
     rig.model.servesLive = true;
     await rig.startWith(frames(6));
@@ -135,7 +135,7 @@ describe('Scheduler', () => {
     expect(rig.busy).toHaveLength(6);
   });
 
-  it('asks to be woken for each frame of a live stream, and keeps only the newest while the thread is busy', async () => {
+  it('requests a message for each frame of a live stream, and keeps only the newest while the thread is busy', async () => {
     rig = new Rig(LIVE, 50);
     await rig.startWith([]);
     expect(rig.isListening).toBe(true);
@@ -149,7 +149,7 @@ describe('Scheduler', () => {
     ]);
   });
 
-  it('leaves alone a stream that it serves no longer', async () => {
+  it('does not touch a stream that it no longer serves', async () => {
     rig = new Rig(LIVE, 50);
     const [first, second] = frames(2);
     await rig.startWith([first!, second!]);
@@ -162,7 +162,7 @@ describe('Scheduler', () => {
     await waitFor('the frame on the thread', () => rig.inferred.length === 1);
   });
 
-  it('effects of a drop cannot reach into the loop: they come when it has ended', async () => {
+  it('drops take effect only after the loop has ended', async () => {
     rig = new Rig(LIVE, 50);
     const seen: number[] = [];
     rig.drop = ({ meta }) => {
@@ -177,7 +177,7 @@ describe('Scheduler', () => {
     await waitFor('the frame on the thread', () => rig.inferred.length === 1);
   });
 
-  it('serves each model instance by itself', async () => {
+  it('serves each model instance independently', async () => {
     rig = new Rig();
     expect(() =>
       rig.scheduler.addInstance('default', fakeEngineRequest(1), { maxBatch: 1, maxDelayMs: 5, timeoutMs: 1 }),
@@ -194,7 +194,7 @@ describe('Scheduler', () => {
     expect(rig.model.report().histogram).toEqual({ 1: 3 });
   });
 
-  it('tries the frames of a failed hand-over again one by one: only the one that cannot be done is given up', async () => {
+  it('retries the frames of a failed hand-over one by one, and drops only the one that fails again', async () => {
     rig = new Rig();
     const records = [0, 1, 2, 3, 4, 5].map((frame) => rig.frame(frame, frame === 2 ? UNKNOWN_RING : 1));
     await rig.startWith(records);
@@ -206,7 +206,7 @@ describe('Scheduler', () => {
     expect(records[0]!.failures, 'once in its company, never alone').toBe(1);
   });
 
-  it('does not blame what only waited on a thread that died', async () => {
+  it('does not count a failure for frames that only waited on a thread that died', async () => {
     rig = new Rig();
     const records = frames(8);
     await rig.startWith(records);

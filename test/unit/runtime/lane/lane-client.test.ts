@@ -4,11 +4,11 @@ import type { LaneStream } from '../../../../src/protocol/threads.ts';
 import { LaneClient } from '../../../../src/runtime/lane/lane-client.ts';
 import { waitFor } from '../../../support/wait-for.ts';
 
-/** A thread made of a line of JavaScript. */
+/** A thread that runs one line of JavaScript. */
 const script = (code: string): URL => new URL(`data:text/javascript,${encodeURIComponent(code)}`);
 const LISTEN = "import { parentPort as port } from 'node:worker_threads';";
 
-describe('a lane as the main thread sees it', () => {
+describe('LaneClient', () => {
   const losses: string[] = [];
   const events = { onBusy: () => {}, onLost: (_: LaneClient, error: SightlineError) => losses.push(error.message) };
   let lane: LaneClient;
@@ -18,13 +18,13 @@ describe('a lane as the main thread sees it', () => {
     losses.length = 0;
   });
 
-  it('is given up when its thread says nothing for ten ticks, though it lives', async () => {
+  it('reports a lane as lost if its thread sends nothing for ten ticks, even though it runs', async () => {
     lane = new LaneClient(events, { entry: script('for (;;) {}'), tickMs: 20 });
     await waitFor('the loss', () => losses.length === 1);
-    expect(losses[0]).toMatch(/a lane thread ended: no sign of life/);
+    expect(losses[0]).toMatch(/a lane thread ended: no message for/);
   });
 
-  it('is kept while its thread speaks', async () => {
+  it('keeps a lane while its thread sends messages', async () => {
     const speaks = script(`${LISTEN} setInterval(() => port.postMessage({ type: 'busy', preprocessMs: 1 }), 20);
       port.on('message', (m) => { if (m.type === 'shutdown') process.exit(0); });`);
     let words = 0;
@@ -36,7 +36,7 @@ describe('a lane as the main thread sees it', () => {
     expect(losses).toEqual([]);
   });
 
-  it('hands on what was said before its thread was started', async () => {
+  it('delivers messages that were posted before the thread was started', async () => {
     const echo = script(`${LISTEN} port.on('message', (m) => {
       if (m.type === 'shutdown') process.exit(0);
       port.postMessage({ type: 'closed', ringId: m.type === 'open' ? m.stream.ring.ringId : m.ringId });

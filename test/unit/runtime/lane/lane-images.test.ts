@@ -15,7 +15,7 @@ beforeAll(async () => {
     await sharp({ create: { width: 4 + n, height: 4, channels: 3, background: { r: n, g: n, b: n } } }).toFile(path);
 });
 
-/** Reads images with a ring of this many slots; each frame is given back as soon as it is told of. */
+/** Reads images with a ring of this many slots; each frame is released as soon as it is reported. */
 function read(images: readonly string[], { skip = 0, slots = 2 } = {}) {
   const ring = SlotRing.create({ slots, inputBytes: 4 * 4 * 3, pictureBytes: 0 });
   const frames: [frame: number, width: number, grey: number][] = [];
@@ -53,20 +53,20 @@ function read(images: readonly string[], { skip = 0, slots = 2 } = {}) {
 }
 
 describe('LaneImages', () => {
-  it('is one frame for each image, numbered by its place, however few slots there are', async () => {
+  it('reads one frame per image, numbered by its index, however few slots there are', async () => {
     const { frames, last, ring } = read(paths, { slots: 1 });
     await expect.poll(() => last.at(-1)).toMatchObject({ type: 'ended', frames: 4 });
     expect(frames).toEqual([0, 1, 2, 3].map((n) => [n, 4 + n, n]));
     await expect.poll(() => ring.heldCount).toBe(0);
   });
 
-  it('goes on behind the images that were read before', async () => {
+  it('continues after the images that were read before', async () => {
     const { frames, last } = read(paths, { skip: 2 });
     await expect.poll(() => last.at(-1)).toMatchObject({ type: 'ended' });
     expect(frames.map(([frame]) => frame)).toEqual([2, 3]);
   });
 
-  it('fails on what is no image, and names it', async () => {
+  it('fails on a file that is not an image, and names it', async () => {
     const { frames, last, ring } = read([paths[0]!, 'package.json']);
     await expect
       .poll(() => last.at(-1))

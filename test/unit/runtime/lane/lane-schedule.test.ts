@@ -6,7 +6,7 @@ import { LaneSchedule } from '../../../../src/runtime/lane/lane-schedule.ts';
 const SCHED_OTHER = 0;
 const SCHED_BATCH = 3;
 
-/** Field 41 of proc(5) `stat`; the 39th after the name, which may hold blanks. */
+/** Field 41 of proc(5) `stat`; the 39th after the name, which may contain blanks. */
 function policyOf(thread: string): number {
   return Number(readFileSync(`/proc/${thread}/stat`, 'utf8').split(') ').at(-1)!.split(' ')[38]);
 }
@@ -28,7 +28,7 @@ describe.skipIf(!hasChrt())('LaneSchedule (needs chrt)', () => {
     schedule.follow(true);
   });
 
-  it('lets a lane of files wait for its turn, and one with a live stream not', () => {
+  it('runs a lane of files with SCHED_BATCH, and one with a live stream with SCHED_OTHER', () => {
     schedule.follow(true);
     expect(policyOf('thread-self'), 'as it was').toBe(SCHED_OTHER);
     schedule.follow(false);
@@ -37,7 +37,7 @@ describe.skipIf(!hasChrt())('LaneSchedule (needs chrt)', () => {
     expect(policyOf('thread-self')).toBe(SCHED_OTHER);
   });
 
-  it('does without where there is no chrt', () => {
+  it('continues without chrt', () => {
     process.env.PATH = '/nowhere';
     new LaneSchedule().follow(false);
     expect(policyOf('thread-self')).toBe(SCHED_OTHER);

@@ -14,14 +14,14 @@ import { waitFor } from '../../../support/wait-for.ts';
 const FIVE_MINUTES_MS = 300_000;
 const SIDE = 4;
 
-describe.skipIf(!hasProc)('a file that stands still (needs /proc)', () => {
+describe.skipIf(!hasProc)('a file that delivers no frames (needs /proc)', () => {
   let folder: string;
   let path: string;
   let writer: number;
 
   beforeEach(() => {
     folder = mkdtempSync(join(tmpdir(), 'sightline-still-'));
-    // A disk that has gone away: it can be opened, and a read never comes back.
+    // Like a lost disk: the file can be opened, but a read never returns.
     path = join(folder, 'still.mp4');
     execFileSync('mkfifo', [path]);
     writer = openSync(path, 'r+');
@@ -55,7 +55,7 @@ describe.skipIf(!hasProc)('a file that stands still (needs /proc)', () => {
     return { video, messages, ring };
   }
 
-  /** From now on the clock shows so much more, and the watchdog has looked at it several times. */
+  /** Advances the clock and waits until the watchdog has run several times. */
   async function laterBy(ms: number): Promise<void> {
     vi.restoreAllMocks();
     const real = performance.now.bind(performance);
@@ -63,7 +63,7 @@ describe.skipIf(!hasProc)('a file that stands still (needs /proc)', () => {
     await new Promise((resolve) => setTimeout(resolve, 500));
   }
 
-  it('is waited for longer than a camera, but not for ever', async () => {
+  it('is given more time than a camera, but not unlimited time', async () => {
     const { video, messages } = open({ kind: 'file', url: path });
     const failures = () => messages.filter(({ type }) => type === 'failed');
     await waitFor('ffmpeg to read', () => messages.some(({ type }) => type === 'child-started'));
@@ -84,7 +84,7 @@ describe.skipIf(!hasProc)('a file that stands still (needs /proc)', () => {
     await video.close();
   });
 
-  it('because we keep it waiting is kept, however long, also when a slot is free that nobody told of yet', async () => {
+  it('is never failed while it is held back, even if a slot is free that was not reported yet', async () => {
     const { video, messages, ring } = open({ kind: 'synthetic', url: 'testsrc2=size=64x64:rate=25:duration=4' });
     await waitFor('every slot to be filled', () => ring.completedCount === 2);
     expect([ring.take(), ring.take()]).toEqual([0, 1]);

@@ -23,8 +23,8 @@ function networkOf(name: string, bytes: Uint8Array): CompileSource {
 
 const whole = emitOnnx(network(3, (builder) => convolution(builder, 'conv', 'images', [4, 3, 3])));
 
-describe('a compiler in a process of its own', () => {
-  it('writes what it would write in this one', async () => {
+describe('compileInChild', () => {
+  it('writes the same file as a compiler in this process', async () => {
     const good = networkOf('good.onnx', whole);
     const options = { engine: 'onnx', precision: 'f32' } as const;
     const here = await compileModel(good, { ...options, cacheDir: join(folder, 'here') });
@@ -33,7 +33,7 @@ describe('a compiler in a process of its own', () => {
     expect(readFileSync(there.path).equals(readFileSync(here.path))).toBe(true);
   });
 
-  it('fails with the code and the words of the compiler', async () => {
+  it('fails with the code and the message of the compiler', async () => {
     const target = {
       engine: 'onnx',
       size: { width: 12, height: 16 },
@@ -56,7 +56,7 @@ describe('a compiler in a process of its own', () => {
     expect(existsSync(path)).toBe(false);
   });
 
-  it('tells what it was that ended it where it has no answer', async () => {
+  it('reports why the process ended if it gave no answer', async () => {
     const target = {
       engine: 'onnx',
       size: { width: 12, height: 16 },
@@ -72,7 +72,7 @@ describe('a compiler in a process of its own', () => {
     });
   });
 
-  it('ends when whoever asked is gone', async () => {
+  it('ends when the parent process is gone', async () => {
     const child = fork(workerEntry('compile.process'), [], { execArgv: [] });
     child.disconnect();
     const [, signal] = await once(child, 'exit');

@@ -11,7 +11,7 @@ import { type FileSettings, loadDetector, modelName } from '../../../../src/runt
 const folder = mkdtempSync(join(tmpdir(), 'sightline-detectors-'));
 const places = { searchPath: [join(folder, 'own')], cacheDir: join(folder, 'cache') };
 
-/** A graph that says of itself that it has the layout of YOLOv8: nothing here runs it. */
+/** A graph whose metadata declare the layout of YOLOv8. It is never run. */
 function tinyYolov8(classes: number): Graph {
   const builder = new GraphBuilder('');
   const shape = builder.constant('shape', i64Tensor([3], [1, 4 + classes, -1]));
@@ -56,12 +56,12 @@ describe('an ONNX file', () => {
     });
   });
 
-  it("has the user's labels, one a line, with spaces and umlauts, whatever the line ends", async () => {
+  it("has the user's labels, one per line, with spaces and umlauts, for any line ending", async () => {
     const labels = write('labels.txt', '\ufeffTür, blau\r\nrotes Auto\r\n\r\n');
     expect((await loadDetector(two, { ...places, settings: { labels } })).classes).toEqual(['Tür, blau', 'rotes Auto']);
   });
 
-  it("has COCO's labels where it has as many classes: 80, or its 90 or 91 ids", async () => {
+  it("has COCO's labels if the number of classes matches: 80, or its 90 or 91 ids", async () => {
     const file = (classes: number) => write(`coco${classes}.onnx`, emitOnnx(tinyYolov8(classes)));
     const labels = async (classes: number) => (await loadDetector(file(classes), places)).classes;
     const eighty = await labels(80);
@@ -86,7 +86,7 @@ describe('an ONNX file', () => {
     expect([code, received]).toEqual(['COMMAND_INVALID', expect.stringMatching(message)]);
   });
 
-  it("is refused with COCO's labels where it has another number of classes", async () => {
+  it("is refused with COCO's labels if it has another number of classes", async () => {
     expect(await errorOf(two, { labels: 'coco' })).toMatchObject({
       code: 'COMMAND_INVALID',
       message: expect.stringContaining('COCO has 80 classes, and its outputs have 2'),
@@ -95,7 +95,9 @@ describe('an ONNX file', () => {
 });
 
 describe('a file with free axes and no names', () => {
-  /** At 64x64, the default being 640: three anchors in each of 64 + 16 + 4 cells, of 4 + 1 + 2 numbers, or something else. */
+  /**
+   * At 64x64 (the default is 640): three anchors in each of 64 + 16 + 4 cells, of 4 + 1 + 2 numbers, or something else.
+   */
   function open(rows: number, columns: number): Uint8Array {
     const builder = new GraphBuilder('');
     const first = builder.constant('first', i64Tensor([1], [0]));
@@ -113,7 +115,7 @@ describe('a file with free axes and no names', () => {
   }
   const inputSize = { width: 64, height: 64 };
 
-  it('is run once to see how many rows it gives: three for each cell are YOLOv5', async () => {
+  it('is run once to count its rows: three per cell are YOLOv5', async () => {
     const path = write('open-yolov5.onnx', open(252, 7));
     expect(await loadDetector(path, { ...places, inputSize })).toMatchObject({
       family: 'yolov5',
@@ -121,7 +123,7 @@ describe('a file with free axes and no names', () => {
     });
   });
 
-  it('is a DETR where the rows have nothing to do with cells, and asked about where they may be either', async () => {
+  it('is a DETR if its rows do not match cells, and ambiguous if they could be either', async () => {
     const path = write('open-detr.onnx', open(100, 7));
     expect(await loadDetector(path, { ...places, inputSize })).toMatchObject({
       family: 'detr',
@@ -135,7 +137,7 @@ describe('a file with free axes and no names', () => {
   });
 });
 
-describe('a file that is broken is refused with its path, in one line that can be printed', () => {
+describe('a broken file is refused with its path, in one printable line', () => {
   const random = Uint8Array.from({ length: 4096 }, (_, at) => Math.imul(at + 1, 2654435761) >>> 24);
   it.each<[string, () => string | Uint8Array, string]>([
     ['random bytes', () => random, 'expected an ONNX file'],
@@ -165,7 +167,7 @@ describe('a file that is broken is refused with its path, in one line that can b
     expect((await errorOf(path)).message).toBe(`${path}: expected a manifest in YAML, received a binary file`);
   });
 
-  it('a file cut off at any byte, or with any byte turned over, is a model or an error of one line', async () => {
+  it('a file truncated at any byte, or with any byte inverted, gives a model or a one-line error', async () => {
     const whole = emitOnnx(tinyYolov8(2));
     const variants = Array.from(whole, (_, at) => [
       whole.subarray(0, at),
@@ -187,7 +189,7 @@ describe('a file that is broken is refused with its path, in one line that can b
     expect(errors).toBeGreaterThan(whole.length);
   });
 
-  it('a file whose names are no text a terminal can show', async () => {
+  it('a file whose names contain unprintable text', async () => {
     const graph = tinyYolov8(2);
     const hostile = { ...graph, inputs: [{ ...graph.inputs[0]!, name: '\u001b[2Jimages\n', dims: [1, 7] }] };
     const { message } = await errorOf(write('hostile.onnx', emitOnnx(hostile)));
@@ -197,10 +199,10 @@ describe('a file that is broken is refused with its path, in one line that can b
 });
 
 describe('settings for an ONNX file', () => {
-  it('are refused where the model has a manifest', async () => {
+  it('are refused if the model has a manifest', async () => {
     expect(await errorOf('centernet', { labels: 'coco', family: 'yolox' })).toMatchObject({
       code: 'CONFIG_INVALID',
-      message: 'model centernet: labels, family can be set for an ONNX file only; a manifest says it itself',
+      message: 'model centernet: labels, family can be set for an ONNX file only; a manifest defines its own',
     });
   });
 });
@@ -210,6 +212,6 @@ it.each([
   ['best.int8.onnx', 'best.int8'],
   ['_ü_.onnx', 'model'],
   [`${'a'.repeat(99)}.onnx`, 'a'.repeat(64)],
-])('a file %s is called as a manifest may be: %s', (path, name) => {
+])('derives a valid model name: %s becomes %s', (path, name) => {
   expect(modelName(path)).toBe(name);
 });

@@ -9,7 +9,7 @@ import { conservationGap, StreamTelemetry } from '../../../../src/telemetry/stre
 const SLOTS = 8;
 const REASONS = Object.keys(DROP_REASONS) as DropReason[];
 
-/** A ledger over a real ring, with every release counted and each publication checked as it happens. */
+/** A ledger over a real ring that counts every release and checks each publication as it happens. */
 class Bench {
   nowMs = 100;
   readonly ring = SlotRing.create({ slots: SLOTS, inputBytes: 8, pictureBytes: 0 });
@@ -44,7 +44,7 @@ class Bench {
     expect(this.gap).toBe(0);
   }
 
-  /** As a lane would do it; null where the ring is full. */
+  /** Fills a slot as a lane does; null if the ring is full. */
   enter(): InFlightFrame | null {
     const slot = this.ring.acquire();
     if (slot < 0) return null;
@@ -82,7 +82,7 @@ const step = fc.record({
 });
 
 describe('FrameLedger', () => {
-  it('loses and repeats nothing, whatever the order in which frames come, finish and give way', () => {
+  it('loses and repeats nothing, in whatever order frames arrive, finish and are dropped', () => {
     fc.assert(
       fc.property(fc.array(step, { maxLength: 120 }), (steps) => {
         const bench = new Bench();
@@ -104,7 +104,7 @@ describe('FrameLedger', () => {
             bench.ledger.enterLost(pick % 3, 'queue-full');
             lost += pick % 3;
           } else if (what === 'again') {
-            // A late answer of a thread that was given up must change nothing.
+            // A late result of an abandoned thread must have no effect.
             const record = over[pick % Math.max(1, over.length)];
             if (record !== undefined) pick % 2 === 0 ? bench.complete(record) : bench.ledger.drop(record, 'stopped');
           } else {
@@ -131,7 +131,7 @@ describe('FrameLedger', () => {
     );
   });
 
-  it('publishes the result with its boxes, its size and its times', () => {
+  it('publishes the result with its boxes, size and times', () => {
     const bench = new Bench();
     const record = bench.enter()!;
     record.batchedMs = 110 as MonoMs;
@@ -150,7 +150,7 @@ describe('FrameLedger', () => {
     ]);
   });
 
-  it('holds a result back until the frames before it are through', () => {
+  it('holds a result back until the frames before it are published or dropped', () => {
     const bench = new Bench();
     const [first, second, third] = [bench.enter()!, bench.enter()!, bench.enter()!];
     bench.complete(third);
@@ -171,7 +171,7 @@ describe('FrameLedger', () => {
     expect(bench.ring.heldCount).toBe(0);
   });
 
-  it('is empty at once where nothing is on its way, and else when the last frame is through', async () => {
+  it('is empty at once if no frame is in flight, and otherwise when the last one is done', async () => {
     const bench = new Bench();
     await bench.ledger.empty();
     const [first, second] = [bench.enter()!, bench.enter()!];
@@ -186,7 +186,7 @@ describe('FrameLedger', () => {
     await empty;
   });
 
-  it('publishes under its lease, and counts what is ready after the lease is lost as dropped', () => {
+  it('publishes under its lease, and drops results that are ready after the lease is lost', () => {
     const bench = new Bench(7);
     const [first, second] = [bench.enter()!, bench.enter()!];
     bench.complete(first);

@@ -10,7 +10,7 @@ function jpeg(n: number): Uint8Array {
   return Uint8Array.of(n);
 }
 
-/** Frames and pictures as they came together, `7` for frame 7 with picture 7. */
+/** The emitted pairs of frame and picture, `7` for frame 7 with picture 7. */
 function bench(): { pairs: PreviewPairs; told: string[] } {
   const told: string[] = [];
   const pairs = new PreviewPairs(({ frame: n }, picture) =>
@@ -20,7 +20,7 @@ function bench(): { pairs: PreviewPairs; told: string[] } {
 }
 
 describe('PreviewPairs', () => {
-  it('brings picture and boxes of one frame together, whichever comes first', () => {
+  it('pairs the picture and boxes of one frame, whichever comes first', () => {
     const { pairs, told } = bench();
     pairs.onPicture(1, jpeg(1));
     expect(told).toEqual([]);
@@ -30,7 +30,7 @@ describe('PreviewPairs', () => {
     expect(told).toEqual(['1', '2']);
   });
 
-  it('shows a picture once', () => {
+  it('emits a picture once', () => {
     const { pairs, told } = bench();
     pairs.onPicture(1, jpeg(1));
     pairs.onPublished(frame(1));
@@ -38,7 +38,7 @@ describe('PreviewPairs', () => {
     expect(told).toEqual(['1']);
   });
 
-  it('never shows a picture with the boxes of another frame', () => {
+  it('never pairs a picture with the boxes of another frame', () => {
     const { pairs, told } = bench();
     pairs.onPicture(1, jpeg(1));
     for (let n = 2; n < 10; n++) pairs.onPublished(frame(n));

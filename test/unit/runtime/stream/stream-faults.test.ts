@@ -24,7 +24,7 @@ const SPEC: ModelSpec = {
 };
 const STALLED = new SightlineError('SOURCE_STALLED', 'no frame for 3000 ms').toWire();
 
-/** A lane that does nothing by itself: the test says what it says. */
+/** A passive lane: the test sends its messages. */
 class SilentLane {
   readonly opened: LaneStream[] = [];
   readonly streamCount = 0;
@@ -43,7 +43,7 @@ class SilentLane {
     return this.opened.at(-1)!.ring.ringId;
   }
 
-  /** Reads a frame, as the real one does, and hands it over unless it is to be lost on the way. */
+  /** Reads a frame, as the real lane does, and hands it over unless it is to be lost. */
   read(frame: number, isHanded = true): void {
     const { buffer, shape } = this.opened.at(-1)!.ring;
     const ring = SlotRing.attach(buffer, shape);
@@ -67,7 +67,7 @@ describe('a stream under faults', () => {
     isServed = false;
   });
 
-  /** What the scheduler does for a stream that it serves. */
+  /** Simulates the scheduler for a served stream. */
   function drain(stream: ScheduledStream): void {
     if (!isServed) return;
     for (let frame = stream.takeFrame(); frame !== null; frame = stream.takeFrame()) waiting.push(frame);
@@ -118,7 +118,7 @@ describe('a stream under faults', () => {
     return conservationGap(stream.telemetry.frames(stream.ledger.inFlight));
   }
 
-  it('does not mind a reconnect of the lane that crosses its own order to close', async () => {
+  it('ignores a reconnect message that crosses its own close request', async () => {
     const stream = open('live');
     const paused = stream.pause();
     lane.listener.onLaneMessage({ type: 'reconnecting', ringId: lane.ringId, error: STALLED });
@@ -127,7 +127,7 @@ describe('a stream under faults', () => {
     expect(stream.state).toBe('paused');
   });
 
-  it('is open while it is served, not while it is paused or about to be', async () => {
+  it('is open while it is served, not while it is pausing or paused', async () => {
     const stream = open('live');
     expect(stream.isOpen).toBe(true);
     const paused = stream.pause();
@@ -139,7 +139,7 @@ describe('a stream under faults', () => {
     expect(stream.isOpen).toBe(true);
   });
 
-  it('counts what waited as stopped, and what a dead lane had read as lane-failed', async () => {
+  it('counts waiting frames as stopped, and frames that a dead lane had read as lane-failed', async () => {
     const stream = open('live');
     lane.read(0);
     lane.read(1, false);
@@ -170,7 +170,7 @@ describe('a stream under faults', () => {
     expect(stream.telemetry.frames(stream.ledger.inFlight)).toMatchObject({ in: 2, inFlight: 2, dropped: {} });
   });
 
-  it('takes in what a file has handed over before it hears that the file is closed', async () => {
+  it('accepts frames that a file handed over before its close message arrives', async () => {
     const stream = open('file');
     lane.read(0);
     lane.read(1);
@@ -184,14 +184,14 @@ describe('a stream under faults', () => {
     expect(events.filter(({ code }) => code === 'FRAME_LEAKED')).toEqual([]);
   });
 
-  it('raises the alarm when a slot was not given back', async () => {
+  it('emits a warning if a slot was not released', async () => {
     const stream = open('live');
     lane.read(0, false);
     const removed = stream.remove();
     answerClose();
     await removed;
     expect(events.filter(({ code }) => code === 'FRAME_LEAKED').map(({ message }) => message)).toEqual([
-      'cam: slots that were not given back: 1',
+      'cam: slots that were not released: 1',
     ]);
   });
 });

@@ -4,7 +4,7 @@ import { resolveStreamInput } from '../../../../src/runtime/stream/stream-input.
 
 const FFMPEG = { path: 'ffmpeg', major: 7 };
 
-/** Any file will do: nothing is read. */
+/** Any existing file: it is never read. */
 const FILE = 'package.json';
 
 async function resolve(stream: Readonly<Record<string, unknown>>) {
@@ -19,11 +19,11 @@ async function resolve(stream: Readonly<Record<string, unknown>>) {
 describe('the pace of a file', () => {
   it.each([
     ['is read as fast as the CPU allows', {}, { policy: 'file', realtime: false }],
-    ['that loops is a camera, paced by its own clock', { loop: true }, { policy: 'live', realtime: true }],
+    ['that loops is live, paced by its own clock', { loop: true }, { policy: 'live', realtime: true }],
     ['that is declared live is paced', { policy: 'live' }, { policy: 'live', realtime: true }],
-    ['that loops as a file is not', { loop: true, policy: 'file' }, { policy: 'file', realtime: false }],
-    ['is what the user says: fast', { loop: true, realtime: false }, { policy: 'live', realtime: false }],
-    ['is what the user says: paced', { realtime: true }, { policy: 'live', realtime: true }],
+    ['that loops with policy file is not paced', { loop: true, policy: 'file' }, { policy: 'file', realtime: false }],
+    ['follows an explicit setting: fast', { loop: true, realtime: false }, { policy: 'live', realtime: false }],
+    ['follows an explicit setting: paced', { realtime: true }, { policy: 'live', realtime: true }],
   ])('%s', async (_, stream, expected) => {
     expect(await resolve(stream)).toEqual(expected);
   });

@@ -6,7 +6,7 @@ import { testFfmpeg } from '../../../support/made-videos.ts';
 const SOURCE = 'synthetic:testsrc2=size=64x48:rate=5';
 const FULL = { width: 64, height: 48 };
 
-describe('who fits the pictures of a stream', () => {
+describe('the resizer of a stream', () => {
   it.each([
     ['auto', 'ffmpeg', null],
     ['auto', 'sharp', FULL],
@@ -32,7 +32,7 @@ describe('who fits the pictures of a stream', () => {
     expect((await resolveStreamInput(config, testFfmpeg, { maxWidth: 32 })).picture).toEqual(FULL);
   });
 
-  it('keeps the smaller picture of a preview where the model is content with ffmpeg', async () => {
+  it('keeps the smaller picture of a preview if the model uses ffmpeg', async () => {
     const config = parseStream({ id: 'a', source: SOURCE }, {});
     expect((await resolveStreamInput(config, testFfmpeg, { maxWidth: 32 })).picture).toEqual({ width: 32, height: 24 });
   });

@@ -3,7 +3,7 @@ import { SlotRing } from '../../../../src/flow/slot-ring.ts';
 import type { LaneClient } from '../../../../src/runtime/lane/lane-client.ts';
 import { StreamRing } from '../../../../src/runtime/stream/stream-ring.ts';
 
-/** A ring of four whose slots the lane has all handed over, and which waits for one. */
+/** A ring of four slots, all handed over, whose lane waits for one. */
 function fullRing(refillAt: number) {
   const told: number[] = [];
   const lane = { slotFree: (ringId: number) => void told.push(ringId) } as unknown as LaneClient;
@@ -22,20 +22,20 @@ function fullRing(refillAt: number) {
   return { laneSide, release };
 }
 
-it('a lane that waits is woken once, when few enough frames are on their way', () => {
+it('a waiting lane is woken once, when few enough frames are in flight', () => {
   const { release } = fullRing(2);
   expect([0, 1, 2, 3].map(release)).toEqual([0, 1, 1, 1]);
 });
 
-it('a lane that waits for any slot is woken by the first', () => {
+it('a lane that waits for any slot is woken by the first release', () => {
   const { release } = fullRing(4);
   expect([0, 1].map(release)).toEqual([1, 1]);
 });
 
-it('a lane that begins to wait when hardly any frame is on its way is woken by the next that ends', () => {
+it('a lane that starts to wait with few frames in flight is woken by the next release', () => {
   const { release, laneSide } = fullRing(2);
   [0, 1].map(release);
-  // What is free is held by the lane itself, which works on it.
+  // The lane itself holds the other slots, which it is filling.
   laneSide.acquire();
   laneSide.acquire();
   laneSide.setWaiting(true);

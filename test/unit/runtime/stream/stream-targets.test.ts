@@ -2,7 +2,7 @@ import { describe, expect, it } from 'vitest';
 import { StreamTargets } from '../../../../src/runtime/stream/stream-targets.ts';
 import { NO_PERCENTILES } from '../../../../src/telemetry/sliding-window.ts';
 
-/** Ten looks, one a second. @param p99 - 0 where nothing was published. */
+/** Updates once a second, ten times. @param p99 - 0 if nothing was published. */
 function watch(targets: StreamTargets, fps: number, p99: number, { isLive = true, fromS = 0, count = 10 } = {}) {
   const latency = p99 === 0 ? NO_PERCENTILES : { count: 500, p50: p99 / 3, p95: p99 / 2, p99, max: p99 * 2 };
   return Array.from({ length: count }, (_, i) =>
@@ -11,13 +11,13 @@ function watch(targets: StreamTargets, fps: number, p99: number, { isLive = true
 }
 
 describe('StreamTargets', () => {
-  it('is content where nothing was asked for', () => {
+  it('reports nothing without targets', () => {
     const targets = new StreamTargets({});
     expect(watch(targets, 0, 9999)).toEqual([]);
     expect(targets.isMissing).toEqual({ fps: false, latency: false });
   });
 
-  it('tells of a rate that is missed, with what was measured and what was wanted, and of its return', () => {
+  it('reports a missed rate, with the measured and the target rate, and its recovery', () => {
     const targets = new StreamTargets({ fps: 30 });
     expect(watch(targets, 12.34, 0)).toEqual([
       {
@@ -30,12 +30,12 @@ describe('StreamTargets', () => {
     expect(watch(targets, 30, 0, { fromS: 10 }).map(({ kind }) => kind)).toEqual(['target-met']);
   });
 
-  it('takes a camera that runs 5 % slow for one that keeps its rate', () => {
+  it('accepts a camera that runs 5 % slow', () => {
     expect(watch(new StreamTargets({ fps: 30 }), 28.5, 0)).toEqual([]);
     expect(watch(new StreamTargets({ fps: 30 }), 28.4, 0)).toHaveLength(1);
   });
 
-  it('judges latency by its 99th percentile, and not where there is none', () => {
+  it('checks latency by its 99th percentile, and only if there are samples', () => {
     expect(watch(new StreamTargets({ latencyMs: 50 }), 30, 51)[0]?.message).toBe(
       'cam misses its target: p99 51 ms, target 50 ms',
     );
@@ -43,7 +43,7 @@ describe('StreamTargets', () => {
     expect(watch(new StreamTargets({ latencyMs: 50 }), 30, 0)).toEqual([]);
   });
 
-  it('does not judge a paused stream, and after the pause begins to count anew', () => {
+  it('does not check a paused stream, and restarts its timer after the pause', () => {
     const targets = new StreamTargets({ fps: 30 });
     expect(watch(targets, 0, 0, { isLive: false, count: 60 })).toEqual([]);
     expect(watch(targets, 1, 0, { fromS: 60, count: 4 })).toEqual([]);

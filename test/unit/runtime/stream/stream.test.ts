@@ -23,7 +23,7 @@ const SPEC: ModelSpec = {
   classesPerBox: 'best',
 };
 
-/** A stream between a lane and a runtime that the test plays by hand. */
+/** A stream between a lane and a runtime that the test simulates. */
 class Bench {
   readonly published: number[] = [];
   readonly opened: LaneStream[] = [];
@@ -82,7 +82,7 @@ class Bench {
     this.stream.start();
   }
 
-  /** What the scheduler does for a stream that it serves. */
+  /** Simulates the scheduler for a served stream. */
   #drain(stream: ScheduledStream): void {
     if (!this.#isServed) return;
     for (let frame = stream.takeFrame(); frame !== null; frame = stream.takeFrame()) this.#queue.push(frame);
@@ -92,7 +92,7 @@ class Bench {
     this.#listener!.onLaneMessage({ ...message, ringId: this.opened.at(-1)!.ring.ringId });
   }
 
-  /** The lane hands over a frame. */
+  /** Simulates a lane that hands over a frame. */
   frame(): void {
     const { ringId, buffer, shape } = this.opened.at(-1)!.ring;
     const ring = SlotRing.attach(buffer, shape);
@@ -102,7 +102,7 @@ class Bench {
     if (ring.hand(slot)) this.#listener!.onLaneMessage({ type: 'frames', ringId });
   }
 
-  /** An inference thread takes the oldest frame that waits. */
+  /** Simulates an inference thread that takes the oldest waiting frame. */
   take(): InFlightFrame {
     return this.#queue.shift()!;
   }
@@ -116,13 +116,13 @@ class Bench {
   }
 }
 
-/** Lets everything happen that needs no further push. */
+/** Runs all pending asynchronous work. */
 function settle(): Promise<void> {
   return new Promise((resolve) => setImmediate(resolve));
 }
 
 describe('Stream', () => {
-  it('a file that is paused finishes what was read, and later goes on behind it', async () => {
+  it('a paused file finishes the frames already read, and continues after them later', async () => {
     const bench = new Bench('file');
     bench.send({ type: 'running' });
     bench.frame();
@@ -137,7 +137,7 @@ describe('Stream', () => {
     expect(bench.opened.at(-1)).toMatchObject({ skip: 2, firstFrame: 2 });
   });
 
-  it('a live stream that is removed drops what waits as stopped, and loses count of nothing', async () => {
+  it('a removed live stream drops waiting frames as stopped, and counts every frame', async () => {
     const bench = new Bench('live');
     bench.send({ type: 'running' });
     for (let i = 0; i < 3; i++) bench.frame();
@@ -150,14 +150,14 @@ describe('Stream', () => {
     expect(bench.stream.state).toBe('removed');
   });
 
-  it('a stream that is removed while it is being paused is removed, and nobody waits for ever', async () => {
+  it('a stream can be removed while it is pausing, and both calls resolve', async () => {
     const bench = new Bench('file');
     bench.send({ type: 'running' });
     bench.frame();
     bench.frame();
     const onDevice = bench.take();
     const paused = bench.stream.pause();
-    // The lane answers once, for the pause; the frame on the device holds everything up.
+    // The lane answers once, for the pause; the frame on the device delays both.
     bench.send({ type: 'closed' });
     await settle();
     const removed = bench.stream.remove();
@@ -170,7 +170,7 @@ describe('Stream', () => {
     expect(conservationGap(bench.counters)).toBe(0);
   });
 
-  it('can be removed twice at once', async () => {
+  it('can be removed twice concurrently', async () => {
     const bench = new Bench('live');
     const both = [bench.stream.remove(), bench.stream.remove()];
     bench.send({ type: 'closed' });
@@ -178,7 +178,7 @@ describe('Stream', () => {
     expect(bench.stream.state).toBe('removed');
   });
 
-  it('refuses a step that its state does not allow, by name', async () => {
+  it('refuses an illegal state transition, and names it', async () => {
     const bench = new Bench('live');
     expect(() => bench.stream.resume()).toThrowError(
       expect.objectContaining({ code: 'STREAM_STATE', message: 'stream "s" is starting and cannot become starting' }),
