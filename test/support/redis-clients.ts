@@ -43,7 +43,7 @@ export class RedisWorkbench {
     const connection = await this.connection(server.url, null, (text) => told.push(text));
     const busConnection = this.#keep(await connection.duplicate());
     const bus = this.#keep(
-      new RedisBus({ connection: busConnection, prefix: PREFIX, pingMs: 100, notices, maxUnderwayBytes: 10_000 }),
+      new RedisBus({ connection: busConnection, prefix: PREFIX, pingMs: 100, notices, maxInFlightBytes: 10_000 }),
     );
     const state = new RedisState({ connection, prefix: PREFIX, leaseMs, notices });
     return { state, bus, connection, busConnection, notices: told };

@@ -3,9 +3,9 @@ import { SightlineError } from '../../errors/sightline-error.ts';
 const OLDEST = [6, 2] as const;
 
 /**
- * Checks what a server says of itself (`INFO`). Valkey reports the Redis version that it is compatible with.
+ * Checks a server's `INFO`. Valkey reports the Redis version that it is compatible with.
  *
- * @throws CONTROL_UNSUITABLE where it is too old, or may evict keys: an evicted lease would be given to two hosts.
+ * @throws CONTROL_UNSUITABLE if it is too old or may evict keys: after the eviction of a lease two hosts could hold it.
  */
 export function checkSuitability(info: string, label: string): void {
   const version = field(info, 'redis_version');
@@ -24,7 +24,7 @@ export function checkSuitability(info: string, label: string): void {
     );
 }
 
-/** What an operator should know of a server that will do. */
+/** Returns advice on a server that is suitable but can lose data; null if there is none. */
 export function adviceFor(info: string, label: string): string | null {
   if (field(info, 'aof_enabled') !== '0') return null;
   return (

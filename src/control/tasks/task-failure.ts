@@ -4,11 +4,11 @@ const LONGEST_REASON = 1_000;
 
 export interface TaskFailure {
   readonly reason: string;
-  /** Errors without a code may be anything, so they are tried again. */
+  /** Errors without a code can have any cause, so they are retried. */
   readonly isRetryable: boolean;
 }
 
-/** What is remembered of an error that ended a task. */
+/** Returns the reason to store for an error that ended a task, and whether to retry. */
 export function taskFailure(error: unknown): TaskFailure {
   const message = error instanceof Error ? error.message : String(error);
   const text = error instanceof SightlineError ? `${error.code}: ${message}` : message;

@@ -118,6 +118,6 @@ describe('a fleet of hosts', () => {
     await rig.pass(BEAT_MS);
     await leaving;
     expect(runner.running.size).toBe(0);
-    expect(notices.at(-1)).toBe('host a could not say good-bye: the line is cut');
+    expect(notices.at(-1)).toBe('host a could not leave the fleet cleanly: the line is cut');
   });
 });

@@ -166,7 +166,7 @@ describe('while the control plane is away', () => {
     expect(reporting(host)).toEqual(['gate']);
     expect(host.agent.fence('gate')).toBeGreaterThan(before);
     expect(host.notices).toEqual([
-      'heartbeat failed, streams go on until their leases end: the line is cut [CONTROL_UNREACHABLE]',
+      'heartbeat failed, streams run until their leases expire: the line is cut [CONTROL_UNREACHABLE]',
       'the control plane answers again',
     ]);
   });

@@ -18,7 +18,7 @@ function check(
   sizes: readonly number[],
 ): (string | null)[] {
   const it = new SpanCheck(span, every);
-  const seen = frames.map((frame, i) => it.see({ ptsUs: frame * 40_000, width: sizes[i] ?? 64, height: 36 }));
+  const seen = frames.map((frame, i) => it.next({ ptsUs: frame * 40_000, width: sizes[i] ?? 64, height: 36 }));
   return [...seen, it.end(0)].filter((complaint) => complaint !== null);
 }
 
@@ -34,7 +34,7 @@ describe('SpanCheck', () => {
     ['begins too late', [11, ...ALL.slice(2), 19.5], /at 440000 us, the segment begins at 400000 us/],
     ['goes on too long', [...ALL.slice(0, 9), 20], /at 800000 us, the segment ends at 800000 us/],
     ['goes back in time', [10, 12, 11, 13, 14, 15, 16, 17, 18, 19], /at 440000 us follows one at 480000 us/],
-    ['lacks a frame', ALL.slice(0, 9), /9 frames came, the index lists 10/],
+    ['lacks a frame', ALL.slice(0, 9), /decoded 9 frames, the index lists 10/],
   ])('tells of a segment that %s', (_, frames, expected) => {
     expect(complaints(frames)[0]).toMatch(expected);
   });
@@ -44,7 +44,7 @@ describe('SpanCheck', () => {
   });
 
   it('tells of damage', () => {
-    expect(new SpanCheck({ ...SPAN, frames: 0 }, 1).end(2)).toMatch(/damaged data 2 times/);
+    expect(new SpanCheck({ ...SPAN, frames: 0 }, 1).end(2)).toMatch(/2 decoding errors/);
   });
 
   // Frames 0, 3, 6, 9, 12 ... of the file: in this segment 12, 15 and 18.

@@ -11,7 +11,7 @@ function moving(
   fps: number,
   more: Partial<MovingStream> = {},
 ): MovingStream {
-  return { id, from, to, fps, priority: 0, isHomeless: from === null, ...more };
+  return { id, from, to, fps, priority: 0, isUnplaced: from === null, ...more };
 }
 
 function moved(wanted: readonly MovingStream[], loads: Map<string, number>, budget: MoveBudget): string[] {

@@ -195,7 +195,7 @@ describe('a full fleet', () => {
     expect(new Set(tens(10, 'high').map(({ id }) => fleet.rateOf(id)))).toEqual(new Set([10]));
     expect(notes.filter(({ kind }) => kind === 'stream-reduced')).toHaveLength(8);
     expect(notes.find(({ kind }) => kind === 'fleet-full')?.message).toBe(
-      'pipeline "street" is full: of 18 streams 8 run at a lower rate and 0 nowhere',
+      'pipeline "street" is full: of 18 streams 8 run at a lower rate and 0 do not run',
     );
   });
 

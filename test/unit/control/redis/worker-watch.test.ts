@@ -5,7 +5,7 @@ const DEAF = { ready: 3, hasRoom: true, taken: 5 };
 
 function seen(sights: readonly (typeof DEAF)[]): boolean[] {
   const watch = new WorkerWatch(3_000);
-  return sights.map((sight, i) => watch.isDeaf(i * 1_000, sight));
+  return sights.map((sight, i) => watch.isStuck(i * 1_000, sight));
 }
 
 describe('a worker', () => {
@@ -23,10 +23,10 @@ describe('a worker', () => {
 
   it('is judged anew after a time when nothing could be seen', () => {
     const watch = new WorkerWatch(3_000);
-    watch.isDeaf(0, DEAF);
-    watch.isDeaf(1_000, DEAF);
+    watch.isStuck(0, DEAF);
+    watch.isStuck(1_000, DEAF);
     watch.reset();
-    expect(watch.isDeaf(60_000, DEAF)).toBe(false);
-    expect(watch.isDeaf(63_000, DEAF)).toBe(true);
+    expect(watch.isStuck(60_000, DEAF)).toBe(false);
+    expect(watch.isStuck(63_000, DEAF)).toBe(true);
   });
 });

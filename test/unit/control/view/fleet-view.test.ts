@@ -34,7 +34,7 @@ describe('fleet view', () => {
     const added = await view.addStream(gate);
     expect(added).toMatchObject({ id: 'gate', state: 'starting', source: 'rtsp://***@camera.example/gate' });
     expect(added.host).toBeUndefined();
-    expect(added.lastError).toBe('It waits for a place on 2 hosts, where live streams take 160 of 400 inferences/s.');
+    expect(added.lastError).toBe('It waits for capacity on 2 hosts, where live streams take 160 of 400 inferences/s.');
     expect(view.fleet().placement).toEqual({ placed: 0, waiting: 1, paused: 0 });
   });
 
@@ -46,7 +46,7 @@ describe('fleet view', () => {
         await plane.memory.assign('host-1', new Map([['gate', { hostId: 'host-2', maxFps: null, sinceMs: 0 }]]));
       },
       {},
-      /Host host-2 is to run it and has not taken it yet/,
+      /Host host-2 is assigned to it and has not taken it yet/,
     ],
     [
       'an assignment to a host that is gone',
@@ -54,7 +54,7 @@ describe('fleet view', () => {
         await plane.memory.assign('host-1', new Map([['gate', { hostId: 'host-9', maxFps: null, sinceMs: 0 }]]));
       },
       {},
-      /Host host-9 is not heard of; the stream goes to another host/,
+      /Host host-9 does not respond; the stream moves to another host/,
     ],
     [
       'a choice of an operator that is gone',
@@ -64,7 +64,7 @@ describe('fleet view', () => {
         rig.beating = ['host-1'];
       },
       {},
-      /Host host-2, which was chosen for it, is not here/,
+      /Host host-2, which was chosen for it, is not in the fleet/,
     ],
     [
       'draining',
@@ -219,7 +219,7 @@ describe('fleet view', () => {
     expect(states()).toEqual(['host-1 ready', 'host-2 silent']);
     rig.beating = ['host-1'];
     await seconds(6);
-    expect(stream('gate')).toMatchObject({ state: 'starting', lastError: expect.stringMatching(/waits for a place/) });
+    expect(stream('gate')).toMatchObject({ state: 'starting', lastError: expect.stringMatching(/waits for capacity/) });
 
     await seconds(25);
     expect(states()).toEqual(['host-1 ready']);
