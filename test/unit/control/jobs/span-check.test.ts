@@ -25,7 +25,7 @@ function check(
 const ALL = [10, 11, 12, 13, 14, 15, 16, 17, 18, 19];
 
 describe('SpanCheck', () => {
-  it('is content with the frames that the index lists', () => {
+  it('accepts the frames that the index lists', () => {
     expect(complaints(ALL)).toEqual([]);
   });
 
@@ -39,16 +39,16 @@ describe('SpanCheck', () => {
     expect(complaints(frames)[0]).toMatch(expected);
   });
 
-  it('tells of a picture that changes its size', () => {
+  it('reports a picture that changes its size', () => {
     expect(complaints(ALL, { sizes: [64, 64, 32] })[0]).toMatch(/changes from 64x36 to 32x36/);
   });
 
-  it('tells of damage', () => {
+  it('reports decoding errors', () => {
     expect(new SpanCheck({ ...SPAN, frames: 0 }, 1).end(2)).toMatch(/2 decoding errors/);
   });
 
   // Frames 0, 3, 6, 9, 12 ... of the file: in this segment 12, 15 and 18.
-  it('expects every n-th frame in step with the file', () => {
+  it('expects every n-th frame, counted from the start of the file', () => {
     expect(complaints([12, 15, 18], { every: 3 })).toEqual([]);
     expect(complaints([12, 15], { every: 3 })).toHaveLength(1);
     expect(new SpanCheck(SPAN, 3).expectedFrames).toBe(3);
@@ -56,7 +56,7 @@ describe('SpanCheck', () => {
     expect(new SpanCheck({ ...SPAN, firstFrame: 30 }, 30).expectedFrames).toBe(1);
   });
 
-  it('counts nothing where the index does not say', () => {
+  it('does not check the count if the index has none', () => {
     const { frames: _, ...span } = SPAN;
     expect(complaints(ALL.slice(0, 4), { span })).toEqual([]);
   });

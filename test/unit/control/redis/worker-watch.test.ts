@@ -9,7 +9,7 @@ function seen(sights: readonly (typeof DEAF)[]): boolean[] {
 }
 
 describe('a worker', () => {
-  it('is deaf when it took nothing for so long although it could', () => {
+  it('is stuck after taking nothing for the timeout although it could', () => {
     expect(seen([DEAF, DEAF, DEAF, DEAF, DEAF])).toEqual([false, false, false, false, true]);
   });
 
@@ -21,7 +21,7 @@ describe('a worker', () => {
     expect(seen([DEAF, DEAF, DEAF, sight, DEAF, DEAF]).some(Boolean)).toBe(false);
   });
 
-  it('is judged anew after a time when nothing could be seen', () => {
+  it('starts a new idle time after a reset', () => {
     const watch = new WorkerWatch(3_000);
     watch.isStuck(0, DEAF);
     watch.isStuck(1_000, DEAF);
