@@ -1,12 +1,12 @@
 import type { Clock } from '../core/clock.ts';
 
-const QUIET_MS = 1000;
+const MIN_GAP_MS = 1000;
 
 /** Reports at most one notice a second to the operator, for trouble that can repeat many times a second; counts the rest. */
 export class Notices {
   readonly #report: (text: string) => void;
   readonly #clock: Clock;
-  #quietUntilMs = Number.NEGATIVE_INFINITY;
+  #nextNoticeMs = Number.NEGATIVE_INFINITY;
   #suppressedCount = 0;
 
   constructor(report: (text: string) => void, clock: Clock) {
@@ -16,11 +16,11 @@ export class Notices {
 
   add(text: string): void {
     const nowMs = this.#clock.now();
-    if (nowMs < this.#quietUntilMs) {
+    if (nowMs < this.#nextNoticeMs) {
       this.#suppressedCount += 1;
       return;
     }
-    this.#quietUntilMs = nowMs + QUIET_MS;
+    this.#nextNoticeMs = nowMs + MIN_GAP_MS;
     this.#report(
       this.#suppressedCount === 0 ? text : `${text} (and ${this.#suppressedCount} more notices since the last)`,
     );

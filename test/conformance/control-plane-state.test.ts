@@ -244,7 +244,7 @@ describe.each(rigMakers())('the state of a fleet in $name', (maker) => {
       expect(reply.plan).toEqual(new Map([['s', { order: stored, assignment: on('b', { maxFps: 7.5 }) }]]));
       expect(await planOf('b', reply.planRevision)).toBeNull();
       expect(await planOf('a')).toBeNull();
-      expect(await planOf('b'), 'a host that knows nothing is told again').toEqual(reply.plan);
+      expect(await planOf('b'), 'a host that knows nothing gets the plan again').toEqual(reply.plan);
     });
 
     it('are sent again to the affected hosts when an order, a rate or a host changes', async () => {

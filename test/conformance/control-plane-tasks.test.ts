@@ -250,7 +250,7 @@ describeQueues(({ openTasks, work, untilState }) => {
       work(tasks, 1, new ScriptedHandler(0).handle);
       await tasks.submit(jobOrderOf('a', 1));
       await tasks.submit(jobOrderOf('b', 1, { pipeline: 'nobody' }));
-      await waitFor('a is forgotten', async () => (await tasks.jobs()).length === 1);
+      await waitFor('a is removed', async () => (await tasks.jobs()).length === 1);
     });
 
     it('reject an unknown job', async () => {

@@ -43,7 +43,7 @@ describe('a job', () => {
     { track: true, every: 1 },
     { track: { minHits: 3, lowScore: 0.2 }, every: 3 },
     { track: false, every: 40 },
-  ])('in segments is what detect gives in one run, byte for byte: %j', async (settings) => {
+  ])('in segments gives byte for byte what detect gives in one run: %j', async (settings) => {
     const order = rig.order(clip, { ...settings, segmentSeconds: 1 });
     expect(await rig.run(order)).toBe(5);
     expect(rig.result(order)).toBe(await rig.detect(order));
@@ -207,10 +207,10 @@ describe('a part', () => {
   });
 
   it.each([
-    ['that was changed on the disk', (text: string) => text.replace('0.8999', '0.7999')],
-    ['that was cut off', (text: string) => text.slice(0, -30)],
+    ['that was changed on disk', (text: string) => text.replace('0.8999', '0.7999')],
+    ['that was truncated', (text: string) => text.slice(0, -30)],
     ['that is empty', () => ''],
-  ])('%s is noticed, and the file is done whole', async (_, damage) => {
+  ])('%s is detected, and the file is inferred as a whole', async (_, damage) => {
     const { order, merge, part } = await prepared();
     const text = readFileSync(part, 'utf8');
     const damaged = damage(text);
@@ -271,7 +271,7 @@ describe('a segment that does not match the index', () => {
   it.each([
     ['has another number of frames', { frames: 24 }, /decoded 25 frames, the index lists 24/],
     ['does not begin at a frame', { fromUs: 2_010_000 }, /the segment begins at 2010000 us/],
-  ])('because it %s has its file done whole', async (_, change, notice) => {
+  ])('because it %s makes the file be inferred as a whole', async (_, change, notice) => {
     const order = rig.order(clip, { segmentSeconds: 1, track: true });
     const { segments, merge } = await rig.split(order);
     const wrong = segments.map((task, i) =>

@@ -80,14 +80,14 @@ describe.skipIf(redisMissing !== null)('bulk work in Redis', () => {
       'data that is not JSON',
       { name: 'split', data: 'not JSON', opts: '{}', timestamp: '1', delay: '0', priority: '0' },
     ],
-    ['settings that are no JSON', { name: 'split', data: '{}', opts: '{', timestamp: '1', delay: '0', priority: '0' }],
-    ['a progress that is no JSON', { name: 'split', data: '{}', opts: '{}', progress: '{', timestamp: 'x' }],
+    ['settings that are not JSON', { name: 'split', data: '{}', opts: '{', timestamp: '1', delay: '0', priority: '0' }],
+    ['progress that is not JSON', { name: 'split', data: '{}', opts: '{}', progress: '{', timestamp: 'x' }],
     ['nothing at all', { foreign: '1' }],
     [
       'data that is a number',
       { name: 'split', data: '1e999', opts: '[]', timestamp: '-1', delay: 'x', priority: '-5' },
     ],
-  ])('a task that the queue itself cannot read (%s) ends no worker, and the next is done', async (_, entry) => {
+  ])('a task that BullMQ cannot read (%s) ends no worker, and the next one runs', async (_, entry) => {
     await server.admin.hset(key('bull:bulk:99'), entry);
     await server.admin.lpush(key('bull:bulk:wait'), '99');
     const handler = new ScriptedHandler(1);
@@ -104,7 +104,7 @@ describe.skipIf(redisMissing !== null)('bulk work in Redis', () => {
     ['frames', '1e400'],
     ['startedMs', 'yesterday'],
     ['head', '{'],
-  ])('a record of a job whose %s is nonsense costs no other job anything: %s', async (field, value) => {
+  ])('a job record with a malformed %s does not affect other jobs: %s', async (field, value) => {
     await queue.tasks.submit(jobOrderOf('good', 1));
     await queue.tasks.submit(jobOrderOf('bad', 1));
     await server.admin.hset(key('job:bad'), field, value);

@@ -89,7 +89,7 @@ describe.skipIf(redisMissing !== null)('agents over a real Redis', () => {
   it('stop their streams while Redis does not answer, and run them under higher fences afterwards', async () => {
     const before = new Map(valid(members));
     redis.pause();
-    await waitFor('every lease has run out', () => members.every(({ runner }) => runner.running.size === 0));
+    await waitFor('every lease has expired', () => members.every(({ runner }) => runner.running.size === 0));
     redis.resume();
     await allRun(members);
     for (const [id, fence] of valid(members)) expect(fence).toBeGreaterThan(before.get(id)!);

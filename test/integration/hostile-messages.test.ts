@@ -56,7 +56,7 @@ const BAD_BODIES: readonly [string, string, string | null, unknown][] = [
     'cam-1',
     { frame: { ...frame, detections: [without(detection, 'box')] }, jpeg: '' },
   ],
-  ['a picture that is no text', 'preview', 'cam-1', { frame, jpeg: { length: 1e9 } }],
+  ['a picture that is not text', 'preview', 'cam-1', { frame, jpeg: { length: 1e9 } }],
   ['no frame counters', 'stats', null, stats(without({ ...streamReport('cam-1'), fence: 1 }, 'frames'))],
   [
     'text for a rate',
@@ -66,7 +66,7 @@ const BAD_BODIES: readonly [string, string, string | null, unknown][] = [
   ],
   ['negative counters', 'stats', null, stats({ ...streamReport('cam-1'), fence: 1, decodeErrors: -5 })],
   ['no latencies', 'stats', null, stats({ ...streamReport('cam-1'), fence: 1, latencyMs: null, stagesMs: {} })],
-  ['zones that are no list', 'stats', null, stats({ ...streamReport('cam-1'), fence: 1, zones: 7, lines: 'x' })],
+  ['zones that are not a list', 'stats', null, stats({ ...streamReport('cam-1'), fence: 1, zones: 7, lines: 'x' })],
   ['a host without figures', 'stats', null, stats({ ...streamReport('cam-1'), fence: 1 }, { device: {} })],
   ['an event without a message', 'events', null, { type: 'event', timeMs: 1, kind: 'stream-state' }],
   ['an event whose kind is an object', 'events', null, { type: 'event', timeMs: 1, kind: {}, message: 'x' }],

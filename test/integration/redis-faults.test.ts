@@ -32,7 +32,7 @@ async function untilItWorks<T>(what: string, run: () => Promise<T>): Promise<T> 
       await new Promise((resolve) => setTimeout(resolve, 50));
     }
   }
-  throw new Error(`in vain: ${what}`);
+  throw new Error(`timed out: ${what}`);
 }
 
 /** Publishes until a message arrives: while connections are restored, messages may be lost by contract. */
@@ -99,7 +99,7 @@ describe.skipIf(redisMissing !== null)(`${title} that becomes unreachable`, () =
     server.pause();
     // A call already in Redis's socket is executed when it resumes; calls after the connection was closed are not.
     expect(await failure(state.snapshot())).toMatchObject({ code: 'CONTROL_UNREACHABLE' });
-    expect(connection.client.status, 'a call is given up before the connection is').toBe('ready');
+    expect(connection.client.status, 'a call times out before the connection does').toBe('ready');
     await waitFor('the end of the connection', () => connection.client.status !== 'ready');
     const last = await failure(state.putOrder(order('last'), 'new'));
     expect(last).toMatchObject({ code: 'CONTROL_UNREACHABLE' });
@@ -145,7 +145,7 @@ async function waitForSnapshot(
 }
 
 describe.skipIf(redisMissing !== null)(`${title} as a bus`, () => {
-  it('drops and counts what is published while it is away, and subscribes again when it is back', async () => {
+  it('drops and counts messages while it is unreachable, and subscribes again when it is back', async () => {
     const server = await bench.server();
     const [{ bus }, reader] = [await bench.client(server), await bench.client(server)];
     const ofStream: BusMessage[] = [];

@@ -120,7 +120,7 @@ export class HostAgent {
     const allDone = new Promise<void>((resolve) => {
       this.#onAllDone = resolve;
     });
-    for (const keeper of this.#keepers.values()) keeper.want(null);
+    for (const keeper of this.#keepers.values()) keeper.setWanted(null);
     // Heartbeats continue meanwhile: streams that still run need their leases.
     if (this.#keepers.size > 0) await allDone;
     this.#stopTick();
@@ -176,7 +176,7 @@ export class HostAgent {
     const gone = new Set(lost);
     for (const [id, fence] of held) {
       const keeper = this.#keepers.get(id);
-      if (gone.has(id)) keeper?.lose(fence);
+      if (gone.has(id)) keeper?.markLost(fence);
       else keeper?.renew(fence, this.#leaseEndMs());
     }
     this.#isLeader = isLeader;
@@ -213,11 +213,11 @@ export class HostAgent {
       const config = limitedConfig(order.config, assignment.maxFps);
       const keeper = this.#keepers.get(id);
       if (keeper === undefined) this.#keepers.set(id, new StreamKeeper(config, this.#keeperPort()));
-      else keeper.want(config);
+      else keeper.setWanted(config);
     }
     for (const [id, keeper] of this.#keepers) {
       const isWanted = plan.get(id)?.order.isPaused === false;
-      if (!isWanted) keeper.want(null);
+      if (!isWanted) keeper.setWanted(null);
     }
   }
 

@@ -77,7 +77,7 @@ export class StreamKeeper {
   }
 
   /** Sets the wanted configuration. @param config - null stops the stream and releases its lease. */
-  want(config: StreamConfig | null): void {
+  setWanted(config: StreamConfig | null): void {
     const isSame = config !== null && this.#wanted !== null && textOf(config) === textOf(this.#wanted);
     this.#wanted = config;
     if (isSame) return;
@@ -90,7 +90,7 @@ export class StreamKeeper {
   }
 
   /** Called when the control plane reports the lease as lost. */
-  lose(fence: number): void {
+  markLost(fence: number): void {
     if (this.#lease?.fence !== fence) return;
     this.#lease = null;
     this.#wake();

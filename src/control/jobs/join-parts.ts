@@ -10,7 +10,7 @@ import { type PartFrame, type PartHeader, PartReader } from './part-file.ts';
 import type { SegmentRunner } from './segment-runner.ts';
 
 /** Longest time that it blocks the thread, which also serves live streams. */
-const MOST_BUSY_MS = 3;
+const MAX_BUSY_MS = 3;
 
 /**
  * Writes the result of one file from its parts: frame numbers and tracks continue across parts, and lines are the same as
@@ -80,7 +80,7 @@ class PartJoiner {
     const line = resultLine({ frame, ptsUs: ptsUs as PtsUs, width, height, detections }, this.#label);
     const wait = this.#file.write(`${line}\n`, 1);
     if (wait !== null) await wait;
-    else if (performance.now() - this.#busySinceMs < MOST_BUSY_MS) return;
+    else if (performance.now() - this.#busySinceMs < MAX_BUSY_MS) return;
     else await new Promise((resolve) => setImmediate(resolve));
     signal.throwIfAborted();
     this.#busySinceMs = performance.now();

@@ -29,12 +29,12 @@ const KEY_UNITS: ReadonlyMap<string, string | null> = new Map([
 ]);
 
 /** Cuts are whole microseconds; with a finer time base two frames could have the same time. */
-const LEAST_TICK_US = 1;
+const MIN_TICK_US = 1;
 
 export const WHOLE_FILE: SegmentSpan = { index: 0, fromUs: null, toUs: null, firstFrame: 0 };
 
 /** In segments: a shorter file does not repay the start of further decoders, so it is not even listed. */
-const WORTH_CUTTING = 1.5;
+const MIN_SEGMENTS = 1.5;
 
 const READ_OPTIONS = { loop: false, realtime: false, rtspTransport: 'tcp', readTimeoutMs: 5_000 } as const;
 
@@ -70,7 +70,7 @@ export async function planSegments(request: PlanRequest): Promise<readonly Segme
 async function cutSpans(request: PlanRequest, source: SourceInput): Promise<readonly SegmentSpan[] | null> {
   const listed = await list(request, source);
   const found = listed?.finder.choose(request.tapers) ?? null;
-  if (listed === null || found === null || listed.tickUs < LEAST_TICK_US) return null;
+  if (listed === null || found === null || listed.tickUs < MIN_TICK_US) return null;
   if (!found.isReordered && !listed.head.isBaseline && !(await areTimesCorrect(request, source, found))) return null;
   const { cuts, frames } = found;
   const starts = [{ atUs: null, frame: 0 }, ...cuts];
@@ -119,7 +119,7 @@ async function listAs(units: string | null, request: PlanRequest, { url }: Sourc
 }
 
 function canBeCut({ container, codec, durationUs }: StreamHead, { segmentSeconds }: PlanRequest): boolean {
-  const isShort = durationUs !== null && durationUs < segmentSeconds * 1e6 * WORTH_CUTTING;
+  const isShort = durationUs !== null && durationUs < segmentSeconds * 1e6 * MIN_SEGMENTS;
   return CONTAINERS.has(container) && KEY_UNITS.has(codec) && !isShort;
 }
 

@@ -78,7 +78,7 @@ export class MemoryState implements FleetState {
     if (host === null) throw fleetErrors.hostNotFound(hostId);
     const current = this.#liveLease(streamId);
     if (current !== null && current.hostId !== hostId) return null;
-    const fence = this.#rise();
+    const fence = this.#nextNumber();
     this.#leases.set(streamId, { hostId, fence, expiresMs: host.expiresMs });
     return fence;
   }
@@ -109,7 +109,7 @@ export class MemoryState implements FleetState {
     const parsed = check(streamOrder, order, 'stream order');
     if (this.#orders.has(parsed.id) !== (mustBe === 'known'))
       throw mustBe === 'new' ? fleetErrors.streamExists(parsed.id) : fleetErrors.streamNotFound(parsed.id);
-    const stored = { ...parsed, revision: this.#rise() };
+    const stored = { ...parsed, revision: this.#nextNumber() };
     this.#orders.set(stored.id, stored);
     this.#changePlanOf(this.#assignments.get(stored.id)?.hostId);
     return stored;
@@ -154,7 +154,7 @@ export class MemoryState implements FleetState {
    * Returns a number higher than all before, and, since it follows the time in microseconds, higher than those of an earlier
    * process: fences and revisions never repeat.
    */
-  #rise(): number {
+  #nextNumber(): number {
     this.#counter = Math.max(this.#counter + 1, Math.floor(this.#clock.now() * 1000));
     return this.#counter;
   }
@@ -177,7 +177,7 @@ export class MemoryState implements FleetState {
   }
 
   #changePlanOf(hostId: string | undefined): void {
-    if (hostId !== undefined) this.#planRevisions.set(hostId, this.#rise());
+    if (hostId !== undefined) this.#planRevisions.set(hostId, this.#nextNumber());
   }
 }
 

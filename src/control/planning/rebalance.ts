@@ -2,7 +2,7 @@ import type { MovingStream } from './move-streams.ts';
 import type { PackedStream, Room } from './pack-streams.ts';
 
 /** A move must close at least this much of the gap, or it is not worth the seconds without results. */
-const LEAST_GAIN = 0.1;
+const MIN_GAIN = 0.1;
 
 /**
  * Finds the move that brings the relative loads of the fullest and the emptiest host closest together; null if none is worth it.
@@ -28,7 +28,7 @@ export function rebalance(
   const before = ratio(fullest) - ratio(emptiest);
   if (before <= gap) return null;
   let best: PackedStream | null = null;
-  let bestGap = before - LEAST_GAIN;
+  let bestGap = before - MIN_GAIN;
   for (const stream of streams) {
     if (hosts.get(stream.id) !== fullest.hostId || stream.wantedHost === fullest.hostId) continue;
     const fps = rates.get(stream.id)!;

@@ -10,7 +10,7 @@ import type { RedisConnection } from './connect.ts';
 /** Tasks added in one call: about ten milliseconds of this thread. */
 const TASKS_AT_ONCE = 200;
 /** Length of BullMQ's event stream, which nothing here reads. */
-const MOST_EVENTS = 100;
+const MAX_EVENTS = 100;
 const RETRY_CHECKS = 20;
 const RETRY_CHECK_MS = 100;
 
@@ -130,7 +130,7 @@ export class BullQueues {
         connection: this.#connection.client,
         prefix: this.bullPrefix,
         skipVersionCheck: true,
-        streams: { events: { maxLen: MOST_EVENTS } },
+        streams: { events: { maxLen: MAX_EVENTS } },
       });
       queue.on('error', ignoreError);
       this.#queues.set(pipeline, queue);

@@ -5,7 +5,7 @@ import { Incidents } from '../../flow/incidents.ts';
 import type { Notices } from '../notices.ts';
 
 /** A request that orders a stream has at most 256 KiB, and no other record is larger. */
-const MOST_CHARS = 1024 * 1024;
+const MAX_CHARS = 1024 * 1024;
 
 /** Reads and validates entries in Redis. Another program or version may have written them: invalid ones are skipped. */
 export class EntryReader {
@@ -18,8 +18,8 @@ export class EntryReader {
 
   /** @returns null, and counts the entry, if the text does not match the schema. */
   read<S extends z.ZodType>(schema: S, text: string, where: string): z.output<S> | null {
-    if (text.length > MOST_CHARS) {
-      this.refuse('schema', `${where}: expected at most ${MOST_CHARS} characters, received ${text.length}`);
+    if (text.length > MAX_CHARS) {
+      this.refuse('schema', `${where}: expected at most ${MAX_CHARS} characters, received ${text.length}`);
       return null;
     }
     try {

@@ -2,7 +2,7 @@ import type { JobOrder } from '../../protocol/fleet.ts';
 import type { JobRecords } from './job-records.ts';
 
 /** An order can have several megabytes. All tasks of a job need the same one. */
-const MOST_ORDERS = 8;
+const MAX_ORDERS = 8;
 
 /** Caches the orders of the jobs whose tasks this process runs. */
 export class OrderCache {
@@ -20,7 +20,7 @@ export class OrderCache {
     this.#orders.delete(digest);
     this.#orders.set(digest, order);
     for (const oldest of this.#orders.keys()) {
-      if (this.#orders.size <= MOST_ORDERS) break;
+      if (this.#orders.size <= MAX_ORDERS) break;
       this.#orders.delete(oldest);
     }
     try {

@@ -1,6 +1,6 @@
 import { SightlineError } from '../../errors/sightline-error.ts';
 
-const OLDEST = [6, 2] as const;
+const MIN_VERSION = [6, 2] as const;
 
 /**
  * Checks a server's `INFO`. Valkey reports the Redis version that it is compatible with.
@@ -10,10 +10,10 @@ const OLDEST = [6, 2] as const;
 export function checkSuitability(info: string, label: string): void {
   const version = field(info, 'redis_version');
   const [major = 0, minor = 0] = (version ?? '').split('.').map(Number);
-  if (version === null || major < OLDEST[0] || (major === OLDEST[0] && minor < OLDEST[1]))
+  if (version === null || major < MIN_VERSION[0] || (major === MIN_VERSION[0] && minor < MIN_VERSION[1]))
     throw unsuitable(
       label,
-      `expected Redis ${OLDEST.join('.')} or later, or Valkey, received version ${version ?? 'unknown'}; install a newer one`,
+      `expected Redis ${MIN_VERSION.join('.')} or later, or Valkey, received version ${version ?? 'unknown'}; install a newer one`,
     );
   const policy = field(info, 'maxmemory_policy');
   if (policy !== 'noeviction')

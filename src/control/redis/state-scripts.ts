@@ -8,7 +8,7 @@ import { RedisScript } from './redis-script.ts';
  *     orders           hash  stream -> order          orders-revision  text
  *     assignments      hash  stream -> assignment     assigned:HOST    set of streams, the reverse index
  *     leases           hash  stream -> lease          plan:HOST        revision of what the host must run
- *     leader           {"hostId", "expiresMs"}        counter          the last number that `rise` returned
+ *     leader           {"hostId", "expiresMs"}        counter          the last number that `nextNumber` returned
  *
  * Time is Redis's clock. Malformed entries (written by another program) count as absent.
  */
@@ -24,7 +24,7 @@ local function int(n) return string.format('%.0f', n) end
 -- Returns the next fence or revision. The counter makes it higher than all before. The time in microseconds makes it higher
 -- than those given out before Redis lost its data: the counter cannot outrun it, since a script takes several microseconds.
 -- A new master whose clock is behind the old one's gives lower numbers until its clock has caught up.
-local function rise()
+local function nextNumber()
   local n = math.max((tonumber(redis.call('GET', p .. ':counter') or '0') or 0) + 1, nowUs)
   redis.call('SET', p .. ':counter', int(n))
   return n
@@ -59,7 +59,7 @@ local function isLeader(host)
 end
 
 -- Expires after a day: a host whose revision is missing or differs gets its whole plan again.
-local function changePlan(host) redis.call('SET', p .. ':plan:' .. host, int(rise()), 'PX', 86400000) end
+local function changePlan(host) redis.call('SET', p .. ':plan:' .. host, int(nextNumber()), 'PX', 86400000) end
 
 local function assignedHost(stream)
   local before = decode(redis.call('HGET', p .. ':assignments', stream))
@@ -136,7 +136,7 @@ local card = liveCard(host)
 if not card then return 'host-not-found' end
 local lease = liveLease(stream)
 if lease and lease.hostId ~= host then return 0 end
-local fence = rise()
+local fence = nextNumber()
 putLease(stream, host, fence, card.expiresMs)
 return fence
 `),
@@ -164,7 +164,7 @@ return {nowMs, redis.call('HGETALL', p .. ':hosts'), redis.call('SMEMBERS', p ..
   putOrder: script(`
 local stream = ARGV[1]
 if (redis.call('HEXISTS', p .. ':orders', stream) == 1) ~= (ARGV[2] == 'known') then return 0 end
-local revision = rise()
+local revision = nextNumber()
 redis.call('HSET', p .. ':orders', stream, string.sub(ARGV[3], 1, -2) .. ',"revision":' .. int(revision) .. '}')
 redis.call('SET', p .. ':orders-revision', int(revision))
 local host = assignedHost(stream)
@@ -175,7 +175,7 @@ return revision
   /** stream -> 1; 0 if there is none. */
   removeOrder: script(`
 if redis.call('HDEL', p .. ':orders', ARGV[1]) == 0 then return 0 end
-redis.call('SET', p .. ':orders-revision', int(rise()))
+redis.call('SET', p .. ':orders-revision', int(nextNumber()))
 unassign(ARGV[1])
 redis.call('HDEL', p .. ':leases', ARGV[1])
 return 1

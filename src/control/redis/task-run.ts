@@ -10,7 +10,7 @@ import type { JobRecords, TaskLock, TaskRefusal, TickedTask } from './job-record
 import type { OrderCache } from './order-cache.ts';
 
 /** Hosts that may die or freeze while running a task before the task counts as the cause. */
-const MOST_STALLS = 20;
+const MAX_STALLS = 20;
 
 /** What all tasks of a worker share. */
 export interface WorkerContext {
@@ -88,7 +88,7 @@ export class TaskRun {
   async #handle(task: Task, digest: string): Promise<void> {
     try {
       const order = await this.#context.retryUntilReachable(() => this.#context.orders.get(task.jobId, digest));
-      if (this.#job.stalledCounter > MOST_STALLS) throw this.#tooManyStalls();
+      if (this.#job.stalledCounter > MAX_STALLS) throw this.#tooManyStalls();
       const outcome = await this.#context.handler(task, order, {
         signal: this.#abort.signal,
         progress: (frames) => {

@@ -1,6 +1,6 @@
 import { SightlineError } from '../../errors/sightline-error.ts';
 
-const LONGEST_REASON = 1_000;
+const MAX_REASON_CHARS = 1_000;
 
 export interface TaskFailure {
   readonly reason: string;
@@ -13,7 +13,8 @@ export function taskFailure(error: unknown): TaskFailure {
   const message = error instanceof Error ? error.message : String(error);
   const text = error instanceof SightlineError ? `${error.code}: ${message}` : message;
   return {
-    reason: text.length > LONGEST_REASON ? `${text.slice(0, LONGEST_REASON)}...` : text || 'failed without a message',
+    reason:
+      text.length > MAX_REASON_CHARS ? `${text.slice(0, MAX_REASON_CHARS)}...` : text || 'failed without a message',
     isRetryable: error instanceof SightlineError ? error.isRetryable : true,
   };
 }

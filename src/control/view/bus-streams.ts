@@ -15,7 +15,7 @@ export class BusStreams {
   }
 
   /** Subscribes to these streams and unsubscribes from all others. */
-  want(streamIds: ReadonlySet<string>): void {
+  setStreams(streamIds: ReadonlySet<string>): void {
     for (const [id, unsubscribe] of this.#open) {
       if (streamIds.has(id)) continue;
       unsubscribe();

@@ -36,7 +36,7 @@ export class FenceWatch {
    * Takes the leases of a snapshot. Redis gives out rising fences, so a record with a lower fence is outdated, or the higher
    * one was never given out. The lower one counts once snapshots have shown it for some seconds, so that no stream stays hidden.
    */
-  see(leases: ReadonlyMap<string, Pick<Lease, 'hostId' | 'fence'>>, nowMs: number): void {
+  update(leases: ReadonlyMap<string, Pick<Lease, 'hostId' | 'fence'>>, nowMs: number): void {
     for (const [streamId, lease] of leases) {
       const sinceMs = this.#lowerSinceMs.get(streamId);
       if (lease.fence >= this.highest(streamId)) {

@@ -12,7 +12,7 @@ import { HostWatch } from './host-watch.ts';
 import { LeaseInquiry } from './lease-inquiry.ts';
 
 /** Events that may wait for a lease record; further ones are refused. */
-const MOST_HELD_EVENTS = 100;
+const MAX_HELD_EVENTS = 100;
 
 export interface FleetInboxOptions {
   readonly bus: FleetBus;
@@ -83,27 +83,27 @@ export class FleetInbox {
   }
 
   /** Takes a snapshot of the control plane: the live hosts and the newest lease of each stream. */
-  see(snapshot: FleetSnapshot): void {
-    this.hosts.see(snapshot, this.#clock.now());
+  update(snapshot: FleetSnapshot): void {
+    this.hosts.update(snapshot, this.#clock.now());
     this.#ordered = new Set(snapshot.orders.map(({ id }) => id));
-    this.fences.see(snapshot.leases, this.#clock.now());
+    this.fences.update(snapshot.leases, this.#clock.now());
     this.fences.keepOnly(this.#ordered);
     this.#judgeHeld(null);
   }
 
   watchDetections(streamIds: ReadonlySet<string>): void {
-    this.#detections.want(streamIds);
+    this.#detections.setStreams(streamIds);
   }
 
   watchPreviews(streamIds: ReadonlySet<string>): void {
-    this.#previews.want(streamIds);
+    this.#previews.setStreams(streamIds);
   }
 
   close(): void {
     for (const unsubscribe of this.#unsubscribe) unsubscribe();
     this.#inquiry.close();
-    this.#detections.want(new Set());
-    this.#previews.want(new Set());
+    this.#detections.setStreams(new Set());
+    this.#previews.setStreams(new Set());
   }
 
   /** Keeps streams with an unconfirmed fence in the report: they are shown as soon as a lease record confirms it. */
@@ -143,7 +143,7 @@ export class FleetInbox {
     const isHeldBack =
       stream === event.stream &&
       this.#ordered.has(stream) &&
-      this.#held.length < MOST_HELD_EVENTS &&
+      this.#held.length < MAX_HELD_EVENTS &&
       this.fences.judge(stream, hostId, fence) === 'newer';
     if (isHeldBack) {
       this.#held.push({ message, event, lookup: this.#inquiry.ask(stream) });

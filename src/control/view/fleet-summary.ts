@@ -23,7 +23,7 @@ export async function readFleetSummary({ bus, state }: ControlPlane): Promise<Fl
   const inbox = new FleetInbox({ bus, state, clock: systemClock });
   try {
     const snapshot = await state.snapshot();
-    inbox.see(snapshot);
+    inbox.update(snapshot);
     const deadlineMs = systemClock.now() + TIMEOUT_MS;
     const isComplete = (): boolean => snapshot.hosts.every(({ id }) => inbox.hosts.fresh(systemClock.now()).has(id));
     while (!isComplete() && systemClock.now() < deadlineMs) {

@@ -18,7 +18,7 @@ import { mergeStreams } from './merge-streams.ts';
 
 const REFRESH_MS = 1_000;
 /** Limit for the dashboard; REST returns all jobs. */
-const MOST_FINISHED_JOBS = 20;
+const MAX_FINISHED_JOBS = 20;
 
 export interface FleetViewOptions {
   readonly control: ControlPlane;
@@ -253,7 +253,7 @@ export class FleetView implements RuntimePort, FleetPort {
     if (refresh < this.#shown) return;
     this.#shown = refresh;
     this.#known = { snapshot, jobs, queue, scale: this.#options.advise(snapshot, queue) };
-    this.#inbox.see(snapshot);
+    this.#inbox.update(snapshot);
   }
 
   async #reportAfter(id: string): Promise<StreamReport> {
@@ -274,6 +274,6 @@ function jobsToShow(jobs: readonly JobReport[]): readonly JobReport[] {
   return jobs.filter(({ state }) => {
     if (state === 'waiting' || state === 'running') return true;
     finished += 1;
-    return finished <= MOST_FINISHED_JOBS;
+    return finished <= MAX_FINISHED_JOBS;
   });
 }

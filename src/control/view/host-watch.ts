@@ -11,7 +11,7 @@ const REMOVE_AFTER_MS = 30_000;
 const JUST_REPORTED_MS = 2_500;
 
 /** Limit of reporting hosts that are not listed: new ones within their first second, and forged ones. */
-const MOST_UNLISTED = 100;
+const MAX_UNLISTED = 100;
 
 interface WatchedHost {
   card: HostCard;
@@ -30,7 +30,7 @@ export class HostWatch {
   readonly #stats = new Map<string, ReceivedStats>();
 
   /** Takes the listed hosts. A dead host stays listed until its lease expires, so being listed does not update `lastSeenMs`. */
-  see(snapshot: FleetSnapshot, nowMs: number): void {
+  update(snapshot: FleetSnapshot, nowMs: number): void {
     const listed = new Set(snapshot.hosts.map(({ id }) => id));
     for (const card of snapshot.hosts) {
       const lastSeenMs = this.#hosts.get(card.id)?.lastSeenMs ?? nowMs;
@@ -46,7 +46,7 @@ export class HostWatch {
    */
   takeStats(hostId: string, body: StatsBody, nowMs: number): boolean {
     const isNew = !this.#stats.has(hostId) && !this.#hosts.has(hostId);
-    if (isNew && this.#stats.size >= this.#hosts.size + MOST_UNLISTED) return false;
+    if (isNew && this.#stats.size >= this.#hosts.size + MAX_UNLISTED) return false;
     this.#stats.set(hostId, { body, atMs: nowMs });
     const host = this.#hosts.get(hostId);
     if (host !== undefined) host.lastSeenMs = nowMs;

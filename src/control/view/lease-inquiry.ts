@@ -5,7 +5,7 @@ import type { Lease } from '../../protocol/fleet.ts';
 /** Shortest time between two lookups, however many messages claim a new lease. */
 const GAP_MS = 250;
 /** Records in one lookup. The remaining ones are in the next. */
-const MOST_STREAMS = 500;
+const MAX_STREAMS = 500;
 
 export interface LeaseInquiryOptions {
   /** Reads lease records; rejects while the control plane does not answer. */
@@ -31,7 +31,7 @@ export class LeaseInquiry {
     this.#options = options;
   }
 
-  /** @returns number of the next lookup, which reads the record unless more than `MOST_STREAMS` streams are pending. */
+  /** @returns number of the next lookup, which reads the record unless more than `MAX_STREAMS` streams are pending. */
   ask(streamId: string): number {
     this.#wanted.add(streamId);
     const lookup = this.#lookups + 1;
@@ -60,7 +60,7 @@ export class LeaseInquiry {
 
   async #read(): Promise<void> {
     const { read, onAnswer, clock } = this.#options;
-    const streamIds = [...this.#wanted].slice(0, MOST_STREAMS);
+    const streamIds = [...this.#wanted].slice(0, MAX_STREAMS);
     for (const id of streamIds) this.#wanted.delete(id);
     this.#isReading = true;
     this.#lookups += 1;

@@ -32,10 +32,10 @@ describe('SpanCheck', () => {
   it.each([
     ['begins too early', [9, ...ALL.slice(1)], /at 360000 us, the segment begins at 400000 us/],
     ['begins too late', [11, ...ALL.slice(2), 19.5], /at 440000 us, the segment begins at 400000 us/],
-    ['goes on too long', [...ALL.slice(0, 9), 20], /at 800000 us, the segment ends at 800000 us/],
+    ['ends too late', [...ALL.slice(0, 9), 20], /at 800000 us, the segment ends at 800000 us/],
     ['goes back in time', [10, 12, 11, 13, 14, 15, 16, 17, 18, 19], /at 440000 us follows one at 480000 us/],
     ['lacks a frame', ALL.slice(0, 9), /decoded 9 frames, the index lists 10/],
-  ])('tells of a segment that %s', (_, frames, expected) => {
+  ])('reports a segment that %s', (_, frames, expected) => {
     expect(complaints(frames)[0]).toMatch(expected);
   });
 

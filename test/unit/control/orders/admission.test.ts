@@ -56,17 +56,17 @@ describe('a file', () => {
 
   it.each([
     ['elsewhere', join(outside, 'secret.mp4')],
-    ['in a folder whose name only begins like a root', join(folder, 'media-two', 'b.mp4')],
+    ['in a folder whose name starts with that of a root', join(folder, 'media-two', 'b.mp4')],
     ['by ".."', `${root}/sub/../../private/secret.mp4`],
-    ['by ".." that stays inside, since links make it unsure', `${root}/sub/../a.mp4`],
+    ['by ".." even inside the root, because of links', `${root}/sub/../a.mp4`],
     ['by a link to a file', join(root, 'escape.mp4')],
     ['by a link to a folder', join(root, 'way-out', 'secret.mp4')],
     ['by a dangling link', join(root, 'dangling')],
-    ['by a link in a circle', join(root, 'circle')],
-    ['that is absent, elsewhere', join(outside, 'absent.mp4')],
+    ['by a circular link', join(root, 'circle')],
+    ['that is missing, outside the roots', join(outside, 'absent.mp4')],
     ['by a relative path', 'media/a.mp4'],
     ['with a zero byte', `${root}/a.mp4\0.txt`],
-  ])('%s is refused, and what is allowed is said', async (_, path) => {
+  ])('%s is refused with the allowed roots', async (_, path) => {
     await expect(admission().file(path)).rejects.toMatchObject(forbidden(/allowed are files below .*media/));
   });
 
@@ -100,7 +100,7 @@ describe('an output folder', () => {
     ['elsewhere', join(outside, 'new')],
     ['behind a link', join(root, 'way-out', 'new')],
     ['behind a dangling link', join(root, 'dangling', 'new')],
-    ['by ".." behind what does not exist', `${root}/new/../../private`],
+    ['by ".." after a missing folder', `${root}/new/../../private`],
   ])('%s is refused', async (_, path) => {
     await expect(admission().outDir(path)).rejects.toMatchObject(forbidden(/allowed are files below/));
   });

@@ -59,7 +59,7 @@ describe('messages from Redis', () => {
       }),
       { numRuns: 1000 },
     );
-    expect(incidents.caught.size, 'nothing of it even reached a barrier').toBe(0);
+    expect(incidents.caught.size, 'no exception reached a guard').toBe(0);
     unsubscribe();
   });
 

@@ -27,7 +27,7 @@ describe('the digest of an order', () => {
     { every: 2 },
     { segmentSeconds: 61 },
     { priority: 1 },
-  ])('is another for %j', async (change) => {
+  ])('differs for %j', async (change) => {
     expect(await orderDigest({ ...ORDER, ...change })).not.toBe(await orderDigest(ORDER));
   });
 

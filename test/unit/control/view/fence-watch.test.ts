@@ -33,18 +33,18 @@ describe('fence watch', () => {
   it('accepts a lower fence after three seconds of snapshots, not after a single one', () => {
     const fences = new FenceWatch();
     const snapshot = (hostId: string, fence: number) => new Map([['gate', { hostId, fence }]]);
-    fences.see(snapshot('h9', 9e15), 0);
-    fences.see(snapshot('h1', 7), 1_000);
-    fences.see(snapshot('h1', 7), 3_900);
+    fences.update(snapshot('h9', 9e15), 0);
+    fences.update(snapshot('h1', 7), 1_000);
+    fences.update(snapshot('h1', 7), 3_900);
     expect(fences.judge('gate', 'h9', 9e15)).toBe('current');
-    fences.see(snapshot('h1', 7), 4_000);
+    fences.update(snapshot('h1', 7), 4_000);
     expect(fences.judge('gate', 'h1', 7)).toBe('current');
     expect(fences.judge('gate', 'h9', 9e15)).toBe('newer');
 
-    fences.see(snapshot('h2', 8), 5_000);
-    fences.see(snapshot('h1', 7), 5_100);
-    fences.see(snapshot('h2', 8), 6_000);
-    fences.see(snapshot('h1', 7), 9_000);
+    fences.update(snapshot('h2', 8), 5_000);
+    fences.update(snapshot('h1', 7), 5_100);
+    fences.update(snapshot('h2', 8), 6_000);
+    fences.update(snapshot('h1', 7), 9_000);
     expect(fences.judge('gate', 'h2', 8), 'old snapshots with a newer one between them').toBe('current');
   });
 

@@ -82,7 +82,7 @@ describe('fleet view', () => {
       {},
       /Host host-2 has taken it and has not reported yet/,
     ],
-  ])('says why nobody runs a stream: %s', async (_, prepare, extra, reason) => {
+  ])('explains why no host runs a stream: %s', async (_, prepare, extra, reason) => {
     await view.addStream({ ...gate, ...extra });
     await prepare?.();
     await rig.second();
@@ -277,9 +277,14 @@ describe('fleet view', () => {
       'SOURCE_FORBIDDEN',
       /refused/,
     ],
-    ['a second stream of an id', (v) => v.addStream({ ...gate, id: 'known' }), 'STREAM_EXISTS', /known/],
-    ['a patch of nobody', (v) => v.changeStream('no', {}), 'STREAM_NOT_FOUND', /streams of the fleet: known/],
-    ['a patch that is none', (v) => v.changeStream('known', [1]), 'CONFIG_INVALID', /expected/],
+    ['a second stream with an id', (v) => v.addStream({ ...gate, id: 'known' }), 'STREAM_EXISTS', /known/],
+    [
+      'a patch of an unknown stream',
+      (v) => v.changeStream('no', {}),
+      'STREAM_NOT_FOUND',
+      /streams of the fleet: known/,
+    ],
+    ['a malformed patch', (v) => v.changeStream('known', [1]), 'CONFIG_INVALID', /expected/],
     ['another id', (v) => v.changeStream('known', { id: 'x' }), 'CONFIG_INVALID', /expected the same id, received "x"/],
     [
       'a patch to a refused source',
@@ -287,15 +292,20 @@ describe('fleet view', () => {
       'SOURCE_FORBIDDEN',
       /refused/,
     ],
-    ['a pause of nobody', (v) => v.pauseStream('no'), 'STREAM_NOT_FOUND', /not found/],
-    ['a removal of nobody', (v) => v.removeStream('no'), 'STREAM_NOT_FOUND', /not found/],
+    ['a pause of an unknown stream', (v) => v.pauseStream('no'), 'STREAM_NOT_FOUND', /not found/],
+    ['a removal of an unknown stream', (v) => v.removeStream('no'), 'STREAM_NOT_FOUND', /not found/],
     [
       'a move to an unknown host',
       (v) => v.moveStream('known', 'host-9'),
       'HOST_NOT_FOUND',
       /hosts of the fleet: host-1, host-2/,
     ],
-    ['a drain of nobody', (v) => v.drainHost('host-9', true), 'HOST_NOT_FOUND', /hosts of the fleet: host-1, host-2/],
+    [
+      'a drain of an unknown host',
+      (v) => v.drainHost('host-9', true),
+      'HOST_NOT_FOUND',
+      /hosts of the fleet: host-1, host-2/,
+    ],
     [
       'a relative input',
       (v) => v.submitJob({ inputs: ['a.mp4'], outDir: '/r' }),
@@ -308,7 +318,7 @@ describe('fleet view', () => {
       'CONFIG_INVALID',
       /inputs: expected at least 1/,
     ],
-    ['a job that is not there', (v) => v.job('no'), 'JOB_NOT_FOUND', /not found/],
+    ['an unknown job', (v) => v.job('no'), 'JOB_NOT_FOUND', /not found/],
   ])('refuses %s', async (_, act, code, message) => {
     await view.addStream({ ...gate, id: 'known' });
     await expect(act(view)).rejects.toMatchObject({ code, message: expect.stringMatching(message) });

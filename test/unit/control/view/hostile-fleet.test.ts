@@ -58,7 +58,7 @@ describe('a gateway that receives arbitrary messages', () => {
     await say('host-2', FORGED, 1);
     await say('host-1', 7, 2);
     await say('host-2', 7, 3);
-    expect(seen, 'the holder is heard as before').toEqual([2]);
+    expect(seen, 'the holder counts as before').toEqual([2]);
     expect(refused('bus-detections', 'fence')).toBe(2);
 
     rig.plane.hold('gate', 'host-2', 8);
@@ -66,7 +66,7 @@ describe('a gateway that receives arbitrary messages', () => {
     await say('host-2', 8, 4);
     await say('host-2', 8, 5);
     await say('host-1', 7, 6);
-    expect(seen, 'the first message of the new holder only has the record looked up').toEqual([2, 5]);
+    expect(seen, 'the first message of the new holder only causes a lookup').toEqual([2, 5]);
     expect(refused('bus-detections', 'stale')).toBe(1);
   });
 
