@@ -219,7 +219,7 @@ describe('a part', () => {
     const { frames } = await rig.do(merge, order);
     expect(frames).toBe(120);
     expect(rig.result(order)).toBe(await rig.detect(order));
-    expect(rig.notices).toEqual([expect.stringMatching(/0-2\.jsonl is damaged.*done in one piece/)]);
+    expect(rig.notices).toEqual([expect.stringMatching(/0-2\.jsonl is damaged.*inferred as a whole/)]);
     expect(left()).toEqual(['reordered.mp4.jsonl']);
   });
 
