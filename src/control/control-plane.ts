@@ -11,97 +11,104 @@ import type {
 } from '../protocol/fleet.ts';
 
 /**
- * The one interface of the control plane: which host runs which stream, which segment of which file is to be done. Two
+ * The interface of the control plane: which host runs which stream, and which tasks of which job are to be done. Two
  * implementations pass one conformance suite: in memory for one process, and Redis (BullMQ for the queue) for a fleet.
  *
- * Every promise rejects with CONTROL_UNREACHABLE within `commandTimeoutMs` while Redis does not answer; nothing waits for
- * ever and nothing is queued for later. Calls may be repeated: each is idempotent or says what it found.
+ * Every promise rejects with CONTROL_UNREACHABLE within `commandTimeoutMs` while Redis does not answer; nothing waits
+ * forever and nothing is queued for later. Calls may be repeated: each is idempotent or returns what it found.
  */
 export interface ControlPlane {
   readonly kind: 'memory' | 'redis';
   readonly state: FleetState;
   readonly bus: FleetBus;
   readonly tasks: TaskQueue;
-  /** Resolves when every connection is closed and no handler runs. May be called twice. */
+  /** Resolves when every connection is closed and no handler runs. Idempotent. */
   close(): Promise<void>;
 }
 
-/** A host that is gone from the list did not beat for `leaseMs`: its card, its leases and its leadership end together. */
+/** A host without a heartbeat for `leaseMs` is not listed: its card, its leases and its leadership expire together. */
 export interface FleetSnapshot {
-  /** The control plane's own clock, milliseconds since 1970; the only one that leases are measured by. */
+  /** The control plane's clock, milliseconds since 1970. Leases are measured by this clock only. */
   readonly nowMs: number;
   readonly hosts: readonly HostCard[];
-  /** Hosts that an operator drains. */
+  /** Hosts that an operator is draining. */
   readonly draining: ReadonlySet<string>;
   readonly orders: readonly StreamOrder[];
   readonly assignments: ReadonlyMap<string, Assignment>;
-  /** Expired ones included until somebody else takes them. */
+  /** Includes expired leases that no other host has claimed yet. */
   readonly leases: ReadonlyMap<string, Lease>;
 }
 
 export interface Beat {
   readonly card: HostCard;
-  /** Leases that the host holds and wants to keep. */
+  /** Leases to renew: fence by stream. */
   readonly held: ReadonlyMap<string, number>;
-  /** What the host knew of its assignments when it last asked; the answer leaves them out while this is current. */
+  /** Revision of the plan that the host has; the reply omits the plan while this is current. */
   readonly planRevision: number;
 }
 
 export interface BeatReply {
   readonly nowMs: number;
-  /** Leases of `held` that are not the host's any more: it must stop these streams at once. */
+  /** Leases of `held` that the host no longer has: it must stop these streams at once. */
   readonly lost: readonly string[];
   readonly planRevision: number;
-  /** What this host is to run; null where nothing changed since `planRevision`. */
+  /** What this host must run; null if nothing changed since `planRevision`. */
   readonly plan: ReadonlyMap<string, { readonly order: StreamOrder; readonly assignment: Assignment }> | null;
-  /** An operator wants this host empty: it takes no segments, and the planner moves its streams. */
+  /** An operator is draining this host: it takes no segments, and the planner moves its streams away. */
   readonly isDraining: boolean;
-  /** This host is the one that plans for all, until the next beat. */
+  /** This host plans for the fleet until its next heartbeat. */
   readonly isLeader: boolean;
 }
 
 export interface FleetState {
   /**
-   * Heartbeat, lease renewal, plan and leadership in one round trip. A lease that expired is lost even where nobody took
-   * it: the holder may have been stopped for any time, so it must claim again and gets a higher fence.
+   * Heartbeat, lease renewal, plan and leadership in one round trip. An expired lease is lost even if no other host claimed
+   * it: the holder may have been suspended for any time, so it must claim again and gets a higher fence.
    *
-   * @throws HOST_EXISTS while another process (another `startedMs`) that uses the same id is alive.
+   * @throws HOST_EXISTS while another process (another `startedMs`) with the same id is alive.
    */
   beat(beat: Beat): Promise<BeatReply>;
   /**
-   * The host is leaving in order: its card and its draining mark go, its leases are free at once. Nothing happens where
-   * the id belongs to another process by now.
+   * Removes the host's card, its draining mark and its leases, which other hosts can claim at once. Does nothing if the id
+   * now belongs to another process.
    */
   leave(hostId: string, startedMs: number): Promise<void>;
   /**
-   * The lease ends with the host's card, so that a later process with the same id can never find it unexpired. A host that
-   * claims what it holds gets a new lease, and the old fence is lost.
+   * Claims the lease of a stream. It expires with the host's card, so that a later process with the same id never finds it
+   * unexpired. A host that claims a stream that it holds gets a new lease, and the old fence is lost.
    *
-   * @returns the fence of the new lease; null while another host holds an unexpired one. Fences rise for ever, over restarts
+   * @returns the fence of the new lease; null while another host holds an unexpired one. Fences always rise, across restarts
    *   and data loss too.
-   * @throws STREAM_NOT_FOUND; HOST_NOT_FOUND where the host did not beat for `leaseMs`.
+   * @throws STREAM_NOT_FOUND; HOST_NOT_FOUND if the host sent no heartbeat for `leaseMs`.
    */
   claim(streamId: string, hostId: string): Promise<number | null>;
-  /** Gives a lease back early. One that is not held any more is no error. */
+  /** Releases a lease early. Does nothing if it is no longer held. */
   release(streamId: string, hostId: string, fence: number): Promise<void>;
   snapshot(): Promise<FleetSnapshot>;
-  /** The lease records of some streams, expired ones included; those that have none are left out. One cheap round trip. */
+  /** Returns the lease records of these streams, including expired ones; streams without one are omitted. One round trip. */
   leases(streamIds: readonly string[]): Promise<ReadonlyMap<string, Lease>>;
-  /** Adds or replaces.
-   * @param mustBe - `new` throws STREAM_EXISTS, `known` throws STREAM_NOT_FOUND. `revision` is set here. */
+  /**
+   * Adds or replaces an order and sets its `revision`.
+   *
+   * @throws STREAM_EXISTS if it must be `new`, STREAM_NOT_FOUND if it must be `known`.
+   */
   putOrder(order: StreamOrder, mustBe: 'new' | 'known'): Promise<StreamOrder>;
-  /** Frees its assignment and its lease as well. @throws STREAM_NOT_FOUND */
+  /** Removes the assignment and the lease as well. @throws STREAM_NOT_FOUND */
   removeOrder(streamId: string): Promise<void>;
   /**
-   * Writes the leader's decisions; null takes a stream from its host. Refused (false) where `leaderId` does not lead any
-   * more. Streams that were removed meanwhile are passed over.
+   * Writes the leader's decisions; null removes a stream from its host. Returns false and writes nothing if `leaderId` is no
+   * longer the leader. Streams that were removed meanwhile are skipped.
    */
   assign(leaderId: string, changes: ReadonlyMap<string, Assignment | null>): Promise<boolean>;
-  /** Marks a host as draining or ready again; it is told with its next beat. The mark outlives a crash, not `leave`. @throws HOST_NOT_FOUND */
+  /**
+   * Marks a host as draining or ready; it learns this with its next heartbeat. The mark survives a crash, but not `leave`.
+   *
+   * @throws HOST_NOT_FOUND
+   */
   setDraining(hostId: string, isDraining: boolean): Promise<void>;
 }
 
-/** One message of one host. `stream` and `fence` are null for what concerns the host. */
+/** A message from a host. `stream` and `fence` are null if it concerns the host as a whole. */
 export interface BusMessage {
   readonly topic: BusTopic;
   readonly hostId: string;
@@ -111,30 +118,30 @@ export interface BusMessage {
   readonly body: unknown;
 }
 
-/** Results and statistics from any host to any gateway: at most once, newest first to survive, no queue. */
+/** Carries results and statistics from any host to any gateway: at-most-once delivery, no queue. */
 export interface FleetBus {
-  /** Never waits and never throws: while nobody can be reached the message is dropped and counted. */
+  /** Never blocks and never throws: without a connection the message is dropped and counted. */
   publish(message: BusMessage): void;
-  /** `stream` null takes those of all streams and of hosts. */
+  /** @param stream - null subscribes to messages of all streams and of hosts. @returns a function that unsubscribes. */
   subscribe(topic: BusTopic, stream: string | null, listener: (message: BusMessage) => void): () => void;
-  /** Which streams' `topic` somebody listens to now, of those given: what nobody wants is never encoded. */
+  /** Returns those of `streams` whose `topic` has subscribers now, so that the publisher encodes nothing for the others. */
   audience(topic: BusTopic, streams: readonly string[]): Promise<ReadonlySet<string>>;
   readonly droppedCount: number;
 }
 
 export interface TaskContext {
-  /** Aborts when the job is cancelled, the task was taken away, or the worker closes. */
+  /** Aborts when the job is cancelled, this worker loses the task, or the worker closes. */
   readonly signal: AbortSignal;
-  /** Frames done so far in this task; cheap, told on at most once a second. */
+  /** Reports the frames done so far in this task. Cheap: passed on at most once a second. */
   progress(frames: number): void;
 }
 
-/** Does one task; may be called again for the same task, here or elsewhere, so its effects must bear repeating. */
+/** Runs one task. May run again for the same task, on this or another host, so it must be idempotent. */
 export type TaskHandler = (task: Task, order: JobOrder, context: TaskContext) => Promise<TaskOutcome>;
 
 export interface TaskOutcome {
   readonly frames: number;
-  /** Tasks that follow: the children first, then `parent` once all of them are done. */
+  /** Tasks that follow: the children, then `parent` once all of them are done. */
   readonly next: { readonly parent: Task; readonly children: readonly Task[] } | null;
 }
 
@@ -145,27 +152,31 @@ export interface TaskCounts {
 }
 
 export interface TaskWorker {
-  /** Takes no new tasks while paused; those begun go on. */
+  /** A paused worker takes no new tasks; running ones continue. */
   setPaused(isPaused: boolean): void;
-  /** Aborts what runs, gives it back to the queue, and resolves when no handler runs. */
+  /** Aborts running tasks, returns them to the queue, and resolves when no handler runs. */
   close(): Promise<void>;
 }
 
 export interface TaskQueue {
-  /** Puts one `split` task for each input in the queue. A second call with the same id and the same order changes nothing. @throws JOB_EXISTS where the id is taken by another order. */
+  /**
+   * Queues one `split` task for each input. A second call with the same id and order changes nothing.
+   *
+   * @throws JOB_EXISTS if another order has this id.
+   */
   submit(order: JobOrder): Promise<void>;
-  /** Newest first; finished ones are kept for a while and up to a number. */
+  /** Newest first. Finished jobs are removed by age and number (`TaskPolicy`). */
   jobs(): Promise<readonly JobReport[]>;
   /** @throws JOB_NOT_FOUND */
   job(
     jobId: string,
   ): Promise<{ readonly report: JobReport; readonly order: JobOrder; readonly deadLetters: readonly DeadLetter[] }>;
-  /** Nothing of it is begun any more and what runs is aborted; parts and results that exist stay. @throws JOB_NOT_FOUND */
+  /** Removes queued tasks and aborts running ones; existing parts and results stay. @throws JOB_NOT_FOUND */
   cancel(jobId: string): Promise<void>;
-  /** Puts the dead letters of a job back in the queue. @returns how many. @throws JOB_NOT_FOUND */
+  /** Requeues the dead letters of a job. @returns how many. @throws JOB_NOT_FOUND */
   retry(jobId: string): Promise<number>;
-  /** Of one pipeline, or of all where null. */
+  /** @param pipeline - null for all pipelines. */
   counts(pipeline: string | null): Promise<TaskCounts>;
-  /** Does tasks of a pipeline, at most `concurrency` at once. Failures are tried again with back-off, except those whose code is not retryable. */
+  /** Runs tasks of a pipeline, at most `concurrency` at once. Failures are retried with back-off unless their code is not retryable. */
   work(pipeline: string, concurrency: number, handler: TaskHandler): TaskWorker;
 }

@@ -1,27 +1,29 @@
 import type { Clock } from '../core/clock.ts';
 
-const QUIET_MS = 1000;
+const MIN_GAP_MS = 1000;
 
-/** Tells an operator of trouble that may come many times a second, at most once a second; what was left out is counted. */
+/** Reports at most one notice a second to the operator, for trouble that can repeat many times a second; counts the rest. */
 export class Notices {
-  readonly #tell: (text: string) => void;
+  readonly #report: (text: string) => void;
   readonly #clock: Clock;
-  #quietUntilMs = Number.NEGATIVE_INFINITY;
-  #untoldCount = 0;
+  #nextNoticeMs = Number.NEGATIVE_INFINITY;
+  #suppressedCount = 0;
 
-  constructor(tell: (text: string) => void, clock: Clock) {
-    this.#tell = tell;
+  constructor(report: (text: string) => void, clock: Clock) {
+    this.#report = report;
     this.#clock = clock;
   }
 
   add(text: string): void {
     const nowMs = this.#clock.now();
-    if (nowMs < this.#quietUntilMs) {
-      this.#untoldCount += 1;
+    if (nowMs < this.#nextNoticeMs) {
+      this.#suppressedCount += 1;
       return;
     }
-    this.#quietUntilMs = nowMs + QUIET_MS;
-    this.#tell(this.#untoldCount === 0 ? text : `${text} (and ${this.#untoldCount} more notices since the last)`);
-    this.#untoldCount = 0;
+    this.#nextNoticeMs = nowMs + MIN_GAP_MS;
+    this.#report(
+      this.#suppressedCount === 0 ? text : `${text} (and ${this.#suppressedCount} more notices since the last)`,
+    );
+    this.#suppressedCount = 0;
   }
 }

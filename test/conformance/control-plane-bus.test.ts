@@ -22,7 +22,7 @@ describe.each(rigMakers())('the bus of a fleet in $name', (maker) => {
     body,
   });
 
-  /** Listens, and waits until those who publish would know of it. */
+  /** Subscribes, and waits until `audience` reports the subscription. */
   async function listen(topic: BusTopic, stream: string | null) {
     const heard: BusMessage[] = [];
     const stop = rig.bus.subscribe(topic, stream, (message) => heard.push(message));
@@ -40,7 +40,7 @@ describe.each(rigMakers())('the bus of a fleet in $name', (maker) => {
     throw new Error(`the audience of ${topic} of ${stream} stays ${[...audience]}`);
   }
 
-  it('carries a message whole to those who listen to its stream, and to nobody else', async () => {
+  it('delivers a message unchanged to the subscribers of its stream only', async () => {
     const s = await listen('detections', 's');
     const t = await listen('detections', 't');
     const preview = await listen('preview', 's');
@@ -53,7 +53,7 @@ describe.each(rigMakers())('the bus of a fleet in $name', (maker) => {
     expect(preview.heard).toEqual([]);
   });
 
-  it('carries the messages of all streams and of hosts to those who take all', async () => {
+  it('delivers messages of all streams and of hosts to subscribers to all', async () => {
     const all = await listen('events', null);
     rig.bus.publish(message('events', 's', 1));
     rig.bus.publish(message('events', null, 2));
@@ -63,7 +63,7 @@ describe.each(rigMakers())('the bus of a fleet in $name', (maker) => {
     expect(all.heard.map(({ body }) => body)).toEqual([1, 2, 4]);
   });
 
-  it('tells each listener once, also where one takes all and another one stream', async () => {
+  it('calls each listener once, even if one subscribes to all and another to one stream', async () => {
     const all = await listen('detections', null);
     const one = await listen('detections', 's');
     const same = await listen('detections', 's');
@@ -73,7 +73,7 @@ describe.each(rigMakers())('the bus of a fleet in $name', (maker) => {
     for (const { heard } of [all, one, same]) expect(heard.map(({ body }) => body)).toEqual([1, 2]);
   });
 
-  it('knows which streams somebody listens to', async () => {
+  it('knows which streams have subscribers', async () => {
     expect(await rig.bus.audience('preview', ['s', 't'])).toEqual(new Set());
     const first = await listen('preview', 's');
     const second = await listen('preview', 's');
@@ -85,7 +85,7 @@ describe.each(rigMakers())('the bus of a fleet in $name', (maker) => {
     await untilAudience('preview', 's', false);
   });
 
-  it('counts those who take all as audience of every stream', async () => {
+  it('counts subscribers to all as audience of every stream', async () => {
     const all = await listen('preview', null);
     expect(await rig.bus.audience('preview', ['s', 't'])).toEqual(new Set(['s', 't']));
     expect(await rig.bus.audience('preview', [])).toEqual(new Set());
@@ -93,7 +93,7 @@ describe.each(rigMakers())('the bus of a fleet in $name', (maker) => {
     await untilAudience('preview', 's', false);
   });
 
-  it('tells nothing to a listener that stopped, and goes on with the others', async () => {
+  it('no longer calls a listener that unsubscribed, only the others', async () => {
     const stopped = await listen('detections', 's');
     const other = await listen('detections', 's');
     stopped.stop();
@@ -103,7 +103,7 @@ describe.each(rigMakers())('the bus of a fleet in $name', (maker) => {
     expect(stopped.heard).toEqual([]);
   });
 
-  it('takes a listener again after all of a stream have stopped', async () => {
+  it('accepts a listener after all others of the stream have unsubscribed', async () => {
     const first = await listen('detections', 's');
     first.stop();
     const second = await listen('detections', 's');
@@ -112,14 +112,14 @@ describe.each(rigMakers())('the bus of a fleet in $name', (maker) => {
     expect(first.heard).toEqual([]);
   });
 
-  it('never tells a listener before publish has returned', async () => {
+  it('never calls a listener before publish has returned', async () => {
     const { heard } = await listen('detections', 's');
     rig.bus.publish(message('detections', 's'));
     expect(heard).toEqual([]);
     await waitFor('the message', () => heard.length === 1);
   });
 
-  it('drops nothing while somebody answers', async () => {
+  it('drops nothing while connected', async () => {
     const { heard } = await listen('detections', 's');
     for (let i = 0; i < 500; i++) rig.bus.publish(message('detections', 's', i));
     await waitFor('500 messages', () => heard.length === 500);

@@ -11,10 +11,10 @@ import type { HostCard, StreamOrder } from '../../src/protocol/fleet.ts';
 import { ManualClock } from '../support/manual-clock.ts';
 import { RedisServer, redisMissing } from '../support/redis-server.ts';
 
-/** Long against the time that a test takes: only `advance` makes a lease expire. */
+/** Much longer than a test takes: only `advance` makes a lease expire. */
 export const LEASE_MS = 60_000;
 
-/** State and bus of one fleet, empty, with time in the test's hand. */
+/** State and bus of one empty fleet, whose time the test controls. */
 export interface FleetRig {
   readonly state: FleetState;
   readonly bus: FleetBus;
@@ -22,7 +22,7 @@ export interface FleetRig {
   close(): Promise<void>;
 }
 
-/** One implementation. `open` may be called for each test; `close` ends what all rigs share. */
+/** One implementation. `open` may be called for each test; `close` closes what all rigs share. */
 export interface RigMaker {
   readonly name: string;
   readonly isSkipped: boolean;
@@ -51,7 +51,7 @@ function memoryRigs(): RigMaker {
   };
 }
 
-/** Redis has its own clock, so time is advanced by moving every deadline that is stored towards the past. */
+/** Redis has its own clock, so time is advanced by moving every stored deadline towards the past. */
 const MOVE_DEADLINES = `
 local function moved(text)
   return (string.gsub(text, '"expiresMs":(%d+)', function(ms) return '"expiresMs":' .. string.format('%.0f', ms - ARGV[1]) end))

@@ -28,7 +28,7 @@ describe.each(rigMakers())('the state of a fleet in $name', (maker) => {
   const lead = async (...changes: [string, Assignment | null][]) => rig.state.assign('a', new Map(changes));
 
   describe('hosts', () => {
-    it('are known by the card of their last beat, and forgotten when none came for leaseMs', async () => {
+    it('are listed with the card of their last heartbeat, and removed after leaseMs without one', async () => {
       await rig.state.beat({ card: card('a', { liveFps: 1 }), held: NOTHING, planRevision: 0 });
       await rig.state.beat({ card: card('a', { liveFps: 2 }), held: NOTHING, planRevision: 0 });
       expect((await rig.state.snapshot()).hosts).toEqual([card('a', { liveFps: 2 })]);
@@ -36,7 +36,7 @@ describe.each(rigMakers())('the state of a fleet in $name', (maker) => {
       expect((await rig.state.snapshot()).hosts).toEqual([]);
     });
 
-    it('share no id: a second process is refused while the first is alive', async () => {
+    it('have unique ids: a second process is refused while the first is alive', async () => {
       await beat('a');
       const second = { card: card('a', { startedMs: 2 }), held: NOTHING, planRevision: 0 };
       await expect(rig.state.beat(second)).rejects.toMatchObject({ code: 'HOST_EXISTS' });
@@ -45,7 +45,7 @@ describe.each(rigMakers())('the state of a fleet in $name', (maker) => {
       await expect(beat('a')).rejects.toMatchObject({ code: 'HOST_EXISTS' });
     });
 
-    it('say what they are: a malformed card is refused and nothing is stored', async () => {
+    it('need a valid card: a malformed one is refused and nothing is stored', async () => {
       const malformed = { ...card('a'), capacityFps: -1 };
       await expect(rig.state.beat({ card: malformed, held: NOTHING, planRevision: 0 })).rejects.toMatchObject({
         code: 'CONFIG_INVALID',
@@ -54,7 +54,7 @@ describe.each(rigMakers())('the state of a fleet in $name', (maker) => {
       expect((await rig.state.snapshot()).hosts).toEqual([]);
     });
 
-    it('that leave are gone at once, and their leases are free', async () => {
+    it('that leave are removed at once, and their leases are free', async () => {
       await put('s');
       await beat('a');
       await beat('b');
@@ -65,7 +65,7 @@ describe.each(rigMakers())('the state of a fleet in $name', (maker) => {
       await rig.state.leave('a', card('a').startedMs);
     });
 
-    it('that leave take nothing from another process with their id', async () => {
+    it('that leave do not affect another process with their id', async () => {
       await put('s');
       await beat('a');
       const fence = (await claim('s', 'a'))!;
@@ -91,7 +91,7 @@ describe.each(rigMakers())('the state of a fleet in $name', (maker) => {
       expect(await claim('s', 'a')).toBeNull();
     });
 
-    it('are renewed by a beat', async () => {
+    it('are renewed by a heartbeat', async () => {
       const fence = (await claim('s', 'a'))!;
       for (let i = 0; i < 3; i++) {
         await rig.advance(LEASE_MS * 0.75);
@@ -101,7 +101,7 @@ describe.each(rigMakers())('the state of a fleet in $name', (maker) => {
       expect(await claim('s', 'b')).toBeNull();
     });
 
-    it('that expired are lost, although nobody took them, and come back with a higher fence', async () => {
+    it('that expired are lost, even if unclaimed, and get a higher fence when claimed again', async () => {
       const fence = (await claim('s', 'a'))!;
       await rig.advance(LEASE_MS);
       expect((await rig.state.snapshot()).leases.get('s')).toMatchObject({ hostId: 'a', fence });
@@ -109,7 +109,7 @@ describe.each(rigMakers())('the state of a fleet in $name', (maker) => {
       expect(await claim('s', 'a')).toBeGreaterThan(fence);
     });
 
-    it('that were taken are lost, and the new holder keeps them', async () => {
+    it('claimed by another host are lost, and the new holder keeps them', async () => {
       const old = (await claim('s', 'a'))!;
       await rig.advance(LEASE_MS);
       await beat('b');
@@ -118,7 +118,7 @@ describe.each(rigMakers())('the state of a fleet in $name', (maker) => {
       expect((await rig.state.snapshot()).leases.get('s')).toMatchObject({ hostId: 'b', fence });
     });
 
-    it('are lost with another fence than the one given', async () => {
+    it('with a wrong fence are lost', async () => {
       const fence = (await claim('s', 'a'))!;
       await rig.advance(LEASE_MS * 0.75);
       expect((await beat('a', new Map([['s', fence - 1]]))).lost).toEqual(['s']);
@@ -127,7 +127,7 @@ describe.each(rigMakers())('the state of a fleet in $name', (maker) => {
       expect(await claim('s', 'b')).toBeGreaterThan(fence);
     });
 
-    it('end with the card of their host, however late they were claimed', async () => {
+    it('expire with the card of their host, however late they were claimed', async () => {
       await rig.advance(LEASE_MS * 0.75);
       await beat('b');
       await claim('s', 'a');
@@ -135,7 +135,7 @@ describe.each(rigMakers())('the state of a fleet in $name', (maker) => {
       expect(await claim('s', 'b')).not.toBeNull();
     });
 
-    it('claimed again by their holder are new ones', async () => {
+    it('claimed again by their holder get a new fence', async () => {
       const first = (await claim('s', 'a'))!;
       const second = (await claim('s', 'a'))!;
       expect(second).toBeGreaterThan(first);
@@ -143,7 +143,7 @@ describe.each(rigMakers())('the state of a fleet in $name', (maker) => {
       expect((await beat('a', new Map([['s', second]]))).lost).toEqual([]);
     });
 
-    it('are given back once, and only by who holds them', async () => {
+    it('are released once, and only by their holder', async () => {
       const fence = (await claim('s', 'a'))!;
       await rig.state.release('s', 'b', fence);
       await rig.state.release('s', 'a', fence - 1);
@@ -155,7 +155,7 @@ describe.each(rigMakers())('the state of a fleet in $name', (maker) => {
       expect((await rig.state.snapshot()).leases.get('s')).toMatchObject({ hostId: 'b', fence: next });
     });
 
-    it('can be looked at one by one, expired ones included', async () => {
+    it('can be read one by one, including expired ones', async () => {
       const fence = (await claim('s', 'a'))!;
       await rig.advance(LEASE_MS);
       const leases = await rig.state.leases(['s', 'nobody']);
@@ -165,14 +165,14 @@ describe.each(rigMakers())('the state of a fleet in $name', (maker) => {
       expect((await rig.state.leases([])).size).toBe(0);
     });
 
-    it('want a stream that exists and a host that beats', async () => {
+    it('require an existing stream and a live host', async () => {
       await expect(claim('other', 'a')).rejects.toMatchObject({ code: 'STREAM_NOT_FOUND' });
       await expect(claim('s', 'nobody')).rejects.toMatchObject({ code: 'HOST_NOT_FOUND' });
       await rig.advance(LEASE_MS);
       await expect(claim('s', 'a')).rejects.toMatchObject({ code: 'HOST_NOT_FOUND' });
     });
 
-    it('go with their stream, and a new stream of the same id has higher fences', async () => {
+    it('are removed with their stream; a new stream with the same id gets higher fences', async () => {
       const fence = (await claim('s', 'a'))!;
       await rig.state.removeOrder('s');
       expect((await rig.state.snapshot()).leases.size).toBe(0);
@@ -181,7 +181,7 @@ describe.each(rigMakers())('the state of a fleet in $name', (maker) => {
       expect(await claim('s', 'b')).toBeGreaterThan(fence);
     });
 
-    it('of many streams are renewed in one beat', async () => {
+    it('of many streams are renewed in one heartbeat', async () => {
       const held = new Map<string, number>();
       for (let i = 0; i < 50; i++) {
         await put(`many-${i}`);
@@ -196,7 +196,7 @@ describe.each(rigMakers())('the state of a fleet in $name', (maker) => {
   });
 
   describe('the leader', () => {
-    it('is one host until it stops beating', async () => {
+    it('is one host until its heartbeats stop', async () => {
       expect((await beat('a')).isLeader).toBe(true);
       expect((await beat('b')).isLeader).toBe(false);
       await rig.advance(LEASE_MS * 0.75);
@@ -208,13 +208,13 @@ describe.each(rigMakers())('the state of a fleet in $name', (maker) => {
       expect((await beat('a')).isLeader).toBe(false);
     });
 
-    it('that leaves hands on at the next beat of another', async () => {
+    it('that leaves is replaced at the next heartbeat of another host', async () => {
       await beat('a');
       await rig.state.leave('a', card('a').startedMs);
       expect((await beat('b')).isLeader).toBe(true);
     });
 
-    it('alone assigns, and only while it leads', async () => {
+    it('is the only host that can assign', async () => {
       await put('s');
       await beat('a');
       await beat('b');
@@ -237,17 +237,17 @@ describe.each(rigMakers())('the state of a fleet in $name', (maker) => {
 
     const planOf = async (hostId: string, planRevision = 0) => (await beat(hostId, NOTHING, planRevision)).plan;
 
-    it('reach the host that they concern, with orders as they are now, and once', async () => {
+    it('reach their host once, with the current orders', async () => {
       await lead(['s', on('b', { maxFps: 7.5 })]);
       const reply = await beat('b');
       const stored = (await rig.state.snapshot()).orders.find(({ id }) => id === 's');
       expect(reply.plan).toEqual(new Map([['s', { order: stored, assignment: on('b', { maxFps: 7.5 }) }]]));
       expect(await planOf('b', reply.planRevision)).toBeNull();
       expect(await planOf('a')).toBeNull();
-      expect(await planOf('b'), 'a host that knows nothing is told again').toEqual(reply.plan);
+      expect(await planOf('b'), 'a host that knows nothing gets the plan again').toEqual(reply.plan);
     });
 
-    it('are told anew when an order, a rate or a host changes, to those whom it concerns', async () => {
+    it('are sent again to the affected hosts when an order, a rate or a host changes', async () => {
       await lead(['s', on('a')], ['t', on('b')]);
       let a = await beat('a');
       let b = await beat('b');
@@ -275,27 +275,27 @@ describe.each(rigMakers())('the state of a fleet in $name', (maker) => {
       expect((await rig.state.snapshot()).assignments.size).toBe(0);
     });
 
-    it('decided twice are one decision', async () => {
+    it('that are assigned twice change nothing the second time', async () => {
       await lead(['s', on('b')]);
       const { planRevision } = await beat('b');
       await lead(['s', on('b')], ['t', null]);
       expect(await planOf('b', planRevision)).toBeNull();
     });
 
-    it('pass over streams that were removed meanwhile', async () => {
+    it('skip streams that were removed meanwhile', async () => {
       await rig.state.removeOrder('t');
       expect(await lead(['s', on('a')], ['t', on('a')])).toBe(true);
       expect([...(await rig.state.snapshot()).assignments.keys()]).toEqual(['s']);
     });
 
-    it('outlive their host: a stream stays assigned until the leader decides', async () => {
+    it('survive their host: a stream stays assigned until the leader decides', async () => {
       await lead(['s', on('b')]);
       await rig.advance(LEASE_MS);
       expect((await rig.state.snapshot()).assignments.get('s')).toEqual(on('b'));
       expect([...((await planOf('b')) ?? new Map()).keys()]).toEqual(['s']);
     });
 
-    it('are checked before any of them is written', async () => {
+    it('are all validated before any is written', async () => {
       const wrong = { ...on('b'), maxFps: -1 };
       await expect(lead(['s', on('a')], ['t', wrong])).rejects.toMatchObject({ code: 'CONFIG_INVALID' });
       expect((await rig.state.snapshot()).assignments.size).toBe(0);
@@ -303,7 +303,7 @@ describe.each(rigMakers())('the state of a fleet in $name', (maker) => {
   });
 
   describe('draining', () => {
-    it('is told with the next beat, and taken back', async () => {
+    it('is reported with the next heartbeat, and can be undone', async () => {
       await beat('a');
       await beat('b');
       await rig.state.setDraining('a', true);
@@ -315,7 +315,7 @@ describe.each(rigMakers())('the state of a fleet in $name', (maker) => {
       expect((await beat('a')).isDraining).toBe(false);
     });
 
-    it('outlives a crash of the host, and ends when it leaves', async () => {
+    it('survives a crash of the host, and ends when it leaves', async () => {
       await beat('a');
       await rig.state.setDraining('a', true);
       await rig.advance(LEASE_MS);
@@ -324,13 +324,13 @@ describe.each(rigMakers())('the state of a fleet in $name', (maker) => {
       expect((await beat('a')).isDraining).toBe(false);
     });
 
-    it('wants a host that exists', async () => {
+    it('requires an existing host', async () => {
       await expect(rig.state.setDraining('a', true)).rejects.toMatchObject({ code: 'HOST_NOT_FOUND' });
     });
   });
 
   describe('orders', () => {
-    it('are kept as they were given, and each change has a higher revision', async () => {
+    it('are stored unchanged, and each change has a higher revision', async () => {
       const first = await put('s');
       expect(first).toEqual({ ...order('s'), revision: first.revision });
       const second = await rig.state.putOrder(order('s', { wantedHost: 'b' }), 'known');
@@ -340,7 +340,7 @@ describe.each(rigMakers())('the state of a fleet in $name', (maker) => {
       expect((await rig.state.snapshot()).orders).toEqual(orders);
     });
 
-    it('know new from known', async () => {
+    it('distinguish new from known streams', async () => {
       await put('s');
       await expect(put('s')).rejects.toMatchObject({ code: 'STREAM_EXISTS' });
       await expect(rig.state.putOrder(order('t'), 'known')).rejects.toMatchObject({ code: 'STREAM_NOT_FOUND' });
@@ -350,7 +350,7 @@ describe.each(rigMakers())('the state of a fleet in $name', (maker) => {
       expect((await rig.state.snapshot()).orders).toEqual([]);
     });
 
-    it('that are malformed are refused, and no password is repeated', async () => {
+    it('that are malformed are refused, without showing a password', async () => {
       const malformed = { ...order('s'), config: { ...order('s').config, source: 5 } } as never;
       const refusal = await rig.state.putOrder(malformed, 'new').catch((error: Error) => error);
       expect(refusal).toMatchObject({ code: 'CONFIG_INVALID' });

@@ -6,7 +6,7 @@ import { waitFor } from '../support/wait-for.ts';
 
 describeQueues(({ openTasks, work, untilState }) => {
   describe('failures', () => {
-    it('are tried again, and count once', async () => {
+    it('are retried, and count once', async () => {
       const tasks = await openTasks();
       const handler = new ScriptedHandler(1, async (task, context, attempt) => {
         context.progress(7);
@@ -20,7 +20,7 @@ describeQueues(({ openTasks, work, untilState }) => {
       expect((await tasks.job('a')).report).toMatchObject({ frames: 10, segmentsDone: 1, deadLetters: 0 });
     });
 
-    it('end as a dead letter after the last attempt', async () => {
+    it('become a dead letter after the last attempt', async () => {
       const tasks = await openTasks({ attempts: 3 });
       const handler = new ScriptedHandler(1, () => Promise.reject(new SightlineError('DECODE_EXITED', 'ffmpeg ended')));
       await tasks.submit(jobOrderOf('a', 1));
@@ -43,7 +43,7 @@ describeQueues(({ openTasks, work, untilState }) => {
       ]);
     });
 
-    it('are not tried again where the code says that it is no use', async () => {
+    it('are not retried if their code is not retryable', async () => {
       const tasks = await openTasks();
       const handler = new ScriptedHandler(1, () =>
         Promise.reject(new SightlineError('SOURCE_UNREADABLE', 'a-0.mp4: not a video')),
@@ -55,7 +55,7 @@ describeQueues(({ openTasks, work, untilState }) => {
       expect((await tasks.job('a')).deadLetters).toMatchObject([{ attempts: 1 }]);
     });
 
-    it('of a handler that asks for the wrong follow-up are told', async () => {
+    it('include an invalid follow-up of a handler', async () => {
       const tasks = await openTasks();
       const handler = new ScriptedHandler(1, async (task) =>
         task.kind === 'split' ? splitInto({ ...task, file: 7 }, 1) : undefined,
@@ -68,7 +68,7 @@ describeQueues(({ openTasks, work, untilState }) => {
       );
     });
 
-    it('of one segment leave the rest of the job to be done; retry goes on to the merge', async () => {
+    it('of one segment do not stop the rest of the job; retry continues to the merge', async () => {
       const tasks = await openTasks({ attempts: 2 });
       let isBroken = true;
       const handler = new ScriptedHandler(3, async (task) => {
@@ -95,7 +95,7 @@ describeQueues(({ openTasks, work, untilState }) => {
       expect(await tasks.retry('a')).toBe(0);
     });
 
-    it('have all their attempts again after retry', async () => {
+    it('get all their attempts again after retry', async () => {
       const tasks = await openTasks({ attempts: 2 });
       const handler = new ScriptedHandler(1, () => Promise.reject(new Error('never')));
       await tasks.submit(jobOrderOf('a', 1));
@@ -109,7 +109,7 @@ describeQueues(({ openTasks, work, untilState }) => {
   });
 
   describe('cancel', () => {
-    it('takes what waits out of the queue', async () => {
+    it('removes waiting tasks from the queue', async () => {
       const tasks = await openTasks();
       await tasks.submit(jobOrderOf('a', 40));
       await tasks.submit(jobOrderOf('b', 2));
@@ -124,7 +124,7 @@ describeQueues(({ openTasks, work, untilState }) => {
       expect(report.finishedMs).not.toBeNull();
     });
 
-    it('aborts what runs, and nothing follows', async () => {
+    it('aborts running tasks, and nothing follows', async () => {
       const tasks = await openTasks();
       const handler = new ScriptedHandler(3, async (task, { signal }) =>
         task.kind === 'segment' ? untilAborted(signal) : undefined,
@@ -141,7 +141,7 @@ describeQueues(({ openTasks, work, untilState }) => {
       expect(handler.begun.filter((name) => name.startsWith('a/'))).toHaveLength(3);
     });
 
-    it('counts no result of a handler that went on', async () => {
+    it('counts no result of a handler that ignores it', async () => {
       const tasks = await openTasks();
       const handler = new ScriptedHandler(1, async (task, { signal }) => {
         if (task.kind === 'segment') await untilAborted(signal).catch(() => undefined);
@@ -156,7 +156,7 @@ describeQueues(({ openTasks, work, untilState }) => {
       expect(handler.begun).not.toContain('a/merge 0');
     });
 
-    it('may be repeated, leaves a done job done, and is not undone by retry', async () => {
+    it('is idempotent, leaves a done job done, and is not undone by retry', async () => {
       const tasks = await openTasks({ attempts: 1 });
       const handler = new ScriptedHandler(1, async (task) => {
         if (task.jobId === 'bad') throw new Error('no');

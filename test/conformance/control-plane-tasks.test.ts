@@ -7,7 +7,7 @@ import { waitFor } from '../support/wait-for.ts';
 
 describeQueues(({ openTasks, work, untilState }) => {
   describe('submit', () => {
-    it('puts one split for each input in the queue', async () => {
+    it('queues one split for each input', async () => {
       const tasks = await openTasks();
       await tasks.submit(jobOrderOf('a', 3));
       expect(await tasks.counts('bulk')).toMatchObject({ waiting: 3, active: 0 });
@@ -32,7 +32,7 @@ describeQueues(({ openTasks, work, untilState }) => {
       expect(deadLetters).toEqual([]);
     });
 
-    it('changes nothing the second time, whenever the order was made', async () => {
+    it('changes nothing the second time, whatever the creation time', async () => {
       const tasks = await openTasks();
       await tasks.submit(jobOrderOf('a', 3));
       await tasks.submit(jobOrderOf('a', 3));
@@ -46,7 +46,7 @@ describeQueues(({ openTasks, work, untilState }) => {
       expect((await tasks.job('a')).report.state).toBe('done');
     });
 
-    it('refuses another order under a known id', async () => {
+    it('refuses another order with a known id', async () => {
       const tasks = await openTasks();
       await tasks.submit(jobOrderOf('a', 3));
       await expect(tasks.submit(jobOrderOf('a', 4))).rejects.toMatchObject({ code: 'JOB_EXISTS' });
@@ -62,8 +62,8 @@ describeQueues(({ openTasks, work, untilState }) => {
     });
   });
 
-  describe('the way of a file', () => {
-    it('is split, then its segments, then the merge once all of them are done', async () => {
+  describe('the tasks of a file', () => {
+    it('are the split, then the segments, then the merge once all segments are done', async () => {
       const tasks = await openTasks();
       const handler = new ScriptedHandler(3);
       await tasks.submit(jobOrderOf('a', 2));
@@ -94,7 +94,7 @@ describeQueues(({ openTasks, work, untilState }) => {
       expect(handler.orders[0]).toEqual(jobOrderOf('a', 2));
     });
 
-    it('ends with the split where nothing follows it, and with the merge where there is no segment', async () => {
+    it('end with the split if nothing follows it, and with the merge if there is no segment', async () => {
       const tasks = await openTasks();
       const handler = new ScriptedHandler(0, async (task) => (task.file === 0 ? { frames: 0, next: null } : undefined));
       await tasks.submit(jobOrderOf('a', 2));
@@ -104,7 +104,7 @@ describeQueues(({ openTasks, work, untilState }) => {
       expect((await tasks.job('a')).report).toMatchObject({ filesDone: 2, segments: 0, progressRatio: 1 });
     });
 
-    it('goes by priority, and what was begun is finished first', async () => {
+    it('run by priority, files in progress first', async () => {
       const tasks = await openTasks();
       await tasks.submit(jobOrderOf('low', 1, { priority: 1 }));
       await tasks.submit(jobOrderOf('high', 2, { priority: 7 }));
@@ -120,7 +120,7 @@ describeQueues(({ openTasks, work, untilState }) => {
       ]);
     });
 
-    it('is done by workers of its pipeline only', async () => {
+    it('are run by workers of their pipeline only', async () => {
       const tasks = await openTasks();
       await tasks.submit(jobOrderOf('a', 1, { pipeline: 'night: cars' }));
       const other = new ScriptedHandler(1);
@@ -133,7 +133,7 @@ describeQueues(({ openTasks, work, untilState }) => {
   });
 
   describe('workers', () => {
-    it('do so many tasks at once and no more', async () => {
+    it('run up to `concurrency` tasks at once', async () => {
       const tasks = await openTasks();
       let release = (): void => undefined;
       const gate = new Promise<void>((resolve) => {
@@ -160,7 +160,7 @@ describeQueues(({ openTasks, work, untilState }) => {
       expect(await tasks.counts(null)).toEqual({ waiting: 0, active: 0, oldestWaitingMs: 0 });
     });
 
-    it('take nothing while paused, and finish what they began', async () => {
+    it('take nothing while paused, and finish running tasks', async () => {
       const tasks = await openTasks();
       let worker: TaskWorker | null = null;
       const handler = new ScriptedHandler(2, async () => {
@@ -185,7 +185,7 @@ describeQueues(({ openTasks, work, untilState }) => {
       expect(handler.begun).toContain('c/merge 0');
     });
 
-    it('give back what runs when they close, at no cost of an attempt', async () => {
+    it('return running tasks to the queue when they close, without counting the attempt', async () => {
       const tasks = await openTasks({ attempts: 1 });
       const first = new ScriptedHandler(1, (_, { signal }) => untilAborted(signal));
       await tasks.submit(jobOrderOf('a', 2));
@@ -201,8 +201,8 @@ describeQueues(({ openTasks, work, untilState }) => {
     });
   });
 
-  describe('what is told', () => {
-    it('counts frames of segments that run, and none twice', async () => {
+  describe('reports', () => {
+    it('count frames of running segments, and none twice', async () => {
       const tasks = await openTasks();
       let release = (): void => undefined;
       const gate = new Promise<void>((resolve) => {
@@ -223,7 +223,7 @@ describeQueues(({ openTasks, work, untilState }) => {
       expect((await tasks.job('a')).report.frames).toBe(20);
     });
 
-    it('lists the newest job first, and forgets finished ones beyond a number', async () => {
+    it('list the newest job first, and drop finished ones beyond keepJobs', async () => {
       const tasks = await openTasks({ keepJobs: 3, attempts: 1 });
       await tasks.submit(jobOrderOf('waits', 1, { pipeline: 'nobody', createdMs: 10 }));
       const handler = new ScriptedHandler(2, async (task) => {
@@ -239,21 +239,21 @@ describeQueues(({ openTasks, work, untilState }) => {
       expect((await tasks.jobs()).map(({ id }) => id)).toEqual(['j5', 'j4', 'j3', 'waits']);
       await expect(tasks.job('j1')).rejects.toMatchObject({ code: 'JOB_NOT_FOUND' });
 
-      // A forgotten id is free, and nothing is left of what it stood for.
+      // The id of a removed job is free, and nothing is left of the old job.
       await tasks.submit(jobOrderOf('j2', 1, { createdMs: 300, every: 3 }));
       await untilState(tasks, 'j2', 'done');
       expect(handler.begun.filter((name) => name === 'j2/split 0')).toHaveLength(2);
     });
 
-    it('forgets finished jobs after a time', async () => {
+    it('drop finished jobs after keepMs', async () => {
       const tasks = await openTasks({ keepMs: 0 });
       work(tasks, 1, new ScriptedHandler(0).handle);
       await tasks.submit(jobOrderOf('a', 1));
       await tasks.submit(jobOrderOf('b', 1, { pipeline: 'nobody' }));
-      await waitFor('a is forgotten', async () => (await tasks.jobs()).length === 1);
+      await waitFor('a is removed', async () => (await tasks.jobs()).length === 1);
     });
 
-    it('knows no job that was not submitted', async () => {
+    it('reject an unknown job', async () => {
       const tasks = await openTasks();
       for (const call of [tasks.job('x'), tasks.cancel('x'), tasks.retry('x')])
         await expect(call).rejects.toMatchObject({ code: 'JOB_NOT_FOUND' });

@@ -6,7 +6,7 @@ describe.each(rigMakers())('a fleet in $name', (maker) => {
   afterAll(() => maker.close());
 
   it.skipIf(maker.isSkipped)(
-    'never has two holders of one stream, whatever is done in whatever order, and its fences always rise',
+    'never has two holders of one stream in any sequence of operations, and its fences always rise',
     async () => {
       const hosts = ['a', 'b', 'c'];
       const streams = ['s', 't'];
@@ -36,7 +36,7 @@ interface Step {
   readonly stream: string;
 }
 
-/** Takes steps with a fleet, and keeps book of what each host may believe to hold: that, not the store, must never clash. */
+/** Runs steps on a fleet, and tracks the leases that each host may believe to hold: these must never overlap. */
 class FleetWalk {
   readonly #rig: FleetRig;
   readonly #hosts: readonly string[];

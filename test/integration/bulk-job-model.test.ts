@@ -29,13 +29,13 @@ describe.skipIf(sharedDir === null)('jobs with a real model (needs shared models
     temporary.remove();
   });
 
-  // The first and the last hold reordered pictures.
+  // The first and the last have reordered pictures.
   it.each([
     { name: 'bikes.mp4', track: true, every: 1, segmentSeconds: 2, segments: 4 },
     { name: 'car-detection.mp4', track: true, every: 3, segmentSeconds: 5, segments: 5 },
     { name: 'vtest_h264.mp4', track: false, every: 3, segmentSeconds: 20, segments: 4 },
   ])(
-    '$name, every $every, tracked: $track, is what the command line writes',
+    '$name, every $every, tracked: $track, equals the output of the command line',
     async ({ name, segments, ...settings }) => {
       const input = join(shared, 'videos', name);
       const order = rig.order(input, { ...settings, outDir });

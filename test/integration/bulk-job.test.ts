@@ -34,7 +34,7 @@ afterAll(async () => {
 
 type Segment = Extract<Task, { kind: 'segment' }>;
 
-/** Everything below the output folder. */
+/** Lists everything below the output folder. */
 const left = (): string[] => (existsSync(out) ? readdirSync(out, { recursive: true }).map(String).sort() : []);
 
 describe('a job', () => {
@@ -43,14 +43,14 @@ describe('a job', () => {
     { track: true, every: 1 },
     { track: { minHits: 3, lowScore: 0.2 }, every: 3 },
     { track: false, every: 40 },
-  ])('in segments is what detect gives in one run, byte for byte: %j', async (settings) => {
+  ])('in segments gives byte for byte what detect gives in one run: %j', async (settings) => {
     const order = rig.order(clip, { ...settings, segmentSeconds: 1 });
     expect(await rig.run(order)).toBe(5);
     expect(rig.result(order)).toBe(await rig.detect(order));
     expect([left(), rig.notices]).toEqual([['reordered.mp4.jsonl'], []]);
   });
 
-  it('that stays whole is, too', async () => {
+  it('that is not cut gives the same result too', async () => {
     for (const [, path] of await clips.irregular()) {
       const order = rig.order(path, { track: true });
       expect(await rig.run(order)).toBe(1);
@@ -58,7 +58,7 @@ describe('a job', () => {
     }
   });
 
-  it('gives as many frames as it has lines, and tells of them as they come', async () => {
+  it('reports as many frames as it writes lines, while it runs', async () => {
     const order = rig.order(clip, { segmentSeconds: 1 });
     const { segments } = await rig.split(order);
     const told: number[] = [];
@@ -66,7 +66,7 @@ describe('a job', () => {
     expect([frames, told]).toEqual([25, Array.from({ length: 25 }, (_, i) => i + 1)]);
   });
 
-  it('gives inputs of one name results of their own', async () => {
+  it('gives inputs with the same name separate results', async () => {
     const twin = join(clips.path, 'twin', 'reordered.mp4');
     mkdirSync(dirname(twin), { recursive: true });
     writeFileSync(twin, readFileSync(clip));
@@ -82,7 +82,7 @@ describe('a job', () => {
     expect(sources.sort()).toEqual([clip, twin].sort());
   });
 
-  it('of a file that is no video fails with its cause, once it is read', async () => {
+  it('of a file that is not a video fails with the cause when it is read', async () => {
     const path = join(clips.path, 'no-video.mp4');
     writeFileSync(path, 'no video');
     await expect(rig.run(rig.order(path))).rejects.toMatchObject({
@@ -92,7 +92,7 @@ describe('a job', () => {
     expect(left().filter((name) => /jsonl|tmp/.test(name))).toEqual([]);
   });
 
-  it('beyond the roots is refused in every task', async () => {
+  it('outside the roots is refused in every task', async () => {
     const order = rig.order(clip, { segmentSeconds: 1 });
     const { segments, merge } = await rig.split(order);
     for (const forbidden of [
@@ -105,7 +105,7 @@ describe('a job', () => {
 });
 
 describe('a task', () => {
-  it('that is done again changes nothing, before and after the end', async () => {
+  it('that runs again changes nothing, before and after the merge', async () => {
     const order = rig.order(clip, { segmentSeconds: 1, track: true });
     const first = await rig.split(order);
     expect(await rig.split(order)).toEqual(first);
@@ -117,7 +117,7 @@ describe('a task', () => {
     expect(result).toBe(await rig.detect(order));
   });
 
-  it('that two do at once does no harm', async () => {
+  it('that runs twice at the same time does no harm', async () => {
     const order = rig.order(clip, { segmentSeconds: 1 });
     const { segments, merge } = await rig.split(order);
     await Promise.all(segments.flatMap((task) => [rig.do(task, order), rig.do(task, order)]));
@@ -125,7 +125,7 @@ describe('a task', () => {
     expect(rig.result(order)).toBe(await rig.detect(order));
   });
 
-  it('that is aborted half-way leaves no part and no ffmpeg, and can be done again', async () => {
+  it('that is aborted half-way leaves no part and no ffmpeg, and can run again', async () => {
     const order = rig.order(clip, { segmentSeconds: 1 });
     const { segments, merge } = await rig.split(order);
     for (const task of segments) {
@@ -142,7 +142,7 @@ describe('a task', () => {
     expect(rig.result(order)).toBe(await rig.detect(order));
   });
 
-  it('that was aborted before it began does nothing', async () => {
+  it('that was aborted before its start does nothing', async () => {
     const order = rig.order(clip, { segmentSeconds: 1 });
     const { segments, merge } = await rig.split(order);
     for (const task of segments.slice(1)) await rig.do(task, order);
@@ -155,7 +155,7 @@ describe('a task', () => {
     expect(rig.result(order)).toBe(await rig.detect(order));
   });
 
-  it('whose threads die under it loses nothing', async () => {
+  it('whose threads die loses nothing', async () => {
     const order = rig.order(clip, { segmentSeconds: 1, track: true, every: 2 });
     const { segments, merge } = await rig.split(order);
     for (const task of segments) {
@@ -171,7 +171,7 @@ describe('a task', () => {
     expect(rig.notices).toEqual([]);
   });
 
-  it('clears up what a killed process left', async () => {
+  it('removes the leftovers of a killed process', async () => {
     const order = rig.order(clip, { segmentSeconds: 1 });
     const { segments, merge } = await rig.split(order);
     for (const task of segments) await rig.do(task, order);
@@ -195,7 +195,7 @@ describe('a part', () => {
     return { order, merge, segments: segments as Segment[], part: join(out, '.parts', order.id, '0-2.jsonl') };
   };
 
-  it('that is missing is named, and nothing is written', async () => {
+  it('that is missing is named in the error, and nothing is written', async () => {
     const { order, merge, part } = await prepared();
     rmSync(part);
     await expect(rig.do(merge, order)).rejects.toMatchObject({
@@ -207,10 +207,10 @@ describe('a part', () => {
   });
 
   it.each([
-    ['that was changed on the disk', (text: string) => text.replace('0.8999', '0.7999')],
-    ['that was cut off', (text: string) => text.slice(0, -30)],
+    ['that was changed on disk', (text: string) => text.replace('0.8999', '0.7999')],
+    ['that was truncated', (text: string) => text.slice(0, -30)],
     ['that is empty', () => ''],
-  ])('%s is noticed, and the file is done whole', async (_, damage) => {
+  ])('%s is detected, and the file is inferred as a whole', async (_, damage) => {
     const { order, merge, part } = await prepared();
     const text = readFileSync(part, 'utf8');
     const damaged = damage(text);
@@ -219,11 +219,11 @@ describe('a part', () => {
     const { frames } = await rig.do(merge, order);
     expect(frames).toBe(120);
     expect(rig.result(order)).toBe(await rig.detect(order));
-    expect(rig.notices).toEqual([expect.stringMatching(/0-2\.jsonl is damaged.*done in one piece/)]);
+    expect(rig.notices).toEqual([expect.stringMatching(/0-2\.jsonl is damaged.*inferred as a whole/)]);
     expect(left()).toEqual(['reordered.mp4.jsonl']);
   });
 
-  it('of another version of the input fits no other, and the file is done whole', async () => {
+  it('of another version of the input is not joined, and the file is inferred as a whole', async () => {
     const { order, merge, segments, part } = await prepared();
     utimesSync(clip, new Date(), new Date('2020-01-01'));
     rmSync(part);
@@ -233,7 +233,7 @@ describe('a part', () => {
     expect(rig.notices[0]).toMatch(/does not fit/);
   });
 
-  it('of another plan fits no other, and the file is done whole', async () => {
+  it('of another plan is not joined, and the file is inferred as a whole', async () => {
     const { order, merge, segments, part } = await prepared();
     rmSync(part);
     const { span } = segments[2]!;
@@ -246,7 +246,7 @@ describe('a part', () => {
 });
 
 describe.skipIf(disk === null)('a full disk (needs to mount a small disk)', () => {
-  it('fails a segment, then the merge, each of which leaves nothing and succeeds once there is space', async () => {
+  it('makes a segment and the merge fail; each leaves nothing and succeeds once there is space', async () => {
     const order = rig.order(clip, { segmentSeconds: 0, track: true, outDir: join(disk!.path, 'out') });
     const files = (): string[] =>
       readdirSync(disk!.path, { recursive: true })
@@ -267,18 +267,18 @@ describe.skipIf(disk === null)('a full disk (needs to mount a small disk)', () =
   });
 });
 
-describe('a segment that is not what the index promised', () => {
+describe('a segment that does not match the index', () => {
   it.each([
-    ['has another number of frames', { frames: 24 }, /25 frames came, the index lists 24/],
+    ['has another number of frames', { frames: 24 }, /decoded 25 frames, the index lists 24/],
     ['does not begin at a frame', { fromUs: 2_010_000 }, /the segment begins at 2010000 us/],
-  ])('because it %s has its file done whole', async (_, change, notice) => {
+  ])('because it %s makes the file be inferred as a whole', async (_, change, notice) => {
     const order = rig.order(clip, { segmentSeconds: 1, track: true });
     const { segments, merge } = await rig.split(order);
     const wrong = segments.map((task, i) =>
       i === 2 && task.kind === 'segment' ? { ...task, span: { ...task.span, ...change } } : task,
     );
     for (const task of wrong) await rig.do(task, order);
-    // Those that come after it are not even begun.
+    // Later segments are not even started.
     expect(left().filter((name) => name.endsWith('.jsonl'))).toHaveLength(2);
     await rig.do(merge, order);
     expect(rig.result(order)).toBe(await rig.detect(order));
@@ -286,7 +286,7 @@ describe('a segment that is not what the index promised', () => {
     expect(left()).toEqual(['reordered.mp4.jsonl']);
   });
 
-  it('because the file is damaged has it done whole', async () => {
+  it('because the file is damaged makes the file be inferred as a whole', async () => {
     const path = join(clips.path, 'damaged.mp4');
     const bytes = readFileSync(clip);
     for (let i = 0; i < 40; i++) bytes[Math.floor(bytes.length * 0.5) + i * 97] = 0xff;
@@ -294,13 +294,13 @@ describe('a segment that is not what the index promised', () => {
     const order = rig.order(path, { segmentSeconds: 1, track: true });
     expect(await rig.run(order)).toBeGreaterThan(1);
     expect(rig.result(order)).toBe(await rig.detect(order));
-    expect(rig.notices.join()).toMatch(/damaged data|frames came/);
+    expect(rig.notices.join()).toMatch(/decoding errors|decoded \d+ frames/);
   });
 });
 
 describe('bulk work beside live streams', () => {
-  it('is nobody else’s to see, runs at low priority, and its ffmpeg gives way', async () => {
-    // Of its own: what an earlier test broke off may still be ending on the other.
+  it('is not published, runs at low priority, and lowers the priority of its ffmpeg', async () => {
+    // A separate rig: aborted tasks of an earlier test may still be ending on the shared one.
     const own = await BulkRig.open({ root: clips.path });
     const order = own.order(clip, { segmentSeconds: 1 });
     const { segments } = await own.split(order);
@@ -309,7 +309,7 @@ describe('bulk work beside live streams', () => {
     const niceness = new Set<number>();
     const priorities = new Set<number>();
     const progress = (): void => {
-      // It may have decoded the last frame, and be gone.
+      // ffmpeg may have decoded the last frame and exited.
       for (const pid of own.runtime.childPids) if (isAlive(pid)) niceness.add(getPriority(pid));
       for (const stream of own.runtime.report().streams) priorities.add(stream.priority);
     };
@@ -321,8 +321,8 @@ describe('bulk work beside live streams', () => {
     expect([...priorities]).toEqual([-101]);
   });
 
-  it('does of two segments the earlier first, and has the later ready when it ends', async () => {
-    // Slow enough that a busy machine decodes in time: whoever has no frame gives way, rightly.
+  it('runs the earlier of two segments first, and has frames of the later ready when it ends', async () => {
+    // Slow enough that a busy machine decodes in time: a segment without a ready frame rightly loses its turn.
     const model = { engine: 'fake', inputSize: '160x96', threads: 1, fake: { frameMs: 60 } };
     const own = await BulkRig.open({ root: clips.path, model });
     const order = own.order(clip, { segmentSeconds: 1 });
@@ -342,12 +342,12 @@ describe('bulk work beside live streams', () => {
     const { frames: rest } = await later;
     await own.close();
     expect(done).toEqual([frames, rest]);
-    // At equal shares it would be nearly all of them.
+    // With equal shares it would be nearly all of them.
     expect(ahead).toBeLessThan(rest / 2);
     expect(Math.max(...ready)).toBeGreaterThan(0);
   });
 
-  it('has no second batch waiting on a thread, where a live frame would have to wait for it', async () => {
+  it('queues no second batch on a thread while live streams run, whose frames would wait for it', async () => {
     const model = { engine: 'fake', inputSize: '160x96', threads: 1, fake: { frameMs: 4 } };
     const own = await BulkRig.open({ root: clips.path, model });
     const order = own.order(clip, { segmentSeconds: 1 });
@@ -367,7 +367,7 @@ describe('bulk work beside live streams', () => {
     expect([alone, most]).toEqual([2, 1]);
   });
 
-  it('that is stopped with the runtime is given back to be done again', async () => {
+  it('that is stopped with the runtime fails retryably and leaves no files', async () => {
     const own = await BulkRig.open({ root: clips.path });
     const order = own.order(clip, { segmentSeconds: 1 });
     const { segments } = await own.split(order);

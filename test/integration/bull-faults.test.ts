@@ -7,13 +7,13 @@ import { TaskHost, type TaskHostSettings } from '../support/task-host.ts';
 import { type OpenQueue, openBullTasks } from '../support/task-queues.ts';
 import { waitFor } from '../support/wait-for.ts';
 
-/** A tenth of the real ones, so that a frozen host is given up soon. */
+/** A tenth of the defaults, so that a frozen host loses its tasks soon. */
 const TIMINGS = { lockMs: 1_000, stalledMs: 400, tickMs: 100, deafMs: 1_000 };
-/** One attempt: whatever costs an attempt that is not the task's fault makes a dead letter. */
+/** One attempt: a fault that wrongly costs the task an attempt makes a dead letter. */
 const POLICY = { attempts: 1 };
 const FLEET = 'faults';
 
-describe.skipIf(redisMissing !== null)('bulk work over faults', () => {
+describe.skipIf(redisMissing !== null)('bulk work under faults', () => {
   let server: RedisServer;
   let queue: OpenQueue & { readonly notices: readonly string[] };
   const hosts: TaskHost[] = [];
@@ -48,7 +48,7 @@ describe.skipIf(redisMissing !== null)('bulk work over faults', () => {
     return waitFor(`job ${jobId} is ${state}`, isThere, { deadlineMs: 50_000 }, explain);
   }
 
-  it('a killed host’s task is done by another, at no cost of an attempt', async () => {
+  it('a killed host’s task runs on another, without costing an attempt', async () => {
     const first = await startHost({ segmentMs: 60_000 });
     await queue.tasks.submit(jobOrderOf('a', 1));
     await first.says('begun a/segment 0.0');
@@ -60,7 +60,7 @@ describe.skipIf(redisMissing !== null)('bulk work over faults', () => {
     expect((await queue.tasks.job('a')).report).toMatchObject({ segmentsDone: 3, frames: 30, deadLetters: 0 });
   });
 
-  it('a task outlives many hosts', async () => {
+  it('a task survives many hosts', async () => {
     await queue.tasks.submit(jobOrderOf('a', 1));
     for (let i = 0; i < 4; i++) {
       const host = await startHost({ segmentMs: 60_000, segments: 1 });
@@ -72,12 +72,12 @@ describe.skipIf(redisMissing !== null)('bulk work over faults', () => {
     expect((await queue.tasks.job('a')).report.deadLetters).toBe(0);
   });
 
-  it('a frozen host that wakes is told to stop, and what it does nevertheless does not count', async () => {
+  it('a frozen host that resumes is stopped, and what it finishes anyway does not count', async () => {
     const frozen = await startHost({ segmentMs: 60_000, segments: 1, frames: 999, isStubborn: true });
     await queue.tasks.submit(jobOrderOf('a', 1));
     await frozen.says('begun a/segment 0.0');
     frozen.freeze();
-    // The other one is still at it when the frozen one wakes.
+    // The other host still runs the task when the frozen one resumes.
     const other = await startHost({ segments: 1, segmentMs: 4_000 });
     await other.says('begun a/segment 0.0');
     frozen.thaw();
@@ -92,7 +92,7 @@ describe.skipIf(redisMissing !== null)('bulk work over faults', () => {
     await frozen.says('begun b/segment 0.0');
   });
 
-  it('a host that ends in order gives its task back at once', async () => {
+  it('a host that shuts down cleanly returns its task at once', async () => {
     const first = await startHost({ segmentMs: 60_000 });
     await queue.tasks.submit(jobOrderOf('a', 1));
     await first.says('begun a/segment 0.0');
@@ -103,7 +103,7 @@ describe.skipIf(redisMissing !== null)('bulk work over faults', () => {
     expect((await queue.tasks.job('a')).report.deadLetters).toBe(0);
   });
 
-  it('cancel stops what another process does', async () => {
+  it('cancel stops a task in another process', async () => {
     const host = await startHost({ segmentMs: 60_000 });
     await queue.tasks.submit(jobOrderOf('a', 1));
     await host.says('begun a/segment 0.0');
@@ -113,7 +113,7 @@ describe.skipIf(redisMissing !== null)('bulk work over faults', () => {
     expect(await queue.tasks.counts('bulk')).toMatchObject({ waiting: 0 });
   });
 
-  it('work goes on after Redis was killed and started again', async () => {
+  it('work continues after Redis was killed and restarted', async () => {
     const host = await startHost({ segments: 10, segmentMs: 200 });
     await queue.tasks.submit(jobOrderOf('a', 2));
     await host.says('ended a/segment 0.1');
@@ -127,7 +127,7 @@ describe.skipIf(redisMissing !== null)('bulk work over faults', () => {
     expect(host.hasEnded).toBe(false);
   });
 
-  it('work goes on after Redis was frozen for longer than any lock', async () => {
+  it('work continues after Redis was frozen for longer than any lock', async () => {
     const host = await startHost({ segments: 10, segmentMs: 200 });
     await queue.tasks.submit(jobOrderOf('a', 2));
     await host.says('ended a/segment 0.1');
@@ -140,7 +140,7 @@ describe.skipIf(redisMissing !== null)('bulk work over faults', () => {
     expect(host.hasEnded).toBe(false);
   });
 
-  it('everything killed and started again takes up where it was', async () => {
+  it('work continues after everything was killed and restarted', async () => {
     const host = await startHost({ segments: 10, segmentMs: 100 });
     await queue.tasks.submit(jobOrderOf('a', 2));
     await host.says('ended a/segment 0.4');
@@ -153,10 +153,10 @@ describe.skipIf(redisMissing !== null)('bulk work over faults', () => {
     expect(next.lines).not.toContain('begun a/split 0');
   });
 
-  it('a worker that hears of no task is replaced', async () => {
+  it('a worker that receives no tasks is replaced', async () => {
     const { tasks, notices } = queue;
     await tasks.submit(jobOrderOf('a', 1));
-    // The queue's own switch: its workers get nothing, whatever waits.
+    // Pauses the queue itself: workers get nothing although tasks wait.
     const meta = `{${FLEET}}:bull:bulk:meta`;
     await server.admin.hset(meta, 'paused', 1);
     const handler = new ScriptedHandler(1);

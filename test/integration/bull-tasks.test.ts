@@ -46,7 +46,7 @@ describe.skipIf(redisMissing !== null)('bulk work in Redis', () => {
     queue.tasks.work('bulk', concurrency, handler);
   }
 
-  it('a task that is not one is a dead letter, and the next is done', async () => {
+  it('a malformed task becomes a dead letter, and the next one runs', async () => {
     await queue.tasks.submit(jobOrderOf('a', 2));
     await server.admin.hset(key('bull:bulk:a/split/0'), 'data', '{"kind":"split","jobId":"a","file":"zero"}');
     work(new ScriptedHandler(1).handle);
@@ -57,7 +57,7 @@ describe.skipIf(redisMissing !== null)('bulk work in Redis', () => {
     expect(deadLetters[0]?.reason).toMatch(/^PROTOCOL_INVALID: task a\/split\/0: /);
   });
 
-  it('what another program puts in the queue is dropped and told', async () => {
+  it('foreign entries in the queue are discarded and reported', async () => {
     const other = new Queue('bulk', { connection: server.admin, prefix: key('bull') });
     await other.add('split', { any: 'thing' });
     await other.add(
@@ -71,23 +71,23 @@ describe.skipIf(redisMissing !== null)('bulk work in Redis', () => {
     await queue.tasks.submit(jobOrderOf('a', 1));
     await done('a');
     expect(handler.begun).toEqual(['a/split 0', 'a/segment 0.0', 'a/merge 0']);
-    expect(queue.notices.join('\n')).toContain('dropped');
+    expect(queue.notices.join('\n')).toContain('discarded');
     expect(await other.getFailed()).toEqual([]);
   });
 
   it.each<[string, Record<string, string>]>([
     [
-      'data that is no JSON',
+      'data that is not JSON',
       { name: 'split', data: 'not JSON', opts: '{}', timestamp: '1', delay: '0', priority: '0' },
     ],
-    ['settings that are no JSON', { name: 'split', data: '{}', opts: '{', timestamp: '1', delay: '0', priority: '0' }],
-    ['a progress that is no JSON', { name: 'split', data: '{}', opts: '{}', progress: '{', timestamp: 'x' }],
+    ['settings that are not JSON', { name: 'split', data: '{}', opts: '{', timestamp: '1', delay: '0', priority: '0' }],
+    ['progress that is not JSON', { name: 'split', data: '{}', opts: '{}', progress: '{', timestamp: 'x' }],
     ['nothing at all', { foreign: '1' }],
     [
       'data that is a number',
       { name: 'split', data: '1e999', opts: '[]', timestamp: '-1', delay: 'x', priority: '-5' },
     ],
-  ])('a task that the queue itself cannot read (%s) ends no worker, and the next is done', async (_, entry) => {
+  ])('a task that BullMQ cannot read (%s) ends no worker, and the next one runs', async (_, entry) => {
     await server.admin.hset(key('bull:bulk:99'), entry);
     await server.admin.lpush(key('bull:bulk:wait'), '99');
     const handler = new ScriptedHandler(1);
@@ -104,7 +104,7 @@ describe.skipIf(redisMissing !== null)('bulk work in Redis', () => {
     ['frames', '1e400'],
     ['startedMs', 'yesterday'],
     ['head', '{'],
-  ])('a record of a job whose %s is nonsense costs no other job anything: %s', async (field, value) => {
+  ])('a job record with a malformed %s does not affect other jobs: %s', async (field, value) => {
     await queue.tasks.submit(jobOrderOf('good', 1));
     await queue.tasks.submit(jobOrderOf('bad', 1));
     await server.admin.hset(key('job:bad'), field, value);
@@ -115,7 +115,7 @@ describe.skipIf(redisMissing !== null)('bulk work in Redis', () => {
     expect((await queue.tasks.job('good')).report.state).toBe('cancelled');
   });
 
-  it('a record that is not one is left out of the list, and told', async () => {
+  it('a malformed record is omitted from the list and reported', async () => {
     await queue.tasks.submit(jobOrderOf('good', 1));
     await queue.tasks.submit(jobOrderOf('bad', 1));
     await server.admin.hset(key('job:bad'), 'head', '{"id":7');
@@ -124,7 +124,7 @@ describe.skipIf(redisMissing !== null)('bulk work in Redis', () => {
     expect(queue.notices.join('\n')).toContain('order of job "bad"');
   });
 
-  it('an order that cannot be read makes dead letters, not a dead worker', async () => {
+  it('an unreadable order makes dead letters and does not stop the worker', async () => {
     await queue.tasks.submit(jobOrderOf('bad', 1));
     await queue.tasks.submit(jobOrderOf('good', 1));
     await server.admin.hset(key('job:bad:inputs'), '0', '[1]');
@@ -134,10 +134,10 @@ describe.skipIf(redisMissing !== null)('bulk work in Redis', () => {
     expect(letters.join()).toContain('CONFIG_INVALID: inputs of job');
   });
 
-  it('a submission that broke off is completed by the second', async () => {
+  it('an interrupted submission is completed by repeating it', async () => {
     const order = jobOrderOf('a', 3);
     await queue.tasks.submit(order);
-    // As if the first had ended before its last tasks and its inputs were in.
+    // As if the first had stopped before its last tasks and inputs were stored.
     await server.admin.hdel(key('job:a'), 'queued');
     await server.admin.del(key('job:a:inputs'));
     const other = new Queue('bulk', { connection: server.admin, prefix: key('bull') });
@@ -161,12 +161,12 @@ describe.skipIf(redisMissing !== null)('bulk work in Redis', () => {
     expect((await queue.tasks.job('a')).report).toMatchObject({ segmentsDone: 2_300, frames: 23_000 });
   });
 
-  it('a split that is done again after a crash doubles nothing', async () => {
+  it('a split that runs again after a crash duplicates nothing', async () => {
     let crashes = 1;
     const handler = new ScriptedHandler(2, async (task) => {
       if (task.kind === 'segment' && crashes > 0) {
         crashes -= 1;
-        // The queue forgets that the split was done, as if its host had died before it could say so.
+        // Makes the split open again, as if its host had died before reporting it as done.
         await server.admin.setbit(key('job:a:split'), 0, 0);
         await server.admin.hincrby(key('job:a'), 'splits', -1);
         const other = new Queue('bulk', { connection: server.admin, prefix: key('bull') });
@@ -188,7 +188,7 @@ describe.skipIf(redisMissing !== null)('bulk work in Redis', () => {
     expect(handler.begun.filter((name) => name === 'a/merge 0')).toHaveLength(1);
   });
 
-  it('a night’s pause does not spoil the estimate', async () => {
+  it('a night’s pause does not distort the estimate', async () => {
     const handler = new ScriptedHandler(4, async (task) => {
       if (task.kind === 'segment' && task.span.index === 2)
         await server.admin.hincrby(key('job:a'), 'lastMs', -8 * 3_600_000);
@@ -210,7 +210,7 @@ describe.skipIf(redisMissing !== null)('bulk work in Redis', () => {
     await done('a');
   });
 
-  it('a file that is split otherwise the second time is told', async () => {
+  it('a second split with another number of segments is an error', async () => {
     await queue.tasks.submit(jobOrderOf('a', 1));
     await server.admin.hset(key('job:a:files'), '0', '0 5');
     work(new ScriptedHandler(2).handle);
@@ -218,7 +218,7 @@ describe.skipIf(redisMissing !== null)('bulk work in Redis', () => {
     expect((await queue.tasks.job('a')).deadLetters[0]?.reason).toMatch(/^SEGMENT_MISMATCH: .*expected 5 segments/);
   });
 
-  it('a task that took many hosts down is put aside, and tried anew on request', async () => {
+  it('a task that took many hosts down becomes a dead letter, and runs again on retry', async () => {
     await queue.tasks.submit(jobOrderOf('a', 1));
     await server.admin.hset(key('bull:bulk:a/split/0'), 'stc', 21);
     const handler = new ScriptedHandler(1);
@@ -230,7 +230,7 @@ describe.skipIf(redisMissing !== null)('bulk work in Redis', () => {
     await done('a');
   });
 
-  it('a worker that lost its lock is told, and counts nothing', async () => {
+  it('a worker that lost its lock is aborted, and counts nothing', async () => {
     const handler = new ScriptedHandler(1, async (task, { signal }, attempt) => {
       if (task.kind === 'segment' && attempt === 1) await untilAborted(signal);
       return undefined;
@@ -244,7 +244,7 @@ describe.skipIf(redisMissing !== null)('bulk work in Redis', () => {
     expect((await queue.tasks.job('a')).report).toMatchObject({ frames: 10, deadLetters: 0 });
   });
 
-  it('a lock that ran out while Redis was away is taken again where nobody else has it', async () => {
+  it('a lock that expired while Redis was unreachable is taken again if no other worker has it', async () => {
     const handler = new ScriptedHandler(1, async (task, { signal }) => {
       if (task.kind !== 'segment') return undefined;
       await server.admin.del(key('bull:bulk:a/segment/0/0:lock'));
@@ -261,7 +261,7 @@ describe.skipIf(redisMissing !== null)('bulk work in Redis', () => {
     expect(handler.begun).toEqual(['a/split 0', 'a/segment 0.0', 'a/merge 0']);
   });
 
-  it('nothing of forgotten jobs stays in Redis', async () => {
+  it('removed jobs leave nothing in Redis', async () => {
     await queue.close();
     await openQueue({ keepJobs: 1, attempts: 1 });
     const handler = new ScriptedHandler(3, async (task, { signal }) => {

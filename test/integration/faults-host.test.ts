@@ -20,7 +20,7 @@ describe.skipIf(!hasProc)('a whole host (needs /proc)', () => {
   beforeAll(async () => {
     await folder.make('loop.mp4', { frames: 100 });
     await folder.make('file.mp4', { frames: 2000 });
-    // Takes connections and never says a word.
+    // Accepts connections and never sends anything.
     muteCamera = createServer((socket) => socket.on('error', () => socket.destroy()));
     muteCamera.listen(0, '127.0.0.1');
     await once(muteCamera, 'listening');
@@ -36,7 +36,7 @@ describe.skipIf(!hasProc)('a whole host (needs /proc)', () => {
     folder.remove();
   });
 
-  it('killed with SIGKILL, leaves no ffmpeg: each ends by itself within seconds', async () => {
+  it('killed with SIGKILL leaves no ffmpeg: each ends by itself within seconds', async () => {
     const mute = `rtsp://127.0.0.1:${(muteCamera.address() as AddressInfo).port}/cam`;
     const sources = [`live:${folder.path}/loop.mp4`, `file:${folder.path}/file.mp4`, mute];
     host = spawn(process.execPath, [HOST, ...sources], { stdio: ['ignore', 'pipe', 'inherit'] });
@@ -50,13 +50,13 @@ describe.skipIf(!hasProc)('a whole host (needs /proc)', () => {
       'the ffmpegs with a picture to write to end',
       () => ffmpegWith(folder.marker).length === 0,
     );
-    // It has nothing to write, so it does not notice: its read timeout of five seconds ends it.
+    // It has nothing to write, so it does not notice the closed pipe: its read timeout of five seconds ends it.
     const muteMs = ms + (await waitFor('the silent one to end', () => ffmpegWith(mute).length === 0));
     console.log(`host killed: ffmpegs gone after ${Math.round(ms)} ms, the silent one after ${Math.round(muteMs)} ms`);
     expect(ms).toBeLessThan(5_000);
   });
 
-  it('200 streams come and go beside a steady one: no thread, descriptor, slot, listener or child stays', async () => {
+  it('leaks no thread, descriptor, slot, listener or child when 200 streams come and go beside a steady one', async () => {
     const live = await LiveRuntime.open({ lanes: 2, threads: 2, frameMs: 1 });
     const port = await freePort();
     await live.add({ id: 'steady', source: `${folder.path}/loop.mp4`, loop: true, realtime: true });

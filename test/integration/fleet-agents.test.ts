@@ -61,7 +61,7 @@ describe.skipIf(redisMissing !== null)('agents over a real Redis', () => {
     members.push({ agent, runner, line, control });
   }
 
-  /** Streams that a host may publish results of, with their fences. */
+  /** Streams whose results a host may publish, with their fences. */
   function valid(of: readonly Member[]): [string, number][] {
     return of.flatMap(({ runner }) =>
       [...runner.running].flatMap(([id, { lease }]) =>
@@ -75,7 +75,7 @@ describe.skipIf(redisMissing !== null)('agents over a real Redis', () => {
     return waitFor('every stream runs once', isSo, {}, () => `running: ${valid(of).join(' ')}`);
   }
 
-  it('run every stream once, and again elsewhere when the leader dies', async () => {
+  it('run every stream once, and restart streams elsewhere when the leader dies', async () => {
     const dead = members.find(({ agent }) => agent.isLeader)!;
     expect(dead.runner.running.size).toBeGreaterThan(0);
     dead.line.isCut = true;
@@ -89,13 +89,13 @@ describe.skipIf(redisMissing !== null)('agents over a real Redis', () => {
   it('stop their streams while Redis does not answer, and run them under higher fences afterwards', async () => {
     const before = new Map(valid(members));
     redis.pause();
-    await waitFor('every lease has run out', () => members.every(({ runner }) => runner.running.size === 0));
+    await waitFor('every lease has expired', () => members.every(({ runner }) => runner.running.size === 0));
     redis.resume();
     await allRun(members);
     for (const [id, fence] of valid(members)) expect(fence).toBeGreaterThan(before.get(id)!);
   });
 
-  it('hand streams over without waiting for a lease when a host leaves', async () => {
+  it('hand over the streams of a leaving host without waiting for its leases to expire', async () => {
     const leaving = members[1]!;
     await leaving.agent.stop();
     expect(leaving.runner.running.size).toBe(0);

@@ -11,7 +11,7 @@ import { hostReport, streamReport } from '../support/sample-reports.ts';
 import { waitFor } from '../support/wait-for.ts';
 
 const STREAMS = ['cam-1', 'cam-2'];
-/** As large as a fence can be: nothing that Redis ever gives out is higher. */
+/** The largest possible fence: Redis never gives out a higher one. */
 const FORGED_FENCE = 9e15;
 const CHANNELS = '{sightline}:bus';
 
@@ -42,7 +42,7 @@ function stats(stream: object, host: object = hostReport()): object {
   return { timeMs: 1, streams: [stream], failures: [], host };
 }
 
-/** `[what is wrong, topic, stream, body]`; the envelope is right, with the fence of the stream's holder. */
+/** `[what is wrong, topic, stream, body]`; the envelope is valid, with the fence of the stream's holder. */
 const BAD_BODIES: readonly [string, string, string | null, unknown][] = [
   ['a detection without a box', 'detections', 'cam-1', { ...frame, detections: [without(detection, 'box')] }],
   ['a detection with a short box', 'detections', 'cam-1', { ...frame, detections: [{ ...detection, box: [1] }] }],
@@ -56,7 +56,7 @@ const BAD_BODIES: readonly [string, string, string | null, unknown][] = [
     'cam-1',
     { frame: { ...frame, detections: [without(detection, 'box')] }, jpeg: '' },
   ],
-  ['a picture that is no text', 'preview', 'cam-1', { frame, jpeg: { length: 1e9 } }],
+  ['a picture that is not text', 'preview', 'cam-1', { frame, jpeg: { length: 1e9 } }],
   ['no frame counters', 'stats', null, stats(without({ ...streamReport('cam-1'), fence: 1 }, 'frames'))],
   [
     'text for a rate',
@@ -66,7 +66,7 @@ const BAD_BODIES: readonly [string, string, string | null, unknown][] = [
   ],
   ['negative counters', 'stats', null, stats({ ...streamReport('cam-1'), fence: 1, decodeErrors: -5 })],
   ['no latencies', 'stats', null, stats({ ...streamReport('cam-1'), fence: 1, latencyMs: null, stagesMs: {} })],
-  ['zones that are no list', 'stats', null, stats({ ...streamReport('cam-1'), fence: 1, zones: 7, lines: 'x' })],
+  ['zones that are not a list', 'stats', null, stats({ ...streamReport('cam-1'), fence: 1, zones: 7, lines: 'x' })],
   ['a host without figures', 'stats', null, stats({ ...streamReport('cam-1'), fence: 1 }, { device: {} })],
   ['an event without a message', 'events', null, { type: 'event', timeMs: 1, kind: 'stream-state' }],
   ['an event whose kind is an object', 'events', null, { type: 'event', timeMs: 1, kind: {}, message: 'x' }],
@@ -74,7 +74,7 @@ const BAD_BODIES: readonly [string, string, string | null, unknown][] = [
   ['a body that is null', 'stats', null, null],
 ];
 
-/** Text that is no message at all. */
+/** Text that is not a message at all. */
 const BAD_TEXTS = ['', 'null', '[]', '{', '"x"', '1e999', '{"topic":"stats"}', `${'['.repeat(50_000)}`];
 
 describe.skipIf(redisMissing !== null)('hostile messages on the bus of two hosts (needs redis-server)', () => {
@@ -98,13 +98,13 @@ describe.skipIf(redisMissing !== null)('hostile messages on the bus of two hosts
     return reply.text();
   };
 
-  /** Messages of a topic that a host has refused since it started. */
+  /** Number of messages of a topic that a host has refused since its start. */
   const refused = (text: string, topic: string): number =>
     [...text.matchAll(/sightline_messages_refused_total\{channel="bus-(\w+)",reason="[a-z]+"\} (\d+)/g)]
       .filter(([, channel]) => channel === topic)
       .reduce((sum, [, , count]) => sum + Number(count), 0);
 
-  /** Both hosts answer, and both feeds get new results of every stream. */
+  /** Checks that both hosts answer, and that both feeds get new results of every stream. */
   const allIsWell = async (): Promise<void> => {
     for (const host of hosts) expect((await fetch(`${host.url}/healthz`)).status).toBe(200);
     for (const feed of feeds) {
@@ -153,7 +153,7 @@ describe.skipIf(redisMissing !== null)('hostile messages on the bus of two hosts
     temporary.remove();
   });
 
-  it('text that is no message, and bodies that are wrong, harm nobody and are counted', async () => {
+  it('malformed messages and bodies do no harm and are counted', async () => {
     const { host = '', fence = 0 } = await report(hosts[0]!, 'cam-1');
     expect(fence).toBeGreaterThan(0);
     for (const topic of ['stats', 'detections', 'preview', 'events', 'wake'])
@@ -176,7 +176,7 @@ describe.skipIf(redisMissing !== null)('hostile messages on the bus of two hosts
     }
   }, 60_000);
 
-  it('a forged fence hides no stream, and shows no invented result', async () => {
+  it('a forged fence hides no stream and shows no forged result', async () => {
     const { host = '' } = await report(hosts[0]!, 'cam-1');
     for (let i = 0; i < 20; i++) {
       const envelope = { topic: 'detections', hostId: 'h9', stream: 'cam-1', fence: FORGED_FENCE };
@@ -195,7 +195,7 @@ describe.skipIf(redisMissing !== null)('hostile messages on the bus of two hosts
     expect(results.filter(({ frame: number }) => number === 123_456_789)).toEqual([]);
   }, 60_000);
 
-  it('records that are nonsense end no host and stop no stream', async () => {
+  it('malformed records end no host and stop no stream', async () => {
     const fleet = '{sightline}';
     for (const kind of ['hosts', 'orders', 'assignments', 'leases'])
       for (const [i, text] of ['{', 'null', '[]', '{"hostId":7}', `{"config":${'['.repeat(10_000)}`].entries())
@@ -203,7 +203,7 @@ describe.skipIf(redisMissing !== null)('hostile messages on the bus of two hosts
     await redis.admin.set(`${fleet}:leader`, '{"hostId":{},"expiresMs":"x"}');
     await redis.admin.zadd(`${fleet}:jobs`, 1, 'ghost');
     await redis.admin.hset(`${fleet}:job:ghost`, { head: '{}', inputs: '9e15', frames: 'x' });
-    // A change makes every reader fetch the orders anew.
+    // A change makes every reader fetch the orders again.
     const headers = { 'content-type': 'application/json' };
     const body = JSON.stringify({ target: { fps: 5 } });
     const reply = await fetch(`${hosts[0]!.url}/api/streams/cam-1`, { method: 'PATCH', headers, body });
@@ -214,7 +214,7 @@ describe.skipIf(redisMissing !== null)('hostile messages on the bus of two hosts
     await allIsWell();
   }, 60_000);
 
-  it('the hosts end in order', async () => {
+  it('the hosts shut down cleanly', async () => {
     for (const host of hosts.splice(0)) expect(await host.stop()).toMatchObject({ code: 0 });
   }, 60_000);
 });

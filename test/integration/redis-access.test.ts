@@ -17,8 +17,8 @@ afterEach(() => bench.close());
 
 const beat = (state: FleetState) => state.beat({ card: card('a'), held: new Map(), planRevision: 0 });
 
-describe.skipIf(redisMissing !== null)(`${title} that will not do`, () => {
-  it('is refused where it may evict keys, with the command that mends it', async () => {
+describe.skipIf(redisMissing !== null)(`${title} that is not suitable`, () => {
+  it('is refused if it may evict keys, with the command that fixes it', async () => {
     const server = await bench.server({ settings: ['--maxmemory', '50mb', '--maxmemory-policy', 'allkeys-lru'] });
     const error = await failure(bench.connection(server.url));
     expect(error.code).toBe('CONTROL_UNSUITABLE');
@@ -27,7 +27,7 @@ describe.skipIf(redisMissing !== null)(`${title} that will not do`, () => {
     await bench.connection(server.url);
   });
 
-  it('is refused where it refuses the password, which is not repeated', async () => {
+  it('is refused if it rejects the password, which is not shown', async () => {
     const server = await bench.server({ settings: ['--requirepass', 'right'], client: { password: 'right' } });
     const address = `127.0.0.1:${server.port}`;
     for (const url of [`redis://:wrong-one@${address}`, `redis://someone:wrong-one@${address}`, `redis://${address}`]) {
@@ -39,7 +39,7 @@ describe.skipIf(redisMissing !== null)(`${title} that will not do`, () => {
     await bench.connection(`redis://:right@${address}`);
   });
 
-  it('serves a user with a password that holds every awkward character, and says what rights are missing', async () => {
+  it('accepts a password with all special characters, and names missing rights', async () => {
     const server = await bench.server();
     const password = 'a@b/c?d#e:f %';
     await server.admin.call('ACL', 'SETUSER', 'fleet', 'on', `>${password}`, '~{faults}*', '&{faults}*', '+@all');
@@ -54,7 +54,7 @@ describe.skipIf(redisMissing !== null)(`${title} that will not do`, () => {
     });
   });
 
-  it('is not there: the first connection fails, and says where', async () => {
+  it('is not running: the first connection fails with its address', async () => {
     const server = await bench.server();
     await server.kill();
     const error = await failure(bench.connection(`redis://user:pass@127.0.0.1:${server.port}`));
@@ -63,13 +63,13 @@ describe.skipIf(redisMissing !== null)(`${title} that will not do`, () => {
     expect(error.message).not.toContain('pass');
   });
 
-  it('is there and silent: the first connection fails in time', async () => {
+  it('does not answer: the first connection fails in time', async () => {
     const server = await bench.server();
     server.pause();
     expect(await failure(bench.connection(server.url))).toMatchObject({ code: 'CONTROL_UNREACHABLE' });
   });
 
-  it('is full: calls fail as if it were away, and work again when there is room', async () => {
+  it('is full: calls fail as unreachable, and work again when there is room', async () => {
     const server = await bench.server();
     const { state } = await bench.client(server);
     await beat(state);
@@ -82,7 +82,7 @@ describe.skipIf(redisMissing !== null)(`${title} that will not do`, () => {
     await beat(state);
   });
 
-  it('keeps nothing over a crash: that is told', async () => {
+  it('keeps no append-only file: the operator is notified', async () => {
     const { notices } = await bench.client(await bench.server());
     expect(notices).toEqual([expect.stringContaining('appendonly yes')]);
     expect((await bench.client(await bench.server({ isDurable: true }))).notices).toEqual([]);
@@ -90,7 +90,7 @@ describe.skipIf(redisMissing !== null)(`${title} that will not do`, () => {
 });
 
 describe.skipIf(redisMissing !== null)(`a control plane in ${title}`, () => {
-  /** Connections that are not the test's own. */
+  /** Connections other than the test's own. */
   async function clientCount(server: RedisServer): Promise<number> {
     const clients = String(await server.admin.call('CLIENT', 'LIST'));
     return clients.trim().split('\n').length - 1;
@@ -116,7 +116,7 @@ describe.skipIf(redisMissing !== null)(`a control plane in ${title}`, () => {
     await within('closing', 10_000, control.close());
   });
 
-  it('shares a Redis with another fleet, and sees nothing of it', async () => {
+  it('shares a Redis with another fleet without seeing it', async () => {
     const server = await bench.server();
     const [one, other] = [
       await openRedisControlPlane({ url: server.url, prefix: 'fleet:1' }),
@@ -131,7 +131,7 @@ describe.skipIf(redisMissing !== null)(`a control plane in ${title}`, () => {
     await other.close();
   });
 
-  it('wants a prefix that has no meaning of its own in Redis', async () => {
+  it('refuses a prefix with special characters', async () => {
     await expect(openRedisControlPlane({ url: 'redis://127.0.0.1:1', prefix: 'a*{b}' })).rejects.toMatchObject({
       code: 'CONFIG_INVALID',
     });
@@ -148,7 +148,7 @@ function findTlsMissing(): string | null {
     encoding: 'utf8',
     timeout: 5000,
   });
-  // A build without TLS does not know the setting; one with it complains of the number.
+  // A build without TLS does not know the setting; one with TLS rejects the number.
   return /Bad directive/.test(`${stdout}${stderr}`) ? 'this redis-server was built without TLS' : null;
 }
 
@@ -172,7 +172,7 @@ describe.skipIf(tlsMissing !== null)(`Redis over TLS${tlsMissing === null ? '' :
     return { caFile: cert, url: `rediss://127.0.0.1:${server.port}` };
   }
 
-  it('speaks to a server whose authority is named', async () => {
+  it('connects to a server with the configured CA', async () => {
     const { caFile, url } = await startTls();
     const connection = await bench.connection(url, caFile);
     const notices = new Notices(() => {}, systemClock);
@@ -180,7 +180,7 @@ describe.skipIf(tlsMissing !== null)(`Redis over TLS${tlsMissing === null ? '' :
     expect(reply.isLeader).toBe(true);
   });
 
-  it('refuses a server whose authority is unknown, and one that speaks no TLS', async () => {
+  it('refuses a server with an unknown CA, and one without TLS', async () => {
     const { url } = await startTls();
     expect(await failure(bench.connection(url))).toMatchObject({
       code: 'CONTROL_UNREACHABLE',

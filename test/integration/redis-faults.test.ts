@@ -22,7 +22,7 @@ const message = (stream: string | null, body: unknown): BusMessage => ({
   body,
 });
 
-/** Repeats what fails while Redis is away, as a host does with its heartbeat. */
+/** Repeats a call that fails while Redis is unreachable, as a host repeats its heartbeat. */
 async function untilItWorks<T>(what: string, run: () => Promise<T>): Promise<T> {
   for (let i = 0; i < 200; i++) {
     try {
@@ -32,10 +32,10 @@ async function untilItWorks<T>(what: string, run: () => Promise<T>): Promise<T> 
       await new Promise((resolve) => setTimeout(resolve, 50));
     }
   }
-  throw new Error(`in vain: ${what}`);
+  throw new Error(`timed out: ${what}`);
 }
 
-/** Publishes until a message arrives: while connections come back, some are lost, and that is the contract. */
+/** Publishes until a message arrives: while connections are restored, messages may be lost by contract. */
 async function untilHeard(bus: RedisBus, stream: string | null, heard: BusMessage[], body: unknown): Promise<void> {
   await waitFor(`message ${body}`, () => {
     bus.publish(message(stream, body));
@@ -43,8 +43,8 @@ async function untilHeard(bus: RedisBus, stream: string | null, heard: BusMessag
   });
 }
 
-describe.skipIf(redisMissing !== null)(`${title} that goes away`, () => {
-  it('lets every call fail at once while nothing listens, and all go on when it is back', async () => {
+describe.skipIf(redisMissing !== null)(`${title} that becomes unreachable`, () => {
+  it('makes every call fail at once while stopped, and succeed when it is back', async () => {
     const server = await bench.server({ isDurable: true });
     const { state, connection } = await bench.client(server);
     await state.putOrder(order('s'), 'new');
@@ -64,13 +64,13 @@ describe.skipIf(redisMissing !== null)(`${title} that goes away`, () => {
       expect(await Promise.race([failure(call()), nextTurn])).toMatchObject({ code: 'CONTROL_UNREACHABLE' });
     }
     await server.start();
-    // Scripts are forgotten by a Redis that starts: the first call brings its own.
+    // A restarted Redis has no scripts: the first call sends the script again.
     const reply = await untilItWorks('a beat', () => beat(state, new Map([['s', fence]])));
     expect(reply).toMatchObject({ lost: [], isLeader: true });
     expect((await state.snapshot()).orders.map(({ id }) => id)).toEqual(['s']);
   });
 
-  it('and comes back empty gives fences and revisions above all that it gave', async () => {
+  it('and comes back empty gives higher fences and revisions than before', async () => {
     const server = await bench.server();
     const { state } = await bench.client(server);
     const before = await state.putOrder(order('s'), 'new');
@@ -92,14 +92,14 @@ describe.skipIf(redisMissing !== null)(`${title} that goes away`, () => {
     expect((await beat(state)).planRevision).toBeGreaterThan(planRevision);
   });
 
-  it('without a farewell, answering nobody, lets calls fail, and does not do them later', async () => {
+  it('by freezing makes calls fail, and does not execute them later', async () => {
     const server = await bench.server();
     const { state, connection } = await bench.client(server);
     await beat(state);
     server.pause();
-    // A call that Redis has in its socket is done when it wakes; those after the connection was given up are not.
+    // A call already in Redis's socket is executed when it resumes; calls after the connection was closed are not.
     expect(await failure(state.snapshot())).toMatchObject({ code: 'CONTROL_UNREACHABLE' });
-    expect(connection.client.status, 'a call is given up before the connection is').toBe('ready');
+    expect(connection.client.status, 'a call times out before the connection does').toBe('ready');
     await waitFor('the end of the connection', () => connection.client.status !== 'ready');
     const last = await failure(state.putOrder(order('last'), 'new'));
     expect(last).toMatchObject({ code: 'CONTROL_UNREACHABLE' });
@@ -108,7 +108,7 @@ describe.skipIf(redisMissing !== null)(`${title} that goes away`, () => {
     expect((await state.snapshot()).orders.map(({ id }) => id)).not.toContain('last');
   });
 
-  it('lets what was under way fail with its connection, not later', async () => {
+  it('makes calls in flight fail with the connection, not later', async () => {
     const server = await bench.server();
     const { state, connection } = await bench.client(server);
     server.pause();
@@ -145,7 +145,7 @@ async function waitForSnapshot(
 }
 
 describe.skipIf(redisMissing !== null)(`${title} as a bus`, () => {
-  it('drops and counts what is published while it is away, and subscribes again when it is back', async () => {
+  it('drops and counts messages while it is unreachable, and subscribes again when it is back', async () => {
     const server = await bench.server();
     const [{ bus }, reader] = [await bench.client(server), await bench.client(server)];
     const ofStream: BusMessage[] = [];
@@ -161,7 +161,7 @@ describe.skipIf(redisMissing !== null)(`${title} as a bus`, () => {
       return bus.droppedCount > droppedBefore;
     });
     expect(await failure(bus.audience('detections', ['s']))).toMatchObject({ code: 'CONTROL_UNREACHABLE' });
-    // Wanted while there is no connection: taken up with the rest.
+    // Requested without a connection: subscribed with the rest.
     const late: BusMessage[] = [];
     reader.bus.subscribe('detections', 't', (one) => late.push(one));
     await server.start();
@@ -171,7 +171,7 @@ describe.skipIf(redisMissing !== null)(`${title} as a bus`, () => {
     expect(await bus.audience('detections', ['s', 'u'])).toEqual(new Set(['s', 'u']));
   });
 
-  it('that hangs is given up by those who only listen, and costs those who publish a bounded queue', async () => {
+  it('that hangs is disconnected by subscribers, and costs publishers a bounded queue', async () => {
     const server = await bench.server();
     const [publisher, reader] = [await bench.client(server), await bench.client(server)];
     const { bus } = publisher;
@@ -180,7 +180,7 @@ describe.skipIf(redisMissing !== null)(`${title} as a bus`, () => {
     await untilHeard(bus, 's', heard, 'before');
     server.pause();
     const picture = 'x'.repeat(1000);
-    // More than may be under way: all but the first ten kilobytes are dropped at once.
+    // More than the in-flight limit: all but the first ten kilobytes are dropped at once.
     const droppedBefore = bus.droppedCount;
     for (let i = 0; i < 100; i++) bus.publish(message('s', picture));
     expect(bus.droppedCount - droppedBefore).toBeGreaterThanOrEqual(90);
@@ -191,18 +191,18 @@ describe.skipIf(redisMissing !== null)(`${title} as a bus`, () => {
     await untilHeard(bus, 's', heard, 'after');
   });
 
-  it('that cuts a slow subscriber off hears from it again', async () => {
+  it('that disconnects a slow subscriber is subscribed to again', async () => {
     const server = await bench.server();
     const [{ bus }, reader] = [await bench.client(server), await bench.client(server)];
     const heard: BusMessage[] = [];
     reader.bus.subscribe('detections', 's', (one) => heard.push(one));
     await untilHeard(bus, 's', heard, 'before');
-    // What client-output-buffer-limit does to a subscriber that does not take its messages.
+    // What client-output-buffer-limit does to a subscriber that does not read its messages.
     expect(await server.admin.call('CLIENT', 'KILL', 'TYPE', 'PUBSUB')).toBe(1);
     await untilHeard(bus, 's', heard, 'after');
   });
 
-  it('survives what foreign programs publish, counts it and tells of it once', async () => {
+  it('drops messages of foreign programs, counts them and reports them once', async () => {
     const server = await bench.server();
     const { bus, notices } = await bench.client(server);
     const heard: BusMessage[] = [];
@@ -223,13 +223,13 @@ describe.skipIf(redisMissing !== null)(`${title} as a bus`, () => {
     await server.admin.publish(`${PREFIX}:bus:detections:`, 'not JSON');
     await untilHeard(bus, 's', heard, 'after');
     expect(new Set(heard.map(({ body }) => body))).toEqual(new Set(['before', 'after']));
-    // Those on the stream's channel come twice: to the listener of the stream and to the listener of all.
+    // Messages on the stream's channel count twice: for the listener of the stream and for the listener of all.
     expect(bus.droppedCount - droppedBefore).toBe(foreign.length * 2 + 1);
     expect(notices.slice(noticesBefore)).toHaveLength(1);
     expect(notices.at(-1)).toContain(channel);
   });
 
-  it('leaves out what a newer host says beside the message', async () => {
+  it('ignores unknown fields of a newer host', async () => {
     const server = await bench.server();
     const { bus } = await bench.client(server);
     const heard: BusMessage[] = [];
@@ -243,7 +243,7 @@ describe.skipIf(redisMissing !== null)(`${title} as a bus`, () => {
     expect(heard.at(-1)).toEqual(message('s', 'newer'));
   });
 
-  it('never throws at who publishes what is not JSON', async () => {
+  it('never throws when publishing a body that is not JSON', async () => {
     const server = await bench.server();
     const { bus, notices } = await bench.client(server);
     const circular: Record<string, unknown> = {};
@@ -255,7 +255,7 @@ describe.skipIf(redisMissing !== null)(`${title} as a bus`, () => {
 });
 
 describe.skipIf(redisMissing !== null)(`${title} with entries of foreign programs`, () => {
-  it('passes over them, tells of them, and goes on', async () => {
+  it('skips and reports them, and continues', async () => {
     const server = await bench.server();
     const { state, notices } = await bench.client(server);
     await state.putOrder(order('s'), 'new');
@@ -273,7 +273,7 @@ describe.skipIf(redisMissing !== null)(`${title} with entries of foreign program
       await admin.hset(`${PREFIX}:${name}`, `${field}2`, 'not JSON');
     }
     await admin.sadd(`${PREFIX}:assigned:a`, 'o', 'o2', 'gone');
-    // The orders are fetched anew with the next change of any of them.
+    // The orders are fetched again after the next change to any of them.
     await state.putOrder(order('t'), 'new');
     const snapshot = await state.snapshot();
     expect(snapshot.hosts.map(({ id }) => id)).toEqual(['a']);
@@ -283,8 +283,8 @@ describe.skipIf(redisMissing !== null)(`${title} with entries of foreign program
     const reply = await beat(state, new Map([['s', fence]]));
     expect(reply.lost).toEqual([]);
     expect([...(reply.plan?.keys() ?? [])]).toEqual(['s']);
-    expect(notices.filter((text) => text.includes('passed over')).length).toBeGreaterThanOrEqual(1);
-    // A foreign lease holds nobody up, and what is written over is whole again.
+    expect(notices.filter((text) => text.includes('was skipped')).length).toBeGreaterThanOrEqual(1);
+    // A foreign lease blocks no claim, and overwriting repairs an entry.
     await state.putOrder(order('o'), 'known');
     expect(await state.claim('o', 'a')).toBeGreaterThan(fence);
     await state.assign('a', new Map([['o', { hostId: 'a', maxFps: null, sinceMs: 1 }]]));

@@ -14,17 +14,17 @@ export const BEAT_MS = 1_000;
 export const LEASE_MS = 5_000;
 const PLAN: PlanOptions = { ...PLAN_DEFAULTS, fillRatio: 0.8, movesPerSecond: 10, settleMs: 0 };
 
-/** Runs nothing, and complains of every order that a real runner would not survive. */
+/** Runs nothing, and records a complaint for every call that a real runner would not allow. */
 export class PretendedRunner implements StreamRunner {
   readonly running = new Map<string, { config: StreamConfig; readonly lease: RunLease }>();
-  /** What happened, in order: `start gate`, `change gate`, `stop gate`. */
+  /** Calls in order: `start gate`, `change gate`, `stop gate`. */
   readonly log: string[] = [];
   readonly complaints: string[] = [];
-  /** Thrown by the next starts and changes. */
+  /** Thrown by the following starts and changes. */
   failure: SightlineError | null = null;
-  /** What runs no more, and why. */
+  /** Streams that have failed after their start, and why. */
   readonly broken = new Map<string, SightlineError>();
-  /** Starts wait for it. */
+  /** Starts wait for this promise. */
   gate: Promise<void> = Promise.resolve();
   readonly #busy = new Set<string>();
 
@@ -62,11 +62,11 @@ export class PretendedRunner implements StreamRunner {
   }
 }
 
-/** The state of a fleet over a line that a test can cut, or hold messages on. */
+/** The state of a fleet over a connection that a test can cut or delay. */
 export class CutState implements FleetState {
   readonly #inner: FleetState;
   isCut = false;
-  /** Answers of beats wait for it. */
+  /** Replies to heartbeats wait for this promise. */
   delay: Promise<void> = Promise.resolve();
   beatCount = 0;
   underway = 0;
@@ -114,13 +114,13 @@ export interface RiggedHost {
   readonly drains: boolean[];
 }
 
-/** A fleet of agents in one process, over the control plane in memory, on a clock that the test turns. */
+/** A fleet of agents in one process, over the control plane in memory, on a clock that the test advances. */
 export class AgentRig {
   readonly clock = new ManualClock();
   readonly state = new MemoryState({ clock: this.clock, leaseMs: LEASE_MS });
   readonly bus = new MemoryBus();
   readonly events: EventMessage[] = [];
-  /** Clocks of hosts that stand still: their timers do not fire either. */
+  /** Clocks of frozen hosts: their timers do not fire either. */
   readonly #clocks = new Map<string, ManualClock>();
   readonly #stopped = new Set<string>();
 
@@ -154,23 +154,23 @@ export class AgentRig {
     return { agent, runner, line, notices, drains };
   }
 
-  /** As SIGSTOP does: nothing of the host runs, and when it goes on its clock has gone on. */
+  /** Like SIGSTOP: nothing of the host runs, and its clock has advanced when it resumes. */
   freeze(id: string): void {
     this.#stopped.add(id);
   }
 
-  /** The clock jumps to the present; timers fire only as the test goes on. */
+  /** Like SIGCONT: the clock jumps to the present; timers fire only when the test advances. */
   thaw(id: string): ManualClock {
     this.#stopped.delete(id);
     return this.#clocks.get(id)!;
   }
 
-  /** As SIGKILL does. */
+  /** Like SIGKILL. */
   kill(id: string): void {
     this.#clocks.delete(id);
   }
 
-  /** Turns all clocks together in small steps, and lets everything that follows from each happen. */
+  /** Advances all clocks together in small steps, and settles after each. */
   async pass(ms: number): Promise<void> {
     for (let left = ms; left > 0; left -= 50) {
       const stepMs = Math.min(50, left);
@@ -181,7 +181,7 @@ export class AgentRig {
   }
 }
 
-/** Lets all that does not wait for a clock happen. */
+/** Waits until everything that does not depend on a clock has happened. */
 export async function settle(): Promise<void> {
   for (let i = 0; i < 3; i++) await new Promise((resolve) => setImmediate(resolve));
 }

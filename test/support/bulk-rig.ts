@@ -16,12 +16,12 @@ import { testFfmpeg } from './made-videos.ts';
 import { within } from './wait-for.ts';
 
 export interface BulkRigSettings {
-  /** What is read lies here, and what is written unless an order says otherwise. */
+  /** Folder of the inputs, and of the outputs unless an order names another. */
   readonly root: string;
-  /** Other folders that may be read and written. */
+  /** Further folders that may be read and written. */
   readonly roots?: readonly string[];
   readonly ffmpeg?: FfmpegBinary;
-  /** As in a pipeline file; a fake engine that finds two boxes in every frame where absent. */
+  /** As in a pipeline file; by default a fake engine that finds two boxes in every frame. */
   readonly model?: Readonly<Record<string, unknown>>;
   readonly modelPath?: readonly string[];
 }
@@ -30,11 +30,11 @@ const FAKE_MODEL = {
   engine: 'fake',
   inputSize: '160x96',
   threads: 1,
-  // One that is reported, one that only a tracker gets.
+  // One is reported, the other is only for the tracker.
   fake: { rows: [20, 20, 40, 40, 0.9, 0, 60, 30, 20, 20, 0.15, 2] },
 };
 
-/** Does the tasks of jobs in one process, one call at a time, as a queue would; and what they must come to. */
+/** Runs the tasks of jobs in one process, one call at a time, as a queue would; and computes the expected result. */
 export class BulkRig {
   readonly runtime: Runtime;
   readonly notices: string[] = [];
@@ -105,7 +105,7 @@ export class BulkRig {
     return within(`${task.kind} of ${order.inputs[0]}`, 50_000, this.#handler(task, order, all));
   }
 
-  /** Does all of a job's first file, two segments at once. @returns how many segments it was. */
+  /** Runs all tasks of a job's first file, two segments at once. @returns the number of segments. */
   async run(order: JobOrder): Promise<number> {
     const { segments, merge } = await this.split(order);
     const waiting = [...segments];
@@ -121,7 +121,7 @@ export class BulkRig {
     return readFileSync(join(order.outDir, `${basename(order.inputs[0]!)}.jsonl`), 'utf8');
   }
 
-  /** What `sightline detect` writes for the same input: its stream and its sink, without segments. */
+  /** Returns what `sightline detect` writes for the same input: with its stream and its sink, without segments. */
   async detect({ inputs, track, every }: JobOrder): Promise<string> {
     const path = join(this.root, `detect-${this.#jobs++}.jsonl`);
     const config = parseStream({ id: 'detect', source: inputs[0], policy: 'file', every, track }, {});

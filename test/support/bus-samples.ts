@@ -5,7 +5,7 @@ import { hostReport, streamReport } from './sample-reports.ts';
 const person = { classId: 0, label: 'person', score: 0.9, box: [1.5, 2, 30, 40], trackId: 7 } as const;
 const frame = { ...publishedFrame('gate', 1, [person, { ...person, trackId: 8 }]), fence: 7 };
 
-/** A right body of each topic, of stream `gate`, with every field that there is. */
+/** A valid body of each topic, of stream `gate`, with every field. */
 export const BUS_SAMPLES: Readonly<Record<BusTopic, unknown>> = {
   stats: {
     timeMs: 1_700_000_000_000,
@@ -27,7 +27,7 @@ export const BUS_SAMPLES: Readonly<Record<BusTopic, unknown>> = {
   wake: { hosts: ['host-1', 'host-2'] },
 };
 
-/** The same as it comes out of JSON. */
+/** The same after a JSON round trip. */
 export function busSample(topic: BusTopic): unknown {
   return JSON.parse(JSON.stringify(BUS_SAMPLES[topic])) as unknown;
 }

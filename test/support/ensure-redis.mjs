@@ -1,6 +1,6 @@
 /**
- * The tests of the fleet start a Redis of their own. Where there is none it is installed, if this user may; else it is said
- * how, and those tests are skipped. Called by `npm test`.
+ * The fleet tests start their own Redis. If none is installed, installs it if this user may; otherwise prints how to, and
+ * those tests are skipped. Called by `npm test`.
  */
 import { spawnSync } from 'node:child_process';
 
@@ -21,6 +21,6 @@ if (!has('redis-server', '--version')) {
   }
   if (!has('redis-server', '--version'))
     console.error(
-      'note: redis-server is not here: the tests of the fleet are skipped. To run them: apt-get install redis-server',
+      'note: redis-server is not installed: the fleet tests are skipped. To run them: apt-get install redis-server',
     );
 }

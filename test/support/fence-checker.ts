@@ -9,8 +9,8 @@ interface Seen {
 }
 
 /**
- * A consumer as the documentation wants it: of every stream it takes what carries the highest fence it has seen, and drops
- * the rest. Keeps account of what came.
+ * A consumer that follows the documentation: for every stream it accepts only results with the highest fence seen, and drops
+ * the rest. Records what it received.
  */
 export class FenceChecker {
   readonly #streams = new Map<string, Seen>();
@@ -28,7 +28,7 @@ export class FenceChecker {
     this.#unsubscribe();
   }
 
-  /** Streams of which nothing was accepted since a moment (performance.now()). */
+  /** Returns the streams from which nothing was accepted since a moment (performance.now()). */
   silentSince(ms: number, streams: readonly string[]): string[] {
     return streams.filter((id) => (this.#streams.get(id)?.atMs ?? Number.NEGATIVE_INFINITY) <= ms);
   }

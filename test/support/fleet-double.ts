@@ -7,7 +7,7 @@ import { hostCard, jobOrder, jobReport } from './fleet-plane.ts';
 import type { RuntimeDouble } from './runtime-double.ts';
 import { scaleReport } from './sample-reports.ts';
 
-/** A fleet in front of a runtime double: three hosts share its streams, two jobs go on. What an operator does is noted. */
+/** A fleet in front of a runtime double: three hosts share its streams, two jobs run. Records the operator's actions. */
 export class FleetDouble implements FleetPort {
   readonly calls: string[] = [];
   readonly runtime: RuntimeDouble;

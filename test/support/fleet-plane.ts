@@ -13,14 +13,14 @@ import type { ManualClock } from './manual-clock.ts';
 
 const LEASE_MS = 5_000;
 
-/** The memory control plane with a queue whose jobs do what the test says; `isDown` makes every call fail. */
+/** The memory control plane with a queue whose jobs the test sets; `isDown` makes every call fail. */
 export class FleetPlane implements ControlPlane {
   readonly kind = 'memory';
   readonly bus = new MemoryBus();
   readonly tasks = new TaskDouble(() => this.#requireUp());
   readonly memory: MemoryState;
   readonly state: MemoryState;
-  /** Lease records that a test wrote, whatever the memory has. */
+  /** Lease records that the test wrote, which override those of the memory state. */
   readonly held = new Map<string, Lease>();
   isDown = false;
   isClosed = false;
@@ -45,7 +45,7 @@ export class FleetPlane implements ControlPlane {
     this.isClosed = true;
   }
 
-  /** A host beats once, with the leases that it holds. */
+  /** Sends a heartbeat of a host with its leases. */
   async beat(card: HostCard, held: ReadonlyMap<string, number> = new Map()): Promise<void> {
     await this.memory.beat({ card, held, planRevision: 0 });
   }
@@ -54,7 +54,7 @@ export class FleetPlane implements ControlPlane {
     return this.memory.snapshot();
   }
 
-  /** Writes the lease record of a stream, as a claim would, with a fence of the test's choice. */
+  /** Writes the lease record of a stream, as a claim would, with the given fence. */
   hold(streamId: string, hostId: string, fence: number): void {
     this.held.set(streamId, { hostId, fence, expiresMs: Number.MAX_SAFE_INTEGER });
   }
@@ -87,7 +87,7 @@ export class TaskDouble implements TaskQueue {
     this.put({ ...jobReport(order.id), pipeline: order.pipeline, inputs: order.inputs.length, outDir: order.outDir });
   }
 
-  /** Adds or replaces what is known of a job. */
+  /** Adds or replaces the report of a job. */
   put(report: JobReport): void {
     this.reports.set(report.id, report);
   }
@@ -121,7 +121,7 @@ export class TaskDouble implements TaskQueue {
   }
 
   work(): TaskWorker {
-    throw new Error('no test of the view does tasks');
+    throw new Error('no test of the view runs tasks');
   }
 
   #find(jobId: string): JobReport {

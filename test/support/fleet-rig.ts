@@ -6,16 +6,16 @@ import { ManualClock } from './manual-clock.ts';
 import { RuntimeDouble } from './runtime-double.ts';
 import { hostReport, scaleReport, streamReport } from './sample-reports.ts';
 
-/** Lets what was put on the bus arrive, and promises settle. */
+/** Waits until published messages have arrived and promises have settled. */
 export const settled = (): Promise<void> => new Promise((resolve) => setImmediate(resolve));
 
-/** A view of a fleet of two hosts on a clock that the test turns. */
+/** A view of a fleet of two hosts on a clock that the test advances. */
 export class FleetRig {
   readonly clock = new ManualClock();
   readonly plane = new FleetPlane(this.clock);
   readonly own = new RuntimeDouble();
   readonly view: FleetView;
-  /** Hosts that are alive. */
+  /** Live hosts. */
   beating = ['host-1', 'host-2'];
 
   private constructor(options: Partial<FleetViewOptions>) {
@@ -43,20 +43,20 @@ export class FleetRig {
     return rig;
   }
 
-  /** A second passes: those hosts beat that are alive, and the view looks. */
+  /** Advances by a second: live hosts send heartbeats, and the view refreshes. */
   async second(): Promise<void> {
     for (const id of this.beating) await this.plane.beat(hostCard(id));
     this.clock.advance(1000);
     await settled();
   }
 
-  /** A host takes the lease of a stream and reports it; the figure tells reports apart. */
+  /** A host claims the lease of a stream and reports it; the number distinguishes reports. */
   async takeOver(hostId: string, id: string, fence: number, publishedFps: number): Promise<void> {
     this.plane.hold(id, hostId, fence);
     await this.report(hostId, id, fence, publishedFps);
   }
 
-  /** A host reports one stream; the figure tells reports apart. */
+  /** A host reports one stream; the number distinguishes reports. */
   async report(hostId: string, id: string, fence: number, publishedFps: number): Promise<void> {
     const stream = { ...streamReport(id), fps: { in: 25, inferred: 25, published: publishedFps }, fence };
     const body = { timeMs: 1, streams: [stream], failures: [], host: hostReport() };

@@ -31,7 +31,7 @@ export function streamOrder(
   return { id, pipeline: 'street', config, isPaused: false, wantedHost: null, createdMs: 0, revision: 1, ...more };
 }
 
-/** A fleet that does what the planner says, at once; the test changes it and lets time pass. */
+/** A fleet that applies the planner's changes at once; the test changes it and advances time. */
 export class FleetWorld {
   readonly hosts = new Map<string, HostCard>();
   readonly orders = new Map<string, StreamOrder>();
@@ -77,7 +77,7 @@ export class FleetWorld {
     return plan;
   }
 
-  /** Rounds a second apart. @returns the last. */
+  /** Runs rounds a second apart. @returns the last plan. */
   pass(seconds: number): FleetPlan {
     for (let i = 1; i < seconds; i++) {
       this.nowMs += 1000;
@@ -91,7 +91,7 @@ export class FleetWorld {
     return this.assignments.get(id)?.hostId ?? null;
   }
 
-  /** Inferences a second that a stream may take now; 0 where it has no host. */
+  /** Inferences a second that a stream may use now; 0 if it has no host. */
   rateOf(id: string): number {
     const assignment = this.assignments.get(id);
     return assignment === undefined ? 0 : (assignment.maxFps ?? demandFps(this.orders.get(id)!.config));

@@ -2,7 +2,7 @@ import type { ChildProcess } from 'node:child_process';
 import { type CliResult, ended, startCli } from './cli.ts';
 import { within } from './wait-for.ts';
 
-/** A host of a fleet as a process of its own, started as users do. */
+/** A host of a fleet as a separate process, started like users start it. */
 export class HostProcess {
   readonly id: string;
   /** Address of its gateway. */
@@ -36,7 +36,7 @@ export class HostProcess {
     this.#child.kill(signal);
   }
 
-  /** Ends it in order; what it printed. */
+  /** Shuts it down cleanly. @returns what it printed. */
   async stop(): Promise<CliResult> {
     this.#child.kill('SIGCONT');
     this.#child.kill('SIGTERM');

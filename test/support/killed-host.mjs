@@ -1,6 +1,6 @@
 /**
- * A host process to be killed: runs the sources of its arguments (`live:PATH`, `file:PATH` or a URL) from `dist/`, and says
- * `flowing` once each of the first kinds has published. The engine is slow, so that pipes are full.
+ * A host process that tests kill: runs the sources of its arguments (`live:PATH`, `file:PATH` or a URL) from `dist/`, and
+ * prints `flowing` once each `live:` and `file:` source has published. The engine is slow, so that pipes are full.
  */
 
 import { parsePipeline, parseStream } from '../../dist/src/config/load-pipeline.js';

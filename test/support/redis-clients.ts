@@ -8,10 +8,10 @@ import { RedisServer, type RedisServerOptions } from './redis-server.ts';
 import { within } from './wait-for.ts';
 
 export const PREFIX = '{faults}';
-/** Two busy cores must not make a Redis that answers look like one that does not. */
+/** Long enough that a working Redis on two busy cores does not time out. */
 const COMMAND_TIMEOUT_MS = 1000;
 
-/** What one process of a fleet has of its control plane. */
+/** The parts of the control plane in one process of a fleet. */
 export interface RedisClient {
   readonly state: RedisState;
   readonly bus: RedisBus;
@@ -37,13 +37,13 @@ export class RedisWorkbench {
   }
 
   async client(server: RedisServer, leaseMs = 60_000): Promise<RedisClient> {
-    // The clock stands: of all that comes in a row, only the first is told.
+    // The clock stands still: only the first of all notices is reported.
     const told: string[] = [];
     const notices = new Notices((text) => told.push(text), new ManualClock());
     const connection = await this.connection(server.url, null, (text) => told.push(text));
     const busConnection = this.#keep(await connection.duplicate());
     const bus = this.#keep(
-      new RedisBus({ connection: busConnection, prefix: PREFIX, pingMs: 100, notices, maxUnderwayBytes: 10_000 }),
+      new RedisBus({ connection: busConnection, prefix: PREFIX, pingMs: 100, notices, maxInFlightBytes: 10_000 }),
     );
     const state = new RedisState({ connection, prefix: PREFIX, leaseMs, notices });
     return { state, bus, connection, busConnection, notices: told };
@@ -59,7 +59,7 @@ export class RedisWorkbench {
   }
 }
 
-/** The error that a call must end with, and soon. */
+/** Returns the error with which a call must fail, in time. */
 export function failure(promise: Promise<unknown>): Promise<SightlineError> {
   const failed = promise.then(
     () => {

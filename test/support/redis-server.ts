@@ -6,7 +6,7 @@ import { join } from 'node:path';
 import { Redis, type RedisOptions } from 'ioredis';
 import { freePort } from './rtsp-server.ts';
 
-/** Why no Redis can be started here; null where one can. Suites that need it are skipped, and say so. */
+/** Why no Redis can be started; null if one can. Suites that need it are skipped with this reason. */
 export const redisMissing: string | null =
   spawnSync('redis-server', ['--version']).status === 0
     ? null
@@ -17,9 +17,9 @@ if (redisMissing !== null) console.warn(`SKIPPED: ${redisMissing}`);
 export interface RedisServerOptions {
   /** Settings as in redis.conf, after those of the tests. */
   readonly settings?: readonly string[];
-  /** Keeps every write over a crash. */
+  /** Keeps every write across a crash. */
   readonly isDurable?: boolean;
-  /** How `client` reaches the server, where settings make that special. */
+  /** Connection options of `client`, if the settings require some. */
   readonly client?: Omit<RedisOptions, 'replyMapping'>;
 }
 
@@ -28,7 +28,7 @@ process.once('exit', () => {
   for (const child of running) child.kill('SIGKILL');
 });
 
-/** A Redis of one test file: on a free port of 127.0.0.1, in a folder of its own, gone when the process of the test is. */
+/** The Redis of one test file: on a free port of 127.0.0.1, in its own folder; it ends with the test process. */
 export class RedisServer {
   readonly port: number;
   readonly folder: string;
@@ -52,17 +52,17 @@ export class RedisServer {
     return `redis://127.0.0.1:${this.port}`;
   }
 
-  /** A connection of the test itself, past the code under test. */
+  /** The test's own connection, which bypasses the code under test. */
   get admin(): Redis {
     if (this.#admin === null) {
       this.#admin = new Redis({ port: this.port, host: '127.0.0.1', ...this.#options.client });
-      // The tests take the server away; the connection comes back by itself.
+      // The tests stop the server; the connection reconnects by itself.
       this.#admin.on('error', () => {});
     }
     return this.#admin;
   }
 
-  /** Starts, or starts again with the data that was kept. Resolves when it takes commands. */
+  /** Starts or restarts with the data on disk. Resolves when it accepts commands. */
   async start(): Promise<void> {
     const { settings = [], isDurable = false } = this.#options;
     const child = spawn(
@@ -92,7 +92,7 @@ export class RedisServer {
     await isReady;
   }
 
-  /** Goes away without a farewell, as in a power cut. */
+  /** Kills the server, as in a power cut. */
   async kill(): Promise<void> {
     const child = this.#child;
     this.#child = null;
@@ -102,7 +102,7 @@ export class RedisServer {
     await gone;
   }
 
-  /** Keeps its connections and answers nobody. */
+  /** Freezes the server: it keeps its connections and answers nothing. */
   pause(): void {
     this.#child?.kill('SIGSTOP');
   }

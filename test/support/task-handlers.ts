@@ -21,7 +21,7 @@ export function taskName(task: Task): string {
   return task.kind === 'segment' ? `segment ${task.file}.${task.span.index}` : `${task.kind} ${task.file}`;
 }
 
-/** What a split answers that found so many segments. */
+/** Returns the outcome of a split into this many segments. */
 export function splitInto(task: Task, segments: number): TaskOutcome {
   const { jobId, pipeline, file } = task;
   const children = Array.from(
@@ -39,9 +39,9 @@ export function splitInto(task: Task, segments: number): TaskOutcome {
 
 type Act = (task: Task, context: TaskContext, attempt: number) => Promise<TaskOutcome | undefined>;
 
-/** A handler without media: splits files into `segments` of 10 frames, and does before what a test wants done. */
+/** A handler without media: splits files into `segments` of 10 frames, after running the test's hook. */
 export class ScriptedHandler {
-  /** `job/segment 0.2` for each time that a task was begun. */
+  /** `job/segment 0.2` for each start of a task. */
   readonly begun: string[] = [];
   readonly ended: string[] = [];
   readonly orders: JobOrder[] = [];
@@ -67,10 +67,10 @@ export class ScriptedHandler {
   };
 }
 
-/** Waits until a task is to stop, as a handler that obeys does. */
+/** Waits until a task is aborted, and rejects, like a well-behaved handler. */
 export function untilAborted(signal: AbortSignal): Promise<never> {
   return new Promise((_, reject) => {
-    const stop = (): void => reject(new Error('stopped as told'));
+    const stop = (): void => reject(new Error('stopped by abort'));
     if (signal.aborted) stop();
     else signal.addEventListener('abort', stop);
   });

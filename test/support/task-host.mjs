@@ -1,7 +1,7 @@
 /**
- * A host process to be killed or frozen: does tasks of the pipeline `bulk` from `dist/`. Says `begun NAME`, `ended NAME` and
- * `stopped NAME`. Its argument is `{ url, name, timings, policy, segments, segmentMs, frames, isStubborn }`; a stubborn one
- * finishes what it was told to stop.
+ * A host process that tests kill or freeze: runs tasks of the pipeline `bulk` from `dist/`. Prints `begun NAME`, `ended NAME`
+ * and `stopped NAME`. Its argument is `{ url, name, timings, policy, segments, segmentMs, frames, isStubborn }`; a stubborn
+ * one finishes aborted tasks.
  */
 
 import { setTimeout as sleep } from 'node:timers/promises';
@@ -51,7 +51,7 @@ async function segment(label, signal, progress) {
     if (!signal.aborted) continue;
     console.log(`stopped ${label}`);
     if (isStubborn) return;
-    throw new Error('stopped as told');
+    throw new Error('stopped by abort');
   }
 }
 console.log('ready');

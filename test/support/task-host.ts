@@ -8,7 +8,7 @@ import { waitFor } from './wait-for.ts';
 
 export interface TaskHostSettings {
   readonly url: string;
-  /** Of the fleet. */
+  /** Key prefix of the fleet. */
   readonly name: string;
   readonly timings: Partial<WorkerTimings>;
   readonly policy: Partial<TaskPolicy>;
@@ -25,7 +25,7 @@ process.once('exit', () => {
   for (const child of running) child.kill('SIGKILL');
 });
 
-/** A process that does tasks, to be killed and frozen. */
+/** A process that runs tasks, which tests kill and freeze. */
 export class TaskHost {
   readonly lines: string[] = [];
   readonly #child: ChildProcess;
@@ -39,7 +39,7 @@ export class TaskHost {
     this.#child = child;
   }
 
-  /** Waits until it has said something that begins so. */
+  /** Waits until it has printed a line that begins like this. */
   async says(beginning: string): Promise<void> {
     const hasSaid = (): boolean => this.lines.some((line) => line.startsWith(beginning));
     await waitFor(`"${beginning}"`, hasSaid, { deadlineMs: 30_000 }, () => this.lines.join('\n'));

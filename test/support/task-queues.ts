@@ -18,7 +18,7 @@ export interface OpenQueue {
 
 interface QueueKind {
   readonly name: string;
-  /** Why it cannot be tested here; null where it can. */
+  /** Why it cannot be tested; null if it can. */
   readonly missing: string | null;
   open(policy: Partial<TaskPolicy>): Promise<OpenQueue>;
 }
@@ -46,7 +46,7 @@ const redisQueue: QueueKind = {
 };
 
 const KINDS: readonly QueueKind[] = [memoryQueue, redisQueue];
-/** A queue with a connection of its own, as a host has it. */
+/** A queue with its own connection, as on a host. */
 export async function openBullTasks(
   url: string,
   name: string,
@@ -74,7 +74,7 @@ export interface QueueBench {
   untilState(tasks: TaskQueue, jobId: string, state: JobState): Promise<unknown>;
 }
 
-/** Runs the same claims against every task queue; workers and queues are closed after each. */
+/** Runs the same tests against every task queue; workers and queues are closed after each. */
 export function describeQueues(claims: (bench: QueueBench) => void): void {
   for (const kind of KINDS) {
     if (kind.missing !== null) console.warn(`the ${kind.name} task queue is not tested: ${kind.missing}`);

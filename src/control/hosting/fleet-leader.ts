@@ -10,32 +10,32 @@ export interface FleetLeaderOptions {
   readonly plan: PlanOptions;
 }
 
-/** The part of a host that plans for all, while it is the one that leads. */
+/** Plans for the fleet while this host is the leader. */
 export class FleetLeader {
   readonly #options: FleetLeaderOptions;
   #memory: PlanMemory | null = null;
   #isPlanning = false;
-  /** Rises when leadership ends: what a round of an earlier term finds is not remembered. */
+  /** Rises when leadership ends, so that a round begun in an earlier term does not keep its memory. */
   #term = 0;
 
   constructor(options: FleetLeaderOptions) {
     this.#options = options;
   }
 
-  /** Another host leads: what this one remembers is old by the time that it leads again. */
+  /** Called when another host leads: the memory would be outdated if this host leads again. */
   resign(): void {
     this.#memory = null;
     this.#term += 1;
   }
 
-  /** Looks at the fleet and decides. A call while another is under way does nothing: the next heartbeat calls again. */
+  /** Reads the fleet's state and plans. A call during another does nothing: the next heartbeat calls again. */
   async round(): Promise<void> {
     if (this.#isPlanning) return;
     this.#isPlanning = true;
     try {
       await this.#round();
     } catch {
-      // What was written is not known; the fleet itself is what the next round goes on from.
+      // It is unknown what was written, so the next round starts from the state of the fleet.
       this.#memory = null;
     } finally {
       this.#isPlanning = false;
@@ -53,7 +53,7 @@ export class FleetLeader {
       return;
     }
     if (term === this.#term) this.#memory = memory;
-    for (const note of notes) this.#tell(note, snapshot.nowMs);
+    for (const note of notes) this.#publishNote(note, snapshot.nowMs);
     const hosts = new Set<string>();
     for (const [id, change] of changes)
       for (const host of [change?.hostId, snapshot.assignments.get(id)?.hostId])
@@ -61,7 +61,7 @@ export class FleetLeader {
     if (hosts.size > 0) this.#publish('wake', { hosts: [...hosts] });
   }
 
-  #tell({ kind, stream, message, details }: PlanNote, nowMs: number): void {
+  #publishNote({ kind, stream, message, details }: PlanNote, nowMs: number): void {
     const body: EventMessage = {
       type: 'event',
       timeMs: Math.floor(nowMs),

@@ -10,13 +10,13 @@ import type { FleetBus } from '../control-plane.ts';
 
 const AUDIENCE_MS = 1_000;
 
-/** What the publisher needs to know of the leases that its host holds. */
+/** What the publisher needs to know about its host's leases. */
 export interface HeldLeases {
-  /** Fence of the lease that the host runs a stream under; null where it holds none. */
+  /** Fence of the host's lease of a stream; null if it holds none. */
   fence(streamId: string): number | null;
-  /** False from the moment that the lease may have run out, whatever is still on the way. */
+  /** False from the moment that the lease may have expired, even if a renewal is in flight. */
   mayPublish(streamId: string): boolean;
-  /** Every stream that the host is to run, with what keeps it from that. */
+  /** Every stream that the host must run, and why it cannot, if so. */
   streams(): readonly {
     readonly id: string;
     readonly fence: number | null;
@@ -30,22 +30,22 @@ export interface FleetPublisherOptions {
   readonly port: Pick<RuntimePort, 'onReport' | 'onPublished' | 'onEvent' | 'onPreview' | 'watchPreviews'>;
   readonly leases: HeldLeases;
   readonly clock?: Clock;
-  /** Counts exceptions of timers. */
+  /** Counts exceptions in timers. */
   readonly incidents?: Incidents;
 }
 
 /**
- * A host's voice in the fleet: puts what its runtime says of leased streams on the bus, each message with its fence.
- * Statistics and events always go; results and pictures only of streams that somebody listens to, asked once a second.
- * Nothing is queued: what the bus cannot take is gone, and the next message is newer.
+ * Publishes the runtime's output for leased streams on the bus, each message with its fence. Statistics and events are
+ * always published; results and pictures only for streams with subscribers, which are queried once a second. Nothing is
+ * queued: what the bus cannot take is dropped, and the next message is newer.
  */
 export class FleetPublisher {
   readonly #options: FleetPublisherOptions;
   readonly #clock: Clock;
   readonly #unsubscribe: readonly (() => void)[];
-  /** Streams that this host holds, as its last report had them. */
+  /** Streams in this host's last report for which it holds a lease. */
   #streams: readonly string[] = [];
-  #wanted: Readonly<Record<'detections' | 'preview', ReadonlySet<string>>> = NOBODY;
+  #wanted: Readonly<Record<'detections' | 'preview', ReadonlySet<string>>> = NO_AUDIENCE;
   #withheldCount = 0;
   #isClosed = false;
   #stopTimer: () => void = () => {};
@@ -64,7 +64,7 @@ export class FleetPublisher {
     this.#schedule();
   }
 
-  /** Messages of streams whose lease may have run out. */
+  /** Messages not published because the stream's lease may have expired. */
   get withheldCount(): number {
     return this.#withheldCount;
   }
@@ -73,7 +73,7 @@ export class FleetPublisher {
     this.#isClosed = true;
     this.#stopTimer();
     for (const unsubscribe of this.#unsubscribe) unsubscribe();
-    this.#listen(NOBODY);
+    this.#setAudience(NO_AUDIENCE);
   }
 
   #publishStats({ timeMs, streams, host }: RuntimeReport): void {
@@ -103,8 +103,8 @@ export class FleetPublisher {
     this.#publish('preview', streamId, fence, body);
   }
 
-  #publishEvent(told: EventMessage): void {
-    const event = { ...told, host: this.#options.hostId };
+  #publishEvent(message: EventMessage): void {
+    const event = { ...message, host: this.#options.hostId };
     if (event.stream === undefined) {
       this.#publish('events', null, null, event);
       return;
@@ -121,7 +121,7 @@ export class FleetPublisher {
       );
   }
 
-  /** null where nothing may be said of the stream. */
+  /** Returns null if nothing may be published for the stream. */
   #fence(streamId: string): number | null {
     const fence = this.#options.leases.fence(streamId);
     if (fence === null || this.#options.leases.mayPublish(streamId)) return fence;
@@ -134,32 +134,32 @@ export class FleetPublisher {
   }
 
   #schedule(): void {
-    this.#stopTimer = this.#clock.setTimer(() => this.#askAudience(), AUDIENCE_MS);
+    this.#stopTimer = this.#clock.setTimer(() => this.#queryAudience(), AUDIENCE_MS);
   }
 
-  async #askAudience(): Promise<void> {
+  async #queryAudience(): Promise<void> {
     const { bus } = this.#options;
     const ask = (topic: BusTopic): Promise<ReadonlySet<string>> => bus.audience(topic, this.#streams);
     try {
       const [detections, preview] = await Promise.all([ask('detections'), ask('preview')]);
-      if (!this.#isClosed) this.#listen({ detections, preview });
+      if (!this.#isClosed) this.#setAudience({ detections, preview });
     } catch {
-      // Who cannot be asked cannot be reached either: encoding for them would be work for nobody.
-      if (!this.#isClosed) this.#listen(NOBODY);
+      // Without a connection to the bus no message would arrive, so encoding would be wasted.
+      if (!this.#isClosed) this.#setAudience(NO_AUDIENCE);
     } finally {
       if (!this.#isClosed) this.#schedule();
     }
   }
 
-  #listen(wanted: Readonly<Record<'detections' | 'preview', ReadonlySet<string>>>): void {
+  #setAudience(wanted: Readonly<Record<'detections' | 'preview', ReadonlySet<string>>>): void {
     this.#wanted = wanted;
     this.#options.port.watchPreviews(wanted.preview);
   }
 }
 
-const NOBODY = { detections: new Set<string>(), preview: new Set<string>() } as const;
+const NO_AUDIENCE = { detections: new Set<string>(), preview: new Set<string>() } as const;
 
-/** As many digits as anybody can use: f32 figures print with 17. */
+/** Shortens the numbers of detections: f32 values would be printed with 17 digits. */
 function compact(frame: PublishedFrame): PublishedFrame {
   return { ...frame, detections: frame.detections.map(shortened) };
 }

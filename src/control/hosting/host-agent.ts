@@ -11,24 +11,24 @@ import { FleetLeader } from './fleet-leader.ts';
 import { type KeeperState, StreamKeeper } from './stream-keeper.ts';
 import type { StreamRunner } from './stream-runner.ts';
 
-/** Wakes closer together than this are one. */
+/** Wake messages closer together than this cause one heartbeat. */
 const WAKE_GAP_MS = 100;
 
 export interface HostAgentOptions {
   readonly control: Pick<ControlPlane, 'state' | 'bus'>;
   readonly runner: StreamRunner;
-  /** What the host says of itself; the rest is measured. */
+  /** Fixed part of the host's card; the rest is measured. */
   readonly card: Omit<HostCard, 'liveFps' | 'bulkFps' | 'streams' | 'segments'>;
   readonly beatMs: number;
-  /** As the control plane has it. */
+  /** Must equal the control plane's. */
   readonly leaseMs: number;
   readonly plan: PlanOptions;
-  /** The host is to take no more segments, or may again. */
+  /** Called when the host must stop taking segments, or may take them again. */
   readonly onDraining: (isDraining: boolean) => void;
   readonly onNotice: (text: string) => void;
   readonly clock?: Clock;
   readonly random?: () => number;
-  /** Counts messages that are refused, and exceptions of timers; absent, they are notices. */
+  /** Counts refused messages and exceptions in timers; without it they become notices. */
   readonly incidents?: Incidents;
 }
 
@@ -40,12 +40,12 @@ export interface KeptStream {
 }
 
 /**
- * The host's end of the control plane. Beats, keeps the leases, starts and stops streams as the plan says, and plans for
- * all where it leads.
+ * The host's side of the control plane. Sends heartbeats, renews leases, starts and stops streams according to the plan, and
+ * plans for the fleet while it is the leader.
  *
- * A lease is good until `leaseMs` after the heartbeat that renewed it was *sent*, on this process's monotonic clock; Redis
- * counts from when it arrived, so nobody else can have it before. While the control plane is away streams go on until
- * then, are stopped, and are claimed again when it is back.
+ * A lease is valid until `leaseMs` after the heartbeat that renewed it was *sent*, on this process's monotonic clock. Redis
+ * counts from its arrival, so no other host can get the lease earlier. While the control plane is unreachable, streams
+ * run until their leases expire, are stopped then, and are claimed again when it is back.
  */
 export class HostAgent {
   readonly #options: HostAgentOptions;
@@ -54,12 +54,12 @@ export class HostAgent {
   readonly #leader: FleetLeader;
   readonly #keepers = new Map<string, StreamKeeper>();
   #planRevision = 0;
-  /** When the newest heartbeat that was answered had been sent. */
+  /** When the last answered heartbeat was sent. */
   #answeredMs = Number.NEGATIVE_INFINITY;
   #sentMs = Number.NEGATIVE_INFINITY;
   #beating: Promise<void> | null = null;
   #isDue = false;
-  #isAway = false;
+  #isUnreachable = false;
   #isDraining = false;
   #isLeader = false;
   #closing: Promise<void> | null = null;
@@ -75,7 +75,7 @@ export class HostAgent {
     this.#leader = new FleetLeader({ control: options.control, hostId: options.card.id, plan: options.plan });
   }
 
-  /** Resolves when the fleet knows this host. @throws HOST_EXISTS, CONTROL_UNREACHABLE */
+  /** Joins the fleet; resolves after the first heartbeat. @throws HOST_EXISTS, CONTROL_UNREACHABLE */
   async start(): Promise<void> {
     this.#unsubscribe = this.#options.control.bus.subscribe('wake', null, (message) => this.#onWake(message));
     try {
@@ -99,18 +99,18 @@ export class HostAgent {
     return Array.from(this.#keepers.values(), ({ id, state, fence, failure }) => ({ id, state, fence, failure }));
   }
 
-  /** Fence of the lease that a stream runs under; null where this host has none. */
+  /** Returns the fence of this host's lease of a stream; null if it has none. */
   fence(streamId: string): number | null {
     return this.#keepers.get(streamId)?.fence ?? null;
   }
 
-  /** False from the moment that a stream's lease may have run out. Costs a look at the clock. */
+  /** Returns false from the moment that a stream's lease may have expired. Costs one read of the clock. */
   mayPublish(streamId: string): boolean {
     const keeper = this.#keepers.get(streamId);
     return keeper !== undefined && keeper.fence !== null && keeper.isValid(keeper.fence);
   }
 
-  /** Leaves the fleet in order: streams end, leases are given back, the others are told. May be called twice. */
+  /** Leaves the fleet: stops streams, releases leases and notifies the other hosts. Idempotent. */
   stop(): Promise<void> {
     this.#closing ??= this.#close();
     return this.#closing;
@@ -120,8 +120,8 @@ export class HostAgent {
     const allDone = new Promise<void>((resolve) => {
       this.#onAllDone = resolve;
     });
-    for (const keeper of this.#keepers.values()) keeper.want(null);
-    // Heartbeats go on meanwhile: what still runs still holds its lease.
+    for (const keeper of this.#keepers.values()) keeper.setWanted(null);
+    // Heartbeats continue meanwhile: streams that still run need their leases.
     if (this.#keepers.size > 0) await allDone;
     this.#stopTick();
     this.#unsubscribe();
@@ -132,15 +132,15 @@ export class HostAgent {
       await control.state.leave(card.id, card.startedMs);
       control.bus.publish({ topic: 'wake', hostId: card.id, stream: null, fence: null, body: null });
     } catch (error) {
-      this.#options.onNotice(`host ${card.id} could not say good-bye: ${(error as Error).message}`);
+      this.#options.onNotice(`host ${card.id} could not leave the fleet cleanly: ${(error as Error).message}`);
     }
   }
 
   #tick(): void {
-    // First of all: whatever happens below, the host goes on beating.
+    // Scheduled first, so that heartbeats continue whatever fails below.
     this.#stopTick = this.#clock.setTimer(() => this.#tick(), this.#options.beatMs);
-    for (const keeper of this.#keepers.values()) keeper.look();
-    // Nothing is queued behind a slow one, and one that a wake has just caused counts: the next tick asks anew.
+    for (const keeper of this.#keepers.values()) keeper.review();
+    // No heartbeat is queued behind a slow one, and none follows right after one caused by a wake message.
     const isRecent = this.#clock.now() - this.#sentMs < this.#options.beatMs / 2;
     if (this.#beating === null && !isRecent) void this.#beat();
   }
@@ -151,7 +151,7 @@ export class HostAgent {
     this.#beating = answer
       .then(
         () => this.#onAnswer(),
-        (error: unknown) => this.#onSilence(error),
+        (error: unknown) => this.#onBeatFailed(error),
       )
       .finally(() => {
         this.#beating = null;
@@ -169,20 +169,20 @@ export class HostAgent {
     this.#sentMs = sentMs;
     const reply = await control.state.beat({ card: this.#card(held.size), held, planRevision: this.#planRevision });
     this.#answeredMs = sentMs;
-    this.#take(reply, held);
+    this.#applyReply(reply, held);
   }
 
-  #take({ lost, plan, planRevision, isDraining, isLeader }: BeatReply, held: ReadonlyMap<string, number>): void {
+  #applyReply({ lost, plan, planRevision, isDraining, isLeader }: BeatReply, held: ReadonlyMap<string, number>): void {
     const gone = new Set(lost);
     for (const [id, fence] of held) {
       const keeper = this.#keepers.get(id);
-      if (gone.has(id)) keeper?.lose(fence);
+      if (gone.has(id)) keeper?.markLost(fence);
       else keeper?.renew(fence, this.#leaseEndMs());
     }
     this.#isLeader = isLeader;
     if (!isLeader) this.#leader.resign();
     if (this.#closing !== null) return;
-    if (plan !== null) this.#follow(plan);
+    if (plan !== null) this.#applyPlan(plan);
     this.#planRevision = planRevision;
     if (isDraining !== this.#isDraining) {
       this.#isDraining = isDraining;
@@ -192,32 +192,32 @@ export class HostAgent {
   }
 
   #onAnswer(): void {
-    if (this.#isAway) this.#options.onNotice('the control plane answers again');
-    this.#isAway = false;
-    for (const keeper of this.#keepers.values()) keeper.look();
+    if (this.#isUnreachable) this.#options.onNotice('the control plane answers again');
+    this.#isUnreachable = false;
+    for (const keeper of this.#keepers.values()) keeper.review();
   }
 
-  #onSilence(error: unknown): void {
+  #onBeatFailed(error: unknown): void {
     const { code, message } = SightlineError.from(error, 'INTERNAL_ERROR');
     const hasJoined = Number.isFinite(this.#answeredMs);
-    if (hasJoined && !this.#isAway)
-      this.#options.onNotice(`heartbeat failed, streams go on until their leases end: ${message} [${code}]`);
-    this.#isAway = true;
-    // Another host may lead meanwhile.
+    if (hasJoined && !this.#isUnreachable)
+      this.#options.onNotice(`heartbeat failed, streams run until their leases expire: ${message} [${code}]`);
+    this.#isUnreachable = true;
+    // Another host may become the leader meanwhile.
     this.#leader.resign();
   }
 
-  #follow(plan: ReadonlyMap<string, { readonly order: StreamOrder; readonly assignment: Assignment }>): void {
+  #applyPlan(plan: ReadonlyMap<string, { readonly order: StreamOrder; readonly assignment: Assignment }>): void {
     for (const [id, { order, assignment }] of plan) {
       if (order.isPaused) continue;
-      const config = heldConfig(order.config, assignment.maxFps);
+      const config = limitedConfig(order.config, assignment.maxFps);
       const keeper = this.#keepers.get(id);
       if (keeper === undefined) this.#keepers.set(id, new StreamKeeper(config, this.#keeperPort()));
-      else keeper.want(config);
+      else keeper.setWanted(config);
     }
     for (const [id, keeper] of this.#keepers) {
       const isWanted = plan.get(id)?.order.isPaused === false;
-      if (!isWanted) keeper.want(null);
+      if (!isWanted) keeper.setWanted(null);
     }
   }
 
@@ -252,7 +252,7 @@ export class HostAgent {
     this.#options.onNotice(`${body.message} [${code}]`);
   }
 
-  /** Hosts that a message does not concern leave Redis alone. */
+  /** Sends a heartbeat only if the message concerns this host, to spare Redis. */
   #onWake({ stream, body }: BusMessage): void {
     const wake = readWake(body);
     if ('complaint' in wake) {
@@ -268,7 +268,7 @@ export class HostAgent {
 
   #beatSoon(): void {
     if (this.#beating !== null) {
-      // The one under way may have been answered before the news.
+      // The heartbeat in flight may have been answered before the change.
       this.#isDue = true;
       return;
     }
@@ -289,7 +289,7 @@ export class HostAgent {
   }
 }
 
-/** @param maxFps - what the fleet allows; null for all that the stream asks for. */
-function heldConfig(config: StreamConfig, maxFps: number | null): StreamConfig {
+/** @param maxFps - rate that the fleet allows; null for the stream's own. */
+function limitedConfig(config: StreamConfig, maxFps: number | null): StreamConfig {
   return maxFps === null ? config : { ...config, maxFps: Math.min(maxFps, config.maxFps ?? maxFps) };
 }

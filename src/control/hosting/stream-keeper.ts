@@ -8,8 +8,8 @@ import type { StreamRunner } from './stream-runner.ts';
 /** While another host still holds the lease. */
 const CLAIM_RETRY_MS = 250;
 const START_RETRY = { firstMs: 1_000, maxMs: 30_000 } as const;
-/** Between two attempts at something that cannot work until somebody changes it. */
-const HOPELESS_RETRY_MS = 30_000;
+/** Between two attempts after an error that is not retryable: an operator has to fix the cause. */
+const PERMANENT_RETRY_MS = 30_000;
 
 export type KeeperState = 'claiming' | 'starting' | 'running' | 'failed' | 'stopping';
 
@@ -18,11 +18,11 @@ export interface KeeperPort {
   readonly state: Pick<FleetState, 'claim' | 'release'>;
   readonly runner: StreamRunner;
   readonly clock: Clock;
-  /** When a lease that is got now runs out, on the monotonic clock; in the past while the control plane is away. */
+  /** Returns when a lease claimed now expires, on the monotonic clock; in the past while the control plane is unreachable. */
   leaseEndMs(): number;
-  /** It could not be started or changed; told once for each new reason. */
+  /** Called when the stream could not be started, changed or stopped, once for each new reason. */
   onFailure(streamId: string, error: SightlineError): void;
-  /** The stream is stopped and its lease given back: nothing is left to keep. */
+  /** Called when the stream is stopped and its lease released. */
   onDone(keeper: StreamKeeper): void;
   readonly random?: () => number;
 }
@@ -33,8 +33,8 @@ interface Lease {
 }
 
 /**
- * Brings one stream of a host to where it should be, one step after the other: claim, start, change, stop, release. What
- * is wanted may change at any moment; a step that is under way is finished first, so no stream is ever started twice.
+ * Brings one stream of a host to its wanted state, one step at a time: claim, start, change, stop, release. The wanted state
+ * may change at any moment; the current step is finished first, so a stream is never started twice.
  */
 export class StreamKeeper {
   readonly id: string;
@@ -45,8 +45,8 @@ export class StreamKeeper {
   #running: { readonly fence: number; readonly text: string } | null = null;
   #state: KeeperState = 'claiming';
   #failure: WireError | null = null;
-  /** Something changed since the last look. */
-  #isPoked = false;
+  /** Something changed since the last step was chosen. */
+  #isWoken = false;
   #endPause: (() => void) | null = null;
 
   constructor(config: StreamConfig, port: KeeperPort) {
@@ -61,71 +61,70 @@ export class StreamKeeper {
     return this.#state;
   }
 
-  /** Why it does not run as ordered; null where it does. */
+  /** Why the stream does not run as ordered; null if it does. */
   get failure(): WireError | null {
     return this.#failure;
   }
 
-  /** Fence of the lease that is held, expired or not; null where none is. */
+  /** Fence of the lease, expired or not; null without a lease. */
   get fence(): number | null {
     return this.#lease?.fence ?? null;
   }
 
-  /** False from the moment that the lease with this fence may have run out. */
+  /** Returns false from the moment that the lease with this fence may have expired. */
   isValid(fence: number): boolean {
     return this.#lease?.fence === fence && this.#port.clock.now() < this.#lease.endMs;
   }
 
-  /** @param config - null ends it. */
-  want(config: StreamConfig | null): void {
+  /** Sets the wanted configuration. @param config - null stops the stream and releases its lease. */
+  setWanted(config: StreamConfig | null): void {
     const isSame = config !== null && this.#wanted !== null && textOf(config) === textOf(this.#wanted);
     this.#wanted = config;
     if (isSame) return;
     this.#backOff.reset();
-    this.#poke();
+    this.#wake();
   }
 
   renew(fence: number, endMs: number): void {
     if (this.#lease?.fence === fence) this.#lease.endMs = Math.max(this.#lease.endMs, endMs);
   }
 
-  /** The control plane says that the lease is gone. */
-  lose(fence: number): void {
+  /** Called when the control plane reports the lease as lost. */
+  markLost(fence: number): void {
     if (this.#lease?.fence !== fence) return;
     this.#lease = null;
-    this.#poke();
+    this.#wake();
   }
 
   /**
-   * Ends what runs under a lease that has run out, claims where that can be done again, and sees what has failed since it was
-   * started. To be called now and then.
+   * Reacts to an expired lease, a pending claim or a stream that has failed since its start. Must be called regularly.
    */
-  look(): void {
+  review(): void {
     const isExpired = this.#lease !== null && !this.isValid(this.#lease.fence);
-    if (isExpired || this.#state === 'claiming' || this.#brokenBy() !== null) this.#poke();
+    if (isExpired || this.#state === 'claiming' || this.#runFailure() !== null) this.#wake();
   }
 
-  #brokenBy(): SightlineError | null {
+  #runFailure(): SightlineError | null {
     return this.#running === null ? null : this.#port.runner.failureOf(this.id);
   }
 
   async #keep(): Promise<void> {
     for (;;) {
-      this.#isPoked = false;
+      this.#isWoken = false;
       if (this.#lease !== null && !this.isValid(this.#lease.fence)) this.#lease = null;
-      const broken = this.#brokenBy();
+      const failure = this.#runFailure();
       if (this.#running !== null && (this.#wanted === null || this.#lease?.fence !== this.#running.fence)) {
         await this.#stop();
       } else if (this.#wanted === null) {
         await this.#release();
-        // Somebody may have wanted it again while the lease was on its way back.
+        // The stream may be wanted again by the time the lease is released.
         if (this.#wanted === null) break;
       } else if (this.#lease === null) {
         this.#state = 'claiming';
         if (!(await this.#claim())) await this.#pause(CLAIM_RETRY_MS);
-      } else if (broken !== null) {
+      } else if (failure !== null) {
         await this.#stop();
-        await this.#pause(this.#fail(broken));
+        await this.#pause(this.#fail(failure));
       } else if (this.#running?.text === textOf(this.#wanted)) {
         this.#state = 'running';
         this.#failure = null;
@@ -140,7 +139,7 @@ export class StreamKeeper {
 
   async #claim(): Promise<boolean> {
     const { state, hostId, clock } = this.#port;
-    // The lease will end with the host's newest heartbeat that is known to have arrived, not with this call.
+    // The lease expires with the last answered heartbeat, not `leaseMs` after this call.
     const endMs = this.#port.leaseEndMs();
     if (endMs <= clock.now()) return false;
     try {
@@ -148,12 +147,12 @@ export class StreamKeeper {
       if (fence !== null) this.#lease = { fence, endMs };
       return fence !== null;
     } catch {
-      // Nobody answers, or the order is gone, or this host is; the next heartbeat will tell which.
+      // Redis is unreachable, or the order or this host is gone; the next heartbeat shows which.
       return false;
     }
   }
 
-  /** @returns time to wait before the next attempt; null where it worked. */
+  /** @returns time to wait before the next attempt; null if it succeeded. */
   async #open(config: StreamConfig, { fence }: Lease): Promise<number | null> {
     const { runner } = this.#port;
     const text = textOf(config);
@@ -176,7 +175,7 @@ export class StreamKeeper {
     if (this.#failure?.message !== error.message) this.#port.onFailure(this.id, error);
     this.#failure = error.toWire();
     this.#state = 'failed';
-    return error.isRetryable ? this.#backOff.nextMs() : HOPELESS_RETRY_MS;
+    return error.isRetryable ? this.#backOff.nextMs() : PERMANENT_RETRY_MS;
   }
 
   async #stop(): Promise<void> {
@@ -191,24 +190,24 @@ export class StreamKeeper {
 
   async #release(): Promise<void> {
     const lease = this.#lease;
-    // From here on no heartbeat renews it.
+    // From here on heartbeats no longer renew it.
     this.#lease = null;
     if (lease === null) return;
     try {
       await this.#port.state.release(this.id, this.#port.hostId, lease.fence);
     } catch {
-      // It runs out by itself.
+      // It expires by itself.
     }
   }
 
-  #poke(): void {
-    this.#isPoked = true;
+  #wake(): void {
+    this.#isWoken = true;
     this.#endPause?.();
   }
 
-  /** @param ms - null waits for a poke alone. */
+  /** @param ms - null waits until `#wake`, without a timeout. */
   #pause(ms: number | null): Promise<void> {
-    if (this.#isPoked) return Promise.resolve();
+    if (this.#isWoken) return Promise.resolve();
     return new Promise((resolve) => {
       const stopTimer = ms === null ? () => {} : this.#port.clock.setTimer(() => this.#endPause?.(), ms);
       this.#endPause = () => {

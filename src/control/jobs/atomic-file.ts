@@ -6,12 +6,12 @@ import { syncFolder } from '../../sinks/output-names.ts';
 import { fileFailure } from '../../sinks/sink-failure.ts';
 import { TextOutput } from '../../sinks/text-output.ts';
 
-/** Another task may remove the folder, empty for a moment, between our making it and our using it. */
+/** Another task may remove the still empty folder between `mkdir` and `open`. */
 const FOLDER_TRIES = 100;
 
 /**
- * A text file that is there whole or not at all: written under another name, brought to the disk, then renamed. Whoever
- * renames last wins, so two that write the same may.
+ * A text file that appears complete or not at all: it is written under another name, synced to disk, then renamed. The last
+ * rename wins, so two tasks may write the same file.
  */
 export class AtomicFile {
   readonly #id: string;
@@ -27,7 +27,7 @@ export class AtomicFile {
     this.#path = path;
     this.#temporaryPath = temporaryPath;
     this.#handle = handle;
-    // Node's own stream of a handle would close it before it can be synchronised.
+    // `FileHandle.createWriteStream` would close the handle before it can be synced.
     const stream = new Writable({
       write: (chunk: Buffer, _, done) => {
         this.#writing = handle.appendFile(chunk).then(() => done(), done);
@@ -37,9 +37,8 @@ export class AtomicFile {
   }
 
   /**
-   * @param id - what writes it, for messages.
-   * @param stem - path that its name begins with before it is renamed; on the same file system as `path`. The folder is made
-   *   where it is missing.
+   * @param id - of the writer, for messages.
+   * @param stem - start of the temporary path; on the same file system as `path`. A missing folder is created.
    * @throws SINK_FAILED
    */
   static async create(id: string, path: string, stem: string): Promise<AtomicFile> {
@@ -55,12 +54,12 @@ export class AtomicFile {
     }
   }
 
-  /** @returns when to go on, a promise that never rejects; null for at once. What goes wrong is told by `commit`. */
+  /** @returns a promise to await before the next write, which never rejects; null if there is none. `commit` throws failures. */
   write(text: string, results: number): Promise<void> | null {
     return this.#output.write(text, results) ? null : this.#output.drained();
   }
 
-  /** Makes it visible under its name. @throws SINK_FAILED; nothing of it is left then. */
+  /** Makes the file visible under its name. @throws SINK_FAILED, after which nothing is left on disk. */
   async commit(): Promise<void> {
     try {
       await this.#output.finish();
@@ -76,7 +75,7 @@ export class AtomicFile {
     }
   }
 
-  /** Forgets what was written. May be called at any time, and again. */
+  /** Deletes what was written. May be called at any time. Idempotent. */
   async discard(): Promise<void> {
     await this.#close();
     await rm(this.#temporaryPath, { force: true });

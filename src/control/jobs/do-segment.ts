@@ -6,8 +6,8 @@ import { JobPlace } from './job-place.ts';
 import type { JobTools } from './job-tools.ts';
 
 /**
- * Infers every frame of one segment and writes its part. A segment that is not what the index promised marks its file to be
- * done whole, by the merge: no frame of it is lost, and the rest of its segments need not be done.
+ * Infers every frame of one segment and writes its part. If the segment does not match the file's index, the file is marked
+ * to be inferred as a whole by the merge task: no frame is lost, and its other segments are skipped.
  *
  * @throws SOURCE_*, DECODE_EXITED, ENGINE_FAILED, LANE_FAILED, SINK_FAILED
  */
@@ -26,7 +26,7 @@ export async function doSegment(
   } catch (error) {
     if (!(error instanceof SightlineError) || error.code !== 'SEGMENT_MISMATCH') throw error;
     await place.markWhole(error.message);
-    tools.onNotice(`${error.message}; the file is done in one piece`);
+    tools.onNotice(`${error.message}; the file is inferred as a whole`);
     return { frames: 0, next: null };
   }
 }

@@ -10,11 +10,11 @@ import { type PartHeader, PartReader, PartWriter } from './part-file.ts';
 import { SpanCheck } from './span-check.ts';
 
 /**
- * Infers a stretch of a file and writes its part. A part that is there already, whole and of the same input, is left alone.
+ * Infers a segment of a file and writes its part. An existing part that is complete and of the same input is kept.
  *
- * @returns frames in it.
- * @throws SEGMENT_MISMATCH where the stretch is not what the index promised (never for a whole file), SINK_FAILED, and what
- *   `SegmentRunner.run` throws. Nothing of the part is left then.
+ * @returns the number of frames in the part.
+ * @throws SEGMENT_MISMATCH if the segment does not match the file's index (never for a whole file), SINK_FAILED, and what
+ *   `SegmentRunner.run` throws. The part is deleted then.
  */
 export async function inferPart(
   tools: JobTools,
@@ -50,7 +50,7 @@ async function headerOf(
   return { version: 1, span, every, scoreThreshold, input: { bytes: size, modifiedMs: Math.floor(mtimeMs) } };
 }
 
-/** @returns null where there is no part, or none that can be used. */
+/** @returns null if there is no usable part. */
 async function countFrames(path: string, header: PartHeader): Promise<number | null> {
   let reader: PartReader | null = null;
   try {
@@ -76,9 +76,9 @@ async function fill(
 ): Promise<void> {
   const isWhole = span.fromUs === null && span.toUs === null;
   const check = new SpanCheck(span, every);
-  // With a large `every` a short segment has no frame at all, which is no failure of the file.
+  // With a large `every` a short segment can have no frame at all, which is not an error.
   if (!isWhole && check.expectedFrames === 0) return;
-  const wrong = new AbortController();
+  const mismatched = new AbortController();
   const { fromUs, toUs, firstFrame } = span;
   const window = isWhole ? null : { fromUs, toUs, firstFrame };
   const stretch = { path: inputPath, label, window, every, scoreThreshold };
@@ -86,18 +86,18 @@ async function fill(
     .run(
       stretch,
       (frame) => {
-        const complaint = isWhole ? null : check.see(frame);
-        if (complaint !== null) wrong.abort(mismatch(label, span, complaint));
+        const complaint = isWhole ? null : check.next(frame);
+        if (complaint !== null) mismatched.abort(mismatch(label, span, complaint));
         const wait = writer.add(frame);
         context.progress(writer.frames);
         return wait;
       },
-      AbortSignal.any([context.signal, wrong.signal]),
+      AbortSignal.any([context.signal, mismatched.signal]),
     )
     .catch((error: unknown) => {
-      throw wrong.signal.aborted ? wrong.signal.reason : error;
+      throw mismatched.signal.aborted ? mismatched.signal.reason : error;
     });
-  if (wrong.signal.aborted) throw wrong.signal.reason;
+  if (mismatched.signal.aborted) throw mismatched.signal.reason;
   const complaint = isWhole ? null : check.end(summary.decodeErrors);
   if (complaint !== null) throw mismatch(label, span, complaint);
 }

@@ -5,8 +5,8 @@ import { mergeFile } from './merge-file.ts';
 import { splitFile } from './split-file.ts';
 
 /**
- * Does the tasks of bulk jobs: for each input file one JSONL file in the order's `outDir`, exactly what `sightline detect`
- * writes for it, however it was cut and however often a task was repeated or killed half-way.
+ * Returns the handler for the tasks of bulk jobs. Each input file gets one JSONL file in the order's `outDir`, identical to
+ * the output of `sightline detect`, however the file was cut and however often a task was repeated or killed.
  */
 export function jobHandler(tools: JobTools): TaskHandler {
   return (task, order, context) => {

@@ -6,14 +6,14 @@ import { fileFailure } from '../../sinks/sink-failure.ts';
 import type { Admission } from '../orders/admission.ts';
 import { outputName } from './output-name.ts';
 
-/** Clocks of the one who submits a job and of the file server may differ by this. */
+/** Largest expected difference between the clocks of the control plane and of the file server. */
 const CLOCK_SKEW_MS = 60_000;
 
-/** Where the input, the parts and the result of one file of a job are. */
+/** The paths of the input, the parts and the result of one file of a job. */
 export class JobPlace {
-  /** The input itself, links followed. */
+  /** The real path of the input, links resolved. */
   readonly inputPath: string;
-  /** The input as the order names it; so do results. */
+  /** The input as named in the order and in results. */
   readonly label: string;
   readonly resultPath: string;
   readonly partsDir: string;
@@ -29,7 +29,7 @@ export class JobPlace {
     this.#createdMs = order.createdMs;
   }
 
-  /** @throws SOURCE_FORBIDDEN, SOURCE_NOT_FOUND, SOURCE_UNREADABLE; PROTOCOL_INVALID where the order has no such file. */
+  /** @throws SOURCE_FORBIDDEN, SOURCE_NOT_FOUND, SOURCE_UNREADABLE; PROTOCOL_INVALID if the order has no such file. */
   static async find(admission: Admission, order: JobOrder, file: number): Promise<JobPlace> {
     const input = order.inputs[file];
     if (input === undefined)
@@ -40,22 +40,22 @@ export class JobPlace {
     return new JobPlace(order, file, await admission.file(input), await admission.outDir(order.outDir));
   }
 
-  /** @param segment - its index; `whole` for the file that is done in one piece after all. */
+  /** @param segment - its index; `whole` for a file that is inferred as a whole. */
   partPath(segment: number | 'whole'): string {
     return join(this.partsDir, `${this.#file}-${segment}.jsonl`);
   }
 
-  /** What the name of the result begins with while it is written. */
+  /** Start of the temporary path of the result while it is written. */
   get resultStem(): string {
     return join(this.partsDir, `${this.#file}-result`);
   }
 
-  /** A note that the segments of this file cannot be trusted. */
+  /** Exists if the segments of this file cannot be used. */
   get #flagPath(): string {
     return join(this.partsDir, `${this.#file}.whole`);
   }
 
-  /** Marks the file to be done in one piece: by the merge, whatever becomes of its segments. @throws SINK_FAILED */
+  /** Marks the file to be inferred as a whole by the merge task. @throws SINK_FAILED */
   async markWhole(why: string): Promise<void> {
     try {
       await mkdir(this.partsDir, { recursive: true });
@@ -69,14 +69,14 @@ export class JobPlace {
     return exists(this.#flagPath);
   }
 
-  /** Was the result of this very job written already? Then its first part is gone: parts go after the result came. */
+  /** Returns whether this job has already written the result. Parts are deleted afterwards, so then the first part is gone. */
   async isMerged(): Promise<boolean> {
     if ((await this.isMarkedWhole()) || (await exists(this.partPath(0)))) return false;
     const result = await stat(this.resultPath).catch(() => null);
     return result !== null && result.mtimeMs >= this.#createdMs - CLOCK_SKEW_MS;
   }
 
-  /** Removes parts, and what killed processes left of this file. Can be broken off and repeated. */
+  /** Deletes this file's parts and the leftovers of killed processes. Can be interrupted and repeated. */
   async clear(): Promise<void> {
     await rm(this.partPath(0), { force: true });
     await rm(this.#flagPath, { force: true });
@@ -95,7 +95,7 @@ async function exists(path: string): Promise<boolean> {
   );
 }
 
-/** Other files of the job may still have parts in there. */
+/** Fails silently if other files of the job still have parts in the folder. */
 async function removeEmpty(folder: string): Promise<void> {
   await rmdir(folder).catch(() => undefined);
 }

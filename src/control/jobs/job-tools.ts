@@ -1,11 +1,11 @@
 import type { Admission } from '../orders/admission.ts';
 import type { SegmentRunner } from './segment-runner.ts';
 
-/** What the tasks of jobs are done with on one host. */
+/** What a host provides to run the tasks of jobs. */
 export interface JobTools {
   readonly admission: Admission;
   readonly ffmpeg: { readonly path: string; readonly major: number };
   readonly runner: SegmentRunner;
-  /** Is told in a sentence what turned out slower than planned. */
+  /** Receives a sentence when a file must be inferred as a whole. */
   readonly onNotice: (text: string) => void;
 }

@@ -9,15 +9,15 @@ import type { JobPlace } from './job-place.ts';
 import { type PartFrame, type PartHeader, PartReader } from './part-file.ts';
 import type { SegmentRunner } from './segment-runner.ts';
 
-/** Longest time for which it holds the thread that also serves live streams. */
-const MOST_BUSY_MS = 3;
+/** Longest time that it blocks the thread, which also serves live streams. */
+const MAX_BUSY_MS = 3;
 
 /**
- * Writes the result of one file from its parts: frames are numbered through, objects followed over all of them, lines as
- * `sightline detect` writes them. Reads and writes a few lines at a time.
+ * Writes the result of one file from its parts: frame numbers and tracks continue across parts, and lines are the same as
+ * from `sightline detect`. Reads and writes a few lines at a time.
  *
- * @throws SINK_FAILED where a part is missing or the result cannot be written, SEGMENT_MISMATCH where a part is damaged or
- *   does not fit the one before; the signal's reason where it aborts. Nothing is left then.
+ * @throws SINK_FAILED if a part is missing or the result cannot be written, SEGMENT_MISMATCH if a part is damaged or does not
+ *   follow the previous one; the signal's reason if it aborts. No result is left then.
  */
 export async function joinParts(
   runner: Pick<SegmentRunner, 'classes' | 'reportScore'>,
@@ -49,7 +49,7 @@ export async function joinParts(
   }
 }
 
-/** Frames of one file after the other, on their way into its result. */
+/** Appends the frames of one file, in order, to its result. */
 class PartJoiner {
   readonly #classes: readonly string[];
   readonly #label: string;
@@ -80,23 +80,23 @@ class PartJoiner {
     const line = resultLine({ frame, ptsUs: ptsUs as PtsUs, width, height, detections }, this.#label);
     const wait = this.#file.write(`${line}\n`, 1);
     if (wait !== null) await wait;
-    else if (performance.now() - this.#busySinceMs < MOST_BUSY_MS) return;
+    else if (performance.now() - this.#busySinceMs < MAX_BUSY_MS) return;
     else await new Promise((resolve) => setImmediate(resolve));
     signal.throwIfAborted();
     this.#busySinceMs = performance.now();
   }
 }
 
-/** Parts of one file are of the same input and settings, and each begins where the one before ends. */
+/** Throws unless the parts have the same input and settings, and each begins where the previous one ends. */
 function expectFit(path: string, previous: PartHeader | null, next: PartHeader, isLast: boolean): void {
   const { span } = next;
   const isNext = previous === null ? span.fromUs === null : span.fromUs !== null && span.fromUs === previous.span.toUs;
-  const isSame = previous === null || shared(previous) === shared(next);
+  const isSame = previous === null || settingsOf(previous) === settingsOf(next);
   if (isNext && isSame && (!isLast || span.toUs === null)) return;
   throw new SightlineError('SEGMENT_MISMATCH', `part ${path} does not fit the parts before it`, { path });
 }
 
-function shared({ every, scoreThreshold, input }: PartHeader): string {
+function settingsOf({ every, scoreThreshold, input }: PartHeader): string {
   return JSON.stringify({ every, scoreThreshold, input });
 }
 

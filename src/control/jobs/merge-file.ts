@@ -8,10 +8,10 @@ import { joinParts } from './join-parts.ts';
 import { WHOLE_FILE } from './plan-segments.ts';
 
 /**
- * Puts the parts of one file together. Where they cannot be trusted - a segment did not decode to what was promised, a part
- * is damaged, or they do not belong together - it does the whole file itself first. A repeat after the end changes nothing.
+ * Joins the parts of one file. If they are unusable - a segment did not match the index, a part is damaged, or the parts do
+ * not belong together - it infers the whole file first. A repeated merge changes nothing.
  *
- * @throws SINK_FAILED where a part is missing or the result cannot be written, and what inferring the whole file throws.
+ * @throws SINK_FAILED if a part is missing or the result cannot be written, and what inferring the whole file throws.
  */
 export async function mergeFile(
   tools: JobTools,
@@ -32,7 +32,7 @@ export async function mergeFile(
   return { frames, next: null };
 }
 
-/** @returns false where the file is to be done whole. */
+/** @returns false if the file must be inferred as a whole. */
 async function joinSegments(
   { runner, onNotice }: JobTools,
   { segments }: Extract<Task, { kind: 'merge' }>,
@@ -48,7 +48,7 @@ async function joinSegments(
   } catch (error) {
     if (!(error instanceof SightlineError) || error.code !== 'SEGMENT_MISMATCH') throw error;
     await place.markWhole(error.message);
-    onNotice(`${error.message}; the file is done in one piece`);
+    onNotice(`${error.message}; the file is inferred as a whole`);
     return false;
   }
 }

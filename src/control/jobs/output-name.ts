@@ -2,8 +2,8 @@ import { createHash } from 'node:crypto';
 import { basename } from 'node:path';
 
 /**
- * Names the result of one input of a job: the input's file name and `.jsonl`. Inputs that share a name, whatever its case,
- * get a piece of their path's hash as well, the same on every host: `clip.mp4` becomes `clip.mp4-3f9a2c71.jsonl`.
+ * Returns the file name of an input's result: the input's file name and `.jsonl`. Inputs with the same name, ignoring case,
+ * also get part of their path's hash, the same on every host: `clip.mp4` becomes `clip.mp4-3f9a2c71.jsonl`.
  */
 export function outputName(inputs: readonly string[], file: number): string {
   const path = inputs[file]!;
@@ -12,12 +12,12 @@ export function outputName(inputs: readonly string[], file: number): string {
   const isShared = inputs.some((other, i) => i !== file && hasName(other, name.length, folded));
   if (!isShared) return `${name}.jsonl`;
   const hash = createHash('sha256').update(path).digest('hex').slice(0, 8);
-  // The same path given twice is done twice.
+  // A path that is given twice is processed twice.
   const earlier = inputs.slice(0, file).filter((other) => other === path).length;
   return `${name}-${hash}${earlier === 0 ? '' : `-${earlier + 1}`}.jsonl`;
 }
 
-/** Called for every other input: folding the end of a path costs less than taking it apart. */
+/** Called for every other input, so it lower-cases only the end of the path instead of parsing it. */
 function hasName(path: string, length: number, folded: string): boolean {
   const end = path.slice(-length);
   if (end.length !== length || end.toLowerCase() !== folded) return false;

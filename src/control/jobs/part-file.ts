@@ -7,21 +7,21 @@ import { SightlineError } from '../../errors/sightline-error.ts';
 import { segmentSpan } from '../../protocol/fleet.ts';
 import { AtomicFile } from './atomic-file.ts';
 
-/** First line of a part: what it is a part of. */
+/** First line of a part: which segment of which input it holds. */
 const partHeader = z.strictObject({
   version: z.literal(1),
   span: segmentSpan,
   every: z.number(),
   scoreThreshold: z.number(),
-  /** The input as it was then: a part of another version of a file is no part of this one. */
+  /** Identifies the version of the input: a part of another version is not used. */
   input: z.strictObject({ bytes: z.number(), modifiedMs: z.number() }),
 });
 export type PartHeader = z.infer<typeof partHeader>;
 
-/** Last line: that the part is whole, and as it was written. */
+/** Last line: proves that the part is complete and unchanged. */
 const partEnd = z.strictObject({ frames: z.number(), sha256: z.string() });
 
-/** A frame's result before tracking: every box that a tracker may need, in full precision. */
+/** A frame's result before tracking: every box that a tracker can use, in full precision. */
 export interface PartFrame {
   readonly ptsUs: number;
   readonly width: number;
@@ -33,7 +33,7 @@ export interface PartFrame {
 const READ_BYTES = 64 * 1024;
 const NEW_LINE = 10;
 
-/** Writes the results of one segment: a header, a line of numbers for each frame, an end with a checksum. */
+/** Writes the results of one segment: a header, a line of numbers for each frame, and a last line with a checksum. */
 export class PartWriter {
   readonly #file: AtomicFile;
   readonly #hash = createHash('sha256');
@@ -49,7 +49,7 @@ export class PartWriter {
     return new PartWriter(await AtomicFile.create('job', path, path), header);
   }
 
-  /** @returns when to go on; null for at once. */
+  /** @returns a promise to await before the next frame; null if there is none. */
   add({ ptsUs, width, height, detections }: PublishedFrame): Promise<void> | null {
     this.frames += 1;
     const numbers: number[] = [ptsUs, width, height];
@@ -57,7 +57,7 @@ export class PartWriter {
     return this.#line(JSON.stringify(numbers), 1);
   }
 
-  /** @throws SINK_FAILED; nothing of it is left then. */
+  /** @throws SINK_FAILED, after which nothing is left on disk. */
   async commit(): Promise<void> {
     this.#file.write(`${JSON.stringify({ frames: this.frames, sha256: this.#hash.digest('hex') })}\n`, 0);
     await this.#file.commit();
@@ -90,8 +90,8 @@ export class PartReader {
   }
 
   /**
-   * @returns null where there is no such file.
-   * @throws SEGMENT_MISMATCH where it is no part, or damaged.
+   * @returns null if there is no such file.
+   * @throws SEGMENT_MISMATCH if it is damaged or not a part.
    */
   static async open(path: string): Promise<PartReader | null> {
     let handle: FileHandle;
@@ -111,7 +111,7 @@ export class PartReader {
     }
   }
 
-  /** @throws SEGMENT_MISMATCH after the frames that could be read, where the part is damaged or not whole. */
+  /** @throws SEGMENT_MISMATCH, after the readable frames, if the part is damaged or incomplete. */
   async *frames(): AsyncGenerator<PartFrame> {
     let frames = 0;
     for await (const line of this.#lines) {
@@ -138,7 +138,7 @@ export class PartReader {
     try {
       return schema.parse(JSON.parse(line?.toString() ?? ''));
     } catch {
-      throw this.#damaged('a line of it cannot be read');
+      throw this.#damaged('a line cannot be parsed');
     }
   }
 
@@ -147,7 +147,7 @@ export class PartReader {
   }
 }
 
-/** A schema library would take longer for these than the tracker does. */
+/** Checked by hand: zod would take longer for these lines than the tracker does. */
 const FRAME = {
   parse(value: unknown): readonly number[] {
     const isFrame =
@@ -155,12 +155,12 @@ const FRAME = {
       value.length >= 3 &&
       (value.length - 3) % DETECTION_COLUMNS === 0 &&
       value.every((number) => typeof number === 'number');
-    if (!isFrame) throw new TypeError('no frame');
+    if (!isFrame) throw new TypeError('not a frame');
     return value as readonly number[];
   },
 };
 
-/** The lines of a file, without their ends; what follows the last end of line is left out. */
+/** Yields the lines of a file without line breaks; an unterminated last line is omitted. */
 async function* linesOf(handle: FileHandle): AsyncGenerator<Buffer> {
   let rest: Buffer = Buffer.alloc(0);
   for (;;) {

@@ -7,15 +7,15 @@ import type { SegmentSpan } from '../../protocol/fleet.ts';
 import { parseSource } from '../../source/parse-source.ts';
 import { SpanCheck } from './span-check.ts';
 
-/** Containers with an index by time, in which ffmpeg seeks exactly. Not MPEG-TS, AVI, FLV or raw streams. */
+/** Containers with a time index, in which ffmpeg seeks exactly. Not MPEG-TS, AVI, FLV or raw streams. */
 const CONTAINERS: ReadonlySet<string> = new Set(['mov,mp4,m4a,3gp,3g2,mj2', 'matroska,webm']);
 
 const H264_KEY_UNITS = '5';
 
 /**
- * Codecs whose key frames are taken at their word, and those whose packets must hold a unit of these types: in H.264 only an
- * IDR picture (5) is sure to end all references backwards, in HEVC every random access picture (16 to 21) is, where no
- * leading pictures follow. Not VP8: its hidden frames are packets of their own, so packets do not count frames.
+ * Codecs that can be cut. With null every key frame is a possible cut; otherwise its packet must hold a NAL unit of these
+ * types. In H.264 only an IDR picture (5) is certain to end all backward references; in HEVC every random access picture (16
+ * to 21) is, if no leading pictures follow. Not VP8: its hidden frames are separate packets, so packets do not count frames.
  */
 const KEY_UNITS: ReadonlyMap<string, string | null> = new Map([
   ['h264', H264_KEY_UNITS],
@@ -28,31 +28,31 @@ const KEY_UNITS: ReadonlyMap<string, string | null> = new Map([
   ['dnxhd', null],
 ]);
 
-/** Cuts are named in whole microseconds: a finer time base could not tell one frame from the next. */
-const LEAST_TICK_US = 1;
+/** Cuts are whole microseconds; with a finer time base two frames could have the same time. */
+const MIN_TICK_US = 1;
 
 export const WHOLE_FILE: SegmentSpan = { index: 0, fromUs: null, toUs: null, firstFrame: 0 };
 
-/** In segments: a file shorter than this is not worth the starts, and need not be listed. */
-const WORTH_CUTTING = 1.5;
+/** In segments: a shorter file does not repay the start of further decoders, so it is not even listed. */
+const MIN_SEGMENTS = 1.5;
 
 const READ_OPTIONS = { loop: false, realtime: false, rtspTransport: 'tcp', readTimeoutMs: 5_000 } as const;
 
 export interface PlanRequest {
   readonly ffmpeg: { readonly path: string; readonly major: number };
   readonly path: string;
-  /** 0 leaves the file whole. */
+  /** 0 does not cut the file. */
   readonly segmentSeconds: number;
-  /** Shorter segments towards the end of the file. */
+  /** Makes segments shorter towards the end of the file. */
   readonly tapers: boolean;
   readonly signal: AbortSignal;
 }
 
 /**
- * Decides where a file is cut. What cannot be cut for certain stays whole, and so does what ffmpeg cannot list: reading it
- * will then say what is wrong with it.
+ * Decides where to cut a file. A file that cannot be cut safely stays whole, and so does one that ffmpeg cannot list:
+ * inferring it will report the cause.
  *
- * @throws SOURCE_NOT_FOUND, FFMPEG_MISSING; the signal's reason where it aborts.
+ * @throws SOURCE_NOT_FOUND, FFMPEG_MISSING; the signal's reason if it aborts.
  */
 export async function planSegments(request: PlanRequest): Promise<readonly SegmentSpan[]> {
   if (request.segmentSeconds === 0) return [WHOLE_FILE];
@@ -66,12 +66,12 @@ export async function planSegments(request: PlanRequest): Promise<readonly Segme
   }
 }
 
-/** @returns null where it is to stay whole. */
+/** @returns null if the file must stay whole. */
 async function cutSpans(request: PlanRequest, source: SourceInput): Promise<readonly SegmentSpan[] | null> {
   const listed = await list(request, source);
   const found = listed?.finder.choose(request.tapers) ?? null;
-  if (listed === null || found === null || listed.tickUs < LEAST_TICK_US) return null;
-  if (!found.isReordered && !listed.head.isBaseline && !(await areTimesTrue(request, source, found))) return null;
+  if (listed === null || found === null || listed.tickUs < MIN_TICK_US) return null;
+  if (!found.isReordered && !listed.head.isBaseline && !(await areTimesCorrect(request, source, found))) return null;
   const { cuts, frames } = found;
   const starts = [{ atUs: null, frame: 0 }, ...cuts];
   return starts.map(({ atUs, frame }, index) => ({
@@ -88,8 +88,9 @@ interface Listed extends Listing {
 }
 
 /**
- * Lists the packets as if the file were H.264, as most are; those that are not, again. @returns null where the file is of no
- * kind that can be cut.
+ * Lists the packets as H.264, which most files are, and again if the codec turns out to be another one.
+ *
+ * @returns null if files of this kind cannot be cut.
  */
 async function list(request: PlanRequest, source: SourceInput): Promise<Listed | null> {
   let units: string | null = H264_KEY_UNITS;
@@ -97,7 +98,7 @@ async function list(request: PlanRequest, source: SourceInput): Promise<Listed |
   try {
     first = await listAs(units, request, source);
   } catch (error) {
-    // The filter of units refuses codecs that have none.
+    // ffmpeg's filter by NAL unit fails for codecs without NAL units.
     if (!(error instanceof SightlineError) || error.code === 'FFMPEG_MISSING') throw error;
     units = null;
     first = await listAs(units, request, source);
@@ -118,15 +119,16 @@ async function listAs(units: string | null, request: PlanRequest, { url }: Sourc
 }
 
 function canBeCut({ container, codec, durationUs }: StreamHead, { segmentSeconds }: PlanRequest): boolean {
-  const isShort = durationUs !== null && durationUs < segmentSeconds * 1e6 * WORTH_CUTTING;
+  const isShort = durationUs !== null && durationUs < segmentSeconds * 1e6 * MIN_SEGMENTS;
   return CONTAINERS.has(container) && KEY_UNITS.has(codec) && !isShort;
 }
 
 /**
- * A container that shows every packet when it is decoded either holds no reordered frames, or was made by a program that did
- * not know of them (a raw stream put into MP4): then frames have other times than their packets. Decoding one stretch tells.
+ * If every packet's presentation time equals its decoding time, either the file has no reordered frames, or the program that
+ * wrote it ignored them (a raw stream put into MP4): then frames have other times than their packets. Decodes the shortest
+ * segment to find out.
  */
-async function areTimesTrue(
+async function areTimesCorrect(
   { ffmpeg, signal }: PlanRequest,
   source: SourceInput,
   { shortest }: CutList,
@@ -134,9 +136,9 @@ async function areTimesTrue(
   const { from, to, frames } = shortest;
   const window = { fromUs: from?.atUs ?? null, toUs: to.atUs, firstFrame: from?.frame ?? 0 };
   const check = new SpanCheck({ ...window, index: 0, frames }, 1);
-  let isTrue = true;
+  let isCorrect = true;
   const decodeErrors = await listFrames(ffmpeg, { ...source, window }, signal, (frame) => {
-    isTrue &&= check.see(frame) === null;
+    isCorrect &&= check.next(frame) === null;
   });
-  return isTrue && check.end(decodeErrors) === null;
+  return isCorrect && check.end(decodeErrors) === null;
 }

@@ -4,8 +4,8 @@ import type { SegmentSpan } from '../../protocol/fleet.ts';
 const ROUNDING_US = 1;
 
 /**
- * Holds what a segment decoded to against what the file's index promised. Any difference means that the cut was no clean one,
- * or that the file is damaged: then its parts do not add up to what an uninterrupted run gives.
+ * Compares the decoded frames of a segment with the file's index. Any difference means that the cut is not clean or the file
+ * is damaged: then its parts would not add up to the result of an uninterrupted run.
  */
 export class SpanCheck {
   readonly #span: SegmentSpan;
@@ -19,8 +19,8 @@ export class SpanCheck {
     this.#every = every;
   }
 
-  /** @returns what is wrong with the next frame; null where nothing is. */
-  see({ ptsUs, width, height }: { ptsUs: number; width: number; height: number }): string | null {
+  /** Checks the next frame. @returns what is wrong with it; null if it is correct. */
+  next({ ptsUs, width, height }: { ptsUs: number; width: number; height: number }): string | null {
     const { fromUs, toUs, firstFrame } = this.#span;
     const isFirst = this.#frames === 0;
     const lastUs = this.#lastUs;
@@ -38,15 +38,15 @@ export class SpanCheck {
     return size === this.#size ? null : `the picture changes from ${this.#size} to ${size}`;
   }
 
-  /** @returns what is wrong with the segment as a whole; null where nothing is. */
+  /** Checks the segment after its last frame. @returns what is wrong with it; null if it is correct. */
   end(decodeErrors: number): string | null {
-    if (decodeErrors > 0) return `ffmpeg met damaged data ${decodeErrors} times`;
+    if (decodeErrors > 0) return `ffmpeg reported ${decodeErrors} decoding errors`;
     const expected = this.expectedFrames;
     if (expected === null || expected === this.#frames) return null;
-    return `${this.#frames} frames came, the index lists ${expected}`;
+    return `decoded ${this.#frames} frames, the index lists ${expected}`;
   }
 
-  /** Frames that are taken of those listed; null where they are not listed. */
+  /** Frames expected after `every`; null if the index does not list them. */
   get expectedFrames(): number | null {
     const { firstFrame, frames } = this.#span;
     if (frames === undefined) return null;

@@ -4,7 +4,7 @@ import { JobPlace } from './job-place.ts';
 import type { JobTools } from './job-tools.ts';
 import { planSegments } from './plan-segments.ts';
 
-/** Decides where one file is cut. @throws SOURCE_FORBIDDEN, SOURCE_NOT_FOUND, FFMPEG_MISSING */
+/** Decides where to cut one file, and returns its segments and merge as follow-up tasks. @throws SOURCE_FORBIDDEN, SOURCE_NOT_FOUND, FFMPEG_MISSING */
 export async function splitFile(
   tools: JobTools,
   task: Extract<Task, { kind: 'split' }>,
@@ -17,7 +17,7 @@ export async function splitFile(
     ffmpeg: tools.ffmpeg,
     path: inputPath,
     segmentSeconds: order.segmentSeconds,
-    // After the last file nothing is left to do for a host that is ready early.
+    // After the last file a host that finishes early has nothing left to do.
     tapers: file === order.inputs.length - 1,
     signal,
   });

@@ -4,17 +4,17 @@ import type { BusTopic } from '../../protocol/fleet.ts';
 import type { BusMessage, FleetBus } from '../control-plane.ts';
 
 /**
- * The bus within one process. Listeners hear after `publish` has returned, as over a network, and get the message itself,
- * which they must not change.
+ * The bus within one process. Listeners are called after `publish` has returned, as over a network, and receive the message
+ * object itself, which they must not change.
  */
 export class MemoryBus implements FleetBus {
-  /** By topic and stream; the key without a stream is that of the listeners to all. */
+  /** By topic and stream; the key without a stream has the listeners to all streams. */
   readonly #listeners = new Map<string, Listeners<BusMessage>>();
   readonly #incidents: Incidents;
-  /** Nobody is ever out of reach here. */
+  /** Nothing is ever dropped within one process. */
   readonly droppedCount = 0;
 
-  /** @param incidents - counts the exceptions of listeners. */
+  /** @param incidents - counts exceptions in listeners. */
   constructor(incidents: Incidents = new Incidents()) {
     this.#incidents = incidents;
   }

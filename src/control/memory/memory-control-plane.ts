@@ -7,14 +7,14 @@ import { MemoryState } from './memory-state.ts';
 import { MemoryTasks } from './memory-tasks.ts';
 
 export interface MemoryControlPlaneOptions {
-  /** A host that does not beat for this long loses its streams. */
+  /** A host without a heartbeat for this long loses its streams. */
   readonly leaseMs: number;
   readonly clock?: Clock;
   readonly taskPolicy?: Partial<TaskPolicy>;
   readonly incidents?: Incidents;
 }
 
-/** Makes the control plane of one process: nothing to connect to, and nothing is kept over its end. */
+/** Creates the control plane of one process: it connects to nothing, and its state ends with the process. */
 export function openMemoryControlPlane({
   leaseMs,
   clock = systemClock,

@@ -5,9 +5,9 @@ import { taskId } from '../tasks/task-id.ts';
 
 /** A file whose segments are known. */
 interface SplitFile {
-  /** Segments that are not done. */
+  /** Segments that are not done yet. */
   left: number;
-  /** What follows them; null where the split had nothing to follow it. */
+  /** The task that follows them; null if the split had no follow-up. */
   readonly merge: Task | null;
 }
 
@@ -16,14 +16,14 @@ interface DeadTask {
   readonly letter: DeadLetter;
 }
 
-/** The record of one job in memory: who did what is kept in sets, so that nothing counts twice. */
+/** The record of one job in memory: completed work is kept in sets, so that nothing counts twice. */
 export class MemoryJob {
   readonly order: JobOrder;
   readonly digest: string;
   readonly #files = new Map<number, SplitFile>();
   readonly #segmentsDone = new Set<string>();
   readonly #merged = new Set<number>();
-  /** By segment that is being done. */
+  /** Frames so far of each running segment. */
   readonly #liveFrames = new Map<string, number>();
   readonly #dead = new Map<string, DeadTask>();
   #segments = 0;
@@ -76,12 +76,12 @@ export class MemoryJob {
     this.#lastSegmentMs = nowMs;
   }
 
-  /** Frames so far of a segment that is being done. */
+  /** Stores the frames so far of a running segment. */
   progress(task: Task, frames: number): void {
     if (task.kind === 'segment') this.#liveFrames.set(taskId(task), frames);
   }
 
-  /** @returns the tasks that are to be done now. */
+  /** @returns the tasks that are ready now. */
   finish(task: Task, frames: number, next: FollowUp | null, nowMs: number): readonly Task[] {
     const ready = this.#count(task, frames, next, nowMs);
     this.#dead.delete(taskId(task));
@@ -94,7 +94,7 @@ export class MemoryJob {
     this.#settle(nowMs);
   }
 
-  /** @returns the tasks that had failed for good; they count as open again. */
+  /** @returns the tasks that had failed permanently; they count as open again. */
   requeue(nowMs: number): readonly Task[] {
     const tasks = Array.from(this.#dead.values(), ({ task }) => task);
     this.#dead.clear();
@@ -158,9 +158,9 @@ export class MemoryJob {
     };
   }
 
-  /** A job is over when nothing of it is left to do, and no longer over when a dead letter is tried again. */
+  /** A job is finished when none of its tasks is open, and open again when a dead letter is retried. */
   #settle(nowMs: number): void {
-    const isOver = openTasks(this.#counts()) <= 0;
-    this.#finishedMs = isOver ? (this.#finishedMs ?? nowMs) : null;
+    const isFinished = openTasks(this.#counts()) <= 0;
+    this.#finishedMs = isFinished ? (this.#finishedMs ?? nowMs) : null;
   }
 }

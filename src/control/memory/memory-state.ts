@@ -17,7 +17,7 @@ interface LiveCard {
   readonly expiresMs: number;
 }
 
-/** The state of a fleet in plain maps: one process, the same rules as in Redis. */
+/** The state of a fleet in the maps of one process, with the same rules as in Redis. */
 export class MemoryState implements FleetState {
   readonly #clock: Clock;
   readonly #leaseMs: number;
@@ -30,7 +30,7 @@ export class MemoryState implements FleetState {
   #leader: { readonly hostId: string; readonly expiresMs: number } | null = null;
   #counter = 0;
 
-  /** @param leaseMs - life of a card, of leases and of leadership without a beat. */
+  /** @param leaseMs - how long a card, leases and leadership last without a heartbeat. */
   constructor(options: { readonly clock: Clock; readonly leaseMs: number }) {
     this.#clock = options.clock;
     this.#leaseMs = options.leaseMs;
@@ -78,7 +78,7 @@ export class MemoryState implements FleetState {
     if (host === null) throw fleetErrors.hostNotFound(hostId);
     const current = this.#liveLease(streamId);
     if (current !== null && current.hostId !== hostId) return null;
-    const fence = this.#rise();
+    const fence = this.#nextNumber();
     this.#leases.set(streamId, { hostId, fence, expiresMs: host.expiresMs });
     return fence;
   }
@@ -109,7 +109,7 @@ export class MemoryState implements FleetState {
     const parsed = check(streamOrder, order, 'stream order');
     if (this.#orders.has(parsed.id) !== (mustBe === 'known'))
       throw mustBe === 'new' ? fleetErrors.streamExists(parsed.id) : fleetErrors.streamNotFound(parsed.id);
-    const stored = { ...parsed, revision: this.#rise() };
+    const stored = { ...parsed, revision: this.#nextNumber() };
     this.#orders.set(stored.id, stored);
     this.#changePlanOf(this.#assignments.get(stored.id)?.hostId);
     return stored;
@@ -151,10 +151,10 @@ export class MemoryState implements FleetState {
   }
 
   /**
-   * A number above all that were given before, and, since it follows the time in microseconds, above those that an earlier
-   * process gave: fences and revisions never repeat.
+   * Returns a number higher than all before, and, since it follows the time in microseconds, higher than those of an earlier
+   * process: fences and revisions never repeat.
    */
-  #rise(): number {
+  #nextNumber(): number {
     this.#counter = Math.max(this.#counter + 1, Math.floor(this.#clock.now() * 1000));
     return this.#counter;
   }
@@ -177,7 +177,7 @@ export class MemoryState implements FleetState {
   }
 
   #changePlanOf(hostId: string | undefined): void {
-    if (hostId !== undefined) this.#planRevisions.set(hostId, this.#rise());
+    if (hostId !== undefined) this.#planRevisions.set(hostId, this.#nextNumber());
   }
 }
 

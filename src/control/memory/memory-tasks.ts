@@ -1,8 +1,8 @@
 import type { Clock } from '../../core/clock.ts';
 import type { DeadLetter, JobOrder, JobReport, Task } from '../../protocol/fleet.ts';
 import type { TaskCounts, TaskHandler, TaskQueue, TaskWorker } from '../control-plane.ts';
+import { expiredJobs } from '../tasks/expired-jobs.ts';
 import { followUp } from '../tasks/follow-up.ts';
-import { forgettableJobs } from '../tasks/forgettable-jobs.ts';
 import { jobErrors } from '../tasks/job-errors.ts';
 import { jobReportOf } from '../tasks/job-facts.ts';
 import { orderDigest } from '../tasks/order-digest.ts';
@@ -25,19 +25,19 @@ interface Entry {
   readonly task: Task;
   readonly job: MemoryJob;
   readonly priority: number;
-  /** When it came, or came back. */
+  /** When it was queued, or requeued after a failure. */
   readonly sinceMs: number;
   readonly attempts: number;
 }
 
 interface Pipeline {
   readonly ready: PriorityQueue<Entry>;
-  /** Wait for their next attempt; the function takes the timer back. */
+  /** Entries that wait for their next attempt; the function cancels the timer. */
   readonly delayed: Map<Entry, () => void>;
   readonly workers: Set<MemoryWorker<Entry>>;
 }
 
-/** The queue of bulk work within one process: nothing is kept over its end. */
+/** The task queue within one process: its contents end with the process. */
 export class MemoryTasks implements TaskQueue {
   readonly #clock: Clock;
   readonly #policy: TaskPolicy;
@@ -65,11 +65,11 @@ export class MemoryTasks implements TaskQueue {
       job,
       order.inputs.map((_, file) => ({ kind: 'split', jobId, pipeline, file })),
     );
-    this.#forget();
+    this.#removeExpired();
   }
 
   async jobs(): Promise<readonly JobReport[]> {
-    this.#forget();
+    this.#removeExpired();
     return this.#newestFirst().map((job) => jobReportOf(job.facts()));
   }
 
@@ -127,7 +127,7 @@ export class MemoryTasks implements TaskQueue {
     return worker;
   }
 
-  /** Closes all workers, and forgets what waits for another attempt. */
+  /** Closes all workers and cancels pending retries. */
   async close(): Promise<void> {
     const pipelines = [...this.#pipelines.values()];
     await Promise.all(pipelines.flatMap(({ workers }) => Array.from(workers, (worker) => worker.close())));
@@ -150,13 +150,13 @@ export class MemoryTasks implements TaskQueue {
       this.#add(job, job.finish(task, outcome.frames, next, this.#nowMs()));
     } catch (error) {
       if (job.isCancelled) return;
-      if (abort.signal.aborted) this.#giveBack(entry);
+      if (abort.signal.aborted) this.#returnToQueue(entry);
       else this.#fail(entry, error);
     }
   }
 
   /** The attempt does not count: it was not the task's fault. */
-  #giveBack(entry: Entry): void {
+  #returnToQueue(entry: Entry): void {
     this.#pipeline(entry.task.pipeline).ready.putBack(entry);
     this.#wake(entry.task.pipeline);
   }
@@ -217,9 +217,9 @@ export class MemoryTasks implements TaskQueue {
     return [...this.#jobs.values()].reverse().sort((a, b) => b.order.createdMs - a.order.createdMs);
   }
 
-  #forget(): void {
+  #removeExpired(): void {
     const jobs = this.#newestFirst().map((job) => job.facts());
-    for (const { id } of forgettableJobs(jobs, this.#policy, this.#nowMs())) this.#jobs.delete(id);
+    for (const { id } of expiredJobs(jobs, this.#policy, this.#nowMs())) this.#jobs.delete(id);
   }
 
   #nowMs(): number {

@@ -1,28 +1,28 @@
 import type { TaskWorker } from '../control-plane.ts';
 
-/** What a worker needs of the queue that it belongs to. */
-interface Desk<E> {
-  /** The next task; null while there is none. */
+/** What a worker needs from its queue. */
+interface WorkerQueue<E> {
+  /** Returns the next task; null if there is none. */
   take(): E | null;
-  /** Does one; never rejects. */
+  /** Runs a task; never rejects. */
   run(entry: E, abort: AbortController): Promise<void>;
   onClosed(): void;
 }
 
-/** Does tasks of one pipeline, at most so many at once. */
+/** Runs tasks of one pipeline, at most `concurrency` at once. */
 export class MemoryWorker<E> implements TaskWorker {
   readonly #concurrency: number;
-  readonly #context: Desk<E>;
+  readonly #queue: WorkerQueue<E>;
   readonly #running = new Map<E, { readonly abort: AbortController; readonly ended: Promise<void> }>();
   #isPaused = false;
   #isPumping = false;
   #closed: Promise<void> | null = null;
 
   /** @param concurrency - 1 or more. */
-  constructor(concurrency: number, desk: Desk<E>) {
+  constructor(concurrency: number, queue: WorkerQueue<E>) {
     if (!(concurrency >= 1)) throw new RangeError(`concurrency: expected 1 or more, received ${concurrency}`);
     this.#concurrency = concurrency;
-    this.#context = desk;
+    this.#queue = queue;
   }
 
   get activeCount(): number {
@@ -34,14 +34,14 @@ export class MemoryWorker<E> implements TaskWorker {
     this.pump();
   }
 
-  /** Takes what it can, a moment later: handlers never run within the call that gave them work. */
+  /** Takes tasks up to `concurrency`, in a microtask: handlers never run inside the call that added their task. */
   pump(): void {
     if (this.#isPumping) return;
     this.#isPumping = true;
     queueMicrotask(() => {
       this.#isPumping = false;
       while (!this.#isPaused && this.#closed === null && this.#running.size < this.#concurrency) {
-        const entry = this.#context.take();
+        const entry = this.#queue.take();
         if (entry === null) return;
         this.#begin(entry);
       }
@@ -60,12 +60,12 @@ export class MemoryWorker<E> implements TaskWorker {
   async #close(): Promise<void> {
     this.abortWhere(() => true);
     await Promise.all(Array.from(this.#running.values(), ({ ended }) => ended));
-    this.#context.onClosed();
+    this.#queue.onClosed();
   }
 
   #begin(entry: E): void {
     const abort = new AbortController();
-    const ended = this.#context.run(entry, abort).then(() => {
+    const ended = this.#queue.run(entry, abort).then(() => {
       this.#running.delete(entry);
       this.pump();
     });

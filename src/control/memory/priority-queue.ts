@@ -1,10 +1,9 @@
-/** Something that waits for its turn. */
 export interface Prioritised {
-  /** The smallest first. */
+  /** The smallest is taken first. */
   readonly priority: number;
 }
 
-/** Waiting things by priority, and in the order in which they came among equals. Taking and adding cost next to nothing. */
+/** A queue ordered by priority; first in, first out among equals. Few priorities are in use, so adding and taking are cheap. */
 export class PriorityQueue<T extends Prioritised> {
   readonly #bands = new Map<number, T[]>();
   /** Priorities in use, ascending. */
@@ -20,7 +19,7 @@ export class PriorityQueue<T extends Prioritised> {
     this.#size += 1;
   }
 
-  /** Puts something before its equals: it was taken before and is given back. */
+  /** Returns a taken item to the front of its priority. */
   putBack(item: T): void {
     this.#band(item.priority).unshift(item);
     this.#size += 1;

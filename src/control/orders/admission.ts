@@ -10,22 +10,22 @@ import { urlHosts } from './url-hosts.ts';
 
 export type AdmissionRules = Pick<FleetConfig, 'roots' | 'schemes' | 'networks'>;
 
-/** Every address of a host name. */
+/** Resolves a host name to all its addresses. */
 export type HostLookup = (host: string) => Promise<readonly string[]>;
 
 /**
- * Decides which files, folders and URLs a fleet may open: what an operator allowed, whoever asks. Asked where an order comes
- * in and again by the host that carries it out, whose disks, links and name server may differ.
+ * Decides which files, folders and URLs a fleet may open, by the operator's rules. Checked when an order is submitted, and
+ * again on the host that executes it, whose disks, links and name server may differ.
  *
- * It cannot see what a server that it lets pass leads on to (redirects, entries of a playlist), nor hold a name server to
- * its first answer.
+ * It does not see where an admitted server leads (redirects, playlist entries), and a name server may answer differently
+ * when the source is opened.
  */
 export class Admission {
   readonly #rules: AdmissionRules;
   readonly #networks: NetworkList;
   readonly #lookup: HostLookup;
 
-  /** @throws CONFIG_INVALID for what is no network. */
+  /** @throws CONFIG_INVALID for an invalid network. */
   constructor(rules: AdmissionRules, hostLookup: HostLookup = allAddresses) {
     this.#rules = rules;
     this.#networks = new NetworkList(rules.networks, 'fleet.networks');
@@ -33,10 +33,10 @@ export class Admission {
   }
 
   /**
-   * Admits a file to be read.
+   * Admits a file for reading.
    *
-   * @returns where it really is, links followed: what is to be opened.
-   * @throws SOURCE_FORBIDDEN, SOURCE_NOT_FOUND; SOURCE_UNREADABLE where it is no regular file.
+   * @returns its real path, links resolved: the path to open.
+   * @throws SOURCE_FORBIDDEN, SOURCE_NOT_FOUND; SOURCE_UNREADABLE if it is not a regular file.
    */
   async file(path: string): Promise<string> {
     const { place, missing } = await this.#place(path);
@@ -47,9 +47,9 @@ export class Admission {
   }
 
   /**
-   * Admits a folder to be written to. It need not exist yet: then the folder counts in which it will be made.
+   * Admits a folder for writing. If it does not exist yet, its deepest existing parent is checked.
    *
-   * @returns where it really is.
+   * @returns its real path.
    * @throws SOURCE_FORBIDDEN
    */
   async outDir(path: string): Promise<string> {
@@ -58,9 +58,9 @@ export class Admission {
   }
 
   /**
-   * Admits the source of a stream, as `streams[].source` has it.
+   * Admits the source of a stream, as in `streams[].source`.
    *
-   * @throws SOURCE_FORBIDDEN; SOURCE_UNREACHABLE where a host name has no address; for files what `file` throws.
+   * @throws SOURCE_FORBIDDEN; SOURCE_UNREACHABLE if a host name has no address; for files what `file` throws.
    */
   async source(text: string): Promise<void> {
     const scheme = text === 'demo' ? 'demo' : sourceScheme(text);
@@ -92,13 +92,13 @@ export class Admission {
     }
   }
 
-  /** Splits a path into the part that exists, links followed, and the rest, and sees that it lies below a root. */
+  /** Splits a path into the existing part, links resolved, and the rest. @throws SOURCE_FORBIDDEN if it is not below a root. */
   async #place(path: string): Promise<{ place: string; missing: string }> {
     const { roots } = this.#rules;
     const allowed = `allowed are files below ${roots.join(', ') || 'no folder'} (fleet.roots)`;
     if (!isAbsolute(path) || path.includes('\0') || path.split(/[/\\]/).includes('..'))
       throw forbidden(path, `expected an absolute path without ".."; ${allowed}`);
-    const found = await deepest(path);
+    const found = await deepestExisting(path);
     const realRoots = await Promise.all(roots.map((root) => realpath(root).catch(() => null)));
     if (found === null || !realRoots.some((root) => root !== null && isWithin(found.place, root)))
       throw forbidden(path, allowed);
@@ -107,16 +107,16 @@ export class Admission {
 }
 
 function isWithin(path: string, root: string): boolean {
-  const way = relative(root, path);
-  return way !== '..' && !way.startsWith(`..${sep}`) && !isAbsolute(way);
+  const fromRoot = relative(root, path);
+  return fromRoot !== '..' && !fromRoot.startsWith(`..${sep}`) && !isAbsolute(fromRoot);
 }
 
 /**
- * The deepest folder or file on the way to a path that exists, links followed.
+ * Returns the deepest existing folder or file of a path, links resolved, and the missing rest.
  *
- * @returns null where the way cannot be followed: a link that leads nowhere or in a circle, a folder that may not be entered.
+ * @returns null if the path cannot be resolved: a dangling or circular link, or a folder without access.
  */
-async function deepest(path: string): Promise<{ place: string; missing: string } | null> {
+async function deepestExisting(path: string): Promise<{ place: string; missing: string } | null> {
   let missing = '';
   for (let at = path; ; at = dirname(at)) {
     try {

@@ -12,10 +12,10 @@ import { choosePipeline } from './choose-pipeline.ts';
 const { id, pipeline, inputs, outDir, every, segmentSeconds, priority } = jobOrder.shape;
 const track = z.union([z.boolean(), trackConfig]);
 
-/** Each segment costs 0.15 s of CPU, which long ones spread; what hosts wait at the end of a job, its taper keeps short. */
+/** Long segments spread the fixed cost of 0.15 s of CPU each; tapering keeps hosts from idling long at the end of a job. */
 export const DEFAULT_SEGMENT_S = 60;
 
-/** A job as a user asks for it. */
+/** A job as a user requests it. */
 const jobRequest = z.strictObject({
   id: id.optional(),
   pipeline: pipeline.optional(),
@@ -29,13 +29,13 @@ const jobRequest = z.strictObject({
 
 export interface JobOrdersOptions {
   readonly control: ControlPlane;
-  /** Where a job goes that names no pipeline; null asks which one the hosts run. */
+  /** Default pipeline of a job; null takes the one that the hosts run. */
   readonly pipeline: string | null;
-  /** Refuses what no host may read or write. @throws SOURCE_FORBIDDEN */
+  /** Refuses paths that no host may read or write. @throws SOURCE_FORBIDDEN */
   readonly admit: (order: JobOrder) => Promise<void> | void;
 }
 
-/** Takes jobs as users ask for them, unchecked, and puts them in the queue. */
+/** Validates job requests and queues them. */
 export class JobOrders {
   readonly #options: JobOrdersOptions;
 
@@ -44,25 +44,25 @@ export class JobOrders {
   }
 
   /**
-   * @param where - what the request is, for messages: `body`, `job`.
+   * @param where - name of the request, for messages: `body`, `job`.
    * @throws CONFIG_INVALID, SOURCE_FORBIDDEN, JOB_EXISTS, CONTROL_UNREACHABLE
    */
   async submit(request: unknown, where: string): Promise<JobOrder> {
-    const asked = check(jobRequest, request, where);
-    for (const [i, input] of asked.inputs.entries()) requireAbsolute(input, `${where}: inputs[${i}]`);
-    requireAbsolute(asked.outDir, `${where}: outDir`);
+    const requested = check(jobRequest, request, where);
+    for (const [i, input] of requested.inputs.entries()) requireAbsolute(input, `${where}: inputs[${i}]`);
+    requireAbsolute(requested.outDir, `${where}: outDir`);
     const { control } = this.#options;
     const { nowMs, hosts } = await control.state.snapshot();
-    const chosen = asked.pipeline ?? this.#options.pipeline ?? choosePipeline(hosts, `${where}: pipeline`);
+    const chosen = requested.pipeline ?? this.#options.pipeline ?? choosePipeline(hosts, `${where}: pipeline`);
     const createdMs = Math.floor(nowMs);
-    const order = { ...asked, id: asked.id ?? jobId(Date.now()), pipeline: chosen, createdMs };
+    const order = { ...requested, id: requested.id ?? jobId(Date.now()), pipeline: chosen, createdMs };
     await this.#options.admit(order);
     await control.tasks.submit(order);
     return order;
   }
 }
 
-/** Hosts have their own working folders: a relative path would mean something else on each of them. */
+/** Hosts have different working folders: a relative path would mean a different file on each. */
 function requireAbsolute(path: string, where: string): void {
   if (isAbsolute(path)) return;
   throw new SightlineError(
@@ -71,7 +71,7 @@ function requireAbsolute(path: string, where: string): void {
   );
 }
 
-/** `job-20260131-140307-9f3c`: sorts by time, and two that are asked for in one second differ. */
+/** `job-20260131-140307-9f3c`: sorts by time; the suffix separates jobs of the same second. */
 function jobId(nowMs: number): string {
   const [day, time] = new Date(nowMs).toISOString().replaceAll(/[-:]/g, '').split(/[T.]/) as [string, string];
   return `job-${day}-${time}-${randomBytes(2).toString('hex')}`;

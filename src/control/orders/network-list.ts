@@ -1,18 +1,18 @@
 import { BlockList, isIP } from 'node:net';
 import { SightlineError } from '../../errors/sightline-error.ts';
 
-/** An IPv4 address written as one of IPv6, as resolvers may give it. */
+/** An IPv4-mapped IPv6 address, which resolvers may return. */
 const MAPPED = /^::ffff:(\d+\.\d+\.\d+\.\d+)$/i;
 
-/** A list of networks (CIDR, or single addresses), asked whether an address lies in any of them. */
+/** A list of networks (CIDR or single addresses) that addresses are matched against. */
 export class NetworkList {
   readonly #networks = new BlockList();
-  /** Every address lies inside: then none needs to be known. */
+  /** The list contains every address, so no host name needs to be resolved. */
   readonly isAll: boolean;
 
   /**
-   * @param key - where the list stands in the configuration.
-   * @throws CONFIG_INVALID for what is no network.
+   * @param key - key of the list in the configuration.
+   * @throws CONFIG_INVALID for an invalid network.
    */
   constructor(networks: readonly string[], key: string) {
     for (const [i, network] of networks.entries()) this.#add(network, `${key}[${i}]`);
@@ -34,7 +34,7 @@ export class NetworkList {
   }
 
   has(address: string): boolean {
-    // A zone (`fe80::1%eth0`) says by which interface, not where.
+    // A zone (`fe80::1%eth0`) names the interface and is not part of the address.
     const bare = address.replace(/%.*$/, '');
     const plain = MAPPED.exec(bare)?.[1] ?? bare;
     const version = isIP(plain);

@@ -9,21 +9,21 @@ import { choosePipeline } from './choose-pipeline.ts';
 
 export interface StreamOrdersOptions {
   readonly control: ControlPlane;
-  /** Who writes: id of the host, or of the command. */
+  /** Id of the host or command that writes the orders. */
   readonly sender: string;
-  /** Where a new stream goes that names no pipeline; null asks which one the hosts run. */
+  /** Default pipeline of a new stream; null takes the one that the hosts run. */
   readonly pipeline: string | null;
-  /** Laid under the settings of a new stream. */
+  /** Default settings of a new stream. */
   readonly defaults: Readonly<Record<string, unknown>>;
-  /** Refuses what no host may open. @throws SOURCE_FORBIDDEN */
+  /** Refuses sources that no host may open. @throws SOURCE_FORBIDDEN */
   readonly admit: (config: StreamConfig) => Promise<void> | void;
 }
 
 const destination = z.looseObject({ pipeline: z.string().min(1).optional() });
 
 /**
- * What an operator may do to the streams of a fleet. Everything is a change of what is ordered; hosts are woken and follow.
- * Every method throws CONTROL_UNREACHABLE while the control plane does not answer.
+ * The operator's actions on streams and hosts of a fleet. Each changes the stored orders and then wakes the hosts, which
+ * follow. Every method throws CONTROL_UNREACHABLE while the control plane does not answer.
  */
 export class StreamOrders {
   readonly #options: StreamOrdersOptions;
@@ -33,7 +33,7 @@ export class StreamOrders {
   }
 
   /**
-   * @param stream - as in a pipeline file, unchecked, and optionally the `pipeline` that is to run it.
+   * @param stream - as in a pipeline file, not validated yet, and optionally the `pipeline` to run it.
    * @throws CONFIG_INVALID, SOURCE_FORBIDDEN, STREAM_EXISTS
    */
   async add(stream: unknown): Promise<StreamOrder> {
@@ -48,7 +48,7 @@ export class StreamOrders {
     );
   }
 
-  /** @param patch - the settings to change, unchecked. @throws CONFIG_INVALID, SOURCE_FORBIDDEN, STREAM_NOT_FOUND */
+  /** @param patch - the settings to change, not validated yet. @throws CONFIG_INVALID, SOURCE_FORBIDDEN, STREAM_NOT_FOUND */
   async change(id: string, patch: unknown): Promise<StreamOrder> {
     const changes = check(z.record(z.string(), z.unknown()), patch, `stream "${id}"`);
     const { order } = await this.#find(id);
@@ -67,7 +67,7 @@ export class StreamOrders {
     return order.isPaused === isPaused ? order : this.#put({ ...order, isPaused }, 'known');
   }
 
-  /** @param hostId - null leaves the choice to the fleet. @throws STREAM_NOT_FOUND, HOST_NOT_FOUND, CONFIG_INVALID */
+  /** @param hostId - null lets the planner choose. @throws STREAM_NOT_FOUND, HOST_NOT_FOUND, CONFIG_INVALID */
   async move(id: string, hostId: string | null): Promise<StreamOrder> {
     const { order, hosts } = await this.#find(id);
     if (hostId !== null) requireAbleHost(hostId, order, hosts);
@@ -107,7 +107,7 @@ export class StreamOrders {
     return written;
   }
 
-  /** Without it hosts would notice with their next heartbeat. */
+  /** Makes hosts follow at once instead of with their next heartbeat. */
   #wake(stream: string | null): void {
     this.#control.bus.publish({ topic: 'wake', hostId: this.#options.sender, stream, fence: null, body: null });
   }
@@ -118,7 +118,7 @@ function requireAbleHost(hostId: string, { id, pipeline }: StreamOrder, hosts: r
   if (host === undefined) throw hostNotFound(hostId, hosts);
   if (host.pipeline === pipeline) return;
   const able = hosts.filter((each) => each.pipeline === pipeline).map((each) => each.id);
-  const choice = able.length === 0 ? 'none is here' : able.join(', ');
+  const choice = able.length === 0 ? 'there is none' : able.join(', ');
   throw new SightlineError(
     'CONFIG_INVALID',
     `stream "${id}": host: expected a host of pipeline "${pipeline}" (${choice}), received "${hostId}", which runs "${host.pipeline}"`,

@@ -1,14 +1,14 @@
-/** White space, control characters and backslashes: browsers and ffmpeg disagree on what they do to a host. */
-const UNCLEAR = /[\s\\\p{Cc}]/u;
+/** White space, control characters and backslashes: URL parsers and ffmpeg treat them differently in a host. */
+const AMBIGUOUS = /[\s\\\p{Cc}]/u;
 
 /**
- * The host that a URL names, once as ffmpeg reads it (up to the first `/`, `?` or `#`, behind the last `@`) and once as URLs
- * are read by rule, where that differs.
+ * Returns the host of a URL as ffmpeg reads it (up to the first `/`, `?` or `#`, after the last `@`) and, if different, as the
+ * URL standard defines it.
  *
- * @returns names or addresses without brackets and ports; null where it names none, or unclearly.
+ * @returns names or addresses without brackets and ports; null if the host is missing or ambiguous.
  */
 export function urlHosts(text: string): readonly string[] | null {
-  if (UNCLEAR.test(text) || !URL.canParse(text)) return null;
+  if (AMBIGUOUS.test(text) || !URL.canParse(text)) return null;
   const authority = /^[a-z][a-z0-9+.-]*:\/\/([^/?#]*)/i.exec(text)?.[1] ?? '';
   const place = authority.slice(authority.lastIndexOf('@') + 1);
   const written = bare(place.startsWith('[') ? place.replace(/\][^\]]*$/, ']') : place.replace(/:\d*$/, ''));

@@ -3,23 +3,23 @@ import type { FleetSnapshot } from '../control-plane.ts';
 import { demandFps } from './stream-demand.ts';
 
 export interface FleetLoad {
-  /** Hosts that are ready: heard of, and not drained. */
+  /** Ready hosts: alive and not draining. */
   readonly hosts: number;
-  /** Inferences a second that live streams may fill on them: `capacityFps * fillRatio` of each. */
+  /** Inferences a second that live streams may use on them: `capacityFps * fillRatio` of each. */
   readonly capacity: number;
-  /** Inferences a second that ordered streams want, whoever runs them; paused ones want nothing. */
+  /** Inferences a second that ordered streams want, running or not; paused ones want nothing. */
   readonly live: number;
-  /** Inferences a second that streams are granted and segments take, the latter as far as live streams leave room. */
+  /** Inferences a second that streams are granted and segments use, the latter up to what live streams leave. */
   readonly active: number;
-  /** Inferences a second that streams are short of, and that the queued tasks would take if they were begun now. */
+  /** Inferences a second that streams lack, and that the queued tasks would use if they started now. */
   readonly waiting: number;
 }
 
 /**
- * Adds up what is asked of a fleet and what it has.
+ * Adds up the demand on a fleet and its capacity.
  *
- * @param pipeline - null counts those of all.
- * @param tasksPerHost - segments that a host does at once: a queued task asks for this part of a mean host.
+ * @param pipeline - null counts all pipelines.
+ * @param tasksPerHost - segments that a host processes at once: a queued task needs this fraction of a mean host.
  */
 export function fleetLoad(
   { hosts, draining, orders, assignments }: FleetSnapshot,
@@ -40,7 +40,7 @@ export function fleetLoad(
     if (assignment !== undefined && alive.has(assignment.hostId))
       granted += Math.min(demand, assignment.maxFps ?? demand);
   }
-  // Segments take whatever is left over: without the bound they would ask for more hosts to fill, for ever.
+  // Segments use all idle capacity: without this bound they would demand more hosts without end.
   const bulk = Math.min(
     ours.reduce((sum, { bulkFps }) => sum + bulkFps, 0),
     Math.max(0, capacity - granted),

@@ -1,4 +1,4 @@
-/** A token bucket of one second's worth, so that a rate of moves holds over any pattern of calls. */
+/** A token bucket that holds one second's moves, so that the rate of moves does not depend on how often it is called. */
 export class MoveBudget {
   #tokens: number;
 
@@ -10,7 +10,7 @@ export class MoveBudget {
     return new MoveBudget(Math.max(1, perSecond));
   }
 
-  /** What was left of an earlier budget, and what has come since. */
+  /** Returns the rest of an earlier budget plus the tokens of the elapsed time. */
   static after(perSecond: number, tokens: number, elapsedMs: number): MoveBudget {
     return new MoveBudget(Math.min(Math.max(1, perSecond), tokens + (Math.max(0, elapsedMs) / 1000) * perSecond));
   }

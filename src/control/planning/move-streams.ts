@@ -4,25 +4,25 @@ import { ROUNDING_FPS, type Room } from './pack-streams.ts';
 export interface MovingStream {
   readonly id: string;
   readonly priority: number;
-  /** Host that it is to leave; null where it has none. */
+  /** Host to leave; null if it has none. */
   readonly from: string | null;
   readonly to: string;
   readonly fps: number;
-  /** It runs nowhere: it has no host, or its host is gone. */
-  readonly isHomeless: boolean;
+  /** It does not run: it has no host, or its host is gone. */
+  readonly isUnplaced: boolean;
 }
 
 export interface MadeMoves {
   readonly moved: readonly MovingStream[];
-  /** Taken off its host so that others can get past each other; it gets its place in the next round. */
+  /** Removed from its host because all moves block each other; it gets a new host in the next round. */
   readonly parked: MovingStream | null;
 }
 
 /**
- * Makes as many moves as the budget and the room at their ends allow: streams that run nowhere first, then higher
- * priorities. A stream leaves before another takes its place.
+ * Makes as many moves as the budget and the room on the target hosts allow: streams that do not run first, then higher
+ * priorities. A stream leaves its host before another takes its place.
  *
- * @param loads - inferences a second of live streams by host; kept up to date.
+ * @param loads - inferences a second of live streams by host; updated by each move.
  */
 export function moveStreams(
   wanted: readonly MovingStream[],
@@ -33,7 +33,7 @@ export function moveStreams(
   const moved: MovingStream[] = [];
   let blocked = [...wanted].sort(
     (a, b) =>
-      Number(b.isHomeless) - Number(a.isHomeless) ||
+      Number(b.isUnplaced) - Number(a.isUnplaced) ||
       b.priority - a.priority ||
       b.fps - a.fps ||
       (a.id < b.id ? -1 : a.id > b.id ? 1 : 0),

@@ -1,4 +1,4 @@
-/** A host that streams may be put on, with the inferences a second that live streams may fill. */
+/** A ready host, with the inferences a second that live streams may use on it. */
 export interface Room {
   readonly hostId: string;
   readonly fps: number;
@@ -8,19 +8,19 @@ export interface PackedStream {
   readonly id: string;
   readonly priority: number;
   readonly wantFps: number;
-  /** Where it is to be if there is room; null where nobody asked. */
+  /** Host that an operator chose, used if it has room; null for none. */
   readonly wantedHost: string | null;
-  /** Where it is now; null, or a host without a room, where it has to go elsewhere. */
+  /** Host it is on now; null, or a host that is not in `rooms`, if it needs another one. */
   readonly currentHost: string | null;
 }
 
 /**
- * Who chooses first. `stay`: everybody keeps the place that is held, newcomers get what is left. `yield`: higher
- * priorities choose first, and whoever is in the way moves.
+ * Which streams are placed first. `stay`: streams with a host keep it, new ones get the remaining room. `yield`: higher
+ * priorities are placed first, and lower ones move if necessary.
  */
 export type PackOrder = 'stay' | 'yield';
 
-/** Sums of a hundred rates differ in their last digits with the order of the terms. */
+/** Tolerance for sums of rates: their last digits depend on the order of the terms. */
 export const ROUNDING_FPS = 1e-6;
 
 export function inOrder<T extends PackedStream>(
@@ -49,17 +49,17 @@ export function inOrder<T extends PackedStream>(
 }
 
 /**
- * Where everybody is, if everybody may stay there: the answer of most rounds, found without sorting.
+ * Returns the current hosts if all streams can stay where they are. This is the result of most rounds, found without sorting.
  *
- * @returns null where a stream has no ready host, should be on another one, or one is too full.
+ * @returns null if a stream has no ready host or should be on another one, or if a host is too full.
  */
-export function asTheyAre<T extends PackedStream>(
+export function currentPlaces<T extends PackedStream>(
   streams: readonly T[],
   rooms: ReadonlyMap<string, Room>,
   rateOf: (stream: T) => number,
   fill: number,
 ): ReadonlyMap<string, string> | null {
-  const homes = new Map<string, string>();
+  const places = new Map<string, string>();
   const loads = new Map<string, number>();
   for (const stream of streams) {
     const { id, currentHost, wantedHost } = stream;
@@ -68,28 +68,28 @@ export function asTheyAre<T extends PackedStream>(
     const load = (loads.get(currentHost) ?? 0) + rateOf(stream);
     if (load > rooms.get(currentHost)!.fps * fill + ROUNDING_FPS) return null;
     loads.set(currentHost, load);
-    homes.set(id, currentHost);
+    places.set(id, currentHost);
   }
-  return homes;
+  return places;
 }
 
 /**
- * Gives each stream, in the order given, the host that it wants, else the one that it is on, else the one with the lowest
- * relative load, as far as it has room.
+ * Assigns each stream, in this order, the first of these hosts that has room: the wanted one, the current one, the one with
+ * the lowest relative load.
  *
- * @param rateOf - inferences a second that a stream takes.
+ * @param rateOf - inferences a second that a stream uses.
  * @param fill - share of each room that may be used, 0 to 1.
- * @param mayLeave - whether streams may stay without a host; else the first that finds none ends the attempt.
- * @returns host of each stream that got one; null where `mayLeave` is false and one got none.
+ * @param allowsUnplaced - whether streams may stay without a host; otherwise the first that finds none ends the attempt.
+ * @returns host of each placed stream; null if one found no host and `allowsUnplaced` is false.
  */
 export function packStreams<T extends PackedStream>(
   ordered: readonly T[],
   rooms: ReadonlyMap<string, Room>,
   rateOf: (stream: T) => number,
   fill: number,
-  mayLeave: boolean,
+  allowsUnplaced: boolean,
 ): ReadonlyMap<string, string> | null {
-  const homes = new Map<string, string>();
+  const places = new Map<string, string>();
   const loads = new Map<string, number>();
   for (const { hostId } of rooms.values()) loads.set(hostId, 0);
   const fits = (hostId: string | null, fps: number): hostId is string => {
@@ -101,13 +101,13 @@ export function packStreams<T extends PackedStream>(
     const hostId =
       [stream.wantedHost, stream.currentHost].find((id): id is string => fits(id, fps)) ?? leastLoaded(fps);
     if (hostId === null) {
-      if (mayLeave) continue;
+      if (allowsUnplaced) continue;
       return null;
     }
-    homes.set(stream.id, hostId);
+    places.set(stream.id, hostId);
     loads.set(hostId, loads.get(hostId)! + fps);
   }
-  return homes;
+  return places;
 
   function leastLoaded(fps: number): string | null {
     let best: string | null = null;

@@ -1,14 +1,14 @@
-import { asTheyAre, inOrder, type PackedStream, type PackOrder, packStreams, type Room } from './pack-streams.ts';
+import { currentPlaces, inOrder, type PackedStream, type PackOrder, packStreams, type Room } from './pack-streams.ts';
 import type { RateLadder } from './rate-ladder.ts';
 
 export interface Places {
   readonly rung: number;
-  /** Host of each stream that has one. */
-  readonly homes: ReadonlyMap<string, string>;
+  /** Host of each placed stream. */
+  readonly hosts: ReadonlyMap<string, string>;
 }
 
 /**
- * Finds places for the streams of one pipeline: with the fewest moves that do, and moves sooner than lower rates.
+ * Finds hosts for the streams of one pipeline: with few moves, and preferring moves to lower rates.
  */
 export class PlaceFinder<T extends PackedStream> {
   readonly #rooms: ReadonlyMap<string, Room>;
@@ -22,31 +22,32 @@ export class PlaceFinder<T extends PackedStream> {
     this.#streams = streams;
   }
 
-  /** @returns places for all streams at a rung, in a share `fill` of every room; null where there are none. */
+  /** @returns places for all streams at a rung, within the share `fill` of every room; null if they do not fit. */
   all(rung: number, fill = 1): Places | null {
     const rateOf = (stream: T): number => this.#ladder.rateAt(stream, rung);
-    const homes =
-      asTheyAre(this.#streams, this.#rooms, rateOf, fill) ??
+    const hosts =
+      currentPlaces(this.#streams, this.#rooms, rateOf, fill) ??
       packStreams(this.#inOrder('stay'), this.#rooms, rateOf, fill, false) ??
       packStreams(this.#inOrder('yield'), this.#rooms, rateOf, fill, false);
-    return homes === null ? null : { rung, homes };
+    return hosts === null ? null : { rung, hosts };
   }
 
   /** @returns places for as many as possible, higher priorities first. */
   some(rung: number): Places {
-    const homes = packStreams(
+    const hosts = packStreams(
       this.#inOrder('yield'),
       this.#rooms,
       (stream) => this.#ladder.rateAt(stream, rung),
       1,
       true,
     )!;
-    return { rung, homes };
+    return { rung, hosts };
   }
 
   /**
-   * @returns places at the lowest rung from `from` to `to` that has places for all; null where none has. By halves: a
-   * search over rungs costs the logarithm of their number.
+   * Binary search over the rungs.
+   *
+   * @returns places at the lowest rung from `from` to `to` at which all streams fit; null if they fit at none.
    */
   lowest(from: number, to: number, fill = 1): Places | null {
     let found: Places | null = null;
@@ -59,7 +60,7 @@ export class PlaceFinder<T extends PackedStream> {
     return found;
   }
 
-  /** Sorted when it is needed: most rounds find everybody where they are to stay. */
+  /** Sorts lazily: in most rounds all streams stay where they are. */
   #inOrder(order: PackOrder): readonly T[] {
     const known = this.#orders.get(order);
     if (known !== undefined) return known;

@@ -8,7 +8,7 @@ import { type PipelineMemory, type PlannedStream, planPipeline } from './plan-pi
 import { toHundredths } from './rate-ladder.ts';
 import { demandFps } from './stream-demand.ts';
 
-/** What a leader keeps from one round to the next; one that begins to lead begins with null. */
+/** What a leader keeps from one round to the next; a new leader starts with null. */
 export interface PlanMemory extends RoundBefore {
   readonly startedMs: number;
   readonly plannedMs: number;
@@ -16,22 +16,22 @@ export interface PlanMemory extends RoundBefore {
 }
 
 export interface FleetPlan {
-  /** Assignments to write; null takes a stream from its host. */
+  /** Assignments to write; null removes a stream from its host. */
   readonly changes: ReadonlyMap<string, Assignment | null>;
   readonly notes: readonly PlanNote[];
-  /** Streams that run nowhere because no host has room, and why. */
+  /** Streams that do not run because no host has room, and why. */
   readonly refused: ReadonlyMap<string, string>;
-  /** To be given to the next round once the changes are written. */
+  /** Input of the next round, once the changes are written. */
   readonly memory: PlanMemory;
 }
 
 /**
  * Decides which host runs which stream, at which rate. Pure: the same snapshot and memory give the same plan.
  *
- * Hosts are filled up to `capacityFps * fillRatio`, least relative load first. While a pipeline has not enough room, rates
- * fall: the lowest priority first, all its streams evenly, to 10 % of what they want or 1 frame/s; then the next. Only
- * when all are at that floor are streams refused, lowest priorities first. A stream that already has a host keeps it
- * unless the host is gone or drained, an operator wants another, or others find no room.
+ * Hosts are filled up to `capacityFps * fillRatio`, lowest relative load first. While a pipeline lacks room, rates fall: the
+ * lowest priority first, all its streams evenly, to 10 % of what they want or 1 frame/s; then the next priority. Streams
+ * are refused only when all are at that floor, lowest priorities first. A stream keeps its host unless the host is gone or
+ * draining, an operator wants another, or other streams find no room.
  */
 export function planFleet(snapshot: FleetSnapshot, previous: PlanMemory | null, options: PlanOptions): FleetPlan {
   const { nowMs, hosts, draining, orders, assignments } = snapshot;
@@ -102,7 +102,7 @@ function roomsOf(
   return new Map(ready.map(({ id, capacityFps }) => [id, { hostId: id, fps: capacityFps * fillRatio }]));
 }
 
-/** @param largest - room of the largest ready host, inferences a second; 0 where there is none. */
+/** @param largest - room of the largest ready host, inferences a second; 0 if there is none. */
 function plannedStream(
   order: StreamOrder,
   assignment: Assignment | undefined,
@@ -110,7 +110,7 @@ function plannedStream(
   live: ReadonlySet<string>,
 ): PlannedStream {
   const demand = demandFps(order.config);
-  // One host at most can run it: more than the largest takes is not asked for, else all others would be held back in vain.
+  // One host must run it, so its demand is capped at the largest host. Otherwise all other streams would be held back for nothing.
   return {
     id: order.id,
     priority: order.config.priority,

@@ -4,10 +4,10 @@ import type { FleetSnapshot } from '../control-plane.ts';
 import type { PipelineMemory, PlannedStream } from './plan-pipeline.ts';
 import type { RateCut } from './rate-ladder.ts';
 
-/** What an operator is told of a plan. */
+/** An event about a plan, for the operator. */
 export interface PlanNote {
   readonly kind: EventKind;
-  /** Null where it concerns the fleet. */
+  /** Null if it concerns the fleet. */
   readonly stream: string | null;
   /** One English sentence. */
   readonly message: string;
@@ -22,14 +22,14 @@ export interface PlannedPipeline {
   readonly rateCut: RateCut | null;
 }
 
-/** How things were a round ago. */
+/** State after the previous round. */
 export interface RoundBefore {
   readonly pipelines: ReadonlyMap<string, PipelineMemory>;
   readonly hosts: ReadonlySet<string>;
   readonly refused: ReadonlySet<string>;
 }
 
-/** Says in words what changes from one round of planning to the next. */
+/** Describes the changes from one planning round to the next. */
 export class NoteWriter {
   readonly #snapshot: FleetSnapshot;
   readonly #previous: RoundBefore | null;
@@ -63,7 +63,7 @@ export class NoteWriter {
     const message = isIdle
       ? `no stream of pipeline "${pipeline}" runs: ${plan.refused.get(refused[0]!.id)}`
       : isFull
-        ? `pipeline "${pipeline}" is full: of ${total} streams ${held} run at a lower rate and ${refused.length} nowhere`
+        ? `pipeline "${pipeline}" is full: of ${total} streams ${held} run at a lower rate and ${refused.length} do not run`
         : `pipeline "${pipeline}" has room again: ${total} streams at full rate`;
     this.#add('fleet-full', null, message, {
       pipeline,
@@ -86,7 +86,7 @@ export class NoteWriter {
     }
     for (const id of before) {
       if (this.#live.has(id)) continue;
-      // One that leaves in order gives its leases back first.
+      // A host that leaves cleanly releases its leases first.
       const streams = [...leases.values()].filter(({ hostId }) => hostId === id).length;
       const how = streams === 0 ? 'left' : `is gone with ${streams} streams: no heartbeat came`;
       this.#add('host-lost', null, `host ${id} ${how}`, { host: id, streams });
@@ -98,7 +98,7 @@ export class NoteWriter {
     const why = refused.get(id);
     if (why !== undefined) {
       if (!(this.#previous?.refused.has(id) ?? false))
-        this.#add('stream-refused', id, `${id} runs nowhere: ${why}`, { pipeline });
+        this.#add('stream-refused', id, `${id} does not run: ${why}`, { pipeline });
       return;
     }
     const change = changes.get(id);
@@ -114,14 +114,14 @@ export class NoteWriter {
     const fps = rates.get(id)!;
     const details = { fps, wantFps, pipeline };
     if (change.maxFps !== null && (grantedFps === null || change.maxFps < grantedFps)) {
-      const cause = fps < wantFps ? `pipeline "${pipeline}" is full` : 'no host takes more';
+      const cause = fps < wantFps ? `pipeline "${pipeline}" is full` : 'no host has more capacity';
       this.#add('stream-reduced', id, `${id} is held to ${fps} inferences/s: ${cause}`, details);
-    } else this.#add('stream-restored', id, `${id} may take ${fps} inferences/s again`, details);
+    } else this.#add('stream-restored', id, `${id} may use ${fps} inferences/s again`, details);
   }
 
   #whyMoved({ currentHost, wantedHost }: PlannedStream, to: string): string {
     if (!this.#live.has(currentHost!)) return 'that host is gone';
-    if (this.#snapshot.draining.has(currentHost!)) return 'that host is drained';
+    if (this.#snapshot.draining.has(currentHost!)) return 'that host is draining';
     return wantedHost === to ? 'an operator wants it there' : 'its place is needed, or load was uneven';
   }
 

@@ -1,17 +1,17 @@
 export interface PlanOptions {
   /** Share of a host's capacity that live streams may fill. */
   readonly fillRatio: number;
-  /** Streams that get a host or change it in a second, at most; what was not used is kept for one second. */
+  /** Most streams a second that get a host or change it; unused moves are kept for one second. */
   readonly movesPerSecond: number;
-  /** A new leader lowers no rate and refuses nobody for this long: hosts may still be on their way. */
+  /** A new leader lowers no rates and refuses no streams for this long: hosts may still be joining. */
   readonly settleMs: number;
-  /** Rates rise no sooner than this after they last changed. */
+  /** Shortest time from a change of rates to their next rise. */
   readonly restoreAfterMs: number;
   /** Rates rise only if this share of the room stays free, so that the next small change does not lower them again. */
   readonly restoreMargin: number;
-  /** Between two moves that only even out load. */
+  /** Time between two moves that only balance load. */
   readonly rebalanceEveryMs: number;
-  /** Difference in relative load between the fullest and the emptiest host from which on load is evened out. */
+  /** Load is balanced if the relative loads of the fullest and the emptiest host differ by more than this. */
   readonly rebalanceGap: number;
 }
 

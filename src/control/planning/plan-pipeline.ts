@@ -1,42 +1,42 @@
-import { evenOut } from './even-out.ts';
 import type { MoveBudget } from './move-budget.ts';
 import { type MovingStream, moveStreams } from './move-streams.ts';
 import type { PackedStream, Room } from './pack-streams.ts';
 import { PlaceFinder, type Places } from './place-finder.ts';
 import type { PlanOptions } from './plan-options.ts';
 import { type RateCut, RateLadder } from './rate-ladder.ts';
+import { rebalance } from './rebalance.ts';
 
 export interface PlannedStream extends PackedStream {
-  /** Inferences a second it was held to when the round began; null for all it wants. */
+  /** Limit in inferences a second when the round began; null for no limit. */
   readonly grantedFps: number | null;
-  /** Does its host live, ready or draining? */
+  /** Its host is alive, ready or draining. */
   readonly isRunning: boolean;
 }
 
-/** What is remembered of a pipeline from one round to the next. */
+/** What is kept of a pipeline from one round to the next. */
 export interface PipelineMemory {
   readonly rateCut: RateCut | null;
   readonly rateChangedMs: number;
-  readonly evenedOutMs: number;
+  readonly rebalancedMs: number;
 }
 
 export interface PipelineRound {
   readonly streams: readonly PlannedStream[];
-  /** Of the hosts that are ready. */
+  /** Of the ready hosts. */
   readonly rooms: ReadonlyMap<string, Room>;
   /** Null in the first round of a leader. */
   readonly memory: PipelineMemory | null;
   readonly nowMs: number;
-  /** May rates be lowered and streams be refused yet? */
+  /** Whether rates may be lowered and streams refused yet. */
   readonly isSettled: boolean;
   readonly budget: MoveBudget;
   readonly options: PlanOptions;
 }
 
 export interface PipelinePlan {
-  /** Host of each stream that has one from now on. */
+  /** Host of each placed stream from now on. */
   readonly hosts: ReadonlyMap<string, string>;
-  /** Inferences a second of each stream while it has a host. */
+  /** Inferences a second of each stream. */
   readonly rates: ReadonlyMap<string, number>;
   /** Streams that no host has room for, even at the floor. */
   readonly refused: ReadonlySet<string>;
@@ -44,8 +44,8 @@ export interface PipelinePlan {
 }
 
 /**
- * Plans the streams of one pipeline. Rates fall at once, for all of a level together; streams move as the budget allows;
- * rates rise after a while, in one step, and only when no stream has to move first.
+ * Plans the streams of one pipeline. Rates fall at once, for all streams of a priority together. Streams move as the budget
+ * allows. Rates rise after `restoreAfterMs`, in one step, and only once no stream has to move first.
  */
 export function planPipeline(round: PipelineRound): PipelinePlan {
   const { streams, rooms, nowMs, budget, options } = round;
@@ -61,19 +61,19 @@ export function planPipeline(round: PipelineRound): PipelinePlan {
   for (const { id, to } of moved) hosts.set(id, to);
   if (parked !== null) hosts.delete(parked.id);
 
-  let { evenedOutMs } = memory;
+  let { rebalancedMs } = memory;
   const isQuiet = moved.length === 0 && parked === null && refused.size === 0 && !budget.isEmpty;
-  if (isQuiet && nowMs - evenedOutMs >= options.rebalanceEveryMs) {
-    const move = evenOut(streams, rooms, { hosts, rates, loads }, options.rebalanceGap);
+  if (isQuiet && nowMs - rebalancedMs >= options.rebalanceEveryMs) {
+    const move = rebalance(streams, rooms, { hosts, rates, loads }, options.rebalanceGap);
     if (move !== null) {
       budget.take();
       hosts.set(move.id, move.to);
-      evenedOutMs = nowMs;
+      rebalancedMs = nowMs;
     }
   }
   const hasChanged = rung !== ladder.rungOf(memory.rateCut);
   const rateChangedMs = hasChanged ? nowMs : memory.rateChangedMs;
-  return { hosts, rates, refused, memory: { rateCut: ladder.cutAt(rung), rateChangedMs, evenedOutMs } };
+  return { hosts, rates, refused, memory: { rateCut: ladder.cutAt(rung), rateChangedMs, rebalancedMs } };
 }
 
 interface Choice {
@@ -90,35 +90,35 @@ function choose(round: PipelineRound, ladder: RateLadder, memory: PipelineMemory
   const same = finder.all(rung);
   if (same === null) {
     if (!isSettled) return { places: finder.some(rung), rung, refused: new Set() };
-    // Without a host there is nothing to share, and lower rates would only slow the start of the first one down.
+    // Without a host there is no capacity to share, and lower rates would only slow down the start on the first host.
     if (rooms.size === 0)
-      return { places: { rung, homes: new Map() }, rung, refused: new Set(streams.map(({ id }) => id)) };
+      return { places: { rung, hosts: new Map() }, rung, refused: new Set(streams.map(({ id }) => id)) };
     const lower = finder.lowest(rung + 1, ladder.lastRung);
     if (lower !== null) return { places: lower, rung: lower.rung, refused: new Set() };
     const places = finder.some(ladder.lastRung);
     return {
       places,
       rung: places.rung,
-      refused: new Set(streams.map(({ id }) => id).filter((id) => !places.homes.has(id))),
+      refused: new Set(streams.map(({ id }) => id).filter((id) => !places.hosts.has(id))),
     };
   }
   if (rung > 0 && nowMs - memory.rateChangedMs >= options.restoreAfterMs) {
     const higher = finder.lowest(0, rung - 1, 1 - options.restoreMargin);
     if (higher !== null) {
-      const mustMove = streams.some(({ id, currentHost }) => higher.homes.get(id) !== currentHost);
+      const mustMove = streams.some(({ id, currentHost }) => higher.hosts.get(id) !== currentHost);
       return { places: higher, rung: mustMove ? rung : higher.rung, refused: new Set() };
     }
   }
   return { places: same, rung, refused: new Set() };
 }
 
-/** A new leader goes on from the rates that it finds. */
+/** A new leader continues with the rates that it finds. */
 function inherited(streams: readonly PlannedStream[], ladder: RateLadder, nowMs: number): PipelineMemory {
   const rungs = streams.map((stream) =>
     stream.grantedFps === null || !stream.isRunning ? 0 : ladder.rungAllowing(stream, stream.grantedFps),
   );
   const rung = rungs.reduce((highest, one) => Math.max(highest, one), 0);
-  return { rateCut: ladder.cutAt(rung), rateChangedMs: nowMs, evenedOutMs: nowMs };
+  return { rateCut: ladder.cutAt(rung), rateChangedMs: nowMs, rebalancedMs: nowMs };
 }
 
 function loadsOf(
@@ -133,12 +133,12 @@ function loadsOf(
 
 function wantedMoves(
   streams: readonly PlannedStream[],
-  { homes }: Places,
+  { hosts }: Places,
   rates: ReadonlyMap<string, number>,
 ): MovingStream[] {
   return streams.flatMap(({ id, priority, currentHost, isRunning }) => {
-    const to = homes.get(id);
+    const to = hosts.get(id);
     if (to === undefined || to === currentHost) return [];
-    return [{ id, priority, from: currentHost, to, fps: rates.get(id)!, isHomeless: !isRunning }];
+    return [{ id, priority, from: currentHost, to, fps: rates.get(id)!, isUnplaced: !isRunning }];
   });
 }

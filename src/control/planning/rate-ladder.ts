@@ -3,7 +3,7 @@ export const STEPS = 9;
 const FLOOR_RATIO = 0.1;
 const FLOOR_FPS = 1;
 
-/** How far a pipeline is held back: lower priorities are at their floor, this one `step` steps down, higher ones untouched. */
+/** How far a pipeline's rates are reduced: lower priorities are at their floor, this one `step` steps down, higher ones at full rate. */
 export interface RateCut {
   readonly priority: number;
   /** 1 to `STEPS`; the last is the floor. */
@@ -13,14 +13,14 @@ export interface RateCut {
 /** A stream as the ladder sees it. */
 export interface RatedStream {
   readonly priority: number;
-  /** Inferences a second that it would take. */
+  /** Inferences a second at full rate. */
   readonly wantFps: number;
 }
 
 /**
  * The order in which rates fall while a fleet is full, as rungs: 0 is full rate for all, each further rung takes 10 % from
- * the lowest priority that is not at its floor yet. Whatever the rung, no stream is held back while one of lower priority
- * has anything left to give.
+ * the lowest priority that is not at its floor yet. At every rung, a stream is reduced only if all of lower priority are at
+ * their floor.
  */
 export class RateLadder {
   readonly #priorities: readonly number[];
@@ -31,12 +31,12 @@ export class RateLadder {
     this.#levels = new Map(this.#priorities.map((priority, level) => [priority, level]));
   }
 
-  /** Everybody at the floor. */
+  /** The rung at which all streams are at their floor. */
   get lastRung(): number {
     return this.#priorities.length * STEPS;
   }
 
-  /** Inferences a second at a rung, two decimals; `wantFps` itself where nothing is taken. */
+  /** Returns the inferences a second at a rung, with two decimals; exactly `wantFps` if not reduced. */
   rateAt({ priority, wantFps }: RatedStream, rung: number): number {
     const step = Math.min(STEPS, rung - this.#levels.get(priority)! * STEPS);
     if (step <= 0) return wantFps;
@@ -45,7 +45,7 @@ export class RateLadder {
     return rate === wantFps ? wantFps : toHundredths(rate);
   }
 
-  /** A rateCut may come from a time with other priorities; what it says of those that exist now still holds. */
+  /** Converts a rate cut, which may date from a time with other priorities, to a rung of this ladder. */
   rungOf(rateCut: RateCut | null): number {
     if (rateCut === null) return 0;
     const below = this.#priorities.filter((priority) => priority < rateCut.priority).length;
@@ -58,7 +58,7 @@ export class RateLadder {
     return { priority: this.#priorities[level]!, step: rung - level * STEPS };
   }
 
-  /** The first rung at which a stream gets no more than `fps`: what somebody who planned before must have stood on. */
+  /** Returns the first rung at which a stream gets at most `fps`: the rung that an earlier leader must have used. */
   rungAllowing(stream: RatedStream, fps: number): number {
     if (stream.wantFps <= fps) return 0;
     const full = this.#levels.get(stream.priority)! * STEPS;
@@ -67,7 +67,7 @@ export class RateLadder {
   }
 }
 
-/** Rounded down, so that a rate that just fits still does. */
+/** Rounds down, so that a rate that just fits still fits. */
 export function toHundredths(fps: number): number {
   return Math.max(0.01, Math.floor(fps * 100 + 1e-6) / 100);
 }

@@ -3,18 +3,18 @@ import type { FleetSnapshot } from '../control-plane.ts';
 import { type FleetLoad, fleetLoad } from './fleet-load.ts';
 
 export interface ScaleOptions {
-  /** Whose hosts are counted; null for all, where all hosts are alike. */
+  /** Pipeline whose hosts are counted; null counts all, which requires that all hosts are alike. */
   readonly pipeline: string | null;
   readonly fillRatio: number;
-  /** Segments that a host does at once. */
+  /** Segments that a host processes at once. */
   readonly tasksPerHost: number;
   readonly minHosts: number;
   readonly maxHosts: number;
-  /** Live streams are to fill this share of the capacity: the rest is for the time that a new host takes to come. */
+  /** Share of the capacity for live streams; the rest is a reserve while a new host starts. */
   readonly targetRatio: number;
-  /** Between two steps up; each at most doubles the number. */
+  /** Time between two steps up; each at most doubles the number of hosts. */
   readonly upCooldownMs: number;
-  /** The number falls to the highest that was needed in this time. */
+  /** The recommendation falls to the highest need within this time. */
   readonly downWindowMs: number;
 }
 
@@ -34,30 +34,30 @@ interface Need {
  *
  *     needed = ceil(max(live / targetRatio, active + waiting) / capacity of a mean host)
  *
- * It rises at once, then not again before `upCooldownMs`, and falls to the highest need of the last `downWindowMs`: a
- * load that goes up and down within that time changes nothing. Time is the control plane's; nothing else is read.
+ * The recommendation rises at once, then not again before `upCooldownMs`, and falls to the highest need of the last
+ * `downWindowMs`: a load that goes up and down within that time changes nothing. Time is the control plane's clock.
  */
 export class ScaleAdvisor {
   readonly #options: ScaleOptions;
-  /** Needs of the window that no later one exceeds, oldest and highest first. */
+  /** Needs within the window that no later one reaches, oldest and highest first. */
   #needs: Need[] = [];
   #recommended: number | null = null;
   #sinceMs = 0;
   #raisedMs = Number.NEGATIVE_INFINITY;
-  /** Of a mean host, as last seen; 0 before there was one. */
+  /** Of a mean host, last known value; 0 before the first host. */
   #hostCapacity = 0;
 
   constructor(options: ScaleOptions) {
     this.#options = options;
   }
 
-  /** To be called about once a second. */
+  /** Must be called about once a second. */
   advise(snapshot: FleetSnapshot, queue: QueueReport): ScaleReport {
     const { nowMs } = snapshot;
     const load = fleetLoad(snapshot, queue, this.#options);
     if (load.hosts > 0) this.#hostCapacity = load.capacity / load.hosts;
     const needed = this.#clamp(this.#needed(load, queue));
-    // One that has just begun to look knows nothing of the past: it takes what it finds for what was needed.
+    // On the first call the past is unknown: assume that the present hosts were needed.
     const before = this.#recommended ?? this.#clamp(load.hosts);
     if (this.#recommended === null) this.#remember(nowMs, before);
     this.#remember(nowMs, needed);
@@ -81,7 +81,7 @@ export class ScaleAdvisor {
 
   #needed({ live, active, waiting }: FleetLoad, queue: QueueReport): number {
     if (this.#hostCapacity === 0) return live > 0 || queue.waiting > 0 ? 1 : 0;
-    // Without a host tasks have no rate yet; one host is enough to find out.
+    // Without a host the rate of tasks is unknown; one host is enough to measure it.
     const fps = Math.max(live / this.#options.targetRatio, active + waiting);
     const hosts = Math.ceil(fps / this.#hostCapacity - 1e-6);
     return queue.waiting + queue.active > 0 ? Math.max(1, hosts) : hosts;
@@ -106,7 +106,7 @@ export class ScaleAdvisor {
     return Math.min(maxHosts, Math.max(minHosts, hosts));
   }
 
-  /** Where no host is ready, against one host as it was last seen. */
+  /** Without a ready host, relative to the last known mean host. */
   #ratio({ active, waiting, capacity }: FleetLoad): number {
     const against = capacity > 0 ? capacity : this.#hostCapacity;
     if (against > 0) return (active + waiting) / against;

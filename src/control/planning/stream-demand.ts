@@ -1,12 +1,12 @@
 import type { StreamConfig } from '../../config/stream.ts';
 
-/** What a camera is taken to send where nobody says. */
-const USUAL_FPS = 25;
+/** Assumed frame rate of a camera if none is configured. */
+const ASSUMED_FPS = 25;
 
 /**
- * Inferences a second that a stream is planned with. `maxFps` caps the frames that are left after `every`, and a target
- * counts published frames, so neither is divided by it.
+ * Returns the inferences a second to plan for a stream. `maxFps` limits the frames left after `every`, and a target counts
+ * published frames, so neither is divided by `every`.
  */
 export function demandFps({ maxFps, target, every }: StreamConfig): number {
-  return maxFps ?? target.fps ?? USUAL_FPS / every;
+  return maxFps ?? target.fps ?? ASSUMED_FPS / every;
 }

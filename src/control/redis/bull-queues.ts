@@ -7,20 +7,20 @@ import type { TaskPolicy } from '../tasks/task-policy.ts';
 import { taskPriority } from '../tasks/task-priority.ts';
 import type { RedisConnection } from './connect.ts';
 
-/** Tasks that go to Redis together: some ten milliseconds of this thread. */
+/** Tasks added in one call: about ten milliseconds of this thread. */
 const TASKS_AT_ONCE = 200;
-/** Nobody reads the queue's own journal of events. */
-const MOST_EVENTS = 100;
-const RETRY_LOOKS = 20;
-const RETRY_LOOK_MS = 100;
+/** Length of BullMQ's event stream, which nothing here reads. */
+const MAX_EVENTS = 100;
+const RETRY_CHECKS = 20;
+const RETRY_CHECK_MS = 100;
 
-/** One BullMQ queue for each pipeline, as whoever puts tasks in or takes them out sees them. */
+/** Adds tasks to the BullMQ queues, one for each pipeline, removes them and requeues them. */
 export class BullQueues {
   readonly #connection: RedisConnection;
   readonly #policy: TaskPolicy;
   readonly #queues = new Map<string, Queue>();
   readonly #flows: FlowProducer;
-  /** Of all keys of all queues. */
+  /** Prefix of all keys of all queues. */
   readonly bullPrefix: string;
 
   /** @param prefix - of every key, with its hash tag. */
@@ -33,40 +33,40 @@ export class BullQueues {
       prefix: this.bullPrefix,
       skipVersionCheck: true,
     });
-    this.#flows.on('error', unheard);
+    this.#flows.on('error', ignoreError);
   }
 
-  /** A queue's name has no colon; a pipeline's may have one. */
+  /** BullMQ allows no colon in a queue name; a pipeline's name may have one. */
   nameOf(pipeline: string): string {
     return encodeURIComponent(pipeline);
   }
 
-  /** What all keys of a pipeline's queue begin with; a task's key is this and its id. */
+  /** Returns the prefix of all keys of a pipeline's queue; a task's key is this and its id. */
   keysOf(pipeline: string): string {
     return `${this.bullPrefix}:${this.nameOf(pipeline)}:`;
   }
 
-  /** Adds a split for each input. Those that are there already stay as they are. */
+  /** Adds a split task for each input. Existing tasks are left unchanged. */
   async addSplits({ id: jobId, pipeline, inputs, priority }: JobOrder): Promise<void> {
     const tasks = inputs.map((_, file): Task => ({ kind: 'split', jobId, pipeline, file }));
     await this.#addBulk(pipeline, tasks, { priority });
   }
 
   /**
-   * Adds the segments of a file and the merge that waits for them. It waits for the split too: that is still being done, so
-   * the merge cannot be let go before the last segment was added.
+   * Adds the segments of a file and the merge that waits for them. The merge waits for the split too: the split is still
+   * running, so the merge cannot start before the last segment is added.
    */
   async addFollowUp(split: Task, { merge, segments }: FollowUp, order: JobOrder): Promise<void> {
     const { pipeline } = split;
     const queueName = this.nameOf(pipeline);
     const node = (task: Task) => ({ queueName, ...this.#entry(task, order) });
-    // The segments join afterwards, some at a time: a flow is one transaction, which holds up Redis and this thread.
+    // The segments are added afterwards, in chunks: a flow is one transaction, which blocks Redis and this thread.
     await this.#call(() => this.#flows.add({ ...node(merge), children: [node(split)] }));
     const parent = { id: taskId(merge), queue: `${this.bullPrefix}:${queueName}` };
     await this.#addBulk(pipeline, segments, order, { parent });
   }
 
-  /** Takes tasks out of whatever state they are in, except those that a worker holds. */
+  /** Removes tasks in any state, except those that a worker holds. */
   async remove(pipeline: string, ids: readonly string[]): Promise<void> {
     const queue = this.#queue(pipeline);
     for (let at = 0; at < ids.length; at += TASKS_AT_ONCE) {
@@ -75,10 +75,10 @@ export class BullQueues {
     }
   }
 
-  /** Puts a task that failed for good back, with all its attempts. @returns false where the queue does not know it. */
+  /** Requeues a permanently failed task with all its attempts. @returns false if the queue has no such task. */
   async retry(pipeline: string, id: string): Promise<boolean> {
     const queue = this.#queue(pipeline);
-    for (let look = 0; look < RETRY_LOOKS; look++) {
+    for (let check = 0; check < RETRY_CHECKS; check++) {
       const job = (await this.#call(() => queue.getJob(id))) as Job | undefined;
       if (job === undefined) return false;
       const state = await this.#call(() => job.getState());
@@ -87,9 +87,9 @@ export class BullQueues {
         await this.#call(() => job.retry('failed', { resetAttemptsMade: true, resetAttemptsStarted: true }));
         return true;
       }
-      // Whoever wrote its dead letter is about to let go of it. Where that host died meanwhile, another takes it anyhow.
+      // The worker that wrote its dead letter is about to release it. If that host died, another one takes the task anyway.
       if (state !== 'active') return true;
-      await sleep(RETRY_LOOK_MS);
+      await sleep(RETRY_CHECK_MS);
     }
     return true;
   }
@@ -130,15 +130,15 @@ export class BullQueues {
         connection: this.#connection.client,
         prefix: this.bullPrefix,
         skipVersionCheck: true,
-        streams: { events: { maxLen: MOST_EVENTS } },
+        streams: { events: { maxLen: MAX_EVENTS } },
       });
-      queue.on('error', unheard);
+      queue.on('error', ignoreError);
       this.#queues.set(pipeline, queue);
     }
     return queue;
   }
 
-  /** The queue would wait for a connection; nothing here does. */
+  /** Rejects at once without a connection; BullMQ itself would wait for one. */
   #call<T>(run: (client: RedisConnection['client']) => Promise<T>): Promise<T> {
     return this.#connection.call((client) => {
       if (client.status !== 'ready') throw new Error('Connection is closed');
@@ -147,5 +147,5 @@ export class BullQueues {
   }
 }
 
-/** What goes wrong is thrown by the call that it concerns; an event that nobody hears would end the process. */
-function unheard(): void {}
+/** Each call throws its own failure; an `error` event without a listener would end the process. */
+function ignoreError(): void {}

@@ -3,7 +3,7 @@ import { Incidents } from '../../flow/incidents.ts';
 import type { DeadLetter, JobOrder, JobReport } from '../../protocol/fleet.ts';
 import type { TaskCounts, TaskHandler, TaskQueue, TaskWorker } from '../control-plane.ts';
 import type { Notices } from '../notices.ts';
-import { forgettableJobs } from '../tasks/forgettable-jobs.ts';
+import { expiredJobs } from '../tasks/expired-jobs.ts';
 import { type JobFacts, jobReportOf } from '../tasks/job-facts.ts';
 import { parseTaskId } from '../tasks/task-id.ts';
 import { DEFAULT_TASK_POLICY, type TaskPolicy } from '../tasks/task-policy.ts';
@@ -16,26 +16,26 @@ import { OrderCache } from './order-cache.ts';
 import type { RedisAddress } from './redis-address.ts';
 
 const FILES_AT_ONCE = 500;
-const FORGET_EVERY_MS = 600_000;
+const EXPIRE_EVERY_MS = 600_000;
 
 export interface BullTasksOptions {
-  /** For everything but the taking of tasks; stays open when the queue is closed. */
+  /** For everything except taking tasks; stays open when the queue is closed. */
   readonly connection: RedisConnection;
-  /** Where workers connect to: each has two connections of its own. */
+  /** Where workers connect: each has two connections of its own. */
   readonly address: RedisAddress;
-  /** Of every key, with its hash tag. */
+  /** Prefix of every key, with its hash tag. */
   readonly prefix: string;
   readonly notices: Notices;
   readonly policy?: Partial<TaskPolicy>;
   readonly timings?: Partial<WorkerTimings>;
   readonly clock?: Clock;
-  /** Counts records and tasks that are refused; absent, they are notices. */
+  /** Counts refused records and tasks; without it they become notices. */
   readonly incidents?: Incidents;
 }
 
 /**
- * The queue of bulk work in Redis: BullMQ holds what is to be done, one queue for each pipeline, and a record of each job
- * holds what was done. The record decides; a task that BullMQ gives twice is done twice and counted once.
+ * The task queue in Redis. BullMQ holds the open tasks, in one queue for each pipeline; a record of each job holds what is
+ * done. The record is authoritative: a task that BullMQ delivers twice may run twice, but counts once.
  */
 export class BullTasks implements TaskQueue {
   readonly #options: BullTasksOptions;
@@ -46,7 +46,7 @@ export class BullTasks implements TaskQueue {
   readonly #queues: BullQueues;
   readonly #orders: OrderCache;
   readonly #workers = new Set<BullWorker>();
-  readonly #forgetting: NodeJS.Timeout;
+  readonly #expiryTimer: NodeJS.Timeout;
 
   constructor(options: BullTasksOptions) {
     const { connection, prefix, notices, policy = {}, clock = systemClock } = options;
@@ -57,21 +57,21 @@ export class BullTasks implements TaskQueue {
     this.#records = new JobRecords(connection, prefix, new EntryReader(notices, this.#incidents));
     this.#queues = new BullQueues(connection, prefix, this.#policy);
     this.#orders = new OrderCache(this.#records);
-    this.#forgetting = setInterval(() => {
+    this.#expiryTimer = setInterval(() => {
       this.jobs().catch((error: unknown) => notices.add(String(error)));
-    }, FORGET_EVERY_MS);
-    this.#forgetting.unref();
+    }, EXPIRE_EVERY_MS);
+    this.#expiryTimer.unref();
   }
 
   async submit(order: JobOrder): Promise<void> {
     if (!(await this.#records.open(order))) return;
     await this.#queues.addSplits(order);
     await this.#records.markQueued(order.id);
-    await this.#keep(await this.#records.allFacts());
+    await this.#removeExpired(await this.#records.allFacts());
   }
 
   async jobs(): Promise<readonly JobReport[]> {
-    const kept = await this.#keep(await this.#records.allFacts());
+    const kept = await this.#removeExpired(await this.#records.allFacts());
     return kept.map(jobReportOf);
   }
 
@@ -81,7 +81,7 @@ export class BullTasks implements TaskQueue {
     return { report: jobReportOf(facts), order, deadLetters };
   }
 
-  /** Running tasks hear of it with their worker's next tick. */
+  /** Running tasks are aborted with their worker's next tick. */
   async cancel(jobId: string): Promise<void> {
     const { facts } = await this.#records.facts(jobId);
     if (!(await this.#records.cancel(jobId))) return;
@@ -99,7 +99,7 @@ export class BullTasks implements TaskQueue {
     for (let at = 0; at < letters.length; at += FILES_AT_ONCE) {
       const some = letters.slice(at, at + FILES_AT_ONCE);
       const isBack = await Promise.all(some.map(({ taskId }) => this.#queues.retry(facts.pipeline, taskId)));
-      // Only now: a crash before leaves letters that the tasks themselves take back.
+      // Deleted last: if the process crashes before, the tasks delete the letters when they finish.
       const back = some.filter((_, i) => isBack[i]);
       await this.#records.requeue(jobId, back);
       count += back.length;
@@ -132,12 +132,12 @@ export class BullTasks implements TaskQueue {
   }
 
   async close(): Promise<void> {
-    clearInterval(this.#forgetting);
+    clearInterval(this.#expiryTimer);
     await Promise.all(Array.from(this.#workers, (worker) => worker.close()));
     await this.#queues.close();
   }
 
-  /** Takes all tasks of some files out of the queue: the merge first, so that nothing lets it go. */
+  /** Removes all tasks of these files from the queue: the merge first, so that it cannot start. */
   async #removeFiles({ id, pipeline }: JobFacts, files: readonly number[]): Promise<void> {
     const segments = await this.#records.segments(id, files);
     const names = (kind: string): string[] => files.map((file) => `${id}/${kind}/${file}`);
@@ -147,11 +147,11 @@ export class BullTasks implements TaskQueue {
     await this.#queues.remove(pipeline, [...names('merge'), ...parts, ...names('split')]);
   }
 
-  /** Forgets finished jobs that are too old or too many. @returns the others. */
-  async #keep(jobs: readonly JobFacts[]): Promise<readonly JobFacts[]> {
-    const unwanted = new Set(forgettableJobs(jobs, this.#policy, Math.floor(this.#clock.now())));
+  /** Removes finished jobs that are too old or too many. @returns the remaining ones. */
+  async #removeExpired(jobs: readonly JobFacts[]): Promise<readonly JobFacts[]> {
+    const unwanted = new Set(expiredJobs(jobs, this.#policy, Math.floor(this.#clock.now())));
     for (const job of unwanted) {
-      // Of a failed job, BullMQ still holds what failed and the merges that wait for it.
+      // For a failed job, BullMQ still holds the failed tasks and the merges that wait for them.
       const letters = job.deadLetters === 0 ? [] : await this.#records.deadLetters(job.id);
       const files = new Set(letters.flatMap(({ taskId }) => parseTaskId(taskId)?.file ?? []));
       if (files.size > 0) await this.#removeFiles(job, [...files]);

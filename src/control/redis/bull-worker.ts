@@ -16,27 +16,26 @@ import { failureText } from './redis-failure.ts';
 import { TaskRun, type WorkerContext } from './task-run.ts';
 import { WorkerWatch } from './worker-watch.ts';
 
-/** How soon things are noticed. */
 export interface WorkerTimings {
-  /** A worker that is not heard of for this long loses its tasks ... */
+  /** A worker that does not renew the lock of a task for this long loses the task. */
   readonly lockMs: number;
-  /** ... to the next that looks for such tasks. */
+  /** Time between two searches for tasks whose lock expired. */
   readonly stalledMs: number;
-  /** Time between two ticks, which tell progress and hear of cancelled and lost tasks. */
+  /** Time between two ticks, which report progress and fetch cancelled and lost tasks. */
   readonly tickMs: number;
-  /** A worker that takes nothing for this long, although it could, is replaced. */
+  /** A worker that takes no task for this long, although some wait and it has capacity, is replaced. */
   readonly deafMs: number;
 }
 
-/** A killed host's tasks are taken up after at most lockMs + stalledMs. */
+/** Another host takes the tasks of a killed host after at most lockMs + stalledMs. */
 export const DEFAULT_TIMINGS: WorkerTimings = { lockMs: 6_000, stalledMs: 2_500, tickMs: 1_000, deafMs: 10_000 };
 
-/** Longer than the queue's longest blocking wait for a task, 10 s, after which it looks after its connection itself. */
-const SILENCE_MS = 15_000;
-/** An idle worker looks so often for tasks that came without a call. */
-const LOOK_SECONDS = 1;
-const INSIST_MS = 300;
-const PARTING_MS = 2_000;
+/** Longer than BullMQ's longest blocking wait for a task (10 s), after which BullMQ checks its connection itself. */
+const SOCKET_TIMEOUT_MS = 15_000;
+/** How often an idle worker polls for tasks that came without a notification. */
+const POLL_SECONDS = 1;
+const RETRY_MS = 300;
+const CLOSE_TIMEOUT_MS = 2_000;
 
 export interface BullWorkerOptions {
   readonly pipeline: string;
@@ -52,7 +51,7 @@ export interface BullWorkerOptions {
   readonly incidents: Incidents;
 }
 
-/** Does tasks of one pipeline out of its BullMQ queue, and replaces BullMQ's worker when that goes deaf. */
+/** Runs tasks of one pipeline from its BullMQ queue, and replaces BullMQ's worker if it gets stuck. */
 export class BullWorker implements TaskWorker {
   readonly #options: BullWorkerOptions;
   readonly #context: WorkerContext;
@@ -65,7 +64,7 @@ export class BullWorker implements TaskWorker {
   #isPaused = false;
   #isTicking = false;
   /** Redis did not answer the last tick. */
-  #isAway = false;
+  #isUnreachable = false;
   #closed: Promise<void> | null = null;
 
   constructor(options: BullWorkerOptions) {
@@ -79,9 +78,9 @@ export class BullWorker implements TaskWorker {
       queues,
       orders,
       handler,
-      insist: (call) => this.#insist(call),
-      isShut: () => this.#isPaused || this.#closed !== null,
-      giveBack: (job) => this.#giveBack(job),
+      retryUntilReachable: (call) => this.#retryUntilReachable(call),
+      isPausedOrClosed: () => this.#isPaused || this.#closed !== null,
+      returnToQueue: (job) => this.#returnToQueue(job),
       notice: (text) => notices.add(text),
       refuse: (reason) => incidents.refuse('redis-record', 'schema', () => reason),
     };
@@ -111,19 +110,19 @@ export class BullWorker implements TaskWorker {
     this.#apply(worker);
     for (const run of this.#runs) run.stop('closing');
     await Promise.all(this.#ended);
-    await this.#part(worker, connection, false);
+    await this.#closeWorker(worker, connection, false);
   }
 
   #start(): { worker: Worker; connection: Redis } {
     const { pipeline, concurrency, queues, address, timings, policy, notices, incidents } = this.#options;
     const onError = incidents.guard('the task worker', (error: unknown) => {
-      // While Redis is away, every connection says so, again and again.
-      if (!this.#isAway) notices.add(`worker of pipeline "${pipeline}": ${failureText(error)}`);
+      // Every connection reports an unreachable Redis repeatedly; one notice is enough.
+      if (!this.#isUnreachable) notices.add(`worker of pipeline "${pipeline}": ${failureText(error)}`);
     });
     const connection = new Redis({
-      ...redisOptions(address, SILENCE_MS),
+      ...redisOptions(address, SOCKET_TIMEOUT_MS),
       lazyConnect: false,
-      // As the queue's library wants it: its commands wait for the connection. One that was under way is not sent twice.
+      // BullMQ requires both: its commands wait for the connection. Commands in flight are not sent twice.
       enableOfflineQueue: true,
       maxRetriesPerRequest: null,
     });
@@ -134,12 +133,12 @@ export class BullWorker implements TaskWorker {
       concurrency,
       lockDuration: timings.lockMs,
       stalledInterval: timings.stalledMs,
-      // Not the task's fault; what kills host after host is found by `TaskRun`.
+      // A stall is rarely the task's fault; `TaskRun` stops a task that kills one host after another.
       maxStalledCount: Number.MAX_SAFE_INTEGER,
-      drainDelay: LOOK_SECONDS,
-      runRetryDelay: INSIST_MS,
-      // Their job's record knows that they are done. Failed ones stay until they are tried again or their job is forgotten:
-      // one that the queue dropped by itself would let a merge go without its segment.
+      drainDelay: POLL_SECONDS,
+      runRetryDelay: RETRY_MS,
+      // The job's record counts completed tasks. Failed ones stay until they are retried or the job is removed: if BullMQ
+      // removed one by itself, it would start the merge without that segment.
       removeOnComplete: { count: 0 },
       settings: { backoffStrategy: (attempts) => retryDelayMs(attempts, policy) },
     });
@@ -174,33 +173,33 @@ export class BullWorker implements TaskWorker {
     if (this.#isTicking) return;
     this.#isTicking = true;
     try {
-      await this.#look();
+      await this.#syncTasks();
     } catch (error) {
       this.#watch.reset();
-      if (!this.#isAway) this.#options.notices.add(failureText(error));
-      this.#isAway = true;
+      if (!this.#isUnreachable) this.#options.notices.add(failureText(error));
+      this.#isUnreachable = true;
     } finally {
       this.#isTicking = false;
     }
   }
 
-  async #look(): Promise<void> {
+  async #syncTasks(): Promise<void> {
     const { records, queues, pipeline, concurrency } = this.#options;
-    const asked = [...this.#runs].flatMap((run) => {
+    const running = [...this.#runs].flatMap((run) => {
       const ticked = run.tick();
       return ticked === null ? [] : [{ run, ticked }];
     });
     const { ready, verdicts } = await records.tick(
       queues.keysOf(pipeline),
-      asked.map(({ ticked }) => ticked),
+      running.map(({ ticked }) => ticked),
     );
-    this.#isAway = false;
-    for (const [i, { run }] of asked.entries()) {
+    this.#isUnreachable = false;
+    for (const [i, { run }] of running.entries()) {
       const verdict = verdicts[i];
       if (verdict === 'lost' || verdict === 'cancelled') run.stop(verdict);
     }
     const hasRoom = !this.#isPaused && this.#runs.size < concurrency;
-    if (this.#closed === null && this.#watch.isDeaf(monoNowMs(), { ready, hasRoom, taken: this.#taken }))
+    if (this.#closed === null && this.#watch.isStuck(monoNowMs(), { ready, hasRoom, taken: this.#taken }))
       this.#replace();
   }
 
@@ -211,30 +210,30 @@ export class BullWorker implements TaskWorker {
     for (const run of this.#runs) run.stop('lost');
     this.#watch.reset();
     this.#bull = this.#start();
-    void this.#part(worker, connection, true);
+    void this.#closeWorker(worker, connection, true);
   }
 
-  /** A worker that cannot say farewell is left behind with its connection cut. */
-  async #part(worker: Worker, connection: Redis, isForced: boolean): Promise<void> {
-    await Promise.race([worker.close(isForced).catch(() => undefined), sleep(PARTING_MS)]);
+  /** A worker that does not close within 2 s is abandoned and its connection dropped. */
+  async #closeWorker(worker: Worker, connection: Redis, isForced: boolean): Promise<void> {
+    await Promise.race([worker.close(isForced).catch(() => undefined), sleep(CLOSE_TIMEOUT_MS)]);
     connection.disconnect();
   }
 
-  async #insist<T>(call: () => Promise<T>): Promise<T> {
+  async #retryUntilReachable<T>(call: () => Promise<T>): Promise<T> {
     for (;;) {
       try {
         return await call();
       } catch (error) {
-        const isAway = error instanceof SightlineError && error.code === 'CONTROL_UNREACHABLE';
-        if (!isAway || this.#closed !== null) throw error;
-        await sleep(INSIST_MS);
+        const isUnreachable = error instanceof SightlineError && error.code === 'CONTROL_UNREACHABLE';
+        if (!isUnreachable || this.#closed !== null) throw error;
+        await sleep(RETRY_MS);
       }
     }
   }
 
-  /** Where Redis does not answer, the lock runs out and another worker takes the task. */
-  async #giveBack(job: Job): Promise<void> {
-    const given = job.moveToWait(job.token).catch(() => undefined);
-    await Promise.race([given, sleep(PARTING_MS)]);
+  /** If Redis does not answer, the lock expires and another worker takes the task. */
+  async #returnToQueue(job: Job): Promise<void> {
+    const moved = job.moveToWait(job.token).catch(() => undefined);
+    await Promise.race([moved, sleep(CLOSE_TIMEOUT_MS)]);
   }
 }

@@ -11,15 +11,15 @@ export interface RedisConnectOptions {
   readonly url: string;
   /** PEM file for `rediss://`; null for Node's own authorities. */
   readonly caFile: string | null;
-  /** No call waits longer for its answer. */
+  /** Longest time that a call waits for its answer. */
   readonly commandTimeoutMs: number;
-  /** Hears what an operator of this Redis had better change, once, at the connection. */
+  /** Receives advice on the configuration of this Redis, once, when connected. */
   readonly onNotice?: (text: string) => void;
 }
 
 /**
- * How every connection to Redis behaves: it comes back by itself, for ever, and nothing is queued meanwhile or sent twice.
- * A call that was under way when the connection broke is rejected, although Redis may have done it.
+ * Options of every connection to Redis: it reconnects without limit, and commands are neither queued meanwhile nor sent
+ * twice. A call in flight when the connection breaks is rejected, although Redis may have executed it.
  */
 export function redisOptions({ options }: RedisAddress, commandTimeoutMs: number): Omit<RedisOptions, 'replyMapping'> {
   return {
@@ -31,17 +31,17 @@ export function redisOptions({ options }: RedisAddress, commandTimeoutMs: number
     maxRetriesPerRequest: 0,
     commandTimeout: commandTimeoutMs,
     connectTimeout: commandTimeoutMs,
-    // An end that does not answer the farewell is not waited for.
+    // A peer that does not answer QUIT is not waited for.
     disconnectTimeout: 500,
-    // A connection whose other end is gone without a word would otherwise stay for the quarter of an hour that TCP takes.
+    // TCP takes a quarter of an hour to notice a peer that vanished silently.
     socketTimeout: 2 * commandTimeoutMs,
     retryStrategy: (attempt) => retryDelayMs(attempt, Math.random(), RECONNECT, null),
-    // After a fail-over the old master is a replica: the same name may lead to the new one.
+    // After a fail-over the old master is a read-only replica; the same name may now resolve to the new master.
     reconnectOnError: (error) => error.message.startsWith('READONLY'),
   };
 }
 
-/** One connection that reports its failures in our words. */
+/** A connection whose calls fail with a SightlineError. */
 export class RedisConnection {
   readonly client: Redis;
   readonly address: RedisAddress;
@@ -59,7 +59,7 @@ export class RedisConnection {
   }
 
   /**
-   * Connects, and checks that the server will do.
+   * Connects and checks that the server is suitable.
    *
    * @throws CONFIG_INVALID, CONTROL_UNREACHABLE within `commandTimeoutMs`, CONTROL_UNSUITABLE
    */
@@ -91,7 +91,7 @@ export class RedisConnection {
     }
   }
 
-  /** @throws CONTROL_UNREACHABLE, CONTROL_UNSUITABLE where the user may not do this. */
+  /** @throws CONTROL_UNREACHABLE, CONTROL_UNSUITABLE if the user lacks the rights. */
   async call<T>(run: (client: Redis) => Promise<T>): Promise<T> {
     try {
       return await run(this.client);
@@ -100,11 +100,11 @@ export class RedisConnection {
     }
   }
 
-  /** Resolves when the socket is closed. May be called twice. */
+  /** Resolves when the socket is closed. Idempotent. */
   async close(): Promise<void> {
     const { client } = this;
     if (client.status === 'end') return;
-    // Between two attempts there is no socket to wait for.
+    // Between two connection attempts there is no socket to wait for.
     const hasSocket = client.status !== 'reconnecting' && client.status !== 'wait';
     const ended = hasSocket ? new Promise((resolve) => client.once('end', resolve)) : null;
     client.disconnect();
@@ -124,7 +124,7 @@ async function firstInfo(client: Redis, timeoutMs: number): Promise<string> {
   }
 }
 
-/** Keys of one fleet, behind a hash tag: a script reaches all of them on a Redis cluster too. @throws CONFIG_INVALID */
+/** Wraps a fleet's key prefix in a hash tag, so that scripts work on a Redis cluster too. @throws CONFIG_INVALID */
 export function keyPrefix(prefix: string): string {
   if (/^[\w.:-]{1,128}$/.test(prefix)) return `{${prefix}}`;
   throw new SightlineError(

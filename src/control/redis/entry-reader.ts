@@ -4,22 +4,22 @@ import { SightlineError } from '../../errors/sightline-error.ts';
 import { Incidents } from '../../flow/incidents.ts';
 import type { Notices } from '../notices.ts';
 
-/** A request that orders a stream has 256 KiB at most, and no other record is larger. */
-const MOST_CHARS = 1024 * 1024;
+/** A request that orders a stream has at most 256 KiB, and no other record is larger. */
+const MAX_CHARS = 1024 * 1024;
 
-/** Reads what is stored in Redis. Another program, or another version, may have written it: what does not fit is passed over. */
+/** Reads and validates entries in Redis. Another program or version may have written them: invalid ones are skipped. */
 export class EntryReader {
   readonly #incidents: Incidents;
 
-  /** @param incidents - counts what is passed over; absent, it is a notice. */
+  /** @param incidents - counts skipped entries; without it each becomes a notice. */
   constructor(notices: Notices, incidents: Incidents = new Incidents((text) => notices.add(text))) {
     this.#incidents = incidents;
   }
 
-  /** @returns null, and counts it, where the text is not what the schema wants. */
+  /** @returns null, and counts the entry, if the text does not match the schema. */
   read<S extends z.ZodType>(schema: S, text: string, where: string): z.output<S> | null {
-    if (text.length > MOST_CHARS) {
-      this.refuse('schema', `${where}: expected at most ${MOST_CHARS} characters, received ${text.length}`);
+    if (text.length > MAX_CHARS) {
+      this.refuse('schema', `${where}: expected at most ${MAX_CHARS} characters, received ${text.length}`);
       return null;
     }
     try {
@@ -32,9 +32,9 @@ export class EntryReader {
     }
   }
 
-  /** Counts an entry that is passed over. */
+  /** Counts a skipped entry. */
   refuse(reason: 'schema' | 'json', complaint: string): void {
-    this.#incidents.refuse('redis-record', reason, () => `an entry in Redis was passed over: ${complaint}`);
+    this.#incidents.refuse('redis-record', reason, () => `an entry in Redis was skipped: ${complaint}`);
   }
 
   /** @param flat - name, text, name, text ... as Redis lists a hash. */

@@ -1,13 +1,13 @@
-import { setImmediate as otherWork } from 'node:timers/promises';
+import { setImmediate as nextTurn } from 'node:timers/promises';
 import type { z } from 'zod';
 import type { EntryReader } from './entry-reader.ts';
 
-/** Longest that one read keeps the thread: the first one of a thousand orders takes some hundred milliseconds. */
-const BREATH_MS = 3;
+/** Longest time that a read blocks the event loop: the first read of a thousand orders takes some hundred milliseconds. */
+const MAX_BLOCKING_MS = 3;
 
 /**
- * Reads a whole hash again and again. An entry whose text did not change is not parsed and checked anew: of a thousand few do,
- * and one that is refused is counted once, not with every read.
+ * Reads a whole hash repeatedly. An entry whose text did not change is not parsed and validated again: few of a thousand do
+ * change, and a refused entry is counted once, not with every read.
  */
 export class HashReader<S extends z.ZodType> {
   readonly #entries: EntryReader;
@@ -15,7 +15,7 @@ export class HashReader<S extends z.ZodType> {
   readonly #what: string;
   #known = new Map<string, { readonly text: string; readonly value: z.output<S> | null }>();
 
-  /** @param what - what an entry is, for the notice that one was passed over. */
+  /** @param what - what an entry is, for the notice that one was skipped. */
   constructor(entries: EntryReader, schema: S, what: string) {
     this.#entries = entries;
     this.#schema = schema;
@@ -24,7 +24,7 @@ export class HashReader<S extends z.ZodType> {
 
   /** @param flat - name, text, name, text ... as Redis lists a hash. */
   async read(flat: readonly string[]): Promise<Map<string, z.output<S>>> {
-    let breathMs = performance.now();
+    let blockedSinceMs = performance.now();
     const known = new Map<string, { text: string; value: z.output<S> | null }>();
     const values = new Map<string, z.output<S>>();
     for (let i = 0; i + 1 < flat.length; i += 2) {
@@ -34,9 +34,9 @@ export class HashReader<S extends z.ZodType> {
         before?.text === text ? before.value : this.#entries.read(this.#schema, text, `${this.#what} "${name}"`);
       known.set(name, { text, value });
       if (value !== null) values.set(name, value);
-      if (performance.now() - breathMs < BREATH_MS) continue;
-      await otherWork();
-      breathMs = performance.now();
+      if (performance.now() - blockedSinceMs < MAX_BLOCKING_MS) continue;
+      await nextTurn();
+      blockedSinceMs = performance.now();
     }
     this.#known = known;
     return values;

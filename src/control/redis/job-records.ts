@@ -23,7 +23,7 @@ const JOBS_AT_ONCE = 100;
 const orderHead = jobOrder.omit({ inputs: true });
 const inputList = z.array(z.string());
 
-/** What the job's hash counts. `inputs` is looped over, so it must not be more than a job may have. */
+/** Counts in the job's hash. `inputs` bounds a loop, so it must not exceed what a job may have. */
 const factCounts = z.object({
   inputs: count.max(MOST_INPUTS),
   splits: count,
@@ -38,15 +38,15 @@ const factCounts = z.object({
   deadLetters: count,
 });
 
-/** The right of a worker to a task, as the queue gave it. */
+/** A worker's lock on a task, as BullMQ assigned it. */
 export interface TaskLock {
-  /** What all keys of the queue begin with. */
+  /** Prefix of all keys of the queue. */
   readonly queueKeys: string;
   readonly taskId: string;
   readonly token: string;
 }
 
-/** Why a worker must not go on: another one has the task, its job is cancelled, or nobody knows the job. */
+/** Why a worker must stop a task: another worker has it, its job is cancelled, or its job does not exist. */
 export type TaskRefusal = 'lost' | 'cancelled' | 'unknown';
 export type BeginAnswer =
   | { readonly verdict: 'run'; readonly digest: string }
@@ -55,11 +55,11 @@ export type BeginAnswer =
 export interface TickedTask {
   readonly jobId: string;
   readonly lock: TaskLock;
-  /** Frames done so far; null where that was told already. */
+  /** Frames done so far; null if unchanged since the last report. */
   readonly frames: number | null;
 }
 
-/** The records of jobs in Redis: their orders, what is counted of them and their dead letters. The tasks lie in the queue. */
+/** The records of jobs in Redis: orders, counts and dead letters. The tasks themselves are in the queue. */
 export class JobRecords {
   readonly #connection: RedisConnection;
   readonly #prefix: string;
@@ -73,10 +73,10 @@ export class JobRecords {
   }
 
   /**
-   * Writes an order down.
+   * Stores an order.
    *
-   * @returns whether its tasks are still to be put in the queue: it is new, or who submitted it first did not come to the end.
-   * @throws JOB_EXISTS where the id stands for another order.
+   * @returns whether its tasks must still be queued: the order is new, or an earlier submission was interrupted.
+   * @throws JOB_EXISTS if another order has this id.
    */
   async open(order: JobOrder): Promise<boolean> {
     const digest = await orderDigest(order);
@@ -93,7 +93,7 @@ export class JobRecords {
     return true;
   }
 
-  /** All tasks of the job are in the queue. */
+  /** Records that all tasks of the job are in the queue. */
   async markQueued(jobId: string): Promise<void> {
     await this.#connection.call((client) => client.hset(this.#key(jobId), 'queued', 1));
   }
@@ -104,7 +104,7 @@ export class JobRecords {
     return verdict === 'run' ? { verdict, digest } : { verdict };
   }
 
-  /** Writes down into how many segments a file is split. @throws SEGMENT_MISMATCH where it was another number before. */
+  /** Stores the number of segments of a file. @throws SEGMENT_MISMATCH if an earlier split had another number. */
   async plan(task: Task, lock: TaskLock, segments: number): Promise<TaskRefusal | 'ok'> {
     const args = [...lockArgs(task.jobId, lock), task.file, segments];
     const answer = (await this.#run('plan', args)) as TaskRefusal | 'ok' | number;
@@ -115,7 +115,7 @@ export class JobRecords {
   /**
    * Counts a task as done, once.
    *
-   * @param segments - that follow a split; null where nothing follows it, not even a merge.
+   * @param segments - number that follows a split; null if nothing follows, not even a merge.
    */
   async finish(task: Task, lock: TaskLock, frames: number, segments: number | null): Promise<TaskRefusal | 'ok'> {
     const args = [...taskArgs(task, lock), Math.round(frames), segments ?? -1];
@@ -127,19 +127,19 @@ export class JobRecords {
     return (await this.#run('addDeadLetter', args)) as TaskRefusal | 'ok';
   }
 
-  /** Takes back dead letters that are tried again, except those that were written anew meanwhile. */
+  /** Deletes dead letters whose tasks are queued again, except those that were rewritten meanwhile. */
   async requeue(jobId: string, letters: readonly DeadLetter[]): Promise<void> {
     await this.#run('requeue', [jobId, ...letters.flatMap((letter) => [letter.taskId, JSON.stringify(letter)])]);
   }
 
-  /** @returns false where the job is done already. @throws JOB_NOT_FOUND */
+  /** @returns false if the job is already done. @throws JOB_NOT_FOUND */
   async cancel(jobId: string): Promise<boolean> {
     const answer = (await this.#run('cancel', [jobId])) as 'ok' | 'missing' | 'done';
     if (answer === 'missing') throw jobErrors.jobNotFound(jobId);
     return answer === 'ok';
   }
 
-  /** Tells how far tasks are, and asks which of them are to stop, in one call. */
+  /** Reports the progress of tasks and returns which of them must stop, in one call. */
   async tick(
     queueKeys: string,
     tasks: readonly TickedTask[],
@@ -158,7 +158,7 @@ export class JobRecords {
     return this.#connection.call((client) => client.smembers(`${this.#prefix}:pipelines`));
   }
 
-  /** Newest first. A record that is not what it should be is left out, and told. */
+  /** Newest first. A malformed record is omitted and reported. */
   async allFacts(): Promise<JobFacts[]> {
     const ids = await this.#connection.call((client) => client.zrevrange(`${this.#prefix}:jobs`, 0, -1));
     const all: JobFacts[] = [];
@@ -175,7 +175,7 @@ export class JobRecords {
     return entry;
   }
 
-  /** 100,000 inputs are read in pieces. @throws JOB_NOT_FOUND, CONFIG_INVALID where it is not what it should be. */
+  /** Parses the inputs in chunks: there may be 100,000. @throws JOB_NOT_FOUND, CONFIG_INVALID if the record is malformed. */
   async order(jobId: string): Promise<JobOrder> {
     const [head, chunks] = await this.#connection.call((client) =>
       Promise.all([client.hget(this.#key(jobId), 'head'), client.hgetall(this.#key(jobId, 'inputs'))]),
@@ -189,7 +189,7 @@ export class JobRecords {
     return { ...check(orderHead, parse(head), `order of job "${jobId}"`), inputs };
   }
 
-  /** One input of a job, for people; empty where it cannot be found. */
+  /** Returns one input of a job for messages; empty if it cannot be found. */
   async input(jobId: string, file: number): Promise<string> {
     const chunk = Math.floor(file / INPUTS_AT_ONCE);
     const text = await this.#connection.call((client) => client.hget(this.#key(jobId, 'inputs'), String(chunk)));
@@ -205,7 +205,7 @@ export class JobRecords {
     return letters.sort((a, b) => a.failedMs - b.failedMs);
   }
 
-  /** How many segments each of some files has; null for those that were not split yet. */
+  /** Returns the number of segments of each file; null for files that are not split yet. */
   async segments(jobId: string, files: readonly number[]): Promise<(number | null)[]> {
     const entries = await this.#connection.call((client) =>
       client.hmget(this.#key(jobId, 'files'), ...files.map(String)),
@@ -266,13 +266,13 @@ function taskArgs(task: Task, lock: TaskLock): (string | number)[] {
   return [...lockArgs(task.jobId, lock), task.kind, task.file, task.kind === 'segment' ? task.span.index : 0];
 }
 
-/** @param entry - `base count`; what is no such thing has none, since a list of that length is made of it. */
+/** @param entry - `base count`. @returns null if malformed or too large: the caller makes a list of that length. */
 function segmentCount(entry: string): number | null {
   const segments = count.max(MOST_SEGMENTS).safeParse(Number(entry.split(' ')[1]));
   return segments.success ? segments.data : null;
 }
 
-/** Not JSON is no list either; the schema says so. */
+/** Text that is not JSON is returned as it is, for the schema to refuse. */
 function parse(text: string): unknown {
   try {
     return JSON.parse(text);

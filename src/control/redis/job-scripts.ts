@@ -2,25 +2,25 @@ import { PAUSE_RATIO, SHORT_GAP_MS } from '../tasks/job-facts.ts';
 import { RedisScript } from './redis-script.ts';
 
 /**
- * What is counted of jobs, as Lua that Redis runs whole. KEYS[1] is the fleet's key prefix; below it lie
+ * Counts and dead letters of jobs, as atomic Lua scripts. KEYS[1] is the fleet's key prefix; the keys below it are
  *
- *     jobs             zset  job -> time of its order
+ *     jobs             zset  job -> time it was submitted
  *     pipelines        set   of pipelines that had a job
  *     job:ID           hash  head (the order without its inputs), digest, counts and times
  *     job:ID:inputs    hash  number of a chunk -> list of inputs
- *     job:ID:files     hash  FILE -> "base count": its segments are the bits from base on; dFILE -> how many are done
- *     job:ID:split, job:ID:bits, job:ID:merged   bitmaps of what is done: by file, by segment, by file
+ *     job:ID:files     hash  FILE -> "base count": its segments are the bits from base on; dFILE -> number done
+ *     job:ID:split, job:ID:bits, job:ID:merged   bitmaps of completed work: by file, by segment, by file
  *     job:ID:live      hash  task -> frames so far
  *     job:ID:dead      hash  task -> dead letter
  *
- * A bit is set once, and only then a count rises: who does a task twice counts once. Scripts of a worker begin with
- * (job, prefix of the queue's keys, task, token of its lock) and do nothing where the lock is not the worker's any more.
+ * A count rises only when its bit changes to 1, so a task that runs twice counts once. A worker's scripts begin with
+ * (job, prefix of the queue's keys, task, token of its lock) and do nothing if the worker no longer has the lock.
  */
 const PRELUDE = `
 local p = KEYS[1]
 local time = redis.call('TIME')
 local nowMs = time[1] * 1000 + math.floor(time[2] / 1000)
--- Until the queue's library renews it.
+-- Lasts until BullMQ renews the lock.
 local LOCK_MS = 5000
 local PARTS = {'', ':inputs', ':files', ':split', ':bits', ':merged', ':live', ':dead'}
 
@@ -32,7 +32,7 @@ local function numbers(key, ...)
   return unpack(values)
 end
 
--- A job is over when nothing of it is left to do, and no longer over when a dead letter is tried again.
+-- A job is finished when none of its tasks is open, and open again when a dead letter is retried.
 local function settle(job)
   local inputs, splits, segments, segmentsDone, mergeable, filesDone =
     numbers(job, 'inputs', 'splits', 'segments', 'segmentsDone', 'mergeable', 'filesDone')
@@ -45,7 +45,7 @@ local function fileOf(job, file)
   return tonumber(base), tonumber(count)
 end
 
--- The bitmap and the bit of a task; nil for a segment of a file that was never split.
+-- Returns the bitmap and the bit of a task; nil for a segment of a file that was never split.
 local function bitOf(job, kind, file, index)
   if kind == 'split' then return job .. ':split', file end
   if kind == 'merge' then return job .. ':merged', file end
@@ -54,8 +54,8 @@ local function bitOf(job, kind, file, index)
   return job .. ':bits', base + index
 end
 
--- Is the lock of a task still the worker's? One that ran out while Redis was away is taken again, unless the task was
--- given up meanwhile: then it waits, or somebody else has it.
+-- Returns whether the worker still has the lock of a task. A lock that expired while Redis was unreachable is taken again,
+-- unless the task has left the active list: then it waits, or another worker has it.
 local function holds(queue, task, token)
   local lock = queue .. task .. ':lock'
   local owner = redis.call('GET', lock)
@@ -65,7 +65,7 @@ local function holds(queue, task, token)
   return true
 end
 
--- What keeps a worker from going on with a task; nil where nothing does.
+-- Returns why a worker must not continue a task; nil if it may.
 local function refusal(job, queue, task, token)
   if not holds(queue, task, token) then return 'lost' end
   local digest, isCancelled = unpack(redis.call('HMGET', job, 'digest', 'cancelled'))
@@ -79,9 +79,9 @@ function script(body: string): RedisScript {
   return new RedisScript(PRELUDE + body);
 }
 
-/** Each with its arguments and its answer. */
+/** Each script with its arguments and its reply. */
 export const jobScripts = {
-  /** job, digest, head, inputs, createdMs, pipeline -> new, known (put in the queue already), begun (not yet) or other. */
+  /** job, digest, head, inputs, createdMs, pipeline -> new, known (tasks queued), begun (tasks not queued yet) or other. */
   open: script(`
 local job = jobKey(ARGV[1])
 local digest = redis.call('HGET', job, 'digest')
@@ -109,7 +109,7 @@ redis.call('HSETNX', job, 'lastMs', nowMs)
 return {'run', redis.call('HGET', job, 'digest')}
 `),
 
-  /** job, queue, task, token, file, segments -> ok, lost, unknown, cancelled, or the number that it was split into before. */
+  /** job, queue, task, token, file, segments -> ok, lost, unknown, cancelled, or the number of segments of an earlier split. */
   plan: script(`
 local job = jobKey(ARGV[1])
 local why = refusal(job, ARGV[2], ARGV[3], ARGV[4])
@@ -121,7 +121,7 @@ redis.call('HSET', job .. ':files', ARGV[5], string.format('%d %d', base, ARGV[6
 return 'ok'
 `),
 
-  /** job, queue, task, token, kind, file, index, frames, what follows a split: so many segments, or -1 for nothing -> ok, lost, unknown, cancelled. */
+  /** job, queue, task, token, kind, file, index, frames, segments that follow a split (-1: nothing follows) -> ok, lost, unknown, cancelled. */
   finish: script(`
 local job, kind, file = jobKey(ARGV[1]), ARGV[5], ARGV[6]
 local why = refusal(job, ARGV[2], ARGV[3], ARGV[4])
@@ -167,7 +167,7 @@ settle(job)
 return 'ok'
 `),
 
-  /** job, (task, dead letter)...: forgets those that still read the same, so that a newer failure stays. */
+  /** job, (task, dead letter)...: deletes those that are unchanged, so that a newer failure stays. */
   requeue: script(`
 local job = jobKey(ARGV[1])
 for i = 2, #ARGV, 2 do
@@ -187,7 +187,7 @@ redis.call('HSETNX', job, 'finishedMs', nowMs)
 return 'ok'
 `),
 
-  /** (job)... -> for each its facts, or nil. */
+  /** (job)... -> facts of each, or nil. */
   facts: script(`
 local all = {}
 for i, id in ipairs(ARGV) do
@@ -207,13 +207,13 @@ end
 return all
 `),
 
-  /** job: nothing of it is left. */
+  /** job: deletes all its keys. */
   forget: script(`
 for _, part in ipairs(PARTS) do redis.call('DEL', jobKey(ARGV[1]) .. part) end
 redis.call('ZREM', p .. ':jobs', ARGV[1])
 `),
 
-  /** queue, (job, task, token, frames or -1)... -> tasks ready to be taken, then ok, lost or cancelled for each. */
+  /** queue, (job, task, token, frames or -1)... -> number of tasks ready to be taken, then ok, lost or cancelled for each task. */
   tick: script(`
 local queue = ARGV[1]
 local answer = {redis.call('LLEN', queue .. 'wait') + redis.call('ZCARD', queue .. 'prioritized')}
@@ -227,13 +227,13 @@ return answer
 `),
 
   /**
-   * (prefix of a queue's keys)... -> waiting, active, age of the oldest in ms. The queue sorts by priority and then by
-   * arrival (priority * 2^32 + counter), so the first of each priority is looked at.
+   * (prefix of a queue's keys)... -> waiting, active, age of the oldest in ms. BullMQ sorts by priority and then by arrival
+   * (priority * 2^32 + counter), so only the first task of each priority is checked.
    */
   counts: script(`
 local waiting, active, oldestMs = 0, 0, nowMs
 local function look(q, id)
-  -- A merge is as old as its split, but waits only since its last segment was done.
+  -- A merge's timestamp is that of its split, but it is ready only since its last segment was done.
   if id and string.find(id, '/merge/', 1, true) then return end
   local since = tonumber(id and redis.call('HGET', q .. id, 'timestamp') or '') or nowMs
   oldestMs = math.min(oldestMs, since)

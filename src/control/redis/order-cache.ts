@@ -1,13 +1,13 @@
 import type { JobOrder } from '../../protocol/fleet.ts';
 import type { JobRecords } from './job-records.ts';
 
-/** Orders weigh up to some megabytes, and every task of a job wants the same one. */
-const MOST_ORDERS = 8;
+/** An order can have several megabytes. All tasks of a job need the same one. */
+const MAX_ORDERS = 8;
 
-/** The orders that the tasks of this process belong to, read once. */
+/** Caches the orders of the jobs whose tasks this process runs. */
 export class OrderCache {
   readonly #records: Pick<JobRecords, 'order'>;
-  /** By digest: an id may stand for another order once its first job is forgotten. The one used last is at the end. */
+  /** By digest: an id may be reused for another order once its first job is removed. Most recently used last. */
   readonly #orders = new Map<string, Promise<JobOrder>>();
 
   constructor(records: Pick<JobRecords, 'order'>) {
@@ -20,7 +20,7 @@ export class OrderCache {
     this.#orders.delete(digest);
     this.#orders.set(digest, order);
     for (const oldest of this.#orders.keys()) {
-      if (this.#orders.size <= MOST_ORDERS) break;
+      if (this.#orders.size <= MAX_ORDERS) break;
       this.#orders.delete(oldest);
     }
     try {

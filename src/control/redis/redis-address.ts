@@ -5,17 +5,17 @@ import { SightlineError } from '../../errors/sightline-error.ts';
 
 const DEFAULT_PORT = 6379;
 
-/** Where Redis is and as whom to speak to it. */
+/** Address and credentials of Redis. */
 export interface RedisAddress {
-  /** For people: no user and no password. */
+  /** For messages: without user and password. */
   readonly label: string;
   readonly options: Pick<RedisOptions, 'host' | 'port' | 'db' | 'username' | 'password' | 'tls'>;
 }
 
 /**
- * Reads `redis://[USER[:PASSWORD]@]HOST[:PORT][/DB]`; `rediss://` speaks TLS.
+ * Parses `redis://[USER[:PASSWORD]@]HOST[:PORT][/DB]`; `rediss://` uses TLS.
  *
- * @param caFile - PEM file of the authorities that the server's certificate is checked by; null for Node's own.
+ * @param caFile - PEM file of the CAs that the server's certificate is checked against; null for Node's own.
  * @throws CONFIG_INVALID
  */
 export function redisAddress(url: string, caFile: string | null): RedisAddress {
@@ -33,7 +33,7 @@ export function redisAddress(url: string, caFile: string | null): RedisAddress {
   return {
     label: `${parsed.protocol}//${parsed.hostname}:${port}/${db}`,
     options: {
-      // The URL has an IPv6 address in brackets, a socket wants it without.
+      // A URL has an IPv6 address in brackets, a socket takes it without.
       host: parsed.hostname.replace(/^\[(.*)\]$/, '$1'),
       port,
       db,

@@ -7,60 +7,61 @@ import type { BusMessage, FleetBus } from '../control-plane.ts';
 import type { Notices } from '../notices.ts';
 import type { RedisConnection } from './connect.ts';
 
-/** Bytes that may be on the way to Redis without an answer; what comes on top is dropped. */
-const DEFAULT_MAX_UNDERWAY_BYTES = 1024 * 1024;
+/** Bytes sent to Redis and not yet answered; messages beyond this are dropped. */
+const DEFAULT_MAX_IN_FLIGHT_BYTES = 1024 * 1024;
 
 /**
- * The bus over Redis pub/sub, on a connection of its own so that no picture stands before a heartbeat.
+ * The bus over Redis pub/sub, on its own connection so that pictures never delay a heartbeat.
  *
- * A message is published once, on the channel of its topic and stream; whoever takes all streams follows a pattern. Redis
- * cannot say who follows a pattern, so those also follow a channel that nobody publishes on (`bus-all:`), for `audience`.
+ * A message is published once, on the channel of its topic and stream; subscribers to all streams use a pattern. Redis
+ * cannot count the subscribers of a pattern, so these also subscribe to a marker channel (`bus-all:`), on which nothing is
+ * published, for `audience`.
  */
 export class RedisBus implements FleetBus {
   readonly #connection: RedisConnection;
   readonly #prefix: string;
   readonly #notices: Notices;
   readonly #incidents: Incidents;
-  readonly #maxUnderwayBytes: number;
+  readonly #maxInFlightBytes: number;
   readonly #pinging: NodeJS.Timeout;
   readonly #byChannel = new Map<string, Listeners<BusMessage>>();
-  /** By topic. */
-  readonly #ofAll = new Map<BusTopic, Listeners<BusMessage>>();
-  #underwayBytes = 0;
+  /** Listeners to all streams of a topic. */
+  readonly #byTopic = new Map<BusTopic, Listeners<BusMessage>>();
+  #inFlightBytes = 0;
   #droppedCount = 0;
 
   /**
    * @param prefix - of every channel, with its hash tag.
-   * @param pingMs - time between two questions whether Redis is still there: one who only listens would never notice.
+   * @param pingMs - time between two pings: a connection that only subscribes would never notice that Redis is gone.
    */
   constructor(options: {
     readonly connection: RedisConnection;
     readonly prefix: string;
     readonly pingMs: number;
     readonly notices: Notices;
-    readonly maxUnderwayBytes?: number;
-    /** Counts messages that are refused, and exceptions of listeners; absent, they are notices. */
+    readonly maxInFlightBytes?: number;
+    /** Counts refused messages and exceptions in listeners; without it they become notices. */
     readonly incidents?: Incidents;
   }) {
     this.#connection = options.connection;
     this.#prefix = options.prefix;
     this.#notices = options.notices;
     this.#incidents = options.incidents ?? new Incidents((text) => options.notices.add(text));
-    this.#maxUnderwayBytes = options.maxUnderwayBytes ?? DEFAULT_MAX_UNDERWAY_BYTES;
+    this.#maxInFlightBytes = options.maxInFlightBytes ?? DEFAULT_MAX_IN_FLIGHT_BYTES;
     const { client } = this.#connection;
     const guard: Incidents['guard'] = (place, handler) => this.#incidents.guard(place, handler);
     client.on(
       'ready',
-      guard('the bus', () => this.#followAll()),
+      guard('the bus', () => this.#resubscribe()),
     );
     client.on(
       'message',
-      guard('the bus', (channel: string, text: string) => this.#take(this.#byChannel.get(channel), channel, text)),
+      guard('the bus', (channel: string, text: string) => this.#dispatch(this.#byChannel.get(channel), channel, text)),
     );
     client.on(
       'pmessage',
       guard('the bus', (_: string, channel: string, text: string) =>
-        this.#take(this.#ofAll.get(this.#topicOf(channel)), channel, text),
+        this.#dispatch(this.#byTopic.get(this.#topicOf(channel)), channel, text),
       ),
     );
     this.#pinging = setInterval(
@@ -76,7 +77,7 @@ export class RedisBus implements FleetBus {
 
   publish(message: BusMessage): void {
     const { client } = this.#connection;
-    if (client.status !== 'ready' || this.#underwayBytes >= this.#maxUnderwayBytes) {
+    if (client.status !== 'ready' || this.#inFlightBytes >= this.#maxInFlightBytes) {
       this.#droppedCount += 1;
       return;
     }
@@ -88,14 +89,14 @@ export class RedisBus implements FleetBus {
       this.#notices.add(`a message on ${message.topic} was not sent: ${(error as Error).message}`);
       return;
     }
-    this.#underwayBytes += text.length;
+    this.#inFlightBytes += text.length;
     client
       .publish(this.#channel(message.topic, message.stream), text)
       .catch(() => {
         this.#droppedCount += 1;
       })
       .finally(() => {
-        this.#underwayBytes -= text.length;
+        this.#inFlightBytes -= text.length;
       });
   }
 
@@ -105,7 +106,7 @@ export class RedisBus implements FleetBus {
 
   async audience(topic: BusTopic, streams: readonly string[]): Promise<ReadonlySet<string>> {
     const channels = [this.#marker(topic), ...streams.map((stream) => this.#channel(topic, stream))];
-    // Channel, count, channel, count ... in the order of the question.
+    // Channel, count, channel, count ... in the order of the request.
     const answer = (await this.#connection.call((client) => client.pubsub('NUMSUB', ...channels))) as (
       | string
       | number
@@ -114,62 +115,62 @@ export class RedisBus implements FleetBus {
     return new Set(streams.filter((_, index) => hasListeners(0) || hasListeners(index + 1)));
   }
 
-  /** Stops asking whether Redis is there; the connection is its owner's to close. */
+  /** Stops the pings. The owner closes the connection. */
   close(): void {
     clearInterval(this.#pinging);
   }
 
   #subscribeOne(topic: BusTopic, stream: string, listener: (message: BusMessage) => void): () => void {
     const channel = this.#channel(topic, stream);
-    return follow(this.#incidents, this.#byChannel, channel, listener, {
-      first: () => this.#tell((client) => client.subscribe(channel)),
-      last: () => this.#tell((client) => client.unsubscribe(channel)),
+    return addListener(this.#incidents, this.#byChannel, channel, listener, {
+      first: () => this.#send((client) => client.subscribe(channel)),
+      last: () => this.#send((client) => client.unsubscribe(channel)),
     });
   }
 
   #subscribeAll(topic: BusTopic, listener: (message: BusMessage) => void): () => void {
     const [pattern, marker] = [this.#pattern(topic), this.#marker(topic)];
-    return follow(this.#incidents, this.#ofAll, topic, listener, {
+    return addListener(this.#incidents, this.#byTopic, topic, listener, {
       first: () => {
-        // The pattern before the marker: nobody is told of an audience that does not hear yet.
-        this.#tell((client) => client.psubscribe(pattern));
-        this.#tell((client) => client.subscribe(marker));
+        // The pattern before the marker: `audience` must not count a subscriber that receives nothing yet.
+        this.#send((client) => client.psubscribe(pattern));
+        this.#send((client) => client.subscribe(marker));
       },
       last: () => {
-        this.#tell((client) => client.unsubscribe(marker));
-        this.#tell((client) => client.punsubscribe(pattern));
+        this.#send((client) => client.unsubscribe(marker));
+        this.#send((client) => client.punsubscribe(pattern));
       },
     });
   }
 
-  /** Redis forgets a connection's subscriptions with the connection. */
-  #followAll(): void {
-    const topics = [...this.#ofAll.keys()];
+  /** Subscribes again on a new connection: Redis drops subscriptions with the old one. */
+  #resubscribe(): void {
+    const topics = [...this.#byTopic.keys()];
     const channels = [...this.#byChannel.keys(), ...topics.map((topic) => this.#marker(topic))];
-    if (topics.length > 0) this.#tell((client) => client.psubscribe(...topics.map((topic) => this.#pattern(topic))));
-    if (channels.length > 0) this.#tell((client) => client.subscribe(...channels));
+    if (topics.length > 0) this.#send((client) => client.psubscribe(...topics.map((topic) => this.#pattern(topic))));
+    if (channels.length > 0) this.#send((client) => client.subscribe(...channels));
   }
 
-  /** While there is no connection there is nothing to tell: `#followAll` does it once there is one. */
-  #tell(say: (client: Redis) => Promise<unknown>): void {
+  /** Does nothing without a connection: `#resubscribe` catches up once there is one. */
+  #send(command: (client: Redis) => Promise<unknown>): void {
     const { client } = this.#connection;
     if (client.status !== 'ready') return;
-    say(client).catch((error: unknown) => {
-      // Redis may or may not follow now; a new connection begins from what is wanted.
+    command(client).catch((error: unknown) => {
+      // It is unknown whether Redis executed it; a new connection subscribes to exactly what is wanted.
       if (client.status !== 'ready') return;
-      this.#notices.add(`the bus connects anew: ${(error as Error).message}`);
+      this.#notices.add(`the bus reconnects: ${(error as Error).message}`);
       client.disconnect(true);
     });
   }
 
   #ping(): void {
     const { client } = this.#connection;
-    // One that is not answered makes the connection's socketTimeout end it, so the answer itself is of no interest.
+    // Without an answer `socketTimeout` closes the connection, so the answer itself is not needed.
     if (client.status === 'ready') client.ping().catch(() => {});
   }
 
-  #take(listeners: Listeners<BusMessage> | undefined, channel: string, text: string): void {
-    // Unsubscribed a moment ago, or the channel of those who take all.
+  #dispatch(listeners: Listeners<BusMessage> | undefined, channel: string, text: string): void {
+    // Just unsubscribed, or the marker channel.
     if (listeners === undefined) return;
     const message = this.#read(channel, text);
     if (message !== null) listeners.emit(message);
@@ -196,11 +197,11 @@ export class RedisBus implements FleetBus {
     const parsed = busMessage.safeParse(value);
     if (!parsed.success) return refuse('envelope', () => `expected a message of a host; ${complaintOf(parsed.error)}`);
     if (this.#channel(parsed.data.topic, parsed.data.stream) !== channel)
-      return refuse('envelope', () => `it says it is of topic ${parsed.data.topic} and stream ${parsed.data.stream}`);
+      return refuse('envelope', () => `its envelope names topic ${parsed.data.topic} and stream ${parsed.data.stream}`);
     return parsed.data;
   }
 
-  /** Of a channel that this bus follows. */
+  /** @param channel - one that this bus subscribes to. */
   #topicOf(channel: string): BusTopic {
     return channel.slice(this.#prefix.length).split(':')[2] as BusTopic;
   }
@@ -209,7 +210,7 @@ export class RedisBus implements FleetBus {
     return `${this.#prefix}:bus:${topic}:${stream ?? ''}`;
   }
 
-  /** Prefixes hold no character that means something in a pattern. */
+  /** `keyPrefix` allows no character that is special in a pattern. */
   #pattern(topic: BusTopic): string {
     return `${this.#prefix}:bus:${topic}:*`;
   }
@@ -224,8 +225,8 @@ function versionOf(value: unknown): unknown {
   return typeof value === 'object' && value !== null && 'v' in value ? value.v : 1;
 }
 
-/** Adds a listener under a key, and says when the key gets its first and loses its last one. */
-function follow<K>(
+/** Adds a listener under a key; calls `on.first` and `on.last` when the key gets its first and loses its last listener. */
+function addListener<K>(
   incidents: Incidents,
   map: Map<K, Listeners<BusMessage>>,
   key: K,

@@ -15,24 +15,24 @@ const DEFAULT_COMMAND_TIMEOUT_MS = 2_000;
 export interface RedisControlPlaneOptions {
   /** `redis://[USER[:PASSWORD]@]HOST[:PORT][/DB]`, or `rediss://` for TLS. */
   readonly url: string;
-  /** PEM file of the authorities that the server's certificate is checked by; Node's own where null or absent. */
+  /** PEM file of the CAs that the server's certificate is checked against; Node's own if null or absent. */
   readonly caFile?: string | null;
-  /** Fleets that share a Redis have different ones. */
+  /** Prefix of all keys. Fleets that share a Redis need different ones. */
   readonly prefix?: string;
-  /** Only what beats needs it: a host that does not beat for this long loses its streams. */
+  /** A host without a heartbeat for this long loses its streams. Only hosts need it. */
   readonly leaseMs?: number;
   readonly commandTimeoutMs?: number;
   readonly taskPolicy?: Partial<TaskPolicy>;
-  /** Hears of trouble that is got over, at most once a second. */
+  /** Receives notices of recoverable trouble, at most once a second. */
   readonly onNotice?: (text: string) => void;
-  /** Hears what an operator of this Redis had better change, once, at the start. */
+  /** Receives advice on the configuration of this Redis, once, at the start. */
   readonly onAdvice?: (text: string) => void;
-  /** Counts messages and records that are refused, and exceptions of listeners; absent, they are notices. */
+  /** Counts refused messages and records, and exceptions in listeners; without it they become notices. */
   readonly incidents?: Incidents;
 }
 
 /**
- * Connects to the control plane of a fleet. From then on connections come back by themselves; the first must succeed.
+ * Connects to the control plane of a fleet. The first attempt must succeed; later, connections reconnect by themselves.
  *
  * @throws CONFIG_INVALID, CONTROL_UNREACHABLE, CONTROL_UNSUITABLE
  */

@@ -1,7 +1,7 @@
 import { createHash } from 'node:crypto';
 import type { Redis } from 'ioredis';
 
-/** Lua that Redis runs whole, called by its hash: its text crosses the network once for each start of Redis. */
+/** A Lua script, called by its hash: its text is sent once for each start of Redis. */
 export class RedisScript {
   readonly #text: string;
   readonly #sha: string;
@@ -11,7 +11,7 @@ export class RedisScript {
     this.#sha = createHash('sha1').update(text).digest('hex');
   }
 
-  /** @param prefix - KEYS[1]; the script makes all other keys from it, behind the same hash tag. */
+  /** @param prefix - KEYS[1]; the script derives all other keys from it, with the same hash tag. */
   async run(client: Redis, prefix: string, args: readonly (string | number)[]): Promise<unknown> {
     try {
       return await client.evalsha(this.#sha, 1, prefix, ...args);

@@ -41,7 +41,7 @@ type SnapshotAnswer = [
   orders: string[] | null,
 ];
 
-/** The state of a fleet in Redis: every call is one script, so one round trip and nothing half done. */
+/** The state of a fleet in Redis. Every call is one script: one round trip, and atomic. */
 export class RedisState implements FleetState {
   readonly #connection: RedisConnection;
   readonly #prefix: string;
@@ -53,12 +53,12 @@ export class RedisState implements FleetState {
   readonly #leases: HashReader<typeof lease>;
   readonly #planOrders: HashReader<typeof streamOrder>;
   readonly #planAssignments: HashReader<typeof assignment>;
-  /** Orders are the large part of a snapshot and seldom change: they are fetched when one did. */
+  /** Orders are the large part of a snapshot and rarely change, so they are fetched only after a change. */
   #known: { readonly revision: number; readonly orders: readonly StreamOrder[] } = { revision: -1, orders: [] };
 
   /**
    * @param prefix - of every key, with its hash tag.
-   * @param leaseMs - life of a card, of leases and of leadership without a beat.
+   * @param leaseMs - how long a card, leases and leadership last without a heartbeat.
    */
   constructor(options: {
     readonly connection: RedisConnection;
@@ -163,7 +163,7 @@ export class RedisState implements FleetState {
   async assign(leaderId: string, changes: ReadonlyMap<string, Assignment | null>): Promise<boolean> {
     const args = Array.from(changes, ([streamId, change]) => {
       if (change === null) return [streamId, '', ''];
-      // Checked, it has its keys in one order: the script compares texts.
+      // The check also sorts the keys: the script compares texts.
       const parsed = check(assignment, change, `assignment of "${streamId}"`);
       return [streamId, parsed.hostId, JSON.stringify(parsed)];
     });

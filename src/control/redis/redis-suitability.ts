@@ -1,19 +1,19 @@
 import { SightlineError } from '../../errors/sightline-error.ts';
 
-const OLDEST = [6, 2] as const;
+const MIN_VERSION = [6, 2] as const;
 
 /**
- * Checks what a server says of itself (`INFO`). Valkey reports the Redis version that it is compatible with.
+ * Checks a server's `INFO`. Valkey reports the Redis version that it is compatible with.
  *
- * @throws CONTROL_UNSUITABLE where it is too old, or may evict keys: an evicted lease would be given to two hosts.
+ * @throws CONTROL_UNSUITABLE if it is too old or may evict keys: after the eviction of a lease two hosts could hold it.
  */
 export function checkSuitability(info: string, label: string): void {
   const version = field(info, 'redis_version');
   const [major = 0, minor = 0] = (version ?? '').split('.').map(Number);
-  if (version === null || major < OLDEST[0] || (major === OLDEST[0] && minor < OLDEST[1]))
+  if (version === null || major < MIN_VERSION[0] || (major === MIN_VERSION[0] && minor < MIN_VERSION[1]))
     throw unsuitable(
       label,
-      `expected Redis ${OLDEST.join('.')} or later, or Valkey, received version ${version ?? 'unknown'}; install a newer one`,
+      `expected Redis ${MIN_VERSION.join('.')} or later, or Valkey, received version ${version ?? 'unknown'}; install a newer one`,
     );
   const policy = field(info, 'maxmemory_policy');
   if (policy !== 'noeviction')
@@ -24,7 +24,7 @@ export function checkSuitability(info: string, label: string): void {
     );
 }
 
-/** What an operator should know of a server that will do. */
+/** Returns advice on a server that is suitable but can lose data; null if there is none. */
 export function adviceFor(info: string, label: string): string | null {
   if (field(info, 'aof_enabled') !== '0') return null;
   return (

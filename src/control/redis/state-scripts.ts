@@ -1,16 +1,16 @@
 import { RedisScript } from './redis-script.ts';
 
 /**
- * The steps that must not be torn apart, as Lua that Redis runs whole. KEYS[1] is the fleet's key prefix; below it lie
+ * State changes that must be atomic, as Lua scripts. KEYS[1] is the fleet's key prefix; the keys below it are
  *
  *     hosts            hash  host -> {"expiresMs", "card"}
  *     draining         set   of hosts
  *     orders           hash  stream -> order          orders-revision  text
- *     assignments      hash  stream -> assignment     assigned:HOST    set of streams, the same the other way round
- *     leases           hash  stream -> lease          plan:HOST        revision of what the host is to run
- *     leader           {"hostId", "expiresMs"}        counter          the last number that `rise` gave
+ *     assignments      hash  stream -> assignment     assigned:HOST    set of streams, the reverse index
+ *     leases           hash  stream -> lease          plan:HOST        revision of what the host must run
+ *     leader           {"hostId", "expiresMs"}        counter          the last number that `nextNumber` returned
  *
- * Time is Redis's own. Entries that are not what they should be (another program wrote them) count as absent.
+ * Time is Redis's clock. Malformed entries (written by another program) count as absent.
  */
 const PRELUDE = `
 local p = KEYS[1]
@@ -18,13 +18,13 @@ local time = redis.call('TIME')
 local nowUs = time[1] * 1000000 + time[2]
 local nowMs = math.floor(nowUs / 1000)
 
--- Lua's own way to print a number keeps 14 digits; fences have 16.
+-- Lua's tostring keeps 14 digits of a number; fences have 16.
 local function int(n) return string.format('%.0f', n) end
 
--- Fences and revisions: above all before by the counter; above those of a Redis that lost its data by the time in
--- microseconds, which no counter outruns since a script takes several. A new master whose clock is behind the old one's
--- gives lower ones only for as long as it is behind.
-local function rise()
+-- Returns the next fence or revision. The counter makes it higher than all before. The time in microseconds makes it higher
+-- than those given out before Redis lost its data: the counter cannot outrun it, since a script takes several microseconds.
+-- A new master whose clock is behind the old one's gives lower numbers until its clock has caught up.
+local function nextNumber()
   local n = math.max((tonumber(redis.call('GET', p .. ':counter') or '0') or 0) + 1, nowUs)
   redis.call('SET', p .. ':counter', int(n))
   return n
@@ -58,8 +58,8 @@ local function isLeader(host)
   return leader ~= nil and leader.hostId == host
 end
 
--- Kept for a day only: a host that finds no revision, or another than it knows, is told its plan anew.
-local function changePlan(host) redis.call('SET', p .. ':plan:' .. host, int(rise()), 'PX', 86400000) end
+-- Expires after a day: a host whose revision is missing or differs gets its whole plan again.
+local function changePlan(host) redis.call('SET', p .. ':plan:' .. host, int(nextNumber()), 'PX', 86400000) end
 
 local function assignedHost(stream)
   local before = decode(redis.call('HGET', p .. ':assignments', stream))
@@ -80,7 +80,7 @@ function script(body: string): RedisScript {
   return new RedisScript(PRELUDE + body);
 }
 
-/** Each with its arguments and its answer. Numbers that may exceed 32 bits travel as text towards Redis. */
+/** Each script with its arguments and its reply. Numbers that may exceed 32 bits are sent to Redis as text. */
 export const stateScripts = {
   /** hostId, startedMs, card, leaseMs, known plan revision, (stream, fence)... -> ok, nowMs, lost, revision, isDraining, isLeader, (stream, order, assignment)... or nil. */
   beat: script(`
@@ -128,7 +128,7 @@ for i = 1, #all, 2 do
 end
 `),
 
-  /** stream, hostId -> fence, 0 where it is taken, or what is missing. */
+  /** stream, hostId -> fence, 0 if it is taken, or what is missing. */
   claim: script(`
 local stream, host = ARGV[1], ARGV[2]
 if redis.call('HEXISTS', p .. ':orders', stream) == 0 then return 'stream-not-found' end
@@ -136,7 +136,7 @@ local card = liveCard(host)
 if not card then return 'host-not-found' end
 local lease = liveLease(stream)
 if lease and lease.hostId ~= host then return 0 end
-local fence = rise()
+local fence = nextNumber()
 putLease(stream, host, fence, card.expiresMs)
 return fence
 `),
@@ -160,11 +160,11 @@ return {nowMs, redis.call('HGETALL', p .. ':hosts'), redis.call('SMEMBERS', p ..
   redis.call('HGETALL', p .. ':assignments'), redis.call('HGETALL', p .. ':leases'), revision, orders}
 `),
 
-  /** stream, new or known, order as JSON without a revision -> its revision, 0 where the stream is not what it must be. */
+  /** stream, new or known, order as JSON without a revision -> its revision; 0 if it is not new or not known. */
   putOrder: script(`
 local stream = ARGV[1]
 if (redis.call('HEXISTS', p .. ':orders', stream) == 1) ~= (ARGV[2] == 'known') then return 0 end
-local revision = rise()
+local revision = nextNumber()
 redis.call('HSET', p .. ':orders', stream, string.sub(ARGV[3], 1, -2) .. ',"revision":' .. int(revision) .. '}')
 redis.call('SET', p .. ':orders-revision', int(revision))
 local host = assignedHost(stream)
@@ -172,16 +172,16 @@ if host then changePlan(host) end
 return revision
 `),
 
-  /** stream -> 1, 0 where there is none. */
+  /** stream -> 1; 0 if there is none. */
   removeOrder: script(`
 if redis.call('HDEL', p .. ':orders', ARGV[1]) == 0 then return 0 end
-redis.call('SET', p .. ':orders-revision', int(rise()))
+redis.call('SET', p .. ':orders-revision', int(nextNumber()))
 unassign(ARGV[1])
 redis.call('HDEL', p .. ':leases', ARGV[1])
 return 1
 `),
 
-  /** leader, (stream, hostId or empty, assignment or empty)... -> 1, 0 where it does not lead. */
+  /** leader, (stream, hostId or empty, assignment or empty)... -> 1; 0 if it is not the leader. */
   assign: script(`
 if not isLeader(ARGV[1]) then return 0 end
 for i = 2, #ARGV, 3 do
@@ -199,7 +199,7 @@ end
 return 1
 `),
 
-  /** hostId, 1 or 0 -> 1, 0 where the host is unknown. */
+  /** hostId, 1 or 0 -> 1; 0 if the host is unknown. */
   setDraining: script(`
 local isMarked = redis.call('SISMEMBER', p .. ':draining', ARGV[1]) == 1
 if not liveCard(ARGV[1]) and not isMarked then return 0 end

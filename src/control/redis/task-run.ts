@@ -9,31 +9,31 @@ import type { BullQueues } from './bull-queues.ts';
 import type { JobRecords, TaskLock, TaskRefusal, TickedTask } from './job-records.ts';
 import type { OrderCache } from './order-cache.ts';
 
-/** Hosts that may die or freeze over one task before it is suspected of killing them. */
-const MOST_STALLS = 20;
+/** Hosts that may die or freeze while running a task before the task counts as the cause. */
+const MAX_STALLS = 20;
 
-/** What the tasks of a worker share. */
+/** What all tasks of a worker share. */
 export interface WorkerContext {
-  /** What all keys of the queue begin with. */
+  /** Prefix of all keys of the queue. */
   readonly queueKeys: string;
   readonly records: JobRecords;
   readonly queues: BullQueues;
   readonly orders: OrderCache;
   readonly handler: TaskHandler;
-  /** Calls until Redis answers, or until the worker closes. */
-  insist<T>(call: () => Promise<T>): Promise<T>;
-  /** Takes no tasks now: what comes nevertheless is given back. */
-  isShut(): boolean;
-  /** Puts a task back to where it was taken from; its attempt does not count. */
-  giveBack(job: Job): Promise<void>;
+  /** Repeats a call until Redis answers or the worker closes. */
+  retryUntilReachable<T>(call: () => Promise<T>): Promise<T>;
+  /** True while the worker takes no tasks; one that BullMQ hands over anyway is returned to the queue. */
+  isPausedOrClosed(): boolean;
+  /** Returns a task to its place in the queue; its attempt does not count. */
+  returnToQueue(job: Job): Promise<void>;
   notice(text: string): void;
-  /** Counts a task that is none. */
+  /** Counts a malformed task. */
   refuse(reason: string): void;
 }
 
 export type StopReason = 'lost' | 'cancelled' | 'closing';
 
-/** One task in the hands of this worker, from the moment it is taken until the queue is told what became of it. */
+/** Runs one task, from the moment this worker takes it until its result is in the queue. */
 export class TaskRun {
   readonly #job: Job;
   readonly #id: string;
@@ -43,11 +43,11 @@ export class TaskRun {
   #task: Task | null = null;
   #stopped: StopReason | null = null;
   #frames = 0;
-  #toldFrames = 0;
-  /** From here on its frames are counted, or nobody's. */
+  #reportedFrames = 0;
+  /** The handler has returned: `finish` counts the frames from here on, so progress reports stop. */
   #isEnding = false;
 
-  /** @param job - taken, with the token of its lock. */
+  /** @param job - taken from the queue, with the token of its lock. */
   constructor(job: Job, context: WorkerContext) {
     this.#job = job;
     this.#id = job.id ?? '';
@@ -55,11 +55,11 @@ export class TaskRun {
     this.#context = context;
   }
 
-  /** What a tick has to tell and ask; null before the handler has the task. */
+  /** Returns the task's progress for a tick; null before the task has begun. */
   tick(): TickedTask | null {
     if (this.#task === null) return null;
-    const frames = this.#isEnding || this.#frames === this.#toldFrames ? null : this.#frames;
-    this.#toldFrames = this.#frames;
+    const frames = this.#isEnding || this.#frames === this.#reportedFrames ? null : this.#frames;
+    this.#reportedFrames = this.#frames;
     return { jobId: this.#task.jobId, lock: this.#lock, frames };
   }
 
@@ -69,16 +69,16 @@ export class TaskRun {
   }
 
   /**
-   * Resolves where the queue is to take the task as done.
+   * Resolves if the queue should mark the task as completed.
    *
-   * @throws WaitingError where the task is not this worker's any more, UnrecoverableError where it is dead; any other error
-   * has it tried again.
+   * @throws WaitingError if this worker no longer has the task, UnrecoverableError if it failed permanently. BullMQ retries
+   * the task after any other error.
    */
   async run(): Promise<void> {
-    if (this.#context.isShut()) await this.#giveBack();
+    if (this.#context.isPausedOrClosed()) await this.#returnToQueue();
     const parsed = task.safeParse(this.#job.data);
     if (!parsed.success) return this.#addMalformed(parsed.error.issues[0]!);
-    const begun = await this.#context.insist(() => this.#context.records.begin(parsed.data, this.#lock));
+    const begun = await this.#context.retryUntilReachable(() => this.#context.records.begin(parsed.data, this.#lock));
     if (begun.verdict === 'done') return;
     if (begun.verdict !== 'run') return this.#leave(begun.verdict);
     this.#task = parsed.data;
@@ -87,8 +87,8 @@ export class TaskRun {
 
   async #handle(task: Task, digest: string): Promise<void> {
     try {
-      const order = await this.#context.insist(() => this.#context.orders.get(task.jobId, digest));
-      if (this.#job.stalledCounter > MOST_STALLS) throw this.#suspicion();
+      const order = await this.#context.retryUntilReachable(() => this.#context.orders.get(task.jobId, digest));
+      if (this.#job.stalledCounter > MAX_STALLS) throw this.#tooManyStalls();
       const outcome = await this.#context.handler(task, order, {
         signal: this.#abort.signal,
         progress: (frames) => {
@@ -99,23 +99,23 @@ export class TaskRun {
       if (refusal !== 'ok') return this.#leave(refusal);
     } catch (error) {
       if (error instanceof WaitingError) throw error;
-      if (this.#stopped === 'closing') await this.#giveBack();
+      if (this.#stopped === 'closing') await this.#returnToQueue();
       if (this.#stopped !== null) return this.#leave(this.#stopped === 'cancelled' ? 'cancelled' : 'lost');
       await this.#fail(task, error);
     }
   }
 
   async #complete(task: Task, order: JobOrder, outcome: TaskOutcome): Promise<TaskRefusal | 'ok'> {
-    const { records, queues, insist } = this.#context;
+    const { records, queues, retryUntilReachable } = this.#context;
     this.#isEnding = true;
     const next = followUp(task, outcome);
     const segments = next?.segments.length ?? null;
     if (next !== null) {
-      const refusal = await insist(() => records.plan(task, this.#lock, next.segments.length));
+      const refusal = await retryUntilReachable(() => records.plan(task, this.#lock, next.segments.length));
       if (refusal !== 'ok') return refusal;
-      await insist(() => queues.addFollowUp(task, next, order));
+      await retryUntilReachable(() => queues.addFollowUp(task, next, order));
     }
-    return insist(() => records.finish(task, this.#lock, outcome.frames, segments));
+    return retryUntilReachable(() => records.finish(task, this.#lock, outcome.frames, segments));
   }
 
   async #fail(task: Task, error: unknown): Promise<void> {
@@ -124,46 +124,46 @@ export class TaskRun {
     await this.#addDeadLetter(task, reason);
   }
 
-  /** Attempts so far, with this one. */
+  /** Attempts so far, including this one. */
   get #attempts(): number {
     return this.#job.attemptsMade + 1;
   }
 
-  /** What is not a task at all is told of its job where its name says which; else nobody has use for it. */
+  /** Reports a malformed task to its job if its name contains the job id; otherwise discards it. */
   async #addMalformed({ path, message }: { path: PropertyKey[]; message: string }): Promise<void> {
     const where = path.join('.') || 'data';
     const reason = `PROTOCOL_INVALID: task ${this.#id}: ${where}: ${message}; another program or version wrote it`;
     const name = parseTaskId(this.#id);
-    this.#context.refuse(name === null ? `${reason}; dropped` : reason);
+    this.#context.refuse(name === null ? `${reason}; discarded` : reason);
     if (name !== null) await this.#addDeadLetter(name, reason);
   }
 
-  /** The letter is written before the queue lets go: a crash in between has the task done again, and loses nothing. */
+  /** Writes the dead letter before BullMQ marks the task as failed: after a crash in between, the task just runs again. */
   async #addDeadLetter({ jobId, kind, file }: TaskName, reason: string): Promise<void> {
-    const { records, insist } = this.#context;
-    const input = await insist(() => records.input(jobId, file));
+    const { records, retryUntilReachable } = this.#context;
+    const input = await retryUntilReachable(() => records.input(jobId, file));
     const end = { attempts: this.#attempts, failedMs: Date.now() };
     const letter: DeadLetter = { taskId: this.#id, jobId, kind, input, reason, ...end };
-    const answer = await insist(() => records.addDeadLetter(letter, this.#lock));
+    const answer = await retryUntilReachable(() => records.addDeadLetter(letter, this.#lock));
     if (answer !== 'ok') return this.#leave(answer);
     throw new UnrecoverableError(reason);
   }
 
-  #suspicion(): SightlineError {
+  #tooManyStalls(): SightlineError {
     return new SightlineError(
       'INTERNAL_ERROR',
-      `${this.#job.stalledCounter} hosts died or froze over task ${this.#id}; try its file on one host alone and read its log`,
+      `${this.#job.stalledCounter} hosts died or froze while running task ${this.#id}; try its file on one host alone and read its log`,
     );
   }
 
-  /** Cancelled tasks end as if they were done; one that another worker has is left to it. */
+  /** A cancelled task ends as completed; a lost one is left to the worker that has it. */
   #leave(refusal: TaskRefusal): void {
     if (refusal === 'lost') throw new WaitingError();
-    if (refusal === 'unknown') this.#context.notice(`task ${this.#id}: its job is not known any more; dropped`);
+    if (refusal === 'unknown') this.#context.notice(`task ${this.#id}: its job no longer exists; discarded`);
   }
 
-  async #giveBack(): Promise<never> {
-    await this.#context.giveBack(this.#job);
+  async #returnToQueue(): Promise<never> {
+    await this.#context.returnToQueue(this.#job);
     throw new WaitingError();
   }
 }

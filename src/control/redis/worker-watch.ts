@@ -1,35 +1,35 @@
-/** What is seen of a worker at one moment. */
-export interface WorkerSight {
+/** State of a worker at one moment. */
+export interface WorkerSample {
   /** Tasks that could be taken now. */
   readonly ready: number;
-  /** It may take one: it is not paused and has not its fill. */
+  /** The worker may take a task: it is not paused and runs fewer than `concurrency`. */
   readonly hasRoom: boolean;
-  /** Tasks that it has taken since its start. */
+  /** Tasks taken since the start. */
   readonly taken: number;
 }
 
 /**
- * Notices a worker that takes nothing although it could: after Redis was away, a worker of the queue's library can stay
- * deaf for ever while all its connections look well.
+ * Detects a worker that takes no tasks although it could. After Redis was unreachable, a BullMQ worker can stay stuck
+ * forever while all its connections look healthy.
  */
 export class WorkerWatch {
-  readonly #patienceMs: number;
+  readonly #timeoutMs: number;
   #idleSinceMs: number | null = null;
   #taken = 0;
 
-  constructor(patienceMs: number) {
-    this.#patienceMs = patienceMs;
+  constructor(timeoutMs: number) {
+    this.#timeoutMs = timeoutMs;
   }
 
-  /** @returns whether it is to be replaced. */
-  isDeaf(nowMs: number, { ready, hasRoom, taken }: WorkerSight): boolean {
+  /** @returns whether the worker must be replaced. */
+  isStuck(nowMs: number, { ready, hasRoom, taken }: WorkerSample): boolean {
     if (ready === 0 || !hasRoom || taken !== this.#taken) this.#idleSinceMs = null;
     else this.#idleSinceMs ??= nowMs;
     this.#taken = taken;
-    return this.#idleSinceMs !== null && nowMs - this.#idleSinceMs >= this.#patienceMs;
+    return this.#idleSinceMs !== null && nowMs - this.#idleSinceMs >= this.#timeoutMs;
   }
 
-  /** Nothing could be seen, or everything is new. */
+  /** Restarts the idle time: Redis did not answer, or the worker was replaced. */
   reset(): void {
     this.#idleSinceMs = null;
   }

@@ -1,19 +1,19 @@
 import { SightlineError } from '../../errors/sightline-error.ts';
 
-/** What both task queues complain of, in the same words. */
+/** Errors that both task queues throw, with the same messages. */
 export const jobErrors = {
   jobExists: (id: string) =>
     new SightlineError('JOB_EXISTS', `job "${id}": another job has this id; choose another id, or none`, { id }),
   jobNotFound: (id: string) =>
-    new SightlineError('JOB_NOT_FOUND', `job "${id}": no job has this id; finished ones are forgotten after a while`, {
+    new SightlineError('JOB_NOT_FOUND', `job "${id}": no job has this id; finished jobs are removed after a while`, {
       id,
     }),
-  /** Not retryable: the parts that exist belong to the file as it was. */
+  /** Not retryable: the existing parts belong to the file as it was before. */
   splitChanged: (id: string, file: number, before: number, now: number) =>
     new SightlineError(
       'SEGMENT_MISMATCH',
-      `job "${id}", file ${file}: expected ${before} segments as when it was split first, received ${now}; the file changed ` +
-        'meanwhile, submit it as a new job',
+      `job "${id}", file ${file}: expected ${before} segments as in the first split, received ${now}; the file has ` +
+        'changed, submit it as a new job',
       { id, file },
     ),
 };

@@ -1,6 +1,6 @@
 import type { JobReport, JobState } from '../../protocol/fleet.ts';
 
-/** Every count rises once for each file or segment, however often that is done. */
+/** Every count rises once for each file or segment, however often its task runs. */
 export interface OpenCounts {
   readonly inputs: number;
   /** Files whose segments are known and in the queue. */
@@ -8,35 +8,35 @@ export interface OpenCounts {
   /** Segments of the files that were split. */
   readonly segments: number;
   readonly segmentsDone: number;
-  /** Files whose segments are all done, so that only the merge is missing. */
+  /** Files whose segments are all done, including merged ones. */
   readonly mergeable: number;
   readonly filesDone: number;
   readonly deadLetters: number;
 }
 
-/** What is known of a job. */
+/** Counts and times of a job. */
 export interface JobFacts extends OpenCounts {
   readonly id: string;
   readonly pipeline: string;
   readonly outDir: string;
   readonly createdMs: number;
-  /** Frames of segments that are done, and of those that are being done. */
+  /** Frames of completed and of running segments. */
   readonly frames: number;
   readonly isCancelled: boolean;
-  /** When its first task was begun. */
+  /** When its first task started. */
   readonly startedMs: number | null;
   readonly finishedMs: number | null;
-  /** Time that the segments done so far took together, pauses left out. */
+  /** Time that the completed segments took together, without pauses. */
   readonly busyMs: number;
 }
 
-/** Tasks that somebody does or will do: not those that failed for good, and no merge that still waits for segments. */
+/** Returns the number of running and ready tasks: without dead letters and merges that still wait for segments. */
 export function openTasks(counts: OpenCounts): number {
   const { inputs, splits, segments, segmentsDone, mergeable, filesDone, deadLetters } = counts;
   return inputs - splits + (segments - segmentsDone) + (mergeable - filesDone) - deadLetters;
 }
 
-/** What is told of a job. */
+/** Converts a job's facts into its public report. */
 export function jobReportOf(facts: JobFacts): JobReport {
   const { id, pipeline, outDir, createdMs, inputs, filesDone, segments, segmentsDone, deadLetters, frames } = facts;
   const state = stateOf(facts);
@@ -65,7 +65,7 @@ function stateOf(facts: JobFacts): JobState {
   return facts.startedMs === null ? 'waiting' : 'running';
 }
 
-/** Segments of all files, those not split yet reckoned like the others; null before the first is split. */
+/** Estimates the segments of all files from the mean of those already split; null before the first split. */
 function expectedSegments({ inputs, splits, segments }: JobFacts): number | null {
   return splits === 0 ? null : segments + ((inputs - splits) * segments) / splits;
 }
@@ -84,15 +84,15 @@ function secondsLeft(facts: JobFacts, state: JobState): number | null {
   return (Math.max(0, expected - facts.segmentsDone) * facts.busyMs) / facts.segmentsDone / 1000;
 }
 
-/** A gap between two segments that is this many times the usual one, and longer than `SHORT_GAP_MS`, is a pause. */
+/** A gap between two segments longer than this many mean gaps, and than `SHORT_GAP_MS`, counts as a pause. */
 export const PAUSE_RATIO = 10;
 export const SHORT_GAP_MS = 5_000;
 
 /**
- * How much of the time since the last segment was done counts for the pace: all of it, or the most that is usual after a
- * pause or an outage.
+ * Returns how much of the time since the previous segment counts as working time. After a pause or an outage it is capped at
+ * the longest gap that does not count as a pause.
  *
- * @param gapMs - since the segment before, or since the start of the job.
+ * @param gapMs - since the previous segment, or since the start of the job.
  */
 export function busyGapMs(gapMs: number, { busyMs, segmentsDone }: Pick<JobFacts, 'busyMs' | 'segmentsDone'>): number {
   if (segmentsDone === 0) return gapMs;

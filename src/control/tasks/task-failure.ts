@@ -1,19 +1,20 @@
 import { SightlineError } from '../../errors/sightline-error.ts';
 
-const LONGEST_REASON = 1_000;
+const MAX_REASON_CHARS = 1_000;
 
 export interface TaskFailure {
   readonly reason: string;
-  /** Errors without a code may be anything, so they are tried again. */
+  /** Errors without a code can have any cause, so they are retried. */
   readonly isRetryable: boolean;
 }
 
-/** What is remembered of an error that ended a task. */
+/** Returns the reason to store for an error that ended a task, and whether to retry. */
 export function taskFailure(error: unknown): TaskFailure {
   const message = error instanceof Error ? error.message : String(error);
   const text = error instanceof SightlineError ? `${error.code}: ${message}` : message;
   return {
-    reason: text.length > LONGEST_REASON ? `${text.slice(0, LONGEST_REASON)}...` : text || 'failed without a message',
+    reason:
+      text.length > MAX_REASON_CHARS ? `${text.slice(0, MAX_REASON_CHARS)}...` : text || 'failed without a message',
     isRetryable: error instanceof SightlineError ? error.isRetryable : true,
   };
 }

@@ -4,8 +4,8 @@ import type { Task } from '../../protocol/fleet.ts';
 const NUMBER = /^\d{1,9}$/;
 
 /**
- * The name of a task, made from job, file and segment alone, so that whoever asks for the same piece of work asks for
- * the same task. A job id has no slash, and the queue allows no colon.
+ * Returns the id of a task, made from job, file and segment alone, so that the same work always has the same id.
+ * A job id contains no slash, and BullMQ allows no colon.
  */
 export function taskId(task: Task): string {
   const base = `${task.jobId}/${task.kind}/${task.file}`;
@@ -18,7 +18,7 @@ export interface TaskName {
   readonly file: number;
 }
 
-/** What a task's name says; null where it is no name that `taskId` makes. */
+/** Parses a task id; null if it does not have the form that `taskId` returns. */
 export function parseTaskId(text: string): TaskName | null {
   const [jobId = '', kind = '', file = '', segment, ...rest] = text.split('/');
   if (!ID_PATTERN.test(jobId) || !NUMBER.test(file) || rest.length > 0) return null;

@@ -1,16 +1,16 @@
 import { retryDelayMs as jitteredDelayMs } from '../../sinks/retry-delay.ts';
 
-/** How often tasks are tried and how long jobs are remembered. */
+/** How often tasks are tried and how long jobs are kept. */
 export interface TaskPolicy {
-  /** Times that a task is tried before it is a dead letter. */
+  /** Attempts before a task becomes a dead letter. */
   readonly attempts: number;
-  /** Longest first wait between two attempts; it doubles with each. */
+  /** Longest wait before the second attempt; doubles with each further one. */
   readonly firstRetryMs: number;
   readonly maxRetryMs: number;
-  /** Finished jobs are forgotten after this long, the oldest first where there are more than `keepJobs`. */
+  /** Finished jobs are removed after this long, or earlier, oldest first, if there are more than `keepJobs`. */
   readonly keepMs: number;
   readonly keepJobs: number;
-  /** Inputs of all jobs together: a hundred jobs of 100,000 files weigh more than a thousand small ones. */
+  /** Inputs of all jobs together: a hundred jobs of 100,000 files need more memory than a thousand small ones. */
   readonly keepInputs: number;
 }
 
@@ -24,9 +24,10 @@ export const DEFAULT_TASK_POLICY: TaskPolicy = {
 };
 
 /**
- * Wait before the next attempt: exponential with jitter, so that what failed together does not come back together.
+ * Returns the wait before the next attempt: exponential with jitter, so that tasks that failed together do not all retry at
+ * the same moment.
  *
- * @param attempts - that failed so far, from 1.
+ * @param attempts - failed so far, from 1.
  * @param random - from 0 to 1.
  */
 export function retryDelayMs(

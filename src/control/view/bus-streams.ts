@@ -1,7 +1,7 @@
 import type { BusTopic } from '../../protocol/fleet.ts';
 import type { BusMessage, FleetBus } from '../control-plane.ts';
 
-/** Subscriptions to one topic of some streams, held to a set that changes. */
+/** Keeps subscriptions to one topic for a changing set of streams. */
 export class BusStreams {
   readonly #bus: FleetBus;
   readonly #topic: BusTopic;
@@ -14,8 +14,8 @@ export class BusStreams {
     this.#listener = listener;
   }
 
-  /** Subscribes to these streams and to no others. */
-  want(streamIds: ReadonlySet<string>): void {
+  /** Subscribes to these streams and unsubscribes from all others. */
+  setStreams(streamIds: ReadonlySet<string>): void {
     for (const [id, unsubscribe] of this.#open) {
       if (streamIds.has(id)) continue;
       unsubscribe();

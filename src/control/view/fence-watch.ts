@@ -1,18 +1,18 @@
 import type { Lease } from '../../protocol/fleet.ts';
 
 /**
- * What a fence says of a message's sender. current: holds the lease; stale: held it before; newer: claims a lease that no
- * record has confirmed yet; foreign: uses the fence of another host.
+ * What a fence shows about the sender of a message. current: it holds the lease; stale: it held an older one; newer: it
+ * claims a lease that no record has confirmed yet; foreign: it uses another host's fence.
  */
 export type FenceVerdict = 'current' | 'stale' | 'newer' | 'foreign';
 
-/** A snapshot may be as old as a call to the control plane may take (2 s); one that still says so after this is right. */
+/** A snapshot is at most as old as the timeout of a control plane call (2 s); a lower fence that lasts longer than this is real. */
 const LOWER_AFTER_MS = 3_000;
 
 /**
- * Knows the newest lease of each stream, from the lease records and from nothing else. A host that was cut off goes on
- * publishing for a moment while another already runs its stream; and anything that can publish can claim any fence. So a
- * message raises no fence: until the record confirms a new holder, the old one counts.
+ * Tracks the newest lease of each stream, from the lease records only. A host that was cut off publishes for a moment while
+ * another host already runs its stream, and anything that can publish can claim any fence. So messages never raise a fence:
+ * until a record confirms a new holder, the old one counts.
  */
 export class FenceWatch {
   readonly #newest = new Map<string, Pick<Lease, 'hostId' | 'fence'>>();
@@ -21,22 +21,22 @@ export class FenceWatch {
 
   judge(streamId: string, hostId: string, fence: number | null): FenceVerdict {
     const known = this.#newest.get(streamId);
-    // A message of a stream that carries no fence comes from a host without a lease.
+    // A stream's message without a fence comes from a host without a lease.
     if (fence === null || (known !== undefined && fence < known.fence)) return 'stale';
     if (known === undefined || fence > known.fence) return 'newer';
     return known.hostId === hostId ? 'current' : 'foreign';
   }
 
-  /** A single record was read. Answers may overtake each other, so an older lease never replaces a newer one. */
+  /** Takes a single lease record. Replies may arrive out of order, so an older lease never replaces a newer one. */
   confirm(streamId: string, { hostId, fence }: Pick<Lease, 'hostId' | 'fence'>): void {
     if (fence > this.highest(streamId)) this.#newest.set(streamId, { hostId, fence });
   }
 
   /**
-   * Takes the leases of a snapshot. Redis gives out rising fences, so a record with a lower one is old news, or the higher one
-   * was never given out: it counts once snapshots have had it for some seconds, and no stream is hidden for good.
+   * Takes the leases of a snapshot. Redis gives out rising fences, so a record with a lower fence is outdated, or the higher
+   * one was never given out. The lower one counts once snapshots have shown it for some seconds, so that no stream stays hidden.
    */
-  see(leases: ReadonlyMap<string, Pick<Lease, 'hostId' | 'fence'>>, nowMs: number): void {
+  update(leases: ReadonlyMap<string, Pick<Lease, 'hostId' | 'fence'>>, nowMs: number): void {
     for (const [streamId, lease] of leases) {
       const sinceMs = this.#lowerSinceMs.get(streamId);
       if (lease.fence >= this.highest(streamId)) {
@@ -51,12 +51,12 @@ export class FenceWatch {
     for (const id of this.#lowerSinceMs.keys()) if (!leases.has(id)) this.#lowerSinceMs.delete(id);
   }
 
-  /** Highest confirmed fence; -1 where none is. */
+  /** Returns the highest confirmed fence; -1 if there is none. */
   highest(streamId: string): number {
     return this.#newest.get(streamId)?.fence ?? -1;
   }
 
-  /** Forgets the streams that are gone. */
+  /** Removes all other streams. */
   keepOnly(streamIds: ReadonlySet<string>): void {
     for (const id of this.#newest.keys()) if (!streamIds.has(id)) this.#newest.delete(id);
   }

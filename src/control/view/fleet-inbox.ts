@@ -11,8 +11,8 @@ import { FenceWatch } from './fence-watch.ts';
 import { HostWatch } from './host-watch.ts';
 import { LeaseInquiry } from './lease-inquiry.ts';
 
-/** Events that may wait for a lease record; those beyond are refused. */
-const MOST_HELD_EVENTS = 100;
+/** Events that may wait for a lease record; further ones are refused. */
+const MAX_HELD_EVENTS = 100;
 
 export interface FleetInboxOptions {
   readonly bus: FleetBus;
@@ -24,14 +24,14 @@ export interface FleetInboxOptions {
 interface HeldEvent {
   readonly message: BusMessage;
   readonly event: EventMessage;
-  /** Number of the look at the lease records that decides on it. */
-  readonly look: number;
+  /** Number of the lease lookup that decides on it. */
+  readonly lookup: number;
 }
 
 /**
- * What a gateway receives from the hosts: statistics and events of all, results and pictures of the streams that somebody
- * wants. Messages of an older holder of a stream, with a fence that no lease record confirms, or of the wrong shape are
- * refused and counted.
+ * Receives the hosts' messages for a gateway: statistics and events of all hosts, results and pictures of the watched
+ * streams. Messages from an older holder of a stream, with a fence that no lease record confirms, or with an invalid body
+ * are refused and counted.
  */
 export class FleetInbox {
   readonly hosts = new HostWatch();
@@ -59,9 +59,9 @@ export class FleetInbox {
     this.pictures = new Listeners('pictures', incidents);
     this.#inquiry = new LeaseInquiry({
       read: (streamIds) => state.leases(streamIds),
-      onAnswer: (leases, look) => {
+      onAnswer: (leases, lookup) => {
         for (const [id, lease] of leases) if (this.#ordered.has(id)) this.fences.confirm(id, lease);
-        this.#judgeHeld(look);
+        this.#judgeHeld(lookup);
       },
       clock,
       incidents,
@@ -82,31 +82,31 @@ export class FleetInbox {
     return this.#malformedMessages;
   }
 
-  /** Takes what the control plane knows: who is there, and the newest lease of each stream. */
-  see(snapshot: FleetSnapshot): void {
-    this.hosts.see(snapshot, this.#clock.now());
+  /** Takes a snapshot of the control plane: the live hosts and the newest lease of each stream. */
+  update(snapshot: FleetSnapshot): void {
+    this.hosts.update(snapshot, this.#clock.now());
     this.#ordered = new Set(snapshot.orders.map(({ id }) => id));
-    this.fences.see(snapshot.leases, this.#clock.now());
+    this.fences.update(snapshot.leases, this.#clock.now());
     this.fences.keepOnly(this.#ordered);
     this.#judgeHeld(null);
   }
 
   watchDetections(streamIds: ReadonlySet<string>): void {
-    this.#detections.want(streamIds);
+    this.#detections.setStreams(streamIds);
   }
 
   watchPreviews(streamIds: ReadonlySet<string>): void {
-    this.#previews.want(streamIds);
+    this.#previews.setStreams(streamIds);
   }
 
   close(): void {
     for (const unsubscribe of this.#unsubscribe) unsubscribe();
     this.#inquiry.close();
-    this.#detections.want(new Set());
-    this.#previews.want(new Set());
+    this.#detections.setStreams(new Set());
+    this.#previews.setStreams(new Set());
   }
 
-  /** Streams with an unconfirmed fence stay in the report: they show as soon as a lease record confirms it. */
+  /** Keeps streams with an unconfirmed fence in the report: they are shown as soon as a lease record confirms it. */
   #takeStats({ hostId, body }: BusMessage): void {
     const stats = this.#checked('bus-stats', readStats(body));
     if (stats === null) return;
@@ -115,8 +115,8 @@ export class FleetInbox {
       if (verdict !== 'current') this.#refuse('bus-stats', verdict, id, hostId, fence);
       return verdict === 'current' || verdict === 'newer';
     });
-    const isHeard = this.hosts.hear(hostId, { ...stats, streams }, this.#clock.now());
-    if (!isHeard) this.#incidents.refuse('bus-stats', 'envelope', () => `host ${hostId} has no card in the fleet`);
+    const isKept = this.hosts.takeStats(hostId, { ...stats, streams }, this.#clock.now());
+    if (!isKept) this.#incidents.refuse('bus-stats', 'envelope', () => `host ${hostId} has no card in the fleet`);
   }
 
   #takeFrame(message: BusMessage): void {
@@ -130,12 +130,12 @@ export class FleetInbox {
     this.pictures.emit({ frame: preview.frame, jpeg: Buffer.from(preview.jpeg, 'base64') });
   }
 
-  /** A new holder's first events come before its lease is known here; they are few and each is worth keeping. */
+  /** A new holder's first events arrive before its lease record is read, so they wait for it: events are few and matter. */
   #takeEvent(message: BusMessage): void {
     const event = this.#checked('bus-events', readEvent(message.body));
     if (event === null) return;
     const { stream, hostId, fence } = message;
-    // Without a stream on the envelope it is a host's own or the planner's, which may name a stream that nobody holds.
+    // Without a stream in the envelope the event is about a host or from the planner, which may name a stream without a lease.
     if (stream === null) {
       this.events.emit(event);
       return;
@@ -143,27 +143,27 @@ export class FleetInbox {
     const isHeldBack =
       stream === event.stream &&
       this.#ordered.has(stream) &&
-      this.#held.length < MOST_HELD_EVENTS &&
+      this.#held.length < MAX_HELD_EVENTS &&
       this.fences.judge(stream, hostId, fence) === 'newer';
     if (isHeldBack) {
-      this.#held.push({ message, event, look: this.#inquiry.ask(stream) });
+      this.#held.push({ message, event, lookup: this.#inquiry.ask(stream) });
     } else if (this.#isCurrent('bus-events', message, event.stream ?? '')) this.events.emit(event);
   }
 
-  /** Lease records were read. @param look - number of the look that had them; null for a snapshot. */
-  #judgeHeld(look: number | null): void {
+  /** Decides on waiting events after lease records were read. @param lookup - its number; null for a snapshot. */
+  #judgeHeld(lookup: number | null): void {
     const held = this.#held;
     this.#held = [];
     for (const each of held) {
       const { message, event } = each;
       const { stream, hostId, fence } = message;
       const isOpen = stream !== null && this.fences.judge(stream, hostId, fence) === 'newer';
-      if (isOpen && (look === null || look < each.look)) this.#held.push(each);
+      if (isOpen && (lookup === null || lookup < each.lookup)) this.#held.push(each);
       else if (this.#isCurrent('bus-events', message, event.stream ?? '', false)) this.events.emit(event);
     }
   }
 
-  /** The fence of the envelope counts for the stream that the body is of, and for no other. */
+  /** Checks the fence of the envelope, which counts only if the envelope and the body name the same stream. */
   #isCurrent(
     channel: 'bus-detections' | 'bus-preview' | 'bus-events',
     { stream, hostId, fence }: BusMessage,

@@ -6,8 +6,8 @@ import { FleetInbox } from './fleet-inbox.ts';
 import { mergeStreams } from './merge-streams.ts';
 
 /** Hosts report once a second. */
-const PATIENCE_MS = 2_500;
-const LOOK_EVERY_MS = 50;
+const TIMEOUT_MS = 2_500;
+const CHECK_EVERY_MS = 50;
 
 export interface FleetSummary {
   readonly hosts: readonly FleetHost[];
@@ -15,7 +15,7 @@ export interface FleetSummary {
 }
 
 /**
- * Looks at the fleet once: waits until every host has said how its streams do, at most 2.5 s.
+ * Reads the state of the fleet once: waits until every host has reported its statistics, at most 2.5 s.
  *
  * @throws CONTROL_UNREACHABLE
  */
@@ -23,16 +23,16 @@ export async function readFleetSummary({ bus, state }: ControlPlane): Promise<Fl
   const inbox = new FleetInbox({ bus, state, clock: systemClock });
   try {
     const snapshot = await state.snapshot();
-    inbox.see(snapshot);
-    const deadlineMs = systemClock.now() + PATIENCE_MS;
+    inbox.update(snapshot);
+    const deadlineMs = systemClock.now() + TIMEOUT_MS;
     const isComplete = (): boolean => snapshot.hosts.every(({ id }) => inbox.hosts.fresh(systemClock.now()).has(id));
     while (!isComplete() && systemClock.now() < deadlineMs) {
-      await new Promise((resolve) => setTimeout(resolve, LOOK_EVERY_MS));
+      await new Promise((resolve) => setTimeout(resolve, CHECK_EVERY_MS));
     }
     const nowMs = systemClock.now();
     const hosts = inbox.hosts.hosts(nowMs);
-    const heard = inbox.hosts.fresh(nowMs);
-    return { hosts, streams: mergeStreams({ snapshot, heard, fences: inbox.fences }).streams };
+    const stats = inbox.hosts.fresh(nowMs);
+    return { hosts, streams: mergeStreams({ snapshot, stats, fences: inbox.fences }).streams };
   } finally {
     inbox.close();
   }

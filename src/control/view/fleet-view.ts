@@ -17,24 +17,24 @@ import { FleetInbox } from './fleet-inbox.ts';
 import { mergeStreams } from './merge-streams.ts';
 
 const REFRESH_MS = 1_000;
-/** The page shows a list, not an archive; REST has all of them. */
-const MOST_FINISHED_JOBS = 20;
+/** Limit for the dashboard; REST returns all jobs. */
+const MAX_FINISHED_JOBS = 20;
 
 export interface FleetViewOptions {
   readonly control: ControlPlane;
-  /** The host that this gateway belongs to: its readiness and its own figures. */
+  /** Runtime of this gateway's host: its readiness and figures. */
   readonly own: Pick<RuntimePort, 'report' | 'readiness'>;
   readonly hostId: string;
-  /** Where streams and jobs go that name no pipeline. */
+  /** Default pipeline of streams and jobs. */
   readonly pipeline: string;
-  /** Laid under the settings of a new stream. */
+  /** Default settings of a new stream. */
   readonly defaults: Readonly<Record<string, unknown>>;
   readonly admitStream: (config: StreamConfig) => Promise<void> | void;
   readonly admitJob: (order: JobOrder) => Promise<void> | void;
   /** Estimates how many hosts the fleet should have. */
   readonly advise: (snapshot: FleetSnapshot, queue: QueueReport) => ScaleReport | null;
   readonly clock?: Clock;
-  /** Counts messages that are refused, and exceptions of listeners and timers. */
+  /** Counts refused messages, and exceptions in listeners and timers. */
   readonly incidents?: Incidents;
 }
 
@@ -53,8 +53,8 @@ const NOTHING_KNOWN: Known = {
 };
 
 /**
- * A whole fleet as one runtime, so that any gateway can show it. What is ordered is read from the control plane once a
- * second; what runs is heard from the hosts, and of each stream only what its newest holder says.
+ * Presents a whole fleet as one runtime, so that any gateway can show it. Orders are read from the control plane once a
+ * second; the state of streams comes from the hosts' messages, for each stream only from the newest lease holder.
  */
 export class FleetView implements RuntimePort, FleetPort {
   readonly #options: FleetViewOptions;
@@ -65,8 +65,8 @@ export class FleetView implements RuntimePort, FleetPort {
   readonly #incidents: Incidents;
   readonly #reports: Listeners<RuntimeReport>;
   #known = NOTHING_KNOWN;
-  /** Number of the newest question, and of the newest one whose answer is shown. */
-  #asked = 0;
+  /** Number of the newest refresh, and of the newest one whose result is shown. */
+  #refreshes = 0;
   #shown = 0;
   #isRefreshing = false;
   #failure: SightlineError | null = null;
@@ -88,7 +88,7 @@ export class FleetView implements RuntimePort, FleetPort {
     this.#jobs = new JobOrders({ control, pipeline, admit: admitJob });
   }
 
-  /** Asks once, so that the first page is not empty, and from then on every second. Rejects as the control plane does. */
+  /** Refreshes once, so that the first page is not empty, then every second. Rejects if the first refresh fails. */
   async start(): Promise<void> {
     await this.#refresh();
     this.#schedule();
@@ -214,21 +214,21 @@ export class FleetView implements RuntimePort, FleetPort {
     const { snapshot, jobs, queue, scale } = this.#known;
     const nowMs = this.#clock.now();
     const hosts = this.#inbox.hosts.hosts(nowMs);
-    const heard = this.#inbox.hosts.fresh(nowMs);
-    const { streams, placement } = mergeStreams({ snapshot, heard, fences: this.#inbox.fences });
+    const stats = this.#inbox.hosts.fresh(nowMs);
+    const { streams, placement } = mergeStreams({ snapshot, stats, fences: this.#inbox.fences });
     return { streams, fleet: { hosts, placement, jobs: jobsToShow(jobs), queue, scale } };
   }
 
   #schedule(): void {
     this.#stopTimer = this.#clock.setTimer(() => {
       this.#schedule();
-      // A control plane that takes long to answer must not keep what hosts say from being shown.
+      // A slow control plane must not delay the hosts' statistics.
       if (this.#isRefreshing) this.#reports.emit(this.report());
-      else this.#incidents.run('the view of the fleet', () => this.#refreshAndTell());
+      else this.#incidents.run('the view of the fleet', () => this.#refreshAndReport());
     }, REFRESH_MS);
   }
 
-  async #refreshAndTell(): Promise<void> {
+  async #refreshAndReport(): Promise<void> {
     this.#isRefreshing = true;
     try {
       await this.#refresh();
@@ -241,26 +241,26 @@ export class FleetView implements RuntimePort, FleetPort {
     this.#reports.emit(this.report());
   }
 
-  /** Answers may overtake each other: an older one never replaces a newer. */
+  /** Replies may arrive out of order: an older one never replaces a newer one. */
   async #refresh(): Promise<void> {
-    this.#asked += 1;
-    const question = this.#asked;
+    this.#refreshes += 1;
+    const refresh = this.#refreshes;
     const [snapshot, jobs, queue] = await Promise.all([
       this.#options.control.state.snapshot(),
       this.#tasks.jobs(),
       this.#tasks.counts(null),
     ]);
-    if (question < this.#shown) return;
-    this.#shown = question;
+    if (refresh < this.#shown) return;
+    this.#shown = refresh;
     this.#known = { snapshot, jobs, queue, scale: this.#options.advise(snapshot, queue) };
-    this.#inbox.see(snapshot);
+    this.#inbox.update(snapshot);
   }
 
   async #reportAfter(id: string): Promise<StreamReport> {
     await this.#refresh();
     const report = this.report().streams.find((stream) => stream.id === id);
     if (report !== undefined) return report;
-    throw new SightlineError('STREAM_NOT_FOUND', `stream "${id}": somebody else has just removed it`, { id });
+    throw new SightlineError('STREAM_NOT_FOUND', `stream "${id}": another client has just removed it`, { id });
   }
 
   async #jobAfter(jobId: string): Promise<JobReport> {
@@ -274,6 +274,6 @@ function jobsToShow(jobs: readonly JobReport[]): readonly JobReport[] {
   return jobs.filter(({ state }) => {
     if (state === 'waiting' || state === 'running') return true;
     finished += 1;
-    return finished <= MOST_FINISHED_JOBS;
+    return finished <= MAX_FINISHED_JOBS;
   });
 }

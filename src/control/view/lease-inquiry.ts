@@ -2,27 +2,27 @@ import type { Clock } from '../../core/clock.ts';
 import type { Incidents } from '../../flow/incidents.ts';
 import type { Lease } from '../../protocol/fleet.ts';
 
-/** Looks at the records at most this often, however many messages claim a new lease. */
+/** Shortest time between two lookups, however many messages claim a new lease. */
 const GAP_MS = 250;
-/** Records of one look. Those that are left out are in the next one. */
-const MOST_STREAMS = 500;
+/** Records in one lookup. The remaining ones are in the next. */
+const MAX_STREAMS = 500;
 
 export interface LeaseInquiryOptions {
   /** Reads lease records; rejects while the control plane does not answer. */
   readonly read: (streamIds: readonly string[]) => Promise<ReadonlyMap<string, Lease>>;
-  /** Gets the records that were found, none where they could not be read, and the number of the look. */
-  readonly onAnswer: (leases: ReadonlyMap<string, Lease>, look: number) => void;
+  /** Receives the records found, none if they could not be read, and the number of the lookup. */
+  readonly onAnswer: (leases: ReadonlyMap<string, Lease>, lookup: number) => void;
   readonly clock: Clock;
   readonly incidents: Incidents;
 }
 
-/** Looks up the lease records of streams of which a message carried a fence that nothing has confirmed. */
+/** Looks up the lease records of streams for which a message carried an unconfirmed fence. */
 export class LeaseInquiry {
   readonly #options: LeaseInquiryOptions;
   readonly #wanted = new Set<string>();
   #isReading = false;
-  /** Looks begun since the start. */
-  #looks = 0;
+  /** Lookups started so far. */
+  #lookups = 0;
   #readAtMs = Number.NEGATIVE_INFINITY;
   #stopTimer: (() => void) | null = null;
   #isClosed = false;
@@ -31,12 +31,12 @@ export class LeaseInquiry {
     this.#options = options;
   }
 
-  /** @returns number of the look that will have the answer; a later one where very many streams are asked for. */
+  /** @returns number of the next lookup, which reads the record unless more than `MAX_STREAMS` streams are pending. */
   ask(streamId: string): number {
     this.#wanted.add(streamId);
-    const look = this.#looks + 1;
+    const lookup = this.#lookups + 1;
     this.#readSoon();
-    return look;
+    return lookup;
   }
 
   close(): void {
@@ -60,21 +60,21 @@ export class LeaseInquiry {
 
   async #read(): Promise<void> {
     const { read, onAnswer, clock } = this.#options;
-    const streamIds = [...this.#wanted].slice(0, MOST_STREAMS);
+    const streamIds = [...this.#wanted].slice(0, MAX_STREAMS);
     for (const id of streamIds) this.#wanted.delete(id);
     this.#isReading = true;
-    this.#looks += 1;
-    const look = this.#looks;
+    this.#lookups += 1;
+    const lookup = this.#lookups;
     this.#readAtMs = clock.now();
     let leases: ReadonlyMap<string, Lease> = new Map();
     try {
       leases = await read(streamIds);
     } catch {
-      // Where nobody answers, nobody gets a lease either; the next message asks again.
+      // While the control plane is unreachable no host gets a lease either; the next message triggers another lookup.
     }
     this.#isReading = false;
     if (this.#isClosed) return;
     if (this.#wanted.size > 0) this.#readSoon();
-    onAnswer(leases, look);
+    onAnswer(leases, lookup);
   }
 }

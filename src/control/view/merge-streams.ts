@@ -10,7 +10,7 @@ import { waitingReason } from './waiting-reason.ts';
 export interface StreamView {
   readonly snapshot: FleetSnapshot;
   /** Newest statistics of each host that is not silent. */
-  readonly heard: ReadonlyMap<string, StatsBody>;
+  readonly stats: ReadonlyMap<string, StatsBody>;
   readonly fences: FenceWatch;
 }
 
@@ -20,7 +20,7 @@ export interface MergedStreams {
   readonly placement: PlacementReport;
 }
 
-/** Puts orders and what hosts say of them together: the orders say which streams there are, the lease records who runs them. */
+/** Merges orders with the hosts' reports: the orders define which streams exist, the lease records which host runs each. */
 export function mergeStreams(view: StreamView): MergedStreams {
   const running = newest(view, ({ streams }) => streams);
   const failures = newest(view, (body) => body.failures);
@@ -36,13 +36,13 @@ export function mergeStreams(view: StreamView): MergedStreams {
   return { streams, placement };
 }
 
-/** Of each stream what the holder of its newest confirmed lease says; nothing where that one has not spoken. */
+/** Returns for each stream the entry from the holder of its newest confirmed lease, if that host has reported one. */
 function newest<T extends { readonly id: string; readonly fence?: number }>(
-  { heard, fences }: StreamView,
+  { stats, fences }: StreamView,
   pick: (body: StatsBody) => readonly T[],
 ): ReadonlyMap<string, T & { readonly host: string }> {
   const found = new Map<string, T & { readonly host: string }>();
-  for (const [host, body] of heard) {
+  for (const [host, body] of stats) {
     for (const entry of pick(body)) {
       const { id, fence = null } = entry;
       if (fences.judge(id, host, fence) === 'current') found.set(id, { ...entry, host });
@@ -51,7 +51,7 @@ function newest<T extends { readonly id: string; readonly fence?: number }>(
   return found;
 }
 
-/** What an operator asked for and the host has not done yet shows at once. */
+/** Shows a pause or resume at once, before the host has carried it out. */
 function stateOf({ isPaused }: StreamOrder, state: StreamState): StreamState {
   if (isPaused && (state === 'running' || state === 'starting' || state === 'reconnecting')) return 'pausing';
   return !isPaused && state === 'paused' ? 'starting' : state;
@@ -69,7 +69,7 @@ function failedReport(order: StreamOrder, failure: StreamFailure & { readonly ho
   return { ...emptyReport(order), state: 'failed', host, fence, lastError: message };
 }
 
-/** What can be said of a stream that is ordered and not running. */
+/** The report of a stream that is ordered but does not run. */
 function emptyReport({ id, config }: StreamOrder): Omit<StreamReport, 'state'> {
   return {
     id,

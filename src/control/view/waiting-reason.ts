@@ -1,7 +1,7 @@
 import type { StreamOrder } from '../../protocol/fleet.ts';
 import type { FleetSnapshot } from '../control-plane.ts';
 
-/** Says in a sentence why nobody runs a stream yet, from what the control plane knows. */
+/** Explains in a sentence why no host runs a stream yet, from the state of the control plane. */
 export function waitingReason(order: StreamOrder, snapshot: FleetSnapshot): string {
   const { hosts, draining } = snapshot;
   const lease = snapshot.leases.get(order.id);
@@ -12,8 +12,8 @@ export function waitingReason(order: StreamOrder, snapshot: FleetSnapshot): stri
   const assigned = snapshot.assignments.get(order.id);
   if (assigned !== undefined) {
     const isHere = able.some(({ id }) => id === assigned.hostId);
-    if (isHere) return `Host ${assigned.hostId} is to run it and has not taken it yet.`;
-    return `Host ${assigned.hostId} is not heard of; the stream goes to another host.`;
+    if (isHere) return `Host ${assigned.hostId} is assigned to it and has not taken it yet.`;
+    return `Host ${assigned.hostId} does not respond; the stream moves to another host.`;
   }
   if (able.length === 0) {
     const others = [...new Set(hosts.map(({ pipeline }) => pipeline))].join(', ');
@@ -22,10 +22,10 @@ export function waitingReason(order: StreamOrder, snapshot: FleetSnapshot): stri
   }
   const { wantedHost } = order;
   if (wantedHost !== null && !able.some(({ id }) => id === wantedHost)) {
-    return `Host ${wantedHost}, which was chosen for it, is not here; moving it to "auto" leaves the choice to the fleet.`;
+    return `Host ${wantedHost}, which was chosen for it, is not in the fleet; moving it to "auto" leaves the choice to the fleet.`;
   }
   if (able.every(({ id }) => draining.has(id))) return 'All hosts of its pipeline are being drained.';
   const capacity = able.reduce((sum, { capacityFps }) => sum + capacityFps, 0);
   const live = able.reduce((sum, { liveFps }) => sum + liveFps, 0);
-  return `It waits for a place on ${able.length} hosts, where live streams take ${live.toFixed(0)} of ${capacity.toFixed(0)} inferences/s.`;
+  return `It waits for capacity on ${able.length} hosts, where live streams take ${live.toFixed(0)} of ${capacity.toFixed(0)} inferences/s.`;
 }

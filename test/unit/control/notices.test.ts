@@ -2,7 +2,7 @@ import { expect, it } from 'vitest';
 import { Notices } from '../../../src/control/notices.ts';
 import { ManualClock } from '../../support/manual-clock.ts';
 
-it('notices come at most once a second, and say how many were left out', () => {
+it('notices are reported at most once a second, with the number of suppressed ones', () => {
   const clock = new ManualClock();
   const told: string[] = [];
   const notices = new Notices((text) => told.push(text), clock);

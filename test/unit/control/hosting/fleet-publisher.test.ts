@@ -46,14 +46,14 @@ describe('fleet publisher', () => {
     return bus.subscribe(topic, stream, (message) => heard.push(message));
   }
 
-  /** The next report is out, and a second later the audience was asked. */
+  /** Publishes the next report and waits a second, until the audience has been queried. */
   async function second(): Promise<void> {
     port.tick();
     clock.advance(1000);
     await settled();
   }
 
-  it('tells its statistics every second, of leased streams alone, each with its fence', async () => {
+  it('publishes statistics every second, only of leased streams, each with its fence', async () => {
     listen('stats', null);
     port.tick();
     await settled();
@@ -66,7 +66,7 @@ describe('fleet publisher', () => {
     expect(host).toEqual(port.host);
   });
 
-  it('tells which streams it holds and cannot run, and why', async () => {
+  it('reports which streams it holds but cannot run, and why', async () => {
     kept = [
       { id: 'gate', fence: 7, failure: null },
       { id: 'dock', fence: 9, failure: { message: '/videos/a.mp4: no such file' } },
@@ -79,7 +79,7 @@ describe('fleet publisher', () => {
     expect(failures).toEqual([{ id: 'dock', fence: 9, message: '/videos/a.mp4: no such file' }]);
   });
 
-  it('puts results on the bus only while somebody listens to that stream', async () => {
+  it('publishes results only while that stream has subscribers', async () => {
     const stop = listen('detections', 'gate');
     await second();
     const box = [10.123_456_789, 20, 30, 40] as const;
@@ -100,7 +100,7 @@ describe('fleet publisher', () => {
     expect(heard).toHaveLength(1);
   });
 
-  it('lets pictures be made only of streams that somebody watches, and sends them as base64', async () => {
+  it('requests pictures only of watched streams, and publishes them as base64', async () => {
     listen('preview', 'yard');
     await second();
     expect([...port.watched]).toEqual(['yard']);
@@ -111,7 +111,7 @@ describe('fleet publisher', () => {
     expect((heard[0]!.body as PreviewBody).jpeg).toBe(Buffer.of(2, 3).toString('base64'));
   });
 
-  it('says nothing of a stream whose lease may have run out, or that it has no lease of', async () => {
+  it('publishes nothing for a stream whose lease may have expired, or without a lease', async () => {
     for (const topic of ['detections', 'preview', 'events', 'stats'] as const) listen(topic, null);
     await second();
     heard.length = 0;
@@ -129,7 +129,7 @@ describe('fleet publisher', () => {
     expect((heard[0]!.body as StatsBody).streams.map(({ id }) => id)).toEqual(['yard']);
   });
 
-  it('tells events of the host and of its streams', async () => {
+  it('publishes events of the host and of its streams', async () => {
     listen('events', null);
     port.emitEvent({ type: 'event', timeMs: 1, kind: 'engine-restarted', message: 'The engine is back.' });
     port.emitEvent({ type: 'event', timeMs: 2, kind: 'target-missed', stream: 'yard', message: 'Too slow.' });
@@ -141,7 +141,7 @@ describe('fleet publisher', () => {
     expect(heard.map(({ body }) => (body as EventMessage).host)).toEqual(['host-1', 'host-1']);
   });
 
-  it('makes nothing for an audience that cannot be asked, and goes on when it can', async () => {
+  it('publishes no results while the audience query fails, and resumes when it succeeds', async () => {
     let isDown = false;
     const flaky: FleetBus = {
       publish: (message) => heard.push(message),
@@ -164,7 +164,7 @@ describe('fleet publisher', () => {
     expect(port.watched.size).toBe(2);
   });
 
-  it('leaves the runtime alone when it is closed', async () => {
+  it('unsubscribes from the runtime when closed', async () => {
     listen('preview', 'yard');
     await second();
     publisher.close();

@@ -12,7 +12,7 @@ async function fleet(names: readonly string[], streams: number): Promise<{ rig: 
   return { rig, hosts };
 }
 
-/** How many hosts run each stream, with a complaint of any runner as a failure. */
+/** Returns how many hosts run each stream; fails on any runner's complaint. */
 function copies(hosts: readonly RiggedHost[]): Map<string, number> {
   const counts = new Map<string, number>();
   for (const { runner } of hosts) {
@@ -36,14 +36,14 @@ describe('a fleet of hosts', () => {
     expect(hosts.filter(({ agent }) => agent.isLeader)).toHaveLength(1);
   });
 
-  it('never has two valid leases of a stream, whoever is killed, stopped or cut off', async () => {
+  it('never has two valid leases of a stream when hosts are killed, suspended or cut off', async () => {
     const { rig, hosts } = await fleet(['a', 'b', 'c', 'd'], 12);
     rig.kill('a');
     rig.freeze('b');
     hosts[2]!.line.isCut = true;
     for (let ms = 0; ms < 3 * LEASE_MS; ms += 100) {
       await rig.pass(100);
-      // Clocks of the killed and the frozen stand still, so their leases would seem valid: they can publish nothing.
+      // The clocks of killed and frozen hosts stand still, so their leases would seem valid; these hosts cannot publish.
       for (const count of copies([hosts[2]!, hosts[3]!]).values()) expect(count).toBe(1);
     }
     expect(sorted(copies([hosts[3]!]))).toEqual(once(12));
@@ -57,7 +57,7 @@ describe('a fleet of hosts', () => {
     expect(sorted(copies(hosts.slice(1)))).toEqual(once(12));
   });
 
-  it('is planned by another host once the leader is gone, and its streams run elsewhere', async () => {
+  it('is planned by another host once the leader is gone, whose streams run elsewhere', async () => {
     const { rig, hosts } = await fleet(['a', 'b'], 8);
     const leader = hosts.findIndex(({ agent }) => agent.isLeader);
     rig.kill(['a', 'b'][leader]!);
@@ -82,7 +82,7 @@ describe('a fleet of hosts', () => {
     expect(hosts[0]!.drains).toEqual([true, false]);
   });
 
-  it('takes over the streams of a host that leaves without waiting for a lease to end', async () => {
+  it('takes over the streams of a leaving host without waiting for its leases to expire', async () => {
     const { rig, hosts } = await fleet(['a', 'b'], 8);
     const [a, b] = hosts as [RiggedHost, RiggedHost];
     const leaving = a.agent.stop();
@@ -99,7 +99,7 @@ describe('a fleet of hosts', () => {
     await a.agent.stop();
   });
 
-  it('tells of hosts that come and go, and of streams that move', async () => {
+  it('publishes events about joining and lost hosts, and about moved streams', async () => {
     const { rig } = await fleet(['a', 'b', 'c'], 6);
     await rig.pass(BEAT_MS);
     rig.kill('b');
@@ -110,7 +110,7 @@ describe('a fleet of hosts', () => {
     expect(told.filter((text) => text.includes('from b: that host is gone'))).toHaveLength(2);
   });
 
-  it('stops in order while the control plane is away, and says what it could not do', async () => {
+  it('stops cleanly while the control plane is unreachable, and reports what failed', async () => {
     const { rig, hosts } = await fleet(['a'], 2);
     const { agent, runner, line, notices } = hosts[0]!;
     line.isCut = true;
@@ -118,6 +118,6 @@ describe('a fleet of hosts', () => {
     await rig.pass(BEAT_MS);
     await leaving;
     expect(runner.running.size).toBe(0);
-    expect(notices.at(-1)).toBe('host a could not say good-bye: the line is cut');
+    expect(notices.at(-1)).toBe('host a could not leave the fleet cleanly: the line is cut');
   });
 });

@@ -30,8 +30,8 @@ function reporting(host: RiggedHost): readonly string[] {
   return [...host.runner.running.keys()];
 }
 
-describe('a stream that is ordered', () => {
-  it('is planned, claimed and started within the gap of a wake, not of a heartbeat', async () => {
+describe('an ordered stream', () => {
+  it('is planned, claimed and started after a wake, without waiting for a heartbeat', async () => {
     const rig = new AgentRig();
     const host = await rig.host('a');
     await rig.pass(BEAT_MS / 2);
@@ -43,7 +43,7 @@ describe('a stream that is ordered', () => {
     expect(host.agent.fence('gate')).toBe(host.runner.running.get('gate')?.lease.fence);
   });
 
-  it('is changed when its settings do, once, and left alone when only its host was chosen', async () => {
+  it('is changed once when its settings change, and not when only its wanted host does', async () => {
     const { rig, host } = await oneRunning();
     await rig.state.putOrder(streamOrder('gate', { maxFps: 5 }), 'known');
     await rig.pass(3 * BEAT_MS);
@@ -54,7 +54,7 @@ describe('a stream that is ordered', () => {
     expect(host.runner.log).toHaveLength(2);
   });
 
-  it('is stopped and its lease given back when it is paused or removed', async () => {
+  it('is stopped and its lease released when it is paused or removed', async () => {
     const { rig, host } = await oneRunning();
     await rig.state.putOrder(streamOrder('gate', { maxFps: 10 }, { isPaused: true }), 'known');
     await rig.pass(2 * BEAT_MS);
@@ -69,7 +69,7 @@ describe('a stream that is ordered', () => {
     expect(host.agent.streams()).toEqual([]);
   });
 
-  it('is held to the rate that a full fleet allows, and told', async () => {
+  it('is limited to the rate that a full fleet allows', async () => {
     const rig = new AgentRig();
     const host = await rig.host('a', 20);
     await order(rig, 'gate', { maxFps: 20 });
@@ -82,14 +82,14 @@ describe('a stream that is ordered', () => {
 });
 
 describe('a lease', () => {
-  it('is renewed by heartbeats for as long as they are answered', async () => {
+  it('is renewed by heartbeats while they are answered', async () => {
     const { rig, host } = await oneRunning();
     await rig.pass(10 * LEASE_MS);
     expect(host.runner.log).toEqual(['start gate']);
     expect(host.agent.mayPublish('gate')).toBe(true);
   });
 
-  it('that another host has taken ends the stream at once', async () => {
+  it('claimed by another host ends the stream at once', async () => {
     const { rig, host } = await oneRunning();
     const fence = host.agent.fence('gate')!;
     await rig.state.release('gate', 'a', fence);
@@ -119,7 +119,7 @@ describe('a lease', () => {
     expect(lease.isValid()).toBe(false);
   });
 
-  it('of a process that was stopped is invalid before any of its timers has run', async () => {
+  it('of a suspended process is invalid before any of its timers runs', async () => {
     const { rig, host } = await oneRunning();
     const { lease } = host.runner.running.get('gate')!;
     rig.freeze('a');
@@ -134,7 +134,7 @@ describe('a lease', () => {
     expect([reporting(host), reporting(other)]).toEqual([[], ['gate']]);
   });
 
-  it('that was lost during the start ends what has just been started', async () => {
+  it('lost during the start stops the stream that was just started', async () => {
     const rig = new AgentRig();
     const host = await rig.host('a');
     let open = (): void => {};
@@ -151,8 +151,8 @@ describe('a lease', () => {
   });
 });
 
-describe('while the control plane is away', () => {
-  it('streams go on until their leases end, stop then, and come back under a new fence', async () => {
+describe('while the control plane is unreachable', () => {
+  it('streams run until their leases expire, stop, and restart under a new fence', async () => {
     const { rig, host } = await oneRunning();
     const before = host.agent.fence('gate')!;
     host.line.isCut = true;
@@ -166,12 +166,12 @@ describe('while the control plane is away', () => {
     expect(reporting(host)).toEqual(['gate']);
     expect(host.agent.fence('gate')).toBeGreaterThan(before);
     expect(host.notices).toEqual([
-      'heartbeat failed, streams go on until their leases end: the line is cut [CONTROL_UNREACHABLE]',
+      'heartbeat failed, streams run until their leases expire: the line is cut [CONTROL_UNREACHABLE]',
       'the control plane answers again',
     ]);
   });
 
-  it('a short absence is not noticed by any stream', async () => {
+  it('a short outage affects no stream', async () => {
     const { rig, host } = await oneRunning();
     host.line.isCut = true;
     await rig.pass(2 * BEAT_MS);
@@ -180,7 +180,7 @@ describe('while the control plane is away', () => {
     expect(host.runner.log).toEqual(['start gate']);
   });
 
-  it('a host that begins says so instead of waiting', async () => {
+  it('a starting host fails at once', async () => {
     const rig = new AgentRig();
     await rig.host('a');
     await expect(rig.host('a')).resolves.toBeDefined();
@@ -190,7 +190,7 @@ describe('while the control plane is away', () => {
 });
 
 describe('heartbeats', () => {
-  it('never overlap and are not queued, however slow the answer and however many the wakes', async () => {
+  it('never overlap and are not queued, however slow the reply and however many wakes', async () => {
     const { rig, host } = await oneRunning();
     let answer = (): void => {};
     host.line.delay = new Promise((resolve) => {
@@ -205,11 +205,11 @@ describe('heartbeats', () => {
     answer();
     host.line.delay = Promise.resolve();
     await rig.pass(200);
-    // What it was answered may be older than the news, so one more follows at once.
+    // The reply may be older than the change, so another heartbeat follows at once.
     expect([host.line.beatCount - before, host.line.mostUnderway]).toEqual([2, 1]);
   });
 
-  it('a storm of wakes costs at most ten in a second', async () => {
+  it('are sent at most ten times a second during a storm of wakes', async () => {
     const { rig, host } = await oneRunning();
     const before = host.line.beatCount;
     for (let i = 0; i < 20; i++) {
@@ -220,7 +220,7 @@ describe('heartbeats', () => {
     expect(host.line.beatCount - before).toBeLessThanOrEqual(11);
   });
 
-  it('are not caused by a wake that is none, which is counted; whatever it is, beating goes on', async () => {
+  it('are not caused by malformed wakes, which are counted; heartbeats continue', async () => {
     const { rig, host } = await oneRunning();
     await rig.pass(BEAT_MS);
     await fc.assert(
@@ -241,7 +241,7 @@ describe('heartbeats', () => {
     expect(reporting(host)).toEqual(['gate']);
   });
 
-  it('are not caused by news of streams that are elsewhere', async () => {
+  it('are not caused by wakes for streams on other hosts', async () => {
     const { rig } = await oneRunning();
     const other = await rig.host('b');
     await rig.pass(BEAT_MS);
@@ -255,7 +255,7 @@ describe('heartbeats', () => {
 });
 
 describe('a start that fails', () => {
-  it('keeps the lease, is told once, tried again with back-off, and works when it can', async () => {
+  it('keeps the lease, is reported once, retried with back-off, and succeeds in the end', async () => {
     const rig = new AgentRig();
     const host = await rig.host('a');
     host.runner.failure = new SightlineError('SOURCE_UNREACHABLE', 'no route to camera');
@@ -273,7 +273,7 @@ describe('a start that fails', () => {
     expect(host.agent.streams()).toMatchObject([{ state: 'running', failure: null }]);
   });
 
-  it('is tried again at once when the order changes, and seldom where it is hopeless', async () => {
+  it('is retried at once when the order changes, and rarely after a permanent error', async () => {
     const rig = new AgentRig();
     const host = await rig.host('a');
     host.runner.failure = new SightlineError('SOURCE_FORBIDDEN', 'file:///etc is not below roots');
@@ -286,7 +286,7 @@ describe('a start that fails', () => {
     expect(reporting(host)).toEqual(['gate']);
   });
 
-  it('of new settings leaves the stream running as it was', async () => {
+  it('with new settings leaves the stream running with the old ones', async () => {
     const { rig, host } = await oneRunning();
     host.runner.failure = new SightlineError('SOURCE_UNREACHABLE', 'no route to camera');
     await rig.state.putOrder(streamOrder('gate', { maxFps: 5 }), 'known');
@@ -300,7 +300,7 @@ describe('a start that fails', () => {
 });
 
 describe('a stream that fails after its start', () => {
-  it('is told with its reason, begun anew after a while under the same lease, and runs again', async () => {
+  it('is reported with its reason, restarted after a while under the same lease, and runs again', async () => {
     const { rig, host } = await oneRunning();
     const fence = (await rig.state.snapshot()).leases.get('gate')?.fence;
     host.runner.broken.set('gate', new SightlineError('SOURCE_NO_VIDEO', 'gate: it holds no video frame'));
@@ -314,7 +314,7 @@ describe('a stream that fails after its start', () => {
     expect(rig.events.filter(({ kind }) => kind === 'stream-warning')).toHaveLength(1);
   });
 
-  it('is begun anew at once when its order changes', async () => {
+  it('is restarted at once when its order changes', async () => {
     const { rig, host } = await oneRunning();
     host.runner.broken.set('gate', new SightlineError('SOURCE_NO_VIDEO', 'gate: it holds no video frame'));
     await rig.pass(2 * BEAT_MS);

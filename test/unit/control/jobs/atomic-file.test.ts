@@ -19,7 +19,7 @@ describe('AtomicFile', () => {
   const path = join(folder, 'result.jsonl');
   const stem = join(folder, 'parts', 'result');
 
-  it('appears whole, in place of what was there', async () => {
+  it('appears complete, replacing the previous file', async () => {
     writeFileSync(path, 'old');
     const file = await AtomicFile.create('job', path, stem);
     file.write('new\n', 1);
@@ -29,14 +29,14 @@ describe('AtomicFile', () => {
     expect(readdirSync(join(folder, 'parts'))).toEqual([]);
   });
 
-  it('is written by two at once without harm', async () => {
+  it('can be written by two writers at once', async () => {
     const files = await Promise.all([1, 2].map(() => AtomicFile.create('job', path, stem)));
     for (const file of files) for (let i = 0; i < 5000; i++) await file.write(`line ${i}\n`, 1);
     await Promise.all(files.map((file) => file.commit()));
     expect(readFileSync(path, 'utf8')).toBe(Array.from({ length: 5000 }, (_, i) => `line ${i}\n`).join(''));
   });
 
-  it('can be given up at any time, and again', async () => {
+  it('can be discarded at any time, and repeatedly', async () => {
     const file = await AtomicFile.create('job', path, stem);
     for (let i = 0; i < 100; i++) file.write('x'.repeat(10_000), 1);
     await file.discard();
@@ -44,14 +44,14 @@ describe('AtomicFile', () => {
     expect(readdirSync(join(folder, 'parts'))).toEqual([]);
   });
 
-  it('is made again and again while others remove its empty folder', async () => {
+  it('is created while others keep removing its empty folder', async () => {
     for (let i = 0; i < 100; i++) {
       const made = AtomicFile.create('job', path, stem);
       const removal = setInterval(() => {
         try {
           rmdirSync(join(folder, 'parts'));
         } catch {
-          // Not empty, or not there.
+          // Not empty, or missing.
         }
       }, 0);
       const file = await made.finally(() => clearInterval(removal));
@@ -59,7 +59,7 @@ describe('AtomicFile', () => {
     }
   });
 
-  it('below a file is a failure that says what to do', async () => {
+  it('below a file fails with advice', async () => {
     writeFileSync(join(folder, 'plain'), '');
     await expect(AtomicFile.create('job', path, join(folder, 'plain', 'result'))).rejects.toMatchObject({
       code: 'SINK_FAILED',
@@ -67,7 +67,7 @@ describe('AtomicFile', () => {
     });
   });
 
-  it('whose place is a folder is a failure, and nothing is left', async () => {
+  it('whose path is a folder fails and leaves nothing', async () => {
     mkdirSync(path);
     const file = await AtomicFile.create('job', path, stem);
     file.write('new\n', 1);
@@ -75,7 +75,7 @@ describe('AtomicFile', () => {
     expect(readdirSync(join(folder, 'parts'))).toEqual([]);
   });
 
-  it.skipIf(smallDisk === null)('on a full disk fails, and nothing is left (needs to mount a small disk)', async () => {
+  it.skipIf(smallDisk === null)('fails on a full disk and leaves nothing (needs to mount a small disk)', async () => {
     const full = join(smallDisk!.path, 'result.jsonl');
     const file = await AtomicFile.create('job', full, join(smallDisk!.path, 'parts', 'result'));
     for (let i = 0; i < 300; i++) await file.write(`${'x'.repeat(500)}\n`, 1);

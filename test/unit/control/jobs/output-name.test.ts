@@ -7,7 +7,7 @@ describe('outputName', () => {
     expect(outputName(['/a/clip.mp4', '/a/other.mp4', '/a/myclip.mp4'], 0)).toBe('clip.mp4.jsonl');
   });
 
-  it('tells inputs of one name apart, whatever its case', () => {
+  it('distinguishes inputs with the same name, ignoring case', () => {
     const inputs = ['/a/clip.mp4', '/b/clip.mp4', '/c/CLIP.mp4', '/c/other.mp4'];
     const names = inputs.map((_, i) => outputName(inputs, i));
     expect(new Set(names.map((name) => name.toLowerCase())).size).toBe(4);
@@ -19,7 +19,7 @@ describe('outputName', () => {
     expect(outputName(['/a/clip.mp4', '/b/clip.mp4'], 0)).toBe(outputName(['/b/clip.mp4', '/a/clip.mp4'], 1));
   });
 
-  it('gives every input a name of its own, even the same path twice', () => {
+  it('gives every input a unique name, even the same path twice', () => {
     const path = fc.tuple(fc.constantFrom('a', 'b', 'a/b'), fc.constantFrom('x.mp4', 'X.mp4', 'y.mkv'));
     fc.assert(
       fc.property(fc.array(path, { minLength: 1, maxLength: 12 }), (paths) => {

@@ -19,7 +19,7 @@ const HEADER: PartHeader = {
   input: { bytes: 1000, modifiedMs: 1_700_000_000_000 },
 };
 
-/** A box as engines give them: 32-bit floats, nothing rounded. */
+/** A box as engines return it: unrounded 32-bit floats. */
 const box = (seed: number): Detection => {
   const [x, y, width, height, score] = [0.1, 0.2, 0.3, 0.7, 0.011].map((n) => Math.fround(n * (seed + 1)));
   return { classId: seed, label: `class ${seed}`, score: score!, box: [x!, y!, width!, height!] };
@@ -51,7 +51,7 @@ async function readAll(): Promise<{ header: PartHeader; frames: PartFrame[] }> {
 describe('a part', () => {
   beforeEach(() => rmSync(path, { force: true }));
 
-  it('gives back what was put in, to the last bit', async () => {
+  it('returns what was written, bit for bit', async () => {
     await write(5);
     const { header, frames } = await readAll();
     expect(header).toEqual(HEADER);
@@ -60,14 +60,14 @@ describe('a part', () => {
     expect([...frames[2]!.rows.subarray(6)]).toEqual([...place, score, classId]);
   });
 
-  it('is read in pieces without losing a line', async () => {
+  it('is read in chunks without losing a line', async () => {
     await write(5000);
     expect((await readAll()).frames.map(({ ptsUs }) => ptsUs)).toEqual(
       Array.from({ length: 5000 }, (_, i) => i * 40_000),
     );
   });
 
-  it('is not to be seen before it is whole, and leaves nothing when it is given up', async () => {
+  it('is not visible before it is complete, and leaves nothing when discarded', async () => {
     const writer = await PartWriter.create(path, HEADER);
     await writer.add(frameOf(0));
     expect(readdirSync(folder).filter((name) => !name.endsWith('.tmp'))).toEqual([]);
@@ -75,7 +75,7 @@ describe('a part', () => {
     expect(readdirSync(folder)).toEqual([]);
   });
 
-  it('that does not exist is none', async () => {
+  it('that does not exist opens as null', async () => {
     expect(await PartReader.open(path)).toBeNull();
   });
 
@@ -87,7 +87,7 @@ describe('a part', () => {
         const bad = Buffer.from(good);
         bad[at] = bad[at]! ^ change;
         writeFileSync(path, bad);
-        // A changed header is another part: whoever reads it compares the header.
+        // A part with a changed header is valid but another part: the reader compares headers.
         const read = await readAll().catch((error: unknown) => error);
         if (read instanceof Error) expect(read).toMatchObject({ code: 'SEGMENT_MISMATCH', message: /is damaged/ });
         else expect.unreachable(`a changed byte at ${at} was not noticed`);
@@ -96,7 +96,7 @@ describe('a part', () => {
     );
   });
 
-  it('that was cut off anywhere is damaged', async () => {
+  it('truncated anywhere is damaged', async () => {
     await write(6);
     const { length } = readFileSync(path);
     for (let bytes = 0; bytes < length; bytes += 7) {

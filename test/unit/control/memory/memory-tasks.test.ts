@@ -3,10 +3,10 @@ import { MemoryTasks } from '../../../../src/control/memory/memory-tasks.ts';
 import { ManualClock } from '../../../support/manual-clock.ts';
 import { jobOrderOf, ScriptedHandler } from '../../../support/task-handlers.ts';
 
-/** Long enough for handlers that wait for nothing but each other. */
+/** Long enough for handlers that wait only for each other. */
 const settle = (): Promise<void> => new Promise((resolve) => setTimeout(resolve, 5));
 
-describe('the task queue in memory, on a clock that is turned by hand', () => {
+describe('the task queue in memory, on a manual clock', () => {
   const clock = new ManualClock();
   let tasks = new MemoryTasks({ clock });
   afterEach(() => tasks.close());
@@ -21,7 +21,7 @@ describe('the task queue in memory, on a clock that is turned by hand', () => {
     await tasks.submit(jobOrderOf('a', 1));
     tasks.work('bulk', 1, handler.handle);
     await settle();
-    // Three quarters of 1, 2 and 3 s: half of it is fixed, the other half by chance.
+    // Three quarters of 1, 2 and 3 s: half of it is fixed, the other half random.
     for (const [i, delayMs] of [750, 1_500, 2_250].entries()) {
       clock.advance(delayMs - 1);
       await settle();
@@ -34,7 +34,7 @@ describe('the task queue in memory, on a clock that is turned by hand', () => {
     expect((await tasks.job('a')).report.state).toBe('failed');
   });
 
-  it('tells how long the oldest task waits, and how long the job will take', async () => {
+  it('reports how long the oldest task has waited, and how long the job will take', async () => {
     tasks = new MemoryTasks({ clock });
     await tasks.submit(jobOrderOf('a', 1));
     clock.advance(4_000);
@@ -59,7 +59,7 @@ describe('the task queue in memory, on a clock that is turned by hand', () => {
     expect((await tasks.job('b')).report.state).toBe('done');
   });
 
-  it('keeps so many inputs, the jobs of the newest', async () => {
+  it('keeps the newest jobs up to keepInputs', async () => {
     tasks = new MemoryTasks({ clock, policy: { keepInputs: 10 } });
     tasks.work('bulk', 1, new ScriptedHandler(0).handle);
     for (const [i, inputs] of [2, 6, 4].entries()) {
@@ -69,7 +69,7 @@ describe('the task queue in memory, on a clock that is turned by hand', () => {
     expect((await tasks.jobs()).map(({ id }) => id)).toEqual(['j2', 'j1']);
   });
 
-  it('refuses a worker that may do nothing', () => {
+  it('refuses a concurrency below 1', () => {
     expect(() => tasks.work('bulk', 0, new ScriptedHandler(1).handle)).toThrow(RangeError);
   });
 });

@@ -44,44 +44,44 @@ function admission(rules: Partial<AdmissionRules> = {}): Admission {
 const forbidden = (message: RegExp) => ({ code: 'SOURCE_FORBIDDEN', message: expect.stringMatching(message) });
 
 describe('a file', () => {
-  it('below a root is admitted, and told where it really is', async () => {
+  it('below a root is admitted, and its real path returned', async () => {
     expect(await admission().file(join(root, 'a.mp4'))).toBe(join(root, 'a.mp4'));
     expect(await admission().file(join(root, 'inner.mp4'))).toBe(join(root, 'a.mp4'));
   });
 
-  it('is admitted below a root that is itself a link, and by another name of the root', async () => {
+  it('is admitted below a root that is a link, and by a link to the root', async () => {
     expect(await admission({ roots: [join(folder, 'alias')] }).file(join(root, 'a.mp4'))).toBe(join(root, 'a.mp4'));
     expect(await admission().file(join(folder, 'alias', 'a.mp4'))).toBe(join(root, 'a.mp4'));
   });
 
   it.each([
     ['elsewhere', join(outside, 'secret.mp4')],
-    ['in a folder whose name only begins like a root', join(folder, 'media-two', 'b.mp4')],
+    ['in a folder whose name starts with that of a root', join(folder, 'media-two', 'b.mp4')],
     ['by ".."', `${root}/sub/../../private/secret.mp4`],
-    ['by ".." that stays inside, since links make it unsure', `${root}/sub/../a.mp4`],
+    ['by ".." even inside the root, because of links', `${root}/sub/../a.mp4`],
     ['by a link to a file', join(root, 'escape.mp4')],
     ['by a link to a folder', join(root, 'way-out', 'secret.mp4')],
-    ['by a link that leads nowhere yet', join(root, 'dangling')],
-    ['by a link in a circle', join(root, 'circle')],
-    ['that is absent, elsewhere', join(outside, 'absent.mp4')],
+    ['by a dangling link', join(root, 'dangling')],
+    ['by a circular link', join(root, 'circle')],
+    ['that is missing, outside the roots', join(outside, 'absent.mp4')],
     ['by a relative path', 'media/a.mp4'],
     ['with a zero byte', `${root}/a.mp4\0.txt`],
-  ])('%s is refused, and what is allowed is said', async (_, path) => {
+  ])('%s is refused with the allowed roots', async (_, path) => {
     await expect(admission().file(path)).rejects.toMatchObject(forbidden(/allowed are files below .*media/));
   });
 
-  it('is refused where no root is set', async () => {
+  it('is refused if no root is set', async () => {
     await expect(admission({ roots: [] }).file(join(root, 'a.mp4'))).rejects.toMatchObject(
       forbidden(/allowed are files below no folder \(fleet\.roots\)/),
     );
   });
 
-  it('that is absent below a root is not found', async () => {
+  it('missing below a root is not found', async () => {
     for (const path of [join(root, 'absent.mp4'), join(root, 'a.mp4', 'deeper')])
       await expect(admission().file(path)).rejects.toMatchObject({ code: 'SOURCE_NOT_FOUND' });
   });
 
-  it('that is a folder or a pipe is none', async () => {
+  it('that is a folder or a pipe is refused', async () => {
     const pipe = join(root, 'pipe');
     execFileSync('mkfifo', [pipe]);
     for (const path of [join(root, 'sub'), pipe])
@@ -90,7 +90,7 @@ describe('a file', () => {
 });
 
 describe('an output folder', () => {
-  it('may be one that will be made', async () => {
+  it('may not exist yet', async () => {
     expect(await admission().outDir(join(root, 'new', 'deeper'))).toBe(join(root, 'new', 'deeper'));
     expect(await admission().outDir(root)).toBe(root);
     expect(await admission().outDir(join(folder, 'alias', 'new'))).toBe(join(root, 'new'));
@@ -99,8 +99,8 @@ describe('an output folder', () => {
   it.each([
     ['elsewhere', join(outside, 'new')],
     ['behind a link', join(root, 'way-out', 'new')],
-    ['behind a link that leads nowhere yet', join(root, 'dangling', 'new')],
-    ['by ".." behind what does not exist', `${root}/new/../../private`],
+    ['behind a dangling link', join(root, 'dangling', 'new')],
+    ['by ".." after a missing folder', `${root}/new/../../private`],
   ])('%s is refused', async (_, path) => {
     await expect(admission().outDir(path)).rejects.toMatchObject(forbidden(/allowed are files below/));
   });
@@ -136,7 +136,7 @@ describe('the source of a stream', () => {
     ['concat:/etc/passwd', /allowed are files below/],
   ])('%s is refused', async (source, message) => {
     const result = admission({ networks: ['10.0.0.0/8', 'fd00::/8'] }).source(source);
-    // A host that cannot be resolved as ffmpeg reads it is no way in either.
+    // A host that does not resolve as ffmpeg reads it is refused too.
     await expect(result).rejects.toMatchObject(
       source.includes('0x7f')
         ? { code: expect.stringMatching(/SOURCE_(?:FORBIDDEN|UNREACHABLE)/) }
@@ -144,11 +144,11 @@ describe('the source of a stream', () => {
     );
   });
 
-  it('whose host has no address cannot be judged', async () => {
+  it('whose host has no address is SOURCE_UNREACHABLE', async () => {
     await expect(admission().source('rtsp://absent.lan/1')).rejects.toMatchObject({ code: 'SOURCE_UNREACHABLE' });
   });
 
-  it('is admitted without asking for addresses where all networks are allowed', async () => {
+  it('is admitted without a lookup if all networks are allowed', async () => {
     await admission({ networks: ['0.0.0.0/0', '::/0'] }).source('rtsp://absent.lan/1');
   });
 
@@ -165,7 +165,7 @@ describe('the source of a stream', () => {
 
 describe('a list of networks', () => {
   it.each(['10.0.0.0/33', '10.0.0/8', 'fd00::/129', 'localhost', '10.0.0.0/', '10.0.0.0/8/8', ''])(
-    '"%s" is a mistake in the configuration',
+    '"%s" is CONFIG_INVALID',
     (network) => {
       expect(() => admission({ networks: ['10.0.0.0/8', network] })).toThrowError(
         expect.objectContaining({ code: 'CONFIG_INVALID', message: expect.stringContaining('fleet.networks[1]') }),
@@ -173,7 +173,7 @@ describe('a list of networks', () => {
     },
   );
 
-  it('may name single addresses', async () => {
+  it('may contain single addresses', async () => {
     await admission({ networks: ['192.168.1.9'] }).source('rtsp://192.168.1.9/1');
     await expect(admission({ networks: ['192.168.1.9'] }).source('rtsp://192.168.1.8/1')).rejects.toMatchObject(
       forbidden(/leads to/),

@@ -11,7 +11,7 @@ function moving(
   fps: number,
   more: Partial<MovingStream> = {},
 ): MovingStream {
-  return { id, from, to, fps, priority: 0, isHomeless: from === null, ...more };
+  return { id, from, to, fps, priority: 0, isUnplaced: from === null, ...more };
 }
 
 function moved(wanted: readonly MovingStream[], loads: Map<string, number>, budget: MoveBudget): string[] {
@@ -19,7 +19,7 @@ function moved(wanted: readonly MovingStream[], loads: Map<string, number>, budg
 }
 
 describe('moving streams', () => {
-  it('waits until there is room at the other end', () => {
+  it('waits until the target host has room', () => {
     const loads = new Map([
       ['a', 8],
       ['b', 8],
@@ -31,7 +31,7 @@ describe('moving streams', () => {
     expect([...loads.values()]).toEqual([5, 8, 8]);
   });
 
-  it('lets one go and another in within one round where the budget allows', () => {
+  it('lets one leave and another enter in one round if the budget allows', () => {
     const loads = new Map([
       ['a', 8],
       ['b', 0],
@@ -41,7 +41,7 @@ describe('moving streams', () => {
     expect(moved(wanted, loads, MoveBudget.full(5))).toEqual(['out', 'in']);
   });
 
-  it('parks the least important of those that stand in each other’s way, never one that frees nothing', () => {
+  it('parks the lowest priority of those that block each other, never one that frees no room', () => {
     const loads = new Map([
       ['a', 10],
       ['b', 10],
@@ -66,7 +66,7 @@ describe('the budget of moves', () => {
     expect(MoveBudget.after(0.1, 0, 10_000).isEmpty).toBe(false);
   });
 
-  it('takes a clock that goes back for one that stands', () => {
+  it('treats a clock that goes back as one that stands still', () => {
     expect(MoveBudget.after(10, 2, -5_000).tokens).toBe(2);
   });
 });

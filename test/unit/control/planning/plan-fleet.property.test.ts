@@ -6,7 +6,7 @@ import { FleetWorld, hostCard, streamOrder } from '../../../support/fleet-world.
 
 const FILL = 0.8;
 const OPTIONS: PlanOptions = { ...PLAN_DEFAULTS, fillRatio: FILL, movesPerSecond: 3, settleMs: 0 };
-/** Long enough for any of these fleets to place everything, restore rates and even out load. */
+/** Long enough for any of these fleets to place everything, restore rates and balance load. */
 const LONG_S = 400;
 const HOSTS = ['a', 'b', 'c', 'd'];
 const STREAMS = Array.from({ length: 14 }, (_, i) => `s${i}`);
@@ -72,7 +72,7 @@ interface Held {
   readonly wantFps: number;
 }
 
-/** Lives through a history, and looks after every round. */
+/** Runs a history of events, and checks after every round. */
 function live(
   steps: readonly Step[],
   look: (fleet: FleetWorld, before: ReadonlyMap<string, Held>) => void,
@@ -97,7 +97,7 @@ function heldBy(fleet: FleetWorld, id: string, hostId: string): Held {
   return { hostId, order: fleet.orders.get(id), fps: fleet.rateOf(id), wantFps: wants(fleet, id) };
 }
 
-/** What a stream gets of what it wants, where no host could give more to it alone. */
+/** Inferences a second that a stream wants, at most what the largest ready host has. */
 function wants(fleet: FleetWorld, id: string): number {
   const largest = Math.max(
     ...[...fleet.hosts.values()]
@@ -117,7 +117,7 @@ describe('whatever happens to a fleet', () => {
           const gained = [...fleet.assignments].filter(([id, { hostId }]) => {
             const held = before.get(id);
             if (held?.hostId !== hostId) return true;
-            // An operator's change holds at once, and so does a cap that was there only because every host was small.
+            // An operator's change applies at once, and so does lifting a cap that existed only because every host was small.
             const isOwn = held.order === fleet.orders.get(id) && held.wantFps === wants(fleet, id);
             return isOwn && held.fps < fleet.rateOf(id);
           });
@@ -149,7 +149,7 @@ describe('whatever happens to a fleet', () => {
     );
   });
 
-  it('no stream is held back while one of lower priority is above its floor', () => {
+  it('no stream is reduced while one of lower priority is above its floor', () => {
     fc.assert(
       fc.property(history, (steps) => {
         live(steps, (fleet) => {
@@ -168,7 +168,7 @@ describe('whatever happens to a fleet', () => {
     );
   });
 
-  it('it comes to rest, within its hosts, and refuses only where everybody is at the floor', () => {
+  it('it settles within its capacity, and refuses only if all streams are at their floor', () => {
     fc.assert(
       fc.property(history, (steps) => {
         const fleet = live(steps, () => undefined);

@@ -34,7 +34,7 @@ describe('a fleet with room', () => {
     expect(['capped', 'aimed', 'plain', 'fifth'].map((id) => fleet.rateOf(id))).toEqual([12, 8, 25, 5]);
   });
 
-  it('gives streams only to hosts of their pipeline, and says so where there is none', () => {
+  it('gives streams only to hosts of their pipeline, and reports if there are none', () => {
     const fleet = world()
       .addHosts(hostCard('a', 100, { pipeline: 'faces' }))
       .addOrders(...tens(1));
@@ -45,7 +45,7 @@ describe('a fleet with room', () => {
     expect(notes.at(-1)?.message).toBe('no stream of pipeline "street" runs: no host runs pipeline "street"');
   });
 
-  it('changes nothing when nothing changed, and tells a refusal once', () => {
+  it('changes nothing when nothing changed, and reports a refusal once', () => {
     const fleet = world()
       .addHosts(hostCard('a', 100), hostCard('b', 70))
       .addOrders(...tens(40));
@@ -64,7 +64,7 @@ describe('a fleet with room', () => {
     expect([fleet.hostOf('s0'), fleet.hostOf('s1')]).toEqual(['a', 'a']);
   });
 
-  it('evens out load that is far apart, one stream in five seconds', () => {
+  it('balances load that is far apart, one stream every five seconds', () => {
     const fleet = world()
       .addHosts(hostCard('a', 100))
       .addOrders(...tens(8));
@@ -77,7 +77,7 @@ describe('a fleet with room', () => {
     expect(loads).toEqual([10, 20, 30, 30]);
   });
 
-  it('takes paused and removed streams from their hosts', () => {
+  it('removes paused and removed streams from their hosts', () => {
     const fleet = world()
       .addHosts(hostCard('a', 100))
       .addOrders(...tens(3));
@@ -94,7 +94,7 @@ describe('a fleet with room', () => {
 });
 
 describe('an operator', () => {
-  it('gets a stream onto the host that was chosen, while that host is ready', () => {
+  it('gets a stream onto the chosen host while that host is ready', () => {
     const fleet = world()
       .addHosts(hostCard('a', 100), hostCard('b', 100))
       .addOrders(...tens(2));
@@ -109,7 +109,7 @@ describe('an operator', () => {
     expect(fleet.hostOf('s0')).not.toBe(other);
   });
 
-  it('gets it onto a full host too: others make room', () => {
+  it('gets a stream onto a full host too: others make room', () => {
     const fleet = world()
       .addHosts(hostCard('a', 50), hostCard('b', 50))
       .addOrders(...tens(7));
@@ -121,7 +121,7 @@ describe('an operator', () => {
     expect([...fleet.orders.keys()].map((one) => fleet.rateOf(one))).toEqual(Array(7).fill(10));
   });
 
-  it('can swap the streams of two full hosts: one steps aside for a round', () => {
+  it('can swap the streams of two full hosts: one has no host for a round', () => {
     const fleet = world().addHosts(hostCard('a', 50), hostCard('b', 50));
     const wanting = (id: string, wantedHost: string) => streamOrder(id, { maxFps: 40 }, { wantedHost });
     fleet.addOrders(wanting('x', 'a'), wanting('y', 'b'));
@@ -160,7 +160,7 @@ describe('a host that is gone', () => {
     ]);
   });
 
-  it('goes before streams that run and only have to move', () => {
+  it('has its streams placed before running streams are moved', () => {
     const fleet = world({ movesPerSecond: 1 }).addHosts(hostCard('a', 100), hostCard('b', 100), hostCard('c', 100));
     fleet.addOrders(
       streamOrder('dead', { maxFps: 10 }, { wantedHost: 'a' }),
@@ -173,7 +173,7 @@ describe('a host that is gone', () => {
     expect([...fleet.pass(1).changes.keys()]).toEqual(['drained']);
   });
 
-  it('is told, and so is one that joins', () => {
+  it('is reported, and so is one that joins', () => {
     const fleet = world().addHosts(hostCard('a', 100));
     fleet.plan();
     fleet.hosts.delete('a');
@@ -186,7 +186,7 @@ describe('a host that is gone', () => {
 });
 
 describe('a full fleet', () => {
-  it('lowers the rate of the lowest priority evenly and refuses nobody', () => {
+  it('lowers the rates of the lowest priority evenly and refuses no stream', () => {
     const fleet = world().addHosts(hostCard('a', 100), hostCard('b', 100));
     fleet.addOrders(...tens(8, 'low'), ...tens(10, 'high', { priority: 1 }));
     const { refused, notes } = fleet.plan();
@@ -195,11 +195,11 @@ describe('a full fleet', () => {
     expect(new Set(tens(10, 'high').map(({ id }) => fleet.rateOf(id)))).toEqual(new Set([10]));
     expect(notes.filter(({ kind }) => kind === 'stream-reduced')).toHaveLength(8);
     expect(notes.find(({ kind }) => kind === 'fleet-full')?.message).toBe(
-      'pipeline "street" is full: of 18 streams 8 run at a lower rate and 0 nowhere',
+      'pipeline "street" is full: of 18 streams 8 run at a lower rate and 0 do not run',
     );
   });
 
-  it('goes on with the next priority once the lowest is at its floor', () => {
+  it('continues with the next priority once the lowest is at its floor', () => {
     const fleet = world()
       .addHosts(hostCard('a', 100))
       .addOrders(...tens(4, 'low'), ...tens(10, 'high', { priority: 1 }));
@@ -216,7 +216,7 @@ describe('a full fleet', () => {
     expect(fleet.loadOf('a')).toBe(16);
   });
 
-  it('lets a new stream of high priority take the place of one of low priority', () => {
+  it('lets a new stream of high priority replace one of low priority', () => {
     const fleet = world()
       .addHosts(hostCard('a', 1.25))
       .addOrders(streamOrder('low', { maxFps: 1 }));
@@ -226,7 +226,7 @@ describe('a full fleet', () => {
     expect([fleet.hostOf('low'), fleet.hostOf('high')]).toEqual([null, 'a']);
   });
 
-  it('never takes a stream below 1 frame/s, nor touches one that wants less', () => {
+  it('never lowers a stream below 1 frame/s, nor reduces one that wants less', () => {
     const fleet = world({ fillRatio: 1 }).addHosts(hostCard('a', 4));
     fleet.addOrders(streamOrder('slow', { maxFps: 0.5 }));
     for (const id of ['x', 'y', 'z']) fleet.addOrders(streamOrder(id, { maxFps: 3 }));
@@ -237,7 +237,7 @@ describe('a full fleet', () => {
     expect([...refused.keys()]).toEqual(['slow']);
   });
 
-  it('moves streams together rather than lower rates', () => {
+  it('packs streams together rather than lowering rates', () => {
     const fleet = world({ fillRatio: 1 })
       .addHosts(hostCard('a', 100), hostCard('b', 100))
       .addOrders(...tens(8));
@@ -249,14 +249,14 @@ describe('a full fleet', () => {
     expect(fleet.rateOf('s0')).toBe(10);
   });
 
-  it('holds a stream that wants more than any host has to what one host has, and others to nothing', () => {
+  it('limits a stream that wants more than any host has to one host, and does not reduce others for it', () => {
     const fleet = world().addHosts(hostCard('a', 100), hostCard('b', 100));
     fleet.addOrders(streamOrder('huge', { maxFps: 500, priority: 1 }), ...tens(2));
     fleet.plan();
     expect([fleet.rateOf('huge'), fleet.rateOf('s0'), fleet.rateOf('s1')]).toEqual([80, 10, 10]);
   });
 
-  it('raises rates again in one step when room returns, after a while, moves first', () => {
+  it('raises rates in one step some time after room returns, after the moves', () => {
     const fleet = world()
       .addHosts(hostCard('a', 100))
       .addOrders(...tens(16));
@@ -274,7 +274,7 @@ describe('a full fleet', () => {
     expect([restored?.rateCut, fleet.rateOf('s15')]).toEqual([null, 10]);
   });
 
-  it('does not raise rates into room that a small change would fill', () => {
+  it('does not raise rates if that leaves no margin', () => {
     const fleet = world()
       .addHosts(hostCard('a', 100))
       .addOrders(...tens(8), streamOrder('extra', { maxFps: 2 }));
@@ -288,7 +288,7 @@ describe('a full fleet', () => {
     expect(fleet.rateOf('s0')).toBe(10);
   });
 
-  it('is taken over by a new leader at the rates that it finds', () => {
+  it('keeps its rates under a new leader', () => {
     const fleet = world().addHosts(hostCard('a', 100));
     fleet.addOrders(...tens(4, 'low'), ...tens(10, 'high', { priority: 1 }));
     fleet.plan();
@@ -297,7 +297,7 @@ describe('a full fleet', () => {
   });
 });
 
-it('a new leader neither lowers rates nor refuses before hosts had time to come', () => {
+it('a new leader neither lowers rates nor refuses streams before hosts had time to join', () => {
   const fleet = world({ settleMs: 2000 })
     .addHosts(hostCard('a', 100))
     .addOrders(...tens(16));

@@ -11,7 +11,7 @@ const START_MS = 1_700_000_000_000;
 const HOST_START_S = 60;
 const IDLE: QueueReport = { waiting: 0, active: 0, oldestWaitingMs: 0 };
 
-/** A fleet whose hosts hold 100 inferences/s each and come a minute after they are recommended; those that are too many go at once. */
+/** A fleet whose hosts do 100 inferences/s each and join a minute after they are recommended; surplus hosts leave at once. */
 class ScalingFleet {
   readonly #advisor: ScaleAdvisor;
   readonly #coming: { atS: number; count: number }[] = [];
@@ -33,7 +33,7 @@ class ScalingFleet {
     });
   }
 
-  /** One second with streams of 10 inferences/s that want `liveFps` together. */
+  /** Simulates one second with streams of 10 inferences/s that want `liveFps` together. */
   pass(liveFps: number, queue = IDLE, bulkFps = 0): ScaleReport {
     this.second += 1;
     const due = this.#coming.filter(({ atS }) => atS <= this.second);
@@ -65,7 +65,7 @@ function snapshotOf(hostCount: number, liveFps: number, bulkFps: number, nowMs: 
 }
 
 describe('the figures', () => {
-  it('count what runs, what waits and what there is, in inferences a second', () => {
+  it('are active, waiting and capacity in inferences a second', () => {
     const advisor = new ScaleAdvisor({
       ...SCALE_DEFAULTS,
       pipeline: 'street',
@@ -117,13 +117,13 @@ describe('the figures', () => {
     expect(advice.reason).toBe('28 of 80 inferences/s on 2 hosts are in use, 77 wait, 3 tasks queued (oldest 5 s).');
   });
 
-  it('stay numbers while there is no host', () => {
+  it('are finite without hosts', () => {
     const fleet = new ScalingFleet(0, { minHosts: 0 });
     expect(fleet.pass(0)).toMatchObject({ loadRatio: 0, recommendedHosts: 0, capacity: 0 });
     expect(fleet.pass(10)).toMatchObject({ loadRatio: 1, recommendedHosts: 1 });
   });
 
-  it('ask for one host where only tasks wait and none is there', () => {
+  it('recommend one host if only tasks wait and there is no host', () => {
     const fleet = new ScalingFleet(0, { minHosts: 0 });
     expect(fleet.pass(0, { waiting: 40, active: 0, oldestWaitingMs: 0 }).recommendedHosts).toBe(1);
   });
@@ -145,7 +145,7 @@ describe('the recommendation', () => {
     expect(reachedS).toBeGreaterThan(0);
   });
 
-  it('falls to what is needed after the window, in one step', () => {
+  it('falls to the need after the window, in one step', () => {
     const fleet = new ScalingFleet(13);
     for (let i = 0; i < 60; i++) fleet.pass(1000);
     const changesBefore = fleet.changes;
@@ -154,7 +154,7 @@ describe('the recommendation', () => {
     expect([new Set(seen.slice(0, 299)), seen.at(-1), fleet.changes - changesBefore]).toEqual([new Set([13]), 2, 1]);
   });
 
-  it('does not thrash under a saw-tooth: after three of thirty two-minute teeth nothing changes any more', () => {
+  it('does not oscillate with a saw-tooth load: nothing changes after three of thirty two-minute teeth', () => {
     const fleet = new ScalingFleet(5);
     const tooth = (): void => {
       for (let i = 0; i < 120; i++) fleet.pass(100 + 600 * (i / 120));
@@ -165,7 +165,7 @@ describe('the recommendation', () => {
     expect([fleet.changes - changesBefore, fleet.advice?.recommendedHosts]).toEqual([0, 9]);
   });
 
-  it('follows teeth that are longer than the window, with at most six changes for each', () => {
+  it('follows teeth longer than the window, with at most six changes each', () => {
     const fleet = new ScalingFleet(2);
     const teeth = 6;
     const seen = new Set<number>();
@@ -180,14 +180,14 @@ describe('the recommendation', () => {
     expect(fleet.changes).toBeLessThanOrEqual(1);
   });
 
-  it('never leaves its limits', () => {
+  it('stays within its limits', () => {
     const fleet = new ScalingFleet(5, { minHosts: 3, maxHosts: 6 });
     for (let i = 0; i < 200; i++) expect(fleet.pass(5000).recommendedHosts).toBeLessThanOrEqual(6);
     for (let i = 0; i < 400; i++) expect(fleet.pass(0).recommendedHosts).toBeGreaterThanOrEqual(3);
     expect(fleet.advice?.recommendedHosts).toBe(3);
   });
 
-  it('does not grow because segments take all that is left over, nor shrink while they do', () => {
+  it('neither grows nor shrinks because segments use all idle capacity', () => {
     const fleet = new ScalingFleet(3);
     const busy: QueueReport = { waiting: 0, active: 6, oldestWaitingMs: 0 };
     for (let i = 0; i < 900; i++) fleet.pass(100, busy, fleet.hosts * HOST_FPS);
@@ -196,13 +196,13 @@ describe('the recommendation', () => {
     expect(fleet.advice?.recommendedHosts).toBe(2);
   });
 
-  it('grows for tasks that wait, by the tasks that a host does at once', () => {
+  it('grows for waiting tasks, in proportion to tasksPerHost', () => {
     const fleet = new ScalingFleet(1);
     for (let i = 0; i < 120; i++) fleet.pass(0, { waiting: 6, active: 2, oldestWaitingMs: 1000 * i }, 100);
     expect(fleet.advice?.recommendedHosts).toBe(4);
   });
 
-  it('keeps what it finds until it has looked for a whole window', () => {
+  it('does not fall below the initial hosts during the first window', () => {
     const fleet = new ScalingFleet(10);
     for (let i = 0; i < 299; i++) expect(fleet.pass(100).recommendedHosts).toBe(10);
     for (let i = 0; i < 10; i++) fleet.pass(100);

@@ -20,7 +20,7 @@ describe('the address of a Redis', () => {
     expect(redisAddress(url, null)).toEqual({ label, options });
   });
 
-  it('speaks TLS by the authorities of a file', () => {
+  it('uses TLS with the CAs of a file', () => {
     const path = join(mkdtempSync(join(tmpdir(), 'sightline-ca-')), 'ca.pem');
     writeFileSync(path, 'authorities');
     expect(redisAddress('rediss://cache', path).options.tls).toEqual({ ca: Buffer.from('authorities') });
@@ -40,7 +40,7 @@ describe('the address of a Redis', () => {
     expect(() => redisAddress(url, caFile)).toThrow(expect.objectContaining({ code: 'CONFIG_INVALID' }));
   });
 
-  it('repeats no password when it refuses', () => {
+  it('never shows the password in an error', () => {
     for (const url of ['redis://ann:hush@cache/one', 'redis://ann:hush/@cache', 'redis://ann:hush%@cache'])
       expect(() => redisAddress(url, null)).toThrow(/^(?!.*hush)/);
   });

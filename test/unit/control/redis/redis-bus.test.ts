@@ -13,7 +13,7 @@ import { mutationsOf } from '../../../support/mutations.ts';
 
 const PREFIX = '{test}';
 
-/** A Redis client that is never connected: a test says what arrives. */
+/** A Redis client that is never connected: the test injects the messages. */
 class ClientDouble extends EventEmitter {
   readonly status = 'wait';
 
@@ -23,7 +23,7 @@ class ClientDouble extends EventEmitter {
   }
 }
 
-describe('what arrives from Redis', () => {
+describe('messages from Redis', () => {
   const clock = new ManualClock();
   const incidents = new Incidents(() => {}, clock);
   const client = new ClientDouble();
@@ -39,7 +39,7 @@ describe('what arrives from Redis', () => {
   const refused = (topic: BusTopic, reason: string): number =>
     incidents.refusals.find((one) => one.channel === `bus-${topic}` && one.reason === reason)?.count ?? 0;
 
-  it('any text, and any change to a right message, reaches listeners as a message or not at all', () => {
+  it('any text, and any mutation of a valid message, reaches listeners as a valid message or not at all', () => {
     const right = { v: 1, topic: 'detections', hostId: 'h1', stream: 'gate', fence: 7, body: { any: [1] } };
     const heard: BusMessage[] = [];
     const unsubscribe = bus.subscribe('detections', 'gate', (message) => heard.push(message));
@@ -59,11 +59,11 @@ describe('what arrives from Redis', () => {
       }),
       { numRuns: 1000 },
     );
-    expect(incidents.caught.size, 'nothing of it even reached a barrier').toBe(0);
+    expect(incidents.caught.size, 'no exception reached a guard').toBe(0);
     unsubscribe();
   });
 
-  it.each(BUS_TOPICS)('a text that is too long is not even parsed: %s', (topic) => {
+  it.each(BUS_TOPICS)('a text that is too long is not parsed: %s', (topic) => {
     const unsubscribe = bus.subscribe(topic, null, () => {});
     const jsonBefore = refused(topic, 'json');
     client.arrive(topic, 'gate', `"${'x'.repeat(MOST_MESSAGE_CHARS[topic])}"`);
@@ -72,7 +72,7 @@ describe('what arrives from Redis', () => {
     unsubscribe();
   });
 
-  it('a message of a newer protocol is refused as such, one without a version is of the first', () => {
+  it('a newer version is refused as such; a message without a version counts as version 1', () => {
     const heard: BusMessage[] = [];
     const unsubscribe = bus.subscribe('wake', null, (message) => heard.push(message));
     const message = { topic: 'wake', hostId: 'h1', stream: 'gate', fence: null, body: null };
@@ -84,7 +84,7 @@ describe('what arrives from Redis', () => {
     unsubscribe();
   });
 
-  it('a listener that throws keeps nothing from the others', () => {
+  it('a listener that throws does not affect the others', () => {
     const heard: BusMessage[] = [];
     const before = incidents.caught.get('a listener to bus messages') ?? 0;
     const leave = [

@@ -1,7 +1,7 @@
 import { describe, expect, it } from 'vitest';
 import { checkSuitability } from '../../../../src/control/redis/redis-suitability.ts';
 
-/** What a server says of itself, as far as it is read. */
+/** The fields of a server's INFO that are read. */
 const info = (version: string, policy = 'noeviction'): string =>
   `# Server\r\nredis_version:${version}\r\nredis_mode:standalone\r\n\r\n# Memory\r\nmaxmemory_policy:${policy}\r\n`;
 
@@ -27,7 +27,7 @@ describe('a Redis is suitable', () => {
     );
   });
 
-  it('not where it says neither', () => {
+  it('not without these fields', () => {
     expect(() => checkSuitability('', 'redis://cache:6379/0')).toThrow(/version unknown/);
   });
 });

@@ -1,32 +1,32 @@
 import { describe, expect, it } from 'vitest';
 import { WorkerWatch } from '../../../../src/control/redis/worker-watch.ts';
 
-const DEAF = { ready: 3, hasRoom: true, taken: 5 };
+const STUCK = { ready: 3, hasRoom: true, taken: 5 };
 
-function seen(sights: readonly (typeof DEAF)[]): boolean[] {
+function seen(sights: readonly (typeof STUCK)[]): boolean[] {
   const watch = new WorkerWatch(3_000);
-  return sights.map((sight, i) => watch.isDeaf(i * 1_000, sight));
+  return sights.map((sight, i) => watch.isStuck(i * 1_000, sight));
 }
 
 describe('a worker', () => {
-  it('is deaf when it took nothing for so long although it could', () => {
-    expect(seen([DEAF, DEAF, DEAF, DEAF, DEAF])).toEqual([false, false, false, false, true]);
+  it('is stuck after taking nothing for the timeout although it could', () => {
+    expect(seen([STUCK, STUCK, STUCK, STUCK, STUCK])).toEqual([false, false, false, false, true]);
   });
 
   it.each([
-    ['nothing waits', { ...DEAF, ready: 0 }],
-    ['it has its fill or is paused', { ...DEAF, hasRoom: false }],
-    ['it took one', { ...DEAF, taken: 6 }],
-  ])('is not where, once in a while, %s', (_, sight) => {
-    expect(seen([DEAF, DEAF, DEAF, sight, DEAF, DEAF]).some(Boolean)).toBe(false);
+    ['nothing waits', { ...STUCK, ready: 0 }],
+    ['it is full or paused', { ...STUCK, hasRoom: false }],
+    ['it took one', { ...STUCK, taken: 6 }],
+  ])('is not stuck if at times %s', (_, sight) => {
+    expect(seen([STUCK, STUCK, STUCK, sight, STUCK, STUCK]).some(Boolean)).toBe(false);
   });
 
-  it('is judged anew after a time when nothing could be seen', () => {
+  it('starts a new idle time after a reset', () => {
     const watch = new WorkerWatch(3_000);
-    watch.isDeaf(0, DEAF);
-    watch.isDeaf(1_000, DEAF);
+    watch.isStuck(0, STUCK);
+    watch.isStuck(1_000, STUCK);
     watch.reset();
-    expect(watch.isDeaf(60_000, DEAF)).toBe(false);
-    expect(watch.isDeaf(63_000, DEAF)).toBe(true);
+    expect(watch.isStuck(60_000, STUCK)).toBe(false);
+    expect(watch.isStuck(63_000, STUCK)).toBe(true);
   });
 });

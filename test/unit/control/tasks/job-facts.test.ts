@@ -22,13 +22,13 @@ const FACTS: JobFacts = {
   busyMs: 50_000,
 };
 
-describe('what is told of a job', () => {
-  it('reckons files that were not split yet like the others', () => {
+describe('the report of a job', () => {
+  it('estimates files that are not split yet from the others', () => {
     // 10 files of 5 segments are 50; 5 are done, 45 are left at 10 s each.
     expect(jobReportOf(FACTS)).toMatchObject({ state: 'running', progressRatio: 0.1, secondsLeft: 450 });
   });
 
-  it('has no estimate before the first segment is done, and none once the job is over', () => {
+  it('has no estimate before the first segment is done, and none once the job is finished', () => {
     expect(jobReportOf({ ...FACTS, segmentsDone: 0, busyMs: 0 }).secondsLeft).toBeNull();
     expect(jobReportOf({ ...FACTS, splits: 0, segments: 0, segmentsDone: 0 })).toMatchObject({
       progressRatio: 0,
@@ -37,11 +37,11 @@ describe('what is told of a job', () => {
     expect(jobReportOf({ ...FACTS, isCancelled: true })).toMatchObject({ state: 'cancelled', secondsLeft: null });
   });
 
-  it('is waiting until a task was begun', () => {
+  it('is waiting until a task has started', () => {
     expect(jobReportOf({ ...FACTS, startedMs: null }).state).toBe('waiting');
   });
 
-  it('is failed only once nothing is left to do but dead letters', () => {
+  it('is failed only once nothing but dead letters is left', () => {
     const over = { ...FACTS, splits: 10, segments: 50, segmentsDone: 48, mergeable: 8, filesDone: 8, deadLetters: 2 };
     expect(jobReportOf(over).state).toBe('failed');
     expect(jobReportOf({ ...over, filesDone: 7 }).state).toBe('running');
@@ -49,7 +49,7 @@ describe('what is told of a job', () => {
     expect(jobReportOf({ ...over, splits: 9 }).state).toBe('running');
   });
 
-  it('is done with its last file', () => {
+  it('is done when its last file is', () => {
     const done = {
       ...FACTS,
       splits: 10,
@@ -62,22 +62,22 @@ describe('what is told of a job', () => {
     expect(jobReportOf(done)).toMatchObject({ state: 'done', progressRatio: 1, secondsLeft: 0, finishedMs: 9_000 });
   });
 
-  it('goes by files where no file has a segment', () => {
+  it('counts files if no file has a segment', () => {
     expect(jobReportOf({ ...FACTS, segments: 0, segmentsDone: 0, filesDone: 2 }).progressRatio).toBe(0.2);
   });
 
-  it('is what the protocol says', () => {
+  it('matches the schema of the protocol', () => {
     expect(jobReport.parse(jobReportOf(FACTS))).toEqual(jobReportOf(FACTS));
   });
 });
 
 describe('the pace', () => {
-  it('takes every gap of a usual length as it is', () => {
+  it('counts usual gaps in full', () => {
     expect(busyGapMs(30_000, { busyMs: 50_000, segmentsDone: 5 })).toBe(30_000);
     expect(busyGapMs(90_000_000, { busyMs: 0, segmentsDone: 0 })).toBe(90_000_000);
   });
 
-  it('takes a night’s pause for ten usual gaps, and never less than five seconds', () => {
+  it('counts a night’s pause as ten mean gaps, but at least five seconds', () => {
     expect(busyGapMs(8 * 3_600_000, { busyMs: 50_000, segmentsDone: 5 })).toBe(100_000);
     expect(busyGapMs(8 * 3_600_000, { busyMs: 50, segmentsDone: 5 })).toBe(5_000);
   });

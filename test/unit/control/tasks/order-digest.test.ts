@@ -7,11 +7,11 @@ const ORDER = jobOrderOf('a', 3);
 const TRACK = { highScore: 0.5, lowScore: 0.1 };
 
 describe('the digest of an order', () => {
-  it('is the same for the same order, whenever it was made', async () => {
+  it('is the same for the same order, whatever its creation time', async () => {
     expect(await orderDigest({ ...ORDER, createdMs: 77 })).toBe(await orderDigest(jobOrderOf('a', 3)));
   });
 
-  it('does not mind in which order settings are written', async () => {
+  it('does not depend on the order of the settings', async () => {
     const settings = TRACK as JobOrder['track'];
     const turned = Object.fromEntries(Object.entries(TRACK).reverse()) as JobOrder['track'];
     expect(await orderDigest({ ...ORDER, track: settings })).toBe(await orderDigest({ ...ORDER, track: turned }));
@@ -27,11 +27,11 @@ describe('the digest of an order', () => {
     { every: 2 },
     { segmentSeconds: 61 },
     { priority: 1 },
-  ])('is another for %j', async (change) => {
+  ])('differs for %j', async (change) => {
     expect(await orderDigest({ ...ORDER, ...change })).not.toBe(await orderDigest(ORDER));
   });
 
-  it('sees a change in the last of many inputs, and lets others have their turn', async () => {
+  it('covers the last of many inputs, and yields to the event loop', async () => {
     const many = jobOrderOf('a', 5_000);
     let turns = 0;
     const counting = setInterval(() => {

@@ -10,14 +10,14 @@ const TASKS: readonly (readonly [string, Task])[] = [
   ['job-1.a_b/merge/99999', { kind: 'merge', ...job, file: 99_999, segments: 2 }],
 ];
 
-describe('the name of a task', () => {
-  it.each(TASKS)('%s says what it is', (name, task) => {
+describe('the id of a task', () => {
+  it.each(TASKS)('%s names the task', (name, task) => {
     expect(taskId(task)).toBe(name);
     expect(parseTaskId(name)).toEqual({ jobId: task.jobId, kind: task.kind, file: task.file });
   });
 
   it.each(['', 'a', 'a/split', 'a/split/x', 'a/split/1/2', 'a/segment/1', 'a/merge/-1', '../split/1', 'a/b/split/1'])(
-    '"%s" is none',
+    '"%s" is not valid',
     (name) => {
       expect(parseTaskId(name)).toBeNull();
     },

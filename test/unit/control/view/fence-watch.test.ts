@@ -2,7 +2,7 @@ import { describe, expect, it } from 'vitest';
 import { FenceWatch } from '../../../../src/control/view/fence-watch.ts';
 
 describe('fence watch', () => {
-  it('believes no message of its own accord, however high its fence is', () => {
+  it('never trusts a message alone, however high its fence', () => {
     const fences = new FenceWatch();
     expect(fences.judge('gate', 'h1', 4)).toBe('newer');
     fences.confirm('gate', { hostId: 'h1', fence: 4 });
@@ -10,7 +10,7 @@ describe('fence watch', () => {
     expect(fences.judge('gate', 'h1', 4), 'the holder counts as before').toBe('current');
   });
 
-  it('knows the present holder, an older one, one without a lease, and one that uses the fence of another', () => {
+  it('distinguishes the current holder, an older one, one without a lease, and one with a foreign fence', () => {
     const fences = new FenceWatch();
     fences.confirm('gate', { hostId: 'h1', fence: 7 });
     expect(fences.judge('gate', 'h1', 7)).toBe('current');
@@ -20,7 +20,7 @@ describe('fence watch', () => {
     expect(fences.judge('yard', 'h2', 7)).toBe('newer');
   });
 
-  it('takes a newer lease for an older one, and never the other way round', () => {
+  it('replaces an older lease by a newer one, never the reverse', () => {
     const fences = new FenceWatch();
     fences.confirm('gate', { hostId: 'h1', fence: 4 });
     fences.confirm('gate', { hostId: 'h2', fence: 9 });
@@ -30,25 +30,25 @@ describe('fence watch', () => {
     expect(fences.highest('gate')).toBe(9);
   });
 
-  it('follows a lower fence once the snapshots have had it for three seconds, and not for one old snapshot', () => {
+  it('accepts a lower fence after three seconds of snapshots, not after a single one', () => {
     const fences = new FenceWatch();
     const snapshot = (hostId: string, fence: number) => new Map([['gate', { hostId, fence }]]);
-    fences.see(snapshot('h9', 9e15), 0);
-    fences.see(snapshot('h1', 7), 1_000);
-    fences.see(snapshot('h1', 7), 3_900);
+    fences.update(snapshot('h9', 9e15), 0);
+    fences.update(snapshot('h1', 7), 1_000);
+    fences.update(snapshot('h1', 7), 3_900);
     expect(fences.judge('gate', 'h9', 9e15)).toBe('current');
-    fences.see(snapshot('h1', 7), 4_000);
+    fences.update(snapshot('h1', 7), 4_000);
     expect(fences.judge('gate', 'h1', 7)).toBe('current');
     expect(fences.judge('gate', 'h9', 9e15)).toBe('newer');
 
-    fences.see(snapshot('h2', 8), 5_000);
-    fences.see(snapshot('h1', 7), 5_100);
-    fences.see(snapshot('h2', 8), 6_000);
-    fences.see(snapshot('h1', 7), 9_000);
+    fences.update(snapshot('h2', 8), 5_000);
+    fences.update(snapshot('h1', 7), 5_100);
+    fences.update(snapshot('h2', 8), 6_000);
+    fences.update(snapshot('h1', 7), 9_000);
     expect(fences.judge('gate', 'h2', 8), 'old snapshots with a newer one between them').toBe('current');
   });
 
-  it('forgets the streams that are gone', () => {
+  it('removes streams that are gone', () => {
     const fences = new FenceWatch();
     fences.confirm('gate', { hostId: 'h1', fence: 4 });
     fences.confirm('yard', { hostId: 'h1', fence: 5 });

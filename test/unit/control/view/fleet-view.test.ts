@@ -30,11 +30,11 @@ describe('fleet view', () => {
     return view.report().streams.find((each) => each.id === id);
   }
 
-  it('shows an order that nobody runs as starting, with the reason, and without the password', async () => {
+  it('shows an order without a host as starting, with the reason, and without the password', async () => {
     const added = await view.addStream(gate);
     expect(added).toMatchObject({ id: 'gate', state: 'starting', source: 'rtsp://***@camera.example/gate' });
     expect(added.host).toBeUndefined();
-    expect(added.lastError).toBe('It waits for a place on 2 hosts, where live streams take 160 of 400 inferences/s.');
+    expect(added.lastError).toBe('It waits for capacity on 2 hosts, where live streams take 160 of 400 inferences/s.');
     expect(view.fleet().placement).toEqual({ placed: 0, waiting: 1, paused: 0 });
   });
 
@@ -46,7 +46,7 @@ describe('fleet view', () => {
         await plane.memory.assign('host-1', new Map([['gate', { hostId: 'host-2', maxFps: null, sinceMs: 0 }]]));
       },
       {},
-      /Host host-2 is to run it and has not taken it yet/,
+      /Host host-2 is assigned to it and has not taken it yet/,
     ],
     [
       'an assignment to a host that is gone',
@@ -54,17 +54,17 @@ describe('fleet view', () => {
         await plane.memory.assign('host-1', new Map([['gate', { hostId: 'host-9', maxFps: null, sinceMs: 0 }]]));
       },
       {},
-      /Host host-9 is not heard of; the stream goes to another host/,
+      /Host host-9 does not respond; the stream moves to another host/,
     ],
     [
-      'a choice of an operator that is gone',
+      'a wanted host that is gone',
       async () => {
         await view.moveStream('gate', 'host-2');
         await plane.memory.leave('host-2', 1);
         rig.beating = ['host-1'];
       },
       {},
-      /Host host-2, which was chosen for it, is not here/,
+      /Host host-2, which was chosen for it, is not in the fleet/,
     ],
     [
       'draining',
@@ -82,14 +82,14 @@ describe('fleet view', () => {
       {},
       /Host host-2 has taken it and has not reported yet/,
     ],
-  ])('says why nobody runs a stream: %s', async (_, prepare, extra, reason) => {
+  ])('explains why no host runs a stream: %s', async (_, prepare, extra, reason) => {
     await view.addStream({ ...gate, ...extra });
     await prepare?.();
     await rig.second();
     expect(stream('gate')?.lastError).toMatch(reason);
   });
 
-  it('merges what the hosts say, with the host and the fence of each stream', async () => {
+  it('merges the hosts’ reports, with the host and the fence of each stream', async () => {
     await view.addStream(gate);
     await view.addStream({ ...gate, id: 'yard' });
     await rig.takeOver('host-1', 'gate', 3, 24);
@@ -119,7 +119,7 @@ describe('fleet view', () => {
     expect(view.report().streams).toEqual([]);
   });
 
-  it('believes the holder of the newest lease, whoever speaks last, and counts the rest', async () => {
+  it('shows the report of the newest lease holder, whoever reports last, and counts the rest', async () => {
     await view.addStream(gate);
     await rig.takeOver('host-1', 'gate', 3, 24);
     await rig.second();
@@ -129,7 +129,7 @@ describe('fleet view', () => {
     expect(view.figures().staleMessages).toBe(1);
   });
 
-  it('drops results, pictures and events of an older lease, and of none', async () => {
+  it('drops results, pictures and events of an older lease, or without a lease', async () => {
     const got: string[] = [];
     view.onPublished(({ frame }) => got.push(`frame ${frame}`));
     view.onPreview(({ frame, jpeg }) => got.push(`picture ${frame.frame} of ${jpeg.length} bytes`));
@@ -159,7 +159,7 @@ describe('fleet view', () => {
     expect(view.figures().staleMessages).toBe(6);
   });
 
-  it('shows what the planner says of a stream that nobody holds', async () => {
+  it('shows the planner’s events about a stream without a lease', async () => {
     const got: EventMessage[] = [];
     view.onEvent((event) => got.push(event));
     const body = { type: 'event', timeMs: 1, kind: 'stream-placed', stream: 'gate', message: 'gate goes to host-2' };
@@ -168,7 +168,7 @@ describe('fleet view', () => {
     expect(got).toEqual([body]);
   });
 
-  it('takes a fence for no other stream than the one of the envelope', async () => {
+  it('applies a fence only to the stream of the envelope', async () => {
     const got: string[] = [];
     view.onPublished(({ streamId }) => got.push(streamId));
     view.watchDetections(new Set(['gate']));
@@ -177,7 +177,7 @@ describe('fleet view', () => {
     expect(got).toEqual([]);
   });
 
-  it('listens to results and pictures only of the streams that are wanted', async () => {
+  it('subscribes to results and pictures of watched streams only', async () => {
     const audience = async (topic: BusTopic): Promise<string[]> => [
       ...(await plane.bus.audience(topic, ['gate', 'yard'])),
     ];
@@ -192,7 +192,7 @@ describe('fleet view', () => {
     expect([await audience('detections'), await audience('stats')]).toEqual([[], []]);
   });
 
-  it('counts messages that have not the expected shape, and goes on', async () => {
+  it('counts malformed messages and continues', async () => {
     say('host-1', null, { streams: 'many' });
     say('host-1', null, null, 'events');
     await settled();
@@ -202,13 +202,13 @@ describe('fleet view', () => {
     expect(stream('gate')?.host).toBe('host-1');
   });
 
-  it('a host that falls silent is shown as such, its streams wait, and later it vanishes', async () => {
+  it('shows a silent host as silent and its streams as waiting, and later removes it', async () => {
     const states = (): string[] => view.fleet().hosts.map(({ id, state }) => `${id} ${state}`);
     await view.addStream(gate);
     await rig.report('host-2', 'gate', (await plane.memory.claim('gate', 'host-2'))!, 24);
     expect(states()).toEqual(['host-1 ready', 'host-2 ready']);
 
-    // It stays on the list until its lease ends; what shows is that it says nothing.
+    // It stays listed until its lease expires, but sends no reports.
     const seconds = async (count: number): Promise<void> => {
       for (let i = 0; i < count; i += 1) {
         await rig.report('host-1', 'yard', 3, 24);
@@ -219,13 +219,13 @@ describe('fleet view', () => {
     expect(states()).toEqual(['host-1 ready', 'host-2 silent']);
     rig.beating = ['host-1'];
     await seconds(6);
-    expect(stream('gate')).toMatchObject({ state: 'starting', lastError: expect.stringMatching(/waits for a place/) });
+    expect(stream('gate')).toMatchObject({ state: 'starting', lastError: expect.stringMatching(/waits for capacity/) });
 
     await seconds(25);
     expect(states()).toEqual(['host-1 ready']);
   });
 
-  it('a host that leaves in order is gone at once', async () => {
+  it('removes a host that leaves cleanly at once', async () => {
     await rig.report('host-2', 'gate', 1, 24);
     rig.beating = ['host-1'];
     await plane.memory.leave('host-2', 1);
@@ -233,7 +233,7 @@ describe('fleet view', () => {
     expect(view.fleet().hosts.map(({ id }) => id)).toEqual(['host-1']);
   });
 
-  it('shows what an operator asked for and the host has not done yet', async () => {
+  it('shows a pause or resume before the host has carried it out', async () => {
     await view.addStream(gate);
     await rig.takeOver('host-1', 'gate', 1, 24);
     expect((await view.pauseStream('gate')).state).toBe('pausing');
@@ -268,12 +268,7 @@ describe('fleet view', () => {
   });
 
   it.each<[string, (view: FleetView) => Promise<unknown>, string, RegExp]>([
-    [
-      'a stream that is none',
-      (v) => v.addStream(7),
-      'CONFIG_INVALID',
-      /stream: document: expected a section, received 7/,
-    ],
+    ['a malformed stream', (v) => v.addStream(7), 'CONFIG_INVALID', /stream: document: expected a section, received 7/],
     ['a stream without a source', (v) => v.addStream({ id: 'x' }), 'CONFIG_INVALID', /source: expected text/],
     ['an unknown key', (v) => v.addStream({ ...gate, prioritty: 2 }), 'CONFIG_INVALID', /did you mean "priority"/],
     [
@@ -282,9 +277,14 @@ describe('fleet view', () => {
       'SOURCE_FORBIDDEN',
       /refused/,
     ],
-    ['a second stream of an id', (v) => v.addStream({ ...gate, id: 'known' }), 'STREAM_EXISTS', /known/],
-    ['a patch of nobody', (v) => v.changeStream('no', {}), 'STREAM_NOT_FOUND', /streams of the fleet: known/],
-    ['a patch that is none', (v) => v.changeStream('known', [1]), 'CONFIG_INVALID', /expected/],
+    ['a second stream with an id', (v) => v.addStream({ ...gate, id: 'known' }), 'STREAM_EXISTS', /known/],
+    [
+      'a patch of an unknown stream',
+      (v) => v.changeStream('no', {}),
+      'STREAM_NOT_FOUND',
+      /streams of the fleet: known/,
+    ],
+    ['a malformed patch', (v) => v.changeStream('known', [1]), 'CONFIG_INVALID', /expected/],
     ['another id', (v) => v.changeStream('known', { id: 'x' }), 'CONFIG_INVALID', /expected the same id, received "x"/],
     [
       'a patch to a refused source',
@@ -292,15 +292,20 @@ describe('fleet view', () => {
       'SOURCE_FORBIDDEN',
       /refused/,
     ],
-    ['a pause of nobody', (v) => v.pauseStream('no'), 'STREAM_NOT_FOUND', /not found/],
-    ['a removal of nobody', (v) => v.removeStream('no'), 'STREAM_NOT_FOUND', /not found/],
+    ['a pause of an unknown stream', (v) => v.pauseStream('no'), 'STREAM_NOT_FOUND', /not found/],
+    ['a removal of an unknown stream', (v) => v.removeStream('no'), 'STREAM_NOT_FOUND', /not found/],
     [
-      'a move to nowhere',
+      'a move to an unknown host',
       (v) => v.moveStream('known', 'host-9'),
       'HOST_NOT_FOUND',
       /hosts of the fleet: host-1, host-2/,
     ],
-    ['a drain of nobody', (v) => v.drainHost('host-9', true), 'HOST_NOT_FOUND', /hosts of the fleet: host-1, host-2/],
+    [
+      'a drain of an unknown host',
+      (v) => v.drainHost('host-9', true),
+      'HOST_NOT_FOUND',
+      /hosts of the fleet: host-1, host-2/,
+    ],
     [
       'a relative input',
       (v) => v.submitJob({ inputs: ['a.mp4'], outDir: '/r' }),
@@ -313,13 +318,13 @@ describe('fleet view', () => {
       'CONFIG_INVALID',
       /inputs: expected at least 1/,
     ],
-    ['a job that is not there', (v) => v.job('no'), 'JOB_NOT_FOUND', /not found/],
+    ['an unknown job', (v) => v.job('no'), 'JOB_NOT_FOUND', /not found/],
   ])('refuses %s', async (_, act, code, message) => {
     await view.addStream({ ...gate, id: 'known' });
     await expect(act(view)).rejects.toMatchObject({ code, message: expect.stringMatching(message) });
   });
 
-  it('refuses to move a stream to a host of another pipeline, and names those that can', async () => {
+  it('refuses to move a stream to a host of another pipeline, and names the suitable hosts', async () => {
     await plane.beat(hostCard('host-3', { pipeline: 'dock' }));
     await view.addStream(gate);
     await expect(view.moveStream('gate', 'host-3')).rejects.toMatchObject({
@@ -329,7 +334,7 @@ describe('fleet view', () => {
     expect((await view.moveStream('gate', null)).id).toBe('gate');
   });
 
-  it('tells a report every second, with hosts, jobs, queue and advice', async () => {
+  it('emits a report every second, with hosts, jobs, queue and recommendation', async () => {
     const reports: RuntimeReport[] = [];
     view.onReport((each) => reports.push(each));
     plane.tasks.put(jobReport('nightly', { state: 'running', progressRatio: 0.4 }));
@@ -367,7 +372,7 @@ describe('fleet view', () => {
     expect((await view.cancelJob('bad')).state).toBe('cancelled');
   });
 
-  it('goes on showing what hosts say while the control plane is down, says so, and recovers', async () => {
+  it('keeps showing the hosts’ reports while the control plane is down, reports it, and recovers', async () => {
     plane.hold('gate', 'host-1', 1);
     await view.addStream(gate);
     plane.isDown = true;

@@ -13,7 +13,7 @@ import { hostReport, streamReport } from '../../../support/sample-reports.ts';
 const gate = { id: 'gate', source: 'rtsp://camera.example/gate' };
 const FORGED = 9e15;
 
-describe('a gateway among hosts that say anything', () => {
+describe('a gateway that receives arbitrary messages', () => {
   let rig: FleetRig;
   let incidents: Incidents;
 
@@ -30,7 +30,7 @@ describe('a gateway among hosts that say anything', () => {
   const refused = (channel: string, reason: string): number =>
     incidents.refusals.find((one) => one.channel === channel && one.reason === reason)?.count ?? 0;
 
-  it.each(BUS_TOPICS)('goes on, whatever the body of topic %s is', async (topic) => {
+  it.each(BUS_TOPICS)('survives any body of topic %s', async (topic) => {
     const { url } = await openGateway(rig.view, { fleet: rig.view, incidents });
     await fc.assert(
       fc.asyncProperty(fc.oneof(mutationsOf(busSample(topic)), fc.jsonValue()), async (body) => {
@@ -47,7 +47,7 @@ describe('a gateway among hosts that say anything', () => {
     expect(rig.view.report().streams[0]).toMatchObject({ host: 'host-1', fps: { published: 23 } });
   });
 
-  it('believes a higher fence only when the lease record has it, and counts what it refused', async () => {
+  it('accepts a higher fence only when the lease record has it, and counts refused messages', async () => {
     const seen: number[] = [];
     rig.view.onPublished(({ frame }) => seen.push(frame));
     const say = async (hostId: string, fence: number, frame: number): Promise<void> => {
@@ -58,7 +58,7 @@ describe('a gateway among hosts that say anything', () => {
     await say('host-2', FORGED, 1);
     await say('host-1', 7, 2);
     await say('host-2', 7, 3);
-    expect(seen, 'the holder is heard as before').toEqual([2]);
+    expect(seen, 'the holder counts as before').toEqual([2]);
     expect(refused('bus-detections', 'fence')).toBe(2);
 
     rig.plane.hold('gate', 'host-2', 8);
@@ -66,11 +66,11 @@ describe('a gateway among hosts that say anything', () => {
     await say('host-2', 8, 4);
     await say('host-2', 8, 5);
     await say('host-1', 7, 6);
-    expect(seen, 'the first message of the new holder only has the record looked up').toEqual([2, 5]);
+    expect(seen, 'the first message of the new holder only causes a lookup').toEqual([2, 5]);
     expect(refused('bus-detections', 'stale')).toBe(1);
   });
 
-  it('shows a report of a new holder as soon as the record confirms it, and a forged one never', async () => {
+  it('shows a new holder’s report as soon as the record confirms it, and never a forged one', async () => {
     await rig.report('host-2', 'gate', FORGED, 99);
     await rig.second();
     expect(rig.view.report().streams[0]).toMatchObject({ host: 'host-1', fence: 7, fps: { published: 24 } });
@@ -79,7 +79,7 @@ describe('a gateway among hosts that say anything', () => {
     expect(rig.view.report().streams[0]).toMatchObject({ host: 'host-2', fence: 9, fps: { published: 11 } });
   });
 
-  it('keeps the first events of a new holder until its lease is known, and drops those of a forger', async () => {
+  it('holds a new holder’s first events until its lease is confirmed, and drops forged ones', async () => {
     const told: string[] = [];
     rig.view.onEvent(({ message }) => told.push(message));
     const say = async (hostId: string, fence: number, message: string): Promise<void> => {
@@ -97,7 +97,7 @@ describe('a gateway among hosts that say anything', () => {
     expect(refused('bus-events', 'fence')).toBe(1);
   });
 
-  it('asks for lease records a few times a second at most, whoever claims what', async () => {
+  it('reads lease records at most a few times a second, whatever messages claim', async () => {
     let asked = 0;
     const { leases } = rig.plane.memory;
     rig.plane.memory.leases = (streamIds) => {
@@ -117,7 +117,7 @@ describe('a gateway among hosts that say anything', () => {
     expect(asked).toBe(2);
   });
 
-  it('remembers a bounded number of hosts that nobody knows', async () => {
+  it('keeps a bounded number of unknown hosts', async () => {
     for (let i = 0; i < 1000; i++) {
       const streams = [{ ...streamReport('gate'), fence: FORGED }];
       const body = { timeMs: 1, streams, failures: [], host: hostReport() };

@@ -1,16 +1,16 @@
 import type { MovingStream } from './move-streams.ts';
 import type { PackedStream, Room } from './pack-streams.ts';
 
-/** A move has to close at least this much of the gap, or it is not worth the seconds that the stream is away. */
-const LEAST_GAIN = 0.1;
+/** A move must close at least this much of the gap, or it is not worth the seconds without results. */
+const MIN_GAIN = 0.1;
 
 /**
- * Finds the one move that brings the fullest and the emptiest host closest together.
+ * Finds the move that brings the relative loads of the fullest and the emptiest host closest together; null if none is worth it.
  *
- * @param plan - host and rate of each stream, and the sums by host.
- * @param gap - difference in relative load below which nothing is moved.
+ * @param plan - host and rate of each stream, and the load of each host.
+ * @param gap - difference in relative load up to which nothing is moved.
  */
-export function evenOut(
+export function rebalance(
   streams: readonly PackedStream[],
   rooms: ReadonlyMap<string, Room>,
   plan: {
@@ -28,7 +28,7 @@ export function evenOut(
   const before = ratio(fullest) - ratio(emptiest);
   if (before <= gap) return null;
   let best: PackedStream | null = null;
-  let bestGap = before - LEAST_GAIN;
+  let bestGap = before - MIN_GAIN;
   for (const stream of streams) {
     if (hosts.get(stream.id) !== fullest.hostId || stream.wantedHost === fullest.hostId) continue;
     const fps = rates.get(stream.id)!;
@@ -39,5 +39,5 @@ export function evenOut(
   }
   if (best === null) return null;
   const { id, priority } = best;
-  return { id, priority, from: fullest.hostId, to: emptiest.hostId, fps: rates.get(id)!, isHomeless: false };
+  return { id, priority, from: fullest.hostId, to: emptiest.hostId, fps: rates.get(id)!, isUnplaced: false };
 }

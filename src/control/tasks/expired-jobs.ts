@@ -2,12 +2,12 @@ import type { JobFacts } from './job-facts.ts';
 import type { TaskPolicy } from './task-policy.ts';
 
 /**
- * Which finished jobs are too old, or beyond the number of jobs or inputs that are kept. Jobs that are not finished count,
- * and stay.
+ * Returns the finished jobs that are too old, or beyond the number of jobs or inputs to keep. Unfinished jobs count towards
+ * these numbers but are never returned.
  *
  * @param jobs - newest first.
  */
-export function forgettableJobs<J extends Pick<JobFacts, 'inputs' | 'finishedMs'>>(
+export function expiredJobs<J extends Pick<JobFacts, 'inputs' | 'finishedMs'>>(
   jobs: readonly J[],
   { keepMs, keepJobs, keepInputs }: TaskPolicy,
   nowMs: number,
