@@ -1,8 +1,8 @@
 import type { WireError } from '../errors/sightline-error.ts';
 import type { CompileJob } from './write-artefact.ts';
 
-/** To a process that compiles: the one job that it is there for. */
+/** Message to a compiling process: its only job. */
 export type ToCompile = { readonly type: 'compile'; readonly job: CompileJob };
 
-/** Its answer, after which it ends. */
+/** Answer of the process, after which it exits. */
 export type FromCompile = { readonly type: 'done' } | { readonly type: 'failed'; readonly error: WireError };

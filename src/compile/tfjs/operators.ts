@@ -3,13 +3,13 @@ import { emitActivation, lowerConvolution, lowerDepthwise, spatialWindow } from 
 import { FREE_BATCH, type LoweredValue, type Lowering, type OperatorRule } from './lowering.ts';
 import type { TfNode } from './read-tfjs.ts';
 
-/** Name of the picture in the graph before the front is put before it: f32 N, C, H, W. */
+/** Name of the picture input before the front is added: f32 N, C, H, W. */
 export const IMAGES = 'images';
 
-/** N, H, W, C axes in the order of N, C, H, W: where TensorFlow's axis i lies in the emitted graph. */
+/** Index in N, C, H, W of each axis of N, H, W, C: TensorFlow's axis i becomes this axis of the emitted graph. */
 const NCHW_AXIS = [0, 2, 3, 1] as const;
 
-/** Every TensorFlow operator that can be lowered; the tail of a detector is recognised as a whole, see its own file. */
+/** The rules of all supported TensorFlow operators. The tail of a detector is recognised as a whole, see `centernet-head.ts`. */
 export const OPERATOR_RULES: ReadonlyMap<string, OperatorRule> = new Map<string, OperatorRule>([
   ['Placeholder', lowerPlaceholder],
   ['Identity', (lowering, node) => lowering.value(lowering.inputReference(node, 0))],
@@ -58,7 +58,7 @@ function broadcast(a: number, b: number): number {
   return a === FREE_BATCH || b === FREE_BATCH ? FREE_BATCH : Math.max(a, b);
 }
 
-/** A constant beside a picture is turned to N, C, H, W here; scalars need no turning. */
+/** Returns an operand; a constant used with a picture is transposed to N, C, H, W, unless it is a scalar. */
 function operand(lowering: Lowering, node: TfNode, index: number): LoweredValue {
   const reference = lowering.inputReference(node, index);
   if (lowering.constant(reference) === undefined) return lowering.value(reference);
@@ -92,8 +92,8 @@ function lowerConcat(lowering: Lowering, node: TfNode): LoweredValue {
 }
 
 /**
- * The size in the graph was computed for the published input, so it is read as a factor. Without half-pixel centres
- * TensorFlow takes source = target / factor, which ONNX calls asymmetric.
+ * Lowers a resize. The size in the graph was computed for the published input, so it is converted to a factor. Without half-pixel
+ * centres TensorFlow uses source = target / factor, which ONNX calls asymmetric.
  */
 function lowerResizeBilinear(lowering: Lowering, node: TfNode): LoweredValue {
   const input = lowering.value(lowering.inputReference(node, 0));

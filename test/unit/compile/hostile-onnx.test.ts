@@ -70,29 +70,25 @@ describe('a broken file is refused with the place', () => {
       /expected 2 numbers, received more/,
     ],
     [
-      'a value that nothing makes',
+      'a value that no node produces',
       changed(({ graph }) => (graph!.node![1]!.input![0] = 'ghost')),
-      /node relu reads ghost, which nothing makes/,
+      /node relu reads ghost, which no node produces/,
     ],
+    ['a circle', changed(({ graph }) => (graph!.node![0]!.input![0] = 'last')), /depend on each other/],
     [
-      'a circle',
-      changed(({ graph }) => (graph!.node![0]!.input![0] = 'last')),
-      /nodes conv and last wait for each other|nodes last and scaled wait|wait for each other/,
-    ],
-    [
-      'a value that is made twice',
+      'a value that two nodes produce',
       changed(({ graph }) => (graph!.node![1]!.output![0] = 'conv')),
-      /the value "conv" is made twice/,
+      /the value "conv" is produced twice/,
     ],
     [
-      'an output that nothing makes',
+      'an output that no node produces',
       changed(({ graph }) => (graph!.output![0]!.name = 'ghost')),
-      /the output ghost is made by no node/,
+      /no node produces the output ghost/,
     ],
     [
       'a node without an operator',
       changed(({ graph }) => (graph!.node![1]!.op_type = '')),
-      /node relu names no operator/,
+      /node relu has no operator/,
     ],
     ['no operator set', changed((model) => (model.opset_import = [])), /expected the version of the operator set/],
     [

@@ -85,7 +85,7 @@ describe('the emission of a SavedModel', () => {
     [
       'an operator without a rule',
       network(3, (builder) => builder.node('Selu', 'strange', ['images'])),
-      'operator Selu of node strange cannot be written for tensorflow: this operator is not known',
+      'operator Selu of node strange cannot be written for tensorflow: this operator is not supported',
     ],
     [
       'groups of several channels',

@@ -130,7 +130,7 @@ describe('a TensorFlow.js graph model compiled to ONNX', () => {
     });
     await expect(compileModel(strange, options)).rejects.toMatchObject({
       code: 'COMPILE_UNSUPPORTED',
-      message: 'model mini: operator Selu at node features: this operator is not known',
+      message: 'model mini: operator Selu at node features: this operator is not supported',
     });
   });
 
