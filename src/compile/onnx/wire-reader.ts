@@ -27,7 +27,7 @@ export class MessageBudget {
     if (this.#left < 0)
       throw new SightlineError(
         'MODEL_INVALID',
-        `${this.#where}: expected a graph, received a file with far more parts than a graph of its size has`,
+        `${this.#where}: expected a graph, received a file with far too many parts for its size`,
       );
   }
 }

@@ -109,7 +109,7 @@ export class Emission {
 
   knownInput(node: GraphNode, index: number): readonly Dim[] {
     const known = this.known(this.inputName(node, index));
-    if (known === undefined) throw this.unsupported(node, `input ${index} is not known when compiling`);
+    if (known === undefined) throw this.unsupported(node, `input ${index} is not known at compile time`);
     return known.known;
   }
 

@@ -115,7 +115,7 @@ function emitConvolution(
 /** Emits Relu or Relu6 after a node; both are bit-exact in ONNX. */
 export function emitActivation(lowering: Lowering, node: TfNode, activation: string, input: string): string {
   if (activation === 'Relu') return lowering.builder.node('Relu', `${node.name}/relu`, [input]);
-  if (activation !== 'Relu6') throw lowering.unsupported(node, `activation ${activation} is not known`);
+  if (activation !== 'Relu6') throw lowering.unsupported(node, `activation ${activation} is not supported`);
   const zero = lowering.builder.constant(`${node.name}/zero`, f32Tensor([], [0]));
   const six = lowering.builder.constant(`${node.name}/six`, f32Tensor([], [6]));
   return lowering.builder.node('Clip', `${node.name}/relu6`, [input, zero, six]);

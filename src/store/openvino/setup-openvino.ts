@@ -80,7 +80,7 @@ async function fetchedLibrary(home: string, options: OpenvinoSetupOptions): Prom
       options.onStep(`already fetched: ${folder}`);
       return existing;
     } catch (error) {
-      options.onStep(`${folder} is damaged and fetched again: ${(error as Error).message.split('\n')[0]}`);
+      options.onStep(`${folder} is damaged and will be fetched again: ${(error as Error).message.split('\n')[0]}`);
     }
   }
   const partial = partialName(folder);

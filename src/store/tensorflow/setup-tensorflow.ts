@@ -162,7 +162,7 @@ async function findFinished(folder: string, { run, onStep }: SetupOptions): Prom
     await loadedVersion(join(folder, BINDING_NAME), run);
     return record;
   } catch (error) {
-    onStep(`${folder} is damaged and made anew: ${(error as Error).message.split('\n')[0]}`);
+    onStep(`${folder} is damaged and will be rebuilt: ${(error as Error).message.split('\n')[0]}`);
     return null;
   }
 }

@@ -77,10 +77,7 @@ async function findPip(folder: string, { python, otherwise, run }: FetchOptions)
     try {
       await run(python, ['-m', 'venv', environment], folder);
     } catch (error) {
-      throw setupFailed(
-        `${python} has neither pip nor a venv that could bring it: apt-get install python3-pip (or python3-venv)`,
-        error,
-      );
+      throw setupFailed(`${python} has neither pip nor venv: apt-get install python3-pip (or python3-venv)`, error);
     }
     return join(environment, 'bin', 'python');
   }
