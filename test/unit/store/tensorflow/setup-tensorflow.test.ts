@@ -138,7 +138,7 @@ describe('setup:tensorflow', () => {
     });
 
     it('Python without pip and venv', async () => {
-      await expect(setup({ run: tools({ fails: 'pip' }) })).rejects.toMatchObject(failed('neither pip nor a venv'));
+      await expect(setup({ run: tools({ fails: 'pip' }) })).rejects.toMatchObject(failed('neither pip nor venv'));
     });
 
     it('too little space, before anything is fetched', async () => {
