@@ -99,9 +99,9 @@ function layoutOf(outline: Outline, { family }: DetectorHints, context: Paramete
   const labels = context.namedClasses === null ? ' and --labels FILE|coco with the names of its classes' : '';
   throw new SightlineError(
     'MODEL_AMBIGUOUS',
-    `${outline.path}: the file does not say how its outputs become boxes; ${received}. Give --family with one of ${choices}` +
-      `${labels}; and --color rgb|bgr, --range 1|255, --resize stretch|letterbox|letterbox-top-left where the family's ` +
-      'usual ones are wrong. A manifest can say more',
+    `${outline.path}: the family of its outputs cannot be inferred; ${received}. Give --family with one of ${choices}` +
+      `${labels}; and --color rgb|bgr, --range 1|255, --resize stretch|letterbox|letterbox-top-left if the family's ` +
+      'defaults are wrong. For other settings write a manifest',
     { path: outline.path },
   );
 }

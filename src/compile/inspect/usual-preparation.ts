@@ -75,8 +75,8 @@ function gflPreparation(
   if (inputs[0]?.name === 'image' || names.some((name) => /^save_infer_model|\.tmp_\d+$/.test(name))) return PICODET;
   throw new SightlineError(
     'MODEL_AMBIGUOUS',
-    `${path}: the file does not say how its pictures are prepared. Give --color rgb (as PicoDet: 0..1, the mean and deviation ` +
-      'of ImageNet) or --color bgr (as NanoDet: 0..255, its mean and deviation). A manifest can say more',
+    `${path}: the preprocessing of its pictures cannot be inferred. Give --color rgb (as PicoDet: 0..1, the mean and deviation ` +
+      'of ImageNet) or --color bgr (as NanoDet: 0..255, its mean and deviation). For other settings write a manifest',
     { path },
   );
 }
