@@ -1,15 +1,15 @@
 import type { ModelSpec, OutputTensor } from '../src/core/model.ts';
 
 /**
- * Turns the raw outputs of one family of networks into boxes.
+ * Converts the raw outputs of one family of networks to boxes.
  *
- * @param outputs - by name; first axis the batch. Only read.
- * @param batchSize - how many pictures of the batch count; the rest is padding.
+ * @param outputs - by name; the first axis is the batch. Read only.
+ * @param batchSize - number of pictures in the batch; the rest is padding.
  * @param scoreThreshold - rows below it are left out.
- * @returns for each picture packed rows `[n, 6]` f32: x, y, width, height in pixels of the model's input (top-left and
- * size, not clipped), score, classId. Before non-maximum suppression, in no particular order; owned by the caller.
+ * @returns for each picture packed rows `[n, 6]` f32: x, y, width, height in pixels of the model's input (top-left and size, not
+ * clipped), score, classId. Before non-maximum suppression, in no particular order; owned by the caller.
  *
- * On the path of every frame: no object for each box.
+ * Runs for every frame, so implementations must not allocate an object per box.
  */
 export type Decode = (
   outputs: ReadonlyMap<string, OutputTensor>,
@@ -19,10 +19,10 @@ export type Decode = (
 ) => Float32Array[];
 
 /**
- * Finds an output by the name that compiled models give it, or else by its shape, where the family's outputs can be told
- * apart by that (a network that runs as it was published has names of its own).
+ * Finds an output by its name in compiled models, else by its shape: a network that runs as published has other names, but some
+ * families' outputs can be distinguished by shape.
  *
- * Throws `RangeError` where there is none: the manifest names the wrong family.
+ * Throws `RangeError` if there is none, which means that the manifest names the wrong family.
  */
 export function findOutput(
   outputs: ReadonlyMap<string, OutputTensor>,

@@ -1,11 +1,11 @@
 const COLUMNS = 6;
 
-/** Packed rows `[n, 6]` f32 of one picture after the other: x, y, width, height, score, classId. Grows where it must. */
+/** Collects packed rows `[n, 6]` f32 of one picture at a time: x, y, width, height, score, classId. Grows if necessary. */
 export class RowList {
   #rows: Float32Array;
   #end = 0;
 
-  /** @param capacity - rows that one picture usually needs at most. */
+  /** @param capacity - usual maximum number of rows per picture. */
   constructor(capacity: number) {
     this.#rows = new Float32Array(Math.max(capacity, 1) * COLUMNS);
   }
@@ -23,7 +23,7 @@ export class RowList {
     this.#end = at + COLUMNS;
   }
 
-  /** Gives the rows that were added since the last call, and begins anew. */
+  /** Returns the rows added since the last call, and clears the list. */
   take(): Float32Array {
     const rows = this.#rows.slice(0, this.#end);
     this.#end = 0;

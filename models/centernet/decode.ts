@@ -4,8 +4,8 @@ import { findOutput } from '../decoder.ts';
 const COLUMNS = 6;
 
 /**
- * CenterNet: `detections` f32 [n, peaks, 6], x1, y1, x2, y2 in input pixels, score, class; peaks of the heat map, so no
- * suppression follows.
+ * CenterNet: `detections` f32 [n, peaks, 6], x1, y1, x2, y2 in input pixels, score, class. Each row is a peak of the heat map,
+ * so suppression is not needed.
  */
 export const decodeCenternet: Decode = (outputs, batchSize, _spec, scoreThreshold) => {
   const { data, dims } = findOutput(outputs, 'detections', (shape) => shape.length === 3 && shape[2] === COLUMNS);

@@ -4,8 +4,8 @@ import { findOutput } from '../decoder.ts';
 const COLUMNS = 6;
 
 /**
- * DEIMv2: `labels` i64 [n, queries], `boxes` f32 [n, queries, 4] x1, y1, x2, y2 in input pixels (the front feeds the
- * size of the input as the size of the picture), `scores` f32 [n, queries]. One box a query: no suppression follows.
+ * DEIMv2: `labels` i64 [n, queries], `boxes` f32 [n, queries, 4] x1, y1, x2, y2 in input pixels (the compiler's front sets the
+ * picture size to the input size), `scores` f32 [n, queries]. One box per query, so suppression is not needed.
  */
 export const decodeDeimv2: Decode = (outputs, batchSize, _spec, scoreThreshold) => {
   const boxes = findOutput(outputs, 'boxes').data as Float32Array;

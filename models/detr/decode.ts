@@ -9,13 +9,13 @@ const BOX_COLUMNS = 4;
 const rows = new RowList(300);
 
 /**
- * Heads of the DETR family; boxes are centre x, centre y, width, height from 0 to 1 of the input. One of
- * - `boxes` f32 [n, queries, 4] and `logits` f32 [n, queries, classes] before their sigmoid: RT-DETR and D-FINE of
- *   Hugging Face, RF-DETR;
- * - `predictions` f32 [n, queries, 4 + classes], class scores after their sigmoid: RT-DETR of Ultralytics;
- * - `detections` f32 [n, queries, 6], box, score, class: the same with the best ones picked inside.
+ * DETR family. Boxes are centre x, centre y, width, height as fractions of the input. The outputs are one of
+ * - `boxes` f32 [n, queries, 4] and `logits` f32 [n, queries, classes] before the sigmoid: RT-DETR and D-FINE from Hugging Face,
+ *   RF-DETR;
+ * - `predictions` f32 [n, queries, 4 + classes], class scores after the sigmoid: RT-DETR from Ultralytics;
+ * - `detections` f32 [n, queries, 6], box, score, class: RT-DETR from Ultralytics that selects the best boxes itself.
  *
- * One box a query: no suppression follows.
+ * One box per query, so suppression is not needed.
  */
 export const decodeDetr: Decode = (outputs, batchSize, spec, scoreThreshold) => {
   const predictions = outputs.get('predictions');
@@ -30,24 +30,24 @@ export const decodeDetr: Decode = (outputs, batchSize, spec, scoreThreshold) => 
   return images;
 };
 
-function addLogits(boxes: OutputTensor, logits: OutputTensor, image: number, spec: ModelSpec, least: number): void {
+function addLogits(boxes: OutputTensor, logits: OutputTensor, image: number, spec: ModelSpec, minScore: number): void {
   const [, queries, classes] = logits.dims as [number, number, number];
-  const [places, values] = [boxes.data as Float32Array, logits.data as Float32Array];
-  // A little below the threshold, so that rounding loses no box: only these few go through the sigmoid.
-  const leastLogit = Math.log(least / (1 - least)) - 1e-3;
+  const [boxValues, values] = [boxes.data as Float32Array, logits.data as Float32Array];
+  // Slightly below the threshold, so that rounding loses no box. Only logits above it need a sigmoid.
+  const minLogit = Math.log(minScore / (1 - minScore)) - 1e-3;
   for (let query = image * queries; query < (image + 1) * queries; query += 1) {
     const first = query * classes;
     const best = spec.classesPerBox === 'best' ? indexOfLargest(values, first, first + classes) : first;
     const end = spec.classesPerBox === 'best' ? best + 1 : first + classes;
     for (let at = best; at < end; at += 1) {
-      if (!(values[at]! >= leastLogit)) continue;
+      if (!(values[at]! >= minLogit)) continue;
       const score = 1 / (1 + Math.exp(-values[at]!));
-      if (score >= least) addBox(places, query * BOX_COLUMNS, spec, score, at - first);
+      if (score >= minScore) addBox(boxValues, query * BOX_COLUMNS, spec, score, at - first);
     }
   }
 }
 
-function addPredictions({ data, dims }: OutputTensor, image: number, spec: ModelSpec, least: number): void {
+function addPredictions({ data, dims }: OutputTensor, image: number, spec: ModelSpec, minScore: number): void {
   const [, queries, width] = dims as [number, number, number];
   const values = data as Float32Array;
   for (let row = image * queries; row < (image + 1) * queries; row += 1) {
@@ -55,17 +55,17 @@ function addPredictions({ data, dims }: OutputTensor, image: number, spec: Model
     const best = spec.classesPerBox === 'best' ? indexOfLargest(values, first, (row + 1) * width) : first;
     const end = spec.classesPerBox === 'best' ? best + 1 : (row + 1) * width;
     for (let at = best; at < end; at += 1) {
-      if (values[at]! >= least) addBox(values, row * width, spec, values[at]!, at - first);
+      if (values[at]! >= minScore) addBox(values, row * width, spec, values[at]!, at - first);
     }
   }
 }
 
-function addDetections({ data, dims }: OutputTensor, image: number, spec: ModelSpec, least: number): void {
+function addDetections({ data, dims }: OutputTensor, image: number, spec: ModelSpec, minScore: number): void {
   const [, queries, width] = dims as [number, number, number];
   const values = data as Float32Array;
   for (let at = image * queries * width; at < (image + 1) * queries * width; at += width) {
     const score = values[at + 4]!;
-    if (score >= least && score > 0) addBox(values, at, spec, score, values[at + 5]!);
+    if (score >= minScore && score > 0) addBox(values, at, spec, score, values[at + 5]!);
   }
 }
 

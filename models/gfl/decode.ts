@@ -3,22 +3,22 @@ import type { Decode } from '../decoder.ts';
 import { findOutput } from '../decoder.ts';
 import { RowList } from '../row-list.ts';
 
-/** Strides that networks of this family have grids of; each has some of them. */
+/** Grid strides of this family; each network has some of them. */
 const STRIDES_PX = [8, 16, 32, 64, 128] as const;
 
-/** Rows that a busy picture has before suppression. */
-const USUAL_ROWS = 512;
+/** Initial capacity: the rows of a busy picture before suppression. */
+const INITIAL_ROWS = 512;
 
 /**
- * Detectors with a generalised focal loss head: PicoDet, NanoDet. For each stride S `scores-S` f32 [n, cells, classes],
- * sigmoid applied, and `distances-S` f32 [n, cells, 4 * bins], cells row by row.
+ * Detectors with a generalised focal loss head: PicoDet, NanoDet. For each stride S `scores-S` f32 [n, cells, classes] after the
+ * sigmoid, and `distances-S` f32 [n, cells, 4 * bins], with cells in row-major order.
  *
- * A side (left, top, right, bottom) lies as many strides from the centre of its cell, (column + 0.5, row + 0.5) strides, as
- * its distribution over 0 .. bins - 1 says: the mean under the softmax (Li et al., "Generalized Focal Loss", section 3.2).
+ * The distance from the centre of the cell, (column + 0.5, row + 0.5) strides, to a side (left, top, right, bottom) is the mean
+ * of the side's softmax distribution over 0 .. bins - 1, in strides (Li et al., "Generalized Focal Loss", section 3.2).
  */
 export const decodeGfl: Decode = (outputs, batchSize, spec, scoreThreshold) => {
   const levels = findLevels(outputs, spec);
-  const rows = new RowList(USUAL_ROWS);
+  const rows = new RowList(INITIAL_ROWS);
   const images: Float32Array[] = [];
   for (let image = 0; image < batchSize; image += 1) {
     for (const level of levels) addLevel(rows, level, image, spec, scoreThreshold);
@@ -55,7 +55,7 @@ function findLevels(outputs: ReadonlyMap<string, OutputTensor>, { name, input }:
       ...{ scores: scores.data as Float32Array, distances: distances.data as Float32Array },
     };
   });
-  // Says which outputs came.
+  // Throws an error that lists the received outputs.
   if (levels.length === 0) findOutput(outputs, `scores-${STRIDES_PX[0]}`);
   return levels;
 }
@@ -82,7 +82,7 @@ function addLevel(rows: RowList, level: Level, image: number, spec: ModelSpec, s
   }
 }
 
-/** The mean of 0 .. bins - 1 under the softmax of `bins` numbers. */
+/** Returns the mean of 0 .. bins - 1 under the softmax of `bins` numbers. */
 function meanBin(values: Float32Array, start: number, bins: number): number {
   let largest = values[start]!;
   for (let bin = 1; bin < bins; bin += 1) largest = Math.max(largest, values[start + bin]!);

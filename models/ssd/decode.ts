@@ -2,16 +2,16 @@ import type { Decode } from '../decoder.ts';
 import { findOutput } from '../decoder.ts';
 import { RowList } from '../row-list.ts';
 
-/** The number of the first class: 0 is the background, which is never reported. */
+/** Number of the first class. Number 0 is the background, which is never reported. */
 const FIRST_CLASS = 1;
 
 /** Reused for every picture on this thread. */
 const rows = new RowList(100);
 
 /**
- * Detectors of TensorFlow's Object Detection API (SSD, EfficientDet, Faster R-CNN), suppression inside: `boxes` f32
- * [n, rows, 4] y1, x1, y2, x2 from 0 to 1 of the input, `classes` f32 [n, rows] from 1, `scores` f32 [n, rows], `count` f32
- * [n], how many rows of each picture hold a box.
+ * Detectors of TensorFlow's Object Detection API (SSD, EfficientDet, Faster R-CNN), with built-in suppression: `boxes` f32
+ * [n, rows, 4] y1, x1, y2, x2 as fractions of the input, `classes` f32 [n, rows] from 1, `scores` f32 [n, rows], `count` f32
+ * [n], the number of rows with a box for each picture.
  */
 export const decodeSsd: Decode = (outputs, batchSize, { input }, scoreThreshold) => {
   const boxes = findOutput(outputs, 'boxes').data as Float32Array;
@@ -19,11 +19,11 @@ export const decodeSsd: Decode = (outputs, batchSize, { input }, scoreThreshold)
   const { data, dims } = findOutput(outputs, 'scores');
   const scores = data as Float32Array;
   const counts = findOutput(outputs, 'count').data;
-  const most = dims[1]!;
+  const rowsPerImage = dims[1]!;
   const images: Float32Array[] = [];
   for (let image = 0; image < batchSize; image += 1) {
-    const end = image * most + Math.min(most, Number(counts[image]!));
-    for (let row = image * most; row < end; row += 1) {
+    const end = image * rowsPerImage + Math.min(rowsPerImage, Number(counts[image]!));
+    for (let row = image * rowsPerImage; row < end; row += 1) {
       const score = scores[row]!;
       if (!(score >= scoreThreshold)) continue;
       const [top, left] = [boxes[row * 4]! * input.height, boxes[row * 4 + 1]! * input.width];

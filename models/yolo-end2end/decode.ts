@@ -8,8 +8,8 @@ const COLUMNS = 6;
 const rows = new RowList(300);
 
 /**
- * YOLOv10, YOLO26 and exports with suppression inside: `detections` f32 [n, rows, 6], x1, y1, x2, y2 in input pixels,
- * score, class. Rows past the last box are zeros. No suppression follows.
+ * YOLOv10, YOLO26 and exports with built-in suppression: `detections` f32 [n, rows, 6], x1, y1, x2, y2 in input pixels, score,
+ * class. Rows after the last box are zeros.
  */
 export const decodeYoloEnd2end: Decode = (outputs, batchSize, _spec, scoreThreshold) => {
   const { data, dims } = findOutput(outputs, 'detections', (shape) => shape.length === 3 && shape[2] === COLUMNS);

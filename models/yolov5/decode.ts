@@ -2,18 +2,17 @@ import type { Decode } from '../decoder.ts';
 import { findOutput } from '../decoder.ts';
 import { RowList } from '../row-list.ts';
 
-/** Box (centre x, centre y, width, height) and objectness come before the class scores. */
+/** Column of the first class score, after the box (centre x, centre y, width, height) and the objectness. */
 const FIRST_CLASS = 5;
 
 /** Reused for every picture on this thread. */
 const rows = new RowList(256);
 
 /**
- * YOLOv5, and others with boxes in pixels and an objectness (v6, v7): `predictions` f32 [n, candidates, 5 + classes], with
- * centre x, centre y, width, height in input pixels; objectness and class scores have been through their sigmoid.
- * score = objectness * class.
+ * YOLOv5 and other networks with boxes in pixels and an objectness (v6, v7): `predictions` f32 [n, candidates, 5 + classes], with
+ * centre x, centre y, width, height in input pixels; objectness and class scores after the sigmoid. score = objectness * class.
  *
- * Objectness alone bounds the score from above, so the class scores of most candidates are never read.
+ * Objectness is an upper bound of the score, so the class scores of most candidates are never read.
  */
 export const decodeYolov5: Decode = (outputs, batchSize, { classesPerBox }, scoreThreshold) => {
   const { data, dims } = findOutput(outputs, 'predictions', (shape) => shape.length === 3 && shape[2]! > FIRST_CLASS);

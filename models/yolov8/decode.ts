@@ -2,7 +2,7 @@ import type { Decode } from '../decoder.ts';
 import { findOutput } from '../decoder.ts';
 import { RowList } from '../row-list.ts';
 
-/** Box (centre x, centre y, width, height) comes before the class scores; there is no objectness. */
+/** Channel of the first class score, after the box (centre x, centre y, width, height). There is no objectness. */
 const FIRST_CLASS = 4;
 
 /** Reused for every picture on this thread. */
@@ -11,11 +11,10 @@ let bestScores = new Float32Array(0);
 let bestClasses = new Uint16Array(0);
 
 /**
- * YOLOv8, v9, 11 and 12: `predictions` f32 [n, 4 + classes, cells], with centre x, centre y, width, height in input pixels
- * and the class scores after their sigmoid. Exports that have turned the last two axes are read as well; they are told by
- * the number of classes.
+ * YOLOv8, v9, 11 and 12: `predictions` f32 [n, 4 + classes, cells], with centre x, centre y, width, height in input pixels and
+ * class scores after the sigmoid. Also accepts exports with the last two axes swapped, recognised by the number of classes.
  *
- * Planes are read one after the other, as they lie in memory.
+ * Reads one plane after the other, in memory order.
  */
 export const decodeYolov8: Decode = (outputs, batchSize, { name, classes, classesPerBox }, scoreThreshold) => {
   const { data, dims } = findOutput(outputs, 'predictions', (shape) => shape.length === 3);
@@ -25,7 +24,7 @@ export const decodeYolov8: Decode = (outputs, batchSize, { name, classes, classe
     throw new RangeError(`${name}: expected ${channels} channels for ${classes.length} classes, received [${dims}]`);
   }
   const cells = isPlanar ? dims[2]! : dims[1]!;
-  // Distance between two channels of a cell, and between two cells of a channel.
+  // Offset between two channels of a cell, and between two cells of a channel.
   const [channelStep, cellStep] = isPlanar ? [cells, 1] : [1, channels];
   const values = data as Float32Array;
   const images: Float32Array[] = [];
@@ -52,7 +51,7 @@ export const decodeYolov8: Decode = (outputs, batchSize, { name, classes, classe
   return images;
 };
 
-/** Fills `bestScores` and `bestClasses` with the best class of each cell; of two equal ones the first. */
+/** Fills `bestScores` and `bestClasses` with the best class of each cell; the first one if scores are equal. */
 function findBest(
   values: Float32Array,
   firstScore: number,

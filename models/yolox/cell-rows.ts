@@ -3,16 +3,16 @@ import { RowList } from '../row-list.ts';
 
 const STRIDES_PX = [8, 16, 32] as const;
 
-/** Collects the boxes of one picture after the other as packed rows; the cells of all grids are numbered through. */
+/** Collects the boxes of one picture at a time as packed rows. Cells are numbered consecutively across all grids. */
 export class CellRows {
   readonly #inputWidth: number;
   readonly #rows: RowList;
-  /** First cell of each grid, and the number of all. */
+  /** Number of the first cell of each grid, then the number of all cells. */
   readonly #starts: readonly number[];
 
   /**
-   * @param capacity - boxes that one picture usually has at most.
-   * @throws RangeError where the network has another number of cells than its input has.
+   * @param capacity - usual maximum number of boxes per picture.
+   * @throws RangeError if the number of cells does not match the input size.
    */
   constructor({ name, input: { width, height } }: ModelSpec, cells: number, capacity: number) {
     const starts = [0];
@@ -26,21 +26,21 @@ export class CellRows {
     this.#rows = new RowList(capacity);
   }
 
-  /** Adds the box of a cell: `dx` and `dy` in cells from its corner, sizes as logarithms of strides. */
+  /** Adds the box of a cell: `dx` and `dy` in cells from the cell's corner, sizes as logarithms of strides. */
   add(cell: number, dx: number, dy: number, logWidth: number, logHeight: number, score: number, classId: number): void {
     let grid = 0;
     while (cell >= this.#starts[grid + 1]!) grid += 1;
     const stride = STRIDES_PX[grid]!;
     const columns = this.#inputWidth / stride;
-    const place = cell - this.#starts[grid]!;
+    const index = cell - this.#starts[grid]!;
     const width = Math.exp(logWidth) * stride;
     const height = Math.exp(logHeight) * stride;
-    const x = ((place % columns) + dx) * stride - width / 2;
-    const y = (Math.floor(place / columns) + dy) * stride - height / 2;
+    const x = ((index % columns) + dx) * stride - width / 2;
+    const y = (Math.floor(index / columns) + dy) * stride - height / 2;
     this.#rows.add(x, y, width, height, score, classId);
   }
 
-  /** Gives the rows `[n, 6]` that were added since the last call, and begins anew. */
+  /** Returns the rows `[n, 6]` added since the last call, and clears the list. */
   take(): Float32Array {
     return this.#rows.take();
   }

@@ -3,19 +3,19 @@ import type { Decode } from '../decoder.ts';
 import { findOutput } from '../decoder.ts';
 import { CellRows } from './cell-rows.ts';
 
-/** Box (dx, dy, log width, log height) and objectness come before the class scores. */
+/** Column of the first class score, after the box (dx, dy, log width, log height) and the objectness. */
 const FIRST_CLASS = 5;
 
 /**
- * YOLOX, on the grids of strides 8, 16 and 32, row by row. centre = (cell + d) * stride, size = exp(log size) * stride,
- * score = objectness * class (Ge et al., "YOLOX", section 2; the published demo decodes the same). Of a cell the best class
- * is reported, or with `classesPerBox: all` each that reaches the threshold.
+ * YOLOX, on grids of strides 8, 16 and 32 in row-major order. centre = (cell + d) * stride, size = exp(log size) * stride,
+ * score = objectness * class (Ge et al., "YOLOX", section 2; the published demo decodes the same way). Reports the best class of
+ * a cell, or with `classesPerBox: all` each class that reaches the threshold.
  *
- * As published: `predictions` f32 [n, cells, 5 + classes]; objectness and class scores have been through their sigmoid.
- * Gated (see `gateClasses` in the compiler): `cells` f32 [n, 5, cells], and for the cells that pass `passing` i64 [k, 2],
- * picture and cell, and `classes` f32 [k, classes]; objectness and class scores before their sigmoid.
+ * As published: `predictions` f32 [n, cells, 5 + classes]; objectness and class scores after the sigmoid.
+ * Gated (see `gateClasses` in the compiler): `cells` f32 [n, 5, cells], and for the cells that pass, `passing` i64 [k, 2] with
+ * picture and cell, and `classes` f32 [k, classes]; objectness and class scores before the sigmoid.
  *
- * Objectness alone bounds the score from above, so the class scores of most cells are never read.
+ * Objectness is an upper bound of the score, so the class scores of most cells are never read.
  */
 export const decodeYolox: Decode = (outputs, batchSize, spec, scoreThreshold) => {
   const cells = outputs.get('cells');

@@ -23,24 +23,24 @@ import { importTfjs } from './tfjs/import-tfjs.ts';
 import type { SizePx } from './tfjs/lowering.ts';
 import { readTfjs } from './tfjs/read-tfjs.ts';
 
-/** What a graph is built for. */
+/** The target that a graph is built for. */
 export interface BuildTarget {
   readonly engine: 'onnx' | 'openvino' | 'tensorflow';
   readonly size: SizePx;
   readonly batch: 'free' | number;
   readonly precision: Precision;
-  /** Leave class scores out that no box can come from (see `gateClasses`). */
+  /** Skip class scores that cannot become a box (see `gateClasses`). */
   readonly isGated: boolean;
 }
 
-/** Fully convolutional families: what was exported for one picture can be given several. */
+/** Returns true for fully convolutional families: networks exported for one picture also work for several. */
 export function isBatchFreed({ spec: { family } }: CompileSource): boolean {
   return family === 'yolox' || family === 'gfl';
 }
 
 /**
- * Imports a network, rewrites it for an engine and puts the front before it. Its input is `frames`, its outputs have the
- * names that the decode function uses; operators are ONNX's for either engine.
+ * Imports a network, optimises it for an engine and adds the front (preprocessing). The input of the graph is `frames`, its
+ * outputs have the names that the decode function uses, and its operators are ONNX operators for all engines.
  *
  * Throws COMPILE_UNSUPPORTED and MODEL_INVALID, naming the model.
  */
@@ -73,7 +73,7 @@ async function build(source: CompileSource, { engine, size, batch, precision, is
   }
   const layout = engine === 'onnx' ? 'interleaved' : 'planes';
   const fronted = addFront(optimise(graph, engine), input, batch === 'free' ? 'n' : batch, layout);
-  const whole = removeUnused(renameOutputs(fronted, source.outputs, batch));
-  const gated = isGated ? gateClasses(whole, size) : whole;
+  const complete = removeUnused(renameOutputs(fronted, source.outputs, batch));
+  const gated = isGated ? gateClasses(complete, size) : complete;
   return precision === 'f16' ? toHalf(gated) : gated;
 }

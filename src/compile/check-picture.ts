@@ -3,15 +3,15 @@ import type { Graph } from './graph.ts';
 import type { NetworkInput } from './network-input.ts';
 
 /**
- * Checks that a network takes a picture of the size it is compiled for. An axis that the file leaves free is fixed to what was
- * asked for; one that it states cannot be another, unless the network is known to work at any size.
+ * Checks that a network accepts a picture of the size it is compiled for. A free axis in the file is set to the requested size; a
+ * fixed axis must match it, unless the network works at any size.
  *
- * @param anySize - sides in the file do not bind: nothing behind them depends on the size.
- * Throws COMPILE_UNSUPPORTED with what was expected and what the network has.
+ * @param anySize - ignore the size in the file, because nothing in the network depends on it.
+ * Throws COMPILE_UNSUPPORTED with the expected and the actual input.
  */
 export function checkPicture(graph: Graph, input: NetworkInput, anySize: boolean): void {
   const picture = graph.inputs.find(({ name }) => name === input.tensor);
-  // That the input is there, `addFront` checks. Old files may leave its shape out.
+  // `addFront` checks that the input exists. Old files may omit its shape.
   if (picture === undefined || picture.dims.length === 0) return;
   const { width, height, layout, range } = input;
   const wanted = layout === 'nchw' ? ([null, 3, height, width] as const) : ([null, height, width, 3] as const);

@@ -12,32 +12,31 @@ import { externalFiles } from './onnx/import-onnx.ts';
 import type { SizePx } from './tfjs/lowering.ts';
 import type { CompileJob } from './write-artefact.ts';
 
-/** Part of every artefact's hash: raise it whenever the same source would give another file. */
+/** Part of every artefact's hash. Increase it when the compiler produces a different file for the same source. */
 const COMPILER_VERSION = 10;
 
 export interface CompileOptions {
   readonly engine: 'onnx' | 'openvino' | 'wasm' | 'tensorflow';
   readonly precision: Precision;
-  /** Another input size than the published one; families that are not fully convolutional refuse it. */
+  /** Input size, if different from the published one; an error for families that are not fully convolutional. */
   readonly inputSize?: SizePx | undefined;
-  /** Execution provider of the `onnx` engine, device of the `openvino` engine; `cpu` where absent. */
+  /** Execution provider of the `onnx` engine, device of the `openvino` engine; `cpu` if absent. */
   readonly provider?: string | undefined;
-  /** Artefacts are kept here under their hash. */
+  /** Artefacts are cached here under their hash. */
   readonly cacheDir: string;
-  /** Compiles and writes what is not there yet; absent: in this process, whose memory grows by what that takes. */
+  /** Compiles and writes an artefact that is not cached. If absent, this process compiles, which increases its memory. */
   readonly write?: ((job: CompileJob) => Promise<void>) | undefined;
 }
 
-/** Families whose published files hold nothing that depends on the size of the input. */
+/** Families whose published files contain nothing that depends on the input size. */
 const RESIZABLE: ReadonlySet<string> = new Set(['centernet', 'yolox']);
 
-/** Largest stride of the families whose size may be changed: every side must be a multiple of it. */
+/** Largest stride of the resizable families: every side must be a multiple of it. */
 const SIZE_STEP_PX = 32;
 
 /**
- * Makes a network loadable by an engine: an ONNX file or a TensorFlow SavedModel that takes `frames` u8 NHWC, or the
- * published TFJS files. Artefacts are kept under a hash of the weights, the options and the version of the compiler; a
- * second call reads the cache.
+ * Compiles a network for an engine: to an ONNX file or a TensorFlow SavedModel that takes `frames` u8 NHWC, or returns the
+ * published TFJS files. Artefacts are cached under a hash of the weights, the options and the compiler version.
  *
  * Throws COMPILE_UNSUPPORTED (operator, shape or precision), MODEL_INVALID (malformed weights), ENGINE_UNAVAILABLE (the
  * engine cannot run this family).
@@ -97,11 +96,11 @@ function requireSupported(source: CompileSource, options: CompileOptions): void 
 function requireSize(source: CompileSource, size: SizePx): void {
   if (isSameSize(size, source.input)) return;
   const { name, family } = source.spec;
-  const asked = `${size.width}x${size.height}`;
+  const requested = `${size.width}x${size.height}`;
   if (!(source.input.anySize ?? RESIZABLE.has(family))) {
     throw new SightlineError(
       'COMPILE_UNSUPPORTED',
-      `${name}: its outputs are laid out for ${source.input.width}x${source.input.height}; it cannot be compiled at ${asked}. ` +
+      `${name}: its outputs are laid out for ${source.input.width}x${source.input.height}; it cannot be compiled at ${requested}. ` +
         'Export it at that size, or with free axes',
     );
   }
@@ -109,11 +108,11 @@ function requireSize(source: CompileSource, size: SizePx): void {
   if (isWhole) return;
   throw new SightlineError(
     'COMPILE_UNSUPPORTED',
-    `${name}: expected an input size whose sides are multiples of ${SIZE_STEP_PX}, received ${asked}`,
+    `${name}: expected an input size whose sides are multiples of ${SIZE_STEP_PX}, received ${requested}`,
   );
 }
 
-/** A count that only the device knows costs a GPU more than the class scores of all cells. */
+/** Gates class scores on CPUs only: on a GPU, waiting for the number of passing cells costs more than scoring all cells. */
 function isGated({ spec }: CompileSource, { engine, provider = 'cpu' }: CompileOptions): boolean {
   return spec.family === 'yolox' && (engine === 'onnx' || engine === 'openvino') && provider === 'cpu';
 }
@@ -133,14 +132,14 @@ function hashOf(source: CompileSource, options: CompileOptions, size: SizePx, we
   return hash.digest('hex');
 }
 
-/** The digest of every file that a network is made of, those that an ONNX file refers to among them. */
+/** Hashes every file of a network, including the external data of ONNX files. */
 async function hashFiles({ format, weightPaths }: CompileSource): Promise<Buffer[]> {
   const paths = [...weightPaths];
   if (format === 'onnx') paths.push(...(await externalPaths(weightPaths[0]!)));
   const digests: Buffer[] = [];
   for (const path of paths) {
     const hash = createHash('sha256');
-    // In pieces: what is read at once stays in memory until the next collection, which a process at rest never makes.
+    // Streamed: a whole file would stay in memory until the next garbage collection, which an idle process never runs.
     await pipeline(createReadStream(path), hash);
     digests.push(hash.digest());
   }

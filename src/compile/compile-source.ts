@@ -1,9 +1,9 @@
 import type { ModelSpec } from '../core/model.ts';
 import type { NetworkInput } from './network-input.ts';
 
-/** A published network and what is known of it. Plain data; the weights are files on this machine. */
+/** A published network and its description. Plain data; the weights are local files. */
 export interface CompileSource {
-  /** At the size that the network was published at. */
+  /** With the published input size. */
   readonly spec: ModelSpec;
   readonly format: 'tfjs' | 'onnx';
   readonly input: NetworkInput;

@@ -5,20 +5,20 @@ import { GraphBuilder } from './graph-builder.ts';
 import { channelMaps, FRAMES, type NetworkInput, type PerChannel } from './network-input.ts';
 import { permuteTensor } from './permute.ts';
 
-/** How the picture reaches the first convolution: as rows of interleaved pixels, or as planes. */
+/** Layout of the picture at the first convolution: rows of interleaved pixels, or planes. */
 export type PictureLayout = 'interleaved' | 'planes';
 
 /**
- * Puts the front before a network: afterwards its one input is `frames`, u8 [n, height, width, 3], RGB, and cast, colour
- * order, range and layout happen inside the graph.
+ * Adds the front (preprocessing) to a network: afterwards its only input is `frames`, u8 [n, height, width, 3], RGB, and the cast,
+ * the colour order, the range and the layout are handled in the graph.
  *
- * Where the picture goes straight into one convolution, colour order, range and deviation go into its weights (see
- * `foldColours`). For ONNX Runtime the layout does as well (`interleaved`, see `interleave`), and the front costs no more than
- * the cast from u8, and a subtraction where there is a mean. TensorFlow and OpenVINO take the pixels as they lie; there the transpose to
- * planes only names the axes.
+ * If the only consumer of the picture is a convolution, colour order, range and deviation are folded into its weights (see
+ * `foldColours`). For ONNX Runtime so is the layout (`interleaved`, see `interleave`), and the front only costs the cast from u8,
+ * and a subtraction if there is a mean. TensorFlow and OpenVINO read interleaved pixels directly; for them the transpose to planes
+ * only renames the axes.
  *
  * @param batch - a size, or the name of the free batch dimension.
- * Throws COMPILE_UNSUPPORTED where the network has other inputs than `input` names.
+ * Throws COMPILE_UNSUPPORTED if the network's inputs are not those that `input` names.
  */
 export function addFront(graph: Graph, input: NetworkInput, batch: number | string, layout: PictureLayout): Graph {
   const known = [input.tensor, input.sizeTensor];
@@ -43,10 +43,10 @@ export function addFront(graph: Graph, input: NetworkInput, batch: number | stri
 }
 
 /**
- * Puts colour order, range and deviation into the weights of the first convolution, so that it takes RGB levels from 0 to
- * 255, less the mean. The mean itself cannot go into the bias: the padding of the convolution stands for a pixel at the mean.
+ * Folds colour order, range and deviation into the weights of the first convolution, so that it takes RGB levels from 0 to 255,
+ * minus the mean. The mean cannot be folded into the bias, because the convolution's zero padding represents a pixel at the mean.
  *
- * Only where the picture has one consumer, a plain convolution.
+ * Only if the picture has one consumer, a plain convolution.
  */
 function foldColours(graph: Graph, input: NetworkInput): { graph: Graph; input: NetworkInput } {
   const convolution = firstConvolution(graph, input);
@@ -56,7 +56,7 @@ function foldColours(graph: Graph, input: NetworkInput): { graph: Graph; input: 
   const values = f32Values(weights, convolution.name);
   const taps = weights.dims[2]! * weights.dims[3]!;
   const { gains, offsets } = channelMaps(input);
-  /** The network's channel of a colour of RGB. */
+  /** Returns the network's channel for an RGB channel. */
   const channelOf = (colour: number) => (input.colours === 'rgb' ? colour : 2 - colour) as 0 | 1 | 2;
   const folded = values.map((_, at) => {
     const colour = Math.floor(at / taps) % 3;
@@ -78,11 +78,11 @@ function foldColours(graph: Graph, input: NetworkInput): { graph: Graph; input: 
 }
 
 /**
- * A row of interleaved pixels is a row of 3 x width numbers, and a convolution over three planes is a convolution over
- * that one plane whose kernel and column stride are three times as wide: the picture needs no transpose. Taps keep their
- * values, so results differ only by the order of summation.
+ * Lets the first convolution read interleaved pixels. A row of interleaved pixels is a row of 3 x width numbers, and a convolution
+ * over three planes equals a convolution over this one plane with a kernel and column stride three times as wide. So the picture
+ * needs no transpose. The weights keep their values, so results differ only by the order of summation.
  *
- * Only for a picture whose colours `foldColours` has folded.
+ * Only after `foldColours` has folded the colours.
  */
 function interleave(graph: Graph, input: NetworkInput): Graph | null {
   const convolution = firstConvolution(graph, input);
@@ -121,7 +121,7 @@ function interleave(graph: Graph, input: NetworkInput): Graph | null {
   };
 }
 
-/** The convolution over three planes that alone reads the picture; null where it is another network. */
+/** Returns the convolution over three planes that is the only consumer of the picture; null if there is none. */
 function firstConvolution(graph: Graph, input: NetworkInput): GraphNode | null {
   const consumers = graph.nodes.filter((node) => node.inputs.includes(input.tensor));
   const convolution = consumers[0];
@@ -130,7 +130,7 @@ function firstConvolution(graph: Graph, input: NetworkInput): GraphNode | null {
   return weights?.dims.length === 4 && weights.dims[1] === 3 && weights.type === 'f32' ? convolution : null;
 }
 
-/** The front that fits every network: planes, colour order, cast, range, mean and deviation. */
+/** Adds the general front, which works for every network: planes, colour order, cast, range, mean and deviation. */
 function addPlanes(graph: Graph, input: NetworkInput): Graph {
   const builder = new GraphBuilder('front/');
   const colourAxis = input.layout === 'nchw' ? 1 : 3;
@@ -140,7 +140,7 @@ function addPlanes(graph: Graph, input: NetworkInput): Graph {
     const order = builder.constant('bgr', i64Tensor([3], [2, 1, 0]));
     value = builder.node('Gather', 'colours', [value, order], { axis: colourAxis });
   }
-  // A network that takes bytes casts them itself.
+  // A network with a u8 input casts it itself.
   const isBytes = graph.inputs.some(({ name, type }) => name === input.tensor && type === 'u8');
   if (!isBytes) value = builder.node('Cast', 'picture', [value], { to: 1 });
   const { gains, offsets } = channelMaps(input);

@@ -1,16 +1,16 @@
 import type { Attribute, Graph, GraphNode, GraphValue, Tensor } from './graph.ts';
 
-/** What an attribute may be given as: whole numbers are ints; a float is written `{ float: 0.5 }`. */
+/** Accepted attribute values: a number is an int; a float is written as `{ float: 0.5 }`. */
 export type AttributeInput = number | string | readonly number[] | { readonly float: number };
 
-/** Builds a graph node by node; values are named after the node that makes them. */
+/** Builds a graph node by node; values are named after the node that produces them. */
 export class GraphBuilder {
   readonly constants = new Map<string, Tensor>();
   readonly nodes: GraphNode[] = [];
   readonly #prefix: string;
   readonly #names = new Set<string>();
 
-  /** @param prefix - put before every name, so that new nodes cannot clash with those of an imported graph. */
+  /** @param prefix - of every name, so that new nodes cannot clash with those of an imported graph. */
   constructor(prefix: string) {
     this.#prefix = prefix;
   }

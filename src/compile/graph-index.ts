@@ -1,45 +1,45 @@
 import type { Graph, GraphNode, Tensor } from './graph.ts';
 import { f32Values } from './graph.ts';
 
-/** Who makes and who reads each value of a graph. Made once for each pass; holds no state of its own. */
+/** Index of the producer and the consumers of each value of a graph. Created once per pass; immutable. */
 export class GraphIndex {
   readonly #constants: ReadonlyMap<string, Tensor>;
   readonly #outputs: ReadonlySet<string>;
-  readonly #makers = new Map<string, GraphNode>();
-  readonly #readers = new Map<string, GraphNode[]>();
+  readonly #producers = new Map<string, GraphNode>();
+  readonly #consumers = new Map<string, GraphNode[]>();
 
   constructor(graph: Graph) {
     this.#constants = graph.constants;
     this.#outputs = new Set(graph.outputs.map(({ name }) => name));
     for (const node of graph.nodes) {
-      for (const output of node.outputs) this.#makers.set(output, node);
+      for (const output of node.outputs) this.#producers.set(output, node);
       for (const input of node.inputs) {
-        const readers = this.#readers.get(input);
-        if (readers === undefined) this.#readers.set(input, [node]);
-        else readers.push(node);
+        const consumers = this.#consumers.get(input);
+        if (consumers === undefined) this.#consumers.set(input, [node]);
+        else consumers.push(node);
       }
     }
   }
 
-  maker(value: string | undefined): GraphNode | undefined {
-    return this.#makers.get(value ?? '');
+  producer(value: string | undefined): GraphNode | undefined {
+    return this.#producers.get(value ?? '');
   }
 
-  readers(value: string): readonly GraphNode[] {
-    return this.#readers.get(value) ?? [];
+  consumers(value: string): readonly GraphNode[] {
+    return this.#consumers.get(value) ?? [];
   }
 
-  /** The node that alone reads a value; undefined where several do, none does, or the value is an output of the graph. */
-  soleReader(value: string): GraphNode | undefined {
-    const readers = this.readers(value);
-    return readers.length === 1 && !this.#outputs.has(value) ? readers[0] : undefined;
+  /** Returns the only consumer of a value; undefined if there are several or none, or the value is an output of the graph. */
+  soleConsumer(value: string): GraphNode | undefined {
+    const consumers = this.consumers(value);
+    return consumers.length === 1 && !this.#outputs.has(value) ? consumers[0] : undefined;
   }
 
   constant(name: string | undefined): Tensor | undefined {
     return this.#constants.get(name ?? '');
   }
 
-  /** The number that a constant of one element holds; undefined for anything else. */
+  /** Returns the number in an f32 constant with one element; undefined for anything else. */
   scalar(name: string | undefined): number | undefined {
     const tensor = this.constant(name);
     if (tensor?.type !== 'f32' || tensor.bytes.length !== 4) return undefined;
@@ -47,8 +47,8 @@ export class GraphIndex {
   }
 
   /**
-   * Splits the inputs of a binary operator into the one scalar constant, with the number of its axes, and the other;
-   * undefined where there is none.
+   * Splits the inputs of a binary operator into a scalar constant, with its number of axes, and the other input; undefined if
+   * neither is a scalar constant.
    */
   scalarOperand(node: GraphNode): { scalar: number; rank: number; other: string } | undefined {
     for (const [index, input] of node.inputs.entries()) {
@@ -62,7 +62,7 @@ export class GraphIndex {
   }
 }
 
-/** Drops nodes whose outputs nobody reads, and constants that are left over. */
+/** Drops nodes without consumers, and unused constants. */
 export function removeUnused(graph: Graph): Graph {
   const wanted = new Set(graph.outputs.map(({ name }) => name));
   const nodes: GraphNode[] = [];

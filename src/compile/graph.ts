@@ -1,6 +1,6 @@
 import { SightlineError } from '../errors/sightline-error.ts';
 
-/** Element types that the compiler can hold. Names are those of the project, not of a file format. */
+/** Element types that the compiler supports. The names are the project's, not those of a file format. */
 export type ElementType = 'f32' | 'f64' | 'f16' | 'u8' | 'u16' | 'u32' | 'u64' | 'i8' | 'i16' | 'i32' | 'i64' | 'bool';
 
 export const ELEMENT_BYTES: Readonly<Record<ElementType, number>> = {
@@ -18,7 +18,7 @@ export const ELEMENT_BYTES: Readonly<Record<ElementType, number>> = {
   bool: 1,
 };
 
-/** A constant: row-major, little-endian bytes. Never changed in place; passes make new ones. */
+/** A constant: row-major, little-endian bytes. Immutable; passes create new ones. */
 export interface Tensor {
   readonly type: ElementType;
   readonly dims: readonly number[];
@@ -34,26 +34,26 @@ export type Attribute =
   | { readonly kind: 'strings'; readonly value: readonly string[] }
   | { readonly kind: 'tensor'; readonly value: Tensor };
 
-/** One operation. Operators and their attributes are those of the ONNX operator set that the graph names. */
+/** One operation. Operators and attributes are those of the graph's ONNX operator set. */
 export interface GraphNode {
-  /** `domain:operator` for operators of another domain, so that no pass takes them for the standard one of that name. */
+  /** `domain:operator` for operators of other domains, so that no pass confuses them with the standard operator. */
   readonly op: string;
   readonly name: string;
   readonly domain: string;
-  /** Names of values or constants; an empty name is an optional input left out. */
+  /** Names of values or constants; an empty name is an omitted optional input. */
   readonly inputs: readonly string[];
   readonly outputs: readonly string[];
   readonly attributes: ReadonlyMap<string, Attribute>;
 }
 
-/** An input or output of the graph; a dimension is a size or the name of a free one. */
+/** An input or output of the graph; a dimension is a size, or the name of a free dimension. */
 export interface GraphValue {
   readonly name: string;
   readonly type: ElementType;
   readonly dims: readonly (number | string)[];
 }
 
-/** A network: every format is imported into this, and every format is emitted from this. Nodes are in running order. */
+/** A network: all formats are imported to and emitted from this. Nodes are in topological order. */
 export interface Graph {
   readonly name: string;
   readonly opset: number;
@@ -69,17 +69,17 @@ export function elementCount(dims: readonly number[]): number {
   return dims.reduce((product, dim) => product * dim, 1);
 }
 
-/** Makes an f32 constant; `values` is copied. */
+/** Creates an f32 constant; `values` is copied. */
 export function f32Tensor(dims: readonly number[], values: ArrayLike<number>): Tensor {
   return { type: 'f32', dims, bytes: new Uint8Array(Float32Array.from(values).buffer) };
 }
 
-/** Makes an i64 constant, the type that ONNX wants for shapes and axes. */
+/** Creates an i64 constant, the type of shapes and axes in ONNX. */
 export function i64Tensor(dims: readonly number[], values: readonly number[]): Tensor {
   return { type: 'i64', dims, bytes: new Uint8Array(BigInt64Array.from(values, BigInt).buffer) };
 }
 
-/** Copies the numbers of an f32 constant out of its bytes. Throws COMPILE_UNSUPPORTED for another type. */
+/** Copies the numbers of an f32 constant. Throws COMPILE_UNSUPPORTED for another type. */
 export function f32Values(tensor: Tensor, name: string): Float32Array<ArrayBuffer> {
   if (tensor.type !== 'f32') {
     throw new SightlineError('COMPILE_UNSUPPORTED', `${name}: expected an f32 constant, received ${tensor.type}`);

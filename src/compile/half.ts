@@ -1,6 +1,6 @@
 import { f32Values, type Tensor } from './graph.ts';
 
-/** IEEE 754 binary16 to a number: 1 sign bit, 5 exponent bits with bias 15, 10 fraction bits. */
+/** Converts IEEE 754 binary16 to a number: 1 sign bit, 5 exponent bits with bias 15, 10 fraction bits. */
 export function halfToFloat(half: number): number {
   const sign = half >> 15 === 0 ? 1 : -1;
   const exponent = (half >> 10) & 0x1f;
@@ -13,17 +13,17 @@ export function halfToFloat(half: number): number {
 /** Largest finite half. */
 export const HALF_MAX = 65504;
 
-/** A number to the nearest IEEE 754 binary16, ties to even, subnormals included; what lies beyond becomes infinite. */
+/** Rounds a number to the nearest IEEE 754 binary16, ties to even, with subnormals; overflow becomes infinite. */
 export function floatToHalf(value: number): number {
   const sign = value < 0 || Object.is(value, -0) ? 0x8000 : 0;
   const size = Math.abs(value);
   if (Number.isNaN(value)) return 0x7e00;
   if (size === Number.POSITIVE_INFINITY) return sign | 0x7c00;
-  // The exponent of the result's step; below 2^-14 all halves lie 2^-24 apart.
+  // The exponent of the result; below 2^-14 all halves are 2^-24 apart.
   const exponent = Math.max(Math.floor(Math.log2(size || 2 ** -14)), -14);
   let steps = roundToEven(size / 2 ** (exponent - 10));
   let biased = exponent + 15;
-  // A subnormal has no hidden bit; a carry out of the fraction moves to the next exponent by itself.
+  // A subnormal has no hidden bit. A carry out of the fraction increments the exponent automatically.
   if (steps < 1024) biased = 0;
   else steps -= 1024;
   const bits = biased === 0 ? steps : (biased << 10) + steps;
@@ -49,7 +49,7 @@ export function floatValues(tensor: Tensor, name: string): Float32Array {
   return Float32Array.from(new Uint16Array(Uint8Array.from(tensor.bytes).buffer), halfToFloat);
 }
 
-/** Halves as f32; another constant is returned as it is. */
+/** Converts an f16 constant to f32; returns other constants unchanged. */
 export function widenTensor(tensor: Tensor): Tensor {
   if (tensor.type !== 'f16') return tensor;
   return { type: 'f32', dims: tensor.dims, bytes: new Uint8Array(floatValues(tensor, '').buffer) };

@@ -1,28 +1,28 @@
 /** One number for each colour channel. */
 export type PerChannel = readonly [number, number, number];
 
-/** What a network, as it was published, expects of its picture. */
+/** What a published network expects as its picture. */
 export interface NetworkInput {
   /** Name of the picture's input in the published file. */
   readonly tensor: string;
-  /** Name of an input that takes width and height (i64 [n, 2]) of the pixels that boxes shall be in; null where none. */
+  /** Name of the input (i64 [n, 2]) for the width and height that boxes are scaled to; null if there is none. */
   readonly sizeTensor: string | null;
   /** Order of axes. */
   readonly layout: 'nchw' | 'nhwc';
   readonly width: number;
   readonly height: number;
-  /** Whether the published file itself takes any size; where absent, as its family usually does. */
+  /** Whether the published file takes any input size; if absent, the family decides. */
   readonly anySize?: boolean | undefined;
   readonly colours: 'rgb' | 'bgr';
-  /** What black and white become, before mean and deviation. */
+  /** Values of black and white, before mean and deviation. */
   readonly range: readonly [black: number, white: number];
-  /** Subtracted from each channel, in the units of `range` and in the order of `colours`; 0 where absent. */
+  /** Subtracted from each channel, in the units of `range` and in the order of `colours`; 0 if absent. */
   readonly mean?: PerChannel;
-  /** What each channel is divided by after that; 1 where absent. */
+  /** Divisor of each channel, applied after the mean; 1 if absent. */
   readonly deviation?: PerChannel;
 }
 
-/** What a level from 0 to 255 becomes in each of the network's channels: `level * gain + offset`. */
+/** Returns the preprocessing of each network channel as `level * gain + offset`, with levels from 0 to 255. */
 export function channelMaps({ range: [black, white], mean, deviation }: NetworkInput): {
   gains: PerChannel;
   offsets: PerChannel;
@@ -35,5 +35,5 @@ export function channelMaps({ range: [black, white], mean, deviation }: NetworkI
   };
 }
 
-/** Name of the one input of every compiled ONNX file: u8 [n, height, width, 3], RGB. */
+/** Name of the picture input of every compiled ONNX file: u8 [n, height, width, 3], RGB. */
 export const FRAMES = 'frames';

@@ -12,7 +12,7 @@ export function permuteTensor(tensor: Tensor, order: readonly number[]): Tensor 
   let source = 0;
   for (let target = 0; target < bytes.length; target += width) {
     for (let byte = 0; byte < width; byte += 1) bytes[target + byte] = tensor.bytes[source + byte]!;
-    // Counts one up in the target's order, and moves along in the source.
+    // Increments the target index and moves to the matching place in the source.
     for (let axis = dims.length - 1; axis >= 0; axis -= 1) {
       place[axis] = place[axis]! + 1;
       source += sourceStrides[axis]!;
@@ -24,7 +24,7 @@ export function permuteTensor(tensor: Tensor, order: readonly number[]): Tensor 
   return { type: tensor.type, dims, bytes };
 }
 
-/** Elements from one index of each axis to the next. */
+/** Returns the stride of each axis, in elements. */
 function stridesOf(dims: readonly number[]): number[] {
   const strides = new Array<number>(dims.length).fill(1);
   for (let axis = dims.length - 2; axis >= 0; axis -= 1) strides[axis] = strides[axis + 1]! * dims[axis + 1]!;

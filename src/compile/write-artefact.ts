@@ -6,14 +6,14 @@ import type { CompileSource } from './compile-source.ts';
 import { emitOnnx } from './onnx/emit-onnx.ts';
 import { emitSavedModel } from './tensorflow/emit-saved-model.ts';
 
-/** A file or folder to be made of a network. Plain data: crosses processes. */
+/** A job to compile a network to a file or folder. Plain data, so that it can be sent to another process. */
 export interface CompileJob {
   readonly source: CompileSource;
   readonly target: BuildTarget;
   readonly path: string;
 }
 
-/** Compiles a network and writes what the engine loads. Throws COMPILE_UNSUPPORTED and MODEL_INVALID, naming the model. */
+/** Compiles a network and writes the engine's file or folder. Throws COMPILE_UNSUPPORTED and MODEL_INVALID, naming the model. */
 export async function writeArtefact({ source, target, path }: CompileJob): Promise<void> {
   const graph = await buildGraph(source, target);
   await (target.engine !== 'tensorflow'
@@ -21,7 +21,7 @@ export async function writeArtefact({ source, target, path }: CompileJob): Promi
     : writeFolderWhole(path, emitSavedModel(graph)));
 }
 
-/** Another process may compile the same model at the same time: a reader sees a whole file or none. */
+/** Writes atomically, because another process may compile the same model at the same time. */
 async function writeFileWhole(path: string, bytes: Uint8Array): Promise<void> {
   const temporary = temporaryName(path);
   await mkdir(dirname(path), { recursive: true });
@@ -29,7 +29,7 @@ async function writeFileWhole(path: string, bytes: Uint8Array): Promise<void> {
   await rename(temporary, path);
 }
 
-/** A SavedModel is a folder, and a folder that is there is not replaced: who comes second has made the same and drops it. */
+/** Writes a SavedModel atomically. Rename does not replace an existing folder, so a second writer drops its identical copy. */
 async function writeFolderWhole(path: string, bytes: Uint8Array): Promise<void> {
   const temporary = temporaryName(path);
   await mkdir(temporary, { recursive: true });

@@ -1,10 +1,10 @@
-/** A little below 16.6, from where on the sigmoid of an f32 is 1. */
+/** Upper bound of the gate: just below 16.6, above which the sigmoid of an f32 is exactly 1. */
 const CERTAIN = 16;
 
-/** The gate lets a little too much through, so that rounding loses no box: the decoder has the last word. */
+/** The gate passes slightly too many cells, so that rounding loses no box; the decoder applies the exact threshold. */
 const GATE_SLACK = 1e-3;
 
-/** What a gated network compares objectness with (see `GATE_INPUT`): the number whose sigmoid is the threshold. */
+/** Returns the logit that a gated network compares objectness with (see `GATE_INPUT`): its sigmoid is the threshold. */
 export function gateOf(scoreThreshold: number): number {
   return Math.min(Math.log(scoreThreshold / (1 - scoreThreshold)), CERTAIN) - GATE_SLACK;
 }

@@ -2,7 +2,7 @@ import type { OutputTensor } from '../core/model.ts';
 import type { EngineInfo, EngineRequest, FakeEngineOptions } from '../protocol/threads.ts';
 import { batchSizesUpTo, type InferenceEngine, ROWS_OUTPUT } from './inference-engine.ts';
 
-/** Takes a fixed time and finds the same boxes in every frame: for tests, and for measuring everything but inference. */
+/** Takes a fixed time per call and returns the same boxes for every frame. For tests, and for benchmarks without inference. */
 export class FakeEngine implements InferenceEngine {
   readonly info: EngineInfo;
   readonly #options: FakeEngineOptions;
@@ -35,7 +35,7 @@ export class FakeEngine implements InferenceEngine {
     this.inputBuffer(batchSize);
     const { callMs, frameMs, rows } = this.#options;
     const totalMs = callMs + batchSize * frameMs;
-    // A timer, not a loop: a device computes while the CPU is free for others.
+    // A timer instead of a loop: while a real device computes, the CPU is free.
     if (totalMs > 0) await new Promise((resolve) => setTimeout(resolve, totalMs));
     const data = new Float32Array(rows.length * batchSize);
     for (let i = 0; i < batchSize; i++) data.set(rows, i * rows.length);

@@ -3,70 +3,70 @@ import type { SightlineError } from '../errors/sightline-error.ts';
 import type { EngineInfo, EngineRequest } from '../protocol/threads.ts';
 
 /**
- * The port of every engine. Calls may block the thread they are made on (that of the library, not only ours), so an engine
- * lives on an inference thread. At most `info.callsInFlight` calls at a time; they are answered in their order.
+ * The interface that every engine implements. Calls may block the calling thread inside the library, so an engine lives on an
+ * inference thread. Accepts at most `info.callsInFlight` calls at a time; they resolve in the order of the calls.
  */
 export interface InferenceEngine {
   readonly info: EngineInfo;
   /**
-   * Memory for the next batch, u8 `[batchSize, height, width, 3]` RGB 0..255, plain (not shared), owned by the engine and
-   * valid until the next `infer`. An engine that takes two calls gives other memory while the first runs. Frames beyond the
-   * real ones may hold anything.
+   * Returns memory for the next batch, u8 `[batchSize, height, width, 3]` RGB 0..255, plain (not shared), owned by the engine
+   * and valid until the next `infer`. An engine with two calls in flight returns a second buffer while the first is in use.
+   * Padding frames may hold anything.
    *
    * @throws RangeError for a size that was not warmed.
    */
   inputBuffer(batchSize: number): Uint8Array;
   /**
-   * Runs what `inputBuffer(batchSize)` holds.
+   * Runs the batch in `inputBuffer(batchSize)`.
    *
-   * @param scoreThreshold - boxes below it are not wanted, and a network that can may leave them out; 0 asks for all.
-   * @returns the network's raw outputs by name, first axis the batch (but those of gated networks, which their decoder
-   * knows); valid until the next call begins. An output named `rows`, f32 `[batch, n, 6]`, is final (x, y, width, height in
-   * model pixels, score, class) and needs no decoder.
+   * @param scoreThreshold - boxes below it are not needed, so a gated network leaves them out; 0 keeps all.
+   * @returns the network's raw outputs by name, valid until the next call begins. The first axis is the batch, except for
+   * gated networks (see their decoder). An output named `rows`, f32 `[batch, n, 6]`, is final (x, y, width, height in model
+   * pixels, score, class) and needs no decoder.
    * @throws ENGINE_FAILED
    */
   infer(batchSize: number, scoreThreshold?: number): Promise<ReadonlyMap<string, OutputTensor>>;
   /**
-   * Resolves with ENGINE_FAILED when the engine can do nothing any more because its process ended, before its calls are
-   * rejected. Absent where the engine has no process of its own.
+   * Resolves with ENGINE_FAILED when the engine's process has ended, before the pending calls are rejected. Absent if the
+   * engine runs in this process.
    */
   readonly lost?: Promise<SightlineError>;
-  /** The process of the engine now; absent as `lost` is. */
+  /** Id of the engine's current process; absent if the engine runs in this process. */
   readonly pid?: number;
-  /** Frees the device memory. May be called twice. */
+  /** Frees the device memory. Idempotent. */
   close(): Promise<void>;
 }
 
 /** Name of the output that needs no decoder. */
 export const ROWS_OUTPUT = 'rows';
 
-/** What is to be warmed: given sizes, or candidates of which the ones that pay are kept. */
+/** Batch sizes to warm up: either fixed, or candidates of which only the faster ones are kept. */
 export interface WarmUpPlan {
   readonly batchSizes: readonly number[];
-  /** Warm every size, whether it pays or not. */
+  /** Warm up every size, even if it is no faster per frame. */
   readonly isFixed: boolean;
 }
 
-/** Every thread of a pool must take the same sizes: the first finds them, the others are told. */
+/** Plans the warm-up. All threads of a pool must use the same sizes: the first finds them, the others get them as `batchSizes`. */
 export function planWarmUp(request: Pick<EngineRequest, 'batchSizes' | 'maxBatch' | 'model'>): WarmUpPlan {
   const { batchSizes, maxBatch, model } = request;
   if (batchSizes !== null) return { batchSizes, isFixed: true };
   return { batchSizes: batchSizesUpTo(maxBatch, model.batch), isFixed: false };
 }
 
-/** Sizes worth trying, up to what the model and the user allow. */
+/** Returns the batch sizes to try, up to what the model and the user allow. */
 export function batchSizesUpTo(maxBatch: number, modelBatch: 'free' | number): number[] {
   if (modelBatch !== 'free') return [modelBatch];
   const sizes = [1, 2, 4, 8, 16, 32, 64].filter((size) => size < maxBatch);
   return [...sizes, maxBatch];
 }
 
-/** A larger batch must be this much better per frame to be kept. */
+/** Sizes within this factor of the best time per frame count as equal to it. */
 const WORTH_RATIO = 1.1;
 
 /**
- * The sizes that are worth their memory: up to the smallest within 10 % of the best time per frame. Every size that was run
- * once holds memory for its intermediate results, so a larger one that gains nothing is not kept for a later trial.
+ * Returns the sizes up to the smallest one within 10 % of the best time per frame. Every size that has run once holds memory
+ * for its intermediate results, so larger sizes that gain nothing are dropped.
  */
 export function worthKeeping(warm: {
   readonly batchSizes: readonly number[];
@@ -84,9 +84,9 @@ const FIXED_CALLS = 2;
 const GAIN_RATIO = 0.97;
 
 /**
- * Runs each size a few times: the first call allocates, tunes and compiles, and the best of the rest is what the size costs.
- * Stops at the first size that gains nothing over the smaller ones: on CPUs the second, which keeps the start short. Sizes
- * that were found before are not measured again: a thread that replaces a lost one is up sooner.
+ * Runs each size a few times. The first call allocates, tunes and compiles; the fastest of the others is the cost of the size.
+ * Stops at the first size that gains nothing over the smaller ones: on CPUs that is the second, which keeps the start short.
+ * Fixed sizes get fewer runs, so that a thread that replaces a lost one starts sooner.
  */
 export async function warmUp(
   plan: WarmUpPlan,

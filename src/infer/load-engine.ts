@@ -2,7 +2,7 @@ import type { EngineRequest } from '../protocol/threads.ts';
 import { FakeEngine } from './fake-engine.ts';
 import type { InferenceEngine } from './inference-engine.ts';
 
-/** Loads and warms the engine that was asked for. @throws ENGINE_UNAVAILABLE; never another engine instead. */
+/** Loads and warms up the requested engine. @throws ENGINE_UNAVAILABLE; never falls back to another engine. */
 export async function loadEngine(request: EngineRequest): Promise<InferenceEngine> {
   switch (request.engine) {
     case 'tensorflow':

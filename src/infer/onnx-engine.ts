@@ -10,12 +10,12 @@ import { checkQuantised } from './quantised.ts';
 
 type Ort = typeof import('onnxruntime-node');
 
-/** Providers that a user may ask for, by the name that onnxruntime-node has for them. */
+/** Providers that a user may choose, by their names in onnxruntime-node. */
 export const ONNX_PROVIDERS = ['cpu', 'cuda', 'tensorrt', 'webgpu', 'dml', 'coreml'] as const;
 
 /**
- * ONNX Runtime. On CPUs one session with one thread on each inference thread: two such sessions do a third more work than
- * one session with two threads, since nothing waits at the end of each layer.
+ * ONNX Runtime. On CPUs each inference thread has one session with one thread: two such sessions do a third more work than one
+ * session with two threads, because threads do not wait for each other at the end of each layer.
  */
 export class OnnxEngine implements InferenceEngine {
   readonly info: EngineInfo;
@@ -36,7 +36,7 @@ export class OnnxEngine implements InferenceEngine {
     };
   }
 
-  /** @throws ENGINE_UNAVAILABLE where the library, the provider or the model cannot be loaded. */
+  /** @throws ENGINE_UNAVAILABLE if the library, the provider or the model cannot be loaded. */
   static async load(request: EngineRequest): Promise<OnnxEngine> {
     const ort = await importOrt();
     const facts = readFacts(request);
@@ -49,11 +49,11 @@ export class OnnxEngine implements InferenceEngine {
     const batchSizes = request.provider === 'cpu' && !plan.isFixed ? worthKeeping(warm) : warm.batchSizes;
     if (batchSizes.length === warm.batchSizes.length && !isRewriting)
       return new OnnxEngine(session, request, precision, warm);
-    // A session never gives memory back: one that tried large batches or rewrote the graph is closed, and a lean one opened.
+    // A session never frees memory, so one that tried large batches or rewrote the graph is replaced by a smaller one.
     await session.release();
-    const lean = await openWarm(ort, request, { batchSizes, isFixed: true }, graph);
-    const leanWarm = { ...lean.warm, warmMs: warm.warmMs.slice(0, batchSizes.length) };
-    return new OnnxEngine(lean.session, request, precision, leanWarm);
+    const smaller = await openWarm(ort, request, { batchSizes, isFixed: true }, graph);
+    const smallerWarm = { ...smaller.warm, warmMs: warm.warmMs.slice(0, batchSizes.length) };
+    return new OnnxEngine(smaller.session, request, precision, smallerWarm);
   }
 
   inputBuffer(batchSize: number): Uint8Array {
@@ -88,7 +88,7 @@ export class OnnxEngine implements InferenceEngine {
   }
 }
 
-/** @throws ENGINE_UNAVAILABLE if the file is no ONNX model, or not of the precision that was asked for. */
+/** @throws ENGINE_UNAVAILABLE if the file is not an ONNX model, or does not have the requested precision. */
 function readFacts(request: EngineRequest): ReturnType<typeof readOnnxFacts> {
   try {
     const facts = readOnnxFacts(request.model.path);
@@ -100,7 +100,7 @@ function readFacts(request: EngineRequest): ReturnType<typeof readOnnxFacts> {
   }
 }
 
-/** Opens a session and runs it at the sizes of a plan. @throws ENGINE_UNAVAILABLE */
+/** Opens a session and warms it up at the sizes of the plan. @throws ENGINE_UNAVAILABLE */
 async function openWarm(
   ort: Ort,
   request: EngineRequest,
@@ -131,7 +131,7 @@ interface Warm {
 
 type Feeds = Record<string, InstanceType<Ort['Tensor']>>;
 
-/** What a batch of one size is called with, made once: tensors over memory that is written anew for each call. */
+/** Input tensors for one batch size, created once; their memory is overwritten for each call. */
 interface BatchInput {
   readonly memory: Uint8Array;
   readonly gate: Float32Array;
@@ -167,7 +167,7 @@ async function importOrt(): Promise<Ort> {
 }
 
 async function openSession(ort: Ort, request: EngineRequest, graph: OptimisedGraph | null): Promise<InferenceSession> {
-  // The library takes a provider that it does not know off the list with a warning, and would run on the CPU.
+  // The library only warns about an unknown provider, drops it and runs on the CPU.
   const known = ort.listSupportedBackends().map(({ name }) => name);
   if (!known.includes(request.provider))
     throw unavailable(request, `is not in this build of ONNX Runtime, which has ${known.join(', ')}`);

@@ -1,10 +1,10 @@
 import { readFileSync } from 'node:fs';
 
-/** What an engine needs to know of an ONNX file before a library has loaded it. */
+/** What an engine needs to know about an ONNX file before a library loads it. */
 export interface OnnxFacts {
   /** Names of the network's outputs, in the order of the file. */
   readonly outputs: readonly string[];
-  /** Does the network hold quantised numbers (operators `QuantizeLinear` and its kind)? */
+  /** Whether the network contains quantised operators (`QuantizeLinear` and similar). */
   readonly isQuantised: boolean;
 }
 
@@ -13,12 +13,13 @@ const GRAPH = 7;
 const [NODE, OUTPUT] = [1, 12];
 const OP_TYPE = 4;
 const NAME = 1;
+const TRUNCATED = 'the file ends in the middle of a field: it is truncated or not an ONNX file';
 const QUANTISING = /^(?:Dynamic)?QuantizeLinear$|^QLinear|Integer$/;
 
 /**
- * Reads names out of an ONNX file. It walks the protobuf and skips what it does not need, so weights cost nothing.
+ * Reads output names and operators of an ONNX file. Walks the protobuf and skips the weights, so they cost nothing.
  *
- * @throws Error of the file system; RangeError for a file that is cut off or is no protobuf.
+ * @throws Error of the file system; RangeError for a file that is truncated or is not a protobuf.
  */
 export function readOnnxFacts(path: string): OnnxFacts {
   const outputs: string[] = [];
@@ -34,14 +35,14 @@ function textsOf(message: Buffer, wanted: number): string[] {
   return [...fieldsOf(message, wanted)].map((bytes) => bytes.toString('utf8'));
 }
 
-/** The byte strings and messages that one field of a protobuf message holds. */
+/** Yields the byte strings and messages of one field of a protobuf message. */
 function* fieldsOf(message: Buffer, wanted: number): Generator<Buffer> {
   let at = 0;
   const varint = (): number => {
     let value = 0;
     for (let factor = 1; ; factor *= 128) {
       const byte = message[at++];
-      if (byte === undefined) throw new RangeError('the file ends in the middle of a field: it is no whole ONNX file');
+      if (byte === undefined) throw new RangeError(TRUNCATED);
       value += (byte & 127) * factor;
       if (byte < 128) return value;
     }
@@ -56,7 +57,7 @@ function* fieldsOf(message: Buffer, wanted: number): Generator<Buffer> {
       const length = varint();
       if (field === wanted) yield message.subarray(at, at + length);
       at += length;
-    } else throw new RangeError(`wire type ${kind} at byte ${at}: it is no ONNX file`);
+    } else throw new RangeError(`wire type ${kind} at byte ${at}: this is not an ONNX file`);
   }
-  if (at > message.length) throw new RangeError('the file ends in the middle of a field: it is no whole ONNX file');
+  if (at > message.length) throw new RangeError(TRUNCATED);
 }

@@ -1,6 +1,6 @@
 import { createRequire } from 'node:module';
 
-/** Version of ONNX Runtime, read without loading it; null where it is not installed. */
+/** Returns the version of ONNX Runtime without loading it; null if it is not installed. */
 export function onnxRuntimeVersion(): string | null {
   try {
     const { version } = createRequire(import.meta.url)('onnxruntime-node/package.json') as { version: string };

@@ -14,9 +14,9 @@ import { checkQuantised } from './quantised.ts';
 export const OPENVINO_REMEDY = 'Set it up with: npm run setup:openvino, or name its folder in OPENVINO_DIR';
 
 /**
- * OpenVINO through its C API. As with ONNX Runtime each inference thread of a CPU has its own core, model and request on one
- * thread of the library: as fast as the library's own streams, at half the latency, and a thread that dies takes nothing else
- * with it (docs/adr/0016).
+ * OpenVINO through its C API. As with ONNX Runtime, each inference thread on a CPU has its own core, model and request with one
+ * library thread. That is as fast as the library's own streams at half the latency, and a thread that dies affects no other
+ * (docs/adr/0016).
  */
 export class OpenvinoEngine implements InferenceEngine {
   readonly info: EngineInfo;
@@ -30,8 +30,8 @@ export class OpenvinoEngine implements InferenceEngine {
   }
 
   /**
-   * @throws ENGINE_UNAVAILABLE where the library is not set up, the device is not there or does not compute in the precision
-   * that was asked for, or the model cannot be loaded.
+   * @throws ENGINE_UNAVAILABLE if the library is not set up, the device does not exist or does not support the requested
+   * precision, or the model cannot be loaded.
    */
   static async load(request: EngineRequest): Promise<OpenvinoEngine> {
     const { provider, model } = request;
@@ -93,7 +93,7 @@ export class OpenvinoEngine implements InferenceEngine {
   }
 }
 
-/** The core, the model as it was read, and a network for each batch size. */
+/** The core, the model as read from the file, and one compiled network for each batch size. */
 class Session {
   readonly networks = new Map<number, OpenvinoNetwork>();
   readonly core: Handle;
@@ -106,14 +106,16 @@ class Session {
     this.core = library.make('ov_core_create');
   }
 
-  /** @param dims - of the input `frames`; a mismatch is an error, since OpenVINO would adapt the network to it. */
+  /** @param dims - of the input `frames`; a mismatch is an error, because OpenVINO would silently adapt the network. */
   read(path: string, dims: readonly (number | null)[]): void {
     this.#model = this.#library.make('ov_core_read_model', this.core, path, null);
     const port = this.#library.make('ov_model_const_input_by_name', this.#model, FRAMES);
     const input = this.#library.port(port);
     this.#library.free('ov_output_const_port_free', port);
     if (input.type !== 'u8' || input.dims.length !== dims.length || input.dims.some((dim, i) => dim !== dims[i]))
-      throw new Error(`expected ${FRAMES} u8 [${shown(dims)}], received ${input.type} [${shown(input.dims)}]`);
+      throw new Error(
+        `expected ${FRAMES} u8 [${formatDims(dims)}], received ${input.type} [${formatDims(input.dims)}]`,
+      );
   }
 
   network(size: number, options: ConstructorParameters<typeof OpenvinoNetwork>[3]): OpenvinoNetwork {
@@ -122,11 +124,11 @@ class Session {
     return network;
   }
 
-  /** Checks that the device took the hint, which it may ignore without an error. */
+  /** Checks that the device uses the hint: it can ignore it without an error. */
   requirePrecision(hint: string): void {
     for (const network of this.networks.values()) {
       const taken = network.property('INFERENCE_PRECISION_HINT');
-      if (taken !== hint) throw new Error(`the device computes in ${taken} where ${hint} was asked for`);
+      if (taken !== hint) throw new Error(`expected the device to compute in ${hint}, received ${taken}`);
     }
   }
 
@@ -140,8 +142,8 @@ class Session {
 }
 
 /**
- * Threads are a matter of CPUs alone. Two models that pin their threads both take the first core, since neither knows of the
- * other: half the speed.
+ * Returns the compile properties of a device. Thread settings apply to CPUs only. Pinning is off because two models that pin
+ * their threads both take the first core, which halves the speed.
  */
 function propertiesOf({ name }: OpenvinoDevice, hint: string, threads: number): Record<string, string> {
   const common = { INFERENCE_PRECISION_HINT: hint, NUM_STREAMS: '1' };
@@ -169,6 +171,6 @@ function unavailable(why: string, cause?: unknown): SightlineError {
   return new SightlineError('ENGINE_UNAVAILABLE', `engine openvino ${why}`, {}, { cause });
 }
 
-function shown(dims: readonly (number | null)[]): string {
+function formatDims(dims: readonly (number | null)[]): string {
   return dims.map((dim) => dim ?? 'n').join(', ');
 }

@@ -4,19 +4,19 @@ import { rename, rm } from 'node:fs/promises';
 import { cpus } from 'node:os';
 
 /**
- * The graph of a model as ONNX Runtime rewrites it for this CPU, kept beside the model. To rewrite a graph the library holds
- * it several times over and never gives that memory back; a session of the rewritten one starts with what it needs. (Measured
- * with CenterNet: 13 MB less for each session.)
+ * A model's graph as ONNX Runtime optimises it for this CPU, cached beside the model. Optimising holds several copies of the
+ * graph in memory and never frees them; a session that loads the optimised graph avoids that. Measured with CenterNet: 13 MB
+ * less for each session.
  *
- * The rewritten graph fits the CPU that it was made on, since weights are laid out for its registers. So its name holds what
- * the CPU can do and the version of the library: another machine that shares the folder makes its own.
+ * The optimised graph only fits the CPU it was made on, because its weights are laid out for that CPU's registers. So the file
+ * name contains a hash of the CPU's features and the library version: another machine that shares the folder writes its own.
  */
 export class OptimisedGraph {
   readonly path: string;
   readonly #temporary: string;
 
   constructor(modelPath: string, libraryVersion: string) {
-    // A model that was written anew is another one.
+    // Size and time are in the hash, so a model file that was rewritten gets a new optimised graph.
     const { size, mtimeMs } = statSync(modelPath, { throwIfNoEntry: false }) ?? { size: 0, mtimeMs: 0 };
     const what = `${libraryVersion} ${cpuDescription()} ${size} ${mtimeMs}`;
     const name = createHash('sha256').update(what).digest('hex').slice(0, 12);
@@ -29,15 +29,15 @@ export class OptimisedGraph {
   }
 
   /**
-   * Opens a session that writes the rewritten graph. Where it cannot be written - the folder may be read-only - the session is
-   * opened without.
+   * Opens a session that also writes the optimised graph. If it cannot be written (a read-only folder, for example), opens the
+   * session without writing.
    *
-   * @param open - opens a session that writes to this path; to none where undefined.
+   * @param open - opens a session that writes the graph to this path; undefined writes nothing.
    */
   async write<Session>(open: (path: string | undefined) => Promise<Session>): Promise<Session> {
     try {
       const session = await open(this.#temporary);
-      // Another thread or process may write the same: a reader sees a whole file or none.
+      // Another thread or process may write the same file; renaming makes sure that readers see a whole file or none.
       await rename(this.#temporary, this.path).catch(() => undefined);
       return session;
     } catch {
@@ -46,13 +46,13 @@ export class OptimisedGraph {
     }
   }
 
-  /** Takes the file away, if it cannot be loaded. */
+  /** Deletes the file, if it cannot be loaded. */
   async remove(): Promise<void> {
     await rm(this.path, { force: true }).catch(() => undefined);
   }
 }
 
-/** What decides how weights are laid out: on Linux the features that the kernel lists. */
+/** Describes the CPU as far as the layout of weights depends on it: on Linux by the features that the kernel lists. */
 function cpuDescription(): string {
   const model = `${process.arch} ${cpus()[0]?.model}`;
   try {

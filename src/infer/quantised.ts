@@ -3,7 +3,7 @@ import type { EngineRequest } from '../protocol/threads.ts';
 import type { OnnxFacts } from './onnx-facts.ts';
 
 /**
- * A quantised file is computed in int8 and no other file is, so a precision that does not fit the file is an error.
+ * Checks that the requested precision fits the file: quantised files run in int8, and only those.
  *
  * @throws ENGINE_UNAVAILABLE
  */

@@ -5,11 +5,11 @@ import { type InferenceEngine, planWarmUp, warmUp } from './inference-engine.ts'
 import { CHILD_DEPTH, type ChildResult, TensorflowChild } from './tensorflow/tensorflow-child.ts';
 
 export interface TensorflowLimits {
-  /** The process is replaced once it holds this much more than after its warm-up. */
+  /** The process is replaced when it holds this much more memory than after its warm-up. */
   readonly rssGrowthBytes: number;
 }
 
-/** Ten thousand calls grow it by a few megabytes; this much is a leak, and still far from harm. */
+/** Ten thousand calls add a few megabytes. Growth of 512 MB is a leak, and still harmless. */
 const LIMITS: TensorflowLimits = { rssGrowthBytes: 512 * 2 ** 20 };
 
 const TENSORFLOW_REMEDY = 'Set it up with: npm run setup:tensorflow (-- --gpu for NVIDIA GPUs)';
@@ -17,13 +17,12 @@ const TENSORFLOW_REMEDY = 'Set it up with: npm run setup:tensorflow (-- --gpu fo
 type Load = Parameters<typeof TensorflowChild.start>[0];
 
 /**
- * TensorFlow through `@tensorflow/tfjs-node-gpu`: a SavedModel, one session call for each batch. It lives in a child
- * process, of which there is one for each engine (docs/adr/0008). While one batch is computed the next is taken and lies in
- * the child's memory already.
+ * TensorFlow through `@tensorflow/tfjs-node-gpu`: a SavedModel, one session call for each batch. Each engine has one child
+ * process (docs/adr/0008). While one batch is computed, the next is already in the child's memory.
  *
- * A process that grows beyond its budget is replaced: the new one is loaded and warmed beside it, takes over between two
- * batches, and the old one ends after its last. No call is lost. For that moment a GPU holds the network twice; where it
- * cannot, the old one goes on.
+ * A process that grows beyond its memory budget is replaced: the new one is loaded and warmed up beside it, takes over between
+ * two batches, and the old one ends after its last batch. No call is lost. Meanwhile a GPU holds the network twice; if it
+ * cannot, the old process stays.
  */
 export class TensorflowEngine implements InferenceEngine {
   readonly info: EngineInfo;
@@ -31,9 +30,9 @@ export class TensorflowEngine implements InferenceEngine {
   readonly #load: Load;
   readonly #limits: TensorflowLimits;
   readonly #frameBytes: number;
-  /** One for the batch on the device, one for the next. */
+  /** One buffer for the batch on the device, one for the next. */
   readonly #memory: readonly [Uint8Array, Uint8Array];
-  #turn: 0 | 1 = 0;
+  #nextBuffer: 0 | 1 = 0;
   #inFlight = 0;
   #child: TensorflowChild;
   #rssLimit: number;
@@ -70,8 +69,8 @@ export class TensorflowEngine implements InferenceEngine {
   }
 
   /**
-   * @throws ENGINE_UNAVAILABLE where the library is not set up, the model is no SavedModel or cannot be run, or provider
-   * `cuda` was asked for and the library finds no GPU.
+   * @throws ENGINE_UNAVAILABLE if the library is not set up, the model is not a SavedModel or cannot be run, or provider `cuda`
+   * was requested and the library finds no GPU.
    */
   static async load(request: EngineRequest, limits: TensorflowLimits = LIMITS): Promise<TensorflowEngine> {
     const { format, path, spec } = request.model;
@@ -82,7 +81,7 @@ export class TensorflowEngine implements InferenceEngine {
     const child = await startChild(load, path);
     try {
       if (request.provider === 'cuda' && !child.facts.isGpu)
-        throw unavailable('finds no GPU; sightline doctor says why');
+        throw unavailable('finds no GPU; sightline doctor shows why');
       return new TensorflowEngine(request, limits, load, await warmChild(child, request));
     } catch (error) {
       await child.close();
@@ -95,12 +94,12 @@ export class TensorflowEngine implements InferenceEngine {
     return this.#child.pid;
   }
 
-  /** How often the process was replaced because it had grown. */
+  /** How often the process was replaced because of its memory growth. */
   get replacements(): number {
     return this.#replacements;
   }
 
-  /** As they were after the latest call. */
+  /** Tensor count and memory after the latest call. */
   get usage(): Usage {
     return this.#usage;
   }
@@ -108,13 +107,13 @@ export class TensorflowEngine implements InferenceEngine {
   inputBuffer(batchSize: number): Uint8Array {
     if (!this.info.batchSizes.includes(batchSize))
       throw new RangeError(`batch size ${batchSize}: expected one of ${this.info.batchSizes.join(', ')}`);
-    return this.#memory[this.#turn].subarray(0, batchSize * this.#frameBytes);
+    return this.#memory[this.#nextBuffer].subarray(0, batchSize * this.#frameBytes);
   }
 
   async infer(batchSize: number): Promise<ReadonlyMap<string, OutputTensor>> {
     const pixels = this.inputBuffer(batchSize);
-    if (this.#inFlight === CHILD_DEPTH) throw new RangeError(`${CHILD_DEPTH} calls are under way already`);
-    this.#turn = this.#turn === 0 ? 1 : 0;
+    if (this.#inFlight === CHILD_DEPTH) throw new RangeError(`${CHILD_DEPTH} calls are already in flight`);
+    this.#nextBuffer = this.#nextBuffer === 0 ? 1 : 0;
     this.#inFlight += 1;
     try {
       if (this.#handover !== null) await this.#handover;
@@ -135,7 +134,7 @@ export class TensorflowEngine implements InferenceEngine {
     return child;
   }
 
-  /** Never rejects. */
+  /** Replaces the process. Never rejects: if it fails, the old process stays. */
   async #replace(): Promise<void> {
     const { rssGrowthBytes } = this.#limits;
     const old = this.#child;
@@ -149,7 +148,7 @@ export class TensorflowEngine implements InferenceEngine {
       if (this.#isClosed) throw new Error('closed meanwhile');
       this.#handover = this.#handOver(old, fresh);
       await this.#handover;
-      // Those that waited go on first: one that came now and did not wait would overtake them.
+      // Let the waiting calls continue first, or a call that arrives now would overtake them.
       await new Promise((resolve) => setImmediate(resolve));
       this.#handover = null;
       this.#rssLimit = rssBytes + rssGrowthBytes;
@@ -163,7 +162,7 @@ export class TensorflowEngine implements InferenceEngine {
     }
   }
 
-  /** Calls that come meanwhile wait, so that all are answered in their order. */
+  /** Calls that arrive during the hand-over wait, so that all resolve in order. */
   async #handOver(old: TensorflowChild, fresh: TensorflowChild): Promise<void> {
     await old.idle();
     this.#child = this.#watch(fresh);
@@ -190,10 +189,10 @@ async function startChild(load: Load, path: string): Promise<TensorflowChild> {
     return await TensorflowChild.start(load);
   } catch (error) {
     const { message } = error as Error;
-    // What is said of the model names its path; all else comes of a set-up that is missing or broken. The package's advice,
-    // in its later lines, is how to build against the old library.
-    const said = message.includes(path) ? message : message.split('\n')[0]!;
-    const why = message.includes(path) ? `cannot load ${said}` : `cannot be loaded: ${said} ${TENSORFLOW_REMEDY}`;
+    // An error about the model contains its path; any other error means that the set-up is missing or broken. The later lines
+    // of the package's message are left out: they explain how to build against its old library.
+    const reason = message.includes(path) ? message : message.split('\n')[0]!;
+    const why = message.includes(path) ? `cannot load ${reason}` : `cannot be loaded: ${reason} ${TENSORFLOW_REMEDY}`;
     throw unavailable(why, error);
   }
 }
@@ -208,7 +207,7 @@ async function warmChild(child: TensorflowChild, request: EngineRequest): Promis
   return { child, ...warm, usage };
 }
 
-/** TensorFlow tells the name of a device in its log and nowhere else: `device: 0, name: NVIDIA H100, pci bus id: ...`. */
+/** Reads the name of the GPU from TensorFlow's log, its only source: `device: 0, name: NVIDIA H100, pci bus id: ...`. */
 function gpuName(log: string): string {
   return /\bname: (.+?), pci bus id/.exec(log)?.[1] ?? 'GPU';
 }

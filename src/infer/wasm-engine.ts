@@ -11,8 +11,8 @@ import { type InferenceEngine, warmUp } from './inference-engine.ts';
 type Core = typeof import('@tensorflow/tfjs-core');
 
 /**
- * TensorFlow.js on WebAssembly: for machines that can load no native library. Runs the network as it was published, one
- * frame at a time, several times slower than onnx.
+ * TensorFlow.js on WebAssembly, for machines that cannot load a native library. Runs the network as published, one frame at a
+ * time, several times slower than onnx.
  */
 export class WasmEngine implements InferenceEngine {
   readonly info: EngineInfo;
@@ -36,7 +36,7 @@ export class WasmEngine implements InferenceEngine {
     this.info = info;
   }
 
-  /** @throws ENGINE_UNAVAILABLE where the model is no TFJS graph model or the backend cannot start. */
+  /** @throws ENGINE_UNAVAILABLE if the model is not a TFJS graph model or the backend cannot start. */
   static async load(request: EngineRequest): Promise<WasmEngine> {
     const { spec, format, path } = request.model;
     if (format !== 'tfjs') {
@@ -94,7 +94,7 @@ async function loadBackend(path: string): Promise<{ tf: Core; model: GraphModel 
   return { tf, model: await loadGraphModel(fileHandler(path)) };
 }
 
-/** tfjs loads by fetch; this reads `model.json` and its weights from the disk. */
+/** Reads `model.json` and its weights from disk; the handlers of tfjs use fetch. */
 function fileHandler(path: string): io.IOHandler {
   return {
     async load(): Promise<io.ModelArtifacts> {
@@ -124,7 +124,7 @@ async function run(
   const names = model.outputs.map((output) => output.name.replace(/:0$/, ''));
   let tensors: Tensor[] = [];
   try {
-    // Detectors of the families we know have no control flow, so nothing needs the asynchronous executor.
+    // Detectors of the supported families have no control flow, so the synchronous executor is enough.
     const result = model.execute(input, names);
     tensors = Array.isArray(result) ? result : [result];
     const outputs = new Map<string, OutputTensor>();

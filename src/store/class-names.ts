@@ -4,23 +4,23 @@ import { parse } from 'yaml';
 import { SightlineError } from '../errors/sightline-error.ts';
 import { packageRoot } from './package-root.ts';
 
-/** Name of the list that is built in. */
+/** Name of the built-in list. */
 export const COCO = 'coco';
 
 /** COCO's category ids go up to 90; these were never used. */
 const UNUSED_IDS: ReadonlySet<number> = new Set([12, 26, 29, 30, 45, 66, 68, 69, 71, 83]);
 const LAST_ID = 90;
 
-/** Reads a list of classes that comes with the program, as in `models/coco-80.yaml`. */
+/** Reads a built-in list of classes, such as `models/coco-80.yaml`. */
 export async function readBuiltInClasses(list: string): Promise<string[]> {
   return parse(await readFile(join(packageRoot(), 'models', `${list}.yaml`), 'utf8')) as string[];
 }
 
 /**
- * Gives the names of COCO's classes as a network numbers them: 80 in a row, or, as networks do that give COCO's own
- * category ids, 90 from id 1, or 91 from id 0, with names for the ids that COCO never used.
+ * Returns the names of COCO's classes for a network with `count` classes: 80 without gaps; or, for networks that use COCO's
+ * category ids, 90 from id 1 or 91 from id 0, with placeholder names for the ids that COCO never used.
  *
- * @returns null where COCO's classes cannot be numbered like that.
+ * @returns null for any other count.
  */
 export async function cocoClasses(count: number): Promise<string[] | null> {
   const names = await readBuiltInClasses('coco-80');
@@ -34,9 +34,9 @@ export async function cocoClasses(count: number): Promise<string[] | null> {
 }
 
 /**
- * Reads a user's list of class names, one a line, in the order of the class numbers; blank lines at the end are ignored.
+ * Reads a user's list of class names, one per line, in the order of the class ids. Blank lines at the end are ignored.
  *
- * Throws COMMAND_INVALID where the file cannot be read, is empty, is no text, or has a blank line between names.
+ * Throws COMMAND_INVALID if the file cannot be read, is empty, is not text, or has a blank line between names.
  */
 export async function readLabels(path: string): Promise<string[]> {
   let text: string;
@@ -46,7 +46,7 @@ export async function readLabels(path: string): Promise<string[]> {
     const { code, message } = error as NodeJS.ErrnoException;
     throw invalid(path, `cannot be read (${code === 'ENOENT' ? 'no such file' : message})`);
   }
-  // biome-ignore lint/suspicious/noControlCharactersInRegex: these are what tells text from bytes.
+  // biome-ignore lint/suspicious/noControlCharactersInRegex: control characters distinguish binary files from text.
   if (/[\0-\x08\x0e-\x1f]|\ufffd/.test(text)) throw invalid(path, 'expected a text file, received bytes');
   const names = text
     .replace(/^\ufeff/, '')

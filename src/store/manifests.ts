@@ -12,27 +12,27 @@ import { packageRoot } from './package-root.ts';
 
 /** A manifest that passed its schema. */
 export interface Manifest extends Omit<ManifestDocument, 'classes'> {
-  /** File that it was read from. */
+  /** File that the manifest was read from. */
   readonly path: string;
   /** Label of each class id. */
   readonly classes: readonly string[];
 }
 
-/** Reads every built-in manifest, by name. Throws MODEL_INVALID where one is malformed. */
+/** Reads every built-in manifest, by name. Throws MODEL_INVALID if one is malformed. */
 export async function listManifests(): Promise<Manifest[]> {
   const paths = await builtInPaths();
   return Promise.all(Array.from(paths.values(), readManifest));
 }
 
-/** Folder below the cache for the manifests and weights that a user adds. */
+/** Returns the cache subfolder for the manifests and weights that a user adds. */
 export function userModelFolder(cacheDir: string): string {
   return join(cacheDir, 'models');
 }
 
 /**
- * Reads the manifests that a user keeps in folders, by name; one that has the name of a built-in is left out.
+ * Reads the user's manifests in some folders, by name. Manifests with the name of a built-in one are left out.
  *
- * @param onProblem - is told of a YAML file that calls itself a manifest (it has a `family`) and cannot be used.
+ * @param onProblem - called for each YAML file that has a `family`, so is meant as a manifest, but is invalid.
  */
 export async function listUserManifests(
   folders: readonly string[],
@@ -57,13 +57,13 @@ export async function listUserManifests(
  *
  * @param nameOrPath - a built-in name, the name of a manifest in one of the folders, or the path of a manifest (anything with
  * a slash or ending in .yaml or .yml).
- * @param folders - where a user keeps manifests, as `NAME.yaml`; not below them.
- * Throws MODEL_NOT_FOUND, with the nearest name; MODEL_INVALID, with the key, what was expected and what came.
+ * @param folders - folders with the user's manifests, `NAME.yaml`; subfolders are not searched.
+ * Throws MODEL_NOT_FOUND with the nearest name; MODEL_INVALID with the key, the expected and the received value.
  */
 export async function loadManifest(nameOrPath: string, folders: readonly string[] = []): Promise<Manifest> {
   if (/[\\/]|\.ya?ml$/i.test(nameOrPath)) return readManifest(resolve(nameOrPath));
   const own = (await userPaths(folders)).map((path) => [basename(path, '.yaml'), path] as const);
-  // A built-in wins over a user's manifest of the same name, and an earlier folder over a later one.
+  // Built-in manifests take precedence over the user's, and earlier folders over later ones.
   const paths = new Map([...own.reverse(), ...(await builtInPaths())]);
   const path = paths.get(nameOrPath);
   if (path !== undefined) return readManifest(path);
@@ -76,16 +76,16 @@ export async function loadManifest(nameOrPath: string, folders: readonly string[
   );
 }
 
-/** What ffmpeg's scaling may cost a detector in AP before sharp fits its pictures; a little more, for rounding. */
-const MOST_LOSS = 0.005 + 1e-9;
+/** If ffmpeg's scaling costs a detector more AP than this, sharp scales its pictures. The 1e-9 allows for rounding. */
+const MAX_AP_LOSS = 0.005 + 1e-9;
 
-/** Gives what the stages need to know of a detector, at the size that it was published at. */
+/** Returns what the stages need to know about a detector, at its published input size. */
 export function modelSpec(manifest: Manifest): ModelSpec {
   const { name, family, classes, nmsIou, scoreThreshold, maxDetections, classesPerBox } = manifest;
   const { width, height, resize } = manifest.input;
   const input = { width, height, resize };
   const { ap, apByFfmpeg } = { ap: 0, apByFfmpeg: null, ...manifest.reported };
-  const resizeBy = apByFfmpeg !== null && ap - apByFfmpeg > MOST_LOSS ? 'sharp' : 'ffmpeg';
+  const resizeBy = apByFfmpeg !== null && ap - apByFfmpeg > MAX_AP_LOSS ? 'sharp' : 'ffmpeg';
   return { name, family, input, classes, nmsIou, scoreThreshold, maxDetections, classesPerBox, resizeBy };
 }
 
@@ -106,8 +106,8 @@ async function readManifest(path: string): Promise<Manifest> {
   const document = parseYaml(await readText(path), path);
   const checked = manifestSchema.safeParse(document, { reportInput: true });
   if (!checked.success) {
-    const complaints = checked.error.issues.map((issue) => complain(issue, document));
-    throw new SightlineError('MODEL_INVALID', `${path}: ${complaints.join('; ')}`, { path });
+    const problems = checked.error.issues.map((issue) => describeIssue(issue, document));
+    throw new SightlineError('MODEL_INVALID', `${path}: ${problems.join('; ')}`, { path });
   }
   const { classes } = checked.data;
   return { ...checked.data, path, classes: classes === 'coco-80' ? await readBuiltInClasses(classes) : classes };
@@ -128,14 +128,14 @@ function parseYaml(text: string, path: string): unknown {
   try {
     return parse(text);
   } catch (error) {
-    // The first line says what and where; those after it quote the file.
+    // The first line has the problem and the position; the others quote the file.
     const [reason] = (error as Error).message.split('\n');
     throw new SightlineError('MODEL_INVALID', `${path}: expected YAML: ${reason}`, { path });
   }
 }
 
-/** One complaint as `input.width: expected number, received "wide" (string)`. */
-function complain(issue: z.core.$ZodIssue, document: unknown): string {
+/** Formats an issue as `input.width: expected number, received "wide" (string)`. */
+function describeIssue(issue: z.core.$ZodIssue, document: unknown): string {
   const key = issue.path.join('.') || 'manifest';
   if (issue.code === 'unrecognized_keys') return `${key}: unknown key ${issue.keys.join(', ')}`;
   const received = issue.path.reduce<unknown>(
@@ -143,16 +143,16 @@ function complain(issue: z.core.$ZodIssue, document: unknown): string {
     document,
   );
   const expected = issue.message.replace(/^Invalid (input|option): /, '').replace(/, received .*$/, '');
-  return `${key}: ${expected}, received ${show(received)}`;
+  return `${key}: ${expected}, received ${describeValue(received)}`;
 }
 
-function show(value: unknown): string {
+function describeValue(value: unknown): string {
   if (value === undefined) return 'nothing';
   const text = JSON.stringify(value);
   return `${text.length > 60 ? `${text.slice(0, 57)}...` : text} (${Array.isArray(value) ? 'list' : typeof value})`;
 }
 
-/** Resolves a path written in a manifest against the manifest's folder. */
+/** Resolves a path in a manifest against the manifest's folder. */
 export function besideManifest(manifest: Manifest, path: string): string {
   return isAbsolute(path) ? path : join(dirname(manifest.path), path);
 }

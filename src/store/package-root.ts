@@ -3,8 +3,8 @@ import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 
 /**
- * Finds the folder that holds this package: the nearest parent with its package.json. The code runs from `src/` and from
- * `dist/src/`, which are not equally deep. Throws `Error` where the package was torn apart.
+ * Finds the root folder of this package: the nearest parent with its package.json. The depth varies because the code runs from
+ * `src/` and from `dist/src/`. Throws `Error` if there is none.
  */
 export function packageRoot(): string {
   const start = dirname(fileURLToPath(import.meta.url));

@@ -6,8 +6,8 @@ import { readBuiltInClasses } from './class-names.ts';
 import { loadManifest, type Manifest, userModelFolder } from './manifests.ts';
 
 /**
- * Chooses the folder for a user's manifests: the first of the search path that can be written, else one below the cache,
- * which is made.
+ * Chooses the folder for a user's manifests: the first writable folder of the search path, else a subfolder of the cache, which
+ * is created.
  */
 export async function writableModelFolder(searchPath: readonly string[], cacheDir: string): Promise<string> {
   for (const folder of searchPath) {
@@ -22,7 +22,7 @@ async function isWritable(folder: string): Promise<boolean> {
   try {
     await access(folder, constants.W_OK);
     const stats = await stat(folder);
-    // A folder without any write permission is to be left alone, also by a superuser who could write to it.
+    // Root can write to any folder, so respect a folder without write permissions here.
     return stats.isDirectory() && (stats.mode & 0o222) !== 0;
   } catch {
     return false;
@@ -30,10 +30,10 @@ async function isWritable(folder: string): Promise<boolean> {
 }
 
 /**
- * Writes a manifest as `NAME.yaml`, whole or not at all, and reads it back.
+ * Writes a manifest as `NAME.yaml`, atomically, after reading it back to check it.
  *
  * @returns the path.
- * Throws MODEL_INVALID where the manifest would not pass its own check; the file is then not there.
+ * Throws MODEL_INVALID if the manifest fails the schema; then no file is written.
  */
 export async function saveManifest(manifest: Manifest, folder: string): Promise<string> {
   const { path: _, ...document } = manifest;
@@ -58,7 +58,7 @@ export async function saveManifest(manifest: Manifest, folder: string): Promise<
   return path;
 }
 
-/** Copies weights beside a manifest; a reader sees the whole file or none. */
+/** Copies weights beside a manifest; readers see the whole file or none. */
 export async function copyWeights(from: string, to: string): Promise<void> {
   const temporary = `${to}.${process.pid}.tmp`;
   try {

@@ -3,12 +3,12 @@ import { gunzipSync } from 'node:zlib';
 const BLOCK_BYTES = 512;
 
 /**
- * Finds one file in a tar archive packed with gzip, as npm makes them; null where it holds no such file. Reads ustar
- * headers (POSIX.1-1988, pax Interchange Format: name at 0, size in octal at 124, type at 156, prefix at 345) and the
- * `path` of pax headers, which carry names that are too long for ustar.
+ * Finds one file in a gzipped tar archive as npm writes them; null if the archive lacks the file. Reads ustar headers
+ * (POSIX.1-1988, pax Interchange Format: name at 0, size in octal at 124, type at 156, prefix at 345) and the `path` of pax
+ * headers, which hold names that are too long for ustar.
  *
  * @param path - as written in the archive, such as `package/models/a.bin`.
- * @returns a copy of the file's bytes. Throws `RangeError` where the archive is cut short.
+ * @returns a copy of the file's bytes. Throws `RangeError` if the archive is truncated.
  */
 export function readTarEntry(archive: Uint8Array, path: string): Uint8Array | null {
   const tar = gunzipSync(archive);
@@ -33,7 +33,7 @@ export function readTarEntry(archive: Uint8Array, path: string): Uint8Array | nu
   return null;
 }
 
-/** A field of a header ends at its first zero byte. */
+/** Reads a header field, which ends at its first zero byte. */
 function text(header: Buffer, start: number, length: number): string {
   const field = header.subarray(start, start + length);
   const end = field.indexOf(0);

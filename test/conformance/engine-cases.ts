@@ -24,7 +24,7 @@ const SPEC: ModelSpec = {
   classesPerBox: 'best',
 };
 
-/** Boxes that the fake engine finds in every frame. */
+/** Boxes that the fake engine returns for every frame. */
 export const FAKE_ROWS = [1, 2, 3, 4, 0.5, 0, 5, 6, 7, 8, 0.25, 1];
 
 export function request(engine: EngineRequest['engine'], model: CompiledModel, more: Partial<EngineRequest> = {}) {
@@ -72,7 +72,7 @@ export function tinyModel(format: 'onnx' | 'saved-model' = 'onnx'): CompiledMode
   return { spec: SPEC, format, path, precision: 'f32', batch: 'free', hash: '' };
 }
 
-/** The default detector, from wherever it can be had; null, aloud, where it cannot. */
+/** Finds or fetches the default detector; if that fails, prints why and returns null. */
 export async function centernet(engine: 'onnx' | 'openvino' | 'wasm' | 'tensorflow'): Promise<CompiledModel | null> {
   try {
     return await prepareModel('centernet', {

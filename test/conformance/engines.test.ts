@@ -11,7 +11,7 @@ import { quantisedModel } from '../support/quantised-model.ts';
 import { hasTensorflow } from '../support/tensorflow.ts';
 import { centernet, FAKE_ROWS, fakeModel, MAX_BATCH, request, tinyModel } from './engine-cases.ts';
 
-/** Null, and the suite is skipped, where the library is not set up. */
+/** Null if the library is not set up; then the suite is skipped. */
 function tensorflowOr(model: CompiledModel | null): CompiledModel | null {
   return hasTensorflow ? model : null;
 }
@@ -49,26 +49,26 @@ const cases: Case[] = [
   { name: 'wasm with centernet', engine: 'wasm', model: await centernet('wasm') },
 ];
 
-/** A picture that depends on its seed alone; large areas, so that a detector has something to see. */
+/** A picture that only depends on its seed, with large areas so that a detector finds something. */
 function picture(seed: number, bytes: number): Uint8Array {
   return Uint8Array.from({ length: bytes }, (_, at) => ((at >> 9) * (17 + seed * 40) + (at % 7) * seed) & 255);
 }
 
-/** Outputs are valid until the next call, so a test that compares must copy. */
+/** Outputs are only valid until the next call, so tests that compare must copy them. */
 function copy(outputs: ReadonlyMap<string, OutputTensor>): Outputs {
   return new Map(
     Array.from(outputs, ([name, { dims, data }]) => [name, { dims: [...dims], data: Array.from(data, Number) }]),
   );
 }
 
-/** The part of every output that belongs to one picture of the batch. */
+/** The part of every output for one picture of the batch. */
 function part(outputs: Outputs, index: number, batch: number): number[] {
   return [...outputs.values()].flatMap(({ data }) =>
     data.slice((index * data.length) / batch, ((index + 1) * data.length) / batch),
   );
 }
 
-/** Networks may sum in another order at another batch size. */
+/** Networks may sum in a different order at another batch size. */
 function expectNear(actual: readonly number[], expected: readonly number[]): void {
   expect(actual.length).toBe(expected.length);
   const worst = actual.reduce(
@@ -99,7 +99,7 @@ describe.each(cases)('engine $name', ({ engine: name, model, precision = 'auto' 
     return copy(await engine.infer(pictures.length));
   }
 
-  it.runIf(isThere)('says truthfully what it is', () => {
+  it.runIf(isThere)('reports its engine, device and precision correctly', () => {
     const { info } = engine;
     expect(info.engine).toBe(name);
     for (const text of [info.provider, info.device, info.precision]) expect(text).not.toBe('');
@@ -107,7 +107,7 @@ describe.each(cases)('engine $name', ({ engine: name, model, precision = 'auto' 
     for (const ms of info.warmMs) expect(ms).toBeGreaterThan(0);
   });
 
-  it.runIf(isThere)('warmed sizes rise, from one frame to no more than was allowed', () => {
+  it.runIf(isThere)('has increasing batch sizes, from one frame to at most the limit', () => {
     const { batchSizes } = engine.info;
     expect(batchSizes.length).toBeGreaterThan(0);
     expect(batchSizes).toEqual([...new Set(batchSizes)].sort((a, b) => a - b));
@@ -115,7 +115,7 @@ describe.each(cases)('engine $name', ({ engine: name, model, precision = 'auto' 
     expect(batchSizes.at(-1)).toBeLessThanOrEqual(MAX_BATCH);
   });
 
-  it.runIf(isThere)('gives plain memory of exactly the size of each batch', () => {
+  it.runIf(isThere)('returns plain memory of exactly the size of each batch', () => {
     for (const size of engine.info.batchSizes) {
       const buffer = engine.inputBuffer(size);
       expect(buffer).toBeInstanceOf(Uint8Array);
@@ -124,7 +124,7 @@ describe.each(cases)('engine $name', ({ engine: name, model, precision = 'auto' 
     }
   });
 
-  it.runIf(isThere)('refuses a size that it did not warm', async () => {
+  it.runIf(isThere)('rejects a batch size that was not warmed up', async () => {
     for (const size of [0, 1.5, 3, MAX_BATCH + 1]) {
       if (engine.info.batchSizes.includes(size)) continue;
       expect(() => engine.inputBuffer(size)).toThrow(RangeError);
@@ -132,7 +132,7 @@ describe.each(cases)('engine $name', ({ engine: name, model, precision = 'auto' 
     }
   });
 
-  it.runIf(isThere)('gives outputs whose first axis is the batch, and only numbers', async () => {
+  it.runIf(isThere)('returns outputs whose first axis is the batch, without NaN', async () => {
     for (const size of engine.info.batchSizes) {
       const outputs = await run(...Array.from({ length: size }, (_, i) => picture(i, frameBytes)));
       expect(outputs.size).toBeGreaterThan(0);
@@ -144,7 +144,7 @@ describe.each(cases)('engine $name', ({ engine: name, model, precision = 'auto' 
     }
   });
 
-  it.runIf(isThere)('finds in a picture the same at every place of every batch', async () => {
+  it.runIf(isThere)('returns the same result for a picture at every position of every batch', async () => {
     const alone = part(await run(picture(1, frameBytes)), 0, 1);
     for (const size of engine.info.batchSizes) {
       for (let place = 0; place < size; place++) {
@@ -154,7 +154,7 @@ describe.each(cases)('engine $name', ({ engine: name, model, precision = 'auto' 
     }
   });
 
-  it.runIf(isThere)('keeps nothing of one call in the next', async () => {
+  it.runIf(isThere)('carries no state from one call to the next', async () => {
     const [first, other, again] = [
       await run(picture(1, frameBytes)),
       await run(picture(3, frameBytes)),
@@ -169,7 +169,7 @@ describe.each(cases)('engine $name', ({ engine: name, model, precision = 'auto' 
     expect((engine as TensorflowEngine).usage.numTensors).toBe(0);
   });
 
-  it.runIf(isThere && name === 'wasm')('holds as many tensors after its calls as before', async () => {
+  it.runIf(isThere && name === 'wasm')('holds the same number of tensors after its calls as before', async () => {
     const { memory } = await import('@tensorflow/tfjs-core');
     await run(picture(1, frameBytes));
     const before = memory().numTensors;
@@ -177,33 +177,29 @@ describe.each(cases)('engine $name', ({ engine: name, model, precision = 'auto' 
     expect(memory().numTensors).toBe(before);
   });
 
-  it.runIf(isThere)(
-    'takes as many calls at once as it says, before the first is answered, and answers in order',
-    async () => {
-      const { callsInFlight } = engine.info;
-      const alone: number[][] = [];
-      for (let i = 0; i < callsInFlight; i++) alone.push(part(await run(picture(i + 1, frameBytes)), 0, 1));
-      const answered: number[] = [];
-      const buffers: Uint8Array[] = [];
-      const calls = alone.map(async (_, i) => {
-        const buffer = engine.inputBuffer(1);
-        buffer.set(picture(i + 1, frameBytes));
-        buffers.push(buffer);
-        const outputs = copy(await engine.infer(1));
-        answered.push(i);
-        return part(outputs, 0, 1);
-      });
-      expect(answered).toEqual([]);
-      for (const [i, buffer] of buffers.entries()) {
-        expect(
-          Buffer.compare(buffer, picture(i + 1, frameBytes)),
-          'memory of a running call is not given out again',
-        ).toBe(0);
-      }
-      for (const [i, outputs] of (await Promise.all(calls)).entries()) expectNear(outputs, alone[i]!);
-      expect(answered).toEqual(alone.map((_, i) => i));
-    },
-  );
+  it.runIf(isThere)('accepts callsInFlight calls before the first resolves, and resolves them in order', async () => {
+    const { callsInFlight } = engine.info;
+    const alone: number[][] = [];
+    for (let i = 0; i < callsInFlight; i++) alone.push(part(await run(picture(i + 1, frameBytes)), 0, 1));
+    const answered: number[] = [];
+    const buffers: Uint8Array[] = [];
+    const calls = alone.map(async (_, i) => {
+      const buffer = engine.inputBuffer(1);
+      buffer.set(picture(i + 1, frameBytes));
+      buffers.push(buffer);
+      const outputs = copy(await engine.infer(1));
+      answered.push(i);
+      return part(outputs, 0, 1);
+    });
+    expect(answered).toEqual([]);
+    for (const [i, buffer] of buffers.entries()) {
+      expect(Buffer.compare(buffer, picture(i + 1, frameBytes)), 'memory of a running call is not returned again').toBe(
+        0,
+      );
+    }
+    for (const [i, outputs] of (await Promise.all(calls)).entries()) expectNear(outputs, alone[i]!);
+    expect(answered).toEqual(alone.map((_, i) => i));
+  });
 
   it.runIf(isThere)('can be closed twice', async () => {
     const own = await loadEngine(request(name, model!, { maxBatch: 1 }));
@@ -211,7 +207,7 @@ describe.each(cases)('engine $name', ({ engine: name, model, precision = 'auto' 
     await own.close();
   });
 
-  it.runIf(isThere)('takes the sizes that another thread has found', async () => {
+  it.runIf(isThere)('uses the batch sizes found by another thread', async () => {
     const own = await loadEngine(request(name, model!, { batchSizes: [1] }));
     expect(own.info.batchSizes[0]).toBe(1);
     expect(own.inputBuffer(1)).toHaveLength(frameBytes);
@@ -220,7 +216,7 @@ describe.each(cases)('engine $name', ({ engine: name, model, precision = 'auto' 
 });
 
 describe('what an engine computes', () => {
-  it('fake: the boxes that it was told, for every frame', async () => {
+  it('fake: the configured boxes, for every frame', async () => {
     const engine = await loadEngine(request('fake', fakeModel()));
     const rows = (await engine.infer(2)).get('rows')!;
     expect(rows.dims).toEqual([2, 2, 6]);
@@ -256,7 +252,7 @@ describe('what an engine computes', () => {
   });
 });
 
-describe('an engine that cannot be had is an error, never another engine', () => {
+describe('an unavailable engine is an error; there is no fallback to another engine', () => {
   const unavailable = (text: string) =>
     expect.objectContaining({ code: 'ENGINE_UNAVAILABLE', message: expect.stringContaining(text) });
 
@@ -271,9 +267,9 @@ describe('an engine that cannot be had is an error, never another engine', () =>
     await expect(loadEngine(request('onnx', { ...model, spec }))).rejects.toEqual(unavailable(model.path));
   });
 
-  // Each is missing on two of the three systems; none of them may be a CPU with another name.
+  // Each is missing on two of the three systems; none may silently run on the CPU.
   it.each(['no-such-provider', process.platform === 'darwin' ? 'dml' : 'coreml'])(
-    'onnx on provider %s, which this build does not have',
+    'onnx with provider %s, which this build lacks',
     async (provider) => {
       await expect(loadEngine(request('onnx', tinyModel(), { provider }))).rejects.toEqual(unavailable(provider));
     },
@@ -286,7 +282,7 @@ describe('an engine that cannot be had is an error, never another engine', () =>
     await expect(loadEngine(request('onnx', model, { precision }))).rejects.toEqual(unavailable(text));
   });
 
-  it('openvino that is not set up, with the command that sets it up', async () => {
+  it('openvino that is not set up, with the set-up command', async () => {
     const loading = loadEngine(request('openvino', tinyModel(), { openvinoLibrary: undefined }));
     await expect(loading).rejects.toEqual(unavailable('npm run setup:openvino'));
   });
@@ -308,7 +304,7 @@ describe('an engine that cannot be had is an error, never another engine', () =>
     await expect(loadEngine(request('openvino', { ...tinyModel(), ...more }))).rejects.toEqual(unavailable(text));
   });
 
-  it.skipIf(!hasOpenvino)('openvino on a device that is not there, with those that are', async () => {
+  it.skipIf(!hasOpenvino)('openvino on a missing device, with the available ones', async () => {
     const { openvinoLibrary } = request('openvino', tinyModel());
     const { devices } = readOpenvinoFacts(openvinoLibrary!);
     const missing = ['npu', 'gpu'].find((kind) => !devices.some(({ name }) => name.toLowerCase().startsWith(kind)));
@@ -321,7 +317,7 @@ describe('an engine that cannot be had is an error, never another engine', () =>
     await expect(loadEngine(request('tensorflow', tinyModel()))).rejects.toEqual(unavailable('runs SavedModels'));
   });
 
-  it.skipIf(hasTensorflow)('tensorflow that is not set up, with the command that mends it', async () => {
+  it.skipIf(hasTensorflow)('tensorflow that is not set up, with the set-up command', async () => {
     const loading = loadEngine(request('tensorflow', tinyModel('saved-model')));
     await expect(loading).rejects.toEqual(unavailable('npm run setup:tensorflow'));
   });
@@ -337,7 +333,7 @@ describe('an engine that cannot be had is an error, never another engine', () =>
     await expect(loadEngine(request('tensorflow', { ...model, spec }))).rejects.toEqual(unavailable(model.path));
   });
 
-  it.skipIf(!hasTensorflow || nvidiaDriver() !== null)('tensorflow on a GPU that is not there', async () => {
+  it.skipIf(!hasTensorflow || nvidiaDriver() !== null)('tensorflow with provider cuda but without a GPU', async () => {
     const model = tinyModel('saved-model');
     await expect(loadEngine(request('tensorflow', model, { provider: 'cuda' }))).rejects.toEqual(
       unavailable('finds no GPU'),

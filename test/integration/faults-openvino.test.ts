@@ -53,7 +53,7 @@ describe.skipIf(model === null)('a pipeline on OpenVINO (needs it set up, the de
     expect(live.runtime.engineInfo).toMatchObject({ engine: 'openvino', provider: 'cpu', callsInFlight: 1 });
   });
 
-  it('a thread that dies in a call takes nothing with it: its frames are counted, and another thread comes up', async () => {
+  it('a thread that dies in a call affects no other: its frames are counted, and it is replaced', async () => {
     await open();
     const [cam] = await live.addAll([camera('cam'), camera('other')]);
     await live.allFlow(['cam', 'other'], 3);
@@ -70,7 +70,7 @@ describe.skipIf(model === null)('a pipeline on OpenVINO (needs it set up, the de
     expect(cam!.state).toBe('running');
   });
 
-  it('a thread that dies under a file: every frame comes once', async () => {
+  it('a thread that dies while it processes a file: every frame is published once', async () => {
     await open();
     const archive = await live.add({ id: 'archive', source: `${folder.path}/file.mp4` });
     await live.flows('archive', 5);
@@ -80,8 +80,8 @@ describe.skipIf(model === null)('a pipeline on OpenVINO (needs it set up, the de
     expect(live.published('archive').frames).toEqual(Array.from({ length: FILE_FRAMES }, (_, i) => i));
   });
 
-  it('a call that outlasts the timeout counts as hung: its thread is replaced, and the call ends by itself', async () => {
-    // Six times the pixels take a fifth of a second on a fast core; hangs are looked for every 200 ms.
+  it('a call longer than the timeout counts as hung: its thread is replaced, and the call ends on its own', async () => {
+    // Six times the pixels take a fifth of a second on a fast core; the watchdog checks every 200 ms.
     await open({ threads: 1, timeoutMs: 100, inputSize: '1280x1280', precision: 'f32' }, 1);
     await live.add(camera('cam'));
     await waitFor('the hang to be noticed', () =>

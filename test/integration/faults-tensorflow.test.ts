@@ -46,7 +46,7 @@ describe.skipIf(model === null)('a pipeline on TensorFlow (needs it set up, the 
     live.events.filter(({ kind, message }) => kind === 'engine-restarted' && message.includes('up again')).length >=
     count;
 
-  it('one process serves every stream, and hears of the next batch while it runs one', async () => {
+  it('one process serves every stream, and receives the next batch while it runs one', async () => {
     await open();
     await live.addAll([camera('c1'), camera('c2'), camera('c3')]);
     await waitFor('two batches on the thread', () => live.runtime.threads.inference[0]?.batchesInFlight === 2);
@@ -56,7 +56,7 @@ describe.skipIf(model === null)('a pipeline on TensorFlow (needs it set up, the 
     expect(live.runtime.engineInfo).toMatchObject({ engine: 'tensorflow', precision: 'f32', callsInFlight: 2 });
   });
 
-  it('killed in the middle of a batch: its frames are counted, it is back, and no stream has noticed', async () => {
+  it('killed in the middle of a batch: its frames are counted, it is restarted, and no stream fails', async () => {
     await open();
     const [cam] = await live.addAll([camera('cam'), camera('other')]);
     await live.allFlow(['cam', 'other'], 3);
@@ -84,7 +84,7 @@ describe.skipIf(model === null)('a pipeline on TensorFlow (needs it set up, the 
     expect(lost, 'and the reason is told').toBeDefined();
   });
 
-  it('killed under a file: every frame comes once', async () => {
+  it('killed while it processes a file: every frame is published once', async () => {
     await open();
     const archive = await live.add({ id: 'archive', source: `${folder.path}/file.mp4` });
     await live.flows('archive', 5);
@@ -94,7 +94,7 @@ describe.skipIf(model === null)('a pipeline on TensorFlow (needs it set up, the 
     expect(live.published('archive').frames).toEqual(Array.from({ length: FILE_FRAMES }, (_, i) => i));
   });
 
-  it('frozen, as on a device that hangs: noticed, ended and replaced', async () => {
+  it('frozen, as with a hanging device: detected, killed and replaced', async () => {
     await open({ timeoutMs: 3_000 });
     await live.add(camera('cam'));
     await live.flows('cam', 2);
@@ -108,7 +108,7 @@ describe.skipIf(model === null)('a pipeline on TensorFlow (needs it set up, the 
     await live.flows('cam', 2);
   });
 
-  it('its thread killed takes the process with it', async () => {
+  it('ends when its thread is killed', async () => {
     await open();
     await live.add(camera('cam'));
     await live.flows('cam', 2);

@@ -40,7 +40,7 @@ const expected: Expected =
     : (JSON.parse(readFileSync(join(folder, 'expected.json'), 'utf8')) as Expected);
 const detectors = expected.layouts.filter(({ refuse }) => refuse === undefined);
 
-/** Families as the reference calls them, where the names differ. */
+/** Names of families in the reference, if they differ. */
 const FAMILIES: Readonly<Record<string, string>> = {
   'detr-logits': 'detr',
   'rtdetr-ultralytics': 'detr',
@@ -49,7 +49,7 @@ const FAMILIES: Readonly<Record<string, string>> = {
 };
 
 const cacheDir = modelPlaces.cacheDir;
-/** The reference resized as OpenCV does; these two were trained with antialiasing, and are fitted that way. */
+/** The reference resizes like OpenCV; these two were trained with antialiasing and are resized with it here. */
 const ANTIALIASED = ['detr_hf.onnx', 'detr_rfdetr.onnx'];
 const places = { searchPath: [], cacheDir };
 const sha256 = (bytes: Uint8Array) => createHash('sha256').update(bytes).digest('hex');
@@ -76,7 +76,7 @@ describe.skipIf(sharedDir === null)('ONNX files without a manifest (needs the sh
   }
 
   it.each(detectors.map((layout) => [`${layout.file} ${layout.input.width}x${layout.input.height}`, layout] as const))(
-    '%s gives the boxes of the reference',
+    '%s returns the boxes of the reference',
     async (_, layout) => {
       const path = join(folder, layout.file);
       const inputSize = { width: layout.input.width, height: layout.input.height };
@@ -93,7 +93,7 @@ describe.skipIf(sharedDir === null)('ONNX files without a manifest (needs the sh
       });
       const [outputs] = await runCompiled({ ...model, batch: 1 }, [placed(layout)]);
       for (const classesPerBox of ['best', 'all'] as const) {
-        // No candidate has two classes above the threshold, so both ways give the same boxes.
+        // No candidate has two classes above the threshold, so `best` and `all` return the same boxes.
         const spec: ModelSpec = { ...model.spec, nmsIou: layout.nms?.iou ?? null, classesPerBox };
         const [rows] = DECODERS[spec.family](outputs!, 1, spec, layout.scoreThreshold);
         const { scaleX, scaleY, left, top } = layout.placement;
@@ -107,7 +107,7 @@ describe.skipIf(sharedDir === null)('ONNX files without a manifest (needs the sh
 describe.skipIf(sharedDir === null)('the input of an ONNX file (needs the shared folder)', () => {
   const linear = detectors.filter(({ file }) => !ANTIALIASED.includes(file));
   it.each(linear.map((layout) => [`${layout.file} ${layout.input.width}x${layout.input.height}`, layout] as const))(
-    '%s is that of the reference to the bit, from the photograph on',
+    '%s is bit-identical to that of the reference, starting from the photograph',
     async (_, { file, input: { width, height }, placement, placedRgbSha256 }) => {
       const spec = modelSpec(await loadDetector(join(folder, file), { ...places, inputSize: { width, height } }));
       const pixels = new Uint8Array(width * height * 3);
@@ -123,7 +123,7 @@ describe.skipIf(sharedDir === null)('the input of an ONNX file (needs the shared
   );
 });
 
-/** Matches boxes by class and place: neighbours in the ranking may differ by rounding. */
+/** Matches boxes by class and position, because rounding can swap neighbours in the ranking. */
 function expectBoxes(rows: Float32Array, { detections, tolerance }: Layout): void {
   const found = Array.from({ length: rows.length / 6 }, (_, row) => Array.from(rows.subarray(row * 6, row * 6 + 6)));
   expect(found).toHaveLength(detections.length);
@@ -139,19 +139,19 @@ function expectBoxes(rows: Float32Array, { detections, tolerance }: Layout): voi
 }
 
 describe.skipIf(sharedDir === null)('what is inferred (needs the shared folder)', () => {
-  it('the names of classes keep their commas, apostrophes and umlauts', async () => {
+  it('class names keep their commas, apostrophes and umlauts', async () => {
     const { classes } = await loadDetector(join(folder, 'yolo11.onnx'), places);
     expect(classes).toEqual(["driver's hat", 'box, open', 'Tür: blau']);
   });
 
-  it('a network for segmentation is refused by name', async () => {
+  it('a segmentation network is refused with the name of its task', async () => {
     await expect(loadDetector(join(folder, 'yolov8_seg.onnx'), places)).rejects.toMatchObject({
       code: 'MODEL_UNSUPPORTED',
       message: expect.stringContaining('instance segmentation'),
     });
   });
 
-  it('a file with fixed axes cannot be run at another size, and says what to do', async () => {
+  it('a file with fixed axes cannot run at another size, and the error gives a remedy', async () => {
     const inputSize = { width: 416, height: 416 };
     const options = { ...places, inputSize, engine: 'onnx', precision: 'f32', onNotice: () => {} } as const;
     await expect(prepareModel(join(folder, 'yolov8.onnx'), options)).rejects.toMatchObject({

@@ -7,7 +7,7 @@ import { request, tinyModel } from '../conformance/engine-cases.ts';
 import { hasOpenvino, openvinoLibrary } from '../support/openvino.ts';
 import { quantisedModel } from '../support/quantised-model.ts';
 
-describe.skipIf(!hasOpenvino)('what the engine openvino computes in (needs it set up)', () => {
+describe.skipIf(!hasOpenvino)('the precision of the openvino engine (needs it set up)', () => {
   let engine: OpenvinoEngine | undefined;
 
   afterEach(() => engine?.close());
@@ -24,17 +24,17 @@ describe.skipIf(!hasOpenvino)('what the engine openvino computes in (needs it se
     return readOpenvinoFacts(openvinoLibrary!).devices.find(({ name }) => name === 'CPU')!;
   }
 
-  /** The network gives the mean of each channel: for a grey picture, its grey. */
+  /** The network returns the mean of each channel: for a grey picture, its grey level. */
   async function greyOf(grey: number): Promise<number> {
     engine!.inputBuffer(1).fill(grey);
     return (await engine!.infer(1)).get('mean')!.data[0] as number;
   }
 
-  it('auto is bf16 where the CPU has it, and f32 elsewhere', async () => {
+  it('auto is bf16 if the CPU supports it, else f32', async () => {
     expect(await load(tinyModel(), 'auto')).toBe(cpu().capabilities.includes('BF16') ? 'bf16' : 'f32');
   });
 
-  it('f32 is always there, and is named by its device', async () => {
+  it('f32 is always supported, and the device is reported by name', async () => {
     expect(await load(tinyModel(), 'f32')).toBe('f32');
     expect(engine!.info).toMatchObject({ provider: 'cpu', device: cpu().fullName });
     expect(await greyOf(201)).toBeCloseTo(201, 3);

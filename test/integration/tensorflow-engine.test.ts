@@ -7,7 +7,7 @@ import { hasProc, isAlive } from '../support/processes.ts';
 import { hasTensorflow } from '../support/tensorflow.ts';
 import { waitFor, within } from '../support/wait-for.ts';
 
-describe.skipIf(!hasTensorflow || !hasProc)('the process of the engine tensorflow (needs it set up, and /proc)', () => {
+describe.skipIf(!hasTensorflow || !hasProc)('the process of the tensorflow engine (needs it set up, and /proc)', () => {
   const model = tinyModel('saved-model');
   let engine: TensorflowEngine;
 
@@ -18,15 +18,15 @@ describe.skipIf(!hasTensorflow || !hasProc)('the process of the engine tensorflo
     return engine;
   }
 
-  /** The network gives the mean of each channel: for a grey picture, its grey. */
+  /** The network returns the mean of each channel: for a grey picture, its grey level. */
   async function greyOf(grey: number): Promise<number> {
     engine.inputBuffer(1).fill(grey);
     return (await engine.infer(1)).get('mean')!.data[0] as number;
   }
 
-  it('when it is killed, every call that it held fails at once, and the engine says that it is lost', async () => {
+  it('when it is killed, all pending calls fail at once, and the engine reports that it is lost', async () => {
     await load();
-    // Stopped first, so that neither call can be done by the time that the kill arrives.
+    // Stopped first, so that neither call can finish before the kill arrives.
     process.kill(engine.pid, 'SIGSTOP');
     const calls = [greyOf(1), greyOf(2)];
     process.kill(engine.pid, 'SIGKILL');
@@ -38,15 +38,15 @@ describe.skipIf(!hasTensorflow || !hasProc)('the process of the engine tensorflo
     await expect(greyOf(3)).rejects.toMatchObject({ code: 'ENGINE_FAILED' });
   });
 
-  it('refuses a third call, and serves the two that are under way', async () => {
+  it('rejects a third call, and completes the two in flight', async () => {
     await load();
     const calls = [greyOf(1), greyOf(2)];
     await expect(engine.infer(1)).rejects.toThrow(RangeError);
     expect(await Promise.all(calls)).toEqual([1, 2]);
   });
 
-  it('one that grows beyond its budget is replaced between two batches: every call is answered, and rightly', async () => {
-    // A budget below what it already holds is exceeded by every call.
+  it('is replaced between two batches if it exceeds its memory budget: every call gets the correct result', async () => {
+    // A budget below its current memory is exceeded by every call.
     await load(-1);
     const first = engine.pid;
     const answers: number[] = [];
@@ -65,7 +65,7 @@ describe.skipIf(!hasTensorflow || !hasProc)('the process of the engine tensorflo
     console.log(`${answers.length} calls over two replacements, none lost`);
   });
 
-  it('closing ends the process, also in the middle of a call', async () => {
+  it('ends when the engine is closed, also in the middle of a call', async () => {
     await load();
     const { pid } = engine;
     const call = greyOf(1).catch(() => undefined);
@@ -74,7 +74,7 @@ describe.skipIf(!hasTensorflow || !hasProc)('the process of the engine tensorflo
     expect(isAlive(pid)).toBe(false);
   });
 
-  it('dies with the process that started it, however that ends', async () => {
+  it('ends with its parent process, however the parent ends', async () => {
     const script = `
       import { TensorflowEngine } from ${JSON.stringify(new URL('../../dist/src/infer/tensorflow-engine.js', import.meta.url).href)};
       const engine = await TensorflowEngine.load(${JSON.stringify(request('tensorflow', model, { batchSizes: [1] }))});

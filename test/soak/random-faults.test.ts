@@ -21,7 +21,7 @@ describe.skipIf(seconds === 0 || !hasProc)('random faults for SOAK_SECONDS (need
   });
 
   it(
-    'cost no stream its life, no frame its account, and no resource its return',
+    'end no stream, lose no frame uncounted, and leak no resource',
     async () => {
       const seed = Number(process.env.SOAK_SEED ?? Date.now() % 100_000);
       console.log(`soak of ${seconds} s, SOAK_SEED=${seed}`);
@@ -45,13 +45,13 @@ describe.skipIf(seconds === 0 || !hasProc)('random faults for SOAK_SECONDS (need
 
       let files = 0;
       let isOver = false;
-      // A file is always being read, whatever happens around it; every frame of each must come once.
+      // A file is being read at all times; every frame of each file must be published once.
       const archive = (async () => {
         while (!isOver) {
           const id = `file${files++}`;
           const stream = await live.add({ id, source: `${folder.path}/file.mp4` });
           await within(id, 60_000, stream.settled());
-          // Its own ffmpeg may have been killed, which a file does not survive; what came until then is in order.
+          // Its own ffmpeg may have been killed, which fails the file; the frames until then are in order.
           const expected = Array.from({ length: live.published(id).frames.length }, (_, i) => i);
           expect(live.published(id).frames).toEqual(expected);
           if (stream.state === 'ended') expect(expected).toHaveLength(FILE_FRAMES);
@@ -66,7 +66,7 @@ describe.skipIf(seconds === 0 || !hasProc)('random faults for SOAK_SECONDS (need
       const faults: readonly (() => Promise<unknown>)[] = [
         signal('SIGKILL'),
         async () => {
-          // Only cameras: nobody watches a file for silence.
+          // Only cameras have a stall timeout; files do not.
           const cameras = ffmpegWith(`${folder.marker}/loop.mp4`).filter(({ state }) => state !== 'T');
           if (cameras.length > 0) process.kill(pick(cameras).pid, 'SIGSTOP');
         },
@@ -108,7 +108,7 @@ describe.skipIf(seconds === 0 || !hasProc)('random faults for SOAK_SECONDS (need
       await waitFor('both threads', () => live.runtime.threads.inference.length === 2);
       await waitFor('no thread more than before', () => ownResources().threads <= baseline.threads + 1);
       await waitFor(
-        'no descriptor more than before',
+        'no more descriptors than before',
         () => ownResources().fileDescriptors <= baseline.fileDescriptors + 8,
       );
       console.log(
@@ -122,7 +122,7 @@ describe.skipIf(seconds === 0 || !hasProc)('random faults for SOAK_SECONDS (need
   );
 });
 
-/** Least squares over the second half. */
+/** Least-squares slope over the second half. */
 function slopePerMinute(marks: readonly { atS: number; rssMb: number }[]): number {
   const half = marks.slice(Math.floor(marks.length / 2));
   const meanT = half.reduce((sum, { atS }) => sum + atS, 0) / half.length;
@@ -132,7 +132,7 @@ function slopePerMinute(marks: readonly { atS: number; rssMb: number }[]): numbe
   return (covariance / variance) * 60;
 }
 
-/** Park and Miller's minimal standard generator: a run can be repeated from its seed. */
+/** Park and Miller's minimal standard generator, so that a run can be repeated with its seed. */
 function randomFrom(seed: number): () => number {
   let state = (seed % 2_147_483_646) + 1;
   return () => {

@@ -4,15 +4,15 @@ import { centernet, request, tinyModel } from '../conformance/engine-cases.ts';
 import { slope } from '../support/slope.ts';
 import { hasTensorflow } from '../support/tensorflow.ts';
 
-/** With the real detector this takes minutes, with a network of three nodes seconds. */
+/** Takes minutes with the real detector, seconds with a network of three nodes. */
 const inferences = Number(process.env.SOAK_INFERENCES ?? 0);
 if (inferences === 0)
   console.warn('TensorFlow soaks a network of three nodes; SOAK_INFERENCES=10000 takes the default detector.');
 const CALLS = inferences === 0 ? 30_000 : inferences;
 const MOST_BYTES_PER_CALL = 1024;
 /**
- * What is watched is the rest, once allocators have settled. Over 120,000 calls of three nodes the process grew by 1075, 668 and
- * 184 bytes a call in the first three times ten thousand, and by 3 in the other ninety thousand.
+ * Ratio of calls before the measurement, until allocators have settled. Over 120,000 calls of three nodes the process grew by 1075,
+ * 668 and 184 bytes per call in the first three blocks of ten thousand, and by 3 in the remaining ninety thousand.
  */
 const WARM_RATIO = inferences === 0 ? 2 / 3 : 0.3;
 
@@ -22,7 +22,7 @@ describe.skipIf(!hasTensorflow)('TensorFlow over many calls in one process', () 
   afterEach(() => engine?.close());
 
   it(
-    'holds no tensor, and does not grow',
+    'holds no tensors and does not grow',
     async () => {
       const model = inferences === 0 ? tinyModel('saved-model') : await centernet('tensorflow');
       if (model === null) return;

@@ -9,38 +9,38 @@ import { type PythonValue, parsePythonLiteral } from './python-literal.ts';
 import { refuseOtherTasks } from './refuse-tasks.ts';
 import { type ResizeName, usualPreparation } from './usual-preparation.ts';
 
-/** What the user says of a file beside what stands in it; it wins. */
+/** What the user specifies about a file; overrides what is inferred. */
 export interface DetectorHints {
   readonly family?: ModelFamily | undefined;
   readonly colours?: 'rgb' | 'bgr' | undefined;
-  /** What white becomes. */
+  /** Value of white. */
   readonly white?: 1 | 255 | undefined;
   readonly resize?: ResizeName | undefined;
-  /** How many classes the user's list has; absent where there is no list. */
+  /** Number of classes in the user's list; absent if there is no list. */
   readonly classCount?: number | undefined;
-  /** Input size for a network whose axes are free. */
+  /** Input size for a network with free axes. */
   readonly inputSize?: { readonly width: number; readonly height: number } | undefined;
 }
 
-/** What a manifest would say of a file. */
+/** The part of a manifest that is inferred from a file. */
 export interface InferredDetector {
   readonly family: ModelFamily;
   readonly input: NetworkInput & { readonly resize: ResizeRule };
   readonly outputs: Readonly<Record<string, string>>;
   readonly batch: 'free' | number;
-  /** Null where the file does not say. */
+  /** Null if unknown. */
   readonly classCount: number | null;
-  /** From the metadata, in the order of their numbers; null where it names none. */
+  /** From the metadata, in the order of the class ids; null if there are none. */
   readonly classNames: readonly string[] | null;
   readonly nmsIou: number | null;
 }
 
-/** More classes than any detector has: a larger number is damage. */
-const MOST_CLASSES = 65_536;
+/** More classes than any detector has: a larger number means that the file is damaged. */
+const MAX_CLASSES = 65_536;
 
 const PAD_VALUE = 114;
 
-/** IoU for suppression as the families' own tools have it; null where the network needs none. */
+/** IoU for suppression as in the families' own tools; null if the network needs none. */
 const NMS_IOU: Readonly<Record<ModelFamily, number | null>> = {
   centernet: null,
   yolox: 0.65,
@@ -54,11 +54,11 @@ const NMS_IOU: Readonly<Record<ModelFamily, number | null>> = {
 };
 
 /**
- * Infers from an ONNX file what a manifest would say of it: family, input, outputs, class names. Colours, range and resize
- * rule are those of the family's own exporters.
+ * Infers the manifest of an ONNX file: family, input, outputs, class names. Colours, range and resize rule are those of the
+ * family's usual exporters.
  *
- * Throws MODEL_UNSUPPORTED where the network does another task than detection; MODEL_AMBIGUOUS, with the flags that would
- * settle it, where the file does not say enough; MODEL_INVALID where what it says makes no sense.
+ * Throws MODEL_UNSUPPORTED if the network is not a detector; MODEL_AMBIGUOUS, with the missing flags, if the file lacks
+ * information; MODEL_INVALID if the file is inconsistent.
  */
 export function inferDetector(outline: Outline, hints: DetectorHints = {}): InferredDetector {
   const classNames = classNamesOf(outline);
@@ -67,8 +67,8 @@ export function inferDetector(outline: Outline, hints: DetectorHints = {}): Infe
   const picture = pictureInput(outline, hints.inputSize);
   const layout = layoutOf(outline, hints, { ...picture, namedClasses });
   const { family, outputs, classCount } = layout;
-  if (classCount !== null && classCount > MOST_CLASSES)
-    throw invalid(outline, `expected at most ${MOST_CLASSES} classes, received ${classCount}`);
+  if (classCount !== null && classCount > MAX_CLASSES)
+    throw invalid(outline, `expected at most ${MAX_CLASSES} classes, received ${classCount}`);
   return {
     family,
     input: networkInput(layout, picture, outline, hints),
@@ -81,7 +81,7 @@ export function inferDetector(outline: Outline, hints: DetectorHints = {}): Infe
 }
 
 function layoutOf(outline: Outline, { family }: DetectorHints, context: Parameters<typeof fitLayout>[2]): Layout {
-  // With the wrong number of names nothing fits; without it the right number comes out, and the mismatch can be reported.
+  // With the wrong number of names no layout fits. Without names it does, so that the mismatch can be reported.
   const layout =
     family === undefined
       ? (recogniseLayout(outline, context) ?? recogniseLayout(outline, { ...context, namedClasses: null }))
@@ -99,9 +99,9 @@ function layoutOf(outline: Outline, { family }: DetectorHints, context: Paramete
   const labels = context.namedClasses === null ? ' and --labels FILE|coco with the names of its classes' : '';
   throw new SightlineError(
     'MODEL_AMBIGUOUS',
-    `${outline.path}: the file does not say how its outputs become boxes; ${received}. Give --family with one of ${choices}` +
-      `${labels}; and --color rgb|bgr, --range 1|255, --resize stretch|letterbox|letterbox-top-left where the family's ` +
-      'usual ones are wrong. A manifest can say more',
+    `${outline.path}: the family of its outputs cannot be inferred; ${received}. Give --family with one of ${choices}` +
+      `${labels}; and --color rgb|bgr, --range 1|255, --resize stretch|letterbox|letterbox-top-left if the family's ` +
+      'defaults are wrong. For other settings write a manifest',
     { path: outline.path },
   );
 }
@@ -123,7 +123,7 @@ function networkInput(
     layout,
     width,
     height,
-    // With sides in the file, the family decides.
+    // If the file states its size, the family decides.
     ...(anySize ? { anySize } : {}),
     colours: hints.colours ?? usual.colours,
     range: [0, white],
@@ -139,7 +139,7 @@ function resizeRule(name: ResizeName, kernel: ResizeKernel, rounding: 'floor' | 
   return { mode: 'letterbox', anchor, padValue: PAD_VALUE, kernel, rounding };
 }
 
-/** `names` of Ultralytics: a Python dictionary by number, or a list. */
+/** Reads `names` of Ultralytics: a Python dictionary by number, or a list. */
 function classNamesOf(outline: Outline): string[] | null {
   const text = outline.metadata.get('names');
   if (text === undefined || text.trim() === '') return null;

@@ -1,24 +1,24 @@
 import type { ModelFamily } from '../../core/model.ts';
 import type { Outline, Port } from './outline.ts';
 
-/** How the outputs of a network become boxes. */
+/** How the outputs of a network are decoded to boxes. */
 export interface Layout {
   readonly family: ModelFamily;
-  /** Name that the decode function uses: name in the file. */
+  /** Maps the name that the decode function uses to the name in the file. */
   readonly outputs: Readonly<Record<string, string>>;
-  /** How many classes the shapes allow for; null where they do not say. */
+  /** Number of classes according to the shapes; null if the shapes do not depend on it. */
   readonly classCount: number | null;
 }
 
-/** What is known beside the outputs. */
+/** What is known besides the outputs. */
 export interface LayoutContext {
   readonly width: number;
   readonly height: number;
-  /** How many classes the metadata or the user names; null where neither does. */
+  /** Number of classes that the metadata or the user names; null if neither does. */
   readonly namedClasses: number | null;
 }
 
-/** What each family's outputs are, for messages. */
+/** Outputs of each family, for messages. */
 export const FAMILY_SHAPES: Readonly<Record<ModelFamily, string>> = {
   centernet: '[n, peaks, 6]: x1 y1 x2 y2 in pixels, score, class',
   yolox: '[n, cells, 5 + classes] on the grid of each stride, objectness; BGR 0..255',
@@ -32,9 +32,9 @@ export const FAMILY_SHAPES: Readonly<Record<ModelFamily, string>> = {
 };
 
 /**
- * Recognises the layout of a network's outputs by their names and shapes, and by the metadata of the exporter.
+ * Recognises the layout of a network's outputs from their names and shapes, and from the exporter's metadata.
  *
- * @returns null where several families fit, or none.
+ * @returns null if no family fits, or several do.
  */
 export function recogniseLayout(outline: Outline, context: LayoutContext): Layout | null {
   const byName = named(outline);
@@ -44,7 +44,7 @@ export function recogniseLayout(outline: Outline, context: LayoutContext): Layou
   return port === undefined ? null : single(port, outline, context);
 }
 
-/** Fits the outputs of a network to the family that the user named; null where they cannot be that. */
+/** Fits the outputs of a network to the family that the user specified; null if they do not fit. */
 export function fitLayout(family: ModelFamily, outline: Outline, context: LayoutContext): Layout | null {
   const byName = named(outline);
   if (byName?.family === family) return byName;
@@ -74,7 +74,7 @@ export function fitLayout(family: ModelFamily, outline: Outline, context: Layout
   }
 }
 
-/** Layouts whose exporters give the outputs names of their own. */
+/** Recognises layouts whose exporters use specific output names. */
 function named({ inputs, outputs }: Outline): Layout | null {
   const find = (name: string) => outputs.find((port) => plainName(port.name) === name);
   const [boxes, labels, scores] = [find('boxes'), find('labels'), find('scores')];
@@ -84,14 +84,14 @@ function named({ inputs, outputs }: Outline): Layout | null {
   }
   const ssd = ['detection_boxes', 'detection_classes', 'detection_scores', 'num_detections'].map(find);
   if (ssd.every((port) => port !== undefined)) {
-    const [places, classes, values, count] = ssd.map(({ name }) => name) as [string, string, string, string];
-    return { family: 'ssd', outputs: { boxes: places, classes, scores: values, count }, classCount: null };
+    const [boxNames, classes, scoreNames, count] = ssd.map(({ name }) => name) as [string, string, string, string];
+    return { family: 'ssd', outputs: { boxes: boxNames, classes, scores: scoreNames, count }, classCount: null };
   }
-  const [logits, places] = [find('logits') ?? labels, find('pred_boxes') ?? find('dets')];
-  return logits && places ? detrPair([logits, places]) : null;
+  const [logits, detrBoxes] = [find('logits') ?? labels, find('pred_boxes') ?? find('dets')];
+  return logits && detrBoxes ? detrPair([logits, detrBoxes]) : null;
 }
 
-/** Two outputs with one row a query: four numbers are the box, the others the classes. */
+/** Two outputs with one row per query: one has the four numbers of the box, the other the classes. */
 function detrPair(outputs: readonly Port[]): Layout | null {
   const boxes = outputs.find(({ dims }) => dims?.length === 3 && dims[2] === 4);
   const logits = outputs.find((port) => port !== boxes && port.dims?.length === 3);
@@ -103,7 +103,7 @@ function detrPair(outputs: readonly Port[]): Layout | null {
 
 const GFL_STRIDES_PX = [8, 16, 32, 64, 128] as const;
 
-/** Two outputs for the grid of each stride: class scores, and distances in bins for four sides. */
+/** Two outputs for each stride's grid: class scores, and binned distances of four sides. */
 function gflGrids(outputs: readonly Port[], { width, height, namedClasses }: LayoutContext): Layout | null {
   const names: Record<string, string> = {};
   const counts = new Set<number>();
@@ -122,7 +122,7 @@ function gflGrids(outputs: readonly Port[], { width, height, namedClasses }: Lay
   return isWhole ? { family: 'gfl', outputs: names, classCount: [...counts][0]! } : null;
 }
 
-/** Bins of a side: 8 or more in the networks there are. By the name where the numbers could be classes as well. */
+/** Known networks have 8 bins or more per side. If the columns could also be classes, the name decides. */
 function isDistances({ name, dims }: Port, namedClasses: number | null): boolean {
   const columns = Number(dims![2]);
   if (columns % 4 !== 0 || columns < 32 || columns === namedClasses) return false;
@@ -134,11 +134,11 @@ function single(port: Port, outline: Outline, context: LayoutContext): Layout | 
   const [, rows, columns] = port.dims ?? [];
   if (port.dims?.length !== 3) return null;
   const { namedClasses: classes } = context;
-  // Free axes and no names: it could be anything until it has run (see `measureOutputs`).
+  // With free axes and no class names the layout is unknown until the network has run (see `measureOutputs`).
   if (typeof rows === 'string' && typeof columns !== 'string' && classes === null) return null;
   if (columns === 6) return sixColumns(port, outline, context);
-  const isTurned = typeof rows === 'number' && (typeof columns === 'string' || (columns ?? 0) > rows);
-  if (isTurned) return fits(rows, 4, classes) ? layout('yolov8', 'predictions', port, rows - 4) : null;
+  const isPlanar = typeof rows === 'number' && (typeof columns === 'string' || (columns ?? 0) > rows);
+  if (isPlanar) return fits(rows, 4, classes) ? layout('yolov8', 'predictions', port, rows - 4) : null;
   if (typeof columns !== 'number') return null;
   const cells = typeof rows === 'number' ? candidatesFor(rows, context) : null;
   const isWithObjectness = classes === null ? cells !== null : columns === 5 + classes;
@@ -147,7 +147,7 @@ function single(port: Port, outline: Outline, context: LayoutContext): Layout | 
   return layout(cells === 'cells' ? 'yolov8' : 'detr', 'predictions', port, columns - 4);
 }
 
-/** [n, rows, 6] is ambiguous: end-to-end YOLO, RT-DETR with the best picked, or one class with an objectness. */
+/** [n, rows, 6] is ambiguous: end-to-end YOLO, RT-DETR that selects the best boxes, or one class with an objectness. */
 function sixColumns(port: Port, { metadata }: Outline, context: LayoutContext): Layout | null {
   const rows = port.dims?.[1];
   const { namedClasses: classes } = context;
@@ -162,7 +162,7 @@ function sixColumns(port: Port, { metadata }: Outline, context: LayoutContext): 
   return cells === 'cells' && classes === 2 ? layout('yolov8', 'predictions', port, 2) : null;
 }
 
-/** Three anchors a cell are YOLOv5; one is YOLOX as its authors export it, if the file ends as theirs does. */
+/** Three anchors per cell are YOLOv5; one is YOLOX, if the graph ends as in its authors' export. */
 function withObjectness(
   port: Port,
   classCount: number,
@@ -181,7 +181,7 @@ const STRIDES_PX = [
   [4, 8, 16, 32],
 ] as const;
 
-/** Whether a number of rows is that of the cells of all strides for this input, or of three anchors in each. */
+/** Returns whether the number of rows equals that of all cells for this input, or three anchors in each; null if neither. */
 function candidatesFor(rows: number, { width, height }: LayoutContext): 'cells' | 'anchors' | null {
   for (const strides of STRIDES_PX) {
     const cells = strides.reduce((sum, stride) => sum + Math.ceil(width / stride) * Math.ceil(height / stride), 0);
@@ -206,7 +206,7 @@ function layout(family: ModelFamily, role: string, port: Port, classCount: numbe
   return { family, outputs: { [role]: port.name }, classCount };
 }
 
-/** Without the output number that TensorFlow puts behind a name. */
+/** Removes the output number that TensorFlow appends to a name. */
 function plainName(name: string): string {
   return name.toLowerCase().replace(/:\d+$/, '');
 }

@@ -4,11 +4,11 @@ import type { Outline, Port } from './outline.ts';
 import { pictureInput } from './picture-input.ts';
 
 /**
- * Runs a network once on a grey picture to see the shapes of its outputs, where the file leaves them open. Only the number of
- * pictures stays as declared.
+ * Runs a network once on a black picture to get the shapes of its outputs, if the file leaves them open. The batch axis stays as
+ * declared.
  *
- * @param size - of the picture, for a network whose axes are free.
- * @returns the outline with the shapes; null where they were known, or the network cannot be run.
+ * @param size - of the picture, for a network with free axes.
+ * @returns the outline with the shapes; null if they are known already, or the network cannot be run.
  */
 export async function measureOutputs(
   outline: Outline,
@@ -44,7 +44,7 @@ export async function measureOutputs(
       await session.release();
     }
   } catch {
-    // What is wrong with it is reported when it is compiled or loaded.
+    // The error is reported when the network is compiled or loaded.
     return null;
   }
 }

@@ -5,7 +5,7 @@ import { readValue, valueName } from '../onnx/import-onnx.ts';
 import { MessageBudget, WireReader } from '../onnx/wire-reader.ts';
 import { printable } from './printable.ts';
 
-/** Numbers of the fields that are read here. */
+/** Field numbers. */
 const MODEL = { graph: 7, metadata: 14 } as const;
 const GRAPH = { node: 1, constant: 5, input: 11, output: 12 } as const;
 const NODE = { input: 1, output: 2, operator: 4 } as const;
@@ -16,27 +16,27 @@ export interface Port {
   readonly name: string;
   /** Null for text, sequences and other types that no detector has. */
   readonly type: ElementType | null;
-  /** A size, or the name of a free axis; null where the file states no shape. */
+  /** Sizes, or names of free axes; null if the file states no shape. */
   readonly dims: readonly (number | string)[] | null;
 }
 
-/** What an ONNX file says of itself, without its weights. */
+/** What an ONNX file declares, without its weights. */
 export interface Outline {
-  /** As the user named it, for messages. */
+  /** As the user wrote it, for messages. */
   readonly path: string;
-  /** Inputs that somebody must feed; initialisers that are listed as inputs are left out. */
+  /** Inputs without a value in the file; initialisers that are listed as inputs are left out. */
   readonly inputs: readonly Port[];
   readonly outputs: readonly Port[];
   readonly metadata: ReadonlyMap<string, string>;
-  /** Operator that makes the first output, and the one before it. */
+  /** Operator that produces the first output, and the one before it. */
   readonly lastOperators: readonly string[];
 }
 
 /**
- * Reads what an ONNX file declares: inputs, outputs, metadata. Weights and nodes are passed over.
+ * Reads what an ONNX file declares: inputs, outputs, metadata. Skips the weights.
  *
- * Throws MODEL_NOT_FOUND where the file cannot be read; MODEL_INVALID where it is no ONNX file or was cut off. Messages are
- * one line and quote nothing that cannot be printed.
+ * Throws MODEL_NOT_FOUND if the file cannot be read; MODEL_INVALID if it is not an ONNX file or is truncated. Messages are one line
+ * and contain only printable characters.
  */
 export async function readOutline(path: string): Promise<Outline> {
   const bytes = await read(path);
@@ -57,7 +57,7 @@ export async function readOutline(path: string): Promise<Outline> {
   };
 }
 
-/** Writes a port as `images f32 [1, 3, 640, 640]`. */
+/** Formats a port as `images f32 [1, 3, 640, 640]`. */
 export function describePort({ name, type, dims }: Port): string {
   const shape = dims === null ? 'of unknown shape' : `[${dims.map((dim) => printable(`${dim}`)).join(', ')}]`;
   return `${printable(name)} ${type ?? 'of another type'} ${shape}`;
@@ -79,7 +79,7 @@ async function read(path: string): Promise<Uint8Array> {
   }
 }
 
-/** Names the usual mistakes by the first bytes of a file; null where it may have been an ONNX file. */
+/** Recognises common mistakes by the first bytes of a file; null if it could be an ONNX file. */
 function whatInstead(bytes: Uint8Array): string | null {
   const start = Buffer.from(bytes.subarray(0, 512)).toString('latin1');
   if (start.startsWith('version https://git-lfs'))
@@ -139,7 +139,7 @@ function readGraph(reader: WireReader, parts: Parts, budget: MessageBudget, path
   }
 }
 
-/** Read late: older files list every constant as an input too, and those have no need of a type that is known. */
+/** Reads the type lazily: older files also list every constant as an input, and those may have an unsupported type. */
 function namedPort(message: WireReader, path: string): NamedPort {
   const name = valueName(message.again());
   return { name, port: () => portOf(message.again(), name, path) };
@@ -148,7 +148,7 @@ function namedPort(message: WireReader, path: string): NamedPort {
 function portOf(message: WireReader, name: string, path: string): Port {
   try {
     const { type, dims } = readValue(message, path);
-    // A size of 0 or below is how some exporters write "free".
+    // Some exporters write free axes as a size of 0 or less.
     return {
       name,
       type,
@@ -161,7 +161,7 @@ function portOf(message: WireReader, name: string, path: string): Port {
   }
 }
 
-/** The text fields with these numbers; the last one of each. */
+/** Reads the text fields with these numbers; the last one of each wins. */
 function textsOf(reader: WireReader, fields: readonly number[]): Partial<Record<number, string>> {
   const texts: Partial<Record<number, string>> = {};
   while (reader.next()) {
@@ -176,10 +176,10 @@ function lastOperators({ nodes, outputs }: Parts): string[] {
   let wanted = outputs[0]?.name;
   for (let step = 0; step < 2 && wanted !== undefined; step += 1) {
     const value: string = wanted;
-    const maker = nodes.find((node) => makes(node.again(), value));
-    if (maker === undefined) break;
-    operators.push(textsOf(maker.again(), [NODE.operator])[NODE.operator] ?? '');
-    wanted = firstInput(maker.again());
+    const producer = nodes.find((node) => makes(node.again(), value));
+    if (producer === undefined) break;
+    operators.push(textsOf(producer.again(), [NODE.operator])[NODE.operator] ?? '');
+    wanted = firstInput(producer.again());
   }
   return operators;
 }

@@ -2,10 +2,10 @@ import { SightlineError } from '../../errors/sightline-error.ts';
 import { describePort, type Outline, type Port } from './outline.ts';
 import { parsePythonLiteral } from './python-literal.ts';
 
-/** What a file says of the picture that it takes. */
+/** What a file declares about its picture input. */
 export interface PictureInput {
   readonly tensor: string;
-  /** Name of the i64 [n, 2] input that takes width and height; null where there is none. */
+  /** Name of the i64 [n, 2] input for width and height; null if there is none. */
   readonly sizeTensor: string | null;
   readonly type: 'f32' | 'f16' | 'u8';
   readonly layout: 'nchw' | 'nhwc';
@@ -18,19 +18,18 @@ export interface PictureInput {
 
 type Size = { readonly width: number; readonly height: number };
 
-/** Size of a network with free axes whose metadata states none, as most are trained. */
+/** Size for free axes without a size in the metadata: most networks are trained at it. */
 const DEFAULT_SIDE_PX = 640;
 
 const LARGEST_SIDE_PX = 8192;
 
 /**
- * Reads type, axes and size of the picture's input.
+ * Reads type, axes and size of the picture input.
  *
- * @param asked - size for networks whose axes are free.
- * Throws MODEL_UNSUPPORTED where the network takes no RGB picture, or more than that; COMPILE_UNSUPPORTED where another
- * size was asked for than the file has.
+ * @param requested - size for networks with free axes.
+ * Throws MODEL_UNSUPPORTED if the inputs are not one RGB picture and at most its size.
  */
-export function pictureInput(outline: Outline, asked: Size | undefined): PictureInput {
+export function pictureInput(outline: Outline, requested: Size | undefined): PictureInput {
   const { path, inputs } = outline;
   const pictures = inputs.filter(({ dims }) => dims?.length === 4);
   const sizes = inputs.filter(({ type, dims }) => type === 'i64' && dims?.length === 2 && dims[1] === 2);
@@ -53,7 +52,7 @@ export function pictureInput(outline: Outline, asked: Size | undefined): Picture
   const [batch, ...axes] = picture.dims as [number | string, ...(number | string)[]];
   const layout = layoutOf(picture, path);
   const [height, width] = layout === 'nchw' ? [axes[1]!, axes[2]!] : [axes[0]!, axes[1]!];
-  const size = sizeOf({ width, height }, outline, asked);
+  const size = sizeOf({ width, height }, outline, requested);
   return {
     tensor: picture.name,
     sizeTensor: sizes[0]?.name ?? null,
@@ -76,13 +75,13 @@ function layoutOf(picture: Port, path: string): 'nchw' | 'nhwc' {
 function sizeOf(
   axes: { width: number | string; height: number | string },
   outline: Outline,
-  asked: Size | undefined,
+  requested: Size | undefined,
 ): Size {
   const { width, height } = axes;
   const usual = sizeInMetadata(outline) ?? { width: DEFAULT_SIDE_PX, height: DEFAULT_SIDE_PX };
   const size = {
-    width: typeof width === 'number' ? width : (asked?.width ?? usual.width),
-    height: typeof height === 'number' ? height : (asked?.height ?? usual.height),
+    width: typeof width === 'number' ? width : (requested?.width ?? usual.width),
+    height: typeof height === 'number' ? height : (requested?.height ?? usual.height),
   };
   if (Math.max(size.width, size.height) > LARGEST_SIDE_PX)
     throw unsupported(
@@ -92,7 +91,7 @@ function sizeOf(
   return size;
 }
 
-/** `imgsz` of Ultralytics: [height, width], or one number for both. */
+/** Reads `imgsz` of Ultralytics: [height, width], or one number for both. */
 function sizeInMetadata({ metadata }: Outline): Size | null {
   try {
     const value = parsePythonLiteral(metadata.get('imgsz') ?? '');

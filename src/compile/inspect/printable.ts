@@ -1,7 +1,7 @@
-const MOST_CHARACTERS = 80;
+const MAX_CHARACTERS = 80;
 
-/** Makes text from a file fit for one line of a message: no control characters, no line breaks, not too long. */
+/** Cleans text from a file for a one-line message: removes control characters and line breaks, and limits the length. */
 export function printable(text: string): string {
   const clean = text.replace(/[^\p{L}\p{M}\p{N}\p{P}\p{S} ]/gu, '?');
-  return clean.length > MOST_CHARACTERS ? `${clean.slice(0, MOST_CHARACTERS - 3)}...` : clean;
+  return clean.length > MAX_CHARACTERS ? `${clean.slice(0, MAX_CHARACTERS - 3)}...` : clean;
 }

@@ -1,8 +1,8 @@
-/** What a Python literal holds; a tuple becomes a list, and the keys of a dictionary become text. */
+/** The value of a Python literal. A tuple becomes a list, and dictionary keys become text. */
 export type PythonValue = string | number | boolean | null | PythonValue[] | Map<string, PythonValue>;
 
-/** Deeper than any literal that an exporter writes. */
-const MOST_LEVELS = 16;
+/** Deeper than any literal that exporters write. */
+const MAX_LEVELS = 16;
 
 const ESCAPES: Readonly<Record<string, string>> = {
   n: '\n',
@@ -17,10 +17,10 @@ const ESCAPES: Readonly<Record<string, string>> = {
 };
 
 /**
- * Reads a Python literal as `repr` and `json.dumps` write it: dictionaries, lists, tuples, text in either kind of quotes
- * with its escapes, numbers, True, False and None.
+ * Parses a Python literal as written by `repr` and `json.dumps`: dictionaries, lists, tuples, strings in either kind of quotes with
+ * escapes, numbers, True, False and None.
  *
- * @throws SyntaxError, with the place, for anything else.
+ * @throws SyntaxError, with the position, for anything else.
  */
 export function parsePythonLiteral(text: string): PythonValue {
   const reader = new LiteralReader(text);
@@ -38,7 +38,7 @@ class LiteralReader {
   }
 
   value(level: number): PythonValue {
-    if (level > MOST_LEVELS) throw this.#wrong(`at most ${MOST_LEVELS} levels`);
+    if (level > MAX_LEVELS) throw this.#wrong(`at most ${MAX_LEVELS} levels`);
     const next = this.#peek();
     if (next === '{') return this.#dictionary(level);
     if (next === '[') return this.#list(']', level);
@@ -51,7 +51,7 @@ class LiteralReader {
     if (this.#peek() !== '') throw this.#wrong('the end');
   }
 
-  /** The next character that is no blank; empty at the end. */
+  /** Skips white space and returns the next character; empty at the end. */
   #peek(): string {
     while (/\s/.test(this.#text[this.#at] ?? '')) this.#at += 1;
     return this.#text[this.#at] ?? '';
@@ -101,7 +101,7 @@ class LiteralReader {
     throw this.#wrong(`a closing ${quote}`);
   }
 
-  /** Reads what follows a backslash; ends on its last character. */
+  /** Reads the escape after a backslash; stops at its last character. */
   #escape(): string {
     this.#at += 1;
     const kind = this.#text[this.#at] ?? '';

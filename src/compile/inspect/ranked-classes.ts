@@ -6,23 +6,23 @@ import { GraphIndex } from '../graph-index.ts';
 import { ExternalData } from '../onnx/external-data.ts';
 import { importOnnx } from '../onnx/import-onnx.ts';
 
-/** Nodes between an output and the division that are looked at: real graphs have three to five. */
-const MOST_NODES = 64;
+/** Limit of nodes between an output and the division: real graphs have three to five. */
+const MAX_NODES = 64;
 
 /**
- * Finds how many classes a network has that ranks all pairs of box and class and gives the class as the remainder of the rank:
- * `index % classes`, or `index - index / classes * classes`. The shapes of such outputs do not say.
+ * Finds the number of classes of a network that ranks all pairs of box and class and computes the class as `index % classes`, or
+ * `index - index / classes * classes`. The shapes of such outputs do not contain the number.
  *
  * @param output - the output that holds the class.
- * @returns null where the graph has no such division.
+ * @returns null if the graph has no such division.
  */
 export function rankedClassCount(graph: Graph, output: string): number | null {
   const index = new GraphIndex(graph);
   const seen = new Set<string>([output]);
-  // A set is walked in the order of adding, also what is added on the way.
+  // Iterating over a set also visits the elements added during the iteration.
   for (const value of seen) {
-    const node = index.maker(value);
-    if (node === undefined || node.op === 'TopK' || seen.size > MOST_NODES) continue;
+    const node = index.producer(value);
+    if (node === undefined || node.op === 'TopK' || seen.size > MAX_NODES) continue;
     if (node.op === 'Mod' || node.op === 'Div') {
       const divisor = index.constant(node.inputs[1]);
       const [classes] = divisor?.type === 'i64' && divisor.bytes.length === 8 ? intValues(divisor, node.name) : [];
@@ -33,7 +33,7 @@ export function rankedClassCount(graph: Graph, output: string): number | null {
   return null;
 }
 
-/** Does so for a file; null as well where the compiler cannot read it, which is reported when it is compiled. */
+/** Does the same for a file; also null if the compiler cannot read it, which is reported when it is compiled. */
 export async function rankedClassCountOfFile(path: string, output: string): Promise<number | null> {
   try {
     return rankedClassCount(importOnnx(await readFile(path), basename(path), new ExternalData(path)), output);

@@ -2,7 +2,7 @@ import { SightlineError } from '../../errors/sightline-error.ts';
 import { describePort, type Outline } from './outline.ts';
 import { printable } from './printable.ts';
 
-/** Tasks that exporters name in the metadata, as people call them. */
+/** Tasks in the exporters' metadata, with their usual names. */
 const TASKS: Readonly<Record<string, string>> = {
   segment: 'instance segmentation',
   semantic: 'semantic segmentation',
@@ -12,10 +12,10 @@ const TASKS: Readonly<Record<string, string>> = {
   depth: 'depth estimation',
 };
 
-/** Coefficients of the masks that a segmenting YOLO adds to each box. */
+/** Mask coefficients that a segmentation YOLO adds to each box. */
 const MASK_COEFFICIENTS = 32;
 
-/** Numbers in the longest row of a box, with the number of its picture: two axes of that are boxes, not classes. */
+/** Numbers in the longest box row, including its picture number. Outputs [n, more than this] are class scores. */
 const LONGEST_BOX_ROW = 7;
 
 /**
@@ -48,6 +48,6 @@ function taskByShape({ outputs }: Outline, classCount: number | null): string | 
   const sizes = [rows, columns].filter((size) => typeof size === 'number');
   const extra = Math.min(...sizes) - 4 - classCount;
   if (extra === MASK_COEFFICIENTS || extra === MASK_COEFFICIENTS + 1) return TASKS.segment!;
-  // Three numbers a key point; YOLO's people have 17.
+  // YOLO's human pose has 17 key points, with two or three numbers each.
   return extra === 17 * 3 || extra === 17 * 2 ? TASKS.pose! : null;
 }

@@ -3,18 +3,18 @@ import { SightlineError } from '../../errors/sightline-error.ts';
 import type { PerChannel } from '../network-input.ts';
 import type { Outline } from './outline.ts';
 
-/** How a picture is fitted into the input, as a user names it. */
+/** Resize rules as named on the command line. */
 export type ResizeName = 'stretch' | 'letterbox' | 'letterbox-top-left';
 
-/** How the exporters of a family prepare a picture. */
+/** How a family preprocesses a picture. */
 export interface Preparation {
   readonly colours: 'rgb' | 'bgr';
-  /** What white becomes before mean and deviation. */
+  /** Value of white before mean and deviation. */
   readonly white: 1 | 255;
   readonly mean?: PerChannel;
   readonly deviation?: PerChannel;
   readonly resize: ResizeName;
-  /** Who trains with Pillow or torchvision resizes with antialiasing, who trains with OpenCV does not. */
+  /** Training with Pillow or torchvision resizes with antialiasing, training with OpenCV without. */
   readonly kernel: ResizeKernel;
 }
 
@@ -31,10 +31,10 @@ const NANODET: Preparation = {
 };
 
 /**
- * Gives the preparation that a family is usually trained with.
+ * Returns the preprocessing that a family is usually trained with.
  *
- * Throws MODEL_AMBIGUOUS for a generalised focal loss head that is neither PicoDet's nor NanoDet's by its names, unless the
- * user states the colours, which tell them apart.
+ * Throws MODEL_AMBIGUOUS for a generalised focal loss head whose names are neither PicoDet's nor NanoDet's, unless the user
+ * specifies the colours, which distinguish them.
  */
 export function usualPreparation(
   family: ModelFamily,
@@ -56,7 +56,7 @@ export function usualPreparation(
       return BY_PILLOW;
     case 'detr':
       if (!('logits' in outputs) || outline.metadata.has('task')) return BY_OPENCV;
-      // The names of the rfdetr package.
+      // Output names of the rfdetr package.
       return /^dets(:\d+)?$/.test(outputs.boxes ?? '') ? { ...BY_PILLOW, ...IMAGENET } : BY_PILLOW;
     case 'gfl':
       return gflPreparation(outputs, outline, colours);
@@ -71,12 +71,12 @@ function gflPreparation(
   const names = Object.values(outputs);
   if (colours === 'rgb') return PICODET;
   if (colours === 'bgr' || names.some((name) => /^(cls|dis)_pred/.test(name))) return NANODET;
-  // Names that PaddlePaddle gives.
+  // Names of PaddlePaddle exports.
   if (inputs[0]?.name === 'image' || names.some((name) => /^save_infer_model|\.tmp_\d+$/.test(name))) return PICODET;
   throw new SightlineError(
     'MODEL_AMBIGUOUS',
-    `${path}: the file does not say how its pictures are prepared. Give --color rgb (as PicoDet: 0..1, the mean and deviation ` +
-      'of ImageNet) or --color bgr (as NanoDet: 0..255, its mean and deviation). A manifest can say more',
+    `${path}: the preprocessing of its pictures cannot be inferred. Give --color rgb (as PicoDet: 0..1, the mean and deviation ` +
+      'of ImageNet) or --color bgr (as NanoDet: 0..255, its mean and deviation). For other settings write a manifest',
     { path },
   );
 }

@@ -3,8 +3,8 @@ import { intOf, intsOf } from '../attributes.ts';
 import type { Graph, GraphNode, Tensor } from '../graph.ts';
 
 /**
- * Checks the layers whose weights passes rewrite: weights, bias, groups and windows of a convolution must fit each other.
- * What is wrong elsewhere in a graph, the engine that loads it says.
+ * Checks the layers whose weights are rewritten by passes: weights, bias, groups and windows of a convolution must be consistent.
+ * Other errors in a graph are reported by the engine that loads it.
  *
  * Throws MODEL_INVALID, naming the node.
  */
@@ -35,18 +35,15 @@ function problemOf(node: GraphNode, weights: Tensor | undefined, bias: Tensor | 
   const stated = intsOf(node, 'kernel_shape', kernel);
   if (stated.length !== kernel.length || stated.some((size, axis) => size !== kernel[axis]))
     return `expected the kernel_shape [${kernel}] of its weights, received [${stated}]`;
-  for (const [name, length, least] of WINDOWS) {
+  for (const [name, length, min] of WINDOWS) {
     const values = intsOf(node, name, new Array(length * kernel.length).fill(1));
-    if (
-      values.length !== length * kernel.length ||
-      values.some((value) => !Number.isSafeInteger(value) || value < least)
-    )
-      return `expected ${length * kernel.length} ${name} of at least ${least}, received [${values}]`;
+    if (values.length !== length * kernel.length || values.some((value) => !Number.isSafeInteger(value) || value < min))
+      return `expected ${length * kernel.length} ${name} of at least ${min}, received [${values}]`;
   }
   return null;
 }
 
-/** Attribute, numbers for each axis, and the least that each may be. */
+/** Attribute, numbers per axis, and their minimum. */
 const WINDOWS = [
   ['strides', 1, 1],
   ['dilations', 1, 1],

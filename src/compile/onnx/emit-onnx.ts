@@ -2,10 +2,10 @@ import type { Attribute, Graph, GraphValue, Tensor } from '../graph.ts';
 import { ONNX_ATTRIBUTE_TYPES, ONNX_ELEMENT_TYPES } from './onnx-numbers.ts';
 import { encodeOnnx, type OnnxAttribute, type OnnxTensor, type OnnxValueInfo } from './onnx-schema.ts';
 
-/** Oldest file version that has every operator set up to 17; runtimes refuse a version newer than they know. */
+/** Oldest file version that supports every operator set up to 17; runtimes refuse versions newer than they know. */
 const IR_VERSION = 8;
 
-/** Writes a graph as an ONNX file. The bytes depend on the graph alone, so that a hash of them says something. */
+/** Encodes a graph as an ONNX file. The bytes only depend on the graph, so their hash is reproducible. */
 export function emitOnnx(graph: Graph): Uint8Array {
   return encodeOnnx({
     ir_version: IR_VERSION,

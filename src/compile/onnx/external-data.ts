@@ -2,9 +2,9 @@ import { closeSync, constants, fstatSync, openSync, readSync, realpathSync } fro
 import { dirname, isAbsolute, join, relative, sep } from 'node:path';
 import { SightlineError } from '../../errors/sightline-error.ts';
 
-/** Where the numbers of a constant are, when they are not in the ONNX file itself. */
+/** Location of a constant's data outside the ONNX file. */
 export interface ExternalPlace {
-  /** As the file states it: relative to the folder of the ONNX file. */
+  /** As in the file: relative to the folder of the ONNX file. */
   readonly location: string;
   readonly offset: number;
   /** Absent: to the end of the file. */
@@ -12,12 +12,12 @@ export interface ExternalPlace {
 }
 
 /**
- * Reads constants out of the files beside an ONNX file. A model comes from strangers, and what it names must not be any file
- * of this machine: only relative paths that stay in the folder of the model, also when links are followed.
+ * Reads constants from the files beside an ONNX file. Models are untrusted, so they must not name arbitrary files of this machine:
+ * only relative paths inside the model's folder are allowed, also after following links.
  */
 export class ExternalData {
   readonly #folder: string;
-  /** What was read, by place: constants may share theirs. */
+  /** Data read so far, by location: constants may share it. */
   readonly #read = new Map<string, Uint8Array>();
   readonly #bytesRead = new Map<string, number>();
 
@@ -26,9 +26,9 @@ export class ExternalData {
   }
 
   /**
-   * @param bytes - what the type and the sizes of the constant take.
-   * Throws MODEL_INVALID where the path leads out of the folder, there is no such file, or it is too short. Parts that overlap
-   * may not add up to more than the file, so that many large constants cannot be made of one.
+   * @param bytes - size of the constant according to its type and dimensions.
+   * Throws MODEL_INVALID if the path leads out of the folder, the file does not exist, or is too short; or if overlapping parts add
+   * up to more than the file, so that a small file cannot provide many large constants.
    */
   read(place: ExternalPlace, bytes: number, where: string): Uint8Array {
     const { location, offset, length = bytes } = place;
@@ -40,7 +40,7 @@ export class ExternalData {
     const descriptor = openSync(this.resolve(location, where), constants.O_RDONLY | constants.O_NONBLOCK);
     try {
       const stats = fstatSync(descriptor);
-      if (!stats.isFile()) throw invalid(where, `expected data in a file, received ${location}, which is none`);
+      if (!stats.isFile()) throw invalid(where, `expected data in a file, received ${location}, which is not a file`);
       if (!(offset >= 0) || offset + bytes > stats.size) {
         const wanted = `bytes ${offset} to ${offset + bytes}`;
         throw invalid(where, `expected ${wanted} in ${location}, received a file of ${stats.size} bytes`);
@@ -62,7 +62,7 @@ export class ExternalData {
     }
   }
 
-  /** Path of a file beside the model. Throws MODEL_INVALID where it leads out of the folder or is not there. */
+  /** Returns the path of a file beside the model. Throws MODEL_INVALID if it leads out of the folder or does not exist. */
   resolve(location: string, where: string): string {
     const parts = location.split(/[\\/]/);
     if (

@@ -11,22 +11,21 @@ const ATTRIBUTE_KINDS = new Map(
   Object.entries(ONNX_ATTRIBUTE_TYPES).map(([kind, code]) => [code, kind as Attribute['kind']]),
 );
 
-/** Number of the field of a model that holds its graph, and of that of a graph that holds a constant. */
+/** Field numbers of a model's graph, and of a graph's constants. */
 const GRAPH_FIELD = 7;
 const CONSTANT_FIELD = 5;
 
 /**
- * Reads an ONNX file into a graph. Shapes of inner values are left behind: runtimes infer them, and they would be
- * wrong once a pass has freed the batch dimension. Nodes are put into running order where they are not; `Constant` nodes
- * become constants.
+ * Imports an ONNX file. Shapes of inner values are dropped: runtimes infer them, and they would be wrong after a pass frees the
+ * batch dimension. Nodes are sorted topologically; `Constant` nodes become constants.
  *
- * The file is not trusted: no length or size is believed before it is checked, nothing is recursive, and memory is taken in
- * proportion to the file.
+ * The file is untrusted: every length and size is checked before use, nothing is recursive, and memory is proportional to the file
+ * size.
  *
  * @param where - file name, for messages.
- * @param external - reads constants that are in other files; where absent such constants are refused.
- * Throws MODEL_INVALID, with the place, where the file is broken; COMPILE_UNSUPPORTED for what a graph here cannot hold
- * (control flow, sparse tensors, functions, element types).
+ * @param external - reads constants from other files; if absent, such constants are errors.
+ * Throws MODEL_INVALID, with the position, if the file is malformed; COMPILE_UNSUPPORTED for features that the graph does not
+ * support (control flow, sparse tensors, functions, some element types).
  */
 export function importOnnx(bytes: Uint8Array, where: string, external: ExternalData | null = null): Graph {
   const parts = readModel(bytes, where, external);
@@ -37,7 +36,7 @@ export function importOnnx(bytes: Uint8Array, where: string, external: ExternalD
   if (opset === undefined)
     throw new SightlineError('MODEL_INVALID', `${where}: expected the version of the operator set, received none`);
   const { name, constants, outputs } = parts;
-  const nodes = withOwnNames(liftConstants(parts.nodes, constants, where));
+  const nodes = withUniqueNames(liftConstants(parts.nodes, constants, where));
   const inputs = parts.inputs.filter((input) => !constants.has(input.name)).map(({ read }) => read());
   const domains = new Map([...parts.opsets].filter(([domain]) => domain !== ''));
   const graph = { name: name || 'graph', opset, domains, inputs, outputs, nodes, constants };
@@ -46,9 +45,9 @@ export function importOnnx(bytes: Uint8Array, where: string, external: ExternalD
 }
 
 /**
- * Names the files beside an ONNX file that hold constants of it, as the file states them, each once.
+ * Lists the external data files of an ONNX file, as written in the file, each once.
  *
- * Throws MODEL_INVALID where the bytes are no ONNX file.
+ * Throws MODEL_INVALID if the bytes are not an ONNX file.
  */
 export function externalFiles(bytes: Uint8Array, where: string): string[] {
   const locations = new Set<string>();
@@ -73,7 +72,7 @@ interface Parts {
   readonly opsets: Map<string, number>;
   readonly nodes: GraphNode[];
   readonly constants: Map<string, Tensor>;
-  /** Read late: older files list every constant as an input too, and those have no need of a type that is known. */
+  /** Read lazily: older files also list every constant as an input, and those may have an unsupported type. */
   readonly inputs: { readonly name: string; readonly read: () => GraphValue }[];
   readonly outputs: GraphValue[];
 }
@@ -108,7 +107,7 @@ function readOpset(reader: WireReader, opsets: Map<string, number>): void {
     else if (reader.field === 2) version = reader.integer();
     else reader.skip();
   }
-  // The standard operators may be named in either way.
+  // Both names stand for the standard operators.
   opsets.set(domain === 'ai.onnx' ? '' : domain, version);
 }
 
@@ -122,10 +121,7 @@ function readGraph(reader: WireReader, parts: Parts, context: Context): void {
     else if (field === CONSTANT_FIELD) {
       const { name, tensor } = readTensor(reader.message(), `${where}: constant`, external);
       if (name === '' || parts.constants.has(name))
-        throw invalid(
-          where,
-          `expected constants with names of their own, received ${JSON.stringify(name)} again or unnamed`,
-        );
+        throw invalid(where, `expected constants with unique names, received ${JSON.stringify(name)} twice or unnamed`);
       parts.constants.set(name, tensor);
     } else if (field === 11) {
       const message = reader.message();
@@ -152,15 +148,15 @@ function readNode(reader: WireReader, index: number, context: Context): GraphNod
     else if (field === 7) domain = reader.text();
     else reader.skip();
   }
-  if (op === '') throw invalid(context.where, `node ${name || index} names no operator`);
+  if (op === '') throw invalid(context.where, `node ${name || index} has no operator`);
   name ||= `${op}_${index}`;
-  const whose = `${context.where}: node ${name}`;
+  const owner = `${context.where}: node ${name}`;
   domain = domain === 'ai.onnx' ? '' : domain;
-  const read = attributes.map((attribute) => readAttribute(attribute, whose));
+  const read = attributes.map((attribute) => readAttribute(attribute, owner));
   return { op: domain === '' ? op : `${domain}:${op}`, name, domain, inputs, outputs, attributes: new Map(read) };
 }
 
-function readAttribute(reader: WireReader, whose: string): [string, Attribute] {
+function readAttribute(reader: WireReader, owner: string): [string, Attribute] {
   let [name, type, int, float, text] = ['', 0, 0, 0, ''];
   const [ints, floats, strings]: [number[], number[], string[]] = [[], [], []];
   let tensor: WireReader | null = null;
@@ -205,12 +201,12 @@ function readAttribute(reader: WireReader, whose: string): [string, Attribute] {
   if (kind === 'floats') return [name, { kind, value: floats }];
   if (kind === 'strings') return [name, { kind, value: strings }];
   if (kind === undefined)
-    throw unsupported(whose, `attribute ${name} has type ${type}; graphs inside nodes are not supported`);
-  if (tensor === null) throw invalid(whose, `attribute ${name} is a tensor, and holds none`);
-  return [name, { kind, value: readTensor(tensor, `${whose}: attribute ${name}`, null).tensor }];
+    throw unsupported(owner, `attribute ${name} has type ${type}; graphs inside nodes are not supported`);
+  if (tensor === null) throw invalid(owner, `attribute ${name} is a tensor without a value`);
+  return [name, { kind, value: readTensor(tensor, `${owner}: attribute ${name}`, null).tensor }];
 }
 
-/** Name of an input or output. */
+/** Reads the name of an input or output. */
 export function valueName(reader: WireReader): string {
   let name = '';
   while (reader.next()) {
@@ -220,7 +216,7 @@ export function valueName(reader: WireReader): string {
   return name;
 }
 
-/** Name, element type and sizes of an input or output. */
+/** Reads name, element type and dimensions of an input or output. */
 export function readValue(reader: WireReader, where: string): GraphValue {
   const name = valueName(reader.again());
   const types = fieldOf(reader, 2);
@@ -237,7 +233,7 @@ export function readValue(reader: WireReader, where: string): GraphValue {
   return { name, type, dims };
 }
 
-/** The last message with this number; null where there is none. */
+/** Returns the last message with this field number; null if there is none. */
 function fieldOf(reader: WireReader, field: number): WireReader | null {
   let found: WireReader | null = null;
   while (reader.next()) {
@@ -247,13 +243,13 @@ function fieldOf(reader: WireReader, field: number): WireReader | null {
   return found;
 }
 
-function readShape(reader: WireReader, dims: (number | string)[], whose: string, name: string): void {
+function readShape(reader: WireReader, dims: (number | string)[], owner: string, name: string): void {
   while (reader.next()) {
     if (reader.field !== 1) {
       reader.skip();
       continue;
     }
-    // Free where it has no size: unnamed, named, or -1 as some exporters write it.
+    // Without a size the axis is free: unnamed, named, or -1 from some exporters.
     let dim: number | string = `${name}_${dims.length}`;
     const message = reader.message();
     while (message.next()) {
@@ -264,11 +260,11 @@ function readShape(reader: WireReader, dims: (number | string)[], whose: string,
       else message.skip();
     }
     dims.push(dim);
-    if (dims.length > 32) throw invalid(whose, 'expected at most 32 axes');
+    if (dims.length > 32) throw invalid(owner, 'expected at most 32 axes');
   }
 }
 
-/** Attributes of a `Constant` node that hold its value, and how they are read. */
+/** Attributes of a `Constant` node that contain its value, and their element types. */
 function constantOf(node: GraphNode, where: string): Tensor {
   const [name, attribute] = [...node.attributes][0] ?? [];
   if (attribute?.kind === 'tensor') return attribute.value;
@@ -285,7 +281,7 @@ function constantOf(node: GraphNode, where: string): Tensor {
   throw unsupported(`${where}: node ${node.name}`, `a constant given by ${name ?? 'nothing'} is not supported`);
 }
 
-/** Takes `Constant` nodes out of the list and adds what they hold to the constants. */
+/** Removes `Constant` nodes from the list and adds their values to the constants. */
 function liftConstants(nodes: readonly GraphNode[], constants: Map<string, Tensor>, where: string): GraphNode[] {
   return nodes.filter((node) => {
     if (node.op !== 'Constant') return true;
@@ -300,8 +296,8 @@ function liftConstants(nodes: readonly GraphNode[], constants: Map<string, Tenso
   });
 }
 
-/** Passes name what they make after nodes: no two may have the same name. */
-function withOwnNames(nodes: readonly GraphNode[]): GraphNode[] {
+/** Makes node names unique, because passes derive the names of new values from them. */
+function withUniqueNames(nodes: readonly GraphNode[]): GraphNode[] {
   const taken = new Set<string>();
   return nodes.map((node, index) => {
     const name = taken.has(node.name) ? `${node.name}.${index}` : node.name;

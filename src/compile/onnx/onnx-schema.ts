@@ -1,9 +1,8 @@
 import protobuf from 'protobufjs';
 
 /**
- * The messages of an ONNX file, written from the published field numbers of the format. Only names, numbers and types:
- * what each field means is told by the ONNX specification. `proto2` keeps the difference between "absent" and "zero",
- * so that a file that is read and written again loses nothing.
+ * The messages of an ONNX file, written from the published field numbers of the format; see the ONNX specification for their
+ * meaning. `proto2` distinguishes "absent" from "zero", so that reading and writing a file loses nothing.
  */
 const SCHEMA = `
 syntax = "proto2";
@@ -96,7 +95,7 @@ message Function {
 }
 `;
 
-/** A 64-bit integer as protobufjs reads it: a `Long`; a plain number is accepted when writing. */
+/** A 64-bit integer of protobufjs: read as a `Long`, written as a `Long` or a number. */
 export type Int64 = number | { toNumber(): number };
 
 export interface OnnxTensor {
@@ -163,12 +162,12 @@ export interface OnnxModel {
 
 const modelType = protobuf.parse(SCHEMA, { keepCase: true }).root.lookupType('Model');
 
-/** Reads an ONNX file; fields that it lacks are absent in the result. Throws an `Error` where the bytes are no protobuf. */
+/** Decodes an ONNX file; missing fields are absent in the result. Throws an `Error` if the bytes are not a protobuf. */
 export function decodeOnnx(bytes: Uint8Array): OnnxModel {
   return modelType.decode(bytes) as unknown as OnnxModel;
 }
 
-/** Writes an ONNX file. */
+/** Encodes an ONNX file. */
 export function encodeOnnx(model: OnnxModel): Uint8Array {
   return modelType.encode(model).finish();
 }

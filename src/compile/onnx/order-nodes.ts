@@ -2,16 +2,16 @@ import { SightlineError } from '../../errors/sightline-error.ts';
 import type { Graph, GraphNode } from '../graph.ts';
 
 /**
- * Puts the nodes of a graph into running order: each after those whose results it reads. Nodes that are in order keep it.
+ * Sorts the nodes of a graph topologically. Nodes that are in order already keep it.
  *
- * Throws MODEL_INVALID where two nodes make the same value, a value is made by nothing, or nodes wait for each other.
+ * Throws MODEL_INVALID if two nodes produce the same value, no node produces a value, or there is a cycle.
  */
 export function orderNodes(graph: Graph, where: string): GraphNode[] {
-  const makers = findMakers(graph, where);
+  const producers = findProducers(graph, where);
   const ordered: GraphNode[] = [];
   const state = new Map<GraphNode, 'open' | 'done'>();
   for (const first of graph.nodes) {
-    // A stack in place of recursion: a chain of nodes may be as long as the file allows.
+    // A stack instead of recursion, because the file limits the length of a chain of nodes, not the call stack.
     const stack: { readonly node: GraphNode; next: number }[] = [];
     const open = (node: GraphNode): void => {
       state.set(node, 'open');
@@ -27,32 +27,32 @@ export function orderNodes(graph: Graph, where: string): GraphNode[] {
         continue;
       }
       top.next += 1;
-      const maker = makers.get(input);
-      if (maker === undefined && input !== '')
-        throw invalid(where, `node ${top.node.name} reads ${input}, which nothing makes`);
-      if (maker === undefined || maker === null || state.get(maker) === 'done') continue;
-      if (state.get(maker) === 'open')
-        throw invalid(where, `nodes ${top.node.name} and ${maker.name} wait for each other's results`);
-      open(maker);
+      const producer = producers.get(input);
+      if (producer === undefined && input !== '')
+        throw invalid(where, `node ${top.node.name} reads ${input}, which no node produces`);
+      if (producer === undefined || producer === null || state.get(producer) === 'done') continue;
+      if (state.get(producer) === 'open')
+        throw invalid(where, `nodes ${top.node.name} and ${producer.name} depend on each other`);
+      open(producer);
     }
   }
-  const missing = graph.outputs.find(({ name }) => !makers.has(name));
-  if (missing !== undefined) throw invalid(where, `the output ${missing.name} is made by no node`);
+  const missing = graph.outputs.find(({ name }) => !producers.has(name));
+  if (missing !== undefined) throw invalid(where, `no node produces the output ${missing.name}`);
   return ordered;
 }
 
-/** Who makes each value; null for inputs and constants. */
-function findMakers(graph: Graph, where: string): Map<string, GraphNode | null> {
-  const makers = new Map<string, GraphNode | null>();
+/** Maps each value to its producer; null for inputs and constants. */
+function findProducers(graph: Graph, where: string): Map<string, GraphNode | null> {
+  const producers = new Map<string, GraphNode | null>();
   const add = (name: string, node: GraphNode | null): void => {
     if (name === '' && node !== null) return;
-    if (makers.has(name)) throw invalid(where, `the value ${JSON.stringify(name)} is made twice`);
-    makers.set(name, node);
+    if (producers.has(name)) throw invalid(where, `the value ${JSON.stringify(name)} is produced twice`);
+    producers.set(name, node);
   };
   for (const { name } of graph.inputs) add(name, null);
   for (const name of graph.constants.keys()) add(name, null);
   for (const node of graph.nodes) for (const output of node.outputs) add(output, node);
-  return makers;
+  return producers;
 }
 
 function invalid(where: string, what: string): SightlineError {

@@ -8,10 +8,10 @@ export const ELEMENT_TYPES: ReadonlyMap<number, ElementType> = new Map(
   Object.entries(ONNX_ELEMENT_TYPES).map(([type, code]) => [code, type as ElementType]),
 );
 
-/** More axes than any operator takes. */
-const MOST_AXES = 32;
+/** More axes than any operator supports. */
+const MAX_AXES = 32;
 
-/** Numbers of the fields of a tensor. */
+/** Field numbers of a tensor. */
 const FIELD = {
   dims: 1,
   type: 2,
@@ -27,7 +27,7 @@ const FIELD = {
   location: 14,
 } as const;
 
-/** `data_location` of a tensor whose numbers are in another file. */
+/** `data_location` of a tensor owner data is in another file. */
 const EXTERNAL = 1;
 
 interface Header {
@@ -35,25 +35,25 @@ interface Header {
   typeNumber: number;
   dims: number[];
   raw: Uint8Array | undefined;
-  /** Keys and values that say where the numbers are. */
+  /** Keys and values of the external location. */
   external: Map<string, string> | undefined;
   isCut: boolean;
 }
 
 /**
- * Reads a constant. Its numbers must be as many as its sizes say; memory is only taken for numbers that are there.
+ * Reads a constant. Its data must match its dimensions; memory is only allocated for data that exists.
  *
- * @param whose - names the constant in messages where it has no name of its own.
- * @param external - reads numbers that are in other files; null where that is not supported.
- * Throws MODEL_INVALID, and COMPILE_UNSUPPORTED for an element type that the compiler does not know.
+ * @param owner - describes the constant in messages, if it has no name.
+ * @param external - reads data from other files; null if that is not supported.
+ * Throws MODEL_INVALID, and COMPILE_UNSUPPORTED for an unsupported element type.
  */
 export function readTensor(
   reader: WireReader,
-  whose: string,
+  owner: string,
   external: ExternalData | null,
 ): { name: string; tensor: Tensor } {
   const header = readHeader(reader.again());
-  const where = header.name === '' ? whose : `${whose} ${header.name}`;
+  const where = header.name === '' ? owner : `${owner} ${header.name}`;
   const type = ELEMENT_TYPES.get(header.typeNumber);
   if (type === undefined || header.isCut) {
     const problem = header.isCut ? 'is cut into segments' : `has element type ${header.typeNumber}`;
@@ -73,7 +73,7 @@ export function readTensor(
   return { name, tensor: { type, dims, bytes } };
 }
 
-/** Locations that a tensor names, without its numbers; for finding the files that a model needs. */
+/** Returns the external location of a tensor without reading its data, to find the files that a model needs. */
 export function externalLocation(reader: WireReader): string | undefined {
   return readHeader(reader.again()).external?.get('location');
 }
@@ -83,14 +83,14 @@ function readHeader(reader: WireReader): Header {
   const entries = new Map<string, string>();
   let location = 0;
   while (reader.next()) {
-    if (reader.field === FIELD.dims) reader.integersInto(header.dims, MOST_AXES);
+    if (reader.field === FIELD.dims) reader.integersInto(header.dims, MAX_AXES);
     else if (reader.field === FIELD.type) header.typeNumber = reader.integer();
     else if (reader.field === FIELD.name) header.name = reader.text();
     else if (reader.field === FIELD.location) location = reader.integer();
     else if (reader.field === FIELD.external) readEntry(reader.message(), entries);
     else if (reader.field === FIELD.raw) {
       const raw = reader.bytes();
-      // Some writers leave an empty one beside a list of numbers.
+      // Some exporters write empty raw data beside a list of numbers.
       if (raw.length > 0) header.raw = raw;
     } else {
       header.isCut ||= reader.field === FIELD.segment;
@@ -101,7 +101,7 @@ function readHeader(reader: WireReader): Header {
   return header;
 }
 
-/** Key and value. */
+/** Reads a key and its value. */
 export function readEntry(reader: WireReader, entries: Map<string, string>): void {
   let [key, value] = ['', ''];
   while (reader.next()) {
@@ -127,15 +127,15 @@ function placeOf(entries: ReadonlyMap<string, string>, where: string): ExternalP
 function countOf(dims: readonly number[], where: string): number {
   const bad = dims.find((dim) => dim < 0 || !Number.isSafeInteger(dim));
   if (bad !== undefined) throw invalid(where, `expected sizes of 0 or more, received [${dims}]`);
-  // An axis without an element leaves nothing, however long the others are.
+  // With an empty axis the constant is empty, so the other axes cannot overflow the product.
   const count = dims.includes(0) ? 0 : dims.reduce((product, dim) => product * dim, 1);
   if (!Number.isSafeInteger(count)) throw invalid(where, `expected sizes that can be held, received [${dims}]`);
   return count;
 }
 
-/** Small constants are often written as lists of numbers in place of raw bytes. */
+/** Reads a list of numbers, which exporters often write for small constants instead of raw bytes. */
 function listBytes(reader: WireReader, type: ElementType, count: number, where: string): Uint8Array {
-  // Each number takes a byte at least.
+  // Each number takes at least one byte.
   if (count > reader.length)
     throw invalid(where, `expected ${count} numbers, received a constant of ${reader.length} bytes`);
   const width = ELEMENT_BYTES[type];

@@ -1,16 +1,16 @@
 import { SightlineError } from '../../errors/sightline-error.ts';
 
-/** How a field of a protobuf message is stored. */
+/** Wire types of protobuf fields. */
 export const WIRE = { varint: 0, fixed64: 1, bytes: 2, fixed32: 5 } as const;
 
-/** Messages that any file may hold, whatever its size. */
+/** Number of messages allowed in any file. */
 const FREE_MESSAGES = 50_000;
-/** Beyond that, one message for so many bytes of the file. Real graphs have more than 60 bytes a message. */
+/** Above that, one message per this many bytes of the file. Real graphs have more than 60 bytes per message. */
 const BYTES_PER_MESSAGE = 32;
 
 /**
- * How many messages may still be read of a file. Each becomes an object that is far larger than an empty message, which
- * takes two bytes: without a limit a small file could ask for gigabytes.
+ * Limits the number of messages of a file. An empty message takes two bytes but becomes a much larger object, so without a limit a
+ * small file could allocate gigabytes.
  */
 export class MessageBudget {
   #left: number;
@@ -21,25 +21,25 @@ export class MessageBudget {
     this.#where = where;
   }
 
-  /** @throws MODEL_INVALID where the file has too many messages for its size. */
+  /** @throws MODEL_INVALID if the file has too many messages for its size. */
   take(count = 1): void {
     this.#left -= count;
     if (this.#left < 0)
       throw new SightlineError(
         'MODEL_INVALID',
-        `${this.#where}: expected a graph, received a file with far more parts than a graph of its size has`,
+        `${this.#where}: expected a graph, received a file with far too many parts for its size`,
       );
   }
 }
 
 /**
- * Reads the fields of one protobuf message. It copies nothing: lists of bytes are views of the file. Nothing is read past the
- * end of the message, and a length is checked before it is believed.
+ * Reads the fields of one protobuf message without copying: byte fields are views of the file. Checks every length, and never
+ * reads past the end of the message.
  *
- * Throws MODEL_INVALID with the place in the file.
+ * Throws MODEL_INVALID with the position in the file.
  */
 export class WireReader {
-  /** Number of the field that `next` found. */
+  /** Number of the current field. */
   field = 0;
   wire = 0;
   readonly #bytes: Uint8Array;
@@ -61,17 +61,17 @@ export class WireReader {
     this.#end = end;
   }
 
-  /** A reader of the same message from its beginning. */
+  /** Returns a reader of the same message from its beginning. */
   again(): WireReader {
     return new WireReader(this.#bytes, this.#where, this.#start, this.#end);
   }
 
-  /** Bytes of the whole message. */
+  /** Size of the message in bytes. */
   get length(): number {
     return this.#end - this.#start;
   }
 
-  /** Moves to the next field; false at the end of the message. The value must be read, or skipped. */
+  /** Moves to the next field; false at the end of the message. The caller must then read or skip the value. */
   next(): boolean {
     if (this.#at >= this.#end) return false;
     this.#readVarint();
@@ -89,7 +89,7 @@ export class WireReader {
     else throw this.#broken(`wire type ${this.wire}`);
   }
 
-  /** A whole number with a sign; beyond 2^53 it is rounded. */
+  /** Reads a signed integer; beyond 2^53 it is rounded. */
   integer(): number {
     this.#require(WIRE.varint);
     this.#readVarint();
@@ -101,7 +101,7 @@ export class WireReader {
     return this.#view.getFloat32(this.#advance(4), true);
   }
 
-  /** The bytes of the field, as a view of the file. */
+  /** Returns the bytes of the field, as a view of the file. */
   bytes(): Uint8Array {
     const { start, end } = this.#span();
     this.#at = end;
@@ -112,7 +112,7 @@ export class WireReader {
     return Buffer.from(this.bytes()).toString();
   }
 
-  /** A reader of the message in the field. */
+  /** Returns a reader of the message in the field. */
   message(): WireReader {
     const { start, end } = this.#span();
     this.#at = end;
@@ -120,18 +120,18 @@ export class WireReader {
   }
 
   /**
-   * Reads the field into a list of whole numbers, packed or one by one.
+   * Appends the integers of the field to a list, packed or single.
    *
-   * @param most - numbers that the list may hold.
+   * @param max - maximum length of the list.
    */
-  integersInto(list: number[], most = Number.POSITIVE_INFINITY): void {
+  integersInto(list: number[], max = Number.POSITIVE_INFINITY): void {
     this.eachVarint((low, high) => {
-      if (list.length >= most) throw this.#broken(`a list of more than ${most} numbers`);
+      if (list.length >= max) throw this.#broken(`a list of more than ${max} numbers`);
       list.push(high * 2 ** 32 + low);
     });
   }
 
-  /** Gives the place of every number of four or eight bytes of the field, packed or single, in the view of the file. */
+  /** Calls back with the offset of every 4- or 8-byte number of the field, packed or single. */
   eachFixed(width: 4 | 8, take: (view: DataView, at: number) => void): void {
     if (this.wire !== WIRE.bytes) {
       this.#require(width === 4 ? WIRE.fixed32 : WIRE.fixed64);
@@ -142,7 +142,7 @@ export class WireReader {
     while (packed.#at < packed.#end) take(this.#view, packed.#advance(width));
   }
 
-  /** Gives the low and high 32 bits of every whole number of the field, packed or single. */
+  /** Calls back with the low and high 32 bits of every integer of the field, packed or single. */
   eachVarint(take: (low: number, high: number) => void): void {
     const source = this.wire === WIRE.bytes ? this.message() : this;
     if (source === this) this.#require(WIRE.varint);
@@ -175,7 +175,7 @@ export class WireReader {
     return start;
   }
 
-  /** At most ten bytes, seven bits in each, the lowest first. */
+  /** Reads a varint: at most ten bytes of seven bits, lowest first. */
   #readVarint(): void {
     let [low, high] = [0, 0];
     for (let shift = 0; shift < 70; shift += 7) {
@@ -201,7 +201,7 @@ export class WireReader {
   #broken(what: string): SightlineError {
     return new SightlineError(
       'MODEL_INVALID',
-      `${this.#where}: expected an ONNX file, received bytes that are none (${what} at byte ${this.#at})`,
+      `${this.#where}: expected an ONNX file, received other data (${what} at byte ${this.#at})`,
       { byte: this.#at },
     );
   }

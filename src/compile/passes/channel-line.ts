@@ -2,12 +2,11 @@ import { f32Tensor } from '../graph.ts';
 import type { GraphBuilder } from '../graph-builder.ts';
 
 /**
- * Emits `value * factor + offset` as a convolution of one weight for each channel.
+ * Emits `value * factor + offset` as a depthwise 1x1 convolution.
  *
- * ONNX Runtime's CPU provider lays channels out in blocks from one convolution to the next, and turns them back for every
- * operator that it does not know in that layout, arithmetic with a scalar among them. Written like this the value stays in
- * blocks; two turns of the whole value cost more than the multiplication. (Measured on one thread: CenterNet at 512x512 47
- * to 41 ms, DEIMv2-Femto 24 to 20.5 ms.)
+ * ONNX Runtime's CPU provider keeps channels in blocks between convolutions, and reorders them for every operator that does not
+ * support blocks, such as arithmetic with a scalar. As a convolution the value stays in blocks: two reorders of the whole value
+ * cost more than the multiplication. Measured on one thread: CenterNet at 512x512 47 to 41 ms, DEIMv2-Femto 24 to 20.5 ms.
  */
 export function emitChannelLine(
   builder: GraphBuilder,

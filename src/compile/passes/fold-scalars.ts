@@ -1,13 +1,12 @@
 import { f32Tensor, f32Values, type Graph, type GraphNode, type Tensor } from '../graph.ts';
 import { GraphIndex, removeUnused } from '../graph-index.ts';
 
-/** Sweeps over a graph. Each makes every change that stands by itself, so that detectors need about ten. */
+/** Limit of sweeps over a graph. Each makes all independent changes; detectors need about ten. */
 const MOST_SWEEPS = 100;
 
 /**
- * Folds what multiplies or adds one number after a convolution into its weights and bias. A positive factor behind a
- * relu or a clip goes through it (the bounds of the clip are scaled). In real numbers the result is the same; in f32 it
- * differs by rounding.
+ * Folds multiplications and additions of a scalar after a convolution into its weights and bias. A positive factor after a relu or
+ * a clip moves before it (the bounds of the clip are scaled). Results differ only by f32 rounding.
  */
 export function foldScalars(graph: Graph): Graph {
   let current = graph;
@@ -19,13 +18,13 @@ export function foldScalars(graph: Graph): Graph {
   return removeUnused(current);
 }
 
-/** What takes the place of nodes, and the constants that it needs. */
+/** Replacements of nodes, and the constants that they need. */
 interface Change {
   readonly nodes: ReadonlyMap<GraphNode, readonly GraphNode[]>;
   readonly constants: ReadonlyMap<string, Tensor>;
 }
 
-/** Makes all changes that touch no node of each other; null where there is none. */
+/** Makes all changes that do not overlap; null if there is none. */
 function foldOnce(graph: Graph): Graph | null {
   const index = new GraphIndex(graph);
   const replaced = new Map<GraphNode, readonly GraphNode[]>();
@@ -43,11 +42,11 @@ function foldOnce(graph: Graph): Graph | null {
 function changeAt(index: GraphIndex, node: GraphNode): Change | null {
   if (node.op !== 'Mul' && node.op !== 'Add') return null;
   const operand = index.scalarOperand(node);
-  const before = index.maker(operand?.other);
-  if (operand === undefined || before === undefined || index.soleReader(operand.other) !== node) return null;
+  const before = index.producer(operand?.other);
+  if (operand === undefined || before === undefined || index.soleConsumer(operand.other) !== node) return null;
   if (before.op === 'Conv') return foldIntoConvolution(index, before, node, operand);
-  const convolution = index.maker(before.inputs[0]);
-  const isAfterConvolution = convolution?.op === 'Conv' && index.soleReader(before.inputs[0]!) === before;
+  const convolution = index.producer(before.inputs[0]);
+  const isAfterConvolution = convolution?.op === 'Conv' && index.soleConsumer(before.inputs[0]!) === before;
   if (node.op !== 'Mul' || operand.scalar <= 0 || !isAfterConvolution) return null;
   return swapActivation(index, before, node, operand.scalar);
 }
@@ -60,7 +59,7 @@ function foldIntoConvolution(
 ): Change | null {
   const weights = index.constant(convolution.inputs[1]);
   const oldBias = index.constant(convolution.inputs[2]);
-  // A bias that is computed, as in quantised networks, cannot be changed here.
+  // A computed bias, as in quantised networks, cannot be changed here.
   if (weights?.type !== 'f32' || (convolution.inputs[2] && oldBias?.type !== 'f32')) return null;
   if (rank > weights.dims.length) return null;
   const [outChannels] = weights.dims as [number];

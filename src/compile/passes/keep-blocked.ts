@@ -4,8 +4,8 @@ import { GraphIndex, removeUnused } from '../graph-index.ts';
 import { emitChannelLine } from './channel-line.ts';
 
 /**
- * Rewrites what would make ONNX Runtime leave its blocked layout between two convolutions (see `emitChannelLine`):
- * hard-swish, and a number added after an activation. Run `foldScalars` first: what it folds costs nothing at all.
+ * Rewrites operators that would make ONNX Runtime leave its blocked layout between two convolutions (see `emitChannelLine`):
+ * hard-swish, and a scalar added after an activation. Run `foldScalars` first, because folded scalars cost nothing.
  */
 export function keepBlocked(graph: Graph): Graph {
   const index = new GraphIndex(graph);
@@ -20,21 +20,21 @@ export function keepBlocked(graph: Graph): Graph {
 }
 
 /**
- * Looks for Mul(Mul(x, c), Clip(Add(x, offset), 0, high)) in either order, x being made by a convolution. The gate
- * c * clip(x + offset, 0, high) = clip(c x + c offset, 0, c high) becomes a line with a clip that is fused into it.
+ * Looks for Mul(Mul(x, c), Clip(Add(x, offset), 0, high)) in either order, where a convolution produces x. The gate
+ * c * clip(x + offset, 0, high) = clip(c x + c offset, 0, c high) becomes a channel line with a fused clip.
  */
 function rewriteHardSwish(index: GraphIndex, node: GraphNode, builder: GraphBuilder): GraphNode | null {
   if (node.op !== 'Mul') return null;
-  const parts = node.inputs.map((input) => index.maker(input));
+  const parts = node.inputs.map((input) => index.producer(input));
   const clip = parts.find((part) => part?.op === 'Clip');
   const product = parts.find((part) => part?.op === 'Mul');
-  const sum = index.maker(clip?.inputs[0]);
+  const sum = index.producer(clip?.inputs[0]);
   if (clip === undefined || product === undefined || sum?.op !== 'Add') return null;
   const factor = index.scalarOperand(product);
   const offset = index.scalarOperand(sum);
   const high = index.scalar(clip.inputs[2]);
   if (factor === undefined || offset === undefined || factor.other !== offset.other || factor.scalar <= 0) return null;
-  const channels = channelsOf(index, index.maker(factor.other));
+  const channels = channelsOf(index, index.producer(factor.other));
   if (channels === null || high === undefined || index.scalar(clip.inputs[1]) !== 0) return null;
   const line = { channels, factor: factor.scalar, offset: offset.scalar * factor.scalar };
   const straight = emitChannelLine(builder, 'line', factor.other, line);
@@ -46,15 +46,15 @@ function rewriteHardSwish(index: GraphIndex, node: GraphNode, builder: GraphBuil
 /** Looks for Add(Relu(convolution), number). */
 function rewriteShift(index: GraphIndex, node: GraphNode, builder: GraphBuilder): GraphNode | null {
   const operand = node.op === 'Add' ? index.scalarOperand(node) : undefined;
-  const relu = index.maker(operand?.other);
-  const channels = relu?.op === 'Relu' ? channelsOf(index, index.maker(relu.inputs[0])) : null;
+  const relu = index.producer(operand?.other);
+  const channels = relu?.op === 'Relu' ? channelsOf(index, index.producer(relu.inputs[0])) : null;
   if (operand === undefined || channels === null) return null;
   emitChannelLine(builder, 'line', operand.other, { channels, factor: 1, offset: operand.scalar });
   const line = builder.nodes.pop()!;
   return { ...line, outputs: node.outputs };
 }
 
-/** Output channels of a convolution over pictures; null for anything else. */
+/** Returns the output channels of a 2D convolution; null for anything else. */
 function channelsOf(index: GraphIndex, node: GraphNode | undefined): number | null {
   const weights = node?.op === 'Conv' ? index.constant(node.inputs[1]) : undefined;
   return weights?.dims.length === 4 ? weights.dims[0]! : null;

@@ -1,12 +1,12 @@
 import type { Graph } from '../graph.ts';
 import { FRAMES } from '../network-input.ts';
 
-/** What the front and other passes call what they add. A file that was compiled before has such names. */
+/** Names that the front and other passes add. A file that was compiled before contains such names. */
 const RESERVED = new RegExp(`^(${FRAMES}|gate|cells|passing|classes)$|^(front|gated)/|/(half|cast)$`);
 
 /**
- * Renames inner values of an imported network whose names are used for what passes add. Inputs and outputs keep theirs: they
- * are looked up by them.
+ * Renames inner values of an imported network that would clash with names added by passes. Inputs and outputs keep their names,
+ * because they are looked up by name.
  */
 export function keepNames(graph: Graph): Graph {
   const kept = new Set([...graph.inputs, ...graph.outputs].map(({ name }) => name));

@@ -7,9 +7,9 @@ import { keepBlocked } from './keep-blocked.ts';
 import { splitRelus } from './split-relus.ts';
 
 /**
- * Rewrites a graph for speed; results stay the same but for the rounding of f32. Only ONNX Runtime has a blocked layout of
- * channels to keep; TensorFlow and OpenVINO fuse what follows a convolution by themselves. (OpenVINO on one thread: 6 to 9 % faster
- * without what helps ONNX Runtime.)
+ * Optimises a graph for speed; results change only by f32 rounding. Some passes are for ONNX Runtime's blocked channel layout only.
+ * TensorFlow and OpenVINO fuse operators after a convolution themselves; OpenVINO on one thread is 6 to 9 % faster without those
+ * passes.
  */
 export function optimise(graph: Graph, target: 'onnx' | 'openvino' | 'tensorflow'): Graph {
   const folded = foldScalars(graph);

@@ -2,7 +2,7 @@ import { intOf, intsOf } from '../attributes.ts';
 import type { GraphNode, Tensor } from '../graph.ts';
 import type { GraphIndex } from '../graph-index.ts';
 
-/** Weights [out, in, 1, 1] of a convolution that works on each pixel by itself; null for anything else. */
+/** Returns the weights [out, in, 1, 1] of a pointwise (1x1) convolution; null for anything else. */
 export function pointwiseWeights(index: GraphIndex, node: GraphNode | undefined): Tensor | null {
   const weights = node?.op === 'Conv' ? index.constant(node.inputs[1]) : undefined;
   if (node === undefined || weights?.type !== 'f32' || node.attributes.has('auto_pad')) return null;

@@ -2,11 +2,11 @@ import { SightlineError } from '../../errors/sightline-error.ts';
 import type { Graph } from '../graph.ts';
 
 /**
- * Gives the outputs the names that the family's decode function looks for, and drops the others.
+ * Renames the outputs to the names that the family's decode function expects, and drops other outputs.
  *
  * @param outputs - wanted name -> published name.
- * @param batch - what the first dimension of every output becomes.
- * Throws MODEL_INVALID where the network lacks an output.
+ * @param batch - becomes the first dimension of every output.
+ * Throws MODEL_INVALID if the network lacks an output.
  */
 export function renameOutputs(graph: Graph, outputs: Readonly<Record<string, string>>, batch: 'free' | number): Graph {
   const wanted = new Map(Object.entries(outputs).map(([name, published]) => [published, name]));
@@ -16,7 +16,7 @@ export function renameOutputs(graph: Graph, outputs: Readonly<Record<string, str
     throw new SightlineError('MODEL_INVALID', `expected the network to have the output ${missing[0]}; it has ${names}`);
   }
   const taken = new Set(wanted.values());
-  // Another value of the network may have the name that an output gets.
+  // Another value of the network may already have an output's new name.
   const rename = (name: string) => wanted.get(name) ?? (taken.has(name) ? `published/${name}/own` : name);
   return {
     ...graph,

@@ -1,12 +1,12 @@
 import { f32Tensor, f32Values, type Graph, type GraphNode, intValues } from '../graph.ts';
 
 /**
- * Replaces the focus layer of YOLOX by one convolution. The layer cuts the picture into its four pixel phases (even and
- * odd rows and columns) and lays them behind each other as 12 channels for a convolution of stride 1; that is the same as
- * a convolution of stride 2 over the 3 channels with a kernel twice as large, and saves eight strided copies of the
- * picture. Taps keep their values, so results differ only by the order of summation.
+ * Replaces the focus layer of YOLOX by one convolution. The layer splits the picture into its four pixel phases (even and odd rows
+ * and columns) and concatenates them to 12 channels for a convolution of stride 1. That equals a convolution of stride 2 over the
+ * 3 channels with a kernel twice as large, and saves eight strided copies of the picture. The weights keep their values, so
+ * results differ only by the order of summation.
  *
- * A graph without such a layer is returned as it is.
+ * Returns a graph without such a layer unchanged.
  */
 export function replaceFocus(graph: Graph, picture: string): Graph {
   const focus = findFocus(graph, picture);
@@ -56,18 +56,18 @@ interface Phase {
 
 interface Focus {
   readonly convolution: GraphNode;
-  /** Which pixels each three channels of the convolution's input hold. */
+  /** Pixel phase of each group of three input channels of the convolution. */
   readonly phases: readonly Phase[];
-  /** The nodes that go. */
+  /** The nodes to remove. */
   readonly layer: ReadonlySet<GraphNode>;
 }
 
 /** Looks for picture -> Slice (rows) -> Slice (columns), four times -> Concat -> Conv. */
 function findFocus(graph: Graph, picture: string): Focus | null {
-  const makers = new Map(graph.nodes.flatMap((node) => node.outputs.map((output) => [output, node] as const)));
+  const producers = new Map(graph.nodes.flatMap((node) => node.outputs.map((output) => [output, node] as const)));
   const concat = graph.nodes.find(
     ({ op, inputs }) =>
-      op === 'Concat' && inputs.length === 4 && inputs.every((name) => makers.get(name)?.op === 'Slice'),
+      op === 'Concat' && inputs.length === 4 && inputs.every((name) => producers.get(name)?.op === 'Slice'),
   );
   const convolution = graph.nodes.find((node) => concat !== undefined && node.inputs[0] === concat.outputs[0]);
   const weights = graph.constants.get(convolution?.inputs[1] ?? '');
@@ -77,8 +77,8 @@ function findFocus(graph: Graph, picture: string): Focus | null {
   const layer = new Set<GraphNode>([concat]);
   const phases: Phase[] = [];
   for (const name of concat.inputs) {
-    const columns = makers.get(name)!;
-    const rows = makers.get(columns.inputs[0] ?? '');
+    const columns = producers.get(name)!;
+    const rows = producers.get(columns.inputs[0] ?? '');
     if (rows?.op !== 'Slice' || rows.inputs[0] !== picture) return null;
     const rowPhase = slicePhase(graph, rows, 2);
     const columnPhase = slicePhase(graph, columns, 3);
@@ -89,7 +89,7 @@ function findFocus(graph: Graph, picture: string): Focus | null {
   return { convolution, phases, layer };
 }
 
-/** Start of a slice that takes every second index of one axis to its end; null where it is another slice. */
+/** Returns the start of a slice that takes every second index of one axis to its end; null for other slices. */
 function slicePhase(graph: Graph, slice: GraphNode, axis: number): number | null {
   const [starts, , axes, steps] = slice.inputs.slice(1).map((name) => {
     const tensor = graph.constants.get(name);

@@ -4,8 +4,8 @@ import { ONNX_ELEMENT_TYPES } from '../onnx/onnx-numbers.ts';
 import { traceElements } from './trace-elements.ts';
 
 /**
- * Rounds the outputs of a widened network to half where they were halves in the published one, or were made of halves by a
- * last cast: scores that tie there tie here, and suppression then keeps the same boxes.
+ * Rounds the outputs of a widened network to half if they were f16 in the published one, or cast from f16. Then scores tie as they
+ * do in the published network, and suppression keeps the same boxes.
  *
  * @param published - the network before `widenHalf`.
  * @param widened - the network after it.
@@ -15,8 +15,8 @@ export function roundHalfOutputs(published: Graph, widened: Graph): Graph {
   const types = traceElements(published);
   const index = new GraphIndex(published);
   const isHalf = (name: string): boolean => {
-    const maker = index.maker(name);
-    return types.get(name) === 'f16' || (maker?.op === 'Cast' && types.get(maker.inputs[0]!) === 'f16');
+    const producer = index.producer(name);
+    return types.get(name) === 'f16' || (producer?.op === 'Cast' && types.get(producer.inputs[0]!) === 'f16');
   };
   const halves = new Set(widened.outputs.map(({ name }) => name).filter(isHalf));
   const rename = (name: string) => (halves.has(name) ? `${name}/full` : name);

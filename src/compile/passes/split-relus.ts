@@ -2,15 +2,15 @@ import type { Graph, GraphNode } from '../graph.ts';
 import { GraphIndex } from '../graph-index.ts';
 
 /**
- * Moves a relu that follows a concatenation before it, once for each part: a part that comes from a convolution then
- * gets its relu for nothing, fused into the convolution.
+ * Moves a relu after a concatenation to each of its parts: if a convolution produces the part, the relu is fused into it and costs
+ * nothing.
  */
 export function splitRelus(graph: Graph): Graph {
   const index = new GraphIndex(graph);
   const splits = new Map<GraphNode, GraphNode[]>();
   for (const relu of graph.nodes) {
-    const concat = index.maker(relu.inputs[0]);
-    if (relu.op !== 'Relu' || concat?.op !== 'Concat' || index.soleReader(concat.outputs[0]!) !== relu) continue;
+    const concat = index.producer(relu.inputs[0]);
+    if (relu.op !== 'Relu' || concat?.op !== 'Concat' || index.soleConsumer(concat.outputs[0]!) !== relu) continue;
     const parts = concat.inputs.map((input, part) => {
       const name = `${relu.name}/part-${part}`;
       return { ...relu, name, inputs: [input], outputs: [name] };

@@ -4,36 +4,36 @@ import { floatValues, HALF_MAX, toHalfTensor } from '../half.ts';
 import { ONNX_ELEMENT_TYPES } from '../onnx/onnx-numbers.ts';
 import { traceElements } from './trace-elements.ts';
 
-/** Layers with weights: where the time goes, and what a GPU does in half on its tensor cores, with sums in f32. */
+/** Layers with weights: they take most of the time, and a GPU runs them in half on its tensor cores with f32 sums. */
 const LAYERS: ReadonlySet<string> = new Set(['Conv', 'Gemm', 'MatMul']);
 
-/** What may lie between two layers in half: each result depends on few numbers, so errors do not add up. */
+/** Operators that can run in half between two layers: each result depends on few numbers, so errors do not accumulate. */
 const FOLLOWERS: ReadonlySet<string> = new Set([
   ...['Relu', 'LeakyRelu', 'Clip', 'Sigmoid', 'Tanh', 'Add', 'Sub', 'Mul', 'MaxPool', 'AveragePool', 'Resize'],
   ...['Concat', 'Split', 'Slice', 'Reshape', 'Flatten', 'Squeeze', 'Unsqueeze', 'Transpose', 'Pad', 'Identity'],
 ]);
 
-/** Operators of which only the first input is data; the others keep their type. */
+/** Operators whose first input is the only data; the other inputs keep their type. */
 const ONE_DATA_INPUT: ReadonlySet<string> = new Set(['Resize']);
 
 /**
- * Puts the weights and the arithmetic of a network into half precision. The input stays u8, outputs stay f32.
+ * Converts the weights and the arithmetic of a network to half precision. The input stays u8, outputs stay f32.
  *
- * In half run the layers with weights, and what follows them if all its inputs are half as well. In f32 stay
- * - the tail: whatever no layer comes after. There boxes, exponents and rankings are computed, a half holds whole numbers
- *   up to 2048 only, and it costs little;
- * - sums over many numbers and what divides by them: means, norms, softmax;
- * - every other operator, and all that reads its result except layers: coordinates and the sampling at them among them;
+ * Layers with weights run in half, and so do the operators after them if all their inputs are half. These stay in f32:
+ * - the tail after the last layer. It computes boxes, exponents and rankings and costs little, and a half represents whole numbers
+ *   exactly only up to 2048;
+ * - sums over many numbers, and divisions by them: means, norms, softmax;
+ * - every other operator and its consumers except layers, for example sampling coordinates and the sampling itself;
  * - nodes with a constant beyond 65504, the largest half.
  *
- * Casts are inserted where the two meet, one for each value. Weights are rounded to the nearest half, ties to even.
+ * Casts are inserted between the two, one per value. Weights are rounded to the nearest half, ties to even.
  */
 export function toHalf(graph: Graph): Graph {
   const half = halfNodes(graph);
   return removeUnused(new HalfRewriter(graph).rewrite(half));
 }
 
-/** Chooses the nodes that run in half, in running order: a follower is chosen by what was chosen before it. */
+/** Chooses the nodes that run in half, in topological order, because the choice depends on the nodes before. */
 function halfNodes(graph: Graph): ReadonlySet<GraphNode> {
   const types = traceElements(graph);
   const index = new GraphIndex(graph);
@@ -50,17 +50,17 @@ function halfNodes(graph: Graph): ReadonlySet<GraphNode> {
   return half;
 
   function isHalf(name: string): boolean {
-    const maker = index.maker(name);
-    return maker !== undefined && (half.has(maker) || isPicture(maker));
+    const producer = index.producer(name);
+    return producer !== undefined && (half.has(producer) || isPicture(producer));
   }
 
   /** Levels of 0 to 255 are exact in half. */
-  function isPicture(maker: GraphNode): boolean {
-    return maker.op === 'Cast' && types.get(maker.inputs[0]!) === 'u8';
+  function isPicture(producer: GraphNode): boolean {
+    return producer.op === 'Cast' && types.get(producer.inputs[0]!) === 'u8';
   }
 }
 
-/** A product of two computed matrices is no layer, nor is one with a vector: that sums a distribution into a coordinate. */
+/** A product of two computed matrices is not a layer; nor is one with a vector, which averages a distribution to a coordinate. */
 function isLayer(graph: Graph, node: GraphNode): boolean {
   if (!LAYERS.has(node.op)) return false;
   return node.inputs.some((name) => (graph.constants.get(name)?.dims.length ?? 0) >= 2);
@@ -73,8 +73,8 @@ function fitsHalf(tensor: Tensor): boolean {
 function nodesBeforeLayers(graph: Graph, index: GraphIndex): ReadonlySet<GraphNode> {
   const before = new Set<GraphNode>();
   for (const node of graph.nodes.toReversed()) {
-    const readers = node.outputs.flatMap((output) => index.readers(output));
-    if (readers.some((reader) => before.has(reader) || isLayer(graph, reader))) before.add(node);
+    const consumers = node.outputs.flatMap((output) => index.consumers(output));
+    if (consumers.some((consumer) => before.has(consumer) || isLayer(graph, consumer))) before.add(node);
   }
   return before;
 }
@@ -83,14 +83,14 @@ function dataInputs(node: GraphNode): readonly string[] {
   return ONE_DATA_INPUT.has(node.op) ? node.inputs.slice(0, 1) : node.inputs;
 }
 
-/** Writes the chosen nodes anew. The half of a value `x` is called `x/half`, whoever makes it. */
+/** Rewrites the chosen nodes. The half of a value `x` is always named `x/half`. */
 class HalfRewriter {
   readonly #graph: Graph;
   readonly #types: ReadonlyMap<string, ElementType>;
   readonly #index: GraphIndex;
   readonly #nodes: GraphNode[] = [];
   readonly #constants: Map<string, Tensor>;
-  /** Values that the new graph has so far. */
+  /** Values in the new graph so far. */
   readonly #made = new Set<string>();
 
   constructor(graph: Graph) {
@@ -123,21 +123,21 @@ class HalfRewriter {
     for (const output of node.outputs) this.#made.add(output);
   }
 
-  /** Name of a value in half; made where it is only there in f32. */
+  /** Returns the name of a value in half; adds a cast if it only exists in f32. */
   #half(name: string): string {
     const half = halfName(name);
     const tensor = this.#graph.constants.get(name);
     if (tensor !== undefined) {
       if (!this.#constants.has(half)) this.#constants.set(half, toHalfTensor(tensor, name));
     } else if (!this.#made.has(half)) {
-      const maker = this.#index.maker(name);
-      // A value that was cast to f32 is cast from its source, once.
-      this.#cast(maker?.op === 'Cast' ? maker.inputs[0]! : name, half, 'f16');
+      const producer = this.#index.producer(name);
+      // A value that is itself a cast to f32 is cast from its source instead.
+      this.#cast(producer?.op === 'Cast' ? producer.inputs[0]! : name, half, 'f16');
     }
     return half;
   }
 
-  /** Name of a value in its own type; made where it is only there in half. */
+  /** Returns the name of a value in its own type; adds a cast if it only exists in half. */
   #full(name: string): string {
     if (this.#made.has(halfName(name)) && !this.#made.has(name)) this.#cast(halfName(name), name, 'f32');
     return name;

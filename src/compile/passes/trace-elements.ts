@@ -6,7 +6,7 @@ const TYPES_BY_NUMBER = new Map(
   Object.entries(ONNX_ELEMENT_TYPES).map(([type, number]) => [number, type as ElementType]),
 );
 
-/** Operators whose results have a type of their own. */
+/** Operators with a fixed result type. */
 const RESULT_TYPES: Readonly<Record<string, ElementType>> = {
   Shape: 'i64',
   Equal: 'bool',
@@ -24,10 +24,10 @@ const RESULT_TYPES: Readonly<Record<string, ElementType>> = {
   ConvInteger: 'i32',
 };
 
-/** Operators whose results have the type of another input than the first. */
+/** Operators whose result has the type of an input other than the first. */
 const TYPED_BY: Readonly<Record<string, number>> = { Where: 1, DequantizeLinear: 1, CastLike: 1, OneHot: 2 };
 
-/** Finds the element type of every value of a graph. An operator without a rule of its own gives the type of its first input. */
+/** Finds the element type of every value of a graph. By default an operator's result has the type of its first input. */
 export function traceElements(graph: Graph): ReadonlyMap<string, ElementType> {
   const types = new Map<string, ElementType>();
   for (const { name, type } of graph.inputs) types.set(name, type);

@@ -2,15 +2,14 @@ import type { Attribute, Graph, GraphNode, Tensor } from '../graph.ts';
 import { widenTensor } from '../half.ts';
 import { ONNX_ELEMENT_TYPES } from '../onnx/onnx-numbers.ts';
 
-/** Attributes that name the element type of a result. */
+/** Attributes that set the element type of a result. */
 const TYPE_ATTRIBUTES: ReadonlySet<string> = new Set(['to', 'dtype', 'output_dtype']);
 
 /**
- * Turns a network that was published in half precision into one of f32: weights, inputs, outputs and casts. Numbers are the
- * same or nearer to the real ones, every other pass can work on it, and what precision it runs in is then chosen by
- * `toHalf`. (On CPUs ONNX Runtime computes halves in f32 too.)
+ * Converts a network that was published in half precision to f32: weights, inputs, outputs and casts. Results are the same or more
+ * exact, all other passes work on it, and `toHalf` can convert it back. (On CPUs ONNX Runtime computes halves in f32 too.)
  *
- * A graph without halves is returned as it is.
+ * Returns a graph without halves unchanged.
  */
 export function widenHalf(graph: Graph): Graph {
   const isHalf = ({ type }: { readonly type: string }) => type === 'f16';

@@ -2,7 +2,7 @@ import { floatOf, textOf } from '../attributes.ts';
 import type { GraphNode } from '../graph.ts';
 import type { Emission, EmissionRule, Value } from './emission.ts';
 
-/** Emits one operator after the other on a value, each with a number or with another value of the same shape. */
+/** Emits a chain of operators on a value, each with a number or another value of the same shape. */
 class Steps {
   readonly #emission: Emission;
   readonly #node: GraphNode;
@@ -49,7 +49,7 @@ export const emitHardSwish: EmissionRule = (emission, node) => {
   return steps.result(steps.step('Mul', hardSigmoid(steps, 1 / 6, 0.5), steps.start));
 };
 
-/** Gelu: x times the share of a normal distribution below x, or its approximation by tanh. */
+/** Gelu: x times the normal cumulative distribution at x, or its approximation by tanh. */
 export const emitGelu: EmissionRule = (emission, node) => {
   const steps = new Steps(emission, node);
   const x = steps.start;

@@ -2,7 +2,7 @@ import { textOf } from '../attributes.ts';
 import type { Dim } from './dims.ts';
 import { type EmissionRule, plainValue } from './emission.ts';
 
-/** Einsum: sums of products over letters, as TensorFlow has them too. */
+/** Einsum; TensorFlow uses the same equations. */
 export const emitEinsum: EmissionRule = (emission, node) => {
   const equation = textOf(node, 'equation', '').replace(/\s/g, '');
   const [left = '', right] = equation.split('->');

@@ -9,7 +9,7 @@ const TYPES_BY_ONNX_NUMBER = new Map(
   Object.entries(ONNX_ELEMENT_TYPES).map(([type, number]) => [number, type as ElementType]),
 );
 
-/** An operator of one input that has the same meaning and one attribute, the type. */
+/** Rule for an operator with one input and the same meaning in TensorFlow, whose only attribute is the type. */
 export function unary(op: string): EmissionRule {
   return (emission, node) => {
     const value = emission.input(node, 0);
@@ -18,7 +18,7 @@ export function unary(op: string): EmissionRule {
   };
 }
 
-/** An operator of two inputs that stretches axes of size 1. */
+/** Rule for an operator with two inputs and broadcasting. */
 export function binary(op: string, opForIntegers = op): EmissionRule {
   return (emission, node) => {
     if (node.inputs.length !== 2) throw emission.unsupported(node, `it has ${node.inputs.length} inputs, not 2`);
@@ -29,7 +29,7 @@ export function binary(op: string, opForIntegers = op): EmissionRule {
   };
 }
 
-/** Brings operands into one order of axes: that of the largest one, so that the smaller ones are turned. */
+/** Brings operands into the same axis order: that of the largest one, so that only smaller ones are transposed. */
 export function alignOperands(
   emission: Emission,
   node: GraphNode,
@@ -45,17 +45,17 @@ export function alignOperands(
   return { type: shapes[0]!.type, dims, order, references };
 }
 
-/** Pow: a square where the exponent is 2. */
+/** Pow; emitted as a square if the exponent is 2. */
 export const emitPow: EmissionRule = (emission, node) => {
   if (emission.scalar(node, 1) === 2) return unary('Square')(emission, node);
   return binary('Pow')(emission, node);
 };
 
-/** Clip: the relus that TensorFlow fuses where the bounds are theirs. */
+/** Clip; emitted as Relu or Relu6 if the bounds match, because TensorFlow fuses them. */
 export const emitClip: EmissionRule = (emission, node) => {
   const value = emission.input(node, 0);
   const bounds = ['min', 'max'].map((name, side) => {
-    // Operator sets before 11 have the bounds as attributes.
+    // Before operator set 11 the bounds are attributes.
     if (node.attributes.has(name)) return floatOf(node, name, 0);
     return node.inputs[side + 1] ? emission.scalar(node, side + 1) : null;
   });
@@ -76,7 +76,7 @@ export const emitClip: EmissionRule = (emission, node) => {
   return [{ ...value, reference }];
 };
 
-/** Mod: of whole numbers with the sign of the divisor, unless it is that of C. */
+/** Mod of integers: the result has the sign of the divisor, or of the dividend (as in C) if `fmod` is set. */
 export const emitMod: EmissionRule = (emission, node) =>
   binary(intOf(node, 'fmod', 0) === 1 ? 'TruncateMod' : 'FloorMod')(emission, node);
 
@@ -87,7 +87,7 @@ export const emitCast: EmissionRule = (emission, node) => {
   return [cast(emission, value, type, node.name)];
 };
 
-/** Gives a value in another element type. */
+/** Casts a value to another element type. */
 export function cast(emission: Emission, value: Value, type: ElementType, name: string): Value {
   if (value.type === type) return value;
   const attributes: Record<string, AttributeInput> = { SrcT: { type: value.type }, DstT: { type } };
@@ -100,7 +100,7 @@ export const emitLeakyRelu: EmissionRule = (emission, node) => {
   return [{ ...value, reference: emission.node(node, 'LeakyRelu', [value.reference], attributes) }];
 };
 
-/** Softmax along any axis: the axis is brought to the end of the memory, where TensorFlow wants it. */
+/** Softmax along any axis: moves the axis to the end in memory, as TensorFlow requires. */
 export const emitSoftmax: EmissionRule = (emission, node) => {
   const value = emission.input(node, 0);
   const rank = value.dims.length;

@@ -13,7 +13,7 @@ import { emitResize } from './resize.ts';
 import { emitConcat, emitGather, emitPad, emitSlice, emitSplit, emitTile } from './slices.ts';
 import { emitAveragePool, emitConvolution, emitGlobalAveragePool, emitMaxPool } from './windows.ts';
 
-/** Every ONNX operator that can be written for TensorFlow. */
+/** The emission rule of every ONNX operator that is supported for TensorFlow. */
 export const EMISSION_RULES: ReadonlyMap<string, EmissionRule> = new Map<string, EmissionRule>([
   ['Conv', emitConvolution],
   ['MaxPool', emitMaxPool],

@@ -14,34 +14,34 @@ import { permuteTensor } from '../permute.ts';
 import { type Dim, isFree, productOf, sizeOf } from './dims.ts';
 import { type AttributeInput, GraphDefBuilder } from './graph-def-builder.ts';
 
-/** A value of the network as it lies in the emitted graph. */
+/** A value of the network and its memory layout in the emitted graph. */
 export interface Value {
   readonly reference: string;
   readonly type: ElementType;
-  /** Sizes, axes in the order of the ONNX graph. */
+  /** Sizes, with axes in the order of the ONNX graph. */
   readonly dims: readonly Dim[];
-  /** Axis `i` in memory is axis `order[i]` of the ONNX value: [0, 2, 3, 1] is a picture of N, C, H, W that lies as N, H, W, C. */
+  /** Axis `i` in memory is axis `order[i]` of the ONNX value: [0, 2, 3, 1] is an N, C, H, W picture stored as N, H, W, C. */
   readonly order: readonly number[];
 }
 
-/** Whole numbers that are known when compiling: constants, shapes, and what is computed from them. */
+/** Integers that are known at compile time: constants, shapes, and values computed from them. */
 export interface KnownIntegers {
   readonly known: readonly Dim[];
   readonly isScalar: boolean;
 }
 
-/** Emits a node: one result for each of its outputs. */
+/** Emits a node and returns one result for each of its outputs. */
 export type EmissionRule = (emission: Emission, node: GraphNode) => readonly (Value | KnownIntegers)[];
 
-/** Pictures as TensorFlow's kernels want them. */
+/** Axis order of pictures for TensorFlow's kernels. */
 export const NHWC: readonly number[] = [0, 2, 3, 1];
 
 /**
- * Carries an ONNX graph over into TensorFlow nodes, from the input on.
+ * Converts an ONNX graph to TensorFlow nodes, starting at the input.
  *
- * Layout: TensorFlow's CPU kernels for convolutions and pools want N, H, W, C. Every value remembers in which order its
- * axes lie, and a transpose of the ONNX graph only renames axes. A `Transpose` is emitted where an operator needs another
- * order than the value lies in, once for each value and order; between convolutions there is none.
+ * Layout: TensorFlow's CPU kernels for convolutions and pools require N, H, W, C. Every value stores the memory order of its axes,
+ * and a transpose of the ONNX graph only renames axes. A `Transpose` is emitted only if an operator needs another order, once for
+ * each value and order; there is none between convolutions.
  */
 export class Emission {
   readonly builder = new GraphDefBuilder();
@@ -58,7 +58,7 @@ export class Emission {
     this.#results.set(name, result);
   }
 
-  /** The value of this name; constants are written when they are first asked for. */
+  /** Returns the value with this name; a constant is emitted at its first use. */
   value(name: string): Value {
     const result = this.#results.get(name);
     if (result !== undefined) return 'known' in result ? this.#writeKnown(name, result) : result;
@@ -77,14 +77,14 @@ export class Emission {
     return name;
   }
 
-  /** The tensor of a constant input. Throws where it is computed at run time. */
+  /** Returns the tensor of a constant input. Throws if it is computed at run time. */
   constant(node: GraphNode, index: number): Tensor {
     const tensor = this.graph.constants.get(this.inputName(node, index));
     if (tensor === undefined) throw this.unsupported(node, `input ${index} is not a constant`);
     return tensor;
   }
 
-  /** Whole numbers that are known when compiling; undefined where they are computed at run time. */
+  /** Returns integers that are known at compile time; undefined if they are computed at run time. */
   known(name: string): KnownIntegers | undefined {
     const result = this.#results.get(name);
     if (result !== undefined) return 'known' in result ? result : undefined;
@@ -94,12 +94,12 @@ export class Emission {
     return { known: intValues(tensor, name), isScalar: tensor.dims.length === 0 };
   }
 
-  /** Numbers of a constant input. */
+  /** Returns the numbers of a constant input. */
   floats(node: GraphNode, index: number): Float32Array {
     return floatValues(this.constant(node, index), node.name);
   }
 
-  /** Known numbers that do not depend on the batch. */
+  /** Returns known integers. Throws if they depend on the batch. */
   integers(node: GraphNode, index: number): number[] {
     return this.knownInput(node, index).map((dim) => {
       if (isFree(dim)) throw this.unsupported(node, `input ${index} depends on the batch`);
@@ -109,11 +109,11 @@ export class Emission {
 
   knownInput(node: GraphNode, index: number): readonly Dim[] {
     const known = this.known(this.inputName(node, index));
-    if (known === undefined) throw this.unsupported(node, `input ${index} is not known when compiling`);
+    if (known === undefined) throw this.unsupported(node, `input ${index} is not known at compile time`);
     return known.known;
   }
 
-  /** Sizes of the axes; throws where one other than the first depends on the batch. */
+  /** Returns the sizes of the axes. Throws if an axis other than the first depends on the batch. */
   sizes(node: GraphNode, value: Value): number[] {
     return value.dims.map((dim, axis) => {
       if (isFree(dim) && axis > 0) throw this.unsupported(node, `axis ${axis} depends on the batch`);
@@ -121,7 +121,7 @@ export class Emission {
     });
   }
 
-  /** Gives a value with its axes in this order in memory. */
+  /** Returns a value with its axes in this order in memory. */
   arranged(value: Value, order: readonly number[]): Value {
     if (order.every((axis, index) => axis === value.order[index])) return value;
     const key = `${value.reference}>${value.order}>${order}`;
@@ -138,12 +138,12 @@ export class Emission {
     return { ...value, reference, order };
   }
 
-  /** Gives a value with its axes as in the ONNX graph. */
+  /** Returns a value with its axes in the order of the ONNX graph. */
   plain(value: Value): Value {
     return this.arranged(value, identityOrder(value.dims.length));
   }
 
-  /** Shape of an input. Constants have no order of axes: they are turned when compiling, into any. */
+  /** Returns the shape of an input. Constants have no axis order: they are transposed at compile time as needed. */
   shapeOf(
     node: GraphNode,
     index: number,
@@ -153,7 +153,7 @@ export class Emission {
     return tensor === undefined ? this.value(name) : { type: tensor.type, dims: tensor.dims, order: undefined };
   }
 
-  /** Reference of an input of full rank with its axes in this order. */
+  /** Returns the reference of an input of full rank with its axes in this order. */
   arrangedInput(node: GraphNode, index: number, order: readonly number[]): string {
     const name = this.inputName(node, index);
     const tensor = this.graph.constants.get(name);
@@ -161,12 +161,12 @@ export class Emission {
     return this.#writeConstant(name, permuteTensor(tensor, order), `/${order.join('')}`);
   }
 
-  /** Reference of an operand of an element-wise operation whose result has its axes in this order. */
+  /** Returns the reference of an operand of an element-wise operation whose result has its axes in this order. */
   operand(node: GraphNode, index: number, order: readonly number[]): string {
     const name = this.inputName(node, index);
     const tensor = this.graph.constants.get(name);
     const { dims } = this.shapeOf(node, index);
-    // Axes that are missing are put in front; a single number needs none.
+    // Missing axes are added in front; a scalar needs none.
     const stretched = [...new Array<Dim>(order.length - dims.length).fill(1), ...dims];
     if (tensor !== undefined) {
       if (elementCount(tensor.dims) === 1) return this.#writeConstant(name, { ...tensor, dims: [] }, '/scalar');
@@ -180,7 +180,7 @@ export class Emission {
     return this.arranged(reshaped, order).reference;
   }
 
-  /** The number in a constant of one element; undefined where the input is something else. */
+  /** Returns the number in a constant with one element; undefined for anything else. */
   scalar(node: GraphNode, index: number): number | undefined {
     const name = this.inputName(node, index);
     const tensor = this.graph.constants.get(name);
@@ -189,7 +189,7 @@ export class Emission {
     return floatValues(tensor, name)[0];
   }
 
-  /** Gives a plain value another shape of the same size. */
+  /** Reshapes a value whose axes are in the order of the ONNX graph. */
   reshaped(value: Value, dims: readonly Dim[], name: string): Value {
     const sizes = dims.map(sizeOf);
     const inputs = [value.reference, this.integerVector(`${name}/shape`, sizes)];
@@ -208,7 +208,7 @@ export class Emission {
     return this.builder.node(op, `${node.name}${suffix}`, inputs, attributes);
   }
 
-  /** Writes an i32 list, the type that TensorFlow wants for axes and shapes. */
+  /** Emits an i32 list, the type of axes and shapes in TensorFlow. */
   integerVector(name: string, values: readonly number[]): string {
     return this.builder.constant(name, i32Tensor([values.length], values));
   }
@@ -221,18 +221,18 @@ export class Emission {
     return this.builder.constant(name, i32Tensor(dims, values));
   }
 
-  /** Writes numbers in the type of the values that they meet. */
+  /** Emits numbers in the element type of the values they are combined with. */
   floatTable(name: string, type: ElementType, dims: readonly number[], values: Float32Array): string {
     const table = f32Tensor(dims, values);
     return this.builder.constant(name, type === 'f16' ? toHalfTensor(table, name) : table);
   }
 
-  /** Writes a shape as an i64 list; sizes that depend on the batch are read off the frames. */
+  /** Emits a shape as an i64 list; sizes that depend on the batch are computed from the shape of `frames`. */
   shapeReference(dims: readonly Dim[], name: string): string {
     return this.#writeKnown(name, { known: dims, isScalar: false }).reference;
   }
 
-  /** Writes one number in the type of the values that it meets. */
+  /** Emits a number in the element type of the values it is combined with. */
   number(name: string, type: ElementType, value: number): string {
     return this.builder.constant(name, numberTensor(type, value));
   }
@@ -265,7 +265,7 @@ export class Emission {
     return plainValue(reference, 'i64', dims);
   }
 
-  /** A size as an i64 scalar of the emitted graph; those that depend on the batch are read off the frames. */
+  /** Emits a size as an i64 scalar; if it depends on the batch, it is computed from the shape of `frames`. */
   #writeDim(name: string, dim: Dim): string {
     if (!isFree(dim)) return this.builder.constant(name, i64Tensor([], [dim]));
     const frames = this.value(this.graph.inputs[0]!.name).reference;
@@ -290,12 +290,12 @@ export function identityOrder(rank: number): number[] {
   return Array.from({ length: rank }, (_, axis) => axis);
 }
 
-/** Reads -1 as the last axis. */
+/** Resolves negative axes: -1 is the last axis. */
 export function axisOf(axis: number, rank: number): number {
   return axis < 0 ? axis + rank : axis;
 }
 
-/** How many elements a shape holds, for deciding which of two is the larger. */
+/** Returns the number of elements of a shape, only for comparing sizes. */
 export function elementsOf(dims: readonly Dim[]): number {
   const product = productOf(dims);
   return product === null ? Number.POSITIVE_INFINITY : isFree(product) ? product.batches : product;

@@ -8,17 +8,17 @@ import { tensorInfo } from './graph-def-builder.ts';
 import { encodeSavedModel, type TensorInfo } from './graph-def-schema.ts';
 import { foldIntegers } from './known-integers.ts';
 
-/** What the graph means is told by this version: TensorFlow 2.9, the oldest that has to load it. */
+/** Version of the graph's semantics: TensorFlow 2.9, the oldest version that must load it. */
 const GRAPH_VERSION = 1087;
 const TENSORFLOW_VERSION = '2.9.1';
-/** A protobuf message may not be longer. */
+/** Maximum size of a protobuf message. */
 const MAX_BYTES = 2 ** 31 - 1;
 
 /**
- * Writes a graph as the `saved_model.pb` of a TensorFlow SavedModel: a frozen graph (weights are constants), tag `serve`,
- * signature `serving_default` with the inputs and outputs of the graph by their names. Outputs are f32 or i32.
+ * Encodes a graph as the `saved_model.pb` of a TensorFlow SavedModel: a frozen graph (weights are constants) with the tag `serve` and
+ * the signature `serving_default`, which has the graph's inputs and outputs under their names. Outputs are f32 or i32.
  *
- * Throws COMPILE_UNSUPPORTED naming the operator and the node, or where the weights are too large for one file.
+ * Throws COMPILE_UNSUPPORTED naming the operator and the node, or if the weights are too large for one file.
  */
 export function emitSavedModel(graph: Graph): Uint8Array {
   const emission = new Emission(graph);
@@ -45,17 +45,17 @@ function emitNode(emission: Emission, node: GraphNode): readonly (Value | KnownI
     const known = foldIntegers(emission, node);
     if (known !== null) return [known];
     const rule = EMISSION_RULES.get(node.op);
-    if (rule === undefined) throw emission.unsupported(node, 'this operator is not known');
+    if (rule === undefined) throw emission.unsupported(node, 'this operator is not supported');
     return rule(emission, node);
   } catch (error) {
-    // The rules take it that a node has the inputs and sizes of its operator; where a file says otherwise, it is broken.
+    // The rules assume that a node has valid inputs and sizes for its operator. If not, the file is malformed.
     if (!(error instanceof TypeError || error instanceof RangeError)) throw error;
     const message = `operator ${node.op} of node ${node.name} does not fit its inputs (${error.message})`;
     throw new SightlineError('MODEL_INVALID', message, { operator: node.op, node: node.name }, { cause: error });
   }
 }
 
-/** Puts an output into the order of axes of the ONNX graph and into a type that JavaScript has. */
+/** Converts an output to the axis order of the ONNX graph and to a type that JavaScript supports. */
 function emitOutput(emission: Emission, name: string): TensorInfo {
   const value = emission.plain(emission.value(name));
   const types: Partial<Record<ElementType, ElementType>> = { i64: 'i32', f16: 'f32' };

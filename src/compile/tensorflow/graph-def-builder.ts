@@ -18,7 +18,7 @@ const DATA_TYPES: Readonly<Record<ElementType, number>> = {
   u64: 23,
 };
 
-/** What an attribute may be given as: a number is an int, text is bytes, a list is ints. */
+/** Accepted attribute values: a number is an int, text is bytes, a list is ints. */
 export type AttributeInput =
   | number
   | boolean
@@ -32,7 +32,7 @@ export class GraphDefBuilder {
   readonly nodes: NodeDef[] = [];
   readonly #names = new Set<string>();
 
-  /** Adds a node and returns the reference of its first output; that of output i is `reference:i`. */
+  /** Adds a node and returns the reference of its first output; output i is `reference:i`. */
   node(op: string, name: string, inputs: readonly string[], attributes: Record<string, AttributeInput> = {}): string {
     const attr = Object.fromEntries(Object.entries(attributes).map(([key, value]) => [key, toAttrValue(value)]));
     return this.#add(op, name, inputs, attr);
@@ -54,7 +54,7 @@ export class GraphDefBuilder {
     return unique;
   }
 
-  /** TensorFlow's names hold letters, digits and `_ . - / >`, and start with a letter, a digit or a dot. */
+  /** Makes a name legal: letters, digits and `_ . - / >`, starting with a letter, a digit or a dot. */
   #unique(name: string): string {
     const legal = name.replace(/[^\w.\-/>]/g, '_').replace(/^[^A-Za-z0-9.]+/, '') || 'node';
     let unique = legal;
@@ -64,7 +64,7 @@ export class GraphDefBuilder {
   }
 }
 
-/** Entry of a signature: which value of the graph an input or output is. */
+/** Creates a signature entry, which maps an input or output to a value of the graph. */
 export function tensorInfo(reference: string, type: ElementType, dims: readonly Dim[]): TensorInfo {
   return { name: `${reference}:0`, dtype: DATA_TYPES[type], tensor_shape: shapeOf(dims) };
 }

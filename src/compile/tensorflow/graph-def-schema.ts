@@ -1,9 +1,9 @@
 import protobuf from 'protobufjs';
 
 /**
- * The messages of a SavedModel that are written here, from the published field numbers of the format. What each field
- * means is told by TensorFlow's own definitions (`saved_model.proto`, `meta_graph.proto`, `graph.proto`, `node_def.proto`,
- * `attr_value.proto`, `tensor.proto`).
+ * The messages of a SavedModel that the compiler writes, with the published field numbers of the format. For their meaning see
+ * TensorFlow's definitions (`saved_model.proto`, `meta_graph.proto`, `graph.proto`, `node_def.proto`, `attr_value.proto`,
+ * `tensor.proto`).
  */
 const SCHEMA = `
 syntax = "proto3";
@@ -80,7 +80,7 @@ export interface SavedModel {
 
 const savedModelType = protobuf.parse(SCHEMA, { keepCase: true }).root.lookupType('SavedModel');
 
-/** Writes the bytes of a `saved_model.pb`. */
+/** Encodes a `saved_model.pb`. */
 export function encodeSavedModel(model: SavedModel): Uint8Array {
   return savedModelType.encode(model).finish();
 }

@@ -8,10 +8,10 @@ const F32 = { type: 'f32' } as const;
 const I32 = { type: 'i32' } as const;
 
 /**
- * GridSample, bilinear, zeros outside, made of the operators that TensorFlow has: the four pixels around each place are
- * gathered and summed with their weights.
+ * GridSample, bilinear, zeros outside, composed of TensorFlow operators: gathers the four pixels around each position and sums them
+ * with their weights.
  *
- * Places and weights are [n, points, 2 (x, y), 2 (near, far)] until rows and columns are brought together as
+ * Positions and weights are [n, points, 2 (x, y), 2 (near, far)] until rows and columns are combined to
  * [n, points, 2 (rows), 2 (columns)].
  */
 export const emitGridSample: EmissionRule = (emission, node) => {
@@ -37,7 +37,7 @@ export const emitGridSample: EmissionRule = (emission, node) => {
   const expanded = (reference: string, at: number, name: string) =>
     emit('ExpandDims', name, [reference, axis(`${name}-axis`, at)], { Tdim: I32 });
 
-  // -1 is the left edge of the first pixel, 1 the right edge of the last; whole numbers are centres of pixels.
+  // Input: -1 is the left edge of the first pixel, 1 the right edge of the last. Result: integers are pixel centres.
   const list = shaped(grid.reference, [batch, points, 2], 'grid').reference;
   const scaled = emit('Mul', 'scaled', [list, table('half-size', [2], [width / 2, height / 2])]);
   const place = emit('AddV2', 'place', [scaled, table('centre', [2], [(width - 1) / 2, (height - 1) / 2])]);

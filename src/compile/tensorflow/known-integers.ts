@@ -5,7 +5,7 @@ import { axisOf, type Emission, type KnownIntegers } from './emission.ts';
 
 type Rule = (emission: Emission, node: GraphNode, inputs: readonly KnownIntegers[]) => KnownIntegers | null;
 
-/** What exporters compute shapes with. */
+/** Operators that exporters use to compute shapes. */
 const RULES: ReadonlyMap<string, Rule> = new Map<string, Rule>([
   ['Identity', (_emission, _node, [value]) => value!],
   ['Cast', (_emission, node, [value]) => (intOf(node, 'to', 0) === I64 ? value! : null)],
@@ -31,10 +31,10 @@ const RULES: ReadonlyMap<string, Rule> = new Map<string, Rule>([
 const I64 = 7;
 
 /**
- * Computes at compile time what exporters leave to run time: `Shape`, and whole numbers made from shapes and constants. The
- * batch stays free: numbers that depend on it are kept as multiples of it.
+ * Computes at compile time what exporters compute at run time: `Shape`, and integers derived from shapes and constants. The batch
+ * stays free: integers that depend on it are represented as multiples of it.
  *
- * @returns null for a node that is nothing of the kind.
+ * @returns null for other nodes.
  */
 export function foldIntegers(emission: Emission, node: GraphNode): KnownIntegers | null {
   if (node.op === 'Shape') return { known: emission.shapeOf(node, 0).dims, isScalar: false };
@@ -55,18 +55,18 @@ function gather(
   return { known: chosen as Dim[], isScalar: indices!.isScalar };
 }
 
-/** More numbers than any shape or grid has; what is longer is no use when compiling. */
-const MOST_NUMBERS = 1_000_000;
+/** More numbers than any shape or grid has; longer lists are not computed at compile time. */
+const MAX_NUMBERS = 1_000_000;
 
 function range(_emission: Emission, _node: GraphNode, inputs: readonly KnownIntegers[]): KnownIntegers | null {
   const [start, end, step] = inputs.map(({ known }) => known[0]);
   if (typeof start !== 'number' || typeof end !== 'number' || typeof step !== 'number' || step === 0) return null;
   const length = Math.max(Math.ceil((end - start) / step), 0);
-  if (length > MOST_NUMBERS) return null;
+  if (length > MAX_NUMBERS) return null;
   return { known: Array.from({ length }, (_, index) => start + index * step), isScalar: false };
 }
 
-/** A list of one number, again and again. */
+/** Returns a list that repeats one number. */
 function constantOfShape(
   _emission: Emission,
   node: GraphNode,
@@ -75,19 +75,19 @@ function constantOfShape(
   const value = node.attributes.get('value');
   const [length] = shape!.known;
   if (value?.kind !== 'tensor' || value.value.type !== 'i64' || shape!.known.length !== 1) return null;
-  if (typeof length !== 'number' || length > MOST_NUMBERS) return null;
+  if (typeof length !== 'number' || length > MAX_NUMBERS) return null;
   return { known: new Array<Dim>(length).fill(intValues(value.value, node.name)[0]!), isScalar: false };
 }
 
 function where(
   _emission: Emission,
   _node: GraphNode,
-  [chosen, yes, no]: readonly KnownIntegers[],
+  [condition, ifTrue, ifFalse]: readonly KnownIntegers[],
 ): KnownIntegers | null {
-  const parts = [chosen!, yes!, no!];
+  const parts = [condition!, ifTrue!, ifFalse!];
   const length = Math.max(...parts.map(({ known }) => known.length));
   const at = ({ known }: KnownIntegers, index: number) => known[known.length === 1 ? 0 : index]!;
-  const known = Array.from({ length }, (_, index) => at(at(chosen!, index) === 1 ? yes! : no!, index));
+  const known = Array.from({ length }, (_, index) => at(at(condition!, index) === 1 ? ifTrue! : ifFalse!, index));
   return { known, isScalar: parts.every(({ isScalar }) => isScalar) };
 }
 
@@ -108,7 +108,7 @@ function elementwise(
   return known.includes(null) ? null : { known: known as Dim[], isScalar: left.isScalar && right.isScalar };
 }
 
-/** A sum with the batch in it is no multiple of it, unless both sides are. */
+/** Adds two sizes; null if only one of them is a multiple of the batch, because then the sum is not. */
 function add(a: Dim, b: Dim, sign: 1 | -1): Dim | null {
   if (isFree(a)) return isFree(b) ? { batches: a.batches + sign * b.batches } : null;
   return isFree(b) ? null : a + sign * b;

@@ -3,7 +3,7 @@ import { broadcastDims } from './dims.ts';
 import { alignOperands } from './elementwise.ts';
 import { type EmissionRule, plainValue } from './emission.ts';
 
-/** A comparison of two values: truths. */
+/** Rule for a comparison of two values, with a boolean result. */
 export function comparison(op: string): EmissionRule {
   return (emission, node) => {
     const { type, references, ...rest } = alignOperands(emission, node, [0, 1]);
@@ -11,7 +11,7 @@ export function comparison(op: string): EmissionRule {
   };
 }
 
-/** And, Or of two truths. */
+/** Rule for And and Or of two booleans. */
 export function logical(op: string): EmissionRule {
   return (emission, node) => {
     const { references, ...rest } = alignOperands(emission, node, [0, 1]);
@@ -24,14 +24,14 @@ export const emitNot: EmissionRule = (emission, node) => {
   return [{ ...value, reference: emission.node(node, 'LogicalNot', [value.reference], {}) }];
 };
 
-/** Where: a choice between two values, element by element. */
+/** Where: selects from two values, element by element. */
 export const emitWhere: EmissionRule = (emission, node) => {
   const { references, order, dims } = alignOperands(emission, node, [0, 1, 2]);
   const { type } = emission.shapeOf(node, 1);
   return [{ reference: emission.node(node, 'SelectV2', references, { T: { type } }), type, dims, order }];
 };
 
-/** Expand: axes of size 1 are repeated until the shape is reached. */
+/** Expand: broadcasts a value to a shape. */
 export const emitExpand: EmissionRule = (emission, node) => {
   const value = emission.plain(emission.input(node, 0));
   const dims = broadcastDims(value.dims, emission.knownInput(node, 1));
@@ -40,7 +40,7 @@ export const emitExpand: EmissionRule = (emission, node) => {
   return [plainValue(emission.node(node, 'BroadcastTo', [value.reference, shape], attributes), value.type, dims)];
 };
 
-/** ConstantOfShape: one number everywhere. */
+/** ConstantOfShape: fills a shape with one number. */
 export const emitConstantOfShape: EmissionRule = (emission, node) => {
   const dims = emission.knownInput(node, 0);
   const value = node.attributes.get('value');

@@ -3,13 +3,13 @@ import type { GraphNode } from '../graph.ts';
 import { broadcastDims, type Dim } from './dims.ts';
 import { type Emission, type EmissionRule, identityOrder, plainValue, type Value } from './emission.ts';
 
-/** A factor of a matrix product as it lies: `isTurned` where rows and columns are exchanged in memory. */
+/** A factor of a matrix product; `isTransposed` if rows and columns are swapped in memory. */
 interface Factor {
   readonly value: Value;
-  readonly isTurned: boolean;
+  readonly isTransposed: boolean;
 }
 
-/** MatMul of two matrices, of stacks of them, or of a stack and a vector. */
+/** MatMul of two matrices, of batches of them, or of a batch and a vector. */
 export const emitMatMul: EmissionRule = (emission, node) => {
   const left = factorOf(emission, node, 0);
   const right = emission.input(node, 1);
@@ -24,14 +24,18 @@ export const emitMatMul: EmissionRule = (emission, node) => {
   const reference = isFlat
     ? emission.node(node, 'MatMul', references, {
         T: { type },
-        transpose_a: left.isTurned,
-        transpose_b: other.isTurned,
+        transpose_a: left.isTransposed,
+        transpose_b: other.isTransposed,
       })
-    : emission.node(node, 'BatchMatMulV2', references, { T: { type }, adj_x: left.isTurned, adj_y: other.isTurned });
+    : emission.node(node, 'BatchMatMulV2', references, {
+        T: { type },
+        adj_x: left.isTransposed,
+        adj_y: other.isTransposed,
+      });
   return [plainValue(reference, type, [...stack, dims.at(-2)!, columns])];
 };
 
-/** Gemm: a matrix product and a bias. */
+/** Gemm: a matrix product plus a bias. */
 export const emitGemm: EmissionRule = (emission, node) => {
   const left = emission.plain(emission.input(node, 0));
   const right = emission.plain(emission.input(node, 1));
@@ -39,13 +43,13 @@ export const emitGemm: EmissionRule = (emission, node) => {
     throw emission.unsupported(node, 'it scales or turns its left side');
   }
   const { type } = left;
-  const isTurned = intOf(node, 'transB', 0) === 1;
+  const isTransposed = intOf(node, 'transB', 0) === 1;
   let reference = emission.node(node, 'MatMul', [left.reference, right.reference], {
     T: { type },
     transpose_a: false,
-    transpose_b: isTurned,
+    transpose_b: isTransposed,
   });
-  const dims: Dim[] = [left.dims[0]!, right.dims[isTurned ? 0 : 1]!];
+  const dims: Dim[] = [left.dims[0]!, right.dims[isTransposed ? 0 : 1]!];
   if (node.inputs[2]) {
     const bias = emission.input(node, 2);
     const op = bias.dims.length === 1 ? 'BiasAdd' : 'AddV2';
@@ -54,14 +58,14 @@ export const emitGemm: EmissionRule = (emission, node) => {
   return [plainValue(reference, type, dims)];
 };
 
-/** A factor may lie turned: the product reads it as it is. Any other order is put right first. */
+/** Prepares a factor: the product can read it transposed; any other order is rearranged first. */
 function factorOf(emission: Emission, node: GraphNode, index: number): Factor {
   const value = emission.input(node, index);
   const rank = value.dims.length;
-  const turned = identityOrder(rank);
-  turned.push(...turned.splice(-2).reverse());
-  const isTurned = rank >= 2 && turned.every((axis, place) => axis === value.order[place]);
-  return isTurned ? { value, isTurned } : { value: emission.plain(value), isTurned: false };
+  const transposed = identityOrder(rank);
+  transposed.push(...transposed.splice(-2).reverse());
+  const isTransposed = rank >= 2 && transposed.every((axis, place) => axis === value.order[place]);
+  return isTransposed ? { value, isTransposed } : { value: emission.plain(value), isTransposed: false };
 }
 
 function timesVector(emission: Emission, node: GraphNode, left: Value, vector: Value): Value {

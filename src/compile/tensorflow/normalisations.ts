@@ -30,7 +30,7 @@ export const emitLayerNormalization: EmissionRule = (emission, node) => {
   return [{ ...value, reference }];
 };
 
-/** BatchNormalization, as networks have it after training: a factor and a shift for each channel. */
+/** BatchNormalization after training: a factor and a shift per channel. */
 export const emitBatchNormalization: EmissionRule = (emission, node) => {
   const value = emission.input(node, 0);
   const [scale, bias, mean, variance] = [1, 2, 3, 4].map((index) => emission.floats(node, index));
@@ -39,7 +39,7 @@ export const emitBatchNormalization: EmissionRule = (emission, node) => {
   const epsilon = floatOf(node, 'epsilon', 1e-5);
   const factor = scale!.map((size, channel) => size / Math.sqrt(variance![channel]! + epsilon));
   const shift = bias!.map((size, channel) => size - mean![channel]! * factor[channel]!);
-  // Channels are the second axis, wherever it lies.
+  // Channels are the second ONNX axis, at any place in memory.
   const dims = value.order.map((axis) => (axis === 1 ? factor.length : 1));
   const scaled = emission.node(
     node,

@@ -2,7 +2,7 @@ import { intOf } from '../attributes.ts';
 import { isFree } from './dims.ts';
 import { axisOf, type EmissionRule, plainValue } from './emission.ts';
 
-/** GatherND where each index names one row, as `batch_dims` leaves it, or any element, where it leaves all axes. */
+/** GatherND whose indices select one axis after `batch_dims`, or any number of axes without `batch_dims`. */
 export const emitGatherNd: EmissionRule = (emission, node) => {
   const value = emission.plain(emission.input(node, 0));
   const indices = emission.plain(emission.input(node, 1));
@@ -29,7 +29,7 @@ export const emitGatherNd: EmissionRule = (emission, node) => {
   return [plainValue(reference, value.type, [...dims, ...value.dims.slice(batchDims + 1)])];
 };
 
-/** ScatterND that writes its updates. */
+/** ScatterND that overwrites (no reduction). */
 export const emitScatterNd: EmissionRule = (emission, node) => {
   const reduction = node.attributes.get('reduction');
   if (reduction !== undefined && reduction.value !== 'none')
@@ -43,7 +43,7 @@ export const emitScatterNd: EmissionRule = (emission, node) => {
   return [{ ...value!, reference }];
 };
 
-/** ArgMax, ArgMin: the first of several that are equal. */
+/** Rule for ArgMax and ArgMin that return the first of equal elements. */
 export function extreme(op: string): EmissionRule {
   return (emission, node) => {
     const value = emission.plain(emission.input(node, 0));

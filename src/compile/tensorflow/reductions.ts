@@ -3,7 +3,7 @@ import { cast } from './elementwise.ts';
 import { axisOf, type EmissionRule, identityOrder, plainValue } from './emission.ts';
 import { axesOf } from './reshapes.ts';
 
-/** ReduceMean, ReduceSum, ReduceMax, as the value lies. */
+/** Rule for ReduceMean, ReduceSum and ReduceMax; keeps the memory order. */
 export function reduction(op: string): EmissionRule {
   return (emission, node) => {
     const value = emission.input(node, 0);
@@ -23,13 +23,13 @@ export function reduction(op: string): EmissionRule {
       return [{ ...value, reference, dims: value.dims.map((dim, axis) => (axes.includes(axis) ? 1 : dim)) }];
     const order = value.order
       .filter((axis) => !axes.includes(axis))
-      // The axes that are left are numbered anew.
+      // The remaining axes are renumbered.
       .map((axis) => axis - axes.filter((other) => other < axis).length);
     return [{ ...value, reference, dims: value.dims.filter((_, axis) => !axes.includes(axis)), order }];
   };
 }
 
-/** TopK of the last axis, largest first; indices are i64 as in ONNX. */
+/** TopK of the last axis, largest first. Indices are i64 as in ONNX. */
 export const emitTopK: EmissionRule = (emission, node) => {
   const value = emission.plain(emission.input(node, 0));
   const rank = value.dims.length;
@@ -44,7 +44,7 @@ export const emitTopK: EmissionRule = (emission, node) => {
   return [plainValue(reference, value.type, dims), cast(emission, indices, 'i64', `${node.name}/indices`)];
 };
 
-/** GatherElements: with its axis last, every row is a gather of its own. */
+/** GatherElements: with the axis last, each row is gathered separately. */
 export const emitGatherElements: EmissionRule = (emission, node) => {
   const value = emission.input(node, 0);
   const rank = value.dims.length;

@@ -3,7 +3,7 @@ import type { GraphNode } from '../graph.ts';
 import { type Dim, divideDims, isFree, productOf, sameDim, sizeOf } from './dims.ts';
 import { axisOf, type Emission, type EmissionRule, identityOrder, plainValue, type Value } from './emission.ts';
 
-/** Axes before and after a reshape that hold the same elements. */
+/** Axes before and after a reshape that contain the same elements. */
 interface Group {
   readonly before: number[];
   readonly after: number[];
@@ -59,7 +59,7 @@ export const emitSqueeze: EmissionRule = (emission, node) => {
   ];
 };
 
-/** Axes from the second input, where newer operator sets have them, or from the attribute. */
+/** Returns the axes from the second input (newer operator sets) or from the attribute. */
 export function axesOf(emission: Emission, node: GraphNode): readonly number[] {
   return node.inputs.length > 1 ? emission.integers(node, 1) : intsOf(node, 'axes', []);
 }
@@ -78,8 +78,8 @@ export const emitTranspose: EmissionRule = (emission, node) => {
 };
 
 /**
- * Reshapes a value as it lies in memory where every group of axes that is merged or split lies together: [n, c, h, w] that
- * lies as n, h, w, c becomes [n, c, h w] that lies as n, h w, c. Otherwise the axes are put in the order of ONNX first.
+ * Reshapes a value without moving data if every group of merged or split axes is adjacent in memory: [n, c, h, w] stored as
+ * n, h, w, c becomes [n, c, h w] stored as n, h w, c. Otherwise the axes are first brought into ONNX order.
  */
 function reshape(emission: Emission, node: GraphNode, value: Value, dims: readonly Dim[]): Value {
   const groups = groupAxes(value.dims, dims);
@@ -110,7 +110,7 @@ function changeShape(
   return { reference, type: value.type, dims, order };
 }
 
-/** Groups sorted as they lie in memory; null where the axes of one do not lie together, in order. Axes of size 1 lie anywhere. */
+/** Sorts groups by memory order; null if the axes of a group are not adjacent and in order, ignoring axes of size 1. */
 function inMemoryOrder(value: Value, groups: readonly Group[]): Group[] | null {
   const isLong = (axis: number) => value.dims[axis] !== 1;
   const long = value.order.filter(isLong);
@@ -123,7 +123,7 @@ function inMemoryOrder(value: Value, groups: readonly Group[]): Group[] | null {
   return placed.sort((a, b) => a.start - b.start).map(({ group }) => group);
 }
 
-/** Cuts two shapes into the shortest runs of axes that hold the same number of elements; null where there are none. */
+/** Splits two shapes into the shortest groups of axes with the same number of elements; null if that is impossible. */
 function groupAxes(before: readonly Dim[], after: readonly Dim[]): Group[] | null {
   const groups: Group[] = [];
   let [left, right] = [0, 0];
@@ -142,7 +142,7 @@ function groupAxes(before: readonly Dim[], after: readonly Dim[]): Group[] | nul
     groups.push(group);
   }
   const last = groups.at(-1);
-  // What is left over are axes of size 1.
+  // The remaining axes have size 1.
   for (; left < before.length && last !== undefined; left += 1) last.before.push(left);
   for (; right < after.length && last !== undefined; right += 1) last.after.push(right);
   return last === undefined ? null : groups;

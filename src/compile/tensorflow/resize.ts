@@ -3,7 +3,7 @@ import type { GraphNode } from '../graph.ts';
 import { cast } from './elementwise.ts';
 import { type Emission, type EmissionRule, NHWC } from './emission.ts';
 
-/** Resize of pictures, by factors or to sizes. */
+/** Resize of pictures, by factors or to a given size. */
 export const emitResize: EmissionRule = (emission, node) => {
   const picture = emission.arranged(emission.input(node, 0), NHWC);
   const [, , height, width] = emission.sizes(node, picture) as [number, number, number, number];
@@ -16,11 +16,11 @@ export const emitResize: EmissionRule = (emission, node) => {
     emission.graph.opset < 11 ? 'asymmetric' : 'half_pixel',
   );
   const rounding = textOf(node, 'nearest_mode', emission.graph.opset < 11 ? 'floor' : 'round_prefer_floor');
-  // Enlarged a whole number of times, both ways of counting copy each pixel so many times.
+  // With an integer factor both coordinate modes copy each pixel that many times.
   const isWhole = rows % height === 0 && columns % width === 0;
   const copies = coordinates === 'asymmetric' ? rounding === 'floor' : isWhole && rounding === 'round_prefer_floor';
   const isNearest = mode === 'nearest' && copies && CENTRES.has(coordinates);
-  // PyTorch's only differs where a side becomes one pixel.
+  // PyTorch's mode only differs if a side becomes one pixel.
   const isHalfPixel = coordinates === 'half_pixel' || (coordinates === 'pytorch_half_pixel' && rows > 1 && columns > 1);
   const isCornered = coordinates === 'align_corners' && rows > 1 && columns > 1;
   const isLinear = mode === 'linear' && (coordinates === 'asymmetric' || isHalfPixel || isCornered);
@@ -34,15 +34,15 @@ export const emitResize: EmissionRule = (emission, node) => {
     half_pixel_centers: isLinear && isHalfPixel,
   });
   const dims = [picture.dims[0]!, picture.dims[1]!, rows, columns];
-  // The bilinear kernels give f32, whatever they are given.
+  // The bilinear kernels always return f32.
   const type = isNearest ? picture.type : 'f32';
   return [cast(emission, { reference, type, dims, order: NHWC }, picture.type, `${node.name}/cast`)];
 };
 
-/** Ways of counting in which a pixel that is copied a whole number of times stays in its place. */
+/** Coordinate modes in which copying pixels by an integer factor keeps their positions. */
 const CENTRES: ReadonlySet<string> = new Set(['asymmetric', 'half_pixel', 'pytorch_half_pixel']);
 
-/** Rows and columns of the result. Operator set 10 has no region of interest before the factors. */
+/** Returns rows and columns of the result. In operator set 10 there is no region of interest before the factors. */
 function sizeOf(emission: Emission, node: GraphNode, [height, width]: readonly [number, number]): [number, number] {
   const axes = node.attributes.has('axes') || node.attributes.has('keep_aspect_ratio_policy');
   if (node.inputs[3]) {

@@ -4,7 +4,7 @@ import { type Dim, isFree, sameDim } from './dims.ts';
 import { axisOf, type Emission, type EmissionRule, identityOrder, plainValue, type Value } from './emission.ts';
 import { padded } from './windows.ts';
 
-/** Concat, in the order in which its first computed part lies. */
+/** Concat, in the memory order of its first computed part. */
 export const emitConcat: EmissionRule = (emission, node) => {
   const parts = node.inputs.map((_, index) => emission.shapeOf(node, index));
   const first = parts.find(({ order }) => order !== undefined) ?? parts[0]!;
@@ -32,13 +32,13 @@ interface Cut {
   readonly start: number;
   readonly end: number;
   readonly step: number;
-  /** The axis holds one element and goes away. */
+  /** The axis has one element and is removed. */
   readonly isDropped: boolean;
 }
 
 export const emitSlice: EmissionRule = (emission, node) => {
   const value = emission.input(node, 0);
-  // Operator sets before 10 have them as attributes.
+  // Before operator set 10 they are attributes.
   const isOld = node.attributes.has('starts');
   const [starts, ends] = isOld
     ? [intsOf(node, 'starts', []), intsOf(node, 'ends', [])]
@@ -57,7 +57,7 @@ export const emitSlice: EmissionRule = (emission, node) => {
   return [cut(emission, node, value, cuts)];
 };
 
-/** Gather with one constant index is a slice; with constant or computed indices it is a gather as the value lies. */
+/** Gather: with one constant index a slice, otherwise a gather in the memory order of the value. */
 export const emitGather: EmissionRule = (emission, node) => {
   const value = emission.input(node, 0);
   const axis = axisOf(intOf(node, 'axis', 0), value.dims.length);
@@ -89,7 +89,7 @@ export const emitGather: EmissionRule = (emission, node) => {
   return [{ ...value, reference, dims: value.dims.map((dim, other) => (other === axis ? indices.dims[0]! : dim)) }];
 };
 
-/** Constant indices count from the end where they are below zero; TensorFlow knows no such thing. */
+/** Resolves negative constant indices, which count from the end and which TensorFlow does not support. */
 function notBelowZero(emission: Emission, node: GraphNode, size: Dim): Value {
   const tensor = emission.graph.constants.get(emission.inputName(node, 1));
   const numbers = tensor === undefined ? [] : intValues(tensor, node.name);
@@ -98,13 +98,13 @@ function notBelowZero(emission: Emission, node: GraphNode, size: Dim): Value {
   return plainValue(emission.integerTable(`${node.name}/indices`, tensor.dims, positive), 'i32', tensor.dims);
 }
 
-/** Split into parts of known sizes, each as the value lies. */
+/** Split into parts of known sizes, in the memory order of the value. */
 export const emitSplit: EmissionRule = (emission, node) => {
   const value = emission.input(node, 0);
   const axis = axisOf(intOf(node, 'axis', 0), value.dims.length);
   const size = value.dims[axis]!;
   if (isFree(size)) throw emission.unsupported(node, 'it splits the batch');
-  // Of parts that are not equal the last one is the smaller.
+  // If the parts are not equal, the last one is smaller.
   const part = Math.ceil(size / node.outputs.length);
   const equal = node.outputs.map((_, index) => Math.max(Math.min(part, size - part * index), 0));
   const sizes = node.inputs[1] ? emission.integers(node, 1) : intsOf(node, 'split', equal);
@@ -144,7 +144,7 @@ export const emitPad: EmissionRule = (emission, node) => {
   return [{ ...padded(emission, node, value, inMemory, filling), dims }];
 };
 
-/** Tile; copies for each picture of a batch are counted at run time. */
+/** Tile; repeats that depend on the batch are computed at run time. */
 export const emitTile: EmissionRule = (emission, node) => {
   const value = emission.plain(emission.input(node, 0));
   const repeats = emission.knownInput(node, 1);
@@ -189,9 +189,9 @@ function cut(emission: Emission, node: GraphNode, value: Value, cuts: readonly C
     end_mask: untouched,
     shrink_axis_mask: dropped,
   });
-  const gone = cuts.filter(({ isDropped }) => isDropped).map(({ axis }) => axis);
-  const left = value.order.filter((axis) => !gone.includes(axis));
-  // The axes that are left are numbered anew.
-  const order = left.map((axis) => axis - gone.filter((other) => other < axis).length);
-  return { reference, type: value.type, dims: dims.filter((_, axis) => !gone.includes(axis)), order };
+  const removed = cuts.filter(({ isDropped }) => isDropped).map(({ axis }) => axis);
+  const left = value.order.filter((axis) => !removed.includes(axis));
+  // The remaining axes are renumbered.
+  const order = left.map((axis) => axis - removed.filter((other) => other < axis).length);
+  return { reference, type: value.type, dims: dims.filter((_, axis) => !removed.includes(axis)), order };
 }

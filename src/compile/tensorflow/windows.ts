@@ -5,7 +5,7 @@ import type { Dim } from './dims.ts';
 import { type Emission, type EmissionRule, NHWC, type Value } from './emission.ts';
 import type { AttributeInput } from './graph-def-builder.ts';
 
-/** A window over rows and columns, as ONNX describes it. */
+/** A window over rows and columns, as in ONNX. */
 interface Window {
   readonly sizes: readonly [number, number];
   readonly strides: readonly [number, number];
@@ -16,7 +16,7 @@ interface Window {
   readonly out: readonly [number, number];
 }
 
-/** Conv: Conv2D or DepthwiseConv2dNative, and BiasAdd; the pattern that TensorFlow fuses with an activation behind it. */
+/** Conv: emits Conv2D or DepthwiseConv2dNative, and BiasAdd, a pattern that TensorFlow fuses with a following activation. */
 export const emitConvolution: EmissionRule = (emission, node) => {
   const picture = emission.input(node, 0);
   const weights = emission.constant(node, 1);
@@ -35,7 +35,7 @@ export const emitConvolution: EmissionRule = (emission, node) => {
   if (isDepthwise) requireEven(emission, node, window);
   const { type } = picture;
   const padding = paddingOf(picture, window);
-  // TensorFlow stops the whole process over a depthwise convolution with explicit padding (2.21, its shape function).
+  // A depthwise convolution with explicit padding aborts the process (TensorFlow 2.21, in its shape function).
   const isPadded = isDepthwise && 'explicit_paddings' in padding;
   const attributes = {
     T: { type },
@@ -43,8 +43,8 @@ export const emitConvolution: EmissionRule = (emission, node) => {
     dilations: [1, ...window.dilations, 1],
     ...(isPadded ? { padding: 'VALID' } : padding),
   };
-  const turned = isDepthwise ? depthwiseWeights(weights, groups) : permuteTensor(weights, [2, 3, 1, 0]);
-  const filter = emission.builder.constant(`${node.name}/weights`, turned);
+  const permuted = isDepthwise ? depthwiseWeights(weights, groups) : permuteTensor(weights, [2, 3, 1, 0]);
+  const filter = emission.builder.constant(`${node.name}/weights`, permuted);
   const input = isPadded ? pad(emission, node, picture, window, 0) : emission.arranged(picture, NHWC);
   const op = isDepthwise ? 'DepthwiseConv2dNative' : 'Conv2D';
   let reference = emission.node(node, op, [input.reference, filter], attributes);
@@ -55,7 +55,7 @@ export const emitConvolution: EmissionRule = (emission, node) => {
   return [picturesLike(picture, reference, outChannels, window)];
 };
 
-/** MaxPool. Padding that TensorFlow's SAME does not give is written out with the lowest number there is. */
+/** MaxPool. Padding other than TensorFlow's SAME is emitted as a separate pad with the lowest number. */
 export const emitMaxPool: EmissionRule = (emission, node) => {
   const { window, picture, channels } = poolOf(emission, node);
   const padding = paddingOf(picture, window);
@@ -68,7 +68,7 @@ export const emitMaxPool: EmissionRule = (emission, node) => {
   return [picturesLike(picture, reference, channels, window)];
 };
 
-/** AveragePool. TensorFlow never counts padding, so where ONNX does the zeros are written out. */
+/** AveragePool. TensorFlow never counts padding, so if ONNX does, the zeros are emitted as a separate pad. */
 export const emitAveragePool: EmissionRule = (emission, node) => {
   const { window, picture, channels } = poolOf(emission, node);
   const padding = paddingOf(picture, window);
@@ -115,7 +115,7 @@ function windowOf(emission: Emission, node: GraphNode, picture: Value, sizes: re
   const [, , height, width] = emission.sizes(node, picture) as [number, number, number, number];
   const out = [height, width].map((size, axis) => {
     const room = size + pads[axis]! + pads[axis + 2]! - reachOf(sizes[axis]!, dilations[axis]!);
-    // Rounding up differs only where the last step is a partial one.
+    // Rounding up only makes a difference if the last window is partial.
     if (intOf(node, 'ceil_mode', 0) === 1 && room % strides[axis]! !== 0) {
       throw emission.unsupported(node, 'ceil_mode adds a partial window');
     }
@@ -124,7 +124,7 @@ function windowOf(emission: Emission, node: GraphNode, picture: Value, sizes: re
   return { sizes, strides, dilations, pads, out: out as unknown as Window['out'] };
 }
 
-/** SAME where TensorFlow would choose the same padding: the odd pixel goes to the end. */
+/** Returns SAME if it gives the same padding (the odd pixel at the end), else explicit padding. */
 function paddingOf(picture: Value, window: Window): { padding: string; explicit_paddings?: number[] } {
   const { pads, sizes, strides, dilations, out } = window;
   if (pads.every((size) => size === 0)) return { padding: 'VALID' };
@@ -152,7 +152,7 @@ function pad(emission: Emission, node: GraphNode, picture: Value, window: Window
   return padded(emission, node, emission.arranged(picture, NHWC), [0, 0, top, bottom, left, right, 0, 0], filling);
 }
 
-/** Pads a value, axes as they lie in memory: before and after each. Its `dims` stay those from before. */
+/** Pads a value before and after each axis, in memory order. Its `dims` stay unchanged. */
 export function padded(
   emission: Emission,
   node: GraphNode,
@@ -184,7 +184,7 @@ function depthwiseWeights(weights: Tensor, channels: number): Tensor {
   return permuteTensor({ ...weights, dims: [channels, multiplier, rows, columns] }, [2, 3, 0, 1]);
 }
 
-/** What TensorFlow's kernels for depthwise convolutions do not take. */
+/** Rejects what TensorFlow's depthwise kernels do not support. */
 function requireEven(emission: Emission, node: GraphNode, { strides, dilations }: Window): void {
   if (strides[0] !== strides[1]) throw emission.unsupported(node, `its strides [${strides}] differ`);
   if (dilations.some((dilation) => dilation !== 1)) throw emission.unsupported(node, `its groups are dilated`);

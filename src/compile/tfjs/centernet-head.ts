@@ -5,25 +5,25 @@ import type { TfNode } from './read-tfjs.ts';
 
 const NHWC_ORDER = [0, 2, 3, 1];
 
-/** What the tail of a CenterNet does, read from the published graph. */
+/** Parameters of a CenterNet's tail, read from the published graph. */
 export interface CenternetHead {
-  /** Class heat map before its sigmoid, [N, h, w, classes]. */
+  /** Class heat map before the sigmoid, [N, h, w, classes]. */
   readonly logits: string;
   /** Distances from the centre to the left, top, right and bottom edge in input pixels, [N, h, w, 4]. */
   readonly edges: string;
-  /** Input pixels for one cell of the heat map. */
+  /** Input pixels per cell of the heat map. */
   readonly strideRatio: number;
-  /** How many peaks are reported. */
+  /** Number of reported peaks. */
   readonly peaks: number;
 }
 
 /**
- * Recognises the tail of a CenterNet: peaks of the heat map (equal to the maximum of their 3x3 neighbourhood), the best
- * of all classes by TopK, and the edge distances gathered at each. The published tail flattens the batch away, so it
- * cannot be carried over operator by operator.
+ * Recognises the tail of a CenterNet: peaks of the heat map (equal to the maximum of their 3x3 neighbourhood), the best of all
+ * classes by TopK, and the edge distances gathered at each peak. The published tail flattens the batch axis, so it cannot be
+ * converted operator by operator.
  *
  * @param output - name of the output [1, peaks, 6]: x1, y1, x2, y2, score, class.
- * Throws COMPILE_UNSUPPORTED where the graph ends in another way.
+ * Throws COMPILE_UNSUPPORTED if the graph has a different tail.
  */
 export function recogniseCenternetHead(lowering: Lowering, output: string): CenternetHead {
   const concat = seeThrough(lowering, output);
@@ -59,11 +59,11 @@ export function recogniseCenternetHead(lowering: Lowering, output: string): Cent
 /**
  * Emits the tail for any batch and any input shape.
  *
- * The sigmoid rises everywhere, so peaks are found and ranked on the logits, and only the chosen ones go through it: for
- * 80 classes at 128x128 that leaves 1.3 million sigmoids out.
+ * The sigmoid is monotonic, so peaks are found and ranked on the logits, and only the selected ones get a sigmoid: for 80 classes at
+ * 128x128 that saves 1.3 million sigmoids.
  *
- * @param ranking - in which order the heat map is flattened: as its memory lies costs nothing, and that is class by class
- *   where pictures are planes and cell by cell where they are pixels.
+ * @param ranking - order in which the heat map is flattened. The memory order costs nothing: class by class if pictures are
+ *   planes, cell by cell if they are interleaved.
  * @returns [N, peaks, 6] f32: x1, y1, x2, y2 in input pixels, score, class; best first.
  */
 export function emitCenternetHead(
@@ -125,10 +125,9 @@ export function emitCenternetHead(
 }
 
 /**
- * Leaves a logit that equals the maximum of its neighbours as it is, and pushes every other far below all of them:
- * logit + 1e30 * (logit - maximum). `Equal` and `Where` say the same and take 1.2 ms more at 128x128x80 on a CPU.
- * Plain arithmetic on purpose: a convolution would round its input where a GPU multiplies in TF32, and no logit would
- * equal its maximum any more.
+ * Keeps logits that equal the maximum of their neighbourhood, and moves all others far below: logit + 1e30 * (logit - maximum).
+ * `Equal` and `Where` have the same effect but take 1.2 ms more at 128x128x80 on a CPU. Must stay plain arithmetic: a convolution
+ * on a GPU with TF32 rounds its input, and then no logit equals its maximum.
  */
 function emitPeaks(builder: GraphBuilder, logits: string): string {
   const maximum = builder.node('MaxPool', 'head/maximum', [logits], { kernel_shape: [3, 3], pads: [1, 1, 1, 1] });
@@ -138,7 +137,7 @@ function emitPeaks(builder: GraphBuilder, logits: string): string {
   return builder.node('Add', 'head/peaks', [logits, pushed]);
 }
 
-/** A corner is `cell * stride -/+ edges[..., index]`; gives the stride. */
+/** Returns the stride of a corner, which is `cell * stride -/+ edges[..., index]`. */
 function cornerStride(lowering: Lowering, corner: TfNode, index: number): number {
   const parts = (corner.input ?? []).map((reference) => lowering.node(reference));
   const [scaled, slice] = parts;
@@ -158,7 +157,7 @@ function requirePeakWindow(lowering: Lowering, equal: TfNode): void {
   if (!isThreeByThree) throw lowering.unsupported(equal, 'expected peaks within 3x3 neighbours');
 }
 
-/** Follows first inputs through reshapes and casts up to a node of the wanted kind. */
+/** Follows first inputs through reshapes and casts up to a node with this operator. */
 function ancestor(lowering: Lowering, reference: string, op: string): TfNode {
   let node = lowering.node(reference);
   while (node.op !== op && ['Identity', 'Reshape', 'ExpandDims', 'Cast'].includes(node.op)) {

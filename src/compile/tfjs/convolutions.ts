@@ -2,7 +2,7 @@ import { f32Tensor } from '../graph.ts';
 import type { LoweredValue, Lowering } from './lowering.ts';
 import type { TfNode } from './read-tfjs.ts';
 
-/** Where a window operator looks along one axis. */
+/** Padding and output size of a window operator along one axis. */
 interface Window {
   readonly size: number;
   readonly stride: number;
@@ -10,8 +10,8 @@ interface Window {
 }
 
 /**
- * Gives the padding and the output size of a window along one axis, as TensorFlow defines them: SAME spreads what is
- * missing over both sides and puts the odd pixel at the end, so with stride 2 the two sides differ.
+ * Returns padding and output size of a window along one axis, as TensorFlow defines them: SAME distributes the padding over both
+ * sides with the odd pixel at the end, so with stride 2 the two sides differ.
  * (TensorFlow API documentation, tf.nn.convolution, "Notes on padding based on data formats".)
  */
 export function windowPadding(
@@ -27,7 +27,7 @@ export function windowPadding(
   return [before, total - before, out];
 }
 
-/** Rows, then columns: ONNX wants the starts of all axes before the ends. */
+/** Returns the window over rows and columns; ONNX lists the starts of all axes before the ends. */
 export function spatialWindow(
   lowering: Lowering,
   node: TfNode,
@@ -75,7 +75,7 @@ export function lowerConvolution(lowering: Lowering, node: TfNode): LoweredValue
   return emitConvolution(lowering, node, input, weights, 1);
 }
 
-/** Depthwise convolutions: weights [h, w, in, multiplier] become [in * multiplier, 1, h, w], one group a channel. */
+/** Depthwise convolutions: weights [h, w, in, multiplier] become [in * multiplier, 1, h, w], one group per channel. */
 export function lowerDepthwise(lowering: Lowering, node: TfNode): LoweredValue {
   requireNhwc(lowering, node);
   const input = lowering.value(lowering.inputReference(node, 0));
@@ -112,10 +112,10 @@ function emitConvolution(
   return { name, shape: [input.shape[0]!, window.height, window.width, outChannels] };
 }
 
-/** Emits Relu or Relu6 after a node, both bit-exact in ONNX. */
+/** Emits Relu or Relu6 after a node; both are bit-exact in ONNX. */
 export function emitActivation(lowering: Lowering, node: TfNode, activation: string, input: string): string {
   if (activation === 'Relu') return lowering.builder.node('Relu', `${node.name}/relu`, [input]);
-  if (activation !== 'Relu6') throw lowering.unsupported(node, `activation ${activation} is not known`);
+  if (activation !== 'Relu6') throw lowering.unsupported(node, `activation ${activation} is not supported`);
   const zero = lowering.builder.constant(`${node.name}/zero`, f32Tensor([], [0]));
   const six = lowering.builder.constant(`${node.name}/six`, f32Tensor([], [6]));
   return lowering.builder.node('Clip', `${node.name}/relu6`, [input, zero, six]);

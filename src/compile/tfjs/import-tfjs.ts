@@ -4,14 +4,14 @@ import { Lowering, type SizePx } from './lowering.ts';
 import { IMAGES, OPERATOR_RULES } from './operators.ts';
 import type { TfGraph } from './read-tfjs.ts';
 
-/** First operator set that has everything emitted here and in the front. */
+/** First operator set that supports everything emitted here and in the front. */
 const OPSET = 17;
 
 /**
- * Carries a TensorFlow.js CenterNet over into a graph of ONNX operators with a free batch dimension.
+ * Converts a TensorFlow.js CenterNet to a graph of ONNX operators with a free batch dimension.
  *
- * @param input - size to compile for; both sides must keep every inner size whole (multiples of the largest stride).
- * @param published - size that the network was published at.
+ * @param input - size to compile for; both sides must be multiples of the largest stride.
+ * @param published - published input size.
  * @param output - name of the output [1, peaks, 6]; the emitted graph keeps the name.
  * @param ranking - see `emitCenternetHead`.
  * @returns a graph from `images`, f32 [n, 3, height, width], to `output`, f32 [n, peaks, 6].

@@ -3,7 +3,7 @@ import { f32Values, i64Tensor, intValues, type Tensor } from '../graph.ts';
 import { GraphBuilder } from '../graph-builder.ts';
 import type { TfAttribute, TfGraph, TfNode } from './read-tfjs.ts';
 
-/** Marks the batch dimension, whose size is not known. */
+/** Marks the batch dimension, whose size is unknown. */
 export const FREE_BATCH = -1;
 
 export interface SizePx {
@@ -11,28 +11,28 @@ export interface SizePx {
   readonly height: number;
 }
 
-/** A value that was lowered. */
+/** A lowered value. */
 export interface LoweredValue {
   readonly name: string;
-  /** As TensorFlow sees it: rank 4 is N, H, W, C. In the emitted graph every rank-4 value is N, C, H, W. */
+  /** Shape in TensorFlow: rank 4 is N, H, W, C. In the emitted graph every rank-4 value is N, C, H, W. */
   readonly shape: readonly number[];
 }
 
 export type OperatorRule = (lowering: Lowering, node: TfNode) => LoweredValue;
 
 /**
- * Carries one TensorFlow graph over into ONNX operators, from an output back to the input.
+ * Converts a TensorFlow graph to ONNX operators, from an output back to the input.
  *
- * Layout: TensorFlow.js keeps pictures as N, H, W, C and ONNX Runtime's convolutions want N, C, H, W. Every rank-4 value
- * is kept as N, C, H, W from the first convolution to the last, and constants are turned at compile time instead, so no
- * transpose is left in the graph.
+ * Layout: TensorFlow.js stores pictures as N, H, W, C and ONNX Runtime's convolutions require N, C, H, W. Every rank-4 value is
+ * N, C, H, W from the first convolution to the last, and constants are transposed at compile time, so the graph contains no
+ * transpose.
  */
 export class Lowering {
   readonly builder = new GraphBuilder('');
   readonly graph: TfGraph;
-  /** The size that is compiled for. */
+  /** The input size to compile for. */
   readonly input: SizePx;
-  /** The size that the network was published at; sizes inside the graph were computed for it. */
+  /** The published input size; sizes inside the graph were computed for it. */
   readonly publishedInput: SizePx;
   readonly #rules: ReadonlyMap<string, OperatorRule>;
   readonly #values = new Map<string, LoweredValue>();
@@ -44,13 +44,13 @@ export class Lowering {
     this.#rules = rules;
   }
 
-  /** Lowers what a reference names, once. Throws COMPILE_UNSUPPORTED for an operator without a rule. */
+  /** Lowers the value of a reference once. Throws COMPILE_UNSUPPORTED for an operator without a rule. */
   value(reference: string): LoweredValue {
     const known = this.#values.get(reference);
     if (known !== undefined) return known;
     const node = this.node(reference);
     const rule = this.#rules.get(node.op);
-    if (rule === undefined) throw this.unsupported(node, 'this operator is not known');
+    if (rule === undefined) throw this.unsupported(node, 'this operator is not supported');
     const value = rule(this, node);
     this.#values.set(reference, value);
     return value;
@@ -68,7 +68,7 @@ export class Lowering {
     return reference;
   }
 
-  /** The constant that a reference names, seen through identities; undefined where it is computed at run time. */
+  /** Returns the constant of a reference, following identities; undefined if it is computed at run time. */
   constant(reference: string): Tensor | undefined {
     const node = this.node(reference);
     if (node.op === 'Identity') return this.constant(this.inputReference(node, 0));
@@ -96,7 +96,7 @@ export class Lowering {
     return (this.attribute(node, name).list?.s ?? []).map(decodeText);
   }
 
-  /** The H and W entries of an N, H, W, C list such as `strides`. Throws where it also steps over N or C. */
+  /** Returns the H and W entries of an N, H, W, C list such as `strides`. Throws if N or C is not 1. */
   spatialPair(node: TfNode, name: string): [number, number] {
     const list = (this.attribute(node, name).list?.i ?? [1, 1, 1, 1]).map(Number);
     if (list.length !== 4 || list[0] !== 1 || list[3] !== 1) throw this.unsupported(node, `${name} is [${list}]`);
@@ -121,7 +121,7 @@ export class Lowering {
   }
 }
 
-/** `^name` is a control dependency and `name:1` the second output of a node. */
+/** Returns the node of a reference: `^name` is a control dependency and `name:1` the second output of a node. */
 export function nodeName(reference: string): string {
   return reference.replace(/^\^/, '').replace(/:\d+$/, '');
 }

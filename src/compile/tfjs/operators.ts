@@ -3,13 +3,13 @@ import { emitActivation, lowerConvolution, lowerDepthwise, spatialWindow } from 
 import { FREE_BATCH, type LoweredValue, type Lowering, type OperatorRule } from './lowering.ts';
 import type { TfNode } from './read-tfjs.ts';
 
-/** Name of the picture in the graph before the front is put before it: f32 N, C, H, W. */
+/** Name of the picture input before the front is added: f32 N, C, H, W. */
 export const IMAGES = 'images';
 
-/** N, H, W, C axes in the order of N, C, H, W: where TensorFlow's axis i lies in the emitted graph. */
+/** Index in N, C, H, W of each axis of N, H, W, C: TensorFlow's axis i becomes this axis of the emitted graph. */
 const NCHW_AXIS = [0, 2, 3, 1] as const;
 
-/** Every TensorFlow operator that can be lowered; the tail of a detector is recognised as a whole, see its own file. */
+/** The rules of all supported TensorFlow operators. The tail of a detector is recognised as a whole, see `centernet-head.ts`. */
 export const OPERATOR_RULES: ReadonlyMap<string, OperatorRule> = new Map<string, OperatorRule>([
   ['Placeholder', lowerPlaceholder],
   ['Identity', (lowering, node) => lowering.value(lowering.inputReference(node, 0))],
@@ -58,14 +58,15 @@ function broadcast(a: number, b: number): number {
   return a === FREE_BATCH || b === FREE_BATCH ? FREE_BATCH : Math.max(a, b);
 }
 
-/** A constant beside a picture is turned to N, C, H, W here; scalars need no turning. */
+/** Returns an operand; a constant used with a picture is transposed to N, C, H, W, unless it is a scalar. */
 function operand(lowering: Lowering, node: TfNode, index: number): LoweredValue {
   const reference = lowering.inputReference(node, index);
   if (lowering.constant(reference) === undefined) return lowering.value(reference);
   const { dims, values } = lowering.floats(node, index);
   const isScalar = dims.every((dim) => dim === 1);
   const isPerChannel = values.length === dims.at(-1);
-  if (!isScalar && !isPerChannel) throw lowering.unsupported(node, `a constant of shape [${dims}] is not known here`);
+  if (!isScalar && !isPerChannel)
+    throw lowering.unsupported(node, `a constant of shape [${dims}] is not supported here`);
   const tensor = f32Tensor(isScalar ? [] : [values.length, 1, 1], values);
   return { name: lowering.builder.constant(`${node.name}/constant`, tensor), shape: isScalar ? [] : [values.length] };
 }
@@ -75,7 +76,8 @@ function lowerMean(lowering: Lowering, node: TfNode): LoweredValue {
   const axes = lowering.integers(node, 1).map((axis) => (axis < 0 ? axis + 4 : axis));
   const isGlobal = input.shape.length === 4 && axes.length === 2 && axes.includes(1) && axes.includes(2);
   const keepsDims = lowering.attribute(node, 'keep_dims').b ?? false;
-  if (!isGlobal || !keepsDims) throw lowering.unsupported(node, `only a mean over H and W that keeps both is known`);
+  if (!isGlobal || !keepsDims)
+    throw lowering.unsupported(node, 'only a mean over H and W that keeps both is supported');
   const name = lowering.builder.node('GlobalAveragePool', node.name, [input.name]);
   return { name, shape: [input.shape[0]!, 1, 1, input.shape[3]!] };
 }
@@ -85,15 +87,15 @@ function lowerConcat(lowering: Lowering, node: TfNode): LoweredValue {
   const parts = Array.from({ length: count }, (_, index) => lowering.value(lowering.inputReference(node, index)));
   const shape = [...parts[0]!.shape];
   const axis = (lowering.integers(node, count)[0]! + shape.length) % shape.length;
-  if (shape.length !== 4) throw lowering.unsupported(node, `only rank 4 is known, received rank ${shape.length}`);
+  if (shape.length !== 4) throw lowering.unsupported(node, `only rank 4 is supported, received rank ${shape.length}`);
   shape[axis] = parts.reduce((sum, part) => sum + part.shape[axis]!, 0);
   const names = parts.map((part) => part.name);
   return { name: lowering.builder.node('Concat', node.name, names, { axis: NCHW_AXIS[axis]! }), shape };
 }
 
 /**
- * The size in the graph was computed for the published input, so it is read as a factor. Without half-pixel centres
- * TensorFlow takes source = target / factor, which ONNX calls asymmetric.
+ * Lowers a resize. The size in the graph was computed for the published input, so it is converted to a factor. Without half-pixel
+ * centres TensorFlow uses source = target / factor, which ONNX calls asymmetric.
  */
 function lowerResizeBilinear(lowering: Lowering, node: TfNode): LoweredValue {
   const input = lowering.value(lowering.inputReference(node, 0));
@@ -105,7 +107,7 @@ function lowerResizeBilinear(lowering: Lowering, node: TfNode): LoweredValue {
   if (!Number.isInteger(rowFactor) || !Number.isInteger(columnFactor)) {
     throw lowering.unsupported(node, `the picture grows by ${rowFactor} and ${columnFactor}, which are not whole`);
   }
-  if (lowering.attribute(node, 'align_corners').b) throw lowering.unsupported(node, 'align_corners is not known');
+  if (lowering.attribute(node, 'align_corners').b) throw lowering.unsupported(node, 'align_corners is not supported');
   const isHalfPixel = lowering.attribute(node, 'half_pixel_centers').b ?? false;
   const scales = lowering.builder.constant(`${node.name}/scales`, f32Tensor([4], [1, 1, rowFactor, columnFactor]));
   const name = lowering.builder.node('Resize', node.name, [input.name, '', scales], {

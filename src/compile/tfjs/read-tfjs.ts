@@ -3,7 +3,7 @@ import { SightlineError } from '../../errors/sightline-error.ts';
 import { ELEMENT_BYTES, elementCount, type Tensor } from '../graph.ts';
 import { halfToFloat } from '../half.ts';
 
-/** A node as the TensorFlow.js converter writes it. Text attributes are base64. */
+/** A node as written by the TensorFlow.js converter. Text attributes are base64. */
 export interface TfNode {
   readonly name: string;
   readonly op: string;
@@ -48,10 +48,10 @@ const SOURCE_BYTES: Readonly<Record<string, number>> = {
 };
 
 /**
- * Reads a TensorFlow.js graph model. Weights that were quantised for the download become f32 again.
+ * Reads a TensorFlow.js graph model. Weights that were quantised for download are converted to f32.
  *
  * @param weightPaths - the binary files, in the order of the model file.
- * Throws MODEL_INVALID where the files are no graph model or do not fit each other.
+ * Throws MODEL_INVALID if the files are not a graph model or do not belong together.
  */
 export async function readTfjs(modelPath: string, weightPaths: readonly string[]): Promise<TfGraph> {
   const model = parseModel(await readFile(modelPath, 'utf8'), modelPath);

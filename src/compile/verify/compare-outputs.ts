@@ -1,38 +1,38 @@
 import type { ModelFamily, OutputTensor } from '../../core/model.ts';
 
-/** How far a compiled model is from its source on some pictures. */
+/** Difference between a compiled model and its source for one output. */
 export interface VerifyRow {
   readonly output: string;
-  /** Largest difference of two numbers, in the unit of the output (pixels for boxes). */
+  /** Largest absolute difference, in the unit of the output (pixels for boxes). */
   readonly maxAbs: number;
-  /** The same as a share of the largest number that the source gave in this output. */
+  /** Largest difference, relative to the largest number of the source in this output. */
   readonly maxRel: number;
-  /** Mean difference: what one number is off by as a rule, in the unit of the output. */
+  /** Mean absolute difference, in the unit of the output. */
   readonly meanAbs: number;
   readonly images: number;
 }
 
-/** Families whose rows stand for the cells of a grid, in an order that no score changes. */
+/** Families with a row for each cell of a grid, so that the order does not depend on scores. */
 const BY_CELL: ReadonlySet<ModelFamily> = new Set(['yolox', 'yolov5', 'yolov8', 'gfl']);
 
 type Outputs = ReadonlyMap<string, OutputTensor>;
 
-/** Ranked rows below this are not compared: the last places of a ranking change hands by the rounding of f32. */
+/** Ranked rows with lower scores are not compared: f32 rounding changes the end of a ranking. */
 const LEAST_SCORE = 0.05;
 
-/** Boxes smaller than this are matched as if they had this size. */
+/** Minimum size of a box for matching, in pixels. */
 const NEAR_PX = 8;
 
-/** Families whose boxes are shares of the input; there the same stands for a share of it. */
+/** Families with boxes as fractions of the input. Their minimum size is a fraction too. */
 const SHARES: ReadonlySet<ModelFamily> = new Set(['detr', 'ssd']);
 const SHARE = 80;
 
 /**
  * Compares the outputs of two models on the same pictures.
  *
- * A family with a row for each cell is compared number by number. The others rank their boxes, and two boxes of nearly the
- * same score may change places, so each box of the source is compared with the nearest one of the same class. One that has
- * none nearby was lost, and counts with its whole score.
+ * Families with a row for each cell are compared number by number. The others rank their boxes, and boxes with almost the same score
+ * can swap places, so each box of the source is compared with the nearest one of the same class. If there is none nearby, the box
+ * is lost, and its score counts as the difference.
  */
 export function compareOutputs(
   family: ModelFamily,
@@ -63,7 +63,7 @@ export function compareOutputs(
   }));
 }
 
-/** Keeps the largest difference, and the largest number that the source gave. */
+/** Collects the differences of one output, and the largest number of the source. */
 class Gauge {
   maxAbs = 0;
   largest = 0;
@@ -76,7 +76,7 @@ class Gauge {
 
   compare(expected: number, received: number): void {
     const distance = Math.abs(expected - received);
-    // Not a number counts as infinitely far.
+    // NaN counts as an infinite difference.
     const difference = Number.isNaN(distance) ? Number.POSITIVE_INFINITY : distance;
     this.maxAbs = Math.max(this.maxAbs, difference);
     this.#sum += difference;
@@ -109,7 +109,7 @@ function toRows(family: ModelFamily, outputs: Outputs): Row[] {
   );
 }
 
-/** Rows of box, score, class. */
+/** Reads packed rows of box, score, class. */
 function packedRows(detections: OutputTensor): Row[] {
   const rows: Row[] = [];
   for (let at = 0; at + 6 <= detections.data.length; at += 6) {
@@ -118,7 +118,7 @@ function packedRows(detections: OutputTensor): Row[] {
   return rows;
 }
 
-/** The best class of each query; its box is in an output of its own, or before the scores. Logits go through their sigmoid. */
+/** Reads the best class of each query, with the box from a separate output or before the scores. Applies the sigmoid to logits. */
 function headRows(boxes: OutputTensor | undefined, { data, dims }: OutputTensor): Row[] {
   const width = dims[2]!;
   const first = boxes === undefined ? 4 : 0;
@@ -135,7 +135,7 @@ function row({ data }: OutputTensor, at: number, score: number, label: number): 
   return [a, b, c, d, score, label];
 }
 
-/** Centre and size to corners. */
+/** Converts centre and size to corners. */
 function cornersOf([x, y, width, height, score, label]: Row): Row {
   return [x - width / 2, y - height / 2, x + width / 2, y + height / 2, score, label];
 }
@@ -161,7 +161,7 @@ function distance(a: Row, b: Row): number {
   return Math.max(...[0, 1, 2, 3].map((corner) => Math.abs(a[corner]! - b[corner]!)));
 }
 
-/** A box whose corners are further away than this is another object's. */
+/** Returns the maximum corner distance of boxes that count as the same object. */
 function reach([x1, y1, x2, y2]: Row, near: number): number {
   return Math.max(Math.abs(x2 - x1), Math.abs(y2 - y1), near) / 2;
 }

@@ -1,7 +1,7 @@
 import type { NetworkInput } from '../network-input.ts';
 
 /**
- * Makes of a picture the numbers that a published network takes, in the order of its pixels.
+ * Converts a picture to the values that a published network takes, without changing the layout.
  *
  * @param frame - u8 [height, width, 3] RGB.
  * @returns f32 [height, width, 3] in the network's colour order.

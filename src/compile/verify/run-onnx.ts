@@ -6,11 +6,10 @@ import { halfTensor } from '../onnx/half-tensor.ts';
 import { normalise } from './normalise.ts';
 
 /**
- * Runs an ONNX file as it was published, one picture at a time; what the front does inside compiled files is done here by
- * hand.
+ * Runs an ONNX file as published, one picture at a time, with the preprocessing that compiled files do in their front.
  *
  * @param frames - u8 [height, width, 3] RGB at the size of the input.
- * @returns for each picture the outputs by the names that the decode function uses.
+ * @returns for each picture the outputs, under the names that the decode function uses.
  */
 export async function runOnnxSource(
   source: CompileSource,
@@ -34,7 +33,7 @@ export async function runOnnxSource(
   return images;
 }
 
-/** Interleaved u8 to the type, layout, colour order, range, mean and deviation that the network wants. */
+/** Converts interleaved u8 to the type, layout, colour order, range, mean and deviation that the network takes. */
 function toPicture(frame: Uint8Array, source: CompileSource, type: string): Tensor {
   const { width, height, layout } = source.input;
   const values = normalise(frame, source.input);
@@ -59,7 +58,7 @@ function openSession(path: string): Promise<InferenceSession> {
 function toOutput(tensor: Tensor): OutputTensor {
   const { data, dims } = tensor;
   if (tensor.type !== 'float16') return { data: data as OutputTensor['data'], dims };
-  // Node 20 has no array of halves: the library gives their bits, or where there is one, numbers.
+  // Without Float16Array (Node 20) the library returns the bits of the halves, otherwise numbers.
   const isBits = data instanceof Uint16Array;
   return { data: Float32Array.from(data as ArrayLike<number>, (half) => (isBits ? halfToFloat(half) : half)), dims };
 }

@@ -6,11 +6,11 @@ import type { CompileSource } from '../compile-source.ts';
 import { normalise } from './normalise.ts';
 
 /**
- * Runs a TensorFlow.js graph model as it was published, on the WebAssembly backend, one picture at a time.
+ * Runs a TensorFlow.js graph model as published, on the WebAssembly backend, one picture at a time.
  *
  * @param frames - u8 [height, width, 3] RGB at the size of the input.
- * @returns for each picture the outputs by the names that the decode function uses.
- * Throws ENGINE_UNAVAILABLE where the backend cannot be loaded.
+ * @returns for each picture the outputs, under the names that the decode function uses.
+ * Throws ENGINE_UNAVAILABLE if the backend cannot be loaded.
  */
 export async function runTfjs(
   source: CompileSource,

@@ -3,11 +3,11 @@ import type { OutputTensor } from '../../core/model.ts';
 type Outputs = ReadonlyMap<string, OutputTensor>;
 
 /**
- * Puts the outputs of a gated network (see `gateClasses`) together again as the one that its source has, `predictions`
- * f32 [n, cells, 5 + classes]. Outputs of other networks are given back as they are.
+ * Converts the outputs of a gated network (see `gateClasses`) back to the output of its source, `predictions`
+ * f32 [n, cells, 5 + classes]. Returns outputs of other networks unchanged.
  *
- * @param outputs - of a call whose gate let every cell pass.
- * @throws RangeError where a cell is missing.
+ * @param outputs - of a call in which every cell passed the gate.
+ * @throws RangeError if a cell is missing.
  */
 export function ungate(outputs: Outputs): Outputs {
   const cells = outputs.get('cells');

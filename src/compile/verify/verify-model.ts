@@ -5,18 +5,18 @@ import { compareOutputs, type VerifyRow } from './compare-outputs.ts';
 import { runOnnxSource } from './run-onnx.ts';
 import { runTfjs } from './run-tfjs.ts';
 
-/** Runs a compiled model and gives the outputs for each picture. The compiler loads no engine: who verifies brings it. */
+/** Runs a compiled model and returns the outputs for each picture. The caller provides it, because the compiler loads no engine. */
 export type RunCompiled = (
   model: CompiledModel,
   frames: readonly Uint8Array[],
 ) => Promise<readonly ReadonlyMap<string, OutputTensor>[]>;
 
 /**
- * Runs a compiled model and the network that it was made from on the same pictures, and says how far they are apart: the
- * source as it was published (TensorFlow.js on WebAssembly, or the original ONNX file), one picture at a time.
+ * Runs a compiled model and its source on the same pictures, and returns the differences. The source runs as published (TensorFlow.js
+ * on WebAssembly, or the original ONNX file), one picture at a time.
  *
- * @param frames - u8 [height, width, 3] RGB pictures, fitted to the model's input.
- * Throws COMPILE_UNSUPPORTED where the model was compiled at another size than the source can run, or not at all.
+ * @param frames - u8 [height, width, 3] RGB pictures, resized to the model's input.
+ * Throws COMPILE_UNSUPPORTED if the model is not compiled, or has an input size that the source cannot run.
  */
 export async function verifyModel(
   source: CompileSource,

@@ -1,7 +1,7 @@
 import type { OpenvinoDevice, OpenvinoFacts } from '../../core/openvino-facts.ts';
 import { type Handle, OpenvinoLibrary } from './library.ts';
 
-/** Loads a library and asks it for its version and devices. @throws Error where it cannot be loaded. */
+/** Loads a library and returns its version and devices. @throws Error if it cannot be loaded. */
 export function readOpenvinoFacts(path: string): OpenvinoFacts {
   const library = OpenvinoLibrary.load(path);
   const core = library.make('ov_core_create');
@@ -12,7 +12,7 @@ export function readOpenvinoFacts(path: string): OpenvinoFacts {
   }
 }
 
-/** The devices that the library can use on this machine. @throws OpenvinoError */
+/** Returns the devices that the library can use on this machine. @throws OpenvinoError */
 export function deviceFacts(library: OpenvinoLibrary, core: Handle): OpenvinoDevice[] {
   return library.devices(core).map((name) => ({
     name,

@@ -11,13 +11,13 @@ import {
 
 type Koffi = typeof import('koffi');
 
-/** A pointer to something that OpenVINO owns until the matching `ov_*_free` is called. */
+/** A pointer to an object that OpenVINO owns until the matching `ov_*_free` is called. */
 export type Handle = bigint;
 
-/** OpenVINO refused a call. The engine turns it into ENGINE_UNAVAILABLE or ENGINE_FAILED. */
+/** An OpenVINO call failed. The engine turns this into ENGINE_UNAVAILABLE or ENGINE_FAILED. */
 export class OpenvinoError extends Error {}
 
-/** Element types of `ov_element_type_e` that a compiled network has at its ends. */
+/** Element types of `ov_element_type_e` that inputs and outputs of a compiled network have. */
 export const ELEMENT_TYPES = { 4: 'f32', 9: 'i32', 10: 'i64', 16: 'u8' } as const;
 export type ElementType = (typeof ELEMENT_TYPES)[keyof typeof ELEMENT_TYPES];
 
@@ -27,8 +27,8 @@ const C_NAMES = { f32: 'float', i32: 'int32_t', i64: 'int64_t', u8: 'uint8_t' } 
 type TypedArray = Float32Array | Int32Array | BigInt64Array | Uint8Array;
 
 /**
- * OpenVINO's C API as this thread sees it. Every status is checked here, so no caller can forget one. Only C types cross, so one
- * binding serves every build since `OLDEST`.
+ * OpenVINO's C API, loaded once per thread. Every status code is checked here, so no caller can forget one. Only C types cross
+ * the boundary, so one binding works with every build since `OLDEST`.
  */
 export class OpenvinoLibrary {
   readonly #koffi: Koffi;
@@ -46,7 +46,7 @@ export class OpenvinoLibrary {
     this.#lastMessage = library.func('ov_get_last_err_msg', 'void *', []);
   }
 
-  /** Loads the library, once for each thread. @throws Error of koffi or of the operating system's loader, or for one too old. */
+  /** Loads the library once per thread. @throws Error of koffi or of the system's loader, or if the version is too old. */
   static load(path: string): OpenvinoLibrary {
     const known = loaded.get(path);
     if (known !== undefined) return known;
@@ -62,7 +62,7 @@ export class OpenvinoLibrary {
     if (status !== 0) throw new OpenvinoError(`${name}: ${this.#why(status)}`);
   }
 
-  /** Calls a function whose last parameter is where it writes a handle. @throws OpenvinoError */
+  /** Calls a function that writes a handle to its last parameter. @throws OpenvinoError */
   make(name: StatusFunction, ...args: unknown[]): Handle {
     const made: [Handle | null] = [null];
     this.call(name, ...args, made);
@@ -73,7 +73,7 @@ export class OpenvinoLibrary {
     this.#frees[name](what);
   }
 
-  /** Calls a function whose last parameter is where it writes a string, and frees that. @throws OpenvinoError */
+  /** Calls a function that writes a string to its last parameter, and frees that string. @throws OpenvinoError */
   text(name: StatusFunction, ...args: unknown[]): string {
     return this.#takeText(this.make(name, ...args));
   }
@@ -107,20 +107,20 @@ export class OpenvinoLibrary {
     return made[0]!;
   }
 
-  /** Gives the input of a model a static shape. @throws OpenvinoError */
+  /** Sets a static shape for the input of a model. @throws OpenvinoError */
   reshape(model: Handle, input: string, dims: readonly number[]): void {
     const rank = { min: dims.length, max: dims.length };
     const shape = { rank, dims: dims.map((dim) => ({ min: dim, max: dim })) };
     this.call('ov_model_reshape_input_by_name', model, input, shape);
   }
 
-  /** A tensor over memory of ours, which must outlive it. @throws OpenvinoError */
+  /** Creates a tensor over our memory, which must outlive the tensor. @throws OpenvinoError */
   tensorOver(data: TypedArray, type: ElementType, dims: readonly number[]): Handle {
     const shape = { rank: dims.length, dims: [...dims] };
     return this.make('ov_tensor_create_from_host_ptr', ELEMENT_CODES[type], shape, data);
   }
 
-  /** Copies what a tensor holds. @throws OpenvinoError, also for an element type that no compiled network gives. */
+  /** Copies the contents of a tensor. @throws OpenvinoError, also for an element type that is not in `ELEMENT_TYPES`. */
   read(tensor: Handle): { data: TypedArray; dims: number[] } {
     const dims = this.#takeShape('ov_tensor_get_shape', tensor);
     const type = this.#elementType('ov_tensor_get_element_type', tensor);
@@ -130,7 +130,7 @@ export class OpenvinoLibrary {
     return { data: data as TypedArray, dims };
   }
 
-  /** Element type and dimensions of a port; null stands for a dimension that is free. @throws OpenvinoError */
+  /** Returns element type and dimensions of a port; null is a free dimension. @throws OpenvinoError */
   port(port: Handle): { type: ElementType; dims: (number | null)[] } {
     const type = this.#elementType('ov_port_get_element_type', port);
     const partial = { rank: { min: 0, max: 0 }, dims: 0n };
@@ -191,16 +191,16 @@ interface Bounds {
 /** Declares each function of a table. */
 function declare<Name extends string, Parameters>(
   table: Readonly<Record<Name, Parameters>>,
-  one: (name: Name, parameters: Parameters) => unknown,
+  declareOne: (name: Name, parameters: Parameters) => unknown,
 ): Record<Name, NativeCall> {
   const entries = Object.entries(table) as [Name, Parameters][];
-  return Object.fromEntries(entries.map(([name, parameters]) => [name, one(name, parameters)])) as Record<
+  return Object.fromEntries(entries.map(([name, parameters]) => [name, declareOne(name, parameters)])) as Record<
     Name,
     NativeCall
   >;
 }
 
-/** Older ones number the element types differently. */
+/** Older versions number the element types differently. */
 const OLDEST = [2025, 2] as const;
 
 function requireVersion(version: string): void {
@@ -211,7 +211,7 @@ function requireVersion(version: string): void {
 
 const loaded = new Map<string, OpenvinoLibrary>();
 
-/** Memory for so many numbers of an element type. */
+/** Allocates memory for `count` numbers of an element type. */
 export function memoryOf(type: ElementType, count: number): TypedArray {
   switch (type) {
     case 'f32':

@@ -6,34 +6,34 @@ import type { FreeFunction } from './signatures.ts';
 export const FRAMES = 'frames';
 
 export interface NetworkOptions {
-  /** Of the input `frames`. */
+  /** Shape of the input `frames`. */
   readonly dims: readonly [batch: number, height: number, width: number, 3];
   /** Name of the f32 `[1]` input that a gated network takes besides `frames`. */
   readonly gateName: string;
   readonly outputNames: readonly string[];
-  /** As OpenVINO names it. */
+  /** OpenVINO's name of the device. */
   readonly device: string;
   readonly properties: Readonly<Record<string, string>>;
 }
 
 /**
- * A model compiled for one batch size, with one request and the memory of its ends. A static shape costs a compilation of 0.2
- * to 0.5 s for each size and saves 5 to 30 % of every call against a free batch (docs/adr/0016).
+ * A model compiled for one batch size, with one request and the memory of its inputs and outputs. A static shape costs a
+ * compilation of 0.2 to 0.5 s for each size and saves 5 to 30 % of every call compared with a free batch (docs/adr/0016).
  */
 export class OpenvinoNetwork {
-  /** Of the input `frames`; read by the device while `run` is under way. */
+  /** Pixels of the input `frames`; the device reads them during `run`. */
   readonly memory: Uint8Array;
   readonly #library: OpenvinoLibrary;
   readonly #owned: [FreeFunction, Handle][] = [];
   readonly #compiled: Handle;
   readonly #request: Handle;
   readonly #gate = new Float32Array(1);
-  /** Outputs of a fixed shape: the device writes them where we read them. */
+  /** Outputs of a fixed shape: the device writes directly into this memory. */
   readonly #outputs = new Map<string, OutputTensor>();
   /** Outputs whose shape depends on the picture: copied after each call. */
   readonly #dynamicNames: string[] = [];
 
-  /** @param model - is reshaped. @throws OpenvinoError */
+  /** @param model - reshaped in place. @throws OpenvinoError */
   constructor(library: OpenvinoLibrary, core: Handle, model: Handle, options: NetworkOptions) {
     this.#library = library;
     this.memory = new Uint8Array(options.dims.reduce((product, dim) => product * dim, 1));
@@ -54,15 +54,15 @@ export class OpenvinoNetwork {
     }
   }
 
-  /** A property of the compiled model, such as the precision that the device computes in. @throws OpenvinoError */
+  /** Reads a property of the compiled model, such as the precision that the device computes in. @throws OpenvinoError */
   property(key: string): string {
     return this.#library.text('ov_compiled_model_get_property', this.#compiled, key);
   }
 
   /**
-   * Blocks this thread until the device has computed what `memory` holds.
+   * Runs the batch in `memory` and blocks this thread until it is done.
    *
-   * @param gate - what a gated network compares objectness with; others ignore it.
+   * @param gate - logit that a gated network compares objectness with; other networks ignore it.
    * @returns outputs, valid until the next call. @throws OpenvinoError
    */
   run(gate: number): ReadonlyMap<string, OutputTensor> {
@@ -79,7 +79,7 @@ export class OpenvinoNetwork {
     return this.#outputs;
   }
 
-  /** Frees everything, the last made first. May be called twice. */
+  /** Frees everything, in reverse order of creation. Idempotent. */
   free(): void {
     for (const [free, handle] of this.#owned.splice(0).reverse()) this.#library.free(free, handle);
   }

@@ -1,13 +1,13 @@
 type Koffi = typeof import('koffi');
 type Type = ReturnType<Koffi['pointer']> | ReturnType<Koffi['out']> | string;
 
-/** The structs of the C API that are passed by value or filled in. */
+/** The structs of the C API that are passed by value or filled in by a call. */
 export interface NativeTypes {
-  /** `ov_dimension_t`: equal bounds are a size, others a range. */
+  /** `ov_dimension_t`: equal bounds are a fixed size, others a range. */
   readonly dimension: ReturnType<Koffi['struct']>;
   readonly shape: ReturnType<Koffi['struct']>;
   readonly partialShape: ReturnType<Koffi['struct']>;
-  /** Where a function writes a handle, a string, a count, an element type, or one of the structs. */
+  /** Output parameters: a handle, a string, a count, an element type, or one of the structs. */
   readonly out: {
     readonly handle: Type;
     readonly size: Type;
@@ -17,7 +17,7 @@ export interface NativeTypes {
     readonly version: Type;
     readonly devices: Type;
   };
-  /** The structs above when they are given back to be freed. */
+  /** The structs above as parameters of the functions that free them. */
   readonly given: { readonly shape: Type; readonly partialShape: Type; readonly version: Type; readonly devices: Type };
 }
 
@@ -25,7 +25,7 @@ export type NativeCall = (...args: unknown[]) => number;
 
 const HANDLE = 'void *';
 
-/** Declares the structs. They have no names, since koffi keeps names for the life of a thread. */
+/** Declares the structs. They are anonymous because koffi keeps names for the life of a thread. */
 export function nativeTypes(koffi: Koffi): NativeTypes {
   const dimension = koffi.struct({ min: 'int64_t', max: 'int64_t' });
   const shape = koffi.struct({ rank: 'int64_t', dims: 'int64_t *' });
@@ -58,7 +58,7 @@ export function nativeTypes(koffi: Koffi): NativeTypes {
 
 type Parameters = (types: NativeTypes) => Type[];
 
-/** Functions that return an `ov_status_e`, with their parameters, as in `openvino/c/*.h`. */
+/** Functions that return an `ov_status_e`, with their parameters, as declared in `openvino/c/*.h`. */
 export const SIGNATURES = {
   ov_get_openvino_version: ({ out }) => [out.version],
   ov_core_create: ({ out }) => [out.handle],

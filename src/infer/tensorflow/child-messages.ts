@@ -1,6 +1,6 @@
 import type { OutputTensor } from '../../core/model.ts';
 
-/** What the child is to load; without a model only the library, to learn what it can do. */
+/** What the child must load; without a model only the library, to query its facts. */
 export interface LoadRequest {
   readonly model: {
     /** Folder of a SavedModel. */
@@ -11,13 +11,13 @@ export interface LoadRequest {
   } | null;
 }
 
-/** What the library says of itself. */
+/** What the library reports about itself. */
 export interface LibraryFacts {
   readonly version: string;
   readonly isGpu: boolean;
 }
 
-/** Element types that the binding can read out of the library. */
+/** Element types of outputs that the binding can read. */
 export const OUTPUT_TYPES = {
   f32: Float32Array,
   i32: Int32Array,
@@ -31,16 +31,16 @@ export interface OutputHeader {
   readonly type: keyof typeof OUTPUT_TYPES;
 }
 
-/** Comes before the data of the outputs. */
+/** Sent before the data of the outputs. */
 export interface ResultHeader {
   readonly outputs: readonly OutputHeader[];
-  /** Tensors that the library and tfjs hold between two calls: must not grow. */
+  /** Tensors that the library and tfjs hold between two calls; must not grow. */
   readonly numTensors: number;
   /** Resident memory of the child. */
   readonly rssBytes: number;
 }
 
-/** From the thread that holds TensorFlow to its process. Data is moved, not copied. */
+/** Messages from the TensorFlow thread to its process. Buffers are transferred, not copied. */
 export type FromSession =
   | { readonly type: 'ready'; readonly facts: LibraryFacts }
   | { readonly type: 'failed'; readonly message: string }
@@ -51,15 +51,15 @@ export interface NamedOutput extends OutputTensor {
   readonly name: string;
 }
 
-/** A batch that lies in one of the two places of the shared memory. */
+/** A batch in one of the two halves of the shared memory. */
 export interface ToSession {
   readonly place: 0 | 1;
   readonly batchSize: number;
 }
 
-/** What the thread is started with. */
+/** Start data of the thread. */
 export interface SessionStart {
   readonly request: LoadRequest;
-  /** Two places, each for the largest batch; empty without a model. */
+  /** Two halves, each for the largest batch; empty without a model. */
   readonly pixels: SharedArrayBuffer;
 }

@@ -5,9 +5,9 @@ import { OUTPUT_TYPES, type OutputHeader } from './child-messages.ts';
 import { MESSAGE, MessageReader, messageHeader } from './message-reader.ts';
 
 /**
- * The child's side of the pipe. Pixels are read straight into one of two places in shared memory, while TensorFlow computes on
- * the other on a thread of its own: so the pipe never waits for the device, and a parent that dies is noticed even while
- * the device hangs.
+ * The child's side of the pipe. Pixels are read directly into one half of the shared memory while TensorFlow computes on the
+ * other half on a separate thread. So the pipe never waits for the device, and the death of the parent is noticed even if the
+ * device hangs.
  */
 export class ChildServer {
   readonly reader = new MessageReader({
@@ -25,7 +25,7 @@ export class ChildServer {
 
   #memory(kind: number, bytes: number): Uint8Array {
     if (kind !== MESSAGE.batch) return new Uint8Array(bytes);
-    // The host sends a batch only after the result of the one before the last, so this place is not in use any more.
+    // The parent sends batch n only after the result of batch n - 2, so this half is free.
     return new Uint8Array(this.#pixels, (this.#nextPlace * this.#pixels.byteLength) / 2, bytes);
   }
 
@@ -81,6 +81,6 @@ export class ChildServer {
 
 function typeOf(data: object): OutputHeader['type'] {
   const found = Object.entries(OUTPUT_TYPES).find(([, type]) => data instanceof type);
-  if (found === undefined) throw new RangeError(`outputs of type ${data.constructor.name} are not known`);
+  if (found === undefined) throw new RangeError(`outputs of type ${data.constructor.name} are not supported`);
   return found[0] as OutputHeader['type'];
 }

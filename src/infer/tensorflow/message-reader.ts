@@ -1,26 +1,26 @@
 /** Kind, tag and payload length, u32 little-endian each. */
 const HEADER_BYTES = 12;
 
-/** What the two ends of the pipe say to each other. Payloads are JSON, except those of `batch` and `output`. */
+/** Kinds of messages on the pipe. Payloads are JSON, except those of `batch` and `output`. */
 export const MESSAGE = {
-  /** Host: `LoadRequest`. */
+  /** From the parent: `LoadRequest`. */
   load: 1,
-  /** Host: pixels u8 `[tag, height, width, 3]`. */
+  /** From the parent: pixels u8 `[tag, height, width, 3]`. */
   batch: 2,
-  /** Child: `LibraryFacts`. */
+  /** From the child: `LibraryFacts`. */
   ready: 3,
-  /** Child: `{ message }`; it cannot do what it was started for. */
+  /** From the child: `{ message }`; loading failed or its thread ended. */
   failed: 4,
-  /** Child: `ResultHeader`; its outputs follow, one message each. */
+  /** From the child: `ResultHeader`; its outputs follow, one message each. */
   result: 5,
-  /** Child: the data of output number `tag`. */
+  /** From the child: the data of output number `tag`. */
   output: 6,
-  /** Child: `{ message }`; the oldest batch could not be run. */
+  /** From the child: `{ message }`; the oldest batch failed. */
   batchFailed: 7,
 } as const;
 
 export interface MessagePort {
-  /** Memory for the payload of the message that begins. */
+  /** Returns memory for the payload of the message that begins. */
   memory(kind: number, tag: number, bytes: number): Uint8Array;
   onMessage(kind: number, tag: number, payload: Uint8Array): void;
 }
@@ -30,8 +30,8 @@ export function messageHeader(kind: number, tag: number, bytes: number): Uint8Ar
 }
 
 /**
- * Cuts a byte stream into messages. Bytes are put straight where they belong: whoever reads asks `target` for the memory of
- * the next read, and tells with `filled` how much of it was used.
+ * Splits a byte stream into messages without copying: the caller reads into the memory that `target` returns, and reports the
+ * number of bytes with `filled`.
  */
 export class MessageReader {
   readonly #port: MessagePort;
@@ -44,7 +44,7 @@ export class MessageReader {
     this.#port = port;
   }
 
-  /** Never empty. */
+  /** Returns the memory for the next read; never empty. */
   target(): Uint8Array {
     return (this.#payload ?? this.#header).subarray(this.#at);
   }
@@ -65,7 +65,7 @@ export class MessageReader {
     this.#port.onMessage(kind, tag, payload);
   }
 
-  /** For bytes that lie somewhere already: copies them. */
+  /** Copies bytes that are already in memory. */
   push(chunk: Uint8Array): void {
     for (let from = 0; from < chunk.length; ) {
       const target = this.target();

@@ -3,7 +3,7 @@ import type { LibraryFacts, NamedOutput } from './child-messages.ts';
 
 type Tf = typeof import('@tensorflow/tfjs-node-gpu');
 
-/** The part of the native binding that is used here; `TFJSBinding` of the package. */
+/** The part of the package's `TFJSBinding` that is used here. */
 interface Binding {
   readonly TF_UINT8: number;
   readonly TF_Version: string;
@@ -24,7 +24,7 @@ interface TensorMetadata {
 const INPUT = 'frames';
 const SIGNATURE = 'serving_default';
 
-/** The library as it was loaded into this process. Not to be loaded on the main thread: calls block. */
+/** TensorFlow, loaded into this process. Do not load it on the main thread: its calls block. */
 export class TensorflowLibrary {
   readonly #tf: Tf;
   readonly #binding: Binding;
@@ -34,7 +34,7 @@ export class TensorflowLibrary {
     this.#binding = (tf.backend() as unknown as { binding: Binding }).binding;
   }
 
-  /** @throws Error of the package where its binding is missing or does not load. */
+  /** @throws Error of the package if its binding is missing or does not load. */
   static async load(): Promise<TensorflowLibrary> {
     const module = await import('@tensorflow/tfjs-node-gpu');
     return new TensorflowLibrary((module as unknown as { default?: Tf }).default ?? module);
@@ -44,21 +44,21 @@ export class TensorflowLibrary {
     return { version: this.#binding.TF_Version, isGpu: this.#binding.isUsingGpuDevice() };
   }
 
-  /** Tensors of tfjs, and handles of the library that no tensor of tfjs stands for. */
+  /** Number of tensors of tfjs, plus library handles that no tfjs tensor refers to. */
   get numTensors(): number {
     return this.#tf.memory().numTensors + this.#binding.getNumOfTensors();
   }
 
-  /** @throws Error where the folder holds no SavedModel with one input `frames` of this size. */
+  /** @throws Error if the folder holds no SavedModel with one input `frames` of this size. */
   async open(path: string, size: { width: number; height: number }): Promise<SavedModelSession> {
     const graphs = await this.#tf.node.getMetaGraphsFromSavedModel(path);
     const signature = graphs.find(({ tags }) => tags.includes('serve'))?.signatureDefs[SIGNATURE];
     const input = signature?.inputs[INPUT];
     if (signature === undefined || input === undefined || Object.keys(signature.inputs).length !== 1)
       throw new Error(`${path}: expected a signature ${SIGNATURE} with the one input ${INPUT}`);
-    // The package types these as numbers; they are messages of protobuf. The session itself checks no size.
+    // The package types these as numbers, but they are protobuf messages. The session itself does not check sizes.
     const dims = (input.shape as unknown as readonly { getSize(): number }[]).map((dim) => dim.getSize());
-    // A network of one batch size states it; the engine only asks for the sizes that the model takes.
+    // A network with a fixed batch size states it; the engine only requests sizes that the model takes.
     const expected = [dims[0]! > 0 ? dims[0]! : -1, size.height, size.width, 3];
     if (input.tfDtype !== 'DT_UINT8' || expected.some((side, i) => dims[i] !== side))
       throw new Error(`${path}: expected ${INPUT} DT_UINT8 [${expected}], found ${input.tfDtype} [${dims}]`);
@@ -68,9 +68,9 @@ export class TensorflowLibrary {
 }
 
 /**
- * A SavedModel, one session call for each batch. Goes under `TFSavedModel.predict` to the binding, which that calls too:
- * `predict` takes i32 tensors only and makes u8 of them again. Measured at 480x256 on two cores: 0.6 ms less for one
- * frame, 6.9 ms less for eight. On CPUs the library reads the pixels where they lie, shared memory included.
+ * A SavedModel, one session call for each batch. Calls the binding directly instead of `TFSavedModel.predict`, which takes only
+ * i32 tensors and converts them back to u8. Measured at 480x256 on two cores: 0.6 ms less for one frame, 6.9 ms less for eight.
+ * On CPUs the library reads the pixels in place, also from shared memory.
  */
 export class SavedModelSession {
   readonly #binding: Binding;
@@ -96,8 +96,8 @@ export class SavedModelSession {
   }
 
   /**
-   * @param pixels - u8 `[batchSize, height, width, 3]`; not to be written to until this returns.
-   * @returns copies of the outputs; the library holds nothing of the call afterwards. @throws Error of the session.
+   * @param pixels - u8 `[batchSize, height, width, 3]`; must not change until this returns.
+   * @returns copies of the outputs; all tensors of the call are freed. @throws Error of the session.
    */
   run(pixels: Uint8Array, batchSize: number): NamedOutput[] {
     const binding = this.#binding;

@@ -18,29 +18,29 @@ interface Waiting {
   reject(error: SightlineError): void;
 }
 
-/** Batches that a child holds at once: one that is computed, one that waits in its memory. */
+/** Batches that a child holds at once: one is computed, one waits in its memory. */
 export const CHILD_DEPTH = 2;
-/** A child ends when its pipe does; this long after that it is killed. */
+/** A child ends when its pipe closes; if it does not within this time, it is killed. */
 const KILL_AFTER_MS = 2_000;
 const LOG_CHARACTERS = 20_000;
 
 /**
- * A process that holds TensorFlow. A batch costs two copies through the pipe, measured at 480x256: 0.1 ms for one frame, 0.5
- * ms for eight, while the device works on the batch before.
+ * A process that runs TensorFlow. A batch costs two copies through the pipe, while the device works on the previous batch.
+ * Measured at 480x256: 0.1 ms for one frame, 0.5 ms for eight.
  */
 export class TensorflowChild {
   readonly pid: number;
-  /** Resolves, with how it ended, when the process is gone. */
+  /** Resolves with how the process ended. */
   readonly gone: Promise<string>;
   readonly #child: ChildProcess;
   readonly #pipe: Socket;
   readonly #waiting: Waiting[] = [];
-  /** Batches are answered in their order, so once this one is, all are. */
+  /** The latest call. Batches are answered in order, so when it has settled, all have. */
   #latest: Promise<unknown> = Promise.resolve();
   #facts: LibraryFacts | null = null;
   #onReady: { resolve(): void; reject(error: Error): void } | null = null;
   #log = '';
-  /** A result whose outputs are still on their way. */
+  /** A result whose outputs have not all arrived. */
   #result: { header: ResultHeader; outputs: Map<string, OutputTensor> } | null = null;
 
   private constructor(child: ChildProcess) {
@@ -52,7 +52,7 @@ export class TensorflowChild {
       onMessage: (kind, tag, payload) => this.#onMessage(kind, tag, payload),
     });
     this.#pipe.on('data', (chunk: Uint8Array) => reader.push(chunk));
-    // A broken pipe only tells that the process ended; how, its exit tells.
+    // A broken pipe means that the process has ended; the exit event reports how.
     this.#pipe.on('error', () => undefined);
     child.stderr!.setEncoding('utf8').on('data', (text: string) => {
       this.#log = (this.#log + text).slice(-LOG_CHARACTERS);
@@ -61,19 +61,19 @@ export class TensorflowChild {
       child.once('exit', (code, signal) => {
         const why = `its process ended with ${signal === null ? `exit code ${code}` : `signal ${signal}`}`;
         resolve(why);
-        // In the microtask after those that wait for `gone`, who thereby know why the calls below fail.
+        // One microtask later, so that code that awaits `gone` runs before the calls are rejected.
         void Promise.resolve().then(() => this.#failAll(why));
       });
     });
   }
 
   /**
-   * Starts the process and loads what is asked for.
+   * Starts the process and loads the library, and the model if there is one.
    *
-   * @throws Error of the library, or of the operating system where no process can be started.
+   * @throws Error of the library, or of the operating system if the process cannot be started.
    */
   static async start(request: LoadRequest): Promise<TensorflowChild> {
-    // A process group of its own: Ctrl-C in a terminal reaches us alone, and we end it when our frames are done.
+    // A separate process group: Ctrl-C in a terminal must not end the child before our frames are done.
     const child = spawn(process.execPath, [fileURLToPath(workerEntry('tensorflow.process'))], {
       stdio: ['ignore', 'ignore', 'pipe', 'pipe'],
       detached: process.platform !== 'win32',
@@ -99,15 +99,15 @@ export class TensorflowChild {
     return this.#facts!;
   }
 
-  /** What the library has written to its log. */
+  /** The library's log output. */
   get log(): string {
     return this.#log;
   }
 
   /**
-   * Runs one batch; a second one may be sent before the first is done.
+   * Runs one batch. A second one may be sent before the first is done.
    *
-   * @param pixels - u8 `[batchSize, height, width, 3]`; not to be written to until the call before this one has settled too.
+   * @param pixels - u8 `[batchSize, height, width, 3]`; must not change until this call and the one before it have settled.
    * @throws ENGINE_FAILED
    */
   run(pixels: Uint8Array, batchSize: number): Promise<ChildResult> {
@@ -133,7 +133,7 @@ export class TensorflowChild {
         break;
       case MESSAGE.failed:
         this.#onReady?.reject(new Error(parse<{ message: string }>(payload).message));
-        // After it was ready this can only be the end of its thread, and nothing will be answered any more.
+        // After `ready` this means that its thread has ended, so no call will be answered.
         this.#child.kill('SIGKILL');
         break;
       case MESSAGE.batchFailed:
@@ -157,22 +157,22 @@ export class TensorflowChild {
     this.#waiting.shift()?.resolve({ outputs, numTensors: header.numTensors, rssBytes: header.rssBytes });
   }
 
-  /** Resolves once all that was sent is answered. */
+  /** Resolves when all calls have settled. */
   async idle(): Promise<void> {
     await this.#latest.catch(() => undefined);
   }
 
   #failAll(why: string): void {
-    this.#onReady?.reject(new Error(`${why}${this.#lastWords()}`));
+    this.#onReady?.reject(new Error(`${why}${this.#lastLogLine()}`));
     for (const { reject } of this.#waiting.splice(0)) reject(failed(why));
   }
 
-  #lastWords(): string {
+  #lastLogLine(): string {
     const lines = this.#log.split('\n').filter((line) => line.trim() !== '');
     return lines.length === 0 ? '' : `: ${lines.at(-1)}`;
   }
 
-  /** Ends the process, and with it whatever it holds on a device. May be called twice. */
+  /** Ends the process, which also frees its device memory. Idempotent. */
   async close(): Promise<void> {
     this.#pipe.destroy();
     const timer = setTimeout(() => this.#child.kill('SIGKILL'), KILL_AFTER_MS);

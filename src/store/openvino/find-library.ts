@@ -1,7 +1,7 @@
 import { readdirSync } from 'node:fs';
 import { join } from 'node:path';
 
-/** Where the libraries lie in a `site-packages`, an unpacked wheel, and Intel's archives for Linux, macOS and Windows. */
+/** Library folders of a `site-packages`, an unpacked wheel, and Intel's archives for Linux, macOS and Windows. */
 const FOLDERS = [
   '.',
   'openvino/libs',
@@ -18,10 +18,10 @@ const FOLDERS = [
 /** `libopenvino_c.so.2641`, `libopenvino_c.2641.dylib`, `openvino_c.dll`. */
 const C_LIBRARY = /^(?:libopenvino_c\.so(?:\.\d+)*|libopenvino_c(?:\.\d+)*\.dylib|openvino_c\.dll)$/;
 
-/** Finds the library of OpenVINO's C API in a folder; null where there is none. */
+/** Finds the library of OpenVINO's C API in a folder; null if there is none. */
 export function findOpenvinoLibrary(folder: string): string | null {
   for (const place of FOLDERS) {
-    // The shortest name is the link to the others, where there are several.
+    // If there are several names, the shortest is the link to the others.
     const [name] = namesIn(join(folder, place))
       .filter((candidate) => C_LIBRARY.test(candidate))
       .sort((a, b) => a.length - b.length);

@@ -3,22 +3,22 @@ import { join, resolve } from 'node:path';
 import { SightlineError } from '../../errors/sightline-error.ts';
 import { findOpenvinoLibrary } from './find-library.ts';
 
-/** What `setup:openvino` left in the cache. */
+/** The record that `setup:openvino` writes to the cache. */
 export interface OpenvinoRecord {
-  /** As the library reports it. */
+  /** Version that the library reports. */
   readonly version: string;
-  /** Of the C library; relative to the folder of the record where the set-up fetched it. */
+  /** Path of the C library; relative to the record's folder if the set-up fetched it. */
   readonly library: string;
   readonly flavour: 'wheel' | 'folder';
-  /** Wheels that were unpacked, with their versions. */
+  /** Versions of the unpacked wheels. */
   readonly packages: Readonly<Record<string, string>>;
 }
 
-/** An OpenVINO that can be loaded. */
+/** An OpenVINO installation that can be loaded. */
 export interface OpenvinoPlace {
   readonly libraryPath: string;
   readonly foundBy: 'OPENVINO_DIR' | 'setup:openvino';
-  /** Null where nobody has asked the library yet. */
+  /** Null if the library has not been loaded to query it. */
   readonly version: string | null;
 }
 
@@ -29,9 +29,9 @@ export function openvinoHome(cacheDir: string): string {
 }
 
 /**
- * Finds OpenVINO: the folder that OPENVINO_DIR names, else what was set up. Null where there is neither.
+ * Finds OpenVINO in OPENVINO_DIR, else in the cache. Returns null if it is in neither.
  *
- * @throws ENGINE_UNAVAILABLE where OPENVINO_DIR names a folder without it.
+ * @throws ENGINE_UNAVAILABLE if OPENVINO_DIR names a folder without OpenVINO.
  */
 export function findOpenvino({
   openvinoDir,
@@ -56,7 +56,7 @@ export function findOpenvino({
   return existsSync(libraryPath) ? { libraryPath, foundBy: 'setup:openvino', version: record.version } : null;
 }
 
-/** Finds OpenVINO as `findOpenvino` does. @throws ENGINE_UNAVAILABLE with how to get it, where there is none. */
+/** Finds OpenVINO as `findOpenvino` does. @throws ENGINE_UNAVAILABLE with set-up instructions if there is none. */
 export function requireOpenvino(environment: Parameters<typeof findOpenvino>[0]): OpenvinoPlace {
   const place = findOpenvino(environment);
   if (place !== null) return place;
@@ -66,7 +66,7 @@ export function requireOpenvino(environment: Parameters<typeof findOpenvino>[0])
   );
 }
 
-/** Distinguishes this OpenVINO from another version or build, without loading it. */
+/** Returns a text that identifies this version or build of OpenVINO, without loading it. */
 export function openvinoIdentity({ libraryPath, version }: OpenvinoPlace): string {
   if (version !== null) return version;
   const { size, mtimeMs } = statSync(libraryPath);

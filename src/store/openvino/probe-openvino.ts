@@ -5,8 +5,8 @@ import { workerEntry } from '../../core/worker-entry.ts';
 import type { RunTool } from '../wheels/run-tool.ts';
 
 /**
- * Loads an OpenVINO in a process of its own, since one that does not fit would end this one, and returns its version and devices.
- * Throws what the tool throws, with the library's message on standard error.
+ * Loads OpenVINO in a separate process, because an incompatible library can crash its process, and returns its version and
+ * devices. Throws the error of `run`, with the library's message on standard error.
  */
 export async function probeOpenvino(libraryPath: string, run: RunTool): Promise<OpenvinoFacts> {
   const entry = fileURLToPath(workerEntry('openvino-probe.process'));

@@ -14,24 +14,24 @@ import { OPENVINO_RECORD, type OpenvinoRecord, openvinoHome } from './openvino-p
 import { probeOpenvino } from './probe-openvino.ts';
 
 export interface OpenvinoSetupOptions {
-  /** A folder with OpenVINO, used where it is; nothing is fetched then. */
+  /** A folder with OpenVINO, used in place instead of a download. */
   readonly from: string | undefined;
   readonly cacheDir: string;
   /** Command that starts Python. */
   readonly python: string;
   readonly onStep: (text: string) => void;
   readonly run: RunTool;
-  /** The rest is for tests. */
+  /** The remaining options are for tests. */
   readonly requirements?: string;
   readonly platform?: string;
   readonly freeBytes?: (folder: string) => Promise<number>;
 }
 
-/** Archive and unpacked files. Measured with 2026.4.1. */
+/** Disk space for the archive and the unpacked files. Measured with 2026.4.1. */
 const NEEDED_BYTES = 0.3e9;
-const FROM = 'npm run setup:openvino -- --from FOLDER';
+const FROM_COMMAND = 'npm run setup:openvino -- --from FOLDER';
 
-/** Tags of the wheels for each system that has them. */
+/** Platform tags of the wheels, for each system that has wheels. */
 const PLATFORMS: Readonly<Partial<Record<string, readonly string[]>>> = {
   'linux-x64': manylinux('x86_64'),
   'darwin-arm64': ['macosx_11_0_arm64'],
@@ -39,13 +39,13 @@ const PLATFORMS: Readonly<Partial<Record<string, readonly string[]>>> = {
 };
 
 const WANTED = /^openvino\/libs\/|\/licenses\//;
-/** Readers of other formats than ONNX and OpenVINO's own. */
+/** Readers of formats other than ONNX and OpenVINO's own. */
 const UNWANTED = /openvino_(?:pytorch|tensorflow|tensorflow_lite|paddle|jax|gguf)_frontend/;
 
 /**
- * Fetches OpenVINO, or takes the one in a folder, checks that it loads, and records it in the cache, where the engine looks.
+ * Fetches OpenVINO, or uses the one in a folder, checks that it loads, and records it in the cache for the engine.
  *
- * @returns what is set up, and what the library reports. Throws SETUP_FAILED; then what was set up before stays.
+ * @returns the record, and the library's facts. Throws SETUP_FAILED; an earlier set-up then stays in place.
  */
 export async function setupOpenvino(options: OpenvinoSetupOptions): Promise<OpenvinoRecord & OpenvinoFacts> {
   const home = openvinoHome(options.cacheDir);
@@ -54,7 +54,7 @@ export async function setupOpenvino(options: OpenvinoSetupOptions): Promise<Open
   const isFetched = options.from === undefined;
   const library = isFetched ? await fetchedLibrary(home, options) : await libraryIn(options.from!);
   options.onStep(`loading ${library}`);
-  const facts = await loaded(library, options.run);
+  const facts = await probe(library, options.run);
   const record: OpenvinoRecord = {
     version: facts.version,
     library: isFetched ? relative(home, library) : library,
@@ -65,7 +65,7 @@ export async function setupOpenvino(options: OpenvinoSetupOptions): Promise<Open
   return { ...record, ...facts };
 }
 
-/** The library out of the wheel; what was unpacked earlier and still loads is not fetched again. */
+/** Returns the library of the wheel. A wheel that was unpacked earlier and still loads is not fetched again. */
 async function fetchedLibrary(home: string, options: OpenvinoSetupOptions): Promise<string> {
   const requirements = options.requirements ?? join(packageRoot(), 'workers', 'requirements', 'openvino.txt');
   const platforms = platformsOf(options.platform ?? `${process.platform}-${process.arch}`);
@@ -73,14 +73,14 @@ async function fetchedLibrary(home: string, options: OpenvinoSetupOptions): Prom
     .update(platforms.join())
     .update(await readFile(requirements));
   const folder = join(home, `wheel-${hash.digest('hex').slice(0, 12)}`);
-  const known = existsSync(join(folder, PACKAGES)) ? findOpenvinoLibrary(folder) : null;
-  if (known !== null) {
+  const existing = existsSync(join(folder, PACKAGES)) ? findOpenvinoLibrary(folder) : null;
+  if (existing !== null) {
     try {
-      await loaded(known, options.run);
+      await probe(existing, options.run);
       options.onStep(`already fetched: ${folder}`);
-      return known;
+      return existing;
     } catch (error) {
-      options.onStep(`${folder} is damaged and fetched again: ${(error as Error).message.split('\n')[0]}`);
+      options.onStep(`${folder} is damaged and will be fetched again: ${(error as Error).message.split('\n')[0]}`);
     }
   }
   const partial = partialName(folder);
@@ -108,7 +108,7 @@ async function fetchInto(
 ): Promise<void> {
   await requireSpace(partial, NEEDED_BYTES, freeBytes);
   onStep(`fetching the wheel of ${requirements} (60 MB)`);
-  const otherwise = `or give a folder with OpenVINO: ${FROM}`;
+  const otherwise = `or give a folder with OpenVINO: ${FROM_COMMAND}`;
   const wheels = await fetchWheels(requirements, partial, { python, platforms, otherwise, run });
   onStep('unpacking the libraries');
   const packages = await unpackWheels(wheels, partial, { python, wanted: WANTED, unwanted: UNWANTED, run });
@@ -122,7 +122,7 @@ function platformsOf(platform: string): readonly string[] {
   if (platforms !== undefined) return platforms;
   throw setupFailed(
     `there is no wheel of OpenVINO for ${platform} (there is for ${Object.keys(PLATFORMS).join(', ')}); install OpenVINO and name ` +
-      `its folder: ${FROM}`,
+      `its folder: ${FROM_COMMAND}`,
   );
 }
 
@@ -135,7 +135,7 @@ async function libraryIn(folder: string): Promise<string> {
   );
 }
 
-async function loaded(library: string, run: RunTool): Promise<OpenvinoFacts> {
+async function probe(library: string, run: RunTool): Promise<OpenvinoFacts> {
   try {
     return await probeOpenvino(library, run);
   } catch (error) {
@@ -148,7 +148,7 @@ async function packagesOf(home: string, library: string): Promise<Record<string,
   return JSON.parse(await readFile(join(home, folder!, PACKAGES), 'utf8')) as Record<string, string>;
 }
 
-/** Another process may read it meanwhile. */
+/** Writes to a temporary file and renames it, because another process may read the record at the same time. */
 async function writeWhole(path: string, record: OpenvinoRecord): Promise<void> {
   const fresh = `${path}.${process.pid}`;
   await writeFile(fresh, `${JSON.stringify(record, null, 2)}\n`);

@@ -2,29 +2,29 @@ import { readFileSync, realpathSync } from 'node:fs';
 import { createRequire } from 'node:module';
 import { dirname, join } from 'node:path';
 
-/** Where npm put `@tensorflow/tfjs-node-gpu`, and where in it the package looks for its binding. */
+/** Folder of `@tensorflow/tfjs-node-gpu`, and the path in it where the package looks for its binding. */
 export interface BindingPlace {
   readonly packageDir: string;
-  /** Of the npm package. */
+  /** Version of the npm package. */
   readonly version: string;
-  /** Node-API version that the binding is built for: the highest that both the package and this Node know. */
+  /** Node-API version that the binding is built for: the highest that both the package and this Node support. */
   readonly napiVersion: number;
   /** `lib/napi-v8/tfjs_binding.node` in the package. */
   readonly bindingPath: string;
 }
 
-/** What `setup:tensorflow` wrote beside a binding that it built. */
+/** The record that `setup:tensorflow` writes beside a binding that it built. */
 export interface SetupRecord {
-  /** Of libtensorflow, as the library says. */
+  /** Version that libtensorflow reports. */
   readonly tensorflow: string;
   readonly flavour: 'cpu' | 'gpu' | 'folder';
-  /** Wheels that were unpacked, with their versions. */
+  /** Versions of the unpacked wheels. */
   readonly packages: Readonly<Record<string, string>>;
 }
 
 export const SETUP_RECORD_NAME = 'setup.json';
 
-/** Finds the npm package; null where it is not installed. */
+/** Finds the npm package; null if it is not installed. */
 export function findBindingPlace(napi: string = process.versions.napi ?? '0'): BindingPlace | null {
   let manifestPath: string;
   try {
@@ -42,7 +42,7 @@ export function findBindingPlace(napi: string = process.versions.napi ?? '0'): B
   return { packageDir, version, napiVersion, bindingPath };
 }
 
-/** What was set up; null where there is no binding, `stock` where one is there that we did not build. */
+/** Reads the record of the set-up; null if there is no binding, `stock` if the binding was not built by the set-up. */
 export function readSetupRecord({ bindingPath }: BindingPlace): SetupRecord | 'stock' | null {
   let folder: string;
   try {

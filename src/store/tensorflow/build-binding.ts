@@ -9,12 +9,11 @@ const SOURCES = ['binding/tfjs_backend.cc', 'binding/tfjs_binding.cc'];
 const COMPILERS = ['g++', 'c++', 'clang++'];
 
 /**
- * Compiles the binding that the npm package carries as source against a libtensorflow. One call of the compiler does what
- * the package's binding.gyp describes for Linux; node-gyp itself would fetch Node's headers from a host of its own, and
- * needs make. The headers of Node-API are the same for every Node and come from the npm package `node-api-headers`.
- * Measured on two cores: 10 s.
+ * Compiles the binding, whose source is in the npm package, against libtensorflow. One compiler call does what the package's
+ * binding.gyp describes for Linux; node-gyp would need make and download Node's headers. The Node-API headers are the same for
+ * every Node version and come from the npm package `node-api-headers`. Takes 10 s on two cores.
  *
- * @param output - path of the binding. @param runPath - where the binding looks for the library when it is loaded.
+ * @param output - path of the binding. @param runPath - folder where the loaded binding looks for the library.
  * Throws SETUP_FAILED.
  */
 export async function buildBinding(
@@ -39,8 +38,8 @@ export async function buildBinding(
   }
 }
 
-async function findCompiler(named: string | undefined, folder: string, run: RunTool): Promise<string> {
-  const candidates = named === undefined || named === '' ? COMPILERS : [named];
+async function findCompiler(requested: string | undefined, folder: string, run: RunTool): Promise<string> {
+  const candidates = requested === undefined || requested === '' ? COMPILERS : [requested];
   for (const candidate of candidates) {
     try {
       await run(candidate, ['--version'], folder);

@@ -2,7 +2,7 @@ import { existsSync } from 'node:fs';
 import { join } from 'node:path';
 import { setupFailed } from '../wheels/run-tool.ts';
 
-/** Where a libtensorflow lies: headers, and the two libraries by the names that they have there. */
+/** Folders of a libtensorflow: its headers, and its two libraries with their file names. */
 export interface LibraryLayout {
   readonly includeDir: string;
   readonly libDir: string;
@@ -11,12 +11,12 @@ export interface LibraryLayout {
 }
 
 const FRAMEWORK = 'libtensorflow_framework.so.2';
-/** A wheel has the C interface in `libtensorflow_cc`, the archive for C programs in `libtensorflow`. */
+/** The C API is in `libtensorflow_cc` in a wheel, and in `libtensorflow` in the archive for C programs. */
 const LIBRARIES = ['libtensorflow_cc.so.2', 'libtensorflow.so.2'];
 
 /**
  * Finds libtensorflow in a folder: unpacked wheels or a `site-packages`, the package `tensorflow` itself, or the archive for
- * C programs with `include/` and `lib/`. Throws SETUP_FAILED with what was looked for.
+ * C programs with `include/` and `lib/`. Throws SETUP_FAILED with the files it expected.
  */
 export function findLibrary(folder: string): LibraryLayout {
   for (const root of [join(folder, 'tensorflow'), folder]) {

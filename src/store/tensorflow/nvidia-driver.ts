@@ -1,10 +1,10 @@
 import { existsSync, readFileSync } from 'node:fs';
 
-/** The kernel's side of an NVIDIA driver; under WSL Windows has it, and shows this device. */
+/** Version of the kernel driver. Under WSL the driver belongs to Windows, and only the device below exists. */
 const VERSION_FILE = '/proc/driver/nvidia/version';
 const WSL_DEVICE = '/dev/dxg';
 
-/** Version of the NVIDIA driver, which comes with the system and in no package; null where there is none. */
+/** Returns the version of the system's NVIDIA driver; null if there is none. */
 export function nvidiaDriver(versionFile = VERSION_FILE, wslDevice = WSL_DEVICE): string | null {
   try {
     const text = readFileSync(versionFile, 'utf8');

@@ -13,43 +13,42 @@ import { buildBinding } from './build-binding.ts';
 import { findLibrary } from './library-layout.ts';
 
 export interface SetupOptions {
-  /** With CUDA; else for CPUs. */
+  /** True for the build with CUDA, false for CPUs. */
   readonly isGpu: boolean;
-  /** A folder with libtensorflow and its headers, used where it is; nothing is fetched then. */
+  /** A folder with libtensorflow and its headers, used in place instead of a download. */
   readonly from: string | undefined;
   readonly cacheDir: string;
   /** Command that starts Python. */
   readonly python: string;
-  /** Command that starts the C++ compiler; undefined looks for one. */
+  /** Command that starts the C++ compiler; if undefined, the set-up searches for one. */
   readonly compiler: string | undefined;
   readonly onStep: (text: string) => void;
   readonly run: RunTool;
-  /** The rest is for tests. */
+  /** The remaining options are for tests. */
   readonly place?: BindingPlace;
   readonly requirements?: string;
   readonly freeBytes?: (folder: string) => Promise<number>;
 }
 
-/** Space at the fullest moment: archive and unpacked files. Measured with 2.21.0. */
+/** Peak disk space, for the archive and the unpacked files. Measured with 2.21.0. */
 const NEEDED_BYTES = { cpu: 1.3e9, gpu: 9e9 };
 const BINDING_NAME = 'tfjs_binding.node';
-const FROM = 'npm run setup:tensorflow -- --from FOLDER';
+const FROM_COMMAND = 'npm run setup:tensorflow -- --from FOLDER';
 /**
- * What the binding is compiled and linked against, and what the library needs beside it to find a GPU: libtensorflow looks for
- * CUDA in `../nvidia/NAME/lib`.
+ * Files that the binding is compiled and linked against, and CUDA, which libtensorflow looks for in `../nvidia/NAME/lib`.
  */
 const WANTED =
   /^(?:tensorflow\/libtensorflow|tensorflow\/include\/(?:tensorflow\/c|tensorflow\/core\/platform|tsl\/platform|xla\/tsl\/c)\/|nvidia\/)/;
-/** Nothing of these is read when a network runs. */
+/** Files that are not needed to run a network. */
 const UNWANTED = /^nvidia\/.*(?:\/include\/|\/samples\/|\.a$)/;
 const MACHINES: Readonly<Partial<Record<string, 'x86_64' | 'aarch64'>>> = { x64: 'x86_64', arm64: 'aarch64' };
 
 /**
- * Makes the binding of `@tensorflow/tfjs-node-gpu` work: fetches libtensorflow, compiles the package's own source against
- * it, and links the result to where the package looks for it. Everything that is large lies in the cache, in a folder
- * named by what it is made of, so after an `npm ci` only the link is made again.
+ * Builds the binding of `@tensorflow/tfjs-node-gpu`: fetches libtensorflow, compiles the package's source against it, and links
+ * the result to the path where the package looks for it. All large files are in the cache, in a folder named by a hash of its
+ * ingredients, so after `npm ci` only the link is created again.
  *
- * @returns what is set up. Throws SETUP_FAILED; then nothing half-made stays.
+ * @returns the record of the set-up. Throws SETUP_FAILED; then no partial files stay.
  */
 export async function setupTensorflow(options: SetupOptions): Promise<SetupRecord> {
   const place = options.place ?? findBindingPlace();
@@ -57,16 +56,16 @@ export async function setupTensorflow(options: SetupOptions): Promise<SetupRecor
   const home = join(options.cacheDir, 'tensorflow');
   const folder = join(home, await keyOf(place, options));
   await removeStale(home);
-  const known = await finished(folder, options);
-  if (known !== null) {
-    options.onStep(`already set up: TensorFlow ${known.tensorflow} (${known.flavour}) in ${folder}`);
+  const existing = await findFinished(folder, options);
+  if (existing !== null) {
+    options.onStep(`already set up: TensorFlow ${existing.tensorflow} (${existing.flavour}) in ${folder}`);
     await link(place, folder, options);
-    return known;
+    return existing;
   }
   const partial = partialName(folder);
   try {
     await mkdir(join(partial, 'site'), { recursive: true });
-    const record = await make(place, partial, options);
+    const record = await build(place, partial, options);
     await rm(folder, { recursive: true, force: true });
     await rename(partial, folder);
     await link(place, folder, options);
@@ -80,7 +79,7 @@ export async function setupTensorflow(options: SetupOptions): Promise<SetupRecor
   }
 }
 
-async function make(place: BindingPlace, partial: string, options: SetupOptions): Promise<SetupRecord> {
+async function build(place: BindingPlace, partial: string, options: SetupOptions): Promise<SetupRecord> {
   const { from, run, onStep } = options;
   const output = join(partial, BINDING_NAME);
   const packages = from === undefined ? await fetchAndUnpack(partial, options) : {};
@@ -105,7 +104,7 @@ async function fetchAndUnpack(partial: string, options: SetupOptions): Promise<R
   const wheels = await fetchWheels(requirements, partial, {
     python,
     platforms: manylinux(machine),
-    otherwise: `or give a folder with libtensorflow: ${FROM}`,
+    otherwise: `or give a folder with libtensorflow: ${FROM_COMMAND}`,
     run,
   });
   onStep(`unpacking libtensorflow${isGpu ? ', CUDA and cuDNN' : ''} and the headers`);
@@ -115,13 +114,13 @@ async function fetchAndUnpack(partial: string, options: SetupOptions): Promise<R
     unwanted: UNWANTED,
     run,
   });
-  await makeRunnable(join(partial, 'site', 'nvidia', 'cuda_nvcc', 'bin'));
+  await makeExecutable(join(partial, 'site', 'nvidia', 'cuda_nvcc', 'bin'));
   for (const name of ['wheels', 'python']) await rm(join(partial, name), { recursive: true, force: true });
   return packages;
 }
 
-/** A zip archive unpacked by Python loses the mark that says "may be run"; XLA starts ptxas. */
-async function makeRunnable(folder: string): Promise<void> {
+/** Restores the execute permission, which Python's zip module drops. XLA runs ptxas. */
+async function makeExecutable(folder: string): Promise<void> {
   const names = existsSync(folder) ? await readdir(folder) : [];
   await Promise.all(names.map((name) => chmod(join(folder, name), 0o755)));
 }
@@ -131,7 +130,7 @@ function machineOf(isGpu: boolean): 'x86_64' | 'aarch64' {
   if (machine === undefined || (isGpu && machine !== 'x86_64')) {
     throw setupFailed(
       `there are no wheels${isGpu ? ' with CUDA' : ''} for ${process.platform} ${process.arch} here (Linux on x64${isGpu ? '' : ' and arm64'}); ` +
-        `give a folder with libtensorflow: ${FROM}`,
+        `give a folder with libtensorflow: ${FROM_COMMAND}`,
     );
   }
   return machine;
@@ -141,7 +140,7 @@ function requirementsOf({ isGpu, requirements }: SetupOptions): string {
   return requirements ?? join(packageRoot(), 'workers', 'requirements', `tensorflow-${isGpu ? 'gpu' : 'cpu'}.txt`);
 }
 
-/** Names a set-up by everything that it is made of. */
+/** Returns the folder name of a set-up: a hash of everything that goes into it. */
 async function keyOf({ version, napiVersion }: BindingPlace, options: SetupOptions): Promise<string> {
   const hash = createHash('sha256').update(`${version} ${napiVersion} ${process.platform} ${process.arch}\n`);
   if (options.from === undefined) {
@@ -154,8 +153,8 @@ async function keyOf({ version, napiVersion }: BindingPlace, options: SetupOptio
   return `folder-${hash.update(`${path} ${size} ${mtimeMs}`).digest('hex').slice(0, 12)}`;
 }
 
-/** A set-up that was finished earlier and still loads; null where there is none. */
-async function finished(folder: string, { run, onStep }: SetupOptions): Promise<SetupRecord | null> {
+/** Returns the record of an earlier set-up that still loads; null if there is none. */
+async function findFinished(folder: string, { run, onStep }: SetupOptions): Promise<SetupRecord | null> {
   const path = join(folder, SETUP_RECORD_NAME);
   if (!existsSync(path)) return null;
   try {
@@ -163,12 +162,12 @@ async function finished(folder: string, { run, onStep }: SetupOptions): Promise<
     await loadedVersion(join(folder, BINDING_NAME), run);
     return record;
   } catch (error) {
-    onStep(`${folder} is damaged and made anew: ${(error as Error).message.split('\n')[0]}`);
+    onStep(`${folder} is damaged and will be rebuilt: ${(error as Error).message.split('\n')[0]}`);
     return null;
   }
 }
 
-/** Loads the binding in a process of its own: one that does not fit would take this one with it. */
+/** Loads the binding in a separate process, because an incompatible one can crash its process. */
 async function loadedVersion(path: string, run: RunTool): Promise<string> {
   const script = `process.stdout.write(require(${JSON.stringify(path)}).TF_Version)`;
   try {

@@ -2,11 +2,11 @@ import { readdir } from 'node:fs/promises';
 import { join } from 'node:path';
 import { type RunTool, reasonOf, setupFailed } from './run-tool.ts';
 
-/** What the wheels are made for. Their native files do not depend on the Python, so any one that has wheels will do. */
-const PYTHON_OF_THE_WHEELS = '3.11';
+/** Python version of the wheels. Their native files are the same for all versions, so any version with wheels works. */
+const WHEEL_PYTHON_VERSION = '3.11';
 const GLIBC_MINORS = [12, 17, 24, 25, 26, 27, 28];
 
-/** The tags of wheels for Linux. */
+/** Returns the platform tags of wheels for Linux. */
 export function manylinux(machine: 'x86_64' | 'aarch64'): string[] {
   return [`manylinux2014_${machine}`, ...GLIBC_MINORS.map((minor) => `manylinux_2_${minor}_${machine}`)];
 }
@@ -14,18 +14,18 @@ export function manylinux(machine: 'x86_64' | 'aarch64'): string[] {
 export interface FetchOptions {
   /** Command that starts Python. */
   readonly python: string;
-  /** Tags of the platform that the wheels are for, as in `manylinux_2_28_x86_64`. */
+  /** Platform tags of the wheels, such as `manylinux_2_28_x86_64`. */
   readonly platforms: readonly string[];
-  /** What to do where there is no Python. */
+  /** The alternative that the error message suggests if there is no Python. */
   readonly otherwise: string;
   readonly run: RunTool;
 }
 
 /**
- * Downloads the wheels that a requirements file names, with pip, so that the user's index, proxy and credentials apply. Every
- * file must have the sha256 that the requirements state.
+ * Downloads the wheels of a requirements file with pip, so the user's index, proxy and credentials apply. Every file must have
+ * the sha256 that the requirements state.
  *
- * @param folder - gets the wheels, and a virtual environment where Python has no pip of its own.
+ * @param folder - receives the wheels, and a virtual environment if Python has no pip.
  * @returns the paths of the wheels. Throws SETUP_FAILED.
  */
 export async function fetchWheels(requirements: string, folder: string, options: FetchOptions): Promise<string[]> {
@@ -34,10 +34,10 @@ export async function fetchWheels(requirements: string, folder: string, options:
   const wheels = join(folder, 'wheels');
   const args = [
     ...['-m', 'pip', 'download', '--require-hashes', '--no-deps', '--only-binary=:all:'],
-    ...['--python-version', PYTHON_OF_THE_WHEELS, '--implementation', 'cp'],
+    ...['--python-version', WHEEL_PYTHON_VERSION, '--implementation', 'cp'],
     ...platforms.flatMap((platform) => ['--platform', platform]),
     ...['--dest', wheels, '--requirement', requirements],
-    // What is unpacked is kept; pip would keep the archives a second time.
+    // The unpacked files are kept, so a copy of the archives in pip's cache would waste space.
     ...[
       '--no-cache-dir',
       '--retries',
@@ -58,7 +58,7 @@ export async function fetchWheels(requirements: string, folder: string, options:
   return names.filter((name) => name.endsWith('.whl')).map((name) => join(wheels, name));
 }
 
-/** A Python that has pip: the one given, or a virtual environment made by it. */
+/** Returns a Python with pip: the given one, or a virtual environment created by it. */
 async function findPip(folder: string, { python, otherwise, run }: FetchOptions): Promise<string> {
   try {
     await run(python, ['--version'], folder);
@@ -77,10 +77,7 @@ async function findPip(folder: string, { python, otherwise, run }: FetchOptions)
     try {
       await run(python, ['-m', 'venv', environment], folder);
     } catch (error) {
-      throw setupFailed(
-        `${python} has neither pip nor a venv that could bring it: apt-get install python3-pip (or python3-venv)`,
-        error,
-      );
+      throw setupFailed(`${python} has neither pip nor venv: apt-get install python3-pip (or python3-venv)`, error);
     }
     return join(environment, 'bin', 'python');
   }

@@ -4,10 +4,10 @@ import { SightlineError } from '../../errors/sightline-error.ts';
 
 const run = promisify(execFile);
 
-/** Runs a program and gives its standard output; a test gives one that runs nothing. */
+/** Runs a program and returns its standard output; tests replace it. */
 export type RunTool = (command: string, args: readonly string[], folder: string) => Promise<string>;
 
-/** @param signal - ends what runs, and lets nothing more begin. */
+/** @param signal - kills the running program and prevents further ones from starting. */
 export function toolRunner(signal: AbortSignal): RunTool {
   return async (command, args, folder) => {
     const { stdout } = await run(command, [...args], { cwd: folder, signal, maxBuffer: 64 * 2 ** 20 });
@@ -15,13 +15,13 @@ export function toolRunner(signal: AbortSignal): RunTool {
   };
 }
 
-/** The lines that say why a program failed: its last words on standard error. */
+/** Returns why a program failed: the last lines of its standard error. */
 export function reasonOf(error: unknown, lines = 6): string {
   const { code, stderr, message } = error as { code?: string | number; stderr?: string; message: string };
   if (code === 'ENOENT') return 'it was not found';
   if (code === 'ABORT_ERR') return 'interrupted';
-  const said = (stderr || message).split('\n').filter((line) => line.trim() !== '');
-  return said.slice(-lines).join('\n');
+  const output = (stderr || message).split('\n').filter((line) => line.trim() !== '');
+  return output.slice(-lines).join('\n');
 }
 
 export function setupFailed(message: string, cause?: unknown): SightlineError {

@@ -3,12 +3,12 @@ import { readdir, rm, statfs } from 'node:fs/promises';
 import { basename, dirname, join } from 'node:path';
 import { setupFailed } from './run-tool.ts';
 
-/** Name of the folder that a set-up works in, until it is finished and renamed. */
+/** Returns the name of a set-up's working folder, which is renamed to `folder` at the end. */
 export function partialName(folder: string): string {
   return `${folder}.partial-${process.pid}`;
 }
 
-/** Removes what a killed run left: folders of processes that are no more. */
+/** Removes the working folders of set-ups whose process no longer runs. */
 export async function removeStale(home: string): Promise<void> {
   const names = existsSync(home) ? await readdir(home) : [];
   for (const name of names) {
@@ -31,7 +31,7 @@ export async function freeBytesOf(folder: string): Promise<number> {
   return bavail * bsize;
 }
 
-/** Throws SETUP_FAILED where the disk of a folder has less than `neededBytes` free. */
+/** Throws SETUP_FAILED if the disk of a folder has less than `neededBytes` free. */
 export async function requireSpace(
   folder: string,
   neededBytes: number,

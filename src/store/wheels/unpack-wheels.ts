@@ -12,17 +12,17 @@ with zipfile.ZipFile(wheel) as archive:
 export interface UnpackOptions {
   /** Command that starts Python. */
   readonly python: string;
-  /** Paths in the wheels that are needed, and those among them that are not. */
+  /** Paths in the wheels that are unpacked, except those that match `unwanted`. */
   readonly wanted: RegExp;
   readonly unwanted: RegExp;
   readonly run: RunTool;
 }
 
 /**
- * Unpacks what is needed of some wheels into one folder, as pip would lay it out. Each wheel is removed once it is unpacked,
- * since they may take gigabytes.
+ * Unpacks the needed files of wheels into one folder, laid out as pip would. Removes each wheel after unpacking, because wheels
+ * can take gigabytes.
  *
- * @returns the versions of the wheels by name. Throws SETUP_FAILED.
+ * @returns the versions by wheel name. Throws SETUP_FAILED.
  */
 export async function unpackWheels(
   wheels: readonly string[],

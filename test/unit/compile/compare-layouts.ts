@@ -2,20 +2,20 @@ import type { OutputTensor } from '../../../src/core/model.ts';
 
 type Outputs = ReadonlyMap<string, OutputTensor>;
 
-/** How far two runs of a network are apart. */
+/** Difference between two runs of a network. */
 export interface Distance {
-  /** Largest difference of two numbers, as a share of the largest number of their column. */
+  /** Largest difference, relative to the largest number of the column. */
   readonly largest: number;
   readonly mean: number;
-  /** Share of the rows of a ranking that have no row like them in the other one. */
+  /** Ratio of ranked rows without a similar row in the other ranking. */
   readonly lost: number;
 }
 
 /**
- * Compares outputs with what they ought to be, for every picture. Most are compared number by number. Rows that the network
- * ranks are matched first: two that are nearly as good may change places.
+ * Compares outputs with the expected ones, for every picture. Most are compared number by number. Rows that the network ranks are
+ * matched first, because rows with almost the same score can swap places.
  *
- * @param near - rows are like each other when no number is further off than this share of the largest of its column.
+ * @param near - rows are similar if no number differs by more than this fraction of the largest number of its column.
  * @param isRanked - the last axis of each output is a row, and the network ranks rows.
  */
 export function distanceOf(

@@ -17,18 +17,18 @@ function differences(family: ModelFamily, before: Outputs, after: Outputs): Reco
 const near = (value: number) => expect.closeTo(value, 5);
 
 describe('families that rank their boxes', () => {
-  // Two boxes of class 1 with nearly the same score; the second list has them the other way round, one moved by 0.25 px.
+  // Two boxes of class 1 with almost the same score; the second list has them in reverse order, one moved by 0.25 px.
   const first = [10, 10, 50, 40, 0.75, 1];
   const second = [200, 20, 260, 90, 0.5, 1];
   const moved = [200.25, 20, 260, 90, 0.5, 1];
 
-  it('match end-to-end rows by place, not by rank', () => {
+  it('match end-to-end rows by position, not by rank', () => {
     const before = { detections: f32([1, 2, 6], [...first, ...second]) };
     const after = { detections: f32([1, 2, 6], [...moved, ...first]) };
     expect(differences('yolo-end2end', before, after)).toEqual({ boxes: near(0.25), scores: 0 });
   });
 
-  it('count a box that was lost, or has another class, with its whole score', () => {
+  it('count the whole score of a box that was lost or has another class', () => {
     const before = { detections: f32([1, 2, 6], [...first, ...second]) };
     const lost = { detections: f32([1, 1, 6], first) };
     const renamed = { detections: f32([1, 2, 6], [...first, ...second.slice(0, 5), 2]) };
@@ -36,10 +36,10 @@ describe('families that rank their boxes', () => {
     expect(differences('yolo-end2end', before, renamed)).toEqual({ boxes: 0, scores: 0.5 });
   });
 
-  it('take logits through their sigmoid, and centres to corners, in shares of the input', () => {
+  it('apply the sigmoid to logits, and convert centres to corners, as fractions of the input', () => {
     const boxes = [0.25, 0.25, 0.1, 0.1, 0.75, 0.75, 0.1, 0.1];
     const before = { boxes: f32([1, 2, 4], boxes), logits: f32([1, 2, 2], [Math.log(3), -9, -9, 0]) };
-    // The queries have changed places, one score is 0.5 in place of 0.75, and one box is 0.02 wider.
+    // The queries have swapped places, one score is 0.5 instead of 0.75, and one box is 0.02 wider.
     const wider = [0.75, 0.75, 0.12, 0.1, 0.25, 0.25, 0.1, 0.1];
     const after = { boxes: f32([1, 2, 4], wider), logits: f32([1, 2, 2], [-9, 0, 0, -9]) };
     expect(differences('detr', before, after)).toEqual({ boxes: near(0.01), scores: near(0.25) });

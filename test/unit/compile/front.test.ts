@@ -17,7 +17,7 @@ const INPUT: NetworkInput = {
 const frames = Uint8Array.from({ length: 2 * 16 * 12 * 3 }, (_, at) => (Math.imul(at, 2654435761) >>> 11) & 255);
 const feed = new Tensor('uint8', frames, [2, 16, 12, 3]);
 
-/** The picture as the network wants it, pixel by pixel from the definition. */
+/** The picture as the network takes it, pixel by pixel from the definition. */
 function prepared(input: NetworkInput): Tensor {
   const planes = new Float32Array(frames.length);
   const [black, white] = input.range;
@@ -57,12 +57,12 @@ describe('the front, before one convolution', () => {
     ['BGR 0 to 255', { colours: 'bgr' }],
     ['RGB 0 to 1', { range: [0, 1] }],
   ];
-  it.each(cases)('costs a cast and nothing else: %s', async (_, change) => {
+  it.each(cases)('only costs a cast: %s', async (_, change) => {
     const fronted = await expectFront(strided, { ...INPUT, ...change });
     expect(fronted.nodes.map(({ op }) => op)).toEqual(['Reshape', 'Cast', 'Conv', 'Identity']);
   });
 
-  it.each(cases)('costs a cast and names for the axes where pictures stay pixels: %s', async (_, change) => {
+  it.each(cases)('only costs a cast and a renaming of axes if pictures stay interleaved: %s', async (_, change) => {
     const fronted = await expectFront(strided, { ...INPUT, ...change }, 'planes');
     expect(fronted.nodes.map(({ op }) => op)).toEqual(['Transpose', 'Cast', 'Conv', 'Identity']);
   });
@@ -78,7 +78,7 @@ describe('the front, before one convolution', () => {
       { colours: 'bgr', mean: [103.53, 116.28, 123.675], deviation: [57.375, 57.12, 58.395] },
     ],
   ];
-  it.each(centred)('costs a subtraction more where padding is not black: %s', async (_, change) => {
+  it.each(centred)('also costs a subtraction if padding is not black: %s', async (_, change) => {
     const interleaved = await expectFront(strided, { ...INPUT, ...change });
     expect(interleaved.nodes.map(({ op }) => op)).toEqual(['Reshape', 'Cast', 'Add', 'Conv', 'Identity']);
     const planes = await expectFront(strided, { ...INPUT, ...change }, 'planes');
@@ -87,7 +87,7 @@ describe('the front, before one convolution', () => {
 });
 
 describe('the front, before anything else', () => {
-  it('makes the planes', async () => {
+  it('converts the picture to planes', async () => {
     const two = network(3, (builder) =>
       builder.node('Add', 'sum', ['images', builder.node('Relu', 'relu', ['images'])]),
     );
@@ -100,7 +100,7 @@ describe('the front, before anything else', () => {
     });
   });
 
-  it('does not turn the picture for a network that takes N, H, W, C', async () => {
+  it('does not transpose the picture for a network that takes N, H, W, C', async () => {
     const graph = network(3, (builder) => builder.node('Transpose', 'turn', ['images'], { perm: [0, 3, 1, 2] }));
     const turned: Graph = { ...graph, inputs: [{ name: 'images', type: 'f32', dims: ['n', 16, 12, 3] }] };
     const { values } = await runGraph(
@@ -110,14 +110,14 @@ describe('the front, before anything else', () => {
     expect(values).toEqual(prepared({ ...INPUT, colours: 'bgr' }).data);
   });
 
-  it('feeds the size of the input to a network that asks for it', async () => {
+  it('provides the input size to a network that has an input for it', async () => {
     const graph = network(3, (builder) => builder.node('Cast', 'size-f', ['sizes'], { to: 1 }));
     const sized: Graph = { ...graph, inputs: [...graph.inputs, { name: 'sizes', type: 'i64', dims: ['n', 2] }] };
     const { values } = await runGraph(addFront(sized, { ...INPUT, sizeTensor: 'sizes' }, 'n', 'planes'), feed);
     expect(Array.from(values)).toEqual([12, 16]);
   });
 
-  it('refuses a network with an input that nobody will feed', () => {
+  it('rejects a network with an unknown input', () => {
     const graph = network(3, (builder) => builder.node('Relu', 'relu', ['images']));
     const more: Graph = { ...graph, inputs: [...graph.inputs, { name: 'mask', type: 'f32', dims: [1] }] };
     expect(() => addFront(more, INPUT, 'n', 'planes')).toThrow('it has images, mask');

@@ -15,7 +15,7 @@ import { convolution, network, number } from './networks.ts';
 
 const folder = mkdtempSync(join(tmpdir(), 'sightline-fuzz-'));
 
-/** What a broken file may do: be compiled all the same, or be refused. */
+/** Allowed outcomes for a malformed file: it compiles, or it is rejected with one of these codes. */
 const REFUSALS: readonly string[] = ['MODEL_INVALID', 'COMPILE_UNSUPPORTED'];
 
 async function compile(bytes: Uint8Array, network: CompileSource, engine: 'onnx' | 'tensorflow', precision: Precision) {
@@ -36,7 +36,7 @@ interface Subject {
   readonly bytes: Buffer;
 }
 
-/** A small network that goes through most passes, and the exporters' files where they are. */
+/** A small network that uses most passes, and the exporters' files if they are available. */
 function subjects(): Map<string, Subject> {
   const own = network(3, (builder) => {
     const relu = builder.node('Relu', 'relu', [convolution(builder, 'conv', 'images', [6, 3, 3])]);
@@ -67,7 +67,7 @@ const cuts = fc.array(
 type Cut = (typeof cuts extends fc.Arbitrary<infer T extends unknown[]> ? T : never)[number];
 
 function cut(bytes: Buffer, { at, kind, value, length }: Cut): Buffer {
-  // Nodes come first in most files, and there is more to break in them than in weights.
+  // Nodes come first in most files, and changes there have more effect than in weights.
   const place = Math.floor(at * at * bytes.length);
   const end = Math.min(place + length, bytes.length);
   if (kind === 'cut') return Buffer.concat([bytes.subarray(0, place), bytes.subarray(end)]);
@@ -79,7 +79,7 @@ function cut(bytes: Buffer, { at, kind, value, length }: Cut): Buffer {
   return copy;
 }
 
-/** Changes of the graph: the file stays one, and says something else. */
+/** Changes of the graph: the file stays valid protobuf with different contents. */
 const slips = fc.array(
   fc.record({
     node: fc.nat(),
@@ -133,7 +133,7 @@ function slip(
   }
 }
 
-describe('a file that was changed at random is compiled or refused, and nothing else', () => {
+describe('a randomly changed file is either compiled or rejected', () => {
   const all = subjects();
   const numRuns = 20;
 

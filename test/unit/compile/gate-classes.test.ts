@@ -14,7 +14,7 @@ const CLASSES = 3;
 const CELLS = 42;
 const BATCH = 2;
 
-/** The heads of a YOLOX over one convolution for each stride, as its authors export them. */
+/** The heads of a YOLOX after one convolution per stride, as its authors export them. */
 function yolox(): Graph {
   const builder = new GraphBuilder('');
   const silu = (name: string, value: string) =>
@@ -46,7 +46,7 @@ type Outputs = Map<string, OutputTensor>;
 
 async function run(graph: Graph, gate?: number): Promise<Outputs> {
   const session = await InferenceSession.create(emitOnnx(graph), { intraOpNumThreads: 1, logSeverityLevel: 3 });
-  // Small, so that no sigmoid comes so near to 1 that two cells have the same.
+  // Small, so that no sigmoid is so close to 1 that two cells are equal.
   const values = noise(BATCH * 3 * SIZE.height * SIZE.width, 11).map((value) => value / 10);
   const images = new Tensor('float32', values, [BATCH, 3, SIZE.height, SIZE.width]);
   const results = await session.run({
@@ -60,7 +60,7 @@ async function run(graph: Graph, gate?: number): Promise<Outputs> {
   return outputs;
 }
 
-/** Objectness, before its sigmoid, of every cell of every picture, in rising order. */
+/** Objectness before the sigmoid of every cell of every picture, in ascending order. */
 function objectness({ data }: OutputTensor): number[] {
   const logits: number[] = [];
   for (let at = 4; at < data.length; at += 5 + CLASSES) {
@@ -74,19 +74,19 @@ describe('class scores behind a gate', () => {
   const graph = yolox();
   const gated = gateClasses(graph, SIZE);
 
-  it('leave a graph with a gate and three outputs, whose class branch ends where cells are mixed', () => {
+  it('give a graph with a gate and three outputs, whose class branch ends at the last convolution over neighbours', () => {
     expect(gated.inputs.map(({ name }) => name)).toEqual(['images', 'gate']);
     expect(gated.outputs).toEqual([
       { name: 'cells', type: 'f32', dims: ['n', 5, CELLS] },
       { name: 'passing', type: 'i64', dims: ['k', 2] },
       { name: 'classes', type: 'f32', dims: ['k', CLASSES] },
     ]);
-    // Stem, mixing and head of each stride; the two 1x1 convolutions of the class branch became products.
+    // Stem, 3x3 convolution and head of each stride; the two 1x1 convolutions of the class branch became products.
     const count = (op: string) => gated.nodes.filter((node) => node.op === op).length;
     expect([count('Conv'), count('Gemm')]).toEqual([9, 6]);
   });
 
-  it('are those of the source where the gate lets every cell pass', async () => {
+  it('equal those of the source if every cell passes the gate', async () => {
     const expected = (await run(graph)).get('predictions')!;
     const received = ungate(await run(gated, Number.NEGATIVE_INFINITY)).get('predictions')!;
     expect(received.dims).toEqual(expected.dims);
@@ -95,7 +95,7 @@ describe('class scores behind a gate', () => {
     expect(new Set(wanted).size).toBeGreaterThan(CELLS);
   });
 
-  it('are computed for the cells above the gate alone, each to the bit what it is with all', async () => {
+  it('are only computed for cells above the gate, bit-identical to the scores with all cells', async () => {
     const logits = objectness((await run(graph)).get('predictions')!);
     const all = await run(gated, Number.NEGATIVE_INFINITY);
     for (const passing of [0, 1, 7, 40]) {
@@ -109,7 +109,7 @@ describe('class scores behind a gate', () => {
     }
   });
 
-  it('are left as they are in a network of another make', () => {
+  it('are unchanged in a different network', () => {
     const reordered = { ...graph, nodes: graph.nodes.filter(({ op }) => op !== 'Transpose') };
     expect(gateClasses(reordered, SIZE)).toBe(reordered);
     const withoutBias = {
@@ -119,7 +119,7 @@ describe('class scores behind a gate', () => {
     expect(gateClasses(withoutBias, SIZE)).toBe(withoutBias);
   });
 
-  it('cannot be put together again where cells are missing', async () => {
+  it('cannot be ungated if cells are missing', async () => {
     const outputs = await run(gated, 100);
     expect(() => ungate(outputs)).toThrow(`expected all ${BATCH * CELLS} cells to pass, received 0`);
     const others = new Map([['boxes', { dims: [1], data: f32Tensor([1], [1]).bytes }]]);

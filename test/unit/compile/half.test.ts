@@ -2,13 +2,13 @@ import { describe, expect, it } from 'vitest';
 import { f32Tensor } from '../../../src/compile/graph.ts';
 import { floatToHalf, floatValues, halfToFloat, toHalfTensor } from '../../../src/compile/half.ts';
 
-/** Every finite half that is not negative, by its bits: the table is the definition of the format. */
+/** Every finite non-negative half by its bits: the table is the definition of the format. */
 const HALVES = Array.from({ length: 0x7c00 }, (_, bits) => {
   const [exponent, fraction] = [bits >> 10, bits & 0x3ff];
   return exponent === 0 ? fraction * 2 ** -24 : (1024 + fraction) * 2 ** (exponent - 25);
 });
 
-/** The nearest entry of the table; of two equally near ones that with the even last bit. */
+/** The nearest entry of the table; of two equally near ones the one with the even last bit. */
 function nearest(value: number): number {
   let [low, high] = [0, HALVES.length - 1];
   while (high - low > 1) {
@@ -22,7 +22,7 @@ function nearest(value: number): number {
 }
 
 describe('half precision', () => {
-  it('gives each of the 31744 halves back, and its negative', () => {
+  it('returns each of the 31744 halves unchanged, and its negative', () => {
     for (const [bits, value] of HALVES.entries()) {
       expect(floatToHalf(value)).toBe(bits);
       expect(floatToHalf(-value)).toBe(bits | 0x8000);
@@ -48,7 +48,7 @@ describe('half precision', () => {
     }
   });
 
-  it('knows what no half can hold', () => {
+  it('handles values that a half cannot represent', () => {
     expect(floatToHalf(65519.996)).toBe(0x7bff);
     expect(floatToHalf(65520)).toBe(0x7c00);
     expect(floatToHalf(-1e30)).toBe(0xfc00);

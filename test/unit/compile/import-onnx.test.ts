@@ -13,7 +13,7 @@ import { toHalf } from '../../../src/compile/passes/to-half.ts';
 import { widenHalf } from '../../../src/compile/passes/widen-half.ts';
 import { convolution, network, noise, number, pictures, runGraph } from './networks.ts';
 
-/** A convolution, a relu, a factor: what passes fold. */
+/** A convolution, a relu, a factor, which passes fold. */
 const plain = network(3, (builder) => {
   const relu = builder.node('Relu', 'relu', [convolution(builder, 'conv', 'images', [6, 3, 3])]);
   const scaled = builder.node('Mul', 'scaled', [relu, number(builder, 'k', 0.5)]);
@@ -36,7 +36,7 @@ async function expectSame(file: Uint8Array, graph: Graph, feed = pictures(3), mo
     expect(Math.abs(got.values[at]! - value) / largest).toBeLessThanOrEqual(most);
 }
 
-describe('a graph that others wrote', () => {
+describe('a graph from another exporter', () => {
   const clipped = (opset: number): Graph => {
     const graph = network(3, (builder) => {
       const conv = convolution(builder, 'conv', 'images', [6, 3, 3]);
@@ -55,12 +55,15 @@ describe('a graph that others wrote', () => {
     return { ...graph, opset };
   };
 
-  it.each([9, 10, 11, 13, 17, 21, 23])('of operator set %i is rewritten without a change', async (opset) => {
-    const file = emitOnnx(clipped(opset));
-    await expectSame(file, optimise(importOnnx(file, 'old.onnx'), 'onnx'));
-  });
+  it.each([9, 10, 11, 13, 17, 21, 23])(
+    'of operator set %i is optimised without changing its results',
+    async (opset) => {
+      const file = emitOnnx(clipped(opset));
+      await expectSame(file, optimise(importOnnx(file, 'old.onnx'), 'onnx'));
+    },
+  );
 
-  it('is sorted where it is not', async () => {
+  it('is sorted topologically', async () => {
     const file = changed(plain, (model) => model.graph!.node!.reverse());
     const graph = importOnnx(file, 'unsorted.onnx');
     expect(graph.nodes.map(({ name }) => name)).toEqual(plain.nodes.map(({ name }) => name));
@@ -74,7 +77,7 @@ describe('a graph that others wrote', () => {
     expect(importOnnx(file, 'old.onnx').inputs).toEqual(plain.inputs);
   });
 
-  it('may make constants by nodes', async () => {
+  it('may contain Constant nodes', async () => {
     const file = changed(plain, ({ graph }) => {
       const k = graph!.initializer!.find(({ name }) => name === 'k')!;
       graph!.initializer = graph!.initializer!.filter((tensor) => tensor !== k);
@@ -89,7 +92,7 @@ describe('a graph that others wrote', () => {
     await expectSame(emitOnnx(plain), graph, pictures(3), 0);
   });
 
-  it('may give two nodes one name, and leave sizes open as -1', async () => {
+  it('may use a node name twice, and -1 for free sizes', async () => {
     const file = changed(plain, ({ graph }) => {
       for (const node of graph!.node!) node.name = 'same';
       graph!.input![0]!.type!.tensor_type!.shape!.dim![0] = { dim_value: -1 };
@@ -100,7 +103,7 @@ describe('a graph that others wrote', () => {
     await expectSame(file, optimise(graph, 'onnx'));
   });
 
-  it('keeps operators of other domains, and no pass takes them for the standard ones', async () => {
+  it('keeps operators of other domains, and no pass confuses them with the standard ones', async () => {
     const graph = network(3, (builder) => {
       const conv = convolution(builder, 'conv', 'images', [6, 3, 3]);
       builder.nodes.push({
@@ -119,7 +122,7 @@ describe('a graph that others wrote', () => {
     await expectSame(file, optimise(back, 'onnx'));
   });
 
-  it('may use the names that passes and decoders use', async () => {
+  it('may contain the names that passes and decoders use', async () => {
     const graph = network(3, (builder) => {
       const conv = convolution(builder, 'frames', 'images', [6, 3, 3]);
       const relu = builder.node('Relu', 'predictions', [conv]);
@@ -135,7 +138,7 @@ describe('a quantised graph', () => {
   const byte = (type: 'u8' | 'i8', dims: readonly number[], values: readonly number[]) =>
     ({ type, dims, bytes: Uint8Array.from(values, (value) => value & 0xff) }) as const;
 
-  /** Weights and bias are integers that a node makes into f32, and so is what goes into the convolution. */
+  /** Weights, bias and the convolution's input are integers that nodes convert to f32. */
   const qdq = network(3, (builder) => {
     const scale = number(builder, 'scale', 1 / 64);
     const zero = builder.constant('zero', byte('u8', [], [128]));
@@ -160,7 +163,7 @@ describe('a quantised graph', () => {
     const bias = builder.node('DequantizeLinear', 'b', [whole, number(builder, 'b-scale', 0.1)]);
     const conv = builder.node('Conv', 'conv', [input, kernel, bias], { kernel_shape: [3, 3], pads: [1, 1, 1, 1] });
     const shifted = builder.node('Add', 'shifted', [conv, number(builder, 'one', 1)]);
-    // Constant weights, but a bias that is computed: nothing of it may be folded or padded.
+    // Constant weights, but a computed bias: it must not be folded or padded.
     const mixed = convolution(builder, 'mixed', shifted, [6, 6, 1]);
     builder.nodes.push({
       ...builder.nodes.pop()!,
@@ -169,13 +172,13 @@ describe('a quantised graph', () => {
     return convolution(builder, 'last', builder.node('Mul', 'scaled', [mixed, number(builder, 'two', 2)]), [4, 6, 1]);
   });
 
-  it('comes out as it was', async () => {
-    // The convolution whose bias is computed must come after what computes it.
+  it('stays unchanged', async () => {
+    // The convolution must come after the node that computes its bias.
     const file = emitOnnx({ ...qdq, nodes: importOnnx(emitOnnx(qdq), 'qdq.onnx').nodes });
     await expectSame(file, optimise(importOnnx(file, 'qdq.onnx'), 'onnx'));
   });
 
-  it('with scales found at run time comes out as it was, in half too', async () => {
+  it('with scales computed at run time stays unchanged, in half too', async () => {
     const graph = network(3, (builder) => {
       const [quantised, scale, zero] = builder.nodeWithOutputs('DynamicQuantizeLinear', 'q', ['images'], 3);
       const bytes = Array.from(noise(6 * 3 * 9, 4), (value) => Math.round(value * 100));
@@ -236,7 +239,7 @@ describe('a graph in half', () => {
 });
 
 describe('the front', () => {
-  it('gives bytes to a network that takes bytes', async () => {
+  it('passes u8 to a network that takes u8', async () => {
     const graph: Graph = {
       ...network(3, (builder) => builder.node('Cast', 'real', ['images'], { to: 1 })),
       inputs: [{ name: 'images', type: 'u8', dims: [1, 16, 12, 3] }],

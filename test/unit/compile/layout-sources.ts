@@ -17,14 +17,14 @@ interface Layout {
   };
 }
 
-/** Name of the picture's input of the files that do not call it `images`. */
+/** Picture input of the files whose input is not named `images`. */
 const INPUTS: Readonly<Record<string, string>> = {
   'detr_hf.onnx': 'pixel_values',
   'detr_rfdetr.onnx': 'input',
   'ssd_tf.onnx': 'input_tensor',
 };
 
-/** What the exporters' files of `layouts/` say to the compiler, by file and size; empty without the shared models. */
+/** Compile sources of the exporters' files in `layouts/`, by file and size; empty without the shared models. */
 export const LAYOUTS: ReadonlyMap<string, CompileSource> = new Map(
   readLayouts().map((layout) => {
     const { width, height } = layout.input;
@@ -51,7 +51,7 @@ function readLayouts(): Layout[] {
   return (JSON.parse(readFileSync(path, 'utf8')) as { layouts: Layout[] }).layouts;
 }
 
-/** A source of a family that asks nothing of the graph. */
+/** A source with a family that has no requirements on the graph. */
 export function source(
   file: string,
   {

@@ -12,10 +12,10 @@ import { hasTensorflow } from '../../support/tensorflow.ts';
 import { type Distance, distanceOf } from './compare-layouts.ts';
 import { LAYOUTS, pictures, source } from './layout-sources.ts';
 
-/** Files whose outputs hold rows that the network ranks. */
+/** Files with outputs that the network ranks. */
 const RANKED = /^(yolov8_nms|yolov10|yolo26|rtdetr|detr_)/;
 
-/** Files with operators whose results have a size that only their numbers tell, or integers in place of weights. */
+/** Files with operators whose result size depends on the data, or with integers instead of weights. */
 const NOT_FOR_TENSORFLOW = /qdq|nms|ssd|seg/;
 
 describe.skipIf(sharedDir === null)('files of other exporters (needs the shared models and pictures)', () => {
@@ -33,26 +33,26 @@ describe.skipIf(sharedDir === null)('files of other exporters (needs the shared 
     return distanceOf(expected, await runCompiled(model, frames), RANKED.test(network.spec.name));
   }
 
-  it.each([...LAYOUTS.keys()])('%s gives on ONNX Runtime what the published file gives', async (name) => {
+  it.each([...LAYOUTS.keys()])('%s returns the results of the published file on ONNX Runtime', async (name) => {
     const { largest, lost } = await compared(LAYOUTS.get(name)!, 'onnx', 'f32');
-    // Files in half are computed in f32, and the runtime rounds to halves between their layers.
+    // Files in half are computed in f32 here, while the runtime rounds to half between their layers.
     expect(largest).toBeLessThan(name.includes('f16') ? 5e-3 : 5e-5);
-    // Of boxes that are equally good, non-maximum suppression keeps another one.
+    // If boxes have equal scores, non-maximum suppression may keep a different one.
     expect(lost).toBeLessThan(name.includes('nms') ? 0.1 : 0.01);
   });
 
   const forTensorflow = [...LAYOUTS.keys()].filter((name) => !NOT_FOR_TENSORFLOW.test(name));
 
-  it.skipIf(!hasTensorflow).each(forTensorflow)('%s gives the same on TensorFlow', async (name) => {
+  it.skipIf(!hasTensorflow).each(forTensorflow)('%s returns the same results on TensorFlow', async (name) => {
     const { largest, lost } = await compared(LAYOUTS.get(name)!, 'tensorflow', 'f32');
     expect(largest).toBeLessThan(name.includes('f16') ? 5e-3 : 5e-5);
     expect(lost).toBeLessThan(0.02);
   });
 
-  // Networks that were never trained magnify the rounding to halves until they find other boxes: what can be compared is one
-  // half graph on two engines.
+  // Untrained networks amplify the rounding to half until they find different boxes, so the test compares the same half graph on
+  // two engines.
   it.skipIf(!hasTensorflow).each(forTensorflow)(
-    '%s in half gives on TensorFlow what it gives on ONNX Runtime',
+    '%s in half returns the same on TensorFlow as on ONNX Runtime',
     async (name) => {
       const network = LAYOUTS.get(name)!;
       const frames = await pictures(network.input.width, network.input.height);
@@ -70,7 +70,7 @@ describe.skipIf(sharedDir === null)('files of other exporters (needs the shared 
   it.each([
     ['yolov8_nms.onnx 320x320', 'NonZero'],
     ['ssd_tf.onnx 300x300', 'NonMaxSuppression'],
-  ])('%s is refused for TensorFlow, with the operator: %s', async (name, operator) => {
+  ])('%s is rejected for TensorFlow, with the operator: %s', async (name, operator) => {
     const options = { engine: 'tensorflow', precision: 'f32', cacheDir } as const;
     await expect(compileModel(LAYOUTS.get(name)!, options)).rejects.toMatchObject({
       code: 'COMPILE_UNSUPPORTED',
@@ -78,13 +78,13 @@ describe.skipIf(sharedDir === null)('files of other exporters (needs the shared 
     });
   });
 
-  it('a quantised file stays the same to the bit', async () => {
+  it('a quantised file stays bit-identical', async () => {
     const { largest } = await compared(LAYOUTS.get('yolov8_qdq.onnx 320x320')!, 'onnx', 'f32');
     expect(largest).toBe(0);
   });
 
   const engines = hasTensorflow ? (['onnx', 'tensorflow'] as const) : (['onnx'] as const);
-  it.each(engines)('nanodet, whose constants are listed as inputs too, on %s', async (engine) => {
+  it.each(engines)('nanodet, which also lists its constants as inputs, on %s', async (engine) => {
     const strides = [8, 16, 32].flatMap((stride) => [`cls_pred_stride_${stride}`, `dis_pred_stride_${stride}`]);
     const outputs = Object.fromEntries(strides.map((name) => [name, name]));
     const input = { tensor: 'input.1', layout: 'nchw', range: [0, 255], width: 416, height: 416 } as const;
@@ -92,7 +92,7 @@ describe.skipIf(sharedDir === null)('files of other exporters (needs the shared 
     expect(largest).toBeLessThan(5e-5);
   });
 
-  it('a file for 320x320 is refused at 416x416, and one with free sides is not', async () => {
+  it('a file for 320x320 is rejected at 416x416, one with free axes is not', async () => {
     const options = { engine: 'onnx', precision: 'f32', inputSize: { width: 416, height: 416 }, cacheDir } as const;
     await expect(compileModel(LAYOUTS.get('yolov8.onnx 320x320')!, options)).rejects.toMatchObject({
       code: 'COMPILE_UNSUPPORTED',

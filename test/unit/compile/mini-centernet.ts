@@ -2,7 +2,7 @@ import { mkdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import type { CompileSource } from '../../../src/compile/compile-source.ts';
 
-/** A weight of the mini network; `store` is how the download would be quantised. */
+/** A weight of the mini network; `store` is its quantisation in the download. */
 interface Weight {
   readonly name: string;
   readonly shape: readonly number[];
@@ -16,8 +16,8 @@ export const MINI_SIZE = { width: 64, height: 64 };
 type Size = typeof MINI_SIZE;
 
 /**
- * Writes a TensorFlow.js CenterNet of a few layers with random weights: every operator that the published one has, the
- * same tail, weights in f32, f16 and u8. Made by hand from the format, so that TensorFlow.js itself is the reference.
+ * Writes a TensorFlow.js CenterNet of a few layers with random weights: every operator of the published one, the same tail, weights
+ * in f32, f16 and u8. Written directly in the file format, so that TensorFlow.js itself is the reference.
  */
 export function writeMiniCenternet(
   folder: string,
@@ -102,7 +102,7 @@ class MiniNetwork {
         half_pixel_centers: { b: false },
       },
     );
-    // Six channels, which the compiler has to align, by way of a depthwise layer.
+    // Six channels through a depthwise layer, which the compiler must align.
     const side = this.#depthwise(
       'side',
       this.#conv('side-in', stem, [1, 1, 8, 6], 1, ['BiasAdd', 'Relu6'], 'u8'),
@@ -272,7 +272,7 @@ function pack({ values, store }: Weight): Buffer {
   return Buffer.from(Uint16Array.from(numbers, toHalf).buffer);
 }
 
-/** Rounds to half precision by cutting the bits of the single; numbers here are small and normal, or tiny and made 0. */
+/** Converts to half precision by truncating the bits of the f32; numbers here are normal, or tiny and become 0. */
 function toHalf(value: number): number {
   const bits = new Uint32Array(Float32Array.of(value).buffer)[0]!;
   const exponent = ((bits >> 23) & 0xff) - 127 + 15;

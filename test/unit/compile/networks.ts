@@ -3,7 +3,7 @@ import { f32Tensor, type Graph } from '../../../src/compile/graph.ts';
 import { GraphBuilder } from '../../../src/compile/graph-builder.ts';
 import { emitOnnx } from '../../../src/compile/onnx/emit-onnx.ts';
 
-/** Numbers from -1 to 1 that only depend on their place. */
+/** Numbers from -1 to 1 that only depend on their index. */
 export function noise(count: number, seed = 1): Float32Array {
   return Float32Array.from({ length: count }, (_, at) => (Math.imul(at + seed * 7919, 2654435761) >>> 8) / 2 ** 23 - 1);
 }
@@ -47,12 +47,12 @@ export function convolution(
   return builder.node('Conv', name, inputs, { kernel_shape: [kernel, kernel], pads, ...attributes });
 }
 
-/** Adds a constant of one number. */
+/** Adds a scalar constant. */
 export function number(builder: GraphBuilder, name: string, value: number): string {
   return builder.constant(name, f32Tensor([], [value]));
 }
 
-/** Runs a graph without any rewriting by the runtime, and gives its first output. */
+/** Runs a graph without optimisation by the runtime, and returns its first output. */
 export async function runGraph(graph: Graph, feed: Tensor): Promise<{ dims: readonly number[]; values: Float32Array }> {
   const session = await InferenceSession.create(emitOnnx(graph), {
     graphOptimizationLevel: 'disabled',

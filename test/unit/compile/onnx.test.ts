@@ -18,7 +18,7 @@ const graph = network(3, (builder) => {
 });
 
 describe('an ONNX file', () => {
-  it('comes back as it was written', () => {
+  it('is read as it was written', () => {
     const back = importOnnx(emitOnnx(graph), 'network.onnx');
     expect(back.nodes).toEqual(graph.nodes);
     expect(back.inputs).toEqual(graph.inputs);
@@ -28,7 +28,7 @@ describe('an ONNX file', () => {
     expect(Buffer.from(back.constants.get('one/w')!.bytes)).toEqual(Buffer.from(graph.constants.get('one/w')!.bytes));
   });
 
-  it('keeps 64 bits of a whole number that is written as a list', () => {
+  it('keeps 64 bits of an integer that is written as a list', () => {
     const model = decodeOnnx(emitOnnx(graph));
     // 2^63 - 1, "to the end" of a slice, as a varint: tag 7 (packed), nine bytes.
     const most = Uint8Array.from([0x3a, 9, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0x7f]);
@@ -39,7 +39,7 @@ describe('an ONNX file', () => {
     expect(new BigInt64Array(Uint8Array.from(constants.get('e')!.bytes).buffer)[0]).toBe(2n ** 63n - 1n);
   });
 
-  it('is refused, with the name, where it is none', () => {
+  it('is rejected, with its name, if it is not an ONNX file', () => {
     const refused = (bytes: Uint8Array) => {
       try {
         importOnnx(bytes, 'broken.onnx');
@@ -52,10 +52,10 @@ describe('an ONNX file', () => {
     }
   });
 
-  describe.skipIf(sharedDir === null)('published by others (needs the shared models)', () => {
+  describe.skipIf(sharedDir === null)('from other exporters (needs the shared models)', () => {
     const folder = join(sharedDir ?? '', 'models');
     const names = sharedDir === null ? [] : readdirSync(folder).filter((name) => name.endsWith('.onnx'));
-    it.each(names)('loses nothing when it is read and written again: %s', (name) => {
+    it.each(names)('loses nothing when it is decoded and encoded: %s', (name) => {
       const bytes = readFileSync(join(folder, name));
       expect(Buffer.compare(Buffer.from(encodeOnnx(decodeOnnx(bytes))), bytes)).toBe(0);
     });

@@ -3,7 +3,7 @@ import type { AttributeInput } from '../../../src/compile/graph-builder.ts';
 import { noise, number } from './networks.ts';
 import { type Build, ints, onPositive, plain } from './operator-cases.ts';
 
-/** A comparison of the features with a tenth, or of whole numbers with 1, as 0 and 1. */
+/** A comparison of the features with 0.1, or of integers with 1, as 0 and 1. */
 function truth(op: string, isWhole = false): Build {
   return ({ builder, features }, name) => {
     const whole = isWhole ? builder.node('Cast', `${name}-whole`, [features], { to: 7 }) : features;
@@ -14,7 +14,7 @@ function truth(op: string, isWhole = false): Build {
   };
 }
 
-/** Two truths and what is made of them. */
+/** An operator on two booleans. */
 function both(op: string): Build {
   return ({ builder, features, planes }, name) => {
     const positive = builder.node('Greater', `${name}-a`, [features, number(builder, `${name}-zero`, 0)]);
@@ -51,7 +51,7 @@ function enlarged(attributes: Record<string, string>, rows: number, columns: num
   };
 }
 
-/** What transformers, end-to-end heads and older exporters use. */
+/** Operators of transformers, end-to-end heads and older exporters. */
 export const MORE_CASES: Readonly<Record<string, Build>> = {
   'resize to sizes, nearest from centres': enlarged({ mode: 'nearest' }, 32, 36),
   'resize to sizes, linear as in PyTorch': enlarged(
@@ -126,7 +126,7 @@ export const MORE_CASES: Readonly<Record<string, Build>> = {
   'expand to a shape that is computed': ({ builder, features }, name) => {
     const table = builder.constant(`${name}-table`, f32Tensor([1, 1, 16, 1], noise(16)));
     const shape = builder.node('Shape', `${name}-shape`, [features]);
-    // As exporters write a -1: where the wanted size is -1, take 1.
+    // As exporters handle -1: if the target size is -1, use 1.
     const ones = builder.node('ConstantOfShape', `${name}-ones`, [ints(builder, `${name}-four`, 4)]);
     builder.nodes.push({
       ...builder.nodes.pop()!,
@@ -172,7 +172,7 @@ export const MORE_CASES: Readonly<Record<string, Build>> = {
   },
 };
 
-/** Operators as newer operator sets have them. */
+/** Operators of newer operator sets. */
 export const NEWER_CASES: Readonly<Record<string, Build>> = {
   gelu: plain('Gelu'),
   'gelu by tanh': plain('Gelu', { approximate: 'tanh' }),

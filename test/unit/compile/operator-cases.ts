@@ -3,12 +3,12 @@ import type { AttributeInput } from '../../../src/compile/graph-builder.ts';
 import { GraphBuilder } from '../../../src/compile/graph-builder.ts';
 import { convolution, noise, number } from './networks.ts';
 
-/** What the cases start from: numbers of about -2 to 2. */
+/** Inputs of the cases: numbers from about -2 to 2. */
 export interface CaseInput {
   readonly builder: GraphBuilder;
-  /** [n, 3, 16, 12], as every network has its picture; it lies as pixels. */
+  /** [n, 3, 16, 12], the picture of every network; stored as interleaved pixels. */
   readonly planes: string;
-  /** [n, 6, 16, 12], the result of a convolution: no two numbers are the same. */
+  /** [n, 6, 16, 12], the result of a convolution: all numbers are different. */
   readonly features: string;
   /** [n, 6, 192]. */
   readonly rows: string;
@@ -57,7 +57,7 @@ function withConstant(op: string, dims: readonly number[], isFirst = false): Bui
   };
 }
 
-/** 0.5 + sigmoid(features): what a logarithm or a root takes. */
+/** 0.5 + sigmoid(features): valid for a logarithm or a root. */
 function positive({ builder, features }: CaseInput, name: string): string {
   const share = builder.node('Sigmoid', `${name}-share`, [features]);
   return builder.node('Add', `${name}-positive`, [share, number(builder, `${name}-half`, 0.5)]);
@@ -67,7 +67,7 @@ export function onPositive(op: string): Build {
   return (input, name) => input.builder.node(op, name, [positive(input, name)]);
 }
 
-/** Whole numbers from 0 to 30, then an operation with 7, then f32 again. */
+/** Integers from 0 to 30, then an operation with 7, then f32 again. */
 function onIntegers(op: string): Build {
   return ({ builder, features }, name) => {
     const bounded = clip(0, 3)({ builder, features, planes: '', rows: '' }, `${name}-bounded`);
@@ -78,7 +78,7 @@ function onIntegers(op: string): Build {
   };
 }
 
-/** Name of the case -> how it is built. Every result has the batch as its first axis. */
+/** The cases by name. The first axis of every result is the batch. */
 export const OPERATOR_CASES: Readonly<Record<string, Build>> = {
   'conv, no padding': conv([5, 6, 2], { pads: [0, 0, 0, 0] }),
   'conv, stride 2, padding on both sides': conv([5, 6, 3], { strides: [2, 2], pads: [1, 1, 1, 1] }),
@@ -236,12 +236,12 @@ export const OPERATOR_CASES: Readonly<Record<string, Build>> = {
   },
 };
 
-/** Some of the cases. */
+/** A subset of the cases. */
 export function pick(...names: readonly string[]): Record<string, Build> {
   return Object.fromEntries(names.map((name) => [name, OPERATOR_CASES[name]!]));
 }
 
-/** One graph with an output for each case, from `frames` u8 [n, 16, 12, 3]. */
+/** One graph with the input `frames` u8 [n, 16, 12, 3] and an output for each case. */
 export function operatorGraph(cases: Readonly<Record<string, Build>> = OPERATOR_CASES, opset = 17): Graph {
   const builder = new GraphBuilder('');
   const wide = builder.node('Cast', 'wide', ['frames'], { to: 1 });

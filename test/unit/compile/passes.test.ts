@@ -12,7 +12,7 @@ import { replaceFocus } from '../../../src/compile/passes/replace-focus.ts';
 import { splitRelus } from '../../../src/compile/passes/split-relus.ts';
 import { convolution, network, number, pictures, runGraph } from './networks.ts';
 
-/** Runs both graphs unoptimised on the same pictures: the rewritten one must give the same numbers. */
+/** Runs both graphs on the same pictures, without the runtime's optimisation: they must return the same numbers. */
 async function expectSame(before: Graph, after: Graph, channels: number): Promise<void> {
   const [expected, received] = [await runGraph(before, pictures(channels)), await runGraph(after, pictures(channels))];
   expect(received.dims).toEqual(expected.dims);
@@ -34,7 +34,7 @@ function clip(builder: GraphBuilder, name: string, input: string, low: number, h
   ]);
 }
 
-describe('folding numbers into convolutions', () => {
+describe('folding scalars into convolutions', () => {
   it('keeps results through products, sums, relus and clips', async () => {
     const graph = network(3, (builder) => {
       const first = builder.node('Mul', 'times', [
@@ -52,7 +52,7 @@ describe('folding numbers into convolutions', () => {
     await expectSame(graph, folded, 3);
   });
 
-  it('does not take a negative factor through a relu, nor fold what others read as well', async () => {
+  it('does not move a negative factor before a relu, or fold values with other consumers', async () => {
     const graph = network(3, (builder) => {
       const value = builder.node('Relu', 'relu', [convolution(builder, 'one', 'images', [4, 3, 1])]);
       const negative = builder.node('Mul', 'negative', [value, number(builder, 'k', -1)]);
@@ -64,7 +64,7 @@ describe('folding numbers into convolutions', () => {
 });
 
 describe('staying in the blocked layout', () => {
-  it('writes the gate of a hard-swish as a convolution, exactly', async () => {
+  it('converts the gate of a hard-swish to a convolution, exactly', async () => {
     const graph = network(3, (builder) => {
       const value = convolution(builder, 'one', 'images', [4, 3, 3]);
       const shifted = builder.node('Add', 'shift', [value, number(builder, 'three', 3)]);
@@ -76,7 +76,7 @@ describe('staying in the blocked layout', () => {
     await expectSame(graph, rewritten, 3);
   });
 
-  it('writes a number added after an activation as a convolution', async () => {
+  it('converts a scalar addition after an activation to a convolution', async () => {
     const graph = network(3, (builder) => {
       const value = builder.node('Relu', 'relu', [convolution(builder, 'one', 'images', [4, 3, 3])]);
       return convolution(
@@ -108,7 +108,7 @@ describe('staying in the blocked layout', () => {
     await expectSame(graph, aligned, 3);
   });
 
-  it('leaves channels alone that something else reads', () => {
+  it('does not pad channels with other consumers', () => {
     const graph = network(3, (builder) => {
       const odd = convolution(builder, 'one', 'images', [6, 3, 1]);
       return builder.node('Add', 'sum', [odd, convolution(builder, 'five', odd, [6, 6, 1])]);
@@ -116,7 +116,7 @@ describe('staying in the blocked layout', () => {
     expect(alignChannels(graph).nodes).toEqual(graph.nodes);
   });
 
-  it('moves a relu before the concatenation that it follows', async () => {
+  it('moves a relu after a concatenation to before it', async () => {
     const graph = network(3, (builder) => {
       const parts = [
         convolution(builder, 'one', 'images', [4, 3, 1]),
@@ -144,10 +144,10 @@ describe('max-pools of one value', () => {
       .filter(({ op }) => op === 'MaxPool')
       .map(({ inputs, attributes }) => [inputs[0], attributes.get('kernel_shape')?.value]);
 
-  it('become a chain, with the same results to the bit', async () => {
+  it('become a chain with bit-identical results', async () => {
     const graph = network(3, (builder) => {
       const value = convolution(builder, 'one', 'images', [4, 3, 1]);
-      // Not in their order, as a file may have them.
+      // Not sorted by size, as is possible in a file.
       const pools = [9, 5, 13].map((side) => pool(builder, `pool-${side}`, value, side));
       return builder.node('Concat', 'concat', [value, ...pools], { axis: 1 });
     });
@@ -161,7 +161,7 @@ describe('max-pools of one value', () => {
     expect(received).toEqual(expected);
   });
 
-  it('stay apart where one of them makes the picture smaller', () => {
+  it('stay separate if one of them makes the picture smaller', () => {
     const graph = network(3, (builder) =>
       builder.node('Concat', 'concat', [
         pool(builder, 'three', 'images', 3),
@@ -182,7 +182,7 @@ describe('a 1x1 convolution over a concatenation with an enlarged part', () => {
     });
   }
 
-  /** A small part that is enlarged beside one of full size, read by as many convolutions as kernels are given. */
+  /** An enlarged small part beside one of full size, with one consumer convolution per kernel. */
   function pyramid(kernels: readonly number[]): Graph {
     return network(3, (builder) => {
       const small = builder.node('Relu', 'relu', [
@@ -195,7 +195,7 @@ describe('a 1x1 convolution over a concatenation with an enlarged part', () => {
     });
   }
 
-  it('is done before the enlargement, and the results are the same', async () => {
+  it('runs before the enlargement, with the same results', async () => {
     const graph = pyramid([1, 1]);
     const delayed = delayEnlargements(graph);
     const sum = ['Conv', 'Resize', 'Conv', 'Add'];
@@ -203,7 +203,7 @@ describe('a 1x1 convolution over a concatenation with an enlarged part', () => {
     await expectSame(graph, delayed, 3);
   });
 
-  it('stays where another reader needs the concatenation anyway', () => {
+  it('stays in place if another consumer needs the concatenation', () => {
     const graph = pyramid([1, 3]);
     expect(delayEnlargements(graph).nodes).toEqual(graph.nodes);
   });
@@ -222,7 +222,7 @@ describe('the focus layer of YOLOX', () => {
         ];
         return builder.node('Slice', name, [input, ...numbers]);
       };
-      // Top-left, bottom-left, top-right, bottom-right, as the published network has them.
+      // Top-left, bottom-left, top-right, bottom-right, as in the published network.
       const phases = [
         [0, 0],
         [1, 0],
@@ -242,13 +242,13 @@ describe('the focus layer of YOLOX', () => {
     await expectSame(graph, replaced, 3);
   });
 
-  it('leaves a network without one as it is', () => {
+  it('is not required: other networks stay unchanged', () => {
     const graph = network(3, (builder) => convolution(builder, 'one', 'images', [4, 3, 3]));
     expect(replaceFocus(graph, 'images')).toBe(graph);
   });
 });
 
-it('freeing the batch lets a reshape for one picture take two', async () => {
+it('after freeing the batch, a reshape for one picture accepts two', async () => {
   const graph = network(3, (builder) =>
     builder.node('Reshape', 'flat', ['images', builder.constant('shape', i64Tensor([3], [1, 3, -1]))]),
   );
@@ -262,13 +262,13 @@ describe('renaming outputs', () => {
     builder.node('Mul', 'double', ['images', builder.constant('two', f32Tensor([], [2]))]),
   );
 
-  it('gives the name that the decode function looks for, and the batch', async () => {
+  it('sets the name that the decode function expects, and the batch', async () => {
     const renamed = renameOutputs(graph, { predictions: 'out' }, 'free');
     expect(renamed.outputs).toEqual([{ name: 'predictions', type: 'f32', dims: ['n', 'c', 'h', 'w'] }]);
     expect((await runGraph(renamed, pictures(3))).values[0]).toBeCloseTo(2 * Number(pictures(3).data[0]), 6);
   });
 
-  it('says which output is missing and which there are', () => {
+  it('reports the missing output and the existing ones', () => {
     expect(() => renameOutputs(graph, { predictions: 'output' }, 'free')).toThrow(
       'expected the network to have the output output; it has out',
     );

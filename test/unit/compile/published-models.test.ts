@@ -56,37 +56,37 @@ describe.skipIf(sharedDir === null)('published models (needs the shared models a
 
   const names = ['yolox-nano', 'yolox-nano-480x256', 'deimv2-femto'];
 
-  it.each(names)('%s gives in batches of u8 frames what its file gives for one prepared picture', async (name) => {
+  it.each(names)('%s with batches of u8 frames returns the results of its file for single pictures', async (name) => {
     for (const row of await compared(name, 'onnx', 'f32')) expect(row.maxRel, row.output).toBeLessThan(5e-4);
   });
 
-  it.skipIf(!hasTensorflow).each(names)('%s gives the same on TensorFlow', async (name) => {
+  it.skipIf(!hasTensorflow).each(names)('%s returns the same on TensorFlow', async (name) => {
     for (const row of await compared(name, 'tensorflow', 'f32')) expect(row.maxRel, row.output).toBeLessThan(5e-4);
   });
 
-  it.skipIf(!hasOpenvino).each(names)('%s gives the same on OpenVINO', async (name) => {
+  it.skipIf(!hasOpenvino).each(names)('%s returns the same on OpenVINO', async (name) => {
     for (const row of await compared(name, 'openvino', 'f32')) expect(row.maxRel, row.output).toBeLessThan(5e-4);
   });
 
-  // In half the largest difference is that of a box that changed places in the ranking, so the mean is bounded.
+  // In half a box can change its rank, which makes the largest difference meaningless; so the test bounds the mean.
   const bounds = { predictions: 0.01, boxes: 1, scores: 0.01 };
   const engines = hasTensorflow ? (['onnx', 'tensorflow'] as const) : (['onnx'] as const);
   const halves = engines.flatMap((engine) => ['yolox-nano', 'deimv2-femto'].map((name) => [name, engine] as const));
-  it.each(halves)('%s in half on %s is off by little on the mean, and by something', async (name, engine) => {
+  it.each(halves)('%s in half on %s has a small mean difference, but not zero', async (name, engine) => {
     for (const row of await compared(name, engine, 'f16')) {
       expect(row.meanAbs, row.output).toBeLessThan(bounds[row.output as keyof typeof bounds]);
       expect(row.meanAbs, row.output).toBeGreaterThan(1e-6);
     }
   });
 
-  it('deimv2-femto cannot be compiled at another size, and says why', async () => {
+  it('deimv2-femto cannot be compiled at another size, and the error has the reason', async () => {
     const inputSize = { width: 480, height: 256 };
     await expect(
       prepareModel('deimv2-femto', { ...store, engine: 'onnx', precision: 'f32', inputSize }),
     ).rejects.toMatchObject({ code: 'COMPILE_UNSUPPORTED', message: expect.stringContaining('480x256') });
   });
 
-  it('an ONNX model cannot run on the wasm engine, and says what can', async () => {
+  it('an ONNX model cannot run on the wasm engine, and the error suggests an alternative', async () => {
     await expect(prepareModel('yolox-nano', { ...store, engine: 'wasm', precision: 'f32' })).rejects.toMatchObject({
       code: 'ENGINE_UNAVAILABLE',
       message: expect.stringContaining('--model centernet'),

@@ -10,7 +10,7 @@ import { noise, runGraph } from './networks.ts';
 
 const feed = new Tensor('float32', noise(64), [1, 64]);
 
-/** Multiplies in half; its output is half, or cast to f32 by the last node. */
+/** Multiplies in half; the output is half, or the last node casts it to f32. */
 function published(isCastBack: boolean): Graph {
   const builder = new GraphBuilder('');
   const factor = builder.constant('factor', toHalfTensor(f32Tensor([1], [1 / 3]), 'factor'));
@@ -29,7 +29,7 @@ const isHalf = (value: number) => halfToFloat(floatToHalf(value)) === value;
 
 describe('outputs of a network that was published in half', () => {
   it.each([false, true])(
-    'are numbers that a half can hold, also after widening (cast back inside: %s)',
+    'are representable as halves, also after widening (cast back inside: %s)',
     async (isCastBack) => {
       const graph = published(isCastBack);
       const widened = widenHalf(graph);
@@ -40,7 +40,7 @@ describe('outputs of a network that was published in half', () => {
     },
   );
 
-  it('stay as they are where nothing was half', () => {
+  it('stay unchanged if nothing was half', () => {
     const builder = new GraphBuilder('');
     builder.node('Relu', 'out', ['images']);
     const port = { type: 'f32', dims: [1, 64] } as const;

@@ -14,7 +14,7 @@ const folder = mkdtempSync(join(tmpdir(), 'sightline-tfjs-'));
 const source = writeMiniCenternet(join(folder, 'mini'));
 const options: CompileOptions = { engine: 'onnx', precision: 'f32', cacheDir: folder };
 
-/** Random weights enlarge what TensorFlow's other order of summation makes of f32; another network is off by 1e-3. */
+/** Random weights amplify the rounding of TensorFlow's summation order; a different network differs by 1e-3. */
 const ROUNDING = 5e-4;
 
 function picture({ width, height }: typeof MINI_SIZE, seed: number): Uint8Array {
@@ -24,14 +24,14 @@ function picture({ width, height }: typeof MINI_SIZE, seed: number): Uint8Array 
 describe.skipIf(!hasTensorflow)('a TensorFlow.js graph model compiled to a SavedModel', () => {
   const savedModel: CompileOptions = { ...options, engine: 'tensorflow' };
 
-  it('gives what TensorFlow.js itself gives, in a batch as one by one', async () => {
+  it('returns what TensorFlow.js itself returns, in a batch and one by one', async () => {
     const frames = [1, 2, 3, 4].map((seed) => picture(MINI_SIZE, seed));
     const rows = await verifyModel(source, await compileModel(source, savedModel), frames, runCompiled);
     expect(rows.map(({ output }) => output)).toEqual(['boxes', 'scores']);
     for (const row of rows) expect(row.maxRel, row.output).toBeLessThan(ROUNDING);
   });
 
-  it('gives at another shape what the same network published at that shape gives', async () => {
+  it('returns at another shape what the same network published at that shape returns', async () => {
     const size = { width: 128, height: 96 };
     const published = writeMiniCenternet(join(folder, 'wide-saved'), undefined, size);
     const compiled = await compileModel(source, { ...savedModel, inputSize: size });
@@ -41,7 +41,7 @@ describe.skipIf(!hasTensorflow)('a TensorFlow.js graph model compiled to a Saved
 });
 
 describe('the folder of a SavedModel', () => {
-  it('appears whole, though several compile it at once', async () => {
+  it('appears atomically, even if several processes compile it at once', async () => {
     const own: CompileOptions = { ...options, engine: 'tensorflow', cacheDir: join(folder, 'at-once') };
     const models = await Promise.all([1, 2, 3].map(() => compileModel(source, own)));
     expect(models[0]).toMatchObject({ format: 'saved-model', batch: 'free', precision: 'f32' });
@@ -50,18 +50,18 @@ describe('the folder of a SavedModel', () => {
     expect(readdirSync(models[0]!.path)).toEqual(['saved_model.pb']);
   });
 
-  it('leaves nothing behind where it cannot be put in place', async () => {
+  it('leaves no files behind if the rename fails', async () => {
     const own: CompileOptions = { ...options, engine: 'tensorflow', cacheDir: join(folder, 'taken') };
     const { path } = await compileModel(source, own);
     const compiled = dirname(path);
     rmSync(path, { recursive: true });
-    // A dangling link is not there for a reader, and cannot be replaced by a folder.
+    // A dangling link does not exist for a reader, and cannot be replaced by a folder.
     symlinkSync(join(folder, 'nowhere'), path);
     await expect(compileModel(source, own)).rejects.toThrow(/ENOTDIR|EEXIST/);
     expect(readdirSync(compiled)).toEqual([basename(path)]);
   });
 
-  it('and the file of each engine and precision have names of their own', async () => {
+  it('has a different name than the files of other engines and precisions', async () => {
     const models = await Promise.all(
       (['onnx', 'tensorflow'] as const).flatMap((engine) =>
         (['f32', 'f16'] as const).map((precision) => compileModel(source, { ...options, engine, precision })),
@@ -79,7 +79,7 @@ describe('the folder of a SavedModel', () => {
 });
 
 describe('a TensorFlow.js graph model compiled to ONNX', () => {
-  it('gives what TensorFlow.js itself gives, in a batch as one by one', async () => {
+  it('returns what TensorFlow.js itself returns, in a batch and one by one', async () => {
     const frames = [1, 2, 3, 4].map((seed) => picture(MINI_SIZE, seed));
     const rows = await verifyModel(source, await compileModel(source, options), frames, runCompiled);
     expect(rows.map(({ output, images }) => [output, images])).toEqual([
@@ -89,7 +89,7 @@ describe('a TensorFlow.js graph model compiled to ONNX', () => {
     for (const row of rows) expect(row.maxRel, row.output).toBeLessThan(1e-4);
   });
 
-  it('is told apart from a network that differs in one activation', async () => {
+  it('differs measurably from a network with one different activation', async () => {
     const other = writeMiniCenternet(join(folder, 'other'), (nodes) => {
       nodes.find(({ name }) => name === 'gate')!.op = 'Relu';
     });
@@ -97,7 +97,7 @@ describe('a TensorFlow.js graph model compiled to ONNX', () => {
     for (const row of rows) expect(row.maxRel, row.output).toBeGreaterThan(1e-3);
   });
 
-  it('gives at another shape what the same network published at that shape gives', async () => {
+  it('returns at another shape what the same network published at that shape returns', async () => {
     const size = { width: 128, height: 96 };
     const published = writeMiniCenternet(join(folder, 'wide'), undefined, size);
     const compiled = await compileModel(source, { ...options, inputSize: size });
@@ -106,7 +106,7 @@ describe('a TensorFlow.js graph model compiled to ONNX', () => {
     for (const row of rows) expect(row.maxRel, row.output).toBeLessThan(1e-4);
   });
 
-  it('is made once: the same source and options give the same file', async () => {
+  it('is compiled once: the same source and options give the same file', async () => {
     const own = { ...options, cacheDir: join(folder, 'once') };
     const first = await compileModel(source, own);
     const files = readdirSync(join(folder, 'once', 'compiled'));
@@ -115,7 +115,7 @@ describe('a TensorFlow.js graph model compiled to ONNX', () => {
     expect(files.filter((name) => !name.endsWith('.onnx'))).toEqual([]);
   });
 
-  it('takes u8 frames under the one name, and a free batch', async () => {
+  it('takes u8 frames in its only input, with a free batch', async () => {
     const model = await compileModel(source, options);
     expect(model).toMatchObject({ format: 'onnx', batch: 'free', precision: 'f32' });
     const frames = [1, 2, 3].map((seed) => picture(MINI_SIZE, seed));
@@ -124,17 +124,17 @@ describe('a TensorFlow.js graph model compiled to ONNX', () => {
     expect(together).toEqual(alone);
   });
 
-  it('names the operator and the node that it does not know', async () => {
+  it('reports an unsupported operator and its node', async () => {
     const strange = writeMiniCenternet(join(folder, 'strange'), (nodes) => {
       nodes.find(({ name }) => name === 'features')!.op = 'Selu';
     });
     await expect(compileModel(strange, options)).rejects.toMatchObject({
       code: 'COMPILE_UNSUPPORTED',
-      message: 'model mini: operator Selu at node features: this operator is not known',
+      message: 'model mini: operator Selu at node features: this operator is not supported',
     });
   });
 
-  it('refuses a graph that ends in another way than a CenterNet', async () => {
+  it('rejects a graph without the tail of a CenterNet', async () => {
     const strange = writeMiniCenternet(join(folder, 'tail'), (nodes) => {
       nodes.find(({ name }) => name === 'corner-2')!.op = 'Sub';
     });
@@ -144,17 +144,17 @@ describe('a TensorFlow.js graph model compiled to ONNX', () => {
     });
   });
 
-  it('runs as it was published on the wasm engine, one picture at a time', async () => {
+  it('runs as published on the wasm engine, one picture at a time', async () => {
     const model = await compileModel(source, { ...options, engine: 'wasm' });
     expect(model).toMatchObject({ format: 'tfjs', path: source.weightPaths[0], batch: 1 });
   });
 
   const refusals: [string, Partial<CompileOptions>, string][] = [
     ['f16 on wasm', { engine: 'wasm', precision: 'f16' }, 'f16'],
-    ['a side that is no multiple of 32', { inputSize: { width: 100, height: 64 } }, '100x64'],
+    ['a side that is not a multiple of 32', { inputSize: { width: 100, height: 64 } }, '100x64'],
     ['another size on wasm', { engine: 'wasm', inputSize: { width: 96, height: 64 } }, '64x64'],
   ];
-  it.each(refusals)('says that it cannot do %s', async (_, change, word) => {
+  it.each(refusals)('rejects %s', async (_, change, word) => {
     await expect(compileModel(source, { ...options, ...change })).rejects.toMatchObject({
       code: 'COMPILE_UNSUPPORTED',
       message: expect.stringContaining(word),
@@ -163,7 +163,7 @@ describe('a TensorFlow.js graph model compiled to ONNX', () => {
 });
 
 describe('padding as TensorFlow defines it', () => {
-  // Worked out from the published formula: out = ceil(in / stride), the odd pixel at the end.
+  // Calculated from the published formula: out = ceil(in / stride), the odd pixel at the end.
   const cases: [string, number, number, number, number[]][] = [
     ['stride 2 over an even size pads the end only', 512, 3, 2, [0, 1, 256]],
     ['stride 2 over an odd size pads both sides', 7, 3, 2, [1, 1, 4]],
@@ -175,13 +175,13 @@ describe('padding as TensorFlow defines it', () => {
     expect(windowPadding(input, { size, stride, dilation: 1 }, 'SAME')).toEqual(expected);
   });
 
-  it('SAME counts the reach of a dilated window, VALID pads nothing', () => {
+  it('SAME uses the extent of a dilated window, VALID pads nothing', () => {
     expect(windowPadding(10, { size: 3, stride: 1, dilation: 2 }, 'SAME')).toEqual([2, 2, 10]);
     expect(windowPadding(10, { size: 3, stride: 2, dilation: 1 }, 'VALID')).toEqual([0, 0, 4]);
   });
 });
 
-// Bit patterns and values as IEEE 754 has them for binary16.
+// Bit patterns and values of IEEE 754 binary16.
 it.each([
   [0x0000, 0],
   [0x3c00, 1],

@@ -7,7 +7,7 @@ import { toHalf } from '../../../src/compile/passes/to-half.ts';
 import { traceElements } from '../../../src/compile/passes/trace-elements.ts';
 import { convolution, network, noise, number, pictures, runGraph } from './networks.ts';
 
-/** Type in which each node computes, by name. */
+/** The type each node computes in, by name. */
 function computed(graph: Graph): Record<string, string | undefined> {
   const elements = traceElements(graph);
   return Object.fromEntries(graph.nodes.map(({ name, inputs }) => [name, elements.get(inputs[0]!)]));
@@ -25,11 +25,11 @@ async function expectClose(before: Graph, after: Graph): Promise<void> {
   const difference = Math.max(...expected.values.map((value, at) => Math.abs(value - received.values[at]!)));
   expect(largest).toBeGreaterThan(0.1);
   expect(difference / largest).toBeLessThan(5e-3);
-  // It is not f32 after all.
+  // Fails if the graph still computes in f32.
   expect(difference).toBeGreaterThan(0);
 }
 
-describe('the half of a network', () => {
+describe('a network in half', () => {
   const chain = network(3, (builder) => {
     const one = builder.node('Relu', 'relu', [convolution(builder, 'one', 'images', [4, 3, 3])]);
     const two = convolution(builder, 'two', one, [4, 4, 1]);
@@ -39,7 +39,7 @@ describe('the half of a network', () => {
     return builder.node('Exp', 'tail', [builder.node('Mul', 'small', [box, number(builder, 'tiny', 0.001)])]);
   });
 
-  it('is the layers and what lies between them; what comes after the last stays f32', () => {
+  it('has its layers and the nodes between them in half; the nodes after the last layer stay f32', () => {
     expect(computed(toHalf(chain))).toMatchObject({
       one: 'f16',
       relu: 'f16',
@@ -52,7 +52,7 @@ describe('the half of a network', () => {
     });
   });
 
-  it('has one cast where it begins and one where it ends', () => {
+  it('has one cast at its beginning and one at its end', () => {
     expect(casts(toHalf(chain))).toEqual(['images -> images/half', 'last/half -> last']);
   });
 
@@ -62,14 +62,14 @@ describe('the half of a network', () => {
     await expectClose(chain, half);
   });
 
-  it('casts the levels of a picture from u8 at once', () => {
+  it('casts a picture directly from u8 to half', () => {
     const input = { tensor: 'images', sizeTensor: null, layout: 'nchw', width: 12, height: 16 } as const;
     const fronted = addFront(chain, { ...input, colours: 'rgb', range: [0, 255] }, 'n', 'planes');
     expect(casts(toHalf(fronted))[0]).toBe('front/planes -> front/picture/half');
     expect(computed(toHalf(fronted)).one).toBe('f16');
   });
 
-  it('casts a value once for all its readers', () => {
+  it('casts a value once for all its consumers', () => {
     const graph = network(3, (builder) => {
       const one = convolution(builder, 'one', 'images', [4, 3, 1]);
       const mean = builder.node('ReduceMean', 'mean', [one], { axes: [1] });
@@ -88,7 +88,7 @@ describe('the half of a network', () => {
     ]);
   });
 
-  it('rounds weights once, though two layers share them, and drops the f32 ones', () => {
+  it('rounds weights shared by two layers once, and drops the f32 ones', () => {
     const graph = network(3, (builder) => {
       const weights = builder.constant('shared', f32Tensor([3, 3, 1, 1], noise(9)));
       const one = builder.node('Conv', 'one', ['images', weights], { kernel_shape: [1, 1] });
@@ -98,8 +98,8 @@ describe('the half of a network', () => {
   });
 });
 
-describe('in f32 stays', () => {
-  /** A node between two convolutions: whether it is half is a matter of the node alone. */
+describe('what stays in f32', () => {
+  /** A node between two convolutions: whether it runs in half only depends on the node. */
   function between(build: (builder: GraphBuilder, value: string) => string): Graph {
     return network(3, (builder) => {
       const value = build(builder, convolution(builder, 'one', 'images', [4, 3, 1]));
@@ -111,11 +111,11 @@ describe('in f32 stays', () => {
     ['a softmax', between((builder, value) => builder.node('Softmax', 'kept', [value], { axis: 1 }))],
     ['an exponential', between((builder, value) => builder.node('Exp', 'kept', [value]))],
     [
-      'a product with a number that no half holds',
+      'a product with a number above the largest half',
       between((builder, value) => builder.node('Mul', 'kept', [value, number(builder, 'far', 1e30)])),
     ],
     [
-      'what follows a value of f32',
+      'the consumer of an f32 value',
       between((builder, value) => {
         const share = builder.node('Softmax', 'softmax', [value], { axis: 1 });
         return builder.node('Mul', 'kept', [value, share]);
@@ -143,7 +143,7 @@ describe('in f32 stays', () => {
     expect(half).toMatchObject({ one: 'f16', kept: 'f32', two: 'f16' });
   });
 
-  it('a shape: resizing takes its factors as they are', async () => {
+  it('the factors of a resize', async () => {
     const graph = between((builder, value) => {
       const factors = builder.constant('factors', f32Tensor([4], [1, 1, 2, 2]));
       return builder.node('Resize', 'resize', [value, '', factors], { mode: 'nearest' });
@@ -153,7 +153,7 @@ describe('in f32 stays', () => {
     await expectClose(graph, half);
   });
 
-  it('a network without layers, as it is', async () => {
+  it('a network without layers', async () => {
     const graph = network(3, (builder) => builder.node('Relu', 'relu', ['images']));
     expect(toHalf(graph)).toEqual(graph);
     const { values } = await runGraph(toHalf(graph), new Tensor('float32', noise(576), [1, 3, 16, 12]));

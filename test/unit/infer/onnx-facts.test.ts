@@ -10,7 +10,7 @@ describe('readOnnxFacts', () => {
   const folder = mkdtempSync(join(tmpdir(), 'sightline-facts-'));
   afterAll(() => rmSync(folder, { recursive: true }));
 
-  it('names the outputs of the graph and not of its nodes', () => {
+  it('returns the outputs of the graph, not those of its nodes', () => {
     expect(readOnnxFacts(tinyModel().path)).toEqual({ outputs: ['mean'], isQuantised: false });
   });
 
@@ -22,7 +22,7 @@ describe('readOnnxFacts', () => {
     ['text', Buffer.from('{"name": "sightline"}')],
     ['a field longer than the file', Buffer.from([0x3a, 0x7f, 0x0a])],
     ['a number that does not end', Buffer.from([0x3a, 0xff])],
-  ])('refuses %s', (_, bytes) => {
+  ])('rejects %s', (_, bytes) => {
     const path = join(folder, 'odd.onnx');
     writeFileSync(path, bytes);
     expect(() => readOnnxFacts(path)).toThrow(RangeError);

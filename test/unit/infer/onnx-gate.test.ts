@@ -9,7 +9,7 @@ import { OnnxEngine } from '../../../src/infer/onnx-engine.ts';
 
 const SIDE = 8;
 
-/** A network that says what its gate was. */
+/** A network that returns its gate. */
 function echo(): Graph {
   const builder = new GraphBuilder('');
   builder.node('Identity', 'said', ['gate']);
@@ -62,7 +62,7 @@ async function gateAt(scoreThreshold?: number): Promise<number> {
 }
 
 it.each([0.01, 0.3, 0.5, 0.99])(
-  'a threshold of %d becomes the objectness that has it as its sigmoid, or a hair less',
+  'a threshold of %d becomes the logit whose sigmoid it is, or slightly less',
   async (score) => {
     const gate = await gateAt(score);
     const passing = 1 / (1 + Math.exp(-gate));
@@ -71,14 +71,14 @@ it.each([0.01, 0.3, 0.5, 0.99])(
   },
 );
 
-it('without a threshold, or with 0, everything passes', async () => {
+it('without a threshold, or with 0, every cell passes', async () => {
   expect(await gateAt()).toBe(Number.NEGATIVE_INFINITY);
   expect(await gateAt(0)).toBe(Number.NEGATIVE_INFINITY);
 });
 
-it('with a threshold of 1 what is certain still passes', async () => {
+it('with a threshold of 1 a cell with an objectness of 1 still passes', async () => {
   const gate = await gateAt(1);
-  // The objectness of f32 from which its sigmoid is 1 is 16.6.
+  // In f32 the sigmoid is 1 from a logit of 16.6 on.
   expect(gate).toBeGreaterThan(15);
   expect(gate).toBeLessThan(16.6);
 });

@@ -47,10 +47,10 @@ async function outputOf(path: string): Promise<Float32Array> {
   return copy;
 }
 
-describe('the graph that ONNX Runtime rewrote', () => {
+describe('the graph optimised by ONNX Runtime', () => {
   const bytes = emitOnnx(operatorGraph(pick('conv, stride 2, padding on both sides')));
 
-  it('is kept beside the model, and gives the same results to the bit', async () => {
+  it('is cached beside the model, and returns bit-identical results', async () => {
     const path = join(newFolder(), 'net.onnx');
     writeFileSync(path, bytes);
     const first = await outputOf(path);
@@ -62,7 +62,7 @@ describe('the graph that ONNX Runtime rewrote', () => {
     expect(readdirSync(join(path, '..'))).toEqual(files);
   });
 
-  it('is made again where it is broken, and where the model is another one', async () => {
+  it('is written again if it is damaged or the model changes', async () => {
     const path = join(newFolder(), 'net.onnx');
     writeFileSync(path, bytes);
     const first = await outputOf(path);
@@ -75,7 +75,7 @@ describe('the graph that ONNX Runtime rewrote', () => {
     expect(new OptimisedGraph(path, '1').path).not.toBe(graph.path);
   });
 
-  it('is done without where it cannot be written', async () => {
+  it('is skipped if it cannot be written', async () => {
     const graph = new OptimisedGraph(join(newFolder(), 'net.onnx'), '1');
     const tried: (string | undefined)[] = [];
     const opened = await graph.write((path) => {
@@ -87,13 +87,13 @@ describe('the graph that ONNX Runtime rewrote', () => {
     expect(graph.exists).toBe(false);
   });
 
-  it('has another name for another version of the library', () => {
+  it('has a different name for another version of the library', () => {
     const path = join(newFolder(), 'net.onnx');
     expect(new OptimisedGraph(path, '2').path).not.toBe(new OptimisedGraph(path, '1').path);
   });
 });
 
-it('sizes that were asked for are kept, also when the graph is rewritten first', async () => {
+it('requested batch sizes are kept, also if the graph is optimised first', async () => {
   const path = join(newFolder(), 'net.onnx');
   writeFileSync(path, emitOnnx(operatorGraph(pick('relu'))));
   for (const _ of ['first', 'later']) {
@@ -104,12 +104,12 @@ it('sizes that were asked for are kept, also when the graph is rewritten first',
   }
 });
 
-describe('batch sizes that are worth their memory', () => {
+describe('worthKeeping', () => {
   it.each([
-    ['one, where no larger one gains a tenth', [1, 2], [10, 18.5], [1]],
-    ['all, where the largest is the best', [1, 2, 4], [10, 14, 20], [1, 2, 4]],
-    ['up to the smallest that is nearly as good as the best', [1, 2, 4, 8], [10, 14, 20, 39], [1, 2, 4]],
-  ])('are %s', (_, batchSizes, warmMs, kept) => {
+    ['only 1 if no larger size gains 10 %', [1, 2], [10, 18.5], [1]],
+    ['all sizes if the largest is the best', [1, 2, 4], [10, 14, 20], [1, 2, 4]],
+    ['the sizes up to the smallest that is within 10 % of the best', [1, 2, 4, 8], [10, 14, 20, 39], [1, 2, 4]],
+  ])('returns %s', (_, batchSizes, warmMs, kept) => {
     expect(worthKeeping({ batchSizes, warmMs })).toEqual(kept);
   });
 });

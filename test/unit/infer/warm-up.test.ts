@@ -9,11 +9,11 @@ describe('batchSizesUpTo', () => {
     [8, [1, 2, 4, 8]],
     [6, [1, 2, 4, 6]],
     [64, [1, 2, 4, 8, 16, 32, 64]],
-  ])('%i: doubling, and the limit itself', (maxBatch, sizes) => {
+  ])('%i: powers of two, and the limit', (maxBatch, sizes) => {
     expect(batchSizesUpTo(maxBatch, 'free')).toEqual(sizes);
   });
 
-  it('a network of a fixed batch has that one size', () => {
+  it('a network with a fixed batch has only that size', () => {
     expect(batchSizesUpTo(8, 1)).toEqual([1]);
     expect(batchSizesUpTo(8, 4)).toEqual([4]);
   });
@@ -22,7 +22,7 @@ describe('batchSizesUpTo', () => {
 describe('planWarmUp', () => {
   const model = { batch: 'free' } as CompiledModel;
 
-  it('tries up to the limit where nobody has measured yet, and else takes what was found', () => {
+  it('tries sizes up to the limit if none were measured, else uses the measured ones', () => {
     expect(planWarmUp({ batchSizes: null, maxBatch: 4, model })).toEqual({ batchSizes: [1, 2, 4], isFixed: false });
     expect(planWarmUp({ batchSizes: [1, 2], maxBatch: 4, model })).toEqual({ batchSizes: [1, 2], isFixed: true });
   });
@@ -40,7 +40,7 @@ describe('warmUp', () => {
     vi.restoreAllMocks();
   });
 
-  /** An engine whose calls take these times, by size; the first call of each size takes a second more. */
+  /** An engine whose calls take these times, by size; the first call of each size takes one second longer. */
   async function warm(callMs: Record<number, number>, isFixed = false) {
     const seen = new Set<number>();
     return warmUp({ batchSizes: [1, 2, 4, 8], isFixed }, async (size) => {
@@ -49,7 +49,7 @@ describe('warmUp', () => {
     });
   }
 
-  it('measures without the first call, which allocates and compiles', async () => {
+  it('ignores the first call, which allocates and compiles', async () => {
     expect(await warm({ 1: 10, 2: 11, 4: 12, 8: 13 })).toEqual({ batchSizes: [1, 2, 4, 8], warmMs: [10, 11, 12, 13] });
   });
 
@@ -57,11 +57,11 @@ describe('warmUp', () => {
     expect((await warm({ 1: 10, 2: 20, 4: 1, 8: 1 })).batchSizes).toEqual([1, 2]);
   });
 
-  it('takes every size that another thread of the pool has found, whether it gains or not', async () => {
+  it('warms up every size found by another thread of the pool, even if it gains nothing', async () => {
     expect((await warm({ 1: 10, 2: 20, 4: 40, 8: 80 }, true)).batchSizes).toEqual([1, 2, 4, 8]);
   });
 
-  it('fails where the engine fails', async () => {
+  it('fails if the engine fails', async () => {
     await expect(
       warmUp({ batchSizes: [1], isFixed: false }, () => Promise.reject(new Error('no kernel'))),
     ).rejects.toThrow('no kernel');

@@ -22,7 +22,7 @@ function f32(dims: number[], values: number[]): OutputTensor {
   return { dims, data: Float32Array.from(values) };
 }
 
-/** Rows rounded to what an f32 can show, picture by picture. */
+/** Rows rounded to f32 precision, picture by picture. */
 function decoded(
   family: ModelFamily,
   outputs: Record<string, OutputTensor>,
@@ -55,11 +55,11 @@ describe('YOLOv5: centre and size in pixels, score = objectness * class', () => 
     ],
   );
 
-  it('turns the best class into a box with its top-left corner', () => {
+  it('returns the best class, with the top-left corner of the box', () => {
     expect(decoded('yolov5', { predictions })).toEqual([[[25, 16, 10, 8, 0.6, 1]]]);
   });
 
-  it('gives every class of a candidate above the threshold where all are asked for', () => {
+  it('with classesPerBox all, returns every class of a candidate above the threshold', () => {
     expect(decoded('yolov5', { predictions }, { classesPerBox: 'all' })).toEqual([
       [
         [25, 16, 10, 8, 0.6, 1],
@@ -82,7 +82,7 @@ describe('YOLOv8: planes of centre, size and class scores', () => {
   ];
   const predictions = f32([1, 7, 2], planes.flat());
 
-  it('takes the best class of each cell', () => {
+  it('returns the best class of each cell', () => {
     expect(decoded('yolov8', { predictions })).toEqual([
       [
         [40, 20, 20, 10, 0.7, 1],
@@ -91,7 +91,7 @@ describe('YOLOv8: planes of centre, size and class scores', () => {
     ]);
   });
 
-  it('gives every class above the threshold where all are asked for', () => {
+  it('with classesPerBox all, returns every class above the threshold', () => {
     expect(decoded('yolov8', { predictions }, { classesPerBox: 'all' })).toEqual([
       [
         [8, 9, 4, 6, 0.9, 0],
@@ -102,39 +102,39 @@ describe('YOLOv8: planes of centre, size and class scores', () => {
     ]);
   });
 
-  it('reads an export that has turned the axes alike, picture by picture', () => {
+  it('also reads an export with swapped axes, picture by picture', () => {
     const rows = [0, 1].flatMap((cell) => planes.map((plane) => plane[cell]!));
     const turned = f32([2, 2, 7], [...rows, ...new Array(14).fill(0)]);
     const images = decoded('yolov8', { predictions: turned }, { images: 2 });
     expect(images).toEqual([...decoded('yolov8', { predictions }), []]);
   });
 
-  it('finds no boxes of an earlier picture in a later, smaller one', () => {
+  it('returns no boxes of an earlier picture for a later, smaller one', () => {
     decoded('yolov8', { predictions: f32([1, 7, 9], new Array(63).fill(1)) });
     expect(decoded('yolov8', { predictions: f32([1, 7, 1], [5, 5, 2, 2, 0, 0.4, 0]) })).toEqual([
       [[4, 4, 2, 2, 0.4, 1]],
     ]);
   });
 
-  it('refuses an output with another number of classes', () => {
+  it('rejects an output with a different number of classes', () => {
     expect(() => decoded('yolov8', { predictions: f32([1, 9, 2], []) })).toThrow('expected 7 channels for 3 classes');
   });
 });
 
 describe('end-to-end YOLO: corners in pixels, score, class', () => {
-  it('turns corners into sizes, and takes rows of zeros for no box, whatever the threshold', () => {
+  it('converts corners to sizes, and skips rows of zeros for any threshold', () => {
     const detections = f32([1, 3, 6], [10, 5, 30, 25, 0.9, 2, 1, 1, 2, 2, 0.1, 0, 0, 0, 0, 0, 0, 0]);
     expect(decoded('yolo-end2end', { detections })).toEqual([[[10, 5, 20, 20, 0.9, 2]]]);
     expect(decoded('yolo-end2end', { detections }, { threshold: 0 })[0]).toHaveLength(2);
   });
 });
 
-describe('DETR heads: centre and size in shares of the input', () => {
+describe('DETR heads: centre and size as fractions of the input', () => {
   // Centre (50, 25), size 20 x 10 of an input of 100 x 50.
   const box = [0.5, 0.5, 0.2, 0.2];
   const corner = [40, 20, 20, 10];
 
-  it('takes logits through their sigmoid: ln 3 is 0.75', () => {
+  it('applies the sigmoid to logits: ln 3 is 0.75', () => {
     const outputs = {
       boxes: f32([1, 2, 4], [...box, 0, 0, 0, 0]),
       logits: f32([1, 2, 3], [-5, Math.log(3), 0, -5, -5, -5]),
@@ -153,24 +153,24 @@ describe('DETR heads: centre and size in shares of the input', () => {
     expect(decoded('detr', outputs, { threshold: 0.5 })[0]).toHaveLength(1);
   });
 
-  it('reads scores beside the boxes as they are', () => {
+  it('reads scores beside the boxes without a sigmoid', () => {
     const predictions = f32([1, 2, 7], [...box, 0.2, 0.4, 0.6, ...box, 0.1, 0.1, 0.1]);
     expect(decoded('detr', { predictions })).toEqual([[[...corner, 0.6, 2]]]);
     expect(decoded('detr', { predictions }, { classesPerBox: 'all' })[0]).toHaveLength(2);
   });
 
-  it('reads score and class where the best were picked inside, for each picture', () => {
+  it('reads score and class if the network selects the best boxes, for each picture', () => {
     const detections = f32([2, 1, 6], [...box, 0.2, 1, ...box, 0.8, 1]);
     expect(decoded('detr', { detections }, { images: 2 })).toEqual([[], [[...corner, 0.8, 1]]]);
   });
 
-  it('says what came where an output is missing', () => {
+  it('lists the received outputs if one is missing', () => {
     expect(() => decoded('detr', { boxes: f32([1, 1, 4], box) })).toThrow('received boxes [1, 1, 4]');
   });
 });
 
-describe("SSD of TensorFlow: y before x, in shares of the input, classes from 1, as many rows as 'count' says", () => {
-  it('gives corner and size in pixels and classes from 0', () => {
+describe("SSD from TensorFlow: y before x, as fractions of the input, classes from 1, 'count' rows", () => {
+  it('returns corner and size in pixels and classes from 0', () => {
     const outputs = {
       boxes: f32([2, 2, 4], [0.2, 0.1, 0.6, 0.4, 0, 0, 1, 1, 0, 0, 0.5, 0.5, 0, 0, 1, 1]),
       classes: f32([2, 2], [1, 2, 3, 1]),

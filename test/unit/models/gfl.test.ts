@@ -5,7 +5,7 @@ import type { ModelSpec, OutputTensor } from '../../../src/core/model.ts';
 
 type Row = readonly number[];
 
-/** Random outputs, and the boxes that an independent decoder in numpy makes of them. */
+/** Random outputs, and their boxes from an independent decoder in numpy. */
 const FIXTURE = JSON.parse(readFileSync('test/unit/models/gfl.json', 'utf8')) as {
   readonly width: number;
   readonly height: number;
@@ -35,7 +35,7 @@ function rowsOf(packed: Float32Array): Row[] {
 }
 
 describe('generalised focal loss heads', () => {
-  it.each(['best', 'all'] as const)('gives the boxes of an independent decoder, classes: %s', (classesPerBox) => {
+  it.each(['best', 'all'] as const)('returns the boxes of an independent decoder, classes: %s', (classesPerBox) => {
     const images = DECODERS.gfl(outputs, 2, { ...SPEC, classesPerBox }, FIXTURE.threshold);
     const expected = FIXTURE[classesPerBox];
     expect(expected.every((rows) => rows.length > 2)).toBe(true);
@@ -44,13 +44,13 @@ describe('generalised focal loss heads', () => {
     );
   });
 
-  it('reads only the pictures that count', () => {
+  it('ignores the padding of the batch', () => {
     const images = DECODERS.gfl(outputs, 1, SPEC, FIXTURE.threshold);
     expect(images.map((rows) => rows.length / 6)).toEqual([FIXTURE.best[0]!.length]);
   });
 
-  it('puts the sides where a sure distribution says, from the centre of the cell', () => {
-    // One cell of 8 px, two bins a side: left and top sure of 0, right and bottom of 1 stride.
+  it('places the sides at the peak of a sharp distribution, from the centre of the cell', () => {
+    // One cell of 8 px, two bins per side: left and top at 0, right and bottom at 1 stride.
     const sure = new Map<string, OutputTensor>([
       ['scores-8', { dims: [1, 1, 3], data: Float32Array.from([0.1, 0.2, 0.9]) }],
       ['distances-8', { dims: [1, 1, 8], data: Float32Array.from([99, 0, 99, 0, 0, 99, 0, 99]) }],
@@ -59,7 +59,7 @@ describe('generalised focal loss heads', () => {
     expect(rowsOf(DECODERS.gfl(sure, 1, spec, 0.5)[0]!)).toEqual([[4, 4, 8, 8, expect.closeTo(0.9, 6), 2]]);
   });
 
-  it('refuses a grid that is not that of the input, and outputs of another family', () => {
+  it('rejects a grid that does not match the input, and outputs of another family', () => {
     const narrow: ModelSpec = { ...SPEC, input: { ...SPEC.input, width: 64 } };
     expect(() => DECODERS.gfl(outputs, 2, narrow, 0.5)).toThrow(
       'tiny: expected 24 cells of 8 px for an input of 64x24, received 15',

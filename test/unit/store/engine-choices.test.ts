@@ -26,18 +26,18 @@ describe('EngineChoices', () => {
 
   afterEach(() => rmSync(cacheDir, { recursive: true }));
 
-  it('finds what was kept under a key, and nothing under another', async () => {
+  it('finds a choice under its key, and nothing under another key', async () => {
     await choices.keep('a', choice);
     expect(await choices.find('a')).toEqual(choice);
     expect(await choices.find('b')).toBeNull();
     expect(await choices.list()).toEqual([choice]);
   });
 
-  it('lists nothing in a cache that is new', async () => {
+  it('lists nothing in a new cache', async () => {
     expect(await choices.list()).toEqual([]);
   });
 
-  it.each(['{', '{"measured": 3}', ''])('takes a damaged file (%j) for absent', async (text) => {
+  it.each(['{', '{"measured": 3}', ''])('treats a damaged file (%j) as missing', async (text) => {
     await choices.keep('a', choice);
     const [name] = readdirSync(join(cacheDir, 'engine-choices'));
     writeFileSync(join(cacheDir, 'engine-choices', name!), text);
@@ -45,7 +45,7 @@ describe('EngineChoices', () => {
     expect(await choices.list()).toEqual([]);
   });
 
-  it('has another key for another artefact, library, processor or precision', () => {
+  it('has a different key for another artefact, library, processor or precision', () => {
     const facts = [['hash-a', 'hash-b'], ['2026.4.1', '1.30.0'], 'Xeon', 'auto'];
     const others = facts.map((_, at) => facts.map((fact, i) => (i === at ? 'other' : fact)));
     const keys = [facts, ...others].map((each) => EngineChoices.keyOf(each));
@@ -53,7 +53,7 @@ describe('EngineChoices', () => {
     expect(EngineChoices.keyOf([...facts])).toBe(keys[0]);
   });
 
-  it('says it in a line', () => {
+  it('is formatted in one line', () => {
     expect(choiceText(choice)).toBe('centernet 512x512: openvino bf16 18.9 ms, onnx f32 39.1 ms a frame');
   });
 });

@@ -37,14 +37,14 @@ beforeEach(() => {
 });
 
 describe('weights', () => {
-  it('are taken from the first search folder that has a file of this name and hash', async () => {
+  it('come from the first search folder with a file of this name and hash', async () => {
     writeFileSync(join(folder, 'one', 'net.onnx'), 'another version');
     writeFileSync(join(folder, 'two', 'net.onnx'), GOOD);
     expect(await find(await manifestOf(GOOD_SHA256))).toEqual([join(folder, 'two', 'net.onnx')]);
     expect(notices).toEqual([]);
   });
 
-  it('are fetched once, said so, and come from the cache afterwards', async () => {
+  it('are fetched once, with a notice, and then come from the cache', async () => {
     const manifest = await manifestOf(GOOD_SHA256);
     const path = join(cacheDir, 'weights', 'net', 'net.onnx');
     expect(await find(manifest, { ...offline, https: async () => GOOD })).toEqual([path]);
@@ -53,7 +53,7 @@ describe('weights', () => {
     expect(readdirSync(join(cacheDir, 'weights', 'net'))).toEqual(['net.onnx']);
   });
 
-  it('with another hash than the manifest states are refused, and nothing is kept', async () => {
+  it('with a different hash than in the manifest are rejected and not saved', async () => {
     const fetched = find(await manifestOf(GOOD_SHA256), { ...offline, https: async () => Buffer.from('evil') });
     await expect(fetched).rejects.toMatchObject({
       code: 'MODEL_INTEGRITY',
@@ -62,7 +62,7 @@ describe('weights', () => {
     expect(existsSync(join(cacheDir, 'weights', 'net', 'net.onnx'))).toBe(false);
   });
 
-  it('without a stated hash are recorded at the first fetch, and held to the record from then on', async () => {
+  it('without a hash in the manifest are recorded at the first fetch, and checked against the record later', async () => {
     const manifest = await manifestOf(null);
     const [path] = await find(manifest, { ...offline, https: async () => GOOD });
     expect(notices.at(-1)).toContain(`recorded sha256 ${GOOD_SHA256}`);
@@ -71,18 +71,18 @@ describe('weights', () => {
     await expect(refetched).rejects.toMatchObject({ code: 'MODEL_INTEGRITY' });
   });
 
-  it('are taken from a file: source beside the manifest', async () => {
+  it('come from a file: source beside the manifest', async () => {
     writeFileSync(join(folder, 'mine.onnx'), GOOD);
     expect(await find(await manifestOf(GOOD_SHA256, ['file:mine.onnx']))).toEqual([join(folder, 'mine.onnx')]);
   });
 
-  it('try the next source where one does not answer', async () => {
+  it('come from the next source if one does not answer', async () => {
     const manifest = await manifestOf(GOOD_SHA256, ['npm:net@1.0.0#net.onnx', 'https://host/net.onnx']);
     const [path] = await find(manifest, { ...offline, https: async () => GOOD });
     expect(readFileSync(path!)).toEqual(GOOD);
   });
 
-  it('of several files in one npm package come with one call', async () => {
+  it('of several files in one npm package are fetched with one call', async () => {
     const calls: string[][] = [];
     const npm: Fetchers['npm'] = async (_, paths) => {
       calls.push([...paths]);
@@ -94,7 +94,7 @@ describe('weights', () => {
     expect(paths.map((path) => readFileSync(path, 'utf8'))).toEqual(['m/a.json', 'm/a.bin']);
   });
 
-  it('that are nowhere: the error says where it looked and what to do', async () => {
+  it('that are not found: the error lists the places searched and a remedy', async () => {
     writeFileSync(join(folder, 'one', 'net.onnx'), 'another version');
     const error = (await find(await manifestOf(GOOD_SHA256)).catch((thrown: unknown) => thrown)) as SightlineError;
     expect(error.code).toBe('MODEL_WEIGHTS_MISSING');
@@ -104,7 +104,7 @@ describe('weights', () => {
     expect(error.message).toContain('sightline models pull net');
   });
 
-  it('are not fetched where only looking is allowed', async () => {
+  it('are not fetched if downloads are disabled', async () => {
     const fetched: string[] = [];
     const https = async (url: string) => {
       fetched.push(url);

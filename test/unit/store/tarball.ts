@@ -1,12 +1,12 @@
 import { gzipSync } from 'node:zlib';
 
-/** Packs files as npm does: ustar headers, gzip. Written from the POSIX layout for tests only. */
+/** Packs files like npm: ustar headers, gzip. Follows the POSIX layout; for tests only. */
 export function packTarball(files: Readonly<Record<string, Uint8Array>>): Buffer {
   const blocks = Object.entries(files).flatMap(([path, bytes]) => entry(path, '0', bytes));
   return gzipSync(Buffer.concat([...blocks, Buffer.alloc(1024)]));
 }
 
-/** One header and its body, filled up to whole blocks. */
+/** One header and its body, padded to whole blocks. */
 export function entry(path: string, type: string, bytes: Uint8Array, prefix = ''): Buffer[] {
   const header = Buffer.alloc(512);
   header.write(path, 0, 100);

@@ -8,7 +8,7 @@ function port(name: string, dims: Dims, type: Port['type'] = 'f32'): Port {
   return { name, type, dims };
 }
 
-/** A file with one picture input of 640x640 and these outputs. */
+/** A file with one 640x640 picture input and these outputs. */
 function outline(
   outputs: Record<string, Dims>,
   {
@@ -38,7 +38,7 @@ const TASK = { task: 'detect', names: names(80) };
 const UNTOLD = {};
 
 describe('the family of a file', () => {
-  // 8400 cells of strides 8, 16, 32 at 640x640 (6400 + 1600 + 400); three anchors each make 25200.
+  // 8400 cells of strides 8, 16, 32 at 640x640 (6400 + 1600 + 400); with three anchors each 25200.
   const cases: [string, Outline, string, string[]][] = [
     ['YOLOv8', outline({ output0: [1, 84, 8400] }, { metadata: TASK }), 'yolov8', ['predictions']],
     ['YOLOv8 without metadata', outline({ output0: [1, 84, 8400] }), 'yolov8', ['predictions']],
@@ -49,7 +49,7 @@ describe('the family of a file', () => {
       ['predictions'],
     ],
     [
-      'YOLOv8 of 80 classes, axes turned',
+      'YOLOv8 of 80 classes, axes swapped',
       outline({ out: [1, 8400, 84] }, { metadata: TASK }),
       'yolov8',
       ['predictions'],
@@ -70,14 +70,14 @@ describe('the family of a file', () => {
       ['detections'],
     ],
     [
-      'an export with NMS inside',
+      'an export with built-in NMS',
       outline({ output0: [1, 300, 6] }, { metadata: { ...TASK, end2end: 'False' } }),
       'yolo-end2end',
       ['detections'],
     ],
-    ['RT-DETR of Ultralytics', outline({ output0: [1, 300, 84] }, { metadata: TASK }), 'detr', ['predictions']],
+    ['RT-DETR from Ultralytics', outline({ output0: [1, 300, 84] }, { metadata: TASK }), 'detr', ['predictions']],
     [
-      'RT-DETR with the best picked inside',
+      'RT-DETR that selects the best boxes itself',
       outline({ output0: [1, 300, 6] }, { metadata: { ...TASK, head: 'RTDETRDecoder' } }),
       'detr',
       ['detections'],
@@ -89,7 +89,7 @@ describe('the family of a file', () => {
       ['predictions'],
     ],
     [
-      'RT-DETR of Hugging Face',
+      'RT-DETR from Hugging Face',
       outline({ logits: [1, 300, 80], pred_boxes: [1, 300, 4] }),
       'detr',
       ['boxes', 'logits'],
@@ -105,7 +105,7 @@ describe('the family of a file', () => {
       ['boxes', 'labels', 'scores'],
     ],
     [
-      'an SSD of TensorFlow',
+      'an SSD from TensorFlow',
       outline({
         'detection_boxes:0': [1, 100, 4],
         'detection_classes:0': [1, 100],
@@ -121,7 +121,7 @@ describe('the family of a file', () => {
     expect([inferred.family, Object.keys(inferred.outputs)]).toEqual([family, outputs]);
   });
 
-  it('is asked for in one message that lists the choices and the flags', () => {
+  it('is requested in one message that lists the choices and the flags', () => {
     const message = messageOf(outline({ output: [1, 8400, 85] }));
     expect(message).toMatch(/^mine\.onnx: .*output f32 \[1, 8400, 85\]/);
     for (const text of ['--family', 'yolox (', 'yolov5 (', 'detr (', '--labels', '--color', '--range', '--resize'])
@@ -129,14 +129,14 @@ describe('the family of a file', () => {
     expect(message).not.toContain('\n');
   });
 
-  it('is what the user says, where the outputs can be that', () => {
+  it('is the one that the user specifies, if the outputs fit', () => {
     const file = outline({ output: [1, 8400, 85] });
     expect(inferDetector(file, { family: 'yolov5' })).toMatchObject({ family: 'yolov5', classCount: 80 });
     expect(messageOf(file, { family: 'ssd' })).toContain('--family ssd expects detection_boxes');
   });
 });
 
-describe('what is no detector is refused by the name of its task', () => {
+describe('a network that is not a detector is rejected with the name of its task', () => {
   it.each<[string, Outline, string]>([
     [
       'segmentation, by its metadata',
@@ -157,7 +157,7 @@ describe('what is no detector is refused by the name of its task', () => {
     ['oriented boxes', outline({ output0: [1, 20, 21504] }, { metadata: { task: 'obb' } }), 'oriented boxes'],
     ['classification', outline({ output0: [1, 1000] }), 'classification'],
     [
-      'a task of the future',
+      'an unknown task',
       outline({ output0: [1, 84, 8400] }, { metadata: { task: 'tele\u0007path\ny' } }),
       'tele?path?y',
     ],
@@ -175,12 +175,12 @@ describe('the picture', () => {
     return { layout, width, height, anySize, batch: inferred.batch };
   };
 
-  it('has the size of the file, rows before columns', () => {
+  it('has the size from the file, rows before columns', () => {
     expect(input([1, 3, 256, 480])).toEqual({ layout: 'nchw', width: 480, height: 256, anySize: undefined, batch: 1 });
     expect(input([4, 256, 480, 3])).toMatchObject({ layout: 'nhwc', width: 480, height: 256, batch: 4 });
   });
 
-  it('has the size of the metadata where the axes are free, else 640, or what the user asks for', () => {
+  it('with free axes has the size that the user specifies, else that of the metadata, else 640', () => {
     const free = ['batch', 3, 'height', 'width'];
     expect(input(free)).toEqual({ layout: 'nchw', width: 640, height: 640, anySize: true, batch: 'free' });
     expect(input(free, { imgsz: '[256, 480]' })).toMatchObject({ width: 480, height: 256 });
@@ -197,7 +197,7 @@ describe('the picture', () => {
     ['a mask', { images: [1, 3, 64, 64], mask: [1, 64, 64] }],
     ['no picture', { tokens: [1, 77] }],
     ['an absurd size', { images: [1, 3, 1_000_000_000, 64] }],
-  ])('is refused for %s', (_, inputs) => {
+  ])('is rejected for %s', (_, inputs) => {
     expect(() => inferDetector(outline(output, { inputs }))).toThrow(
       expect.objectContaining({ code: 'MODEL_UNSUPPORTED' }),
     );
@@ -211,7 +211,7 @@ describe('colours, range and resize rule', () => {
   };
   const yolov8 = outline({ output0: [1, 84, 8400] }, { metadata: TASK });
 
-  it('are those of the exporters of the family', () => {
+  it('are those of the family', () => {
     expect(rule(yolov8)).toMatchObject({
       colours: 'rgb',
       range: [0, 1],
@@ -229,20 +229,20 @@ describe('colours, range and resize rule', () => {
     expect(rule(rfdetr)).toMatchObject({ mean: [0.485, 0.456, 0.406], resize: { mode: 'stretch' } });
   });
 
-  it('are what the user says', () => {
+  it('are those that the user specifies', () => {
     const said = rule(yolov8, { colours: 'bgr', white: 255, resize: 'letterbox-top-left' });
     expect(said).toMatchObject({ colours: 'bgr', range: [0, 255], resize: { mode: 'letterbox', anchor: 'top-left' } });
   });
 });
 
-describe('the names of the classes', () => {
-  it('come in the order of their numbers, from a dictionary or a list', () => {
+describe('class names', () => {
+  it('are in the order of their ids, from a dictionary or a list', () => {
     const file = (text: string) => outline({ output0: [1, 6, 8400] }, { metadata: { names: text } });
     expect(inferDetector(file(`{1: 'b, c', 0: "a's"}`)).classNames).toEqual(["a's", 'b, c']);
     expect(inferDetector(file("['a', 'b']")).classNames).toEqual(['a', 'b']);
   });
 
-  it.each(["{0: 'a', 2: 'c'}", '{', "{'a': 'b'}", '[]', '7'])('are refused where they make no sense: %s', (text) => {
+  it.each(["{0: 'a', 2: 'c'}", '{', "{'a': 'b'}", '[]', '7'])('are rejected if they are invalid: %s', (text) => {
     const file = outline({ output0: [1, 6, 8400] }, { metadata: { names: text } });
     expect(() => inferDetector(file)).toThrow(expect.objectContaining({ code: 'MODEL_INVALID' }));
   });

@@ -2,7 +2,7 @@ import { describe, expect, it } from 'vitest';
 import { parsePythonLiteral } from '../../../../src/compile/inspect/python-literal.ts';
 
 describe('a Python literal', () => {
-  // Texts as python3 -c 'print(repr(...))' writes them.
+  // Texts as printed by python3 -c 'print(repr(...))'.
   it.each<[string, [string, unknown][]]>([
     [
       `{0: 'person', 1: "driver's hat"}`,

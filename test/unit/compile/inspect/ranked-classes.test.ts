@@ -5,7 +5,7 @@ import { GraphBuilder } from '../../../../src/compile/graph-builder.ts';
 import { rankedClassCount, rankedClassCountOfFile } from '../../../../src/compile/inspect/ranked-classes.ts';
 import { sharedDir } from '../../../support/shared.ts';
 
-/** Ranks 300 of all pairs; `build` makes the class of the ranks' indices. */
+/** Ranks the best 300 of all pairs; `build` computes the class from the indices. */
 function ranking(build: (builder: GraphBuilder, index: string, classes: string) => string): Graph {
   const builder = new GraphBuilder('');
   const k = builder.constant('k', i64Tensor([1], [300]));
@@ -20,8 +20,8 @@ function ranking(build: (builder: GraphBuilder, index: string, classes: string) 
   });
 }
 
-describe('the number of classes of a network that ranks box and class together', () => {
-  it('is what the rank is divided by, with a remainder or by hand', () => {
+describe('the number of classes of a network that ranks pairs of box and class', () => {
+  it('is the divisor of the index, with Mod or with Div', () => {
     const modulo = ranking((builder, index, classes) => builder.node('Mod', 'mod', [index, classes]));
     expect(rankedClassCount(modulo, 'labels')).toBe(37);
     const byHand = ranking((builder, index, classes) => {
@@ -31,7 +31,7 @@ describe('the number of classes of a network that ranks box and class together',
     expect(rankedClassCount(byHand, 'labels')).toBe(37);
   });
 
-  it('is unknown where nothing is divided', () => {
+  it('is unknown without a division', () => {
     expect(
       rankedClassCount(
         ranking((_, index) => index),
@@ -40,7 +40,7 @@ describe('the number of classes of a network that ranks box and class together',
     ).toBeNull();
   });
 
-  // The metadata of YOLO26 names three classes; DEIMv2's authors trained on the 80 of COCO.
+  // The metadata of YOLO26 names three classes; DEIMv2 was trained on the 80 classes of COCO.
   it.skipIf(sharedDir === null).each([
     ['deimv2_femto_416.onnx', 'labels', 80],
     ['layouts/yolo26.onnx', 'output0', 3],

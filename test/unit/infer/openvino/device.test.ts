@@ -19,27 +19,27 @@ describe('chooseDevice', () => {
     expect(chooseDevice(provider, devices)).toBe(expected);
   });
 
-  it('names the devices that are there when the one asked for is missing', () => {
+  it('lists the available devices if the requested one is missing', () => {
     expect(() => chooseDevice('gpu', [atom, npu])).toThrow('CPU (Atom), NPU (AI Boost)');
   });
 
-  it('refuses a provider of another engine', () => {
+  it('rejects a provider of another engine', () => {
     expect(() => chooseDevice('cuda', [xeon])).toThrow('expected one of cpu, gpu, npu, auto, received cuda');
   });
 });
 
 describe('choosePrecision', () => {
   it.each([
-    ['bf16 on a CPU that has it', xeon, 'bf16'],
-    ['f32 on a CPU without bf16, although it may have f16', { ...xeon, capabilities: ['FP32', 'FP16'] }, 'f32'],
+    ['bf16 on a CPU that supports it', xeon, 'bf16'],
+    ['f32 on a CPU with f16 but without bf16', { ...xeon, capabilities: ['FP32', 'FP16'] }, 'f32'],
     ['f32 on any other CPU', atom, 'f32'],
     ['f16 on a GPU', arc, 'f16'],
     ['f16 on an NPU', npu, 'f16'],
-  ])('auto takes %s', (_, device, expected) => {
+  ])('auto chooses %s', (_, device, expected) => {
     expect(choosePrecision('auto', device, false)).toEqual({ executed: expected, hint: expected });
   });
 
-  it('a quantised file is computed in int8, the rest of it in what auto takes', () => {
+  it('a quantised file is computed in int8, its other layers in the precision of auto', () => {
     expect(choosePrecision('auto', xeon, true)).toEqual({ executed: 'int8', hint: 'bf16' });
     expect(choosePrecision('int8', atom, true)).toEqual({ executed: 'int8', hint: 'f32' });
   });
@@ -55,7 +55,7 @@ describe('choosePrecision', () => {
     );
   });
 
-  it('auto never claims int8 on a device that does not compute it', () => {
+  it('auto never reports int8 on a device that does not support it', () => {
     expect(() => choosePrecision('auto', { ...xeon, capabilities: ['FP32'] }, true)).toThrow('int8');
   });
 });

@@ -26,7 +26,7 @@ const message = fc.record({
 });
 
 describe('MessageReader', () => {
-  it('gives the same messages, however the stream is cut', () => {
+  it('returns the same messages for any chunking of the stream', () => {
     fc.assert(
       fc.property(fc.array(message, { maxLength: 8 }), fc.integer({ min: 1, max: 60 }), (sent, step) => {
         const stream = Buffer.concat(sent.map(bytesOf));
@@ -38,7 +38,7 @@ describe('MessageReader', () => {
     );
   });
 
-  it('asks for the memory of each read, so that a payload lands where it belongs without a copy', () => {
+  it('requests memory for each payload, so that it is read in place without a copy', () => {
     const place = new Uint8Array(8);
     const got: Message[] = [];
     const direct = reader(got, (bytes) => place.subarray(0, bytes));
@@ -46,7 +46,7 @@ describe('MessageReader', () => {
     for (let at = 0; at < stream.length; ) {
       const target = direct.target();
       expect(target.length).toBeGreaterThan(0);
-      // The kernel may give less than there is room for.
+      // The kernel may return less than the buffer size.
       const part = stream.subarray(at, at + Math.min(2, target.length));
       target.set(part);
       direct.filled(part.length);

@@ -27,7 +27,7 @@ describe('the resizer of a stream', () => {
     await expect(asked).rejects.toMatchObject({ code: 'SOURCE_UNREACHABLE' });
   });
 
-  it('is sharp on pictures of the source size, whatever a preview would be content with', async () => {
+  it('is sharp on pictures of the source size, even if a preview needs only smaller ones', async () => {
     const config = parseStream({ id: 'a', source: SOURCE, resizeBy: 'sharp' }, {});
     expect((await resolveStreamInput(config, testFfmpeg, { maxWidth: 32 })).picture).toEqual(FULL);
   });

@@ -53,20 +53,20 @@ describe('setup:openvino', () => {
     expect(existsSync(place!.libraryPath)).toBe(true);
   });
 
-  it('asks pip for exact hashes, and for the wheel of this system whatever the Python', async () => {
+  it('runs pip with exact hashes, for the wheel of this system with any Python version', async () => {
     const calls: string[][] = [];
     await setup({ run: tools({ calls }), platform: 'darwin-arm64' });
     const download = calls.find((args) => args.includes('download'))!;
     expect(download).toEqual(expect.arrayContaining(['--require-hashes', '--no-deps', 'macosx_11_0_arm64']));
   });
 
-  it('the requirements pin one version by sha256, for each system that has a wheel', () => {
+  it('the requirements pin one version by sha256 for each system that has a wheel', () => {
     const text = readFileSync('workers/requirements/openvino.txt', 'utf8');
     expect(text.match(/^openvino==\d+\.\d+\.\d+/gm)).toHaveLength(1);
     expect(text.match(/--hash=sha256:[0-9a-f]{64}\b/g)).toHaveLength(3);
   });
 
-  it('a second time nothing is fetched', async () => {
+  it('fetches nothing the second time', async () => {
     await setup();
     steps = [];
     const record = await setup({ run: tools({ fails: 'pip' }) });
@@ -74,7 +74,7 @@ describe('setup:openvino', () => {
     expect(steps[0]).toBe('already');
   });
 
-  it('fetches again what does not load any more', async () => {
+  it('fetches a library again that no longer loads', async () => {
     await setup();
     let probes = 0;
     const run = tools();
@@ -93,7 +93,7 @@ describe('setup:openvino', () => {
     'runtime/lib/intel64/libopenvino_c.so',
     'runtime/bin/intel64/Release/openvino_c.dll',
     'libopenvino_c.so.2641',
-  ])('takes one that is there, as %s', async (path) => {
+  ])('uses an existing one, as %s', async (path) => {
     const library = touch(join(root, 'own', path));
     const calls: string[][] = [];
     const record = await setup({ from: join(root, 'own'), run: tools({ calls }) });
@@ -102,7 +102,7 @@ describe('setup:openvino', () => {
     expect(findOpenvino({ cacheDir })?.libraryPath).toBe(library);
   });
 
-  it('OPENVINO_DIR goes before what was set up, and must hold it', async () => {
+  it('OPENVINO_DIR takes precedence over the set-up, and must contain OpenVINO', async () => {
     await setup();
     const library = touch(join(root, 'own', LIBRARY));
     const openvinoDir = join(root, 'own');
@@ -114,7 +114,7 @@ describe('setup:openvino', () => {
     expect(() => findOpenvino({ cacheDir, openvinoDir: join(root, 'nothing') })).toThrow(/OPENVINO_DIR: .*nothing/);
   });
 
-  it('finds nothing in a new cache, and nothing once the files are gone', async () => {
+  it('finds nothing in a new cache, or after the files are removed', async () => {
     expect(findOpenvino({ cacheDir })).toBeNull();
     await setup();
     for (const name of readdirSync(join(cacheDir, 'openvino')))
@@ -122,7 +122,7 @@ describe('setup:openvino', () => {
     expect(findOpenvino({ cacheDir })).toBeNull();
   });
 
-  describe('where it cannot go on, it says what is needed, and keeps nothing', () => {
+  describe('if it fails, it reports what is missing, and keeps nothing', () => {
     afterEach(() => {
       expect(readdirSync(join(cacheDir, 'openvino'))).toEqual([]);
     });
@@ -154,19 +154,19 @@ describe('setup:openvino', () => {
     });
   });
 
-  it('a library that does not load is not recorded, and the message is its own', async () => {
+  it("a library that does not load is not recorded, and the error has the library's message", async () => {
     await expect(setup({ run: tools({ fails: 'load' }) })).rejects.toMatchObject(failed('undefined symbol'));
     expect(findOpenvino({ cacheDir })).toBeNull();
   });
 
-  it.skipIf(!hasOpenvino)('the real one is loaded and reports its CPU', async () => {
+  it.skipIf(!hasOpenvino)('the real library loads and reports its CPU', async () => {
     const run = toolRunner(new AbortController().signal);
     const { version, devices } = await setup({ from: openvinoDir, run });
     expect(version).toMatch(/^20\d\d\.\d/);
     expect(devices.find(({ name }) => name === 'CPU')?.capabilities).toContain('FP32');
   });
 
-  it.skipIf(!hasOpenvino)('a file that is no library is refused with the reason', async () => {
+  it.skipIf(!hasOpenvino)('a file that is not a library is rejected with the reason', async () => {
     touch(join(root, 'own', LIBRARY));
     const run = toolRunner(new AbortController().signal);
     await expect(setup({ from: join(root, 'own'), run })).rejects.toMatchObject(
@@ -174,7 +174,7 @@ describe('setup:openvino', () => {
     );
   });
 
-  /** Stands for Python and the probe: does what they would leave behind, or fails at one step. */
+  /** Replaces Python and the probe: writes the files that they would write, or fails at one step. */
   function tools({ fails, calls = [] }: { fails?: 'pip' | 'unpack' | 'load'; calls?: string[][] } = {}): RunTool {
     return async (command, args, folder) => {
       calls.push([command, ...args]);

@@ -57,7 +57,7 @@ describe('setup:tensorflow', () => {
     });
   }
 
-  /** A folder like the archive of libtensorflow, with empty files. */
+  /** A folder laid out like the archive of libtensorflow, with empty files. */
   function emptyLibrary(): string {
     const folder = join(root, 'libtensorflow');
     touch(join(folder, 'include/tensorflow/c/eager/c_api.h'));
@@ -72,7 +72,7 @@ describe('setup:tensorflow', () => {
 
   const failed = (text: string | RegExp) => ({ code: 'SETUP_FAILED', message: expect.stringMatching(text) });
 
-  it('fetches, unpacks, compiles, loads and links, and says so', async () => {
+  it('fetches, unpacks, compiles, loads and links, and reports each step', async () => {
     const record = await setup();
     expect(record).toEqual({ tensorflow: '2.21.0', flavour: 'cpu', packages: { 'tensorflow-cpu': '2.21.0' } });
     expect(steps.map((step) => step.split(' ')[0])).toEqual([
@@ -87,16 +87,16 @@ describe('setup:tensorflow', () => {
     expect(readdirSync(folder).sort(), 'the wheels are not kept').toEqual(['setup.json', 'site', 'tfjs_binding.node']);
   });
 
-  it('asks pip for exact hashes, and for one wheel whatever the Python', async () => {
+  it('runs pip with exact hashes, for one wheel with any Python version', async () => {
     const calls: string[][] = [];
     await setup({ run: tools({ calls }) });
     const download = calls.find((args) => args.includes('download'))!;
     expect(download).toEqual(expect.arrayContaining(['--require-hashes', '--no-deps', '--only-binary=:all:', '3.11']));
   });
 
-  it('a second time only links: the wheels are not fetched again', async () => {
+  it('only links the second time: the wheels are not fetched again', async () => {
     await setup();
-    // What npm ci does to the package.
+    // npm ci does the same to the package.
     rmSync(join(place.packageDir, 'lib'), { recursive: true });
     steps = [];
     const record = await setup({ run: tools({ fails: 'pip' }) });
@@ -105,7 +105,7 @@ describe('setup:tensorflow', () => {
     expect(readFileSync(place.bindingPath, 'utf8')).toBe('binding');
   });
 
-  it('makes anew what does not load any more', async () => {
+  it('rebuilds a set-up that no longer loads', async () => {
     await setup();
     let loads = 0;
     const run = tools();
@@ -119,15 +119,15 @@ describe('setup:tensorflow', () => {
     expect(readFileSync(place.bindingPath, 'utf8')).toBe('binding');
   });
 
-  it('clears away what a killed run has left', async () => {
-    // No process has this number: they end below it.
+  it('removes the files of a killed run', async () => {
+    // No process has this id: it is above the maximum.
     const left = join(cacheDir, 'tensorflow', 'cpu-0123.partial-99999999');
     mkdirSync(left, { recursive: true });
     await setup();
     expect(existsSync(left)).toBe(false);
   });
 
-  describe('where it cannot go on, it says what is needed, and leaves nothing', () => {
+  describe('if it fails, it reports what is missing, and leaves nothing behind', () => {
     afterEach(() => {
       expect(leftovers()).toEqual([]);
       expect(existsSync(place.bindingPath)).toBe(false);
@@ -138,7 +138,7 @@ describe('setup:tensorflow', () => {
     });
 
     it('Python without pip and venv', async () => {
-      await expect(setup({ run: tools({ fails: 'pip' }) })).rejects.toMatchObject(failed('neither pip nor a venv'));
+      await expect(setup({ run: tools({ fails: 'pip' }) })).rejects.toMatchObject(failed('neither pip nor venv'));
     });
 
     it('too little space, before anything is fetched', async () => {
@@ -150,7 +150,7 @@ describe('setup:tensorflow', () => {
       expect(calls).toEqual([]);
     });
 
-    it('a disk that is full in the middle', async () => {
+    it('a disk that becomes full', async () => {
       const unpack = tools({ fails: 'unpack' });
       await expect(setup({ run: unpack })).rejects.toMatchObject(failed('cannot be unpacked: .*No space left'));
     });
@@ -160,7 +160,7 @@ describe('setup:tensorflow', () => {
       await expect(made).rejects.toMatchObject(failed('no C\\+\\+ compiler.*apt-get install g\\+\\+'));
     });
 
-    it('a compiler that fails, with its words', async () => {
+    it('a compiler that fails, with its output', async () => {
       const made = setup({ run: tools({ fails: 'compile' }) });
       await expect(made).rejects.toMatchObject(failed('does not compile:\nfatal error'));
     });
@@ -173,7 +173,7 @@ describe('setup:tensorflow', () => {
       await expect(setup({ from: root })).rejects.toMatchObject(failed('expected include/tensorflow/c/eager/c_api.h'));
     });
 
-    it.skipIf(!hasPip)('a wheel that is not the one that was pinned', async () => {
+    it.skipIf(!hasPip)('a wheel with a different hash than pinned', async () => {
       const wheel = join(root, 'tensorflow_cpu-2.21.0-py3-none-any.whl');
       writeFileSync(wheel, 'another wheel');
       const right = createHash('sha256').update('another wheel').digest('hex');
@@ -191,7 +191,7 @@ describe('setup:tensorflow', () => {
 
 type Step = 'pip' | 'unpack' | 'compile' | 'load';
 
-/** Stands for Python, the compiler and Node: does what they would leave behind, or fails at one step. */
+/** Replaces Python, the compiler and Node: writes the files that they would write, or fails at one step. */
 function tools({ fails, calls = [] }: { fails?: Step; calls?: string[][] } = {}): RunTool {
   return async (command, args, folder) => {
     calls.push([command, ...args]);
