@@ -6,17 +6,17 @@ import type { Finding } from './finding.ts';
 const SETUP = 'npm run setup:tensorflow';
 const WHAT = 'engine tensorflow';
 
-/** What the library was seen to do: it is loaded in a process of its own. */
+/** What was observed when the library was loaded in its own process. */
 export interface TensorflowSight {
   readonly setup: SetupRecord | 'stock';
-  /** Of the system; null without one. */
+  /** Version of the system's NVIDIA driver; null if there is none. */
   readonly driver: string | null;
   readonly version: string;
   readonly isGpu: boolean;
   readonly log: string;
 }
 
-/** TensorFlow's version, its devices, CUDA and cuDNN; or what is missing and the command that mends it. */
+/** Reports TensorFlow's version, its devices, CUDA and cuDNN; or what is missing and the command that installs it. */
 export async function examineTensorflow(): Promise<Finding[]> {
   const driver = nvidiaDriver();
   const place = findBindingPlace();
@@ -36,7 +36,7 @@ export async function examineTensorflow(): Promise<Finding[]> {
   }
 }
 
-/** Puts into words what was seen. */
+/** Maps what was observed to findings. */
 export function tensorflowFindings({ setup, driver, version, isGpu, log }: TensorflowSight): Finding[] {
   const gpus = [...log.matchAll(/\bname: (.+?), pci bus id[^,]*, compute capability: ([\d.]+)/g)];
   const names = [...new Set(gpus.map(([, name, capability]) => `${name} (compute capability ${capability})`))];

@@ -113,7 +113,7 @@ describe.skipIf(sharedDir === null)('ONNX files on the command line (needs the s
     for (const { path } of added.pictures) expect(readFileSync(path).subarray(0, 2)).toEqual(Buffer.from([0xff, 0xd8]));
 
     const listed = await cli(['models', 'list'], env);
-    expect(listed.stdout).toMatch(/^mine +416x416 .* here /m);
+    expect(listed.stdout).toMatch(/^mine +416x416 .* local /m);
     const detected = await cli(['detect', picture, '--model', 'mine', '--json'], env);
     expect(JSON.parse(detected.stdout)).toMatchObject({ model: { name: 'mine' }, inputs: [{ error: null }] });
     const again = await cli(['models', 'add', file, '--name', 'mine', '--images', images], env);
@@ -126,7 +126,7 @@ describe.skipIf(sharedDir === null)('ONNX files on the command line (needs the s
     const { code, stdout, stderr } = await cli(['models', 'add', file, ...flags], env);
     expect(code).toBe(0);
     expect(stderr).toContain('no box in any of 8 pictures: the settings look wrong');
-    expect(stdout).toContain('It looks wrong');
+    expect(stdout).toContain('The result looks wrong');
     const random = await cli(['models', 'add', join(models, 'layouts', 'yolov8.onnx'), '--images', images], env);
     expect(random.stderr).toContain('have 100 boxes or more: the settings look wrong');
   });

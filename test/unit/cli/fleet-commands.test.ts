@@ -98,7 +98,7 @@ describe('commands of the fleet', () => {
           segmentSeconds: 60,
         },
       ]);
-      expect(stdout).toContain('sightline jobs n shows how far it is');
+      expect(stdout).toContain('sightline jobs n shows its progress');
     });
 
     it('prints one JSON document and nothing else on standard output', async () => {
@@ -146,7 +146,7 @@ describe('commands of the fleet', () => {
       stop.abort();
       const { code, stderr: said } = await running;
       expect([code, plane.tasks.calls]).toEqual([1, []]);
-      expect(said).toContain('job n goes on without this command');
+      expect(said).toContain('job n continues without this command');
     });
 
     it('takes an absolute path that only the hosts have, and says so', async () => {
@@ -182,7 +182,7 @@ describe('commands of the fleet', () => {
       const retried = await run(['jobs', 'night', '--retry']);
       const cancelled = await run(['jobs', 'night', '--cancel', '--json']);
       expect([retried.code, cancelled.code, plane.tasks.calls]).toEqual([0, 0, ['retry night', 'cancel night']]);
-      expect(retried.stderr).toContain('2 tasks are tried again');
+      expect(retried.stderr).toContain('2 tasks are queued again');
       expect(JSON.parse(cancelled.stdout)).toMatchObject({ report: { state: 'cancelled' } });
     });
   });
@@ -193,7 +193,7 @@ describe('commands of the fleet', () => {
       const config = join(folder, 'stream.yaml');
       const flags = ['--max-fps', '10', '--priority', '-5', '--config', config];
       const { code, stdout } = await run(['streams', 'add', 'gate', url, ...flags]);
-      expect([code, stdout]).toEqual([0, 'gate is ordered for pipeline street\n']);
+      expect([code, stdout]).toEqual([0, 'gate is added to pipeline street\n']);
       expect((await plane.snapshot()).orders).toMatchObject([
         {
           id: 'gate',
@@ -219,7 +219,7 @@ describe('commands of the fleet', () => {
       const { code, stdout } = await run(['streams', 'list']);
       expect(code).toBe(0);
       expect(stdout).toMatch(/gate\s+starting\s+-\s+-\s+-\s+-\s+-\s+rtsp:\/\/\*\*\*@camera/);
-      expect(stdout).toContain('No host is here');
+      expect(stdout).toContain('No hosts');
       expect(stdout).toContain('gate: No host runs pipeline "street": there is no host at all.');
       expect(JSON.parse((await run(['streams', 'list', '--json'])).stdout)).toMatchObject({
         streams: [{ id: 'gate' }],
