@@ -2,7 +2,7 @@ import type { FromCompile, ToCompile } from '../src/compile/compile-messages.ts'
 import { writeArtefact } from '../src/compile/write-artefact.ts';
 import { SightlineError } from '../src/errors/sightline-error.ts';
 
-/** Compiles one network and ends, and gives back all the memory that it took. Ends as well when whoever asked is gone. */
+/** Compiles one network and exits, which frees all its memory. Also exits when its parent disconnects. */
 process.once('disconnect', () => process.exit(1));
 
 function answer(message: FromCompile): void {
