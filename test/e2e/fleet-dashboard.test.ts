@@ -48,7 +48,7 @@ describe.skipIf(browserPath === undefined)(browserTitle('dashboard of a fleet'),
     );
     expect(await text(page, '.fleet-scale')).toMatch(/^4 hosts recommended\. Live streams take 74 %/);
     expect(await page.locator('.fleet-scale').getAttribute('data-change')).toBe('more');
-    expect(await text(page, '.fleet-part-head .fleet-note')).toBe('7 tasks run, 46 wait, the oldest for 1 min 35 s');
+    expect(await text(page, '.fleet-part-head .fleet-note')).toBe('7 tasks running, 46 waiting, oldest for 1 min 35 s');
     expect(complaints).toEqual([]);
     await page.close();
   });
@@ -113,7 +113,7 @@ describe.skipIf(browserPath === undefined)(browserTitle('dashboard of a fleet'),
     fleet.scale = { ...scaleReport(2), reason: 'Two are enough.' };
     live.tick();
     await until(async () => (await rows()).join() === 'edge-2,edge-3,rack-7');
-    expect(await text(page, '[data-host="rack-7"] .badge')).toBe('Not heard of for 12 s');
+    expect(await text(page, '[data-host="rack-7"] .badge')).toBe('Silent for 12 s');
     expect(await page.locator('[data-host="rack-7"] button.button-small').isVisible()).toBe(false);
     expect(await text(page, '.fleet-scale')).toBe('The fleet has the right size');
     await page.close();
