@@ -62,6 +62,6 @@ function withoutBody(port: FleetPort, body: unknown): FleetPort {
 function refuse(): never {
   throw new SightlineError(
     'ROUTE_NOT_FOUND',
-    'This gateway shows a single machine (sightline run), without hosts and jobs. Start a fleet with `sightline host`.',
+    'This gateway shows one machine (sightline run), without hosts and jobs. Start a fleet with `sightline host`.',
   );
 }
