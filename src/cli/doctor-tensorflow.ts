@@ -55,18 +55,18 @@ function cuda(setup: SetupRecord | 'stock', driver: string | null, isGpu: boolea
   const versions = { CUDA: packages['nvidia-cuda-runtime-cu12'], cuDNN: packages['nvidia-cudnn-cu12'] };
   const found = [
     `driver ${driver ?? 'none'}`,
-    ...Object.entries(versions).map(([name, version]) => `${name} ${version ?? 'not brought by the set-up'}`),
+    ...Object.entries(versions).map(([name, version]) => `${name} ${version ?? 'not installed by the set-up'}`),
   ].join(', ');
   const finding = { what: 'CUDA for tensorflow', found };
   if (isGpu) return { ...finding, verdict: 'ok' };
   if (driver === null)
-    return { ...finding, verdict: 'note', remedy: 'only for a GPU of NVIDIA: its driver comes with the system' };
+    return { ...finding, verdict: 'note', remedy: 'only needed for an NVIDIA GPU: install its driver on the system' };
   if (versions.CUDA === undefined) return { ...finding, verdict: 'note', remedy: `${SETUP} -- --gpu` };
-  const complaint = log.split('\n').findLast((line) => /cuda|gpu/i.test(line) && /^[EW]\d{4}/.test(line));
+  const logged = log.split('\n').findLast((line) => /cuda|gpu/i.test(line) && /^[EW]\d{4}/.test(line));
   return {
     ...finding,
     verdict: 'note',
-    remedy: `TensorFlow finds no GPU: ${complaint?.trim() ?? 'it does not say why'}`,
+    remedy: `TensorFlow finds no GPU: ${logged?.trim() ?? 'its log has no reason'}`,
   };
 }
 

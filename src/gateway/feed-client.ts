@@ -88,9 +88,9 @@ export class FeedClient {
       return;
     }
     const message = isBinary
-      ? { reason: 'json' as const, complaint: 'message: expected JSON text, received a binary frame.' }
+      ? { reason: 'json' as const, problem: 'message: expected JSON text, received a binary frame.' }
       : parse(data.toString());
-    if ('complaint' in message) this.#countInvalid(message);
+    if ('problem' in message) this.#countInvalid(message);
     else this.#apply(message);
   }
 
@@ -103,16 +103,16 @@ export class FeedClient {
     this.#options.onChange(this, message);
   }
 
-  #countInvalid({ reason, complaint }: Complaint): void {
-    this.#options.incidents.refuse('websocket', reason, () => complaint);
-    this.#refuse(complaint);
+  #countInvalid({ reason, problem }: Problem): void {
+    this.#options.incidents.refuse('websocket', reason, () => problem);
+    this.#refuse(problem);
     this.#invalidMessages += 1;
     if (this.#invalidMessages >= MAX_INVALID_MESSAGES) this.close(CLOSE_POLICY, 'too many invalid messages');
   }
 
   /** Errors bypass the outbox: each answers one message of the client, and the rate of those is limited. */
-  #refuse(complaint: string): void {
-    const error = new SightlineError('PROTOCOL_INVALID', complaint);
+  #refuse(problem: string): void {
+    const error = new SightlineError('PROTOCOL_INVALID', problem);
     this.#socket.send(encode({ type: 'error', error: error.toWire() }), { binary: false });
   }
 
@@ -127,28 +127,28 @@ export class FeedClient {
   }
 }
 
-interface Complaint {
+interface Problem {
   readonly reason: 'json' | 'schema';
-  readonly complaint: string;
+  readonly problem: string;
 }
 
 /** Maximum number of mistakes in one answer: a message of 64 KiB can contain thousands. */
-const MAX_COMPLAINTS = 5;
+const MAX_PROBLEMS = 5;
 
 /** Returns the message, or what is wrong with it. */
-function parse(text: string): ClientMessage | Complaint {
+function parse(text: string): ClientMessage | Problem {
   let json: unknown;
   try {
     json = JSON.parse(text);
   } catch (error) {
-    const complaint = `message: expected JSON, received other text (${(error as Error).message}).`;
-    return { reason: 'json', complaint };
+    const problem = `message: expected JSON, received other text (${(error as Error).message}).`;
+    return { reason: 'json', problem };
   }
   const result = clientMessage.safeParse(json);
   if (result.success) return result.data;
-  const complaints = result.error.issues
-    .slice(0, MAX_COMPLAINTS)
+  const problems = result.error.issues
+    .slice(0, MAX_PROBLEMS)
     .map(({ path, message }) => `${['message', ...path].join('.')}: ${message}`);
   const example = '{"type":"subscribe","topics":["stats"]}';
-  return { reason: 'schema', complaint: `${complaints.join('; ')}. Example: ${example}` };
+  return { reason: 'schema', problem: `${problems.join('; ')}. Example: ${example}` };
 }
