@@ -65,7 +65,7 @@ export class FeedConnection {
     if (socket !== this.#socket) return;
     this.#socket = null;
     clearTimeout(this.#silenceTimer);
-    // Random jitter, so that a hundred pages do not reconnect at the same instant.
+    // Half of the delay is random, so that a hundred pages do not reconnect at the same instant.
     const waitMs = this.#waitMs * (0.5 + Math.random() / 2);
     this.#waitMs = Math.min(this.#waitMs * 2, MAX_WAIT_MS);
     this.#onState({ name: 'waiting', retryAtMs: Date.now() + waitMs });
