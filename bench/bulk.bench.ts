@@ -17,14 +17,14 @@ import { missingRedis, RedisProcess } from './support/redis-process.ts';
 import type { Section, SectionResult } from './support/section.ts';
 
 const ROUNDS = 3;
-/** Recording that is worth a job: so many seconds of the clip, again and again. */
+/** Length of the recording, made by looping the clip. */
 const FOOTAGE_S = 300;
 const QUICK_FOOTAGE_S = 120;
-/** Every process does a short recording first: it finds its batch size, and its code gets compiled. */
+/** Every process infers a short recording first, to find its batch size and to let V8 compile its code. */
 const WARM_UP_S = 20;
-/** A job knows itself when it ended; asking costs time that it could use. */
+/** The job's record has its exact end time, so polling can be slow and take little CPU from the job. */
 const POLL_MS = 500;
-/** Encoded anew: the clip's own times contradict its pictures, and such a file is not cut. */
+/** Re-encodes the clip: its time stamps contradict its pictures, and such a file is not split. */
 const H264 = ['-c:v', 'libx264', '-preset', 'veryfast', '-crf', '23', '-g', '60'] as const;
 const ENTRY = join(packageRoot(), 'dist/workers/sightline.process.js');
 const DETECT = '1 process: sightline detect';
@@ -35,10 +35,10 @@ interface Round {
   readonly fps: number;
 }
 
-/** What it costs to do a recording through the queue, in segments, instead of in one go. */
+/** Measures the overhead of a recording that is inferred as a job, in segments, compared with a single `detect`. */
 export const bulk: Section = {
   id: 'bulk',
-  title: 'Bulk reprocessing: a fleet beside sightline detect',
+  title: 'Bulk reprocessing: a fleet compared with sightline detect',
   async run(context): Promise<SectionResult> {
     const missing = missingRedis();
     if (missing !== null) return { tables: [], targets: [], notes: [`SKIPPED: ${missing}`], data: null };
@@ -61,7 +61,7 @@ function resultOf(rounds: readonly Round[]): SectionResult {
   return {
     tables: [
       {
-        caption: `the same ${rounds[0]!.frames} frames, medians of ${rounds.length / sides.length}, by processes that have done ${WARM_UP_S} s of video before`,
+        caption: `the same ${rounds[0]!.frames} frames, medians of ${rounds.length / sides.length}, after each process has inferred ${WARM_UP_S} s of video`,
         rows: [
           ['side', 'rate', 'of detect'],
           ...sides.map((side) => [side, fps(rate(side)), (rate(side) / baseline).toFixed(3)]),
@@ -78,8 +78,8 @@ function resultOf(rounds: readonly Round[]): SectionResult {
         unit: '',
       })),
     notes: [
-      `Every side has ${availableParallelism()} inference threads in all. A job's time is from its submission to its merged result: splitting, segments of ${DEFAULT_SEGMENT_S} s, merging.`,
-      'The results are the same, byte for byte; a run whose result differs ends the section.',
+      `Every side has ${availableParallelism()} inference threads in total. A job's time is from its submission to its merged result: splitting, segments of ${DEFAULT_SEGMENT_S} s, merging.`,
+      'The results are byte-identical; if one differs, the section fails.',
     ],
     data: rounds,
   };
@@ -98,13 +98,13 @@ async function measure(context: BenchContext, folder: string, url: string): Prom
       const outDir = join(folder, `round-${round}-hosts-${hosts}`);
       rounds.push(await jobs(context, { warmUp, footage, outDir, folder, url, hosts, id: `r${round}-h${hosts}` }));
       const got = await readFile(join(outDir, 'footage.mp4.jsonl'));
-      if (!got.equals(want)) throw new Error(`the result of ${hosts} host(s) is not that of sightline detect`);
+      if (!got.equals(want)) throw new Error(`the result of ${hosts} host(s) differs from that of sightline detect`);
     }
   }
   return rounds;
 }
 
-/** What `detect` wrote for its last input. */
+/** Returns the lines that `detect` wrote for its last input. */
 async function linesOf(path: string, input: string): Promise<Buffer> {
   const all = await readFile(path);
   const start = all.indexOf(`{"source":${JSON.stringify(input)},`);
@@ -134,7 +134,7 @@ interface JobRun {
   readonly id: string;
 }
 
-/** The job that warms the hosts up, and the one that counts. */
+/** Runs a job that warms up the hosts, then the measured one. */
 async function jobs(context: BenchContext, run: JobRun): Promise<Round> {
   const { warmUp, footage, outDir, folder, url, hosts, id } = run;
   const pipeline = join(folder, `${id}.yaml`);

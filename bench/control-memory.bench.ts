@@ -15,10 +15,10 @@ const MANY_INPUTS = 100_000;
 const STREAMS = 100;
 const STATS_SECONDS = 3_600;
 const QUICK_STATS_SECONDS = 360;
-/** About what the statistics of a stream weigh. */
+/** Approximate size of a stream's statistics. */
 const STATS_BYTES = 1_500;
-/** Messages that may be on their way: one beat of all streams, ten times over. */
-const MOST_UNDERWAY = 10 * STREAMS;
+/** Maximum number of messages published and not yet received: ten for each stream. */
+const MAX_IN_FLIGHT = 10 * STREAMS;
 const SAMPLE_MS = 20;
 
 interface MemoryUse {
@@ -28,7 +28,7 @@ interface MemoryUse {
   readonly seconds: number;
 }
 
-/** What the control plane costs in Redis: bulk work without media, and an hour of statistics in a few seconds. */
+/** Measures the control plane's memory in Redis: bulk work without media, and an hour of statistics in a few seconds. */
 export const controlMemory: Section = {
   id: 'control-memory',
   title: 'Memory of the control plane in Redis',
@@ -45,12 +45,12 @@ async function measureAll(context: BenchContext): Promise<SectionResult> {
   const control = await openRedisControlPlane({ url: redis.url, onNotice: context.note });
   const statsSeconds = context.isQuick ? QUICK_STATS_SECONDS : STATS_SECONDS;
   try {
-    const segments = await watched(redis, () => runSegments(control));
-    const stats = await watched(redis, () => publishStats(control, statsSeconds));
+    const segments = await withMemoryUse(redis, () => runSegments(control));
+    const stats = await withMemoryUse(redis, () => publishStats(control, statsSeconds));
     const delay = monitorEventLoopDelay({ resolution: 5 });
     delay.enable();
     let submitMs = 0;
-    const many = await watched(redis, async () => {
+    const many = await withMemoryUse(redis, async () => {
       submitMs = await submitAndCancel(control);
     });
     delay.disable();
@@ -86,7 +86,7 @@ function report(measured: Measured): SectionResult {
       {
         caption: 'used_memory of Redis',
         rows: [
-          ['what', 'before', 'peak', 'after', 'at peak, for each', 'pace'],
+          ['what', 'before', 'peak', 'after', 'at peak, each', 'rate'],
           row(`${count} segments of ${FILES} files`, count, segments),
           row(`${messages} statistics of ${STREAMS} streams`, messages, stats),
           row(`${MANY_INPUTS} inputs submitted and cancelled`, MANY_INPUTS, many),
@@ -109,14 +109,14 @@ function report(measured: Measured): SectionResult {
         unit: 'B',
       },
       {
-        what: 'Redis after the job, more than before',
+        what: 'growth of Redis after the job',
         measured: grown(segments),
         target: 2,
         want: 'at most',
         unit: 'MB',
       },
       {
-        what: 'Redis after the statistics, more than before',
+        what: 'growth of Redis after the statistics',
         measured: grown(stats),
         target: 1,
         want: 'at most',
@@ -131,8 +131,8 @@ function report(measured: Measured): SectionResult {
       },
     ],
     notes: [
-      'Tasks are done by this process itself and do nothing; what is left of a job afterwards is its record and its order.',
-      'Statistics are published as fast as a listener takes them, not once a second.',
+      'This process runs the tasks itself, and they do nothing. Afterwards only the record and the order of the job remain.',
+      'Statistics are published as fast as a subscriber receives them, not once a second.',
     ],
     data: measured,
   };
@@ -155,11 +155,11 @@ const doNothing: TaskHandler = async (task) => {
   return { frames: 0, next: { parent: { kind: 'merge', jobId, pipeline, file, segments: children.length }, children } };
 };
 
-/** An hour's statistics of all streams, one listener. */
+/** Publishes the statistics of all streams to one subscriber. */
 async function publishStats({ bus }: ControlPlane, seconds: number): Promise<void> {
-  let heard = 0;
+  let received = 0;
   const unsubscribe = bus.subscribe('stats', null, () => {
-    heard += 1;
+    received += 1;
   });
   const body = { text: 'x'.repeat(STATS_BYTES) };
   const droppedBefore = bus.droppedCount;
@@ -168,13 +168,13 @@ async function publishStats({ bus }: ControlPlane, seconds: number): Promise<voi
     for (let i = 0; i < STREAMS; i++)
       bus.publish({ topic: 'stats', hostId: 'bench', stream: `stream-${i}`, fence: 1, body });
     const sent = (second + 1) * STREAMS - (bus.droppedCount - droppedBefore);
-    while (sent - heard > MOST_UNDERWAY) await sleep(1);
+    while (sent - received > MAX_IN_FLIGHT) await sleep(1);
     if (second % 10 === 0) await sleep(0);
   }
   unsubscribe();
 }
 
-/** @returns milliseconds that submitting took. */
+/** @returns the duration of the submission in milliseconds. */
 async function submitAndCancel({ tasks }: ControlPlane): Promise<number> {
   const beforeMs = performance.now();
   await tasks.submit(orderOf('many', MANY_INPUTS));
@@ -183,11 +183,11 @@ async function submitAndCancel({ tasks }: ControlPlane): Promise<number> {
   return tookMs;
 }
 
-async function watched(redis: RedisProcess, run: () => Promise<void>): Promise<MemoryUse> {
+async function withMemoryUse(redis: RedisProcess, run: () => Promise<void>): Promise<MemoryUse> {
   const beforeBytes = await redis.usedBytes();
   let peakBytes = beforeBytes;
   let isRunning = true;
-  const watching = (async (): Promise<void> => {
+  const sampling = (async (): Promise<void> => {
     while (isRunning) {
       peakBytes = Math.max(peakBytes, await redis.usedBytes());
       await sleep(SAMPLE_MS);
@@ -197,7 +197,7 @@ async function watched(redis: RedisProcess, run: () => Promise<void>): Promise<M
   await run();
   const seconds = (performance.now() - startedMs) / 1000;
   isRunning = false;
-  await watching;
+  await sampling;
   return { beforeBytes, peakBytes, afterBytes: await redis.usedBytes(), seconds };
 }
 

@@ -11,10 +11,10 @@ const SIZES = [
   { hosts: 10, streams: 200 },
   { hosts: 50, streams: 1_000 },
 ] as const;
-const PATIENCE_MS = 60_000;
+const TIMEOUT_MS = 60_000;
 const SNAPSHOTS = 20;
 const PLANNED = [1_000, 10_000, 100_000];
-/** What the figures are carried on to. One Redis is planned up to half of a core, one leader up to a twentieth of its thread. */
+/** Size that the figures are extrapolated to. One Redis may use half of a core, one leader a twentieth of its thread. */
 const GOAL = { streams: 100_000, streamsPerHost: 20, redisShare: 0.5, leaderMs: 50 } as const;
 
 interface FleetRun {
@@ -29,12 +29,12 @@ interface FleetRun {
   readonly outputBytesPerS: number;
   readonly beatMs: { readonly p50: number; readonly p99: number };
   readonly snapshotMs: number;
-  /** From the death of the leader until another leads, and until its streams run elsewhere. */
+  /** From the death of the leader until another host leads, and until its streams run on other hosts. */
   readonly newLeaderS: number;
   readonly recoveredS: number;
 }
 
-/** What a fleet costs where nothing but its control plane runs: agents with a runner that pretends, and a real Redis. */
+/** Measures the cost of a fleet's control plane alone: host agents with a fake stream runner, and a real Redis. */
 export const controlPlane: Section = {
   id: 'control-plane',
   title: 'Control plane of a fleet',
@@ -59,14 +59,14 @@ function resultOf(runs: readonly FleetRun[], plans: readonly PlanCost[]): Sectio
   return {
     tables: [
       {
-        caption: `heartbeats each ${BEAT_MS} ms, leases of ${LEASE_MS} ms; all hosts in one process, CPU in cores`,
+        caption: `heartbeats every ${BEAT_MS} ms, leases of ${LEASE_MS} ms; all hosts in one process, CPU in cores`,
         rows: [
           ['', ...runs.map(({ hosts, streams }) => `${streams} streams, ${hosts} hosts`)],
           ...ROWS.map(([name, cell]) => [name, ...runs.map(cell)]),
         ],
       },
       {
-        caption: 'planning alone, CPU of one round; a leader does one with each heartbeat',
+        caption: 'planning alone, CPU of one round; a leader plans with each heartbeat',
         rows: [
           ['streams', 'nothing to do', 'a host was lost'],
           ...plans.map(({ streams, quietMs, lostHostMs }) => [String(streams), ms(quietMs), ms(lostHostMs)]),
@@ -84,7 +84,7 @@ function resultOf(runs: readonly FleetRun[], plans: readonly PlanCost[]): Sectio
       },
     ],
     notes: [
-      `${GOAL.streams} streams on ${GOAL.streams / GOAL.streamsPerHost} hosts, carried on in proportion: ${cores.toFixed(1)} cores of Redis, which has one thread, so ${Math.ceil(cores / GOAL.redisShare)} servers at half of a core; ${GOAL.streams / planned.streams} fleets of ${planned.streams} streams, so that a leader plans in less than ${GOAL.leaderMs} ms.`,
+      `${GOAL.streams} streams on ${GOAL.streams / GOAL.streamsPerHost} hosts, extrapolated in proportion: ${cores.toFixed(1)} cores of Redis, which has one thread, so ${Math.ceil(cores / GOAL.redisShare)} servers at half of a core; ${GOAL.streams / planned.streams} fleets of ${planned.streams} streams, so that a leader plans in less than ${GOAL.leaderMs} ms.`,
     ],
     data: { runs, plans },
   };
@@ -95,7 +95,7 @@ const ROWS: readonly (readonly [string, (run: FleetRun) => string])[] = [
   ['Redis CPU', ({ redisCpu }) => percent(redisCpu)],
   ['clients CPU, all hosts', ({ clientCpu }) => percent(clientCpu)],
   ['scripts called', ({ scriptsPerS }) => `${scriptsPerS.toFixed(0)}/s`],
-  ['commands, those in scripts included', ({ commandsPerS }) => `${commandsPerS.toFixed(0)}/s`],
+  ['commands, including those in scripts', ({ commandsPerS }) => `${commandsPerS.toFixed(0)}/s`],
   ['Redis sends', ({ outputBytesPerS }) => `${(outputBytesPerS / 1000).toFixed(0)} kB/s`],
   ['heartbeat p50', ({ beatMs }) => ms(beatMs.p50)],
   ['heartbeat p99', ({ beatMs }) => ms(beatMs.p99)],
@@ -149,7 +149,7 @@ async function measureSteady({ seconds }: BenchContext, url: string, fleet: Simu
   };
 }
 
-/** Mean of some, as the leader takes them: the first one reads everything. */
+/** Mean duration of a leader's snapshots. Only the first one reads everything. */
 async function measureSnapshot(fleet: SimulatedFleet): Promise<number> {
   const { state } = fleet.leader!.control;
   const before = performance.now();
@@ -157,11 +157,11 @@ async function measureSnapshot(fleet: SimulatedFleet): Promise<number> {
   return (performance.now() - before) / SNAPSHOTS;
 }
 
-/** @returns seconds until it was so. */
+/** @returns seconds until the condition was true. */
 async function until(what: string, condition: () => boolean): Promise<number> {
   const before = performance.now();
   while (!condition()) {
-    if (performance.now() - before > PATIENCE_MS) throw new Error(`waited ${PATIENCE_MS} ms in vain until ${what}`);
+    if (performance.now() - before > TIMEOUT_MS) throw new Error(`timed out after ${TIMEOUT_MS} ms: ${what}`);
     await sleep(20);
   }
   return (performance.now() - before) / 1000;

@@ -8,7 +8,7 @@ import type { Section, SectionResult } from './support/section.ts';
 
 type EngineName = Parameters<typeof engineAlone>[1];
 
-/** What is measured beside each other. */
+/** The compared engines and precisions. */
 const CASES: readonly { readonly engine: EngineName; readonly precision: ComputePrecision }[] = [
   { engine: 'onnx', precision: 'f32' },
   { engine: 'openvino', precision: 'f32' },
@@ -17,25 +17,25 @@ const CASES: readonly { readonly engine: EngineName; readonly precision: Compute
   { engine: 'wasm', precision: 'f32' },
 ];
 
-/** The default detector, which all engines can take, and a transformer, which gains most from another library. */
+/** The default detector, which all engines support, and a transformer, which gains most from another library. */
 const MODELS = [SLOW_MODEL, 'deimv2-femto'];
 
 interface EngineRuns {
   readonly model: string;
   readonly engine: EngineName;
   readonly precision: ComputePrecision;
-  /** One call after the other. */
+  /** Sequential calls. */
   readonly one: EngineRun;
-  /** As the pipeline would use the machine: a thread for each core, or TensorFlow's one process with its two calls. */
+  /** As the pipeline uses the machine: a thread per core, or TensorFlow's one process with two calls in flight. */
   readonly all: EngineRun;
 }
 
 const CORES = availableParallelism();
 
-/** The engines that run on any CPU, with nothing around them. */
+/** Measures the engines that run on any CPU, without a pipeline. */
 export const engines: Section = {
   id: 'engines',
-  title: 'Engines beside each other',
+  title: 'Engines compared',
   async run(context): Promise<SectionResult> {
     const tables: SectionResult['tables'][number][] = [];
     const data: EngineRuns[] = [];
@@ -57,7 +57,7 @@ export const engines: Section = {
       tables,
       targets: [],
       notes: [
-        `"alone" is one call after the other: on one core with onnx, openvino and wasm, on all ${CORES} with tensorflow, which spreads each call. ` +
+        `"alone" means sequential calls: on one core with onnx, openvino and wasm, on all ${CORES} with tensorflow, which spreads each call. ` +
           `On the whole machine onnx, openvino and wasm have ${CORES} threads, tensorflow has its one process and two calls in flight.`,
         ...notes,
       ],
@@ -94,12 +94,12 @@ async function runsOf(
 ): Promise<EngineRuns> {
   const model = await preparedModel(context, name, engine, precision);
   const one = await engineAlone(context, engine, model, { precision });
-  const wide = engine === 'tensorflow' ? { mostInFlight: 2 } : { threads: CORES };
+  const parallel = engine === 'tensorflow' ? { maxInFlight: 2 } : { threads: CORES };
   return {
     model: name,
     engine,
     precision,
     one,
-    all: await engineAlone(context, engine, model, { precision, ...wide }),
+    all: await engineAlone(context, engine, model, { precision, ...parallel }),
   };
 }

@@ -7,7 +7,7 @@ import { describeMachine } from './support/machine.ts';
 import { sectionText, writeResults } from './support/report.ts';
 
 /**
- * What the engines do on an NVIDIA GPU. Without one it says what it would measure, and that is no failure.
+ * Measures the engines on an NVIDIA GPU. Without one it lists what it would measure and exits with 0.
  *
  *     npm run bench:gpu [-- --seconds 5]
  */
@@ -18,7 +18,7 @@ if (!(seconds >= 1 && seconds <= 600)) {
   console.error(`--seconds: expected a number from 1 to 600, received "${values.seconds}"`);
   process.exitCode = 2;
 } else if (driver === null) {
-  console.log('There is no NVIDIA GPU here (no driver in the kernel): nothing was measured. With one this measures:');
+  console.log('No NVIDIA GPU found (no driver in the kernel): nothing was measured. With a GPU this measures:');
   for (const one of GPU_CASES) console.log(`- ${caseName(one)}`);
 } else {
   const context = await openContext({ seconds, isQuick: false }, process.env);

@@ -21,9 +21,9 @@ interface GpuCase {
 }
 
 interface GpuRun extends GpuCase {
-  /** One call after the other: copies and computing take turns. */
+  /** Sequential calls: copies and computation alternate. */
   readonly alone: EngineRun;
-  /** The next batch is handed over while one is computed; null where the engine takes one call at a time. */
+  /** The next batch is handed over while one is computed; null if the engine takes one call at a time. */
   readonly overlapped: EngineRun | null;
 }
 
@@ -31,7 +31,7 @@ export const GPU_CASES: readonly GpuCase[] = ENGINES.flatMap((engine) =>
   PRECISIONS.flatMap((precision) => BATCH_SIZES.map((batchSize) => ({ ...engine, precision, batchSize }))),
 );
 
-/** What a GPU does with the default detectors: f32 beside f16, each batch size, with and without overlap. */
+/** Measures the default detectors on a GPU: f32 and f16, each batch size, with and without overlap. */
 export const gpu: Section = {
   id: 'gpu',
   title: 'Engines on a GPU',
@@ -48,7 +48,7 @@ export const gpu: Section = {
       }
     }
     return {
-      tables: [{ caption: `${context.model}, nothing around the engine`, rows: [HEADING, ...runs.map(row)] }],
+      tables: [{ caption: `${context.model}, the engine without a pipeline`, rows: [HEADING, ...runs.map(row)] }],
       targets: [],
       notes: [...notes],
       data: runs,
@@ -82,7 +82,7 @@ async function measure(context: BenchContext, one: GpuCase): Promise<GpuRun> {
   const alone = await engineAlone(context, engine, model, { provider, batchSize });
   const takesTwo = alone.info.callsInFlight > 1;
   const overlapped = takesTwo
-    ? await engineAlone(context, engine, model, { provider, batchSize, mostInFlight: alone.info.callsInFlight })
+    ? await engineAlone(context, engine, model, { provider, batchSize, maxInFlight: alone.info.callsInFlight })
     : null;
   return { ...one, alone, overlapped };
 }

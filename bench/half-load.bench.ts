@@ -2,7 +2,7 @@ import { percent } from './support/format.ts';
 import { liveRun, stagesTable } from './support/live-run.ts';
 import type { Section, SectionResult } from './support/section.ts';
 
-/** Live streams on a machine with time to spare: how old results are, and why. */
+/** Measures latency by stage for live streams on a machine with spare capacity. */
 export const halfLoad: Section = {
   id: 'half-load',
   title: 'Live streams at half of the capacity',
@@ -21,7 +21,7 @@ export const halfLoad: Section = {
           unit: '',
         },
       ],
-      notes: [`busy: ${busy.join(', ')}. Frames of several streams that come together wait for each other.`],
+      notes: [`busy: ${busy.join(', ')}. Frames of several streams that arrive at the same time wait for each other.`],
       data: run,
     };
   },

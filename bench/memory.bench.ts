@@ -29,7 +29,7 @@ export const memory: Section = {
         {
           caption: `resident memory with ${context.model}, live streams of the clip`,
           rows: [
-            ['streams', 'without streams', 'process', 'peak', 'ffmpeg children', 'a stream adds'],
+            ['streams', 'without streams', 'process', 'peak', 'ffmpeg children', 'per stream'],
             ...runs.map((r) => [
               String(r.streams),
               megabytes(r.emptyRssBytes),
@@ -42,7 +42,7 @@ export const memory: Section = {
         },
       ],
       targets: [],
-      notes: ['Resident memory counts pages that the children share (the libraries of ffmpeg) once for each of them.'],
+      notes: ["Resident memory counts pages that the children share (ffmpeg's libraries) once per child."],
       data: runs,
     };
   },

@@ -2,7 +2,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { openContext } from './support/bench-context.ts';
 import { benchStreams, LIVE, openBenchRuntime } from './support/bench-runtime.ts';
 
-/** `memory.process.js STREAMS SECONDS MODEL`: runs live streams in a process of its own and prints what it holds. */
+/** `memory.process.js STREAMS SECONDS MODEL`: runs live streams in its own process and prints its memory use. */
 const [streamsText, secondsText, model] = process.argv.slice(2);
 const seconds = Number(secondsText);
 const context = await openContext({ seconds, isQuick: true }, process.env);

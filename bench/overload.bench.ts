@@ -2,10 +2,10 @@ import { fps, ms, percent } from './support/format.ts';
 import { type LiveRun, liveRun, stagesTable } from './support/live-run.ts';
 import type { Section, SectionResult, Table } from './support/section.ts';
 
-/** At twice the capacity half of the frames must go. */
+/** At twice the capacity about half of the frames are dropped; below this ratio there was no overload. */
 const EXPECTED_DROP_RATIO = 0.3;
 
-/** Twice as many frames as the machine can do: latency stays bounded, shares stay fair, nothing is lost unseen. */
+/** Offers twice the capacity: latency must stay bounded, shares fair, and every drop counted. */
 export const overload: Section = {
   id: 'overload',
   title: 'Live streams at twice the capacity',
@@ -31,7 +31,7 @@ export const overload: Section = {
           unit: 'ms',
         },
         {
-          what: 'largest distance from a fair share',
+          what: 'largest deviation from a fair share',
           measured: unfairness(run),
           target: 0.05,
           want: 'at most',
@@ -50,7 +50,7 @@ export const overload: Section = {
         'All streams have the same weight, so a fair share is the mean of all.',
         ...(measured.dropRatio < EXPECTED_DROP_RATIO
           ? [
-              'NOT OVERLOADED: hardly a frame had to be dropped, so the capacity was measured too low (a busy machine?). The figures above say nothing; run it again.',
+              'NOT OVERLOADED: few frames were dropped, so the capacity was measured too low (a busy machine?). The figures above are meaningless; run it again.',
             ]
           : []),
       ],
@@ -59,7 +59,7 @@ export const overload: Section = {
   },
 };
 
-/** Largest relative distance of a stream's published rate from the mean. */
+/** Largest relative deviation of a stream's published rate from the mean. */
 function unfairness({ measured }: LiveRun): number {
   const fair = measured.fps / measured.streams.length;
   return Math.max(...measured.streams.map((stream) => Math.abs(stream.fps / fair - 1)));

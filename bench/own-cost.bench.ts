@@ -9,9 +9,9 @@ import { StageWatch, type WatchedTime } from './support/stage-watch.ts';
 const STREAM_COUNTS = [1, 4, 16] as const;
 const DEFAULT_DELAY_MS = 5;
 const FPS = 30;
-/** The size that the model takes, so that nothing is scaled: the sources leave the CPU to what is measured. */
+/** The size of the model input, so that no scaling takes CPU from the measured threads. */
 const SOURCE = `synthetic:color=c=gray:size=480x256:rate=${FPS}`;
-/** Eight boxes in every frame, as a street has them. */
+/** Eight boxes in every frame, as in a street scene. */
 const ROWS = Array.from({ length: 8 }, (_, i) => [20 + 50 * i, 60, 40, 90, 0.8, i]).flat();
 const STAGES: readonly WatchedTime[] = ['decode', 'preprocess', 'queue', 'infer', 'publish', 'total'];
 
@@ -22,7 +22,7 @@ interface CostRun {
   readonly stages: Readonly<Record<WatchedTime, Percentiles>>;
 }
 
-/** What the pipeline itself costs: synthetic frames in real time, and an engine that takes no time. */
+/** Measures the cost of the pipeline itself: synthetic frames in real time, and an engine that takes no time. */
 export const ownCost: Section = {
   id: 'own-cost',
   title: "The pipeline's own cost",
@@ -35,7 +35,7 @@ export const ownCost: Section = {
       tables: [
         costTable(runs),
         {
-          caption: `${full.streams} streams, maxDelayMs 0: where the latency is`,
+          caption: `${full.streams} streams, maxDelayMs 0: latency by stage`,
           rows: [
             ['stage', ...PERCENTILE_HEADING],
             ...STAGES.map((stage) => [stage, ...percentileCells(full.stages[stage])]),
@@ -59,8 +59,8 @@ export const ownCost: Section = {
         },
       ],
       notes: [
-        'Targets are judged at maxDelayMs 0: waiting for company is a choice, not a cost. The last row shows the default.',
-        'With one stream the work of once a second (reports, /proc) falls on 30 frames instead of 480. The sources cost CPU too, and on a machine with few cores they compete with the threads that are measured.',
+        'Targets apply to maxDelayMs 0: waiting to fill a batch is a setting, not a cost. The last row shows the default.',
+        'With one stream the work done once a second (reports, /proc) is spread over 30 frames instead of 480. The sources also cost CPU, and on a machine with few cores they compete with the measured threads.',
       ],
       data: runs,
     };

@@ -17,7 +17,7 @@ import type { Section } from './support/section.ts';
 import { throughput } from './throughput.bench.ts';
 
 /**
- * Measured comparisons, one section each. Nothing is asserted here: the figures stand beside their targets.
+ * Runs the benchmark sections. Nothing is asserted: the report lists the figures with their targets.
  *
  *     npm run bench -- [--only throughput,peers] [--seconds 10] [--quick]
  */
@@ -61,7 +61,7 @@ const path = await writeResults({ machine, secondsPerRun: seconds, isQuick, sect
 console.log(`\nwritten: ${path}`);
 if (records.some(({ error }) => error !== null)) process.exitCode = 1;
 
-/** A section that fails is told, and the others go on. */
+/** Runs a section. A failure is recorded, and the other sections still run. */
 async function run(section: Section): Promise<SectionRecord> {
   const before = performance.now();
   const { id, title } = section;
@@ -79,7 +79,9 @@ function choose(only: string | undefined): readonly Section[] {
   if (only === undefined) return SECTIONS;
   return only.split(',').map((id) => {
     const section = SECTIONS.find((candidate) => candidate.id === id.trim());
-    return section ?? stop(`--only: no section "${id}"; there are ${SECTIONS.map((known) => known.id).join(', ')}`);
+    return (
+      section ?? stop(`--only: no section "${id}"; expected one of ${SECTIONS.map((known) => known.id).join(', ')}`)
+    );
   });
 }
 

@@ -11,58 +11,58 @@ import { engineAlone } from './support/engine-alone.ts';
 import { fps, ms, percentileCells, stageRows } from './support/format.ts';
 import type { Section, SectionResult } from './support/section.ts';
 
-/** CPU milliseconds a frame of each stage when nothing else runs. */
+/** CPU milliseconds per frame of each stage when nothing else runs. */
 interface Alone {
   readonly decode: number;
   readonly preprocess: number;
-  /** On as many threads as the pipeline has for it: they share caches and memory whatever is built around them. */
+  /** On as many threads as in the pipeline, because they share caches and memory bandwidth there too. */
   readonly infer: number;
-  /** On one thread, the other cores idle. */
+  /** On one thread, with the other cores idle. */
   readonly inferOneThread: number;
 }
 
-/** What is run: which detector, and who makes its input. */
+/** A measured variant: the detector, what makes its input, and the engine. */
 interface Case {
   readonly model: string;
   readonly isSharp: boolean;
   readonly engine: 'onnx' | 'openvino';
 }
 
-/** One run of the pipeline, and what the stages cost alone right before and after it. */
+/** One run of the pipeline, with the cost of the stages alone right before and after it. */
 interface Round {
   readonly alone: Alone;
   readonly ceilingFps: number;
   readonly measured: Measurement;
   readonly ratio: number;
-  /** The same with what inference costs while every other core is idle: a ceiling that threads beside each other do not reach. */
+  /** Ratio to the ceiling from inference with all other cores idle, which parallel threads cannot reach. */
   readonly oneThreadRatio: number;
 }
 
 interface Variant extends Round {
   readonly name: string;
   readonly streams: number;
-  /** All rounds, in their order; the rest is of the one with the median ratio. */
+  /** All rounds in order; the other fields are those of the round with the median ratio. */
   readonly rounds: readonly Round[];
 }
 
 /**
- * Neighbours on a shared machine come and go within a minute: the stages alone and the pipeline are measured in turn, each for
- * half the time of other sections, and the median of so many rounds is told.
+ * On a shared machine the load changes within a minute, so the stages alone and the pipeline are measured alternately, each for
+ * half the time of other sections, and the median of this many rounds is reported.
  */
 const ROUNDS = 5;
 const ROUND_RATIO = 0.5;
 /**
- * V8 compiles what is called for every frame of a fast detector for about ten seconds, on cores that all have work. A file that is
- * worth measuring is longer; what the first seconds lose is told beside it.
+ * With a fast detector V8 takes about ten seconds to compile the code that runs for every frame, on cores that are all busy. Files
+ * worth measuring are longer; the report also has the rate during the warm-up.
  */
 const WARM_UP_SECONDS = 12;
 const SHARP_FRAMES = 20;
-/** The same for every engine, so that only the engines differ. */
+/** Equal for all engines, so that only the engines differ. */
 const PRECISION = 'f32';
-/** One ffmpeg decodes on one thread; it is to be no busier than this, so that several are started where cores are many. */
+/** An ffmpeg process decodes on one thread and should not be busier than this; on many cores several streams are started. */
 const DECODER_BUSY_RATIO = 0.5;
 
-/** The fast detector, beside which all that is not inference weighs most, both ways; and the default one. */
+/** The fast detector with both ways to make the input, since the other stages weigh most there; and the default detector. */
 function casesFor({ model, environment }: BenchContext): Case[] {
   const slow = { model: SLOW_MODEL, isSharp: false };
   const cases: Case[] = [false, true].map((isSharp) => ({ model, isSharp, engine: 'onnx' }));
@@ -70,10 +70,10 @@ function casesFor({ model, environment }: BenchContext): Case[] {
   return findOpenvino(environment) === null ? cases : [...cases, { ...slow, engine: 'openvino' }];
 }
 
-/** How near the pipeline comes to what its parts can do: every core busy with decoding, resizing and inference alone. */
+/** Compares the pipeline's throughput with its ceiling: every core busy with decoding, resizing and inference only. */
 export const throughput: Section = {
   id: 'throughput',
-  title: 'Offline throughput against its ceiling',
+  title: 'Offline throughput compared with its ceiling',
   async run(context): Promise<SectionResult> {
     const variants: Variant[] = [];
     for (const one of casesFor(context)) variants.push(await measureVariant(context, one));
@@ -85,7 +85,7 @@ export const throughput: Section = {
           rows: stageRows(measured.cpuMsPerFrame, measured.busyRatio),
         })),
         {
-          caption: 'latency, captured to published (every frame waits its turn: the queue is kept full)',
+          caption: 'latency, captured to published (includes waiting: the queue is kept full)',
           rows: [
             ['variant', 'p50', 'p95', 'p99', 'max'],
             ...variants.map(({ name, measured }) => [name, ...percentileCells(measured.latencyMs)]),
@@ -100,10 +100,10 @@ export const throughput: Section = {
         unit: '',
       })),
       notes: [
-        'ceiling = cores / (CPU of decode alone + preprocess alone + inference alone), each per frame of the same clip, each on as many threads as the pipeline gives it. Threads of inference share caches and memory bandwidth, so each frame costs more than on one thread with the other cores idle; "one thread" is the ratio to the ceiling that this lower cost would make.',
-        `measured begins after ${WARM_UP_SECONDS} s: until then ffmpeg opens, batch sizes are tried, and V8 compiles what is called for every frame.`,
-        'Where the model is the only consumer of pixels, ffmpeg makes its input, so preprocess alone is 0; reading the pipe is part of the overhead that the ratio shows.',
-        'busy is the share of its own capacity that each stage used: decode and preprocess of all cores, infer of its threads, main of one thread. Their sum above 100 % is the overlap.',
+        'ceiling = cores / (CPU of decode alone + preprocess alone + inference alone), each per frame of the same clip, each on as many threads as the pipeline gives it. Threads of inference share caches and memory bandwidth, so each frame costs more than on one thread with the other cores idle; "one thread" is the ratio to the ceiling computed with this lower cost.',
+        `The measurement starts after ${WARM_UP_SECONDS} s: until then ffmpeg opens, batch sizes are tried, and V8 compiles the code that runs for every frame.`,
+        'If the model is the only consumer of pixels, ffmpeg makes its input, so preprocess alone is 0; reading the pipe is part of the overhead in the ratio.',
+        'busy is the share of its own capacity that each stage used: decode and preprocess of all cores, infer of its threads, main of one thread. A sum above 100 % shows the overlap.',
         `batch size ${variants[0]!.measured.batch.reason}`,
       ],
       data: variants,
@@ -114,7 +114,7 @@ export const throughput: Section = {
 function aloneTable(variants: readonly Variant[]): SectionResult['tables'][number] {
   const heading = [
     ...['variant', 'streams', 'decode', 'preprocess', 'inference', 'ceiling', 'measured', 'ratio', 'rounds'],
-    'while warming up',
+    'during warm-up',
   ];
   return {
     caption: 'CPU per frame of each stage alone, and the pipeline',
@@ -151,7 +151,7 @@ async function measureVariant(context: BenchContext, { model: modelName, isSharp
   const rounds: Round[] = [];
   for (let round = 0; round < (context.isQuick ? 1 : ROUNDS); round++) {
     const measured = await measureOnce(brief, { name: modelName, engine, precision: PRECISION }, inputs);
-    // Before and after the pipeline, so that a machine that grows slower or faster meanwhile favours neither side.
+    // Measured before and after the pipeline, so that a change of the machine's speed favours neither side.
     const after = context.isQuick ? before : await stagesAlone(brief, isSharp, model, engine);
     rounds.push(roundOf(measured, meanOf(before, after), cores));
     before = after;
@@ -206,7 +206,7 @@ async function stagesAlone(
   };
 }
 
-/** @returns CPU milliseconds a frame of sharp in one loop, on pictures in shared memory as the pipeline has them. */
+/** @returns CPU milliseconds per frame of sharp in a loop, on pictures in shared memory as in the pipeline. */
 async function sharpAlone({ ffmpeg, clip, seconds }: BenchContext, spec: ModelSpec): Promise<number> {
   configureSharp();
   const canvas = { width: clip.width, height: clip.height, fit: PICTURE_FIT };

@@ -1,4 +1,4 @@
-/** Calls the gateway's REST API; throws an Error with the gateway's own message where it refuses. */
+/** Calls the gateway's REST API. Throws an Error with the gateway's message if it refuses. */
 async function call(method, path, body) {
   const request = { method, headers: { accept: 'application/json' } };
   if (body !== undefined) {

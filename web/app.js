@@ -19,10 +19,10 @@ import { Summary } from './summary.js';
 
 const byId = (id) => document.getElementById(id);
 const FOCUS_HASH = /^#stream=(.+)$/;
-/** Scrolling through thirty cards should be one message, not thirty. */
+/** Debounce: scrolling through thirty cards should send one message, not thirty. */
 const WATCH_DELAY_MS = 120;
 
-// The token has done its work once the page is here (a cookie took its place); it should not be seen or copied along.
+// A cookie has replaced the token. Removes it from the address, so that it is not visible and not copied with the URL.
 const address = new URL(location.href);
 if (address.searchParams.has('token')) {
   address.searchParams.delete('token');
@@ -57,12 +57,12 @@ const grid = new StreamGrid({
 
 const fleet = new FleetPanel(byId('fleet'), {
   drain: (id, isDraining) => attempt(() => drainHost(id, isDraining)),
-  show: (id) => find(byId('filter').value === id ? '' : id),
+  show: (id) => setFilter(byId('filter').value === id ? '' : id),
   cancel: async (id) => {
     if (await confirmCancel(id)) await attempt(() => cancelJob(id));
   },
   retry: (id) => attempt(() => retryJob(id)),
-  explain: (id) => attempt(async () => showDeadLetters(id, await deadLetters(id))),
+  showFailures: (id) => attempt(async () => showDeadLetters(id, await deadLetters(id))),
 });
 
 const feed = new FeedConnection({ onMessage: receive, onState: showConnection });
@@ -81,7 +81,7 @@ function receive(message) {
   else if (message.type === 'hello') attempt(loadEvents);
 }
 
-/** Events of the time before this page, or without a connection. */
+/** Loads the events from before the page was opened or while it was disconnected. */
 async function loadEvents() {
   for (const event of await recentEvents()) log.add(event);
 }
@@ -100,7 +100,7 @@ function watchSoon(ids) {
   watchTimer = setTimeout(watchVisible, WATCH_DELAY_MS);
 }
 
-/** A page in the background asks for no pictures. */
+/** Subscribes to the pictures of visible cards; to none while the page is in the background. */
 function watchVisible() {
   feed.watch(document.hidden ? [] : visible);
 }
@@ -128,8 +128,8 @@ function showFocus() {
   scrollTo(0, 0);
 }
 
-/** Shows the streams whose name, source or host has this in it. */
-function find(text) {
+/** Shows the streams whose name, source or host contains this text. */
+function setFilter(text) {
   byId('filter').value = text;
   grid.filter({ text });
 }

@@ -3,7 +3,7 @@ import { formatCount, formatFps, formatMs, formatName, formatShort } from './for
 
 const STAGES = ['decode', 'preprocess', 'queue', 'infer', 'publish'];
 
-/** The numbers of one card: the tiles that one reads first, and the details. */
+/** The numbers of one card: the main tiles and the details. */
 export class CardFigures {
   tiles;
   details;
@@ -105,7 +105,7 @@ export class CardFigures {
   }
 }
 
-/** A miss is said in words too: red alone does not reach everybody. */
+/** Also states a miss in words: not everybody can see the red colour. */
 function fpsNote({ fps, target, isMissing }) {
   if (target.fps === null) return `in ${formatFps(fps.in)}`;
   return `${isMissing.fps ? 'below' : 'target'} ${target.fps}`;
@@ -116,7 +116,7 @@ function latencyNote({ target, isMissing }) {
   return `ms, ${isMissing.latency ? 'above' : 'target'} ${target.latencyMs}`;
 }
 
-/** Where the time of a frame goes: the median of each stage, side by side. */
+/** Shows the median latency of each stage, side by side. */
 class StageBar {
   #parts = STAGES.map((stage) => element('i', { 'data-stage': stage }));
   #values = STAGES.map(() => element('b', {}));
@@ -156,7 +156,7 @@ function tile(label) {
   return { node, value, note };
 }
 
-/** A dense card shows `shortLabel` and a shortened value. */
+/** Builds a counter. A dense card shows `shortLabel` and a shortened value. */
 function counter(label, shortLabel = label) {
   const value = element('span', { class: 'long' });
   const short = element('span', { class: 'short' });

@@ -5,7 +5,7 @@ import { formatName } from './format.js';
 import { History } from './history.js';
 import { PictureView } from './overlay.js';
 
-/** What a state means for somebody who only looks at colours. */
+/** Colour of each state. */
 const TONES = {
   starting: 'busy',
   running: 'good',
@@ -20,12 +20,12 @@ const TONES = {
 const CAN_RESUME = new Set(['paused', 'pausing']);
 const CANNOT_PAUSE = new Set(['ended', 'failed', 'removing', 'removed']);
 
-/** Says whether somebody should look at the stream. */
+/** Returns whether an operator should look at the stream. */
 export function needsAttention({ state, isMissing }) {
   return isMissing.fps || isMissing.latency || state === 'reconnecting' || state === 'failed';
 }
 
-/** One stream: its picture, figures, charts and buttons. `actions` are what the buttons do, each given the id. */
+/** The card of one stream: picture, figures, charts and buttons. The buttons call `actions` with the id. */
 export class StreamCard {
   id;
   node;
@@ -78,7 +78,7 @@ export class StreamCard {
     for (const chart of this.#charts) chart.build(density === 'dense');
   }
 
-  /** Takes a report; what nobody can see is drawn when it comes into view. */
+  /** Stores a report. A card that is out of view is drawn when it comes into view. */
   update(timeMs, report) {
     this.report = report;
     this.#history.push(timeMs, report);
@@ -130,7 +130,7 @@ export class StreamCard {
     this.#toggle.hidden = CANNOT_PAUSE.has(state);
   }
 
-  /** A button is off while what it started goes on. */
+  /** Disables the button while its action runs. */
   async #run(button, action) {
     button.disabled = true;
     await action(this.id);

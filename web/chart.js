@@ -3,7 +3,7 @@ import { element, setText } from './element.js';
 import { formatFps, formatMs } from './format.js';
 import { HISTORY_S } from './history.js';
 
-/** What the two charts show. Columns are drawn in this order; `isMain` marks the one that a sparkline keeps. */
+/** The series of the two charts, in drawing order. A sparkline shows only the one with `isMain`. */
 const CHARTS = {
   fps: {
     title: 'Frames/s',
@@ -24,7 +24,7 @@ const CHARTS = {
   },
 };
 
-/** One chart of one stream: with axes and legend where there is room, a sparkline where there is none. */
+/** One chart of one stream: with axes and legend, or on a dense card as a sparkline. */
 export class StreamChart {
   node = element('figure', { class: 'chart' });
   #kind;
@@ -42,7 +42,7 @@ export class StreamChart {
     this.#resizes.observe(this.#area);
   }
 
-  /** Builds the chart anew: for another density or another colour scheme. */
+  /** Rebuilds the chart after a change of density or colour scheme. */
   build(isCompact) {
     this.#plot?.destroy();
     this.#isCompact = isCompact;
@@ -127,7 +127,7 @@ export class StreamChart {
     ctx.restore();
   }
 
-  /** Values under the pointer, else the newest. */
+  /** Shows the values under the pointer, else the newest. */
   #showValues(index) {
     if (this.#isCompact || this.#history === null) return;
     this.#series.forEach(({ column }, i) => {

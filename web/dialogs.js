@@ -5,44 +5,44 @@ const TOAST_MS = 8_000;
 
 const byId = (id) => document.getElementById(id);
 
-/** Wires the form that adds a stream; what the gateway says against it is shown beside the fields. */
+/** Sets up the form that adds a stream. Errors of the gateway are shown beside the fields. */
 export function setUpAddDialog() {
-  const [dialog, form, complaint, submit] = ['add-dialog', 'add-form', 'add-error', 'add-submit'].map(byId);
+  const [dialog, form, errorText, submit] = ['add-dialog', 'add-form', 'add-error', 'add-submit'].map(byId);
   byId('add').addEventListener('click', () => {
-    complaint.textContent = '';
+    errorText.textContent = '';
     dialog.showModal();
   });
   byId('add-cancel').addEventListener('click', () => dialog.close());
   form.addEventListener('submit', async (event) => {
     event.preventDefault();
     submit.disabled = true;
-    complaint.textContent = '';
+    errorText.textContent = '';
     try {
       await addStream(Object.fromEntries(new FormData(form)));
       form.reset();
       dialog.close();
     } catch (error) {
-      complaint.textContent = error.message;
+      errorText.textContent = error.message;
     } finally {
       submit.disabled = false;
     }
   });
 }
 
-/** Asks before a stream is removed; resolves to what was answered. */
+/** Asks for confirmation before a stream is removed; resolves to the answer. */
 export function confirmRemoval(id) {
-  byId('remove-text').textContent = `"${id}" stops, and its figures go with it. Its source is not touched.`;
-  return answered(byId('remove-dialog'), 'remove');
+  byId('remove-text').textContent = `"${id}" stops and its figures are deleted. Its source is not changed.`;
+  return confirmed(byId('remove-dialog'), 'remove');
 }
 
-/** Asks before a job is cancelled; resolves to what was answered. */
+/** Asks for confirmation before a job is cancelled; resolves to the answer. */
 export function confirmCancel(id) {
   byId('cancel-text').textContent =
-    `No more of "${id}" is begun. Results that exist stay; a job that is cancelled cannot go on.`;
-  return answered(byId('cancel-dialog'), 'cancel-job');
+    `No more tasks of "${id}" will start. Existing results stay. A cancelled job cannot be resumed.`;
+  return confirmed(byId('cancel-dialog'), 'cancel-job');
 }
 
-function answered(dialog, yes) {
+function confirmed(dialog, yes) {
   dialog.returnValue = '';
   dialog.showModal();
   return new Promise((resolve) => {
@@ -50,9 +50,9 @@ function answered(dialog, yes) {
   });
 }
 
-/** Shows what failed for good in a job. */
+/** Shows the tasks of a job that failed for good. */
 export function showDeadLetters(id, letters) {
-  byId('letters-title').textContent = `What failed in ${id}`;
+  byId('letters-title').textContent = `Failed tasks of ${id}`;
   byId('letters').replaceChildren(
     ...letters.map(({ kind, input, reason, attempts }) =>
       element('li', { class: 'letter' }, element('b', {}, `${kind} of ${input}`), `${reason} (${attempts} attempts)`),
@@ -61,7 +61,7 @@ export function showDeadLetters(id, letters) {
   byId('letters-dialog').showModal();
 }
 
-/** Says that something went wrong; goes by itself. */
+/** Shows an error message that disappears after 8 s. */
 export function showToast(text) {
   const toast = element('p', { class: 'toast' }, text);
   byId('toasts').append(toast);

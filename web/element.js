@@ -1,6 +1,6 @@
 /**
- * Builds an element. Children are nodes or text; text never becomes markup, so nothing that a camera, a file name or an
- * error message says can run here.
+ * Builds an element. Children are nodes or text. Text never becomes markup, so text from a camera, a file name or an error
+ * message cannot run as code.
  */
 export function element(tag, attributes = {}, ...children) {
   const made = document.createElement(tag);
@@ -12,12 +12,12 @@ export function element(tag, attributes = {}, ...children) {
   return made;
 }
 
-/** Sets text only where it changed: thirty cards would otherwise dirty a thousand nodes every second. */
+/** Sets text only if it changed: thirty cards would otherwise update a thousand nodes every second. */
 export function setText(node, text) {
   if (node.textContent !== text) node.textContent = text;
 }
 
-/** Sets a `data-` attribute, or takes it away for null. */
+/** Sets a `data-` attribute, or removes it if the value is null. */
 export function setData(node, name, value) {
   if (value === null) delete node.dataset[name];
   else if (node.dataset[name] !== value) node.dataset[name] = value;
@@ -31,7 +31,7 @@ const ICONS = {
   remove: 'M5 5l10 10M15 5L5 15',
 };
 
-/** A button that shows an icon and says `label` to a screen reader and on hover. */
+/** Builds a button with an icon. `label` is its tooltip and its name for screen readers. */
 export function iconButton(icon, label, onClick) {
   const svg = document.createElementNS(SVG, 'svg');
   svg.setAttribute('viewBox', '0 0 20 20');

@@ -1,7 +1,7 @@
 import { element } from './element.js';
 import { formatTime } from './format.js';
 
-const MOST = 200;
+const MAX_EVENTS = 200;
 const TONES = {
   'target-missed': 'bad',
   'sink-failed': 'bad',
@@ -19,23 +19,23 @@ const TONES = {
   'fleet-full': 'warn',
 };
 
-/** What happened, newest first. */
+/** The list of events, newest first. */
 export class EventsLog {
   #list = element('ol', { class: 'events', role: 'log', 'aria-label': 'Events', tabindex: 0 });
-  #none = element('li', { class: 'none' }, 'Nothing has happened yet.');
+  #emptyRow = element('li', { class: 'none' }, 'No events yet.');
   #known = new Set();
   node = element('section', { class: 'panel-section panel-events' }, element('h2', {}, 'Events'), this.#list);
 
   constructor() {
-    this.#list.append(this.#none);
+    this.#list.append(this.#emptyRow);
   }
 
-  /** Takes one event; one that the list already has, from before a reconnect, is left out. */
+  /** Adds an event. Ignores one that is already listed, which happens after a reconnect. */
   add(event) {
     const key = `${event.timeMs} ${event.kind} ${event.stream ?? ''} ${event.message}`;
     if (this.#known.has(key)) return;
     this.#known.add(key);
-    this.#none.remove();
+    this.#emptyRow.remove();
     const subject = event.stream ?? event.host;
     const item = element(
       'li',
@@ -51,7 +51,7 @@ export class EventsLog {
     item.title = event.kind;
     item.dataset.key = key;
     this.#list.prepend(item);
-    while (this.#list.children.length > MOST) {
+    while (this.#list.children.length > MAX_EVENTS) {
       this.#known.delete(this.#list.lastElementChild.dataset.key);
       this.#list.lastElementChild.remove();
     }

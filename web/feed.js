@@ -1,13 +1,13 @@
 const FIRST_WAIT_MS = 500;
-const LONGEST_WAIT_MS = 15_000;
-/** Stats come every second: silence for this long is a dead connection that TCP has not noticed yet. */
+const MAX_WAIT_MS = 15_000;
+/** Stats arrive every second. Without a message for this long the connection is dead, though TCP has not noticed yet. */
 const SILENCE_MS = 8_000;
-/** The page cannot read this protocol's successor. */
+/** The only protocol version that this page can read. */
 const PROTOCOL = 1;
 
 /**
- * The connection to `/ws`: opens it, opens it again with growing waits after a loss, and says again what was
- * subscribed to. `onState` hears `{name: 'connecting' | 'open' | 'waiting', retryAtMs}`.
+ * The connection to `/ws`. After a loss it reconnects with growing delays and subscribes again. `onState` is called with
+ * `{name: 'connecting' | 'open' | 'waiting', retryAtMs}`.
  */
 export class FeedConnection {
   #socket = null;
@@ -28,10 +28,10 @@ export class FeedConnection {
     this.#open();
   }
 
-  /** Asks for pictures of these streams and no others. */
+  /** Subscribes to the pictures of exactly these streams. */
   watch(streams) {
     this.#previews = streams;
-    this.#sayPreviews();
+    this.#sendPreviews();
   }
 
   #open() {
@@ -40,20 +40,20 @@ export class FeedConnection {
     const socket = new WebSocket(`${scheme}://${location.host}/ws`);
     this.#socket = socket;
     socket.addEventListener('open', () => {
-      this.#say({ type: 'subscribe', topics: ['stats', 'events'] });
-      this.#sayPreviews();
-      this.#watchSilence();
+      this.#send({ type: 'subscribe', topics: ['stats', 'events'] });
+      this.#sendPreviews();
+      this.#restartSilenceTimer();
     });
     socket.addEventListener('message', ({ data }) => {
-      this.#watchSilence();
+      this.#restartSilenceTimer();
       this.#receive(JSON.parse(data));
     });
-    socket.addEventListener('close', () => this.#lose(socket));
+    socket.addEventListener('close', () => this.#handleClose(socket));
   }
 
   #receive(message) {
     if (message.type === 'hello') {
-      // A gateway of another version serves another page.
+      // A gateway of another version serves another page: load it.
       if (message.protocol !== PROTOCOL) location.reload();
       this.#waitMs = FIRST_WAIT_MS;
       this.#onState({ name: 'open' });
@@ -61,13 +61,13 @@ export class FeedConnection {
     this.#onMessage(message);
   }
 
-  #lose(socket) {
+  #handleClose(socket) {
     if (socket !== this.#socket) return;
     this.#socket = null;
     clearTimeout(this.#silenceTimer);
-    // Half of the wait is chance, so that a hundred pages do not return in the same instant.
+    // Half of the delay is random, so that a hundred pages do not reconnect at the same instant.
     const waitMs = this.#waitMs * (0.5 + Math.random() / 2);
-    this.#waitMs = Math.min(this.#waitMs * 2, LONGEST_WAIT_MS);
+    this.#waitMs = Math.min(this.#waitMs * 2, MAX_WAIT_MS);
     this.#onState({ name: 'waiting', retryAtMs: Date.now() + waitMs });
     this.#retryTimer = setTimeout(() => this.#open(), waitMs);
   }
@@ -78,22 +78,22 @@ export class FeedConnection {
     this.#open();
   }
 
-  #watchSilence() {
+  #restartSilenceTimer() {
     clearTimeout(this.#silenceTimer);
     const socket = this.#socket;
     this.#silenceTimer = setTimeout(() => {
       socket?.close();
       // A dead connection never answers the closing handshake.
-      if (socket !== null) this.#lose(socket);
+      if (socket !== null) this.#handleClose(socket);
     }, SILENCE_MS);
   }
 
-  #sayPreviews() {
-    if (this.#previews.length === 0) this.#say({ type: 'unsubscribe', topics: ['preview'] });
-    else this.#say({ type: 'subscribe', topics: ['preview'], streams: this.#previews });
+  #sendPreviews() {
+    if (this.#previews.length === 0) this.#send({ type: 'unsubscribe', topics: ['preview'] });
+    else this.#send({ type: 'subscribe', topics: ['preview'], streams: this.#previews });
   }
 
-  #say(message) {
+  #send(message) {
     if (this.#socket?.readyState === WebSocket.OPEN) this.#socket.send(JSON.stringify(message));
   }
 }

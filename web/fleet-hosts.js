@@ -3,11 +3,11 @@ import { formatDuration, formatFps, formatName, formatNumber } from './format.js
 
 const TONES = { ready: 'good', draining: 'warn', silent: 'bad' };
 
-/** The hosts of the fleet, a row each. `actions`: `drain(id, isDraining)` and `show(id)`. */
+/** The hosts of the fleet, one row each. `actions`: `drain(id, isDraining)` and `show(id)`. */
 export class FleetHosts {
   #rows = new Map();
   #list = element('ul', { class: 'fleet-rows', tabindex: 0, 'aria-label': 'Hosts of the fleet' });
-  #none = element('li', { class: 'none' }, 'No host is heard of.');
+  #emptyRow = element('li', { class: 'none' }, 'No hosts.');
   #actions;
   node = element(
     'section',
@@ -37,9 +37,9 @@ export class FleetHosts {
       if (!this.#rows.has(host.id)) this.#rows.set(host.id, new HostRow(host.id, this.#actions));
       this.#rows.get(host.id).update(host, timeMs);
     }
-    if (hosts.length === 0) this.#list.append(this.#none);
-    else this.#none.remove();
-    // By name, as the gateway has them; a row that is where it belongs is not touched, so that it keeps the focus.
+    if (hosts.length === 0) this.#list.append(this.#emptyRow);
+    else this.#emptyRow.remove();
+    // Sorted by name, as the gateway sends them. Rows in the right position are not moved, so that they keep the focus.
     hosts.forEach(({ id }, i) => {
       const { node } = this.#rows.get(id);
       if (this.#list.children[i] !== node) this.#list.insertBefore(node, this.#list.children[i] ?? null);
@@ -86,10 +86,10 @@ class HostRow {
   update({ id, state, pipeline, model, capacityFps, liveFps, bulkFps, streams, segments, lastSeenMs }, timeMs) {
     setData(this.node, 'tone', TONES[state]);
     const silence = formatDuration(Math.max(0, (timeMs - lastSeenMs) / 1000));
-    setText(this.#state, state === 'silent' ? `Not heard of for ${silence}` : formatName(state));
+    setText(this.#state, state === 'silent' ? `Silent for ${silence}` : formatName(state));
     setText(this.#model, `${pipeline}: ${model}`);
     this.#model.title = model;
-    // Where live streams and jobs ask for more than there is, the bar is full and still tells their shares.
+    // If the load exceeds the capacity, the bar is full and still shows the shares of live streams and jobs.
     const whole = Math.max(capacityFps, liveFps + bulkFps);
     this.#live.style.width = `${(100 * liveFps) / whole}%`;
     this.#bulk.style.width = `${(100 * bulkFps) / whole}%`;
@@ -102,8 +102,8 @@ class HostRow {
     setText(this.#drain, this.#isDraining ? 'Undrain' : 'Drain');
     this.#drain.setAttribute('aria-label', `${this.#isDraining ? 'Undrain' : 'Drain'} ${id}`);
     this.#drain.title = this.#isDraining
-      ? 'Let it work again'
-      : 'Move its streams to other hosts and give it no more work';
+      ? 'Assign work to this host again'
+      : 'Move its streams to other hosts and assign it no more work';
     this.#drain.hidden = state === 'silent';
   }
 }

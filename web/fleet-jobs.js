@@ -3,11 +3,11 @@ import { formatCount, formatDuration, formatName, formatNumber, formatShort } fr
 
 const TONES = { waiting: 'busy', running: 'good', done: 'idle', failed: 'bad', cancelled: 'idle' };
 
-/** The bulk jobs of the fleet, a row each. `actions`: `cancel(id)`, `retry(id)` and `explain(id)`, which shows dead letters. */
+/** The bulk jobs of the fleet, one row each. `actions`: `cancel(id)`, `retry(id)` and `showFailures(id)` for dead letters. */
 export class FleetJobs {
   #rows = new Map();
   #list = element('ul', { class: 'fleet-rows', tabindex: 0, 'aria-label': 'Jobs of the fleet' });
-  #none = element('li', { class: 'none' }, 'No jobs. "sightline submit" makes one.');
+  #emptyRow = element('li', { class: 'none' }, 'No jobs. "sightline submit" creates one.');
   #queue = element('span', { class: 'fleet-note' });
   #actions;
   node = element(
@@ -22,8 +22,8 @@ export class FleetJobs {
   }
 
   update(jobs, { waiting, active, oldestWaitingMs }) {
-    const age = waiting === 0 ? '' : `, the oldest for ${formatDuration(oldestWaitingMs / 1000)}`;
-    setText(this.#queue, `${active} tasks run, ${waiting} wait${age}`);
+    const age = waiting === 0 ? '' : `, oldest for ${formatDuration(oldestWaitingMs / 1000)}`;
+    setText(this.#queue, `${active} tasks running, ${waiting} waiting${age}`);
     const ids = new Set(jobs.map(({ id }) => id));
     for (const [id, row] of this.#rows) {
       if (ids.has(id)) continue;
@@ -34,8 +34,8 @@ export class FleetJobs {
       if (!this.#rows.has(job.id)) this.#rows.set(job.id, new JobRow(job.id, this.#actions));
       this.#rows.get(job.id).update(job);
     }
-    if (jobs.length === 0) this.#list.append(this.#none);
-    else this.#none.remove();
+    if (jobs.length === 0) this.#list.append(this.#emptyRow);
+    else this.#emptyRow.remove();
     jobs.forEach(({ id }, i) => {
       const { node } = this.#rows.get(id);
       if (this.#list.children[i] !== node) this.#list.insertBefore(node, this.#list.children[i] ?? null);
@@ -65,8 +65,12 @@ class JobRow {
       },
       this.#fill,
     );
-    this.#letters = element('button', { type: 'button', class: 'link link-bad', title: 'Show what failed, and why' });
-    this.#letters.addEventListener('click', () => actions.explain(id));
+    this.#letters = element('button', {
+      type: 'button',
+      class: 'link link-bad',
+      title: 'Show the failed tasks and the reasons',
+    });
+    this.#letters.addEventListener('click', () => actions.showFailures(id));
     this.#cancel = actionButton('Cancel', id, actions.cancel);
     this.#retry = actionButton('Retry', id, actions.retry);
     this.node = element(
@@ -101,7 +105,7 @@ class JobRow {
   }
 }
 
-/** A button is off while what it started goes on. */
+/** Builds a button that is disabled while its action runs. */
 function actionButton(label, id, action) {
   const button = element(
     'button',

@@ -3,7 +3,7 @@ import { FleetHosts } from './fleet-hosts.js';
 import { FleetJobs } from './fleet-jobs.js';
 import { formatNumber } from './format.js';
 
-/** Hosts, jobs and the size that the fleet should have. Hidden on a machine that is in no fleet. */
+/** Hosts, jobs and the recommended size of the fleet. Hidden on a machine outside a fleet. */
 export class FleetPanel {
   #node;
   #hosts;
@@ -22,7 +22,7 @@ export class FleetPanel {
     );
   }
 
-  /** @param fleet - the `fleet` of a `stats` message; undefined where there is none. */
+  /** @param fleet - the `fleet` of a `stats` message; undefined outside a fleet. */
   update(fleet, timeMs) {
     this.#node.hidden = fleet === undefined;
     if (fleet === undefined) return;

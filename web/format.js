@@ -32,7 +32,7 @@ export function formatNumber(number, noun) {
   return `${formatCount(number)} ${noun}${number === 1 ? '' : 's'}`;
 }
 
-/** `queue-full` is `Queue full`. */
+/** Turns `queue-full` into `Queue full`. */
 export function formatName(name) {
   const words = name.replaceAll('-', ' ');
   return words.charAt(0).toUpperCase() + words.slice(1);

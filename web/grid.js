@@ -4,7 +4,7 @@ const LARGE_UP_TO = 1;
 const MEDIUM_UP_TO = 2;
 const COMPACT_UP_TO = 6;
 
-/** The cards: which there are, how large, which are shown, and which of those somebody can see. */
+/** Manages the cards: adds and removes them, sets their density, filters them and tracks which are in view. */
 export class StreamGrid {
   #node;
   #empty;
@@ -16,14 +16,14 @@ export class StreamGrid {
   #focused = null;
   #visibility;
 
-  /** `onVisible` hears the ids of the cards in view whenever they change. */
+  /** `onVisible` is called with the ids of the cards in view whenever they change. */
   constructor({ node, empty, actions, onVisible }) {
     this.#node = node;
     this.#empty = empty;
     this.#actions = actions;
     this.#onVisible = onVisible;
-    // A little before a card scrolls into view, so that its picture is there when it does.
-    this.#visibility = new IntersectionObserver((entries) => this.#see(entries), { rootMargin: '80px' });
+    // The margin subscribes a card's picture shortly before the card scrolls into view.
+    this.#visibility = new IntersectionObserver((entries) => this.#onIntersection(entries), { rootMargin: '80px' });
     matchMedia('(prefers-color-scheme: dark)').addEventListener('change', () => this.#rebuildCharts());
   }
 
@@ -69,7 +69,7 @@ export class StreamGrid {
     this.#visibility.unobserve(card.node);
     card.destroy();
     this.#cards.delete(id);
-    this.#tellVisible();
+    this.#reportVisible();
   }
 
   #arrange() {
@@ -82,7 +82,7 @@ export class StreamGrid {
     const isEmpty = shown === 0;
     this.#empty.hidden = !isEmpty;
     if (isEmpty) this.#empty.textContent = this.#emptyText();
-    // A filter hides cards; it does not change the size of the others under the operator's eyes.
+    // Filtering hides cards but does not change the size of the others.
     const count = this.#focused !== null && shown === 1 ? 1 : this.#cards.size;
     this.#setDensity(densityFor(count));
   }
@@ -94,7 +94,7 @@ export class StreamGrid {
   }
 
   #emptyText() {
-    if (this.#cards.size === 0) return 'No streams run here. Add one to begin.';
+    if (this.#cards.size === 0) return 'No streams. Add one to begin.';
     return this.#filter.onlyAttention ? 'No stream needs attention.' : 'No stream matches.';
   }
 
@@ -109,17 +109,17 @@ export class StreamGrid {
     for (const card of this.#cards.values()) card.setDensity(this.#density);
   }
 
-  #see(entries) {
+  #onIntersection(entries) {
     for (const { target, isIntersecting } of entries) {
       const card = this.#cards.get(target.dataset.stream);
       if (card === undefined) continue;
       card.isVisible = isIntersecting;
       if (isIntersecting) card.draw();
     }
-    this.#tellVisible();
+    this.#reportVisible();
   }
 
-  #tellVisible() {
+  #reportVisible() {
     this.#onVisible([...this.#cards].filter(([, card]) => card.isVisible).map(([id]) => id));
   }
 }

@@ -2,7 +2,7 @@
 const POINTS = 180;
 const GAP_S = 4;
 
-/** What the charts of one stream show: columns of equal length, oldest first. */
+/** The data of one stream's charts: columns of equal length, oldest first. */
 export class History {
   /** Seconds since 1970. */
   times = [];
@@ -13,9 +13,9 @@ export class History {
     const last = this.times.at(-1);
     // The first stats after a reconnect may repeat a report.
     if (last !== undefined && time <= last && time > last - GAP_S) return;
-    // A gateway that starts again on another machine may have another clock.
+    // A gateway that restarts on another machine may have another clock.
     if (last !== undefined && time <= last) this.#clear();
-    // Nothing is drawn over a time in which nothing is known.
+    // An empty point leaves a gap in the line for the time without reports.
     else if (last !== undefined && time - last > GAP_S) this.#append(last + 1, {});
     const { fps, latencyMs } = report;
     const latency = latencyMs.window.count > 0 ? latencyMs.window : {};

@@ -3,7 +3,7 @@ import { formatBytes, formatCount, formatDuration, formatMs } from './format.js'
 
 const STAGES = { decode: 'Decode', preprocess: 'Preprocess', infer: 'Infer', main: 'Main thread' };
 
-/** The host's side: how busy each stage is, what runs the model, what the machine gives. */
+/** The host panel: load of each stage, inference device, batches and machine resources. */
 export class HostPanel {
   node;
   #bars = Object.fromEntries(Object.entries(STAGES).map(([stage, label]) => [stage, busyBar(stage, label)]));
@@ -46,11 +46,11 @@ export class HostPanel {
 
   #updateBatch({ histogram, maxBatch, settledSize, reason }) {
     const sizes = Object.entries(histogram).map(([size, batches]) => [Number(size), batches]);
-    const most = Math.max(1, ...sizes.map(([, batches]) => batches));
+    const max = Math.max(1, ...sizes.map(([, batches]) => batches));
     this.#histogram.replaceChildren(
       ...sizes.map(([size, batches]) => {
         const bar = element('i', { class: 'bar' });
-        bar.style.height = `${Math.max(4, (100 * batches) / most)}%`;
+        bar.style.height = `${Math.max(4, (100 * batches) / max)}%`;
         const title = `${formatCount(batches)} batches of ${size}`;
         const isSettled = size === settledSize;
         return element(

@@ -1,6 +1,6 @@
 import { element } from './element.js';
 
-/** Successive multiples of the golden angle lie far apart, however many classes there are. */
+/** Successive multiples of the golden angle are far apart for any number of classes. */
 const GOLDEN_ANGLE = 137.508;
 const LABEL_TEXT = '#0b0f14';
 
@@ -23,7 +23,7 @@ export class PictureView {
     this.#resizes.observe(this.node);
   }
 
-  /** Shows a `preview` message; where pictures come faster than they can be decoded, the newest wins. */
+  /** Shows a `preview` message. If pictures arrive faster than they can be decoded, only the newest is shown. */
   async show(preview) {
     this.#next = preview;
     if (this.#isDecoding) return;
@@ -42,7 +42,7 @@ export class PictureView {
     this.#next = null;
   }
 
-  /** Picture and boxes change in one task, so that no box is ever seen on the wrong frame. */
+  /** Draws picture and boxes in the same task, so that boxes never appear on the wrong frame. */
   #draw(bitmap, preview) {
     if (this.#picture.width !== bitmap.width || this.#picture.height !== bitmap.height) {
       this.#picture.width = bitmap.width;
@@ -89,7 +89,7 @@ function drawBox(context, { box, classId }, scale, isSmall) {
   context.stroke();
 }
 
-/** The largest objects are named first; a label that would cover another is left out. */
+/** Draws the labels of the largest objects first and leaves out labels that would overlap another. */
 function drawLabels(context, detections, scale, isSmall) {
   const [fontPx, padPx] = isSmall ? [9, 3] : [12, 5];
   const height = fontPx + padPx + 1;
@@ -99,7 +99,7 @@ function drawLabels(context, detections, scale, isSmall) {
   for (const detection of detections.toSorted((a, b) => area(b) - area(a))) {
     const [x, y] = detection.box.map((value) => value * scale);
     const text = labelText(detection, isSmall);
-    // Above the box, or inside it where the picture ends.
+    // Above the box, or inside it if there is no room above.
     const place = {
       x: x - 1,
       y: y >= height ? y - height : y,
@@ -131,12 +131,12 @@ function overlaps(a, b) {
 async function decode(base64) {
   const binary = atob(base64);
   const bytes = new Uint8Array(binary.length);
-  // A plain loop: `Uint8Array.from` walks the text by an iterator, which costs more than the drawing does.
+  // A plain loop: `Uint8Array.from` uses an iterator, which costs more than the drawing.
   for (let i = 0; i < binary.length; i += 1) bytes[i] = binary.charCodeAt(i);
   try {
     return await createImageBitmap(new Blob([bytes], { type: 'image/jpeg' }));
   } catch {
-    // One broken picture is not worth a word; the next is a moment away.
+    // A broken picture is ignored; the next one arrives soon.
     return null;
   }
 }

@@ -2,7 +2,7 @@ import { needsAttention } from './card.js';
 import { element, setData, setText } from './element.js';
 import { formatFps, formatMs } from './format.js';
 
-/** The line at the top: all streams in five figures. */
+/** The line at the top: all streams in four figures. */
 export class Summary {
   #figures = {
     running: figure('running'),
@@ -18,9 +18,9 @@ export class Summary {
   update(streams) {
     const { running, attention, fps, p99 } = this.#figures;
     setText(running.value, `${streams.filter(({ state }) => state === 'running').length}/${streams.length}`);
-    const troubled = streams.filter(needsAttention).length;
-    setText(attention.value, String(troubled));
-    setData(attention.node, 'bad', troubled > 0 ? 'true' : null);
+    const attentionCount = streams.filter(needsAttention).length;
+    setText(attention.value, String(attentionCount));
+    setData(attention.node, 'bad', attentionCount > 0 ? 'true' : null);
     setText(fps.value, formatFps(streams.reduce((sum, stream) => sum + stream.fps.published, 0)));
     setText(p99.value, formatMs(Math.max(0, ...streams.map(({ latencyMs }) => latencyMs.window.p99))));
   }

@@ -1,6 +1,6 @@
 /**
- * Makes a fresh clone ready with nothing but Node and npm: installs what package-lock.json names, if it is not there, and
- * compiles. Called by `npm run demo` and `npm test`, before there is anything to import.
+ * Prepares a fresh clone with only Node and npm: installs the packages of package-lock.json if they are missing, and compiles.
+ * Called by `npm run demo` and `npm test`, before any package can be imported.
  */
 import { execFileSync } from 'node:child_process';
 import { chmodSync, existsSync, readFileSync } from 'node:fs';
@@ -18,10 +18,10 @@ if (!isInstalled()) {
 }
 console.error('compiling ...');
 execFileSync(process.execPath, ['node_modules/typescript/bin/tsc', '-p', 'tsconfig.build.json'], { stdio: 'inherit' });
-// npx runs it as it is, and the compiler makes files that are not executable.
+// npx executes the file directly, and the compiler's output is not executable.
 chmodSync('dist/workers/sightline.process.js', 0o755);
 
-/** npm writes what it installed into node_modules; every package that is not optional must be there in its version. */
+/** Returns whether npm's own record in node_modules lists every non-optional package in its locked version. */
 function isInstalled() {
   if (!existsSync('node_modules/.package-lock.json')) return false;
   const wanted = JSON.parse(readFileSync('package-lock.json', 'utf8')).packages;

@@ -8,8 +8,8 @@ import { BatchRunner } from '../src/runtime/inference/batch-runner.ts';
 import { threadId } from '../src/telemetry/thread-id.ts';
 
 /**
- * Loads one engine, runs batches one after the other, sends back boxes. On CPUs these threads would take every core:
- * a lower priority (Linux has one for each thread) lets decoders and the main thread have it when they need it.
+ * Loads one engine, runs batches in order and sends back boxes. On CPUs these threads would occupy every core; a lower
+ * priority (Linux has one per thread) lets decoders and the main thread run when they need to.
  */
 const NICE = 5;
 const port = parentPort!;
@@ -23,12 +23,12 @@ async function start(): Promise<void> {
   if (process.platform === 'linux') setPriority(0, NICE);
   const engine = await loadEngine(request);
   const runner = new BatchRunner(engine, request.model.spec, DECODERS[request.model.spec.family]);
-  // Batches are run in the order of their messages, each after the one that came so many calls before it.
+  // One promise chain per concurrent call. Batches are assigned to the chains in turn, so they start in message order.
   const chains: Promise<void>[] = Array.from({ length: engine.info.callsInFlight }, () => Promise.resolve());
   let batches = 0;
   const allDone = (): Promise<unknown> => Promise.all(chains);
   let isLost = false;
-  // Ends the thread: the pool counts what it held and starts another.
+  // An unhandled rejection ends the thread. The pool then counts the frames it held and starts another.
   void engine.lost?.then((error) => {
     isLost = true;
     throw error;

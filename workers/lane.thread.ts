@@ -3,7 +3,7 @@ import { configureSharp } from '../src/preprocess/sharp-preprocessor.ts';
 import type { ToLane } from '../src/protocol/threads.ts';
 import { Lane } from '../src/runtime/lane/lane.ts';
 
-/** A lane: some streams, each with its ffmpeg, from the bytes to the model's input. */
+/** A lane: reads some streams, each with its own ffmpeg, and makes the model input. */
 const port = parentPort!;
 configureSharp();
 const lane = new Lane((message) => port.postMessage(message));

@@ -1,6 +1,6 @@
 import { readOpenvinoFacts } from '../src/infer/openvino/facts.ts';
 
-/** Loads the OpenVINO that the argument names and prints its version and devices as JSON. */
+/** Loads the OpenVINO library given as argument and prints its version and devices as JSON. */
 try {
   process.stdout.write(JSON.stringify(readOpenvinoFacts(process.argv[2]!)));
 } catch (error) {

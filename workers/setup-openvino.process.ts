@@ -5,10 +5,10 @@ import { setupOpenvino } from '../src/store/openvino/setup-openvino.ts';
 import { toolRunner } from '../src/store/wheels/run-tool.ts';
 
 /** `npm run setup:openvino [-- --from FOLDER]` */
-const USAGE = `Makes the engine openvino work: fetches OpenVINO's libraries, or takes those in a folder.
+const USAGE = `Sets up the engine openvino: fetches OpenVINO's libraries, or uses those in a folder.
 
   npm run setup:openvino                     fetches the wheel of openvino with pip (60 MB)
-  npm run setup:openvino -- --from FOLDER    takes the OpenVINO in a folder, where it is
+  npm run setup:openvino -- --from FOLDER    uses the OpenVINO in a folder without copying it
 
 Without --from it needs Python with pip. Environment: PYTHON, SIGHTLINE_CACHE_DIR.`;
 

@@ -5,11 +5,11 @@ import { setupTensorflow } from '../src/store/tensorflow/setup-tensorflow.ts';
 import { toolRunner } from '../src/store/wheels/run-tool.ts';
 
 /** `npm run setup:tensorflow [-- --gpu] [-- --from FOLDER]` */
-const USAGE = `Makes the engine tensorflow work: builds the binding of @tensorflow/tfjs-node-gpu against a current libtensorflow.
+const USAGE = `Sets up the engine tensorflow: builds the binding of @tensorflow/tfjs-node-gpu against a current libtensorflow.
 
   npm run setup:tensorflow                     for CPUs: fetches the wheel of tensorflow-cpu with pip (270 MB)
   npm run setup:tensorflow -- --gpu            for NVIDIA GPUs, with CUDA and cuDNN (3.4 GB)
-  npm run setup:tensorflow -- --from FOLDER    against a libtensorflow that is there already, where it is
+  npm run setup:tensorflow -- --from FOLDER    uses an existing libtensorflow without copying it
 
 Needs a C++ compiler; without --from also Python with pip. Environment: CXX, PYTHON, SIGHTLINE_CACHE_DIR.`;
 
@@ -22,7 +22,7 @@ function readFlags(): { gpu: boolean; from: string | undefined; help: boolean } 
       options: { gpu: { type: 'boolean' }, from: { type: 'string' }, help: { type: 'boolean' } },
     });
     if (values.gpu === true && values.from !== undefined)
-      throw new RangeError('--gpu and --from: a folder brings what it brings; name one of them');
+      throw new RangeError('--gpu and --from: expected one of them; the folder decides whether there is a GPU');
     return { gpu: values.gpu ?? false, from: values.from, help: values.help ?? false };
   } catch (error) {
     throw new SightlineError('COMMAND_INVALID', `${(error as Error).message}\n\n${USAGE}`);

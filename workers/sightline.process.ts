@@ -8,25 +8,25 @@ import { redact } from '../src/core/redact.ts';
 import { CrashFlush } from '../src/host/crash-flush.ts';
 import { packageRoot } from '../src/store/package-root.ts';
 
-/** The command line: reads the environment and the signals, and hands them down. */
+/** The command line: reads the environment and signals, and passes them to the commands. */
 const stop = new AbortController();
 for (const signal of ['SIGINT', 'SIGTERM'] as const) {
   process.on(signal, () => {
-    // The second one does not ask.
+    // A second signal exits at once.
     if (stop.signal.aborted) process.exit(130);
     stop.abort();
   });
 }
 
-/** An orderly stop flushes within a second; a disk that hangs must not keep a broken process alive. */
+/** An orderly stop flushes within a second. The limit keeps a hanging disk from keeping a broken process alive. */
 const FLUSH_MS = 5_000;
 const crash = new CrashFlush();
 let isCrashing = false;
 
-/** Ends the process after an exception that nothing caught: its state is unknown, so it only saves what it has. */
+/** Ends the process after an uncaught exception. Its state is unknown, so it only flushes results. */
 function crashed(error: unknown): void {
-  process.stderr.write(`error: unforeseen exception: ${redact(inspect(error))}\nThis is a bug in Sightline.\n`);
-  // Another one on the way out changes nothing.
+  process.stderr.write(`error: unexpected exception: ${redact(inspect(error))}\nThis is a bug in Sightline.\n`);
+  // Ignore further exceptions during the shutdown.
   if (isCrashing) return;
   isCrashing = true;
   void crash.run(FLUSH_MS).then((isFlushed) => {
@@ -38,11 +38,11 @@ function crashed(error: unknown): void {
 process.on('uncaughtException', crashed);
 process.on('unhandledRejection', crashed);
 
-// A reader that went away (`sightline ... | head`) is no error of ours.
+// A closed reader (`sightline ... | head`) is not an error.
 for (const stream of [process.stdout, process.stderr]) {
   stream.on('error', (error: NodeJS.ErrnoException) => {
     if (error.code !== 'EPIPE') throw error;
-    // On the way out after an exception, results are still being flushed.
+    // After an exception, results are still being flushed.
     if (!isCrashing) process.exit(0);
   });
 }

@@ -3,7 +3,7 @@ import { parentPort, workerData } from 'node:worker_threads';
 import type { FromSession, SessionStart, ToSession } from '../src/infer/tensorflow/child-messages.ts';
 import { TensorflowLibrary } from '../src/infer/tensorflow/saved-model-session.ts';
 
-/** Holds TensorFlow in its process, and blocks while the device computes. Threads of the library inherit the priority. */
+/** Runs TensorFlow inside its process and blocks while the device computes. The library's threads inherit the priority. */
 const NICE = 5;
 const port = parentPort!;
 const { request, pixels } = workerData as SessionStart;

@@ -8,11 +8,11 @@ export interface Agreement {
   readonly frames: number;
   readonly ours: number;
   readonly theirs: number;
-  /** Pairs of boxes of one class, each the other's best match. */
+  /** Pairs of boxes of the same class that are each other's best match. */
   readonly matched: number;
-  /** Matched through the mean number of boxes of both sides. */
+  /** Matched pairs divided by the mean number of boxes of both sides. */
   readonly ratio: number;
-  /** The same, where the other side's box may score from 0.3: boxes near the threshold fall on either side of it. */
+  /** The same, but the other side's box may score 0.3 or more: boxes near the threshold fall on either side of it. */
   readonly ratioOfWeakMatches: number;
   readonly medianIou: number;
   readonly medianScoreDifference: number;
@@ -20,11 +20,11 @@ export interface Agreement {
 }
 
 const MIN_SCORE = 0.4;
-/** Both sides report boxes down to this score. */
+/** Lowest score that both sides report. */
 const WEAK_SCORE = 0.3;
 const MIN_IOU = 0.5;
 
-/** Compares two detectors' boxes over the frames that both have, at scores from 0.4. */
+/** Compares the boxes of two detectors, at scores from 0.4, over the frames that both have. */
 export function agreement(ours: BoxesPerFrame, theirs: BoxesPerFrame): Agreement {
   const frames = Math.min(ours.length, theirs.length);
   const ious: number[] = [];
@@ -83,7 +83,7 @@ function iou(a: BoxRow, b: BoxRow): number {
   return iouXywh(a[0], a[1], a[2], a[3], b[0], b[1], b[2], b[3]);
 }
 
-/** NaN for an empty list. */
+/** Returns the median; NaN for an empty list. */
 export function median(values: readonly number[]): number {
   const sorted = values.toSorted((a, b) => a - b);
   const middle = sorted.length >> 1;

@@ -4,14 +4,14 @@ import { promisify } from 'node:util';
 import type { BenchContext } from '../support/bench-context.ts';
 
 const run = promisify(execFile);
-/** Packages that a loop needs besides OpenCV and numpy; pip and `import` call them the same. */
+/** Packages that a loop needs besides OpenCV and numpy; pip and `import` use the same name. */
 export type Runtime = 'onnxruntime' | 'openvino';
 const INSTALL_TIMEOUT_MS = 300_000;
 
 /**
- * Finds a Python that has OpenCV and a runtime for networks; where none has, makes a virtual environment in the cache folder.
+ * Finds a Python with OpenCV and an inference runtime; if there is none, creates a virtual environment in the cache folder.
  *
- * @returns the interpreter, or why there is none and what would mend it.
+ * @returns the interpreter, or the reason why there is none and how to fix it.
  */
 export async function findPython(
   { environment, note }: BenchContext,
@@ -22,14 +22,14 @@ export async function findPython(
   const own = join(folder, process.platform === 'win32' ? 'Scripts/python.exe' : 'bin/python3');
   for (const path of [own, 'python3', '/usr/bin/python3']) if (await hasPackages(path, runtime)) return { path };
   const commands = `python3 -m venv ${folder} && ${own} -m pip install ${packages.join(' ')}`;
-  note(`no python3 has OpenCV and ${runtime}; making one: ${commands}`);
+  note(`no python3 has OpenCV and ${runtime}; creating an environment: ${commands}`);
   try {
     await run('python3', ['-m', 'venv', folder], { timeout: INSTALL_TIMEOUT_MS });
     await run(own, ['-m', 'pip', 'install', '--quiet', ...packages], { timeout: INSTALL_TIMEOUT_MS });
     if (await hasPackages(own, runtime)) return { path: own };
   } catch (error) {
-    const said = (error as Error).message.trim().split('\n').at(-1);
-    return { missing: `${said}. To mend it: ${commands}` };
+    const reason = (error as Error).message.trim().split('\n').at(-1);
+    return { missing: `${reason}. To fix it: ${commands}` };
   }
   return {
     missing: `the packages were installed but cannot be imported. To see why: ${own} -c "import cv2, ${runtime}"`,

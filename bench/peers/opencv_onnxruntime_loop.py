@@ -2,9 +2,9 @@
 
 Usage: opencv_onnxruntime_loop.py MODEL.onnx VIDEO --seconds 10 --warm-up 2 [--boxes OUT.json]
 
-Prints one JSON document. With --boxes it first goes through the video once and writes the boxes of every frame, x y width
-height in source pixels, as [[[x, y, w, h, score, class], ...], ...]. The model is YOLOX with its input [1, 3, H, W] in BGR,
-0..255, letterboxed at the top left, and its output [1, cells, 85].
+Prints one JSON document. With --boxes it first reads the video once and writes the boxes of every frame in source pixels, as
+[[[x, y, w, h, score, class], ...], ...]. The model is YOLOX with input [1, 3, H, W] in BGR, 0..255, letterboxed at the top
+left, and output [1, cells, 85].
 """
 
 import argparse
@@ -56,7 +56,7 @@ def measure(detect, arguments):
     cpu = time.process_time()
     start = before = time.perf_counter()
     while before - start < arguments.seconds:
-        # From the decoded picture to its boxes, as Sightline counts latency.
+        # From the decoded picture to its boxes, as Sightline measures latency.
         picture = next(source)
         decoded = time.perf_counter()
         detect(picture)

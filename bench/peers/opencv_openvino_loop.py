@@ -2,8 +2,8 @@
 
 Usage: opencv_openvino_loop.py MODEL.onnx VIDEO --seconds 10 --warm-up 2 --precision bf16
 
-Prints one JSON document. The model is the YOLOX of opencv_onnxruntime_loop.py. OpenVINO is told to maximise throughput and
-chooses its streams and requests; the precision is the one that Sightline computes in.
+Prints one JSON document. The model is the YOLOX of opencv_onnxruntime_loop.py. OpenVINO runs with its throughput hint and
+chooses its streams and requests; the precision is the one that Sightline uses.
 """
 
 import argparse

@@ -1,4 +1,4 @@
-"""What the Python loops share: pictures out of a file, letterboxed at the top left, and the boxes of YOLOX."""
+"""Shared by the Python loops: reading pictures, letterboxing at the top left, and decoding YOLOX boxes."""
 
 import cv2
 import numpy as np

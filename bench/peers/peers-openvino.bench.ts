@@ -10,10 +10,10 @@ import { medians, type PythonRun, pythonRun, type SideRun, sightlineRun, skipped
 const ROUNDS = 3;
 const SCRIPT = 'opencv_openvino_loop.py';
 
-/** Sightline on OpenVINO beside the loop that a Python user with an Intel CPU would write: the same precision on both sides. */
+/** Compares Sightline on OpenVINO with the loop that a Python user with an Intel CPU would write, at the same precision. */
 export const peersOpenvino: Section = {
   id: 'peers-openvino',
-  title: 'Beside a Python loop of OpenCV and OpenVINO',
+  title: 'Compared with a Python loop of OpenCV and OpenVINO',
   async run(context): Promise<SectionResult> {
     const place = findOpenvino(context.environment);
     if (place === null) return skipped('engine openvino is not set up: npm run setup:openvino');
@@ -56,7 +56,7 @@ async function compare(context: BenchContext, python: string, precision: string)
     targets: [],
     notes: [
       `Sightline / Python: rate ${(a.fps / b.fps).toFixed(2)}, CPU a frame ${(a.cpuMsPerFrame / b.cpuMsPerFrame).toFixed(2)}.`,
-      `Python side: ${versions.join(', ')}; AsyncInferQueue with the throughput hint, which also keeps several frames under way.`,
+      `Python side: ${versions.join(', ')}; AsyncInferQueue with the throughput hint, which also keeps several frames in flight.`,
     ],
     data: { ours, theirs, precision },
   };

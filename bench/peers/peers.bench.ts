@@ -25,10 +25,10 @@ export type PythonRun = SideRun & { readonly versions: Readonly<Record<string, s
 const ROUNDS = 3;
 const SCRIPT = 'opencv_onnxruntime_loop.py';
 
-/** Sightline beside the loop that a Python user would write: same clip, same network, same machine, taking turns. */
+/** Compares Sightline with the loop that a Python user would write: same clip, network and machine, in alternating runs. */
 export const peers: Section = {
   id: 'peers',
-  title: 'Beside a Python loop of OpenCV and ONNX Runtime',
+  title: 'Compared with a Python loop of OpenCV and ONNX Runtime',
   async run(context): Promise<SectionResult> {
     if (context.model !== FAST_MODEL)
       return skipped(`it needs the weights of ${FAST_MODEL}: sightline models pull ${FAST_MODEL}`);
@@ -79,7 +79,7 @@ async function compare(context: BenchContext, python: string, boxesPath: string)
         ],
       },
       {
-        caption: `boxes of ${boxes.frames} frames, score from 0.4, same class, IoU from 0.5, each the other's best`,
+        caption: `boxes of ${boxes.frames} frames, score from 0.4, same class, IoU from 0.5, mutual best matches`,
         rows: [
           [
             'Sightline',
@@ -115,7 +115,7 @@ async function compare(context: BenchContext, python: string, boxesPath: string)
       },
     ],
     notes: [
-      'CPU covers every thread and child process of each side. The latencies answer different questions: the loop has one frame at a time, Sightline reads as a file and keeps every stage full; its latency under live load is in the section half-load.',
+      'CPU includes every thread and child process of each side. The latencies are not comparable: the loop has one frame at a time, while Sightline reads a file and keeps every stage full. Its latency under live load is in the section half-load.',
       `Python side: ${Object.entries(theirs[0]!.versions)
         .map(([name, version]) => `${name} ${version}`)
         .join(', ')}.`,
@@ -174,7 +174,7 @@ export async function sightlineRun(
   return { fps: rate, cpuMsPerFrame: cpuMsPerFrame?.total ?? Number.NaN, latencyMs };
 }
 
-/** One pass over the clip. */
+/** Returns the boxes of one pass over the clip. */
 async function sightlineBoxes(context: BenchContext): Promise<BoxesPerFrame> {
   const runtime = await openBenchRuntime(context, { name: FAST_MODEL, engine: 'onnx' });
   const boxes: BoxRow[][] = [];

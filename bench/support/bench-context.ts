@@ -11,32 +11,32 @@ import { findWeights } from '../../src/store/find-weights.ts';
 import { loadManifest } from '../../src/store/manifests.ts';
 import { type Clip, describeClip } from './clip.ts';
 
-/** The detector that always arrives, and the fast one that is taken where its weights lie on this machine. */
+/** The detector whose weights can always be fetched, and the fast one, used if its weights are on this machine. */
 export const SLOW_MODEL = 'centernet';
 export const FAST_MODEL = 'yolox-nano-480x256';
 
 export interface BenchFlags {
-  /** Measured time of each run. */
+  /** Length of each measurement. */
   readonly seconds: number;
-  /** Shorter and fewer runs: shows that everything works, its figures are not to be quoted. */
+  /** Shorter and fewer runs: checks that everything works; its figures must not be quoted. */
   readonly isQuick: boolean;
 }
 
-/** What every section needs to know. */
+/** The context of every section. */
 export interface BenchContext extends BenchFlags {
   readonly environment: Environment;
   readonly ffmpeg: FfmpegBinary;
   readonly clip: Clip;
-  /** `FAST_MODEL` where its weights are found, else `SLOW_MODEL`. */
+  /** `FAST_MODEL` if its weights are found, else `SLOW_MODEL`. */
   readonly model: string;
-  /** Left out at the start of each run. */
+  /** Excluded from the measurement at the start of each run. */
   readonly warmUpSeconds: number;
-  /** Frames a second of the clip read as a file, by model; filled by the first section that asks. */
+  /** Frames per second of the clip read as a file, by model; measured on first use. */
   readonly capacities: Map<string, number>;
   note(text: string): void;
 }
 
-/** Until the hot paths are compiled: after two seconds the threads still spend a twentieth of their own time on that. */
+/** Time until the hot paths are compiled: after two seconds the threads still spend a twentieth of their time on that. */
 const WARM_UP_SECONDS = 5;
 
 /** Reads the environment, and chooses clip and model. @throws FFMPEG_MISSING, MODEL_WEIGHTS_MISSING, SOURCE_* */
@@ -48,7 +48,7 @@ export async function openContext(flags: BenchFlags, env: NodeJS.ProcessEnv): Pr
   const pedestrians = join(sharedDir, 'videos', 'pedestrians.mp4');
   const path = existsSync(pedestrians) ? pedestrians : await demoSource(ffmpeg, environment, note);
   const model = (await hasWeights(FAST_MODEL, environment)) ? FAST_MODEL : SLOW_MODEL;
-  if (model !== FAST_MODEL) note(`the weights of ${FAST_MODEL} are not here; measuring ${SLOW_MODEL}`);
+  if (model !== FAST_MODEL) note(`the weights of ${FAST_MODEL} are not on this machine; measuring ${SLOW_MODEL}`);
   return {
     ...flags,
     environment,
@@ -90,7 +90,7 @@ async function hasWeights(model: string, { modelPath, cacheDir }: Environment): 
   }
 }
 
-/** The model as an engine takes it. */
+/** Prepares a model for an engine. */
 export function preparedModel(
   { environment, note }: BenchContext,
   model: string,

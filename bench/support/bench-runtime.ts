@@ -17,7 +17,7 @@ export interface BenchStream {
   readonly input: StreamInput;
 }
 
-/** A runtime with default settings except those named; sinks none. */
+/** Opens a runtime without sinks, with default settings except those given. */
 export function openBenchRuntime(
   context: BenchContext,
   model: Readonly<Record<string, unknown>>,
@@ -33,7 +33,7 @@ export function openBenchRuntime(
   });
 }
 
-/** `count` streams with the same settings: the clip where no other source is named. */
+/** Resolves `count` streams with the same settings; they read the clip unless another source is given. */
 export async function benchStreams(
   context: BenchContext,
   count: number,
@@ -48,9 +48,9 @@ export async function benchStreams(
   return streams;
 }
 
-/** Streams that are read as fast as they can be, for ever. */
+/** Streams that are read as fast as possible, in an endless loop. */
 export const OFFLINE = { policy: 'file', loop: true } as const;
-/** Streams as cameras would send them. */
+/** Streams at real-time speed, like cameras. */
 export const LIVE = { policy: 'live', loop: true, realtime: true } as const;
 
 export function measure(
@@ -80,11 +80,11 @@ export async function measureOnce(
   }
 }
 
-/** Frames a second of a model over four streams of the clip read as files; measured once in a run of the benchmark. */
+/** Returns the frames per second of a model over four streams of the clip read as files; measured once per benchmark run. */
 export async function capacityFps(context: BenchContext, model: string): Promise<number> {
   const known = context.capacities.get(model);
   if (known !== undefined) return known;
-  context.note(`measuring what ${model} can do on this machine`);
+  context.note(`measuring the capacity of ${model} on this machine`);
   const { fps } = await measureOnce(context, { name: model }, await benchStreams(context, 4, OFFLINE));
   context.capacities.set(model, fps);
   return fps;

@@ -8,7 +8,7 @@ import { FfmpegLog, newHeaderTag } from '../../src/decode/ffmpeg-log.ts';
 import { parseSource } from '../../src/source/parse-source.ts';
 import { readCpuUse } from '../../src/telemetry/cpu-ledger.ts';
 
-/** The clip that everything is measured on. */
+/** The clip that all sections use. */
 export interface Clip {
   readonly path: string;
   readonly width: number;
@@ -20,13 +20,13 @@ export interface Clip {
 export interface DecodeRun {
   readonly frames: number;
   readonly seconds: number;
-  /** From the kernel's account of children that have ended; 0 where there is no /proc. */
+  /** From the kernel's accounting of ended children; 0 without /proc. */
   readonly cpuMs: number;
 }
 
 type Canvas = DecodePlan['canvas'];
 
-/** The plan that a stream with default settings has, so that what is measured alone is what runs in the pipeline. */
+/** Returns the plan of a stream with default settings, so that the measured work equals that of the pipeline. */
 function plan(ffmpegMajor: number, canvas: Canvas): DecodePlan {
   const headerTag = newHeaderTag();
   return { ffmpegMajor, headerTag, canvas, every: 1, maxFps: null, skip: 0, hwaccel: 'none', threads: 1 };
@@ -36,7 +36,7 @@ function sourceOf(path: string, isLooped: boolean): SourceInput {
   return parseSource(path, { loop: isLooped, realtime: false, rtspTransport: 'tcp', readTimeoutMs: 5_000 });
 }
 
-/** Decodes the clip once to learn its size, length and rate. @throws Error where ffmpeg cannot decode it. */
+/** Decodes the clip once to determine its size, length and rate. @throws Error if ffmpeg cannot decode it. */
 export async function describeClip(ffmpeg: FfmpegBinary, path: string): Promise<Clip> {
   const canvas = { width: 64, height: 64, fit: { mode: 'stretch' } } as const;
   const { frames, firstUs, lastUs, width, height } = await decodeToNothing(ffmpeg, path, canvas, 0);
@@ -45,8 +45,8 @@ export async function describeClip(ffmpeg: FfmpegBinary, path: string): Promise<
 }
 
 /**
- * Measures ffmpeg by itself: the very arguments of a stream, except that pictures go to the null device and the loop
- * ends. One process decodes the clip again and again, so that its start weighs no more than in a stream.
+ * Measures ffmpeg alone: with the arguments of a stream, except that pictures go to the null device and the loop ends. One
+ * process decodes the clip repeatedly, so that its start-up weighs no more than in a stream.
  */
 export async function decodeAlone(
   ffmpeg: FfmpegBinary,
@@ -78,7 +78,7 @@ interface Decoded {
   readonly height: number;
 }
 
-/** @param repeats - times that the clip is played again after the first. */
+/** @param repeats - how often the clip is decoded again after the first time. */
 async function decodeToNothing(ffmpeg: FfmpegBinary, path: string, canvas: Canvas, repeats: number): Promise<Decoded> {
   const decodePlan = plan(ffmpeg.major, canvas);
   const args = decodeArguments(sourceOf(path, true), decodePlan);
@@ -99,9 +99,9 @@ async function decodeToNothing(ffmpeg: FfmpegBinary, path: string, canvas: Canva
 }
 
 /**
- * Takes pictures out of the clip as a stream would get them.
+ * Decodes pictures of the clip as a stream would get them.
  *
- * @returns `count` pictures, u8 `[height, width, 3]` rgb24, one after the other in shared memory.
+ * @returns `count` pictures, u8 `[height, width, 3]` rgb24, consecutive in shared memory.
  */
 export async function grabFrames(
   ffmpeg: FfmpegBinary,
@@ -124,7 +124,7 @@ export async function grabFrames(
   }
   await ended(child);
   const got = Math.floor(filled / frameBytes);
-  if (got === 0) throw new Error(`${clip.path}: ffmpeg gave no picture`);
+  if (got === 0) throw new Error(`${clip.path}: ffmpeg returned no picture`);
   return { buffer, frameBytes, count: got };
 }
 

@@ -11,14 +11,14 @@ import { grabFrames } from './clip.ts';
 import type { EngineLoopData, EngineLoopReady, EngineLoopResult } from './engine-loop.thread.ts';
 
 export interface EngineRun {
-  /** What the engine said of itself. */
+  /** What the engine reported when it was ready. */
   readonly info: EngineInfo;
   readonly threads: number;
   readonly frames: number;
   readonly fps: number;
-  /** Of the whole process and the engine's own through all frames; nothing else runs meanwhile. */
+  /** CPU of this process and of the engine's own process, divided by all frames; nothing else runs meanwhile. */
   readonly cpuMsPerFrame: number;
-  /** From handing over a batch to its outputs; with several calls in flight the wait for the one before is part of it. */
+  /** From handing over a batch to its outputs; with several calls in flight this includes the wait for the previous one. */
   readonly callMs: Percentiles;
 }
 
@@ -27,18 +27,18 @@ export interface EngineAloneOptions {
   readonly provider?: string;
   readonly precision?: EngineRequest['precision'];
   readonly batchSize?: number;
-  readonly mostInFlight?: number;
+  readonly maxInFlight?: number;
 }
 
-/** Enough to be real pictures, few enough to be made in a moment. */
+/** Enough for varied real pictures, few enough to decode quickly. */
 const FRAMES = 40;
 
-/** Measures an engine without a pipeline around it: `threads` threads, each with its own stream. @throws ENGINE_UNAVAILABLE */
+/** Measures an engine without a pipeline, on `threads` threads with a session each. @throws ENGINE_UNAVAILABLE */
 export async function engineAlone(
   context: BenchContext,
   engine: 'onnx' | 'openvino' | 'wasm' | 'tensorflow',
   model: CompiledModel,
-  { threads = 1, provider = 'cpu', precision = 'auto', batchSize = 1, mostInFlight = 1 }: EngineAloneOptions = {},
+  { threads = 1, provider = 'cpu', precision = 'auto', batchSize = 1, maxInFlight = 1 }: EngineAloneOptions = {},
 ): Promise<EngineRun> {
   const { input } = model.spec;
   const { buffer, frameBytes } = await grabFrames(
@@ -64,13 +64,13 @@ export async function engineAlone(
     frameBytes,
     seconds: context.seconds,
     batchSize,
-    mostInFlight,
+    maxInFlight,
   };
   const workers = Array.from(
     { length: threads },
     () => new Worker(new URL('./engine-loop.thread.js', import.meta.url), { workerData: data }),
   );
-  // Each ends by itself: to terminate one that is just freeing its stream can end the whole process, in the library.
+  // Each thread exits by itself: terminating one while the library frees its session can crash the whole process.
   const exits = workers.map((worker) => new Promise((resolve) => worker.once('exit', resolve)));
   const infos = await Promise.all(workers.map(readyInfo));
   const cpuBefore = process.cpuUsage();

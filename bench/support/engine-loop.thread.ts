@@ -6,55 +6,55 @@ import { TensorflowEngine } from '../../src/infer/tensorflow-engine.ts';
 import type { EngineInfo, EngineRequest } from '../../src/protocol/threads.ts';
 import { readProcessUsage } from '../../src/telemetry/process-usage.ts';
 
-/** An engine and nothing else: frames out of memory, batch after batch, for a given time. */
+/** Runs an engine alone on frames in memory, batch after batch, for a given time. */
 export interface EngineLoopData {
   readonly request: EngineRequest;
-  /** Pictures of the model's size, one after the other. */
+  /** Consecutive pictures of the model's input size. */
   readonly frames: SharedArrayBuffer;
   readonly frameBytes: number;
   readonly seconds: number;
   readonly batchSize: number;
-  /** Calls under way at once; no more than the engine takes. */
-  readonly mostInFlight: number;
+  /** Maximum number of concurrent calls, limited to what the engine supports. */
+  readonly maxInFlight: number;
 }
 
 export interface EngineLoopResult {
   readonly calls: number;
   readonly callMs: readonly number[];
-  /** CPU that the engine used in a process of its own. */
+  /** CPU that the engine used in its own process. */
   readonly childCpuMs: number;
 }
 
-/** The thread's first word. */
+/** The thread's first message. */
 export type EngineLoopReady = { readonly info: EngineInfo } | { readonly error: WireError };
 
 const WARM_CALLS = 5;
 const port = parentPort!;
-const { request, frames, frameBytes, seconds, batchSize, mostInFlight } = workerData as EngineLoopData;
+const { request, frames, frameBytes, seconds, batchSize, maxInFlight } = workerData as EngineLoopData;
 const pictures = new Uint8Array(frames);
 const pictureCount = Math.floor(pictures.length / frameBytes);
 
 try {
   await serve(await loadEngine(request));
 } catch (error) {
-  // Told, not thrown: a thread that dies may be heard of before its last word is.
+  // Sent as a message and not thrown: the exit of a thread can be reported before its last message arrives.
   port.postMessage({ error: SightlineError.from(error, 'ENGINE_UNAVAILABLE').toWire() } satisfies EngineLoopReady);
 }
 
-/** Warms up, says so, and runs its loop when it is told to. */
+/** Warms up, reports that it is ready, and runs its loop when the main thread asks for it. */
 async function serve(engine: InferenceEngine): Promise<void> {
-  const depth = Math.min(mostInFlight, engine.info.callsInFlight);
+  const depth = Math.min(maxInFlight, engine.info.callsInFlight);
   for (let i = 0; i < WARM_CALLS; i++) await inferOne(engine, i);
   port.once('message', async () => {
     const callMs: number[] = [];
-    const underWay: Promise<number>[] = [];
+    const inFlight: Promise<number>[] = [];
     const cpuBefore = childCpuMs(engine);
     const startedMs = performance.now();
     for (let call = 0; performance.now() - startedMs < seconds * 1000; call++) {
-      underWay.push(inferOne(engine, call));
-      if (underWay.length === depth) callMs.push(await underWay.shift()!);
+      inFlight.push(inferOne(engine, call));
+      if (inFlight.length === depth) callMs.push(await inFlight.shift()!);
     }
-    callMs.push(...(await Promise.all(underWay)));
+    callMs.push(...(await Promise.all(inFlight)));
     const result = { calls: callMs.length, callMs, childCpuMs: childCpuMs(engine) - cpuBefore };
     port.postMessage(result satisfies EngineLoopResult);
     await engine.close();

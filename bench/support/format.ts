@@ -23,7 +23,7 @@ export function percentileCells({ p50, p95, p99, max }: Percentiles): string[] {
   return [p50, p95, p99, max].map(ms);
 }
 
-/** One line for each stage: CPU per published frame, and the share of its capacity that it used. */
+/** Returns one row per stage: CPU per published frame, and the share of its capacity that it used. */
 export function stageRows(
   cpu: CpuUse | null,
   busyRatio: Readonly<Record<'decode' | 'preprocess' | 'infer' | 'main', number>>,

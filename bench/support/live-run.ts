@@ -19,19 +19,19 @@ export interface LiveRun {
 
 const STREAMS = 4;
 /** The largest load of these sections, as a multiple of the capacity. */
-const MOST_LOAD = 2;
-/** A grid of frames never passes quite all of a clip's frames. */
+const MAX_LOAD = 2;
+/** A rate limit of `maxFps` passes slightly fewer frames than the clip has. */
 const CLIP_FPS_RATIO = 0.95;
 
-/** The model for live runs: the fast one where four streams of the clip can be twice too much for it, else the slow one. */
+/** Returns the model for live runs: the fast one if four streams of the clip can overload it twofold, else the slow one. */
 async function liveModel(context: BenchContext): Promise<string> {
   if (context.model !== FAST_MODEL) return SLOW_MODEL;
   const canOverload =
-    STREAMS * context.clip.fps * CLIP_FPS_RATIO >= MOST_LOAD * (await capacityFps(context, FAST_MODEL));
+    STREAMS * context.clip.fps * CLIP_FPS_RATIO >= MAX_LOAD * (await capacityFps(context, FAST_MODEL));
   return canOverload ? FAST_MODEL : SLOW_MODEL;
 }
 
-/** Runs live streams of the clip, four or as many as it takes, that offer `load` times the capacity in equal shares. */
+/** Runs at least four live streams of the clip that together offer `load` times the capacity, in equal shares. */
 export async function liveRun(context: BenchContext, load: number): Promise<LiveRun> {
   const model = await liveModel(context);
   const capacity = await capacityFps(context, model);
@@ -43,7 +43,7 @@ export async function liveRun(context: BenchContext, load: number): Promise<Live
     const watch = new StageWatch(runtime, context);
     let offeredFps = 0;
     runtime.reports.add((report) => {
-      // Streams that are being removed at the end no longer say what they were sent.
+      // Streams that are being removed at the end no longer report their input rate.
       if (report.streams.length < streams || report.streams.some(({ state }) => state !== 'running')) return;
       offeredFps = report.streams.reduce((sum, stream) => sum + stream.fps.in, 0);
     });

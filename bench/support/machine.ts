@@ -5,7 +5,7 @@ import { join } from 'node:path';
 import { packageRoot } from '../../src/store/package-root.ts';
 import type { BenchContext } from './bench-context.ts';
 
-/** Everything that a figure depends on beside the code. */
+/** Describes everything that the figures depend on besides the code. */
 export function describeMachine({ ffmpeg, clip, model }: BenchContext): Record<string, string | number> {
   const root = packageRoot();
   return {
@@ -13,7 +13,7 @@ export function describeMachine({ ffmpeg, clip, model }: BenchContext): Record<s
     cpu: cpus()[0]?.model.trim() ?? 'unknown',
     cores: availableParallelism(),
     memoryGb: Math.round(totalmem() / 1e9),
-    // Whatever else ran: above a few tenths, the figures below are not those of a quiet machine.
+    // Load of other programs: above a few tenths, the machine was not idle before the measurement.
     loadBefore: Number(loadavg()[0]!.toFixed(2)),
     system: `${platform()} ${release()} ${arch()}`,
     node: process.version,

@@ -9,12 +9,12 @@ const ROUNDS = 10;
 
 export interface PlanCost {
   readonly streams: number;
-  /** CPU of a round in which nothing has to change, and of one after a host was lost; milliseconds. */
+  /** CPU milliseconds of a round without changes, and of one after the loss of a host. */
   readonly quietMs: number;
   readonly lostHostMs: number;
 }
 
-/** Plans for a made-up fleet in which everybody has a place, without Redis. */
+/** Measures planning for an artificial fleet in which every stream is placed, without Redis. */
 export function planAlone(streams: number, plan: PlanOptions): PlanCost {
   const snapshot = settledFleet(streams, plan.fillRatio);
   let { memory } = planFleet(snapshot, null, plan);

@@ -6,13 +6,13 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { Redis } from 'ioredis';
 
-/** Why no Redis can be measured here; null where one can. */
+/** Returns why no Redis can be started on this machine; null if it can. */
 export function missingRedis(): string | null {
   const { status } = spawnSync('redis-server', ['--version']);
   return status === 0 ? null : 'redis-server is not installed (apt-get install redis-server)';
 }
 
-/** A Redis of one section, on a free port of 127.0.0.1, that keeps nothing on disk. */
+/** A Redis for one section, on a free port of 127.0.0.1, without persistence. */
 export class RedisProcess {
   readonly url: string;
   readonly #child: ChildProcess;
@@ -26,7 +26,7 @@ export class RedisProcess {
     this.#client = new Redis(this.url);
   }
 
-  /** @throws Error where it cannot be started. */
+  /** @throws Error if it cannot be started. */
   static async start(): Promise<RedisProcess> {
     const port = await freePort();
     const folder = await mkdtemp(join(tmpdir(), 'sightline-bench-redis-'));
@@ -52,10 +52,10 @@ export class RedisProcess {
         return new RedisProcess(port, child, folder);
       }
     }
-    throw new Error(`redis-server ended before it took connections: ${log}`);
+    throw new Error(`redis-server exited before it accepted connections: ${log}`);
   }
 
-  /** What Redis holds, without what its allocator keeps in reserve. */
+  /** Memory that Redis uses for data, without the reserve of its allocator. */
   async usedBytes(): Promise<number> {
     const info = await this.#client.info('memory');
     return Number(/^used_memory:(\d+)/m.exec(info)?.[1]);
@@ -63,9 +63,9 @@ export class RedisProcess {
 
   async stop(): Promise<void> {
     this.#client.disconnect();
-    const gone = once(this.#child, 'exit');
+    const exited = once(this.#child, 'exit');
     this.#child.kill('SIGKILL');
-    await gone;
+    await exited;
     await rm(this.#folder, { recursive: true, force: true });
   }
 }

@@ -1,16 +1,16 @@
 import { Redis } from 'ioredis';
 
-/** What a Redis has used and done since it started. */
+/** Counters of a Redis since its start. */
 export interface RedisUse {
   readonly cpuMs: number;
-  /** Scripts that clients called: each is one round trip. */
+  /** Script calls by clients; each is one round trip. */
   readonly scripts: number;
-  /** All commands, those within scripts included. */
+  /** All commands, including those within scripts. */
   readonly commands: number;
   readonly outputBytes: number;
 }
 
-/** Reads the counters of Redis over a connection of its own. */
+/** Reads the counters of Redis over a separate connection. */
 export async function readRedisUse(url: string): Promise<RedisUse> {
   const client = new Redis(url);
   try {

@@ -4,7 +4,7 @@ import { table } from '../../src/cli/table.ts';
 import { packageRoot } from '../../src/store/package-root.ts';
 import { isMet, ratioToTarget, type SectionResult, type Table, type Target } from './section.ts';
 
-/** A section that was run, or why it was not. */
+/** The result of a section, or the error that ended it. */
 export interface SectionRecord {
   readonly id: string;
   readonly title: string;
@@ -51,10 +51,10 @@ function quantity(value: number, unit: string): string {
 }
 
 /**
- * Writes the figures into `bench/results/`: one file for each run, and `latest` for a whole one. Where the project lies on this
- * machine is nobody's business there: its paths are written without it.
+ * Writes the figures to `bench/results/`: one file per run, and `latest` for a complete run. Paths are written relative to the
+ * project, so that results do not contain the project's location on this machine.
  *
- * @param isWhole - every section was run, in full length.
+ * @param isWhole - every section was run at full length.
  * @returns the path of the JSON file.
  */
 export async function writeResults(report: BenchReport, isWhole: boolean): Promise<string> {
@@ -80,11 +80,7 @@ function withVerdicts(report: BenchReport): unknown {
 }
 
 function markdown({ machine, sections, secondsPerRun, isQuick }: BenchReport): string {
-  const lines = [
-    '# Benchmark',
-    '',
-    `Each run measured ${secondsPerRun} s${isQuick ? ' (quick: not to be quoted)' : ''}.`,
-  ];
+  const lines = ['# Benchmark', '', `Each run measured ${secondsPerRun} s${isQuick ? ' (quick: do not quote)' : ''}.`];
   lines.push(
     '',
     ...markdownTable({ caption: '', rows: [['machine', ''], ...Object.entries(machine).map(([k, v]) => [k, `${v}`])] }),

@@ -1,6 +1,6 @@
 import type { BenchContext } from './bench-context.ts';
 
-/** A measured figure beside the one that it is to reach. Nothing is asserted: the reader judges. */
+/** A measured figure with its target. Nothing is asserted. */
 export interface Target {
   readonly what: string;
   readonly measured: number;
@@ -18,9 +18,9 @@ export interface Table {
 export interface SectionResult {
   readonly tables: readonly Table[];
   readonly targets: readonly Target[];
-  /** What the reader must know to read the figures right. */
+  /** What a reader must know to interpret the figures. */
   readonly notes: readonly string[];
-  /** Everything that was measured; goes into the JSON as it is. */
+  /** All measured data; written to the JSON unchanged. */
   readonly data: unknown;
 }
 
@@ -37,7 +37,7 @@ export function isMet({ measured, target, want }: Target): boolean {
   return want === 'at least' ? measured >= target : measured <= target;
 }
 
-/** Measured through target; null where the target is 0 and no ratio exists. */
+/** Returns measured / target; null if the target is 0. */
 export function ratioToTarget({ measured, target }: Target): number | null {
   return target === 0 ? null : measured / target;
 }

@@ -9,14 +9,14 @@ import { SightlineError } from '../../src/errors/sightline-error.ts';
 
 const PIPELINE = 'simulated';
 const STREAM_FPS = 10;
-/** Each host has room for half as many streams again as it gets. */
-const SPARE = 1.5;
+/** Each host's capacity is 1.5 times the load that it gets. */
+const CAPACITY_FACTOR = 1.5;
 export const BEAT_MS = 1_000;
 export const LEASE_MS = 5_000;
 export const PLAN: PlanOptions = { ...PLAN_DEFAULTS, fillRatio: 0.8, movesPerSecond: 1_000 };
 
-/** Says that it runs what it is told to run. No pixels. */
-class PretendedRunner implements StreamRunner {
+/** Reports every started stream as running, without processing any frames. */
+class FakeRunner implements StreamRunner {
   readonly leases = new Map<string, RunLease>();
 
   async start({ id }: StreamConfig, lease: RunLease): Promise<void> {
@@ -40,16 +40,16 @@ class PretendedRunner implements StreamRunner {
 
 interface SimulatedHost {
   readonly agent: HostAgent;
-  readonly runner: PretendedRunner;
+  readonly runner: FakeRunner;
   readonly control: ControlPlane;
-  /** Nothing of it reaches Redis any more, as if the machine had lost its power. */
+  /** If true, none of its calls reach Redis, as if the machine had lost power. */
   isDead: boolean;
 }
 
-/** Host agents of one process, each with connections of its own to a real Redis. */
+/** Host agents in one process, each with its own connections to a real Redis. */
 export class SimulatedFleet {
   readonly hosts: SimulatedHost[] = [];
-  /** Milliseconds that each heartbeat took, from call to answer. */
+  /** Duration of each heartbeat in milliseconds, from call to answer. */
   readonly beatsMs: number[] = [];
   renewals = 0;
 
@@ -84,7 +84,7 @@ export class SimulatedFleet {
 
   async #join(url: string, index: number, share: number): Promise<void> {
     const control = await openRedisControlPlane({ url, leaseMs: LEASE_MS });
-    const runner = new PretendedRunner();
+    const runner = new FakeRunner();
     const state = this.#measured(control.state, () => host.isDead);
     const agent = new HostAgent({
       control: { state, bus: control.bus },
@@ -94,7 +94,7 @@ export class SimulatedFleet {
         pipeline: PIPELINE,
         model: 'none',
         url: null,
-        capacityFps: (share * STREAM_FPS * SPARE) / PLAN.fillRatio,
+        capacityFps: (share * STREAM_FPS * CAPACITY_FACTOR) / PLAN.fillRatio,
         startedMs: Date.now(),
         version: '0.0.0',
       },
@@ -110,29 +110,29 @@ export class SimulatedFleet {
   }
 
   #measured(inner: FleetState, isDead: () => boolean): FleetState {
-    const line = <A extends unknown[], R>(call: (...args: A) => Promise<R>) => {
+    const unlessDead = <A extends unknown[], R>(call: (...args: A) => Promise<R>) => {
       return async (...args: A): Promise<R> => {
         if (isDead()) throw new SightlineError('CONTROL_UNREACHABLE', 'this host is dead');
         return call(...args);
       };
     };
     return {
-      beat: line(async (beat) => {
+      beat: unlessDead(async (beat) => {
         const sentMs = performance.now();
         const reply = await inner.beat(beat);
         this.beatsMs.push(performance.now() - sentMs);
         this.renewals += beat.held.size - reply.lost.length;
         return reply;
       }),
-      leave: line((...args) => inner.leave(...args)),
-      claim: line((...args) => inner.claim(...args)),
-      release: line((...args) => inner.release(...args)),
-      snapshot: line(() => inner.snapshot()),
-      leases: line((...args) => inner.leases(...args)),
-      putOrder: line((...args) => inner.putOrder(...args)),
-      removeOrder: line((...args) => inner.removeOrder(...args)),
-      assign: line((...args) => inner.assign(...args)),
-      setDraining: line((...args) => inner.setDraining(...args)),
+      leave: unlessDead((...args) => inner.leave(...args)),
+      claim: unlessDead((...args) => inner.claim(...args)),
+      release: unlessDead((...args) => inner.release(...args)),
+      snapshot: unlessDead(() => inner.snapshot()),
+      leases: unlessDead((...args) => inner.leases(...args)),
+      putOrder: unlessDead((...args) => inner.putOrder(...args)),
+      removeOrder: unlessDead((...args) => inner.removeOrder(...args)),
+      assign: unlessDead((...args) => inner.assign(...args)),
+      setDraining: unlessDead((...args) => inner.setDraining(...args)),
     };
   }
 }

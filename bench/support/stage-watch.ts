@@ -4,7 +4,7 @@ import type { LatencyStage, Percentiles } from '../../src/protocol/report.ts';
 import type { Runtime } from '../../src/runtime/runtime.ts';
 import { percentilesOf } from '../../src/telemetry/sliding-window.ts';
 
-/** What is told of each frame: the stages of its latency, their sum, and its age when its batch closed. */
+/** The reported times of each frame: the stages of its latency, their sum, and its age when its batch closed. */
 export type WatchedTime = LatencyStage | 'total' | 'age';
 
 const SPANS: Readonly<Record<WatchedTime, (times: PublishedFrame['times']) => number>> = {
@@ -17,7 +17,7 @@ const SPANS: Readonly<Record<WatchedTime, (times: PublishedFrame['times']) => nu
   age: (t) => t.batched - t.captured,
 };
 
-/** Collects the times of every frame that is published in the measured time: after the warm-up, before the streams stop. */
+/** Collects the times of every frame published during the measurement: after the warm-up, before the streams stop. */
 export class StageWatch {
   readonly #times: PublishedFrame['times'][] = [];
   readonly #unsubscribe: () => void;

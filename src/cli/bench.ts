@@ -28,20 +28,24 @@ Examples:
   sightline bench clip.mp4                            how fast it can go: every frame, no drops
   sightline bench clip.mp4 --streams 4 --realtime     four cameras: latency, drops, fair shares
 
-Without an input the demonstration clip is used. Latency is counted from the moment when ffmpeg tells of a decoded frame
-to the publication of its boxes. A fast detector gains a few per cent in its first ten seconds, while Node compiles what is
-called for every frame: --warm-up 12 leaves them out.`;
+Without an input, the demonstration clip is used. Latency runs from the moment when ffmpeg reports a decoded frame to the
+publication of its boxes. A fast detector gains a few per cent in its first ten seconds, while Node compiles the code that runs
+for every frame: --warm-up 12 excludes them.`;
 
 export function addBench(program: Command, io: CliIo): void {
   const command = program
     .command('bench')
     .description('measure FPS, latency percentiles and CPU per stage')
-    .argument('[input]', 'video file or URL; the demonstration clip where absent');
+    .argument('[input]', 'video file or URL (default: the demonstration clip)');
   addEngineFlags(addModelFlag(command))
-    .addOption(new Option('--streams <n>', 'how many times the input is read at once').argParser(Number).default(1))
-    .option('--realtime', 'pace the input by its own clock and loop it, as cameras would')
-    .addOption(new Option('--seconds <s>', 'measured time').argParser(Number).default(10))
-    .addOption(new Option('--warm-up <s>', 'time before the measured one').argParser(Number).default(2))
+    .addOption(
+      new Option('--streams <n>', 'number of streams that read the input at the same time')
+        .argParser(Number)
+        .default(1),
+    )
+    .option('--realtime', 'read the input at its own frame rate and loop it, like a camera')
+    .addOption(new Option('--seconds <s>', 'length of the measurement').argParser(Number).default(10))
+    .addOption(new Option('--warm-up <s>', 'time to run before the measurement starts').argParser(Number).default(2))
     .option('--json', 'one JSON document on standard output')
     .addHelpText('after', HELP)
     .action((input: string | undefined, flags: BenchFlags) => bench(input, flags, io));

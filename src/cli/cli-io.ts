@@ -1,7 +1,7 @@
 import type { Writable } from 'node:stream';
 import type { ProcessContext } from '../host/process-context.ts';
 
-/** What a command needs of its process: streams, environment, and the signal to stop. */
+/** What a command needs from its process: streams, environment, and the stop signal. */
 export interface CliIo extends ProcessContext {
   readonly stderr: Writable & { readonly isTTY?: boolean };
 }
@@ -14,7 +14,7 @@ export function note(io: CliIo, text: string): void {
   io.stderr.write(`${text}\n`);
 }
 
-/** One JSON document on standard output, and nothing else there. */
+/** Writes one JSON document to standard output. With `--json`, nothing else is written there. */
 export function printJson(io: CliIo, value: unknown): void {
   print(io, JSON.stringify(value, null, 2));
 }

@@ -13,7 +13,7 @@ import { type CliIo, note } from './cli-io.ts';
 import type { ModelFlags } from './model-flags.ts';
 import type { Progress } from './progress.ts';
 
-/** Names of photographs. */
+/** File names of still images. */
 const STILL = /\.(jpe?g|png|webp)$/i;
 
 export interface DetectFlags extends ModelFlags {
@@ -25,7 +25,7 @@ export interface DetectFlags extends ModelFlags {
   readonly json?: boolean;
 }
 
-/** What became of one input. */
+/** The outcome of one input. */
 export interface InputSummary {
   readonly source: string;
   readonly frames: number;
@@ -43,12 +43,12 @@ export interface DetectJob {
   readonly flags: DetectFlags;
   readonly progress: Progress;
   readonly io: CliIo;
-  /** Ends the input that is being read, in order. */
+  /** Stops the current input in an orderly way. */
   readonly stop: AbortSignal;
   readonly onFailure: () => void;
 }
 
-/** Reads one input to its end. Whatever goes wrong with it stands in the summary; the next one can follow. */
+/** Reads one input to its end. Never rejects: an error is returned in the summary, so that the next input can run. */
 export async function detectInput(job: DetectJob, source: string, id: string): Promise<InputSummary> {
   const { runtime, progress, stop } = job;
   const startedMs = performance.now();
@@ -109,7 +109,7 @@ async function openInput(
   const { ffmpegPath, searchPath } = io.environment;
   const ffmpeg = await findFfmpeg({ path: ffmpegPath, searchPath });
   const config = parseStream({ id, source, policy: 'file', every: flags.every, track: flags.track ?? false }, {});
-  // A photograph is fitted as the model's publisher does it: no video, no need for ffmpeg's speed.
+  // A still image is resized as the model's publisher does it; it does not need ffmpeg's speed.
   if (flags.video === undefined && STILL.test(source) && existsSync(source)) {
     return { config, input: { source: null, imagePaths: [source], label: source, policy: 'file', picture: null } };
   }
@@ -128,7 +128,7 @@ async function openInput(
   return { config, input };
 }
 
-/** A file must lose nothing; if the engine gave frames up all the same, that is a failure and is said. */
+/** Returns an error if frames of a file were dropped: a file must not lose any. */
 function lostFrames(stream: Stream, label: string): SightlineError | null {
   if (stream.droppedCount === 0 || stream.state === 'removed') return null;
   return new SightlineError(

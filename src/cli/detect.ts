@@ -27,11 +27,11 @@ Examples:
   sightline detect recordings/ "more/*.mkv" --model yolox-nano --track --out all.jsonl
   sightline detect clip.mp4 --video annotated.mp4
 
-Every frame of every input gets one line. Folders are read to any depth. An input that cannot be read is reported, the
-others are done, and the command ends with exit code 1.
+Every frame of every input gets one line. Folders are read recursively. If an input cannot be read, the command reports it,
+processes the others and ends with exit code 1.
 
-Results grow as NAME.partial.EXT (follow them with tail -f) and replace an earlier file at the end. When the command is
-interrupted, fails or reads nothing at all, the earlier file stays.`;
+Results are written to NAME.partial.EXT (follow them with tail -f) and replace an earlier file at the end. If the command is
+interrupted, fails or reads no frame at all, the earlier file stays.`;
 
 export function addDetect(program: Command, io: CliIo): void {
   const command = program
@@ -39,12 +39,12 @@ export function addDetect(program: Command, io: CliIo): void {
     .description('detect objects in every frame of files, folders, patterns or URLs')
     .argument('<input...>', 'video files, folders, patterns, http(s):// or rtsp://');
   addEngineFlags(addModelFlag(command))
-    .option('--min-score <0..1>', "boxes below this are not reported; the manifest's own where absent", Number)
+    .option('--min-score <0..1>', 'lowest score to report (default: from the manifest)', Number)
     .option('--out <file>', 'write one JSON line for each frame; "-" for standard output')
     .option('--coco <file>', 'write COCO results')
-    .option('--video <file>', 'write the video with boxes drawn in (one input)')
-    .option('--track', 'follow objects from frame to frame')
-    .addOption(new Option('--every <n>', 'take every n-th frame').argParser(Number).default(1))
+    .option('--video <file>', 'write the video with boxes drawn on it (one input only)')
+    .option('--track', 'track objects from frame to frame')
+    .addOption(new Option('--every <n>', 'process every n-th frame').argParser(Number).default(1))
     .option('--json', 'one JSON document with the summary on standard output')
     .addHelpText('after', HELP)
     .action((inputs: string[], flags: DetectFlags) => detect(inputs, flags, io));
@@ -78,7 +78,7 @@ async function detect(inputs: readonly string[], flags: DetectFlags, io: CliIo):
   const summaries: InputSummary[] = [];
   let sinkErrors: SightlineError[] = [];
   const progress = startProgress(io, 'frames');
-  // Results that cannot be written are not worth hours of work: a failed sink ends the command as Ctrl-C does.
+  // Work whose results cannot be written is wasted: a failed sink ends the command as Ctrl-C does.
   const stop = AbortSignal.any([io.stop, sinkFailed.signal]);
   try {
     for (const [i, source] of sources.entries()) {

@@ -8,10 +8,10 @@ import type { Finding } from './finding.ts';
 const WHAT = 'engine openvino';
 const SETUP = 'npm run setup:openvino';
 
-/** The formats that a model can be computed in, by OpenVINO's names, and how `--precision` calls them. */
+/** Number formats by OpenVINO's name, with the name that `--precision` uses. */
 const FORMATS = { FP32: 'f32', BF16: 'bf16', FP16: 'f16', INT8: 'int8' } as const;
 
-/** OpenVINO's version, its devices and their number formats; or what is missing and the command that gets it. */
+/** Reports OpenVINO's version, its devices and their number formats; or what is missing and the command that installs it. */
 export async function examineOpenvino(environment: Environment, stop: AbortSignal): Promise<Finding[]> {
   let place: OpenvinoPlace | null;
   try {
@@ -29,7 +29,7 @@ export async function examineOpenvino(environment: Environment, stop: AbortSigna
   }
 }
 
-/** Puts into words what a library reported. */
+/** Maps what the library reported to findings. */
 export function openvinoFindings(
   { libraryPath, foundBy }: OpenvinoPlace,
   { version, devices }: OpenvinoFacts,
@@ -42,8 +42,8 @@ export function openvinoFindings(
   return [
     library,
     ...devices.map(({ name, fullName, capabilities }): Finding => {
-      const formats = Object.entries(FORMATS).flatMap(([theirs, ours]) =>
-        capabilities.includes(theirs) ? [ours] : [],
+      const formats = Object.entries(FORMATS).flatMap(([capability, precision]) =>
+        capabilities.includes(capability) ? [precision] : [],
       );
       return {
         what: `openvino ${name}`,

@@ -6,17 +6,17 @@ import type { Finding } from './finding.ts';
 const SETUP = 'npm run setup:tensorflow';
 const WHAT = 'engine tensorflow';
 
-/** What the library was seen to do: it is loaded in a process of its own. */
+/** What was observed when the library was loaded in its own process. */
 export interface TensorflowSight {
   readonly setup: SetupRecord | 'stock';
-  /** Of the system; null without one. */
+  /** Version of the system's NVIDIA driver; null if there is none. */
   readonly driver: string | null;
   readonly version: string;
   readonly isGpu: boolean;
   readonly log: string;
 }
 
-/** TensorFlow's version, its devices, CUDA and cuDNN; or what is missing and the command that mends it. */
+/** Reports TensorFlow's version, its devices, CUDA and cuDNN; or what is missing and the command that installs it. */
 export async function examineTensorflow(): Promise<Finding[]> {
   const driver = nvidiaDriver();
   const place = findBindingPlace();
@@ -36,7 +36,7 @@ export async function examineTensorflow(): Promise<Finding[]> {
   }
 }
 
-/** Puts into words what was seen. */
+/** Maps what was observed to findings. */
 export function tensorflowFindings({ setup, driver, version, isGpu, log }: TensorflowSight): Finding[] {
   const gpus = [...log.matchAll(/\bname: (.+?), pci bus id[^,]*, compute capability: ([\d.]+)/g)];
   const names = [...new Set(gpus.map(([, name, capability]) => `${name} (compute capability ${capability})`))];
@@ -55,18 +55,18 @@ function cuda(setup: SetupRecord | 'stock', driver: string | null, isGpu: boolea
   const versions = { CUDA: packages['nvidia-cuda-runtime-cu12'], cuDNN: packages['nvidia-cudnn-cu12'] };
   const found = [
     `driver ${driver ?? 'none'}`,
-    ...Object.entries(versions).map(([name, version]) => `${name} ${version ?? 'not brought by the set-up'}`),
+    ...Object.entries(versions).map(([name, version]) => `${name} ${version ?? 'not installed by the set-up'}`),
   ].join(', ');
   const finding = { what: 'CUDA for tensorflow', found };
   if (isGpu) return { ...finding, verdict: 'ok' };
   if (driver === null)
-    return { ...finding, verdict: 'note', remedy: 'only for a GPU of NVIDIA: its driver comes with the system' };
+    return { ...finding, verdict: 'note', remedy: 'only needed for an NVIDIA GPU: install its driver on the system' };
   if (versions.CUDA === undefined) return { ...finding, verdict: 'note', remedy: `${SETUP} -- --gpu` };
-  const complaint = log.split('\n').findLast((line) => /cuda|gpu/i.test(line) && /^[EW]\d{4}/.test(line));
+  const logged = log.split('\n').findLast((line) => /cuda|gpu/i.test(line) && /^[EW]\d{4}/.test(line));
   return {
     ...finding,
     verdict: 'note',
-    remedy: `TensorFlow finds no GPU: ${complaint?.trim() ?? 'it does not say why'}`,
+    remedy: `TensorFlow finds no GPU: ${logged?.trim() ?? 'its log has no reason'}`,
   };
 }
 

@@ -17,7 +17,7 @@ const NODE_MAJORS: readonly number[] = [20, 22, 24, 26];
 export function addDoctor(program: Command, io: CliIo): void {
   program
     .command('doctor')
-    .description('what this machine can do, what is missing, how to get it')
+    .description('check this machine: what works, what is missing and how to install it')
     .option('--json', 'one JSON document on standard output')
     .action(async ({ json }: { json?: boolean }) => {
       const findings = [
@@ -125,12 +125,12 @@ async function cache(io: CliIo): Promise<Finding> {
       what: 'cache',
       verdict: 'missing',
       found: (error as Error).message,
-      remedy: 'set SIGHTLINE_CACHE_DIR to a folder that can be written',
+      remedy: 'set SIGHTLINE_CACHE_DIR to a writable folder',
     };
   }
 }
 
-/** What engine `auto` has measured here so far. */
+/** Lists the measurements that engine `auto` has made on this machine. */
 async function engineChoices(io: CliIo): Promise<Finding[]> {
   const choices = await new EngineChoices(io.environment.cacheDir).list();
   return choices.map((choice) => ({ what: 'engine auto', verdict: 'ok', found: choiceText(choice) }));

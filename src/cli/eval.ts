@@ -15,9 +15,9 @@ interface EvalFlags extends Omit<ModelFlags, 'model'> {
 export function addEval(program: Command, io: CliIo): void {
   const command = program
     .command('eval')
-    .description('COCO average precision of a model as it is run here')
-    .argument('<annotations>', 'COCO annotations, as instances_val2017.json')
-    .requiredOption('--images <dir>', 'folder of the pictures that the annotations name')
+    .description('measure the COCO average precision of a model on this machine')
+    .argument('<annotations>', 'COCO annotations, such as instances_val2017.json')
+    .requiredOption('--images <dir>', 'folder with the images of the annotations')
     .option(
       '--model <name>',
       'detector to evaluate; may be given several times (default: centernet)',
@@ -26,7 +26,7 @@ export function addEval(program: Command, io: CliIo): void {
     );
   addEngineFlags(addFileFlags(command))
     .addOption(
-      new Option('--resize-by <who>', 'sharp: with the kernel of the publisher; ffmpeg: as it scales live video')
+      new Option('--resize-by <tool>', "sharp: with the publisher's kernel; ffmpeg: as live video is scaled")
         .choices(['sharp', 'ffmpeg'])
         .default('sharp'),
     )

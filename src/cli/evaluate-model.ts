@@ -27,14 +27,14 @@ export interface Evaluation {
   readonly figures: CocoFigures;
 }
 
-/** AP is measured with every class of every box down to here, as publishers do. */
+/** Publishers measure AP with every class of every box down to this score. */
 const EVAL_SCORE = 0.001;
 
 /**
  * Runs a model on the pictures of an annotations file and scores it.
  *
- * Throws what opening a runtime does; ENGINE_FAILED where pictures were given up; DATASET_INVALID where no class of the model
- * is in the file.
+ * @throws the errors of `openRuntime`; ENGINE_FAILED if images failed repeatedly; DATASET_INVALID if the file has no class of
+ * the model; COMMAND_INVALID if the user stopped it.
  */
 export async function evaluateModel(
   flags: ModelFlags & { images: string; resizeBy: ResizeBy },

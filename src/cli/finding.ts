@@ -5,6 +5,6 @@ export interface Finding {
   readonly what: string;
   readonly verdict: Verdict;
   readonly found: string;
-  /** How to get what is missing. */
+  /** How to fix it. */
   readonly remedy?: string;
 }

@@ -8,15 +8,12 @@ export interface FleetFlags {
   readonly redis?: string;
 }
 
-/** Opens the control plane that a command speaks to; tests give one of their own. */
+/** Opens the control plane for a command. Tests pass their own. */
 export type OpenControl = (url: string, io: CliIo) => Promise<ControlPlane>;
 
-/** The flag that every command of the fleet takes. */
+/** Adds the flag that every fleet command takes. */
 export function addFleetFlag(command: Command): Command {
-  return command.option(
-    '--redis <url>',
-    'Redis that the fleet shares, as in redis://host:6379; REDIS_URL where absent',
-  );
+  return command.option('--redis <url>', "the fleet's Redis, such as redis://host:6379 (default: REDIS_URL)");
 }
 
 export const openRedis: OpenControl = (url, io) =>
@@ -27,9 +24,9 @@ export const openRedis: OpenControl = (url, io) =>
   });
 
 /**
- * Runs one command against the fleet and closes the connection, whatever happens.
+ * Runs one command against the fleet and always closes the connection.
  *
- * @throws COMMAND_INVALID where no Redis was named, and what opening and `act` throw.
+ * @throws COMMAND_INVALID if no Redis is named, and whatever `open` and `act` throw.
  */
 export async function withFleet<T>(
   { redis }: FleetFlags,
@@ -42,7 +39,7 @@ export async function withFleet<T>(
     throw new SightlineError(
       'COMMAND_INVALID',
       '--redis: expected the URL of the Redis that the fleet shares, received none. Pass --redis redis://HOST:6379 or set ' +
-        'REDIS_URL; for work on this machine alone there are `sightline run` and `sightline detect`',
+        'REDIS_URL; to work on this machine only, use `sightline run` or `sightline detect`',
     );
   }
   const control = await open(url, io);

@@ -31,20 +31,20 @@ Examples:
   sightline host --redis redis://10.0.0.5:6379 --root /srv/footage --root /srv/results
   sightline host pipelines/fleet-host.yaml --id gpu-1 --port 8081
 
-Joins the fleet that shares a Redis: measures what this machine sustains, takes live streams and segments of files, and shows
-the whole fleet on its dashboard. Hosts with the same pipeline do the same work. Without Redis it is a fleet of one, whose
-jobs end with it. Streams of the pipeline file are ordered where the fleet has none of that name. Files are read and results
-written below the folders of --root (fleet.roots) alone. Ctrl-C hands the streams on and stops in order.`;
+Joins the fleet of a Redis: measures the capacity of this machine, runs live streams and segments of files, and shows the
+whole fleet on its dashboard. Hosts with the same pipeline share the same work. Without Redis it is a fleet of one host, and
+its jobs end with it. Streams of the pipeline file are added to the fleet unless it already has one of that name. Files are
+read and written only below the folders of --root (fleet.roots). Ctrl-C hands the streams to other hosts, then stops.`;
 
 export function addHost(program: Command, io: CliIo): void {
   const command = program
     .command('host')
-    .description('take part in a fleet: run the streams and jobs that it hands out')
-    .argument('[pipeline]', 'YAML file; pipelines/fleet-host.yaml where absent');
+    .description('join a fleet and run the streams and jobs that it assigns to this host')
+    .argument('[pipeline]', 'YAML file (default: pipelines/fleet-host.yaml)');
   addServerFlags(addFleetFlag(command))
-    .option('--id <name>', "name in the fleet; the machine's name and the process id where absent")
-    .option('--capacity <fps>', 'inferences a second to be trusted with; measured where absent', Number)
-    .option('--root <folder>', 'folder below which files may be read and written; can be repeated', collect, [])
+    .option('--id <name>', 'name in the fleet (default: host name and process id)')
+    .option('--capacity <fps>', 'inferences per second that this host can sustain (default: measured)', Number)
+    .option('--root <folder>', 'folder below which files may be read and written; repeatable', collect, [])
     .addHelpText('after', HELP)
     .action((path: string | undefined, flags: HostFlags) => host(path, flags, io));
 }
@@ -71,7 +71,7 @@ async function host(path: string | undefined, flags: HostFlags, io: CliIo): Prom
   }
 }
 
-/** Flags go before the file. */
+/** Flags override the file. */
 function configOf(config: PipelineConfig, { id, capacity, root }: HostFlags): PipelineConfig {
   const flags = {
     ...(id === undefined ? {} : { hostId: id }),
@@ -82,7 +82,7 @@ function configOf(config: PipelineConfig, { id, capacity, root }: HostFlags): Pi
   if (fleet.beatMs * 2 > fleet.leaseMs)
     throw new SightlineError(
       'CONFIG_INVALID',
-      `fleet.beatMs: expected at most half of leaseMs (${fleet.leaseMs}), received ${fleet.beatMs}; a fifth leaves room for a lost heartbeat`,
+      `fleet.beatMs: expected at most half of leaseMs (${fleet.leaseMs}), received ${fleet.beatMs}; a fifth of it tolerates a lost heartbeat`,
     );
   return { ...config, fleet };
 }
@@ -96,7 +96,7 @@ async function openControl(
 ): Promise<ControlPlane> {
   const url = redis ?? environment.redisUrl;
   if (url === undefined || url === '') {
-    log.info({}, 'no Redis is named (--redis or REDIS_URL): this host is a fleet of its own');
+    log.info({}, 'no Redis configured (--redis or REDIS_URL): this host is a fleet of one');
     return openMemoryControlPlane({ leaseMs, incidents });
   }
   return openRedisControlPlane({
@@ -114,6 +114,6 @@ function defaultId(): string {
   return ID_PATTERN.test(id) ? id : `host-${process.pid}`;
 }
 
-function collect(value: string, before: readonly string[]): readonly string[] {
-  return [...before, value];
+function collect(value: string, previous: readonly string[]): readonly string[] {
+  return [...previous, value];
 }

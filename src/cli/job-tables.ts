@@ -2,9 +2,9 @@ import type { ControlPlane } from '../control/control-plane.ts';
 import type { DeadLetter, JobOrder, JobReport } from '../protocol/fleet.ts';
 import { table } from './table.ts';
 
-const MOST_LETTERS = 20;
+const MAX_LISTED = 20;
 
-/** What `--json` prints of one job. The inputs, which may be many, are in the order of whoever submitted it. */
+/** What `--json` prints for one job. The inputs are left out: there can be many, and the submitter has the list. */
 export interface JobDocument {
   readonly report: JobReport;
   readonly order: Omit<JobOrder, 'inputs'>;
@@ -19,7 +19,7 @@ export async function jobDocument(control: ControlPlane, id: string): Promise<Jo
 }
 
 export function jobsTable(jobs: readonly JobReport[]): string {
-  if (jobs.length === 0) return 'No jobs. `sightline submit` makes one.';
+  if (jobs.length === 0) return 'No jobs. `sightline submit` creates one.';
   const head = ['job', 'state', 'done', 'files', 'segments', 'frames', 'left', 'failed', 'pipeline', 'results'];
   const rows = jobs.map((job) => [
     job.id,
@@ -36,24 +36,24 @@ export function jobsTable(jobs: readonly JobReport[]): string {
   return table([head, ...rows]);
 }
 
-/** One job with what failed in it, and why. */
+/** One job with its failed tasks and their reasons. */
 export function jobText({ report, deadLetters }: JobDocument): string {
   const parts = [jobsTable([report])];
   if (deadLetters.length > 0) {
-    parts.push('', 'Failed for good (`--retry` tries them again):', ...deadLetterLines(deadLetters));
+    parts.push('', 'Failed for good (`--retry` queues them again):', ...deadLetterLines(deadLetters));
   }
   return parts.join('\n');
 }
 
 export function deadLetterLines(letters: readonly DeadLetter[]): string[] {
   const lines = letters
-    .slice(0, MOST_LETTERS)
+    .slice(0, MAX_LISTED)
     .map(({ kind, input, reason, attempts }) => `  ${kind} of ${input}, ${attempts} attempts: ${reason}`);
   const more = letters.length - lines.length;
-  return more > 0 ? [...lines, `  and ${more} more (--json has all)`] : lines;
+  return more > 0 ? [...lines, `  and ${more} more (--json lists all)`] : lines;
 }
 
-/** `-` where nothing can be said. */
+/** Formats the estimated time left; `-` if there is no estimate. */
 export function timeLeft({ state, secondsLeft }: JobReport): string {
   if (state !== 'running' || secondsLeft === null) return '-';
   const minutes = Math.floor(secondsLeft / 60);

@@ -13,18 +13,18 @@ interface JobsFlags extends FleetFlags {
 const HELP = `
 Examples:
   sightline jobs                     all jobs, newest first
-  sightline jobs night-3             one job, with what failed in it and why
-  sightline jobs night-3 --retry     try what failed once more
-  sightline jobs night-3 --cancel    begin nothing more of it; what is done stays`;
+  sightline jobs night-3             one job, with its failed tasks and the reasons
+  sightline jobs night-3 --retry     queue the failed tasks again
+  sightline jobs night-3 --cancel    start no more of its tasks; finished results stay`;
 
 export function addJobs(program: Command, io: CliIo, open: OpenControl = openRedis): void {
   const command = program
     .command('jobs')
-    .description('bulk jobs of the fleet: list, look at one, cancel, retry')
+    .description('bulk jobs of the fleet: list, show, cancel, retry')
     .argument('[id]', 'one job');
   addFleetFlag(command)
     .option('--cancel', 'stop the job')
-    .option('--retry', 'put what failed for good back in the queue')
+    .option('--retry', 'put tasks that failed for good back in the queue')
     .option('--json', 'one JSON document on standard output')
     .addHelpText('after', HELP)
     .action((id: string | undefined, flags: JobsFlags) => jobs(id, flags, io, open));
@@ -47,7 +47,7 @@ async function jobs(id: string | undefined, flags: JobsFlags, io: CliIo, open: O
       return;
     }
     if (cancel === true) await control.tasks.cancel(id);
-    if (retry === true) note(io, `${await control.tasks.retry(id)} tasks are tried again`);
+    if (retry === true) note(io, `${await control.tasks.retry(id)} tasks are queued again`);
     const job = await jobDocument(control, id);
     if (json === true) printJson(io, job);
     else print(io, jobText(job));

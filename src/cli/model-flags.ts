@@ -3,7 +3,7 @@ import { check } from '../config/check.ts';
 import { ENGINES, type ModelConfig, modelConfig, PRECISIONS, PROVIDERS, RESIZE_RULES } from '../config/model.ts';
 import { MODEL_FAMILIES } from '../core/model.ts';
 
-/** What the user says of an ONNX file beside what stands in it. */
+/** What the user states about an ONNX file that the file does not contain. */
 export interface FileFlags {
   readonly family?: string;
   readonly labels?: string;
@@ -22,40 +22,40 @@ export interface ModelFlags extends FileFlags {
   readonly minScore?: number;
 }
 
-/** The flag that names the model, where a command takes one. */
+/** Adds the flag that names the model, and those for ONNX files. */
 export function addModelFlag(command: Command): Command {
   return addFileFlags(
     command.option(
       '--model <name>',
-      'detector (see: sightline models list), path of a manifest, or path of an ONNX file',
+      'detector (see `sightline models list`), path of a manifest, or path of an ONNX file',
       'centernet',
     ),
   );
 }
 
-/** The flags that settle what an ONNX file does not say of itself. */
+/** Adds the flags for properties that an ONNX file does not state itself. */
 export function addFileFlags(command: Command): Command {
   return command
     .addOption(
-      new Option('--family <family>', 'ONNX files: how outputs become boxes; found in the file where absent').choices(
+      new Option('--family <family>', 'ONNX files: how outputs are decoded to boxes (default: detected)').choices(
         MODEL_FAMILIES,
       ),
     )
-    .option('--labels <file>', 'ONNX files: class names, one a line, or "coco"; found in the file where absent')
-    .addOption(new Option('--color <order>', 'ONNX files: order of colours').choices(['rgb', 'bgr']))
-    .addOption(new Option('--range <white>', 'ONNX files: what white becomes, 1 or 255').argParser(Number))
+    .option('--labels <file>', 'ONNX files: class names, one per line, or "coco" (default: from the file)')
+    .addOption(new Option('--color <order>', 'ONNX files: channel order').choices(['rgb', 'bgr']))
+    .addOption(new Option('--range <white>', 'ONNX files: input value of white, 1 or 255').argParser(Number))
     .addOption(
-      new Option('--resize <rule>', 'ONNX files: how a picture is fitted into the input').choices(RESIZE_RULES),
+      new Option('--resize <rule>', 'ONNX files: how a picture is resized to the input').choices(RESIZE_RULES),
     );
 }
 
-/** The flags by which every command that runs a model says how. */
+/** Adds the engine flags that every command with a model takes. */
 export function addEngineFlags(command: Command): Command {
   return command
     .addOption(
       new Option(
         '--engine <engine>',
-        'what runs it; auto takes tensorflow on an NVIDIA GPU, else the faster of openvino and onnx, else wasm',
+        'inference engine; auto picks tensorflow on an NVIDIA GPU, else the faster of openvino and onnx, else wasm',
       )
         .choices(ENGINES)
         .default('auto'),
@@ -63,7 +63,7 @@ export function addEngineFlags(command: Command): Command {
     .addOption(
       new Option(
         '--provider <provider>',
-        'execution provider of the onnx engine; device of openvino (cpu, gpu, npu, auto); with tensorflow, cuda insists on a GPU',
+        'execution provider of onnx; device of openvino (cpu, gpu, npu, auto); with tensorflow, cuda requires a GPU',
       )
         .choices(PROVIDERS)
         .default('cpu'),
@@ -71,13 +71,13 @@ export function addEngineFlags(command: Command): Command {
     .addOption(
       new Option(
         '--precision <precision>',
-        'number format inside the network; auto is bf16 or f16 where openvino has a device with it, else f32',
+        'number format inside the network; auto is bf16 or f16 if openvino has a device that supports it, else f32',
       )
         .choices(PRECISIONS)
         .default('auto'),
     )
-    .option('--input-size <WxH>', "model input, as in 480x256; the manifest's own where absent")
-    .option('--threads <n>', 'inference threads; one for each core where absent, with tensorflow always one', Number);
+    .option('--input-size <WxH>', 'model input, such as 480x256 (default: from the manifest)')
+    .option('--threads <n>', 'inference threads (default: one per core); tensorflow always uses one', Number);
 }
 
 /** @throws CONFIG_INVALID naming the flag's setting. */

@@ -29,30 +29,30 @@ const HELP = `
 Examples:
   sightline models add best.onnx                                        then: sightline detect clip.mp4 --model best
   sightline models add best.onnx --labels names.txt --images photos/
-  sightline models add best.onnx --images val/ --annotations val.json   finds colour order, range and resize rule by AP
+  sightline models add best.onnx --images val/ --annotations val.json   chooses channel order, range and resize rule by AP
 
-The manifest goes to the first folder of SIGHTLINE_MODEL_PATH that can be written, else to the cache folder. Look at the
-pictures with boxes that it names: they show at once whether the settings are right.`;
+The manifest is written to the first writable folder of SIGHTLINE_MODEL_PATH, else to the cache folder. Look at the sample
+pictures that the command lists: they show whether the settings are right.`;
 
-/** Pictures that boxes are drawn into. */
-const MOST_SAMPLES = 8;
-/** Labelled pictures that each trial runs on, at most. */
-const MOST_LABELLED = 200;
-/** No detector that is prepared as it was trained scores less. */
-const LEAST_CREDIBLE_AP = 0.02;
+/** Maximum number of sample pictures with boxes. */
+const MAX_SAMPLES = 8;
+/** Maximum number of labelled pictures per trial. */
+const MAX_LABELLED = 200;
+/** A detector whose input is prepared as in training scores above this. */
+const MIN_CREDIBLE_AP = 0.02;
 
 export function addModelsAdd(models: Command, io: CliIo): void {
   const command = models
     .command('add')
-    .description('write a manifest for an ONNX file, try it on pictures, and show what it finds')
+    .description('write a manifest for an ONNX file, run it on pictures and show the boxes')
     .argument('<file>', 'ONNX file of a detector')
-    .option('--name <name>', 'name to give it; that of the file where absent');
+    .option('--name <name>', 'name of the model (default: name of the file)');
   addFileFlags(command)
-    .option('--images <dir>', 'pictures to try it on; photographs from npm where absent')
-    .option('--annotations <file>', 'COCO annotations of these pictures: settings are chosen by average precision')
-    .option('--pictures <dir>', 'where pictures with boxes are saved; beside the manifest where absent')
-    .option('--copy', 'copy the weights beside the manifest; it points to the file otherwise')
-    .option('--force', 'replace a model that was added under this name')
+    .option('--images <dir>', 'pictures to run it on (default: photographs from npm)')
+    .option('--annotations <file>', 'COCO annotations of the pictures; settings are chosen by average precision')
+    .option('--pictures <dir>', 'folder for the pictures with boxes (default: beside the manifest)')
+    .option('--copy', 'copy the weights beside the manifest instead of referring to the file')
+    .option('--force', 'replace an added model of this name')
     .option('--json', 'one JSON document on standard output')
     .addHelpText('after', HELP)
     .action((file: string, flags: AddFlags) => add(file, flags, io));
@@ -60,7 +60,7 @@ export function addModelsAdd(models: Command, io: CliIo): void {
 
 async function add(file: string, flags: AddFlags, io: CliIo): Promise<void> {
   if (!isOnnxFile(file))
-    throw new SightlineError('COMMAND_INVALID', `${file}: expected an ONNX file, whose name ends in .onnx`);
+    throw new SightlineError('COMMAND_INVALID', `${file}: expected an ONNX file, with a name that ends in .onnx`);
   if (flags.annotations !== undefined && flags.images === undefined)
     throw new SightlineError('COMMAND_INVALID', '--annotations: needs --images, the folder of its pictures');
   const inferred = await loadConfigured(modelConfigOf({ ...flags, model: file }), io.environment);
@@ -81,18 +81,18 @@ async function add(file: string, flags: AddFlags, io: CliIo): Promise<void> {
   report({ manifest, name, path, trials, drawn, counts, doubts: doubtsOf(manifest, counts, trials) }, flags, io);
 }
 
-/** Throws COMMAND_INVALID where the name cannot be used. */
+/** Returns the name if it can be used. @throws COMMAND_INVALID */
 async function freeName(name: string, folder: string, mayReplace: boolean): Promise<string> {
   if (!/^[a-z0-9][a-z0-9.-]{0,63}$/.test(name))
     throw new SightlineError('COMMAND_INVALID', `--name ${name}: expected lower-case letters, digits, dots and dashes`);
   const isBuiltIn = (await listManifests()).some((manifest) => manifest.name === name);
   if (isBuiltIn)
-    throw new SightlineError('COMMAND_INVALID', `${name}: a built-in model has this name; give another with --name`);
+    throw new SightlineError('COMMAND_INVALID', `${name}: a built-in model has this name; choose another with --name`);
   const path = join(folder, `${name}.yaml`);
   if (existsSync(path) && !mayReplace)
     throw new SightlineError(
       'COMMAND_INVALID',
-      `${path} is there already; give another --name, or --force to replace it`,
+      `${path} exists already; choose another --name, or replace it with --force`,
     );
   return name;
 }
@@ -105,7 +105,7 @@ interface Trials {
 
 async function trialsOf(file: string, inferred: Manifest, flags: AddFlags, io: CliIo): Promise<Trials | null> {
   if (flags.annotations === undefined) return null;
-  const annotations = firstPictures(await readAnnotations(flags.annotations), MOST_LABELLED);
+  const annotations = firstPictures(await readAnnotations(flags.annotations), MAX_LABELLED);
   const { colours, range, resize } = inferred.input;
   const start: Preparation = {
     color: colours,
@@ -114,16 +114,16 @@ async function trialsOf(file: string, inferred: Manifest, flags: AddFlags, io: C
   };
   const settings = ['color', 'range', 'resize'] as const;
   const fixed = new Set(settings.filter((setting) => flags[setting] !== undefined));
-  // Mean and deviation belong to a range and an order of colours.
+  // Mean and standard deviation are only valid for one range and channel order.
   if (inferred.input.mean.some((value) => value !== 0))
     for (const setting of ['color', 'range'] as const) fixed.add(setting);
   const score = scoreByRunning({ ...fileFlagsOf(flags), model: file, images: flags.images! }, annotations, io);
   return { ...(await tryPreparations(start, fixed, score)), pictures: annotations.images.length };
 }
 
-function firstPictures(dataset: CocoAnnotations, most: number): CocoAnnotations {
-  if (dataset.images.length <= most) return dataset;
-  const images = dataset.images.slice(0, most);
+function firstPictures(dataset: CocoAnnotations, max: number): CocoAnnotations {
+  if (dataset.images.length <= max) return dataset;
+  const images = dataset.images.slice(0, max);
   const ids = new Set(images.map(({ id }) => id));
   return { ...dataset, images, annotations: dataset.annotations.filter(({ imageId }) => ids.has(imageId)) };
 }
@@ -137,13 +137,13 @@ function preparationOf({ color, range, resize }: Trial): Preparation {
   return { color, range, resize };
 }
 
-/** Pictures to look at: the user's, else photographs from npm; none where those cannot be had. */
+/** Returns paths of sample pictures: the user's, else photographs from npm; none if those cannot be fetched. */
 async function samplesOf(images: string | undefined, folder: string, io: CliIo): Promise<string[]> {
-  if (images !== undefined) return picturesIn(images, MOST_SAMPLES);
+  if (images !== undefined) return picturesIn(images, MAX_SAMPLES);
   try {
     return await demoPictures(folder, io);
   } catch (error) {
-    note(io, `warning: no photographs to try it on (${(error as Error).message}); give some with --images DIR`);
+    note(io, `warning: cannot fetch sample photographs (${(error as Error).message}); pass your own with --images DIR`);
     return [];
   }
 }
@@ -171,22 +171,22 @@ async function save(
   return saveManifest({ ...manifest, files, reported }, folder);
 }
 
-/** What looks wrong, in sentences. */
+/** Returns a sentence for each result that suggests wrong settings. */
 function doubtsOf(manifest: Manifest, counts: readonly number[], trials: Trials | null): string[] {
   const doubts: string[] = [];
-  const advice = 'Try --color, --range, --resize and --family, or give --annotations to have them tried';
+  const advice = 'Try --color, --range, --resize and --family, or pass --annotations to choose them by trial';
   if (counts.length > 0 && counts.every((count) => count === 0))
     doubts.push(
-      `no box in any of ${counts.length} pictures: the settings look wrong, or nothing it knows is in them. ${advice}`,
+      `no box in any of ${counts.length} pictures: the settings look wrong, or the pictures show none of its classes. ${advice}`,
     );
   const full = counts.filter((count) => count >= manifest.maxDetections).length;
   if (full * 2 > counts.length)
     doubts.push(
       `${full} of ${counts.length} pictures have ${manifest.maxDetections} boxes or more: the settings look wrong. ${advice}`,
     );
-  if (trials !== null && trials.best.ap < LEAST_CREDIBLE_AP)
+  if (trials !== null && trials.best.ap < MIN_CREDIBLE_AP)
     doubts.push(
-      `an average precision of ${trials.best.ap.toFixed(4)} means that it does not work: check --family, and that --labels are in the order of the network's classes`,
+      `an average precision of ${trials.best.ap.toFixed(4)} means that the model does not work: check --family, and that --labels has the order of the network's classes`,
     );
   return doubts;
 }
@@ -217,7 +217,7 @@ function report({ manifest, name, path, trials, drawn, counts, doubts }: Added, 
       ...[trial.color, `0..${trial.range}`, trial.resize, trial.ap.toFixed(4), trial.ap50.toFixed(4)],
     ]);
     print(io, table([['', 'colours', 'range', 'resize', 'AP', 'AP50'], ...rows]));
-    print(io, `* taken; ${trials.pictures} pictures\n`);
+    print(io, `* chosen; ${trials.pictures} pictures\n`);
   }
   const { width, height, colours, range, resize } = input;
   print(
@@ -226,5 +226,5 @@ function report({ manifest, name, path, trials, drawn, counts, doubts }: Added, 
   );
   print(io, `manifest ${path}`);
   for (const picture of pictures) print(io, `${picture.path}: ${picture.boxes} boxes`);
-  print(io, doubts.length === 0 ? `Use it with --model ${name}` : 'It looks wrong: see the warnings above.');
+  print(io, doubts.length === 0 ? `Use it with --model ${name}` : 'The result looks wrong: see the warnings above.');
 }

@@ -25,7 +25,7 @@ export function addModels(program: Command, io: CliIo): void {
   const models = program.command('models').description('detectors: list, fetch, add your own, compile, verify');
   models
     .command('list')
-    .description('the built-in detectors and your own, and whether their weights are on this machine')
+    .description('list the built-in detectors and your own, and whether their weights are on this machine')
     .option('--json', 'one JSON document on standard output')
     .action(({ json }: { json?: boolean }) => list(json === true, io));
   models
@@ -100,7 +100,7 @@ async function list(isJson: boolean, io: CliIo): Promise<void> {
     row.reportedApByFfmpeg?.toFixed(3) ?? '-',
     row.reportedOn ?? '-',
     row.licence ?? 'not stated',
-    row.isHere ? 'here' : 'to be fetched',
+    row.isHere ? 'local' : 'not fetched',
     row.description.split(/[:.] /)[0]!,
   ]);
   print(io, table([['model', 'input', 'AP', 'by ffmpeg', 'AP on', 'licence', 'weights', 'description'], ...cells]));
@@ -122,21 +122,21 @@ async function compiled(name: string, flags: ModelFlags, engine: Target, io: Cli
   });
 }
 
-const MOST_PICTURES = 16;
+const MAX_PICTURES = 16;
 
-/** The engines that a detector is compiled for, and the precisions that each computes in. */
+/** The engines that use compiled models, with the precisions of each. */
 const VERIFIED = { onnx: ['f32', 'f16'], openvino: ['f32', 'bf16', 'f16'], tensorflow: ['f32', 'f16'] } as const;
 const VERIFIED_ENGINES = Object.keys(VERIFIED) as (keyof typeof VERIFIED)[];
 
-/** Compares what the flags name; a flag that was not given stands for all its values. */
+/** Compares the engines and precisions that the flags select; without a flag, all of them. */
 async function verifyAll(name: string, flags: VerifyFlags, command: Command, io: CliIo): Promise<void> {
-  const pictures = await picturesIn(flags.images, MOST_PICTURES);
+  const pictures = await picturesIn(flags.images, MAX_PICTURES);
   const isGiven = (flag: string) => command.getOptionValueSource(flag) === 'cli';
   const engines = VERIFIED_ENGINES.filter((engine) => !isGiven('engine') || engine === flags.engine);
   if (engines.length === 0) {
     throw new SightlineError(
       'COMPILE_UNSUPPORTED',
-      `--engine ${flags.engine}: it runs nothing that was compiled; expected one of ${VERIFIED_ENGINES.join(', ')}`,
+      `--engine ${flags.engine}: this engine does not use compiled models; expected one of ${VERIFIED_ENGINES.join(', ')}`,
     );
   }
   const openvinoLibrary = findOpenvino(io.environment)?.libraryPath;

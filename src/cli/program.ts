@@ -15,19 +15,19 @@ import { addSubmit } from './submit.ts';
 
 const HELP = `
 Start here:
-  sightline doctor                                what this machine can do
-  sightline run pipelines/live-detect.yaml        a live picture in the browser
-  sightline detect clip.mp4 --out results.jsonl   every frame of a file
+  sightline doctor                                check this machine
+  sightline run pipelines/live-detect.yaml        live detection in the browser
+  sightline detect clip.mp4 --out results.jsonl   detect in every frame of a file
 
 Environment: FFMPEG_PATH, SIGHTLINE_MODEL_PATH (folders with weights), SIGHTLINE_CACHE_DIR, SIGHTLINE_TOKEN,
 REDIS_URL and REDIS_CA_FILE (the fleet).
-Exit codes: 0 done; 1 failed while running; 2 the command or the configuration was wrong.`;
+Exit codes: 0 success; 1 failed while running; 2 wrong command or configuration.`;
 
 /**
  * Runs one command line.
  *
  * @param args - without node and script.
- * @returns the exit code: 0 done, 1 failed while running, 2 the command or the configuration was wrong.
+ * @returns the exit code: 0 success, 1 failed while running, 2 wrong command or configuration.
  */
 export async function runCli(args: readonly string[], io: CliIo, version: string): Promise<number> {
   const program = new Command('sightline')

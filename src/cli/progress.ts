@@ -7,9 +7,9 @@ export interface Progress {
 }
 
 /**
- * A bar on a terminal, nothing elsewhere: logs and pipes stay readable.
+ * Shows a progress bar on a terminal and nothing elsewhere, so that logs and pipes stay readable.
  *
- * @param ownEstimate - the text says how much time is left; without it the bar reckons from its own pace.
+ * @param ownEstimate - the text contains the time left; otherwise the bar estimates it.
  */
 export function startProgress(io: CliIo, unit: string, { ownEstimate = false } = {}): Progress {
   if (io.stderr.isTTY !== true) return { update() {}, stop() {} };

@@ -7,7 +7,7 @@ import { ReportedFailure } from './reported-failure.ts';
  * Runs one command line of a program.
  *
  * @param args - without node and script.
- * @returns the exit code: 0 done, 1 failed while running, 2 the command or the configuration was wrong.
+ * @returns the exit code: 0 success, 1 failed while running, 2 wrong command or configuration.
  */
 export async function runProgram(program: Command, args: readonly string[], io: CliIo): Promise<number> {
   configure(program, io);
@@ -15,11 +15,11 @@ export async function runProgram(program: Command, args: readonly string[], io: 
     await program.parseAsync(args, { from: 'user' });
     return 0;
   } catch (error) {
-    return explain(error, io);
+    return reportError(error, io);
   }
 }
 
-/** Every command throws instead of ending the process, writes where we say, and knows only its own flags. */
+/** Makes every command throw instead of ending the process, and write to the streams of `io`. */
 function configure(command: Command, io: CliIo): void {
   command.exitOverride().configureOutput({
     writeOut: (text) => io.stdout.write(text),
@@ -28,11 +28,11 @@ function configure(command: Command, io: CliIo): void {
   for (const child of command.commands) configure(child, io);
 }
 
-function explain(error: unknown, io: CliIo): number {
+function reportError(error: unknown, io: CliIo): number {
   if (error instanceof ReportedFailure) return error.exitCode;
   if (error instanceof CommanderError) return error.exitCode === 0 ? 0 : 2;
   if (error instanceof SightlineError) {
-    // Messages quote files and streams: nothing in them may steer the terminal.
+    // Messages quote files and streams. Replacing control characters keeps terminal escapes out.
     io.stderr.write(`error: ${error.message.replace(/(?!\n)\p{Cc}/gu, '?')} [${error.code}]\n`);
     return error.exitCode;
   }

@@ -13,14 +13,14 @@ Examples:
   sightline run pipelines/live-detect.yaml
   sightline run pipelines/many-cameras.yaml --port 9000
 
-Dashboard, WebSocket (/ws), REST (/api), /healthz, /readyz and /metrics are on one port, on 127.0.0.1 unless --host says
-otherwise. Another address needs a token: SIGHTLINE_TOKEN or gateway.token. Ctrl-C stops in order.`;
+Dashboard, WebSocket (/ws), REST (/api), /healthz, /readyz and /metrics share one port, on 127.0.0.1 unless --host sets
+another address. Other addresses need a token: SIGHTLINE_TOKEN or gateway.token. Ctrl-C stops in an orderly way.`;
 
 export function addRun(program: Command, io: CliIo): void {
   const command = program
     .command('run')
     .description('run a pipeline until stopped, with its dashboard')
-    .argument('<pipeline>', 'YAML file, as in pipelines/');
+    .argument('<pipeline>', 'YAML file; see pipelines/ for examples');
   addServerFlags(command)
     .addHelpText('after', HELP)
     .action((path: string, flags: ServerFlags) => run(path, flags, io));
@@ -46,7 +46,7 @@ async function run(path: string, flags: ServerFlags, io: CliIo): Promise<void> {
       host.onEvent((event) => logEvent(log, event));
       note(io, `\n  Sightline is live at ${gateway.url}\n`);
       await host.start();
-      log.info({}, `${config.name} runs: ${config.streams.length} streams`);
+      log.info({}, `${config.name} is running with ${config.streams.length} streams`);
       await stopped(io.stop);
       log.info({}, 'stopping');
     } finally {

@@ -16,11 +16,11 @@ import { type CliIo, note } from './cli-io.ts';
 
 const PICTURES = /\.(jpe?g|png|webp)$/i;
 
-/** Photographs of people on the sheet of the demonstration: 156 lines high, side by side, below one line of border. */
+/** Layout of the demonstration's sheet: photographs of people side by side, 156 pixels high, below a border of one pixel. */
 const SHEET = { scenes: 4, width: 160, height: 156, top: 1, enlarge: 3 } as const;
 
-/** The pictures of a folder, by name. Throws SOURCE_NOT_FOUND, and SOURCE_EMPTY where it has none. */
-export async function picturesIn(folder: string, most: number): Promise<string[]> {
+/** Returns the pictures of a folder, sorted by name, at most `max`. @throws SOURCE_NOT_FOUND, SOURCE_EMPTY */
+export async function picturesIn(folder: string, max: number): Promise<string[]> {
   const names = await readdir(folder).catch((error: NodeJS.ErrnoException) => {
     throw new SightlineError(
       'SOURCE_NOT_FOUND',
@@ -31,12 +31,12 @@ export async function picturesIn(folder: string, most: number): Promise<string[]
   const pictures = names.filter((name) => PICTURES.test(name)).sort();
   if (pictures.length === 0)
     throw new SightlineError('SOURCE_EMPTY', `${folder}: no picture in this folder (looked for jpg, png, webp)`);
-  return pictures.slice(0, most).map((name) => join(folder, name));
+  return pictures.slice(0, max).map((name) => join(folder, name));
 }
 
-/** Cuts photographs of people out of the sheet that the demonstration uses; it comes by npm, once for each call. */
+/** Cuts photographs of people out of the demonstration's sheet, which each call fetches from npm. */
 export async function demoPictures(folder: string, io: CliIo): Promise<string[]> {
-  note(io, 'fetching photographs of the demonstration from npm; --images DIR takes your own');
+  note(io, 'fetching the demonstration photographs from npm; use --images DIR for your own');
   const sheet = sharp(await fetchDemoPhoto());
   await mkdir(folder, { recursive: true });
   const { scenes, width, height, top, enlarge } = SHEET;
@@ -54,7 +54,7 @@ export async function demoPictures(folder: string, io: CliIo): Promise<string[]>
   return paths;
 }
 
-/** Runs a model on pictures. @returns what was found in each, in their order. */
+/** Runs a model on pictures. @returns the detections of each picture, in the same order. */
 export async function detectInPictures(
   model: ModelConfig,
   imagePaths: readonly string[],
@@ -84,7 +84,7 @@ export async function detectInPictures(
   }
 }
 
-/** Draws what was found into a copy of each picture. @returns their paths. */
+/** Draws the detections on a copy of each picture. @returns the paths of the copies. */
 export async function drawPictures(
   imagePaths: readonly string[],
   found: readonly (readonly Detection[])[],
@@ -92,13 +92,13 @@ export async function drawPictures(
 ): Promise<string[]> {
   await mkdir(folder, { recursive: true });
   const drawn: string[] = [];
-  for (const [at, source] of imagePaths.entries()) {
+  for (const [index, source] of imagePaths.entries()) {
     const image = sharp(source, { failOn: 'none' }).autoOrient().toColourspace('srgb').flatten({ background: '#000' });
     const { data, info } = await image.raw().toBuffer({ resolveWithObject: true });
     const { width, height } = info;
     const canvas = { pixels: new Uint8Array(data), width, height };
     new OverlayPainter(canvas, { zones: [], lines: [] }).draw(canvas, {
-      detections: found[at] ?? [],
+      detections: found[index] ?? [],
       counts: { zones: [], lines: [] },
       sourceWidth: width,
       sourceHeight: height,

@@ -7,13 +7,13 @@ import { table } from './table.ts';
 export function addScore(program: Command, io: CliIo): void {
   program
     .command('score')
-    .description('COCO average precision of a results file')
-    .argument('<annotations>', 'COCO annotations, as instances_val2017.json')
+    .description('compute the COCO average precision of a results file')
+    .argument('<annotations>', 'COCO annotations, such as instances_val2017.json')
     .argument('<results>', 'COCO results: [{image_id, category_id, bbox: [x, y, w, h], score}]')
     .option('--json', 'one JSON document on standard output')
     .addHelpText(
       'after',
-      '\nExample:\n  sightline detect photos/ --coco results.json && sightline score instances.json results.json\n\nThe figures are those of pycocotools.',
+      '\nExample:\n  sightline detect photos/ --coco results.json && sightline score instances.json results.json\n\nThe figures equal those of pycocotools.',
     )
     .action(async (annotationsPath: string, resultsPath: string, { json }: { json?: boolean }) => {
       const annotations = await readAnnotations(annotationsPath);
@@ -23,7 +23,7 @@ export function addScore(program: Command, io: CliIo): void {
     });
 }
 
-/** The twelve figures with what they mean, in COCO's order. */
+/** Formats the twelve figures with their meaning, in COCO's order. */
 export function figuresTable(figures: CocoFigures): string {
   return table(COCO_FIGURES.map((name) => [name, figures[name].toFixed(4), MEANING[name]]));
 }
@@ -35,7 +35,7 @@ const MEANING: Readonly<Record<keyof CocoFigures, string>> = {
   APs: 'small objects (area below 32x32 pixels)',
   APm: 'medium objects',
   APl: 'large objects (area above 96x96 pixels)',
-  AR1: 'average recall with 1 detection a picture',
+  AR1: 'average recall with 1 detection per image',
   AR10: 'with 10',
   AR100: 'with 100',
   ARs: 'small objects',

@@ -1,7 +1,7 @@
 import type { Command } from 'commander';
 import { SightlineError } from '../errors/sightline-error.ts';
 
-/** Flags of the commands that run until they are stopped and show a dashboard. */
+/** Flags of the commands that run a dashboard until they are stopped. */
 export interface ServerFlags {
   readonly port?: number;
   readonly host?: string;
@@ -10,9 +10,9 @@ export interface ServerFlags {
 
 export function addServerFlags(command: Command): Command {
   return command
-    .option('--port <n>', "port of the dashboard; the pipeline's own where absent", Number)
-    .option('--host <address>', "address to listen on; the pipeline's own where absent")
-    .option('--log <format>', 'text or json', 'text');
+    .option('--port <n>', 'port of the dashboard (default: from the pipeline)', Number)
+    .option('--host <address>', 'address to listen on (default: from the pipeline)')
+    .option('--log <format>', 'log format: text or json', 'text');
 }
 
 /** @throws COMMAND_INVALID */

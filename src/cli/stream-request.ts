@@ -6,15 +6,15 @@ export interface StreamRequestFlags {
   readonly pipeline?: string;
   readonly maxFps?: number;
   readonly priority?: number;
-  /** A file, or JSON itself. */
+  /** Path of a file, or inline JSON. */
   readonly config?: string;
 }
 
-/** Puts together what a command line says of a stream; what it says outright wins over `--config`. The result is unchecked. */
+/** Builds a stream request from a command line. Single flags override `--config`. The result is not validated. */
 export function streamRequest(id: string, source: string, flags: StreamRequestFlags): object {
   const { pipeline, maxFps, priority, config } = flags;
-  const outright = Object.entries({ pipeline, maxFps, priority }).filter(([, value]) => value !== undefined);
-  return { ...(config === undefined ? {} : readConfig(config)), ...Object.fromEntries(outright), id, source };
+  const flagValues = Object.entries({ pipeline, maxFps, priority }).filter(([, value]) => value !== undefined);
+  return { ...(config === undefined ? {} : readConfig(config)), ...Object.fromEntries(flagValues), id, source };
 }
 
 function readConfig(text: string): object {
@@ -23,7 +23,7 @@ function readConfig(text: string): object {
     const message = `--config: expected a file or a JSON object, found no file "${text}"`;
     throw new SightlineError('CONFIG_NOT_FOUND', message, { path: text });
   }
-  // YAML is a superset of JSON, and its complaints name line and column.
+  // YAML is a superset of JSON, and its parser reports line and column.
   const document = parseDocument(isFile ? readFileSync(text, 'utf8') : text);
   const problem = document.errors[0];
   if (problem !== undefined) throw new SightlineError('CONFIG_INVALID', `--config: ${problem.message}`);

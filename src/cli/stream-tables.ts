@@ -3,12 +3,12 @@ import type { FleetHost } from '../protocol/fleet-report.ts';
 import type { StreamReport } from '../protocol/report.ts';
 import { table } from './table.ts';
 
-/** Streams with their hosts, then the hosts, then why streams wait. */
+/** Formats the streams with their hosts, then the hosts, then the last error of each stream that has one. */
 export function summaryText({ hosts, streams }: FleetSummary): string {
-  const parts = [streams.length === 0 ? 'No streams. `sightline streams add` orders one.' : streamsTable(streams)];
-  parts.push('', hosts.length === 0 ? 'No host is here. `sightline host` starts one.' : hostsTable(hosts));
-  const troubled = streams.filter(({ lastError }) => lastError !== null);
-  if (troubled.length > 0) parts.push('', ...troubled.map(({ id, lastError }) => `${id}: ${lastError}`));
+  const parts = [streams.length === 0 ? 'No streams. `sightline streams add` adds one.' : streamsTable(streams)];
+  parts.push('', hosts.length === 0 ? 'No hosts. `sightline host` starts one.' : hostsTable(hosts));
+  const failing = streams.filter(({ lastError }) => lastError !== null);
+  if (failing.length > 0) parts.push('', ...failing.map(({ id, lastError }) => `${id}: ${lastError}`));
   return parts.join('\n');
 }
 

@@ -17,14 +17,14 @@ Examples:
   sightline streams list
   sightline streams add gate rtsp://user:password@camera/1 --max-fps 10 --priority 5
   sightline streams add yard rtsp://camera/2 --config '{"track":true,"target":{"fps":10}}'
-  sightline streams move gate host-2      to this host, and it stays there
-  sightline streams move gate auto        the fleet chooses again
-  sightline streams drain host-2          its streams go to others, so that it can be stopped
+  sightline streams move gate host-2      pins the stream to this host
+  sightline streams move gate auto        lets the fleet choose the host again
+  sightline streams drain host-2          moves its streams to other hosts, so that it can be stopped
   sightline streams remove yard
 
-What is ordered here runs as long as the fleet has a host for it, wherever that is.`;
+An added stream runs as long as any host of the fleet can run it.`;
 
-/** Every subcommand speaks to Redis, not to a host: it works whichever hosts are up. */
+/** Adds `streams`. Its subcommands talk to Redis and not to a host, so they work whichever hosts are up. */
 export function addStreams(program: Command, io: CliIo, open: OpenControl = openRedis): void {
   const streams = program
     .command('streams')
@@ -38,54 +38,54 @@ export function addStreams(program: Command, io: CliIo, open: OpenControl = open
       'one JSON document on standard output',
     );
 
-  command('list', 'every stream: who runs it, and how it does').action((flags: StreamsFlags) =>
+  command('list', 'list every stream with its host and figures').action((flags: StreamsFlags) =>
     act(flags, async (control) => {
       const summary = await readFleetSummary(control);
       if (flags.json === true) printJson(io, summary);
       else print(io, summaryText(summary));
     }),
   );
-  command('add <id> <source>', 'order a stream')
-    .option('--pipeline <name>', 'pipeline that runs it; the only one that the hosts run where absent')
-    .option('--max-fps <n>', 'take no more frames a second than this', Number)
-    .option('--priority <n>', '-100 to 100; higher keeps its rate longer while the fleet is full', Number)
-    .option('--config <file>', 'settings as in docs/config.md under streams[]: a YAML or JSON file, or JSON itself')
+  command('add <id> <source>', 'add a stream to the fleet')
+    .option('--pipeline <name>', 'pipeline to run it (default: the only one that the hosts run)')
+    .option('--max-fps <n>', 'maximum frames per second', Number)
+    .option('--priority <n>', '-100 to 100; a full fleet slows streams of higher priority last', Number)
+    .option('--config <file>', 'settings of streams[] in docs/config.md: a YAML or JSON file, or inline JSON')
     .action((id: string, source: string, flags: StreamsFlags & StreamRequestFlags) =>
       act(flags, async (control) => {
         const order = await ordersOf(control).add(streamRequest(id, source, flags));
         const config = { ...order.config, source: redact(order.config.source) };
-        tell({ ...order, config }, `${order.id} is ordered for pipeline ${order.pipeline}`, flags);
+        printResult({ ...order, config }, `${order.id} is added to pipeline ${order.pipeline}`, flags);
       }),
     );
-  command('move <id> <host>', 'choose the host of a stream; "auto" leaves it to the fleet').action(
+  command('move <id> <host>', 'choose the host of a stream; "auto" lets the fleet choose').action(
     (id: string, host: string, flags: StreamsFlags) =>
       act(flags, async (control) => {
         const order = await ordersOf(control).move(id, host === 'auto' ? null : host);
         const { wantedHost } = order;
-        tell(
+        printResult(
           { id, wantedHost },
-          wantedHost === null ? `${id} goes where the fleet wants it` : `${id} goes to ${host}`,
+          wantedHost === null ? `the fleet chooses the host of ${id}` : `${id} moves to ${host}`,
           flags,
         );
       }),
   );
-  command('remove <id>', 'end a stream for good').action((id: string, flags: StreamsFlags) =>
+  command('remove <id>', 'remove a stream from the fleet').action((id: string, flags: StreamsFlags) =>
     act(flags, async (control) => {
       await ordersOf(control).remove(id);
-      tell({ id }, `${id} is removed`, flags);
+      printResult({ id }, `${id} is removed`, flags);
     }),
   );
-  command('drain <host>', 'take all streams from a host and give it no more work')
-    .option('--undo', 'let it work again')
+  command('drain <host>', 'move all streams off a host and assign it no more work')
+    .option('--undo', 'assign work to the host again')
     .action((host: string, flags: StreamsFlags & { undo?: boolean }) =>
       act(flags, async (control) => {
         const isDraining = flags.undo !== true;
         await ordersOf(control).setDraining(host, isDraining);
-        tell({ host, isDraining }, isDraining ? `${host} is drained` : `${host} takes work again`, flags);
+        printResult({ host, isDraining }, isDraining ? `${host} is draining` : `${host} takes work again`, flags);
       }),
     );
 
-  function tell(document: object, text: string, { json }: StreamsFlags): void {
+  function printResult(document: object, text: string, { json }: StreamsFlags): void {
     if (json === true) printJson(io, document);
     else print(io, text);
   }

@@ -28,32 +28,32 @@ Examples:
   sightline submit archive/ --out results/ --wait
   sightline submit "cam1/*.mkv" cam2.mp4 --out /shared/results --track --priority 10 --id night-3
 
-Files are split at key frames, the hosts of the fleet do the parts, and --out gets one JSONL file for each input, the same as
-\`sightline detect\` writes. Folders are read to any depth. Hosts must see files and results under the same paths as this
-machine, below their fleet.roots. The job goes on when this command ends; \`sightline jobs ID\` shows how far it is. With --id
-the command can be repeated: the same job under the same id is one job.
+Files are split at key frames, the hosts of the fleet infer the segments, and --out gets one JSONL file per input, the same as
+\`sightline detect\` writes. Folders are read recursively. Hosts must see files and results under the same paths as this
+machine, below their fleet.roots. The job continues after this command ends; \`sightline jobs ID\` shows its progress. With
+--id the command can be repeated: the same job under the same id is submitted once.
 
-With --wait the exit code is 0 when all is done and 1 when something failed for good, the job was cancelled, or Ctrl-C
-ended the waiting.`;
+With --wait the exit code is 0 if everything succeeded, and 1 if something failed for good, the job was cancelled, or Ctrl-C
+ended the wait.`;
 
 export function addSubmit(program: Command, io: CliIo, open: OpenControl = openRedis): void {
   const command = program
     .command('submit')
-    .description('give files to the fleet: bulk detection on many hosts')
+    .description('submit files to the fleet for bulk detection on many hosts')
     .argument('<input...>', 'video files, folders, patterns')
-    .requiredOption('--out <dir>', 'folder that gets one JSONL file for each input');
+    .requiredOption('--out <dir>', 'folder for the results, one JSONL file per input');
   addFleetFlag(command)
-    .option('--pipeline <name>', 'pipeline that does it; the only one that the hosts run where absent')
-    .option('--track', 'follow objects from frame to frame')
-    .option('--every <n>', 'take every n-th frame', Number)
+    .option('--pipeline <name>', 'pipeline to run it (default: the only one that the hosts run)')
+    .option('--track', 'track objects from frame to frame')
+    .option('--every <n>', 'process every n-th frame', Number)
     .option(
       '--segment-seconds <s>',
-      `length of the parts; 0 leaves files whole, ${DEFAULT_SEGMENT_S} where absent`,
+      `length of the segments; 0 leaves files whole (default: ${DEFAULT_SEGMENT_S})`,
       Number,
     )
-    .option('--priority <n>', '0 to 1000; higher goes first among jobs', Number)
-    .option('--id <id>', 'name of the job; made up where absent')
-    .option('--wait', 'show the progress and end when the job ends')
+    .option('--priority <n>', '0 to 1000; jobs of higher priority run first', Number)
+    .option('--id <id>', 'name of the job (default: generated)')
+    .option('--wait', 'show progress and wait until the job ends')
     .option('--json', 'one JSON document on standard output')
     .addHelpText('after', HELP)
     .action((inputs: string[], flags: SubmitFlags) => submit(inputs, flags, io, open));
@@ -72,22 +72,22 @@ async function submit(inputs: readonly string[], flags: SubmitFlags, io: CliIo, 
     const job = await jobDocument(control, order.id);
     if (flags.json === true) printJson(io, job);
     else if (flags.wait === true) print(io, jobText(job));
-    else print(io, `sightline jobs ${order.id} shows how far it is`);
+    else print(io, `sightline jobs ${order.id} shows its progress`);
     if (flags.wait === true) requireDone(job, io);
   });
 }
 
-/** Where hosts look for them: relative paths would mean something else on each. @throws SOURCE_* , COMMAND_INVALID */
+/** Expands inputs to absolute paths: a relative path has another meaning on each host. @throws SOURCE_*, COMMAND_INVALID */
 async function absolutePaths(inputs: readonly string[], io: CliIo): Promise<string[]> {
   const paths = await expandInputs(inputs);
   for (const path of paths) {
     if (/^[a-z][a-z0-9+.-]+:\/\//i.test(path)) {
-      const message = `input "${redact(path)}": expected a file, received a URL. Live sources go to the fleet by \`sightline streams add\``;
+      const message = `input "${redact(path)}": expected a file, received a URL. Add live sources with \`sightline streams add\``;
       throw new SightlineError('COMMAND_INVALID', message);
     }
     if (existsSync(path)) continue;
     if (!isAbsolute(path)) throw new SightlineError('SOURCE_NOT_FOUND', `${path}: no such file`, { path });
-    note(io, `warning: ${path} is not on this machine; it is taken as the hosts see it`);
+    note(io, `warning: ${path} is not on this machine; the hosts must have it at this path`);
   }
   return paths.map((path) => resolve(path));
 }
@@ -95,7 +95,7 @@ async function absolutePaths(inputs: readonly string[], io: CliIo): Promise<stri
 function requireDone({ report, deadLetters }: Awaited<ReturnType<typeof jobDocument>>, io: CliIo): void {
   if (report.state === 'done') return;
   const isOver = report.finishedMs !== null;
-  note(io, isOver ? `error: job ${report.id}: ${report.state}` : `job ${report.id} goes on without this command`);
+  note(io, isOver ? `error: job ${report.id}: ${report.state}` : `job ${report.id} continues without this command`);
   for (const line of deadLetterLines(deadLetters)) note(io, line);
   throw new ReportedFailure({ message: `job ${report.id}: ${report.state}`, exitCode: 1 });
 }

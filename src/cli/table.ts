@@ -1,4 +1,4 @@
-/** Lays rows out in columns; numbers and units to the right, everything else to the left. */
+/** Formats rows as columns: numbers right-aligned, everything else left-aligned. */
 export function table(rows: readonly (readonly string[])[]): string {
   const widths: number[] = [];
   for (const row of rows)

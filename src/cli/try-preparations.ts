@@ -4,7 +4,7 @@ import { type CliIo, note } from './cli-io.ts';
 import { evaluateModel } from './evaluate-model.ts';
 import type { FileFlags } from './model-flags.ts';
 
-/** How a picture is prepared for a network, in the words of the flags. */
+/** How a picture is prepared for a network, as values of the flags. */
 export type Preparation = Required<Pick<FileFlags, 'color' | 'range' | 'resize'>>;
 
 export interface Trial extends Preparation {
@@ -12,7 +12,7 @@ export interface Trial extends Preparation {
   readonly ap50: number;
 }
 
-/** Range before colours: with the wrong range nothing is found at all, and no other setting shows. */
+/** Range comes first: with the wrong range the network finds nothing, so no other setting makes a difference. */
 const ALTERNATIVES = {
   range: [1, 255],
   color: ['rgb', 'bgr'],
@@ -21,15 +21,15 @@ const ALTERNATIVES = {
 
 type Setting = keyof typeof ALTERNATIVES;
 
-/** Scores one preparation: average precision overall, and at IoU 0.5; null where the network cannot take it. */
+/** Scores one preparation: average precision overall and at IoU 0.5; null if the network does not support it. */
 export type Score = (preparation: Preparation) => Promise<{ readonly ap: number; readonly ap50: number } | null>;
 
 /**
- * Looks for the preparation with the best average precision: starts at one, and changes one setting after the other, keeping
- * what is better. Equal ones keep the start.
+ * Searches for the preparation with the best average precision: changes one setting at a time and keeps a change only if it
+ * scores higher.
  *
- * @param fixed - settings that the user stated, and those that the file leaves no choice of.
- * @returns every trial, in the order of trying, and the best of them.
+ * @param fixed - settings that the user or the file determines.
+ * @returns all trials in order, and the best of them.
  */
 export async function tryPreparations(
   start: Preparation,
@@ -55,7 +55,7 @@ export async function tryPreparations(
   return { trials, best };
 }
 
-/** Scores by running the model on the labelled pictures. */
+/** Returns a score function that runs the model on the labelled pictures. */
 export function scoreByRunning(
   flags: FileFlags & { readonly model: string; readonly images: string },
   annotations: CocoAnnotations,
@@ -67,7 +67,7 @@ export function scoreByRunning(
       const { figures } = await evaluateModel({ ...flags, ...preparation, resizeBy: 'sharp' }, annotations, io);
       return { ap: figures.AP, ap50: figures.AP50 };
     } catch (error) {
-      // A network that takes bytes has one range.
+      // A network with u8 input supports one range only.
       if (error instanceof SightlineError && error.code === 'COMPILE_UNSUPPORTED') return null;
       throw error;
     }

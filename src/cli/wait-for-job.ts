@@ -5,12 +5,13 @@ import { type CliIo, note } from './cli-io.ts';
 import { timeLeft } from './job-tables.ts';
 import { startProgress } from './progress.ts';
 
-const LOOK_EVERY_MS = 500;
+const POLL_MS = 500;
 
 /**
- * Shows how far a job is until it is done, failed or cancelled. An outage of Redis is sat out: the job is not ours to lose.
+ * Shows the progress of a job until it is done, failed or cancelled. Keeps polling through an outage of Redis, since the job
+ * continues without this process.
  *
- * @returns the last report; its state is neither of the three where the user stopped waiting.
+ * @returns the last report; its state is none of the three if the user stopped waiting.
  * @throws JOB_NOT_FOUND
  */
 export async function waitForJob(control: ControlPlane, id: string, io: CliIo): Promise<JobReport> {
@@ -26,7 +27,7 @@ export async function waitForJob(control: ControlPlane, id: string, io: CliIo): 
         if (report.finishedMs !== null || io.stop.aborted) return report;
       } catch (thrown) {
         if (!(thrown instanceof SightlineError) || !thrown.isRetryable || io.stop.aborted) throw thrown;
-        if (!isUnreachable) note(io, `warning: ${thrown.message}; the job goes on, waiting for an answer`);
+        if (!isUnreachable) note(io, `warning: ${thrown.message}; the job continues, still polling`);
         isUnreachable = true;
       }
       await pause(io.stop);
@@ -43,7 +44,7 @@ function progressText(report: JobReport): string {
   return `${state}, ${filesDone}/${inputs} files, ${frames} frames${failed} | ${left === '-' ? 'time left unknown' : `${left} left`}`;
 }
 
-/** Ends at once when the user stops. */
+/** Resolves after `POLL_MS`, or at once when the user stops. */
 function pause(stop: AbortSignal): Promise<void> {
   return new Promise((resolve) => {
     const finish = (): void => {
@@ -51,7 +52,7 @@ function pause(stop: AbortSignal): Promise<void> {
       stop.removeEventListener('abort', finish);
       resolve();
     };
-    const timer = setTimeout(finish, LOOK_EVERY_MS);
+    const timer = setTimeout(finish, POLL_MS);
     stop.addEventListener('abort', finish, { once: true });
     if (stop.aborted) finish();
   });

@@ -4,12 +4,12 @@ import { SightlineError } from '../errors/sightline-error.ts';
 
 export interface AccessRules {
   readonly host: string;
-  /** null where everybody on this machine may do everything. */
+  /** null: no token is needed, so any process on this machine has full access. */
   readonly token: string | null;
   readonly allowedOrigins: readonly string[];
 }
 
-/** What the guard looks at; HTTP requests and WebSocket upgrades alike. */
+/** The parts of an HTTP request or WebSocket upgrade that the guard checks. */
 export interface AccessRequest {
   readonly method: string;
   /** Path and query. */
@@ -17,21 +17,21 @@ export interface AccessRequest {
   readonly headers: IncomingHttpHeaders;
 }
 
-/** Reachable without a token: the liveness probe, and the style sheet of the page that asks for the token. */
+/** Reachable without a token: the liveness probe, and the style sheet of the sign-in page. */
 const OPEN_PATHS: ReadonlySet<string> = new Set(['/healthz', '/base.css']);
-/** A browser cannot set headers on these two, so they take the token from the query too. */
+/** A browser cannot set headers for these two, so they also accept the token in the query. */
 const QUERY_TOKEN_PATHS: ReadonlySet<string> = new Set(['/', '/ws']);
 const SAFE_METHODS: ReadonlySet<string> = new Set(['GET', 'HEAD', 'OPTIONS']);
 const LOOPBACK_NAME = /^(localhost|.+\.localhost|127(\.\d{1,3}){3}|::1)$/;
 
-/** Tells whether an address can be reached from this machine only. */
+/** Returns whether an address can be reached from this machine only. */
 export function isLoopback(host: string): boolean {
   return LOOPBACK_NAME.test(host.toLowerCase());
 }
 
 /**
- * Decides who may ask. Three checks: the Host header (a foreign name on a loopback gateway is DNS rebinding), the
- * Origin (a foreign page must neither change anything nor open the feed), and the token.
+ * Decides which requests are allowed. It checks the Host header (a foreign name on a loopback gateway is DNS rebinding), the
+ * Origin (a foreign page must not change anything or open the feed), and the token.
  */
 export class AccessGuard {
   readonly #rules: AccessRules;
@@ -44,7 +44,7 @@ export class AccessGuard {
     this.#allowedHosts = new Set(rules.allowedOrigins.map((origin) => new URL(origin).hostname));
   }
 
-  /** Lets the request pass or throws ORIGIN_REFUSED or UNAUTHORIZED. */
+  /** @throws ORIGIN_REFUSED, UNAUTHORIZED if the request is not allowed. */
   check(request: AccessRequest, isUpgrade: boolean): void {
     this.#checkHost(request.headers.host);
     if (isUpgrade || !SAFE_METHODS.has(request.method)) {
@@ -54,8 +54,8 @@ export class AccessGuard {
   }
 
   /**
-   * The cookie that a page opened with `?token=` gets, so that a reload and the page's own requests need no token in
-   * the URL; null where there is no token. It holds a derivative, is invisible to scripts and never sent cross-site.
+   * Returns the cookie for a page that was opened with `?token=`, so that a reload and the page's own requests need no token
+   * in the URL; null if no token is set. It holds an HMAC, is hidden from scripts and is never sent cross-site.
    */
   cookieFor(port: number): string | null {
     if (this.#rules.token === null) return null;
@@ -75,10 +75,10 @@ export class AccessGuard {
   }
 
   #checkOrigin(origin: string | undefined, hostHeader: string | undefined): void {
-    // No Origin means no browser: curl, services, tests.
+    // Only browsers send an Origin; curl, services and tests do not.
     if (origin === undefined) return;
     if (this.#allowedOrigins.has(origin)) return;
-    // The scheme may differ behind a proxy that ends TLS; the name and the port may not.
+    // Behind a proxy that terminates TLS the scheme differs. Name and port must match.
     if (URL.canParse(origin) && new URL(origin).host === hostHeader?.toLowerCase()) return;
     throw new SightlineError(
       'ORIGIN_REFUSED',
@@ -101,17 +101,17 @@ export class AccessGuard {
     const cookie = readCookie(request.headers.cookie, cookieName(portOf(request.headers.host)));
     if (cookie !== null && equalsInConstantTime(cookie, deriveCookie(token))) return;
 
-    const came = bearer !== undefined || inQuery !== null || cookie !== null ? 'a wrong one' : 'none';
+    const received = bearer !== undefined || inQuery !== null || cookie !== null ? 'a wrong one' : 'none';
     throw new SightlineError(
       'UNAUTHORIZED',
-      `Token: expected "Authorization: Bearer TOKEN" (or ?token=TOKEN for the page and /ws), received ${came}.`,
+      `Token: expected "Authorization: Bearer TOKEN" (or ?token=TOKEN for the page and /ws), received ${received}.`,
     );
   }
 }
 
 /**
- * Splits a request target as the router does. `new URL` would tidy up dots and back-slashes first, so that the guard and
- * the router could disagree on what is asked for.
+ * Splits a request target as the router does. `new URL` would normalise dots and backslashes first, so that the guard and
+ * the router could see different paths.
  */
 export function splitTarget(target: string): { readonly path: string; readonly query: URLSearchParams } {
   const mark = target.indexOf('?');
@@ -119,13 +119,13 @@ export function splitTarget(target: string): { readonly path: string; readonly q
   return { path: target.slice(0, mark), query: new URLSearchParams(target.slice(mark + 1)) };
 }
 
-/** The port that a Host header names. */
+/** Returns the port in a Host header. */
 export function portOf(hostHeader: string | undefined): number {
   const port = /:(\d+)$/.exec(hostHeader ?? '')?.[1];
   return port === undefined ? 80 : Number(port);
 }
 
-/** Hashing first gives both sides one length, which `timingSafeEqual` needs, and hides the real one. */
+/** Hashes first: `timingSafeEqual` needs equal lengths, and the hash hides the token's length. */
 function equalsInConstantTime(given: string, expected: string): boolean {
   const digest = (text: string): Buffer => createHash('sha256').update(text).digest();
   return timingSafeEqual(digest(given), digest(expected));

@@ -7,10 +7,10 @@ import { encode } from './feed-encoding.ts';
 import { Outbox } from './outbox.ts';
 import { Subscription } from './subscription.ts';
 
-/** A dashboard that scrolls says a few messages a second; a loop that went wild says thousands. */
+/** A scrolling dashboard sends a few messages per second; a runaway loop sends thousands. */
 const MAX_MESSAGES_PER_WINDOW = 200;
 const RATE_WINDOW_MS = 10_000;
-/** Mistakes are answered; a client that makes only mistakes is not one. */
+/** Each invalid message is answered with an error; after this many the connection is closed. */
 const MAX_INVALID_MESSAGES = 20;
 /** RFC 6455, 7.4.1: policy violation. */
 const CLOSE_POLICY = 1008;
@@ -19,13 +19,13 @@ export interface FeedClientOptions {
   readonly hello: HelloMessage;
   readonly capBytes: number;
   readonly clock: Clock;
-  /** Counts messages of the client that are refused, and exceptions. */
+  /** Counts refused messages and exceptions. */
   readonly incidents: Incidents;
-  /** The client has just subscribed to or left these topics. */
+  /** Called after the client has subscribed to or unsubscribed from topics. */
   readonly onChange: (client: FeedClient, change: ClientMessage) => void;
 }
 
-/** One WebSocket of the feed: reads what the client wants and hands it what it can take. */
+/** One WebSocket of the feed: tracks the client's subscriptions and sends what it can keep up with. */
 export class FeedClient {
   readonly subscription = new Subscription();
   readonly outbox: Outbox;
@@ -56,7 +56,7 @@ export class FeedClient {
     this.outbox.offer(topic, stream, render);
   }
 
-  /** Ends a client that showed no life since the last call, and asks the others for a sign. */
+  /** Terminates the connection if nothing arrived since the last call; otherwise sends a ping. */
   checkAlive(): void {
     if (!this.#isAlive) {
       this.#socket.terminate();
@@ -75,7 +75,7 @@ export class FeedClient {
   }
 
   #receive(data: RawData, isBinary: boolean): void {
-    // A socket that is closing still delivers what it had read.
+    // A closing socket still delivers data that it has already read.
     if (this.#socket.readyState !== this.#socket.OPEN) return;
     this.#isAlive = true;
     if (this.#isTooFast()) {
@@ -88,9 +88,9 @@ export class FeedClient {
       return;
     }
     const message = isBinary
-      ? { reason: 'json' as const, complaint: 'message: expected JSON text, received a binary frame.' }
+      ? { reason: 'json' as const, problem: 'message: expected JSON text, received a binary frame.' }
       : parse(data.toString());
-    if ('complaint' in message) this.#countInvalid(message);
+    if ('problem' in message) this.#countInvalid(message);
     else this.#apply(message);
   }
 
@@ -103,16 +103,16 @@ export class FeedClient {
     this.#options.onChange(this, message);
   }
 
-  #countInvalid({ reason, complaint }: Complaint): void {
-    this.#options.incidents.refuse('websocket', reason, () => complaint);
-    this.#refuse(complaint);
+  #countInvalid({ reason, problem }: Problem): void {
+    this.#options.incidents.refuse('websocket', reason, () => problem);
+    this.#refuse(problem);
     this.#invalidMessages += 1;
     if (this.#invalidMessages >= MAX_INVALID_MESSAGES) this.close(CLOSE_POLICY, 'too many invalid messages');
   }
 
-  /** Errors go past the outbox: each answers one message of the client, and those are limited. */
-  #refuse(complaint: string): void {
-    const error = new SightlineError('PROTOCOL_INVALID', complaint);
+  /** Errors bypass the outbox: each answers one message of the client, and the rate of those is limited. */
+  #refuse(problem: string): void {
+    const error = new SightlineError('PROTOCOL_INVALID', problem);
     this.#socket.send(encode({ type: 'error', error: error.toWire() }), { binary: false });
   }
 
@@ -127,28 +127,28 @@ export class FeedClient {
   }
 }
 
-interface Complaint {
+interface Problem {
   readonly reason: 'json' | 'schema';
-  readonly complaint: string;
+  readonly problem: string;
 }
 
-/** Mistakes that are named in one answer: a message of 64 KiB has room for thousands. */
-const MOST_COMPLAINTS = 5;
+/** Maximum number of mistakes in one answer: a message of 64 KiB can contain thousands. */
+const MAX_PROBLEMS = 5;
 
-/** Returns the message, or the complaint about it. */
-function parse(text: string): ClientMessage | Complaint {
+/** Returns the message, or what is wrong with it. */
+function parse(text: string): ClientMessage | Problem {
   let json: unknown;
   try {
     json = JSON.parse(text);
   } catch (error) {
-    const complaint = `message: expected JSON, received text that is none (${(error as Error).message}).`;
-    return { reason: 'json', complaint };
+    const problem = `message: expected JSON, received other text (${(error as Error).message}).`;
+    return { reason: 'json', problem };
   }
   const result = clientMessage.safeParse(json);
   if (result.success) return result.data;
-  const complaints = result.error.issues
-    .slice(0, MOST_COMPLAINTS)
+  const problems = result.error.issues
+    .slice(0, MAX_PROBLEMS)
     .map(({ path, message }) => `${['message', ...path].join('.')}: ${message}`);
   const example = '{"type":"subscribe","topics":["stats"]}';
-  return { reason: 'schema', complaint: `${complaints.join('; ')}. Example: ${example}` };
+  return { reason: 'schema', problem: `${problems.join('; ')}. Example: ${example}` };
 }

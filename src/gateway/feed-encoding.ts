@@ -1,6 +1,6 @@
 /**
- * Feed messages as bytes. Each is made once, whoever takes it: text to UTF-8 for every client again would be the
- * gateway's largest cost on the main thread.
+ * Feed messages as bytes. Each message is encoded once for all clients: encoding UTF-8 per client would be the gateway's
+ * largest cost on the main thread.
  */
 import type { Detection } from '../core/detection.ts';
 import type { PublishedFrame } from '../core/frame.ts';
@@ -33,7 +33,7 @@ function frameFields(frame: PublishedFrame): Omit<DetectionsMessage, 'type'> {
   };
 }
 
-/** f32 figures print with 17 digits, most of them noise: a tenth of a pixel is finer than any detector is. */
+/** Rounds a detection: f32 values print with 17 digits, and a tenth of a pixel is finer than any detector. */
 export function shortened(detection: Detection): Detection {
   const [x, y, width, height] = detection.box;
   return {
@@ -48,13 +48,13 @@ function round(value: number, scale: number): number {
 }
 
 /**
- * One report, ready for clients that want different streams of it and have different drop counts: the parts are
- * serialised once and joined for each client.
+ * A report in serialised parts. Clients differ in their streams and drop counts, so the parts are serialised once and joined
+ * for each client.
  */
 export class StatsParts {
   readonly #streams: readonly { readonly id: string; readonly json: string }[];
   readonly #head: string;
-  /** Host, and fleet where there is one. */
+  /** Host, and the fleet if there is one. */
   readonly #tail: string;
   #allStreams: string | null = null;
 

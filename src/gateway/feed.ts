@@ -12,12 +12,12 @@ import type { PreviewPicture, RuntimePort, RuntimeReport } from './runtime-port.
 import type { Subscription } from './subscription.ts';
 import { WantedStreams } from './wanted-streams.ts';
 
-/** The largest sensible message names a thousand streams. */
+/** Enough for the largest valid message, which names a thousand streams. */
 const MAX_CLIENT_MESSAGE_BYTES = 64 * 1024;
 const RECENT_EVENTS = 200;
 /** How long a client may take to answer the closing handshake. */
-const CLOSE_PATIENCE_MS = 500;
-/** RFC 6455, 7.4.1: the server goes away. */
+const CLOSE_TIMEOUT_MS = 500;
+/** RFC 6455, 7.4.1: the server is going away. */
 const CLOSE_GOING_AWAY = 1001;
 
 export interface FeedOptions {
@@ -29,14 +29,14 @@ export interface FeedOptions {
   readonly incidents: Incidents;
 }
 
-/** What the feed has done since it started, for the metrics. */
+/** Counts since the start, for the metrics. */
 export interface FeedFigures {
   readonly clients: number;
   readonly sent: Readonly<TopicCounts>;
   readonly dropped: Readonly<TopicCounts>;
 }
 
-/** The `/ws` feed: takes what the runtime says and gives each client the part that it asked for and can take. */
+/** The `/ws` feed: sends each client the messages of the runtime that it subscribed to and can keep up with. */
 export class Feed {
   readonly #port: RuntimePort;
   readonly #options: FeedOptions;
@@ -46,7 +46,7 @@ export class Feed {
     maxPayload: MAX_CLIENT_MESSAGE_BYTES,
   });
   readonly #clients = new Set<FeedClient>();
-  readonly #gone = { sent: noCounts(), dropped: noCounts() };
+  readonly #closedClients = { sent: noCounts(), dropped: noCounts() };
   readonly #events: EventMessage[] = [];
   readonly #pace: PreviewPace;
   readonly #previews: WantedStreams;
@@ -70,19 +70,21 @@ export class Feed {
     this.#detections = new WantedStreams(known, (ids) => port.watchDetections?.(ids));
     const guard: Incidents['guard'] = (place, handler) => options.incidents.guard(place, handler);
     this.#unsubscribe = [
-      port.onReport(guard('the feed', (report) => this.#tellStats(report))),
+      port.onReport(guard('the feed', (report) => this.#publishStats(report))),
       port.onPublished(
-        guard('the feed', (frame) => this.#tell('detections', frame.streamId, () => encode(detectionsMessage(frame)))),
+        guard('the feed', (frame) =>
+          this.#publish('detections', frame.streamId, () => encode(detectionsMessage(frame))),
+        ),
       ),
-      port.onPreview(guard('the feed', (picture) => this.#tellPreview(picture))),
-      port.onEvent(guard('the feed', (event) => this.#logEvent(event))),
+      port.onPreview(guard('the feed', (picture) => this.#publishPreview(picture))),
+      port.onEvent(guard('the feed', (event) => this.#publishEvent(event))),
     ];
     this.#scheduleHeartbeat();
   }
 
   get figures(): FeedFigures {
-    const sent = { ...this.#gone.sent };
-    const dropped = { ...this.#gone.dropped };
+    const sent = { ...this.#closedClients.sent };
+    const dropped = { ...this.#closedClients.dropped };
     for (const { outbox } of this.#clients) addCounts({ sent, dropped }, outbox);
     return { clients: this.#clients.size, sent, dropped };
   }
@@ -96,19 +98,19 @@ export class Feed {
     return this.#events;
   }
 
-  /** Completes the handshake of a request that the guard let pass. */
+  /** Completes the handshake of a request that the guard allowed. */
   accept(request: IncomingMessage, socket: Duplex, head: Buffer): void {
     if (this.#closed !== null) socket.destroy();
-    else this.#server.handleUpgrade(request, socket, head, (webSocket) => this.#welcome(webSocket));
+    else this.#server.handleUpgrade(request, socket, head, (webSocket) => this.#connect(webSocket));
   }
 
-  /** Takes no more from the runtime, says good-bye, and resolves when every socket is gone. */
+  /** Unsubscribes from the runtime, closes every client, and resolves when all sockets are closed. */
   close(): Promise<void> {
     this.#closed ??= this.#close();
     return this.#closed;
   }
 
-  #welcome(socket: WebSocket): void {
+  #connect(socket: WebSocket): void {
     const streams = this.#port.report().streams.map((stream) => stream.id);
     const { version, maxBufferedBytes, clock, incidents } = this.#options;
     const client = new FeedClient(socket, {
@@ -121,11 +123,11 @@ export class Feed {
     this.#clients.add(client);
     const onClose = (): void => {
       this.#clients.delete(client);
-      addCounts(this.#gone, client.outbox);
+      addCounts(this.#closedClients, client.outbox);
       if (this.#closed === null) this.#updateWanted();
     };
     socket.on('close', incidents.guard('the feed', onClose));
-    // An oversized or malformed frame; ws closes the socket itself, and `close` follows.
+    // Emitted for an oversized or malformed frame. ws closes the socket itself, and `close` follows.
     socket.on(
       'error',
       incidents.guard('the feed', (error: Error) => {
@@ -135,16 +137,16 @@ export class Feed {
   }
 
   #handleChange(client: FeedClient, { type, topics }: ClientMessage): void {
-    // A page that opens should not stay empty for a second.
+    // Without this a new page would stay empty for up to a second.
     if (type === 'subscribe' && topics.includes('stats')) this.#offerStats(client);
     if (topics.includes('preview') || topics.includes('detections')) this.#updateWanted();
   }
 
-  #tellStats(report: RuntimeReport): void {
+  #publishStats(report: RuntimeReport): void {
     this.#seq += 1;
     this.#stats = new StatsParts(this.#seq, report);
     for (const client of this.#clients) this.#offerStats(client);
-    // Streams come and go, and who watches all of them watches the new ones too.
+    // A client that watches all streams also watches new ones.
     this.#updateWanted();
   }
 
@@ -154,20 +156,20 @@ export class Feed {
     if (streams !== null) client.offer('stats', '', () => stats.encode(streams, client.outbox.droppedTotal));
   }
 
-  #tellPreview(picture: PreviewPicture): void {
+  #publishPreview(picture: PreviewPicture): void {
     const { streamId } = picture.frame;
-    if (!this.#previews.has(streamId) || !this.#pace.mayGo(streamId)) return;
-    this.#tell('preview', streamId, () => encode(previewMessage(picture)));
+    if (!this.#previews.has(streamId) || !this.#pace.tryTake(streamId)) return;
+    this.#publish('preview', streamId, () => encode(previewMessage(picture)));
   }
 
-  #logEvent(event: EventMessage): void {
+  #publishEvent(event: EventMessage): void {
     this.#events.push(event);
     if (this.#events.length > RECENT_EVENTS) this.#events.shift();
-    this.#tell('events', event.stream, () => encode(event));
+    this.#publish('events', event.stream, () => encode(event));
   }
 
-  /** Makes the bytes when the first client wants them, and once. */
-  #tell(topic: Topic, stream: string | undefined, make: () => Buffer): void {
+  /** Offers a message to all subscribed clients. Encodes it once, when the first client takes it. */
+  #publish(topic: Topic, stream: string | undefined, make: () => Buffer): void {
     let bytes: Buffer | null = null;
     const render = (): Buffer => {
       bytes ??= make();
@@ -179,10 +181,10 @@ export class Feed {
   }
 
   #updateWanted(): void {
-    const wishes = (topic: Topic): ReturnType<Subscription['streamsOf']>[] =>
+    const requests = (topic: Topic): ReturnType<Subscription['streamsOf']>[] =>
       [...this.#clients].map(({ subscription }) => subscription.streamsOf(topic));
-    this.#previews.update(wishes('preview'));
-    this.#detections.update(wishes('detections'));
+    this.#previews.update(requests('preview'));
+    this.#detections.update(requests('detections'));
   }
 
   #scheduleHeartbeat(): void {
@@ -198,12 +200,12 @@ export class Feed {
     this.#previews.update([]);
     this.#detections.update([]);
     const sockets = [...this.#server.clients];
-    const allGone = Promise.all(sockets.map((socket) => new Promise((resolve) => socket.once('close', resolve))));
+    const allClosed = Promise.all(sockets.map((socket) => new Promise((resolve) => socket.once('close', resolve))));
     for (const client of this.#clients) client.close(CLOSE_GOING_AWAY, 'the gateway stops');
     const timer = setTimeout(() => {
       for (const socket of sockets) socket.terminate();
-    }, CLOSE_PATIENCE_MS);
-    await allGone;
+    }, CLOSE_TIMEOUT_MS);
+    await allClosed;
     clearTimeout(timer);
     this.#server.close();
   }

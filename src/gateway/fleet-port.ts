@@ -2,35 +2,35 @@ import type { DeadLetter, JobOrder, JobReport } from '../protocol/fleet.ts';
 import type { FleetHost, FleetReport } from '../protocol/fleet-report.ts';
 import type { StreamReport } from '../protocol/report.ts';
 
-/** A job with what became of it. The list of inputs, which may be long, stays out. */
+/** A job with its report and failures. The list of inputs is left out, since it can be long. */
 export interface JobView {
   readonly report: JobReport;
   readonly order: Omit<JobOrder, 'inputs'>;
   readonly deadLetters: readonly DeadLetter[];
 }
 
-/** What the gateway of a fleet counts beside the report, for the metrics. */
+/** Counters of a fleet's gateway that are not part of the report, for the metrics. */
 export interface FleetFigures {
   /** Messages of hosts that had lost their lease. */
   readonly staleMessages: number;
-  /** Messages that did not have the shape that was expected. */
+  /** Messages that failed validation. */
   readonly malformedMessages: number;
   /** Messages that this process could not publish. */
   readonly busDropped: number;
 }
 
 /**
- * What the gateway needs of a fleet beside its `RuntimePort`: hosts, jobs, and the handful of things an operator may do to
- * them. Every promise rejects with CONTROL_UNREACHABLE while the control plane does not answer.
+ * What the gateway needs from a fleet beside its `RuntimePort`: hosts, jobs, and what an operator can do with them. Every
+ * promise rejects with CONTROL_UNREACHABLE while the control plane does not answer.
  */
 export interface FleetPort {
   fleet(): FleetReport;
   figures(): FleetFigures;
   /** @throws HOST_NOT_FOUND */
   drainHost(hostId: string, isDraining: boolean): Promise<FleetHost>;
-  /** @param hostId - null leaves the choice to the fleet. @throws STREAM_NOT_FOUND, HOST_NOT_FOUND, CONFIG_INVALID */
+  /** @param hostId - null lets the fleet choose. @throws STREAM_NOT_FOUND, HOST_NOT_FOUND, CONFIG_INVALID */
   moveStream(streamId: string, hostId: string | null): Promise<StreamReport>;
-  /** All that are known, newest first. */
+  /** All known jobs, newest first. */
   jobs(): Promise<readonly JobReport[]>;
   /** @throws JOB_NOT_FOUND */
   job(jobId: string): Promise<JobView>;
@@ -38,6 +38,6 @@ export interface FleetPort {
   submitJob(request: unknown): Promise<JobReport>;
   /** @throws JOB_NOT_FOUND */
   cancelJob(jobId: string): Promise<JobReport>;
-  /** @returns how many dead letters went back in the queue. @throws JOB_NOT_FOUND */
+  /** @returns the number of dead letters that were queued again. @throws JOB_NOT_FOUND */
   retryJob(jobId: string): Promise<number>;
 }

@@ -2,7 +2,7 @@ import type { Clock } from '../core/clock.ts';
 import type { Incidents } from '../flow/incidents.ts';
 import type { FleetPort } from './fleet-port.ts';
 
-/** What the gateway needs of a log; a pino logger fits. */
+/** What the gateway needs from a logger; pino satisfies it. */
 export interface GatewayLogger {
   info(details: object, message: string): void;
   warn(details: object, message: string): void;
@@ -10,33 +10,33 @@ export interface GatewayLogger {
 }
 
 export interface GatewayOptions {
-  /** Address to listen on; `127.0.0.1` unless told otherwise. Any address beyond loopback needs a token. */
+  /** Address to listen on, by default `127.0.0.1`. An address beyond loopback needs a token. */
   readonly host?: string;
-  /** 0 takes a free port. */
+  /** 0: any free port. */
   readonly port: number;
-  /** Secret that every request must carry, except `/healthz`; an empty string counts as none. */
+  /** Secret that every request except `/healthz` must carry; an empty string counts as none. */
   readonly token?: string | undefined;
-  /** Origins beside the gateway's own that may use it, e.g. `https://video.example` of a reverse proxy. */
+  /** Allowed origins beside the gateway's own, e.g. `https://video.example` of a reverse proxy. */
   readonly allowedOrigins?: readonly string[];
-  /** Folder of the dashboard; the package's own unless told otherwise. */
+  /** Folder of the dashboard, by default the package's own. */
   readonly webDir?: string;
   readonly logger?: GatewayLogger;
-  /** Hosts and jobs; absent where the gateway shows one machine. */
+  /** Hosts and jobs; absent if the gateway shows a single machine. */
   readonly fleet?: FleetPort;
-  /** Shown as they are by `GET /api/pipelines`. */
+  /** Returned unchanged by `GET /api/pipelines`. */
   readonly pipelines?: readonly object[];
-  /** Shown as they are by `GET /api/models`. */
+  /** Returned unchanged by `GET /api/models`. */
   readonly models?: readonly object[];
-  /** Most pictures a second and stream that go out; 5 unless told otherwise. */
+  /** Maximum preview pictures per second and stream, by default 5. */
   readonly maxPreviewFps?: number;
-  /** Bytes that may wait for one client before it gets only the newest; 1 MiB unless told otherwise. */
+  /** Bytes that may be buffered for one client before it gets only the newest messages, by default 1 MiB. */
   readonly maxBufferedBytes?: number;
-  /** WebSocket clients at once; 200 unless told otherwise. */
+  /** Maximum number of WebSocket clients, by default 200. */
   readonly maxClients?: number;
-  /** A client that shows no life for this long is cut off after one more; 15 000 unless told otherwise. */
+  /** Interval of pings, by default 15 000. A client that sends nothing until the next ping is disconnected. */
   readonly heartbeatMs?: number;
   readonly clock?: Clock;
-  /** Counts what is refused and what barriers catch, for the metrics; absent, the gateway counts its own. */
+  /** Counts refusals and caught exceptions for the metrics; if absent, the gateway creates its own. */
   readonly incidents?: Incidents;
 }
 
@@ -44,7 +44,7 @@ export interface Gateway {
   /** Where the dashboard is, without the token. */
   readonly url: string;
   readonly port: number;
-  /** Says good-bye to every client and frees the port; may be called twice. */
+  /** Closes every client and frees the port. Idempotent. */
   close(): Promise<void>;
 }
 

@@ -17,7 +17,7 @@ const STATUS: Readonly<Partial<Record<ErrorCode, number>>> = {
   STREAM_EXISTS: 409,
   STREAM_STATE: 409,
   JOB_EXISTS: 409,
-  // The request was well formed; what it names cannot be used.
+  // 422: the request is well-formed, but what it names cannot be used.
   SOURCE_NOT_FOUND: 422,
   SOURCE_EMPTY: 422,
   SOURCE_FORBIDDEN: 422,
@@ -29,31 +29,31 @@ const STATUS: Readonly<Partial<Record<ErrorCode, number>>> = {
   SOURCE_UNAUTHORIZED: 502,
 };
 
-/** Gives the HTTP status of an error code: what may work later is 503, what cannot happen is 500. */
+/** Returns the HTTP status of an error code. Codes without an entry are 503 if retryable, else 500. */
 export function statusOf(code: ErrorCode): number {
   return STATUS[code] ?? (ERROR_CODES[code].retryable ? 503 : 500);
 }
 
-/** Makes every failure of the instance a JSON `{error: {code, message, details}}` with the status of its code. */
+/** Answers every failed request with JSON `{error: {code, message, details}}` and the status of its code. */
 export function installErrorReplies(app: FastifyInstance, logger: GatewayLogger, incidents: Incidents): void {
   app.setErrorHandler((thrown: FastifyError | Error, request, reply) => {
     const { error, status } = classify(thrown, request, logger);
     const reason = refusalOf(error.code, status);
     if (reason !== null) incidents.refuse('rest', reason, () => error.message);
-    // RFC 9110 wants a challenge with every 401.
+    // RFC 9110 requires a challenge with every 401.
     if (status === 401) reply.header('www-authenticate', 'Bearer realm="sightline"');
     return reply.code(status).send({ error: error.toWire() });
   });
 }
 
-/** Which refusals are those of a body; null for all other failures. */
+/** Returns why a request body was refused; null for all other failures. */
 function refusalOf(code: ErrorCode, status: number): Refusal | null {
   if (code === 'CONFIG_INVALID') return 'schema';
   if (code !== 'PROTOCOL_INVALID') return null;
   return status === 413 ? 'size' : 'json';
 }
 
-/** Answers unknown paths with the nearest known one. `routes` are listed as `METHOD /path`. */
+/** Answers unknown paths with 404 and suggests the nearest route. `routes` are listed as `METHOD /path`. */
 export function installNotFound(app: FastifyInstance, routes: readonly string[]): void {
   app.setNotFoundHandler((request: FastifyRequest, reply: FastifyReply) => {
     const path = request.url.split('?', 1)[0]!;
@@ -77,11 +77,11 @@ function classify(
     const message = `${request.method} body: expected JSON as application/json. ${thrown.message}`;
     return { error: new SightlineError('PROTOCOL_INVALID', message), status };
   }
-  // The query may hold the token, so only the route's pattern is logged.
+  // Logs only the route's pattern: the query may hold the token.
   logger.error(
     { err: thrown, method: request.method, route: request.routeOptions.url },
     'a request failed unexpectedly',
   );
-  const message = 'The gateway failed unexpectedly; its log has the cause.';
+  const message = 'The gateway failed unexpectedly. See its log for the cause.';
   return { error: new SightlineError('INTERNAL_ERROR', message), status: 500 };
 }

@@ -2,7 +2,7 @@ import { Counter, Gauge, Registry } from 'prom-client';
 
 export type Labels = Readonly<Record<string, string | number>>;
 
-/** Prometheus figures that are set anew at each scrape: what is not set again leaves no series behind. */
+/** Prometheus metrics that are rebuilt at each scrape. A series that is not set again disappears. */
 export class MetricSet {
   readonly #registry = new Registry();
   readonly #gauges = new Map<string, Gauge>();
@@ -13,12 +13,12 @@ export class MetricSet {
     return this.#registry.contentType;
   }
 
-  /** Figures that were left out since the start because they are no number, or a counter below 0. */
+  /** Figures left out since the start because they were not finite, or counters below 0. */
   get skippedCount(): number {
     return this.#skippedCount;
   }
 
-  /** Reset and fill in one turn of the event loop, so that scrapes at the same time see whole reports. */
+  /** Call `reset` and set all figures in the same turn of the event loop, so that concurrent scrapes see whole reports. */
   reset(): void {
     this.#registry.resetMetrics();
   }
@@ -38,7 +38,7 @@ export class MetricSet {
     gauge.set(labels, value);
   }
 
-  /** Somebody else holds the count; here it is set anew, which prom-client calls reset and increment. */
+  /** Sets a counter to a total that is counted elsewhere. prom-client has no set: `reset` and `inc` do the same. */
   counter(name: string, help: string, labels: Labels, value: number): void {
     if (!this.#isUsable(value, 0)) return;
     let counter = this.#counters.get(name);
@@ -49,7 +49,7 @@ export class MetricSet {
     counter.inc(labels, value);
   }
 
-  /** The client library would throw, and one broken figure would take all others with it. */
+  /** Without this check the client library throws, and one invalid figure would fail the whole scrape. */
   #isUsable(value: number, least: number): boolean {
     if (Number.isFinite(value) && value >= least) return true;
     this.#skippedCount += 1;

@@ -18,8 +18,8 @@ const MS_PER_S = 1000;
 const QUANTILES = { '0.5': 'p50', '0.95': 'p95', '0.99': 'p99' } as const;
 
 /**
- * Prometheus figures, built from the runtime's report when somebody scrapes: nothing is kept up to date in between, and
- * a removed stream leaves no series behind. Units are Prometheus's base units (seconds, bytes, ratios).
+ * Prometheus metrics, built from the runtime's report at each scrape, so that a removed stream leaves no series behind. Units
+ * are Prometheus's base units (seconds, bytes, ratios).
  */
 export class GatewayMetrics {
   readonly #set = new MetricSet();
@@ -39,13 +39,13 @@ export class GatewayMetrics {
     return this.#set.contentType;
   }
 
-  /** Returns the exposition text of this moment. A part that cannot be made is left out and counted; the others stand. */
+  /** Returns the current exposition text. A part that throws is left out and counted; the others are kept. */
   scrape(): Promise<string> {
     this.#set.reset();
     const part = (fill: () => void): void => this.#incidents.run('a part of the metrics', fill);
     part(() => {
       const isReady = this.#port.readiness().isReady ? 1 : 0;
-      this.#set.gauge('sightline_ready', 'Can work be done? 1 or 0.', {}, isReady);
+      this.#set.gauge('sightline_ready', '1 if the host can work, else 0.', {}, isReady);
     });
     part(() => {
       const { streams, host } = this.#port.report();
@@ -65,7 +65,7 @@ export class GatewayMetrics {
   }
 
   #fillIncidents(): void {
-    const refused = 'Messages and records from outside that were refused.';
+    const refused = 'Refused messages and records from outside.';
     for (const { channel, reason, count } of this.#incidents.refusals) {
       const isOwn = channel === 'websocket' || channel === 'rest';
       if (isOwn || this.#fleet !== null)
@@ -75,26 +75,21 @@ export class GatewayMetrics {
     let total = 0;
     for (const count of this.#incidents.caught.values()) total += count;
     this.#set.counter('sightline_exceptions_caught_total', caught, {}, total);
-    const skipped = 'Figures left out of the metrics because they were no number.';
+    const skipped = 'Figures left out of the metrics because they were not valid numbers.';
     this.#set.counter('sightline_metrics_skipped_total', skipped, {}, this.#set.skippedCount);
   }
 
   #fillRates({ id: stream, fps, target, isMissing, state }: StreamReport): void {
     for (const [point, value] of Object.entries(fps)) {
-      this.#set.gauge('sightline_stream_fps', 'Frames a second, measured.', { stream, point }, value);
+      this.#set.gauge('sightline_stream_fps', 'Measured frames per second.', { stream, point }, value);
     }
-    const missed = 'Has a target been missed for some seconds? 1 or 0.';
+    const missed = '1 if a target has been missed for some seconds, else 0.';
     if (target.fps !== null) {
-      this.#set.gauge(
-        'sightline_stream_target_fps',
-        'Frames a second that the operator wants.',
-        { stream },
-        target.fps,
-      );
+      this.#set.gauge('sightline_stream_target_fps', 'Target frames per second.', { stream }, target.fps);
       this.#set.gauge('sightline_stream_target_missed', missed, { stream, target: 'fps' }, Number(isMissing.fps));
     }
     if (target.latencyMs !== null) {
-      const help = 'Latency that the operator wants at most.';
+      const help = 'Target for the maximum latency.';
       this.#set.gauge('sightline_stream_target_latency_seconds', help, { stream }, target.latencyMs / MS_PER_S);
       this.#set.gauge(
         'sightline_stream_target_missed',
@@ -103,14 +98,14 @@ export class GatewayMetrics {
         Number(isMissing.latency),
       );
     }
-    this.#set.gauge('sightline_stream_state', 'The state that the stream is in.', { stream, state }, 1);
+    this.#set.gauge('sightline_stream_state', 'Current state of the stream; always 1.', { stream, state }, 1);
   }
 
   #fillLatency({ id: stream, latencyMs, stagesMs }: StreamReport): void {
-    const whole = 'Captured to published, over the sliding window.';
+    const whole = 'Latency from captured to published, over the sliding window.';
     this.#percentiles('sightline_stream_latency_seconds', whole, { stream }, latencyMs.window);
     for (const stage of LATENCY_STAGES) {
-      const part = 'Part of the latency that a stage takes.';
+      const part = 'Latency of one stage.';
       this.#percentiles('sightline_stream_stage_latency_seconds', part, { stream, stage }, stagesMs[stage]);
     }
   }
@@ -118,25 +113,25 @@ export class GatewayMetrics {
   #fillFrames({ id: stream, frames, queueDepth, reconnects, decodeErrors }: StreamReport): void {
     this.#set.counter('sightline_stream_frames_in_total', 'Frames that entered.', { stream }, frames.in);
     this.#set.counter('sightline_stream_frames_published_total', 'Frames published.', { stream }, frames.published);
-    // Every reason is there from the start: a series that appears with its first drop has no rate to alarm on.
+    // Every reason has a series from the start: one that appears with its first drop has no rate to alert on.
     for (const reason of Object.keys(DROP_REASONS) as (keyof typeof DROP_REASONS)[]) {
       const value = frames.dropped[reason] ?? 0;
       this.#set.counter('sightline_stream_frames_dropped_total', 'Frames dropped.', { stream, reason }, value);
     }
-    this.#set.gauge('sightline_stream_frames_in_flight', 'Frames on the way.', { stream }, frames.inFlight);
+    this.#set.gauge('sightline_stream_frames_in_flight', 'Frames in flight.', { stream }, frames.inFlight);
     this.#set.gauge('sightline_stream_queue_depth', 'Frames waiting for a batch.', { stream }, queueDepth);
-    this.#set.counter(
-      'sightline_stream_reconnects_total',
-      'Times the source was opened again.',
-      { stream },
-      reconnects,
-    );
-    this.#set.counter('sightline_stream_decode_errors_total', 'Errors of the decoder.', { stream }, decodeErrors);
+    this.#set.counter('sightline_stream_reconnects_total', 'Times the source was reopened.', { stream }, reconnects);
+    this.#set.counter('sightline_stream_decode_errors_total', 'Decode errors.', { stream }, decodeErrors);
   }
 
   #fillCounts({ id: stream, zones, lines }: StreamReport): void {
     for (const zone of zones) {
-      this.#set.gauge('sightline_stream_zone_objects', 'Objects inside now.', { stream, zone: zone.id }, zone.inside);
+      this.#set.gauge(
+        'sightline_stream_zone_objects',
+        'Objects inside the zone now.',
+        { stream, zone: zone.id },
+        zone.inside,
+      );
     }
     const help = 'Objects that crossed a line.';
     for (const { id: line, leftToRight, rightToLeft } of lines) {
@@ -153,37 +148,52 @@ export class GatewayMetrics {
       this.#set.gauge('sightline_stage_busy_ratio', help, { stage }, host.busyRatio[stage]);
     }
     const delay = eventLoop.p99DelayMs / MS_PER_S;
-    this.#set.gauge('sightline_event_loop_delay_p99_seconds', 'Delay of the main thread.', {}, delay);
-    this.#set.gauge('sightline_event_loop_utilization_ratio', 'Main thread.', {}, eventLoop.utilizationRatio);
-    this.#set.gauge('sightline_cpu_cores_used', 'This process and its decoders; 1 is one core.', {}, host.cpuCores);
+    this.#set.gauge(
+      'sightline_event_loop_delay_p99_seconds',
+      '99th percentile of the main thread event loop delay.',
+      {},
+      delay,
+    );
+    this.#set.gauge(
+      'sightline_event_loop_utilization_ratio',
+      'Event loop utilization of the main thread.',
+      {},
+      eventLoop.utilizationRatio,
+    );
+    this.#set.gauge(
+      'sightline_cpu_cores_used',
+      'CPU use of this process and its decoders; 1 is one core.',
+      {},
+      host.cpuCores,
+    );
     this.#set.gauge('sightline_cpu_cores', 'Cores of the machine.', {}, host.cores);
     this.#set.gauge('sightline_memory_bytes', 'Resident memory.', { of: 'process' }, host.rssBytes);
     this.#set.gauge('sightline_memory_bytes', 'Resident memory.', { of: 'decoders' }, host.childRssBytes);
     this.#set.gauge('sightline_memory_total_bytes', 'Memory of the machine.', {}, host.memoryTotalBytes);
-    this.#set.gauge('sightline_uptime_seconds', 'Since the start.', {}, host.uptimeS);
+    this.#set.gauge('sightline_uptime_seconds', 'Time since the start.', {}, host.uptimeS);
     for (const [size, batches] of Object.entries(batch.histogram)) {
       this.#set.counter('sightline_batches_total', 'Batches by the number of frames in them.', { size }, batches);
     }
-    this.#set.gauge('sightline_batch_max_size', 'Most frames in a batch.', {}, batch.maxBatch);
+    this.#set.gauge('sightline_batch_max_size', 'Maximum frames in a batch.', {}, batch.maxBatch);
     if (batch.settledSize !== null) {
-      this.#set.gauge('sightline_batch_settled_size', 'Size that won the measurement.', {}, batch.settledSize);
+      this.#set.gauge('sightline_batch_settled_size', 'Batch size chosen by measurement.', {}, batch.settledSize);
     }
     const { engine, provider, precision, model } = device;
     const info = { engine, provider, device: device.device, precision, model };
-    this.#set.gauge('sightline_device_info', 'What runs the model; always 1.', info, 1);
+    this.#set.gauge('sightline_device_info', 'Engine and device that run the model; always 1.', info, 1);
   }
 
   #fillFeed({ clients, sent, dropped }: FeedFigures): void {
     this.#set.gauge('sightline_feed_clients', 'WebSocket clients.', {}, clients);
     for (const topic of TOPICS) {
       this.#set.counter('sightline_feed_messages_sent_total', 'Feed messages sent.', { topic }, sent[topic]);
-      const help = 'Feed messages that slow clients missed.';
+      const help = 'Feed messages dropped for slow clients.';
       this.#set.counter('sightline_feed_messages_dropped_total', help, { topic }, dropped[topic]);
     }
   }
 
   #percentiles(name: string, help: string, labels: Labels, figures: Percentiles): void {
-    // No samples is not a latency of zero.
+    // Without samples there is no latency; 0 would be wrong.
     if (figures.count === 0) return;
     for (const [quantile, key] of Object.entries(QUANTILES)) {
       this.#set.gauge(name, help, { ...labels, quantile }, figures[key] / MS_PER_S);

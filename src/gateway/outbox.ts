@@ -2,7 +2,7 @@ import type { WebSocket } from 'ws';
 import type { Incidents } from '../flow/incidents.ts';
 import type { Topic } from '../protocol/feed.ts';
 
-/** Events are each worth telling, but a client that is this far behind has lost the thread anyway. */
+/** Events are queued and not replaced. Beyond this number the oldest is dropped. */
 const MAX_WAITING_EVENTS = 256;
 
 /** Counts of one client or of the whole feed, by topic. */
@@ -14,14 +14,14 @@ export function noCounts(): TopicCounts {
 
 interface Waiting {
   readonly topic: Topic;
-  /** Called when the message goes, so that `stats` can tell the drop count of that moment. */
+  /** Called when the message is sent, so that `stats` contains the current drop count. */
   readonly render: () => Buffer;
 }
 
 /**
- * What waits for one client. `ws` queues without limit, so nothing is handed to it once the socket holds `capBytes`:
- * from then on one slot for each topic and stream keeps the newest message, and what it replaces counts as dropped.
- * Waiting bytes are therefore bounded by the cap, one message per slot and the events' bound, however slow the client is.
+ * The messages that wait for one client. `ws` queues without limit, so nothing is passed to it once the socket has `capBytes`
+ * buffered. From then on one slot per topic and stream keeps the newest message, and a replaced message counts as dropped.
+ * Memory is therefore bounded by the cap, one message per slot and the bound for events, however slow the client is.
  */
 export class Outbox {
   readonly dropped: TopicCounts = noCounts();
@@ -32,7 +32,7 @@ export class Outbox {
   readonly #events: Waiting[] = [];
   readonly #slots = new Map<string, Waiting>();
 
-  /** @param incidents - counts messages that cannot be made. */
+  /** @param incidents - counts messages that cannot be rendered. */
   constructor(socket: WebSocket, capBytes: number, incidents: Incidents) {
     this.#socket = socket;
     this.#capBytes = capBytes;
@@ -43,25 +43,25 @@ export class Outbox {
     return this.dropped.stats + this.dropped.detections + this.dropped.preview + this.dropped.events;
   }
 
-  /** Sends at once where the client keeps up, else keeps the newest. `stream` is empty where the topic has no streams. */
+  /** Sends at once if the client keeps up, else keeps the newest. `stream` is empty for a topic without streams. */
   offer(topic: Topic, stream: string, render: () => Buffer): void {
     if (topic === 'events') this.#offerEvent({ topic, render });
     else {
       const slot = `${topic}/${stream}`;
-      // Replacing keeps the slot's place in the queue, so that a busy stream cannot push itself behind for ever.
+      // Replacing keeps the slot's position in the queue, so that a busy stream is not delayed for ever.
       if (this.#slots.has(slot)) this.dropped[topic] += 1;
       this.#slots.set(slot, { topic, render });
     }
     this.flush();
   }
 
-  /** Drops what waits for a topic that the client no longer wants; that is not a loss and is not counted. */
+  /** Discards the messages of a topic that the client has unsubscribed from; they do not count as dropped. */
   forget(topic: Topic): void {
     if (topic === 'events') this.#events.length = 0;
     for (const [slot, waiting] of this.#slots) if (waiting.topic === topic) this.#slots.delete(slot);
   }
 
-  /** Hands over what fits. Called again whenever the socket has taken bytes. */
+  /** Sends as much as fits under the cap. Called again whenever the socket has written bytes. */
   flush(): void {
     while (this.#events.length > 0 && this.#send(this.#events[0]!)) this.#events.shift();
     if (this.#events.length > 0) return;
@@ -85,12 +85,12 @@ export class Outbox {
     try {
       bytes = render();
     } catch (error) {
-      // It will not get better by waiting; what waits behind it must not wait for ever.
+      // Rendering would fail again, and the messages behind it would wait for ever: drop it.
       this.#incidents.catch('a message of the feed', error);
       this.dropped[topic] += 1;
       return true;
     }
-    // A message larger than the whole cap still goes, alone; it would never go otherwise.
+    // A message larger than the cap is sent when the buffer is empty; otherwise it would never be sent.
     if (bufferedAmount > 0 && bufferedAmount + bytes.length > this.#capBytes) return false;
     this.sent[topic] += 1;
     this.#socket.send(

@@ -4,7 +4,7 @@ import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 
 export interface PackageFiles {
-  /** Version of Sightline, as its package.json states it. */
+  /** Version of Sightline, from its package.json. */
   readonly version: string;
   /** Folder with the dashboard's `index.html`. */
   readonly webDir: string;
@@ -12,7 +12,7 @@ export interface PackageFiles {
   readonly uplotDir: string;
 }
 
-/** Finds what the gateway serves from the installed package, whether it runs from `src/` or from `dist/`. */
+/** Finds the files that the gateway serves from the package, whether it runs from `src/` or from `dist/`. */
 export function findPackageFiles(): PackageFiles {
   const root = findPackageRoot(dirname(fileURLToPath(import.meta.url)));
   const manifest = JSON.parse(readFileSync(join(root, 'package.json'), 'utf8')) as { version: string };

@@ -13,9 +13,9 @@ interface IdParams {
 const moveBody = z.strictObject({ host: name.min(1).nullable() });
 
 /**
- * Adds `/api/hosts`, `/api/jobs`, `/api/scale` and the moving of streams.
+ * Adds `/api/hosts`, `/api/jobs`, `/api/scale` and `/api/streams/:id/move`.
  *
- * @param port - null where the gateway shows one machine: the routes are there and say so.
+ * @param port - null if the gateway shows a single machine: then the routes answer with an error that says so.
  */
 export function addFleetRoutes(app: FastifyInstance, port: FleetPort | null): void {
   const fleet = (): FleetPort => port ?? refuse();
@@ -29,8 +29,8 @@ export function addFleetRoutes(app: FastifyInstance, port: FleetPort | null): vo
   );
 
   app.post<IdParams>('/api/streams/:id/move', ({ params, body }) => {
-    const here = fleet();
-    return here.moveStream(params.id, check(moveBody, body, 'body').host);
+    const port = fleet();
+    return port.moveStream(params.id, check(moveBody, body, 'body').host);
   });
 
   app.get('/api/jobs', async () => ({ jobs: await fleet().jobs() }));
@@ -53,7 +53,7 @@ export function addFleetRoutes(app: FastifyInstance, port: FleetPort | null): vo
   });
 }
 
-/** What somebody sends along to a request that takes nothing is a misunderstanding. @throws CONFIG_INVALID */
+/** Rejects a request body where none is expected: the client has misunderstood the route. @throws CONFIG_INVALID */
 function withoutBody(port: FleetPort, body: unknown): FleetPort {
   check(noBody, body, 'body');
   return port;
@@ -62,6 +62,6 @@ function withoutBody(port: FleetPort, body: unknown): FleetPort {
 function refuse(): never {
   throw new SightlineError(
     'ROUTE_NOT_FOUND',
-    'This gateway shows one machine (sightline run), which has no hosts and no jobs. A fleet is made of `sightline host`.',
+    'This gateway shows one machine (sightline run), without hosts and jobs. Start a fleet with `sightline host`.',
   );
 }

@@ -11,7 +11,7 @@ export interface HostRouteSources {
   recentEvents(): readonly EventMessage[];
 }
 
-/** Adds health, metrics, and the lists that belong to the host and not to one stream. */
+/** Adds health, metrics, and the lists that belong to the host and not to a stream. */
 export function addHostRoutes(app: FastifyInstance, port: RuntimePort, sources: HostRouteSources): void {
   app.get('/healthz', () => ({ status: 'alive', version: sources.version }));
 

@@ -8,7 +8,7 @@ interface StreamParams {
   readonly Params: { readonly id: string };
 }
 
-/** What a request takes that takes nothing: something sent along is a misunderstanding. */
+/** Schema for routes without a body. Anything sent is rejected: the client has misunderstood the route. */
 export const noBody = z.strictObject({}).nullish();
 
 /** Adds `/api/streams`: list, add, show, change, pause, resume, remove. The runtime checks every body. */
@@ -57,6 +57,6 @@ export function addStreamRoutes(app: FastifyInstance, port: RuntimePort): void {
 
 function requireBody(body: unknown, expected: string): unknown {
   if (typeof body === 'object' && body !== null && !Array.isArray(body)) return body;
-  const came = body === undefined || body === null ? 'nothing' : Array.isArray(body) ? 'a list' : typeof body;
-  throw new SightlineError('CONFIG_INVALID', `body: expected a JSON object with ${expected}, received ${came}.`);
+  const received = body === undefined || body === null ? 'nothing' : Array.isArray(body) ? 'a list' : typeof body;
+  throw new SightlineError('CONFIG_INVALID', `body: expected a JSON object with ${expected}, received ${received}.`);
 }

@@ -7,7 +7,7 @@ export interface RuntimeReport {
   readonly timeMs: number;
   readonly streams: readonly StreamReport[];
   readonly host: HostReport;
-  /** Only where the port shows a fleet. */
+  /** Only if the port shows a fleet. */
   readonly fleet?: FleetReport;
 }
 
@@ -16,11 +16,11 @@ export interface PreviewPicture {
   readonly jpeg: Uint8Array;
 }
 
-/** What the gateway needs of a running pipeline: facts to show, and the handful of things an operator may do. */
+/** What the gateway needs from a running pipeline: reports to show, and the operations of an operator. */
 export interface RuntimePort {
-  /** The newest report; made once a second whether or not anybody looks. */
+  /** Returns the newest report. One is made every second, even if nobody reads it. */
   report(): RuntimeReport;
-  /** Can work be done? False while the engine loads or is down, with the reason. */
+  /** Returns whether the pipeline can work. Not ready while the engine loads or is down; `reason` explains. */
   readiness(): { readonly isReady: boolean; readonly reason: string };
 
   /** `stream` is unchecked user input; throws CONFIG_INVALID, STREAM_EXISTS, SOURCE_*. */
@@ -36,11 +36,11 @@ export interface RuntimePort {
   onPublished(listener: (frame: PublishedFrame) => void): () => void;
   onEvent(listener: (event: EventMessage) => void): () => void;
   onPreview(listener: (picture: PreviewPicture) => void): () => void;
-  /** Pictures cost CPU: they are made only for the streams that somebody watches. Replaces the earlier set. */
+  /** Sets the streams to make pictures for, replacing the earlier set. Pictures cost CPU, so only watched streams get them. */
   watchPreviews(streamIds: ReadonlySet<string>): void;
   /**
-   * Streams whose detections some client wants; replaces the earlier set. A port that fetches results from elsewhere
-   * fetches only these; one that has them at hand leaves this out and tells of all.
+   * Sets the streams whose detections a client wants, replacing the earlier set. A port that fetches results from other
+   * hosts fetches only these. A port with local results omits this method and publishes all.
    */
   watchDetections?(streamIds: ReadonlySet<string>): void;
 }

@@ -22,8 +22,10 @@ const MAX_BODY_BYTES = 256 * 1024;
 /**
  * Starts HTTP, the `/ws` feed, the metrics and the dashboard on one port.
  *
- * @throws TOKEN_REQUIRED where others could reach it and no token is set, PORT_IN_USE, and CONFIG_INVALID for an
- * address or port that cannot be listened on. The caller keeps ownership of `runtime`.
+ * The caller keeps ownership of `runtime`.
+ *
+ * @throws TOKEN_REQUIRED if other machines could reach it and no token is set, PORT_IN_USE, and CONFIG_INVALID for an
+ * address or port that it cannot listen on.
  */
 export async function startGateway(runtime: RuntimePort, options: GatewayOptions): Promise<Gateway> {
   const host = options.host ?? '127.0.0.1';
@@ -63,7 +65,7 @@ export async function startGateway(runtime: RuntimePort, options: GatewayOptions
   }
   const { port } = app.server.address() as AddressInfo;
   const url = `http://${urlHost(host)}:${port}`;
-  logger.info({ url, hasToken: token !== null }, 'the gateway listens');
+  logger.info({ url, hasToken: token !== null }, 'the gateway is listening');
   return { url, port, close };
 }
 
@@ -120,7 +122,7 @@ function addGuard(app: FastifyInstance, guard: AccessGuard): void {
   });
 }
 
-/** A form of a foreign page can send text, but not JSON. An empty body is fine: pause and resume have none. */
+/** Refuses text bodies: a form on a foreign page can send text, but not JSON. Pause and resume have an empty body. */
 function acceptJsonOnly(app: FastifyInstance): void {
   app.removeContentTypeParser('text/plain');
   const parse = app.getDefaultJsonParser('error', 'error');
@@ -150,7 +152,7 @@ function refuseUpgrade(
     return { status: 404, error: new SightlineError('ROUTE_NOT_FOUND', message) };
   }
   if (feed.clientCount < maxClients) return null;
-  const message = `WebSocket /ws: expected at most ${maxClients} clients at once, and they are all here. Close one.`;
+  const message = `WebSocket /ws: expected at most ${maxClients} clients at once, and all are connected. Close one.`;
   return { status: 503, error: new SightlineError('PROTOCOL_INVALID', message) };
 }
 
@@ -162,7 +164,7 @@ function answerUpgrade(socket: Duplex, { status, error }: { status: number; erro
     'Content-Type: application/json; charset=utf-8',
     `Content-Length: ${Buffer.byteLength(body)}`,
   ];
-  // The other side may be gone already, which is no concern of ours.
+  // The client may have disconnected already; that needs no handling.
   socket.on('error', () => socket.destroy());
   socket.end(`${head.join('\r\n')}\r\n\r\n${body}`, () => socket.destroy());
 }
@@ -171,7 +173,7 @@ function makeClose(app: FastifyInstance, feed: Feed): () => Promise<void> {
   let closing: Promise<void> | null = null;
   return () => {
     closing ??= (async () => {
-      // Upgraded sockets count as connections of the server: it would wait for them for ever.
+      // Closes the feed first: the server counts upgraded sockets as connections and would wait for them for ever.
       await feed.close();
       await app.close();
     })();
@@ -198,11 +200,11 @@ function explainListenError(thrown: NodeJS.ErrnoException, host: string, port: n
     return new SightlineError('PORT_IN_USE', message, { host, port }, cause);
   }
   if (thrown.code === 'EACCES') {
-    const message = `gateway.port: this user may not listen on port ${port}. Choose a port from 1024 to 65535.`;
+    const message = `gateway.port: this user is not permitted to listen on port ${port}. Choose a port from 1024 to 65535.`;
     return new SightlineError('CONFIG_INVALID', message, { host, port }, cause);
   }
   if (thrown.code === 'EADDRNOTAVAIL' || thrown.code === 'ENOTFOUND' || thrown.code === 'EAI_AGAIN') {
-    const message = `gateway.host: "${host}" is no address of this machine. Use 127.0.0.1, or 0.0.0.0 with a token.`;
+    const message = `gateway.host: "${host}" is not an address of this machine. Use 127.0.0.1, or 0.0.0.0 with a token.`;
     return new SightlineError('CONFIG_INVALID', message, { host, port }, cause);
   }
   return thrown;

@@ -2,8 +2,8 @@ import fastifyStatic from '@fastify/static';
 import type { FastifyInstance, FastifyReply } from 'fastify';
 
 /**
- * The dashboard needs its own scripts, styles and socket and nothing else, so nothing else is allowed. `data:` is for
- * the icon. uPlot positions its parts through the CSSOM, which `style-src` does not concern.
+ * The dashboard only needs its own scripts, styles and socket, so nothing else is allowed. `data:` is for the icon. uPlot
+ * positions its parts through the CSSOM, which `style-src` does not restrict.
  */
 const CONTENT_SECURITY_POLICY = [
   "default-src 'none'",
@@ -33,7 +33,7 @@ export function addSecurityHeaders(app: FastifyInstance): void {
   });
 }
 
-/** Serves the dashboard at `/` and uPlot at `/vendor/uplot/`. `no-cache` means: ask each time, by ETag. */
+/** Serves the dashboard at `/` and uPlot at `/vendor/uplot/`. `no-cache` makes browsers revalidate by ETag each time. */
 export async function addStaticFiles(app: FastifyInstance, folders: StaticFolders): Promise<void> {
   const shared = { cacheControl: false, setHeaders: setCacheHeader, index: 'index.html', dotfiles: 'ignore' } as const;
   await app.register(fastifyStatic, { ...shared, root: folders.webDir, prefix: '/', wildcard: false });
@@ -50,7 +50,7 @@ function setCacheHeader(reply: FastifyReply): void {
   reply.header('cache-control', 'no-cache');
 }
 
-/** The page that asks for the token; everything that it shows is fixed text. */
+/** The page that asks for the token. It contains fixed text only. */
 export const SIGN_IN_PAGE = `<!doctype html>
 <html lang="en">
 <head>

@@ -1,6 +1,6 @@
 import type { Topic } from '../protocol/feed.ts';
 
-/** Which topics of which streams one client wants. The newest `subscribe` of a topic replaces the earlier one. */
+/** The topics and streams that one client wants. A new `subscribe` of a topic replaces the earlier one. */
 export class Subscription {
   readonly #wanted = new Map<Topic, 'all' | ReadonlySet<string>>();
 
@@ -13,7 +13,7 @@ export class Subscription {
     for (const topic of topics) this.#wanted.delete(topic);
   }
 
-  /** `stream` undefined asks for what belongs to the host: whoever has the topic gets it. */
+  /** `stream` is undefined for messages about the host: every subscriber of the topic gets them. */
   wants(topic: Topic, stream: string | undefined): boolean {
     const wanted = this.#wanted.get(topic);
     if (wanted === undefined) return false;

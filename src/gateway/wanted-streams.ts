@@ -1,32 +1,32 @@
-/** What the clients together want of one topic. */
+/** The union of the streams that clients want for one topic. */
 export class WantedStreams {
-  readonly #tell: (streamIds: ReadonlySet<string>) => void;
+  readonly #onChange: (streamIds: ReadonlySet<string>) => void;
   readonly #known: () => readonly string[];
   #wanted: ReadonlySet<string> = new Set();
 
   /**
    * @param known - ids of the streams that exist, for clients that want all.
-   * @param tell - hears the union whenever it has changed.
+   * @param onChange - is called with the union whenever it changes.
    */
-  constructor(known: () => readonly string[], tell: (streamIds: ReadonlySet<string>) => void) {
+  constructor(known: () => readonly string[], onChange: (streamIds: ReadonlySet<string>) => void) {
     this.#known = known;
-    this.#tell = tell;
+    this.#onChange = onChange;
   }
 
   has(streamId: string): boolean {
     return this.#wanted.has(streamId);
   }
 
-  /** @param wishes - one for each client; null is a client that does not have the topic. */
-  update(wishes: readonly ('all' | ReadonlySet<string> | null)[]): void {
+  /** @param requests - one per client; null for a client that is not subscribed to the topic. */
+  update(requests: readonly ('all' | ReadonlySet<string> | null)[]): void {
     const wanted = new Set<string>();
-    for (const wish of wishes) {
-      if (wish === null) continue;
-      for (const id of wish === 'all' ? this.#known() : wish) wanted.add(id);
+    for (const request of requests) {
+      if (request === null) continue;
+      for (const id of request === 'all' ? this.#known() : request) wanted.add(id);
     }
     if (isSame(wanted, this.#wanted)) return;
     this.#wanted = wanted;
-    this.#tell(wanted);
+    this.#onChange(wanted);
   }
 }
 

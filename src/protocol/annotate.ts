@@ -1,4 +1,4 @@
-/** Messages between the main thread and the thread that draws and encodes one annotated video. */
+/** Messages between the main thread and the thread that draws and encodes an annotated video. */
 import type { Detection } from '../core/detection.ts';
 import type { ResizeRule } from '../core/model.ts';
 import type { WireError } from '../errors/sightline-error.ts';
@@ -23,19 +23,19 @@ export interface OverlayCounts {
 export interface VideoFilePlan {
   /** Id of the sink, for messages. */
   readonly id: string;
-  /** The file that is complete in the end. */
+  /** The complete file. */
   readonly path: string;
-  /** Grows while the stream runs, beside `path`; can be played as far as it got, whatever happens. */
+  /** Written beside `path` while the stream runs. It is playable at any time, even after a crash. */
   readonly partialPath: string;
   readonly ffmpegPath: string;
   /** Reads Matroska from standard input and writes `partialPath`. */
   readonly encodeArgs: readonly string[];
   /**
-   * For a pipeline that runs on and on: a file of an earlier run is kept under a number, and when the encoder fails the video
-   * goes on in a new file. Otherwise a complete file replaces an earlier one, and the first failure is the last.
+   * True for a pipeline without an end: a file of an earlier run is kept under a numbered name, and if the encoder fails, the
+   * video continues in a new file. Otherwise a complete file replaces an earlier one, and the first failure is final.
    */
   readonly keepsEarlier: boolean;
-  /** Makes a file with an index out of the partial one; null where that has its index already. */
+  /** Turns the partial file into one with an index; null if it already has one. */
   readonly finish: { readonly args: readonly string[]; readonly outputPath: string } | null;
 }
 
@@ -45,14 +45,14 @@ export interface AnnotateRequest {
   /** Size of the pictures, u8 rgb24 `[height, width, 3]`. */
   readonly width: number;
   readonly height: number;
-  /** How sources of another size lie in the picture. */
+  /** How frames of another size are fitted into the picture. */
   readonly fit: ResizeRule;
   readonly overlay: OverlayPlan;
-  /** Pictures that may be in the thread at once; each has its memory there. */
+  /** Maximum number of pictures in the thread at once; memory is allocated for each. */
   readonly places: number;
 }
 
-/** A picture to be drawn on. Its memory is the thread's until it answers `taken`. */
+/** A picture to draw on. The thread owns its memory until it answers `taken`. */
 export interface AnnotatePicture {
   readonly type: 'picture';
   /** View of shared memory. */
@@ -71,20 +71,20 @@ export type ToAnnotate =
   | { readonly type: 'finish'; readonly isComplete: boolean };
 
 export type FromAnnotate =
-  /** An ffmpeg was started or is gone; the main thread ends it if this thread dies. */
+  /** An ffmpeg process was started or has ended. The main thread kills it if this thread dies. */
   | { readonly type: 'child-started'; readonly pid: number }
   | { readonly type: 'child-gone'; readonly pid: number }
-  /** The oldest picture that was not taken yet has been copied. */
+  /** The oldest picture without a `taken` has been copied. */
   | { readonly type: 'taken' }
-  /** The oldest picture that was not written yet is with the encoder, or lost because there is none now. */
+  /** The oldest outstanding picture was passed to the encoder, or is lost because no encoder is running. */
   | { readonly type: 'written' }
   | { readonly type: 'lost' }
-  /** The encoder failed; another one will be started. `resumed`: that one has worked for a while. */
+  /** The encoder failed and will be restarted. `resumed`: the new one has worked for a while. */
   | { readonly type: 'interrupted'; readonly error: WireError }
   | { readonly type: 'resumed' }
-  /** What became of a file, in a sentence. */
+  /** One sentence about the outcome of a file. */
   | { readonly type: 'notice'; readonly text: string }
-  /** The file is whole, under this path: its own, or the partial one where an earlier file keeps its name. */
+  /** The file is complete at this path: its own, or the partial one if an earlier file keeps the name. */
   | { readonly type: 'finished'; readonly path: string }
   /** Nothing more will be written. */
   | { readonly type: 'failed'; readonly error: WireError };

@@ -1,6 +1,6 @@
 /**
- * The building blocks of every wire schema. Each has bounds: what another process sends is never trusted to be finite or
- * short. JSON has no NaN, but `1e999` reads as Infinity; zod's numbers refuse both.
+ * The building blocks of every wire schema. Each has bounds, since data from another process may be infinite or too long.
+ * JSON has no NaN, but `1e999` parses as Infinity; zod's numbers refuse both.
  */
 import { z } from 'zod';
 import { ID_PATTERN } from '../core/ids.ts';
@@ -8,16 +8,16 @@ import { ID_PATTERN } from '../core/ids.ts';
 /** The last moment that a JavaScript `Date` can hold, milliseconds since 1970. */
 const LAST_MS = 8.64e15;
 
-/** What a schema reads, as data that nobody changes. An absent key is absent, never undefined. */
+/** The output of a schema as read-only data. An absent key is absent, never undefined. */
 export type Wire<S extends z.ZodType> = Frozen<z.output<S>>;
 type Frozen<T> = { readonly [K in keyof T]: Frozen<Exclude<T[K], undefined>> };
 
 export const id = z.string().regex(ID_PATTERN);
 /** A whole number, 0 to 2^53 - 1. */
 export const count = z.number().int().min(0);
-/** A measured number that cannot be negative: a rate, a share, a load. */
+/** A measured number that cannot be negative: a rate, a ratio, a load. */
 export const amount = z.number().min(0).max(1e15);
-/** A measured duration. Clocks of two threads differ by parts of a millisecond, so a short one may come out below 0. */
+/** A measured duration. The clocks of two threads differ by less than a millisecond, so a short one can be negative. */
 export const durationMs = z.number().min(-1e9).max(1e12);
 export const timeMs = z.number().min(0).max(LAST_MS);
 /** Media time; some containers begin before 0. */

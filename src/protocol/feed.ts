@@ -1,6 +1,6 @@
 /**
  * The `/ws` feed, both directions. `docs/wire-protocol.md` describes every field for users.
- * A change that an old client would misread raises `FEED_PROTOCOL`.
+ * A change that an old client would misread increments `FEED_PROTOCOL`.
  */
 import { z } from 'zod';
 import type { Detection } from '../core/detection.ts';
@@ -13,16 +13,16 @@ export const FEED_PROTOCOL = 1;
 export const TOPICS = ['stats', 'detections', 'preview', 'events'] as const;
 export type Topic = (typeof TOPICS)[number];
 
-/** A page shows some dozen streams; the largest message that the gateway reads, 64 KiB, has room for this many ids. */
-const MOST_STREAMS = 1000;
+/** The number of ids that fit into the largest message that the gateway reads, 64 KiB. A page shows some dozen streams. */
+const MAX_STREAMS = 1000;
 
 const topics = z
   .array(z.enum(TOPICS))
   .min(1)
   .max(4 * TOPICS.length);
-const streams = z.array(z.string().min(1).max(64)).min(1).max(MOST_STREAMS).optional();
+const streams = z.array(z.string().min(1).max(64)).min(1).max(MAX_STREAMS).optional();
 
-/** What a client may say. `streams` absent means all, those added later included. */
+/** Messages of a client. Without `streams` it means all, including those added later. */
 export const clientMessage = z.discriminatedUnion('type', [
   z.strictObject({ type: z.literal('subscribe'), topics, streams }),
   z.strictObject({ type: z.literal('unsubscribe'), topics }),
@@ -37,7 +37,7 @@ export interface HelloMessage {
   readonly streams: readonly string[];
 }
 
-/** Once a second. `droppedMessages` counts what this client was too slow to take since it connected. */
+/** Sent once a second. `droppedMessages` counts messages dropped since the connection because this client was too slow. */
 export interface StatsMessage {
   readonly type: 'stats';
   readonly seq: number;
@@ -46,7 +46,7 @@ export interface StatsMessage {
   readonly streams: readonly StreamReport[];
   /** The host of this gateway. */
   readonly host: HostReport;
-  /** Only where the gateway shows a fleet. */
+  /** Only if the gateway shows a fleet. */
   readonly fleet?: FleetReport;
   readonly droppedMessages: number;
 }
@@ -95,7 +95,7 @@ export const EVENT_KINDS = [
 ] as const;
 export type EventKind = (typeof EVENT_KINDS)[number];
 
-/** Something an operator wants to know of. */
+/** Something an operator should know. */
 export interface EventMessage {
   readonly type: 'event';
   readonly timeMs: number;

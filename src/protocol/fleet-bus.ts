@@ -1,8 +1,8 @@
 /**
- * The bus between hosts: the envelope and the bodies of its topics. Every message is checked where it arrives. Unknown keys,
- * of newer hosts, are left out; a message with a missing or wrong field is refused as a whole.
+ * The bus between hosts: the envelope and the bodies of its topics. The receiver validates every message. Unknown keys from
+ * newer hosts are left out; a message with a missing or wrong field is refused as a whole.
  *
- * A change that an old reader would misread raises `BUS_PROTOCOL`; a message without `v` is of version 1.
+ * A change that an old reader would misread increments `BUS_PROTOCOL`; a message without `v` has version 1.
  */
 import { z } from 'zod';
 import type { PublishedFrame } from '../core/frame.ts';
@@ -15,8 +15,8 @@ import { hostReport, type StreamReport, streamReport } from './report.ts';
 export const BUS_PROTOCOL = 1;
 
 /**
- * Longest text of a message, characters: beyond it nothing is parsed. Some 2 KiB a stream and 100 bytes a detection are
- * usual; a picture of 640 pixels has 50 to 100 KiB.
+ * Maximum length of a message in characters; a longer one is not parsed. Typical sizes are 2 KiB per stream, 100 bytes per
+ * detection, and 50 to 100 KiB for a picture of 640 pixels.
  */
 export const MOST_MESSAGE_CHARS: Readonly<Record<BusTopic, number>> = {
   stats: 16 * 1024 * 1024,
@@ -29,26 +29,26 @@ export const MOST_MESSAGE_CHARS: Readonly<Record<BusTopic, number>> = {
 export const busMessage = z.object({
   topic: z.enum(BUS_TOPICS),
   hostId: id,
-  /** null for what concerns the host; so is `fence`. */
+  /** Like `fence`, null for messages about the host. */
   stream: id.nullable(),
   fence: count.nullable(),
   body: z.unknown(),
 });
 
-/** Streams that one host reports, and hosts that one message wakes. */
-const MOST_STREAMS = 10_000;
+/** Maximum number of streams in a host's report, and of hosts that one message wakes. */
+const MAX_STREAMS = 10_000;
 
-/** A stream that a host has the lease of and cannot run. */
+/** A stream that a host holds the lease of but cannot run. */
 const streamFailure = z.object({ id, fence: count, message: text });
 export type StreamFailure = Wire<typeof streamFailure>;
 
 const statsBody = z.object({
   timeMs,
-  streams: z.array(streamReport.extend({ fence: count })).max(MOST_STREAMS),
-  failures: z.array(streamFailure).max(MOST_STREAMS),
+  streams: z.array(streamReport.extend({ fence: count })).max(MAX_STREAMS),
+  failures: z.array(streamFailure).max(MAX_STREAMS),
   host: hostReport,
 });
-/** Topic `stats`, once a second: the report of one host, of the streams that it holds a lease of. */
+/** Topic `stats`, once a second: the report of one host with the streams that it holds leases of. */
 export interface StatsBody extends Omit<Wire<typeof statsBody>, 'streams'> {
   /** Each with its `fence`. */
   readonly streams: readonly StreamReport[];
@@ -62,28 +62,28 @@ export interface PreviewBody {
 
 const previewBody = z.object({
   frame: frameBody,
-  /** To look at each character would cost more than all the rest; decoding never throws. */
+  /** Not checked as base64: that would cost more than all other checks, and decoding never throws. */
   jpeg: z.string(),
 });
 
-const MOST_DETAILS = 64;
+const MAX_DETAILS = 64;
 
 const eventBody = z.object({
   type: z.literal('event'),
   timeMs,
-  /** A newer host may have kinds of its own. */
+  /** Newer hosts may send unknown kinds. */
   kind: z.string().regex(/^[a-z][a-z0-9-]{0,63}$/),
   stream: id.optional(),
   host: id.optional(),
   message: text,
   details: z
     .record(name, z.union([text, z.number(), z.boolean(), z.null()]))
-    .refine((details) => Object.keys(details).length <= MOST_DETAILS, `expected at most ${MOST_DETAILS} details`)
+    .refine((details) => Object.keys(details).length <= MAX_DETAILS, `expected at most ${MAX_DETAILS} details`)
     .optional(),
 });
 
-/** Topic `wake`: who is to ask for news; everybody whom the envelope's stream concerns where it is null. */
-const wakeBody = z.object({ hosts: z.array(id).max(MOST_STREAMS) }).nullable();
+/** Topic `wake`: the hosts that should read the control plane; null means all hosts that the envelope's stream concerns. */
+const wakeBody = z.object({ hosts: z.array(id).max(MAX_STREAMS) }).nullable();
 export type WakeBody = Wire<typeof wakeBody>;
 
 /** A body, or what is wrong with it. */
@@ -96,13 +96,13 @@ export const readWake = reader<WakeBody>(wakeBody);
 
 const readFrameBySchema = reader<PublishedFrame>(frameBody);
 
-/** On the path of every frame that a gateway shows: the schema is asked only where the quick check says no. */
+/** Runs for every frame that a gateway shows: the schema is used only if the fast check fails. */
 export function readFrame(body: unknown): Reading<PublishedFrame> {
   const frame = copyFrame(body);
   return frame === null ? readFrameBySchema(body) : { body: frame };
 }
 
-/** The brands of a frame's times, and names that only a newer host has, are beyond what a schema can state. */
+/** The cast is needed because a schema cannot express the brands of a frame's times or names of newer hosts. */
 function reader<T>(schema: z.ZodType): (body: unknown) => Reading<T> {
   return (body) => {
     const result = schema.safeParse(body);
@@ -110,7 +110,7 @@ function reader<T>(schema: z.ZodType): (body: unknown) => Reading<T> {
   };
 }
 
-/** The first thing that is wrong: where and what. The value itself, which may be long or secret, stays out. */
+/** Describes the first problem: where and what. The value is left out, since it may be long or secret. */
 export function complaintOf({ issues }: z.ZodError): string {
   const issue = issues[0];
   return issue === undefined ? 'unknown' : `${issue.path.join('.') || 'body'}: ${issue.message}`;

@@ -1,21 +1,21 @@
-/** What a gateway tells people and machines of the whole fleet: the `fleet` part of `stats`, `GET /api/hosts`, `/api/scale`. */
+/** A gateway's report of the whole fleet: the `fleet` part of `stats`, `GET /api/hosts` and `/api/scale`. */
 import type { HostCard, JobReport } from './fleet.ts';
 
-/** ready: takes work. draining: an operator wants it empty. silent: not heard of for some seconds; it will vanish. */
+/** ready: takes work. draining: an operator is emptying it. silent: sent nothing for some seconds; it will be removed. */
 export const FLEET_HOST_STATES = ['ready', 'draining', 'silent'] as const;
 export type FleetHostState = (typeof FLEET_HOST_STATES)[number];
 
 export interface FleetHost extends HostCard {
   readonly state: FleetHostState;
-  /** Newest sign of life, milliseconds since 1970. */
+  /** Time of its newest message, milliseconds since 1970. */
   readonly lastSeenMs: number;
 }
 
-/** Streams by what has become of their orders. */
+/** Number of ordered streams by placement. */
 export interface PlacementReport {
   /** A host runs it. */
   readonly placed: number;
-  /** Nobody runs it yet. */
+  /** No host runs it yet. */
   readonly waiting: number;
   readonly paused: number;
 }
@@ -27,29 +27,29 @@ export interface QueueReport {
   readonly oldestWaitingMs: number;
 }
 
-/** How many hosts the fleet should have, and why. Loads are in inferences a second; docs/fleet.md has the formulas. */
+/** The recommended number of hosts and the reason. Loads are in inferences per second; docs/fleet.md has the formulas. */
 export interface ScaleReport {
-  /** `(active + waiting) / capacity`; above 1 something waits. */
+  /** `(active + waiting) / capacity`; above 1, work is waiting. */
   readonly loadRatio: number;
   readonly active: number;
   readonly waiting: number;
   readonly capacity: number;
-  /** Tasks that nobody has begun, and the age of the oldest in seconds. */
+  /** Waiting tasks, and the age of the oldest in seconds. */
   readonly queueDepth: number;
   readonly oldestWaitingS: number;
-  /** That are ready. */
+  /** Number of ready hosts. */
   readonly hosts: number;
   readonly recommendedHosts: number;
   /** One English sentence with the figures. */
   readonly reason: string;
-  /** Since when this number has been recommended, milliseconds since 1970. */
+  /** When this number was first recommended, milliseconds since 1970. */
   readonly sinceMs: number;
 }
 
 export interface FleetReport {
   readonly hosts: readonly FleetHost[];
   readonly placement: PlacementReport;
-  /** Unfinished ones and the newest of the others, newest first. */
+  /** All unfinished jobs and the newest finished ones, newest first. */
   readonly jobs: readonly JobReport[];
   readonly queue: QueueReport;
   /** null before the first estimate. */

@@ -1,15 +1,15 @@
 /**
- * What telemetry says once a second: the shape of `stats`, of `GET /api/streams` and of a command's summary. The schemas are
- * for the reports of other hosts, which come over the bus; unknown keys, of newer hosts, are left out.
+ * The report that telemetry makes once a second: the shape of `stats`, of `GET /api/streams` and of a command's summary. The
+ * schemas validate reports of other hosts from the bus; unknown keys from newer hosts are left out.
  */
 import { z } from 'zod';
 import type { DropReason } from '../core/frame.ts';
 import { amount, count, durationMs, id, name, text, type Wire } from './bounds.ts';
 
 const percentiles = z.object({
-  /** Samples that were seen; all figures are 0 where that is 0. */
+  /** Number of samples. If it is 0, all figures are 0. */
   count,
-  /** Milliseconds, and so are the others. */
+  /** Milliseconds, like the figures below. */
   p50: durationMs,
   p95: durationMs,
   p99: durationMs,
@@ -37,12 +37,12 @@ export type StreamState = (typeof STREAM_STATES)[number];
 export const LATENCY_STAGES = ['decode', 'preprocess', 'queue', 'infer', 'publish'] as const;
 export type LatencyStage = (typeof LATENCY_STAGES)[number];
 
-/** in = published + sum of dropped + inFlight, exactly, at any moment. */
+/** Invariant: in = published + sum of dropped + inFlight, exactly, at any time. */
 const frameCounters = z.object({
   in: count,
   published: count,
   inFlight: count,
-  /** By reason. A newer host may have reasons of its own. */
+  /** By reason. Newer hosts may send unknown reasons. */
   dropped: z.record(name, count).refine((reasons) => Object.keys(reasons).length <= 64, 'expected at most 64 reasons'),
 });
 export interface FrameCounters extends Omit<Wire<typeof frameCounters>, 'dropped'> {
@@ -58,14 +58,14 @@ export type ZoneCount = Wire<typeof zoneCount>;
 
 const lineCount = z.object({
   id,
-  /** Crossings since the start, seen along the line from its first to its second point. */
+  /** Crossings since the start, looking along the line from its first to its second point. */
   leftToRight: count,
   rightToLeft: count,
 });
 export type LineCount = Wire<typeof lineCount>;
 
-/** Most zones and most lines of a stream. */
-const MOST_COUNTERS = 1000;
+/** Maximum number of zones, and of lines, of a stream. */
+const MAX_COUNTERS = 1000;
 
 export const streamReport = z.object({
   id,
@@ -73,9 +73,9 @@ export const streamReport = z.object({
   source: text,
   state: z.enum(STREAM_STATES),
   policy: z.enum(['live', 'file']),
-  /** Rises by one with each report of this stream. */
+  /** Incremented with each report of this stream. */
   seq: count,
-  /** Measured over the sliding window, not announced by the source. */
+  /** Measured over the sliding window, not the rate that the source declares. */
   fps: z.object({ in: amount, inferred: amount, published: amount }),
   target: z.object({ fps: amount.nullable(), latencyMs: amount.nullable() }),
   /** A target has been missed for some seconds and has not recovered. */
@@ -93,39 +93,39 @@ export const streamReport = z.object({
   /** Frames waiting for a batch now. */
   queueDepth: count,
   decodeErrors: count,
-  /** Times that the source was opened again. */
+  /** Times that the source was reopened. */
   reconnects: count,
   /** Last known size in source pixels; null before the first frame. */
   width: count.nullable(),
   height: count.nullable(),
   priority: z.number().int(),
   weight: amount,
-  zones: z.array(zoneCount).max(MOST_COUNTERS),
-  lines: z.array(lineCount).max(MOST_COUNTERS),
-  /** What went wrong last, in one sentence; null where nothing did. */
+  zones: z.array(zoneCount).max(MAX_COUNTERS),
+  lines: z.array(lineCount).max(MAX_COUNTERS),
+  /** The last error in one sentence; null if there was none. */
   lastError: text.nullable(),
-  /** In a fleet, the host that runs it; absent while none does. */
+  /** In a fleet, the host that runs it; absent if none does. */
   host: id.optional(),
-  /** In a fleet, the number of the lease that it runs under; rises with every new holder. */
+  /** In a fleet, the fence of the lease that it runs under; increases with every new holder. */
   fence: count.optional(),
 });
 export interface StreamReport extends Omit<Wire<typeof streamReport>, 'frames'> {
   readonly frames: FrameCounters;
 }
 
-/** Stages whose busy share is published; the one nearest to 1 is the bottleneck. */
+/** Stages whose busy ratio is published; the one nearest to 1 is the bottleneck. */
 export const BUSY_STAGES = ['decode', 'preprocess', 'infer', 'main'] as const;
 export type BusyStage = (typeof BUSY_STAGES)[number];
 
 const batchReport = z.object({
-  /** Real frames per batch -> number of batches since the start. */
+  /** Frames per batch, without padding -> number of batches since the start. */
   histogram: z
     .record(z.string().regex(/^\d{1,6}$/), count)
     .refine((sizes) => Object.keys(sizes).length <= 1024, 'expected at most 1024 sizes'),
   maxBatch: count,
-  /** Size the batcher settled on, null while it measures. */
+  /** Size that the batcher settled on; null while it measures. */
   settledSize: count.nullable(),
-  /** Why, with the figures. */
+  /** The reason for the size, with the figures. */
   reason: text,
 });
 export type BatchReport = Wire<typeof batchReport>;
@@ -149,11 +149,11 @@ export const hostReport = z.object({
   /** CPU used by this process and its ffmpeg children, 1 = one core. */
   cpuCores: amount,
   rssBytes: amount,
-  /** ffmpeg children, where the system tells. */
+  /** ffmpeg children, if the system reports it. */
   childRssBytes: amount,
   memoryTotalBytes: amount,
   eventLoop: z.object({ p99DelayMs: amount, utilizationRatio: amount }),
-  /** Share of its own capacity that each stage used in the last second, 0 to 1. */
+  /** Fraction of its own capacity that each stage used in the last second, 0 to 1. */
   busyRatio: z.object({ decode: amount, preprocess: amount, infer: amount, main: amount } satisfies Record<
     BusyStage,
     typeof amount

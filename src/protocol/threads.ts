@@ -1,11 +1,11 @@
-/** Messages between the main thread and its lane and inference threads. Pixels never travel: they lie in rings, by slot. */
+/** Messages between the main thread and its lane and inference threads. They contain no pixels: those stay in ring slots. */
 import type { DropReason } from '../core/frame.ts';
 import type { CompiledModel, ComputePrecision, ModelSpec } from '../core/model.ts';
 import type { SourceInput } from '../core/source.ts';
 import type { WireError } from '../errors/sightline-error.ts';
 import type { SlotRingShape } from '../flow/slot-ring.ts';
 
-/** A stream's ring as another thread can attach to it. `ringId` is never used twice in a process. */
+/** What another thread needs to attach to a stream's ring. A `ringId` is never reused in a process. */
 export interface RingHandle {
   readonly ringId: number;
   readonly buffer: SharedArrayBuffer;
@@ -22,30 +22,31 @@ export interface LaneStream {
     /** Image files, each one frame; frame numbers are positions in the list. */
     | { readonly kind: 'images'; readonly paths: readonly string[]; readonly resizeBy: 'ffmpeg' | 'sharp' };
   readonly policy: 'live' | 'file';
-  /** Full pictures of this size go into the slots and sharp makes the input from them; null: ffmpeg makes the input. */
+  /** If set, slots hold full pictures of this size and sharp makes the model input from them; null: ffmpeg makes the input. */
   readonly picture: { readonly width: number; readonly height: number } | null;
   readonly ffmpeg: { readonly path: string; readonly major: number };
   readonly every: number;
   readonly maxFps: number | null;
   readonly hwaccel: string;
   readonly decodeThreads: number;
-  /** A live source without a frame for this long is opened again. */
+  /** A live source without a frame for this long is reopened. */
   readonly staleMs: number;
-  /** Longest wait for the first frame of a connection. */
+  /** Time limit for the first frame of a connection. */
   readonly openTimeoutMs: number;
-  /** Number of the first frame, and the media time that the first one of a live stream may not precede. */
+  /** Number of the first frame. */
   readonly firstFrame: number;
-  /** Frames to leave out at the start: those that an earlier lane has already handed over. */
+  /** Frames to skip at the start, because an earlier lane has already handed them over. */
   readonly skip: number;
+  /** Lower bound for the media time of the first frame of a live stream. */
   readonly firstPtsUs: number;
   readonly preview: { readonly maxWidth: number; readonly fps: number };
-  /** Its ffmpeg lets every other process go first. */
+  /** Runs ffmpeg at background priority. */
   readonly isBackground: boolean;
 }
 
 export type ToLane =
   | { readonly type: 'open'; readonly stream: LaneStream }
-  /** Answered by `closed` once ffmpeg is gone and no slot is held. */
+  /** Answered by `closed` once ffmpeg has ended and no slot is held. */
   | { readonly type: 'close'; readonly ringId: number }
   | { readonly type: 'slot-free'; readonly ringId: number }
   | { readonly type: 'watch'; readonly ringId: number; readonly isWatched: boolean }
@@ -55,7 +56,7 @@ export type FromLane =
   | { readonly type: 'ready' }
   /** At least one frame was handed over in the ring. */
   | { readonly type: 'frames'; readonly ringId: number }
-  /** Frames that entered and had to give way before they reached the main thread. */
+  /** Frames that entered and were dropped before they reached the main thread. */
   | { readonly type: 'dropped'; readonly ringId: number; readonly reason: DropReason; readonly count: number }
   | { readonly type: 'child-started'; readonly ringId: number; readonly pid: number }
   | { readonly type: 'child-gone'; readonly ringId: number; readonly pid: number }
@@ -68,32 +69,32 @@ export type FromLane =
   | { readonly type: 'duration'; readonly ringId: number; readonly durationUs: number }
   | { readonly type: 'preview'; readonly ringId: number; readonly frame: number; readonly jpeg: Uint8Array }
   | { readonly type: 'closed'; readonly ringId: number }
-  /** Milliseconds spent in sharp since the last one, about once a second. */
+  /** Milliseconds spent in sharp since the last such message, about once a second. */
   | { readonly type: 'busy'; readonly preprocessMs: number };
 
-/** Which engine, with which settings. */
+/** An engine and its settings. */
 export interface EngineRequest {
   readonly engine: 'tensorflow' | 'openvino' | 'onnx' | 'wasm' | 'fake';
   /**
    * Execution provider of the onnx engine: `cpu`, `cuda`, `tensorrt`, `webgpu`, `dml`, `coreml`. With `cuda` the tensorflow
-   * engine insists on a GPU, else it takes what the library has. Device of the openvino engine: `cpu`, `gpu`, `npu`, `auto`.
+   * engine requires a GPU, else it uses whatever device the library has. Device of the openvino engine: `cpu`, `gpu`, `npu`, `auto`.
    */
   readonly provider: string;
-  /** What to compute in; `auto`, also where absent, leaves it to the engine. */
+  /** Number format to compute in, by default `auto`: the engine chooses. */
   readonly precision?: 'auto' | ComputePrecision;
-  /** File of OpenVINO's C library (`libopenvino_c`); absent where it is not set up. */
+  /** File of OpenVINO's C library (`libopenvino_c`); absent if it is not set up. */
   readonly openvinoLibrary?: string | undefined;
   readonly model: CompiledModel;
   readonly maxBatch: number;
-  /** Sizes to warm, all of them: what another thread with the same engine found. Null: find out which pay. */
+  /** Batch sizes to warm up, as found by another thread with the same engine. Null: measure which sizes are worthwhile. */
   readonly batchSizes: readonly number[] | null;
-  /** Threads inside one stream. */
+  /** Threads that the engine's library uses for one call. */
   readonly intraThreads: number;
   readonly fake: FakeEngineOptions;
 }
 
 export interface FakeEngineOptions {
-  /** Time of one call, whatever the batch. */
+  /** Time of one call, independent of the batch size. */
   readonly callMs: number;
   /** Added for each frame of the batch. */
   readonly frameMs: number;
@@ -101,22 +102,22 @@ export interface FakeEngineOptions {
   readonly rows: readonly number[];
 }
 
-/** What an engine says of itself once it is loaded and warm. */
+/** What an engine reports once it is loaded and warm. */
 export interface EngineInfo {
   readonly engine: string;
   readonly provider: string;
   readonly device: string;
-  /** As executed: a `ComputePrecision`, or `none` where nothing is computed. */
+  /** As executed: a `ComputePrecision`, or `none` if nothing is computed. */
   readonly precision: string;
-  /** Batch sizes it was warmed for, rising. */
+  /** Batch sizes that it was warmed up for, ascending. */
   readonly batchSizes: readonly number[];
-  /** Milliseconds of one call for each of them, best of the warm-up. */
+  /** Milliseconds per call for each of these sizes, best of the warm-up. */
   readonly warmMs: readonly number[];
-  /** Calls that may be under way at once: with 2 the next batch is handed over while one is computed. */
+  /** Maximum number of concurrent calls: with 2, the next batch is handed over while one is computed. */
   readonly callsInFlight: number;
 }
 
-/** Kernel ids of threads; null where the system has none to tell. */
+/** Kernel id of a thread; null if the system does not provide it. */
 export type ThreadId = number | null;
 
 export type ToInference =
@@ -127,7 +128,7 @@ export type ToInference =
       readonly batchId: number;
       readonly ringIds: readonly number[];
       readonly slots: readonly number[];
-      /** Frames of one call of the engine, a warmed size. Fewer slots are padded to it, more are several calls in a row. */
+      /** Frames per call of the engine, a warmed-up size. Fewer slots are padded; more are split into consecutive calls. */
       readonly callSize: number;
       readonly scoreThreshold: number;
     }
@@ -138,21 +139,21 @@ export type FromInference =
       readonly type: 'ready';
       readonly info: EngineInfo;
       readonly tid: ThreadId;
-      /** Of the engine, where it has a process of its own. */
+      /** Process id of the engine, if it has its own process. */
       readonly enginePid: number | null;
     }
   | { readonly type: 'failed'; readonly error: WireError }
   | {
       readonly type: 'result';
       readonly batchId: number;
-      /** Packed rows of all frames one after the other, in source pixels. */
+      /** Packed rows of all frames, concatenated, in source pixels. */
       readonly rows: Float32Array;
-      /** Rows of each frame. */
+      /** Number of rows of each frame. */
       readonly counts: readonly number[];
-      /** Time that the engine worked on it, all calls together. */
+      /** Total time of the engine's calls. */
       readonly busyMs: number;
       readonly endedMs: number;
-      /** As in `ready`; another one once the engine has replaced its process. */
+      /** As in `ready`; changes when the engine has replaced its process. */
       readonly enginePid: number | null;
     }
   | { readonly type: 'batch-failed'; readonly batchId: number; readonly error: WireError };

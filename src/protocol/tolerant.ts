@@ -1,8 +1,8 @@
 import { z } from 'zod';
 
 /**
- * Makes a schema that leaves unknown keys out instead of refusing them, at any depth. Settings are strict where a person
- * writes them, since an unknown key is a slip of the pen; in a record of another host it is the setting of a newer version.
+ * Returns a schema that strips unknown keys at any depth instead of refusing them. In settings written by a person an unknown
+ * key is a typing mistake; in a record of another host it is a setting of a newer version.
  */
 export function tolerant<S extends z.ZodType>(schema: S): S {
   return relaxed(schema) as S;

@@ -14,7 +14,7 @@ const CARDS = [
   ['centernet', 0.3302],
 ] as const;
 
-/** What a model may lose here. */
+/** Tolerated loss of AP. */
 const TOLERANCES = { f32: 0.002, f16: 0.005 } as const;
 
 const CASES = CARDS.flatMap(([model, ap]) => [[model, 'f32', ap] as const, [model, 'f16', ap] as const]);
@@ -46,12 +46,12 @@ describe.skipIf(sharedDir === null)('accuracy on COCO (needs the shared folder)'
     return (JSON.parse(stdout) as { models: [{ figures: { AP: number }; resizeBy: string }] }).models[0];
   }
 
-  it.each(CASES)('%s in %s finds what it finds with its own preprocessing', async (model, precision, ap) => {
+  it.each(CASES)("%s in %s reaches the AP of its publisher's preprocessing", async (model, precision, ap) => {
     const { figures } = await evaluated('--model', model, '--precision', precision);
     expect(figures.AP).toBeGreaterThan(ap - TOLERANCES[precision]);
   });
 
-  it('says what a model loses where ffmpeg scales its pictures', async () => {
+  it('measures the AP with pictures resized by ffmpeg', async () => {
     const { figures, resizeBy } = await evaluated('--model', 'deimv2-atto', '--resize-by', 'ffmpeg');
     expect(resizeBy).toBe('ffmpeg');
     expect(Math.abs(figures.AP - 0.3113)).toBeLessThan(0.02);

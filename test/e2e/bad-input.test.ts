@@ -5,7 +5,7 @@ import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { cli, temporaryFolder } from '../support/cli.ts';
 import { VideoFolder } from '../support/made-videos.ts';
 
-/** What users get wrong, and what they are told: exit code, and the message on standard error. */
+/** Typical user mistakes with the expected exit code and message on standard error. */
 interface Mistake {
   readonly what: string;
   readonly args: (place: { folder: string; clip: string; port: number }) => readonly string[];
@@ -54,7 +54,7 @@ const MISTAKES: readonly Mistake[] = [
     says: /model: inputSize: expected WIDTHxHEIGHT, as in 480x256, received "big" \(string\) \[CONFIG_INVALID\]/,
   },
   {
-    what: 'a score that is none',
+    what: 'a score out of range',
     args: ({ clip }) => ['detect', clip, '--min-score', '7'],
     code: 2,
     says: /model: scoreThreshold: expected .*1, received 7 \(number\)/,
@@ -102,13 +102,13 @@ const MISTAKES: readonly Mistake[] = [
     says: /text\.mp4: it is not a video.*\[SOURCE_UNREADABLE\]/,
   },
   {
-    what: 'a camera that is not there',
+    what: 'an unreachable camera',
     args: ({ port }) => ['detect', `rtsp://admin:s3cret@127.0.0.1:${port + 1}/cam`, '--engine', 'fake'],
     code: 1,
     says: /rtsp:\/\/\*\*\*@127\.0\.0\.1:\d+\/cam: the server does not answer.*\[SOURCE_UNREACHABLE\]/,
   },
   {
-    what: 'a server that is not there',
+    what: 'an unreachable server',
     args: ({ port }) => ['detect', `http://127.0.0.1:${port + 1}/a.mp4?token=s3cret`, '--engine', 'fake'],
     code: 1,
     says: /a\.mp4\?token=\*\*\*: the server does not answer.*\[SOURCE_UNREACHABLE\]/,
@@ -121,7 +121,7 @@ const MISTAKES: readonly Mistake[] = [
     says: /ffmpeg at \/no\/ffmpeg \(found by setting\) cannot be run: .*ENOENT \[FFMPEG_MISSING\]/,
   },
   {
-    what: 'a results folder that is missing',
+    what: 'a missing results folder',
     args: ({ folder, clip }) => ['detect', clip, '--engine', 'fake', '--out', join(folder, 'no/r.jsonl')],
     code: 1,
     says: /cannot write .*no\/r\.jsonl: the folder .*no does not exist; create it first.*\[SINK_FAILED\]/,
@@ -133,8 +133,8 @@ const MISTAKES: readonly Mistake[] = [
     says: /cannot write .*text\.mp4\/r\.jsonl.*\[SINK_FAILED\]/,
   },
   {
-    // The kernel lets nobody write there, not even root.
-    what: 'a results file that may not be written',
+    // The kernel refuses writes to /sys, even for root.
+    what: 'a results file that is not writable',
     args: ({ clip }) => ['detect', clip, '--engine', 'fake', '--out', '/sys/r.jsonl'],
     code: 1,
     says: /cannot write \/sys\/r\.jsonl: .*permission.*\[SINK_FAILED\]/i,
@@ -146,7 +146,7 @@ const MISTAKES: readonly Mistake[] = [
     says: /cannot write \/dev\/full: no space is left on the disk; .*10 results were lost \[SINK_FAILED\]/,
   },
   {
-    what: 'two documents on one output',
+    what: 'two documents on standard output',
     args: ({ clip }) => ['detect', clip, '--json', '--out', '-'],
     code: 2,
     says: /--json and --out - both write to standard output/,
@@ -176,13 +176,13 @@ const MISTAKES: readonly Mistake[] = [
     says: /key\.yaml: streams\[0\]\.maxFPS: unknown key; did you mean "maxFps"\? \[CONFIG_INVALID\]/,
   },
   {
-    what: 'a pipeline that is no YAML',
+    what: 'a pipeline that is not valid YAML',
     args: ({ folder }) => ['run', join(folder, 'syntax.yaml')],
     code: 2,
     says: /syntax\.yaml: line 3, column \d+: not valid YAML/,
   },
   {
-    what: 'a pipeline none of whose sources exists',
+    what: 'a pipeline without any existing source',
     args: ({ folder }) => ['run', join(folder, 'source.yaml')],
     code: 1,
     says: /gone\.mp4: no such file \[SOURCE_NOT_FOUND\]/,
@@ -194,51 +194,51 @@ const MISTAKES: readonly Mistake[] = [
     says: /port \d+.*\[PORT_IN_USE\]/,
   },
   {
-    what: 'a port that is none',
+    what: 'an invalid port',
     args: ({ folder }) => ['run', join(folder, 'good.yaml'), '--port', '99999'],
     code: 2,
     says: /--port: expected a whole number from 0 to 65535/,
   },
   {
-    what: 'the whole network without a token',
+    what: 'listening on all addresses without a token',
     args: ({ folder }) => ['run', join(folder, 'good.yaml'), '--host', '0.0.0.0', '--port', '0'],
     env: { SIGHTLINE_TOKEN: '' },
     code: 2,
     says: /token.*\[TOKEN_REQUIRED\]/i,
   },
   {
-    what: 'annotations that are missing',
+    what: 'missing annotations',
     args: () => ['score', 'no.json', 'no.json'],
     code: 2,
     says: /no\.json.*\[DATASET_INVALID\]/,
   },
   {
-    what: 'results that are no COCO',
+    what: 'results that are not in COCO format',
     args: ({ folder }) => ['score', join(folder, 'coco.json'), join(folder, 'text.mp4')],
     code: 2,
     says: /text\.mp4.*\[DATASET_INVALID\]/,
   },
   {
-    what: 'too many streams to bench',
+    what: 'bench with too many streams',
     args: ({ clip }) => ['bench', clip, '--streams', '0'],
     code: 2,
     says: /--streams: expected a whole number from 1 to 256/,
   },
   {
-    what: 'no time to bench',
+    what: 'bench without measuring time',
     args: ({ clip }) => ['bench', clip, '--seconds', '0'],
     code: 2,
     says: /--seconds: expected a number above 0, up to 3600/,
   },
   {
-    what: 'a warm-up that ends before it begins',
+    what: 'bench with a negative warm-up',
     args: ({ clip }) => ['bench', clip, '--warm-up=-1'],
     code: 2,
     says: /--warm-up: expected a number from 0 to 3600/,
   },
 ];
 
-describe('wrong input gets a clear message and the right exit code:', () => {
+describe('wrong input is answered with a clear message and the right exit code:', () => {
   const temporary = temporaryFolder();
   const videos = new VideoFolder();
   const blocker: Server = createServer();

@@ -15,7 +15,7 @@ describe('sightline bench', () => {
 
   afterAll(() => videos.remove());
 
-  it('--json tells what was measured, for each stream and before the measured time', async () => {
+  it('--json prints the measurement, per stream and with the warm-up rate', async () => {
     const { stdout, code } = await cli(['bench', clip, ...FAST, '--streams', '2', '--json']);
     expect(code).toBe(0);
     const measured = JSON.parse(stdout) as Measurement & { source: string };
@@ -30,7 +30,7 @@ describe('sightline bench', () => {
     expect(measured.dropRatio).toBe(0);
   });
 
-  it('prints FPS, latency and the stages for people', async () => {
+  it('prints FPS, latency and stages as text', async () => {
     const { stdout, code } = await cli(['bench', clip, ...FAST, '--realtime']);
     expect(code).toBe(0);
     expect(stdout).toMatch(/\d fps, \d+ frames, 0 % dropped \(\d+\.\d fps in the 0\.5 s before\)/);

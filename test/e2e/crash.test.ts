@@ -25,11 +25,11 @@ sinks:
 
 interface Crashed {
   readonly result: CliResult;
-  /** Frame numbers that a client got before the exception. */
+  /** Frame numbers that a client received before the exception. */
   readonly seen: readonly number[];
 }
 
-describe('sightline run that meets an exception which nothing catches', () => {
+describe('sightline run with an uncaught exception', () => {
   const videos = new VideoFolder();
   afterAll(() => videos.remove());
 
@@ -53,7 +53,7 @@ describe('sightline run that meets an exception which nothing catches', () => {
   }
 
   it.each(['exception', 'rejection'] as const)(
-    'writes out every result and ends with exit code 1: %s',
+    'flushes every result and exits with code 1: %s',
     async (kind) => {
       const temporary = temporaryFolder();
       onTestFinished(() => temporary.remove());

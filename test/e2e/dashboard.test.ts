@@ -30,7 +30,7 @@ describe.skipIf(browserPath === undefined)(browserTitle('dashboard'), () => {
     });
   }
 
-  it('shows one stream large, with its picture, boxes and figures, and no complaint', async () => {
+  it('shows one stream large, with its picture, boxes and figures, without browser errors', async () => {
     const port = await LiveDouble.create(1);
     const { url } = await openGateway(port);
     const { page, complaints } = await visit(browser, url);
@@ -91,7 +91,7 @@ describe.skipIf(browserPath === undefined)(browserTitle('dashboard'), () => {
     await page.close();
   });
 
-  it('pauses, resumes, adds and removes streams, asks before it removes, and says what went wrong', async () => {
+  it('pauses, resumes, adds and removes streams, asks before removing, and shows errors', async () => {
     const port: RuntimeDouble = await LiveDouble.create(2);
     const { url } = await openGateway(port);
     const { page } = await visit(browser, url);
@@ -121,7 +121,7 @@ describe.skipIf(browserPath === undefined)(browserTitle('dashboard'), () => {
     await page.close();
   });
 
-  it('says that the connection is lost, and returns when the gateway does', async () => {
+  it('shows a lost connection and reconnects when the gateway is back', async () => {
     const port = await LiveDouble.create(1);
     const first = await openGateway(port);
     const { page } = await visit(browser, first.url);
@@ -136,7 +136,7 @@ describe.skipIf(browserPath === undefined)(browserTitle('dashboard'), () => {
     await page.close();
   });
 
-  it('opens with the token in the address, hides it, and needs it no more for a reload', async () => {
+  it('opens with the token in the address, removes it there, and reloads without it', async () => {
     const port = await LiveDouble.create(1);
     const { url } = await openGateway(port, { token: 'open sesame' });
     const { page, complaints } = await visit(browser, `${url}/?token=open+sesame`);
@@ -154,7 +154,7 @@ describe.skipIf(browserPath === undefined)(browserTitle('dashboard'), () => {
     await page.close();
   });
 
-  it('shows names and messages as text, whatever they contain', async () => {
+  it('shows names and messages as text, even if they contain markup', async () => {
     const port = await LiveDouble.create(1);
     const evil = '<img src=x onerror="document.title=\'owned\'">';
     const gate = port.report().streams[0]!;

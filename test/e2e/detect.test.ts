@@ -35,25 +35,25 @@ describe('sightline detect', () => {
     videos.remove();
   });
 
-  it('writes one line for each frame, in order, with the media time of each', async () => {
+  it('writes one line per frame, in order, with its media time', async () => {
     expect((await cli(['detect', clip, '--engine', 'fake', '--out', out])).code).toBe(0);
     expect(lines().map(({ frame }) => frame)).toEqual(Array.from({ length: 30 }, (_, i) => i));
     expect(lines().map(({ ptsUs }) => ptsUs)).toEqual(Array.from({ length: 30 }, (_, i) => i * 40_000));
     expect(lines()[0]).toEqual({ source: clip, frame: 0, ptsUs: 0, width: 320, height: 180, detections: [] });
   });
 
-  it('takes every n-th frame and keeps its number', async () => {
+  it('--every processes every n-th frame and keeps frame numbers', async () => {
     expect((await cli(['detect', clip, '--engine', 'fake', '--every', '7', '--out', out])).code).toBe(0);
     expect(lines().map(({ frame, ptsUs }) => [frame, ptsUs])).toEqual([0, 7, 14, 21, 28].map((n) => [n, n * 40_000]));
   });
 
-  it('--json prints one document on standard output and nothing else there', async () => {
+  it('--json prints exactly one document on standard output', async () => {
     const { stdout, code } = await cli(['detect', clip, '--engine', 'fake', '--json']);
     expect(code).toBe(0);
     expect(JSON.parse(stdout)).toMatchObject({ inputs: [{ source: clip, frames: 30, error: null }] });
   });
 
-  it('reports a bad input, does the others, and ends with exit code 1', async () => {
+  it('reports an unreadable input, processes the others, and exits with code 1', async () => {
     const bad = join(temporary.path, 'bad.mp4');
     writeFileSync(bad, 'no video');
     const { code, stderr } = await cli(['detect', clip, bad, clip, '--engine', 'fake', '--out', out]);
@@ -62,7 +62,7 @@ describe('sightline detect', () => {
     expect(lines()).toHaveLength(60);
   });
 
-  it('stops in order when interrupted: what it wrote is whole', async () => {
+  it('leaves complete lines when interrupted', async () => {
     const child = startCli(['detect', 'synthetic:testsrc2=size=320x180:rate=25', '--engine', 'fake', '--out', '-']);
     const result = ended(child);
     child.stdout!.once('data', () => child.kill('SIGINT'));
@@ -84,7 +84,7 @@ describe('sightline detect', () => {
       writeFileSync(out, earlier);
     });
 
-    it('stays when no input can be read', async () => {
+    it('stays if no input can be read', async () => {
       const bad = join(temporary.path, 'bad.mp4');
       writeFileSync(bad, 'no video');
       expect((await cli(['detect', bad, '--engine', 'fake', '--out', out])).code).toBe(1);
@@ -92,7 +92,7 @@ describe('sightline detect', () => {
       expect(named()).toEqual(['r.jsonl']);
     });
 
-    it('stays when the command is killed; what that had written is kept, and the next one replaces the earlier', async () => {
+    it('stays if the command is killed; its partial result is kept, and the next run replaces the earlier result', async () => {
       const endless = 'synthetic:testsrc2=size=320x180:rate=25';
       const killed = startCli(['detect', endless, '--engine', 'fake', '--out', out]);
       const end = ended(killed);
@@ -112,7 +112,7 @@ describe('sightline detect', () => {
       expect(recovered.map((line) => (JSON.parse(line) as Line).frame)).toEqual(recovered.map((_, i) => i));
     });
 
-    it('stays when the command is interrupted, which says where the new one is', async () => {
+    it('stays if the command is interrupted, which reports the path of the new result', async () => {
       const child = startCli(['detect', 'synthetic:testsrc2=size=320x180:rate=25', '--engine', 'fake', '--out', out]);
       const result = ended(child);
       await waitFor('results', () => existsSync(partial) && readFileSync(partial).length > 2000, {
@@ -125,7 +125,7 @@ describe('sightline detect', () => {
     });
   });
 
-  it('refuses one file for two kinds of results', async () => {
+  it('refuses the same file for two kinds of results', async () => {
     const { code, stderr } = await cli(['detect', clip, '--engine', 'fake', '--out', out, '--coco', out]);
     expect(code).toBe(1);
     expect(stderr).toMatch(/sink --coco: .*r\.jsonl is written by sink --out of process.*SINK_BUSY/);

@@ -25,7 +25,7 @@ describe.skipIf(sharedDir === null)('ONNX files on the command line (needs the s
   const images = join(data, 'images');
   const picture = join(images, '000000000802.jpg');
 
-  it('detect takes one without a manifest, with the class names of its metadata', async () => {
+  it('detect runs one without a manifest, with the class names of its metadata', async () => {
     const file = join(models, 'layouts', 'yolo11.onnx');
     const { code, stdout, stderr } = await cli(['detect', picture, '--model', file, '--out', '-'], env);
     expect(code, stderr).toBe(0);
@@ -35,7 +35,7 @@ describe.skipIf(sharedDir === null)('ONNX files on the command line (needs the s
   });
 
   it.each(['yolov8_nms.onnx', 'rtdetr.onnx'])(
-    'detect finds in a photograph what the reference finds: %s',
+    'detect finds the same objects in a photograph as the reference: %s',
     async (name) => {
       const file = join(models, 'layouts', name);
       const { layouts } = JSON.parse(readFileSync(join(models, 'layouts', 'expected.json'), 'utf8')) as {
@@ -62,7 +62,7 @@ describe.skipIf(sharedDir === null)('ONNX files on the command line (needs the s
   );
 
   it.each(['yolox_nano_416', 'deimv2_femto_416', 'picodet_s_416', 'nanodet_m_416'])(
-    '%s finds the refrigerator and the oven of a kitchen without being told anything',
+    '%s finds the refrigerator and the oven of a kitchen without any flags',
     async (name) => {
       const args = ['detect', picture, '--model', join(models, `${name}.onnx`), '--out', '-'];
       const { code, stdout, stderr } = await cli(args, env);
@@ -73,7 +73,7 @@ describe.skipIf(sharedDir === null)('ONNX files on the command line (needs the s
     },
   );
 
-  it('a network for segmentation is refused by name, and random bytes in one line without any of them', async () => {
+  it('a segmentation network is refused with its kind, and random bytes in one line that does not quote them', async () => {
     const seg = await cli(['detect', picture, '--model', join(models, 'layouts', 'yolov8_seg.onnx')], env);
     expect([seg.code, seg.stderr]).toEqual([2, expect.stringContaining('instance segmentation')]);
     const broken = join(own.path, 'broken.onnx');
@@ -88,7 +88,7 @@ describe.skipIf(sharedDir === null)('ONNX files on the command line (needs the s
     expect(stderr).toMatch(/^error: [\x20-\x7e]*broken\.onnx: [\x20-\x7e]+ \[MODEL_INVALID\]\n$/);
   });
 
-  it('models add finds colours, range and fit by average precision, and the model is there by its name', async () => {
+  it('models add chooses channel order, range and resize rule by average precision, and the model can be used by name', async () => {
     const dataset = JSON.parse(readFileSync(join(data, 'instances.json'), 'utf8')) as {
       images: { id: number }[];
       annotations: { image_id: number }[];
@@ -113,20 +113,20 @@ describe.skipIf(sharedDir === null)('ONNX files on the command line (needs the s
     for (const { path } of added.pictures) expect(readFileSync(path).subarray(0, 2)).toEqual(Buffer.from([0xff, 0xd8]));
 
     const listed = await cli(['models', 'list'], env);
-    expect(listed.stdout).toMatch(/^mine +416x416 .* here /m);
+    expect(listed.stdout).toMatch(/^mine +416x416 .* local /m);
     const detected = await cli(['detect', picture, '--model', 'mine', '--json'], env);
     expect(JSON.parse(detected.stdout)).toMatchObject({ model: { name: 'mine' }, inputs: [{ error: null }] });
     const again = await cli(['models', 'add', file, '--name', 'mine', '--images', images], env);
     expect([again.code, again.stderr]).toEqual([2, expect.stringContaining('--force')]);
   }, 120_000);
 
-  it('models add says plainly when what is found looks wrong', async () => {
+  it('models add warns if the result looks wrong', async () => {
     const file = join(models, 'yolox_nano_416.onnx');
     const flags = ['--name', 'wrong', '--range', '1', '--images', images];
     const { code, stdout, stderr } = await cli(['models', 'add', file, ...flags], env);
     expect(code).toBe(0);
     expect(stderr).toContain('no box in any of 8 pictures: the settings look wrong');
-    expect(stdout).toContain('It looks wrong');
+    expect(stdout).toContain('The result looks wrong');
     const random = await cli(['models', 'add', join(models, 'layouts', 'yolov8.onnx'), '--images', images], env);
     expect(random.stderr).toContain('have 100 boxes or more: the settings look wrong');
   });

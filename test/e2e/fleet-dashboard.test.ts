@@ -33,7 +33,7 @@ describe.skipIf(browserPath === undefined)(browserTitle('dashboard of a fleet'),
   const text = async (page: Page, selector: string): Promise<string> =>
     (await page.locator(selector).allInnerTexts()).join().trim();
 
-  it('shows hosts with their load, jobs with their progress, and how many hosts there should be', async () => {
+  it('shows hosts with their load, jobs with their progress, and the recommended number of hosts', async () => {
     const { page, complaints } = await open();
     expect(await page.locator('[data-host]').count()).toBe(3);
     expect(await text(page, '[data-host="edge-1"]')).toMatch(
@@ -48,12 +48,12 @@ describe.skipIf(browserPath === undefined)(browserTitle('dashboard of a fleet'),
     );
     expect(await text(page, '.fleet-scale')).toMatch(/^4 hosts recommended\. Live streams take 74 %/);
     expect(await page.locator('.fleet-scale').getAttribute('data-change')).toBe('more');
-    expect(await text(page, '.fleet-part-head .fleet-note')).toBe('7 tasks run, 46 wait, the oldest for 1 min 35 s');
+    expect(await text(page, '.fleet-part-head .fleet-note')).toBe('7 tasks running, 46 waiting, oldest for 1 min 35 s');
     expect(complaints).toEqual([]);
     await page.close();
   });
 
-  it('shows the host of each stream, and the streams of one host on a click', async () => {
+  it('shows the host of each stream, and on a click only the streams of one host', async () => {
     const { page } = await open();
     expect(await text(page, '[data-stream="gate-1"] .card-host')).toBe('edge-1');
     expect(await text(page, '[data-stream="yard-1"] .card-host')).toBe('edge-2');
@@ -64,7 +64,7 @@ describe.skipIf(browserPath === undefined)(browserTitle('dashboard of a fleet'),
     await page.close();
   });
 
-  it('drains a host and lets it work again', async () => {
+  it('drains and undrains a host', async () => {
     const { page, fleet } = await open();
     await page.click('button[aria-label="Drain edge-2"]');
     await until(async () => (await text(page, '[data-host="edge-2"] .badge')) === 'Draining');
@@ -74,7 +74,7 @@ describe.skipIf(browserPath === undefined)(browserTitle('dashboard of a fleet'),
     await page.close();
   });
 
-  it('asks before it cancels a job, shows what failed in one and tries it again', async () => {
+  it('asks before cancelling a job, shows failed tasks and retries them', async () => {
     const { page, fleet } = await open();
     await page.click('button[aria-label="Cancel archive-november"]');
     await page.click('#cancel-dialog button[value="keep"]');
@@ -93,7 +93,7 @@ describe.skipIf(browserPath === undefined)(browserTitle('dashboard of a fleet'),
     await page.close();
   });
 
-  it('says in a toast what the fleet refuses', async () => {
+  it('shows a refusal of the fleet in a toast', async () => {
     const { page, fleet } = await open();
     fleet.hosts.delete('edge-2');
     await page.click('button[aria-label="Drain edge-2"]');
@@ -101,7 +101,7 @@ describe.skipIf(browserPath === undefined)(browserTitle('dashboard of a fleet'),
     await page.close();
   });
 
-  it('follows hosts that come, fall silent and go, in the order of their names', async () => {
+  it('shows hosts that join, fall silent and leave, sorted by name', async () => {
     const { page, fleet, live } = await open();
     const rows = (): Promise<(string | null)[]> =>
       page.locator('[data-host]').evaluateAll((nodes) => nodes.map((node) => node.getAttribute('data-host')));
@@ -113,13 +113,13 @@ describe.skipIf(browserPath === undefined)(browserTitle('dashboard of a fleet'),
     fleet.scale = { ...scaleReport(2), reason: 'Two are enough.' };
     live.tick();
     await until(async () => (await rows()).join() === 'edge-2,edge-3,rack-7');
-    expect(await text(page, '[data-host="rack-7"] .badge')).toBe('Not heard of for 12 s');
+    expect(await text(page, '[data-host="rack-7"] .badge')).toBe('Silent for 12 s');
     expect(await page.locator('[data-host="rack-7"] button.button-small').isVisible()).toBe(false);
     expect(await text(page, '.fleet-scale')).toBe('The fleet has the right size');
     await page.close();
   });
 
-  it('shows names and reasons as text, whatever they contain', async () => {
+  it('shows names and reasons as text, even if they contain markup', async () => {
     const { page, fleet, live, complaints } = await open(1);
     const evil = '<img src=x onerror="document.title=\'owned\'">';
     fleet.hosts.set('edge-1', { ...fleet.hosts.get('edge-1')!, model: evil, pipeline: evil });
@@ -135,7 +135,7 @@ describe.skipIf(browserPath === undefined)(browserTitle('dashboard of a fleet'),
     await page.close();
   });
 
-  it('is not there on a machine that is in no fleet', async () => {
+  it('is hidden outside a fleet', async () => {
     const live = await LiveDouble.create(2);
     const { url } = await openGateway(live);
     const { page, complaints } = await visit(browser, url);

@@ -19,7 +19,7 @@ import { waitFor } from '../support/wait-for.ts';
 const LEASE_MS = 3_000;
 const STREAMS = Array.from({ length: 12 }, (_, i) => `cam-${i + 1}`);
 const FILES = ['a', 'b', 'c'];
-/** The network sees a small picture, so that two cores carry twelve streams and the bulk work; it is the real one. */
+/** The real network with a small input, so that two cores can run twelve streams and the bulk work. */
 const MODEL = ['--model', 'centernet', '--input-size', '128x128'];
 
 const PIPELINE = (roots: string): string => `
@@ -50,7 +50,7 @@ describe.skipIf(redisMissing !== null)('a fleet of three hosts (needs redis-serv
   };
   const report = async (): Promise<JobReport> => (await control.tasks.job('archive')).report;
 
-  /** Every stream has published under a lease that counts, since `sinceMs`. */
+  /** Waits until every stream has published under a valid lease since `sinceMs`. */
   const allLive = async (what: string, sinceMs: number, deadlineMs: number): Promise<void> => {
     await waitFor(
       what,
@@ -90,7 +90,7 @@ describe.skipIf(redisMissing !== null)('a fleet of three hosts (needs redis-serv
     temporary.remove();
   });
 
-  it('shares twelve paced streams, and takes a job of several files', async () => {
+  it('shares twelve paced streams and runs a job of several files', async () => {
     const startedMs = performance.now();
     const camera = join(footage, 'camera.mp4');
     const settings = { loop: true, realtime: true, maxFps: 2 };
@@ -111,7 +111,7 @@ describe.skipIf(redisMissing !== null)('a fleet of three hosts (needs redis-serv
     await waitFor('a first segment', async () => (await report()).segmentsDone > 0, { deadlineMs: 60_000 });
   }, 180_000);
 
-  it('a host that is killed hands its streams on within 15 s', async () => {
+  it('the streams of a killed host run on others within 15 s', async () => {
     const victim = hosts.get(checker.hostOf('cam-1')!)!;
     const orphans = STREAMS.filter((id) => checker.hostOf(id) === victim.id);
     const fences = orphans.map((id) => checker.fenceOf(id));
@@ -123,7 +123,7 @@ describe.skipIf(redisMissing !== null)('a fleet of three hosts (needs redis-serv
     await startHost(victim.id);
   }, 120_000);
 
-  it('a host that stands still for longer than its lease loses its streams, and publishes nothing when it wakes', async () => {
+  it('a host that is suspended for longer than its lease loses its streams and publishes nothing when it resumes', async () => {
     const victim = hosts.get(checker.hostOf('cam-1')!)!;
     const orphans = STREAMS.filter((id) => checker.hostOf(id) === victim.id);
     const fences = orphans.map((id) => checker.fenceOf(id));
@@ -137,21 +137,21 @@ describe.skipIf(redisMissing !== null)('a fleet of three hosts (needs redis-serv
     expect(checker.violations).toEqual([]);
   }, 120_000);
 
-  it('Redis that is killed and started again finds every stream live within 15 s', async () => {
+  it('every stream is live within 15 s after Redis was killed and restarted', async () => {
     await redis.kill();
     await sleep(1_000);
     await redis.start();
     await allLive('redis restarted', performance.now(), 15_000);
   }, 120_000);
 
-  it('Redis that answers nobody for 20 s finds every stream live within 15 s', async () => {
+  it('every stream is live within 15 s after Redis was suspended for 20 s', async () => {
     redis.pause();
     await sleep(20_000);
     redis.resume();
     await allLive('redis paused for 20 s', performance.now(), 15_000);
   }, 120_000);
 
-  it('a host that is drained is empty, and its streams live elsewhere, within 5 s', async () => {
+  it('the streams of a drained host are live on others within 5 s', async () => {
     await waitFor('three hosts', async () => (await control.state.snapshot()).hosts.length === 3);
     const drained = checker.hostOf('cam-1')!;
     const moved = STREAMS.filter((id) => checker.hostOf(id) === drained);
@@ -163,7 +163,7 @@ describe.skipIf(redisMissing !== null)('a fleet of three hosts (needs redis-serv
     expect(performance.now() - startedMs).toBeGreaterThan(0);
   }, 120_000);
 
-  it('no frame was accepted twice, and the bulk result is what an undisturbed run writes, byte for byte', async () => {
+  it('no frame was accepted twice, and the bulk result is byte-identical to that of an undisturbed run', async () => {
     expect(checker.violations).toEqual([]);
     expect(checker.acceptedCount).toBeGreaterThan(100);
     await waitFor(

@@ -24,7 +24,7 @@ describe.skipIf(sharedDir === null)('models compile and verify (needs the shared
   const images = ['--images', join(sharedDir ?? '.', 'coco-val-100', 'images')];
   const verify = (...flags: string[]) => cli(['models', 'verify', 'yolox-nano', ...images, ...flags], env);
 
-  it('verify compares every engine that is here, at every precision', async () => {
+  it('verify compares every available engine at every precision', async () => {
     const { stdout, stderr, code } = await verify('--json');
     expect(code, stderr).toBe(0);
     const { outputs } = JSON.parse(stdout) as { outputs: Row[] };
@@ -46,7 +46,7 @@ describe.skipIf(sharedDir === null)('models compile and verify (needs the shared
     }
   }, 240_000);
 
-  it('verify compares what the flags name', async () => {
+  it('verify compares only the engine and precision of the flags', async () => {
     const { stdout, stderr, code } = await verify('--engine', 'onnx', '--precision', 'f16');
     expect(code, stderr).toBe(0);
     const [heading, ...rows] = stdout.trim().split('\n');
@@ -55,19 +55,19 @@ describe.skipIf(sharedDir === null)('models compile and verify (needs the shared
     expect(rows[0]).toMatch(/^onnx +f16 +predictions +\S+ +\S+ +\S+ +16$/);
   });
 
-  it('verify of an engine that runs nothing compiled says which do', async () => {
+  it('verify of an engine without compiled models lists the engines that have them', async () => {
     const { stderr, code } = await verify('--engine', 'wasm');
     expect(code).toBe(1);
     expect(stderr).toContain('expected one of onnx, openvino, tensorflow');
   });
 
-  it.skipIf(hasTensorflow)('verify of an engine that is not set up says what sets it up', async () => {
+  it.skipIf(hasTensorflow)('verify of an engine that is not set up names the set-up command', async () => {
     const { stderr, code } = await verify('--engine', 'tensorflow');
     expect(code).toBe(1);
     expect(stderr).toContain('npm run setup:tensorflow');
   });
 
-  it('compile needs no engine: it says where the SavedModel is', async () => {
+  it('compile needs no engine and prints the path of the SavedModel', async () => {
     const flags = ['--engine', 'tensorflow', '--precision', 'f16', '--input-size', '480x256'];
     const { stdout, stderr, code } = await cli(['models', 'compile', 'yolox-nano', ...flags], env);
     expect(code, stderr).toBe(0);

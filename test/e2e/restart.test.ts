@@ -16,7 +16,7 @@ interface Entry {
   readonly image_id: number;
 }
 
-/** A paced source that loses nothing however busy the machine is, one box in every frame, each kind of sink with a file. */
+/** A paced source that drops no frames on a busy machine, one box in every frame, and each kind of file sink. */
 const PIPELINE = (folder: string): string => `
 name: restarted
 description: A camera whose results are written to files.
@@ -29,7 +29,7 @@ sinks:
   - { type: video, path: "${folder}/day.mp4", streams: [door] }
 `;
 
-describe('sightline run, killed and started again', () => {
+describe('sightline run, killed and restarted', () => {
   let temporary: ReturnType<typeof temporaryFolder>;
   const started: PipelineProcess[] = [];
   beforeEach(() => {
@@ -53,9 +53,9 @@ describe('sightline run, killed and started again', () => {
   const entries = (name: string): Entry[] => JSON.parse(text(name)) as Entry[];
   const firstNumbers = (count: number, from = 0): number[] => Array.from({ length: count }, (_, i) => i + from);
 
-  it('keeps every line, every entry and every picture of the first run, and leaves nothing half-made', async () => {
+  it('keeps every line, entry and picture of the first run, and leaves no incomplete files', async () => {
     const first = start();
-    // A fragment of the video is two seconds long, 50 pictures; its head alone has 1 KB.
+    // A fragment of the video has two seconds, 50 pictures; its header alone has 1 KB.
     await waitFor(
       'results of the first run',
       () => lineCount('day.jsonl') > 100 && sizeOf('day.partial.mp4') > 20_000,
@@ -66,7 +66,7 @@ describe('sightline run, killed and started again', () => {
     const wholeLines = text('day.jsonl').slice(0, text('day.jsonl').lastIndexOf('\n') + 1);
     const firstEntries = lineCount('day.partial.json') - 1;
     expect(firstEntries).toBeGreaterThan(50);
-    // A crash may cut the last line anywhere.
+    // A crash can cut the last line at any byte.
     writeFileSync(at('day.jsonl'), `${wholeLines}{"source":"synthetic:te`);
     appendFileSync(at('day.partial.json'), '{"image_id":12');
 
@@ -113,7 +113,7 @@ describe('sightline run, killed and started again', () => {
     );
   });
 
-  it('keeps the files of a run that ended in order', async () => {
+  it('keeps the files of a run that ended normally', async () => {
     const seen: number[] = [];
     for (const name of ['first', 'second']) {
       const process = start();
@@ -128,7 +128,7 @@ describe('sightline run, killed and started again', () => {
     expect(readdirSync(temporary.path).filter((name) => /partial|tmp|lock|recovered/.test(name))).toEqual([]);
   });
 
-  it('survives being killed again and again, whenever that is', async () => {
+  it('survives repeated kills at random times', async () => {
     for (const lines of [0, 1, 17, 60]) {
       const process = start();
       const before = lineCount('day.jsonl');
@@ -163,7 +163,7 @@ describe('sightline run, killed and started again', () => {
       expect((await describeVideo(at(name))).timesMs.length, name).toBeGreaterThan(0);
   });
 
-  it('refuses to write a file that a running pipeline writes, and says which process that is', async () => {
+  it('refuses to write a file that a running pipeline writes, and names its process', async () => {
     const first = start();
     await waitFor('lines of the first one', () => lineCount('day.jsonl') > 10, { deadlineMs: 60_000 });
     const { code, stderr } = await start().end();

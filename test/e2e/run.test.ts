@@ -59,7 +59,7 @@ describe('sightline run, with real ffmpeg and the fake engine', () => {
     return { status: response.status, body: text === '' ? null : JSON.parse(text) };
   };
 
-  /** Asks until the stream's report is as wanted. */
+  /** Polls until the stream's report meets the condition. */
   const until = async (id: string, isWanted: (report: StreamReport) => boolean): Promise<StreamReport> => {
     for (const deadline = Date.now() + 20_000; Date.now() < deadline; ) {
       const { body, status } = await api('GET', `/streams/${id}`);
@@ -71,7 +71,7 @@ describe('sightline run, with real ffmpeg and the fake engine', () => {
     );
   };
 
-  it('is ready, publishes, and tells it in the metrics', async () => {
+  it('is ready, publishes, and reports it in the metrics', async () => {
     await until('left', ({ frames }) => frames.published > 20);
     expect((await fetch(`${url}/readyz`)).status).toBe(200);
     expect(await (await fetch(`${url}/metrics`)).text()).toMatch(
@@ -79,7 +79,7 @@ describe('sightline run, with real ffmpeg and the fake engine', () => {
     );
   });
 
-  it('feeds detections in source pixels, and previews of the same frame, over the WebSocket', async () => {
+  it('sends detections in source pixels, and previews of the same frame, over the WebSocket', async () => {
     const socket = new WebSocket(`${url.replace('http', 'ws')}/ws`);
     const seen = new Map<string, ServerMessage>();
     await new Promise<void>((resolve) => {
@@ -107,7 +107,7 @@ describe('sightline run, with real ffmpeg and the fake engine', () => {
     ['a filter that reads any file', 'synthetic:movie=/etc/passwd'],
     ['a file outside fleet.roots', '/etc/passwd'],
     ['a capture device', 'device:/dev/video0'],
-  ])('refuses a source over REST that may not be opened: %s', async (_, source) => {
+  ])('refuses a forbidden source over REST: %s', async (_, source) => {
     const refused = await api('POST', '/streams', { id: 'forbidden', source });
     expect(refused).toMatchObject({ status: 422, body: { error: { code: 'SOURCE_FORBIDDEN' } } });
     expect((await api('PATCH', '/streams/left', { source })).status).toBe(422);
@@ -137,7 +137,7 @@ describe('sightline run, with real ffmpeg and the fake engine', () => {
       expect(await until(id, ({ state }) => state === 'running')).toMatchObject({ reconnects: 0 });
   });
 
-  it('tells what is wrong with a request', async () => {
+  it('answers a bad request with its error code and the reason', async () => {
     expect(await api('POST', '/streams', { id: 'x', source: 'gone.mp4' })).toMatchObject({
       body: { error: { code: 'SOURCE_FORBIDDEN' } },
     });
@@ -148,7 +148,7 @@ describe('sightline run, with real ffmpeg and the fake engine', () => {
     expect((await api('POST', '/streams/nobody/pause')).status).toBe(404);
   });
 
-  it('keeps the conservation law in every report', async () => {
+  it('satisfies the conservation law in every report', async () => {
     const { body } = await api('GET', '/streams');
     for (const { frames } of (body as { streams: StreamReport[] }).streams) {
       const dropped = Object.values(frames.dropped).reduce((sum, count) => sum + count, 0);
@@ -156,7 +156,7 @@ describe('sightline run, with real ffmpeg and the fake engine', () => {
     }
   });
 
-  it('stops in order on SIGTERM, and leaves no ffmpeg behind', async () => {
+  it('stops in an orderly way on SIGTERM and leaves no ffmpeg process', async () => {
     child.kill('SIGTERM');
     expect((await result).code).toBe(0);
     expect(ffmpegWith(videos.marker)).toEqual([]);

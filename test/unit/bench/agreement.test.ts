@@ -4,7 +4,7 @@ import { agreement, type BoxRow, median } from '../../../bench/peers/agreement.t
 const PERSON: BoxRow = [10, 10, 40, 80, 0.9, 0];
 
 describe('agreement of two detectors', () => {
-  it('is whole for the same boxes, whatever their order', () => {
+  it('is 1 for the same boxes in any order', () => {
     const car: BoxRow = [200, 50, 60, 30, 0.6, 2];
     const result = agreement([[PERSON, car]], [[car, PERSON]]);
     expect(result).toMatchObject({ matched: 2, ratio: 1, medianIou: 1, maxScoreDifference: 0 });
@@ -12,20 +12,20 @@ describe('agreement of two detectors', () => {
 
   it('does not match boxes of different classes or of an IoU below one half', () => {
     const bicycle: BoxRow = [10, 10, 40, 80, 0.9, 1];
-    // Moved by 20 of 40 pixels: half of each box is common, so the IoU is 1/3.
+    // Moved by 20 of 40 pixels: the boxes share half of their area, so the IoU is 1/3.
     const moved: BoxRow = [30, 10, 40, 80, 0.9, 0];
     expect(agreement([[PERSON]], [[bicycle]]).matched).toBe(0);
     expect(agreement([[PERSON]], [[moved]]).matched).toBe(0);
   });
 
-  it('uses no box twice: the better of two stands, the other is missing on the other side', () => {
+  it('uses no box twice: the better of two matches, the other counts as missing', () => {
     const near: BoxRow = [12, 10, 40, 80, 0.8, 0];
     const result = agreement([[PERSON, near]], [[PERSON]]);
     expect(result.matched).toBe(1);
     expect(result.ratio).toBeCloseTo(2 / 3);
   });
 
-  it('tells a box that only the threshold separates from one that the other side does not have', () => {
+  it('distinguishes a box just below the threshold from a missing box', () => {
     const strong: BoxRow = [10, 10, 40, 80, 0.41, 0];
     const weak: BoxRow = [10, 10, 40, 80, 0.39, 0];
     expect(agreement([[strong]], [[weak]])).toMatchObject({ ratio: 0, ratioOfWeakMatches: 1 });

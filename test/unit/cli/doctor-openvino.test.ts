@@ -5,8 +5,8 @@ import { hasOpenvino, openvinoDir } from '../../support/openvino.ts';
 const environment = { ffmpegPath: undefined, searchPath: '', modelPath: [], cacheDir: '/nowhere', token: undefined };
 const { signal } = new AbortController();
 
-describe('what the doctor says of OpenVINO', () => {
-  it('its version, and for each device the number formats that it computes natively', () => {
+describe('OpenVINO in the report of the doctor', () => {
+  it('has the version and the native number formats of each device', () => {
     const findings = openvinoFindings(
       { libraryPath: '/opt/libopenvino_c.so', foundBy: 'OPENVINO_DIR', version: null },
       {
@@ -24,17 +24,17 @@ describe('what the doctor says of OpenVINO', () => {
     ]);
   });
 
-  it('not set up is a note with the command, since the engine is optional', async () => {
+  it('is a note with the set-up command if it is not set up, since the engine is optional', async () => {
     const [finding] = await examineOpenvino(environment, signal);
     expect(finding).toMatchObject({ verdict: 'note', remedy: 'npm run setup:openvino' });
   });
 
-  it('a folder without it is named', async () => {
+  it('names a configured folder that does not contain it', async () => {
     const [finding] = await examineOpenvino({ ...environment, openvinoDir: '/nowhere/openvino' }, signal);
     expect(finding).toMatchObject({ verdict: 'note', found: expect.stringContaining('received /nowhere/openvino') });
   });
 
-  it.skipIf(!hasOpenvino)('the one that is here computes in f32 on its CPU', async () => {
+  it.skipIf(!hasOpenvino)('lists f32 on the CPU for the installed version', async () => {
     const [library, ...devices] = await examineOpenvino({ ...environment, openvinoDir }, signal);
     expect(library).toMatchObject({ verdict: 'ok', found: expect.stringMatching(/^OpenVINO 20\d\d\.\d/) });
     const cpu = devices.find(({ what }) => what === 'openvino CPU');

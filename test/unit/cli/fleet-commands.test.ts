@@ -74,7 +74,7 @@ describe('commands of the fleet', () => {
   const archive = (): string => join(folder, 'archive');
 
   describe('submit', () => {
-    it('puts every video of a folder in the queue, under absolute paths, for the only pipeline there is', async () => {
+    it('queues every video of a folder with absolute paths for the only pipeline', async () => {
       const { code, stdout } = await run([
         'submit',
         archive(),
@@ -98,15 +98,15 @@ describe('commands of the fleet', () => {
           segmentSeconds: 60,
         },
       ]);
-      expect(stdout).toContain('sightline jobs n shows how far it is');
+      expect(stdout).toContain('sightline jobs n shows its progress');
     });
 
-    it('prints one JSON document and nothing else on standard output', async () => {
+    it('prints exactly one JSON document on standard output', async () => {
       const { stdout } = await run(['submit', join(archive(), '*.mp4'), '--out', '/r', '--json']);
       expect(JSON.parse(stdout)).toMatchObject({ report: { inputs: 1, outDir: '/r' }, order: {}, deadLetters: [] });
     });
 
-    it('waits, shows the progress with the time left, and ends with 0 when all is done', async () => {
+    it('waits, shows the progress with the time left, and exits with 0 if everything succeeds', async () => {
       const running = run(['submit', archive(), '--out', '/r', '--id', 'n', '--wait'], { isTTY: true });
       await waitFor('the job', () => plane.tasks.reports.has('n'));
       plane.tasks.put(jobReport('n', { state: 'running', progressRatio: 0.5, inputs: 3, secondsLeft: 75 }));
@@ -117,7 +117,7 @@ describe('commands of the fleet', () => {
       expect(stdout).toMatch(/n\s+done\s+100 %\s+3\/3/);
     });
 
-    it('waits through an outage, and ends with 1 and the reasons when something failed for good', async () => {
+    it('waits through an outage, and exits with 1 and the reasons if something failed for good', async () => {
       const running = run(['submit', archive(), '--out', '/r', '--id', 'n', '--wait']);
       await waitFor('the job', () => plane.tasks.reports.has('n'));
       plane.isDown = true;
@@ -140,16 +140,16 @@ describe('commands of the fleet', () => {
       expect(stdout).toContain('Failed for good');
     });
 
-    it('stops waiting on Ctrl-C, and the job goes on', async () => {
+    it('stops waiting on Ctrl-C while the job continues', async () => {
       const running = run(['submit', archive(), '--out', '/r', '--id', 'n', '--wait']);
       await waitFor('the job', () => plane.tasks.reports.has('n'));
       stop.abort();
       const { code, stderr: said } = await running;
       expect([code, plane.tasks.calls]).toEqual([1, []]);
-      expect(said).toContain('job n goes on without this command');
+      expect(said).toContain('job n continues without this command');
     });
 
-    it('takes an absolute path that only the hosts have, and says so', async () => {
+    it('accepts an absolute path that only the hosts have, with a warning', async () => {
       const { code, stderr: said } = await run(['submit', '/hosts/only.mp4', '--out', '/r']);
       expect([code, plane.tasks.orders[0]?.inputs]).toEqual([0, ['/hosts/only.mp4']]);
       expect(said).toContain('warning: /hosts/only.mp4 is not on this machine');
@@ -173,7 +173,7 @@ describe('commands of the fleet', () => {
       expect(JSON.parse((await run(['jobs', '--json'])).stdout)).toMatchObject([{ id: 'night' }, { id: 'old' }]);
     });
 
-    it('says that there are none', async () => {
+    it('reports that there are no jobs', async () => {
       plane.tasks.reports.clear();
       expect((await run(['jobs'])).stdout).toContain('No jobs');
     });
@@ -182,18 +182,18 @@ describe('commands of the fleet', () => {
       const retried = await run(['jobs', 'night', '--retry']);
       const cancelled = await run(['jobs', 'night', '--cancel', '--json']);
       expect([retried.code, cancelled.code, plane.tasks.calls]).toEqual([0, 0, ['retry night', 'cancel night']]);
-      expect(retried.stderr).toContain('2 tasks are tried again');
+      expect(retried.stderr).toContain('2 tasks are queued again');
       expect(JSON.parse(cancelled.stdout)).toMatchObject({ report: { state: 'cancelled' } });
     });
   });
 
   describe('streams', () => {
-    it('orders one, with settings from flags and from a file', async () => {
+    it('adds one, with settings from flags and from a file', async () => {
       const url = 'rtsp://user:secret@camera.example/1';
       const config = join(folder, 'stream.yaml');
       const flags = ['--max-fps', '10', '--priority', '-5', '--config', config];
       const { code, stdout } = await run(['streams', 'add', 'gate', url, ...flags]);
-      expect([code, stdout]).toEqual([0, 'gate is ordered for pipeline street\n']);
+      expect([code, stdout]).toEqual([0, 'gate is added to pipeline street\n']);
       expect((await plane.snapshot()).orders).toMatchObject([
         {
           id: 'gate',
@@ -203,7 +203,7 @@ describe('commands of the fleet', () => {
       ]);
     });
 
-    it('takes settings as JSON, and repeats no password', async () => {
+    it('accepts settings as JSON and does not print the password', async () => {
       const url = 'rtsp://user:secret@camera.example/1';
       const { stdout } = await run(['streams', 'add', 'gate', url, '--config', '{"every":3}', '--json']);
       expect(JSON.parse(stdout)).toMatchObject({
@@ -213,20 +213,20 @@ describe('commands of the fleet', () => {
       expect(stdout).not.toContain('secret');
     });
 
-    it('lists streams and hosts, and says why one waits', async () => {
+    it('lists streams and hosts, and why a stream waits', async () => {
       await run(['streams', 'add', 'gate', 'rtsp://user:secret@camera.example/1']);
       await plane.memory.leave('host-1', 1);
       const { code, stdout } = await run(['streams', 'list']);
       expect(code).toBe(0);
       expect(stdout).toMatch(/gate\s+starting\s+-\s+-\s+-\s+-\s+-\s+rtsp:\/\/\*\*\*@camera/);
-      expect(stdout).toContain('No host is here');
+      expect(stdout).toContain('No hosts');
       expect(stdout).toContain('gate: No host runs pipeline "street": there is no host at all.');
       expect(JSON.parse((await run(['streams', 'list', '--json'])).stdout)).toMatchObject({
         streams: [{ id: 'gate' }],
       });
     });
 
-    it('moves, drains, takes back and removes', async () => {
+    it('moves, drains, undrains and removes', async () => {
       await run(['streams', 'add', 'gate', 'rtsp://camera.example/1']);
       const order = async (): Promise<unknown> => (await plane.snapshot()).orders[0]?.wantedHost;
       await run(['streams', 'move', 'gate', 'host-1']);
@@ -254,7 +254,7 @@ describe('commands of the fleet', () => {
     ['submit of an empty pattern', () => ['submit', 'no/*.mp4', '--out', '/r'], 1, /SOURCE_EMPTY/],
     ['submit of a camera', () => ['submit', 'rtsp://u:secret@c/1', '--out', '/r'], 2, /streams add.*COMMAND_INVALID/],
     [
-      'a rate that is none',
+      'an invalid number for --every',
       ({ folder }) => ['submit', folder, '--out', '/r', '--every', 'x'],
       2,
       /every: expected a whole/,
@@ -265,32 +265,32 @@ describe('commands of the fleet', () => {
       2,
       /priority: expected/,
     ],
-    ['an id that is none', ({ folder }) => ['submit', folder, '--out', '/r', '--id', '../x'], 2, /id: expected/],
+    ['an invalid id', ({ folder }) => ['submit', folder, '--out', '/r', '--id', '../x'], 2, /id: expected/],
     ['cancel without a job', () => ['jobs', '--cancel'], 2, /--cancel: name the job/],
     ['cancel and retry at once', () => ['jobs', 'x', '--cancel', '--retry'], 2, /expected one of them/],
-    ['a job that is not there', () => ['jobs', 'x'], 1, /JOB_NOT_FOUND/],
+    ['an unknown job', () => ['jobs', 'x'], 1, /JOB_NOT_FOUND/],
     ['an unknown subcommand', () => ['streams', 'lits'], 2, /unknown command 'lits'/],
     [
-      'a stream of an unknown setting',
+      'a stream with an unknown setting',
       () => ['streams', 'add', 'x', 'rtsp://c/1', '--config', '{"tarck":true}'],
       2,
       /did you mean "track"/,
     ],
     [
-      'a config file that is not there',
+      'a missing config file',
       () => ['streams', 'add', 'x', 'rtsp://c/1', '--config', 'no.yaml'],
       2,
       /CONFIG_NOT_FOUND/,
     ],
     [
-      'a config file that is broken',
+      'a malformed config file',
       ({ folder }) => ['streams', 'add', 'x', 'rtsp://c/1', '--config', join(folder, 'broken.yaml')],
       2,
       /--config: .*CONFIG_INVALID/s,
     ],
     ['a config that is a list', () => ['streams', 'add', 'x', 'rtsp://c/1', '--config', '{}[]'], 2, /CONFIG_INVALID/],
-    ['a move of nobody', () => ['streams', 'move', 'x', 'auto'], 1, /STREAM_NOT_FOUND/],
-    ['a drain of nobody', () => ['streams', 'drain', 'x'], 1, /hosts of the fleet: host-1.*HOST_NOT_FOUND/],
+    ['a move of an unknown stream', () => ['streams', 'move', 'x', 'auto'], 1, /STREAM_NOT_FOUND/],
+    ['a drain of an unknown host', () => ['streams', 'drain', 'x'], 1, /hosts of the fleet: host-1.*HOST_NOT_FOUND/],
   ])('refuses %s', async (_, args, code, message) => {
     const ended = await run(args({ folder }));
     expect(ended.stderr).toMatch(message);
@@ -298,7 +298,7 @@ describe('commands of the fleet', () => {
     expect(ended.stderr).not.toContain('secret');
   });
 
-  it('asks which pipeline where hosts run several, and takes the one that is named', async () => {
+  it('requires a pipeline if the hosts run several, and uses the named one', async () => {
     await plane.beat(hostCard('host-2', { pipeline: 'dock' }));
     const asked = await run(['submit', archive(), '--out', '/r']);
     expect([asked.code, plane.tasks.orders.length]).toEqual([2, 0]);
@@ -307,7 +307,7 @@ describe('commands of the fleet', () => {
     expect(plane.tasks.orders[0]?.pipeline).toBe('dock');
   });
 
-  it.each([[undefined], ['']])('without a Redis says what to do (REDIS_URL %j)', async (redisUrl) => {
+  it.each([[undefined], ['']])('explains how to name a Redis if there is none (REDIS_URL %j)', async (redisUrl) => {
     for (const args of [['jobs'], ['streams', 'list'], ['submit', archive(), '--out', '/r']]) {
       const { code, stderr: said } = await run(args, { redisUrl });
       expect(code).toBe(2);
@@ -316,13 +316,13 @@ describe('commands of the fleet', () => {
     expect(opened).toEqual([]);
   });
 
-  it('takes the Redis of the flag before the one of the environment', async () => {
+  it('prefers the Redis of the flag to that of the environment', async () => {
     await run(['jobs', '--redis', 'redis://other']);
     await run(['jobs']);
     expect(opened).toEqual(['redis://other', SECRET_URL]);
   });
 
-  it('ends with 1 where Redis does not answer', async () => {
+  it('exits with 1 if Redis does not answer', async () => {
     plane.isDown = true;
     for (const args of [['jobs'], ['streams', 'list'], ['submit', archive(), '--out', '/r', '--wait']]) {
       const { code, stderr: said } = await run(args);
@@ -331,7 +331,7 @@ describe('commands of the fleet', () => {
     }
   });
 
-  it.each([['submit'], ['jobs'], ['streams']])('%s --help teaches by examples', async (name) => {
+  it.each([['submit'], ['jobs'], ['streams']])('%s --help has examples', async (name) => {
     const { code, stdout } = await run([name, '--help']);
     expect(code).toBe(0);
     expect(stdout).toContain('Examples:');

@@ -3,7 +3,7 @@ import { type Preparation, tryPreparations } from '../../../src/cli/try-preparat
 
 const START: Preparation = { color: 'rgb', range: 1, resize: 'letterbox' };
 
-/** A network that was trained one way: another range finds nothing, other colours or fits cost some. */
+/** A network trained with one preparation: another range finds nothing, other channel orders or resize rules score less. */
 function trainedOn(truth: Preparation) {
   return async ({ color, range, resize }: Preparation) => {
     const ap =
@@ -12,7 +12,7 @@ function trainedOn(truth: Preparation) {
   };
 }
 
-describe('the preparation of pictures is found by average precision', () => {
+describe('choosing the preparation by average precision', () => {
   it.each<Preparation>([
     { color: 'rgb', range: 1, resize: 'letterbox' },
     { color: 'bgr', range: 255, resize: 'stretch' },
@@ -35,7 +35,7 @@ describe('the preparation of pictures is found by average precision', () => {
     expect(best).toMatchObject(START);
   });
 
-  it('keeps the start where others are as good, and leaves out what cannot be run', async () => {
+  it('keeps the start if others are equal, and skips preparations that cannot be run', async () => {
     const { best, trials } = await tryPreparations(START, new Set(), async ({ range }) =>
       range === 255 ? null : { ap: 0.25, ap50: 0.5 },
     );

@@ -8,7 +8,7 @@ import { RuntimeDouble } from '../../support/runtime-double.ts';
 
 const TOKEN = 'correct horse battery staple';
 
-/** `fetch` does not let one choose the Host header. */
+/** Needed because `fetch` does not allow setting the Host header. */
 function statusFor(url: string, headers: Record<string, string>, method = 'GET'): Promise<number> {
   return new Promise((resolve, reject) => {
     const sent = request(url, { headers, method }, (response) => {
@@ -20,7 +20,7 @@ function statusFor(url: string, headers: Record<string, string>, method = 'GET')
   });
 }
 
-/** Clients tidy up paths before they send them; an attacker does not. */
+/** Sends a path unchanged. HTTP clients normalise paths, but an attacker does not. */
 function rawStatusLine(port: number, request: string): Promise<string> {
   return new Promise((resolve, reject) => {
     const socket = connect(port, '127.0.0.1', () => socket.write(request));
@@ -34,14 +34,14 @@ function rawStatusLine(port: number, request: string): Promise<string> {
 }
 
 describe('token', () => {
-  it('is required before anything listens beyond this machine', async () => {
+  it('is required to listen beyond loopback', async () => {
     for (const host of ['0.0.0.0', '::', '192.0.2.7']) {
       const start = startGateway(new RuntimeDouble(), { host, port: 0, token: '' });
       await expect(start).rejects.toMatchObject({ code: 'TOKEN_REQUIRED' });
     }
   });
 
-  it('opens everything by header, and only the page and the feed by query', async () => {
+  it('is accepted everywhere in a header, and in the query only for the page and the feed', async () => {
     const { url } = await openGateway(new RuntimeDouble(['gate']), { token: TOKEN });
     const bearer = { authorization: `Bearer ${TOKEN}` };
     const query = `?token=${encodeURIComponent(TOKEN)}`;
@@ -60,7 +60,7 @@ describe('token', () => {
     expect(await upgradeStatus(`${url}/ws`, bearer)).toBe(101);
   });
 
-  it('is not avoided by a path that only looks like an open one', async () => {
+  it('cannot be bypassed with a path that resembles an open one', async () => {
     const { port } = await openGateway(new RuntimeDouble(['gate']), { token: TOKEN });
     for (const path of [
       '/api/streams/..\\..\\healthz',
@@ -74,7 +74,7 @@ describe('token', () => {
     }
   });
 
-  it('asks a browser for it with a page, and anybody else with JSON', async () => {
+  it('is requested with a page from browsers and with JSON from other clients', async () => {
     const { url } = await openGateway(new RuntimeDouble(), { token: TOKEN });
     const browser = await fetch(url, { headers: { accept: 'text/html' } });
     const service = await fetch(`${url}/api/streams`);
@@ -85,7 +85,7 @@ describe('token', () => {
     expect(service.headers.get('www-authenticate')).toContain('Bearer');
   });
 
-  it('turns into a cookie that scripts cannot read, that opens the page, and that is not the token', async () => {
+  it('sets a cookie that opens the page, is hidden from scripts and is not the token itself', async () => {
     const { url } = await openGateway(new RuntimeDouble(), { token: TOKEN });
     const page = await fetch(`${url}/?token=${encodeURIComponent(TOKEN)}`);
     const cookie = page.headers.get('set-cookie') ?? '';
@@ -100,7 +100,7 @@ describe('token', () => {
 });
 
 describe('foreign pages', () => {
-  it('may neither open the feed nor change anything', async () => {
+  it('can neither open the feed nor change anything', async () => {
     const port = new RuntimeDouble(['gate']);
     const { url } = await openGateway(port);
     for (const origin of ['https://evil.example', 'null', 'http://127.0.0.1:1']) {
@@ -114,7 +114,7 @@ describe('foreign pages', () => {
     expect(await statusFor(`${url}/api/streams/gate/pause`, { origin: url }, 'POST')).toBe(200);
   });
 
-  it('cannot reach a loopback gateway under a name of their own', async () => {
+  it('cannot reach a loopback gateway under their own host name', async () => {
     const { url, port } = await openGateway(new RuntimeDouble());
     for (const host of ['rebound.example', `rebound.example:${port}`, 'localhost.evil.example']) {
       expect(await statusFor(`${url}/api/streams`, { host })).toBe(403);
@@ -124,7 +124,7 @@ describe('foreign pages', () => {
     }
   });
 
-  it('are let in where the operator names them, as a reverse proxy needs', async () => {
+  it('are allowed if the operator lists them, as needed for a reverse proxy', async () => {
     const { url } = await openGateway(new RuntimeDouble(), { allowedOrigins: ['https://video.example'] });
     const headers = { host: 'video.example', origin: 'https://video.example' };
     expect(await upgradeStatus(`${url}/ws`, headers)).toBe(101);
@@ -132,7 +132,7 @@ describe('foreign pages', () => {
 });
 
 describe('listening', () => {
-  it('names a port that is taken and says what to do', async () => {
+  it('names a port in use and how to fix it', async () => {
     const squatter = createServer().listen(0, '127.0.0.1');
     await new Promise((resolve) => squatter.once('listening', resolve));
     const { port } = squatter.address() as { port: number };
@@ -146,12 +146,12 @@ describe('listening', () => {
     squatter.close();
   });
 
-  it('refuses an address that is not of this machine', async () => {
+  it('refuses an address that this machine does not have', async () => {
     const start = startGateway(new RuntimeDouble(), { host: '192.0.2.7', port: 0, token: TOKEN });
     await expect(start).rejects.toMatchObject({ code: 'CONFIG_INVALID' });
   });
 
-  it('closes with clients connected, tells them so, and may be closed twice', async () => {
+  it('closes connected clients with a close code, and closing is idempotent', async () => {
     const runtime = new RuntimeDouble(['gate']);
     const gateway = await openGateway(runtime);
     const clients = await Promise.all([FeedSocket.open(gateway.url), FeedSocket.open(gateway.url)]);

@@ -13,7 +13,7 @@ async function connect(port: RuntimeDouble, options = {}): Promise<FeedSocket> {
 }
 
 describe('feed', () => {
-  it('says hello with the protocol version, the topics and the streams', async () => {
+  it('sends hello with the protocol version, the topics and the streams', async () => {
     const client = await connect(new RuntimeDouble(['gate', 'yard']));
     expect(client.messages[0]).toEqual({
       type: 'hello',
@@ -24,7 +24,7 @@ describe('feed', () => {
     });
   });
 
-  it('says nothing that nobody asked for', async () => {
+  it('sends nothing without a subscription', async () => {
     const port = new RuntimeDouble(['gate']);
     const client = await connect(port);
     port.tick();
@@ -33,7 +33,7 @@ describe('feed', () => {
     expect(client.messages.map((message) => message.type)).toEqual(['hello', 'error']);
   });
 
-  it('gives the newest stats at once and then each report, with a number that rises by one', async () => {
+  it('sends the newest stats at once and then each report, with a sequence number that increments', async () => {
     const port = new RuntimeDouble(['gate', 'yard']);
     const client = await connect(port);
     client.say({ type: 'subscribe', topics: ['stats'] });
@@ -48,7 +48,7 @@ describe('feed', () => {
     expect(third.droppedMessages).toBe(0);
   });
 
-  it('gives a client the streams that it named, and another client all', async () => {
+  it('sends one client the streams that it named, and another client all', async () => {
     const port = new RuntimeDouble(['gate', 'yard']);
     const { url } = await openGateway(port);
     const [some, all] = [await FeedSocket.open(url), await FeedSocket.open(url)];
@@ -66,7 +66,7 @@ describe('feed', () => {
     expect(all.of('detections').map(({ stream }) => stream)).toEqual(['gate', 'yard']);
   });
 
-  it('tells detections with the latency of their frame, in source pixels, without the noise of f32', async () => {
+  it('sends detections with the latency of their frame, in source pixels, rounded', async () => {
     const port = new RuntimeDouble(['gate']);
     const client = await connect(port);
     client.say({ type: 'subscribe', topics: ['detections'] });
@@ -86,7 +86,7 @@ describe('feed', () => {
     });
   });
 
-  it('replaces an earlier subscription of the same topic, and ends it', async () => {
+  it('replaces an earlier subscription of the same topic, and unsubscribes', async () => {
     const port = new RuntimeDouble(['gate', 'yard']);
     const client = await connect(port);
     client.say({ type: 'subscribe', topics: ['detections'], streams: ['gate'] });
@@ -103,7 +103,7 @@ describe('feed', () => {
     expect(client.of('detections').map(({ frame }) => frame)).toEqual([2]);
   });
 
-  it('tells events of the host to all, those of a stream to whoever wants it', async () => {
+  it('sends events of the host to all subscribers, those of a stream to its subscribers', async () => {
     const port = new RuntimeDouble(['gate', 'yard']);
     const client = await connect(port);
     client.say({ type: 'subscribe', topics: ['events'], streams: ['yard'] });
@@ -119,7 +119,7 @@ describe('feed', () => {
 });
 
 describe('previews', () => {
-  it('are asked of the runtime for the union of what is watched, and given up with the last watcher', async () => {
+  it('are requested from the runtime for the union of watched streams, until the last client leaves', async () => {
     const port = new RuntimeDouble(['gate', 'yard', 'roof']);
     const { url } = await openGateway(port);
     const [first, second] = [await FeedSocket.open(url), await FeedSocket.open(url)];
@@ -139,7 +139,7 @@ describe('previews', () => {
     expect([...port.watched]).toEqual([]);
   });
 
-  it('follow the streams that come later where all are watched', async () => {
+  it('include streams that are added later if all are watched', async () => {
     const port = new RuntimeDouble(['gate']);
     const client = await connect(port);
     client.say({ type: 'subscribe', topics: ['preview'] });
@@ -148,7 +148,7 @@ describe('previews', () => {
     expect([...port.watched]).toEqual(['gate', 'late']);
   });
 
-  it('carry the JPEG and the detections of its frame, at most maxPreviewFps a second', async () => {
+  it('contain the JPEG and the detections of its frame, at most maxPreviewFps per second', async () => {
     const clock = new ManualClock();
     const port = new RuntimeDouble(['gate']);
     const client = await connect(port, { clock, maxPreviewFps: 2 });
@@ -172,12 +172,12 @@ describe('previews', () => {
 
 describe('clients that break the rules', () => {
   it.each([
-    ['text that is no JSON', 'hello?', /expected JSON/],
+    ['text that is not JSON', 'hello?', /expected JSON/],
     ['an unknown type', { type: 'shout' }, /message\.type/],
     ['an unknown topic', { type: 'subscribe', topics: ['gossip'] }, /message\.topics\.0/],
     ['no topics', { type: 'subscribe', topics: [] }, /message\.topics/],
     ['an unknown key', { type: 'subscribe', topics: ['stats'], every: 5 }, /every/],
-  ])('are told what is wrong with %s and may go on', async (_what, message, complaint) => {
+  ])('get an error for %s and stay connected', async (_what, message, complaint) => {
     const client = await connect(new RuntimeDouble(['gate']));
     client.say(message);
     await client.until(() => client.of('error').length === 1);
@@ -188,21 +188,21 @@ describe('clients that break the rules', () => {
     await client.until(() => client.of('stats').length === 1);
   });
 
-  it('may not send binary frames', async () => {
+  it('get an error for binary frames', async () => {
     const client = await connect(new RuntimeDouble());
     client.socket.send(Buffer.from('{"type":"subscribe","topics":["stats"]}'));
     await client.until(() => client.of('error').length === 1);
     expect(client.of('error')[0]!.error.message).toContain('binary');
   });
 
-  it('are cut off after twenty mistakes, with 1008', async () => {
+  it('are disconnected with 1008 after twenty invalid messages', async () => {
     const client = await connect(new RuntimeDouble());
     for (let i = 0; i < 25; i += 1) client.say('nonsense');
     expect(await client.closed()).toBe(1008);
     expect(client.of('error')).toHaveLength(20);
   });
 
-  it('are cut off when they talk without pause, with 1008, and not when they talk slowly', async () => {
+  it('are disconnected with 1008 if they exceed the message rate, but not below it', async () => {
     const clock = new ManualClock();
     const client = await connect(new RuntimeDouble(), { clock, heartbeatMs: 1e9 });
     const speak = { type: 'unsubscribe', topics: ['stats'] };
@@ -217,13 +217,13 @@ describe('clients that break the rules', () => {
     expect(await client.closed()).toBe(1008);
   });
 
-  it('are cut off for a message above 64 KiB', async () => {
+  it('are disconnected for a message above 64 KiB', async () => {
     const client = await connect(new RuntimeDouble());
     client.say('x'.repeat(65 * 1024));
     expect(await client.closed()).toBe(1009);
   });
 
-  it('are cut off when they show no life for two heartbeats, while the living stay', async () => {
+  it('are disconnected after two heartbeats without an answer, while the others stay', async () => {
     const clock = new ManualClock();
     const port = new RuntimeDouble(['gate']);
     const { url } = await openGateway(port, { clock, heartbeatMs: 1000 });

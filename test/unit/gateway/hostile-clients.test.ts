@@ -40,8 +40,8 @@ const BODIES: readonly [method: string, path: string, body: unknown][] = [
   ['POST', '/jobs/nightly/retry', {}],
 ];
 
-describe('a gateway among clients that say anything', () => {
-  it('answers every message or closes, and harms no other client', async () => {
+describe('a gateway with clients that send arbitrary messages', () => {
+  it('answers every message or closes, and does not affect other clients', async () => {
     const incidents = new Incidents();
     const port = new RuntimeDouble(['gate']);
     const { url } = await openGateway(port, { incidents });
@@ -78,7 +78,7 @@ describe('a gateway among clients that say anything', () => {
       expect(counted.get(kind), kind).toBeGreaterThan(0);
   });
 
-  it('names a few mistakes of a message, however many it has', async () => {
+  it('names at most a few mistakes of a message', async () => {
     const { url } = await openGateway(new RuntimeDouble());
     const client = await FeedSocket.open(url);
     client.say({ type: 'subscribe', topics: Array(10_000).fill('x') });
@@ -86,38 +86,35 @@ describe('a gateway among clients that say anything', () => {
     expect(client.of('error')[0]!.error.message.length).toBeLessThan(2000);
   });
 
-  it.each(BODIES)(
-    'answers any body of %s %s with a failure that has a code, never with 500',
-    async (method, path, body) => {
-      const rig = await FleetRig.open();
-      await rig.view.addStream({ id: 'gate', source: 'rtsp://camera.example/gate' });
-      await rig.view.submitJob({ id: 'nightly', inputs: ['/videos/a.mp4'], outDir: '/results' });
-      const incidents = new Incidents();
-      const { url } = await openGateway(rig.view, { fleet: rig.view, incidents });
-      const bodies = fc.oneof(
-        fc.json(),
-        fc.string(),
-        mutationsOf(body).map((value) => JSON.stringify(value)),
-        fc.constant(`{"id":${'['.repeat(50_000)}`),
-        fc.constant('{"id":"x","priority":1e999,"source":"a"}'),
-      );
-      await fc.assert(
-        fc.asyncProperty(bodies, async (text) => {
-          const headers = { 'content-type': 'application/json' };
-          const reply = await fetch(`${url}/api${path}`, { method, headers, body: text });
-          const answer = (await reply.json()) as { error?: { code: string } };
-          expect(reply.status, text).toBeLessThan(500);
-          if (reply.status >= 400) expect(answer.error?.code).toMatch(/^[A-Z_]+$/);
-        }),
-        { numRuns: 40 },
-      );
-      rig.view.close();
-      expect(incidents.refusals.some(({ channel, count }) => channel === 'rest' && count > 0)).toBe(true);
-    },
-  );
+  it.each(BODIES)('answers any body of %s %s with an error code, never with 500', async (method, path, body) => {
+    const rig = await FleetRig.open();
+    await rig.view.addStream({ id: 'gate', source: 'rtsp://camera.example/gate' });
+    await rig.view.submitJob({ id: 'nightly', inputs: ['/videos/a.mp4'], outDir: '/results' });
+    const incidents = new Incidents();
+    const { url } = await openGateway(rig.view, { fleet: rig.view, incidents });
+    const bodies = fc.oneof(
+      fc.json(),
+      fc.string(),
+      mutationsOf(body).map((value) => JSON.stringify(value)),
+      fc.constant(`{"id":${'['.repeat(50_000)}`),
+      fc.constant('{"id":"x","priority":1e999,"source":"a"}'),
+    );
+    await fc.assert(
+      fc.asyncProperty(bodies, async (text) => {
+        const headers = { 'content-type': 'application/json' };
+        const reply = await fetch(`${url}/api${path}`, { method, headers, body: text });
+        const answer = (await reply.json()) as { error?: { code: string } };
+        expect(reply.status, text).toBeLessThan(500);
+        if (reply.status >= 400) expect(answer.error?.code).toMatch(/^[A-Z_]+$/);
+      }),
+      { numRuns: 40 },
+    );
+    rig.view.close();
+    expect(incidents.refusals.some(({ channel, count }) => channel === 'rest' && count > 0)).toBe(true);
+  });
 });
 
-describe('metrics of a report that is broken', () => {
+describe('metrics of an invalid report', () => {
   const broken = [
     { fps: { in: 'x', inferred: null, published: Number.NaN } },
     { frames: undefined },
@@ -128,7 +125,7 @@ describe('metrics of a report that is broken', () => {
     { target: undefined, isMissing: undefined },
   ];
 
-  it.each(broken)('leave out what is broken and have the rest: %j', async (change) => {
+  it.each(broken)('leave out the invalid part and contain the rest: %j', async (change) => {
     const port = new RuntimeDouble(['yard']);
     port.put({ ...streamReport('gate'), ...(change as object) });
     const incidents = new Incidents();
@@ -144,7 +141,7 @@ describe('metrics of a report that is broken', () => {
     expect(skipped + caught).toBeGreaterThan(0);
   });
 
-  it('are there where there is no report at all', async () => {
+  it('are served without a report', async () => {
     const port = new RuntimeDouble(['gate']);
     const { url } = await openGateway(port);
     port.report = () => {
@@ -155,7 +152,7 @@ describe('metrics of a report that is broken', () => {
     expect(await reply.text()).toContain('sightline_exceptions_caught_total 1');
   });
 
-  it('never fail, whatever the report of a host is', async () => {
+  it('never fail for arbitrary reports of a host', async () => {
     const port = new RuntimeDouble(['gate']);
     const { url } = await openGateway(port, { clock: new ManualClock() });
     await fc.assert(

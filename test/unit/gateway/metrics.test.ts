@@ -10,7 +10,7 @@ async function scrape(url: string): Promise<string[]> {
 }
 
 describe('metrics', () => {
-  it('say what the report says, in base units', async () => {
+  it('contain the figures of the report in base units', async () => {
     const { url } = await openGateway(new RuntimeDouble(['gate']));
     expect(await scrape(url)).toEqual(
       expect.arrayContaining([
@@ -36,7 +36,7 @@ describe('metrics', () => {
     );
   });
 
-  it('count on between scrapes, and forget a removed stream', async () => {
+  it('keep counting between scrapes, and forget a removed stream', async () => {
     const port = new RuntimeDouble(['gate', 'yard']);
     const { url } = await openGateway(port);
     await scrape(url);
@@ -49,7 +49,7 @@ describe('metrics', () => {
     expect(lines.filter((line) => line.includes('yard'))).toEqual([]);
   });
 
-  it('leave out a latency that was never measured and a target that was never set', async () => {
+  it('leave out a latency without samples and a target that is not set', async () => {
     const port = new RuntimeDouble();
     const gate = streamReport('gate');
     const none = { count: 0, p50: 0, p95: 0, p99: 0, max: 0 };

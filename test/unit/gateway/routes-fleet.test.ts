@@ -36,7 +36,7 @@ describe('REST of a fleet', () => {
   });
   afterEach(() => rig.view.close());
 
-  it('lists hosts, drains one and takes it back', async () => {
+  it('lists hosts, drains one and undrains it', async () => {
     const { status, body } = await ask(`${api}/hosts`);
     expect(status).toBe(200);
     expect(body.hosts).toMatchObject([
@@ -61,7 +61,7 @@ describe('REST of a fleet', () => {
     expect((await rig.plane.snapshot()).orders.find(({ id }) => id === 'yard')?.wantedHost).toBeNull();
   });
 
-  it('takes a job, shows it with its dead letters, retries and cancels it', async () => {
+  it('accepts a job, shows it with its dead letters, retries and cancels it', async () => {
     const added = await ask(`${api}/jobs`, 'POST', job);
     expect([added.status, added.body.id]).toEqual([201, 'nightly']);
     rig.plane.tasks.put(jobReport('nightly', { state: 'failed', deadLetters: 1 }));
@@ -84,7 +84,7 @@ describe('REST of a fleet', () => {
     expect((await ask(`${api}/jobs/nightly/cancel`, 'POST')).body.state).toBe('cancelled');
   });
 
-  it('says how many hosts there should be', async () => {
+  it('returns the recommended number of hosts', async () => {
     rig.plane.tasks.waiting = { waiting: 4, active: 1, oldestWaitingMs: 3000 };
     await rig.second();
     expect((await ask(`${api}/scale`)).body).toEqual({
@@ -127,13 +127,13 @@ describe('REST of a fleet', () => {
     expect(reply.status).toBe(status);
   });
 
-  it('answers 503 while the control plane does not', async () => {
+  it('answers 503 while the control plane does not answer', async () => {
     rig.plane.isDown = true;
     const reply = await ask(`${api}/jobs`);
     expect([reply.status, reply.body.error.code]).toEqual([503, 'CONTROL_UNREACHABLE']);
   });
 
-  it('puts the fleet into the statistics of the feed and the answer of /api/streams', async () => {
+  it('includes the fleet in the stats of the feed and in /api/streams', async () => {
     const client = await FeedSocket.open(gateway.url);
     client.say({ type: 'subscribe', topics: ['stats'] });
     await client.until(() => client.of('stats').length > 0);
@@ -142,7 +142,7 @@ describe('REST of a fleet', () => {
     expect((await ask(`${api}/streams`)).body.fleet).toMatchObject({ placement: { waiting: 0 } });
   });
 
-  it('listens for results only while a client of its own wants them', async () => {
+  it('subscribes to results only while one of its own clients wants them', async () => {
     await rig.view.addStream(gate);
     const audience = (): Promise<ReadonlySet<string>> => rig.plane.bus.audience('detections', ['gate', 'yard']);
     const client = await FeedSocket.open(gateway.url);
@@ -155,7 +155,7 @@ describe('REST of a fleet', () => {
     expect([...(await audience())]).toEqual([]);
   });
 
-  it('gives Prometheus the figures of the fleet', async () => {
+  it('exports the figures of the fleet to Prometheus', async () => {
     await rig.view.addStream(gate);
     await rig.view.addStream({ ...gate, id: 'yard' });
     await rig.takeOver('host-1', 'gate', 4, 24);
@@ -199,7 +199,7 @@ describe('REST of one machine', () => {
     ['POST', 'jobs/nightly/cancel'],
     ['POST', 'jobs/nightly/retry'],
     ['GET', 'scale'],
-  ])('%s /api/%s says that there is no fleet', async (method, path) => {
+  ])('%s /api/%s answers that there is no fleet', async (method, path) => {
     const { url } = await openGateway(new RuntimeDouble(['gate']));
     const reply = await ask(`${url}/api/${path}`, method, method === 'POST' ? {} : undefined);
     expect(reply.status).toBe(404);
@@ -209,7 +209,7 @@ describe('REST of one machine', () => {
     });
   });
 
-  it('has no fleet in its statistics and metrics', async () => {
+  it('has no fleet in its stats and metrics', async () => {
     const { url } = await openGateway(new RuntimeDouble(['gate']));
     expect((await ask(`${url}/api/streams`)).body).not.toHaveProperty('fleet');
     expect(await (await fetch(`${url}/metrics`)).text()).not.toContain('sightline_fleet');

@@ -18,7 +18,7 @@ async function ask(url: string, method = 'GET', body?: unknown): Promise<Reply> 
 }
 
 describe('REST', () => {
-  it('lists streams with the host, and shows one', async () => {
+  it('lists streams with the host, and returns one', async () => {
     const port = new RuntimeDouble(['gate', 'yard']);
     const { url } = await openGateway(port);
 
@@ -30,7 +30,7 @@ describe('REST', () => {
     expect(one.body).toEqual(port.report().streams[1]);
   });
 
-  it('adds, changes, pauses, resumes and removes a stream by the runtime port', async () => {
+  it('adds, changes, pauses, resumes and removes a stream through the runtime port', async () => {
     const port = new RuntimeDouble();
     const { url } = await openGateway(port);
 
@@ -79,13 +79,13 @@ describe('REST', () => {
     expect(reply.body.error).toMatchObject({ code, message: expect.any(String), details: expect.any(Object) });
   });
 
-  it('names the nearest route to one that does not exist', async () => {
+  it('suggests the nearest route for an unknown one', async () => {
     const { url } = await openGateway(new RuntimeDouble());
     const reply = await ask(`${url}/api/steams`);
     expect(reply.body.error.message).toContain('Did you mean GET /api/streams?');
   });
 
-  it('refuses a body that is not JSON, in JSON', async () => {
+  it('refuses a body that is not JSON with a JSON error', async () => {
     const { url } = await openGateway(new RuntimeDouble());
     const headers = { 'content-type': 'application/json' };
     const broken = await fetch(`${url}/api/streams`, { method: 'POST', headers, body: '{"id":' });
@@ -98,7 +98,7 @@ describe('REST', () => {
     }
   });
 
-  it('answers an unexpected failure with 500, tells the log and not the client', async () => {
+  it('answers an unexpected failure with 500 and writes the cause only to the log', async () => {
     const port = new RuntimeDouble(['gate']);
     port.pauseStream = async () => {
       throw new Error('secret inside');
@@ -115,7 +115,7 @@ describe('REST', () => {
     expect(logged).toHaveLength(1);
   });
 
-  it('gives an error that may pass 503', async () => {
+  it('answers a retryable error with 503', async () => {
     const port = new RuntimeDouble(['gate']);
     port.resumeStream = async () => {
       throw new SightlineError('ENGINE_FAILED', 'engine: the inference thread ended.');
@@ -124,7 +124,7 @@ describe('REST', () => {
     expect((await ask(`${url}/api/streams/gate/resume`, 'POST')).status).toBe(503);
   });
 
-  it('is alive always and ready when the runtime is', async () => {
+  it('is always alive, and ready if the runtime is', async () => {
     const port = new RuntimeDouble();
     port.ready = { isReady: false, reason: 'the engine loads' };
     const { url } = await openGateway(port);
@@ -139,7 +139,7 @@ describe('REST', () => {
     expect(late.status).toBe(200);
   });
 
-  it('shows the pipelines and models that it was given, and the events that it heard', async () => {
+  it('returns the configured pipelines and models, and the received events', async () => {
     const port = new RuntimeDouble(['gate']);
     const { url } = await openGateway(port, { pipelines: [{ name: 'live' }], models: [{ name: 'centernet' }] });
     const event = { type: 'event', timeMs: 5, kind: 'engine-restarted', message: 'The engine is back.' } as const;
@@ -152,7 +152,7 @@ describe('REST', () => {
 });
 
 describe('dashboard files', () => {
-  it('serves the page, its modules and uPlot under a policy that allows nothing foreign', async () => {
+  it('serves the page, its modules and uPlot with a policy that allows no foreign content', async () => {
     const { url } = await openGateway(new RuntimeDouble());
     for (const [path, type] of [
       ['/', 'text/html'],

@@ -3,12 +3,12 @@ import { FeedSocket } from '../../support/feed-socket.ts';
 import { openGateway } from '../../support/open-gateways.ts';
 import { publishedFrame, RuntimeDouble } from '../../support/runtime-double.ts';
 
-/** Large enough that the kernel's buffers, some megabytes, are full after a few dozen. */
+/** Large enough to fill the kernel's buffers, some megabytes, with a few dozen pictures. */
 const JPEG = new Uint8Array(200_000).fill(7);
 const PICTURES = 120;
 
 describe('a slow client', () => {
-  it('costs a fast one nothing, gets the newest, and is told how many messages it missed', async () => {
+  it('does not delay a fast one, gets the newest message and the number of dropped ones', async () => {
     const port = new RuntimeDouble(['gate']);
     const { url } = await openGateway(port, { maxPreviewFps: 1e6 });
     const [slow, fast] = [await FeedSocket.open(url), await FeedSocket.open(url)];
@@ -18,7 +18,7 @@ describe('a slow client', () => {
     slow.socket.pause();
     for (let frame = 0; frame < PICTURES; frame += 1) {
       port.preview(publishedFrame('gate', frame), JPEG);
-      // The fast client has each picture before the next is made, whatever the slow one does.
+      // The fast client receives each picture before the next is made, independent of the slow one.
       await fast.until(() => fast.of('preview').length === frame + 1);
     }
     port.tick();
@@ -50,7 +50,7 @@ describe('a slow client', () => {
     const total = 800;
     for (let i = 0; i < total; i += 1) {
       port.emitEvent({ type: 'event', timeMs: i, kind: 'stream-warning', message: padding });
-      // Lets the socket write, so that what is full is the client and not this turn of the event loop.
+      // Lets the socket write, so that the client's buffer fills and not only the queue of this turn of the event loop.
       await new Promise(setImmediate);
     }
     client.socket.resume();

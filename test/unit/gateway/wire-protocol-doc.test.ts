@@ -13,7 +13,7 @@ import { publishedFrame, RuntimeDouble } from '../../support/runtime-double.ts';
 
 const page = readFileSync(new URL('../../../docs/wire-protocol.md', import.meta.url), 'utf8');
 const CODE_SPANS = new Set([...page.matchAll(/`([^`\n]+)`/g)].map((match) => match[1]!));
-/** Indented blocks that hold one JSON document each, or one a line. */
+/** Indented blocks with one JSON document each, or one per line. */
 const EXAMPLES = [...page.matchAll(/(?:^ {4}.*\n)+/gm)].map(([block]) => block.trim());
 
 /** Names of all fields at any depth; keys of `dropped`, `histogram` and `details` are data and not fields. */
@@ -88,7 +88,7 @@ describe('docs/wire-protocol.md', () => {
     expect(undocumented([...FLEET_HOST_STATES, ...JOB_STATES, ...Object.keys(deadLetter.shape)])).toEqual(['jobId']);
   });
 
-  it('describes every field that a client may send', () => {
+  it('describes every field that a client can send', () => {
     const names = clientMessage.options.flatMap((option) => Object.keys(option.shape));
     expect(names).toContain('streams');
     expect(undocumented(names)).toEqual([]);
@@ -108,7 +108,7 @@ describe('docs/wire-protocol.md', () => {
     expect(undocumented(routes.map(([, method, path]) => `${method!.toUpperCase()} ${path}`))).toEqual([]);
   });
 
-  it('names every metric, and no error code that does not exist', async () => {
+  it('names every metric, and only existing error codes', async () => {
     const rig = await FleetRig.open();
     const urls = [
       (await openGateway(new RuntimeDouble(['gate']))).url,
@@ -125,7 +125,7 @@ describe('docs/wire-protocol.md', () => {
     expect(codes.filter((code) => !(code in ERROR_CODES))).toEqual([]);
   });
 
-  it('holds examples that are JSON, and client messages that the gateway accepts', () => {
+  it('has examples that are valid JSON, and client messages that the gateway accepts', () => {
     expect(EXAMPLES.length).toBeGreaterThanOrEqual(8);
     let accepted = 0;
     for (const example of EXAMPLES) {

@@ -2,12 +2,12 @@ import { describe, expect, it } from 'vitest';
 import { clientMessage, EVENT_KINDS, TOPICS } from '../../../src/protocol/feed.ts';
 import { LATENCY_STAGES, STREAM_STATES } from '../../../src/protocol/report.ts';
 
-describe('what a client may say', () => {
+describe('messages of a client', () => {
   it.each([
     { type: 'subscribe', topics: ['stats'] },
     { type: 'subscribe', topics: [...TOPICS], streams: ['a', 'b'] },
     { type: 'unsubscribe', topics: ['preview'] },
-  ])('%j', (message) => {
+  ])('accepts %j', (message) => {
     expect(clientMessage.parse(message)).toEqual(message);
   });
 
@@ -25,12 +25,12 @@ describe('what a client may say', () => {
     { type: 'shout', topics: ['stats'] },
     null,
     'subscribe',
-  ])('not %j', (message) => {
+  ])('refuses %j', (message) => {
     expect(clientMessage.safeParse(message).success).toBe(false);
   });
 });
 
-it('no name stands twice in the lists of the protocol', () => {
+it('the lists of the protocol have no duplicate names', () => {
   for (const names of [TOPICS, EVENT_KINDS, STREAM_STATES, LATENCY_STAGES] as readonly (readonly string[])[])
     expect(new Set(names).size).toBe(names.length);
 });

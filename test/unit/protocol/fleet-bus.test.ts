@@ -22,7 +22,7 @@ const READERS: Readonly<Record<BusTopic, (body: unknown) => Reading<unknown>>> =
   wake: readWake,
 };
 
-/** A right body with one value changed, by its path; undefined removes it. */
+/** Returns a valid body with the value at one path changed; undefined removes it. */
 function changed(topic: BusTopic, path: string, value: unknown): unknown {
   const body = busSample(topic) as Record<string, unknown>;
   const keys = path.split('.');
@@ -34,7 +34,7 @@ function changed(topic: BusTopic, path: string, value: unknown): unknown {
 }
 
 describe('bodies of the bus', () => {
-  it.each(BUS_TOPICS)('%s: a right one is read as it is', (topic) => {
+  it.each(BUS_TOPICS)('%s: a valid one is read unchanged', (topic) => {
     expect(READERS[topic](busSample(topic))).toEqual({ body: busSample(topic) });
   });
 
@@ -49,7 +49,7 @@ describe('bodies of the bus', () => {
     ['detections', 'times.newer'],
     ['preview', 'frame.detections.1.mask'],
     ['wake', 'newer'],
-  ])('%s: what a newer host adds is left out (%s)', (topic, path) => {
+  ])('%s: a key of a newer host is left out (%s)', (topic, path) => {
     expect(READERS[topic](changed(topic, path, { any: 'thing' }))).toEqual({ body: busSample(topic) });
   });
 
@@ -117,11 +117,11 @@ describe('bodies of the bus', () => {
     expect((reading as { complaint: string }).complaint, 'it says where').toContain(first);
   });
 
-  it('a wake of one stream says nothing else', () => {
+  it('a wake for one stream has an empty body', () => {
     expect(readWake(null)).toEqual({ body: null });
   });
 
-  it('the quick check of a frame is the schema, value for value', () => {
+  it('the fast check of a frame agrees with the schema for every value', () => {
     const bodies = fc.oneof(mutationsOf(busSample('detections')), fc.jsonValue());
     fc.assert(
       fc.property(bodies, (body) => {
@@ -132,7 +132,7 @@ describe('bodies of the bus', () => {
     );
   });
 
-  it.each(BUS_TOPICS)('%s: no JSON makes a reader throw, and what it lets pass it lets pass again', (topic) => {
+  it.each(BUS_TOPICS)('%s: no JSON makes a reader throw, and accepted bodies are accepted again unchanged', (topic) => {
     const read = READERS[topic];
     fc.assert(
       fc.property(fc.oneof(mutationsOf(busSample(topic)), fc.jsonValue()), (body) => {
@@ -147,7 +147,7 @@ describe('bodies of the bus', () => {
 describe('the envelope of the bus', () => {
   const envelope = { topic: 'detections', hostId: 'h1', stream: 'gate', fence: 7, body: { any: 1 } };
 
-  it('is read without what a newer host adds', () => {
+  it('is read without keys of newer hosts', () => {
     expect(busMessage.parse({ ...envelope, newer: 1 })).toEqual(envelope);
   });
 

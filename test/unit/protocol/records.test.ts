@@ -47,12 +47,12 @@ const RECORDS = {
 type Kind = keyof typeof RECORDS;
 
 describe('records in Redis', () => {
-  it.each(Object.keys(RECORDS) as Kind[])('%s: read as it is, without what a newer version adds', (kind) => {
+  it.each(Object.keys(RECORDS) as Kind[])('%s: is read unchanged, without keys of newer versions', (kind) => {
     const [schema, record] = RECORDS[kind];
     expect(schema.parse({ ...record, newer: { any: 1 } })).toEqual(record);
   });
 
-  it('an order is read without the settings that only a newer version has, at any depth', () => {
+  it('an order is read without settings of newer versions, at any depth', () => {
     const newer = {
       ...order,
       config: {
