@@ -7,6 +7,7 @@ import { type InferenceEngine, planWarmUp, type WarmUpPlan, warmUp, worthKeeping
 import { readOnnxFacts } from './onnx-facts.ts';
 import { OptimisedGraph } from './optimised-graph.ts';
 import { checkQuantised } from './quantised.ts';
+import { trimMemory } from './trim-memory.ts';
 
 type Ort = typeof import('onnxruntime-node');
 
@@ -51,6 +52,7 @@ export class OnnxEngine implements InferenceEngine {
       return new OnnxEngine(session, request, precision, warm);
     // A session never frees memory, so one that tried large batches or rewrote the graph is replaced by a smaller one.
     await session.release();
+    trimMemory();
     const smaller = await openWarm(ort, request, { batchSizes, isFixed: true }, graph);
     const smallerWarm = { ...smaller.warm, warmMs: warm.warmMs.slice(0, batchSizes.length) };
     return new OnnxEngine(smaller.session, request, precision, smallerWarm);

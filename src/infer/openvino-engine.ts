@@ -3,13 +3,14 @@ import type { OpenvinoDevice } from '../core/openvino-facts.ts';
 import { SightlineError } from '../errors/sightline-error.ts';
 import type { EngineInfo, EngineRequest } from '../protocol/threads.ts';
 import { gateOf } from './class-gate.ts';
-import { type InferenceEngine, planWarmUp, warmUp } from './inference-engine.ts';
+import { type InferenceEngine, planWarmUp, warmUp, worthKeeping } from './inference-engine.ts';
 import { type OnnxFacts, readOnnxFacts } from './onnx-facts.ts';
 import { chooseDevice, choosePrecision } from './openvino/device.ts';
 import { deviceFacts } from './openvino/facts.ts';
 import { type Handle, OpenvinoLibrary } from './openvino/library.ts';
 import { FRAMES, OpenvinoNetwork } from './openvino/network.ts';
 import { checkQuantised } from './quantised.ts';
+import { trimMemory } from './trim-memory.ts';
 
 export const OPENVINO_REMEDY = 'Set it up with: npm run setup:openvino, or name its folder in OPENVINO_DIR';
 
@@ -47,13 +48,19 @@ export class OpenvinoEngine implements InferenceEngine {
       const properties = propertiesOf(device, hint, request.intraThreads);
       const { input, scoreThreshold } = model.spec;
       session.read(model.path, [model.batch === 'free' ? null : model.batch, input.height, input.width, 3]);
-      const warm = await warmUp(planWarmUp(request), async (size) => {
+      const plan = planWarmUp(request);
+      const measured = await warmUp(plan, async (size) => {
         const dims = [size, input.height, input.width, 3] as const;
         session
           .network(size, { dims, gateName: GATE_INPUT, outputNames: facts.outputs, device: device.name, properties })
           .run(gateOf(scoreThreshold));
       });
       session.requirePrecision(hint);
+      // Each size is a network of its own, which holds 50 to 150 MB: larger ones that gain nothing on a CPU are freed.
+      const batchSizes = device.name === 'CPU' && !plan.isFixed ? worthKeeping(measured) : measured.batchSizes;
+      session.keepOnly(batchSizes);
+      trimMemory();
+      const warm = { batchSizes, warmMs: measured.warmMs.slice(0, batchSizes.length) };
       const { fullName } = device;
       const info = { engine: 'openvino', provider, device: fullName, precision: executed, ...warm, callsInFlight: 1 };
       return new OpenvinoEngine(info, session.networks, () => session.free());
@@ -132,11 +139,26 @@ class Session {
     }
   }
 
+  /** Frees the networks of all other sizes, and the model as read, which only compiling needs. */
+  keepOnly(sizes: readonly number[]): void {
+    for (const [size, network] of this.networks) {
+      if (sizes.includes(size)) continue;
+      network.free();
+      this.networks.delete(size);
+    }
+    this.#freeModel();
+  }
+
+  #freeModel(): void {
+    if (this.#model !== null) this.#library.free('ov_model_free', this.#model);
+    this.#model = null;
+  }
+
   free(): void {
     if (this.#isFreed) return;
     this.#isFreed = true;
     for (const network of this.networks.values()) network.free();
-    if (this.#model !== null) this.#library.free('ov_model_free', this.#model);
+    this.#freeModel();
     this.#library.free('ov_core_free', this.core);
   }
 }
