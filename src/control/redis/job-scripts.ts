@@ -1,4 +1,5 @@
 import { PAUSE_RATIO, SHORT_GAP_MS } from '../tasks/job-facts.ts';
+import { BULL_LUA } from './bull-layout.ts';
 import { RedisScript } from './redis-script.ts';
 
 /**
@@ -20,8 +21,6 @@ const PRELUDE = `
 local p = KEYS[1]
 local time = redis.call('TIME')
 local nowMs = time[1] * 1000 + math.floor(time[2] / 1000)
--- Lasts until BullMQ renews the lock.
-local LOCK_MS = 5000
 local PARTS = {'', ':inputs', ':files', ':split', ':bits', ':merged', ':live', ':dead'}
 
 local function jobKey(id) return p .. ':job:' .. id end
@@ -54,20 +53,9 @@ local function bitOf(job, kind, file, index)
   return job .. ':bits', base + index
 end
 
--- Returns whether the worker still has the lock of a task. A lock that expired while Redis was unreachable is taken again,
--- unless the task has left the active list: then it waits, or another worker has it.
-local function holds(queue, task, token)
-  local lock = queue .. task .. ':lock'
-  local owner = redis.call('GET', lock)
-  if owner then return owner == token end
-  if not redis.call('LPOS', queue .. 'active', task) then return false end
-  redis.call('SET', lock, token, 'PX', LOCK_MS)
-  return true
-end
-
 -- Returns why a worker must not continue a task; nil if it may.
 local function refusal(job, queue, task, token)
-  if not holds(queue, task, token) then return 'lost' end
+  if not bull.holds(queue, task, token) then return 'lost' end
   local digest, isCancelled = unpack(redis.call('HMGET', job, 'digest', 'cancelled'))
   if not digest then return 'unknown' end
   if isCancelled then return 'cancelled' end
@@ -76,7 +64,7 @@ end
 `;
 
 function script(body: string): RedisScript {
-  return new RedisScript(PRELUDE + body);
+  return new RedisScript(BULL_LUA + PRELUDE + body);
 }
 
 /** Each script with its arguments and its reply. */
@@ -216,7 +204,7 @@ redis.call('ZREM', p .. ':jobs', ARGV[1])
   /** queue, (job, task, token, frames or -1)... -> number of tasks ready to be taken, then ok, lost or cancelled for each task. */
   tick: script(`
 local queue = ARGV[1]
-local answer = {redis.call('LLEN', queue .. 'wait') + redis.call('ZCARD', queue .. 'prioritized')}
+local answer = {bull.ready(queue)}
 for i = 2, #ARGV, 4 do
   local job, task = jobKey(ARGV[i]), ARGV[i + 1]
   local why = refusal(job, queue, task, ARGV[i + 2])
@@ -226,29 +214,15 @@ end
 return answer
 `),
 
-  /**
-   * (prefix of a queue's keys)... -> waiting, active, age of the oldest in ms. BullMQ sorts by priority and then by arrival
-   * (priority * 2^32 + counter), so only the first task of each priority is checked.
-   */
+  /** (prefix of a queue's keys)... -> waiting, active, age of the oldest in ms. */
   counts: script(`
 local waiting, active, oldestMs = 0, 0, nowMs
-local function look(q, id)
-  -- A merge's timestamp is that of its split, but it is ready only since its last segment was done.
-  if id and string.find(id, '/merge/', 1, true) then return end
-  local since = tonumber(id and redis.call('HGET', q .. id, 'timestamp') or '') or nowMs
-  oldestMs = math.min(oldestMs, since)
-end
-for _, q in ipairs(ARGV) do
-  waiting = waiting + redis.call('LLEN', q .. 'wait') + redis.call('ZCARD', q .. 'prioritized') + redis.call('ZCARD', q .. 'delayed')
-  active = active + redis.call('LLEN', q .. 'active')
-  look(q, redis.call('LINDEX', q .. 'wait', -1))
-  look(q, redis.call('ZRANGE', q .. 'delayed', 0, 0)[1])
-  local from = '-inf'
-  while true do
-    local id, score = unpack(redis.call('ZRANGEBYSCORE', q .. 'prioritized', from, '+inf', 'WITHSCORES', 'LIMIT', 0, 1))
-    if not id then break end
-    look(q, id)
-    from = string.format('%.0f', (math.floor(tonumber(score) / 4294967296) + 1) * 4294967296)
+for _, queue in ipairs(ARGV) do
+  waiting = waiting + bull.ready(queue) + bull.delayed(queue)
+  active = active + bull.active(queue)
+  for _, task in ipairs(bull.heads(queue)) do
+    -- A merge is as old as its split, but it is ready only since its last segment was done.
+    if not string.find(task, '/merge/', 1, true) then oldestMs = math.min(oldestMs, bull.addedMs(queue, task) or nowMs) end
   end
 end
 return {waiting, active, nowMs - oldestMs}
