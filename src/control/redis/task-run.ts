@@ -3,6 +3,7 @@ import { SightlineError } from '../../errors/sightline-error.ts';
 import { type DeadLetter, type JobOrder, type Task, task } from '../../protocol/fleet.ts';
 import type { TaskHandler, TaskOutcome } from '../control-plane.ts';
 import { followUp } from '../tasks/follow-up.ts';
+import { countedFrames, splitCompletion } from '../tasks/job-accounting.ts';
 import { taskFailure } from '../tasks/task-failure.ts';
 import { parseTaskId, type TaskName } from '../tasks/task-id.ts';
 import type { BullQueues } from './bull-queues.ts';
@@ -92,7 +93,7 @@ export class TaskRun {
       const outcome = await this.#context.handler(task, order, {
         signal: this.#abort.signal,
         progress: (frames) => {
-          this.#frames = frames;
+          this.#frames = countedFrames(task.kind, frames);
         },
       });
       const refusal = await this.#complete(task, order, outcome);
@@ -109,13 +110,13 @@ export class TaskRun {
     const { records, queues, retryUntilReachable } = this.#context;
     this.#isEnding = true;
     const next = followUp(task, outcome);
-    const segments = next?.segments.length ?? null;
     if (next !== null) {
       const refusal = await retryUntilReachable(() => records.plan(task, this.#lock, next.segments.length));
       if (refusal !== 'ok') return refusal;
       await retryUntilReachable(() => queues.addFollowUp(task, next, order));
     }
-    return retryUntilReachable(() => records.finish(task, this.#lock, outcome.frames, segments));
+    const completion = task.kind === 'split' ? splitCompletion(next?.segments.length ?? null) : task.kind;
+    return retryUntilReachable(() => records.finish(task, this.#lock, completion, outcome.frames));
   }
 
   async #fail(task: Task, error: unknown): Promise<void> {
