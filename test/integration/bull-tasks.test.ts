@@ -212,6 +212,17 @@ describe.skipIf(redisMissing !== null)('bulk work in Redis', () => {
     await done('a');
   });
 
+  it('a clock of Redis that went back does not make a job unreadable', async () => {
+    const handler = new ScriptedHandler(2, async (task) => {
+      if (task.kind === 'segment') await server.admin.hincrby(key('job:a'), 'lastMs', 3_600_000);
+      return undefined;
+    });
+    await queue.tasks.submit(jobOrderOf('a', 1));
+    work(handler.handle, 1);
+    await done('a');
+    expect((await queue.tasks.jobs()).map(({ id }) => id)).toEqual(['a']);
+  });
+
   it('a second split with another number of segments is an error', async () => {
     await queue.tasks.submit(jobOrderOf('a', 1));
     await server.admin.hset(key('job:a:files'), '0', '0 5');

@@ -47,8 +47,9 @@ local function segmentCompletion(done, segments)
 end
 
 local function busyGapMs(gapMs, busyMs, segmentsDone)
-  if segmentsDone == 0 then return gapMs end
-  return math.floor(math.min(gapMs, math.max(${SHORT_GAP_MS}, ${PAUSE_RATIO} * busyMs / segmentsDone)))
+  local passedMs = math.max(0, gapMs)
+  if segmentsDone == 0 then return passedMs end
+  return math.floor(math.min(passedMs, math.max(${SHORT_GAP_MS}, ${PAUSE_RATIO} * busyMs / segmentsDone)))
 end
 `;
 

@@ -101,12 +101,14 @@ export const SHORT_GAP_MS = 5_000;
  * Returns how much of the time since the previous segment counts as working time, in whole ms. After a pause or an outage it
  * is capped at the longest gap that does not count as a pause.
  *
- * @param gapMs - since the previous segment, or since the start of the job.
+ * @param gapMs - since the previous segment, or since the start of the job. Negative, and no time, after the clock was set
+ *   back or Redis failed over to a machine whose clock is behind.
  */
 export function busyGapMs(
   gapMs: number,
   { busyMs, segmentsDone }: { readonly busyMs: number; readonly segmentsDone: number },
 ): number {
-  if (segmentsDone === 0) return gapMs;
-  return Math.floor(Math.min(gapMs, Math.max(SHORT_GAP_MS, (PAUSE_RATIO * busyMs) / segmentsDone)));
+  const passedMs = Math.max(0, gapMs);
+  if (segmentsDone === 0) return passedMs;
+  return Math.floor(Math.min(passedMs, Math.max(SHORT_GAP_MS, (PAUSE_RATIO * busyMs) / segmentsDone)));
 }

@@ -66,4 +66,9 @@ describe('the pace', () => {
     expect(busyGapMs(8 * 3_600_000, { busyMs: 50_000, segmentsDone: 5 })).toBe(100_000);
     expect(busyGapMs(8 * 3_600_000, { busyMs: 50, segmentsDone: 5 })).toBe(5_000);
   });
+
+  it('counts no time if the clock went back', () => {
+    expect(busyGapMs(-30_000, { busyMs: 0, segmentsDone: 0 })).toBe(0);
+    expect(busyGapMs(-30_000, { busyMs: 50_000, segmentsDone: 5 })).toBe(0);
+  });
 });
