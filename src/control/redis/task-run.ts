@@ -45,7 +45,7 @@ export class TaskRun {
   #stopped: StopReason | null = null;
   #frames = 0;
   #reportedFrames = 0;
-  /** The handler has returned: `finish` counts the frames from here on, so progress reports stop. */
+  /** The task's result is being stored, which counts its frames or forgets them: no progress is reported from here on. */
   #isEnding = false;
 
   /** @param job - taken from the queue, with the token of its lock. */
@@ -142,6 +142,7 @@ export class TaskRun {
   /** Writes the dead letter before BullMQ marks the task as failed: after a crash in between, the task just runs again. */
   async #addDeadLetter({ jobId, kind, file }: TaskName, reason: string): Promise<void> {
     const { records, retryUntilReachable } = this.#context;
+    this.#isEnding = true;
     const input = await retryUntilReachable(() => records.input(jobId, file));
     const end = { attempts: this.#attempts, failedMs: Date.now() };
     const letter: DeadLetter = { taskId: this.#id, jobId, kind, input, reason, ...end };
