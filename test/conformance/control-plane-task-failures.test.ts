@@ -55,6 +55,20 @@ describeQueues(({ openTasks, work, untilState }) => {
       expect((await tasks.job('a')).deadLetters).toMatchObject([{ attempts: 1 }]);
     });
 
+    it('for good forget the frames of their segment', async () => {
+      const tasks = await openTasks({ attempts: 2 });
+      const handler = new ScriptedHandler(2, async (task, context) => {
+        if (taskName(task) !== 'segment 0.1') return undefined;
+        context.progress(7);
+        await waitFor('the frames count', async () => (await tasks.job('a')).report.frames === 17);
+        throw new Error('the disk was full');
+      });
+      await tasks.submit(jobOrderOf('a', 1));
+      work(tasks, 1, handler.handle);
+      await untilState(tasks, 'a', 'failed');
+      expect((await tasks.job('a')).report).toMatchObject({ frames: 10, segmentsDone: 1, deadLetters: 1 });
+    });
+
     it('include an invalid follow-up of a handler', async () => {
       const tasks = await openTasks();
       const handler = new ScriptedHandler(1, async (task) =>

@@ -1,4 +1,5 @@
 import { setTimeout as sleep } from 'node:timers/promises';
+import { Queue } from 'bullmq';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import type { JobState } from '../../src/protocol/fleet.ts';
 import { RedisServer, redisMissing } from '../support/redis-server.ts';
@@ -157,15 +158,15 @@ describe.skipIf(redisMissing !== null)('bulk work under faults', () => {
     const { tasks, notices } = queue;
     await tasks.submit(jobOrderOf('a', 1));
     // Pauses the queue itself: workers get nothing although tasks wait.
-    const meta = `{${FLEET}}:bull:bulk:meta`;
-    await server.admin.hset(meta, 'paused', 1);
+    const other = new Queue('bulk', { connection: server.admin, prefix: `{${FLEET}}:bull` });
+    await other.pause();
     const handler = new ScriptedHandler(1);
     const worker = tasks.work('bulk', 1, handler.handle);
     await waitFor('it is replaced', () =>
       notices.some((text) => text.includes('took no task although some wait; replaced')),
     );
     expect(handler.begun).toEqual([]);
-    await server.admin.hdel(meta, 'paused');
+    await other.resume();
     await untilState('a', 'done');
     await worker.close();
   });

@@ -1,6 +1,7 @@
 import { Queue } from 'bullmq';
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from 'vitest';
 import type { TaskHandler } from '../../src/control/control-plane.ts';
+import { lockKeyOf, queueKeysOf, STALLS_FIELD, taskKeyOf, waitKeyOf } from '../../src/control/redis/bull-layout.ts';
 import type { TaskPolicy } from '../../src/control/tasks/task-policy.ts';
 import { RedisServer, redisMissing } from '../support/redis-server.ts';
 import { jobOrderOf, ScriptedHandler, untilAborted } from '../support/task-handlers.ts';
@@ -31,6 +32,7 @@ describe.skipIf(redisMissing !== null)('bulk work in Redis', () => {
   }
 
   const key = (rest: string): string => `{f${fleet}}:${rest}`;
+  const queueKeys = (): string => queueKeysOf(key('bull'), 'bulk');
   const done = (jobId: string): Promise<number> => untilState(jobId, 'done');
 
   function untilState(jobId: string, state: string): Promise<number> {
@@ -48,7 +50,7 @@ describe.skipIf(redisMissing !== null)('bulk work in Redis', () => {
 
   it('a malformed task becomes a dead letter, and the next one runs', async () => {
     await queue.tasks.submit(jobOrderOf('a', 2));
-    await server.admin.hset(key('bull:bulk:a/split/0'), 'data', '{"kind":"split","jobId":"a","file":"zero"}');
+    await server.admin.hset(taskKeyOf(queueKeys(), 'a/split/0'), 'data', '{"kind":"split","jobId":"a","file":"zero"}');
     work(new ScriptedHandler(1).handle);
     await untilState('a', 'failed');
     const { report, deadLetters } = await queue.tasks.job('a');
@@ -88,8 +90,8 @@ describe.skipIf(redisMissing !== null)('bulk work in Redis', () => {
       { name: 'split', data: '1e999', opts: '[]', timestamp: '-1', delay: 'x', priority: '-5' },
     ],
   ])('a task that BullMQ cannot read (%s) ends no worker, and the next one runs', async (_, entry) => {
-    await server.admin.hset(key('bull:bulk:99'), entry);
-    await server.admin.lpush(key('bull:bulk:wait'), '99');
+    await server.admin.hset(taskKeyOf(queueKeys(), '99'), entry);
+    await server.admin.lpush(waitKeyOf(queueKeys()), '99');
     const handler = new ScriptedHandler(1);
     work(handler.handle);
     await queue.tasks.submit(jobOrderOf('a', 1));
@@ -210,6 +212,17 @@ describe.skipIf(redisMissing !== null)('bulk work in Redis', () => {
     await done('a');
   });
 
+  it('a clock of Redis that went back does not make a job unreadable', async () => {
+    const handler = new ScriptedHandler(2, async (task) => {
+      if (task.kind === 'segment') await server.admin.hincrby(key('job:a'), 'lastMs', 3_600_000);
+      return undefined;
+    });
+    await queue.tasks.submit(jobOrderOf('a', 1));
+    work(handler.handle, 1);
+    await done('a');
+    expect((await queue.tasks.jobs()).map(({ id }) => id)).toEqual(['a']);
+  });
+
   it('a second split with another number of segments is an error', async () => {
     await queue.tasks.submit(jobOrderOf('a', 1));
     await server.admin.hset(key('job:a:files'), '0', '0 5');
@@ -220,7 +233,7 @@ describe.skipIf(redisMissing !== null)('bulk work in Redis', () => {
 
   it('a task that took many hosts down becomes a dead letter, and runs again on retry', async () => {
     await queue.tasks.submit(jobOrderOf('a', 1));
-    await server.admin.hset(key('bull:bulk:a/split/0'), 'stc', 21);
+    await server.admin.hset(taskKeyOf(queueKeys(), 'a/split/0'), STALLS_FIELD, 21);
     const handler = new ScriptedHandler(1);
     work(handler.handle);
     await untilState('a', 'failed');
@@ -238,7 +251,7 @@ describe.skipIf(redisMissing !== null)('bulk work in Redis', () => {
     await queue.tasks.submit(jobOrderOf('a', 1));
     work(handler.handle);
     await waitFor('the segment runs', () => handler.begun.length === 2);
-    await server.admin.set(key('bull:bulk:a/segment/0/0:lock'), 'another worker', 'PX', 500);
+    await server.admin.set(lockKeyOf(queueKeys(), 'a/segment/0/0'), 'another worker', 'PX', 500);
     await done('a');
     expect(handler.begun.filter((name) => name === 'a/segment 0.0')).toHaveLength(2);
     expect((await queue.tasks.job('a')).report).toMatchObject({ frames: 10, deadLetters: 0 });
@@ -247,10 +260,10 @@ describe.skipIf(redisMissing !== null)('bulk work in Redis', () => {
   it('a lock that expired while Redis was unreachable is taken again if no other worker has it', async () => {
     const handler = new ScriptedHandler(1, async (task, { signal }) => {
       if (task.kind !== 'segment') return undefined;
-      await server.admin.del(key('bull:bulk:a/segment/0/0:lock'));
+      await server.admin.del(lockKeyOf(queueKeys(), 'a/segment/0/0'));
       await waitFor(
         'it is locked again',
-        async () => (await server.admin.exists(key('bull:bulk:a/segment/0/0:lock'))) === 1,
+        async () => (await server.admin.exists(lockKeyOf(queueKeys(), 'a/segment/0/0'))) === 1,
       );
       expect(signal.aborted).toBe(false);
       return undefined;
@@ -283,7 +296,7 @@ describe.skipIf(redisMissing !== null)('bulk work in Redis', () => {
     expect((await queue.tasks.jobs()).map(({ id }) => id)).toEqual(['last']);
     const left = await server.admin.keys(`${key('').replace('{', '\\{')}*`);
     expect(left.filter((name) => /bad|good|cancelled/.test(name))).toEqual([]);
-    expect(await server.admin.zcard(key('bull:bulk:failed'))).toBe(0);
-    expect(await server.admin.zcard(key('bull:bulk:waiting-children'))).toBe(0);
+    const other = new Queue('bulk', { connection: server.admin, prefix: key('bull') });
+    expect(await other.getJobCounts('failed', 'waiting-children')).toEqual({ failed: 0, 'waiting-children': 0 });
   });
 });

@@ -9,6 +9,11 @@ interface PackageJson {
   readonly scripts: Record<string, string>;
 }
 
+type LockedPackages = Record<
+  string,
+  { readonly version?: string; readonly dependencies?: Readonly<Record<string, string>> }
+>;
+
 const { dependencies, optionalDependencies, devDependencies, scripts } = JSON.parse(
   readFileSync('package.json', 'utf8'),
 ) as PackageJson;
@@ -55,6 +60,15 @@ describe('dependencies', () => {
         .map((name) => `${file.path} -> ${name}`),
     );
     expect(undeclared).toEqual([]);
+  });
+
+  it('bullmq is pinned to the installed version: src/control/redis/bull-layout.ts depends on its private layout', () => {
+    const { version } = JSON.parse(readFileSync('node_modules/bullmq/package.json', 'utf8')) as { version: string };
+    const { packages } = JSON.parse(readFileSync('package-lock.json', 'utf8')) as { packages: LockedPackages };
+    expect(dependencies.bullmq).toMatch(/^\d+\.\d+\.\d+$/);
+    expect(version).toBe(dependencies.bullmq);
+    expect(packages['']?.dependencies?.bullmq).toBe(dependencies.bullmq);
+    expect(packages['node_modules/bullmq']?.version).toBe(dependencies.bullmq);
   });
 
   it('an optional package is only imported dynamically', () => {

@@ -107,6 +107,13 @@ describe('packages that are confined to one place', () => {
       expect(importersOf(name).filter((path) => folderOf(path) !== 'control')).toEqual([]);
   });
 
+  it('one file knows how the queue stores its tasks in Redis', () => {
+    const names =
+      /:lock\b|\bprioritized\b|\bstc\b|4294967296|2 \*\* 32|\b(?:LLEN|LPOS|LINDEX|ZCARD|ZRANGEBYSCORE)\b|:bull:/;
+    const control = readFiles(['src/control'], ['.ts']).filter(({ text }) => names.test(text));
+    expect(control.map(({ path }) => path)).toEqual(['src/control/redis/bull-layout.ts']);
+  });
+
   it('one file imports fluent-ffmpeg', () => {
     expect(importersOf('fluent-ffmpeg')).toEqual(['src/decode/ffmpeg-command.ts']);
   });

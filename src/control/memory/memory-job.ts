@@ -1,12 +1,23 @@
 import type { DeadLetter, JobOrder, Task } from '../../protocol/fleet.ts';
 import type { FollowUp } from '../tasks/follow-up.ts';
-import { busyGapMs, type JobFacts, type OpenCounts, openTasks } from '../tasks/job-facts.ts';
+import {
+  busyGapMs,
+  type Completion,
+  countedFrames,
+  type OpenCounts,
+  RISES,
+  type RisingCount,
+  segmentCompletion,
+  settledMs,
+  splitCompletion,
+} from '../tasks/job-accounting.ts';
+import type { JobFacts } from '../tasks/job-facts.ts';
 import { taskId } from '../tasks/task-id.ts';
 
 /** A file whose segments are known. */
 interface SplitFile {
-  /** Segments that are not done yet. */
-  left: number;
+  readonly segments: number;
+  segmentsDone: number;
   /** The task that follows them; null if the split had no follow-up. */
   readonly merge: Task | null;
 }
@@ -16,18 +27,18 @@ interface DeadTask {
   readonly letter: DeadLetter;
 }
 
-/** The record of one job in memory: completed work is kept in sets, so that nothing counts twice. */
+/** The record of one job in memory. Completed tasks are remembered, so that nothing counts twice. */
 export class MemoryJob {
   readonly order: JobOrder;
   readonly digest: string;
   readonly #files = new Map<number, SplitFile>();
-  readonly #segmentsDone = new Set<string>();
-  readonly #merged = new Set<number>();
+  /** Ids of completed tasks. */
+  readonly #done = new Set<string>();
+  readonly #risen: Record<RisingCount, number> = { splits: 0, segmentsDone: 0, mergeable: 0, filesDone: 0 };
   /** Frames so far of each running segment. */
   readonly #liveFrames = new Map<string, number>();
   readonly #dead = new Map<string, DeadTask>();
   #segments = 0;
-  #mergeable = 0;
   #framesDone = 0;
   #isCancelled = false;
   #startedMs: number | null = null;
@@ -70,27 +81,32 @@ export class MemoryJob {
     };
   }
 
-  begin(nowMs: number): void {
+  begin(task: Task, nowMs: number): void {
+    this.#liveFrames.delete(taskId(task));
     if (this.#startedMs !== null) return;
     this.#startedMs = nowMs;
     this.#lastSegmentMs = nowMs;
   }
 
-  /** Stores the frames so far of a running segment. */
+  /** Stores the frames so far of a running task. */
   progress(task: Task, frames: number): void {
-    if (task.kind === 'segment') this.#liveFrames.set(taskId(task), frames);
+    this.#liveFrames.set(taskId(task), countedFrames(task.kind, frames));
   }
 
   /** @returns the tasks that are ready now. */
   finish(task: Task, frames: number, next: FollowUp | null, nowMs: number): readonly Task[] {
-    const ready = this.#count(task, frames, next, nowMs);
-    this.#dead.delete(taskId(task));
+    const id = taskId(task);
+    this.#liveFrames.delete(id);
+    this.#dead.delete(id);
+    const ready = this.#done.has(id) ? [] : this.#complete(task, frames, next, nowMs);
+    this.#done.add(id);
     this.#settle(nowMs);
     return ready;
   }
 
   addDeadLetter(task: Task, letter: DeadLetter, nowMs: number): void {
     this.#dead.set(taskId(task), { task, letter });
+    this.#liveFrames.delete(taskId(task));
     this.#settle(nowMs);
   }
 
@@ -107,60 +123,47 @@ export class MemoryJob {
     this.#finishedMs ??= nowMs;
   }
 
-  #count(task: Task, frames: number, next: FollowUp | null, nowMs: number): readonly Task[] {
+  #complete(task: Task, frames: number, next: FollowUp | null, nowMs: number): readonly Task[] {
     if (task.kind === 'split') return this.#split(task.file, next);
     if (task.kind === 'segment') return this.#segment(task, frames, nowMs);
-    this.#merged.add(task.file);
+    this.#raise('merge');
     return [];
   }
 
   #split(file: number, next: FollowUp | null): readonly Task[] {
-    if (this.#files.has(file)) return [];
-    if (next === null) {
-      this.#files.set(file, { left: 0, merge: null });
-      this.#mergeable += 1;
-      this.#merged.add(file);
-      return [];
-    }
-    const { merge, segments } = next;
-    this.#files.set(file, { left: segments.length, merge });
+    const segments = next?.segments ?? [];
+    this.#files.set(file, { segments: segments.length, segmentsDone: 0, merge: next?.merge ?? null });
     this.#segments += segments.length;
-    if (segments.length > 0) return segments;
-    this.#mergeable += 1;
-    return [merge];
+    this.#raise(splitCompletion(next === null ? null : segments.length));
+    return next !== null && segments.length === 0 ? [next.merge] : segments;
   }
 
   #segment(task: Task, frames: number, nowMs: number): readonly Task[] {
-    const id = taskId(task);
-    if (this.#segmentsDone.has(id)) return [];
-    this.#liveFrames.delete(id);
-    this.#framesDone += frames;
-    const pace = { busyMs: this.#busyMs, segmentsDone: this.#segmentsDone.size };
+    this.#framesDone += countedFrames(task.kind, frames);
+    const pace = { busyMs: this.#busyMs, segmentsDone: this.#risen.segmentsDone };
     this.#busyMs += busyGapMs(nowMs - this.#lastSegmentMs, pace);
     this.#lastSegmentMs = nowMs;
-    this.#segmentsDone.add(id);
     const file = this.#files.get(task.file)!;
-    file.left -= 1;
-    if (file.left > 0 || file.merge === null) return [];
-    this.#mergeable += 1;
-    return [file.merge];
+    file.segmentsDone += 1;
+    const completion = segmentCompletion(file.segmentsDone, file.segments);
+    this.#raise(completion);
+    return completion === 'lastSegment' && file.merge !== null ? [file.merge] : [];
+  }
+
+  #raise(completion: Completion): void {
+    for (const count of RISES[completion]) this.#risen[count] += 1;
   }
 
   #counts(): OpenCounts {
     return {
       inputs: this.order.inputs.length,
-      splits: this.#files.size,
       segments: this.#segments,
-      segmentsDone: this.#segmentsDone.size,
-      mergeable: this.#mergeable,
-      filesDone: this.#merged.size,
+      ...this.#risen,
       deadLetters: this.#dead.size,
     };
   }
 
-  /** A job is finished when none of its tasks is open, and open again when a dead letter is retried. */
   #settle(nowMs: number): void {
-    const isFinished = openTasks(this.#counts()) <= 0;
-    this.#finishedMs = isFinished ? (this.#finishedMs ?? nowMs) : null;
+    this.#finishedMs = settledMs(this.#counts(), this.#finishedMs, nowMs);
   }
 }

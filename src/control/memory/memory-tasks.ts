@@ -3,6 +3,7 @@ import type { DeadLetter, JobOrder, JobReport, Task } from '../../protocol/fleet
 import type { TaskCounts, TaskHandler, TaskQueue, TaskWorker } from '../control-plane.ts';
 import { expiredJobs } from '../tasks/expired-jobs.ts';
 import { followUp } from '../tasks/follow-up.ts';
+import { isDone } from '../tasks/job-accounting.ts';
 import { jobErrors } from '../tasks/job-errors.ts';
 import { jobReportOf } from '../tasks/job-facts.ts';
 import { orderDigest } from '../tasks/order-digest.ts';
@@ -80,7 +81,7 @@ export class MemoryTasks implements TaskQueue {
 
   async cancel(jobId: string): Promise<void> {
     const job = this.#job(jobId);
-    if (jobReportOf(job.facts()).state === 'done') return;
+    if (isDone(job.facts())) return;
     job.cancel(this.#nowMs());
     const { ready, delayed, workers } = this.#pipeline(job.order.pipeline);
     ready.removeWhere((entry) => entry.job === job);
@@ -139,7 +140,7 @@ export class MemoryTasks implements TaskQueue {
 
   async #run(entry: Entry, abort: AbortController, handler: TaskHandler): Promise<void> {
     const { task, job } = entry;
-    job.begin(this.#nowMs());
+    job.begin(task, this.#nowMs());
     try {
       const outcome = await handler(task, job.order, {
         signal: abort.signal,

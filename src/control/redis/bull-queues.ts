@@ -5,6 +5,7 @@ import type { FollowUp } from '../tasks/follow-up.ts';
 import { taskId } from '../tasks/task-id.ts';
 import type { TaskPolicy } from '../tasks/task-policy.ts';
 import { taskPriority } from '../tasks/task-priority.ts';
+import { queueKeysOf, resetStalls } from './bull-layout.ts';
 import type { RedisConnection } from './connect.ts';
 
 /** Tasks added in one call: about ten milliseconds of this thread. */
@@ -41,9 +42,9 @@ export class BullQueues {
     return encodeURIComponent(pipeline);
   }
 
-  /** Returns the prefix of all keys of a pipeline's queue; a task's key is this and its id. */
+  /** Returns the prefix of all keys of a pipeline's queue. */
   keysOf(pipeline: string): string {
-    return `${this.bullPrefix}:${this.nameOf(pipeline)}:`;
+    return queueKeysOf(this.bullPrefix, this.nameOf(pipeline));
   }
 
   /** Adds a split task for each input. Existing tasks are left unchanged. */
@@ -62,7 +63,7 @@ export class BullQueues {
     const node = (task: Task) => ({ queueName, ...this.#entry(task, order) });
     // The segments are added afterwards, in chunks: a flow is one transaction, which blocks Redis and this thread.
     await this.#call(() => this.#flows.add({ ...node(merge), children: [node(split)] }));
-    const parent = { id: taskId(merge), queue: `${this.bullPrefix}:${queueName}` };
+    const parent = { id: taskId(merge), queue: this.#queue(pipeline).qualifiedName };
     await this.#addBulk(pipeline, segments, order, { parent });
   }
 
@@ -83,7 +84,7 @@ export class BullQueues {
       if (job === undefined) return false;
       const state = await this.#call(() => job.getState());
       if (state === 'failed') {
-        await this.#call((client) => client.hdel(queue.toKey(id), 'stc'));
+        await this.#call((client) => resetStalls(client, this.keysOf(pipeline), id));
         await this.#call(() => job.retry('failed', { resetAttemptsMade: true, resetAttemptsStarted: true }));
         return true;
       }

@@ -12,14 +12,17 @@ import {
   type Task,
 } from '../../protocol/fleet.ts';
 import { complaintOf } from '../../protocol/fleet-bus.ts';
+import { type Completion, countedFrames } from '../tasks/job-accounting.ts';
 import { jobErrors } from '../tasks/job-errors.ts';
 import type { JobFacts } from '../tasks/job-facts.ts';
 import { INPUTS_AT_ONCE, orderDigest } from '../tasks/order-digest.ts';
 import type { RedisConnection } from './connect.ts';
 import type { EntryReader } from './entry-reader.ts';
-import { jobScripts } from './job-scripts.ts';
+import { FACT_FIELDS, jobScripts } from './job-scripts.ts';
 
 const JOBS_AT_ONCE = 100;
+type FactField = (typeof FACT_FIELDS)[number];
+
 const orderHead = jobOrder.omit({ inputs: true });
 const inputList = z.array(z.string());
 
@@ -112,13 +115,9 @@ export class JobRecords {
     return answer;
   }
 
-  /**
-   * Counts a task as done, once.
-   *
-   * @param segments - number that follows a split; null if nothing follows, not even a merge.
-   */
-  async finish(task: Task, lock: TaskLock, frames: number, segments: number | null): Promise<TaskRefusal | 'ok'> {
-    const args = [...taskArgs(task, lock), Math.round(frames), segments ?? -1];
+  /** Counts a task as done, once. @param completion - of a segment: whether it is the file's last is decided in Redis. */
+  async finish(task: Task, lock: TaskLock, completion: Completion, frames: number): Promise<TaskRefusal | 'ok'> {
+    const args = [...taskArgs(task, lock), completion, countedFrames(task.kind, frames)];
     return (await this.#run('finish', args)) as TaskRefusal | 'ok';
   }
 
@@ -223,30 +222,33 @@ export class JobRecords {
   }
 
   #read(id: string, row: readonly (string | number | null)[]): { facts: JobFacts; digest: string } | null {
-    const head = this.#reader.read(orderHead, String(row[0]), `order of job "${id}"`);
+    const head = this.#reader.read(orderHead, String(row[FACT_FIELDS.indexOf('head')]), `order of job "${id}"`);
     if (head === null) return null;
-    const number = (at: number): number => Number(row[at] ?? 0);
-    const time = (at: number): number | null => (row[at] == null ? null : Number(row[at]));
+    const [liveFrames, deadLetters] = row.slice(FACT_FIELDS.length);
+    const fields = Object.fromEntries(FACT_FIELDS.map((name, at) => [name, row[at] ?? null]));
+    const number = (name: FactField): number => Number(fields[name] ?? 0);
+    const time = (name: FactField): number | null => (fields[name] === null ? null : Number(fields[name]));
     const counts = factCounts.safeParse({
-      inputs: number(1),
-      splits: number(2),
-      segments: number(3),
-      segmentsDone: number(4),
-      mergeable: number(5),
-      filesDone: number(6),
-      frames: number(7),
-      startedMs: time(9),
-      finishedMs: time(10),
-      busyMs: number(11),
-      deadLetters: number(13),
+      inputs: number('inputs'),
+      splits: number('splits'),
+      segments: number('segments'),
+      segmentsDone: number('segmentsDone'),
+      mergeable: number('mergeable'),
+      filesDone: number('filesDone'),
+      frames: number('frames') + Number(liveFrames),
+      startedMs: time('startedMs'),
+      finishedMs: time('finishedMs'),
+      busyMs: number('busyMs'),
+      deadLetters: Number(deadLetters),
     });
     if (!counts.success) {
       this.#reader.refuse('schema', `record of job "${id}": ${complaintOf(counts.error)}`);
       return null;
     }
     const { pipeline, outDir, createdMs } = head;
-    const facts: JobFacts = { id, pipeline, outDir, createdMs, isCancelled: row[8] !== null, ...counts.data };
-    return { facts, digest: String(row[12]) };
+    const isCancelled = fields.cancelled !== null;
+    const facts: JobFacts = { id, pipeline, outDir, createdMs, isCancelled, ...counts.data };
+    return { facts, digest: String(fields.digest) };
   }
 
   #run(name: keyof typeof jobScripts, args: readonly (string | number)[]): Promise<unknown> {

@@ -1,4 +1,5 @@
-import { PAUSE_RATIO, SHORT_GAP_MS } from '../tasks/job-facts.ts';
+import { BULL_LUA } from './bull-layout.ts';
+import { JOB_RULES_LUA } from './job-rules.ts';
 import { RedisScript } from './redis-script.ts';
 
 /**
@@ -20,25 +21,9 @@ const PRELUDE = `
 local p = KEYS[1]
 local time = redis.call('TIME')
 local nowMs = time[1] * 1000 + math.floor(time[2] / 1000)
--- Lasts until BullMQ renews the lock.
-local LOCK_MS = 5000
 local PARTS = {'', ':inputs', ':files', ':split', ':bits', ':merged', ':live', ':dead'}
 
 local function jobKey(id) return p .. ':job:' .. id end
-
-local function numbers(key, ...)
-  local values = redis.call('HMGET', key, ...)
-  for i = 1, #values do values[i] = tonumber(values[i] or '0') or 0 end
-  return unpack(values)
-end
-
--- A job is finished when none of its tasks is open, and open again when a dead letter is retried.
-local function settle(job)
-  local inputs, splits, segments, segmentsDone, mergeable, filesDone =
-    numbers(job, 'inputs', 'splits', 'segments', 'segmentsDone', 'mergeable', 'filesDone')
-  local open = inputs - splits + segments - segmentsDone + mergeable - filesDone - redis.call('HLEN', job .. ':dead')
-  if open <= 0 then redis.call('HSETNX', job, 'finishedMs', nowMs) else redis.call('HDEL', job, 'finishedMs') end
-end
 
 local function fileOf(job, file)
   local base, count = string.match(redis.call('HGET', job .. ':files', file) or '', '^(%d+) (%d+)$')
@@ -54,20 +39,9 @@ local function bitOf(job, kind, file, index)
   return job .. ':bits', base + index
 end
 
--- Returns whether the worker still has the lock of a task. A lock that expired while Redis was unreachable is taken again,
--- unless the task has left the active list: then it waits, or another worker has it.
-local function holds(queue, task, token)
-  local lock = queue .. task .. ':lock'
-  local owner = redis.call('GET', lock)
-  if owner then return owner == token end
-  if not redis.call('LPOS', queue .. 'active', task) then return false end
-  redis.call('SET', lock, token, 'PX', LOCK_MS)
-  return true
-end
-
 -- Returns why a worker must not continue a task; nil if it may.
 local function refusal(job, queue, task, token)
-  if not holds(queue, task, token) then return 'lost' end
+  if not bull.holds(queue, task, token) then return 'lost' end
   local digest, isCancelled = unpack(redis.call('HMGET', job, 'digest', 'cancelled'))
   if not digest then return 'unknown' end
   if isCancelled then return 'cancelled' end
@@ -76,8 +50,25 @@ end
 `;
 
 function script(body: string): RedisScript {
-  return new RedisScript(PRELUDE + body);
+  return new RedisScript(BULL_LUA + JOB_RULES_LUA + PRELUDE + body);
 }
+
+/** Fields of a job's hash, in the order in which `facts` returns them. */
+export const FACT_FIELDS = [
+  'head',
+  'digest',
+  'cancelled',
+  'startedMs',
+  'finishedMs',
+  'busyMs',
+  'frames',
+  'inputs',
+  'splits',
+  'segments',
+  'segmentsDone',
+  'mergeable',
+  'filesDone',
+] as const;
 
 /** Each script with its arguments and its reply. */
 export const jobScripts = {
@@ -121,9 +112,9 @@ redis.call('HSET', job .. ':files', ARGV[5], string.format('%d %d', base, ARGV[6
 return 'ok'
 `),
 
-  /** job, queue, task, token, kind, file, index, frames, segments that follow a split (-1: nothing follows) -> ok, lost, unknown, cancelled. */
+  /** job, queue, task, token, kind, file, index, completion, frames -> ok, lost, unknown, cancelled. */
   finish: script(`
-local job, kind, file = jobKey(ARGV[1]), ARGV[5], ARGV[6]
+local job, kind, file, completion = jobKey(ARGV[1]), ARGV[5], ARGV[6], ARGV[8]
 local why = refusal(job, ARGV[2], ARGV[3], ARGV[4])
 if why then return why end
 redis.call('HDEL', job .. ':live', ARGV[3])
@@ -131,28 +122,19 @@ redis.call('HDEL', job .. ':dead', ARGV[3])
 local bits, bit = bitOf(job, kind, file, ARGV[7])
 if not bits then return 'unknown' end
 if redis.call('SETBIT', bits, bit, 1) == 0 then
-  if kind == 'merge' then
-    redis.call('HINCRBY', job, 'filesDone', 1)
-  elseif kind == 'split' then
-    redis.call('HINCRBY', job, 'splits', 1)
-    if tonumber(ARGV[9]) <= 0 then redis.call('HINCRBY', job, 'mergeable', 1) end
-    if ARGV[9] == '-1' then
-      redis.call('SETBIT', job .. ':merged', file, 1)
-      redis.call('HINCRBY', job, 'filesDone', 1)
-    end
-  else
+  if kind == 'segment' then
     local done, busyMs, lastMs = numbers(job, 'segmentsDone', 'busyMs', 'lastMs')
-    local gapMs = nowMs - lastMs
-    if done > 0 then gapMs = math.min(gapMs, math.max(${SHORT_GAP_MS}, ${PAUSE_RATIO} * busyMs / done)) end
-    redis.call('HINCRBY', job, 'busyMs', math.floor(gapMs))
+    redis.call('HINCRBY', job, 'busyMs', busyGapMs(nowMs - lastMs, busyMs, done))
     redis.call('HSET', job, 'lastMs', nowMs)
-    redis.call('HINCRBY', job, 'segmentsDone', 1)
-    redis.call('HINCRBY', job, 'frames', ARGV[8])
+    redis.call('HINCRBY', job, 'frames', ARGV[9])
     local _, count = fileOf(job, file)
-    if redis.call('HINCRBY', job .. ':files', 'd' .. file, 1) == count then redis.call('HINCRBY', job, 'mergeable', 1) end
+    completion = segmentCompletion(redis.call('HINCRBY', job .. ':files', 'd' .. file, 1), count)
+  elseif completion == 'splitOnly' then
+    redis.call('SETBIT', job .. ':merged', file, 1)
   end
+  raise(job, completion)
 end
-settle(job)
+settle(job, nowMs)
 return 'ok'
 `),
 
@@ -163,7 +145,7 @@ local why = refusal(job, ARGV[2], ARGV[3], ARGV[4])
 if why then return why end
 redis.call('HSET', job .. ':dead', ARGV[3], ARGV[5])
 redis.call('HDEL', job .. ':live', ARGV[3])
-settle(job)
+settle(job, nowMs)
 return 'ok'
 `),
 
@@ -173,31 +155,29 @@ local job = jobKey(ARGV[1])
 for i = 2, #ARGV, 2 do
   if redis.call('HGET', job .. ':dead', ARGV[i]) == ARGV[i + 1] then redis.call('HDEL', job .. ':dead', ARGV[i]) end
 end
-settle(job)
+settle(job, nowMs)
 `),
 
   /** job -> ok, missing or done. */
   cancel: script(`
 local job = jobKey(ARGV[1])
-local inputs, filesDone = numbers(job, 'inputs', 'filesDone')
-if inputs == 0 then return 'missing' end
-if filesDone == inputs then return 'done' end
+if numbers(job, 'inputs') == 0 then return 'missing' end
+if isDone(job) then return 'done' end
 redis.call('HSET', job, 'cancelled', 1)
 redis.call('HSETNX', job, 'finishedMs', nowMs)
 return 'ok'
 `),
 
-  /** (job)... -> facts of each, or nil. */
+  /** (job)... -> `FACT_FIELDS` of each, then frames of its running segments and its number of dead letters; or nil. */
   facts: script(`
 local all = {}
 for i, id in ipairs(ARGV) do
   local job = jobKey(id)
-  local facts = redis.call('HMGET', job, 'head', 'inputs', 'splits', 'segments', 'segmentsDone', 'mergeable', 'filesDone',
-    'frames', 'cancelled', 'startedMs', 'finishedMs', 'busyMs', 'digest')
+  local facts = redis.call('HMGET', job, ${FACT_FIELDS.map((name) => `'${name}'`).join(', ')})
   if facts[1] then
-    local frames = tonumber(facts[8] or '0') or 0
+    local frames = 0
     for _, count in ipairs(redis.call('HVALS', job .. ':live')) do frames = frames + (tonumber(count) or 0) end
-    facts[8] = string.format('%.0f', frames)
+    facts[#facts + 1] = string.format('%.0f', frames)
     facts[#facts + 1] = redis.call('HLEN', job .. ':dead')
     all[i] = facts
   else
@@ -216,7 +196,7 @@ redis.call('ZREM', p .. ':jobs', ARGV[1])
   /** queue, (job, task, token, frames or -1)... -> number of tasks ready to be taken, then ok, lost or cancelled for each task. */
   tick: script(`
 local queue = ARGV[1]
-local answer = {redis.call('LLEN', queue .. 'wait') + redis.call('ZCARD', queue .. 'prioritized')}
+local answer = {bull.ready(queue)}
 for i = 2, #ARGV, 4 do
   local job, task = jobKey(ARGV[i]), ARGV[i + 1]
   local why = refusal(job, queue, task, ARGV[i + 2])
@@ -226,29 +206,15 @@ end
 return answer
 `),
 
-  /**
-   * (prefix of a queue's keys)... -> waiting, active, age of the oldest in ms. BullMQ sorts by priority and then by arrival
-   * (priority * 2^32 + counter), so only the first task of each priority is checked.
-   */
+  /** (prefix of a queue's keys)... -> waiting, active, age of the oldest in ms. */
   counts: script(`
 local waiting, active, oldestMs = 0, 0, nowMs
-local function look(q, id)
-  -- A merge's timestamp is that of its split, but it is ready only since its last segment was done.
-  if id and string.find(id, '/merge/', 1, true) then return end
-  local since = tonumber(id and redis.call('HGET', q .. id, 'timestamp') or '') or nowMs
-  oldestMs = math.min(oldestMs, since)
-end
-for _, q in ipairs(ARGV) do
-  waiting = waiting + redis.call('LLEN', q .. 'wait') + redis.call('ZCARD', q .. 'prioritized') + redis.call('ZCARD', q .. 'delayed')
-  active = active + redis.call('LLEN', q .. 'active')
-  look(q, redis.call('LINDEX', q .. 'wait', -1))
-  look(q, redis.call('ZRANGE', q .. 'delayed', 0, 0)[1])
-  local from = '-inf'
-  while true do
-    local id, score = unpack(redis.call('ZRANGEBYSCORE', q .. 'prioritized', from, '+inf', 'WITHSCORES', 'LIMIT', 0, 1))
-    if not id then break end
-    look(q, id)
-    from = string.format('%.0f', (math.floor(tonumber(score) / 4294967296) + 1) * 4294967296)
+for _, queue in ipairs(ARGV) do
+  waiting = waiting + bull.ready(queue) + bull.delayed(queue)
+  active = active + bull.active(queue)
+  for _, task in ipairs(bull.heads(queue)) do
+    -- A merge is as old as its split, but it is ready only since its last segment was done.
+    if not string.find(task, '/merge/', 1, true) then oldestMs = math.min(oldestMs, bull.addedMs(queue, task) or nowMs) end
   end
 end
 return {waiting, active, nowMs - oldestMs}

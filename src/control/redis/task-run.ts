@@ -3,6 +3,7 @@ import { SightlineError } from '../../errors/sightline-error.ts';
 import { type DeadLetter, type JobOrder, type Task, task } from '../../protocol/fleet.ts';
 import type { TaskHandler, TaskOutcome } from '../control-plane.ts';
 import { followUp } from '../tasks/follow-up.ts';
+import { countedFrames, splitCompletion } from '../tasks/job-accounting.ts';
 import { taskFailure } from '../tasks/task-failure.ts';
 import { parseTaskId, type TaskName } from '../tasks/task-id.ts';
 import type { BullQueues } from './bull-queues.ts';
@@ -44,7 +45,7 @@ export class TaskRun {
   #stopped: StopReason | null = null;
   #frames = 0;
   #reportedFrames = 0;
-  /** The handler has returned: `finish` counts the frames from here on, so progress reports stop. */
+  /** The task's result is being stored, which counts its frames or forgets them: no progress is reported from here on. */
   #isEnding = false;
 
   /** @param job - taken from the queue, with the token of its lock. */
@@ -92,7 +93,7 @@ export class TaskRun {
       const outcome = await this.#context.handler(task, order, {
         signal: this.#abort.signal,
         progress: (frames) => {
-          this.#frames = frames;
+          this.#frames = countedFrames(task.kind, frames);
         },
       });
       const refusal = await this.#complete(task, order, outcome);
@@ -109,13 +110,13 @@ export class TaskRun {
     const { records, queues, retryUntilReachable } = this.#context;
     this.#isEnding = true;
     const next = followUp(task, outcome);
-    const segments = next?.segments.length ?? null;
     if (next !== null) {
       const refusal = await retryUntilReachable(() => records.plan(task, this.#lock, next.segments.length));
       if (refusal !== 'ok') return refusal;
       await retryUntilReachable(() => queues.addFollowUp(task, next, order));
     }
-    return retryUntilReachable(() => records.finish(task, this.#lock, outcome.frames, segments));
+    const completion = task.kind === 'split' ? splitCompletion(next?.segments.length ?? null) : task.kind;
+    return retryUntilReachable(() => records.finish(task, this.#lock, completion, outcome.frames));
   }
 
   async #fail(task: Task, error: unknown): Promise<void> {
@@ -141,6 +142,7 @@ export class TaskRun {
   /** Writes the dead letter before BullMQ marks the task as failed: after a crash in between, the task just runs again. */
   async #addDeadLetter({ jobId, kind, file }: TaskName, reason: string): Promise<void> {
     const { records, retryUntilReachable } = this.#context;
+    this.#isEnding = true;
     const input = await retryUntilReachable(() => records.input(jobId, file));
     const end = { attempts: this.#attempts, failedMs: Date.now() };
     const letter: DeadLetter = { taskId: this.#id, jobId, kind, input, reason, ...end };

@@ -1,18 +1,5 @@
 import type { JobReport, JobState } from '../../protocol/fleet.ts';
-
-/** Every count rises once for each file or segment, however often its task runs. */
-export interface OpenCounts {
-  readonly inputs: number;
-  /** Files whose segments are known and in the queue. */
-  readonly splits: number;
-  /** Segments of the files that were split. */
-  readonly segments: number;
-  readonly segmentsDone: number;
-  /** Files whose segments are all done, including merged ones. */
-  readonly mergeable: number;
-  readonly filesDone: number;
-  readonly deadLetters: number;
-}
+import { isDone, type OpenCounts, openTasks } from './job-accounting.ts';
 
 /** Counts and times of a job. */
 export interface JobFacts extends OpenCounts {
@@ -28,12 +15,6 @@ export interface JobFacts extends OpenCounts {
   readonly finishedMs: number | null;
   /** Time that the completed segments took together, without pauses. */
   readonly busyMs: number;
-}
-
-/** Returns the number of running and ready tasks: without dead letters and merges that still wait for segments. */
-export function openTasks(counts: OpenCounts): number {
-  const { inputs, splits, segments, segmentsDone, mergeable, filesDone, deadLetters } = counts;
-  return inputs - splits + (segments - segmentsDone) + (mergeable - filesDone) - deadLetters;
 }
 
 /** Converts a job's facts into its public report. */
@@ -60,7 +41,7 @@ export function jobReportOf(facts: JobFacts): JobReport {
 
 function stateOf(facts: JobFacts): JobState {
   if (facts.isCancelled) return 'cancelled';
-  if (facts.filesDone === facts.inputs) return 'done';
+  if (isDone(facts)) return 'done';
   if (openTasks(facts) <= 0) return 'failed';
   return facts.startedMs === null ? 'waiting' : 'running';
 }
@@ -82,19 +63,4 @@ function secondsLeft(facts: JobFacts, state: JobState): number | null {
   const expected = expectedSegments(facts);
   if (state !== 'running' || expected === null || facts.segmentsDone === 0) return null;
   return (Math.max(0, expected - facts.segmentsDone) * facts.busyMs) / facts.segmentsDone / 1000;
-}
-
-/** A gap between two segments longer than this many mean gaps, and than `SHORT_GAP_MS`, counts as a pause. */
-export const PAUSE_RATIO = 10;
-export const SHORT_GAP_MS = 5_000;
-
-/**
- * Returns how much of the time since the previous segment counts as working time. After a pause or an outage it is capped at
- * the longest gap that does not count as a pause.
- *
- * @param gapMs - since the previous segment, or since the start of the job.
- */
-export function busyGapMs(gapMs: number, { busyMs, segmentsDone }: Pick<JobFacts, 'busyMs' | 'segmentsDone'>): number {
-  if (segmentsDone === 0) return gapMs;
-  return Math.min(gapMs, Math.max(SHORT_GAP_MS, (PAUSE_RATIO * busyMs) / segmentsDone));
 }

@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest';
-import { busyGapMs, type JobFacts, jobReportOf } from '../../../../src/control/tasks/job-facts.ts';
+import { type JobFacts, jobReportOf } from '../../../../src/control/tasks/job-facts.ts';
 import { jobReport } from '../../../../src/protocol/fleet.ts';
 
 /** Ten files, four split into five segments each, five of the twenty done in 50 s. */
@@ -68,17 +68,5 @@ describe('the report of a job', () => {
 
   it('matches the schema of the protocol', () => {
     expect(jobReport.parse(jobReportOf(FACTS))).toEqual(jobReportOf(FACTS));
-  });
-});
-
-describe('the pace', () => {
-  it('counts usual gaps in full', () => {
-    expect(busyGapMs(30_000, { busyMs: 50_000, segmentsDone: 5 })).toBe(30_000);
-    expect(busyGapMs(90_000_000, { busyMs: 0, segmentsDone: 0 })).toBe(90_000_000);
-  });
-
-  it('counts a night’s pause as ten mean gaps, but at least five seconds', () => {
-    expect(busyGapMs(8 * 3_600_000, { busyMs: 50_000, segmentsDone: 5 })).toBe(100_000);
-    expect(busyGapMs(8 * 3_600_000, { busyMs: 50, segmentsDone: 5 })).toBe(5_000);
   });
 });

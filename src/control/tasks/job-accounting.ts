@@ -1,0 +1,114 @@
+import type { Task } from '../../protocol/fleet.ts';
+
+/**
+ * The rules by which a job's counts rise and its state changes. Both control planes use them: memory calls the functions;
+ * Redis must change counts atomically, so `redis/job-rules.ts` writes the tables into its Lua scripts and repeats the few
+ * formulas there. `test/conformance/control-plane-accounting.test.ts` compares the two.
+ */
+
+/** Every count rises once for each file or segment, however often its task runs. */
+export interface OpenCounts {
+  readonly inputs: number;
+  /** Files whose segments are known and in the queue. */
+  readonly splits: number;
+  /** Segments of the files that were split. */
+  readonly segments: number;
+  readonly segmentsDone: number;
+  /** Files whose segments are all done, including merged ones. */
+  readonly mergeable: number;
+  readonly filesDone: number;
+  readonly deadLetters: number;
+}
+
+/** How each count changes the number of open tasks: a task becomes open, or is done or dead. */
+export const OPEN_TASKS: Readonly<Record<keyof OpenCounts, 1 | -1>> = {
+  inputs: 1,
+  splits: -1,
+  segments: 1,
+  segmentsDone: -1,
+  mergeable: 1,
+  filesDone: -1,
+  deadLetters: -1,
+};
+
+/** Counts that rise by one when a task completes. */
+export type RisingCount = 'splits' | 'segmentsDone' | 'mergeable' | 'filesDone';
+
+/** What the first completion of a task means for its file. */
+export type Completion =
+  /** Segments follow, and then a merge. */
+  | 'split'
+  /** The file has no segment: the merge follows at once. */
+  | 'splitWithoutSegments'
+  /** Nothing follows: the file is done. */
+  | 'splitOnly'
+  | 'segment'
+  | 'lastSegment'
+  | 'merge';
+
+export const RISES: Readonly<Record<Completion, readonly RisingCount[]>> = {
+  split: ['splits'],
+  splitWithoutSegments: ['splits', 'mergeable'],
+  splitOnly: ['splits', 'mergeable', 'filesDone'],
+  segment: ['segmentsDone'],
+  lastSegment: ['segmentsDone', 'mergeable'],
+  merge: ['filesDone'],
+};
+
+/** @param segments - that follow the split; null if nothing follows, not even a merge. */
+export function splitCompletion(segments: number | null): Completion {
+  if (segments === null) return 'splitOnly';
+  return segments === 0 ? 'splitWithoutSegments' : 'split';
+}
+
+/** @param done - segments of the file that are done, including this one. */
+export function segmentCompletion(done: number, segments: number): Completion {
+  return done === segments ? 'lastSegment' : 'segment';
+}
+
+/** Returns the frames of a task that count for its job: each frame is inferred in a segment, so the others have none. */
+export function countedFrames(kind: Task['kind'], frames: number): number {
+  return kind === 'segment' ? Math.round(frames) : 0;
+}
+
+/** Returns the number of running and ready tasks: without dead letters and merges that still wait for segments. */
+export function openTasks(counts: OpenCounts): number {
+  let open = 0;
+  for (const [name, change] of Object.entries(OPEN_TASKS)) open += change * counts[name as keyof OpenCounts];
+  return open;
+}
+
+/** A job is done when the last of its files is. */
+export function isDone({ inputs, filesDone }: Pick<OpenCounts, 'inputs' | 'filesDone'>): boolean {
+  return filesDone === inputs;
+}
+
+/**
+ * Returns when a job finished, after its counts have changed; null while it has open tasks. A job with dead letters finishes
+ * too, and is open again when one is retried.
+ *
+ * @param finishedMs - before the change.
+ */
+export function settledMs(counts: OpenCounts, finishedMs: number | null, nowMs: number): number | null {
+  return openTasks(counts) <= 0 ? (finishedMs ?? nowMs) : null;
+}
+
+/** A gap between two segments longer than this many mean gaps, and than `SHORT_GAP_MS`, counts as a pause. */
+export const PAUSE_RATIO = 10;
+export const SHORT_GAP_MS = 5_000;
+
+/**
+ * Returns how much of the time since the previous segment counts as working time, in whole ms. After a pause or an outage it
+ * is capped at the longest gap that does not count as a pause.
+ *
+ * @param gapMs - since the previous segment, or since the start of the job. Negative, and no time, after the clock was set
+ *   back or Redis failed over to a machine whose clock is behind.
+ */
+export function busyGapMs(
+  gapMs: number,
+  { busyMs, segmentsDone }: { readonly busyMs: number; readonly segmentsDone: number },
+): number {
+  const passedMs = Math.max(0, gapMs);
+  if (segmentsDone === 0) return passedMs;
+  return Math.floor(Math.min(passedMs, Math.max(SHORT_GAP_MS, (PAUSE_RATIO * busyMs) / segmentsDone)));
+}
