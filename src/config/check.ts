@@ -1,8 +1,8 @@
 import { closest, distance } from 'fastest-levenshtein';
-import { z } from 'zod';
+import type { z } from 'zod';
 import { redact } from '../core/redact.ts';
 import { SightlineError } from '../errors/sightline-error.ts';
-import { schemaAt, typeText, withArticle } from './schema-text.ts';
+import { jsonSchemaOf, nodeAt, typeText, withArticle } from './schema-text.ts';
 
 /**
  * Checks a value against a schema. The error lists every fault: where it is, what was expected, what was received and,
@@ -57,8 +57,10 @@ function expected(issue: z.core.$ZodIssue, path: readonly PropertyKey[], documen
     return lengthText(issue);
   if (issue.code === 'custom' || (issue.code === 'invalid_format' && issue.message.startsWith('expected ')))
     return issue.message.replace(/^expected /, '');
-  const schema = schemaAt(document.schema, path, document.value);
-  return schema === null ? issue.message : withArticle(typeText(schema));
+  if (issue.code === 'invalid_union' && 'options' in issue && issue.options !== undefined)
+    return typeText({ enum: [...issue.options] as string[] });
+  const node = nodeAt(jsonSchemaOf(document.schema), path, document.value);
+  return node === null ? issue.message : withArticle(typeText(node));
 }
 
 function lengthText(issue: z.core.$ZodIssueTooSmall | z.core.$ZodIssueTooBig): string {
@@ -97,6 +99,5 @@ function at(root: unknown, path: readonly PropertyKey[]): unknown {
 
 /** The keys that the schema allows at a path; empty if the schema there is not an object. */
 function keysAt(document: Document, path: readonly PropertyKey[]): string[] {
-  const schema = schemaAt(document.schema, path, document.value);
-  return schema instanceof z.ZodObject ? Object.keys(schema.shape) : [];
+  return Object.keys(nodeAt(jsonSchemaOf(document.schema), path, document.value)?.properties ?? {});
 }

@@ -1,7 +1,5 @@
-import { z } from 'zod';
 import { pipelineConfig } from './pipeline.ts';
-import { typeText, unwrap } from './schema-text.ts';
-import { streamDefaults } from './stream.ts';
+import { childOf, discriminatorOf, jsonSchemaOf, optionsOf, type SchemaNode, typeText } from './schema-text.ts';
 
 /** One key of a pipeline file, as `docs/config.md` lists it. */
 export interface ConfigRow {
@@ -16,7 +14,7 @@ export interface ConfigRow {
 
 /** Lists every key that a pipeline file may hold, in the order of the schemas. */
 export function describeConfig(): ConfigRow[] {
-  return rowsOf(pipelineConfig, '');
+  return rowsOf(jsonSchemaOf(pipelineConfig), '');
 }
 
 /** Returns the same as a table in Markdown. */
@@ -31,45 +29,30 @@ function cell(text: string): string {
   return text.replaceAll('|', '\\|');
 }
 
-function rowsOf(object: z.ZodObject, prefix: string): ConfigRow[] {
-  return Object.entries(object.shape as Record<string, z.ZodType>).flatMap(([name, schema]) =>
-    keyRows(`${prefix}${name}`, schema),
-  );
+function rowsOf({ properties, required }: SchemaNode, prefix: string): ConfigRow[] {
+  return Object.entries(properties ?? {}).flatMap(([name, property]) => {
+    const node = property as SchemaNode;
+    const key = `${prefix}${name}`;
+    const isRequired = required?.includes(name) === true;
+    const own = { key, type: typeText(node), default: defaultText(node, isRequired), doc: node.description ?? '' };
+    // `defaults` has the settings of a stream, which are listed under streams[].
+    return key === 'defaults' ? [own] : [own, ...innerRows(key, node)];
+  });
 }
 
-function keyRows(key: string, schema: z.ZodType): ConfigRow[] {
-  const own = { key, type: typeText(schema), default: defaultText(schema), doc: docOf(schema) };
-  const inner = unwrap(schema);
-  // `defaults` has the settings of a stream, which are listed under streams[].
-  if (inner === streamDefaults) return [own];
-  return [own, ...innerRows(key, inner)];
+function innerRows(key: string, node: SchemaNode): ConfigRow[] {
+  if (node.items) return innerRows(`${key}[]`, node.items as SchemaNode);
+  const options = optionsOf(node);
+  if (options === null) return rowsOf(node, `${key}.`);
+  const discriminator = discriminatorOf(options);
+  if (discriminator === null) return options.flatMap((option) => innerRows(key, option));
+  return options.flatMap((option) => {
+    const value = String(childOf(option, discriminator)?.const);
+    return rowsOf(option, `${key.replace(/\[\]$/, '')}[${discriminator}=${value}].`);
+  });
 }
 
-function innerRows(key: string, schema: z.ZodType): ConfigRow[] {
-  if (schema instanceof z.ZodObject) return rowsOf(schema, `${key}.`);
-  if (schema instanceof z.ZodArray) return innerRows(`${key}[]`, unwrap(schema.element as z.ZodType));
-  if (schema instanceof z.ZodDiscriminatedUnion) {
-    const discriminator = schema.def.discriminator;
-    return schema.options.flatMap((option) => {
-      const object = option as z.ZodObject;
-      const value = [...(object.shape[discriminator] as z.ZodLiteral).values][0];
-      return rowsOf(object, `${key.replace(/\[\]$/, '')}[${discriminator}=${String(value)}].`);
-    });
-  }
-  if (schema instanceof z.ZodUnion)
-    return schema.options.flatMap((option) => innerRows(key, unwrap(option as z.ZodType)));
-  return [];
-}
-
-function docOf(schema: z.ZodType): string {
-  if (schema.description !== undefined) return schema.description;
-  if (schema instanceof z.ZodDefault || schema instanceof z.ZodPrefault || schema instanceof z.ZodOptional)
-    return docOf(schema.def.innerType as z.ZodType);
-  return '';
-}
-
-function defaultText(schema: z.ZodType): string {
-  if (schema instanceof z.ZodDefault) return JSON.stringify(schema.def.defaultValue);
-  if (schema instanceof z.ZodPrefault) return 'see below';
-  return schema instanceof z.ZodOptional ? 'absent' : 'required';
+function defaultText(node: SchemaNode, isRequired: boolean): string {
+  if (node.default === undefined) return isRequired ? 'required' : 'absent';
+  return node.type === 'object' ? 'see below' : JSON.stringify(node.default);
 }

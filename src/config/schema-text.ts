@@ -1,42 +1,79 @@
 import { z } from 'zod';
 
-/** Returns the schema inside defaults and optionals. */
-export function unwrap(schema: z.ZodType): z.ZodType {
-  if (schema instanceof z.ZodDefault || schema instanceof z.ZodPrefault || schema instanceof z.ZodOptional)
-    return unwrap(schema.def.innerType as z.ZodType);
-  return schema;
+/** A node of a JSON Schema, as zod writes it. */
+export type SchemaNode = z.core.JSONSchema.JSONSchema;
+
+const known = new WeakMap<z.ZodType, SchemaNode>();
+
+/** Returns the JSON Schema of what may be written: keys with a default are optional. Converts each schema once. */
+export function jsonSchemaOf(schema: z.ZodType): SchemaNode {
+  let node = known.get(schema);
+  if (node === undefined) {
+    // What JSON Schema cannot express, such as a transform, accepts anything here.
+    node = z.toJSONSchema(schema, { io: 'input', unrepresentable: 'any' }) as SchemaNode;
+    known.set(schema, node);
+  }
+  return node;
 }
 
-/** Describes in words what a schema accepts: `number from 0 to 100`, `"tcp" or "udp"`, `list of text`. */
-export function typeText(wrapped: z.ZodType): string {
-  const schema = unwrap(wrapped);
-  if (schema instanceof z.ZodNumber) return numberText(schema);
-  if (schema instanceof z.ZodNullable) return `${typeText(schema.unwrap() as z.ZodType)}, or null`;
-  if (schema instanceof z.ZodURL) return 'http or https URL';
-  if (schema instanceof z.ZodString) return 'text';
-  if (schema instanceof z.ZodBoolean) return 'true or false';
-  if (schema instanceof z.ZodEnum) return alternatives(schema.options.map((option) => JSON.stringify(option)));
-  if (schema instanceof z.ZodLiteral) return alternatives([...schema.values].map((value) => JSON.stringify(value)));
-  if (schema instanceof z.ZodArray) return `list of ${typeText(schema.element as z.ZodType)}`;
-  if (schema instanceof z.ZodTuple)
-    return `[${schema.def.items.map((item) => typeText(item as z.ZodType)).join(', ')}]`;
-  if (schema instanceof z.ZodUnion) return unionText(schema.options.map((option) => typeText(option as z.ZodType)));
-  return 'section';
+/** Describes in words what a node accepts: `number from 0 to 100`, `"tcp" or "udp"`, `list of text`. */
+export function typeText(node: SchemaNode): string {
+  const values = node.enum ?? (node.const === undefined ? undefined : [node.const]);
+  if (values !== undefined) return alternatives(values.map((value) => JSON.stringify(value)));
+  const options = optionsOf(node);
+  if (options !== null) {
+    const texts = options.map((option) => typeText(option));
+    return [...new Set(texts)].map((text) => (text === 'section' ? 'a section' : text)).join(', or ');
+  }
+  switch (node.type) {
+    case 'number':
+    case 'integer':
+      return numberText(node);
+    case 'string':
+      return node.format === 'uri' ? 'http or https URL' : 'text';
+    case 'boolean':
+      return 'true or false';
+    case 'array':
+      return node.prefixItems === undefined
+        ? `list of ${typeText(node.items as SchemaNode)}`
+        : `[${node.prefixItems.map((item) => typeText(item as SchemaNode)).join(', ')}]`;
+    default:
+      return node.type === 'null' ? 'null' : 'section';
+  }
 }
 
-function unionText(options: readonly string[]): string {
-  return [...new Set(options)].map((option) => (option === 'section' ? 'a section' : option)).join(', or ');
+/** The alternatives of a union; null for other nodes. */
+export function optionsOf(node: SchemaNode): readonly SchemaNode[] | null {
+  return node.anyOf ?? node.oneOf ?? null;
 }
 
-function numberText(schema: z.ZodNumber): string {
-  const noun = schema.isInt ? 'whole number' : 'number';
-  const { minValue, maxValue } = schema;
-  const isBounded = minValue !== null && maxValue !== null && Number.isFinite(minValue) && Number.isFinite(maxValue);
-  return isBounded && maxValue < Number.MAX_SAFE_INTEGER ? `${noun} from ${minValue} to ${maxValue}` : noun;
+/** The key by whose value the options of a union differ; null if there is none. */
+export function discriminatorOf(options: readonly SchemaNode[]): string | null {
+  const keys = Object.keys(options[0]?.properties ?? {});
+  return keys.find((key) => options.every((option) => childOf(option, key)?.const !== undefined)) ?? null;
 }
 
-function alternatives(options: readonly string[]): string {
-  return options.length < 3 ? options.join(' or ') : `one of ${options.join(', ')}`;
+/** The node of a key, or of an entry of a list or tuple; null if the node has no such part. */
+export function childOf(node: SchemaNode, part: PropertyKey): SchemaNode | null {
+  const child = typeof part === 'number' ? (node.prefixItems?.[part] ?? node.items) : node.properties?.[part as string];
+  return (child as SchemaNode | undefined) || null;
+}
+
+/**
+ * Finds the node of one place in a document.
+ *
+ * @param value - the document, which selects the branch of a union.
+ * @returns null if the schema has no such place.
+ */
+export function nodeAt(root: SchemaNode, path: readonly PropertyKey[], value: unknown): SchemaNode | null {
+  let current: SchemaNode | null = root;
+  let here = value;
+  for (const part of path) {
+    current = childOf(branchFor(current, here), part);
+    if (current === null) return null;
+    here = (here as Record<PropertyKey, unknown> | null | undefined)?.[part];
+  }
+  return branchFor(current, here);
 }
 
 /** Puts an article before a type if English needs one. */
@@ -44,48 +81,25 @@ export function withArticle(type: string): string {
   return /^(number|whole number|list|section|http)/.test(type) ? `a${/^http/.test(type) ? 'n' : ''} ${type}` : type;
 }
 
-/**
- * Finds the schema of one place in a document.
- *
- * @param value - the document, which selects the branch of a union.
- * @returns null if the schema has no such place.
- */
-export function schemaAt(root: z.ZodType, path: readonly PropertyKey[], value: unknown): z.ZodType | null {
-  let current: z.ZodType | null = root;
-  let here = value;
-  for (const part of path) {
-    current = step(branchFor(unwrap(current), here), part);
-    if (current === null) return null;
-    here = (here as Record<PropertyKey, unknown> | null | undefined)?.[part];
-  }
-  return branchFor(unwrap(current), here);
+function numberText(node: SchemaNode): string {
+  const noun = node.type === 'integer' ? 'whole number' : 'number';
+  const minimum = node.minimum ?? node.exclusiveMinimum;
+  const maximum = node.maximum ?? node.exclusiveMaximum;
+  const isBounded = minimum !== undefined && maximum !== undefined && Number(maximum) < Number.MAX_SAFE_INTEGER;
+  return isBounded ? `${noun} from ${minimum} to ${maximum}` : noun;
 }
 
-function step(schema: z.ZodType, part: PropertyKey): z.ZodType | null {
-  if (schema instanceof z.ZodArray) return schema.element as z.ZodType;
-  if (schema instanceof z.ZodTuple) return (schema.def.items[Number(part)] as z.ZodType | undefined) ?? null;
-  if (schema instanceof z.ZodObject) return (schema.shape as Record<PropertyKey, z.ZodType>)[part] ?? null;
-  if (schema instanceof z.ZodDiscriminatedUnion && part === schema.def.discriminator) return discriminatorOf(schema);
-  return null;
+function alternatives(options: readonly string[]): string {
+  return options.length < 3 ? options.join(' or ') : `one of ${options.join(', ')}`;
 }
 
-/** All values of a union's discriminator, as one schema. */
-function discriminatorOf(union: z.ZodDiscriminatedUnion): z.ZodType {
-  const key = union.def.discriminator;
-  const names = union.options.flatMap((option) => {
-    const literal = (option as z.ZodObject).shape[key];
-    return literal instanceof z.ZodLiteral ? [...literal.values].map(String) : [];
-  });
-  return z.enum(names as [string, ...string[]]);
-}
-
-/** The branch of a union that a value selects: by its discriminator, or else the first object branch for an object. */
-function branchFor(schema: z.ZodType, value: unknown): z.ZodType {
-  if (!(schema instanceof z.ZodUnion) || typeof value !== 'object' || value === null) return schema;
-  const options = schema.options.map((option) => unwrap(option as z.ZodType));
-  const objects = options.filter((option) => option instanceof z.ZodObject);
-  if (!(schema instanceof z.ZodDiscriminatedUnion)) return objects[0] ?? schema;
-  const key = schema.def.discriminator;
+/** The branch of a union that a value selects: by its discriminator, or else the first section for an object. */
+function branchFor(node: SchemaNode, value: unknown): SchemaNode {
+  const options = optionsOf(node);
+  if (options === null || typeof value !== 'object' || value === null) return node;
+  const sections = options.filter(({ type }) => type === 'object');
+  const key = discriminatorOf(options);
+  if (key === null) return sections[0] ?? node;
   const selected = (value as Record<string, unknown>)[key];
-  return objects.find((option) => (option.shape[key] as z.ZodLiteral).values.has(selected as string)) ?? schema;
+  return sections.find((section) => childOf(section, key)?.const === selected) ?? node;
 }

@@ -15,6 +15,8 @@ export interface AccessRequest {
   /** Path and query. */
   readonly url: string;
   readonly headers: IncomingHttpHeaders;
+  /** Parsed from the Cookie header. */
+  readonly cookies: Readonly<Record<string, string | undefined>>;
 }
 
 /** Reachable without a token: the liveness probe, and the style sheet of the sign-in page. */
@@ -55,11 +57,11 @@ export class AccessGuard {
 
   /**
    * Returns the cookie for a page that was opened with `?token=`, so that a reload and the page's own requests need no token
-   * in the URL; null if no token is set. It holds an HMAC, is hidden from scripts and is never sent cross-site.
+   * in the URL; null if no token is set. It holds an HMAC, not the token.
    */
-  cookieFor(port: number): string | null {
+  cookieFor(port: number): { readonly name: string; readonly value: string } | null {
     if (this.#rules.token === null) return null;
-    return `${cookieName(port)}=${deriveCookie(this.#rules.token)}; Path=/; HttpOnly; SameSite=Strict`;
+    return { name: cookieName(port), value: deriveCookie(this.#rules.token) };
   }
 
   #checkHost(hostHeader: string | undefined): void {
@@ -98,10 +100,10 @@ export class AccessGuard {
     if (bearer !== undefined && equalsInConstantTime(bearer.trim(), token)) return;
     const inQuery = QUERY_TOKEN_PATHS.has(path) ? query.get('token') : null;
     if (inQuery !== null && equalsInConstantTime(inQuery, token)) return;
-    const cookie = readCookie(request.headers.cookie, cookieName(portOf(request.headers.host)));
-    if (cookie !== null && equalsInConstantTime(cookie, deriveCookie(token))) return;
+    const cookie = request.cookies[cookieName(portOf(request.headers.host))];
+    if (cookie !== undefined && equalsInConstantTime(cookie, deriveCookie(token))) return;
 
-    const received = bearer !== undefined || inQuery !== null || cookie !== null ? 'a wrong one' : 'none';
+    const received = bearer !== undefined || inQuery !== null || cookie !== undefined ? 'a wrong one' : 'none';
     throw new SightlineError(
       'UNAUTHORIZED',
       `Token: expected "Authorization: Bearer TOKEN" (or ?token=TOKEN for the page and /ws), received ${received}.`,
@@ -145,12 +147,4 @@ function hostNameOf(hostHeader: string): string {
     .replace(/:\d+$/, '')
     .replace(/^\[(.*)\]$/, '$1')
     .toLowerCase();
-}
-
-function readCookie(header: string | undefined, name: string): string | null {
-  for (const part of (header ?? '').split(';')) {
-    const [key, value] = part.split('=', 2);
-    if (key?.trim() === name) return value?.trim() ?? null;
-  }
-  return null;
 }

@@ -74,6 +74,11 @@ export class FeedClient {
     this.#socket.terminate();
   }
 
+  /** Resolves when the socket closes; never if it has closed already. */
+  whenClosed(): Promise<void> {
+    return new Promise((resolve) => this.#socket.once('close', () => resolve()));
+  }
+
   #receive(data: RawData, isBinary: boolean): void {
     // A closing socket still delivers data that it has already read.
     if (this.#socket.readyState !== this.#socket.OPEN) return;

@@ -1,6 +1,4 @@
-import type { IncomingMessage } from 'node:http';
-import type { Duplex } from 'node:stream';
-import { type WebSocket, WebSocketServer } from 'ws';
+import type { WebSocket } from 'ws';
 import type { Clock } from '../core/clock.ts';
 import type { Incidents } from '../flow/incidents.ts';
 import { type ClientMessage, type EventMessage, FEED_PROTOCOL, TOPICS, type Topic } from '../protocol/feed.ts';
@@ -12,8 +10,6 @@ import type { PreviewPicture, RuntimePort, RuntimeReport } from './runtime-port.
 import type { Subscription } from './subscription.ts';
 import { WantedStreams } from './wanted-streams.ts';
 
-/** Enough for the largest valid message, which names a thousand streams. */
-const MAX_CLIENT_MESSAGE_BYTES = 64 * 1024;
 const RECENT_EVENTS = 200;
 /** How long a client may take to answer the closing handshake. */
 const CLOSE_TIMEOUT_MS = 500;
@@ -40,11 +36,6 @@ export interface FeedFigures {
 export class Feed {
   readonly #port: RuntimePort;
   readonly #options: FeedOptions;
-  readonly #server = new WebSocketServer({
-    noServer: true,
-    perMessageDeflate: false,
-    maxPayload: MAX_CLIENT_MESSAGE_BYTES,
-  });
   readonly #clients = new Set<FeedClient>();
   readonly #closedClients = { sent: noCounts(), dropped: noCounts() };
   readonly #events: EventMessage[] = [];
@@ -98,19 +89,12 @@ export class Feed {
     return this.#events;
   }
 
-  /** Completes the handshake of a request that the guard allowed. */
-  accept(request: IncomingMessage, socket: Duplex, head: Buffer): void {
-    if (this.#closed !== null) socket.destroy();
-    else this.#server.handleUpgrade(request, socket, head, (webSocket) => this.#connect(webSocket));
+  get isClosed(): boolean {
+    return this.#closed !== null;
   }
 
-  /** Unsubscribes from the runtime, closes every client, and resolves when all sockets are closed. */
-  close(): Promise<void> {
-    this.#closed ??= this.#close();
-    return this.#closed;
-  }
-
-  #connect(socket: WebSocket): void {
+  /** Greets a client whose handshake is complete. The caller closes the socket if this throws. */
+  connect(socket: WebSocket): void {
     const streams = this.#port.report().streams.map((stream) => stream.id);
     const { version, maxBufferedBytes, clock, incidents } = this.#options;
     const client = new FeedClient(socket, {
@@ -127,13 +111,19 @@ export class Feed {
       if (this.#closed === null) this.#updateWanted();
     };
     socket.on('close', incidents.guard('the feed', onClose));
-    // Emitted for an oversized or malformed frame. ws closes the socket itself, and `close` follows.
-    socket.on(
-      'error',
-      incidents.guard('the feed', (error: Error) => {
-        incidents.refuse('websocket', 'size', () => `a feed client broke the WebSocket protocol: ${error.message}`);
-      }),
-    );
+  }
+
+  /** Counts an oversized or malformed frame. ws closes the socket itself, and `close` follows. */
+  countBrokenFrame(error: Error): void {
+    this.#options.incidents.refuse('websocket', 'size', () => {
+      return `a feed client broke the WebSocket protocol: ${error.message}`;
+    });
+  }
+
+  /** Unsubscribes from the runtime, closes every client, and resolves when all sockets are closed. */
+  close(): Promise<void> {
+    this.#closed ??= this.#close();
+    return this.#closed;
   }
 
   #handleChange(client: FeedClient, { type, topics }: ClientMessage): void {
@@ -199,15 +189,14 @@ export class Feed {
     for (const unsubscribe of this.#unsubscribe) unsubscribe();
     this.#previews.update([]);
     this.#detections.update([]);
-    const sockets = [...this.#server.clients];
-    const allClosed = Promise.all(sockets.map((socket) => new Promise((resolve) => socket.once('close', resolve))));
-    for (const client of this.#clients) client.close(CLOSE_GOING_AWAY, 'the gateway stops');
+    const clients = [...this.#clients];
+    const allClosed = Promise.all(clients.map((client) => client.whenClosed()));
+    for (const client of clients) client.close(CLOSE_GOING_AWAY, 'the gateway stops');
     const timer = setTimeout(() => {
-      for (const socket of sockets) socket.terminate();
+      for (const client of clients) client.terminate();
     }, CLOSE_TIMEOUT_MS);
     await allClosed;
     clearTimeout(timer);
-    this.#server.close();
   }
 }
 

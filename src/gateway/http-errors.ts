@@ -53,6 +53,20 @@ function refusalOf(code: ErrorCode, status: number): Refusal | null {
   return status === 413 ? 'size' : 'json';
 }
 
+/**
+ * Answers a request whose URL the router cannot read. No hook runs for it, not even those that close a refused upgrade, so
+ * this closes the connection: nothing else would, and the server could not stop.
+ */
+export function answerUnreadableUrl(thrown: FastifyError, request: FastifyRequest, reply: FastifyReply): void {
+  const { socket } = request.raw;
+  reply.raw.on('finish', () => socket.destroy());
+  const error = new SightlineError('PROTOCOL_INVALID', `${request.method} URL: ${thrown.message}`);
+  reply
+    .code(thrown.statusCode ?? 400)
+    .header('connection', 'close')
+    .send({ error: error.toWire() });
+}
+
 /** Answers unknown paths with 404 and suggests the nearest route. `routes` are listed as `METHOD /path`. */
 export function installNotFound(app: FastifyInstance, routes: readonly string[]): void {
   app.setNotFoundHandler((request: FastifyRequest, reply: FastifyReply) => {

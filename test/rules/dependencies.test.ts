@@ -9,14 +9,64 @@ interface PackageJson {
   readonly scripts: Record<string, string>;
 }
 
-type LockedPackages = Record<
-  string,
-  { readonly version?: string; readonly dependencies?: Readonly<Record<string, string>> }
->;
-
 const { dependencies, optionalDependencies, devDependencies, scripts } = JSON.parse(
   readFileSync('package.json', 'utf8'),
 ) as PackageJson;
+
+interface LockedPackage {
+  readonly version?: string;
+  readonly dependencies?: Readonly<Record<string, string>>;
+  readonly license?: string;
+  readonly resolved?: string;
+  readonly hasInstallScript?: boolean;
+  readonly optional?: boolean;
+}
+
+const { packages: locked } = JSON.parse(readFileSync('package-lock.json', 'utf8')) as {
+  readonly packages: Record<string, LockedPackage>;
+};
+
+/** Why shipped code uses each package. A new one needs a reason here. */
+const REASONS: Readonly<Record<string, string>> = {
+  '@fastify/cookie': 'parses and writes the cookie that holds the dashboard sign-in',
+  '@fastify/static': "serves the dashboard's files with ETags",
+  '@fastify/websocket': 'passes upgrades through the hooks of fastify, so the guard answers them like requests',
+  '@ffmpeg-installer/ffmpeg': 'an ffmpeg where the system has none',
+  '@tensorflow/tfjs-backend-wasm': 'the engine wasm, for machines on which no other engine loads',
+  '@tensorflow/tfjs-converter': 'loads TensorFlow.js graph models for the engine wasm',
+  '@tensorflow/tfjs-core': 'tensors of the engine wasm',
+  '@tensorflow/tfjs-node-gpu': 'the engine tensorflow',
+  bullmq: 'the job queue of a fleet',
+  'cli-progress': 'progress bars',
+  commander: 'commands and flags',
+  'fastest-levenshtein': 'suggests the key, route or name that was meant',
+  fastify: 'HTTP',
+  'fluent-ffmpeg': 'builds the commands of ffmpeg',
+  ioredis: 'the state of a fleet in Redis',
+  koffi: "calls OpenVINO's C API",
+  'node-api-headers': 'headers to build the binding of TensorFlow',
+  'onnxruntime-node': 'the engine onnx',
+  pino: 'the log',
+  'prom-client': 'metrics in the Prometheus format',
+  protobufjs: 'reads and writes ONNX files and SavedModels',
+  sharp: 'scales, decodes and encodes pictures',
+  tar: 'reads weights from the archives of npm packages, which come from outside',
+  tinyglobby: 'finds the files that a pattern names',
+  uplot: 'charts of the dashboard',
+  ws: 'the WebSocket of a feed client',
+  yaml: 'reads pipeline files, with line and column of a mistake',
+  zod: 'one schema gives type, default, check, error message and reference of the configuration',
+};
+
+/** Licences that permit commercial use in a program under another licence. LGPL: ffmpeg runs as a program of its own. */
+const LICENCES: ReadonlySet<string> = new Set([
+  'Apache-2.0',
+  'BSD-3-Clause',
+  'BlueOak-1.0.0',
+  'ISC',
+  'LGPL-2.1',
+  'MIT',
+]);
 
 const shipped = readFiles(['src', 'models', 'workers'], ['.ts', '.mjs']);
 const tooling = readFiles(['test', 'bench'], ['.ts', '.mjs']);
@@ -64,11 +114,30 @@ describe('dependencies', () => {
 
   it('bullmq is pinned to the installed version: src/control/redis/bull-layout.ts depends on its private layout', () => {
     const { version } = JSON.parse(readFileSync('node_modules/bullmq/package.json', 'utf8')) as { version: string };
-    const { packages } = JSON.parse(readFileSync('package-lock.json', 'utf8')) as { packages: LockedPackages };
     expect(dependencies.bullmq).toMatch(/^\d+\.\d+\.\d+$/);
     expect(version).toBe(dependencies.bullmq);
-    expect(packages['']?.dependencies?.bullmq).toBe(dependencies.bullmq);
-    expect(packages['node_modules/bullmq']?.version).toBe(dependencies.bullmq);
+    expect(locked['']?.dependencies?.bullmq).toBe(dependencies.bullmq);
+    expect(locked['node_modules/bullmq']?.version).toBe(dependencies.bullmq);
+  });
+
+  it('each has a reason', () => {
+    expect(Object.keys(REASONS).sort()).toEqual(Object.keys({ ...dependencies, ...optionalDependencies }).sort());
+  });
+
+  it.each(Object.keys(REASONS))('%s has a licence for commercial use', (name) => {
+    expect(LICENCES).toContain(locked[`node_modules/${name}`]?.license);
+  });
+
+  it('no package that must be installed needs its install script', () => {
+    const scripted = Object.entries(locked).filter(
+      ([, { hasInstallScript, optional }]) => hasInstallScript && !optional,
+    );
+    // Its script fetches CUDA libraries, which `allowScripts` in package.json denies; that of the CPU is in the package.
+    expect(scripted.map(([path]) => path)).toEqual(['node_modules/onnxruntime-node']);
+  });
+
+  it('the lock file names no download addresses', () => {
+    expect(Object.keys(locked).filter((path) => locked[path]?.resolved !== undefined)).toEqual([]);
   });
 
   it('an optional package is only imported dynamically', () => {
