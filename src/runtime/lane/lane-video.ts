@@ -6,8 +6,8 @@ import { explainExit, FfmpegLog, newHeaderTag } from '../../decode/ffmpeg-log.ts
 import { type FfmpegExit, FfmpegProcess } from '../../decode/ffmpeg-process.ts';
 import { lowerPriority } from '../../decode/lower-priority.ts';
 import { SightlineError } from '../../errors/sightline-error.ts';
+import { BackOff } from '../../flow/back-off.ts';
 import type { LaneStream } from '../../protocol/threads.ts';
-import { BackOff } from '../../source/back-off.ts';
 import { tcpProbe } from '../../source/tcp-probe.ts';
 import { LaneFrames, type LanePort, PICTURE_FIT } from './lane-frames.ts';
 
