@@ -1,7 +1,6 @@
 import { existsSync } from 'node:fs';
 import { parseStream } from '../config/load-pipeline.ts';
 import type { StreamConfig } from '../config/stream.ts';
-import { findFfmpeg } from '../decode/ffmpeg-binary.ts';
 import { SightlineError, type WireError } from '../errors/sightline-error.ts';
 import { openVideoSink } from '../runtime/results/open-video-sink.ts';
 import type { ResultSinks } from '../runtime/results/result-sinks.ts';
@@ -106,8 +105,7 @@ async function openInput(
   id: string,
 ): Promise<{ config: StreamConfig; input: StreamInput }> {
   const { flags, io, sinks, onFailure } = job;
-  const { ffmpegPath, searchPath } = io.environment;
-  const ffmpeg = await findFfmpeg({ path: ffmpegPath, searchPath });
+  const { ffmpeg } = job.runtime;
   const config = parseStream({ id, source, policy: 'file', every: flags.every, track: flags.track ?? false }, {});
   // A still image is resized as the model's publisher does it; it does not need ffmpeg's speed.
   if (flags.video === undefined && STILL.test(source) && existsSync(source)) {

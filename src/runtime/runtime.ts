@@ -49,6 +49,8 @@ export interface RuntimeReport {
 /** Runs N streams on one device: threads, streams, batches, metrics. Reports everything that happens to listeners. */
 export class Runtime {
   readonly spec: ModelSpec;
+  /** The ffmpeg that decodes its streams. */
+  readonly ffmpeg: FfmpegBinary;
   /** Boxes below this are not reported. */
   readonly scoreThreshold: number;
   readonly published: Listeners<PublishedFrame>;
@@ -77,6 +79,7 @@ export class Runtime {
 
   private constructor(options: RuntimeOptions) {
     this.#options = options;
+    this.ffmpeg = options.ffmpeg;
     const { incidents = new Incidents() } = options;
     this.#incidents = incidents;
     this.published = new Listeners('results', incidents);
@@ -259,13 +262,13 @@ export class Runtime {
   }
 
   #streamPort(): StreamPort {
-    const { ffmpeg, preview, inferenceThreads, sinks } = this.#options;
+    const { preview, inferenceThreads, sinks } = this.#options;
     const scheduler = this.#scheduler;
     const instance = this.#instance;
     return {
       spec: this.spec,
       scoreThreshold: this.scoreThreshold,
-      ffmpeg: { path: ffmpeg.path, major: ffmpeg.major },
+      ffmpeg: { path: this.ffmpeg.path, major: this.ffmpeg.major },
       preview: { maxWidth: preview.width, fps: preview.fps },
       get inferenceSlots() {
         return inferenceThreads * instance.callsInFlight * instance.maxWarmedSize;
