@@ -1,7 +1,8 @@
-import { createHash, randomUUID } from 'node:crypto';
+import { createHash } from 'node:crypto';
 import { existsSync } from 'node:fs';
-import { mkdir, rename, rm } from 'node:fs/promises';
+import { mkdir } from 'node:fs/promises';
 import { join } from 'node:path';
+import { replaceFile } from '../disk/replace-file.ts';
 import { SightlineError } from '../errors/sightline-error.ts';
 import { FedChild } from '../process/fed-child.ts';
 
@@ -52,13 +53,7 @@ export async function ensureDemoClip({ ffmpegPath, cacheDir, fetchPhoto, onNotic
     );
   });
   await mkdir(folder, { recursive: true });
-  const temporary = join(folder, `${randomUUID()}.tmp`);
-  try {
-    await encode(ffmpegPath, photo, temporary);
-    await rename(temporary, path);
-  } finally {
-    await rm(temporary, { force: true });
-  }
+  await replaceFile(path, (temporaryPath) => encode(ffmpegPath, photo, temporaryPath));
   return path;
 }
 

@@ -1,5 +1,6 @@
-import { mkdir, readFile, rename, rm, writeFile } from 'node:fs/promises';
-import { dirname, join, resolve } from 'node:path';
+import { mkdir, readFile } from 'node:fs/promises';
+import { join, resolve } from 'node:path';
+import { writeWholeFile } from '../disk/replace-file.ts';
 import { SightlineError } from '../errors/sightline-error.ts';
 import { sha256OfBytes, sha256OfFile } from './file-hash.ts';
 import { fetchFromHttps } from './https-file.ts';
@@ -161,9 +162,9 @@ async function saveToCache(
   }
   await mkdir(folder, { recursive: true });
   const path = join(folder, file.name);
-  await writeWhole(path, bytes);
+  await writeWholeFile(path, bytes);
   if (expected === null) {
-    await writeWhole(join(folder, RECORD), Buffer.from(JSON.stringify({ ...record, [file.name]: hash }, null, 2)));
+    await writeWholeFile(join(folder, RECORD), JSON.stringify({ ...record, [file.name]: hash }, null, 2));
     options.onNotice(
       `model ${manifest.name}: the manifest has no hash of ${file.name}; recorded sha256 ${hash} for later checks`,
     );
@@ -180,15 +181,5 @@ async function readRecord(folder: string): Promise<Record<string, string>> {
     return JSON.parse(await readFile(join(folder, RECORD), 'utf8')) as Record<string, string>;
   } catch {
     return {};
-  }
-}
-
-async function writeWhole(path: string, bytes: Uint8Array): Promise<void> {
-  const temporary = join(dirname(path), `.${process.pid}-${Math.random().toString(36).slice(2)}.tmp`);
-  try {
-    await writeFile(temporary, bytes);
-    await rename(temporary, path);
-  } finally {
-    await rm(temporary, { force: true });
   }
 }

@@ -11,6 +11,7 @@ const LAYERS: Readonly<Record<string, number>> = {
   protocol: 1,
   flow: 1,
   process: 1,
+  disk: 1,
   telemetry: 1,
   source: 2,
   decode: 2,
