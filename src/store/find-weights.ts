@@ -3,7 +3,6 @@ import { join, resolve } from 'node:path';
 import { writeWholeFile } from '../disk/replace-file.ts';
 import { SightlineError } from '../errors/sightline-error.ts';
 import { sha256OfBytes, sha256OfFile } from './file-hash.ts';
-import { fetchFromHttps } from './https-file.ts';
 import type { ManifestFile } from './manifest-schema.ts';
 import { besideManifest, type Manifest } from './manifests.ts';
 import { fetchFromNpm, parseNpmSource } from './npm-package.ts';
@@ -182,4 +181,21 @@ async function readRecord(folder: string): Promise<Record<string, string>> {
   } catch {
     return {};
   }
+}
+
+/** Time limit of a whole download. */
+const DOWNLOAD_LIMIT_MS = 10 * 60_000;
+
+/** Downloads one file. Throws MODEL_WEIGHTS_MISSING if the server cannot be reached or answers with an error. */
+async function fetchFromHttps(url: string): Promise<Uint8Array> {
+  let response: Response;
+  try {
+    response = await fetch(url, { signal: AbortSignal.timeout(DOWNLOAD_LIMIT_MS) });
+    if (response.ok) return new Uint8Array(await response.arrayBuffer());
+  } catch (error) {
+    const { message, cause } = error as Error & { cause?: { code?: string } };
+    const reason = cause?.code ?? message;
+    throw new SightlineError('MODEL_WEIGHTS_MISSING', `download failed: ${reason}`, { url }, { cause: error });
+  }
+  throw new SightlineError('MODEL_WEIGHTS_MISSING', `download failed: HTTP status ${response.status}`, { url });
 }
