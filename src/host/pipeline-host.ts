@@ -13,7 +13,7 @@ import { openSinks, sinkId } from '../runtime/results/open-sinks.ts';
 import { openVideoSink } from '../runtime/results/open-video-sink.ts';
 import type { ResultSinks } from '../runtime/results/result-sinks.ts';
 import type { Runtime } from '../runtime/runtime.ts';
-import type { Stream } from '../runtime/stream/stream.ts';
+import type { RuntimeStream } from '../runtime/stream/runtime-stream.ts';
 import { resolveStreamInput } from '../runtime/stream/stream-input.ts';
 import type { StreamInput, StreamLease } from '../runtime/stream/stream-port.ts';
 import { countOf } from '../sinks/sink-failure.ts';
@@ -191,7 +191,7 @@ export class PipelineHost {
     this.runtime.watchPreviews(streamIds);
   }
 
-  async #add(config: StreamConfig, lease?: StreamLease): Promise<Stream> {
+  async #add(config: StreamConfig, lease?: StreamLease): Promise<RuntimeStream> {
     if (this.#busy.has(config.id))
       throw new SightlineError('STREAM_EXISTS', `a stream "${config.id}" is already being added`);
     this.#busy.add(config.id);
@@ -264,7 +264,7 @@ export class PipelineHost {
     return this.#config.preview.picture === 'source' ? { maxWidth: this.#config.preview.width } : null;
   }
 
-  #reportOf(stream: Stream): StreamReport {
+  #reportOf(stream: RuntimeStream): StreamReport {
     return this.runtime.streamReport(stream);
   }
 }

@@ -19,7 +19,7 @@ import { HAND_OVER_FRAMES, type ModelInstance } from './inference/model-instance
 import { Scheduler, type SchedulerEvents, type StreamPolicy } from './inference/scheduler.ts';
 import { LaneClient } from './lane/lane-client.ts';
 import type { ResultSinks } from './results/result-sinks.ts';
-import { DEFAULT_INSTANCE, Stream } from './stream/stream.ts';
+import { DEFAULT_INSTANCE, RuntimeStream } from './stream/runtime-stream.ts';
 import { neededScore } from './stream/stream-analytics.ts';
 import type { EventDetails, ServedStream, StreamInput, StreamPort } from './stream/stream-port.ts';
 
@@ -60,7 +60,7 @@ export class Runtime {
   readonly #options: RuntimeOptions;
   readonly #incidents: Incidents;
   readonly #meter = new HostMeter(monoNowMs());
-  readonly #streams = new Map<string, Stream>();
+  readonly #streams = new Map<string, RuntimeStream>();
   readonly #lanes: LaneClient[] = [];
   readonly #laneBackOff = new BackOff({ firstMs: 100, maxMs: 5_000 });
   readonly #scheduler: Scheduler;
@@ -114,7 +114,7 @@ export class Runtime {
   }
 
   /** @throws STREAM_EXISTS; STREAM_STATE after `stop` was called. */
-  add(config: StreamConfig, input: StreamInput): Stream {
+  add(config: StreamConfig, input: StreamInput): RuntimeStream {
     if (this.#isStopping)
       throw new SightlineError('STREAM_STATE', `stream "${config.id}" cannot be added: the pipeline is stopping`);
     if (this.#streams.has(config.id))
@@ -122,7 +122,7 @@ export class Runtime {
         'STREAM_EXISTS',
         `a stream "${config.id}" already runs; choose another id or remove it first`,
       );
-    const stream = new Stream(config, input, this.#port);
+    const stream = new RuntimeStream(config, input, this.#port);
     this.#streams.set(config.id, stream);
     this.#retune();
     this.emitEvent('stream-added', config.id, `${config.id} was added: ${input.label}`);
@@ -132,7 +132,7 @@ export class Runtime {
   }
 
   /** @throws STREAM_NOT_FOUND */
-  stream(id: string): Stream {
+  stream(id: string): RuntimeStream {
     const stream = this.#streams.get(id);
     if (stream === undefined) {
       const known = [...this.#streams.keys()].join(', ') || 'none';
@@ -156,7 +156,7 @@ export class Runtime {
   }
 
   /** Applies batching settings, ages and targets to a running stream. */
-  retune(stream: Stream, config: StreamConfig): void {
+  retune(stream: RuntimeStream, config: StreamConfig): void {
     stream.retune(config);
     // A paused stream is served again when it is resumed: until then no batch must wait for its frames.
     if (stream.isOpen) this.#scheduler.serve(stream, policyOf(stream));
@@ -336,7 +336,7 @@ export class Runtime {
   }
 
   /** Returns the current report of one stream. */
-  streamReport(stream: Stream): StreamReport {
+  streamReport(stream: RuntimeStream): StreamReport {
     return stream.report(monoNowMs(), this.#scheduler.depth(stream));
   }
 
