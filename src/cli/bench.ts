@@ -68,6 +68,7 @@ async function bench(input: string | undefined, flags: BenchFlags, io: CliIo): P
     batch: check(batchConfig, {}, 'batch'),
     preview: check(previewConfig, {}, 'preview'),
     sinks: new ResultSinks([]),
+    ffmpeg,
     environment,
     onNotice,
   });

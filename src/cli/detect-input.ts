@@ -1,12 +1,11 @@
 import { existsSync } from 'node:fs';
 import { parseStream } from '../config/load-pipeline.ts';
 import type { StreamConfig } from '../config/stream.ts';
-import { findFfmpeg } from '../decode/ffmpeg-binary.ts';
 import { SightlineError, type WireError } from '../errors/sightline-error.ts';
 import { openVideoSink } from '../runtime/results/open-video-sink.ts';
 import type { ResultSinks } from '../runtime/results/result-sinks.ts';
 import type { Runtime } from '../runtime/runtime.ts';
-import type { Stream } from '../runtime/stream/stream.ts';
+import type { RuntimeStream } from '../runtime/stream/runtime-stream.ts';
 import { resolveStreamInput } from '../runtime/stream/stream-input.ts';
 import type { StreamInput } from '../runtime/stream/stream-port.ts';
 import { type CliIo, note } from './cli-io.ts';
@@ -52,7 +51,7 @@ export interface DetectJob {
 export async function detectInput(job: DetectJob, source: string, id: string): Promise<InputSummary> {
   const { runtime, progress, stop } = job;
   const startedMs = performance.now();
-  let stream: Stream | null = null;
+  let stream: RuntimeStream | null = null;
   let detections = 0;
   let frames = 0;
   let error: SightlineError | null = null;
@@ -106,8 +105,7 @@ async function openInput(
   id: string,
 ): Promise<{ config: StreamConfig; input: StreamInput }> {
   const { flags, io, sinks, onFailure } = job;
-  const { ffmpegPath, searchPath } = io.environment;
-  const ffmpeg = await findFfmpeg({ path: ffmpegPath, searchPath });
+  const { ffmpeg } = job.runtime;
   const config = parseStream({ id, source, policy: 'file', every: flags.every, track: flags.track ?? false }, {});
   // A still image is resized as the model's publisher does it; it does not need ffmpeg's speed.
   if (flags.video === undefined && STILL.test(source) && existsSync(source)) {
@@ -129,7 +127,7 @@ async function openInput(
 }
 
 /** Returns an error if frames of a file were dropped: a file must not lose any. */
-function lostFrames(stream: Stream, label: string): SightlineError | null {
+function lostFrames(stream: RuntimeStream, label: string): SightlineError | null {
   if (stream.droppedCount === 0 || stream.state === 'removed') return null;
   return new SightlineError(
     'ENGINE_FAILED',

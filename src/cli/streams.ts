@@ -1,11 +1,13 @@
+import { existsSync, readFileSync } from 'node:fs';
 import type { Command } from 'commander';
+import { parseDocument } from 'yaml';
 import type { ControlPlane } from '../control/control-plane.ts';
 import { StreamOrders } from '../control/orders/stream-orders.ts';
 import { readFleetSummary } from '../control/view/fleet-summary.ts';
 import { redact } from '../core/redact.ts';
+import { SightlineError } from '../errors/sightline-error.ts';
 import { type CliIo, print, printJson } from './cli-io.ts';
 import { addFleetFlag, type FleetFlags, type OpenControl, openRedis, withFleet } from './fleet-access.ts';
-import { type StreamRequestFlags, streamRequest } from './stream-request.ts';
 import { summaryText } from './stream-tables.ts';
 
 interface StreamsFlags extends FleetFlags {
@@ -93,4 +95,34 @@ export function addStreams(program: Command, io: CliIo, open: OpenControl = open
 
 function ordersOf(control: ControlPlane): StreamOrders {
   return new StreamOrders({ control, sender: 'cli', pipeline: null, defaults: {}, admit: () => {} });
+}
+
+interface StreamRequestFlags {
+  readonly pipeline?: string;
+  readonly maxFps?: number;
+  readonly priority?: number;
+  /** Path of a file, or inline JSON. */
+  readonly config?: string;
+}
+
+/** Builds a stream request from a command line. Single flags override `--config`. The result is not validated. */
+function streamRequest(id: string, source: string, flags: StreamRequestFlags): object {
+  const { pipeline, maxFps, priority, config } = flags;
+  const flagValues = Object.entries({ pipeline, maxFps, priority }).filter(([, value]) => value !== undefined);
+  return { ...(config === undefined ? {} : readConfig(config)), ...Object.fromEntries(flagValues), id, source };
+}
+
+function readConfig(text: string): object {
+  const isFile = !text.trimStart().startsWith('{');
+  if (isFile && !existsSync(text)) {
+    const message = `--config: expected a file or a JSON object, found no file "${text}"`;
+    throw new SightlineError('CONFIG_NOT_FOUND', message, { path: text });
+  }
+  // YAML is a superset of JSON, and its parser reports line and column.
+  const document = parseDocument(isFile ? readFileSync(text, 'utf8') : text);
+  const problem = document.errors[0];
+  if (problem !== undefined) throw new SightlineError('CONFIG_INVALID', `--config: ${problem.message}`);
+  const value: unknown = document.toJS();
+  if (typeof value === 'object' && value !== null && !Array.isArray(value)) return value;
+  throw new SightlineError('CONFIG_INVALID', '--config: expected an object with the settings of one stream');
 }

@@ -1,6 +1,7 @@
 import { existsSync } from 'node:fs';
 import { mkdir, rename, rm, writeFile } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
+import { temporaryPathOf, writeWholeFile } from '../disk/replace-file.ts';
 import { type BuildTarget, buildGraph } from './build-graph.ts';
 import type { CompileSource } from './compile-source.ts';
 import { emitOnnx } from './onnx/emit-onnx.ts';
@@ -16,23 +17,17 @@ export interface CompileJob {
 /** Compiles a network and writes the engine's file or folder. Throws COMPILE_UNSUPPORTED and MODEL_INVALID, naming the model. */
 export async function writeArtefact({ source, target, path }: CompileJob): Promise<void> {
   const graph = await buildGraph(source, target);
-  await (target.engine !== 'tensorflow'
-    ? writeFileWhole(path, emitOnnx(graph))
-    : writeFolderWhole(path, emitSavedModel(graph)));
-}
-
-/** Writes atomically, because another process may compile the same model at the same time. */
-async function writeFileWhole(path: string, bytes: Uint8Array): Promise<void> {
-  const temporary = temporaryName(path);
   await mkdir(dirname(path), { recursive: true });
-  await writeFile(temporary, bytes);
-  await rename(temporary, path);
+  // Atomic, because another process may compile the same model at the same time.
+  await (target.engine !== 'tensorflow'
+    ? writeWholeFile(path, emitOnnx(graph))
+    : writeWholeFolder(path, emitSavedModel(graph)));
 }
 
 /** Writes a SavedModel atomically. Rename does not replace an existing folder, so a second writer drops its identical copy. */
-async function writeFolderWhole(path: string, bytes: Uint8Array): Promise<void> {
-  const temporary = temporaryName(path);
-  await mkdir(temporary, { recursive: true });
+async function writeWholeFolder(path: string, bytes: Uint8Array): Promise<void> {
+  const temporary = temporaryPathOf(path);
+  await mkdir(temporary);
   await writeFile(join(temporary, 'saved_model.pb'), bytes);
   try {
     await rename(temporary, path);
@@ -40,8 +35,4 @@ async function writeFolderWhole(path: string, bytes: Uint8Array): Promise<void> 
     await rm(temporary, { recursive: true });
     if (!existsSync(path)) throw error;
   }
-}
-
-function temporaryName(path: string): string {
-  return `${path}.${process.pid}-${Math.random().toString(36).slice(2)}.tmp`;
 }

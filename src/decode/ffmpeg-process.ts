@@ -1,11 +1,6 @@
-import { type ChildProcess, spawn } from 'node:child_process';
 import { Socket } from 'node:net';
 import type { Readable } from 'node:stream';
-
-export interface FfmpegExit {
-  readonly code: number | null;
-  readonly signal: NodeJS.Signals | null;
-}
+import { type ChildExit, ChildGroup } from '../process/child-group.ts';
 
 export interface FfmpegCallbacks {
   /** Returns the memory for the next bytes of the picture; null pauses reading until `resume`. */
@@ -14,25 +9,13 @@ export interface FfmpegCallbacks {
   onBytes(bytes: number): void;
   onLogLine(line: string): void;
   /** The process has ended and both pipes are read to their ends. Called once. */
-  onExit(exit: FfmpegExit): void;
+  onExit(exit: ChildExit): void;
 }
-
-/** The time between SIGTERM and SIGKILL. */
-export const KILL_GRACE_MS = 500;
 
 /** Ten times the longest line that we parse. */
 const MAX_LINE_CHARS = 16_384;
 
 const LINE_END = /\r?\n|\r/;
-
-/** Sends a signal to a whole process group. A group that has already ended is ignored. */
-export function signalGroup(pid: number, signal: NodeJS.Signals): void {
-  try {
-    process.kill(process.platform === 'win32' ? pid : -pid, signal);
-  } catch (error) {
-    if ((error as NodeJS.ErrnoException).code !== 'ESRCH') throw error;
-  }
-}
 
 /**
  * One ffmpeg child, leader of its own process group. Its standard output is read straight into memory of the caller, so
@@ -41,7 +24,7 @@ export function signalGroup(pid: number, signal: NodeJS.Signals): void {
  */
 export class FfmpegProcess {
   readonly pid: number;
-  readonly #child: ChildProcess;
+  readonly #group: ChildGroup;
   readonly #callbacks: FfmpegCallbacks;
   readonly #stdout: Socket;
   /** Node asks for the next read's memory right after each read, even while we pause; it then gets this one byte. */
@@ -51,30 +34,25 @@ export class FfmpegProcess {
   #isSpareFull = false;
   #isWaiting = false;
   #openEnds = 3;
-  #exit: FfmpegExit = { code: null, signal: null };
-  #killTimer: NodeJS.Timeout | undefined;
+  #exit: ChildExit = { code: null, signal: null };
 
-  private constructor(child: ChildProcess, callbacks: FfmpegCallbacks) {
-    this.#child = child;
+  private constructor(group: ChildGroup, callbacks: FfmpegCallbacks) {
+    const { child } = group;
+    this.#group = group;
     this.#callbacks = callbacks;
     this.pid = child.pid!;
     this.#stdout = this.#readDirectly();
     readLines(child.stderr!, callbacks.onLogLine, () => this.#endOne());
     child.once('exit', (code, signal) => {
       this.#exit = { code, signal };
-      clearTimeout(this.#killTimer);
       this.#endOne();
     });
   }
 
   /** @throws Error of the operating system if the binary cannot be started. */
   static async start(path: string, args: readonly string[], callbacks: FfmpegCallbacks): Promise<FfmpegProcess> {
-    const child = spawn(path, args, { stdio: ['ignore', 'pipe', 'pipe'], detached: process.platform !== 'win32' });
-    await new Promise<void>((resolve, reject) => {
-      child.once('spawn', resolve);
-      child.once('error', reject);
-    });
-    return new FfmpegProcess(child, callbacks);
+    const group = await ChildGroup.start(path, args, { stdio: ['ignore', 'pipe', 'pipe'] });
+    return new FfmpegProcess(group, callbacks);
   }
 
   /**
@@ -82,7 +60,7 @@ export class FfmpegProcess {
    * Node's own stream would allocate and copy.
    */
   #readDirectly(): Socket {
-    const stdout = this.#child.stdout as Socket & { _handle: unknown };
+    const stdout = this.#group.child.stdout as Socket & { _handle: unknown };
     const handle = stdout._handle;
     stdout._handle = null;
     stdout.destroy();
@@ -137,14 +115,12 @@ export class FfmpegProcess {
     this.#stdout.read(0);
   }
 
-  /** Sends SIGTERM to the group, then SIGKILL after a grace period, since a stopped or hung process ignores SIGTERM. */
+  /** Ends the process, as `ChildGroup.end`. */
   kill(): void {
     // Discard what is still in the pipe: a writer blocked on it could not exit, and without this the pipe of a process that
     // has exited would never be read to its end.
     this.#stdout.destroy();
-    if (this.#exit.code !== null || this.#exit.signal !== null || this.#killTimer !== undefined) return;
-    signalGroup(this.pid, 'SIGTERM');
-    this.#killTimer = setTimeout(() => signalGroup(this.pid, 'SIGKILL'), KILL_GRACE_MS);
+    this.#group.end();
   }
 
   #endOne(): void {

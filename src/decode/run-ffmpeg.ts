@@ -1,8 +1,9 @@
 import { redact } from '../core/redact.ts';
 import { SightlineError } from '../errors/sightline-error.ts';
+import type { ChildExit } from '../process/child-group.ts';
+import { lowerPriority } from '../process/lower-priority.ts';
 import { explainExit, FfmpegLog } from './ffmpeg-log.ts';
-import { type FfmpegExit, FfmpegProcess } from './ffmpeg-process.ts';
-import { lowerPriority } from './lower-priority.ts';
+import { FfmpegProcess } from './ffmpeg-process.ts';
 
 /** Bounds one read to about a thousand lines, which take about a millisecond of the main thread. */
 const BUFFER_BYTES = 32 * 1024;
@@ -31,7 +32,7 @@ export async function runFfmpeg(
   const log = new FfmpegLog(url, null);
   const problems: string[] = [];
   const buffer = Buffer.alloc(BUFFER_BYTES);
-  const { promise: exited, resolve } = withResolver<FfmpegExit>();
+  const { promise: exited, resolve } = withResolver<ChildExit>();
   let child: FfmpegProcess;
   try {
     child = await FfmpegProcess.start(ffmpegPath, args, {

@@ -4,7 +4,7 @@ import type { PublishedFrame } from '../core/frame.ts';
 import type { FfmpegBinary } from '../decode/ffmpeg-binary.ts';
 import { SightlineError } from '../errors/sightline-error.ts';
 import type { Runtime } from '../runtime/runtime.ts';
-import type { Stream } from '../runtime/stream/stream.ts';
+import type { RuntimeStream } from '../runtime/stream/runtime-stream.ts';
 import { resolveStreamInput } from '../runtime/stream/stream-input.ts';
 import type { StreamInput } from '../runtime/stream/stream-port.ts';
 
@@ -79,7 +79,7 @@ async function runStretch(
 }
 
 /** A stream that was removed, because the runtime stops, or that dropped frames has not completed its stretch. */
-function lostFrames(stream: Stream, label: string): SightlineError | null {
+function lostFrames(stream: RuntimeStream, label: string): SightlineError | null {
   if (stream.state === 'removed')
     return new SightlineError('LANE_FAILED', `${label}: it was stopped before its end; it can be tried again`);
   if (stream.droppedCount === 0) return null;

@@ -9,7 +9,6 @@ import { StreamOrders } from '../control/orders/stream-orders.ts';
 import { PLAN_DEFAULTS } from '../control/planning/plan-options.ts';
 import { SCALE_DEFAULTS, ScaleAdvisor } from '../control/planning/scale-advisor.ts';
 import { FleetView } from '../control/view/fleet-view.ts';
-import { findFfmpeg } from '../decode/ffmpeg-binary.ts';
 import { SightlineError } from '../errors/sightline-error.ts';
 import type { Incidents } from '../flow/incidents.ts';
 import type { Gateway, GatewayLogger } from '../gateway/gateway-options.ts';
@@ -111,9 +110,9 @@ export class FleetMember {
    */
   async join(): Promise<void> {
     const { id, config, control, log, context, incidents } = this.#options;
-    const { environment, stop } = context;
-    const ffmpeg = await findFfmpeg({ path: environment.ffmpegPath, searchPath: environment.searchPath });
+    const { stop } = context;
     const { runtime } = this.#host;
+    const { ffmpeg } = runtime;
     const { fleet } = config;
     const capacityFps = fleet.capacityFps ?? (await measureCapacity(runtime, ffmpeg, stop));
     const agent = new HostAgent({

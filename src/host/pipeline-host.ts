@@ -3,7 +3,7 @@ import type { Environment } from '../config/environment.ts';
 import { parseStream } from '../config/load-pipeline.ts';
 import type { PipelineConfig } from '../config/pipeline.ts';
 import { type StreamConfig, streamConfig } from '../config/stream.ts';
-import { type FfmpegBinary, findFfmpeg } from '../decode/ffmpeg-binary.ts';
+import { findFfmpeg } from '../decode/ffmpeg-binary.ts';
 import { SightlineError } from '../errors/sightline-error.ts';
 import type { Incidents } from '../flow/incidents.ts';
 import type { StreamReport } from '../protocol/report.ts';
@@ -13,7 +13,7 @@ import { openSinks, sinkId } from '../runtime/results/open-sinks.ts';
 import { openVideoSink } from '../runtime/results/open-video-sink.ts';
 import type { ResultSinks } from '../runtime/results/result-sinks.ts';
 import type { Runtime } from '../runtime/runtime.ts';
-import type { Stream } from '../runtime/stream/stream.ts';
+import type { RuntimeStream } from '../runtime/stream/runtime-stream.ts';
 import { resolveStreamInput } from '../runtime/stream/stream-input.ts';
 import type { StreamInput, StreamLease } from '../runtime/stream/stream-port.ts';
 import { countOf } from '../sinks/sink-failure.ts';
@@ -40,7 +40,6 @@ export interface HostContext {
 export class PipelineHost {
   readonly runtime: Runtime;
   readonly #config: PipelineConfig;
-  readonly #ffmpeg: FfmpegBinary;
   readonly #environment: Environment;
   readonly #onNotice: (text: string) => void;
   readonly #admit: (source: string) => Promise<void>;
@@ -57,13 +56,11 @@ export class PipelineHost {
     runtime: Runtime,
     config: PipelineConfig,
     sinks: ResultSinks,
-    ffmpeg: FfmpegBinary,
     { environment, onNotice, admit }: HostContext,
   ) {
     this.runtime = runtime;
     this.#sinks = sinks;
     this.#config = config;
-    this.#ffmpeg = ffmpeg;
     this.#environment = environment;
     this.#onNotice = onNotice;
     this.#admit = admit;
@@ -93,12 +90,12 @@ export class PipelineHost {
       onNotice,
     });
     try {
-      runtime = await openRuntime({ ...config, sinks, environment, onNotice, incidents });
+      runtime = await openRuntime({ ...config, sinks, ffmpeg, environment, onNotice, incidents });
     } catch (error) {
       await sinks.close();
       throw error;
     }
-    return new PipelineHost(runtime, config, sinks, ffmpeg, context);
+    return new PipelineHost(runtime, config, sinks, context);
   }
 
   /**
@@ -194,7 +191,7 @@ export class PipelineHost {
     this.runtime.watchPreviews(streamIds);
   }
 
-  async #add(config: StreamConfig, lease?: StreamLease): Promise<Stream> {
+  async #add(config: StreamConfig, lease?: StreamLease): Promise<RuntimeStream> {
     if (this.#busy.has(config.id))
       throw new SightlineError('STREAM_EXISTS', `a stream "${config.id}" is already being added`);
     this.#busy.add(config.id);
@@ -213,14 +210,19 @@ export class PipelineHost {
     const isDemo = config.source === 'demo';
     const source = isDemo ? await this.#demo() : config.source;
     const resolved = isDemo ? { ...config, source, loop: true, realtime: true } : config;
-    const input = await resolveStreamInput(resolved, this.#ffmpeg, this.#pictureNeed(config.id), this.runtime.spec);
+    const input = await resolveStreamInput(
+      resolved,
+      this.runtime.ffmpeg,
+      this.#pictureNeed(config.id),
+      this.runtime.spec,
+    );
     const picture = this.#videoSizes.get(config.id) ?? input.picture;
     return lease === undefined ? { ...input, picture } : { ...input, picture, lease };
   }
 
   /** Makes the clip once for all streams. A failure is not cached, since the network may work the next time. */
   #demo(): Promise<string> {
-    this.#demoClip ??= demoSource(this.#ffmpeg, this.#environment, this.#onNotice).catch((error: unknown) => {
+    this.#demoClip ??= demoSource(this.runtime.ffmpeg, this.#environment, this.#onNotice).catch((error: unknown) => {
       this.#demoClip = null;
       throw error;
     });
@@ -240,7 +242,7 @@ export class PipelineHost {
       id,
       path: sink.path,
       keepsEarlier: true,
-      ffmpeg: this.#ffmpeg,
+      ffmpeg: this.runtime.ffmpeg,
       picture,
       policy,
       overlay: config,
@@ -262,7 +264,7 @@ export class PipelineHost {
     return this.#config.preview.picture === 'source' ? { maxWidth: this.#config.preview.width } : null;
   }
 
-  #reportOf(stream: Stream): StreamReport {
+  #reportOf(stream: RuntimeStream): StreamReport {
     return this.runtime.streamReport(stream);
   }
 }

@@ -2,6 +2,7 @@ import { createHash } from 'node:crypto';
 import { existsSync, readFileSync, statSync } from 'node:fs';
 import { rename, rm } from 'node:fs/promises';
 import { cpus } from 'node:os';
+import { temporaryPathOf } from '../disk/replace-file.ts';
 
 /**
  * A model's graph as ONNX Runtime optimises it for this CPU, cached beside the model. Optimising holds several copies of the
@@ -21,7 +22,7 @@ export class OptimisedGraph {
     const what = `${libraryVersion} ${cpuDescription()} ${size} ${mtimeMs}`;
     const name = createHash('sha256').update(what).digest('hex').slice(0, 12);
     this.path = `${modelPath.replace(/\.onnx$/, '')}.${name}.optimised.onnx`;
-    this.#temporary = `${this.path}.${process.pid}-${Math.random().toString(36).slice(2)}.tmp`;
+    this.#temporary = temporaryPathOf(this.path);
   }
 
   get exists(): boolean {

@@ -3,7 +3,7 @@ import type { StreamConfig } from '../config/stream.ts';
 import { monoNowMs } from '../core/clock.ts';
 import type { BatchReport, BusyStage, DeviceReport, FrameCounters, Percentiles } from '../protocol/report.ts';
 import type { Runtime } from '../runtime/runtime.ts';
-import type { Stream } from '../runtime/stream/stream.ts';
+import type { RuntimeStream } from '../runtime/stream/runtime-stream.ts';
 import type { StreamInput } from '../runtime/stream/stream-port.ts';
 import { type CpuUse, subtractCpuUse } from '../telemetry/cpu-ledger.ts';
 import { percentilesOf } from '../telemetry/sliding-window.ts';
@@ -62,7 +62,7 @@ export async function measureRun(runtime: Runtime, options: MeasureOptions): Pro
     }),
   ];
   const addedMs = monoNowMs();
-  const streams: Stream[] = options.streams.map(({ config, input }) => {
+  const streams: RuntimeStream[] = options.streams.map(({ config, input }) => {
     latencies.set(config.id, []);
     return runtime.add(config, input);
   });
@@ -94,7 +94,7 @@ export async function measureRun(runtime: Runtime, options: MeasureOptions): Pro
 
 function summarise(
   runtime: Runtime,
-  streams: readonly Stream[],
+  streams: readonly RuntimeStream[],
   latencies: ReadonlyMap<string, readonly number[]>,
   busy: Readonly<Record<BusyStage, readonly number[]>>,
   seconds: number,

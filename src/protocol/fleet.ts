@@ -7,7 +7,6 @@ import { z } from 'zod';
 import { streamConfig } from '../config/stream.ts';
 import { trackConfig } from '../config/track.ts';
 import { amount, count, id, name, text } from './bounds.ts';
-import { tolerant } from './tolerant.ts';
 
 /** What a host reports about itself with every heartbeat. */
 export const hostCard = z.object({
@@ -152,3 +151,32 @@ export type DeadLetter = z.infer<typeof deadLetter>;
 /** Topics that hosts publish. Consumers drop messages with a lower fence than they have seen for the stream. */
 export const BUS_TOPICS = ['stats', 'events', 'detections', 'preview', 'wake'] as const;
 export type BusTopic = (typeof BUS_TOPICS)[number];
+
+/**
+ * Returns a schema that strips unknown keys at any depth instead of refusing them. In settings written by a person an unknown
+ * key is a typing mistake; in a record of another host it is a setting of a newer version.
+ */
+function tolerant<S extends z.ZodType>(schema: S): S {
+  return relaxed(schema) as S;
+}
+
+function relaxed(schema: z.ZodType): z.ZodType {
+  if (schema instanceof z.ZodObject) {
+    const shape = Object.fromEntries(
+      Object.entries(schema.def.shape).map(([key, field]) => [key, relaxed(field as z.ZodType)]),
+    );
+    return schema.clone({ ...schema.def, shape, catchall: undefined } as never);
+  }
+  if (schema instanceof z.ZodArray)
+    return schema.clone({ ...schema.def, element: relaxed(schema.def.element as z.ZodType) });
+  if (schema instanceof z.ZodUnion)
+    return schema.clone({ ...schema.def, options: schema.def.options.map((option) => relaxed(option as z.ZodType)) });
+  if (
+    schema instanceof z.ZodOptional ||
+    schema instanceof z.ZodNullable ||
+    schema instanceof z.ZodDefault ||
+    schema instanceof z.ZodPrefault
+  )
+    return schema.clone({ ...schema.def, innerType: relaxed(schema.def.innerType as z.ZodType) } as never);
+  return schema;
+}

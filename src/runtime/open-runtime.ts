@@ -1,7 +1,7 @@
 import { availableParallelism } from 'node:os';
 import type { PreviewConfig } from '../config/gateway.ts';
 import type { ModelConfig } from '../config/model.ts';
-import { findFfmpeg } from '../decode/ffmpeg-binary.ts';
+import { type FfmpegBinary, findFfmpeg } from '../decode/ffmpeg-binary.ts';
 import { SightlineError } from '../errors/sightline-error.ts';
 import { Incidents } from '../flow/incidents.ts';
 import type { EngineRequest } from '../protocol/threads.ts';
@@ -14,6 +14,8 @@ export interface OpenOptions extends EngineOptions {
   readonly preview: PreviewConfig;
   readonly lanes?: number | undefined;
   readonly sinks: ResultSinks;
+  /** If absent, it is looked up. */
+  readonly ffmpeg?: FfmpegBinary | undefined;
   /** Counts exceptions of listeners; if absent, they are reported as notices. */
   readonly incidents?: Incidents | undefined;
 }
@@ -59,8 +61,8 @@ function checkTensorflow({ engine, provider, threads }: ModelConfig): void {
 export async function openRuntime(options: OpenOptions): Promise<Runtime> {
   checkTensorflow(options.model);
   checkProvider(options.model);
-  const { environment } = options;
-  const ffmpeg = await findFfmpeg({ path: environment.ffmpegPath, searchPath: environment.searchPath });
+  const { ffmpegPath, searchPath } = options.environment;
+  const ffmpeg = options.ffmpeg ?? (await findFfmpeg({ path: ffmpegPath, searchPath }));
   const engines = await candidates(options);
   for (const [i, engine] of engines.entries()) {
     try {

@@ -7,19 +7,19 @@ import type { PublishedFrame } from '../core/frame.ts';
 import type { ModelSpec } from '../core/model.ts';
 import type { FfmpegBinary } from '../decode/ffmpeg-binary.ts';
 import { SightlineError } from '../errors/sightline-error.ts';
+import { BackOff } from '../flow/back-off.ts';
 import { Incidents } from '../flow/incidents.ts';
 import { Listeners } from '../flow/listeners.ts';
 import type { EventKind, EventMessage } from '../protocol/feed.ts';
 import type { HostReport, StreamReport } from '../protocol/report.ts';
 import type { EngineInfo, EngineRequest, RingHandle } from '../protocol/threads.ts';
-import { BackOff } from '../source/back-off.ts';
 import { type CpuUse, readCpuUse } from '../telemetry/cpu-ledger.ts';
 import { HostMeter } from '../telemetry/host-meter.ts';
 import { HAND_OVER_FRAMES, type ModelInstance } from './inference/model-instance.ts';
 import { Scheduler, type SchedulerEvents, type StreamPolicy } from './inference/scheduler.ts';
 import { LaneClient } from './lane/lane-client.ts';
 import type { ResultSinks } from './results/result-sinks.ts';
-import { DEFAULT_INSTANCE, Stream } from './stream/stream.ts';
+import { DEFAULT_INSTANCE, RuntimeStream } from './stream/runtime-stream.ts';
 import { neededScore } from './stream/stream-analytics.ts';
 import type { EventDetails, ServedStream, StreamInput, StreamPort } from './stream/stream-port.ts';
 
@@ -49,6 +49,8 @@ export interface RuntimeReport {
 /** Runs N streams on one device: threads, streams, batches, metrics. Reports everything that happens to listeners. */
 export class Runtime {
   readonly spec: ModelSpec;
+  /** The ffmpeg that decodes its streams. */
+  readonly ffmpeg: FfmpegBinary;
   /** Boxes below this are not reported. */
   readonly scoreThreshold: number;
   readonly published: Listeners<PublishedFrame>;
@@ -58,7 +60,7 @@ export class Runtime {
   readonly #options: RuntimeOptions;
   readonly #incidents: Incidents;
   readonly #meter = new HostMeter(monoNowMs());
-  readonly #streams = new Map<string, Stream>();
+  readonly #streams = new Map<string, RuntimeStream>();
   readonly #lanes: LaneClient[] = [];
   readonly #laneBackOff = new BackOff({ firstMs: 100, maxMs: 5_000 });
   readonly #scheduler: Scheduler;
@@ -77,6 +79,7 @@ export class Runtime {
 
   private constructor(options: RuntimeOptions) {
     this.#options = options;
+    this.ffmpeg = options.ffmpeg;
     const { incidents = new Incidents() } = options;
     this.#incidents = incidents;
     this.published = new Listeners('results', incidents);
@@ -111,7 +114,7 @@ export class Runtime {
   }
 
   /** @throws STREAM_EXISTS; STREAM_STATE after `stop` was called. */
-  add(config: StreamConfig, input: StreamInput): Stream {
+  add(config: StreamConfig, input: StreamInput): RuntimeStream {
     if (this.#isStopping)
       throw new SightlineError('STREAM_STATE', `stream "${config.id}" cannot be added: the pipeline is stopping`);
     if (this.#streams.has(config.id))
@@ -119,7 +122,7 @@ export class Runtime {
         'STREAM_EXISTS',
         `a stream "${config.id}" already runs; choose another id or remove it first`,
       );
-    const stream = new Stream(config, input, this.#port);
+    const stream = new RuntimeStream(config, input, this.#port);
     this.#streams.set(config.id, stream);
     this.#retune();
     this.emitEvent('stream-added', config.id, `${config.id} was added: ${input.label}`);
@@ -129,7 +132,7 @@ export class Runtime {
   }
 
   /** @throws STREAM_NOT_FOUND */
-  stream(id: string): Stream {
+  stream(id: string): RuntimeStream {
     const stream = this.#streams.get(id);
     if (stream === undefined) {
       const known = [...this.#streams.keys()].join(', ') || 'none';
@@ -153,7 +156,7 @@ export class Runtime {
   }
 
   /** Applies batching settings, ages and targets to a running stream. */
-  retune(stream: Stream, config: StreamConfig): void {
+  retune(stream: RuntimeStream, config: StreamConfig): void {
     stream.retune(config);
     // A paused stream is served again when it is resumed: until then no batch must wait for its frames.
     if (stream.isOpen) this.#scheduler.serve(stream, policyOf(stream));
@@ -259,13 +262,13 @@ export class Runtime {
   }
 
   #streamPort(): StreamPort {
-    const { ffmpeg, preview, inferenceThreads, sinks } = this.#options;
+    const { preview, inferenceThreads, sinks } = this.#options;
     const scheduler = this.#scheduler;
     const instance = this.#instance;
     return {
       spec: this.spec,
       scoreThreshold: this.scoreThreshold,
-      ffmpeg: { path: ffmpeg.path, major: ffmpeg.major },
+      ffmpeg: { path: this.ffmpeg.path, major: this.ffmpeg.major },
       preview: { maxWidth: preview.width, fps: preview.fps },
       get inferenceSlots() {
         return inferenceThreads * instance.callsInFlight * instance.maxWarmedSize;
@@ -333,7 +336,7 @@ export class Runtime {
   }
 
   /** Returns the current report of one stream. */
-  streamReport(stream: Stream): StreamReport {
+  streamReport(stream: RuntimeStream): StreamReport {
     return stream.report(monoNowMs(), this.#scheduler.depth(stream));
   }
 

@@ -1,6 +1,6 @@
+import { basename, extname } from 'node:path';
 import type { Clock } from '../core/clock.ts';
 import type { PublishedFrame } from '../core/frame.ts';
-import { CocoImageIds } from './coco-image-id.ts';
 import { isJsonObject, type LineFile } from './line-file.ts';
 import { PartialFile } from './partial-file.ts';
 import { roundPx, roundScore } from './result-line.ts';
@@ -92,4 +92,39 @@ function cocoCategoryIds(classes: readonly string[]): number[] {
   const isCoco = classes.length === 80 && classes[0] === 'person' && classes[79] === 'toothbrush';
   if (!isCoco) return classes.map((_, classId) => classId + 1);
   return Array.from({ length: 90 }, (_, i) => i + 1).filter((id) => !UNUSED_COCO_IDS.has(id));
+}
+
+/** Frames that one source can have before its image ids overlap those of the next: 92 hours at 30 fps. */
+const IMAGE_IDS_PER_SOURCE = 10_000_000;
+
+const PICTURE_EXTENSIONS = new Set(['.jpg', '.jpeg', '.png', '.webp', '.bmp', '.tif', '.tiff']);
+
+/**
+ * Maps frames to the image ids of COCO's results format.
+ *
+ * - A picture whose file name is a number, like COCO's own (`000000000802.jpg`), gets that number.
+ * - Any other frame gets `sourceIndex * 10 000 000 + frame + 1`, where `sourceIndex` is the index of its source in the list
+ *   of sources, from 0. For a single video that is the frame number, from 1.
+ */
+class CocoImageIds {
+  readonly #indexOfSource = new Map<string, number>();
+
+  /** @param sources - all sources in the user's order; others get the next index when they first appear. */
+  constructor(sources: readonly string[]) {
+    for (const source of sources) this.#indexOf(source);
+  }
+
+  imageId(source: string, frame: number): number {
+    const extension = extname(source);
+    const name = basename(source, extension);
+    if (frame === 0 && PICTURE_EXTENSIONS.has(extension.toLowerCase()) && /^\d{1,15}$/.test(name)) return Number(name);
+    return this.#indexOf(source) * IMAGE_IDS_PER_SOURCE + frame + 1;
+  }
+
+  #indexOf(source: string): number {
+    const known = this.#indexOfSource.get(source);
+    if (known !== undefined) return known;
+    this.#indexOfSource.set(source, this.#indexOfSource.size);
+    return this.#indexOfSource.size - 1;
+  }
 }

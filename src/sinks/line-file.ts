@@ -1,7 +1,7 @@
 import { constants } from 'node:fs';
 import { type FileHandle, open, stat } from 'node:fs/promises';
 import { dirname } from 'node:path';
-import { syncFolder } from './output-names.ts';
+import { syncFolder } from '../disk/replace-file.ts';
 
 const NEW_LINE = 0x0a;
 const BLOCK_BYTES = 64 * 1024;

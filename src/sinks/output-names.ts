@@ -1,6 +1,7 @@
 import { constants } from 'node:fs';
-import { access, lstat, open, realpath, rename, stat } from 'node:fs/promises';
+import { access, lstat, realpath, rename, stat } from 'node:fs/promises';
 import { basename, dirname, extname, join, resolve } from 'node:path';
+import { moveFile } from '../disk/replace-file.ts';
 
 /** Returns `NAME.partial.EXT`, the name of a result file until it is complete. */
 export function partialPathOf(path: string): string {
@@ -27,8 +28,7 @@ export async function moveToFinalName({ path, partialPath, isComplete, keepsEarl
     if (keepsEarlier) await rename(path, await freePath(path, ''));
     else if (!isComplete) return partialPath;
   }
-  await rename(partialPath, path);
-  await syncFolder(dirname(path));
+  await moveFile(partialPath, path);
   return path;
 }
 
@@ -39,8 +39,7 @@ export async function moveToFinalName({ path, partialPath, isComplete, keepsEarl
  */
 export async function keepRecovered(path: string, partialPath: string): Promise<string> {
   const target = await freePath(path, 'recovered-');
-  await rename(partialPath, target);
-  await syncFolder(dirname(path));
+  await moveFile(partialPath, target);
   return target;
 }
 
@@ -73,16 +72,6 @@ export async function resolveOutput(path: string): Promise<string> {
   } catch (error) {
     if ((error as NodeJS.ErrnoException).code !== 'ENOENT') throw error;
     return join(await realpath(dirname(path)), basename(path));
-  }
-}
-
-/** Synchronises a folder, since a rename survives a power failure only after that. Ignored on systems that cannot do it. */
-export async function syncFolder(path: string): Promise<void> {
-  try {
-    const folder = await open(path, 'r');
-    await folder.sync().finally(() => folder.close());
-  } catch {
-    // The file itself is already on the disk.
   }
 }
 

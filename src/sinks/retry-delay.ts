@@ -1,6 +1,7 @@
+import { backOffMs } from '../flow/back-off.ts';
+
 /**
- * Returns the delay before the next attempt. It doubles with each one and is randomised over its upper half, so that
- * senders that failed together do not retry together. The server's `Retry-After` is a lower bound.
+ * Returns the delay before the next attempt: `backOffMs`, with the server's `Retry-After` as a lower bound.
  *
  * @param attempt - number of failed attempts so far, from 1.
  * @param random - from 0 to 1.
@@ -11,8 +12,7 @@ export function retryDelayMs(
   limits: { readonly firstRetryMs: number; readonly maxRetryMs: number; readonly maxRetryAfterMs: number },
   retryAfterMs: number | null,
 ): number {
-  const fullMs = Math.min(limits.maxRetryMs, limits.firstRetryMs * 2 ** (attempt - 1));
-  const ownMs = fullMs * (0.5 + random / 2);
+  const ownMs = backOffMs(attempt, { firstMs: limits.firstRetryMs, maxMs: limits.maxRetryMs }, random);
   return retryAfterMs === null ? ownMs : Math.max(ownMs, Math.min(limits.maxRetryAfterMs, retryAfterMs));
 }
 

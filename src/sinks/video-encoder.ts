@@ -1,7 +1,8 @@
 import { open, rename, rm, stat } from 'node:fs/promises';
+import { syncFile } from '../disk/replace-file.ts';
 import { SightlineError } from '../errors/sightline-error.ts';
+import { FedChild } from '../process/fed-child.ts';
 import type { VideoFilePlan } from '../protocol/annotate.ts';
-import { ChildFfmpeg } from './child-ffmpeg.ts';
 import { checkReplaceable, moveToFinalName } from './output-names.ts';
 import { fileFailure } from './sink-failure.ts';
 import { matroskaHeader, pictureHeader } from './video-matroska.ts';
@@ -32,7 +33,7 @@ export interface EncoderEvents {
 export class VideoEncoder {
   readonly #file: VideoFilePlan;
   readonly #events: EncoderEvents;
-  readonly #child: ChildFfmpeg;
+  readonly #child: FedChild;
   readonly #failed: Promise<never>;
   #fail!: (error: SightlineError) => void;
   #failing: Promise<SightlineError> | null = null;
@@ -143,8 +144,8 @@ export class VideoEncoder {
     }
   }
 
-  #start(args: readonly string[]): ChildFfmpeg {
-    const child = new ChildFfmpeg(this.#file.ffmpegPath, args);
+  #start(args: readonly string[]): FedChild {
+    const child = new FedChild(this.#file.ffmpegPath, args);
     const { pid } = child;
     if (pid !== null) {
       this.#events.onChildStarted(pid);
@@ -193,9 +194,4 @@ async function sizeOf(path: string): Promise<number> {
     ({ size }) => size,
     () => 0,
   );
-}
-
-async function syncFile(path: string): Promise<void> {
-  const file = await open(path, 'r+');
-  await file.sync().finally(() => file.close());
 }

@@ -1,9 +1,10 @@
-import { spawn } from 'node:child_process';
-import { createHash, randomUUID } from 'node:crypto';
+import { createHash } from 'node:crypto';
 import { existsSync } from 'node:fs';
-import { mkdir, rename, rm } from 'node:fs/promises';
+import { mkdir } from 'node:fs/promises';
 import { join } from 'node:path';
+import { replaceFile } from '../disk/replace-file.ts';
 import { SightlineError } from '../errors/sightline-error.ts';
+import { FedChild } from '../process/fed-child.ts';
 
 /** The row of small pictures at the top of the sheet (1280x1158): eight scenes with people, without drawn boxes. */
 const STRIP = { x: 0, y: 1, width: 1280, height: 156 } as const;
@@ -52,24 +53,20 @@ export async function ensureDemoClip({ ffmpegPath, cacheDir, fetchPhoto, onNotic
     );
   });
   await mkdir(folder, { recursive: true });
-  const temporary = join(folder, `${randomUUID()}.tmp`);
-  try {
-    await encode(ffmpegPath, photo, temporary);
-    await rename(temporary, path);
-  } finally {
-    await rm(temporary, { force: true });
-  }
+  await replaceFile(path, (temporaryPath) => encode(ffmpegPath, photo, temporaryPath));
   return path;
 }
 
 async function encode(ffmpegPath: string, photo: Uint8Array, path: string): Promise<void> {
   for (const [i, encoder] of ENCODERS.entries()) {
-    const failure = await runFfmpeg(ffmpegPath, demoArguments(encoder, path), photo);
-    if (failure === null) return;
-    if (i < ENCODERS.length - 1 && /Unknown encoder|Encoder not found/.test(failure)) continue;
+    const child = new FedChild(ffmpegPath, demoArguments(encoder, path), { timeoutMs: TIMEOUT_MS });
+    child.input.end(photo);
+    const { isSuccess, message } = await child.ended;
+    if (isSuccess) return;
+    if (i < ENCODERS.length - 1 && /Unknown encoder|Encoder not found/.test(message)) continue;
     throw new SightlineError(
       'SOURCE_UNREADABLE',
-      `demonstration clip: ffmpeg at ${ffmpegPath} could not make it (${failure}). Use a video of your own instead`,
+      `demonstration clip: ffmpeg at ${ffmpegPath} could not make it (${message}). Use a video of your own instead`,
       { ffmpegPath },
     );
   }
@@ -100,23 +97,4 @@ function filterGraph(): string {
     `zoompan=d=1:fps=${CLIP.fps}:s=${CLIP.width}x${CLIP.height}:z='1+${(ZOOM_RATIO - 1).toFixed(2)}*${swing.replace('n', 'on')}':x='(iw-iw/zoom)/2':y='(ih-ih/zoom)/2'`,
     'setsar=1',
   ].join(',');
-}
-
-/** @returns null on success, else the last two lines that ffmpeg printed. */
-function runFfmpeg(path: string, args: readonly string[], input: Uint8Array): Promise<string | null> {
-  return new Promise((resolve) => {
-    const child = spawn(path, args, { stdio: ['pipe', 'ignore', 'pipe'], timeout: TIMEOUT_MS });
-    let output = '';
-    child.stderr.setEncoding('utf8').on('data', (text: string) => {
-      output = (output + text).slice(-2000);
-    });
-    // ffmpeg closes the pipe after one picture, which can fail our write; its exit code says whether it succeeded.
-    child.stdin.on('error', () => undefined);
-    child.stdin.end(input);
-    child.once('error', (error) => resolve(error.message));
-    child.once('close', (code, signal) => {
-      const lines = output.split('\n').filter((line) => line.trim() !== '');
-      resolve(code === 0 ? null : lines.slice(-2).join(' | ') || `ended with ${code ?? signal}`);
-    });
-  });
 }

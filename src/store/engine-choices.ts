@@ -1,7 +1,8 @@
 import { createHash } from 'node:crypto';
-import { mkdir, readdir, readFile, rename, writeFile } from 'node:fs/promises';
+import { mkdir, readdir, readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { z } from 'zod';
+import { writeWholeFile } from '../disk/replace-file.ts';
 
 const choiceSchema = z.object({
   model: z.string(),
@@ -39,10 +40,7 @@ export class EngineChoices {
 
   async keep(key: string, choice: EngineChoice): Promise<void> {
     await mkdir(this.#folder, { recursive: true });
-    const path = join(this.#folder, `${key}.json`);
-    const fresh = `${path}.${process.pid}`;
-    await writeFile(fresh, `${JSON.stringify(choice, null, 2)}\n`);
-    await rename(fresh, path);
+    await writeWholeFile(join(this.#folder, `${key}.json`), `${JSON.stringify(choice, null, 2)}\n`);
   }
 
   async list(): Promise<EngineChoice[]> {

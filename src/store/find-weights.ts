@@ -1,8 +1,8 @@
-import { mkdir, readFile, rename, rm, writeFile } from 'node:fs/promises';
-import { dirname, join, resolve } from 'node:path';
+import { mkdir, readFile } from 'node:fs/promises';
+import { join, resolve } from 'node:path';
+import { writeWholeFile } from '../disk/replace-file.ts';
 import { SightlineError } from '../errors/sightline-error.ts';
 import { sha256OfBytes, sha256OfFile } from './file-hash.ts';
-import { fetchFromHttps } from './https-file.ts';
 import type { ManifestFile } from './manifest-schema.ts';
 import { besideManifest, type Manifest } from './manifests.ts';
 import { fetchFromNpm, parseNpmSource } from './npm-package.ts';
@@ -161,9 +161,9 @@ async function saveToCache(
   }
   await mkdir(folder, { recursive: true });
   const path = join(folder, file.name);
-  await writeWhole(path, bytes);
+  await writeWholeFile(path, bytes);
   if (expected === null) {
-    await writeWhole(join(folder, RECORD), Buffer.from(JSON.stringify({ ...record, [file.name]: hash }, null, 2)));
+    await writeWholeFile(join(folder, RECORD), JSON.stringify({ ...record, [file.name]: hash }, null, 2));
     options.onNotice(
       `model ${manifest.name}: the manifest has no hash of ${file.name}; recorded sha256 ${hash} for later checks`,
     );
@@ -183,12 +183,19 @@ async function readRecord(folder: string): Promise<Record<string, string>> {
   }
 }
 
-async function writeWhole(path: string, bytes: Uint8Array): Promise<void> {
-  const temporary = join(dirname(path), `.${process.pid}-${Math.random().toString(36).slice(2)}.tmp`);
+/** Time limit of a whole download. */
+const DOWNLOAD_LIMIT_MS = 10 * 60_000;
+
+/** Downloads one file. Throws MODEL_WEIGHTS_MISSING if the server cannot be reached or answers with an error. */
+async function fetchFromHttps(url: string): Promise<Uint8Array> {
+  let response: Response;
   try {
-    await writeFile(temporary, bytes);
-    await rename(temporary, path);
-  } finally {
-    await rm(temporary, { force: true });
+    response = await fetch(url, { signal: AbortSignal.timeout(DOWNLOAD_LIMIT_MS) });
+    if (response.ok) return new Uint8Array(await response.arrayBuffer());
+  } catch (error) {
+    const { message, cause } = error as Error & { cause?: { code?: string } };
+    const reason = cause?.code ?? message;
+    throw new SightlineError('MODEL_WEIGHTS_MISSING', `download failed: ${reason}`, { url }, { cause: error });
   }
+  throw new SightlineError('MODEL_WEIGHTS_MISSING', `download failed: HTTP status ${response.status}`, { url });
 }

@@ -1,6 +1,7 @@
-import { access, constants, copyFile, mkdir, rename, rm, stat, writeFile } from 'node:fs/promises';
-import { dirname, join } from 'node:path';
+import { access, constants, copyFile, mkdir, stat, writeFile } from 'node:fs/promises';
+import { join, resolve } from 'node:path';
 import { stringify } from 'yaml';
+import { replaceFile } from '../disk/replace-file.ts';
 import { SightlineError } from '../errors/sightline-error.ts';
 import { readBuiltInClasses } from './class-names.ts';
 import { loadManifest, type Manifest, userModelFolder } from './manifests.ts';
@@ -40,33 +41,28 @@ export async function saveManifest(manifest: Manifest, folder: string): Promise<
   const coco = await readBuiltInClasses('coco-80');
   const isCoco = coco.length === document.classes.length && coco.every((name, at) => name === document.classes[at]);
   const path = join(folder, `${manifest.name}.yaml`);
-  const temporary = join(folder, `.${manifest.name}.${process.pid}.tmp.yaml`);
+  const text = stringify({ ...document, classes: isCoco ? 'coco-80' : [...document.classes] });
   try {
-    await mkdir(dirname(path), { recursive: true });
-    await writeFile(temporary, stringify({ ...document, classes: isCoco ? 'coco-80' : [...document.classes] }));
-    await loadManifest(temporary);
-    await rename(temporary, path);
+    await mkdir(folder, { recursive: true });
+    await replaceFile(path, async (temporaryPath) => {
+      await writeFile(temporaryPath, text);
+      await loadManifest(resolve(temporaryPath));
+    });
   } catch (error) {
     if (error instanceof SightlineError) throw error;
     throw new SightlineError(
       'COMMAND_INVALID',
       `${path}: the manifest cannot be written (${(error as Error).message})`,
     );
-  } finally {
-    await rm(temporary, { force: true });
   }
   return path;
 }
 
 /** Copies weights beside a manifest; readers see the whole file or none. */
 export async function copyWeights(from: string, to: string): Promise<void> {
-  const temporary = `${to}.${process.pid}.tmp`;
   try {
-    await copyFile(from, temporary);
-    await rename(temporary, to);
+    await replaceFile(to, (temporaryPath) => copyFile(from, temporaryPath));
   } catch (error) {
     throw new SightlineError('COMMAND_INVALID', `${to}: the weights cannot be copied (${(error as Error).message})`);
-  } finally {
-    await rm(temporary, { force: true });
   }
 }

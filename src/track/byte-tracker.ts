@@ -2,13 +2,13 @@ import type { Detection } from '../core/detection.ts';
 import { iouXywh } from '../geometry/iou.ts';
 import { AssignmentSolver } from './assignment.ts';
 import { MediaTimeline } from './media-timeline.ts';
-import { Track } from './track.ts';
+import { ObjectTrack } from './object-track.ts';
 import { type ResolvedTrackOptions, resolveTrackOptions, type TrackOptions } from './track-options.ts';
 
 /** A detection of the newest frame and the track that it was matched with. */
 interface Sighting {
   readonly detection: Detection;
-  track: Track | null;
+  track: ObjectTrack | null;
 }
 
 /**
@@ -27,7 +27,7 @@ export class ByteTracker {
   readonly #timeline: MediaTimeline;
   readonly #solver = new AssignmentSolver();
   #costs = new Float64Array(0);
-  #tracks: Track[] = [];
+  #tracks: ObjectTrack[] = [];
   #lastId = 0;
 
   /** @throws RangeError if an option is out of range. */
@@ -79,7 +79,7 @@ export class ByteTracker {
    * Matches tracks with free sightings for the largest sum of IoU, among pairs of the same class with an IoU above
    * `overIou`. Returns the unmatched tracks.
    */
-  #associate(tracks: readonly Track[], sightings: readonly Sighting[], overIou: number): Track[] {
+  #associate(tracks: readonly ObjectTrack[], sightings: readonly Sighting[], overIou: number): ObjectTrack[] {
     const free = sightings.filter((sighting) => sighting.track === null);
     if (tracks.length === 0 || free.length === 0) return [...tracks];
     const size = tracks.length * free.length;
@@ -108,7 +108,7 @@ export class ByteTracker {
   #startTracks(strong: readonly Sighting[]): void {
     for (const sighting of strong) {
       if (sighting.track !== null || sighting.detection.score < this.#options.newScore) continue;
-      sighting.track = new Track(sighting.detection, this.#timeline.nowUs);
+      sighting.track = new ObjectTrack(sighting.detection, this.#timeline.nowUs);
       this.#tracks.push(sighting.track);
     }
   }
@@ -137,7 +137,7 @@ function hasArea({ box }: Detection): boolean {
   return box[2] > 0 && box[3] > 0 && box.every(Number.isFinite);
 }
 
-function iouWith(track: Track, { box }: Detection): number {
+function iouWith(track: ObjectTrack, { box }: Detection): number {
   const p = track.predicted;
   return iouXywh(p[0]!, p[1]!, p[2]!, p[3]!, box[0], box[1], box[2], box[3]);
 }

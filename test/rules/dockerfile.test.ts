@@ -1,5 +1,6 @@
 import { spawnSync } from 'node:child_process';
 import { existsSync, readFileSync, statSync } from 'node:fs';
+import { dirname } from 'node:path';
 import { describe, expect, it } from 'vitest';
 import { gatewayConfig } from '../../src/config/gateway.ts';
 import { copiesOf, isSent, readDockerfile } from './read-dockerfile.ts';
@@ -45,6 +46,14 @@ describe('the build context of Dockerfile.gpu', () => {
       copiesOf(stage).filter((copy) => copy.stage !== null && !names.slice(0, i).includes(copy.stage)),
     );
     expect(early).toEqual([]);
+  });
+
+  it('the engine stage keeps the paths of the sources, because their imports are relative', () => {
+    const copies = copiesOf(engine).filter(({ stage }) => stage === null);
+    const moved = copies.flatMap(({ sources, target }) =>
+      sources.filter((source) => target !== source && target !== `${dirname(source)}/`),
+    );
+    expect(moved).toEqual([]);
   });
 
   it('the engine stage has every file that the set-up imports', () => {

@@ -10,6 +10,8 @@ const LAYERS: Readonly<Record<string, number>> = {
   config: 1,
   protocol: 1,
   flow: 1,
+  process: 1,
+  disk: 1,
   telemetry: 1,
   source: 2,
   decode: 2,

@@ -47,6 +47,8 @@ export interface Copy {
   /** Stage that it copies from; null for the build's context. */
   readonly stage: string | null;
   readonly sources: readonly string[];
+  /** A folder if it ends in a slash. */
+  readonly target: string;
 }
 
 /** The `COPY` instructions of a stage. */
@@ -57,7 +59,7 @@ export function copiesOf({ instructions }: Stage): Copy[] {
       const words = text.split(/\s+/);
       const flags = words.filter((word) => word.startsWith('--'));
       const stage = flags.find((flag) => flag.startsWith('--from='))?.slice('--from='.length) ?? null;
-      return { stage, sources: words.slice(flags.length, -1) };
+      return { stage, sources: words.slice(flags.length, -1), target: words.at(-1)! };
     });
 }
 

@@ -8,7 +8,7 @@ import type { StreamReport, StreamState } from '../../src/protocol/report.ts';
 import { openRuntime } from '../../src/runtime/open-runtime.ts';
 import { ResultSinks } from '../../src/runtime/results/result-sinks.ts';
 import type { Runtime } from '../../src/runtime/runtime.ts';
-import type { Stream } from '../../src/runtime/stream/stream.ts';
+import type { RuntimeStream } from '../../src/runtime/stream/runtime-stream.ts';
 import { resolveStreamInput } from '../../src/runtime/stream/stream-input.ts';
 import { conservationGap } from '../../src/telemetry/stream-telemetry.ts';
 import { testFfmpeg } from './made-videos.ts';
@@ -46,7 +46,7 @@ export class LiveRuntime {
   /** Violations of frame conservation, as sentences. */
   readonly breaches: string[] = [];
   /** Streams whose final state has not been checked. */
-  readonly #streams = new Set<Stream>();
+  readonly #streams = new Set<RuntimeStream>();
   reportCount = 0;
 
   private constructor(runtime: Runtime) {
@@ -90,14 +90,14 @@ export class LiveRuntime {
   }
 
   /** @param settings - of the stream, as in a pipeline file. */
-  async add(settings: Readonly<Record<string, unknown>>): Promise<Stream> {
+  async add(settings: Readonly<Record<string, unknown>>): Promise<RuntimeStream> {
     const config = parseStream(settings, {});
     const stream = this.runtime.add(config, await resolveStreamInput(config, testFfmpeg, null, this.runtime.spec));
     this.#streams.add(stream);
     return stream;
   }
 
-  async addAll(streams: readonly Readonly<Record<string, unknown>>[]): Promise<Stream[]> {
+  async addAll(streams: readonly Readonly<Record<string, unknown>>[]): Promise<RuntimeStream[]> {
     return Promise.all(streams.map((stream) => this.add(stream)));
   }
 
@@ -130,7 +130,7 @@ export class LiveRuntime {
     await Promise.all(ids.map((id) => this.flows(id, count)));
   }
 
-  async reaches(stream: Stream, state: StreamState, options: WaitOptions = {}): Promise<number> {
+  async reaches(stream: RuntimeStream, state: StreamState, options: WaitOptions = {}): Promise<number> {
     const isThere = (): boolean => stream.state === state;
     return waitFor(`${stream.id} to be ${state}`, isThere, options, () => this.#story(stream.id));
   }
@@ -190,7 +190,7 @@ export class LiveRuntime {
   }
 
   /** Checks that a stream that ended has counted every frame and holds no slot. Then forgets the stream. */
-  #checkEnd(stream: Stream): void {
+  #checkEnd(stream: RuntimeStream): void {
     this.#streams.delete(stream);
     const frames = stream.telemetry.frames(stream.ledger.inFlight);
     this.#check(stream.id, conservationGap(frames), 'at the end');

@@ -1,10 +1,9 @@
 import { emitGelu, emitHardSigmoid, emitHardSwish } from './activations.ts';
-import { emitEinsum } from './einsum.ts';
 import { binary, emitCast, emitClip, emitLeakyRelu, emitMod, emitPow, emitSoftmax, unary } from './elementwise.ts';
 import type { EmissionRule } from './emission.ts';
 import { emitGridSample } from './grid-sample.ts';
 import { comparison, emitConstantOfShape, emitExpand, emitNot, emitWhere, logical } from './logic.ts';
-import { emitGemm, emitMatMul } from './matrices.ts';
+import { emitEinsum, emitGemm, emitMatMul } from './matrices.ts';
 import { emitBatchNormalization, emitLayerNormalization } from './normalisations.ts';
 import { emitGatherNd, emitScatterNd, extreme } from './places.ts';
 import { emitGatherElements, emitTopK, reduction } from './reductions.ts';

@@ -1,7 +1,7 @@
 import type { StreamConfig } from '../../config/stream.ts';
 import type { Clock } from '../../core/clock.ts';
 import { SightlineError, type WireError } from '../../errors/sightline-error.ts';
-import { BackOff } from '../../source/back-off.ts';
+import { BackOff } from '../../flow/back-off.ts';
 import type { FleetState } from '../control-plane.ts';
 import type { StreamRunner } from './stream-runner.ts';
 

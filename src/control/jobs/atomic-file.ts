@@ -1,8 +1,8 @@
 import { randomUUID } from 'node:crypto';
-import { type FileHandle, mkdir, open, rename, rm } from 'node:fs/promises';
+import { type FileHandle, mkdir, open, rm } from 'node:fs/promises';
 import { dirname } from 'node:path';
 import { Writable } from 'node:stream';
-import { syncFolder } from '../../sinks/output-names.ts';
+import { moveFile } from '../../disk/replace-file.ts';
 import { fileFailure } from '../../sinks/sink-failure.ts';
 import { TextOutput } from '../../sinks/text-output.ts';
 
@@ -65,8 +65,7 @@ export class AtomicFile {
       await this.#output.finish();
       await this.#handle.sync();
       await this.#close();
-      await rename(this.#temporaryPath, this.#path);
-      await syncFolder(dirname(this.#path));
+      await moveFile(this.#temporaryPath, this.#path);
     } catch (error) {
       await this.discard();
       throw (error as NodeJS.ErrnoException).errno === undefined

@@ -1,8 +1,11 @@
-import type { TaskHandler } from '../control-plane.ts';
-import { doSegment } from './do-segment.ts';
+import { SightlineError } from '../../errors/sightline-error.ts';
+import type { JobOrder, Task } from '../../protocol/fleet.ts';
+import type { TaskContext, TaskHandler, TaskOutcome } from '../control-plane.ts';
+import { inferPart } from './infer-part.ts';
+import { JobPlace } from './job-place.ts';
 import type { JobTools } from './job-tools.ts';
 import { mergeFile } from './merge-file.ts';
-import { splitFile } from './split-file.ts';
+import { planSegments } from './plan-segments.ts';
 
 /**
  * Returns the handler for the tasks of bulk jobs. Each input file gets one JSONL file in the order's `outDir`, identical to
@@ -19,4 +22,52 @@ export function jobHandler(tools: JobTools): TaskHandler {
         return mergeFile(tools, task, order, context);
     }
   };
+}
+
+/**
+ * Infers every frame of one segment and writes its part. If the segment does not match the file's index, the file is marked
+ * to be inferred as a whole by the merge task: no frame is lost, and its other segments are skipped.
+ *
+ * @throws SOURCE_*, DECODE_EXITED, ENGINE_FAILED, LANE_FAILED, SINK_FAILED
+ */
+async function doSegment(
+  tools: JobTools,
+  task: Extract<Task, { kind: 'segment' }>,
+  order: JobOrder,
+  context: TaskContext,
+): Promise<TaskOutcome> {
+  const place = await JobPlace.find(tools.admission, order, task.file);
+  if (await place.isMarkedWhole()) return { frames: 0, next: null };
+  try {
+    const { span } = task;
+    const frames = await inferPart(tools, place, order, span, place.partPath(span.index), context);
+    return { frames, next: null };
+  } catch (error) {
+    if (!(error instanceof SightlineError) || error.code !== 'SEGMENT_MISMATCH') throw error;
+    await place.markWhole(error.message);
+    tools.onNotice(`${error.message}; the file is inferred as a whole`);
+    return { frames: 0, next: null };
+  }
+}
+
+/** Decides where to cut one file, and returns its segments and merge as follow-up tasks. @throws SOURCE_FORBIDDEN, SOURCE_NOT_FOUND, FFMPEG_MISSING */
+async function splitFile(
+  tools: JobTools,
+  task: Extract<Task, { kind: 'split' }>,
+  order: JobOrder,
+  { signal }: TaskContext,
+): Promise<TaskOutcome> {
+  const { jobId, pipeline, file } = task;
+  const { inputPath } = await JobPlace.find(tools.admission, order, file);
+  const spans = await planSegments({
+    ffmpeg: tools.ffmpeg,
+    path: inputPath,
+    segmentSeconds: order.segmentSeconds,
+    // After the last file a host that finishes early has nothing left to do.
+    tapers: file === order.inputs.length - 1,
+    signal,
+  });
+  const parent: Task = { kind: 'merge', jobId, pipeline, file, segments: spans.length };
+  const children = spans.map((span): Task => ({ kind: 'segment', jobId, pipeline, file, span }));
+  return { frames: 0, next: { parent, children } };
 }

@@ -6,7 +6,6 @@ import { redact } from '../../core/redact.ts';
 import { SightlineError } from '../../errors/sightline-error.ts';
 import { sourcePath, sourceScheme } from '../../source/parse-source.ts';
 import { NetworkList } from './network-list.ts';
-import { urlHosts } from './url-hosts.ts';
 
 export type AdmissionRules = Pick<FleetConfig, 'roots' | 'schemes' | 'networks'>;
 
@@ -145,4 +144,26 @@ function forbidden(what: string, why: string): SightlineError {
 async function allAddresses(host: string): Promise<readonly string[]> {
   const found = await lookup(host, { all: true, verbatim: true });
   return found.map(({ address }) => address);
+}
+
+/** White space, control characters and backslashes: URL parsers and ffmpeg treat them differently in a host. */
+const AMBIGUOUS = /[\s\\\p{Cc}]/u;
+
+/**
+ * Returns the host of a URL as ffmpeg reads it (up to the first `/`, `?` or `#`, after the last `@`) and, if different, as the
+ * URL standard defines it.
+ *
+ * @returns names or addresses without brackets and ports; null if the host is missing or ambiguous.
+ */
+function urlHosts(text: string): readonly string[] | null {
+  if (AMBIGUOUS.test(text) || !URL.canParse(text)) return null;
+  const authority = /^[a-z][a-z0-9+.-]*:\/\/([^/?#]*)/i.exec(text)?.[1] ?? '';
+  const place = authority.slice(authority.lastIndexOf('@') + 1);
+  const written = bare(place.startsWith('[') ? place.replace(/\][^\]]*$/, ']') : place.replace(/:\d*$/, ''));
+  const parsed = bare(new URL(text).hostname);
+  return written === '' || parsed === '' ? null : [...new Set([written, parsed])];
+}
+
+function bare(host: string): string {
+  return host.replace(/^\[|\]$/g, '').toLowerCase();
 }

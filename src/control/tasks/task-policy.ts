@@ -1,4 +1,4 @@
-import { retryDelayMs as jitteredDelayMs } from '../../sinks/retry-delay.ts';
+import { backOffMs } from '../../flow/back-off.ts';
 
 /** How often tasks are tried and how long jobs are kept. */
 export interface TaskPolicy {
@@ -24,8 +24,7 @@ export const DEFAULT_TASK_POLICY: TaskPolicy = {
 };
 
 /**
- * Returns the wait before the next attempt: exponential with jitter, so that tasks that failed together do not all retry at
- * the same moment.
+ * Returns the wait before the next attempt, in whole milliseconds: `backOffMs`.
  *
  * @param attempts - failed so far, from 1.
  * @param random - from 0 to 1.
@@ -35,5 +34,5 @@ export function retryDelayMs(
   limits: Pick<TaskPolicy, 'firstRetryMs' | 'maxRetryMs'>,
   random: () => number = Math.random,
 ): number {
-  return Math.round(jitteredDelayMs(attempts, random(), { ...limits, maxRetryAfterMs: 0 }, null));
+  return Math.round(backOffMs(attempts, { firstMs: limits.firstRetryMs, maxMs: limits.maxRetryMs }, random()));
 }

@@ -4,9 +4,9 @@ import { Incidents } from '../../flow/incidents.ts';
 import { Listeners } from '../../flow/listeners.ts';
 import type { PreviewPicture } from '../../gateway/runtime-port.ts';
 import type { EventMessage } from '../../protocol/feed.ts';
+import type { BusTopic } from '../../protocol/fleet.ts';
 import { type Reading, readEvent, readFrame, readPreview, readStats } from '../../protocol/fleet-bus.ts';
 import type { BusMessage, FleetBus, FleetSnapshot, FleetState } from '../control-plane.ts';
-import { BusStreams } from './bus-streams.ts';
 import { FenceWatch } from './fence-watch.ts';
 import { HostWatch } from './host-watch.ts';
 import { LeaseInquiry } from './lease-inquiry.ts';
@@ -204,5 +204,31 @@ export class FleetInbox {
     this.#malformedMessages += 1;
     this.#incidents.refuse(channel, 'schema', () => reading.complaint);
     return null;
+  }
+}
+
+/** Keeps subscriptions to one topic for a changing set of streams. */
+class BusStreams {
+  readonly #bus: FleetBus;
+  readonly #topic: BusTopic;
+  readonly #listener: (message: BusMessage) => void;
+  readonly #open = new Map<string, () => void>();
+
+  constructor(bus: FleetBus, topic: BusTopic, listener: (message: BusMessage) => void) {
+    this.#bus = bus;
+    this.#topic = topic;
+    this.#listener = listener;
+  }
+
+  /** Subscribes to these streams and unsubscribes from all others. */
+  setStreams(streamIds: ReadonlySet<string>): void {
+    for (const [id, unsubscribe] of this.#open) {
+      if (streamIds.has(id)) continue;
+      unsubscribe();
+      this.#open.delete(id);
+    }
+    for (const id of streamIds) {
+      if (!this.#open.has(id)) this.#open.set(id, this.#bus.subscribe(this.#topic, id, this.#listener));
+    }
   }
 }

@@ -1,9 +1,10 @@
-import { type ChildProcess, spawn } from 'node:child_process';
 import type { Socket } from 'node:net';
 import { fileURLToPath } from 'node:url';
 import type { OutputTensor } from '../../core/model.ts';
 import { workerEntry } from '../../core/worker-entry.ts';
 import { SightlineError } from '../../errors/sightline-error.ts';
+import { ChildGroup, exitText } from '../../process/child-group.ts';
+import { LogTail, lastLines } from '../../process/log-tail.ts';
 import { type LibraryFacts, type LoadRequest, OUTPUT_TYPES, type ResultHeader } from './child-messages.ts';
 import { MESSAGE, MessageReader, messageHeader } from './message-reader.ts';
 
@@ -32,19 +33,20 @@ export class TensorflowChild {
   readonly pid: number;
   /** Resolves with how the process ended. */
   readonly gone: Promise<string>;
-  readonly #child: ChildProcess;
+  readonly #group: ChildGroup;
   readonly #pipe: Socket;
   readonly #waiting: Waiting[] = [];
   /** The latest call. Batches are answered in order, so when it has settled, all have. */
   #latest: Promise<unknown> = Promise.resolve();
   #facts: LibraryFacts | null = null;
   #onReady: { resolve(): void; reject(error: Error): void } | null = null;
-  #log = '';
+  readonly #log: LogTail;
   /** A result whose outputs have not all arrived. */
   #result: { header: ResultHeader; outputs: Map<string, OutputTensor> } | null = null;
 
-  private constructor(child: ChildProcess) {
-    this.#child = child;
+  private constructor(group: ChildGroup) {
+    const { child } = group;
+    this.#group = group;
     this.pid = child.pid!;
     this.#pipe = child.stdio[3] as Socket;
     const reader = new MessageReader({
@@ -54,12 +56,10 @@ export class TensorflowChild {
     this.#pipe.on('data', (chunk: Uint8Array) => reader.push(chunk));
     // A broken pipe means that the process has ended; the exit event reports how.
     this.#pipe.on('error', () => undefined);
-    child.stderr!.setEncoding('utf8').on('data', (text: string) => {
-      this.#log = (this.#log + text).slice(-LOG_CHARACTERS);
-    });
+    this.#log = new LogTail(child.stderr!, LOG_CHARACTERS);
     this.gone = new Promise((resolve) => {
       child.once('exit', (code, signal) => {
-        const why = `its process ended with ${signal === null ? `exit code ${code}` : `signal ${signal}`}`;
+        const why = `its process ended with ${exitText({ code, signal })}`;
         resolve(why);
         // One microtask later, so that code that awaits `gone` runs before the calls are rejected.
         void Promise.resolve().then(() => this.#failAll(why));
@@ -73,16 +73,10 @@ export class TensorflowChild {
    * @throws Error of the library, or of the operating system if the process cannot be started.
    */
   static async start(request: LoadRequest): Promise<TensorflowChild> {
-    // A separate process group: Ctrl-C in a terminal must not end the child before our frames are done.
-    const child = spawn(process.execPath, [fileURLToPath(workerEntry('tensorflow.process'))], {
+    const group = await ChildGroup.start(process.execPath, [fileURLToPath(workerEntry('tensorflow.process'))], {
       stdio: ['ignore', 'ignore', 'pipe', 'pipe'],
-      detached: process.platform !== 'win32',
     });
-    await new Promise<void>((resolve, reject) => {
-      child.once('spawn', resolve);
-      child.once('error', reject);
-    });
-    const self = new TensorflowChild(child);
+    const self = new TensorflowChild(group);
     try {
       await new Promise<void>((resolve, reject) => {
         self.#onReady = { resolve, reject };
@@ -101,7 +95,7 @@ export class TensorflowChild {
 
   /** The library's log output. */
   get log(): string {
-    return this.#log;
+    return this.#log.text;
   }
 
   /**
@@ -113,7 +107,7 @@ export class TensorflowChild {
   run(pixels: Uint8Array, batchSize: number): Promise<ChildResult> {
     const call = new Promise<ChildResult>((resolve, reject) => {
       this.#waiting.push({ resolve, reject });
-      if (this.#child.exitCode !== null || this.#child.signalCode !== null) this.#failAll('its process is gone');
+      if (this.#group.isGone) this.#failAll('its process is gone');
       else this.#send(MESSAGE.batch, batchSize, pixels);
     });
     this.#latest = call;
@@ -134,7 +128,7 @@ export class TensorflowChild {
       case MESSAGE.failed:
         this.#onReady?.reject(new Error(parse<{ message: string }>(payload).message));
         // After `ready` this means that its thread has ended, so no call will be answered.
-        this.#child.kill('SIGKILL');
+        this.#group.kill();
         break;
       case MESSAGE.batchFailed:
         this.#waiting.shift()?.reject(failed(parse<{ message: string }>(payload).message));
@@ -168,16 +162,15 @@ export class TensorflowChild {
   }
 
   #lastLogLine(): string {
-    const lines = this.#log.split('\n').filter((line) => line.trim() !== '');
-    return lines.length === 0 ? '' : `: ${lines.at(-1)}`;
+    const [line] = lastLines(this.#log.text, 1);
+    return line === undefined ? '' : `: ${line}`;
   }
 
   /** Ends the process, which also frees its device memory. Idempotent. */
   async close(): Promise<void> {
     this.#pipe.destroy();
-    const timer = setTimeout(() => this.#child.kill('SIGKILL'), KILL_AFTER_MS);
+    this.#group.killAfter(KILL_AFTER_MS);
     await this.gone;
-    clearTimeout(timer);
   }
 }
 

@@ -1,6 +1,6 @@
 import type { SightlineError } from '../../errors/sightline-error.ts';
+import { BackOff } from '../../flow/back-off.ts';
 import type { EngineInfo, EngineRequest, RingHandle } from '../../protocol/threads.ts';
-import { BackOff } from '../../source/back-off.ts';
 import { InferenceClient, type InferenceEvents, type SubmittedBatch } from './inference-client.ts';
 
 export interface EnginePoolEvents {

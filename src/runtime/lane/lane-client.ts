@@ -1,8 +1,8 @@
 import { Worker } from 'node:worker_threads';
 import { monoNowMs } from '../../core/clock.ts';
 import { workerEntry } from '../../core/worker-entry.ts';
-import { signalGroup } from '../../decode/ffmpeg-process.ts';
 import { SightlineError } from '../../errors/sightline-error.ts';
+import { signalGroup } from '../../process/child-group.ts';
 import type { FromLane, LaneStream, ToLane } from '../../protocol/threads.ts';
 
 /**

@@ -3,11 +3,12 @@ import { redact } from '../../core/redact.ts';
 import type { SourceInput } from '../../core/source.ts';
 import { type DecodePlan, decodeArguments } from '../../decode/ffmpeg-command.ts';
 import { explainExit, FfmpegLog, newHeaderTag } from '../../decode/ffmpeg-log.ts';
-import { type FfmpegExit, FfmpegProcess } from '../../decode/ffmpeg-process.ts';
-import { lowerPriority } from '../../decode/lower-priority.ts';
+import { FfmpegProcess } from '../../decode/ffmpeg-process.ts';
 import { SightlineError } from '../../errors/sightline-error.ts';
+import { BackOff } from '../../flow/back-off.ts';
+import type { ChildExit } from '../../process/child-group.ts';
+import { lowerPriority } from '../../process/lower-priority.ts';
 import type { LaneStream } from '../../protocol/threads.ts';
-import { BackOff } from '../../source/back-off.ts';
 import { tcpProbe } from '../../source/tcp-probe.ts';
 import { LaneFrames, type LanePort, PICTURE_FIT } from './lane-frames.ts';
 
@@ -230,7 +231,7 @@ export class LaneVideo {
     else this.#fail(failure);
   }
 
-  async #onExit(connection: Connection, exit: FfmpegExit): Promise<void> {
+  async #onExit(connection: Connection, exit: ChildExit): Promise<void> {
     await this.#frames.drained();
     if (connection.isOver) return;
     const { mismatch } = this.#frames.assembler;

@@ -2,11 +2,14 @@ import type { BatchConfig } from '../../config/batch.ts';
 import type { Environment } from '../../config/environment.ts';
 import { type ModelConfig, parseInputSize } from '../../config/model.ts';
 import type { CompiledModel } from '../../core/model.ts';
+import { SightlineError } from '../../errors/sightline-error.ts';
+import { chooseDevice } from '../../infer/openvino/device.ts';
 import type { EngineRequest } from '../../protocol/threads.ts';
 import { modelSpec } from '../../store/manifests.ts';
 import { requireOpenvino } from '../../store/openvino/openvino-place.ts';
+import { probeOpenvino } from '../../store/openvino/probe-openvino.ts';
+import { reasonOf, toolRunner } from '../../store/wheels/run-tool.ts';
 import { type DetectorRequest, fileSettings, loadDetector } from './load-detector.ts';
-import { bestDevice } from './openvino-device.ts';
 import { prepareModel } from './prepare-model.ts';
 
 export interface EngineOptions {
@@ -91,4 +94,19 @@ async function weightlessModel(name: string, request: DetectorRequest): Promise<
 function providerOf({ engine: requested, provider }: ModelConfig, engine: EngineName): string {
   if (engine === 'tensorflow') return requested === 'auto' ? 'cuda' : provider;
   return engine === 'onnx' ? provider : engine;
+}
+
+/**
+ * Resolves provider `auto` for this machine: the first of `gpu`, `npu`, `cpu` that OpenVINO finds.
+ *
+ * @throws ENGINE_UNAVAILABLE if the library cannot be loaded.
+ */
+async function bestDevice(libraryPath: string): Promise<'gpu' | 'npu' | 'cpu'> {
+  try {
+    const { devices } = await probeOpenvino(libraryPath, toolRunner(new AbortController().signal));
+    return chooseDevice('auto', devices).name.split('.')[0]!.toLowerCase() as 'gpu' | 'npu' | 'cpu';
+  } catch (error) {
+    const message = `engine openvino cannot load ${libraryPath}: ${reasonOf(error)}`;
+    throw new SightlineError('ENGINE_UNAVAILABLE', message, {}, { cause: error });
+  }
 }

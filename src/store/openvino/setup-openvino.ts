@@ -3,6 +3,7 @@ import { existsSync } from 'node:fs';
 import { mkdir, readFile, realpath, rename, rm, writeFile } from 'node:fs/promises';
 import { join, relative } from 'node:path';
 import type { OpenvinoFacts } from '../../core/openvino-facts.ts';
+import { writeWholeFile } from '../../disk/replace-file.ts';
 import { SightlineError } from '../../errors/sightline-error.ts';
 import { packageRoot } from '../package-root.ts';
 import { fetchWheels, manylinux } from '../wheels/fetch-wheels.ts';
@@ -61,7 +62,7 @@ export async function setupOpenvino(options: OpenvinoSetupOptions): Promise<Open
     flavour: isFetched ? 'wheel' : 'folder',
     packages: isFetched ? await packagesOf(home, library) : {},
   };
-  await writeWhole(join(home, OPENVINO_RECORD), record);
+  await writeWholeFile(join(home, OPENVINO_RECORD), `${JSON.stringify(record, null, 2)}\n`);
   return { ...record, ...facts };
 }
 
@@ -146,11 +147,4 @@ async function probe(library: string, run: RunTool): Promise<OpenvinoFacts> {
 async function packagesOf(home: string, library: string): Promise<Record<string, string>> {
   const [folder] = relative(home, library).split(/[\\/]/);
   return JSON.parse(await readFile(join(home, folder!, PACKAGES), 'utf8')) as Record<string, string>;
-}
-
-/** Writes to a temporary file and renames it, because another process may read the record at the same time. */
-async function writeWhole(path: string, record: OpenvinoRecord): Promise<void> {
-  const fresh = `${path}.${process.pid}`;
-  await writeFile(fresh, `${JSON.stringify(record, null, 2)}\n`);
-  await rename(fresh, path);
 }

@@ -1,6 +1,7 @@
 import { execFile } from 'node:child_process';
 import { promisify } from 'node:util';
 import { SightlineError } from '../../errors/sightline-error.ts';
+import { lastLines } from '../../process/log-tail.ts';
 
 const run = promisify(execFile);
 
@@ -20,8 +21,7 @@ export function reasonOf(error: unknown, lines = 6): string {
   const { code, stderr, message } = error as { code?: string | number; stderr?: string; message: string };
   if (code === 'ENOENT') return 'it was not found';
   if (code === 'ABORT_ERR') return 'interrupted';
-  const output = (stderr || message).split('\n').filter((line) => line.trim() !== '');
-  return output.slice(-lines).join('\n');
+  return lastLines(stderr || message, lines).join('\n');
 }
 
 export function setupFailed(message: string, cause?: unknown): SightlineError {

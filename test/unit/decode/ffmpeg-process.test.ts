@@ -1,13 +1,14 @@
 import { describe, expect, it } from 'vitest';
-import { type FfmpegExit, FfmpegProcess } from '../../../src/decode/ffmpeg-process.ts';
+import { FfmpegProcess } from '../../../src/decode/ffmpeg-process.ts';
+import type { ChildExit } from '../../../src/process/child-group.ts';
 
 /** Runs a shell command in place of ffmpeg. `isOpen` tells whether there is memory for its bytes. */
 async function start(script: string, isOpen: () => boolean = () => true) {
   const memory = new Uint8Array(1000);
   const taken: number[] = [];
   const lines: string[] = [];
-  let resolve: (exit: FfmpegExit) => void;
-  const exited = new Promise<FfmpegExit>((done) => {
+  let resolve: (exit: ChildExit) => void;
+  const exited = new Promise<ChildExit>((done) => {
     resolve = done;
   });
   const child = await FfmpegProcess.start('/bin/sh', ['-c', script], {

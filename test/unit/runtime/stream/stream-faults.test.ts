@@ -7,7 +7,7 @@ import type { LaneStream } from '../../../../src/protocol/threads.ts';
 import type { ScheduledStream } from '../../../../src/runtime/inference/scheduler.ts';
 import type { LaneClient, LaneListener } from '../../../../src/runtime/lane/lane-client.ts';
 import type { InFlightFrame } from '../../../../src/runtime/stream/frame-ledger.ts';
-import { Stream } from '../../../../src/runtime/stream/stream.ts';
+import { RuntimeStream } from '../../../../src/runtime/stream/runtime-stream.ts';
 import type { StreamPort } from '../../../../src/runtime/stream/stream-port.ts';
 import { conservationGap } from '../../../../src/telemetry/stream-telemetry.ts';
 import { slotMeta } from '../../../support/slot-meta.ts';
@@ -73,7 +73,7 @@ describe('a stream under faults', () => {
     for (let frame = stream.takeFrame(); frame !== null; frame = stream.takeFrame()) waiting.push(frame);
   }
 
-  function open(policy: 'live' | 'file'): Stream {
+  function open(policy: 'live' | 'file'): RuntimeStream {
     const port: StreamPort = {
       spec: SPEC,
       scoreThreshold: 0.5,
@@ -106,7 +106,7 @@ describe('a stream under faults', () => {
       onPreview: () => undefined,
     };
     const input = { source: null, imagePaths: [], label: 'cam', policy, picture: null };
-    const stream = new Stream(parseStream({ id: 'cam', source: 'cam' }, {}), input, port);
+    const stream = new RuntimeStream(parseStream({ id: 'cam', source: 'cam' }, {}), input, port);
     stream.start();
     lane.listener.onLaneMessage({ type: 'running', ringId: lane.ringId });
     return stream;
@@ -114,7 +114,7 @@ describe('a stream under faults', () => {
 
   const answerClose = (): void => lane.listener.onLaneMessage({ type: 'closed', ringId: lane.ringId });
 
-  function gap(stream: Stream): number {
+  function gap(stream: RuntimeStream): number {
     return conservationGap(stream.telemetry.frames(stream.ledger.inFlight));
   }
 

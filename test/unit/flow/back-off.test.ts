@@ -1,6 +1,6 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
-import { BackOff } from '../../../src/source/back-off.ts';
+import { BackOff, backOffMs } from '../../../src/flow/back-off.ts';
 
 describe('BackOff', () => {
   it('doubles its bound from firstMs to maxMs, and waits between half and all of it', () => {
@@ -30,5 +30,19 @@ describe('BackOff', () => {
     expect([backOff.nextMs(), backOff.nextMs(), backOff.nextMs()]).toEqual([50, 100, 200]);
     backOff.reset();
     expect(backOff.nextMs()).toBe(50);
+  });
+});
+
+describe('backOffMs', () => {
+  const limits = { firstMs: 500, maxMs: 3000 };
+
+  it('doubles with each failure up to its limit', () => {
+    expect([1, 2, 3, 4, 5, 5000].map((failures) => backOffMs(failures, limits, 1))).toEqual([
+      500, 1000, 2000, 3000, 3000, 3000,
+    ]);
+  });
+
+  it('is spread over its upper half', () => {
+    expect([0, 0.5, 1].map((random) => backOffMs(2, limits, random))).toEqual([500, 750, 1000]);
   });
 });

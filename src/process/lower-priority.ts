@@ -1,7 +1,7 @@
 import { setPriority } from 'node:os';
 
-/** Niceness, -20 to 19. Processes of live streams, at 0, get about nine times the share of a contended core. */
-const BULK_NICENESS = 10;
+/** Niceness, -20 to 19. Processes at 0, of live streams, get about nine times the share of a contended core. */
+const LOW_NICENESS = 10;
 
 /**
  * Lowers a process's priority below that of other processes. Call it right after the start, before the process has threads:
@@ -13,7 +13,7 @@ const BULK_NICENESS = 10;
  */
 export function lowerPriority(pid: number): void {
   try {
-    setPriority(pid, BULK_NICENESS);
+    setPriority(pid, LOW_NICENESS);
   } catch {
     // The process then runs at normal priority: results are the same, live streams are slower.
   }

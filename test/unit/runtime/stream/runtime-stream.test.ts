@@ -7,7 +7,7 @@ import type { FromLane, LaneStream } from '../../../../src/protocol/threads.ts';
 import type { ScheduledStream } from '../../../../src/runtime/inference/scheduler.ts';
 import type { LaneClient, LaneListener } from '../../../../src/runtime/lane/lane-client.ts';
 import type { InFlightFrame } from '../../../../src/runtime/stream/frame-ledger.ts';
-import { Stream } from '../../../../src/runtime/stream/stream.ts';
+import { RuntimeStream } from '../../../../src/runtime/stream/runtime-stream.ts';
 import type { StreamPort } from '../../../../src/runtime/stream/stream-port.ts';
 import { conservationGap } from '../../../../src/telemetry/stream-telemetry.ts';
 import { slotMeta } from '../../../support/slot-meta.ts';
@@ -27,7 +27,7 @@ const SPEC: ModelSpec = {
 class Bench {
   readonly published: number[] = [];
   readonly opened: LaneStream[] = [];
-  readonly stream: Stream;
+  readonly stream: RuntimeStream;
   closes = 0;
   #queue: InFlightFrame[] = [];
   #frame = 0;
@@ -78,7 +78,7 @@ class Bench {
       onPreview: () => undefined,
     };
     const input = { source: null, imagePaths: ['a.jpg'], label: 'a', policy, picture: null };
-    this.stream = new Stream(parseStream({ id: 's', source: 'a' }, {}), input, port);
+    this.stream = new RuntimeStream(parseStream({ id: 's', source: 'a' }, {}), input, port);
     this.stream.start();
   }
 
@@ -121,7 +121,7 @@ function settle(): Promise<void> {
   return new Promise((resolve) => setImmediate(resolve));
 }
 
-describe('Stream', () => {
+describe('RuntimeStream', () => {
   it('a paused file finishes the frames already read, and continues after them later', async () => {
     const bench = new Bench('file');
     bench.send({ type: 'running' });

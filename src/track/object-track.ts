@@ -8,7 +8,7 @@ import { MotionFilter } from './motion-filter.ts';
 export type TrackState = 'tentative' | 'tracked' | 'lost';
 
 /** One object over time. */
-export class Track {
+export class ObjectTrack {
   readonly classId: number;
   state: TrackState = 'tentative';
   /** 0 until it is confirmed. */

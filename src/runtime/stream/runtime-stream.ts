@@ -21,7 +21,7 @@ import { StreamTargets } from './stream-targets.ts';
 export const DEFAULT_INSTANCE = 'default';
 
 /** One stream on the main thread: its lifecycle, its frames, its metrics. */
-export class Stream implements LaneListener, ServedStream, LedgerPort {
+export class RuntimeStream implements LaneListener, ServedStream, LedgerPort {
   readonly id: string;
   /** Name of the model instance that infers its frames. */
   readonly instance = DEFAULT_INSTANCE;
