@@ -6,6 +6,7 @@ import { findWeights } from '../../store/find-weights.ts';
 import { type Manifest, modelSpec } from '../../store/manifests.ts';
 import { compileInChild } from './compile-in-child.ts';
 import { type FileSettings, loadDetector } from './load-detector.ts';
+import { quantisedModel } from './quantised-artefact.ts';
 
 export interface PrepareOptions {
   readonly engine: 'onnx' | 'openvino' | 'wasm' | 'tensorflow';
@@ -33,17 +34,18 @@ export interface PrepareOptions {
 export async function prepareModel(nameOrPath: string, options: PrepareOptions): Promise<CompiledModel> {
   const manifest = await loadDetector(nameOrPath, options);
   const weightPaths = await findWeights(manifest, options);
-  return compileModel(compileSource(manifest, weightPaths), {
+  const compiled = await compileModel(compileSource(manifest, weightPaths), {
     ...options,
     precision: filePrecision(options),
     write: compileInChild,
   });
+  return options.precision === 'int8' ? quantisedModel(compiled, options.engine, nameOrPath) : compiled;
 }
 
 /** OpenVINO chooses its number format when it loads a file; others compute in that of the file. */
 function filePrecision({ engine, precision }: PrepareOptions): Precision {
   if (engine === 'openvino' || precision === 'auto') return 'f32';
-  // A quantised file is f32 with operators that say where int8 is computed; the engine checks that it is one.
+  // What is quantised is the f32 file; the engine checks that it is.
   if (precision === 'int8' && engine === 'onnx') return 'f32';
   if (precision === 'f32' || precision === 'f16') return precision;
   const others = precision === 'bf16' ? 'openvino, on a CPU that has it' : 'openvino or onnx, with a quantised model';
