@@ -2,7 +2,7 @@ import { textOf } from '../attributes.ts';
 import type { Graph, GraphNode } from '../graph.ts';
 import { GraphIndex } from '../graph-index.ts';
 import { traceElements } from '../passes/trace-elements.ts';
-import { endOf, type QuantisableLayer } from './layers.ts';
+import { endOf, findLayers, type QuantisableLayer } from './layers.ts';
 
 /**
  * How a library finds INT8 work in a graph.
@@ -39,6 +39,20 @@ export function placeQuantisers(
   style: QuantiseStyle,
 ): QuantiserPlacement {
   return style === 'onnx' ? new WholePlacement(graph, layers).place() : new InputPlacement(graph, layers).place();
+}
+
+/**
+ * Finds the layers that can be INT8 for a library, and those that cannot: OpenVINO computes a layer that reads the bytes of the
+ * picture in float whatever its weights are, and converts them once more.
+ */
+export function layersFor(
+  graph: Graph,
+  style: QuantiseStyle,
+): { readonly able: readonly QuantisableLayer[]; readonly unable: readonly QuantisableLayer[] } {
+  const all = findLayers(graph);
+  const { pictures } = placeQuantisers(graph, all, style);
+  const isUnable = ({ input }: QuantisableLayer): boolean => style === 'openvino' && pictures.has(input);
+  return { able: all.filter((layer) => !isUnable(layer)), unable: all.filter(isUnable) };
 }
 
 /** The u8 value that an f32 value is cast from, where it is. */

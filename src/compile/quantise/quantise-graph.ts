@@ -3,16 +3,16 @@ import type { Graph } from '../graph.ts';
 import { calibrate, type MeasuredRanges, measureBiasShifts } from './calibrate.ts';
 import { equaliseLayers } from './equalise.ts';
 import { insertQuantisers } from './insert-quantisers.ts';
-import { findLayers, type QuantisableLayer } from './layers.ts';
+import type { QuantisableLayer } from './layers.ts';
 import { OutputGauge, type OutputLoss } from './output-gauge.ts';
-import type { QuantiseStyle } from './place-quantisers.ts';
+import { layersFor, type QuantiseStyle } from './place-quantisers.ts';
 import { raiseOperatorSet } from './raise-operator-set.ts';
 import type { ValueRange } from './ranges.ts';
 import { chooseRanges, type RankedLayer, rankLayers } from './rank-layers.ts';
 import { type FloatTrial, searchFloatCount } from './search-float.ts';
 
 /** Pictures on which layers are ranked: each costs a run for every layer and rule. */
-const RANKING_FRAMES = 8;
+const RANKING_FRAMES = 6;
 
 export interface QuantiseTask {
   /** A compiled graph: takes `frames`. */
@@ -36,7 +36,7 @@ export interface LayerVerdict {
   readonly name: string;
   readonly kind: QuantisableLayer['kind'];
   readonly precision: 'int8' | 'float';
-  readonly why: 'within the allowance' | 'among the most sensitive' | 'asked for';
+  readonly why: 'within the allowance' | 'among the most sensitive' | 'asked for' | 'reads the picture';
   /** Loss of the outputs with this layer alone in INT8; null where nobody measured it. */
   readonly sensitivity: number | null;
 }
@@ -57,7 +57,7 @@ export interface QuantisedGraph {
  * Quantises a graph after training: calibrates on pictures, ranks the layers by what each costs alone, and leaves the worst in
  * float until the loss is within the allowance.
  *
- * Takes minutes: two short runs for each layer, and about log2(layers) measurements.
+ * Takes minutes: one or two short runs for each layer, and about log2(layers) measurements.
  *
  * Throws QUANTISE_REFUSED where no layer can be INT8 within the allowance, COMMAND_INVALID for an unknown name in `keepFloat`,
  * COMPILE_UNSUPPORTED for an operator set that cannot hold INT8.
@@ -83,14 +83,15 @@ export async function quantiseGraph(task: QuantiseTask): Promise<QuantisedGraph>
   });
   const loss = trials.find((trial) => trial.floatCount === floatCount)?.loss;
   if (loss === undefined || loss > maxLoss) throw refused(trials, ranked.length, maxLoss);
-  const verdicts = [...ranked.map((entry, at) => verdictOf(entry, at < floatCount)), ...kept.map(keptVerdict)];
+  const verdicts = [...ranked.map((entry, at) => verdictOf(entry, at < floatCount)), ...kept];
   return { graph: candidate(floatCount), loss, layers: verdicts, trials, equalised, isBiasCorrected: shifts.size > 0 };
 }
 
 interface Prepared {
   readonly graph: Graph;
   readonly layers: readonly QuantisableLayer[];
-  readonly kept: readonly QuantisableLayer[];
+  /** Layers that stay in float without a trial. */
+  readonly kept: readonly LayerVerdict[];
   readonly measured: MeasuredRanges;
   readonly equalised: QuantisedGraph['equalised'];
 }
@@ -99,7 +100,7 @@ interface Prepared {
 async function prepare(task: QuantiseTask, plain: Graph, gauge: OutputGauge): Promise<Prepared> {
   const { style, frames, onProgress } = task;
   const calibrated = async (graph: Graph, equalised: Prepared['equalised']): Promise<Prepared & { loss: number }> => {
-    const { layers, kept } = splitLayers(graph, task.keepFloat);
+    const { layers, kept } = splitLayers(graph, style, task.keepFloat);
     const measured = await calibrate(graph, layers, style, frames);
     const loss = await gauge.lossOf(insertQuantisers(graph, { style, layers, ranges: measured.mse }));
     return { graph, layers, kept, measured, equalised, loss };
@@ -113,19 +114,25 @@ async function prepare(task: QuantiseTask, plain: Graph, gauge: OutputGauge): Pr
   return even.loss < asIs.loss ? even : asIs;
 }
 
-function splitLayers(graph: Graph, keepFloat: readonly string[]): Pick<Prepared, 'layers' | 'kept'> {
-  const all = findLayers(graph);
-  const names = new Set(all.map(({ name }) => name));
+function splitLayers(
+  graph: Graph,
+  style: QuantiseStyle,
+  keepFloat: readonly string[],
+): Pick<Prepared, 'layers' | 'kept'> {
+  const { able, unable } = layersFor(graph, style);
+  const names = new Set([...able, ...unable].map(({ name }) => name));
   const unknown = keepFloat.find((name) => !names.has(name));
   if (unknown !== undefined) {
     const shown = [...names].slice(0, 8).join(', ');
     throw new SightlineError(
       'COMMAND_INVALID',
-      `--keep-float: no layer is called ${unknown}; the network has ${all.length}: ${shown}${all.length > 8 ? ', ...' : ''}`,
+      `--keep-float: no layer is called ${unknown}; the network has ${names.size}: ${shown}${names.size > 8 ? ', ...' : ''}`,
     );
   }
-  const isKept = ({ name }: QuantisableLayer): boolean => keepFloat.includes(name);
-  return { layers: all.filter((layer) => !isKept(layer)), kept: all.filter(isKept) };
+  const isAsked = ({ name }: QuantisableLayer): boolean => keepFloat.includes(name);
+  const asked = able.filter(isAsked).map((layer) => keptVerdict(layer, 'asked for'));
+  const kept = [...asked, ...unable.map((layer) => keptVerdict(layer, 'reads the picture'))];
+  return { layers: able.filter((layer) => !isAsked(layer)), kept };
 }
 
 /** What to add to the biases; nothing where that does not bring the outputs nearer. */
@@ -149,8 +156,8 @@ function verdictOf({ layer, sensitivity }: RankedLayer, isFloat: boolean): Layer
     : { name, kind, precision: 'int8', why: 'within the allowance', sensitivity };
 }
 
-function keptVerdict({ name, kind }: QuantisableLayer): LayerVerdict {
-  return { name, kind, precision: 'float', why: 'asked for', sensitivity: null };
+function keptVerdict({ name, kind }: QuantisableLayer, why: LayerVerdict['why']): LayerVerdict {
+  return { name, kind, precision: 'float', why, sensitivity: null };
 }
 
 function refused(trials: readonly FloatTrial[], count: number, maxLoss: number): SightlineError {
