@@ -5,6 +5,7 @@ import { controlMemory } from './control-memory.bench.ts';
 import { controlPlane } from './control-plane.bench.ts';
 import { engines } from './engines.bench.ts';
 import { halfLoad } from './half-load.bench.ts';
+import { int8 } from './int8.bench.ts';
 import { memory } from './memory.bench.ts';
 import { overload } from './overload.bench.ts';
 import { ownCost } from './own-cost.bench.ts';
@@ -28,6 +29,7 @@ const SECTIONS: readonly Section[] = [
   overload,
   memory,
   engines,
+  int8,
   peers,
   peersOpenvino,
   controlPlane,

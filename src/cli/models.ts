@@ -1,9 +1,6 @@
 import type { Command } from 'commander';
-import { parseInputSize } from '../config/model.ts';
-import type { CompiledModel } from '../core/model.ts';
 import { SightlineError } from '../errors/sightline-error.ts';
 import { fileSettings, loadConfigured, manifestFolders } from '../runtime/model/load-detector.ts';
-import { prepareModel } from '../runtime/model/prepare-model.ts';
 import { verifyCompiled } from '../runtime/model/verify-prepared.ts';
 import { findWeights } from '../store/find-weights.ts';
 import { listManifests, listUserManifests } from '../store/manifests.ts';
@@ -11,10 +8,10 @@ import { findOpenvino } from '../store/openvino/openvino-place.ts';
 import { type CliIo, note, print, printJson } from './cli-io.ts';
 import { addEngineFlags, addFileFlags, type ModelFlags, modelConfigOf } from './model-flags.ts';
 import { addModelsAdd } from './models-add.ts';
+import { addModelsCompile, compiled } from './models-compile.ts';
 import { picturesIn } from './sample-pictures.ts';
 import { table } from './table.ts';
 
-type Target = Parameters<typeof prepareModel>[1]['engine'];
 type VerifyFlags = ModelFlags & { readonly images: string; readonly json?: boolean };
 type VerifiedRow = Awaited<ReturnType<typeof verifyCompiled>>[number] & {
   readonly engine: string;
@@ -40,15 +37,7 @@ export function addModels(program: Command, io: CliIo): void {
       for (const path of paths) print(io, path);
     });
   addModelsAdd(models, io);
-  const compile = models
-    .command('compile')
-    .description('compile a detector for an engine; the file is cached')
-    .argument('<model>', 'name, path of a manifest, or path of an ONNX file');
-  addEngineFlags(addFileFlags(compile)).action(async (name: string, flags: ModelFlags) => {
-    const { engine } = flags;
-    const target = engine === 'tensorflow' || engine === 'openvino' || engine === 'wasm' ? engine : 'onnx';
-    print(io, (await compiled(name, flags, target, io)).path);
-  });
+  addModelsCompile(models, io);
   const verify = models
     .command('verify')
     .description('compare a detector, as compiled for each engine and precision, with its source on real pictures')
@@ -104,22 +93,6 @@ async function list(isJson: boolean, io: CliIo): Promise<void> {
     row.description.split(/[:.] /)[0]!,
   ]);
   print(io, table([['model', 'input', 'AP', 'by ffmpeg', 'AP on', 'licence', 'weights', 'description'], ...cells]));
-}
-
-async function compiled(name: string, flags: ModelFlags, engine: Target, io: CliIo): Promise<CompiledModel> {
-  const config = modelConfigOf({ ...flags, model: name });
-  const { precision, inputSize, provider } = config;
-  const { modelPath, cacheDir } = io.environment;
-  return prepareModel(name, {
-    engine,
-    precision,
-    provider,
-    inputSize: inputSize === undefined ? undefined : parseInputSize(inputSize),
-    searchPath: modelPath,
-    cacheDir,
-    onNotice: (text) => note(io, text),
-    settings: fileSettings(config),
-  });
 }
 
 const MAX_PICTURES = 16;

@@ -32,6 +32,11 @@ export const ERROR_CODES = {
     exit: 1,
     doc: 'The compiler does not support an operator, or this shape.',
   },
+  QUANTISE_REFUSED: {
+    retryable: false,
+    exit: 1,
+    doc: 'No layer of a network can be computed in INT8 within the allowed loss.',
+  },
   ENGINE_UNAVAILABLE: { retryable: false, exit: 1, doc: 'The requested engine could not be loaded.' },
   ENGINE_FAILED: { retryable: true, exit: 1, doc: 'An inference failed or its thread ended.' },
   SETUP_FAILED: { retryable: false, exit: 1, doc: 'A step of `npm run setup:tensorflow` or `setup:openvino` failed.' },

@@ -28,6 +28,11 @@ export async function candidates(options: EngineOptions): Promise<readonly Engin
   if (provider !== 'cpu') return ['onnx'];
   if (hasTensorflowOnGpu()) return ['tensorflow', 'onnx', 'wasm'];
   const place = findOpenvino(options.environment);
+  if (precision === 'int8') {
+    // wasm has none, and where no engine has a quantised file, onnx says how to make one.
+    const able = place === null ? [] : await fasterFirst(options, place);
+    return able.length === 0 ? ['onnx'] : able;
+  }
   return place === null ? ['onnx', 'wasm'] : [...(await fasterFirst(options, place)), 'wasm'];
 }
 

@@ -6,6 +6,7 @@ import { findWeights } from '../../store/find-weights.ts';
 import { type Manifest, modelSpec } from '../../store/manifests.ts';
 import { compileInChild } from './compile-in-child.ts';
 import { type FileSettings, loadDetector } from './load-detector.ts';
+import { quantisedModel } from './quantised-artefact.ts';
 
 export interface PrepareOptions {
   readonly engine: 'onnx' | 'openvino' | 'wasm' | 'tensorflow';
@@ -33,11 +34,12 @@ export interface PrepareOptions {
 export async function prepareModel(nameOrPath: string, options: PrepareOptions): Promise<CompiledModel> {
   const manifest = await loadDetector(nameOrPath, options);
   const weightPaths = await findWeights(manifest, options);
-  return compileModel(compileSource(manifest, weightPaths), {
+  const compiled = await compileModel(compileSource(manifest, weightPaths), {
     ...options,
     precision: filePrecision(options),
     write: compileInChild,
   });
+  return options.precision === 'int8' ? quantisedModel(compiled, options.engine, nameOrPath) : compiled;
 }
 
 /** OpenVINO chooses its number format when it loads a file; other engines use that of the file. */

@@ -1,0 +1,77 @@
+import { mkdtemp, rm, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { DECODERS } from '../../models/decoders.ts';
+import type { CompiledModel, ComputePrecision } from '../core/model.ts';
+import { selectDetections } from '../geometry/nms.ts';
+import type { InferenceEngine } from '../infer/inference-engine.ts';
+import { loadEngine } from '../infer/load-engine.ts';
+import type { EngineRequest } from '../protocol/threads.ts';
+
+/** An engine on which compiled files are tried in this process, one picture at a time on one thread. */
+export type TrialEngine = Pick<EngineRequest, 'engine' | 'provider' | 'openvinoLibrary'>;
+
+/** Calls of which the fastest is what a picture costs. */
+const TIMED_CALLS = 20;
+
+/** Runs a compiled file; closes the engine afterwards. @throws ENGINE_UNAVAILABLE, ENGINE_FAILED */
+export async function withEngine<T>(
+  model: CompiledModel,
+  on: TrialEngine,
+  precision: ComputePrecision,
+  use: (engine: InferenceEngine) => Promise<T>,
+): Promise<T> {
+  const batch = model.batch === 'free' ? 1 : model.batch;
+  const engine = await loadEngine({
+    ...{ ...on, precision, model, maxBatch: batch, batchSizes: [batch], intraThreads: 1 },
+    fake: { callMs: 0, frameMs: 0, rows: [] },
+  });
+  try {
+    return await use(engine);
+  } finally {
+    await engine.close();
+  }
+}
+
+/** Does so with a file that is not in the cache yet. */
+export async function withCandidate<T>(
+  bytes: Uint8Array,
+  model: CompiledModel,
+  on: TrialEngine,
+  use: (engine: InferenceEngine) => Promise<T>,
+): Promise<T> {
+  const folder = await mkdtemp(join(tmpdir(), 'sightline-int8-'));
+  try {
+    const path = join(folder, 'candidate.onnx');
+    await writeFile(path, bytes);
+    return await withEngine({ ...model, path }, on, 'int8', use);
+  } finally {
+    await rm(folder, { recursive: true, force: true });
+  }
+}
+
+/** Detects in one fitted picture. @returns packed rows in pixels of the model's input, after suppression. */
+export async function detectIn(
+  engine: InferenceEngine,
+  frame: Uint8Array,
+  { spec, batch }: CompiledModel,
+  scoreThreshold: number,
+): Promise<Float32Array> {
+  const size = batch === 'free' ? 1 : batch;
+  engine.inputBuffer(size).set(frame);
+  const outputs = await engine.infer(size, scoreThreshold);
+  const rows = DECODERS[spec.family](outputs, size, spec, scoreThreshold)[0]!;
+  return selectDetections(rows, spec.nmsIou, spec.maxDetections);
+}
+
+/** Milliseconds of one call for one picture: the fastest of several. */
+export async function callMs(engine: InferenceEngine, { batch }: CompiledModel): Promise<number> {
+  const size = batch === 'free' ? 1 : batch;
+  let best = Number.POSITIVE_INFINITY;
+  for (let call = 0; call < TIMED_CALLS; call += 1) {
+    const startedMs = performance.now();
+    await engine.infer(size, 0.3);
+    best = Math.min(best, performance.now() - startedMs);
+  }
+  return best / size;
+}

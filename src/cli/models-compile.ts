@@ -1,0 +1,159 @@
+import { type Command, InvalidArgumentError } from 'commander';
+import { parseInputSize } from '../config/model.ts';
+import type { CompiledModel } from '../core/model.ts';
+import { SightlineError } from '../errors/sightline-error.ts';
+import { readAnnotations } from '../evaluate/coco-files.ts';
+import { fileSettings } from '../runtime/model/load-detector.ts';
+import { prepareModel } from '../runtime/model/prepare-model.ts';
+import { findOpenvino, requireOpenvino } from '../store/openvino/openvino-place.ts';
+import { calibrationFrames } from './calibration-frames.ts';
+import { type CliIo, note, print, printJson } from './cli-io.ts';
+import { addEngineFlags, addFileFlags, type ModelFlags, modelConfigOf } from './model-flags.ts';
+import { type QuantiseReport, quantiseModel } from './quantise-model.ts';
+import { table } from './table.ts';
+
+type Target = Parameters<typeof prepareModel>[1]['engine'];
+
+interface CompileFlags extends ModelFlags {
+  readonly calibration?: string;
+  readonly maxLoss?: number;
+  readonly annotations?: string;
+  readonly images?: string;
+  readonly keepFloat?: readonly string[];
+  readonly json?: boolean;
+}
+
+const USUAL_MAX_LOSS = 0.02;
+
+export function addModelsCompile(models: Command, io: CliIo): void {
+  const compile = models
+    .command('compile')
+    .description('compile a detector for an engine; the file is cached')
+    .argument('<model>', 'name, path of a manifest, or path of an ONNX file');
+  addEngineFlags(addFileFlags(compile))
+    .option('--calibration <place>', 'int8: folder of pictures, or a video, like those that it will see')
+    .option(
+      '--max-loss <loss>',
+      `int8: the most average precision, or agreement with float, to lose (${USUAL_MAX_LOSS})`,
+      lossOf,
+    )
+    .option('--annotations <file>', 'int8: COCO annotations; average precision on --images decides')
+    .option('--images <dir>', 'int8: folder of the pictures that the annotations name')
+    .option('--keep-float <names>', 'int8: layers that stay in float, by name, with commas', (names) =>
+      names.split(','),
+    )
+    .option('--json', 'one JSON document on standard output')
+    .addHelpText(
+      'after',
+      '\nWith --precision int8 the layers that lose most stay in float. --engine auto makes a file for each engine that is here.\n\nExamples:\n  sightline models compile yolox-nano --engine openvino\n  sightline models compile centernet --precision int8 --calibration photos --annotations val.json --images val\n  sightline models compile best.onnx --precision int8 --calibration street.mp4 --max-loss 0.05 --json',
+    )
+    .action((name: string, flags: CompileFlags) =>
+      flags.precision === 'int8' ? compileInt8(name, flags, io) : compileFloat(name, flags, io),
+    );
+}
+
+/** Compiles a model as the flags say, for one engine. */
+export async function compiled(name: string, flags: ModelFlags, engine: Target, io: CliIo): Promise<CompiledModel> {
+  const config = modelConfigOf({ ...flags, model: name });
+  const { precision, inputSize, provider } = config;
+  const { modelPath, cacheDir } = io.environment;
+  return prepareModel(name, {
+    engine,
+    precision,
+    provider,
+    inputSize: inputSize === undefined ? undefined : parseInputSize(inputSize),
+    searchPath: modelPath,
+    cacheDir,
+    onNotice: (text) => note(io, text),
+    settings: fileSettings(config),
+  });
+}
+
+async function compileFloat(name: string, flags: CompileFlags, io: CliIo): Promise<void> {
+  const { engine, calibration, maxLoss, annotations, images, keepFloat } = flags;
+  const given = Object.entries({ calibration, 'max-loss': maxLoss, annotations, images, 'keep-float': keepFloat });
+  const wrong = given.find(([, value]) => value !== undefined);
+  if (wrong !== undefined)
+    throw new SightlineError(
+      'COMMAND_INVALID',
+      `--${wrong[0]} is for --precision int8, received --precision ${flags.precision}`,
+    );
+  const target = engine === 'tensorflow' || engine === 'openvino' || engine === 'wasm' ? engine : 'onnx';
+  const { path, spec } = await compiled(name, flags, target, io);
+  if (flags.json === true) printJson(io, { model: spec.name, engine: target, path });
+  else print(io, path);
+}
+
+async function compileInt8(name: string, flags: CompileFlags, io: CliIo): Promise<void> {
+  const { calibration, annotations, images, maxLoss = USUAL_MAX_LOSS, keepFloat = [] } = flags;
+  if (calibration === undefined)
+    throw new SightlineError(
+      'COMMAND_INVALID',
+      '--precision int8: expected --calibration with a folder of pictures, or a video',
+    );
+  if ((annotations === undefined) !== (images === undefined))
+    throw new SightlineError('COMMAND_INVALID', 'expected --annotations and --images together, received one of them');
+  const engines = enginesOf(flags, io);
+  const labels =
+    annotations === undefined || images === undefined
+      ? null
+      : { annotations: await readAnnotations(annotations), images };
+  const reports: QuantiseReport[] = [];
+  for (const engine of engines) {
+    const model = await compiled(name, { ...flags, precision: 'f32' }, engine, io);
+    const openvinoLibrary = engine === 'openvino' ? requireOpenvino(io.environment).libraryPath : undefined;
+    const report = await quantiseModel({
+      model,
+      on: { engine, provider: flags.provider ?? 'cpu', openvinoLibrary },
+      frames: await calibrationFrames(calibration, model.spec, io),
+      labels,
+      maxLoss,
+      keepFloat,
+      onProgress: (text) => note(io, `${engine}: ${text}`),
+    });
+    reports.push(report);
+    if (flags.json !== true) print(io, textOf(report));
+  }
+  if (flags.json === true) printJson(io, { model: name, files: reports });
+}
+
+function enginesOf({ engine = 'auto' }: CompileFlags, io: CliIo): ('onnx' | 'openvino')[] {
+  if (engine === 'onnx' || engine === 'openvino') return [engine];
+  if (engine === 'auto') return findOpenvino(io.environment) === null ? ['onnx'] : ['openvino', 'onnx'];
+  throw new SightlineError(
+    'COMPILE_UNSUPPORTED',
+    `--engine ${engine}: it does not compute in INT8 here; expected onnx, openvino or auto`,
+  );
+}
+
+function lossOf(text: string): number {
+  const loss = Number(text);
+  if (text.trim() === '' || !(loss >= 0 && loss < 1)) throw new InvalidArgumentError('expected a number from 0 to 1.');
+  return loss;
+}
+
+/** Layers that are listed: the most sensitive ones, which may be worth a look. */
+const MOST_LAYERS = 12;
+
+function textOf(report: QuantiseReport): string {
+  const { model, engine, inputSize, measure, floatFigure, int8Figure, maxLoss, callMs, layers, path } = report;
+  const ms = (value: number | null): string => (value === null ? '-' : `${value.toFixed(2)} ms`);
+  const kept = layers.filter(({ precision }) => precision === 'float');
+  const shown = kept
+    .slice(0, MOST_LAYERS)
+    .map(({ name, kind, why, sensitivity }) => [
+      `  ${name}`,
+      kind,
+      sensitivity === null ? '-' : sensitivity.toFixed(4),
+      why,
+    ]);
+  return [
+    `${model} ${inputSize} in INT8 for ${engine}: ${report.int8Layers} of ${layers.length} layers, in ${report.seconds.toFixed(0)} s`,
+    `  ${measure}: ${int8Figure.toFixed(4)}, float ${floatFigure.toFixed(4)}, at most ${maxLoss} less allowed (${report.pictures.judged} pictures, calibrated on ${report.pictures.calibration})`,
+    `  one picture on one thread: int8 ${ms(callMs.int8)}, f32 ${ms(callMs.f32)}${engine === 'openvino' ? `, bf16 ${ms(callMs.bf16)}` : ''}`,
+    report.isWorthIt ? '  worth it here' : '  not worth it here: a float format is as fast',
+    ...(kept.length === 0 ? [] : [`  in float (loss of each alone in INT8):`, table(shown)]),
+    ...(kept.length > MOST_LAYERS ? [`  and ${kept.length - MOST_LAYERS} more; --json lists all`] : []),
+    path,
+  ].join('\n');
+}

@@ -1,0 +1,122 @@
+import { readFile } from 'node:fs/promises';
+import { basename } from 'node:path';
+import { emitOnnx } from '../compile/onnx/emit-onnx.ts';
+import { ExternalData } from '../compile/onnx/external-data.ts';
+import { importOnnx } from '../compile/onnx/import-onnx.ts';
+import { type QuantisedGraph, quantiseGraph } from '../compile/quantise/quantise-graph.ts';
+import type { CompiledModel, ComputePrecision } from '../core/model.ts';
+import { SightlineError } from '../errors/sightline-error.ts';
+import type { CocoAnnotations } from '../evaluate/coco-dataset.ts';
+import { keepQuantised } from '../runtime/model/quantised-artefact.ts';
+import { callMs, type TrialEngine, withEngine } from './candidate-runner.ts';
+import { judgeByAgreement, judgeByLabels, outputLossOf, type QuantiseJudge } from './quantise-judge.ts';
+
+export interface QuantiseRequest {
+  /** In f32, compiled for the engine. */
+  readonly model: CompiledModel;
+  readonly on: TrialEngine & { readonly engine: 'onnx' | 'openvino' };
+  /** Calibration pictures, u8 [height, width, 3] RGB at the size of the input. */
+  readonly frames: readonly Uint8Array[];
+  readonly labels: { readonly annotations: CocoAnnotations; readonly images: string } | null;
+  readonly maxLoss: number;
+  readonly keepFloat: readonly string[];
+  readonly onProgress: (text: string) => void;
+}
+
+/** Milliseconds of one picture on one thread, by precision; null where the engine has none on this machine. */
+export type Speeds = Readonly<Record<'f32' | 'bf16' | 'int8', number | null>>;
+
+/** What was made, and how. Kept beside the file. */
+export interface QuantiseReport
+  extends Pick<QuantisedGraph, 'loss' | 'layers' | 'trials' | 'equalised' | 'isBiasCorrected'> {
+  readonly model: string;
+  readonly inputSize: string;
+  readonly engine: 'onnx' | 'openvino';
+  readonly path: string;
+  readonly measure: QuantiseJudge['measure'];
+  readonly floatFigure: number;
+  readonly int8Figure: number;
+  readonly maxLoss: number;
+  readonly pictures: { readonly calibration: number; readonly judged: number };
+  readonly int8Layers: number;
+  readonly floatLayers: number;
+  readonly callMs: Speeds;
+  /** Whether INT8 is faster than every float format that the engine has here. */
+  readonly isWorthIt: boolean;
+  readonly seconds: number;
+}
+
+/** INT8 must be so much faster than float to be worth its loss: less is within what measurements differ by. */
+const WORTH_RATIO = 1.03;
+
+/**
+ * Quantises a compiled model for one engine, judges every candidate on that engine, and keeps the result in the cache.
+ *
+ * Throws QUANTISE_REFUSED where nothing stays within the allowance, ENGINE_UNAVAILABLE, and what `quantiseGraph` throws.
+ */
+export async function quantiseModel(request: QuantiseRequest): Promise<QuantiseReport> {
+  const startedMs = performance.now();
+  const { model, on, frames, labels, maxLoss, keepFloat, onProgress } = request;
+  const graph = importOnnx(await readFile(model.path), basename(model.path), new ExternalData(model.path));
+  const judge =
+    labels === null
+      ? await judgeByAgreement(model, on, frames)
+      : await judgeByLabels(model, on, labels.annotations, labels.images);
+  onProgress(`${judge.measure} of the float file on ${judge.pictures} pictures: ${judge.floatFigure.toFixed(4)}`);
+  const quantised = await quantiseGraph({
+    graph,
+    style: on.engine,
+    frames,
+    keepFloat,
+    maxLoss,
+    outputLoss: outputLossOf(model.spec),
+    measure: (candidate) => judge.lossOf(emitOnnx(candidate)),
+    onProgress,
+  });
+  const { loss, layers, trials, equalised, isBiasCorrected } = quantised;
+  const report = {
+    model: model.spec.name,
+    inputSize: `${model.spec.input.width}x${model.spec.input.height}`,
+    engine: on.engine,
+    measure: judge.measure,
+    floatFigure: judge.floatFigure,
+    int8Figure: judge.floatFigure - loss,
+    loss,
+    maxLoss,
+    pictures: { calibration: frames.length, judged: judge.pictures },
+    int8Layers: layers.filter(({ precision }) => precision === 'int8').length,
+    floatLayers: layers.filter(({ precision }) => precision === 'float').length,
+    isBiasCorrected,
+    equalised,
+    trials,
+    layers,
+  };
+  const path = await keepQuantised(model, emitOnnx(quantised.graph), report);
+  const speeds = await measureSpeeds(model, path, on);
+  const seconds = (performance.now() - startedMs) / 1000;
+  const whole = { ...report, path, callMs: speeds, isWorthIt: isWorthIt(speeds), seconds };
+  await keepQuantised(model, await readFile(path), whole);
+  return whole;
+}
+
+async function measureSpeeds(model: CompiledModel, path: string, on: TrialEngine): Promise<Speeds> {
+  const timed = async (file: string, precision: ComputePrecision): Promise<number | null> => {
+    const there = { ...model, path: file };
+    try {
+      return await withEngine(there, on, precision, (engine) => callMs(engine, there));
+    } catch (error) {
+      if (error instanceof SightlineError && error.code === 'ENGINE_UNAVAILABLE') return null;
+      throw error;
+    }
+  };
+  return {
+    f32: await timed(model.path, 'f32'),
+    bf16: on.engine === 'openvino' ? await timed(model.path, 'bf16') : null,
+    int8: await timed(path, 'int8'),
+  };
+}
+
+function isWorthIt({ f32, bf16, int8 }: Speeds): boolean {
+  const float = Math.min(f32 ?? Number.POSITIVE_INFINITY, bf16 ?? Number.POSITIVE_INFINITY);
+  return int8 !== null && float > int8 * WORTH_RATIO;
+}

@@ -1,0 +1,214 @@
+import { textOf } from '../attributes.ts';
+import type { Graph, GraphNode } from '../graph.ts';
+import { GraphIndex } from '../graph-index.ts';
+import { traceElements } from '../passes/trace-elements.ts';
+import { endOf, findLayers, type QuantisableLayer } from './layers.ts';
+
+/**
+ * How a library finds INT8 work in a graph.
+ * - `onnx`: ONNX Runtime computes an operator in INT8 where all its inputs and its output are quantised.
+ * - `openvino`: OpenVINO wants quantised inputs of layers, and makes what follows a layer part of it.
+ */
+export type QuantiseStyle = 'onnx' | 'openvino';
+
+/** Which values of a graph are quantised, and who reads them so. */
+export interface QuantiserPlacement {
+  /** Values behind which a pair of quantiser and dequantiser stands. */
+  readonly values: ReadonlySet<string>;
+  /** Bytes of the picture that stand for themselves, by the f32 value that is cast from them. */
+  readonly pictures: ReadonlyMap<string, string>;
+  /** Whether a node reads its quantised inputs as such, or as they were. */
+  readonly isReader: (node: GraphNode) => boolean;
+  /** For each value that needs a range: the values that share one, itself among them. */
+  readonly groups: ReadonlyMap<string, readonly string[]>;
+}
+
+/** Operators that only move numbers, or choose among them, so that they may as well move bytes. */
+const MOVING: ReadonlySet<string> = new Set([
+  ...['MaxPool', 'Reshape', 'Flatten', 'Squeeze', 'Unsqueeze', 'Transpose', 'Slice', 'Split', 'Resize'],
+]);
+
+/** What ONNX Runtime also computes in INT8 where it lies between INT8 layers. */
+const ONE_INPUT: ReadonlySet<string> = new Set(['Sigmoid', 'LeakyRelu', 'AveragePool', 'GlobalAveragePool']);
+const SEVERAL_INPUTS: ReadonlySet<string> = new Set(['Add', 'Mul', 'Concat']);
+
+/** Decides where quantisers stand, so that the given layers are computed in INT8. */
+export function placeQuantisers(
+  graph: Graph,
+  layers: readonly QuantisableLayer[],
+  style: QuantiseStyle,
+): QuantiserPlacement {
+  return style === 'onnx' ? new WholePlacement(graph, layers).place() : new InputPlacement(graph, layers).place();
+}
+
+/**
+ * Finds the layers that can be INT8 for a library, and those that cannot: OpenVINO computes a layer that reads the bytes of the
+ * picture in float whatever its weights are, and converts them once more.
+ */
+export function layersFor(
+  graph: Graph,
+  style: QuantiseStyle,
+): { readonly able: readonly QuantisableLayer[]; readonly unable: readonly QuantisableLayer[] } {
+  const all = findLayers(graph);
+  const { pictures } = placeQuantisers(graph, all, style);
+  const isUnable = ({ input }: QuantisableLayer): boolean => style === 'openvino' && pictures.has(input);
+  return { able: all.filter((layer) => !isUnable(layer)), unable: all.filter(isUnable) };
+}
+
+/** The u8 value that an f32 value is cast from, where it is. */
+function pictureBytes(index: GraphIndex, types: ReturnType<typeof traceElements>, value: string): string | null {
+  const maker = index.producer(value);
+  const bytes = maker?.op === 'Cast' ? maker.inputs[0]! : null;
+  return bytes !== null && types.get(bytes) === 'u8' && types.get(value) === 'f32' ? bytes : null;
+}
+
+function isMoving(node: GraphNode): boolean {
+  return MOVING.has(node.op) && (node.op !== 'Resize' || textOf(node, 'mode', 'nearest') === 'nearest');
+}
+
+/** Inputs that hold numbers of the network, not shapes or weights. */
+function dataInputs(graph: Graph, node: GraphNode): string[] {
+  const inputs = SEVERAL_INPUTS.has(node.op) ? node.inputs : node.inputs.slice(0, 1);
+  return inputs.filter((name) => !graph.constants.has(name));
+}
+
+/** Values that share a range. */
+class Groups {
+  readonly #members = new Map<string, Set<string>>();
+
+  add(value: string): Set<string> {
+    const members = this.#members.get(value) ?? new Set([value]);
+    this.#members.set(value, members);
+    return members;
+  }
+
+  join(a: string, b: string): void {
+    const merged = new Set([...this.add(a), ...this.add(b)]);
+    for (const value of merged) this.#members.set(value, merged);
+  }
+
+  get all(): ReadonlyMap<string, readonly string[]> {
+    return new Map(Array.from(this.#members, ([value, members]) => [value, [...members]]));
+  }
+}
+
+/** ONNX Runtime: inputs and ends of layers, and what lies between them. */
+class WholePlacement {
+  readonly #graph: Graph;
+  readonly #index: GraphIndex;
+  readonly #layers: readonly QuantisableLayer[];
+  readonly #nodes: ReadonlySet<GraphNode>;
+
+  constructor(graph: Graph, layers: readonly QuantisableLayer[]) {
+    this.#graph = graph;
+    this.#index = new GraphIndex(graph);
+    this.#layers = layers;
+    this.#nodes = new Set(layers.map(({ node }) => node));
+  }
+
+  place(): QuantiserPlacement {
+    const types = traceElements(this.#graph);
+    const values = new Set<string>();
+    const pictures = new Map<string, string>();
+    const groups = new Groups();
+    const add = (value: string): void => {
+      values.add(value);
+      groups.add(value);
+    };
+    for (const { input, node } of this.#layers) {
+      const bytes = pictureBytes(this.#index, types, input);
+      if (bytes === null) add(input);
+      else pictures.set(input, bytes);
+      add(endOf(this.#index, node));
+    }
+    const useful = this.#usefulNodes();
+    for (const node of this.#graph.nodes) {
+      if (!useful.has(node) || types.get(node.outputs[0]!) !== 'f32') continue;
+      const inputs = dataInputs(this.#graph, node);
+      const isOwn = inputs.some((name) => values.has(name)) && !inputs.some((name) => pictures.has(name));
+      if (!isOwn || !this.#isFollower(node, inputs)) continue;
+      for (const name of [...inputs, ...node.outputs]) add(name);
+      if (isMoving(node)) for (const output of node.outputs) groups.join(inputs[0]!, output);
+    }
+    return { values, pictures, isReader: () => true, groups: groups.all };
+  }
+
+  /** Nodes whose results reach an INT8 layer through nodes that may be INT8 as well. */
+  #usefulNodes(): ReadonlySet<GraphNode> {
+    const useful = new Set<GraphNode>();
+    for (const node of this.#graph.nodes.toReversed()) {
+      const readers = node.outputs.flatMap((output) => this.#index.consumers(output));
+      if (readers.some((reader) => this.#nodes.has(reader) || useful.has(reader))) {
+        if (isMoving(node) || ONE_INPUT.has(node.op) || SEVERAL_INPUTS.has(node.op)) useful.add(node);
+      }
+    }
+    return useful;
+  }
+
+  #isFollower(node: GraphNode, inputs: readonly string[]): boolean {
+    return isMoving(node) || ONE_INPUT.has(node.op) || inputs.length === node.inputs.length;
+  }
+}
+
+/** OpenVINO: inputs of layers. Where a concatenation or the like makes one, what it reads, so that it moves bytes as well. */
+class InputPlacement {
+  readonly #graph: Graph;
+  readonly #index: GraphIndex;
+  readonly #layers: readonly QuantisableLayer[];
+  readonly #types: ReturnType<typeof traceElements>;
+  readonly #values = new Set<string>();
+  readonly #pictures = new Map<string, string>();
+  readonly #readers: Set<GraphNode>;
+  readonly #groups = new Groups();
+
+  constructor(graph: Graph, layers: readonly QuantisableLayer[]) {
+    this.#graph = graph;
+    this.#index = new GraphIndex(graph);
+    this.#layers = layers;
+    this.#types = traceElements(graph);
+    this.#readers = new Set(layers.map(({ node }) => node));
+  }
+
+  place(): QuantiserPlacement {
+    // Backwards, so that the readers of a node are known before it is asked whether all of them are INT8.
+    const inputs = new Set(this.#layers.map(({ input }) => input));
+    for (const node of this.#graph.nodes.toReversed()) {
+      const wanted = node.outputs.some((output) => inputs.has(output));
+      if (!wanted || !this.#movesBytes(node)) continue;
+      this.#readers.add(node);
+      const outputs = node.outputs;
+      for (const name of dataInputs(this.#graph, node)) {
+        inputs.add(name);
+        for (const output of outputs) this.#groups.join(name, output);
+      }
+      for (const output of outputs) inputs.delete(output);
+    }
+    for (const value of inputs) {
+      const bytes = pictureBytes(this.#index, this.#types, value);
+      if (bytes !== null) this.#pictures.set(value, bytes);
+      else {
+        this.#values.add(value);
+        this.#groups.add(value);
+      }
+    }
+    const readers = this.#readers;
+    return {
+      values: this.#values,
+      pictures: this.#pictures,
+      isReader: (node) => readers.has(node),
+      groups: this.#groups.all,
+    };
+  }
+
+  /** Whether a node may move bytes: it only moves, and everything that reads it wants them. */
+  #movesBytes(node: GraphNode): boolean {
+    const inputs = dataInputs(this.#graph, node);
+    const isMover = isMoving(node) || (node.op === 'Concat' && inputs.length === node.inputs.length);
+    if (!isMover || inputs.some((name) => this.#types.get(name) !== 'f32')) return false;
+    if (inputs.some((name) => pictureBytes(this.#index, this.#types, name) !== null)) return false;
+    return node.outputs.every((output) => {
+      const readers = this.#index.consumers(output);
+      return readers.length > 0 && readers.every((reader) => this.#readers.has(reader));
+    });
+  }
+}

@@ -1,0 +1,61 @@
+import { createHash } from 'node:crypto';
+import { existsSync } from 'node:fs';
+import { mkdir, readFile, rename, writeFile } from 'node:fs/promises';
+import { dirname } from 'node:path';
+import type { CompiledModel } from '../../core/model.ts';
+import { SightlineError } from '../../errors/sightline-error.ts';
+import { readOnnxFacts } from '../../infer/onnx-facts.ts';
+
+/** Part of every name: raise it whenever a quantised file of an older version must not be used any more. */
+const QUANTISER_VERSION = 1;
+
+/** Where the INT8 form of a compiled f32 model lies, beside it. */
+export function quantisedPath({ path, hash }: CompiledModel): string {
+  const name = createHash('sha256').update(`${hash} int8 ${QUANTISER_VERSION}`).digest('hex').slice(0, 16);
+  return path.replace(/-f32-[0-9a-f]+\.onnx$/, `-int8-${name}.onnx`);
+}
+
+/** What was found out when a quantised file was made, beside it. */
+export function quantisedReportPath(path: string): string {
+  return path.replace(/\.onnx$/, '.json');
+}
+
+/**
+ * Finds the file to be computed in INT8: the model's own where its publisher quantised it, else what `models compile
+ * --precision int8` made of it.
+ *
+ * @throws ENGINE_UNAVAILABLE with that command where there is none.
+ */
+export async function quantisedModel(compiled: CompiledModel, engine: string, name: string): Promise<CompiledModel> {
+  if (readOnnxFacts(compiled.path).isQuantised) return compiled;
+  const path = quantisedPath(compiled);
+  if (!existsSync(path)) {
+    const { width, height } = compiled.spec.input;
+    throw new SightlineError(
+      'ENGINE_UNAVAILABLE',
+      `engine ${engine}: ${compiled.spec.name} has no INT8 form for it at ${width}x${height} yet. Make one with: sightline models compile ` +
+        `${name} --engine ${engine} --precision int8 --calibration DIR (pictures, or a video, like those it will see)`,
+      { precision: 'int8' },
+    );
+  }
+  // Another calibration gives another file: what was measured of the old one does not hold for it.
+  const hash = createHash('sha256')
+    .update(await readFile(path))
+    .digest('hex');
+  return { ...compiled, path, hash };
+}
+
+/** Writes a quantised file and what is known of it. A reader sees the old file or the new one, whole. */
+export async function keepQuantised(compiled: CompiledModel, bytes: Uint8Array, report: object): Promise<string> {
+  const path = quantisedPath(compiled);
+  await mkdir(dirname(path), { recursive: true });
+  for (const [file, content] of [
+    [quantisedReportPath(path), `${JSON.stringify(report, null, 2)}\n`],
+    [path, bytes],
+  ] as const) {
+    const temporary = `${file}.${process.pid}.tmp`;
+    await writeFile(temporary, content);
+    await rename(temporary, file);
+  }
+  return path;
+}

@@ -1,0 +1,59 @@
+import { describe, expect, it } from 'vitest';
+import { AgreementMeter, softLoss } from '../../../src/cli/detection-loss.ts';
+
+/** x, y, width, height, score, class. */
+const rows = (...all: readonly (readonly [number, number, number, number, number, number])[]): Float32Array =>
+  Float32Array.from(all.flat());
+
+const CAR = [0, 0, 10, 10, 0.8, 2] as const;
+
+describe('softLoss', () => {
+  it('is 0 for the same detections in another order', () => {
+    const other = [50, 50, 4, 4, 0.5, 1] as const;
+    expect(softLoss(rows(CAR, other), rows(other, CAR))).toBe(0);
+  });
+
+  it('is 1 where nothing is found again, and 0 where there is nothing', () => {
+    expect(softLoss(rows(CAR), rows())).toBe(1);
+    expect(softLoss(rows(), rows(CAR))).toBe(1);
+    expect(softLoss(rows(CAR), rows([0, 0, 10, 10, 0.8, 3]))).toBeCloseTo(1, 6);
+    expect(softLoss(rows(), rows())).toBe(0);
+  });
+
+  it('weighs overlap and score: half the score and half the overlap leave a quarter', () => {
+    // Boxes of 10x10 and 10x5 share half of the larger: IoU 0.5.
+    const loss = softLoss(rows(CAR), rows([0, 0, 10, 5, 0.4, 2]));
+    expect(loss).toBeCloseTo(1 - 0.5 * 0.5, 6);
+  });
+});
+
+describe('AgreementMeter', () => {
+  it('is the harmonic mean of what is found again and what is confirmed', () => {
+    const meter = new AgreementMeter(0.3);
+    const far = (x: number) => [x, 0, 10, 10, 0.9, 0] as const;
+    // Two of four objects are found again, and one of three is an invention: recall 2/4, precision 2/3.
+    meter.add(rows(far(0), far(100), far(200), far(300)), rows(far(0), far(100), far(900)));
+    expect(meter.objects).toBe(4);
+    expect(meter.f1).toBeCloseTo((2 * (2 / 4) * (2 / 3)) / (2 / 4 + 2 / 3), 6);
+  });
+
+  it('forgives a score that slips below the threshold, but not below half of it', () => {
+    const slipped = (score: number): number => {
+      const meter = new AgreementMeter(0.3);
+      meter.add(rows([0, 0, 10, 10, 0.31, 0]), rows([0, 0, 10, 10, score, 0]));
+      return meter.f1;
+    };
+    expect(slipped(0.29)).toBe(1);
+    expect(slipped(0.14)).toBe(0);
+  });
+
+  it('finds each object once: two boxes on one object are one right and one invention', () => {
+    const meter = new AgreementMeter(0.3);
+    meter.add(rows([0, 0, 10, 10, 0.9, 0]), rows([0, 0, 10, 10, 0.9, 0], [0, 0, 10, 9, 0.8, 0]));
+    expect(meter.f1).toBeCloseTo((2 * 1 * 0.5) / 1.5, 6);
+  });
+
+  it('agrees where neither finds anything', () => {
+    expect(new AgreementMeter(0.3).f1).toBe(1);
+  });
+});
