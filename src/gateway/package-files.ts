@@ -1,7 +1,7 @@
-import { existsSync, readFileSync } from 'node:fs';
+import { readFileSync } from 'node:fs';
 import { createRequire } from 'node:module';
 import { dirname, join } from 'node:path';
-import { fileURLToPath } from 'node:url';
+import { packageRoot } from '../store/package-root.ts';
 
 export interface PackageFiles {
   /** Version of Sightline, from its package.json. */
@@ -14,18 +14,8 @@ export interface PackageFiles {
 
 /** Finds the files that the gateway serves from the package, whether it runs from `src/` or from `dist/`. */
 export function findPackageFiles(): PackageFiles {
-  const root = findPackageRoot(dirname(fileURLToPath(import.meta.url)));
+  const root = packageRoot();
   const manifest = JSON.parse(readFileSync(join(root, 'package.json'), 'utf8')) as { version: string };
   const require = createRequire(import.meta.url);
   return { version: manifest.version, webDir: join(root, 'web'), uplotDir: dirname(require.resolve('uplot')) };
-}
-
-function findPackageRoot(start: string): string {
-  let folder = start;
-  while (!existsSync(join(folder, 'package.json'))) {
-    const parent = dirname(folder);
-    if (parent === folder) throw new Error(`no package.json above ${start}`);
-    folder = parent;
-  }
-  return folder;
 }

@@ -1,11 +1,11 @@
 import { Redis, type RedisOptions } from 'ioredis';
 import { SightlineError } from '../../errors/sightline-error.ts';
-import { retryDelayMs } from '../../sinks/retry-delay.ts';
+import { backOffMs } from '../../flow/back-off.ts';
 import { type RedisAddress, redisAddress } from './redis-address.ts';
 import { failureText, redisFailure } from './redis-failure.ts';
 import { adviceFor, checkSuitability } from './redis-suitability.ts';
 
-const RECONNECT = { firstRetryMs: 50, maxRetryMs: 1000, maxRetryAfterMs: 0 };
+const RECONNECT = { firstMs: 50, maxMs: 1000 };
 
 export interface RedisConnectOptions {
   readonly url: string;
@@ -35,7 +35,7 @@ export function redisOptions({ options }: RedisAddress, commandTimeoutMs: number
     disconnectTimeout: 500,
     // TCP takes a quarter of an hour to notice a peer that vanished silently.
     socketTimeout: 2 * commandTimeoutMs,
-    retryStrategy: (attempt) => retryDelayMs(attempt, Math.random(), RECONNECT, null),
+    retryStrategy: (attempt) => backOffMs(attempt, RECONNECT),
     // After a fail-over the old master is a read-only replica; the same name may now resolve to the new master.
     reconnectOnError: (error) => error.message.startsWith('READONLY'),
   };
