@@ -41,7 +41,7 @@ describe.skipIf(model === null)('a pipeline on OpenVINO (needs it set up, the de
     maxAgeMs: 10_000,
   });
   const ups = (): number =>
-    live.events.filter(({ kind, message }) => kind === 'engine-restarted' && message.includes('up again')).length;
+    live.events.filter(({ kind, message }) => kind === 'engine-restarted' && message.includes('has restarted')).length;
 
   it('two threads of one process load the library and serve every stream', async () => {
     await open();
@@ -85,7 +85,7 @@ describe.skipIf(model === null)('a pipeline on OpenVINO (needs it set up, the de
     await open({ threads: 1, timeoutMs: 100, inputSize: '1280x1280', precision: 'f32' }, 1);
     await live.add(camera('cam'));
     await waitFor('the hang to be noticed', () =>
-      live.events.some(({ message }) => /no answer for \d+ ms/.test(message)),
+      live.events.some(({ message }) => /did not answer for \d+ ms/.test(message)),
     );
     await waitFor('a new thread', () => ups() >= 1, { deadlineMs: 30_000 });
     const { dropped } = live.runtime.stream('cam').telemetry.frames(0);

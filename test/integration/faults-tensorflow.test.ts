@@ -43,8 +43,8 @@ describe.skipIf(model === null)('a pipeline on TensorFlow (needs it set up, the 
     maxAgeMs: 10_000,
   });
   const isUp = (count: number): boolean =>
-    live.events.filter(({ kind, message }) => kind === 'engine-restarted' && message.includes('up again')).length >=
-    count;
+    live.events.filter(({ kind, message }) => kind === 'engine-restarted' && message.includes('has restarted'))
+      .length >= count;
 
   it('one process serves every stream, and receives the next batch while it runs one', async () => {
     await open();
@@ -101,7 +101,7 @@ describe.skipIf(model === null)('a pipeline on TensorFlow (needs it set up, the 
     const [victim] = childrenWith(PROCESS);
     process.kill(victim!, 'SIGSTOP');
     await waitFor('the hang to be noticed', () =>
-      live.events.some(({ message }) => /no answer for \d+ ms/.test(message)),
+      live.events.some(({ message }) => /did not answer for \d+ ms/.test(message)),
     );
     await waitFor('the frozen process to be gone', () => !childrenWith(PROCESS).includes(victim!));
     await waitFor('a new engine', () => isUp(1), { deadlineMs: 30_000 });

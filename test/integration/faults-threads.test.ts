@@ -68,7 +68,7 @@ describe.skipIf(!hasProc)('a thread that dies or hangs (needs /proc)', () => {
     const cam = await live.add(camera('cam', { maxAgeMs: 60_000 }));
     const noticeMs = await waitFor('the hang to be noticed', () => losses(live).length >= 1);
     console.log(`hung engine: noticed ${Math.round(noticeMs)} ms after the stream was added (timeout 400 ms)`);
-    expect(losses(live)[0]).toMatch(/no answer for \d+ ms/);
+    expect(losses(live)[0]).toMatch(/did not answer for \d+ ms/);
     await waitFor('a new thread', () => ups(live) >= 1);
     await waitFor('the frame to be counted', () => (cam.telemetry.frames(0).dropped['engine-failed'] ?? 0) >= 1);
   });
@@ -147,13 +147,14 @@ describe.skipIf(!hasProc)('a thread that dies or hangs (needs /proc)', () => {
 /** Messages about lost inference threads. */
 function losses(live: LiveRuntime): string[] {
   return live.events.flatMap(({ kind, message }) =>
-    kind === 'engine-restarted' && message.includes('started again') ? [message] : [],
+    kind === 'engine-restarted' && message.includes('being restarted') ? [message] : [],
   );
 }
 
 /** Number of inference threads that replaced lost ones. */
 function ups(live: LiveRuntime): number {
-  return live.events.filter(({ kind, message }) => kind === 'engine-restarted' && message.includes('up again')).length;
+  return live.events.filter(({ kind, message }) => kind === 'engine-restarted' && message.includes('has restarted'))
+    .length;
 }
 
 function isRising(numbers: readonly number[]): boolean {
