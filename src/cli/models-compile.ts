@@ -110,6 +110,7 @@ async function compileInt8(name: string, flags: CompileFlags, io: CliIo): Promis
       maxLoss,
       keepFloat,
       onProgress: (text) => note(io, `${engine}: ${text}`),
+      stop: io.stop,
     });
     reports.push(report);
     if (flags.json !== true) print(io, textOf(report));

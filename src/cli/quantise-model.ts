@@ -21,9 +21,11 @@ export interface QuantiseRequest {
   readonly maxLoss: number;
   readonly keepFloat: readonly string[];
   readonly onProgress: (text: string) => void;
+  /** Ends the work; nothing is written then. */
+  readonly stop: AbortSignal;
 }
 
-/** Milliseconds of one picture on one thread, by precision; null where the engine has none on this machine. */
+/** Milliseconds of one picture on one thread (of a CPU: CPU time), by precision; null where the engine has none on this machine. */
 export type Speeds = Readonly<Record<'f32' | 'bf16' | 'int8', number | null>>;
 
 /** What was made, and how. Kept beside the file. */
@@ -56,21 +58,28 @@ const WORTH_RATIO = 1.03;
  */
 export async function quantiseModel(request: QuantiseRequest): Promise<QuantiseReport> {
   const startedMs = performance.now();
-  const { model, on, frames, labels, maxLoss, keepFloat, onProgress } = request;
+  const { model, on, frames, labels, maxLoss, keepFloat, onProgress, stop } = request;
   const graph = importOnnx(await readFile(model.path), basename(model.path), new ExternalData(model.path));
   const judge =
     labels === null
       ? await judgeByAgreement(model, on, frames)
       : await judgeByLabels(model, on, labels.annotations, labels.images);
   onProgress(`${judge.measure} of the float file on ${judge.pictures} pictures: ${judge.floatFigure.toFixed(4)}`);
+  const outputLoss = outputLossOf(model.spec);
   const quantised = await quantiseGraph({
     graph,
     style: on.engine,
     frames,
     keepFloat,
     maxLoss,
-    outputLoss: outputLossOf(model.spec),
-    measure: (candidate) => judge.lossOf(emitOnnx(candidate)),
+    outputLoss: (expected, received) => {
+      requireRunning(stop);
+      return outputLoss(expected, received);
+    },
+    measure: (candidate) => {
+      requireRunning(stop);
+      return judge.lossOf(emitOnnx(candidate));
+    },
     onProgress,
   });
   const { loss, layers, trials, equalised, isBiasCorrected } = quantised;
@@ -97,6 +106,11 @@ export async function quantiseModel(request: QuantiseRequest): Promise<QuantiseR
   const whole = { ...report, path, callMs: speeds, isWorthIt: isWorthIt(speeds), seconds };
   await keepQuantised(model, await readFile(path), whole);
   return whole;
+}
+
+/** Asked between two runs: a call of a library cannot be interrupted. */
+function requireRunning(stop: AbortSignal): void {
+  if (stop.aborted) throw new SightlineError('COMMAND_INVALID', 'stopped before the end; nothing was written');
 }
 
 async function measureSpeeds(model: CompiledModel, path: string, on: TrialEngine): Promise<Speeds> {

@@ -1,7 +1,7 @@
 import { copyFileSync, existsSync, mkdirSync, readdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterAll, describe, expect, it } from 'vitest';
-import { cli, temporaryFolder } from '../support/cli.ts';
+import { cli, ended, startCli, temporaryFolder } from '../support/cli.ts';
 import { hasOpenvino, openvinoDir } from '../support/openvino.ts';
 import { sharedDir } from '../support/shared.ts';
 
@@ -85,6 +85,19 @@ describe.skipIf(sharedDir === null)('INT8 on the command line (needs the shared 
     const result = await compile(...flags);
     expect([result.code, result.stderr]).toEqual([code, expect.stringContaining(message)]);
   });
+
+  it('ends soon when it is asked to, and writes nothing', async () => {
+    const own = temporaryFolder();
+    const flags = ['models', 'compile', model, '--precision', 'int8', '--engine', 'onnx', '--calibration', photos];
+    const child = startCli(flags, { ...env, SIGHTLINE_CACHE_DIR: own.path });
+    child.stderr!.on('data', (text: Buffer) => {
+      if (text.toString().includes('ranking')) child.kill('SIGTERM');
+    });
+    const { code, stderr } = await ended(child);
+    expect([code, stderr]).toEqual([2, expect.stringContaining('stopped before the end; nothing was written')]);
+    expect(readdirSync(join(own.path, 'compiled')).filter((name) => name.includes('-int8-'))).toEqual([]);
+    own.remove();
+  }, 120_000);
 
   it('flags of INT8 are refused for another precision', async () => {
     const { code, stderr } = await cli(['models', 'compile', model, '--calibration', photos], env);
