@@ -35,3 +35,10 @@ export function findOutput(
   const seen = Array.from(outputs, ([key, { dims }]) => `${key} [${dims.join(', ')}]`).join('; ');
   throw new RangeError(`no output fits ${name}; received ${seen}`);
 }
+
+/** Index of the first largest value in [start, end): the best class of a row of scores. */
+export function indexOfLargest(values: Float32Array, start: number, end: number): number {
+  let best = start;
+  for (let index = start + 1; index < end; index += 1) if (values[index]! > values[best]!) best = index;
+  return best;
+}

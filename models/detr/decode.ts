@@ -1,6 +1,6 @@
 import type { ModelSpec, OutputTensor } from '../../src/core/model.ts';
 import type { Decode } from '../decoder.ts';
-import { findOutput } from '../decoder.ts';
+import { findOutput, indexOfLargest } from '../decoder.ts';
 import { RowList } from '../row-list.ts';
 
 const BOX_COLUMNS = 4;
@@ -80,10 +80,4 @@ function addBox(values: Float32Array, at: number, { input }: ModelSpec, score: n
     score,
     classId,
   );
-}
-
-function indexOfLargest(values: Float32Array, start: number, end: number): number {
-  let best = start;
-  for (let index = start + 1; index < end; index += 1) if (values[index]! > values[best]!) best = index;
-  return best;
 }

@@ -1,6 +1,6 @@
 import type { ModelSpec, OutputTensor } from '../../src/core/model.ts';
 import type { Decode } from '../decoder.ts';
-import { findOutput } from '../decoder.ts';
+import { findOutput, indexOfLargest } from '../decoder.ts';
 import { RowList } from '../row-list.ts';
 
 /** Grid strides of this family; each network has some of them. */
@@ -94,10 +94,4 @@ function meanBin(values: Float32Array, start: number, bins: number): number {
     weighted += share * bin;
   }
   return weighted / sum;
-}
-
-function indexOfLargest(values: Float32Array, start: number, end: number): number {
-  let best = start;
-  for (let index = start + 1; index < end; index += 1) if (values[index]! > values[best]!) best = index;
-  return best;
 }

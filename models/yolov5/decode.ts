@@ -1,5 +1,5 @@
 import type { Decode } from '../decoder.ts';
-import { findOutput } from '../decoder.ts';
+import { findOutput, indexOfLargest } from '../decoder.ts';
 import { RowList } from '../row-list.ts';
 
 /** Column of the first class score, after the box (centre x, centre y, width, height) and the objectness. */
@@ -45,9 +45,3 @@ export const decodeYolov5: Decode = (outputs, batchSize, { classesPerBox }, scor
   }
   return images;
 };
-
-function indexOfLargest(values: Float32Array, start: number, end: number): number {
-  let best = start;
-  for (let index = start + 1; index < end; index += 1) if (values[index]! > values[best]!) best = index;
-  return best;
-}

@@ -1,6 +1,6 @@
 import type { ModelSpec, OutputTensor } from '../../src/core/model.ts';
 import type { Decode } from '../decoder.ts';
-import { findOutput } from '../decoder.ts';
+import { findOutput, indexOfLargest } from '../decoder.ts';
 import { CellRows } from './cell-rows.ts';
 
 /** Column of the first class score, after the box (dx, dy, log width, log height) and the objectness. */
@@ -85,12 +85,6 @@ function decodeGated(
     images.push(rows.take());
   }
   return images;
-}
-
-function indexOfLargest(values: Float32Array, start: number, end: number): number {
-  let best = start;
-  for (let index = start + 1; index < end; index += 1) if (values[index]! > values[best]!) best = index;
-  return best;
 }
 
 function sigmoid(x: number): number {
