@@ -22,8 +22,6 @@ export interface ThreadIds {
   readonly children: readonly number[];
 }
 
-const TICKS_PER_SECOND = 100;
-
 /** Reads the CPU time used by each stage since the process began; null on systems without /proc. */
 export function readCpuUse({ main, inference, engines, children }: ThreadIds): CpuUse | null {
   try {
@@ -32,7 +30,9 @@ export function readCpuUse({ main, inference, engines, children }: ThreadIds): C
     const mainMs = threadMs(main);
     const threadsMs = inference.reduce((sum, tid) => sum + threadMs(tid), 0);
     const enginesMs = processesMs(engines);
-    const decode = endedChildrenMs() + processesMs(children);
+    const ended = readProcessUsage(process.pid);
+    if (ended === null) return null;
+    const decode = ended.endedChildrenMs + processesMs(children);
     return {
       decode,
       preprocess: process_ - mainMs - threadsMs,
@@ -62,10 +62,4 @@ function processesMs(pids: readonly number[]): number {
 /** On-CPU time of one of our threads, in nanoseconds in the file. */
 function threadMs(tid: number): number {
   return Number(readFileSync(`/proc/self/task/${tid}/schedstat`, 'latin1').split(' ')[0]) / 1e6;
-}
-
-function endedChildrenMs(): number {
-  const stat = readFileSync('/proc/self/stat', 'latin1');
-  const fields = stat.slice(stat.lastIndexOf(')') + 2).split(' ');
-  return ((Number(fields[13]) + Number(fields[14])) * 1000) / TICKS_PER_SECOND;
 }

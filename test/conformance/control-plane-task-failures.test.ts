@@ -55,7 +55,7 @@ describeQueues(({ openTasks, work, untilState }) => {
       expect((await tasks.job('a')).deadLetters).toMatchObject([{ attempts: 1 }]);
     });
 
-    it('for good forget the frames of their segment', async () => {
+    it('do not count the frames of a segment that has failed', async () => {
       const tasks = await openTasks({ attempts: 2 });
       const handler = new ScriptedHandler(2, async (task, context) => {
         if (taskName(task) !== 'segment 0.1') return undefined;

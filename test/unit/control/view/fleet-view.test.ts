@@ -119,7 +119,7 @@ describe('fleet view', () => {
     expect(view.report().streams).toEqual([]);
   });
 
-  it('shows the report of the newest lease holder, whoever reports last, and counts the rest', async () => {
+  it('shows the report of the newest lease holder, whichever host reports last, and counts the rest', async () => {
     await view.addStream(gate);
     await rig.takeOver('host-1', 'gate', 3, 24);
     await rig.second();
