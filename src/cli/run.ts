@@ -46,7 +46,8 @@ async function run(path: string, flags: ServerFlags, io: CliIo): Promise<void> {
       host.onEvent((event) => logEvent(log, event));
       note(io, `\n  Sightline is live at ${gateway.url}\n`);
       await host.start();
-      log.info({}, `${config.name} is running with ${config.streams.length} streams`);
+      const count = config.streams.length;
+      log.info({}, `${config.name} is running with ${count} ${count === 1 ? 'stream' : 'streams'}`);
       await stopped(io.stop);
       log.info({}, 'stopping');
     } finally {
