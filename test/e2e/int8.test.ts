@@ -1,6 +1,6 @@
 import { copyFileSync, existsSync, mkdirSync, readdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { afterAll, describe, expect, it } from 'vitest';
+import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { cli, ended, startCli, temporaryFolder } from '../support/cli.ts';
 import { hasOpenvino, openvinoDir } from '../support/openvino.ts';
 import { sharedDir } from '../support/shared.ts';
@@ -27,9 +27,11 @@ describe.skipIf(sharedDir === null)('INT8 on the command line (needs the shared 
   const model = join(shared, 'models', 'layouts', 'yolov8.onnx');
   const picture = join(shared, 'coco-val-100', 'images', '000000000802.jpg');
   const photos = join(cache.path, 'photos');
-  mkdirSync(photos);
-  for (const name of readdirSync(join(shared, 'calibration-60')).slice(0, 12))
-    copyFileSync(join(shared, 'calibration-60', name), join(photos, name));
+  beforeAll(() => {
+    mkdirSync(photos);
+    for (const name of readdirSync(join(shared, 'calibration-60')).slice(0, 12))
+      copyFileSync(join(shared, 'calibration-60', name), join(photos, name));
+  });
   const detect = (...flags: string[]) =>
     cli(['detect', picture, '--model', model, '--engine', 'onnx', '--min-score', '0.2', '--out', '-', ...flags], env);
   const compile = (...flags: string[]) => cli(['models', 'compile', model, '--precision', 'int8', ...flags], env);
