@@ -50,8 +50,9 @@ export function skipped(why: string): SectionResult {
 async function compare(context: BenchContext, python: string, boxesPath: string): Promise<SectionResult> {
   const ours: SideRun[] = [];
   const theirs: PythonRun[] = [];
+  const weights = await publishedWeights(context);
   for (let round = 0; round < (context.isQuick ? 1 : ROUNDS); round++) {
-    theirs.push(await pythonRun(context, python, SCRIPT, round === 0 ? ['--boxes', boxesPath] : []));
+    theirs.push(await pythonRun(context, python, SCRIPT, weights, round === 0 ? ['--boxes', boxesPath] : []));
     ours.push(await sightlineRun(context));
   }
   const boxes = agreement(
@@ -137,23 +138,25 @@ export function medians(runs: readonly SideRun[]): SideRun {
   };
 }
 
-/** @param flags - for the script, besides model, clip and times. */
+/** Returns the file of the fast detector as its publisher made it. @throws MODEL_WEIGHTS_MISSING */
+export async function publishedWeights({ environment, note }: BenchContext): Promise<string> {
+  const { modelPath, cacheDir } = environment;
+  const search = { searchPath: modelPath, cacheDir, onNotice: note, mayFetch: false };
+  const [weights] = await findWeights(await loadManifest(FAST_MODEL), search);
+  return weights!;
+}
+
+/** @param flags - for the script, besides model file, clip and times. */
 export async function pythonRun(
   context: BenchContext,
   python: string,
   script: string,
+  weights: string,
   flags: readonly string[],
 ): Promise<PythonRun> {
-  const { modelPath, cacheDir } = context.environment;
-  const [weights] = await findWeights(await loadManifest(FAST_MODEL), {
-    searchPath: modelPath,
-    cacheDir,
-    onNotice: context.note,
-    mayFetch: false,
-  });
   const args = [
     join(packageRoot(), 'bench', 'peers', script),
-    weights!,
+    weights,
     context.clip.path,
     '--seconds',
     String(context.seconds),
@@ -167,10 +170,10 @@ export async function pythonRun(
 
 export async function sightlineRun(
   context: BenchContext,
-  how: Readonly<Record<string, unknown>> = { engine: 'onnx' },
+  model: Readonly<Record<string, unknown>> = { name: FAST_MODEL, engine: 'onnx' },
 ): Promise<SideRun> {
   const streams = await benchStreams(context, 1, OFFLINE);
-  const { fps: rate, cpuMsPerFrame, latencyMs } = await measureOnce(context, { name: FAST_MODEL, ...how }, streams);
+  const { fps: rate, cpuMsPerFrame, latencyMs } = await measureOnce(context, model, streams);
   return { fps: rate, cpuMsPerFrame: cpuMsPerFrame?.total ?? Number.NaN, latencyMs };
 }
 
