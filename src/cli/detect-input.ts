@@ -2,6 +2,7 @@ import { existsSync } from 'node:fs';
 import { parseStream } from '../config/load-pipeline.ts';
 import type { StreamConfig } from '../config/stream.ts';
 import { SightlineError, type WireError } from '../errors/sightline-error.ts';
+import type { ResultCounters } from '../protocol/report.ts';
 import { openVideoSink } from '../runtime/results/open-video-sink.ts';
 import type { ResultSinks } from '../runtime/results/result-sinks.ts';
 import type { Runtime } from '../runtime/runtime.ts';
@@ -12,6 +13,8 @@ import { type CliIo, note } from './cli-io.ts';
 import type { ModelFlags } from './model-flags.ts';
 import type { Progress } from './progress.ts';
 
+const NO_RESULTS: ResultCounters = { inferred: 0, tracked: 0, unchanged: 0, cached: 0 };
+
 /** File names of still images. */
 const STILL = /\.(jpe?g|png|webp)$/i;
 
@@ -20,6 +23,8 @@ export interface DetectFlags extends ModelFlags {
   readonly coco?: string;
   readonly video?: string;
   readonly track?: boolean;
+  readonly skipUnchanged?: boolean;
+  readonly trackBetween?: number | 'auto';
   readonly every: number;
   readonly json?: boolean;
 }
@@ -32,6 +37,8 @@ export interface InputSummary {
   readonly seconds: number;
   readonly fps: number;
   readonly decodeErrors: number;
+  /** How the frames got their results. */
+  readonly results: ResultCounters;
   readonly warnings: readonly string[];
   readonly error: WireError | null;
 }
@@ -94,9 +101,16 @@ export async function detectInput(job: DetectJob, source: string, id: string): P
     seconds,
     fps: frames / seconds,
     decodeErrors,
+    results: stream?.telemetry.results ?? NO_RESULTS,
     warnings,
     error: error?.toWire() ?? null,
   };
+}
+
+/** @throws CONFIG_INVALID */
+export function detectStream(id: string, source: string, flags: DetectFlags): StreamConfig {
+  const { every, track = false, skipUnchanged: unchanged = false, trackBetween = 1 } = flags;
+  return parseStream({ id, source, policy: 'file', every, track, skip: { unchanged, trackBetween } }, {});
 }
 
 async function openInput(
@@ -106,7 +120,7 @@ async function openInput(
 ): Promise<{ config: StreamConfig; input: StreamInput }> {
   const { flags, io, sinks, onFailure } = job;
   const { ffmpeg } = job.runtime;
-  const config = parseStream({ id, source, policy: 'file', every: flags.every, track: flags.track ?? false }, {});
+  const config = detectStream(id, source, flags);
   // A still image is resized as the model's publisher does it; it does not need ffmpeg's speed.
   if (flags.video === undefined && STILL.test(source) && existsSync(source)) {
     return { config, input: { source: null, imagePaths: [source], label: source, policy: 'file', picture: null } };

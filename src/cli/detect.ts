@@ -2,7 +2,6 @@ import { type Command, Option } from 'commander';
 import { batchConfig } from '../config/batch.ts';
 import { check } from '../config/check.ts';
 import { previewConfig } from '../config/gateway.ts';
-import { parseStream } from '../config/load-pipeline.ts';
 import { SightlineError } from '../errors/sightline-error.ts';
 import { loadConfigured } from '../runtime/model/load-detector.ts';
 import { openRuntime } from '../runtime/open-runtime.ts';
@@ -15,7 +14,7 @@ import { JsonlSink } from '../sinks/jsonl-sink.ts';
 import { expandInputs } from '../source/expand-inputs.ts';
 import { modelSpec } from '../store/manifests.ts';
 import { type CliIo, note, print, printJson } from './cli-io.ts';
-import { type DetectFlags, detectInput, type InputSummary } from './detect-input.ts';
+import { type DetectFlags, detectInput, detectStream, type InputSummary } from './detect-input.ts';
 import { addEngineFlags, addModelFlag, modelConfigOf } from './model-flags.ts';
 import { startProgress } from './progress.ts';
 import { ReportedFailure } from './reported-failure.ts';
@@ -26,6 +25,7 @@ Examples:
   sightline detect clip.mp4 --out results.jsonl
   sightline detect recordings/ "more/*.mkv" --model yolox-nano --track --out all.jsonl
   sightline detect clip.mp4 --video annotated.mp4
+  sightline detect yard.mp4 --skip-unchanged --track-between auto --out yard.jsonl    infer only what is new
 
 Every frame of every input gets one line. Folders are read recursively. If an input cannot be read, the command reports it,
 processes the others and ends with exit code 1.
@@ -44,6 +44,16 @@ export function addDetect(program: Command, io: CliIo): void {
     .option('--coco <file>', 'write COCO results')
     .option('--video <file>', 'write the video with boxes drawn on it (one input only)')
     .option('--track', 'track objects from frame to frame')
+    .option('--skip-unchanged', 'repeat the result of the last inferred frame while nothing changes')
+    .addOption(
+      new Option(
+        '--track-between <n|auto>',
+        'infer every n-th frame and predict the boxes between by tracking; auto adapts n to the motion',
+      ).argParser((text) => (text === 'auto' ? text : Number(text))),
+    )
+    .addOption(
+      new Option('--cache <n>', 'keep the results of n pictures; equal pictures are inferred once').argParser(Number),
+    )
     .addOption(new Option('--every <n>', 'process every n-th frame').argParser(Number).default(1))
     .option('--json', 'one JSON document with the summary on standard output')
     .addHelpText('after', HELP)
@@ -58,7 +68,7 @@ async function detect(inputs: readonly string[], flags: DetectFlags, io: CliIo):
   if (flags.video !== undefined) videoContainer(flags.video);
   if (flags.video !== undefined && sources.length > 1)
     throw new SightlineError('COMMAND_INVALID', `--video takes one input, received ${sources.length}`);
-  for (const source of sources) parseStream({ id: 'input', source, every: flags.every }, {});
+  for (const source of sources) detectStream('input', source, flags);
   const sinkFailed = new AbortController();
   const onFailure = (): void => sinkFailed.abort();
   const sinks = await openSinks(flags, sources, onFailure, io);
@@ -145,14 +155,15 @@ function report(
   }
   for (const error of sinkErrors) note(io, `error: ${error.message} [${error.code}]`);
   if (flags.json !== true && flags.out !== '-') {
-    const rows = summaries.map(({ source, frames, detections, seconds, fps }) => [
+    const rows = summaries.map(({ source, frames, detections, seconds, fps, results }) => [
       source,
       `${frames}`,
+      `${results.inferred - results.cached}`,
       `${detections}`,
       `${seconds.toFixed(1)} s`,
       `${fps.toFixed(1)} fps`,
     ]);
-    print(io, table([['input', 'frames', 'detections', 'time', 'rate'], ...rows]));
+    print(io, table([['input', 'frames', 'inferred', 'detections', 'time', 'rate'], ...rows]));
     print(io, `${runtime.spec.name} ${width}x${height}, ${engine}/${provider} ${precision}`);
   }
   const failed = summaries.find(({ error }) => error !== null)?.error;

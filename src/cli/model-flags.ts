@@ -20,6 +20,7 @@ export interface ModelFlags extends FileFlags {
   readonly provider?: string;
   readonly threads?: number;
   readonly minScore?: number;
+  readonly cache?: number;
 }
 
 /** Adds the flag that names the model, and those for ONNX files. */
@@ -83,9 +84,10 @@ export function addEngineFlags(command: Command): Command {
 /** @throws CONFIG_INVALID naming the flag's setting. */
 export function modelConfigOf(flags: ModelFlags): ModelConfig {
   const { model, family, labels, color, range, resize } = flags;
-  const { engine, provider, precision, inputSize, threads, minScore } = flags;
+  const { engine, provider, precision, inputSize, threads, minScore, cache } = flags;
   const file = { family, labels, colours: color, range, resize };
-  const raw = { name: model, ...file, engine, provider, precision, inputSize, threads, scoreThreshold: minScore };
+  const run = { engine, provider, precision, inputSize, threads, scoreThreshold: minScore, cacheResults: cache };
+  const raw = { name: model, ...file, ...run };
   const given = Object.fromEntries(Object.entries(raw).filter(([, value]) => value !== undefined));
   return check(modelConfig, given, 'model');
 }

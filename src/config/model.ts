@@ -77,6 +77,11 @@ export const modelConfig = z.strictObject({
   threads: whole(1, 64)
     .optional()
     .describe('Inference threads; on CPUs one per core if absent; tensorflow always has one.'),
+  cacheResults: whole(0, 1_000_000)
+    .default(0)
+    .describe(
+      'Results kept for pictures that come again: equal model inputs are inferred once, in whatever stream. 0 for none.',
+    ),
   timeoutMs: whole(100, 600_000)
     .default(10_000)
     .describe('An inference that takes longer counts as hung, and its thread is replaced.'),

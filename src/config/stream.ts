@@ -1,6 +1,7 @@
 import { z } from 'zod';
 import { ID_PATTERN } from '../core/ids.ts';
 import { range, whole } from './number.ts';
+import { skipConfig } from './skip.ts';
 import { lineConfig, trackConfig, zoneConfig } from './track.ts';
 
 const target = z.strictObject({
@@ -56,6 +57,7 @@ const settings = {
     .union([z.boolean(), trackConfig])
     .default(false)
     .describe('Follow objects from frame to frame: true, or settings of the tracker.'),
+  skip: skipConfig.prefault({}).describe('Frames that need no inference.'),
   zones: z.array(zoneConfig).max(MAX_COUNTERS).default([]).describe('Areas in which tracked objects are counted.'),
   lines: z.array(lineConfig).max(MAX_COUNTERS).default([]).describe('Lines whose crossings are counted.'),
 };

@@ -28,8 +28,23 @@ export interface FrameMeta {
   readonly height: number;
 }
 
+/**
+ * What the change gate found. changed: the frame differs from the last changed one; unchanged: it equals that one up to noise;
+ * without-input: it is unchanged, and no model input was made from it, so it cannot be inferred.
+ */
+export type FrameChange = 'changed' | 'unchanged' | 'without-input';
+
+/**
+ * How a result came about. inferred: the detector saw the frame, or a picture equal to it byte by byte; tracked: the tracker
+ * predicted the boxes; unchanged: the picture equals the last inferred one up to noise, whose boxes it repeats.
+ */
+export const RESULT_ORIGINS = ['inferred', 'tracked', 'unchanged'] as const;
+
+export type ResultOrigin = (typeof RESULT_ORIGINS)[number];
+
 /** A frame whose result is final. */
 export interface PublishedFrame extends FrameMeta {
+  readonly by: ResultOrigin;
   readonly detections: readonly Detection[];
   readonly times: Readonly<FrameTimes>;
   /**
@@ -45,6 +60,7 @@ export const DROP_REASONS = {
   stale: 'Older than maxAgeMs when its batch closed.',
   'engine-failed': 'The inference thread that held it failed or was killed.',
   'lane-failed': 'The lane thread that owned its pixels failed or was killed.',
+  'reference-lost': 'It equals a frame that was dropped before it was inferred, so there is no result to repeat.',
   'lease-lost': 'The lease of its stream had passed to another host, or had not been renewed in time.',
   stopped: 'Its stream was paused, changed or removed while the frame was in flight.',
 } as const;

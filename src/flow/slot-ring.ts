@@ -1,3 +1,4 @@
+import type { FrameChange } from '../core/frame.ts';
 import type { MonoMs, PtsUs } from '../core/units.ts';
 import { SightlineError } from '../errors/sightline-error.ts';
 import type { Placement } from '../geometry/placement.ts';
@@ -8,7 +9,7 @@ const FREE = 0;
 const LANE = 1;
 const HOST = 2;
 
-const META_FIELDS = 11;
+const META_FIELDS = 14;
 const STATE_BYTES = 4;
 
 /** Indexes of the flags that both sides share. */
@@ -16,7 +17,8 @@ const WAITING = 0;
 const COMPLETED = 1;
 const LISTENING = 2;
 const NEXT_HANDED = 3;
-const FLAGS = 4;
+const LOOK = 4;
+const FLAGS = 5;
 
 /** Numbers stored beside a frame's pixels. Times are milliseconds of the monotonic clock. */
 export interface SlotMeta {
@@ -29,7 +31,14 @@ export interface SlotMeta {
   preprocessed: MonoMs;
   /** From source pixels to the model's input. */
   placement: Placement;
+  /** What the change gate found; `changed` if there is no gate. */
+  change: FrameChange;
+  /** 96 bits of a hash of the model's input, as two whole numbers; zeros if it is not computed. */
+  hashHigh: number;
+  hashLow: number;
 }
+
+const CHANGES: readonly FrameChange[] = ['changed', 'unchanged', 'without-input'];
 
 export interface SlotRingShape {
   readonly slots: number;
@@ -45,7 +54,7 @@ export interface SlotRingShape {
  * threads by number and releases them; no message carries pixels. A message is needed only if the other side sleeps:
  * the lane until a slot is free (`setWaiting`), the host until a frame arrives (`listen`).
  *
- * Layout: `[states i32][flags i32 x 4][handed i32][meta f64 x 11 per slot][slot pixels ...]`, each part aligned to 64 bytes.
+ * Layout: `[states i32][flags i32 x 5][handed i32][meta f64 x 14 per slot][slot pixels ...]`, each part aligned to 64 bytes.
  */
 export class SlotRing {
   readonly buffer: SharedArrayBuffer;
@@ -155,6 +164,16 @@ export class SlotRing {
     return Atomics.exchange(this.#flags, WAITING, 0) === 1;
   }
 
+  /** Makes the change gate forget its reference, so that the next picture counts as changed. Host side. */
+  requestLook(): void {
+    Atomics.store(this.#flags, LOOK, 1);
+  }
+
+  /** Returns whether a look was requested, and clears the request. Lane side. */
+  takeLookRequest(): boolean {
+    return Atomics.exchange(this.#flags, LOOK, 0) === 1;
+  }
+
   /**
    * Counts a complete frame read by the lane. The count survives the lane, so that frames lost with it can be counted.
    */
@@ -194,6 +213,9 @@ export class SlotRing {
     m[at + 8] = meta.placement.scaleY;
     m[at + 9] = meta.placement.offsetX;
     m[at + 10] = meta.placement.offsetY;
+    m[at + 11] = CHANGES.indexOf(meta.change);
+    m[at + 12] = meta.hashHigh;
+    m[at + 13] = meta.hashLow;
   }
 
   readMeta(slot: number): SlotMeta {
@@ -208,6 +230,9 @@ export class SlotRing {
       decoded: m[at + 5]! as MonoMs,
       preprocessed: m[at + 6]! as MonoMs,
       placement: { scaleX: m[at + 7]!, scaleY: m[at + 8]!, offsetX: m[at + 9]!, offsetY: m[at + 10]! },
+      change: CHANGES[m[at + 11]!]!,
+      hashHigh: m[at + 12]!,
+      hashLow: m[at + 13]!,
     };
   }
 }

@@ -29,6 +29,7 @@ function frameFields(frame: PublishedFrame): Omit<DetectionsMessage, 'type'> {
     width: frame.width,
     height: frame.height,
     latencyMs: round(frame.times.published - frame.times.captured, 100),
+    by: frame.by,
     detections: frame.detections.map(shortened),
   };
 }

@@ -4,6 +4,7 @@
  */
 import { z } from 'zod';
 import type { Detection } from '../core/detection.ts';
+import type { ResultOrigin } from '../core/frame.ts';
 import type { WireError } from '../errors/sightline-error.ts';
 import type { FleetReport } from './fleet-report.ts';
 import type { HostReport, StreamReport } from './report.ts';
@@ -61,6 +62,8 @@ export interface DetectionsMessage {
   readonly height: number;
   /** From captured to published. */
   readonly latencyMs: number;
+  /** How the result came about. */
+  readonly by: ResultOrigin;
   readonly detections: readonly Detection[];
 }
 

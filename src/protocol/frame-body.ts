@@ -1,7 +1,7 @@
 /** The body of topic `detections`: the result of one frame. */
 import { z } from 'zod';
 import type { Box, Detection } from '../core/detection.ts';
-import type { PublishedFrame } from '../core/frame.ts';
+import { type PublishedFrame, RESULT_ORIGINS, type ResultOrigin } from '../core/frame.ts';
 import { ID_PATTERN } from '../core/ids.ts';
 import type { MonoMs, PtsUs } from '../core/units.ts';
 import { count, id, mediaTimeUs, name } from './bounds.ts';
@@ -31,6 +31,8 @@ export const frameBody = z.object({
   ptsUs: mediaTimeUs,
   width: sizePx,
   height: sizePx,
+  /** Older hosts infer every frame and do not send it. */
+  by: z.enum(RESULT_ORIGINS).default('inferred'),
   detections: z.array(detection).max(MAX_DETECTIONS),
   times: z.object({
     captured: monoMs,
@@ -54,10 +56,11 @@ type Fields = Readonly<Record<string, unknown>>;
  */
 export function copyFrame(body: unknown): PublishedFrame | null {
   if (!isObject(body)) return null;
-  const { streamId, frame, ptsUs, width, height, detections, times, fence } = body;
+  const { streamId, frame, ptsUs, width, height, by = 'inferred', detections, times, fence } = body;
   if (typeof streamId !== 'string' || !ID_PATTERN.test(streamId)) return null;
   if (!isCount(frame) || !Number.isSafeInteger(ptsUs) || !isSize(width) || !isSize(height)) return null;
   if (fence !== undefined && !isCount(fence)) return null;
+  if (!isOrigin(by)) return null;
   const copiedTimes = copyTimes(times);
   if (copiedTimes === null || !Array.isArray(detections) || detections.length > MAX_DETECTIONS) return null;
   const copied: Detection[] = [];
@@ -66,7 +69,7 @@ export function copyFrame(body: unknown): PublishedFrame | null {
     if (one === null) return null;
     copied.push(one);
   }
-  const known = { streamId, frame, ptsUs: ptsUs as PtsUs, width, height, detections: copied, times: copiedTimes };
+  const known = { streamId, frame, ptsUs: ptsUs as PtsUs, width, height, by, detections: copied, times: copiedTimes };
   return fence === undefined ? known : { ...known, fence };
 }
 
@@ -97,6 +100,10 @@ function isWithin(value: unknown, least: number, most: number): value is number 
 
 function isCount(value: unknown): value is number {
   return Number.isSafeInteger(value) && (value as number) >= 0;
+}
+
+function isOrigin(value: unknown): value is ResultOrigin {
+  return value === 'inferred' || value === 'tracked' || value === 'unchanged';
 }
 
 function isSize(value: unknown): value is number {

@@ -49,6 +49,16 @@ export interface FrameCounters extends Omit<Wire<typeof frameCounters>, 'dropped
   readonly dropped: Readonly<Partial<Record<DropReason, number>>>;
 }
 
+const resultCounters = z.object({
+  /** Published frames by origin; their sum is `published`. */
+  inferred: count,
+  tracked: count,
+  unchanged: count,
+  /** Inferences saved because an equal picture had been inferred before; such frames count as inferred above. */
+  cached: count,
+});
+export type ResultCounters = Wire<typeof resultCounters>;
+
 const zoneCount = z.object({
   id,
   /** Objects inside now. */
@@ -90,6 +100,10 @@ export const streamReport = z.object({
     publish: percentiles,
   } satisfies Record<LatencyStage, typeof percentiles>),
   frames: frameCounters,
+  /** How the published frames got their results; absent from older hosts. */
+  results: resultCounters.optional(),
+  /** If the tracker predicts frames between: every how many frames one is inferred now, and the most since the start. */
+  detectEvery: z.object({ now: count, longest: count }).optional(),
   /** Frames waiting for a batch now. */
   queueDepth: count,
   decodeErrors: count,

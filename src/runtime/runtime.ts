@@ -88,7 +88,11 @@ export class Runtime {
     this.previews = new Listeners('pictures', incidents);
     this.spec = options.engine.model.spec;
     this.scoreThreshold = options.model.scoreThreshold ?? this.spec.scoreThreshold;
-    const batching = { ...options.batch, timeoutMs: options.model.timeoutMs };
+    const batching = {
+      ...options.batch,
+      timeoutMs: options.model.timeoutMs,
+      cacheResults: options.model.cacheResults,
+    };
     this.#scheduler = new Scheduler(this.#schedulerEvents(), systemClock);
     this.#instance = this.#scheduler.addInstance(DEFAULT_INSTANCE, options.engine, batching);
     this.#port = this.#streamPort();
@@ -270,6 +274,7 @@ export class Runtime {
       scoreThreshold: this.scoreThreshold,
       ffmpeg: { path: this.ffmpeg.path, major: this.ffmpeg.major },
       preview: { maxWidth: preview.width, fps: preview.fps },
+      hashesInput: instance.cache !== null,
       get inferenceSlots() {
         return inferenceThreads * instance.callsInFlight * instance.maxWarmedSize;
       },

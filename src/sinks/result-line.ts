@@ -28,6 +28,7 @@ export function resultLine(frame: WrittenFrame, source: string, run?: string): s
     ptsUs: frame.ptsUs,
     width: frame.width,
     height: frame.height,
+    by: frame.by,
     ...(frame.fence === undefined ? {} : { fence: frame.fence }),
     ...(run === undefined ? {} : { run }),
     detections: frame.detections.map(roundDetection),

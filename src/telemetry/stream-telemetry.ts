@@ -1,6 +1,6 @@
 import { createHistogram, type RecordableHistogram } from 'node:perf_hooks';
-import type { DropReason, FrameTimes } from '../core/frame.ts';
-import type { FrameCounters, LatencyStage, Percentiles } from '../protocol/report.ts';
+import type { DropReason, FrameTimes, ResultOrigin } from '../core/frame.ts';
+import type { FrameCounters, LatencyStage, Percentiles, ResultCounters } from '../protocol/report.ts';
 import { LATENCY_STAGES } from '../protocol/report.ts';
 import { RateMeter } from './rate-meter.ts';
 import { NO_PERCENTILES, SlidingWindow } from './sliding-window.ts';
@@ -17,8 +17,10 @@ export class StreamTelemetry {
   readonly #stages: Record<LatencyStage, SlidingWindow>;
   readonly #total: RecordableHistogram = createHistogram({ lowest: 1, highest: MAX_US, figures: 2 });
   readonly #dropped: Partial<Record<DropReason, number>> = {};
+  readonly #results: Record<ResultOrigin, number> = { inferred: 0, tracked: 0, unchanged: 0 };
   #in = 0;
   #published = 0;
+  #cached = 0;
 
   constructor(nowMs: number) {
     this.#inRate = new RateMeter(nowMs);
@@ -43,9 +45,15 @@ export class StreamTelemetry {
     this.#inferredRate.add(nowMs);
   }
 
-  onPublished(times: Readonly<FrameTimes>): void {
+  /** An inference was saved, because an equal picture had been inferred before. */
+  onCached(): void {
+    this.#cached += 1;
+  }
+
+  onPublished(times: Readonly<FrameTimes>, by: ResultOrigin = 'inferred'): void {
     const now = times.published;
     this.#published += 1;
+    this.#results[by] += 1;
     this.#publishedRate.add(now);
     const latencyMs = now - times.captured;
     this.#latency.add(now, latencyMs);
@@ -60,6 +68,11 @@ export class StreamTelemetry {
   /** @param inFlight - frames that entered and are neither published nor dropped, as counted by the ledger. */
   frames(inFlight: number): FrameCounters {
     return { in: this.#in, published: this.#published, inFlight, dropped: { ...this.#dropped } };
+  }
+
+  /** How the published frames got their results. */
+  get results(): ResultCounters {
+    return { ...this.#results, cached: this.#cached };
   }
 
   fps(nowMs: number): { in: number; inferred: number; published: number } {

@@ -1,9 +1,21 @@
-import type { Detection } from '../core/detection.ts';
+import type { Box, Detection } from '../core/detection.ts';
 import { iouXywh } from '../geometry/iou.ts';
 import { AssignmentSolver } from './assignment.ts';
 import { MediaTimeline } from './media-timeline.ts';
 import { ObjectTrack } from './object-track.ts';
 import { type ResolvedTrackOptions, resolveTrackOptions, type TrackOptions } from './track-options.ts';
+
+/** How well the tracker had predicted the newest frame that was inferred. */
+export interface PredictionQuality {
+  /** Confirmed tracks that were in sight before. */
+  readonly tracks: number;
+  /** How many of them were not found again. */
+  readonly lost: number;
+  /** Objects that no track had predicted. */
+  readonly fresh: number;
+  /** Smallest IoU of a predicted box with its detection; 1 if there was none. */
+  readonly leastIou: number;
+}
 
 /** A detection of the newest frame and the track that it was matched with. */
 interface Sighting {
@@ -28,7 +40,11 @@ export class ByteTracker {
   readonly #solver = new AssignmentSolver();
   #costs = new Float64Array(0);
   #tracks: ObjectTrack[] = [];
+  /** Reported detections of the newest inferred frame that belong to no track. */
+  #strays: readonly Detection[] = [];
   #lastId = 0;
+  #leastIou = 1;
+  #quality: PredictionQuality = { tracks: 0, lost: 0, fresh: 0, leastIou: 1 };
 
   /** @throws RangeError if an option is out of range. */
   constructor(options: TrackOptions = {}) {
@@ -55,21 +71,53 @@ export class ByteTracker {
     );
 
     const known = this.#tracks.filter((track) => track.state !== 'tentative');
+    const tracks = known.filter((track) => track.state === 'tracked').length;
+    this.#leastIou = 1;
     const unseen = this.#associate(known, strong, matchIou);
     const inSight = unseen.filter((track) => track.state === 'tracked');
-    for (const track of this.#associate(inSight, weak, lowMatchIou)) track.state = 'lost';
+    const lost = this.#associate(inSight, weak, lowMatchIou);
+    for (const track of lost) track.state = 'lost';
+    const leastIou = this.#leastIou;
     const tentative = this.#tracks.filter((track) => track.state === 'tentative');
     const unconfirmed = new Set(this.#associate(tentative, strong, newMatchIou));
     this.#tracks = this.#tracks.filter((track) => !unconfirmed.has(track));
 
-    this.#startTracks(strong);
+    const fresh = this.#startTracks(strong);
+    this.#quality = { tracks, lost: lost.length, fresh, leastIou };
     this.#confirmTracks();
     return this.#report(sightings);
   }
 
+  /** How well it had predicted the newest frame given to `update`. */
+  get quality(): PredictionQuality {
+    return this.#quality;
+  }
+
+  /**
+   * Predicts the boxes of a frame that was not inferred: each object in sight moves on at its velocity, and a detection without
+   * a track stays where it was. No track ages or is lost by it.
+   *
+   * @param picture - size in source pixels, to which boxes are clipped; an object that has left the picture is not returned.
+   */
+  predict(ptsUs: number, picture: { readonly width: number; readonly height: number }): Detection[] {
+    this.#advanceTime(ptsUs);
+    const predicted: Detection[] = [...this.#strays];
+    for (const track of this.#tracks) {
+      if (track.state === 'lost' || track.seen.score < this.#options.reportScore) continue;
+      const box = clipped(track.predicted, picture);
+      if (box === null) continue;
+      const { classId, label, score } = track.seen;
+      predicted.push(track.id > 0 ? { classId, label, score, box, trackId: track.id } : { classId, label, score, box });
+    }
+    return predicted;
+  }
+
   #advanceTime(ptsUs: number): void {
     const { elapsedUs, isBroken } = this.#timeline.advance(ptsUs);
-    if (isBroken) this.#tracks = [];
+    if (isBroken) {
+      this.#tracks = [];
+      this.#strays = [];
+    }
     const oldestUs = this.#timeline.nowUs - this.#options.lostMs * 1000;
     this.#tracks = this.#tracks.filter((track) => track.lastUs >= oldestUs);
     for (const track of this.#tracks) track.predict(elapsedUs);
@@ -100,17 +148,22 @@ export class ByteTracker {
       if (column === -1 || costs[row * free.length + column]! >= forbidden) return true;
       const sighting = free[column]!;
       sighting.track = track;
-      track.observe(sighting.detection.box, this.#timeline.nowUs);
+      this.#leastIou = Math.min(this.#leastIou, 1 - costs[row * free.length + column]!);
+      track.observe(sighting.detection, this.#timeline.nowUs);
       return false;
     });
   }
 
-  #startTracks(strong: readonly Sighting[]): void {
+  /** @returns how many it started. */
+  #startTracks(strong: readonly Sighting[]): number {
+    let started = 0;
     for (const sighting of strong) {
       if (sighting.track !== null || sighting.detection.score < this.#options.newScore) continue;
       sighting.track = new ObjectTrack(sighting.detection, this.#timeline.nowUs);
       this.#tracks.push(sighting.track);
+      started += 1;
     }
+    return started;
   }
 
   #confirmTracks(): void {
@@ -123,18 +176,34 @@ export class ByteTracker {
 
   #report(sightings: readonly Sighting[]): Detection[] {
     const reported: Detection[] = [];
+    const strays: Detection[] = [];
     for (const { detection, track } of sightings) {
       if (detection.score < this.#options.reportScore) continue;
       const { classId, label, score, box } = detection;
       const bare = { classId, label, score, box };
       reported.push(track !== null && track.id > 0 ? { ...bare, trackId: track.id } : bare);
+      if (track === null) strays.push(bare);
     }
+    this.#strays = strays;
     return reported;
   }
 }
 
 function hasArea({ box }: Detection): boolean {
   return box[2] > 0 && box[3] > 0 && box.every(Number.isFinite);
+}
+
+/** Returns the part of a box inside the picture; null if less than a quarter of it is. */
+function clipped(
+  [x, y, width, height]: Iterable<number> & ArrayLike<number>,
+  picture: { readonly width: number; readonly height: number },
+): Box | null {
+  const left = Math.max(0, x!);
+  const top = Math.max(0, y!);
+  const right = Math.min(picture.width, x! + width!);
+  const bottom = Math.min(picture.height, y! + height!);
+  const isInside = right > left && bottom > top && (right - left) * (bottom - top) >= (width! * height!) / 4;
+  return isInside ? [left, top, right - left, bottom - top] : null;
 }
 
 function iouWith(track: ObjectTrack, { box }: Detection): number {

@@ -1,4 +1,4 @@
-import type { Box, Detection } from '../core/detection.ts';
+import type { Detection } from '../core/detection.ts';
 import { MotionFilter } from './motion-filter.ts';
 
 /**
@@ -14,6 +14,8 @@ export class ObjectTrack {
   /** 0 until it is confirmed. */
   id = 0;
   hits = 1;
+  /** The newest detection. */
+  seen: Detection;
   /** Time of the newest detection, on the tracker's `MediaTimeline`. */
   lastUs: number;
   /** x, y, width, height predicted for the newest frame. */
@@ -22,6 +24,7 @@ export class ObjectTrack {
 
   constructor(detection: Detection, nowUs: number) {
     this.classId = detection.classId;
+    this.seen = detection;
     this.lastUs = nowUs;
     this.#filter = new MotionFilter(detection.box);
     this.#filter.writeBox(this.predicted, 0);
@@ -32,8 +35,9 @@ export class ObjectTrack {
     this.#filter.writeBox(this.predicted, 0);
   }
 
-  observe(box: Box, nowUs: number): void {
-    this.#filter.correct(box);
+  observe(detection: Detection, nowUs: number): void {
+    this.seen = detection;
+    this.#filter.correct(detection.box);
     this.#filter.writeBox(this.predicted, 0);
     this.hits += 1;
     this.lastUs = nowUs;

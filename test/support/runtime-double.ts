@@ -163,6 +163,7 @@ export function publishedFrame(
     frame,
     ptsUs: (frame * 40_000) as PtsUs,
     ...size,
+    by: 'inferred',
     detections,
     times: {
       captured: at(0),

@@ -1,3 +1,4 @@
+import type { FrameChange } from '../../src/core/frame.ts';
 import type { MonoMs, PtsUs } from '../../src/core/units.ts';
 import type { SlotMeta } from '../../src/flow/slot-ring.ts';
 
@@ -10,6 +11,9 @@ export function slotMeta({
   captured = 0,
   decoded = 0,
   preprocessed = 0,
+  change = 'changed',
+  hashHigh = 0,
+  hashLow = 0,
 }: {
   readonly frame: number;
   readonly width: number;
@@ -18,10 +22,14 @@ export function slotMeta({
   readonly captured?: number;
   readonly decoded?: number;
   readonly preprocessed?: number;
+  readonly change?: FrameChange;
+  readonly hashHigh?: number;
+  readonly hashLow?: number;
 }): SlotMeta {
   return {
     ...{ frame, ptsUs: ptsUs as PtsUs, width, height },
     ...{ captured: captured as MonoMs, decoded: decoded as MonoMs, preprocessed: preprocessed as MonoMs },
     placement: { scaleX: 1, scaleY: 1, offsetX: 0, offsetY: 0 },
+    ...{ change, hashHigh, hashLow },
   };
 }

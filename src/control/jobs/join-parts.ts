@@ -77,7 +77,7 @@ class PartJoiner {
     const { detections } = this.#analytics.update({ ptsUs, width, height }, raw);
     const frame = this.#frames * this.#every;
     this.#frames += 1;
-    const line = resultLine({ frame, ptsUs: ptsUs as PtsUs, width, height, detections }, this.#label);
+    const line = resultLine({ frame, ptsUs: ptsUs as PtsUs, width, height, by: 'inferred', detections }, this.#label);
     const wait = this.#file.write(`${line}\n`, 1);
     if (wait !== null) await wait;
     else if (performance.now() - this.#busySinceMs < MAX_BUSY_MS) return;

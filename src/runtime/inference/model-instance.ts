@@ -5,6 +5,7 @@ import type { EngineInfo, EngineRequest } from '../../protocol/threads.ts';
 import type { InFlightFrame } from '../stream/frame-ledger.ts';
 import { EnginePool, type EnginePoolEvents } from './engine-pool.ts';
 import type { InferenceClient } from './inference-client.ts';
+import { ResultCache } from './result-cache.ts';
 
 /** Most batches on one thread while only files are read. */
 const FILE_DEPTH = 2;
@@ -22,6 +23,8 @@ export interface BatchSettings {
   readonly maxDelayMs: number;
   /** A call that takes longer than this has hung. */
   readonly timeoutMs: number;
+  /** Results kept for pictures that come again; 0 for none. */
+  readonly cacheResults: number;
 }
 
 /** What to do with a free thread. Frames in `stale` were too old and are dropped for every kind. */
@@ -47,6 +50,8 @@ export class ModelInstance {
   readonly name: string;
   readonly batcher: MicroBatcher<InFlightFrame>;
   readonly pool: EnginePool;
+  /** Results of pictures that may come again; null if none are kept. */
+  readonly cache: ResultCache | null;
   readonly #settings: BatchSettings;
   readonly #histogram = new Map<number, number>();
   #sizer: BatchSizer | null = null;
@@ -64,6 +69,7 @@ export class ModelInstance {
     this.name = name;
     this.#settings = settings;
     this.batcher = new MicroBatcher(settings);
+    this.cache = settings.cacheResults === 0 ? null : new ResultCache(settings.cacheResults);
     this.pool = new EnginePool(request, events, settings.timeoutMs);
   }
 

@@ -18,6 +18,8 @@ export interface ScheduledStream {
   takeFrame(): InFlightFrame | null;
   /** Requests a message when the lane hands over the next frame. Frames already handed over cause none. */
   wakeOnFrame(): void;
+  /** Publishes frames that `takeFrame` did not return because they need no inference. */
+  completeSkipped(): void;
 }
 
 /** How a stream is served. Live streams and files differ only in these values. */
@@ -52,6 +54,13 @@ interface Instance {
 interface Drop {
   readonly frame: InFlightFrame;
   readonly reason: DropReason;
+}
+
+/** What the loop decided and what takes effect when it ends. */
+interface Outcome {
+  readonly drops: Drop[];
+  /** Frames whose results the cache has. */
+  readonly known: { readonly frame: InFlightFrame; readonly rows: Float32Array }[];
 }
 
 /**
@@ -102,7 +111,15 @@ export class Scheduler {
   withdraw(stream: ScheduledStream): readonly InFlightFrame[] {
     const { model, streams } = this.#instance(stream.instance);
     streams.delete(stream.id);
-    return model.batcher.removeStream(stream.id);
+    const withdrawn = model.batcher.removeStream(stream.id);
+    if (model.cache === null) return withdrawn;
+    const others = withdrawn.flatMap((frame) => model.cache!.settle(frame, null));
+    // Those of the stream itself are dropped by its caller, like the frames that were in the queue.
+    this.#requeue(
+      this.#instance(stream.instance),
+      others.filter(({ streamId }) => streamId !== stream.id),
+    );
+    return [...withdrawn, ...others.filter(({ streamId }) => streamId === stream.id)];
   }
 
   /** Frames of a stream that wait for a batch. */
@@ -132,59 +149,67 @@ export class Scheduler {
   #run(instance: Instance, arrived?: { readonly stream: ScheduledStream; readonly policy: StreamPolicy }): void {
     instance.cancelDeadline?.();
     instance.cancelDeadline = null;
-    const drops: Drop[] = [];
+    const outcome: Outcome = { drops: [], known: [] };
     if (arrived?.policy.wake === 'always') {
       // Request first, then drain: a frame that is handed over in between is reported twice, never missed.
       arrived.stream.wakeOnFrame();
-      this.#drain(instance, arrived.stream, drops);
+      this.#drain(instance, arrived.stream, outcome);
     }
-    do this.#drainIdle(instance, drops);
-    while (this.#submit(instance, drops) && this.#wakeIdle(instance, drops));
-    for (const { frame, reason } of drops) frame.owner.drop(frame, reason);
+    do this.#drainIdle(instance, outcome);
+    while (this.#submit(instance, outcome) && this.#wakeIdle(instance, outcome));
+    for (const { frame, rows } of outcome.known) this.#completeCached(frame, rows, this.#clock.now());
+    for (const { frame, reason } of outcome.drops) this.#drop(instance, frame, reason);
+    for (const { stream } of instance.streams.values()) stream.completeSkipped();
   }
 
   /** Moves frames that a lane handed over into the stream's queue. @returns whether there were any. */
-  #drain(instance: Instance, stream: ScheduledStream, drops: Drop[]): boolean {
-    const { batcher } = instance.model;
+  #drain(instance: Instance, stream: ScheduledStream, outcome: Outcome): boolean {
     let frame = stream.takeFrame();
     const isAny = frame !== null;
     for (; frame !== null; frame = stream.takeFrame()) {
-      // A free thread takes the oldest frame before it is displaced.
-      if (batcher.isFull(stream.id)) this.#submit(instance, drops);
-      const displaced = batcher.add(stream.id, frame, this.#clock.now());
-      if (displaced !== null) drops.push({ frame: displaced, reason: 'queue-full' });
+      const answer = instance.model.cache?.ask(frame, instance.model.scoreThreshold) ?? null;
+      if (answer?.kind === 'rows') outcome.known.push({ frame, rows: answer.rows });
+      if (answer === null || answer.kind === 'unknown') this.#enqueue(instance, frame, outcome);
     }
     return isAny;
   }
 
+  #enqueue(instance: Instance, frame: InFlightFrame, outcome: Outcome): void {
+    const { batcher } = instance.model;
+    // A free thread takes the oldest frame before it is displaced.
+    if (batcher.isFull(frame.streamId)) this.#submit(instance, outcome);
+    const displaced = batcher.add(frame.streamId, frame, this.#clock.now());
+    if (displaced !== null) outcome.drops.push({ frame: displaced, reason: 'queue-full' });
+  }
+
   /** Drains the streams whose lanes do not report every frame. */
-  #drainIdle(instance: Instance, drops: Drop[]): void {
+  #drainIdle(instance: Instance, outcome: Outcome): void {
     for (const { stream, policy } of instance.streams.values())
-      if (policy.wake === 'when-idle') this.#drain(instance, stream, drops);
+      if (policy.wake === 'when-idle') this.#drain(instance, stream, outcome);
   }
 
   /**
    * Requests a message from those lanes, because a thread is idle. @returns whether frames arrived before the request.
    */
-  #wakeIdle(instance: Instance, drops: Drop[]): boolean {
+  #wakeIdle(instance: Instance, outcome: Outcome): boolean {
     let isAny = false;
     for (const { stream, policy } of instance.streams.values()) {
       if (policy.wake !== 'when-idle') continue;
       stream.wakeOnFrame();
-      if (this.#drain(instance, stream, drops)) isAny = true;
+      if (this.#drain(instance, stream, outcome)) isAny = true;
     }
     return isAny;
   }
 
   /** Submits batches to free threads. @returns whether a thread is still free. */
-  #submit(instance: Instance, drops: Drop[]): boolean {
+  #submit(instance: Instance, outcome: Outcome): boolean {
     const { model } = instance;
     instance.cancelDeadline?.();
     instance.cancelDeadline = null;
     for (let thread = model.freeThread(); thread !== null; thread = model.freeThread()) {
       const now = this.#clock.now();
       const choice = model.choose(now);
-      for (const frame of choice.stale) drops.push({ frame, reason: 'stale' });
+      for (const frame of choice.stale) outcome.drops.push({ frame, reason: 'stale' });
       if (choice.kind === 'wait')
         instance.cancelDeadline = this.#clock.setTimer(() => this.#run(instance), Math.max(0, choice.untilMs - now));
       if (choice.kind !== 'batch') return true;
@@ -194,6 +219,31 @@ export class Scheduler {
       }
     }
     return false;
+  }
+
+  #completeCached(frame: InFlightFrame, rows: Float32Array, now: MonoMs): void {
+    frame.isCached = true;
+    frame.batchedMs = now;
+    frame.owner.complete(frame, rows, now);
+  }
+
+  /** Drops a frame. Equal frames that waited for its result take their place in the queue. */
+  #drop(instance: Instance, frame: InFlightFrame, reason: DropReason): void {
+    const waiting = instance.model.cache?.settle(frame, null) ?? [];
+    frame.owner.drop(frame, reason);
+    this.#requeue(instance, waiting);
+  }
+
+  #requeue(instance: Instance, frames: readonly InFlightFrame[]): void {
+    if (frames.length === 0) return;
+    const outcome: Outcome = { drops: [], known: [] };
+    for (const frame of frames) {
+      if (frame.status !== 'waiting') continue;
+      if (instance.streams.has(frame.streamId)) this.#enqueue(instance, frame, outcome);
+      else outcome.drops.push({ frame, reason: 'stopped' });
+    }
+    for (const { frame, reason } of outcome.drops) this.#drop(instance, frame, reason);
+    this.#run(instance);
   }
 
   #onResult(
@@ -209,7 +259,10 @@ export class Scheduler {
     let at = 0;
     for (const [i, frame] of batch.frames.entries()) {
       const end = at + counts[i]! * DETECTION_COLUMNS;
-      frame.owner.complete(frame, rows.subarray(at, end), endedMs as MonoMs);
+      const own = rows.subarray(at, end);
+      const waiting = instance.model.cache?.settle(frame, own);
+      frame.owner.complete(frame, own, endedMs as MonoMs);
+      if (waiting !== undefined) for (const equal of waiting) this.#completeCached(equal, own, endedMs as MonoMs);
       at = end;
     }
   }
@@ -221,7 +274,7 @@ export class Scheduler {
       if (wasRunning) frame.failures += 1;
       const isWorthIt = frame.owner.retriesFrames && frame.failures < MAX_FAILURES && frame.status === 'waiting';
       if (isWorthIt) instance.model.batcher.putBack(frame.streamId, frame, this.#clock.now());
-      else frame.owner.drop(frame, 'engine-failed');
+      else this.#drop(instance, frame, 'engine-failed');
     }
     this.#run(instance);
   }

@@ -1,9 +1,12 @@
 import { monoNowMs } from '../../core/clock.ts';
+import type { FrameChange } from '../../core/frame.ts';
 import type { MonoMs, PtsUs } from '../../core/units.ts';
 import type { FrameHeader } from '../../decode/ffmpeg-log.ts';
 import { FrameAssembler } from '../../decode/frame-assembler.ts';
 import { type SlotMeta, SlotRing } from '../../flow/slot-ring.ts';
 import { composePlacements, fitInto, type Placement, placementOf } from '../../geometry/placement.ts';
+import { ChangeGate } from '../../preprocess/change-gate.ts';
+import { hashInput, type InputHash, NO_HASH } from '../../preprocess/input-hash.ts';
 import { encodePreview } from '../../preprocess/preview.ts';
 import { SharpPreprocessor } from '../../preprocess/sharp-preprocessor.ts';
 import type { FromLane, LaneStream } from '../../protocol/threads.ts';
@@ -25,6 +28,7 @@ export class LaneFrames {
   readonly ring: SlotRing;
   readonly #port: LanePort;
   readonly #sharp: SharpPreprocessor | null;
+  readonly #gate: ChangeGate | null;
   readonly #scratch: Uint8Array | null;
   #assembler: FrameAssembler<number>;
   #work: Promise<void> = Promise.resolve();
@@ -45,6 +49,8 @@ export class LaneFrames {
     this.#port = port;
     this.ring = SlotRing.attach(stream.ring.buffer, stream.ring.shape);
     this.#sharp = stream.picture === null ? null : new SharpPreprocessor(stream.spec, stream.picture);
+    this.#gate =
+      stream.changeGate === null ? null : new ChangeGate(stream.changeGate, stream.picture ?? stream.spec.input);
     const { inputBytes, pictureBytes } = this.ring.shape;
     this.#scratch =
       stream.policy === 'live' ? new Uint8Array(stream.picture === null ? inputBytes : pictureBytes) : null;
@@ -125,7 +131,9 @@ export class LaneFrames {
       this.#port.post({ type: 'dropped', ringId: this.stream.ring.ringId, reason: 'queue-full', count: 1 });
       return;
     }
-    const meta = {
+    const change = this.#changeOf(slot, ptsUs);
+    const hash = this.#sharp === null && change === 'changed' ? this.#hash(slot) : NO_HASH;
+    const meta: SlotMeta = {
       frame,
       ptsUs,
       width: header.width,
@@ -134,6 +142,9 @@ export class LaneFrames {
       decoded,
       preprocessed: decoded,
       placement: this.#placement(header),
+      change,
+      hashHigh: hash.high,
+      hashLow: hash.low,
     };
     this.ring.writeMeta(slot, meta);
     if (this.#sharp === null) {
@@ -144,15 +155,31 @@ export class LaneFrames {
     this.#work = this.#work.then(() => this.#preprocess(slot, meta, header));
   }
 
+  /** Passes the picture as ffmpeg wrote it through the change gate. */
+  #changeOf(slot: number, ptsUs: PtsUs): FrameChange {
+    if (this.#gate === null) return 'changed';
+    if (this.ring.takeLookRequest()) this.#gate.forget();
+    const pixels = this.#sharp === null ? this.ring.input(slot) : this.ring.picture(slot);
+    if (this.#gate.isChanged(pixels, ptsUs)) return 'changed';
+    return this.#sharp === null ? 'unchanged' : 'without-input';
+  }
+
+  #hash(slot: number): InputHash {
+    return this.stream.hashesInput ? hashInput(this.ring.input(slot)) : NO_HASH;
+  }
+
   async #preprocess(slot: number, meta: SlotMeta, header: FrameHeader): Promise<void> {
     const { ringId } = this.stream.ring;
     try {
       if (this.#isClosed) return this.ring.abandon(slot);
-      const before = monoNowMs();
-      await this.#sharp!.run(this.ring.picture(slot), this.ring.input(slot));
-      const preprocessed = monoNowMs();
-      this.#port.addPreprocessMs(preprocessed - before);
-      this.ring.writeMeta(slot, { ...meta, preprocessed });
+      if (meta.change !== 'without-input') {
+        const before = monoNowMs();
+        await this.#sharp!.run(this.ring.picture(slot), this.ring.input(slot));
+        const preprocessed = monoNowMs();
+        this.#port.addPreprocessMs(preprocessed - before);
+        const { high: hashHigh, low: hashLow } = this.#hash(slot);
+        this.ring.writeMeta(slot, { ...meta, preprocessed, hashHigh, hashLow });
+      }
       if (this.#isClosed) this.ring.abandon(slot);
       else this.#hand(slot, meta.frame, header);
     } catch (error) {

@@ -2,6 +2,7 @@ import { monoNowMs } from '../../core/clock.ts';
 import type { PtsUs } from '../../core/units.ts';
 import { decodeStill } from '../../decode/still-picture.ts';
 import { SlotRing } from '../../flow/slot-ring.ts';
+import { hashInput, NO_HASH } from '../../preprocess/input-hash.ts';
 import { preprocessImage } from '../../preprocess/sharp-preprocessor.ts';
 import type { LaneStream } from '../../protocol/threads.ts';
 import type { LanePort } from './lane-frames.ts';
@@ -60,6 +61,7 @@ export class LaneImages {
         const size = await this.#fit(path, this.#ring.input(slot));
         const done = monoNowMs();
         this.#port.addPreprocessMs(done - captured);
+        const hash = this.#stream.hashesInput ? hashInput(this.#ring.input(slot)) : NO_HASH;
         this.#ring.countCompleted();
         this.#ring.writeMeta(slot, {
           frame,
@@ -68,6 +70,9 @@ export class LaneImages {
           captured,
           decoded: captured,
           preprocessed: done,
+          change: 'changed',
+          hashHigh: hash.high,
+          hashLow: hash.low,
         });
         if (this.#ring.hand(slot)) this.#port.post({ type: 'frames', ringId });
       } catch (error) {

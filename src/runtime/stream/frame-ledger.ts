@@ -1,11 +1,13 @@
 import { type Detection, unpackDetections } from '../../core/detection.ts';
-import type { DropReason, FrameTimes, PublishedFrame } from '../../core/frame.ts';
+import type { DropReason, FrameTimes, PublishedFrame, ResultOrigin } from '../../core/frame.ts';
 import type { MonoMs } from '../../core/units.ts';
 import type { SlotMeta, SlotRing } from '../../flow/slot-ring.ts';
 import type { StreamTelemetry } from '../../telemetry/stream-telemetry.ts';
 
 /** Time of a stage that a frame has not reached. */
 const NOT_YET = 0 as MonoMs;
+
+const NO_ROWS = new Float32Array(0);
 
 /** The ring that holds a frame. */
 export interface FrameRing {
@@ -38,13 +40,24 @@ export interface InFlightFrame {
   batchedMs: MonoMs;
   inferredMs: MonoMs;
   rows: Float32Array | null;
+  /** How it gets its result. */
+  by: ResultOrigin;
+  /**
+   * The earlier frame whose result an unchanged frame repeats; itself if that frame was dropped, so that there is nothing
+   * to repeat. Null for other frames.
+   */
+  repeats: InFlightFrame | null;
+  /** Its rows are those of an equal picture. */
+  isCached: boolean;
 }
 
 export interface LedgerPort {
   readonly retriesFrames: boolean;
   /** The lease under which results are published; null if there is none. */
   readonly lease: { readonly fence: number; isValid(): boolean } | null;
-  /** Runs tracker and counters on the boxes. Called once per published frame, in order. */
+  /** Called for a dropped frame that was to be inferred. */
+  onDropped(frame: InFlightFrame): void;
+  /** Runs tracker and counters on the boxes. Called once per published frame, in order. A tracked frame has no boxes. */
   analyse(frame: InFlightFrame, detections: Detection[]): readonly Detection[];
   /** Passes a result to the sinks. The slot is released when the returned promise settles, or at once if it is null. */
   publish(result: PublishedFrame, frame: InFlightFrame): Promise<unknown> | null;
@@ -102,6 +115,9 @@ export class FrameLedger implements FrameOwner {
       batchedMs: NOT_YET,
       inferredMs: NOT_YET,
       rows: null,
+      by: 'inferred',
+      repeats: null,
+      isCached: false,
     };
     this.#frames.push(frame);
     this.#inFlight += 1;
@@ -121,6 +137,13 @@ export class FrameLedger implements FrameOwner {
     this.#telemetry.onDropped(reason);
     this.#leave();
     release(frame);
+    this.#port.onDropped(frame);
+    this.#flush();
+  }
+
+  /** Completes frames that need no inference, in order of arrival. */
+  completeSkipped(frames: readonly InFlightFrame[]): void {
+    for (const frame of frames) frame.status = 'done';
     this.#flush();
   }
 
@@ -129,7 +152,8 @@ export class FrameLedger implements FrameOwner {
     frame.status = 'done';
     frame.rows = rows;
     frame.inferredMs = inferredMs;
-    this.#telemetry.onInferred(inferredMs);
+    if (frame.isCached) this.#telemetry.onCached();
+    else this.#telemetry.onInferred(inferredMs);
     this.#flush();
   }
 
@@ -151,27 +175,31 @@ export class FrameLedger implements FrameOwner {
     while (this.#frames.length > 0 && this.#frames[0]!.status !== 'waiting') {
       const frame = this.#frames.shift()!;
       if (frame.status !== 'done') continue;
-      if (this.#port.lease?.isValid() === false) this.#discard(frame);
+      // Another host may publish this stream by now, so a late result is dropped.
+      if (this.#port.lease?.isValid() === false) this.#discard(frame, 'lease-lost');
+      else if (frame.repeats !== null && frame.repeats.rows === null) this.#discard(frame, 'reference-lost');
       else this.#publish(frame);
     }
   }
 
-  /** Another host may publish this stream by now, so a late result is dropped. */
-  #discard(frame: InFlightFrame): void {
-    this.#telemetry.onDropped('lease-lost');
+  #discard(frame: InFlightFrame, reason: DropReason): void {
+    this.#telemetry.onDropped(reason);
     this.#leave();
     release(frame);
   }
 
   #publish(inFlight: InFlightFrame): void {
-    const { meta } = inFlight;
-    const detections = this.#port.analyse(inFlight, unpackDetections(inFlight.rows!, this.#classes));
+    const { meta, by, repeats } = inFlight;
+    const rows = (repeats ?? inFlight).rows ?? NO_ROWS;
+    const detections = this.#port.analyse(inFlight, unpackDetections(rows, this.#classes));
+    // A frame that was not inferred waits only for earlier frames.
+    const batched = by === 'inferred' ? inFlight.batchedMs : meta.preprocessed;
     const times: FrameTimes = {
       captured: meta.captured,
       decoded: meta.decoded,
       preprocessed: meta.preprocessed,
-      batched: inFlight.batchedMs,
-      inferred: inFlight.inferredMs,
+      batched,
+      inferred: by === 'inferred' ? inFlight.inferredMs : batched,
       published: this.#now(),
     };
     const result: PublishedFrame = {
@@ -180,12 +208,13 @@ export class FrameLedger implements FrameOwner {
       ptsUs: meta.ptsUs,
       width: meta.width,
       height: meta.height,
+      by,
       detections,
       times,
       ...(this.#port.lease === null ? {} : { fence: this.#port.lease.fence }),
     };
     // Count before listeners are called, so that they see consistent figures.
-    this.#telemetry.onPublished(times);
+    this.#telemetry.onPublished(times, by);
     this.#leave();
     const busy = this.#port.publish(result, inFlight);
     if (busy === null) release(inFlight);

@@ -1,3 +1,4 @@
+import { changeGateOf } from '../../config/skip.ts';
 import type { StreamConfig } from '../../config/stream.ts';
 import type { LaneStream } from '../../protocol/threads.ts';
 import type { StreamInput, StreamPort } from './stream-port.ts';
@@ -7,7 +8,7 @@ import type { StreamRing } from './stream-ring.ts';
 export function laneStream(
   config: StreamConfig,
   input: StreamInput,
-  port: Pick<StreamPort, 'spec' | 'ffmpeg' | 'preview'>,
+  port: Pick<StreamPort, 'spec' | 'ffmpeg' | 'preview' | 'hashesInput'>,
   ring: StreamRing,
   from: Pick<LaneStream, 'firstFrame' | 'firstPtsUs' | 'skip'>,
 ): LaneStream {
@@ -29,6 +30,8 @@ export function laneStream(
     openTimeoutMs,
     ...from,
     preview: port.preview,
+    changeGate: changeGateOf(config.skip),
+    hashesInput: port.hashesInput,
     isBackground: bulk !== undefined,
   };
 }

@@ -11,6 +11,7 @@ import { FrameLedger, type InFlightFrame, type LedgerPort } from './frame-ledger
 import { laneStream } from './lane-stream.ts';
 import { PreviewPairs } from './preview-pairs.ts';
 import { planRing } from './ring-plan.ts';
+import { SkipPlan } from './skip-plan.ts';
 import { StreamAnalytics } from './stream-analytics.ts';
 import type { ServedStream, StreamInput, StreamLease, StreamPort } from './stream-port.ts';
 import { StreamRing } from './stream-ring.ts';
@@ -33,6 +34,9 @@ export class RuntimeStream implements LaneListener, ServedStream, LedgerPort {
   #config: StreamConfig;
   #analytics: StreamAnalytics;
   #targets: StreamTargets;
+  #skips: SkipPlan | null;
+  /** Frames that need no inference, since the last `completeSkipped`. */
+  #skipped: InFlightFrame[] = [];
   #ring: StreamRing | null = null;
   #state: StreamState = 'starting';
   #seq = 0;
@@ -61,6 +65,7 @@ export class RuntimeStream implements LaneListener, ServedStream, LedgerPort {
     this.telemetry = new StreamTelemetry(monoNowMs());
     this.#analytics = new StreamAnalytics(config, input.bulk?.scoreThreshold ?? port.scoreThreshold);
     this.#targets = new StreamTargets(config.target);
+    this.#skips = SkipPlan.of(config.skip, () => this.#ring?.slots.requestLook());
     this.#previews = new PreviewPairs((frame, jpeg) => port.onPreview(frame, jpeg));
     this.ledger = new FrameLedger(config.id, port.spec.classes, this.telemetry, this, monoNowMs);
   }
@@ -227,9 +232,22 @@ export class RuntimeStream implements LaneListener, ServedStream, LedgerPort {
       const slot = ring.slots.take();
       if (slot === -1) return null;
       const frame = this.#enterFrame(ring, slot);
-      if (!this.#isDiscarding) return frame;
-      this.ledger.drop(frame, 'stopped');
+      if (this.#isDiscarding) this.ledger.drop(frame, 'stopped');
+      else if (this.#skips === null || this.#skips.mustInfer(frame)) return frame;
+      else this.#skipped.push(frame);
     }
+  }
+
+  /** Publishes frames that `takeFrame` kept back because they need no inference. */
+  completeSkipped(): void {
+    if (this.#skipped.length === 0) return;
+    const skipped = this.#skipped;
+    this.#skipped = [];
+    this.ledger.completeSkipped(skipped);
+  }
+
+  onDropped(_frame: InFlightFrame): void {
+    this.#skips?.onDropped();
   }
 
   /** Requests a message when the lane hands over the next frame. */
@@ -310,6 +328,7 @@ export class RuntimeStream implements LaneListener, ServedStream, LedgerPort {
 
   #withdraw(): void {
     for (const frame of this.#port.withdraw(this)) this.ledger.drop(frame, 'stopped');
+    this.completeSkipped();
   }
 
   get retriesFrames(): boolean {
@@ -341,8 +360,10 @@ export class RuntimeStream implements LaneListener, ServedStream, LedgerPort {
       for (const resolve of this.#onSettled.splice(0)) resolve();
   }
 
-  analyse({ meta }: InFlightFrame, raw: Detection[]): readonly Detection[] {
-    const { detections, crossings } = this.#analytics.update(meta, raw);
+  analyse({ meta, by }: InFlightFrame, raw: Detection[]): readonly Detection[] {
+    const { detections, crossings } =
+      by === 'tracked' ? this.#analytics.predict(meta) : this.#analytics.update(meta, raw);
+    if (by === 'inferred') this.#skips?.onInferred(this.#analytics.quality);
     for (const { lineId, trackId, label, direction, ptsUs } of crossings) {
       this.#port.event('line-crossed', this.id, `${label} ${trackId} crossed ${lineId} ${direction}`, {
         lineId,
@@ -367,6 +388,7 @@ export class RuntimeStream implements LaneListener, ServedStream, LedgerPort {
     const isLive = this.#state === 'running' || this.#state === 'reconnecting';
     const events = this.#targets.update(this.id, fps.published, latencyMs.window, isLive, nowMs);
     for (const { kind, message, details } of events) this.#port.event(kind, this.id, message, details);
+    const pace = this.#skips?.pace;
     return {
       id: this.id,
       source: this.input.label,
@@ -379,6 +401,8 @@ export class RuntimeStream implements LaneListener, ServedStream, LedgerPort {
       latencyMs,
       stagesMs: this.telemetry.stagesMs(nowMs),
       frames: this.telemetry.frames(this.ledger.inFlight),
+      results: this.telemetry.results,
+      ...(pace == null ? {} : { detectEvery: { now: pace.stride, longest: pace.longestGap } }),
       queueDepth,
       decodeErrors: this.#decodeErrors,
       reconnects: this.#reconnects,

@@ -1,7 +1,8 @@
+import { detectEveryOf } from '../../config/skip.ts';
 import type { StreamConfig } from '../../config/stream.ts';
 import type { Detection } from '../../core/detection.ts';
 import type { LineCount, ZoneCount } from '../../protocol/report.ts';
-import { ByteTracker } from '../../track/byte-tracker.ts';
+import { ByteTracker, type PredictionQuality } from '../../track/byte-tracker.ts';
 import { LineCounter, type LineCrossing } from '../../track/lines.ts';
 import { TRACK_DEFAULTS } from '../../track/track-options.ts';
 import { ZoneCounter } from '../../track/zones.ts';
@@ -12,6 +13,9 @@ export interface AnalysedFrame {
   readonly ptsUs: number;
 }
 
+/** The settings that analytics depend on. */
+type Analysed = Pick<StreamConfig, 'track' | 'zones' | 'lines'> & Partial<Pick<StreamConfig, 'skip'>>;
+
 /** Processes the boxes of one stream: track ids, then zones and lines. */
 export class StreamAnalytics {
   readonly #tracker: ByteTracker | null;
@@ -19,7 +23,7 @@ export class StreamAnalytics {
   readonly #lines: LineCounter | null;
   readonly #reportScore: number;
 
-  constructor(config: Pick<StreamConfig, 'track' | 'zones' | 'lines'>, reportScore: number) {
+  constructor(config: Analysed, reportScore: number) {
     this.#reportScore = reportScore;
     this.#tracker = isTracking(config) ? new ByteTracker(trackOptions(config, reportScore)) : null;
     this.#zones = config.zones.length > 0 ? new ZoneCounter(config.zones.map(plain)) : null;
@@ -33,10 +37,30 @@ export class StreamAnalytics {
   ): { detections: readonly Detection[]; crossings: readonly LineCrossing[] } {
     if (this.#tracker === null)
       return { detections: raw.filter(({ score }) => score >= this.#reportScore), crossings: [] };
-    const detections = this.#tracker.update(raw, frame.ptsUs);
+    return this.#count(frame, this.#tracker.update(raw, frame.ptsUs));
+  }
+
+  /** @returns the predicted detections of a frame that was not inferred, and its line crossings. Needs a tracker. */
+  predict(frame: AnalysedFrame): {
+    detections: readonly Detection[];
+    crossings: readonly LineCrossing[];
+  } {
+    if (this.#tracker === null) throw new RangeError('a stream without a tracker cannot predict boxes');
+    return this.#count(frame, this.#tracker.predict(frame.ptsUs, frame));
+  }
+
+  #count(
+    frame: AnalysedFrame,
+    detections: readonly Detection[],
+  ): { detections: readonly Detection[]; crossings: readonly LineCrossing[] } {
     const counted = { ...frame, detections };
     this.#zones?.update(counted);
     return { detections, crossings: this.#lines?.update(counted) ?? [] };
+  }
+
+  /** How well the tracker had predicted the newest inferred frame; null without a tracker. */
+  get quality(): PredictionQuality | null {
+    return this.#tracker?.quality ?? null;
   }
 
   get zones(): readonly ZoneCount[] {
@@ -48,9 +72,11 @@ export class StreamAnalytics {
   }
 }
 
-/** Counting needs track ids, so zones and lines enable the tracker. */
-function isTracking(config: Pick<StreamConfig, 'track' | 'zones' | 'lines'>): boolean {
-  return config.track !== false || config.zones.length > 0 || config.lines.length > 0;
+/** Counting needs track ids and predicted boxes need tracks, so both enable the tracker. */
+function isTracking({ track, zones, lines, skip }: Analysed): boolean {
+  return (
+    track !== false || zones.length > 0 || lines.length > 0 || (skip !== undefined && detectEveryOf(skip) !== null)
+  );
 }
 
 function trackOptions(
@@ -61,7 +87,7 @@ function trackOptions(
 }
 
 /** Returns the lowest score of boxes that a stream needs: a tracker uses weak ones that are not reported. */
-export function neededScore(config: Pick<StreamConfig, 'track' | 'zones' | 'lines'>, reportScore: number): number {
+export function neededScore(config: Analysed, reportScore: number): number {
   if (!isTracking(config)) return reportScore;
   const low = typeof config.track === 'object' ? config.track.lowScore : undefined;
   return Math.min(reportScore, low ?? TRACK_DEFAULTS.lowScore);

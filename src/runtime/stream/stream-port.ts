@@ -51,6 +51,8 @@ export interface ServedStream {
   takeFrame(): InFlightFrame | null;
   /** Requests a message when the lane hands over the next frame. */
   wakeOnFrame(): void;
+  /** Publishes frames that `takeFrame` did not return because they need no inference. */
+  completeSkipped(): void;
   readonly config: StreamConfig;
   readonly input: StreamInput;
 }
@@ -61,6 +63,8 @@ export interface StreamPort {
   readonly scoreThreshold: number;
   readonly ffmpeg: { readonly path: string; readonly major: number };
   readonly preview: { readonly maxWidth: number; readonly fps: number };
+  /** True if results are cached by the hash of the model's input. */
+  readonly hashesInput: boolean;
   /** Most slots on inference threads at once. */
   readonly inferenceSlots: number;
   /** Most slots in one message to each inference thread while only files are read. */

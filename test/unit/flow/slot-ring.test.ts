@@ -111,6 +111,9 @@ describe('SlotRing', () => {
       decoded: number,
       preprocessed: number,
       placement: fc.record({ scaleX: number, scaleY: number, offsetX: number, offsetY: number }),
+      change: fc.constantFrom('changed', 'unchanged', 'without-input'),
+      hashHigh: fc.nat({ max: 2 ** 48 - 1 }),
+      hashLow: fc.nat({ max: 2 ** 48 - 1 }),
     });
     const ring = SlotRing.create(SHAPE);
     fc.assert(

@@ -81,6 +81,7 @@ describe('feed', () => {
       ptsUs: 1_000_000,
       width: 1280,
       height: 720,
+      by: 'inferred',
       latencyMs: 42,
       detections: [{ classId: 0, label: 'person', score: 0.9123, box: [10, 20.1, 30, 40], trackId: 7 }],
     });

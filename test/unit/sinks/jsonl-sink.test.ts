@@ -52,7 +52,7 @@ describe('a line', () => {
     sink.publish(frameOf(3, [raw, person]), 'a.mp4');
     await sink.close();
     expect(readFileSync(path, 'utf8')).toBe(
-      '{"source":"a.mp4","frame":3,"ptsUs":120000,"width":1280,"height":720,"detections":[' +
+      '{"source":"a.mp4","frame":3,"ptsUs":120000,"width":1280,"height":720,"by":"inferred","detections":[' +
         '{"classId":0,"label":"person","score":0.9124,"box":[10.1,20.01,31,40],"trackId":7},' +
         '{"classId":0,"label":"person","score":0.91,"box":[10,20,30,40]}]}\n',
     );

@@ -130,6 +130,7 @@ describe('batches', () => {
       ptsUs: 0,
       width: 1280,
       height: 720,
+      by: 'inferred',
       detections: [person],
     });
     expect(requests.map(({ body }) => [body.sink, body.batch, body.lostResults])).toEqual([

@@ -185,3 +185,52 @@ describe('options', () => {
     expect(() => new ByteTracker(options)).toThrowError(message);
   });
 });
+
+describe('prediction of frames that are not inferred', () => {
+  const PICTURE = { width: 640, height: 360 };
+
+  it('moves each object on at its velocity and keeps its identity', () => {
+    const tracker = new ByteTracker();
+    run(tracker, 20, (k) => [personAt(100 + 4 * k, 200)]);
+    const predicted = [20, 21, 22].map((k) => tracker.predict(k * FRAME_US, PICTURE)[0]!);
+    expect(predicted.map(({ trackId, label, score }) => ({ trackId, label, score }))).toEqual(
+      Array(3).fill({ trackId: 1, label: 'person', score: 0.9 }),
+    );
+    for (const [i, { box }] of predicted.entries()) {
+      expect(Math.abs(box[0] - (100 + 4 * (20 + i) - 20)), 'x within a pixel').toBeLessThan(1);
+      expect(box[2]).toBeCloseTo(40, 0);
+    }
+    expect(idsOf(tracker.update([personAt(100 + 4 * 23, 200)], 23 * FRAME_US)), 'nothing was lost').toEqual([1]);
+  });
+
+  it('repeats detections without a track where they were, and objects that are lost not at all', () => {
+    const tracker = new ByteTracker();
+    const weak = personAt(500, 300, { score: 0.35 });
+    run(tracker, 5, (k) => (k < 4 ? [personAt(100, 200), weak] : [weak]));
+    expect(tracker.predict(5 * FRAME_US, PICTURE)).toEqual([{ ...weak }]);
+  });
+
+  it('clips boxes to the picture and ends objects that have left it', () => {
+    const tracker = new ByteTracker();
+    run(tracker, 20, (k) => [personAt(500 + 6 * k, 200)]);
+    const boxes = Array.from({ length: 12 }, (_, k) => tracker.predict((20 + k) * FRAME_US, PICTURE)[0]?.box ?? null);
+    for (const box of boxes) if (box !== null) expect(box[0] + box[2]).toBeLessThanOrEqual(640);
+    expect(boxes[0]).not.toBeNull();
+    expect(boxes.at(-1)).toBeNull();
+  });
+
+  it('forgets everything when a source starts again', () => {
+    const tracker = new ByteTracker({ lostMs: 100 });
+    run(tracker, 20, () => [personAt(100, 200)]);
+    expect(tracker.predict(0, PICTURE)).toEqual([]);
+  });
+
+  it('reports how well the newest inferred frame had been predicted', () => {
+    const tracker = new ByteTracker();
+    run(tracker, 10, (k) => [personAt(100 + 4 * k, 200), personAt(400, 200)]);
+    expect(tracker.quality).toMatchObject({ tracks: 2, lost: 0, fresh: 0 });
+    expect(tracker.quality.leastIou).toBeGreaterThan(0.9);
+    tracker.update([personAt(140, 200), personAt(300, 300)], 10 * FRAME_US);
+    expect(tracker.quality).toMatchObject({ tracks: 2, lost: 1, fresh: 1 });
+  });
+});

@@ -42,7 +42,7 @@ class Rig implements ScheduledStream, FrameOwner {
       },
       systemClock,
     );
-    const settings = { maxBatch: 1, maxDelayMs: 5, timeoutMs: 10_000 };
+    const settings = { maxBatch: 1, maxDelayMs: 5, timeoutMs: 10_000, cacheResults: 0 };
     this.model = this.scheduler.addInstance('default', fakeEngineRequest(callMs), settings);
     this.model.servesLive = policy === LIVE;
     this.scheduler.serve(this, policy);
@@ -58,6 +58,7 @@ class Rig implements ScheduledStream, FrameOwner {
     return {
       ...{ streamId: this.id, owner: this, ring, slot, meta, capturedMs: time, failures: 0, status: 'waiting' },
       ...{ batchedMs: time, inferredMs: time, rows: null },
+      ...{ by: 'inferred', repeats: null, isCached: false },
     };
   }
 
@@ -68,6 +69,8 @@ class Rig implements ScheduledStream, FrameOwner {
   wakeOnFrame(): void {
     this.isListening = true;
   }
+
+  completeSkipped(): void {}
 
   complete({ meta }: InFlightFrame): void {
     this.inferred.push(meta.frame);
@@ -180,12 +183,18 @@ describe('Scheduler', () => {
   it('serves each model instance independently', async () => {
     rig = new Rig();
     expect(() =>
-      rig.scheduler.addInstance('default', fakeEngineRequest(1), { maxBatch: 1, maxDelayMs: 5, timeoutMs: 1 }),
+      rig.scheduler.addInstance('default', fakeEngineRequest(1), {
+        maxBatch: 1,
+        maxDelayMs: 5,
+        timeoutMs: 1,
+        cacheResults: 0,
+      }),
     ).toThrow(RangeError);
     const other = rig.scheduler.addInstance('other', fakeEngineRequest(1), {
       maxBatch: 1,
       maxDelayMs: 5,
       timeoutMs: 10_000,
+      cacheResults: 0,
     });
     await other.start(1);
     await rig.startWith(frames(3));

@@ -46,6 +46,7 @@ describe.skipIf(!hasProc)('a file that delivers no frames (needs /proc)', () => 
       ...{ ring: { ringId: 1, buffer: ring.buffer, shape: ring.shape }, spec, policy: 'file', picture: null },
       ...{ ffmpeg: testFfmpeg, every: 1, maxFps: null, skip: 0, hwaccel: 'none', decodeThreads: 1 },
       ...{ staleMs: 1000, openTimeoutMs: 1000, firstFrame: 0, firstPtsUs: 0, isBackground: false },
+      ...{ changeGate: null, hashesInput: false },
     } as unknown as LaneStream;
     const options = { loop: false, realtime: false, rtspTransport: 'tcp', readTimeoutMs: 5000 } as const;
     const input: SourceInput = { ...source, label: 'still.mp4', isLive: false, probeAddress: null, options };

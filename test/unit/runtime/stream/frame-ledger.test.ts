@@ -26,6 +26,7 @@ class Bench {
     const port = {
       retriesFrames: false,
       lease: fence === null ? null : { fence, isValid: () => this.isLeaseValid },
+      onDropped: () => undefined,
       analyse: (_: InFlightFrame, detections: PublishedFrame['detections']) => detections,
       publish: (frame: PublishedFrame) => {
         this.published.push(frame);
@@ -59,6 +60,9 @@ class Bench {
       decoded: this.nowMs as MonoMs,
       preprocessed: this.nowMs as MonoMs,
       placement,
+      change: 'changed',
+      hashHigh: 0,
+      hashLow: 0,
     });
     this.ring.hand(slot);
     const ring = {
@@ -144,6 +148,7 @@ describe('FrameLedger', () => {
         ptsUs: 0,
         width: 64,
         height: 48,
+        by: 'inferred',
         detections: [{ classId: 0, label: 'person', score: 0.5, box: [1, 2, 3, 4] }],
         times: { captured: 100, decoded: 100, preprocessed: 100, batched: 110, inferred: 115, published: 120 },
       },

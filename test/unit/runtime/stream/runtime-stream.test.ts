@@ -51,6 +51,7 @@ class Bench {
       scoreThreshold: 0.5,
       ffmpeg: { path: 'ffmpeg', major: 7 },
       preview: { maxWidth: 64, fps: 1 },
+      hashesInput: false,
       inferenceSlots: 2,
       handOverSlots: 2,
       pickLane: () => lane,

@@ -79,6 +79,7 @@ describe('a stream under faults', () => {
       scoreThreshold: 0.5,
       ffmpeg: { path: 'ffmpeg', major: 7 },
       preview: { maxWidth: 64, fps: 1 },
+      hashesInput: false,
       inferenceSlots: 1,
       handOverSlots: 1,
       pickLane: () => lane as unknown as LaneClient,

@@ -1,0 +1,77 @@
+import { describe, expect, it } from 'vitest';
+import { ResultCache } from '../../../../src/runtime/inference/result-cache.ts';
+import type { InFlightFrame } from '../../../../src/runtime/stream/frame-ledger.ts';
+import { slotMeta } from '../../../support/slot-meta.ts';
+
+const ROWS = Float32Array.of(1, 2, 3, 4, 0.5, 0);
+
+function frameOf(hash: number, size = { width: 640, height: 360 }, scale = 1): InFlightFrame {
+  const meta = slotMeta({ frame: 0, ...size, hashHigh: hash, hashLow: 1 });
+  return { meta: { ...meta, placement: { ...meta.placement, scaleX: scale } } } as unknown as InFlightFrame;
+}
+
+describe('ResultCache', () => {
+  it('knows a picture after its first result', () => {
+    const cache = new ResultCache(10);
+    expect(cache.ask(frameOf(7), 0.3)).toEqual({ kind: 'unknown' });
+    cache.settle(frameOf(7), ROWS);
+    expect(cache.ask(frameOf(7), 0.3)).toEqual({ kind: 'rows', rows: ROWS });
+    expect(cache.ask(frameOf(8), 0.3)).toEqual({ kind: 'unknown' });
+  });
+
+  it('keeps a copy, since the thread reuses its memory', () => {
+    const cache = new ResultCache(10);
+    const rows = ROWS.slice();
+    cache.ask(frameOf(7), 0.3);
+    cache.settle(frameOf(7), rows);
+    rows.fill(0);
+    expect(cache.ask(frameOf(7), 0.3)).toEqual({ kind: 'rows', rows: ROWS });
+  });
+
+  it('keeps apart equal inputs of pictures of different sizes or places: their boxes differ in source pixels', () => {
+    const cache = new ResultCache(10);
+    cache.ask(frameOf(7), 0.3);
+    cache.settle(frameOf(7), ROWS);
+    expect(cache.ask(frameOf(7, { width: 1280, height: 720 }), 0.3)).toEqual({ kind: 'unknown' });
+    expect(cache.ask(frameOf(7, undefined, 0.5), 0.3)).toEqual({ kind: 'unknown' });
+  });
+
+  it('does not answer with a result that lacks the weak boxes a stream needs', () => {
+    const cache = new ResultCache(10);
+    cache.ask(frameOf(7), 0.5);
+    cache.settle(frameOf(7), ROWS);
+    expect(cache.ask(frameOf(7), 0.1)).toEqual({ kind: 'unknown' });
+    cache.settle(frameOf(7), ROWS);
+    expect(cache.ask(frameOf(7), 0.5), 'more boxes than needed are fine').toMatchObject({ kind: 'rows' });
+  });
+
+  it('lets equal pictures wait for the first one, and returns them when it is done or dropped', () => {
+    const cache = new ResultCache(10);
+    const [first, second, third] = [frameOf(7), frameOf(7), frameOf(7)];
+    cache.ask(first, 0.3);
+    expect([cache.ask(second, 0.3), cache.ask(third, 0.3)]).toEqual([{ kind: 'pending' }, { kind: 'pending' }]);
+    expect(cache.settle(first, null)).toEqual([second, third]);
+    expect(cache.ask(second, 0.3), 'a dropped frame leaves nothing behind').toEqual({ kind: 'unknown' });
+  });
+
+  it('never answers for a frame that was not hashed', () => {
+    const cache = new ResultCache(10);
+    const bare = { meta: slotMeta({ frame: 0, width: 1, height: 1 }) } as unknown as InFlightFrame;
+    cache.ask(bare, 0.3);
+    cache.settle(bare, ROWS);
+    expect(cache.ask(bare, 0.3)).toEqual({ kind: 'unknown' });
+  });
+
+  it('forgets the picture that was used least recently', () => {
+    const cache = new ResultCache(2);
+    for (const hash of [1, 2]) {
+      cache.ask(frameOf(hash), 0.3);
+      cache.settle(frameOf(hash), ROWS);
+    }
+    cache.ask(frameOf(1), 0.3);
+    cache.ask(frameOf(3), 0.3);
+    expect(cache.size).toBe(2);
+    expect(cache.ask(frameOf(1), 0.3)).toMatchObject({ kind: 'rows' });
+    expect(cache.ask(frameOf(2), 0.3)).toEqual({ kind: 'unknown' });
+  });
+});

@@ -1,0 +1,69 @@
+import { describe, expect, it } from 'vitest';
+import { DetectPace } from '../../../src/track/detect-pace.ts';
+
+const FRAME_US = 10_000;
+const GOOD = { tracks: 2, lost: 0, fresh: 0, leastIou: 0.9 };
+const POOR = { tracks: 2, lost: 0, fresh: 0, leastIou: 0.3 };
+
+/** Runs frames through a pace. @returns the numbers of those that are inferred. */
+function run(pace: DetectPace, frames: number, qualityOf: (frame: number) => typeof GOOD, from = 0): number[] {
+  const inferred: number[] = [];
+  for (let frame = from; frame < from + frames; frame++) {
+    if (!pace.isDue(frame * FRAME_US)) continue;
+    inferred.push(frame);
+    pace.onInferred(qualityOf(frame));
+  }
+  return inferred;
+}
+
+describe('DetectPace', () => {
+  it('infers every n-th frame, beginning with the first', () => {
+    expect(run(new DetectPace({ min: 4, max: 4 }), 13, () => POOR)).toEqual([0, 4, 8, 12]);
+  });
+
+  it('never lets more than n frames pass: the longest distance is what it publishes', () => {
+    const pace = new DetectPace({ min: 1, max: 6 });
+    const inferred = run(pace, 400, () => GOOD);
+    const gaps = inferred.slice(1).map((frame, i) => frame - inferred[i]!);
+    expect(Math.max(...gaps)).toBe(6);
+    expect(pace.longestGap).toBe(6);
+  });
+
+  it('grows while predictions are good, and is halved by a poor one', () => {
+    const pace = new DetectPace({ min: 1, max: 8 });
+    run(pace, 500, () => GOOD);
+    expect(pace.stride).toBe(8);
+    run(pace, 8, () => POOR, 500);
+    expect(pace.stride).toBe(4);
+    run(pace, 20, () => POOR, 508);
+    expect(pace.stride, 'not below its minimum').toBe(1);
+  });
+
+  it('is halved when an object is lost or a new one appears', () => {
+    for (const surprise of [
+      { ...GOOD, lost: 1 },
+      { ...GOOD, fresh: 1 },
+      { tracks: 0, lost: 0, fresh: 1, leastIou: 1 },
+    ]) {
+      const pace = new DetectPace({ min: 1, max: 8 });
+      run(pace, 500, () => GOOD);
+      run(pace, 8, () => surprise, 500);
+      expect(pace.stride).toBe(4);
+    }
+  });
+
+  it('infers after 300 ms at the latest if it adapts, whatever the frame rate', () => {
+    const pace = new DetectPace({ min: 1, max: 8 });
+    run(pace, 500, () => GOOD);
+    const due = Array.from({ length: 20 }, (_, k) => pace.isDue(5_000_000 + k * 200_000));
+    expect(due.slice(2).filter(Boolean).length, 'every second frame at 5 frames per second').toBe(9);
+  });
+
+  it('infers the next frame if the one that was due was dropped', () => {
+    const pace = new DetectPace({ min: 5, max: 5 });
+    expect(pace.isDue(0)).toBe(true);
+    pace.onDropped();
+    expect(pace.isDue(FRAME_US)).toBe(true);
+    expect(pace.isDue(2 * FRAME_US)).toBe(false);
+  });
+});
