@@ -106,9 +106,15 @@ export class CardFigures {
 }
 
 /** Also states a miss in words: not everybody can see the red colour. */
-function fpsNote({ fps, target, isMissing }) {
-  if (target.fps === null) return `in ${formatFps(fps.in)}`;
-  return `${isMissing.fps ? 'below' : 'target'} ${target.fps}`;
+function fpsNote(report) {
+  const { fps, target, isMissing } = report;
+  const note = target.fps === null ? `in ${formatFps(fps.in)}` : `${isMissing.fps ? 'below' : 'target'} ${target.fps}`;
+  return skipsInference(report) ? `${note}, inferred ${formatFps(fps.inferred)}` : note;
+}
+
+/** True if results came about without inference. Older hosts do not send `results`. */
+function skipsInference({ results }) {
+  return results !== undefined && results.tracked + results.unchanged + results.cached > 0;
 }
 
 function latencyNote({ target, isMissing }) {

@@ -1,4 +1,4 @@
-import { DROP_REASONS } from '../core/frame.ts';
+import { DROP_REASONS, RESULT_ORIGINS } from '../core/frame.ts';
 import type { Incidents } from '../flow/incidents.ts';
 import { TOPICS } from '../protocol/feed.ts';
 import {
@@ -110,7 +110,7 @@ export class GatewayMetrics {
     }
   }
 
-  #fillFrames({ id: stream, frames, queueDepth, reconnects, decodeErrors }: StreamReport): void {
+  #fillFrames({ id: stream, frames, results, queueDepth, reconnects, decodeErrors }: StreamReport): void {
     this.#set.counter('sightline_stream_frames_in_total', 'Frames that entered.', { stream }, frames.in);
     this.#set.counter('sightline_stream_frames_published_total', 'Frames published.', { stream }, frames.published);
     // Every reason has a series from the start: one that appears with its first drop has no rate to alert on.
@@ -118,6 +118,12 @@ export class GatewayMetrics {
       const value = frames.dropped[reason] ?? 0;
       this.#set.counter('sightline_stream_frames_dropped_total', 'Frames dropped.', { stream, reason }, value);
     }
+    for (const by of RESULT_ORIGINS) {
+      const value = results?.[by] ?? 0;
+      this.#set.counter('sightline_stream_results_total', 'Published frames by origin.', { stream, by }, value);
+    }
+    const saved = 'Inferences saved because an equal picture had been inferred before.';
+    this.#set.counter('sightline_stream_results_cached_total', saved, { stream }, results?.cached ?? 0);
     this.#set.gauge('sightline_stream_frames_in_flight', 'Frames in flight.', { stream }, frames.inFlight);
     this.#set.gauge('sightline_stream_queue_depth', 'Frames waiting for a batch.', { stream }, queueDepth);
     this.#set.counter('sightline_stream_reconnects_total', 'Times the source was reopened.', { stream }, reconnects);

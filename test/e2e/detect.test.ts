@@ -39,7 +39,10 @@ describe('sightline detect', () => {
     expect((await cli(['detect', clip, '--engine', 'fake', '--out', out])).code).toBe(0);
     expect(lines().map(({ frame }) => frame)).toEqual(Array.from({ length: 30 }, (_, i) => i));
     expect(lines().map(({ ptsUs }) => ptsUs)).toEqual(Array.from({ length: 30 }, (_, i) => i * 40_000));
-    expect(lines()[0]).toEqual({ source: clip, frame: 0, ptsUs: 0, width: 320, height: 180, detections: [] });
+    expect(lines()[0]).toEqual({
+      ...{ source: clip, frame: 0, ptsUs: 0, width: 320, height: 180 },
+      ...{ by: 'inferred', detections: [] },
+    });
   });
 
   it('--every processes every n-th frame and keeps frame numbers', async () => {
