@@ -11,6 +11,7 @@ export class CardFigures {
   #counter = {
     in: counter('In'),
     published: counter('Published', 'Out'),
+    inferred: counter('Inferred', 'Inf'),
     dropped: counter('Dropped', 'Drop'),
     inFlight: counter('In flight'),
     queue: counter('Queue', 'Q'),
@@ -59,11 +60,13 @@ export class CardFigures {
     setData(p99.node, 'target', target.latencyMs === null ? null : `/ ${target.latencyMs}`);
   }
 
-  #updateCounters({ frames, queueDepth, reconnects, decodeErrors }) {
+  #updateCounters({ frames, results, queueDepth, reconnects, decodeErrors }) {
     const dropped = Object.values(frames.dropped).reduce((sum, count) => sum + count, 0);
     const values = {
       in: frames.in,
       published: frames.published,
+      // Older hosts infer every frame and send no `results`.
+      inferred: results === undefined ? frames.published : results.inferred - results.cached,
       dropped,
       inFlight: frames.inFlight,
       queue: queueDepth,
@@ -108,8 +111,9 @@ export class CardFigures {
 /** Also states a miss in words: not everybody can see the red colour. */
 function fpsNote(report) {
   const { fps, target, isMissing } = report;
-  const note = target.fps === null ? `in ${formatFps(fps.in)}` : `${isMissing.fps ? 'below' : 'target'} ${target.fps}`;
-  return skipsInference(report) ? `${note}, inferred ${formatFps(fps.inferred)}` : note;
+  if (isMissing.fps) return `below ${target.fps}`;
+  if (skipsInference(report)) return `inferred ${formatFps(fps.inferred)}`;
+  return target.fps === null ? `in ${formatFps(fps.in)}` : `target ${target.fps}`;
 }
 
 /** True if results came about without inference. Older hosts do not send `results`. */
