@@ -2,9 +2,10 @@ import { parseStream } from '../../src/config/load-pipeline.ts';
 import type { StreamConfig } from '../../src/config/stream.ts';
 import type { ControlPlane, FleetState } from '../../src/control/control-plane.ts';
 import { HostAgent } from '../../src/control/hosting/host-agent.ts';
-import type { RunLease, StreamRunner } from '../../src/control/hosting/stream-runner.ts';
+import type { StreamRunner } from '../../src/control/hosting/stream-runner.ts';
 import { PLAN_DEFAULTS, type PlanOptions } from '../../src/control/planning/plan-options.ts';
 import { openRedisControlPlane } from '../../src/control/redis/redis-control-plane.ts';
+import type { StreamLease } from '../../src/core/stream-lease.ts';
 import { SightlineError } from '../../src/errors/sightline-error.ts';
 
 const PIPELINE = 'simulated';
@@ -17,9 +18,9 @@ export const PLAN: PlanOptions = { ...PLAN_DEFAULTS, fillRatio: 0.8, movesPerSec
 
 /** Reports every started stream as running, without processing any frames. */
 class FakeRunner implements StreamRunner {
-  readonly leases = new Map<string, RunLease>();
+  readonly leases = new Map<string, StreamLease>();
 
-  async start({ id }: StreamConfig, lease: RunLease): Promise<void> {
+  async start({ id }: StreamConfig, lease: StreamLease): Promise<void> {
     this.leases.set(id, lease);
   }
 

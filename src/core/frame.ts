@@ -17,17 +17,6 @@ export interface FrameTimes {
   published: MonoMs;
 }
 
-/** Data of a frame other than its pixels. */
-export interface FrameMeta {
-  readonly streamId: string;
-  /** Number of the frame in its source, from 0; counting continues across loops and reconnects. */
-  readonly frame: number;
-  readonly ptsUs: PtsUs;
-  /** Source pixels, after rotation and display aspect. */
-  readonly width: number;
-  readonly height: number;
-}
-
 /**
  * What the change gate found. changed: the frame differs from the last changed one; unchanged: it equals that one up to noise;
  * without-input: it is unchanged, and no model input was made from it, so it cannot be inferred.
@@ -43,7 +32,14 @@ export const RESULT_ORIGINS = ['inferred', 'tracked', 'unchanged'] as const;
 export type ResultOrigin = (typeof RESULT_ORIGINS)[number];
 
 /** A frame whose result is final. */
-export interface PublishedFrame extends FrameMeta {
+export interface PublishedFrame {
+  readonly streamId: string;
+  /** Number of the frame in its source, from 0; counting continues across loops and reconnects. */
+  readonly frame: number;
+  readonly ptsUs: PtsUs;
+  /** Source pixels, after rotation and display aspect. */
+  readonly width: number;
+  readonly height: number;
   readonly by: ResultOrigin;
   readonly detections: readonly Detection[];
   readonly times: Readonly<FrameTimes>;

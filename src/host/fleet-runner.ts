@@ -1,33 +1,31 @@
 import type { StreamConfig } from '../config/stream.ts';
-import type { RunLease, RunnerReport, StreamRunner } from '../control/hosting/stream-runner.ts';
+import type { RunnerReport, StreamRunner } from '../control/hosting/stream-runner.ts';
+import type { StreamLease } from '../core/stream-lease.ts';
 import type { PipelineHost } from './pipeline-host.ts';
 
-/** Runs the fleet's streams on this host's pipeline, which checks each source. @throws SOURCE_FORBIDDEN */
+/**
+ * Runs the fleet's streams on this host's pipeline, with the settings that their orders state. Each source is checked again
+ * by this host's rules. @throws SOURCE_FORBIDDEN
+ */
 export function fleetRunner(host: PipelineHost): StreamRunner {
-  const configs = new Map<string, StreamConfig>();
+  const { runtime, streams, rules } = host;
+  const started = new Set<string>();
   return {
-    async start(config: StreamConfig, lease: RunLease): Promise<void> {
-      await host.addStream(config, lease);
-      configs.set(config.id, config);
+    async start(config: StreamConfig, lease: StreamLease): Promise<void> {
+      await rules.admit(config);
+      await streams.add(config, lease);
+      started.add(config.id);
     },
     async change(config: StreamConfig): Promise<void> {
-      await host.changeStream(config.id, changesOf(configs.get(config.id), config));
-      configs.set(config.id, config);
+      await streams.change(config.id, (current) => rules.replaced(current, config));
     },
     async stop(streamId: string): Promise<void> {
-      if (configs.delete(streamId)) await host.removeStream(streamId);
+      if (started.delete(streamId)) await streams.remove(streamId);
     },
     // Failures of a stream that is being stopped are ignored.
-    failureOf: (streamId) => (configs.has(streamId) ? host.runtime.failureOf(streamId) : null),
+    failureOf: (streamId) => (started.has(streamId) ? runtime.failureOf(streamId) : null),
     report: () => loadOf(host),
   };
-}
-
-/** Returns only the settings that differ, since some can change without a new connection. */
-function changesOf(before: StreamConfig | undefined, after: StreamConfig): Partial<StreamConfig> {
-  const keys = new Set([...Object.keys(before ?? {}), ...Object.keys(after)]) as Set<keyof StreamConfig>;
-  const changed = [...keys].filter((key) => JSON.stringify(before?.[key]) !== JSON.stringify(after[key]));
-  return Object.fromEntries(changed.map((key) => [key, after[key]]));
 }
 
 function loadOf(host: PipelineHost): RunnerReport {

@@ -9,7 +9,6 @@ const FEWEST_LINES = 40;
 /** Short files with a single importer and no test, and why they do not join that importer. */
 const REASONS: Readonly<Record<string, string>> = {
   'src/compile/tfjs/import-tfjs.ts': 'the entry of its folder, as import-onnx.ts is of its own',
-  'src/control/memory/memory-control-plane.ts': 'the entry of its folder; its importer is a command',
   'src/decode/list-frames.ts': 'commands and logs of ffmpeg stay in decode; its importer is in control',
   'src/decode/sample-frames.ts': 'commands and logs of ffmpeg stay in decode; its importer is a command',
   'src/decode/video-encoders.ts': 'commands and logs of ffmpeg stay in decode; its importer is in runtime',
@@ -23,12 +22,6 @@ const REASONS: Readonly<Record<string, string>> = {
 };
 /** Names of files that do the same for different folders. */
 const SHARED_NAMES: ReadonlySet<string> = new Set(['decode.ts', 'index.ts']);
-/** Pairs that are still to be renamed: settings or messages, and what they are about. No pair may be added. */
-const STILL_REPEATED = [
-  ['src/config/fleet.ts', 'src/protocol/fleet.ts'],
-  ['src/config/model.ts', 'src/core/model.ts'],
-  ['src/gateway/feed.ts', 'src/protocol/feed.ts'],
-];
 const own = readFiles(['src', 'models', 'workers'], ['.ts']);
 const library = own.filter(({ path }) => !path.startsWith('workers/'));
 const everything = [...own, ...readFiles(['test', 'bench', 'web'], ['.ts', '.js', '.css', '.html'])];
@@ -102,6 +95,6 @@ describe('names', () => {
       if (!SHARED_NAMES.has(name)) paths.set(name, [...(paths.get(name) ?? []), path]);
     }
     const repeated = [...paths.values()].filter((same) => same.length > 1).map((same) => same.sort());
-    expect(repeated.sort()).toEqual(STILL_REPEATED);
+    expect(repeated.sort()).toEqual([]);
   });
 });

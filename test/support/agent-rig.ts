@@ -1,10 +1,11 @@
 import type { StreamConfig } from '../../src/config/stream.ts';
 import type { Beat, BeatReply, FleetState } from '../../src/control/control-plane.ts';
 import { HostAgent } from '../../src/control/hosting/host-agent.ts';
-import type { RunLease, StreamRunner } from '../../src/control/hosting/stream-runner.ts';
+import type { StreamRunner } from '../../src/control/hosting/stream-runner.ts';
 import { MemoryBus } from '../../src/control/memory/memory-bus.ts';
 import { MemoryState } from '../../src/control/memory/memory-state.ts';
 import { PLAN_DEFAULTS, type PlanOptions } from '../../src/control/planning/plan-options.ts';
+import type { StreamLease } from '../../src/core/stream-lease.ts';
 import { SightlineError } from '../../src/errors/sightline-error.ts';
 import type { EventMessage } from '../../src/protocol/feed.ts';
 import { hostCard } from './fleet-world.ts';
@@ -16,7 +17,7 @@ const PLAN: PlanOptions = { ...PLAN_DEFAULTS, fillRatio: 0.8, movesPerSecond: 10
 
 /** Runs nothing, and records a complaint for every call that a real runner would not allow. */
 export class PretendedRunner implements StreamRunner {
-  readonly running = new Map<string, { config: StreamConfig; readonly lease: RunLease }>();
+  readonly running = new Map<string, { config: StreamConfig; readonly lease: StreamLease }>();
   /** Calls in order: `start gate`, `change gate`, `stop gate`. */
   readonly log: string[] = [];
   readonly complaints: string[] = [];
@@ -28,7 +29,7 @@ export class PretendedRunner implements StreamRunner {
   gate: Promise<void> = Promise.resolve();
   readonly #busy = new Set<string>();
 
-  async start(config: StreamConfig, lease: RunLease): Promise<void> {
+  async start(config: StreamConfig, lease: StreamLease): Promise<void> {
     const { id } = config;
     if (this.#busy.has(id) || this.running.has(id)) this.complaints.push(`${id} was started twice`);
     if (!lease.isValid()) this.complaints.push(`${id} was started without a lease`);

@@ -1,12 +1,6 @@
 import type { StreamConfig } from '../../config/stream.ts';
+import type { StreamLease } from '../../core/stream-lease.ts';
 import type { SightlineError } from '../../errors/sightline-error.ts';
-
-/** The right to run one stream. Checked for every frame before it is published. */
-export interface RunLease {
-  readonly fence: number;
-  /** False from the moment that another host may have the lease. Reads the monotonic clock, so it is right after a suspension. */
-  isValid(): boolean;
-}
 
 export interface RunnerReport {
   /** Inferences a second over the last few seconds, of live streams and of segments. */
@@ -24,7 +18,7 @@ export interface StreamRunner {
    * @param config - its `maxFps` is the rate that the fleet allows.
    * @throws SightlineError if it cannot run as ordered; it is removed completely then.
    */
-  start(config: StreamConfig, lease: RunLease): Promise<void>;
+  start(config: StreamConfig, lease: StreamLease): Promise<void>;
   /** Changes the settings under the same lease. @throws as `start`; the stream then continues with its old settings. */
   change(config: StreamConfig): Promise<void>;
   /** Stops a stream; resolves when it has ended. Does nothing if there is no such stream. */

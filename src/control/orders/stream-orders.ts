@@ -1,22 +1,17 @@
 import { z } from 'zod';
 import { check } from '../../config/check.ts';
-import { parseStream } from '../../config/load-pipeline.ts';
-import { type StreamConfig, streamConfig } from '../../config/stream.ts';
 import { SightlineError } from '../../errors/sightline-error.ts';
 import type { HostCard, StreamOrder } from '../../protocol/fleet.ts';
 import type { ControlPlane } from '../control-plane.ts';
 import { choosePipeline } from './choose-pipeline.ts';
+import { StreamRules, type StreamRulesOptions } from './stream-rules.ts';
 
-export interface StreamOrdersOptions {
+export interface StreamOrdersOptions extends StreamRulesOptions {
   readonly control: ControlPlane;
   /** Id of the host or command that writes the orders. */
   readonly sender: string;
   /** Default pipeline of a new stream; null takes the one that the hosts run. */
   readonly pipeline: string | null;
-  /** Default settings of a new stream. */
-  readonly defaults: Readonly<Record<string, unknown>>;
-  /** Refuses sources that no host may open. @throws SOURCE_FORBIDDEN */
-  readonly admit: (config: StreamConfig) => Promise<void> | void;
 }
 
 const destination = z.looseObject({ pipeline: z.string().min(1).optional() });
@@ -27,9 +22,11 @@ const destination = z.looseObject({ pipeline: z.string().min(1).optional() });
  */
 export class StreamOrders {
   readonly #options: StreamOrdersOptions;
+  readonly #rules: StreamRules;
 
   constructor(options: StreamOrdersOptions) {
     this.#options = options;
+    this.#rules = new StreamRules(options);
   }
 
   /**
@@ -38,8 +35,7 @@ export class StreamOrders {
    */
   async add(stream: unknown): Promise<StreamOrder> {
     const { pipeline: wanted, ...settings } = check(destination, stream, 'stream');
-    const config = parseStream(settings, this.#options.defaults);
-    await this.#options.admit(config);
+    const config = await this.#rules.added(settings);
     const { nowMs, hosts } = await this.#control.state.snapshot();
     const pipeline = wanted ?? this.#options.pipeline ?? choosePipeline(hosts, 'pipeline');
     return this.#put(
@@ -50,14 +46,8 @@ export class StreamOrders {
 
   /** @param patch - the settings to change, not validated yet. @throws CONFIG_INVALID, SOURCE_FORBIDDEN, STREAM_NOT_FOUND */
   async change(id: string, patch: unknown): Promise<StreamOrder> {
-    const changes = check(z.record(z.string(), z.unknown()), patch, `stream "${id}"`);
     const { order } = await this.#find(id);
-    const config = check(streamConfig, { ...order.config, ...changes }, `stream "${id}"`);
-    if (config.id !== id) {
-      const message = `stream "${id}": id: expected the same id, received "${config.id}"; add a new stream instead`;
-      throw new SightlineError('CONFIG_INVALID', message);
-    }
-    await this.#options.admit(config);
+    const config = await this.#rules.changed(order.config, patch);
     return this.#put({ ...order, config }, 'known');
   }
 

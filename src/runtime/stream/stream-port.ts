@@ -2,16 +2,13 @@ import type { StreamConfig } from '../../config/stream.ts';
 import type { PublishedFrame } from '../../core/frame.ts';
 import type { ModelSpec } from '../../core/model.ts';
 import type { SourceInput } from '../../core/source.ts';
+import type { StreamLease } from '../../core/stream-lease.ts';
 import type { EventKind } from '../../protocol/feed.ts';
 import type { RingHandle } from '../../protocol/threads.ts';
 import type { LaneClient, LaneListener } from '../lane/lane-client.ts';
 import type { InFlightFrame } from './frame-ledger.ts';
 
-/** The right to run a stream of a fleet, checked for every frame before it is published. */
-export interface StreamLease {
-  readonly fence: number;
-  isValid(): boolean;
-}
+export type { StreamLease };
 
 /** Makes a stream a part of a bulk job: its results go to one consumer, and its ffmpeg runs with lower priority. */
 export interface BulkWork {

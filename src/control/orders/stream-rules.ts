@@ -1,0 +1,71 @@
+import { z } from 'zod';
+import { check } from '../../config/check.ts';
+import { parseStream } from '../../config/load-pipeline.ts';
+import { type StreamConfig, streamConfig } from '../../config/stream.ts';
+import { SightlineError } from '../../errors/sightline-error.ts';
+
+export interface StreamRulesOptions {
+  /** Settings of a new stream that the request leaves out. */
+  readonly defaults: Readonly<Record<string, unknown>>;
+  /** Refuses sources that must not be opened. @throws SOURCE_FORBIDDEN */
+  readonly admit: (config: StreamConfig) => Promise<void> | void;
+}
+
+const patchSchema = z.record(z.string(), z.unknown());
+
+/**
+ * The rules for a request to add or change a stream. `run`, `host` and the commands for a fleet share them, so that a
+ * request has the same outcome and the same error everywhere.
+ */
+export class StreamRules {
+  readonly #options: StreamRulesOptions;
+
+  constructor(options: StreamRulesOptions) {
+    this.#options = options;
+  }
+
+  /**
+   * Returns the settings of a new stream.
+   *
+   * @param stream - as in a pipeline file, not validated yet.
+   * @throws CONFIG_INVALID, SOURCE_FORBIDDEN
+   */
+  async added(stream: unknown): Promise<StreamConfig> {
+    const config = parseStream(stream, this.#options.defaults);
+    await this.admit(config);
+    return config;
+  }
+
+  /**
+   * Returns the settings of a stream after a change.
+   *
+   * @param patch - the settings to change, not validated yet. An id can be repeated, but not changed.
+   * @throws CONFIG_INVALID, SOURCE_FORBIDDEN
+   */
+  async changed(current: StreamConfig, patch: unknown): Promise<StreamConfig> {
+    const where = `stream "${current.id}"`;
+    const config = check(streamConfig, { ...current, ...check(patchSchema, patch, where) }, where);
+    if (config.id !== current.id)
+      throw new SightlineError(
+        'CONFIG_INVALID',
+        `${where}: id: expected the same id, received "${config.id}"; add a new stream instead`,
+      );
+    return this.replaced(current, config);
+  }
+
+  /**
+   * Returns `next` if it may replace the current settings. The source is checked only if it is another one: a camera whose
+   * host name does not resolve at the moment can still get another priority.
+   *
+   * @throws SOURCE_FORBIDDEN
+   */
+  async replaced(current: StreamConfig, next: StreamConfig): Promise<StreamConfig> {
+    if (next.source !== current.source) await this.admit(next);
+    return next;
+  }
+
+  /** @throws SOURCE_FORBIDDEN */
+  async admit(config: StreamConfig): Promise<void> {
+    await this.#options.admit(config);
+  }
+}
