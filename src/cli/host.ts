@@ -2,7 +2,7 @@ import { hostname } from 'node:os';
 import { join } from 'node:path';
 import type { Command } from 'commander';
 import { check } from '../config/check.ts';
-import { fleetConfig } from '../config/fleet.ts';
+import { fleetConfig } from '../config/fleet-config.ts';
 import { loadPipeline } from '../config/load-pipeline.ts';
 import type { PipelineConfig } from '../config/pipeline.ts';
 import type { ControlPlane } from '../control/control-plane.ts';

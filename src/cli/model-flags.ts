@@ -1,9 +1,9 @@
 import { type Command, Option } from 'commander';
 import { check } from '../config/check.ts';
-import { ENGINES, type ModelConfig, modelConfig, PRECISIONS, PROVIDERS, RESIZE_RULES } from '../config/model.ts';
+import { ENGINES, type ModelConfig, modelConfig, PRECISIONS, PROVIDERS, RESIZE_RULES } from '../config/model-config.ts';
 import { MODEL_FAMILIES } from '../core/model.ts';
 
-/** What the user states about an ONNX file that the file does not contain. */
+/** Properties of a network that its ONNX file does not contain. */
 export interface FileFlags {
   readonly family?: string;
   readonly labels?: string;
@@ -23,7 +23,7 @@ export interface ModelFlags extends FileFlags {
   readonly cache?: number;
 }
 
-/** Adds the flag that names the model, and those for ONNX files. */
+/** Adds `--model` and the flags for ONNX files. */
 export function addModelFlag(command: Command): Command {
   return addFileFlags(
     command.option(
@@ -34,7 +34,7 @@ export function addModelFlag(command: Command): Command {
   );
 }
 
-/** Adds the flags for properties that an ONNX file does not state itself. */
+/** Adds the flags for properties of a network that its ONNX file does not contain. */
 export function addFileFlags(command: Command): Command {
   return command
     .addOption(
@@ -44,13 +44,13 @@ export function addFileFlags(command: Command): Command {
     )
     .option('--labels <file>', 'ONNX files: class names, one per line, or "coco" (default: from the file)')
     .addOption(new Option('--color <order>', 'ONNX files: channel order').choices(['rgb', 'bgr']))
-    .addOption(new Option('--range <white>', 'ONNX files: input value of white, 1 or 255').argParser(Number))
+    .addOption(new Option('--range <max>', 'ONNX files: highest pixel value of the input, 1 or 255').argParser(Number))
     .addOption(
       new Option('--resize <rule>', 'ONNX files: how a picture is resized to the input').choices(RESIZE_RULES),
     );
 }
 
-/** Adds the engine flags that every command with a model takes. */
+/** Adds the flags that choose the engine, for every command that runs a model. */
 export function addEngineFlags(command: Command): Command {
   return command
     .addOption(
@@ -81,7 +81,7 @@ export function addEngineFlags(command: Command): Command {
     .option('--threads <n>', 'inference threads (default: one per core); tensorflow always uses one', Number);
 }
 
-/** @throws CONFIG_INVALID naming the flag's setting. */
+/** Converts the flags to the model section of a pipeline. @throws CONFIG_INVALID with the name of the setting. */
 export function modelConfigOf(flags: ModelFlags): ModelConfig {
   const { model, family, labels, color, range, resize } = flags;
   const { engine, provider, precision, inputSize, threads, minScore, cache } = flags;

@@ -1,5 +1,5 @@
 import { type Command, InvalidArgumentError } from 'commander';
-import { parseInputSize } from '../config/model.ts';
+import { parseInputSize } from '../config/model-config.ts';
 import type { CompiledModel } from '../core/model.ts';
 import { SightlineError } from '../errors/sightline-error.ts';
 import { readAnnotations } from '../evaluate/coco-files.ts';

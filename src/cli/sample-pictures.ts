@@ -5,7 +5,7 @@ import { batchConfig } from '../config/batch.ts';
 import { check } from '../config/check.ts';
 import { previewConfig } from '../config/gateway.ts';
 import { parseStream } from '../config/load-pipeline.ts';
-import type { ModelConfig } from '../config/model.ts';
+import type { ModelConfig } from '../config/model-config.ts';
 import type { Detection } from '../core/detection.ts';
 import { SightlineError } from '../errors/sightline-error.ts';
 import { fetchDemoPhoto } from '../host/demo-source.ts';

@@ -1,8 +1,8 @@
 import { z } from 'zod';
 import { batchConfig } from './batch.ts';
-import { fleetConfig } from './fleet.ts';
+import { fleetConfig } from './fleet-config.ts';
 import { gatewayConfig, previewConfig } from './gateway.ts';
-import { modelConfig } from './model.ts';
+import { modelConfig } from './model-config.ts';
 import { whole } from './number.ts';
 import { sinkConfig } from './sinks.ts';
 import { streamConfig, streamDefaults } from './stream.ts';

@@ -3,14 +3,14 @@ import type { FastifyInstance } from 'fastify';
 import { SightlineError } from '../errors/sightline-error.ts';
 import type { Incidents } from '../flow/incidents.ts';
 import { splitTarget } from './auth.ts';
-import type { Feed } from './feed.ts';
+import type { FeedServer } from './feed-server.ts';
 
 export const FEED_PATH = '/ws';
 /** Enough for the largest valid message, which names a thousand streams. */
 const MAX_CLIENT_MESSAGE_BYTES = 64 * 1024;
 
 export interface FeedRouteOptions {
-  readonly feed: Feed;
+  readonly feed: FeedServer;
   readonly maxClients: number;
   readonly incidents: Incidents;
 }
@@ -19,7 +19,7 @@ export interface FeedRouteOptions {
  * Makes upgrades pass the hooks of `app`, so that the guard can refuse them with JSON before the handshake. Register this
  * before the guard: it sets `request.ws`.
  */
-export async function acceptUpgrades(app: FastifyInstance, feed: Feed): Promise<void> {
+export async function acceptUpgrades(app: FastifyInstance, feed: FeedServer): Promise<void> {
   await app.register(fastifyWebsocket, {
     options: { perMessageDeflate: false, maxPayload: MAX_CLIENT_MESSAGE_BYTES },
     // The default logs the error and terminates the socket, so that the client would miss the close code of ws.

@@ -8,7 +8,7 @@ import {
   type Percentiles,
   type StreamReport,
 } from '../protocol/report.ts';
-import type { FeedFigures } from './feed.ts';
+import type { FeedFigures } from './feed-server.ts';
 import { fillFleetMetrics } from './fleet-metrics.ts';
 import type { FleetPort } from './fleet-port.ts';
 import { type Labels, MetricSet } from './metric-set.ts';

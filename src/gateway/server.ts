@@ -5,8 +5,8 @@ import { systemClock } from '../core/clock.ts';
 import { SightlineError } from '../errors/sightline-error.ts';
 import { Incidents } from '../flow/incidents.ts';
 import { AccessGuard, isLoopback, portOf, splitTarget } from './auth.ts';
-import { Feed } from './feed.ts';
 import { acceptUpgrades, addFeedRoute } from './feed-route.ts';
+import { FeedServer } from './feed-server.ts';
 import { type Gateway, type GatewayOptions, silentLogger } from './gateway-options.ts';
 import { answerUnreadableUrl, installErrorReplies, installNotFound } from './http-errors.ts';
 import { GatewayMetrics } from './metrics.ts';
@@ -36,7 +36,7 @@ export async function startGateway(runtime: RuntimePort, options: GatewayOptions
   const incidents = options.incidents ?? new Incidents((text) => logger.warn({}, text), options.clock);
   const files = findPackageFiles();
 
-  const feed = new Feed(runtime, {
+  const feed = new FeedServer(runtime, {
     version: files.version,
     maxPreviewFps: options.maxPreviewFps ?? 5,
     maxBufferedBytes: options.maxBufferedBytes ?? 1024 * 1024,
@@ -61,7 +61,7 @@ export async function startGateway(runtime: RuntimePort, options: GatewayOptions
 
 interface GatewayParts {
   readonly guard: AccessGuard;
-  readonly feed: Feed;
+  readonly feed: FeedServer;
   readonly files: ReturnType<typeof findPackageFiles>;
   readonly incidents: Incidents;
 }
@@ -134,7 +134,7 @@ function acceptJsonOnly(app: FastifyInstance): void {
   });
 }
 
-function makeClose(app: FastifyInstance, feed: Feed): () => Promise<void> {
+function makeClose(app: FastifyInstance, feed: FeedServer): () => Promise<void> {
   let closing: Promise<void> | null = null;
   return () => {
     closing ??= (async () => {

@@ -1,6 +1,6 @@
 import { availableParallelism } from 'node:os';
 import type { PreviewConfig } from '../config/gateway.ts';
-import type { ModelConfig } from '../config/model.ts';
+import type { ModelConfig } from '../config/model-config.ts';
 import { type FfmpegBinary, findFfmpeg } from '../decode/ffmpeg-binary.ts';
 import { SightlineError } from '../errors/sightline-error.ts';
 import { Incidents } from '../flow/incidents.ts';

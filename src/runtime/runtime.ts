@@ -1,6 +1,6 @@
 import type { BatchConfig } from '../config/batch.ts';
 import type { PreviewConfig } from '../config/gateway.ts';
-import type { ModelConfig } from '../config/model.ts';
+import type { ModelConfig } from '../config/model-config.ts';
 import type { StreamConfig } from '../config/stream.ts';
 import { monoNowMs, systemClock } from '../core/clock.ts';
 import type { PublishedFrame } from '../core/frame.ts';

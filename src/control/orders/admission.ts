@@ -1,7 +1,7 @@
 import { lookup } from 'node:dns/promises';
 import { lstat, realpath, stat } from 'node:fs/promises';
 import { basename, dirname, isAbsolute, join, relative, sep } from 'node:path';
-import type { FleetConfig } from '../../config/fleet.ts';
+import type { FleetConfig } from '../../config/fleet-config.ts';
 import { redact } from '../../core/redact.ts';
 import { SightlineError } from '../../errors/sightline-error.ts';
 import { sourcePath, sourceScheme } from '../../source/parse-source.ts';

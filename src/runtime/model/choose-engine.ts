@@ -1,5 +1,5 @@
 import { cpus } from 'node:os';
-import type { ModelConfig } from '../../config/model.ts';
+import type { ModelConfig } from '../../config/model-config.ts';
 import { SightlineError } from '../../errors/sightline-error.ts';
 import { onnxRuntimeVersion } from '../../infer/onnx-version.ts';
 import type { EngineInfo, EngineRequest } from '../../protocol/threads.ts';

@@ -1,6 +1,6 @@
 import type { BatchConfig } from '../../config/batch.ts';
 import type { Environment } from '../../config/environment.ts';
-import { type ModelConfig, parseInputSize } from '../../config/model.ts';
+import { type ModelConfig, parseInputSize } from '../../config/model-config.ts';
 import type { CompiledModel } from '../../core/model.ts';
 import { SightlineError } from '../../errors/sightline-error.ts';
 import { chooseDevice } from '../../infer/openvino/device.ts';

@@ -4,7 +4,7 @@ import { measureOutputs } from '../../compile/inspect/measure-outputs.ts';
 import { type Outline, readOutline } from '../../compile/inspect/outline.ts';
 import { rankedClassCountOfFile } from '../../compile/inspect/ranked-classes.ts';
 import type { Environment } from '../../config/environment.ts';
-import { type ModelConfig, parseInputSize } from '../../config/model.ts';
+import { type ModelConfig, parseInputSize } from '../../config/model-config.ts';
 import { SightlineError } from '../../errors/sightline-error.ts';
 import { COCO, cocoClasses, readLabels } from '../../store/class-names.ts';
 import { sha256OfFile } from '../../store/file-hash.ts';
@@ -30,9 +30,10 @@ export interface DetectorRequest extends DetectorPlaces {
   readonly inputSize?: { readonly width: number; readonly height: number } | undefined;
 }
 
-/** Number of COCO's classes, for a file that does not state its own; TensorFlow numbers them by COCO's ids. */
-const USUAL_CLASS_COUNT = 80;
-const USUAL_SSD_CLASS_COUNT = 90;
+/** Assumed if a file does not contain its number of classes: COCO has 80. */
+const DEFAULT_CLASS_COUNT = 80;
+/** SSD networks of TensorFlow have one output per COCO category id; the ids go up to 90. */
+const DEFAULT_SSD_CLASS_COUNT = 90;
 
 /** Folders that are searched for manifests by name, besides the built-in ones. */
 export function manifestFolders({ searchPath, cacheDir }: DetectorPlaces): string[] {
@@ -147,7 +148,7 @@ async function classesOf(
   path: string,
 ): Promise<readonly string[]> {
   if (classNames !== null && labels === undefined) return classNames;
-  const count = classCount ?? (family === 'ssd' ? USUAL_SSD_CLASS_COUNT : USUAL_CLASS_COUNT);
+  const count = classCount ?? (family === 'ssd' ? DEFAULT_SSD_CLASS_COUNT : DEFAULT_CLASS_COUNT);
   const coco = classCount === null && labels === undefined ? null : await cocoClasses(count);
   if (coco === null && labels === COCO) {
     throw new SightlineError(

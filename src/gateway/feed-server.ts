@@ -33,7 +33,7 @@ export interface FeedFigures {
 }
 
 /** The `/ws` feed: sends each client the messages of the runtime that it subscribed to and can keep up with. */
-export class Feed {
+export class FeedServer {
   readonly #port: RuntimePort;
   readonly #options: FeedOptions;
   readonly #clients = new Set<FeedClient>();
