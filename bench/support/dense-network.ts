@@ -14,19 +14,25 @@ const BINS = 16;
  * the usual head with its distributions. It detects nothing; what it costs is that of the real one.
  *
  * @param width - 0.25 is the shape of the n variant, 0.5 that of s.
- * @returns from `images` f32 [1, 3, size, size] to `output0` f32 [1, 4 + 80, cells].
+ * @param batch - 1, or the name of a free axis.
+ * @returns from `images` f32 [batch, 3, size, size] to `output0` f32 [batch, 4 + 80, cells].
  */
-export function denseNetwork(width: number, sizePx: number): Graph {
-  return new DenseNetwork(width, sizePx).build();
+export function denseNetwork(width: number, sizePx: number, batch: 1 | 'n' = 1): Graph {
+  return new DenseNetwork(width, sizePx, batch).build();
 }
 
 class DenseNetwork {
   readonly #builder = new GraphBuilder('');
   readonly #channels: readonly number[];
   readonly #sizePx: number;
+  readonly #batch: 1 | 'n';
+  /** First size in the shape of a reshape: 0 keeps that of the input. */
+  readonly #sameBatch: number;
   #seed = 1;
 
-  constructor(width: number, sizePx: number) {
+  constructor(width: number, sizePx: number, batch: 1 | 'n') {
+    this.#batch = batch;
+    this.#sameBatch = batch === 1 ? 1 : 0;
     this.#channels = STAGES.map((channels) => Math.round(channels * width));
     this.#sizePx = sizePx;
   }
@@ -46,8 +52,8 @@ class DenseNetwork {
     return this.#builder.finish({
       name: 'dense',
       opset: 17,
-      inputs: [{ name: 'images', type: 'f32', dims: [1, 3, this.#sizePx, this.#sizePx] }],
-      outputs: [{ name: 'output0', type: 'f32', dims: [1, 4 + CLASSES, this.#cells()] }],
+      inputs: [{ name: 'images', type: 'f32', dims: [this.#batch, 3, this.#sizePx, this.#sizePx] }],
+      outputs: [{ name: 'output0', type: 'f32', dims: [this.#batch, 4 + CLASSES, this.#cells()] }],
     });
   }
 
@@ -121,13 +127,13 @@ class DenseNetwork {
       const branch = (inner: number, to: number): string =>
         this.#linear(this.#conv(this.#conv(feature, channels[at]!, inner, 3), inner, inner, 3), inner, to, 1);
       const joined = this.#concat([branch(boxChannels, 4 * BINS), branch(classChannels, CLASSES)], 1);
-      const shape = builder.constant(`level${at}/shape`, i64Tensor([3], [1, 4 * BINS + CLASSES, -1]));
+      const shape = builder.constant(`level${at}/shape`, i64Tensor([3], [this.#sameBatch, 4 * BINS + CLASSES, -1]));
       return builder.node('Reshape', `level${at}`, [joined, shape]);
     });
     const all = this.#concat(levels, 2);
     const sizes = builder.constant('head/sizes', i64Tensor([2], [4 * BINS, CLASSES]));
     const [boxes, classes] = builder.nodeWithOutputs('Split', 'head/split', [all, sizes], 2, { axis: 1 });
-    const shares = builder.constant('head/bins', i64Tensor([4], [1, 4, BINS, -1]));
+    const shares = builder.constant('head/bins', i64Tensor([4], [this.#sameBatch, 4, BINS, -1]));
     const turned = builder.node('Transpose', 'head/turned', [builder.node('Reshape', 'head/sides', [boxes!, shares])], {
       perm: [0, 3, 1, 2],
     });
@@ -140,7 +146,7 @@ class DenseNetwork {
       ),
     );
     const mean = builder.node('MatMul', 'head/mean', [soft, numbers]);
-    const flat = builder.constant('head/flat', i64Tensor([3], [1, -1, 4]));
+    const flat = builder.constant('head/flat', i64Tensor([3], [this.#sameBatch, -1, 4]));
     const sides = builder.node('Transpose', 'head/distances', [builder.node('Reshape', 'head/means', [mean, flat])], {
       perm: [0, 2, 1],
     });
