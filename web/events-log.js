@@ -36,7 +36,7 @@ export class EventsLog {
     if (this.#known.has(key)) return;
     this.#known.add(key);
     this.#emptyRow.remove();
-    const subject = event.stream ?? event.host;
+    const [subject, text] = subjectAndText(event);
     const item = element(
       'li',
       { 'data-tone': TONES[event.kind] ?? 'idle' },
@@ -45,7 +45,7 @@ export class EventsLog {
         'span',
         { class: 'event-text' },
         ...(subject === undefined ? [] : [element('b', {}, subject), ' ']),
-        event.message,
+        text,
       ),
     );
     item.title = event.kind;
@@ -56,4 +56,11 @@ export class EventsLog {
       this.#list.lastElementChild.remove();
     }
   }
+}
+
+/** Separates what an event is about from its message, which often begins with the same name: "gate is running". */
+function subjectAndText({ stream, host, message }) {
+  const subject = stream ?? host;
+  const repeats = subject !== undefined && (message.startsWith(`${subject} `) || message.startsWith(`${subject}: `));
+  return [subject, repeats ? message.slice(subject.length).replace(/^:? /, '') : message];
 }

@@ -7,7 +7,9 @@ const STAGES = { decode: 'Decode', preprocess: 'Preprocess', infer: 'Infer', mai
 export class HostPanel {
   node;
   #bars = Object.fromEntries(Object.entries(STAGES).map(([stage, label]) => [stage, busyBar(stage, label)]));
-  #facts = Object.fromEntries(['Model', 'Engine', 'Device', 'Precision', 'Input'].map((label) => [label, fact(label)]));
+  #facts = Object.fromEntries(
+    ['Model', 'Engine', 'Compared', 'Device', 'Precision', 'Input'].map((label) => [label, fact(label)]),
+  );
   #figures = Object.fromEntries(['CPU', 'Memory', 'Event-loop delay p99', 'Up'].map((label) => [label, fact(label)]));
   #histogram = element('ul', { class: 'histogram', 'aria-label': 'Batches by size' });
   #settled = element('p', { class: 'settled' });
@@ -36,9 +38,13 @@ export class HostPanel {
     setText(Up.value, formatDuration(host.uptimeS));
   }
 
-  #updateDevice({ engine, provider, device, precision, threads, model, inputWidth, inputHeight }) {
+  #updateDevice({ engine, provider, device, precision, threads, model, inputWidth, inputHeight, comparison }) {
     setText(this.#facts.Model.value, model);
     setText(this.#facts.Engine.value, `${engine}, ${provider}, ${threads} threads`);
+    // One engine a line.
+    setText(this.#facts.Compared.value, (comparison ?? '').replaceAll(', ', '\n'));
+    this.#facts.Compared.node.hidden = comparison === undefined;
+    this.#facts.Compared.node.title = 'Time of a frame on each engine, measured once on this machine for engine auto';
     setText(this.#facts.Device.value, device);
     setText(this.#facts.Precision.value, precision);
     setText(this.#facts.Input.value, `${inputWidth} x ${inputHeight}`);

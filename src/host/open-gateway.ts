@@ -21,10 +21,12 @@ const WARNINGS: ReadonlySet<EventKind> = new Set([
   'lane-restarted',
 ]);
 
-/** Writes an event to the log. */
-export function logEvent(log: GatewayLogger, { kind, message }: EventMessage): void {
-  if (WARNINGS.has(kind)) log.warn({ kind }, message);
-  else log.info({ kind }, message);
+/** Writes an event to the log. Its line names the stream once, even if the message does not name it. */
+export function logEvent(log: GatewayLogger, { kind, stream, message }: EventMessage): void {
+  const isNamed = stream === undefined || message.startsWith(`${stream} `) || message.startsWith(`${stream}: `);
+  const text = isNamed ? message : `${stream}: ${message}`;
+  if (WARNINGS.has(kind)) log.warn({ kind }, text);
+  else log.info({ kind }, text);
 }
 
 export interface GatewayRequest {

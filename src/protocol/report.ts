@@ -154,6 +154,8 @@ const deviceReport = z.object({
   model: name,
   inputWidth: count,
   inputHeight: count,
+  /** Time of a frame on each engine that `auto` compared, fastest first; absent if it compared none. */
+  comparison: text.optional(),
 });
 export type DeviceReport = Wire<typeof deviceReport>;
 

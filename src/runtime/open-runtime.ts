@@ -5,8 +5,9 @@ import { type FfmpegBinary, findFfmpeg } from '../decode/ffmpeg-binary.ts';
 import { SightlineError } from '../errors/sightline-error.ts';
 import { Incidents } from '../flow/incidents.ts';
 import type { EngineRequest } from '../protocol/threads.ts';
+import { comparisonText, type EngineChoice } from '../store/engine-choices.ts';
 import { candidates } from './model/choose-engine.ts';
-import { type EngineOptions, isOpenvinoDevice, prepareEngine } from './model/engine-request.ts';
+import { type EngineName, type EngineOptions, isOpenvinoDevice, prepareEngine } from './model/engine-request.ts';
 import type { ResultSinks } from './results/result-sinks.ts';
 import { Runtime } from './runtime.ts';
 
@@ -63,7 +64,7 @@ export async function openRuntime(options: OpenOptions): Promise<Runtime> {
   checkProvider(options.model);
   const { ffmpegPath, searchPath } = options.environment;
   const ffmpeg = options.ffmpeg ?? (await findFfmpeg({ path: ffmpegPath, searchPath }));
-  const engines = await candidates(options);
+  const { engines, choice } = await candidates(options);
   for (const [i, engine] of engines.entries()) {
     try {
       const request = await prepareEngine(options, engine);
@@ -71,6 +72,7 @@ export async function openRuntime(options: OpenOptions): Promise<Runtime> {
         ...options,
         incidents: options.incidents ?? new Incidents(options.onNotice),
         engine: request,
+        comparison: comparisonFor(engine, choice),
         ffmpeg,
         lanes: options.lanes ?? Math.max(1, Math.floor(availableParallelism() / 2)),
         inferenceThreads: inferenceThreads(options.model, request),
@@ -82,6 +84,11 @@ export async function openRuntime(options: OpenOptions): Promise<Runtime> {
     }
   }
   throw new RangeError('no engine to try');
+}
+
+/** Returns the measurement by which an engine was chosen; undefined if another reason decided. */
+function comparisonFor(engine: EngineName, choice: EngineChoice | null): string | undefined {
+  return choice?.measured.some((each) => each.engine === engine) ? comparisonText(choice) : undefined;
 }
 
 /**

@@ -29,6 +29,8 @@ const STEADY_LANE_MS = 10_000;
 
 export interface RuntimeOptions {
   readonly engine: EngineRequest;
+  /** The measured times by which engine `auto` chose, for the report. */
+  readonly comparison?: string | undefined;
   readonly model: ModelConfig;
   readonly batch: BatchConfig;
   readonly preview: PreviewConfig;
@@ -349,6 +351,7 @@ export class Runtime {
     const now = monoNowMs();
     const streams = [...this.#streams.values()].map((stream) => this.streamReport(stream));
     const info = this.#engineInfo;
+    const { comparison } = this.#options;
     const { width, height } = this.spec.input;
     const host: HostReport = {
       ...this.#meter.sample(now, this.childPids),
@@ -361,6 +364,7 @@ export class Runtime {
         model: this.spec.name,
         inputWidth: width,
         inputHeight: height,
+        ...(comparison === undefined ? {} : { comparison }),
       },
       batch: this.#instance.report(),
     };

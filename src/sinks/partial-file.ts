@@ -56,7 +56,7 @@ export class PartialFile {
   }
 
   /**
-   * @param isComplete - true if the inputs were read to their end.
+   * @param isComplete - true if the inputs were read to their end. Otherwise a file without results is deleted.
    * @throws SINK_FAILED
    */
   async finish(isComplete: boolean): Promise<void> {
@@ -69,13 +69,13 @@ export class PartialFile {
 
   async #rename(file: LineFile, isComplete: boolean): Promise<void> {
     if (file.path !== partialPathOf(this.#path)) return;
+    // A command that failed before its first result must not leave an empty file.
+    if (!isComplete && !this.#hasLines) return rm(file.path, { force: true });
     const { id, seal, keepsEarlier, onNotice } = this.#options;
     await seal?.(file);
     await file.sync();
     const path = await moveToFinalName({ path: this.#path, partialPath: file.path, isComplete, keepsEarlier });
-    if (path === this.#path) return;
-    if (this.#hasLines) onNotice?.(`sink ${id}: ${this.#path} is unchanged; the new output is in ${path}`);
-    else await rm(path, { force: true });
+    if (path !== this.#path) onNotice?.(`sink ${id}: ${this.#path} is unchanged; the new output is in ${path}`);
   }
 
   /** Adds the path of the partial file to a failure's message, so that the user can find it. */

@@ -1,5 +1,5 @@
 import { createHash } from 'node:crypto';
-import { mkdir, readdir, readFile } from 'node:fs/promises';
+import { mkdir, readdir, readFile, stat } from 'node:fs/promises';
 import { join } from 'node:path';
 import { z } from 'zod';
 import { writeWholeFile } from '../disk/replace-file.ts';
@@ -43,10 +43,30 @@ export class EngineChoices {
     await writeWholeFile(join(this.#folder, `${key}.json`), `${JSON.stringify(choice, null, 2)}\n`);
   }
 
+  /**
+   * Lists the newest measurement of each model, input size and set of engines with their precisions, sorted by model and
+   * size. Older ones were made with other libraries or another artefact.
+   */
   async list(): Promise<EngineChoice[]> {
     const names = await readdir(this.#folder).catch(() => []);
-    const choices = await Promise.all(names.filter((name) => name.endsWith('.json')).map((name) => this.#read(name)));
-    return choices.filter((choice) => choice !== null);
+    const files = await Promise.all(names.filter((name) => name.endsWith('.json')).map((name) => this.#dated(name)));
+    const newest = new Map<string, EngineChoice>();
+    for (const { choice } of files.sort((a, b) => a.writtenMs - b.writtenMs)) {
+      if (choice === null) continue;
+      const engines = choice.measured.map(({ engine, precision }) => `${engine} ${precision}`).sort();
+      newest.set(JSON.stringify([choice.model, choice.inputSize, engines]), choice);
+    }
+    return [...newest.values()].sort(
+      (a, b) =>
+        byNumberAndText(a.model, b.model) ||
+        byNumberAndText(a.inputSize, b.inputSize) ||
+        byNumberAndText(a.precision, b.precision),
+    );
+  }
+
+  async #dated(name: string): Promise<{ choice: EngineChoice | null; writtenMs: number }> {
+    const [choice, file] = await Promise.all([this.#read(name), stat(join(this.#folder, name)).catch(() => null)]);
+    return { choice, writtenMs: file?.mtimeMs ?? 0 };
   }
 
   async #read(name: string): Promise<EngineChoice | null> {
@@ -58,8 +78,18 @@ export class EngineChoices {
   }
 }
 
+/** Compares such that 96x64 comes before 512x512. */
+function byNumberAndText(a: string, b: string): number {
+  return a.localeCompare(b, 'en', { numeric: true });
+}
+
 /** Formats a choice as `centernet 512x512: openvino bf16 18.9 ms, onnx f32 39.1 ms a frame`. */
-export function choiceText({ model, inputSize, measured }: EngineChoice): string {
+export function choiceText(choice: EngineChoice): string {
+  return `${choice.model} ${choice.inputSize}: ${comparisonText(choice)} a frame`;
+}
+
+/** Formats the times of a frame as `openvino bf16 18.9 ms, onnx f32 39.1 ms`. */
+export function comparisonText({ measured }: EngineChoice): string {
   const each = measured.map(({ engine, precision, frameMs }) => `${engine} ${precision} ${frameMs.toFixed(1)} ms`);
-  return `${model} ${inputSize}: ${each.join(', ')} a frame`;
+  return each.join(', ');
 }

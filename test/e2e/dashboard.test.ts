@@ -121,6 +121,50 @@ describe.skipIf(browserPath === undefined)(browserTitle('dashboard'), () => {
     await page.close();
   });
 
+  it('names the stream of an event once, whether or not its message names it', async () => {
+    const port = await LiveDouble.create(1);
+    const { url } = await openGateway(port);
+    const events = [
+      { stream: 'gate-1', message: 'gate-1 is running' },
+      { stream: 'gate-1', message: 'gate-1: slots that were not released: 2' },
+      { stream: 'gate-1', message: 'gate-10 is another one' },
+      { stream: 'gate-1', message: 'the decoder repaired damaged data' },
+      { host: 'gpu-1', message: 'host gpu-1 joined' },
+      { message: 'batch size 8 is best' },
+    ];
+    for (const [i, event] of events.entries())
+      port.emitEvent({ type: 'event', timeMs: i, kind: 'stream-warning', ...event });
+    const { page, complaints } = await visit(browser, url);
+    await until(async () => (await page.locator('.events li:not(.none)').count()) === events.length);
+    expect(await page.locator('.events .event-text').allTextContents()).toEqual([
+      'batch size 8 is best',
+      'gpu-1 host gpu-1 joined',
+      'gate-1 the decoder repaired damaged data',
+      'gate-1 gate-10 is another one',
+      'gate-1 slots that were not released: 2',
+      'gate-1 is running',
+    ]);
+    expect(await page.locator('.events b').allTextContents()).toEqual(['gpu-1', ...Array(4).fill('gate-1')]);
+    expect(complaints).toEqual([]);
+    await page.close();
+  });
+
+  it('shows the times by which engine auto chose, only if it compared engines', async () => {
+    const port = await LiveDouble.create(1);
+    const { url } = await openGateway(port);
+    const { page, complaints } = await visit(browser, url);
+    const compared = page.locator('.facts > div', { hasText: 'Compared' });
+    await page.waitForSelector('[data-stream="gate-1"]');
+    expect(await compared.isVisible()).toBe(false);
+    const comparison = 'openvino bf16 5.0 ms, onnx f32 5.7 ms';
+    port.host = { ...port.host, device: { ...port.host.device, comparison } };
+    port.tick();
+    await until(() => compared.isVisible());
+    expect(await compared.locator('dd').textContent()).toBe('openvino bf16 5.0 ms\nonnx f32 5.7 ms');
+    expect(complaints).toEqual([]);
+    await page.close();
+  });
+
   it('shows a lost connection and reconnects when the gateway is back', async () => {
     const port = await LiveDouble.create(1);
     const first = await openGateway(port);

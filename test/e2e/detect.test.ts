@@ -78,6 +78,23 @@ describe('sightline detect', () => {
     expect(written.length).toBeGreaterThan(0);
   });
 
+  it('leaves no file if the weights are missing', async () => {
+    const empty = join(temporary.path, 'empty');
+    const env = {
+      SIGHTLINE_CACHE_DIR: empty,
+      SIGHTLINE_MODEL_PATH: '',
+      // Nothing listens there, so npm cannot fetch them either.
+      npm_config_registry: 'http://127.0.0.1:9',
+      npm_config_fetch_retries: '0',
+      npm_config_cache: empty,
+    };
+    const flags = ['--model', 'centernet', '--engine', 'onnx', '--out', join(temporary.path, 'none.jsonl')];
+    const { code, stderr } = await cli(['detect', clip, ...flags, '--coco', join(temporary.path, 'none.json')], env);
+    expect(stderr).toContain('[MODEL_WEIGHTS_MISSING]');
+    expect(code).toBe(1);
+    expect(readdirSync(temporary.path).filter((name) => name.startsWith('none.'))).toEqual([]);
+  });
+
   describe('an earlier result', () => {
     const earlier = '{"frame":7}\n';
     const partial = join(temporary.path, 'r.partial.jsonl');

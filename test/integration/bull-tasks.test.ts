@@ -5,7 +5,7 @@ import { lockKeyOf, queueKeysOf, STALLS_FIELD, taskKeyOf, waitKeyOf } from '../.
 import type { TaskPolicy } from '../../src/control/tasks/task-policy.ts';
 import { RedisServer, redisMissing } from '../support/redis-server.ts';
 import { jobOrderOf, ScriptedHandler, untilAborted } from '../support/task-handlers.ts';
-import { type OpenQueue, openBullTasks } from '../support/task-queues.ts';
+import { type OpenBullQueue, openBullTasks } from '../support/task-queues.ts';
 import { waitFor } from '../support/wait-for.ts';
 
 const TIMINGS = { tickMs: 50 };
@@ -13,7 +13,7 @@ const QUICK = { firstRetryMs: 20, maxRetryMs: 40 };
 
 describe.skipIf(redisMissing !== null)('bulk work in Redis', () => {
   let server: RedisServer;
-  let queue: OpenQueue & { readonly notices: readonly string[] };
+  let queue: OpenBullQueue;
   let fleet = 0;
 
   beforeAll(async () => {
@@ -47,6 +47,21 @@ describe.skipIf(redisMissing !== null)('bulk work in Redis', () => {
   function work(handler: TaskHandler, concurrency = 2): void {
     queue.tasks.work('bulk', concurrency, handler);
   }
+
+  it('a closed worker is forgotten, so that a process that opens and closes many keeps none', async () => {
+    const handler = new ScriptedHandler(1);
+    const workers = Array.from({ length: 3 }, () => queue.tasks.work('bulk', 1, handler.handle));
+    expect(queue.tasks.workerCount).toBe(3);
+    await workers[1]!.close();
+    expect(queue.tasks.workerCount).toBe(2);
+    await Promise.all([workers[1]!.close(), ...workers.map((worker) => worker.close())]);
+    expect(queue.tasks.workerCount).toBe(0);
+    // The queue still works: a worker that is opened afterwards takes tasks.
+    await queue.tasks.submit(jobOrderOf('after', 1));
+    work(handler.handle);
+    await done('after');
+    expect(queue.tasks.workerCount).toBe(1);
+  });
 
   it('a malformed task becomes a dead letter, and the next one runs', async () => {
     await queue.tasks.submit(jobOrderOf('a', 2));

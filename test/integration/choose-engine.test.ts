@@ -17,7 +17,7 @@ describe('what engine auto tries', () => {
   afterAll(() => rmSync(cacheDir, { recursive: true }));
   const notices: string[] = [];
 
-  function tried(model: object, openvino: string | undefined): Promise<readonly string[]> {
+  function chosen(model: object, openvino: string | undefined): ReturnType<typeof candidates> {
     const { model: config, batch } = parsePipeline(
       JSON.stringify({ name: 'auto', description: 'Chooses an engine.', model: { name: 'yolox-nano', ...model } }),
       'test',
@@ -33,13 +33,17 @@ describe('what engine auto tries', () => {
     return candidates({ model: config, batch, environment, onNotice: (text) => notices.push(text) });
   }
 
+  async function tried(model: object, openvino: string | undefined): Promise<readonly string[]> {
+    return (await chosen(model, openvino)).engines;
+  }
+
   it.each([
     [{ engine: 'wasm' }, ['wasm']],
     [{ provider: 'cuda' }, ['onnx']],
     [{ provider: 'npu' }, ['openvino']],
     [{ precision: 'bf16' }, ['openvino']],
   ])('%j leaves one engine', async (model, expected) => {
-    expect(await tried(model, undefined)).toEqual(expected);
+    expect(await chosen(model, undefined)).toEqual({ engines: expected, choice: null });
   });
 
   it.skipIf(nvidiaDriver() !== null)('without OpenVINO: onnx, then wasm', async () => {
@@ -64,6 +68,7 @@ describe('what engine auto tries', () => {
       const [first, second] = kept.measured;
       expect([first!.engine, second!.engine]).toEqual(order.slice(0, 2));
       expect(first!.frameMs).toBeLessThanOrEqual(second!.frameMs);
+      expect((await chosen(model, openvinoDir)).choice).toEqual(kept);
 
       // What is kept decides from now on: with the two in the other order it is the other engine that comes first.
       writeFileSync(join(folder, name!), JSON.stringify({ ...kept, measured: [second, first] }));

@@ -46,13 +46,19 @@ const redisQueue: QueueKind = {
 };
 
 const KINDS: readonly QueueKind[] = [memoryQueue, redisQueue];
+
+export interface OpenBullQueue extends OpenQueue {
+  readonly tasks: BullTasks;
+  readonly notices: readonly string[];
+}
+
 /** A queue with its own connection, as on a host. */
 export async function openBullTasks(
   url: string,
   name: string,
   more: Pick<BullTasksOptions, 'policy' | 'timings'>,
   commandTimeoutMs = 2_000,
-): Promise<OpenQueue & { readonly notices: readonly string[] }> {
+): Promise<OpenBullQueue> {
   const heard: string[] = [];
   const onNotice = (text: string): void => void heard.push(text);
   const connection = await RedisConnection.open({ url, caFile: null, commandTimeoutMs, onNotice });

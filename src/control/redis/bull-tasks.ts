@@ -114,7 +114,7 @@ export class BullTasks implements TaskQueue {
 
   work(pipeline: string, concurrency: number, handler: TaskHandler): TaskWorker {
     const { address, notices, timings } = this.#options;
-    const worker = new BullWorker({
+    const worker: BullWorker = new BullWorker({
       pipeline,
       concurrency,
       handler,
@@ -126,9 +126,15 @@ export class BullTasks implements TaskQueue {
       timings: { ...DEFAULT_TIMINGS, ...timings },
       notices,
       incidents: this.#incidents,
+      onClosed: () => this.#workers.delete(worker),
     });
     this.#workers.add(worker);
     return worker;
+  }
+
+  /** Workers that are not closed. */
+  get workerCount(): number {
+    return this.#workers.size;
   }
 
   async close(): Promise<void> {

@@ -49,6 +49,8 @@ export interface BullWorkerOptions {
   readonly timings: WorkerTimings;
   readonly notices: Notices;
   readonly incidents: Incidents;
+  /** Called when the worker is closed. */
+  readonly onClosed: () => void;
 }
 
 /** Runs tasks of one pipeline from its BullMQ queue, and replaces BullMQ's worker if it gets stuck. */
@@ -99,7 +101,7 @@ export class BullWorker implements TaskWorker {
   }
 
   close(): Promise<void> {
-    this.#closed ??= this.#close();
+    this.#closed ??= this.#close().finally(this.#options.onClosed);
     return this.#closed;
   }
 

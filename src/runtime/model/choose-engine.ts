@@ -15,25 +15,38 @@ const MEASURED_ENGINES = ['openvino', 'onnx'] as const;
 /** Measurements per engine, taken in turn; the best one counts, so that a busy moment does not decide. */
 const ROUNDS = 2;
 
+/** Engines to try, best first. */
+export interface EngineCandidates {
+  readonly engines: readonly EngineName[];
+  /** The measurement that decided; null if none was needed. */
+  readonly choice: EngineChoice | null;
+}
+
 /**
- * Returns the engines to try, best first. A provider selects the engine that has it. tensorflow is tried only if it was
+ * Returns the engines to try. A provider selects the engine that has it. tensorflow is tried only if it was
  * set up and there is a GPU. On CPUs openvino or onnx comes first, whichever runs this model faster on this machine.
  *
  * @throws MODEL_*, COMPILE_UNSUPPORTED
  */
-export async function candidates(options: EngineOptions): Promise<readonly EngineName[]> {
+export async function candidates(options: EngineOptions): Promise<EngineCandidates> {
   const { engine, provider, precision } = options.model;
-  if (engine !== 'auto') return [engine];
-  if (isOpenvinoDevice(provider) || precision === 'bf16') return ['openvino'];
-  if (provider !== 'cpu') return ['onnx'];
-  if (hasTensorflowOnGpu()) return ['tensorflow', 'onnx', 'wasm'];
+  if (engine !== 'auto') return unmeasured(engine);
+  if (isOpenvinoDevice(provider) || precision === 'bf16') return unmeasured('openvino');
+  if (provider !== 'cpu') return unmeasured('onnx');
+  if (hasTensorflowOnGpu()) return unmeasured('tensorflow', 'onnx', 'wasm');
   const place = findOpenvino(options.environment);
   if (precision === 'int8') {
     // wasm has none, and where no engine has a quantised file, onnx says how to make one.
-    const able = place === null ? [] : await fasterFirst(options, place);
-    return able.length === 0 ? ['onnx'] : able;
+    const able = place === null ? unmeasured() : await fasterFirst(options, place);
+    return able.engines.length === 0 ? unmeasured('onnx') : able;
   }
-  return place === null ? ['onnx', 'wasm'] : [...(await fasterFirst(options, place)), 'wasm'];
+  if (place === null) return unmeasured('onnx', 'wasm');
+  const { engines, choice } = await fasterFirst(options, place);
+  return { engines: [...engines, 'wasm'], choice };
+}
+
+function unmeasured(...engines: readonly EngineName[]): EngineCandidates {
+  return { engines, choice: null };
 }
 
 function hasTensorflowOnGpu(): boolean {
@@ -42,14 +55,14 @@ function hasTensorflowOnGpu(): boolean {
 }
 
 /** Measures the engines once for this model, these libraries and this processor, and caches the result. */
-async function fasterFirst(options: EngineOptions, place: OpenvinoPlace): Promise<EngineName[]> {
+async function fasterFirst(options: EngineOptions, place: OpenvinoPlace): Promise<EngineCandidates> {
   const { model, environment, onNotice } = options;
   const requests: EngineRequest[] = [];
   for (const engine of MEASURED_ENGINES) {
     const request = await nullIfUnavailable(prepareEngine(options, engine), onNotice);
     if (request !== null) requests.push(request);
   }
-  if (requests.length < MEASURED_ENGINES.length) return requests.map(({ engine }) => engine);
+  if (requests.length < MEASURED_ENGINES.length) return unmeasured(...requests.map(({ engine }) => engine));
   const choices = new EngineChoices(environment.cacheDir);
   const cpu = cpus()[0]?.model.trim() ?? 'unknown';
   const libraries = [openvinoIdentity(place), onnxRuntimeVersion()];
@@ -58,12 +71,15 @@ async function fasterFirst(options: EngineOptions, place: OpenvinoPlace): Promis
   if (choice === null) {
     choice = await measure(requests, model, cpu, onNotice);
     // Not cached: an engine that did not load was reported, and is tried again at the next start.
-    if (choice.measured.length < MEASURED_ENGINES.length)
-      return choice.measured.map(({ engine }) => engine as EngineName);
+    if (choice.measured.length < MEASURED_ENGINES.length) return unmeasured(...enginesOf(choice));
     await choices.keep(key, choice);
     onNotice(`engine auto: ${choiceText(choice)}; measured once and cached; --engine overrides it`);
   }
-  return choice.measured.map(({ engine }) => engine as EngineName);
+  return { engines: enginesOf(choice), choice };
+}
+
+function enginesOf({ measured }: EngineChoice): EngineName[] {
+  return measured.map(({ engine }) => engine as EngineName);
 }
 
 async function measure(

@@ -239,6 +239,21 @@ describe('a file that gets its final name at the end', () => {
     expect(names()).toEqual(['a.jsonl']);
   });
 
+  it.each(['jsonl', 'json'])('leaves no file (%s) if the run ends before its first result', async (extension) => {
+    const path = at(`a.${extension}`);
+    const sink =
+      extension === 'json'
+        ? new CocoSink({ id: 'out', path, classes: ['person'], onFailure: unexpected })
+        : new JsonlSink({ id: 'out', path, onFailure: unexpected });
+    await sink.close(false);
+    expect(names()).toEqual([]);
+  });
+
+  it('is written without any result if the inputs were read to their end', async () => {
+    await detect('a.jsonl').close();
+    expect(names()).toEqual(['a.jsonl']);
+  });
+
   it('replaces the target of a link, and keeps the link', async () => {
     writeFileSync(at('real.jsonl'), '');
     symlinkSync(at('real.jsonl'), at('link.jsonl'));

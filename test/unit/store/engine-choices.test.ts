@@ -1,8 +1,8 @@
-import { mkdtempSync, readdirSync, rmSync, writeFileSync } from 'node:fs';
+import { mkdtempSync, readdirSync, rmSync, utimesSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
-import { choiceText, type EngineChoice, EngineChoices } from '../../../src/store/engine-choices.ts';
+import { choiceText, comparisonText, type EngineChoice, EngineChoices } from '../../../src/store/engine-choices.ts';
 
 const choice: EngineChoice = {
   model: 'centernet',
@@ -37,6 +37,30 @@ describe('EngineChoices', () => {
     expect(await choices.list()).toEqual([]);
   });
 
+  it('lists them by model and size, and of equal ones only the newest', async () => {
+    const keep = async (key: string, more: Partial<EngineChoice>, writtenS: number): Promise<void> => {
+      await choices.keep(key, { ...choice, ...more });
+      utimesSync(join(cacheDir, 'engine-choices', `${key}.json`), writtenS, writtenS);
+    };
+    const [openvino, onnx] = choice.measured;
+    const times = (bf16Ms: number): EngineChoice['measured'] => [{ ...openvino!, frameMs: bf16Ms }, onnx!];
+    await keep('1', { model: 'yolox-s', inputSize: '640x640' }, 400);
+    await keep('2', { inputSize: '1280x720' }, 400);
+    await keep('3', { measured: times(20) }, 300);
+    await keep('4', { measured: times(10) }, 200);
+    // The same engines, and the other one was faster then.
+    await keep('5', { measured: times(90).reverse() }, 100);
+    await keep('6', { inputSize: '96x64' }, 500);
+    await keep('7', { precision: 'f32', measured: [{ ...openvino!, precision: 'f32' }, onnx!] }, 100);
+    expect((await choices.list()).map((each) => choiceText(each))).toEqual([
+      'centernet 96x64: openvino bf16 18.9 ms, onnx f32 39.1 ms a frame',
+      'centernet 512x512: openvino bf16 20.0 ms, onnx f32 39.1 ms a frame',
+      'centernet 512x512: openvino f32 18.9 ms, onnx f32 39.1 ms a frame',
+      'centernet 1280x720: openvino bf16 18.9 ms, onnx f32 39.1 ms a frame',
+      'yolox-s 640x640: openvino bf16 18.9 ms, onnx f32 39.1 ms a frame',
+    ]);
+  });
+
   it.each(['{', '{"measured": 3}', ''])('treats a damaged file (%j) as missing', async (text) => {
     await choices.keep('a', choice);
     const [name] = readdirSync(join(cacheDir, 'engine-choices'));
@@ -55,5 +79,6 @@ describe('EngineChoices', () => {
 
   it('is formatted in one line', () => {
     expect(choiceText(choice)).toBe('centernet 512x512: openvino bf16 18.9 ms, onnx f32 39.1 ms a frame');
+    expect(comparisonText(choice)).toBe('openvino bf16 18.9 ms, onnx f32 39.1 ms');
   });
 });
