@@ -28,6 +28,7 @@ const LAYERS: Readonly<Record<string, number>> = {
   control: 3,
   gateway: 3,
   measure: 3,
+  optimize: 3,
   host: 4,
   cli: 5,
 };

@@ -1,0 +1,101 @@
+/** How numbers are written in a report: three significant digits, units after a no-break space, a true minus. */
+
+const SPACE = '\u00a0';
+const MINUS = '\u2212';
+
+/**
+ * Whole from 100 on, one decimal from 10 on, two below, two significant digits below 0.1; thousands separated: 0.041, 0.90, 4.56,
+ * 78.9, 1,234. Whole numbers stay whole.
+ */
+export function amount(value: number): string {
+  const size = Math.abs(value);
+  const decimals = Number.isInteger(value)
+    ? 0
+    : size >= 99.95
+      ? 0
+      : size >= 9.995
+        ? 1
+        : size >= 0.1
+          ? 2
+          : Math.min(6, 1 - Math.floor(Math.log10(size)));
+  const text = size.toLocaleString('en-US', { minimumFractionDigits: decimals, maximumFractionDigits: decimals });
+  return value < 0 ? `${MINUS}${text}` : text;
+}
+
+/** Rounded to a whole number, thousands separated. */
+export function whole(value: number): string {
+  return Math.round(value).toLocaleString('en-US').replace('-', MINUS);
+}
+
+export function fps(value: number): string {
+  return `${amount(value)}${SPACE}frames/s`;
+}
+
+export function ms(value: number): string {
+  return `${amount(value)}${SPACE}ms`;
+}
+
+/** A share from 0 to 1 as per cent, with one decimal below 10. */
+export function percent(ratio: number): string {
+  const value = ratio * 100;
+  const tenths = Math.round(value * 10) / 10;
+  const text =
+    Math.abs(value) < 9.95 && !Number.isInteger(tenths) ? tenths.toFixed(1).replace('-', MINUS) : whole(value);
+  return `${text}${SPACE}%`;
+}
+
+/** A ratio of frames per second: `1.75 times`. */
+export function times(ratio: number): string {
+  return `${amount(ratio)}${SPACE}times`;
+}
+
+/** A ratio where there is little room: `×1.75`. */
+export function factor(ratio: number): string {
+  return `×${amount(ratio)}`;
+}
+
+/** AP, F1 and their losses, from 0 to 1: three decimals, which is a tenth of a point. */
+export function score(value: number): string {
+  return value
+    .toFixed(3)
+    .replace(/^-/, MINUS)
+    .replace(/^\u2212(0\.000)$/, '$1');
+}
+
+/** A change that may go either way: `+0.004`, `−0.012`. */
+export function signedScore(value: number): string {
+  const text = score(value);
+  return text.startsWith(MINUS) || text === '0.000' ? text : `+${text}`;
+}
+
+export function megabytes(bytes: number): string {
+  return `${whole(bytes / 1e6)}${SPACE}MB`;
+}
+
+/** 45 s, 12 min 30 s, 1 h 05 min. */
+export function duration(seconds: number): string {
+  const rounded = Math.round(seconds);
+  const [h, min, s] = [Math.floor(rounded / 3600), Math.floor((rounded % 3600) / 60), rounded % 60];
+  if (h > 0) return `${h}${SPACE}h ${min}${SPACE}min`;
+  if (min > 0) return s === 0 ? `${min}${SPACE}min` : `${min}${SPACE}min ${s}${SPACE}s`;
+  return `${seconds < 10 ? amount(seconds) : s}${SPACE}s`;
+}
+
+export function money(value: number, currency: string): string {
+  const decimals = Math.abs(value) < 100 ? 2 : 0;
+  const text = value.toLocaleString('en-US', { minimumFractionDigits: decimals, maximumFractionDigits: decimals });
+  return `${text}${SPACE}${currency}`;
+}
+
+/** `1 camera`, `12 cameras`. */
+export function counted(count: number, noun: string): string {
+  return `${whole(count)}${SPACE}${noun}${count === 1 ? '' : 's'}`;
+}
+
+/** The middle of some numbers; NaN if there are none. */
+export function median(values: readonly number[]): number {
+  const sorted = [...values].sort((a, b) => a - b);
+  const middle = sorted.length / 2;
+  if (sorted.length === 0) return Number.NaN;
+  return sorted.length % 2 === 1 ? sorted[Math.floor(middle)]! : (sorted[middle - 1]! + sorted[middle]!) / 2;
+}

@@ -1,0 +1,79 @@
+/** What a search for a faster configuration consists of: its points, its steps, what it refused and what it found. */
+
+/** Values of levers; a configuration is one point of the search space. */
+export interface Configuration {
+  /** Name or path of a manifest or ONNX file. */
+  readonly model: string;
+  readonly engine: 'tensorflow' | 'openvino' | 'onnx' | 'wasm';
+  readonly precision: 'f32' | 'bf16' | 'f16' | 'int8';
+  /** Width and height in pixels: `512x512`. */
+  readonly inputSize: string;
+  readonly inferenceThreads: number;
+  readonly lanes: number;
+  readonly decodeThreads: number;
+  readonly maxBatch: number;
+  readonly maxDelayMs: number;
+  readonly resizeBy: 'ffmpeg' | 'sharp';
+  /** `none` or the name of a hardware decoder. */
+  readonly hwaccel: string;
+  readonly skipUnchanged: boolean;
+  /** Every n-th frame is inferred; 1 infers all. */
+  readonly trackBetween: number;
+}
+
+/** Each key of a configuration is a lever. */
+export type LeverId = keyof Configuration;
+
+export type StepVerdict = 'better' | 'worse' | 'inconclusive' | 'refused' | 'failed' | 'ruled-out';
+
+export interface Step {
+  readonly lever: LeverId;
+  readonly from: string;
+  readonly to: string;
+  /** Ratio of frames/s: 1.25 is 25 % faster. */
+  readonly predictedGain: number;
+  /** null if it was not run. */
+  readonly measuredGain: number | null;
+  /** 95 % interval of the measured gain. */
+  readonly interval: readonly [number, number] | null;
+  /** AP lost against the baseline, 0.01 is one point; negative is better. */
+  readonly apLoss: number | null;
+  readonly verdict: StepVerdict;
+  readonly reason: string;
+  /** Ids. */
+  readonly measurements: readonly string[];
+}
+
+export interface Refusal {
+  readonly configuration: Configuration;
+  readonly reason: string;
+  readonly loss: number | null;
+  readonly upperBound: number | null;
+  readonly allowed: number;
+  readonly measurements: readonly string[];
+}
+
+export interface Bottleneck {
+  readonly part: string;
+  readonly busyRatio: number;
+  readonly explanation: string;
+  readonly remedy: string;
+  readonly predictedGain: number;
+  readonly measuredGain: number | null;
+}
+
+export interface ParetoPoint {
+  readonly configuration: Configuration;
+  readonly ap: number | null;
+  readonly fps: number;
+  readonly p99Ms: number;
+  readonly cpuMsPerFrame: number | null;
+  readonly measurements: readonly string[];
+}
+
+export interface TargetVerdict {
+  readonly target: string;
+  readonly measured: number | null;
+  readonly state: 'met' | 'missed' | 'not enough frames';
+  readonly reason: string;
+}
