@@ -1,14 +1,13 @@
 import { createHash } from 'node:crypto';
 import type {
-  LeverWords,
   ReportInput,
   ReportMachine,
   ReportMeasurement,
   ReportTrial,
-  ReportWindow,
 } from '../../src/optimize/report/report-input.ts';
 import type { Configuration, LeverId, Step, StepVerdict } from '../../src/optimize/result.ts';
-import { percentilesOf } from '../../src/telemetry/sliding-window.ts';
+import { LEVER_WORDS } from './sample-levers.ts';
+import { sampleTrial } from './sample-trial.ts';
 
 const MACHINE: ReportMachine = {
   cpuModel: 'Intel Xeon Platinum 8481C',
@@ -42,81 +41,6 @@ const BEST: Configuration = {
   inferenceThreads: 2,
   resizeBy: 'ffmpeg',
 };
-
-/** A generator of numbers from 0 to 1 (Park and Miller, minimal standard). */
-function randomFrom(seed: number): () => number {
-  let state = seed;
-  return () => {
-    state = (state * 48271) % 2147483647;
-    return state / 2147483647;
-  };
-}
-
-interface TrialSketch {
-  readonly fps: number;
-  readonly seconds: number;
-  /** Mean of each part in milliseconds. */
-  readonly stagesMs: Readonly<Record<string, number>>;
-  readonly cpuMs: readonly [decode: number, preprocess: number, infer: number, main: number];
-  readonly busy: readonly [decode: number, preprocess: number, infer: number, main: number];
-  readonly discarded?: number;
-  readonly rssMb: number;
-}
-
-/** Fills a trial in with latencies that scatter around its stages and windows that scatter around its busy shares. */
-export function sampleTrial(sketch: TrialSketch, seed: number): ReportTrial {
-  const random = randomFrom(seed);
-  const wholeMs = Object.values(sketch.stagesMs).reduce((a, b) => a + b, 0);
-  const latenciesMs = Array.from({ length: 800 }, () => {
-    const [a, b] = [random(), random()];
-    const normal = Math.sqrt(-2 * Math.log(a)) * Math.cos(2 * Math.PI * b);
-    return wholeMs * Math.exp(0.16 * normal - 0.02) * (random() < 0.015 ? 1.8 : 1);
-  });
-  const [decode, preprocess, infer, main] = sketch.busy;
-  const around = (share: number): number => Math.min(1, Math.max(0, share * (0.95 + 0.1 * random())));
-  const discarded = sketch.discarded ?? 0;
-  const windows = Array.from(
-    { length: 10 + discarded },
-    (_, i): ReportWindow => ({
-      seconds: 2,
-      fps: sketch.fps * (0.98 + 0.04 * random()),
-      busyRatio: { decode: around(decode), preprocess: around(preprocess), infer: around(infer), main: around(main) },
-      isDiscarded: i >= 4 && i < 4 + discarded,
-    }),
-  );
-  const [decodeMs, preprocessMs, inferMs, mainMs] = sketch.cpuMs;
-  const frames = Math.round(sketch.fps * sketch.seconds);
-  return {
-    fps: sketch.fps,
-    frames,
-    latencyMs: { ...percentilesOf(Float64Array.from(latenciesMs)), count: frames },
-    latenciesMs,
-    stagesMs: sketch.stagesMs,
-    cpuMsPerFrame: {
-      decode: decodeMs,
-      preprocess: preprocessMs,
-      infer: inferMs,
-      main: mainMs,
-      total: decodeMs + preprocessMs + inferMs + mainMs,
-    },
-    busyRatio: { decode, preprocess, infer, main },
-    isStable: true,
-    discardedWindows: discarded,
-    windows,
-    littleLawGap: 0.013,
-    dropRatio: 0,
-    rssBytes: sketch.rssMb * 1e6,
-    sendMs: 0.041,
-    machine: {
-      ownRatio: (sketch.fps * (decodeMs + preprocessMs + inferMs + mainMs)) / 2000,
-      otherRatio: 0.021,
-      stealRatio: 0.004,
-      networkInBytesPerS: null,
-      networkOutBytesPerS: null,
-      memoryAvailableBytes: 5.1e9,
-    },
-  };
-}
 
 const BEFORE = sampleTrial(
   {
@@ -162,63 +86,6 @@ const AFTER = sampleTrial(
   },
   11,
 );
-
-/** What each lever does and takes, as the report shows it. */
-const LEVER_WORDS: Readonly<Record<LeverId, LeverWords>> = {
-  model: {
-    sentence: 'Another network with the same classes.',
-    effort: 'one setting',
-    risk: 'finds other objects: judged by the gate',
-  },
-  precision: {
-    sentence: 'The number format that the engine computes in.',
-    effort: 'one setting',
-    risk: 'small changes of scores: judged by the gate',
-  },
-  inputSize: {
-    sentence: 'Width and height of the picture that the network sees.',
-    effort: 'one setting',
-    risk: 'small objects: judged by the gate',
-  },
-  engine: {
-    sentence: 'The engine is the library that runs the network.',
-    effort: 'one setting, a library to set up',
-    risk: 'low',
-  },
-  inferenceThreads: {
-    sentence: 'Inference threads run the network at the same time, one frame each.',
-    effort: 'one setting',
-    risk: 'low',
-  },
-  lanes: { sentence: 'Lanes read and prepare frames beside each other.', effort: 'one setting', risk: 'low' },
-  decodeThreads: { sentence: 'Decoder threads share the decoding of one stream.', effort: 'one setting', risk: 'low' },
-  maxBatch: {
-    sentence: 'A batch lets one call of the engine infer several frames.',
-    effort: 'one setting',
-    risk: 'latency',
-  },
-  maxDelayMs: { sentence: 'A batch waits this long for more frames.', effort: 'one setting', risk: 'latency' },
-  resizeBy: {
-    sentence: 'Frames are resized by ffmpeg before its pipe, or by sharp after it.',
-    effort: 'one setting',
-    risk: 'small changes of pixels: judged by the gate',
-  },
-  hwaccel: {
-    sentence: 'A hardware decoder decodes the video.',
-    effort: 'a driver to set up',
-    risk: 'falls back to software',
-  },
-  skipUnchanged: {
-    sentence: 'Frames that equal the one before are not inferred.',
-    effort: 'one setting',
-    risk: 'late boxes: judged by the gate',
-  },
-  trackBetween: {
-    sentence: 'The tracker carries boxes over frames that are not inferred.',
-    effort: 'one setting',
-    risk: 'late boxes: judged by the gate',
-  },
-};
 
 function hashOf(text: string): string {
   return createHash('sha256').update(text).digest('hex');

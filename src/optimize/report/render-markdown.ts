@@ -35,7 +35,7 @@ function renderBlock(block: Block): readonly string[] {
     case 'plot':
       return renderPlot(block.plot);
     case 'listing':
-      return [`\`\`\`${block.language}\n${block.lines.join('\n')}\n\`\`\``];
+      return [listingOf(block.language, block.lines)];
   }
 }
 
@@ -93,10 +93,11 @@ function spanOf(span: Span): string {
 /** Characters that Markdown or HTML would read as markup; line breaks would end a table's row. */
 function escapeText(text: string): string {
   return text
-    .replace(/[\\`*_[\]|]/g, (char) => `\\${char}`)
+    .replace(/[\\*_[\]|]/g, (char) => `\\${char}`)
     .replaceAll('&', '&amp;')
     .replaceAll('<', '&lt;')
     .replaceAll('>', '&gt;')
+    .replaceAll('`', '&#96;')
     .replace(/\s*[\r\n]+\s*/g, ' ');
 }
 
@@ -104,11 +105,21 @@ function escapeAttribute(text: string): string {
   return escapeText(text).replaceAll('"', '&quot;');
 }
 
+/** A fenced block, with a fence that is longer than any run of backticks inside. */
+function listingOf(language: string, lines: readonly string[]): string {
+  const content = lines.join('\n');
+  const fence = '`'.repeat(Math.max(3, longestRun(content) + 1));
+  return `${fence}${language}\n${content}\n${fence}`;
+}
+
+function longestRun(text: string): number {
+  return Math.max(0, ...[...text.matchAll(/`+/g)].map(([run]) => run.length));
+}
+
 /** A code span. Its fence is longer than any run of backticks inside; a bar would end a table's cell. */
 function codeOf(text: string): string {
   const line = text.replace(/\s*[\r\n]+\s*/g, ' ').replaceAll('|', '\\|');
-  const longest = Math.max(0, ...[...line.matchAll(/`+/g)].map(([run]) => run.length));
-  const fence = '`'.repeat(longest + 1);
+  const fence = '`'.repeat(longestRun(line) + 1);
   const pad = line.startsWith('`') || line.endsWith('`') ? ' ' : '';
   return `${fence}${pad}${line}${pad}${fence}`;
 }

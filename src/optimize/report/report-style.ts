@@ -139,12 +139,12 @@ svg text.on-best { fill: var(--surface); font-weight: 700; } svg text.on-baselin
   .cards thead { display: none; }
   .cards table, .cards tbody, .cards tr, .cards td { display: block; width: auto; }
   .cards tr { border: 1px solid var(--line); border-radius: 10px; padding: 6px 14px; margin-bottom: 12px; }
-  .cards td, .cards td.right { display: flex; justify-content: space-between; gap: 18px; padding: 6px 0; border: 0;
-    text-align: right; white-space: normal; }
-  .cards td:first-child { font-weight: 600; }
-  .cards td::before { content: attr(data-title); color: var(--muted); font-size: 0.84rem; font-weight: 400; text-align: left;
-    flex: 0 0 34%; }
-  .cards td .measured { display: inline; margin-left: 6px; }
+  .cards td { padding: 6px 0; border: 0; text-align: left; white-space: normal; }
+  .cards td.right, .cards td:has(.tone) { display: flex; justify-content: space-between; gap: 18px; text-align: right; }
+  .cards td::before { content: attr(data-title); display: block; color: var(--muted); font-size: 0.84rem; font-weight: 400;
+    text-align: left; flex: 0 0 34%; }
+  .cards td:first-child { font-weight: 600; } .cards td:first-child:not(.right)::before { display: none; }
+  .cards td .measured { display: inline; margin-left: 6px; font-weight: 400; }
   .cards td > span { min-width: 0; }
   .cards td:empty, .cards td.blank { display: none; }
 }

@@ -19,7 +19,7 @@ export function horizontalAxis(scale: Scale, { left, right, top, bottom }: Frame
     const grid = line(x, top, x, bottom, 'grid');
     if (x - half < freeFrom) return grid;
     freeFrom = x + half + 8;
-    return grid + label(x, bottom + 18, text, { anchor: 'middle', className: 'muted' });
+    return grid + label(Math.max(x, half + 1), bottom + 18, text, { anchor: 'middle', className: 'muted' });
   });
   return [
     ...ticks,

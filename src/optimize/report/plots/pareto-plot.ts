@@ -84,7 +84,7 @@ function draw(
       label(at.x, at.y + 4, `${i + 1}`, { anchor: 'middle', className: `on-${mark.kind}` }),
     );
   });
-  return drawing(width, HEIGHT + 82, title, ...parts, legend(HEIGHT + 70, marks));
+  return drawing(width, HEIGHT + 82, title, ...parts, legend(HEIGHT + 70, marks, width < 500 ? 14 : 30));
 }
 
 function limitLine(at: number, { left, right }: { left: number; right: number }, lowestAp: number): string {
@@ -135,7 +135,7 @@ function shapeOf(kind: ParetoMark['kind'], cx: number, cy: number): string {
   return tag('circle', { cx, cy, r: kind === 'best' ? RADIUS + 2 : RADIUS, class: `mark-${kind}` });
 }
 
-function legend(y: number, marks: readonly ParetoMark[]): string {
+function legend(y: number, marks: readonly ParetoMark[], gap: number): string {
   const kinds = (['baseline', 'front', 'best', 'refused'] as const).filter((kind) =>
     marks.some((m) => m.kind === kind),
   );
@@ -143,7 +143,7 @@ function legend(y: number, marks: readonly ParetoMark[]): string {
   return kinds
     .map((kind) => {
       const markup = shapeOf(kind, x, y - 4) + label(x + 20, y, kind);
-      x += 20 + labelWidth(kind) + 30;
+      x += 20 + labelWidth(kind) + gap;
       return markup;
     })
     .join('');

@@ -167,7 +167,7 @@ function targets({ input, hasChanged }: Findings): readonly Block[] {
       table: tableOf(
         ['Target', '>Baseline', 'Verdict', 'Gap', ...(hasChanged ? ['>Best', 'Verdict of best', 'Gap of best'] : [])],
         baseline.targets.map((verdict) => [
-          [code(verdict.target)],
+          [code(verdict.target), ids(baseline), ...(hasChanged ? [ids(best)] : [])],
           ...verdictCells(verdict),
           ...(hasChanged
             ? after.has(verdict.target)
@@ -178,10 +178,7 @@ function targets({ input, hasChanged }: Findings): readonly Block[] {
       ),
     },
     paragraph(
-      'A percentile counts as met only if so few frames were late that chance explains it in less than one run of 100',
-      ids(baseline),
-      ...(hasChanged ? [ids(best)] : []),
-      '.',
+      'A percentile counts as met only if so few frames were late that chance explains it in less than one run of 100.',
     ),
   ];
 }
