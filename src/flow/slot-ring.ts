@@ -159,6 +159,11 @@ export class SlotRing {
     Atomics.store(this.#flags, WAITING, isWaiting ? 1 : 0);
   }
 
+  /** True while the lane waits for a slot, and so holds its ffmpeg back. */
+  get isWaiting(): boolean {
+    return Atomics.load(this.#flags, WAITING) === 1;
+  }
+
   /** Returns whether the lane waits, and clears the flag. Host side. */
   takeWaiting(): boolean {
     return Atomics.exchange(this.#flags, WAITING, 0) === 1;

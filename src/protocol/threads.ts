@@ -154,8 +154,12 @@ export type FromInference =
       readonly rows: Float32Array;
       /** Number of rows of each frame. */
       readonly counts: readonly number[];
-      /** Total time of the engine's calls. */
+      /** When the first call began: before that, the batch waited on the thread. */
+      readonly beganMs: number;
+      /** Total time of the engine's calls, decoding of their outputs included. */
       readonly busyMs: number;
+      /** The part of `busyMs` in which outputs were decoded into boxes. */
+      readonly postprocessMs: number;
       readonly endedMs: number;
       /** As in `ready`; changes when the engine has replaced its process. */
       readonly enginePid: number | null;

@@ -15,6 +15,7 @@ import type { HostReport, StreamReport } from '../protocol/report.ts';
 import type { EngineInfo, EngineRequest, RingHandle } from '../protocol/threads.ts';
 import { type CpuUse, readCpuUse } from '../telemetry/cpu-ledger.ts';
 import { HostMeter } from '../telemetry/host-meter.ts';
+import { PartTimes } from '../telemetry/part-times.ts';
 import { HAND_OVER_FRAMES, type ModelInstance } from './inference/model-instance.ts';
 import { Scheduler, type SchedulerEvents, type StreamPolicy } from './inference/scheduler.ts';
 import { LaneClient } from './lane/lane-client.ts';
@@ -55,6 +56,8 @@ export class Runtime {
   readonly ffmpeg: FfmpegBinary;
   /** Boxes below this are not reported. */
   readonly scoreThreshold: number;
+  /** Where the time of frames goes between the times that each frame carries. */
+  readonly partTimes = new PartTimes();
   readonly published: Listeners<PublishedFrame>;
   readonly events: Listeners<EventMessage>;
   readonly reports: Listeners<RuntimeReport>;
@@ -259,7 +262,10 @@ export class Runtime {
 
   #schedulerEvents(): SchedulerEvents {
     return {
-      onBusy: (inferMs) => this.#meter.addInferMs(inferMs),
+      onBusy: (inferMs, times) => {
+        this.#meter.addInferMs(inferMs);
+        this.partTimes.addBatch(times);
+      },
       onBatchFailed: (error) => this.#reportFailedBatch(error),
       onThreadLost: (error) => this.emitEvent('engine-restarted', undefined, `${error.message}; it is being restarted`),
       onThreadRestarted: () => this.emitEvent('engine-restarted', undefined, 'an inference thread has restarted'),
@@ -277,6 +283,7 @@ export class Runtime {
       ffmpeg: { path: this.ffmpeg.path, major: this.ffmpeg.major },
       preview: { maxWidth: preview.width, fps: preview.fps },
       hashesInput: instance.cache !== null,
+      partTimes: this.partTimes,
       get inferenceSlots() {
         return inferenceThreads * instance.callsInFlight * instance.maxWarmedSize;
       },
@@ -302,7 +309,9 @@ export class Runtime {
         if (this.#isFlushed) return null;
         if (input.bulk !== undefined) return input.bulk.take(result);
         this.published.emit(result);
-        return sinks.publish(result, input.label, frame, input.policy === 'file');
+        const pending = sinks.publish(result, input.label, frame, input.policy === 'file');
+        this.partTimes.addSend(monoNowMs() - result.times.published);
+        return pending;
       },
       onPreview: (frame, jpeg) => this.previews.emit({ frame, jpeg }),
     };

@@ -44,6 +44,8 @@ export class BatchRunner {
   async run(batch: Batch): Promise<Result> {
     const finished: Float32Array[] = [];
     let busyMs = 0;
+    let postprocessMs = 0;
+    let firstBeganMs = 0;
     for (let from = 0; from < batch.slots.length; from += batch.callSize) {
       const calledMs = monoNowMs();
       const outputs = await this.#infer(batch, from);
@@ -51,7 +53,10 @@ export class BatchRunner {
       const beganMs = Math.max(calledMs, this.#lastEndedMs);
       this.#lastEndedMs = monoNowMs();
       finished.push(...this.#finish(outputs, batch, from));
-      busyMs += monoNowMs() - beganMs;
+      const finishedMs = monoNowMs();
+      busyMs += finishedMs - beganMs;
+      postprocessMs += finishedMs - this.#lastEndedMs;
+      if (from === 0) firstBeganMs = beganMs;
     }
     const rows = new Float32Array(finished.reduce((sum, part) => sum + part.length, 0));
     let at = 0;
@@ -61,7 +66,8 @@ export class BatchRunner {
     }
     const counts = finished.map((part) => part.length / DETECTION_COLUMNS);
     const enginePid = this.#engine.pid ?? null;
-    return { type: 'result', batchId: batch.batchId, rows, counts, busyMs, endedMs: monoNowMs(), enginePid };
+    const times = { beganMs: firstBeganMs, busyMs, postprocessMs, endedMs: monoNowMs() };
+    return { type: 'result', batchId: batch.batchId, rows, counts, ...times, enginePid };
   }
 
   /** Runs one call with `callSize` frames of the batch, or the remaining ones if fewer. */

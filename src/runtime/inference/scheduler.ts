@@ -5,6 +5,7 @@ import type { DropReason } from '../../core/frame.ts';
 import type { MonoMs } from '../../core/units.ts';
 import type { SightlineError } from '../../errors/sightline-error.ts';
 import type { EngineRequest, FromInference } from '../../protocol/threads.ts';
+import type { BatchTimes } from '../../telemetry/part-times.ts';
 import type { InFlightFrame } from '../stream/frame-ledger.ts';
 import type { SubmittedBatch } from './inference-client.ts';
 import { type BatchSettings, ModelInstance } from './model-instance.ts';
@@ -33,7 +34,8 @@ export interface StreamPolicy extends BatchStreamOptions {
 
 /** What the scheduler reports, for telemetry and the log. */
 export interface SchedulerEvents {
-  onBusy(inferMs: number): void;
+  /** An inference thread finished a batch that took `inferMs`, all its calls together. */
+  onBusy(inferMs: number, times: BatchTimes): void;
   /** A batch failed; its thread may still run. Called once per batch. */
   onBatchFailed(error: SightlineError): void;
   onThreadLost(error: SightlineError): void;
@@ -249,9 +251,11 @@ export class Scheduler {
   #onResult(
     instance: Instance,
     batch: SubmittedBatch,
-    { busyMs, counts, rows, endedMs }: Extract<FromInference, { type: 'result' }>,
+    { beganMs, busyMs, postprocessMs, counts, rows, endedMs }: Extract<FromInference, { type: 'result' }>,
   ): void {
-    this.#events.onBusy(busyMs);
+    const frames = batch.frames.length;
+    const waitMs = frames === 0 ? 0 : beganMs - batch.frames[0]!.batchedMs;
+    this.#events.onBusy(busyMs, { frames, waitMs, inferMs: busyMs - postprocessMs, postprocessMs });
     const settled = instance.model.observe(batch, busyMs);
     if (settled !== null) this.#events.onSettled(settled);
     // Submit the next batch to the free thread before processing its results.

@@ -76,6 +76,7 @@ export class FrameLedger implements FrameOwner {
   /** In the order of arrival. */
   readonly #frames: InFlightFrame[] = [];
   #inFlight = 0;
+  #droppedMs = 0;
   #onEmpty: (() => void)[] = [];
 
   constructor(
@@ -95,6 +96,18 @@ export class FrameLedger implements FrameOwner {
   /** Frames that entered and are neither published nor dropped. */
   get inFlight(): number {
     return this.#inFlight;
+  }
+
+  /** Sum over all dropped frames of the time from decoded to dropped, in milliseconds. */
+  get droppedMs(): number {
+    return this.#droppedMs;
+  }
+
+  /** Sum over the frames in flight of the time since they were decoded, in milliseconds. */
+  pendingMs(nowMs: number): number {
+    let sum = 0;
+    for (const { status, meta } of this.#frames) if (status !== 'dropped') sum += nowMs - meta.decoded;
+    return sum;
   }
 
   get retriesFrames(): boolean {
@@ -134,6 +147,7 @@ export class FrameLedger implements FrameOwner {
   drop(frame: InFlightFrame, reason: DropReason): void {
     if (frame.status !== 'waiting') return;
     frame.status = 'dropped';
+    this.#droppedMs += this.#now() - frame.meta.decoded;
     this.#telemetry.onDropped(reason);
     this.#leave();
     release(frame);
@@ -184,6 +198,7 @@ export class FrameLedger implements FrameOwner {
 
   #discard(frame: InFlightFrame, reason: DropReason): void {
     this.#telemetry.onDropped(reason);
+    this.#droppedMs += this.#now() - frame.meta.decoded;
     this.#leave();
     release(frame);
   }

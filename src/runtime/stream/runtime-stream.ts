@@ -361,8 +361,10 @@ export class RuntimeStream implements LaneListener, ServedStream, LedgerPort {
   }
 
   analyse({ meta, by }: InFlightFrame, raw: Detection[]): readonly Detection[] {
+    const startedMs = monoNowMs();
     const { detections, crossings } =
       by === 'tracked' ? this.#analytics.predict(meta) : this.#analytics.update(meta, raw);
+    this.#port.partTimes.addTrack(monoNowMs() - startedMs);
     if (by === 'inferred') this.#skips?.onInferred(this.#analytics.quality);
     for (const { lineId, trackId, label, direction, ptsUs } of crossings) {
       this.#port.event('line-crossed', this.id, `${label} ${trackId} crossed ${lineId} ${direction}`, {
@@ -418,6 +420,16 @@ export class RuntimeStream implements LaneListener, ServedStream, LedgerPort {
   /** State of zones and lines after the newest frame. */
   get counts(): Pick<StreamReport, 'zones' | 'lines'> {
     return { zones: this.#analytics.zones, lines: this.#analytics.lines };
+  }
+
+  /** Frames between decoded and published or dropped: those that wait in the ring, and those in the ledger. */
+  get pendingFrames(): number {
+    return (this.#ring?.lostCount ?? 0) + this.ledger.inFlight;
+  }
+
+  /** True while its ffmpeg is held back because no slot is free. Never for a live stream. */
+  get isHeldBack(): boolean {
+    return this.#ring?.slots.isWaiting ?? false;
   }
 
   /** Slots currently held, for leak checks; 0 once the stream is closed. */

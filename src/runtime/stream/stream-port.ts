@@ -5,6 +5,7 @@ import type { SourceInput } from '../../core/source.ts';
 import type { StreamLease } from '../../core/stream-lease.ts';
 import type { EventKind } from '../../protocol/feed.ts';
 import type { RingHandle } from '../../protocol/threads.ts';
+import type { PartTimes } from '../../telemetry/part-times.ts';
 import type { LaneClient, LaneListener } from '../lane/lane-client.ts';
 import type { InFlightFrame } from './frame-ledger.ts';
 
@@ -62,6 +63,7 @@ export interface StreamPort {
   readonly preview: { readonly maxWidth: number; readonly fps: number };
   /** True if results are cached by the hash of the model's input. */
   readonly hashesInput: boolean;
+  readonly partTimes: PartTimes;
   /** Most slots on inference threads at once. */
   readonly inferenceSlots: number;
   /** Most slots in one message to each inference thread while only files are read. */

@@ -62,7 +62,9 @@ describe('SlotRing', () => {
     const ring = SlotRing.create(SHAPE);
     expect(ring.takeWaiting()).toBe(false);
     ring.setWaiting(true);
+    expect(ring.isWaiting).toBe(true);
     expect([ring.takeWaiting(), ring.takeWaiting()]).toEqual([true, false]);
+    expect(ring.isWaiting).toBe(false);
     ring.setWaiting(true);
     ring.setWaiting(false);
     expect(ring.takeWaiting()).toBe(false);

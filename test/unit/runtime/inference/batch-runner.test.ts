@@ -59,6 +59,16 @@ describe('BatchRunner', () => {
     expect(result.counts).toEqual([1, 1, 1]);
   });
 
+  it('states its times in order: began, in the calls, in their outputs, ended', async () => {
+    const { run } = setUp(5);
+    const before = performance.timeOrigin + performance.now();
+    const { beganMs, busyMs, postprocessMs, endedMs } = await run(2);
+    expect(beganMs).toBeGreaterThanOrEqual(before);
+    expect(postprocessMs).toBeGreaterThan(0);
+    expect(busyMs).toBeGreaterThanOrEqual(postprocessMs);
+    expect(endedMs - beganMs).toBeGreaterThanOrEqual(busyMs - 1e-6);
+  });
+
   it('refuses a ring that was never attached', async () => {
     await expect(setUp(1).run(1, 8)).rejects.toThrow('no ring 8');
   });

@@ -86,6 +86,26 @@ const step = fc.record({
 });
 
 describe('FrameLedger', () => {
+  it('knows how long its frames have been in flight, and how long dropped ones were', () => {
+    const bench = new Bench();
+    const first = bench.enter()!;
+    bench.nowMs += 10;
+    const second = bench.enter()!;
+    const third = bench.enter()!;
+    bench.nowMs += 5;
+    expect(bench.ledger.pendingMs(bench.nowMs)).toBe(15 + 5 + 5);
+    bench.ledger.drop(second, 'stale');
+    expect(bench.ledger.droppedMs).toBe(5);
+    // A frame that waits for an earlier one is still in flight; a dropped one is not.
+    bench.complete(third);
+    bench.nowMs += 1;
+    expect(bench.ledger.pendingMs(bench.nowMs)).toBe(16 + 6);
+    bench.complete(first);
+    expect(bench.ledger.pendingMs(bench.nowMs)).toBe(0);
+    bench.ledger.drop(first, 'stale');
+    expect(bench.ledger.droppedMs).toBe(5);
+  });
+
   it('loses and repeats nothing, in whatever order frames arrive, finish and are dropped', () => {
     fc.assert(
       fc.property(fc.array(step, { maxLength: 120 }), (steps) => {

@@ -9,6 +9,7 @@ import type { LaneClient, LaneListener } from '../../../../src/runtime/lane/lane
 import type { InFlightFrame } from '../../../../src/runtime/stream/frame-ledger.ts';
 import { RuntimeStream } from '../../../../src/runtime/stream/runtime-stream.ts';
 import type { StreamPort } from '../../../../src/runtime/stream/stream-port.ts';
+import { PartTimes } from '../../../../src/telemetry/part-times.ts';
 import { conservationGap } from '../../../../src/telemetry/stream-telemetry.ts';
 import { slotMeta } from '../../../support/slot-meta.ts';
 
@@ -52,6 +53,7 @@ class Bench {
       ffmpeg: { path: 'ffmpeg', major: 7 },
       preview: { maxWidth: 64, fps: 1 },
       hashesInput: false,
+      partTimes: new PartTimes(),
       inferenceSlots: 2,
       handOverSlots: 2,
       pickLane: () => lane,

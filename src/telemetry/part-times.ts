@@ -1,0 +1,73 @@
+/** Times of one batch on an inference thread, in milliseconds. */
+export interface BatchTimes {
+  readonly frames: number;
+  /** From the choice of the batch to the start of its first call. */
+  readonly waitMs: number;
+  /** In the engine. */
+  readonly inferMs: number;
+  /** Decoding of its outputs into boxes. */
+  readonly postprocessMs: number;
+}
+
+/** Sums since the start, in milliseconds, each over the frames that it names. */
+export interface PartSums {
+  /** Frames of the batches that ended. */
+  readonly inferredFrames: number;
+  /** Over these frames: from batched until the thread began with the batch. */
+  readonly threadWaitMs: number;
+  readonly inferMs: number;
+  readonly postprocessMs: number;
+  /** Frames that trackers and counters saw. */
+  readonly trackedFrames: number;
+  readonly trackMs: number;
+  /** Frames that were handed to listeners and sinks. */
+  readonly sentFrames: number;
+  /** Main-thread time of listeners and sinks: serialisation, and the calls that send. */
+  readonly sendMs: number;
+}
+
+/**
+ * Adds up where the time of frames goes between the times that each frame carries. A few additions and three clock
+ * readings per frame, 0.2 us: always on.
+ */
+export class PartTimes {
+  #inferredFrames = 0;
+  #threadWaitMs = 0;
+  #inferMs = 0;
+  #postprocessMs = 0;
+  #trackedFrames = 0;
+  #trackMs = 0;
+  #sentFrames = 0;
+  #sendMs = 0;
+
+  /** Every frame of a batch spends the whole time of the batch on the thread. */
+  addBatch({ frames, waitMs, inferMs, postprocessMs }: BatchTimes): void {
+    this.#inferredFrames += frames;
+    this.#threadWaitMs += frames * waitMs;
+    this.#inferMs += frames * inferMs;
+    this.#postprocessMs += frames * postprocessMs;
+  }
+
+  addTrack(ms: number): void {
+    this.#trackedFrames += 1;
+    this.#trackMs += ms;
+  }
+
+  addSend(ms: number): void {
+    this.#sentFrames += 1;
+    this.#sendMs += ms;
+  }
+
+  sums(): PartSums {
+    return {
+      inferredFrames: this.#inferredFrames,
+      threadWaitMs: this.#threadWaitMs,
+      inferMs: this.#inferMs,
+      postprocessMs: this.#postprocessMs,
+      trackedFrames: this.#trackedFrames,
+      trackMs: this.#trackMs,
+      sentFrames: this.#sentFrames,
+      sendMs: this.#sendMs,
+    };
+  }
+}
