@@ -7,7 +7,9 @@ import { parseStream } from '../config/load-pipeline.ts';
 import { findFfmpeg } from '../decode/ffmpeg-binary.ts';
 import { SightlineError } from '../errors/sightline-error.ts';
 import { demoSource } from '../host/demo-source.ts';
+import { DEFAULT_LIMITS, interference } from '../measure/interference.ts';
 import { type Measurement, measureRun } from '../measure/measure-run.ts';
+import { PARTS } from '../measure/trial-result.ts';
 import { openRuntime } from '../runtime/open-runtime.ts';
 import { ResultSinks } from '../runtime/results/result-sinks.ts';
 import { resolveStreamInput } from '../runtime/stream/stream-input.ts';
@@ -121,7 +123,11 @@ function text(measured: Measurement, source: string, flags: BenchFlags): string 
       ]),
       ['total', cpuMsPerFrame === null ? '-' : ms(cpuMsPerFrame.total), ''],
     ]),
+    '',
+    table([['part of the latency', 'mean'], ...PARTS.map((part) => [part, ms(measured.stagesMs[part])])]),
   ];
+  const disturbance = interference(measured.machineUse, DEFAULT_LIMITS);
+  if (disturbance !== null) lines.push('', `These figures are disturbed: ${disturbance}.`);
   if (measured.streams.length > 1) {
     const rows = measured.streams.map(({ id, fps, latencyMs: l, frames, conservationGap }) => [
       id,

@@ -1,13 +1,15 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { StreamConfig } from '../config/stream.ts';
-import { monoNowMs } from '../core/clock.ts';
 import type { BatchReport, BusyStage, DeviceReport, FrameCounters, Percentiles } from '../protocol/report.ts';
 import type { Runtime } from '../runtime/runtime.ts';
 import type { RuntimeStream } from '../runtime/stream/runtime-stream.ts';
 import type { StreamInput } from '../runtime/stream/stream-port.ts';
-import { type CpuUse, subtractCpuUse } from '../telemetry/cpu-ledger.ts';
+import type { CpuUse } from '../telemetry/cpu-ledger.ts';
 import { percentilesOf } from '../telemetry/sliding-window.ts';
 import { conservationGap } from '../telemetry/stream-telemetry.ts';
+import { RunRecorder, type RunWindow } from './run-recorder.ts';
+import { summariseWindows } from './summarise-windows.ts';
+import type { MachineUse, Part } from './trial-result.ts';
 
 export interface MeasuredStream {
   readonly id: string;
@@ -24,7 +26,7 @@ export interface Measurement {
   readonly fps: number;
   /** Frames per second of the warm-up, counted from when the streams were added; 0 if there was none. */
   readonly warmUpFps: number;
-  /** Captured to published, over all frames of the run. */
+  /** Captured to published, over all frames of the measured time. */
   readonly latencyMs: Percentiles;
   /** CPU milliseconds per published frame; null on systems without /proc. */
   readonly cpuMsPerFrame: CpuUse | null;
@@ -32,6 +34,12 @@ export interface Measurement {
   readonly streams: readonly MeasuredStream[];
   /** Mean share of its capacity that each stage used during the measured time. */
   readonly busyRatio: Readonly<Record<BusyStage, number>>;
+  /** Mean time of each part of the latency; they add up to its mean. */
+  readonly stagesMs: Readonly<Record<Part, number>>;
+  /** See `TrialResult.littleLawGap`. */
+  readonly littleLawGap: number;
+  /** What Sightline and others used of the machine. */
+  readonly machineUse: MachineUse;
   readonly device: DeviceReport;
   readonly batch: BatchReport;
   readonly rssBytes: number;
@@ -46,48 +54,23 @@ export interface MeasureOptions {
   readonly signal: AbortSignal;
 }
 
-/** Runs streams on a runtime and measures its output as an observer. Removes the streams afterwards. */
+/**
+ * Runs streams on a runtime for a fixed time and measures its output as an observer. Removes the streams afterwards. For
+ * figures to compare, use `runTrial`, which waits until they are stable.
+ */
 export async function measureRun(runtime: Runtime, options: MeasureOptions): Promise<Measurement> {
-  const latencies = new Map<string, number[]>();
-  const busy: Record<BusyStage, number[]> = { decode: [], preprocess: [], infer: [], main: [] };
-  let isMeasuring = false;
-  let warmUpFrames = 0;
-  const unsubscribe = [
-    runtime.published.add(({ streamId, times }) => {
-      if (isMeasuring) latencies.get(streamId)?.push(times.published - times.captured);
-      else warmUpFrames += 1;
-    }),
-    runtime.reports.add(({ host }) => {
-      if (isMeasuring) for (const stage of Object.keys(busy) as BusyStage[]) busy[stage].push(host.busyRatio[stage]);
-    }),
-  ];
-  const addedMs = monoNowMs();
-  const streams: RuntimeStream[] = options.streams.map(({ config, input }) => {
-    latencies.set(config.id, []);
-    return runtime.add(config, input);
-  });
+  const streams = options.streams.map(({ config, input }) => runtime.add(config, input));
+  const recorder = new RunRecorder(runtime, streams);
   const allSettled = Promise.all(streams.map((stream) => stream.settled()));
+  const pause = (seconds: number): Promise<unknown> =>
+    Promise.race([allSettled, sleep(seconds * 1000, undefined, { signal: options.signal })]);
   try {
-    await Promise.race([allSettled, sleep(options.warmUpSeconds * 1000, undefined, { signal: options.signal })]);
-    isMeasuring = true;
-    const startMs = monoNowMs();
-    const warmUpFps = warmUpFrames === 0 ? 0 : (warmUpFrames * 1000) / (startMs - addedMs);
-    const cpuBefore = runtime.cpuUse();
-    await Promise.race([allSettled, sleep(options.seconds * 1000, undefined, { signal: options.signal })]);
-    isMeasuring = false;
-    const seconds = (monoNowMs() - startMs) / 1000;
-    const cpuAfter = runtime.cpuUse();
-    return summarise(
-      runtime,
-      streams,
-      latencies,
-      busy,
-      seconds,
-      warmUpFps,
-      cpuBefore === null || cpuAfter === null ? null : subtractCpuUse(cpuAfter, cpuBefore),
-    );
+    await pause(options.warmUpSeconds);
+    const warmUp = recorder.closeWindow();
+    await pause(options.seconds);
+    return summarise(runtime, streams, warmUp, recorder.closeWindow());
   } finally {
-    for (const remove of unsubscribe) remove();
+    recorder.close();
     for (const stream of streams) await runtime.remove(stream.id);
   }
 }
@@ -95,61 +78,49 @@ export async function measureRun(runtime: Runtime, options: MeasureOptions): Pro
 function summarise(
   runtime: Runtime,
   streams: readonly RuntimeStream[],
-  latencies: ReadonlyMap<string, readonly number[]>,
-  busy: Readonly<Record<BusyStage, readonly number[]>>,
-  seconds: number,
-  warmUpFps: number,
-  cpu: CpuUse | null,
+  warmUp: RunWindow,
+  window: RunWindow,
 ): Measurement {
   const failure = streams.find((stream) => stream.failure !== null)?.failure;
   if (failure != null) throw failure;
-  const measured = streams.map((stream): MeasuredStream => {
-    const frames = stream.telemetry.frames(stream.ledger.inFlight);
-    const samples = latencies.get(stream.id)!;
-    return {
-      id: stream.id,
-      fps: samples.length / seconds,
-      latencyMs: percentilesOf(Float64Array.from(samples)),
-      frames,
-      conservationGap: conservationGap(frames),
-    };
-  });
-  const all = [...latencies.values()].flat();
-  const entered = measured.reduce((sum, { frames }) => sum + frames.in, 0);
-  const dropped = measured.reduce(
-    (sum, { frames }) => sum + Object.values(frames.dropped).reduce((a, b) => a + b, 0),
-    0,
-  );
+  const ids = streams.map(({ id }) => id);
+  const { frames, seconds, fps, streamFps, latencyMs, cpuMsPerFrame, busyRatio, stagesMs, littleLawGap, machine } =
+    summariseWindows([window], ids, ({ times }) => times.captured);
+  const counters = streams.map((stream) => stream.telemetry.frames(stream.ledger.inFlight));
   const { device, batch, rssBytes } = runtime.report().host;
   return {
     seconds,
-    frames: all.length,
-    fps: all.length / seconds,
-    warmUpFps,
-    latencyMs: percentilesOf(Float64Array.from(all)),
-    cpuMsPerFrame: cpu === null || all.length === 0 ? null : perFrame(cpu, all.length),
-    dropRatio: entered === 0 ? 0 : dropped / entered,
-    streams: measured,
-    busyRatio: Object.fromEntries(Object.entries(busy).map(([stage, samples]) => [stage, mean(samples)])) as Record<
-      BusyStage,
-      number
-    >,
+    frames,
+    fps,
+    warmUpFps: warmUp.frames.length === 0 ? 0 : (warmUp.frames.length * 1000) / (warmUp.endMs - warmUp.startMs),
+    latencyMs,
+    cpuMsPerFrame,
+    dropRatio: dropRatio(counters),
+    streams: counters.map((counts, i) => ({
+      id: ids[i]!,
+      fps: streamFps[i]!,
+      latencyMs: latencyOf(window, ids[i]!),
+      frames: counts,
+      conservationGap: conservationGap(counts),
+    })),
+    busyRatio,
+    stagesMs,
+    littleLawGap,
+    machineUse: machine,
     device,
     batch,
     rssBytes,
   };
 }
 
-function perFrame(cpu: CpuUse, frames: number): CpuUse {
-  return {
-    decode: cpu.decode / frames,
-    preprocess: cpu.preprocess / frames,
-    infer: cpu.infer / frames,
-    main: cpu.main / frames,
-    total: cpu.total / frames,
-  };
+function latencyOf({ frames }: RunWindow, id: string): Percentiles {
+  const own = frames.filter(({ streamId }) => streamId === id);
+  return percentilesOf(Float64Array.from(own, ({ times }) => times.published - times.captured));
 }
 
-function mean(samples: readonly number[]): number {
-  return samples.length === 0 ? 0 : samples.reduce((sum, sample) => sum + sample, 0) / samples.length;
+/** Over the whole run, warm-up included. */
+function dropRatio(counters: readonly FrameCounters[]): number {
+  const entered = counters.reduce((sum, counts) => sum + counts.in, 0);
+  const dropped = counters.flatMap((counts) => Object.values(counts.dropped)).reduce((sum, count) => sum + count, 0);
+  return entered === 0 ? 0 : dropped / entered;
 }

@@ -1,0 +1,99 @@
+import { FEWEST_PAIRS, ratioInterval } from './bootstrap.ts';
+import { type Scenario, scenarioName } from './scenario.ts';
+import { OpenTrial, type TrialOptions, type TrialSetup } from './trial.ts';
+import type { TrialResult } from './trial-result.ts';
+
+/** A difference within this share counts as none. */
+export const MARGIN = 0.02;
+
+export type ComparisonVerdict = 'better' | 'worse' | 'inconclusive';
+
+/** What is compared, and whether more is better. */
+const METRICS = {
+  fps: { isMoreBetter: true, of: (result: TrialResult) => result.fps },
+  p99: { isMoreBetter: false, of: (result: TrialResult) => result.latencyMs.p99 },
+  cpu: { isMoreBetter: false, of: (result: TrialResult) => result.cpuMsPerFrame?.total ?? Number.NaN },
+} as const;
+
+export type ComparisonMetric = keyof typeof METRICS;
+
+export interface Comparison {
+  readonly metric: ComparisonMetric;
+  readonly scenario: string;
+  /** How much better b is than a: 1.25 = 25 % more frames per second, or 20 % less latency or CPU. */
+  readonly ratio: number;
+  /** 95 %. */
+  readonly interval: readonly [number, number];
+  readonly verdict: ComparisonVerdict;
+  /** In the order in which they were measured: `ABBAABBA`. */
+  readonly order: string;
+  readonly a: readonly TrialResult[];
+  readonly b: readonly TrialResult[];
+}
+
+export interface ComparisonOptions extends TrialOptions {
+  readonly seed: number;
+  /** Pairs of measurements, at least five; default 6. */
+  readonly pairs?: number;
+  /** Default `fps`, which says something only offline: paced cameras have the same rate. */
+  readonly metric?: ComparisonMetric;
+}
+
+/** Returns the verdict on an interval of a ratio: it must clear a margin of 2 %. */
+export function comparisonVerdict([low, high]: readonly [number, number]): ComparisonVerdict {
+  if (low > 1 + MARGIN) return 'better';
+  return high < 1 - MARGIN ? 'worse' : 'inconclusive';
+}
+
+/** Returns the order of measurements, A B B A and so on, so that a drift of the machine favours neither. */
+export function interleavedOrder(pairs: number): readonly ('a' | 'b')[] {
+  return Array.from({ length: pairs }, (_, i) => (i % 2 === 0 ? (['a', 'b'] as const) : (['b', 'a'] as const))).flat();
+}
+
+/**
+ * Compares two configurations under one scenario, at equal load. Both stay loaded; they are measured in turn.
+ *
+ * @throws as `OpenTrial.open` and `measure`; RangeError for fewer than five pairs.
+ */
+export async function compareTrials(
+  a: TrialSetup,
+  b: TrialSetup,
+  scenario: Scenario,
+  options: ComparisonOptions,
+): Promise<Comparison> {
+  const trialA = await OpenTrial.open(a, options);
+  try {
+    const trialB = await OpenTrial.open(b, options);
+    try {
+      const measure = (which: 'a' | 'b'): Promise<TrialResult> =>
+        (which === 'a' ? trialA : trialB).measure(scenario, options);
+      return await compareInterleaved(measure, scenarioName(scenario), options);
+    } finally {
+      await trialB.close();
+    }
+  } finally {
+    await trialA.close();
+  }
+}
+
+/** Measures in turn, and compares. @param measure - runs the same scenario on one of the two. */
+export async function compareInterleaved(
+  measure: (which: 'a' | 'b') => Promise<TrialResult>,
+  scenario: string,
+  { pairs = 6, metric = 'fps', seed, signal, note }: ComparisonOptions,
+): Promise<Comparison> {
+  if (!Number.isInteger(pairs) || pairs < FEWEST_PAIRS)
+    throw new RangeError(`expected at least ${FEWEST_PAIRS} pairs, received ${pairs}`);
+  const results = { a: [] as TrialResult[], b: [] as TrialResult[] };
+  const order = interleavedOrder(pairs);
+  for (const [i, which] of order.entries()) {
+    signal.throwIfAborted();
+    results[which].push(await measure(which));
+    note(`${scenario}: ${i + 1} of ${order.length}, ${which} ${results[which].at(-1)!.fps.toFixed(1)} frames/s`);
+  }
+  const { isMoreBetter, of } = METRICS[metric];
+  const [from, to] = isMoreBetter ? [results.a, results.b] : [results.b, results.a];
+  const estimate = ratioInterval(from.map(of), to.map(of), seed);
+  const verdict = comparisonVerdict(estimate.interval);
+  return { metric, scenario, ...estimate, verdict, order: order.join('').toUpperCase(), ...results };
+}

@@ -1,0 +1,61 @@
+import { readFileSync } from 'node:fs';
+import { createRequire } from 'node:module';
+import { arch, availableParallelism, cpus, platform, release, totalmem } from 'node:os';
+import { join } from 'node:path';
+import type { FfmpegBinary } from '../decode/ffmpeg-binary.ts';
+import { packageRoot } from '../store/package-root.ts';
+
+/** Everything that figures depend on besides the configuration. */
+export interface MachineFacts {
+  readonly cpuModel: string;
+  readonly cores: number;
+  readonly memoryBytes: number;
+  /** Operating system, version and architecture. */
+  readonly system: string;
+  /** By program or library: node, sightline, ffmpeg, the engines. */
+  readonly versions: Readonly<Record<string, string>>;
+}
+
+/** npm packages whose version changes figures, and their names in records. */
+const PACKAGES: Readonly<Record<string, string>> = {
+  onnxruntime: 'onnxruntime-node',
+  sharp: 'sharp',
+  tfjs: '@tensorflow/tfjs-core',
+};
+
+/** @param others - versions of what is not an npm package, such as OpenVINO. */
+export function machineFacts(
+  ffmpeg: Pick<FfmpegBinary, 'version'>,
+  others: Readonly<Record<string, string>> = {},
+): MachineFacts {
+  const packages = Object.entries(PACKAGES).map(([name, npmName]) => [name, packageVersion(npmName)]);
+  return {
+    cpuModel: cpus()[0]?.model.trim() ?? 'unknown',
+    cores: availableParallelism(),
+    memoryBytes: totalmem(),
+    system: `${platform()} ${release()} ${arch()}`,
+    versions: {
+      node: process.version,
+      sightline: versionOf(join(packageRoot(), 'package.json')),
+      ffmpeg: ffmpeg.version,
+      ...Object.fromEntries(packages),
+      ...others,
+    },
+  };
+}
+
+function packageVersion(name: string): string {
+  const require = createRequire(import.meta.url);
+  for (const folder of require.resolve.paths(name) ?? []) {
+    try {
+      return versionOf(join(folder, name, 'package.json'));
+    } catch {
+      // It may be in a folder further up.
+    }
+  }
+  return 'not installed';
+}
+
+function versionOf(path: string): string {
+  return (JSON.parse(readFileSync(path, 'utf8')) as { version: string }).version;
+}

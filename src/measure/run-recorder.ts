@@ -1,0 +1,215 @@
+import { monoNowMs } from '../core/clock.ts';
+import type { FrameTimes } from '../core/frame.ts';
+import { BUSY_STAGES, type BusyStage } from '../protocol/report.ts';
+import type { Runtime } from '../runtime/runtime.ts';
+import type { RuntimeStream } from '../runtime/stream/runtime-stream.ts';
+import { type CpuUse, subtractCpuUse } from '../telemetry/cpu-ledger.ts';
+import type { PartSums } from '../telemetry/part-times.ts';
+import { subtractSums } from './breakdown.ts';
+import { DueClock } from './due-clock.ts';
+import { type MachineCounters, machineUse, readMachineCounters } from './machine-counters.ts';
+import type { MachineUse } from './trial-result.ts';
+
+/** How often frames in flight and held-back decoders are counted. Costs 0.2 % of a core. */
+const SAMPLE_MS = 5;
+
+export interface RecordedFrame {
+  readonly streamId: string;
+  readonly ptsUs: number;
+  readonly times: Readonly<FrameTimes>;
+}
+
+/** Everything that was observed between two moments. */
+export interface RunWindow {
+  readonly startMs: number;
+  readonly endMs: number;
+  /** Published in between, in the order of publication. */
+  readonly frames: readonly RecordedFrame[];
+  /** Frames that entered, and that were dropped, in between. */
+  readonly entered: number;
+  readonly dropped: number;
+  /**
+   * Time that frames were in flight in between, by the times that they carry: from decoded, or the start, to published
+   * or dropped, or the end.
+   */
+  readonly residenceMs: number;
+  /** Mean over time: frames between decoded and published or dropped. */
+  readonly inFlight: number;
+  /** Mean share of the streams whose ffmpeg was held back, over time. */
+  readonly heldBackRatio: number;
+  readonly busyRatio: Readonly<Record<BusyStage, number>>;
+  readonly eventLoopP99Ms: number;
+  /** Null on systems without /proc. */
+  readonly cpu: CpuUse | null;
+  readonly machine: MachineUse;
+  readonly sums: PartSums;
+}
+
+interface Mark {
+  readonly atMs: number;
+  readonly cpu: CpuUse | null;
+  readonly machine: MachineCounters;
+  readonly sums: PartSums;
+  readonly entered: number;
+  readonly dropped: number;
+  readonly droppedMs: number;
+  readonly pendingMs: number;
+}
+
+interface HostSample {
+  readonly busyRatio: Readonly<Record<BusyStage, number>>;
+  readonly p99DelayMs: number;
+}
+
+/**
+ * Observes some streams of a runtime, and cuts what it sees into windows. All figures of a window are taken at the same
+ * two moments of the main thread, between which no frame can be published.
+ */
+export class RunRecorder {
+  readonly #runtime: Runtime;
+  readonly #streams: readonly RuntimeStream[];
+  readonly #clocks = new Map<string, DueClock>();
+  readonly #unsubscribe: readonly (() => void)[];
+  readonly #sampler: NodeJS.Timeout;
+  readonly #unseen: Set<string>;
+  #onAllSeen: () => void = () => {};
+  #frames: RecordedFrame[] = [];
+  #hosts: HostSample[] = [];
+  #sampledMs: number;
+  #lastInFlight = 0;
+  #lastHeldBack = 0;
+  #inFlightArea = 0;
+  #heldBackArea = 0;
+  #mark: Mark;
+  /** Resolves when every stream has published a frame. */
+  readonly allStarted: Promise<void>;
+
+  constructor(runtime: Runtime, streams: readonly RuntimeStream[]) {
+    this.#runtime = runtime;
+    this.#streams = streams;
+    this.#unseen = new Set(streams.map(({ id }) => id));
+    for (const { id } of streams) this.#clocks.set(id, new DueClock());
+    this.allStarted = new Promise((resolve) => {
+      this.#onAllSeen = resolve;
+    });
+    this.#unsubscribe = [
+      runtime.published.add(({ streamId, ptsUs, times }) => this.#onPublished({ streamId, ptsUs, times })),
+      runtime.reports.add(({ host }) => {
+        this.#hosts.push({ busyRatio: host.busyRatio, p99DelayMs: host.eventLoop.p99DelayMs });
+      }),
+    ];
+    this.#sampler = setInterval(() => this.#sample(), SAMPLE_MS);
+    this.#mark = this.#takeMark();
+    this.#sampledMs = this.#mark.atMs;
+  }
+
+  /** Returns what was observed since the last call, or since the start. */
+  closeWindow(): RunWindow {
+    this.#sample();
+    const from = this.#mark;
+    const to = this.#takeMark();
+    this.#mark = to;
+    const cpu = from.cpu === null || to.cpu === null ? null : subtractCpuUse(to.cpu, from.cpu);
+    const elapsedMs = Math.max(1e-3, to.atMs - from.atMs);
+    const window: RunWindow = {
+      startMs: from.atMs,
+      endMs: to.atMs,
+      frames: this.#frames,
+      entered: to.entered - from.entered,
+      dropped: to.dropped - from.dropped,
+      residenceMs:
+        this.#frames.reduce((sum, { times }) => sum + times.published - times.decoded, 0) +
+        (to.droppedMs - from.droppedMs) +
+        (to.pendingMs - from.pendingMs),
+      inFlight: this.#inFlightArea / elapsedMs,
+      heldBackRatio: Math.min(1, this.#heldBackArea / elapsedMs),
+      ...this.#hostFigures(),
+      cpu,
+      machine: machineUse(from.machine, to.machine, cpu?.total ?? null, elapsedMs),
+      sums: subtractSums(to.sums, from.sums),
+    };
+    this.#frames = [];
+    this.#hosts = [];
+    this.#inFlightArea = 0;
+    this.#heldBackArea = 0;
+    return window;
+  }
+
+  /** When a frame was due by the clock of its camera, as far as it is known by now. */
+  dueMs({ streamId, ptsUs, times }: RecordedFrame): number {
+    return this.#clocks.get(streamId)?.dueMs(ptsUs) ?? times.captured;
+  }
+
+  close(): void {
+    clearInterval(this.#sampler);
+    for (const remove of this.#unsubscribe) remove();
+  }
+
+  #onPublished(frame: RecordedFrame): void {
+    const clock = this.#clocks.get(frame.streamId);
+    if (clock === undefined) return;
+    clock.observe({ ptsUs: frame.ptsUs, capturedMs: frame.times.captured });
+    this.#frames.push(frame);
+    // It has just left: it was in flight until now.
+    this.#sample(1);
+    if (this.#unseen.delete(frame.streamId) && this.#unseen.size === 0) this.#onAllSeen();
+  }
+
+  /**
+   * Counts frames in flight and held-back streams, and adds their areas over time by the trapezoidal rule. A sample
+   * counts for the time since the last one: when the machine is busy, samples come late just while most is in flight.
+   *
+   * @param left - frames that left right now.
+   */
+  #sample(left = 0): void {
+    let inFlight = 0;
+    let heldBack = 0;
+    for (const stream of this.#streams) {
+      inFlight += stream.pendingFrames;
+      if (stream.isHeldBack) heldBack += 1 / this.#streams.length;
+    }
+    const now = monoNowMs();
+    const halfMs = (now - this.#sampledMs) / 2;
+    this.#inFlightArea += (this.#lastInFlight + inFlight + left) * halfMs;
+    this.#heldBackArea += (this.#lastHeldBack + heldBack) * halfMs;
+    this.#sampledMs = now;
+    this.#lastInFlight = inFlight;
+    this.#lastHeldBack = heldBack;
+  }
+
+  /** Reports come once a second; a shorter window takes the newest one. */
+  #hostFigures(): Pick<RunWindow, 'busyRatio' | 'eventLoopP99Ms'> {
+    const { busyRatio, eventLoop } = this.#runtime.report().host;
+    const hosts = this.#hosts.length > 0 ? this.#hosts : [{ busyRatio, p99DelayMs: eventLoop.p99DelayMs }];
+    const mean = (stage: BusyStage): number =>
+      hosts.reduce((sum, host) => sum + host.busyRatio[stage], 0) / hosts.length;
+    return {
+      busyRatio: Object.fromEntries(BUSY_STAGES.map((stage) => [stage, mean(stage)])) as Record<BusyStage, number>,
+      eventLoopP99Ms: Math.max(...hosts.map(({ p99DelayMs }) => p99DelayMs)),
+    };
+  }
+
+  #takeMark(): Mark {
+    let entered = 0;
+    let dropped = 0;
+    let droppedMs = 0;
+    let pendingMs = 0;
+    const atMs = monoNowMs();
+    for (const stream of this.#streams) {
+      entered += stream.telemetry.frames(0).in;
+      dropped += stream.droppedCount;
+      droppedMs += stream.ledger.droppedMs;
+      pendingMs += stream.ledger.pendingMs(atMs);
+    }
+    return {
+      atMs,
+      cpu: this.#runtime.cpuUse(),
+      machine: readMachineCounters(),
+      sums: this.#runtime.partTimes.sums(),
+      entered,
+      dropped,
+      droppedMs,
+      pendingMs,
+    };
+  }
+}

@@ -1,0 +1,278 @@
+import { setTimeout as sleep } from 'node:timers/promises';
+import type { Environment } from '../config/environment.ts';
+import type { PipelineConfig } from '../config/pipeline.ts';
+import type { StreamConfig } from '../config/stream.ts';
+import { monoNowMs } from '../core/clock.ts';
+import type { FfmpegBinary } from '../decode/ffmpeg-binary.ts';
+import { SightlineError } from '../errors/sightline-error.ts';
+import { openRuntime } from '../runtime/open-runtime.ts';
+import { ResultSinks } from '../runtime/results/result-sinks.ts';
+import type { Runtime } from '../runtime/runtime.ts';
+import type { RuntimeStream } from '../runtime/stream/runtime-stream.ts';
+import { resolveStreamInput } from '../runtime/stream/stream-input.ts';
+import { DEFAULT_LIMITS, type InterferenceLimits } from './interference.ts';
+import { RunRecorder, type RunWindow } from './run-recorder.ts';
+import { type Scenario, scenarioName, scenarioStreams } from './scenario.ts';
+import { isStable, STABLE_WINDOWS } from './stability.ts';
+import { type DueTime, summariseWindows, windowFigures } from './summarise-windows.ts';
+import { judgeTargets, type Target } from './targets.ts';
+import type { TrialResult, WindowFigures } from './trial-result.ts';
+
+/** What is measured. */
+export interface TrialSetup {
+  readonly pipeline: Pick<PipelineConfig, 'model' | 'batch' | 'preview' | 'lanes' | 'streams'>;
+  readonly environment: Environment;
+  readonly ffmpeg?: FfmpegBinary;
+  /** Default none. Closed with the runtime. */
+  readonly sinks?: ResultSinks;
+}
+
+/** How long and against what it is measured. */
+export interface TrialOptions {
+  readonly signal: AbortSignal;
+  /** Receives sentences about what takes time or is not as it should be. */
+  readonly note: (text: string) => void;
+  /** Measured time; at least three windows. Default 3. */
+  readonly seconds?: number;
+  /** Not measured, after every stream has published a frame: Node compiles what runs often. Default 2. */
+  readonly warmUpSeconds?: number;
+  /** Default 1. */
+  readonly windowSeconds?: number;
+  /** Longest time for all windows, the discarded included. Default four times what a quiet machine takes. */
+  readonly limitSeconds?: number;
+  readonly interference?: InterferenceLimits;
+  readonly targets?: readonly Target[];
+}
+
+/** In addition to the stream's own time limit, for a busy machine. */
+const START_SLACK_MS = 20_000;
+/** A window that was cut short by the end of all streams counts if it has this share of its length. */
+const MIN_WINDOW_RATIO = 0.5;
+
+/** Opens a runtime, runs one scenario on it, and closes it. @throws as `OpenTrial.open` and `measure`. */
+export async function runTrial(setup: TrialSetup, scenario: Scenario, options: TrialOptions): Promise<TrialResult> {
+  const trial = await OpenTrial.open(setup, options);
+  try {
+    return await trial.measure(scenario, options);
+  } finally {
+    await trial.close();
+  }
+}
+
+/** A pipeline that is loaded, on which scenarios are run one after the other. */
+export class OpenTrial {
+  readonly runtime: Runtime;
+  readonly #streams: readonly StreamConfig[];
+
+  private constructor(runtime: Runtime, streams: readonly StreamConfig[]) {
+    this.runtime = runtime;
+    this.#streams = streams;
+  }
+
+  /** @throws CONFIG_INVALID, FFMPEG_MISSING, MODEL_*, COMPILE_UNSUPPORTED, ENGINE_UNAVAILABLE */
+  static async open(setup: TrialSetup, { note, signal }: Pick<TrialOptions, 'note' | 'signal'>): Promise<OpenTrial> {
+    signal.throwIfAborted();
+    const { model, batch, preview, lanes, streams } = setup.pipeline;
+    const runtime = await openRuntime({
+      model,
+      batch,
+      preview,
+      lanes,
+      ffmpeg: setup.ffmpeg,
+      sinks: setup.sinks ?? new ResultSinks([]),
+      environment: setup.environment,
+      onNotice: note,
+    });
+    return new OpenTrial(runtime, streams);
+  }
+
+  /**
+   * Runs a scenario until it is stable, and measures.
+   *
+   * @throws the failure of a stream; SOURCE_*; the signal's reason.
+   */
+  async measure(scenario: Scenario, options: TrialOptions): Promise<TrialResult> {
+    const { runtime } = this;
+    const configs = scenarioStreams(this.#streams, scenario);
+    const inputs = await Promise.all(
+      configs.map((config) => resolveStreamInput(config, runtime.ffmpeg, null, runtime.spec)),
+    );
+    options.signal.throwIfAborted();
+    const streams = configs.map((config, i) => runtime.add(config, inputs[i]!));
+    const recorder = new RunRecorder(runtime, streams);
+    try {
+      return await new TrialRun(runtime, streams, recorder, scenario, options).run();
+    } finally {
+      recorder.close();
+      await Promise.all(streams.map((stream) => runtime.remove(stream.id)));
+    }
+  }
+
+  async close(): Promise<void> {
+    await this.runtime.stop();
+  }
+}
+
+interface Kept {
+  readonly window: RunWindow;
+  readonly figures: WindowFigures;
+}
+
+/** One run of a scenario, from its first frame to its result. */
+class TrialRun {
+  readonly #runtime: Runtime;
+  readonly #streams: readonly RuntimeStream[];
+  readonly #recorder: RunRecorder;
+  readonly #scenario: Scenario;
+  readonly #options: TrialOptions;
+  readonly #startedMs = monoNowMs();
+  readonly #dueMs: DueTime;
+  readonly #all: Kept[] = [];
+  /** Windows that count: not discarded, and since the batch size has settled. */
+  #kept: Kept[] = [];
+  #isOver = false;
+
+  constructor(
+    runtime: Runtime,
+    streams: readonly RuntimeStream[],
+    recorder: RunRecorder,
+    scenario: Scenario,
+    options: TrialOptions,
+  ) {
+    this.#runtime = runtime;
+    this.#streams = streams;
+    this.#recorder = recorder;
+    this.#scenario = scenario;
+    this.#options = options;
+    this.#dueMs =
+      scenario.kind === 'cameras' ? (frame) => recorder.dueMs(frame) : ({ times }) => times.captured as number;
+  }
+
+  async run(): Promise<TrialResult> {
+    const { seconds = 3, windowSeconds = 1, warmUpSeconds = 2 } = this.#options;
+    const needed = Math.max(STABLE_WINDOWS, Math.ceil(seconds / windowSeconds));
+    const { limitSeconds = needed * windowSeconds * 4 } = this.#options;
+    const ended = Promise.all(this.#streams.map((stream) => stream.settled())).then(() => {
+      this.#isOver = true;
+    });
+    await this.#started(ended);
+    await this.#pause(warmUpSeconds, ended);
+    this.#recorder.closeWindow();
+    const unsubscribe = this.#runtime.events.add(({ kind }) => {
+      // Windows before and after the trial of batch sizes are not the same experiment.
+      if (kind === 'batch-settled') this.#kept = [];
+    });
+    try {
+      const isStable = await this.#windows(needed, windowSeconds, limitSeconds, ended);
+      this.#throwFailure();
+      return this.#result(needed, isStable);
+    } finally {
+      unsubscribe();
+    }
+  }
+
+  /** @returns whether the last windows were stable. */
+  async #windows(
+    needed: number,
+    windowSeconds: number,
+    limitSeconds: number,
+    ended: Promise<unknown>,
+  ): Promise<boolean> {
+    const untilMs = monoNowMs() + limitSeconds * 1000;
+    const { interference = DEFAULT_LIMITS } = this.#options;
+    while (!this.#isOver && monoNowMs() < untilMs) {
+      await this.#pause(windowSeconds, ended);
+      const window = this.#recorder.closeWindow();
+      const isShort = window.endMs - window.startMs < windowSeconds * 1000 * MIN_WINDOW_RATIO;
+      if (isShort && this.#all.length > 0) break;
+      const figures = windowFigures(window, this.#dueMs, this.#startedMs, interference);
+      this.#all.push({ window, figures });
+      if (!figures.isDiscarded) this.#kept.push({ window, figures });
+      if (this.#kept.length >= needed && isStable(this.#kept.map((kept) => kept.figures))) return true;
+    }
+    return false;
+  }
+
+  #result(needed: number, isStable: boolean): TrialResult {
+    const { note, targets = [] } = this.#options;
+    // Figures of a disturbed run are better than none, and marked as unstable.
+    const counted = (this.#kept.length > 0 ? this.#kept : this.#all).slice(-needed).map(({ window }) => window);
+    const figures = this.#all.map((kept) => kept.figures);
+    const discarded = figures.filter(({ isDiscarded }) => isDiscarded);
+    const name = scenarioName(this.#scenario);
+    if (!isStable) note(`${name}: not stable after ${figures.length} windows${reasonOf(figures)}`);
+    if (discarded.length > 0)
+      note(`${name}: ${discarded.length} windows discarded: ${discarded.at(-1)!.discardedBecause}`);
+    const ids = this.#streams.map(({ id }) => id);
+    const summary = summariseWindows(counted, ids, this.#dueMs);
+    const { device, batch, rssBytes, childRssBytes, cores } = this.#runtime.report().host;
+    return {
+      scenario: name,
+      streams: ids.length,
+      ...summary,
+      isStable,
+      discardedWindows: discarded.length,
+      windows: figures,
+      servers: this.#servers(device.threads, cores),
+      cores,
+      rssBytes,
+      childRssBytes,
+      device,
+      batch,
+      targets: judgeTargets(targets, { ...summary, streams: ids.length }),
+    };
+  }
+
+  #servers(inferenceThreads: number, cores: number): TrialResult['servers'] {
+    const decoders = this.#streams.map(({ config }) => (config.decodeThreads === 0 ? cores : config.decodeThreads));
+    return {
+      decode: decoders.reduce((sum, threads) => sum + threads, 0),
+      preprocess: Math.min(this.#streams.length, cores),
+      infer: inferenceThreads,
+      main: 1,
+    };
+  }
+
+  /** Resolves when every stream has published a frame, or all have ended. @throws the failure of a stream. */
+  async #started(ended: Promise<unknown>): Promise<void> {
+    const timeoutMs = Math.max(...this.#streams.map(({ config }) => config.openTimeoutMs)) + START_SLACK_MS;
+    const waiting = new AbortController();
+    const signal = AbortSignal.any([this.#options.signal, waiting.signal]);
+    const late = sleep(timeoutMs, 'late', { signal });
+    const failed = Promise.race(this.#streams.map((stream) => stream.settled()));
+    try {
+      const first = await Promise.race([this.#recorder.allStarted, ended, late, failed]);
+      this.#throwFailure();
+      if (first === 'late')
+        throw new SightlineError('SOURCE_STALLED', `no result of every stream within ${timeoutMs / 1000} s`);
+    } finally {
+      waiting.abort();
+      late.catch(() => undefined);
+    }
+  }
+
+  /** Waits, at most until all streams have ended. @throws the failure of a stream; the signal's reason. */
+  async #pause(seconds: number, ended: Promise<unknown>): Promise<void> {
+    const waiting = new AbortController();
+    const timer = sleep(seconds * 1000, undefined, { signal: AbortSignal.any([this.#options.signal, waiting.signal]) });
+    try {
+      if (!this.#isOver) await Promise.race([timer, ended]);
+      this.#throwFailure();
+    } finally {
+      waiting.abort();
+      timer.catch(() => undefined);
+    }
+  }
+
+  #throwFailure(): void {
+    const failure = this.#streams.find((stream) => stream.failure !== null)?.failure;
+    if (failure != null) throw failure;
+  }
+}
+
+function reasonOf(figures: readonly WindowFigures[]): string {
+  const last = figures.slice(-STABLE_WINDOWS);
+  const fps = last.map((window) => window.fps.toFixed(1)).join(', ');
+  const p50 = last.map(({ latencyMs }) => latencyMs.p50.toFixed(1)).join(', ');
+  return `: the last ones had ${fps} frames/s and a median latency of ${p50} ms`;
+}

@@ -1,0 +1,168 @@
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { parsePipeline } from '../../src/config/load-pipeline.ts';
+import type { PublishedFrame } from '../../src/core/frame.ts';
+import { compareTrials } from '../../src/measure/compare.ts';
+import { findCapacity } from '../../src/measure/find-capacity.ts';
+import { parseTargets } from '../../src/measure/targets.ts';
+import { OpenTrial, runTrial, type TrialOptions, type TrialSetup } from '../../src/measure/trial.ts';
+import { PARTS, type TrialResult } from '../../src/measure/trial-result.ts';
+import { VideoFolder } from '../support/made-videos.ts';
+
+/** Nothing is discarded: the tests must pass on a busy machine. */
+const EVERYTHING = { otherRatio: 1, stealRatio: 1, throttledRatio: 1 };
+
+describe('a trial with real processes and a fake engine', () => {
+  const videos = new VideoFolder();
+  let clip: string;
+  const notes: string[] = [];
+
+  beforeAll(async () => {
+    clip = await videos.make('clip.mp4', { frames: 50, fps: 25 });
+  });
+
+  afterAll(() => videos.remove());
+
+  function setup(settings: Readonly<Record<string, unknown>> = {}, callMs = 8): TrialSetup {
+    const model = { engine: 'fake', inputSize: '160x96', threads: 1, fake: { callMs } };
+    const streams = [{ id: 'a', source: clip, ...settings }];
+    return {
+      pipeline: parsePipeline(
+        JSON.stringify({ name: 'trial', description: 'A trial.', model, lanes: 1, batch: { maxBatch: 1 }, streams }),
+        'test',
+      ),
+      environment: {
+        ffmpegPath: process.env.FFMPEG_PATH,
+        searchPath: process.env.PATH ?? '',
+        modelPath: [],
+        cacheDir: join(tmpdir(), 'sightline-no-cache'),
+        token: undefined,
+      },
+    };
+  }
+
+  function options(changes: Partial<TrialOptions> = {}): TrialOptions {
+    return {
+      signal: new AbortController().signal,
+      note: (text) => void notes.push(text),
+      ...{ seconds: 1.5, windowSeconds: 0.5, warmUpSeconds: 0.5, limitSeconds: 6 },
+      interference: EVERYTHING,
+      ...changes,
+    };
+  }
+
+  /** Mean of the latencies that the result carries; complete below 2,000 frames. */
+  function meanLatencyMs({ latenciesMs, frames }: TrialResult): number {
+    expect(latenciesMs).toHaveLength(frames);
+    return latenciesMs!.reduce((sum, ms) => sum + ms, 0) / frames;
+  }
+
+  it('offline: the figures agree with each other', async () => {
+    const result = await runTrial(setup(), { kind: 'offline' }, options({ targets: parseTargets('fps>=1,p50<=1s') }));
+    expect(result.scenario).toBe('offline');
+    expect(result.frames).toBe(Math.round(result.fps * result.seconds));
+    // A call of 8 ms on one thread: never more than 125 a second.
+    expect(result.fps).toBeLessThanOrEqual(126);
+    expect(result.stagesMs.infer).toBeGreaterThanOrEqual(8);
+    expect(Object.keys(result.stagesMs).sort()).toEqual([...PARTS].sort());
+    const sum = Object.values(result.stagesMs).reduce((a, b) => a + b, 0);
+    expect(sum).toBeCloseTo(meanLatencyMs(result), 6);
+    expect(result.stagesMs.read).toBe(0);
+    expect(Math.abs(result.stagesMs.unaccounted)).toBeLessThan(0.05 * sum);
+    expect(result.dropRatio).toBe(0);
+    expect(result.littleLawGap).toBeLessThanOrEqual(0.05);
+    // The fake engine is much slower than the decoder of a small picture.
+    expect(result.heldBackRatio).toBeGreaterThan(0.2);
+    expect(result.targets.map(({ state }) => state)).toEqual(['met', 'met']);
+    expect(result.windows.length).toBeGreaterThanOrEqual(3);
+  });
+
+  it("cameras: paced, and latency counts from the camera's clock", async () => {
+    const scenario = { kind: 'cameras', streams: 2 } as const;
+    const result = await runTrial(setup(), scenario, options({ seconds: 2 }));
+    expect(result.streams).toBe(2);
+    // Unpaced, each would have 62: a call takes 8 ms. A decoder that was held up catches up a little.
+    for (const fps of result.streamFps) expect(fps).toBeLessThan(45);
+    const sum = Object.values(result.stagesMs).reduce((a, b) => a + b, 0);
+    expect(sum).toBeCloseTo(meanLatencyMs(result), 6);
+    expect(result.stagesMs.read).toBeGreaterThanOrEqual(0);
+  });
+
+  it('an overloaded pipeline drops frames and says so', async () => {
+    const result = await runTrial(setup({}, 200), { kind: 'cameras', streams: 2 }, options());
+    expect(result.dropRatio).toBeGreaterThan(0.5);
+    expect(result.fps).toBeLessThanOrEqual(6);
+  });
+
+  it('several scenarios run on one loaded pipeline, which is left without streams', async () => {
+    const trial = await OpenTrial.open(setup(), options());
+    const seen = new Set<string>();
+    trial.runtime.published.add(({ streamId }: PublishedFrame) => void seen.add(streamId));
+    try {
+      await trial.measure({ kind: 'offline' }, options());
+      expect(trial.runtime.report().streams).toEqual([]);
+      await trial.measure({ kind: 'offline', streams: 2 }, options());
+      expect([...seen].sort()).toEqual(['trial-1', 'trial-2']);
+    } finally {
+      await trial.close();
+    }
+  });
+
+  it('windows in which others took the CPU are discarded and counted, and the result is marked', async () => {
+    // Limits that no machine can keep: every window with any other process is discarded.
+    const nothing = { otherRatio: -1, stealRatio: 1, throttledRatio: 1 };
+    const result = await runTrial(setup(), { kind: 'offline' }, options({ interference: nothing, limitSeconds: 2 }));
+    if (result.machine.otherRatio === null) return expect(result.discardedWindows).toBe(0);
+    expect(result.discardedWindows).toBe(result.windows.length);
+    expect(result.isStable).toBe(false);
+    expect(result.frames).toBeGreaterThan(0);
+    expect(notes.at(-1)).toMatch(/windows discarded: other processes/);
+  });
+
+  it('a comparison of two loaded pipelines finds the one that takes four times as long', async () => {
+    const fast = { seconds: 0.9, windowSeconds: 0.3, warmUpSeconds: 0.1, limitSeconds: 1.2 };
+    const comparison = await compareTrials(
+      setup({}, 10),
+      setup({}, 40),
+      { kind: 'offline' },
+      { ...options(fast), seed: 1, pairs: 5 },
+    );
+    expect(comparison).toMatchObject({ verdict: 'worse', order: 'ABBAABBAAB', metric: 'fps', scenario: 'offline' });
+    // At most 25 a second against at most 100.
+    expect(comparison.b.every(({ fps }) => fps <= 26)).toBe(true);
+    expect(comparison.interval[1]).toBeLessThan(0.98);
+  });
+
+  it('the capacity is found with paced cameras: one thread of 16 ms cannot serve four of 25 frames/s', async () => {
+    const trial = await OpenTrial.open(setup({}, 16), options());
+    try {
+      const measure = (streams: number): Promise<TrialResult> =>
+        trial.measure({ kind: 'cameras', streams }, options({ targets: parseTargets('p50<=2s') }));
+      const found = await findCapacity(measure, { most: 4, ...options() });
+      expect(found.streams).toBeLessThan(4);
+      expect(found.steps[0]).toMatchObject({ streams: 1 });
+      expect(found.steps.find(({ streams }) => streams === 4)?.isMet ?? false).toBe(false);
+    } finally {
+      await trial.close();
+    }
+  });
+
+  it('a source that cannot be read fails with its own error', async () => {
+    const missing = setup({ source: join(videos.path, 'missing.mp4') });
+    await expect(runTrial(missing, { kind: 'offline' }, options())).rejects.toMatchObject({ code: 'SOURCE_NOT_FOUND' });
+  });
+
+  it('ends when it is aborted', async () => {
+    const stop = new AbortController();
+    const trial = await OpenTrial.open(setup(), options());
+    try {
+      const run = trial.measure({ kind: 'offline' }, options({ signal: stop.signal, seconds: 600 }));
+      trial.runtime.published.add(() => stop.abort());
+      await expect(run).rejects.toThrow('aborted');
+      expect(trial.runtime.report().streams).toEqual([]);
+    } finally {
+      await trial.close();
+    }
+  });
+});
