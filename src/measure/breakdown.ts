@@ -18,16 +18,18 @@ export interface TimedFrame {
 export function latencyParts(frames: readonly TimedFrame[], sums: PartSums): Record<Part, number> {
   const mean = (span: (frame: TimedFrame) => number): number =>
     frames.length === 0 ? 0 : frames.reduce((sum, frame) => sum + span(frame), 0) / frames.length;
-  const perInferred = (ms: number): number => (sums.inferredFrames === 0 ? 0 : ms / sums.inferredFrames);
+  // Frames whose result was tracked, repeated or cached spend no time on an inference thread.
+  const inferredShare = mean(({ times }) => (times.inferred > times.batched ? 1 : 0));
+  const perFrame = (ms: number): number => (sums.inferredFrames === 0 ? 0 : (ms / sums.inferredFrames) * inferredShare);
   const track = sums.trackedFrames === 0 ? 0 : sums.trackMs / sums.trackedFrames;
   const queued = mean(({ times }) => times.batched - times.preprocessed);
   const parts = {
     read: mean(({ times, dueMs }) => times.captured - dueMs),
     decode: mean(({ times }) => times.decoded - times.captured),
     preprocess: mean(({ times }) => times.preprocessed - times.decoded),
-    wait: queued + perInferred(sums.threadWaitMs),
-    infer: perInferred(sums.inferMs),
-    postprocess: perInferred(sums.postprocessMs),
+    wait: queued + perFrame(sums.threadWaitMs),
+    infer: perFrame(sums.inferMs),
+    postprocess: perFrame(sums.postprocessMs),
     track,
     publish: mean(({ times }) => times.published - times.inferred) - track,
   };

@@ -49,6 +49,17 @@ describe('the parts of a latency', () => {
     expect(latencyParts(frames, lazy.sums()).unaccounted).toBeCloseTo(10, 9);
   });
 
+  it('count frames that were not inferred with no time on an inference thread', () => {
+    // Half of the frames repeat a result: 20 ms in the engine for the others, 10 in the mean.
+    const one = new PartTimes();
+    one.addBatch({ frames: 1, waitMs: 0, inferMs: 20, postprocessMs: 0 });
+    const mixed = [frame(0, 0, 0, 0, 0, 20, 20), frame(40, 40, 40, 40, 40, 40, 41)];
+    const parts = latencyParts(mixed, one.sums());
+    expect(parts.infer).toBeCloseTo(10, 9);
+    expect(parts.publish).toBeCloseTo(0.5, 9);
+    expect(parts.unaccounted).toBeCloseTo(0, 9);
+  });
+
   it('are zero without frames', () => {
     expect(Object.values(latencyParts([], new PartTimes().sums())).every((ms) => ms === 0)).toBe(true);
   });
