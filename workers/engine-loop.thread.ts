@@ -1,33 +1,12 @@
 import { parentPort, workerData } from 'node:worker_threads';
-import { SightlineError, type WireError } from '../../src/errors/sightline-error.ts';
-import type { InferenceEngine } from '../../src/infer/inference-engine.ts';
-import { loadEngine } from '../../src/infer/load-engine.ts';
-import { TensorflowEngine } from '../../src/infer/tensorflow-engine.ts';
-import type { EngineInfo, EngineRequest } from '../../src/protocol/threads.ts';
-import { readProcessUsage } from '../../src/telemetry/process-usage.ts';
+import { SightlineError } from '../src/errors/sightline-error.ts';
+import type { InferenceEngine } from '../src/infer/inference-engine.ts';
+import { loadEngine } from '../src/infer/load-engine.ts';
+import { TensorflowEngine } from '../src/infer/tensorflow-engine.ts';
+import type { EngineLoopData, EngineLoopReady, EngineLoopResult } from '../src/measure/engine-alone.ts';
+import { readProcessUsage } from '../src/telemetry/process-usage.ts';
 
 /** Runs an engine alone on frames in memory, batch after batch, for a given time. */
-export interface EngineLoopData {
-  readonly request: EngineRequest;
-  /** Consecutive pictures of the model's input size. */
-  readonly frames: SharedArrayBuffer;
-  readonly frameBytes: number;
-  readonly seconds: number;
-  readonly batchSize: number;
-  /** Maximum number of concurrent calls, limited to what the engine supports. */
-  readonly maxInFlight: number;
-}
-
-export interface EngineLoopResult {
-  readonly calls: number;
-  readonly callMs: readonly number[];
-  /** CPU that the engine used in its own process. */
-  readonly childCpuMs: number;
-}
-
-/** The thread's first message. */
-export type EngineLoopReady = { readonly info: EngineInfo } | { readonly error: WireError };
-
 const WARM_CALLS = 5;
 const port = parentPort!;
 const { request, frames, frameBytes, seconds, batchSize, maxInFlight } = workerData as EngineLoopData;
