@@ -7,6 +7,7 @@ import { engines } from './engines.bench.ts';
 import { halfLoad } from './half-load.bench.ts';
 import { int8 } from './int8.bench.ts';
 import { memory } from './memory.bench.ts';
+import { optimizeSearch } from './optimize-search.bench.ts';
 import { overload } from './overload.bench.ts';
 import { ownCost } from './own-cost.bench.ts';
 import { peers } from './peers/peers.bench.ts';
@@ -34,6 +35,7 @@ const SECTIONS: readonly Section[] = [
   peersOpenvino,
   controlPlane,
   controlMemory,
+  optimizeSearch,
   bulk,
 ];
 const SECONDS = 10;

@@ -1,0 +1,63 @@
+import type { CpuUse } from '../../telemetry/cpu-ledger.ts';
+import type { InferPart } from '../levers/search-space.ts';
+import type { Configuration } from '../result.ts';
+
+/** CPU milliseconds (on a GPU: device milliseconds) that an engine takes for one frame, without a pipeline. */
+export interface InferTimes {
+  /** On one thread, with the other cores idle. */
+  readonly oneThreadMs: number;
+  /** The same on each of as many threads as the machine has cores; they share caches and memory. */
+  readonly allThreadsMs: number;
+}
+
+export type TrialLength = 'short' | 'long';
+
+/** What the search needs of a measured run of the whole pipeline. */
+export interface Trial {
+  readonly fps: number;
+  readonly p99Ms: number;
+  readonly cpuMsPerFrame: CpuUse | null;
+  /** Standard error of `fps` relative to it, from the windows of the run; null if unknown. */
+  readonly relativeError: number | null;
+  /** Whether the run meets every target of the user; true without targets. */
+  readonly meetsTargets: boolean;
+  readonly measurements: readonly string[];
+}
+
+/** Two configurations measured in turn at equal load. */
+export interface Comparison {
+  /** Frames per second of the second to those of the first. */
+  readonly ratio: number;
+  /** 95 %. */
+  readonly interval: readonly [number, number];
+  readonly measurements: readonly string[];
+}
+
+/** What the quality gate says of a configuration against the baseline. */
+export interface Quality {
+  readonly verdict: 'passed' | 'refused' | 'inconclusive';
+  /** Null without labels. */
+  readonly ap: number | null;
+  /** AP points or agreement lost, 0.01 is one point; negative if better. */
+  readonly loss: number;
+  /** Upper end of the 95 % interval of `loss`. */
+  readonly upperBound: number | null;
+  /** Most that may be lost. */
+  readonly allowed: number;
+  readonly reason: string;
+  readonly measurements: readonly string[];
+}
+
+/** Measures for the search. Each call may throw a SightlineError: that configuration is then left out. */
+export interface Evaluator {
+  /** Times one engine with one network. */
+  probe(part: InferPart): Promise<InferTimes>;
+  /** Runs the pipeline. */
+  trial(configuration: Configuration, length: TrialLength): Promise<Trial>;
+  /** Runs two pipelines in turn. */
+  compare(a: Configuration, b: Configuration): Promise<Comparison>;
+  /** Judges what a configuration detects. */
+  quality(configuration: Configuration): Promise<Quality>;
+  /** Seconds on a clock that only moves forward. */
+  readonly clock: { nowSeconds(): number };
+}

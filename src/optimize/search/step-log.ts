@@ -1,0 +1,91 @@
+import { LEVER_IDS } from '../levers/levers.ts';
+import { isPartLever } from '../levers/search-space.ts';
+import type { Configuration, LeverId, Refusal, Step, StepVerdict } from '../result.ts';
+import type { Quality } from './evaluator.ts';
+import type { MeasuredConfiguration } from './experiments.ts';
+
+/** A change is better or worse only if the interval of its gain clears this margin. */
+export const MARGIN_RATIO = 0.02;
+/** Standard errors on each side of a 95 % interval. */
+const SIDES = 1.96;
+
+/** A change of configuration that was considered. */
+export interface Change {
+  readonly lever: LeverId;
+  readonly from: Configuration;
+  readonly to: Configuration;
+  readonly predictedGain: number;
+}
+
+/** The steps and refusals of a search, in order. */
+export class StepLog {
+  readonly steps: Step[] = [];
+  readonly refused: Refusal[] = [];
+  readonly #onStep: (step: Step) => void;
+  readonly #ruledOut = new Set<string>();
+
+  constructor(onStep: (step: Step) => void) {
+    this.#onStep = onStep;
+  }
+
+  add(
+    change: Change,
+    verdict: StepVerdict,
+    reason: string,
+    details: Partial<Pick<Step, 'measuredGain' | 'interval' | 'apLoss' | 'measurements'>> = {},
+  ): void {
+    const { lever, from, to, predictedGain } = change;
+    const step: Step = {
+      ...{ lever, from: valueText(lever, from, to), to: valueText(lever, to, from), predictedGain },
+      ...{ measuredGain: null, interval: null, apLoss: null, measurements: [], ...details },
+      ...{ verdict, reason },
+    };
+    this.steps.push(step);
+    this.#onStep(step);
+  }
+
+  /** Records that a change is not run: once for each model and size, and for each value of another lever. */
+  ruleOut(change: Change, reason: string): void {
+    const { lever, to } = change;
+    const key = isPartLever(lever) ? `${to.model} ${to.inputSize}` : `${lever} ${to[lever]}`;
+    if (this.#ruledOut.has(key)) return;
+    this.#ruledOut.add(key);
+    this.add(change, 'ruled-out', reason);
+  }
+
+  refuse(change: Change, quality: Quality): void {
+    const { loss, upperBound, allowed, reason, measurements } = quality;
+    this.refused.push({ configuration: change.to, reason, loss, upperBound, allowed, measurements });
+    this.add(change, 'refused', reason, { apLoss: loss, measurements });
+  }
+}
+
+/** Returns the ratio of two measured rates with its 95 % interval. */
+export function gainOf(
+  from: MeasuredConfiguration,
+  to: MeasuredConfiguration,
+): { ratio: number; interval: readonly [number, number] } {
+  const ratio = to.fps / from.fps;
+  const error = SIDES * Math.hypot(from.relativeError, to.relativeError);
+  return { ratio, interval: [ratio * Math.exp(-error), ratio * Math.exp(error)] };
+}
+
+/** Judges an interval of a gain. */
+export function verdictOf([low, high]: readonly [number, number]): 'better' | 'worse' | 'inconclusive' {
+  if (low > 1 + MARGIN_RATIO) return 'better';
+  return high < 1 - MARGIN_RATIO ? 'worse' : 'inconclusive';
+}
+
+/** Returns the levers whose values differ, the weightiest first. */
+export function differences(a: Configuration, b: Configuration): LeverId[] {
+  return LEVER_IDS.filter((lever) => a[lever] !== b[lever]);
+}
+
+/** The value of a lever, with the values that changed along with it. */
+function valueText(lever: LeverId, configuration: Configuration, other: Configuration): string {
+  const along = differences(configuration, other)
+    .filter((each) => each !== lever)
+    .map((each) => `${each} ${configuration[each]}`);
+  const value = String(configuration[lever]);
+  return along.length === 0 ? value : `${value} (${along.join(', ')})`;
+}

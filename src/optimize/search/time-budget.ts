@@ -1,0 +1,49 @@
+export type WorkKind = 'probe' | 'short' | 'long' | 'compare' | 'quality';
+
+export const WORK_KINDS: readonly WorkKind[] = ['probe', 'short', 'long', 'compare', 'quality'];
+
+/** Share by which a budget may be overrun. */
+const OVERRUN_RATIO = 0.05;
+/** What is planned for a measurement is this much more than the mean of those seen, and at least the longest of the last ones. */
+const CAUTION = 1.1;
+const REMEMBERED = 4;
+
+/** Plans with the durations of the measurements seen so far. */
+export class TimeBudget {
+  readonly #limitSeconds: number;
+  readonly #nowSeconds: () => number;
+  readonly #startSeconds: number;
+  readonly #expected: Readonly<Record<WorkKind, number>>;
+  readonly #seen = new Map<WorkKind, number[]>();
+
+  /** @param expected - seconds of each kind of measurement, until the first one was seen. */
+  constructor(limitSeconds: number, nowSeconds: () => number, expected: Readonly<Record<WorkKind, number>>) {
+    this.#limitSeconds = limitSeconds;
+    this.#nowSeconds = nowSeconds;
+    this.#startSeconds = nowSeconds();
+    this.#expected = expected;
+  }
+
+  get elapsedSeconds(): number {
+    return this.#nowSeconds() - this.#startSeconds;
+  }
+
+  /** Seconds that a measurement of this kind will take, with caution. */
+  secondsOf(kind: WorkKind): number {
+    const seen = this.#seen.get(kind);
+    if (seen === undefined) return this.#expected[kind] * CAUTION;
+    const recent = seen.slice(-REMEMBERED);
+    const mean = seen.reduce((sum, each) => sum + each, 0) / seen.length;
+    return Math.max(mean * CAUTION, ...recent);
+  }
+
+  /** Whether these measurements still fit, and `reserved` after them. */
+  fits(kinds: readonly WorkKind[], reserved: readonly WorkKind[] = []): boolean {
+    const needed = [...kinds, ...reserved].reduce((sum, kind) => sum + this.secondsOf(kind), 0);
+    return this.elapsedSeconds + needed <= this.#limitSeconds * (1 + OVERRUN_RATIO / 2);
+  }
+
+  record(kind: WorkKind, seconds: number): void {
+    this.#seen.set(kind, [...(this.#seen.get(kind) ?? []), seconds]);
+  }
+}
