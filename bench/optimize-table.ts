@@ -6,7 +6,7 @@ import { batchConfig } from '../src/config/batch.ts';
 import { check } from '../src/config/check.ts';
 import { previewConfig } from '../src/config/gateway.ts';
 import { parseStream } from '../src/config/load-pipeline.ts';
-import { modelConfig, parseInputSize } from '../src/config/model.ts';
+import { modelConfig, parseInputSize } from '../src/config/model-config.ts';
 import { SightlineError } from '../src/errors/sightline-error.ts';
 import { scoreDetections } from '../src/evaluate/average-precision.ts';
 import { categoryIdsOfClasses } from '../src/evaluate/class-categories.ts';

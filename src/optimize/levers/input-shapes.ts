@@ -1,4 +1,4 @@
-import { parseInputSize } from '../../config/model.ts';
+import { parseInputSize } from '../../config/model-config.ts';
 
 /** Strides of detectors divide 32. */
 const STRIDE_PX = 32;
