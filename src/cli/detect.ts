@@ -2,6 +2,7 @@ import { type Command, Option } from 'commander';
 import { batchConfig } from '../config/batch.ts';
 import { check } from '../config/check.ts';
 import { previewConfig } from '../config/gateway.ts';
+import { compressionProblem } from '../disk/compression.ts';
 import { SightlineError } from '../errors/sightline-error.ts';
 import { loadConfigured } from '../runtime/model/load-detector.ts';
 import { openRuntime } from '../runtime/open-runtime.ts';
@@ -24,6 +25,7 @@ const HELP = `
 Examples:
   sightline detect clip.mp4 --out results.jsonl
   sightline detect recordings/ "more/*.mkv" --model yolox-nano --track --out all.jsonl
+  sightline detect clip.mp4 --out results.jsonl.gz
   sightline detect clip.mp4 --video annotated.mp4
   sightline detect yard.mp4 --skip-unchanged --track-between auto --out yard.jsonl    infer only what is new
 
@@ -40,7 +42,7 @@ export function addDetect(program: Command, io: CliIo): void {
     .argument('<input...>', 'video files, folders, patterns, http(s):// or rtsp://');
   addEngineFlags(addModelFlag(command))
     .option('--min-score <0..1>', 'lowest score to report (default: from the manifest)', Number)
-    .option('--out <file>', 'write one JSON line for each frame; "-" for standard output')
+    .option('--out <file>', 'write one JSON line for each frame; .gz or .zst compresses; "-" for standard output')
     .option('--coco <file>', 'write COCO results')
     .option('--video <file>', 'write the video with boxes drawn on it (one input only)')
     .option('--track', 'track objects from frame to frame')
@@ -106,7 +108,7 @@ async function detect(inputs: readonly string[], flags: DetectFlags, io: CliIo):
   report(summaries, sinkErrors, flags, runtime, io);
 }
 
-/** @throws SINK_BUSY, MODEL_NOT_FOUND */
+/** @throws COMMAND_INVALID, SINK_BUSY, MODEL_NOT_FOUND */
 async function openSinks(
   flags: DetectFlags,
   sources: readonly string[],
@@ -114,6 +116,8 @@ async function openSinks(
   io: CliIo,
 ): Promise<ResultSinks> {
   const { out, coco, video } = flags;
+  const problem = out === undefined ? null : compressionProblem(out);
+  if (problem !== null) throw new SightlineError('COMMAND_INVALID', `--out: ${problem}`);
   const spec = coco === undefined ? null : modelSpec(await loadConfigured(modelConfigOf(flags), io.environment));
   const locks = await lockOutputs(
     Object.entries({ out, coco, video }).flatMap(([flag, path]) =>

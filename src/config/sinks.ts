@@ -6,7 +6,12 @@ const streams = z.array(z.string().min(1)).min(1).optional().describe('Only thes
 export const sinkConfig = z.discriminatedUnion('type', [
   z.strictObject({
     type: z.literal('jsonl').describe('One JSON line for each frame.'),
-    path: z.string().min(1).describe('File to append to, one JSON line for each frame; "-" for standard output.'),
+    path: z
+      .string()
+      .min(1)
+      .describe(
+        'File to append to, one JSON line for each frame, compressed if it ends in .gz or .zst; "-" for standard output.',
+      ),
     streams,
   }),
   z.strictObject({

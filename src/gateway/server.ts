@@ -5,6 +5,7 @@ import { systemClock } from '../core/clock.ts';
 import { SightlineError } from '../errors/sightline-error.ts';
 import { Incidents } from '../flow/incidents.ts';
 import { AccessGuard, isLoopback, portOf, splitTarget } from './auth.ts';
+import { addCompression } from './compress-replies.ts';
 import { acceptUpgrades, addFeedRoute } from './feed-route.ts';
 import { FeedServer } from './feed-server.ts';
 import { type Gateway, type GatewayOptions, silentLogger } from './gateway-options.ts';
@@ -83,6 +84,7 @@ async function buildApp(
     for (const one of [method].flat()) if (one !== 'HEAD') routes.push(`${one} ${url}`);
   });
   addSecurityHeaders(app);
+  addCompression(app);
   acceptJsonOnly(app);
   installErrorReplies(app, options.logger ?? silentLogger, incidents);
   installNotFound(app, routes);

@@ -1,8 +1,11 @@
 import type { Writable } from 'node:stream';
 import type { Clock } from '../core/clock.ts';
 import type { PublishedFrame } from '../core/frame.ts';
-import { isJsonObject, LineFile } from './line-file.ts';
+import { compressionOf } from '../disk/compression.ts';
+import type { AppendFile } from './append-file.ts';
+import { isJsonObject } from './line-file.ts';
 import { LineLog } from './line-log.ts';
+import { chunkOf, type LineKind, openLines } from './open-lines.ts';
 import { cutText, PartialFile } from './partial-file.ts';
 import { resultLine } from './result-line.ts';
 import type { Sink, SinkFailureListener } from './sink.ts';
@@ -10,7 +13,7 @@ import { TextOutput } from './text-output.ts';
 
 export interface JsonlSinkOptions {
   readonly id: string;
-  /** File to write; `-` writes to `stdout`. */
+  /** File to write, compressed if its extension is `.gz` or `.zst`; `-` writes to `stdout`. */
   readonly path: string;
   /**
    * Appends to an existing file, and retries after a failure such as a full disk. Otherwise the file is written as
@@ -27,9 +30,11 @@ export interface JsonlSinkOptions {
   readonly clock?: Clock | undefined;
 }
 
-const JSON_LINES = { firstCharacters: '{', isWhole: isJsonObject };
+function jsonLines(path: string): LineKind {
+  return { firstCharacters: '{', isWhole: isJsonObject, compression: compressionOf(path) };
+}
 
-/** Writes one line of JSON per frame, at most 100 ms after the frame. */
+/** Writes one line of JSON per frame, at most 100 ms after the frame; 1 s after it if the file is compressed. */
 export class JsonlSink implements Sink {
   readonly id: string;
   readonly #run: string | undefined;
@@ -70,13 +75,13 @@ interface JsonlOutput {
 
 function openOutput(options: JsonlSinkOptions): JsonlOutput {
   const { id, path, stdout, onFailure, clock } = options;
+  const kind = jsonLines(path);
   if (path === '-') {
     if (stdout === undefined) throw new TypeError(`sink ${id}: path "-" needs a stdout stream`);
     return new TextOutput({ id, path, stream: stdout, onFailure, clock });
   }
-  if (options.append !== true)
-    return new PartialFile({ ...options, kind: JSON_LINES, keepsEarlier: false, retries: false });
-  const log = new LineLog({ ...options, retries: true, open: () => openRepaired(options) });
+  if (options.append !== true) return new PartialFile({ ...options, kind, keepsEarlier: false, retries: false });
+  const log = new LineLog({ ...options, retries: true, chunk: chunkOf(kind), open: () => openRepaired(options, kind) });
   return {
     write: (lines, results) => log.write(lines, results),
     drained: () => log.drained(),
@@ -84,8 +89,8 @@ function openOutput(options: JsonlSinkOptions): JsonlOutput {
   };
 }
 
-async function openRepaired({ id, path, onNotice }: JsonlSinkOptions): Promise<LineFile> {
-  const file = await LineFile.open(path, JSON_LINES);
+async function openRepaired({ id, path, onNotice }: JsonlSinkOptions, kind: LineKind): Promise<AppendFile> {
+  const file = await openLines(path, kind);
   if (file.cutBytes > 0) onNotice?.(`sink ${id}: ${path} is continued${cutText(file)}`);
   return file;
 }

@@ -1,7 +1,4 @@
-import { constants } from 'node:fs';
-import { type FileHandle, open, stat } from 'node:fs/promises';
-import { dirname } from 'node:path';
-import { syncFolder } from '../disk/replace-file.ts';
+import { AppendFile, type AppendOutcome, type OpenedFile, openToAppend } from './append-file.ts';
 
 const NEW_LINE = 0x0a;
 const BLOCK_BYTES = 64 * 1024;
@@ -17,29 +14,16 @@ export interface LineFileOptions {
   readonly isWhole: (line: string) => boolean;
 }
 
-export interface AppendOutcome {
-  /** Bytes of the text that are now in the file; they end with a line break. */
-  readonly keptBytes: number;
-  /** Why not all bytes were written; null if they were. */
-  readonly error: Error | null;
-}
-
 /**
  * An append-only file of lines. Its last line is always complete: an incomplete one, left by a crash or a full disk, is
  * removed when the file is opened and after a failed write.
  */
-export class LineFile {
-  readonly path: string;
-  /** False for pipes and devices, which cannot be truncated or synchronised. */
-  readonly isRegular: boolean;
-  readonly #handle: FileHandle;
-  #cutBytes = 0;
+export class LineFile extends AppendFile {
+  readonly unit = 'line';
   #mayEndIncomplete = false;
 
-  private constructor(path: string, handle: FileHandle, isRegular: boolean) {
-    this.path = path;
-    this.#handle = handle;
-    this.isRegular = isRegular;
+  private constructor(opened: OpenedFile) {
+    super(opened);
   }
 
   /**
@@ -48,15 +32,12 @@ export class LineFile {
    * @throws the system's error, or an Error without a code if the file is of another kind.
    */
   static async open(path: string, { firstCharacters, header = '', isWhole }: LineFileOptions): Promise<LineFile> {
-    const before = await statOrNull(path);
-    if (before !== null && !before.isFile() && !before.isDirectory())
-      return new LineFile(path, await open(path, constants.O_WRONLY | constants.O_APPEND), false);
-    const file = new LineFile(path, await open(path, 'a+'), true);
+    const file = new LineFile(await openToAppend(path));
+    if (!file.isRegular) return file;
     try {
-      if (before === null) await syncFolder(dirname(path));
       await file.#checkKind(firstCharacters);
       await file.#repair(isWhole);
-      if (header !== '' && (await file.size()) === 0) await file.#writeAll(Buffer.from(header));
+      if (header !== '' && (await file.size()) === 0) await file.writeAll(Buffer.from(header));
     } catch (error) {
       await file.close();
       throw error;
@@ -64,23 +45,13 @@ export class LineFile {
     return file;
   }
 
-  /** Bytes of an incomplete last line that were removed when the file was opened. */
-  get cutBytes(): number {
-    return this.#cutBytes;
-  }
-
-  async size(): Promise<number> {
-    return (await this.#handle.stat()).size;
-  }
-
-  /** Appends whole lines. If that fails, no incomplete line remains. */
   async append(lines: Uint8Array): Promise<AppendOutcome> {
     if (!this.isRegular) return this.#appendToDevice(lines);
     let before: number | null = null;
     try {
       if (this.#mayEndIncomplete) await this.#cutIncompleteLine();
       before = await this.size();
-      await this.#writeAll(lines);
+      await this.writeAll(lines);
       return { keptBytes: lines.length, error: null };
     } catch (error) {
       this.#mayEndIncomplete = true;
@@ -94,38 +65,18 @@ export class LineFile {
 
   /** Replaces the last bytes of the file. */
   async replaceEnd(bytes: number, text: string): Promise<void> {
-    await this.#handle.truncate((await this.size()) - bytes);
-    await this.#writeAll(Buffer.from(text));
+    await this.truncate((await this.size()) - bytes);
+    await this.writeAll(Buffer.from(text));
   }
 
   /** Returns the last bytes of the file, or all if it is shorter. */
   async end(bytes: number): Promise<string> {
     const size = await this.size();
-    return (await this.#read(Math.max(0, size - bytes), Math.min(size, bytes))).toString('latin1');
-  }
-
-  /** Flushes everything written to the disk, so that it survives a power failure. */
-  async sync(): Promise<void> {
-    if (!this.isRegular) return;
-    await this.#handle.datasync().catch((error: NodeJS.ErrnoException) => {
-      // Some network and user-space file systems do not support it.
-      if (error.code !== 'EINVAL' && error.code !== 'ENOSYS' && error.code !== 'ENOTSUP') throw error;
-    });
-  }
-
-  /** Returns whether the file was moved or removed from its path, as log rotation does. */
-  async isMoved(): Promise<boolean> {
-    if (!this.isRegular) return false;
-    const [own, found] = [await this.#handle.stat(), await statOrNull(this.path)];
-    return found === null || found.ino !== own.ino || found.dev !== own.dev;
-  }
-
-  close(): Promise<void> {
-    return this.#handle.close();
+    return (await this.read(Math.max(0, size - bytes), Math.min(size, bytes))).toString('latin1');
   }
 
   async #checkKind(firstCharacters: string): Promise<void> {
-    const first = (await this.#read(0, 1)).toString('latin1');
+    const first = (await this.read(0, 1)).toString('latin1');
     // A power failure can leave zeros in place of appended data.
     if (first === '' || first === '\0' || firstCharacters.includes(first)) return;
     throw new Error(
@@ -139,16 +90,16 @@ export class LineFile {
     const lineEnd = await this.#lineEnd();
     if (lineEnd === size) return;
     const isShort = size - lineEnd <= MAX_LINE_BYTES;
-    if (isShort && isWhole((await this.#read(lineEnd, size - lineEnd)).toString('utf8'))) {
-      await this.#writeAll(Buffer.of(NEW_LINE));
+    if (isShort && isWhole((await this.read(lineEnd, size - lineEnd)).toString('utf8'))) {
+      await this.writeAll(Buffer.of(NEW_LINE));
       return;
     }
-    await this.#handle.truncate(lineEnd);
-    this.#cutBytes = size - lineEnd;
+    await this.truncate(lineEnd);
+    this.cut = size - lineEnd;
   }
 
   async #cutIncompleteLine(): Promise<void> {
-    await this.#handle.truncate(await this.#lineEnd());
+    await this.truncate(await this.#lineEnd());
     this.#mayEndIncomplete = false;
   }
 
@@ -156,37 +107,19 @@ export class LineFile {
   async #lineEnd(): Promise<number> {
     for (let end = await this.size(); end > 0; ) {
       const start = Math.max(0, end - BLOCK_BYTES);
-      const found = (await this.#read(start, end - start)).lastIndexOf(NEW_LINE);
+      const found = (await this.read(start, end - start)).lastIndexOf(NEW_LINE);
       if (found !== -1) return start + found + 1;
       end = start;
     }
     return 0;
   }
 
-  async #read(position: number, bytes: number): Promise<Buffer> {
-    const buffer = Buffer.alloc(bytes);
-    let read = 0;
-    while (read < bytes) {
-      const { bytesRead } = await this.#handle.read(buffer, read, bytes - read, position + read);
-      if (bytesRead === 0) break;
-      read += bytesRead;
-    }
-    return buffer.subarray(0, read);
-  }
-
   async #appendToDevice(lines: Uint8Array): Promise<AppendOutcome> {
     try {
-      await this.#writeAll(lines);
+      await this.writeAll(lines);
       return { keptBytes: lines.length, error: null };
     } catch (error) {
       return { keptBytes: 0, error: error as Error };
-    }
-  }
-
-  /** Loops, because a write to an almost full disk succeeds in part and only the next call fails. */
-  async #writeAll(bytes: Uint8Array): Promise<void> {
-    for (let written = 0; written < bytes.length; ) {
-      written += (await this.#handle.write(bytes, written, bytes.length - written, null)).bytesWritten;
     }
   }
 }
@@ -200,11 +133,4 @@ export function isJsonObject(text: string): boolean {
   } catch {
     return false;
   }
-}
-
-async function statOrNull(path: string) {
-  return stat(path).catch((error: NodeJS.ErrnoException) => {
-    if (error.code === 'ENOENT') return null;
-    throw error;
-  });
 }

@@ -1,12 +1,17 @@
 import { type Clock, systemClock } from '../core/clock.ts';
-import type { LineFile } from './line-file.ts';
+import type { AppendFile } from './append-file.ts';
 import type { SinkFailureListener } from './sink.ts';
 import { countOf, fileFailure } from './sink-failure.ts';
 
-/** Lines are written once they reach this size: one system call for some hundred results. */
-const CHUNK_CHARS = 64 * 1024;
-/** Lines are written after this time at the latest, so that `tail -f` follows closely. */
-const CHUNK_MS = 100;
+export interface LineChunk {
+  /** Lines are written once they reach this size. */
+  readonly chars: number;
+  /** Lines are written after this time at the latest. */
+  readonly ms: number;
+}
+
+/** One system call for some hundred results, and `tail -f` follows closely. */
+const TEXT_CHUNK: LineChunk = { chars: 64 * 1024, ms: 100 };
 /** If more text is pending, `write` asks the caller to wait. */
 const MAX_PENDING_CHARS = 1024 * 1024;
 /** A live stream cannot wait: beyond this its results are dropped and counted. */
@@ -22,7 +27,8 @@ export interface LineLogOptions {
   readonly id: string;
   /** For messages. */
   readonly path: string;
-  readonly open: () => Promise<LineFile>;
+  readonly open: () => Promise<AppendFile>;
+  readonly chunk?: LineChunk | undefined;
   /**
    * Retries after a failure such as a full disk or an unreachable network disk. If false, or if the file could never be
    * opened, nothing more is written after the first failure.
@@ -41,7 +47,8 @@ export interface LineLogOptions {
 export class LineLog {
   readonly #options: LineLogOptions;
   readonly #clock: Clock;
-  #file: LineFile | null = null;
+  readonly #chunk: LineChunk;
+  #file: AppendFile | null = null;
   #lines: string[] = [];
   #lineChars = 0;
   /** The unwritten part of a failed write. */
@@ -64,6 +71,7 @@ export class LineLog {
   constructor(options: LineLogOptions) {
     this.#options = options;
     this.#clock = options.clock ?? systemClock;
+    this.#chunk = options.chunk ?? TEXT_CHUNK;
     this.#work();
   }
 
@@ -81,8 +89,8 @@ export class LineLog {
     }
     this.#lines.push(lines);
     this.#lineChars += lines.length;
-    if (this.#lineChars >= CHUNK_CHARS) this.#work();
-    else this.#cancelChunkTimer ??= this.#clock.setTimer(() => this.#work(), CHUNK_MS);
+    if (this.#lineChars >= this.#chunk.chars) this.#work();
+    else this.#cancelChunkTimer ??= this.#clock.setTimer(() => this.#work(), this.#chunk.ms);
     return this.#pending() < MAX_PENDING_CHARS;
   }
 
@@ -98,7 +106,7 @@ export class LineLog {
    * @param seal - completes the file before it is closed.
    * @throws SINK_FAILED with the number of results that are not in it.
    */
-  async finish(seal: (file: LineFile) => Promise<void> = () => Promise.resolve()): Promise<void> {
+  async finish(seal: (file: AppendFile) => Promise<void> = () => Promise.resolve()): Promise<void> {
     this.#isFinishing = true;
     this.#cancelRetry?.();
     await this.#working;
@@ -113,7 +121,7 @@ export class LineLog {
     if (failure !== null) throw fileFailure(this.#options.id, this.#options.path, failure, lost);
   }
 
-  async #close(seal: (file: LineFile) => Promise<void>): Promise<void> {
+  async #close(seal: (file: AppendFile) => Promise<void>): Promise<void> {
     const file = this.#file;
     if (file === null) return;
     try {
@@ -137,7 +145,7 @@ export class LineLog {
     if (this.#isStopped || this.#working !== null) return;
     this.#working = this.#runWork().finally(() => {
       this.#working = null;
-      if (this.#lineChars >= CHUNK_CHARS) this.#work();
+      if (this.#lineChars >= this.#chunk.chars) this.#work();
     });
   }
 

@@ -1,6 +1,7 @@
 import { constants } from 'node:fs';
 import { access, lstat, realpath, rename, stat } from 'node:fs/promises';
 import { basename, dirname, extname, join, resolve } from 'node:path';
+import { compressionOf } from '../disk/compression.ts';
 import { moveFile } from '../disk/replace-file.ts';
 
 /** Returns `NAME.partial.EXT`, the name of a result file until it is complete. */
@@ -84,7 +85,9 @@ async function freePath(path: string, mark: string): Promise<string> {
 }
 
 function withMark(path: string, mark: string): string {
-  const extension = extname(path);
+  const last = extname(path);
+  // A compressed file has two extensions: `.jsonl.gz`.
+  const extension = compressionOf(path) === null ? last : `${extname(path.slice(0, -last.length))}${last}`;
   return `${path.slice(0, path.length - extension.length)}.${mark}${extension}`;
 }
 

@@ -1,7 +1,9 @@
 import { rm, stat } from 'node:fs/promises';
 import { SightlineError } from '../errors/sightline-error.ts';
-import { LineFile, type LineFileOptions } from './line-file.ts';
+import type { AppendFile } from './append-file.ts';
+import { LineFile } from './line-file.ts';
 import { LineLog } from './line-log.ts';
+import { chunkOf, headerBytesOf, type LineKind, openLines } from './open-lines.ts';
 import {
   checkReplaceable,
   isDevice,
@@ -15,8 +17,8 @@ import type { SinkFailureListener } from './sink.ts';
 export interface PartialFileOptions {
   readonly id: string;
   readonly path: string;
-  readonly kind: LineFileOptions;
-  /** Completes the file, for instance closes a JSON list. */
+  readonly kind: LineKind;
+  /** Completes the file, for instance closes a JSON list. Not for compressed files. */
   readonly seal?: (file: LineFile) => Promise<void>;
   /** See `NamingPlan`. */
   readonly keepsEarlier: boolean;
@@ -42,7 +44,7 @@ export class PartialFile {
   constructor(options: PartialFileOptions) {
     this.#options = options;
     this.#path = options.path;
-    this.#log = new LineLog({ ...options, open: () => this.#open() });
+    this.#log = new LineLog({ ...options, chunk: chunkOf(options.kind), open: () => this.#open() });
   }
 
   /** As `LineLog.write`. */
@@ -67,12 +69,12 @@ export class PartialFile {
     }
   }
 
-  async #rename(file: LineFile, isComplete: boolean): Promise<void> {
+  async #rename(file: AppendFile, isComplete: boolean): Promise<void> {
     if (file.path !== partialPathOf(this.#path)) return;
     // A command that failed before its first result must not leave an empty file.
     if (!isComplete && !this.#hasLines) return rm(file.path, { force: true });
-    const { id, seal, keepsEarlier, onNotice } = this.#options;
-    await seal?.(file);
+    const { id, keepsEarlier, onNotice } = this.#options;
+    await this.#seal(file);
     await file.sync();
     const path = await moveToFinalName({ path: this.#path, partialPath: file.path, isComplete, keepsEarlier });
     if (path !== this.#path) onNotice?.(`sink ${id}: ${this.#path} is unchanged; the new output is in ${path}`);
@@ -91,32 +93,36 @@ export class PartialFile {
     return new SightlineError(code, `${message}; the output so far is in ${partialPath}`, details, { cause });
   }
 
-  async #open(): Promise<LineFile> {
+  async #seal(file: AppendFile): Promise<void> {
+    if (file instanceof LineFile) await this.#options.seal?.(file);
+  }
+
+  async #open(): Promise<AppendFile> {
     const { id, kind, seal, onNotice } = this.#options;
     if (await isDevice(this.#path)) {
-      if (seal === undefined) return LineFile.open(this.#path, kind);
+      if (seal === undefined) return openLines(this.#path, kind);
       throw new Error('it is a pipe or a device, and this format must be completed at the end; name a file');
     }
     this.#path = await resolveOutput(this.#options.path);
     await checkReplaceable(this.#path);
     const partialPath = partialPathOf(this.#path);
-    const left = await LineFile.open(partialPath, { ...kind, header: '' });
+    const left = await openLines(partialPath, kind);
     const hasLines = (await left.size()) > this.#headerBytes;
-    if (hasLines) await seal?.(left);
+    if (hasLines) await this.#seal(left);
     await left.close();
     if (hasLines) {
       const kept = await keepRecovered(this.#path, partialPath);
       onNotice?.(`sink ${id}: an earlier run was cut short; its results are in ${kept}${cutText(left)}`);
     }
-    return LineFile.open(partialPath, kind);
+    return openLines(partialPath, kind);
   }
 
   get #headerBytes(): number {
-    return this.#options.kind.header?.length ?? 0;
+    return headerBytesOf(this.#options.kind);
   }
 }
 
 /** Describes what the repair of a file removed, for a notice. */
-export function cutText({ cutBytes }: LineFile): string {
-  return cutBytes === 0 ? '' : ` (removed ${cutBytes} bytes of an incomplete last line)`;
+export function cutText({ cutBytes, unit }: AppendFile): string {
+  return cutBytes === 0 ? '' : ` (removed ${cutBytes} bytes of an incomplete last ${unit})`;
 }

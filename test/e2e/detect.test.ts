@@ -1,6 +1,8 @@
 import { existsSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
+import { gunzipSync } from 'node:zlib';
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest';
+import { HAS_ZSTD } from '../../src/disk/compression.ts';
 import { cli, ended, startCli, temporaryFolder } from '../support/cli.ts';
 import { VideoFolder } from '../support/made-videos.ts';
 import { waitFor } from '../support/wait-for.ts';
@@ -142,6 +144,49 @@ describe('sightline detect', () => {
       expect((await result).stderr).toMatch(/r\.jsonl is unchanged; the new output is in .*r\.partial\.jsonl/);
       expect(readFileSync(out, 'utf8')).toBe(earlier);
       expect(named().sort()).toEqual(['r.jsonl', 'r.partial.jsonl']);
+    });
+  });
+
+  describe('compressed lines', () => {
+    const packed = join(temporary.path, 'z.jsonl.gz');
+    const unpacked = (path: string): string => gunzipSync(readFileSync(path)).toString();
+
+    it('are the same lines', async () => {
+      await cli(['detect', clip, '--engine', 'fake', '--out', out]);
+      expect((await cli(['detect', clip, '--engine', 'fake', '--out', packed])).code).toBe(0);
+      expect(unpacked(packed)).toBe(readFileSync(out, 'utf8'));
+    });
+
+    it('can be read after the command was killed, from the first frame on without a gap', async () => {
+      const partial = join(temporary.path, 'z.partial.jsonl.gz');
+      const killed = startCli([
+        'detect',
+        'synthetic:testsrc2=size=320x180:rate=25',
+        '--engine',
+        'fake',
+        '--out',
+        packed,
+      ]);
+      const end = ended(killed);
+      await waitFor('results', () => existsSync(partial) && readFileSync(partial).length > 2000, {
+        deadlineMs: 60_000,
+      });
+      killed.kill('SIGKILL');
+      await end;
+      const { stderr } = await cli(['detect', clip, '--engine', 'fake', '--out', packed]);
+      expect(stderr).toMatch(/an earlier run was cut short; its results are in .*z\.recovered-1\.jsonl\.gz/);
+      const recovered = unpacked(join(temporary.path, 'z.recovered-1.jsonl.gz')).trimEnd().split('\n');
+      expect(recovered.length).toBeGreaterThan(10);
+      expect(recovered.map((line) => (JSON.parse(line) as Line).frame)).toEqual(recovered.map((_, i) => i));
+      expect(unpacked(packed).trimEnd().split('\n')).toHaveLength(30);
+    });
+
+    it.skipIf(HAS_ZSTD)('with zstd need a newer Node.js; the error names gzip', async () => {
+      const zst = join(temporary.path, 'z.jsonl.zst');
+      const { code, stderr } = await cli(['detect', clip, '--engine', 'fake', '--out', zst]);
+      expect(code).toBe(2);
+      expect(stderr).toMatch(/--out: .*zstd needs Node\.js 22\.15 or later.*Name it .*z\.jsonl\.gz for gzip/);
+      expect(existsSync(zst)).toBe(false);
     });
   });
 

@@ -1,6 +1,7 @@
 import type { PipelineConfig } from '../../config/pipeline.ts';
 import type { SinkConfig } from '../../config/sinks.ts';
-import type { SightlineError } from '../../errors/sightline-error.ts';
+import { compressionProblem } from '../../disk/compression.ts';
+import { SightlineError } from '../../errors/sightline-error.ts';
 import { CocoSink } from '../../sinks/coco-sink.ts';
 import { JsonlSink } from '../../sinks/jsonl-sink.ts';
 import { OutputLock } from '../../sinks/output-lock.ts';
@@ -22,9 +23,13 @@ export interface SinkContext {
  * is known. The files of all sinks are locked now. Other failures are reported later, through `onFailure` and at close:
  * a sink never stops a stream.
  *
- * @throws SINK_BUSY if another pipeline writes one of the files.
+ * @throws SINK_BUSY if another pipeline writes one of the files, CONFIG_INVALID if one cannot be compressed here.
  */
 export async function openSinks(configs: PipelineConfig['sinks'], context: SinkContext): Promise<ResultSinks> {
+  configs.forEach((config, i) => {
+    const problem = config.type === 'jsonl' ? compressionProblem(config.path) : null;
+    if (problem !== null) throw new SightlineError('CONFIG_INVALID', `sinks.${i}.path: ${problem}`);
+  });
   const locks = await lockOutputs(
     configs.flatMap((config, i) => ('path' in config ? [{ id: sinkId(config, i), path: config.path }] : [])),
   );

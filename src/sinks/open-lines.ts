@@ -1,0 +1,30 @@
+import type { Compression } from '../disk/compression.ts';
+import type { AppendFile } from './append-file.ts';
+import { CompressedLineFile, emptyMember } from './compressed-line-file.ts';
+import { LineFile, type LineFileOptions } from './line-file.ts';
+import type { LineChunk } from './line-log.ts';
+
+export interface LineKind extends LineFileOptions {
+  /** Compressed lines have no header. */
+  readonly compression?: Compression | null;
+}
+
+/**
+ * Each chunk becomes a member of its own, and members shorter than zlib's window of 32 KB compress badly. A second of one
+ * stream is about 15 KB of text; a crash costs at most that.
+ */
+const COMPRESSED_CHUNK: LineChunk = { chars: 256 * 1024, ms: 1000 };
+
+export function chunkOf({ compression }: LineKind): LineChunk | undefined {
+  return compression == null ? undefined : COMPRESSED_CHUNK;
+}
+
+/** Returns the size of a file of this kind without lines. */
+export function headerBytesOf({ header, compression }: LineKind): number {
+  return compression == null ? (header?.length ?? 0) : emptyMember(compression).length;
+}
+
+/** Opens a file of lines, plain or compressed, creates it if it is missing, and repairs its end. */
+export function openLines(path: string, kind: LineKind): Promise<AppendFile> {
+  return kind.compression == null ? LineFile.open(path, kind) : CompressedLineFile.open(path, kind.compression);
+}

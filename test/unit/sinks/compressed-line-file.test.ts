@@ -1,0 +1,307 @@
+import { execFileSync } from 'node:child_process';
+import { existsSync, mkdtempSync, readdirSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import zlib from 'node:zlib';
+import fc from 'fast-check';
+import { afterAll, beforeEach, describe, expect, it } from 'vitest';
+import { type Compression, compressionOf, compressionProblem, HAS_ZSTD } from '../../../src/disk/compression.ts';
+import type { SightlineError } from '../../../src/errors/sightline-error.ts';
+import { openSinks } from '../../../src/runtime/results/open-sinks.ts';
+import { CompressedLineFile, emptyMember } from '../../../src/sinks/compressed-line-file.ts';
+import { JsonlSink } from '../../../src/sinks/jsonl-sink.ts';
+import { memberEnd } from '../../../src/sinks/members.ts';
+import { mountSmallDisk } from '../../support/small-disk.ts';
+import { waitFor } from '../../support/wait-for.ts';
+import { frameOf, person } from './frames.ts';
+import { TurnedClock } from './turned-clock.ts';
+
+const folder = mkdtempSync(join(tmpdir(), 'sightline-compressed-'));
+const disk = mountSmallDisk(join(folder, 'disk'), 64);
+beforeEach(() => {
+  for (const name of readdirSync(folder)) if (name !== 'disk') rmSync(join(folder, name), { recursive: true });
+});
+afterAll(() => {
+  disk?.remove();
+  rmSync(folder, { recursive: true });
+});
+
+const unexpected = (error: SightlineError) => expect.unreachable(error.message);
+const path = join(folder, 'lines');
+
+function hasProgram(name: string): boolean {
+  try {
+    execFileSync(name, ['--version'], { stdio: 'ignore' });
+    return true;
+  } catch {
+    return false;
+  }
+}
+
+/** Node.js decompresses the first frame of a zstd file only, so the program `zstd` reads it. */
+const CAN_TEST_ZSTD = HAS_ZSTD && hasProgram('zstd');
+
+/** Other implementations than the one under test. */
+const READERS: Readonly<Record<Compression, (bytes: Buffer) => string>> = {
+  gzip: (bytes) => zlib.gunzipSync(bytes).toString(),
+  zstd: (bytes) => execFileSync('zstd', ['-dc'], { input: bytes, maxBuffer: 64 * 1024 * 1024 }).toString(),
+};
+const WRITERS: Readonly<Record<Compression, (text: string) => Buffer>> = {
+  gzip: (text) => zlib.gzipSync(text),
+  zstd: (text) =>
+    (zlib as unknown as { zstdCompressSync: (bytes: Buffer) => Buffer }).zstdCompressSync(Buffer.from(text)),
+};
+
+async function write(compression: Compression, chunks: readonly string[]): Promise<number> {
+  const file = await CompressedLineFile.open(path, compression);
+  for (const chunk of chunks) {
+    const { keptBytes, error } = await file.append(Buffer.from(chunk));
+    expect({ keptBytes, error }).toEqual({ keptBytes: Buffer.byteLength(chunk), error: null });
+  }
+  await file.close();
+  return file.cutBytes;
+}
+
+describe.each<Compression>(['gzip', 'zstd'])('%s', (compression) => {
+  const needsZstd = compression === 'zstd' && !CAN_TEST_ZSTD;
+  const why = needsZstd ? ' (skipped: needs Node.js 22.15 and the program zstd)' : '';
+  const read = (): string => READERS[compression](readFileSync(path));
+
+  describe.skipIf(needsZstd)(`a compressed file of lines${why}`, () => {
+    const program = compression === 'gzip' ? 'gzip' : 'zstd';
+
+    it.skipIf(!hasProgram(program))(`can be read by the program ${program}, at any time`, async () => {
+      const file = await CompressedLineFile.open(path, compression);
+      let text = '';
+      for (const chunk of ['', '{"a":1}\n', `{"b":"${'x'.repeat(300_000)}"}\n`]) {
+        if (chunk !== '') await file.append(Buffer.from(chunk));
+        text += chunk;
+        expect(execFileSync(program, ['-dc'], { input: readFileSync(path) }).toString()).toBe(text);
+      }
+      await file.close();
+    });
+
+    it('that is opened again goes on behind the last line', async () => {
+      await write(compression, ['{"a":1}\n', '{"a":2}\n']);
+      const before = readFileSync(path);
+      expect(await write(compression, ['{"a":3}\n'])).toBe(0);
+      expect(read()).toBe('{"a":1}\n{"a":2}\n{"a":3}\n');
+      expect(readFileSync(path).subarray(0, before.length)).toEqual(before);
+    });
+
+    it('truncated at any byte keeps exactly the complete members', async () => {
+      const line = fc.string({ unit: 'binary', maxLength: 300 }).map((note) => `${JSON.stringify({ note })}\n`);
+      const chunk = fc.array(line, { minLength: 1, maxLength: 4 }).map((lines) => lines.join(''));
+      await fc.assert(
+        fc.asyncProperty(
+          fc.array(chunk, { minLength: 1, maxLength: 5 }),
+          fc.double({ min: 0, max: 1, noNaN: true }),
+          async (chunks, at) => {
+            rmSync(path, { force: true });
+            const ends: number[] = [];
+            const file = await CompressedLineFile.open(path, compression);
+            for (const each of chunks) {
+              await file.append(Buffer.from(each));
+              ends.push(await file.size());
+            }
+            await file.close();
+            const bytes = readFileSync(path);
+            const cut = Math.floor(at * bytes.length);
+            writeFileSync(path, bytes.subarray(0, cut));
+            await write(compression, ['{"next":true}\n']);
+            const whole = chunks.filter((_, index) => ends[index]! <= cut);
+            expect(read()).toBe(`${whole.join('')}{"next":true}\n`);
+          },
+        ),
+        { numRuns: 100 },
+      );
+    });
+
+    it.each<[string, (bytes: Buffer) => Buffer]>([
+      ['zeros', (bytes) => bytes.fill(0)],
+      ['zeros behind its header', (bytes) => bytes.fill(0, 24)],
+      ['other bytes near its end', (bytes) => bytes.fill(0xa5, bytes.length - 12)],
+    ])('whose last member a power failure replaced with %s loses that one alone', async (_, spoil) => {
+      await write(compression, ['{"a":1}\n']);
+      const kept = readFileSync(path);
+      await write(compression, [`${JSON.stringify({ b: 'some text that is long enough to be cut' })}\n`]);
+      const lost = Buffer.from(readFileSync(path).subarray(kept.length));
+      writeFileSync(path, Buffer.concat([kept, spoil(lost)]));
+      expect(await write(compression, ['{"c":3}\n'])).toBe(lost.length);
+      expect(read()).toBe('{"a":1}\n{"c":3}\n');
+    });
+
+    it('is never emptied because its beginning cannot be read', async () => {
+      await write(compression, ['{"a":1}\n']);
+      const damaged = Buffer.concat([readFileSync(path), Buffer.alloc(17 * 1024 * 1024, 1)]);
+      writeFileSync(path, damaged);
+      await expect(CompressedLineFile.open(path, compression)).rejects.toThrow(
+        /it is damaged, at byte \d+; move it away/,
+      );
+      expect(readFileSync(path).equals(damaged)).toBe(true);
+    });
+
+    it.each([
+      ['plain lines', '{"a":1}\n'],
+      ['a video', '\x1a\x45\xdf\xa3 matroska'],
+    ])('is not confused with %s', async (_, content) => {
+      writeFileSync(path, content, 'latin1');
+      await expect(CompressedLineFile.open(path, compression)).rejects.toThrow(
+        new RegExp(`holds something else: expected ${compression}; choose another path`),
+      );
+      expect(readFileSync(path, 'latin1')).toBe(content);
+    });
+
+    it('finds the end of members of every size', async () => {
+      for (const bytes of [0, 1, 255, 256, 65_535, 65_536, 300_000, 2_000_000]) {
+        for (const fill of ['x', null]) {
+          const text = fill === null ? Array.from({ length: bytes / 8 }, Math.random).join() : fill.repeat(bytes);
+          rmSync(path, { force: true });
+          await write(compression, text === '' ? [] : [text]);
+          const content = readFileSync(path);
+          const at = text === '' ? 0 : emptyMember(compression).length;
+          const readBytes = async (position: number, count: number) => content.subarray(position, position + count);
+          expect(await memberEnd(readBytes, at, compression)).toBe(content.length);
+        }
+      }
+    });
+
+    it.skipIf(disk === null)('on a full disk keeps whole members only, and goes on when there is space', async () => {
+      const full = join(disk!.path, 'full');
+      const file = await CompressedLineFile.open(full, compression);
+      const chunk = (): Buffer => Buffer.from(`${Array.from({ length: 2000 }, Math.random).join()}\n`);
+      let kept = '';
+      for (;;) {
+        const lines = chunk();
+        const { keptBytes, error } = await file.append(lines);
+        if (error !== null) {
+          expect([keptBytes, (error as NodeJS.ErrnoException).code]).toEqual([0, 'ENOSPC']);
+          break;
+        }
+        kept += lines.toString();
+      }
+      expect(READERS[compression](readFileSync(full)) === kept).toBe(true);
+      disk!.grow(1024);
+      expect((await file.append(Buffer.from('{"later":1}\n'))).error).toBeNull();
+      await file.close();
+      expect(READERS[compression](readFileSync(full)) === `${kept}{"later":1}\n`).toBe(true);
+      rmSync(full);
+    });
+  });
+});
+
+describe('a file that another program compressed', () => {
+  it('with gzip is refused and not changed: the end of its data cannot be found without reading all', async () => {
+    const foreign = WRITERS.gzip('{"a":1}\n');
+    writeFileSync(path, foreign);
+    await expect(CompressedLineFile.open(path, 'gzip')).rejects.toThrow(/another program compressed it, at byte 0/);
+    expect(readFileSync(path)).toEqual(foreign);
+  });
+
+  it.skipIf(!CAN_TEST_ZSTD)('with zstd is continued, after the line break that it lacks', async () => {
+    writeFileSync(path, WRITERS.zstd('{"a":1}\n{"a":2}'));
+    expect(await write('zstd', ['{"a":3}\n'])).toBe(0);
+    expect(READERS.zstd(readFileSync(path))).toBe('{"a":1}\n{"a":2}\n{"a":3}\n');
+  });
+});
+
+describe('a JSONL sink whose path ends in .gz', () => {
+  const out = join(folder, 'out.jsonl.gz');
+  const framesIn = (file: string): number[] =>
+    READERS.gzip(readFileSync(file))
+      .split('\n')
+      .filter((line) => line !== '')
+      .map((line) => (JSON.parse(line) as { frame: number }).frame);
+
+  it('appends what a crashed run left, without its incomplete member, and says so', async () => {
+    const first = new JsonlSink({ id: 'out', path: out, append: true, onFailure: unexpected });
+    for (let frame = 0; frame < 100; frame += 1) first.publish(frameOf(frame, [person]), 'a.mp4');
+    await first.close();
+    const whole = readFileSync(out);
+    writeFileSync(out, Buffer.concat([whole, whole.subarray(30, 60)]));
+    const notices: string[] = [];
+    const onNotice = (text: string) => notices.push(text);
+    const second = new JsonlSink({ id: 'out', path: out, append: true, onFailure: unexpected, onNotice });
+    second.publish(frameOf(100), 'a.mp4');
+    await second.close();
+    expect(framesIn(out)).toEqual(Array.from({ length: 101 }, (_, frame) => frame));
+    expect(notices).toEqual([`sink out: ${out} is continued (removed 30 bytes of an incomplete last member)`]);
+  });
+
+  it('is at least eight times smaller than plain lines', async () => {
+    const frames = Array.from({ length: 3000 }, (_, frame) => frameOf(frame, [person, person, person]));
+    const plain = join(folder, 'plain.jsonl');
+    for (const file of [out, plain]) {
+      const sink = new JsonlSink({ id: 'out', path: file, onFailure: unexpected });
+      for (const frame of frames) sink.publish(frame, 'a.mp4');
+      await sink.close();
+    }
+    const text = readFileSync(plain, 'utf8');
+    expect(READERS.gzip(readFileSync(out))).toBe(text);
+    expect(readFileSync(out).length).toBeLessThan(text.length / 8);
+  });
+
+  it('has what was published after one second at the latest', async () => {
+    const clock = new TurnedClock();
+    const sink = new JsonlSink({ id: 'out', path: out, append: true, onFailure: unexpected, clock });
+    await waitFor('the file', () => existsSync(out) && readFileSync(out).length > 0);
+    sink.publish(frameOf(0), 'a.mp4');
+    clock.turn(999);
+    expect(framesIn(out)).toEqual([]);
+    clock.turn(1);
+    await waitFor('the line', () => framesIn(out).length === 1);
+    await sink.close();
+  });
+
+  it('is a valid file without results, too', async () => {
+    await new JsonlSink({ id: 'out', path: out, onFailure: unexpected }).close();
+    expect(READERS.gzip(readFileSync(out))).toBe('');
+  });
+
+  it('is NAME.partial.jsonl.gz until it is complete; one that a crash left is kept', async () => {
+    const partial = join(folder, 'out.partial.jsonl.gz');
+    const crashed = new JsonlSink({ id: 'out', path: out, append: true, onFailure: unexpected });
+    crashed.publish(frameOf(7), 'a.mp4');
+    await crashed.close();
+    renameSync(out, partial);
+    const sink = new JsonlSink({ id: 'out', path: out, onFailure: unexpected });
+    sink.publish(frameOf(8), 'a.mp4');
+    await waitFor('both files', () => existsSync(join(folder, 'out.recovered-1.jsonl.gz')) && existsSync(partial));
+    expect(existsSync(out)).toBe(false);
+    await sink.close();
+    expect([framesIn(join(folder, 'out.recovered-1.jsonl.gz')), framesIn(out)]).toEqual([[7], [8]]);
+    expect(existsSync(partial)).toBe(false);
+  });
+});
+
+describe('the extension', () => {
+  it.each([
+    ['r.jsonl', null],
+    ['r.jsonl.gz', 'gzip'],
+    ['R.JSONL.GZ', 'gzip'],
+    ['r.zst', 'zstd'],
+    ['-', null],
+    ['folder.gz/r.jsonl', null],
+  ])('of %s says %s', (name, compression) => {
+    expect(compressionOf(name)).toBe(compression);
+  });
+
+  it('.zst on a Node.js without zstd is an error that names gzip', () => {
+    expect(compressionProblem('/out/r.jsonl.zst', false)).toBe(
+      `expected a compression that this Node.js has, received "/out/r.jsonl.zst": zstd needs Node.js 22.15 or later, ` +
+        `and this is ${process.versions.node}. Name it /out/r.jsonl.gz for gzip.`,
+    );
+    expect(compressionProblem('/out/r.jsonl.zst', true)).toBeNull();
+    expect(compressionProblem('/out/r.jsonl.gz', false)).toBeNull();
+  });
+
+  it.skipIf(HAS_ZSTD)('.zst stops a pipeline at its start there, before a file is made', async () => {
+    const zst = join(folder, 'r.jsonl.zst');
+    const context = { classes: [], stdout: process.stdout, onFailure: unexpected, onRecovery() {}, onNotice() {} };
+    await expect(openSinks([{ type: 'jsonl', path: zst }], context)).rejects.toMatchObject({
+      code: 'CONFIG_INVALID',
+      message: expect.stringMatching(/^sinks\.0\.path: .*r\.jsonl\.gz for gzip\.$/),
+    });
+    expect(readdirSync(folder).filter((name) => name !== 'disk')).toEqual([]);
+  });
+});
