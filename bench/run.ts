@@ -4,6 +4,7 @@ import { bulk } from './bulk.bench.ts';
 import { controlMemory } from './control-memory.bench.ts';
 import { controlPlane } from './control-plane.bench.ts';
 import { engines } from './engines.bench.ts';
+import { feed } from './feed.bench.ts';
 import { halfLoad } from './half-load.bench.ts';
 import { int8 } from './int8.bench.ts';
 import { memory } from './memory.bench.ts';
@@ -37,6 +38,7 @@ const SECTIONS: readonly Section[] = [
   controlMemory,
   optimizeSearch,
   bulk,
+  feed,
 ];
 const SECONDS = 10;
 const QUICK_SECONDS = 3;

@@ -1,3 +1,5 @@
+import { decode } from '/vendor/msgpack/decode.mjs';
+
 const FIRST_WAIT_MS = 500;
 const MAX_WAIT_MS = 15_000;
 /** Stats arrive every second. Without a message for this long the connection is dead, though TCP has not noticed yet. */
@@ -38,6 +40,7 @@ export class FeedConnection {
     this.#onState({ name: 'connecting' });
     const scheme = location.protocol === 'https:' ? 'wss' : 'ws';
     const socket = new WebSocket(`${scheme}://${location.host}/ws`);
+    socket.binaryType = 'arraybuffer';
     this.#socket = socket;
     socket.addEventListener('open', () => {
       this.#send({ type: 'subscribe', topics: ['stats', 'events'] });
@@ -46,7 +49,7 @@ export class FeedConnection {
     });
     socket.addEventListener('message', ({ data }) => {
       this.#restartSilenceTimer();
-      this.#receive(JSON.parse(data));
+      this.#receive(typeof data === 'string' ? JSON.parse(data) : decode(data));
     });
     socket.addEventListener('close', () => this.#handleClose(socket));
   }
@@ -90,7 +93,8 @@ export class FeedConnection {
 
   #sendPreviews() {
     if (this.#previews.length === 0) this.#send({ type: 'unsubscribe', topics: ['preview'] });
-    else this.#send({ type: 'subscribe', topics: ['preview'], streams: this.#previews });
+    // Pictures as bytes are a quarter smaller than as base64, and need no decoding before the JPEG's own.
+    else this.#send({ type: 'subscribe', topics: ['preview'], streams: this.#previews, format: 'msgpack' });
   }
 
   #send(message) {

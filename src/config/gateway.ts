@@ -14,6 +14,9 @@ export const gatewayConfig = z.strictObject({
 export const previewConfig = z.strictObject({
   fps: range(0.1, 30).default(5).describe('Most pictures per second of a stream that a client watches.'),
   width: whole(64, 1920).default(640).describe('Largest width in pixels.'),
+  quality: whole(1, 100)
+    .default(72)
+    .describe('JPEG quality; at 50 a picture has about two thirds of the bytes that it has at 72.'),
   picture: z
     .enum(['model', 'source'])
     .default('model')

@@ -2,8 +2,14 @@ import type { RawData, WebSocket } from 'ws';
 import type { Clock } from '../core/clock.ts';
 import { SightlineError } from '../errors/sightline-error.ts';
 import type { Incidents } from '../flow/incidents.ts';
-import { type ClientMessage, clientMessage, type HelloMessage, type Topic } from '../protocol/feed.ts';
-import { encode } from './feed-encoding.ts';
+import {
+  type ClientMessage,
+  clientMessage,
+  type ErrorMessage,
+  type HelloMessage,
+  type Topic,
+} from '../protocol/feed.ts';
+import { type EncodedMessage, encodeMessage } from './feed-encoding.ts';
 import { Outbox } from './outbox.ts';
 import { Subscription } from './subscription.ts';
 
@@ -27,7 +33,7 @@ export interface FeedClientOptions {
 
 /** One WebSocket of the feed: tracks the client's subscriptions and sends what it can keep up with. */
 export class FeedClient {
-  readonly subscription = new Subscription();
+  readonly subscription: Subscription;
   readonly outbox: Outbox;
   readonly #socket: WebSocket;
   readonly #options: FeedClientOptions;
@@ -41,6 +47,7 @@ export class FeedClient {
     this.#options = options;
     this.#windowStartMs = options.clock.now();
     const { incidents } = options;
+    this.subscription = new Subscription(options.clock);
     this.outbox = new Outbox(socket, options.capBytes, incidents);
     socket.on(
       'message',
@@ -49,10 +56,10 @@ export class FeedClient {
     socket.on('pong', () => {
       this.#isAlive = true;
     });
-    socket.send(encode(options.hello), { binary: false });
+    this.#sendNow(options.hello);
   }
 
-  offer(topic: Topic, stream: string, render: () => Buffer): void {
+  offer(topic: Topic, stream: string, render: () => EncodedMessage): void {
     this.outbox.offer(topic, stream, render);
   }
 
@@ -100,7 +107,7 @@ export class FeedClient {
   }
 
   #apply(message: ClientMessage): void {
-    if (message.type === 'subscribe') this.subscription.add(message.topics, message.streams);
+    if (message.type === 'subscribe') this.subscription.add(message);
     else {
       this.subscription.remove(message.topics);
       for (const topic of message.topics) this.outbox.forget(topic);
@@ -118,7 +125,13 @@ export class FeedClient {
   /** Errors bypass the outbox: each answers one message of the client, and the rate of those is limited. */
   #refuse(problem: string): void {
     const error = new SightlineError('PROTOCOL_INVALID', problem);
-    this.#socket.send(encode({ type: 'error', error: error.toWire() }), { binary: false });
+    this.#sendNow({ type: 'error', error: error.toWire() });
+  }
+
+  /** `hello` and `error` are always JSON: they belong to no subscription. */
+  #sendNow(message: HelloMessage | ErrorMessage): void {
+    const { bytes, isBinary } = encodeMessage(message, 'json');
+    this.#socket.send(bytes, { binary: isBinary });
   }
 
   #isTooFast(): boolean {

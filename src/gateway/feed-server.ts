@@ -1,9 +1,17 @@
 import type { WebSocket } from 'ws';
 import type { Clock } from '../core/clock.ts';
+import type { PublishedFrame } from '../core/frame.ts';
 import type { Incidents } from '../flow/incidents.ts';
-import { type ClientMessage, type EventMessage, FEED_PROTOCOL, TOPICS, type Topic } from '../protocol/feed.ts';
+import {
+  type ClientMessage,
+  type EventMessage,
+  FEED_PROTOCOL,
+  type ServerMessage,
+  TOPICS,
+  type Topic,
+} from '../protocol/feed.ts';
 import { FeedClient } from './feed-client.ts';
-import { detectionsMessage, encode, previewMessage, StatsParts } from './feed-encoding.ts';
+import { detectionsMessage, previewMessage, SharedMessage, StatsParts } from './feed-encoding.ts';
 import { noCounts, type TopicCounts } from './outbox.ts';
 import { PreviewPace } from './preview-pace.ts';
 import type { PreviewPicture, RuntimePort, RuntimeReport } from './runtime-port.ts';
@@ -62,11 +70,7 @@ export class FeedServer {
     const guard: Incidents['guard'] = (place, handler) => options.incidents.guard(place, handler);
     this.#unsubscribe = [
       port.onReport(guard('the feed', (report) => this.#publishStats(report))),
-      port.onPublished(
-        guard('the feed', (frame) =>
-          this.#publish('detections', frame.streamId, () => encode(detectionsMessage(frame))),
-        ),
-      ),
+      port.onPublished(guard('the feed', (frame) => this.#publishDetections(frame))),
       port.onPreview(guard('the feed', (picture) => this.#publishPreview(picture))),
       port.onEvent(guard('the feed', (event) => this.#publishEvent(event))),
     ];
@@ -135,38 +139,65 @@ export class FeedServer {
   #publishStats(report: RuntimeReport): void {
     this.#seq += 1;
     this.#stats = new StatsParts(this.#seq, report);
-    for (const client of this.#clients) this.#offerStats(client);
+    const ids = new Set(report.streams.map(({ id }) => id));
+    for (const client of this.#clients) {
+      client.subscription.keepOnly(ids);
+      this.#offerStats(client);
+    }
     // A client that watches all streams also watches new ones.
     this.#updateWanted();
   }
 
   #offerStats(client: FeedClient): void {
     const stats = this.#stats;
-    const streams = client.subscription.streamsOf('stats');
-    if (streams !== null) client.offer('stats', '', () => stats.encode(streams, client.outbox.droppedTotal));
+    const { subscription, outbox } = client;
+    const streams = subscription.streamsOf('stats');
+    if (streams === null) return;
+    client.offer('stats', '', () => stats.encode(subscription.formatOf('stats'), streams, outbox.droppedTotal));
   }
 
   #publishPreview(picture: PreviewPicture): void {
     const { streamId } = picture.frame;
     if (!this.#previews.has(streamId) || !this.#pace.tryTake(streamId)) return;
-    this.#publish('preview', streamId, () => encode(previewMessage(picture)));
+    this.#publish(
+      'preview',
+      streamId,
+      () => previewMessage(picture),
+      (subscription) => subscription.takePreview(streamId),
+    );
+  }
+
+  #publishDetections(frame: PublishedFrame): void {
+    this.#publish(
+      'detections',
+      frame.streamId,
+      () => detectionsMessage(frame),
+      (subscription) => subscription.takeDetections(frame),
+    );
   }
 
   #publishEvent(event: EventMessage): void {
     this.#events.push(event);
     if (this.#events.length > RECENT_EVENTS) this.#events.shift();
-    this.#publish('events', event.stream, () => encode(event));
+    this.#publish('events', event.stream, () => event);
   }
 
-  /** Offers a message to all subscribed clients. Encodes it once, when the first client takes it. */
-  #publish(topic: Topic, stream: string | undefined, make: () => Buffer): void {
-    let bytes: Buffer | null = null;
-    const render = (): Buffer => {
-      bytes ??= make();
-      return bytes;
-    };
+  /**
+   * Offers a message to all subscribed clients. It is encoded once for each format, when the first client takes it.
+   *
+   * @param isDue - is asked for each subscribed client and may start its next interval.
+   */
+  #publish(
+    topic: Topic,
+    stream: string | undefined,
+    make: () => ServerMessage<Uint8Array>,
+    isDue: (subscription: Subscription) => boolean = () => true,
+  ): void {
+    const message = new SharedMessage(make);
     for (const client of this.#clients) {
-      if (client.subscription.wants(topic, stream)) client.offer(topic, stream ?? '', render);
+      const { subscription } = client;
+      if (!subscription.wants(topic, stream) || !isDue(subscription)) continue;
+      client.offer(topic, stream ?? '', message.renderAs(subscription.formatOf(topic)));
     }
   }
 

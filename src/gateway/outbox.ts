@@ -1,6 +1,7 @@
 import type { WebSocket } from 'ws';
 import type { Incidents } from '../flow/incidents.ts';
 import type { Topic } from '../protocol/feed.ts';
+import type { EncodedMessage } from './feed-encoding.ts';
 
 /** Events are queued and not replaced. Beyond this number the oldest is dropped. */
 const MAX_WAITING_EVENTS = 256;
@@ -15,7 +16,7 @@ export function noCounts(): TopicCounts {
 interface Waiting {
   readonly topic: Topic;
   /** Called when the message is sent, so that `stats` contains the current drop count. */
-  readonly render: () => Buffer;
+  readonly render: () => EncodedMessage;
 }
 
 /**
@@ -44,7 +45,7 @@ export class Outbox {
   }
 
   /** Sends at once if the client keeps up, else keeps the newest. `stream` is empty for a topic without streams. */
-  offer(topic: Topic, stream: string, render: () => Buffer): void {
+  offer(topic: Topic, stream: string, render: () => EncodedMessage): void {
     if (topic === 'events') this.#offerEvent({ topic, render });
     else {
       const slot = `${topic}/${stream}`;
@@ -81,9 +82,9 @@ export class Outbox {
   #send({ topic, render }: Waiting): boolean {
     const { bufferedAmount } = this.#socket;
     if (this.#socket.readyState !== this.#socket.OPEN || bufferedAmount >= this.#capBytes) return false;
-    let bytes: Buffer;
+    let message: EncodedMessage;
     try {
-      bytes = render();
+      message = render();
     } catch (error) {
       // Rendering would fail again, and the messages behind it would wait for ever: drop it.
       this.#incidents.catch('a message of the feed', error);
@@ -91,11 +92,11 @@ export class Outbox {
       return true;
     }
     // A message larger than the cap is sent when the buffer is empty; otherwise it would never be sent.
-    if (bufferedAmount > 0 && bufferedAmount + bytes.length > this.#capBytes) return false;
+    if (bufferedAmount > 0 && bufferedAmount + message.bytes.length > this.#capBytes) return false;
     this.sent[topic] += 1;
     this.#socket.send(
-      bytes,
-      { binary: false },
+      message.bytes,
+      { binary: message.isBinary },
       this.#incidents.guard('the feed', () => this.flush()),
     );
     return true;

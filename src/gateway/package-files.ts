@@ -10,6 +10,8 @@ export interface PackageFiles {
   readonly webDir: string;
   /** Folder with uPlot's browser build and style sheet. */
   readonly uplotDir: string;
+  /** Folder with the modules of MessagePack. */
+  readonly msgpackDir: string;
 }
 
 /** Finds the files that the gateway serves from the package, whether it runs from `src/` or from `dist/`. */
@@ -17,5 +19,11 @@ export function findPackageFiles(): PackageFiles {
   const root = packageRoot();
   const manifest = JSON.parse(readFileSync(join(root, 'package.json'), 'utf8')) as { version: string };
   const require = createRequire(import.meta.url);
-  return { version: manifest.version, webDir: join(root, 'web'), uplotDir: dirname(require.resolve('uplot')) };
+  return {
+    version: manifest.version,
+    webDir: join(root, 'web'),
+    uplotDir: dirname(require.resolve('uplot')),
+    // Its entry is `dist.cjs/index.cjs`; browsers need the folder beside it.
+    msgpackDir: join(dirname(require.resolve('@msgpack/msgpack')), '..', 'dist.esm'),
+  };
 }

@@ -101,7 +101,7 @@ async function buildApp(
     metrics: new GatewayMetrics(runtime, options.fleet ?? null, () => feed.figures, incidents),
     recentEvents: () => feed.recentEvents,
   });
-  await addStaticFiles(app, { webDir: options.webDir ?? files.webDir, uplotDir: files.uplotDir });
+  await addStaticFiles(app, { ...files, webDir: options.webDir ?? files.webDir });
   return app;
 }
 

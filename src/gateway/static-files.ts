@@ -19,6 +19,7 @@ const CONTENT_SECURITY_POLICY = [
 export interface StaticFolders {
   readonly webDir: string;
   readonly uplotDir: string;
+  readonly msgpackDir: string;
 }
 
 /** Adds the headers that every reply carries, JSON included. */
@@ -33,17 +34,19 @@ export function addSecurityHeaders(app: FastifyInstance): void {
   });
 }
 
-/** Serves the dashboard at `/` and uPlot at `/vendor/uplot/`. `no-cache` makes browsers revalidate by ETag each time. */
+/** Serves the dashboard at `/` and its libraries under `/vendor/`. `no-cache` makes browsers revalidate by ETag each time. */
 export async function addStaticFiles(app: FastifyInstance, folders: StaticFolders): Promise<void> {
   const shared = { cacheControl: false, setHeaders: setCacheHeader, index: 'index.html', dotfiles: 'ignore' } as const;
   await app.register(fastifyStatic, { ...shared, root: folders.webDir, prefix: '/', wildcard: false });
-  await app.register(fastifyStatic, {
-    ...shared,
-    root: folders.uplotDir,
-    prefix: '/vendor/uplot/',
-    decorateReply: false,
-    wildcard: false,
-  });
+  for (const [name, root] of Object.entries({ uplot: folders.uplotDir, msgpack: folders.msgpackDir })) {
+    await app.register(fastifyStatic, {
+      ...shared,
+      root,
+      prefix: `/vendor/${name}/`,
+      decorateReply: false,
+      wildcard: false,
+    });
+  }
 }
 
 function setCacheHeader(reply: FastifyReply): void {

@@ -1,12 +1,37 @@
-import type { Topic } from '../protocol/feed.ts';
+import type { Clock } from '../core/clock.ts';
+import type { PublishedFrame } from '../core/frame.ts';
+import type { FeedFormat, SubscribeMessage, Topic } from '../protocol/feed.ts';
+import { ChangeFilter } from './change-filter.ts';
+import { PreviewPace } from './preview-pace.ts';
 
-/** The topics and streams that one client wants. A new `subscribe` of a topic replaces the earlier one. */
+/** Tolerance for moved boxes if the client states none: detectors move the box of a thing at rest by a pixel or two. */
+const MOVED_PX = 4;
+
+interface Wanted {
+  readonly streams: 'all' | ReadonlySet<string>;
+  readonly format: FeedFormat;
+}
+
+/** What one client wants: topics, streams, format and rates. A new `subscribe` of a topic replaces the earlier one. */
 export class Subscription {
-  readonly #wanted = new Map<Topic, 'all' | ReadonlySet<string>>();
+  readonly #clock: Clock;
+  readonly #wanted = new Map<Topic, Wanted>();
+  /** Null: every frame. */
+  #changes: ChangeFilter | null = null;
+  /** Null: every picture that is made. */
+  #pace: PreviewPace | null = null;
 
-  add(topics: readonly Topic[], streams: readonly string[] | undefined): void {
-    const wanted = streams === undefined ? 'all' : new Set(streams);
+  constructor(clock: Clock) {
+    this.#clock = clock;
+  }
+
+  add({ topics, streams, format, detections, movedPx, previewFps }: SubscribeMessage): void {
+    const wanted: Wanted = { streams: streams === undefined ? 'all' : new Set(streams), format: format ?? 'json' };
     for (const topic of topics) this.#wanted.set(topic, wanted);
+    if (topics.includes('detections'))
+      this.#changes = detections === 'changes' ? new ChangeFilter(movedPx ?? MOVED_PX, this.#clock) : null;
+    if (topics.includes('preview'))
+      this.#pace = previewFps === undefined ? null : new PreviewPace(previewFps, this.#clock);
   }
 
   remove(topics: readonly Topic[]): void {
@@ -17,10 +42,30 @@ export class Subscription {
   wants(topic: Topic, stream: string | undefined): boolean {
     const wanted = this.#wanted.get(topic);
     if (wanted === undefined) return false;
-    return stream === undefined || wanted === 'all' || wanted.has(stream);
+    return stream === undefined || wanted.streams === 'all' || wanted.streams.has(stream);
   }
 
   streamsOf(topic: Topic): 'all' | ReadonlySet<string> | null {
-    return this.#wanted.get(topic) ?? null;
+    return this.#wanted.get(topic)?.streams ?? null;
+  }
+
+  formatOf(topic: Topic): FeedFormat {
+    return this.#wanted.get(topic)?.format ?? 'json';
+  }
+
+  /** Returns whether this frame's detections are sent to the client. Call once for each frame of a wanted stream. */
+  takeDetections(frame: PublishedFrame): boolean {
+    return this.#changes?.tryTake(frame) ?? true;
+  }
+
+  /** Returns whether the client's rate allows a picture of the stream now, and if so, starts the next interval. */
+  takePreview(streamId: string): boolean {
+    return this.#pace?.tryTake(streamId) ?? true;
+  }
+
+  /** Forgets what was sent of all other streams: they no longer exist. */
+  keepOnly(streamIds: ReadonlySet<string>): void {
+    this.#changes?.keepOnly(streamIds);
+    this.#pace?.keepOnly(streamIds);
   }
 }

@@ -11,6 +11,8 @@ export interface PreviewPlan {
   readonly sourceWidth: number;
   readonly sourceHeight: number;
   readonly maxWidth: number;
+  /** JPEG quality, 1 to 100. */
+  readonly quality: number;
 }
 
 /** Encodes a small JPEG of the model's input without its borders, at the source's aspect. Copies the pixels first. */
@@ -21,6 +23,6 @@ export async function encodePreview(pixels: Uint8Array, plan: PreviewPlan): Prom
   return sharp(Buffer.from(pixels), { raw: { width: plan.width, height: plan.height, channels: 3 } })
     .extract({ left: content.x, top: content.y, width: content.width, height: content.height })
     .resize(width, height, { fit: 'fill', kernel: 'linear' })
-    .jpeg({ quality: 72, chromaSubsampling: '4:2:0' })
+    .jpeg({ quality: plan.quality, chromaSubsampling: '4:2:0' })
     .toBuffer();
 }

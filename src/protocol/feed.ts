@@ -14,6 +14,10 @@ export const FEED_PROTOCOL = 1;
 export const TOPICS = ['stats', 'detections', 'preview', 'events'] as const;
 export type Topic = (typeof TOPICS)[number];
 
+/** How messages of a topic are encoded: JSON text, or MessagePack in binary frames. */
+export const FEED_FORMATS = ['json', 'msgpack'] as const;
+export type FeedFormat = (typeof FEED_FORMATS)[number];
+
 /** The number of ids that fit into the largest message that the gateway reads, 64 KiB. A page shows some dozen streams. */
 const MAX_STREAMS = 1000;
 
@@ -23,12 +27,52 @@ const topics = z
   .max(4 * TOPICS.length);
 const streams = z.array(z.string().min(1).max(64)).min(1).max(MAX_STREAMS).optional();
 
-/** Messages of a client. Without `streams` it means all, including those added later. */
+const format = z
+  .enum(FEED_FORMATS, {
+    error: ({ input }) => `expected ${FEED_FORMATS.map((name) => `"${name}"`).join(' or ')}, received ${shown(input)}`,
+  })
+  .optional();
+
+/** The topic that each setting of a subscription is for. */
+const SETTING_OF = { detections: 'detections', movedPx: 'detections', previewFps: 'preview' } as const;
+
+/** Without `streams` it means all, including those added later. */
+const subscribe = z
+  .strictObject({
+    type: z.literal('subscribe'),
+    topics,
+    streams,
+    format,
+    detections: z.enum(['all', 'changes']).optional(),
+    movedPx: z.number().min(0).max(1000).optional(),
+    previewFps: z.number().min(0.1).max(30).optional(),
+  })
+  .superRefine((message, context) => {
+    for (const [setting, topic] of Object.entries(SETTING_OF) as [keyof typeof SETTING_OF, Topic][]) {
+      if (message[setting] === undefined || message.topics.includes(topic)) continue;
+      context.addIssue({
+        code: 'custom',
+        path: [setting],
+        message: `expected only with the topic ${topic}, received ${shown(message.topics)}`,
+      });
+    }
+    if (message.movedPx !== undefined && message.detections !== 'changes')
+      context.addIssue({ code: 'custom', path: ['movedPx'], message: 'expected only with "detections":"changes"' });
+  });
+
+/** Messages of a client. */
 export const clientMessage = z.discriminatedUnion('type', [
-  z.strictObject({ type: z.literal('subscribe'), topics, streams }),
+  subscribe,
   z.strictObject({ type: z.literal('unsubscribe'), topics }),
 ]);
 export type ClientMessage = z.infer<typeof clientMessage>;
+export type SubscribeMessage = z.infer<typeof subscribe>;
+
+const MAX_SHOWN_CHARS = 60;
+
+function shown(value: unknown): string {
+  return (JSON.stringify(value) ?? 'nothing').slice(0, MAX_SHOWN_CHARS);
+}
 
 export interface HelloMessage {
   readonly type: 'hello';
@@ -68,10 +112,10 @@ export interface DetectionsMessage {
 }
 
 /** A small picture of one frame with the detections of the same frame. */
-export interface PreviewMessage extends Omit<DetectionsMessage, 'type'> {
+export interface PreviewMessage<Jpeg extends string | Uint8Array = string> extends Omit<DetectionsMessage, 'type'> {
   readonly type: 'preview';
-  /** JPEG, base64; its size is independent of `width` and `height`, its aspect is the same. */
-  readonly jpeg: string;
+  /** JPEG, base64 in JSON and bytes in MessagePack. Its size is independent of `width` and `height`, its aspect is the same. */
+  readonly jpeg: Jpeg;
 }
 
 export const EVENT_KINDS = [
@@ -116,10 +160,11 @@ export interface ErrorMessage {
   readonly error: WireError;
 }
 
-export type ServerMessage =
+/** `ServerMessage` is what a client reads from JSON, `ServerMessage<Uint8Array>` what it reads from MessagePack. */
+export type ServerMessage<Jpeg extends string | Uint8Array = string> =
   | HelloMessage
   | StatsMessage
   | DetectionsMessage
-  | PreviewMessage
+  | PreviewMessage<Jpeg>
   | EventMessage
   | ErrorMessage;

@@ -39,7 +39,7 @@ export interface LaneStream {
   readonly skip: number;
   /** Lower bound for the media time of the first frame of a live stream. */
   readonly firstPtsUs: number;
-  readonly preview: { readonly maxWidth: number; readonly fps: number };
+  readonly preview: { readonly maxWidth: number; readonly fps: number; readonly quality: number };
   /** Compares each picture with the last changed one; null: every picture counts as changed. */
   readonly changeGate: { readonly lookEveryMs: number; readonly minLevels: number } | null;
   /** Computes the hash of each model input. */

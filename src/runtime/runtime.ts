@@ -281,7 +281,7 @@ export class Runtime {
       spec: this.spec,
       scoreThreshold: this.scoreThreshold,
       ffmpeg: { path: this.ffmpeg.path, major: this.ffmpeg.major },
-      preview: { maxWidth: preview.width, fps: preview.fps },
+      preview: { maxWidth: preview.width, fps: preview.fps, quality: preview.quality },
       hashesInput: instance.cache !== null,
       partTimes: this.partTimes,
       get inferenceSlots() {

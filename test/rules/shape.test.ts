@@ -12,7 +12,6 @@ const REASONS: Readonly<Record<string, string>> = {
   'src/decode/list-frames.ts': 'commands and logs of ffmpeg stay in decode; its importer is in control',
   'src/decode/sample-frames.ts': 'commands and logs of ffmpeg stay in decode; its importer is a command',
   'src/decode/video-encoders.ts': 'commands and logs of ffmpeg stay in decode; its importer is in runtime',
-  'src/gateway/preview-pace.ts': 'logic without sockets, which its importer holds',
   'src/gateway/routes-host.ts': 'one file per group of routes',
   'src/gateway/wanted-streams.ts': 'logic without sockets, which its importer holds',
   'src/infer/onnx-version.ts': 'its importer is in runtime; the other files about ONNX Runtime load the library',

@@ -1,17 +1,22 @@
+import { decode } from '@msgpack/msgpack';
 import { WebSocket } from 'ws';
 import type { ServerMessage } from '../../src/protocol/feed.ts';
 
 /** A WebSocket client that keeps what it is told and lets a test wait for it. */
 export class FeedSocket {
+  /** What came as JSON. */
   readonly messages: ServerMessage[] = [];
+  /** What came as MessagePack. */
+  readonly binary: ServerMessage<Uint8Array>[] = [];
   readonly socket: WebSocket;
   closeCode: number | null = null;
   readonly #waiting = new Set<() => void>();
 
   constructor(url: string, headers: Record<string, string> = {}) {
     this.socket = new WebSocket(url.replace(/^http/, 'ws'), { headers, perMessageDeflate: false });
-    this.socket.on('message', (data) => {
-      this.messages.push(JSON.parse(data.toString()) as ServerMessage);
+    this.socket.on('message', (data, isBinary) => {
+      if (isBinary) this.binary.push(decode(data as Buffer) as ServerMessage<Uint8Array>);
+      else this.messages.push(JSON.parse(data.toString()) as ServerMessage);
       for (const check of this.#waiting) check();
     });
     this.socket.on('close', (code) => {
@@ -54,6 +59,12 @@ export class FeedSocket {
 
   of<T extends ServerMessage['type']>(type: T): Extract<ServerMessage, { type: T }>[] {
     return this.messages.filter((message): message is Extract<ServerMessage, { type: T }> => message.type === type);
+  }
+
+  binaryOf<T extends ServerMessage['type']>(type: T): Extract<ServerMessage<Uint8Array>, { type: T }>[] {
+    return this.binary.filter(
+      (message): message is Extract<ServerMessage<Uint8Array>, { type: T }> => message.type === type,
+    );
   }
 
   async closed(): Promise<number> {

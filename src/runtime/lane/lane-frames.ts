@@ -236,6 +236,7 @@ export class LaneFrames {
       sourceWidth: header.width,
       sourceHeight: header.height,
       maxWidth: this.stream.preview.maxWidth,
+      quality: this.stream.preview.quality,
     };
     this.#previewing = encodePreview(pixels, plan).then(
       (jpeg) =>

@@ -60,7 +60,7 @@ export interface StreamPort {
   readonly spec: ModelSpec;
   readonly scoreThreshold: number;
   readonly ffmpeg: { readonly path: string; readonly major: number };
-  readonly preview: { readonly maxWidth: number; readonly fps: number };
+  readonly preview: { readonly maxWidth: number; readonly fps: number; readonly quality: number };
   /** True if results are cached by the hash of the model's input. */
   readonly hashesInput: boolean;
   readonly partTimes: PartTimes;

@@ -178,6 +178,16 @@ describe('clients that break the rules', () => {
     ['an unknown topic', { type: 'subscribe', topics: ['gossip'] }, /message\.topics\.0/],
     ['no topics', { type: 'subscribe', topics: [] }, /message\.topics/],
     ['an unknown key', { type: 'subscribe', topics: ['stats'], every: 5 }, /every/],
+    [
+      'an unknown format',
+      { type: 'subscribe', topics: ['stats'], format: 'cbor' },
+      /message\.format: expected "json" or "msgpack", received "cbor"/,
+    ],
+    [
+      'a setting of another topic',
+      { type: 'subscribe', topics: ['stats'], previewFps: 1 },
+      /message\.previewFps: expected only with the topic preview, received \["stats"\]/,
+    ],
   ])('get an error for %s and stay connected', async (_what, message, complaint) => {
     const client = await connect(new RuntimeDouble(['gate']));
     client.say(message);

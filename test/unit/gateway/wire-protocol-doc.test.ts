@@ -137,7 +137,7 @@ describe('docs/wire-protocol.md', () => {
         accepted += 1;
       }
     }
-    expect(accepted).toBe(3);
+    expect(accepted).toBe(5);
   });
 
   it('states the version of the protocol', () => {

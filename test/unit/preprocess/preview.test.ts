@@ -14,6 +14,7 @@ const PLAN = {
   sourceWidth: 640,
   sourceHeight: 320,
   maxWidth: 100,
+  quality: 72,
 };
 
 describe('encodePreview', () => {
@@ -31,6 +32,7 @@ describe('encodePreview', () => {
       sourceWidth: 320,
       sourceHeight: 640,
       maxWidth: 90,
+      quality: 72,
     };
     const { width, height } = await sharp(await encodePreview(letterboxed(), plan)).metadata();
     expect([width, height]).toEqual([90, 180]);
@@ -55,5 +57,14 @@ describe('encodePreview', () => {
       .raw()
       .toBuffer({ resolveWithObject: true });
     expect(Math.min(...data)).toBeGreaterThan(245);
+  });
+
+  it.each([1, 25, 50, 72, 90, 100])('has JPEG quality %i', async (quality) => {
+    const jpeg = await encodePreview(letterboxed(), { ...PLAN, quality });
+    // The first divisor of libjpeg's luminance table is 16 at quality 50, scaled by 50/q below and by 2 - q/50 above.
+    const scale = quality < 50 ? 50 / quality : 2 - quality / 50;
+    const divisor = Math.min(255, Math.max(1, Math.floor(16 * scale + 0.5)));
+    const table = jpeg.indexOf(Buffer.from([0xff, 0xdb]));
+    expect(jpeg[table + 5]).toBe(divisor);
   });
 });

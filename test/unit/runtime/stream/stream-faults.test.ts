@@ -79,7 +79,7 @@ describe('a stream under faults', () => {
       spec: SPEC,
       scoreThreshold: 0.5,
       ffmpeg: { path: 'ffmpeg', major: 7 },
-      preview: { maxWidth: 64, fps: 1 },
+      preview: { maxWidth: 64, fps: 1, quality: 72 },
       hashesInput: false,
       partTimes: new PartTimes(),
       inferenceSlots: 1,

@@ -1,0 +1,99 @@
+import type { PublishedFrame } from '../../src/core/frame.ts';
+import { Listeners } from '../../src/flow/listeners.ts';
+import type { PreviewPicture, RuntimePort, RuntimeReport } from '../../src/gateway/runtime-port.ts';
+import type { BenchContext } from './bench-context.ts';
+import { benchStreams, openBenchRuntime } from './bench-runtime.ts';
+
+/** What a runtime published of the clip, to be published again without one. */
+export interface Recording {
+  readonly report: RuntimeReport;
+  readonly frames: readonly PublishedFrame[];
+  readonly jpegs: readonly Uint8Array[];
+}
+
+/** Detects and tracks in the whole clip, and keeps its results and preview pictures. */
+export async function recordClip(context: BenchContext): Promise<Recording> {
+  const runtime = await openBenchRuntime(context, { name: context.model });
+  try {
+    const [stream] = await benchStreams(context, 1, { policy: 'file', track: true });
+    const frames: PublishedFrame[] = [];
+    const jpegs: Uint8Array[] = [];
+    runtime.published.add((frame) => frames.push(frame));
+    runtime.previews.add(({ jpeg }) => jpegs.push(jpeg));
+    runtime.watchPreviews(new Set([stream!.config.id]));
+    await runtime.add(stream!.config, stream!.input).settled();
+    if (frames.length === 0 || jpegs.length === 0) throw new Error('the clip gave no frames or no pictures');
+    return { report: runtime.report(), frames, jpegs };
+  } finally {
+    await runtime.stop();
+  }
+}
+
+/** A runtime that publishes what the benchmark gives it. */
+export class FeedPort implements RuntimePort {
+  readonly #report: RuntimeReport;
+  readonly #published = new Listeners<PublishedFrame>();
+  readonly #previews = new Listeners<PreviewPicture>();
+
+  constructor(report: RuntimeReport) {
+    this.#report = report;
+  }
+
+  publish(frame: PublishedFrame): void {
+    this.#published.emit(frame);
+  }
+
+  preview(picture: PreviewPicture): void {
+    this.#previews.emit(picture);
+  }
+
+  report(): RuntimeReport {
+    return this.#report;
+  }
+
+  readiness(): { readonly isReady: boolean; readonly reason: string } {
+    return { isReady: true, reason: 'a recording' };
+  }
+
+  onPublished(listener: (frame: PublishedFrame) => void): () => void {
+    return this.#published.add(listener);
+  }
+
+  onPreview(listener: (picture: PreviewPicture) => void): () => void {
+    return this.#previews.add(listener);
+  }
+
+  onReport(): () => void {
+    return () => undefined;
+  }
+
+  onEvent(): () => void {
+    return () => undefined;
+  }
+
+  watchPreviews(): void {}
+
+  addStream(): Promise<never> {
+    return refuse();
+  }
+
+  changeStream(): Promise<never> {
+    return refuse();
+  }
+
+  pauseStream(): Promise<never> {
+    return refuse();
+  }
+
+  resumeStream(): Promise<never> {
+    return refuse();
+  }
+
+  removeStream(): Promise<never> {
+    return refuse();
+  }
+}
+
+function refuse(): Promise<never> {
+  return Promise.reject(new Error('a recording cannot be operated'));
+}
