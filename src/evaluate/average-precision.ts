@@ -1,5 +1,5 @@
-import type { CocoAnnotation, CocoAnnotations, CocoResult } from './coco-dataset.ts';
-import { FALSE_POSITIVE, type ImageMatches, matchImage, TRUE_POSITIVE } from './coco-match.ts';
+import type { CocoAnnotations, CocoResult } from './coco-dataset.ts';
+import { FALSE_POSITIVE, type ImageMatches, TRUE_POSITIVE } from './coco-match.ts';
 import {
   AP_MAX_DETECTIONS,
   IOU_50_INDEX,
@@ -8,7 +8,7 @@ import {
   MAX_DETECTIONS,
   RECALL_POINTS,
 } from './coco-rules.ts';
-import { invalid } from './json-entry.ts';
+import { matchDataset, rankAcrossImages } from './match-dataset.ts';
 
 /** COCO's twelve figures, in its order. */
 export const COCO_FIGURES = [
@@ -45,20 +45,8 @@ const [ALL, SMALL, MEDIUM, LARGE] = [0, 1, 2, 3] as const;
  *   their categories.
  */
 export function scoreDetections(annotations: CocoAnnotations, results: readonly CocoResult[]): CocoFigures {
-  checkReferences(annotations, results);
-  const imageIds = annotations.images.map((image) => image.id).sort((a, b) => a - b);
-  const objectsByCategory = groupByCategoryAndImage(annotations.annotations);
-  const resultsByCategory = groupByCategoryAndImage(results);
   const totals = new FigureSums();
-  for (const category of annotations.categories) {
-    const images: ImageMatches[] = [];
-    for (const imageId of imageIds) {
-      const objects: readonly CocoAnnotation[] = objectsByCategory.get(category.id)?.get(imageId) ?? [];
-      const found: readonly CocoResult[] = resultsByCategory.get(category.id)?.get(imageId) ?? [];
-      if (objects.length > 0 || found.length > 0) images.push(matchImage(found, objects));
-    }
-    addCategory(images, totals);
-  }
+  for (const { images } of matchDataset(annotations, results)) addCategory(images, totals);
   return totals.figures();
 }
 
@@ -106,19 +94,6 @@ function addCategory(images: readonly ImageMatches[], totals: FigureSums): void 
       totals.add('AR10', countFound(images, area, t, MAX_DETECTIONS[1]) / objects);
     }
   }
-}
-
-/** Ranks all detections of a category, best score first; equal scores keep the order of images and of the file. */
-function rankAcrossImages(images: readonly ImageMatches[]): { image: Int32Array; detection: Int32Array } {
-  const places: { image: number; detection: number; score: number }[] = [];
-  for (const [image, { scores }] of images.entries()) {
-    for (const [detection, score] of scores.entries()) places.push({ image, detection, score });
-  }
-  places.sort((a, b) => b.score - a.score);
-  return {
-    image: Int32Array.from(places, (place) => place.image),
-    detection: Int32Array.from(places, (place) => place.detection),
-  };
 }
 
 function outcomesInOrder(
@@ -171,42 +146,4 @@ function countFound(images: readonly ImageMatches[], area: number, t: number, ma
     for (let d = 0; d < end; d++) if (outcomes[row + d] === TRUE_POSITIVE) found += 1;
   }
   return found;
-}
-
-interface Placed {
-  readonly imageId: number;
-  readonly categoryId: number;
-}
-
-/** Groups entries: category id -> image id -> entries, in the order given. */
-function groupByCategoryAndImage<T extends Placed>(entries: readonly T[]): Map<number, Map<number, T[]>> {
-  const groups = new Map<number, Map<number, T[]>>();
-  for (const entry of entries) {
-    let byImage = groups.get(entry.categoryId);
-    if (byImage === undefined) {
-      byImage = new Map();
-      groups.set(entry.categoryId, byImage);
-    }
-    const group = byImage.get(entry.imageId);
-    if (group === undefined) byImage.set(entry.imageId, [entry]);
-    else group.push(entry);
-  }
-  return groups;
-}
-
-function checkReferences(annotations: CocoAnnotations, results: readonly CocoResult[]): void {
-  const imageIds = new Set(annotations.images.map((image) => image.id));
-  const unknownIds = new Set(results.map((result) => result.imageId).filter((id) => !imageIds.has(id)));
-  if (unknownIds.size > 0) {
-    const [example] = unknownIds;
-    const place = `[${results.findIndex((result) => result.imageId === example)}].image_id`;
-    const expected = `the id of one of the ${imageIds.size} images of ${annotations.path}`;
-    const others = unknownIds.size > 1 ? ` and ${unknownIds.size - 1} other unknown ids` : '';
-    throw invalid('results', place, `${expected} (are these results of another data set?)`, `${example}${others}`);
-  }
-  const categoryIds = new Set(annotations.categories.map((category) => category.id));
-  if (results.length > 0 && !results.some((result) => categoryIds.has(result.categoryId))) {
-    const expected = `an id of one of the ${categoryIds.size} categories of ${annotations.path}`;
-    throw invalid('results', '[0].category_id', expected, results[0]!.categoryId);
-  }
 }

@@ -1,0 +1,100 @@
+import { setImmediate as nextTurn } from 'node:timers/promises';
+
+export interface BootstrapOptions {
+  /** The same seed gives the same resamples. */
+  readonly seed: number;
+  readonly resamples: number;
+}
+
+/** How much worse a candidate is than the reference on the same data, and how well that is known. */
+export interface LossEstimate {
+  readonly reference: number;
+  readonly candidate: number;
+  /** Reference minus candidate; negative where the candidate is better. */
+  readonly loss: number;
+  /** 95 % interval of the loss: the 2.5th and the 97.5th percentile of the resamples. */
+  readonly interval: readonly [low: number, high: number];
+  readonly standardError: number;
+}
+
+/** Longest time for which resampling holds the thread. */
+const TURN_MS = 10;
+
+/**
+ * Draws `units` units of `units` with replacement, again and again (Efron, "Bootstrap methods: another look at the jackknife",
+ * 1979). A unit is whatever is independent of the others: a picture, or a second of video.
+ *
+ * Lets other work of the thread run every 10 ms.
+ *
+ * @param onResample - receives how often each unit was drawn, `[units]`; valid during the call only.
+ */
+export async function resample(
+  units: number,
+  { seed, resamples }: BootstrapOptions,
+  onResample: (counts: Int32Array) => void,
+): Promise<void> {
+  const random = seededRandom(seed);
+  const counts = new Int32Array(units);
+  let turnEndsMs = performance.now() + TURN_MS;
+  for (let i = 0; i < resamples; i++) {
+    counts.fill(0);
+    for (let draw = 0; draw < units; draw++) {
+      const unit = Math.floor(random() * units);
+      counts[unit] = counts[unit]! + 1;
+    }
+    onResample(counts);
+    if (performance.now() < turnEndsMs) continue;
+    await nextTurn();
+    turnEndsMs = performance.now() + TURN_MS;
+  }
+}
+
+/** Collects a figure of both sides over the resamples. A resample without a figure (NaN) is left out. */
+export class LossSamples {
+  readonly #losses: number[] = [];
+
+  add(reference: number, candidate: number): void {
+    const loss = reference - candidate;
+    if (!Number.isNaN(loss)) this.#losses.push(loss);
+  }
+
+  /** @param reference - the figure of the data as they are; so is `candidate`. */
+  estimate(reference: number, candidate: number): LossEstimate {
+    const sorted = Float64Array.from(this.#losses).sort();
+    return {
+      reference,
+      candidate,
+      loss: reference - candidate,
+      interval: [quantile(sorted, 0.025), quantile(sorted, 0.975)],
+      standardError: deviation(sorted),
+    };
+  }
+}
+
+/**
+ * Returns a generator of numbers from 0 to below 1, the same for the same seed. Source: mulberry32 by Tommy Ettinger, in the
+ * public domain.
+ */
+export function seededRandom(seed: number): () => number {
+  let state = seed >>> 0;
+  return () => {
+    state = (state + 0x6d2b79f5) >>> 0;
+    let mixed = Math.imul(state ^ (state >>> 15), state | 1);
+    mixed ^= mixed + Math.imul(mixed ^ (mixed >>> 7), mixed | 61);
+    return ((mixed ^ (mixed >>> 14)) >>> 0) / 2 ** 32;
+  };
+}
+
+/** Interpolates between the two nearest values; NaN if there is none. */
+export function quantile(sorted: Float64Array, share: number): number {
+  if (sorted.length === 0) return Number.NaN;
+  const at = share * (sorted.length - 1);
+  const below = sorted[Math.floor(at)]!;
+  return below + (sorted[Math.ceil(at)]! - below) * (at - Math.floor(at));
+}
+
+function deviation(values: Float64Array): number {
+  const mean = values.reduce((sum, value) => sum + value, 0) / values.length;
+  const squares = values.reduce((sum, value) => sum + (value - mean) ** 2, 0);
+  return values.length < 2 ? Number.NaN : Math.sqrt(squares / (values.length - 1));
+}
