@@ -3,6 +3,7 @@ import { DECODERS } from '../../models/decoders.ts';
 import { relativeLoss } from '../compile/quantise/output-gauge.ts';
 import type { Outputs } from '../compile/quantise/run-graph.ts';
 import type { CompiledModel, ModelSpec } from '../core/model.ts';
+import { AgreementMeter, softLoss } from '../evaluate/agreement.ts';
 import { scoreDetections } from '../evaluate/average-precision.ts';
 import { categoryIdsOfClasses } from '../evaluate/class-categories.ts';
 import type { CocoAnnotations, CocoResult } from '../evaluate/coco-dataset.ts';
@@ -11,7 +12,6 @@ import { rowsToSource } from '../geometry/placement.ts';
 import type { InferenceEngine } from '../infer/inference-engine.ts';
 import { preprocessImage } from '../preprocess/sharp-preprocessor.ts';
 import { detectIn, type TrialEngine, withCandidate, withEngine } from './candidate-runner.ts';
-import { AgreementMeter, softLoss } from './detection-loss.ts';
 
 /** Average precision is measured with every class of every box down to here. */
 const AP_SCORE = 0.001;

@@ -1,7 +1,6 @@
+import { DETECTION_COLUMNS as COLUMNS } from '../core/detection.ts';
 import { iouXywh } from '../geometry/iou.ts';
 
-/** Columns of a packed detection: x, y, width, height, score, classId. */
-const COLUMNS = 6;
 const SAME_OBJECT_IOU = 0.5;
 
 /** An object counts as found again down to this share of the threshold: one whose score lies at it is no loss. */
@@ -59,49 +58,74 @@ export class AgreementMeter {
 
   /** @param expected - packed rows of one picture, down to half the threshold; so is `received`. */
   add(expected: Float32Array, received: Float32Array): void {
-    const forward = this.#match(expected, received);
-    const backward = this.#match(received, expected);
-    this.#expected += forward.total;
-    this.#foundAgain += forward.found;
-    this.#received += backward.total;
-    this.#confirmed += backward.found;
+    for (const match of matchObjects(expected, this.#threshold, received, this.#threshold)) {
+      if (match !== NOT_ASKED) this.#expected += 1;
+      if (match >= 0) this.#foundAgain += 1;
+    }
+    for (const match of matchObjects(received, this.#threshold, expected, this.#threshold)) {
+      if (match !== NOT_ASKED) this.#received += 1;
+      if (match >= 0) this.#confirmed += 1;
+    }
   }
 
   /** 0 to 1; 1 where neither found anything. */
   get f1(): number {
-    const recall = this.#expected === 0 ? 1 : this.#foundAgain / this.#expected;
-    const precision = this.#received === 0 ? 1 : this.#confirmed / this.#received;
-    return recall + precision === 0 ? 0 : (2 * recall * precision) / (recall + precision);
+    return f1Of(this.#expected, this.#foundAgain, this.#received, this.#confirmed);
   }
 
   /** Objects that the expected side reports. */
   get objects(): number {
     return this.#expected;
   }
+}
 
-  #match(wanted: Float32Array, there: Float32Array): { total: number; found: number } {
-    const taken = new Set<number>();
-    let total = 0;
-    for (let at = 0; at < wanted.length; at += COLUMNS) {
-      if (wanted[at + 4]! < this.#threshold) continue;
-      total += 1;
-      const match = this.#bestMatch(wanted, at, there, taken);
-      if (match !== null) taken.add(match);
-    }
-    return { total, found: taken.size };
-  }
+/** The score of the object is below the threshold of its own side: nobody looks for it. */
+export const NOT_ASKED = -2;
+/** The other side has no such object. */
+export const NOT_FOUND = -1;
 
-  #bestMatch(wanted: Float32Array, at: number, there: Float32Array, taken: ReadonlySet<number>): number | null {
-    let best: number | null = null;
+/**
+ * Finds each object that one side reports among those of the other side: of its class, at IoU 0.5 or more, with at least half the
+ * other side's threshold, and each only once.
+ *
+ * @param wanted - packed rows `[n, 6]`; so is `there`.
+ * @returns `[n]`: the row of `there`, or NOT_FOUND, or NOT_ASKED.
+ */
+export function matchObjects(
+  wanted: Float32Array,
+  wantedScore: number,
+  there: Float32Array,
+  thereScore: number,
+): Int32Array {
+  const matches = new Int32Array(wanted.length / COLUMNS).fill(NOT_ASKED);
+  const isTaken = new Uint8Array(there.length / COLUMNS);
+  for (let row = 0; row < matches.length; row++) {
+    const at = row * COLUMNS;
+    if (wanted[at + 4]! < wantedScore) continue;
+    let best = NOT_FOUND;
     let bestIou = SAME_OBJECT_IOU;
-    for (let other = 0; other < there.length; other += COLUMNS) {
-      const isCandidate = there[other + 4]! >= this.#threshold * SLACK && there[other + 5] === wanted[at + 5];
-      if (!isCandidate || taken.has(other)) continue;
-      const iou = iouOf(wanted, at, there, other);
+    for (let other = 0; other < isTaken.length; other++) {
+      const bt = other * COLUMNS;
+      const isCandidate = there[bt + 4]! >= thereScore * SLACK && there[bt + 5] === wanted[at + 5];
+      if (!isCandidate || isTaken[other] === 1) continue;
+      const iou = iouOf(wanted, at, there, bt);
       if (iou >= bestIou) [best, bestIou] = [other, iou];
     }
-    return best;
+    if (best !== NOT_FOUND) isTaken[best] = 1;
+    matches[row] = best;
   }
+  return matches;
+}
+
+/**
+ * The F1 score of one side against the other: the harmonic mean of the share found again and the share confirmed.
+ *
+ * @returns 0 to 1; 1 where neither reports anything.
+ */
+export function f1Of(expected: number, foundAgain: number, received: number, confirmed: number): number {
+  const recall = expected === 0 ? 1 : foundAgain / expected;
+  const precision = received === 0 ? 1 : confirmed / received;
+  return recall + precision === 0 ? 0 : (2 * recall * precision) / (recall + precision);
 }
 
 function iouOf(a: Float32Array, at: number, b: Float32Array, bt: number): number {

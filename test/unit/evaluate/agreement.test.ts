@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest';
-import { AgreementMeter, softLoss } from '../../../src/cli/detection-loss.ts';
+import { AgreementMeter, softLoss } from '../../../src/evaluate/agreement.ts';
 
 /** x, y, width, height, score, class. */
 const rows = (...all: readonly (readonly [number, number, number, number, number, number])[]): Float32Array =>

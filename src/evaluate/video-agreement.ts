@@ -1,0 +1,117 @@
+import type { Detection } from '../core/detection.ts';
+import { f1Of, NOT_ASKED } from './agreement.ts';
+import { AREA_RANGES } from './coco-rules.ts';
+import type { FrameMatches } from './frame-matches.ts';
+import { type BootstrapOptions, type LossEstimate, LossSamples, resample } from './loss-bootstrap.ts';
+import type { ClassLoss, ObjectSize, SizeLoss } from './precision-loss.ts';
+
+export interface AgreementOptions extends BootstrapOptions {
+  /** Media time that is drawn as one piece. Neighbouring frames show the same objects and are no evidence of their own. */
+  readonly blockMs: number;
+}
+
+/** Agreement of a candidate with the reference. Figures are F1 at IoU 0.5; that of the reference with itself is 1. */
+export interface VideoAgreement {
+  readonly overall: LossEstimate;
+  /** Sizes that occur, by the area of the box. */
+  readonly bySize: readonly SizeLoss[];
+  /** Classes that occur, greatest loss first. */
+  readonly byClass: readonly ClassLoss[];
+  /** Blocks that were drawn. */
+  readonly blocks: number;
+}
+
+const SIZES = AREA_RANGES.slice(1);
+const OVERALL = 0;
+const FIRST_CLASS = 1 + SIZES.length;
+/** Objects of the reference, those found again, objects of the candidate, those confirmed. */
+const COUNTS = 4;
+
+/**
+ * Estimates how far a candidate departs from the reference on a video, with a block bootstrap (Künsch, "The jackknife and the
+ * bootstrap for general stationary observations", 1989): whole blocks of frames are drawn.
+ */
+export async function compareOnVideo(
+  frames: readonly FrameMatches[],
+  options: AgreementOptions,
+): Promise<VideoAgreement> {
+  const { labels, blocks } = tally(frames, options.blockMs);
+  const groups = FIRST_CLASS + labels.length;
+  const samples = Array.from({ length: groups }, () => new LossSamples());
+  const sums = new Float64Array(groups * COUNTS);
+  const sumUp = (counts: Int32Array): void => {
+    sums.fill(0);
+    for (const [b, block] of blocks.entries()) {
+      const count = counts[b]!;
+      if (count === 0) continue;
+      for (let i = 0; i < block.length; i++) sums[i] = sums[i]! + block[i]! * count;
+    }
+  };
+  const f1 = (group: number): number => {
+    const at = group * COUNTS;
+    const isAbsent = sums[at] === 0 && sums[at + 2] === 0;
+    // A resample without the class says nothing of it; a video without any object agrees.
+    if (isAbsent && group !== OVERALL) return Number.NaN;
+    return f1Of(sums[at]!, sums[at + 1]!, sums[at + 2]!, sums[at + 3]!);
+  };
+  await resample(blocks.length, options, (counts) => {
+    sumUp(counts);
+    for (const [group, sample] of samples.entries()) sample.add(1, f1(group));
+  });
+  sumUp(new Int32Array(blocks.length).fill(1));
+  const estimateOf = (group: number): LossEstimate => samples[group]!.estimate(1, f1(group));
+  const byClass = labels.map((label, i): ClassLoss => {
+    const at = (FIRST_CLASS + i) * COUNTS;
+    return {
+      ...{ label, ...estimateOf(FIRST_CLASS + i) },
+      units: blocks.filter((block) => (block[at] ?? 0) > 0).length,
+      objects: sums[at]!,
+      foundByReference: sums[at]!,
+      // A weak detection that only finds an object again counts too.
+      candidateDetections: Math.max(sums[at + 1]!, sums[at + 2]!),
+    };
+  });
+  return {
+    overall: estimateOf(OVERALL),
+    bySize: SIZES.flatMap(({ name }, i) => {
+      const estimate = estimateOf(1 + i);
+      return Number.isNaN(estimate.loss) ? [] : [{ size: name as ObjectSize, ...estimate }];
+    }),
+    byClass: byClass.sort((a, b) => b.loss - a.loss),
+    blocks: blocks.length,
+  };
+}
+
+/** Counts objects by block and group. A block's counts end with the last class that occurs in it. */
+function tally(frames: readonly FrameMatches[], blockMs: number): { labels: string[]; blocks: number[][] } {
+  const groupOfLabel = new Map<string, number>();
+  const blocks = new Map<number, number[]>();
+  const groupsOf = ({ box, label }: Detection): number[] => {
+    if (!groupOfLabel.has(label)) groupOfLabel.set(label, FIRST_CLASS + groupOfLabel.size);
+    return [OVERALL, 1 + sizeOf(box[2] * box[3]), groupOfLabel.get(label)!];
+  };
+  const count = (block: number[], detections: readonly Detection[], matches: Int32Array, column: number): void => {
+    for (const [i, detection] of detections.entries()) {
+      if (matches[i] === NOT_ASKED) continue;
+      for (const group of groupsOf(detection)) {
+        const at = group * COUNTS + column;
+        while (block.length < (group + 1) * COUNTS) block.push(0);
+        block[at] = block[at]! + 1;
+        if (matches[i]! >= 0) block[at + 1] = block[at + 1]! + 1;
+      }
+    }
+  };
+  for (const { ptsUs, reference, candidate, found, confirmed } of frames) {
+    const number = Math.floor((ptsUs - frames[0]!.ptsUs) / (blockMs * 1000));
+    const block = blocks.get(number) ?? [];
+    blocks.set(number, block);
+    count(block, reference, found, 0);
+    count(block, candidate, confirmed, 2);
+  }
+  return { labels: [...groupOfLabel.keys()], blocks: [...blocks.values()] };
+}
+
+/** An area on a limit belongs to the smaller size. */
+function sizeOf(areaPx: number): number {
+  return SIZES.findIndex(({ maxPx }) => areaPx <= maxPx);
+}
