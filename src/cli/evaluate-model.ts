@@ -1,17 +1,14 @@
 import { join } from 'node:path';
 import { batchConfig } from '../config/batch.ts';
 import { check } from '../config/check.ts';
-import { previewConfig } from '../config/gateway.ts';
-import { parseStream } from '../config/load-pipeline.ts';
-import { SightlineError } from '../errors/sightline-error.ts';
 import { type CocoFigures, scoreDetections } from '../evaluate/average-precision.ts';
 import { categoryIdsOfClasses } from '../evaluate/class-categories.ts';
-import type { CocoAnnotations, CocoResult } from '../evaluate/coco-dataset.ts';
-import { openRuntime } from '../runtime/open-runtime.ts';
-import { ResultSinks } from '../runtime/results/result-sinks.ts';
+import type { CocoAnnotations } from '../evaluate/coco-dataset.ts';
+import { cocoResultsOf } from '../evaluate/recorded-results.ts';
+import { collectOnImages } from '../optimize/gate/collect-results.ts';
 import { type CliIo, note } from './cli-io.ts';
 import { type ModelFlags, modelConfigOf } from './model-flags.ts';
-import { startProgress } from './progress.ts';
+import { type Progress, startProgress } from './progress.ts';
 
 export type ResizeBy = 'ffmpeg' | 'sharp';
 
@@ -27,9 +24,6 @@ export interface Evaluation {
   readonly figures: CocoFigures;
 }
 
-/** Publishers measure AP with every class of every box down to this score. */
-const EVAL_SCORE = 0.001;
-
 /**
  * Runs a model on the pictures of an annotations file and scores it.
  *
@@ -41,64 +35,38 @@ export async function evaluateModel(
   annotations: CocoAnnotations,
   io: CliIo,
 ): Promise<Evaluation> {
-  const runtime = await openRuntime({
-    model: { ...modelConfigOf({ ...flags, minScore: EVAL_SCORE }), classesPerBox: 'all' },
-    batch: check(batchConfig, {}, 'batch'),
-    preview: check(previewConfig, {}, 'preview'),
-    sinks: new ResultSinks([]),
-    environment: io.environment,
-    onNotice: (text) => note(io, text),
-  });
-  const onStop = (): void => void runtime.stop();
-  io.stop.addEventListener('abort', onStop);
-  const progress = startProgress(io, 'images');
+  const { images } = annotations;
+  let progress: Progress | null = null;
   try {
-    const { images } = annotations;
-    const categoryIds = categoryIdsOfClasses(annotations, runtime.spec.classes);
-    const results: CocoResult[] = [];
-    let done = 0;
-    runtime.published.add(({ frame, detections }) => {
-      for (const { classId, box, score } of detections) {
-        const categoryId = categoryIds[classId];
-        if (categoryId != null) results.push({ imageId: images[frame]!.id, categoryId, box: [...box], score });
-      }
-      progress.update(++done, images.length, `${flags.model} ${done} / ${images.length} images`);
-    });
-    const startedMs = performance.now();
-    const config = parseStream({ id: 'eval', source: flags.images, policy: 'file' }, {});
-    const imagePaths = images.map(({ fileName }) => join(flags.images, fileName));
-    const stream = runtime.add(config, {
-      source: null,
-      imagePaths,
-      resizeImagesBy: flags.resizeBy,
-      label: flags.images,
-      policy: 'file',
-      picture: null,
-    });
-    await stream.settled();
-    if (stream.failure !== null) throw stream.failure;
-    if (done < images.length && !io.stop.aborted)
-      throw new SightlineError(
-        'ENGINE_FAILED',
-        `${images.length - done} of ${images.length} images were given up after failed inferences; no figures`,
-      );
-    if (io.stop.aborted) throw new SightlineError('COMMAND_INVALID', 'stopped before the end; no figures');
-    const { engine, provider, precision } = runtime.engineInfo;
-    const { width, height } = runtime.spec.input;
+    const collected = await collectOnImages(
+      {
+        model: modelConfigOf(flags),
+        batch: check(batchConfig, {}, 'batch'),
+        environment: io.environment,
+        onNotice: (text) => note(io, text),
+        stop: io.stop,
+        onOpened: ({ classes }) => {
+          categoryIdsOfClasses(annotations, classes);
+          progress = startProgress(io, 'images');
+        },
+        onProgress: (done) => progress?.update(done, images.length, `${flags.model} ${done} / ${images.length} images`),
+      },
+      {
+        paths: images.map(({ fileName }) => join(flags.images, fileName)),
+        resizeBy: flags.resizeBy,
+        label: flags.images,
+      },
+    );
+    const { spec, engine, provider, precision, seconds } = collected;
     return {
-      model: runtime.spec.name,
-      engine,
-      provider,
-      precision,
-      inputSize: `${width}x${height}`,
+      ...{ model: spec.name, engine, provider, precision },
+      inputSize: `${spec.input.width}x${spec.input.height}`,
       resizeBy: flags.resizeBy,
       images: images.length,
-      imagesPerSecond: (images.length * 1000) / (performance.now() - startedMs),
-      figures: scoreDetections(annotations, results),
+      imagesPerSecond: images.length / seconds,
+      figures: scoreDetections(annotations, cocoResultsOf(collected, annotations)),
     };
   } finally {
-    progress.stop();
-    io.stop.removeEventListener('abort', onStop);
-    await runtime.stop();
+    (progress as Progress | null)?.stop();
   }
 }

@@ -1,0 +1,151 @@
+import { check } from '../../config/check.ts';
+import { previewConfig } from '../../config/gateway.ts';
+import { parseStream } from '../../config/load-pipeline.ts';
+import type { StreamConfig } from '../../config/stream.ts';
+import type { PublishedFrame } from '../../core/frame.ts';
+import type { ModelSpec } from '../../core/model.ts';
+import { SightlineError } from '../../errors/sightline-error.ts';
+import type { RecordedFrame, RecordedResults } from '../../evaluate/recorded-results.ts';
+import { loadConfigured } from '../../runtime/model/load-detector.ts';
+import { type OpenOptions, openRuntime } from '../../runtime/open-runtime.ts';
+import { ResultSinks } from '../../runtime/results/result-sinks.ts';
+import type { Runtime } from '../../runtime/runtime.ts';
+import type { RuntimeStream } from '../../runtime/stream/runtime-stream.ts';
+import { resolveStreamInput } from '../../runtime/stream/stream-input.ts';
+import { modelSpec } from '../../store/manifests.ts';
+
+/** A configuration to run; what it publishes is kept. */
+export interface CollectOptions extends Omit<OpenOptions, 'sinks' | 'preview'> {
+  /** Ends the run early, with an error. */
+  readonly stop?: AbortSignal;
+  /** Called before the first frame. What it throws ends the run. */
+  readonly onOpened?: (spec: ModelSpec) => void;
+  /** Called with the number of results so far. */
+  readonly onProgress?: (frames: number) => void;
+}
+
+export interface PictureSet {
+  readonly paths: readonly string[];
+  readonly resizeBy: 'ffmpeg' | 'sharp';
+  /** Name of the set, for messages. */
+  readonly label: string;
+}
+
+export interface CollectedResults extends RecordedResults {
+  readonly spec: ModelSpec;
+  readonly engine: string;
+  readonly provider: string;
+  /** As executed. */
+  readonly precision: string;
+  /** From the first frame's start to the last result. */
+  readonly seconds: number;
+}
+
+/** Average precision is measured with every class of every box down to this score. */
+const AP_SCORE = 0.001;
+/** Agreement needs weaker boxes than those that are reported: see `matchFrames`. */
+const AGREEMENT_SHARE = 0.5;
+
+/**
+ * Runs a configuration on pictures, for average precision: every class of every box down to a score of 0.001.
+ *
+ * @returns results whose frame numbers are places in the list of pictures.
+ * @throws the errors of `openRuntime`; ENGINE_FAILED if pictures were given up; COMMAND_INVALID if it was stopped.
+ */
+export async function collectOnImages(options: CollectOptions, images: PictureSet): Promise<CollectedResults> {
+  const model = { ...options.model, scoreThreshold: AP_SCORE, classesPerBox: 'all' as const };
+  return withRuntime({ ...options, model }, async (runtime) => {
+    const config = parseStream({ id: 'pictures', source: images.label, policy: 'file' }, {});
+    const start = (): RuntimeStream =>
+      runtime.add(config, {
+        ...{ source: null, imagePaths: images.paths, resizeImagesBy: images.resizeBy },
+        ...{ label: images.label, policy: 'file', picture: null },
+      });
+    const collected = await record(runtime, start, options);
+    const missing = images.paths.length - collected.frames.length;
+    if (missing > 0) throw givenUp(`${missing} of ${images.paths.length} images`);
+    return { ...collected, scoreThreshold: AP_SCORE };
+  });
+}
+
+/**
+ * Runs a configuration on a clip, from its first frame to its last, with all settings of the stream that decide what is
+ * published. Objects are tracked even if the stream does not ask for it: the gate compares tracks.
+ *
+ * @param stream - its source is a file. Whatever would pace, repeat or drop frames is overruled.
+ * @returns results that hold boxes down to half the threshold.
+ * @throws the errors of `openRuntime` and `resolveStreamInput`, and those of a stream that fails; ENGINE_FAILED if frames were
+ *   given up; COMMAND_INVALID if it was stopped.
+ */
+export async function collectOnVideo(options: CollectOptions, stream: StreamConfig): Promise<CollectedResults> {
+  const scoreThreshold =
+    options.model.scoreThreshold ?? modelSpec(await loadConfigured(options.model, options.environment)).scoreThreshold;
+  const model = { ...options.model, scoreThreshold: scoreThreshold * AGREEMENT_SHARE };
+  const track = stream.track === false ? true : stream.track;
+  const config: StreamConfig = { ...stream, policy: 'file', loop: false, realtime: false, track };
+  return withRuntime({ ...options, model }, async (runtime) => {
+    const input = await resolveStreamInput(config, runtime.ffmpeg, null, runtime.spec);
+    let running: RuntimeStream | null = null;
+    const start = (): RuntimeStream => {
+      running = runtime.add(config, input);
+      return running;
+    };
+    const collected = await record(runtime, start, options);
+    const dropped = (running as RuntimeStream | null)?.droppedCount ?? 0;
+    if (dropped > 0) throw givenUp(`${dropped} frames of ${input.label}`);
+    return { ...collected, scoreThreshold };
+  });
+}
+
+async function withRuntime<T>(options: CollectOptions, use: (runtime: Runtime) => Promise<T>): Promise<T> {
+  const preview = check(previewConfig, {}, 'preview');
+  const runtime = await openRuntime({ ...options, preview, sinks: new ResultSinks([]) });
+  try {
+    options.onOpened?.(runtime.spec);
+    return await use(runtime);
+  } finally {
+    await runtime.stop();
+  }
+}
+
+/** Runs the only stream of a runtime to its end and keeps what it publishes. */
+async function record(
+  runtime: Runtime,
+  start: () => RuntimeStream,
+  { stop, onProgress }: CollectOptions,
+): Promise<Omit<CollectedResults, 'scoreThreshold'>> {
+  const frames: RecordedFrame[] = [];
+  const unsubscribe = runtime.published.add((published) => {
+    frames.push(recordOf(published));
+    onProgress?.(frames.length);
+  });
+  const onStop = (): void => void runtime.stop();
+  stop?.addEventListener('abort', onStop);
+  try {
+    refuseStopped(stop);
+    const startedMs = performance.now();
+    const stream = start();
+    await stream.settled();
+    const seconds = (performance.now() - startedMs) / 1000;
+    refuseStopped(stop);
+    if (stream.failure !== null) throw stream.failure;
+    const { engine, provider, precision } = runtime.engineInfo;
+    return { spec: runtime.spec, classes: runtime.spec.classes, frames, engine, provider, precision, seconds };
+  } finally {
+    unsubscribe();
+    stop?.removeEventListener('abort', onStop);
+  }
+}
+
+function refuseStopped(stop: AbortSignal | undefined): void {
+  if (stop?.aborted === true) throw new SightlineError('COMMAND_INVALID', 'stopped before the end; no figures');
+}
+
+/** The times of a frame are left out: a long clip has many. */
+function recordOf({ frame, ptsUs, width, height, detections, by }: PublishedFrame): RecordedFrame {
+  return { frame, ptsUs, width, height, detections, by };
+}
+
+function givenUp(what: string): SightlineError {
+  return new SightlineError('ENGINE_FAILED', `${what} were given up after failed inferences; no figures`);
+}

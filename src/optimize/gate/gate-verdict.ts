@@ -1,0 +1,38 @@
+import type { BoxDrift } from '../../evaluate/box-drift.ts';
+import type { LossEstimate } from '../../evaluate/loss-bootstrap.ts';
+import type { ClassLoss, SizeLoss } from '../../evaluate/precision-loss.ts';
+import type { TrackAgreement } from '../../evaluate/track-agreement.ts';
+import type { CountComparison } from './compare-counts.ts';
+import type { Verdict } from './loss-verdict.ts';
+
+/** What a video shows beside the agreement of single frames. */
+export interface VideoFindings {
+  readonly framesOfReference: number;
+  /** Frames that both runs published. Only they are compared. */
+  readonly framesShared: number;
+  readonly tracks: TrackAgreement;
+  readonly drift: BoxDrift;
+  readonly counts: readonly CountComparison[];
+}
+
+/** The verdict of the gate. Whatever is not `passed` must not be used. Loss, interval and figures are those of `measure`. */
+export interface GateVerdict extends LossEstimate {
+  readonly verdict: Verdict;
+  readonly measure: 'AP' | 'F1 against the reference';
+  /** The loss that is allowed. */
+  readonly allowed: number;
+  /** Pictures with an object, or frames that both runs published. */
+  readonly pictures: number;
+  /** Null if the verdict is clear, or if no number of pictures would decide. */
+  readonly picturesThatWouldDecide: number | null;
+  readonly bySize: readonly SizeLoss[];
+  /** Greatest loss first, at most ten. */
+  readonly byClass: readonly ClassLoss[];
+  /** Null if pictures were judged by labels. */
+  readonly video: VideoFindings | null;
+  /** One sentence with the figures. */
+  readonly reason: string;
+}
+
+/** Classes that a verdict lists. */
+export const CLASSES_SHOWN = 10;

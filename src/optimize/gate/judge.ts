@@ -1,0 +1,95 @@
+import type { CocoAnnotations } from '../../evaluate/coco-dataset.ts';
+import type { LossEstimate } from '../../evaluate/loss-bootstrap.ts';
+import { comparePrecision } from '../../evaluate/precision-loss.ts';
+import { cocoResultsOf, type RecordedResults } from '../../evaluate/recorded-results.ts';
+import type { Counters } from './compare-counts.ts';
+import { CLASSES_SHOWN, type GateVerdict } from './gate-verdict.ts';
+import { judgeVideo, type VideoTolerances } from './judge-video.ts';
+import { figure, judgeLoss, lostClasses, withObjections } from './loss-verdict.ts';
+
+/** What a candidate is judged by. */
+export type Ground =
+  /** Frame numbers of the results are places in the list of images. */
+  | { readonly kind: 'labels'; readonly annotations: CocoAnnotations }
+  /** Frame numbers are those of one clip. Lines and zones of the stream are counted. */
+  | { readonly kind: 'video'; readonly counters?: Counters };
+
+export interface JudgeOptions extends Partial<VideoTolerances> {
+  /** What may be lost, 0 to 1: points of AP, or of F1 against the reference. */
+  readonly maxLoss: number;
+  /** Default 1. */
+  readonly seed?: number;
+  /** Default 1,000. */
+  readonly resamples?: number;
+}
+
+/** With fewer pictures with objects a candidate cannot pass. */
+const FEWEST_PICTURES = 30;
+/** A class that is never reported is missed if it is labelled in as many pictures. */
+const FEWEST_PICTURES_OF_A_CLASS = 2;
+const DEFAULTS = { seed: 1, resamples: 1000 } as const;
+const FEWEST_RESAMPLES = 100;
+
+/**
+ * Judges whether a candidate keeps the quality of the reference: by labels, or by agreement on a video.
+ *
+ * With labels the loss of AP is estimated with a paired bootstrap over pictures. On a video objects, tracks, counts and first
+ * appearances are compared frame by frame, with what is published for the frames in between.
+ *
+ * @throws DATASET_INVALID if the annotations have no class of the models; RangeError if an option is out of range.
+ */
+export async function judge(
+  reference: RecordedResults,
+  candidate: RecordedResults,
+  ground: Ground,
+  options: JudgeOptions,
+): Promise<GateVerdict> {
+  const { maxLoss, seed, resamples } = { ...DEFAULTS, ...options };
+  if (!(maxLoss >= 0 && maxLoss <= 1)) throw new RangeError(`maxLoss: expected 0 to 1, received ${maxLoss}`);
+  if (!(Number.isInteger(resamples) && resamples >= FEWEST_RESAMPLES))
+    throw new RangeError(`resamples: expected a whole number from ${FEWEST_RESAMPLES}, received ${resamples}`);
+  if (ground.kind === 'labels')
+    return judgeByLabels(reference, candidate, ground.annotations, maxLoss, { seed, resamples });
+  return judgeVideo(reference, candidate, ground.counters, { ...options, maxLoss, seed, resamples });
+}
+
+async function judgeByLabels(
+  reference: RecordedResults,
+  candidate: RecordedResults,
+  annotations: CocoAnnotations,
+  allowed: number,
+  bootstrap: { readonly seed: number; readonly resamples: number },
+): Promise<GateVerdict> {
+  const [wanted, got] = [cocoResultsOf(reference, annotations), cocoResultsOf(candidate, annotations)];
+  const { overall, bySize, byClass, pictures } = await comparePrecision(annotations, wanted, got, bootstrap);
+  const lost = lostClasses(byClass, allowed, FEWEST_PICTURES_OF_A_CLASS);
+  const { verdict, unitsThatWouldDecide } = judgeLoss(overall, allowed, {
+    units: pictures,
+    fewestUnits: FEWEST_PICTURES,
+  });
+  const facts = {
+    ...{ measure: 'AP' as const, ...overall, allowed, pictures, bySize },
+    ...{ byClass: byClass.slice(0, CLASSES_SHOWN), video: null, picturesThatWouldDecide: null },
+  };
+  // What finds nothing can lose nothing: such a reference would let every candidate through.
+  if (!(overall.reference > allowed)) {
+    const reason =
+      pictures === 0
+        ? 'the pictures hold no labelled object, so nothing can be judged'
+        : `the reference reaches an AP of ${figure(overall.reference)} only: no candidate could lose the ${figure(allowed)} that are allowed`;
+    return { ...facts, verdict: 'inconclusive', reason };
+  }
+  const text = lossText(overall, allowed);
+  if (lost.length > 0) return { ...facts, verdict: 'refused', reason: withObjections(text, lost) };
+  if (verdict !== 'inconclusive') return { ...facts, verdict, reason: text };
+  const reason =
+    unitsThatWouldDecide === null
+      ? `${text}; the estimate lies at the limit, so no number of pictures would decide`
+      : `${text}; ${pictures} pictures do not decide, about ${unitsThatWouldDecide} would`;
+  return { ...facts, verdict, picturesThatWouldDecide: unitsThatWouldDecide, reason };
+}
+
+function lossText({ reference, candidate, loss, interval }: LossEstimate, allowed: number): string {
+  const span = `95 % interval ${figure(interval[0])} to ${figure(interval[1])}`;
+  return `AP ${figure(candidate)} against ${figure(reference)} of the reference, a loss of ${figure(loss)} (${span}) where ${figure(allowed)} is allowed`;
+}

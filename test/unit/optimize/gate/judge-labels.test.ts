@@ -1,0 +1,130 @@
+import { describe, expect, it } from 'vitest';
+import { scoreDetections } from '../../../../src/evaluate/average-precision.ts';
+import { cocoResultsOf, type RecordedResults } from '../../../../src/evaluate/recorded-results.ts';
+import type { GateVerdict } from '../../../../src/optimize/gate/gate-verdict.ts';
+import { judge } from '../../../../src/optimize/gate/judge.ts';
+import { asleepFrom, labelledScene, mapDetections, seePictures, shiftedBy } from '../../../support/gate-scenes.ts';
+
+const SCENE = labelledScene(200, 1);
+const REFERENCE = seePictures(SCENE, { seed: 1, missRatio: 0.03, jitter: 0.05 });
+
+function judged(candidate: RecordedResults, reference = REFERENCE, scene = SCENE): Promise<GateVerdict> {
+  const ground = { kind: 'labels', annotations: scene } as const;
+  return judge(reference, candidate, ground, { maxLoss: 0.02, resamples: 400 });
+}
+
+describe('the gate with labels passes', () => {
+  it('the reference itself, at no loss', async () => {
+    const verdict = await judged(REFERENCE);
+    expect(verdict).toMatchObject({ verdict: 'passed', loss: 0, interval: [0, 0], picturesThatWouldDecide: null });
+  });
+
+  it('a detector that is better', async () => {
+    const verdict = await judged(seePictures(SCENE, { seed: 1, missRatio: 0, jitter: 0.02 }));
+    expect(verdict.verdict).toBe('passed');
+    expect(verdict.loss).toBeLessThan(0);
+  });
+
+  it('with the figures of scoreDetections', async () => {
+    const candidate = seePictures(SCENE, { seed: 1, missRatio: 0.05, jitter: 0.06 });
+    const { reference, candidate: got, loss, bySize } = await judged(candidate);
+    const [wanted, found] = [REFERENCE, candidate].map((results) =>
+      scoreDetections(SCENE, cocoResultsOf(results, SCENE)),
+    );
+    expect(reference).toBe(wanted!.AP);
+    expect(got).toBe(found!.AP);
+    expect(loss).toBe(wanted!.AP - found!.AP);
+    expect(bySize.map(({ reference: before }) => before)).toEqual([wanted!.APs, wanted!.APm, wanted!.APl]);
+  });
+});
+
+describe('the gate with labels refuses', () => {
+  const cheats: [string, RecordedResults][] = [
+    ['the result of the first picture for all pictures', asleepFrom(REFERENCE, 0)],
+    [
+      'boxes that are shifted by a tenth of their size',
+      mapDetections(REFERENCE, (found) => ({ ...found, box: shiftedBy(found.box, 0.1, 0.1) })),
+    ],
+    ['a class that is never reported', mapDetections(REFERENCE, (found) => (found.label === 'dog' ? null : found))],
+    [
+      'two classes that are mixed up',
+      mapDetections(REFERENCE, (found) => ({ ...found, classId: [1, 0, 2][found.classId]! })),
+    ],
+    ['nothing at all', mapDetections(REFERENCE, () => null)],
+    [
+      'scores that mean nothing',
+      mapDetections(REFERENCE, (found) => ({ ...found, score: 0.001 + (found.box[0] % 1) / 2 })),
+    ],
+  ];
+
+  it.each(cheats)('%s', async (_, candidate) => {
+    const verdict = await judged(candidate);
+    expect(verdict.verdict, verdict.reason).toBe('refused');
+    expect(verdict.reason).toMatch(/AP 0\.\d{3} against 0\.\d{3}/);
+  });
+
+  it('a rare class that is lost, although the mean over many classes hides it', async () => {
+    // 40 classes: losing one of them costs 1 / 40 of AP at most, which is within an allowance of 0.03.
+    const categories = Array.from({ length: 40 }, (_, id) => ({ id, name: `class ${id}` }));
+    const scene = {
+      ...SCENE,
+      categories,
+      annotations: SCENE.annotations.map((object, i) => ({ ...object, categoryId: i % 40 })),
+    };
+    const frames = scene.images.map(({ id }, frame) => ({
+      ...{ frame, ptsUs: 0, width: 640, height: 480 },
+      detections: scene.annotations
+        .filter(({ imageId }) => imageId === id)
+        .map(({ categoryId, box }) => ({ classId: categoryId, label: `class ${categoryId}`, score: 0.9, box })),
+    }));
+    const perfect = { classes: categories.map(({ name }) => name), scoreThreshold: 0.001, frames };
+    const blind = mapDetections(perfect, (found) => (found.classId === 7 ? null : found));
+    const ground = { kind: 'labels', annotations: scene } as const;
+    const verdict = await judge(perfect, blind, ground, { maxLoss: 0.06, resamples: 100 });
+    expect(verdict.interval[1]).toBeLessThan(0.06);
+    expect(verdict).toMatchObject({ verdict: 'refused', reason: expect.stringContaining('class 7 is never reported') });
+    expect(verdict.byClass[0]).toMatchObject({ label: 'class 7', candidate: 0 });
+  });
+});
+
+describe('the gate with labels does not decide', () => {
+  it('on few pictures, and names a number that would do', async () => {
+    const scene = labelledScene(40, 2);
+    const reference = seePictures(scene, { seed: 1, missRatio: 0.1, jitter: 0.1 });
+    const candidate = seePictures(scene, { seed: 5, missRatio: 0.1, jitter: 0.1 });
+    const verdict = await judged(candidate, reference, scene);
+    expect(verdict, verdict.reason).toMatchObject({ verdict: 'inconclusive', pictures: 40 });
+    // The width falls with the root of the number: 40 pictures have a standard error that fits between loss and allowance then.
+    const { standardError, loss, picturesThatWouldDecide } = verdict;
+    const fits = 40 * ((1.96 * standardError) / (0.02 - loss)) ** 2;
+    expect(picturesThatWouldDecide! / fits).toBeGreaterThan(0.9);
+    expect(picturesThatWouldDecide! / fits).toBeLessThan(2);
+    expect(verdict.reason).toContain(`40 pictures do not decide, about ${picturesThatWouldDecide} would`);
+  });
+
+  it('on a handful of pictures on which nothing differs', async () => {
+    const scene = labelledScene(4, 2);
+    const same = seePictures(scene, { seed: 1, missRatio: 0, jitter: 0 });
+    expect(await judged(same, same, scene)).toMatchObject({ verdict: 'inconclusive', picturesThatWouldDecide: 30 });
+  });
+
+  it('against a reference that finds nothing: every candidate would pass', async () => {
+    const nothing = mapDetections(REFERENCE, () => null);
+    expect(await judged(nothing, nothing)).toMatchObject({
+      verdict: 'inconclusive',
+      reason: expect.stringContaining('the reference reaches an AP of 0.000 only'),
+    });
+  });
+});
+
+describe('settings that make no sense', () => {
+  const ground = { kind: 'labels', annotations: SCENE } as const;
+
+  it.each([
+    [{ maxLoss: Number.NaN }, /maxLoss/],
+    [{ maxLoss: 2 }, /maxLoss: expected 0 to 1, received 2/],
+    [{ maxLoss: 0.02, resamples: 10 }, /resamples: expected a whole number from 100, received 10/],
+  ])('%j', async (options, message) => {
+    await expect(judge(REFERENCE, REFERENCE, ground, options)).rejects.toThrow(message);
+  });
+});

@@ -1,0 +1,57 @@
+import { describe, expect, it } from 'vitest';
+import { scoreDetections } from '../../../../src/evaluate/average-precision.ts';
+import type { CocoAnnotations } from '../../../../src/evaluate/coco-dataset.ts';
+import { cocoResultsOf } from '../../../../src/evaluate/recorded-results.ts';
+import { judge } from '../../../../src/optimize/gate/judge.ts';
+import { type Eyesight, labelledScene, seePictures } from '../../../support/gate-scenes.ts';
+
+const PAIRS = 200;
+/**
+ * By chance alone equal detectors differ by their standard error, about 0.008 here. 2 points are 2.5 of those. With half as many
+ * pictures they are 1.7, and 5 % would be refused: the evidence sets that share, not the rule.
+ */
+const PICTURES = 200;
+/** 200 verdicts take some ten seconds on an idle core. */
+const PATIENCE_MS = 300_000;
+const GOOD: Omit<Eyesight, 'seed'> = { missRatio: 0.05, jitter: 0.05 };
+const WORSE: Omit<Eyesight, 'seed'> = { missRatio: 0.1, jitter: 0.05 };
+
+function averagePrecision(scene: CocoAnnotations, sight: Eyesight): number {
+  return scoreDetections(scene, cocoResultsOf(seePictures(scene, sight), scene)).AP;
+}
+
+async function verdicts(candidate: Omit<Eyesight, 'seed'>): Promise<Record<string, number>> {
+  const counts: Record<string, number> = { passed: 0, refused: 0, inconclusive: 0 };
+  for (let pair = 0; pair < PAIRS; pair++) {
+    const scene = labelledScene(PICTURES, 1000 + pair);
+    const reference = seePictures(scene, { ...GOOD, seed: 2 * pair });
+    const other = seePictures(scene, { ...candidate, seed: 2 * pair + 1 });
+    const ground = { kind: 'labels', annotations: scene } as const;
+    const { verdict } = await judge(reference, other, ground, { maxLoss: 0.02, seed: pair, resamples: 100 });
+    counts[verdict]! += 1;
+  }
+  return counts;
+}
+
+describe(`over ${PAIRS} pairs of simulated detectors`, () => {
+  it('the worse one is worse by 4 points of AP, measured on many pictures', () => {
+    const scene = labelledScene(4000, 9);
+    const loss = averagePrecision(scene, { ...GOOD, seed: 1 }) - averagePrecision(scene, { ...WORSE, seed: 2 });
+    expect(loss).toBeGreaterThan(0.035);
+    expect(loss).toBeLessThan(0.045);
+  });
+
+  it('at most 5 % of equal ones are refused', { timeout: PATIENCE_MS }, async () => {
+    const counts = await verdicts(GOOD);
+    console.log('equal pairs:', counts);
+    expect(counts.refused).toBeLessThanOrEqual(PAIRS * 0.05);
+  });
+
+  it('at least 95 % of those that lose 4 points are not passed where 2 are allowed', {
+    timeout: PATIENCE_MS,
+  }, async () => {
+    const counts = await verdicts(WORSE);
+    console.log('pairs that lose 4 points:', counts);
+    expect(counts.passed).toBeLessThanOrEqual(PAIRS * 0.05);
+  });
+});
