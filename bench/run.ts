@@ -13,6 +13,7 @@ import { overload } from './overload.bench.ts';
 import { ownCost } from './own-cost.bench.ts';
 import { peers } from './peers/peers.bench.ts';
 import { peersOpenvino } from './peers/peers-openvino.bench.ts';
+import { skipping } from './skipping.bench.ts';
 import { openContext } from './support/bench-context.ts';
 import { describeMachine } from './support/machine.ts';
 import { type SectionRecord, sectionText, writeResults } from './support/report.ts';
@@ -32,6 +33,7 @@ const SECTIONS: readonly Section[] = [
   memory,
   engines,
   int8,
+  skipping,
   peers,
   peersOpenvino,
   controlPlane,

@@ -7,6 +7,7 @@ import { addEval } from './eval.ts';
 import { addHost } from './host.ts';
 import { addJobs } from './jobs.ts';
 import { addModels } from './models.ts';
+import { addOptimize } from './optimize.ts';
 import { addRun } from './run.ts';
 import { runProgram } from './run-program.ts';
 import { addScore } from './score.ts';
@@ -21,13 +22,13 @@ Start here:
 
 Environment: FFMPEG_PATH, SIGHTLINE_MODEL_PATH (folders with weights), SIGHTLINE_CACHE_DIR, SIGHTLINE_TOKEN,
 REDIS_URL and REDIS_CA_FILE (the fleet).
-Exit codes: 0 success; 1 failed while running; 2 wrong command or configuration.`;
+Exit codes: 0 success; 1 failed while running; 2 wrong command or configuration; 3 done, but a target was not met.`;
 
 /**
  * Runs one command line.
  *
  * @param args - without node and script.
- * @returns the exit code: 0 success, 1 failed while running, 2 wrong command or configuration.
+ * @returns the exit code: 0 success, 1 failed while running, 2 wrong command or configuration, 3 a target was not met.
  */
 export async function runCli(args: readonly string[], io: CliIo, version: string): Promise<number> {
   const program = new Command('sightline')
@@ -41,6 +42,7 @@ export async function runCli(args: readonly string[], io: CliIo, version: string
     addEval,
     addScore,
     addBench,
+    addOptimize,
     addModels,
     addDoctor,
     addHost,

@@ -7,7 +7,7 @@ import { ReportedFailure } from './reported-failure.ts';
  * Runs one command line of a program.
  *
  * @param args - without node and script.
- * @returns the exit code: 0 success, 1 failed while running, 2 wrong command or configuration.
+ * @returns the exit code: 0 success, 1 failed while running, 2 wrong command or configuration, 3 a target was not met.
  */
 export async function runProgram(program: Command, args: readonly string[], io: CliIo): Promise<number> {
   configure(program, io);

@@ -1,0 +1,189 @@
+import { join } from 'node:path';
+import { type Command, Option } from 'commander';
+import { findFfmpeg } from '../decode/ffmpeg-binary.ts';
+import { SightlineError } from '../errors/sightline-error.ts';
+import { readAnnotations } from '../evaluate/coco-files.ts';
+import { demoSource } from '../host/demo-source.ts';
+import { LEVER_IDS } from '../optimize/levers/levers.ts';
+import type { LeverId, Step } from '../optimize/result.ts';
+import { type Optimization, type OptimizeRequest, optimize, planOptimization } from '../optimize/run/optimize.ts';
+import type { Labels } from '../optimize/run/quality-bench.ts';
+import type { SearchPlan } from '../optimize/search/plan-search.ts';
+import { type CliIo, note, print, printJson } from './cli-io.ts';
+import { ReportedFailure } from './reported-failure.ts';
+import { table } from './table.ts';
+
+interface OptimizeFlags {
+  readonly target?: string;
+  readonly annotations?: string;
+  readonly images?: string;
+  readonly maxLoss: number;
+  readonly candidates?: string;
+  readonly levers?: string;
+  readonly budget: string;
+  readonly report: string;
+  readonly resume?: boolean;
+  readonly plan?: boolean;
+  readonly seed: number;
+  readonly hostPrice?: string;
+  readonly json?: boolean;
+}
+
+const HELP = `
+Examples:
+  sightline optimize clip.mp4                                     what five minutes can do, judged by agreement on the clip
+  sightline optimize cameras.yaml --target "fps>=25,p99<=80ms" --budget 20m
+  sightline optimize cameras.yaml --annotations val.json --images val --max-loss 0.02 --budget 20m --report tuned
+  sightline optimize cameras.yaml --plan                          what it would try, without measuring
+
+The report folder gets report.html, report.md, best.yaml (run it as it is), pareto.json and measurements.jsonl. An interrupted
+run goes on with --resume. No speed buys in what the quality gate refuses. With INT8 files from "models compile --precision int8"
+that precision is tried, too. Use a quiet machine: windows in which other processes took the CPU are discarded.`;
+
+export function addOptimize(program: Command, io: CliIo): void {
+  program
+    .command('optimize')
+    .description('measure a pipeline, find its bottleneck, make it faster without making it worse, and report')
+    .argument('<pipeline|input>', 'pipeline file (.yaml) whose first stream is a recording, or a video file')
+    .option('--target <targets>', 'what to reach, such as "fps>=30,p99<=50ms,streams>=8"')
+    .option('--annotations <file>', 'COCO annotations; quality is then judged by AP')
+    .option('--images <dir>', 'folder with the images of the annotations')
+    .addOption(
+      new Option('--max-loss <0..1>', 'AP, or agreement without labels, that may be lost')
+        .argParser(Number)
+        .default(0.02),
+    )
+    .option('--candidates <dir>', 'folder with further detectors of the same classes: ONNX files or manifests')
+    .option('--levers <list>', `levers to try, separated by commas (default: all): ${LEVER_IDS.join(', ')}`)
+    .option('--budget <time>', 'time to use, such as 5m or 90s', '5m')
+    .option('--report <dir>', 'folder for the report and all measurements', 'optimize-report')
+    .option('--resume', 'go on where a run with the same report folder was interrupted')
+    .option('--plan', 'say what would be tried and how long it takes, and measure nothing')
+    .addOption(new Option('--seed <n>', 'start value of everything random').argParser(Number).default(1))
+    .option('--host-price <price>', 'price of one host for a month, such as "60 EUR", for the plan in the report')
+    .option('--json', 'one JSON document on standard output')
+    .addHelpText('after', HELP)
+    .action((subject: string, flags: OptimizeFlags) => runOptimize(subject, flags, io));
+}
+
+async function runOptimize(subject: string, flags: OptimizeFlags, io: CliIo): Promise<void> {
+  const request = await requestOf(subject, flags, io);
+  if (flags.plan === true) {
+    const plan = await planOptimization(request);
+    if (flags.json === true) printJson(io, plan);
+    else print(io, planText(plan));
+    return;
+  }
+  const outcome = await optimize(request);
+  if (flags.json === true) printJson(io, outcome);
+  else print(io, outcomeText(outcome));
+  if (!outcome.targetsMet) throw new ReportedFailure({ message: 'a target was not met', exitCode: 3 });
+}
+
+/** @throws COMMAND_INVALID, DATASET_INVALID, FFMPEG_MISSING */
+async function requestOf(subject: string, flags: OptimizeFlags, io: CliIo): Promise<OptimizeRequest> {
+  const { environment } = io;
+  const { maxLoss, seed, annotations = null, images = null } = flags;
+  if (!(maxLoss >= 0 && maxLoss <= 1)) throw invalid('--max-loss: expected a number from 0 to 1');
+  if (!(Number.isInteger(seed) && seed >= 0)) throw invalid('--seed: expected a whole number from 0');
+  const ffmpeg = await findFfmpeg({ path: environment.ffmpegPath, searchPath: environment.searchPath });
+  return {
+    ...{ subject, maxLoss, seed, annotations, images, environment, ffmpeg },
+    target: flags.target ?? null,
+    labels: await labelsOf(annotations, images),
+    candidates: flags.candidates ?? null,
+    levers: flags.levers === undefined ? null : leversOf(flags.levers),
+    budgetSeconds: secondsOf(flags.budget),
+    report: flags.report,
+    resume: flags.resume === true,
+    hostPrice: flags.hostPrice === undefined ? null : priceOf(flags.hostPrice),
+    demoClip: () => demoSource(ffmpeg, environment, (text) => note(io, text)),
+    signal: io.stop,
+    note: (text) => note(io, text),
+    onStep: (step) => note(io, stepText(step)),
+  };
+}
+
+async function labelsOf(annotationsPath: string | null, images: string | null): Promise<Labels | null> {
+  if (annotationsPath === null && images === null) return null;
+  if (annotationsPath === null || images === null)
+    throw invalid('--annotations and --images: expected both or neither');
+  const annotations = await readAnnotations(annotationsPath);
+  return { annotations, folder: images, paths: annotations.images.map(({ fileName }) => join(images, fileName)) };
+}
+
+function leversOf(text: string): LeverId[] {
+  return text.split(',').map((part) => {
+    const lever = LEVER_IDS.find((id) => id === part.trim());
+    if (lever === undefined)
+      throw invalid(`--levers: expected some of ${LEVER_IDS.join(', ')}, received "${part.trim()}"`);
+    return lever;
+  });
+}
+
+function secondsOf(text: string): number {
+  const [, number, unit] = /^(\d+(?:\.\d+)?)\s*(s|m|h)$/.exec(text.trim()) ?? [];
+  const seconds = Number(number) * { s: 1, m: 60, h: 3600 }[unit as 's' | 'm' | 'h'];
+  if (!(seconds >= 30 && seconds <= 86_400))
+    throw invalid(`--budget: expected a time from 30s to 24h, such as 20m, received "${text}"`);
+  return seconds;
+}
+
+function priceOf(text: string): { amount: number; currency: string } {
+  const [, amount, currency] = /^(\d+(?:\.\d+)?)\s+([\p{L}$€£]{1,8})$/u.exec(text.trim()) ?? [];
+  if (amount === undefined || currency === undefined)
+    throw invalid(`--host-price: expected an amount and a currency, such as "60 EUR", received "${text}"`);
+  return { amount: Number(amount), currency };
+}
+
+function invalid(message: string): SightlineError {
+  return new SightlineError('COMMAND_INVALID', message);
+}
+
+function stepText({ lever, from, to, predictedGain, measuredGain, verdict, reason }: Step): string {
+  const gain = measuredGain === null ? '' : `, measured ${times(measuredGain)}`;
+  return `${lever}: ${from} -> ${to}: predicted ${times(predictedGain)}${gain}: ${verdict} (${reason})`;
+}
+
+function planText({ measurements, steps, seconds }: SearchPlan): string {
+  const counted = new Map<string, { number: number; seconds: number }>();
+  for (const { kind, seconds: each } of measurements) {
+    const sum = counted.get(kind) ?? { number: 0, seconds: 0 };
+    counted.set(kind, { number: sum.number + 1, seconds: sum.seconds + each });
+  }
+  const rows = [...counted].map(([kind, sum]) => [kind, String(sum.number), `${sum.seconds} s`]);
+  return [
+    'It would try, in this order, by typical costs (what it measures may lead it another way):',
+    table([
+      ['lever', 'from', 'to', 'predicted'],
+      ...steps.map(({ lever, from, to, predictedGain }) => [lever, from, to, times(predictedGain)]),
+    ]),
+    '',
+    table([['measurements', 'number', 'time'], ...rows]),
+    `about ${Math.ceil(seconds / 60)} min`,
+  ].join('\n');
+}
+
+function outcomeText({ baseline, best, speedup, apLoss, bottlenecks, files, measurements, seconds }: Optimization) {
+  const row = (name: string, side: Optimization['best']): string[] => [
+    name,
+    `${side.fps.toFixed(1)} fps`,
+    side.cpuMsPerFrame === null ? '-' : `${side.cpuMsPerFrame.toFixed(1)} ms`,
+    side.ap === null ? '-' : side.ap.toFixed(3),
+    side.capacity === null ? '-' : String(side.capacity.cameras),
+    Object.values(side.configuration).slice(0, 4).join(' '),
+  ];
+  const targets = best.targets.map(({ target, state, reason }) => `${target}: ${state} (${reason})`);
+  return [
+    table([['', 'rate', 'CPU a frame', 'AP', 'cameras', 'detector'], row('baseline', baseline), row('best', best)]),
+    `${times(speedup)} the frames per second${apLoss === null ? '' : `, ${apLoss.toFixed(3)} lost`}; ${measurements} measurements in ${Math.round(seconds)} s`,
+    `bottleneck before: ${bottlenecks[0]?.explanation ?? 'none was found'}`,
+    ...targets,
+    `written: ${files.join(', ')}`,
+    `try it: sightline run ${files[0]}`,
+  ].join('\n');
+}
+
+function times(ratio: number): string {
+  return `${ratio.toFixed(2)} x`;
+}

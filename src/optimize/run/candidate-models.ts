@@ -1,0 +1,129 @@
+import { join } from 'node:path';
+import { glob } from 'tinyglobby';
+import type { Environment } from '../../config/environment.ts';
+import { parseInputSize } from '../../config/model-config.ts';
+import { SightlineError } from '../../errors/sightline-error.ts';
+import { loadDetector, manifestFolders } from '../../runtime/model/load-detector.ts';
+import { prepareModel } from '../../runtime/model/prepare-model.ts';
+import { findWeights } from '../../store/find-weights.ts';
+import { listManifests, listUserManifests, type Manifest } from '../../store/manifests.ts';
+import type { CandidateModel, EngineFormat } from '../levers/search-space.ts';
+
+export interface CandidateOptions {
+  readonly environment: Environment;
+  /** Name or path of the pipeline's own detector; it is always among the candidates. */
+  readonly own: string;
+  /** Folder with further ONNX files or manifests; null if there is none. */
+  readonly folder: string | null;
+  /** Engines that compute INT8. */
+  readonly int8Engines: readonly EngineFormat['engine'][];
+  readonly note: (text: string) => void;
+}
+
+interface Named {
+  readonly name: string;
+  readonly manifest: Manifest;
+}
+
+/**
+ * Lists the detectors that could take the place of the pipeline's own: those with the same classes whose weights are on this
+ * machine, from the store, the user's manifests and a folder. Nothing is downloaded.
+ *
+ * @throws what `loadDetector` throws for the pipeline's own detector; COMMAND_INVALID if the folder holds no detector.
+ */
+export async function candidateModels(options: CandidateOptions): Promise<CandidateModel[]> {
+  const { environment, own, note } = options;
+  const ownManifest = await loadDetector(own, places(environment));
+  const folders = manifestFolders(places(environment));
+  const known = [...(await listManifests()), ...(await listUserManifests(folders, note))];
+  const named: Named[] = [
+    { name: own, manifest: ownManifest },
+    ...known.map((manifest) => ({ name: manifest.name, manifest })),
+    ...(options.folder === null ? [] : await detectorsIn(options.folder, environment, note)),
+  ];
+  const candidates: CandidateModel[] = [];
+  for (const { name, manifest } of named) {
+    const isKnown = candidates.some((candidate) => candidate.name === name);
+    const isSame = manifest.name === ownManifest.name && name !== own;
+    if (isKnown || isSame || !hasSameClasses(manifest, ownManifest)) continue;
+    if (await hasWeights(manifest, environment)) candidates.push(await candidateOf(name, manifest, options));
+  }
+  return candidates;
+}
+
+async function candidateOf(name: string, manifest: Manifest, options: CandidateOptions): Promise<CandidateModel> {
+  const { width, height } = manifest.input;
+  const inputSize = `${width}x${height}`;
+  return {
+    name,
+    inputSize,
+    anySize: hasFreeSize(manifest),
+    reportedAp: manifest.reported?.ap ?? null,
+    extraFormats: await quantisedFormats(name, inputSize, options),
+  };
+}
+
+/** Networks without fixed grids or position codes; their descriptions say that any multiple of 32 is possible. */
+function hasFreeSize({ family }: Manifest): boolean {
+  return family === 'centernet' || family === 'yolox';
+}
+
+/** INT8 formats for which `models compile` has made a file. */
+async function quantisedFormats(
+  name: string,
+  inputSize: string,
+  { environment, int8Engines, note }: CandidateOptions,
+): Promise<EngineFormat[]> {
+  const found: EngineFormat[] = [];
+  for (const engine of int8Engines) {
+    if (engine === 'wasm' || engine === 'tensorflow') continue;
+    try {
+      const size = parseInputSize(inputSize);
+      const { modelPath: searchPath, cacheDir } = environment;
+      const request = { engine, precision: 'int8', inputSize: size, searchPath, cacheDir, onNotice: note } as const;
+      await prepareModel(name, { ...request, mayFetch: false });
+      found.push({ engine, precision: 'int8' });
+    } catch (error) {
+      // No quantised file, or a network that the compiler does not take: it has no INT8.
+      if (!(error instanceof SightlineError)) throw error;
+    }
+  }
+  return found;
+}
+
+async function detectorsIn(folder: string, environment: Environment, note: (text: string) => void): Promise<Named[]> {
+  const paths = (await glob(['*.onnx', '*.yaml'], { cwd: folder, onlyFiles: true }).catch(() => [])).sort();
+  const found: Named[] = [];
+  for (const path of paths.map((name) => join(folder, name))) {
+    try {
+      found.push({ name: path, manifest: await loadDetector(path, places(environment)) });
+    } catch (error) {
+      if (!(error instanceof SightlineError)) throw error;
+      note(`${path} is not tried: ${error.message}`);
+    }
+  }
+  if (found.length === 0)
+    throw new SightlineError(
+      'COMMAND_INVALID',
+      `--candidates ${folder}: expected a folder with ONNX files or manifests, found none that can be used`,
+    );
+  return found;
+}
+
+async function hasWeights(manifest: Manifest, { modelPath, cacheDir }: Environment): Promise<boolean> {
+  try {
+    await findWeights(manifest, { searchPath: modelPath, cacheDir, onNotice: () => undefined, mayFetch: false });
+    return true;
+  } catch (error) {
+    if (error instanceof SightlineError) return false;
+    throw error;
+  }
+}
+
+function hasSameClasses(a: Manifest, b: Manifest): boolean {
+  return a.classes.length === b.classes.length && a.classes.every((label, i) => label === b.classes[i]);
+}
+
+function places({ modelPath, cacheDir }: Environment): { searchPath: readonly string[]; cacheDir: string } {
+  return { searchPath: modelPath, cacheDir };
+}

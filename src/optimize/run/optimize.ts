@@ -1,0 +1,380 @@
+import { mkdir } from 'node:fs/promises';
+import { availableParallelism } from 'node:os';
+import { join } from 'node:path';
+import type { Environment } from '../../config/environment.ts';
+import { parseStream } from '../../config/load-pipeline.ts';
+import type { FfmpegBinary } from '../../decode/ffmpeg-binary.ts';
+import { writeWholeFile } from '../../disk/replace-file.ts';
+import { findBottlenecks } from '../../measure/bottlenecks.ts';
+import { findCapacity } from '../../measure/find-capacity.ts';
+import { type MachineFacts, machineFacts } from '../../measure/machine-facts.ts';
+import { MeasurementLog } from '../../measure/measurement-log.ts';
+import { judgeTargets, parseTargets, type Target } from '../../measure/targets.ts';
+import { OpenTrial } from '../../measure/trial.ts';
+import type { TargetVerdict, TrialResult } from '../../measure/trial-result.ts';
+import { applyToText, configurationOf } from '../levers/apply-configuration.ts';
+import { LEVERS } from '../levers/levers.ts';
+import { type CandidateModel, openSpace, type SearchSpace } from '../levers/search-space.ts';
+import type { HostPrice, LeverWords, ReportCapacity, ReportInput, ReportQuality } from '../report/report-input.ts';
+import { writeReport } from '../report/write-report.ts';
+import type { Bottleneck, Configuration, LeverId, ParetoPoint, Refusal, Step } from '../result.ts';
+import type { MachineShape } from '../search/cost-model.ts';
+import { configurationKey } from '../search/experiments.ts';
+import { planSearch, type SearchPlan } from '../search/plan-search.ts';
+import { search } from '../search/search.ts';
+import { candidateModels } from './candidate-models.ts';
+import { machineFormats } from './machine-formats.ts';
+import { PictureSample } from './picture-sample.ts';
+import { type LoggedRecord, PipelineEvaluator } from './pipeline-evaluator.ts';
+import { type Judgement, type Labels, QualityBench } from './quality-bench.ts';
+import { openSubject, type Subject } from './subject.ts';
+
+export interface OptimizeRequest {
+  /** Path of a pipeline or of a video. */
+  readonly subject: string;
+  /** As `--target` writes them; null for none. */
+  readonly target: string | null;
+  readonly labels: Labels | null;
+  /** Paths of annotations and pictures as the user wrote them, for the report's commands. */
+  readonly annotations: string | null;
+  readonly images: string | null;
+  readonly maxLoss: number;
+  readonly candidates: string | null;
+  readonly levers: readonly LeverId[] | null;
+  readonly budgetSeconds: number;
+  /** Folder of the report and of the log of measurements. */
+  readonly report: string;
+  readonly resume: boolean;
+  readonly seed: number;
+  readonly hostPrice: HostPrice | null;
+  readonly environment: Environment;
+  readonly ffmpeg: FfmpegBinary;
+  readonly demoClip: () => Promise<string>;
+  readonly signal: AbortSignal;
+  readonly note: (text: string) => void;
+  readonly onStep: (step: Step) => void;
+}
+
+/** The outcome, as `--json` prints it. */
+export interface Optimization {
+  readonly baseline: OptimizedSide;
+  readonly best: OptimizedSide;
+  /** Frames per second of the best to those of the baseline. */
+  readonly speedup: number;
+  /** AP, or agreement without labels, that the best loses; null if it was not judged. */
+  readonly apLoss: number | null;
+  readonly steps: readonly Step[];
+  readonly refused: readonly Refusal[];
+  readonly bottlenecks: readonly Bottleneck[];
+  readonly pareto: readonly ParetoPoint[];
+  /** Number of measurements. */
+  readonly measurements: number;
+  readonly seconds: number;
+  /** Whether the best meets every target; true without targets. */
+  readonly targetsMet: boolean;
+  readonly files: readonly string[];
+}
+
+export interface OptimizedSide {
+  readonly configuration: Configuration;
+  readonly fps: number;
+  readonly p99Ms: number;
+  readonly cpuMsPerFrame: number | null;
+  readonly ap: number | null;
+  readonly targets: readonly TargetVerdict[];
+  readonly capacity: ReportCapacity | null;
+  readonly measurement: string;
+}
+
+/** Cameras of this rate and limit decide how many a host can serve, unless targets say otherwise. */
+const CAPACITY_FPS = 30;
+const CAPACITY_TARGET = 'p99<=100ms';
+const MOST_CAMERAS = 64;
+/** 459 frames without a miss decide a p99: 16 s of one camera, less with several. */
+const CAPACITY_TIMING = { warmUpSeconds: 1.5, windowSeconds: 1, limitSeconds: 24 } as const;
+const CAPACITY_FRAMES = 500;
+/** Share of the budget that is kept for the long runs at the end, and for the capacity if there is time for it. */
+const FINAL_RATIO = 0.2;
+const CAPACITY_SECONDS = 150;
+const LEAST_BUDGET_FOR_CAPACITY = 480;
+/** Free share of a host that the plan keeps for peaks. */
+const HEADROOM_RATIO = 0.3;
+const DEFAULT_BASE_THREADS = 1;
+
+/** What both the search and its plan start from. */
+interface Start {
+  readonly subject: Subject;
+  readonly baseline: Configuration;
+  readonly space: SearchSpace;
+  readonly shape: MachineShape;
+  readonly models: readonly CandidateModel[];
+  readonly machine: MachineFacts;
+  readonly targets: readonly Target[];
+}
+
+/** Says what an optimisation would try and how long it takes, without measuring. */
+export async function planOptimization(request: OptimizeRequest): Promise<SearchPlan> {
+  const start = await prepare(request);
+  try {
+    const { baseline, space, shape: machine } = start;
+    const { budgetSeconds, seed, maxLoss, signal } = request;
+    return await planSearch({ baseline, space, machine, budgetSeconds, seed, maxLoss, signal });
+  } finally {
+    await start.subject.close();
+  }
+}
+
+/**
+ * Measures a pipeline, finds its bottlenecks, searches for a faster configuration that passes the quality gate, and writes the
+ * report.
+ *
+ * @throws what the pipeline itself fails with; COMMAND_INVALID; the reason of `signal`.
+ */
+export async function optimize(request: OptimizeRequest): Promise<Optimization> {
+  const startedMs = performance.now();
+  const createdAt = new Date().toISOString();
+  const start = await prepare(request);
+  const { subject, baseline, space, shape, machine, targets } = start;
+  await mkdir(request.report, { recursive: true });
+  const log = await MeasurementLog.open<Configuration, object>(join(request.report, 'measurements.jsonl'), request);
+  const { signal, note, environment, ffmpeg, seed, maxLoss, labels } = request;
+  const clip = parseStream({ ...withoutPolicy(subject.pipeline.streams[0]!), source: subject.clip }, {});
+  const quality = new QualityBench({
+    ...{ pipeline: subject.pipeline, baseline, labels, clip, maxLoss, seed, environment, ffmpeg, signal, note },
+    reference: referenceOf(start, baseline),
+  });
+  const pictures = await PictureSample.of(ffmpeg, subject.clip, subject.picture.durationUs, signal);
+  const common = { pipeline: subject.pipeline, baseline, environment, ffmpeg, machine, log, seed, signal, note };
+  const evaluator = new PipelineEvaluator({ ...common, targets, quality, pictures });
+  try {
+    const hasTimeForCapacity = request.budgetSeconds >= LEAST_BUDGET_FOR_CAPACITY;
+    const reserved = request.budgetSeconds * FINAL_RATIO + (hasTimeForCapacity ? 2 * CAPACITY_SECONDS : 0);
+    const spent = (performance.now() - startedMs) / 1000;
+    const budgetSeconds = Math.max(30, request.budgetSeconds - reserved - spent);
+    const found = await search({
+      ...{ baseline, space, machine: shape, evaluator, budgetSeconds, seed, signal },
+      onStep: request.onStep,
+    });
+    const best = found.best.configuration;
+    const isSame = configurationKey(best) === configurationKey(baseline);
+    note('measuring the baseline and the best in long runs');
+    const before = await evaluator.offline(baseline, 'long', 'baseline');
+    const after = isSame ? before : await evaluator.offline(best, 'long', 'confirm');
+    const paced = targets.length === 0 ? null : await pacedVerdicts(evaluator, targets, [baseline, best]);
+    const capacities = hasTimeForCapacity ? await capacitiesOf(evaluator, targets, [baseline, best], request) : null;
+    const judged = await evaluator.quality(best);
+    const judgements = log.records.filter(({ kind, error }) => kind === 'quality' && error === null);
+    const bottlenecks = bottlenecksOf(before, baseline, start, found.steps, await evaluator.probe(baseline));
+    const side = (configuration: Configuration, record: LoggedRecord, i: 0 | 1): OptimizedSide => {
+      const { fps, latencyMs, cpuMsPerFrame } = record.result as TrialResult;
+      return {
+        ...{ configuration, fps, p99Ms: latencyMs.p99, cpuMsPerFrame: cpuMsPerFrame?.total ?? null },
+        ap: apOf(judgements, configuration),
+        targets: paced?.[i] ?? [],
+        capacity: capacities?.[i] ?? null,
+        measurement: record.id,
+      };
+    };
+    const sides = { baseline: side(baseline, before, 0), best: side(best, after, isSame ? 0 : 1) };
+    const seconds = (performance.now() - startedMs) / 1000;
+    const bestPath = join(request.report, 'best.yaml');
+    await writeWholeFile(bestPath, applyToText(subject.text, best, subject.name));
+    const input: ReportInput = {
+      ...{ subject: subject.name, createdAt, seconds, seed, machine },
+      ...{ steps: found.steps, refusals: found.refused, pareto: found.pareto, bottlenecks },
+      baseline: sides.baseline,
+      best: sides.best,
+      quality: reportQuality(judgements, baseline, best),
+      levers: leverWords(),
+      measurements: log.records,
+      options: {
+        ...{ target: request.target, hostPrice: request.hostPrice, headroomRatio: HEADROOM_RATIO, bestPath },
+        ...{ cameraFps: CAPACITY_FPS, annotations: request.annotations, images: request.images },
+      },
+    };
+    const files = [bestPath, ...(await writeReport(request.report, input))];
+    return {
+      ...sides,
+      speedup: found.speedup?.ratio ?? sides.best.fps / sides.baseline.fps,
+      apLoss: isSame ? 0 : judged.loss,
+      ...{ steps: found.steps, refused: found.refused, bottlenecks, pareto: found.pareto },
+      ...{ measurements: log.records.length, seconds, files },
+      targetsMet: sides.best.targets.every(({ state }) => state === 'met'),
+    };
+  } finally {
+    await pictures.close();
+    await subject.close();
+  }
+}
+
+async function prepare(request: OptimizeRequest): Promise<Start> {
+  const { environment, ffmpeg, note, signal } = request;
+  const targets = request.target === null ? [] : parseTargets(request.target);
+  const subject = await openSubject(request.subject, ffmpeg, request.demoClip, signal);
+  try {
+    const { formats, isOnGpu, int8Engines, versions } = await machineFormats(environment, note, signal);
+    const { pipeline, picture } = subject;
+    const baseline = await baselineOf(request, subject);
+    const own = baseline.model;
+    const models = await candidateModels({ environment, own, folder: request.candidates, int8Engines, note });
+    const cores = availableParallelism();
+    const streams = pipeline.streams.length;
+    const space = openSpace({
+      ...{ baseline, formats, cores, models, streams, isOnGpu },
+      levers: request.levers ?? undefined,
+      streamAspect: picture.width / picture.height,
+      hwaccels: isOnGpu ? ['cuda'] : [],
+      needsFullPictures: pipeline.preview.picture === 'source' || pipeline.sinks.some(({ type }) => type === 'video'),
+      mayJudgeVideo: true,
+    });
+    const shape = { cores, streams, picturePx: picture.width * picture.height, isOnGpu };
+    return { subject, baseline, space, shape, models, machine: machineFacts(ffmpeg, versions), targets };
+  } catch (error) {
+    await subject.close();
+    throw error;
+  }
+}
+
+/** Opens the pipeline as it is, since `auto` and absent settings are decided by the machine. */
+async function baselineOf({ environment, ffmpeg, note, signal }: OptimizeRequest, { pipeline }: Subject) {
+  const trial = await OpenTrial.open({ pipeline, environment, ffmpeg }, { note, signal });
+  try {
+    const { runtime } = trial;
+    const { engine, precision } = runtime.engineInfo;
+    const { input, resizeBy = 'ffmpeg' } = runtime.spec;
+    return configurationOf(pipeline, {
+      engine: engine as Configuration['engine'],
+      precision: precision as Configuration['precision'],
+      inputSize: `${input.width}x${input.height}`,
+      inferenceThreads: runtime.threads.inference.length || DEFAULT_BASE_THREADS,
+      lanes: runtime.threads.lanes.length,
+      resizeBy,
+    });
+  } finally {
+    await trial.close();
+  }
+}
+
+/** Without labels the most accurate detector decides, by the figures that they state. */
+function referenceOf({ models }: Start, baseline: Configuration): Configuration | null {
+  const stated = models.filter(({ reportedAp }) => reportedAp !== null);
+  const best = stated.sort((a, b) => b.reportedAp! - a.reportedAp!)[0];
+  if (best === undefined || best.name === baseline.model) return null;
+  return { ...baseline, model: best.name, inputSize: best.inputSize, precision: 'f32', engine: 'onnx' };
+}
+
+async function pacedVerdicts(
+  evaluator: PipelineEvaluator,
+  targets: readonly Target[],
+  configurations: readonly [Configuration, Configuration],
+): Promise<readonly [readonly TargetVerdict[], readonly TargetVerdict[]]> {
+  const verdicts = async (configuration: Configuration): Promise<readonly TargetVerdict[]> => {
+    const timing = { seconds: 18, warmUpSeconds: 2, windowSeconds: 1, limitSeconds: 30 };
+    const { result } = await evaluator.cameras(configuration, timing, 'confirm');
+    return judgeTargets(targets, result as TrialResult);
+  };
+  return [await verdicts(configurations[0]), await verdicts(configurations[1])];
+}
+
+/** Finds how many cameras each configuration serves within the latency target. */
+async function capacitiesOf(
+  evaluator: PipelineEvaluator,
+  targets: readonly Target[],
+  configurations: readonly [Configuration, Configuration],
+  { signal, note }: OptimizeRequest,
+): Promise<readonly [ReportCapacity | null, ReportCapacity | null]> {
+  const limits = targets.filter(({ metric }) => metric !== 'streams' && metric !== 'fps');
+  const judged = limits.length > 0 ? limits : parseTargets(CAPACITY_TARGET);
+  const capacityOf = async (configuration: Configuration, start: number): Promise<ReportCapacity | null> => {
+    const ids: string[] = [];
+    let found: ReportCapacity | null = null;
+    await evaluator.capacityRun(
+      configuration,
+      async (measure) => {
+        const capacity = await findCapacity(
+          async (streams) => {
+            const seconds = Math.max(3, Math.ceil(CAPACITY_FRAMES / (CAPACITY_FPS * streams)));
+            const record = await measure(streams, CAPACITY_FPS, { ...CAPACITY_TIMING, seconds });
+            ids.push(record.id);
+            return record.result as TrialResult;
+          },
+          { start, most: MOST_CAMERAS, signal, note },
+        );
+        const { streams: cameras, result } = capacity;
+        found = { cameras, cameraFps: CAPACITY_FPS, p99Ms: result.latencyMs.p99, measurements: ids };
+      },
+      judged,
+    );
+    return found;
+  };
+  note(`finding how many cameras of ${CAPACITY_FPS} frames/s the baseline and the best serve`);
+  const before = await capacityOf(configurations[0], 1);
+  if (configurationKey(configurations[0]) === configurationKey(configurations[1])) return [before, before];
+  return [before, await capacityOf(configurations[1], Math.max(1, (before?.cameras ?? 0) * 2))];
+}
+
+function bottlenecksOf(
+  record: LoggedRecord,
+  baseline: Configuration,
+  { shape }: Start,
+  steps: readonly Step[],
+  { oneThreadMs, allThreadsMs }: { readonly oneThreadMs: number; readonly allThreadsMs: number },
+): (Bottleneck & { readonly measurements: readonly string[] })[] {
+  const context = {
+    hasOwnDevice: shape.isOnGpu,
+    inferSlowdown: allThreadsMs / oneThreadMs,
+    isResizedBySharp: baseline.resizeBy === 'sharp',
+  };
+  return findBottlenecks(record.result as TrialResult, context).map((found) => {
+    const tried = steps.find(({ lever, verdict }) => lever === found.lever && verdict === 'better');
+    const measurements = [record.id, ...(tried?.measurements ?? [])];
+    return { ...found, measuredGain: tried?.measuredGain ?? null, measurements };
+  });
+}
+
+function apOf(judgements: readonly LoggedRecord[], configuration: Configuration): number | null {
+  return judgementOf(judgements, configuration)?.ap ?? null;
+}
+
+function judgementOf(judgements: readonly LoggedRecord[], configuration: Configuration): Judgement | null {
+  const key = configurationKey(configuration);
+  const record = judgements.find((judged) => configurationKey(judged.configuration) === key);
+  return record === undefined ? null : (record.result as Judgement);
+}
+
+function reportQuality(
+  judgements: readonly LoggedRecord[],
+  baseline: Configuration,
+  best: Configuration,
+): ReportQuality | null {
+  const judged = judgementOf(judgements, best);
+  const gate = judged?.gate ?? null;
+  if (judged === null || gate === null) return null;
+  const keys = [configurationKey(baseline), configurationKey(best)];
+  return {
+    kind: gate.measure === 'AP' ? 'ap' : 'agreement',
+    baseline: gate.reference,
+    best: gate.candidate,
+    ...{ loss: judged.loss, interval: gate.interval, allowed: judged.allowed, pictures: gate.pictures },
+    bySize: Object.fromEntries(gate.bySize.map(({ size, loss }) => [size, loss])),
+    byClass: gate.byClass.map(({ label, loss }) => ({ label, loss })),
+    measurements: judgements
+      .filter((record) => keys.includes(configurationKey(record.configuration)))
+      .map(({ id }) => id),
+  };
+}
+
+function leverWords(): Record<LeverId, LeverWords> {
+  return Object.fromEntries(
+    Object.entries(LEVERS).map(([lever, { does, effort, risk, riskReason }]) => [
+      lever,
+      { sentence: does, effort, risk: `${risk}: ${riskReason}` },
+    ]),
+  ) as Record<LeverId, LeverWords>;
+}
+
+/** The clip is read once to its end, whatever the stream does with it. */
+function withoutPolicy<T extends { readonly policy: unknown; readonly loop: unknown }>(stream: T): object {
+  const { policy: _policy, loop: _loop, ...rest } = stream;
+  return rest;
+}

@@ -1,0 +1,58 @@
+import { mkdtemp, readdir, rm } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import type { ModelSpec } from '../../core/model.ts';
+import type { FfmpegBinary } from '../../decode/ffmpeg-binary.ts';
+import { sampleFrames } from '../../decode/sample-frames.ts';
+import { SightlineError } from '../../errors/sightline-error.ts';
+import type { LoopPictures } from '../../measure/engine-alone.ts';
+import { preprocessImage } from '../../preprocess/sharp-preprocessor.ts';
+
+/** Enough for varied pictures: what a gated network costs depends on what it sees. */
+const COUNT = 12;
+
+/** Pictures of the user's own video, with which engines are timed alone. */
+export class PictureSample {
+  readonly #folder: string;
+  readonly #paths: readonly string[];
+
+  private constructor(folder: string, paths: readonly string[]) {
+    this.#folder = folder;
+    this.#paths = paths;
+  }
+
+  /** @param durationUs - of the video; null if unknown. @throws SOURCE_*, DECODE_EXITED, FFMPEG_MISSING */
+  static async of(
+    ffmpeg: FfmpegBinary,
+    video: string,
+    durationUs: number | null,
+    signal: AbortSignal,
+  ): Promise<PictureSample> {
+    const folder = await mkdtemp(join(tmpdir(), 'sightline-optimize-'));
+    try {
+      await sampleFrames(ffmpeg, video, durationUs, COUNT, join(folder, '%04d.png'), signal);
+      const names = (await readdir(folder)).sort();
+      if (names.length === 0) throw new SightlineError('SOURCE_NO_VIDEO', `${video}: it holds no video frame`);
+      return new PictureSample(
+        folder,
+        names.map((name) => join(folder, name)),
+      );
+    } catch (error) {
+      await rm(folder, { recursive: true, force: true });
+      throw error;
+    }
+  }
+
+  /** Returns the pictures as a model takes them, one after the other. */
+  async fittedTo(spec: ModelSpec): Promise<LoopPictures> {
+    const frameBytes = spec.input.width * spec.input.height * 3;
+    const buffer = new SharedArrayBuffer(frameBytes * this.#paths.length);
+    for (const [i, path] of this.#paths.entries())
+      await preprocessImage(path, spec, new Uint8Array(buffer, i * frameBytes, frameBytes));
+    return { buffer, frameBytes };
+  }
+
+  async close(): Promise<void> {
+    await rm(this.#folder, { recursive: true, force: true });
+  }
+}

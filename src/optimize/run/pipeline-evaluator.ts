@@ -1,0 +1,233 @@
+import type { Environment } from '../../config/environment.ts';
+import type { PipelineConfig } from '../../config/pipeline.ts';
+import { monoNowMs } from '../../core/clock.ts';
+import type { FfmpegBinary } from '../../decode/ffmpeg-binary.ts';
+import { SightlineError } from '../../errors/sightline-error.ts';
+import { compareTrials } from '../../measure/compare.ts';
+import { engineAlone } from '../../measure/engine-alone.ts';
+import type { MachineFacts } from '../../measure/machine-facts.ts';
+import {
+  configHash,
+  type MeasurementKind,
+  type MeasurementLog,
+  type MeasurementRecord,
+} from '../../measure/measurement-log.ts';
+import { type Scenario, scenarioName } from '../../measure/scenario.ts';
+import { judgeTargets, type Target } from '../../measure/targets.ts';
+import { OpenTrial, type TrialOptions, type TrialSetup } from '../../measure/trial.ts';
+import type { TargetVerdict, TrialResult } from '../../measure/trial-result.ts';
+import { prepareEngine } from '../../runtime/model/engine-request.ts';
+import { apply } from '../levers/apply-configuration.ts';
+import { type InferPart, partKey } from '../levers/search-space.ts';
+import type { Configuration } from '../result.ts';
+import type { Comparison, Evaluator, InferTimes, Quality, Trial, TrialLength } from '../search/evaluator.ts';
+import type { PictureSample } from './picture-sample.ts';
+import type { QualityBench } from './quality-bench.ts';
+
+export type Log = MeasurementLog<Configuration, object>;
+export type LoggedRecord = MeasurementRecord<Configuration, object>;
+
+export interface EvaluatorOptions {
+  readonly pipeline: PipelineConfig;
+  readonly baseline: Configuration;
+  readonly environment: Environment;
+  readonly ffmpeg: FfmpegBinary;
+  readonly machine: MachineFacts;
+  readonly log: Log;
+  readonly targets: readonly Target[];
+  readonly quality: QualityBench;
+  readonly pictures: PictureSample;
+  readonly seed: number;
+  readonly signal: AbortSignal;
+  readonly note: (text: string) => void;
+}
+
+type Timing = Pick<TrialOptions, 'seconds' | 'warmUpSeconds' | 'windowSeconds' | 'limitSeconds'>;
+
+const PROBE_SECONDS = 1;
+const TIMINGS: Readonly<Record<TrialLength, Timing>> = {
+  short: { seconds: 3, warmUpSeconds: 1.5, windowSeconds: 0.75, limitSeconds: 8 },
+  long: { seconds: 12, warmUpSeconds: 3, windowSeconds: 1, limitSeconds: 30 },
+};
+/** Each side of a comparison is measured this often. */
+const PAIRS = 5;
+const COMPARE: Timing = { seconds: 2.4, warmUpSeconds: 0.8, windowSeconds: 0.8, limitSeconds: 5 };
+/** A percentile of a paced run needs many frames; this decides between missed and not known. */
+const CAMERAS: Timing = { seconds: 4, warmUpSeconds: 1.5, windowSeconds: 1, limitSeconds: 8 };
+
+/** Measures pipelines for the search, and logs every measurement. A logged one is not repeated by a run that resumes. */
+export class PipelineEvaluator implements Evaluator {
+  readonly clock = { nowSeconds: (): number => monoNowMs() / 1000 };
+  readonly #options: EvaluatorOptions;
+  /** How many measurements of each kind, configuration and scenario were used in this run. */
+  readonly #used = new Map<string, number>();
+  /** Hash of the compiled network by part, as far as it was probed. */
+  readonly #hashes = new Map<string, string>();
+
+  constructor(options: EvaluatorOptions) {
+    this.#options = options;
+  }
+
+  async probe(part: InferPart): Promise<InferTimes> {
+    const configuration = { ...this.#options.baseline, ...part };
+    const { result } = await this.#measure('engine', configuration, 'engine alone', () => this.#probe(part));
+    return result as unknown as InferTimes;
+  }
+
+  async trial(configuration: Configuration, length: TrialLength): Promise<Trial> {
+    const record = await this.offline(configuration, length);
+    const { fps, latencyMs, cpuMsPerFrame, windows } = record.result as TrialResult;
+    const measurements = [record.id];
+    let meetsTargets = true;
+    if (this.#options.targets.length > 0) {
+      const cameras = await this.cameras(configuration, CAMERAS);
+      measurements.push(cameras.id);
+      // Short runs hold too few frames for a percentile; only a limit that is clearly missed counts against it.
+      meetsTargets = this.#verdicts(cameras.result as TrialResult).every(({ state }) => state !== 'missed');
+    }
+    const kept = windows.filter(({ isDiscarded }) => !isDiscarded).map((window) => window.fps);
+    return { fps, p99Ms: latencyMs.p99, cpuMsPerFrame, relativeError: relativeError(kept), meetsTargets, measurements };
+  }
+
+  async compare(a: Configuration, b: Configuration): Promise<Comparison> {
+    const scenario = scenarioName({ kind: 'offline' });
+    const name = `${scenario}, against ${configHash(a).slice(0, 12)}`;
+    const record = await this.#measure('confirm', b, name, async () => {
+      const { seed, note, signal } = this.#options;
+      const options = { ...COMPARE, seed, note, signal, pairs: PAIRS };
+      const compared = await compareTrials(this.#setup(a), this.#setup(b), { kind: 'offline' }, options);
+      const { ratio, interval, verdict, order } = compared;
+      const rates = (side: readonly TrialResult[]): number[] => side.map(({ fps }) => fps);
+      return { ratio, interval, verdict, order, before: rates(compared.a), after: rates(compared.b) };
+    });
+    const { ratio, interval } = record.result as unknown as Comparison;
+    return { ratio, interval, measurements: [record.id] };
+  }
+
+  async quality(configuration: Configuration): Promise<Quality> {
+    const { quality } = this.#options;
+    const record = await this.#measure('quality', configuration, quality.name, () => quality.judge(configuration));
+    return { ...(record.result as unknown as Omit<Quality, 'measurements'>), measurements: [record.id] };
+  }
+
+  /** Runs the pipeline over its files as fast as it can. */
+  offline(configuration: Configuration, length: TrialLength, kind: MeasurementKind = 'trial'): Promise<LoggedRecord> {
+    return this.#run(kind, configuration, { kind: 'offline' }, TIMINGS[length], length);
+  }
+
+  /** Runs the pipeline as if its files were cameras, as many as the targets ask for. */
+  cameras(configuration: Configuration, timing: Timing, kind: MeasurementKind = 'trial'): Promise<LoggedRecord> {
+    const { pipeline, targets } = this.#options;
+    const streams = targets.find(({ metric }) => metric === 'streams')?.limit ?? pipeline.streams.length;
+    return this.#run(kind, configuration, { kind: 'cameras', streams }, timing, 'paced');
+  }
+
+  /** Opens a configuration on which several scenarios are run, such as a search for its capacity. */
+  async capacityRun(
+    configuration: Configuration,
+    use: (measure: (streams: number, fps: number, timing: Timing) => Promise<LoggedRecord>) => Promise<void>,
+    targets: readonly Target[],
+  ): Promise<void> {
+    const { note, signal } = this.#options;
+    const trial = await OpenTrial.open(this.#setup(configuration), { note, signal });
+    try {
+      await use((streams, fps, timing) => {
+        const scenario: Scenario = { kind: 'cameras', streams, fps };
+        return this.#measure('capacity', configuration, scenarioName(scenario), () =>
+          trial.measure(scenario, { ...timing, note, signal, targets }),
+        );
+      });
+    } finally {
+      await trial.close();
+    }
+  }
+
+  /** What a paced run says about the targets. */
+  #verdicts(result: TrialResult): TargetVerdict[] {
+    return judgeTargets(this.#options.targets, result);
+  }
+
+  #setup(configuration: Configuration): TrialSetup {
+    const { pipeline, environment, ffmpeg } = this.#options;
+    return { pipeline: apply(pipeline, configuration), environment, ffmpeg };
+  }
+
+  #run(
+    kind: MeasurementKind,
+    configuration: Configuration,
+    scenario: Scenario,
+    timing: Timing,
+    length: string,
+  ): Promise<LoggedRecord> {
+    const { note, signal, targets } = this.#options;
+    const name = `${scenarioName(scenario)}, ${length}`;
+    return this.#measure(kind, configuration, name, async () => {
+      const trial = await OpenTrial.open(this.#setup(configuration), { note, signal });
+      try {
+        return await trial.measure(scenario, { ...timing, note, signal, targets });
+      } finally {
+        await trial.close();
+      }
+    });
+  }
+
+  async #probe(part: InferPart): Promise<InferTimes> {
+    const { pipeline, environment, note, pictures, machine } = this.#options;
+    const { model, batch } = apply(pipeline, { ...this.#options.baseline, ...part });
+    const request = await prepareEngine({ model, batch, environment, onNotice: note }, part.engine);
+    this.#hashes.set(partKey(part), request.model.hash);
+    const frames = await pictures.fittedTo(request.model.spec);
+    const on = (threads: number): ReturnType<typeof engineAlone> =>
+      engineAlone(request, frames, { seconds: PROBE_SECONDS, threads });
+    const one = await on(1);
+    const isOnDevice = part.engine === 'tensorflow' || request.provider !== 'cpu';
+    if (isOnDevice) return { oneThreadMs: 1000 / one.fps, allThreadsMs: 1000 / one.fps };
+    const all = machine.cores === 1 ? one : await on(machine.cores);
+    return { oneThreadMs: one.cpuMsPerFrame, allThreadsMs: all.cpuMsPerFrame };
+  }
+
+  /** Measures, unless the log has it from an interrupted run. A failure is logged, too. */
+  async #measure(
+    kind: MeasurementKind,
+    configuration: Configuration,
+    scenario: string,
+    measure: () => Promise<object>,
+  ): Promise<LoggedRecord> {
+    const { log, machine, note, signal } = this.#options;
+    const key = [kind, configHash(configuration), scenario].join(' ');
+    const used = this.#used.get(key) ?? 0;
+    this.#used.set(key, used + 1);
+    const known = log.records.filter(
+      (record) =>
+        record.kind === kind && record.scenario === scenario && [kind, record.configHash, scenario].join(' ') === key,
+    )[used];
+    if (known !== undefined && known.error !== null)
+      throw new SightlineError('ENGINE_FAILED', `${known.error} (measured before as ${known.id})`);
+    if (known !== undefined) return known;
+    const startedAt = new Date().toISOString();
+    const startedMs = monoNowMs();
+    const add = (result: object | null, error: string | null): Promise<LoggedRecord> =>
+      log.add({
+        ...{ kind, configuration, scenario, startedAt, machine, result, error },
+        modelHash: this.#hashes.get(partKey(configuration)) ?? null,
+        seconds: (monoNowMs() - startedMs) / 1000,
+      });
+    try {
+      return await add(await measure(), null);
+    } catch (error) {
+      signal.throwIfAborted();
+      const message = error instanceof Error ? error.message : String(error);
+      await add(null, message);
+      note(`not measured: ${message}`);
+      throw SightlineError.from(error, 'ENGINE_FAILED');
+    }
+  }
+}
+
+/** Standard error of the mean relative to it, from the rates of windows; null for fewer than two. */
+function relativeError(rates: readonly number[]): number | null {
+  if (rates.length < 2) return null;
+  const mean = rates.reduce((sum, rate) => sum + rate, 0) / rates.length;
+  const variance = rates.reduce((sum, rate) => sum + (rate - mean) ** 2, 0) / (rates.length - 1);
+  return mean === 0 ? null : Math.sqrt(variance / rates.length) / mean;
+}
