@@ -42,7 +42,7 @@ export class BatchSizer {
     return this.#settled;
   }
 
-  /** Returns the size at which the next batch closes. @param waiting - frames that wait now. */
+  /** Returns the size at which the next batch closes. @param waiting - model inputs that wait now. */
   nextSize(waiting: number): number {
     if (!this.#isTrialRunning) return this.#settled;
     let next = this.#settled;
@@ -57,16 +57,34 @@ export class BatchSizer {
     return next;
   }
 
-  /** Milliseconds of a call with one frame: waiting longer than that for more frames gains nothing. */
+  /** Milliseconds of a call with one input: waiting longer than that for more frames gains nothing. */
   get singleCallMs(): number {
-    return this.#perFrameMs(this.#sizes[0]!) * this.#sizes[0]!;
+    return this.#perInputMs(this.#sizes[0]!) * this.#sizes[0]!;
   }
 
-  /** The smallest warmed size that holds `frames`. */
-  padTo(frames: number): number {
-    const size = this.#sizes.find((candidate) => candidate >= frames);
-    if (size === undefined) throw new RangeError(`a batch of ${frames} is larger than any warmed size`);
+  /** The smallest warmed size that holds `inputs`. */
+  padTo(inputs: number): number {
+    const size = this.#sizes.find((candidate) => candidate >= inputs);
+    if (size === undefined) throw new RangeError(`a batch of ${inputs} is larger than any warmed size`);
     return size;
+  }
+
+  /**
+   * Returns the size of the calls for a batch that was closed at `size`. A frame with several inputs may hold more than
+   * that: it takes several calls, of the size that takes the least time for all of them.
+   *
+   * @param isFull - another frame waits whose inputs did not fit. During the trial the call is then padded to `size`,
+   * or a size that no number of frames fills would never be measured.
+   */
+  callSize(inputs: number, size: number, isFull: boolean): number {
+    if (this.#isTrialRunning && (inputs > size || isFull)) return size;
+    if (inputs <= size) return this.padTo(inputs);
+    if (inputs % size === 0) return size;
+    const callsMs = (candidate: number): number =>
+      Math.ceil(inputs / candidate) * candidate * this.#perInputMs(candidate);
+    return this.#sizes
+      .filter((candidate) => candidate <= size)
+      .reduce((best, candidate) => (callsMs(candidate) <= callsMs(best) ? candidate : best));
   }
 
   /** @returns true once, when the trial has ended and the size is settled. */
@@ -83,7 +101,7 @@ export class BatchSizer {
   }
 
   get reason(): string {
-    const sizes = this.#sizes.map((size) => `${size}: ${this.#perFrameMs(size).toFixed(2)} ms`);
+    const sizes = this.#sizes.map((size) => `${size}: ${this.#perInputMs(size).toFixed(2)} ms`);
     const origin = this.#isTrialRunning
       ? 'warm-up, trial to come'
       : this.#samples.size === 0
@@ -93,12 +111,12 @@ export class BatchSizer {
   }
 
   #choose(): number {
-    const best = Math.min(...this.#sizes.map((size) => this.#perFrameMs(size)));
-    return this.#sizes.find((size) => this.#perFrameMs(size) <= best * MIN_GAIN_RATIO)!;
+    const best = Math.min(...this.#sizes.map((size) => this.#perInputMs(size)));
+    return this.#sizes.find((size) => this.#perInputMs(size) <= best * MIN_GAIN_RATIO)!;
   }
 
   /** Uses either only trial figures or only warm-up figures: figures from different conditions must not be compared. */
-  #perFrameMs(size: number): number {
+  #perInputMs(size: number): number {
     const samples = this.#samples.get(size);
     return (this.#isTrialRunning || samples === undefined ? this.#warmMs.get(size)! : lowerQuartile(samples)) / size;
   }

@@ -14,8 +14,10 @@ export interface BatchItem {
 export interface BatchStreamOptions {
   /** Higher goes first. */
   readonly priority: number;
-  /** Share among streams of the same priority. */
+  /** Share of the model inputs among streams of the same priority. */
   readonly weight: number;
+  /** Model inputs of one frame; default 1. */
+  readonly views?: number;
   /** Frames that may wait; null if the sender is throttled by other means (files). */
   readonly queueSize: number | null;
   /** A frame older than this when its batch closes is dropped; null for never. */
@@ -24,7 +26,15 @@ export interface BatchStreamOptions {
 
 /** In each case, `stale` holds the frames that were too old and were removed; the caller must release their slots. */
 export type NextBatch<T> =
-  | { readonly kind: 'batch'; readonly stale: readonly T[]; readonly items: readonly T[] }
+  | {
+      readonly kind: 'batch';
+      readonly stale: readonly T[];
+      readonly items: readonly T[];
+      /** Model inputs of all items. More than the target size only if a single frame has more. */
+      readonly inputs: number;
+      /** True if no further frame was taken because its inputs would have exceeded the target size. */
+      readonly isFull: boolean;
+    }
   /** A larger batch would be faster: call again when a frame arrives, at the latest at this time. */
   | { readonly kind: 'wait'; readonly stale: readonly T[]; readonly untilMs: number }
   | { readonly kind: 'empty'; readonly stale: readonly T[] };
@@ -37,7 +47,7 @@ interface QueueEntry<T> {
 interface StreamQueue<T> {
   options: BatchStreamOptions;
   readonly waiting: QueueEntry<T>[];
-  /** Virtual time of weighted fair queueing; rises by 1 / weight per frame taken. */
+  /** Virtual time of weighted fair queueing; rises by 1 / weight per model input taken. */
   virtual: number;
 }
 
@@ -105,28 +115,34 @@ export class MicroBatcher<T extends BatchItem> {
   /**
    * Closes the next batch for an idle device.
    *
-   * @param targetSize - the best size; a smaller batch is sent if no more frames are expected or `maxDelayMs` has
+   * @param targetSize - the best number of model inputs; a smaller batch is sent if no more frames are expected or `maxDelayMs` has
    * passed.
    * @param singleCallMs - time of a call with one frame; a longer wait would not pay, since the frame could be inferred
    * alone.
    */
   next(nowMs: number, targetSize: number, singleCallMs = Number.POSITIVE_INFINITY): NextBatch<T> {
     const stale = this.#takeStale(nowMs);
-    const count = this.waitingCount;
+    const count = this.waitingInputs;
     if (count === 0) return { kind: 'empty', stale };
     if (count < targetSize && this.#areMoreExpected()) {
       const untilMs = this.#oldestAddedMs() + Math.min(this.#maxDelayMs, singleCallMs);
       if (nowMs < untilMs) return { kind: 'wait', stale, untilMs };
     }
     const items: T[] = [];
-    while (items.length < targetSize) {
+    let inputs = 0;
+    let isFull = false;
+    while (!isFull) {
       const stream = this.#pick();
       if (stream === null) break;
+      const { priority, weight, views = 1 } = stream.options;
+      isFull = items.length > 0 && inputs + views > targetSize;
+      if (isFull) break;
       items.push(stream.waiting.shift()!.item);
-      this.#virtualNow.set(stream.options.priority, stream.virtual);
-      stream.virtual += 1 / stream.options.weight;
+      inputs += views;
+      this.#virtualNow.set(priority, stream.virtual);
+      stream.virtual += views / weight;
     }
-    return { kind: 'batch', stale, items };
+    return { kind: 'batch', stale, items, inputs, isFull };
   }
 
   #takeStale(nowMs: number): T[] {
@@ -150,6 +166,13 @@ export class MicroBatcher<T extends BatchItem> {
   get waitingCount(): number {
     let count = 0;
     for (const stream of this.#streams.values()) count += stream.waiting.length;
+    return count;
+  }
+
+  /** Model inputs of these frames. */
+  get waitingInputs(): number {
+    let count = 0;
+    for (const { options, waiting } of this.#streams.values()) count += waiting.length * (options.views ?? 1);
     return count;
   }
 

@@ -12,13 +12,14 @@ import type { StreamInput } from '../runtime/stream/stream-port.ts';
 import { type CliIo, note } from './cli-io.ts';
 import type { ModelFlags } from './model-flags.ts';
 import type { Progress } from './progress.ts';
+import { type ViewFlags, viewSettingsOf } from './view-flags.ts';
 
 const NO_RESULTS: ResultCounters = { inferred: 0, tracked: 0, unchanged: 0, cached: 0 };
 
 /** File names of still images. */
 const STILL = /\.(jpe?g|png|webp)$/i;
 
-export interface DetectFlags extends ModelFlags {
+export interface DetectFlags extends ModelFlags, ViewFlags {
   readonly out?: string;
   readonly coco?: string;
   readonly video?: string;
@@ -110,7 +111,8 @@ export async function detectInput(job: DetectJob, source: string, id: string): P
 /** @throws CONFIG_INVALID */
 export function detectStream(id: string, source: string, flags: DetectFlags): StreamConfig {
   const { every, track = false, skipUnchanged: unchanged = false, trackBetween = 1 } = flags;
-  return parseStream({ id, source, policy: 'file', every, track, skip: { unchanged, trackBetween } }, {});
+  const skip = { unchanged, trackBetween };
+  return parseStream({ id, source, policy: 'file', every, track, skip, ...viewSettingsOf(flags) }, {});
 }
 
 async function openInput(

@@ -20,6 +20,7 @@ import { addEngineFlags, addModelFlag, modelConfigOf } from './model-flags.ts';
 import { startProgress } from './progress.ts';
 import { ReportedFailure } from './reported-failure.ts';
 import { table } from './table.ts';
+import { addRegionFlag, addTilesFlag } from './view-flags.ts';
 
 const HELP = `
 Examples:
@@ -28,6 +29,7 @@ Examples:
   sightline detect clip.mp4 --out results.jsonl.gz
   sightline detect clip.mp4 --video annotated.mp4
   sightline detect yard.mp4 --skip-unchanged --track-between auto --out yard.jsonl    infer only what is new
+  sightline detect street.mp4 --tiles 3x2 --out small-objects.jsonl
 
 Every frame of every input gets one line. Folders are read recursively. If an input cannot be read, the command reports it,
 processes the others and ends with exit code 1.
@@ -40,7 +42,7 @@ export function addDetect(program: Command, io: CliIo): void {
     .command('detect')
     .description('detect objects in every frame of files, folders, patterns or URLs')
     .argument('<input...>', 'video files, folders, patterns, http(s):// or rtsp://');
-  addEngineFlags(addModelFlag(command))
+  addTilesFlag(addRegionFlag(addEngineFlags(addModelFlag(command))))
     .option('--min-score <0..1>', 'lowest score to report (default: from the manifest)', Number)
     .option('--out <file>', 'write one JSON line for each frame; .gz or .zst compresses; "-" for standard output')
     .option('--coco <file>', 'write COCO results')

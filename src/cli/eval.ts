@@ -4,11 +4,13 @@ import { type CliIo, print, printJson } from './cli-io.ts';
 import { type Evaluation, evaluateModel, type ResizeBy } from './evaluate-model.ts';
 import { addEngineFlags, addFileFlags, type ModelFlags } from './model-flags.ts';
 import { figuresTable } from './score.ts';
+import { addTilesFlag } from './view-flags.ts';
 
 interface EvalFlags extends Omit<ModelFlags, 'model'> {
   readonly images: string;
   readonly model: string[];
   readonly resizeBy: ResizeBy;
+  readonly tiles?: string;
   readonly json?: boolean;
 }
 
@@ -24,7 +26,7 @@ export function addEval(program: Command, io: CliIo): void {
       (name: string, earlier: string[]) => [...earlier, name],
       [],
     );
-  addEngineFlags(addFileFlags(command))
+  addTilesFlag(addEngineFlags(addFileFlags(command)))
     .addOption(
       new Option('--resize-by <tool>', "sharp: with the publisher's kernel; ffmpeg: as live video is scaled")
         .choices(['sharp', 'ffmpeg'])
@@ -33,7 +35,7 @@ export function addEval(program: Command, io: CliIo): void {
     .option('--json', 'one JSON document on standard output')
     .addHelpText(
       'after',
-      '\nExamples:\n  sightline eval instances.json --images val2017\n  sightline eval instances.json --images val2017 --model yolox-nano --model deimv2-femto --json\n  sightline eval instances.json --images val2017 --resize-by ffmpeg',
+      '\nExamples:\n  sightline eval instances.json --images val2017\n  sightline eval instances.json --images val2017 --model yolox-nano --model deimv2-femto --json\n  sightline eval instances.json --images val2017 --resize-by ffmpeg\n  sightline eval instances.json --images val2017 --tiles 2x2',
     );
   command.action(async (annotationsPath: string, flags: EvalFlags) => {
     const annotations = await readAnnotations(annotationsPath);
@@ -53,8 +55,10 @@ function heading({
   precision,
   inputSize,
   resizeBy,
+  tiles,
   images,
   imagesPerSecond,
 }: Evaluation): string {
-  return `${model} (${engine}/${provider} ${precision}, ${inputSize}, resized by ${resizeBy}): ${images} images, ${imagesPerSecond.toFixed(1)} a second`;
+  const divided = tiles === null ? '' : `, tiles ${tiles}`;
+  return `${model} (${engine}/${provider} ${precision}, ${inputSize}, resized by ${resizeBy}${divided}): ${images} images, ${imagesPerSecond.toFixed(1)} a second`;
 }

@@ -9,6 +9,7 @@ import { collectOnImages } from '../optimize/gate/collect-results.ts';
 import { type CliIo, note } from './cli-io.ts';
 import { type ModelFlags, modelConfigOf } from './model-flags.ts';
 import { type Progress, startProgress } from './progress.ts';
+import { type ViewFlags, viewSettingsOf } from './view-flags.ts';
 
 export type ResizeBy = 'ffmpeg' | 'sharp';
 
@@ -19,6 +20,8 @@ export interface Evaluation {
   readonly precision: string;
   readonly inputSize: string;
   readonly resizeBy: ResizeBy;
+  /** Columns and rows, such as 2x2; null if pictures are inferred as a whole. */
+  readonly tiles: string | null;
   readonly images: number;
   readonly imagesPerSecond: number;
   readonly figures: CocoFigures;
@@ -31,11 +34,12 @@ export interface Evaluation {
  * the model; COMMAND_INVALID if the user stopped it.
  */
 export async function evaluateModel(
-  flags: ModelFlags & { images: string; resizeBy: ResizeBy },
+  flags: ModelFlags & Pick<ViewFlags, 'tiles'> & { images: string; resizeBy: ResizeBy },
   annotations: CocoAnnotations,
   io: CliIo,
 ): Promise<Evaluation> {
   const { images } = annotations;
+  const { tiles } = flags;
   let progress: Progress | null = null;
   try {
     const collected = await collectOnImages(
@@ -55,6 +59,7 @@ export async function evaluateModel(
         paths: images.map(({ fileName }) => join(flags.images, fileName)),
         resizeBy: flags.resizeBy,
         label: flags.images,
+        settings: tiles === undefined ? {} : viewSettingsOf({ tiles }),
       },
     );
     const { spec, engine, provider, precision, seconds } = collected;
@@ -62,6 +67,7 @@ export async function evaluateModel(
       ...{ model: spec.name, engine, provider, precision },
       inputSize: `${spec.input.width}x${spec.input.height}`,
       resizeBy: flags.resizeBy,
+      tiles: tiles ?? null,
       images: images.length,
       imagesPerSecond: images.length / seconds,
       figures: scoreDetections(annotations, cocoResultsOf(collected, annotations)),

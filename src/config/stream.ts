@@ -1,6 +1,7 @@
 import { z } from 'zod';
 import { ID_PATTERN } from '../core/ids.ts';
 import { range, whole } from './number.ts';
+import { regionConfig, tilesConfig } from './region.ts';
 import { skipConfig } from './skip.ts';
 import { lineConfig, trackConfig, zoneConfig } from './track.ts';
 
@@ -43,6 +44,16 @@ const settings = {
     .describe(
       "What fits pictures into the model's input if nothing else needs them in full: ffmpeg, which is faster; sharp, with the kernel that the model was published with; auto uses ffmpeg if that costs the model at most 0.005 of AP.",
     ),
+  region: regionConfig
+    .optional()
+    .describe(
+      'Infers only this rectangle of the picture: zones for the box around the zones of the stream with a margin of 0.05, or its place; the whole picture if absent.',
+    ),
+  tiles: tilesConfig
+    .optional()
+    .describe(
+      'Infers the picture, or its region, in parts, to find small objects; each part costs an inference. Not divided if absent.',
+    ),
   decodeThreads: whole(0, 64).default(1).describe("ffmpeg's decoder threads; 0 lets ffmpeg choose."),
   priority: whole(-100, 100).default(0).describe('Streams of higher priority go first.'),
   weight: range(0.01, 100).default(1).describe('Share of the inferences among streams of the same priority.'),
@@ -62,7 +73,7 @@ const settings = {
   lines: z.array(lineConfig).max(MAX_COUNTERS).default([]).describe('Lines whose crossings are counted.'),
 };
 
-export const streamConfig = z.strictObject({
+const everyKey = z.strictObject({
   id: z
     .string()
     .regex(ID_PATTERN, 'expected letters, digits, dot, dash and underscore, at most 64')
@@ -75,6 +86,11 @@ export const streamConfig = z.strictObject({
       'A file, http(s)://, rtsp(s)://, device:/dev/video0, synthetic:GENERATOR (a test picture, such as synthetic:testsrc2=size=1280x720:rate=30), or demo for the demonstration clip.',
     ),
   ...settings,
+});
+
+export const streamConfig = everyKey.refine(({ region, zones }) => region !== 'zones' || zones.length > 0, {
+  path: ['region'],
+  message: 'expected a rectangle, since the stream has no zones',
 });
 
 /** The same settings without default values: keys that are not written stay absent. */

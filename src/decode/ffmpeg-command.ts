@@ -2,6 +2,7 @@ import ffmpeg from 'fluent-ffmpeg';
 import type { ResizeKernel, ResizeRule } from '../core/model.ts';
 import type { SourceInput, SourceWindow } from '../core/source.ts';
 import { ROUNDING_SLACK } from '../geometry/placement.ts';
+import { cropFilter, isWhole, type View } from '../geometry/views.ts';
 import { headerFilter } from './ffmpeg-log.ts';
 
 /** What ffmpeg does with the pixels of one source. */
@@ -11,9 +12,15 @@ export interface DecodePlan {
   readonly headerTag: string;
   /**
    * The picture that ffmpeg writes: u8 rgb24 `[height, width, 3]`, the source fitted into it by `fit`. Its size stays the
-   * same even if the source changes its own.
+   * same even if the source changes its own. With views it is `[views * height, width, 3]`.
    */
-  readonly canvas: { readonly width: number; readonly height: number; readonly fit: ResizeRule };
+  readonly canvas: {
+    readonly width: number;
+    readonly height: number;
+    readonly fit: ResizeRule;
+    /** Rectangles of the source, each fitted into a canvas of its own, written one below the other; absent: all of it. */
+    readonly views?: readonly View[] | undefined;
+  };
   /** Take every n-th frame. */
   readonly every: number;
   /** Take at most this many frames per second; null for all. */
@@ -140,8 +147,26 @@ function filters(plan: DecodePlan, window: SourceWindow | undefined): string[] {
       `select=isnan(prev_selected_t)+gt(floor(t*${plan.maxFps}+0.5)\\,floor(prev_selected_t*${plan.maxFps}+0.5))`,
     );
   if (plan.skip > 0) list.push(`select=gte(n\\,${plan.skip})`);
-  list.push(headerFilter(plan.headerTag), ...canvasFilters(plan.canvas));
+  list.push(headerFilter(plan.headerTag), ...viewFilters(plan.canvas));
   return list;
+}
+
+/**
+ * Returns the filters that make the canvas of each view and stack them. `vstack` pairs frames in the order in which they
+ * arrive, also where the media repeat their timestamps, go back in time or have none.
+ */
+function viewFilters(canvas: DecodePlan['canvas']): string[] {
+  const { views } = canvas;
+  if (views === undefined) return canvasFilters(canvas);
+  const branches = views.map((view) => [...(isWhole(view) ? [] : [cropFilter(view)]), ...canvasFilters(canvas)]);
+  if (branches.length === 1) return branches[0]!;
+  const labels = (name: string): string => views.map((_, i) => `[${name}${i}]`).join('');
+  const graph = [
+    `split=${views.length}${labels('view')}`,
+    ...branches.map((branch, i) => `[view${i}]${branch.join(',')}[input${i}]`),
+    `${labels('input')}vstack=inputs=${views.length}`,
+  ];
+  return [graph.join(';')];
 }
 
 /**
@@ -189,7 +214,7 @@ function canvasFilters({ width, height, fit }: DecodePlan['canvas']): string[] {
 export function stillArguments(path: string, canvas: DecodePlan['canvas']): string[] {
   const command = ffmpeg(`file:${path}`)
     .inputOptions(['-f image2', '-pattern_type none'])
-    .videoFilters(['scale=out_range=tv', 'format=yuv420p', ...canvasFilters(canvas)])
+    .videoFilters(['scale=out_range=tv', 'format=yuv420p', ...viewFilters(canvas)])
     .outputOptions(['-map 0:v:0', '-frames:v 1', ...ONE_THREAD])
     .format('rawvideo')
     .output('pipe:1');

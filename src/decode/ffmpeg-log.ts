@@ -8,6 +8,8 @@ export interface FrameHeader {
   /** Display size: after rotation, and widened or narrowed by the sample aspect ratio. */
   readonly width: number;
   readonly height: number;
+  /** Columns as stored, and the width of a stored pixel divided by its height; absent if pixels are square. */
+  readonly stored?: { readonly width: number; readonly pixelAspect: number };
 }
 
 export type LogEvent =
@@ -120,7 +122,9 @@ export class FfmpegLog {
     if (Number.isFinite(ticks)) this.#lastPtsUs = Math.round(ticks * this.#timeBase * 1e6) as PtsUs;
     const sar = Number(sarNum) > 0 && Number(sarDen) > 0 ? Number(sarNum) / Number(sarDen) : 1;
     const displayWidth = Math.max(1, Math.round(Number(width) * sar));
-    return { kind: 'frame', frame: { ptsUs: this.#lastPtsUs, width: displayWidth, height: Number(height) } };
+    const frame = { ptsUs: this.#lastPtsUs, width: displayWidth, height: Number(height) };
+    if (sar === 1) return { kind: 'frame', frame };
+    return { kind: 'frame', frame: { ...frame, stored: { width: Number(width), pixelAspect: sar } } };
   }
 }
 

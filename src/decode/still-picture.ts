@@ -4,7 +4,7 @@ import { type DecodePlan, stillArguments } from './ffmpeg-command.ts';
 /**
  * Reads an image file with ffmpeg and fits it into a canvas like a video frame.
  *
- * @param picture - u8 `[height, width, 3]` RGB of the canvas; overwritten.
+ * @param picture - u8 `[height, width, 3]` RGB of the canvas, or of one canvas per view below each other; overwritten.
  * @throws Error with ffmpeg's message if the file is not an image.
  */
 export async function decodeStill(

@@ -2,6 +2,7 @@ import type { FrameChange } from '../core/frame.ts';
 import type { MonoMs, PtsUs } from '../core/units.ts';
 import { SightlineError } from '../errors/sightline-error.ts';
 import type { Placement } from '../geometry/placement.ts';
+import type { ViewPlacement } from '../geometry/views.ts';
 import { releaseRingMemory, takeRingMemory } from './ring-memory.ts';
 
 /** Owner of a slot: the side that may touch it now. */
@@ -10,6 +11,8 @@ const LANE = 1;
 const HOST = 2;
 
 const META_FIELDS = 14;
+/** Numbers of a view: its placement and its bounds. */
+const VIEW_FIELDS = 8;
 const STATE_BYTES = 4;
 
 /** Indexes of the flags that both sides share. */
@@ -29,7 +32,7 @@ export interface SlotMeta {
   captured: MonoMs;
   decoded: MonoMs;
   preprocessed: MonoMs;
-  /** From source pixels to the model's input. */
+  /** From source pixels to the model's input; to the first one if the frame has several. */
   placement: Placement;
   /** What the change gate found; `changed` if there is no gate. */
   change: FrameChange;
@@ -42,19 +45,22 @@ const CHANGES: readonly FrameChange[] = ['changed', 'unchanged', 'without-input'
 
 export interface SlotRingShape {
   readonly slots: number;
-  /** Model input, u8 `[height, width, 3]`. */
+  /** One model input, u8 `[height, width, 3]`. */
   readonly inputBytes: number;
+  /** Model inputs of a frame, each with a placement of its own; absent: one, which shows the picture as a whole. */
+  readonly views?: number;
   /** Full picture, u8 `[height, width, 3]`; 0 if no consumer needs it. */
   readonly pictureBytes: number;
 }
 
 /**
- * The frames of one stream in shared memory: a fixed number of slots, each with the model's input, the full picture if
+ * The frames of one stream in shared memory: a fixed number of slots, each with the model's inputs, the full picture if
  * a consumer needs it, and the frame's numbers. Lane threads fill slots; the main thread passes them to inference
  * threads by number and releases them; no message carries pixels. A message is needed only if the other side sleeps:
  * the lane until a slot is free (`setWaiting`), the host until a frame arrives (`listen`).
  *
- * Layout: `[states i32][flags i32 x 5][handed i32][meta f64 x 14 per slot][slot pixels ...]`, each part aligned to 64 bytes.
+ * Layout: `[states i32][flags i32 x 5][handed i32][meta f64 x 14 per slot][views f64 x 8 per view and
+ * slot][slot pixels ...]`, each part aligned to 64 bytes.
  */
 export class SlotRing {
   readonly buffer: SharedArrayBuffer;
@@ -65,6 +71,9 @@ export class SlotRing {
   readonly #handed: Int32Array;
   #nextTaken = 0;
   readonly #meta: Float64Array;
+  readonly #views: Float64Array;
+  /** Bytes of all model inputs of a slot. */
+  readonly #inputsBytes: number;
   readonly #pixelsAt: number;
 
   private constructor(buffer: SharedArrayBuffer, shape: SlotRingShape) {
@@ -77,13 +86,19 @@ export class SlotRing {
     this.#flags = new Int32Array(buffer, flagsAt, FLAGS);
     this.#handed = new Int32Array(buffer, handedAt, shape.slots);
     this.#meta = new Float64Array(buffer, metaAt, shape.slots * META_FIELDS);
-    this.#pixelsAt = metaAt + align(shape.slots * META_FIELDS * 8);
+    const viewsAt = metaAt + align(shape.slots * META_FIELDS * 8);
+    this.#views = new Float64Array(buffer, viewsAt, shape.slots * viewFields(shape));
+    this.#inputsBytes = inputsBytes(shape);
+    this.#pixelsAt = viewsAt + align(shape.slots * viewFields(shape) * 8);
   }
 
   static create(shape: SlotRingShape): SlotRing {
     const head =
-      2 * align(shape.slots * STATE_BYTES) + align(FLAGS * STATE_BYTES) + align(shape.slots * META_FIELDS * 8);
-    const pixels = shape.slots * (align(shape.inputBytes) + align(shape.pictureBytes));
+      2 * align(shape.slots * STATE_BYTES) +
+      align(FLAGS * STATE_BYTES) +
+      align(shape.slots * META_FIELDS * 8) +
+      align(shape.slots * viewFields(shape) * 8);
+    const pixels = shape.slots * (align(inputsBytes(shape)) + align(shape.pictureBytes));
     return new SlotRing(takeRingMemory(head + pixels, head), shape);
   }
 
@@ -190,18 +205,24 @@ export class SlotRing {
     return Atomics.load(this.#flags, COMPLETED);
   }
 
-  /** View of a slot's model input, `inputBytes` long; shared memory, valid while the slot is held. */
-  input(slot: number): Uint8Array {
-    return new Uint8Array(this.buffer, this.#slotAt(slot), this.shape.inputBytes);
+  /**
+   * A slot's model inputs, one after the other; shared memory, valid while the slot is held.
+   *
+   * @param view - number of one of them; absent: all of them.
+   */
+  input(slot: number, view?: number): Uint8Array {
+    if (view === undefined) return new Uint8Array(this.buffer, this.#slotAt(slot), this.#inputsBytes);
+    const { inputBytes } = this.shape;
+    return new Uint8Array(this.buffer, this.#slotAt(slot) + view * inputBytes, inputBytes);
   }
 
   /** View of a slot's full picture, `pictureBytes` long. */
   picture(slot: number): Uint8Array {
-    return new Uint8Array(this.buffer, this.#slotAt(slot) + align(this.shape.inputBytes), this.shape.pictureBytes);
+    return new Uint8Array(this.buffer, this.#slotAt(slot) + align(this.#inputsBytes), this.shape.pictureBytes);
   }
 
   #slotAt(slot: number): number {
-    return this.#pixelsAt + slot * (align(this.shape.inputBytes) + align(this.shape.pictureBytes));
+    return this.#pixelsAt + slot * (align(this.#inputsBytes) + align(this.shape.pictureBytes));
   }
 
   writeMeta(slot: number, meta: SlotMeta): void {
@@ -240,6 +261,43 @@ export class SlotRing {
       hashLow: m[at + 13]!,
     };
   }
+
+  /** Writes where a view lies. Only for a ring whose shape has views. */
+  writeView(slot: number, view: number, { placement, bounds }: ViewPlacement): void {
+    const at = this.#viewAt(slot, view);
+    const v = this.#views;
+    v[at] = placement.scaleX;
+    v[at + 1] = placement.scaleY;
+    v[at + 2] = placement.offsetX;
+    v[at + 3] = placement.offsetY;
+    v[at + 4] = bounds.x;
+    v[at + 5] = bounds.y;
+    v[at + 6] = bounds.width;
+    v[at + 7] = bounds.height;
+  }
+
+  readView(slot: number, view: number): ViewPlacement {
+    const at = this.#viewAt(slot, view);
+    const v = this.#views;
+    return {
+      placement: { scaleX: v[at]!, scaleY: v[at + 1]!, offsetX: v[at + 2]!, offsetY: v[at + 3]! },
+      bounds: { x: v[at + 4]!, y: v[at + 5]!, width: v[at + 6]!, height: v[at + 7]! },
+    };
+  }
+
+  #viewAt(slot: number, view: number): number {
+    const { views = 0 } = this.shape;
+    if (view >= views) throw new RangeError(`view ${view} of a ring with ${views}`);
+    return (slot * views + view) * VIEW_FIELDS;
+  }
+}
+
+function viewFields({ views = 0 }: SlotRingShape): number {
+  return views * VIEW_FIELDS;
+}
+
+function inputsBytes({ inputBytes, views = 1 }: SlotRingShape): number {
+  return inputBytes * views;
 }
 
 function align(bytes: number): number {

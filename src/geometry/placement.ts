@@ -55,24 +55,27 @@ export function composePlacements(first: Placement, second: Placement): Placemen
 }
 
 /**
- * Maps packed detections from model pixels back to the source picture and clips them to it.
+ * Maps packed detections from model pixels back to the source picture and clips them to what the model was shown.
  *
  * @param rows - `[n, 6]` f32: x, y, width, height in model pixels, score, classId; overwritten with source pixels.
  * @param placement - the map from source to model pixels.
- * @returns the number of rows left: boxes outside the picture, for instance in the letterbox border, are removed.
+ * @param shown - in source pixels; the whole picture if it has no corner.
+ * @returns the number of rows left: boxes outside of it, for instance in the letterbox border, are removed.
  * Allocates nothing.
  */
 export function rowsToSource(
   rows: Float32Array,
   placement: Placement,
-  source: { width: number; height: number },
+  { x: minX = 0, y: minY = 0, width, height }: { x?: number; y?: number; width: number; height: number },
 ): number {
+  const maxX = minX + width;
+  const maxY = minY + height;
   let kept = 0;
   for (let i = 0; i + 6 <= rows.length; i += 6) {
-    const left = Math.max(0, (rows[i]! - placement.offsetX) / placement.scaleX);
-    const top = Math.max(0, (rows[i + 1]! - placement.offsetY) / placement.scaleY);
-    const right = Math.min(source.width, (rows[i]! + rows[i + 2]! - placement.offsetX) / placement.scaleX);
-    const bottom = Math.min(source.height, (rows[i + 1]! + rows[i + 3]! - placement.offsetY) / placement.scaleY);
+    const left = Math.max(minX, (rows[i]! - placement.offsetX) / placement.scaleX);
+    const top = Math.max(minY, (rows[i + 1]! - placement.offsetY) / placement.scaleY);
+    const right = Math.min(maxX, (rows[i]! + rows[i + 2]! - placement.offsetX) / placement.scaleX);
+    const bottom = Math.min(maxY, (rows[i + 1]! + rows[i + 3]! - placement.offsetY) / placement.scaleY);
     if (!(right > left && bottom > top)) continue;
     const at = kept * 6;
     rows[at] = left;

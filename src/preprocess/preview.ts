@@ -1,12 +1,16 @@
-import sharp from 'sharp';
+import sharp, { type Sharp } from 'sharp';
 import type { Fit } from '../geometry/placement.ts';
+import type { Rect } from '../geometry/views.ts';
 
-export interface PreviewPlan {
+interface PictureWithContent {
   /** Size of the picture that the pixels hold. */
   readonly width: number;
   readonly height: number;
   /** The part of it that shows the source. */
   readonly content: Fit;
+}
+
+export interface PreviewSize {
   /** Display aspect of the source. */
   readonly sourceWidth: number;
   readonly sourceHeight: number;
@@ -15,14 +19,62 @@ export interface PreviewPlan {
   readonly quality: number;
 }
 
+export interface PreviewPlan extends PictureWithContent, PreviewSize {}
+
+/** A model input that shows a part of the source. */
+export interface PreviewPart extends PictureWithContent {
+  /** u8 `[height, width, 3]` RGB. */
+  readonly pixels: Uint8Array;
+  /** The part, in source pixels. */
+  readonly bounds: Rect;
+}
+
+/** Colour of what no model input shows. */
+const UNSEEN = '#101014';
+
 /** Encodes a small JPEG of the model's input without its borders, at the source's aspect. Copies the pixels first. */
 export async function encodePreview(pixels: Uint8Array, plan: PreviewPlan): Promise<Buffer> {
-  const { content } = plan;
-  const width = Math.max(16, Math.min(plan.maxWidth, plan.sourceWidth));
-  const height = Math.max(16, Math.round((width * plan.sourceHeight) / plan.sourceWidth));
-  return sharp(Buffer.from(pixels), { raw: { width: plan.width, height: plan.height, channels: 3 } })
-    .extract({ left: content.x, top: content.y, width: content.width, height: content.height })
-    .resize(width, height, { fit: 'fill', kernel: 'linear' })
-    .jpeg({ quality: plan.quality, chromaSubsampling: '4:2:0' })
-    .toBuffer();
+  return encoded(contentOf(pixels, plan).resize(...previewSize(plan), { fit: 'fill', kernel: 'linear' }), plan);
+}
+
+/** Encodes a small JPEG of the whole source from model inputs that show parts of it. Copies the pixels first. */
+export async function encodeParts(parts: readonly PreviewPart[], size: PreviewSize): Promise<Buffer> {
+  const [width, height] = previewSize(size);
+  const [zoomX, zoomY] = [width / size.sourceWidth, height / size.sourceHeight];
+  const placed = await Promise.all(
+    parts.map(async ({ pixels, bounds, ...picture }) => {
+      const [left, partWidth] = pixelSpan(bounds.x * zoomX, (bounds.x + bounds.width) * zoomX, width);
+      const [top, partHeight] = pixelSpan(bounds.y * zoomY, (bounds.y + bounds.height) * zoomY, height);
+      const input = await contentOf(pixels, picture)
+        .resize(partWidth, partHeight, { fit: 'fill', kernel: 'linear' })
+        .raw()
+        .toBuffer();
+      return { input, raw: { width: partWidth, height: partHeight, channels: 3 as const }, left, top };
+    }),
+  );
+  return encoded(sharp({ create: { width, height, channels: 3, background: UNSEEN } }).composite(placed), size);
+}
+
+function previewSize({ sourceWidth, sourceHeight, maxWidth }: PreviewSize): [width: number, height: number] {
+  const width = Math.max(16, Math.min(maxWidth, sourceWidth));
+  return [width, Math.max(16, Math.round((width * sourceHeight) / sourceWidth))];
+}
+
+function contentOf(pixels: Uint8Array, { width, height, content }: PictureWithContent): Sharp {
+  return sharp(Buffer.from(pixels), { raw: { width, height, channels: 3 } }).extract({
+    left: content.x,
+    top: content.y,
+    width: content.width,
+    height: content.height,
+  });
+}
+
+/** Whole pixels of a stretch, at least one. */
+function pixelSpan(from: number, to: number, size: number): [at: number, length: number] {
+  const at = Math.min(size - 1, Math.round(from));
+  return [at, Math.max(1, Math.min(size, Math.round(to)) - at)];
+}
+
+function encoded(picture: Sharp, { quality }: PreviewSize): Promise<Buffer> {
+  return picture.jpeg({ quality, chromaSubsampling: '4:2:0' }).toBuffer();
 }

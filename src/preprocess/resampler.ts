@@ -37,11 +37,12 @@ export class Resampler {
   /** The source row that each of `#lines` holds; -1 for none. */
   readonly #lineRows: Int32Array;
 
-  constructor(source: SizePx, target: SizePx, kernel: ResamplerKernel) {
+  /** @param rowPixels - from one row of the source to the next; more than its width for a part of a larger picture. */
+  constructor(source: SizePx, target: SizePx, kernel: ResamplerKernel, rowPixels = source.width) {
     this.#columns = makeTaps(source.width, target.width, kernel);
     this.#rows = makeTaps(source.height, target.height, kernel);
     for (let i = 0; i < this.#columns.positions.length; i += 1) this.#columns.positions[i]! *= 3;
-    this.#sourceStride = source.width * 3;
+    this.#sourceStride = rowPixels * 3;
     this.#width = target.width;
     this.#height = target.height;
     this.#lines = Array.from({ length: this.#rows.count }, () => new Int32Array(target.width * 3));
@@ -49,7 +50,7 @@ export class Resampler {
   }
 
   /**
-   * @param source - u8 `[height, width, 3]` of the source size; only read.
+   * @param source - u8 `[height, width, 3]` of the source size, from its first pixel on; only read.
    * @param target - where the resized picture is written, three bytes a pixel.
    * @param offset - of its first byte in `target`.
    * @param stride - bytes from one row to the next in `target`.

@@ -1,6 +1,7 @@
 import sharp, { type Sharp } from 'sharp';
 import type { ModelSpec } from '../core/model.ts';
-import { type Fit, fitInto, type Placement, placementOf } from '../geometry/placement.ts';
+import { composePlacements, type Fit, fitInto, type Placement, placementOf } from '../geometry/placement.ts';
+import type { Rect } from '../geometry/views.ts';
 import { Resampler } from './resampler.ts';
 
 export interface PictureSize {
@@ -17,17 +18,25 @@ export interface PictureSize {
 export class SharpPreprocessor {
   readonly #spec: ModelSpec;
   readonly #picture: PictureSize;
+  readonly #crop: Rect | null;
   readonly #fit: Fit;
   readonly #resampler: Resampler | null;
   /** Maps picture pixels to pixels of the model's input. */
   readonly placement: Placement;
 
-  constructor(spec: ModelSpec, picture: PictureSize) {
+  /** @param crop - the part of the picture that is fitted into the input, in whole pixels; absent: all of it. */
+  constructor(spec: ModelSpec, picture: PictureSize, crop: Rect | null = null) {
     this.#spec = spec;
     this.#picture = picture;
-    this.#fit = fitInto(picture, spec.input, spec.input.resize);
-    this.#resampler = resamplerOf(spec, picture, this.#fit);
-    this.placement = placementOf(picture, this.#fit);
+    this.#crop = crop;
+    const shown = crop ?? picture;
+    this.#fit = fitInto(shown, spec.input, spec.input.resize);
+    this.#resampler = resamplerOf(spec, shown, this.#fit, picture.width);
+    const onInput = placementOf(shown, this.#fit);
+    this.placement =
+      crop === null
+        ? onInput
+        : composePlacements({ scaleX: 1, scaleY: 1, offsetX: -crop.x, offsetY: -crop.y }, onInput);
   }
 
   /**
@@ -36,9 +45,15 @@ export class SharpPreprocessor {
    * @param input - u8 `[input.height, input.width, 3]` RGB; overwritten.
    */
   async run(picture: Uint8Array, input: Uint8Array): Promise<void> {
-    if (this.#resampler !== null) return resample(this.#resampler, picture, this.#fit, this.#spec, input);
-    const raw = { width: this.#picture.width, height: this.#picture.height, channels: 3 } as const;
-    input.set(await resizeWithVips(sharp(picture, { raw }), this.#fit, this.#spec));
+    const crop = this.#crop;
+    const { width, height } = this.#picture;
+    if (this.#resampler !== null) {
+      const shown = crop === null ? picture : picture.subarray((crop.y * width + crop.x) * 3);
+      return resample(this.#resampler, shown, this.#fit, this.#spec, input);
+    }
+    let image = sharp(picture, { raw: { width, height, channels: 3 } });
+    if (crop !== null) image = image.extract({ left: crop.x, top: crop.y, width: crop.width, height: crop.height });
+    input.set(await resizeWithVips(image, this.#fit, this.#spec));
   }
 }
 
@@ -53,22 +68,33 @@ export async function preprocessImage(
   spec: ModelSpec,
   input: Uint8Array,
 ): Promise<PictureSize & { placement: Placement }> {
-  const image = sharp(path, { failOn: 'none' }).autoOrient();
-  const { autoOrient } = await image.metadata();
+  const { upright, size: autoOrient } = await openImage(path);
   const fit = fitInto(autoOrient, spec.input, spec.input.resize);
-  const upright = image.toColourspace('srgb').flatten({ background: '#000' });
   const resampler = resamplerOf(spec, autoOrient, fit);
   if (resampler === null) input.set(await resizeWithVips(upright, fit, spec));
   else resample(resampler, await upright.raw().toBuffer(), fit, spec, input);
   return { width: autoOrient.width, height: autoOrient.height, placement: placementOf(autoOrient, fit) };
 }
 
+/** Reads an image file as u8 `[height, width, 3]` RGB, upright as its EXIF data says. */
+export async function readImage(path: string): Promise<PictureSize & { readonly pixels: Uint8Array }> {
+  const { upright, size } = await openImage(path);
+  return { ...size, pixels: await upright.raw().toBuffer() };
+}
+
+async function openImage(path: string): Promise<{ upright: Sharp; size: PictureSize }> {
+  const image = sharp(path, { failOn: 'none' }).autoOrient();
+  const { autoOrient } = await image.metadata();
+  const { width, height } = autoOrient;
+  return { upright: image.toColourspace('srgb').flatten({ background: '#000' }), size: { width, height } };
+}
+
 /** Returns null if libvips does the resizing; it shifts an enlarged picture by half a pixel of the input. */
-function resamplerOf(spec: ModelSpec, picture: PictureSize, fit: Fit): Resampler | null {
+function resamplerOf(spec: ModelSpec, picture: PictureSize, fit: Fit, rowPixels = picture.width): Resampler | null {
   const { kernel = 'antialiased-linear' } = spec.input.resize;
   const isShrunk = fit.width <= picture.width && fit.height <= picture.height;
   if (kernel === 'vips-linear' || (kernel === 'antialiased-linear' && isShrunk)) return null;
-  return new Resampler(picture, fit, kernel);
+  return new Resampler(picture, fit, kernel, rowPixels);
 }
 
 function resample(

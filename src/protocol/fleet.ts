@@ -47,7 +47,7 @@ export type StreamOrder = z.infer<typeof streamOrder>;
 /** The planner's decision for one stream. The host still needs the lease to run it. */
 export const assignment = z.object({
   hostId: id,
-  /** Frame rate limit while the fleet is full; null: the rate of the order. */
+  /** Inferences a second while the fleet is full, one for each view of a frame; null: the rate of the order. */
   maxFps: z.number().positive().max(1e9).nullable(),
   sinceMs: count,
 });

@@ -132,7 +132,7 @@ export const BUSY_STAGES = ['decode', 'preprocess', 'infer', 'main'] as const;
 export type BusyStage = (typeof BUSY_STAGES)[number];
 
 const batchReport = z.object({
-  /** Frames per batch, without padding -> number of batches since the start. */
+  /** Model inputs per batch, without padding -> number of batches since the start. */
   histogram: z
     .record(z.string().regex(/^\d{1,6}$/), count)
     .refine((sizes) => Object.keys(sizes).length <= 1024, 'expected at most 1024 sizes'),

@@ -4,6 +4,7 @@ import type { CompiledModel, ComputePrecision, ModelSpec } from '../core/model.t
 import type { SourceInput } from '../core/source.ts';
 import type { WireError } from '../errors/sightline-error.ts';
 import type { SlotRingShape } from '../flow/slot-ring.ts';
+import type { View } from '../geometry/views.ts';
 
 /** What another thread needs to attach to a stream's ring. A `ringId` is never reused in a process. */
 export interface RingHandle {
@@ -24,6 +25,8 @@ export interface LaneStream {
   readonly policy: 'live' | 'file';
   /** If set, slots hold full pictures of this size and sharp makes the model input from them; null: ffmpeg makes the input. */
   readonly picture: { readonly width: number; readonly height: number } | null;
+  /** The rectangles that become model inputs, in the order of the slot; absent: the picture as a whole. */
+  readonly views?: readonly View[];
   readonly ffmpeg: { readonly path: string; readonly major: number };
   readonly every: number;
   readonly maxFps: number | null;
@@ -132,7 +135,10 @@ export type ToInference =
       readonly batchId: number;
       readonly ringIds: readonly number[];
       readonly slots: readonly number[];
-      /** Frames per call of the engine, a warmed-up size. Fewer slots are padded; more are split into consecutive calls. */
+      /**
+       * Model inputs per call of the engine, a warmed-up size. Fewer are padded; more are split into consecutive calls. A
+       * slot has as many inputs as its ring has views.
+       */
       readonly callSize: number;
       readonly scoreThreshold: number;
     }

@@ -10,13 +10,14 @@ import { SightlineError } from '../errors/sightline-error.ts';
 import { BackOff } from '../flow/back-off.ts';
 import { Incidents } from '../flow/incidents.ts';
 import { Listeners } from '../flow/listeners.ts';
+import { viewCount } from '../geometry/views.ts';
 import type { EventKind, EventMessage } from '../protocol/feed.ts';
 import type { HostReport, StreamReport } from '../protocol/report.ts';
 import type { EngineInfo, EngineRequest, RingHandle } from '../protocol/threads.ts';
 import { type CpuUse, readCpuUse } from '../telemetry/cpu-ledger.ts';
 import { HostMeter } from '../telemetry/host-meter.ts';
 import { PartTimes } from '../telemetry/part-times.ts';
-import { HAND_OVER_FRAMES, type ModelInstance } from './inference/model-instance.ts';
+import { HAND_OVER_INPUTS, type ModelInstance } from './inference/model-instance.ts';
 import { Scheduler, type SchedulerEvents, type StreamPolicy } from './inference/scheduler.ts';
 import { LaneClient } from './lane/lane-client.ts';
 import type { ResultSinks } from './results/result-sinks.ts';
@@ -284,10 +285,13 @@ export class Runtime {
       preview: { maxWidth: preview.width, fps: preview.fps, quality: preview.quality },
       hashesInput: instance.cache !== null,
       partTimes: this.partTimes,
-      get inferenceSlots() {
+      get inferenceCalls() {
+        return inferenceThreads * instance.callsInFlight;
+      },
+      get inferenceInputs() {
         return inferenceThreads * instance.callsInFlight * instance.maxWarmedSize;
       },
-      handOverSlots: inferenceThreads * HAND_OVER_FRAMES,
+      handOverInputs: inferenceThreads * HAND_OVER_INPUTS,
       pickLane: () => this.#lanes.reduce((a, b) => (b.streamCount < a.streamCount ? b : a)),
       attach: (ring: RingHandle) => instance.pool.attach(ring),
       detach: (ringId) => instance.pool.detach(ringId),
@@ -386,7 +390,8 @@ export class Runtime {
 /** Returns the policy of a stream; live streams and files differ only in its values. */
 function policyOf({ config, input }: ServedStream): StreamPolicy {
   const { priority, weight, queueSize, maxAgeMs } = config;
+  const share = { priority, weight, views: viewCount(config) };
   return input.policy === 'live'
-    ? { priority, weight, queueSize, maxAgeMs, wake: 'always' }
-    : { priority, weight, queueSize: null, maxAgeMs: null, wake: 'when-idle' };
+    ? { ...share, queueSize, maxAgeMs, wake: 'always' }
+    : { ...share, queueSize: null, maxAgeMs: null, wake: 'when-idle' };
 }

@@ -17,7 +17,6 @@ const REASONS: Readonly<Record<string, string>> = {
   'src/infer/onnx-version.ts': 'its importer is in runtime; the other files about ONNX Runtime load the library',
   'src/measure/measure-capacity.ts': 'experiments stay in measure; its importer is in host',
   'src/runtime/model/verify-prepared.ts': 'its importer is a command, which must not know how models are compiled',
-  'src/runtime/stream/lane-stream.ts': 'its importer is one of the longest files',
 };
 /** Names of files that do the same for different folders. */
 const SHARED_NAMES: ReadonlySet<string> = new Set(['decode.ts', 'index.ts']);

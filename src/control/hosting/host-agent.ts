@@ -2,6 +2,7 @@ import type { StreamConfig } from '../../config/stream.ts';
 import { type Clock, systemClock } from '../../core/clock.ts';
 import { SightlineError, type WireError } from '../../errors/sightline-error.ts';
 import { Incidents } from '../../flow/incidents.ts';
+import { viewCount } from '../../geometry/views.ts';
 import type { EventMessage } from '../../protocol/feed.ts';
 import type { Assignment, HostCard, StreamOrder } from '../../protocol/fleet.ts';
 import { readWake } from '../../protocol/fleet-bus.ts';
@@ -289,7 +290,9 @@ export class HostAgent {
   }
 }
 
-/** @param maxFps - rate that the fleet allows; null for the stream's own. */
-function limitedConfig(config: StreamConfig, maxFps: number | null): StreamConfig {
-  return maxFps === null ? config : { ...config, maxFps: Math.min(maxFps, config.maxFps ?? maxFps) };
+/** @param inferenceFps - inferences a second that the fleet allows; null for the stream's own rate. */
+function limitedConfig(config: StreamConfig, inferenceFps: number | null): StreamConfig {
+  if (inferenceFps === null) return config;
+  const maxFps = inferenceFps / viewCount(config);
+  return { ...config, maxFps: Math.min(maxFps, config.maxFps ?? maxFps) };
 }

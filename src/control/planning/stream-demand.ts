@@ -1,12 +1,14 @@
 import type { StreamConfig } from '../../config/stream.ts';
+import { viewCount } from '../../geometry/views.ts';
 
 /** Assumed frame rate of a camera if none is configured. */
 const ASSUMED_FPS = 25;
 
 /**
  * Returns the inferences a second to plan for a stream. `maxFps` limits the frames left after `every`, and a target counts
- * published frames, so neither is divided by `every`.
+ * published frames, so neither is divided by `every`. A frame with several views takes an inference for each.
  */
-export function demandFps({ maxFps, target, every }: StreamConfig): number {
-  return maxFps ?? target.fps ?? ASSUMED_FPS / every;
+export function demandFps(config: StreamConfig): number {
+  const { maxFps, target, every } = config;
+  return (maxFps ?? target.fps ?? ASSUMED_FPS / every) * viewCount(config);
 }

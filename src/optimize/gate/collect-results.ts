@@ -29,6 +29,8 @@ export interface PictureSet {
   readonly resizeBy: 'ffmpeg' | 'sharp';
   /** Name of the set, for messages. */
   readonly label: string;
+  /** Further settings of the stream that reads them, not yet checked, such as tiles. */
+  readonly settings?: Readonly<Record<string, unknown>>;
 }
 
 export interface CollectedResults extends RecordedResults {
@@ -50,12 +52,13 @@ const AGREEMENT_SHARE = 0.5;
  * Runs a configuration on pictures, for average precision: every class of every box down to a score of 0.001.
  *
  * @returns results whose frame numbers are places in the list of pictures.
- * @throws the errors of `openRuntime`; ENGINE_FAILED if pictures were given up; COMMAND_INVALID if it was stopped.
+ * @throws the errors of `openRuntime`; CONFIG_INVALID for wrong settings; ENGINE_FAILED if pictures were given up;
+ *   COMMAND_INVALID if it was stopped.
  */
 export async function collectOnImages(options: CollectOptions, images: PictureSet): Promise<CollectedResults> {
   const model = { ...options.model, scoreThreshold: AP_SCORE, classesPerBox: 'all' as const };
   return withRuntime({ ...options, model }, async (runtime) => {
-    const config = parseStream({ id: 'pictures', source: images.label, policy: 'file' }, {});
+    const config = parseStream({ id: 'pictures', source: images.label, policy: 'file', ...images.settings }, {});
     const start = (): RuntimeStream =>
       runtime.add(config, {
         ...{ source: null, imagePaths: images.paths, resizeImagesBy: images.resizeBy },

@@ -4,9 +4,10 @@ import type { ModelSpec, OutputTensor } from '../../core/model.ts';
 import { SlotRing } from '../../flow/slot-ring.ts';
 import { type InferenceEngine, ROWS_OUTPUT } from '../../infer/inference-engine.ts';
 import { finishRows } from '../../postprocess/finish-rows.ts';
+import { mergeViews, type ViewRows } from '../../postprocess/merge-views.ts';
 import type { FromInference, RingHandle, ToInference } from '../../protocol/threads.ts';
 
-/** A family's decode function: converts raw outputs of a batch to packed rows per frame, in model pixels. */
+/** A family's decode function: converts raw outputs of a batch to packed rows per input, in model pixels. */
 export type DecodeOutputs = (
   outputs: ReadonlyMap<string, OutputTensor>,
   batchSize: number,
@@ -15,8 +16,16 @@ export type DecodeOutputs = (
 ) => Float32Array[];
 
 type Batch = Extract<ToInference, { type: 'batch' }>;
+/** Model inputs to run: the slot of each, and which of the slot's views it is. */
+interface Inputs extends Pick<Batch, 'ringIds' | 'slots' | 'callSize' | 'scoreThreshold'> {
+  /** Absent if each slot has one input, which shows the picture as a whole. */
+  readonly views?: readonly number[];
+}
 type Outputs = ReadonlyMap<string, OutputTensor>;
 type Result = Extract<FromInference, { type: 'result' }>;
+
+/** The input of a ring without views. */
+const WHOLE = -1;
 
 /** Runs batches on an inference thread: reads slots, returns boxes in source pixels. */
 export class BatchRunner {
@@ -42,21 +51,30 @@ export class BatchRunner {
 
   /** @throws ENGINE_FAILED; RangeError if the batch names a ring that was never attached. */
   async run(batch: Batch): Promise<Result> {
-    const finished: Float32Array[] = [];
+    const inputs = this.#inputsOf(batch);
+    const found: Float32Array[] = [];
     let busyMs = 0;
     let postprocessMs = 0;
     let firstBeganMs = 0;
-    for (let from = 0; from < batch.slots.length; from += batch.callSize) {
+    for (let from = 0; from < inputs.slots.length; from += batch.callSize) {
       const calledMs = monoNowMs();
-      const outputs = await this.#infer(batch, from);
+      const outputs = await this.#infer(inputs, from);
       // A call that was queued behind another begins when that one ends.
       const beganMs = Math.max(calledMs, this.#lastEndedMs);
       this.#lastEndedMs = monoNowMs();
-      finished.push(...this.#finish(outputs, batch, from));
+      found.push(...this.#finish(outputs, inputs, from));
       const finishedMs = monoNowMs();
       busyMs += finishedMs - beganMs;
       postprocessMs += finishedMs - this.#lastEndedMs;
       if (from === 0) firstBeganMs = beganMs;
+    }
+    let finished = found;
+    if (inputs !== batch) {
+      const joiningMs = monoNowMs();
+      finished = this.#joined(batch, found);
+      const joinMs = monoNowMs() - joiningMs;
+      busyMs += joinMs;
+      postprocessMs += joinMs;
     }
     const rows = new Float32Array(finished.reduce((sum, part) => sum + part.length, 0));
     let at = 0;
@@ -70,23 +88,67 @@ export class BatchRunner {
     return { type: 'result', batchId: batch.batchId, rows, counts, ...times, enginePid };
   }
 
-  /** Runs one call with `callSize` frames of the batch, or the remaining ones if fewer. */
-  #infer({ slots, ringIds, callSize, scoreThreshold }: Batch, from: number): Promise<Outputs> {
+  /** Returns the batch itself if each of its slots has one input that shows the picture as a whole. */
+  #inputsOf(batch: Batch): Inputs {
+    const { ringIds, slots } = batch;
+    if (ringIds.every((ringId) => this.#ring(ringId).shape.views === undefined)) return batch;
+    const all = slots.flatMap((slot, i) => {
+      const ringId = ringIds[i]!;
+      const { views } = this.#ring(ringId).shape;
+      return Array.from({ length: views ?? 1 }, (_, view) => ({
+        ringId,
+        slot,
+        view: views === undefined ? WHOLE : view,
+      }));
+    });
+    return {
+      ...batch,
+      ringIds: all.map(({ ringId }) => ringId),
+      slots: all.map(({ slot }) => slot),
+      views: all.map(({ view }) => view),
+    };
+  }
+
+  /** Runs one call with `callSize` inputs, or the remaining ones if fewer. */
+  #infer({ slots, ringIds, views, callSize, scoreThreshold }: Inputs, from: number): Promise<Outputs> {
     // The only copy on this thread; the library does not accept shared memory.
     const memory = this.#engine.inputBuffer(callSize);
     slots.slice(from, from + callSize).forEach((slot, i) => {
-      const input = this.#ring(ringIds[from + i]!).input(slot);
+      const view = views?.[from + i] ?? WHOLE;
+      const ring = this.#ring(ringIds[from + i]!);
+      const input = view === WHOLE ? ring.input(slot) : ring.input(slot, view);
       memory.set(input, i * input.length);
     });
     return this.#engine.infer(callSize, scoreThreshold);
   }
 
-  /** @returns packed rows of each frame of one call, in source pixels. */
-  #finish(outputs: Outputs, { slots, ringIds, callSize, scoreThreshold }: Batch, from: number): Float32Array[] {
+  /** @returns packed rows of each input of one call, in source pixels. */
+  #finish(outputs: Outputs, { slots, ringIds, views, callSize, scoreThreshold }: Inputs, from: number): Float32Array[] {
     const rows = this.#rowsOf(outputs, callSize, scoreThreshold);
     return slots.slice(from, from + callSize).map((slot, i) => {
-      const meta = this.#ring(ringIds[from + i]!).readMeta(slot);
-      return finishRows(rows[i]!, this.#spec, meta.placement, meta);
+      const view = views?.[from + i] ?? WHOLE;
+      const ring = this.#ring(ringIds[from + i]!);
+      if (view === WHOLE) {
+        const meta = ring.readMeta(slot);
+        return finishRows(rows[i]!, this.#spec, meta.placement, meta);
+      }
+      const { placement, bounds } = ring.readView(slot, view);
+      return finishRows(rows[i]!, this.#spec, placement, bounds);
+    });
+  }
+
+  /** @returns the rows of each frame, joined from those of its inputs. */
+  #joined({ ringIds, slots }: Batch, found: readonly Float32Array[]): Float32Array[] {
+    let at = 0;
+    return slots.map((slot, i) => {
+      const ring = this.#ring(ringIds[i]!);
+      const { views } = ring.shape;
+      if (views === undefined) return found[at++]!;
+      const parts: ViewRows[] = Array.from({ length: views }, (_, view) => ({
+        rows: found[at++]!,
+        bounds: ring.readView(slot, view).bounds,
+      }));
+      return mergeViews(parts, this.#spec.maxDetections);
     });
   }
 

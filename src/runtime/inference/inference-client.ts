@@ -17,7 +17,9 @@ type Ready = Extract<FromInference, { type: 'ready' }>;
 
 export interface SubmittedBatch {
   readonly frames: readonly InFlightFrame[];
-  /** Frames per call of the engine; a larger batch takes several calls in a row. */
+  /** Model inputs of all frames. */
+  readonly inputs: number;
+  /** Model inputs per call of the engine; a larger batch takes several calls in a row. */
   readonly callSize: number;
   readonly scoreThreshold: number;
 }
@@ -121,8 +123,9 @@ export class InferenceClient {
   }
 
   #checkHang(timeoutMs: number): void {
+    const [oldest] = this.#batches.values();
     const waitedMs = monoNowMs() - this.#busySinceMs;
-    if (this.#batches.size === 0 || waitedMs < timeoutMs) return;
+    if (oldest === undefined || waitedMs < timeoutMs * callsOfOneFrame(oldest)) return;
     this.#post({ type: 'shutdown' });
     this.#lost(`an inference thread did not answer for ${Math.round(waitedMs)} ms`);
     this.#abandon();
@@ -205,4 +208,10 @@ function ready(worker: Worker, engine: string): Promise<Ready> {
         );
     });
   });
+}
+
+/** The timeout is that of one call, and a frame with many views cannot be divided. */
+function callsOfOneFrame({ frames, callSize }: SubmittedBatch): number {
+  const most = frames.reduce((views, { ring }) => Math.max(views, ring.slots.shape.views ?? 1), 1);
+  return Math.ceil(most / callSize);
 }

@@ -23,7 +23,7 @@ const NONE: readonly InFlightFrame[] = [];
 /**
  * Results of one model instance by the content of the model's input, across all its streams. Bounded: the entry that was used
  * least recently is removed. The key has the picture's size and its place in the input besides the hash, because equal inputs
- * of pictures of different sizes have different boxes in source pixels.
+ * of pictures of different sizes have different boxes in source pixels. A frame with several inputs has the place of each.
  */
 export class ResultCache {
   readonly #limit: number;
@@ -91,9 +91,13 @@ export class ResultCache {
 }
 
 /** Null if the frame's input was not hashed. */
-function keyOf({ meta }: InFlightFrame): string | null {
+function keyOf({ meta, ring, slot }: InFlightFrame): string | null {
   const { hashHigh, hashLow, width, height, placement } = meta;
   if (hashHigh === 0 && hashLow === 0) return null;
   const { scaleX, scaleY, offsetX, offsetY } = placement;
-  return `${hashHigh} ${hashLow} ${width}x${height} ${scaleX} ${scaleY} ${offsetX} ${offsetY}`;
+  const key = `${hashHigh} ${hashLow} ${width}x${height} ${scaleX} ${scaleY} ${offsetX} ${offsetY}`;
+  const { views } = ring.slots.shape;
+  if (views === undefined) return key;
+  const places = Array.from({ length: views }, (_, view) => Object.values(ring.slots.readView(slot, view).bounds));
+  return `${key} ${places.join(' ')}`;
 }

@@ -215,9 +215,9 @@ export class Scheduler {
       if (choice.kind === 'wait')
         instance.cancelDeadline = this.#clock.setTimer(() => this.#run(instance), Math.max(0, choice.untilMs - now));
       if (choice.kind !== 'batch') return true;
-      for (const { frames, callSize } of choice.calls) {
-        for (const frame of frames) frame.batchedMs = now;
-        thread.submit({ frames, callSize, scoreThreshold: model.scoreThreshold }, now);
+      for (const call of choice.calls) {
+        for (const frame of call.frames) frame.batchedMs = now;
+        thread.submit({ ...call, scoreThreshold: model.scoreThreshold }, now);
       }
     }
     return false;

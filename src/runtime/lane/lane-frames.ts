@@ -7,9 +7,10 @@ import { type SlotMeta, SlotRing } from '../../flow/slot-ring.ts';
 import { composePlacements, fitInto, type Placement, placementOf } from '../../geometry/placement.ts';
 import { ChangeGate } from '../../preprocess/change-gate.ts';
 import { hashInput, type InputHash, NO_HASH } from '../../preprocess/input-hash.ts';
-import { encodePreview } from '../../preprocess/preview.ts';
+import { encodeParts, encodePreview } from '../../preprocess/preview.ts';
 import { SharpPreprocessor } from '../../preprocess/sharp-preprocessor.ts';
 import type { FromLane, LaneStream } from '../../protocol/threads.ts';
+import { LaneViews, PICTURE_FIT } from './lane-views.ts';
 
 /** Slot number of a picture for which the ring has no room: it is read, counted and discarded. */
 const NO_SLOT = -1;
@@ -29,6 +30,8 @@ export class LaneFrames {
   readonly #port: LanePort;
   readonly #sharp: SharpPreprocessor | null;
   readonly #gate: ChangeGate | null;
+  /** Null if the picture as a whole is the only view. */
+  readonly #views: LaneViews | null;
   readonly #scratch: Uint8Array | null;
   #assembler: FrameAssembler<number>;
   #work: Promise<void> = Promise.resolve();
@@ -49,11 +52,11 @@ export class LaneFrames {
     this.#port = port;
     this.ring = SlotRing.attach(stream.ring.buffer, stream.ring.shape);
     this.#sharp = stream.picture === null ? null : new SharpPreprocessor(stream.spec, stream.picture);
-    this.#gate =
-      stream.changeGate === null ? null : new ChangeGate(stream.changeGate, stream.picture ?? stream.spec.input);
-    const { inputBytes, pictureBytes } = this.ring.shape;
+    this.#views = stream.views === undefined ? null : new LaneViews(stream.views, stream, this.ring);
+    this.#gate = stream.changeGate === null ? null : new ChangeGate(stream.changeGate, writtenSize(stream));
+    const { inputBytes, views = 1, pictureBytes } = this.ring.shape;
     this.#scratch =
-      stream.policy === 'live' ? new Uint8Array(stream.picture === null ? inputBytes : pictureBytes) : null;
+      stream.policy === 'live' ? new Uint8Array(stream.picture === null ? views * inputBytes : pictureBytes) : null;
     this.#frame = stream.firstFrame;
     this.#lastPtsUs = stream.firstPtsUs;
     this.#ptsShiftUs = stream.firstPtsUs > 0 ? null : 0;
@@ -141,7 +144,7 @@ export class LaneFrames {
       captured,
       decoded,
       preprocessed: decoded,
-      placement: this.#placement(header),
+      placement: this.#views === null ? this.#placement(header) : this.#views.place(slot, header),
       change,
       hashHigh: hash.high,
       hashLow: hash.low,
@@ -174,7 +177,8 @@ export class LaneFrames {
       if (this.#isClosed) return this.ring.abandon(slot);
       if (meta.change !== 'without-input') {
         const before = monoNowMs();
-        await this.#sharp!.run(this.ring.picture(slot), this.ring.input(slot));
+        if (this.#views === null) await this.#sharp!.run(this.ring.picture(slot), this.ring.input(slot));
+        else await this.#views.preprocess(slot, header);
         const preprocessed = monoNowMs();
         this.#port.addPreprocessMs(preprocessed - before);
         const { high: hashHigh, low: hashLow } = this.#hash(slot);
@@ -223,22 +227,21 @@ export class LaneFrames {
     return this.#sharp === null ? onCanvas : composePlacements(onCanvas, this.#sharp.placement);
   }
 
+  #encodePreview(slot: number, header: FrameHeader): Promise<Buffer> {
+    const { width: sourceWidth, height: sourceHeight } = header;
+    const { picture, preview } = this.stream;
+    const size = { sourceWidth, sourceHeight, maxWidth: preview.maxWidth, quality: preview.quality };
+    if (picture === null && this.#views !== null) return encodeParts(this.#views.previewParts(slot, header), size);
+    const { canvas, content } = this.#canvasFit(header);
+    const pixels = picture === null ? this.ring.input(slot) : this.ring.picture(slot);
+    return encodePreview(pixels, { width: canvas.width, height: canvas.height, content, ...size });
+  }
+
   #preview(slot: number, frame: number, header: FrameHeader): void {
     const now = monoNowMs();
     if (now < this.#nextPreviewMs) return;
     this.#nextPreviewMs = now + 1000 / this.stream.preview.fps;
-    const { canvas, content } = this.#canvasFit(header);
-    const pixels = this.stream.picture === null ? this.ring.input(slot) : this.ring.picture(slot);
-    const plan = {
-      width: canvas.width,
-      height: canvas.height,
-      content,
-      sourceWidth: header.width,
-      sourceHeight: header.height,
-      maxWidth: this.stream.preview.maxWidth,
-      quality: this.stream.preview.quality,
-    };
-    this.#previewing = encodePreview(pixels, plan).then(
+    this.#previewing = this.#encodePreview(slot, header).then(
       (jpeg) =>
         this.#port.post({ type: 'preview', ringId: this.stream.ring.ringId, frame, jpeg: new Uint8Array(jpeg) }),
       (error: unknown) =>
@@ -251,5 +254,7 @@ export class LaneFrames {
   }
 }
 
-/** A picture whose size changes mid-stream is fitted into the stream's initial size. */
-export const PICTURE_FIT = { mode: 'letterbox', anchor: 'center', padValue: 0 } as const;
+/** Size of what ffmpeg writes for a frame: the full picture, or its model inputs one below the other. */
+function writtenSize({ picture, spec, views }: LaneStream): { width: number; height: number } {
+  return picture ?? { width: spec.input.width, height: spec.input.height * (views?.length ?? 1) };
+}

@@ -2,12 +2,15 @@ import { monoNowMs } from '../../core/clock.ts';
 import type { PtsUs } from '../../core/units.ts';
 import { decodeStill } from '../../decode/still-picture.ts';
 import { SlotRing } from '../../flow/slot-ring.ts';
+import { placeView, type View } from '../../geometry/views.ts';
 import { hashInput, NO_HASH } from '../../preprocess/input-hash.ts';
-import { preprocessImage } from '../../preprocess/sharp-preprocessor.ts';
+import { preprocessImage, readImage, SharpPreprocessor } from '../../preprocess/sharp-preprocessor.ts';
 import type { LaneStream } from '../../protocol/threads.ts';
 import type { LanePort } from './lane-frames.ts';
 
 type Images = Extract<LaneStream['input'], { kind: 'images' }>;
+
+const UNSCALED = { scaleX: 1, scaleY: 1, offsetX: 0, offsetY: 0 } as const;
 
 /** Reads a list of image files as the frames of a file. sharp fits them into the input, or ffmpeg if configured. */
 export class LaneImages {
@@ -58,7 +61,7 @@ export class LaneImages {
       if (slot === null) return;
       const captured = monoNowMs();
       try {
-        const size = await this.#fit(path, this.#ring.input(slot));
+        const size = await this.#fit(path, slot);
         const done = monoNowMs();
         this.#port.addPreprocessMs(done - captured);
         const hash = this.#stream.hashesInput ? hashInput(this.#ring.input(slot)) : NO_HASH;
@@ -91,13 +94,25 @@ export class LaneImages {
     this.#port.post({ type: 'ended', ringId, frames: paths.length });
   }
 
-  async #fit(path: string, input: Uint8Array): ReturnType<typeof preprocessImage> {
-    const { spec, ffmpeg } = this.#stream;
-    const fitted = await preprocessImage(path, spec, input);
+  async #fit(path: string, slot: number): ReturnType<typeof preprocessImage> {
+    const { spec, views, ffmpeg } = this.#stream;
+    const input = this.#ring.input(slot);
+    const fitted = await (views === undefined ? preprocessImage(path, spec, input) : this.#fitViews(path, slot, views));
     if (this.#images.resizeBy === 'sharp') return fitted;
     // Size and placement are the same; only the pixels are replaced by ffmpeg's.
-    await decodeStill(ffmpeg.path, path, { ...spec.input, fit: spec.input.resize }, input);
+    await decodeStill(ffmpeg.path, path, { ...spec.input, fit: spec.input.resize, views }, input);
     return fitted;
+  }
+
+  async #fitViews(path: string, slot: number, views: readonly View[]): ReturnType<typeof preprocessImage> {
+    const { spec } = this.#stream;
+    const { pixels, ...size } = await readImage(path);
+    const placed = views.map((view) => placeView(view, size, 1, UNSCALED, spec.input));
+    for (const [view, place] of placed.entries()) {
+      this.#ring.writeView(slot, view, place);
+      await new SharpPreprocessor(spec, size, place.crop).run(pixels, this.#ring.input(slot, view));
+    }
+    return { ...size, placement: placed[0]!.placement };
   }
 
   async #slot(): Promise<number | null> {

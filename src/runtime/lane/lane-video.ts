@@ -10,7 +10,8 @@ import type { ChildExit } from '../../process/child-group.ts';
 import { lowerPriority } from '../../process/lower-priority.ts';
 import type { LaneStream } from '../../protocol/threads.ts';
 import { tcpProbe } from '../../source/tcp-probe.ts';
-import { LaneFrames, type LanePort, PICTURE_FIT } from './lane-frames.ts';
+import { LaneFrames, type LanePort } from './lane-frames.ts';
+import { PICTURE_FIT } from './lane-views.ts';
 
 const WATCH_INTERVAL_MS = 100;
 const PROBE_TIMEOUT_MS = 1000;
@@ -167,8 +168,9 @@ export class LaneVideo {
   }
 
   #plan(): DecodePlan {
-    const { picture, spec, ffmpeg, every, maxFps, skip, decodeThreads } = this.#stream;
-    const canvas = picture === null ? { ...spec.input, fit: spec.input.resize } : { ...picture, fit: PICTURE_FIT };
+    const { picture, spec, views, ffmpeg, every, maxFps, skip, decodeThreads } = this.#stream;
+    const canvas =
+      picture === null ? { ...spec.input, fit: spec.input.resize, views } : { ...picture, fit: PICTURE_FIT };
     return {
       ffmpegMajor: ffmpeg.major,
       headerTag: newHeaderTag(),

@@ -10,7 +10,7 @@ import { partialPathOf, resolveOutput } from '../../sinks/output-names.ts';
 import { recoverVideo } from '../../sinks/recover-video.ts';
 import type { SinkFailureListener } from '../../sinks/sink.ts';
 import { VideoSink } from '../../sinks/video-sink.ts';
-import { PICTURE_FIT } from '../lane/lane-frames.ts';
+import { PICTURE_FIT } from '../lane/lane-views.ts';
 
 /** Containers by file extension. */
 const CONTAINERS: Readonly<Record<string, VideoContainer>> = {

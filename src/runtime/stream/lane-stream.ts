@@ -1,5 +1,6 @@
 import { changeGateOf } from '../../config/skip.ts';
 import type { StreamConfig } from '../../config/stream.ts';
+import { viewsOf } from '../../geometry/views.ts';
 import type { LaneStream } from '../../protocol/threads.ts';
 import type { StreamInput, StreamPort } from './stream-port.ts';
 import type { StreamRing } from './stream-ring.ts';
@@ -14,6 +15,7 @@ export function laneStream(
 ): LaneStream {
   const { source, imagePaths, resizeImagesBy: resizeBy = 'sharp', policy, picture, bulk } = input;
   const { every, maxFps, hwaccel, decodeThreads, staleMs, openTimeoutMs } = config;
+  const views = viewsOf(config);
   return {
     streamId: config.id,
     ring: ring.handle,
@@ -21,6 +23,7 @@ export function laneStream(
     input: imagePaths !== null ? { kind: 'images', paths: imagePaths, resizeBy } : { kind: 'video', source: source! },
     policy,
     picture,
+    ...(views === null ? {} : { views }),
     ffmpeg: port.ffmpeg,
     every,
     maxFps: maxFps ?? null,

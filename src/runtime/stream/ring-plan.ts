@@ -1,5 +1,6 @@
 import type { StreamConfig } from '../../config/stream.ts';
 import type { SlotRingShape } from '../../flow/slot-ring.ts';
+import { type ViewSettings, viewsOf } from '../../geometry/views.ts';
 import type { StreamInput, StreamPort } from './stream-port.ts';
 
 /**
@@ -8,6 +9,8 @@ import type { StreamInput, StreamPort } from './stream-port.ts';
 const SPARE_SLOTS = 3;
 /** Size limit of a file's ring; the minimum number of slots may exceed it. */
 const FILE_RING_BYTES = 64 * 2 ** 20;
+
+type RingDemand = Pick<StreamPort, 'spec' | 'inferenceCalls' | 'inferenceInputs' | 'handOverInputs'>;
 
 export interface RingPlan {
   readonly shape: SlotRingShape;
@@ -22,17 +25,25 @@ export interface RingPlan {
  * at a time, each thread of YOLOX-nano was idle for 5 ms four times a second: 1.7 % fewer frames.
  */
 export function planRing(
-  { queueSize }: Pick<StreamConfig, 'queueSize'>,
+  { queueSize, ...settings }: Pick<StreamConfig, 'queueSize'> & ViewSettings,
   { policy, picture }: Pick<StreamInput, 'policy' | 'picture'>,
-  { spec, inferenceSlots, handOverSlots }: Pick<StreamPort, 'spec' | 'inferenceSlots' | 'handOverSlots'>,
+  { spec, inferenceCalls, inferenceInputs, handOverInputs }: RingDemand,
 ): RingPlan {
-  const inputBytes = spec.input.width * spec.input.height * 3;
-  const pictureBytes = picture === null ? 0 : picture.width * picture.height * 3;
+  const views = viewsOf(settings);
+  const inputs = views?.length ?? 1;
+  // A call takes whole frames: at least one, and no more than its inputs allow.
+  const inferenceSlots = Math.max(inferenceCalls, Math.floor(inferenceInputs / inputs));
+  const bytes = {
+    inputBytes: spec.input.width * spec.input.height * 3,
+    ...(views === null ? {} : { views: inputs }),
+    pictureBytes: picture === null ? 0 : picture.width * picture.height * 3,
+  };
   if (policy === 'live') {
     const slots = queueSize + inferenceSlots + SPARE_SLOTS;
-    return { shape: { slots, inputBytes, pictureBytes }, refillAt: slots };
+    return { shape: { slots, ...bytes }, refillAt: slots };
   }
-  const affordable = Math.floor(FILE_RING_BYTES / (inputBytes + pictureBytes));
+  const affordable = Math.floor(FILE_RING_BYTES / (inputs * bytes.inputBytes + bytes.pictureBytes));
+  const handOverSlots = Math.max(inferenceCalls, Math.floor(handOverInputs / inputs));
   const slots = Math.max(2 * inferenceSlots + SPARE_SLOTS + 1, Math.min(4 * handOverSlots, affordable));
-  return { shape: { slots, inputBytes, pictureBytes }, refillAt: Math.floor((slots * 2) / 3) };
+  return { shape: { slots, ...bytes }, refillAt: Math.floor((slots * 2) / 3) };
 }

@@ -61,13 +61,15 @@ export interface StreamPort {
   readonly scoreThreshold: number;
   readonly ffmpeg: { readonly path: string; readonly major: number };
   readonly preview: { readonly maxWidth: number; readonly fps: number; readonly quality: number };
-  /** True if results are cached by the hash of the model's input. */
+  /** True if results are cached by the hash of the model's inputs. */
   readonly hashesInput: boolean;
   readonly partTimes: PartTimes;
-  /** Most slots on inference threads at once. */
-  readonly inferenceSlots: number;
-  /** Most slots in one message to each inference thread while only files are read. */
-  readonly handOverSlots: number;
+  /** Most batches on inference threads at once. */
+  readonly inferenceCalls: number;
+  /** Most model inputs on inference threads at once. */
+  readonly inferenceInputs: number;
+  /** Most model inputs in one message to each inference thread while only files are read. */
+  readonly handOverInputs: number;
   pickLane(): LaneClient;
   attach(ring: RingHandle): void;
   detach(ringId: number): void;

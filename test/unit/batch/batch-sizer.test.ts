@@ -84,3 +84,39 @@ describe('BatchSizer', () => {
     expect(() => new BatchSizer([8], [1], 4)).toThrow(RangeError);
   });
 });
+
+describe('the size of the calls of a batch', () => {
+  const settled = (callMs: (size: number) => number): BatchSizer => {
+    const sizer = new BatchSizer(SIZES, [1, 1, 1, 1], 8);
+    runTrial(sizer, callMs);
+    return sizer;
+  };
+
+  it('is the smallest that holds all inputs', () => {
+    const gpu = settled((size) => 5 + 0.2 * size);
+    expect([1, 2, 3, 5, 8].map((inputs) => gpu.callSize(inputs, 8, false))).toEqual([1, 2, 4, 8, 8]);
+  });
+
+  it('is the one that takes the least time where a frame has more inputs than a batch', () => {
+    // 9 inputs: two calls of 8 take 13.2 ms, three of 4 take 17.4, nine of 1 take 46.8.
+    expect(settled((size) => 5 + 0.2 * size).callSize(9, 8, false)).toBe(8);
+    // With calls of 1 ms for each input and 0.5 ms for each call: 2 x 8.5, 3 x 4.5, 5 x 2.5 or 9 x 1.5 ms.
+    expect(settled((size) => 0.5 + size).callSize(9, 8, false)).toBe(2);
+  });
+
+  it('is the closing size in the trial, so that a size which no number of frames fills is measured, too', () => {
+    const sizer = new BatchSizer(SIZES, [10, 11, 12, 13], 8);
+    expect(sizer.callSize(5, 8, true)).toBe(8);
+    expect(sizer.callSize(3, 8, false), 'no more frames wait').toBe(4);
+    expect(sizer.callSize(5, 2, false)).toBe(2);
+    let rounds = 0;
+    for (; !sizer.isSettled && rounds < 1000; rounds++) {
+      // Frames of three inputs, of which ten wait at all times: a batch of 8 holds two.
+      const size = sizer.nextSize(30);
+      const inputs = Math.max(3, Math.floor(size / 3) * 3);
+      const callSize = sizer.callSize(inputs, size, true);
+      sizer.observe(callSize, 5 + 0.2 * callSize);
+    }
+    expect(rounds, '16 batches of each size').toBe(64);
+  });
+});

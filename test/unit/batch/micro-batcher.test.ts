@@ -223,3 +223,43 @@ describe('adding and removing streams', () => {
     expect(batcher.next(103, 4, 3)).toMatchObject({ kind: 'batch' });
   });
 });
+
+describe('frames with several model inputs', () => {
+  it('closes a batch before the frame whose inputs would exceed its size', () => {
+    const bench = new Bench({ a: { views: 5 }, b: { views: 2 } }, FILE);
+    bench.offer('a');
+    bench.offer('b', 2);
+    expect(bench.batcher.waitingInputs).toBe(9);
+    expect(bench.take(8), '5 and 2 inputs').toBe('a0 b0');
+    expect(bench.batcher.waitingInputs).toBe(2);
+  });
+
+  it('says how many inputs a batch has, and whether more waited', () => {
+    const bench = new Bench({ a: { views: 3 } }, FILE);
+    bench.offer('a', 3);
+    expect(bench.batcher.next(bench.nowMs, 8)).toMatchObject({ inputs: 6, isFull: true });
+    expect(bench.batcher.next(bench.nowMs, 8)).toMatchObject({ inputs: 3, isFull: false });
+  });
+
+  it('takes a frame that alone exceeds the size', () => {
+    const bench = new Bench({ a: { views: 17 } }, FILE);
+    bench.offer('a', 2);
+    expect(bench.take(8)).toBe('a0');
+    expect(bench.take(8)).toBe('a1');
+  });
+
+  it('does not wait for more if the inputs of one frame fill the batch', () => {
+    const bench = new Bench({ a: { views: 8 }, b: {} }, FILE);
+    bench.offer('a');
+    expect(bench.take(8)).toBe('a0');
+  });
+
+  it('shares inputs, not frames: a stream with five times the inputs gets a fifth of the frames', () => {
+    const bench = new Bench({ tiled: { views: 5 }, plain: {} }, FILE);
+    bench.offer('tiled', 100);
+    bench.offer('plain', 500);
+    const taken = Array.from({ length: 120 }, () => bench.take(1));
+    expect(taken.filter((name) => name.startsWith('tiled'))).toHaveLength(20);
+    expect(taken.filter((name) => name.startsWith('plain'))).toHaveLength(100);
+  });
+});

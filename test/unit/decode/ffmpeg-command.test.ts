@@ -142,6 +142,47 @@ describe('decodeArguments', () => {
   });
 });
 
+describe('views', () => {
+  const canvas = { width: 8, height: 8, fit: { mode: 'stretch' } } as const;
+  const inputFilters = 'scale=w=8:h=8:flags=bilinear,format=yuv420p,format=rgb24,setsar=1';
+  const whole = { left: 0, top: 0, right: 1, bottom: 1 };
+
+  it('cut a region out behind the frame header, which states the size of the source', () => {
+    const views = [{ left: 0.25, top: 0, right: 0.75, bottom: 1 }];
+    expect(filters({ canvas: { ...canvas, views } })).toBe(
+      'showinfo@a1b2=checksum=0,' +
+        'crop=w=min(iw\\,2*ceil(iw*0.750000/2-0.000001))-2*floor(iw*0.250000/2+0.000001)' +
+        ':h=ih-2*floor(ih*0.000000/2+0.000001)' +
+        ':x=2*floor(iw*0.250000/2+0.000001):y=2*floor(ih*0.000000/2+0.000001):exact=1,' +
+        inputFilters,
+    );
+  });
+
+  it('are stacked in their order, and the whole picture is not cut', () => {
+    const views = [{ ...whole, right: 0.5 }, whole];
+    expect(filters({ canvas: { ...canvas, views } })).toMatch(
+      new RegExp(
+        '^showinfo@a1b2=checksum=0,split=2\\[view0\\]\\[view1\\];' +
+          `\\[view0\\]crop=[^,]*\\\\,[^,]*,${inputFilters}\\[input0\\];` +
+          `\\[view1\\]${inputFilters}\\[input1\\];` +
+          '\\[input0\\]\\[input1\\]vstack=inputs=2$',
+      ),
+    );
+  });
+
+  it('change nothing for a stream without them', () => {
+    expect(decodeArguments(FILE, { ...PLAN, canvas: { ...PLAN.canvas, views: undefined } })).toEqual(
+      decodeArguments(FILE, PLAN),
+    );
+    expect(decodeArguments(FILE, PLAN).join(' ')).toBe(
+      '-hide_banner -nostdin -nostats -loglevel repeat+level+info -threads 1 -i file:/videos/a b.mp4 ' +
+        '-filter:v showinfo@a1b2=checksum=0,scale=w=512:h=512:flags=bilinear,format=yuv420p,format=rgb24,setsar=1 ' +
+        '-map 0:v:0 -map_metadata -1 -map_chapters -1 -fps_mode passthrough -an -sn -dn -filter_threads 1 -threads 1 ' +
+        '-f rawvideo pipe:1',
+    );
+  });
+});
+
 describe('a window of a file', () => {
   const within = (window: SourceWindow, every = 1): { input: string; filters: string } => {
     const args = decodeArguments({ ...FILE, window }, { ...PLAN, every });

@@ -42,9 +42,21 @@ describe('the header of a frame', () => {
     ['0/1', '321x181', 321, 181],
     ['1/1000', '2x2', 1, 2],
   ])('widens or narrows by the sample aspect ratio: %s at %s', (sar, size, width, height) => {
-    expect(read(`${P} n:   0 pts:      0 pts_time:0       pos:       48 fmt:yuv420p sar:${sar} s:${size} i:P`)).toEqual(
-      [{ kind: 'frame', frame: { ptsUs: 0, width, height } }],
-    );
+    expect(
+      read(`${P} n:   0 pts:      0 pts_time:0       pos:       48 fmt:yuv420p sar:${sar} s:${size} i:P`),
+    ).toMatchObject([{ kind: 'frame', frame: { ptsUs: 0, width, height } }]);
+  });
+
+  it('states the stored columns where pixels are not square, and only there', () => {
+    const line = (sar: string) =>
+      `${P} n:   0 pts:      0 pts_time:0       pos:       48 fmt:yuv420p sar:${sar} s:320x240 i:P`;
+    expect(read(line('4/3'))).toEqual([
+      {
+        kind: 'frame',
+        frame: { ptsUs: 0, width: 427, height: 240, stored: { width: 320, pixelAspect: 4 / 3 } },
+      },
+    ]);
+    expect(read(line('1/1'))).toEqual([{ kind: 'frame', frame: { ptsUs: 0, width: 320, height: 240 } }]);
   });
 
   it('without a timestamp gets the last known one', () => {

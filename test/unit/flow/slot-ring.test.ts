@@ -160,3 +160,40 @@ describe('SlotRing', () => {
     expect(ring.heldCount).toBe(0);
   });
 });
+
+describe('a ring of frames with several model inputs', () => {
+  const views = 3;
+  const shape = { ...SHAPE, views };
+
+  it('has the inputs of a slot one after the other, apart from those of other slots and from pictures', () => {
+    const ring = SlotRing.create(shape);
+    for (let slot = 0; slot < shape.slots; slot++) {
+      expect(ring.input(slot)).toHaveLength(views * shape.inputBytes);
+      for (let view = 0; view < views; view++) ring.input(slot, view).fill(10 * slot + view + 1);
+      ring.picture(slot).fill(200 + slot);
+    }
+    for (let slot = 0; slot < shape.slots; slot++) {
+      const expected = [0, 1, 2].flatMap((view) => Array(shape.inputBytes).fill(10 * slot + view + 1));
+      expect(Array.from(ring.input(slot))).toEqual(expected);
+      expect(new Set(ring.picture(slot))).toEqual(new Set([200 + slot]));
+    }
+  });
+
+  it('keeps the place of every view, also for a thread that attaches to it', () => {
+    const ring = SlotRing.create(shape);
+    const place = (n: number) => ({
+      placement: { scaleX: n + 0.1, scaleY: n + 0.2, offsetX: n + 0.3, offsetY: n + 0.4 },
+      bounds: { x: n + 0.5, y: n + 0.6, width: n + 0.7, height: n + 0.8 },
+    });
+    for (let slot = 0; slot < shape.slots; slot++)
+      for (let view = 0; view < views; view++) ring.writeView(slot, view, place(10 * slot + view));
+    const other = SlotRing.attach(ring.buffer, shape);
+    for (let slot = 0; slot < shape.slots; slot++)
+      for (let view = 0; view < views; view++) expect(other.readView(slot, view)).toEqual(place(10 * slot + view));
+  });
+
+  it('refuses a view that it does not have', () => {
+    expect(() => SlotRing.create(shape).readView(0, views)).toThrow('view 3 of a ring with 3');
+    expect(() => SlotRing.create(SHAPE).readView(0, 0)).toThrow('view 0 of a ring with 0');
+  });
+});

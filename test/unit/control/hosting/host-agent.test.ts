@@ -79,6 +79,19 @@ describe('an ordered stream', () => {
     expect(rates).toEqual({ gate: 8, yard: 6 });
     expect(rig.events.map(({ kind }) => kind)).toContain('stream-reduced');
   });
+
+  it('pays an inference for each view of a frame', async () => {
+    const rig = new AgentRig();
+    const host = await rig.host('a', 20);
+    await order(rig, 'tiled', { maxFps: 20, tiles: { columns: 2, rows: 2, overlap: 0.2, whole: true } });
+    await rig.pass(2 * BEAT_MS);
+    const wide = host.runner.running.get('tiled')!.config.maxFps!;
+    await order(rig, 'tiled-no-more', { maxFps: 20 });
+    await rig.state.removeOrder('tiled');
+    await rig.pass(4 * BEAT_MS);
+    const plain = host.runner.running.get('tiled-no-more')!.config.maxFps!;
+    expect(wide * 5).toBeCloseTo(plain, 1);
+  });
 });
 
 describe('a lease', () => {

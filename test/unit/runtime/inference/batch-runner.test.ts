@@ -73,3 +73,84 @@ describe('BatchRunner', () => {
     await expect(setUp(1).run(1, 8)).rejects.toThrow('no ring 8');
   });
 });
+
+describe('BatchRunner with frames of several views', () => {
+  const INPUT_BYTES = SIDE * SIDE * 3;
+  const SPEC = { ...TINY_SPEC, maxDetections: 10 };
+  /** The left and the right half of a picture of 80x40; the model input shows each 10 times smaller. */
+  const HALVES = [0, 40].map((x) => ({
+    placement: { scaleX: 0.1, scaleY: 0.1, offsetX: -x / 10, offsetY: 0 },
+    bounds: { x, y: 0, width: 40, height: 40 },
+  }));
+
+  /** Frames of two views in ring 7, then one without views in ring 8. */
+  function rig() {
+    const engine = new FirstByteEngine();
+    const runner = new BatchRunner(engine as unknown as InferenceEngine, SPEC, () => []);
+    const tiled = SlotRing.create({ slots: 2, inputBytes: INPUT_BYTES, views: 2, pictureBytes: 0 });
+    const plain = SlotRing.create({ slots: 1, inputBytes: INPUT_BYTES, pictureBytes: 0 });
+    runner.attach({ ringId: 7, buffer: tiled.buffer, shape: tiled.shape });
+    runner.attach({ ringId: 8, buffer: plain.buffer, shape: plain.shape });
+    for (const slot of [0, 1]) {
+      tiled.writeMeta(slot, slotMeta({ frame: slot, width: 80, height: 40 }));
+      for (const view of [0, 1]) {
+        tiled.input(slot, view).fill(100 + 50 * slot + 10 * view);
+        tiled.writeView(slot, view, HALVES[view]!);
+      }
+    }
+    plain.writeMeta(0, slotMeta({ frame: 0, width: SIDE, height: SIDE }));
+    plain.input(0).fill(40);
+    const run = (callSize: number) =>
+      runner.run({
+        ...{ type: 'batch', batchId: 1, ringIds: [7, 8, 7], slots: [0, 0, 1], callSize, scoreThreshold: 0 },
+      });
+    return { engine, tiled, run };
+  }
+
+  /** x, y, width, height and the byte that became the score. */
+  const boxes = (rows: Float32Array): number[][] =>
+    Array.from({ length: rows.length / 6 }, (_, i) => [
+      ...Array.from(rows.subarray(i * 6, i * 6 + 4), Math.round),
+      Math.round(rows[i * 6 + 4]! * 255),
+    ]);
+
+  it('runs each view as an input of its own, across frames, padded only at the end', async () => {
+    const { engine, run } = rig();
+    await run(2);
+    expect(engine.calls.map((call) => call.length)).toEqual([2, 2, 2]);
+    expect(engine.calls.flat().slice(0, 5)).toEqual([100, 110, 40, 150, 160]);
+  });
+
+  it.each([1, 2, 4, 8])(
+    'returns the boxes of each frame together, in source pixels, with calls of %i',
+    async (callSize) => {
+      const { counts, rows } = await rig().run(callSize);
+      expect(counts).toEqual([2, 1, 2]);
+      expect(boxes(rows)).toEqual([
+        [40, 0, 20, 20, 110],
+        [0, 0, 20, 20, 100],
+        [0, 0, 2, 2, 40],
+        [40, 0, 20, 20, 160],
+        [0, 0, 20, 20, 150],
+      ]);
+    },
+  );
+
+  it('clips boxes to their view', async () => {
+    const { tiled, run } = rig();
+    // The box of the engine is 20 pixels wide; this view shows only 8.
+    tiled.writeView(0, 0, { ...HALVES[0]!, bounds: { x: 4, y: 2, width: 8, height: 38 } });
+    const { rows } = await run(4);
+    expect(boxes(rows)[1]).toEqual([4, 2, 8, 18, 100]);
+  });
+
+  it('shows a view in the place of another one as boxes at the wrong place', async () => {
+    const { tiled, run } = rig();
+    for (const view of [0, 1]) tiled.writeView(0, view, HALVES[1 - view]!);
+    const { rows } = await run(4);
+    expect(boxes(rows).slice(0, 2)).toEqual([
+      [0, 0, 20, 20, 110],
+      [40, 0, 20, 20, 100],
+    ]);
+  });
+});

@@ -30,8 +30,11 @@ async function threadInCall(timeoutMs: number) {
   );
   const ring = SlotRing.create({ slots: 1, inputBytes: SIDE * SIDE * 3, pictureBytes: 0 });
   client.attach({ ringId: 1, buffer: ring.buffer, shape: ring.shape });
-  const frame = { ring: { ringId: 1 }, slot: ring.acquire() } as unknown as InFlightFrame;
-  client.submit({ frames: [frame], callSize: 1, scoreThreshold: 0.3 }, performance.timeOrigin + performance.now());
+  const frame = { ring: { ringId: 1, slots: ring }, slot: ring.acquire() } as unknown as InFlightFrame;
+  client.submit(
+    { frames: [frame], inputs: 1, callSize: 1, scoreThreshold: 0.3 },
+    performance.timeOrigin + performance.now(),
+  );
   const { tid } = client;
   if (tid === null) throw new Error('the thread has no number');
   return { client, tid, lost, results };

@@ -1,4 +1,5 @@
 import { describe, expect, it } from 'vitest';
+import { SlotRing } from '../../../../src/flow/slot-ring.ts';
 import { ResultCache } from '../../../../src/runtime/inference/result-cache.ts';
 import type { InFlightFrame } from '../../../../src/runtime/stream/frame-ledger.ts';
 import { slotMeta } from '../../../support/slot-meta.ts';
@@ -7,7 +8,12 @@ const ROWS = Float32Array.of(1, 2, 3, 4, 0.5, 0);
 
 function frameOf(hash: number, size = { width: 640, height: 360 }, scale = 1): InFlightFrame {
   const meta = slotMeta({ frame: 0, ...size, hashHigh: hash, hashLow: 1 });
-  return { meta: { ...meta, placement: { ...meta.placement, scaleX: scale } } } as unknown as InFlightFrame;
+  const ring = { slots: { shape: {} } };
+  return {
+    ring,
+    slot: 0,
+    meta: { ...meta, placement: { ...meta.placement, scaleX: scale } },
+  } as unknown as InFlightFrame;
 }
 
 describe('ResultCache', () => {
@@ -34,6 +40,22 @@ describe('ResultCache', () => {
     cache.settle(frameOf(7), ROWS);
     expect(cache.ask(frameOf(7, { width: 1280, height: 720 }), 0.3)).toEqual({ kind: 'unknown' });
     expect(cache.ask(frameOf(7, undefined, 0.5), 0.3)).toEqual({ kind: 'unknown' });
+  });
+
+  it('keeps apart equal inputs of frames whose views lie at different places', () => {
+    const viewed = (x: number): InFlightFrame => {
+      const slots = SlotRing.create({ slots: 1, inputBytes: 3, views: 2, pictureBytes: 0 });
+      const { placement } = slotMeta({ frame: 0, width: 1, height: 1 });
+      slots.writeView(0, 0, { placement, bounds: { x: 0, y: 0, width: 10, height: 10 } });
+      slots.writeView(0, 1, { placement, bounds: { x, y: 0, width: 10, height: 10 } });
+      return { ...frameOf(7), ring: { slots } } as unknown as InFlightFrame;
+    };
+    const cache = new ResultCache(10);
+    cache.ask(viewed(8), 0.3);
+    cache.settle(viewed(8), ROWS);
+    expect(cache.ask(viewed(8), 0.3)).toEqual({ kind: 'rows', rows: ROWS });
+    expect(cache.ask(viewed(6), 0.3)).toEqual({ kind: 'unknown' });
+    expect(cache.ask(frameOf(7), 0.3)).toEqual({ kind: 'unknown' });
   });
 
   it('does not answer with a result that lacks the weak boxes a stream needs', () => {

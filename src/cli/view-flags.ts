@@ -1,0 +1,47 @@
+import type { Command } from 'commander';
+import { SightlineError } from '../errors/sightline-error.ts';
+
+export interface ViewFlags {
+  readonly region?: string;
+  readonly tiles?: string;
+}
+
+/** Adds the flag that limits inference to a rectangle. */
+export function addRegionFlag(command: Command): Command {
+  return command.option(
+    '--region <x,y,w,h>',
+    'infer only this rectangle, in ratios of the picture, such as 0.25,0,0.5,1',
+  );
+}
+
+/** Adds the flag that divides pictures into tiles. */
+export function addTilesFlag(command: Command): Command {
+  return command.option('--tiles <CxR>', 'infer each picture in columns and rows of tiles too, for small objects: 2x2');
+}
+
+/** Returns what the flags say as settings of a stream, not yet checked. @throws COMMAND_INVALID */
+export function viewSettingsOf({ region, tiles }: ViewFlags): Readonly<Record<string, unknown>> {
+  return {
+    ...(region === undefined ? {} : { region: regionOf(region) }),
+    ...(tiles === undefined ? {} : { tiles: tilesOf(tiles) }),
+  };
+}
+
+function regionOf(text: string): Record<string, number> {
+  const [x, y, width, height, ...more] = text
+    .split(',')
+    .map((part) => (part.trim() === '' ? Number.NaN : Number(part)));
+  if (more.length > 0 || [x, y, width, height].some((value) => !Number.isFinite(value)))
+    throw new SightlineError(
+      'COMMAND_INVALID',
+      `--region: expected X,Y,WIDTH,HEIGHT in ratios of the picture, such as 0.25,0,0.5,1, received "${text}"`,
+    );
+  return { x: x!, y: y!, width: width!, height: height! };
+}
+
+function tilesOf(text: string): Record<string, number> {
+  const [, columns, rows] = /^(\d+)x(\d+)$/.exec(text) ?? [];
+  if (columns === undefined)
+    throw new SightlineError('COMMAND_INVALID', `--tiles: expected COLUMNSxROWS, such as 2x2, received "${text}"`);
+  return { columns: Number(columns), rows: Number(rows) };
+}

@@ -1,0 +1,106 @@
+import type { FrameHeader } from '../../decode/ffmpeg-log.ts';
+import type { SlotRing } from '../../flow/slot-ring.ts';
+import { type Fit, fitInto, type Placement } from '../../geometry/placement.ts';
+import { placeView, type Rect, type View, type ViewPlacement } from '../../geometry/views.ts';
+import type { PreviewPart } from '../../preprocess/preview.ts';
+import { SharpPreprocessor } from '../../preprocess/sharp-preprocessor.ts';
+import type { LaneStream } from '../../protocol/threads.ts';
+
+/** A picture whose size changes mid-stream is fitted into the stream's initial size. */
+export const PICTURE_FIT = { mode: 'letterbox', anchor: 'center', padValue: 0 } as const;
+
+type PlacedView = ViewPlacement & { readonly crop: Rect; readonly fit: Fit };
+
+/** The views of a stream's frames while the source keeps one size. */
+interface ViewPlan {
+  readonly header: FrameHeader;
+  readonly placed: readonly PlacedView[];
+  /** What makes each input from the full picture; empty if ffmpeg makes them. */
+  readonly preprocessors: readonly SharpPreprocessor[];
+}
+
+/** The views of one stream: where each lies in its model input, and what makes that input. */
+export class LaneViews {
+  readonly #views: readonly View[];
+  readonly #stream: Pick<LaneStream, 'spec' | 'picture'>;
+  readonly #ring: SlotRing;
+  /** Views that no other view encloses. */
+  readonly #outermost: readonly number[];
+  #plan: ViewPlan | null = null;
+
+  constructor(views: readonly View[], stream: Pick<LaneStream, 'spec' | 'picture'>, ring: SlotRing) {
+    this.#views = views;
+    this.#stream = stream;
+    this.#ring = ring;
+    this.#outermost = [...views.keys()].filter(
+      (at) =>
+        !views.some((other, i) => i !== at && encloses(other, views[at]!) && (i < at || !encloses(views[at]!, other))),
+    );
+  }
+
+  /** Writes where the views of a frame lie into its slot. @returns the placement of the first one. */
+  place(slot: number, header: FrameHeader): Placement {
+    const { placed } = this.#planFor(header);
+    for (const [view, place] of placed.entries()) this.#ring.writeView(slot, view, place);
+    return placed[0]!.placement;
+  }
+
+  /** Makes the model inputs from the full picture in the slot. */
+  async preprocess(slot: number, header: FrameHeader): Promise<void> {
+    const { preprocessors } = this.#planFor(header);
+    const picture = this.#ring.picture(slot);
+    for (const [view, preprocessor] of preprocessors.entries())
+      await preprocessor.run(picture, this.#ring.input(slot, view));
+  }
+
+  /** Returns the model inputs that show together all that the model is shown. */
+  previewParts(slot: number, header: FrameHeader): PreviewPart[] {
+    const { placed } = this.#planFor(header);
+    const { width, height } = this.#stream.spec.input;
+    return this.#outermost.map((view) => {
+      const { fit: content, bounds } = placed[view]!;
+      return { pixels: this.#ring.input(slot, view), width, height, content, bounds };
+    });
+  }
+
+  /** Computed when the source changes its size, not for every frame. */
+  #planFor(header: FrameHeader): ViewPlan {
+    if (this.#plan === null || !isSameSize(this.#plan.header, header)) this.#plan = this.#planOf(header);
+    return this.#plan;
+  }
+
+  #planOf(header: FrameHeader): ViewPlan {
+    const { picture, spec } = this.#stream;
+    if (picture === null) {
+      const { width, pixelAspect } = header.stored ?? { width: header.width, pixelAspect: 1 };
+      const onStored = { scaleX: width / header.width, scaleY: 1, offsetX: 0, offsetY: 0 };
+      const stored = { width, height: header.height };
+      const placed = this.#views.map((view) => placeView(view, stored, pixelAspect, onStored, spec.input));
+      return { header, placed, preprocessors: [] };
+    }
+    const content = fitInto(header, picture, PICTURE_FIT);
+    const [scaleX, scaleY] = [content.width / header.width, content.height / header.height];
+    const onContent = { scaleX, scaleY, offsetX: 0, offsetY: 0 };
+    const placed = this.#views.map((view) => placeView(view, content, 1, onContent, spec.input));
+    const preprocessors = placed.map(({ crop }) => {
+      const inPicture = { ...crop, x: content.x + crop.x, y: content.y + crop.y };
+      return new SharpPreprocessor(spec, picture, inPicture);
+    });
+    return { header, placed, preprocessors };
+  }
+}
+
+function encloses(outer: View, inner: View): boolean {
+  return (
+    outer.left <= inner.left && outer.top <= inner.top && outer.right >= inner.right && outer.bottom >= inner.bottom
+  );
+}
+
+function isSameSize(a: FrameHeader, b: FrameHeader): boolean {
+  return (
+    a.width === b.width &&
+    a.height === b.height &&
+    a.stored?.width === b.stored?.width &&
+    a.stored?.pixelAspect === b.stored?.pixelAspect
+  );
+}
