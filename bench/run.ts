@@ -19,6 +19,7 @@ import { describeMachine } from './support/machine.ts';
 import { type SectionRecord, sectionText, writeResults } from './support/report.ts';
 import type { Section } from './support/section.ts';
 import { throughput } from './throughput.bench.ts';
+import { tiles } from './tiles.bench.ts';
 
 /**
  * Runs the benchmark sections. Nothing is asserted: the report lists the figures with their targets.
@@ -34,6 +35,7 @@ const SECTIONS: readonly Section[] = [
   engines,
   int8,
   skipping,
+  tiles,
   peers,
   peersOpenvino,
   controlPlane,

@@ -25,6 +25,8 @@ export interface BenchFlags {
 /** The context of every section. */
 export interface BenchContext extends BenchFlags {
   readonly environment: Environment;
+  /** Folder with models, clips and COCO pictures; it may be absent. */
+  readonly sharedDir: string;
   readonly ffmpeg: FfmpegBinary;
   readonly clip: Clip;
   /** `FAST_MODEL` if its weights are found, else `SLOW_MODEL`. */
@@ -52,6 +54,7 @@ export async function openContext(flags: BenchFlags, env: NodeJS.ProcessEnv): Pr
   return {
     ...flags,
     environment,
+    sharedDir,
     ffmpeg,
     clip: await describeClip(ffmpeg, path),
     model,
