@@ -124,8 +124,8 @@ function leversOf(text: string): LeverId[] {
 function secondsOf(text: string): number {
   const [, number, unit] = /^(\d+(?:\.\d+)?)\s*(s|m|h)$/.exec(text.trim()) ?? [];
   const seconds = Number(number) * { s: 1, m: 60, h: 3600 }[unit as 's' | 'm' | 'h'];
-  if (!(seconds >= 30 && seconds <= 86_400))
-    throw invalid(`--budget: expected a time from 30s to 24h, such as 20m, received "${text}"`);
+  if (!(seconds >= 60 && seconds <= 86_400))
+    throw invalid(`--budget: expected a time from 60s to 24h, such as 20m, received "${text}"`);
   return seconds;
 }
 

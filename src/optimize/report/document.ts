@@ -112,8 +112,12 @@ export function measured(...ids: readonly string[]): Span {
  * Makes a table.
  *
  * @param columns - titles; one that begins with `>` is aligned right, for numbers.
+ * @throws RangeError if a row has another number of cells.
  */
 export function tableOf(columns: readonly string[], rows: readonly (readonly (Span | Cell | Text)[])[]): Table {
+  const wrong = rows.find((row) => row.length !== columns.length);
+  if (wrong !== undefined)
+    throw new RangeError(`a table of ${columns.length} columns has a row of ${wrong.length}: ${JSON.stringify(wrong)}`);
   return {
     columns: columns.map((title) => ({
       title: title.replace(/^>/, ''),

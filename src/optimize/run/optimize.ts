@@ -93,12 +93,17 @@ const MOST_CAMERAS = 64;
 /** 459 frames without a miss decide a p99: 16 s of one camera, less with several. */
 const CAPACITY_TIMING = { warmUpSeconds: 1.5, windowSeconds: 1, limitSeconds: 24 } as const;
 const CAPACITY_FRAMES = 500;
-/** Share of the budget that is kept for the long runs at the end, and for the capacity if there is time for it. */
-const FINAL_RATIO = 0.2;
+/** Share of the budget for each of the two long runs at the end, and its bounds in seconds. */
+const LONG_RATIO = 0.06;
+const [LEAST_LONG_SECONDS, MOST_LONG_SECONDS] = [3, 15];
+/** To open a pipeline and to warm it up. */
+const OPEN_SECONDS = 7;
 const CAPACITY_SECONDS = 150;
 const LEAST_BUDGET_FOR_CAPACITY = 480;
 /** Free share of a host that the plan keeps for peaks. */
 const HEADROOM_RATIO = 0.3;
+/** A paced run that decides a p99 of one camera. */
+const PACED = { seconds: 18, warmUpSeconds: 2, windowSeconds: 1, limitSeconds: 24 } as const;
 const DEFAULT_BASE_THREADS = 1;
 
 /** What both the search and its plan start from. */
@@ -144,11 +149,14 @@ export async function optimize(request: OptimizeRequest): Promise<Optimization> 
     reference: referenceOf(start, baseline),
   });
   const pictures = await PictureSample.of(ffmpeg, subject.clip, subject.picture.durationUs, signal);
+  const longSeconds = Math.min(MOST_LONG_SECONDS, Math.max(LEAST_LONG_SECONDS, request.budgetSeconds * LONG_RATIO));
   const common = { pipeline: subject.pipeline, baseline, environment, ffmpeg, machine, log, seed, signal, note };
-  const evaluator = new PipelineEvaluator({ ...common, targets, quality, pictures });
+  const evaluator = new PipelineEvaluator({ ...common, targets, quality, pictures, longSeconds });
   try {
     const hasTimeForCapacity = request.budgetSeconds >= LEAST_BUDGET_FOR_CAPACITY;
-    const reserved = request.budgetSeconds * FINAL_RATIO + (hasTimeForCapacity ? 2 * CAPACITY_SECONDS : 0);
+    const pacedSeconds = targets.length === 0 ? 0 : PACED.seconds + OPEN_SECONDS;
+    const reserved =
+      2 * (longSeconds * 1.25 + OPEN_SECONDS + pacedSeconds) + (hasTimeForCapacity ? 2 * CAPACITY_SECONDS : 0);
     const spent = (performance.now() - startedMs) / 1000;
     const budgetSeconds = Math.max(30, request.budgetSeconds - reserved - spent);
     const found = await search({
@@ -269,8 +277,7 @@ async function pacedVerdicts(
   configurations: readonly [Configuration, Configuration],
 ): Promise<readonly [readonly TargetVerdict[], readonly TargetVerdict[]]> {
   const verdicts = async (configuration: Configuration): Promise<readonly TargetVerdict[]> => {
-    const timing = { seconds: 18, warmUpSeconds: 2, windowSeconds: 1, limitSeconds: 30 };
-    const { result } = await evaluator.cameras(configuration, timing, 'confirm');
+    const { result } = await evaluator.cameras(configuration, PACED, 'confirm');
     return judgeTargets(targets, result as TrialResult);
   };
   return [await verdicts(configurations[0]), await verdicts(configurations[1])];

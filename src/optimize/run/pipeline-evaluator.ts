@@ -38,6 +38,8 @@ export interface EvaluatorOptions {
   readonly quality: QualityBench;
   readonly pictures: PictureSample;
   readonly seed: number;
+  /** Measured time of a long run. */
+  readonly longSeconds: number;
   readonly signal: AbortSignal;
   readonly note: (text: string) => void;
 }
@@ -45,10 +47,8 @@ export interface EvaluatorOptions {
 type Timing = Pick<TrialOptions, 'seconds' | 'warmUpSeconds' | 'windowSeconds' | 'limitSeconds'>;
 
 const PROBE_SECONDS = 1;
-const TIMINGS: Readonly<Record<TrialLength, Timing>> = {
-  short: { seconds: 3, warmUpSeconds: 1.5, windowSeconds: 0.75, limitSeconds: 8 },
-  long: { seconds: 12, warmUpSeconds: 3, windowSeconds: 1, limitSeconds: 30 },
-};
+const SHORT: Timing = { seconds: 3, warmUpSeconds: 1.5, windowSeconds: 0.75, limitSeconds: 7 };
+const LONG_WARM_UP_SECONDS = 3;
 /** Each side of a comparison is measured this often. */
 const PAIRS = 5;
 const COMPARE: Timing = { seconds: 2.4, warmUpSeconds: 0.8, windowSeconds: 0.8, limitSeconds: 5 };
@@ -112,7 +112,14 @@ export class PipelineEvaluator implements Evaluator {
 
   /** Runs the pipeline over its files as fast as it can. */
   offline(configuration: Configuration, length: TrialLength, kind: MeasurementKind = 'trial'): Promise<LoggedRecord> {
-    return this.#run(kind, configuration, { kind: 'offline' }, TIMINGS[length], length);
+    const { longSeconds: seconds } = this.#options;
+    const long: Timing = {
+      seconds,
+      warmUpSeconds: LONG_WARM_UP_SECONDS,
+      windowSeconds: 1,
+      limitSeconds: seconds * 1.5,
+    };
+    return this.#run(kind, configuration, { kind: 'offline' }, length === 'short' ? SHORT : long, length);
   }
 
   /** Runs the pipeline as if its files were cameras, as many as the targets ask for. */

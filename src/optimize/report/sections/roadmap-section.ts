@@ -76,6 +76,10 @@ function days({ input, adopted, speedup, hasChanged }: Findings): readonly Row[]
 function weeks({ input }: Findings): readonly Row[] {
   const undecided = input.steps.filter(({ verdict }) => verdict === 'inconclusive');
   const remedies = input.bottlenecks.filter(({ measuredGain }) => measuredGain === null);
+  const hasLabels = input.options.annotations !== null;
+  const [evidence, effort] = hasLabels
+    ? ['label more pictures', 'labelling']
+    : ['judge on a longer recording', 'hours'];
   return [
     ...remedies.map(({ remedy, predictedGain, part, measurements }) => [
       [`${part}: ${remedy}`, measured(...measurements)],
@@ -94,12 +98,11 @@ function weeks({ input }: Findings): readonly Row[] {
     ...input.refusals
       .filter(isUndecided)
       .map(({ configuration, reason, measurements }) => [
-        [`label more pictures for ${describeConfiguration(configuration)}`, measured(...measurements)],
+        [`${evidence} for ${describeConfiguration(configuration)}`, measured(...measurements)],
         '–',
         'inconclusive',
-        'labelling',
+        effort,
         reason,
-        [measured(...measurements)],
       ]),
   ];
 }

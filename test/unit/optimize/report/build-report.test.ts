@@ -115,6 +115,14 @@ describe('nothing is canned', () => {
     expect(sectionText(INPUT, 'model')).toContain('picodet');
   });
 
+  it('names what would decide a refusal that the evidence leaves open', () => {
+    const undecided = { ...INPUT.refusals[0]!, loss: 0.01, allowed: 0.02, upperBound: 0.03 };
+    const input = { ...INPUT, refusals: [undecided] };
+    expect(sectionText(input, 'roadmap')).toContain('label more pictures for');
+    const unlabelled = { ...input, options: { ...input.options, annotations: null } };
+    expect(sectionText(unlabelled, 'roadmap')).toContain('judge on a longer recording for');
+  });
+
   it('without a price, labels, capacity, samples or CPU times it says what is missing', () => {
     const bare = withTrial(INPUT.best.measurement, { cpuMsPerFrame: null, latenciesMs: null });
     const text = textOf({
