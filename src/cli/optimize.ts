@@ -6,8 +6,13 @@ import { readAnnotations } from '../evaluate/coco-files.ts';
 import { demoSource } from '../host/demo-source.ts';
 import { LEVER_IDS } from '../optimize/levers/levers.ts';
 import type { LeverId, Step } from '../optimize/result.ts';
-import { type Optimization, type OptimizeRequest, optimize, planOptimization } from '../optimize/run/optimize.ts';
 import type { Labels } from '../optimize/run/quality-bench.ts';
+import {
+  type Optimization,
+  type OptimizeRequest,
+  optimize,
+  planOptimization,
+} from '../optimize/run/run-optimization.ts';
 import type { SearchPlan } from '../optimize/search/plan-search.ts';
 import { type CliIo, note, print, printJson } from './cli-io.ts';
 import { ReportedFailure } from './reported-failure.ts';

@@ -26,6 +26,16 @@ export const ERROR_CODES = {
     exit: 1,
     doc: 'The weights are in no search folder and could not be fetched.',
   },
+  MODEL_BUSY: {
+    retryable: false,
+    exit: 2,
+    doc: 'A model cannot be loaded or ended: its name is taken, or streams use it.',
+  },
+  MODEL_INCOMPATIBLE: {
+    retryable: false,
+    exit: 2,
+    doc: 'A model cannot take the place of another: it has other classes, or takes other inputs.',
+  },
   MODEL_INTEGRITY: { retryable: false, exit: 1, doc: 'Fetched weights do not have the hash that the manifest states.' },
   COMPILE_UNSUPPORTED: {
     retryable: false,

@@ -18,7 +18,9 @@ import { type CpuUse, readCpuUse } from '../telemetry/cpu-ledger.ts';
 import { HostMeter } from '../telemetry/host-meter.ts';
 import { PartTimes } from '../telemetry/part-times.ts';
 import { HAND_OVER_INPUTS, type ModelInstance } from './inference/model-instance.ts';
+import { type LoadRequest, ModelInstances } from './inference/model-instances.ts';
 import { Scheduler, type SchedulerEvents, type StreamPolicy } from './inference/scheduler.ts';
+import { type ShadowCounters, type ShadowResult, ShadowStream } from './inference/shadow-stream.ts';
 import { LaneClient } from './lane/lane-client.ts';
 import type { ResultSinks } from './results/result-sinks.ts';
 import { DEFAULT_INSTANCE, RuntimeStream } from './stream/runtime-stream.ts';
@@ -62,6 +64,8 @@ export class Runtime {
   readonly published: Listeners<PublishedFrame>;
   readonly events: Listeners<EventMessage>;
   readonly reports: Listeners<RuntimeReport>;
+  /** Frames that a candidate inferred beside a stream's own model. */
+  readonly shadowed: Listeners<ShadowResult>;
   readonly previews: Listeners<{ readonly frame: PublishedFrame; readonly jpeg: Uint8Array }>;
   readonly #options: RuntimeOptions;
   readonly #incidents: Incidents;
@@ -70,7 +74,10 @@ export class Runtime {
   readonly #lanes: LaneClient[] = [];
   readonly #laneBackOff = new BackOff({ firstMs: 100, maxMs: 5_000 });
   readonly #scheduler: Scheduler;
+  readonly #models: ModelInstances;
   readonly #instance: ModelInstance;
+  /** Streams of which a candidate infers a share, by id. */
+  readonly #shadows = new Map<string, ShadowStream>();
   readonly #port: StreamPort;
   #watched: ReadonlySet<string> = new Set();
   #engineInfo: EngineInfo | null = null;
@@ -92,6 +99,7 @@ export class Runtime {
     this.events = new Listeners('events', incidents);
     this.reports = new Listeners('reports', incidents);
     this.previews = new Listeners('pictures', incidents);
+    this.shadowed = new Listeners('shadow results', incidents);
     this.spec = options.engine.model.spec;
     this.scoreThreshold = options.model.scoreThreshold ?? this.spec.scoreThreshold;
     const batching = {
@@ -100,7 +108,8 @@ export class Runtime {
       cacheResults: options.model.cacheResults,
     };
     this.#scheduler = new Scheduler(this.#schedulerEvents(), systemClock);
-    this.#instance = this.#scheduler.addInstance(DEFAULT_INSTANCE, options.engine, batching);
+    this.#models = new ModelInstances(this.#scheduler);
+    this.#instance = this.#models.add(DEFAULT_INSTANCE, { engine: options.engine, batching });
     this.#port = this.#streamPort();
     for (let i = 0; i < options.lanes; i++) this.#addLane();
   }
@@ -109,8 +118,7 @@ export class Runtime {
   static async start(options: RuntimeOptions): Promise<Runtime> {
     const runtime = new Runtime(options);
     try {
-      runtime.#engineInfo = await runtime.#instance.start(options.inferenceThreads);
-      runtime.#scheduler.engineStarted(runtime.#instance);
+      runtime.#engineInfo = await runtime.#models.start(DEFAULT_INSTANCE, options.inferenceThreads);
     } catch (error) {
       // The sinks stay open for the next engine to be tried.
       await runtime.#end();
@@ -160,6 +168,7 @@ export class Runtime {
   async remove(id: string): Promise<void> {
     const stream = this.stream(id);
     await stream.remove();
+    this.stopShadow(id);
     this.#streams.delete(id);
     this.#retune();
     this.emitEvent('stream-removed', id, `${id} was removed`);
@@ -171,6 +180,86 @@ export class Runtime {
     // A paused stream is served again when it is resumed: until then no batch must wait for its frames.
     if (stream.isOpen) this.#scheduler.serve(stream, policyOf(stream));
     this.#retune();
+  }
+
+  /**
+   * Loads and warms another model beside those that run.
+   *
+   * @param name - by which streams use it, see `assignModel`.
+   * @throws MODEL_BUSY if the name is taken; ENGINE_UNAVAILABLE, after which nothing is left behind.
+   */
+  async loadModel(name: string, request: LoadRequest): Promise<EngineInfo> {
+    const info = await this.#models.load(name, request);
+    this.#retune();
+    return info;
+  }
+
+  /** Ends a model once its last batch is done. @throws MODEL_NOT_FOUND; MODEL_BUSY if streams use it, paused ones included */
+  async unloadModel(name: string): Promise<void> {
+    const users = [...this.#streams.values()].filter(({ instance }) => instance === name);
+    const isOver = ({ state }: RuntimeStream): boolean => state === 'ended' || state === 'failed';
+    const running = users.filter((stream) => !isOver(stream)).map(({ id }) => id);
+    if (running.length > 0)
+      throw new SightlineError('MODEL_BUSY', `model "${name}" is in use by ${running.slice(0, 5).join(', ')}`);
+    for (const stream of users) stream.useInstance(DEFAULT_INSTANCE);
+    await this.#models.unload(name);
+  }
+
+  /** Names of the loaded models; the pipeline's own is `default`. */
+  get models(): readonly string[] {
+    return this.#models.names;
+  }
+
+  /**
+   * Makes another loaded model infer a stream, between two frames. No frame is lost, repeated or reordered, and trackers keep
+   * their identities. If the two models take different inputs, the source of a running stream is opened again: a file goes on
+   * with its next frame, a camera with what it sends then.
+   *
+   * @throws STREAM_NOT_FOUND, MODEL_NOT_FOUND; MODEL_INCOMPATIBLE if the classes differ.
+   */
+  async assignModel(streamId: string, name: string): Promise<void> {
+    const stream = this.stream(streamId);
+    if (stream.instance === name) return;
+    const isSameInput = this.#models.isSameInput(stream.instance, name);
+    if (isSameInput || !stream.isOpen) this.#scheduler.move(stream, name, () => stream.useInstance(name));
+    else {
+      await stream.pause();
+      stream.useInstance(name);
+      stream.resume();
+    }
+    this.#retune();
+  }
+
+  /**
+   * Lets a loaded model infer a share of a stream's frames without publishing its results; `shadowed` gets both results. Live
+   * work goes first: what the model cannot keep up with is dropped and counted.
+   *
+   * @param ratio - share of the frames, 0 to 1.
+   * @throws STREAM_NOT_FOUND, MODEL_NOT_FOUND; MODEL_INCOMPATIBLE if the models take other inputs or have other classes.
+   */
+  startShadow(streamId: string, name: string, ratio: number): void {
+    const stream = this.stream(streamId);
+    if (!this.#models.isSameInput(stream.instance, name))
+      throw new SightlineError(
+        'MODEL_INCOMPATIBLE',
+        `model "${name}" cannot infer the frames of stream "${streamId}": it takes inputs of another size or resize rule`,
+      );
+    this.stopShadow(streamId);
+    const { classes } = this.#models.spec(name);
+    const onPair = (result: ShadowResult): void => this.shadowed.emit(result);
+    const shadow = new ShadowStream(streamId, ratio, classes, this.scoreThreshold, onPair);
+    this.#shadows.set(streamId, shadow);
+    this.#scheduler.setShadow(streamId, shadow, name);
+  }
+
+  /** Ends the shadow of a stream, if it has one. */
+  stopShadow(streamId: string): void {
+    if (this.#shadows.delete(streamId)) this.#scheduler.setShadow(streamId, null, DEFAULT_INSTANCE);
+  }
+
+  /** Null if the stream has no shadow. */
+  shadowCounters(streamId: string): ShadowCounters | null {
+    return this.#shadows.get(streamId)?.counters ?? null;
   }
 
   watchPreviews(streamIds: ReadonlySet<string>): void {
@@ -203,7 +292,7 @@ export class Runtime {
 
   /** Threads, for fault tests. */
   get threads(): { readonly lanes: readonly LaneClient[]; readonly inference: ModelInstance['pool']['clients'] } {
-    return { lanes: this.#lanes, inference: this.#instance.pool.clients };
+    return { lanes: this.#lanes, inference: this.#models.clients };
   }
 
   /** The newest report, made once a second, updated for streams that were added or removed since. */
@@ -293,8 +382,9 @@ export class Runtime {
       },
       handOverInputs: inferenceThreads * HAND_OVER_INPUTS,
       pickLane: () => this.#lanes.reduce((a, b) => (b.streamCount < a.streamCount ? b : a)),
-      attach: (ring: RingHandle) => instance.pool.attach(ring),
-      detach: (ringId) => instance.pool.detach(ringId),
+      specOf: (name) => this.#models.spec(name),
+      attach: (ring: RingHandle) => this.#models.attach(ring),
+      detach: (ringId) => this.#models.detach(ringId),
       // A lane's message follows the frames that it handed over before, so those enter first.
       laneListener: (stream) => ({
         onLaneMessage: (message) => {
@@ -313,6 +403,7 @@ export class Runtime {
         if (this.#isFlushed) return null;
         if (input.bulk !== undefined) return input.bulk.take(result);
         this.published.emit(result);
+        this.#shadows.get(result.streamId)?.onPublished(result);
         const pending = sinks.publish(result, input.label, frame, input.policy === 'file');
         this.partTimes.addSend(monoNowMs() - result.times.published);
         return pending;
@@ -336,11 +427,15 @@ export class Runtime {
   /** Updates what depends on the set of streams. */
   #retune(): void {
     const streams = [...this.#streams.values()];
-    this.#instance.servesLive = streams.some(({ input }) => input.policy === 'live');
-    this.#instance.scoreThreshold = Math.min(
+    const scoreThreshold = Math.min(
       this.scoreThreshold,
       ...streams.map(({ config, input }) => input.bulk?.scoreThreshold ?? neededScore(config, this.scoreThreshold)),
     );
+    for (const name of this.#models.names) {
+      const model = this.#models.model(name);
+      model.servesLive = streams.some(({ instance, input }) => instance === name && input.policy === 'live');
+      model.scoreThreshold = scoreThreshold;
+    }
   }
 
   /** Sends an event to the listeners. */

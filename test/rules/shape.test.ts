@@ -10,7 +10,6 @@ const FEWEST_LINES = 40;
 const REASONS: Readonly<Record<string, string>> = {
   'src/compile/tfjs/import-tfjs.ts': 'the entry of its folder, as import-onnx.ts is of its own',
   'src/decode/list-frames.ts': 'commands and logs of ffmpeg stay in decode; its importer is in control',
-  'src/decode/sample-frames.ts': 'commands and logs of ffmpeg stay in decode; its importer is a command',
   'src/decode/video-encoders.ts': 'commands and logs of ffmpeg stay in decode; its importer is in runtime',
   'src/gateway/routes-host.ts': 'one file per group of routes',
   'src/gateway/wanted-streams.ts': 'logic without sockets, which its importer holds',

@@ -87,6 +87,11 @@ export class ModelInstance {
     return this.#sizer !== null && this.pool.threadCount > 0;
   }
 
+  /** True while a batch is on one of its threads. */
+  get isBusy(): boolean {
+    return this.pool.clients.some(({ batchesInFlight }) => batchesInFlight > 0);
+  }
+
   get maxWarmedSize(): number {
     return this.#sizer?.maxBatch ?? 1;
   }

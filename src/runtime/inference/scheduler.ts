@@ -3,12 +3,13 @@ import type { Clock } from '../../core/clock.ts';
 import { DETECTION_COLUMNS } from '../../core/detection.ts';
 import type { DropReason } from '../../core/frame.ts';
 import type { MonoMs } from '../../core/units.ts';
-import type { SightlineError } from '../../errors/sightline-error.ts';
+import { SightlineError } from '../../errors/sightline-error.ts';
 import type { EngineRequest, FromInference } from '../../protocol/threads.ts';
 import type { BatchTimes } from '../../telemetry/part-times.ts';
 import type { InFlightFrame } from '../stream/frame-ledger.ts';
 import type { SubmittedBatch } from './inference-client.ts';
 import { type BatchSettings, ModelInstance } from './model-instance.ts';
+import type { ShadowStream } from './shadow-stream.ts';
 
 /** A stream as the scheduler sees it. */
 export interface ScheduledStream {
@@ -44,6 +45,8 @@ export interface SchedulerEvents {
   onSettled(reason: string): void;
 }
 
+/** Shadow work yields: at most one frame waits, none is old, and live work of the same instance goes first. */
+const SHADOW_OPTIONS: BatchStreamOptions = { priority: -1000, weight: 1, queueSize: 1, maxAgeMs: 1000 };
 /** A frame whose inference fails this often is dropped: the frame is the cause, not the thread. */
 const MAX_FAILURES = 3;
 
@@ -51,6 +54,14 @@ interface Instance {
   readonly model: ModelInstance;
   readonly streams: Map<string, { readonly stream: ScheduledStream; policy: StreamPolicy }>;
   cancelDeadline: (() => void) | null;
+  /** Called when no batch of it runs any more; set while it is being removed. */
+  onIdle: (() => void) | null;
+}
+
+/** A candidate that infers a share of a stream's frames, too. */
+interface Shadow {
+  readonly stream: ShadowStream;
+  readonly instance: Instance;
 }
 
 interface Drop {
@@ -76,6 +87,8 @@ export class Scheduler {
   readonly #events: SchedulerEvents;
   readonly #clock: Clock;
   readonly #instances = new Map<string, Instance>();
+  /** By id of the stream. */
+  readonly #shadows = new Map<string, Shadow>();
 
   constructor(events: SchedulerEvents, clock: Clock) {
     this.#events = events;
@@ -94,7 +107,7 @@ export class Scheduler {
         this.#run(instance);
       },
     });
-    const instance: Instance = { model, streams: new Map(), cancelDeadline: null };
+    const instance: Instance = { model, streams: new Map(), cancelDeadline: null, onIdle: null };
     this.#instances.set(name, instance);
     return model;
   }
@@ -122,6 +135,57 @@ export class Scheduler {
       others.filter(({ streamId }) => streamId !== stream.id),
     );
     return [...withdrawn, ...others.filter(({ streamId }) => streamId === stream.id)];
+  }
+
+  /**
+   * Moves a stream to another instance, between two frames: frames that wait go with it in order, those on a thread are
+   * finished by the old instance. The stream's frames must be inputs of both.
+   *
+   * @param rename - makes the stream name the new instance.
+   */
+  move(stream: ScheduledStream, to: string, rename: () => void): void {
+    const target = this.#instance(to);
+    const served = this.#instance(stream.instance).streams.get(stream.id);
+    const waiting = served === undefined ? [] : this.withdraw(stream);
+    rename();
+    if (served === undefined) return;
+    this.serve(stream, served.policy);
+    for (const frame of waiting) target.model.batcher.add(stream.id, frame, this.#clock.now());
+    this.#run(target, target.streams.get(stream.id));
+  }
+
+  /**
+   * Lets another instance infer a share of a stream's frames, too.
+   *
+   * @param shadow - receives the frames; null ends it.
+   */
+  setShadow(streamId: string, shadow: ShadowStream | null, instance: string): void {
+    const before = this.#shadows.get(streamId);
+    if (before !== undefined) {
+      this.#shadows.delete(streamId);
+      for (const frame of before.instance.model.batcher.removeStream(before.stream.id))
+        before.stream.drop(frame, 'stopped');
+    }
+    if (shadow === null) return;
+    const target = this.#instance(instance);
+    target.model.batcher.setStream(shadow.id, SHADOW_OPTIONS);
+    this.#shadows.set(streamId, { stream: shadow, instance: target });
+  }
+
+  /** Ends an instance once no batch of it runs. @throws MODEL_BUSY if streams or shadows use it. */
+  async removeInstance(name: string): Promise<void> {
+    const instance = this.#instance(name);
+    const shadows = [...this.#shadows].filter(([, shadow]) => shadow.instance === instance).map(([id]) => id);
+    const users = [...instance.streams.keys(), ...shadows];
+    if (users.length > 0)
+      throw new SightlineError('MODEL_BUSY', `model "${name}" is in use by ${users.slice(0, 5).join(', ')}`);
+    if (instance.model.isBusy)
+      await new Promise<void>((resolve) => {
+        instance.onIdle = resolve;
+      });
+    instance.cancelDeadline?.();
+    this.#instances.delete(name);
+    await instance.model.pool.shutdown();
   }
 
   /** Frames of a stream that wait for a batch. */
@@ -171,9 +235,22 @@ export class Scheduler {
     for (; frame !== null; frame = stream.takeFrame()) {
       const answer = instance.model.cache?.ask(frame, instance.model.scoreThreshold) ?? null;
       if (answer?.kind === 'rows') outcome.known.push({ frame, rows: answer.rows });
-      if (answer === null || answer.kind === 'unknown') this.#enqueue(instance, frame, outcome);
+      if (answer !== null && answer.kind !== 'unknown') continue;
+      this.#enqueue(instance, frame, outcome);
+      if (this.#shadows.size > 0) this.#shadow(frame);
     }
     return isAny;
+  }
+
+  /** Gives a frame to the candidate as well. Its queue holds one frame, so what it cannot keep up with is dropped there. */
+  #shadow(frame: InFlightFrame): void {
+    const shadow = this.#shadows.get(frame.streamId);
+    const second = frame.status === 'waiting' ? shadow?.stream.shadowOf(frame) : null;
+    if (shadow === undefined || second == null) return;
+    const { instance, stream } = shadow;
+    const displaced = instance.model.batcher.add(stream.id, second, this.#clock.now());
+    if (displaced !== null) stream.drop(displaced, 'queue-full');
+    this.#run(instance);
   }
 
   #enqueue(instance: Instance, frame: InFlightFrame, outcome: Outcome): void {
@@ -269,6 +346,7 @@ export class Scheduler {
       if (waiting !== undefined) for (const equal of waiting) this.#completeCached(equal, own, endedMs as MonoMs);
       at = end;
     }
+    this.#checkIdle(instance);
   }
 
   #onFailed(instance: Instance, batch: SubmittedBatch, error: SightlineError, wasRunning: boolean): void {
@@ -277,10 +355,23 @@ export class Scheduler {
     for (const frame of batch.frames.toReversed()) {
       if (wasRunning) frame.failures += 1;
       const isWorthIt = frame.owner.retriesFrames && frame.failures < MAX_FAILURES && frame.status === 'waiting';
-      if (isWorthIt) instance.model.batcher.putBack(frame.streamId, frame, this.#clock.now());
-      else this.#drop(instance, frame, 'engine-failed');
+      // The stream may have moved to another instance meanwhile.
+      const home = isWorthIt ? this.#serving(frame.streamId) : null;
+      if (home === null) this.#drop(instance, frame, 'engine-failed');
+      else home.model.batcher.putBack(frame.streamId, frame, this.#clock.now());
+      if (home !== null && home !== instance) this.#run(home);
     }
     this.#run(instance);
+    this.#checkIdle(instance);
+  }
+
+  #serving(streamId: string): Instance | null {
+    for (const instance of this.#instances.values()) if (instance.streams.has(streamId)) return instance;
+    return null;
+  }
+
+  #checkIdle(instance: Instance): void {
+    if (instance.onIdle !== null && !instance.model.isBusy) instance.onIdle();
   }
 
   #instance(name: string): Instance {

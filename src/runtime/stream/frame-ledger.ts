@@ -49,6 +49,8 @@ export interface InFlightFrame {
   repeats: InFlightFrame | null;
   /** Its rows are those of an equal picture. */
   isCached: boolean;
+  /** Users of its slot, which is released with the last one. Shared with the frame's shadow. */
+  readonly slotUsers: { count: number };
 }
 
 export interface LedgerPort {
@@ -131,6 +133,7 @@ export class FrameLedger implements FrameOwner {
       by: 'inferred',
       repeats: null,
       isCached: false,
+      slotUsers: { count: 1 },
     };
     this.#frames.push(frame);
     this.#inFlight += 1;
@@ -150,7 +153,7 @@ export class FrameLedger implements FrameOwner {
     this.#droppedMs += this.#now() - frame.meta.decoded;
     this.#telemetry.onDropped(reason);
     this.#leave();
-    release(frame);
+    releaseFrame(frame);
     this.#port.onDropped(frame);
     this.#flush();
   }
@@ -200,7 +203,7 @@ export class FrameLedger implements FrameOwner {
     this.#telemetry.onDropped(reason);
     this.#droppedMs += this.#now() - frame.meta.decoded;
     this.#leave();
-    release(frame);
+    releaseFrame(frame);
   }
 
   #publish(inFlight: InFlightFrame): void {
@@ -232,12 +235,20 @@ export class FrameLedger implements FrameOwner {
     this.#telemetry.onPublished(times, by);
     this.#leave();
     const busy = this.#port.publish(result, inFlight);
-    if (busy === null) release(inFlight);
-    else busy.finally(() => release(inFlight));
+    if (busy === null) releaseFrame(inFlight);
+    else busy.finally(() => releaseFrame(inFlight));
   }
 }
 
-function release({ ring, slot }: InFlightFrame): void {
+/** Keeps the slot of a frame for one more user. */
+export function holdFrame({ slotUsers }: InFlightFrame): void {
+  slotUsers.count += 1;
+}
+
+/** Ends one use of a frame's slot. */
+export function releaseFrame({ ring, slot, slotUsers }: InFlightFrame): void {
+  slotUsers.count -= 1;
+  if (slotUsers.count > 0) return;
   ring.slots.release(slot);
   ring.onReleased();
 }

@@ -24,8 +24,7 @@ export const DEFAULT_INSTANCE = 'default';
 /** One stream on the main thread: its lifecycle, its frames, its metrics. */
 export class RuntimeStream implements LaneListener, ServedStream, LedgerPort {
   readonly id: string;
-  /** Name of the model instance that infers its frames. */
-  readonly instance = DEFAULT_INSTANCE;
+  #instance = DEFAULT_INSTANCE;
   readonly input: StreamInput;
   readonly telemetry: StreamTelemetry;
   readonly ledger: FrameLedger;
@@ -68,6 +67,16 @@ export class RuntimeStream implements LaneListener, ServedStream, LedgerPort {
     this.#skips = SkipPlan.of(config.skip, () => this.#ring?.slots.requestLook());
     this.#previews = new PreviewPairs((frame, jpeg) => port.onPreview(frame, jpeg));
     this.ledger = new FrameLedger(config.id, port.spec.classes, this.telemetry, this, monoNowMs);
+  }
+
+  /** Name of the model instance that infers its frames. */
+  get instance(): string {
+    return this.#instance;
+  }
+
+  /** Makes another instance infer the frames that the stream has not handed over yet. */
+  useInstance(name: string): void {
+    this.#instance = name;
   }
 
   get lease(): StreamLease | null {
@@ -152,7 +161,10 @@ export class RuntimeStream implements LaneListener, ServedStream, LedgerPort {
 
   #openOnLane(lane: ReturnType<StreamPort['pickLane']>, skip: number): void {
     const { policy } = this.input;
-    const { shape, refillAt } = planRing(this.#config, this.input, this.#port);
+    const spec = this.#port.specOf(this.#instance);
+    const { inferenceCalls, inferenceInputs, handOverInputs } = this.#port;
+    const demand = { spec, inferenceCalls, inferenceInputs, handOverInputs };
+    const { shape, refillAt } = planRing(this.#config, this.input, demand);
     const ring = new StreamRing(shape, lane, refillAt, (retired) => this.#port.detach(retired.ringId));
     this.#ring = ring;
     this.#isClosing = false;
@@ -160,7 +172,7 @@ export class RuntimeStream implements LaneListener, ServedStream, LedgerPort {
     this.#port.serve(this);
     ring.slots.listen();
     const from = { firstFrame: this.#nextFrame, firstPtsUs: policy === 'live' ? this.#lastPtsUs : 0, skip };
-    lane.open(laneStream(this.#config, this.input, this.#port, ring, from), this.#port.laneListener(this));
+    lane.open(laneStream(this.#config, this.input, { ...this.#port, spec }, ring, from), this.#port.laneListener(this));
     if (this.#isWatched) lane.watch(ring.ringId, true);
   }
 

@@ -59,6 +59,8 @@ export interface ServedStream {
 export interface StreamPort {
   readonly spec: ModelSpec;
   readonly scoreThreshold: number;
+  /** The detector of a model instance. */
+  specOf(instance: string): ModelSpec;
   readonly ffmpeg: { readonly path: string; readonly major: number };
   readonly preview: { readonly maxWidth: number; readonly fps: number; readonly quality: number };
   /** True if results are cached by the hash of the model's inputs. */

@@ -58,7 +58,7 @@ class Rig implements ScheduledStream, FrameOwner {
     return {
       ...{ streamId: this.id, owner: this, ring, slot, meta, capturedMs: time, failures: 0, status: 'waiting' },
       ...{ batchedMs: time, inferredMs: time, rows: null },
-      ...{ by: 'inferred', repeats: null, isCached: false },
+      ...{ by: 'inferred', repeats: null, isCached: false, slotUsers: { count: 1 } },
     };
   }
 

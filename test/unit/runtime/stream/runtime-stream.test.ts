@@ -52,6 +52,7 @@ class Bench {
       scoreThreshold: 0.5,
       ffmpeg: { path: 'ffmpeg', major: 7 },
       preview: { maxWidth: 64, fps: 1, quality: 72 },
+      specOf: () => SPEC,
       hashesInput: false,
       partTimes: new PartTimes(),
       inferenceCalls: 2,

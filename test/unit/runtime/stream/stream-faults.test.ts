@@ -80,6 +80,7 @@ describe('a stream under faults', () => {
       scoreThreshold: 0.5,
       ffmpeg: { path: 'ffmpeg', major: 7 },
       preview: { maxWidth: 64, fps: 1, quality: 72 },
+      specOf: () => SPEC,
       hashesInput: false,
       partTimes: new PartTimes(),
       inferenceCalls: 1,

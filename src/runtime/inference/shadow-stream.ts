@@ -1,0 +1,107 @@
+import { type Detection, unpackDetections } from '../../core/detection.ts';
+import type { DropReason, PublishedFrame } from '../../core/frame.ts';
+import { type FrameOwner, holdFrame, type InFlightFrame, releaseFrame } from '../stream/frame-ledger.ts';
+
+/** What a candidate found in a frame whose published result came from the stream's own model. */
+export interface ShadowResult {
+  readonly frame: PublishedFrame;
+  /** Of the candidate: at least the reported score, without tracks, in source pixels. */
+  readonly candidate: readonly Detection[];
+  /** Milliseconds from the choice of its batch to the candidate's result. */
+  readonly candidateMs: number;
+}
+
+/** Frames of a stream that a candidate infers, too. */
+export interface ShadowCounters {
+  readonly compared: number;
+  /** Displaced by a newer one, too old, or failed: live work goes first. */
+  readonly dropped: number;
+}
+
+/** Results that wait for their other half. */
+const MOST_PENDING = 64;
+/** Multiplier of a Weyl sequence (the golden ratio), which spreads the chosen frames evenly. */
+const GOLDEN = 0.6180339887498949;
+
+/** Lets a candidate infer a share of one stream's frames without publishing its results, and pairs both results. */
+export class ShadowStream implements FrameOwner {
+  readonly id: string;
+  /** A failed frame is not tried again. */
+  readonly retriesFrames = false;
+  readonly ratio: number;
+  readonly #classes: readonly string[];
+  readonly #minScore: number;
+  readonly #onPair: (result: ShadowResult) => void;
+  readonly #published = new Map<number, PublishedFrame>();
+  readonly #inferred = new Map<number, { candidate: Detection[]; candidateMs: number }>();
+  #compared = 0;
+  #dropped = 0;
+
+  /**
+   * @param ratio - share of the frames, 0 to 1.
+   * @param minScore - weaker boxes are not reported.
+   */
+  constructor(
+    streamId: string,
+    ratio: number,
+    classes: readonly string[],
+    minScore: number,
+    onPair: (result: ShadowResult) => void,
+  ) {
+    this.id = `shadow of ${streamId}`;
+    this.ratio = ratio;
+    this.#classes = classes;
+    this.#minScore = minScore;
+    this.#onPair = onPair;
+  }
+
+  get counters(): ShadowCounters {
+    return { compared: this.#compared, dropped: this.#dropped };
+  }
+
+  /** Returns a second frame on the same slot; null if the candidate does not see this one. */
+  shadowOf(frame: InFlightFrame): InFlightFrame | null {
+    if ((frame.meta.frame * GOLDEN) % 1 >= this.ratio) return null;
+    holdFrame(frame);
+    return { ...frame, streamId: this.id, owner: this, failures: 0, status: 'waiting', rows: null };
+  }
+
+  complete(frame: InFlightFrame, rows: Float32Array, inferredMs: number): void {
+    if (frame.status !== 'waiting') return;
+    frame.status = 'done';
+    releaseFrame(frame);
+    const candidate = unpackDetections(rows, this.#classes).filter(({ score }) => score >= this.#minScore);
+    const found = { candidate, candidateMs: inferredMs - frame.batchedMs };
+    const published = this.#published.get(frame.meta.frame);
+    if (published === undefined) keep(this.#inferred, frame.meta.frame, found);
+    else this.#pair(published, found);
+  }
+
+  drop(frame: InFlightFrame, _reason: DropReason): void {
+    if (frame.status !== 'waiting') return;
+    frame.status = 'dropped';
+    releaseFrame(frame);
+    this.#published.delete(frame.meta.frame);
+    this.#dropped += 1;
+  }
+
+  /** Takes note of a published result. Frames without inference have nothing to compare. */
+  onPublished(frame: PublishedFrame): void {
+    if (frame.by !== 'inferred') return;
+    const found = this.#inferred.get(frame.frame);
+    if (found === undefined) keep(this.#published, frame.frame, frame);
+    else this.#pair(frame, found);
+  }
+
+  #pair(frame: PublishedFrame, found: { candidate: Detection[]; candidateMs: number }): void {
+    this.#published.delete(frame.frame);
+    this.#inferred.delete(frame.frame);
+    this.#compared += 1;
+    this.#onPair({ frame, ...found });
+  }
+}
+
+function keep<T>(map: Map<number, T>, key: number, value: T): void {
+  map.set(key, value);
+  if (map.size > MOST_PENDING) map.delete(map.keys().next().value!);
+}
