@@ -6,7 +6,6 @@ import { promisify } from 'node:util';
 import { parseStream } from '../src/config/load-pipeline.ts';
 import type { StreamConfig } from '../src/config/stream.ts';
 import type { RecordedFrame, RecordedResults } from '../src/evaluate/recorded-results.ts';
-import { compareCounts } from '../src/optimize/gate/compare-counts.ts';
 import type { GateVerdict } from '../src/optimize/gate/gate-verdict.ts';
 import { judgeVideo } from '../src/optimize/gate/judge-video.ts';
 import type { ResultCounters } from '../src/protocol/report.ts';

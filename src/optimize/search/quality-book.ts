@@ -11,6 +11,8 @@ const FORMAT_TOLERANCE = 0.006;
 const SIZE_TOLERANCE = 0.02;
 /** Stated figures come from other pictures. */
 const STATED_TOLERANCE = 0.02;
+/** A candidate passes only if the upper bound of its loss does; this share of the usual interval is expected at least. */
+const LEAST_HALF_WIDTH_RATIO = 0.75;
 
 /** Judged qualities, and what is likely for what was not judged. */
 export class QualityBook {
@@ -67,9 +69,20 @@ export class QualityBook {
     const loss = this.#baselineAp - kept;
     const isSmaller = pixels < from.pixels;
     const tolerance = isSmaller ? SIZE_TOLERANCE : from.tolerance;
-    return loss - tolerance > allowed
+    return loss + this.#leastUncertainty() - tolerance > allowed
       ? `${model} at ${inputSize} is expected to lose ${points(loss)}; ${points(allowed)} are allowed`
       : null;
+  }
+
+  /**
+   * How far the upper bound of a loss lies above it at least, from judgements of other networks than the baseline's: with few
+   * pictures a network must be better than the baseline to pass. 0 until one was judged.
+   */
+  #leastUncertainty(): number {
+    const halves = [...this.#judged.values()]
+      .filter(({ configuration }) => configuration.model !== this.#baselineModel)
+      .flatMap(({ quality: { upperBound, loss } }) => (upperBound === null ? [] : [upperBound - loss]));
+    return halves.length === 0 ? 0 : LEAST_HALF_WIDTH_RATIO * Math.min(...halves);
   }
 
   /** Loss by the figures that both models state; null if one states none. */
