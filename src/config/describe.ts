@@ -1,3 +1,4 @@
+import type { z } from 'zod';
 import { pipelineConfig } from './pipeline.ts';
 import { childOf, discriminatorOf, jsonSchemaOf, optionsOf, type SchemaNode, typeText } from './schema-text.ts';
 
@@ -14,12 +15,17 @@ export interface ConfigRow {
 
 /** Lists every key that a pipeline file may hold, in the order of the schemas. */
 export function describeConfig(): ConfigRow[] {
-  return rowsOf(jsonSchemaOf(pipelineConfig), '');
+  return describeSchema(pipelineConfig);
 }
 
-/** Returns the same as a table in Markdown. */
-export function configTable(): string {
-  const lines = describeConfig().map(
+/** Lists every key of a section or file, in the order of its schema. */
+export function describeSchema(schema: z.ZodType): ConfigRow[] {
+  return rowsOf(jsonSchemaOf(schema), '');
+}
+
+/** Returns keys as a table in Markdown. */
+export function configTable(rows: readonly ConfigRow[] = describeConfig()): string {
+  const lines = rows.map(
     ({ key, type, default: value, doc }) => `| \`${key}\` | ${cell(type)} | ${cell(value)} | ${cell(doc)} |`,
   );
   return ['| key | type | default | meaning |', '|---|---|---|---|', ...lines].join('\n');

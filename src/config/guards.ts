@@ -1,0 +1,82 @@
+import { readFile } from 'node:fs/promises';
+import { parse } from 'yaml';
+import { z } from 'zod';
+import { SightlineError } from '../errors/sightline-error.ts';
+import { check } from './check.ts';
+import { range, whole } from './number.ts';
+
+const isOn = z.boolean().default(true).describe('Judge by this guard.');
+
+function guard(subject: string, margin: number, largest: number, doc: string) {
+  const settings = { isOn, margin: range(0.0001, largest).default(margin).describe(doc) };
+  return z.strictObject(settings).prefault({}).describe(subject);
+}
+
+/** When a roll-out goes on, and when it goes back. */
+export const guardsConfig = z.strictObject({
+  alpha: range(0.0001, 0.2)
+    .default(0.05)
+    .describe(
+      'Probability that the statistical guards together decide wrongly in a step, however often they are looked at.',
+    ),
+  agreement: z
+    .strictObject({
+      isOn,
+      margin: range(0.0001, 1)
+        .default(0.03)
+        .describe('Largest loss of F1 at IoU 0.5 against the control, on shadow frames.'),
+      scoreSlack: range(0, 0.5)
+        .default(0.1)
+        .describe('A box is only missed if its score is this much above the score threshold: weak boxes come and go.'),
+    })
+    .prefault({})
+    .describe('Whether the candidate detects what the control detects.'),
+  p99: guard(
+    'Latency from captured to published.',
+    0.1,
+    10,
+    'Largest relative rise of the 99th percentile of latency.',
+  ),
+  fps: guard('Frames per second attained.', 0.02, 1, 'Largest relative fall of the frames per second attained.'),
+  drops: guard('Frames dropped.', 0.01, 1, 'Largest rise of the share of frames dropped.'),
+  boxes: guard('How much is detected.', 0.1, 10, 'Largest relative change of the number of boxes, up or down.'),
+  confidence: guard('How sure the candidate is.', 0.05, 1, 'Largest fall of the mean confidence of the boxes.'),
+  deviceTime: guard('What a frame costs.', 0.2, 10, 'Largest relative rise of CPU or device time for a frame.'),
+  hard: z
+    .strictObject({
+      isOn,
+      errorRatio: range(0.0001, 1).default(0.05).describe('Largest share of frames whose inference fails.'),
+      silenceMs: whole(1000, 600_000).default(5000).describe('Longest time without a result while frames arrive.'),
+      p99Factor: range(1, 100).default(2).describe('Largest 99th percentile of latency, as a multiple of its target.'),
+      restarts: whole(1, 100)
+        .default(3)
+        .describe('Restarts of the engine within restartWindowMs that are a crash loop.'),
+      restartWindowMs: whole(1000, 3_600_000).default(60_000).describe('Time in which restarts are counted.'),
+    })
+    .prefault({})
+    .describe('What no candidate may do even for a few seconds.'),
+});
+
+export type GuardsConfig = z.infer<typeof guardsConfig>;
+
+/** Reads a guards file. @throws CONFIG_NOT_FOUND, CONFIG_INVALID */
+export async function loadGuards(path: string): Promise<GuardsConfig> {
+  let text: string;
+  try {
+    text = await readFile(path, 'utf8');
+  } catch (error) {
+    throw new SightlineError('CONFIG_NOT_FOUND', `${path}: cannot be read: ${(error as Error).message}`, { path });
+  }
+  return parseGuards(text, path);
+}
+
+/** Parses the text of a guards file; an empty one has the defaults. @throws CONFIG_INVALID */
+export function parseGuards(text: string, where: string): GuardsConfig {
+  let raw: unknown;
+  try {
+    raw = parse(text);
+  } catch (error) {
+    throw new SightlineError('CONFIG_INVALID', `${where}: not valid YAML: ${(error as Error).message}`, { where });
+  }
+  return check(guardsConfig, raw ?? {}, where);
+}

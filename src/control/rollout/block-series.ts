@@ -1,0 +1,114 @@
+import { z } from 'zod';
+
+export const blockSeriesState = z.object({
+  blockMs: z.number().positive(),
+  rows: z.array(z.array(z.number())),
+});
+export type BlockSeriesState = z.infer<typeof blockSeriesState>;
+
+export interface BlockSeriesOptions {
+  readonly columns: number;
+  /** Length of a block at first. */
+  readonly blockMs: number;
+  /** Most rows. When they are exceeded, blocks become twice as long, and neighbours are added up. */
+  readonly maxRows: number;
+  /** Longest block; where it is reached, the oldest rows are dropped. */
+  readonly maxBlockMs: number;
+}
+
+/**
+ * Sums by blocks of time, at bounded memory. Blocks start at multiples of their length, so that two series can be added.
+ * Blocks without data have no row.
+ */
+export class BlockSeries {
+  readonly #options: BlockSeriesOptions;
+  #blockMs: number;
+  /** Number of the block, then its sums; in order of time. */
+  #rows: number[][] = [];
+
+  constructor(options: BlockSeriesOptions, state?: BlockSeriesState) {
+    this.#options = options;
+    this.#blockMs = state?.blockMs ?? options.blockMs;
+    if (state !== undefined) this.#rows = state.rows.map((row) => [...row]);
+  }
+
+  /** @param values - one for each column. A time before that of the last row is counted to the last row. */
+  add(timeMs: number, values: readonly number[]): void {
+    const block = Math.floor(timeMs / this.#blockMs);
+    const last = this.#rows.at(-1);
+    if (last !== undefined && block <= last[0]!) {
+      addTo(last, values);
+      return;
+    }
+    this.#rows.push([block, ...values]);
+    if (this.#rows.length <= this.#options.maxRows) return;
+    if (this.#blockMs >= this.#options.maxBlockMs) this.#rows.shift();
+    else {
+      this.#blockMs *= 2;
+      this.#rows = merged(this.#rows, 2);
+    }
+  }
+
+  get isEmpty(): boolean {
+    return this.#rows.length === 0;
+  }
+
+  /** Values of one column by block. */
+  column(index: number): number[] {
+    return this.#rows.map((row) => row[index + 1]!);
+  }
+
+  sum(index: number): number {
+    return this.#rows.reduce((total, row) => total + row[index + 1]!, 0);
+  }
+
+  get state(): BlockSeriesState {
+    return { blockMs: this.#blockMs, rows: this.#rows.map((row) => [...row]) };
+  }
+
+  /** Adds series up, block by block, in the longest blocks of any of them. */
+  static sumOf(all: readonly BlockSeries[], options: BlockSeriesOptions): BlockSeries {
+    const blockMs = Math.max(options.blockMs, ...all.map((series) => series.#blockMs));
+    const rows = new Map<number, number[]>();
+    for (const series of all)
+      for (const row of series.#rows) {
+        const block = Math.floor((row[0]! * series.#blockMs) / blockMs);
+        const sums = rows.get(block);
+        if (sums === undefined) rows.set(block, [block, ...row.slice(1)]);
+        else addTo(sums, row.slice(1));
+      }
+    return new BlockSeries(options, { blockMs, rows: [...rows.values()].sort((a, b) => a[0]! - b[0]!) });
+  }
+
+  /** The blocks that two series share, in the longer blocks of both. */
+  static common(
+    first: BlockSeries,
+    second: BlockSeries,
+  ): { readonly first: BlockSeries; readonly second: BlockSeries } {
+    const blockMs = Math.max(first.#blockMs, second.#blockMs);
+    const [one, two] = [first, second].map((series) => merged(series.#rows, blockMs / series.#blockMs)) as [
+      number[][],
+      number[][],
+    ];
+    const [inOne, inTwo] = [one, two].map((rows) => new Set(rows.map(([block]) => block)));
+    return {
+      first: new BlockSeries(first.#options, { blockMs, rows: one.filter(([block]) => inTwo!.has(block)) }),
+      second: new BlockSeries(second.#options, { blockMs, rows: two.filter(([block]) => inOne!.has(block)) }),
+    };
+  }
+}
+
+function addTo(row: number[], values: readonly number[]): void {
+  for (const [i, value] of values.entries()) row[i + 1] = row[i + 1]! + value;
+}
+
+function merged(rows: readonly number[][], factor: number): number[][] {
+  const result: number[][] = [];
+  for (const row of rows) {
+    const block = Math.floor(row[0]! / factor);
+    const last = result.at(-1);
+    if (last?.[0] === block) addTo(last, row.slice(1));
+    else result.push([block, ...row.slice(1)]);
+  }
+  return result;
+}

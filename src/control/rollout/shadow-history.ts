@@ -1,0 +1,66 @@
+import type { Detection } from '../../core/detection.ts';
+import { type Estimate, pairedDifference, ratioOfBlocks } from '../../measure/sequential.ts';
+import { BlockSeries, type BlockSeriesState } from './block-series.ts';
+import type { ShadowObservation } from './guard-report.ts';
+import { agreementOf } from './shadow-agreement.ts';
+
+const COLUMNS = { frames: 0, asked: 1, unmatched: 2, boxes: 3, candidateBoxes: 4, scores: 5, candidateScores: 6 };
+const OPTIONS = { columns: 7, blockMs: 1000, maxRows: 128, maxBlockMs: Number.MAX_SAFE_INTEGER };
+
+/** Detections of both sides on the same frames, summed over all streams by blocks of time. */
+export class ShadowHistory {
+  readonly #askedScore: number;
+  #series: BlockSeries;
+
+  /** @param askedScore - boxes with a lower score may be missing on the other side. */
+  constructor(askedScore: number, state?: BlockSeriesState) {
+    this.#askedScore = askedScore;
+    this.#series = new BlockSeries(OPTIONS, state);
+  }
+
+  add({ control, candidate }: ShadowObservation, nowMs: number): void {
+    const { asked, unmatched } = agreementOf(control, candidate, this.#askedScore);
+    const row = [1, asked, unmatched, control.length, candidate.length, scoreSum(control), scoreSum(candidate)];
+    this.#series.add(nowMs, row);
+  }
+
+  get frames(): number {
+    return this.#series.sum(COLUMNS.frames);
+  }
+
+  /** Share of boxes without a counterpart: 1 - F1. Null if neither side has a box that is asked for. */
+  f1Loss(typical: number): Estimate | null {
+    return ratioOfBlocks(this.#column('unmatched'), this.#column('asked'), typical);
+  }
+
+  /** Relative difference of the number of boxes; null if the control has none. */
+  boxes(typical: number): Estimate | null {
+    const ratio = ratioOfBlocks(this.#column('candidateBoxes'), this.#column('boxes'), typical);
+    return ratio === null ? null : { ...ratio, value: ratio.value - 1 };
+  }
+
+  /** Difference of the mean confidence; null if one side has no boxes. */
+  confidence(typical: number): Estimate | null {
+    return pairedDifference(
+      { a: this.#column('candidateScores'), b: this.#column('candidateBoxes') },
+      { a: this.#column('scores'), b: this.#column('boxes') },
+      typical,
+    );
+  }
+
+  reset(): void {
+    this.#series = new BlockSeries(OPTIONS);
+  }
+
+  get state(): BlockSeriesState {
+    return this.#series.state;
+  }
+
+  #column(name: keyof typeof COLUMNS): number[] {
+    return this.#series.column(COLUMNS[name]);
+  }
+}
+
+function scoreSum(detections: readonly Detection[]): number {
+  return detections.reduce((sum, { score }) => sum + score, 0);
+}
