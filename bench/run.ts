@@ -13,7 +13,9 @@ import { overload } from './overload.bench.ts';
 import { ownCost } from './own-cost.bench.ts';
 import { peers } from './peers/peers.bench.ts';
 import { peersOpenvino } from './peers/peers-openvino.bench.ts';
+import { rolloutSimulation } from './rollout-simulation.bench.ts';
 import { skipping } from './skipping.bench.ts';
+
 import { openContext } from './support/bench-context.ts';
 import { describeMachine } from './support/machine.ts';
 import { type SectionRecord, sectionText, writeResults } from './support/report.ts';
@@ -43,6 +45,7 @@ const SECTIONS: readonly Section[] = [
   optimizeSearch,
   bulk,
   feed,
+  rolloutSimulation,
 ];
 const SECONDS = 10;
 const QUICK_SECONDS = 3;

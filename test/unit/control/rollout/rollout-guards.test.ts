@@ -3,7 +3,7 @@ import { type GuardsConfig, guardsConfig } from '../../../../src/config/guards.t
 import type { GuardReport, SideObservation } from '../../../../src/control/rollout/guard-report.ts';
 import { type GuardOptions, RolloutGuards } from '../../../../src/control/rollout/rollout-guards.ts';
 import type { Detection } from '../../../../src/core/detection.ts';
-import { uniform } from '../../../support/seeded-random.ts';
+import { seededRandom } from '../../../../src/measure/bootstrap.ts';
 
 const FPS = 25;
 const CAMERAS = ['gate', 'yard', 'hall', 'dock'];
@@ -16,7 +16,7 @@ class Rig {
   nowMs = 1_700_000_000_000;
   readonly options: GuardOptions;
   panel: RolloutGuards;
-  readonly #random = uniform(5);
+  readonly #random = seededRandom(5);
   #frame = 0;
 
   constructor(guards: Guards = {}, options: Partial<GuardOptions> = {}) {
