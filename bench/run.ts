@@ -15,7 +15,6 @@ import { peers } from './peers/peers.bench.ts';
 import { peersOpenvino } from './peers/peers-openvino.bench.ts';
 import { rolloutSimulation } from './rollout-simulation.bench.ts';
 import { skipping } from './skipping.bench.ts';
-
 import { openContext } from './support/bench-context.ts';
 import { describeMachine } from './support/machine.ts';
 import { type SectionRecord, sectionText, writeResults } from './support/report.ts';
