@@ -104,7 +104,7 @@ export class ByteTracker {
     const predicted: Detection[] = [...this.#strays];
     for (const track of this.#tracks) {
       if (track.state === 'lost' || track.seen.score < this.#options.reportScore) continue;
-      const box = clipped(track.predicted, picture);
+      const box = clipped(track.movedBox, picture);
       if (box === null) continue;
       const { classId, label, score } = track.seen;
       predicted.push(track.id > 0 ? { classId, label, score, box, trackId: track.id } : { classId, label, score, box });

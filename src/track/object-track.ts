@@ -1,4 +1,4 @@
-import type { Detection } from '../core/detection.ts';
+import type { Box, Detection } from '../core/detection.ts';
 import { MotionFilter } from './motion-filter.ts';
 
 /**
@@ -21,6 +21,9 @@ export class ObjectTrack {
   /** x, y, width, height predicted for the newest frame. */
   readonly predicted = new Float64Array(4);
   readonly #filter: MotionFilter;
+  /** Centre of the filter's box when the object was seen last. */
+  #seenX = 0;
+  #seenY = 0;
 
   constructor(detection: Detection, nowUs: number) {
     this.classId = detection.classId;
@@ -28,6 +31,18 @@ export class ObjectTrack {
     this.lastUs = nowUs;
     this.#filter = new MotionFilter(detection.box);
     this.#filter.writeBox(this.predicted, 0);
+    this.#noteCentre();
+  }
+
+  /**
+   * The newest detection, moved by what the filter has predicted since. Its size is that of the detection: the filter follows the
+   * aspect of a walking person too slowly.
+   */
+  get movedBox(): Box {
+    const [x, y, width, height] = this.seen.box;
+    const dx = this.predicted[0]! + this.predicted[2]! / 2 - this.#seenX;
+    const dy = this.predicted[1]! + this.predicted[3]! / 2 - this.#seenY;
+    return [x + dx, y + dy, width, height];
   }
 
   predict(elapsedUs: number): void {
@@ -39,9 +54,15 @@ export class ObjectTrack {
     this.seen = detection;
     this.#filter.correct(detection.box);
     this.#filter.writeBox(this.predicted, 0);
+    this.#noteCentre();
     this.hits += 1;
     this.lastUs = nowUs;
     if (this.state === 'lost') this.state = 'tracked';
+  }
+
+  #noteCentre(): void {
+    this.#seenX = this.predicted[0]! + this.predicted[2]! / 2;
+    this.#seenY = this.predicted[1]! + this.predicted[3]! / 2;
   }
 
   confirm(id: number): void {
