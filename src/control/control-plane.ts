@@ -9,10 +9,11 @@ import type {
   StreamOrder,
   Task,
 } from '../protocol/fleet.ts';
+import type { RolloutStore } from './rollout/rollout-store.ts';
 
 /**
- * The interface of the control plane: which host runs which stream, and which tasks of which job are to be done. Two
- * implementations pass one conformance suite: in memory for one process, and Redis (BullMQ for the queue) for a fleet.
+ * The interface of the control plane: which host runs which stream, which tasks of which job are to be done, and
+ * which version of a model is at how many per cent. Two implementations pass one conformance suite: in memory for one process, and Redis (BullMQ for the queue) for a fleet.
  *
  * Every promise rejects with CONTROL_UNREACHABLE within `commandTimeoutMs` while Redis does not answer; nothing waits
  * forever and nothing is queued for later. Calls may be repeated: each is idempotent or returns what it found.
@@ -22,6 +23,8 @@ export interface ControlPlane {
   readonly state: FleetState;
   readonly bus: FleetBus;
   readonly tasks: TaskQueue;
+  /** The roll-out of a pipeline. */
+  rollouts(pipeline: string): RolloutStore;
   /** Resolves when every connection is closed and no handler runs. Idempotent. */
   close(): Promise<void>;
 }

@@ -8,6 +8,7 @@ import type { ResultOrigin } from '../core/frame.ts';
 import type { WireError } from '../errors/sightline-error.ts';
 import type { FleetReport } from './fleet-report.ts';
 import type { HostReport, StreamReport } from './report.ts';
+import type { RolloutReport } from './rollout-records.ts';
 
 export const FEED_PROTOCOL = 1;
 
@@ -93,6 +94,8 @@ export interface StatsMessage {
   readonly host: HostReport;
   /** Only if the gateway shows a fleet. */
   readonly fleet?: FleetReport;
+  /** The newest roll-out; only if there was one. */
+  readonly rollout?: RolloutReport;
   readonly droppedMessages: number;
 }
 
@@ -118,6 +121,15 @@ export interface PreviewMessage<Jpeg extends string | Uint8Array = string> exten
   readonly jpeg: Jpeg;
 }
 
+/** The boxes of both versions in one frame of a roll-out; sent after the `preview` of the same frame, under its topic. */
+export interface ShadowMessage {
+  readonly type: 'shadow';
+  readonly stream: string;
+  readonly frame: number;
+  readonly control: readonly Detection[];
+  readonly candidate: readonly Detection[];
+}
+
 export const EVENT_KINDS = [
   'stream-state',
   'stream-added',
@@ -139,6 +151,14 @@ export const EVENT_KINDS = [
   'stream-restored',
   'stream-refused',
   'fleet-full',
+  'rollout-started',
+  'rollout-advanced',
+  'rollout-held',
+  'rollout-resumed',
+  'rollout-promoted',
+  'rollout-rolled-back',
+  'rollout-aborted',
+  'rollout-undone',
 ] as const;
 export type EventKind = (typeof EVENT_KINDS)[number];
 
@@ -166,5 +186,6 @@ export type ServerMessage<Jpeg extends string | Uint8Array = string> =
   | StatsMessage
   | DetectionsMessage
   | PreviewMessage<Jpeg>
+  | ShadowMessage
   | EventMessage
   | ErrorMessage;

@@ -11,6 +11,7 @@ import type { EventMessage } from './feed.ts';
 import { BUS_TOPICS, type BusTopic } from './fleet.ts';
 import { copyFrame, frameBody } from './frame-body.ts';
 import { hostReport, type StreamReport, streamReport } from './report.ts';
+import { type ObservationsBody, observationsBody, rolloutWake } from './rollout-records.ts';
 
 export const BUS_PROTOCOL = 1;
 
@@ -24,6 +25,8 @@ export const MOST_MESSAGE_CHARS: Readonly<Record<BusTopic, number>> = {
   detections: 1024 * 1024,
   preview: 8 * 1024 * 1024,
   wake: 1024 * 1024,
+  rollout: 4 * 1024,
+  observations: 4 * 1024 * 1024,
 };
 
 export const busMessage = z.object({
@@ -93,6 +96,8 @@ export const readStats = reader<StatsBody>(statsBody);
 export const readPreview = reader<PreviewBody>(previewBody);
 export const readEvent = reader<EventMessage>(eventBody);
 export const readWake = reader<WakeBody>(wakeBody);
+export const readObservations = reader<ObservationsBody>(observationsBody);
+export const readRolloutWake = reader<{ readonly pipeline: string }>(rolloutWake);
 
 const readFrameBySchema = reader<PublishedFrame>(frameBody);
 

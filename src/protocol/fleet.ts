@@ -149,14 +149,14 @@ export const deadLetter = z.object({
 export type DeadLetter = z.infer<typeof deadLetter>;
 
 /** Topics that hosts publish. Consumers drop messages with a lower fence than they have seen for the stream. */
-export const BUS_TOPICS = ['stats', 'events', 'detections', 'preview', 'wake'] as const;
+export const BUS_TOPICS = ['stats', 'events', 'detections', 'preview', 'wake', 'rollout', 'observations'] as const;
 export type BusTopic = (typeof BUS_TOPICS)[number];
 
 /**
  * Returns a schema that strips unknown keys at any depth instead of refusing them. In settings written by a person an unknown
  * key is a typing mistake; in a record of another host it is a setting of a newer version.
  */
-function tolerant<S extends z.ZodType>(schema: S): S {
+export function tolerant<S extends z.ZodType>(schema: S): S {
   return relaxed(schema) as S;
 }
 

@@ -1,11 +1,14 @@
 import { streamConfig } from '../../src/config/stream.ts';
 import type { FleetBus, FleetState } from '../../src/control/control-plane.ts';
 import { MemoryBus } from '../../src/control/memory/memory-bus.ts';
+import { MemoryRollouts } from '../../src/control/memory/memory-rollouts.ts';
 import { MemoryState } from '../../src/control/memory/memory-state.ts';
 import { Notices } from '../../src/control/notices.ts';
 import { keyPrefix, RedisConnection } from '../../src/control/redis/connect.ts';
 import { RedisBus } from '../../src/control/redis/redis-bus.ts';
+import { RedisRollouts } from '../../src/control/redis/redis-rollouts.ts';
 import { RedisState } from '../../src/control/redis/redis-state.ts';
+import type { RolloutStore } from '../../src/control/rollout/rollout-store.ts';
 import { systemClock } from '../../src/core/clock.ts';
 import type { HostCard, StreamOrder } from '../../src/protocol/fleet.ts';
 import { ManualClock } from '../support/manual-clock.ts';
@@ -18,6 +21,9 @@ export const LEASE_MS = 60_000;
 export interface FleetRig {
   readonly state: FleetState;
   readonly bus: FleetBus;
+  rollouts(pipeline: string): RolloutStore;
+  /** Removes all data, as a control plane does that restarts without its disk. */
+  loseData(): Promise<void>;
   advance(byMs: number): Promise<void>;
   close(): Promise<void>;
 }
@@ -40,14 +46,39 @@ function memoryRigs(): RigMaker {
     isSkipped: false,
     async open() {
       const clock = new ManualClock();
+      let stores = new Map<string, RolloutStore>();
+      const storeOf = (pipeline: string): RolloutStore => {
+        const known = stores.get(pipeline) ?? new MemoryRollouts({ clock, leaseMs: LEASE_MS, pipeline });
+        stores.set(pipeline, known);
+        return known;
+      };
       return {
         state: new MemoryState({ clock, leaseMs: LEASE_MS }),
         bus: new MemoryBus(),
+        rollouts: (pipeline) => throughProxy(() => storeOf(pipeline)),
+        loseData: async () => {
+          stores = new Map();
+          // Redis's clock never stands still between two commands.
+          clock.jump(1);
+        },
         advance: async (byMs) => clock.advance(byMs),
         close: async () => {},
       };
     },
     close: async () => {},
+  };
+}
+
+/** A store that looks up the real one with every call, as a connection does. */
+function throughProxy(find: () => RolloutStore): RolloutStore {
+  return {
+    beat: (beat) => find().beat(beat),
+    leave: (hostId) => find().leave(hostId),
+    change: (change, expectedFence, controller) => find().change(change, expectedFence, controller),
+    saveEvidence: (controller, evidence) => find().saveEvidence(controller, evidence),
+    evidence: () => find().evidence(),
+    restore: (rollout, decisions) => find().restore(rollout, decisions),
+    history: () => find().history(),
   };
 }
 
@@ -62,6 +93,9 @@ for _, name in ipairs({':hosts', ':leases'}) do
 end
 local leader = redis.call('GET', KEYS[1] .. ':leader')
 if leader then redis.call('SET', KEYS[1] .. ':leader', moved(leader)) end
+for _, key in ipairs(redis.call('KEYS', KEYS[1] .. ':rollout-controller:*')) do
+  redis.call('SET', key, moved(redis.call('GET', key)))
+end
 `;
 
 function redisRigs(): RigMaker {
@@ -85,6 +119,10 @@ function redisRigs(): RigMaker {
       return {
         state: new RedisState({ connection, prefix, leaseMs: LEASE_MS, notices }),
         bus,
+        rollouts: (pipeline) => new RedisRollouts({ connection, prefix, leaseMs: LEASE_MS, pipeline, notices }),
+        loseData: async () => {
+          await admin.flushall();
+        },
         advance: async (byMs) => {
           await admin.eval(MOVE_DEADLINES, 1, prefix, byMs);
         },

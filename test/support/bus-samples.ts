@@ -25,6 +25,29 @@ export const BUS_SAMPLES: Readonly<Record<BusTopic, unknown>> = {
   detections: frame,
   preview: { frame, jpeg: 'AAEC' },
   wake: { hosts: ['host-1', 'host-2'] },
+  rollout: { pipeline: 'people' },
+  observations: {
+    pipeline: 'people',
+    rollout: 'rollout-1',
+    step: 1,
+    observations: [
+      {
+        stream: 'gate',
+        side: 'candidate',
+        frames: 25,
+        dropped: 0,
+        failed: 0,
+        latenciesMs: [20, 21.5],
+        boxes: 30,
+        scoreSum: 21.5,
+        deviceMs: 200,
+        fpsAttained: 25,
+        seconds: 1,
+      },
+      { stream: 'gate', frame: 7, control: [person], candidate: [person] },
+    ],
+    failure: null,
+  },
 };
 
 /** The same after a JSON round trip. */

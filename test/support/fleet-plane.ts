@@ -6,7 +6,9 @@ import type {
   TaskWorker,
 } from '../../src/control/control-plane.ts';
 import { MemoryBus } from '../../src/control/memory/memory-bus.ts';
+import { MemoryRollouts } from '../../src/control/memory/memory-rollouts.ts';
 import { MemoryState } from '../../src/control/memory/memory-state.ts';
+import type { RolloutStore } from '../../src/control/rollout/rollout-store.ts';
 import { SightlineError } from '../../src/errors/sightline-error.ts';
 import type { DeadLetter, HostCard, JobOrder, JobReport, Lease } from '../../src/protocol/fleet.ts';
 import type { ManualClock } from './manual-clock.ts';
@@ -24,8 +26,10 @@ export class FleetPlane implements ControlPlane {
   readonly held = new Map<string, Lease>();
   isDown = false;
   isClosed = false;
+  readonly #clock: ManualClock;
 
   constructor(clock: ManualClock) {
+    this.#clock = clock;
     this.memory = new MemoryState({ clock, leaseMs: LEASE_MS });
     this.state = new Proxy(this.memory, {
       get: (memory, name) => {
@@ -39,6 +43,10 @@ export class FleetPlane implements ControlPlane {
         };
       },
     });
+  }
+
+  rollouts(pipeline: string): RolloutStore {
+    return new MemoryRollouts({ clock: this.#clock, leaseMs: LEASE_MS, pipeline });
   }
 
   async close(): Promise<void> {

@@ -3,6 +3,7 @@ import type { Incidents } from '../../flow/incidents.ts';
 import type { ControlPlane } from '../control-plane.ts';
 import type { TaskPolicy } from '../tasks/task-policy.ts';
 import { MemoryBus } from './memory-bus.ts';
+import { MemoryRollouts } from './memory-rollouts.ts';
 import { MemoryState } from './memory-state.ts';
 import { MemoryTasks } from './memory-tasks.ts';
 
@@ -11,22 +12,31 @@ export interface MemoryControlPlaneOptions {
   readonly leaseMs: number;
   readonly clock?: Clock;
   readonly taskPolicy?: Partial<TaskPolicy>;
+  /** Folder that keeps roll-outs across restarts; null or absent: they end with the process. */
+  readonly rolloutFolder?: string | null;
   readonly incidents?: Incidents;
 }
 
-/** Creates the control plane of one process: it connects to nothing, and its state ends with the process. */
+/** Creates the control plane of one process: it connects to nothing, and its state (except roll-outs) ends with the process. */
 export function openMemoryControlPlane({
   leaseMs,
   clock = systemClock,
   taskPolicy = {},
+  rolloutFolder = null,
   incidents,
 }: MemoryControlPlaneOptions): ControlPlane {
   const tasks = new MemoryTasks({ clock, policy: taskPolicy });
+  const rollouts = new Map<string, MemoryRollouts>();
   return {
     kind: 'memory',
     state: new MemoryState({ clock, leaseMs }),
     bus: new MemoryBus(incidents),
     tasks,
+    rollouts(pipeline) {
+      const known = rollouts.get(pipeline) ?? new MemoryRollouts({ clock, leaseMs, pipeline, folder: rolloutFolder });
+      rollouts.set(pipeline, known);
+      return known;
+    },
     close: () => tasks.close(),
   };
 }

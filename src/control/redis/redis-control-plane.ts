@@ -6,6 +6,7 @@ import type { TaskPolicy } from '../tasks/task-policy.ts';
 import { BullTasks } from './bull-tasks.ts';
 import { keyPrefix, RedisConnection } from './connect.ts';
 import { RedisBus } from './redis-bus.ts';
+import { RedisRollouts } from './redis-rollouts.ts';
 import { RedisState } from './redis-state.ts';
 
 const DEFAULT_PREFIX = 'sightline';
@@ -69,6 +70,7 @@ export async function openRedisControlPlane({
     state: new RedisState({ connection, prefix: keys, leaseMs, notices, incidents }),
     bus,
     tasks,
+    rollouts: (pipeline) => new RedisRollouts({ connection, prefix: keys, leaseMs, pipeline, notices, incidents }),
     async close() {
       await tasks.close();
       bus.close();

@@ -10,6 +10,8 @@ import { RedisScript } from './redis-script.ts';
  *     leases           hash  stream -> lease          plan:HOST        revision of what the host must run
  *     leader           {"hostId", "expiresMs"}        counter          the last number that `nextNumber` returned
  *
+ * `rollout-scripts.ts` lists the keys of roll-outs.
+ *
  * Time is Redis's clock. Malformed entries (written by another program) count as absent.
  */
 const PRELUDE = `
@@ -76,7 +78,8 @@ local function unassign(stream)
 end
 `;
 
-function script(body: string): RedisScript {
+/** Makes a script that runs after the shared functions above. */
+export function script(body: string): RedisScript {
   return new RedisScript(PRELUDE + body);
 }
 

@@ -6,7 +6,9 @@ import {
   type Reading,
   readEvent,
   readFrame,
+  readObservations,
   readPreview,
+  readRolloutWake,
   readStats,
   readWake,
 } from '../../../src/protocol/fleet-bus.ts';
@@ -20,6 +22,8 @@ const READERS: Readonly<Record<BusTopic, (body: unknown) => Reading<unknown>>> =
   detections: readFrame,
   preview: readPreview,
   wake: readWake,
+  rollout: readRolloutWake,
+  observations: readObservations,
 };
 
 /** Returns a valid body with the value at one path changed; undefined removes it. */
@@ -49,6 +53,10 @@ describe('bodies of the bus', () => {
     ['detections', 'times.newer'],
     ['preview', 'frame.detections.1.mask'],
     ['wake', 'newer'],
+    ['rollout', 'newer'],
+    ['observations', 'newer'],
+    ['observations', 'observations.0.newer'],
+    ['observations', 'observations.1.control.0.mask'],
   ])('%s: a key of a newer host is left out (%s)', (topic, path) => {
     expect(READERS[topic](changed(topic, path, { any: 'thing' }))).toEqual({ body: busSample(topic) });
   });

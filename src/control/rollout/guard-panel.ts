@@ -1,0 +1,25 @@
+import type { GuardReport, GuardSettings, Observation, Rollout } from '../../protocol/rollout-records.ts';
+
+/** The guards of one roll-out: they take observations and say whether the candidate is as good as the control. */
+export interface GuardPanel {
+  observe(observation: Observation): void;
+  /** The verdict of every guard that is on. Cheap: called once a second. */
+  reports(): readonly GuardReport[];
+  /** Of these streams, those whose control was observed too briefly to compare the candidate with it. */
+  withoutBaseline(streams: readonly string[]): readonly string[];
+  /** Begins a step: forgets the candidate and keeps what is known of the control. */
+  reset(): void;
+  /** All evidence as plain data, from which another controller continues. */
+  snapshot(): unknown;
+}
+
+/** Makes panels from settings. */
+export interface GuardPanels {
+  /** Checks the settings of guards and fills in the defaults. @throws CONFIG_INVALID */
+  check(settings: unknown): GuardSettings;
+  /**
+   * @param rollout - `guards` are settings as returned by `check`.
+   * @param snapshot - evidence of an earlier controller; null for none.
+   */
+  open(rollout: Rollout, snapshot: unknown): GuardPanel;
+}

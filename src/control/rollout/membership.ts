@@ -1,0 +1,21 @@
+import { createHash } from 'node:crypto';
+
+/**
+ * Returns whether a stream uses the candidate at a share. The place of a stream depends on its name only, so a stream that is
+ * in stays in as the share grows, on every host and after every restart.
+ *
+ * @param share - percentage of the streams, 0 to 100.
+ */
+export function isMember(stream: string, share: number): boolean {
+  return placeOf(stream) < share;
+}
+
+/** Returns the streams that use the candidate at a share. */
+export function membersOf(streams: readonly string[], share: number): string[] {
+  return streams.filter((stream) => isMember(stream, share));
+}
+
+/** Maps a name to [0, 100): the first 48 bits of its sha256, so that similar names are far apart. */
+function placeOf(stream: string): number {
+  return (createHash('sha256').update(stream).digest().readUIntBE(0, 6) / 2 ** 48) * 100;
+}

@@ -1,0 +1,351 @@
+import { type Clock, systemClock } from '../../core/clock.ts';
+import { SightlineError } from '../../errors/sightline-error.ts';
+import { Incidents } from '../../flow/incidents.ts';
+import { Listeners } from '../../flow/listeners.ts';
+import type { RolloutAction, RolloutPort, RolloutVerb } from '../../gateway/rollout-port.ts';
+import type { EventMessage } from '../../protocol/feed.ts';
+import { readObservations, readRolloutWake } from '../../protocol/fleet-bus.ts';
+import type {
+  Decision,
+  Observation,
+  ObservationsBody,
+  Rollout,
+  RolloutFigures,
+  RolloutReport,
+  ShadowObservation,
+  Version,
+  VersionReport,
+} from '../../protocol/rollout-records.ts';
+import type { BusMessage, FleetBus } from '../control-plane.ts';
+import type { AuditLog } from './audit-log.ts';
+import type { GuardPanels } from './guard-panel.ts';
+import { isMember, membersOf } from './membership.ts';
+import { RolloutController } from './rollout-controller.ts';
+import { rolloutErrors } from './rollout-errors.ts';
+import { RolloutFollower } from './rollout-follower.ts';
+import * as machine from './rollout-machine.ts';
+import type { RolloutChange, RolloutReply, RolloutStore } from './rollout-store.ts';
+import type { RolloutTarget } from './rollout-target.ts';
+import { eventOf, reportOf } from './rollout-view.ts';
+import { readStartRequest } from './start-request.ts';
+import { type VersionParts, versionReports, withVersion } from './versions.ts';
+
+/** Observations in one message: a frame with many boxes has some kilobytes. */
+const MESSAGE_OBSERVATIONS = 100;
+/** Observations kept until the next beat; 200 streams with 10 shadow frames a second need 2 400. */
+const MOST_OBSERVATIONS = 5_000;
+/** Decisions that are kept to restore a control plane that lost its data. */
+const KEPT_DECISIONS = 200;
+/** A person's change is tried again if another one preceded it. */
+const ATTEMPTS = 5;
+
+const VERBS: Readonly<Record<RolloutVerb, (rollout: Rollout, actor: machine.Actor, isFull: boolean) => RolloutChange>> =
+  { promote: machine.promote, hold: machine.hold, resume: machine.resume, abort: machine.abort, undo: machine.undo };
+
+export interface RolloutAgentOptions {
+  readonly store: RolloutStore;
+  readonly bus: FleetBus;
+  readonly target: RolloutTarget;
+  readonly panels: GuardPanels;
+  readonly audit: AuditLog;
+  readonly hostId: string;
+  readonly pipeline: string;
+  /** The version that the configuration names. */
+  readonly initial: Version;
+  /** Finds the network of a version. @throws MODEL_* */
+  readonly resolve: (parts: Pick<VersionParts, 'model' | 'batch'>) => Promise<VersionParts>;
+  /** Names of all streams of the pipeline, on all hosts. */
+  readonly streams: () => readonly string[];
+  readonly beatMs: number;
+  readonly warmMs: number;
+  readonly onNotice: (text: string) => void;
+  readonly clock?: Clock;
+  readonly incidents?: Incidents;
+}
+
+/**
+ * One host's part in the roll-outs of its pipeline. With every beat it reads the record, makes its streams follow it, sends
+ * what it observed, writes the audit log, and decides if it is the controller. Also does what operators ask for.
+ *
+ * While the control plane is unreachable nothing changes: streams keep their versions. A control plane that lost its data
+ * gets the newest record back from the hosts that know it.
+ */
+export class RolloutAgent implements RolloutPort {
+  readonly #options: RolloutAgentOptions;
+  readonly #clock: Clock;
+  readonly #incidents: Incidents;
+  readonly #controller: RolloutController;
+  readonly #follower: RolloutFollower;
+  readonly #events: Listeners<EventMessage>;
+  readonly #shadows: Listeners<ShadowObservation>;
+  readonly #unsubscribe: (() => void)[] = [];
+  #rollout: Rollout | null = null;
+  #figures: RolloutFigures | null = null;
+  #decisions: readonly Decision[] = [];
+  #nowMs = 0;
+  #observations: Observation[] = [];
+  /** Why this host cannot run the candidate of a roll-out. Sent with every beat until it can. */
+  #failure: { readonly rollout: string; readonly text: string } | null = null;
+  #hasRead = false;
+  #isUnreachable = false;
+  #isClosed = false;
+  /** Set while this host is the controller. */
+  #stopObserving: (() => void) | null = null;
+  #last: Promise<unknown> = Promise.resolve();
+  #isQueued = false;
+  #stopTimer: () => void = () => {};
+
+  constructor(options: RolloutAgentOptions) {
+    const { store, panels, hostId, streams, target, warmMs, initial } = options;
+    this.#options = options;
+    this.#incidents = options.incidents ?? new Incidents(options.onNotice, options.clock);
+    this.#clock = this.#incidents.clock('roll-outs', options.clock ?? systemClock);
+    this.#controller = new RolloutController({ store, panels, hostId, streams });
+    this.#follower = new RolloutFollower({
+      target,
+      warmMs,
+      initial: initial.hash,
+      onFailure: (version, error) => this.#onLoadFailed(version, error),
+    });
+    this.#events = new Listeners('roll-out events', this.#incidents);
+    this.#shadows = new Listeners('shadow frames', this.#incidents);
+  }
+
+  /** Reads the record and applies it, then beats until `close`. @throws CONTROL_UNREACHABLE */
+  async start(): Promise<void> {
+    const { bus, target } = this.#options;
+    this.#unsubscribe.push(
+      target.onObservation((observation) => this.#observe(observation)),
+      bus.subscribe('rollout', null, (message) => this.#onWake(message)),
+    );
+    await this.#inTurn(() => this.#beat());
+    this.#schedule();
+  }
+
+  /** Beats once; beats that are due meanwhile are joined to one. Never rejects. */
+  tick(): Promise<void> {
+    if (this.#isQueued || this.#isClosed) return Promise.resolve();
+    this.#isQueued = true;
+    return this.#inTurn(async () => {
+      this.#isQueued = false;
+      await this.#beat();
+    }).catch((error: unknown) => this.#onBeatFailed(error));
+  }
+
+  /** Gives the controller's lease back, so that another host goes on at once. Idempotent. */
+  async close(): Promise<void> {
+    if (this.#isClosed) return;
+    this.#isClosed = true;
+    this.#stopTimer();
+    this.#stopObserving?.();
+    for (const unsubscribe of this.#unsubscribe) unsubscribe();
+    await this.#last.catch(() => undefined);
+    const { store, hostId, audit } = this.#options;
+    await store.leave(hostId).catch(() => undefined);
+    await audit.close();
+  }
+
+  rollout(): RolloutReport | null {
+    const rollout = this.#rollout;
+    if (rollout === null) return null;
+    const streams = this.#options.streams();
+    return reportOf(rollout, this.#evidence(), membersOf(streams, rollout.share), streams.length);
+  }
+
+  versions(): readonly VersionReport[] {
+    return versionReports(this.#rollout, this.#options.initial);
+  }
+
+  rolloutHistory(): Promise<readonly Decision[]> {
+    return this.#options.store.history();
+  }
+
+  onRolloutEvent(listener: (event: EventMessage) => void): () => void {
+    return this.#events.add(listener);
+  }
+
+  onShadow(listener: (observation: ShadowObservation) => void): () => void {
+    return this.#shadows.add(listener);
+  }
+
+  async startRollout(raw: unknown, who: string): Promise<RolloutReport> {
+    const { pipeline, initial, panels, resolve } = this.#options;
+    await this.#inTurn(() => this.#read());
+    const live = machine.liveVersion(this.#rollout) ?? initial;
+    if (this.#rollout !== null && machine.isActive(this.#rollout))
+      throw rolloutErrors.isRunning(this.#rollout.id, this.#rollout.state);
+    const request = readStartRequest(raw, live);
+    const guards = panels.check(request.guards);
+    // Hashing weights takes seconds, so the record is read again afterwards.
+    const parts = await resolve(request);
+    return this.#change((rollout, actor) => {
+      const from = machine.liveVersion(rollout) ?? initial;
+      const known = rollout?.versions ?? [initial];
+      const { version: to, versions } = withVersion(known, pipeline, parts, actor.nowMs, [from]);
+      if (to.hash === from.hash)
+        throw new SightlineError(
+          'CONFIG_INVALID',
+          `roll-out: expected another version than the one in use; ${to.label} has the same model, settings and weights`,
+        );
+      const { steps, holdMs, minFrames, shadowRatio } = request;
+      const hasMembers = this.#options.streams().some((stream) => isMember(stream, steps[0]!));
+      const settings = {
+        ...{ pipeline, from, to, versions, guards, holdMs, minFrames, shadowRatio },
+        steps: [0, ...steps],
+        shadow: request.shadow || !hasMembers,
+      };
+      return machine.start(rollout, settings, { ...actor, who });
+    });
+  }
+
+  actOnRollout(verb: RolloutVerb, { who, isFull }: RolloutAction): Promise<RolloutReport> {
+    return this.#change((rollout, actor) => {
+      if (rollout === null) throw rolloutErrors.notFound(this.#options.pipeline);
+      return VERBS[verb](rollout, { ...actor, who }, isFull);
+    });
+  }
+
+  /** Applies a person's change to the newest record. */
+  #change(make: (rollout: Rollout | null, actor: Omit<machine.Actor, 'who'>) => RolloutChange): Promise<RolloutReport> {
+    return this.#inTurn(async () => {
+      const { store } = this.#options;
+      for (let attempt = 0; attempt < ATTEMPTS; attempt += 1) {
+        await this.#read();
+        const change = make(this.#rollout, { nowMs: this.#nowMs, evidence: this.#evidence() });
+        const fence = await store.change(change, this.#rollout?.fence ?? 0, null);
+        if (fence === null) continue;
+        await this.#afterChange();
+        return this.rollout()!;
+      }
+      throw rolloutErrors.changedMeanwhile(this.#rollout?.id ?? 'none');
+    });
+  }
+
+  async #beat(): Promise<void> {
+    const { isController } = await this.#read();
+    const { pipeline, hostId, bus } = this.#options;
+    this.#follow();
+    for (const body of this.#takeObservations(pipeline))
+      bus.publish({ topic: 'observations', hostId, stream: null, fence: null, body });
+    this.#setController(isController);
+    if (!isController || this.#rollout === null) return;
+    if (await this.#controller.round(this.#rollout, this.#nowMs)) await this.#afterChange();
+    this.#figures = this.#controller.figures() ?? this.#figures;
+  }
+
+  /** Reads what is new. Puts the record back if the control plane lost it. */
+  async #read(): Promise<RolloutReply> {
+    const { store, hostId, audit } = this.#options;
+    const known = this.#rollout;
+    let reply = await store.beat({ hostId, knownFence: known?.fence ?? 0 });
+    if (known !== null && reply.fence < known.fence) {
+      await store.restore(known, this.#decisions);
+      this.#options.onNotice(`the control plane had lost roll-out ${known.id}; this host put it back`);
+      reply = await store.beat({ hostId, knownFence: known.fence });
+    }
+    this.#nowMs = reply.nowMs;
+    if (reply.rollout !== null) this.#rollout = reply.rollout;
+    this.#figures = reply.figures;
+    this.#decisions = [...this.#decisions, ...reply.decisions].slice(-KEPT_DECISIONS);
+    // Those from before this host was there are no news.
+    if (this.#hasRead) for (const decision of reply.decisions) this.#events.emit(eventOf(decision));
+    this.#hasRead = true;
+    if (this.#isUnreachable) this.#options.onNotice('roll-outs go on');
+    this.#isUnreachable = false;
+    void audit.append(reply.decisions);
+    return reply;
+  }
+
+  /** Reads the changed record, follows it and wakes the other hosts. */
+  async #afterChange(): Promise<void> {
+    const { bus, hostId, pipeline } = this.#options;
+    bus.publish({ topic: 'rollout', hostId, stream: null, fence: null, body: { pipeline } });
+    await this.#read();
+    this.#follow();
+  }
+
+  #follow(): void {
+    if (this.#rollout !== null) this.#follower.apply(this.#rollout, this.#nowMs);
+  }
+
+  #setController(isController: boolean): void {
+    if (!isController) {
+      this.#controller.resign();
+      this.#stopObserving?.();
+      this.#stopObserving = null;
+    } else if (this.#stopObserving === null && !this.#isClosed)
+      this.#stopObserving = this.#options.bus.subscribe('observations', null, (message) => this.#onObserved(message));
+  }
+
+  #observe(observation: Observation): void {
+    if ('control' in observation) this.#shadows.emit(observation);
+    if (this.#rollout === null || !machine.isActive(this.#rollout)) return;
+    this.#observations.push(observation);
+    if (this.#observations.length > MOST_OBSERVATIONS) this.#observations.shift();
+  }
+
+  #takeObservations(pipeline: string): ObservationsBody[] {
+    const taken = this.#observations;
+    this.#observations = [];
+    const rollout = this.#rollout;
+    if (rollout === null || !machine.isActive(rollout)) return [];
+    const head = { pipeline, rollout: rollout.id, step: rollout.step };
+    if (this.#failure?.rollout !== rollout.id || this.#options.target.isLoaded(rollout.to.hash)) this.#failure = null;
+    const bodies: ObservationsBody[] =
+      this.#failure === null ? [] : [{ ...head, observations: [], failure: this.#failure.text }];
+    for (let at = 0; at < taken.length; at += MESSAGE_OBSERVATIONS)
+      bodies.push({ ...head, observations: taken.slice(at, at + MESSAGE_OBSERVATIONS), failure: null });
+    return bodies;
+  }
+
+  #onObserved({ body }: BusMessage): void {
+    const read = readObservations(body);
+    if ('complaint' in read) this.#incidents.refuse('bus-observations', 'schema', () => read.complaint);
+    else if (read.body.pipeline === this.#options.pipeline) this.#controller.observe(read.body);
+  }
+
+  #onWake({ hostId, body }: BusMessage): void {
+    const read = readRolloutWake(body);
+    if ('complaint' in read) this.#incidents.refuse('bus-rollout', 'schema', () => read.complaint);
+    else if (read.body.pipeline === this.#options.pipeline && hostId !== this.#options.hostId) void this.tick();
+  }
+
+  #onLoadFailed({ hash, label }: Version, { code, message }: SightlineError): void {
+    const { hostId, onNotice } = this.#options;
+    onNotice(`version ${label} cannot be loaded: ${message} [${code}]`);
+    if (this.#rollout?.to.hash !== hash) return;
+    const text = `host ${hostId} cannot load ${label}: ${message} [${code}]`;
+    this.#failure = { rollout: this.#rollout.id, text };
+  }
+
+  #onBeatFailed(error: unknown): void {
+    const { code, message } = SightlineError.from(error, 'INTERNAL_ERROR');
+    const what = code === 'CONTROL_UNREACHABLE' ? 'roll-outs wait for the control plane' : 'a beat of roll-outs failed';
+    if (!this.#isUnreachable) this.#options.onNotice(`${what}: ${message} [${code}]`);
+    this.#isUnreachable = true;
+    // Another host may become the controller meanwhile.
+    this.#controller.resign();
+  }
+
+  #evidence(): machine.StepEvidence {
+    const { id, step } = this.#rollout ?? { id: '', step: 0 };
+    if (this.#rollout !== null && !machine.isActive(this.#rollout))
+      return { ...machine.NO_EVIDENCE, ...this.#decisions.findLast(({ rollout }) => rollout === id) };
+    return this.#figures?.rollout === id && this.#figures.step === step ? this.#figures : machine.NO_EVIDENCE;
+  }
+
+  #schedule(): void {
+    if (this.#isClosed) return;
+    this.#stopTimer = this.#clock.setTimer(() => {
+      this.#schedule();
+      void this.tick();
+    }, this.#options.beatMs);
+  }
+
+  /** Beats and changes run one after the other: each reads the record and acts on it. */
+  #inTurn<T>(run: () => Promise<T>): Promise<T> {
+    const result = this.#last.then(run);
+    this.#last = result.catch(() => undefined);
+    return result;
+  }
+}

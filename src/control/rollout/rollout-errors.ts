@@ -1,0 +1,31 @@
+import { SightlineError } from '../../errors/sightline-error.ts';
+import type { RolloutState } from '../../protocol/rollout-records.ts';
+
+/** Errors of roll-outs, with the same messages wherever they are noticed. */
+export const rolloutErrors = {
+  isRunning: (id: string, state: RolloutState) =>
+    new SightlineError(
+      'ROLLOUT_RUNNING',
+      `roll-out "${id}" is ${state}: expected none to run; wait for its end, or end it with "sightline rollout abort"`,
+      { id, state },
+    ),
+  notFound: (pipeline: string) =>
+    new SightlineError(
+      'ROLLOUT_NOT_FOUND',
+      `pipeline "${pipeline}": it has had no roll-out; start one with "sightline rollout start --model M"`,
+      { pipeline },
+    ),
+  wrongState: (id: string, verb: string, state: RolloutState, expected: string) =>
+    new SightlineError('ROLLOUT_STATE', `roll-out "${id}": cannot ${verb}: expected ${expected}, it is ${state}`, {
+      id,
+      state,
+    }),
+  changedMeanwhile: (id: string) =>
+    new SightlineError(
+      'ROLLOUT_STATE',
+      `roll-out "${id}": others changed it at the same time; look at it and try again`,
+      {
+        id,
+      },
+    ),
+};

@@ -1,0 +1,97 @@
+import { SightlineError } from '../../errors/sightline-error.ts';
+import type { Rollout, Version } from '../../protocol/rollout-records.ts';
+import { isMember } from './membership.ts';
+import { isActive, liveVersion } from './rollout-machine.ts';
+import type { RolloutTarget } from './rollout-target.ts';
+
+/** Time after which a failed load is tried again. */
+const RETRY_MS = 5_000;
+
+export interface RolloutFollowerOptions {
+  readonly target: RolloutTarget;
+  /** Hash of the version that is loaded at the start. */
+  readonly initial: string;
+  /** How long the version that is no longer used stays loaded after a roll-out, so that `undo` takes effect at once. */
+  readonly warmMs: number;
+  /** Called when a version cannot be loaded, each time that it was tried. */
+  readonly onFailure: (version: Version, error: SightlineError) => void;
+}
+
+/** Makes this host's streams use the versions that a record names. Called with every beat; most calls change nothing. */
+export class RolloutFollower {
+  readonly #options: RolloutFollowerOptions;
+  readonly #loading = new Set<string>();
+  /** When a version whose load failed is tried again, by hash. */
+  readonly #retryMs = new Map<string, number>();
+  /** Versions that are loaded for roll-outs, and the first one, by hash: no others are unloaded. */
+  readonly #loaded = new Set<string>();
+  #newest: { readonly rollout: Rollout; readonly nowMs: number } | null = null;
+
+  constructor(options: RolloutFollowerOptions) {
+    this.#options = options;
+    this.#loaded.add(options.initial);
+  }
+
+  /**
+   * Applies a record. Returns at once: a version that must be loaded first takes over when it is warm.
+   *
+   * @param nowMs - the control plane's time.
+   */
+  apply(rollout: Rollout, nowMs: number): void {
+    this.#newest = { rollout, nowMs };
+    const { target } = this.#options;
+    const { from, to, share, shadow, shadowRatio } = rollout;
+    const isRunning = isActive(rollout);
+    const live = liveVersion(rollout)!;
+    const isWarm = !isRunning && nowMs - (rollout.endedMs ?? nowMs) < this.#options.warmMs;
+    // The control first: it is what streams fall back to.
+    const wanted = isRunning || isWarm ? [from, to] : [live];
+    for (const version of wanted) if (isRunning || version.hash === live.hash) this.#load(version, nowMs);
+    target.compare(isRunning ? { control: from.hash, candidate: to.hash } : null);
+    for (const stream of target.streams()) {
+      const isIn = isMember(stream, share);
+      const own = isIn ? to : from;
+      if (target.isLoaded(own.hash) && target.versionOf(stream) !== own.hash) target.assign(stream, own.hash);
+      // A stream of the candidate is compared with the control, and with --shadow the other way round as well.
+      const other = isIn ? from : to;
+      const isShadowed = isRunning && (isIn || shadow) && target.isLoaded(other.hash);
+      target.shadow(stream, isShadowed ? other.hash : null, shadowRatio);
+    }
+    this.#unload(new Set(wanted.map(({ hash }) => hash)));
+  }
+
+  #load(version: Version, nowMs: number): void {
+    const { target, onFailure } = this.#options;
+    const { hash } = version;
+    if (target.isLoaded(hash) || this.#loading.has(hash) || nowMs < (this.#retryMs.get(hash) ?? 0)) return;
+    this.#loading.add(hash);
+    target
+      .load(version)
+      .then(
+        () => {
+          this.#loaded.add(hash);
+          this.#retryMs.delete(hash);
+        },
+        (error: unknown) => {
+          this.#retryMs.set(hash, nowMs + RETRY_MS);
+          onFailure(version, SightlineError.from(error, 'ENGINE_FAILED'));
+        },
+      )
+      .finally(() => {
+        this.#loading.delete(hash);
+        const newest = this.#newest;
+        if (newest !== null && target.isLoaded(hash)) this.apply(newest.rollout, newest.nowMs);
+      })
+      .catch((error: unknown) => onFailure(version, SightlineError.from(error, 'INTERNAL_ERROR')));
+  }
+
+  #unload(wanted: ReadonlySet<string>): void {
+    const { target } = this.#options;
+    const used = new Set(target.streams().map((stream) => target.versionOf(stream)));
+    for (const hash of this.#loaded) {
+      if (wanted.has(hash) || used.has(hash) || this.#loading.has(hash)) continue;
+      this.#loaded.delete(hash);
+      void target.unload(hash).catch(() => undefined);
+    }
+  }
+}

@@ -1,0 +1,238 @@
+import type {
+  DecisionKind,
+  GuardReport,
+  GuardSettings,
+  Rollout,
+  RolloutFigures,
+  RolloutState,
+  Version,
+} from '../../protocol/rollout-records.ts';
+import { rolloutErrors } from './rollout-errors.ts';
+import type { RolloutChange, RolloutDraft } from './rollout-store.ts';
+
+/**
+ * The rules of a roll-out, as functions of its record, the evidence and the time. They change nothing: each returns the next
+ * record and the decision that led to it.
+ *
+ *     running <-> holding        holding: evidence is missing, or a person holds it
+ *        |           |
+ *        +-----+-----+--> promoted       the last step passed, or a person promoted it
+ *              +--------> rolled-back    a guard failed, or a person undid it
+ *              +--------> aborted        a person stopped it
+ *
+ * promoted -> rolled-back is possible as well: `undo`.
+ */
+
+/** Evidence of the current step. */
+export type StepEvidence = Pick<RolloutFigures, 'frames' | 'unready' | 'reports'>;
+
+/** The step at 0 % only observes the control, unless boxes are compared; it need not be longer than this. */
+const BASELINE_MS = 60_000;
+
+export interface Actor {
+  readonly who: string;
+  /** Time of the control plane, milliseconds since 1970. */
+  readonly nowMs: number;
+  readonly evidence: StepEvidence;
+}
+
+export interface StartSettings {
+  readonly pipeline: string;
+  readonly from: Version;
+  readonly to: Version;
+  readonly versions: readonly Version[];
+  /** Percentages of streams, rising to 100. */
+  readonly steps: readonly number[];
+  readonly holdMs: number;
+  readonly minFrames: number;
+  readonly guards: GuardSettings;
+  readonly shadow: boolean;
+  readonly shadowRatio: number;
+}
+
+export const NO_EVIDENCE: StepEvidence = { frames: 0, unready: 0, reports: [] };
+
+export function isActive({ state }: { readonly state: RolloutState }): boolean {
+  return state === 'running' || state === 'holding';
+}
+
+/** Returns the version that streams use when no roll-out runs; null before the first one, when the configuration names it. */
+export function liveVersion(rollout: Rollout | null): Version | null {
+  if (rollout === null) return null;
+  return rollout.state === 'promoted' ? rollout.to : rollout.from;
+}
+
+/** @throws ROLLOUT_RUNNING */
+export function start(previous: Rollout | null, settings: StartSettings, { who, nowMs }: Actor): RolloutChange {
+  if (previous !== null && isActive(previous)) throw rolloutErrors.isRunning(previous.id, previous.state);
+  const { from, to, steps } = settings;
+  const share = steps[0]!;
+  const reason = `${who} rolls out ${to.label} in place of ${from.label}, ${shareText(settings)}.`;
+  const rollout: RolloutDraft = {
+    ...settings,
+    id: `rollout-${numberOf(previous) + 1}`,
+    step: 0,
+    share,
+    state: 'running',
+    heldBy: null,
+    startedBy: who,
+    startedMs: nowMs,
+    stepStartedMs: nowMs,
+    endedMs: null,
+    reason,
+  };
+  return { rollout, decision: decisionOf(rollout, 'started', { who, nowMs, evidence: NO_EVIDENCE }, false) };
+}
+
+/**
+ * Decides by the guards.
+ *
+ * @param members - streams that use the candidate at this step. Without any, only guards that compare shadow frames can have
+ *   data, so the others need none.
+ * @returns null if nothing changes.
+ */
+export function decide(rollout: Rollout, members: number, actor: Actor): RolloutChange | null {
+  if (!isActive(rollout)) return null;
+  const { reports } = actor.evidence;
+  const failed = reports.find(isFailed('hard')) ?? reports.find(isFailed('statistical'));
+  if (failed !== undefined) return rollBack(rollout, `${failed.guard}: ${failed.reason}`, actor);
+  if (rollout.heldBy !== null) return null;
+  if (actor.nowMs - rollout.stepStartedMs < stepMs(rollout)) return null;
+  const missing = missingEvidence(rollout, members, actor.evidence);
+  if (missing === null) return advance(rollout, passText(actor.evidence), actor, true);
+  if (rollout.state === 'holding') return null;
+  return change(rollout, { state: 'holding', reason: missing }, 'held', actor, true);
+}
+
+/** Says what is missing before the step may end, in one sentence; null if nothing is. */
+export function missingEvidence(rollout: Rollout, members: number, evidence: StepEvidence): string | null {
+  const { frames, unready, reports } = evidence;
+  if (unready > 0) return `Waiting for a baseline: ${unready} streams of the next step were observed too briefly.`;
+  if (observesOnly(rollout)) return null;
+  if (frames < rollout.minFrames)
+    return `Waiting for frames: ${frames} of ${rollout.minFrames} at ${rollout.share} % of the streams.`;
+  const open = reports.filter(
+    ({ kind, verdict }) => kind === 'statistical' && verdict !== 'pass' && (members > 0 || verdict !== 'no-data'),
+  );
+  if (open.length > 0)
+    return `Waiting for ${open.map(({ guard, verdict, reason }) => `${guard} (${verdict}: ${reason})`).join('; ')}.`;
+  const hasPassed = reports.some(({ kind, verdict }) => kind === 'statistical' && verdict === 'pass');
+  return hasPassed ? null : 'Waiting for data: no guard compares the candidate with the control yet.';
+}
+
+/** Shortest time of the current step. */
+function stepMs(rollout: Rollout): number {
+  return observesOnly(rollout) ? Math.min(rollout.holdMs, BASELINE_MS) : rollout.holdMs;
+}
+
+/** Returns whether the candidate infers nothing in this step. */
+function observesOnly({ share, shadow }: Rollout): boolean {
+  return share === 0 && !shadow;
+}
+
+/** Rolls back without a guard: a host cannot run the candidate. */
+export function rollBack(rollout: Rollout, reason: string, actor: Actor): RolloutChange {
+  return change(rollout, ended(rollout, 'rolled-back', reason, actor), 'rolled-back', actor, true);
+}
+
+/** Goes to the next step, whatever the guards say; `isFull` to the last one. @throws ROLLOUT_STATE */
+export function promote(rollout: Rollout, actor: Actor, isFull = false): RolloutChange {
+  requireActive(rollout, 'promote');
+  const reason = `${actor.who} promoted it at ${rollout.share} %.`;
+  if (!isFull) return advance(rollout, reason, actor, false);
+  return change(rollout, ended(rollout, 'promoted', reason, actor), 'promoted', actor, false);
+}
+
+/** @throws ROLLOUT_STATE */
+export function hold(rollout: Rollout, actor: Actor): RolloutChange {
+  requireActive(rollout, 'hold');
+  const reason = `${actor.who} holds it at ${rollout.share} %. Guards can still roll it back.`;
+  return change(rollout, { state: 'holding', heldBy: actor.who, reason }, 'held', actor, false);
+}
+
+/** Ends a person's hold. @throws ROLLOUT_STATE */
+export function resume(rollout: Rollout, actor: Actor): RolloutChange {
+  if (!isActive(rollout) || rollout.heldBy === null)
+    throw rolloutErrors.wrongState(rollout.id, 'resume', rollout.state, 'a roll-out that a person holds');
+  const reason = `${actor.who} let it go on at ${rollout.share} %.`;
+  return change(rollout, { state: 'running', heldBy: null, reason }, 'resumed', actor, false);
+}
+
+/** @throws ROLLOUT_STATE */
+export function abort(rollout: Rollout, actor: Actor): RolloutChange {
+  requireActive(rollout, 'abort');
+  const reason = `${actor.who} aborted it at ${rollout.share} %; all streams use ${rollout.from.label}.`;
+  return change(rollout, ended(rollout, 'aborted', reason, actor), 'aborted', actor, false);
+}
+
+/** Returns to the version before, also after the promotion. @throws ROLLOUT_STATE */
+export function undo(rollout: Rollout, actor: Actor): RolloutChange {
+  if (!isActive(rollout) && rollout.state !== 'promoted')
+    throw rolloutErrors.wrongState(rollout.id, 'undo', rollout.state, 'a roll-out that runs or was promoted');
+  const reason = `${actor.who} undid it at ${rollout.share} %; all streams use ${rollout.from.label}.`;
+  return change(rollout, ended(rollout, 'rolled-back', reason, actor), 'undone', actor, false);
+}
+
+function advance(rollout: Rollout, reason: string, actor: Actor, isAutomatic: boolean): RolloutChange {
+  const step = rollout.step + 1;
+  const share = rollout.steps[step];
+  if (share === undefined)
+    return change(rollout, ended(rollout, 'promoted', reason, actor), 'promoted', actor, isAutomatic);
+  const next = { step, share, state: 'running', heldBy: null, stepStartedMs: actor.nowMs, reason } as const;
+  return change(rollout, next, 'advanced', actor, isAutomatic);
+}
+
+function ended(
+  rollout: Rollout,
+  state: 'promoted' | 'rolled-back' | 'aborted',
+  reason: string,
+  { nowMs }: Actor,
+): Partial<RolloutDraft> {
+  const step = state === 'promoted' ? rollout.steps.length - 1 : rollout.step;
+  return { state, step, share: state === 'promoted' ? 100 : 0, heldBy: null, endedMs: nowMs, reason };
+}
+
+function change(
+  before: Rollout,
+  what: Partial<RolloutDraft>,
+  kind: DecisionKind,
+  actor: Actor,
+  isAutomatic: boolean,
+): RolloutChange {
+  const { fence: _, ...rest } = before;
+  const rollout = { ...rest, ...what };
+  return { rollout, decision: decisionOf(rollout, kind, actor, isAutomatic) };
+}
+
+function decisionOf(
+  { id, pipeline, from, to, state, step, share, reason }: RolloutDraft,
+  kind: DecisionKind,
+  { who, nowMs, evidence }: Actor,
+  isAutomatic: boolean,
+): RolloutChange['decision'] {
+  const what = { rollout: id, pipeline, kind, from: from.label, to: to.label, state, step, share, reason };
+  return { timeMs: nowMs, who, isAutomatic, ...what, frames: evidence.frames, reports: evidence.reports };
+}
+
+function shareText({ steps, shadow }: StartSettings): string {
+  const first = steps.find((share) => share > 0);
+  return `first to ${first} % of the streams, after ${shadow ? 'a comparison of boxes' : 'a look at the control'}`;
+}
+
+function isFailed(kind: GuardReport['kind']): (report: GuardReport) => boolean {
+  return (report) => report.kind === kind && report.verdict === 'fail';
+}
+
+function passText({ frames, reports }: StepEvidence): string {
+  if (frames === 0) return 'The control was observed long enough to compare the candidate with it.';
+  const passed = reports.filter(({ verdict }) => verdict === 'pass');
+  return `${passed.length} guards pass on ${frames} frames: ${passed.map(({ guard, reason }) => `${guard}: ${reason}`).join('; ')}`;
+}
+
+function requireActive(rollout: Rollout, verb: string): void {
+  if (!isActive(rollout)) throw rolloutErrors.wrongState(rollout.id, verb, rollout.state, 'a roll-out that runs');
+}
+
+function numberOf(rollout: Rollout | null): number {
+  return Number(/^rollout-(\d+)$/.exec(rollout?.id ?? '')?.[1] ?? 0);
+}

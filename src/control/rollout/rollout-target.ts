@@ -1,0 +1,41 @@
+import type { Observation, Version } from '../../protocol/rollout-records.ts';
+
+/** Which of two versions is the control and which the candidate, by hash. */
+export interface Sides {
+  readonly control: string;
+  readonly candidate: string;
+}
+
+/**
+ * What a roll-out needs from the host that runs the streams: several versions loaded side by side, and the version of each
+ * stream. A call that changes nothing costs nothing: the follower repeats its wishes every second.
+ */
+export interface RolloutTarget {
+  /** Names of the streams that this host runs now. */
+  streams(): readonly string[];
+  /** Hash of the version that a stream uses. */
+  versionOf(stream: string): string;
+  /** Returns whether a version is loaded and warm. */
+  isLoaded(hash: string): boolean;
+  /**
+   * Loads and warms a version beside the others. Resolves at once if it is loaded.
+   *
+   * @throws MODEL_*, ENGINE_UNAVAILABLE, and what a lack of memory causes.
+   */
+  load(version: Version): Promise<void>;
+  /** Unloads a version that no stream uses. */
+  unload(hash: string): Promise<void>;
+  /** Changes the version of a stream between two frames. The version must be loaded. */
+  assign(stream: string, hash: string): void;
+  /**
+   * Lets a second version infer a share of a stream's frames; only the first one's results are published. Gives way to live
+   * work.
+   *
+   * @param hash - null ends it. @param ratio - share of the frames, 0 to 1.
+   */
+  shadow(stream: string, hash: string | null, ratio: number): void;
+  /** Says which sides the observations are of; null while there is no roll-out, and then none are made. */
+  compare(sides: Sides | null): void;
+  /** Called about once a second for each stream and side, and once for each frame that both sides inferred. */
+  onObservation(listener: (observation: Observation) => void): () => void;
+}

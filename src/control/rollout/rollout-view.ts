@@ -1,0 +1,48 @@
+import type { EventKind, EventMessage } from '../../protocol/feed.ts';
+import type { Decision, DecisionKind, Rollout, RolloutReport } from '../../protocol/rollout-records.ts';
+import { missingEvidence, type StepEvidence } from './rollout-machine.ts';
+
+const KINDS: Readonly<Record<DecisionKind, EventKind>> = {
+  started: 'rollout-started',
+  advanced: 'rollout-advanced',
+  held: 'rollout-held',
+  resumed: 'rollout-resumed',
+  promoted: 'rollout-promoted',
+  'rolled-back': 'rollout-rolled-back',
+  aborted: 'rollout-aborted',
+  undone: 'rollout-undone',
+};
+
+/** Turns a decision into an event of the feed. */
+export function eventOf(decision: Decision): EventMessage {
+  const { kind, rollout, pipeline, who, isAutomatic, from, to, state, step, share, reason, frames, timeMs } = decision;
+  return {
+    type: 'event',
+    timeMs,
+    kind: KINDS[kind],
+    message: `${rollout} (${from} to ${to}) is ${state} at ${share} %: ${reason}`,
+    details: { rollout, pipeline, who, isAutomatic, from, to, state, step, share, frames },
+  };
+}
+
+/** Describes a roll-out for people. While it waits for evidence, the reason says what is missing now. */
+export function reportOf(
+  rollout: Rollout,
+  evidence: StepEvidence,
+  candidateStreams: readonly string[],
+  streams: number,
+): RolloutReport {
+  const { id, pipeline, state, step, steps, share, from, to, shadow, heldBy, startedBy, startedMs } = rollout;
+  const { stepStartedMs, endedMs, holdMs, minFrames, fence } = rollout;
+  const members = candidateStreams.length;
+  const waits = state === 'holding' && heldBy === null;
+  const missing = waits ? missingEvidence(rollout, members, evidence) : null;
+  return {
+    ...{ id, pipeline, state, step, steps, share, members, candidateStreams, streams, from: from.label, to: to.label },
+    ...{ shadow, heldBy, startedBy, startedMs, stepStartedMs, endedMs, holdMs, minFrames },
+    frames: evidence.frames,
+    guards: evidence.reports,
+    reason: missing ?? rollout.reason,
+    fence,
+  };
+}

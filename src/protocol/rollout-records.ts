@@ -1,0 +1,236 @@
+/**
+ * Roll-outs: the records on the control plane, what hosts observe, and what a gateway shows. Another version of Sightline
+ * may have written a record: unknown keys are left out, and one with a missing or wrong field is skipped.
+ */
+import { z } from 'zod';
+import { type BatchConfig, batchConfig } from '../config/batch.ts';
+import { type ModelConfig, modelConfig } from '../config/model-config.ts';
+import { amount, count, id, name, text, timeMs, type Wire } from './bounds.ts';
+import { tolerant } from './fleet.ts';
+
+/** Most steps of a roll-out, guards of a report, versions of a pipeline, and decisions that the control plane keeps. */
+export const MOST_STEPS = 20;
+export const MOST_GUARDS = 64;
+export const MOST_VERSIONS = 50;
+export const MOST_DECISIONS = 1000;
+
+/** A model with the settings that matter for its results. It never changes; its hash names it. */
+export const version = z.object({
+  /** sha256 of the canonical JSON of `model`, `batch` and `weights`, hex. */
+  hash: z.string().regex(/^[0-9a-f]{64}$/),
+  /** For people: pipeline and counter, such as `people@3`. */
+  label: name.min(1),
+  model: tolerant(modelConfig),
+  batch: tolerant(batchConfig),
+  /** sha256 of the files of the network, hex, in the order of its manifest. */
+  weights: z.array(z.string().max(64)).max(64),
+  createdMs: timeMs,
+});
+export interface Version extends Omit<Wire<typeof version>, 'model' | 'batch'> {
+  readonly model: ModelConfig;
+  readonly batch: BatchConfig;
+}
+
+export const GUARD_VERDICTS = ['pass', 'fail', 'undecided', 'no-data'] as const;
+export type GuardVerdict = (typeof GUARD_VERDICTS)[number];
+
+/** What one guard found so far in this step. `low` and `high` bound `estimate`; the guard compares them with `margin`. */
+export const guardReport = z.object({
+  guard: name.min(1),
+  kind: z.enum(['hard', 'statistical']),
+  verdict: z.enum(GUARD_VERDICTS),
+  estimate: z.number().nullable(),
+  low: z.number().nullable(),
+  high: z.number().nullable(),
+  margin: z.number(),
+  frames: count,
+  /** One sentence with figures. */
+  reason: text,
+});
+export type GuardReport = Wire<typeof guardReport>;
+
+/** running: the step collects evidence. holding: it waits for evidence or for a person. The others are final. */
+export const ROLLOUT_STATES = ['running', 'holding', 'promoted', 'rolled-back', 'aborted'] as const;
+export type RolloutState = (typeof ROLLOUT_STATES)[number];
+
+/** The record of a roll-out: one for each pipeline, the newest. */
+export const rollout = z.object({
+  id,
+  pipeline: name.min(1),
+  from: version,
+  to: version,
+  /** Percentage of streams at each step, rising from 0 to 100. At 0 the control is observed, to compare with it later. */
+  steps: z.array(amount.max(100)).min(1).max(MOST_STEPS),
+  /** Index into `steps`. */
+  step: count,
+  /** Percentage of streams that use `to` now; 0 after a rollback, 100 after the promotion. */
+  share: amount.max(100),
+  state: z.enum(ROLLOUT_STATES),
+  /** True: the candidate also infers frames of streams that use the control, to compare the boxes. */
+  shadow: z.boolean(),
+  /** Share of a stream's frames that both versions infer, 0 to 1. */
+  shadowRatio: amount.max(1),
+  /** Who holds the roll-out; null if no person does. */
+  heldBy: name.nullable(),
+  startedBy: name,
+  startedMs: timeMs,
+  stepStartedMs: timeMs,
+  endedMs: timeMs.nullable(),
+  holdMs: count,
+  minFrames: count,
+  /** Settings of the guards, checked when the roll-out started. */
+  guards: z.record(z.string(), z.unknown()),
+  /** Why it is in this state, one sentence. */
+  reason: text,
+  /** All known versions of the pipeline, oldest first. */
+  versions: z.array(version).max(MOST_VERSIONS),
+  /** Rises with every change of this record. */
+  fence: count,
+});
+export type GuardSettings = Readonly<Record<string, unknown>>;
+export interface Rollout extends Omit<Wire<typeof rollout>, 'from' | 'to' | 'versions' | 'guards'> {
+  readonly from: Version;
+  readonly to: Version;
+  readonly versions: readonly Version[];
+  readonly guards: GuardSettings;
+}
+
+/** The newest evidence of a step, as the controller last saved it. */
+export const rolloutFigures = z.object({
+  rollout: id,
+  step: count,
+  /** Frames that the candidate inferred in this step. */
+  frames: count,
+  /** Streams of the next step whose control was observed too briefly to compare the candidate with it. */
+  unready: count,
+  reports: z.array(guardReport).max(MOST_GUARDS),
+});
+export type RolloutFigures = Wire<typeof rolloutFigures>;
+
+export const DECISION_KINDS = [
+  'started',
+  'advanced',
+  'held',
+  'resumed',
+  'promoted',
+  'rolled-back',
+  'aborted',
+  'undone',
+] as const;
+export type DecisionKind = (typeof DECISION_KINDS)[number];
+
+/** One change of a roll-out: a line of the audit log. */
+export const decision = z.object({
+  /** The fence that the change gave the record. */
+  fence: count,
+  timeMs,
+  rollout: id,
+  pipeline: name.min(1),
+  kind: z.enum(DECISION_KINDS),
+  /** A person, or the host that decided by the guards. */
+  who: name,
+  isAutomatic: z.boolean(),
+  from: name,
+  to: name,
+  state: z.enum(ROLLOUT_STATES),
+  step: count,
+  share: amount,
+  reason: text,
+  frames: count,
+  reports: z.array(guardReport).max(MOST_GUARDS),
+});
+export type Decision = Wire<typeof decision>;
+
+const detection = z.object({
+  classId: count,
+  label: name,
+  score: amount.max(1),
+  box: z.tuple([z.number(), z.number(), z.number(), z.number()]),
+  trackId: count.optional(),
+});
+
+/** What a host saw of one stream on one side since its last such record. */
+export const sideObservation = z.object({
+  stream: id,
+  side: z.enum(['control', 'candidate']),
+  frames: count,
+  dropped: count,
+  failed: count,
+  latenciesMs: z.array(z.number().min(-1e9).max(1e12)).max(10_000),
+  boxes: count,
+  scoreSum: amount,
+  deviceMs: amount,
+  fpsAttained: amount,
+  seconds: amount,
+});
+export type SideObservation = Wire<typeof sideObservation>;
+
+/** A frame that both versions inferred. Boxes in source pixels. */
+export const shadowObservation = z.object({
+  stream: id,
+  frame: count,
+  control: z.array(detection).max(10_000),
+  candidate: z.array(detection).max(10_000),
+});
+export type ShadowObservation = Wire<typeof shadowObservation>;
+
+/** Engine threads or processes of the candidate that ended and were started again since the last observation. */
+export const engineObservation = z.object({ restarts: count });
+export type EngineObservation = Wire<typeof engineObservation>;
+
+export type Observation = SideObservation | ShadowObservation | EngineObservation;
+
+/** Topic `observations`: what one host observed in a step, or why it cannot load the candidate. */
+export const observationsBody = z.object({
+  pipeline: name.min(1),
+  rollout: id,
+  step: count,
+  observations: z.array(z.union([sideObservation, shadowObservation, engineObservation])).max(1000),
+  failure: text.nullable(),
+});
+export type ObservationsBody = Wire<typeof observationsBody>;
+
+/** Topic `rollout`: the record of this pipeline has changed. */
+export const rolloutWake = z.object({ pipeline: name.min(1) });
+
+/** A roll-out as a gateway shows it: `GET /api/rollouts`, the `rollout` of `stats`, `rollout status --json`. */
+export interface RolloutReport {
+  readonly id: string;
+  readonly pipeline: string;
+  readonly state: RolloutState;
+  readonly step: number;
+  readonly steps: readonly number[];
+  readonly share: number;
+  /** Streams that use the candidate at this share, their names, and the number of all streams of the pipeline. */
+  readonly members: number;
+  readonly candidateStreams: readonly string[];
+  readonly streams: number;
+  readonly from: string;
+  readonly to: string;
+  readonly shadow: boolean;
+  readonly heldBy: string | null;
+  readonly startedBy: string;
+  readonly startedMs: number;
+  readonly stepStartedMs: number;
+  readonly endedMs: number | null;
+  readonly holdMs: number;
+  readonly minFrames: number;
+  /** Frames that the candidate inferred in this step. */
+  readonly frames: number;
+  readonly guards: readonly GuardReport[];
+  readonly reason: string;
+  readonly fence: number;
+}
+
+/** A version as a gateway shows it. */
+export interface VersionReport {
+  readonly hash: string;
+  readonly label: string;
+  readonly model: string;
+  readonly engine: string;
+  readonly precision: string;
+  readonly inputSize: string | null;
+  readonly createdMs: number;
+  /** live: all streams use it. control, candidate: the sides of a roll-out. */
+  readonly role: 'live' | 'control' | 'candidate' | 'idle';
+}

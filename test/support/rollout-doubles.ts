@@ -1,0 +1,211 @@
+import { z } from 'zod';
+import { batchConfig } from '../../src/config/batch.ts';
+import { check } from '../../src/config/check.ts';
+import { modelConfig } from '../../src/config/model-config.ts';
+import type { GuardPanel, GuardPanels } from '../../src/control/rollout/guard-panel.ts';
+import type { RolloutTarget, Sides } from '../../src/control/rollout/rollout-target.ts';
+import { firstVersion } from '../../src/control/rollout/versions.ts';
+import { SightlineError } from '../../src/errors/sightline-error.ts';
+import type {
+  GuardReport,
+  GuardSettings,
+  GuardVerdict,
+  Observation,
+  Rollout,
+  SideObservation,
+  Version,
+} from '../../src/protocol/rollout-records.ts';
+
+export const CAMERAS = Array.from({ length: 12 }, (_, i) => `camera-${i}`);
+
+export function version(label: string, name = label): Version {
+  const parts = { model: modelConfig.parse({ name, engine: 'fake' }), batch: batchConfig.parse({}), weights: [name] };
+  return { ...firstVersion('people', parts, 1_700_000_000_000), label };
+}
+
+export function rolloutRecord(more: Partial<Rollout> = {}): Rollout {
+  const [from, to] = [version('people@1', 'old'), version('people@2', 'new')];
+  return {
+    id: 'rollout-1',
+    pipeline: 'people',
+    from,
+    to,
+    steps: [0, 10, 50, 100],
+    step: 1,
+    share: 10,
+    state: 'running',
+    shadow: false,
+    shadowRatio: 0.2,
+    heldBy: null,
+    startedBy: 'anna',
+    startedMs: 1000,
+    stepStartedMs: 1000,
+    endedMs: null,
+    holdMs: 60_000,
+    minFrames: 100,
+    guards: {},
+    reason: 'anna rolls out people@2.',
+    versions: [from, to],
+    fence: 7,
+    ...more,
+  };
+}
+
+export function guardReport(verdict: GuardVerdict, more: Partial<GuardReport> = {}): GuardReport {
+  return {
+    guard: 'agreement',
+    kind: 'statistical',
+    verdict,
+    estimate: 0.01,
+    low: 0,
+    high: 0.02,
+    margin: 0.03,
+    frames: 1200,
+    reason: `it is ${verdict} on 1200 frames`,
+    ...more,
+  };
+}
+
+export function sideObservation(more: Partial<SideObservation> = {}): SideObservation {
+  return {
+    ...{ stream: 'camera-0', side: 'candidate', frames: 25, dropped: 0, failed: 0, latenciesMs: [20], boxes: 30 },
+    ...{ scoreSum: 20, deviceMs: 200, fpsAttained: 25, seconds: 1 },
+    ...more,
+  };
+}
+
+const settings = z.strictObject({ margin: z.number().min(0).max(1).default(0.03) });
+
+/** A panel whose verdicts the test sets. It remembers what it observed, also over a snapshot. */
+export class PanelDouble implements GuardPanel {
+  observed: Observation[] = [];
+  resets = 0;
+  verdicts: readonly GuardReport[];
+  readonly #panels: PanelsDouble;
+
+  constructor(panels: PanelsDouble, verdicts: readonly GuardReport[], snapshot: unknown) {
+    this.#panels = panels;
+    this.verdicts = verdicts;
+    if (snapshot !== null) this.observed = (snapshot as { observed: Observation[] }).observed;
+  }
+
+  observe(observation: Observation): void {
+    this.observed.push(observation);
+  }
+
+  reports(): readonly GuardReport[] {
+    return this.verdicts;
+  }
+
+  withoutBaseline(streams: readonly string[]): readonly string[] {
+    return streams.filter((stream) => this.#panels.unready.includes(stream));
+  }
+
+  reset(): void {
+    this.observed = [];
+    this.resets += 1;
+  }
+
+  snapshot(): unknown {
+    return { observed: this.observed };
+  }
+}
+
+export class PanelsDouble implements GuardPanels {
+  readonly opened: PanelDouble[] = [];
+  verdicts: readonly GuardReport[] = [guardReport('undecided')];
+  /** Streams without a baseline. */
+  unready: readonly string[] = [];
+
+  check(raw: unknown): GuardSettings {
+    return check(settings, raw, 'guards');
+  }
+
+  open(_: Rollout, snapshot: unknown): PanelDouble {
+    const panel = new PanelDouble(this, this.verdicts, snapshot);
+    this.opened.push(panel);
+    return panel;
+  }
+
+  get newest(): PanelDouble {
+    return this.opened.at(-1)!;
+  }
+
+  /** Sets the verdicts of all panels, open ones and later ones. */
+  say(...verdicts: GuardReport[]): void {
+    this.verdicts = verdicts;
+    for (const panel of this.opened) panel.verdicts = verdicts;
+  }
+}
+
+/** A host whose versions load without delay, unless the test makes that fail. */
+export class TargetDouble implements RolloutTarget {
+  readonly calls: string[] = [];
+  readonly versions = new Map<string, string>();
+  readonly shadows = new Map<string, string>();
+  readonly loaded: Set<string>;
+  sides: Sides | null = null;
+  failure: SightlineError | null = null;
+  readonly #names: readonly string[];
+  readonly #listeners = new Set<(observation: Observation) => void>();
+
+  constructor(names: readonly string[], initial: Version) {
+    this.#names = names;
+    this.loaded = new Set([initial.hash]);
+    for (const name of names) this.versions.set(name, initial.hash);
+  }
+
+  streams(): readonly string[] {
+    return this.#names;
+  }
+
+  versionOf(stream: string): string {
+    return this.versions.get(stream)!;
+  }
+
+  isLoaded(hash: string): boolean {
+    return this.loaded.has(hash);
+  }
+
+  async load(wanted: Version): Promise<void> {
+    this.calls.push(`load ${wanted.label}`);
+    await Promise.resolve();
+    if (this.failure !== null) throw this.failure;
+    this.loaded.add(wanted.hash);
+  }
+
+  async unload(hash: string): Promise<void> {
+    if ([...this.versions.values()].includes(hash)) throw new Error('a stream uses it');
+    this.calls.push('unload');
+    this.loaded.delete(hash);
+  }
+
+  assign(stream: string, hash: string): void {
+    if (!this.loaded.has(hash)) throw new SightlineError('ENGINE_UNAVAILABLE', `${hash}: not loaded`);
+    this.calls.push(`assign ${stream}`);
+    this.versions.set(stream, hash);
+  }
+
+  shadow(stream: string, hash: string | null): void {
+    if (hash === null) this.shadows.delete(stream);
+    else this.shadows.set(stream, hash);
+  }
+
+  compare(sides: Sides | null): void {
+    this.sides = sides;
+  }
+
+  onObservation(listener: (observation: Observation) => void): () => void {
+    this.#listeners.add(listener);
+    return () => this.#listeners.delete(listener);
+  }
+
+  report(observation: Observation): void {
+    for (const listener of this.#listeners) listener(observation);
+  }
+
+  /** Names of the streams that use a version. */
+  users(hash: string): string[] {
+    return this.#names.filter((name) => this.versions.get(name) === hash);
+  }
+}

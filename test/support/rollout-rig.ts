@@ -1,0 +1,87 @@
+import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import type { FleetBus } from '../../src/control/control-plane.ts';
+import { AuditLog } from '../../src/control/rollout/audit-log.ts';
+import { RolloutAgent } from '../../src/control/rollout/rollout-agent.ts';
+import type { RolloutStore } from '../../src/control/rollout/rollout-store.ts';
+import { SightlineError } from '../../src/errors/sightline-error.ts';
+import type { EventMessage } from '../../src/protocol/feed.ts';
+import type { Decision } from '../../src/protocol/rollout-records.ts';
+import { ManualClock } from './manual-clock.ts';
+import { CAMERAS, PanelsDouble, TargetDouble, version } from './rollout-doubles.ts';
+
+export const INITIAL = version('people@1', 'old');
+
+/** One host with its part of a roll-out. The test beats for it. */
+export interface RolloutHost {
+  readonly id: string;
+  readonly agent: RolloutAgent;
+  readonly target: TargetDouble;
+  readonly panels: PanelsDouble;
+  readonly events: EventMessage[];
+  readonly notices: string[];
+  /** Lines of its audit log. */
+  audit(): (Decision & { readonly time: string })[];
+}
+
+/** Hosts of one pipeline with 12 cameras on one control plane. */
+export class RolloutRig {
+  readonly #plane: { readonly store: RolloutStore; readonly bus: FleetBus };
+  readonly #folder = mkdtempSync(join(tmpdir(), 'sightline-rollout-'));
+  readonly #hosts: RolloutHost[] = [];
+  readonly #logs: AuditLog[] = [];
+  readonly #dead: AuditLog[] = [];
+
+  constructor(plane: { readonly store: RolloutStore; readonly bus: FleetBus }) {
+    this.#plane = plane;
+  }
+
+  async host(id: string, cameras: readonly string[] = CAMERAS): Promise<RolloutHost> {
+    const { store, bus } = this.#plane;
+    const target = new TargetDouble(cameras, INITIAL);
+    const panels = new PanelsDouble();
+    const path = join(this.#folder, `${id}.jsonl`);
+    const notices: string[] = [];
+    const onNotice = (text: string): void => {
+      notices.push(text);
+    };
+    const log = await AuditLog.open(path, onNotice);
+    const agent = new RolloutAgent({
+      ...{ store, bus, target, panels, hostId: id, pipeline: 'people', initial: INITIAL, onNotice },
+      audit: log,
+      resolve: async ({ model, batch }) => {
+        if (model.name === 'unknown')
+          throw new SightlineError('MODEL_NOT_FOUND', `model "${model.name}": no manifest has this name`);
+        return { model, batch, weights: [model.name] };
+      },
+      streams: () => CAMERAS,
+      ...{ beatMs: 1000, warmMs: 600_000, clock: new ManualClock() },
+    });
+    const events: EventMessage[] = [];
+    agent.onRolloutEvent((event) => events.push(event));
+    await agent.start();
+    const audit = (): (Decision & { time: string })[] =>
+      readFileSync(path, 'utf8')
+        .split('\n')
+        .filter((line) => line !== '')
+        .map((line) => JSON.parse(line) as Decision & { time: string });
+    const host = { id, agent, target, panels, events, notices, audit };
+    this.#hosts.push(host);
+    this.#logs.push(log);
+    return host;
+  }
+
+  /** The host ends without saying so, as in a crash. */
+  kill(host: RolloutHost): void {
+    const at = this.#hosts.indexOf(host);
+    this.#hosts.splice(at, 1);
+    this.#dead.push(...this.#logs.splice(at, 1));
+  }
+
+  async close(): Promise<void> {
+    for (const { agent } of this.#hosts) await agent.close();
+    for (const log of this.#dead) await log.close();
+    rmSync(this.#folder, { recursive: true, force: true });
+  }
+}

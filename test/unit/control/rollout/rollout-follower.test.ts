@@ -1,0 +1,99 @@
+import { describe, expect, it } from 'vitest';
+import { RolloutFollower } from '../../../../src/control/rollout/rollout-follower.ts';
+import { SightlineError } from '../../../../src/errors/sightline-error.ts';
+import { CAMERAS, rolloutRecord, TargetDouble } from '../../../support/rollout-doubles.ts';
+
+const { from, to } = rolloutRecord();
+/** At 10 %: `printf camera-4 | sha256sum` begins with 05. */
+const MEMBERS = ['camera-4'];
+
+function follow() {
+  const target = new TargetDouble(CAMERAS, from);
+  const failures: string[] = [];
+  const follower = new RolloutFollower({
+    target,
+    initial: from.hash,
+    warmMs: 1000,
+    onFailure: ({ label }) => failures.push(label),
+  });
+  return { target, follower, failures };
+}
+
+/** Lets loads that have been started end. */
+const settled = (): Promise<void> => new Promise((resolve) => setImmediate(resolve));
+
+describe('a host that follows a record', () => {
+  it('loads the candidate first, then assigns the streams of the share and compares them with the control', async () => {
+    const { target, follower } = follow();
+    follower.apply(rolloutRecord(), 5000);
+    expect(target.users(from.hash), 'not before it is warm').toEqual(CAMERAS);
+    await settled();
+    expect(target.users(to.hash)).toEqual(MEMBERS);
+    expect([...target.shadows]).toEqual(MEMBERS.map((name) => [name, from.hash]));
+    expect(target.sides).toEqual({ control: from.hash, candidate: to.hash });
+  });
+
+  it('with shadow frames compares all streams, each with the other version', async () => {
+    const { target, follower } = follow();
+    follower.apply(rolloutRecord({ shadow: true }), 5000);
+    await settled();
+    for (const name of CAMERAS) expect(target.shadows.get(name)).toBe(MEMBERS.includes(name) ? from.hash : to.hash);
+  });
+
+  it('changes nothing when the same record comes again', async () => {
+    const { target, follower } = follow();
+    follower.apply(rolloutRecord(), 5000);
+    await settled();
+    const before = [...target.calls];
+    for (let i = 0; i < 3; i += 1) follower.apply(rolloutRecord(), 6000 + i);
+    await settled();
+    expect(target.calls).toEqual(before);
+  });
+
+  it.each([
+    ['rolled-back', 0, from, to],
+    ['aborted', 0, from, to],
+    ['promoted', 100, to, from],
+  ] as const)(
+    'after it was %s unloads the other version, but only when warmMs are over',
+    async (state, share, live, other) => {
+      const { target, follower } = follow();
+      follower.apply(rolloutRecord(), 5000);
+      await settled();
+      const ended = rolloutRecord({ state, share, endedMs: 6000 });
+      follower.apply(ended, 6999);
+      await settled();
+      expect(target.users(live.hash)).toEqual(CAMERAS);
+      expect([target.isLoaded(other.hash), target.shadows.size, target.sides]).toEqual([true, 0, null]);
+      follower.apply(ended, 7000);
+      await settled();
+      expect([target.isLoaded(other.hash), target.isLoaded(live.hash)]).toEqual([false, true]);
+      expect(target.users(live.hash)).toEqual(CAMERAS);
+    },
+  );
+
+  it('of a host that has just started takes over what was promoted long ago', async () => {
+    const { target, follower } = follow();
+    follower.apply(rolloutRecord({ state: 'promoted', share: 100, endedMs: 0 }), 9_000_000);
+    await settled();
+    follower.apply(rolloutRecord({ state: 'promoted', share: 100, endedMs: 0 }), 9_001_000);
+    await settled();
+    expect(target.users(to.hash)).toEqual(CAMERAS);
+    expect(target.isLoaded(from.hash)).toBe(false);
+  });
+
+  it('keeps the control if the candidate cannot be loaded, and tries again after 5 s, not sooner', async () => {
+    const { target, follower, failures } = follow();
+    target.failure = new SightlineError('ENGINE_UNAVAILABLE', 'no memory');
+    for (const nowMs of [5000, 9999, 10_000]) {
+      follower.apply(rolloutRecord(), nowMs);
+      await settled();
+    }
+    expect(failures).toEqual([to.label, to.label]);
+    expect(target.users(from.hash)).toEqual(CAMERAS);
+    target.failure = null;
+    follower.apply(rolloutRecord(), 15_000);
+    await settled();
+    expect(target.users(to.hash)).toEqual(MEMBERS);
+  });
+});

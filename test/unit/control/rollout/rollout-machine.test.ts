@@ -1,0 +1,172 @@
+import fc from 'fast-check';
+import { describe, expect, it } from 'vitest';
+import {
+  type Actor,
+  abort,
+  decide,
+  hold,
+  missingEvidence,
+  promote,
+  resume,
+  start,
+  undo,
+} from '../../../../src/control/rollout/rollout-machine.ts';
+import { GUARD_VERDICTS, type GuardReport, ROLLOUT_STATES } from '../../../../src/protocol/rollout-records.ts';
+import { guardReport, rolloutRecord } from '../../../support/rollout-doubles.ts';
+
+/** Step 1 of the sample began at 1 000 ms, lasts 60 s and needs 100 frames. */
+function actor(
+  reports: readonly GuardReport[],
+  more: { nowMs?: number; frames?: number; unready?: number } = {},
+): Actor {
+  const { nowMs = 61_000, frames = 100, unready = 0 } = more;
+  return { who: 'host-1', nowMs, evidence: { frames, unready, reports } };
+}
+
+const pass = guardReport('pass');
+const hard = (verdict: GuardReport['verdict']): GuardReport => guardReport(verdict, { guard: 'errors', kind: 'hard' });
+
+describe('a step', () => {
+  it('ends when every statistical guard passes, its time is over and enough frames were seen', () => {
+    const change = decide(rolloutRecord(), 1, actor([hard('pass'), pass]));
+    expect(change?.rollout).toMatchObject({ step: 2, share: 50, state: 'running', stepStartedMs: 61_000 });
+    expect(change?.decision).toMatchObject({
+      kind: 'advanced',
+      who: 'host-1',
+      isAutomatic: true,
+      share: 50,
+      frames: 100,
+    });
+    expect(change?.decision.reports).toEqual([hard('pass'), pass]);
+    expect(change?.rollout.reason).toContain('it is pass on 1200 frames');
+  });
+
+  it('goes on a millisecond before its time is over, whatever the guards say', () => {
+    expect(decide(rolloutRecord(), 1, actor([pass], { nowMs: 60_999 }))).toBeNull();
+  });
+
+  it.each<[string, Actor]>([
+    ['one frame is missing', actor([pass], { frames: 99 })],
+    ['a guard is undecided', actor([pass, guardReport('undecided', { guard: 'p99' })])],
+    ['a guard has no data', actor([pass, guardReport('no-data', { guard: 'p99' })])],
+    ['no guard has reported', actor([])],
+    ['only hard guards pass', actor([hard('pass')])],
+    ['a stream of the next step has no baseline', actor([pass], { unready: 1 })],
+  ])('holds, and neither passes nor fails, if %s', (_, given) => {
+    const change = decide(rolloutRecord(), 1, given);
+    expect(change?.rollout).toMatchObject({ step: 1, share: 10, state: 'holding', heldBy: null });
+    expect(change?.decision.kind).toBe('held');
+    const held = rolloutRecord({ state: 'holding' });
+    expect(decide(held, 1, given), 'it is said once').toBeNull();
+    expect(decide(held, 1, actor([pass]))?.rollout, 'and goes on by itself').toMatchObject({
+      step: 2,
+      state: 'running',
+    });
+  });
+
+  it('ends in the promotion if it was the last', () => {
+    const change = decide(rolloutRecord({ step: 3, share: 100 }), 12, actor([pass]));
+    expect(change?.rollout).toMatchObject({ step: 3, share: 100, state: 'promoted', endedMs: 61_000 });
+    expect(change?.decision.kind).toBe('promoted');
+  });
+
+  it.each([
+    ['hard', hard('fail')],
+    ['statistical', guardReport('fail')],
+  ])('is rolled back by one %s guard at once, also while a person holds it', (_, failed) => {
+    for (const state of [rolloutRecord(), rolloutRecord({ state: 'holding', heldBy: 'anna' })]) {
+      const change = decide(state, 1, actor([pass, failed], { nowMs: 1001, frames: 1 }));
+      expect(change?.rollout).toMatchObject({ state: 'rolled-back', share: 0, endedMs: 1001, heldBy: null });
+      expect(change?.rollout.reason).toBe(`${failed.guard}: ${failed.reason}`);
+    }
+  });
+
+  it('without any stream on the candidate needs no guard of live figures, but one that compares boxes', () => {
+    const live = guardReport('no-data', { guard: 'p99' });
+    expect(decide(rolloutRecord(), 0, actor([pass, live]))?.decision.kind).toBe('advanced');
+    expect(decide(rolloutRecord(), 0, actor([guardReport('no-data'), live]))?.decision.kind).toBe('held');
+    expect(decide(rolloutRecord(), 0, actor([guardReport('undecided'), live]))?.decision.kind).toBe('held');
+  });
+
+  it('at 0 % without shadow frames lasts until every stream has a baseline, at most a minute otherwise', () => {
+    const first = rolloutRecord({ step: 0, share: 0, holdMs: 600_000 });
+    const idle = { frames: 0, nowMs: 61_000 };
+    expect(decide(first, 0, actor([], { ...idle, nowMs: 60_999 }))).toBeNull();
+    expect(decide(first, 0, actor([], { ...idle, unready: 3 }))?.decision.kind).toBe('held');
+    expect(decide(first, 0, actor([], idle))?.rollout).toMatchObject({ step: 1, share: 10 });
+  });
+
+  it('at 0 % with shadow frames waits for them', () => {
+    const first = rolloutRecord({ step: 0, share: 0, shadow: true });
+    expect(missingEvidence(first, 0, { frames: 99, unready: 0, reports: [pass] })).toContain('99 of 100');
+    expect(missingEvidence(first, 0, { frames: 100, unready: 0, reports: [pass] })).toBeNull();
+  });
+});
+
+describe('no sequence of reports', () => {
+  const report = fc.record({
+    verdict: fc.constantFrom(...GUARD_VERDICTS),
+    kind: fc.constantFrom('hard' as const, 'statistical' as const),
+  });
+
+  it('promotes a candidate with a guard that did not pass, or without data', () => {
+    fc.assert(
+      fc.property(fc.array(report, { maxLength: 6 }), fc.nat(200), fc.nat(200_000), (list, frames, nowMs) => {
+        const reports = list.map(({ verdict, kind }, i) => guardReport(verdict, { guard: `g${i}`, kind }));
+        const change = decide(rolloutRecord({ step: 3, share: 100 }), 12, actor(reports, { frames, nowMs }));
+        const statistical = reports.filter(({ kind }) => kind === 'statistical');
+        const isProven =
+          statistical.length > 0 &&
+          statistical.every(({ verdict }) => verdict === 'pass') &&
+          reports.every(({ verdict }) => verdict !== 'fail') &&
+          frames >= 100 &&
+          nowMs >= 61_000;
+        expect(change?.rollout.state === 'promoted').toBe(isProven);
+        expect(change?.rollout.state === 'rolled-back').toBe(reports.some(({ verdict }) => verdict === 'fail'));
+      }),
+    );
+  });
+});
+
+describe('a person', () => {
+  const anna = { ...actor([]), who: 'anna' };
+
+  it('promotes step by step, or at once', () => {
+    expect(promote(rolloutRecord(), anna).rollout).toMatchObject({ step: 2, share: 50, state: 'running' });
+    expect(promote(rolloutRecord({ step: 3, share: 100 }), anna).rollout).toMatchObject({ state: 'promoted' });
+    expect(promote(rolloutRecord(), anna, true).rollout).toMatchObject({ step: 3, share: 100, state: 'promoted' });
+    expect(promote(rolloutRecord(), anna).decision).toMatchObject({ who: 'anna', isAutomatic: false });
+  });
+
+  it('holds: no guard moves it on until the hold ends', () => {
+    const held = { ...hold(rolloutRecord(), anna).rollout, fence: 8 };
+    expect(held).toMatchObject({ state: 'holding', heldBy: 'anna', share: 10 });
+    expect(decide(held, 1, actor([pass]))).toBeNull();
+    const resumed = { ...resume(held, anna).rollout, fence: 9 };
+    expect(resumed).toMatchObject({ state: 'running', heldBy: null, stepStartedMs: 1000 });
+    expect(decide(resumed, 1, actor([pass]))?.rollout.step).toBe(2);
+    expect(promote(held, anna).rollout).toMatchObject({ heldBy: null, state: 'running', step: 2 });
+  });
+
+  it('aborts or undoes it: no stream uses the candidate', () => {
+    expect(abort(rolloutRecord(), anna).rollout).toMatchObject({ state: 'aborted', share: 0 });
+    expect(undo(rolloutRecord(), anna).rollout).toMatchObject({ state: 'rolled-back', share: 0 });
+    expect(undo(rolloutRecord({ state: 'promoted', share: 100 }), anna).rollout).toMatchObject({
+      state: 'rolled-back',
+    });
+  });
+
+  it.each(ROLLOUT_STATES)('is told what the state must be, if it is %s', (state) => {
+    const record = rolloutRecord({ state });
+    const isActive = state === 'running' || state === 'holding';
+    const refused = expect.objectContaining({ code: 'ROLLOUT_STATE' });
+    for (const act of [promote, hold, abort]) if (!isActive) expect(() => act(record, anna)).toThrow(refused);
+    if (state === 'rolled-back' || state === 'aborted') expect(() => undo(record, anna)).toThrow(refused);
+    expect(() => resume(record, anna)).toThrow(refused);
+    const { id: _, fence: __, ...settings } = rolloutRecord();
+    if (isActive)
+      expect(() => start(record, settings, anna)).toThrow(expect.objectContaining({ code: 'ROLLOUT_RUNNING' }));
+    else expect(start(record, settings, anna).rollout).toMatchObject({ id: 'rollout-2', step: 0, share: 0 });
+    if (!isActive) expect(decide(record, 1, actor([guardReport('fail')]))).toBeNull();
+  });
+});
