@@ -30,3 +30,4 @@ export const cancelJob = (id) => call('POST', `${jobPath(id)}/cancel`);
 export const retryJob = (id) => call('POST', `${jobPath(id)}/retry`);
 export const deadLetters = async (id) => (await call('GET', jobPath(id))).deadLetters;
 export const recentEvents = async () => (await call('GET', '/api/events')).events;
+export const actOnRollout = (verb) => call('POST', `/api/rollouts/${verb}`, { by: 'dashboard' });

@@ -1,4 +1,5 @@
 import {
+  actOnRollout,
   cancelJob,
   deadLetters,
   drainHost,
@@ -8,13 +9,21 @@ import {
   resumeStream,
   retryJob,
 } from './api.js';
-import { confirmCancel, confirmRemoval, setUpAddDialog, showDeadLetters, showToast } from './dialogs.js';
+import {
+  confirmCancel,
+  confirmRemoval,
+  confirmRollout,
+  setUpAddDialog,
+  showDeadLetters,
+  showToast,
+} from './dialogs.js';
 import { setData, setText } from './element.js';
 import { EventsLog } from './events-log.js';
 import { FeedConnection } from './feed.js';
 import { FleetPanel } from './fleet-panel.js';
 import { StreamGrid } from './grid.js';
 import { HostPanel } from './host-panel.js';
+import { RolloutPanel } from './rollout-panel.js';
 import { Summary } from './summary.js';
 
 const byId = (id) => document.getElementById(id);
@@ -42,7 +51,10 @@ byId('panel').append(host.node, log.node);
 const grid = new StreamGrid({
   node: byId('grid'),
   empty: byId('empty'),
-  onVisible: watchSoon,
+  onVisible: (ids) => {
+    visible = ids;
+    watchSoon();
+  },
   actions: {
     pause: (id) => attempt(() => pauseStream(id)),
     resume: (id) => attempt(() => resumeStream(id)),
@@ -65,6 +77,13 @@ const fleet = new FleetPanel(byId('fleet'), {
   showFailures: (id) => attempt(async () => showDeadLetters(id, await deadLetters(id))),
 });
 
+const rollout = new RolloutPanel(byId('rollout'), {
+  act: async (verb, question) => {
+    if (question === null || (await confirmRollout(...question))) await attempt(() => actOnRollout(verb));
+  },
+  onWatch: watchSoon,
+});
+
 const feed = new FeedConnection({ onMessage: receive, onState: showConnection });
 
 function receive(message) {
@@ -72,10 +91,14 @@ function receive(message) {
     grid.update(message.timeMs, message.streams);
     host.update(message.host);
     fleet.update(message.fleet, message.timeMs);
+    rollout.update(message.rollout, message.streams, message.timeMs);
     summary.update(message.streams);
     droppedMessages = message.droppedMessages;
     showConnection({ name: 'open' });
-  } else if (message.type === 'preview') grid.showPreview(message);
+  } else if (message.type === 'preview') {
+    grid.showPreview(message);
+    rollout.showPreview(message);
+  } else if (message.type === 'shadow') rollout.showShadow(message);
   else if (message.type === 'event') log.add(message);
   else if (message.type === 'error') showToast(message.error.message);
   else if (message.type === 'hello') attempt(loadEvents);
@@ -94,15 +117,14 @@ async function attempt(action) {
   }
 }
 
-function watchSoon(ids) {
-  visible = ids;
+function watchSoon() {
   clearTimeout(watchTimer);
   watchTimer = setTimeout(watchVisible, WATCH_DELAY_MS);
 }
 
-/** Subscribes to the pictures of visible cards; to none while the page is in the background. */
+/** Subscribes to the pictures of visible cards and of the roll-out; to none while the page is in the background. */
 function watchVisible() {
-  feed.watch(document.hidden ? [] : visible);
+  feed.watch(document.hidden ? [] : [...new Set([...visible, ...rollout.watched])]);
 }
 
 function showConnection({ name, retryAtMs }) {

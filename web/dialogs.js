@@ -42,6 +42,14 @@ export function confirmCancel(id) {
   return confirmed(byId('cancel-dialog'), 'cancel-job');
 }
 
+/** Asks for confirmation before a roll-out is changed; resolves to the answer. */
+export function confirmRollout(title, text, button) {
+  byId('rollout-title').textContent = title;
+  byId('rollout-text').textContent = text;
+  byId('rollout-do').textContent = button;
+  return confirmed(byId('rollout-dialog'), 'do');
+}
+
 function confirmed(dialog, yes) {
   dialog.returnValue = '';
   dialog.showModal();

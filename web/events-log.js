@@ -17,6 +17,11 @@ const TONES = {
   'stream-restored': 'good',
   'stream-refused': 'bad',
   'fleet-full': 'warn',
+  'rollout-held': 'warn',
+  'rollout-promoted': 'good',
+  'rollout-rolled-back': 'bad',
+  'rollout-aborted': 'warn',
+  'rollout-undone': 'warn',
 };
 
 /** The list of events, newest first. */

@@ -5,7 +5,15 @@
 import { Encoder } from '@msgpack/msgpack';
 import type { Detection } from '../core/detection.ts';
 import type { PublishedFrame } from '../core/frame.ts';
-import type { DetectionsMessage, FeedFormat, PreviewMessage, ServerMessage, StatsMessage } from '../protocol/feed.ts';
+import type {
+  DetectionsMessage,
+  FeedFormat,
+  PreviewMessage,
+  ServerMessage,
+  ShadowMessage,
+  StatsMessage,
+} from '../protocol/feed.ts';
+import type { ShadowObservation } from '../protocol/rollout-records.ts';
 import type { PreviewPicture, RuntimeReport } from './runtime-port.ts';
 
 /** One WebSocket frame. */
@@ -21,7 +29,7 @@ const exactEncoder = new Encoder({ ignoreUndefined: true });
 const shortEncoder = new Encoder({ ignoreUndefined: true, forceFloat32: true });
 
 export function encodeMessage(message: ServerMessage<Uint8Array>, format: FeedFormat): EncodedMessage {
-  const isFrame = message.type === 'detections' || message.type === 'preview';
+  const isFrame = message.type === 'detections' || message.type === 'preview' || message.type === 'shadow';
   if (format === 'msgpack') return { bytes: (isFrame ? shortEncoder : exactEncoder).encode(message), isBinary: true };
   const json = message.type === 'preview' ? { ...message, jpeg: base64(message.jpeg) } : message;
   return { bytes: Buffer.from(JSON.stringify(json)), isBinary: false };
@@ -61,6 +69,10 @@ export function previewMessage({ frame, jpeg }: PreviewPicture): PreviewMessage<
 
 function base64({ buffer, byteOffset, byteLength }: Uint8Array): string {
   return Buffer.from(buffer, byteOffset, byteLength).toString('base64');
+}
+
+export function shadowMessage({ stream, frame, control, candidate }: ShadowObservation): ShadowMessage {
+  return { type: 'shadow', stream, frame, control: control.map(shortened), candidate: candidate.map(shortened) };
 }
 
 function frameFields(frame: PublishedFrame): Omit<DetectionsMessage, 'type'> {
@@ -118,15 +130,16 @@ export class StatsParts {
 class JsonParts {
   readonly #streams: readonly { readonly id: string; readonly json: string }[];
   readonly #head: string;
-  /** Host, and the fleet if there is one. */
+  /** Host, and the fleet and the roll-out if there is one. */
   readonly #tail: string;
   #allStreams: string | null = null;
 
-  constructor(seq: StatsMessage['seq'], { timeMs, streams, host, fleet }: RuntimeReport) {
+  constructor(seq: StatsMessage['seq'], { timeMs, streams, host, fleet, rollout }: RuntimeReport) {
     this.#head = `{"type":"stats","seq":${seq},"timeMs":${timeMs},"streams":[`;
     this.#streams = streams.map((stream) => ({ id: stream.id, json: JSON.stringify(stream) }));
     const fleetJson = fleet === undefined ? '' : `,"fleet":${JSON.stringify(fleet)}`;
-    this.#tail = `],"host":${JSON.stringify(host)}${fleetJson},"droppedMessages":`;
+    const rolloutJson = rollout === undefined ? '' : `,"rollout":${JSON.stringify(rollout)}`;
+    this.#tail = `],"host":${JSON.stringify(host)}${fleetJson}${rolloutJson},"droppedMessages":`;
   }
 
   join(streams: 'all' | ReadonlySet<string>, droppedMessages: number): Buffer {
@@ -152,9 +165,10 @@ class MsgpackParts {
   readonly #head: Uint8Array;
   readonly #tail: Uint8Array;
 
-  constructor(seq: StatsMessage['seq'], { timeMs, streams, host, fleet }: RuntimeReport) {
+  constructor(seq: StatsMessage['seq'], { timeMs, streams, host, fleet, rollout }: RuntimeReport) {
     const head = Object.entries({ type: 'stats', seq, timeMs }).flat();
-    const tail = ['host', host, ...(fleet === undefined ? [] : ['fleet', fleet]), 'droppedMessages'];
+    const optional = Object.entries({ fleet, rollout }).filter(([, value]) => value !== undefined);
+    const tail = ['host', host, ...optional.flat(), 'droppedMessages'];
     // A map is its number of pairs, and then keys and values in turn: here head, streams, tail and the value of the last key.
     const pairs = (head.length + 2 + tail.length + 1) / 2;
     this.#head = Buffer.concat([Buffer.of(FIX_MAP + pairs), ...[...head, 'streams'].map(packed)]);

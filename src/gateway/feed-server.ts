@@ -10,11 +10,14 @@ import {
   TOPICS,
   type Topic,
 } from '../protocol/feed.ts';
+import type { ShadowObservation } from '../protocol/rollout-records.ts';
 import { FeedClient } from './feed-client.ts';
-import { detectionsMessage, previewMessage, SharedMessage, StatsParts } from './feed-encoding.ts';
+import { detectionsMessage, previewMessage, SharedMessage, StatsParts, shadowMessage } from './feed-encoding.ts';
 import { noCounts, type TopicCounts } from './outbox.ts';
 import { PreviewPace } from './preview-pace.ts';
+import type { RolloutPort } from './rollout-port.ts';
 import type { PreviewPicture, RuntimePort, RuntimeReport } from './runtime-port.ts';
+import { ShadowFrames } from './shadow-frames.ts';
 import type { Subscription } from './subscription.ts';
 import { WantedStreams } from './wanted-streams.ts';
 
@@ -31,6 +34,7 @@ export interface FeedOptions {
   readonly heartbeatMs: number;
   readonly clock: Clock;
   readonly incidents: Incidents;
+  readonly rollouts?: RolloutPort;
 }
 
 /** Counts since the start, for the metrics. */
@@ -50,7 +54,8 @@ export class FeedServer {
   readonly #pace: PreviewPace;
   readonly #previews: WantedStreams;
   readonly #detections: WantedStreams;
-  readonly #unsubscribe: readonly (() => void)[];
+  readonly #unsubscribe: (() => void)[];
+  readonly #shadows = new ShadowFrames((found) => this.#publishShadow(found));
   #stats: StatsParts;
   #seq = 0;
   #stopHeartbeat: () => void = () => {};
@@ -59,7 +64,7 @@ export class FeedServer {
   constructor(port: RuntimePort, options: FeedOptions) {
     this.#port = port;
     this.#options = options;
-    this.#stats = new StatsParts(this.#seq, port.report());
+    this.#stats = new StatsParts(this.#seq, this.#withRollout(port.report()));
     this.#pace = new PreviewPace(options.maxPreviewFps, options.clock);
     const known = (): string[] => port.report().streams.map(({ id }) => id);
     this.#previews = new WantedStreams(known, (ids) => {
@@ -74,6 +79,17 @@ export class FeedServer {
       port.onPreview(guard('the feed', (picture) => this.#publishPreview(picture))),
       port.onEvent(guard('the feed', (event) => this.#publishEvent(event))),
     ];
+    const { rollouts } = options;
+    if (rollouts !== undefined) {
+      this.#unsubscribe.push(
+        rollouts.onRolloutEvent(guard('the feed', (event) => this.#publishEvent(event))),
+        rollouts.onShadow(
+          guard('the feed', (found) => {
+            if (this.#previews.has(found.stream)) this.#shadows.addBoxes(found);
+          }),
+        ),
+      );
+    }
     this.#scheduleHeartbeat();
   }
 
@@ -138,7 +154,7 @@ export class FeedServer {
 
   #publishStats(report: RuntimeReport): void {
     this.#seq += 1;
-    this.#stats = new StatsParts(this.#seq, report);
+    this.#stats = new StatsParts(this.#seq, this.#withRollout(report));
     const ids = new Set(report.streams.map(({ id }) => id));
     for (const client of this.#clients) {
       client.subscription.keepOnly(ids);
@@ -165,6 +181,7 @@ export class FeedServer {
       () => previewMessage(picture),
       (subscription) => subscription.takePreview(streamId),
     );
+    this.#shadows.addPicture(streamId, picture.frame.frame);
   }
 
   #publishDetections(frame: PublishedFrame): void {
@@ -174,6 +191,23 @@ export class FeedServer {
       () => detectionsMessage(frame),
       (subscription) => subscription.takeDetections(frame),
     );
+  }
+
+  #publishShadow(found: ShadowObservation): void {
+    const { stream } = found;
+    // A slot of its own, or it would replace the picture that it belongs to.
+    this.#publish(
+      'preview',
+      stream,
+      () => shadowMessage(found),
+      () => true,
+      `${stream} shadow`,
+    );
+  }
+
+  #withRollout(report: RuntimeReport): RuntimeReport {
+    const rollout = this.#options.rollouts?.rollout() ?? null;
+    return rollout === null ? report : { ...report, rollout };
   }
 
   #publishEvent(event: EventMessage): void {
@@ -186,18 +220,20 @@ export class FeedServer {
    * Offers a message to all subscribed clients. It is encoded once for each format, when the first client takes it.
    *
    * @param isDue - is asked for each subscribed client and may start its next interval.
+   * @param slot - a slow client keeps the newest message of a topic for each slot.
    */
   #publish(
     topic: Topic,
     stream: string | undefined,
     make: () => ServerMessage<Uint8Array>,
     isDue: (subscription: Subscription) => boolean = () => true,
+    slot = stream ?? '',
   ): void {
     const message = new SharedMessage(make);
     for (const client of this.#clients) {
       const { subscription } = client;
       if (!subscription.wants(topic, stream) || !isDue(subscription)) continue;
-      client.offer(topic, stream ?? '', message.renderAs(subscription.formatOf(topic)));
+      client.offer(topic, slot, message.renderAs(subscription.formatOf(topic)));
     }
   }
 

@@ -1,6 +1,7 @@
 import type { Clock } from '../core/clock.ts';
 import type { Incidents } from '../flow/incidents.ts';
 import type { FleetPort } from './fleet-port.ts';
+import type { RolloutPort } from './rollout-port.ts';
 
 /** What the gateway needs from a logger; pino satisfies it. */
 export interface GatewayLogger {
@@ -23,6 +24,8 @@ export interface GatewayOptions {
   readonly logger?: GatewayLogger;
   /** Hosts and jobs; absent if the gateway shows a single machine. */
   readonly fleet?: FleetPort;
+  /** Roll-outs of the pipeline; absent if the host cannot run several models. */
+  readonly rollouts?: RolloutPort;
   /** Returned unchanged by `GET /api/pipelines`. */
   readonly pipelines?: readonly object[];
   /** Returned unchanged by `GET /api/models`. */

@@ -13,10 +13,13 @@ const STATUS: Readonly<Partial<Record<ErrorCode, number>>> = {
   STREAM_NOT_FOUND: 404,
   HOST_NOT_FOUND: 404,
   JOB_NOT_FOUND: 404,
+  ROLLOUT_NOT_FOUND: 404,
   ROUTE_NOT_FOUND: 404,
   STREAM_EXISTS: 409,
   STREAM_STATE: 409,
   JOB_EXISTS: 409,
+  ROLLOUT_RUNNING: 409,
+  ROLLOUT_STATE: 409,
   // 422: the request is well-formed, but what it names cannot be used.
   SOURCE_NOT_FOUND: 422,
   SOURCE_EMPTY: 422,
@@ -25,6 +28,9 @@ const STATUS: Readonly<Partial<Record<ErrorCode, number>>> = {
   SOURCE_NO_VIDEO: 422,
   MODEL_NOT_FOUND: 422,
   MODEL_INVALID: 422,
+  MODEL_UNSUPPORTED: 422,
+  MODEL_AMBIGUOUS: 422,
+  MODEL_WEIGHTS_MISSING: 422,
   SOURCE_UNREACHABLE: 502,
   SOURCE_UNAUTHORIZED: 502,
 };

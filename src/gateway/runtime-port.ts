@@ -2,6 +2,7 @@ import type { PublishedFrame } from '../core/frame.ts';
 import type { EventMessage } from '../protocol/feed.ts';
 import type { FleetReport } from '../protocol/fleet-report.ts';
 import type { HostReport, StreamReport } from '../protocol/report.ts';
+import type { RolloutReport } from '../protocol/rollout-records.ts';
 
 export interface RuntimeReport {
   readonly timeMs: number;
@@ -9,6 +10,8 @@ export interface RuntimeReport {
   readonly host: HostReport;
   /** Only if the port shows a fleet. */
   readonly fleet?: FleetReport;
+  /** Only if the gateway shows roll-outs and there was one. */
+  readonly rollout?: RolloutReport;
 }
 
 export interface PreviewPicture {

@@ -14,6 +14,7 @@ import { GatewayMetrics } from './metrics.ts';
 import { findPackageFiles } from './package-files.ts';
 import { addFleetRoutes } from './routes-fleet.ts';
 import { addHostRoutes } from './routes-host.ts';
+import { addRolloutRoutes } from './routes-rollouts.ts';
 import { addStreamRoutes } from './routes-streams.ts';
 import type { RuntimePort } from './runtime-port.ts';
 import { addSecurityHeaders, addStaticFiles, SIGN_IN_PAGE } from './static-files.ts';
@@ -44,6 +45,7 @@ export async function startGateway(runtime: RuntimePort, options: GatewayOptions
     heartbeatMs: options.heartbeatMs ?? 15_000,
     clock: incidents.clock('the feed', options.clock ?? systemClock),
     incidents,
+    ...(options.rollouts === undefined ? {} : { rollouts: options.rollouts }),
   });
   const app = await buildApp(runtime, options, { guard, feed, files, incidents });
   const close = makeClose(app, feed);
@@ -94,6 +96,7 @@ async function buildApp(
   addFeedRoute(app, { feed, maxClients: options.maxClients ?? 200, incidents });
   addStreamRoutes(app, runtime);
   addFleetRoutes(app, options.fleet ?? null);
+  addRolloutRoutes(app, options.rollouts ?? null);
   addHostRoutes(app, runtime, {
     version: files.version,
     pipelines: options.pipelines ?? [],

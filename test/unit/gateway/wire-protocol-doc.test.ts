@@ -6,9 +6,11 @@ import { clientMessage, EVENT_KINDS, FEED_PROTOCOL, TOPICS } from '../../../src/
 import { deadLetter, JOB_STATES } from '../../../src/protocol/fleet.ts';
 import { FLEET_HOST_STATES } from '../../../src/protocol/fleet-report.ts';
 import { BUSY_STAGES, LATENCY_STAGES, STREAM_STATES } from '../../../src/protocol/report.ts';
+import { GUARD_VERDICTS, ROLLOUT_STATES, type VersionReport } from '../../../src/protocol/rollout-records.ts';
 import { FeedSocket } from '../../support/feed-socket.ts';
 import { FleetRig } from '../../support/fleet-rig.ts';
 import { openGateway } from '../../support/open-gateways.ts';
+import { RolloutPortDouble } from '../../support/rollout-port-double.ts';
 import { publishedFrame, RuntimeDouble } from '../../support/runtime-double.ts';
 
 const page = readFileSync(new URL('../../../docs/wire-protocol.md', import.meta.url), 'utf8');
@@ -88,6 +90,24 @@ describe('docs/wire-protocol.md', () => {
     expect(undocumented([...FLEET_HOST_STATES, ...JOB_STATES, ...Object.keys(deadLetter.shape)])).toEqual(['jobId']);
   });
 
+  it('describes every field of a roll-out, of its versions and of its frames', async () => {
+    const rollouts = new RolloutPortDouble();
+    const port = new RuntimeDouble(['gate']);
+    const { url } = await openGateway(port, { rollouts });
+    const client = await FeedSocket.open(url);
+    client.say({ type: 'subscribe', topics: ['stats', 'preview'] });
+    await client.settle();
+    port.tick();
+    port.preview(publishedFrame('gate', 1, []), Uint8Array.of(1));
+    rollouts.shadow({ stream: 'gate', frame: 1, control: [], candidate: [] });
+    await client.until(() => client.messages.some(({ type }) => type === 'shadow'));
+    const names = fieldNames(client.messages);
+    for (const name of ['candidateStreams', 'verdict', 'heldBy', 'candidate']) expect(names).toContain(name);
+    expect(undocumented(names)).toEqual([]);
+    const fields: readonly (keyof VersionReport)[] = ['hash', 'label', 'inputSize', 'createdMs', 'role'];
+    expect(undocumented([...fields, ...ROLLOUT_STATES, ...GUARD_VERDICTS])).toEqual([]);
+  });
+
   it('describes every field that a client can send', () => {
     const names = clientMessage.options.flatMap((option) => Object.keys(option.shape));
     expect(names).toContain('streams');
@@ -100,7 +120,7 @@ describe('docs/wire-protocol.md', () => {
   });
 
   it('names every route of the API', () => {
-    const source = ['routes-streams', 'routes-host', 'routes-fleet'].map((name) =>
+    const source = ['routes-streams', 'routes-host', 'routes-fleet', 'routes-rollouts'].map((name) =>
       readFileSync(new URL(`../../../src/gateway/${name}.ts`, import.meta.url), 'utf8'),
     );
     const routes = [...source.join().matchAll(/app\.(get|post|patch|delete)\S*\('([^']+)'/g)];

@@ -1,0 +1,34 @@
+import type { EventMessage } from '../protocol/feed.ts';
+import type { Decision, RolloutReport, ShadowObservation, VersionReport } from '../protocol/rollout-records.ts';
+
+/** What an operator can do with a roll-out. */
+export const ROLLOUT_VERBS = ['promote', 'hold', 'resume', 'abort', 'undo'] as const;
+export type RolloutVerb = (typeof ROLLOUT_VERBS)[number];
+
+/** Who acts, for the audit log. */
+export interface RolloutAction {
+  readonly who: string;
+  /** `promote` only: goes to 100 % at once. */
+  readonly isFull: boolean;
+}
+
+/**
+ * What the gateway needs from roll-outs. Every promise rejects with CONTROL_UNREACHABLE while the control plane does not
+ * answer.
+ */
+export interface RolloutPort {
+  /** The newest roll-out as last read, at most a second ago; null if the pipeline has had none. */
+  rollout(): RolloutReport | null;
+  /** `request` is unchecked user input. @throws CONFIG_INVALID, MODEL_*, ROLLOUT_RUNNING */
+  startRollout(request: unknown, who: string): Promise<RolloutReport>;
+  /** @throws ROLLOUT_NOT_FOUND, ROLLOUT_STATE */
+  actOnRollout(verb: RolloutVerb, action: RolloutAction): Promise<RolloutReport>;
+  /** Decisions, newest first. */
+  rolloutHistory(): Promise<readonly Decision[]>;
+  /** All known versions of the pipeline, oldest first. */
+  versions(): readonly VersionReport[];
+  /** Each decision of this pipeline once, whichever host made it. Returns a function that unsubscribes. */
+  onRolloutEvent(listener: (event: EventMessage) => void): () => void;
+  /** Frames of this host that both versions inferred. */
+  onShadow(listener: (observation: ShadowObservation) => void): () => void;
+}

@@ -1,0 +1,63 @@
+import type { FastifyInstance, FastifyRequest } from 'fastify';
+import { z } from 'zod';
+import { check } from '../config/check.ts';
+import { SightlineError } from '../errors/sightline-error.ts';
+import type { RolloutReport, VersionReport } from '../protocol/rollout-records.ts';
+import type { RolloutPort, RolloutVerb } from './rollout-port.ts';
+
+/** The audit log and terminals show it, so it has no control characters. */
+const by = z.string().regex(/^[\p{L}\p{N} ._@+\\-]{1,128}$/u, 'expected a name of letters, digits, spaces and ._@+\\-');
+const actBody = z.strictObject({ by: by.optional() }).nullish();
+const promoteBody = z.strictObject({ by: by.optional(), full: z.boolean().optional() }).nullish();
+
+interface IdParams {
+  readonly Params: { readonly id: string };
+}
+
+/**
+ * Adds `/api/rollouts` and `/api/versions`.
+ *
+ * @param port - null if this host has no roll-outs: then the routes answer with an error that says so.
+ */
+export function addRolloutRoutes(app: FastifyInstance, port: RolloutPort | null): void {
+  const rollouts = (): RolloutPort => port ?? refuse();
+  const act = async (verb: RolloutVerb, request: FastifyRequest): Promise<RolloutReport> => {
+    const body = verb === 'promote' ? check(promoteBody, request.body, 'body') : check(actBody, request.body, 'body');
+    const isFull = body !== null && body !== undefined && 'full' in body && body.full === true;
+    return rollouts().actOnRollout(verb, { who: whoOf(request), isFull });
+  };
+
+  app.get('/api/rollouts', () => ({ rollout: rollouts().rollout() }));
+  app.post('/api/rollouts', async (request, reply) => {
+    const report = await rollouts().startRollout(request.body, whoOf(request));
+    return reply.code(201).header('location', '/api/rollouts').send(report);
+  });
+  app.get('/api/rollouts/history', async () => ({ decisions: await rollouts().rolloutHistory() }));
+  app.post('/api/rollouts/promote', (request) => act('promote', request));
+  app.post('/api/rollouts/hold', (request) => act('hold', request));
+  app.post('/api/rollouts/resume', (request) => act('resume', request));
+  app.post('/api/rollouts/abort', (request) => act('abort', request));
+  app.post('/api/rollouts/undo', (request) => act('undo', request));
+
+  app.get('/api/versions', () => ({ versions: rollouts().versions() }));
+  app.get<IdParams>('/api/versions/:id', ({ params }) => findVersion(rollouts().versions(), params.id));
+}
+
+/** @param id - label, hash, or at least 8 digits of the hash. */
+function findVersion(versions: readonly VersionReport[], id: string): VersionReport {
+  const isPrefix = /^[0-9a-f]{8,64}$/.test(id);
+  const found = versions.find(({ label, hash }) => label === id || (isPrefix && hash.startsWith(id)));
+  if (found !== undefined) return found;
+  const known = versions.map(({ label }) => label).join(', ');
+  throw new SightlineError('ROLLOUT_NOT_FOUND', `version "${id}": not found. Known are ${known}.`, { id });
+}
+
+/** Names who acts, for the audit log: as the client says, else its address. */
+function whoOf({ body, ip }: FastifyRequest): string {
+  const named = typeof body === 'object' && body !== null && 'by' in body ? by.safeParse(body.by) : null;
+  return named?.success === true ? named.data : `a client at ${ip}`;
+}
+
+function refuse(): never {
+  throw new SightlineError('ROUTE_NOT_FOUND', 'This gateway has no roll-outs: its host runs one model only.');
+}

@@ -1,0 +1,136 @@
+import { writeFileSync } from 'node:fs';
+import type { Browser, Page } from 'playwright-core';
+import sharp from 'sharp';
+import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import type { Detection } from '../../src/core/detection.ts';
+import { browserPath, browserTitle, openBrowser, until, visit } from '../support/chromium.ts';
+import { openGateway } from '../support/open-gateways.ts';
+import { RolloutPortDouble, rolloutReport } from '../support/rollout-port-double.ts';
+import { publishedFrame, RuntimeDouble } from '../support/runtime-double.ts';
+
+const person = (x: number): Detection => ({ classId: 0, label: 'person', score: 0.9, box: [x, 100, 80, 200] });
+
+describe.skipIf(browserPath === undefined)(browserTitle('the roll-out on the dashboard'), () => {
+  let browser: Browser;
+  let jpeg: Buffer;
+
+  beforeAll(async () => {
+    browser = await openBrowser();
+    const grey = { width: 640, height: 360, channels: 3, background: '#586270' } as const;
+    jpeg = await sharp({ create: grey }).jpeg().toBuffer();
+  });
+  afterAll(() => browser.close());
+
+  async function open(rollouts: RolloutPortDouble) {
+    const live = new RuntimeDouble(['gate', 'yard']);
+    const { url } = await openGateway(live, { rollouts });
+    const { page, complaints } = await visit(browser, url);
+    live.tick();
+    await page.waitForSelector('#rollout:not([hidden])');
+    return { page, complaints, live };
+  }
+
+  /** Numbers of an SVG shape, by attribute. */
+  const shapes = (page: Page, selector: string): Promise<Record<string, number>[]> =>
+    page
+      .locator(selector)
+      .evaluateAll((nodes) =>
+        nodes.map((node) => Object.fromEntries([...node.attributes].map(({ name, value }) => [name, Number(value)]))),
+      );
+
+  it('shows versions, steps, shares and the reason', async () => {
+    const { page, complaints } = await open(new RolloutPortDouble());
+    expect(await page.textContent('.rollout-head h2')).toBe('people@2 → people@3');
+    expect(await page.locator('.rollout-steps li').allInnerTexts()).toEqual([
+      'Baseline',
+      '1 %',
+      '10 %',
+      '50 %',
+      '100 %',
+    ]);
+    expect(await page.textContent('.rollout-steps [data-phase="now"]')).toBe('10 %');
+    expect(await page.locator('.rollout-steps [data-phase="done"]').count()).toBe(2);
+    expect(await page.textContent('.rollout-progress')).toContain('10 %: 1 of 12 streams');
+    expect(await page.textContent('.rollout-reason')).toContain('the margin is 0.03');
+    expect(complaints).toEqual([]);
+    await page.close();
+  });
+
+  it('draws each interval against its margin: inside for pass, beyond for fail', async () => {
+    const { page } = await open(new RolloutPortDouble());
+    const bars = async (guard: string) => {
+      const [bar] = await shapes(page, `[data-guard="${guard}"] .guard-bar`);
+      const [high, low] = await shapes(page, `[data-guard="${guard}"] .guard-margin`);
+      return { left: bar!.x!, right: bar!.x! + bar!.width!, low: low!.x1!, high: high!.x1! };
+    };
+    const pass = await bars('agreement');
+    expect(pass.left > pass.low && pass.right < pass.high).toBe(true);
+    const open_ = await bars('p99');
+    expect(open_.left > open_.low && open_.left < open_.high && open_.right > open_.high).toBe(true);
+    const fail = await bars('boxes');
+    expect(fail.right).toBeLessThan(fail.low);
+    expect(await page.locator('[data-guard="deviceTime"] .guard-bar').getAttribute('hidden')).not.toBeNull();
+    await page.close();
+  });
+
+  it('shows one frame twice, with the boxes of each version', async () => {
+    const rollouts = new RolloutPortDouble();
+    const { page, live, complaints } = await open(rollouts);
+    await until(() => live.watched.has('gate'));
+    const [control, candidate] = [[person(100)], [person(100), person(400)]];
+    live.preview({ ...publishedFrame('gate', 7, candidate), width: 640, height: 360 }, jpeg);
+    rollouts.shadow({ stream: 'gate', frame: 7, control, candidate });
+    const captions = page.locator('.rollout-pictures figcaption');
+    await until(async () => ((await captions.nth(1).textContent()) ?? '').startsWith('people@3: 2 boxes'));
+    expect(await captions.allInnerTexts()).toEqual([
+      'people@2: 1 box (gate, frame 7)',
+      'people@3: 2 boxes (gate, frame 7)',
+    ]);
+    await until(async () => (await page.locator('.rollout-pictures .view[data-has-picture]').count()) === 2);
+    if (process.env.SCREENSHOT !== undefined) writeFileSync(process.env.SCREENSHOT, await page.screenshot());
+    expect(complaints).toEqual([]);
+    await page.close();
+  });
+
+  it('shows a control stream beside a candidate stream while no frame is inferred by both', async () => {
+    const { page, live } = await open(new RolloutPortDouble());
+    await until(() => live.watched.has('gate') && live.watched.has('yard'));
+    live.preview(publishedFrame('gate', 3, []), jpeg);
+    live.preview(publishedFrame('yard', 9, [person(100)]), jpeg);
+    const captions = page.locator('.rollout-pictures figcaption');
+    await until(async () => (await captions.nth(0).textContent()) === 'people@2: 1 box (yard, frame 9)');
+    expect(await captions.nth(1).textContent()).toBe('people@3: 0 boxes (gate, frame 3)');
+    await page.close();
+  });
+
+  it('holds at once, and asks before promoting or aborting', async () => {
+    const rollouts = new RolloutPortDouble();
+    const { page, live } = await open(rollouts);
+    await page.click('[data-verb="hold"]');
+    await until(() => rollouts.calls.length === 1);
+    rollouts.report = rolloutReport({ state: 'holding', heldBy: 'anna' });
+    live.tick();
+    await until(async () => (await page.textContent('[data-verb="hold"]')) === 'Release');
+    expect(await page.textContent('.rollout-head .badge')).toBe('Held by anna');
+    await page.click('[data-verb="hold"]');
+    await page.click('[data-verb="promote"]');
+    expect(await page.textContent('#rollout-text')).toContain('people@3 goes to 50 % of the streams');
+    await page.click('#rollout-dialog button[value="cancel"]');
+    await page.click('[data-verb="abort"]');
+    await page.click('#rollout-do');
+    await until(() => rollouts.calls.length === 3);
+    expect(rollouts.calls).toEqual(['hold by dashboard', 'resume by dashboard', 'abort by dashboard']);
+    await page.close();
+  });
+
+  it('shows the end: undo after a promotion, and nothing before the first roll-out', async () => {
+    const rollouts = new RolloutPortDouble(rolloutReport({ state: 'promoted', share: 100, step: 4 }));
+    const { page, live } = await open(rollouts);
+    expect(await page.locator('.rollout-actions button:visible').allInnerTexts()).toEqual(['Undo']);
+    expect(await page.locator('.rollout-compare:visible').count()).toBe(0);
+    rollouts.report = null;
+    live.tick();
+    await until(async () => (await page.locator('#rollout:visible').count()) === 0);
+    await page.close();
+  });
+});
