@@ -1,14 +1,17 @@
 import type { Command } from 'commander';
 import { SightlineError } from '../errors/sightline-error.ts';
+import type { VersionReport } from '../protocol/rollout-records.ts';
 import { fileSettings, loadConfigured, manifestFolders } from '../runtime/model/load-detector.ts';
 import { verifyCompiled } from '../runtime/model/verify-prepared.ts';
 import { findWeights } from '../store/find-weights.ts';
 import { listManifests, listUserManifests } from '../store/manifests.ts';
 import { findOpenvino } from '../store/openvino/openvino-place.ts';
 import { type CliIo, note, print, printJson } from './cli-io.ts';
+import { addGatewayFlags, askGateway, type GatewayFlags } from './gateway-client.ts';
 import { addEngineFlags, addFileFlags, type ModelFlags, modelConfigOf } from './model-flags.ts';
 import { addModelsAdd } from './models-add.ts';
 import { addModelsCompile, compiled } from './models-compile.ts';
+import { versionsText } from './rollout-tables.ts';
 import { picturesIn } from './sample-pictures.ts';
 import { table } from './table.ts';
 
@@ -19,7 +22,9 @@ type VerifiedRow = Awaited<ReturnType<typeof verifyCompiled>>[number] & {
 };
 
 export function addModels(program: Command, io: CliIo): void {
-  const models = program.command('models').description('detectors: list, fetch, add your own, compile, verify');
+  const models = program
+    .command('models')
+    .description('detectors: list, fetch, add your own, compile, verify; versions of a running host');
   models
     .command('list')
     .description('list the built-in detectors and your own, and whether their weights are on this machine')
@@ -36,6 +41,9 @@ export function addModels(program: Command, io: CliIo): void {
       );
       for (const path of paths) print(io, path);
     });
+  addGatewayFlags(models.command('versions').description('list the versions that a running host has used, newest last'))
+    .option('--json', 'one JSON document on standard output')
+    .action((flags: GatewayFlags & { json?: boolean }) => versions(flags, io));
   addModelsAdd(models, io);
   addModelsCompile(models, io);
   const verify = models
@@ -50,6 +58,14 @@ export function addModels(program: Command, io: CliIo): void {
       '\nWithout --engine and --precision every engine and precision is compared.\n\nExamples:\n  sightline models verify centernet --images photos\n  sightline models verify yolox-nano --engine tensorflow --precision f16 --images photos --json',
     )
     .action((name: string, flags: VerifyFlags, command: Command) => verifyAll(name, flags, command, io));
+}
+
+async function versions(flags: GatewayFlags & { readonly json?: boolean }, io: CliIo): Promise<void> {
+  const reply = (await askGateway(io, flags, 'GET', '/api/versions')) as {
+    readonly versions: readonly VersionReport[];
+  };
+  if (flags.json === true) printJson(io, reply.versions);
+  else print(io, versionsText(reply.versions));
 }
 
 function weights(io: CliIo, mayFetch: boolean): Parameters<typeof findWeights>[1] {

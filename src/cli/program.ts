@@ -8,6 +8,7 @@ import { addHost } from './host.ts';
 import { addJobs } from './jobs.ts';
 import { addModels } from './models.ts';
 import { addOptimize } from './optimize.ts';
+import { addRollout } from './rollout.ts';
 import { addRun } from './run.ts';
 import { runProgram } from './run-program.ts';
 import { addScore } from './score.ts';
@@ -49,6 +50,7 @@ export async function runCli(args: readonly string[], io: CliIo, version: string
     addSubmit,
     addJobs,
     addStreams,
+    addRollout,
   ])
     add(program, io);
   return runProgram(program, args, io);

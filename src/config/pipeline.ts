@@ -7,6 +7,19 @@ import { whole } from './number.ts';
 import { sinkConfig } from './sinks.ts';
 import { streamConfig, streamDefaults } from './stream.ts';
 
+const rolloutConfig = z.strictObject({
+  folder: z
+    .string()
+    .min(1)
+    .optional()
+    .describe(
+      'Folder of the audit log and, without Redis, of the state of roll-outs; the folder rollouts in the cache if absent.',
+    ),
+  warmMs: whole(0, 86_400_000)
+    .default(600_000)
+    .describe('How long the other version stays loaded after a roll-out, so that undo takes effect at once.'),
+});
+
 export const pipelineConfig = z.strictObject({
   name: z.string().min(1).describe('Name of the pipeline.'),
   description: z.string().min(1).describe('When to use it, in a sentence.'),
@@ -18,6 +31,7 @@ export const pipelineConfig = z.strictObject({
   sinks: z.array(sinkConfig).default([]).describe('Where results go besides the WebSocket.'),
   gateway: gatewayConfig.prefault({}).describe('HTTP and WebSocket.'),
   fleet: fleetConfig.prefault({}).describe('How this host takes part in a fleet (sightline host).'),
+  rollout: rolloutConfig.prefault({}).describe('Where roll-outs are kept.'),
   preview: previewConfig.prefault({}).describe('Pictures for the dashboard.'),
 });
 

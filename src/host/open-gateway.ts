@@ -5,6 +5,7 @@ import type { PipelineConfig } from '../config/pipeline.ts';
 import type { Incidents } from '../flow/incidents.ts';
 import type { FleetPort } from '../gateway/fleet-port.ts';
 import type { Gateway, GatewayLogger } from '../gateway/gateway-options.ts';
+import type { RolloutPort } from '../gateway/rollout-port.ts';
 import type { RuntimePort } from '../gateway/runtime-port.ts';
 import { startGateway } from '../gateway/server.ts';
 import type { EventKind, EventMessage } from '../protocol/feed.ts';
@@ -19,6 +20,8 @@ const WARNINGS: ReadonlySet<EventKind> = new Set([
   'engine-failed',
   'engine-restarted',
   'lane-restarted',
+  'rollout-held',
+  'rollout-rolled-back',
 ]);
 
 /** Writes an event to the log. Its line names the stream once, even if the message does not name it. */
@@ -35,6 +38,7 @@ export interface GatewayRequest {
   readonly address: { readonly host?: string; readonly port?: number };
   readonly log: GatewayLogger;
   readonly fleet?: FleetPort;
+  readonly rollouts?: RolloutPort;
   readonly incidents: Incidents;
 }
 
@@ -44,7 +48,7 @@ export async function openGateway(
   request: GatewayRequest,
   context: ProcessContext,
 ): Promise<Gateway> {
-  const { config, address, log, fleet, incidents } = request;
+  const { config, address, log, fleet, rollouts, incidents } = request;
   return startGateway(port, {
     host: address.host ?? config.gateway.host,
     port: address.port ?? config.gateway.port,
@@ -61,6 +65,7 @@ export async function openGateway(
       reportedAp: reported?.ap ?? null,
     })),
     ...(fleet === undefined ? {} : { fleet }),
+    ...(rollouts === undefined ? {} : { rollouts }),
   });
 }
 

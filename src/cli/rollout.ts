@@ -1,0 +1,182 @@
+import { existsSync, readFileSync } from 'node:fs';
+import { userInfo } from 'node:os';
+import { resolve } from 'node:path';
+import type { Command } from 'commander';
+import { LineCounter, parseDocument } from 'yaml';
+import { loadPipeline } from '../config/load-pipeline.ts';
+import { SightlineError } from '../errors/sightline-error.ts';
+import type { Decision, RolloutReport } from '../protocol/rollout-records.ts';
+import { type CliIo, print, printJson } from './cli-io.ts';
+import { addGatewayFlags, askGateway, type GatewayFlags } from './gateway-client.ts';
+import { historyText, rolloutText } from './rollout-tables.ts';
+
+interface RolloutFlags extends GatewayFlags {
+  readonly json?: boolean;
+}
+
+interface StartFlags extends RolloutFlags {
+  readonly model?: string;
+  readonly pipeline?: string;
+  readonly steps: readonly number[];
+  readonly hold: number;
+  readonly minFrames: number;
+  readonly guards?: string;
+  readonly shadow?: boolean;
+  readonly shadowRatio?: number;
+}
+
+const HELP = `
+Examples:
+  sightline rollout start --model yolox-s                        1, 10, 50 and 100 % of the streams, at least 60 s each
+  sightline rollout start --pipeline new.yaml --steps 5,25,100 --hold 10m --guards guards.yaml
+  sightline rollout start --model yolox-s --shadow               first compares boxes, without any stream using it
+  sightline rollout status
+  sightline rollout hold                                         stay at this share; hold --release lets it go on
+  sightline rollout promote                                      next step now, whatever the guards say
+  sightline rollout abort                                        back to the version before
+  sightline rollout undo                                         the same, also after the promotion
+
+Every command talks to a running host (--url), and any host of a fleet will do. docs/rollout.md explains steps and guards.`;
+
+const HOLD = /^(\d+(?:\.\d+)?)(ms|s|m|h)?$/;
+const UNIT_MS: Readonly<Record<string, number>> = { ms: 1, s: 1000, m: 60_000, h: 3_600_000 };
+
+/** Adds `rollout`: starts and steers the roll-out of a pipeline through the gateway of a running host. */
+export function addRollout(program: Command, io: CliIo): void {
+  const rollout = program
+    .command('rollout')
+    .description('change the model of live streams step by step, with guards that roll back')
+    .addHelpText('after', HELP);
+  const command = (name: string, description: string): Command =>
+    addGatewayFlags(rollout.command(name).description(description)).option(
+      '--json',
+      'one JSON document on standard output',
+    );
+
+  command('start', 'start a roll-out')
+    .option('--model <name>', 'detector to change to; all other settings stay as they are')
+    .option('--pipeline <file>', 'pipeline whose model and batch sections to change to')
+    .option('--steps <list>', 'percentages of the streams, rising to 100', stepsOf, [1, 10, 50, 100])
+    .option('--hold <time>', 'shortest time of a step, such as 60s, 10m or 1h', holdOf, 60_000)
+    .option('--min-frames <n>', 'frames that the candidate must have inferred in a step', Number, 1000)
+    .option('--guards <file>', 'YAML file with margins of the guards (default: see docs/rollout.md)')
+    .option('--shadow', 'compare boxes on frames that both versions infer, before any stream uses the new one')
+    .option('--shadow-ratio <r>', 'share of a stream that both versions infer, 0.01 to 1 (default: 0.2)', Number)
+    .action(async (flags: StartFlags) => {
+      const report = (await askGateway(io, flags, 'POST', '/api/rollouts', startBody(flags))) as RolloutReport;
+      show(report, flags);
+    });
+  command('status', 'show the roll-out with its guards').action(async (flags: RolloutFlags) => {
+    const { rollout: report } = (await askGateway(io, flags, 'GET', '/api/rollouts')) as {
+      readonly rollout: RolloutReport | null;
+    };
+    if (report === null)
+      throw new SightlineError('ROLLOUT_NOT_FOUND', `${flags.url}: this pipeline has had no roll-out; start one first`);
+    show(report, flags);
+  });
+  command('promote', 'go to the next step now, whatever the guards say')
+    .option('--full', 'go to 100 % and end the roll-out')
+    .action((flags: RolloutFlags & { readonly full?: boolean }) =>
+      act('promote', flags, flags.full === true ? { full: true } : {}),
+    );
+  command('hold', 'stay at this share until promote, abort, undo or hold --release; guards still roll back')
+    .option('--release', 'let it go on by itself')
+    .action((flags: RolloutFlags & { readonly release?: boolean }) =>
+      act(flags.release === true ? 'resume' : 'hold', flags),
+    );
+  command('abort', 'stop it: all streams return to the version before').action((flags: RolloutFlags) =>
+    act('abort', flags),
+  );
+  command('undo', 'return to the version before, also after the promotion').action((flags: RolloutFlags) =>
+    act('undo', flags),
+  );
+  command('history', 'list all decisions, newest first').action(async (flags: RolloutFlags) => {
+    const { decisions } = (await askGateway(io, flags, 'GET', '/api/rollouts/history')) as {
+      readonly decisions: readonly Decision[];
+    };
+    if (flags.json === true) printJson(io, decisions);
+    else print(io, historyText(decisions));
+  });
+
+  async function act(verb: string, flags: RolloutFlags, body: object = {}): Promise<void> {
+    const path = `/api/rollouts/${verb}`;
+    show((await askGateway(io, flags, 'POST', path, { ...body, by: userName() })) as RolloutReport, flags);
+  }
+
+  function show(report: RolloutReport, flags: RolloutFlags): void {
+    if (flags.json === true) printJson(io, report);
+    else print(io, rolloutText(report));
+  }
+}
+
+function startBody(flags: StartFlags): object {
+  const { model, pipeline, steps, hold, minFrames, guards, shadow, shadowRatio } = flags;
+  if ((model === undefined) === (pipeline === undefined))
+    throw new SightlineError(
+      'COMMAND_INVALID',
+      `--model, --pipeline: expected one of them, received ${model === undefined ? 'neither' : 'both'}`,
+    );
+  return {
+    ...(model === undefined ? { settings: settingsOf(pipeline!) } : { model: absolute(model) }),
+    ...{ steps, holdMs: hold, minFrames, shadow: shadow === true, by: userName() },
+    ...(shadowRatio === undefined ? {} : { shadowRatio }),
+    ...(guards === undefined ? {} : { guards: readGuards(guards) }),
+  };
+}
+
+function settingsOf(path: string): object {
+  const { model, batch } = loadPipeline(path);
+  return { model: { ...model, name: absolute(model.name) }, batch };
+}
+
+/** The host has another working directory. Names of detectors stay names. */
+function absolute(model: string): string {
+  return existsSync(model) ? resolve(model) : model;
+}
+
+/** Reads the settings of the guards; the host checks them. @throws CONFIG_NOT_FOUND, CONFIG_INVALID */
+function readGuards(path: string): unknown {
+  let text: string;
+  try {
+    text = readFileSync(path, 'utf8');
+  } catch (error) {
+    throw new SightlineError('CONFIG_NOT_FOUND', `--guards ${path}: cannot be read: ${(error as Error).message}`, {
+      path,
+    });
+  }
+  const lines = new LineCounter();
+  const document = parseDocument(text, { lineCounter: lines, prettyErrors: false });
+  const problem = document.errors[0];
+  if (problem !== undefined) {
+    const { line, col } = lines.linePos(problem.pos[0]);
+    const message = `${path}: line ${line}, column ${col}: not valid YAML: ${problem.message}`;
+    throw new SightlineError('CONFIG_INVALID', message, { path, line });
+  }
+  const settings: unknown = document.toJS();
+  if (typeof settings !== 'object' || settings === null || Array.isArray(settings))
+    throw new SightlineError('CONFIG_INVALID', `${path}: expected the guards with their margins, received no keys`, {
+      path,
+    });
+  return settings;
+}
+
+function stepsOf(text: string): readonly number[] {
+  const steps = text.split(',').map(Number);
+  if (steps.every((share) => Number.isFinite(share))) return steps;
+  throw new SightlineError('COMMAND_INVALID', `--steps: expected percentages such as 1,10,50,100, received "${text}"`);
+}
+
+function holdOf(text: string): number {
+  const [, number, unit = 's'] = HOLD.exec(text) ?? [];
+  if (number !== undefined) return Math.round(Number(number) * UNIT_MS[unit]!);
+  throw new SightlineError('COMMAND_INVALID', `--hold: expected a time such as 60s, 10m or 1h, received "${text}"`);
+}
+
+/** For the audit log. A user without an entry in the system's list is shown by the gateway with its address. */
+function userName(): string | undefined {
+  try {
+    return userInfo().username;
+  } catch {
+    return undefined;
+  }
+}

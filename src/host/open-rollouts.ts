@@ -1,0 +1,89 @@
+import { join } from 'node:path';
+import type { BatchConfig } from '../config/batch.ts';
+import type { Environment } from '../config/environment.ts';
+import type { ModelConfig } from '../config/model-config.ts';
+import type { PipelineConfig } from '../config/pipeline.ts';
+import type { FleetBus } from '../control/control-plane.ts';
+import { MemoryBus } from '../control/memory/memory-bus.ts';
+import { MemoryRollouts } from '../control/memory/memory-rollouts.ts';
+import { AuditLog } from '../control/rollout/audit-log.ts';
+import type { GuardPanels } from '../control/rollout/guard-panel.ts';
+import { RolloutAgent } from '../control/rollout/rollout-agent.ts';
+import type { RolloutStore } from '../control/rollout/rollout-store.ts';
+import type { RolloutTarget } from '../control/rollout/rollout-target.ts';
+import { firstVersion, type VersionParts } from '../control/rollout/versions.ts';
+import { systemClock } from '../core/clock.ts';
+import { SightlineError } from '../errors/sightline-error.ts';
+import type { Incidents } from '../flow/incidents.ts';
+import type { Version } from '../protocol/rollout-records.ts';
+import { loadConfigured } from '../runtime/model/load-detector.ts';
+import { sha256OfFile } from '../store/file-hash.ts';
+import { findWeights } from '../store/find-weights.ts';
+
+export interface VersionContext {
+  readonly environment: Environment;
+  readonly onNotice: (text: string) => void;
+}
+
+export interface RolloutRequest extends VersionContext {
+  readonly config: PipelineConfig;
+  /** The version that the configuration names, see `configuredVersion`. The target has loaded it. */
+  readonly initial: Version;
+  readonly target: RolloutTarget;
+  readonly panels: GuardPanels;
+  /** null: this host is alone, and keeps the state of its roll-outs in a folder. */
+  readonly fleet: { readonly hostId: string; readonly store: RolloutStore; readonly bus: FleetBus } | null;
+  /** Names of all streams of the pipeline, on all hosts. */
+  readonly streams: () => readonly string[];
+  readonly incidents: Incidents;
+}
+
+/** Name of a host without a fleet in decisions. */
+const ALONE = 'this-host';
+
+/**
+ * Opens this host's part in roll-outs. The caller starts and closes it.
+ *
+ * @throws SINK_FAILED if the audit log cannot be written.
+ */
+export async function openRollouts(request: RolloutRequest): Promise<RolloutAgent> {
+  const { config, environment, fleet, onNotice, initial, target, panels, streams, incidents } = request;
+  const pipeline = config.name;
+  const { folder = join(environment.cacheDir, 'rollouts'), warmMs } = config.rollout;
+  const { beatMs, leaseMs } = config.fleet;
+  const hostId = fleet?.hostId ?? ALONE;
+  const file = `${encodeURIComponent(pipeline)}-${hostId}-audit.jsonl`;
+  return new RolloutAgent({
+    store: fleet?.store ?? new MemoryRollouts({ clock: systemClock, leaseMs, pipeline, folder }),
+    bus: fleet?.bus ?? new MemoryBus(incidents),
+    audit: await AuditLog.open(join(folder, file), onNotice),
+    resolve: (parts) => resolveVersion(parts, request),
+    ...{ target, panels, hostId, pipeline, initial, streams, beatMs, warmMs, onNotice, incidents },
+  });
+}
+
+/** Names the version that a configuration describes. @throws MODEL_* */
+export async function configuredVersion(config: PipelineConfig, context: VersionContext): Promise<Version> {
+  const { name, model, batch } = config;
+  return firstVersion(name, await resolveVersion({ model, batch }, context), Date.now());
+}
+
+/** Finds, or fetches, the files of a network and hashes them. @throws MODEL_* */
+async function resolveVersion(
+  { model, batch }: { readonly model: ModelConfig; readonly batch: BatchConfig },
+  { environment, onNotice }: VersionContext,
+): Promise<VersionParts> {
+  const manifest = await loadConfigured(model, environment);
+  // The fake engine needs a network's shape and classes, not its weights.
+  if (model.engine === 'fake') return { model, batch, weights: [] };
+  const { modelPath: searchPath, cacheDir } = environment;
+  const paths = await findWeights(manifest, { searchPath, cacheDir, onNotice });
+  const weights = await Promise.all(paths.map((path) => hashOf(path)));
+  return { model, batch, weights };
+}
+
+async function hashOf(path: string): Promise<string> {
+  const hash = await sha256OfFile(path);
+  if (hash !== null) return hash;
+  throw new SightlineError('MODEL_WEIGHTS_MISSING', `${path}: the file has just disappeared`, { path });
+}

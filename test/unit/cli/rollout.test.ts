@@ -1,0 +1,163 @@
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir, userInfo } from 'node:os';
+import { join } from 'node:path';
+import { Command } from 'commander';
+import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from 'vitest';
+import { addModels } from '../../../src/cli/models.ts';
+import { addRollout } from '../../../src/cli/rollout.ts';
+import { runProgram } from '../../../src/cli/run-program.ts';
+import { MemoryBus } from '../../../src/control/memory/memory-bus.ts';
+import { MemoryRollouts } from '../../../src/control/memory/memory-rollouts.ts';
+import type { Gateway } from '../../../src/gateway/gateway-options.ts';
+import { ManualClock } from '../../support/manual-clock.ts';
+import { openGateway } from '../../support/open-gateways.ts';
+import { guardReport } from '../../support/rollout-doubles.ts';
+import { type RolloutHost, RolloutRig } from '../../support/rollout-rig.ts';
+import { RuntimeDouble } from '../../support/runtime-double.ts';
+import { TextSink } from '../../support/text-sink.ts';
+
+const TOKEN = 'a-token-of-sixteen-characters';
+
+interface Ended {
+  readonly code: number;
+  readonly stdout: string;
+  readonly stderr: string;
+}
+
+describe('sightline rollout', () => {
+  let folder: string;
+  let rig: RolloutRig;
+  let host: RolloutHost;
+  let gateway: Gateway;
+
+  beforeAll(() => {
+    folder = mkdtempSync(join(tmpdir(), 'sightline-rollout-cli-'));
+    writeFileSync(join(folder, 'guards.yaml'), 'margin: 0.05\n');
+    writeFileSync(join(folder, 'broken.yaml'), 'margin: [\n');
+    writeFileSync(join(folder, 'list.yaml'), '- margin\n');
+    writeFileSync(join(folder, 'wrong.yaml'), 'margn: 0.05\n');
+    writeFileSync(
+      join(folder, 'new.yaml'),
+      'name: people\ndescription: The new one.\nmodel: { name: new, engine: fake }\nbatch: { maxBatch: 4 }\n',
+    );
+  });
+  afterAll(() => rmSync(folder, { recursive: true, force: true }));
+  beforeEach(async () => {
+    const clock = new ManualClock();
+    rig = new RolloutRig({
+      store: new MemoryRollouts({ clock, leaseMs: 5000, pipeline: 'people' }),
+      bus: new MemoryBus(),
+    });
+    host = await rig.host('one');
+    gateway = await openGateway(new RuntimeDouble(['gate']), { rollouts: host.agent, token: TOKEN });
+  });
+  afterEach(() => rig.close());
+
+  async function run(
+    args: readonly string[],
+    options: { url?: string; token?: string | undefined } = {},
+  ): Promise<Ended> {
+    const [stdout, stderr] = [new TextSink(), new TextSink()];
+    const token = 'token' in options ? options.token : TOKEN;
+    const environment = { ffmpegPath: undefined, searchPath: '', modelPath: [], cacheDir: '', token };
+    const io = { stdout, stderr, environment, stop: new AbortController().signal };
+    const program = new Command('sightline');
+    addRollout(program, io);
+    addModels(program, io);
+    const code = await runProgram(program, [...args, '--url', options.url ?? gateway.url], io);
+    return { code, stdout: stdout.text, stderr: stderr.text };
+  }
+
+  const json = async (...args: string[]): Promise<Record<string, unknown>> => {
+    const { code, stdout, stderr } = await run([...args, '--json']);
+    expect([code, stderr]).toEqual([0, '']);
+    return JSON.parse(stdout) as Record<string, unknown>;
+  };
+
+  it('starts a roll-out of a model with steps, hold time, frames and guards, and shows it', async () => {
+    const guards = join(folder, 'guards.yaml');
+    const flags = ['--steps', '5,100', '--hold', '10m', '--min-frames', '50', '--guards', guards];
+    const started = await json('rollout', 'start', '--model', 'new', ...flags);
+    expect(started).toMatchObject({
+      ...{ state: 'running', step: 0, steps: [0, 5, 100], share: 0, holdMs: 600_000, minFrames: 50 },
+      ...{ from: 'people@1', to: 'people@2', startedBy: userInfo().username },
+    });
+    expect(await json('rollout', 'status')).toEqual(started);
+    host.panels.say(guardReport('undecided', { low: -0.0123, high: 0.0456 }));
+    await host.agent.tick();
+    const { stdout } = await run(['rollout', 'status']);
+    expect(stdout).toContain('steps   [0] 5 100 %');
+    expect(stdout).toContain('-0.0123 to 0.0456');
+  });
+
+  it('takes model and batch settings from a pipeline file', async () => {
+    await json('rollout', 'start', '--pipeline', join(folder, 'new.yaml'));
+    const versions = (await json('models', 'versions')) as unknown as { label: string; role: string; model: string }[];
+    expect(versions.map(({ label, role, model }) => [label, role, model])).toEqual([
+      ['people@1', 'control', 'old'],
+      ['people@2', 'candidate', 'new'],
+    ]);
+  });
+
+  it('holds, releases, promotes, undoes, and lists who did what', async () => {
+    await json('rollout', 'start', '--model', 'new');
+    expect(await json('rollout', 'hold')).toMatchObject({ state: 'holding', heldBy: userInfo().username });
+    expect(await json('rollout', 'hold', '--release')).toMatchObject({ state: 'running', heldBy: null });
+    expect(await json('rollout', 'promote')).toMatchObject({ share: 1, step: 1 });
+    expect(await json('rollout', 'promote', '--full')).toMatchObject({ state: 'promoted', share: 100 });
+    expect(await json('rollout', 'undo')).toMatchObject({ state: 'rolled-back', share: 0 });
+    const history = (await json('rollout', 'history')) as unknown as { kind: string; who: string }[];
+    expect(history.map(({ kind }) => kind)).toEqual(['undone', 'promoted', 'advanced', 'resumed', 'held', 'started']);
+    expect(new Set(history.map(({ who }) => who))).toEqual(new Set([userInfo().username]));
+    expect((await run(['rollout', 'history'])).stdout.split('\n')[1]).toContain('undone');
+    await json('rollout', 'start', '--model', 'new');
+    expect(await json('rollout', 'abort')).toMatchObject({ id: 'rollout-2', state: 'aborted' });
+  });
+
+  it.each<[string, number, string, string[]]>([
+    ['no roll-out', 1, 'ROLLOUT_NOT_FOUND', ['status']],
+    ['nothing to promote', 1, 'ROLLOUT_NOT_FOUND', ['promote']],
+    ['an unknown model', 2, 'MODEL_NOT_FOUND', ['start', '--model', 'unknown']],
+    ['neither a model nor a pipeline', 2, 'COMMAND_INVALID', ['start']],
+    ['both', 2, 'COMMAND_INVALID', ['start', '--model', 'new', '--pipeline', 'NEW']],
+    ['a pipeline file that is missing', 2, 'CONFIG_NOT_FOUND', ['start', '--pipeline', '/none.yaml']],
+    ['falling steps', 2, 'steps: expected rising percentages', ['start', '--model', 'new', '--steps', '50,10,100']],
+    ['steps that end early', 2, 'that ends with 100', ['start', '--model', 'new', '--steps', '1,50']],
+    ['steps that are no numbers', 2, '--steps: expected percentages', ['start', '--model', 'new', '--steps', 'a,b']],
+    ['a hold time without meaning', 2, '--hold: expected a time', ['start', '--model', 'new', '--hold', 'soon']],
+    ['too few frames', 2, 'minFrames: expected', ['start', '--model', 'new', '--min-frames', '0']],
+    ['a guards file that is missing', 2, 'CONFIG_NOT_FOUND', ['start', '--model', 'new', '--guards', '/none.yaml']],
+    ['a guards file that is no YAML', 2, 'line 2', ['start', '--model', 'new', '--guards', 'BROKEN']],
+    ['a guards file with a list', 2, 'received no keys', ['start', '--model', 'new', '--guards', 'LIST']],
+    ['a guards file with a wrong key', 2, 'did you mean "margin"', ['start', '--model', 'new', '--guards', 'WRONG']],
+    ['the model in use', 2, 'has the same model', ['start', '--model', 'old']],
+    ['a URL that is none', 2, 'COMMAND_INVALID', ['status', '--url', 'ftp://host']],
+  ])('explains %s', async (_, code, text, args) => {
+    const files = { NEW: 'new.yaml', BROKEN: 'broken.yaml', LIST: 'list.yaml', WRONG: 'wrong.yaml' };
+    const named = args.map((arg) => (arg in files ? join(folder, files[arg as keyof typeof files]) : arg));
+    const at = named.indexOf('--url');
+    const ended = at < 0 ? await run(['rollout', ...named]) : await run(['rollout', 'status'], { url: named[at + 1]! });
+    expect(ended.stderr).toContain(text);
+    expect([ended.code, ended.stdout]).toEqual([code, '']);
+    expect(host.agent.rollout()).toBeNull();
+  });
+
+  it('refuses a second roll-out while one runs, with 409', async () => {
+    await json('rollout', 'start', '--model', 'new');
+    const { code, stderr } = await run(['rollout', 'start', '--model', 'newer']);
+    expect([code, stderr]).toEqual([1, expect.stringContaining('[ROLLOUT_RUNNING]')]);
+    const headers = { authorization: `Bearer ${TOKEN}`, 'content-type': 'application/json' };
+    const again = await fetch(`${gateway.url}/api/rollouts`, { method: 'POST', headers, body: '{"model":"newer"}' });
+    expect(again.status).toBe(409);
+  });
+
+  it('says so if the token is wrong, or no gateway answers', async () => {
+    expect((await run(['rollout', 'status'], { token: 'wrong' })).stderr).toContain('[UNAUTHORIZED]');
+    expect(await run(['rollout', 'status', '--token', TOKEN], { token: undefined })).toMatchObject({
+      stderr: expect.stringContaining('ROLLOUT_NOT_FOUND'),
+    });
+    await gateway.close();
+    const ended = await run(['rollout', 'status']);
+    expect([ended.code, ended.stderr]).toEqual([1, expect.stringContaining('[GATEWAY_UNREACHABLE]')]);
+  });
+});
