@@ -1,7 +1,7 @@
 import { guardsConfig } from '../../src/config/guards.ts';
-import type { GuardReport } from '../../src/control/rollout/guard-report.ts';
 import { RolloutGuards } from '../../src/control/rollout/rollout-guards.ts';
 import { agreementOf } from '../../src/control/rollout/shadow-agreement.ts';
+import type { GuardReport } from '../../src/protocol/rollout-records.ts';
 import { SCORE_THRESHOLD, type SimulatedSecond } from './rollout-simulation.ts';
 
 export type CanaryVerdict = 'go-on' | 'promote' | 'roll-back';

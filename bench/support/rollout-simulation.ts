@@ -1,6 +1,6 @@
-import type { ShadowObservation, SideObservation } from '../../src/control/rollout/guard-report.ts';
 import type { Detection } from '../../src/core/detection.ts';
 import { seededRandom } from '../../src/measure/bootstrap.ts';
+import type { ShadowObservation, SideObservation } from '../../src/protocol/rollout-records.ts';
 import type { RecordedResults } from './recorded-results.ts';
 
 /** What is different about the candidate. */

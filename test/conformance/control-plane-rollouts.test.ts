@@ -117,6 +117,10 @@ describe.each(rigMakers())('roll-outs in $name', (maker) => {
     const fence = (await store.change(started(), 0, null))!;
     const record = await read();
     await store.saveEvidence('a', evidenceOf(record));
+    const figures = { ...evidenceOf(record).figures, frames: 325 };
+    await store.saveEvidence('a', { figures, snapshot: null });
+    expect(await store.evidence(), 'a snapshot is kept until the next one').toEqual({ ...evidenceOf(record), figures });
+    await store.saveEvidence('a', evidenceOf(record));
     await rig.advance(LEASE_MS);
     expect(await store.evidence()).toEqual(evidenceOf(record));
     expect((await beat('b')).figures).toEqual(evidenceOf(record).figures);

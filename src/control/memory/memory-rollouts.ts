@@ -16,7 +16,7 @@ import {
 import type { Evidence, RolloutBeat, RolloutChange, RolloutReply, RolloutStore } from '../rollout/rollout-store.ts';
 
 const stateFile = z.object({ rollout: rollout.nullable(), decisions: z.array(decision) });
-const evidenceFile = z.object({ figures: rolloutFigures, snapshot: z.string() });
+const evidenceFile = z.object({ figures: rolloutFigures, snapshot: z.string().nullable() });
 
 export interface MemoryRolloutsOptions {
   readonly clock: Clock;
@@ -88,8 +88,10 @@ export class MemoryRollouts implements RolloutStore {
     return this.#inTurn(async () => {
       const { rollout: id, step } = evidence.figures;
       if (!this.#controls(controller) || this.#rollout?.id !== id || this.#rollout.step !== step) return false;
-      await this.#write('evidence', evidence);
-      this.#evidence = evidence;
+      const snapshot = evidence.snapshot ?? this.#evidence?.snapshot ?? null;
+      // Figures alone are not worth a write: they follow from the snapshot.
+      if (evidence.snapshot !== null) await this.#write('evidence', evidence);
+      this.#evidence = { figures: evidence.figures, snapshot };
       return true;
     });
   }

@@ -76,13 +76,13 @@ export class RedisRollouts implements RolloutStore {
   }
 
   async saveEvidence(controller: string, { figures, snapshot }: Evidence): Promise<boolean> {
-    const args = [controller, figures.rollout, figures.step, JSON.stringify(figures), snapshot];
+    const args = [controller, figures.rollout, figures.step, JSON.stringify(figures), snapshot ?? ''];
     return (await this.#run('saveEvidence', args)) === 1;
   }
 
   async evidence(): Promise<Evidence | null> {
     const [text, snapshot] = (await this.#run('evidence', [])) as [string | null, string | null];
-    if (text === null || snapshot === null) return null;
+    if (text === null) return null;
     const figures = this.#entries.read(rolloutFigures, text, `figures of ${this.#where}`);
     return figures === null ? null : { figures, snapshot };
   }

@@ -59,12 +59,12 @@ redis.call('LTRIM', key('rollout-decisions'), 0, tonumber(ARGV[6]) - 1)
 return own
 `),
 
-  /** pipeline, controller, roll-out, step, figures, snapshot -> 1; 0 if it is not the controller or the step is another one. */
+  /** pipeline, controller, roll-out, step, figures, snapshot or empty -> 1; 0 if it is not the controller or the step is another one. */
   saveEvidence: script(`${LOCALS}
 if not controls(ARGV[2]) then return 0 end
 if not current or current.id ~= ARGV[3] or tonumber(current.step) ~= tonumber(ARGV[4]) then return 0 end
 redis.call('SET', key('rollout-figures'), ARGV[5])
-redis.call('SET', key('rollout-evidence'), ARGV[6])
+if ARGV[6] ~= '' then redis.call('SET', key('rollout-evidence'), ARGV[6]) end
 return 1
 `),
 

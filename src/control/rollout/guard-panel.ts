@@ -5,7 +5,10 @@ export interface GuardPanel {
   observe(observation: Observation): void;
   /** The verdict of every guard that is on. Cheap: called once a second. */
   reports(): readonly GuardReport[];
-  /** Of these streams, those whose control was observed too briefly to compare the candidate with it. */
+  /**
+   * Of these streams, those whose control was observed too briefly to compare the candidate with it; all if none was observed long
+   * enough yet.
+   */
   withoutBaseline(streams: readonly string[]): readonly string[];
   /** Begins a step: forgets the candidate and keeps what is known of the control. */
   reset(): void;

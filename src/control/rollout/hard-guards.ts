@@ -1,6 +1,6 @@
 import { z } from 'zod';
 import type { GuardsConfig } from '../../config/guards.ts';
-import type { EngineObservation, GuardReport, GuardVerdict, SideObservation } from './guard-report.ts';
+import type { EngineObservation, GuardReport, GuardVerdict, SideObservation } from '../../protocol/rollout-records.ts';
 
 /** Recent time that the share of errors and the latency are taken from: short enough for a rollback within 10 s. */
 const WINDOW_MS = 8_000;

@@ -1,5 +1,5 @@
 import { type Estimate, FEWEST_BLOCKS, lowerBound, upperBound } from '../../measure/sequential.ts';
-import type { GuardReport, GuardVerdict } from './guard-report.ts';
+import type { GuardReport, GuardVerdict } from '../../protocol/rollout-records.ts';
 
 /**
  * Harm is mostly rare and large, so a short time without it says little: the mean of few blocks is too low more often than too

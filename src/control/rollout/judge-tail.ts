@@ -1,6 +1,6 @@
 import { type Estimate, lowerBound, upperBound, withErrors } from '../../measure/sequential.ts';
+import type { GuardReport } from '../../protocol/rollout-records.ts';
 import { compareSides, type Sides } from './compare-sides.ts';
-import type { GuardReport } from './guard-report.ts';
 import { judgeInterval, noData, type Question, type Risks } from './judge-effect.ts';
 import { COLUMN } from './side-history.ts';
 

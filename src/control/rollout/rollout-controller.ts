@@ -1,3 +1,4 @@
+import { z } from 'zod';
 import type { ObservationsBody, Rollout, RolloutFigures } from '../../protocol/rollout-records.ts';
 import type { GuardPanel, GuardPanels } from './guard-panel.ts';
 import { membersOf } from './membership.ts';
@@ -12,6 +13,12 @@ export interface RolloutControllerOptions {
   readonly streams: () => readonly string[];
 }
 
+/** Characters of a snapshot that may be saved a second: that of 12 streams has less than a million, and 200 streams must not block. */
+const SNAPSHOT_CHARS_PER_S = 100_000;
+
+/** What a snapshot is saved as. */
+const savedEvidence = z.object({ rollout: z.string(), step: z.number(), frames: z.number(), panel: z.unknown() });
+
 /** The evidence of one step, while this host is the controller. */
 interface Watch {
   readonly id: string;
@@ -21,11 +28,13 @@ interface Watch {
   readonly nextShare: number;
   frames: number;
   failure: string | null;
+  /** When the snapshot is saved again, by the control plane's clock. */
+  nextSaveMs: number;
 }
 
 /**
  * Decides for a pipeline while this host is the controller: collects what the hosts observe and moves the roll-out on. Its
- * evidence is saved once a second, so that another controller continues where this one ended.
+ * evidence is saved every second, or less often where it is large, so that another controller continues where this one ended.
  */
 export class RolloutController {
   readonly #options: RolloutControllerOptions;
@@ -82,7 +91,7 @@ export class RolloutController {
     const change =
       watch.failure === null ? decide(rollout, this.#members, actor) : rollBack(rollout, watch.failure, actor);
     if (change !== null) return (await store.change(change, rollout.fence, hostId)) !== null;
-    await store.saveEvidence(hostId, { figures, snapshot: JSON.stringify(watch.panel.snapshot()) });
+    await store.saveEvidence(hostId, { figures, snapshot: nowMs < watch.nextSaveMs ? null : snapshotOf(watch, nowMs) });
     return false;
   }
 
@@ -93,26 +102,37 @@ export class RolloutController {
     if (before?.id === id && before.step === step) return before;
     if (before?.id === id) {
       before.panel.reset();
-      this.#watch = { id, step, panel: before.panel, nextShare, frames: 0, failure: null };
+      this.#watch = { id, step, panel: before.panel, nextShare, frames: 0, failure: null, nextSaveMs: 0 };
       return this.#watch;
     }
-    const { store, panels } = this.#options;
-    const saved = await store.evidence();
-    const isOfThis = saved?.figures.rollout === id;
-    const panel = isOfThis ? this.#restored(rollout, saved.snapshot) : panels.open(rollout, null);
-    const isOfStep = isOfThis && saved.figures.step === step;
-    if (isOfThis && !isOfStep) panel.reset();
-    this.#watch = { id, step, panel, nextShare, frames: isOfStep ? saved.figures.frames : 0, failure: null };
+    const snapshot = (await this.#options.store.evidence())?.snapshot ?? null;
+    const restored = this.#restored(rollout, snapshot);
+    this.#watch = { ...restored, id, step, nextShare, failure: null, nextSaveMs: 0 };
     return this.#watch;
   }
 
   /** A snapshot of another version of Sightline may not be readable: then the step collects its evidence anew. */
-  #restored(rollout: Rollout, snapshot: string): GuardPanel {
+  #restored(rollout: Rollout, text: string | null): Pick<Watch, 'panel' | 'frames'> {
     const { panels } = this.#options;
     try {
-      return panels.open(rollout, JSON.parse(snapshot));
+      const saved = savedEvidence.parse(JSON.parse(text ?? 'null'));
+      if (saved.rollout === rollout.id) {
+        const panel = panels.open(rollout, saved.panel);
+        if (saved.step === rollout.step) return { panel, frames: saved.frames };
+        panel.reset();
+        return { panel, frames: 0 };
+      }
     } catch {
-      return panels.open(rollout, null);
+      // Nothing to continue from.
     }
+    return { panel: panels.open(rollout, null), frames: 0 };
   }
+}
+
+/** Serialises the evidence. Small snapshots are saved in every round, large ones less often. */
+function snapshotOf(watch: Watch, nowMs: number): string {
+  const { id: rollout, step, frames, panel } = watch;
+  const text = JSON.stringify({ rollout, step, frames, panel: panel.snapshot() });
+  watch.nextSaveMs = text.length < SNAPSHOT_CHARS_PER_S ? 0 : nowMs + (1000 * text.length) / SNAPSHOT_CHARS_PER_S;
+  return text;
 }

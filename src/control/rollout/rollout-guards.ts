@@ -2,9 +2,10 @@ import { z } from 'zod';
 import type { GuardsConfig } from '../../config/guards.ts';
 import { SightlineError } from '../../errors/sightline-error.ts';
 import type { Estimate } from '../../measure/sequential.ts';
+import type { GuardReport, Observation } from '../../protocol/rollout-records.ts';
 import { blockSeriesState } from './block-series.ts';
 import { alignSides, type Columns, compareSides, relativeEstimate, type Sides } from './compare-sides.ts';
-import type { GuardPanel, GuardReport, Observation } from './guard-report.ts';
+import type { GuardPanel } from './guard-panel.ts';
 import { HardGuards, hardGuardsState } from './hard-guards.ts';
 import { judgeEffect, type Question, type Risks } from './judge-effect.ts';
 import { judgeTail } from './judge-tail.ts';
@@ -94,6 +95,10 @@ export class RolloutGuards implements GuardPanel {
     const hard = this.#options.guards.hard.isOn ? this.#hard.reports(this.#options.nowMs()) : [];
     const sides = alignSides(this.#sides.candidate, this.#sides.control(), COLUMN.frames);
     return [...hard, ...this.#on.map((name) => this.#judge(name, sides))];
+  }
+
+  withoutBaseline(streams: readonly string[]): readonly string[] {
+    return this.#sides.withoutBaseline(streams);
   }
 
   reset(): void {

@@ -34,8 +34,8 @@ export interface RolloutReply {
 /** The evidence of one step. */
 export interface Evidence {
   readonly figures: RolloutFigures;
-  /** JSON of the guards' snapshot. */
-  readonly snapshot: string;
+  /** From which another controller continues; null to keep the one that was saved before. */
+  readonly snapshot: string | null;
 }
 
 /**

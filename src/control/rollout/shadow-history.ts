@@ -1,7 +1,7 @@
 import type { Detection } from '../../core/detection.ts';
 import { type Estimate, pairedDifference, ratioOfBlocks } from '../../measure/sequential.ts';
+import type { ShadowObservation } from '../../protocol/rollout-records.ts';
 import { BlockSeries, type BlockSeriesState } from './block-series.ts';
-import type { ShadowObservation } from './guard-report.ts';
 import { agreementOf } from './shadow-agreement.ts';
 
 const COLUMNS = { frames: 0, asked: 1, unmatched: 2, boxes: 3, candidateBoxes: 4, scores: 5, candidateScores: 6 };

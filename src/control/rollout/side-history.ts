@@ -1,6 +1,6 @@
 import { z } from 'zod';
+import type { SideObservation } from '../../protocol/rollout-records.ts';
 import { BlockSeries, type BlockSeriesOptions, blockSeriesState } from './block-series.ts';
-import type { SideObservation } from './guard-report.ts';
 
 /** What is summed for each block. `expected` is what the stream's own baseline predicts for the same frames and time. */
 export const COLUMN = {
@@ -140,6 +140,16 @@ export class SideHistory {
   /** Whether a stream that runs with the candidate has no baseline: its control was observed too briefly. */
   get lacksBaseline(): boolean {
     return [...this.#streams.values()].some(({ isCandidate, baseline }) => isCandidate && baseline === null);
+  }
+
+  /**
+   * Of these streams, those whose control was observed too briefly. A camera without frames does not count, since its baseline may
+   * never come; but if no stream has a baseline yet, all are returned.
+   */
+  withoutBaseline(names: readonly string[]): string[] {
+    const hasBaseline = (name: string): boolean => (this.#streams.get(name)?.baseline ?? null) !== null;
+    if (!names.some(hasBaseline)) return [...names];
+    return names.filter((name) => !hasBaseline(name) && (this.#streams.get(name)?.training?.frames ?? 0) > 0);
   }
 
   reset(): void {

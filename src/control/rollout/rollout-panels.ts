@@ -1,0 +1,32 @@
+import { check } from '../../config/check.ts';
+import { guardsConfig } from '../../config/guards.ts';
+import type { Version } from '../../protocol/rollout-records.ts';
+import type { GuardPanels } from './guard-panel.ts';
+import { RolloutGuards } from './rollout-guards.ts';
+
+export interface RolloutPanelsOptions {
+  /** Milliseconds since 1970, on a clock that every host agrees on. */
+  readonly nowMs: () => number;
+  /** Score below which a version reports no box. */
+  readonly scoreThreshold: (version: Version) => number;
+  /** Upper limit for the 99th percentile of a stream's latency; null if it has none. */
+  readonly targetLatencyMs: (stream: string) => number | null;
+}
+
+/** Makes the panels that judge real roll-outs. */
+export function rolloutPanels({ nowMs, scoreThreshold, targetLatencyMs }: RolloutPanelsOptions): GuardPanels {
+  return {
+    check: (settings) => check(guardsConfig, settings, 'guards'),
+    open({ guards, from, to }, snapshot) {
+      const options = {
+        guards: check(guardsConfig, guards, 'guards'),
+        nowMs,
+        scoreThreshold: Math.max(scoreThreshold(from), scoreThreshold(to)),
+        // Streams of the candidate always have frames that the control infers as well.
+        hasShadow: true,
+        targetLatencyMs,
+      };
+      return snapshot === null ? new RolloutGuards(options) : RolloutGuards.restore(options, snapshot);
+    },
+  };
+}
