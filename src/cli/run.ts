@@ -2,6 +2,7 @@ import type { Command } from 'commander';
 import { loadPipeline } from '../config/load-pipeline.ts';
 import { Admission } from '../control/orders/admission.ts';
 import { Incidents } from '../flow/incidents.ts';
+import { openHostRollouts } from '../host/host-rollouts.ts';
 import { logEvent, openGateway, stopped } from '../host/open-gateway.ts';
 import { PipelineHost } from '../host/pipeline-host.ts';
 import { type CliIo, note } from './cli-io.ts';
@@ -41,16 +42,26 @@ async function run(path: string, flags: ServerFlags, io: CliIo): Promise<void> {
   });
   const flushed = io.crash?.add(() => host.runtime.flushSinks());
   try {
-    const gateway = await openGateway(host, { config, address: flags, log, incidents }, io);
+    const { environment } = io;
+    const onNotice = (text: string): void => log.info({}, text);
+    const streams = (): string[] => host.runtime.streams.map(({ id }) => id);
+    const rollouts = await openHostRollouts(host, config, { environment, onNotice, incidents, fleet: null, streams });
+    const request = { config, address: flags, log, incidents, rollouts: rollouts.agent };
+    const gateway = await openGateway(host, request, io).catch(async (error: unknown) => {
+      await rollouts.close();
+      throw error;
+    });
     try {
       host.onEvent((event) => logEvent(log, event));
       note(io, `\n  Sightline is live at ${gateway.url}\n`);
       await host.start();
+      await rollouts.agent.start();
       const count = config.streams.length;
       log.info({}, `${config.name} is running with ${count} ${count === 1 ? 'stream' : 'streams'}`);
       await stopped(io.stop);
       log.info({}, 'stopping');
     } finally {
+      await rollouts.close();
       await gateway.close();
     }
   } finally {

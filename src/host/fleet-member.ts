@@ -17,6 +17,7 @@ import { measureCapacity } from '../measure/measure-capacity.ts';
 import type { EventMessage } from '../protocol/feed.ts';
 import { BULK_ID_PREFIX, segmentRunner } from './bulk-runner.ts';
 import { fleetRunner } from './fleet-runner.ts';
+import { type HostRollouts, openHostRollouts } from './host-rollouts.ts';
 import { logEvent, openGateway } from './open-gateway.ts';
 import { PipelineHost } from './pipeline-host.ts';
 import type { ProcessContext } from './process-context.ts';
@@ -40,6 +41,7 @@ export class FleetMember {
   readonly #admission: Admission;
   readonly #view: FleetView;
   readonly #gateway: Gateway;
+  readonly #rollouts: HostRollouts;
   #agent: HostAgent | null = null;
   #publisher: FleetPublisher | null = null;
   #worker: TaskWorker | null = null;
@@ -51,12 +53,14 @@ export class FleetMember {
     admission: Admission,
     view: FleetView,
     gateway: Gateway,
+    rollouts: HostRollouts,
   ) {
     this.#options = options;
     this.#host = host;
     this.#admission = admission;
     this.#view = view;
     this.#gateway = gateway;
+    this.#rollouts = rollouts;
   }
 
   /** Opens the engine and the gateway. The host does not join the fleet yet. */
@@ -87,13 +91,21 @@ export class FleetMember {
       advise: (snapshot, queue) => advisor.advise(snapshot, queue),
       incidents,
     });
+    let rollouts: HostRollouts | null = null;
     try {
       await view.start();
-      const gateway = await openGateway(view, { config, address, log, fleet: view, incidents }, context);
-      const member = new FleetMember(options, host, admission, view, gateway);
+      rollouts = await openHostRollouts(host, config, {
+        ...{ environment: context.environment, onNotice: (text: string) => log.info({}, text), incidents },
+        fleet: { hostId: id, store: control.rollouts(config.name), bus: control.bus },
+        streams: () => view.report().streams.map((stream) => stream.id),
+      });
+      const request = { config, address, log, fleet: view, rollouts: rollouts.agent, incidents };
+      const gateway = await openGateway(view, request, context);
+      const member = new FleetMember(options, host, admission, view, gateway, rollouts);
       member.#flushed = context.crash?.add(() => host.runtime.flushSinks());
       return member;
     } catch (error) {
+      await rollouts?.close();
       view.close();
       await host.runtime.stop();
       throw error;
@@ -142,6 +154,7 @@ export class FleetMember {
       if (!isRoutine(event)) logEvent(log, event);
     });
     await this.#register(agent);
+    await this.#rollouts.agent.start();
     this.#publisher = new FleetPublisher({
       bus: control.bus,
       hostId: id,
@@ -187,6 +200,7 @@ export class FleetMember {
   async leave(): Promise<void> {
     const { log } = this.#options;
     await this.#worker?.close();
+    await this.#rollouts.close();
     await this.#agent?.stop();
     this.#publisher?.close();
     await this.#gateway.close();

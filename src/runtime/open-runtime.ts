@@ -95,7 +95,7 @@ function comparisonFor(engine: EngineName, choice: EngineChoice | null): string 
  * One thread per core on CPUs: two single-threaded inferences have more throughput than one with two threads. A GPU
  * takes one.
  */
-function inferenceThreads(model: ModelConfig, { engine, provider }: EngineRequest): number {
+export function inferenceThreads(model: ModelConfig, { engine, provider }: EngineRequest): number {
   if (engine === 'tensorflow') return 1;
   if (model.threads !== undefined) return model.threads;
   const hasOwnDevice = (engine === 'onnx' || engine === 'openvino') && provider !== 'cpu';

@@ -205,6 +205,15 @@ export class Runtime {
     await this.#models.unload(name);
   }
 
+  get streams(): readonly RuntimeStream[] {
+    return [...this.#streams.values()];
+  }
+
+  /** Counts exceptions of listeners. */
+  get incidents(): Incidents {
+    return this.#incidents;
+  }
+
   /** Names of the loaded models; the pipeline's own is `default`. */
   get models(): readonly string[] {
     return this.#models.names;
@@ -357,7 +366,8 @@ export class Runtime {
         this.partTimes.addBatch(times);
       },
       onBatchFailed: (error) => this.#reportFailedBatch(error),
-      onThreadLost: (error) => this.emitEvent('engine-restarted', undefined, `${error.message}; it is being restarted`),
+      onThreadLost: (error, model) =>
+        this.emitEvent('engine-restarted', undefined, `${error.message}; it is being restarted`, { model }),
       onThreadRestarted: () => this.emitEvent('engine-restarted', undefined, 'an inference thread has restarted'),
       onSettled: (reason) => this.emitEvent('batch-settled', undefined, `batch size ${reason}`),
     };

@@ -39,7 +39,8 @@ export interface SchedulerEvents {
   onBusy(inferMs: number, times: BatchTimes): void;
   /** A batch failed; its thread may still run. Called once per batch. */
   onBatchFailed(error: SightlineError): void;
-  onThreadLost(error: SightlineError): void;
+  /** @param model - name of the instance. */
+  onThreadLost(error: SightlineError, model: string): void;
   onThreadRestarted(): void;
   /** The trial has settled the batch size. */
   onSettled(reason: string): void;
@@ -101,7 +102,7 @@ export class Scheduler {
     const model: ModelInstance = new ModelInstance(name, request, settings, {
       onResult: (batch, result) => this.#onResult(instance, batch, result),
       onFailed: (batch, error, wasRunning) => this.#onFailed(instance, batch, error, wasRunning),
-      onThreadLost: (error) => this.#events.onThreadLost(error),
+      onThreadLost: (error) => this.#events.onThreadLost(error, name),
       onThreadRestarted: () => {
         this.#events.onThreadRestarted();
         this.#run(instance);

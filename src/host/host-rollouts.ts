@@ -1,0 +1,51 @@
+import type { PipelineConfig } from '../config/pipeline.ts';
+import type { RolloutAgent } from '../control/rollout/rollout-agent.ts';
+import { rolloutPanels } from '../control/rollout/rollout-panels.ts';
+import type { Incidents } from '../flow/incidents.ts';
+import { configuredVersion, openRollouts, type RolloutRequest, type VersionContext } from './open-rollouts.ts';
+import type { PipelineHost } from './pipeline-host.ts';
+import { RuntimeTarget } from './runtime-target.ts';
+
+export interface HostRollouts {
+  readonly agent: RolloutAgent;
+  close(): Promise<void>;
+}
+
+/**
+ * Opens roll-outs on a host's runtime. The caller starts the agent.
+ *
+ * @param fleet - null if the host is alone.
+ * @param streams - names of all streams of the pipeline, on all hosts.
+ * @throws MODEL_*, SINK_FAILED
+ */
+export async function openHostRollouts(
+  host: PipelineHost,
+  config: PipelineConfig,
+  {
+    fleet,
+    streams,
+    incidents,
+    ...context
+  }: VersionContext & Pick<RolloutRequest, 'fleet' | 'streams'> & { readonly incidents: Incidents },
+): Promise<HostRollouts> {
+  const { runtime } = host;
+  const { environment, onNotice } = context;
+  const initial = await configuredVersion(config, context);
+  const target = new RuntimeTarget({ runtime, initial, environment, onNotice });
+  const panels = rolloutPanels({
+    nowMs: Date.now,
+    scoreThreshold: ({ model }) => model.scoreThreshold ?? runtime.scoreThreshold,
+    targetLatencyMs: (stream) =>
+      runtime.streams.find(({ id }) => id === stream)?.config.target.latencyMs ??
+      config.streams.find(({ id }) => id === stream)?.target.latencyMs ??
+      null,
+  });
+  const agent = await openRollouts({ config, initial, target, panels, fleet, streams, incidents, ...context });
+  return {
+    agent,
+    close: async () => {
+      await agent.close();
+      target.close();
+    },
+  };
+}

@@ -1,0 +1,244 @@
+import { availableParallelism, freemem } from 'node:os';
+import type { Environment } from '../config/environment.ts';
+import type { RolloutTarget, Sides } from '../control/rollout/rollout-target.ts';
+import type { PublishedFrame } from '../core/frame.ts';
+import { SightlineError } from '../errors/sightline-error.ts';
+import { Listeners } from '../flow/listeners.ts';
+import type { EventMessage } from '../protocol/feed.ts';
+import type { Observation, Version } from '../protocol/rollout-records.ts';
+import type { ShadowResult } from '../runtime/inference/shadow-stream.ts';
+import { loadBeside } from '../runtime/load-beside.ts';
+import type { Runtime } from '../runtime/runtime.ts';
+import { DEFAULT_INSTANCE, type RuntimeStream } from '../runtime/stream/runtime-stream.ts';
+
+export interface RuntimeTargetOptions {
+  readonly runtime: Runtime;
+  /** The version that the runtime has loaded. */
+  readonly initial: Version;
+  readonly environment: Environment;
+  readonly onNotice: (text: string) => void;
+}
+
+const OBSERVE_MS = 1000;
+/** A candidate takes about as much memory as the model that runs, several times its file; less than this is asking for trouble. */
+const LEAST_FREE_BYTES = 512 * 2 ** 20;
+/** A live stream's observations of one second; more are not needed to see a tail. */
+const MOST_LATENCIES = 2000;
+
+/** What was seen of one stream since the last observation. */
+interface Tally {
+  frames: number;
+  boxes: number;
+  scoreSum: number;
+  deviceMs: number;
+  latenciesMs: number[];
+}
+
+/** Counters of a stream at the last observation. */
+interface Baseline {
+  readonly dropped: number;
+  readonly failed: number;
+}
+
+/** Runs the versions of a roll-out as models of one runtime, and observes what each does. */
+export class RuntimeTarget implements RolloutTarget {
+  readonly #options: RuntimeTargetOptions;
+  readonly #runtime: Runtime;
+  /** Name of the runtime's model by hash of the version. */
+  readonly #names: Map<string, string>;
+  readonly #loading = new Map<string, Promise<void>>();
+  /** Streams that are being moved. */
+  readonly #moving = new Set<string>();
+  readonly #shadows = new Map<string, { readonly hash: string; readonly ratio: number }>();
+  readonly #tallies = new Map<string, Tally>();
+  readonly #baselines = new Map<string, Baseline>();
+  readonly #observations: Listeners<Observation>;
+  readonly #unsubscribe: (() => void)[];
+  readonly #timer: NodeJS.Timeout;
+  #sides: Sides | null = null;
+  #restarts = 0;
+  #observedMs = performance.now();
+
+  constructor(options: RuntimeTargetOptions) {
+    this.#options = options;
+    this.#runtime = options.runtime;
+    this.#names = new Map([[options.initial.hash, DEFAULT_INSTANCE]]);
+    this.#observations = new Listeners('observations of a roll-out', options.runtime.incidents);
+    this.#unsubscribe = [
+      this.#runtime.published.add((frame) => this.#onPublished(frame)),
+      this.#runtime.shadowed.add((result) => this.#onShadowed(result)),
+      this.#runtime.events.add((event) => this.#onEvent(event)),
+    ];
+    this.#timer = setInterval(() => this.#observe(), OBSERVE_MS);
+  }
+
+  streams(): readonly string[] {
+    return this.#runtime.streams.map(({ id }) => id);
+  }
+
+  versionOf(stream: string): string {
+    const { instance } = this.#runtime.stream(stream);
+    for (const [hash, name] of this.#names) if (name === instance) return hash;
+    return this.#options.initial.hash;
+  }
+
+  isLoaded(hash: string): boolean {
+    return this.#names.has(hash);
+  }
+
+  load(version: Version): Promise<void> {
+    if (this.isLoaded(version.hash)) return Promise.resolve();
+    let loading = this.#loading.get(version.hash);
+    if (loading === undefined) {
+      loading = this.#load(version).finally(() => this.#loading.delete(version.hash));
+      this.#loading.set(version.hash, loading);
+    }
+    return loading;
+  }
+
+  /** The pipeline's own model stays: it is what a stream falls back to. */
+  async unload(hash: string): Promise<void> {
+    const name = this.#names.get(hash);
+    if (name === undefined || name === DEFAULT_INSTANCE) return;
+    await this.#runtime.unloadModel(name);
+    this.#names.delete(hash);
+  }
+
+  assign(stream: string, hash: string): void {
+    const name = this.#nameOf(hash);
+    if (this.#moving.has(stream) || this.#runtime.stream(stream).instance === name) return;
+    this.#moving.add(stream);
+    this.#tallies.delete(stream);
+    this.#runtime
+      .assignModel(stream, name)
+      .catch((error: Error) => this.#options.onNotice(`stream ${stream} keeps its version: ${error.message}`))
+      .finally(() => this.#moving.delete(stream));
+  }
+
+  shadow(stream: string, hash: string | null, ratio: number): void {
+    const now = this.#shadows.get(stream);
+    if (hash === null || ratio === 0) {
+      if (now !== undefined) this.#runtime.stopShadow(stream);
+      this.#shadows.delete(stream);
+      return;
+    }
+    const isSame = now?.hash === hash && now.ratio === ratio && this.#runtime.shadowCounters(stream) !== null;
+    if (isSame || this.#moving.has(stream)) return;
+    const isNew = now?.hash !== hash;
+    this.#shadows.set(stream, { hash, ratio });
+    try {
+      this.#runtime.startShadow(stream, this.#nameOf(hash), ratio);
+    } catch (error) {
+      if (!(error instanceof SightlineError)) throw error;
+      if (isNew) this.#options.onNotice(`stream ${stream} is not compared frame by frame: ${error.message}`);
+    }
+  }
+
+  compare(sides: Sides | null): void {
+    const isSame = sides?.control === this.#sides?.control && sides?.candidate === this.#sides?.candidate;
+    if (isSame) return;
+    this.#sides = sides;
+    this.#tallies.clear();
+    this.#baselines.clear();
+    this.#restarts = 0;
+    this.#observedMs = performance.now();
+  }
+
+  onObservation(listener: (observation: Observation) => void): () => void {
+    return this.#observations.add(listener);
+  }
+
+  close(): void {
+    clearInterval(this.#timer);
+    for (const remove of this.#unsubscribe) remove();
+  }
+
+  async #load({ hash, label, model, batch }: Version): Promise<void> {
+    const { environment, onNotice } = this.#options;
+    const free = freemem();
+    if (free < LEAST_FREE_BYTES)
+      throw new SightlineError(
+        'ENGINE_UNAVAILABLE',
+        `${label}: ${Math.round(free / 2 ** 20)} MiB of memory are free, at least ${LEAST_FREE_BYTES / 2 ** 20} are needed to load a second model`,
+      );
+    const threads = model.threads ?? Math.max(1, Math.floor(availableParallelism() / 2));
+    await loadBeside(this.#runtime, hash, { model: { ...model, threads }, batch, environment, onNotice });
+    this.#names.set(hash, hash);
+  }
+
+  #nameOf(hash: string): string {
+    const name = this.#names.get(hash);
+    if (name === undefined) throw new RangeError(`version ${hash.slice(0, 12)} is not loaded`);
+    return name;
+  }
+
+  #onPublished({ streamId, detections, times, by }: PublishedFrame): void {
+    if (this.#sides === null || this.#moving.has(streamId)) return;
+    const tally = this.#tallyOf(streamId);
+    tally.frames += 1;
+    tally.boxes += detections.length;
+    for (const { score } of detections) tally.scoreSum += score;
+    if (by === 'inferred') tally.deviceMs += times.inferred - times.batched;
+    if (tally.latenciesMs.length < MOST_LATENCIES) tally.latenciesMs.push(times.published - times.captured);
+  }
+
+  #onShadowed({ frame, candidate: other }: ShadowResult): void {
+    const sides = this.#sides;
+    const shadow = this.#shadows.get(frame.streamId);
+    if (sides === null || shadow === undefined) return;
+    const { streamId: stream, frame: number, detections } = frame;
+    const isOnCandidate = shadow.hash === sides.control;
+    const [control, candidate] = isOnCandidate ? [other, detections] : [detections, other];
+    this.#observations.emit({ stream, frame: number, control: copied(control), candidate: copied(candidate) });
+  }
+
+  #onEvent({ kind, details }: EventMessage): void {
+    const candidate = this.#sides === null ? undefined : this.#names.get(this.#sides.candidate);
+    if (kind === 'engine-restarted' && candidate !== undefined && details?.model === candidate) this.#restarts += 1;
+  }
+
+  #observe(): void {
+    const sides = this.#sides;
+    const nowMs = performance.now();
+    const seconds = (nowMs - this.#observedMs) / 1000;
+    this.#observedMs = nowMs;
+    if (sides === null) return;
+    for (const stream of this.#runtime.streams) {
+      const hash = this.versionOf(stream.id);
+      const side = hash === sides.candidate ? 'candidate' : hash === sides.control ? 'control' : null;
+      if (side !== null && stream.isOpen) this.#observeStream(stream, side, seconds);
+    }
+    if (this.#restarts === 0) return;
+    this.#observations.emit({ restarts: this.#restarts });
+    this.#restarts = 0;
+  }
+
+  #observeStream(stream: RuntimeStream, side: 'control' | 'candidate', seconds: number): void {
+    const drops = stream.telemetry.frames(0).dropped;
+    const now = { dropped: stream.droppedCount, failed: drops['engine-failed'] ?? 0 };
+    const before = this.#baselines.get(stream.id) ?? now;
+    this.#baselines.set(stream.id, now);
+    const { frames, ...tally } = this.#tallyOf(stream.id);
+    this.#tallies.delete(stream.id);
+    this.#observations.emit({
+      ...{ stream: stream.id, side, frames, ...tally, seconds },
+      dropped: now.dropped - before.dropped,
+      failed: now.failed - before.failed,
+      fpsAttained: seconds > 0 ? frames / seconds : 0,
+    });
+  }
+
+  #tallyOf(stream: string): Tally {
+    let tally = this.#tallies.get(stream);
+    if (tally === undefined) {
+      tally = { frames: 0, boxes: 0, scoreSum: 0, deviceMs: 0, latenciesMs: [] };
+      this.#tallies.set(stream, tally);
+    }
+    return tally;
+  }
+}
+
+/** Boxes of messages are arrays of their own. */
+function copied(detections: readonly PublishedFrame['detections'][number][]) {
+  return detections.map(({ box, ...rest }) => ({ ...rest, box: [...box] as [number, number, number, number] }));
+}
