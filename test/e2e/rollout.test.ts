@@ -1,0 +1,103 @@
+import { readdirSync, readFileSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { afterEach, beforeEach, describe, expect, it } from 'vitest';
+import { cli, temporaryFolder } from '../support/cli.ts';
+import { VideoFolder } from '../support/made-videos.ts';
+import { PipelineProcess } from '../support/pipeline-process.ts';
+import { waitFor } from '../support/wait-for.ts';
+
+interface Status {
+  readonly state: string;
+  readonly share: number;
+  readonly reason: string;
+}
+
+/** Two boxes in every frame: x, y, width, height, score, class. */
+const ROWS = [10, 20, 30, 40, 0.9, 0, 100, 50, 60, 80, 0.8, 0];
+
+describe('sightline rollout on a running pipeline', () => {
+  let temporary: ReturnType<typeof temporaryFolder>;
+  let videos: VideoFolder;
+  let clip: string;
+  let running: PipelineProcess;
+  let url: string;
+
+  beforeEach(async () => {
+    temporary = temporaryFolder();
+    videos = new VideoFolder();
+    clip = await videos.make('clip.mp4', { frames: 250, fps: 50 });
+    writeFileSync(at('people.yaml'), pipeline(ROWS));
+    // A model that finds nothing any more.
+    writeFileSync(at('blind.yaml'), pipeline([]));
+    await start();
+  });
+
+  afterEach(async () => {
+    await running.kill();
+    temporary.remove();
+    videos.remove();
+  });
+
+  const at = (name: string): string => join(temporary.path, name);
+  const pipeline = (rows: readonly number[]): string =>
+    JSON.stringify({
+      name: 'people',
+      description: 'Paced files in place of cameras.',
+      model: { engine: 'fake', threads: 1, fake: { callMs: 1, rows } },
+      streams: ['a', 'b', 'c', 'd'].map((id) => ({ id, source: clip, loop: true, realtime: true })),
+      rollout: { folder: temporary.path },
+    });
+  const start = async (): Promise<void> => {
+    running = new PipelineProcess(at('people.yaml'));
+    await waitFor('the address', () => /live at (\S+)/.test(running.log));
+    url = /live at (\S+)/.exec(running.log)![1]!;
+    await waitFor('four running streams', () => running.log.includes('d is running'));
+  };
+  const rollout = async (...args: string[]): Promise<Status> => {
+    const { code, stdout, stderr } = await cli(['rollout', ...args, '--url', url, '--json']);
+    expect(code, stderr).toBe(0);
+    return JSON.parse(stdout) as Status;
+  };
+  const published = async (): Promise<number[]> => {
+    const answer = (await (await fetch(`${url}/api/streams`)).json()) as {
+      streams: { frames: { published: number } }[];
+    };
+    return answer.streams.map(({ frames }) => frames.published);
+  };
+
+  it('rolls a bad model back by itself, and still knows it after the process was killed', async () => {
+    await rollout('start', '--pipeline', at('blind.yaml'), '--steps', '50,100', '--hold', '1s', '--min-frames', '100');
+    let status = await rollout('status');
+    let mostShare = 0;
+    for (let asked = 0; asked < 300 && status.state !== 'rolled-back'; asked++) {
+      status = await rollout('status');
+      mostShare = Math.max(mostShare, status.share);
+    }
+    expect(status.state, status.reason).toBe('rolled-back');
+    expect(mostShare, 'half of the streams used it for a while').toBe(50);
+    expect(status.reason).toMatch(/agreement|boxes/);
+    const before = await published();
+    const audit = readdirSync(temporary.path).find((name) => name.endsWith('audit.jsonl'))!;
+    const kinds = readFileSync(at(audit), 'utf8')
+      .trimEnd()
+      .split('\n')
+      .map((line) => (JSON.parse(line) as { kind: string }).kind);
+    const changes = kinds.filter((kind) => kind !== 'held' && kind !== 'resumed');
+    expect(changes).toEqual(['started', 'advanced', 'rolled-back']);
+    expect(before.every((count) => count > 0)).toBe(true);
+    await running.kill();
+    await start();
+    expect(await rollout('status')).toMatchObject({ state: 'rolled-back', share: 0 });
+  }, 200_000);
+
+  it('a person holds, promotes at once and undoes; no stream stops', async () => {
+    writeFileSync(at('second.yaml'), pipeline([...ROWS, 200, 100, 50, 50, 0.7, 0]));
+    await rollout('start', '--pipeline', at('second.yaml'), '--steps', '100');
+    expect(await rollout('hold')).toMatchObject({ state: 'holding', share: 0 });
+    expect(await rollout('promote', '--full')).toMatchObject({ state: 'promoted', share: 100 });
+    expect(await rollout('undo')).toMatchObject({ share: 0 });
+    const before = await published();
+    // Reports are made once a second.
+    await waitFor('every stream to go on', async () => (await published()).every((count, i) => count > before[i]!));
+  }, 60_000);
+});
