@@ -17,6 +17,10 @@ const fake = z
       .refine((rows) => rows.length % 6 === 0, 'expected six numbers for each box')
       .default([])
       .describe('Boxes found in every frame: x, y, width, height in model pixels, score, class id, and so on.'),
+    barcode: z
+      .boolean()
+      .default(false)
+      .describe('Find one box, whose score is the time that a virtual camera draws into the picture.'),
   })
   .prefault({});
 

@@ -296,3 +296,51 @@ export function indexArguments(container: VideoContainer, fromPath: string, toPa
   const built = (command as unknown as { _getArguments(): string[] })._getArguments();
   return ['-y', '-hide_banner', '-nostdin', '-nostats', '-loglevel', 'error', ...built];
 }
+
+/** Where a virtual camera's pictures come from. `raw`: grey u8 `[height, width]` pictures on standard input. */
+export type CameraPictures =
+  | { readonly kind: 'file'; readonly path: string }
+  | { readonly kind: 'test' }
+  | { readonly kind: 'raw' };
+
+export interface CameraEncoding {
+  readonly width: number;
+  readonly height: number;
+  readonly fps: number;
+  readonly pictures: CameraPictures;
+  /** Encode this many frames; null for as long as there are pictures. */
+  readonly frames: number | null;
+}
+
+/**
+ * Builds the arguments of the ffmpeg that encodes a virtual camera's pictures: H.264 without B-frames, a key frame each
+ * second, in FLV on standard output. Raw pictures are encoded one by one, without delay.
+ */
+export function cameraArguments({ width, height, fps, pictures, frames }: CameraEncoding): string[] {
+  const size = `${width}x${height}`;
+  const isRaw = pictures.kind === 'raw';
+  const input = {
+    file: () => ({ url: `file:${pictures.kind === 'file' ? pictures.path : ''}`, options: ['-stream_loop -1'] }),
+    test: () => ({ url: `testsrc2=size=${size}:rate=${fps}`, options: ['-f lavfi'] }),
+    raw: () => ({
+      url: 'pipe:0',
+      options: ['-f rawvideo', '-pix_fmt gray', `-video_size ${size}`, `-framerate ${fps}`, ...NO_PROBE],
+    }),
+  }[pictures.kind]();
+  const scale = isRaw ? [] : [`fps=${fps}`, `scale=${width}:${height}:flags=bilinear`];
+  const command = ffmpeg(input.url)
+    .inputOptions(input.options)
+    .videoFilters([...scale, 'setsar=1', 'format=yuv420p'])
+    .outputOptions([
+      ...['-map 0:v:0', ...NO_TAGS, '-an', '-sn', '-dn', ...ONE_THREAD, '-c:v libx264', '-bf 0', '-sc_threshold 0'],
+      `-g ${Math.max(1, Math.round(fps))}`,
+      ...(isRaw ? ['-preset ultrafast', '-tune zerolatency', '-crf 18', '-flush_packets 1'] : ['-preset veryfast']),
+      ...(frames === null ? [] : [`-frames:v ${frames}`]),
+    ])
+    .format('flv')
+    .output('pipe:1');
+  const built = (command as unknown as { _getArguments(): string[] })._getArguments();
+  return ['-hide_banner', ...(isRaw ? [] : ['-nostdin']), '-nostats', '-loglevel', 'error', ...built];
+}
+
+const NO_PROBE = ['-probesize 32', '-analyzeduration 0', '-fpsprobesize 0'] as const;

@@ -107,6 +107,8 @@ export interface FakeEngineOptions {
   readonly frameMs: number;
   /** Packed rows `[n, 6]` in model pixels, the same for every frame. */
   readonly rows: readonly number[];
+  /** Instead of `rows`: one box whose score is the time that the picture shows as a bar code. */
+  readonly barcode?: boolean;
 }
 
 /** What an engine reports once it is loaded and warm. */

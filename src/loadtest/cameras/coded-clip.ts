@@ -1,0 +1,46 @@
+import { spawn } from 'node:child_process';
+import { type CameraPictures, cameraArguments } from '../../decode/ffmpeg-command.ts';
+import { SightlineError } from '../../errors/sightline-error.ts';
+import { LogTail, lastLines } from '../../process/log-tail.ts';
+import { type CodedFrame, FlvReader } from './flv-reader.ts';
+
+/** A stretch of coded video that begins with a key frame and can be repeated. */
+export interface CodedClip {
+  readonly width: number;
+  readonly height: number;
+  readonly fps: number;
+  readonly frames: readonly CodedFrame[];
+}
+
+/** Long enough to differ from frame to frame; 1 to 2 MB in memory for each size. */
+const CLIP_SECONDS = 5;
+const TIMEOUT_MS = 60_000;
+const LOG_CHARS = 2_000;
+
+/**
+ * Encodes a clip into memory, once for each size and rate: cameras then only copy its bytes.
+ *
+ * @throws FFMPEG_MISSING if ffmpeg cannot run or cannot encode H.264; SOURCE_UNREADABLE if it cannot read the pictures.
+ */
+export async function encodeClip(
+  ffmpegPath: string,
+  size: { readonly width: number; readonly height: number; readonly fps: number },
+  pictures: CameraPictures,
+): Promise<CodedClip> {
+  const count = Math.max(1, Math.round(size.fps * CLIP_SECONDS));
+  const args = cameraArguments({ ...size, pictures, frames: count });
+  const child = spawn(ffmpegPath, args, { stdio: ['ignore', 'pipe', 'pipe'], timeout: TIMEOUT_MS });
+  const log = new LogTail(child.stderr, LOG_CHARS);
+  const reader = new FlvReader();
+  const frames: CodedFrame[] = [];
+  child.stdout.on('data', (chunk: Buffer) => frames.push(...reader.push(chunk)));
+  const end = await new Promise<string | null>((resolve) => {
+    child.once('error', (error) => resolve(error.message));
+    child.once('close', (code, signal) => resolve(code === 0 ? null : (signal ?? `exit code ${code}`)));
+  });
+  if (end === null && frames[0]?.isKey === true) return { ...size, frames };
+  const reason = lastLines(log.text, 3).join(' | ') || (end ?? 'it wrote no key frame');
+  if (/unknown encoder|spawn|ENOENT/i.test(reason))
+    throw new SightlineError('FFMPEG_MISSING', `virtual cameras need an ffmpeg with libx264; ${ffmpegPath}: ${reason}`);
+  throw new SightlineError('SOURCE_UNREADABLE', `no clip for virtual cameras could be made: ${reason}`);
+}
