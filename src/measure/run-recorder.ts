@@ -17,6 +17,15 @@ export interface RecordedFrame {
   readonly streamId: string;
   readonly ptsUs: number;
   readonly times: Readonly<FrameTimes>;
+  /** The clock of its camera, as of its connection; absent for streams that are not observed. */
+  readonly clock?: DueClock;
+}
+
+/** A camera's clock, since when it holds, and the one before: frames of the last connection may still be in flight. */
+interface StreamClock {
+  readonly clock: DueClock;
+  readonly sinceMs: number;
+  readonly before: DueClock | null;
 }
 
 /** Everything that was observed between two moments. */
@@ -68,7 +77,7 @@ interface HostSample {
 export class RunRecorder {
   readonly #runtime: Runtime;
   readonly #streams: readonly RuntimeStream[];
-  readonly #clocks = new Map<string, DueClock>();
+  readonly #clocks = new Map<string, StreamClock>();
   readonly #unsubscribe: readonly (() => void)[];
   readonly #sampler: NodeJS.Timeout;
   readonly #unseen: Set<string>;
@@ -88,12 +97,15 @@ export class RunRecorder {
     this.#runtime = runtime;
     this.#streams = streams;
     this.#unseen = new Set(streams.map(({ id }) => id));
-    for (const { id } of streams) this.#clocks.set(id, new DueClock());
+    for (const { id } of streams) this.#clocks.set(id, { clock: new DueClock(), sinceMs: 0, before: null });
     this.allStarted = new Promise((resolve) => {
       this.#onAllSeen = resolve;
     });
     this.#unsubscribe = [
       runtime.published.add(({ streamId, ptsUs, times }) => this.#onPublished({ streamId, ptsUs, times })),
+      runtime.events.add(({ kind, stream, details }) => {
+        if (kind === 'stream-state' && details?.to === 'reconnecting') this.#restartClock(stream ?? '');
+      }),
       runtime.reports.add(({ host }) => {
         this.#hosts.push({ busyRatio: host.busyRatio, p99DelayMs: host.eventLoop.p99DelayMs });
       }),
@@ -136,8 +148,8 @@ export class RunRecorder {
   }
 
   /** When a frame was due by the clock of its camera, as far as it is known by now. */
-  dueMs({ streamId, ptsUs, times }: RecordedFrame): number {
-    return this.#clocks.get(streamId)?.dueMs(ptsUs) ?? times.captured;
+  dueMs({ ptsUs, times, clock }: RecordedFrame): number {
+    return clock?.dueMs(ptsUs) ?? times.captured;
   }
 
   close(): void {
@@ -145,11 +157,18 @@ export class RunRecorder {
     for (const remove of this.#unsubscribe) remove();
   }
 
+  /** Media time goes on after a reconnection, without the time that the camera was away. */
+  #restartClock(id: string): void {
+    const known = this.#clocks.get(id);
+    if (known !== undefined) this.#clocks.set(id, { clock: new DueClock(), sinceMs: monoNowMs(), before: known.clock });
+  }
+
   #onPublished(frame: RecordedFrame): void {
-    const clock = this.#clocks.get(frame.streamId);
-    if (clock === undefined) return;
+    const known = this.#clocks.get(frame.streamId);
+    if (known === undefined) return;
+    const clock = frame.times.captured < known.sinceMs && known.before !== null ? known.before : known.clock;
     clock.observe({ ptsUs: frame.ptsUs, capturedMs: frame.times.captured });
-    this.#frames.push(frame);
+    this.#frames.push({ ...frame, clock });
     // It has just left: it was in flight until now.
     this.#sample(1);
     if (this.#unseen.delete(frame.streamId) && this.#unseen.size === 0) this.#onAllSeen();

@@ -1,8 +1,8 @@
 import { afterEach, describe, expect, it } from 'vitest';
 import { OpenvinoEngine } from '../../src/infer/openvino-engine.ts';
+import { slope } from '../../src/measure/slope.ts';
 import { centernet, request, tinyModel } from '../conformance/engine-cases.ts';
 import { hasOpenvino } from '../support/openvino.ts';
-import { slope } from '../support/slope.ts';
 
 /** Takes minutes with the real detector, one second with a network of three nodes. */
 const inferences = Number(process.env.SOAK_INFERENCES ?? 0);

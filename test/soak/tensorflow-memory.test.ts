@@ -1,7 +1,7 @@
 import { afterEach, describe, expect, it } from 'vitest';
 import { TensorflowEngine } from '../../src/infer/tensorflow-engine.ts';
+import { slope } from '../../src/measure/slope.ts';
 import { centernet, request, tinyModel } from '../conformance/engine-cases.ts';
-import { slope } from '../support/slope.ts';
 import { hasTensorflow } from '../support/tensorflow.ts';
 
 /** Takes minutes with the real detector, seconds with a network of three nodes. */
