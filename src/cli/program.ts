@@ -6,6 +6,7 @@ import { addDoctor } from './doctor.ts';
 import { addEval } from './eval.ts';
 import { addHost } from './host.ts';
 import { addJobs } from './jobs.ts';
+import { addLoadtest } from './loadtest.ts';
 import { addModels } from './models.ts';
 import { addOptimize } from './optimize.ts';
 import { addRollout } from './rollout.ts';
@@ -44,6 +45,7 @@ export async function runCli(args: readonly string[], io: CliIo, version: string
     addScore,
     addBench,
     addOptimize,
+    addLoadtest,
     addModels,
     addDoctor,
     addHost,

@@ -29,6 +29,7 @@ const LAYERS: Readonly<Record<string, number>> = {
   gateway: 3,
   measure: 3,
   optimize: 3,
+  loadtest: 3,
   host: 4,
   cli: 5,
 };

@@ -1,0 +1,272 @@
+import { existsSync } from 'node:fs';
+import { type Command, Option } from 'commander';
+import { loadPipeline } from '../config/load-pipeline.ts';
+import { parseInputSize } from '../config/model-config.ts';
+import type { PipelineConfig } from '../config/pipeline.ts';
+import { type FfmpegBinary, findFfmpeg } from '../decode/ffmpeg-binary.ts';
+import { SightlineError } from '../errors/sightline-error.ts';
+import { demoSource } from '../host/demo-source.ts';
+import type { CameraSpec } from '../loadtest/cameras/camera-plan.ts';
+import { GatewaySubject } from '../loadtest/gateway-subject.ts';
+import { measuredText, reasonsText, writeLoadReport } from '../loadtest/load-report.ts';
+import {
+  CAMERA_PROTOCOLS,
+  type CameraProtocol,
+  type LoadResult,
+  PROFILES,
+  type ProfileName,
+} from '../loadtest/load-result.ts';
+import type { LoadSubject } from '../loadtest/load-subject.ts';
+import { ownStreamId, thisOwner } from '../loadtest/own-streams.ts';
+import { type LoadPlan, runLoadTest } from '../loadtest/run-load-test.ts';
+import { RuntimeSubject } from '../loadtest/runtime-subject.ts';
+import { parseTargets, type Target } from '../measure/targets.ts';
+import { type CliIo, note, print, printJson } from './cli-io.ts';
+import { ReportedFailure } from './reported-failure.ts';
+import { table } from './table.ts';
+
+interface LoadFlags {
+  readonly fleet?: boolean;
+  readonly url?: string;
+  readonly token?: string;
+  readonly profile: ProfileName;
+  readonly cameras?: number;
+  readonly minutes?: number;
+  readonly target?: string;
+  readonly protocol: CameraProtocol;
+  readonly cameraFps?: number;
+  readonly cameraSize?: string;
+  readonly cameraHost: string;
+  readonly maxCameras: number;
+  readonly seed: number;
+  readonly report?: string;
+  readonly json?: boolean;
+}
+
+const DEFAULT_URL = 'http://127.0.0.1:8080';
+const DEFAULT_MINUTES: Readonly<Record<ProfileName, number>> = { baseline: 1, peak: 3, stress: 3, endurance: 60 };
+/** Expected load of a gateway, which does not say what it was built for. */
+const GATEWAY_CAMERAS = 4;
+/** A peak is this much above the expected load. */
+const PEAK_RATIO = 1.5;
+const CAMERA_FPS = 25;
+const DEFAULT_P99_MS = 500;
+
+const HELP = `
+Examples:
+  sightline loadtest pipelines/live-detect.yaml --cameras 4            the expected load for a minute
+  sightline loadtest gate.yaml --profile stress --target "fps>=10,p99<=200ms"    where it breaks, how, and how it recovers
+  sightline loadtest gate.yaml --profile endurance --minutes 60 --report out/    whether anything grows
+  sightline loadtest --fleet --url http://gateway:8080 --camera-host 10.0.0.5    a running gateway, with streams of its own
+
+Profiles: baseline, the expected load: cameras of several sizes and rates; some send bursts, leave or freeze. peak: half as
+many again, all at their full rate. stress: equal cameras, more and more until a target is missed; then less. endurance: as
+baseline, for long; slopes of memory, descriptors, threads and latency.
+Exit codes: 0 all targets met; 3 a target was missed, or the frames do not prove that it is met.`;
+
+export function addLoadtest(program: Command, io: CliIo): void {
+  const number = (flag: string, doc: string): Option => new Option(flag, doc).argParser(Number);
+  program
+    .command('loadtest')
+    .description('put a pipeline or a running gateway under the load of virtual cameras')
+    .argument('[pipeline]', 'YAML file; its model and the settings of its streams are used, not their sources')
+    .option('--fleet', 'load a running gateway instead of a pipeline')
+    .option('--url <url>', `address of the gateway (default: ${DEFAULT_URL}); implies --fleet`)
+    .option('--token <token>', 'token of the gateway (default: SIGHTLINE_TOKEN)')
+    .addOption(new Option('--profile <name>', 'kind of load').choices([...PROFILES]).default('baseline'))
+    .addOption(number('--cameras <n>', "cameras at a time (default: the pipeline's streams); stress: to begin with"))
+    .addOption(number('--minutes <m>', 'length (default: baseline 1, peak 3, stress 3, endurance 60)'))
+    .option('--target <targets>', 'such as "fps>=10,p99<=200ms,drops<=1%" (default: the targets of the streams)')
+    .addOption(new Option('--protocol <name>', 'how cameras are read').choices([...CAMERA_PROTOCOLS]).default('http'))
+    .addOption(number('--camera-fps <n>', `full rate of a camera (default: ${CAMERA_FPS}, or that of the target)`))
+    .option('--camera-size <size>', 'size of every camera, such as 1280x720 (default: several sizes)')
+    .option('--camera-host <address>', 'address of this machine on which hosts reach the cameras', '127.0.0.1')
+    .addOption(number('--max-cameras <n>', 'stress: most cameras').default(256))
+    .addOption(number('--seed <n>', 'of the plan of the cameras').default(1))
+    .option('--report <dir>', 'write loadtest.json, loadtest.md and loadtest.html there')
+    .option('--json', 'one JSON document on standard output')
+    .addHelpText('after', HELP)
+    .action((pipeline: string | undefined, flags: LoadFlags) => loadtest(pipeline, flags, io));
+}
+
+async function loadtest(path: string | undefined, flags: LoadFlags, io: CliIo): Promise<void> {
+  const isFleet = flags.fleet === true || flags.url !== undefined;
+  checkFlags(path, flags, isFleet);
+  const { environment } = io;
+  const onNotice = (text: string): void => note(io, text);
+  const pipeline = path === undefined ? null : loadPipeline(path);
+  const targets = targetsOf(flags, pipeline);
+  const ffmpeg = await findFfmpeg({ path: environment.ffmpegPath, searchPath: environment.searchPath });
+  const plan = await planOf(flags, { pipeline, targets, ffmpeg, io });
+  const subject: LoadSubject =
+    pipeline === null
+      ? await GatewaySubject.open(
+          { url: flags.url ?? DEFAULT_URL, token: flags.token ?? environment.token ?? null },
+          onNotice,
+        )
+      : await RuntimeSubject.open(path!, pipeline, { ffmpeg, environment, note: onNotice });
+  let result: LoadResult;
+  try {
+    result = await runLoadTest(subject, plan, { signal: io.stop, note: onNotice });
+  } catch (error) {
+    if (!io.stop.aborted) throw error;
+    note(io, 'stopped before the load test was done; its streams are removed');
+    throw new ReportedFailure({ message: 'stopped', exitCode: 1 });
+  }
+  if (flags.report !== undefined) note(io, `written: ${(await writeLoadReport(flags.report, result)).join(', ')}`);
+  if (flags.json === true) printJson(io, result);
+  else print(io, resultText(result));
+  if (result.verdict !== 'met') throw new ReportedFailure({ message: result.reason, exitCode: 3 });
+}
+
+function checkFlags(path: string | undefined, flags: LoadFlags, isFleet: boolean): void {
+  const refuse = (text: string): never => {
+    throw new SightlineError('COMMAND_INVALID', text);
+  };
+  if (isFleet === (path !== undefined))
+    refuse(
+      isFleet ? '--fleet: expected no pipeline, since the gateway has its own' : 'expected a pipeline file, or --fleet',
+    );
+  if (flags.token !== undefined && !isFleet) refuse('--token: it belongs to --fleet');
+  const whole = (name: string, value: number | undefined, least: number, most: number): void => {
+    if (value !== undefined && !(Number.isInteger(value) && value >= least && value <= most))
+      refuse(`${name}: expected a whole number from ${least} to ${most}`);
+  };
+  whole('--cameras', flags.cameras, 1, 1024);
+  whole('--max-cameras', flags.maxCameras, 1, 1024);
+  whole('--seed', flags.seed, 0, 2 ** 31);
+  const { minutes, cameraFps, cameraSize } = flags;
+  if (minutes !== undefined && !(minutes > 0 && minutes <= 10_080))
+    refuse('--minutes: expected a number above 0, up to 10080 (a week)');
+  if (cameraFps !== undefined && !(cameraFps >= 1 && cameraFps <= 120))
+    refuse('--camera-fps: expected a number from 1 to 120');
+  if (cameraSize === undefined) return;
+  const { width, height } = parseInputSize(/^\d+x\d+$/.test(cameraSize) ? cameraSize : '0x0');
+  const isFit = [width, height].every((px) => px >= 32 && px <= 4096 && px % 2 === 0);
+  if (!isFit) refuse(`--camera-size: expected even numbers from 32 to 4096, as in 1280x720, received "${cameraSize}"`);
+}
+
+/** The targets that were given, or those of the pipeline's streams. */
+function targetsOf({ target }: LoadFlags, pipeline: PipelineConfig | null): Target[] {
+  if (target !== undefined) return parseTargets(target);
+  const wanted = (pipeline?.streams ?? []).map((stream) => stream.target);
+  const fps = wanted.flatMap((each) => each.fps ?? []);
+  const latencies = wanted.flatMap(({ latencyMs }) => latencyMs ?? []);
+  const p99 = latencies.length > 0 ? Math.min(...latencies) : DEFAULT_P99_MS;
+  return parseTargets([...(fps.length > 0 ? [`fps>=${Math.max(...fps)}`] : []), `p99<=${p99}ms`].join(','));
+}
+
+interface PlanContext {
+  readonly pipeline: PipelineConfig | null;
+  readonly targets: readonly Target[];
+  readonly ffmpeg: FfmpegBinary;
+  readonly io: CliIo;
+}
+
+async function planOf(flags: LoadFlags, { pipeline, targets, ffmpeg, io }: PlanContext): Promise<LoadPlan> {
+  const { profile, protocol, seed, cameraHost, maxCameras } = flags;
+  const expected = pipeline === null ? GATEWAY_CAMERAS : Math.max(1, pipeline.streams.length);
+  const usual = { baseline: expected, peak: Math.ceil(expected * PEAK_RATIO), stress: 1, endurance: expected }[profile];
+  const cameras = flags.cameras ?? usual;
+  const owner = thisOwner();
+  const wantedFps = targets.find(({ metric }) => metric === 'fps')?.limit ?? 0;
+  return {
+    ...{ profile, protocol, seed, cameraHost, targets, cameras, ffmpegPath: ffmpeg.path },
+    mostCameras: Math.max(cameras, maxCameras),
+    seconds: (flags.minutes ?? DEFAULT_MINUTES[profile]) * 60,
+    fps: flags.cameraFps ?? Math.min(120, Math.max(CAMERA_FPS, wantedFps)),
+    size: flags.cameraSize === undefined ? null : parseInputSize(flags.cameraSize),
+    pictures: await picturesOf(pipeline, ffmpeg, io),
+    streamId: (n) => (pipeline === null ? ownStreamId(owner, n) : `camera-${n}`),
+  };
+}
+
+/** Cameras show the first file that the pipeline reads, else a test picture. */
+async function picturesOf(
+  pipeline: PipelineConfig | null,
+  ffmpeg: FfmpegBinary,
+  io: CliIo,
+): Promise<CameraSpec['pictures']> {
+  for (const { source } of pipeline?.streams ?? []) {
+    if (source === 'demo')
+      return { kind: 'file', path: await demoSource(ffmpeg, io.environment, (text) => note(io, text)) };
+    if (existsSync(source)) return { kind: 'file', path: source };
+  }
+  return { kind: 'test' };
+}
+
+function resultText(result: LoadResult): string {
+  const { profile, subject, seconds, targets, steps, cameras, breakPoint, degradation, slopes, notes } = result;
+  const percent = (ratio: number): string => `${(ratio * 100).toFixed(1)} %`;
+  const ms = (value: number): string => `${value.toFixed(1)} ms`;
+  const lines = [
+    `${subject}: ${profile}, ${seconds.toFixed(0)} s, seed ${result.seed}`,
+    `verdict: ${result.verdict} (${result.reason})`,
+    '',
+    table([
+      ['target', 'measured', 'verdict', 'reason'],
+      ...targets.map(({ target, measured, state, reason }) => [
+        target,
+        measured === null ? '-' : measuredText(target, measured).replaceAll('\u00a0', ' '),
+        state,
+        reason,
+      ]),
+    ]),
+    '',
+    table([
+      ['step', 'cameras', 'offered', 'published', 'p50', 'p99', 'oldest', 'dropped', 'verdict'],
+      ...steps.map((step) => [
+        step.name,
+        String(step.cameras),
+        `${step.offeredFps.toFixed(1)} fps`,
+        `${step.fps.toFixed(1)} fps`,
+        ms(step.latencyMs.p50),
+        ms(step.latencyMs.p99),
+        ms(step.oldestMs),
+        percent(step.dropRatio),
+        step.verdict,
+      ]),
+    ]),
+  ];
+  if (breakPoint !== null) {
+    const broken =
+      breakPoint.brokenAt === null ? 'more were not tried' : `${breakPoint.brokenAt} miss ${breakPoint.target}`;
+    lines.push('', `break point: ${breakPoint.cameras} cameras hold; ${broken}`);
+    if (breakPoint.firstToGive !== null)
+      lines.push(`first to give way: ${breakPoint.firstToGive}. ${breakPoint.explanation ?? ''}`);
+  }
+  if (degradation !== null)
+    lines.push(
+      `with ${degradation.cameras} cameras: ages ${degradation.areAgesBounded ? 'bounded' : 'not bounded'} (oldest ${ms(degradation.oldestMs)}), ` +
+        `shares ${degradation.isFair ? 'fair' : 'not fair'} (Jain's index ${degradation.fairness.toFixed(3)}), ` +
+        `drops ${degradation.areDropsNamed ? 'named' : 'not all named'} (${reasonsText(degradation.dropped)})`,
+      result.recoverySeconds === null
+        ? 'it did not recover after the load fell'
+        : `recovered ${result.recoverySeconds.toFixed(1)} s after the load fell`,
+    );
+  if (slopes.length > 0)
+    lines.push(
+      '',
+      table([
+        ['figure', 'mean', 'per hour', '95 % interval', 'allowed', 'verdict'],
+        ...slopes.map(({ figure, mean, perHour, interval, allowedPerHour, verdict }) => [
+          figure,
+          ...[mean, perHour].map(roundText),
+          interval.map(roundText).join(' to '),
+          roundText(allowedPerHour),
+          verdict,
+        ]),
+      ]),
+    );
+  const cost = cameras.cpuCores === null ? 'part of the pipeline' : `${cameras.cpuCores.toFixed(2)} cores`;
+  lines.push(
+    '',
+    `cameras: ${cameras.protocol}, ${cost}; ${cameras.framesOffered} frames offered, ${cameras.framesLost} not taken, ${cameras.framesUnread} without a reader`,
+    ...notes.map((text) => `note: ${text}`),
+  );
+  return lines.join('\n');
+}
+
+function roundText(value: number): string {
+  return Math.abs(value) >= 1e6 ? `${(value / 1e6).toFixed(1)} MB` : value.toFixed(1);
+}

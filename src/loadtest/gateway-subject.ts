@@ -1,0 +1,248 @@
+import { setTimeout as sleep } from 'node:timers/promises';
+import { z } from 'zod';
+import { ERROR_CODES, type ErrorCode } from '../errors/error-codes.ts';
+import { SightlineError } from '../errors/sightline-error.ts';
+import { BUSY_STAGES, hostReport, type StreamReport, streamReport } from '../protocol/report.ts';
+import { WINDOW_MS } from '../telemetry/sliding-window.ts';
+import { conservationGap } from '../telemetry/stream-telemetry.ts';
+import type { Constraint } from './load-result.ts';
+import {
+  isFileSource,
+  type LoadObserver,
+  type LoadStream,
+  type LoadSubject,
+  type LoadWindow,
+  type ResourceFigures,
+} from './load-subject.ts';
+import { findLeftovers } from './own-streams.ts';
+
+const REQUEST_TIMEOUT_MS = 10_000;
+const START_LIMIT_MS = 60_000;
+const POLL_MS = 500;
+
+const report = z.object({ streams: z.array(streamReport), host: hostReport });
+type GatewayReport = z.infer<typeof report>;
+
+export interface GatewayAddress {
+  readonly url: string;
+  readonly token: string | null;
+}
+
+/**
+ * A running gateway, loaded through its REST API: one host, or a fleet. Its other streams stay as they are.
+ */
+export class GatewaySubject implements LoadSubject {
+  readonly name: string;
+  readonly maxAgeMs = null;
+  readonly #address: GatewayAddress;
+  readonly #own = new Set<string>();
+
+  private constructor(address: GatewayAddress) {
+    this.#address = address;
+    this.name = new URL(address.url).origin;
+  }
+
+  /**
+   * Connects, and removes streams of load tests that died.
+   *
+   * @throws COMMAND_INVALID for a malformed address; SOURCE_UNREACHABLE; UNAUTHORIZED.
+   */
+  static async open(address: GatewayAddress, note: (text: string) => void): Promise<GatewaySubject> {
+    if (!/^https?:$/.test(URL.canParse(address.url) ? new URL(address.url).protocol : ''))
+      throw new SightlineError(
+        'COMMAND_INVALID',
+        `--url: expected http://HOST:PORT of a gateway, received "${address.url}"`,
+      );
+    const subject = new GatewaySubject(address);
+    const { streams } = await subject.#report();
+    const { dead, others } = findLeftovers(streams.map(({ id }) => id));
+    if (dead.length > 0) {
+      note(`removing ${dead.length} streams that a load test left behind when it died`);
+      await subject.remove(dead);
+    }
+    if (others.length > 0)
+      note(`${others.length} streams of other load tests are there, such as ${others[0]}; they stay`);
+    return subject;
+  }
+
+  takenFps(_index: number, cameraFps: number): number {
+    return cameraFps;
+  }
+
+  async add(streams: readonly LoadStream[]): Promise<void> {
+    for (const { id, source } of streams) {
+      // Before the request: an answer may get lost.
+      this.#own.add(id);
+      const paced = isFileSource(source) ? { loop: true, realtime: true } : {};
+      await this.#request('POST', '/api/streams', { id, source, policy: 'live', ...paced });
+    }
+  }
+
+  async remove(ids: readonly string[]): Promise<void> {
+    for (const id of ids) {
+      try {
+        await this.#request('DELETE', `/api/streams/${encodeURIComponent(id)}`);
+      } catch (error) {
+        if (!(error instanceof SightlineError && error.code === 'STREAM_NOT_FOUND')) throw error;
+      }
+      this.#own.delete(id);
+    }
+  }
+
+  async started(ids: readonly string[], signal: AbortSignal): Promise<void> {
+    const untilMs = performance.now() + START_LIMIT_MS;
+    for (;;) {
+      const { streams } = await this.#report();
+      const own = streams.filter(({ id }) => ids.includes(id));
+      const failed = own.find(({ state }) => state === 'failed');
+      if (failed !== undefined)
+        throw new SightlineError('SOURCE_UNREADABLE', `${failed.id} failed: ${failed.lastError ?? 'no reason given'}`);
+      const missing = ids.filter((id) => !own.some((stream) => stream.id === id && stream.frames.published > 0));
+      if (missing.length === 0) return;
+      if (performance.now() > untilMs) {
+        const late = own.find(({ id }) => id === missing[0]);
+        const why = late === undefined ? 'no host runs it' : `${late.state}: ${late.lastError ?? 'no error'}`;
+        throw new SightlineError(
+          'SOURCE_STALLED',
+          `${missing[0]}: no result within ${START_LIMIT_MS / 1000} s (${why}). Can the hosts reach the cameras? See --camera-host`,
+        );
+      }
+      await sleep(POLL_MS, undefined, { signal });
+    }
+  }
+
+  observe(ids: readonly string[]): LoadObserver {
+    return new GatewayObserver(new Set(ids), () => this.#report());
+  }
+
+  async resources(): Promise<ResourceFigures> {
+    const { host } = await this.#report();
+    return {
+      rssBytes: host.rssBytes,
+      childRssBytes: host.childRssBytes,
+      heapUsedBytes: null,
+      descriptors: null,
+      threads: null,
+      handles: null,
+    };
+  }
+
+  async close(): Promise<void> {
+    await this.remove([...this.#own]);
+  }
+
+  async #report(): Promise<GatewayReport> {
+    const result = report.safeParse(await this.#request('GET', '/api/streams'));
+    if (result.success) return result.data;
+    const where = result.error.issues[0];
+    throw new SightlineError(
+      'PROTOCOL_INVALID',
+      `${this.name}/api/streams: expected the report of a gateway: ${where?.path.join('.')}: ${where?.message}`,
+    );
+  }
+
+  async #request(method: string, path: string, body?: object): Promise<unknown> {
+    const { url, token } = this.#address;
+    let response: Response;
+    try {
+      response = await fetch(new URL(path, url), {
+        method,
+        headers: {
+          ...(token === null ? {} : { authorization: `Bearer ${token}` }),
+          ...(body === undefined ? {} : { 'content-type': 'application/json' }),
+        },
+        ...(body === undefined ? {} : { body: JSON.stringify(body) }),
+        signal: AbortSignal.timeout(REQUEST_TIMEOUT_MS),
+      });
+    } catch (error) {
+      const cause = (error as Error & { cause?: Error }).cause ?? (error as Error);
+      throw new SightlineError('SOURCE_UNREACHABLE', `${this.name}: no gateway answers: ${cause.message}`);
+    }
+    const text = await response.text();
+    const answer = parseJson(text);
+    if (response.ok) return answer;
+    throw failureOf(answer, `${method} ${this.name}${path}: status ${response.status}`);
+  }
+}
+
+function parseJson(text: string): unknown {
+  try {
+    return text === '' ? null : JSON.parse(text);
+  } catch {
+    return null;
+  }
+}
+
+/** The gateway's own error, with its code if this version knows it. */
+function failureOf(answer: unknown, what: string): SightlineError {
+  const parsed = z.object({ error: z.object({ code: z.string(), message: z.string() }) }).safeParse(answer);
+  if (!parsed.success) return new SightlineError('PROTOCOL_INVALID', what);
+  const { code, message } = parsed.data.error;
+  return new SightlineError(Object.hasOwn(ERROR_CODES, code) ? (code as ErrorCode) : 'INTERNAL_ERROR', message);
+}
+
+class GatewayObserver implements LoadObserver {
+  readonly #ids: ReadonlySet<string>;
+  readonly #report: () => Promise<GatewayReport>;
+  #last: GatewayReport | null = null;
+  #lastMs = performance.now();
+  #latenciesMs = performance.now();
+
+  constructor(ids: ReadonlySet<string>, report: () => Promise<GatewayReport>) {
+    this.#ids = ids;
+    this.#report = report;
+  }
+
+  async look(): Promise<LoadWindow> {
+    const current = await this.#report();
+    this.#last = current;
+    const now = performance.now();
+    const seconds = (now - this.#lastMs) / 1000;
+    this.#lastMs = now;
+    const streams = current.streams.filter(({ id }) => this.#ids.has(id));
+    // Percentiles cover the last ten seconds: read once in that time, each frame counts once.
+    const isDue = now - this.#latenciesMs >= WINDOW_MS;
+    if (isDue) this.#latenciesMs = now;
+    return {
+      seconds,
+      streams: streams.map(({ id, frames }) => ({
+        id,
+        entered: frames.in,
+        published: frames.published,
+        dropped: { ...(frames.dropped as Record<string, number>) },
+        gap: conservationGap(frames as StreamReport['frames']),
+      })),
+      latenciesMs: isDue ? streams.flatMap(({ latencyMs }) => upperBounds(latencyMs.window)) : [],
+      machine: null,
+    };
+  }
+
+  constraints(): Constraint[] {
+    if (this.#last === null) return [];
+    const { host } = this.#last;
+    const stages = [...BUSY_STAGES].sort((a, b) => host.busyRatio[b] - host.busyRatio[a]);
+    return stages.slice(0, 1).map((part) => ({
+      part,
+      busyRatio: host.busyRatio[part],
+      explanation: `${part} is the busiest stage of the gateway's host: ${(host.busyRatio[part] * 100).toFixed(0)} % of its capacity`,
+      remedy: '`sightline optimize` on the pipeline finds out what helps.',
+    }));
+  }
+
+  close(): void {
+    // Nothing is held.
+  }
+}
+
+/**
+ * Expands percentiles to one upper bound for each frame: half of the frames took at most p50, 45 % at most p95, and so on. A
+ * verdict on these errs on the side of "missed".
+ */
+export function upperBounds({ count, p50, p95, p99, max }: StreamReport['latencyMs']['window']): number[] {
+  const rank = (q: number): number => Math.max(1, Math.ceil(q * count));
+  return Array.from({ length: count }, (_, i) => {
+    if (i + 1 <= rank(0.5)) return p50;
+    if (i + 1 <= rank(0.95)) return p95;
+    return i + 1 <= rank(0.99) ? p99 : max;
+  });
+}

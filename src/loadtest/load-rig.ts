@@ -1,0 +1,210 @@
+import { availableParallelism } from 'node:os';
+import { setTimeout as sleep } from 'node:timers/promises';
+import type { Target } from '../measure/targets.ts';
+import type { CameraMix, CameraPlanOptions, CameraSpec } from './cameras/camera-plan.ts';
+import { planCameras } from './cameras/camera-plan.ts';
+import { CameraProcess } from './cameras/camera-process.ts';
+import type { CameraServerStats } from './cameras/camera-server.ts';
+import type { CameraCost, CameraProtocol, LoadStep } from './load-result.ts';
+import { LoadSpan, loadStep } from './load-step.ts';
+import type { LoadObserver, LoadSubject, LoadWindow } from './load-subject.ts';
+
+/** What the cameras of a load test are like. */
+export interface RigOptions {
+  readonly protocol: CameraProtocol;
+  readonly mix: CameraMix;
+  readonly seed: number;
+  /** Expected length of the run: cameras leave and freeze within it. */
+  readonly seconds: number;
+  readonly fps: number;
+  readonly size: CameraPlanOptions['size'];
+  readonly pictures: CameraSpec['pictures'];
+  /** Address on which cameras listen and are reached. */
+  readonly cameraHost: string;
+  readonly ffmpegPath: string;
+  /** Names the n-th stream, from 1. */
+  readonly streamId: (n: number) => string;
+  readonly signal: AbortSignal;
+}
+
+export interface MeasureOptions {
+  readonly name: string;
+  readonly seconds: number;
+  readonly targets: readonly Target[];
+  /** Not measured, at the start. */
+  readonly settleSeconds: number;
+  /** Goes on, up to this long in all, while there are too few frames for a verdict. */
+  readonly mostSeconds?: number;
+  /** Called after each window. */
+  readonly onWindow?: (window: LoadWindow) => Promise<void>;
+}
+
+const WINDOW_S = 1;
+
+/** Virtual cameras and the streams that read them, in any number, and what is measured of them. */
+export class LoadRig {
+  readonly #subject: LoadSubject;
+  readonly #options: RigOptions;
+  readonly #process: CameraProcess | null;
+  #specs: readonly CameraSpec[] = [];
+  #cpuMs = 0;
+  #seconds = 0;
+  #rssBytes = 0;
+  #offered = 0;
+  #lost = 0;
+  #unread = 0;
+  #lateMs = 0;
+  #most = 0;
+
+  private constructor(subject: LoadSubject, options: RigOptions, process: CameraProcess | null) {
+    this.#subject = subject;
+    this.#options = options;
+    this.#process = process;
+  }
+
+  /** @throws as `CameraProcess.open`. */
+  static async open(subject: LoadSubject, options: RigOptions): Promise<LoadRig> {
+    const process =
+      options.protocol === 'file' ? null : await CameraProcess.open(options.ffmpegPath, options.cameraHost);
+    return new LoadRig(subject, options, process);
+  }
+
+  get count(): number {
+    return this.#specs.length;
+  }
+
+  /** Adds or removes cameras with their streams. Added ones have published a frame when it resolves. */
+  async setCameras(count: number): Promise<void> {
+    const before = this.#specs.length;
+    if (count < before) return this.#drop(count);
+    const planned = planCameras({ ...this.#options, count });
+    const added = planned.slice(before);
+    await this.#process?.add(added);
+    this.#specs = planned;
+    this.#most = Math.max(this.#most, count);
+    const streams = added.map((spec, i) => ({
+      id: this.#streamId(before + i),
+      source: this.#sourceOf(spec),
+      index: before + i,
+    }));
+    await this.#subject.add(streams);
+    const ids = streams.map(({ id }) => id);
+    await this.#subject.started(ids, this.#options.signal);
+  }
+
+  /** Removes the last cameras. The load falls at once: cameras and streams end at the same time. */
+  async #drop(count: number): Promise<void> {
+    const ids = this.#ids.slice(count);
+    const gone = this.#specs.slice(count).map(({ id }) => id);
+    this.#specs = this.#specs.slice(0, count);
+    await Promise.all([this.#subject.remove(ids), this.#process?.remove(gone)]);
+  }
+
+  /** Observes the first n streams. */
+  observe(count = this.count): LoadObserver {
+    return this.#subject.observe(this.#ids.slice(0, count));
+  }
+
+  /** Measures the cameras that are there. @throws the failure of a stream; the signal's reason. */
+  async measure({ name, seconds, targets, settleSeconds, mostSeconds, onWindow }: MeasureOptions): Promise<LoadStep> {
+    const observer = this.observe();
+    try {
+      await this.#pause(settleSeconds);
+      const span = new LoadSpan((await observer.look()).streams);
+      const before = await this.#stats();
+      for (;;) {
+        await this.#pause(Math.max(0.1, Math.min(WINDOW_S, seconds)));
+        const window = await observer.look();
+        span.add(window);
+        await onWindow?.(window);
+        if (span.seconds + WINDOW_S / 2 < seconds) continue;
+        if (mostSeconds === undefined || span.seconds >= mostSeconds) break;
+        if (this.#step(name, span, targets, observer, null).verdict !== 'not enough frames') break;
+      }
+      const after = await this.#stats();
+      const cameras = before === null || after === null ? null : { before, after };
+      if (cameras !== null) this.#account(cameras, span.seconds);
+      return this.#step(name, span, targets, observer, cameras);
+    } finally {
+      observer.close();
+    }
+  }
+
+  get cost(): CameraCost {
+    const hasProcess = this.#process !== null;
+    return {
+      count: this.#most,
+      protocol: this.#options.protocol,
+      cpuCores: hasProcess && this.#seconds > 0 ? this.#cpuMs / (this.#seconds * 1000) : null,
+      rssBytes: hasProcess ? this.#rssBytes : null,
+      framesOffered: this.#offered,
+      framesLost: this.#lost,
+      framesUnread: this.#unread,
+      lateMs: hasProcess ? this.#lateMs : null,
+    };
+  }
+
+  /** Removes the streams, then ends the cameras. */
+  async close(): Promise<void> {
+    try {
+      await this.#subject.close();
+    } finally {
+      await this.#process?.close();
+    }
+  }
+
+  get #ids(): string[] {
+    return this.#specs.map((_, i) => this.#streamId(i));
+  }
+
+  #streamId(index: number): string {
+    return this.#options.streamId(index + 1);
+  }
+
+  #sourceOf({ id, width, height, fps, pictures }: CameraSpec): string {
+    const { protocol } = this.#options;
+    if (protocol !== 'file') return this.#process!.url(id, protocol);
+    return pictures.kind === 'file' ? pictures.path : `synthetic:testsrc2=size=${width}x${height}:rate=${fps}`;
+  }
+
+  #step(
+    name: string,
+    span: LoadSpan,
+    targets: readonly Target[],
+    observer: LoadObserver,
+    cameras: { readonly before: CameraServerStats; readonly after: CameraServerStats } | null,
+  ): LoadStep {
+    const indexOf = new Map(this.#ids.map((id, i) => [id, i]));
+    return loadStep({
+      ...{ name, span, targets, cameras, cores: availableParallelism() },
+      constraints: observer.constraints(),
+      cameraOf: (streamId) => this.#specs[indexOf.get(streamId)!]!.id,
+      ratesOf: (streamId) => {
+        const index = indexOf.get(streamId)!;
+        const cameraFps = this.#specs[index]!.fps;
+        return { cameraFps, takenFps: this.#subject.takenFps(index, cameraFps) };
+      },
+    });
+  }
+
+  async #stats(): Promise<CameraServerStats | null> {
+    return (await this.#process?.stats()) ?? null;
+  }
+
+  #account({ before, after }: { before: CameraServerStats; after: CameraServerStats }, seconds: number): void {
+    this.#cpuMs += after.cpuMs - before.cpuMs;
+    this.#seconds += seconds;
+    this.#rssBytes = Math.max(this.#rssBytes, after.rssBytes);
+    this.#lateMs = Math.max(this.#lateMs, after.lateMs);
+    for (const camera of after.cameras) {
+      const first = before.cameras.find(({ id }) => id === camera.id);
+      this.#offered += camera.offered - (first?.offered ?? 0);
+      this.#lost += camera.lost - (first?.lost ?? 0);
+      this.#unread += camera.unread - (first?.unread ?? 0);
+    }
+  }
+
+  async #pause(seconds: number): Promise<void> {
+    await sleep(seconds * 1000, undefined, { signal: this.#options.signal });
+  }
+}

@@ -1,0 +1,64 @@
+import type { MachineUse } from '../measure/trial-result.ts';
+import type { Constraint, SlopeFigure } from './load-result.ts';
+
+/** A stream to add: it reads one virtual camera. */
+export interface LoadStream {
+  readonly id: string;
+  readonly source: string;
+  /** Position in the plan: pipelines with several streams lend their settings in turn. */
+  readonly index: number;
+}
+
+/** Counts of one stream since it was added. */
+export interface StreamCounts {
+  readonly id: string;
+  readonly entered: number;
+  readonly published: number;
+  readonly dropped: Readonly<Record<string, number>>;
+  /** See `conservationGap`; null if it cannot be seen from outside. */
+  readonly gap: number | null;
+}
+
+export type ResourceFigures = Readonly<Record<Exclude<SlopeFigure, 'p99Ms'>, number | null>>;
+
+/** What was observed since the last look. */
+export interface LoadWindow {
+  readonly seconds: number;
+  /** As of its end. */
+  readonly streams: readonly StreamCounts[];
+  /** Of the frames that were published; from outside, an upper bound of each. */
+  readonly latenciesMs: readonly number[];
+  readonly machine: MachineUse | null;
+}
+
+export interface LoadObserver {
+  look(): Promise<LoadWindow>;
+  /** What limits, by the last ten windows. */
+  constraints(): Constraint[];
+  close(): void;
+}
+
+/** What is put under load: a pipeline in this process, or a gateway with whatever is behind it. */
+export interface LoadSubject {
+  /** As reports name it. */
+  readonly name: string;
+  /** Largest `maxAgeMs` of its streams; null if it is not known. */
+  readonly maxAgeMs: number | null;
+  /** Frames per second that the stream at this position takes of a camera's: settings may ask for fewer. */
+  takenFps(index: number, cameraFps: number): number;
+  /** @throws CONFIG_INVALID, SOURCE_*, STREAM_EXISTS, UNAUTHORIZED */
+  add(streams: readonly LoadStream[]): Promise<void>;
+  /** Ids that are gone already are ignored. */
+  remove(ids: readonly string[]): Promise<void>;
+  /** Waits until each stream has published a frame. @throws SOURCE_STALLED; the failure of a stream; the signal's reason. */
+  started(ids: readonly string[], signal: AbortSignal): Promise<void>;
+  observe(ids: readonly string[]): LoadObserver;
+  resources(): Promise<ResourceFigures>;
+  /** Removes its streams, and ends what was started. */
+  close(): Promise<void>;
+}
+
+/** True if a stream reads a file or a test picture at its own rate, not a camera. */
+export function isFileSource(source: string): boolean {
+  return !/^(?:https?|rtsp):/.test(source);
+}

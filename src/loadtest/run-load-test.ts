@@ -1,0 +1,295 @@
+import { setTimeout as sleep } from 'node:timers/promises';
+import { parseTargets, type Target } from '../measure/targets.ts';
+import { percentilesOf } from '../telemetry/sliding-window.ts';
+import type { CameraMix } from './cameras/camera-plan.ts';
+import { type EnduranceSample, judgeSlopes } from './endurance.ts';
+import type { Degradation, FigureSlope, LoadResult, LoadStep, LoadVerdict, ProfileName } from './load-result.ts';
+import { LoadRig, type RigOptions } from './load-rig.ts';
+import type { LoadSubject } from './load-subject.ts';
+import { describeDegradation, findBreakPoint, type RecoveryWindow, recoveryTime, stepText } from './stress.ts';
+
+export interface LoadPlan extends Omit<RigOptions, 'mix' | 'signal'> {
+  readonly profile: ProfileName;
+  /** Cameras at the same time; stress: of its first step. */
+  readonly cameras: number;
+  /** Stress: most cameras. */
+  readonly mostCameras: number;
+  /** A limit on the rate of drops is added if there is none. */
+  readonly targets: readonly Target[];
+}
+
+export interface LoadContext {
+  readonly signal: AbortSignal;
+  /** Receives sentences about what is going on. */
+  readonly note: (text: string) => void;
+}
+
+const MIXES: Readonly<Record<ProfileName, CameraMix>> = {
+  baseline: 'mixed',
+  peak: 'peak',
+  stress: 'steady',
+  endurance: 'mixed',
+};
+/** As in a search for the capacity: latency is short where most frames are dropped. */
+const MAX_DROPS = 'drops<=1%';
+const SETTLE_S = 2;
+/** A stress run has about this many steps. */
+const STRESS_STEPS = 15;
+const STEP_S = { least: 2, most: 60 };
+/** Share of the break point to which the load falls. */
+const FALL_RATIO = 0.7;
+const RECOVERY = { windowS: 0.5, windows: 8, mostS: 30 };
+/** The break point is measured longer, up to this many steps, for percentiles that need many frames. */
+const CONFIRM_STEPS = 6;
+const CONFIRM_TRIES = 3;
+/** Samples of an endurance run. */
+const SAMPLES = 240;
+const SAMPLE_S = { least: 1, most: 60 };
+
+/**
+ * Runs one load test. Streams and cameras are gone when it returns or throws.
+ *
+ * @throws as the subject's and the rig's methods; the signal's reason.
+ */
+export async function runLoadTest(subject: LoadSubject, plan: LoadPlan, context: LoadContext): Promise<LoadResult> {
+  const startedMs = performance.now();
+  const createdAt = new Date().toISOString();
+  const { signal } = context;
+  const mix = MIXES[plan.profile];
+  let rig: LoadRig;
+  try {
+    rig = await LoadRig.open(subject, { ...plan, mix, signal });
+  } catch (error) {
+    await subject.close();
+    throw error;
+  }
+  try {
+    const test = new LoadTest(subject, rig, plan, context);
+    const outcome = await test.run();
+    return {
+      profile: plan.profile,
+      subject: subject.name,
+      createdAt,
+      seconds: (performance.now() - startedMs) / 1000,
+      seed: plan.seed,
+      ...NOTHING,
+      ...outcome,
+      cameras: rig.cost,
+      notes: test.notes,
+    };
+  } finally {
+    await rig.close();
+  }
+}
+
+const NOTHING = { breakPoint: null, degradation: null, recoverySeconds: null, slopes: [] } as const;
+
+type Outcome = Pick<LoadResult, 'verdict' | 'reason' | 'targets' | 'steps'> &
+  Partial<Pick<LoadResult, 'breakPoint' | 'degradation' | 'recoverySeconds' | 'slopes'>>;
+
+class LoadTest {
+  readonly notes: string[] = [];
+  readonly #subject: LoadSubject;
+  readonly #rig: LoadRig;
+  readonly #plan: LoadPlan;
+  readonly #context: LoadContext;
+  readonly #targets: readonly Target[];
+
+  constructor(subject: LoadSubject, rig: LoadRig, plan: LoadPlan, context: LoadContext) {
+    this.#subject = subject;
+    this.#rig = rig;
+    this.#plan = plan;
+    this.#context = context;
+    const hasDrops = plan.targets.some(({ metric }) => metric === 'drops');
+    this.#targets = hasDrops ? plan.targets : [...plan.targets, ...parseTargets(MAX_DROPS)];
+  }
+
+  run(): Promise<Outcome> {
+    switch (this.#plan.profile) {
+      case 'stress':
+        return this.#stress();
+      case 'endurance':
+        return this.#endurance();
+      default:
+        return this.#hold();
+    }
+  }
+
+  /** Baseline and peak: a number of cameras for a while. */
+  async #hold(): Promise<Outcome> {
+    const { cameras, seconds, profile } = this.#plan;
+    await this.#setCameras(cameras);
+    const options = { name: profile, seconds, targets: this.#targets, settleSeconds: SETTLE_S };
+    const step = await this.#rig.measure(options);
+    this.#remark(step);
+    return { verdict: step.verdict, reason: reasonOf(step), targets: step.targets, steps: [step] };
+  }
+
+  async #stress(): Promise<Outcome> {
+    const { cameras, mostCameras, seconds } = this.#plan;
+    const { signal, note } = this.#context;
+    const stepS = Math.min(STEP_S.most, Math.max(STEP_S.least, seconds / STRESS_STEPS));
+    // The number of cameras is what is sought.
+    const targets = this.#targets.filter(({ metric }) => metric !== 'streams');
+    const measure = async (count: number, name: string, mostSeconds?: number): Promise<LoadStep> => {
+      await this.#setCameras(count);
+      const most = mostSeconds === undefined ? {} : { mostSeconds };
+      const of = mostSeconds === undefined ? targets : this.#targets;
+      return this.#rig.measure({
+        name,
+        seconds: stepS,
+        targets: of,
+        settleSeconds: Math.min(SETTLE_S, stepS),
+        ...most,
+      });
+    };
+    const search = await findBreakPoint(measure, { start: cameras, most: mostCameras, signal, note });
+    const steps = [...search.steps];
+    let { breakPoint } = search;
+    const hasBroken = breakPoint.brokenAt !== null;
+    let degradation: Degradation | null = null;
+    let recoverySeconds: number | null = null;
+    if (hasBroken) {
+      const overload = await measure(search.overload, 'overload');
+      note(stepText(overload));
+      steps.push(overload);
+      degradation = describeDegradation(overload, this.#subject.maxAgeMs ?? Number.POSITIVE_INFINITY);
+      recoverySeconds = await this.#recovery(Math.max(1, Math.floor(breakPoint.cameras * FALL_RATIO)));
+    } else this.#note(`no target was missed with ${mostCameras} cameras, the most that were tried`);
+    if (breakPoint.cameras === 0) {
+      const reason = 'not even one camera meets the targets';
+      return { verdict: 'missed', reason, targets: steps[0]!.targets, steps, breakPoint, degradation, recoverySeconds };
+    }
+    let proof: LoadStep;
+    for (let attempt = 1; ; attempt++) {
+      proof = await measure(breakPoint.cameras, 'break point', stepS * CONFIRM_STEPS);
+      note(stepText(proof));
+      steps.push(proof);
+      if (proof.verdict !== 'missed' || attempt === CONFIRM_TRIES || breakPoint.cameras === 1) break;
+      if (proof.targets.every(({ state, target }) => state !== 'missed' || target.startsWith('streams'))) break;
+      this.#note(`${breakPoint.cameras} cameras did not hold when measured longer`);
+      breakPoint = { ...breakPoint, cameras: breakPoint.cameras - 1, brokenAt: breakPoint.cameras };
+    }
+    this.#remark(proof);
+    const hasRecovered = !hasBroken || recoverySeconds !== null;
+    const verdict: LoadVerdict = hasRecovered ? proof.verdict : 'missed';
+    const reason = hasRecovered ? reasonOf(proof) : 'the pipeline did not recover after the load fell';
+    return { verdict, reason, targets: proof.targets, steps, breakPoint, degradation, recoverySeconds };
+  }
+
+  /** Lets the load fall, and watches until results are within the targets for good. */
+  async #recovery(count: number): Promise<number | null> {
+    const { note, signal } = this.#context;
+    const limit = Math.min(...this.#targets.filter(({ metric }) => metric.startsWith('p')).map(({ limit }) => limit));
+    const limits = {
+      p90Ms: Number.isFinite(limit) ? limit : (this.#subject.maxAgeMs ?? Number.POSITIVE_INFINITY),
+      windows: RECOVERY.windows,
+    };
+    const observer = this.#rig.observe(count);
+    const windows: RecoveryWindow[] = [];
+    try {
+      let before = (await observer.look()).streams;
+      const fellMs = performance.now();
+      const falling = this.#rig.setCameras(count);
+      falling.catch(() => undefined);
+      const endS = (): number => (performance.now() - fellMs) / 1000;
+      let seconds: number | null = null;
+      while (seconds === null && endS() < RECOVERY.mostS) {
+        await sleep(RECOVERY.windowS * 1000, undefined, { signal });
+        const { streams, latenciesMs } = await observer.look();
+        const sorted = [...latenciesMs].sort((a, b) => a - b);
+        windows.push({
+          endS: endS(),
+          published: sum(streams, ({ published }) => published) - sum(before, ({ published }) => published),
+          dropped: sum(streams, droppedOf) - sum(before, droppedOf),
+          p90Ms: sorted[Math.max(0, Math.ceil(0.9 * sorted.length) - 1)] ?? 0,
+        });
+        before = streams;
+        seconds = recoveryTime(windows, limits);
+      }
+      await falling;
+      note(
+        seconds === null
+          ? `not recovered within ${RECOVERY.mostS} s with ${count} cameras`
+          : `recovered ${seconds.toFixed(1)} s after the load fell to ${count} cameras`,
+      );
+      return seconds;
+    } finally {
+      observer.close();
+    }
+  }
+
+  async #endurance(): Promise<Outcome> {
+    const { cameras, seconds } = this.#plan;
+    await this.#setCameras(cameras);
+    const everyS = Math.min(SAMPLE_S.most, Math.max(SAMPLE_S.least, seconds / SAMPLES));
+    const samples: EnduranceSample[] = [];
+    const startedMs = performance.now();
+    let latencies: number[] = [];
+    const step = await this.#rig.measure({
+      ...{ name: 'endurance', seconds, targets: this.#targets, settleSeconds: SETTLE_S },
+      onWindow: async ({ latenciesMs }) => {
+        latencies.push(...latenciesMs);
+        const atS = (performance.now() - startedMs) / 1000;
+        if (atS - (samples.at(-1)?.atS ?? 0) < everyS * 0.95) return;
+        const p99Ms = latencies.length === 0 ? null : percentilesOf(Float64Array.from(latencies)).p99;
+        latencies = [];
+        samples.push({ atS, p99Ms, ...(await this.#subject.resources()) });
+      },
+    });
+    this.#remark(step);
+    const slopes = judgeSlopes(samples);
+    if (slopes.length === 0) this.#note('the run was too short for slopes');
+    const { verdict, reason } = enduranceVerdict(step, slopes);
+    return { verdict, reason, targets: step.targets, steps: [step], slopes };
+  }
+
+  async #setCameras(count: number): Promise<void> {
+    if (count > this.#rig.count) this.#context.note(`starting ${count - this.#rig.count} cameras`);
+    await this.#rig.setCameras(count);
+  }
+
+  /** Notes what makes figures doubtful. */
+  #remark({ machine, conservationGap, cameraLateMs }: LoadStep): void {
+    const otherRatio = machine?.otherRatio ?? 0;
+    if (otherRatio > 0.1)
+      this.#note(`other processes used ${(otherRatio * 100).toFixed(0)} % of the CPU: the figures are disturbed`);
+    if (conservationGap !== null && conservationGap !== 0)
+      this.#note(`frame counts are off by ${conservationGap}: this is a bug in Sightline`);
+    if ((cameraLateMs ?? 0) > 100)
+      this.#note(`a camera sent a frame ${cameraLateMs!.toFixed(0)} ms late: the machine is too busy for the cameras`);
+  }
+
+  #note(text: string): void {
+    this.notes.push(text);
+    this.#context.note(text);
+  }
+}
+
+function enduranceVerdict(
+  step: LoadStep,
+  slopes: readonly FigureSlope[],
+): { readonly verdict: LoadVerdict; readonly reason: string } {
+  const growing = slopes.filter(({ verdict }) => verdict === 'grows').map(({ figure }) => figure);
+  if (growing.length > 0) return { verdict: 'missed', reason: `${growing.join(', ')} grow over the run` };
+  if (step.verdict !== 'met') return { verdict: step.verdict, reason: reasonOf(step) };
+  if (slopes.length === 0) return { verdict: 'not enough frames', reason: 'the run was too short for slopes' };
+  return { verdict: 'met', reason: 'all targets are met, and nothing grows' };
+}
+
+function reasonOf({ targets, verdict }: LoadStep): string {
+  const named = (state: string): string =>
+    targets
+      .filter((target) => target.state === state)
+      .map(({ target, reason }) => `${target}: ${reason}`)
+      .join('; ');
+  return verdict === 'met' ? 'all targets are met' : named(verdict === 'missed' ? 'missed' : 'not enough frames');
+}
+
+function droppedOf({ dropped }: { readonly dropped: Readonly<Record<string, number>> }): number {
+  return Object.values(dropped).reduce((all, count) => all + count, 0);
+}
+
+function sum<T>(values: readonly T[], of: (value: T) => number): number {
+  return values.reduce((all, value) => all + of(value), 0);
+}
