@@ -1,6 +1,7 @@
 import { parseArgs } from 'node:util';
 import { table } from '../src/cli/table.ts';
 import { bulk } from './bulk.bench.ts';
+import { cameraLatency } from './camera-latency.bench.ts';
 import { controlMemory } from './control-memory.bench.ts';
 import { controlPlane } from './control-plane.bench.ts';
 import { engines } from './engines.bench.ts';
@@ -32,6 +33,7 @@ const SECTIONS: readonly Section[] = [
   ownCost,
   halfLoad,
   overload,
+  cameraLatency,
   memory,
   engines,
   int8,

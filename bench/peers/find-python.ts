@@ -36,6 +36,21 @@ export async function findPython(
   };
 }
 
+/** Finds a Python with OpenCV, in any of these environments; installs nothing. Null if there is none. */
+export async function findOpencv({ environment }: BenchContext): Promise<string | null> {
+  const own = ['bench-python', 'bench-python-openvino'].map((name) =>
+    join(environment.cacheDir, name, 'bin', 'python3'),
+  );
+  for (const path of [...own, 'python3', '/usr/bin/python3']) {
+    const isFound = await run(path, ['-c', 'import cv2, numpy'], { timeout: 60_000 }).then(
+      () => true,
+      () => false,
+    );
+    if (isFound) return path;
+  }
+  return null;
+}
+
 async function hasPackages(path: string, runtime: Runtime): Promise<boolean> {
   try {
     await run(path, ['-c', `import cv2, ${runtime}, numpy; cv2.dnn.NMSBoxesBatched`], { timeout: 60_000 });
