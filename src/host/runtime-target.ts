@@ -7,7 +7,7 @@ import { Listeners } from '../flow/listeners.ts';
 import type { EventMessage } from '../protocol/feed.ts';
 import type { Observation, Version } from '../protocol/rollout-records.ts';
 import type { ShadowResult } from '../runtime/inference/shadow-stream.ts';
-import { loadBeside } from '../runtime/load-beside.ts';
+import { loadBeside } from '../runtime/open-runtime.ts';
 import type { Runtime } from '../runtime/runtime.ts';
 import { DEFAULT_INSTANCE, type RuntimeStream } from '../runtime/stream/runtime-stream.ts';
 

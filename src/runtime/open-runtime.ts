@@ -4,7 +4,7 @@ import type { ModelConfig } from '../config/model-config.ts';
 import { type FfmpegBinary, findFfmpeg } from '../decode/ffmpeg-binary.ts';
 import { SightlineError } from '../errors/sightline-error.ts';
 import { Incidents } from '../flow/incidents.ts';
-import type { EngineRequest } from '../protocol/threads.ts';
+import type { EngineInfo, EngineRequest } from '../protocol/threads.ts';
 import { comparisonText, type EngineChoice } from '../store/engine-choices.ts';
 import { candidates } from './model/choose-engine.ts';
 import { type EngineName, type EngineOptions, isOpenvinoDevice, prepareEngine } from './model/engine-request.ts';
@@ -92,10 +92,33 @@ function comparisonFor(engine: EngineName, choice: EngineChoice | null): string 
 }
 
 /**
+ * Prepares another model and loads it beside those of a runtime, on the engine that its configuration names or `auto` finds.
+ *
+ * @param name - by which streams use it.
+ * @throws MODEL_*, COMPILE_UNSUPPORTED, ENGINE_UNAVAILABLE
+ */
+export async function loadBeside(runtime: Runtime, name: string, options: EngineOptions): Promise<EngineInfo> {
+  const { model, batch, onNotice } = options;
+  const { engines } = await candidates(options);
+  const batching = { ...batch, timeoutMs: model.timeoutMs, cacheResults: model.cacheResults };
+  for (const [i, engine] of engines.entries()) {
+    try {
+      const request = await prepareEngine(options, engine);
+      return await runtime.loadModel(name, { engine: request, batching, threads: inferenceThreads(model, request) });
+    } catch (error) {
+      const isLast = i === engines.length - 1;
+      if (isLast || !(error instanceof SightlineError) || error.code !== 'ENGINE_UNAVAILABLE') throw error;
+      onNotice(`${error.message}; trying engine ${engines[i + 1]}`);
+    }
+  }
+  throw new RangeError('no engine to try');
+}
+
+/**
  * One thread per core on CPUs: two single-threaded inferences have more throughput than one with two threads. A GPU
  * takes one.
  */
-export function inferenceThreads(model: ModelConfig, { engine, provider }: EngineRequest): number {
+function inferenceThreads(model: ModelConfig, { engine, provider }: EngineRequest): number {
   if (engine === 'tensorflow') return 1;
   if (model.threads !== undefined) return model.threads;
   const hasOwnDevice = (engine === 'onnx' || engine === 'openvino') && provider !== 'cpu';

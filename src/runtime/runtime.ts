@@ -20,7 +20,8 @@ import { PartTimes } from '../telemetry/part-times.ts';
 import { HAND_OVER_INPUTS, type ModelInstance } from './inference/model-instance.ts';
 import { type LoadRequest, ModelInstances } from './inference/model-instances.ts';
 import { Scheduler, type SchedulerEvents, type StreamPolicy } from './inference/scheduler.ts';
-import { type ShadowCounters, type ShadowResult, ShadowStream } from './inference/shadow-stream.ts';
+import type { ShadowCounters, ShadowResult } from './inference/shadow-stream.ts';
+import { Shadows } from './inference/shadows.ts';
 import { LaneClient } from './lane/lane-client.ts';
 import type { ResultSinks } from './results/result-sinks.ts';
 import { DEFAULT_INSTANCE, RuntimeStream } from './stream/runtime-stream.ts';
@@ -76,8 +77,7 @@ export class Runtime {
   readonly #scheduler: Scheduler;
   readonly #models: ModelInstances;
   readonly #instance: ModelInstance;
-  /** Streams of which a candidate infers a share, by id. */
-  readonly #shadows = new Map<string, ShadowStream>();
+  readonly #shadows: Shadows;
   readonly #port: StreamPort;
   #watched: ReadonlySet<string> = new Set();
   #engineInfo: EngineInfo | null = null;
@@ -110,6 +110,9 @@ export class Runtime {
     this.#scheduler = new Scheduler(this.#schedulerEvents(), systemClock);
     this.#models = new ModelInstances(this.#scheduler);
     this.#instance = this.#models.add(DEFAULT_INSTANCE, { engine: options.engine, batching });
+    this.#shadows = new Shadows(this.#scheduler, this.#models, this.scoreThreshold, (result) =>
+      this.shadowed.emit(result),
+    );
     this.#port = this.#streamPort();
     for (let i = 0; i < options.lanes; i++) this.#addLane();
   }
@@ -247,28 +250,17 @@ export class Runtime {
    * @throws STREAM_NOT_FOUND, MODEL_NOT_FOUND; MODEL_INCOMPATIBLE if the models take other inputs or have other classes.
    */
   startShadow(streamId: string, name: string, ratio: number): void {
-    const stream = this.stream(streamId);
-    if (!this.#models.isSameInput(stream.instance, name))
-      throw new SightlineError(
-        'MODEL_INCOMPATIBLE',
-        `model "${name}" cannot infer the frames of stream "${streamId}": it takes inputs of another size or resize rule`,
-      );
-    this.stopShadow(streamId);
-    const { classes } = this.#models.spec(name);
-    const onPair = (result: ShadowResult): void => this.shadowed.emit(result);
-    const shadow = new ShadowStream(streamId, ratio, classes, this.scoreThreshold, onPair);
-    this.#shadows.set(streamId, shadow);
-    this.#scheduler.setShadow(streamId, shadow, name);
+    this.#shadows.start(this.stream(streamId), name, ratio);
   }
 
   /** Ends the shadow of a stream, if it has one. */
   stopShadow(streamId: string): void {
-    if (this.#shadows.delete(streamId)) this.#scheduler.setShadow(streamId, null, DEFAULT_INSTANCE);
+    this.#shadows.stop(streamId);
   }
 
   /** Null if the stream has no shadow. */
   shadowCounters(streamId: string): ShadowCounters | null {
-    return this.#shadows.get(streamId)?.counters ?? null;
+    return this.#shadows.counters(streamId);
   }
 
   watchPreviews(streamIds: ReadonlySet<string>): void {
@@ -413,7 +405,7 @@ export class Runtime {
         if (this.#isFlushed) return null;
         if (input.bulk !== undefined) return input.bulk.take(result);
         this.published.emit(result);
-        this.#shadows.get(result.streamId)?.onPublished(result);
+        this.#shadows.onPublished(result);
         const pending = sinks.publish(result, input.label, frame, input.policy === 'file');
         this.partTimes.addSend(monoNowMs() - result.times.published);
         return pending;

@@ -155,22 +155,21 @@ export class Scheduler {
     this.#run(target, target.streams.get(stream.id));
   }
 
-  /**
-   * Lets another instance infer a share of a stream's frames, too.
-   *
-   * @param shadow - receives the frames; null ends it.
-   */
-  setShadow(streamId: string, shadow: ShadowStream | null, instance: string): void {
-    const before = this.#shadows.get(streamId);
-    if (before !== undefined) {
-      this.#shadows.delete(streamId);
-      for (const frame of before.instance.model.batcher.removeStream(before.stream.id))
-        before.stream.drop(frame, 'stopped');
-    }
-    if (shadow === null) return;
+  /** Lets another instance infer a share of a stream's frames, too. @param shadow - receives them. */
+  setShadow(streamId: string, shadow: ShadowStream, instance: string): void {
+    this.endShadow(streamId);
     const target = this.#instance(instance);
     target.model.batcher.setStream(shadow.id, SHADOW_OPTIONS);
     this.#shadows.set(streamId, { stream: shadow, instance: target });
+  }
+
+  /** Ends the shadow of a stream, if it has one. */
+  endShadow(streamId: string): void {
+    const shadow = this.#shadows.get(streamId);
+    if (shadow === undefined) return;
+    this.#shadows.delete(streamId);
+    for (const frame of shadow.instance.model.batcher.removeStream(shadow.stream.id))
+      shadow.stream.drop(frame, 'stopped');
   }
 
   /** Ends an instance once no batch of it runs. @throws MODEL_BUSY if streams or shadows use it. */
