@@ -2,7 +2,7 @@ import type { Command } from 'commander';
 import { loadPipeline } from '../config/load-pipeline.ts';
 import { Admission } from '../control/orders/admission.ts';
 import { Incidents } from '../flow/incidents.ts';
-import { openHostRollouts } from '../host/host-rollouts.ts';
+import { tryHostRollouts } from '../host/host-rollouts.ts';
 import { logEvent, openGateway, stopped } from '../host/open-gateway.ts';
 import { PipelineHost } from '../host/pipeline-host.ts';
 import { type CliIo, note } from './cli-io.ts';
@@ -45,23 +45,24 @@ async function run(path: string, flags: ServerFlags, io: CliIo): Promise<void> {
     const { environment } = io;
     const onNotice = (text: string): void => log.info({}, text);
     const streams = (): string[] => host.runtime.streams.map(({ id }) => id);
-    const rollouts = await openHostRollouts(host, config, { environment, onNotice, incidents, fleet: null, streams });
-    const request = { config, address: flags, log, incidents, rollouts: rollouts.agent };
+    const rollouts = await tryHostRollouts(host, config, { environment, onNotice, incidents, fleet: null, streams });
+    const shown = rollouts === null ? {} : { rollouts: rollouts.agent };
+    const request = { config, address: flags, log, incidents, ...shown };
     const gateway = await openGateway(host, request, io).catch(async (error: unknown) => {
-      await rollouts.close();
+      await rollouts?.close();
       throw error;
     });
     try {
       host.onEvent((event) => logEvent(log, event));
       note(io, `\n  Sightline is live at ${gateway.url}\n`);
       await host.start();
-      await rollouts.agent.start();
+      await rollouts?.agent.start();
       const count = config.streams.length;
       log.info({}, `${config.name} is running with ${count} ${count === 1 ? 'stream' : 'streams'}`);
       await stopped(io.stop);
       log.info({}, 'stopping');
     } finally {
-      await rollouts.close();
+      await rollouts?.close();
       await gateway.close();
     }
   } finally {

@@ -17,7 +17,7 @@ import { measureCapacity } from '../measure/measure-capacity.ts';
 import type { EventMessage } from '../protocol/feed.ts';
 import { BULK_ID_PREFIX, segmentRunner } from './bulk-runner.ts';
 import { fleetRunner } from './fleet-runner.ts';
-import { type HostRollouts, openHostRollouts } from './host-rollouts.ts';
+import { type HostRollouts, tryHostRollouts } from './host-rollouts.ts';
 import { logEvent, openGateway } from './open-gateway.ts';
 import { PipelineHost } from './pipeline-host.ts';
 import type { ProcessContext } from './process-context.ts';
@@ -41,7 +41,7 @@ export class FleetMember {
   readonly #admission: Admission;
   readonly #view: FleetView;
   readonly #gateway: Gateway;
-  readonly #rollouts: HostRollouts;
+  readonly #rollouts: HostRollouts | null;
   #agent: HostAgent | null = null;
   #publisher: FleetPublisher | null = null;
   #worker: TaskWorker | null = null;
@@ -53,7 +53,7 @@ export class FleetMember {
     admission: Admission,
     view: FleetView,
     gateway: Gateway,
-    rollouts: HostRollouts,
+    rollouts: HostRollouts | null,
   ) {
     this.#options = options;
     this.#host = host;
@@ -94,12 +94,13 @@ export class FleetMember {
     let rollouts: HostRollouts | null = null;
     try {
       await view.start();
-      rollouts = await openHostRollouts(host, config, {
+      rollouts = await tryHostRollouts(host, config, {
         ...{ environment: context.environment, onNotice: (text: string) => log.info({}, text), incidents },
         fleet: { hostId: id, store: control.rollouts(config.name), bus: control.bus },
         streams: () => view.report().streams.map((stream) => stream.id),
       });
-      const request = { config, address, log, fleet: view, rollouts: rollouts.agent, incidents };
+      const shown = rollouts === null ? {} : { rollouts: rollouts.agent };
+      const request = { config, address, log, fleet: view, incidents, ...shown };
       const gateway = await openGateway(view, request, context);
       const member = new FleetMember(options, host, admission, view, gateway, rollouts);
       member.#flushed = context.crash?.add(() => host.runtime.flushSinks());
@@ -154,7 +155,7 @@ export class FleetMember {
       if (!isRoutine(event)) logEvent(log, event);
     });
     await this.#register(agent);
-    await this.#rollouts.agent.start();
+    await this.#rollouts?.agent.start();
     this.#publisher = new FleetPublisher({
       bus: control.bus,
       hostId: id,
@@ -200,7 +201,7 @@ export class FleetMember {
   async leave(): Promise<void> {
     const { log } = this.#options;
     await this.#worker?.close();
-    await this.#rollouts.close();
+    await this.#rollouts?.close();
     await this.#agent?.stop();
     this.#publisher?.close();
     await this.#gateway.close();

@@ -1,6 +1,7 @@
 import type { PipelineConfig } from '../config/pipeline.ts';
 import type { RolloutAgent } from '../control/rollout/rollout-agent.ts';
 import { rolloutPanels } from '../control/rollout/rollout-panels.ts';
+import { SightlineError } from '../errors/sightline-error.ts';
 import type { Incidents } from '../flow/incidents.ts';
 import { configuredVersion, openRollouts, type RolloutRequest, type VersionContext } from './open-rollouts.ts';
 import type { PipelineHost } from './pipeline-host.ts';
@@ -9,6 +10,19 @@ import { RuntimeTarget } from './runtime-target.ts';
 export interface HostRollouts {
   readonly agent: RolloutAgent;
   close(): Promise<void>;
+}
+
+/** Does the same; where the audit log cannot be written, the pipeline runs without roll-outs and says so. */
+export async function tryHostRollouts(
+  ...[host, config, request]: Parameters<typeof openHostRollouts>
+): Promise<HostRollouts | null> {
+  try {
+    return await openHostRollouts(host, config, request);
+  } catch (error) {
+    if (!(error instanceof SightlineError) || error.code !== 'SINK_FAILED') throw error;
+    request.onNotice(`roll-outs are off: ${error.message}; rollout.folder names another place`);
+    return null;
+  }
 }
 
 /**
@@ -40,7 +54,11 @@ export async function openHostRollouts(
       config.streams.find(({ id }) => id === stream)?.target.latencyMs ??
       null,
   });
-  const agent = await openRollouts({ config, initial, target, panels, fleet, streams, incidents, ...context });
+  const request = { config, initial, target, panels, fleet, streams, incidents, ...context };
+  const agent = await openRollouts(request).catch((error: unknown) => {
+    target.close();
+    throw error;
+  });
   return {
     agent,
     close: async () => {

@@ -25,6 +25,8 @@ export class RolloutFollower {
   readonly #retryMs = new Map<string, number>();
   /** Versions that are loaded for roll-outs, and the first one, by hash: no others are unloaded. */
   readonly #loaded = new Set<string>();
+  /** Fence of a finished roll-out that says nothing about the version of the pipeline file; null if there is none. */
+  #outdatedFence: number | null = null;
   #newest: { readonly rollout: Rollout; readonly nowMs: number } | null = null;
 
   constructor(options: RolloutFollowerOptions) {
@@ -38,7 +40,9 @@ export class RolloutFollower {
    * @param nowMs - the control plane's time.
    */
   apply(rollout: Rollout, nowMs: number): void {
+    if (this.#newest === null && this.#isOutdated(rollout)) this.#outdatedFence = rollout.fence;
     this.#newest = { rollout, nowMs };
+    if (rollout.fence === this.#outdatedFence) return;
     const { target } = this.#options;
     const { from, to, share, shadow, shadowRatio } = rollout;
     const isRunning = isActive(rollout);
@@ -58,6 +62,12 @@ export class RolloutFollower {
       target.shadow(stream, isShadowed ? other.hash : null, shadowRatio);
     }
     this.#unload(new Set(wanted.map(({ hash }) => hash)));
+  }
+
+  /** A finished roll-out is about two versions. If the pipeline file names a third one, somebody has changed it since. */
+  #isOutdated(rollout: Rollout): boolean {
+    const { initial } = this.#options;
+    return !isActive(rollout) && rollout.from.hash !== initial && rollout.to.hash !== initial;
   }
 
   #load(version: Version, nowMs: number): void {

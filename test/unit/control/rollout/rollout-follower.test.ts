@@ -7,12 +7,12 @@ const { from, to } = rolloutRecord();
 /** At 10 %: `printf camera-4 | sha256sum` begins with 05. */
 const MEMBERS = ['camera-4'];
 
-function follow() {
-  const target = new TargetDouble(CAMERAS, from);
+function follow(initial = from) {
+  const target = new TargetDouble(CAMERAS, initial);
   const failures: string[] = [];
   const follower = new RolloutFollower({
     target,
-    initial: from.hash,
+    initial: initial.hash,
     warmMs: 1000,
     onFailure: ({ label }) => failures.push(label),
   });
@@ -81,6 +81,24 @@ describe('a host that follows a record', () => {
     expect(target.users(to.hash)).toEqual(CAMERAS);
     expect(target.isLoaded(from.hash)).toBe(false);
   });
+
+  it.each(['promoted', 'rolled-back', 'aborted'] as const)(
+    'whose pipeline file was changed after a roll-out was %s keeps to the file',
+    async (state) => {
+      const changed = { ...from, hash: 'c'.repeat(64) };
+      const { target, follower } = follow(changed);
+      const ended = rolloutRecord({ state, share: state === 'promoted' ? 100 : 0, endedMs: 0 });
+      for (let i = 0; i < 3; i += 1) {
+        follower.apply(ended, 9_000_000 + i);
+        await settled();
+      }
+      expect(target.users(changed.hash)).toEqual(CAMERAS);
+      expect([...target.loaded]).toEqual([changed.hash]);
+      follower.apply(rolloutRecord({ fence: ended.fence + 1 }), 9_001_000);
+      await settled();
+      expect(target.users(to.hash), 'the next roll-out is followed').toEqual(MEMBERS);
+    },
+  );
 
   it('keeps the control if the candidate cannot be loaded, and tries again after 5 s, not sooner', async () => {
     const { target, follower, failures } = follow();
