@@ -90,9 +90,12 @@ export interface OptimizedSide {
 const CAPACITY_FPS = 30;
 const CAPACITY_TARGET = 'p99<=100ms';
 const MOST_CAMERAS = 64;
-/** 459 frames without a miss decide a p99: 16 s of one camera, less with several. */
-const CAPACITY_TIMING = { warmUpSeconds: 1.5, windowSeconds: 1, limitSeconds: 24 } as const;
-const CAPACITY_FRAMES = 500;
+const CAPACITY_TIMING = { warmUpSeconds: 1.5, windowSeconds: 1 } as const;
+/** Frames that decide a p99 with up to one miss: 22 s of one camera, less with several. Where more are needed, twice as many. */
+const CAPACITY_FRAMES = 662;
+const MOST_DOUBLINGS = 1;
+/** The search begins at this share of what the rate offline would allow. */
+const CAPACITY_START_RATIO = 0.6;
 /** Share of the budget for each of the two long runs at the end, and its bounds in seconds. */
 const LONG_RATIO = 0.06;
 const [LEAST_LONG_SECONDS, MOST_LONG_SECONDS] = [3, 15];
@@ -169,7 +172,7 @@ export async function optimize(request: OptimizeRequest): Promise<Optimization> 
     const before = await evaluator.offline(baseline, 'long', 'baseline');
     const after = isSame ? before : await evaluator.offline(best, 'long', 'confirm');
     const paced = targets.length === 0 ? null : await pacedVerdicts(evaluator, targets, [baseline, best]);
-    const capacities = hasTimeForCapacity ? await capacitiesOf(evaluator, targets, [baseline, best], request) : null;
+    const capacities = hasTimeForCapacity ? await capacitiesOf(evaluator, targets, [before, after], request) : null;
     const judged = await evaluator.quality(best);
     const judgements = log.records.filter(({ kind, error }) => kind === 'quality' && error === null);
     const bottlenecks = bottlenecksOf(before, baseline, start, found.steps, await evaluator.probe(baseline));
@@ -287,12 +290,14 @@ async function pacedVerdicts(
 async function capacitiesOf(
   evaluator: PipelineEvaluator,
   targets: readonly Target[],
-  configurations: readonly [Configuration, Configuration],
+  sides: readonly [LoggedRecord, LoggedRecord],
   { signal, note }: OptimizeRequest,
 ): Promise<readonly [ReportCapacity | null, ReportCapacity | null]> {
   const limits = targets.filter(({ metric }) => metric !== 'streams' && metric !== 'fps');
   const judged = limits.length > 0 ? limits : parseTargets(CAPACITY_TARGET);
-  const capacityOf = async (configuration: Configuration, start: number): Promise<ReportCapacity | null> => {
+  const capacityOf = async ({ configuration, result }: LoggedRecord): Promise<ReportCapacity | null> => {
+    const affordable = ((result as TrialResult).fps / CAPACITY_FPS) * CAPACITY_START_RATIO;
+    const start = Math.min(MOST_CAMERAS, Math.max(1, Math.floor(affordable)));
     const ids: string[] = [];
     let found: ReportCapacity | null = null;
     await evaluator.capacityRun(
@@ -300,10 +305,16 @@ async function capacitiesOf(
       async (measure) => {
         const capacity = await findCapacity(
           async (streams) => {
-            const seconds = Math.max(3, Math.ceil(CAPACITY_FRAMES / (CAPACITY_FPS * streams)));
-            const record = await measure(streams, CAPACITY_FPS, { ...CAPACITY_TIMING, seconds });
-            ids.push(record.id);
-            return record.result as TrialResult;
+            let seconds = Math.max(3, Math.ceil(CAPACITY_FRAMES / (CAPACITY_FPS * streams)));
+            for (let doublings = 0; ; doublings++) {
+              const timing = { ...CAPACITY_TIMING, seconds, limitSeconds: seconds * 1.5 };
+              const record = await measure(streams, CAPACITY_FPS, timing);
+              ids.push(record.id);
+              const result = record.result as TrialResult;
+              const isOpen = result.targets.some(({ state }) => state === 'not enough frames');
+              if (!isOpen || doublings === MOST_DOUBLINGS) return result;
+              seconds *= 2;
+            }
           },
           { start, most: MOST_CAMERAS, signal, note },
         );
@@ -315,9 +326,9 @@ async function capacitiesOf(
     return found;
   };
   note(`finding how many cameras of ${CAPACITY_FPS} frames/s the baseline and the best serve`);
-  const before = await capacityOf(configurations[0], 1);
-  if (configurationKey(configurations[0]) === configurationKey(configurations[1])) return [before, before];
-  return [before, await capacityOf(configurations[1], Math.max(1, (before?.cameras ?? 0) * 2))];
+  const before = await capacityOf(sides[0]);
+  if (sides[0].id === sides[1].id) return [before, before];
+  return [before, await capacityOf(sides[1])];
 }
 
 function bottlenecksOf(
