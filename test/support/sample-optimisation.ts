@@ -424,6 +424,7 @@ export function sampleOptimisation(change: Partial<ReportInput> = {}): ReportInp
         measurements: [best, quality],
       },
     ],
+    skipped: null,
     quality: {
       kind: 'ap',
       baseline: 0.3302,

@@ -96,6 +96,7 @@ function requireNamed(input: ReportInput, byId: ReadonlyMap<string, ReportMeasur
     ...input.bottlenecks.map(({ part, measurements }) => [`bottleneck ${part}`, measurements] as const),
     ...input.pareto.map((point, i) => [`Pareto point ${i + 1}`, point.measurements] as const),
     ['the quality', input.quality?.measurements ?? []],
+    ['the skipped frames', input.skipped?.measurements ?? []],
   ];
   for (const [where, ids] of named)
     for (const id of ids)

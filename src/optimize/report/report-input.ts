@@ -111,6 +111,14 @@ export interface ReportQuality {
   readonly measurements: readonly string[];
 }
 
+/** How well the best configuration, where it skips inference, agrees on video with inference of every frame. */
+export interface ReportSkipped {
+  /** At IoU 0.5, over all frames, those between included. */
+  readonly f1: number;
+  readonly frames: number;
+  readonly measurements: readonly string[];
+}
+
 /** What a lever does and what it takes to move it, in a few words. */
 export interface LeverWords {
   readonly sentence: string;
@@ -160,6 +168,8 @@ export interface ReportInput {
   readonly pareto: readonly ParetoPoint[];
   /** null if quality was not judged. */
   readonly quality: ReportQuality | null;
+  /** null if the best configuration infers every frame, or if `quality` says it already. */
+  readonly skipped: ReportSkipped | null;
   readonly levers: Readonly<Record<LeverId, LeverWords>>;
   readonly measurements: readonly ReportMeasurement[];
   readonly options: ReportOptions;

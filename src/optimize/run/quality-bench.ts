@@ -162,7 +162,8 @@ function skips({ skipUnchanged, trackBetween }: Configuration): boolean {
   return skipUnchanged || trackBetween > 1;
 }
 
-function withoutSkips(configuration: Configuration): Configuration {
+/** The same configuration, inferring every frame. */
+export function withoutSkips(configuration: Configuration): Configuration {
   return { ...configuration, skipUnchanged: false, trackBetween: 1 };
 }
 

@@ -15,18 +15,26 @@ import type { TargetVerdict, TrialResult } from '../../measure/trial-result.ts';
 import { applyToText, configurationOf } from '../levers/apply-configuration.ts';
 import { LEVERS } from '../levers/levers.ts';
 import { type CandidateModel, openSpace, type SearchSpace } from '../levers/search-space.ts';
-import type { HostPrice, LeverWords, ReportCapacity, ReportInput, ReportQuality } from '../report/report-input.ts';
+import type {
+  HostPrice,
+  LeverWords,
+  ReportCapacity,
+  ReportInput,
+  ReportQuality,
+  ReportSkipped,
+} from '../report/report-input.ts';
 import { writeReport } from '../report/write-report.ts';
 import type { Bottleneck, Configuration, LeverId, ParetoPoint, Refusal, Step } from '../result.ts';
 import type { MachineShape } from '../search/cost-model.ts';
 import { configurationKey } from '../search/experiments.ts';
 import { planSearch, type SearchPlan } from '../search/plan-search.ts';
+import { qualityKey } from '../search/quality-book.ts';
 import { search } from '../search/search.ts';
 import { candidateModels } from './candidate-models.ts';
 import { machineFormats } from './machine-formats.ts';
 import { PictureSample } from './picture-sample.ts';
 import { type LoggedRecord, PipelineEvaluator } from './pipeline-evaluator.ts';
-import { type Judgement, type Labels, QualityBench } from './quality-bench.ts';
+import { type Judgement, type Labels, QualityBench, withoutSkips } from './quality-bench.ts';
 import { openSubject, type Subject } from './subject.ts';
 
 export interface OptimizeRequest {
@@ -196,6 +204,7 @@ export async function optimize(request: OptimizeRequest): Promise<Optimization> 
       baseline: sides.baseline,
       best: sides.best,
       quality: reportQuality(judgements, baseline, best),
+      skipped: reportSkipped(judgements, best),
       levers: leverWords(),
       measurements: log.records,
       options: {
@@ -354,21 +363,24 @@ function apOf(judgements: readonly LoggedRecord[], configuration: Configuration)
   return judgementOf(judgements, configuration)?.ap ?? null;
 }
 
+/** Configurations that detect the same share a judgement. */
 function judgementOf(judgements: readonly LoggedRecord[], configuration: Configuration): Judgement | null {
-  const key = configurationKey(configuration);
-  const record = judgements.find((judged) => configurationKey(judged.configuration) === key);
+  const key = qualityKey(configuration);
+  const record = judgements.find((judged) => qualityKey(judged.configuration) === key);
   return record === undefined ? null : (record.result as Judgement);
 }
 
+/** What the detector of the best configuration finds: by labels where there are any, whatever it skips. */
 function reportQuality(
   judgements: readonly LoggedRecord[],
   baseline: Configuration,
   best: Configuration,
 ): ReportQuality | null {
-  const judged = judgementOf(judgements, best);
+  const still = withoutSkips(best);
+  const judged = judgementOf(judgements, still) ?? judgementOf(judgements, best);
   const gate = judged?.gate ?? null;
   if (judged === null || gate === null) return null;
-  const keys = [configurationKey(baseline), configurationKey(best)];
+  const keys = [baseline, still, best].map(qualityKey);
   return {
     kind: gate.measure === 'AP' ? 'ap' : 'agreement',
     baseline: gate.reference,
@@ -377,9 +389,18 @@ function reportQuality(
     bySize: Object.fromEntries(gate.bySize.map(({ size, loss }) => [size, loss])),
     byClass: gate.byClass.map(({ label, loss }) => ({ label, loss })),
     measurements: judgements
-      .filter((record) => keys.includes(configurationKey(record.configuration)))
+      .filter(({ configuration }) => keys.includes(qualityKey(configuration)))
       .map(({ id }) => id),
   };
+}
+
+function reportSkipped(judgements: readonly LoggedRecord[], best: Configuration): ReportSkipped | null {
+  if (configurationKey(best) === configurationKey(withoutSkips(best))) return null;
+  const key = qualityKey(best);
+  const record = judgements.find(({ configuration }) => qualityKey(configuration) === key);
+  const gate = (record?.result as Judgement | undefined)?.gate ?? null;
+  if (record === undefined || gate === null || gate.measure === 'AP') return null;
+  return { f1: gate.candidate, frames: gate.pictures, measurements: [record.id] };
 }
 
 function leverWords(): Record<LeverId, LeverWords> {

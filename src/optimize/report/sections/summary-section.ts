@@ -26,7 +26,7 @@ function whereItWas({ input, before }: Findings): Text {
 }
 
 function whereItIs({ input, after, speedup, hasChanged }: Findings): Text {
-  const { best, quality, options } = input;
+  const { best, quality, skipped, options } = input;
   if (!hasChanged) return ['No change that was tried is faster and keeps the quality, so it stays as it is.'];
   const missed = best.targets.filter(({ state }) => state !== 'met').map(({ target }) => target);
   const verdict =
@@ -50,6 +50,12 @@ function whereItIs({ input, after, speedup, hasChanged }: Findings): Text {
             ? 'which is no loss'
             : `a loss of ${score(quality.loss)} where ${score(quality.allowed)} was allowed`,
           measured(...quality.measurements),
+        ]),
+    ...(skipped === null
+      ? []
+      : [
+          `; on video it agrees with inference of every frame with an F1 of ${score(skipped.f1)}`,
+          measured(...skipped.measurements),
         ]),
     ...verdict,
     '.',
@@ -87,7 +93,7 @@ function largest(steps: readonly MeasuredStep[]): MeasuredStep | null {
 }
 
 function keyFigures({ input, before, after, speedup }: Findings): readonly KeyFigure[] {
-  const { baseline, best, quality } = input;
+  const { baseline, best, quality, skipped } = input;
   const latency = before.latencyMs.p99 / after.latencyMs.p99;
   const figures: KeyFigure[] = [
     {
@@ -122,6 +128,14 @@ function keyFigures({ input, before, after, speedup }: Findings): readonly KeyFi
       after: score(quality.best),
       change: signedScore(-quality.loss),
       tone: quality.loss <= 0 ? 'good' : quality.loss <= quality.allowed ? 'neutral' : 'bad',
+    });
+  if (skipped !== null)
+    figures.push({
+      label: 'Agreement with inference of every frame (F1)',
+      before: score(1),
+      after: score(skipped.f1),
+      change: signedScore(skipped.f1 - 1),
+      tone: 'neutral',
     });
   if (baseline.capacity !== null && best.capacity !== null)
     figures.push({

@@ -123,6 +123,13 @@ describe('nothing is canned', () => {
     expect(sectionText(unlabelled, 'roadmap')).toContain('judge on a longer recording for');
   });
 
+  it('says how well predicted frames agree if the best configuration skips inference', () => {
+    const skipped = { f1: 0.9876, frames: 400, measurements: [INPUT.best.measurement] };
+    const text = sectionText({ ...INPUT, skipped }, 'summary');
+    expect(text).toContain('on video it agrees with inference of every frame with an F1 of 0.988');
+    expect(sectionText(INPUT, 'summary')).not.toContain('inference of every frame');
+  });
+
   it('without a price, labels, capacity, samples or CPU times it says what is missing', () => {
     const bare = withTrial(INPUT.best.measurement, { cpuMsPerFrame: null, latenciesMs: null });
     const text = textOf({
