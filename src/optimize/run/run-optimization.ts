@@ -199,7 +199,9 @@ export async function optimize(request: OptimizeRequest): Promise<Optimization> 
     const bestPath = join(request.report, 'best.yaml');
     await writeWholeFile(bestPath, applyToText(subject.text, best, subject.name));
     const input: ReportInput = {
-      ...{ subject: subject.name, createdAt, seconds, seed, machine },
+      // A resumed run has the measurements of the interrupted one, too.
+      seconds: log.records.reduce((sum, record) => sum + record.seconds, 0),
+      ...{ subject: subject.name, createdAt, seed, machine },
       ...{ steps: found.steps, refusals: found.refused, pareto: found.pareto, bottlenecks },
       baseline: sides.baseline,
       best: sides.best,
