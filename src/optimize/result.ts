@@ -39,6 +39,8 @@ export interface Step {
   /** AP lost against the baseline, 0.01 is one point; negative is better. */
   readonly apLoss: number | null;
   readonly verdict: StepVerdict;
+  /** Whether the search went on from there, which it also does for a small gain that is not certain. */
+  readonly isTaken: boolean;
   readonly reason: string;
   /** Ids. */
   readonly measurements: readonly string[];

@@ -314,6 +314,7 @@ export function sampleOptimisation(change: Partial<ReportInput> = {}): ReportInp
       interval: sketch.measured === null ? null : [sketch.measured * 0.984, sketch.measured * 1.017],
       apLoss: sketch.apLoss,
       verdict: sketch.verdict,
+      isTaken: sketch.verdict === 'better',
       reason: sketch.reason,
       measurements,
     };

@@ -73,18 +73,23 @@ function trialOf({ measurement }: ReportSide, byId: ReadonlyMap<string, ReportMe
 }
 
 /**
- * The steps that lead to the best configuration: for each lever the last one that was found better and ends at its value, then the
- * one that led to where that began, and so on. What was better than its start but not chosen is left out.
+ * The steps that lead to the best configuration: for each lever the last one that was taken and ends at its value, then the one that
+ * led to where that began, and so on. What was better than its start but not chosen is left out.
  */
 function adoptedSteps({ steps, best }: ReportInput): readonly MeasuredStep[] {
   const value = new Map<LeverId, string>(LEVERS.map((lever) => [lever, String(best.configuration[lever])]));
   const adopted: MeasuredStep[] = [];
   for (const step of [...steps].reverse()) {
-    if (!isMeasured(step) || step.verdict !== 'better' || value.get(step.lever) !== step.to) continue;
-    value.set(step.lever, step.from);
+    if (!isMeasured(step) || !step.isTaken || value.get(step.lever) !== bare(step.to)) continue;
+    value.set(step.lever, bare(step.from));
     adopted.unshift(step);
   }
   return adopted;
+}
+
+/** The value of the lever itself, without those that changed along with it. */
+function bare(value: string): string {
+  return value.split(' (')[0]!;
 }
 
 function requireNamed(input: ReportInput, byId: ReadonlyMap<string, ReportMeasurement>): void {

@@ -223,7 +223,7 @@ class Search {
     const isTaken = this.#isBetter(measured, before);
     if (verdict === 'worse' && !isPartLever(lever)) this.#poor.add(`${lever} ${to[lever]}`);
     this.#log.add(predicted, verdict, reasonOf(ratio, isTaken, before, measured), {
-      ...{ measuredGain: ratio, interval, apLoss: LEVERS[lever].affectsDetections ? quality.loss : 0 },
+      ...{ measuredGain: ratio, interval, isTaken, apLoss: LEVERS[lever].affectsDetections ? quality.loss : 0 },
       measurements: [...quality.measurements, ...measured.measurements],
     });
     if (isTaken) this.#current = measured;
@@ -286,7 +286,7 @@ class Search {
     const isTaken = measured > 1;
     const text = isTaken ? 'taken' : 'the present configuration stays';
     this.#log.add(change, verdictOf(range), `compared in turn: ${times(measured)}; ${text}`, {
-      ...{ measuredGain: measured, interval: range, measurements: evidence.measurements },
+      ...{ measuredGain: measured, interval: range, isTaken, measurements: evidence.measurements },
       apLoss: this.#lab.qualities.judged(challenger.configuration)!.loss,
     });
     if (isTaken) this.#current = challenger;

@@ -32,12 +32,12 @@ export class StepLog {
     change: Change,
     verdict: StepVerdict,
     reason: string,
-    details: Partial<Pick<Step, 'measuredGain' | 'interval' | 'apLoss' | 'measurements'>> = {},
+    details: Partial<Pick<Step, 'measuredGain' | 'interval' | 'apLoss' | 'measurements' | 'isTaken'>> = {},
   ): void {
     const { lever, from, to, predictedGain } = change;
     const step: Step = {
       ...{ lever, from: valueText(lever, from, to), to: valueText(lever, to, from), predictedGain },
-      ...{ measuredGain: null, interval: null, apLoss: null, measurements: [], ...details },
+      ...{ measuredGain: null, interval: null, apLoss: null, measurements: [], isTaken: false, ...details },
       ...{ verdict, reason },
     };
     this.steps.push(step);
