@@ -75,7 +75,7 @@ td.right { white-space: nowrap; }
 tr:target td { background: var(--good-tint); }
 .long table { font-size: 0.84rem; min-width: 820px; } .long td:nth-child(3), .long td:nth-child(4) { min-width: 230px; }
 .long td:first-child { font-weight: 600; } .long td:last-child { min-width: 96px; }
-pre { background: var(--sunken); border-radius: 10px; padding: 14px 18px; margin: 0 0 22px; overflow-x: auto; line-height: 1.7;
+pre { background: var(--sunken); border-radius: 10px; padding: 14px 18px; margin: 0 0 22px; overflow-x: auto;
   font: 0.86rem/1.75 ui-monospace, SFMono-Regular, Menlo, Consolas, "DejaVu Sans Mono", monospace; }
 pre code { background: none; padding: 0; font: inherit; white-space: pre; overflow-wrap: normal; }
 figure { margin: 36px 0 30px; }
