@@ -16,8 +16,8 @@ const MAX_GAP_MS = 300;
  * bounds it grows by one after three good predictions and is halved after a poor one (as congestion control does), so it
  * reacts within one inferred frame when motion begins or somebody enters.
  *
- * The constants were chosen on five clips with yolox-nano: 24 to 74 % of the frames inferred at an F1 of 0.95 to 0.997 against
- * full inference; a fixed stride of 4 gives 0.92 to 0.994 (docs/levers.md).
+ * The constants were chosen on five clips with yolox-nano: 24 to 74 % of the frames inferred at an F1 of 0.956 to 0.997 against
+ * full inference; a fixed stride of 4 gives 0.92 to 0.995 (docs/levers.md).
  */
 export class DetectPace {
   readonly #bounds: { readonly min: number; readonly max: number };
