@@ -2,6 +2,7 @@ import { type Command, InvalidArgumentError } from 'commander';
 import { parseInputSize } from '../config/model-config.ts';
 import type { CompiledModel } from '../core/model.ts';
 import { SightlineError } from '../errors/sightline-error.ts';
+import type { CocoAnnotations } from '../evaluate/coco-dataset.ts';
 import { readAnnotations } from '../evaluate/coco-files.ts';
 import { fileSettings } from '../runtime/model/load-detector.ts';
 import { prepareModel } from '../runtime/model/prepare-model.ts';
@@ -100,22 +101,36 @@ async function compileInt8(name: string, flags: CompileFlags, io: CliIo): Promis
       : { annotations: await readAnnotations(annotations), images };
   const reports: QuantiseReport[] = [];
   for (const engine of engines) {
-    const model = await compiled(name, { ...flags, precision: 'f32' }, engine, io);
-    const openvinoLibrary = engine === 'openvino' ? requireOpenvino(io.environment).libraryPath : undefined;
-    const report = await quantiseModel({
-      model,
-      on: { engine, provider: flags.provider ?? 'cpu', openvinoLibrary },
-      frames: await calibrationFrames(calibration, model.spec, io),
-      labels,
-      maxLoss,
-      keepFloat,
-      onProgress: (text) => note(io, `${engine}: ${text}`),
-      stop: io.stop,
-    });
+    const report = await quantiseFor(engine, name, { flags, calibration, labels, maxLoss, keepFloat }, io);
     reports.push(report);
     if (flags.json !== true) print(io, textOf(report));
   }
   if (flags.json === true) printJson(io, { model: name, files: reports });
+}
+
+/** Makes the INT8 file of a model for one engine. @throws QUANTISE_REFUSED, MODEL_*, ENGINE_UNAVAILABLE */
+export async function quantiseFor(
+  engine: 'onnx' | 'openvino',
+  name: string,
+  request: {
+    readonly flags: ModelFlags;
+    readonly calibration: string;
+    readonly labels: { readonly annotations: CocoAnnotations; readonly images: string } | null;
+    readonly maxLoss: number;
+    readonly keepFloat: readonly string[];
+  },
+  io: CliIo,
+): Promise<QuantiseReport> {
+  const { flags, calibration, labels, maxLoss, keepFloat } = request;
+  const model = await compiled(name, { ...flags, precision: 'f32' }, engine, io);
+  const openvinoLibrary = engine === 'openvino' ? requireOpenvino(io.environment).libraryPath : undefined;
+  return quantiseModel({
+    model,
+    on: { engine, provider: flags.provider ?? 'cpu', openvinoLibrary },
+    frames: await calibrationFrames(calibration, model.spec, io),
+    ...{ labels, maxLoss, keepFloat, stop: io.stop },
+    onProgress: (text) => note(io, `${engine}: ${text}`),
+  });
 }
 
 function enginesOf({ engine = 'auto' }: CompileFlags, io: CliIo): ('onnx' | 'openvino')[] {

@@ -15,6 +15,7 @@ import {
 } from '../optimize/run/run-optimization.ts';
 import type { SearchPlan } from '../optimize/search/plan-search.ts';
 import { type CliIo, note, print, printJson } from './cli-io.ts';
+import { quantiseFor } from './models-compile.ts';
 import { ReportedFailure } from './reported-failure.ts';
 import { table } from './table.ts';
 
@@ -23,6 +24,7 @@ interface OptimizeFlags {
   readonly annotations?: string;
   readonly images?: string;
   readonly maxLoss: number;
+  readonly calibration?: string;
   readonly candidates?: string;
   readonly levers?: string;
   readonly budget: string;
@@ -58,6 +60,10 @@ export function addOptimize(program: Command, io: CliIo): void {
         .argParser(Number)
         .default(0.02),
     )
+    .option(
+      '--calibration <place>',
+      'pictures or a video like those that it will see: INT8 is made and tried where the CPU has no bf16',
+    )
     .option('--candidates <dir>', 'folder with further detectors of the same classes: ONNX files or manifests')
     .option('--levers <list>', `levers to try, separated by commas (default: all): ${LEVER_IDS.join(', ')}`)
     .option('--budget <time>', 'time to use, such as 5m or 90s', '5m')
@@ -88,14 +94,16 @@ async function runOptimize(subject: string, flags: OptimizeFlags, io: CliIo): Pr
 /** @throws COMMAND_INVALID, DATASET_INVALID, FFMPEG_MISSING */
 async function requestOf(subject: string, flags: OptimizeFlags, io: CliIo): Promise<OptimizeRequest> {
   const { environment } = io;
-  const { maxLoss, seed, annotations = null, images = null } = flags;
+  const { maxLoss, seed, calibration, annotations = null, images = null } = flags;
   if (!(maxLoss >= 0 && maxLoss <= 1)) throw invalid('--max-loss: expected a number from 0 to 1');
   if (!(Number.isInteger(seed) && seed >= 0)) throw invalid('--seed: expected a whole number from 0');
   const ffmpeg = await findFfmpeg({ path: environment.ffmpegPath, searchPath: environment.searchPath });
+  const labels = await labelsOf(annotations, images);
   return {
     ...{ subject, maxLoss, seed, annotations, images, environment, ffmpeg },
     target: flags.target ?? null,
-    labels: await labelsOf(annotations, images),
+    labels,
+    quantise: calibration === undefined ? null : quantiser(calibration, labels, maxLoss, io),
     candidates: flags.candidates ?? null,
     levers: flags.levers === undefined ? null : leversOf(flags.levers),
     budgetSeconds: secondsOf(flags.budget),
@@ -115,6 +123,19 @@ async function labelsOf(annotationsPath: string | null, images: string | null): 
     throw invalid('--annotations and --images: expected both or neither');
   const annotations = await readAnnotations(annotationsPath);
   return { annotations, folder: images, paths: annotations.images.map(({ fileName }) => join(images, fileName)) };
+}
+
+function quantiser(
+  calibration: string,
+  labels: Labels | null,
+  maxLoss: number,
+  io: CliIo,
+): OptimizeRequest['quantise'] {
+  const judged = labels === null ? null : { annotations: labels.annotations, images: labels.folder };
+  return async (engine, model, inputSize) => {
+    const request = { flags: { inputSize }, calibration, labels: judged, maxLoss, keepFloat: [] };
+    await quantiseFor(engine, model, request, io);
+  };
 }
 
 function leversOf(text: string): LeverId[] {

@@ -5,6 +5,7 @@ import type { Environment } from '../../config/environment.ts';
 import { parseStream } from '../../config/load-pipeline.ts';
 import type { FfmpegBinary } from '../../decode/ffmpeg-binary.ts';
 import { writeWholeFile } from '../../disk/replace-file.ts';
+import { SightlineError } from '../../errors/sightline-error.ts';
 import { findBottlenecks } from '../../measure/bottlenecks.ts';
 import { findCapacity } from '../../measure/find-capacity.ts';
 import { type MachineFacts, machineFacts } from '../../measure/machine-facts.ts';
@@ -31,7 +32,7 @@ import { planSearch, type SearchPlan } from '../search/plan-search.ts';
 import { qualityKey } from '../search/quality-book.ts';
 import { search } from '../search/search.ts';
 import { candidateModels } from './candidate-models.ts';
-import { machineFormats } from './machine-formats.ts';
+import { type MachineFormats, machineFormats } from './machine-formats.ts';
 import { PictureSample } from './picture-sample.ts';
 import { type LoggedRecord, PipelineEvaluator } from './pipeline-evaluator.ts';
 import { type Judgement, type Labels, QualityBench, withoutSkips } from './quality-bench.ts';
@@ -48,6 +49,8 @@ export interface OptimizeRequest {
   readonly images: string | null;
   readonly maxLoss: number;
   readonly candidates: string | null;
+  /** Makes the INT8 file of a detector for an engine; null without calibration pictures. @throws QUANTISE_REFUSED */
+  readonly quantise: ((engine: 'onnx' | 'openvino', model: string, inputSize: string) => Promise<void>) | null;
   readonly levers: readonly LeverId[] | null;
   readonly budgetSeconds: number;
   /** Folder of the report and of the log of measurements. */
@@ -111,6 +114,7 @@ const [LEAST_LONG_SECONDS, MOST_LONG_SECONDS] = [3, 15];
 const OPEN_SECONDS = 7;
 const CAPACITY_SECONDS = 150;
 const LEAST_BUDGET_FOR_CAPACITY = 480;
+const LEAST_BUDGET_FOR_INT8 = 900;
 /** Free share of a host that the plan keeps for peaks. */
 const HEADROOM_RATIO = 0.3;
 /** A paced run that decides a p99 of one camera. */
@@ -238,6 +242,7 @@ async function prepare(request: OptimizeRequest): Promise<Start> {
     const { pipeline, picture } = subject;
     const baseline = await baselineOf(request, subject);
     const own = baseline.model;
+    await quantiseOwn(request, baseline, { formats, int8Engines });
     const models = await candidateModels({ environment, own, folder: request.candidates, int8Engines, note });
     const cores = availableParallelism();
     const streams = pipeline.streams.length;
@@ -254,6 +259,31 @@ async function prepare(request: OptimizeRequest): Promise<Start> {
   } catch (error) {
     await subject.close();
     throw error;
+  }
+}
+
+/**
+ * Makes INT8 files of the pipeline's own detector, so that this precision is tried. That takes minutes, and where the CPU computes
+ * bf16 it is as fast at no loss (docs/levers.md), so it is not done there.
+ */
+async function quantiseOwn(
+  { quantise, budgetSeconds, note }: OptimizeRequest,
+  { model, inputSize }: Configuration,
+  { formats, int8Engines }: Pick<MachineFormats, 'formats' | 'int8Engines'>,
+): Promise<void> {
+  if (quantise === null) return;
+  if (formats.some(({ precision }) => precision === 'bf16'))
+    return note(
+      'INT8 files are not made: this CPU computes bf16, which is as fast at no loss; `models compile` makes them',
+    );
+  if (budgetSeconds < LEAST_BUDGET_FOR_INT8)
+    return note(`INT8 files are not made: that takes minutes, and --budget is below ${LEAST_BUDGET_FOR_INT8 / 60} min`);
+  for (const engine of int8Engines) {
+    if (engine !== 'onnx' && engine !== 'openvino') continue;
+    await quantise(engine, model, inputSize).catch((error: unknown) => {
+      if (!(error instanceof SightlineError)) throw error;
+      note(`no INT8 file of ${model} for ${engine}: ${error.message}`);
+    });
   }
 }
 
