@@ -1,5 +1,5 @@
 import type { Detection } from '../../src/core/detection.ts';
-import { seededRandom } from '../../src/measure/bootstrap.ts';
+import { seededRandom } from '../../src/core/seeded-random.ts';
 import type { ShadowObservation, SideObservation } from '../../src/protocol/rollout-records.ts';
 import type { RecordedResults } from './recorded-results.ts';
 

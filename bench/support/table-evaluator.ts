@@ -1,3 +1,4 @@
+import { seededRandom } from '../../src/core/seeded-random.ts';
 import type { InferPart } from '../../src/optimize/levers/search-space.ts';
 import type { Configuration } from '../../src/optimize/result.ts';
 import type {
@@ -9,7 +10,6 @@ import type {
   TrialLength,
 } from '../../src/optimize/search/evaluator.ts';
 import { EXPECTED_SECONDS } from '../../src/optimize/search/search.ts';
-import { randomFrom } from '../../src/optimize/search/target-finder.ts';
 import type { WorkKind } from '../../src/optimize/search/time-budget.ts';
 import type { TableEntry, TableIndex } from './configuration-table.ts';
 
@@ -34,7 +34,7 @@ export class TableEvaluator implements Evaluator {
   constructor(index: TableIndex, seed: number, mostP99Ms = Number.POSITIVE_INFINITY) {
     this.#index = index;
     this.#mostP99Ms = mostP99Ms;
-    this.#normal = normalFrom(randomFrom(seed));
+    this.#normal = normalFrom(seededRandom(seed));
     this.clock = { nowSeconds: () => this.#seconds };
   }
 
@@ -100,7 +100,7 @@ export class TableEvaluator implements Evaluator {
  * a configuration is allowed is known to it for nothing.
  */
 export function randomSearch(index: TableIndex, runs: number, seed: number, mostP99Ms?: number): TableEntry | null {
-  const random = randomFrom(seed);
+  const random = seededRandom(seed);
   const normal = normalFrom(random);
   const left = [...index.entries];
   let best: { entry: TableEntry; fps: number } | null = null;

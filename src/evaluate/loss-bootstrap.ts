@@ -1,4 +1,5 @@
 import { setImmediate as nextTurn } from 'node:timers/promises';
+import { seededRandom } from '../core/seeded-random.ts';
 
 export interface BootstrapOptions {
   /** The same seed gives the same resamples. */
@@ -69,20 +70,6 @@ export class LossSamples {
       standardError: deviation(sorted),
     };
   }
-}
-
-/**
- * Returns a generator of numbers from 0 to below 1, the same for the same seed. Source: mulberry32 by Tommy Ettinger, in the
- * public domain.
- */
-export function seededRandom(seed: number): () => number {
-  let state = seed >>> 0;
-  return () => {
-    state = (state + 0x6d2b79f5) >>> 0;
-    let mixed = Math.imul(state ^ (state >>> 15), state | 1);
-    mixed ^= mixed + Math.imul(mixed ^ (mixed >>> 7), mixed | 61);
-    return ((mixed ^ (mixed >>> 14)) >>> 0) / 2 ** 32;
-  };
 }
 
 /** Interpolates between the two nearest values; NaN if there is none. */

@@ -1,3 +1,4 @@
+import { seededRandom } from '../core/seeded-random.ts';
 import { normalCdf, studentQuantile } from './distributions.ts';
 
 const CONFIDENCE = 0.95;
@@ -41,16 +42,4 @@ export function ratioInterval(a: readonly number[], b: readonly number[], seed: 
   const high = means[RESAMPLES - 1 - from]!;
   const mean = logs.reduce((sum, value) => sum + value, 0) / n;
   return { ratio: Math.exp(mean), interval: [Math.exp(low), Math.exp(high)] };
-}
-
-/** Returns a generator of numbers from 0 to below 1 that depend on the seed alone (mulberry32, T. Ettinger, 2017). */
-export function seededRandom(seed: number): () => number {
-  let state = seed >>> 0;
-  return () => {
-    state = (state + 0x6d2b79f5) >>> 0;
-    let t = state;
-    t = Math.imul(t ^ (t >>> 15), t | 1);
-    t ^= t + Math.imul(t ^ (t >>> 7), t | 61);
-    return ((t ^ (t >>> 14)) >>> 0) / 4_294_967_296;
-  };
 }

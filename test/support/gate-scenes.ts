@@ -1,6 +1,6 @@
 import type { Detection } from '../../src/core/detection.ts';
+import { seededRandom } from '../../src/core/seeded-random.ts';
 import type { CocoAnnotation, CocoAnnotations, CocoBox } from '../../src/evaluate/coco-dataset.ts';
-import { seededRandom } from '../../src/evaluate/loss-bootstrap.ts';
 import type { RecordedFrame, RecordedResults } from '../../src/evaluate/recorded-results.ts';
 
 export const LABELS = ['person', 'car', 'dog'] as const;

@@ -1,6 +1,6 @@
 import type { ConfigurationTable, TablePart, TableRow } from '../../bench/support/configuration-table.ts';
+import { seededRandom } from '../../src/core/seeded-random.ts';
 import type { CandidateModel, EngineFormat } from '../../src/optimize/levers/search-space.ts';
-import { randomFrom } from '../../src/optimize/search/target-finder.ts';
 
 /** CPU milliseconds of a frame, from measurements on two cores with AMX: onnx f32, onnx f16, openvino f32, openvino bf16. */
 const TIMES: Readonly<Record<string, readonly [number, number, number, number]>> = {
@@ -46,7 +46,7 @@ const SHARP_MS = 2.6;
  * @param frozenNoise - standard deviation of a run's tabulated rate from its formula.
  */
 export function madeTable(seed: number, frozenNoise = 0.02): ConfigurationTable {
-  const random = randomFrom(seed);
+  const random = seededRandom(seed);
   const normal = (): number => Math.sqrt(-2 * Math.log(1 - random())) * Math.cos(2 * Math.PI * random());
   const parts: TablePart[] = [];
   const rows: TableRow[] = [];

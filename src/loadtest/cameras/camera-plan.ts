@@ -1,4 +1,4 @@
-import { seededRandom } from '../../measure/bootstrap.ts';
+import { seededRandom } from '../../core/seeded-random.ts';
 
 /** What a camera does besides sending frames, in seconds since it was added. */
 export interface CameraEvent {

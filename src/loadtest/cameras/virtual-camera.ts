@@ -1,4 +1,4 @@
-import { seededRandom } from '../../measure/bootstrap.ts';
+import { seededRandom } from '../../core/seeded-random.ts';
 import type { CameraSpec } from './camera-plan.ts';
 import type { CodedFrame } from './flv-reader.ts';
 

@@ -1,3 +1,4 @@
+import { seededRandom } from '../../core/seeded-random.ts';
 import { type InferPart, type SearchSpace, withLever } from '../levers/search-space.ts';
 import type { Configuration, LeverId } from '../result.ts';
 import { configurationKey, type Experiments, type MeasuredConfiguration } from './experiments.ts';
@@ -41,7 +42,7 @@ export class TargetFinder {
     this.#space = space;
     this.#lab = lab;
     this.#log = log;
-    const random = randomFrom(seed);
+    const random = seededRandom(seed);
     const kernels: readonly Configuration['resizeBy'][] = ['ffmpeg', 'sharp'];
     this.#open = new Set(space.parts.flatMap((part) => kernels.map((resizeBy) => ({ part, resizeBy, lot: random() }))));
   }
@@ -137,15 +138,4 @@ export class TargetFinder {
     const lever = differences(from, to)[0] ?? 'model';
     return { lever, from, to, predictedGain: this.#lab.costs.gain(from, to) };
   }
-}
-
-/** Random numbers from 0 to 1 by a seed: mulberry32, in the public domain, by Tommy Ettinger. */
-export function randomFrom(seed: number): () => number {
-  let state = seed >>> 0;
-  return () => {
-    state = (state + 0x6d2b79f5) >>> 0;
-    let mixed = Math.imul(state ^ (state >>> 15), state | 1);
-    mixed ^= mixed + Math.imul(mixed ^ (mixed >>> 7), mixed | 61);
-    return ((mixed ^ (mixed >>> 14)) >>> 0) / 2 ** 32;
-  };
 }

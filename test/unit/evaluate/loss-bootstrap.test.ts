@@ -1,5 +1,6 @@
 import { describe, expect, it } from 'vitest';
-import { LossSamples, quantile, resample, seededRandom } from '../../../src/evaluate/loss-bootstrap.ts';
+import { seededRandom } from '../../../src/core/seeded-random.ts';
+import { LossSamples, quantile, resample } from '../../../src/evaluate/loss-bootstrap.ts';
 
 async function draws(seed: number): Promise<number[][]> {
   const all: number[][] = [];

@@ -1,8 +1,8 @@
 import { describe, expect, it } from 'vitest';
+import { seededRandom } from '../../../src/core/seeded-random.ts';
 import { scoreDetections } from '../../../src/evaluate/average-precision.ts';
 import type { CocoAnnotation, CocoAnnotations, CocoBox, CocoResult } from '../../../src/evaluate/coco-dataset.ts';
 import { readAnnotations, readResults } from '../../../src/evaluate/coco-files.ts';
-import { seededRandom } from '../../../src/evaluate/loss-bootstrap.ts';
 import { matchDataset } from '../../../src/evaluate/match-dataset.ts';
 import { ResampledPrecision } from '../../../src/evaluate/resampled-precision.ts';
 import { sharedDir } from '../../support/shared.ts';

@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest';
+import { seededRandom } from '../../../src/core/seeded-random.ts';
 import { type EnduranceSample, judgeSlopes } from '../../../src/loadtest/endurance.ts';
-import { seededRandom } from '../../../src/measure/bootstrap.ts';
 
 const MB = 2 ** 20;
 

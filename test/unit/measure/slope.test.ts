@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest';
-import { seededRandom } from '../../../src/measure/bootstrap.ts';
+import { seededRandom } from '../../../src/core/seeded-random.ts';
 import { estimateSlope, slope } from '../../../src/measure/slope.ts';
 
 describe('a slope', () => {

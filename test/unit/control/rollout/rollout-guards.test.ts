@@ -2,7 +2,7 @@ import { describe, expect, it } from 'vitest';
 import { type GuardsConfig, guardsConfig } from '../../../../src/config/guards.ts';
 import { type GuardOptions, RolloutGuards } from '../../../../src/control/rollout/rollout-guards.ts';
 import type { Detection } from '../../../../src/core/detection.ts';
-import { seededRandom } from '../../../../src/measure/bootstrap.ts';
+import { seededRandom } from '../../../../src/core/seeded-random.ts';
 import type { GuardReport, SideObservation } from '../../../../src/protocol/rollout-records.ts';
 
 const FPS = 25;

@@ -1,6 +1,7 @@
 import { describe, expect, it } from 'vitest';
 import { TableIndex } from '../../../../bench/support/configuration-table.ts';
 import { TableEvaluator } from '../../../../bench/support/table-evaluator.ts';
+import { seededRandom } from '../../../../src/core/seeded-random.ts';
 import { SightlineError } from '../../../../src/errors/sightline-error.ts';
 import type { Configuration } from '../../../../src/optimize/result.ts';
 import type { Evaluator, Quality } from '../../../../src/optimize/search/evaluator.ts';
@@ -11,7 +12,6 @@ import {
   type SearchResult,
   search,
 } from '../../../../src/optimize/search/search.ts';
-import { randomFrom } from '../../../../src/optimize/search/target-finder.ts';
 import { WORK_KINDS, type WorkKind } from '../../../../src/optimize/search/time-budget.ts';
 import { madeTable } from '../../../support/made-table.ts';
 
@@ -180,7 +180,7 @@ describe('the time budget', () => {
   /** Expected durations, up to 15 % longer or shorter. */
   function timed(seed: number): Evaluator {
     const table = new TableEvaluator(INDEX, seed);
-    const random = randomFrom(seed);
+    const random = seededRandom(seed);
     let seconds = 0;
     const spend = <T>(kind: WorkKind, result: T): T => {
       seconds += EXPECTED_SECONDS[kind] * (0.85 + 0.3 * random());
