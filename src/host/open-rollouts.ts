@@ -68,7 +68,7 @@ export async function configuredVersion(config: PipelineConfig, context: Version
   return firstVersion(name, await resolveVersion({ model, batch }, context), Date.now());
 }
 
-/** Finds, or fetches, the files of a network and hashes them. @throws MODEL_* */
+/** Finds, or fetches, the files of a network, with their hashes: a hash of the manifest has been verified. @throws MODEL_* */
 async function resolveVersion(
   { model, batch }: { readonly model: ModelConfig; readonly batch: BatchConfig },
   { environment, onNotice }: VersionContext,
@@ -78,7 +78,7 @@ async function resolveVersion(
   if (model.engine === 'fake') return { model, batch, weights: [] };
   const { modelPath: searchPath, cacheDir } = environment;
   const paths = await findWeights(manifest, { searchPath, cacheDir, onNotice });
-  const weights = await Promise.all(paths.map((path) => hashOf(path)));
+  const weights = await Promise.all(paths.map((path, i) => manifest.files[i]!.sha256 ?? hashOf(path)));
   return { model, batch, weights };
 }
 

@@ -80,19 +80,25 @@ export class MeasurementLog<Configuration = unknown, Result = unknown> {
     return complete;
   }
 
+  /** Returns the measurements of this kind, failed ones too, in the order in which they were made. */
+  findAll(
+    kind: MeasurementKind,
+    configuration: Configuration,
+    scenario: string,
+  ): readonly MeasurementRecord<Configuration, Result>[] {
+    const hash = configHash(configuration);
+    return this.#records.filter(
+      (record) => record.kind === kind && record.configHash === hash && record.scenario === scenario,
+    );
+  }
+
   /** Returns the newest successful measurement of this kind; null if there is none. */
   find(
     kind: MeasurementKind,
     configuration: Configuration,
     scenario: string,
   ): MeasurementRecord<Configuration, Result> | null {
-    const hash = configHash(configuration);
-    return (
-      this.#records.findLast(
-        (record) =>
-          record.kind === kind && record.configHash === hash && record.scenario === scenario && record.error === null,
-      ) ?? null
-    );
+    return this.findAll(kind, configuration, scenario).findLast(({ error }) => error === null) ?? null;
   }
 }
 

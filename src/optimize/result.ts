@@ -1,3 +1,6 @@
+import type { Bottleneck as MeasuredBottleneck } from '../measure/bottlenecks.ts';
+import type { TargetVerdict as MeasuredVerdict } from '../measure/trial-result.ts';
+
 /** What a search for a faster configuration consists of: its points, its steps, what it refused and what it found. */
 
 /** Values of levers; a configuration is one point of the search space. */
@@ -55,13 +58,10 @@ export interface Refusal {
   readonly measurements: readonly string[];
 }
 
-export interface Bottleneck {
+/** As measured, except for its lever. */
+export interface Bottleneck extends Omit<MeasuredBottleneck, 'lever' | 'part'> {
+  /** Any text: a report does not depend on the names that measurements use. */
   readonly part: string;
-  readonly busyRatio: number;
-  readonly explanation: string;
-  readonly remedy: string;
-  readonly predictedGain: number;
-  readonly measuredGain: number | null;
 }
 
 export interface ParetoPoint {
@@ -73,9 +73,5 @@ export interface ParetoPoint {
   readonly measurements: readonly string[];
 }
 
-export interface TargetVerdict {
-  readonly target: string;
-  readonly measured: number | null;
-  readonly state: 'met' | 'missed' | 'not enough frames';
-  readonly reason: string;
-}
+/** As measured, except for its gap: a report computes it from the target. */
+export type TargetVerdict = Omit<MeasuredVerdict, 'gap'>;

@@ -204,10 +204,7 @@ export class PipelineEvaluator implements Evaluator {
     const key = [kind, configHash(configuration), scenario].join(' ');
     const used = this.#used.get(key) ?? 0;
     this.#used.set(key, used + 1);
-    const known = log.records.filter(
-      (record) =>
-        record.kind === kind && record.scenario === scenario && [kind, record.configHash, scenario].join(' ') === key,
-    )[used];
+    const known = log.findAll(kind, configuration, scenario)[used];
     if (known !== undefined && known.error !== null)
       throw new SightlineError('ENGINE_FAILED', `${known.error} (measured before as ${known.id})`);
     if (known !== undefined) return known;

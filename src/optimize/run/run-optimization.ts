@@ -119,7 +119,6 @@ const LEAST_BUDGET_FOR_INT8 = 900;
 const HEADROOM_RATIO = 0.3;
 /** A paced run that decides a p99 of one camera. */
 const PACED = { seconds: 18, warmUpSeconds: 2, windowSeconds: 1, limitSeconds: 24 } as const;
-const DEFAULT_BASE_THREADS = 1;
 
 /** What both the search and its plan start from. */
 interface Start {
@@ -298,7 +297,7 @@ async function baselineOf({ environment, ffmpeg, note, signal }: OptimizeRequest
       engine: engine as Configuration['engine'],
       precision: precision as Configuration['precision'],
       inputSize: `${input.width}x${input.height}`,
-      inferenceThreads: runtime.threads.inference.length || DEFAULT_BASE_THREADS,
+      inferenceThreads: runtime.threads.inference.length,
       lanes: runtime.threads.lanes.length,
       resizeBy,
     });

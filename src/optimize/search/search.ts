@@ -1,3 +1,4 @@
+import { comparisonVerdict } from '../../measure/compare.ts';
 import { LEVERS } from '../levers/levers.ts';
 import { isPartLever, type SearchSpace, withLever } from '../levers/search-space.ts';
 import type { Configuration, LeverId, ParetoPoint, Refusal, Step } from '../result.ts';
@@ -5,7 +6,7 @@ import type { MachineShape } from './cost-model.ts';
 import type { Comparison, Evaluator } from './evaluator.ts';
 import { BudgetSpent, configurationKey, Experiments, type MeasuredConfiguration } from './experiments.ts';
 import { paretoFront } from './pareto.ts';
-import { type Change, differences, gainOf, StepLog, verdictOf } from './step-log.ts';
+import { type Change, differences, gainOf, StepLog } from './step-log.ts';
 import { TargetFinder } from './target-finder.ts';
 import type { WorkKind } from './time-budget.ts';
 
@@ -219,7 +220,7 @@ class Search {
     const measured = this.#lab.measured(to) ?? (await this.#lab.trial(to, 'short'));
     if (measured === null) return this.#failed(predicted, this.#lab.failureOf(to)!);
     const { ratio, interval } = gainOf(before, measured);
-    const verdict = verdictOf(interval);
+    const verdict = comparisonVerdict(interval);
     const isTaken = this.#isBetter(measured, before);
     if (verdict === 'worse' && !isPartLever(lever)) this.#poor.add(`${lever} ${to[lever]}`);
     this.#log.add(predicted, verdict, reasonOf(ratio, isTaken, before, measured), {
@@ -285,7 +286,7 @@ class Search {
     const range: [number, number] = [measured * Math.exp(-error), measured * Math.exp(error)];
     const isTaken = measured > 1;
     const text = isTaken ? 'taken' : 'the present configuration stays';
-    this.#log.add(change, verdictOf(range), `compared in turn: ${times(measured)}; ${text}`, {
+    this.#log.add(change, comparisonVerdict(range), `compared in turn: ${times(measured)}; ${text}`, {
       ...{ measuredGain: measured, interval: range, isTaken, measurements: evidence.measurements },
       apLoss: this.#lab.qualities.judged(challenger.configuration)!.loss,
     });

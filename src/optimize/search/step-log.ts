@@ -4,8 +4,6 @@ import type { Configuration, LeverId, Refusal, Step, StepVerdict } from '../resu
 import type { Quality } from './evaluator.ts';
 import type { MeasuredConfiguration } from './experiments.ts';
 
-/** A change is better or worse only if the interval of its gain clears this margin. */
-export const MARGIN_RATIO = 0.02;
 /** Standard errors on each side of a 95 % interval. */
 const SIDES = 1.96;
 
@@ -68,12 +66,6 @@ export function gainOf(
   const ratio = to.fps / from.fps;
   const error = SIDES * Math.hypot(from.relativeError, to.relativeError);
   return { ratio, interval: [ratio * Math.exp(-error), ratio * Math.exp(error)] };
-}
-
-/** Judges an interval of a gain. */
-export function verdictOf([low, high]: readonly [number, number]): 'better' | 'worse' | 'inconclusive' {
-  if (low > 1 + MARGIN_RATIO) return 'better';
-  return high < 1 - MARGIN_RATIO ? 'worse' : 'inconclusive';
 }
 
 /** Returns the levers whose values differ, the weightiest first. */
