@@ -12,7 +12,7 @@ export interface HostRollouts {
   close(): Promise<void>;
 }
 
-/** Does the same; where the audit log cannot be written, the pipeline runs without roll-outs and says so. */
+/** As `openHostRollouts`; null, with a notice, if the audit log cannot be written: the pipeline runs without roll-outs. */
 export async function tryHostRollouts(
   ...[host, config, request]: Parameters<typeof openHostRollouts>
 ): Promise<HostRollouts | null> {

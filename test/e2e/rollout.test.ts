@@ -39,13 +39,13 @@ describe('sightline rollout on a running pipeline', () => {
   });
 
   const at = (name: string): string => join(temporary.path, name);
-  const pipeline = (rows: readonly number[]): string =>
+  const pipeline = (rows: readonly number[], folder = temporary.path): string =>
     JSON.stringify({
       name: 'people',
       description: 'Paced files in place of cameras.',
       model: { engine: 'fake', threads: 1, fake: { callMs: 1, rows } },
       streams: ['a', 'b', 'c', 'd'].map((id) => ({ id, source: clip, loop: true, realtime: true })),
-      rollout: { folder: temporary.path },
+      rollout: { folder },
     });
   const start = async (): Promise<void> => {
     running = new PipelineProcess(at('people.yaml'));
@@ -98,6 +98,19 @@ describe('sightline rollout on a running pipeline', () => {
     expect(await rollout('undo')).toMatchObject({ share: 0 });
     const before = await published();
     // Reports are made once a second.
+    await waitFor('every stream to go on', async () => (await published()).every((count, i) => count > before[i]!));
+  }, 60_000);
+
+  it('the pipeline runs without roll-outs, and says why, if their folder cannot be written', async () => {
+    await running.kill();
+    writeFileSync(at('occupied'), 'a file, not a folder');
+    writeFileSync(at('people.yaml'), pipeline(ROWS, join(at('occupied'), 'state')));
+    await start();
+    expect(running.log).toMatch(/roll-outs are off: .*ENOTDIR.*rollout\.folder names another place/);
+    const { code, stderr } = await cli(['rollout', 'status', '--url', url]);
+    expect(code).not.toBe(0);
+    expect(stderr).toContain('roll-out');
+    const before = await published();
     await waitFor('every stream to go on', async () => (await published()).every((count, i) => count > before[i]!));
   }, 60_000);
 });

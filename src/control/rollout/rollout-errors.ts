@@ -1,7 +1,7 @@
 import { SightlineError } from '../../errors/sightline-error.ts';
 import type { RolloutState } from '../../protocol/rollout-records.ts';
 
-/** Errors of roll-outs, with the same messages wherever they are noticed. */
+/** Errors of roll-outs, with the same messages wherever they occur. */
 export const rolloutErrors = {
   isRunning: (id: string, state: RolloutState) =>
     new SightlineError(

@@ -156,7 +156,7 @@ describe('a person', () => {
     });
   });
 
-  it.each(ROLLOUT_STATES)('is told what the state must be, if it is %s', (state) => {
+  it.each(ROLLOUT_STATES)('names the state that is required, if it is %s', (state) => {
     const record = rolloutRecord({ state });
     const isActive = state === 'running' || state === 'holding';
     const refused = expect.objectContaining({ code: 'ROLLOUT_STATE' });
