@@ -43,17 +43,25 @@ export class QualityBook {
   likelyRefusal(configuration: Configuration): string | null {
     if (this.judged(configuration) !== null || configuration.skipUnchanged || configuration.trackBetween > 1)
       return null;
-    const { model, inputSize } = configuration;
+    const { model, inputSize, precision } = configuration;
     const pixels = pixelsOf(inputSize);
     const allowed = [...this.#judged.values()][0]?.quality.allowed ?? Number.POSITIVE_INFINITY;
+    // INT8 loses more than the float formats do: what it loses says nothing about them.
     const siblings = [...this.#judged.values()].filter(
-      ({ configuration: other }) => other.model === model && !other.skipUnchanged && other.trackBetween === 1,
+      ({ configuration: other }) =>
+        other.model === model &&
+        !other.skipUnchanged &&
+        other.trackBetween === 1 &&
+        (precision === 'int8' || other.precision !== 'int8'),
     );
     const same = siblings.find(({ configuration: other }) => other.inputSize === inputSize);
-    if (same !== undefined)
-      return same.quality.loss - FORMAT_TOLERANCE > allowed
-        ? `${model} at ${inputSize} lost ${points(same.quality.loss)} in ${same.configuration.precision}; ${points(allowed)} are allowed`
-        : null;
+    if (same !== undefined) {
+      const { loss: lost, upperBound } = same.quality;
+      const bound = upperBound ?? lost;
+      if (bound - FORMAT_TOLERANCE <= allowed) return null;
+      const upTo = lost > allowed ? `lost ${points(lost)}` : `may lose up to ${points(bound)}`;
+      return `${model} at ${inputSize} ${upTo} in ${same.configuration.precision}; ${points(allowed)} are allowed`;
+    }
     const nearest = siblings.sort((a, b) => distance(a.configuration, pixels) - distance(b.configuration, pixels))[0];
     const stated = this.#statedLoss(model);
     const from =

@@ -4,7 +4,7 @@ import { isPartLever, type SearchSpace, withLever } from '../levers/search-space
 import type { Configuration, LeverId, ParetoPoint, Refusal, Step } from '../result.ts';
 import type { MachineShape } from './cost-model.ts';
 import type { Comparison, Evaluator } from './evaluator.ts';
-import { BudgetSpent, configurationKey, Experiments, type MeasuredConfiguration } from './experiments.ts';
+import { BudgetSpent, configurationKey, Experiments, type MeasuredConfiguration, RUNS_OF } from './experiments.ts';
 import { paretoFront } from './pareto.ts';
 import { type Change, differences, gainOf, StepLog } from './step-log.ts';
 import { TargetFinder } from './target-finder.ts';
@@ -148,12 +148,13 @@ class Search {
     }
   }
 
-  /** Goes to a target one lever at a time, so that each gain is known; where that is slower, in one step. */
+  /** Goes to a target one lever at a time, so that each gain is known; where that is slower or takes too long, in one step. */
   async #walk(target: Configuration): Promise<void> {
     for (;;) {
       const here = this.#current.configuration;
       const levers = differences(here, target);
       if (levers.length === 0) return;
+      if (!this.#isShort(levers)) return void (await this.#step(this.#changeTo(target)));
       const changes = levers
         .map((lever): Change => this.#change(lever, withLever(this.#space, here, lever, target[lever])))
         .filter(({ to }) => this.#space.isPossible(to) && this.#lab.measured(to) === null)
@@ -165,6 +166,12 @@ class Search {
       if (configurationKey(here) !== configurationKey(target)) await this.#step(this.#changeTo(target));
       return;
     }
+  }
+
+  /** Returns whether single steps for these levers take at most half of what is left. */
+  #isShort(levers: readonly LeverId[]): boolean {
+    const steps = levers.flatMap((): WorkKind[] => ['quality', 'short']);
+    return this.#lab.fits([...steps, ...steps]);
   }
 
   /** Tries the levers that are not parts of inference, the largest predicted gain first, until none is left. */
@@ -301,12 +308,20 @@ class Search {
     return this.#lab.compare(baseline, configuration);
   }
 
-  /** What the end of the search needs, as far as the budget allows it. */
+  /** What the end of the search needs, as far as `RESERVED_RATIO` of time and runs allow it. */
   #reserve(): readonly WorkKind[] {
-    const seconds = this.#lab.secondsOf('compare');
-    const most = Math.floor((this.#options.budgetSeconds * RESERVED_RATIO) / seconds);
-    const compares = Array.from({ length: Math.min(MOST_CHALLENGERS + 1, most) }, (): WorkKind => 'compare');
-    return most > MOST_CHALLENGERS + 1 ? [...compares, ...Array<WorkKind>(SCREENED[0]!).fill('short')] : compares;
+    const { budgetSeconds, mostRuns = Number.POSITIVE_INFINITY } = this.#options;
+    const wanted: readonly WorkKind[] = [
+      ...Array<WorkKind>(MOST_CHALLENGERS + 1).fill('compare'),
+      ...Array<WorkKind>(SCREENED[0]!).fill('short'),
+    ];
+    let [seconds, runs] = [budgetSeconds * RESERVED_RATIO, mostRuns * RESERVED_RATIO];
+    const tooMuch = wanted.findIndex((kind) => {
+      seconds -= this.#lab.secondsOf(kind);
+      runs -= RUNS_OF[kind];
+      return seconds < 0 || runs < 0;
+    });
+    return tooMuch < 0 ? wanted : wanted.slice(0, tooMuch);
   }
 
   #isBetter(a: MeasuredConfiguration, b: MeasuredConfiguration): boolean {

@@ -1,0 +1,51 @@
+import { describe, expect, it } from 'vitest';
+import type { Configuration } from '../../../../src/optimize/result.ts';
+import type { Quality } from '../../../../src/optimize/search/evaluator.ts';
+import { QualityBook } from '../../../../src/optimize/search/quality-book.ts';
+
+const BASE: Configuration = {
+  ...{ model: 'large', engine: 'onnx', precision: 'f32', inputSize: '512x512' },
+  ...{ inferenceThreads: 1, maxBatch: 1, lanes: 1, maxDelayMs: 5, decodeThreads: 1 },
+  ...{ resizeBy: 'ffmpeg', hwaccel: 'none', skipUnchanged: false, trackBetween: 1 },
+};
+const SMALL = { ...BASE, model: 'small' };
+
+function quality(loss: number, upperBound: number): Quality {
+  const verdict = upperBound <= 0.02 ? 'passed' : loss > 0.02 ? 'refused' : 'inconclusive';
+  return { verdict, ap: 0.33 - loss, loss, upperBound, allowed: 0.02, reason: 'in a test', measurements: [] };
+}
+
+function bookWith(...judged: [Configuration, Quality][]): QualityBook {
+  const models = ['large', 'small'].map((name) => ({ name, inputSize: '512x512', anySize: true, reportedAp: null }));
+  const book = new QualityBook(models, 'large');
+  book.add(BASE, quality(0, 0));
+  for (const [configuration, result] of judged) book.add(configuration, result);
+  return book;
+}
+
+describe('what is likely for a configuration that was not judged', () => {
+  const bf16 = { ...SMALL, engine: 'openvino', precision: 'bf16' } as const;
+
+  it('a format of a network that was refused in another one is ruled out, with the figure', () => {
+    expect(bookWith([SMALL, quality(0.05, 0.08)]).likelyRefusal(bf16)).toBe(
+      'small at 512x512 lost 0.050 AP in f32; 0.020 AP are allowed',
+    );
+  });
+
+  it('so is one whose loss may be too large in another format, since the same pictures cannot decide either', () => {
+    expect(bookWith([SMALL, quality(0.01, 0.04)]).likelyRefusal(bf16)).toBe(
+      'small at 512x512 may lose up to 0.040 AP in f32; 0.020 AP are allowed',
+    );
+  });
+
+  it('a network that passed, or hardly failed, is judged in other formats', () => {
+    expect(bookWith([SMALL, quality(0.0, 0.015)]).likelyRefusal(bf16)).toBeNull();
+    expect(bookWith([SMALL, quality(0.01, 0.025)]).likelyRefusal(bf16)).toBeNull();
+  });
+
+  it('INT8 says nothing about the float formats; a float format rules INT8 out', () => {
+    const int8 = { ...SMALL, precision: 'int8' } as const;
+    expect(bookWith([int8, quality(0.05, 0.08)]).likelyRefusal(bf16)).toBeNull();
+    expect(bookWith([bf16, quality(0.05, 0.08)]).likelyRefusal(int8)).toContain('lost 0.050 AP in bf16');
+  });
+});
