@@ -337,7 +337,7 @@ export function sampleOptimisation(change: Partial<ReportInput> = {}): ReportInp
         { target: 'p99<=50ms', measured: BEFORE.latencyMs.p99, state: 'missed', reason: 'too many frames were late' },
         { target: 'streams>=4', measured: 0, state: 'missed', reason: 'no camera of 30 frames/s is kept up with' },
       ],
-      capacity: { cameras: 0, cameraFps: 30, p99Ms: 412, measurements: [capacityBefore] },
+      capacity: { cameras: 0, cameraFps: 30, p99Ms: 412, target: 'p99<=50ms', measurements: [capacityBefore] },
     },
     best: {
       configuration: BEST,
@@ -347,7 +347,7 @@ export function sampleOptimisation(change: Partial<ReportInput> = {}): ReportInp
         { target: 'p99<=50ms', measured: AFTER.latencyMs.p99, state: 'met', reason: 'within the binomial bound' },
         { target: 'streams>=4', measured: 7, state: 'met', reason: '7 cameras' },
       ],
-      capacity: { cameras: 7, cameraFps: 30, p99Ms: 46.2, measurements: [capacityAfter] },
+      capacity: { cameras: 7, cameraFps: 30, p99Ms: 46.2, target: 'p99<=50ms', measurements: [capacityAfter] },
     },
     steps,
     refusals: [
@@ -443,12 +443,14 @@ export function sampleOptimisation(change: Partial<ReportInput> = {}): ReportInp
       measurements: [judged, quality],
     },
     levers: LEVER_WORDS,
+    loadTests: [],
     measurements: log.records,
     options: {
       target: 'fps>=30,p99<=50ms,streams>=4',
       hostPrice: { amount: 48, currency: 'EUR' },
       headroomRatio: 0.2,
       cameraFps: 30,
+      ...{ reportDir: 'report', pictureSize: '1280x720' },
       annotations: 'labels/instances.json',
       images: 'labels/pictures',
       bestPath: 'report/best.yaml',

@@ -1,6 +1,7 @@
 import type { BusyStage, DeviceReport, Percentiles } from '../../protocol/report.ts';
 import type { CpuUse } from '../../telemetry/cpu-ledger.ts';
 import type { Bottleneck, Configuration, LeverId, ParetoPoint, Refusal, Step, TargetVerdict } from '../result.ts';
+import type { LoadTest } from './load-tests.ts';
 
 /** What a report shows of the machine that a measurement ran on. */
 export interface ReportMachine {
@@ -87,6 +88,8 @@ export interface ReportCapacity {
   readonly cameraFps: number;
   /** At that number of cameras. */
   readonly p99Ms: number;
+  /** Targets that the cameras had to meet, as a user writes them. */
+  readonly target: string;
   readonly measurements: readonly string[];
 }
 
@@ -146,6 +149,10 @@ export interface ReportOptions {
   readonly images: string | null;
   /** Path of the pipeline that was found, as commands name it. */
   readonly bestPath: string;
+  /** Folder of the report. */
+  readonly reportDir: string;
+  /** WIDTHxHEIGHT of the video that was measured. */
+  readonly pictureSize: string;
 }
 
 /**
@@ -172,5 +179,7 @@ export interface ReportInput {
   readonly skipped: ReportSkipped | null;
   readonly levers: Readonly<Record<LeverId, LeverWords>>;
   readonly measurements: readonly ReportMeasurement[];
+  /** Load tests of the result that have been run since, oldest first. */
+  readonly loadTests: readonly LoadTest[];
   readonly options: ReportOptions;
 }

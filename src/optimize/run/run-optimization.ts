@@ -16,6 +16,7 @@ import type { TargetVerdict, TrialResult } from '../../measure/trial-result.ts';
 import { applyToText, configurationOf } from '../levers/apply-configuration.ts';
 import { LEVERS } from '../levers/levers.ts';
 import { type CandidateModel, openSpace, type SearchSpace } from '../levers/search-space.ts';
+import { readLoadTests } from '../report/load-tests.ts';
 import type {
   HostPrice,
   LeverWords,
@@ -212,9 +213,11 @@ export async function optimize(request: OptimizeRequest): Promise<Optimization> 
       skipped: reportSkipped(judgements, best),
       levers: leverWords(),
       measurements: log.records,
+      loadTests: await readLoadTests(request.report, note),
       options: {
         ...{ target: request.target, hostPrice: request.hostPrice, headroomRatio: HEADROOM_RATIO, bestPath },
         ...{ cameraFps: CAPACITY_FPS, annotations: request.annotations, images: request.images },
+        ...{ reportDir: request.report, pictureSize: `${subject.picture.width}x${subject.picture.height}` },
       },
     };
     const files = [bestPath, ...(await writeReport(request.report, input))];
@@ -359,7 +362,8 @@ async function capacitiesOf(
           { start, most: MOST_CAMERAS, signal, note },
         );
         const { streams: cameras, result } = capacity;
-        found = { cameras, cameraFps: CAPACITY_FPS, p99Ms: result.latencyMs.p99, measurements: ids };
+        const target = judged.map(({ text }) => text).join(',');
+        found = { cameras, cameraFps: CAPACITY_FPS, p99Ms: result.latencyMs.p99, target, measurements: ids };
       },
       judged,
     );

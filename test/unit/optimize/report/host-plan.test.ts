@@ -1,7 +1,7 @@
 import { describe, expect, it } from 'vitest';
 import { hostLoad, hostsFor, pricePerCamera } from '../../../../src/optimize/report/host-plan.ts';
 
-const CAPACITY = { cameras: 9, cameraFps: 30, p99Ms: 46, measurements: [] };
+const CAPACITY = { cameras: 9, cameraFps: 30, p99Ms: 46, target: 'p99<=50ms', measurements: [] };
 
 describe('the plan of hosts', () => {
   it('takes the measured number of cameras and keeps the headroom free', () => {
