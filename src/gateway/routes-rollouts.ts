@@ -59,5 +59,8 @@ function whoOf({ body, ip }: FastifyRequest): string {
 }
 
 function refuse(): never {
-  throw new SightlineError('ROUTE_NOT_FOUND', 'This gateway has no roll-outs: its host runs one model only.');
+  throw new SightlineError(
+    'ROUTE_NOT_FOUND',
+    'This host has no roll-outs: its log says why, for example that rollout.folder cannot be written.',
+  );
 }

@@ -96,10 +96,13 @@ export class RuntimeTarget implements RolloutTarget {
     return loading;
   }
 
-  /** The pipeline's own model stays: it is what a stream falls back to. */
+  adopt(hash: string): void {
+    this.#runtime.primary = this.#nameOf(hash);
+  }
+
   async unload(hash: string): Promise<void> {
     const name = this.#names.get(hash);
-    if (name === undefined || name === DEFAULT_INSTANCE) return;
+    if (name === undefined || name === this.#runtime.primary) return;
     await this.#runtime.unloadModel(name);
     this.#names.delete(hash);
   }

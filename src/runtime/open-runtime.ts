@@ -104,7 +104,9 @@ export async function loadBeside(runtime: Runtime, name: string, options: Engine
   for (const [i, engine] of engines.entries()) {
     try {
       const request = await prepareEngine(options, engine);
-      return await runtime.loadModel(name, { engine: request, batching, threads: inferenceThreads(model, request) });
+      const threads = inferenceThreads(model, request);
+      const { scoreThreshold } = model;
+      return await runtime.loadModel(name, { engine: request, batching, threads, scoreThreshold });
     } catch (error) {
       const isLast = i === engines.length - 1;
       if (isLast || !(error instanceof SightlineError) || error.code !== 'ENGINE_UNAVAILABLE') throw error;

@@ -7,7 +7,6 @@ import type { PublishedFrame } from '../core/frame.ts';
 import type { ModelSpec } from '../core/model.ts';
 import type { FfmpegBinary } from '../decode/ffmpeg-binary.ts';
 import { SightlineError } from '../errors/sightline-error.ts';
-import { BackOff } from '../flow/back-off.ts';
 import { Incidents } from '../flow/incidents.ts';
 import { Listeners } from '../flow/listeners.ts';
 import { viewCount } from '../geometry/views.ts';
@@ -17,20 +16,19 @@ import type { EngineInfo, EngineRequest, RingHandle } from '../protocol/threads.
 import { type CpuUse, readCpuUse } from '../telemetry/cpu-ledger.ts';
 import { HostMeter } from '../telemetry/host-meter.ts';
 import { PartTimes } from '../telemetry/part-times.ts';
-import { HAND_OVER_INPUTS, type ModelInstance } from './inference/model-instance.ts';
-import { type LoadRequest, ModelInstances } from './inference/model-instances.ts';
+import type { ModelInstance } from './inference/model-instance.ts';
+import { type LoadedModel, type LoadRequest, ModelInstances } from './inference/model-instances.ts';
 import { Scheduler, type SchedulerEvents, type StreamPolicy } from './inference/scheduler.ts';
 import type { ShadowCounters, ShadowResult } from './inference/shadow-stream.ts';
 import { Shadows } from './inference/shadows.ts';
-import { LaneClient } from './lane/lane-client.ts';
+import type { LaneClient } from './lane/lane-client.ts';
+import { LanePool } from './lane/lane-pool.ts';
 import type { ResultSinks } from './results/result-sinks.ts';
 import { DEFAULT_INSTANCE, RuntimeStream } from './stream/runtime-stream.ts';
 import { neededScore } from './stream/stream-analytics.ts';
 import type { EventDetails, ServedStream, StreamInput, StreamPort } from './stream/stream-port.ts';
 
 const REPORT_INTERVAL_MS = 1000;
-/** A lane that ran this long resets the back-off. */
-const STEADY_LANE_MS = 10_000;
 
 export interface RuntimeOptions {
   readonly engine: EngineRequest;
@@ -55,11 +53,8 @@ export interface RuntimeReport {
 
 /** Runs N streams on one device: threads, streams, batches, metrics. Reports everything that happens to listeners. */
 export class Runtime {
-  readonly spec: ModelSpec;
   /** The ffmpeg that decodes its streams. */
   readonly ffmpeg: FfmpegBinary;
-  /** Boxes below this are not reported. */
-  readonly scoreThreshold: number;
   /** Where the time of frames goes between the times that each frame carries. */
   readonly partTimes = new PartTimes();
   readonly published: Listeners<PublishedFrame>;
@@ -72,15 +67,13 @@ export class Runtime {
   readonly #incidents: Incidents;
   readonly #meter = new HostMeter(monoNowMs());
   readonly #streams = new Map<string, RuntimeStream>();
-  readonly #lanes: LaneClient[] = [];
-  readonly #laneBackOff = new BackOff({ firstMs: 100, maxMs: 5_000 });
+  readonly #lanes: LanePool;
   readonly #scheduler: Scheduler;
   readonly #models: ModelInstances;
-  readonly #instance: ModelInstance;
   readonly #shadows: Shadows;
   readonly #port: StreamPort;
   #watched: ReadonlySet<string> = new Set();
-  #engineInfo: EngineInfo | null = null;
+  #primary = DEFAULT_INSTANCE;
   #report: RuntimeReport | null = null;
   #reportTimer: NodeJS.Timeout | undefined;
   #isStopping = false;
@@ -100,34 +93,31 @@ export class Runtime {
     this.reports = new Listeners('reports', incidents);
     this.previews = new Listeners('pictures', incidents);
     this.shadowed = new Listeners('shadow results', incidents);
-    this.spec = options.engine.model.spec;
-    this.scoreThreshold = options.model.scoreThreshold ?? this.spec.scoreThreshold;
-    const batching = {
-      ...options.batch,
-      timeoutMs: options.model.timeoutMs,
-      cacheResults: options.model.cacheResults,
-    };
+    const { engine, inferenceThreads: threads } = options;
+    const { timeoutMs, cacheResults, scoreThreshold } = options.model;
+    const batching = { ...options.batch, timeoutMs, cacheResults };
     this.#scheduler = new Scheduler(this.#schedulerEvents(), systemClock);
     this.#models = new ModelInstances(this.#scheduler);
-    this.#instance = this.#models.add(DEFAULT_INSTANCE, { engine: options.engine, batching });
-    this.#shadows = new Shadows(this.#scheduler, this.#models, this.scoreThreshold, (result) =>
-      this.shadowed.emit(result),
-    );
+    this.#models.add(DEFAULT_INSTANCE, { engine, batching, threads, scoreThreshold });
+    this.#shadows = new Shadows(this.#scheduler, this.#models, (result) => this.shadowed.emit(result));
     this.#port = this.#streamPort();
-    for (let i = 0; i < options.lanes; i++) this.#addLane();
+    this.#lanes = new LanePool(options.lanes, {
+      onBusy: (preprocessMs) => this.#meter.addPreprocessMs(preprocessMs),
+      onRestarted: (error) => this.emitEvent('lane-restarted', undefined, `${error.message}; its streams are reopened`),
+    });
   }
 
   /** Starts the threads and loads the engine. @throws ENGINE_UNAVAILABLE */
   static async start(options: RuntimeOptions): Promise<Runtime> {
     const runtime = new Runtime(options);
     try {
-      runtime.#engineInfo = await runtime.#models.start(DEFAULT_INSTANCE, options.inferenceThreads);
+      await runtime.#models.start(DEFAULT_INSTANCE);
     } catch (error) {
       // The sinks stay open for the next engine to be tried.
       await runtime.#end();
       throw error;
     }
-    runtime.#meter.inferThreads = options.inferenceThreads;
+    runtime.#countThreads();
     const report = runtime.#incidents.guard('the reports', () => void runtime.#makeReport());
     runtime.#reportTimer = setInterval(report, REPORT_INTERVAL_MS);
     runtime.#makeReport();
@@ -194,18 +184,51 @@ export class Runtime {
   async loadModel(name: string, request: LoadRequest): Promise<EngineInfo> {
     const info = await this.#models.load(name, request);
     this.#retune();
+    this.#countThreads();
     return info;
   }
 
-  /** Ends a model once its last batch is done. @throws MODEL_NOT_FOUND; MODEL_BUSY if streams use it, paused ones included */
+  /**
+   * Ends a model once its last batch is done.
+   *
+   * @throws MODEL_NOT_FOUND; MODEL_BUSY if it is the primary one or streams use it, paused ones included.
+   */
   async unloadModel(name: string): Promise<void> {
     const users = [...this.#streams.values()].filter(({ instance }) => instance === name);
     const isOver = ({ state }: RuntimeStream): boolean => state === 'ended' || state === 'failed';
     const running = users.filter((stream) => !isOver(stream)).map(({ id }) => id);
+    if (name === this.#primary) running.unshift('new streams');
     if (running.length > 0)
       throw new SightlineError('MODEL_BUSY', `model "${name}" is in use by ${running.slice(0, 5).join(', ')}`);
-    for (const stream of users) stream.useInstance(DEFAULT_INSTANCE);
+    for (const stream of users) stream.useInstance(this.#primary);
     await this.#models.unload(name);
+    this.#countThreads();
+  }
+
+  /** Name of the loaded model that new streams use and that reports describe; at first `default`. */
+  get primary(): string {
+    return this.#primary;
+  }
+
+  /** @throws MODEL_NOT_FOUND; MODEL_INCOMPATIBLE if the classes differ. */
+  set primary(name: string) {
+    if (name === this.#primary) return;
+    this.#models.isSameInput(this.#primary, name);
+    this.#primary = name;
+  }
+
+  get #own(): LoadedModel {
+    return this.#models.get(this.#primary);
+  }
+
+  /** Detector of the primary model. */
+  get spec(): ModelSpec {
+    return this.#own.spec;
+  }
+
+  /** Boxes of the primary model below this are not reported. */
+  get scoreThreshold(): number {
+    return this.#own.scoreThreshold;
   }
 
   get streams(): readonly RuntimeStream[] {
@@ -217,7 +240,7 @@ export class Runtime {
     return this.#incidents;
   }
 
-  /** Names of the loaded models; the pipeline's own is `default`. */
+  /** Names of the loaded models; the one that the pipeline started with is `default`. */
   get models(): readonly string[] {
     return this.#models.names;
   }
@@ -270,13 +293,13 @@ export class Runtime {
 
   readiness(): { isReady: boolean; reason: string } {
     if (this.#isStopping) return { isReady: false, reason: 'stopping' };
-    return this.#instance.isReady
+    return this.#own.model.isReady
       ? { isReady: true, reason: 'ready' }
       : { isReady: false, reason: 'no inference thread is running' };
   }
 
   get engineInfo(): EngineInfo {
-    return this.#engineInfo!;
+    return this.#own.info!;
   }
 
   /** CPU time by stage since the process began; null on systems without /proc. */
@@ -288,12 +311,12 @@ export class Runtime {
 
   /** Pids of the running ffmpeg children. */
   get childPids(): number[] {
-    return this.#lanes.flatMap((lane) => [...lane.childPids]);
+    return this.#lanes.all.flatMap((lane) => [...lane.childPids]);
   }
 
   /** Threads, for fault tests. */
   get threads(): { readonly lanes: readonly LaneClient[]; readonly inference: ModelInstance['pool']['clients'] } {
-    return { lanes: this.#lanes, inference: this.#models.clients };
+    return { lanes: this.#lanes.all, inference: this.#models.clients };
   }
 
   /** The newest report, made once a second, updated for streams that were added or removed since. */
@@ -333,22 +356,8 @@ export class Runtime {
 
   async #end(): Promise<void> {
     this.#isStopping = true;
-    await Promise.all([this.#scheduler.shutdown(), ...this.#lanes.map((lane) => lane.shutdown())]);
+    await Promise.all([this.#scheduler.shutdown(), this.#lanes.shutdown()]);
     this.#meter.close();
-  }
-
-  #addLane(startDelayMs = 0): void {
-    const onBusy = (preprocessMs: number): void => this.#meter.addPreprocessMs(preprocessMs);
-    const onLost = (lane: LaneClient, error: SightlineError): void => {
-      this.#lanes.splice(this.#lanes.indexOf(lane), 1);
-      if (this.#isStopping) return;
-      // A lane that ran for a while is replaced at once; one that fails early is restarted with a back-off.
-      const isSteady = lane.ageMs > STEADY_LANE_MS;
-      if (isSteady) this.#laneBackOff.reset();
-      this.#addLane(isSteady ? 0 : this.#laneBackOff.nextMs());
-      this.emitEvent('lane-restarted', undefined, `${error.message}; its streams are reopened`);
-    };
-    this.#lanes.push(new LaneClient({ onBusy, onLost }, { startDelayMs }));
   }
 
   #schedulerEvents(): SchedulerEvents {
@@ -366,25 +375,15 @@ export class Runtime {
   }
 
   #streamPort(): StreamPort {
-    const { preview, inferenceThreads, sinks } = this.#options;
+    const { preview, sinks } = this.#options;
     const scheduler = this.#scheduler;
-    const instance = this.#instance;
     return {
-      spec: this.spec,
-      scoreThreshold: this.scoreThreshold,
+      primary: () => this.#primary,
       ffmpeg: { path: this.ffmpeg.path, major: this.ffmpeg.major },
       preview: { maxWidth: preview.width, fps: preview.fps, quality: preview.quality },
-      hashesInput: instance.cache !== null,
       partTimes: this.partTimes,
-      get inferenceCalls() {
-        return inferenceThreads * instance.callsInFlight;
-      },
-      get inferenceInputs() {
-        return inferenceThreads * instance.callsInFlight * instance.maxWarmedSize;
-      },
-      handOverInputs: inferenceThreads * HAND_OVER_INPUTS,
-      pickLane: () => this.#lanes.reduce((a, b) => (b.streamCount < a.streamCount ? b : a)),
-      specOf: (name) => this.#models.spec(name),
+      pickLane: () => this.#lanes.least,
+      modelOf: (name) => this.#models.get(name),
       attach: (ring: RingHandle) => this.#models.attach(ring),
       detach: (ringId) => this.#models.detach(ringId),
       // A lane's message follows the frames that it handed over before, so those enter first.
@@ -429,15 +428,19 @@ export class Runtime {
   /** Updates what depends on the set of streams. */
   #retune(): void {
     const streams = [...this.#streams.values()];
-    const scoreThreshold = Math.min(
-      this.scoreThreshold,
-      ...streams.map(({ config, input }) => input.bulk?.scoreThreshold ?? neededScore(config, this.scoreThreshold)),
+    const needed = streams.map(
+      ({ config, input, instance }) =>
+        input.bulk?.scoreThreshold ?? neededScore(config, this.#models.get(instance).scoreThreshold),
     );
-    for (const name of this.#models.names) {
-      const model = this.#models.model(name);
-      model.servesLive = streams.some(({ instance, input }) => instance === name && input.policy === 'live');
+    const scoreThreshold = Math.min(...this.#models.all.map((loaded) => loaded.scoreThreshold), ...needed);
+    for (const { model } of this.#models.all) {
+      model.servesLive = streams.some(({ instance, input }) => instance === model.name && input.policy === 'live');
       model.scoreThreshold = scoreThreshold;
     }
+  }
+
+  #countThreads(): void {
+    this.#meter.inferThreads = this.#models.all.reduce((sum, { threads }) => sum + threads, 0);
   }
 
   /** Sends an event to the listeners. */
@@ -460,9 +463,10 @@ export class Runtime {
   #makeReport(): RuntimeReport {
     const now = monoNowMs();
     const streams = [...this.#streams.values()].map((stream) => this.streamReport(stream));
-    const info = this.#engineInfo;
-    const { comparison } = this.#options;
-    const { width, height } = this.spec.input;
+    const { model, spec, info } = this.#own;
+    // It was measured for the model that the pipeline started with.
+    const comparison = this.#primary === DEFAULT_INSTANCE ? this.#options.comparison : undefined;
+    const { width, height } = spec.input;
     const host: HostReport = {
       ...this.#meter.sample(now, this.childPids),
       device: {
@@ -470,13 +474,13 @@ export class Runtime {
         provider: info?.provider ?? this.#options.engine.provider,
         device: info?.device ?? 'loading',
         precision: info?.precision ?? this.#options.engine.model.precision,
-        threads: this.#instance.pool.threadCount,
-        model: this.spec.name,
+        threads: model.pool.threadCount,
+        model: spec.name,
         inputWidth: width,
         inputHeight: height,
         ...(comparison === undefined ? {} : { comparison }),
       },
-      batch: this.#instance.report(),
+      batch: model.report(),
     };
     this.#report = { timeMs: Date.now(), streams, host };
     this.reports.emit(this.#report);

@@ -35,7 +35,7 @@ interface Sighting {
  * One instance per stream. Takes some tens of microseconds for 20 objects.
  */
 export class ByteTracker {
-  readonly #options: ResolvedTrackOptions;
+  #options: ResolvedTrackOptions;
   readonly #timeline: MediaTimeline;
   readonly #solver = new AssignmentSolver();
   #costs = new Float64Array(0);
@@ -50,6 +50,11 @@ export class ByteTracker {
   constructor(options: TrackOptions = {}) {
     this.#options = resolveTrackOptions(options);
     this.#timeline = new MediaTimeline(this.#options.lostMs);
+  }
+
+  /** Detections below this are not reported. A change keeps all tracks. @throws RangeError */
+  set reportScore(score: number) {
+    this.#options = resolveTrackOptions({ ...this.#options, reportScore: score });
   }
 
   /**

@@ -33,7 +33,12 @@ describe('several models in one runtime', () => {
   };
 
   /** Loads another fake model whose boxes have their own score. */
-  const load = (name: string, score: number, change: (request: EngineRequest) => EngineRequest = (same) => same) => {
+  const load = (
+    name: string,
+    score: number,
+    change: (request: EngineRequest) => EngineRequest = (same) => same,
+    scoreThreshold?: number,
+  ) => {
     const { spec } = live.runtime;
     const model = { spec, format: 'onnx', path: '', precision: 'f32', batch: 'free', hash: '' } as const;
     const engine: EngineRequest = {
@@ -41,7 +46,7 @@ describe('several models in one runtime', () => {
       fake: { callMs: 2, frameMs: 0, rows: rowsOf(score) },
     };
     const batching = { maxBatch: 4, maxDelayMs: 5, timeoutMs: 10_000, cacheResults: 0 };
-    return live.runtime.loadModel(name, { engine: change(engine), batching, threads: 1 });
+    return live.runtime.loadModel(name, { engine: change(engine), batching, threads: 1, scoreThreshold });
   };
 
   it('a file goes from one model to another and back without losing, repeating or reordering a frame', async () => {
@@ -115,6 +120,49 @@ describe('several models in one runtime', () => {
     }
     await within('the file', 60_000, stream.settled());
     expect(live.published('file').frames).toEqual(Array.from({ length: FRAMES }, (_, frame) => frame));
+  });
+
+  it('every model has its own score threshold, on streams that come to it and on new ones', async () => {
+    await open();
+    await load('strict', 0.4, (same) => same, 0.45);
+    const source = `${folder.path}/clip.mp4`;
+    await live.add({ id: 'cam', source, loop: true, track: true });
+    await live.flows('cam', 5);
+    await live.runtime.assignModel('cam', 'strict');
+    const count = (): number => results.at(-1)!.detections.length;
+    await waitFor('no box, since 0.4 is below 0.45', () => count() === 0);
+    await live.runtime.assignModel('cam', 'default');
+    await waitFor('the box of the first model', () => count() === 1);
+    live.runtime.primary = 'strict';
+    await live.runtime.remove('cam');
+    results.length = 0;
+    await live.add({ id: 'new', source, loop: true });
+    await live.flows('new', 5);
+    expect(results.every(({ detections }) => detections.length === 0)).toBe(true);
+  });
+
+  it('another model becomes the primary one: new streams use it, reports describe it, and the first can go', async () => {
+    await open();
+    const source = `${folder.path}/clip.mp4`;
+    await live.add({ id: 'old', source, loop: true });
+    await load('other', 0.9, (request) => {
+      const spec = { ...request.model.spec, name: 'better' };
+      return { ...request, model: { ...request.model, spec } };
+    });
+    live.runtime.primary = 'other';
+    await live.add({ id: 'new', source, loop: true });
+    await live.flows('new', 5);
+    expect(results.findLast(({ streamId }) => streamId === 'new')!.detections[0]!.score).toBeCloseTo(0.9);
+    await expect(live.runtime.unloadModel('default'), 'a stream still uses it').rejects.toMatchObject({
+      code: 'MODEL_BUSY',
+    });
+    await live.runtime.assignModel('old', 'other');
+    await live.runtime.unloadModel('default');
+    await expect(live.runtime.unloadModel('other'), 'new streams use it').rejects.toMatchObject({ code: 'MODEL_BUSY' });
+    expect(live.runtime.models).toEqual(['other']);
+    await waitFor('a report', () => live.runtime.report().host.device.model === 'better');
+    await live.flows('old', 5);
+    await live.flows('new', 5);
   });
 
   it('refuses names that are taken, unknown or in use, and models with other classes', async () => {

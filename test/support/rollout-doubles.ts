@@ -145,6 +145,8 @@ export class TargetDouble implements RolloutTarget {
   readonly shadows = new Map<string, string>();
   readonly loaded: Set<string>;
   sides: Sides | null = null;
+  /** Hash of the version that new streams use. */
+  adopted: string;
   failure: SightlineError | null = null;
   readonly #names: readonly string[];
   readonly #listeners = new Set<(observation: Observation) => void>();
@@ -152,6 +154,7 @@ export class TargetDouble implements RolloutTarget {
   constructor(names: readonly string[], initial: Version) {
     this.#names = names;
     this.loaded = new Set([initial.hash]);
+    this.adopted = initial.hash;
     for (const name of names) this.versions.set(name, initial.hash);
   }
 
@@ -174,7 +177,13 @@ export class TargetDouble implements RolloutTarget {
     this.loaded.add(wanted.hash);
   }
 
+  adopt(hash: string): void {
+    if (!this.loaded.has(hash)) throw new SightlineError('ENGINE_UNAVAILABLE', `${hash}: not loaded`);
+    this.adopted = hash;
+  }
+
   async unload(hash: string): Promise<void> {
+    if (hash === this.adopted) throw new Error('new streams use it');
     if ([...this.versions.values()].includes(hash)) throw new Error('a stream uses it');
     this.calls.push('unload');
     this.loaded.delete(hash);

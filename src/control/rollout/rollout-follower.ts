@@ -51,6 +51,7 @@ export class RolloutFollower {
     // The control first: it is what streams fall back to.
     const wanted = isRunning || isWarm ? [from, to] : [live];
     for (const version of wanted) if (isRunning || version.hash === live.hash) this.#load(version, nowMs);
+    if (target.isLoaded(live.hash)) target.adopt(live.hash);
     target.compare(isRunning ? { control: from.hash, candidate: to.hash } : null);
     for (const stream of target.streams()) {
       const isIn = isMember(stream, share);

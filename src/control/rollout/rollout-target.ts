@@ -23,7 +23,9 @@ export interface RolloutTarget {
    * @throws MODEL_*, ENGINE_UNAVAILABLE, and what a lack of memory causes.
    */
   load(version: Version): Promise<void>;
-  /** Unloads a version that no stream uses. */
+  /** Makes a loaded version the one that new streams and jobs use, and that reports of the host describe. */
+  adopt(hash: string): void;
+  /** Unloads a version that no stream uses. Does nothing if new streams use it. */
   unload(hash: string): Promise<void>;
   /** Changes the version of a stream between two frames. The version must be loaded. */
   assign(stream: string, hash: string): void;

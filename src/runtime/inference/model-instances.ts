@@ -1,8 +1,9 @@
 import type { ModelSpec } from '../../core/model.ts';
 import { SightlineError } from '../../errors/sightline-error.ts';
 import type { EngineInfo, EngineRequest, RingHandle } from '../../protocol/threads.ts';
+import type { StreamModel } from '../stream/stream-port.ts';
 import type { InferenceClient } from './inference-client.ts';
-import type { BatchSettings, ModelInstance } from './model-instance.ts';
+import { type BatchSettings, HAND_OVER_INPUTS, type ModelInstance } from './model-instance.ts';
 import type { Scheduler } from './scheduler.ts';
 
 /** A model with its engine and batch settings, as it is loaded. */
@@ -10,18 +11,47 @@ export interface LoadRequest {
   readonly engine: EngineRequest;
   readonly batching: BatchSettings;
   readonly threads: number;
+  /** Boxes below this are not reported; the detector's own threshold if absent. */
+  readonly scoreThreshold?: number | undefined;
 }
 
-interface Loaded {
+/** A model instance with what the runtime and its streams need to know about it. */
+export class LoadedModel implements StreamModel {
   readonly model: ModelInstance;
   readonly spec: ModelSpec;
-  info: EngineInfo | null;
+  readonly scoreThreshold: number;
+  readonly threads: number;
+  /** null until the engine is loaded. */
+  info: EngineInfo | null = null;
+
+  constructor(model: ModelInstance, { engine, threads, scoreThreshold }: LoadRequest) {
+    this.model = model;
+    this.spec = engine.model.spec;
+    this.threads = threads;
+    this.scoreThreshold = scoreThreshold ?? this.spec.scoreThreshold;
+  }
+
+  get hashesInput(): boolean {
+    return this.model.cache !== null;
+  }
+
+  get inferenceCalls(): number {
+    return this.threads * this.model.callsInFlight;
+  }
+
+  get inferenceInputs(): number {
+    return this.inferenceCalls * this.model.maxWarmedSize;
+  }
+
+  get handOverInputs(): number {
+    return this.threads * HAND_OVER_INPUTS;
+  }
 }
 
 /** The model instances of a runtime. All of them can read the frames of every stream. */
 export class ModelInstances {
   readonly #scheduler: Scheduler;
-  readonly #loaded = new Map<string, Loaded>();
+  readonly #loaded = new Map<string, LoadedModel>();
   readonly #rings = new Map<number, RingHandle>();
 
   constructor(scheduler: Scheduler) {
@@ -29,17 +59,16 @@ export class ModelInstances {
   }
 
   /** Adds an instance without loading its engine. @throws RangeError if the name is taken. */
-  add(name: string, { engine, batching }: Pick<LoadRequest, 'engine' | 'batching'>): ModelInstance {
-    const model = this.#scheduler.addInstance(name, engine, batching);
-    this.#loaded.set(name, { model, spec: engine.model.spec, info: null });
+  add(name: string, request: LoadRequest): void {
+    const model = this.#scheduler.addInstance(name, request.engine, request.batching);
+    this.#loaded.set(name, new LoadedModel(model, request));
     for (const ring of this.#rings.values()) model.pool.attach(ring);
-    return model;
   }
 
   /** Loads and warms the engine of an instance. @throws ENGINE_UNAVAILABLE */
-  async start(name: string, threads: number): Promise<EngineInfo> {
-    const loaded = this.#get(name);
-    loaded.info = await loaded.model.start(threads);
+  async start(name: string): Promise<EngineInfo> {
+    const loaded = this.get(name);
+    loaded.info = await loaded.model.start(loaded.threads);
     this.#scheduler.engineStarted(loaded.model);
     return loaded.info;
   }
@@ -49,7 +78,7 @@ export class ModelInstances {
     if (this.#loaded.has(name)) throw new SightlineError('MODEL_BUSY', `a model "${name}" is already loaded`);
     this.add(name, request);
     try {
-      return await this.start(name, request.threads);
+      return await this.start(name);
     } catch (error) {
       await this.unload(name);
       throw error;
@@ -58,25 +87,17 @@ export class ModelInstances {
 
   /** Ends an instance once no batch of it runs. @throws MODEL_BUSY if streams use it. */
   async unload(name: string): Promise<void> {
-    this.#get(name);
+    this.get(name);
     await this.#scheduler.removeInstance(name);
     this.#loaded.delete(name);
   }
 
-  model(name: string): ModelInstance {
-    return this.#get(name).model;
-  }
-
-  spec(name: string): ModelSpec {
-    return this.#get(name).spec;
-  }
-
-  info(name: string): EngineInfo | null {
-    return this.#get(name).info;
-  }
-
   get names(): readonly string[] {
     return [...this.#loaded.keys()];
+  }
+
+  get all(): readonly LoadedModel[] {
+    return [...this.#loaded.values()];
   }
 
   get clients(): readonly InferenceClient[] {
@@ -100,7 +121,7 @@ export class ModelInstances {
    * @throws MODEL_INCOMPATIBLE if they have different classes: trackers, counters and readers would mix them up.
    */
   isSameInput(from: string, to: string): boolean {
-    const [a, b] = [this.spec(from), this.spec(to)];
+    const [a, b] = [this.get(from).spec, this.get(to).spec];
     const differs = a.classes.length !== b.classes.length || a.classes.some((label, i) => label !== b.classes[i]);
     if (differs)
       throw new SightlineError(
@@ -110,7 +131,8 @@ export class ModelInstances {
     return JSON.stringify(a.input) === JSON.stringify(b.input);
   }
 
-  #get(name: string): Loaded {
+  /** @throws MODEL_NOT_FOUND */
+  get(name: string): LoadedModel {
     const loaded = this.#loaded.get(name);
     if (loaded === undefined)
       throw new SightlineError(

@@ -8,16 +8,13 @@ import { type ShadowCounters, type ShadowResult, ShadowStream } from './shadow-s
 export class Shadows {
   readonly #scheduler: Scheduler;
   readonly #models: ModelInstances;
-  readonly #minScore: number;
   readonly #onPair: (result: ShadowResult) => void;
   /** By id of the stream. */
   readonly #streams = new Map<string, ShadowStream>();
 
-  /** @param minScore - weaker boxes are not reported. */
-  constructor(scheduler: Scheduler, models: ModelInstances, minScore: number, onPair: (result: ShadowResult) => void) {
+  constructor(scheduler: Scheduler, models: ModelInstances, onPair: (result: ShadowResult) => void) {
     this.#scheduler = scheduler;
     this.#models = models;
-    this.#minScore = minScore;
     this.#onPair = onPair;
   }
 
@@ -30,7 +27,8 @@ export class Shadows {
         `model "${name}" cannot infer the frames of stream "${id}": it takes inputs of another size or resize rule`,
       );
     this.stop(id);
-    const shadow = new ShadowStream(id, ratio, this.#models.spec(name).classes, this.#minScore, this.#onPair);
+    const { spec, scoreThreshold } = this.#models.get(name);
+    const shadow = new ShadowStream(id, ratio, spec.classes, scoreThreshold, this.#onPair);
     this.#streams.set(id, shadow);
     this.#scheduler.setShadow(id, shadow, name);
   }

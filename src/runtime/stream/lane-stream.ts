@@ -2,14 +2,15 @@ import { changeGateOf } from '../../config/skip.ts';
 import type { StreamConfig } from '../../config/stream.ts';
 import { viewsOf } from '../../geometry/views.ts';
 import type { LaneStream } from '../../protocol/threads.ts';
-import type { StreamInput, StreamPort } from './stream-port.ts';
+import type { StreamInput, StreamModel, StreamPort } from './stream-port.ts';
 import type { StreamRing } from './stream-ring.ts';
 
 /** Builds the message that opens a stream on a lane: its settings, and where an earlier connection stopped. */
 export function laneStream(
   config: StreamConfig,
   input: StreamInput,
-  port: Pick<StreamPort, 'spec' | 'ffmpeg' | 'preview' | 'hashesInput'>,
+  { ffmpeg, preview }: Pick<StreamPort, 'ffmpeg' | 'preview'>,
+  { spec, hashesInput }: Pick<StreamModel, 'spec' | 'hashesInput'>,
   ring: StreamRing,
   from: Pick<LaneStream, 'firstFrame' | 'firstPtsUs' | 'skip'>,
 ): LaneStream {
@@ -19,12 +20,12 @@ export function laneStream(
   return {
     streamId: config.id,
     ring: ring.handle,
-    spec: port.spec,
+    spec,
     input: imagePaths !== null ? { kind: 'images', paths: imagePaths, resizeBy } : { kind: 'video', source: source! },
     policy,
     picture,
     ...(views === null ? {} : { views }),
-    ffmpeg: port.ffmpeg,
+    ffmpeg,
     every,
     maxFps: maxFps ?? null,
     hwaccel,
@@ -32,9 +33,9 @@ export function laneStream(
     staleMs,
     openTimeoutMs,
     ...from,
-    preview: port.preview,
+    preview,
     changeGate: changeGateOf(config.skip),
-    hashesInput: port.hashesInput,
+    hashesInput,
     isBackground: bulk !== undefined,
   };
 }

@@ -1,7 +1,7 @@
 import type { StreamConfig } from '../../config/stream.ts';
 import type { SlotRingShape } from '../../flow/slot-ring.ts';
 import { type ViewSettings, viewsOf } from '../../geometry/views.ts';
-import type { StreamInput, StreamPort } from './stream-port.ts';
+import type { StreamInput, StreamModel } from './stream-port.ts';
 
 /**
  * Slots in addition to the queue and the inference threads: one being filled, one ready, one for a message in transit.
@@ -10,7 +10,7 @@ const SPARE_SLOTS = 3;
 /** Size limit of a file's ring; the minimum number of slots may exceed it. */
 const FILE_RING_BYTES = 64 * 2 ** 20;
 
-type RingDemand = Pick<StreamPort, 'spec' | 'inferenceCalls' | 'inferenceInputs' | 'handOverInputs'>;
+type RingDemand = Pick<StreamModel, 'spec' | 'inferenceCalls' | 'inferenceInputs' | 'handOverInputs'>;
 
 export interface RingPlan {
   readonly shape: SlotRingShape;

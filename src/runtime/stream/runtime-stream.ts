@@ -18,13 +18,13 @@ import { StreamRing } from './stream-ring.ts';
 import { STREAM_TRANSITIONS } from './stream-states.ts';
 import { StreamTargets } from './stream-targets.ts';
 
-/** Name of a pipeline's only model instance. */
+/** Name of the model instance that a pipeline starts with. */
 export const DEFAULT_INSTANCE = 'default';
 
 /** One stream on the main thread: its lifecycle, its frames, its metrics. */
 export class RuntimeStream implements LaneListener, ServedStream, LedgerPort {
   readonly id: string;
-  #instance = DEFAULT_INSTANCE;
+  #instance: string;
   readonly input: StreamInput;
   readonly telemetry: StreamTelemetry;
   readonly ledger: FrameLedger;
@@ -62,11 +62,13 @@ export class RuntimeStream implements LaneListener, ServedStream, LedgerPort {
     this.#config = config;
     this.#port = port;
     this.telemetry = new StreamTelemetry(monoNowMs());
-    this.#analytics = new StreamAnalytics(config, input.bulk?.scoreThreshold ?? port.scoreThreshold);
+    this.#instance = port.primary();
+    const { spec, scoreThreshold } = port.modelOf(this.#instance);
+    this.#analytics = new StreamAnalytics(config, input.bulk?.scoreThreshold ?? scoreThreshold);
     this.#targets = new StreamTargets(config.target);
     this.#skips = SkipPlan.of(config.skip, () => this.#ring?.slots.requestLook());
     this.#previews = new PreviewPairs((frame, jpeg) => port.onPreview(frame, jpeg));
-    this.ledger = new FrameLedger(config.id, port.spec.classes, this.telemetry, this, monoNowMs);
+    this.ledger = new FrameLedger(config.id, spec.classes, this.telemetry, this, monoNowMs);
   }
 
   /** Name of the model instance that infers its frames. */
@@ -77,6 +79,7 @@ export class RuntimeStream implements LaneListener, ServedStream, LedgerPort {
   /** Makes another instance infer the frames that the stream has not handed over yet. */
   useInstance(name: string): void {
     this.#instance = name;
+    this.#analytics.reportScore = this.input.bulk?.scoreThreshold ?? this.#port.modelOf(name).scoreThreshold;
   }
 
   get lease(): StreamLease | null {
@@ -161,10 +164,8 @@ export class RuntimeStream implements LaneListener, ServedStream, LedgerPort {
 
   #openOnLane(lane: ReturnType<StreamPort['pickLane']>, skip: number): void {
     const { policy } = this.input;
-    const spec = this.#port.specOf(this.#instance);
-    const { inferenceCalls, inferenceInputs, handOverInputs } = this.#port;
-    const demand = { spec, inferenceCalls, inferenceInputs, handOverInputs };
-    const { shape, refillAt } = planRing(this.#config, this.input, demand);
+    const model = this.#port.modelOf(this.#instance);
+    const { shape, refillAt } = planRing(this.#config, this.input, model);
     const ring = new StreamRing(shape, lane, refillAt, (retired) => this.#port.detach(retired.ringId));
     this.#ring = ring;
     this.#isClosing = false;
@@ -172,7 +173,7 @@ export class RuntimeStream implements LaneListener, ServedStream, LedgerPort {
     this.#port.serve(this);
     ring.slots.listen();
     const from = { firstFrame: this.#nextFrame, firstPtsUs: policy === 'live' ? this.#lastPtsUs : 0, skip };
-    lane.open(laneStream(this.#config, this.input, { ...this.#port, spec }, ring, from), this.#port.laneListener(this));
+    lane.open(laneStream(this.#config, this.input, this.#port, model, ring, from), this.#port.laneListener(this));
     if (this.#isWatched) lane.watch(ring.ringId, true);
   }
 

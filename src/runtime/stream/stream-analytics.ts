@@ -21,13 +21,19 @@ export class StreamAnalytics {
   readonly #tracker: ByteTracker | null;
   readonly #zones: ZoneCounter | null;
   readonly #lines: LineCounter | null;
-  readonly #reportScore: number;
+  #reportScore: number;
 
   constructor(config: Analysed, reportScore: number) {
     this.#reportScore = reportScore;
     this.#tracker = isTracking(config) ? new ByteTracker(trackOptions(config, reportScore)) : null;
     this.#zones = config.zones.length > 0 ? new ZoneCounter(config.zones.map(plain)) : null;
     this.#lines = config.lines.length > 0 ? new LineCounter(config.lines.map(plain)) : null;
+  }
+
+  /** Boxes below this are not reported. A change keeps tracks and counts. */
+  set reportScore(score: number) {
+    this.#reportScore = score;
+    if (this.#tracker !== null) this.#tracker.reportScore = score;
   }
 
   /** @returns the detections to report, with track ids, and the line crossings that this frame completed. */

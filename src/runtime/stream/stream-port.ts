@@ -55,23 +55,29 @@ export interface ServedStream {
   readonly input: StreamInput;
 }
 
-/** What a stream needs from the runtime. */
-export interface StreamPort {
+/** What a stream needs to know about the model instance that infers its frames. */
+export interface StreamModel {
   readonly spec: ModelSpec;
+  /** Boxes below this are not reported. */
   readonly scoreThreshold: number;
-  /** The detector of a model instance. */
-  specOf(instance: string): ModelSpec;
-  readonly ffmpeg: { readonly path: string; readonly major: number };
-  readonly preview: { readonly maxWidth: number; readonly fps: number; readonly quality: number };
   /** True if results are cached by the hash of the model's inputs. */
   readonly hashesInput: boolean;
-  readonly partTimes: PartTimes;
   /** Most batches on inference threads at once. */
   readonly inferenceCalls: number;
   /** Most model inputs on inference threads at once. */
   readonly inferenceInputs: number;
-  /** Most model inputs in one message to each inference thread while only files are read. */
+  /** Most model inputs in one message to all inference threads while only files are read. */
   readonly handOverInputs: number;
+}
+
+/** What a stream needs from the runtime. */
+export interface StreamPort {
+  /** Name of the model instance that new streams use. */
+  primary(): string;
+  modelOf(instance: string): StreamModel;
+  readonly ffmpeg: { readonly path: string; readonly major: number };
+  readonly preview: { readonly maxWidth: number; readonly fps: number; readonly quality: number };
+  readonly partTimes: PartTimes;
   pickLane(): LaneClient;
   attach(ring: RingHandle): void;
   detach(ringId: number): void;

@@ -64,6 +64,7 @@ describe('a host that follows a record', () => {
       follower.apply(ended, 6999);
       await settled();
       expect(target.users(live.hash)).toEqual(CAMERAS);
+      expect(target.adopted, 'for new streams').toBe(live.hash);
       expect([target.isLoaded(other.hash), target.shadows.size, target.sides]).toEqual([true, 0, null]);
       follower.apply(ended, 7000);
       await settled();
@@ -79,7 +80,7 @@ describe('a host that follows a record', () => {
     follower.apply(rolloutRecord({ state: 'promoted', share: 100, endedMs: 0 }), 9_001_000);
     await settled();
     expect(target.users(to.hash)).toEqual(CAMERAS);
-    expect(target.isLoaded(from.hash)).toBe(false);
+    expect(target.isLoaded(from.hash), 'the model of the pipeline file as well').toBe(false);
   });
 
   it.each(['promoted', 'rolled-back', 'aborted'] as const)(

@@ -48,16 +48,14 @@ class Bench {
       slotFree: () => undefined,
     } as unknown as LaneClient;
     const port: StreamPort = {
-      spec: SPEC,
-      scoreThreshold: 0.5,
+      primary: () => 'default',
       ffmpeg: { path: 'ffmpeg', major: 7 },
       preview: { maxWidth: 64, fps: 1, quality: 72 },
-      specOf: () => SPEC,
-      hashesInput: false,
+      modelOf: () => ({
+        ...{ spec: SPEC, scoreThreshold: 0.5, hashesInput: false },
+        ...{ inferenceCalls: 2, inferenceInputs: 2, handOverInputs: 2 },
+      }),
       partTimes: new PartTimes(),
-      inferenceCalls: 2,
-      inferenceInputs: 2,
-      handOverInputs: 2,
       pickLane: () => lane,
       attach: () => undefined,
       detach: () => undefined,

@@ -76,16 +76,14 @@ describe('a stream under faults', () => {
 
   function open(policy: 'live' | 'file'): RuntimeStream {
     const port: StreamPort = {
-      spec: SPEC,
-      scoreThreshold: 0.5,
+      primary: () => 'default',
       ffmpeg: { path: 'ffmpeg', major: 7 },
       preview: { maxWidth: 64, fps: 1, quality: 72 },
-      specOf: () => SPEC,
-      hashesInput: false,
+      modelOf: () => ({
+        ...{ spec: SPEC, scoreThreshold: 0.5, hashesInput: false },
+        ...{ inferenceCalls: 1, inferenceInputs: 1, handOverInputs: 1 },
+      }),
       partTimes: new PartTimes(),
-      inferenceCalls: 1,
-      inferenceInputs: 1,
-      handOverInputs: 1,
       pickLane: () => lane as unknown as LaneClient,
       attach: () => undefined,
       detach: () => undefined,
