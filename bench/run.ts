@@ -7,6 +7,7 @@ import { controlPlane } from './control-plane.bench.ts';
 import { engines } from './engines.bench.ts';
 import { feed } from './feed.bench.ts';
 import { halfLoad } from './half-load.bench.ts';
+import { hotSwap } from './hot-swap.bench.ts';
 import { int8 } from './int8.bench.ts';
 import { memory } from './memory.bench.ts';
 import { optimizeSearch } from './optimize-search.bench.ts';
@@ -15,6 +16,7 @@ import { ownCost } from './own-cost.bench.ts';
 import { peers } from './peers/peers.bench.ts';
 import { peersOpenvino } from './peers/peers-openvino.bench.ts';
 import { rolloutSimulation } from './rollout-simulation.bench.ts';
+import { rollouts } from './rollouts.bench.ts';
 import { skipping } from './skipping.bench.ts';
 import { openContext } from './support/bench-context.ts';
 import { describeMachine } from './support/machine.ts';
@@ -46,7 +48,9 @@ const SECTIONS: readonly Section[] = [
   optimizeSearch,
   bulk,
   feed,
+  hotSwap,
   rolloutSimulation,
+  rollouts,
 ];
 const SECONDS = 10;
 const QUICK_SECONDS = 3;

@@ -1,0 +1,110 @@
+import { setTimeout as sleep } from 'node:timers/promises';
+import { batchConfig } from '../src/config/batch.ts';
+import { check } from '../src/config/check.ts';
+import { modelConfig } from '../src/config/model-config.ts';
+import { loadBeside } from '../src/runtime/open-runtime.ts';
+import type { Runtime } from '../src/runtime/runtime.ts';
+import { SLOW_MODEL } from './support/bench-context.ts';
+import { benchStreams, LIVE, openBenchRuntime } from './support/bench-runtime.ts';
+import { ms } from './support/format.ts';
+import type { Section, SectionResult } from './support/section.ts';
+
+const STREAMS = 4;
+/** Small enough that two cores infer four cameras at their full rate. */
+const MODEL = { name: SLOW_MODEL, engine: 'onnx', precision: 'f32', inputSize: '256x256', threads: 1 } as const;
+const OTHER = 'other';
+const SWAPS = 100;
+const QUICK_SWAPS = 10;
+const EVERY_MS = 200;
+const SETTLE_MS = 5_000;
+/** Phases with (B) and without (A) swaps, so that a slow minute of the machine meets both. */
+const ORDER = ['A', 'B', 'B', 'A'] as const;
+
+/** What was published of all streams in the phases of one kind. */
+interface Seen {
+  readonly latenciesMs: number[];
+  swaps: number;
+}
+
+/** Swaps the model of live cameras many times, and counts what happens to their frames. */
+export const hotSwap: Section = {
+  id: 'hot-swap',
+  title: 'Hot swaps of live streams',
+  async run(context): Promise<SectionResult> {
+    const runtime = await openBenchRuntime(context, MODEL);
+    try {
+      const model = check(modelConfig, MODEL, 'model');
+      const batch = check(batchConfig, {}, 'batch');
+      const { environment, note: onNotice } = context;
+      await loadBeside(runtime, OTHER, { model, batch, environment, onNotice });
+      const swaps = (context.isQuick ? QUICK_SWAPS : SWAPS) / 2;
+      return await measure(runtime, await benchStreams(context, STREAMS, LIVE), swaps);
+    } finally {
+      await runtime.stop();
+    }
+  },
+};
+
+async function measure(
+  runtime: Runtime,
+  cameras: Awaited<ReturnType<typeof benchStreams>>,
+  swaps: number,
+): Promise<SectionResult> {
+  const seen: Readonly<Record<'A' | 'B', Seen>> = {
+    A: { latenciesMs: [], swaps: 0 },
+    B: { latenciesMs: [], swaps: 0 },
+  };
+  const newest = new Map<string, number>();
+  let phase: 'A' | 'B' | null = null;
+  let missing = 0;
+  let twice = 0;
+  runtime.published.add(({ streamId, frame, times }) => {
+    const before = newest.get(streamId);
+    if (before !== undefined && frame <= before) twice += 1;
+    else if (before !== undefined) missing += frame - before - 1;
+    newest.set(streamId, frame);
+    if (phase !== null) seen[phase].latenciesMs.push(times.published - times.captured);
+  });
+  const streams = cameras.map(({ config, input }) => runtime.add(config, input));
+  await sleep(SETTLE_MS);
+  for (const kind of ORDER) {
+    phase = kind;
+    for (let i = 0; i < swaps; i++) {
+      const stream = streams[i % STREAMS]!;
+      if (kind === 'B') {
+        await runtime.assignModel(stream.id, stream.instance === OTHER ? 'default' : OTHER);
+        seen.B.swaps += 1;
+      }
+      await sleep(EVERY_MS);
+    }
+  }
+  phase = null;
+  const dropped = streams.reduce((sum, { droppedCount }) => sum + droppedCount, 0);
+  const [without, during] = [percentiles(seen.A.latenciesMs), percentiles(seen.B.latenciesMs)];
+  const lost = Math.max(0, missing - dropped);
+  return {
+    tables: [
+      {
+        caption: `${STREAMS} cameras, ${seen.B.swaps} swaps, one each ${EVERY_MS} ms; phases interleaved`,
+        rows: [
+          ['', 'frames', 'p50', 'p95', 'p99'],
+          ['without swaps', String(seen.A.latenciesMs.length), ...without.map(ms)],
+          ['with swaps', String(seen.B.latenciesMs.length), ...during.map(ms)],
+        ],
+      },
+    ],
+    targets: [
+      { what: 'frames lost', measured: lost, target: 0, want: 'exactly', unit: '' },
+      { what: 'frames published twice', measured: twice, target: 0, want: 'exactly', unit: '' },
+      { what: 'added p99', measured: during[2]! - without[2]!, target: 5, want: 'at most', unit: 'ms' },
+    ],
+    notes: [`Dropped with a reason, because a newer frame came: ${dropped}. Lost: missing without a reason.`],
+    data: { dropped, missing, twice, swaps: seen.B.swaps, without, during },
+  };
+}
+
+/** p50, p95, p99. */
+function percentiles(samples: readonly number[]): number[] {
+  const sorted = [...samples].sort((a, b) => a - b);
+  return [0.5, 0.95, 0.99].map((share) => sorted[Math.floor(share * (sorted.length - 1))] ?? Number.NaN);
+}
