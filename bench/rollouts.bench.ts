@@ -1,4 +1,5 @@
 import { execFile } from 'node:child_process';
+import { existsSync } from 'node:fs';
 import { mkdtemp, readdir, readFile, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { delimiter, join } from 'node:path';
@@ -16,13 +17,13 @@ const STREAMS = 12;
 const CAMERA_FPS = 6;
 const CAMERA_SECONDS = 14;
 const INPUT_SIZE = '256x256';
-const STEPS = [10, 50, 100];
+const STEPS = [25, 50, 100];
 const HOLD_MS = 15_000;
 const MIN_FRAMES = 500;
 /** Of a small machine that all processes share: its tail latency differs by tens of per cent from minute to minute. */
 const P99_MARGIN = 0.5;
 /** A roll-out that is not decided by then counts as held. */
-const LIMIT_SECONDS = 900;
+const LIMIT_SECONDS = 1500;
 const POLL_MS = 250;
 const LEASE_MS = 5_000;
 
@@ -121,19 +122,19 @@ async function candidatesOf(folder: string, notes: string[]): Promise<Candidate[
   const candidates: Candidate[] = [
     { name: 'swapped colours, with --shadow', wanted: 'rolled-back', model: bad, shadow: true },
     { name: 'swapped colours', wanted: 'rolled-back', model: bad, shadow: false },
-    { name: 'slow (engine wasm)', wanted: 'rolled-back', model: { name: 'centernet', engine: 'wasm' }, shadow: false },
   ];
   const place = findBindingPlace();
   if (place === null || readSetupRecord(place) === null)
-    notes.push('SKIPPED: the engine that is killed: tensorflow is not set up (npm run setup:tensorflow)');
-  else
-    candidates.push({
-      name: 'engine killed each time it starts (tensorflow)',
-      wanted: 'rolled-back',
-      model: { name: 'centernet', engine: 'tensorflow', precision: 'f32' },
-      shadow: false,
-      disturb: killEngine,
-    });
+    notes.push('SKIPPED: a slow engine, and one that is killed: tensorflow is not set up (npm run setup:tensorflow)');
+  else {
+    // On a CPU it takes several times as long as onnx.
+    const model = { name: 'centernet', engine: 'tensorflow', precision: 'f32' };
+    const tensorflow = { wanted: 'rolled-back', model, shadow: false } as const;
+    candidates.push(
+      { ...tensorflow, name: 'slow (engine tensorflow)' },
+      { ...tensorflow, name: 'engine killed each time it starts', disturb: killEngine },
+    );
+  }
   candidates.push({
     name: 'equal, controller killed at each step',
     wanted: 'promoted',
@@ -216,9 +217,12 @@ function rowOf({ plane, candidate, state, seconds, mostShare, frames, reason }: 
 
 async function pipelineFile(context: BenchContext, folder: string, state: string): Promise<string> {
   const camera = join(folder, 'camera.mp4');
+  // People in colourful clothes. In a grey picture a network with swapped colours finds nearly the same.
+  const street = join(context.sharedDir, 'videos', 'vtest_h264.mp4');
+  const clip = existsSync(street) ? street : context.clip.path;
   // As a camera sends it, so that decoding leaves the CPU to inference.
   await promisify(execFile)(context.ffmpeg.path, [
-    ...['-loglevel', 'error', '-nostdin', '-y', '-i', context.clip.path, '-t', String(CAMERA_SECONDS), '-an'],
+    ...['-loglevel', 'error', '-nostdin', '-y', '-i', clip, '-t', String(CAMERA_SECONDS), '-an'],
     ...['-vf', 'scale=640:-2', '-r', String(CAMERA_FPS), '-c:v', 'libx264', '-preset', 'veryfast', '-g', '12', camera],
   ]);
   const streams = Array.from({ length: STREAMS }, (_, i) => ({

@@ -1,3 +1,4 @@
+import { isControlTurn } from '../../src/control/rollout/membership.ts';
 import type { Detection } from '../../src/core/detection.ts';
 import { seededRandom } from '../../src/core/seeded-random.ts';
 import type { ShadowObservation, SideObservation } from '../../src/protocol/rollout-records.ts';
@@ -69,28 +70,32 @@ export class SimulatedRollout {
     const sides: SideObservation[] = [];
     const shadow: ShadowObservation[] = [];
     for (let stream = 0; stream < this.#places.length; stream++) {
-      const control = this.#counts(stream, 'control', 1);
-      const candidate = hasCandidate ? this.#counts(stream, 'candidate', this.#effect.latencyFactor) : null;
+      const side = hasCandidate && !this.#isControlTurn(stream) ? 'candidate' : 'control';
+      // A host leaves out the second in which a stream changed its version.
+      const isObserved = !hasCandidate || this.#isControlTurn(stream, -1000) === this.#isControlTurn(stream);
+      const published = this.#counts(stream, side, side === 'candidate' ? this.#effect.latencyFactor : 1);
       for (let i = 0; i < FPS; i++) {
         const frame = this.#frame + i;
         if (frame % SHADOW_EVERY !== 0) continue;
         const pair = this.#detections(stream, frame, hasCandidate);
-        tally(control, pair.control);
-        if (candidate === null) continue;
-        tally(candidate, pair.candidate);
-        shadow.push({ stream: control.stream, frame, ...pair });
+        tally(published, pair[side]);
+        if (hasCandidate) shadow.push({ stream: published.stream, frame, ...pair });
       }
-      sides.push(control, ...(candidate === null ? [] : [candidate]));
+      if (isObserved) sides.push(published);
     }
     this.#frame += FPS;
     return { sides, shadow };
+  }
+
+  #isControlTurn(stream: number, afterMs = 0): boolean {
+    return isControlTurn(`camera-${stream}`, (this.#frame * 1000) / FPS + afterMs);
   }
 
   #counts(stream: number, side: 'control' | 'candidate', factor: number): Mutable<SideObservation> {
     let dropped = 0;
     for (let i = 0; i < FPS; i++) if (this.#random() < DROP_RATIO) dropped += 1;
     const frames = FPS - dropped;
-    const latenciesMs = Array.from({ length: frames }, (_, i) => this.#latency(stream, side, this.#frame + i) * factor);
+    const latenciesMs = Array.from({ length: frames }, (_, i) => this.#latency(stream, this.#frame + i) * factor);
     return {
       ...{
         stream: `camera-${stream}`,
@@ -108,9 +113,9 @@ export class SimulatedRollout {
   }
 
   /** Streams that share a recorded series read it at different places. */
-  #latency(stream: number, side: 'control' | 'candidate', frame: number): number {
+  #latency(stream: number, frame: number): number {
     const count = this.#latenciesMs.length;
-    const series = this.#latenciesMs[(stream + (side === 'candidate' ? 1 : 0)) % count]!;
+    const series = this.#latenciesMs[stream % count]!;
     const start = this.#pieces.startOf(Math.floor(frame / PIECE_FRAMES), this.#random);
     const shift = Math.floor(stream / count) * 2.5 * PIECE_FRAMES;
     return series[Math.floor(start * series.length + shift + (frame % PIECE_FRAMES)) % series.length]!;

@@ -24,6 +24,8 @@ const OBSERVE_MS = 1000;
 const LEAST_FREE_BYTES = 512 * 2 ** 20;
 /** A live stream's observations of one second; more are not needed to see a tail. */
 const MOST_LATENCIES = 2000;
+/** After a stream has changed its version, frames of the other one may still be published for this long. */
+const SETTLE_MS = 250;
 
 /** What was seen of one stream since the last observation. */
 interface Tally {
@@ -55,7 +57,10 @@ export class RuntimeTarget implements RolloutTarget {
   readonly #observations: Listeners<Observation>;
   readonly #unsubscribe: (() => void)[];
   readonly #timer: NodeJS.Timeout;
+  /** When streams changed their version or began to run; what was seen since is observed once that has settled. */
+  readonly #changedMs = new Map<string, number>();
   #sides: Sides | null = null;
+  #canTakeTurns = false;
   #restarts = 0;
   #observedMs = performance.now();
 
@@ -111,7 +116,10 @@ export class RuntimeTarget implements RolloutTarget {
     const name = this.#nameOf(hash);
     if (this.#moving.has(stream) || this.#runtime.stream(stream).instance === name) return;
     this.#moving.add(stream);
-    this.#tallies.delete(stream);
+    // A pair must not be made of two results of one version. The next beat starts the shadow of the other one.
+    this.#runtime.stopShadow(stream);
+    this.#shadows.delete(stream);
+    this.#changedMs.set(stream, performance.now());
     this.#runtime
       .assignModel(stream, name)
       .catch((error: Error) => this.#options.onNotice(`stream ${stream} keeps its version: ${error.message}`))
@@ -131,10 +139,15 @@ export class RuntimeTarget implements RolloutTarget {
     this.#shadows.set(stream, { hash, ratio });
     try {
       this.#runtime.startShadow(stream, this.#nameOf(hash), ratio);
+      this.#canTakeTurns = true;
     } catch (error) {
       if (!(error instanceof SightlineError)) throw error;
       if (isNew) this.#options.onNotice(`stream ${stream} is not compared frame by frame: ${error.message}`);
     }
+  }
+
+  canTakeTurns(): boolean {
+    return this.#canTakeTurns;
   }
 
   compare(sides: Sides | null): void {
@@ -143,7 +156,9 @@ export class RuntimeTarget implements RolloutTarget {
     this.#sides = sides;
     this.#tallies.clear();
     this.#baselines.clear();
+    this.#changedMs.clear();
     this.#restarts = 0;
+    this.#canTakeTurns = false;
     this.#observedMs = performance.now();
   }
 
@@ -203,22 +218,39 @@ export class RuntimeTarget implements RolloutTarget {
   #observe(): void {
     const sides = this.#sides;
     const nowMs = performance.now();
-    const seconds = (nowMs - this.#observedMs) / 1000;
+    const fromMs = this.#observedMs;
     this.#observedMs = nowMs;
     if (sides === null) return;
     for (const stream of this.#runtime.streams) {
       const hash = this.versionOf(stream.id);
       const side = hash === sides.candidate ? 'candidate' : hash === sides.control ? 'control' : null;
-      if (side !== null && stream.isOpen) this.#observeStream(stream, side, seconds);
+      if (stream.state !== 'running') this.#changedMs.set(stream.id, nowMs);
+      if (side !== null && this.#hasSettled(stream.id, fromMs))
+        this.#observeStream(stream, side, (nowMs - fromMs) / 1000);
+      else this.#forget(stream);
     }
     if (this.#restarts === 0) return;
     this.#observations.emit({ restarts: this.#restarts });
     this.#restarts = 0;
   }
 
+  /** Returns whether a stream ran with one version all the time since. */
+  #hasSettled(stream: string, sinceMs: number): boolean {
+    const changedMs = this.#changedMs.get(stream);
+    if (changedMs === undefined) return true;
+    if (changedMs + SETTLE_MS > sinceMs) return false;
+    this.#changedMs.delete(stream);
+    return true;
+  }
+
+  /** Leaves out what was seen of a stream since the last observation. */
+  #forget(stream: RuntimeStream): void {
+    this.#tallies.delete(stream.id);
+    this.#baselines.set(stream.id, countersOf(stream));
+  }
+
   #observeStream(stream: RuntimeStream, side: 'control' | 'candidate', seconds: number): void {
-    const drops = stream.telemetry.frames(0).dropped;
-    const now = { dropped: stream.droppedCount, failed: drops['engine-failed'] ?? 0 };
+    const now = countersOf(stream);
     const before = this.#baselines.get(stream.id) ?? now;
     this.#baselines.set(stream.id, now);
     const { frames, ...tally } = this.#tallyOf(stream.id);
@@ -239,6 +271,10 @@ export class RuntimeTarget implements RolloutTarget {
     }
     return tally;
   }
+}
+
+function countersOf(stream: RuntimeStream): Baseline {
+  return { dropped: stream.droppedCount, failed: stream.telemetry.frames(0).dropped['engine-failed'] ?? 0 };
 }
 
 /** Boxes of messages are arrays of their own. */

@@ -145,6 +145,7 @@ export class TargetDouble implements RolloutTarget {
   readonly shadows = new Map<string, string>();
   readonly loaded: Set<string>;
   sides: Sides | null = null;
+  takesTurns = false;
   /** Hash of the version that new streams use. */
   adopted: string;
   failure: SightlineError | null = null;
@@ -180,6 +181,10 @@ export class TargetDouble implements RolloutTarget {
   adopt(hash: string): void {
     if (!this.loaded.has(hash)) throw new SightlineError('ENGINE_UNAVAILABLE', `${hash}: not loaded`);
     this.adopted = hash;
+  }
+
+  canTakeTurns(): boolean {
+    return this.takesTurns;
   }
 
   async unload(hash: string): Promise<void> {

@@ -80,12 +80,17 @@ export class BlockSeries {
     return new BlockSeries(options, { blockMs, rows: [...rows.values()].sort((a, b) => a[0]! - b[0]!) });
   }
 
-  /** The blocks that two series share, in the longer blocks of both. */
+  /**
+   * The blocks that two series share, in the longer blocks of both.
+   *
+   * @param factor - makes blocks this many times as long; a power of two.
+   */
   static common(
     first: BlockSeries,
     second: BlockSeries,
+    factor = 1,
   ): { readonly first: BlockSeries; readonly second: BlockSeries } {
-    const blockMs = Math.max(first.#blockMs, second.#blockMs);
+    const blockMs = Math.max(first.#blockMs, second.#blockMs) * factor;
     const [one, two] = [first, second].map((series) => merged(series.#rows, blockMs / series.#blockMs)) as [
       number[][],
       number[][],

@@ -28,19 +28,26 @@ export interface Sides {
   readonly isPaired: boolean;
 }
 
+/** Blocks may be made this many times as long: until both sides had their turn in each. With many streams they have in every second. */
+const FACTORS = [1, 2, 4, 8, 16];
+
 /**
- * Reduces two series to the blocks that both have, if these hold nearly all of the candidate.
+ * Reduces two series to the blocks that both have, if these hold nearly all of the candidate: in the shortest blocks for which
+ * that is so.
  *
  * @param weight - column that says how much of the candidate a block holds.
  */
 export function alignSides(candidate: BlockSeries, control: BlockSeries, weight: number): Sides {
-  const shared = BlockSeries.common(candidate, control);
-  const isPaired = !shared.first.isEmpty && shared.first.sum(weight) >= PAIRED_SHARE * candidate.sum(weight);
-  return isPaired ? { candidate: shared.first, control: shared.second, isPaired } : { candidate, control, isPaired };
+  for (const factor of FACTORS) {
+    const shared = BlockSeries.common(candidate, control, factor);
+    if (!shared.first.isEmpty && shared.first.sum(weight) >= PAIRED_SHARE * candidate.sum(weight))
+      return { candidate: shared.first, control: shared.second, isPaired: true };
+  }
+  return { candidate, control, isPaired: false };
 }
 
 /**
- * Compares a ratio of both sides. Where both were observed at the same time, block by block: a stall of the machine hits both sides
+ * Compares a ratio of both sides. Where both were observed in the same blocks, block by block: a stall of the machine hits both sides
  * and says nothing about the candidate. Else as two samples: the streams before the step, and in it.
  *
  * @param typical - see `ratioOfBlocks`.

@@ -9,6 +9,8 @@ const FEWEST_FRAMES = 20;
 const FEWEST_BAD = 5;
 /** Seconds in which slow frames must occur: a single stall of the machine makes many at once. */
 const FEWEST_BAD_SECONDS = 3;
+/** A candidate that was not observed for this long had no turn meanwhile. */
+const AWAY_MS = 2_000;
 /** Share of slow frames that a 99th percentile at the limit stands for. */
 const TAIL_SHARE = 0.01;
 
@@ -28,6 +30,8 @@ export const hardGuardsState = z.object({
   restartsMs: z.array(z.number()),
   /** Time of the candidate's last result, or of its first observation while there is none. */
   aliveMs: z.number().nullable(),
+  /** Time of the candidate's last observation. */
+  seenMs: z.number().nullable(),
   candidateFrames: z.number(),
   /** Frames that arrived for the candidate since its last result. */
   unanswered: z.number(),
@@ -57,8 +61,7 @@ export class HardGuards {
     this.#state = structuredClone(NOTHING);
   }
 
-  /** @param isShadowed - the stream runs with the candidate too, so that its control's frames arrive for both. */
-  addSide(observation: SideObservation, nowMs: number, isShadowed: boolean): void {
+  addSide(observation: SideObservation, nowMs: number): void {
     const { side, stream, frames, failed, dropped, latenciesMs } = observation;
     const state = this.#state;
     const isCandidate = side === 'candidate';
@@ -71,11 +74,15 @@ export class HardGuards {
     if (isCandidate) {
       state.candidateFrames += frames;
       state.aliveMs ??= nowMs;
+      // While the control has its turn, nobody waits for the candidate.
+      const awayMs = nowMs - (state.seenMs ?? nowMs);
+      if (awayMs > AWAY_MS) state.aliveMs += awayMs;
+      state.seenMs = nowMs;
       if (frames > 0) {
         state.aliveMs = nowMs;
         state.unanswered = 0;
       } else state.unanswered += failed + dropped;
-    } else if (isShadowed) state.unanswered += frames;
+    }
   }
 
   addEngine({ restarts }: EngineObservation, nowMs: number): void {
@@ -102,9 +109,10 @@ export class HardGuards {
   }
 
   #silence(nowMs: number): GuardReport {
-    const { aliveMs, unanswered, candidateFrames } = this.#state;
+    const { aliveMs, seenMs, unanswered, candidateFrames } = this.#state;
     const margin = this.#settings.silenceMs;
-    const silentMs = aliveMs === null ? null : nowMs - aliveMs;
+    const untilMs = Math.min(nowMs, (seenMs ?? nowMs) + AWAY_MS);
+    const silentMs = aliveMs === null ? null : untilMs - aliveMs;
     const isSilent = silentMs !== null && silentMs >= margin;
     const isBad = isSilent && unanswered > 0;
     // Without frames that arrive, a silent candidate is no failure, and no success either.
@@ -178,7 +186,10 @@ export class HardGuards {
   }
 }
 
-const NOTHING: HardGuardsState = { recent: [], restartsMs: [], aliveMs: null, candidateFrames: 0, unanswered: 0 };
+const NOTHING: HardGuardsState = {
+  ...{ recent: [], restartsMs: [], aliveMs: null, seenMs: null },
+  ...{ candidateFrames: 0, unanswered: 0 },
+};
 
 function verdictOf(estimate: number | null, isBad: boolean): GuardVerdict {
   return estimate === null ? 'no-data' : isBad ? 'fail' : 'pass';

@@ -1,6 +1,6 @@
 import { SightlineError } from '../../errors/sightline-error.ts';
 import type { Rollout, Version } from '../../protocol/rollout-records.ts';
-import { isMember } from './membership.ts';
+import { isControlTurn, isMember } from './membership.ts';
 import { isActive, liveVersion } from './rollout-machine.ts';
 import type { RolloutTarget } from './rollout-target.ts';
 
@@ -53,12 +53,13 @@ export class RolloutFollower {
     for (const version of wanted) if (isRunning || version.hash === live.hash) this.#load(version, nowMs);
     if (target.isLoaded(live.hash)) target.adopt(live.hash);
     target.compare(isRunning ? { control: from.hash, candidate: to.hash } : null);
+    const takesTurns = isRunning && target.canTakeTurns();
     for (const stream of target.streams()) {
       const isIn = isMember(stream, share);
-      const own = isIn ? to : from;
+      const own = isIn && !(takesTurns && isControlTurn(stream, nowMs)) ? to : from;
       if (target.isLoaded(own.hash) && target.versionOf(stream) !== own.hash) target.assign(stream, own.hash);
       // A stream of the candidate is compared with the control, and with --shadow the other way round as well.
-      const other = isIn ? from : to;
+      const other = own === to ? from : to;
       const isShadowed = isRunning && (isIn || shadow) && target.isLoaded(other.hash);
       target.shadow(stream, isShadowed ? other.hash : null, shadowRatio);
     }

@@ -87,7 +87,7 @@ export class RolloutGuards implements GuardPanel {
     if ('restarts' in observation) this.#hard.addEngine(observation, nowMs);
     else if ('side' in observation) {
       this.#sides.add(observation, nowMs);
-      this.#hard.addSide(observation, nowMs, this.#sides.isCandidate(observation.stream));
+      this.#hard.addSide(observation, nowMs);
     } else this.#shadow.add(observation, nowMs);
   }
 

@@ -29,6 +29,8 @@ export interface RolloutTarget {
   unload(hash: string): Promise<void>;
   /** Changes the version of a stream between two frames. The version must be loaded. */
   assign(stream: string, hash: string): void;
+  /** Returns whether streams can take turns between both sides: their inputs are the same, so that no source is opened again. */
+  canTakeTurns(): boolean;
   /**
    * Lets a second version infer a share of a stream's frames; only the first one's results are published. Gives way to live
    * work.

@@ -133,10 +133,6 @@ export class SideHistory {
     );
   }
 
-  isCandidate(stream: string): boolean {
-    return this.#streams.get(stream)?.isCandidate === true;
-  }
-
   /** Whether a stream that runs with the candidate has no baseline: its control was observed too briefly. */
   get lacksBaseline(): boolean {
     return [...this.#streams.values()].some(({ isCandidate, baseline }) => isCandidate && baseline === null);

@@ -1,6 +1,6 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
-import { isMember, membersOf } from '../../../../src/control/rollout/membership.ts';
+import { isControlTurn, isMember, membersOf } from '../../../../src/control/rollout/membership.ts';
 
 describe('membership', () => {
   // printf NAME | sha256sum | cut -c1-12, as a share of 16^12.
@@ -11,6 +11,20 @@ describe('membership', () => {
   ])('the place of %s is that of its sha256 from another program, %d %%', (name, place) => {
     expect(isMember(name, place + 1e-8)).toBe(true);
     expect(isMember(name, place - 1e-8)).toBe(false);
+  });
+
+  it('the control has its turn half of the time, in one piece of each period, at different times on different streams', () => {
+    const turns = (name: string): boolean[] => Array.from({ length: 120 }, (_, s) => isControlTurn(name, s * 1000));
+    for (const name of ['gate', 'yard', 'camera-1']) {
+      const seen = turns(name);
+      expect(seen.filter(Boolean)).toHaveLength(60);
+      const changes = seen.filter((isControl, i) => i > 0 && isControl !== seen[i - 1]).length;
+      expect(changes).toBeGreaterThanOrEqual(19);
+      expect(changes).toBeLessThanOrEqual(20);
+    }
+    const names = Array.from({ length: 200 }, (_, i) => `camera-${i}`);
+    const atOnce = names.filter((name) => isControlTurn(name, 1_700_000_000_000)).length;
+    expect(Math.abs(atOnce - 100)).toBeLessThan(5 * Math.sqrt(50));
   });
 
   it('nobody is in at 0 %, and everybody at 100 %', () => {

@@ -1,4 +1,5 @@
 import { describe, expect, it } from 'vitest';
+import { isControlTurn } from '../../../../src/control/rollout/membership.ts';
 import { RolloutFollower } from '../../../../src/control/rollout/rollout-follower.ts';
 import { SightlineError } from '../../../../src/errors/sightline-error.ts';
 import { CAMERAS, rolloutRecord, TargetDouble } from '../../../support/rollout-doubles.ts';
@@ -38,6 +39,30 @@ describe('a host that follows a record', () => {
     follower.apply(rolloutRecord({ shadow: true }), 5000);
     await settled();
     for (const name of CAMERAS) expect(target.shadows.get(name)).toBe(MEMBERS.includes(name) ? from.hash : to.hash);
+  });
+
+  it('lets both sides take turns on the streams of the candidate, each shadowed by the other; not after the end', async () => {
+    const { target, follower } = follow();
+    follower.apply(rolloutRecord(), 0);
+    await settled();
+    target.takesTurns = true;
+    const [member] = MEMBERS as [string];
+    const seen = new Set<string>();
+    for (let nowMs = 0; nowMs < 12_000; nowMs += 1000) {
+      follower.apply(rolloutRecord(), nowMs);
+      const own = target.versionOf(member);
+      seen.add(own);
+      expect(own).toBe(isControlTurn(member, nowMs) ? from.hash : to.hash);
+      expect(target.shadows.get(member)).toBe(own === from.hash ? to.hash : from.hash);
+      expect(target.users(to.hash).filter((name) => name !== member)).toEqual([]);
+    }
+    expect(seen).toEqual(new Set([from.hash, to.hash]));
+    const ended = rolloutRecord({ state: 'promoted', share: 100, endedMs: 12_000 });
+    for (let nowMs = 12_000; nowMs < 24_000; nowMs += 1000) {
+      follower.apply(ended, nowMs);
+      await settled();
+      expect(target.users(to.hash)).toEqual(CAMERAS);
+    }
   });
 
   it('changes nothing when the same record comes again', async () => {
