@@ -96,7 +96,7 @@ export class RolloutAgent implements RolloutPort {
   #stopTimer: () => void = () => {};
 
   constructor(options: RolloutAgentOptions) {
-    const { store, panels, hostId, streams, target, warmMs, initial } = options;
+    const { store, panels, hostId, streams, target, warmMs, beatMs, initial } = options;
     this.#options = options;
     this.#incidents = options.incidents ?? new Incidents(options.onNotice, options.clock);
     this.#clock = this.#incidents.clock('roll-outs', options.clock ?? systemClock);
@@ -104,6 +104,7 @@ export class RolloutAgent implements RolloutPort {
     this.#follower = new RolloutFollower({
       target,
       warmMs,
+      beatMs,
       initial: initial.hash,
       onFailure: (version, error) => this.#onLoadFailed(version, error),
     });

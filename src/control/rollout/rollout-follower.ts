@@ -4,6 +4,8 @@ import { isControlTurn, isMember } from './membership.ts';
 import { isActive, liveVersion } from './rollout-machine.ts';
 import type { RolloutTarget } from './rollout-target.ts';
 
+/** A host that beats more slowly than this would miss turns, so its streams take none. */
+const MOST_BEAT_MS = 2_000;
 /** Time after which a failed load is tried again. */
 const RETRY_MS = 5_000;
 
@@ -13,6 +15,8 @@ export interface RolloutFollowerOptions {
   readonly initial: string;
   /** How long the version that is no longer used stays loaded after a roll-out, so that `undo` takes effect at once. */
   readonly warmMs: number;
+  /** Time between two calls of `apply`. */
+  readonly beatMs: number;
   /** Called when a version cannot be loaded, each time that it was tried. */
   readonly onFailure: (version: Version, error: SightlineError) => void;
 }
@@ -53,7 +57,7 @@ export class RolloutFollower {
     for (const version of wanted) if (isRunning || version.hash === live.hash) this.#load(version, nowMs);
     if (target.isLoaded(live.hash)) target.adopt(live.hash);
     target.compare(isRunning ? { control: from.hash, candidate: to.hash } : null);
-    const takesTurns = isRunning && target.canTakeTurns();
+    const takesTurns = isRunning && this.#options.beatMs <= MOST_BEAT_MS && target.canTakeTurns();
     for (const stream of target.streams()) {
       const isIn = isMember(stream, share);
       const own = isIn && !(takesTurns && isControlTurn(stream, nowMs)) ? to : from;

@@ -5,7 +5,7 @@ import { readRecordedResults } from '../../../bench/support/recorded-results.ts'
 import { EQUAL, LESS_F1, MORE_P99 } from '../../../bench/support/rollout-simulation.ts';
 
 /** The benchmark `rollout-sim` simulates 200 of each. */
-const ROLLOUTS = 20;
+const ROLLOUTS = 10;
 const recorded = readRecordedResults();
 const guards = (): GuardedCanary[] => [new GuardedCanary()];
 

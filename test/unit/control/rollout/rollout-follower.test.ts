@@ -8,13 +8,14 @@ const { from, to } = rolloutRecord();
 /** At 10 %: `printf camera-4 | sha256sum` begins with 05. */
 const MEMBERS = ['camera-4'];
 
-function follow(initial = from) {
+function follow(initial = from, beatMs = 1000) {
   const target = new TargetDouble(CAMERAS, initial);
   const failures: string[] = [];
   const follower = new RolloutFollower({
     target,
     initial: initial.hash,
     warmMs: 1000,
+    beatMs,
     onFailure: ({ label }) => failures.push(label),
   });
   return { target, follower, failures };
@@ -62,6 +63,17 @@ describe('a host that follows a record', () => {
       follower.apply(ended, nowMs);
       await settled();
       expect(target.users(to.hash)).toEqual(CAMERAS);
+    }
+  });
+
+  it('takes no turns if it beats too slowly to follow them', async () => {
+    const { target, follower } = follow(from, 5000);
+    follower.apply(rolloutRecord(), 0);
+    await settled();
+    target.takesTurns = true;
+    for (let nowMs = 0; nowMs < 12_000; nowMs += 1000) {
+      follower.apply(rolloutRecord(), nowMs);
+      expect(target.users(to.hash)).toEqual(MEMBERS);
     }
   });
 
