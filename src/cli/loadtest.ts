@@ -8,7 +8,7 @@ import { SightlineError } from '../errors/sightline-error.ts';
 import { demoSource } from '../host/demo-source.ts';
 import type { CameraSpec } from '../loadtest/cameras/camera-plan.ts';
 import { GatewaySubject } from '../loadtest/gateway-subject.ts';
-import { measuredText, reasonsText, writeLoadReport } from '../loadtest/load-report.ts';
+import { figureText, measuredText, reasonsText, writeLoadReport } from '../loadtest/load-report.ts';
 import {
   CAMERA_PROTOCOLS,
   type CameraProtocol,
@@ -249,13 +249,10 @@ function resultText(result: LoadResult): string {
       '',
       table([
         ['figure', 'mean', 'per hour', '95 % interval', 'allowed', 'verdict'],
-        ...slopes.map(({ figure, mean, perHour, interval, allowedPerHour, verdict }) => [
-          figure,
-          ...[mean, perHour].map(roundText),
-          interval.map(roundText).join(' to '),
-          roundText(allowedPerHour),
-          verdict,
-        ]),
+        ...slopes.map(({ figure, mean, perHour, interval, allowedPerHour, verdict }) => {
+          const text = (value: number): string => figureText(figure, value).replaceAll('\u00a0', ' ');
+          return [figure, text(mean), text(perHour), interval.map(text).join(' to '), text(allowedPerHour), verdict];
+        }),
       ]),
     );
   const cost = cameras.cpuCores === null ? 'part of the pipeline' : `${cameras.cpuCores.toFixed(2)} cores`;
@@ -265,8 +262,4 @@ function resultText(result: LoadResult): string {
     ...notes.map((text) => `note: ${text}`),
   );
   return lines.join('\n');
-}
-
-function roundText(value: number): string {
-  return Math.abs(value) >= 1e6 ? `${(value / 1e6).toFixed(1)} MB` : value.toFixed(1);
 }

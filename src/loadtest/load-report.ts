@@ -142,6 +142,11 @@ const FIGURE_NAMES: Readonly<Record<FigureSlope['figure'], { readonly name: stri
   p99Ms: { name: 'latency p99', text: ms },
 };
 
+/** In the unit of the figure. */
+export function figureText(figure: FigureSlope['figure'], value: number): string {
+  return FIGURE_NAMES[figure].text(value);
+}
+
 function slopeSections(slopes: readonly FigureSlope[]): readonly Section[] {
   if (slopes.length === 0) return [];
   const tones = { steady: 'good', grows: 'bad', unclear: 'neutral' } as const;

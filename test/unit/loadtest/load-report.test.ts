@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest';
-import { loadReport } from '../../../src/loadtest/load-report.ts';
+import { figureText, loadReport } from '../../../src/loadtest/load-report.ts';
 import type { FigureSlope, LoadResult } from '../../../src/loadtest/load-result.ts';
 import { renderHtml } from '../../../src/optimize/report/render-html.ts';
 import { renderMarkdown } from '../../../src/optimize/report/render-markdown.ts';
@@ -32,6 +32,13 @@ describe('the report of a load test', () => {
     const text = markdown({ profile: 'baseline', breakPoint: null, degradation: null, recoverySeconds: null });
     expect(text).not.toContain('Break point');
     expect(text).not.toContain('Change over time');
+  });
+
+  it('writes a figure in its own unit, however small it is', () => {
+    expect(figureText('heapUsedBytes', 45_404).replace('\u00a0', ' ')).toBe('0 MB');
+    expect(figureText('rssBytes', 411e6).replace('\u00a0', ' ')).toBe('411 MB');
+    expect(figureText('p99Ms', -205.2).replace('\u00a0', ' ')).toBe('−205 ms');
+    expect(figureText('handles', 9)).toBe('9');
   });
 
   it('shows slopes with their intervals', () => {
