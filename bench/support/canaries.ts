@@ -168,6 +168,8 @@ export class RankCanary implements Canary {
     const window = new Window();
     window.add({ ...second, shadow: [] });
     for (const side of ['control', 'candidate'] as const) {
+      // With few streams a side has no turn in some seconds.
+      if (window.sums[side].frames === 0) continue;
       this.#push('p99', side, window.p99(side));
       this.#push('boxes', side, -window.boxes(side));
       this.#push('confidence', side, -window.confidence(side));

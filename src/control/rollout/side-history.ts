@@ -48,23 +48,13 @@ const baselineState = z.object({
 });
 type Baseline = z.infer<typeof baselineState>;
 
-const trainingState = z.object({
-  fromMs: z.number(),
-  latenciesMs: z.array(z.number()),
-  frames: z.number(),
-  dropped: z.number(),
-  failed: z.number(),
-  boxes: z.number(),
-  scoreSum: z.number(),
-  deviceMs: z.number(),
-  fpsSeconds: z.number(),
-  seconds: z.number(),
-});
-type Training = z.infer<typeof trainingState>;
+/** What was seen of a stream's control lately, from which its next baseline is made. */
+interface Recent extends Omit<SideObservation, 'stream' | 'side'> {
+  readonly timeMs: number;
+}
 
 const streamState = z.object({
   name: z.string(),
-  training: trainingState.nullable(),
   baseline: baselineState.nullable(),
   control: blockSeriesState,
   isCandidate: z.boolean(),
@@ -74,9 +64,10 @@ export const sideHistoryState = z.object({ streams: z.array(streamState), candid
 export type SideHistoryState = z.infer<typeof sideHistoryState>;
 
 interface StreamHistory {
-  training: Training | null;
+  /** Oldest first; not part of the state, so another controller collects it anew. */
+  recent: Recent[];
   baseline: Baseline | null;
-  readonly control: BlockSeries;
+  control: BlockSeries;
   /** It ran with the candidate in this step. */
   isCandidate: boolean;
 }
@@ -84,9 +75,10 @@ interface StreamHistory {
 /**
  * Both sides of all streams, each stream measured against its own baseline.
  *
- * Cameras differ, so figures of different streams are never compared. The first frames of a stream's control give its baseline,
- * and are not used again. After that, control and candidate are both expressed relative to the same baseline, and compared. So an
- * inaccurate baseline does no harm: it is on both sides.
+ * Cameras differ, so figures of different streams are never compared. What a stream's control did just before a step gives its baseline.
+ * In the step, control and candidate are both expressed relative to the same baseline, and compared. So an inaccurate baseline does
+ * little harm: it is on both sides. It must not be old, though: above a tail that was measured while threads started, no frame of
+ * either side is ever found.
  *
  * Memory: 128 blocks of 11 numbers a stream.
  */
@@ -100,7 +92,7 @@ export class SideHistory {
     this.#factors = [1, ...new Set([...TAIL_FACTORS.filter((factor) => factor !== 1), tailFactor])];
     this.#candidate = new BlockSeries(this.#candidateOptions, state?.candidate);
     for (const { name, control, ...rest } of state?.streams ?? [])
-      this.#streams.set(name, { ...rest, control: new BlockSeries(CONTROL_OPTIONS, control) });
+      this.#streams.set(name, { ...rest, recent: [], control: new BlockSeries(CONTROL_OPTIONS, control) });
   }
 
   /** Factors of the tail columns, in their order. */
@@ -112,8 +104,9 @@ export class SideHistory {
     const stream = this.#streamOf(observation.stream);
     const isCandidate = observation.side === 'candidate';
     if (isCandidate) stream.isCandidate = true;
+    else remember(stream.recent, observation, nowMs);
     if (stream.baseline === null) {
-      if (!isCandidate) train(stream, observation, nowMs);
+      if (isEnough(stream.recent)) stream.baseline = baselineOf(stream.recent);
       return;
     }
     const row = rowOf(observation, stream.baseline, isCandidate ? this.#factors : [1]);
@@ -139,24 +132,28 @@ export class SideHistory {
   }
 
   /**
-   * Of these streams, those whose control was observed too briefly. A camera without frames does not count, since its baseline may
-   * never come; but if no stream has a baseline yet, all are returned.
+   * Of these streams, those whose control was observed too briefly for a new baseline. A camera without frames does not count, since
+   * its baseline may never come; but if no stream can have one yet, all are returned.
    */
   withoutBaseline(names: readonly string[]): string[] {
-    const hasBaseline = (name: string): boolean => (this.#streams.get(name)?.baseline ?? null) !== null;
-    if (!names.some(hasBaseline)) return [...names];
-    return names.filter((name) => !hasBaseline(name) && (this.#streams.get(name)?.training?.frames ?? 0) > 0);
+    const recentOf = (name: string): readonly Recent[] => this.#streams.get(name)?.recent ?? [];
+    if (!names.some((name) => isEnough(recentOf(name)))) return [...names];
+    return names.filter((name) => !isEnough(recentOf(name)) && framesOf(recentOf(name)) > 0);
   }
 
+  /** Begins a step: forgets both sides, and makes new baselines of what the control did lately. */
   reset(): void {
     this.#candidate = new BlockSeries(this.#candidateOptions);
-    for (const stream of this.#streams.values()) stream.isCandidate = false;
+    for (const stream of this.#streams.values()) {
+      stream.isCandidate = false;
+      stream.control = new BlockSeries(CONTROL_OPTIONS);
+      if (isEnough(stream.recent)) stream.baseline = baselineOf(stream.recent);
+    }
   }
 
   get state(): SideHistoryState {
-    const streams = [...this.#streams].map(([name, { control, ...rest }]) => ({
-      name,
-      ...structuredClone(rest),
+    const streams = [...this.#streams].map(([name, { control, baseline, isCandidate }]) => ({
+      ...{ name, baseline: baseline === null ? null : { ...baseline }, isCandidate },
       control: control.state,
     }));
     return { streams, candidate: this.#candidate.state };
@@ -169,7 +166,7 @@ export class SideHistory {
   #streamOf(name: string): StreamHistory {
     let stream = this.#streams.get(name);
     if (stream === undefined) {
-      stream = { training: null, baseline: null, control: new BlockSeries(CONTROL_OPTIONS), isCandidate: false };
+      stream = { recent: [], baseline: null, control: new BlockSeries(CONTROL_OPTIONS), isCandidate: false };
       this.#streams.set(name, stream);
     }
     return stream;
@@ -178,38 +175,42 @@ export class SideHistory {
 
 const CONTROL_OPTIONS: BlockSeriesOptions = { ...CONTROL_BLOCKS, columns: COLUMN.tail + 1 };
 
-function train(stream: StreamHistory, observation: SideObservation, nowMs: number): void {
-  const { frames, dropped, failed, boxes, scoreSum, deviceMs, fpsAttained, seconds, latenciesMs } = observation;
-  stream.training ??= {
-    ...{ fromMs: nowMs, latenciesMs: [], frames: 0, dropped: 0, failed: 0, boxes: 0, scoreSum: 0, deviceMs: 0 },
-    ...{ fpsSeconds: 0, seconds: 0 },
+function remember(recent: Recent[], { stream: _stream, side: _side, ...observation }: SideObservation, nowMs: number) {
+  recent.push({ ...observation, timeMs: nowMs });
+  const isNeedless = (): boolean => {
+    const frames = framesOf(recent) - recent[0]!.frames;
+    return frames >= BASELINE_FRAMES || (frames >= FEWEST_BASELINE_FRAMES && recent[1]!.timeMs <= nowMs - BASELINE_MS);
   };
-  const sums = stream.training;
-  sums.latenciesMs.push(...latenciesMs);
-  sums.frames += frames;
-  sums.dropped += dropped;
-  sums.failed += failed;
-  sums.boxes += boxes;
-  sums.scoreSum += scoreSum;
-  sums.deviceMs += deviceMs;
-  sums.fpsSeconds += fpsAttained * seconds;
-  sums.seconds += seconds;
-  const isLong = nowMs - sums.fromMs >= BASELINE_MS && sums.frames >= FEWEST_BASELINE_FRAMES;
-  if (sums.frames < BASELINE_FRAMES && !isLong) return;
-  stream.baseline = baselineOf(sums);
-  stream.training = null;
+  while (recent.length > 1 && isNeedless()) recent.shift();
 }
 
-function baselineOf(sums: Training): Baseline {
-  const sorted = sums.latenciesMs.toSorted((a, b) => b - a);
-  const arrived = sums.frames + sums.dropped + sums.failed;
+function isEnough(recent: readonly Recent[]): boolean {
+  const frames = framesOf(recent);
+  if (frames >= BASELINE_FRAMES) return true;
+  return frames >= FEWEST_BASELINE_FRAMES && recent.at(-1)!.timeMs - recent[0]!.timeMs >= BASELINE_MS;
+}
+
+function framesOf(recent: readonly Recent[]): number {
+  return recent.reduce((sum, { frames }) => sum + frames, 0);
+}
+
+function baselineOf(recent: readonly Recent[]): Baseline {
+  const sum = (of: (one: Recent) => number): number => recent.reduce((total, one) => total + of(one), 0);
+  const sorted = recent.flatMap(({ latenciesMs }) => latenciesMs).sort((a, b) => b - a);
+  const [frames, dropped, boxes, seconds] = [
+    sum((one) => one.frames),
+    sum((one) => one.dropped),
+    sum((one) => one.boxes),
+    sum((one) => one.seconds),
+  ];
+  const arrived = frames + dropped + sum(({ failed }) => failed);
   return {
     tailMs: sorted[Math.floor(sorted.length * TAIL_SHARE)] ?? 0,
-    fps: sums.seconds > 0 ? sums.fpsSeconds / sums.seconds : 0,
-    deviceMs: sums.deviceMs / sums.frames,
-    dropRatio: arrived > 0 ? sums.dropped / arrived : 0,
-    boxes: sums.boxes / sums.frames,
-    score: sums.boxes > 0 ? sums.scoreSum / sums.boxes : 0,
+    fps: seconds > 0 ? sum((one) => one.fpsAttained * one.seconds) / seconds : 0,
+    deviceMs: sum(({ deviceMs }) => deviceMs) / frames,
+    dropRatio: arrived > 0 ? dropped / arrived : 0,
+    boxes: boxes / frames,
+    score: boxes > 0 ? sum(({ scoreSum }) => scoreSum) / boxes : 0,
   };
 }
 

@@ -13,7 +13,7 @@ describe('guards file', () => {
     expect([guards.agreement.margin, guards.p99.margin, guards.fps.margin, guards.drops.margin]).toEqual([
       0.03, 0.1, 0.02, 0.01,
     ]);
-    expect([guards.boxes.margin, guards.confidence.margin, guards.deviceTime.margin]).toEqual([0.1, 0.05, 0.2]);
+    expect([guards.boxes.margin, guards.confidence.margin, guards.deviceTime.margin]).toEqual([0.1, 0.05, 0.5]);
   });
 
   it('changes what it names and nothing else', () => {

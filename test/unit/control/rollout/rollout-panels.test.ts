@@ -42,6 +42,9 @@ describe('the panels of real roll-outs', () => {
     observe(first, 'gate', 30);
     const second = panels.open(record, JSON.parse(JSON.stringify(first.snapshot())));
     expect(second.reports()).toEqual(first.reports());
+    expect(first.withoutBaseline(['gate'])).toEqual([]);
+    expect(second.withoutBaseline(['gate']), 'what the control did lately is collected anew').toEqual(['gate']);
+    observe(second, 'gate', 30);
     expect(second.withoutBaseline(['gate'])).toEqual([]);
     const verdicts = first.reports().filter(({ kind }) => kind === 'statistical');
     expect(verdicts.length).toBeGreaterThan(3);
