@@ -1,8 +1,11 @@
 import { differenceOf, type Estimate, pairedDifference, ratioOfBlocks, withErrors } from '../../measure/sequential.ts';
 import { BlockSeries } from './block-series.ts';
 
-/** Share of the candidate's weight that must lie in blocks that the control has too. */
-const PAIRED_SHARE = 0.9;
+/**
+ * Share of the candidate's weight that must lie in blocks that the control has too. What is left out depends on turns only, so it does not
+ * distort; and with few streams shorter blocks come to a decision sooner.
+ */
+const PAIRED_SHARE = 0.6;
 
 export interface Columns {
   /** What is counted. */
@@ -32,8 +35,8 @@ export interface Sides {
 const FACTORS = [1, 2, 4, 8, 16];
 
 /**
- * Reduces two series to the blocks that both have, if these hold nearly all of the candidate: in the shortest blocks for which
- * that is so.
+ * Reduces two series to the blocks that both have, if these hold most of the candidate: in the shortest blocks for which that is
+ * so.
  *
  * @param weight - column that says how much of the candidate a block holds.
  */
