@@ -232,7 +232,7 @@ async function pipelineFile(context: BenchContext, folder: string, state: string
   const pipeline = {
     ...{ name: 'people', description: 'Twelve paced files in place of cameras.' },
     model: { name: 'centernet', engine: 'onnx', inputSize: INPUT_SIZE, threads: 1 },
-    fleet: { leaseMs: LEASE_MS, capacityFps: STREAMS * CAMERA_FPS },
+    fleet: { leaseMs: LEASE_MS, capacityFps: STREAMS * CAMERA_FPS, schemes: ['file'], roots: [folder] },
     rollout: { folder: state },
     streams,
   };
