@@ -31,6 +31,14 @@ const BASELINE_MS = 60_000;
 const FEWEST_BASELINE_FRAMES = 50;
 /** Share of frames above the tail of the baseline. */
 const TAIL_SHARE = 0.01;
+/**
+ * If at most this share of the control's frames is above the tail, for a minute and so many frames, the baselines are of a worse time, such as
+ * the start of a process: ten of 1000 are expected. As a calm minute looks alike, this is done twice in a step at most.
+ */
+const STALE_SHARE = 0.001;
+const STALE_FRAMES = 1000;
+const STALE_MS = 60_000;
+const MOST_RENEWALS = 2;
 
 /** 128 blocks of one second at first; the blocks grow with the time that a step takes. */
 const CANDIDATE_BLOCKS = { blockMs: 1000, maxRows: 128, maxBlockMs: Number.MAX_SAFE_INTEGER };
@@ -86,6 +94,10 @@ export class SideHistory {
   readonly #streams = new Map<string, StreamHistory>();
   readonly #factors: readonly number[];
   #candidate: BlockSeries;
+  /** What the control did since the baselines were last checked. */
+  #check: { fromMs: number | null; frames: number; tail: number } = { fromMs: null, frames: 0, tail: 0 };
+  /** In this step. */
+  #renewals = 0;
 
   /** @param tailFactor - added to the factors at which tails are compared: 1 + the margin of p99. */
   constructor(tailFactor: number, state?: SideHistoryState) {
@@ -111,6 +123,29 @@ export class SideHistory {
     }
     const row = rowOf(observation, stream.baseline, isCandidate ? this.#factors : [1]);
     (isCandidate ? this.#candidate : stream.control).add(nowMs, row);
+    if (!isCandidate) this.#checkBaselines(row, nowMs);
+  }
+
+  /** Makes new baselines, and collects both sides anew, if the control of this step is far below the old ones. */
+  #checkBaselines(control: readonly number[], nowMs: number): void {
+    const check = this.#check;
+    check.fromMs ??= nowMs;
+    check.frames += control[COLUMN.frames]!;
+    check.tail += control[COLUMN.tail]!;
+    if (check.frames < STALE_FRAMES || nowMs - check.fromMs < STALE_MS) return;
+    const isStale = check.tail <= STALE_SHARE * check.frames;
+    this.#check = { fromMs: null, frames: 0, tail: 0 };
+    if (!isStale || this.#renewals === MOST_RENEWALS) return;
+    this.#renewals += 1;
+    this.#renew();
+  }
+
+  #renew(): void {
+    this.#candidate = new BlockSeries(this.#candidateOptions);
+    for (const stream of this.#streams.values()) {
+      stream.control = new BlockSeries(CONTROL_OPTIONS);
+      if (isEnough(stream.recent)) stream.baseline = baselineOf(stream.recent);
+    }
   }
 
   get candidate(): BlockSeries {
@@ -143,12 +178,10 @@ export class SideHistory {
 
   /** Begins a step: forgets both sides, and makes new baselines of what the control did lately. */
   reset(): void {
-    this.#candidate = new BlockSeries(this.#candidateOptions);
-    for (const stream of this.#streams.values()) {
-      stream.isCandidate = false;
-      stream.control = new BlockSeries(CONTROL_OPTIONS);
-      if (isEnough(stream.recent)) stream.baseline = baselineOf(stream.recent);
-    }
+    for (const stream of this.#streams.values()) stream.isCandidate = false;
+    this.#check = { fromMs: null, frames: 0, tail: 0 };
+    this.#renewals = 0;
+    this.#renew();
   }
 
   get state(): SideHistoryState {
