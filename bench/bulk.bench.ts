@@ -2,7 +2,7 @@ import { execFile, spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
 import { availableParallelism, tmpdir } from 'node:os';
-import { delimiter, join } from 'node:path';
+import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { promisify } from 'node:util';
 import type { ControlPlane } from '../src/control/control-plane.ts';
@@ -11,7 +11,7 @@ import { openRedisControlPlane } from '../src/control/redis/redis-control-plane.
 import type { JobOrder } from '../src/protocol/fleet.ts';
 import { packageRoot } from '../src/store/package-root.ts';
 import { median } from './peers/agreement.ts';
-import type { BenchContext } from './support/bench-context.ts';
+import { type BenchContext, childEnvironment } from './support/bench-context.ts';
 import { fps } from './support/format.ts';
 import { missingRedis, RedisProcess } from './support/redis-process.ts';
 import type { Section, SectionResult } from './support/section.ts';
@@ -119,7 +119,7 @@ async function record(context: BenchContext, path: string, seconds: number): Pro
 
 async function detect(context: BenchContext, inputs: readonly string[], out: string): Promise<Round> {
   const args = [ENTRY, 'detect', ...inputs, '--model', context.model, '--out', out, '--json'];
-  const { stdout } = await promisify(execFile)(process.execPath, args, { env: environment(context) });
+  const { stdout } = await promisify(execFile)(process.execPath, args, { env: childEnvironment(context) });
   const { frames, fps } = (JSON.parse(stdout) as { inputs: { frames: number; fps: number }[] }).inputs.at(-1)!;
   return { side: DETECT, frames, fps };
 }
@@ -145,7 +145,7 @@ async function jobs(context: BenchContext, run: JobRun): Promise<Round> {
   const control = await openRedisControlPlane({ url });
   const processes = Array.from({ length: hosts }, (_, i) => {
     const args = [ENTRY, 'host', pipeline, '--redis', url, '--id', `${id}-${i}`, '--port', '0'];
-    return spawn(process.execPath, args, { env: environment(context), stdio: 'ignore' });
+    return spawn(process.execPath, args, { env: childEnvironment(context), stdio: 'ignore' });
   });
   try {
     await until(
@@ -188,8 +188,4 @@ async function report(
 
 async function until(isTrue: () => Promise<boolean>): Promise<void> {
   while (!(await isTrue())) await sleep(POLL_MS);
-}
-
-function environment({ environment: { cacheDir, modelPath } }: BenchContext): NodeJS.ProcessEnv {
-  return { ...process.env, SIGHTLINE_CACHE_DIR: cacheDir, SIGHTLINE_MODEL_PATH: modelPath.join(delimiter) };
 }

@@ -22,12 +22,6 @@ const SETTLE_MS = 5_000;
 /** Phases with (B) and without (A) swaps, so that a slow minute of the machine meets both. */
 const ORDER = ['A', 'B', 'B', 'A'] as const;
 
-/** What was published of all streams in the phases of one kind. */
-interface Seen {
-  readonly latenciesMs: number[];
-  swaps: number;
-}
-
 /** Swaps the model of live cameras many times, and counts what happens to their frames. */
 export const hotSwap: Section = {
   id: 'hot-swap',
@@ -52,10 +46,8 @@ async function measure(
   cameras: Awaited<ReturnType<typeof benchStreams>>,
   swaps: number,
 ): Promise<SectionResult> {
-  const seen: Readonly<Record<'A' | 'B', Seen>> = {
-    A: { latenciesMs: [], swaps: 0 },
-    B: { latenciesMs: [], swaps: 0 },
-  };
+  const latenciesMs: Readonly<Record<'A' | 'B', number[]>> = { A: [], B: [] };
+  let done = 0;
   const newest = new Map<string, number>();
   let phase: 'A' | 'B' | null = null;
   let missing = 0;
@@ -65,7 +57,7 @@ async function measure(
     if (before !== undefined && frame <= before) twice += 1;
     else if (before !== undefined) missing += frame - before - 1;
     newest.set(streamId, frame);
-    if (phase !== null) seen[phase].latenciesMs.push(times.published - times.captured);
+    if (phase !== null) latenciesMs[phase].push(times.published - times.captured);
   });
   const streams = cameras.map(({ config, input }) => runtime.add(config, input));
   // Half of the cameras on each model, and turns that keep it so: the same two threads serve both kinds of phases.
@@ -77,23 +69,23 @@ async function measure(
       const stream = streams[TURNS[i % STREAMS]!]!;
       if (kind === 'B') {
         await runtime.assignModel(stream.id, stream.instance === OTHER ? 'default' : OTHER);
-        seen.B.swaps += 1;
+        done += 1;
       }
       await sleep(EVERY_MS);
     }
   }
   phase = null;
   const dropped = streams.reduce((sum, { droppedCount }) => sum + droppedCount, 0);
-  const [without, during] = [percentiles(seen.A.latenciesMs), percentiles(seen.B.latenciesMs)];
+  const [without, during] = [percentiles(latenciesMs.A), percentiles(latenciesMs.B)];
   const lost = Math.max(0, missing - dropped);
   return {
     tables: [
       {
-        caption: `${STREAMS} cameras, ${seen.B.swaps} swaps, one each ${EVERY_MS} ms; phases interleaved`,
+        caption: `${STREAMS} cameras, ${done} swaps, one each ${EVERY_MS} ms; phases interleaved`,
         rows: [
           ['', 'frames', 'p50', 'p95', 'p99'],
-          ['without swaps', String(seen.A.latenciesMs.length), ...without.map(ms)],
-          ['with swaps', String(seen.B.latenciesMs.length), ...during.map(ms)],
+          ['without swaps', String(latenciesMs.A.length), ...without.map(ms)],
+          ['with swaps', String(latenciesMs.B.length), ...during.map(ms)],
         ],
       },
     ],
@@ -103,7 +95,7 @@ async function measure(
       { what: 'added p99', measured: during[2]! - without[2]!, target: 5, want: 'at most', unit: 'ms' },
     ],
     notes: [`Dropped with a reason, because a newer frame came: ${dropped}. Lost: missing without a reason.`],
-    data: { dropped, missing, twice, swaps: seen.B.swaps, without, during },
+    data: { dropped, missing, twice, swaps: done, without, during },
   };
 }
 

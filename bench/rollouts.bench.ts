@@ -2,13 +2,13 @@ import { execFile } from 'node:child_process';
 import { existsSync } from 'node:fs';
 import { mkdtemp, readdir, readFile, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
-import { delimiter, join } from 'node:path';
+import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { promisify } from 'node:util';
 import type { Decision, RolloutReport } from '../src/protocol/rollout-records.ts';
 import { packageRoot } from '../src/store/package-root.ts';
 import { findBindingPlace, readSetupRecord } from '../src/store/tensorflow/binding-place.ts';
-import type { BenchContext } from './support/bench-context.ts';
+import { type BenchContext, childEnvironment } from './support/bench-context.ts';
 import { missingRedis } from './support/redis-process.ts';
 import { openMemoryPlane, openRedisPlane, type RolloutPlane, type TakeOver } from './support/rollout-planes.ts';
 import type { Section, SectionResult, Target } from './support/section.ts';
@@ -74,11 +74,11 @@ async function measure(context: BenchContext, folder: string): Promise<SectionRe
   const planes = [openMemoryPlane];
   const missing = missingRedis();
   if (missing === null && !context.isQuick) planes.push(openRedisPlane);
-  else notes.push(`SKIPPED: the plane on Redis: ${missing}`);
+  else notes.push(`SKIPPED: the plane on Redis: ${missing ?? 'left out by --quick'}`);
   const outcomes: Outcome[] = [];
   for (const open of planes) {
     const state = await mkdtemp(join(folder, 'state-'));
-    const plane = await open(await pipelineFile(context, folder, state), environmentOf(context));
+    const plane = await open(await pipelineFile(context, folder, state), childEnvironment(context));
     try {
       for (const candidate of context.isQuick ? candidates.slice(-1) : candidates) {
         const outcome = await rollOut(plane, candidate);
@@ -238,8 +238,4 @@ async function pipelineFile(context: BenchContext, folder: string, state: string
   };
   await writeFile(path, JSON.stringify(pipeline));
   return path;
-}
-
-function environmentOf({ environment: { cacheDir, modelPath } }: BenchContext): NodeJS.ProcessEnv {
-  return { ...process.env, SIGHTLINE_CACHE_DIR: cacheDir, SIGHTLINE_MODEL_PATH: modelPath.join(delimiter) };
 }

@@ -104,3 +104,8 @@ export function preparedModel(
   const { modelPath, cacheDir } = environment;
   return prepareModel(model, { engine, precision, provider, searchPath: modelPath, cacheDir, onNotice: note });
 }
+
+/** Lets a child process find the models and the cache of this run. */
+export function childEnvironment({ environment: { cacheDir, modelPath } }: BenchContext): NodeJS.ProcessEnv {
+  return { ...process.env, SIGHTLINE_CACHE_DIR: cacheDir, SIGHTLINE_MODEL_PATH: modelPath.join(delimiter) };
+}

@@ -51,7 +51,7 @@ export function alignSides(candidate: BlockSeries, control: BlockSeries, weight:
 
 /**
  * Compares a ratio of both sides. Where both were observed in the same blocks, block by block: a stall of the machine hits both sides
- * and says nothing about the candidate. Else as two samples: the streams before the step, and in it.
+ * and says nothing about the candidate. Else as two samples, at different times of the step.
  *
  * @param typical - see `ratioOfBlocks`.
  * @returns null if one side has nothing.
