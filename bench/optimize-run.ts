@@ -9,8 +9,8 @@ import { stringify } from 'yaml';
  *
  *     npm run bench:optimize -- [--budget 20m] [--out docs/optimize] [--resume]
  *
- * It needs labelled pictures (coco-val-100) and clips: SIGHTLINE_SHARED names their folder, by default ../shared. Use a quiet
- * machine.
+ * It needs labelled pictures (coco-val-100), others for calibration (calibration-60) and clips: SIGHTLINE_SHARED names their folder, by
+ * default ../shared. Use a quiet machine.
  */
 const { values: flags } = parseArgs({
   options: {
@@ -22,7 +22,8 @@ const { values: flags } = parseArgs({
 const shared = process.env.SIGHTLINE_SHARED ?? '../shared';
 const clip = join(shared, 'videos', 'pedestrians.mp4');
 const labels = join(shared, 'coco-val-100');
-for (const path of [clip, labels])
+const calibration = join(shared, 'calibration-60');
+for (const path of [clip, labels, calibration])
   if (!existsSync(path)) stop(`${path} does not exist; SIGHTLINE_SHARED names its folder`);
 
 /** One stream, the default detector as it comes, one thread for each thing, and no batches. */
@@ -40,6 +41,7 @@ writeFileSync(pipeline, stringify(NAIVE));
 const args = [
   ...['dist/workers/sightline.process.js', 'optimize', pipeline, '--report', flags.out, '--budget', flags.budget],
   ...['--annotations', join(labels, 'instances.json'), '--images', join(labels, 'images'), '--max-loss', '0.02'],
+  ...['--calibration', calibration],
   ...(flags.resume ? ['--resume'] : []),
 ];
 const modelPath = [process.env.SIGHTLINE_MODEL_PATH, join(shared, 'models')].filter(Boolean).join(delimiter);

@@ -16,7 +16,7 @@ const QUICK_ROLLOUTS = 20;
 /** Time that the control is observed before. */
 const WARM_UP_SECONDS = 300;
 /** Time after which a roll-out that nobody decided counts as held. */
-const LIMIT_SECONDS = 2700;
+const LIMIT_SECONDS = 5400;
 
 interface Case {
   readonly name: string;
