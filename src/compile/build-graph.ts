@@ -7,7 +7,7 @@ import type { CompileSource } from './compile-source.ts';
 import { addFront } from './front.ts';
 import type { Graph } from './graph.ts';
 import { removeUnused } from './graph-index.ts';
-import type { NetworkInput } from './network-input.ts';
+import { type NetworkInput, takesAnySize } from './network-input.ts';
 import { ExternalData } from './onnx/external-data.ts';
 import { importOnnx } from './onnx/import-onnx.ts';
 import { freeBatch } from './passes/free-batch.ts';
@@ -16,6 +16,7 @@ import { keepNames } from './passes/keep-names.ts';
 import { optimise } from './passes/optimise.ts';
 import { renameOutputs } from './passes/rename-outputs.ts';
 import { replaceFocus } from './passes/replace-focus.ts';
+import { resizeGrids } from './passes/resize-grids.ts';
 import { roundHalfOutputs } from './passes/round-half-outputs.ts';
 import { toHalf } from './passes/to-half.ts';
 import { widenHalf } from './passes/widen-half.ts';
@@ -68,7 +69,10 @@ async function build(source: CompileSource, { engine, size, batch, precision, is
     const published = importOnnx(await readFile(modelPath), basename(modelPath), new ExternalData(modelPath));
     const named = keepNames(published);
     graph = roundHalfOutputs(named, widenHalf(named));
-    checkPicture(graph, input, source.input.anySize ?? source.spec.family === 'yolox');
+    const isFixed = source.spec.family === 'gfl' && source.input.anySize !== true;
+    if (isFixed) checkPicture(graph, source.input, false);
+    else checkPicture(graph, input, takesAnySize(source.spec.family, source.input));
+    if (isFixed) graph = resizeGrids(graph, source.input, size);
     if (isBatchFreed(source)) graph = freeBatch(replaceFocus(graph, input.tensor));
   }
   const layout = engine === 'onnx' ? 'interleaved' : 'planes';

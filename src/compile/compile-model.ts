@@ -7,6 +7,7 @@ import type { CompiledModel, ModelSpec, Precision } from '../core/model.ts';
 import { SightlineError } from '../errors/sightline-error.ts';
 import { type BuildTarget, isBatchFreed } from './build-graph.ts';
 import type { CompileSource } from './compile-source.ts';
+import { takesAnySize } from './network-input.ts';
 import { ExternalData } from './onnx/external-data.ts';
 import { externalFiles } from './onnx/import-onnx.ts';
 import type { SizePx } from './tfjs/lowering.ts';
@@ -27,9 +28,6 @@ export interface CompileOptions {
   /** Compiles and writes an artefact that is not cached. If absent, this process compiles, which increases its memory. */
   readonly write?: ((job: CompileJob) => Promise<void>) | undefined;
 }
-
-/** Families whose published files contain nothing that depends on the input size. */
-const RESIZABLE: ReadonlySet<string> = new Set(['centernet', 'yolox']);
 
 /** Largest stride of the resizable families: every side must be a multiple of it. */
 const SIZE_STEP_PX = 32;
@@ -97,7 +95,7 @@ function requireSize(source: CompileSource, size: SizePx): void {
   if (isSameSize(size, source.input)) return;
   const { name, family } = source.spec;
   const requested = `${size.width}x${size.height}`;
-  if (!(source.input.anySize ?? RESIZABLE.has(family))) {
+  if (!takesAnySize(family, source.input)) {
     throw new SightlineError(
       'COMPILE_UNSUPPORTED',
       `${name}: its outputs are laid out for ${source.input.width}x${source.input.height}; it cannot be compiled at ${requested}. ` +

@@ -11,7 +11,7 @@ export interface NetworkInput {
   readonly layout: 'nchw' | 'nhwc';
   readonly width: number;
   readonly height: number;
-  /** Whether the published file takes any input size; if absent, the family decides. */
+  /** Whether it can be compiled for any input size; if absent, the family decides. */
   readonly anySize?: boolean | undefined;
   readonly colours: 'rgb' | 'bgr';
   /** Values of black and white, before mean and deviation. */
@@ -20,6 +20,14 @@ export interface NetworkInput {
   readonly mean?: PerChannel;
   /** Divisor of each channel, applied after the mean; 1 if absent. */
   readonly deviation?: PerChannel;
+}
+
+/** Families that can be compiled for another input size: all but the grids is convolutions, and the grids can be replaced. */
+const RESIZABLE: ReadonlySet<string> = new Set(['centernet', 'gfl', 'yolox']);
+
+/** Returns whether a network can be compiled for input sizes other than the published one: sides in multiples of 32. */
+export function takesAnySize(family: string, { anySize }: Pick<NetworkInput, 'anySize'>): boolean {
+  return anySize ?? RESIZABLE.has(family);
 }
 
 /** Returns the preprocessing of each network channel as `level * gain + offset`, with levels from 0 to 255. */

@@ -57,7 +57,7 @@ const networkInput = z.strictObject({
   anySize: z
     .boolean()
     .optional()
-    .describe('Whether the published file takes any input size; if absent, the family decides.'),
+    .describe('Whether it can be compiled for any input size; if absent, the family decides.'),
   colours: z.enum(['rgb', 'bgr']),
   range: z.tuple([z.number(), z.number()]).describe('Values of black and white, before mean and deviation.'),
   mean: z

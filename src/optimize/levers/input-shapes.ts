@@ -6,7 +6,7 @@ const LEAST_SIDE_PX = 128;
 /** Pictures nearer to a square than this gain nothing from another aspect. */
 const SQUARE_ASPECT = 1.15;
 /** Sides of square inputs, relative to the published one. */
-const SQUARE_FACTORS = [0.625, 0.75, 1.25];
+const SQUARE_FACTORS = [0.625, 0.75, 0.875, 1.25];
 /**
  * Longer sides of inputs with the stream's aspect, relative to the published side. At 1 a letterboxed picture keeps its
  * scale and loses its border; at the root of the aspect the input keeps its area.

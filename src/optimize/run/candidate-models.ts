@@ -1,5 +1,6 @@
 import { join } from 'node:path';
 import { glob } from 'tinyglobby';
+import { takesAnySize } from '../../compile/network-input.ts';
 import type { Environment } from '../../config/environment.ts';
 import { parseInputSize } from '../../config/model-config.ts';
 import { SightlineError } from '../../errors/sightline-error.ts';
@@ -57,15 +58,10 @@ async function candidateOf(name: string, manifest: Manifest, options: CandidateO
   return {
     name,
     inputSize,
-    anySize: hasFreeSize(manifest),
+    anySize: takesAnySize(manifest.family, manifest.input),
     reportedAp: manifest.reported?.ap ?? null,
     extraFormats: await quantisedFormats(name, inputSize, options),
   };
-}
-
-/** Networks without fixed grids or position codes; their descriptions say that any multiple of 32 is possible. */
-function hasFreeSize({ family }: Manifest): boolean {
-  return family === 'centernet' || family === 'yolox';
 }
 
 /** INT8 formats for which `models compile` has made a file. */

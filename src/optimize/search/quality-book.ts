@@ -73,7 +73,9 @@ export class QualityBook {
             tolerance: SIZE_TOLERANCE,
           };
     if (from.loss === null) return null;
-    const kept = (this.#baselineAp - from.loss) * Math.min(1, pixels / from.pixels) ** AP_PER_PIXELS;
+    // Above its published size a network gains nothing for sure.
+    const useful = Math.min(pixels, Math.max(from.pixels, this.#publishedPixels(model) ?? 0));
+    const kept = (this.#baselineAp - from.loss) * (useful / from.pixels) ** AP_PER_PIXELS;
     const loss = this.#baselineAp - kept;
     const isSmaller = pixels < from.pixels;
     const tolerance = isSmaller ? SIZE_TOLERANCE : from.tolerance;

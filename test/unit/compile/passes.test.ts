@@ -9,6 +9,7 @@ import { freeBatch } from '../../../src/compile/passes/free-batch.ts';
 import { keepBlocked } from '../../../src/compile/passes/keep-blocked.ts';
 import { renameOutputs } from '../../../src/compile/passes/rename-outputs.ts';
 import { replaceFocus } from '../../../src/compile/passes/replace-focus.ts';
+import { resizeGrids } from '../../../src/compile/passes/resize-grids.ts';
 import { splitRelus } from '../../../src/compile/passes/split-relus.ts';
 import { convolution, network, number, pictures, runGraph } from './networks.ts';
 
@@ -255,6 +256,39 @@ it('after freeing the batch, a reshape for one picture accepts two', async () =>
   const { dims, values } = await runGraph(freeBatch(graph), pictures(3));
   expect(dims).toEqual([2, 3, 192]);
   expect(values).toEqual(pictures(3).data);
+});
+
+describe('the grids of a network for another input size', () => {
+  /** Shuffles the channels of a grid of half the size of the picture, as ShuffleNet does, and scales them. */
+  function shuffled(height: number, width: number): Graph {
+    return network(3, (builder) => {
+      const shape = (name: string, dims: number[]) => builder.constant(name, i64Tensor([dims.length], dims));
+      const scale = builder.node('Reshape', 'scale', [
+        builder.constant('scales', f32Tensor([4], [1, 2, 3, 4])),
+        shape('per-channel', [1, 4, 1, 1]),
+      ]);
+      const grid = convolution(builder, 'half', 'images', [4, 3, 3], { strides: [2, 2] });
+      const groups = builder.node('Reshape', 'groups', [grid, shape('5d', [0, 2, 2, height, width])]);
+      const swapped = builder.node('Transpose', 'swapped', [groups], { perm: [0, 2, 1, 3, 4] });
+      const back = builder.node('Reshape', 'back', [swapped, shape('4d', [0, 4, height, width])]);
+      return builder.node('Mul', 'scaled', [back, scale]);
+    });
+  }
+
+  it('replace those of the published size', async () => {
+    const resized = resizeGrids(shuffled(16, 12), { width: 24, height: 32 }, { width: 12, height: 16 });
+    await expectSame(shuffled(8, 6), resized, 3);
+  });
+
+  it('replace the numbers of cells of the outputs', () => {
+    const output = { name: 'scores', type: 'f32', dims: [1, 52 * 52, 80] } as const;
+    const [resized] = resizeGrids(
+      { ...shuffled(16, 12), outputs: [output] },
+      { width: 416, height: 416 },
+      { width: 320, height: 192 },
+    ).outputs;
+    expect(resized!.dims).toEqual([1, 40 * 24, 80]);
+  });
 });
 
 describe('renaming outputs', () => {

@@ -3,6 +3,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import sharp from 'sharp';
 import { describe, expect, it } from 'vitest';
+import { decodeGfl } from '../../../models/gfl/decode.ts';
 import type { VerifyRow } from '../../../src/compile/verify/compare-outputs.ts';
 import { verifyModel } from '../../../src/compile/verify/verify-model.ts';
 import type { ComputePrecision } from '../../../src/core/model.ts';
@@ -13,6 +14,28 @@ import { loadManifest } from '../../../src/store/manifests.ts';
 import { hasOpenvino, openvinoLibrary } from '../../support/openvino.ts';
 import { sharedDir } from '../../support/shared.ts';
 import { hasTensorflow } from '../../support/tensorflow.ts';
+
+/** [x, y, width, height] as shares of the picture, and the class. */
+interface Box {
+  readonly box: readonly [number, number, number, number];
+  readonly class: number;
+}
+
+/** @param rows - x, y, width, height in pixels, score and class of each box. */
+function boxesOf(rows: Float32Array, sizePx: number): Box[] {
+  return Array.from({ length: rows.length / 6 }, (_, at) => {
+    const [x, y, width, height, , id] = rows.subarray(at * 6, at * 6 + 6);
+    return { box: [x! / sizePx, y! / sizePx, width! / sizePx, height! / sizePx], class: id! };
+  });
+}
+
+function isSameBox({ box: a, class: id }: Box, other: Box): boolean {
+  const b = other.box;
+  const shared = (axis: 0 | 1): number =>
+    Math.max(0, Math.min(a[axis] + a[axis + 2]!, b[axis] + b[axis + 2]!) - Math.max(a[axis], b[axis]));
+  const both = shared(0) * shared(1);
+  return id === other.class && both / (a[2] * a[3] + b[2] * b[3] - both) >= 0.5;
+}
 
 describe.skipIf(sharedDir === null)('published models (needs the shared models and pictures)', () => {
   const models = join(sharedDir ?? '', 'models');
@@ -66,6 +89,22 @@ describe.skipIf(sharedDir === null)('published models (needs the shared models a
 
   it.skipIf(!hasOpenvino).each(names)('%s returns the same on OpenVINO', async (name) => {
     for (const row of await compared(name, 'openvino', 'f32')) expect(row.maxRel, row.output).toBeLessThan(5e-4);
+  });
+
+  it.each(['picodet-s', 'nanodet-m'])('%s at a smaller size finds what it finds at the published one', async (name) => {
+    const found = async (size: number, scoreThreshold: number): Promise<Box[][]> => {
+      const inputSize = { width: size, height: size };
+      const model = await prepareModel(name, { ...store, engine: 'onnx', precision: 'f32', inputSize });
+      const pictures = await frames(size, size);
+      const options = { engine: 'onnx', precision: 'f32', openvinoLibrary } as const;
+      const results = await runCompiled(model, pictures, options);
+      return results.map((outputs) => boxesOf(decodeGfl(outputs, 1, model.spec, scoreThreshold)[0]!, size));
+    };
+    const [published, smaller] = [await found(416, 0.6), await found(320, 0.3)];
+    const all = published.flatMap((boxes, picture) => boxes.map((box) => ({ box, others: smaller[picture]! })));
+    const again = all.filter(({ box, others }) => others.some((other) => isSameBox(box, other)));
+    expect(all.length).toBeGreaterThan(5);
+    expect(again.length / all.length).toBeGreaterThan(0.8);
   });
 
   // In half a box can change its rank, which makes the largest difference meaningless; so the test bounds the mean.

@@ -17,7 +17,7 @@ export function bottlenecksSection(findings: Findings): Section {
               bottlenecks.map((bottleneck) => [
                 [bottleneck.part, measured(...bottleneck.measurements)],
                 percent(bottleneck.busyRatio),
-                [`${bottleneck.explanation} `, strong('Remedy:'), ` ${bottleneck.remedy}.`],
+                [`${bottleneck.explanation} `, strong('Remedy:'), ` ${bottleneck.remedy}`],
                 factor(bottleneck.predictedGain),
                 bottleneck.measuredGain === null ? 'not tried' : factor(bottleneck.measuredGain),
                 bottleneck.measuredGain === null

@@ -43,6 +43,19 @@ describe('what is likely for a configuration that was not judged', () => {
     expect(bookWith([SMALL, quality(0.01, 0.025)]).likelyRefusal(bf16)).toBeNull();
   });
 
+  it('what a smaller input loses is expected to be less at the published one', () => {
+    const tiny = { ...SMALL, inputSize: '256x256' };
+    const larger = { ...SMALL, inputSize: '384x384' };
+    expect(bookWith([tiny, quality(0.04, 0.06)]).likelyRefusal({ ...SMALL, inputSize: '288x288' })).not.toBeNull();
+    expect(bookWith([tiny, quality(0.04, 0.06)]).likelyRefusal(larger)).toBeNull();
+    // Above the published size it is not expected to gain more.
+    const [published, huge] = ['512x512', '1024x1024'].map((inputSize) =>
+      bookWith([tiny, quality(0.12, 0.13)]).likelyRefusal({ ...SMALL, inputSize }),
+    );
+    expect(published).toContain('expected to lose 0.053');
+    expect(huge).toContain('expected to lose 0.053');
+  });
+
   it('INT8 says nothing about the float formats; a float format rules INT8 out', () => {
     const int8 = { ...SMALL, precision: 'int8' } as const;
     expect(bookWith([int8, quality(0.05, 0.08)]).likelyRefusal(bf16)).toBeNull();
