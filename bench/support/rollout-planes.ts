@@ -101,7 +101,9 @@ class SightlineProcess {
       env,
       stdio: ['ignore', 'ignore', 'pipe'],
     });
-    process.once('exit', () => child.kill('SIGKILL'));
+    const killChild = (): void => void child.kill('SIGKILL');
+    process.once('exit', killChild);
+    child.once('exit', () => process.off('exit', killChild));
     let log = '';
     child.stderr.on('data', (chunk: Buffer) => {
       log = (log + chunk.toString()).slice(-100_000);

@@ -39,6 +39,12 @@ export function pixelsOf(inputSize: string): number {
   return width * height;
 }
 
+/** Width of an input size divided by its height. */
+export function aspectOf(inputSize: string): number {
+  const { width, height } = parseInputSize(inputSize);
+  return width / height;
+}
+
 function shapeOf(width: number, height: number): string {
   return `${multipleOf32(width)}x${multipleOf32(height)}`;
 }

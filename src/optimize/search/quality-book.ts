@@ -1,4 +1,4 @@
-import { pixelsOf } from '../levers/input-shapes.ts';
+import { aspectOf, pixelsOf } from '../levers/input-shapes.ts';
 import type { CandidateModel } from '../levers/search-space.ts';
 import type { Configuration } from '../result.ts';
 import type { Quality } from './evaluator.ts';
@@ -7,12 +7,23 @@ import type { Quality } from './evaluator.ts';
 const AP_PER_PIXELS = 0.2;
 /** Formats and kernels of one model and size differ by less than this. */
 const FORMAT_TOLERANCE = 0.006;
-/** What a model loses at another size is only roughly known. */
-const SIZE_TOLERANCE = 0.02;
-/** Stated figures come from other pictures. */
-const STATED_TOLERANCE = 0.02;
+/** What a model loses at another size, or on other pictures, is only roughly known. */
+const TOLERANCE = 0.02;
+/** A stated figure counts if no judgement is nearer by this; see `distance`. */
+const STATED_DISTANCE = 0.1;
 /** A candidate passes only if the upper bound of its loss does; this share of the usual interval is expected at least. */
 const LEAST_HALF_WIDTH_RATIO = 0.75;
+
+const SKIPS = ['skipUnchanged', 'trackBetween'] as const;
+const NO_SKIPS = { skipUnchanged: false, trackBetween: 1 } as const;
+
+/** What is known of a network at one input size. */
+interface Point {
+  readonly loss: number;
+  readonly inputSize: string;
+  /** From the size that is asked for. */
+  readonly distance: number;
+}
 
 /** Judged qualities, and what is likely for what was not judged. */
 export class QualityBook {
@@ -41,17 +52,15 @@ export class QualityBook {
    * not run; this never lets one in.
    */
   likelyRefusal(configuration: Configuration): string | null {
-    if (this.judged(configuration) !== null || configuration.skipUnchanged || configuration.trackBetween > 1)
-      return null;
+    if (this.judged(configuration) !== null) return null;
     const { model, inputSize, precision } = configuration;
     const pixels = pixelsOf(inputSize);
     const allowed = [...this.#judged.values()][0]?.quality.allowed ?? Number.POSITIVE_INFINITY;
-    // INT8 loses more than the float formats do: what it loses says nothing about them.
+    // INT8 loses more than the float formats do: what it loses says nothing about them. So it is with work skipped.
     const siblings = [...this.#judged.values()].filter(
       ({ configuration: other }) =>
         other.model === model &&
-        !other.skipUnchanged &&
-        other.trackBetween === 1 &&
+        (isLikeIn(SKIPS, other, configuration) || isLikeIn(SKIPS, other, NO_SKIPS)) &&
         (precision === 'int8' || other.precision !== 'int8'),
     );
     const same = siblings.find(({ configuration: other }) => other.inputSize === inputSize);
@@ -62,24 +71,22 @@ export class QualityBook {
       const upTo = lost > allowed ? `lost ${points(lost)}` : `may lose up to ${points(bound)}`;
       return `${model} at ${inputSize} ${upTo} in ${same.configuration.precision}; ${points(allowed)} are allowed`;
     }
-    const nearest = siblings.sort((a, b) => distance(a.configuration, pixels) - distance(b.configuration, pixels))[0];
-    const stated = this.#statedLoss(model);
-    const from =
-      nearest === undefined
-        ? { loss: stated, pixels: this.#publishedPixels(model) ?? pixels, tolerance: STATED_TOLERANCE }
-        : {
-            loss: nearest.quality.loss,
-            pixels: pixelsOf(nearest.configuration.inputSize),
-            tolerance: SIZE_TOLERANCE,
-          };
-    if (from.loss === null) return null;
+    const known: Point[] = siblings.map(({ configuration: other, quality: { loss } }) => ({
+      ...{ loss, inputSize: other.inputSize, distance: distance(other.inputSize, inputSize) },
+    }));
+    const [stated, published] = [this.#statedLoss(model), this.#models.get(model)?.inputSize ?? inputSize];
+    if (stated !== null) {
+      const far = distance(published, inputSize) + STATED_DISTANCE;
+      known.push({ loss: stated, inputSize: published, distance: far });
+    }
+    const from = known.sort((a, b) => a.distance - b.distance)[0];
+    if (from === undefined) return null;
+    const fromPixels = pixelsOf(from.inputSize);
     // Above its published size a network gains nothing for sure.
-    const useful = Math.min(pixels, Math.max(from.pixels, this.#publishedPixels(model) ?? 0));
-    const kept = (this.#baselineAp - from.loss) * (useful / from.pixels) ** AP_PER_PIXELS;
+    const useful = Math.min(pixels, Math.max(fromPixels, pixelsOf(published)));
+    const kept = (this.#baselineAp - from.loss) * (useful / fromPixels) ** AP_PER_PIXELS;
     const loss = this.#baselineAp - kept;
-    const isSmaller = pixels < from.pixels;
-    const tolerance = isSmaller ? SIZE_TOLERANCE : from.tolerance;
-    return loss + this.#leastUncertainty() - tolerance > allowed
+    return loss + this.#leastUncertainty() - TOLERANCE > allowed
       ? `${model} at ${inputSize} is expected to lose ${points(loss)}; ${points(allowed)} are allowed`
       : null;
   }
@@ -101,11 +108,6 @@ export class QualityBook {
     const base = this.#models.get(this.#baselineModel)?.reportedAp ?? null;
     return own === null || base === null ? null : base - own;
   }
-
-  #publishedPixels(model: string): number | null {
-    const size = this.#models.get(model)?.inputSize;
-    return size === undefined ? null : pixelsOf(size);
-  }
 }
 
 /** Text that is equal for configurations that detect the same. */
@@ -114,8 +116,17 @@ export function qualityKey(configuration: Configuration): string {
   return [model, engine, precision, inputSize, resizeBy, hwaccel, skipUnchanged, trackBetween].join(' ');
 }
 
-function distance({ inputSize }: Configuration, pixels: number): number {
-  return Math.abs(Math.log(pixelsOf(inputSize) / pixels));
+/** How far two input sizes are apart: networks mind another aspect as much as another number of pixels. */
+function distance(a: string, b: string): number {
+  return Math.abs(Math.log(pixelsOf(a) / pixelsOf(b))) + Math.abs(Math.log(aspectOf(a) / aspectOf(b)));
+}
+
+function isLikeIn<K extends keyof Configuration>(
+  keys: readonly K[],
+  a: Pick<Configuration, K>,
+  b: Pick<Configuration, K>,
+): boolean {
+  return keys.every((key) => a[key] === b[key]);
 }
 
 function points(loss: number): string {

@@ -55,6 +55,8 @@ export const EXPECTED_SECONDS: Readonly<Record<WorkKind, number>> = {
 const NOISE_RATIO = 0.05;
 /** A measured gain below this does not move the search. */
 const LEAST_GAIN = 1.01;
+/** Skipped work is a risk: a configuration that skips some must be faster by this. */
+const LEAST_SKIP_GAIN = 1.02;
 /** A change that is predicted to be slower than this is not run. */
 const LEAST_PREDICTED_GAIN = 0.88;
 /** The best few: those within this many standard errors of the best are compared with it. */
@@ -263,7 +265,7 @@ class Search {
   #closeOnes(most: number): MeasuredConfiguration[] {
     const passed = this.#lab.all
       .filter(({ configuration }) => this.#lab.qualities.judged(configuration)?.verdict === 'passed')
-      .sort((a, b) => Number(b.meetsTargets) - Number(a.meetsTargets) || b.fps - a.fps);
+      .sort((a, b) => Number(b.meetsTargets) - Number(a.meetsTargets) || worthOf(b) - worthOf(a));
     const first = passed[0];
     if (first === undefined) return [];
     return passed
@@ -326,7 +328,7 @@ class Search {
 
   #isBetter(a: MeasuredConfiguration, b: MeasuredConfiguration): boolean {
     if (a.meetsTargets !== b.meetsTargets) return a.meetsTargets;
-    return a.fps >= b.fps * LEAST_GAIN;
+    return worthOf(a) >= worthOf(b) * LEAST_GAIN;
   }
 
   #change(lever: LeverId, to: Configuration): Change {
@@ -351,6 +353,11 @@ class Search {
     });
     return paretoFront(passed);
   }
+}
+
+/** Frames per second, less for skipped work. */
+function worthOf({ fps, configuration: { skipUnchanged, trackBetween } }: MeasuredConfiguration): number {
+  return skipUnchanged || trackBetween > 1 ? fps / LEAST_SKIP_GAIN : fps;
 }
 
 /** What is known of the logarithm of a ratio of rates. */

@@ -56,6 +56,23 @@ describe('what is likely for a configuration that was not judged', () => {
     expect(huge).toContain('expected to lose 0.053');
   });
 
+  it('so is one that skips work, since skipping never makes it better', () => {
+    const [skipping, book] = [{ ...SMALL, skipUnchanged: true }, bookWith([SMALL, quality(0.05, 0.08)])];
+    expect(book.likelyRefusal(skipping)).toContain('lost 0.050 AP in f32');
+    expect(bookWith([skipping, quality(0.05, 0.08)]).likelyRefusal(SMALL)).toBeNull();
+  });
+
+  it('a size of another aspect says less than the stated figure of the published size', () => {
+    const models = ['large', 'small'].map((name, at) => ({
+      ...{ name, inputSize: '512x512', anySize: true, reportedAp: 0.33 + 0.05 * at },
+    }));
+    const book = new QualityBook(models, 'large');
+    book.add(BASE, quality(0, 0));
+    book.add({ ...SMALL, inputSize: '512x288' }, quality(0.05, 0.07));
+    expect(book.likelyRefusal({ ...SMALL, inputSize: '448x448' })).toBeNull();
+    expect(book.likelyRefusal({ ...SMALL, inputSize: '480x256' })).toContain('expected to lose');
+  });
+
   it('INT8 says nothing about the float formats; a float format rules INT8 out', () => {
     const int8 = { ...SMALL, precision: 'int8' } as const;
     expect(bookWith([int8, quality(0.05, 0.08)]).likelyRefusal(bf16)).toBeNull();
