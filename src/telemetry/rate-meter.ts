@@ -1,6 +1,9 @@
 const BUCKET_MS = 250;
 const BUCKETS = 20;
 
+/** Time in which events are counted. */
+export const RATE_WINDOW_MS = (BUCKETS - 1) * BUCKET_MS;
+
 /** Events per second over the last five seconds, counted, never taken from a source's nominal rate. */
 export class RateMeter {
   readonly #counts = new Uint32Array(BUCKETS);

@@ -1,11 +1,15 @@
 import type { StreamConfig } from '../../config/stream.ts';
 import type { EventKind } from '../../protocol/feed.ts';
 import type { Percentiles } from '../../protocol/report.ts';
+import { RATE_WINDOW_MS } from '../../telemetry/rate-meter.ts';
 import { TargetWatch } from '../../telemetry/target-watch.ts';
 import type { EventDetails } from './stream-port.ts';
 
 /** Share of the target rate that counts as reached, since camera clocks are not exact. */
 const FPS_TOLERANCE = 0.95;
+
+/** One frame in the window of the rate: with one frame a second it comes a little earlier or later by chance. */
+const ONE_FRAME_FPS = 1000 / RATE_WINDOW_MS;
 
 export interface TargetEvent {
   readonly kind: EventKind;
@@ -37,7 +41,8 @@ export class StreamTargets {
     const events: TargetEvent[] = [];
     const { fps, latencyMs: limitMs } = this.#target;
     if (fps !== undefined) {
-      const change = this.#fps.update(publishedFps >= fps * FPS_TOLERANCE, nowMs);
+      const least = Math.min(fps * FPS_TOLERANCE, fps - ONE_FRAME_FPS);
+      const change = this.#fps.update(publishedFps >= least, nowMs);
       if (change !== null)
         events.push(targetEvent(id, change, 'fps', publishedFps, fps, `${publishedFps.toFixed(1)} fps, target ${fps}`));
     }

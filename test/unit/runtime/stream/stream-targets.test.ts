@@ -33,6 +33,9 @@ describe('StreamTargets', () => {
   it('accepts a camera that runs 5 % slow', () => {
     expect(watch(new StreamTargets({ fps: 30 }), 28.5, 0)).toEqual([]);
     expect(watch(new StreamTargets({ fps: 30 }), 28.4, 0)).toHaveLength(1);
+    // Of one frame a second the rate over five seconds is 4 or 5 frames.
+    expect(watch(new StreamTargets({ fps: 1 }), 4 / 4.75, 0)).toEqual([]);
+    expect(watch(new StreamTargets({ fps: 1 }), 3 / 4.75, 0)).toHaveLength(1);
   });
 
   it('checks latency by its 99th percentile, and only if there are samples', () => {
