@@ -7,7 +7,7 @@ import type { CompileSource } from './compile-source.ts';
 import { addFront } from './front.ts';
 import type { Graph } from './graph.ts';
 import { removeUnused } from './graph-index.ts';
-import { type NetworkInput, takesAnySize } from './network-input.ts';
+import type { NetworkInput } from './network-input.ts';
 import { ExternalData } from './onnx/external-data.ts';
 import { importOnnx } from './onnx/import-onnx.ts';
 import { freeBatch } from './passes/free-batch.ts';
@@ -71,7 +71,7 @@ async function build(source: CompileSource, { engine, size, batch, precision, is
     graph = roundHalfOutputs(named, widenHalf(named));
     const isFixed = source.spec.family === 'gfl' && source.input.anySize !== true;
     if (isFixed) checkPicture(graph, source.input, false);
-    else checkPicture(graph, input, takesAnySize(source.spec.family, source.input));
+    else checkPicture(graph, input, source.input.anySize ?? source.spec.family === 'yolox');
     if (isFixed) graph = resizeGrids(graph, source.input, size);
     if (isBatchFreed(source)) graph = freeBatch(replaceFocus(graph, input.tensor));
   }

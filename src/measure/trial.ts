@@ -46,6 +46,8 @@ export interface TrialOptions {
 
 /** In addition to the stream's own time limit, for a busy machine. */
 const START_SLACK_MS = 20_000;
+/** Time between the starts of two cameras: those of a site do not send in step, and starting all at once leaves a backlog. */
+const CAMERA_START_MS = 100;
 /** A window that was cut short by the end of all streams counts if it has this share of its length. */
 const MIN_WINDOW_RATIO = 0.5;
 
@@ -98,12 +100,19 @@ export class OpenTrial {
       configs.map((config) => resolveStreamInput(config, runtime.ffmpeg, null, runtime.spec)),
     );
     options.signal.throwIfAborted();
-    const streams = configs.map((config, i) => runtime.add(config, inputs[i]!));
-    const recorder = new RunRecorder(runtime, streams);
+    const streams: RuntimeStream[] = [];
     try {
-      return await new TrialRun(runtime, streams, recorder, scenario, options).run();
+      for (const [i, config] of configs.entries()) {
+        if (i > 0 && scenario.kind === 'cameras') await sleep(CAMERA_START_MS, undefined, { signal: options.signal });
+        streams.push(runtime.add(config, inputs[i]!));
+      }
+      const recorder = new RunRecorder(runtime, streams);
+      try {
+        return await new TrialRun(runtime, streams, recorder, scenario, options).run();
+      } finally {
+        recorder.close();
+      }
     } finally {
-      recorder.close();
       await Promise.all(streams.map((stream) => runtime.remove(stream.id)));
     }
   }

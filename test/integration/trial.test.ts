@@ -153,11 +153,14 @@ describe('a trial with real processes and a fake engine', () => {
     await expect(runTrial(missing, { kind: 'offline' }, options())).rejects.toMatchObject({ code: 'SOURCE_NOT_FOUND' });
   });
 
-  it('ends when it is aborted', async () => {
+  it.each([
+    ['on files', { kind: 'offline' }],
+    ['while its cameras start one after the other', { kind: 'cameras', streams: 12 }],
+  ] as const)('ends when it is aborted, %s', async (_, scenario) => {
     const stop = new AbortController();
     const trial = await OpenTrial.open(setup(), options());
     try {
-      const run = trial.measure({ kind: 'offline' }, options({ signal: stop.signal, seconds: 600 }));
+      const run = trial.measure(scenario, options({ signal: stop.signal, seconds: 600 }));
       trial.runtime.published.add(() => stop.abort());
       await expect(run).rejects.toThrow('aborted');
       expect(trial.runtime.report().streams).toEqual([]);
