@@ -69,10 +69,10 @@ async function build(source: CompileSource, { engine, size, batch, precision, is
     const published = importOnnx(await readFile(modelPath), basename(modelPath), new ExternalData(modelPath));
     const named = keepNames(published);
     graph = roundHalfOutputs(named, widenHalf(named));
-    const isFixed = source.spec.family === 'gfl' && source.input.anySize !== true;
-    if (isFixed) checkPicture(graph, source.input, false);
-    else checkPicture(graph, input, source.input.anySize ?? source.spec.family === 'yolox');
-    if (isFixed) graph = resizeGrids(graph, source.input, size);
+    const hasFixedGrids = source.spec.family === 'gfl' && source.input.anySize !== true;
+    const taken = hasFixedGrids ? source.input : input;
+    checkPicture(graph, taken, source.input.anySize ?? source.spec.family === 'yolox');
+    if (hasFixedGrids) graph = resizeGrids(graph, source.input, size);
     if (isBatchFreed(source)) graph = freeBatch(replaceFocus(graph, input.tensor));
   }
   const layout = engine === 'onnx' ? 'interleaved' : 'planes';

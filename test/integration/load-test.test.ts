@@ -160,7 +160,8 @@ describe('a load test on a pipeline with a fake engine', () => {
     const { breakPoint, degradation, recoverySeconds, verdict, steps } = await run(50, {});
     const said = notes.join('\n');
     const isQuiet = steps.every(({ machine }) => (machine?.otherRatio ?? 1) < 0.1);
-    expect(breakPoint!.cameras, said).toBeGreaterThanOrEqual(isQuiet ? 9 : 1);
+    const served = Math.min(...steps.filter(({ verdict }) => verdict === 'missed').map(({ fps }) => fps / 2));
+    expect(breakPoint!.cameras, said).toBeGreaterThanOrEqual(isQuiet ? 9 : Math.floor(0.9 * served));
     expect(breakPoint!.cameras, said).toBeLessThanOrEqual(11);
     expect(breakPoint!.target, said).toBe('drops<=2%');
     const broken = steps.filter(({ cameras, verdict }) => cameras === breakPoint!.brokenAt && verdict === 'missed');

@@ -1,20 +1,16 @@
 import type { Graph, Tensor } from '../graph.ts';
 import { i64Tensor, intValues } from '../graph.ts';
+import type { SizePx } from '../tfjs/lowering.ts';
 
 /** Powers of two between the input and the coarsest grid of a detector. */
 const STRIDES_PX = [2, 4, 8, 16, 32, 64, 128] as const;
-
-interface Size {
-  readonly width: number;
-  readonly height: number;
-}
 
 /**
  * Adapts a network that was exported for one input size to another: reshapes to the grid of a stride, [..., height, width], become
  * reshapes to its grid at the new size, and so do the numbers of cells of the outputs. Only for networks where nothing else depends on
  * the size (convolutions, global pools, channel shuffles), as in the family of PicoDet and NanoDet.
  */
-export function resizeGrids(graph: Graph, published: Size, size: Size): Graph {
+export function resizeGrids(graph: Graph, published: SizePx, size: SizePx): Graph {
   const grids = STRIDES_PX.map((stride) => ({ from: gridOf(published, stride), to: gridOf(size, stride) }));
   const constants = new Map<string, Tensor>(graph.constants);
   for (const { op, inputs } of graph.nodes) {
@@ -39,10 +35,16 @@ export function resizeGrids(graph: Graph, published: Size, size: Size): Graph {
   return { ...graph, constants, outputs };
 }
 
-function gridOf({ width, height }: Size, stride: number): Size {
+/** Cells of a grid. */
+interface Grid {
+  readonly width: number;
+  readonly height: number;
+}
+
+function gridOf({ width, height }: SizePx, stride: number): Grid {
   return { width: Math.ceil(width / stride), height: Math.ceil(height / stride) };
 }
 
-function cellsOf({ width, height }: Size): number {
+function cellsOf({ width, height }: Grid): number {
   return width * height;
 }

@@ -6,6 +6,7 @@ import { type PipelineConfig, pipelineConfig } from '../../config/pipeline.ts';
 import type { StreamConfig } from '../../config/stream.ts';
 import { SightlineError } from '../../errors/sightline-error.ts';
 import type { Configuration } from '../result.ts';
+import { skipsWork } from './search-space.ts';
 
 /** What a pipeline leaves to the machine, as it turned out there. */
 export type ConfigurationDefaults = Pick<
@@ -124,8 +125,7 @@ function pipelineSettings({ model }: PipelineConfig, to: Configuration): Setting
 function streamSettings(stream: object, to: Configuration): Record<string, unknown> {
   const settings = { decodeThreads: to.decodeThreads, resizeBy: to.resizeBy, hwaccel: to.hwaccel };
   const skip = skipOf(stream);
-  const isSkipping = to.skipUnchanged || to.trackBetween > 1;
-  if (skip === undefined && !isSkipping) return settings;
+  if (skip === undefined && !skipsWork(to)) return settings;
   // Details that the user gave for the change gate stay while the gate stays on.
   const hasDetails = typeof skip?.unchanged === 'object' && skip.unchanged !== null;
   const unchanged = to.skipUnchanged && hasDetails ? skip?.unchanged : to.skipUnchanged;

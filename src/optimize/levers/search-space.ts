@@ -128,6 +128,11 @@ export function isPartLever(lever: LeverId): lever is (typeof PART_LEVERS)[numbe
   return (PART_LEVERS as readonly LeverId[]).includes(lever);
 }
 
+/** Returns whether some frames are not inferred. */
+export function skipsWork({ skipUnchanged, trackBetween }: Configuration): boolean {
+  return skipUnchanged || trackBetween > 1;
+}
+
 /** Text that is equal for equal parts. */
 export function partKey({ model, engine, precision, inputSize }: InferPart): string {
   return [model, engine, precision, inputSize].join(' ');

@@ -12,6 +12,7 @@ import {
 import type { GateVerdict } from '../gate/gate-verdict.ts';
 import { judge } from '../gate/judge.ts';
 import { apply } from '../levers/apply-configuration.ts';
+import { skipsWork } from '../levers/search-space.ts';
 import type { Configuration } from '../result.ts';
 import type { Quality } from '../search/evaluator.ts';
 
@@ -68,7 +69,7 @@ export class QualityBench {
   async judge(configuration: Configuration): Promise<Judgement> {
     const still = withoutSkips(configuration);
     const detections = this.#options.labels === null ? await this.#agreement(still) : await this.#byLabels(still);
-    if (detections.verdict !== 'passed' || !skips(configuration)) return detections;
+    if (detections.verdict !== 'passed' || !skipsWork(configuration)) return detections;
     return this.#withSkips(configuration, detections);
   }
 
@@ -156,10 +157,6 @@ function qualityOf({ verdict, loss, interval, reason }: GateVerdict, allowed: nu
 
 function unchanged(allowed: number, reason: string): Omit<Quality, 'measurements' | 'ap'> {
   return { verdict: 'passed', loss: 0, upperBound: 0, allowed, reason };
-}
-
-function skips({ skipUnchanged, trackBetween }: Configuration): boolean {
-  return skipUnchanged || trackBetween > 1;
 }
 
 /** The same configuration, inferring every frame. */

@@ -1,5 +1,5 @@
 import { aspectOf, pixelsOf } from '../levers/input-shapes.ts';
-import type { CandidateModel } from '../levers/search-space.ts';
+import { type CandidateModel, skipsWork } from '../levers/search-space.ts';
 import type { Configuration } from '../result.ts';
 import type { Quality } from './evaluator.ts';
 
@@ -13,9 +13,6 @@ const TOLERANCE = 0.02;
 const STATED_DISTANCE = 0.1;
 /** A candidate passes only if the upper bound of its loss does; this share of the usual interval is expected at least. */
 const LEAST_HALF_WIDTH_RATIO = 0.75;
-
-const SKIPS = ['skipUnchanged', 'trackBetween'] as const;
-const NO_SKIPS = { skipUnchanged: false, trackBetween: 1 } as const;
 
 /** What is known of a network at one input size. */
 interface Point {
@@ -60,7 +57,7 @@ export class QualityBook {
     const siblings = [...this.#judged.values()].filter(
       ({ configuration: other }) =>
         other.model === model &&
-        (isLikeIn(SKIPS, other, configuration) || isLikeIn(SKIPS, other, NO_SKIPS)) &&
+        (!skipsWork(other) || hasSameSkips(other, configuration)) &&
         (precision === 'int8' || other.precision !== 'int8'),
     );
     const same = siblings.find(({ configuration: other }) => other.inputSize === inputSize);
@@ -121,12 +118,8 @@ function distance(a: string, b: string): number {
   return Math.abs(Math.log(pixelsOf(a) / pixelsOf(b))) + Math.abs(Math.log(aspectOf(a) / aspectOf(b)));
 }
 
-function isLikeIn<K extends keyof Configuration>(
-  keys: readonly K[],
-  a: Pick<Configuration, K>,
-  b: Pick<Configuration, K>,
-): boolean {
-  return keys.every((key) => a[key] === b[key]);
+function hasSameSkips(a: Configuration, b: Configuration): boolean {
+  return a.skipUnchanged === b.skipUnchanged && a.trackBetween === b.trackBetween;
 }
 
 function points(loss: number): string {

@@ -1,6 +1,6 @@
 import { comparisonVerdict } from '../../measure/compare.ts';
 import { LEVERS } from '../levers/levers.ts';
-import { isPartLever, type SearchSpace, withLever } from '../levers/search-space.ts';
+import { isPartLever, type SearchSpace, skipsWork, withLever } from '../levers/search-space.ts';
 import type { Configuration, LeverId, ParetoPoint, Refusal, Step } from '../result.ts';
 import type { MachineShape } from './cost-model.ts';
 import type { Comparison, Evaluator } from './evaluator.ts';
@@ -356,8 +356,8 @@ class Search {
 }
 
 /** Frames per second, less for skipped work. */
-function worthOf({ fps, configuration: { skipUnchanged, trackBetween } }: MeasuredConfiguration): number {
-  return skipUnchanged || trackBetween > 1 ? fps / LEAST_SKIP_GAIN : fps;
+function worthOf({ fps, configuration }: MeasuredConfiguration): number {
+  return skipsWork(configuration) ? fps / LEAST_SKIP_GAIN : fps;
 }
 
 /** What is known of the logarithm of a ratio of rates. */

@@ -7,6 +7,7 @@ import { decodeGfl } from '../../../models/gfl/decode.ts';
 import type { VerifyRow } from '../../../src/compile/verify/compare-outputs.ts';
 import { verifyModel } from '../../../src/compile/verify/verify-model.ts';
 import type { ComputePrecision } from '../../../src/core/model.ts';
+import { iouXywh } from '../../../src/geometry/iou.ts';
 import { compileSource, prepareModel } from '../../../src/runtime/model/prepare-model.ts';
 import { runCompiled } from '../../../src/runtime/model/run-compiled.ts';
 import { findWeights } from '../../../src/store/find-weights.ts';
@@ -29,12 +30,8 @@ function boxesOf(rows: Float32Array, sizePx: number): Box[] {
   });
 }
 
-function isSameBox({ box: a, class: id }: Box, other: Box): boolean {
-  const b = other.box;
-  const shared = (axis: 0 | 1): number =>
-    Math.max(0, Math.min(a[axis] + a[axis + 2]!, b[axis] + b[axis + 2]!) - Math.max(a[axis], b[axis]));
-  const both = shared(0) * shared(1);
-  return id === other.class && both / (a[2] * a[3] + b[2] * b[3] - both) >= 0.5;
+function isSameBox(a: Box, b: Box): boolean {
+  return a.class === b.class && iouXywh(...a.box, ...b.box) >= 0.5;
 }
 
 describe.skipIf(sharedDir === null)('published models (needs the shared models and pictures)', () => {
