@@ -173,6 +173,8 @@ describe.skipIf(browserPath === undefined)(browserTitle('dashboard'), () => {
 
     await first.close();
     await until(async () => (await page.locator('#connection').textContent())!.startsWith('Connection lost'));
+    await page.setViewportSize({ width: 1280, height: 900 });
+    expect(await page.evaluate('document.documentElement.scrollWidth'), 'the bar fits').toBe(1280);
     const second = await openGateway(port, { port: first.port });
     expect(second.url).toBe(first.url);
     await until(async () => (await page.locator('#connection').textContent()) === 'Live');
