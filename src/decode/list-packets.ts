@@ -1,4 +1,4 @@
-import { listArguments } from './ffmpeg-command.ts';
+import { listArguments, type MediaSpan } from './ffmpeg-command.ts';
 import { FfmpegLog } from './ffmpeg-log.ts';
 import { type Packet, PacketRows } from './packet-rows.ts';
 import { runFfmpeg } from './run-ffmpeg.ts';
@@ -38,6 +38,7 @@ const VIDEO = /^\[info\] +Stream #0:0\b.*?: Video: (\w+)(?: \(([^)]*)\))?/;
  * @param url - in ffmpeg's form: `file:` and the path.
  * @param unitTypes - only packets that hold a unit of these types count as key frames (`filter_units`); null to trust the
  *   container's key frame flags.
+ * @param span - lists only this part, from the key frame where ffmpeg starts to read for it; absent: the whole file.
  * @returns null if ffmpeg did not print the head.
  * @throws SOURCE_*, DECODE_EXITED with the cause, FFMPEG_MISSING; the signal's reason if it aborts.
  */
@@ -47,13 +48,14 @@ export async function listPackets(
   unitTypes: string | null,
   signal: AbortSignal,
   listener: PacketListener,
+  span?: MediaSpan,
 ): Promise<Listing | null> {
   const rows = new PacketRows(unitTypes !== null, (packet) => listener.onPacket(packet));
   const stopEarly = new AbortController();
   const reader = new HeadReader(url);
   let head: StreamHead | null = null;
   try {
-    await runFfmpeg(ffmpegPath, url, listArguments(url, unitTypes), AbortSignal.any([signal, stopEarly.signal]), {
+    await runFfmpeg(ffmpegPath, url, listArguments(url, unitTypes, span), AbortSignal.any([signal, stopEarly.signal]), {
       onText: (text) => rows.read(text),
       onLogLine: (line) => {
         if (head !== null) return;

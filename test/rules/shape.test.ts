@@ -9,8 +9,6 @@ const FEWEST_LINES = 40;
 /** Short files with a single importer and no test, and why they do not join that importer. */
 const REASONS: Readonly<Record<string, string>> = {
   'src/compile/tfjs/import-tfjs.ts': 'the entry of its folder, as import-onnx.ts is of its own',
-  'src/decode/list-frames.ts': 'commands and logs of ffmpeg stay in decode; its importer is in control',
-  'src/decode/video-encoders.ts': 'commands and logs of ffmpeg stay in decode; its importer is in runtime',
   'src/gateway/routes-host.ts': 'one file per group of routes',
   'src/gateway/wanted-streams.ts': 'logic without sockets, which its importer holds',
   'src/infer/onnx-version.ts': 'its importer is in runtime; the other files about ONNX Runtime load the library',

@@ -1,5 +1,6 @@
 import type { SourceInput } from '../../core/source.ts';
 import { CleanCuts, type CutList } from '../../decode/clean-cuts.ts';
+import { H264_KEY_UNITS, KEY_UNITS } from '../../decode/key-units.ts';
 import { listFrames } from '../../decode/list-frames.ts';
 import { type Listing, listPackets, type StreamHead } from '../../decode/list-packets.ts';
 import { SightlineError } from '../../errors/sightline-error.ts';
@@ -9,24 +10,6 @@ import { SpanCheck } from './span-check.ts';
 
 /** Containers with a time index, in which ffmpeg seeks exactly. Not MPEG-TS, AVI, FLV or raw streams. */
 const CONTAINERS: ReadonlySet<string> = new Set(['mov,mp4,m4a,3gp,3g2,mj2', 'matroska,webm']);
-
-const H264_KEY_UNITS = '5';
-
-/**
- * Codecs that can be cut. With null every key frame is a possible cut; otherwise its packet must hold a NAL unit of these
- * types. In H.264 only an IDR picture (5) is certain to end all backward references; in HEVC every random access picture (16
- * to 21) is, if no leading pictures follow. Not VP8: its hidden frames are separate packets, so packets do not count frames.
- */
-const KEY_UNITS: ReadonlyMap<string, string | null> = new Map([
-  ['h264', H264_KEY_UNITS],
-  ['hevc', '16-21'],
-  ['av1', null],
-  ['vp9', null],
-  ['mpeg4', null],
-  ['mjpeg', null],
-  ['prores', null],
-  ['dnxhd', null],
-]);
 
 /** Cuts are whole microseconds; with a finer time base two frames could have the same time. */
 const MIN_TICK_US = 1;

@@ -2,6 +2,7 @@ import { mkdtemp, readdir, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import type { ModelSpec } from '../../core/model.ts';
+import type { ClipBlock } from '../../decode/cut-blocks.ts';
 import type { FfmpegBinary } from '../../decode/ffmpeg-binary.ts';
 import { sampleFrames } from '../../decode/sample-frames.ts';
 import { SightlineError } from '../../errors/sightline-error.ts';
@@ -21,18 +22,17 @@ export class PictureSample {
     this.#paths = paths;
   }
 
-  /** @param durationUs - of the video; null if unknown. @throws SOURCE_*, DECODE_EXITED, FFMPEG_MISSING */
-  static async of(
-    ffmpeg: FfmpegBinary,
-    video: string,
-    durationUs: number | null,
-    signal: AbortSignal,
-  ): Promise<PictureSample> {
+  /** @param blocks - of the video; each gives as many pictures. @throws SOURCE_*, DECODE_EXITED, FFMPEG_MISSING */
+  static async of(ffmpeg: FfmpegBinary, blocks: readonly ClipBlock[], signal: AbortSignal): Promise<PictureSample> {
     const folder = await mkdtemp(join(tmpdir(), 'sightline-optimize-'));
     try {
-      await sampleFrames(ffmpeg, video, durationUs, COUNT, join(folder, '%04d.png'), signal);
+      const each = Math.ceil(COUNT / blocks.length);
+      for (const [i, { path, durationUs }] of blocks.entries()) {
+        const pattern = join(folder, `${String(i).padStart(2, '0')}-%04d.png`);
+        await sampleFrames(ffmpeg, path, durationUs, each, pattern, signal);
+      }
       const names = (await readdir(folder)).sort();
-      if (names.length === 0) throw new SightlineError('SOURCE_NO_VIDEO', `${video}: it holds no video frame`);
+      if (names.length === 0) throw new SightlineError('SOURCE_NO_VIDEO', 'the recording holds no video frame');
       return new PictureSample(
         folder,
         names.map((name) => join(folder, name)),
@@ -41,6 +41,11 @@ export class PictureSample {
       await rm(folder, { recursive: true, force: true });
       throw error;
     }
+  }
+
+  /** PNG files, in the order of their times. */
+  get paths(): readonly string[] {
+    return this.#paths;
   }
 
   /** Returns the pictures as a model takes them, one after the other. */

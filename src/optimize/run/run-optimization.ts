@@ -163,7 +163,7 @@ export async function optimize(request: OptimizeRequest): Promise<Optimization> 
     ...{ pipeline: subject.pipeline, baseline, labels, clip, maxLoss, seed, environment, ffmpeg, signal, note },
     reference: referenceOf(start, baseline),
   });
-  const pictures = await PictureSample.of(ffmpeg, subject.clip, subject.picture.durationUs, signal);
+  const pictures = await PictureSample.of(ffmpeg, subject.blocks, signal);
   const longSeconds = Math.min(MOST_LONG_SECONDS, Math.max(LEAST_LONG_SECONDS, request.budgetSeconds * LONG_RATIO));
   const common = { pipeline: subject.pipeline, baseline, environment, ffmpeg, machine, log, seed, signal, note };
   const evaluator = new PipelineEvaluator({ ...common, targets, quality, pictures, longSeconds });
@@ -238,7 +238,7 @@ export async function optimize(request: OptimizeRequest): Promise<Optimization> 
 async function prepare(request: OptimizeRequest): Promise<Start> {
   const { environment, ffmpeg, note, signal } = request;
   const targets = request.target === null ? [] : parseTargets(request.target);
-  const subject = await openSubject(request.subject, ffmpeg, request.demoClip, signal);
+  const subject = await openSubject(request.subject, ffmpeg, request.demoClip, signal, note);
   try {
     const { formats, isOnGpu, int8Engines, versions } = await machineFormats(environment, note, signal);
     const { pipeline, picture } = subject;

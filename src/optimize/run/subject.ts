@@ -1,11 +1,13 @@
 import { readFileSync } from 'node:fs';
-import { mkdtemp, rm } from 'node:fs/promises';
+import { mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
-import { basename, join } from 'node:path';
+import { basename, extname, join } from 'node:path';
 import { stringify } from 'yaml';
 import { loadPipeline, parsePipeline } from '../../config/load-pipeline.ts';
 import type { PipelineConfig } from '../../config/pipeline.ts';
+import { type ClipBlock, cutBlocks } from '../../decode/cut-blocks.ts';
 import type { FfmpegBinary } from '../../decode/ffmpeg-binary.ts';
+import { joinArguments } from '../../decode/ffmpeg-command.ts';
 import { probeSource } from '../../decode/probe.ts';
 import { runFfmpeg } from '../../decode/run-ffmpeg.ts';
 import { SightlineError } from '../../errors/sightline-error.ts';
@@ -17,21 +19,23 @@ export interface Subject {
   readonly name: string;
   /** Text of the pipeline, from which the best one is written. */
   readonly text: string;
+  /** Its streams read `clip` instead of the recording. */
   readonly pipeline: PipelineConfig;
   /** Size of the first stream's pictures, and its length if it states one. */
   readonly picture: { readonly width: number; readonly height: number; readonly durationUs: number | null };
-  /** A stretch of the first stream's file, on which agreement is judged. */
+  /** Parts of the first stream's file, spread evenly over it, in the order of their times; at least one. */
+  readonly blocks: readonly ClipBlock[];
+  /** All blocks as one file; the recording itself where they cover it or could not be copied from it. */
   readonly clip: string;
   close(): Promise<void>;
 }
 
-/** Agreement is judged on at most this much of a recording. */
-const CLIP_SECONDS = 60;
 const PROBE_TIMEOUT_MS = 20_000;
 
 /**
  * Reads a pipeline file, or makes a pipeline with one stream from a video file.
  *
+ * @param note - receives sentences about what takes long.
  * @param demoClip - returns the path of the demonstration clip, for source `demo`.
  * @throws CONFIG_*, SOURCE_*; COMMAND_INVALID if its first stream is not a file.
  */
@@ -40,6 +44,7 @@ export async function openSubject(
   ffmpeg: FfmpegBinary,
   demoClip: () => Promise<string>,
   signal: AbortSignal,
+  note: (text: string) => void,
 ): Promise<Subject> {
   const isPipeline = /\.ya?ml$/i.test(name);
   const written = isPipeline ? readPipeline(name) : fromVideo(name);
@@ -57,9 +62,13 @@ export async function openSubject(
   const folder = await mkdtemp(join(tmpdir(), 'sightline-clip-'));
   const close = (): Promise<void> => rm(folder, { recursive: true, force: true });
   try {
-    const isLong = durationUs !== null && durationUs > CLIP_SECONDS * 1.5e6;
-    const clip = isLong ? await cut(ffmpeg, first.source, folder, signal) : first.source;
-    return { name, text: written.text, pipeline, picture: { width, height, durationUs }, clip, close };
+    const cut = await cutBlocks(ffmpeg, source, durationUs, folder, signal, note);
+    const clip = cut.isCopied && !cut.isWhole ? await joined(ffmpeg, cut.blocks, folder, signal) : first.source;
+    const streams = pipeline.streams.map((stream) =>
+      stream.source === first.source ? { ...stream, source: clip } : stream,
+    );
+    const picture = { width, height, durationUs };
+    return { name, text: written.text, pipeline: { ...pipeline, streams }, picture, blocks: cut.blocks, clip, close };
   } catch (error) {
     await close();
     throw error;
@@ -87,13 +96,18 @@ async function withDemoClip(pipeline: PipelineConfig, demoClip: () => Promise<st
   return { ...pipeline, streams };
 }
 
-/** Copies the first minute without encoding it again. */
-async function cut(ffmpeg: FfmpegBinary, video: string, folder: string, signal: AbortSignal): Promise<string> {
-  const path = join(folder, 'clip.mkv');
-  const args = [
-    ...['-hide_banner', '-nostdin', '-nostats', '-loglevel', 'repeat+level+info', '-i', video],
-    ...['-map', '0:v:0', '-t', String(CLIP_SECONDS), '-c', 'copy', '-y', path],
-  ];
-  await runFfmpeg(ffmpeg.path, video, args, signal, { onText: () => undefined, onLogLine: () => undefined });
+/** Joins the blocks, so that rates are measured on all parts of a recording and not on its start. */
+async function joined(
+  ffmpeg: FfmpegBinary,
+  blocks: readonly ClipBlock[],
+  folder: string,
+  signal: AbortSignal,
+): Promise<string> {
+  const list = join(folder, 'blocks.txt');
+  // A name without a folder is found beside the list.
+  await writeFile(list, blocks.map(({ path }) => `file '${basename(path)}'\n`).join(''));
+  const path = join(folder, `clip${extname(blocks[0]!.path)}`);
+  const args = joinArguments(list, path.endsWith('.mov') ? 'mov' : 'matroska', path);
+  await runFfmpeg(ffmpeg.path, list, args, signal, { onText: () => undefined, onLogLine: () => undefined });
   return path;
 }
