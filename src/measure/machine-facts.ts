@@ -4,12 +4,15 @@ import { arch, availableParallelism, cpus, platform, release, totalmem } from 'n
 import { join } from 'node:path';
 import type { FfmpegBinary } from '../decode/ffmpeg-binary.ts';
 import { packageRoot } from '../store/package-root.ts';
+import { nvidiaDriver, nvidiaGpus } from '../store/tensorflow/nvidia-driver.ts';
 
 /** Everything that figures depend on besides the configuration. */
 export interface MachineFacts {
   readonly cpuModel: string;
   readonly cores: number;
   readonly memoryBytes: number;
+  /** Names of the NVIDIA GPUs. */
+  readonly gpus: readonly string[];
   /** Operating system, version and architecture. */
   readonly system: string;
   /** By program or library: node, sightline, ffmpeg, the engines. */
@@ -28,17 +31,20 @@ export function machineFacts(
   ffmpeg: Pick<FfmpegBinary, 'version'>,
   others: Readonly<Record<string, string>> = {},
 ): MachineFacts {
+  const driver = nvidiaDriver();
   const packages = Object.entries(PACKAGES).map(([name, npmName]) => [name, packageVersion(npmName)]);
   return {
     cpuModel: cpus()[0]?.model.trim() ?? 'unknown',
     cores: availableParallelism(),
     memoryBytes: totalmem(),
+    gpus: nvidiaGpus(),
     system: `${platform()} ${release()} ${arch()}`,
     versions: {
       node: process.version,
       sightline: versionOf(join(packageRoot(), 'package.json')),
       ffmpeg: ffmpeg.version,
       ...Object.fromEntries(packages),
+      ...(driver === null ? {} : { 'nvidia driver': driver }),
       ...others,
     },
   };

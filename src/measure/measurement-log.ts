@@ -2,6 +2,7 @@ import { createHash } from 'node:crypto';
 import { appendFile, mkdir, readFile, truncate } from 'node:fs/promises';
 import { dirname } from 'node:path';
 import { SightlineError } from '../errors/sightline-error.ts';
+import { OutputLock } from '../sinks/output-lock.ts';
 import type { MachineFacts } from './machine-facts.ts';
 
 export const MEASUREMENT_KINDS = [
@@ -9,9 +10,21 @@ export const MEASUREMENT_KINDS = [
 ];
 export type MeasurementKind = (typeof MEASUREMENT_KINDS)[number];
 
+/** What a measurement depends on, by name: `recording`, `machine`. The content of files is a hash. */
+export type Dependencies = Readonly<Record<string, string>>;
+
+/** Records of a log that are not used again. */
+export interface LeftAside {
+  readonly count: number;
+  /** Of all records. */
+  readonly of: number;
+  /** Names of what differs, with the number of records in which it does. */
+  readonly because: Readonly<Record<string, number>>;
+}
+
 /** One measurement, as a line of `measurements.jsonl`. */
 export interface MeasurementRecord<Configuration = unknown, Result = unknown> {
-  /** `m001` and so on, in the order in which they were made. */
+  /** `m001` and so on, in the order in which they were made; no two in a file are equal. */
   readonly id: string;
   readonly kind: MeasurementKind;
   /** `configHash` of the configuration. */
@@ -24,71 +37,127 @@ export interface MeasurementRecord<Configuration = unknown, Result = unknown> {
   readonly startedAt: string;
   readonly seconds: number;
   readonly machine: MachineFacts;
+  /** All that the result depends on besides configuration and scenario. */
+  readonly dependsOn: Dependencies;
   /** Null if it failed. */
   readonly result: Result | null;
   readonly error: string | null;
 }
 
+export interface LogOptions {
+  /** False: what the file holds is deleted. */
+  readonly resume: boolean;
+  /** What measurements of a kind depend on now; one that was made with anything else is not used again. */
+  readonly dependsOn: (kind: MeasurementKind) => Dependencies;
+}
+
 /**
  * All measurements of a run, on disk: each is appended as one line when it is made, so that an interrupted run can go on
- * without repeating any. A last line without its end was being written when the process died, and is ignored.
+ * without repeating any. A last line without its end was being written when the process died, and is ignored. A record is used
+ * again only if all that it depends on is the same; others stay in the file and nowhere else. One process at a time writes a log.
  */
 export class MeasurementLog<Configuration = unknown, Result = unknown> {
+  /** Null if every record of the file is used. */
+  readonly leftAside: LeftAside | null;
   readonly #path: string;
+  readonly #lock: OutputLock | null;
+  readonly #dependsOn: LogOptions['dependsOn'];
   readonly #records: MeasurementRecord<Configuration, Result>[];
+  #lastNumber: number;
   #writing: Promise<void> = Promise.resolve();
 
-  private constructor(path: string, records: MeasurementRecord<Configuration, Result>[]) {
+  private constructor(
+    path: string,
+    lock: OutputLock | null,
+    dependsOn: LogOptions['dependsOn'],
+    all: readonly MeasurementRecord<Configuration, Result>[],
+  ) {
     this.#path = path;
-    this.#records = records;
+    this.#lock = lock;
+    this.#dependsOn = dependsOn;
+    const because: Record<string, number> = {};
+    this.#records = all.filter((record) => {
+      const names = missing(dependsOn(record.kind), record.dependsOn ?? {});
+      for (const name of names) because[name] = (because[name] ?? 0) + 1;
+      return names.length === 0;
+    });
+    const count = all.length - this.#records.length;
+    this.leftAside = count === 0 ? null : { count, of: all.length, because };
+    this.#lastNumber = all.reduce((most, { id }) => Math.max(most, Number(id.slice(1))), 0);
   }
 
   /**
-   * Opens a log, and creates its folder.
+   * Opens a log, and creates its folder. Close it afterwards.
    *
-   * @param options.resume - false: what the file holds is deleted.
-   * @throws CONFIG_INVALID if a complete line is not a measurement.
+   * @throws CONFIG_INVALID if a complete line is not a measurement; COMMAND_INVALID if another process writes this log.
    */
   static async open<Configuration, Result>(
     path: string,
-    { resume }: { readonly resume: boolean },
+    { resume, dependsOn }: LogOptions,
   ): Promise<MeasurementLog<Configuration, Result>> {
     await mkdir(dirname(path), { recursive: true });
-    const text = resume ? await readOrEmpty(path) : '';
-    const complete = text.slice(0, text.lastIndexOf('\n') + 1);
-    const lines = complete.split('\n').slice(0, -1);
-    const records = lines.map((line, i) => parseRecord<Configuration, Result>(line, `${path}: line ${i + 1}`));
-    await appendFile(path, '');
-    // The next line must not continue a torn one.
-    await truncate(path, Buffer.byteLength(complete));
-    return new MeasurementLog(path, records);
+    const lock = await lockOf(path);
+    try {
+      const text = resume ? await readOrEmpty(path) : '';
+      const complete = text.slice(0, text.lastIndexOf('\n') + 1);
+      const lines = complete.split('\n').slice(0, -1);
+      const records = lines.map((line, i) => parseRecord<Configuration, Result>(line, `${path}: line ${i + 1}`));
+      await appendFile(path, '');
+      // The next line must not continue a torn one.
+      await truncate(path, Buffer.byteLength(complete));
+      return new MeasurementLog(path, lock, dependsOn, records);
+    } catch (error) {
+      await lock?.release();
+      throw error;
+    }
+  }
+
+  /** Waits for the last line and lets other processes write. */
+  async close(): Promise<void> {
+    await this.#writing.catch(() => undefined);
+    await this.#lock?.release();
   }
 
   get records(): readonly MeasurementRecord<Configuration, Result>[] {
     return this.#records;
   }
 
-  /** Appends a measurement; resolves with its record once it is in the file. */
+  /**
+   * Appends a measurement; resolves with its record once it is in the file.
+   *
+   * @param record.dependsOn - what it depends on in addition to what all of its kind do.
+   */
   async add(
     record: Omit<MeasurementRecord<Configuration, Result>, 'id' | 'configHash'>,
   ): Promise<MeasurementRecord<Configuration, Result>> {
-    const id = `m${String(this.#records.length + 1).padStart(3, '0')}`;
-    const complete = { id, ...record, configHash: configHash(record.configuration) };
+    this.#lastNumber += 1;
+    const id = `m${String(this.#lastNumber).padStart(3, '0')}`;
+    const dependsOn = { ...this.#dependsOn(record.kind), ...record.dependsOn };
+    const complete = { id, ...record, dependsOn, configHash: configHash(record.configuration) };
     this.#records.push(complete);
     this.#writing = this.#writing.then(() => appendFile(this.#path, `${JSON.stringify(complete)}\n`));
     await this.#writing;
     return complete;
   }
 
-  /** Returns the measurements of this kind, failed ones too, in the order in which they were made. */
+  /**
+   * Returns the measurements of this kind, failed ones too, in the order in which they were made.
+   *
+   * @param dependsOn - what they must have been made with, in addition to what all of their kind depend on.
+   */
   findAll(
     kind: MeasurementKind,
     configuration: Configuration,
     scenario: string,
+    dependsOn: Dependencies = {},
   ): readonly MeasurementRecord<Configuration, Result>[] {
     const hash = configHash(configuration);
     return this.#records.filter(
-      (record) => record.kind === kind && record.configHash === hash && record.scenario === scenario,
+      (record) =>
+        record.kind === kind &&
+        record.configHash === hash &&
+        record.scenario === scenario &&
+        missing(dependsOn, record.dependsOn).length === 0,
     );
   }
 
@@ -99,6 +168,26 @@ export class MeasurementLog<Configuration = unknown, Result = unknown> {
     scenario: string,
   ): MeasurementRecord<Configuration, Result> | null {
     return this.findAll(kind, configuration, scenario).findLast(({ error }) => error === null) ?? null;
+  }
+}
+
+/** Names of what `wanted` has and `other` has not, or not so. */
+function missing(wanted: Dependencies, other: Dependencies): string[] {
+  return Object.keys(wanted).filter((name) => wanted[name] !== other[name]);
+}
+
+/** @throws COMMAND_INVALID if another process writes this log. */
+async function lockOf(path: string): Promise<OutputLock | null> {
+  try {
+    return await OutputLock.take(path, 'measurements');
+  } catch (error) {
+    if (!(error instanceof SightlineError && error.code === 'SINK_BUSY')) throw error;
+    const { pid, host } = error.details as { readonly pid?: number; readonly host?: string };
+    const who = pid === undefined ? 'another process' : `process ${pid} on ${host}`;
+    throw new SightlineError(
+      'COMMAND_INVALID',
+      `${path}: ${who} writes its measurements there; wait until it ends, or choose another folder`,
+    );
   }
 }
 

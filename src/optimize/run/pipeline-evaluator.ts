@@ -8,6 +8,7 @@ import { engineAlone } from '../../measure/engine-alone.ts';
 import type { MachineFacts } from '../../measure/machine-facts.ts';
 import {
   configHash,
+  type Dependencies,
   type MeasurementKind,
   type MeasurementLog,
   type MeasurementRecord,
@@ -37,6 +38,8 @@ export interface EvaluatorOptions {
   readonly targets: readonly Target[];
   readonly quality: QualityBench;
   readonly pictures: PictureSample;
+  /** What quality is judged against. */
+  readonly judgedAgainst: readonly Configuration[];
   readonly seed: number;
   /** Measured time of a long run. */
   readonly longSeconds: number;
@@ -61,8 +64,8 @@ export class PipelineEvaluator implements Evaluator {
   readonly #options: EvaluatorOptions;
   /** How many measurements of each kind, configuration and scenario were used in this run. */
   readonly #used = new Map<string, number>();
-  /** Hash of the compiled network by part, as far as it was probed. */
-  readonly #hashes = new Map<string, string>();
+  /** Hash of the compiled network by part. */
+  readonly #hashes = new Map<string, Promise<string | null>>();
 
   constructor(options: EvaluatorOptions) {
     this.#options = options;
@@ -92,21 +95,23 @@ export class PipelineEvaluator implements Evaluator {
   async compare(a: Configuration, b: Configuration): Promise<Comparison> {
     const scenario = scenarioName({ kind: 'offline' });
     const name = `${scenario}, against ${configHash(a).slice(0, 12)}`;
-    const record = await this.#measure('confirm', b, name, async () => {
+    const measure = async (): Promise<object> => {
       const { seed, note, signal } = this.#options;
       const options = { ...COMPARE, seed, note, signal, pairs: PAIRS };
       const compared = await compareTrials(this.#setup(a), this.#setup(b), { kind: 'offline' }, options);
       const { ratio, interval, verdict, order } = compared;
       const rates = (side: readonly TrialResult[]): number[] => side.map(({ fps }) => fps);
       return { ratio, interval, verdict, order, before: rates(compared.a), after: rates(compared.b) };
-    });
+    };
+    const record = await this.#measure('confirm', b, name, measure, [a]);
     const { ratio, interval } = record.result as unknown as Comparison;
     return { ratio, interval, measurements: [record.id] };
   }
 
   async quality(configuration: Configuration): Promise<Quality> {
-    const { quality } = this.#options;
-    const record = await this.#measure('quality', configuration, quality.name, () => quality.judge(configuration));
+    const { quality, judgedAgainst } = this.#options;
+    const judge = (): Promise<object> => quality.judge(configuration);
+    const record = await this.#measure('quality', configuration, quality.name, judge, judgedAgainst);
     return { ...(record.result as unknown as Omit<Quality, 'measurements'>), measurements: [record.id] };
   }
 
@@ -179,10 +184,8 @@ export class PipelineEvaluator implements Evaluator {
   }
 
   async #probe(part: InferPart): Promise<InferTimes> {
-    const { pipeline, environment, note, pictures, machine } = this.#options;
-    const { model, batch } = apply(pipeline, { ...this.#options.baseline, ...part });
-    const request = await prepareEngine({ model, batch, environment, onNotice: note }, part.engine);
-    this.#hashes.set(partKey(part), request.model.hash);
+    const { pictures, machine } = this.#options;
+    const request = await this.#prepare(part);
     const frames = await pictures.fittedTo(request.model.spec);
     const on = (threads: number): ReturnType<typeof engineAlone> =>
       engineAlone(request, frames, { seconds: PROBE_SECONDS, threads });
@@ -193,38 +196,77 @@ export class PipelineEvaluator implements Evaluator {
     return { oneThreadMs: one.cpuMsPerFrame, allThreadsMs: all.cpuMsPerFrame };
   }
 
+  #prepare(part: InferPart): ReturnType<typeof prepareEngine> {
+    const { pipeline, environment, note, baseline } = this.#options;
+    const { model, batch } = apply(pipeline, { ...baseline, ...part });
+    return prepareEngine({ model, batch, environment, onNotice: note }, part.engine);
+  }
+
+  /** Compiles the network if need be; null if that fails, then measuring it fails for the same reason. */
+  #modelHash(part: InferPart): Promise<string | null> {
+    const key = partKey(part);
+    let hash = this.#hashes.get(key);
+    if (hash === undefined) {
+      hash = this.#prepare(part).then(
+        ({ model }) => model.hash,
+        () => null,
+      );
+      this.#hashes.set(key, hash);
+    }
+    return hash;
+  }
+
+  /** The compiled network of a measurement, and the configurations that it is compared with. */
+  async #dependsOn(configuration: Configuration, against: readonly Configuration[]): Promise<Dependencies> {
+    const named = await Promise.all(
+      against.map(async (other) => ({ configuration: other, model: await this.#modelHash(other) })),
+    );
+    const model = (await this.#modelHash(configuration)) ?? 'cannot be compiled';
+    return { model, ...(named.length === 0 ? {} : { against: configHash(named) }) };
+  }
+
   /** Measures, unless the log has it from an interrupted run. A failure is logged, too. */
   async #measure(
     kind: MeasurementKind,
     configuration: Configuration,
     scenario: string,
     measure: () => Promise<object>,
+    against: readonly Configuration[] = [],
   ): Promise<LoggedRecord> {
     const { log, machine, note, signal } = this.#options;
+    signal.throwIfAborted();
     const key = [kind, configHash(configuration), scenario].join(' ');
     const used = this.#used.get(key) ?? 0;
     this.#used.set(key, used + 1);
-    const known = log.findAll(kind, configuration, scenario)[used];
+    const dependsOn = await this.#dependsOn(configuration, against);
+    const usable = log.findAll(kind, configuration, scenario, dependsOn);
+    const known = usable[used];
     if (known !== undefined && known.error !== null)
       throw new SightlineError('ENGINE_FAILED', `${known.error} (measured before as ${known.id})`);
     if (known !== undefined) return known;
+    const others = log.findAll(kind, configuration, scenario).length - usable.length;
+    if (used === 0 && others > 0)
+      note(`${others} earlier measurements of ${configuration.model} are left aside: a compiled model is another one`);
     const startedAt = new Date().toISOString();
     const startedMs = monoNowMs();
+    const modelHash = await this.#modelHash(configuration);
     const add = (result: object | null, error: string | null): Promise<LoggedRecord> =>
       log.add({
-        ...{ kind, configuration, scenario, startedAt, machine, result, error },
-        modelHash: this.#hashes.get(partKey(configuration)) ?? null,
+        ...{ kind, configuration, scenario, startedAt, machine, result, error, dependsOn, modelHash },
         seconds: (monoNowMs() - startedMs) / 1000,
       });
+    let result: object;
     try {
-      return await add(await measure(), null);
+      result = await measure();
     } catch (error) {
+      // An interrupted measurement says nothing about the configuration.
       signal.throwIfAborted();
       const message = error instanceof Error ? error.message : String(error);
       await add(null, message);
       note(`not measured: ${message}`);
       throw SightlineError.from(error, 'ENGINE_FAILED');
     }
+    return add(result, null);
   }
 }
 

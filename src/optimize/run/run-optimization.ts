@@ -1,4 +1,3 @@
-import { mkdir } from 'node:fs/promises';
 import { availableParallelism } from 'node:os';
 import { join } from 'node:path';
 import type { Environment } from '../../config/environment.ts';
@@ -33,9 +32,10 @@ import { planSearch, type SearchPlan } from '../search/plan-search.ts';
 import { qualityKey } from '../search/quality-book.ts';
 import { search } from '../search/search.ts';
 import { candidateModels } from './candidate-models.ts';
+import { dependenciesOf, leftAsideText } from './dependencies.ts';
 import { type MachineFormats, machineFormats } from './machine-formats.ts';
 import { PictureSample } from './picture-sample.ts';
-import { type LoggedRecord, PipelineEvaluator } from './pipeline-evaluator.ts';
+import { type Log, type LoggedRecord, PipelineEvaluator } from './pipeline-evaluator.ts';
 import { type Judgement, type Labels, QualityBench, withoutSkips } from './quality-bench.ts';
 import { openSubject, type Subject } from './subject.ts';
 
@@ -154,19 +154,47 @@ export async function optimize(request: OptimizeRequest): Promise<Optimization> 
   const startedMs = performance.now();
   const createdAt = new Date().toISOString();
   const start = await prepare(request);
+  try {
+    const log = await openLog(start, request);
+    try {
+      return await searchAndReport(start, log, request, { startedMs, createdAt });
+    } finally {
+      await log.close();
+    }
+  } finally {
+    await start.subject.close();
+  }
+}
+
+/** @throws CONFIG_INVALID for a log that cannot be read; COMMAND_INVALID if another run writes it. */
+async function openLog({ subject, machine, targets }: Start, request: OptimizeRequest): Promise<Log> {
+  const { labels, seed, resume, report, note } = request;
+  const { pipeline, recordings } = subject;
+  const dependsOn = await dependenciesOf({ pipeline, recordings, machine, targets, labels, seed });
+  const log: Log = await MeasurementLog.open(join(report, 'measurements.jsonl'), { resume, dependsOn });
+  if (log.leftAside !== null) note(leftAsideText(log.leftAside));
+  return log;
+}
+
+async function searchAndReport(
+  start: Start,
+  log: Log,
+  request: OptimizeRequest,
+  { startedMs, createdAt }: { readonly startedMs: number; readonly createdAt: string },
+): Promise<Optimization> {
   const { subject, baseline, space, shape, machine, targets } = start;
-  await mkdir(request.report, { recursive: true });
-  const log = await MeasurementLog.open<Configuration, object>(join(request.report, 'measurements.jsonl'), request);
   const { signal, note, environment, ffmpeg, seed, maxLoss, labels } = request;
+  const reference = referenceOf(start, baseline);
   const clip = parseStream({ ...withoutPolicy(subject.pipeline.streams[0]!), source: subject.clip }, {});
   const quality = new QualityBench({
     ...{ pipeline: subject.pipeline, baseline, labels, clip, maxLoss, seed, environment, ffmpeg, signal, note },
-    reference: referenceOf(start, baseline),
+    reference,
   });
   const pictures = await PictureSample.of(ffmpeg, subject.blocks, signal);
   const longSeconds = Math.min(MOST_LONG_SECONDS, Math.max(LEAST_LONG_SECONDS, request.budgetSeconds * LONG_RATIO));
   const common = { pipeline: subject.pipeline, baseline, environment, ffmpeg, machine, log, seed, signal, note };
-  const evaluator = new PipelineEvaluator({ ...common, targets, quality, pictures, longSeconds });
+  const judgedAgainst = reference === null ? [baseline] : [baseline, reference];
+  const evaluator = new PipelineEvaluator({ ...common, targets, quality, pictures, longSeconds, judgedAgainst });
   try {
     const hasTimeForCapacity = request.budgetSeconds >= LEAST_BUDGET_FOR_CAPACITY;
     const pacedSeconds = targets.length === 0 ? 0 : PACED.seconds + OPEN_SECONDS;
@@ -231,7 +259,6 @@ export async function optimize(request: OptimizeRequest): Promise<Optimization> 
     };
   } finally {
     await pictures.close();
-    await subject.close();
   }
 }
 

@@ -11,7 +11,7 @@ import { joinArguments } from '../../decode/ffmpeg-command.ts';
 import { probeSource } from '../../decode/probe.ts';
 import { runFfmpeg } from '../../decode/run-ffmpeg.ts';
 import { SightlineError } from '../../errors/sightline-error.ts';
-import { parseSource } from '../../source/parse-source.ts';
+import { parseSource, sourcePath, sourceScheme } from '../../source/parse-source.ts';
 
 /** What is optimised. */
 export interface Subject {
@@ -21,6 +21,8 @@ export interface Subject {
   readonly text: string;
   /** Its streams read `clip` instead of the recording. */
   readonly pipeline: PipelineConfig;
+  /** Paths of the recordings that the streams name, each once. */
+  readonly recordings: readonly string[];
   /** Size of the first stream's pictures, and its length if it states one. */
   readonly picture: { readonly width: number; readonly height: number; readonly durationUs: number | null };
   /** Parts of the first stream's file, spread evenly over it, in the order of their times; at least one. */
@@ -68,7 +70,18 @@ export async function openSubject(
       stream.source === first.source ? { ...stream, source: clip } : stream,
     );
     const picture = { width, height, durationUs };
-    return { name, text: written.text, pipeline: { ...pipeline, streams }, picture, blocks: cut.blocks, clip, close };
+    const files = pipeline.streams.map((stream) => stream.source).filter((text) => sourceScheme(text) === 'file');
+    const recordings = [...new Set(files.map(sourcePath))];
+    return {
+      name,
+      text: written.text,
+      pipeline: { ...pipeline, streams },
+      picture,
+      recordings,
+      blocks: cut.blocks,
+      clip,
+      close,
+    };
   } catch (error) {
     await close();
     throw error;

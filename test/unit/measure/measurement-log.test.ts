@@ -1,8 +1,10 @@
+import { spawn } from 'node:child_process';
+import { once } from 'node:events';
 import { appendFileSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
-import { configHash, MeasurementLog } from '../../../src/measure/measurement-log.ts';
+import { configHash, type LogOptions, MeasurementLog } from '../../../src/measure/measurement-log.ts';
 
 interface Config {
   readonly model: string;
@@ -12,26 +14,43 @@ interface Result {
   readonly fps: number;
 }
 
-const MACHINE = { cpuModel: 'c', cores: 2, memoryBytes: 1, system: 's', versions: { node: 'v20' } };
+const MACHINE = { cpuModel: 'c', cores: 2, memoryBytes: 1, system: 's', gpus: [], versions: { node: 'v20' } };
 
 function record(configuration: Config, fps: number | null = 10, kind: 'trial' | 'confirm' = 'trial') {
   return {
     ...{ kind, modelHash: null, configuration, scenario: 'offline', startedAt: '2026-01-01T00:00:00.000Z', seconds: 3 },
-    ...{ machine: MACHINE, result: fps === null ? null : { fps }, error: fps === null ? 'no engine' : null },
+    ...{
+      machine: MACHINE,
+      dependsOn: {},
+      result: fps === null ? null : { fps },
+      error: fps === null ? 'no engine' : null,
+    },
   };
 }
 
 describe('the log of measurements', () => {
   let folder: string;
   let path: string;
-  const open = (resume: boolean) => MeasurementLog.open<Config, Result>(path, { resume });
+  let opened: MeasurementLog<Config, Result> | null;
+
+  /** Opens the log as the next run does, after the one before has ended. */
+  async function open(resume: boolean, dependsOn: LogOptions['dependsOn'] = () => ({ recording: 'r' })) {
+    await opened?.close();
+    opened = null;
+    opened = await MeasurementLog.open<Config, Result>(path, { resume, dependsOn });
+    return opened;
+  }
 
   beforeEach(() => {
     folder = mkdtempSync(join(tmpdir(), 'sightline-log-'));
     path = join(folder, 'new', 'measurements.jsonl');
+    opened = null;
   });
 
-  afterEach(() => rmSync(folder, { recursive: true, force: true }));
+  afterEach(async () => {
+    await opened?.close();
+    rmSync(folder, { recursive: true, force: true });
+  });
 
   it('numbers measurements, and writes each as one line at once', async () => {
     const log = await open(false);
@@ -87,6 +106,84 @@ describe('the log of measurements', () => {
     await log.add(record({ model: 'a', threads: 1 }));
     appendFileSync(path, '{"id":"x"}\n');
     await expect(open(true)).rejects.toThrow(/line 2: expected a measurement, received/);
+  });
+
+  it('what was measured with another recording is left aside, counted and kept in the file', async () => {
+    const log = await open(false, () => ({ recording: 'a', machine: 'x' }));
+    await log.add(record({ model: 'a', threads: 1 }));
+    await log.add(record({ model: 'b', threads: 1 }));
+    const other = await open(true, () => ({ recording: 'b', machine: 'x' }));
+    expect(other.records).toEqual([]);
+    expect(other.find('trial', { model: 'a', threads: 1 }, 'offline')).toBeNull();
+    expect(other.leftAside).toEqual({ count: 2, of: 2, because: { recording: 2 } });
+    // Ids go on behind those that are left aside.
+    expect((await other.add(record({ model: 'a', threads: 1 }, 20))).id).toBe('m003');
+    const back = await open(true, () => ({ recording: 'a', machine: 'x' }));
+    expect(back.records.map(({ id }) => id)).toEqual(['m001', 'm002']);
+    expect(back.leftAside).toEqual({ count: 1, of: 3, because: { recording: 1 } });
+    expect((await back.add(record({ model: 'c', threads: 1 }))).id).toBe('m004');
+  });
+
+  it('a record may differ in several things, and each kind depends on its own', async () => {
+    const log = await open(false, (kind) => ({ machine: 'x', ...(kind === 'confirm' ? { labels: '1' } : {}) }));
+    await log.add(record({ model: 'a', threads: 1 }, 10, 'trial'));
+    await log.add(record({ model: 'a', threads: 1 }, 10, 'confirm'));
+    const labels = await open(true, (kind) => ({ machine: 'x', ...(kind === 'confirm' ? { labels: '2' } : {}) }));
+    expect(labels.records.map(({ kind }) => kind)).toEqual(['trial']);
+    const both = await open(true, (kind) => ({ machine: 'y', ...(kind === 'confirm' ? { labels: '2' } : {}) }));
+    expect(both.leftAside).toEqual({ count: 2, of: 2, because: { machine: 2, labels: 1 } });
+  });
+
+  it('a record from before records named what they depend on is left aside', async () => {
+    await open(false);
+    const { dependsOn: _, ...old } = record({ model: 'a', threads: 1 });
+    appendFileSync(path, `${JSON.stringify({ id: 'm089', configHash: 'x', ...old })}\n`.repeat(2));
+    const log = await open(true);
+    expect(log.leftAside).toMatchObject({ count: 2 });
+    expect((await log.add(record({ model: 'a', threads: 1 }))).id).toBe('m090');
+  });
+
+  it('a measurement of another compiled model is not found', async () => {
+    const log = await open(false);
+    const configuration = { model: 'a', threads: 1 };
+    await log.add({ ...record(configuration), dependsOn: { model: '1' } });
+    expect(log.findAll('trial', configuration, 'offline', { model: '2' })).toEqual([]);
+    expect(log.findAll('trial', configuration, 'offline', { model: '1' })).toHaveLength(1);
+    expect(log.findAll('trial', configuration, 'offline')).toHaveLength(1);
+  });
+
+  it('a second run in the same folder is refused and destroys nothing', async () => {
+    const log = await open(false);
+    await log.add(record({ model: 'a', threads: 1 }));
+    for (const resume of [true, false]) {
+      const second = MeasurementLog.open(path, { resume, dependsOn: () => ({}) });
+      await expect(second).rejects.toMatchObject({
+        code: 'COMMAND_INVALID',
+        message: expect.stringMatching(/process \d+ on .* writes its measurements there; wait until it ends/),
+      });
+    }
+    expect(readFileSync(path, 'utf8').trimEnd().split('\n')).toHaveLength(1);
+    expect((await open(true)).records).toHaveLength(1);
+  });
+
+  it('the lock of a process that was killed does not hold', async () => {
+    const holder = spawn(process.execPath, ['-e', 'setInterval(() => {}, 1000)']);
+    await open(false);
+    await opened!.close();
+    opened = null;
+    // What a run that is killed with SIGKILL leaves behind: its lock, with its identity.
+    const log = await MeasurementLog.open(path, { resume: true, dependsOn: () => ({}) });
+    const lock = JSON.parse(readFileSync(`${path}.lock`, 'utf8')) as Record<string, unknown>;
+    await log.close();
+    const started = readFileSync(`/proc/${holder.pid}/stat`, 'latin1').split(') ')[1]!.split(' ')[19];
+    writeFileSync(`${path}.lock`, JSON.stringify({ ...lock, pid: holder.pid, started }));
+    await expect(MeasurementLog.open(path, { resume: true, dependsOn: () => ({}) })).rejects.toMatchObject({
+      code: 'COMMAND_INVALID',
+    });
+    const ended = once(holder, 'exit');
+    holder.kill('SIGKILL');
+    await ended;
+    expect((await open(true)).records).toEqual([]);
   });
 
   it('a new run starts with an empty file', async () => {
