@@ -3,9 +3,9 @@ import { batchConfig } from '../config/batch.ts';
 import { check } from '../config/check.ts';
 import { type CocoFigures, scoreDetections } from '../evaluate/average-precision.ts';
 import { categoryIdsOfClasses } from '../evaluate/class-categories.ts';
-import type { CocoAnnotations } from '../evaluate/coco-dataset.ts';
+import type { CocoAnnotations, CocoResult } from '../evaluate/coco-dataset.ts';
 import { cocoResultsOf } from '../evaluate/recorded-results.ts';
-import { collectOnImages } from '../optimize/gate/collect-results.ts';
+import { type CollectedResults, collectOnImages } from '../optimize/gate/collect-results.ts';
 import { type CliIo, note } from './cli-io.ts';
 import { type ModelFlags, modelConfigOf } from './model-flags.ts';
 import { type Progress, startProgress } from './progress.ts';
@@ -38,6 +38,26 @@ export async function evaluateModel(
   annotations: CocoAnnotations,
   io: CliIo,
 ): Promise<Evaluation> {
+  const { collected, results } = await detectOnLabels(flags, annotations, io);
+  const { spec, engine, provider, precision, seconds } = collected;
+  const { length } = annotations.images;
+  return {
+    ...{ model: spec.name, engine, provider, precision },
+    inputSize: `${spec.input.width}x${spec.input.height}`,
+    resizeBy: flags.resizeBy,
+    tiles: flags.tiles ?? null,
+    images: length,
+    imagesPerSecond: length / seconds,
+    figures: scoreDetections(annotations, results),
+  };
+}
+
+/** Runs a model on the pictures of an annotations file. @throws as `evaluateModel` */
+export async function detectOnLabels(
+  flags: ModelFlags & Pick<ViewFlags, 'tiles'> & { readonly images: string; readonly resizeBy: ResizeBy },
+  annotations: CocoAnnotations,
+  io: CliIo,
+): Promise<{ readonly collected: CollectedResults; readonly results: readonly CocoResult[] }> {
   const { images } = annotations;
   const { tiles } = flags;
   let progress: Progress | null = null;
@@ -62,16 +82,7 @@ export async function evaluateModel(
         settings: tiles === undefined ? {} : viewSettingsOf({ tiles }),
       },
     );
-    const { spec, engine, provider, precision, seconds } = collected;
-    return {
-      ...{ model: spec.name, engine, provider, precision },
-      inputSize: `${spec.input.width}x${spec.input.height}`,
-      resizeBy: flags.resizeBy,
-      tiles: tiles ?? null,
-      images: images.length,
-      imagesPerSecond: images.length / seconds,
-      figures: scoreDetections(annotations, cocoResultsOf(collected, annotations)),
-    };
+    return { collected, results: cocoResultsOf(collected, annotations) };
   } finally {
     (progress as Progress | null)?.stop();
   }

@@ -13,7 +13,7 @@ import { type CliIo, note, print, printJson } from './cli-io.ts';
 import { addFileFlags, type FileFlags, modelConfigOf } from './model-flags.ts';
 import { demoPictures, detectInPictures, drawPictures, picturesIn } from './sample-pictures.ts';
 import { table } from './table.ts';
-import { type Preparation, scoreByRunning, type Trial, tryPreparations } from './try-preparations.ts';
+import { judgeByRunning, type Preparation, type Trial, tryPreparations } from './try-preparations.ts';
 
 interface AddFlags extends FileFlags {
   readonly name?: string;
@@ -117,8 +117,8 @@ async function trialsOf(file: string, inferred: Manifest, flags: AddFlags, io: C
   // Mean and standard deviation are only valid for one range and channel order.
   if (inferred.input.mean.some((value) => value !== 0))
     for (const setting of ['color', 'range'] as const) fixed.add(setting);
-  const score = scoreByRunning({ ...fileFlagsOf(flags), model: file, images: flags.images! }, annotations, io);
-  return { ...(await tryPreparations(start, fixed, score)), pictures: annotations.images.length };
+  const judge = judgeByRunning({ ...fileFlagsOf(flags), model: file, images: flags.images! }, annotations, io);
+  return { ...(await tryPreparations(start, fixed, judge)), pictures: annotations.images.length };
 }
 
 function firstPictures(dataset: CocoAnnotations, max: number): CocoAnnotations {
@@ -211,20 +211,38 @@ function report({ manifest, name, path, trials, drawn, counts, doubts }: Added, 
     printJson(io, { ...summary, trials: trials?.trials ?? [], pictures, doubts });
     return;
   }
-  if (trials !== null) {
-    const rows = trials.trials.map((trial) => [
-      trial === trials.best ? '*' : '',
-      ...[trial.color, `0..${trial.range}`, trial.resize, trial.ap.toFixed(4), trial.ap50.toFixed(4)],
-    ]);
-    print(io, table([['', 'colours', 'range', 'resize', 'AP', 'AP50'], ...rows]));
-    print(io, `* chosen; ${trials.pictures} pictures\n`);
-  }
-  const { width, height, colours, range, resize } = input;
-  print(
-    io,
-    `${name}: ${family}, ${width}x${height}, ${colours} 0..${range[1]}, ${resize.mode}, ${classes.length} classes`,
-  );
-  print(io, `manifest ${path}`);
+  if (trials !== null) print(io, trialsTable(trials));
   for (const picture of pictures) print(io, `${picture.path}: ${picture.boxes} boxes`);
-  print(io, doubts.length === 0 ? `Use it with --model ${name}` : 'The result looks wrong: see the warnings above.');
+  if (doubts.length > 0) print(io, 'The result looks wrong: see the warnings above.');
+  const { width, height, colours, range, resize } = input;
+  const fit =
+    resize.mode === 'stretch' ? 'stretch' : `letterbox ${resize.anchor === 'center' ? 'centred' : 'top left'}`;
+  const settings = `${family}, ${width}x${height}, ${colours} 0..${range[1]}, ${fit}, ${classes.length} classes`;
+  print(io, `written: ${path} (${settings}${choiceOf(trials)}); use it with --model ${name}`);
+}
+
+function trialsTable({ trials, best, pictures }: Trials): string {
+  const rows = trials.map((trial) => [
+    trial === best ? '*' : '',
+    ...[trial.color, `0..${trial.range}`, trial.resize, trial.ap.toFixed(4), trial.ap50.toFixed(4)],
+    trial.gain === null ? '' : `${signed(trial.gain.ap)} (${trial.gain.interval.map(signed).join(' to ')})`,
+  ]);
+  return [
+    table([['', 'colours', 'range', 'resize', 'AP', 'AP50', 'gain'], ...rows]),
+    `* chosen; ${pictures} pictures, all with onnx in f32; a change is kept if its gain is certainly above 0\n`,
+  ].join('\n');
+}
+
+/** Says whether the pictures decided. */
+function choiceOf(trials: Trials | null): string {
+  if (trials === null) return '';
+  const why =
+    trials.best === trials.trials[0]
+      ? "the file's and family's defaults: no other setting is certainly better"
+      : 'better than the defaults with certainty';
+  return `; ${why} on ${trials.pictures} pictures`;
+}
+
+function signed(value: number): string {
+  return `${value < 0 ? '' : '+'}${value.toFixed(3)}`;
 }

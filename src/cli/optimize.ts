@@ -17,6 +17,7 @@ import type { SearchPlan } from '../optimize/search/plan-search.ts';
 import { type CliIo, note, print, printJson } from './cli-io.ts';
 import { quantiseFor } from './models-compile.ts';
 import { ReportedFailure } from './reported-failure.ts';
+import { INTERRUPTED } from './run-program.ts';
 import { table } from './table.ts';
 
 interface OptimizeFlags {
@@ -85,10 +86,23 @@ async function runOptimize(subject: string, flags: OptimizeFlags, io: CliIo): Pr
     else print(io, planText(plan));
     return;
   }
-  const outcome = await optimize(request);
+  const outcome = await unlessInterrupted(request, io);
   if (flags.json === true) printJson(io, outcome);
   else print(io, outcomeText(outcome));
   if (!outcome.targetsMet) throw new ReportedFailure({ message: 'a target was not met', exitCode: 3 });
+}
+
+/** @throws as `optimize`; ReportedFailure after a signal. */
+async function unlessInterrupted(request: OptimizeRequest, io: CliIo): Promise<Optimization> {
+  try {
+    return await optimize(request);
+  } catch (error) {
+    // A stopped measurement fails in many ways.
+    if (!io.stop.aborted) throw error;
+    const log = join(request.report, 'measurements.jsonl');
+    note(io, `interrupted: the measurements so far are in ${log}; the same command with --resume goes on with them`);
+    throw new ReportedFailure({ message: 'interrupted', exitCode: INTERRUPTED });
+  }
 }
 
 /** @throws COMMAND_INVALID, DATASET_INVALID, FFMPEG_MISSING */

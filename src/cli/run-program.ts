@@ -3,11 +3,14 @@ import { SightlineError } from '../errors/sightline-error.ts';
 import type { CliIo } from './cli-io.ts';
 import { ReportedFailure } from './reported-failure.ts';
 
+/** As shells report a program that SIGINT ended. */
+export const INTERRUPTED = 130;
+
 /**
  * Runs one command line of a program.
  *
  * @param args - without node and script.
- * @returns the exit code: 0 success, 1 failed while running, 2 wrong command or configuration, 3 a target was not met.
+ * @returns the exit code: 0 success, 1 failed while running, 2 wrong command or configuration, 3 a target was not met, 130 interrupted.
  */
 export async function runProgram(program: Command, args: readonly string[], io: CliIo): Promise<number> {
   configure(program, io);
@@ -15,6 +18,10 @@ export async function runProgram(program: Command, args: readonly string[], io: 
     await program.parseAsync(args, { from: 'user' });
     return 0;
   } catch (error) {
+    if (io.stop.aborted && error === io.stop.reason) {
+      io.stderr.write('interrupted\n');
+      return INTERRUPTED;
+    }
     return reportError(error, io);
   }
 }

@@ -1,7 +1,9 @@
 import { SightlineError } from '../errors/sightline-error.ts';
-import type { CocoAnnotations } from '../evaluate/coco-dataset.ts';
+import { scoreDetections } from '../evaluate/average-precision.ts';
+import type { CocoAnnotations, CocoResult } from '../evaluate/coco-dataset.ts';
+import { comparePrecision } from '../evaluate/precision-loss.ts';
 import { type CliIo, note } from './cli-io.ts';
-import { evaluateModel } from './evaluate-model.ts';
+import { detectOnLabels } from './evaluate-model.ts';
 import type { FileFlags } from './model-flags.ts';
 
 /** How a picture is prepared for a network, as values of the flags. */
@@ -10,6 +12,13 @@ export type Preparation = Required<Pick<FileFlags, 'color' | 'range' | 'resize'>
 export interface Trial extends Preparation {
   readonly ap: number;
   readonly ap50: number;
+  /** What it was compared with, and how much AP it gains, with the interval that decides; null for the first. */
+  readonly gain: Gain | null;
+}
+
+export interface Gain {
+  readonly ap: number;
+  readonly interval: readonly [low: number, high: number];
 }
 
 /** Range comes first: with the wrong range the network finds nothing, so no other setting makes a difference. */
@@ -21,55 +30,87 @@ const ALTERNATIVES = {
 
 type Setting = keyof typeof ALTERNATIVES;
 
-/** Scores one preparation: average precision overall and at IoU 0.5; null if the network does not support it. */
-export type Score = (preparation: Preparation) => Promise<{ readonly ap: number; readonly ap50: number } | null>;
+/** What one preparation scores, and what was found with it. */
+export interface Scored<Found> {
+  readonly ap: number;
+  readonly ap50: number;
+  readonly found: Found;
+}
+
+export interface Judge<Found> {
+  /** Runs one preparation, all of them on the same engine; null if the network does not support it. */
+  score(preparation: Preparation): Promise<Scored<Found> | null>;
+  /** Compares two preparations picture by picture. */
+  compare(base: Found, other: Found): Promise<Gain>;
+}
 
 /**
- * Searches for the preparation with the best average precision: changes one setting at a time and keeps a change only if it
- * scores higher.
+ * Searches for the preparation with the best average precision: changes one setting at a time. The start is the family's default,
+ * so a change is kept only if it is better with certainty.
  *
  * @param fixed - settings that the user or the file determines.
  * @returns all trials in order, and the best of them.
  */
-export async function tryPreparations(
+export async function tryPreparations<Found>(
   start: Preparation,
   fixed: ReadonlySet<Setting>,
-  score: Score,
+  judge: Judge<Found>,
 ): Promise<{ trials: Trial[]; best: Trial }> {
-  let best: Trial = { ...start, ...((await score(start)) ?? { ap: 0, ap50: 0 }) };
+  const first = await judge.score(start);
+  let best: Trial = { ...start, ap: first?.ap ?? 0, ap50: first?.ap50 ?? 0, gain: null };
+  let bestFound: Found | null = first?.found ?? null;
   const trials = [best];
   for (const setting of Object.keys(ALTERNATIVES) as Setting[]) {
     if (fixed.has(setting)) continue;
-    const base = best;
+    const [base, baseFound] = [best, bestFound];
     for (const value of ALTERNATIVES[setting]) {
       if (value === base[setting]) continue;
       const { color, range, resize } = base;
       const preparation: Preparation = { color, range, resize, [setting]: value };
-      const figures = await score(preparation);
-      if (figures === null) continue;
-      const trial = { ...preparation, ...figures };
+      const scored = await judge.score(preparation);
+      if (scored === null) continue;
+      const { ap, ap50, found } = scored;
+      // What cannot be run is worse than anything that can.
+      const gain = baseFound === null ? null : await judge.compare(baseFound, found);
+      const trial: Trial = { ...preparation, ap, ap50, gain };
       trials.push(trial);
-      if (trial.ap > best.ap) best = trial;
+      const isBetter = gain === null || gain.interval[0] > 0;
+      if (isBetter && (bestFound === null || ap > best.ap)) [best, bestFound] = [trial, found];
     }
   }
   return { trials, best };
 }
 
-/** Returns a score function that runs the model on the labelled pictures. */
-export function scoreByRunning(
+/** The same for all trials, whatever is fastest: `auto` may choose another engine for each. */
+const ENGINE = { engine: 'onnx', provider: 'cpu', precision: 'f32' } as const;
+const BOOTSTRAP = { seed: 1, resamples: 1000 } as const;
+/** Normal quantile for two-sided 5 %, shared by the four comparisons of a search (Bonferroni). */
+const DEVIATIONS = 2.5;
+
+/** Returns a judge that runs the model on the labelled pictures. */
+export function judgeByRunning(
   flags: FileFlags & { readonly model: string; readonly images: string },
   annotations: CocoAnnotations,
   io: CliIo,
-): Score {
-  return async (preparation) => {
-    note(io, `trying --color ${preparation.color} --range ${preparation.range} --resize ${preparation.resize}`);
-    try {
-      const { figures } = await evaluateModel({ ...flags, ...preparation, resizeBy: 'sharp' }, annotations, io);
-      return { ap: figures.AP, ap50: figures.AP50 };
-    } catch (error) {
-      // A network with u8 input supports one range only.
-      if (error instanceof SightlineError && error.code === 'COMPILE_UNSUPPORTED') return null;
-      throw error;
-    }
+): Judge<readonly CocoResult[]> {
+  return {
+    score: async (preparation) => {
+      note(io, `trying --color ${preparation.color} --range ${preparation.range} --resize ${preparation.resize}`);
+      try {
+        const request = { ...flags, ...preparation, ...ENGINE, resizeBy: 'sharp' } as const;
+        const { results: found } = await detectOnLabels(request, annotations, io);
+        const { AP: ap, AP50: ap50 } = scoreDetections(annotations, found);
+        return { ap, ap50, found };
+      } catch (error) {
+        // A network with u8 input supports one range only.
+        if (error instanceof SightlineError && error.code === 'COMPILE_UNSUPPORTED') return null;
+        throw error;
+      }
+    },
+    compare: async (base, other) => {
+      const { loss, standardError } = (await comparePrecision(annotations, base, other, BOOTSTRAP)).overall;
+      const half = DEVIATIONS * standardError;
+      return { ap: -loss, interval: [-loss - half, -loss + half] };
+    },
   };
 }

@@ -1,15 +1,29 @@
 import { describe, expect, it } from 'vitest';
-import { type Preparation, tryPreparations } from '../../../src/cli/try-preparations.ts';
+import { type Judge, type Preparation, type Scored, tryPreparations } from '../../../src/cli/try-preparations.ts';
 
 const START: Preparation = { color: 'rgb', range: 1, resize: 'letterbox' };
 
+/** Judges by figures alone: a gain is certain if it is above `noise`. */
+function judgeOf(
+  score: (preparation: Preparation) => Omit<Scored<number>, 'found'> | null,
+  noise = 0.001,
+): Judge<number> {
+  return {
+    score: async (preparation) => {
+      const scored = score(preparation);
+      return scored === null ? null : { ...scored, found: scored.ap };
+    },
+    compare: async (base, other) => ({ ap: other - base, interval: [other - base - noise, other - base + noise] }),
+  };
+}
+
 /** A network trained with one preparation: another range finds nothing, other channel orders or resize rules score less. */
-function trainedOn(truth: Preparation) {
-  return async ({ color, range, resize }: Preparation) => {
+function trainedOn(truth: Preparation, noise?: number): Judge<number> {
+  return judgeOf(({ color, range, resize }) => {
     const ap =
       range === truth.range ? 0.5 - (color === truth.color ? 0 : 0.1) - (resize === truth.resize ? 0 : 0.02) : 0;
     return { ap, ap50: ap };
-  };
+  }, noise);
 }
 
 describe('choosing the preparation by average precision', () => {
@@ -36,10 +50,32 @@ describe('choosing the preparation by average precision', () => {
   });
 
   it('keeps the start if others are equal, and skips preparations that cannot be run', async () => {
-    const { best, trials } = await tryPreparations(START, new Set(), async ({ range }) =>
-      range === 255 ? null : { ap: 0.25, ap50: 0.5 },
+    const { best, trials } = await tryPreparations(
+      START,
+      new Set(),
+      judgeOf(({ range }) => (range === 255 ? null : { ap: 0.25, ap50: 0.5 })),
     );
-    expect(best).toEqual({ ...START, ap: 0.25, ap50: 0.5 });
+    expect(best).toEqual({ ...START, ap: 0.25, ap50: 0.5, gain: null });
     expect(trials.some(({ range }) => range === 255)).toBe(false);
+  });
+
+  it('keeps the default resize rule while a better score may be chance', async () => {
+    const truth = { ...START, resize: 'letterbox-top-left' };
+    expect((await tryPreparations(START, new Set(), trainedOn(truth, 0.03))).best.resize).toBe('letterbox');
+    expect((await tryPreparations(START, new Set(), trainedOn(truth, 0.01))).best.resize).toBe('letterbox-top-left');
+  });
+
+  it('takes any preparation that can be run where the default cannot', async () => {
+    const judge = judgeOf(({ range }) => (range === 1 ? null : { ap: 0.2, ap50: 0.3 }));
+    expect((await tryPreparations(START, new Set(), judge)).best).toMatchObject({ range: 255, ap: 0.2 });
+  });
+
+  it('states the gain of each trial over the setting before it', async () => {
+    const { trials } = await tryPreparations(START, new Set(['range', 'color']), trainedOn(START));
+    expect(trials.map(({ resize, gain }) => [resize, gain?.ap.toFixed(2)])).toEqual([
+      ['letterbox', undefined],
+      ['stretch', '-0.02'],
+      ['letterbox-top-left', '-0.02'],
+    ]);
   });
 });
