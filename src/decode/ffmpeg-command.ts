@@ -325,6 +325,8 @@ export function reencodeArguments(
     .videoFilters([end, `select=${within.join('+')}`])
     .outputOptions([
       ...['-map 0:v:0', '-an', '-sn', '-dn', ...NO_TAGS, ...passthrough(ffmpegMajor)],
+      // By default times are rounded to the nominal rate, and a key frame may be forced on the frame before its part.
+      `-enc_time_base 1/${ENCODER_OPTIONS[encoder].ticks}`,
       ...[`-c:v ${encoder}`, ...NEARLY_LOSSLESS[encoder], `-force_key_frames ${startsUs.map(seconds).join(',')}`],
       ...segments(startsUs.slice(1), 'matroska'),
     ])
@@ -334,7 +336,7 @@ export function reencodeArguments(
 }
 
 /**
- * Fast, and visibly the same: PSNR 48 to 50 dB on camera pictures (docs/adr/0032). No B-frames, so that a file has all frames up to
+ * Fast, and visibly the same: PSNR 52 to 63 dB on five clips (docs/adr/0032). No B-frames, so that a file has all frames up to
  * its end.
  */
 const NEARLY_LOSSLESS: Readonly<Record<VideoEncoderName, readonly string[]>> = {

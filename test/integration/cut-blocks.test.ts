@@ -26,7 +26,7 @@ interface Recording {
   /** Distance of key frames in frames. */
   readonly keyint: number;
   readonly x264?: string;
-  readonly filter?: string;
+  readonly filter?: string | undefined;
 }
 
 /** Small pictures that differ from frame to frame. */
@@ -251,6 +251,18 @@ describe('blocks of a short recording', () => {
     expect(isCopied).toBe(false);
     expect(places(blocks)).toEqual([0, 10]);
     expect(blocks.map(({ frames }) => frames)).toEqual([100, 100]);
+    await expectFrames(blocks);
+  });
+
+  it.each([
+    ['a constant rate', undefined],
+    ['a variable rate', 'select=lt(mod(n\\,7)\\,4)'],
+  ])('with a single key frame and %s lose no picture at the borders of blocks', async (name, filter) => {
+    const path = await make(`borders of ${name}.mp4`, { seconds: 79.5, fps: 10, keyint: 9999, filter });
+    const { blocks } = await cut(path);
+    expect(blocks).toHaveLength(8);
+    expectInOrder(blocks);
+    expect(blocks.reduce((sum, { frames }) => sum + frames, 0)).toBe((await pictures(path)).length);
     await expectFrames(blocks);
   });
 
