@@ -1,9 +1,8 @@
 import { execFile } from 'node:child_process';
-import { accessSync, constants, statSync } from 'node:fs';
 import { createRequire } from 'node:module';
-import { delimiter, join } from 'node:path';
 import { promisify } from 'node:util';
 import { SightlineError } from '../errors/sightline-error.ts';
+import { findProgram, isExecutable } from '../process/find-program.ts';
 
 export interface FfmpegBinary {
   readonly path: string;
@@ -28,11 +27,8 @@ export interface FfmpegSearch {
  */
 export async function findFfmpeg(search: FfmpegSearch): Promise<FfmpegBinary> {
   if (search.path !== undefined && search.path !== '') return describe(search.path, 'setting');
-  const name = process.platform === 'win32' ? 'ffmpeg.exe' : 'ffmpeg';
-  for (const folder of search.searchPath.split(delimiter)) {
-    const path = join(folder, name);
-    if (folder !== '' && isExecutable(path)) return describe(path, 'PATH');
-  }
+  const found = findProgram('ffmpeg', search.searchPath);
+  if (found !== null) return describe(found, 'PATH');
   const packaged = packagedPath();
   if (packaged !== null) return describe(packaged, '@ffmpeg-installer/ffmpeg');
   throw new SightlineError(
@@ -47,15 +43,6 @@ function packagedPath(): string | null {
     return isExecutable(path) ? path : null;
   } catch {
     return null;
-  }
-}
-
-function isExecutable(path: string): boolean {
-  try {
-    accessSync(path, constants.X_OK);
-    return statSync(path).isFile();
-  } catch {
-    return false;
   }
 }
 
