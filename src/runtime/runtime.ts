@@ -366,7 +366,7 @@ export class Runtime {
         this.#meter.addInferMs(inferMs);
         this.partTimes.addBatch(times);
       },
-      onBatchFailed: (error) => this.#reportFailedBatch(error),
+      onBatchFailed: (error, frames) => this.#onBatchFailed(error, frames),
       onThreadLost: (error, model) =>
         this.emitEvent('engine-restarted', undefined, `${error.message}; it is being restarted`, { model }),
       onThreadRestarted: () => this.emitEvent('engine-restarted', undefined, 'an inference thread has restarted'),
@@ -414,7 +414,8 @@ export class Runtime {
   }
 
   /** Reports at most once a second: a model that fails on every batch must not flood the log. */
-  #reportFailedBatch(error: SightlineError): void {
+  #onBatchFailed(error: SightlineError, frames: number): void {
+    this.partTimes.addFailed(frames);
     this.#failedBatches += 1;
     const now = monoNowMs();
     if (now - this.#failuresReportedMs < REPORT_INTERVAL_MS) return;

@@ -17,6 +17,8 @@ export interface PartSums {
   readonly threadWaitMs: number;
   readonly inferMs: number;
   readonly postprocessMs: number;
+  /** Frames whose inference failed; one that fails, is retried and fails again counts twice. */
+  readonly failedFrames: number;
   /** Frames that trackers and counters saw. */
   readonly trackedFrames: number;
   readonly trackMs: number;
@@ -35,6 +37,7 @@ export class PartTimes {
   #threadWaitMs = 0;
   #inferMs = 0;
   #postprocessMs = 0;
+  #failedFrames = 0;
   #trackedFrames = 0;
   #trackMs = 0;
   #sentFrames = 0;
@@ -46,6 +49,10 @@ export class PartTimes {
     this.#threadWaitMs += frames * waitMs;
     this.#inferMs += frames * inferMs;
     this.#postprocessMs += frames * postprocessMs;
+  }
+
+  addFailed(frames: number): void {
+    this.#failedFrames += frames;
   }
 
   addTrack(ms: number): void {
@@ -64,6 +71,7 @@ export class PartTimes {
       threadWaitMs: this.#threadWaitMs,
       inferMs: this.#inferMs,
       postprocessMs: this.#postprocessMs,
+      failedFrames: this.#failedFrames,
       trackedFrames: this.#trackedFrames,
       trackMs: this.#trackMs,
       sentFrames: this.#sentFrames,

@@ -37,8 +37,8 @@ export interface StreamPolicy extends BatchStreamOptions {
 export interface SchedulerEvents {
   /** An inference thread finished a batch that took `inferMs`, all its calls together. */
   onBusy(inferMs: number, times: BatchTimes): void;
-  /** A batch failed; its thread may still run. Called once per batch. */
-  onBatchFailed(error: SightlineError): void;
+  /** A batch failed; its thread may still run. Called once per batch. @param frames - of those that were being inferred. */
+  onBatchFailed(error: SightlineError, frames: number): void;
   /** @param model - name of the instance. */
   onThreadLost(error: SightlineError, model: string): void;
   onThreadRestarted(): void;
@@ -350,7 +350,7 @@ export class Scheduler {
   }
 
   #onFailed(instance: Instance, batch: SubmittedBatch, error: SightlineError, wasRunning: boolean): void {
-    this.#events.onBatchFailed(error);
+    this.#events.onBatchFailed(error, wasRunning ? batch.frames.length : 0);
     // In reverse, since each frame is requeued before the others.
     for (const frame of batch.frames.toReversed()) {
       if (wasRunning) frame.failures += 1;

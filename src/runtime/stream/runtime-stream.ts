@@ -99,6 +99,11 @@ export class RuntimeStream implements LaneListener, ServedStream, LedgerPort {
     return this.#decodeErrors;
   }
 
+  /** Times that its source was reopened. */
+  get reconnectCount(): number {
+    return this.#reconnects;
+  }
+
   /** Frames that entered and were dropped, for any reason. */
   get droppedCount(): number {
     return Object.values(this.telemetry.frames(0).dropped).reduce((sum, count) => sum + count, 0);

@@ -73,7 +73,14 @@ describe('the parts of a latency', () => {
       inferMs: 40,
       postprocessMs: 8,
       sentFrames: 0,
+      failedFrames: 0,
     });
+  });
+
+  it('count the frames whose inference failed apart', () => {
+    const before = times.sums();
+    times.addFailed(3);
+    expect(subtractSums(times.sums(), before)).toMatchObject({ failedFrames: 3, inferredFrames: 0 });
   });
 });
 

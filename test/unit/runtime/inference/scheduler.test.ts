@@ -24,6 +24,8 @@ class Rig implements ScheduledStream, FrameOwner {
   readonly inferred: number[] = [];
   readonly dropped: [number, string][] = [];
   readonly busy: number[] = [];
+  /** Frames of each batch that failed. */
+  readonly failed: number[] = [];
   /** Frames that the lane handed over and the scheduler has not taken yet. */
   readonly ready: InFlightFrame[] = [];
   isListening = false;
@@ -35,7 +37,7 @@ class Rig implements ScheduledStream, FrameOwner {
     this.scheduler = new Scheduler(
       {
         onBusy: (ms) => void this.busy.push(ms),
-        onBatchFailed: () => {},
+        onBatchFailed: (_, frames) => void this.failed.push(frames),
         onThreadLost: () => {},
         onThreadRestarted: () => {},
         onSettled: () => {},
@@ -213,6 +215,8 @@ describe('Scheduler', () => {
     expect([...rig.inferred].sort()).toEqual([0, 1, 3, 4, 5]);
     expect(records[2]!.failures).toBe(3);
     expect(records[0]!.failures, 'once in its company, never alone').toBe(1);
+    const sum = (values: readonly number[]): number => values.reduce((total, value) => total + value, 0);
+    expect(sum(rig.failed), 'each failed inference is counted').toBe(sum(records.map(({ failures }) => failures)));
   });
 
   it('does not count a failure for frames that only waited on a thread that died', async () => {
