@@ -231,7 +231,8 @@ function resultText(result: LoadResult): string {
   if (breakPoint !== null) {
     const broken =
       breakPoint.brokenAt === null ? 'more were not tried' : `${breakPoint.brokenAt} miss ${breakPoint.target}`;
-    lines.push('', `break point: ${breakPoint.cameras} cameras hold; ${broken}`);
+    const held = breakPoint.isProven ? 'cameras hold' : 'cameras missed no target, which does not prove that they hold';
+    lines.push('', `break point: ${breakPoint.cameras} ${held}; ${broken}`);
     if (breakPoint.firstToGive !== null)
       lines.push(`first to give way: ${breakPoint.firstToGive}. ${breakPoint.explanation ?? ''}`);
   }

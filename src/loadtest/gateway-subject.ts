@@ -8,6 +8,7 @@ import { conservationGap } from '../telemetry/stream-telemetry.ts';
 import type { Constraint } from './load-result.ts';
 import {
   isFileSource,
+  type LatencyBound,
   type LoadObserver,
   type LoadStream,
   type LoadSubject,
@@ -205,15 +206,15 @@ class GatewayObserver implements LoadObserver {
     if (isDue) this.#latenciesMs = now;
     return {
       seconds,
-      streams: streams.map(({ id, frames }) => ({
-        id,
+      streams: streams.map(({ id, frames, decodeErrors, reconnects }) => ({
+        ...{ id, decodeErrors, reconnects },
         entered: frames.in,
         published: frames.published,
         dropped: { ...(frames.dropped as Record<string, number>) },
         gap: conservationGap(frames as StreamReport['frames']),
       })),
-      latenciesMs: isDue ? streams.flatMap(({ latencyMs }) => upperBounds(latencyMs.window)) : [],
-      machine: null,
+      latencies: new Map(isDue ? streams.map(({ id, latencyMs }) => [id, latencyBounds(latencyMs.window)]) : []),
+      ...{ failedInferences: null, stagesMs: null, machine: null, gpus: [] },
     };
   }
 
@@ -235,14 +236,24 @@ class GatewayObserver implements LoadObserver {
 }
 
 /**
- * Expands percentiles to one upper bound for each frame: half of the frames took at most p50, 45 % at most p95, and so on. A
- * verdict on these errs on the side of "missed".
+ * Expands percentiles to bounds for each frame: half of the frames took at most p50, 45 % more from p50 to p95, and so on. A target is
+ * met if the upper bounds meet it, and missed if the lower bounds do.
  */
-export function upperBounds({ count, p50, p95, p99, max }: StreamReport['latencyMs']['window']): number[] {
+export function latencyBounds({ count, p50, p95, p99, max }: StreamReport['latencyMs']['window']): LatencyBound[] {
   const rank = (q: number): number => Math.max(1, Math.ceil(q * count));
+  const steps = [
+    { rank: rank(0.5), ms: p50 },
+    { rank: rank(0.95), ms: p95 },
+    { rank: rank(0.99), ms: p99 },
+    { rank: count, ms: max },
+  ];
   return Array.from({ length: count }, (_, i) => {
-    if (i + 1 <= rank(0.5)) return p50;
-    if (i + 1 <= rank(0.95)) return p95;
-    return i + 1 <= rank(0.99) ? p99 : max;
+    // The frame of a rank took exactly as long as its percentile says.
+    const exact = steps.find((step) => step.rank === i + 1);
+    if (exact !== undefined) return { mostMs: exact.ms, leastMs: exact.ms };
+    return {
+      mostMs: steps.find((step) => step.rank > i + 1)!.ms,
+      leastMs: steps.findLast((step) => step.rank < i + 1)?.ms ?? 0,
+    };
   });
 }

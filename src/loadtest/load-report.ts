@@ -70,7 +70,9 @@ function verdictSection({ verdict, reason, targets, notes }: LoadResult): Sectio
   const blocks: Block[] = [
     paragraph(strong(`Verdict: ${verdict}.`), ` ${sentence(reason)}`),
     { kind: 'table', table: tableOf(['Target', '>Measured', 'Verdict', 'Reason'], targets.map(targetRow)) },
-    paragraph('A percentile is met only if the measured frames make it 99 % sure, by the binomial bound.'),
+    paragraph(
+      'Each target holds for every camera. A percentile is met only if the frames of each camera make it 99 % sure, by the binomial bound.',
+    ),
   ];
   if (notes.length > 0) blocks.push({ kind: 'list', items: notes.map((note) => [sentence(note)]) });
   return { id: 'verdict', title: 'Verdict', blocks };
@@ -96,7 +98,11 @@ function breakSections({ breakPoint, degradation, recoverySeconds }: LoadResult)
   if (breakPoint === null) return [];
   const blocks: Block[] = [
     paragraph(
-      strong(`${counted(breakPoint.cameras, 'camera')} hold the targets`),
+      strong(
+        breakPoint.isProven
+          ? `${counted(breakPoint.cameras, 'camera')} hold the targets`
+          : `${counted(breakPoint.cameras, 'camera')} missed no target, but it is not proven that they hold`,
+      ),
       breakPoint.brokenAt === null
         ? '; more were not tried.'
         : `; ${breakPoint.brokenAt} do not: ${breakPoint.target ?? 'a target'} is missed.`,
@@ -105,7 +111,8 @@ function breakSections({ breakPoint, degradation, recoverySeconds }: LoadResult)
   if (breakPoint.explanation !== null)
     blocks.push(paragraph('First to give way: ', strong(breakPoint.firstToGive ?? ''), `. ${breakPoint.explanation}`));
   if (degradation !== null) {
-    const { cameras, areAgesBounded, oldestMs, maxAgeMs, isFair, fairness, areDropsNamed, dropped } = degradation;
+    const { cameras, areAgesBounded, oldestMs, maxAgeMs, isFair, fairness, leastShare, areDropsNamed, dropped } =
+      degradation;
     const answer = (isGood: boolean): Cell => ({ text: [isGood ? 'yes' : 'no'], tone: isGood ? 'good' : 'bad' });
     const limit = Number.isFinite(maxAgeMs) ? `; maxAgeMs is ${ms(maxAgeMs)}` : '';
     blocks.push(heading(`How it degrades: ${counted(cameras, 'camera')}`), {
@@ -114,7 +121,11 @@ function breakSections({ breakPoint, degradation, recoverySeconds }: LoadResult)
         ['Question', 'Answer', 'Figures'],
         [
           ['Are ages bounded?', answer(areAgesBounded), `the oldest result was ${ms(oldestMs)} old${limit}`],
-          ['Are shares fair?', answer(isFair), `Jain's index ${amount(fairness)}`],
+          [
+            'Are shares fair?',
+            answer(isFair),
+            `Jain's index ${amount(fairness)}; the smallest share is ${percent(leastShare)} of the mean`,
+          ],
           ['Does every missing frame have a reason?', answer(areDropsNamed), reasonsText(dropped)],
         ],
       ),

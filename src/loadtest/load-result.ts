@@ -1,4 +1,4 @@
-import type { MachineUse, TargetVerdict } from '../measure/trial-result.ts';
+import type { EnergyPerFrame, FaultCounts, GpuUse, MachineUse, Part, TargetVerdict } from '../measure/trial-result.ts';
 import type { Percentiles } from '../protocol/report.ts';
 
 export const PROFILES = ['baseline', 'peak', 'stress', 'endurance'] as const;
@@ -19,6 +19,9 @@ export interface StreamShare {
   readonly published: number;
   /** published / offered, at most 1; 1 if nothing was offered. */
   readonly share: number;
+  readonly latencyMs: Percentiles;
+  /** Dropped by Sightline, or not taken from the camera. */
+  readonly dropped: number;
 }
 
 /** What limits, and why. */
@@ -44,6 +47,9 @@ export interface LoadStep {
   readonly dropRatio: number;
   /** By reason, over all streams. */
   readonly dropped: Readonly<Record<string, number>>;
+  readonly faults: FaultCounts;
+  /** Mean time of each part per published frame, as in an offline trial; null for a gateway. */
+  readonly stagesMs: Readonly<Record<Part, number>> | null;
   /** Frames that readers did not take from their cameras in time. */
   readonly lostAtCameras: number;
   /** Entered less published, dropped and in flight, summed; anything but 0 is a bug. Null if it cannot be seen from outside. */
@@ -56,6 +62,10 @@ export interface LoadStep {
   /** What limits, the first one most. */
   readonly constraints: readonly Constraint[];
   readonly machine: MachineUse | null;
+  /** Absent where no GPU reports its use. */
+  readonly gpus?: readonly GpuUse[];
+  /** Absent where the machine reports no energy. */
+  readonly energy?: EnergyPerFrame;
   /** What the cameras themselves used; null with protocol `file`. */
   readonly cameraCpuCores: number | null;
   /** Longest delay of a camera's own clock. */
@@ -68,17 +78,22 @@ export interface Degradation {
   readonly areAgesBounded: boolean;
   readonly oldestMs: number;
   readonly maxAgeMs: number;
+  /** Jain's index is high, and no stream gets less than half of what the others get. */
   readonly isFair: boolean;
   readonly fairness: number;
+  /** Smallest share of a stream over the mean share. */
+  readonly leastShare: number;
   /** Every frame that is missing has a reason. */
   readonly areDropsNamed: boolean;
   readonly dropped: Readonly<Record<string, number>>;
 }
 
 export interface BreakPoint {
-  /** The largest number of cameras that met the targets; 0 if not even one did. */
+  /** The largest number of cameras that missed no target; 0 if not even one did. */
   readonly cameras: number;
-  /** The smallest number that did not; null if the search ended before. */
+  /** True if two runs with that number proved that every target is met. */
+  readonly isProven: boolean;
+  /** One camera more, which did not hold; null if the search ended before. */
   readonly brokenAt: number | null;
   /** Part that limits there; null if nothing broke. */
   readonly firstToGive: string | null;

@@ -33,13 +33,23 @@ export interface MeasureOptions {
   readonly targets: readonly Target[];
   /** Not measured, at the start. */
   readonly settleSeconds: number;
-  /** Goes on, up to this long in all, while there are too few frames for a verdict. */
+  /**
+   * Goes on, up to this long in all, while there are too few frames for a verdict: the span is judged after `seconds`, after twice as
+   * long, and so on. Each of these looks has its part of the risk of a wrong verdict.
+   */
   readonly mostSeconds?: number;
   /** Called after each window. */
   readonly onWindow?: (window: LoadWindow) => Promise<void>;
 }
 
 const WINDOW_S = 1;
+
+/** Seconds after which a span is judged, fixed before it begins: twice as long each time. */
+export function plannedLooks(seconds: number, mostSeconds: number): number[] {
+  const looks = [seconds];
+  while (looks.at(-1)! * 2 <= mostSeconds) looks.push(looks.at(-1)! * 2);
+  return looks;
+}
 
 /** Virtual cameras and the streams that read them, in any number, and what is measured of them. */
 export class LoadRig {
@@ -106,25 +116,36 @@ export class LoadRig {
   }
 
   /** Measures the cameras that are there. @throws the failure of a stream; the signal's reason. */
-  async measure({ name, seconds, targets, settleSeconds, mostSeconds, onWindow }: MeasureOptions): Promise<LoadStep> {
+  async measure({
+    name,
+    seconds,
+    targets,
+    settleSeconds,
+    mostSeconds = seconds,
+    onWindow,
+  }: MeasureOptions): Promise<LoadStep> {
     const observer = this.observe();
     try {
       await this.#pause(settleSeconds);
-      const span = new LoadSpan((await observer.look()).streams);
+      const span = new LoadSpan((await observer.look()).streams, targets);
       const before = await this.#stats();
-      for (;;) {
+      const looks = plannedLooks(seconds, mostSeconds);
+      for (let done = 0; done < looks.length; ) {
         await this.#pause(Math.max(0.1, Math.min(WINDOW_S, seconds)));
         const window = await observer.look();
         span.add(window);
         await onWindow?.(window);
-        if (span.seconds + WINDOW_S / 2 < seconds) continue;
-        if (mostSeconds === undefined || span.seconds >= mostSeconds) break;
-        if (this.#step(name, span, targets, observer, null).verdict !== 'not enough frames') break;
+        if (span.seconds + WINDOW_S / 2 < looks[done]!) continue;
+        done += 1;
+        if (done === looks.length) break;
+        const now = await this.#stats();
+        const cameras = before === null || now === null ? null : { before, after: now };
+        if (this.#step(name, span, looks.length, observer, cameras).verdict !== 'not enough frames') break;
       }
       const after = await this.#stats();
       const cameras = before === null || after === null ? null : { before, after };
       if (cameras !== null) this.#account(cameras, span.seconds);
-      return this.#step(name, span, targets, observer, cameras);
+      return this.#step(name, span, looks.length, observer, cameras);
     } finally {
       observer.close();
     }
@@ -170,13 +191,13 @@ export class LoadRig {
   #step(
     name: string,
     span: LoadSpan,
-    targets: readonly Target[],
+    looks: number,
     observer: LoadObserver,
     cameras: { readonly before: CameraServerStats; readonly after: CameraServerStats } | null,
   ): LoadStep {
     const indexOf = new Map(this.#ids.map((id, i) => [id, i]));
     return loadStep({
-      ...{ name, span, targets, cameras, cores: availableParallelism() },
+      ...{ name, span, looks, cameras, cores: availableParallelism() },
       constraints: observer.constraints(),
       cameraOf: (streamId) => this.#specs[indexOf.get(streamId)!]!.id,
       ratesOf: (streamId) => {

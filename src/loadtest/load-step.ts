@@ -1,100 +1,162 @@
-import { judgeTargets, type Target } from '../measure/targets.ts';
-import type { MachineUse, TargetVerdict } from '../measure/trial-result.ts';
-import { percentilesOf } from '../telemetry/sliding-window.ts';
+import { meanGpuUse } from '../measure/gpu-meter.ts';
+import { LatencyTally } from '../measure/latency-tally.ts';
+import { meanMachineUse } from '../measure/machine-counters.ts';
+import { addReasons, energyPerFrame } from '../measure/summarise-windows.ts';
+import { judgeTargets, type StreamEvidence, type Target, verdictOf } from '../measure/targets.ts';
+import { type FaultCounts, type GpuUse, type MachineUse, PARTS, type Part } from '../measure/trial-result.ts';
 import type { CameraServerStats } from './cameras/camera-server.ts';
-import type { Constraint, LoadStep, LoadVerdict, StreamShare } from './load-result.ts';
+import type { Constraint, LoadStep, StreamShare } from './load-result.ts';
 import type { LoadWindow, StreamCounts } from './load-subject.ts';
 
-/** Latencies kept of a span; when there are more, every other one is dropped. */
-const MAX_LATENCIES = 4_096;
+/** What one stream did in a span. */
+interface StreamSum {
+  entered: number;
+  published: number;
+  readonly dropped: Record<string, number>;
+  decodeErrors: number;
+  reconnects: number;
+  gap: number | null;
+  readonly latency: LatencyTally;
+}
 
-/** Adds up the windows of a span, however long, in bounded memory. */
+/** Adds up the windows of a span, however long, stream by stream, over all frames and in bounded memory. */
 export class LoadSpan {
+  readonly targets: readonly Target[];
   #seconds = 0;
-  #frames = 0;
   #oldestMs = 0;
-  #latencies: number[] = [];
-  #stride = 1;
-  #seen = 0;
-  readonly #machines: { readonly use: MachineUse; readonly seconds: number }[] = [];
-  #first: readonly StreamCounts[];
-  #last: readonly StreamCounts[];
+  #failedInferences: number | null = 0;
+  readonly #all: LatencyTally;
+  readonly #streams = new Map<string, StreamSum>();
+  readonly #last = new Map<string, StreamCounts>();
+  readonly #stages = { frames: 0, sumsMs: new Map<Part, number>() };
+  /** Means so far: of the machine as one span, and of the GPUs. */
+  #machine: { readonly use: MachineUse | null; readonly seconds: number } = { use: null, seconds: 0 };
+  #gpus: { readonly gpus: readonly GpuUse[]; readonly seconds: number } = { gpus: [], seconds: 0 };
 
-  /** @param before - counts at the start of the span. */
-  constructor(before: readonly StreamCounts[]) {
-    this.#first = before;
-    this.#last = before;
+  /**
+   * @param before - counts of all streams at the start of the span. One that disappears later stays: it publishes nothing.
+   * @param targets - whose limits every frame is compared with.
+   */
+  constructor(before: readonly StreamCounts[], targets: readonly Target[]) {
+    this.targets = targets;
+    this.#all = new LatencyTally(targets);
+    for (const counts of before) {
+      this.#last.set(counts.id, counts);
+      this.#streams.set(counts.id, {
+        ...{ entered: 0, published: 0, dropped: {}, decodeErrors: 0, reconnects: 0, gap: counts.gap },
+        latency: new LatencyTally(targets),
+      });
+    }
   }
 
-  add({ seconds, streams, latenciesMs, machine }: LoadWindow): void {
+  add({ seconds, streams, latencies, failedInferences, stagesMs, machine, gpus }: LoadWindow): void {
     this.#seconds += seconds;
-    this.#last = streams;
-    this.#frames += latenciesMs.length;
-    for (const ms of latenciesMs) {
-      this.#oldestMs = Math.max(this.#oldestMs, ms);
-      if (this.#seen++ % this.#stride === 0) this.#latencies.push(ms);
-      if (this.#latencies.length < MAX_LATENCIES) continue;
-      this.#latencies = this.#latencies.filter((_, i) => i % 2 === 0);
-      this.#stride *= 2;
+    for (const counts of streams) this.#count(counts);
+    let frames = 0;
+    for (const [id, bounds] of latencies) {
+      const tally = this.#streams.get(id)?.latency;
+      if (tally === undefined) continue;
+      frames += bounds.length;
+      for (const { mostMs, leastMs } of bounds) {
+        this.#oldestMs = Math.max(this.#oldestMs, mostMs);
+        tally.add(mostMs, leastMs);
+        this.#all.add(mostMs, leastMs);
+      }
     }
-    if (machine !== null) this.#machines.push({ use: machine, seconds });
+    this.#failedInferences =
+      failedInferences === null || this.#failedInferences === null ? null : this.#failedInferences + failedInferences;
+    if (stagesMs !== null) {
+      this.#stages.frames += frames;
+      for (const part of PARTS) {
+        const sumMs = this.#stages.sumsMs.get(part) ?? 0;
+        this.#stages.sumsMs.set(part, sumMs + stagesMs[part] * frames);
+      }
+    }
+    if (machine !== null) this.#addMachine(machine, seconds);
+    if (gpus.length > 0)
+      this.#gpus = { gpus: meanGpuUse([this.#gpus, { gpus, seconds }]), seconds: this.#gpus.seconds + seconds };
+  }
+
+  /** A stream that was added to its host again counts from there. */
+  #count(counts: StreamCounts): void {
+    const sum = this.#streams.get(counts.id);
+    const last = this.#last.get(counts.id);
+    if (sum === undefined || last === undefined) return;
+    const from = last.entered <= counts.entered && last.published <= counts.published ? last : null;
+    sum.entered += counts.entered - (from?.entered ?? 0);
+    sum.published += counts.published - (from?.published ?? 0);
+    sum.decodeErrors += counts.decodeErrors - (from?.decodeErrors ?? 0);
+    sum.reconnects += counts.reconnects - (from?.reconnects ?? 0);
+    for (const [reason, count] of Object.entries(counts.dropped))
+      sum.dropped[reason] = (sum.dropped[reason] ?? 0) + count - (from?.dropped[reason] ?? 0);
+    sum.gap = counts.gap;
+    this.#last.set(counts.id, counts);
+  }
+
+  #addMachine(use: MachineUse, seconds: number): void {
+    const before = this.#machine;
+    const mean =
+      before.use === null
+        ? use
+        : meanMachineUse([
+            { ...before, use: before.use },
+            { use, seconds },
+          ]);
+    this.#machine = { use: mean, seconds: before.seconds + seconds };
   }
 
   get seconds(): number {
     return this.#seconds;
   }
 
-  get latenciesMs(): readonly number[] {
-    return this.#latencies;
-  }
-
   get oldestMs(): number {
     return this.#oldestMs;
   }
 
-  /** What each stream did in the span. A stream that was added to its host again counts from there. */
-  get streams(): StreamCounts[] {
-    return this.#last.map((last) => {
-      const first = this.#first.find(({ id }) => id === last.id);
-      const isSame = first !== undefined && first.entered <= last.entered;
-      const minus = (after: number, before: number | undefined): number => after - (isSame ? (before ?? 0) : 0);
-      return {
-        id: last.id,
-        entered: minus(last.entered, first?.entered),
-        published: minus(last.published, first?.published),
-        dropped: Object.fromEntries(
-          Object.entries(last.dropped).map(([reason, count]) => [reason, minus(count, first?.dropped[reason])]),
-        ),
-        gap: last.gap,
-      };
-    });
+  /** Of all streams together. */
+  get latencyMs(): LoadStep['latencyMs'] {
+    return this.#all.figures().latencyMs;
+  }
+
+  get streams(): readonly (Readonly<StreamSum> & { readonly id: string })[] {
+    return [...this.#streams].map(([id, sum]) => ({ id, ...sum }));
+  }
+
+  get faults(): FaultCounts {
+    const streams = this.streams;
+    const dropped = addReasons(streams.map((stream) => stream.dropped));
+    return {
+      frames: total(streams.map(({ entered }) => entered)),
+      decodeErrors: total(streams.map(({ decodeErrors }) => decodeErrors)),
+      failedInferences: this.#failedInferences ?? dropped['engine-failed'] ?? 0,
+      reconnects: total(streams.map(({ reconnects }) => reconnects)),
+      dropped,
+    };
+  }
+
+  /** Mean per published frame; null if it cannot be seen. */
+  get stagesMs(): Readonly<Record<Part, number>> | null {
+    const { frames, sumsMs } = this.#stages;
+    if (sumsMs.size === 0) return null;
+    const mean = (part: Part): number => (frames === 0 ? 0 : sumsMs.get(part)! / frames);
+    return Object.fromEntries(PARTS.map((part) => [part, mean(part)])) as Record<Part, number>;
   }
 
   /** Mean over time; null if the system does not report it. */
   get machine(): MachineUse | null {
-    const all = this.#machines;
-    const whole = all.reduce((sum, { seconds }) => sum + seconds, 0);
-    if (all.length === 0 || whole === 0) return null;
-    const mean = (key: keyof MachineUse): number | null =>
-      all.some(({ use }) => use[key] === null)
-        ? null
-        : all.reduce((sum, { use, seconds }) => sum + use[key]! * seconds, 0) / whole;
-    return {
-      ownRatio: mean('ownRatio'),
-      otherRatio: mean('otherRatio'),
-      stealRatio: mean('stealRatio'),
-      throttledRatio: mean('throttledRatio'),
-      networkInBytesPerS: mean('networkInBytesPerS'),
-      networkOutBytesPerS: mean('networkOutBytesPerS'),
-      memoryAvailableBytes: mean('memoryAvailableBytes'),
-    };
+    return this.#machine.use;
+  }
+
+  get gpus(): readonly GpuUse[] {
+    return this.#gpus.gpus;
   }
 }
 
 export interface StepFacts {
   readonly name: string;
   readonly span: LoadSpan;
-  readonly targets: readonly Target[];
+  /** How often the span is judged; see `judgeTargets`. Default 1. */
+  readonly looks?: number;
   readonly constraints: readonly Constraint[];
   /** Of the cameras at the start and the end of the span, in the same order of time; null with protocol `file`. */
   readonly cameras: { readonly before: CameraServerStats; readonly after: CameraServerStats } | null;
@@ -107,39 +169,41 @@ export interface StepFacts {
 
 /** Computes what a span shows. */
 export function loadStep(facts: StepFacts): LoadStep {
-  const { name, span, targets, constraints, cameras } = facts;
-  const streams = span.streams;
-  const { shares, lost } = sharesOf(facts, streams);
+  const { name, span, looks = 1, constraints, cameras } = facts;
   const seconds = Math.max(1e-6, span.seconds);
+  const streams = span.streams.map((stream) => ({ ...stream, ...offeredTo(stream.id, facts) }));
   const published = total(streams.map((stream) => stream.published));
-  const offered = total(shares.map((share) => share.offered));
-  const dropped = addReasons(streams);
-  const droppedCount = total(Object.values(dropped));
-  const entered = total(streams.map((stream) => stream.entered));
-  const dropRatio = entered + lost === 0 ? 0 : (droppedCount + lost) / (entered + lost);
-  const latencyMs = percentilesOf(Float64Array.from(span.latenciesMs));
+  const offered = total(streams.map((stream) => stream.offered));
+  const lost = total(streams.map((stream) => stream.lost));
+  const evidence = streams.map((stream): StreamEvidence => evidenceOf(stream, seconds));
+  const entered = total(evidence.map((stream) => stream.entered));
+  const dropRatio = entered === 0 ? 0 : total(evidence.map((stream) => stream.dropped)) / entered;
   const machine = withoutCameras(facts, span.machine);
-  const verdicts = judgeTargets(targets, {
-    streamFps: ratesForTarget(shares, seconds, targets.find(({ metric }) => metric === 'fps')?.limit ?? 0),
-    seconds,
-    latencyMs,
-    latenciesMs: span.latenciesMs,
-    dropRatio,
-    machine: machine ?? NO_MACHINE,
-    streams: streams.length,
+  const verdicts = judgeTargets(
+    span.targets,
+    { perStream: evidence, seconds, dropRatio, machine: machine ?? NO_MACHINE, streams: streams.length },
+    looks,
+  );
+  const shares = streams.map(({ id, offered, published }, i): StreamShare => {
+    const { latencyMs, dropped } = evidence[i]!;
+    return { id, offered, published, share: shareOf(published, offered), latencyMs, dropped };
   });
   const gaps = streams.map(({ gap }) => gap);
+  const fps = published / seconds;
+  const energy = energyPerFrame(machine, span.gpus, fps);
   return {
     name,
     cameras: streams.length,
     seconds,
     offeredFps: offered / seconds,
-    fps: published / seconds,
+    fps,
     frames: published,
-    latencyMs,
+    latencyMs: span.latencyMs,
     oldestMs: span.oldestMs,
     dropRatio,
-    dropped,
+    dropped: span.faults.dropped,
+    faults: span.faults,
+    stagesMs: span.stagesMs,
     lostAtCameras: lost,
     conservationGap: gaps.some((gap) => gap === null) ? null : total(gaps.map((gap) => Math.abs(gap!))),
     fairness: jainIndex(shares.map(({ share }) => share)),
@@ -148,14 +212,11 @@ export function loadStep(facts: StepFacts): LoadStep {
     verdict: verdictOf(verdicts),
     constraints,
     machine,
+    ...(span.gpus.length === 0 ? {} : { gpus: span.gpus }),
+    ...(energy === null ? {} : { energy }),
     cameraCpuCores: cameras === null ? null : (cameras.after.cpuMs - cameras.before.cpuMs) / (seconds * 1000),
     cameraLateMs: cameras?.after.lateMs ?? null,
   };
-}
-
-export function verdictOf(targets: readonly TargetVerdict[]): LoadVerdict {
-  if (targets.some(({ state }) => state === 'missed')) return 'missed';
-  return targets.every(({ state }) => state === 'met') ? 'met' : 'not enough frames';
 }
 
 /** Jain's fairness index, (sum x)^2 / (n sum x^2); Jain, Chiu, Hawe, DEC-TR-301, 1984. 1 for no values or all 0. */
@@ -164,34 +225,37 @@ export function jainIndex(values: readonly number[]): number {
   return squares === 0 ? 1 : total(values) ** 2 / (values.length * squares);
 }
 
-function sharesOf(facts: StepFacts, streams: readonly StreamCounts[]): { shares: StreamShare[]; lost: number } {
-  const { cameras, cameraOf, ratesOf, span } = facts;
-  const difference = (id: string, key: 'offered' | 'lost'): number => {
-    const find = (stats: CameraServerStats): number => stats.cameras.find((camera) => camera.id === id)?.[key] ?? 0;
+/** Frames that a stream's camera offered it, less those that its settings leave out, and those that it did not take in time. */
+function offeredTo(
+  id: string,
+  { cameras, cameraOf, ratesOf, span }: StepFacts,
+): { readonly offered: number; readonly lost: number } {
+  const difference = (key: 'offered' | 'lost'): number => {
+    const find = (stats: CameraServerStats): number =>
+      stats.cameras.find((camera) => camera.id === cameraOf(id))?.[key] ?? 0;
     return cameras === null ? 0 : find(cameras.after) - find(cameras.before);
   };
-  const shares = streams.map(({ id, published }) => {
-    const { cameraFps, takenFps } = ratesOf(id);
-    const made = cameras === null ? cameraFps * span.seconds : difference(cameraOf(id), 'offered');
-    const offered = made * (takenFps / cameraFps);
-    return { id, offered, published, share: offered <= 0 ? 1 : Math.min(1, published / offered) };
-  });
-  return { shares, lost: total(streams.map(({ id }) => difference(cameraOf(id), 'lost'))) };
+  const { cameraFps, takenFps } = ratesOf(id);
+  const made = cameras === null ? cameraFps * span.seconds : difference('offered');
+  return { offered: made * (takenFps / cameraFps), lost: difference('lost') };
 }
 
-/** A camera that offers up to this much more than a target is asked for what it offers. */
-const NEAR_LIMIT_RATIO = 1.05;
+type OfferedStream = LoadSpan['streams'][number] & { readonly offered: number; readonly lost: number };
 
-/**
- * A target of 30 frames/s asks a camera that offers 12 for those 12: the rate of such a stream counts as the same share of
- * the target. One frame is the resolution of both counts.
- */
-function ratesForTarget(shares: readonly StreamShare[], seconds: number, limit: number): number[] {
-  return shares.map(({ offered, published }) => {
-    if (offered <= 0) return limit;
-    const isSlow = offered / seconds < limit * NEAR_LIMIT_RATIO;
-    return isSlow ? limit * Math.min(1, (published + 1) / offered) : published / seconds;
-  });
+function evidenceOf(stream: OfferedStream, seconds: number): StreamEvidence {
+  const { id, published, entered, dropped, lost, offered, latency } = stream;
+  return {
+    ...latency.figures(),
+    id,
+    fps: published / seconds,
+    entered: entered + lost,
+    dropped: total(Object.values(dropped)) + lost,
+    offeredFps: offered / seconds,
+  };
+}
+
+function shareOf(published: number, offered: number): number {
+  return offered <= 0 ? 1 : Math.min(1, published / offered);
 }
 
 /** The cameras are neither Sightline nor others. */
@@ -209,14 +273,8 @@ const NO_MACHINE: MachineUse = {
   networkInBytesPerS: null,
   networkOutBytesPerS: null,
   memoryAvailableBytes: null,
+  cpuPowerW: null,
 };
-
-function addReasons(streams: readonly StreamCounts[]): Record<string, number> {
-  const sums: Record<string, number> = {};
-  for (const { dropped } of streams)
-    for (const [reason, count] of Object.entries(dropped)) if (count > 0) sums[reason] = (sums[reason] ?? 0) + count;
-  return sums;
-}
 
 function total(values: readonly number[]): number {
   return values.reduce((sum, value) => sum + value, 0);

@@ -1,4 +1,4 @@
-import type { MachineUse } from '../measure/trial-result.ts';
+import type { GpuUse, MachineUse, Part } from '../measure/trial-result.ts';
 import type { Constraint, SlopeFigure } from './load-result.ts';
 
 /** A stream to add: it reads one virtual camera. */
@@ -15,6 +15,8 @@ export interface StreamCounts {
   readonly entered: number;
   readonly published: number;
   readonly dropped: Readonly<Record<string, number>>;
+  readonly decodeErrors: number;
+  readonly reconnects: number;
   /** See `conservationGap`; null if it cannot be seen from outside. */
   readonly gap: number | null;
 }
@@ -26,9 +28,21 @@ export interface LoadWindow {
   readonly seconds: number;
   /** As of its end. */
   readonly streams: readonly StreamCounts[];
-  /** Of the frames that were published; from outside, an upper bound of each. */
-  readonly latenciesMs: readonly number[];
+  /** Of the frames that were published, by the stream's id; streams without one may be absent. */
+  readonly latencies: ReadonlyMap<string, readonly LatencyBound[]>;
+  /** Frames whose inference failed; null from outside, where only dropped ones are seen. */
+  readonly failedInferences: number | null;
+  /** Mean time of each part per published frame; null from outside. */
+  readonly stagesMs: Readonly<Record<Part, number>> | null;
   readonly machine: MachineUse | null;
+  /** Empty where no GPU reports its use. */
+  readonly gpus: readonly GpuUse[];
+}
+
+/** A latency: exact if both are equal; from outside only bounds are known. */
+export interface LatencyBound {
+  readonly mostMs: number;
+  readonly leastMs: number;
 }
 
 export interface LoadObserver {

@@ -6,6 +6,8 @@ import type { StreamConfig } from '../config/stream.ts';
 import type { FfmpegBinary } from '../decode/ffmpeg-binary.ts';
 import { SightlineError } from '../errors/sightline-error.ts';
 import { findBottlenecks } from '../measure/bottlenecks.ts';
+import { latencyParts } from '../measure/breakdown.ts';
+import { GpuMeter } from '../measure/gpu-meter.ts';
 import { RunRecorder, type RunWindow } from '../measure/run-recorder.ts';
 import { summariseWindows } from '../measure/summarise-windows.ts';
 import { openRuntime } from '../runtime/open-runtime.ts';
@@ -17,6 +19,7 @@ import { conservationGap } from '../telemetry/stream-telemetry.ts';
 import type { Constraint } from './load-result.ts';
 import {
   isFileSource,
+  type LatencyBound,
   type LoadObserver,
   type LoadStream,
   type LoadSubject,
@@ -35,11 +38,13 @@ export class RuntimeSubject implements LoadSubject {
   readonly name: string;
   readonly #runtime: Runtime;
   readonly #templates: readonly StreamConfig[];
+  readonly #gpus: GpuMeter | null;
 
-  private constructor(name: string, runtime: Runtime, templates: readonly StreamConfig[]) {
+  private constructor(name: string, runtime: Runtime, templates: readonly StreamConfig[], gpus: GpuMeter | null) {
     this.name = name;
     this.#runtime = runtime;
     this.#templates = templates;
+    this.#gpus = gpus;
   }
 
   /** @throws CONFIG_INVALID, MODEL_*, COMPILE_UNSUPPORTED, ENGINE_UNAVAILABLE */
@@ -58,7 +63,7 @@ export class RuntimeSubject implements LoadSubject {
     const { ffmpeg, environment, note } = context;
     const sinks = new ResultSinks([]);
     const runtime = await openRuntime({ model, batch, preview, lanes, ffmpeg, environment, sinks, onNotice: note });
-    return new RuntimeSubject(name, runtime, streams);
+    return new RuntimeSubject(name, runtime, streams, GpuMeter.find(environment.searchPath));
   }
 
   get maxAgeMs(): number {
@@ -107,6 +112,7 @@ export class RuntimeSubject implements LoadSubject {
     return new RuntimeObserver(
       this.#runtime,
       ids.map((id) => this.#runtime.stream(id)),
+      this.#gpus,
     );
   }
 
@@ -123,6 +129,7 @@ export class RuntimeSubject implements LoadSubject {
   }
 
   async close(): Promise<void> {
+    await this.#gpus?.close();
     await this.#runtime.stop();
   }
 }
@@ -133,10 +140,10 @@ class RuntimeObserver implements LoadObserver {
   readonly #recorder: RunRecorder;
   readonly #windows: RunWindow[] = [];
 
-  constructor(runtime: Runtime, streams: readonly RuntimeStream[]) {
+  constructor(runtime: Runtime, streams: readonly RuntimeStream[], gpus: GpuMeter | null) {
     this.#runtime = runtime;
     this.#streams = streams;
-    this.#recorder = new RunRecorder(runtime, streams);
+    this.#recorder = new RunRecorder(runtime, streams, { gpus });
   }
 
   async look(): Promise<LoadWindow> {
@@ -150,11 +157,28 @@ class RuntimeObserver implements LoadObserver {
       streams: this.#streams.map((stream) => {
         const frames = stream.telemetry.frames(stream.ledger.inFlight);
         const { in: entered, published, dropped } = frames;
-        return { id: stream.id, entered, published, dropped: { ...dropped }, gap: conservationGap(frames) };
+        const { id, decodeErrorCount: decodeErrors, reconnectCount: reconnects } = stream;
+        const gap = conservationGap(frames);
+        return { id, entered, published, dropped: { ...dropped }, decodeErrors, reconnects, gap };
       }),
-      latenciesMs: window.frames.map((frame) => frame.times.published - this.#recorder.dueMs(frame)),
+      latencies: this.#latencies(window),
+      failedInferences: window.sums.failedFrames,
+      stagesMs: latencyParts(
+        window.frames.map((frame) => ({ times: frame.times, dueMs: this.#recorder.dueMs(frame) })),
+        window.sums,
+      ),
       machine: window.machine,
+      gpus: window.gpus,
     };
+  }
+
+  #latencies({ frames }: RunWindow): Map<string, LatencyBound[]> {
+    const byStream = new Map<string, LatencyBound[]>(this.#streams.map(({ id }) => [id, []]));
+    for (const frame of frames) {
+      const ms = frame.times.published - this.#recorder.dueMs(frame);
+      byStream.get(frame.streamId)?.push({ mostMs: ms, leastMs: ms });
+    }
+    return byStream;
   }
 
   constraints(): Constraint[] {

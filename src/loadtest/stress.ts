@@ -1,7 +1,8 @@
+import { type AttemptOutcome, outcomeOf, searchCapacity } from '../measure/search-capacity.ts';
 import type { BreakPoint, Degradation, LoadStep } from './load-result.ts';
 
-/** Runs and measures a number of cameras; added and removed as needed. */
-export type MeasureCameras = (cameras: number, name: string) => Promise<LoadStep>;
+/** Runs and measures a number of cameras; added and removed as needed. @param isProof - as that of an `Attempt`. */
+export type MeasureCameras = (cameras: number, name: string, isProof: boolean) => Promise<LoadStep>;
 
 export interface StressOptions {
   /** Cameras of the first step. */
@@ -15,56 +16,68 @@ export interface StressOptions {
 export interface StressSearch {
   readonly steps: readonly LoadStep[];
   readonly breakPoint: BreakPoint;
+  /** The step that shows best that the break point holds; with 0 cameras the last one of a single camera. */
+  readonly proof: LoadStep;
   /** Cameras with which the degradation is looked at. */
   readonly overload: number;
 }
 
 const GROWTH = 1.5;
-/** Jain's index from which shares count as fair. */
+/** Jain's index from which shares count as fair. Among many streams it hardly sees one that starves. */
 const FAIR = 0.95;
+const LEAST_SHARE = 0.5;
 /** Results may be this much older than `maxAgeMs`, which is checked before the inference. */
 const AGE_SLACK_MS = 250;
 
 /**
- * Finds the break point: up by half again until a target is missed, then by bisection. A number of cameras is too many if
- * it misses a target twice: a disturbance passes, a load does not. A step with too few frames for a percentile counts as
- * held; the break point is measured longer afterwards.
+ * Finds the break point; see `searchCapacity`. A number of cameras that is not proven to hold, because the steps are too short for
+ * that, still counts as held while it misses no target, and the result says so.
  */
 export async function findBreakPoint(measure: MeasureCameras, options: StressOptions): Promise<StressSearch> {
   const { start, most, signal, note } = options;
   const steps: LoadStep[] = [];
-  let good = 0;
-  let broken: LoadStep | null = null;
-  let next = Math.min(start, most);
-  for (;;) {
-    signal.throwIfAborted();
-    let step = await measure(next, `${next} cameras`);
+  const attempt = async (cameras: number, isProof: boolean): Promise<AttemptOutcome> => {
+    const before = steps.filter((step) => step.cameras === cameras).length;
+    const step = await measure(cameras, `${cameras} cameras${before === 0 ? '' : `, run ${before + 1}`}`, isProof);
     steps.push(step);
     note(stepText(step));
-    if (step.verdict === 'missed') {
-      step = await measure(next, `${next} cameras, again`);
-      steps.push(step);
-      note(`again, ${stepText(step)}`);
-    }
-    if (step.verdict === 'missed') broken = step;
-    else good = next;
-    if (broken === null && good === most) break;
-    if (broken !== null && broken.cameras - good <= 1) break;
-    next =
-      broken === null
-        ? Math.min(most, Math.max(good + 1, Math.floor(good * GROWTH)))
-        : Math.floor((good + broken.cameras) / 2);
-  }
-  return { steps, breakPoint: breakPointOf(good, broken), overload: Math.ceil((broken?.cameras ?? good) * GROWTH) };
+    return outcomeOf(step.targets);
+  };
+  const search = { start: Math.min(start, most), most, growth: GROWTH, undecidedIs: 'open', signal } as const;
+  const { cameras, brokenAt, isProven } = await searchCapacity(attempt, search);
+  const stepsWith = (count: number): LoadStep[] => steps.filter((step) => step.cameras === count);
+  const broken = brokenAt === null ? null : worstOf(stepsWith(brokenAt));
+  return {
+    steps,
+    breakPoint: breakPointOf(cameras, isProven, broken),
+    proof: cameras === 0 ? stepsWith(1).at(-1)! : proofOf(stepsWith(cameras), isProven),
+    overload: Math.ceil((brokenAt ?? cameras) * GROWTH),
+  };
 }
 
-function breakPointOf(cameras: number, broken: LoadStep | null): BreakPoint {
+/** The last step that missed a target; where none surely did, the last one. */
+function worstOf(steps: readonly LoadStep[]): LoadStep {
+  return steps.findLast(({ targets }) => outcomeOf(targets) === 'failed') ?? steps.at(-1)!;
+}
+
+/** Where the number is proven, a step that proves it; else the longest one that misses nothing. */
+function proofOf(steps: readonly LoadStep[], isProven: boolean): LoadStep {
+  if (isProven) return steps.findLast(({ targets }) => outcomeOf(targets) === 'held')!;
+  const open = steps.filter(({ targets }) => outcomeOf(targets) !== 'failed');
+  return open.reduce((longest, step) => (step.seconds >= longest.seconds ? step : longest));
+}
+
+function breakPointOf(cameras: number, isProven: boolean, broken: LoadStep | null): BreakPoint {
   const first = broken?.constraints[0] ?? null;
+  const target =
+    broken?.targets.find(({ state }) => state === 'missed') ??
+    broken?.targets.find(({ state, gap }) => state !== 'met' && (gap === null || gap < 0));
   return {
     cameras,
+    isProven,
     brokenAt: broken?.cameras ?? null,
     firstToGive: broken === null ? null : (first?.part ?? 'unknown'),
-    target: broken?.targets.find(({ state }) => state === 'missed')?.target ?? null,
+    target: target?.target ?? null,
     explanation: first?.explanation ?? null,
   };
 }
@@ -75,14 +88,17 @@ function breakPointOf(cameras: number, broken: LoadStep | null): BreakPoint {
  * @param maxAgeMs - of its streams.
  */
 export function describeDegradation(step: LoadStep, maxAgeMs: number): Degradation {
-  const { cameras, oldestMs, fairness, dropped, conservationGap } = step;
+  const { cameras, oldestMs, fairness, dropped, conservationGap, shares } = step;
+  const mean = shares.reduce((sum, { share }) => sum + share, 0) / Math.max(1, shares.length);
+  const leastShare = mean <= 0 ? 1 : Math.min(1, ...shares.map(({ share }) => share / mean));
   return {
     cameras,
     areAgesBounded: oldestMs <= maxAgeMs + AGE_SLACK_MS,
     oldestMs,
     maxAgeMs,
-    isFair: fairness >= FAIR,
+    isFair: fairness >= FAIR && leastShare >= LEAST_SHARE,
     fairness,
+    leastShare,
     areDropsNamed: conservationGap === 0 && Object.keys(dropped).every((reason) => reason !== ''),
     dropped,
   };
@@ -92,9 +108,10 @@ export function describeDegradation(step: LoadStep, maxAgeMs: number): Degradati
 export interface RecoveryWindow {
   /** Seconds since the load fell, at its end. */
   readonly endS: number;
-  readonly published: number;
+  /** Frames that each stream published. */
+  readonly published: readonly number[];
   readonly dropped: number;
-  /** Nine of ten frames took at most this long; 0 if it was not measured. */
+  /** In each stream nine of ten frames took at most this long; 0 if it was not measured. */
   readonly p90Ms: number;
 }
 
@@ -105,14 +122,17 @@ export interface RecoveryLimits {
 }
 
 /**
- * Returns how long after the fall of the load a pipeline was within its limits for good: the end of the last window that
- * was not; 0 if all were. Null if the last `windows` windows are not all within the limits.
+ * Returns how long after the fall of the load a pipeline was within its limits and stayed there: the end of the last window that
+ * was not; 0 if all were. Null if the last `windows` windows are not all within the limits, or a stream published nothing in them.
  */
 export function recoveryTime(windows: readonly RecoveryWindow[], limits: RecoveryLimits): number | null {
   const isGood = ({ published, dropped, p90Ms }: RecoveryWindow): boolean =>
-    published > 0 && dropped === 0 && p90Ms <= limits.p90Ms;
+    published.some((frames) => frames > 0) && dropped === 0 && p90Ms <= limits.p90Ms;
   const lastBad = windows.findLastIndex((window) => !isGood(window));
   if (windows.length - 1 - lastBad < limits.windows) return null;
+  const last = windows.slice(-limits.windows);
+  const isSilent = last[0]!.published.some((_, stream) => last.every(({ published }) => published[stream] === 0));
+  if (isSilent) return null;
   return lastBad < 0 ? 0 : windows[lastBad]!.endS;
 }
 

@@ -1,17 +1,23 @@
 /** Confidence at which a percentile target counts as met, as in MLPerf's LoadGen. */
 export const CONFIDENCE = 0.99;
 
+/** Accepted probability of a wrong verdict on a target. */
+export const RISK = 1 - CONFIDENCE;
+
 /**
- * Returns how many frames are needed to be 99 % sure that the share `quantile` of all frames is within a limit, if
- * `misses` of the measured ones were not: the smallest n with P(X <= misses) <= 1 %, where X counts the misses among n
- * frames of which each misses with probability 1 - quantile. p99: 459 without a miss, 662 with one, 1,307 with five.
+ * Returns how many frames are needed to be sure that the share `quantile` of all frames is within a limit, if
+ * `misses` of the measured ones were not: the smallest n with P(X <= misses) <= `risk`, where X counts the misses among n
+ * frames of which each misses with probability 1 - quantile. p99 at 1 %: 459 without a miss, 662 with one, 1,307 with five.
  *
  * @param quantile - above 0 and below 1, such as 0.99.
+ * @param risk - above 0 and below 1; default 1 %. Divide it by the number of bounds of which none may be wrong.
  */
-export function framesNeeded(quantile: number, misses: number): number {
-  if (!(quantile > 0 && quantile < 1 && Number.isInteger(misses) && misses >= 0))
-    throw new RangeError(`expected a quantile between 0 and 1 and a number of misses, received ${quantile}, ${misses}`);
-  const isEnough = (frames: number): boolean => atMost(frames, misses, 1 - quantile) <= 1 - CONFIDENCE;
+export function framesNeeded(quantile: number, misses: number, risk = RISK): number {
+  if (!(quantile > 0 && quantile < 1 && risk > 0 && risk < 1 && Number.isInteger(misses) && misses >= 0))
+    throw new RangeError(
+      `expected a quantile and a risk between 0 and 1 and a number of misses, received ${quantile}, ${risk}, ${misses}`,
+    );
+  const isEnough = (frames: number): boolean => atMost(frames, misses, 1 - quantile) <= risk;
   let low = misses;
   let high = misses + 1;
   while (!isEnough(high)) {
@@ -24,6 +30,12 @@ export function framesNeeded(quantile: number, misses: number): number {
     else low = middle;
   }
   return high;
+}
+
+/** True if `misses` of `frames` prove, but for `risk`, that more than `share` of all frames miss. */
+export function isBeyond(share: number, misses: number, frames: number, risk = RISK): boolean {
+  if (misses === 0 || share >= 1) return false;
+  return share <= 0 || 1 - atMost(frames, misses - 1, share) <= risk;
 }
 
 /** Probability of at most `k` events in `n` trials of probability `p`; logarithms, since the terms may be tiny. */

@@ -1,10 +1,9 @@
+import { type AttemptOutcome, outcomeOf, searchCapacity } from './search-capacity.ts';
+import { DEFAULT_DROPS, judgeTargets, parseTargets } from './targets.ts';
 import type { TargetVerdict, TrialResult } from './trial-result.ts';
 
-/** Most frames that cameras may lose, if no target says otherwise: latency is short where most frames are dropped. */
-const MAX_DROP_RATIO = 0.01;
-
-/** Where this share of the frames is lost, there is no need to measure again. */
-const CLEAR_DROP_RATIO = 0.2;
+/** The number of cameras grows by this factor. */
+const GROWTH = 2;
 
 /** A trial with one number of cameras. */
 export interface CapacityStep {
@@ -14,9 +13,9 @@ export interface CapacityStep {
 }
 
 export interface Capacity {
-  /** The largest number of cameras that meets the targets; 0 if not even one does. */
+  /** The largest number of cameras that meets the targets, which two trials proved; 0 if not even one does. */
   readonly streams: number;
-  /** Of the trial with that number, or with one camera if none meets them. */
+  /** Of the last trial with that number that met the targets, or of the last one with the fewest cameras if none does. */
   readonly result: TrialResult;
   /** All trials, in order. */
   readonly steps: readonly CapacityStep[];
@@ -34,57 +33,41 @@ export interface CapacityOptions {
 }
 
 /**
- * Finds the largest number of cameras that meets the targets, by doubling and bisection: about 2 log2(n) trials. A number is too
- * large if it misses a target twice, or loses a fifth of the frames: a disturbance passes, a load does not.
+ * Finds the largest number of cameras that meets the targets; see `searchCapacity`.
  *
  * Targets for the number of streams are left out, since that number is what is sought. Without a target for drops, at
- * most 1 % of the frames may be dropped. A target with too few frames is not met.
+ * most 1 % of the frames of each camera may be dropped. A target that a proof leaves undecided is not met.
  *
- * @param measure - runs `cameras` with this number, with targets.
+ * @param measure - runs `cameras` with this number, with targets; `isProof` asks for as many frames as a verdict needs
+ * (`framesToDecide`), else a first look that takes seconds is enough.
  */
 export async function findCapacity(
-  measure: (streams: number) => Promise<TrialResult>,
+  measure: (streams: number, isProof: boolean) => Promise<TrialResult>,
   { start = 1, most = 256, signal, note }: CapacityOptions,
 ): Promise<Capacity> {
-  if (!(Number.isInteger(start) && start >= 1 && Number.isInteger(most) && most >= start))
-    throw new RangeError(`expected whole numbers 1 <= start <= most, received ${start} and ${most}`);
   const steps: CapacityStep[] = [];
-  const trial = async (streams: number): Promise<CapacityStep> => {
-    signal.throwIfAborted();
-    const result = await measure(streams);
+  const attempt = async (streams: number, isProof: boolean): Promise<AttemptOutcome> => {
+    const result = await measure(streams, isProof);
     if (result.targets.length === 0) throw new RangeError('a search for the capacity needs targets');
-    const complaints = complaintsOf(result);
-    const step = { streams, isMet: complaints.length === 0, result };
-    steps.push(step);
-    note(`${streams} cameras: ${complaints.length === 0 ? 'all targets met' : complaints.join('; ')}`);
-    return step;
+    const verdicts = withDrops(result);
+    const outcome = outcomeOf(verdicts);
+    steps.push({ streams, isMet: outcome === 'held', result });
+    note(`${streams} cameras: ${inWords(verdicts)}`);
+    return outcome;
   };
-  const isMet = async (streams: number): Promise<boolean> => {
-    const { isMet: isMetAtOnce, result } = await trial(streams);
-    return isMetAtOnce || (result.dropRatio < CLEAR_DROP_RATIO && (await trial(streams)).isMet);
-  };
-  let good = 0;
-  let bad = most + 1;
-  let next = start;
-  while (bad - good > 1) {
-    if (await isMet(next)) good = next;
-    else bad = next;
-    next = bad > most ? Math.min(most, good * 2) : Math.floor((good + bad) / 2);
-  }
-  const last = steps.findLast(({ streams }) => streams === Math.max(1, good))!;
-  return { streams: good, result: last.result, steps, isLimited: good === most };
+  const found = await searchCapacity(attempt, { start, most, growth: GROWTH, undecidedIs: 'failed', signal });
+  const own = steps.filter(({ streams }) => streams === Math.max(1, found.cameras));
+  const last = own.findLast(({ isMet }) => isMet) ?? own.at(-1)!;
+  return { streams: found.cameras, result: last.result, steps, isLimited: found.cameras === most };
 }
 
-function complaintsOf({ targets, dropRatio }: TrialResult): string[] {
-  const complaints = targets
-    .filter(({ target, state }) => state !== 'met' && !target.startsWith('streams'))
-    .map(inWords);
-  const hasDropTarget = targets.some(({ target }) => target.startsWith('drops'));
-  if (!hasDropTarget && dropRatio > MAX_DROP_RATIO)
-    complaints.push(`${(dropRatio * 100).toFixed(1)} % of the frames were dropped`);
-  return complaints;
+function withDrops(result: TrialResult): readonly TargetVerdict[] {
+  if (result.targets.some(({ target }) => target.startsWith('drops'))) return result.targets;
+  return [...result.targets, ...judgeTargets(parseTargets(DEFAULT_DROPS), result)];
 }
 
-function inWords({ target, state, reason }: TargetVerdict): string {
-  return `${target} ${state} (${reason})`;
+function inWords(verdicts: readonly TargetVerdict[]): string {
+  const open = verdicts.filter(({ target, state }) => state !== 'met' && !target.startsWith('streams'));
+  if (open.length === 0) return 'all targets met';
+  return open.map(({ target, state, reason }) => `${target} ${state} (${reason})`).join('; ');
 }

@@ -11,6 +11,15 @@ export interface MachineCounters {
   readonly throttledMs: number | null;
   readonly network: { readonly inBytes: number; readonly outBytes: number } | null;
   readonly memoryAvailableBytes: number | null;
+  /** RAPL domains that may be read: usually by root only. Null if there is none. */
+  readonly energy: readonly EnergyCounter[] | null;
+}
+
+/** Energy that a domain has used, up to a maximum at which it starts from 0 again. */
+export interface EnergyCounter {
+  readonly path: string;
+  readonly usedUj: number;
+  readonly maxUj: number;
 }
 
 /** CPU time of all cores together, in milliseconds. */
@@ -31,6 +40,7 @@ export function readMachineCounters(read: ReadFile = readOrNull): MachineCounter
     throttledMs: readThrottledMs(read),
     network: parse(read('/proc/net/dev'), parseNetDev),
     memoryAvailableBytes: parse(read('/proc/meminfo'), parseAvailable),
+    energy: readEnergy(read),
   };
 }
 
@@ -58,6 +68,29 @@ export function machineUse(
     networkInBytesPerS: hasNetwork ? (after.network.inBytes - before.network.inBytes) / seconds : null,
     networkOutBytesPerS: hasNetwork ? (after.network.outBytes - before.network.outBytes) / seconds : null,
     memoryAvailableBytes: after.memoryAvailableBytes,
+    cpuPowerW: elapsedMs <= 0 ? null : cpuPowerW(before.energy, after.energy, seconds),
+  };
+}
+
+/** Means over spans of time, longer ones weigh more; a figure that is missing in one of them is null. */
+export function meanMachineUse(
+  spans: readonly { readonly use: MachineUse; readonly seconds: number }[],
+): MachineUse | null {
+  const whole = spans.reduce((sum, { seconds }) => sum + seconds, 0);
+  if (spans.length === 0 || whole <= 0) return null;
+  const mean = (key: keyof MachineUse): number | null =>
+    spans.some(({ use }) => use[key] === null)
+      ? null
+      : spans.reduce((sum, { use, seconds }) => sum + use[key]! * seconds, 0) / whole;
+  return {
+    ownRatio: mean('ownRatio'),
+    otherRatio: mean('otherRatio'),
+    stealRatio: mean('stealRatio'),
+    throttledRatio: mean('throttledRatio'),
+    networkInBytesPerS: mean('networkInBytesPerS'),
+    networkOutBytesPerS: mean('networkOutBytesPerS'),
+    memoryAvailableBytes: mean('memoryAvailableBytes'),
+    cpuPowerW: mean('cpuPowerW'),
   };
 }
 
@@ -123,6 +156,47 @@ export function parseNetDev(text: string): { inBytes: number; outBytes: number }
     outBytes += fields[8] ?? 0;
   }
   return { inBytes, outBytes };
+}
+
+const POWERCAP = '/sys/class/powercap';
+const MOST_DOMAINS = 64;
+
+/**
+ * Reads the domains `package` and `dram`. The others are parts of a package (core, uncore), or hold everything once more (psys).
+ */
+function readEnergy(read: ReadFile): EnergyCounter[] | null {
+  const counters: EnergyCounter[] = [];
+  const add = (path: string, wanted: RegExp): boolean => {
+    const name = read(`${path}/name`)?.trim();
+    if (name === undefined) return false;
+    const usedUj = parse(read(`${path}/energy_uj`), wholeNumber);
+    const maxUj = parse(read(`${path}/max_energy_range_uj`), wholeNumber);
+    if (wanted.test(name) && usedUj !== null && maxUj !== null) counters.push({ path, usedUj, maxUj });
+    return true;
+  };
+  for (let i = 0; i < MOST_DOMAINS && add(`${POWERCAP}/intel-rapl:${i}`, /^package/); i++)
+    for (let k = 0; k < MOST_DOMAINS && add(`${POWERCAP}/intel-rapl:${i}:${k}`, /^dram$/); k++);
+  return counters.length === 0 ? null : counters;
+}
+
+/** Null unless the same domains were read twice: a part of the energy would look like all of it. */
+function cpuPowerW(
+  before: MachineCounters['energy'],
+  after: MachineCounters['energy'],
+  seconds: number,
+): number | null {
+  if (before === null || after === null || before.length !== after.length) return null;
+  let uj = 0;
+  for (const [i, { path, usedUj, maxUj }] of after.entries()) {
+    const first = before[i]!;
+    if (first.path !== path) return null;
+    uj += usedUj - first.usedUj + (usedUj < first.usedUj ? maxUj : 0);
+  }
+  return uj / 1e6 / seconds;
+}
+
+function wholeNumber(text: string): number | null {
+  return /^\d+\s*$/.test(text) ? Number(text) : null;
 }
 
 function parseAvailable(text: string): number | null {

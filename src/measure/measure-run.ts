@@ -5,7 +5,6 @@ import type { Runtime } from '../runtime/runtime.ts';
 import type { RuntimeStream } from '../runtime/stream/runtime-stream.ts';
 import type { StreamInput } from '../runtime/stream/stream-port.ts';
 import type { CpuUse } from '../telemetry/cpu-ledger.ts';
-import { percentilesOf } from '../telemetry/sliding-window.ts';
 import { conservationGap } from '../telemetry/stream-telemetry.ts';
 import { RunRecorder, type RunWindow } from './run-recorder.ts';
 import { summariseWindows } from './summarise-windows.ts';
@@ -84,7 +83,7 @@ function summarise(
   const failure = streams.find((stream) => stream.failure !== null)?.failure;
   if (failure != null) throw failure;
   const ids = streams.map(({ id }) => id);
-  const { frames, seconds, fps, streamFps, latencyMs, cpuMsPerFrame, busyRatio, stagesMs, littleLawGap, machine } =
+  const { frames, seconds, fps, perStream, latencyMs, cpuMsPerFrame, busyRatio, stagesMs, littleLawGap, machine } =
     summariseWindows([window], ids, ({ times }) => times.captured);
   const counters = streams.map((stream) => stream.telemetry.frames(stream.ledger.inFlight));
   const { device, batch, rssBytes } = runtime.report().host;
@@ -98,8 +97,8 @@ function summarise(
     dropRatio: dropRatio(counters),
     streams: counters.map((counts, i) => ({
       id: ids[i]!,
-      fps: streamFps[i]!,
-      latencyMs: latencyOf(window, ids[i]!),
+      fps: perStream[i]!.fps,
+      latencyMs: perStream[i]!.latencyMs,
       frames: counts,
       conservationGap: conservationGap(counts),
     })),
@@ -111,11 +110,6 @@ function summarise(
     batch,
     rssBytes,
   };
-}
-
-function latencyOf({ frames }: RunWindow, id: string): Percentiles {
-  const own = frames.filter(({ streamId }) => streamId === id);
-  return percentilesOf(Float64Array.from(own, ({ times }) => times.published - times.captured));
 }
 
 /** Over the whole run, warm-up included. */

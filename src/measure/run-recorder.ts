@@ -7,8 +7,9 @@ import { type CpuUse, subtractCpuUse } from '../telemetry/cpu-ledger.ts';
 import type { PartSums } from '../telemetry/part-times.ts';
 import { subtractSums } from './breakdown.ts';
 import { DueClock } from './due-clock.ts';
-import { type MachineCounters, machineUse, readMachineCounters } from './machine-counters.ts';
-import type { MachineUse } from './trial-result.ts';
+import type { GpuMeter } from './gpu-meter.ts';
+import { type MachineCounters, machineUse, type ReadFile, readMachineCounters } from './machine-counters.ts';
+import type { GpuUse, MachineUse } from './trial-result.ts';
 
 /** How often frames in flight and held-back decoders are counted. Costs 0.2 % of a core. */
 const SAMPLE_MS = 5;
@@ -28,15 +29,32 @@ interface StreamClock {
   readonly before: DueClock | null;
 }
 
+/** What happened to the frames of one stream between two moments, besides publication. */
+export interface StreamWindow {
+  readonly id: string;
+  readonly entered: number;
+  /** By reason. */
+  readonly dropped: Readonly<Record<string, number>>;
+  readonly decodeErrors: number;
+  readonly reconnects: number;
+}
+
+/** Where figures of the machine come from. */
+export interface MachineSources {
+  /** Default: the system's files. */
+  readonly read?: ReadFile;
+  /** Default none. */
+  readonly gpus?: GpuMeter | null;
+}
+
 /** Everything that was observed between two moments. */
 export interface RunWindow {
   readonly startMs: number;
   readonly endMs: number;
   /** Published in between, in the order of publication. */
   readonly frames: readonly RecordedFrame[];
-  /** Frames that entered, and that were dropped, in between. */
-  readonly entered: number;
-  readonly dropped: number;
+  /** Of each stream, in the order in which they were given. */
+  readonly streams: readonly StreamWindow[];
   /**
    * Time that frames were in flight in between, by the times that they carry: from decoded, or the start, to published
    * or dropped, or the end.
@@ -51,6 +69,8 @@ export interface RunWindow {
   /** Null on systems without /proc. */
   readonly cpu: CpuUse | null;
   readonly machine: MachineUse;
+  /** Empty where no GPU reports its use. */
+  readonly gpus: readonly GpuUse[];
   readonly sums: PartSums;
 }
 
@@ -59,8 +79,7 @@ interface Mark {
   readonly cpu: CpuUse | null;
   readonly machine: MachineCounters;
   readonly sums: PartSums;
-  readonly entered: number;
-  readonly dropped: number;
+  readonly streams: readonly StreamWindow[];
   readonly droppedMs: number;
   readonly pendingMs: number;
 }
@@ -76,6 +95,7 @@ interface HostSample {
  */
 export class RunRecorder {
   readonly #runtime: Runtime;
+  readonly #sources: MachineSources;
   readonly #streams: readonly RuntimeStream[];
   readonly #clocks = new Map<string, StreamClock>();
   readonly #unsubscribe: readonly (() => void)[];
@@ -93,8 +113,11 @@ export class RunRecorder {
   /** Resolves when every stream has published a frame. */
   readonly allStarted: Promise<void>;
 
-  constructor(runtime: Runtime, streams: readonly RuntimeStream[]) {
+  constructor(runtime: Runtime, streams: readonly RuntimeStream[], sources: MachineSources = {}) {
     this.#runtime = runtime;
+    this.#sources = sources;
+    // What was reported before belongs to another run.
+    sources.gpus?.take();
     this.#streams = streams;
     this.#unseen = new Set(streams.map(({ id }) => id));
     for (const { id } of streams) this.#clocks.set(id, { clock: new DueClock(), sinceMs: 0, before: null });
@@ -127,8 +150,7 @@ export class RunRecorder {
       startMs: from.atMs,
       endMs: to.atMs,
       frames: this.#frames,
-      entered: to.entered - from.entered,
-      dropped: to.dropped - from.dropped,
+      streams: to.streams.map((stream, i) => subtractStream(stream, from.streams[i]!)),
       residenceMs:
         this.#frames.reduce((sum, { times }) => sum + times.published - times.decoded, 0) +
         (to.droppedMs - from.droppedMs) +
@@ -138,6 +160,7 @@ export class RunRecorder {
       ...this.#hostFigures(),
       cpu,
       machine: machineUse(from.machine, to.machine, cpu?.total ?? null, elapsedMs),
+      gpus: this.#sources.gpus?.take() ?? [],
       sums: subtractSums(to.sums, from.sums),
     };
     this.#frames = [];
@@ -209,26 +232,37 @@ export class RunRecorder {
   }
 
   #takeMark(): Mark {
-    let entered = 0;
-    let dropped = 0;
     let droppedMs = 0;
     let pendingMs = 0;
     const atMs = monoNowMs();
     for (const stream of this.#streams) {
-      entered += stream.telemetry.frames(0).in;
-      dropped += stream.droppedCount;
       droppedMs += stream.ledger.droppedMs;
       pendingMs += stream.ledger.pendingMs(atMs);
     }
     return {
       atMs,
       cpu: this.#runtime.cpuUse(),
-      machine: readMachineCounters(),
+      machine: readMachineCounters(this.#sources.read),
       sums: this.#runtime.partTimes.sums(),
-      entered,
-      dropped,
+      streams: this.#streams.map((stream) => {
+        const { in: entered, dropped } = stream.telemetry.frames(0);
+        const { id, decodeErrorCount: decodeErrors, reconnectCount: reconnects } = stream;
+        return { id, entered, dropped: dropped as Readonly<Record<string, number>>, decodeErrors, reconnects };
+      }),
       droppedMs,
       pendingMs,
     };
   }
+}
+
+function subtractStream(after: StreamWindow, before: StreamWindow): StreamWindow {
+  return {
+    id: after.id,
+    entered: after.entered - before.entered,
+    dropped: Object.fromEntries(
+      Object.entries(after.dropped).map(([reason, count]) => [reason, count - (before.dropped[reason] ?? 0)]),
+    ),
+    decodeErrors: after.decodeErrors - before.decodeErrors,
+    reconnects: after.reconnects - before.reconnects,
+  };
 }

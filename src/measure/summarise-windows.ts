@@ -2,9 +2,23 @@ import { BUSY_STAGES, type BusyStage, type Percentiles } from '../protocol/repor
 import type { CpuUse } from '../telemetry/cpu-ledger.ts';
 import { percentilesOf } from '../telemetry/sliding-window.ts';
 import { addSums, latencyParts, littleLawGap } from './breakdown.ts';
+import { meanGpuUse } from './gpu-meter.ts';
 import { type InterferenceLimits, interference } from './interference.ts';
+import { latencyFigures } from './latency-tally.ts';
+import { meanMachineUse } from './machine-counters.ts';
 import type { RecordedFrame, RunWindow } from './run-recorder.ts';
-import type { MachineUse, Part, TrialResult, WindowFigures } from './trial-result.ts';
+import { slope } from './slope.ts';
+import type { Target } from './targets.ts';
+import type {
+  EnergyPerFrame,
+  FaultCounts,
+  GpuUse,
+  MachineUse,
+  Part,
+  StreamFigures,
+  TrialResult,
+  WindowFigures,
+} from './trial-result.ts';
 
 /** Most latencies that a result carries. */
 const SAMPLE_SIZE = 2_000;
@@ -39,6 +53,7 @@ export type WindowSummary = Pick<
   TrialResult,
   | 'fps'
   | 'streamFps'
+  | 'perStream'
   | 'frames'
   | 'seconds'
   | 'latencyMs'
@@ -50,33 +65,49 @@ export type WindowSummary = Pick<
   | 'littleLawGap'
   | 'queueGrowthPerS'
   | 'dropRatio'
+  | 'faults'
   | 'heldBackRatio'
   | 'eventLoopP99Ms'
   | 'machine'
+  | 'gpus'
+  | 'energy'
 > & { readonly stagesMs: Record<Part, number> };
 
 /**
  * @param windows - at least one; they need not be adjacent.
  * @param streamIds - of all streams, also of those that published nothing.
+ * @param targets - whose limits the frames are compared with.
  */
 export function summariseWindows(
   windows: readonly RunWindow[],
   streamIds: readonly string[],
   dueMs: DueTime,
+  targets: readonly Target[] = [],
 ): WindowSummary {
   const frames = windows.flatMap((window) => window.frames);
   const seconds = total(windows, secondsOf);
   const weighted = (figure: (window: RunWindow) => number): number =>
     total(windows, (window) => figure(window) * secondsOf(window)) / seconds;
   const sums = windows.map((window) => window.sums).reduce(addSums);
-  const entered = total(windows, (window) => window.entered);
+  const latenciesMs = new Map<string, number[]>(streamIds.map((id) => [id, []]));
+  for (const frame of frames) latenciesMs.get(frame.streamId)?.push(frame.times.published - dueMs(frame));
+  const perStream = streamIds.map((id): StreamFigures => {
+    const own = latenciesMs.get(id)!;
+    const dropped = total(windows, (window) => sum(Object.values(streamOf(window, id)?.dropped ?? {})));
+    const entered = total(windows, (window) => streamOf(window, id)?.entered ?? 0);
+    return { id, fps: own.length / seconds, ...latencyFigures(own, targets), entered, dropped };
+  });
+  const faults = faultsOf(windows, sums.failedFrames);
+  const fps = frames.length / seconds;
+  const gpus = meanGpuUse(windows.map((window) => ({ gpus: window.gpus, seconds: secondsOf(window) })));
+  const machine = meanMachineUse(windows.map((window) => ({ use: window.machine, seconds: secondsOf(window) })))!;
+  const energy = energyPerFrame(machine, gpus, fps);
   const inFlight = weighted((window) => window.inFlight);
   const residenceMs = total(windows, (window) => window.residenceMs);
-  const counts = new Map<string, number>();
-  for (const { streamId } of frames) counts.set(streamId, (counts.get(streamId) ?? 0) + 1);
   return {
-    fps: frames.length / seconds,
-    streamFps: streamIds.map((id) => (counts.get(id) ?? 0) / seconds),
+    fps,
+    streamFps: perStream.map((stream) => stream.fps),
+    perStream,
     frames: frames.length,
     seconds,
     latencyMs: latencies(windows, dueMs),
@@ -93,10 +124,13 @@ export function summariseWindows(
     inFlight,
     littleLawGap: littleLawGap(inFlight, residenceMs, seconds * 1000),
     queueGrowthPerS: growth(windows),
-    dropRatio: entered === 0 ? 0 : total(windows, (window) => window.dropped) / entered,
+    dropRatio: faults.frames === 0 ? 0 : sum(Object.values(faults.dropped)) / faults.frames,
+    faults,
     heldBackRatio: weighted((window) => window.heldBackRatio),
     eventLoopP99Ms: Math.max(...windows.map((window) => window.eventLoopP99Ms)),
-    machine: machineOf(windows, weighted),
+    machine,
+    ...(gpus.length === 0 ? {} : { gpus }),
+    ...(energy === null ? {} : { energy }),
   };
 }
 
@@ -105,10 +139,52 @@ function latencies(windows: readonly RunWindow[], dueMs: DueTime): Percentiles {
   return percentilesOf(Float64Array.from(values));
 }
 
-/** Every k-th value, so that the sample spans the whole time and favours no stream. */
+/** Sorted values, or quantiles of them at equal distances: frames of streams in step would fall into the same place of a turn. */
 function sampleOf(values: readonly number[]): number[] {
-  const step = Math.max(1, Math.ceil(values.length / SAMPLE_SIZE));
-  return values.filter((_, i) => i % step === 0);
+  const sorted = [...values].sort((a, b) => a - b);
+  if (sorted.length <= SAMPLE_SIZE) return sorted;
+  return Array.from({ length: SAMPLE_SIZE }, (_, i) => sorted[Math.ceil(((i + 1) * sorted.length) / SAMPLE_SIZE) - 1]!);
+}
+
+function streamOf({ streams }: RunWindow, id: string): RunWindow['streams'][number] | undefined {
+  return streams.find((stream) => stream.id === id);
+}
+
+function faultsOf(windows: readonly RunWindow[], failedInferences: number): FaultCounts {
+  const streams = windows.flatMap((window) => window.streams);
+  return {
+    frames: sum(streams.map(({ entered }) => entered)),
+    decodeErrors: sum(streams.map(({ decodeErrors }) => decodeErrors)),
+    failedInferences,
+    reconnects: sum(streams.map(({ reconnects }) => reconnects)),
+    dropped: addReasons(streams.map(({ dropped }) => dropped)),
+  };
+}
+
+/** Adds up counts by reason; reasons without a frame are left out. */
+export function addReasons(counts: readonly Readonly<Record<string, number>>[]): Record<string, number> {
+  const sums: Record<string, number> = {};
+  for (const reasons of counts)
+    for (const [reason, count] of Object.entries(reasons)) if (count > 0) sums[reason] = (sums[reason] ?? 0) + count;
+  return sums;
+}
+
+/** Null where neither the CPU nor a GPU reports its power. */
+export function energyPerFrame(
+  machine: MachineUse | null,
+  gpus: readonly GpuUse[],
+  fps: number,
+): EnergyPerFrame | null {
+  if (fps <= 0) return null;
+  const cpuW = machine?.cpuPowerW ?? null;
+  // The power of some GPUs is not that of all.
+  const gpuW =
+    gpus.length === 0 || gpus.some(({ powerW }) => powerW === null) ? null : sum(gpus.map((gpu) => gpu.powerW!));
+  if (cpuW === null && gpuW === null) return null;
+  return {
+    ...(cpuW === null ? {} : { cpuJoules: cpuW / fps }),
+    ...(gpuW === null ? {} : { gpuJoules: gpuW / fps }),
+  };
 }
 
 function cpuPerFrame(windows: readonly RunWindow[], frames: number): CpuUse | null {
@@ -125,29 +201,12 @@ function cpuPerFrame(windows: readonly RunWindow[], frames: number): CpuUse | nu
 
 /** Slope of the frames in flight over the windows, by least squares. */
 function growth(windows: readonly RunWindow[]): number {
-  const at = windows.map(({ startMs, endMs }) => (startMs + endMs) / 2000);
-  const meanAt = at.reduce((sum, s) => sum + s, 0) / at.length;
-  const meanFrames = total(windows, ({ inFlight }) => inFlight) / windows.length;
-  const spread = at.reduce((sum, s) => sum + (s - meanAt) ** 2, 0);
-  if (spread === 0) return 0;
-  return windows.reduce((sum, { inFlight }, i) => sum + (at[i]! - meanAt) * (inFlight - meanFrames), 0) / spread;
+  if (windows.length < 2) return 0;
+  return slope(windows.map(({ startMs, endMs, inFlight }) => [(startMs + endMs) / 2000, inFlight] as const));
 }
 
-function machineOf(
-  windows: readonly RunWindow[],
-  weighted: (figure: (window: RunWindow) => number) => number,
-): MachineUse {
-  const mean = (key: keyof MachineUse): number | null =>
-    windows.some(({ machine }) => machine[key] === null) ? null : weighted(({ machine }) => machine[key]!);
-  return {
-    ownRatio: mean('ownRatio'),
-    otherRatio: mean('otherRatio'),
-    stealRatio: mean('stealRatio'),
-    throttledRatio: mean('throttledRatio'),
-    networkInBytesPerS: mean('networkInBytesPerS'),
-    networkOutBytesPerS: mean('networkOutBytesPerS'),
-    memoryAvailableBytes: mean('memoryAvailableBytes'),
-  };
+function sum(values: readonly number[]): number {
+  return values.reduce((total, value) => total + value, 0);
 }
 
 function secondsOf({ startMs, endMs }: RunWindow): number {

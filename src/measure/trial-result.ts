@@ -30,6 +30,67 @@ export interface MachineUse {
   readonly networkInBytesPerS: number | null;
   readonly networkOutBytesPerS: number | null;
   readonly memoryAvailableBytes: number | null;
+  /** Mean power of the CPU packages and their memory (RAPL), other processes included. */
+  readonly cpuPowerW: number | null;
+}
+
+/** Mean use of a GPU in a span of time, other processes included. Null where its driver does not report a figure. */
+export interface GpuUse {
+  readonly index: number;
+  readonly name: string;
+  /** Share of the time in which it computed, 0 to 1. */
+  readonly busyRatio: number | null;
+  readonly memoryUsedBytes: number | null;
+  readonly memoryTotalBytes: number | null;
+  readonly powerW: number | null;
+}
+
+/** Energy of the whole machine per published frame, as far as the machine reports it. */
+export interface EnergyPerFrame {
+  /** CPU packages and their memory. */
+  readonly cpuJoules?: number;
+  /** All GPUs. */
+  readonly gpuJoules?: number;
+}
+
+/** What went wrong in a span of time, as counts. Rates per million frames are counts * 1e6 / `frames`. */
+export interface FaultCounts {
+  /** Frames that entered in the same span. */
+  readonly frames: number;
+  /** Damaged pictures and packets that ffmpeg reported. */
+  readonly decodeErrors: number;
+  /** Frames whose inference failed, also those that were inferred again; of a gateway those that were dropped for it. */
+  readonly failedInferences: number;
+  /** Times that a source was reopened. */
+  readonly reconnects: number;
+  /** Frames that were dropped, by reason. Reasons without a frame are absent. */
+  readonly dropped: Readonly<Record<string, number>>;
+}
+
+/** How many frames of a stream were slower than the limit of a target, counted over all of them. */
+export interface PercentileCount {
+  readonly metric: string;
+  readonly limitMs: number;
+  /** Frames that took longer, or may have: from outside only bounds are known. */
+  readonly over: number;
+  /** Frames that certainly took longer. */
+  readonly surelyOver: number;
+  /** The percentile of the metric, to within 1 %. */
+  readonly measuredMs: number;
+}
+
+/** What one stream got in the measured time. */
+export interface StreamFigures {
+  readonly id: string;
+  /** Published frames per second. */
+  readonly fps: number;
+  /** Published frames whose latency is known. */
+  readonly frames: number;
+  readonly latencyMs: Percentiles;
+  /** One for each percentile that is a target. */
+  readonly counts: readonly PercentileCount[];
+  readonly entered: number;
+  readonly dropped: number;
 }
 
 export interface WindowFigures {
@@ -65,12 +126,14 @@ export interface TrialResult {
   readonly fps: number;
   /** Of each stream. */
   readonly streamFps: readonly number[];
+  /** Of each stream, also of one that published nothing. */
+  readonly perStream: readonly StreamFigures[];
   readonly frames: number;
   /** Time over which the figures were taken. */
   readonly seconds: number;
   /** Captured to published; in scenario `cameras` from the moment the frame was due. */
   readonly latencyMs: Percentiles;
-  /** Every k-th latency, at most 2,000. */
+  /** All latencies of all streams, sorted; of more than 2,000 as many quantiles at equal distances, the longest included. */
   readonly latenciesMs: readonly number[] | null;
   /** Mean time of each part per published frame. */
   readonly stagesMs: Readonly<Record<Part, number>>;
@@ -80,6 +143,8 @@ export interface TrialResult {
   readonly busyRatio: Readonly<Record<BusyStage, number>>;
   readonly isStable: boolean;
   readonly discardedWindows: number;
+  /** True if others took the CPU in so many windows that too few are left to judge by. */
+  readonly isDisturbed: boolean;
   readonly windows: readonly WindowFigures[];
   /** Mean number of frames between decoded and published or dropped. */
   readonly inFlight: number;
@@ -88,6 +153,7 @@ export interface TrialResult {
   /** By how many frames the number in flight grew per second. */
   readonly queueGrowthPerS: number;
   readonly dropRatio: number;
+  readonly faults: FaultCounts;
   /** Share of the time in which ffmpeg was held back because no slot was free, mean over the streams. */
   readonly heldBackRatio: number;
   readonly eventLoopP99Ms: number;
@@ -97,6 +163,10 @@ export interface TrialResult {
   readonly rssBytes: number;
   readonly childRssBytes: number;
   readonly machine: MachineUse;
+  /** Absent where there is no GPU whose driver reports its use. */
+  readonly gpus?: readonly GpuUse[];
+  /** Absent where the machine reports no energy. */
+  readonly energy?: EnergyPerFrame;
   readonly device: DeviceReport;
   readonly batch: BatchReport;
   /** Empty if there were no targets. */

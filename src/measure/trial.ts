@@ -10,6 +10,7 @@ import { ResultSinks } from '../runtime/results/result-sinks.ts';
 import type { Runtime } from '../runtime/runtime.ts';
 import type { RuntimeStream } from '../runtime/stream/runtime-stream.ts';
 import { resolveStreamInput } from '../runtime/stream/stream-input.ts';
+import { GpuMeter } from './gpu-meter.ts';
 import { DEFAULT_LIMITS, type InterferenceLimits } from './interference.ts';
 import { RunRecorder, type RunWindow } from './run-recorder.ts';
 import { type Scenario, scenarioName, scenarioStreams } from './scenario.ts';
@@ -65,10 +66,12 @@ export async function runTrial(setup: TrialSetup, scenario: Scenario, options: T
 export class OpenTrial {
   readonly runtime: Runtime;
   readonly #streams: readonly StreamConfig[];
+  readonly #gpus: GpuMeter | null;
 
-  private constructor(runtime: Runtime, streams: readonly StreamConfig[]) {
+  private constructor(runtime: Runtime, streams: readonly StreamConfig[], gpus: GpuMeter | null) {
     this.runtime = runtime;
     this.#streams = streams;
+    this.#gpus = gpus;
   }
 
   /** @throws CONFIG_INVALID, FFMPEG_MISSING, MODEL_*, COMPILE_UNSUPPORTED, ENGINE_UNAVAILABLE */
@@ -85,7 +88,7 @@ export class OpenTrial {
       environment: setup.environment,
       onNotice: note,
     });
-    return new OpenTrial(runtime, streams);
+    return new OpenTrial(runtime, streams, GpuMeter.find(setup.environment.searchPath));
   }
 
   /**
@@ -106,7 +109,7 @@ export class OpenTrial {
         if (i > 0 && scenario.kind === 'cameras') await sleep(CAMERA_START_MS, undefined, { signal: options.signal });
         streams.push(runtime.add(config, inputs[i]!));
       }
-      const recorder = new RunRecorder(runtime, streams);
+      const recorder = new RunRecorder(runtime, streams, { gpus: this.#gpus });
       try {
         return await new TrialRun(runtime, streams, recorder, scenario, options).run();
       } finally {
@@ -118,6 +121,7 @@ export class OpenTrial {
   }
 
   async close(): Promise<void> {
+    await this.#gpus?.close();
     await this.runtime.stop();
   }
 }
@@ -137,8 +141,8 @@ class TrialRun {
   readonly #startedMs = monoNowMs();
   readonly #dueMs: DueTime;
   readonly #all: Kept[] = [];
-  /** Windows that count: not discarded, and since the batch size has settled. */
-  #kept: Kept[] = [];
+  /** Windows since the batch size has settled: those before are another experiment. */
+  #settled: Kept[] = [];
   #isOver = false;
 
   constructor(
@@ -168,8 +172,7 @@ class TrialRun {
     await this.#pause(warmUpSeconds, ended);
     this.#recorder.closeWindow();
     const unsubscribe = this.#runtime.events.add(({ kind }) => {
-      // Windows before and after the trial of batch sizes are not the same experiment.
-      if (kind === 'batch-settled') this.#kept = [];
+      if (kind === 'batch-settled') this.#settled = [];
     });
     try {
       const isStable = await this.#windows(needed, windowSeconds, limitSeconds, ended);
@@ -196,16 +199,24 @@ class TrialRun {
       if (isShort && this.#all.length > 0) break;
       const figures = windowFigures(window, this.#dueMs, this.#startedMs, interference);
       this.#all.push({ window, figures });
-      if (!figures.isDiscarded) this.#kept.push({ window, figures });
-      if (this.#kept.length >= needed && isStable(this.#kept.map((kept) => kept.figures))) return true;
+      this.#settled.push({ window, figures });
+      const quiet = this.#quiet;
+      if (quiet.length >= needed && isStable(quiet.map((kept) => kept.figures))) return true;
     }
     return false;
   }
 
+  get #quiet(): Kept[] {
+    return this.#settled.filter(({ figures }) => !figures.isDiscarded);
+  }
+
   #result(needed: number, isStable: boolean): TrialResult {
     const { note, targets = [] } = this.#options;
-    // Figures of a disturbed run are better than none, and marked as unstable.
-    const counted = (this.#kept.length > 0 ? this.#kept : this.#all).slice(-needed).map(({ window }) => window);
+    const quiet = this.#quiet;
+    const settled = this.#settled.length > 0 ? this.#settled : this.#all;
+    const isDisturbed = quiet.length < STABLE_WINDOWS && quiet.length < settled.length;
+    // Figures of a disturbed run are better than none, and marked. One quiet window is not enough to judge by.
+    const counted = (isDisturbed ? settled : quiet).slice(-needed).map(({ window }) => window);
     const figures = this.#all.map((kept) => kept.figures);
     const discarded = figures.filter(({ isDiscarded }) => isDiscarded);
     const name = scenarioName(this.#scenario);
@@ -213,7 +224,7 @@ class TrialRun {
     if (discarded.length > 0)
       note(`${name}: ${discarded.length} windows discarded: ${discarded.at(-1)!.discardedBecause}`);
     const ids = this.#streams.map(({ id }) => id);
-    const summary = summariseWindows(counted, ids, this.#dueMs);
+    const summary = summariseWindows(counted, ids, this.#dueMs, targets);
     const { device, batch, rssBytes, childRssBytes, cores } = this.#runtime.report().host;
     return {
       scenario: name,
@@ -221,6 +232,7 @@ class TrialRun {
       ...summary,
       isStable,
       discardedWindows: discarded.length,
+      isDisturbed,
       windows: figures,
       servers: this.#servers(device.threads, cores),
       cores,
@@ -228,7 +240,7 @@ class TrialRun {
       childRssBytes,
       device,
       batch,
-      targets: judgeTargets(targets, { ...summary, streams: ids.length }),
+      targets: judgeTargets(targets, { ...summary, streams: ids.length, isDisturbed }),
     };
   }
 

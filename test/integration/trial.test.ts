@@ -1,5 +1,6 @@
+import { chmod, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
-import { join } from 'node:path';
+import { delimiter, join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { parsePipeline } from '../../src/config/load-pipeline.ts';
 import type { PublishedFrame } from '../../src/core/frame.ts';
@@ -9,6 +10,7 @@ import { parseTargets } from '../../src/measure/targets.ts';
 import { OpenTrial, runTrial, type TrialOptions, type TrialSetup } from '../../src/measure/trial.ts';
 import { PARTS, type TrialResult } from '../../src/measure/trial-result.ts';
 import { VideoFolder } from '../support/made-videos.ts';
+import { childrenWith } from '../support/processes.ts';
 
 /** Nothing is discarded: the tests must pass on a busy machine. */
 const EVERYTHING = { otherRatio: 1, stealRatio: 1, throttledRatio: 1 };
@@ -94,6 +96,47 @@ describe('a trial with real processes and a fake engine', () => {
     expect(result.dropRatio).toBeGreaterThan(0.5);
     expect(result.fps).toBeLessThanOrEqual(6);
   });
+
+  it('one camera of two that starves misses its targets, although all together keep them', async () => {
+    // A call of 30 ms serves 33 frames/s: 25 of the first camera, and what is left, a third of its own, for the other one.
+    const both = setup({}, 30);
+    const [first] = both.pipeline.streams;
+    const streams = [
+      { ...first!, priority: 5 },
+      { ...first!, priority: 0 },
+    ];
+    const targets = parseTargets('drops<=40%,total>=10');
+    const result = await runTrial(
+      { ...both, pipeline: { ...both.pipeline, streams } },
+      { kind: 'cameras', streams: 2 },
+      options({ targets, seconds: 3, limitSeconds: 8 }),
+    );
+    const [favoured, starved] = result.perStream;
+    expect(starved!.dropped).toBeGreaterThan(favoured!.dropped);
+    expect(starved!.fps).toBeLessThan(favoured!.fps);
+    expect(result.targets[0]).toMatchObject({ state: 'missed', reason: expect.stringContaining('trial-2') });
+    const { frames, dropped } = result.faults;
+    expect(frames).toBe(favoured!.entered + starved!.entered);
+    expect(Object.values(dropped).reduce((sum, count) => sum + count, 0)).toBe(favoured!.dropped + starved!.dropped);
+    expect(result.faults).toMatchObject({ decodeErrors: 0, failedInferences: 0, reconnects: 0 });
+  });
+
+  it.skipIf(process.platform === 'win32')(
+    'GPUs that the driver reports are in the result, with their energy',
+    async () => {
+      const program = join(videos.path, 'nvidia-smi');
+      await writeFile(program, '#!/bin/sh\nwhile :; do echo "0, 50, 100, 1000, 80.0, Fake"; sleep 0.1; done\n');
+      await chmod(program, 0o755);
+      const base = setup();
+      const searchPath = `${videos.path}${delimiter}${base.environment.searchPath}`;
+      const measured = { ...base, environment: { ...base.environment, searchPath } };
+      const { gpus, energy, fps } = await runTrial(measured, { kind: 'offline' }, options());
+      expect(gpus).toMatchObject([{ index: 0, name: 'Fake' }]);
+      expect(gpus![0]!.powerW).toBeCloseTo(80, 6);
+      expect(energy!.gpuJoules).toBeCloseTo(80 / fps, 6);
+      expect(childrenWith(program)).toEqual([]);
+    },
+  );
 
   it('several scenarios run on one loaded pipeline, which is left without streams', async () => {
     const trial = await OpenTrial.open(setup(), options());

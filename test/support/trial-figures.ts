@@ -1,4 +1,6 @@
-import type { MachineUse, TrialResult } from '../../src/measure/trial-result.ts';
+import { latencyFigures } from '../../src/measure/latency-tally.ts';
+import type { Target } from '../../src/measure/targets.ts';
+import type { FaultCounts, MachineUse, StreamFigures, TrialResult } from '../../src/measure/trial-result.ts';
 import { hostReport } from './sample-reports.ts';
 
 export const QUIET: MachineUse = {
@@ -9,7 +11,21 @@ export const QUIET: MachineUse = {
   networkInBytesPerS: 0,
   networkOutBytesPerS: 0,
   memoryAvailableBytes: 4e9,
+  cpuPowerW: null,
 };
+
+export const NO_FAULTS: FaultCounts = { frames: 0, decodeErrors: 0, failedInferences: 0, reconnects: 0, dropped: {} };
+
+/** A stream that published frames with these latencies in 20 s and dropped none. */
+export function streamFigures(
+  id: string,
+  latenciesMs: readonly number[],
+  targets: readonly Target[],
+  changes: Partial<StreamFigures> = {},
+): StreamFigures {
+  const counts = { fps: latenciesMs.length / 20, entered: latenciesMs.length, dropped: 0 };
+  return { id, ...counts, ...latencyFigures(latenciesMs, targets), ...changes };
+}
 
 /** A trial of one stream at 25 frames/s on two cores; each frame costs 40 ms of CPU, 30 of them inference. */
 export function trialResult(changes: Partial<TrialResult> = {}): TrialResult {
@@ -20,6 +36,7 @@ export function trialResult(changes: Partial<TrialResult> = {}): TrialResult {
     streams: 1,
     fps: 25,
     streamFps: [25],
+    perStream: [streamFigures('trial-1', latenciesMs, [])],
     frames: 500,
     seconds: 20,
     latencyMs: { count: 500, p50: 44, p95: 49, p99: 49, max: 49 },
@@ -33,11 +50,13 @@ export function trialResult(changes: Partial<TrialResult> = {}): TrialResult {
     busyRatio: { decode: 0.05, preprocess: 0.05, infer: 0.75, main: 0.05 },
     isStable: true,
     discardedWindows: 0,
+    isDisturbed: false,
     windows: [],
     inFlight: 1,
     littleLawGap: 0.01,
     queueGrowthPerS: 0,
     dropRatio: 0,
+    faults: { ...NO_FAULTS, frames: 500 },
     heldBackRatio: 0,
     eventLoopP99Ms: 1,
     servers: { decode: 1, preprocess: 1, infer: 1, main: 1 },

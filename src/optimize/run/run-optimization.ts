@@ -9,7 +9,7 @@ import { findBottlenecks } from '../../measure/bottlenecks.ts';
 import { findCapacity } from '../../measure/find-capacity.ts';
 import { type MachineFacts, machineFacts } from '../../measure/machine-facts.ts';
 import { MeasurementLog } from '../../measure/measurement-log.ts';
-import { judgeTargets, parseTargets, type Target } from '../../measure/targets.ts';
+import { framesToDecide, judgeTargets, parseTargets, type Target } from '../../measure/targets.ts';
 import { OpenTrial } from '../../measure/trial.ts';
 import type { TargetVerdict, TrialResult } from '../../measure/trial-result.ts';
 import { applyToText, configurationOf } from '../levers/apply-configuration.ts';
@@ -103,9 +103,8 @@ const CAPACITY_FPS = 30;
 const CAPACITY_TARGET = 'p99<=100ms';
 const MOST_CAMERAS = 64;
 const CAPACITY_TIMING = { warmUpSeconds: 1.5, windowSeconds: 1 } as const;
-/** Frames that decide a p99 with up to one miss: 22 s of one camera, less with several. Where more are needed, twice as many. */
-const CAPACITY_FRAMES = 662;
-const MOST_DOUBLINGS = 1;
+/** A first look at a number of cameras; what proves it takes as long as a percentile of each camera needs. */
+const CAPACITY_LOOK_SECONDS = 3;
 /** The search begins at this share of what the rate offline would allow. */
 const CAPACITY_START_RATIO = 0.6;
 /** Share of the budget for each of the two long runs at the end, and its bounds in seconds. */
@@ -118,8 +117,9 @@ const LEAST_BUDGET_FOR_CAPACITY = 480;
 const LEAST_BUDGET_FOR_INT8 = 900;
 /** Free share of a host that the plan keeps for peaks. */
 const HEADROOM_RATIO = 0.3;
-/** A paced run that decides a p99 of one camera. */
-const PACED = { seconds: 18, warmUpSeconds: 2, windowSeconds: 1, limitSeconds: 24 } as const;
+/** A paced run, longer where percentiles of each camera need more frames; cameras without a target for the rate send this many. */
+const PACED = { leastSeconds: 18, mostSeconds: 60, warmUpSeconds: 2, windowSeconds: 1 } as const;
+const PACED_FPS = 25;
 
 /** What both the search and its plan start from. */
 interface Start {
@@ -197,7 +197,8 @@ async function searchAndReport(
   const evaluator = new PipelineEvaluator({ ...common, targets, quality, pictures, longSeconds, judgedAgainst });
   try {
     const hasTimeForCapacity = request.budgetSeconds >= LEAST_BUDGET_FOR_CAPACITY;
-    const pacedSeconds = targets.length === 0 ? 0 : PACED.seconds + OPEN_SECONDS;
+    const pacing = pacedTiming(targets, subject.pipeline.streams.length);
+    const pacedSeconds = targets.length === 0 ? 0 : pacing.seconds + OPEN_SECONDS;
     const reserved =
       2 * (longSeconds * 1.25 + OPEN_SECONDS + pacedSeconds) + (hasTimeForCapacity ? 2 * CAPACITY_SECONDS : 0);
     const spent = (performance.now() - startedMs) / 1000;
@@ -211,7 +212,7 @@ async function searchAndReport(
     note('measuring the baseline and the best in long runs');
     const before = await evaluator.offline(baseline, 'long', 'baseline');
     const after = isSame ? before : await evaluator.offline(best, 'long', 'confirm');
-    const paced = targets.length === 0 ? null : await pacedVerdicts(evaluator, targets, [baseline, best]);
+    const paced = targets.length === 0 ? null : await pacedVerdicts(evaluator, pacing, targets, [baseline, best]);
     const capacities = hasTimeForCapacity ? await capacitiesOf(evaluator, targets, [before, after], request) : null;
     const judged = await evaluator.quality(best);
     const judgements = log.records.filter(({ kind, error }) => kind === 'quality' && error === null);
@@ -344,13 +345,24 @@ function referenceOf({ models }: Start, baseline: Configuration): Configuration 
   return { ...baseline, model: best.name, inputSize: best.inputSize, precision: 'f32', engine: 'onnx' };
 }
 
+/** As long as it takes to decide a percentile of each camera with up to one slow frame. */
+function pacedTiming(targets: readonly Target[], ownStreams: number) {
+  const limitOf = (wanted: Target['metric']): number | undefined =>
+    targets.find(({ metric }) => metric === wanted)?.limit;
+  const frames = framesToDecide(targets, { streams: limitOf('streams') ?? ownStreams, misses: 1 });
+  const { leastSeconds, mostSeconds, warmUpSeconds, windowSeconds } = PACED;
+  const seconds = Math.min(mostSeconds, Math.max(leastSeconds, Math.ceil(frames / (limitOf('fps') ?? PACED_FPS))));
+  return { seconds, warmUpSeconds, windowSeconds, limitSeconds: Math.ceil(seconds * 1.3) };
+}
+
 async function pacedVerdicts(
   evaluator: PipelineEvaluator,
+  pacing: ReturnType<typeof pacedTiming>,
   targets: readonly Target[],
   configurations: readonly [Configuration, Configuration],
 ): Promise<readonly [readonly TargetVerdict[], readonly TargetVerdict[]]> {
   const verdicts = async (configuration: Configuration): Promise<readonly TargetVerdict[]> => {
-    const { result } = await evaluator.cameras(configuration, PACED, 'confirm');
+    const { result } = await evaluator.cameras(configuration, pacing, 'confirm');
     return judgeTargets(targets, result as TrialResult);
   };
   return [await verdicts(configurations[0]), await verdicts(configurations[1])];
@@ -374,17 +386,13 @@ async function capacitiesOf(
       configuration,
       async (measure) => {
         const capacity = await findCapacity(
-          async (streams) => {
-            let seconds = Math.max(3, Math.ceil(CAPACITY_FRAMES / (CAPACITY_FPS * streams)));
-            for (let doublings = 0; ; doublings++) {
-              const timing = { ...CAPACITY_TIMING, seconds, limitSeconds: seconds * 1.5 };
-              const record = await measure(streams, CAPACITY_FPS, timing);
-              ids.push(record.id);
-              const result = record.result as TrialResult;
-              const isOpen = result.targets.some(({ state }) => state === 'not enough frames');
-              if (!isOpen || doublings === MOST_DOUBLINGS) return result;
-              seconds *= 2;
-            }
+          async (streams, isProof) => {
+            const proofSeconds = Math.ceil(framesToDecide(judged, { streams }) / CAPACITY_FPS);
+            const seconds = Math.max(CAPACITY_LOOK_SECONDS, isProof ? proofSeconds : 0);
+            const timing = { ...CAPACITY_TIMING, seconds, limitSeconds: seconds * 1.5 };
+            const record = await measure(streams, CAPACITY_FPS, timing);
+            ids.push(record.id);
+            return record.result as TrialResult;
           },
           { start, most: MOST_CAMERAS, signal, note },
         );

@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest';
-import { framesNeeded } from '../../../src/measure/binomial-bound.ts';
+import { framesNeeded, isBeyond } from '../../../src/measure/binomial-bound.ts';
 
 describe('frames that a percentile needs', () => {
   it.each([
@@ -35,8 +35,39 @@ describe('frames that a percentile needs', () => {
     }
   });
 
+  it('a smaller risk needs more: 0.01 / 5 without a miss 619 frames for p99', () => {
+    expect(framesNeeded(0.99, 0, 0.01 / 5)).toBe(619);
+    expect(() => framesNeeded(0.99, 0, 0)).toThrow(RangeError);
+  });
+
   it('refuses what is no quantile', () => {
     for (const quantile of [0, 1, Number.NaN]) expect(() => framesNeeded(quantile, 0)).toThrow(RangeError);
     expect(() => framesNeeded(0.99, -1)).toThrow(RangeError);
+  });
+});
+
+describe('a share that is surely exceeded', () => {
+  it.each([
+    // P(X >= k) for B(2000, 0.01) is 1.3 % and 0.8 %, for B(100, 0.01) 1.8 % and 0.34 %, summed elsewhere.
+    [2000, 31, false],
+    [2000, 32, true],
+    [100, 4, false],
+    [100, 5, true],
+    [1, 1, true],
+    [500, 0, false],
+  ])('of %i frames %i misses: %s for a share of 1 %%', (frames, misses, isSure) => {
+    expect(isBeyond(0.01, misses, frames)).toBe(isSure);
+  });
+
+  it('a share of 0 is exceeded by one miss, and a share of 1 never', () => {
+    expect(isBeyond(0, 1, 10)).toBe(true);
+    expect(isBeyond(0, 0, 10)).toBe(false);
+    expect(isBeyond(1, 10, 10)).toBe(false);
+  });
+
+  it('of a million frames is as exact', () => {
+    // Mean 10,000, standard deviation 99.5: 232 above is 2.33 of them, the 1 % point.
+    expect(isBeyond(0.01, 10_200, 1_000_000)).toBe(false);
+    expect(isBeyond(0.01, 10_260, 1_000_000)).toBe(true);
   });
 });

@@ -1,6 +1,9 @@
+import { existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { dirname, join } from 'node:path';
 import { describe, expect, it } from 'vitest';
 import { DEFAULT_LIMITS, interference } from '../../../src/measure/interference.ts';
-import { machineUse, parseNetDev, readMachineCounters } from '../../../src/measure/machine-counters.ts';
+import { machineUse, meanMachineUse, parseNetDev, readMachineCounters } from '../../../src/measure/machine-counters.ts';
 import { QUIET } from '../../support/trial-figures.ts';
 
 /** Files of a machine with two cores; numbers are ticks of 10 ms. */
@@ -76,6 +79,77 @@ describe('the use of the machine', () => {
       'wlan0:20 2 0 0 0 0 0 0 7 3 0 0 0 0 0 0',
     ].join('\n');
     expect(parseNetDev(text)).toEqual({ inBytes: 1020, outBytes: 57 });
+  });
+});
+
+describe('the energy of the CPU', () => {
+  const RAPL = '/sys/class/powercap';
+  /** A machine with two packages, of which the first has memory of its own; counters in microjoules. */
+  function domains(first: number, memory: number, second: number, more: Readonly<Record<string, string>> = {}) {
+    const domain = (id: string, name: string, uj: number) => ({
+      [`${RAPL}/intel-rapl:${id}/name`]: `${name}\n`,
+      [`${RAPL}/intel-rapl:${id}/energy_uj`]: `${uj}\n`,
+      [`${RAPL}/intel-rapl:${id}/max_energy_range_uj`]: '262143328850\n',
+    });
+    return {
+      ...domain('0', 'package-0', first),
+      ...domain('0:0', 'core', 77),
+      ...domain('0:1', 'dram', memory),
+      ...domain('1', 'package-1', second),
+      ...domain('2', 'psys', 99e9),
+      ...more,
+    };
+  }
+  const power = (before: Readonly<Record<string, string>>, after: Readonly<Record<string, string>>) =>
+    machineUse(readMachineCounters(files(BEFORE, before)), readMachineCounters(files(AFTER, after)), 1200, 2000)
+      .cpuPowerW;
+
+  it('adds up packages and memory; their parts and the platform are not counted twice', () => {
+    expect(power(domains(1e6, 5e6, 9e6), domains(61e6, 15e6, 39e6))).toBeCloseTo((60 + 10 + 30) / 2, 9);
+  });
+
+  it('goes on where a counter starts from 0 again', () => {
+    expect(power(domains(262_143_328_850 - 1e6, 0, 0), domains(3e6, 0, 0))).toBeCloseTo(2, 9);
+  });
+
+  it('is absent, not 0, where the system has none, or lets only root read it', () => {
+    expect(power({}, {})).toBeNull();
+    const forbidden = { [`${RAPL}/intel-rapl:0/name`]: 'package-0\n' };
+    expect(power(forbidden, forbidden)).toBeNull();
+    // One package that can no longer be read: the other one alone is not the machine.
+    const { [`${RAPL}/intel-rapl:1/energy_uj`]: _gone, ...rest } = domains(2e6, 0, 2e6);
+    expect(power(domains(1e6, 0, 1e6), rest)).toBeNull();
+  });
+
+  it('is read from a folder that looks like the system', () => {
+    const folder = mkdtempSync(join(tmpdir(), 'sightline-sysfs-'));
+    const write = (uj: number): void => {
+      for (const [path, text] of Object.entries(domains(uj, 0, uj))) {
+        mkdirSync(join(folder, dirname(path)), { recursive: true });
+        writeFileSync(join(folder, path), text);
+      }
+    };
+    const read = (path: string): string | null =>
+      existsSync(join(folder, path)) ? readFileSync(join(folder, path), 'utf8') : null;
+    try {
+      write(0);
+      const before = readMachineCounters(read);
+      write(25e6);
+      expect(machineUse(before, readMachineCounters(read), null, 1000).cpuPowerW).toBeCloseTo(50, 9);
+    } finally {
+      rmSync(folder, { recursive: true });
+    }
+  });
+
+  it('is a mean over time, and null if one span has none', () => {
+    const use = (cpuPowerW: number | null) => ({ ...QUIET, cpuPowerW });
+    const spans = [
+      { use: use(20), seconds: 1 },
+      { use: use(60), seconds: 3 },
+    ];
+    expect(meanMachineUse(spans)!.cpuPowerW).toBeCloseTo(50, 12);
+    expect(meanMachineUse([...spans, { use: use(null), seconds: 1 }])!.cpuPowerW).toBeNull();
+    expect(meanMachineUse([])).toBeNull();
   });
 });
 

@@ -1,8 +1,10 @@
 import { describe, expect, it } from 'vitest';
 import type { MonoMs } from '../../../src/core/units.ts';
 import { DEFAULT_LIMITS } from '../../../src/measure/interference.ts';
-import type { RecordedFrame, RunWindow } from '../../../src/measure/run-recorder.ts';
+import type { RecordedFrame, RunWindow, StreamWindow } from '../../../src/measure/run-recorder.ts';
 import { type DueTime, summariseWindows, windowFigures } from '../../../src/measure/summarise-windows.ts';
+import { judgeTargets, parseTargets } from '../../../src/measure/targets.ts';
+import type { GpuUse } from '../../../src/measure/trial-result.ts';
 import { PartTimes } from '../../../src/telemetry/part-times.ts';
 import { QUIET } from '../../support/trial-figures.ts';
 
@@ -24,16 +26,31 @@ function frame(streamId: string, publishedMs: number, latencyMs: number): Record
 
 function window(startMs: number, endMs: number, changes: Partial<RunWindow> = {}): RunWindow {
   return {
-    ...{ startMs, endMs, frames: [], entered: 0, dropped: 0, residenceMs: 0, inFlight: 0, heldBackRatio: 0 },
+    ...{ startMs, endMs, frames: [], streams: [], gpus: [], residenceMs: 0, inFlight: 0, heldBackRatio: 0 },
     busyRatio: { decode: 0, preprocess: 0, infer: 0, main: 0 },
     ...{ eventLoopP99Ms: 0, cpu: null, machine: QUIET, sums: new PartTimes().sums() },
     ...changes,
   };
 }
 
-/** `count` frames of 21 ms, evenly spread over a window of one second. */
-function frames(streamId: string, startMs: number, count: number): RecordedFrame[] {
-  return Array.from({ length: count }, (_, i) => frame(streamId, startMs + (i * 1000) / count, 21));
+/** `count` frames, evenly spread over a window of one second; they take 21 ms, or what `latencyMs` says. */
+function frames(
+  streamId: string,
+  startMs: number,
+  count: number,
+  latencyMs: (i: number) => number = () => 21,
+): RecordedFrame[] {
+  return Array.from({ length: count }, (_, i) => frame(streamId, startMs + (i * 1000) / count, latencyMs(i)));
+}
+
+/** What happened to a stream's frames in a window. */
+function stream(id: string, entered: number, changes: Partial<StreamWindow> = {}): StreamWindow {
+  return { id, entered, dropped: {}, decodeErrors: 0, reconnects: 0, ...changes };
+}
+
+/** Frames of several streams in the order in which they were published: in turn, where they are in step. */
+function merged(...streams: readonly RecordedFrame[][]): RecordedFrame[] {
+  return streams.flat().sort((a, b) => a.times.published - b.times.published);
 }
 
 describe('windows together', () => {
@@ -41,8 +58,7 @@ describe('windows together', () => {
   const windows = [0, 5000].map((startMs) =>
     window(startMs, startMs + 1000, {
       frames: [...frames('a', startMs, 15), ...frames('b', startMs, 5)],
-      entered: 25,
-      dropped: 5,
+      streams: [stream('a', 17, { dropped: { stale: 2 } }), stream('b', 8, { dropped: { stale: 2, 'queue-full': 1 } })],
       residenceMs: 20 * 20 + 500,
       inFlight: 0.9,
     }),
@@ -91,11 +107,85 @@ describe('windows together', () => {
     expect(summariseWindows([measured[0]!, windows[1]!], ['a', 'b'], captured).cpuMsPerFrame).toBeNull();
   });
 
-  it('carry at most 2,000 latencies, evenly spread', () => {
-    const many = [window(0, 1000, { frames: frames('a', 0, 5_001) })];
-    const { latenciesMs, latencyMs } = summariseWindows(many, ['a'], captured);
-    expect(latenciesMs).toHaveLength(1667);
-    expect(latencyMs.count).toBe(5_001);
+  it('count faults, and drops by reason, over all windows and streams', () => {
+    const failed = new PartTimes();
+    failed.addFailed(3);
+    const bad = window(0, 1000, {
+      streams: [stream('a', 90, { decodeErrors: 2, reconnects: 1 }), stream('b', 10, { dropped: { stale: 4 } })],
+      sums: failed.sums(),
+    });
+    // 4 stale, and twice 4 with one of a full queue.
+    expect(summariseWindows([bad, ...windows], ['a', 'b'], captured).faults).toEqual({
+      ...{ frames: 150, decodeErrors: 2, failedInferences: 3, reconnects: 1 },
+      dropped: { stale: 12, 'queue-full': 2 },
+    });
+  });
+
+  it('have the use of the GPUs and energy per frame only where the machine reports them', () => {
+    expect(summary).not.toHaveProperty('gpus');
+    expect(summary).not.toHaveProperty('energy');
+    const gpu = (powerW: number | null): GpuUse => ({
+      ...{ index: 0, name: 'A100', busyRatio: 0.5, memoryUsedBytes: 1e9, memoryTotalBytes: 8e10, powerW },
+    });
+    const powered = windows.map((other) => ({ ...other, machine: { ...QUIET, cpuPowerW: 40 }, gpus: [gpu(100)] }));
+    // 40 W and 100 W at 20 frames/s.
+    expect(summariseWindows(powered, ['a', 'b'], captured).energy).toEqual({ cpuJoules: 2, gpuJoules: 5 });
+    const silent = windows.map((other) => ({ ...other, gpus: [gpu(null)] }));
+    const { energy, gpus } = summariseWindows(silent, ['a', 'b'], captured);
+    expect(energy).toBeUndefined();
+    expect(gpus).toEqual([gpu(null)]);
+  });
+});
+
+describe('windows of many cameras with varying latency', () => {
+  // Four cameras in step: every fourth frame belongs to the same one. Latencies rise and fall between 15 and 45 ms.
+  const ids = ['a', 'b', 'c', 'd'];
+  const varying = (i: number): number => 30 + 15 * Math.sin(i);
+  const targets = parseTargets('p99<=50ms,p50<=40ms,fps>=100');
+  const judged = (slow: (i: number) => number, camera: string) => {
+    const windows = Array.from({ length: 20 }, (_, w) =>
+      window(w * 1000, w * 1000 + 1000, {
+        frames: merged(...ids.map((id) => frames(id, w * 1000, 125, id === camera ? slow : varying))),
+      }),
+    );
+    const figures = summariseWindows(windows, ids, captured, targets);
+    return { figures, verdicts: judgeTargets(targets, { ...figures, streams: ids.length }) };
+  };
+
+  it.each(ids)('camera %s at 200 ms misses p99 and is named, whichever of the four it is', (camera) => {
+    const { figures, verdicts } = judged(() => 200, camera);
+    expect(verdicts.map(({ state }) => state)).toEqual(['missed', 'missed', 'met']);
+    expect(verdicts[0]).toMatchObject({ measured: 200, reason: `${camera}: 2500 of 2500 frames took longer` });
+    expect(figures.perStream.map(({ latencyMs }) => latencyMs.p50 > 100)).toEqual(ids.map((id) => id === camera));
+  });
+
+  it('all frames are counted: 2 % of slow frames of one camera, half a per cent of all, are a miss', () => {
+    const { figures, verdicts } = judged((i) => (i % 50 === 7 ? 80 : varying(i)), 'c');
+    // i = 7, 57 and 107 of each second.
+    const count = { metric: 'p99', limitMs: 50, over: 60, surelyOver: 60, measuredMs: 80 };
+    expect(figures.perStream[2]!.counts[0]).toEqual(count);
+    expect(verdicts[0]).toMatchObject({ state: 'missed', reason: 'c: 60 of 2500 frames took longer' });
+  });
+
+  it('all cameras within the limits meet them', () => {
+    expect(judged(varying, 'a').verdicts.map(({ state }) => state)).toEqual(['met', 'met', 'met']);
+  });
+
+  it('a camera that published nothing is never met', () => {
+    const windows = [window(0, 1000, { frames: ids.flatMap((id) => frames(id, 0, 1000, varying)) })];
+    const figures = summariseWindows(windows, [...ids, 'dead'], captured, targets);
+    const verdicts = judgeTargets(targets, { ...figures, streams: 5 });
+    expect(verdicts.map(({ state }) => state)).toEqual(['not enough frames', 'not enough frames', 'missed']);
+    for (const { reason } of verdicts) expect(reason).toContain('dead: ');
+  });
+
+  it('carry 2,000 quantiles of all frames, of which every camera has its share, the longest included', () => {
+    const { latenciesMs, latencyMs } = judged(() => 200, 'b').figures;
+    expect(latenciesMs).toHaveLength(2000);
+    expect(latencyMs.count).toBe(10_000);
+    expect(latenciesMs!.filter((ms) => ms >= 199)).toHaveLength(500);
+    expect(latenciesMs!.at(-1)).toBe(latencyMs.max);
+    expect([...latenciesMs!].sort((a, b) => a - b)).toEqual(latenciesMs);
   });
 });
 
