@@ -93,7 +93,7 @@ export interface BreakPoint {
   readonly cameras: number;
   /** True if two runs with that number proved that every target is met. */
   readonly isProven: boolean;
-  /** One camera more, which did not hold; null if the search ended before. */
+  /** The smallest number that did not hold, one more unless the time was over; null if none did. */
   readonly brokenAt: number | null;
   /** Part that limits there; null if nothing broke. */
   readonly firstToGive: string | null;

@@ -34,6 +34,8 @@ const MIXES: Readonly<Record<ProfileName, CameraMix>> = {
 const SETTLE_S = 2;
 /** A stress run has about this many steps. */
 const STRESS_STEPS = 15;
+/** The search ends after this many times the expected length, proven or not: a machine whose load changes has no break point. */
+const SEARCH_RATIO = 2;
 const STEP_S = { least: 2, most: 60 };
 /** Share of the break point to which the load falls. */
 const FALL_RATIO = 0.7;
@@ -135,7 +137,10 @@ class LoadTest {
       const mostSeconds = isProof ? stepS * PROOF_STEPS : stepS;
       return this.#rig.measure({ name, ...timing, mostSeconds, targets });
     };
-    const search = await findBreakPoint(measure, { start: cameras, most: mostCameras, signal, note });
+    const untilMs = performance.now() + seconds * SEARCH_RATIO * 1000;
+    const isOver = (): boolean => performance.now() > untilMs;
+    const search = await findBreakPoint(measure, { start: cameras, most: mostCameras, isOver, signal, note });
+    if (isOver() && !search.breakPoint.isProven) this.#note('the time was over before the break point was proven');
     const steps = [...search.steps];
     const { breakPoint, proof } = search;
     const hasBroken = breakPoint.brokenAt !== null;
@@ -147,9 +152,12 @@ class LoadTest {
       steps.push(overload);
       degradation = describeDegradation(overload, this.#subject.maxAgeMs ?? Number.POSITIVE_INFINITY);
       recoverySeconds = await this.#recovery(Math.max(1, Math.floor(breakPoint.cameras * FALL_RATIO)));
-    } else this.#note(`no target was missed with ${mostCameras} cameras, the most that were tried`);
+    } else this.#note(`no target was missed with ${breakPoint.cameras} cameras, the most that were tried`);
     if (breakPoint.cameras === 0) {
-      const reason = 'not even one camera meets the targets';
+      const reason =
+        breakPoint.brokenAt === 1
+          ? 'not even one camera meets the targets'
+          : 'no number of cameras was found that meets the targets';
       const verdict = proof.verdict === 'missed' ? 'missed' : 'not enough frames';
       return { verdict, reason, targets: proof.targets, steps, breakPoint, degradation, recoverySeconds };
     }

@@ -9,6 +9,8 @@ export interface StressOptions {
   readonly start: number;
   /** Most cameras. */
   readonly most: number;
+  /** As that of a `CapacitySearchOptions`. */
+  readonly isOver?: () => boolean;
   readonly signal: AbortSignal;
   readonly note: (text: string) => void;
 }
@@ -16,7 +18,7 @@ export interface StressOptions {
 export interface StressSearch {
   readonly steps: readonly LoadStep[];
   readonly breakPoint: BreakPoint;
-  /** The step that shows best that the break point holds; with 0 cameras the last one of a single camera. */
+  /** The step that shows best that the break point holds; with 0 cameras the last one of the fewest. */
   readonly proof: LoadStep;
   /** Cameras with which the degradation is looked at. */
   readonly overload: number;
@@ -34,7 +36,7 @@ const AGE_SLACK_MS = 250;
  * that, still counts as held while it misses no target, and the result says so.
  */
 export async function findBreakPoint(measure: MeasureCameras, options: StressOptions): Promise<StressSearch> {
-  const { start, most, signal, note } = options;
+  const { start, most, signal, note, isOver = () => false } = options;
   const steps: LoadStep[] = [];
   const attempt = async (cameras: number, isProof: boolean): Promise<AttemptOutcome> => {
     const before = steps.filter((step) => step.cameras === cameras).length;
@@ -43,14 +45,14 @@ export async function findBreakPoint(measure: MeasureCameras, options: StressOpt
     note(stepText(step));
     return outcomeOf(step.targets);
   };
-  const search = { start: Math.min(start, most), most, growth: GROWTH, undecidedIs: 'open', signal } as const;
+  const search = { start: Math.min(start, most), most, growth: GROWTH, undecidedIs: 'open', signal, isOver } as const;
   const { cameras, brokenAt, isProven } = await searchCapacity(attempt, search);
   const stepsWith = (count: number): LoadStep[] => steps.filter((step) => step.cameras === count);
   const broken = brokenAt === null ? null : worstOf(stepsWith(brokenAt));
   return {
     steps,
     breakPoint: breakPointOf(cameras, isProven, broken),
-    proof: cameras === 0 ? stepsWith(1).at(-1)! : proofOf(stepsWith(cameras), isProven),
+    proof: cameras === 0 ? stepsWith(brokenAt ?? 1).at(-1)! : proofOf(stepsWith(cameras), isProven),
     overload: Math.ceil((brokenAt ?? cameras) * GROWTH),
   };
 }

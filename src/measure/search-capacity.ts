@@ -19,12 +19,14 @@ export interface CapacitySearchOptions {
   /** What a proof that leaves a number undecided counts as: a failure, or what it leans to, so that the number is not proven. */
   readonly undecidedIs: 'failed' | 'open';
   readonly signal: AbortSignal;
+  /** True when no time is left: the search ends with what it knows, not proven. Default never. */
+  readonly isOver?: () => boolean;
 }
 
 export interface FoundCapacity {
   /** The largest number of cameras that holds; 0 if not even one does. */
   readonly cameras: number;
-  /** The number above it, which fails; null if the search ended at the most cameras. */
+  /** The smallest number that fails, one more unless the time was over; null if none does. */
   readonly brokenAt: number | null;
   /** True if two attempts proved that the number holds; false if it is only undecided. */
   readonly isProven: boolean;
@@ -50,7 +52,7 @@ interface Votes {
  * are wrong: 0.03 %, so that the whole search stays below 1 % for up to 30 numbers.
  */
 export async function searchCapacity(attempt: Attempt, options: CapacitySearchOptions): Promise<FoundCapacity> {
-  const { start, most, growth, undecidedIs, signal } = options;
+  const { start, most, growth, undecidedIs, signal, isOver = () => false } = options;
   if (!(Number.isInteger(start) && start >= 1 && Number.isInteger(most) && most >= start && growth > 1))
     throw new RangeError(`expected whole numbers 1 <= start <= most and a growth above 1, received ${start}, ${most}`);
   const known = new Map<number, Votes>();
@@ -75,7 +77,8 @@ export async function searchCapacity(attempt: Attempt, options: CapacitySearchOp
 
   for (;;) {
     const { good, bad } = bracket(known, most);
-    if (bad - good > 1) {
+    const mayLook = known.size === 0 || !isOver();
+    if (mayLook && bad - good > 1) {
       const next =
         known.size === 0
           ? start
@@ -85,15 +88,16 @@ export async function searchCapacity(attempt: Attempt, options: CapacitySearchOp
       await look(next, isProofOnly);
       continue;
     }
-    const open = [bad, good].find((cameras) => cameras >= 1 && cameras <= most && !isSettled(known.get(cameras)!));
-    if (open !== undefined) {
+    const open = [bad, good].find((cameras) => cameras >= 1 && cameras <= most && !isSettled(known.get(cameras)));
+    if (mayLook && open !== undefined) {
       await look(open, true);
       continue;
     }
     return {
       cameras: good,
       brokenAt: bad > most ? null : bad,
-      isProven: good >= 1 && known.get(good)!.held >= VOTES,
+      // Where no time was left, the number above may be larger than the next one.
+      isProven: good >= 1 && known.get(good)!.held >= VOTES && bad - good === 1,
     };
   }
 }
@@ -114,7 +118,9 @@ function sideOf({ held, failed, lean }: Votes): 'held' | 'failed' | null {
   return lean ?? (held > 0 ? 'failed' : null);
 }
 
-function isSettled({ held, failed, undecided }: Votes): boolean {
+function isSettled(votes: Votes | undefined): boolean {
+  if (votes === undefined) return false;
+  const { held, failed, undecided } = votes;
   return Math.max(held, failed, undecided) >= VOTES || held + failed + undecided > VOTES;
 }
 

@@ -260,13 +260,13 @@ function percentileFinding(
   };
 }
 
-/** Where an interval of time begins and ends is chance: one frame is the resolution of a count. */
+/** Where an interval of time begins and ends is chance: one frame is the resolution of each count. */
 function rateFinding(target: Target, { fps, offeredFps, entered }: StreamEvidence, seconds: number): Finding {
   if (offeredFps !== undefined && offeredFps <= 0 && entered === 0) return unknown('its camera offered no frame');
   // A camera that offers 12 frames/s is asked for those 12, which are a count as well.
   const isAskedForLess = offeredFps !== undefined && offeredFps < target.limit;
   const asked = isAskedForLess ? offeredFps : target.limit;
-  const slackFps = (isAskedForLess ? 2 : 1) / seconds;
+  const slackFps = (offeredFps === undefined ? 1 : 2) / seconds;
   const of = isAskedForLess ? ` of ${offeredFps.toFixed(1)} offered` : '';
   const reason = `published ${fps.toFixed(1)} frames/s${of}`;
   const gap = gapOf(target, fps, asked);

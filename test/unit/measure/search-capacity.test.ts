@@ -118,6 +118,27 @@ describe('the search for a capacity', () => {
     expect(found).toMatchObject({ cameras: 6, brokenAt: 7, isProven: false });
   });
 
+  it('ends when its time is over, with what it knows and without a claim, though the machine gets slower all the time', async () => {
+    let attempts = 0;
+    const slower = () =>
+      search((cameras) => (cameras <= 40 - attempts++ ? 'held' : 'failed'), { isOver: () => attempts >= 12 });
+    const { cameras, isProven, tries } = await slower();
+    expect(tries).toHaveLength(12);
+    expect(isProven).toBe(false);
+    expect(cameras).toBeLessThanOrEqual(40);
+    // The first attempt is always made.
+    expect(await search(upTo(9), { start: 4, isOver: () => true })).toMatchObject({
+      cameras: 4,
+      brokenAt: null,
+      isProven: false,
+    });
+    expect(await search(upTo(2), { start: 4, isOver: () => true })).toMatchObject({
+      cameras: 0,
+      brokenAt: 4,
+      isProven: false,
+    });
+  });
+
   it('ends when it is aborted, and refuses a range that is none', async () => {
     const stop = new AbortController();
     const running = search(
