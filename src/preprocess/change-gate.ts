@@ -1,72 +1,138 @@
+import type { Rect } from '../geometry/views.ts';
+
 /** What a change gate needs to know; all keys have defaults in the configuration of a stream. */
 export interface ChangeGateOptions {
   /** Longest media time without a look: then a frame counts as changed although nothing was seen to change. */
   readonly lookEveryMs: number;
-  /** Smallest change of a block's mean luma that counts, 0 to 255, whatever the noise. */
+  /** Smallest change of a block's mean level that counts, 0 to 255, if there is no noise. */
   readonly minLevels: number;
 }
 
-/** Blocks along the longer side of the picture. */
+/** Where the source lies in the pixels that a change gate is given. */
+export interface GateCanvas {
+  /** Pixels of a row. */
+  readonly rowPx: number;
+  /** The rectangles that show the source, in pixels. The rest, such as the padding of a letterbox, is not read. */
+  readonly areas: readonly Rect[];
+}
+
+/** Blocks along the longer side of an area. */
 const BLOCKS = 60;
 /** Samples along each side of a block, so that the cost does not depend on the size of the picture. */
 const SAMPLES = 4;
-/** A block has changed if it differs by more than this many standard deviations of the picture's own noise. */
-const NOISE_FACTOR = 7;
-/** Median absolute deviation to standard deviation, for normally distributed values. */
-const MAD_TO_SIGMA = 1.4826;
-/** A uniform change of light of more than this counts as a change: faces and numbers can disappear in it. */
-const MAX_DRIFT_LEVELS = 12;
+/** Brightness, and the difference of red and blue: something may differ from what is behind it in colour alone. */
+const PLANES = 2;
+/** Side of a neighbourhood, in blocks. Its mean has a third of the noise of a block; an object of 1 % of the picture covers two of them. */
+const NEIGHBOURS = 3;
+
+/** The noise of a picture is that of its noisiest blocks: compression keeps it in some and removes it from others. */
+const NOISY_RATIO = 0.95;
+/** Normally distributed values are within this many standard deviations in `NOISY_RATIO` of the cases. */
+const NOISY_SIGMAS = 1.96;
+/** The noise is what the quietest tenth of the newest frames have: it rises after nine tenths of them, and falls after a tenth. */
+const QUIET_RATIO = 0.1;
+/** Frames that the noise is learned from. */
+const LEARNED_FRAMES = 48;
+/** Before so many, the noise is unknown, and every frame counts as changed. */
+const FEWEST_FRAMES = 5;
+
+/** How much a value may differ, in standard deviations of the noise, and in levels whatever the noise. */
+interface Limit {
+  readonly sigmas: number;
+  /** At least this, as a share of `minLevels`. */
+  readonly floor: number;
+  /** At most this, in levels: more noise than that cannot be told from content, and is inferred. */
+  readonly most: number;
+}
+
+const BLOCK_LIMIT: Limit = { sigmas: 8, floor: 1, most: 16 };
+const NEIGHBOURHOOD_LIMIT: Limit = { sigmas: 7, floor: 0.4, most: 5 };
+/** One block in twenty differs by so much if there is only noise. */
+const WIDE_LIMIT: Limit = { sigmas: 2, floor: 0.25, most: 6 };
+/** A picture has changed if more blocks than this differ by more than `WIDE_LIMIT`. */
+const WIDE_RATIO = 0.25;
+
+/** An encoder has rewritten a picture if it differs from the one before by this factor more than nine tenths of the newest frames. */
+const REWRITE_FACTOR = 2;
+const USUAL_RATIO = 0.9;
+/** Least mean difference of a rewritten picture, in levels. */
+const REWRITE_LEVELS = 0.05;
+
+/** After a change, frames count as changed until the picture has rested for so long, in media time. */
+const REST_US = 200_000;
 
 /**
  * Decides for each picture of one stream whether it equals a reference up to noise. The reference is the last picture that it
- * called changed.
+ * called changed. What it cannot judge counts as changed: the first pictures, and noise that could as well be content.
  *
- * It compares the mean luma of about 2,000 small blocks. The median of their differences is the change of light and is
- * subtracted; their median absolute deviation is the noise of the sensor and of the compression, and the threshold is a
- * multiple of it. Both are medians, so an object that covers less than half of the picture does not hide itself. A picture is
- * compared with the reference and not with its predecessor, so a slow movement adds up until it is seen.
+ * It compares the means of about 2,000 small blocks. A picture has changed if a block differs, if a neighbourhood of nine
+ * blocks differs by less, or if a quarter of the blocks differ by still less. How much is "differs" depends on the noise, which is
+ * learned from the differences of *successive* pictures and never from the difference that is judged. A change therefore cannot
+ * hide itself, however much of the picture it covers, and a slow one, such as fog, adds up against the reference while
+ * it hardly touches the noise. What moves for long may raise the noise, up to a bound that is still below what a detector needs.
+ * docs/adr/0026-what-counts-as-a-change.md describes what it was tried on, and how each part could be fooled.
  *
- * Reads 16 samples per block: 0.05 ms for a picture of any size on a 2.5 GHz core. Allocates nothing per picture.
+ * Reads 16 samples per block, whatever the size of the picture. Allocates nothing per picture.
  */
 export class ChangeGate {
   readonly #options: ChangeGateOptions;
-  readonly #columns: number;
-  readonly #rows: number;
+  readonly #grids: readonly Grid[];
+  /** Number of blocks; arrays have one plane after the other. */
+  readonly #blocks: number;
   readonly #reference: Float32Array;
-  readonly #current: Float32Array;
-  readonly #scratch: Float32Array;
+  #previous: Float32Array;
+  #current: Float32Array;
+  readonly #difference: Float32Array;
+  readonly #smoothed: Float32Array;
+  readonly #rows: Float32Array;
   /** Offsets in the picture of the samples of all blocks, block by block. */
   readonly #samples: Uint32Array;
+  readonly #blockNoise = new RecentFigure();
+  readonly #neighbourhoodNoise = new RecentFigure();
+  readonly #unrest = new RecentFigure();
   #hasReference = false;
+  #hasPrevious = false;
   #referenceUs = 0;
+  #previousUs = 0;
+  #restUs = 0;
 
-  /** @param size - of the pictures, in pixels; u8 RGB `[height, width, 3]`. */
-  constructor(options: ChangeGateOptions, size: { readonly width: number; readonly height: number }) {
+  constructor(options: ChangeGateOptions, { areas, rowPx }: GateCanvas) {
     this.#options = options;
-    const side = Math.max(1, Math.max(size.width, size.height) / BLOCKS);
-    this.#columns = Math.max(1, Math.round(size.width / side));
-    this.#rows = Math.max(1, Math.round(size.height / side));
-    const blocks = this.#columns * this.#rows;
-    this.#reference = new Float32Array(blocks);
-    this.#current = new Float32Array(blocks);
-    this.#scratch = new Float32Array(blocks);
-    this.#samples = this.#place(size);
+    this.#grids = gridsOf(areas);
+    const { first, columns, rows } = this.#grids.at(-1)!;
+    this.#blocks = first + columns * rows;
+    const [reference, previous, current, difference, smoothed, scratch] = Array.from(
+      { length: 6 },
+      () => new Float32Array(PLANES * this.#blocks),
+    ) as [Float32Array, Float32Array, Float32Array, Float32Array, Float32Array, Float32Array];
+    this.#reference = reference;
+    this.#previous = previous;
+    this.#current = current;
+    this.#difference = difference;
+    this.#smoothed = smoothed;
+    this.#rows = scratch;
+    this.#samples = placeSamples(this.#grids, rowPx);
   }
 
   /**
-   * @param pixels - u8 RGB `[height, width, 3]`, not changed.
+   * @param pixels - u8 RGB, rows of `rowPx` pixels, not changed.
    * @param ptsUs - media time. Time that runs backwards counts as a change.
    * @returns true if the picture differs from the reference; it is then the new reference.
    */
   isChanged(pixels: Uint8Array, ptsUs: number): boolean {
     this.#measure(pixels);
-    const elapsedUs = ptsUs - this.#referenceUs;
-    const isDue = elapsedUs < 0 || elapsedUs >= this.#options.lookEveryMs * 1000;
-    if (this.#hasReference && !isDue && !this.#differs()) return false;
-    this.#reference.set(this.#current);
-    this.#referenceUs = ptsUs;
-    this.#hasReference = true;
-    return true;
+    const isChanged = this.#judge(ptsUs);
+    if (isChanged) {
+      this.#reference.set(this.#current);
+      this.#referenceUs = ptsUs;
+      this.#hasReference = true;
+    }
+    const oldest = this.#previous;
+    this.#previous = this.#current;
+    this.#current = oldest;
+    this.#hasPrevious = true;
+    this.#previousUs = ptsUs;
+    return isChanged;
   }
 
   /** Makes the next picture count as changed. */
@@ -74,59 +140,199 @@ export class ChangeGate {
     this.#hasReference = false;
   }
 
-  #place({ width, height }: { readonly width: number; readonly height: number }): Uint32Array {
-    const offsets = new Uint32Array(this.#columns * this.#rows * SAMPLES * SAMPLES);
-    const position = (index: number, count: number, length: number): number =>
-      Math.min(length - 1, Math.floor(((index + 0.5) * length) / count));
-    let at = 0;
-    for (let row = 0; row < this.#rows; row++)
-      for (let column = 0; column < this.#columns; column++)
-        for (let i = 0; i < SAMPLES; i++)
-          for (let j = 0; j < SAMPLES; j++) {
-            const y = position(row * SAMPLES + i, this.#rows * SAMPLES, height);
-            const x = position(column * SAMPLES + j, this.#columns * SAMPLES, width);
-            offsets[at++] = (y * width + x) * 3;
-          }
-    return offsets;
+  #judge(ptsUs: number): boolean {
+    const isRewritten = this.#hasPrevious && this.#learn();
+    const isBackwards = this.#hasPrevious && ptsUs < this.#previousUs;
+    if (isBackwards || this.#blockNoise.count < FEWEST_FRAMES || (this.#hasReference && this.#differs())) {
+      this.#restUs = ptsUs + REST_US;
+      return true;
+    }
+    const isDue = ptsUs - this.#referenceUs >= this.#options.lookEveryMs * 1000;
+    return !this.#hasReference || isRewritten || isDue || ptsUs <= this.#restUs;
   }
 
-  /** Writes the mean luma of each block, 0 to 255. Weights of red, green and blue after BT.601, in 256ths. */
-  #measure(pixels: Uint8Array): void {
-    const samples = this.#samples;
-    const perBlock = SAMPLES * SAMPLES;
-    let at = 0;
-    for (let block = 0; block < this.#current.length; block++) {
-      let sum = 0;
-      for (let i = 0; i < perBlock; i++) {
-        const offset = samples[at++]!;
-        sum += 77 * pixels[offset]! + 150 * pixels[offset + 1]! + 29 * pixels[offset + 2]!;
-      }
-      this.#current[block] = sum / (256 * perBlock);
-    }
+  /** Learns the noise from this picture and the one before. @returns true if an encoder has rewritten the picture. */
+  #learn(): boolean {
+    const difference = this.#subtract(this.#previous);
+    this.#smooth(1);
+    const brightness = difference.subarray(0, this.#blocks);
+    let sum = 0;
+    for (let i = 0; i < brightness.length; i++) sum += Math.abs(brightness[i]!);
+    const unrest = sum / brightness.length;
+    const isRewritten = unrest > REWRITE_LEVELS && unrest > REWRITE_FACTOR * this.#unrest.quantile(USUAL_RATIO);
+    this.#unrest.add(unrest);
+    this.#blockNoise.add(noiseOf(brightness));
+    this.#neighbourhoodNoise.add(noiseOf(this.#smoothed.subarray(0, this.#blocks)));
+    return isRewritten;
   }
 
   #differs(): boolean {
-    const { length } = this.#current;
-    const scratch = this.#scratch;
-    for (let i = 0; i < length; i++) scratch[i] = this.#current[i]! - this.#reference[i]!;
-    const drift = median(scratch);
-    if (Math.abs(drift) > MAX_DRIFT_LEVELS) return true;
-    let largest = 0;
-    for (let i = 0; i < length; i++) {
-      const deviation = Math.abs(this.#current[i]! - this.#reference[i]! - drift);
-      scratch[i] = deviation;
-      if (deviation > largest) largest = deviation;
+    const difference = this.#subtract(this.#reference);
+    const noise = this.#blockNoise.quantile(QUIET_RATIO);
+    const most = this.#levels(BLOCK_LIMIT, noise);
+    const wide = this.#levels(WIDE_LIMIT, noise);
+    for (let plane = 0; plane < PLANES; plane++) {
+      let differing = 0;
+      const end = (plane + 1) * this.#blocks;
+      for (let i = plane * this.#blocks; i < end; i++) {
+        const size = Math.abs(difference[i]!);
+        if (size > most) return true;
+        if (size > wide) differing += 1;
+      }
+      if (differing > WIDE_RATIO * this.#blocks) return true;
     }
-    if (largest <= this.#options.minLevels) return false;
-    return largest > NOISE_FACTOR * MAD_TO_SIGMA * median(scratch);
+    this.#smooth(PLANES);
+    const mostNear = this.#levels(NEIGHBOURHOOD_LIMIT, this.#neighbourhoodNoise.quantile(QUIET_RATIO));
+    for (let i = 0; i < this.#smoothed.length; i++) if (Math.abs(this.#smoothed[i]!) > mostNear) return true;
+    return false;
+  }
+
+  #levels({ sigmas, floor, most }: Limit, noise: number): number {
+    return Math.max(floor * this.#options.minLevels, Math.min(most, sigmas * noise));
+  }
+
+  #subtract(other: Float32Array): Float32Array {
+    const difference = this.#difference;
+    const current = this.#current;
+    for (let i = 0; i < difference.length; i++) difference[i] = current[i]! - other[i]!;
+    return difference;
+  }
+
+  /** Writes the mean difference of each neighbourhood, of the first planes. */
+  #smooth(planes: number): void {
+    for (let plane = 0; plane < planes; plane++)
+      for (const grid of this.#grids)
+        smooth(this.#difference, this.#rows, this.#smoothed, grid, plane * this.#blocks + grid.first);
+  }
+
+  /** Writes the means of each block: luma, 0 to 255, with weights after BT.601, and half of red less blue, -128 to 128. */
+  #measure(pixels: Uint8Array): void {
+    const samples = this.#samples;
+    const current = this.#current;
+    const perBlock = SAMPLES * SAMPLES;
+    let at = 0;
+    for (let block = 0; block < this.#blocks; block++) {
+      let luma = 0;
+      let colour = 0;
+      for (let i = 0; i < perBlock; i++) {
+        const offset = samples[at++]!;
+        const red = pixels[offset]!;
+        const blue = pixels[offset + 2]!;
+        luma += 77 * red + 150 * pixels[offset + 1]! + 29 * blue;
+        colour += red - blue;
+      }
+      current[block] = luma / (256 * perBlock);
+      current[this.#blocks + block] = colour / (2 * perBlock);
+    }
   }
 }
 
-/** Returns the upper median by quickselect, which reorders the values; sorting them takes five times as long. */
-function median(values: Float32Array): number {
-  const middle = values.length >> 1;
+/** The blocks of an area. */
+interface Grid {
+  readonly area: Rect;
+  readonly columns: number;
+  readonly rows: number;
+  /** Number of its first block. */
+  readonly first: number;
+}
+
+function gridsOf(areas: readonly Rect[]): Grid[] {
+  let first = 0;
+  return areas.map((area) => {
+    const side = Math.max(1, Math.max(area.width, area.height) / BLOCKS);
+    const columns = Math.max(1, Math.round(area.width / side));
+    const rows = Math.max(1, Math.round(area.height / side));
+    const grid = { area, columns, rows, first };
+    first += columns * rows;
+    return grid;
+  });
+}
+
+function placeSamples(grids: readonly Grid[], rowPx: number): Uint32Array {
+  const blocks = grids.reduce((sum, { columns, rows }) => sum + columns * rows, 0);
+  const offsets = new Uint32Array(blocks * SAMPLES * SAMPLES);
+  const position = (index: number, count: number, length: number): number =>
+    Math.min(length - 1, Math.floor(((index + 0.5) * length) / count));
+  let at = 0;
+  for (const { area, columns, rows } of grids)
+    for (let row = 0; row < rows; row++)
+      for (let column = 0; column < columns; column++)
+        for (let i = 0; i < SAMPLES; i++)
+          for (let j = 0; j < SAMPLES; j++) {
+            const y = area.y + position(row * SAMPLES + i, rows * SAMPLES, area.height);
+            const x = area.x + position(column * SAMPLES + j, columns * SAMPLES, area.width);
+            offsets[at++] = (y * rowPx + x) * 3;
+          }
+  return offsets;
+}
+
+/**
+ * Writes the mean of the neighbourhood of each block of a grid: first along rows, then along columns. At the border it is the
+ * nearest whole neighbourhood, or all there is.
+ *
+ * @param at - place of the grid's first block in all three arrays.
+ */
+function smooth(from: Float32Array, between: Float32Array, to: Float32Array, grid: Grid, at: number): void {
+  const { columns, rows } = grid;
+  const [across, down] = [Math.min(NEIGHBOURS, columns), Math.min(NEIGHBOURS, rows)];
+  for (let row = 0; row < rows; row++)
+    for (let column = 0; column < columns; column++) {
+      const left = at + row * columns + startOf(column, columns, across);
+      let sum = 0;
+      for (let i = 0; i < across; i++) sum += from[left + i]!;
+      between[at + row * columns + column] = sum;
+    }
+  const share = 1 / (across * down);
+  for (let row = 0; row < rows; row++) {
+    const top = at + startOf(row, rows, down) * columns;
+    for (let column = 0; column < columns; column++) {
+      let sum = 0;
+      for (let i = 0; i < down; i++) sum += between[top + i * columns + column]!;
+      to[at + row * columns + column] = sum * share;
+    }
+  }
+}
+
+function startOf(place: number, count: number, length: number): number {
+  return Math.max(0, Math.min(place - 1, count - length));
+}
+
+/** Returns the standard deviation of the noisier values, whose mean is 0. Overwrites and reorders them. */
+function noiseOf(values: Float32Array): number {
+  for (let i = 0; i < values.length; i++) values[i] = Math.abs(values[i]!);
+  return select(values, values.length, Math.floor(NOISY_RATIO * (values.length - 1))) / NOISY_SIGMAS;
+}
+
+/** A figure of the newest frames. */
+class RecentFigure {
+  readonly #values = new Float32Array(LEARNED_FRAMES);
+  readonly #sorted = new Float32Array(LEARNED_FRAMES);
+  #count = 0;
+  #next = 0;
+
+  /** Frames that it is known of. */
+  get count(): number {
+    return this.#count;
+  }
+
+  add(value: number): void {
+    this.#values[this.#next] = value;
+    this.#next = (this.#next + 1) % LEARNED_FRAMES;
+    this.#count = Math.min(LEARNED_FRAMES, this.#count + 1);
+  }
+
+  /** Returns the figure that a share of the frames do not exceed; 0 if there is none. */
+  quantile(share: number): number {
+    if (this.#count === 0) return 0;
+    this.#sorted.set(this.#values);
+    return select(this.#sorted, this.#count, Math.floor(share * (this.#count - 1)));
+  }
+}
+
+/** Returns the value at a place of the first `count` values in order. By quickselect, which reorders them; sorting takes five times as long. */
+function select(values: Float32Array, count: number, place: number): number {
   let low = 0;
-  let high = values.length - 1;
+  let high = count - 1;
   while (low < high) {
     const pivot = values[(low + high) >> 1]!;
     let i = low;
@@ -139,9 +345,9 @@ function median(values: Float32Array): number {
       values[i++] = values[j]!;
       values[j--] = swapped;
     }
-    if (middle <= j) high = j;
-    else if (middle >= i) low = i;
+    if (place <= j) high = j;
+    else if (place >= i) low = i;
     else break;
   }
-  return values[middle]!;
+  return values[place]!;
 }

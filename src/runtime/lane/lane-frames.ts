@@ -10,7 +10,7 @@ import { hashInput, type InputHash, NO_HASH } from '../../preprocess/input-hash.
 import { encodeParts, encodePreview } from '../../preprocess/preview.ts';
 import { SharpPreprocessor } from '../../preprocess/sharp-preprocessor.ts';
 import type { FromLane, LaneStream } from '../../protocol/threads.ts';
-import { LaneViews, PICTURE_FIT } from './lane-views.ts';
+import { isSameSize, LaneViews, PICTURE_FIT } from './lane-views.ts';
 
 /** Slot number of a picture for which the ring has no room: it is read, counted and discarded. */
 const NO_SLOT = -1;
@@ -29,7 +29,8 @@ export class LaneFrames {
   readonly ring: SlotRing;
   readonly #port: LanePort;
   readonly #sharp: SharpPreprocessor | null;
-  readonly #gate: ChangeGate | null;
+  /** For pictures of this size; null if the stream has no gate, or no picture was seen yet. */
+  #gate: { readonly header: FrameHeader; readonly gate: ChangeGate } | null = null;
   /** Null if the picture as a whole is the only view. */
   readonly #views: LaneViews | null;
   readonly #scratch: Uint8Array | null;
@@ -53,7 +54,6 @@ export class LaneFrames {
     this.ring = SlotRing.attach(stream.ring.buffer, stream.ring.shape);
     this.#sharp = stream.picture === null ? null : new SharpPreprocessor(stream.spec, stream.picture);
     this.#views = stream.views === undefined ? null : new LaneViews(stream.views, stream, this.ring);
-    this.#gate = stream.changeGate === null ? null : new ChangeGate(stream.changeGate, writtenSize(stream));
     const { inputBytes, views = 1, pictureBytes } = this.ring.shape;
     this.#scratch =
       stream.policy === 'live' ? new Uint8Array(stream.picture === null ? views * inputBytes : pictureBytes) : null;
@@ -134,7 +134,7 @@ export class LaneFrames {
       this.#port.post({ type: 'dropped', ringId: this.stream.ring.ringId, reason: 'queue-full', count: 1 });
       return;
     }
-    const change = this.#changeOf(slot, ptsUs);
+    const change = this.#changeOf(slot, header, ptsUs);
     const hash = this.#sharp === null && change === 'changed' ? this.#hash(slot) : NO_HASH;
     const meta: SlotMeta = {
       frame,
@@ -159,12 +159,25 @@ export class LaneFrames {
   }
 
   /** Passes the picture as ffmpeg wrote it through the change gate. */
-  #changeOf(slot: number, ptsUs: PtsUs): FrameChange {
-    if (this.#gate === null) return 'changed';
-    if (this.ring.takeLookRequest()) this.#gate.forget();
+  #changeOf(slot: number, header: FrameHeader, ptsUs: PtsUs): FrameChange {
+    const gate = this.#gateFor(header);
+    if (gate === null) return 'changed';
+    if (this.ring.takeLookRequest()) gate.forget();
     const pixels = this.#sharp === null ? this.ring.input(slot) : this.ring.picture(slot);
-    if (this.#gate.isChanged(pixels, ptsUs)) return 'changed';
+    if (gate.isChanged(pixels, ptsUs)) return 'changed';
     return this.#sharp === null ? 'unchanged' : 'without-input';
+  }
+
+  /** A source that changes its size lies elsewhere in the written picture, so it starts with a new gate. */
+  #gateFor(header: FrameHeader): ChangeGate | null {
+    const { changeGate, picture, spec } = this.stream;
+    if (changeGate === null) return null;
+    if (this.#gate === null || !isSameSize(this.#gate.header, header)) {
+      const areas = this.#views === null ? [this.#canvasFit(header).content] : this.#views.areas(header);
+      const { width: rowPx } = picture ?? spec.input;
+      this.#gate = { header, gate: new ChangeGate(changeGate, { rowPx, areas }) };
+    }
+    return this.#gate.gate;
   }
 
   #hash(slot: number): InputHash {
@@ -252,9 +265,4 @@ export class LaneFrames {
         }),
     );
   }
-}
-
-/** Size of what ffmpeg writes for a frame: the full picture, or its model inputs one below the other. */
-function writtenSize({ picture, spec, views }: LaneStream): { width: number; height: number } {
-  return picture ?? { width: spec.input.width, height: spec.input.height * (views?.length ?? 1) };
 }

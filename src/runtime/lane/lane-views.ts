@@ -63,6 +63,15 @@ export class LaneViews {
     });
   }
 
+  /** Returns where the views lie in what ffmpeg writes: the full picture, or their inputs one below the other. In pixels. */
+  areas(header: FrameHeader): Rect[] {
+    const { picture, spec } = this.#stream;
+    const { placed } = this.#planFor(header);
+    if (picture === null) return placed.map(({ fit }, view) => ({ ...fit, y: fit.y + view * spec.input.height }));
+    const { x, y } = fitInto(header, picture, PICTURE_FIT);
+    return placed.map(({ crop }) => ({ ...crop, x: x + crop.x, y: y + crop.y }));
+  }
+
   /** Computed when the source changes its size, not for every frame. */
   #planFor(header: FrameHeader): ViewPlan {
     if (this.#plan === null || !isSameSize(this.#plan.header, header)) this.#plan = this.#planOf(header);
@@ -96,7 +105,8 @@ function encloses(outer: View, inner: View): boolean {
   );
 }
 
-function isSameSize(a: FrameHeader, b: FrameHeader): boolean {
+/** True if pictures with these headers lie in the same place of a canvas. */
+export function isSameSize(a: FrameHeader, b: FrameHeader): boolean {
   return (
     a.width === b.width &&
     a.height === b.height &&
