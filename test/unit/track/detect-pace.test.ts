@@ -52,11 +52,45 @@ describe('DetectPace', () => {
     }
   });
 
-  it('infers after 300 ms at the latest if it adapts, whatever the frame rate', () => {
-    const pace = new DetectPace({ min: 1, max: 8 });
-    run(pace, 500, () => GOOD);
-    const due = Array.from({ length: 20 }, (_, k) => pace.isDue(5_000_000 + k * 200_000));
-    expect(due.slice(2).filter(Boolean).length, 'every second frame at 5 frames per second').toBe(9);
+  it.each([
+    // A frame in 100 ms: two are missing, the third is inferred.
+    { bounds: { min: 8, max: 8 }, frameMs: 100, every: 3 },
+    { bounds: { min: 1, max: 8 }, frameMs: 100, every: 3 },
+    { bounds: { min: 2, max: 2 }, frameMs: 100, every: 2 },
+    { bounds: { min: 8, max: 8 }, frameMs: 40, every: 6 },
+    { bounds: { min: 8, max: 8 }, frameMs: 20, every: 8 },
+    { bounds: { min: 60, max: 60 }, frameMs: 10, every: 21 },
+    { bounds: { min: 4, max: 4 }, frameMs: 250, every: 1 },
+  ])(
+    'lets nothing be missing for longer than 200 ms, at $frameMs ms a frame and n of $bounds',
+    ({ bounds, frameMs, every }) => {
+      const pace = new DetectPace(bounds);
+      run(pace, 1000, () => GOOD);
+      const due = Array.from({ length: 400 }, (_, k) => k).filter((k) => pace.isDue(20_000_000 + k * frameMs * 1000));
+      const gaps = due.slice(1).map((frame, i) => frame - due[i]!);
+      expect(new Set(gaps)).toEqual(new Set([every]));
+      expect(frameMs * (every - 1), 'ms from the first missing frame to the next inferred one').toBeLessThanOrEqual(
+        200,
+      );
+    },
+  );
+
+  it('infers a frame that is urgent, and counts from there', () => {
+    const pace = new DetectPace({ min: 4, max: 4 });
+    expect([0, 1, 2, 3, 4, 5, 6].map((k) => pace.isDue(k * FRAME_US, k === 2))).toEqual([
+      true,
+      false,
+      true,
+      false,
+      false,
+      false,
+      true,
+    ]);
+  });
+
+  it('infers when media time runs backwards', () => {
+    const pace = new DetectPace({ min: 4, max: 4 });
+    expect([pace.isDue(10 * FRAME_US), pace.isDue(0)]).toEqual([true, true]);
   });
 
   it('infers the next frame if the one that was due was dropped', () => {
