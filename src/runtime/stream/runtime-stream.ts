@@ -378,12 +378,13 @@ export class RuntimeStream implements LaneListener, ServedStream, LedgerPort {
       for (const resolve of this.#onSettled.splice(0)) resolve();
   }
 
-  analyse({ meta, by }: InFlightFrame, raw: Detection[]): readonly Detection[] {
+  analyse(frame: InFlightFrame, raw: Detection[]): readonly Detection[] {
+    const { meta, by } = frame;
     const startedMs = monoNowMs();
     const { detections, crossings } =
       by === 'tracked' ? this.#analytics.predict(meta) : this.#analytics.update(meta, raw);
     this.#port.partTimes.addTrack(monoNowMs() - startedMs);
-    if (by === 'inferred') this.#skips?.onInferred(this.#analytics.quality);
+    if (by === 'inferred') this.#skips?.onInferred(frame, raw, this.#analytics.reportScore, this.#analytics.quality);
     for (const { lineId, trackId, label, direction, ptsUs } of crossings) {
       this.#port.event('line-crossed', this.id, `${label} ${trackId} crossed ${lineId} ${direction}`, {
         lineId,

@@ -1,7 +1,18 @@
 import { changeGateOf, detectEveryOf, type SkipConfig } from '../../config/skip.ts';
+import type { Detection } from '../../core/detection.ts';
 import type { PredictionQuality } from '../../track/byte-tracker.ts';
 import { DetectPace } from '../../track/detect-pace.ts';
 import type { InFlightFrame } from './frame-ledger.ts';
+
+/**
+ * A score this close to the threshold is in doubt: noise that no eye can see moves it across. Scores of what
+ * stands still moved by up to 0.04 from frame to frame (docs/adr/0026-what-counts-as-a-change.md).
+ */
+export const DOUBT_SCORE = 0.05;
+/** Smallest share of the picture that a box in doubt covers: half of what is promised to be found in time. */
+const DOUBT_SHARE = 0.005;
+/** An unchanged picture is inferred again when its result is older, in media time, and in doubt. */
+const DOUBT_US = 200_000;
 
 /** Chooses for each frame of one stream whether it is inferred, or how it gets a result without inference. */
 export class SkipPlan {
@@ -10,6 +21,10 @@ export class SkipPlan {
   readonly #requestLook: () => void;
   /** The newest frame sent to inference, if the gate still compares with a picture equal to it. */
   #reference: InFlightFrame | null = null;
+  /** The result of the reference is known, and none of its boxes is in doubt. */
+  #isSure = false;
+  /** The frame before was repeated. */
+  #isResting = false;
 
   /** @param requestLook - makes the change gate call the next picture changed. */
   constructor(config: SkipConfig, requestLook: () => void) {
@@ -37,14 +52,22 @@ export class SkipPlan {
   mustInfer(frame: InFlightFrame): boolean {
     const { change, ptsUs } = frame.meta;
     const reference = this.#reference;
-    if (change !== 'changed' && reference !== null && reference.status !== 'dropped') {
+    const isEqual = change !== 'changed' && reference !== null && reference.status !== 'dropped';
+    const isInDoubt = isEqual && !this.#isSure && ptsUs - reference.meta.ptsUs > DOUBT_US;
+    if (isInDoubt && change === 'without-input') this.#requestLook();
+    if (isEqual && !(isInDoubt && change === 'unchanged')) {
+      this.#isResting = true;
       frame.by = 'unchanged';
       frame.repeats = reference;
       return false;
     }
-    const isDue = this.#pace === null || this.#pace.isDue(ptsUs);
+    // The first change after a rest is news, and no tracker can predict it.
+    const isUrgent = isInDoubt || this.#isResting;
+    this.#isResting = false;
+    const isDue = this.#pace === null || this.#pace.isDue(ptsUs, isUrgent);
     if (isDue && change !== 'without-input') {
       this.#reference = frame;
+      this.#isSure = false;
       return true;
     }
     // The gate compares with a frame that has no result of its own, so equal frames have nothing to repeat.
@@ -67,8 +90,22 @@ export class SkipPlan {
     if (this.#hasGate) this.#requestLook();
   }
 
-  /** Learns from the published result of an inferred frame. */
-  onInferred(quality: PredictionQuality | null): void {
+  /**
+   * Learns from the published result of an inferred frame.
+   *
+   * @param detections - down to `DOUBT_SCORE` below `reportScore`.
+   */
+  onInferred(
+    frame: InFlightFrame,
+    detections: readonly Detection[],
+    reportScore: number,
+    quality: PredictionQuality | null,
+  ): void {
     if (quality !== null) this.#pace?.onInferred(quality);
+    if (frame !== this.#reference) return;
+    const least = DOUBT_SHARE * frame.meta.width * frame.meta.height;
+    this.#isSure = !detections.some(
+      ({ score, box }) => Math.abs(score - reportScore) <= DOUBT_SCORE && box[2] * box[3] >= least,
+    );
   }
 }

@@ -1,4 +1,4 @@
-import { detectEveryOf } from '../../config/skip.ts';
+import { changeGateOf, detectEveryOf } from '../../config/skip.ts';
 import type { StreamConfig } from '../../config/stream.ts';
 import type { Detection } from '../../core/detection.ts';
 import type { LineCount, ZoneCount } from '../../protocol/report.ts';
@@ -6,6 +6,7 @@ import { ByteTracker, type PredictionQuality } from '../../track/byte-tracker.ts
 import { LineCounter, type LineCrossing } from '../../track/lines.ts';
 import { TRACK_DEFAULTS } from '../../track/track-options.ts';
 import { ZoneCounter } from '../../track/zones.ts';
+import { DOUBT_SCORE } from './skip-plan.ts';
 
 export interface AnalysedFrame {
   readonly width: number;
@@ -31,6 +32,10 @@ export class StreamAnalytics {
   }
 
   /** Boxes below this are not reported. A change keeps tracks and counts. */
+  get reportScore(): number {
+    return this.#reportScore;
+  }
+
   set reportScore(score: number) {
     this.#reportScore = score;
     if (this.#tracker !== null) this.#tracker.reportScore = score;
@@ -92,11 +97,13 @@ function trackOptions(
   return { ...(typeof config.track === 'object' ? plain(config.track) : {}), reportScore };
 }
 
-/** Returns the lowest score of boxes that a stream needs: a tracker uses weak ones that are not reported. */
+/** Returns the lowest score of boxes that a stream needs: a tracker and a change gate use weak ones that are not reported. */
 export function neededScore(config: Analysed, reportScore: number): number {
-  if (!isTracking(config)) return reportScore;
+  const hasGate = config.skip !== undefined && changeGateOf(config.skip) !== null;
+  const needed = hasGate ? Math.max(0, reportScore - DOUBT_SCORE) : reportScore;
+  if (!isTracking(config)) return needed;
   const low = typeof config.track === 'object' ? config.track.lowScore : undefined;
-  return Math.min(reportScore, low ?? TRACK_DEFAULTS.lowScore);
+  return Math.min(needed, low ?? TRACK_DEFAULTS.lowScore);
 }
 
 /** Removes keys with value undefined, which `exactOptionalPropertyTypes` does not accept for optional keys. */

@@ -23,6 +23,12 @@ class Rig {
     return { isInferred: this.plan.mustInfer(frame), frame };
   }
 
+  /** Publishes the result of a frame that was inferred: boxes of the given scores, each a quarter of the picture. */
+  publish(frame: InFlightFrame, ...scores: number[]): void {
+    const detections = scores.map((score) => ({ classId: 0, label: 'person', score, box: [0, 0, 2, 2] as const }));
+    this.plan.onInferred(frame, detections, 0.3, null);
+  }
+
   run(changes: readonly FrameChange[]): string[] {
     return changes.map((change) => {
       const { frame, isInferred } = this.next(change);
@@ -60,6 +66,70 @@ describe('SkipPlan', () => {
     expect(isInferred).toBe(false);
     expect(frame.repeats, 'it repeats itself, that is nothing').toBe(frame);
     expect(rig.looks).toBe(1);
+  });
+
+  it('repeats a result without doubt for as long as nothing changes', () => {
+    const rig = new Rig({ unchanged: true });
+    rig.publish(rig.next('changed').frame, 0.8, 0.36, 0.24);
+    expect(new Set(rig.run(Array(100).fill('unchanged')))).toEqual(new Set(['unchanged']));
+  });
+
+  it.each([0.251, 0.29, 0.31, 0.349])(
+    'infers again within 200 ms while a score is %d and the threshold 0.3',
+    (score) => {
+      const rig = new Rig({ unchanged: true });
+      rig.publish(rig.next('changed').frame, 0.8, score);
+      // 40 ms a frame: five frames are repeated.
+      const first = rig.run(Array(6).fill('unchanged'));
+      expect(first).toEqual([...Array(5).fill('unchanged'), 'infer']);
+    },
+  );
+
+  it('rests once a later result has no doubt', () => {
+    const rig = new Rig({ unchanged: true });
+    rig.publish(rig.next('changed').frame, 0.3);
+    rig.run(Array(5).fill('unchanged'));
+    const { frame, isInferred } = rig.next('unchanged');
+    expect(isInferred).toBe(true);
+    rig.publish(frame, 0.5);
+    expect(new Set(rig.run(Array(50).fill('unchanged')))).toEqual(new Set(['unchanged']));
+  });
+
+  it('has doubts while the result is not known yet', () => {
+    const rig = new Rig({ unchanged: true });
+    const first = rig.next('changed').frame;
+    rig.publish(first, 0.8);
+    rig.next('changed');
+    rig.publish(first, 0.8);
+    expect(rig.run(Array(6).fill('unchanged')).at(-1)).toBe('infer');
+  });
+
+  it('has no doubts about boxes of less than half a per cent of the picture', () => {
+    const rig = new Rig({ unchanged: true });
+    const { frame } = rig.next('changed');
+    const speck = { classId: 0, label: 'bird', score: 0.3, box: [0, 0, 0.2, 0.2] as const };
+    rig.plan.onInferred(frame, [speck], 0.3, null);
+    expect(new Set(rig.run(Array(50).fill('unchanged')))).toEqual(new Set(['unchanged']));
+  });
+
+  it('asks for a look if it has doubts and no input to infer', () => {
+    const rig = new Rig({ unchanged: true });
+    rig.publish(rig.next('changed').frame, 0.3);
+    expect(rig.run(Array(5).fill('without-input'))).toEqual(Array(5).fill('unchanged'));
+    expect(rig.looks).toBe(0);
+    expect(rig.run(['without-input'])).toEqual(['unchanged']);
+    expect(rig.looks).toBe(1);
+  });
+
+  it('infers the first change after a rest at once, whatever n is', () => {
+    const rig = new Rig({ unchanged: true, trackBetween: 8 });
+    rig.publish(rig.next('changed').frame, 0.8);
+    expect(rig.run(['unchanged', 'unchanged', 'changed', 'changed'])).toEqual([
+      'unchanged',
+      'unchanged',
+      'infer',
+      'tracked',
+    ]);
   });
 
   it('infers every n-th frame and leaves the others to the tracker', () => {
