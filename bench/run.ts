@@ -7,6 +7,7 @@ import { controlPlane } from './control-plane.bench.ts';
 import { engines } from './engines.bench.ts';
 import { feed } from './feed.bench.ts';
 import { halfLoad } from './half-load.bench.ts';
+import { hardCases } from './hard-cases.bench.ts';
 import { hotSwap } from './hot-swap.bench.ts';
 import { int8 } from './int8.bench.ts';
 import { memory } from './memory.bench.ts';
@@ -40,6 +41,7 @@ const SECTIONS: readonly Section[] = [
   engines,
   int8,
   skipping,
+  hardCases,
   tiles,
   peers,
   peersOpenvino,

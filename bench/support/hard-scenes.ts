@@ -119,7 +119,8 @@ function mosaic(pictures: readonly Picture[]): Picture {
   return { width, height: SCENE_HEIGHT, pixels };
 }
 
-const between = (from: number, to: number, ratio: number): number => from + (to - from) * Math.min(1, Math.max(0, ratio));
+const between = (from: number, to: number, ratio: number): number =>
+  from + (to - from) * Math.min(1, Math.max(0, ratio));
 
 /**
  * The hard cases for skipped work. Objects that come and go are between 1 and 2 % of the picture, unless they fill it.
@@ -308,10 +309,7 @@ const PERSON_SHARE = 0.016;
 export async function sceneMaterial(ffmpeg: string, sharedDir: string, pack: number): Promise<SceneMaterial> {
   const labelled = join(sharedDir, 'coco-val-100');
   const calibration = join(sharedDir, 'calibration-60');
-  const files = [
-    ...(await jpegsOf(join(labelled, 'images'))),
-    ...(await jpegsOf(calibration)),
-  ];
+  const files = [...(await jpegsOf(join(labelled, 'images'))), ...(await jpegsOf(calibration))];
   const count = 16;
   const own = files.filter((_, i) => i % 8 === pack).slice(0, count);
   const pictures = await Promise.all(own.map((path) => pictureOf(path)));
@@ -328,12 +326,20 @@ export async function sceneMaterial(ffmpeg: string, sharedDir: string, pack: num
 
 async function jpegsOf(folder: string): Promise<string[]> {
   const names = await readdir(folder);
-  return names.filter((name) => name.endsWith('.jpg')).sort().map((name) => join(folder, name));
+  return names
+    .filter((name) => name.endsWith('.jpg'))
+    .sort()
+    .map((name) => join(folder, name));
 }
 
 async function pictureOf(path: string): Promise<Picture> {
   const size = { width: SCENE_WIDTH, height: SCENE_HEIGHT };
-  const data = await sharp(path).resize({ ...size, fit: 'cover' }).toColourspace('srgb').removeAlpha().raw().toBuffer();
+  const data = await sharp(path)
+    .resize({ ...size, fit: 'cover' })
+    .toColourspace('srgb')
+    .removeAlpha()
+    .raw()
+    .toBuffer();
   return { ...size, pixels: new Uint8Array(data) };
 }
 
@@ -358,16 +364,24 @@ async function spriteOf(folder: string, id: number, area: number | null): Promis
   const { annotations, images } = JSON.parse(await readFile(join(folder, 'instances.json'), 'utf8')) as Outlines;
   const { image_id, bbox, segmentation } = annotations.find((annotation) => annotation.id === id)!;
   const { file_name, width, height } = images.find((image) => image.id === image_id)!;
-  const outline = segmentation
-    .map((corners) => `<polygon points="${corners.join(' ')}" fill="white"/>`)
-    .join('');
-  const mask = Buffer.from(`<svg xmlns="http://www.w3.org/2000/svg" width="${width}" height="${height}">${outline}</svg>`);
-  const whole = await sharp(join(folder, 'images', file_name)).ensureAlpha().composite([{ input: mask, blend: 'dest-in' }]).png().toBuffer();
+  const outline = segmentation.map((corners) => `<polygon points="${corners.join(' ')}" fill="white"/>`).join('');
+  const mask = Buffer.from(
+    `<svg xmlns="http://www.w3.org/2000/svg" width="${width}" height="${height}">${outline}</svg>`,
+  );
+  const whole = await sharp(join(folder, 'images', file_name))
+    .ensureAlpha()
+    .composite([{ input: mask, blend: 'dest-in' }])
+    .png()
+    .toBuffer();
   const [left, top, w, h] = bbox.map(Math.floor) as [number, number, number, number];
   const scale =
     area === null ? Math.min((0.95 * SCENE_WIDTH) / w, (0.95 * SCENE_HEIGHT) / h) : Math.sqrt(area / (w * h));
   const size = { width: Math.round(w * scale), height: Math.round(h * scale) };
-  const data = await sharp(whole).extract({ left, top, width: w, height: h }).resize({ ...size, fit: 'fill' }).raw().toBuffer();
+  const data = await sharp(whole)
+    .extract({ left, top, width: w, height: h })
+    .resize({ ...size, fit: 'fill' })
+    .raw()
+    .toBuffer();
   return { ...size, pixels: new Uint8Array(data) };
 }
 

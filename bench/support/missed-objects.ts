@@ -34,7 +34,6 @@ const SLACK = 1e-6;
 
 interface Chain {
   box: Box;
-  share: number;
   readonly classId: number;
   readonly label: string;
   /** Number of its first frame, and its box in each frame from there. */
@@ -46,9 +45,9 @@ interface Chain {
  * Finds how long each object is missing that inference of every frame finds steadily.
  *
  * An object is steady while every frame has a box of its class with an IoU of at least 0.5 with the box of the frame before, and each
- * box covers `minShare` of the picture, for at least `steadyMs`. So what the detector itself loses for a frame does not count there. Its whole stretch counts, from
- * its first frame. It is missing in a frame if the other run has no box of its class with an IoU of at least 0.5, and until the first
- * frame in which it has one.
+ * box covers `minShare` of the picture, for at least `steadyMs`. Where the detector itself loses it for a frame, its stretch ends. The whole
+ * stretch counts, from its first frame. It is missing in a frame if the other run has no box of its class with an IoU of at
+ * least 0.5, and until the first frame in which it has one.
  *
  * @param every - results of inference of every frame, in order.
  * @param other - results of the same frames.
@@ -80,8 +79,7 @@ export function steadySightings(
       chain.boxes.push(found.box);
       next.push(chain);
     }
-    for (const { classId, label, box } of free)
-      next.push({ box, share: shareOf(box, frame), classId, label, first: number, boxes: [box] });
+    for (const { classId, label, box } of free) next.push({ box, classId, label, first: number, boxes: [box] });
     open = next;
   }
   for (const chain of open) close(chain);
@@ -137,7 +135,9 @@ function bestOf({ box, classId }: Chain, free: ReadonlySet<Detection>): Detectio
 }
 
 function has(detections: readonly Detection[], classId: number, box: Box): boolean {
-  return detections.some((detection) => detection.classId === classId && iouOf(detection.box, box) >= MATCH_IOU - SLACK);
+  return detections.some(
+    (detection) => detection.classId === classId && iouOf(detection.box, box) >= MATCH_IOU - SLACK,
+  );
 }
 
 function iouOf(a: Box, b: Box): number {

@@ -8,7 +8,7 @@ const unchanged = z.strictObject({
   minLevels: range(0.5, 50)
     .default(3)
     .describe(
-      'Smallest change of the mean brightness of a small block that counts, 0 to 255; noise raises it by itself.',
+      'Smallest change of the mean level of a small block that counts without noise, 0 to 255; noise raises it up to a bound.',
     ),
 });
 
@@ -25,13 +25,13 @@ export const skipConfig = z.strictObject({
     .union([z.boolean(), unchanged])
     .default(false)
     .describe(
-      'Repeat the result of the last inferred frame while the picture equals it up to noise: true, or settings.',
+      'Repeat the result of the last inferred frame while the picture equals it up to noise; a result in doubt for 200 ms only. True, or settings.',
     ),
   trackBetween: z
     .union([whole(1, 60), z.literal('auto'), adaptive])
     .default(1)
     .describe(
-      'Infer every n-th frame; the tracker predicts the boxes of the frames between. auto, or bounds: n follows how well it predicts.',
+      'Infer every n-th frame, and any that is more than 200 ms after the last inferred one; the tracker predicts the boxes between. auto, or bounds: n follows how well it predicts.',
     ),
 });
 

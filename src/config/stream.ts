@@ -47,7 +47,7 @@ const settings = {
   region: regionConfig
     .optional()
     .describe(
-      'Infers only this rectangle of the picture: zones for the box around the zones of the stream with a margin of 0.05, or its place; the whole picture if absent.',
+      'Infer only this rectangle, or `zones` (their bounding box plus 5 %). Default: whole picture. Objects get another size in the input, so other boxes are found.',
     ),
   tiles: tilesConfig
     .optional()

@@ -27,6 +27,9 @@ const NEIGHBOURS = 3;
 
 /** The noise of a picture is that of its noisiest blocks: compression keeps it in some and removes it from others. */
 const NOISY_RATIO = 0.95;
+/** Bins of the histogram of differences, and how many a level has. */
+const BINS = 1024;
+const BINS_PER_LEVEL = 32;
 /** Normally distributed values are within this many standard deviations in `NOISY_RATIO` of the cases. */
 const NOISY_SIGMAS = 1.96;
 /** The noise is what the quietest tenth of the newest frames have: it rises after nine tenths of them, and falls after a tenth. */
@@ -85,6 +88,7 @@ export class ChangeGate {
   readonly #difference: Float32Array;
   readonly #smoothed: Float32Array;
   readonly #rows: Float32Array;
+  readonly #histogram = new Uint32Array(BINS);
   /** Offsets in the picture of the samples of all blocks, block by block. */
   readonly #samples: Uint32Array;
   readonly #blockNoise = new RecentFigure();
@@ -153,21 +157,20 @@ export class ChangeGate {
 
   /** Learns the noise from this picture and the one before. @returns true if an encoder has rewritten the picture. */
   #learn(): boolean {
-    const difference = this.#subtract(this.#previous);
+    const difference = this.#subtract(this.#previous, 1);
     this.#smooth(1);
-    const brightness = difference.subarray(0, this.#blocks);
     let sum = 0;
-    for (let i = 0; i < brightness.length; i++) sum += Math.abs(brightness[i]!);
-    const unrest = sum / brightness.length;
+    for (let i = 0; i < this.#blocks; i++) sum += Math.abs(difference[i]!);
+    const unrest = sum / this.#blocks;
     const isRewritten = unrest > REWRITE_LEVELS && unrest > REWRITE_FACTOR * this.#unrest.quantile(USUAL_RATIO);
     this.#unrest.add(unrest);
-    this.#blockNoise.add(noiseOf(brightness));
-    this.#neighbourhoodNoise.add(noiseOf(this.#smoothed.subarray(0, this.#blocks)));
+    this.#blockNoise.add(this.#noiseOf(difference));
+    this.#neighbourhoodNoise.add(this.#noiseOf(this.#smoothed));
     return isRewritten;
   }
 
   #differs(): boolean {
-    const difference = this.#subtract(this.#reference);
+    const difference = this.#subtract(this.#reference, PLANES);
     const noise = this.#blockNoise.quantile(QUIET_RATIO);
     const most = this.#levels(BLOCK_LIMIT, noise);
     const wide = this.#levels(WIDE_LIMIT, noise);
@@ -191,11 +194,25 @@ export class ChangeGate {
     return Math.max(floor * this.#options.minLevels, Math.min(most, sigmas * noise));
   }
 
-  #subtract(other: Float32Array): Float32Array {
+  /** Writes the differences of the first planes. */
+  #subtract(other: Float32Array, planes: number): Float32Array {
     const difference = this.#difference;
     const current = this.#current;
-    for (let i = 0; i < difference.length; i++) difference[i] = current[i]! - other[i]!;
+    const end = planes * this.#blocks;
+    for (let i = 0; i < end; i++) difference[i] = current[i]! - other[i]!;
     return difference;
+  }
+
+  /** Returns the standard deviation of the noisier of the differences in brightness, to a sixtieth of a level. */
+  #noiseOf(differences: Float32Array): number {
+    const histogram = this.#histogram.fill(0);
+    for (let i = 0; i < this.#blocks; i++) {
+      const bin = Math.min(BINS - 1, Math.floor(Math.abs(differences[i]!) * BINS_PER_LEVEL));
+      histogram[bin] = histogram[bin]! + 1;
+    }
+    let bin = 0;
+    for (let below = histogram[0]!; below < NOISY_RATIO * this.#blocks; below += histogram[bin]!) bin += 1;
+    return bin / (BINS_PER_LEVEL * NOISY_SIGMAS);
   }
 
   /** Writes the mean difference of each neighbourhood, of the first planes. */
@@ -274,38 +291,35 @@ function placeSamples(grids: readonly Grid[], rowPx: number): Uint32Array {
  */
 function smooth(from: Float32Array, between: Float32Array, to: Float32Array, grid: Grid, at: number): void {
   const { columns, rows } = grid;
-  const [across, down] = [Math.min(NEIGHBOURS, columns), Math.min(NEIGHBOURS, rows)];
-  for (let row = 0; row < rows; row++)
-    for (let column = 0; column < columns; column++) {
-      const left = at + row * columns + startOf(column, columns, across);
-      let sum = 0;
-      for (let i = 0; i < across; i++) sum += from[left + i]!;
-      between[at + row * columns + column] = sum;
-    }
-  const share = 1 / (across * down);
-  for (let row = 0; row < rows; row++) {
-    const top = at + startOf(row, rows, down) * columns;
-    for (let column = 0; column < columns; column++) {
-      let sum = 0;
-      for (let i = 0; i < down; i++) sum += between[top + i * columns + column]!;
-      to[at + row * columns + column] = sum * share;
-    }
+  const share = 1 / (Math.min(NEIGHBOURS, columns) * Math.min(NEIGHBOURS, rows));
+  for (let row = 0; row < rows; row++) sumThrees(from, between, at + row * columns, columns, 1, 1);
+  for (let column = 0; column < columns; column++) sumThrees(between, to, at + column, rows, columns, share);
+}
+
+/** Writes the sum of each value of a line and its two neighbours, times a factor. */
+function sumThrees(
+  from: Float32Array,
+  to: Float32Array,
+  at: number,
+  count: number,
+  step: number,
+  factor: number,
+): void {
+  const last = at + (count - 1) * step;
+  if (count < NEIGHBOURS) {
+    const sum = count === 1 ? from[at]! : from[at]! + from[last]!;
+    to[at] = sum * factor;
+    to[last] = sum * factor;
+    return;
   }
-}
-
-function startOf(place: number, count: number, length: number): number {
-  return Math.max(0, Math.min(place - 1, count - length));
-}
-
-/** Returns the standard deviation of the noisier values, whose mean is 0. Overwrites and reorders them. */
-function noiseOf(values: Float32Array): number {
-  for (let i = 0; i < values.length; i++) values[i] = Math.abs(values[i]!);
-  return select(values, values.length, Math.floor(NOISY_RATIO * (values.length - 1))) / NOISY_SIGMAS;
+  for (let i = at + step; i < last; i += step) to[i] = (from[i - step]! + from[i]! + from[i + step]!) * factor;
+  to[at] = to[at + step]!;
+  to[last] = to[last - step]!;
 }
 
 /** A figure of the newest frames. */
 class RecentFigure {
-  readonly #values = new Float32Array(LEARNED_FRAMES);
+  readonly #values = new Float32Array(LEARNED_FRAMES).fill(Number.POSITIVE_INFINITY);
   readonly #sorted = new Float32Array(LEARNED_FRAMES);
   #count = 0;
   #next = 0;
@@ -324,30 +338,8 @@ class RecentFigure {
   /** Returns the figure that a share of the frames do not exceed; 0 if there is none. */
   quantile(share: number): number {
     if (this.#count === 0) return 0;
+    // Ascending, so that the places not yet filled come last.
     this.#sorted.set(this.#values);
-    return select(this.#sorted, this.#count, Math.floor(share * (this.#count - 1)));
+    return this.#sorted.sort()[Math.floor(share * (this.#count - 1))]!;
   }
-}
-
-/** Returns the value at a place of the first `count` values in order. By quickselect, which reorders them; sorting takes five times as long. */
-function select(values: Float32Array, count: number, place: number): number {
-  let low = 0;
-  let high = count - 1;
-  while (low < high) {
-    const pivot = values[(low + high) >> 1]!;
-    let i = low;
-    let j = high;
-    while (i <= j) {
-      while (values[i]! < pivot) i++;
-      while (values[j]! > pivot) j--;
-      if (i > j) break;
-      const swapped = values[i]!;
-      values[i++] = values[j]!;
-      values[j--] = swapped;
-    }
-    if (place <= j) high = j;
-    else if (place >= i) low = i;
-    else break;
-  }
-  return values[place]!;
 }
