@@ -22,6 +22,8 @@ const BLOCKS = 60;
 const SAMPLES = 4;
 /** Brightness, and the difference of red and blue: something may differ from what is behind it in colour alone. */
 const PLANES = 2;
+/** How many times the noise of brightness that of each plane may be: cameras store colour at half the resolution. */
+const PLANE_BOUNDS = [1, 2] as const;
 /** Side of a neighbourhood, in blocks. Its mean has a third of the noise of a block; an object of 1 % of the picture covers two of them. */
 const NEIGHBOURS = 3;
 
@@ -44,7 +46,7 @@ interface Limit {
   readonly sigmas: number;
   /** At least this, as a share of `minLevels`. */
   readonly floor: number;
-  /** At most this, in levels: more noise than that cannot be told from content, and is inferred. */
+  /** At most this, in levels of brightness: more noise than that cannot be told from content, and is inferred. */
   readonly most: number;
 }
 
@@ -91,8 +93,9 @@ export class ChangeGate {
   readonly #histogram = new Uint32Array(BINS);
   /** Offsets in the picture of the samples of all blocks, block by block. */
   readonly #samples: Uint32Array;
-  readonly #blockNoise = new RecentFigure();
-  readonly #neighbourhoodNoise = new RecentFigure();
+  /** For each plane: cameras have noise in colours of its own. */
+  readonly #blockNoise = Array.from({ length: PLANES }, () => new RecentFigure());
+  readonly #neighbourhoodNoise = Array.from({ length: PLANES }, () => new RecentFigure());
   readonly #unrest = new RecentFigure();
   #hasReference = false;
   #hasPrevious = false;
@@ -147,7 +150,7 @@ export class ChangeGate {
   #judge(ptsUs: number): boolean {
     const isRewritten = this.#hasPrevious && this.#learn();
     const isBackwards = this.#hasPrevious && ptsUs < this.#previousUs;
-    if (isBackwards || this.#blockNoise.count < FEWEST_FRAMES || (this.#hasReference && this.#differs())) {
+    if (isBackwards || this.#unrest.count < FEWEST_FRAMES || (this.#hasReference && this.#differs())) {
       this.#restUs = ptsUs + REST_US;
       return true;
     }
@@ -157,24 +160,26 @@ export class ChangeGate {
 
   /** Learns the noise from this picture and the one before. @returns true if an encoder has rewritten the picture. */
   #learn(): boolean {
-    const difference = this.#subtract(this.#previous, 1);
-    this.#smooth(1);
+    const difference = this.#subtract(this.#previous);
+    this.#smooth();
     let sum = 0;
     for (let i = 0; i < this.#blocks; i++) sum += Math.abs(difference[i]!);
     const unrest = sum / this.#blocks;
     const isRewritten = unrest > REWRITE_LEVELS && unrest > REWRITE_FACTOR * this.#unrest.quantile(USUAL_RATIO);
     this.#unrest.add(unrest);
-    this.#blockNoise.add(this.#noiseOf(difference));
-    this.#neighbourhoodNoise.add(this.#noiseOf(this.#smoothed));
+    for (let plane = 0; plane < PLANES; plane++) {
+      this.#blockNoise[plane]!.add(this.#noiseOf(difference, plane));
+      this.#neighbourhoodNoise[plane]!.add(this.#noiseOf(this.#smoothed, plane));
+    }
     return isRewritten;
   }
 
   #differs(): boolean {
-    const difference = this.#subtract(this.#reference, PLANES);
-    const noise = this.#blockNoise.quantile(QUIET_RATIO);
-    const most = this.#levels(BLOCK_LIMIT, noise);
-    const wide = this.#levels(WIDE_LIMIT, noise);
+    const difference = this.#subtract(this.#reference);
     for (let plane = 0; plane < PLANES; plane++) {
+      const noise = this.#blockNoise[plane]!.quantile(QUIET_RATIO);
+      const most = this.#levels(BLOCK_LIMIT, plane, noise);
+      const wide = this.#levels(WIDE_LIMIT, plane, noise);
       let differing = 0;
       const end = (plane + 1) * this.#blocks;
       for (let i = plane * this.#blocks; i < end; i++) {
@@ -184,29 +189,31 @@ export class ChangeGate {
       }
       if (differing > WIDE_RATIO * this.#blocks) return true;
     }
-    this.#smooth(PLANES);
-    const mostNear = this.#levels(NEIGHBOURHOOD_LIMIT, this.#neighbourhoodNoise.quantile(QUIET_RATIO));
-    for (let i = 0; i < this.#smoothed.length; i++) if (Math.abs(this.#smoothed[i]!) > mostNear) return true;
+    this.#smooth();
+    for (let plane = 0; plane < PLANES; plane++) {
+      const most = this.#levels(NEIGHBOURHOOD_LIMIT, plane, this.#neighbourhoodNoise[plane]!.quantile(QUIET_RATIO));
+      const end = (plane + 1) * this.#blocks;
+      for (let i = plane * this.#blocks; i < end; i++) if (Math.abs(this.#smoothed[i]!) > most) return true;
+    }
     return false;
   }
 
-  #levels({ sigmas, floor, most }: Limit, noise: number): number {
-    return Math.max(floor * this.#options.minLevels, Math.min(most, sigmas * noise));
+  #levels({ sigmas, floor, most }: Limit, plane: number, noise: number): number {
+    return Math.max(floor * this.#options.minLevels, Math.min(most * PLANE_BOUNDS[plane]!, sigmas * noise));
   }
 
-  /** Writes the differences of the first planes. */
-  #subtract(other: Float32Array, planes: number): Float32Array {
+  #subtract(other: Float32Array): Float32Array {
     const difference = this.#difference;
     const current = this.#current;
-    const end = planes * this.#blocks;
-    for (let i = 0; i < end; i++) difference[i] = current[i]! - other[i]!;
+    for (let i = 0; i < difference.length; i++) difference[i] = current[i]! - other[i]!;
     return difference;
   }
 
-  /** Returns the standard deviation of the noisier of the differences in brightness, to a sixtieth of a level. */
-  #noiseOf(differences: Float32Array): number {
+  /** Returns the standard deviation of the noisier differences of a plane, to a sixtieth of a level. */
+  #noiseOf(differences: Float32Array, plane: number): number {
     const histogram = this.#histogram.fill(0);
-    for (let i = 0; i < this.#blocks; i++) {
+    const end = (plane + 1) * this.#blocks;
+    for (let i = plane * this.#blocks; i < end; i++) {
       const bin = Math.min(BINS - 1, Math.floor(Math.abs(differences[i]!) * BINS_PER_LEVEL));
       histogram[bin] = histogram[bin]! + 1;
     }
@@ -215,9 +222,9 @@ export class ChangeGate {
     return bin / (BINS_PER_LEVEL * NOISY_SIGMAS);
   }
 
-  /** Writes the mean difference of each neighbourhood, of the first planes. */
-  #smooth(planes: number): void {
-    for (let plane = 0; plane < planes; plane++)
+  /** Writes the mean difference of each neighbourhood. */
+  #smooth(): void {
+    for (let plane = 0; plane < PLANES; plane++)
       for (const grid of this.#grids)
         smooth(this.#difference, this.#rows, this.#smoothed, grid, plane * this.#blocks + grid.first);
   }
