@@ -257,6 +257,14 @@ export function hardScenes({ pictures, person, otherPerson, vehicle, clip }: Sce
       },
     },
     {
+      name: 'a night without anybody',
+      ...{ fps, frames: seconds(20) },
+      paint(canvas) {
+        canvas.show(pictures[9]!);
+        canvas.light(0.3, 6);
+      },
+    },
+    {
       name: 'a street',
       ...{ fps: 10, frames: clip.length },
       paint: (canvas, frame) => canvas.show(clip[frame]!),
