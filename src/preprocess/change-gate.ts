@@ -93,7 +93,7 @@ export class ChangeGate {
   readonly #histogram = new Uint32Array(BINS);
   /** Offsets in the picture of the samples of all blocks, block by block. */
   readonly #samples: Uint32Array;
-  /** For each plane: cameras have noise in colours of its own. */
+  /** For each plane: colours have noise of their own. */
   readonly #blockNoise = Array.from({ length: PLANES }, () => new RecentFigure());
   readonly #neighbourhoodNoise = Array.from({ length: PLANES }, () => new RecentFigure());
   readonly #unrest = new RecentFigure();
@@ -176,8 +176,10 @@ export class ChangeGate {
 
   #differs(): boolean {
     const difference = this.#subtract(this.#reference);
+    // Noise in brightness is in the colours, too, but only in a few blocks: encoders remove most of it there.
+    let noise = 0;
     for (let plane = 0; plane < PLANES; plane++) {
-      const noise = this.#blockNoise[plane]!.quantile(QUIET_RATIO);
+      noise = Math.max(noise, this.#blockNoise[plane]!.quantile(QUIET_RATIO));
       const most = this.#levels(BLOCK_LIMIT, plane, noise);
       const wide = this.#levels(WIDE_LIMIT, plane, noise);
       let differing = 0;
@@ -190,8 +192,10 @@ export class ChangeGate {
       if (differing > WIDE_RATIO * this.#blocks) return true;
     }
     this.#smooth();
+    noise = 0;
     for (let plane = 0; plane < PLANES; plane++) {
-      const most = this.#levels(NEIGHBOURHOOD_LIMIT, plane, this.#neighbourhoodNoise[plane]!.quantile(QUIET_RATIO));
+      noise = Math.max(noise, this.#neighbourhoodNoise[plane]!.quantile(QUIET_RATIO));
+      const most = this.#levels(NEIGHBOURHOOD_LIMIT, plane, noise);
       const end = (plane + 1) * this.#blocks;
       for (let i = plane * this.#blocks; i < end; i++) if (Math.abs(this.#smoothed[i]!) > most) return true;
     }

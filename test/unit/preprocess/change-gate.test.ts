@@ -41,6 +41,8 @@ interface Scene {
   readonly wall?: number;
   /** Standard deviation of the noise of a pixel, in levels. */
   readonly sigma?: number;
+  /** Noise of red and, with the other sign, of blue: it leaves the brightness nearly as it is. */
+  readonly colourSigma?: number;
   /** What each level is multiplied with, and what is added. */
   readonly gain?: number;
   readonly light?: number;
@@ -55,7 +57,7 @@ const person = (x: number, levels: number): Thing => ({ x, y: 45, width: 11, hei
 
 /** A textured wall with noise; every picture has noise of its own. */
 function picture(frame: number, scene: Scene = {}): Uint8Array {
-  const { wall = 0, sigma = 0, gain = 1, light = 0, shift = 0, thing } = scene;
+  const { wall = 0, sigma = 0, colourSigma = 0, gain = 1, light = 0, shift = 0, thing } = scene;
   const { width, height } = SIZE;
   const pixels = new Uint8ClampedArray(width * height * 3);
   const [a, b] = [9 + 4 * wall, 6 + 2 * wall];
@@ -69,8 +71,9 @@ function picture(frame: number, scene: Scene = {}): Uint8Array {
         thing !== undefined && x >= thing.x && x < thing.x + thing.width && y >= thing.y && y < thing.y + thing.height;
       const level = 110 + 30 * Math.sin((x + shift) / a + wall) + 20 * Math.cos((y + wall * 40) / b);
       const noise = sigma * NORMAL[normal++]!;
+      const tint = colourSigma * NORMAL[NORMAL.length - normal]!;
       for (let channel = 0; channel < 3; channel++)
-        pixels[at++] = (level + (isThing ? thing.levels[channel]! : 0)) * gain + light + noise;
+        pixels[at++] = (level + (isThing ? thing.levels[channel]! : 0)) * gain + light + noise + (1 - channel) * tint;
     }
   }
   return new Uint8Array(pixels.buffer);
@@ -118,6 +121,13 @@ describe('ChangeGate', () => {
     );
     expect(first.length).toBeLessThan(SECOND / 2);
     expect(camera.show(2 * SECOND, () => ({ sigma })).length).toBe(0);
+  });
+
+  it('rests in noise of the colours, and sees somebody in it', () => {
+    const camera = Camera.after({ colourSigma: 6 });
+    camera.rest(SECOND, { colourSigma: 6 });
+    expect(camera.show(2 * SECOND, () => ({ colourSigma: 6 }))).toHaveLength(0);
+    expect(camera.show(1, () => ({ colourSigma: 6, thing: person(100, 20) }))).toEqual([0]);
   });
 
   it.each([0, 3, 8])('sees a cut to another picture with the very frame, at noise of %d levels', (sigma) => {
