@@ -3,7 +3,7 @@ import { ID_PATTERN } from '../core/ids.ts';
 import { range, whole } from './number.ts';
 import { regionConfig, tilesConfig } from './region.ts';
 import { skipConfig } from './skip.ts';
-import { lineConfig, trackConfig, zoneConfig } from './track.ts';
+import { lineConfig, trackConfig, uniqueIds, zoneConfig } from './track.ts';
 
 const target = z.strictObject({
   fps: range(0.1, 1000).optional().describe('Published frames per second that the stream should reach.'),
@@ -69,8 +69,18 @@ const settings = {
     .default(false)
     .describe('Follow objects from frame to frame: true, or settings of the tracker.'),
   skip: skipConfig.prefault({}).describe('Frames that need no inference.'),
-  zones: z.array(zoneConfig).max(MAX_COUNTERS).default([]).describe('Areas in which tracked objects are counted.'),
-  lines: z.array(lineConfig).max(MAX_COUNTERS).default([]).describe('Lines whose crossings are counted.'),
+  zones: z
+    .array(zoneConfig)
+    .max(MAX_COUNTERS)
+    .check(uniqueIds('zone'))
+    .default([])
+    .describe('Areas in which tracked objects are counted.'),
+  lines: z
+    .array(lineConfig)
+    .max(MAX_COUNTERS)
+    .check(uniqueIds('line'))
+    .default([])
+    .describe('Lines whose crossings are counted.'),
 };
 
 const everyKey = z.strictObject({
@@ -88,9 +98,23 @@ const everyKey = z.strictObject({
   ...settings,
 });
 
-export const streamConfig = everyKey.refine(({ region, zones }) => region !== 'zones' || zones.length > 0, {
+/** A stored order is read with this schema: rules about time that came later must not make a running stream disappear. */
+export const storedStreamConfig = everyKey.refine(({ region, zones }) => region !== 'zones' || zones.length > 0, {
   path: ['region'],
   message: 'expected a rectangle, since the stream has no zones',
+});
+
+/** The settings of a stream, and the rules about several of them, checked once their defaults are filled in. */
+export const streamConfig = storedStreamConfig.check(({ value: { maxFps, target, track }, issues }) => {
+  if (issues.length > 0 || maxFps === undefined) return;
+  const refuse = (path: string[], input: number, limit: string): void =>
+    void issues.push({ code: 'custom', input, path, message: `expected ${limit}` });
+  if (target.fps !== undefined && target.fps > maxFps)
+    refuse(['target', 'fps'], target.fps, `at most maxFps, ${maxFps}`);
+  // Every track would be deleted before the next frame arrives, so no object would ever get an id.
+  const leastMs = Math.ceil(1000 / maxFps);
+  if (typeof track === 'object' && track.lostMs !== undefined && track.lostMs < leastMs)
+    refuse(['track', 'lostMs'], track.lostMs, `at least ${leastMs}, the time between two frames at maxFps ${maxFps}`);
 });
 
 /** The same settings without default values: keys that are not written stay absent. */

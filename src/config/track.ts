@@ -1,5 +1,6 @@
 import { z } from 'zod';
 import { ID_PATTERN } from '../core/ids.ts';
+import { TRACK_DEFAULTS } from '../core/track-defaults.ts';
 import { range, whole } from './number.ts';
 
 const id = z.string().regex(ID_PATTERN, 'expected letters, digits, dot, dash and underscore, at most 64');
@@ -22,7 +23,7 @@ export const zoneConfig = z.strictObject({
   labels,
 });
 
-export const lineConfig = z.strictObject({
+const lineKeys = z.strictObject({
   id: id.describe('Name of the line.'),
   from: point.describe('First end as [x, y], 0 to 1 of the picture.'),
   to: point.describe('Second end.'),
@@ -37,15 +38,63 @@ export const lineConfig = z.strictObject({
   settleFrames: whole(1, 1000).optional().describe('Consecutive frames in which it must be seen there (default 2).'),
 });
 
-/** Absent keys take the tracker's own defaults, see `track/track-options.ts`. */
-export const trackConfig = z.strictObject({
-  highScore: range(0, 1).optional().describe('Detections with at least this score are matched first.'),
-  lowScore: range(0, 1).optional().describe('Weaker detections with at least this score can still continue a track.'),
-  newScore: range(0, 1).optional().describe('An unmatched detection with at least this score starts a track.'),
-  matchIou: range(0, 1).optional().describe('Smallest IoU of a detection with the predicted box of its track.'),
-  lostMs: whole(0, 600_000).optional().describe('A track that is unseen for longer, in media time, is deleted.'),
-  minHits: whole(1, 100).optional().describe('Consecutive frames that a track needs before it gets its id.'),
+export const lineConfig = lineKeys.check(({ value: { from, to }, issues }) => {
+  if (issues.length > 0 || from[0] !== to[0] || from[1] !== to[1]) return;
+  issues.push({ code: 'custom', input: to, path: ['to'], message: 'expected a point other than from' });
 });
+
+const trackKeys = z.strictObject({
+  highScore: range(0, 1)
+    .default(TRACK_DEFAULTS.highScore)
+    .describe('Detections with at least this score are matched first.'),
+  lowScore: range(0, 1)
+    .default(TRACK_DEFAULTS.lowScore)
+    .describe('Weaker detections with at least this score can still continue a track.'),
+  newScore: range(0, 1)
+    .default(TRACK_DEFAULTS.newScore)
+    .describe('An unmatched detection with at least this score starts a track.'),
+  matchIou: range(0, 1)
+    .default(TRACK_DEFAULTS.matchIou)
+    .describe('Smallest IoU of a detection with the predicted box of its track.'),
+  lostMs: whole(0, 600_000)
+    .optional()
+    .describe(
+      'A track that is unseen for longer, in media time, is deleted; at least the time between two frames. If absent: 1000, or 2.5 times that time with a small maxFps.',
+    ),
+  minHits: whole(1, 100)
+    .default(TRACK_DEFAULTS.minHits)
+    .describe('Consecutive frames that a track needs before it gets its id.'),
+});
+
+/** Its scores must rise: lowScore, highScore, newScore. */
+export const trackConfig = trackKeys.check(({ value: { lowScore, highScore, newScore }, issues }) => {
+  if (issues.length > 0) return;
+  if (lowScore > highScore)
+    issues.push(tooSmall('highScore', highScore, `lowScore, ${lowScore}`, TRACK_DEFAULTS.highScore));
+  if (highScore > newScore)
+    issues.push(tooSmall('newScore', newScore, `highScore, ${highScore}`, TRACK_DEFAULTS.newScore));
+});
+
+function tooSmall(key: string, input: number, least: string, byDefault: number): z.core.$ZodRawIssue {
+  return { code: 'custom', input, path: [key], message: `expected at least ${least} (${byDefault} if absent)` };
+}
+
+/** Adds an issue for each entry of a list whose id an earlier entry has. @param noun - what an entry is. */
+export function uniqueIds<T extends { readonly id: string }>(noun: string): z.core.CheckFn<T[]> {
+  return ({ value, issues }) => {
+    const seen = new Set<string>();
+    for (const [i, { id: each }] of value.entries()) {
+      if (seen.has(each))
+        issues.push({
+          code: 'custom',
+          input: each,
+          path: [i, 'id'],
+          message: `expected an id that no other ${noun} has`,
+        });
+      seen.add(each);
+    }
+  };
+}
 
 export type ZoneConfig = z.infer<typeof zoneConfig>;
 export type LineConfig = z.infer<typeof lineConfig>;

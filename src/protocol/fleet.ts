@@ -4,7 +4,7 @@
  * record with a missing or wrong field is skipped.
  */
 import { z } from 'zod';
-import { streamConfig } from '../config/stream.ts';
+import { storedStreamConfig } from '../config/stream.ts';
 import { trackConfig } from '../config/track.ts';
 import { amount, count, id, name, text } from './bounds.ts';
 
@@ -34,7 +34,7 @@ export type HostCard = z.infer<typeof hostCard>;
 export const streamOrder = z.object({
   id,
   pipeline: name.min(1),
-  config: tolerant(streamConfig),
+  config: tolerant(storedStreamConfig),
   isPaused: z.boolean(),
   /** The host that an operator chose (`streams move`); null: the planner chooses. */
   wantedHost: id.nullable(),

@@ -1,4 +1,6 @@
-/** Settings of a tracker. Defaults: `TRACK_DEFAULTS`. */
+import { TRACK_DEFAULTS } from '../core/track-defaults.ts';
+
+/** Settings of a tracker. Defaults: `TRACK_DEFAULTS`, and those below. */
 export interface TrackOptions {
   /** Detections with at least this score are matched first, 0 to 1. */
   readonly highScore?: number | undefined;
@@ -25,16 +27,12 @@ export interface TrackOptions {
 
 export type ResolvedTrackOptions = { readonly [K in keyof TrackOptions]-?: number };
 
-export const TRACK_DEFAULTS: ResolvedTrackOptions = {
-  highScore: 0.4,
-  lowScore: 0.1,
-  newScore: 0.5,
+/** All defaults, those that users cannot set included. */
+const OPTION_DEFAULTS: ResolvedTrackOptions = {
+  ...TRACK_DEFAULTS,
   reportScore: 0.3,
-  matchIou: 0.2,
   lowMatchIou: 0.5,
   newMatchIou: 0.3,
-  lostMs: 1000,
-  minHits: 2,
 };
 
 const RATIOS = ['highScore', 'lowScore', 'newScore', 'reportScore', 'matchIou', 'lowMatchIou', 'newMatchIou'] as const;
@@ -46,7 +44,7 @@ const RATIOS = ['highScore', 'lowScore', 'newScore', 'reportScore', 'matchIou', 
  */
 export function resolveTrackOptions(options: TrackOptions): ResolvedTrackOptions {
   const given = Object.entries(options).filter(([, value]) => value !== undefined);
-  const resolved: ResolvedTrackOptions = { ...TRACK_DEFAULTS, ...Object.fromEntries(given) };
+  const resolved: ResolvedTrackOptions = { ...OPTION_DEFAULTS, ...Object.fromEntries(given) };
   for (const key of RATIOS) {
     const value = resolved[key];
     if (!(value >= 0 && value <= 1)) throw new RangeError(`${key}: expected a number from 0 to 1, received ${value}`);

@@ -3,6 +3,7 @@ import { getPriority } from 'node:os';
 import { dirname, join } from 'node:path';
 import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest';
 import { parseStream } from '../../src/config/load-pipeline.ts';
+import { trackConfig } from '../../src/config/track.ts';
 import type { Task } from '../../src/protocol/fleet.ts';
 import { resolveStreamInput } from '../../src/runtime/stream/stream-input.ts';
 import { BulkRig } from '../support/bulk-rig.ts';
@@ -41,7 +42,7 @@ describe('a job', () => {
   it.each([
     { track: false, every: 1 },
     { track: true, every: 1 },
-    { track: { minHits: 3, lowScore: 0.2 }, every: 3 },
+    { track: trackConfig.parse({ minHits: 3, lowScore: 0.2 }), every: 3 },
     { track: false, every: 40 },
   ])('in segments gives byte for byte what detect gives in one run: %j', async (settings) => {
     const order = rig.order(clip, { ...settings, segmentSeconds: 1 });

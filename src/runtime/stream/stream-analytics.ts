@@ -1,10 +1,12 @@
+import { isDeepStrictEqual } from 'node:util';
 import { changeGateOf, detectEveryOf } from '../../config/skip.ts';
 import type { StreamConfig } from '../../config/stream.ts';
 import type { Detection } from '../../core/detection.ts';
+import { TRACK_DEFAULTS } from '../../core/track-defaults.ts';
 import type { LineCount, ZoneCount } from '../../protocol/report.ts';
 import { ByteTracker, type PredictionQuality } from '../../track/byte-tracker.ts';
 import { LineCounter, type LineCrossing } from '../../track/lines.ts';
-import { TRACK_DEFAULTS } from '../../track/track-options.ts';
+import type { TrackOptions } from '../../track/track-options.ts';
 import { ZoneCounter } from '../../track/zones.ts';
 import { DOUBT_SCORE } from './skip-plan.ts';
 
@@ -15,20 +17,33 @@ export interface AnalysedFrame {
 }
 
 /** The settings that analytics depend on. */
-type Analysed = Pick<StreamConfig, 'track' | 'zones' | 'lines'> & Partial<Pick<StreamConfig, 'skip'>>;
+type Analysed = Pick<StreamConfig, 'track' | 'zones' | 'lines'> & Partial<Pick<StreamConfig, 'skip' | 'maxFps'>>;
+
+/** An unseen object keeps its identity for at least this many frames, however slow the stream is. */
+const LOST_FRAMES = 2.5;
 
 /** Processes the boxes of one stream: track ids, then zones and lines. */
 export class StreamAnalytics {
+  readonly #config: Analysed;
   readonly #tracker: ByteTracker | null;
   readonly #zones: ZoneCounter | null;
   readonly #lines: LineCounter | null;
   #reportScore: number;
 
-  constructor(config: Analysed, reportScore: number) {
+  /**
+   * @param before - the analytics of the same stream until now: tracks and counts whose settings stay the same are kept.
+   * @throws RangeError for settings that the schema refuses.
+   */
+  constructor(config: Analysed, reportScore: number, before: StreamAnalytics | null = null) {
+    const isSame = (of: (settings: Analysed) => unknown): boolean =>
+      before !== null && isDeepStrictEqual(of(before.#config), of(config));
+    this.#config = config;
     this.#reportScore = reportScore;
-    this.#tracker = isTracking(config) ? new ByteTracker(trackOptions(config, reportScore)) : null;
-    this.#zones = config.zones.length > 0 ? new ZoneCounter(config.zones.map(plain)) : null;
-    this.#lines = config.lines.length > 0 ? new LineCounter(config.lines.map(plain)) : null;
+    const keepsTracks = isSame((each) => (isTracking(each) ? trackOptions(each, 0) : null));
+    this.#tracker = keepsTracks ? before!.#tracker : trackerOf(config, reportScore);
+    if (this.#tracker !== null) this.#tracker.reportScore = reportScore;
+    this.#zones = isSame(({ zones }) => zones) ? before!.#zones : zonesOf(config);
+    this.#lines = keepsTracks && isSame(({ lines }) => lines) ? before!.#lines : linesOf(config);
   }
 
   /** Boxes below this are not reported. A change keeps tracks and counts. */
@@ -90,11 +105,22 @@ function isTracking({ track, zones, lines, skip }: Analysed): boolean {
   );
 }
 
-function trackOptions(
-  config: Pick<StreamConfig, 'track'>,
-  reportScore: number,
-): ConstructorParameters<typeof ByteTracker>[0] {
-  return { ...(typeof config.track === 'object' ? plain(config.track) : {}), reportScore };
+function trackerOf(config: Analysed, reportScore: number): ByteTracker | null {
+  return isTracking(config) ? new ByteTracker(trackOptions(config, reportScore)) : null;
+}
+
+function zonesOf({ zones }: Analysed): ZoneCounter | null {
+  return zones.length > 0 ? new ZoneCounter(zones.map(plain)) : null;
+}
+
+function linesOf({ lines }: Analysed): LineCounter | null {
+  return lines.length > 0 ? new LineCounter(lines.map(plain)) : null;
+}
+
+function trackOptions({ track, maxFps }: Analysed, reportScore: number): TrackOptions {
+  const frameMs = maxFps === undefined ? 0 : 1000 / maxFps;
+  const lostMs = Math.max(TRACK_DEFAULTS.lostMs, LOST_FRAMES * frameMs);
+  return { lostMs, ...(typeof track === 'object' ? plain(track) : {}), reportScore };
 }
 
 /** Returns the lowest score of boxes that a stream needs: a tracker and a change gate use weak ones that are not reported. */
@@ -102,8 +128,7 @@ export function neededScore(config: Analysed, reportScore: number): number {
   const hasGate = config.skip !== undefined && changeGateOf(config.skip) !== null;
   const needed = hasGate ? Math.max(0, reportScore - DOUBT_SCORE) : reportScore;
   if (!isTracking(config)) return needed;
-  const low = typeof config.track === 'object' ? config.track.lowScore : undefined;
-  return Math.min(needed, low ?? TRACK_DEFAULTS.lowScore);
+  return Math.min(needed, typeof config.track === 'object' ? config.track.lowScore : TRACK_DEFAULTS.lowScore);
 }
 
 /** Removes keys with value undefined, which `exactOptionalPropertyTypes` does not accept for optional keys. */

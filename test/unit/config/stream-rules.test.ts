@@ -1,0 +1,109 @@
+import { describe, expect, it } from 'vitest';
+import { parsePipeline, parseStream } from '../../../src/config/load-pipeline.ts';
+import { openMemoryControlPlane } from '../../../src/control/memory/memory-control-plane.ts';
+import { JobOrders } from '../../../src/control/orders/job-orders.ts';
+import { StreamRules } from '../../../src/control/orders/stream-rules.ts';
+import type { SightlineError } from '../../../src/errors/sightline-error.ts';
+
+const SQUARE = [
+  [0, 0],
+  [1, 0],
+  [1, 1],
+];
+const LINE = { id: 'l', from: [0, 0], to: [1, 1] };
+
+/** Settings that are valid one by one, and what is said about them together. */
+const CONTRADICTIONS: readonly [settings: object, complaint: string][] = [
+  [{ track: { highScore: 0.6 } }, 'track.newScore: expected at least highScore, 0.6 (0.5 if absent), received nothing'],
+  [
+    { track: { lowScore: 0.45 } },
+    'track.highScore: expected at least lowScore, 0.45 (0.4 if absent), received nothing',
+  ],
+  [
+    { track: { highScore: 0.3, newScore: 0.2 } },
+    'track.newScore: expected at least highScore, 0.3 (0.5 if absent), received 0.2 (number)',
+  ],
+  [
+    { lines: [LINE, { id: 'm', from: [0.5, 0.5], to: [0.5, 0.5] }] },
+    'lines[1].to: expected a point other than from, received [0.5,0.5] (list)',
+  ],
+  [{ lines: [LINE, LINE] }, 'lines[1].id: expected an id that no other line has, received "l" (string)'],
+  [
+    {
+      zones: [
+        { id: 'a', polygon: SQUARE },
+        { id: 'a', polygon: SQUARE },
+      ],
+    },
+    'zones[1].id: expected an id that no other zone has, received "a" (string)',
+  ],
+  [{ region: 'zones' }, 'region: expected a rectangle, since the stream has no zones, received "zones" (string)'],
+  [{ maxFps: 2, target: { fps: 5 } }, 'target.fps: expected at most maxFps, 2, received 5 (number)'],
+  [
+    { maxFps: 0.3, track: { lostMs: 1000 } },
+    'track.lostMs: expected at least 3334, the time between two frames at maxFps 0.3, received 1000 (number)',
+  ],
+];
+
+const messageOf = async (run: () => unknown): Promise<string> => {
+  try {
+    await run();
+    return 'accepted';
+  } catch (error) {
+    expect((error as SightlineError).code).toBe('CONFIG_INVALID');
+    return (error as SightlineError).message;
+  }
+};
+
+describe('settings that contradict each other', () => {
+  const stream = { id: 'cam', source: 'rtsp://camera/1' };
+
+  it.each(CONTRADICTIONS)('%j are refused with their place, wherever they come from', async (settings, complaint) => {
+    const pipeline = {
+      name: 'n',
+      description: 'd',
+      streams: [
+        { id: 'a', source: 'a' },
+        { ...stream, ...settings },
+      ],
+    };
+    expect(await messageOf(() => parsePipeline(JSON.stringify(pipeline), 'p.yaml'))).toBe(
+      `p.yaml: streams[1].${complaint}`,
+    );
+    const rules = new StreamRules({ defaults: {}, admit: () => undefined });
+    expect(await messageOf(() => rules.added({ ...stream, ...settings }))).toBe(`stream: ${complaint}`);
+    const current = parseStream(stream, {});
+    expect(await messageOf(() => rules.changed(current, settings))).toBe(`stream "cam": ${complaint}`);
+  });
+
+  it('are refused across a change: the old value of one and the new value of the other', async () => {
+    const rules = new StreamRules({ defaults: {}, admit: () => undefined });
+    const current = parseStream({ ...stream, target: { fps: 5 } }, {});
+    expect(await messageOf(() => rules.changed(current, { maxFps: 2 }))).toBe(
+      'stream "cam": target.fps: expected at most maxFps, 2, received 5 (number)',
+    );
+  });
+
+  it('a job is refused before it is queued, instead of failing after its inference', async () => {
+    const control = openMemoryControlPlane({ leaseMs: 5_000 });
+    const jobs = new JobOrders({ control, pipeline: 'p', admit: () => undefined });
+    const request = { inputs: ['/a.mp4'], outDir: '/out', track: { highScore: 0.6 } };
+    expect(await messageOf(() => jobs.submit(request, 'job'))).toBe(
+      'job: track.newScore: expected at least highScore, 0.6 (0.5 if absent), received nothing',
+    );
+    await control.close();
+  });
+});
+
+describe('settings that fit together', () => {
+  it.each([
+    { track: { highScore: 0.6, newScore: 0.6 } },
+    { track: { lowScore: 0.4 } },
+    { maxFps: 5, target: { fps: 5 } },
+    { maxFps: 0.1, track: true },
+    { maxFps: 0.1, track: { lostMs: 10_000 } },
+    { every: 1000, maxFps: 0.1, staleMs: 100 },
+  ])('%j are accepted', (settings) => {
+    expect(() => parseStream({ id: 'cam', source: 'a', ...settings }, {})).not.toThrow();
+  });
+});
