@@ -29,7 +29,7 @@ type Canvas = DecodePlan['canvas'];
 /** Returns the plan of a stream with default settings, so that the measured work equals that of the pipeline. */
 function plan(ffmpegMajor: number, canvas: Canvas): DecodePlan {
   const headerTag = newHeaderTag();
-  return { ffmpegMajor, headerTag, canvas, every: 1, maxFps: null, skip: 0, hwaccel: 'none', threads: 1 };
+  return { ffmpegMajor, headerTag, canvas, every: 1, maxFps: null, afterUs: null, hwaccel: 'none', threads: 1 };
 }
 
 function sourceOf(path: string, isLooped: boolean): SourceInput {

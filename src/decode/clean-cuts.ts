@@ -104,6 +104,17 @@ export class CleanCuts {
     return { cuts, frames: this.#frames, isReordered: this.#isReordered, shortest: this.#shortest() };
   }
 
+  /**
+   * Finds the last possible cut at or before a media time.
+   *
+   * @returns null if there is none, or if the file must not be split, as in `choose`.
+   */
+  before(atUs: number): (Pick<CutList, 'isReordered' | 'shortest'> & { readonly cut: Cut }) | null {
+    if (this.#isIrregular) return null;
+    const cut = this.#candidates.findLast((candidate) => candidate.atUs <= atUs);
+    return cut === undefined ? null : { cut, isReordered: this.#isReordered, shortest: this.#shortest() };
+  }
+
   #taperedUs(leftUs: number): number {
     return Math.min(this.#distanceUs, Math.max(leftUs * TAPER_SHARE, this.#distanceUs * SHORTEST_SHARE));
   }

@@ -3,7 +3,7 @@ import type { ResizeKernel, ResizeRule } from '../core/model.ts';
 import type { SourceInput, SourceWindow } from '../core/source.ts';
 import { ROUNDING_SLACK } from '../geometry/placement.ts';
 import { cropFilter, isWhole, type View } from '../geometry/views.ts';
-import { headerFilter } from './ffmpeg-log.ts';
+import { headerFilter, pulseFilter } from './ffmpeg-log.ts';
 
 /** What ffmpeg does with the pixels of one source. */
 export interface DecodePlan {
@@ -25,8 +25,11 @@ export interface DecodePlan {
   readonly every: number;
   /** Take at most this many frames per second; null for all. */
   readonly maxFps: number | null;
-  /** Skip this many frames at the start. */
-  readonly skip: number;
+  /**
+   * Only frames after the one at this media time, which counts for `every` and `maxFps` as taken; null for all. Unlike a
+   * number of frames, a time stays right when ffmpeg builds its filters again for another picture size.
+   */
+  readonly afterUs: number | null;
   /** `-hwaccel` name, `auto`, or none. */
   readonly hwaccel: string;
   /** Decoder threads; 0 lets ffmpeg choose. */
@@ -139,17 +142,35 @@ function filters(plan: DecodePlan, window: SourceWindow | undefined): string[] {
   const list: string[] = [];
   // The first frame at or after `toUs` also ends ffmpeg.
   if (window !== undefined && window.toUs !== null) list.push(`trim=end=${seconds(window.toUs)}`);
-  const phase = (window?.firstFrame ?? 0) % plan.every;
-  if (plan.every > 1) list.push(`select=not(mod(n${phase === 0 ? '' : `+${phase}`}\\,${plan.every}))`);
-  // Selects the first frame in each interval of 1/maxFps; the half tick tolerates rounded timestamps.
-  if (plan.maxFps !== null)
-    list.push(
-      `select=isnan(prev_selected_t)+gt(floor(t*${plan.maxFps}+0.5)\\,floor(prev_selected_t*${plan.maxFps}+0.5))`,
-    );
-  if (plan.skip > 0) list.push(`select=gte(n\\,${plan.skip})`);
-  list.push(headerFilter(plan.headerTag), ...viewFilters(plan.canvas));
+  const chosen = [...chooseFilters(plan, window), headerFilter(plan.headerTag), ...viewFilters(plan.canvas)];
+  if (!isThinned(plan)) return [...list, ...chosen];
+  const pulse = ['split[pulse][all]', `[pulse]${pulseFilter(plan.headerTag)},nullsink`, `[all]${chosen.join(',')}`];
+  return [...list, pulse.join(';')];
+}
+
+/** True if ffmpeg may decode for long without a frame that is taken: then only pulses show that it works. */
+function isThinned({ every, maxFps, afterUs }: DecodePlan): boolean {
+  return every > 1 || maxFps !== null || afterUs !== null;
+}
+
+function chooseFilters({ every, maxFps, afterUs }: DecodePlan, window: SourceWindow | undefined): string[] {
+  const list: string[] = [];
+  if (afterUs !== null) list.push(`select=gte(t\\,${((afterUs - HALF_US) / 1e6).toFixed(7)})`);
+  const phase = afterUs === null ? (window?.firstFrame ?? 0) % every : 0;
+  if (every > 1) list.push(`select=not(mod(n${phase === 0 ? '' : `+${phase}`}\\,${every}))`);
+  // Selects the first frame in each interval of 1/maxFps; the half tick tolerates rounded timestamps. Where time steps back
+  // or is missing, a frame is taken: otherwise none would be until the old time is reached again.
+  if (maxFps !== null) {
+    const interval = (time: string): string => `floor(${time}*${maxFps}+0.5)`;
+    const isNext = `gt(${interval('t')}\\,${interval('prev_selected_t')})`;
+    list.push(`select=isnan(t)+isnan(prev_selected_t)+lt(t\\,prev_selected_t)+${isNext}`);
+  }
+  if (afterUs !== null) list.push(`select=gt(t\\,${((afterUs + HALF_US) / 1e6).toFixed(7)})`);
   return list;
 }
+
+/** Times are rounded to microseconds, and no two frames share one. */
+const HALF_US = 0.5;
 
 /**
  * Returns the filters that make the canvas of each view and stack them. `vstack` pairs frames in the order in which they

@@ -14,6 +14,8 @@ export interface FrameHeader {
 
 export type LogEvent =
   | { readonly kind: 'frame'; readonly frame: FrameHeader }
+  /** ffmpeg has decoded a frame, whether or not it is taken. */
+  | { readonly kind: 'pulse' }
   /** A frame header is missing or duplicated: from here on, headers and pictures no longer match. */
   | { readonly kind: 'out-of-step'; readonly text: string }
   | { readonly kind: 'duration'; readonly durationUs: number }
@@ -24,6 +26,9 @@ export type LogEvent =
 
 const TIME_BASE = /^config in time_base: (\d+)\/(\d+)/;
 const FRAME = /^n: *(\d+) pts: *(\S+) pts_time:\S+.*?\bsar:(\d+)\/(\d+) s:(\d+)x(\d+)/;
+/** A line about a frame, unlike those about the filter. */
+const FRAME_NUMBER = / n: *\d+ /;
+const PULSE = { kind: 'pulse' } as const;
 /** ffmpeg indents its own line by two spaces; tags of the container are indented further. */
 const DURATION = /^ {2}Duration: (\d+):(\d+):(\d+(?:\.\d+)?)/;
 /** Contexts (ffmpeg >= 6.1 prints two: `[vist#0:0/h264 @ 0x1] [dec:h264 @ 0x2]`; Windows omits 0x), then the level. */
@@ -49,6 +54,23 @@ export function headerFilter(tag: string): string {
   return `showinfo@${tag}=checksum=0`;
 }
 
+/** Time between two pulses, in seconds. Well below the shortest `staleMs`. */
+const PULSE_S = 0.05;
+
+/**
+ * Returns the filters that print a line at most every 50 ms of real time while frames are decoded, and pass on only those
+ * frames. Register 0 of the expression holds the time of the last one.
+ */
+export function pulseFilter(tag: string): string {
+  const isDue = `gte(abs(time(0)-ld(0))\\,${PULSE_S})`;
+  return `select=if(${isDue}\\,gt(st(0\\,time(0))\\,0)),showinfo@${pulseName(tag)}=checksum=0`;
+}
+
+/** The name must be as secret as that of the header filter, or text in the media could hide that a source is dead. */
+function pulseName(tag: string): string {
+  return `pulse${tag}`;
+}
+
 /**
  * Parses ffmpeg's log (`-loglevel repeat+level+info`) line by line. Every ffmpeg since 4 can print each frame's timestamp
  * and size through `showinfo`, so those lines serve as frame headers (ADR 0015).
@@ -60,6 +82,7 @@ export class FfmpegLog {
   readonly #url: string;
   /** Prefix of every line of our `showinfo`; null if the command has none. */
   readonly #headerMark: string | null;
+  readonly #pulseMark: string | null;
   #timeBase = 1 / 1000;
   #lastPtsUs = 0 as PtsUs;
   /** Number that `showinfo` gives the next frame. A rebuilt filter graph starts again at 0. */
@@ -73,6 +96,7 @@ export class FfmpegLog {
   constructor(url: string, headerTag: string | null) {
     this.#url = url;
     this.#headerMark = headerTag === null ? null : `[showinfo@${headerTag} @ `;
+    this.#pulseMark = headerTag === null ? null : `[showinfo@${pulseName(headerTag)} @ `;
   }
 
   /** @returns the event of a line; null for a line without one, which most are. */
@@ -80,6 +104,7 @@ export class FfmpegLog {
     if (this.#headerMark !== null) {
       const at = line.indexOf(this.#headerMark);
       if (at >= 0) return this.#header(line.slice(at + this.#headerMark.length));
+      if (line.includes(this.#pulseMark!)) return FRAME_NUMBER.test(line) ? PULSE : null;
     }
     const prefix = PREFIX.exec(line);
     const level = prefix?.[1];

@@ -9,7 +9,7 @@ export function headersPlan(ffmpegMajor: number): DecodePlan {
     canvas: { width: 2, height: 2, fit: { mode: 'stretch' } },
     every: 1,
     maxFps: null,
-    skip: 0,
+    afterUs: null,
     hwaccel: 'none',
     threads: 1,
   };

@@ -1,4 +1,4 @@
-import type { SegmentSpan } from '../../protocol/fleet.ts';
+import type { SegmentSpan } from '../protocol/fleet.ts';
 
 /** Times are rounded to whole microseconds on both sides. */
 const ROUNDING_US = 1;

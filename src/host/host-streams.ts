@@ -1,9 +1,11 @@
+import { isDeepStrictEqual } from 'node:util';
 import type { Environment } from '../config/environment.ts';
 import type { PipelineConfig } from '../config/pipeline.ts';
 import type { StreamConfig } from '../config/stream.ts';
 import type { StreamLease } from '../core/stream-lease.ts';
 import { SightlineError } from '../errors/sightline-error.ts';
 import { KeyedMutex } from '../flow/keyed-mutex.ts';
+import { viewsOf } from '../geometry/views.ts';
 import { sinkId } from '../runtime/results/open-sinks.ts';
 import { openVideoSink } from '../runtime/results/open-video-sink.ts';
 import type { ResultSinks } from '../runtime/results/result-sinks.ts';
@@ -13,8 +15,11 @@ import { resolveStreamInput } from '../runtime/stream/stream-input.ts';
 import type { StreamInput } from '../runtime/stream/stream-port.ts';
 import { demoSource } from './demo-source.ts';
 
-/** Settings that a running stream applies without a new connection. */
-const TUNABLE: ReadonlySet<string> = new Set(['priority', 'weight', 'queueSize', 'maxAgeMs', 'target']);
+/** Settings that a stream applies without a new connection. */
+const TUNABLE: ReadonlySet<string> = new Set([
+  ...['priority', 'weight', 'queueSize', 'maxAgeMs', 'target'],
+  ...['track', 'zones', 'lines'],
+]);
 
 export interface HostStreamsOptions {
   readonly runtime: Runtime;
@@ -66,8 +71,9 @@ export class HostStreams {
   }
 
   /**
-   * Batching settings and targets change immediately; for any other change the stream is opened again, under the same lease. If
-   * that is impossible (a missing file), the stream continues with its old settings.
+   * Batching settings, targets, tracker, zones and lines change immediately; for any other change the source is opened again,
+   * under the same lease and with the same counts. If that is impossible (a missing file), the stream continues with its old
+   * settings.
    *
    * @param next - returns the new settings from the current ones, which no other change modifies meanwhile.
    * @throws STREAM_NOT_FOUND, SOURCE_*, and what `next` throws.
@@ -81,8 +87,8 @@ export class HostStreams {
         return stream;
       }
       const input = await this.#input(config, stream.input.lease);
-      await this.#runtime.remove(id);
-      return this.#runtime.add(config, input);
+      await this.#runtime.reopen(stream, config, input);
+      return stream;
     });
   }
 
@@ -178,5 +184,9 @@ export class HostStreams {
 
 function needsReopening(before: StreamConfig, after: StreamConfig): boolean {
   const keys = new Set([...Object.keys(before), ...Object.keys(after)]) as Set<keyof StreamConfig>;
-  return [...keys].some((key) => !TUNABLE.has(key) && JSON.stringify(before[key]) !== JSON.stringify(after[key]));
+  const isChanged = (key: keyof StreamConfig): boolean => !isDeepStrictEqual(before[key], after[key]);
+  // With `region: zones` the zones decide what ffmpeg cuts out.
+  return (
+    [...keys].some((key) => !TUNABLE.has(key) && isChanged(key)) || !isDeepStrictEqual(viewsOf(before), viewsOf(after))
+  );
 }

@@ -2,6 +2,7 @@
 import type { DropReason } from '../core/frame.ts';
 import type { CompiledModel, ComputePrecision, ModelSpec } from '../core/model.ts';
 import type { SourceInput } from '../core/source.ts';
+import type { PtsUs } from '../core/units.ts';
 import type { WireError } from '../errors/sightline-error.ts';
 import type { SlotRingShape } from '../flow/slot-ring.ts';
 import type { View } from '../geometry/views.ts';
@@ -38,8 +39,12 @@ export interface LaneStream {
   readonly openTimeoutMs: number;
   /** Number of the first frame. */
   readonly firstFrame: number;
-  /** Frames to skip at the start, because an earlier lane has already handed them over. */
-  readonly skip: number;
+  /** The last frame of a file that an earlier connection handed over; null to read from the start. */
+  readonly after: {
+    readonly ptsUs: PtsUs;
+    /** Frames up to and with it; null if others are taken now, so that only its time says where it was. */
+    readonly frames: number | null;
+  } | null;
   /** Lower bound for the media time of the first frame of a live stream. */
   readonly firstPtsUs: number;
   readonly preview: { readonly maxWidth: number; readonly fps: number; readonly quality: number };

@@ -139,7 +139,11 @@ export class Runtime {
     this.emitEvent('stream-added', config.id, `${config.id} was added: ${input.label}`);
     stream.isWatched = this.#watched.has(config.id);
     stream.start();
-    return stream;
+    if (stream.failure === null) return stream;
+    this.#streams.delete(config.id);
+    this.#retune();
+    this.emitEvent('stream-removed', config.id, `${config.id} was removed: ${stream.failure.message}`);
+    throw stream.failure;
   }
 
   /** @throws STREAM_NOT_FOUND */
@@ -167,12 +171,25 @@ export class Runtime {
     this.emitEvent('stream-removed', id, `${id} was removed`);
   }
 
-  /** Applies batching settings, ages and targets to a running stream. */
+  /** Applies settings for which a stream's source stays open. Throws before anything has changed. */
   retune(stream: RuntimeStream, config: StreamConfig): void {
     stream.retune(config);
     // A paused stream is served again when it is resumed: until then no batch must wait for its frames.
     if (stream.isOpen) this.#scheduler.serve(stream, policyOf(stream));
     this.#retune();
+  }
+
+  /**
+   * Applies settings for which a stream's source is opened again, see `RuntimeStream.reopen`.
+   *
+   * @throws what opening it throws; it then runs with its old settings.
+   */
+  async reopen(stream: RuntimeStream, config: StreamConfig, input: StreamInput): Promise<void> {
+    try {
+      await stream.reopen(config, input);
+    } finally {
+      this.#retune();
+    }
   }
 
   /**

@@ -20,7 +20,7 @@ describe.each(ffmpegs)('a live source, $label', ({ binary }) => {
       canvas: { ...SIZE, fit: { mode: 'letterbox', anchor: 'center', padValue: 114 } },
       every: 1,
       maxFps: null,
-      skip: 0,
+      afterUs: null,
       hwaccel: 'none',
       threads: 1,
     });

@@ -35,7 +35,7 @@ async function decode(ffmpeg: FfmpegBinary, path: string, every: number, window?
     canvas: { ...SIZE, fit: { mode: 'stretch' } },
     every,
     maxFps: null,
-    skip: 0,
+    afterUs: null,
     hwaccel: 'none',
     threads: 1,
   });

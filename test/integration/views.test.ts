@@ -75,7 +75,7 @@ describe.each((await testedFfmpegs()).map((ffmpeg) => ({ label: `ffmpeg ${ffmpeg
           headerTag: 'a1',
           every: 1,
           maxFps: null,
-          skip: 0,
+          afterUs: null,
           hwaccel: 'none',
           threads: 1,
         };

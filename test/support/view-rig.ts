@@ -53,7 +53,7 @@ export async function readViews(
       picture: picture ?? null,
       views,
     },
-    ...{ ffmpeg, every: 1, maxFps: null, skip: 0, hwaccel: 'none', decodeThreads: 1 },
+    ...{ ffmpeg, every: 1, maxFps: null, after: null, hwaccel: 'none', decodeThreads: 1 },
     ...{
       staleMs: 10_000,
       openTimeoutMs: 10_000,

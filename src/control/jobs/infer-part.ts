@@ -1,5 +1,6 @@
 import { stat } from 'node:fs/promises';
 import { isDeepStrictEqual } from 'node:util';
+import { SpanCheck } from '../../decode/span-check.ts';
 import { SightlineError } from '../../errors/sightline-error.ts';
 import type { JobOrder, SegmentSpan } from '../../protocol/fleet.ts';
 import { neededScore } from '../../runtime/stream/stream-analytics.ts';
@@ -7,7 +8,6 @@ import type { TaskContext } from '../control-plane.ts';
 import type { JobPlace } from './job-place.ts';
 import type { JobTools } from './job-tools.ts';
 import { type PartHeader, PartReader, PartWriter } from './part-file.ts';
-import { SpanCheck } from './span-check.ts';
 
 /**
  * Infers a segment of a file and writes its part. An existing part that is complete and of the same input is kept.

@@ -1,18 +1,9 @@
 import type { SourceInput } from '../../core/source.ts';
-import { CleanCuts, type CutList } from '../../decode/clean-cuts.ts';
-import { H264_KEY_UNITS, KEY_UNITS } from '../../decode/key-units.ts';
-import { listFrames } from '../../decode/list-frames.ts';
-import { type Listing, listPackets, type StreamHead } from '../../decode/list-packets.ts';
+import { areTimesCorrect, listCuts } from '../../decode/file-cuts.ts';
+import type { StreamHead } from '../../decode/list-packets.ts';
 import { SightlineError } from '../../errors/sightline-error.ts';
 import type { SegmentSpan } from '../../protocol/fleet.ts';
 import { parseSource } from '../../source/parse-source.ts';
-import { SpanCheck } from './span-check.ts';
-
-/** Containers with a time index, in which ffmpeg seeks exactly. Not MPEG-TS, AVI, FLV or raw streams. */
-const CONTAINERS: ReadonlySet<string> = new Set(['mov,mp4,m4a,3gp,3g2,mj2', 'matroska,webm']);
-
-/** Cuts are whole microseconds; with a finer time base two frames could have the same time. */
-const MIN_TICK_US = 1;
 
 export const WHOLE_FILE: SegmentSpan = { index: 0, fromUs: null, toUs: null, firstFrame: 0 };
 
@@ -50,11 +41,17 @@ export async function planSegments(request: PlanRequest): Promise<readonly Segme
 }
 
 /** @returns null if the file must stay whole. */
-async function cutSpans(request: PlanRequest, source: SourceInput): Promise<readonly SegmentSpan[] | null> {
-  const listed = await list(request, source);
-  const found = listed?.finder.choose(request.tapers) ?? null;
-  if (listed === null || found === null || listed.tickUs < MIN_TICK_US) return null;
-  if (!found.isReordered && !listed.head.isBaseline && !(await areTimesCorrect(request, source, found))) return null;
+async function cutSpans(
+  { ffmpeg, segmentSeconds, tapers, signal }: PlanRequest,
+  source: SourceInput,
+): Promise<readonly SegmentSpan[] | null> {
+  const distanceUs = segmentSeconds * 1e6;
+  const isLong = ({ durationUs }: StreamHead): boolean =>
+    durationUs === null || durationUs >= distanceUs * MIN_SEGMENTS;
+  const request = { ffmpeg, source, distanceUs, isWanted: isLong, signal };
+  const listed = await listCuts(request);
+  const found = listed?.finder.choose(tapers) ?? null;
+  if (listed === null || found === null || !(await areTimesCorrect(request, listed, found))) return null;
   const { cuts, frames } = found;
   const starts = [{ atUs: null, frame: 0 }, ...cuts];
   return starts.map(({ atUs, frame }, index) => ({
@@ -64,64 +61,4 @@ async function cutSpans(request: PlanRequest, source: SourceInput): Promise<read
     firstFrame: frame,
     frames: (cuts[index]?.frame ?? frames) - frame,
   }));
-}
-
-interface Listed extends Listing {
-  readonly finder: CleanCuts;
-}
-
-/**
- * Lists the packets as H.264, which most files are, and again if the codec turns out to be another one.
- *
- * @returns null if files of this kind cannot be cut.
- */
-async function list(request: PlanRequest, source: SourceInput): Promise<Listed | null> {
-  let units: string | null = H264_KEY_UNITS;
-  let first: Listed | null;
-  try {
-    first = await listAs(units, request, source);
-  } catch (error) {
-    // ffmpeg's filter by NAL unit fails for codecs without NAL units.
-    if (!(error instanceof SightlineError) || error.code === 'FFMPEG_MISSING') throw error;
-    units = null;
-    first = await listAs(units, request, source);
-  }
-  if (first === null || !canBeCut(first.head, request)) return null;
-  const right = KEY_UNITS.get(first.head.codec)!;
-  return right === units ? first : listAs(right, request, source);
-}
-
-async function listAs(units: string | null, request: PlanRequest, { url }: SourceInput): Promise<Listed | null> {
-  const { ffmpeg, segmentSeconds, signal } = request;
-  const finder = new CleanCuts(segmentSeconds * 1e6);
-  const listing = await listPackets(ffmpeg.path, url, units, signal, {
-    isWanted: (head) => canBeCut(head, request) && KEY_UNITS.get(head.codec) === units,
-    onPacket: (packet) => finder.add(packet),
-  });
-  return listing === null ? null : { ...listing, finder };
-}
-
-function canBeCut({ container, codec, durationUs }: StreamHead, { segmentSeconds }: PlanRequest): boolean {
-  const isShort = durationUs !== null && durationUs < segmentSeconds * 1e6 * MIN_SEGMENTS;
-  return CONTAINERS.has(container) && KEY_UNITS.has(codec) && !isShort;
-}
-
-/**
- * If every packet's presentation time equals its decoding time, either the file has no reordered frames, or the program that
- * wrote it ignored them (a raw stream put into MP4): then frames have other times than their packets. Decodes the shortest
- * segment to find out.
- */
-async function areTimesCorrect(
-  { ffmpeg, signal }: PlanRequest,
-  source: SourceInput,
-  { shortest }: CutList,
-): Promise<boolean> {
-  const { from, to, frames } = shortest;
-  const window = { fromUs: from?.atUs ?? null, toUs: to.atUs, firstFrame: from?.frame ?? 0 };
-  const check = new SpanCheck({ ...window, index: 0, frames }, 1);
-  let isCorrect = true;
-  const decodeErrors = await listFrames(ffmpeg, { ...source, window }, signal, (frame) => {
-    isCorrect &&= check.next(frame) === null;
-  });
-  return isCorrect && check.end(decodeErrors) === null;
 }

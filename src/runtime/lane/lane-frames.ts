@@ -28,6 +28,7 @@ export class LaneFrames {
   readonly stream: LaneStream;
   readonly ring: SlotRing;
   readonly #port: LanePort;
+  readonly #onFault: (fault: unknown) => void;
   readonly #sharp: SharpPreprocessor | null;
   /** For pictures of this size; null if the stream has no gate, or no picture was seen yet. */
   #gate: { readonly header: FrameHeader; readonly gate: ChangeGate } | null = null;
@@ -40,7 +41,8 @@ export class LaneFrames {
   #frame: number;
   #ptsShiftUs: number | null;
   #lastPtsUs: number;
-  #lastFrameMs = monoNowMs() as number;
+  #pictures = 0;
+  #discard = 0;
   #connectionGapFrom = monoNowMs() as number;
   #isWatched = false;
   #nextPreviewMs = 0;
@@ -48,9 +50,11 @@ export class LaneFrames {
   /** The preview that is being encoded. It is delivered even if the stream ends meanwhile. */
   #previewing: Promise<void> = Promise.resolve();
 
-  constructor(stream: LaneStream, port: LanePort) {
+  /** @param onFault - gets an exception of work that nobody waits for. */
+  constructor(stream: LaneStream, port: LanePort, onFault: (fault: unknown) => void) {
     this.stream = stream;
     this.#port = port;
+    this.#onFault = onFault;
     this.ring = SlotRing.attach(stream.ring.buffer, stream.ring.shape);
     this.#sharp = stream.picture === null ? null : new SharpPreprocessor(stream.spec, stream.picture);
     this.#views = stream.views === undefined ? null : new LaneViews(stream.views, stream, this.ring);
@@ -63,14 +67,14 @@ export class LaneFrames {
     this.#assembler = this.#newAssembler();
   }
 
-  /** Time of the last complete picture, in milliseconds of the monotonic clock. */
-  get lastFrameMs(): number {
-    return this.#lastFrameMs;
+  /** Complete pictures so far, discarded ones included: a sign of life. */
+  get pictures(): number {
+    return this.#pictures;
   }
 
-  /** Number of the next frame, counted across connections. */
-  get nextFrame(): number {
-    return this.#frame;
+  /** Discards that many pictures of the next connection: an earlier one has handed them over. */
+  set discard(pictures: number) {
+    this.#discard = pictures;
   }
 
   get assembler(): FrameAssembler<number> {
@@ -125,7 +129,12 @@ export class LaneFrames {
   }
 
   #onPicture(slot: number, header: FrameHeader, captured: MonoMs, decoded: MonoMs): void {
-    this.#lastFrameMs = decoded;
+    this.#pictures += 1;
+    if (this.#discard > 0) {
+      this.#discard -= 1;
+      if (slot !== NO_SLOT) this.ring.abandon(slot);
+      return;
+    }
     const frame = this.#frame;
     this.#frame += this.stream.every;
     const ptsUs = this.#mediaTime(header.ptsUs, decoded);
@@ -155,7 +164,7 @@ export class LaneFrames {
       return;
     }
     this.#pending += 1;
-    this.#work = this.#work.then(() => this.#preprocess(slot, meta, header));
+    this.#work = this.#work.then(() => this.#preprocess(slot, meta, header)).catch(this.#onFault);
   }
 
   /** Passes the picture as ffmpeg wrote it through the change gate. */
@@ -240,7 +249,7 @@ export class LaneFrames {
     return this.#sharp === null ? onCanvas : composePlacements(onCanvas, this.#sharp.placement);
   }
 
-  #encodePreview(slot: number, header: FrameHeader): Promise<Buffer> {
+  async #encodePreview(slot: number, header: FrameHeader): Promise<Buffer> {
     const { width: sourceWidth, height: sourceHeight } = header;
     const { picture, preview } = this.stream;
     const size = { sourceWidth, sourceHeight, maxWidth: preview.maxWidth, quality: preview.quality };

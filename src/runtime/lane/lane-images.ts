@@ -1,6 +1,7 @@
 import { monoNowMs } from '../../core/clock.ts';
 import type { PtsUs } from '../../core/units.ts';
 import { decodeStill } from '../../decode/still-picture.ts';
+import { SightlineError } from '../../errors/sightline-error.ts';
 import { SlotRing } from '../../flow/slot-ring.ts';
 import { placeView, type View } from '../../geometry/views.ts';
 import { hashInput, NO_HASH } from '../../preprocess/input-hash.ts';
@@ -34,7 +35,10 @@ export class LaneImages {
   }
 
   open(): void {
-    this.#loop = this.#run();
+    this.#loop = this.#run().catch((fault: unknown) => {
+      const error = SightlineError.from(fault, 'INTERNAL_ERROR').toWire();
+      this.#port.post({ type: 'failed', ringId: this.#stream.ring.ringId, error });
+    });
   }
 
   onSlotFree(): void {
@@ -55,7 +59,7 @@ export class LaneImages {
     const { ringId } = this.#stream.ring;
     const { paths } = this.#images;
     this.#port.post({ type: 'running', ringId });
-    for (let frame = this.#stream.skip; frame < paths.length; frame++) {
+    for (let frame = this.#stream.after?.frames ?? 0; frame < paths.length; frame++) {
       const path = paths[frame]!;
       const slot = await this.#slot();
       if (slot === null) return;

@@ -4,6 +4,7 @@ import type { SourceInput } from '../../core/source.ts';
 import { type DecodePlan, decodeArguments } from '../../decode/ffmpeg-command.ts';
 import { explainExit, FfmpegLog, newHeaderTag } from '../../decode/ffmpeg-log.ts';
 import { FfmpegProcess } from '../../decode/ffmpeg-process.ts';
+import { findResumePoint, type ResumePoint } from '../../decode/resume-point.ts';
 import { SightlineError } from '../../errors/sightline-error.ts';
 import { BackOff } from '../../flow/back-off.ts';
 import type { ChildExit } from '../../process/child-group.ts';
@@ -26,10 +27,9 @@ const MAX_BACK_OFF_MS = 1000;
  */
 const STEADY_MS = 5_000;
 const PROBLEMS_KEPT = 20;
-/**
- * A file without a frame for this long is stuck. Long, since the disk may be slow and `every: 1000` passes one frame in
- * a thousand.
- */
+/** Exceptions in a row, without a steady connection between them, after which a live stream is not opened again. */
+const MAX_FAULTS = 5;
+/** A file from which nothing is decoded for this long is stuck. Long, since the disk may be slow. */
 const FILE_STUCK_MS = 300_000;
 
 /** One connection: from the start of an ffmpeg until it ends or is abandoned. */
@@ -37,8 +37,15 @@ interface Connection {
   readonly startedMs: number;
   process: FfmpegProcess | null;
   frames: number;
-  /** Last time at which it was held back because no slot was free. */
-  heldBackMs: number;
+  /**
+   * Time without progress, counted in ticks: a suspended process has missed many seconds, but only one tick. A decoded frame
+   * is progress, whether or not `every` and `maxFps` take it.
+   */
+  silentMs: number;
+  /** Pictures at the last tick. */
+  pictures: number;
+  /** Stops the listing of the file's packets. */
+  readonly abort: AbortController;
   readonly problems: string[];
   isOver: boolean;
 }
@@ -59,18 +66,19 @@ export class LaneVideo {
   #retry: NodeJS.Timeout | undefined;
   #hwaccel: string;
   #decodeErrors = 0;
+  #faults = 0;
   #durationUs: number | null = null;
   #lastPtsUs = 0;
   #lastGapUs = 0;
   #isClosed = false;
-  #starting: Promise<void> = Promise.resolve();
+  #connecting: Promise<void> = Promise.resolve();
   #onChildGone: (() => void) | null = null;
 
   constructor(stream: LaneStream, source: SourceInput, port: LanePort) {
     this.#stream = stream;
     this.#source = source;
     this.#port = port;
-    this.#frames = new LaneFrames(stream, port);
+    this.#frames = new LaneFrames(stream, port, (fault) => this.#onFault(this.#connection, fault));
     this.#hwaccel = stream.hwaccel;
   }
 
@@ -79,13 +87,13 @@ export class LaneVideo {
   }
 
   open(): void {
-    this.#watch = setInterval(() => this.#checkStall(), WATCH_INTERVAL_MS);
-    void this.#connect();
+    this.#watch = setInterval(() => this.#guard(this.#connection, () => this.#checkStall()), WATCH_INTERVAL_MS);
+    this.#connectSoon();
   }
 
   /** Called when a slot was released while the lane waited for one. */
   onSlotFree(): void {
-    this.#connection?.process?.resume();
+    this.#guard(this.#connection, () => this.#connection?.process?.resume());
   }
 
   set isWatched(isWatched: boolean) {
@@ -99,8 +107,8 @@ export class LaneVideo {
     clearTimeout(this.#retry);
     this.#abandonConnection();
     await this.#frames.close();
-    // Wait for a child that is being started, or it would outlive the stream.
-    await this.#starting.catch(() => undefined);
+    // Wait for a child that is being started or lists packets, or it would outlive the stream.
+    await this.#connecting;
     if (this.#children.size > 0)
       await new Promise<void>((resolve) => {
         this.#onChildGone = resolve;
@@ -108,16 +116,22 @@ export class LaneVideo {
     this.#flushDecodeErrors();
   }
 
-  async #connect(): Promise<void> {
+  #connectSoon(): void {
     const connection: Connection = {
       startedMs: monoNowMs(),
       process: null,
       frames: 0,
-      heldBackMs: 0,
+      silentMs: 0,
+      pictures: this.#frames.pictures,
+      abort: new AbortController(),
       problems: [],
       isOver: false,
     };
     this.#connection = connection;
+    this.#connecting = this.#connect(connection).catch((fault: unknown) => this.#onFault(connection, fault));
+  }
+
+  async #connect(connection: Connection): Promise<void> {
     if (this.#source.isLive && this.#source.probeAddress !== null) {
       const isOpen = await tcpProbe(this.#source.probeAddress, PROBE_TIMEOUT_MS);
       if (connection.isOver || this.#isClosed) return;
@@ -130,9 +144,10 @@ export class LaneVideo {
         return;
       }
     }
+    const from = await this.#resumePoint(connection);
+    if (from === null) return;
     try {
-      this.#starting = this.#start(connection);
-      await this.#starting;
+      await this.#start(connection, from);
     } catch (error) {
       const failure = new SightlineError('FFMPEG_MISSING', `ffmpeg cannot be started: ${(error as Error).message}`, {
         path: this.#stream.ffmpeg.path,
@@ -143,32 +158,69 @@ export class LaneVideo {
     }
   }
 
-  async #start(connection: Connection): Promise<void> {
-    const plan = this.#plan();
-    const log = new FfmpegLog(this.#source.url, plan.headerTag);
+  /** @returns null if the connection ended meanwhile. */
+  async #resumePoint(connection: Connection): Promise<ResumePoint | null> {
+    const { ffmpeg, after } = this.#stream;
+    const { signal } = connection.abort;
+    const onPacket = (): void => {
+      connection.silentMs = 0;
+    };
+    try {
+      return await findResumePoint({ ffmpeg, source: this.#source, after, onPacket, signal });
+    } catch (error) {
+      if (signal.aborted) return null;
+      throw error;
+    }
+  }
+
+  async #start(connection: Connection, { source, afterUs, discard }: ResumePoint): Promise<void> {
+    const plan = this.#plan(afterUs);
+    const log = new FfmpegLog(source.url, plan.headerTag);
     const assembler = this.#frames.assembler;
-    const process = await FfmpegProcess.start(this.#stream.ffmpeg.path, decodeArguments(this.#source, plan), {
-      nextBuffer: () => (connection.isOver ? null : assembler.nextBuffer()),
-      onBytes: (bytes) => {
-        if (!connection.isOver) assembler.onBytes(bytes);
-      },
-      onLogLine: (line) => this.#onLogLine(connection, log, line),
+    this.#frames.discard = discard;
+    const process = await FfmpegProcess.start(this.#stream.ffmpeg.path, decodeArguments(source, plan), {
+      nextBuffer: () => this.#guard(connection, () => (connection.isOver ? null : assembler.nextBuffer())),
+      onBytes: (bytes) =>
+        this.#guard(connection, () => {
+          if (!connection.isOver) assembler.onBytes(bytes);
+        }),
+      onLogLine: (line) => void this.#guard(connection, () => this.#onLogLine(connection, log, line)),
       onExit: (exit) => {
         this.#children.delete(process);
         this.#post({ type: 'child-gone', ringId: this.#ringId, pid: process.pid });
         if (this.#children.size === 0) this.#onChildGone?.();
-        if (!connection.isOver) void this.#onExit(connection, exit);
+        if (connection.isOver) return;
+        this.#onExit(connection, exit).catch((fault: unknown) => this.#onFault(connection, fault));
       },
     });
     if (this.#stream.isBackground) lowerPriority(process.pid);
     connection.process = process;
+    connection.silentMs = 0;
     this.#children.add(process);
     this.#post({ type: 'child-started', ringId: this.#ringId, pid: process.pid });
     if (connection.isOver || this.#isClosed) process.kill();
   }
 
-  #plan(): DecodePlan {
-    const { picture, spec, views, ffmpeg, every, maxFps, skip, decodeThreads } = this.#stream;
+  /** Runs a callback; an exception ends this connection instead of the thread, which other streams share. */
+  #guard<T>(connection: Connection | null, run: () => T): T | null {
+    try {
+      return run();
+    } catch (fault) {
+      this.#onFault(connection, fault);
+      return null;
+    }
+  }
+
+  #onFault(connection: Connection | null, fault: unknown): void {
+    if (connection === null || connection.isOver || this.#isClosed) return;
+    const failure = SightlineError.from(fault, 'INTERNAL_ERROR');
+    this.#faults = this.#isSteady(connection) ? 1 : this.#faults + 1;
+    if (this.#source.isLive && this.#faults < MAX_FAULTS) this.#reconnect(connection, failure);
+    else this.#fail(failure);
+  }
+
+  #plan(afterUs: number | null): DecodePlan {
+    const { picture, spec, views, ffmpeg, every, maxFps, decodeThreads } = this.#stream;
     const canvas =
       picture === null ? { ...spec.input, fit: spec.input.resize, views } : { ...picture, fit: PICTURE_FIT };
     return {
@@ -177,7 +229,7 @@ export class LaneVideo {
       canvas,
       every,
       maxFps,
-      skip,
+      afterUs,
       hwaccel: this.#hwaccel,
       threads: decodeThreads,
     };
@@ -187,6 +239,9 @@ export class LaneVideo {
     const event = log.read(line);
     if (event === null || connection.isOver) return;
     switch (event.kind) {
+      case 'pulse':
+        connection.silentMs = 0;
+        break;
       case 'frame':
         this.#lastGapUs = event.frame.ptsUs - this.#lastPtsUs;
         this.#lastPtsUs = event.frame.ptsUs;
@@ -243,7 +298,7 @@ export class LaneVideo {
       // The hardware decoder made ffmpeg fail: retry in software.
       connection.isOver = true;
       this.#frames.startOver();
-      return void this.#connect();
+      return this.#connectSoon();
     }
     const how = exit.signal === null ? `exit code ${exit.code}` : exit.signal;
     // A file that plays once in real time ends like any other file.
@@ -262,7 +317,7 @@ export class LaneVideo {
     connection.isOver = true;
     this.#frames.startOver();
     // No frames are left after a pause, or a lost lane, at the very end: that is a normal end, too.
-    if (exit.code === 0 && (connection.frames > 0 || this.#stream.skip > 0)) {
+    if (exit.code === 0 && (connection.frames > 0 || this.#stream.after !== null)) {
       this.#warnIfShort();
       this.#flushDecodeErrors();
       this.#post({ type: 'ended', ringId: this.#ringId, frames: connection.frames });
@@ -295,36 +350,42 @@ export class LaneVideo {
   #checkStall(): void {
     this.#flushDecodeErrors();
     const connection = this.#connection;
-    if (connection === null || connection.isOver || connection.process === null) return;
+    if (connection === null || connection.isOver) return;
+    const { pictures } = this.#frames;
     // While this side holds the source back, no frames are expected.
-    if (connection.process.isHeldBack) {
-      connection.heldBackMs = monoNowMs();
-      return;
-    }
-    const since = monoNowMs() - Math.max(this.#frames.lastFrameMs, connection.startedMs, connection.heldBackMs);
-    if (since < this.#stallLimitMs(connection)) return;
-    const stall = new SightlineError('SOURCE_STALLED', `${this.#source.label}: no frame for ${Math.round(since)} ms`);
+    if (pictures !== connection.pictures || connection.process?.isHeldBack === true) connection.silentMs = 0;
+    else connection.silentMs += WATCH_INTERVAL_MS;
+    connection.pictures = pictures;
+    if (connection.silentMs < this.#stallLimitMs(connection)) return;
+    const stall = new SightlineError('SOURCE_STALLED', `${this.#source.label}: no frame for ${connection.silentMs} ms`);
     if (this.#source.isLive) this.#reconnect(connection, stall);
     else this.#fail(stall);
   }
 
-  #stallLimitMs({ frames }: Connection): number {
+  #stallLimitMs({ frames, process }: Connection): number {
     if (!this.#source.isLive) return FILE_STUCK_MS;
+    // The probe of its address has a timeout of its own.
+    if (process === null) return Number.POSITIVE_INFINITY;
     return frames === 0 ? this.#stream.openTimeoutMs : this.#stream.staleMs;
+  }
+
+  #isSteady({ frames, startedMs }: Connection): boolean {
+    return frames > 0 && monoNowMs() - startedMs > STEADY_MS;
   }
 
   #reconnect(connection: Connection, error: SightlineError): void {
     if (connection.isOver) return;
-    if (connection.frames > 0 && monoNowMs() - connection.startedMs > STEADY_MS) this.#backOff.reset();
+    if (this.#isSteady(connection)) this.#backOff.reset();
     this.#abandonConnection();
     this.#post({ type: 'reconnecting', ringId: this.#ringId, error: error.toWire() });
-    this.#retry = setTimeout(() => void this.#connect(), this.#backOff.nextMs());
+    this.#retry = setTimeout(() => this.#connectSoon(), this.#backOff.nextMs());
   }
 
   #abandonConnection(): void {
     const connection = this.#connection;
     if (connection === null || connection.isOver) return;
     connection.isOver = true;
+    connection.abort.abort();
     connection.process?.kill();
     this.#frames.startOver();
   }

@@ -1,3 +1,4 @@
+import { SightlineError } from '../../errors/sightline-error.ts';
 import type { FromLane, LaneStream, ToLane } from '../../protocol/threads.ts';
 import type { LanePort } from './lane-frames.ts';
 import { LaneImages } from './lane-images.ts';
@@ -31,6 +32,16 @@ export class Lane implements LanePort {
   }
 
   handle(message: Exclude<ToLane, { type: 'shutdown' }>): void {
+    try {
+      this.#handle(message);
+    } catch (error) {
+      // A stream that cannot be opened fails alone, not the thread and with it the other streams.
+      const ringId = message.type === 'open' ? message.stream.ring.ringId : message.ringId;
+      this.post({ type: 'failed', ringId, error: SightlineError.from(error, 'INTERNAL_ERROR').toWire() });
+    }
+  }
+
+  #handle(message: Exclude<ToLane, { type: 'shutdown' }>): void {
     switch (message.type) {
       case 'open':
         this.#open(message.stream);
@@ -61,8 +72,13 @@ export class Lane implements LanePort {
   async #close(ringId: number): Promise<void> {
     const reader = this.#streams.get(ringId);
     this.#streams.delete(ringId);
-    await reader?.close();
-    this.post({ type: 'closed', ringId });
+    try {
+      await reader?.close();
+    } catch (error) {
+      this.post({ type: 'warning', ringId, message: `it did not close properly: ${(error as Error).message}` });
+    } finally {
+      this.post({ type: 'closed', ringId });
+    }
   }
 
   /** Closes every stream. */

@@ -12,7 +12,7 @@ export function laneStream(
   { ffmpeg, preview }: Pick<StreamPort, 'ffmpeg' | 'preview'>,
   { spec, hashesInput }: Pick<StreamModel, 'spec' | 'hashesInput'>,
   ring: StreamRing,
-  from: Pick<LaneStream, 'firstFrame' | 'firstPtsUs' | 'skip'>,
+  from: Pick<LaneStream, 'firstFrame' | 'firstPtsUs' | 'after'>,
 ): LaneStream {
   const { source, imagePaths, resizeImagesBy: resizeBy = 'sharp', policy, picture, bulk } = input;
   const { every, maxFps, hwaccel, decodeThreads, staleMs, openTimeoutMs } = config;

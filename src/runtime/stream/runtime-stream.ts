@@ -7,16 +7,15 @@ import type { StreamReport, StreamState } from '../../protocol/report.ts';
 import type { FromLane } from '../../protocol/threads.ts';
 import { StreamTelemetry } from '../../telemetry/stream-telemetry.ts';
 import type { LaneListener } from '../lane/lane-client.ts';
+import { FilePlace, isOtherChoice, isOtherSource } from './file-place.ts';
 import { FrameLedger, type InFlightFrame, type LedgerPort } from './frame-ledger.ts';
 import { laneStream } from './lane-stream.ts';
 import { PreviewPairs } from './preview-pairs.ts';
 import { planRing } from './ring-plan.ts';
-import { SkipPlan } from './skip-plan.ts';
-import { StreamAnalytics } from './stream-analytics.ts';
 import type { ServedStream, StreamInput, StreamLease, StreamPort } from './stream-port.ts';
 import { StreamRing } from './stream-ring.ts';
+import { prepareSettings, type StreamSettings } from './stream-settings.ts';
 import { STREAM_TRANSITIONS } from './stream-states.ts';
-import { StreamTargets } from './stream-targets.ts';
 
 /** Name of the model instance that a pipeline starts with. */
 export const DEFAULT_INSTANCE = 'default';
@@ -25,15 +24,11 @@ export const DEFAULT_INSTANCE = 'default';
 export class RuntimeStream implements LaneListener, ServedStream, LedgerPort {
   readonly id: string;
   #instance: string;
-  readonly input: StreamInput;
   readonly telemetry: StreamTelemetry;
   readonly ledger: FrameLedger;
   readonly #port: StreamPort;
   readonly #previews: PreviewPairs;
-  #config: StreamConfig;
-  #analytics: StreamAnalytics;
-  #targets: StreamTargets;
-  #skips: SkipPlan | null;
+  #settings: StreamSettings;
   /** Frames that need no inference, since the last `completeSkipped`. */
   #skipped: InFlightFrame[] = [];
   #ring: StreamRing | null = null;
@@ -44,7 +39,7 @@ export class RuntimeStream implements LaneListener, ServedStream, LedgerPort {
   #size: { width: number; height: number } | null = null;
   #lastPtsUs = 0;
   #nextFrame = 0;
-  #received = 0;
+  readonly #place = new FilePlace();
   #lastError: string | null = null;
   #failure: SightlineError | null = null;
   #isWatched = false;
@@ -58,15 +53,11 @@ export class RuntimeStream implements LaneListener, ServedStream, LedgerPort {
 
   constructor(config: StreamConfig, input: StreamInput, port: StreamPort) {
     this.id = config.id;
-    this.input = input;
-    this.#config = config;
     this.#port = port;
     this.telemetry = new StreamTelemetry(monoNowMs());
     this.#instance = port.primary();
-    const { spec, scoreThreshold } = port.modelOf(this.#instance);
-    this.#analytics = new StreamAnalytics(config, input.bulk?.scoreThreshold ?? scoreThreshold);
-    this.#targets = new StreamTargets(config.target);
-    this.#skips = SkipPlan.of(config.skip, () => this.#ring?.slots.requestLook());
+    const { spec } = port.modelOf(this.#instance);
+    this.#settings = this.#prepare(config, input, null);
     this.#previews = new PreviewPairs((frame, jpeg) => port.onPreview(frame, jpeg));
     this.ledger = new FrameLedger(config.id, spec.classes, this.telemetry, this, monoNowMs);
   }
@@ -79,7 +70,19 @@ export class RuntimeStream implements LaneListener, ServedStream, LedgerPort {
   /** Makes another instance infer the frames that the stream has not handed over yet. */
   useInstance(name: string): void {
     this.#instance = name;
-    this.#analytics.reportScore = this.input.bulk?.scoreThreshold ?? this.#port.modelOf(name).scoreThreshold;
+    this.#settings.analytics.reportScore = this.#reportScoreOf(this.input);
+  }
+
+  #reportScoreOf({ bulk }: StreamInput): number {
+    return bulk?.scoreThreshold ?? this.#port.modelOf(this.#instance).scoreThreshold;
+  }
+
+  #prepare(config: StreamConfig, input: StreamInput, before: StreamSettings | null): StreamSettings {
+    return prepareSettings(config, input, this.#reportScoreOf(input), before, () => this.#ring?.slots.requestLook());
+  }
+
+  get input(): StreamInput {
+    return this.#settings.input;
   }
 
   get lease(): StreamLease | null {
@@ -87,7 +90,7 @@ export class RuntimeStream implements LaneListener, ServedStream, LedgerPort {
   }
 
   get config(): StreamConfig {
-    return this.#config;
+    return this.#settings.config;
   }
 
   get state(): StreamState {
@@ -114,16 +117,47 @@ export class RuntimeStream implements LaneListener, ServedStream, LedgerPort {
     return this.#failure;
   }
 
-  /** Opens the source on a lane. The state becomes `running` with the first decoded frame. */
+  /** Opens the source on a lane. The state becomes `running` with the first decoded frame, `failed` if that throws. */
   start(): void {
-    this.#failure = null;
-    this.#openOnLane(this.#port.pickLane(), this.input.policy === 'file' ? this.#received : 0);
+    try {
+      this.#open();
+    } catch (error) {
+      this.#failure = SightlineError.from(error, 'INTERNAL_ERROR');
+      this.#enter('failed', this.#failure);
+    }
   }
 
-  /** Applies settings that need no new connection: batching and targets. */
+  /** Applies settings that need no new connection. Throws before anything has changed. */
   retune(config: StreamConfig): void {
-    this.#config = config;
-    this.#targets = new StreamTargets(config.target);
+    const { skips } = this.#settings;
+    this.#settings = { ...this.#prepare(config, this.input, this.#settings), skips };
+  }
+
+  /**
+   * Applies settings for which the source must be opened again; model, counts and frame numbers stay. A paused stream stays
+   * paused, one that has ended or failed is started.
+   *
+   * @throws what opening it throws, after which it runs with its old settings; STREAM_STATE if it was removed meanwhile.
+   */
+  async reopen(config: StreamConfig, input: StreamInput): Promise<void> {
+    const before = this.#settings;
+    const next = this.#prepare(config, input, before);
+    const isHeld = this.#state === 'pausing' || this.#state === 'paused';
+    if (this.#state === 'pausing') await this.#closing;
+    else if (this.isOpen) await this.pause();
+    const isOver = this.#state === 'ended';
+    if (isOver || isOtherSource(before.input, input)) this.#place.clear();
+    else if (isOtherChoice(before.config, config)) this.#place.forgetCount();
+    this.#settings = next;
+    if (isHeld) return;
+    this.#enter('starting');
+    try {
+      this.#open();
+    } catch (error) {
+      this.#settings = before;
+      this.start();
+      throw error;
+    }
   }
 
   /** True while it is served; false once it is ending, pausing or paused. */
@@ -167,18 +201,33 @@ export class RuntimeStream implements LaneListener, ServedStream, LedgerPort {
     this.#enter('removed');
   }
 
-  #openOnLane(lane: ReturnType<StreamPort['pickLane']>, skip: number): void {
-    const { policy } = this.input;
+  #open(): void {
+    this.#failure = null;
+    const { config, input } = this.#settings;
+    const lane = this.#port.pickLane();
     const model = this.#port.modelOf(this.#instance);
-    const { shape, refillAt } = planRing(this.#config, this.input, model);
+    const { shape, refillAt } = planRing(config, input, model);
     const ring = new StreamRing(shape, lane, refillAt, (retired) => this.#port.detach(retired.ringId));
+    const isLive = input.policy === 'live';
+    const from = {
+      firstFrame: this.#nextFrame,
+      firstPtsUs: isLive ? this.#lastPtsUs : 0,
+      after: isLive ? null : this.#place.after,
+    };
+    const message = laneStream(config, input, this.#port, model, ring, from);
     this.#ring = ring;
     this.#isClosing = false;
-    this.#port.attach(ring.handle);
-    this.#port.serve(this);
-    ring.slots.listen();
-    const from = { firstFrame: this.#nextFrame, firstPtsUs: policy === 'live' ? this.#lastPtsUs : 0, skip };
-    lane.open(laneStream(this.#config, this.input, this.#port, model, ring, from), this.#port.laneListener(this));
+    try {
+      this.#port.attach(ring.handle);
+      this.#port.serve(this);
+      ring.slots.listen();
+      lane.open(message, this.#port.laneListener(this));
+    } catch (error) {
+      this.#withdraw();
+      ring.retire();
+      this.#ring = null;
+      throw error;
+    }
     if (this.#isWatched) lane.watch(ring.ringId, true);
   }
 
@@ -191,7 +240,6 @@ export class RuntimeStream implements LaneListener, ServedStream, LedgerPort {
         break;
       case 'dropped':
         ring.received += message.count;
-        this.#received += message.count;
         this.ledger.enterLost(message.count, message.reason);
         break;
       case 'running':
@@ -251,7 +299,7 @@ export class RuntimeStream implements LaneListener, ServedStream, LedgerPort {
       if (slot === -1) return null;
       const frame = this.#enterFrame(ring, slot);
       if (this.#isDiscarding) this.ledger.drop(frame, 'stopped');
-      else if (this.#skips === null || this.#skips.mustInfer(frame)) return frame;
+      else if (this.#settings.skips === null || this.#settings.skips.mustInfer(frame)) return frame;
       else this.#skipped.push(frame);
     }
   }
@@ -265,7 +313,7 @@ export class RuntimeStream implements LaneListener, ServedStream, LedgerPort {
   }
 
   onDropped(_frame: InFlightFrame): void {
-    this.#skips?.onDropped();
+    this.#settings.skips?.onDropped();
   }
 
   /** Requests a message when the lane hands over the next frame. */
@@ -284,11 +332,12 @@ export class RuntimeStream implements LaneListener, ServedStream, LedgerPort {
 
   #enterFrame(ring: StreamRing, slot: number): InFlightFrame {
     ring.onEntered();
-    this.#received += 1;
     const frame = this.ledger.enter(ring, slot);
-    this.#size = { width: frame.meta.width, height: frame.meta.height };
-    this.#nextFrame = frame.meta.frame + this.#config.every;
-    this.#lastPtsUs = frame.meta.ptsUs;
+    const { meta } = frame;
+    this.#size = { width: meta.width, height: meta.height };
+    this.#nextFrame = meta.frame + this.config.every;
+    this.#lastPtsUs = meta.ptsUs;
+    this.#place.onFrame(meta);
     return frame;
   }
 
@@ -382,9 +431,10 @@ export class RuntimeStream implements LaneListener, ServedStream, LedgerPort {
     const { meta, by } = frame;
     const startedMs = monoNowMs();
     const { detections, crossings } =
-      by === 'tracked' ? this.#analytics.predict(meta) : this.#analytics.update(meta, raw);
+      by === 'tracked' ? this.#settings.analytics.predict(meta) : this.#settings.analytics.update(meta, raw);
     this.#port.partTimes.addTrack(monoNowMs() - startedMs);
-    if (by === 'inferred') this.#skips?.onInferred(frame, raw, this.#analytics.reportScore, this.#analytics.quality);
+    const { reportScore, quality } = this.#settings.analytics;
+    if (by === 'inferred') this.#settings.skips?.onInferred(frame, raw, reportScore, quality);
     for (const { lineId, trackId, label, direction, ptsUs } of crossings) {
       this.#port.event('line-crossed', this.id, `${label} ${trackId} crossed ${lineId} ${direction}`, {
         lineId,
@@ -407,9 +457,9 @@ export class RuntimeStream implements LaneListener, ServedStream, LedgerPort {
     const fps = this.telemetry.fps(nowMs);
     const latencyMs = this.telemetry.latencyMs(nowMs);
     const isLive = this.#state === 'running' || this.#state === 'reconnecting';
-    const events = this.#targets.update(this.id, fps.published, latencyMs.window, isLive, nowMs);
+    const events = this.#settings.targets.update(this.id, fps.published, latencyMs.window, isLive, nowMs);
     for (const { kind, message, details } of events) this.#port.event(kind, this.id, message, details);
-    const pace = this.#skips?.pace;
+    const pace = this.#settings.skips?.pace;
     return {
       id: this.id,
       source: this.input.label,
@@ -417,8 +467,8 @@ export class RuntimeStream implements LaneListener, ServedStream, LedgerPort {
       policy: this.input.policy,
       seq: this.#seq++,
       fps,
-      target: { fps: this.#config.target.fps ?? null, latencyMs: this.#config.target.latencyMs ?? null },
-      isMissing: this.#targets.isMissing,
+      target: { fps: this.config.target.fps ?? null, latencyMs: this.config.target.latencyMs ?? null },
+      isMissing: this.#settings.targets.isMissing,
       latencyMs,
       stagesMs: this.telemetry.stagesMs(nowMs),
       frames: this.telemetry.frames(this.ledger.inFlight),
@@ -429,8 +479,8 @@ export class RuntimeStream implements LaneListener, ServedStream, LedgerPort {
       reconnects: this.#reconnects,
       width: this.#size?.width ?? null,
       height: this.#size?.height ?? null,
-      priority: this.#config.priority,
-      weight: this.#config.weight,
+      priority: this.config.priority,
+      weight: this.config.weight,
       ...this.counts,
       lastError: this.#lastError,
     };
@@ -438,7 +488,7 @@ export class RuntimeStream implements LaneListener, ServedStream, LedgerPort {
 
   /** State of zones and lines after the newest frame. */
   get counts(): Pick<StreamReport, 'zones' | 'lines'> {
-    return { zones: this.#analytics.zones, lines: this.#analytics.lines };
+    return { zones: this.#settings.analytics.zones, lines: this.#settings.analytics.lines };
   }
 
   /** Frames between decoded and published or dropped: those that wait in the ring, and those in the ledger. */

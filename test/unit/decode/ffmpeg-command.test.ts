@@ -9,7 +9,7 @@ const PLAN: DecodePlan = {
   canvas: { width: 512, height: 512, fit: { mode: 'stretch' } },
   every: 1,
   maxFps: null,
-  skip: 0,
+  afterUs: null,
   hwaccel: 'none',
   threads: 1,
 };
@@ -124,9 +124,15 @@ describe('decodeArguments', () => {
     expect(decodeArguments(FILE, { ...PLAN, ffmpegMajor: 6 }).join(' ')).toContain('-fps_mode passthrough');
   });
 
-  it('applies every, then maxFps, then skip, before frames are counted', () => {
-    expect(filters({ every: 3, maxFps: 5, skip: 7 })).toMatch(
-      /^select=not\(mod\(n\\,3\)\),select=isnan\(prev_selected_t\)\+.*,select=gte\(n\\,7\),showinfo@/,
+  it('applies every, then maxFps, before frames are counted, beside a branch that shows progress', () => {
+    expect(filters({ every: 3, maxFps: 5 })).toMatch(
+      /^split\[pulse\]\[all\];\[pulse\]select=.*,showinfo@pulse.*,nullsink;\[all\]select=not\(mod\(n\\,3\)\),select=isnan\(t\)\+.*,showinfo@/,
+    );
+  });
+
+  it('counts every and maxFps from the frame at afterUs, without that frame', () => {
+    expect(filters({ every: 3, maxFps: 5, afterUs: 2_000_000 })).toMatch(
+      /;\[all\]select=gte\(t\\,1\.9999995\),select=not\(mod\(n\\,3\)\),select=isnan.*,select=gt\(t\\,2\.0000005\),showinfo@/,
     );
   });
 
@@ -208,7 +214,7 @@ describe('a window of a file', () => {
 
   it('takes the same every n-th frames as the whole file', () => {
     expect(within({ fromUs: 5_000_000, toUs: null, firstFrame: 125 }, 3).filters).toMatch(
-      /^select=not\(mod\(n\+2\\,3\)\)/,
+      /\[all\]select=not\(mod\(n\+2\\,3\)\)/,
     );
     expect(within({ fromUs: 5_000_000, toUs: null, firstFrame: 126 }, 3).filters).toMatch(
       /^select=not\(mod\(n\\,3\)\)/,

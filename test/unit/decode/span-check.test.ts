@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest';
-import { SpanCheck } from '../../../../src/control/jobs/span-check.ts';
+import { SpanCheck } from '../../../src/decode/span-check.ts';
 
 /** Frames 10 to 19 of a file of 25 frames a second. */
 const SPAN = { index: 1, fromUs: 400_000, toUs: 800_000, firstFrame: 10, frames: 10 };

@@ -42,7 +42,8 @@ function read(images: readonly string[], { skip = 0, slots = 2 } = {}) {
     maxDetections: 1,
     classesPerBox: 'best',
   } as const;
-  const stream = { ring: { ringId: 7, buffer: ring.buffer, shape: ring.shape }, spec, skip } as unknown as LaneStream;
+  const after = skip === 0 ? null : { frames: skip, ptsUs: 0 };
+  const stream = { ring: { ringId: 7, buffer: ring.buffer, shape: ring.shape }, spec, after } as unknown as LaneStream;
   const lane = new LaneImages(
     stream,
     { kind: 'images', paths: images, resizeBy: 'sharp' },

@@ -137,7 +137,7 @@ describe('RuntimeStream', () => {
     await paused;
     expect([bench.stream.state, bench.published]).toEqual(['paused', [0, 1]]);
     bench.stream.resume();
-    expect(bench.opened.at(-1)).toMatchObject({ skip: 2, firstFrame: 2 });
+    expect(bench.opened.at(-1)).toMatchObject({ after: { frames: 2 }, firstFrame: 2 });
   });
 
   it('a removed live stream drops waiting frames as stopped, and counts every frame', async () => {

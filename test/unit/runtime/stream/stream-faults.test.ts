@@ -169,7 +169,7 @@ describe('a stream under faults', () => {
     lane.read(2, false);
     lane.listener.onLaneLost(new SightlineError('LANE_FAILED', 'a lane thread ended'));
     expect(lane.opened).toHaveLength(2);
-    expect(lane.opened[1]).toMatchObject({ skip: 2, firstFrame: 2 });
+    expect(lane.opened[1]).toMatchObject({ after: { frames: 2 }, firstFrame: 2 });
     expect(stream.telemetry.frames(stream.ledger.inFlight)).toMatchObject({ in: 2, inFlight: 2, dropped: {} });
   });
 

@@ -1,0 +1,41 @@
+import type { StreamConfig } from '../../config/stream.ts';
+import { isOtherSource } from './file-place.ts';
+import { SkipPlan } from './skip-plan.ts';
+import { StreamAnalytics } from './stream-analytics.ts';
+import type { StreamInput } from './stream-port.ts';
+import { StreamTargets } from './stream-targets.ts';
+
+/** Settings of a stream and what was made from them. Replaced as a whole, so that a stream has all of the old or all of the new. */
+export interface StreamSettings {
+  readonly config: StreamConfig;
+  readonly input: StreamInput;
+  readonly analytics: StreamAnalytics;
+  readonly targets: StreamTargets;
+  /** Null if every frame is inferred. */
+  readonly skips: SkipPlan | null;
+}
+
+/**
+ * Makes everything that depends on a stream's settings, and changes nothing.
+ *
+ * @param reportScore - boxes below this are not reported.
+ * @param before - the settings until now; tracks and counts whose settings stay the same are kept.
+ * @param requestLook - makes the change gate call the next picture changed.
+ * @throws RangeError for settings that the schema refuses.
+ */
+export function prepareSettings(
+  config: StreamConfig,
+  input: StreamInput,
+  reportScore: number,
+  before: StreamSettings | null,
+  requestLook: () => void,
+): StreamSettings {
+  const isSameSource = before !== null && !isOtherSource(before.input, input);
+  return {
+    config,
+    input,
+    analytics: new StreamAnalytics(config, reportScore, isSameSource ? before.analytics : null),
+    targets: new StreamTargets(config.target),
+    skips: SkipPlan.of(config.skip, requestLook),
+  };
+}

@@ -1,0 +1,256 @@
+import fc from 'fast-check';
+import { describe, expect, it } from 'vitest';
+import { parseStream } from '../../../src/config/load-pipeline.ts';
+import type { StreamConfig } from '../../../src/config/stream.ts';
+import { StreamRules } from '../../../src/control/orders/stream-rules.ts';
+import type { ModelSpec } from '../../../src/core/model.ts';
+import type { SightlineError } from '../../../src/errors/sightline-error.ts';
+import { SlotRing } from '../../../src/flow/slot-ring.ts';
+import { HostStreams } from '../../../src/host/host-streams.ts';
+import type { LaneStream } from '../../../src/protocol/threads.ts';
+import type { LaneClient, LaneListener } from '../../../src/runtime/lane/lane-client.ts';
+import { ResultSinks } from '../../../src/runtime/results/result-sinks.ts';
+import type { Runtime } from '../../../src/runtime/runtime.ts';
+import { RuntimeStream } from '../../../src/runtime/stream/runtime-stream.ts';
+import { resolveStreamInput } from '../../../src/runtime/stream/stream-input.ts';
+import type { StreamPort } from '../../../src/runtime/stream/stream-port.ts';
+import { PartTimes } from '../../../src/telemetry/part-times.ts';
+import { conservationGap } from '../../../src/telemetry/stream-telemetry.ts';
+import { slotMeta } from '../../support/slot-meta.ts';
+
+const SPEC: ModelSpec = {
+  name: 'tiny',
+  family: 'yolox',
+  input: { width: 8, height: 8, resize: { mode: 'stretch' } },
+  classes: ['person'],
+  nmsIou: null,
+  scoreThreshold: 0.5,
+  maxDetections: 10,
+  classesPerBox: 'best',
+};
+const FFMPEG = { path: 'ffmpeg', major: 7 };
+const SOURCE = 'synthetic:testsrc2=size=64x64:rate=10';
+
+/** A live stream of a host with everything real except the lane and the model. */
+class Rig {
+  readonly stream: RuntimeStream;
+  readonly host: HostStreams;
+  readonly rules = new StreamRules({ defaults: {}, admit: () => undefined });
+  /** The next opening of the source fails. */
+  breaksNext = false;
+  #opened: { readonly message: LaneStream; readonly listener: LaneListener } | null = null;
+  #frame = 0;
+
+  constructor(config: StreamConfig, input: Awaited<ReturnType<typeof resolveStreamInput>>) {
+    const lane = {
+      open: (message: LaneStream, listener: LaneListener) => {
+        this.#opened = { message, listener };
+        queueMicrotask(() => listener.onLaneMessage({ type: 'running', ringId: message.ring.ringId }));
+      },
+      close: (ringId: number) => queueMicrotask(() => this.#opened!.listener.onLaneMessage({ type: 'closed', ringId })),
+      watch: () => undefined,
+      slotFree: () => undefined,
+    } as unknown as LaneClient;
+    const port: StreamPort = {
+      primary: () => 'default',
+      ffmpeg: FFMPEG,
+      preview: { maxWidth: 64, fps: 1, quality: 72 },
+      modelOf: () => ({
+        ...{ spec: SPEC, scoreThreshold: 0.5, hashesInput: false },
+        ...{ inferenceCalls: 1, inferenceInputs: 1, handOverInputs: 1 },
+      }),
+      partTimes: new PartTimes(),
+      pickLane: () => lane,
+      attach: () => {
+        if (!this.breaksNext) return;
+        this.breaksNext = false;
+        throw new RangeError('Array buffer allocation failed');
+      },
+      detach: () => undefined,
+      laneListener: (stream) => stream,
+      serve: () => undefined,
+      withdraw: () => [],
+      event: () => undefined,
+      publish: () => null,
+      onPreview: () => undefined,
+    };
+    this.stream = new RuntimeStream(config, input, port);
+    this.stream.start();
+    const runtime = {
+      ffmpeg: FFMPEG,
+      spec: SPEC,
+      stream: () => this.stream,
+      retune: (stream: RuntimeStream, next: StreamConfig) => stream.retune(next),
+      reopen: (stream: RuntimeStream, ...next: Parameters<RuntimeStream['reopen']>) => stream.reopen(...next),
+    } as unknown as Runtime;
+    this.host = new HostStreams({
+      runtime,
+      config: { sinks: [], preview: { picture: 'model', width: 64, fps: 1, quality: 72 } as never },
+      sinks: new ResultSinks([]),
+      environment: { ffmpegPath: undefined, searchPath: '', modelPath: [], cacheDir: '', token: undefined },
+      onNotice: () => undefined,
+    });
+  }
+
+  static async open(settings: object = {}): Promise<Rig> {
+    const config = parseStream({ id: 'cam', source: SOURCE, ...settings }, {});
+    const rig = new Rig(config, await resolveStreamInput(config, FFMPEG, null));
+    await new Promise((resolve) => setImmediate(resolve));
+    return rig;
+  }
+
+  patch(patch: unknown): Promise<RuntimeStream> {
+    return this.host.change('cam', (current) => this.rules.changed(current, patch));
+  }
+
+  /** The lane hands over a frame, which is inferred at once. @returns its number. */
+  frame(): number {
+    const { message } = this.#opened!;
+    const ring = SlotRing.attach(message.ring.buffer, message.ring.shape);
+    const slot = ring.acquire();
+    const frame = Math.max(this.#frame + 1, message.firstFrame);
+    this.#frame = frame;
+    ring.writeMeta(slot, slotMeta({ frame, ptsUs: frame * 40_000, width: 64, height: 64 }));
+    ring.countCompleted();
+    ring.hand(slot);
+    const record = this.stream.takeFrame();
+    if (record === null) this.stream.completeSkipped();
+    else this.stream.ledger.complete(record, new Float32Array(0), record.meta.decoded);
+    return frame;
+  }
+}
+
+const score = fc.double({ min: 0, max: 1, noNaN: true });
+const ratio = fc.double({ min: 0, max: 1, noNaN: true });
+const point = fc.oneof(fc.constantFrom([0, 0], [1, 1], [0.5, 0.5]), fc.tuple(ratio, ratio));
+const some = <T>(shape: { [K in keyof T]: fc.Arbitrary<T[K]> }) => fc.record(shape, { requiredKeys: [] });
+/** Values around the bounds of each setting and values that no setting takes. */
+const oddly = <T>(good: fc.Arbitrary<T>) =>
+  fc.oneof({ weight: 12, arbitrary: good }, fc.constantFrom<unknown>(null, -1, 1e9, Number.NaN, 'x', {}, []));
+const id = fc.constantFrom('a', 'b', 'c');
+
+const settings = {
+  every: oddly(fc.integer({ min: 1, max: 1000 })),
+  maxFps: oddly(fc.double({ min: 0.1, max: 1000, noNaN: true })),
+  policy: oddly(fc.constantFrom('auto', 'live')),
+  realtime: oddly(fc.boolean()),
+  source: oddly(fc.constantFrom(SOURCE, 'synthetic:testsrc=rate=5', '/no/such/file.mp4', 'ftp://nowhere')),
+  priority: oddly(fc.integer({ min: -100, max: 100 })),
+  queueSize: oddly(fc.integer({ min: 1, max: 64 })),
+  maxAgeMs: oddly(fc.integer({ min: 1, max: 60_000 })),
+  staleMs: oddly(fc.integer({ min: 100, max: 600_000 })),
+  target: oddly(some({ fps: fc.double({ min: 0.1, max: 1000, noNaN: true }), latencyMs: fc.integer({ min: 1 }) })),
+  track: oddly(
+    fc.oneof(
+      fc.boolean(),
+      some({ lowScore: score, highScore: score, newScore: score, lostMs: fc.integer({ min: 0, max: 600_000 }) }),
+    ),
+  ),
+  zones: oddly(fc.array(fc.record({ id, polygon: fc.array(point, { minLength: 2, maxLength: 5 }) }), { maxLength: 3 })),
+  lines: oddly(fc.array(fc.record({ id, from: point, to: point }), { maxLength: 3 })),
+  region: oddly(fc.oneof(fc.constant('zones'), fc.record({ x: ratio, y: ratio, width: ratio, height: ratio }))),
+  tiles: oddly(fc.record({ columns: fc.integer({ min: 1, max: 5 }), rows: fc.integer({ min: 1, max: 5 }) })),
+  skip: oddly(
+    some({ unchanged: fc.boolean(), trackBetween: fc.constantFrom<unknown>(1, 5, 'auto', { min: 3, max: 2 }) }),
+  ),
+  decodeThreads: oddly(fc.integer({ min: 0, max: 64 })),
+};
+
+/** Up to four settings at once. */
+const patches = fc
+  .subarray(Object.keys(settings) as (keyof typeof settings)[], { minLength: 1, maxLength: 4 })
+  .chain((keys) => fc.record(Object.fromEntries(keys.map((key) => [key, settings[key] as fc.Arbitrary<unknown>]))));
+
+describe('thousands of changes of a live stream, valid and invalid', () => {
+  it('leave it running with the old or the new settings, as a whole, and count every frame', async () => {
+    const rig = await Rig.open();
+    let accepted = 0;
+    let last = 0;
+    const changes = fc.asyncProperty(patches, fc.integer({ min: 0, max: 9 }), async (patch, luck) => {
+      const before = rig.stream.config;
+      rig.breaksNext = luck === 0;
+      const failure = await rig.patch(patch).then(
+        () => null,
+        (error: SightlineError) => error,
+      );
+      const isBroken = luck === 0 && !rig.breaksNext;
+      rig.breaksNext = false;
+      await new Promise((resolve) => setImmediate(resolve));
+      expect(rig.stream.state).toBe('running');
+      if (failure === null) expect(rig.stream.config).toMatchObject(JSON.parse(JSON.stringify(patch)) as object);
+      else expect(rig.stream.config).toBe(before);
+      if (failure !== null && !isBroken)
+        expect(failure.code).toMatch(/^(CONFIG_INVALID|SOURCE_(NOT_FOUND|UNREADABLE|UNREACHABLE))$/);
+      if (failure === null) accepted += 1;
+      const frame = rig.frame();
+      expect(frame).toBeGreaterThan(last);
+      last = frame;
+      const { ledger, telemetry } = rig.stream;
+      expect(conservationGap(telemetry.frames(ledger.inFlight))).toBe(0);
+    });
+    await fc.assert(changes, { numRuns: 3000 });
+    expect(accepted).toBeGreaterThan(200);
+  }, 120_000);
+});
+
+describe('a change', () => {
+  it('whose new settings cannot be opened puts the old ones back, and says why', async () => {
+    const rig = await Rig.open();
+    rig.breaksNext = true;
+    await expect(rig.patch({ every: 3 })).rejects.toThrow('Array buffer allocation failed');
+    await new Promise((resolve) => setImmediate(resolve));
+    expect([rig.stream.state, rig.stream.config.every]).toEqual(['running', 1]);
+  });
+
+  it('keeps counts, frame numbers and the counts of lines that stay the same', async () => {
+    const lines = [{ id: 'gate', from: [0, 0], to: [1, 1] }];
+    const rig = await Rig.open({ track: true, lines });
+    const first = rig.frame();
+    await rig.patch({ every: 2, maxAgeMs: 700 });
+    await new Promise((resolve) => setImmediate(resolve));
+    expect(rig.frame()).toBeGreaterThan(first);
+    expect(rig.stream.telemetry.frames(0)).toMatchObject({ in: 2, published: 2, dropped: {} });
+    await rig.patch({
+      zones: [
+        {
+          id: 'z',
+          polygon: [
+            [0, 0],
+            [1, 0],
+            [1, 1],
+          ],
+        },
+      ],
+    });
+    expect(rig.stream.counts).toEqual({
+      zones: [{ id: 'z', inside: 0 }],
+      lines: [{ id: 'gate', leftToRight: 0, rightToLeft: 0 }],
+    });
+  });
+
+  it('of a paused stream leaves it paused', async () => {
+    const rig = await Rig.open();
+    await rig.host.pause('cam');
+    await rig.patch({ every: 2 });
+    expect([rig.stream.state, rig.stream.config.every]).toEqual(['paused', 2]);
+    await rig.host.resume('cam');
+    await new Promise((resolve) => setImmediate(resolve));
+    expect(rig.stream.state).toBe('running');
+  });
+
+  it('of a stream that is still pausing waits for that, and leaves it paused', async () => {
+    const rig = await Rig.open();
+    const paused = rig.host.pause('cam');
+    const changed = rig.patch({ every: 2 });
+    await Promise.all([paused, changed]);
+    expect([rig.stream.state, rig.stream.config.every]).toEqual(['paused', 2]);
+  });
+
+  it('that only concerns analytics does not open the source again', async () => {
+    const rig = await Rig.open();
+    const reopened = rig.stream.state;
+    await rig.patch({ track: true, lines: [{ id: 'l', from: [0, 0], to: [1, 0] }], priority: 3 });
+    expect([reopened, rig.stream.state]).toEqual(['running', 'running']);
+    expect(rig.stream.counts.lines).toEqual([{ id: 'l', leftToRight: 0, rightToLeft: 0 }]);
+  });
+});
