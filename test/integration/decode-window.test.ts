@@ -1,60 +1,20 @@
-import { execFile } from 'node:child_process';
-import { createHash } from 'node:crypto';
 import { readdirSync } from 'node:fs';
 import { join } from 'node:path';
-import { promisify } from 'node:util';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { planSegments } from '../../src/control/jobs/plan-segments.ts';
 import type { SourceWindow } from '../../src/core/source.ts';
 import type { FfmpegBinary } from '../../src/decode/ffmpeg-binary.ts';
-import { decodeArguments } from '../../src/decode/ffmpeg-command.ts';
-import { FfmpegLog, type FrameHeader, newHeaderTag } from '../../src/decode/ffmpeg-log.ts';
+import type { FrameHeader } from '../../src/decode/ffmpeg-log.ts';
 import type { SegmentSpan } from '../../src/protocol/fleet.ts';
-import { parseSource } from '../../src/source/parse-source.ts';
 import { CutClips } from '../support/cut-clips.ts';
+import { type Decoded, decodeFrames, fileSource } from '../support/decode-frames.ts';
 import { sharedDir } from '../support/shared.ts';
 import { testedFfmpegs } from './odd-media-player.ts';
 
 const clips = new CutClips();
 const ffmpegs = (await testedFfmpegs()).map((binary) => ({ label: `ffmpeg ${binary.version}`, binary }));
-const SIZE = { width: 80, height: 48 };
-
-interface Decoded {
-  readonly frames: readonly FrameHeader[];
-  readonly pictures: readonly string[];
-}
-
-/** Everything that the product's ffmpeg command outputs, pictures as hashes. */
-async function decode(ffmpeg: FfmpegBinary, path: string, every: number, window?: SourceWindow): Promise<Decoded> {
-  const options = { loop: false, realtime: false, rtspTransport: 'tcp', readTimeoutMs: 5000 } as const;
-  const source = { ...parseSource(path, options), ...(window === undefined ? {} : { window }) };
-  const headerTag = newHeaderTag();
-  const args = decodeArguments(source, {
-    ffmpegMajor: ffmpeg.major,
-    headerTag,
-    canvas: { ...SIZE, fit: { mode: 'stretch' } },
-    every,
-    maxFps: null,
-    afterUs: null,
-    hwaccel: 'none',
-    threads: 1,
-  });
-  const { stdout, stderr } = await promisify(execFile)(ffmpeg.path, args, { encoding: 'buffer', maxBuffer: 2 ** 29 });
-  const log = new FfmpegLog('', headerTag);
-  const events = stderr
-    .toString()
-    .split('\n')
-    .map((line) => log.read(line));
-  const bytes = SIZE.width * SIZE.height * 3;
-  return {
-    frames: events.flatMap((event) => (event?.kind === 'frame' ? [event.frame] : [])),
-    pictures: Array.from({ length: stdout.length / bytes }, (_, i) =>
-      createHash('sha256')
-        .update(stdout.subarray(i * bytes, (i + 1) * bytes))
-        .digest('hex'),
-    ),
-  };
-}
+const decode = (ffmpeg: FfmpegBinary, path: string, every: number, window?: SourceWindow): Promise<Decoded> =>
+  decodeFrames(ffmpeg, { ...fileSource(path), ...(window === undefined ? {} : { window }) }, { every });
 
 const plan = (ffmpeg: FfmpegBinary, path: string, segmentSeconds: number): Promise<readonly SegmentSpan[]> =>
   planSegments({ ffmpeg, path, segmentSeconds, tapers: false, signal: new AbortController().signal });

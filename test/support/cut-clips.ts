@@ -7,11 +7,16 @@ import { testFfmpeg } from './made-videos.ts';
 
 /** Grain in every frame, so that a wrong reference changes the picture. */
 const PICTURES = 'testsrc2=size=160x96:rate=25,noise=alls=30:allf=t';
-const FRAMES = 120;
 
 /** Clips that can be cut, and clips that must not be, made with ffmpeg's own test pictures. */
 export class CutClips {
   readonly path = realpathSync(mkdtempSync(join(tmpdir(), 'sightline-cuts-')));
+  readonly #frames: number;
+
+  /** @param frames - length of each clip; there are 25 in a second. */
+  constructor(frames = 120) {
+    this.#frames = frames;
+  }
 
   async #ffmpeg(name: string, ...args: readonly string[]): Promise<string> {
     const path = join(this.path, name);
@@ -23,7 +28,7 @@ export class CutClips {
   #encode(name: string, filter: string, ...codec: readonly string[]): Promise<string> {
     const passthrough = testFfmpeg.major >= 6 ? '-fps_mode' : '-vsync';
     const graph = filter === '' ? PICTURES : `${PICTURES},${filter}`;
-    const output = ['-frames:v', `${FRAMES}`, passthrough, 'passthrough', '-pix_fmt', 'yuv420p', ...codec];
+    const output = ['-frames:v', `${this.#frames}`, passthrough, 'passthrough', '-pix_fmt', 'yuv420p', ...codec];
     return this.#ffmpeg(name, '-f', 'lavfi', '-i', graph, ...output);
   }
 
@@ -85,6 +90,14 @@ export class CutClips {
         await this.#ffmpeg('wrong.mp4', '-r', '25', '-i', raw, '-c', 'copy'),
       ],
     ];
+  }
+
+  /** Half of the pictures are 160x96, then they are larger. Matroska keeps the size of both, with a time index. */
+  async resized(name: string): Promise<string> {
+    const plain = await this.reordered();
+    const large = await this.#ffmpeg('large.ts', '-i', plain, '-vf', 'scale=320:192', '-c:v', 'libx264', '-g', '25');
+    const small = await this.#ffmpeg('small.ts', '-i', plain, '-c', 'copy');
+    return this.#ffmpeg(name, '-i', `concat:${small}|${large}`, '-c', 'copy');
   }
 
   remove(): void {
