@@ -125,7 +125,7 @@ export class MicroBatcher<T extends BatchItem> {
     const count = this.waitingInputs;
     if (count === 0) return { kind: 'empty', stale };
     if (count < targetSize && this.#areMoreExpected()) {
-      const untilMs = this.#oldestAddedMs() + Math.min(this.#maxDelayMs, singleCallMs);
+      const untilMs = this.#closesMs(Math.min(this.#maxDelayMs, singleCallMs));
       if (nowMs < untilMs) return { kind: 'wait', stale, untilMs };
     }
     const items: T[] = [];
@@ -176,10 +176,16 @@ export class MicroBatcher<T extends BatchItem> {
     return count;
   }
 
-  #oldestAddedMs(): number {
-    let oldest = Number.POSITIVE_INFINITY;
-    for (const { waiting } of this.#streams.values()) oldest = Math.min(oldest, waiting[0]?.addedMs ?? oldest);
-    return oldest;
+  /** When the next batch closes: once a frame has waited for `delayMs`, or has reached half the age at which it is dropped. */
+  #closesMs(delayMs: number): number {
+    let closesMs = Number.POSITIVE_INFINITY;
+    for (const { options, waiting } of this.#streams.values()) {
+      const oldest = waiting[0];
+      if (oldest === undefined) continue;
+      const ageMs = options.maxAgeMs ?? Number.POSITIVE_INFINITY;
+      closesMs = Math.min(closesMs, oldest.addedMs + delayMs, oldest.item.capturedMs + ageMs / 2);
+    }
+    return closesMs;
   }
 
   /** False if every stream already has a frame waiting: no other frame is likely to arrive soon. */

@@ -3,6 +3,7 @@ import { monoNowMs } from '../../core/clock.ts';
 import type { Detection } from '../../core/detection.ts';
 import type { PublishedFrame } from '../../core/frame.ts';
 import { SightlineError } from '../../errors/sightline-error.ts';
+import { backOffMs } from '../../flow/back-off.ts';
 import type { StreamReport, StreamState } from '../../protocol/report.ts';
 import type { FromLane } from '../../protocol/threads.ts';
 import { StreamTelemetry } from '../../telemetry/stream-telemetry.ts';
@@ -15,7 +16,14 @@ import { planRing } from './ring-plan.ts';
 import type { ServedStream, StreamInput, StreamLease, StreamPort } from './stream-port.ts';
 import { StreamRing } from './stream-ring.ts';
 import { prepareSettings, type StreamSettings } from './stream-settings.ts';
-import { STREAM_TRANSITIONS } from './stream-states.ts';
+import { StreamLife } from './stream-states.ts';
+
+/**
+ * A stream that loses this many lanes in a row without a frame in between may be the cause, and fails. The growing waits
+ * give the other streams of these lanes the time to deliver a frame.
+ */
+const MAX_LOSSES = 6;
+const LOSS_BACK_OFF = { firstMs: 500, maxMs: 4_000 } as const;
 
 /** Name of the model instance that a pipeline starts with. */
 export const DEFAULT_INSTANCE = 'default';
@@ -32,7 +40,7 @@ export class RuntimeStream implements LaneListener, ServedStream, LedgerPort {
   /** Frames that need no inference, since the last `completeSkipped`. */
   #skipped: InFlightFrame[] = [];
   #ring: StreamRing | null = null;
-  #state: StreamState = 'starting';
+  readonly #life: StreamLife;
   #seq = 0;
   #decodeErrors = 0;
   #reconnects = 0;
@@ -40,14 +48,15 @@ export class RuntimeStream implements LaneListener, ServedStream, LedgerPort {
   #lastPtsUs = 0;
   #nextFrame = 0;
   readonly #place = new FilePlace();
-  #lastError: string | null = null;
   #failure: SightlineError | null = null;
+  /** Lanes lost in a row without a frame in between. */
+  #losses = 0;
+  #restart: NodeJS.Timeout | undefined;
   #isWatched = false;
   #isClosing = false;
   #onClosed: (() => void) | null = null;
   #closing: Promise<void> | null = null;
   #removal: Promise<void> | null = null;
-  readonly #onSettled: (() => void)[] = [];
   durationUs: number | null = null;
   readonly warnings: string[] = [];
 
@@ -55,6 +64,7 @@ export class RuntimeStream implements LaneListener, ServedStream, LedgerPort {
     this.id = config.id;
     this.#port = port;
     this.telemetry = new StreamTelemetry(monoNowMs());
+    this.#life = new StreamLife(this.id, (message, details) => port.event('stream-state', this.id, message, details));
     this.#instance = port.primary();
     const { spec } = port.modelOf(this.#instance);
     this.#settings = this.#prepare(config, input, null);
@@ -94,7 +104,7 @@ export class RuntimeStream implements LaneListener, ServedStream, LedgerPort {
   }
 
   get state(): StreamState {
-    return this.#state;
+    return this.#life.state;
   }
 
   /** Decode errors that ffmpeg reported. */
@@ -123,7 +133,7 @@ export class RuntimeStream implements LaneListener, ServedStream, LedgerPort {
       this.#open();
     } catch (error) {
       this.#failure = SightlineError.from(error, 'INTERNAL_ERROR');
-      this.#enter('failed', this.#failure);
+      this.#life.enter('failed', this.#failure);
     }
   }
 
@@ -142,15 +152,15 @@ export class RuntimeStream implements LaneListener, ServedStream, LedgerPort {
   async reopen(config: StreamConfig, input: StreamInput): Promise<void> {
     const before = this.#settings;
     const next = this.#prepare(config, input, before);
-    const isHeld = this.#state === 'pausing' || this.#state === 'paused';
-    if (this.#state === 'pausing') await this.#closing;
-    else if (this.isOpen) await this.pause();
-    const isOver = this.#state === 'ended';
-    if (isOver || isOtherSource(before.input, input)) this.#place.clear();
+    const { state } = this;
+    const isHeld = state === 'pausing' || state === 'paused';
+    if (state === 'pausing') await this.#closing;
+    else if (state !== 'paused' && state !== 'ended' && state !== 'failed') await this.pause();
+    if (state === 'ended' || isOtherSource(before.input, input)) this.#place.clear();
     else if (isOtherChoice(before.config, config)) this.#place.forgetCount();
     this.#settings = next;
     if (isHeld) return;
-    this.#enter('starting');
+    this.#life.enter('starting');
     try {
       this.#open();
     } catch (error) {
@@ -173,19 +183,18 @@ export class RuntimeStream implements LaneListener, ServedStream, LedgerPort {
 
   /** Resolves when the stream has ended, failed, or was removed. */
   settled(): Promise<void> {
-    if (['ended', 'failed', 'removed'].includes(this.#state)) return Promise.resolve();
-    return new Promise((resolve) => this.#onSettled.push(resolve));
+    return this.#life.settled();
   }
 
   async pause(): Promise<void> {
-    this.#enter('pausing');
+    this.#life.enter('pausing');
     await this.#close();
     // It may be removed meanwhile.
-    if (this.#state === 'pausing') this.#enter('paused');
+    if (this.#life.state === 'pausing') this.#life.enter('paused');
   }
 
   resume(): void {
-    this.#enter('starting');
+    this.#life.enter('starting');
     this.start();
   }
 
@@ -196,9 +205,9 @@ export class RuntimeStream implements LaneListener, ServedStream, LedgerPort {
   }
 
   async #remove(): Promise<void> {
-    this.#enter('removing');
+    this.#life.enter('removing');
     await this.#close();
-    this.#enter('removed');
+    this.#life.enter('removed');
   }
 
   #open(): void {
@@ -243,7 +252,7 @@ export class RuntimeStream implements LaneListener, ServedStream, LedgerPort {
         this.ledger.enterLost(message.count, message.reason);
         break;
       case 'running':
-        if (this.#state === 'starting' || this.#state === 'reconnecting') this.#enter('running');
+        if (this.#life.state === 'starting' || this.#life.state === 'reconnecting') this.#life.enter('running');
         break;
       case 'reconnecting':
         // Ignored if the close request and this message crossed.
@@ -285,9 +294,12 @@ export class RuntimeStream implements LaneListener, ServedStream, LedgerPort {
     // A file is read again from the last frame received, so nothing is lost; frames of a live source are lost.
     if (this.input.policy === 'live' && lost > 0) this.ledger.enterLost(lost, 'lane-failed');
     if (this.#isClosing) return void this.#onClosed?.();
-    if (this.#state === 'ended' || this.#state === 'failed') return;
+    if (this.#life.state === 'ended' || this.#life.state === 'failed') return;
+    this.#losses += 1;
+    if (this.#losses >= MAX_LOSSES) return void this.#finish(error);
     this.#onReconnecting(error);
-    this.start();
+    if (this.#losses === 1) this.start();
+    else this.#restart = setTimeout(() => this.start(), backOffMs(this.#losses - 1, LOSS_BACK_OFF));
   }
 
   /** Takes the next frame that the lane handed over, oldest first; null if there is none to infer. */
@@ -338,13 +350,14 @@ export class RuntimeStream implements LaneListener, ServedStream, LedgerPort {
     this.#nextFrame = meta.frame + this.config.every;
     this.#lastPtsUs = meta.ptsUs;
     this.#place.onFrame(meta);
+    this.#losses = 0;
     return frame;
   }
 
   #onReconnecting(error: SightlineError): void {
     this.#reconnects += 1;
-    this.#lastError = error.message;
-    if (this.#state !== 'reconnecting') this.#enter('reconnecting', error);
+    this.#life.lastError = error.message;
+    if (this.#life.state !== 'reconnecting') this.#life.enter('reconnecting', error);
   }
 
   /** Called when the source has ended or failed by itself. In-flight frames are published first. */
@@ -353,8 +366,8 @@ export class RuntimeStream implements LaneListener, ServedStream, LedgerPort {
     if (this.#isClosing) return;
     this.#failure = failure;
     await this.#close();
-    if (this.#state === 'removing' || this.#state === 'pausing') return;
-    this.#enter(failure === null ? 'ended' : 'failed', failure ?? undefined);
+    if (this.#life.state === 'removing' || this.#life.state === 'pausing') return;
+    this.#life.enter(failure === null ? 'ended' : 'failed', failure ?? undefined);
   }
 
   /** Stops in this order: no new frames, none waiting, none in flight; then the ring must be empty. */
@@ -368,6 +381,7 @@ export class RuntimeStream implements LaneListener, ServedStream, LedgerPort {
   }
 
   async #closeOnce(): Promise<void> {
+    clearTimeout(this.#restart);
     const ring = this.#ring;
     this.#isClosing = true;
     if (ring !== null) {
@@ -404,27 +418,7 @@ export class RuntimeStream implements LaneListener, ServedStream, LedgerPort {
 
   /** A paused file loses nothing: frames already read are finished, the rest is read after the resume. */
   get #mustKeep(): boolean {
-    return this.input.policy === 'file' && this.#state === 'pausing';
-  }
-
-  #enter(state: StreamState, error?: SightlineError): void {
-    if (!STREAM_TRANSITIONS[this.#state].includes(state)) {
-      throw new SightlineError('STREAM_STATE', `stream "${this.id}" is ${this.#state} and cannot become ${state}`, {
-        from: this.#state,
-        to: state,
-      });
-    }
-    const from = this.#state;
-    this.#state = state;
-    if (error !== undefined) this.#lastError = error.message;
-    const why = error === undefined ? '' : `: ${error.message}`;
-    this.#port.event('stream-state', this.id, `${this.id} is ${state}${why}`, {
-      from,
-      to: state,
-      code: error?.code ?? null,
-    });
-    if (state === 'ended' || state === 'failed' || state === 'removed')
-      for (const resolve of this.#onSettled.splice(0)) resolve();
+    return this.input.policy === 'file' && this.#life.state === 'pausing';
   }
 
   analyse(frame: InFlightFrame, raw: Detection[]): readonly Detection[] {
@@ -456,14 +450,14 @@ export class RuntimeStream implements LaneListener, ServedStream, LedgerPort {
   report(nowMs: number, queueDepth: number): StreamReport {
     const fps = this.telemetry.fps(nowMs);
     const latencyMs = this.telemetry.latencyMs(nowMs);
-    const isLive = this.#state === 'running' || this.#state === 'reconnecting';
+    const isLive = this.#life.state === 'running' || this.#life.state === 'reconnecting';
     const events = this.#settings.targets.update(this.id, fps.published, latencyMs.window, isLive, nowMs);
     for (const { kind, message, details } of events) this.#port.event(kind, this.id, message, details);
     const pace = this.#settings.skips?.pace;
     return {
       id: this.id,
       source: this.input.label,
-      state: this.#state,
+      state: this.#life.state,
       policy: this.input.policy,
       seq: this.#seq++,
       fps,
@@ -482,7 +476,7 @@ export class RuntimeStream implements LaneListener, ServedStream, LedgerPort {
       priority: this.config.priority,
       weight: this.config.weight,
       ...this.counts,
-      lastError: this.#lastError,
+      lastError: this.#life.lastError,
     };
   }
 

@@ -45,7 +45,10 @@ export async function resolveStreamInput(
   });
   const policy = config.policy === 'auto' ? (parsed.isLive ? 'live' : 'file') : config.policy;
   // With policy `file` any source is read once, to its end: the stream ends if a camera disconnects.
-  const source = { ...parsed, isLive: policy === 'live' };
+  const isLive = policy === 'live';
+  // The lane decides when a live source is stale. With a shorter limit, ffmpeg would end before `staleMs`.
+  const readTimeoutMs = isLive ? Math.max(READ_TIMEOUT_MS, config.staleMs, config.openTimeoutMs) : READ_TIMEOUT_MS;
+  const source = { ...parsed, isLive, options: { ...parsed.options, readTimeoutMs } };
   const resizeBy = config.resizeBy === 'auto' ? spec.resizeBy : config.resizeBy;
   const wanted = resizeBy === 'sharp' ? { maxWidth: null } : need;
   const isOnlyWishOfModel = need === null && config.resizeBy === 'auto' && policy === 'live';

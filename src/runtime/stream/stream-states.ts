@@ -1,4 +1,6 @@
+import { SightlineError } from '../../errors/sightline-error.ts';
 import type { StreamState } from '../../protocol/report.ts';
+import type { EventDetails } from './stream-port.ts';
 
 /** Legal state transitions of a stream. */
 export const STREAM_TRANSITIONS: Readonly<Record<StreamState, readonly StreamState[]>> = {
@@ -12,3 +14,46 @@ export const STREAM_TRANSITIONS: Readonly<Record<StreamState, readonly StreamSta
   removing: ['removed'],
   removed: [],
 };
+
+const SETTLED: ReadonlySet<StreamState> = new Set(['ended', 'failed', 'removed']);
+
+/** The state of one stream. */
+export class StreamLife {
+  readonly #id: string;
+  readonly #onChange: (message: string, details: EventDetails) => void;
+  readonly #onSettled: (() => void)[] = [];
+  #state: StreamState = 'starting';
+  /** Message of the newest error; null if there was none. */
+  lastError: string | null = null;
+
+  constructor(id: string, onChange: (message: string, details: EventDetails) => void) {
+    this.#id = id;
+    this.#onChange = onChange;
+  }
+
+  get state(): StreamState {
+    return this.#state;
+  }
+
+  /** @throws STREAM_STATE for an illegal transition. */
+  enter(state: StreamState, error?: SightlineError): void {
+    const from = this.#state;
+    if (!STREAM_TRANSITIONS[from].includes(state)) {
+      throw new SightlineError('STREAM_STATE', `stream "${this.#id}" is ${from} and cannot become ${state}`, {
+        from,
+        to: state,
+      });
+    }
+    this.#state = state;
+    if (error !== undefined) this.lastError = error.message;
+    const why = error === undefined ? '' : `: ${error.message}`;
+    this.#onChange(`${this.#id} is ${state}${why}`, { from, to: state, code: error?.code ?? null });
+    if (SETTLED.has(state)) for (const resolve of this.#onSettled.splice(0)) resolve();
+  }
+
+  /** Resolves when the stream has ended, failed, or was removed. */
+  settled(): Promise<void> {
+    if (SETTLED.has(this.#state)) return Promise.resolve();
+    return new Promise((resolve) => this.#onSettled.push(resolve));
+  }
+}

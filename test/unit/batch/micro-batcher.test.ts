@@ -72,6 +72,14 @@ describe('closing a batch', () => {
     expect(bench.take(8)).toBe('a0 a1');
   });
 
+  it('never waits until its own frames are too old', () => {
+    const bench = new Bench({ a: { maxAgeMs: 4 }, b: {} }, FILE, 100);
+    bench.offer('a');
+    expect(bench.take(8)).toBe('wait 2');
+    bench.nowMs += 2;
+    expect([bench.take(8), bench.dropped]).toEqual(['a0', []]);
+  });
+
   it('does not wait if the best size is one frame', () => {
     const bench = new Bench({ a: {}, b: {} }, FILE);
     bench.offer('a');

@@ -202,6 +202,23 @@ describe('a change', () => {
     expect([rig.stream.state, rig.stream.config.every]).toEqual(['running', 1]);
   });
 
+  it('after a failed start starts the stream again, which was failed and not starting', async () => {
+    const rig = await Rig.open();
+    rig.breaksNext = true;
+    const broken = rig.patch({ every: 3 }).catch((error: Error) => {
+      rig.breaksNext = false;
+      return error.message;
+    });
+    expect(await broken).toBe('Array buffer allocation failed');
+    await rig.host.pause('cam');
+    rig.breaksNext = true;
+    await rig.host.resume('cam');
+    expect([rig.stream.state, rig.stream.failure?.message]).toEqual(['failed', 'Array buffer allocation failed']);
+    await rig.patch({ every: 2 });
+    await new Promise((resolve) => setImmediate(resolve));
+    expect(rig.stream.state, 'a change starts it again').toBe('running');
+  });
+
   it('keeps counts, frame numbers and the counts of lines that stay the same', async () => {
     const lines = [{ id: 'gate', from: [0, 0], to: [1, 1] }];
     const rig = await Rig.open({ track: true, lines });

@@ -1,4 +1,4 @@
-import { beforeEach, describe, expect, it } from 'vitest';
+import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
 import { parseStream } from '../../../../src/config/load-pipeline.ts';
 import type { ModelSpec } from '../../../../src/core/model.ts';
 import { SightlineError } from '../../../../src/errors/sightline-error.ts';
@@ -67,6 +67,8 @@ describe('a stream under faults', () => {
     waiting = [];
     isServed = false;
   });
+
+  afterEach(() => void vi.useRealTimers());
 
   /** Simulates the scheduler for a served stream. */
   function drain(stream: ScheduledStream): void {
@@ -171,6 +173,42 @@ describe('a stream under faults', () => {
     expect(lane.opened).toHaveLength(2);
     expect(lane.opened[1]).toMatchObject({ after: { frames: 2 }, firstFrame: 2 });
     expect(stream.telemetry.frames(stream.ledger.inFlight)).toMatchObject({ in: 2, inFlight: 2, dropped: {} });
+  });
+
+  it('reopens a stream that loses one lane after another more and more slowly, and then fails it', async () => {
+    vi.useFakeTimers();
+    const lost = new SightlineError('LANE_FAILED', 'a lane thread ended');
+    const stream = open('live');
+    const loseAndWait = (): void => {
+      lane.listener.onLaneLost(lost);
+      vi.advanceTimersByTime(4_000);
+    };
+    lane.listener.onLaneLost(lost);
+    expect(lane.opened, 'at once, for the lane may have died for another reason').toHaveLength(2);
+    lane.listener.onLaneLost(lost);
+    expect(lane.opened, 'then with a wait').toHaveLength(2);
+    vi.advanceTimersByTime(500);
+    expect(lane.opened).toHaveLength(3);
+    lane.read(0);
+    expect(waiting, 'a frame shows that this stream is not the cause').toHaveLength(1);
+    for (let i = 0; i < 5; i++) loseAndWait();
+    expect([stream.state, lane.opened.length]).toEqual(['reconnecting', 8]);
+    loseAndWait();
+    for (const frame of waiting.splice(0)) frame.owner.drop(frame, 'stopped');
+    await vi.advanceTimersByTimeAsync(1);
+    expect([stream.state, stream.failure?.code, lane.opened.length]).toEqual(['failed', 'LANE_FAILED', 8]);
+    expect(gap(stream)).toBe(0);
+  });
+
+  it('does not reopen a stream that was paused while it waited for another lane', async () => {
+    vi.useFakeTimers();
+    const stream = open('live');
+    for (let i = 0; i < 2; i++) lane.listener.onLaneLost(new SightlineError('LANE_FAILED', 'a lane thread ended'));
+    await stream.pause();
+    vi.advanceTimersByTime(10_000);
+    expect([stream.state, lane.opened.length]).toEqual(['paused', 2]);
+    stream.resume();
+    expect(lane.opened).toHaveLength(3);
   });
 
   it('accepts frames that a file handed over before its close message arrives', async () => {

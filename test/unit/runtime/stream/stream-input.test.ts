@@ -16,6 +16,19 @@ async function resolve(stream: Readonly<Record<string, unknown>>) {
   return { policy, realtime: source!.options.realtime };
 }
 
+describe('the time limit of a read', () => {
+  it.each([
+    [{ source: 'rtsp://camera/1' }, 10_000],
+    [{ source: 'rtsp://camera/1', staleMs: 60_000 }, 60_000],
+    [{ source: 'rtsp://camera/1', openTimeoutMs: 100 }, 5_000],
+    [{ source: 'http://server/clip.mp4', policy: 'file', staleMs: 60_000 }, 5_000],
+  ])('never ends ffmpeg before a live source is stale: %j', async (stream, expected) => {
+    const config = parseStream({ id: 's', ...stream }, {});
+    const { source } = await resolveStreamInput(config, FFMPEG, null);
+    expect(source!.options.readTimeoutMs).toBe(expected);
+  });
+});
+
 describe('the pace of a file', () => {
   it.each([
     ['is read as fast as the CPU allows', {}, { policy: 'file', realtime: false }],
