@@ -47,9 +47,16 @@ interface QueueEntry<T> {
 interface StreamQueue<T> {
   options: BatchStreamOptions;
   readonly waiting: QueueEntry<T>[];
+  /** When its newest frame arrived. */
+  lastAddedMs: number;
   /** Virtual time of weighted fair queueing; rises by 1 / weight per model input taken. */
   virtual: number;
 }
+
+/** A stream without a frame for this long is idle: a partial batch does not wait for it. */
+const IDLE_MS = 1000;
+
+const NONE: readonly never[] = [];
 
 export class MicroBatcher<T extends BatchItem> {
   readonly #streams = new Map<string, StreamQueue<T>>();
@@ -66,7 +73,7 @@ export class MicroBatcher<T extends BatchItem> {
   setStream(id: string, options: BatchStreamOptions): void {
     const existing = this.#streams.get(id);
     if (existing === undefined) {
-      this.#streams.set(id, { options, waiting: [], virtual: 0 });
+      this.#streams.set(id, { options, waiting: [], lastAddedMs: Number.NEGATIVE_INFINITY, virtual: 0 });
       return;
     }
     // Virtual times of two priorities are not comparable; keeping the old one would starve the stream or its new
@@ -92,14 +99,15 @@ export class MicroBatcher<T extends BatchItem> {
     return options.queueSize !== null && waiting.length >= options.queueSize;
   }
 
-  /** Adds a frame. @returns the stream's oldest frame if the queue was full and it was displaced, else null. */
-  add(id: string, item: T, nowMs: number): T | null {
+  /** Adds a frame. @returns the oldest frames of the stream, which it displaced: several if the queue became shorter. */
+  add(id: string, item: T, nowMs: number): readonly T[] {
     const stream = this.#stream(id);
     const { queueSize, priority } = stream.options;
     if (stream.waiting.length === 0) stream.virtual = Math.max(stream.virtual, this.#virtualNow.get(priority) ?? 0);
-    const isFull = queueSize !== null && stream.waiting.length >= queueSize;
-    const displaced = isFull ? stream.waiting.shift()!.item : null;
+    const over = queueSize === null ? 0 : stream.waiting.length + 1 - queueSize;
+    const displaced = over > 0 ? stream.waiting.splice(0, over).map((entry) => entry.item) : NONE;
     stream.waiting.push({ item, addedMs: nowMs });
+    stream.lastAddedMs = nowMs;
     return displaced;
   }
 
@@ -124,7 +132,7 @@ export class MicroBatcher<T extends BatchItem> {
     const stale = this.#takeStale(nowMs);
     const count = this.waitingInputs;
     if (count === 0) return { kind: 'empty', stale };
-    if (count < targetSize && this.#areMoreExpected()) {
+    if (count < targetSize && this.#areMoreExpected(nowMs)) {
       const untilMs = this.#closesMs(Math.min(this.#maxDelayMs, singleCallMs));
       if (nowMs < untilMs) return { kind: 'wait', stale, untilMs };
     }
@@ -188,9 +196,13 @@ export class MicroBatcher<T extends BatchItem> {
     return closesMs;
   }
 
-  /** False if every stream already has a frame waiting: no other frame is likely to arrive soon. */
-  #areMoreExpected(): boolean {
-    for (const stream of this.#streams.values()) if (stream.waiting.length === 0) return true;
+  /**
+   * False if every stream already has a frame waiting or is idle, because it is slow or its camera is away: then no other frame
+   * is likely to arrive soon.
+   */
+  #areMoreExpected(nowMs: number): boolean {
+    for (const { waiting, lastAddedMs } of this.#streams.values())
+      if (waiting.length === 0 && nowMs - lastAddedMs < IDLE_MS) return true;
     return false;
   }
 

@@ -211,6 +211,7 @@ export class FeedServer {
   }
 
   #publishEvent(event: EventMessage): void {
+    if (event.kind === 'stream-removed' && event.stream !== undefined) this.#shadows.forget(event.stream);
     this.#events.push(event);
     if (this.#events.length > RECENT_EVENTS) this.#events.shift();
     this.#publish('events', event.stream, () => event);

@@ -43,6 +43,11 @@ export class ShadowFrames {
     if (boxes.size > KEPT) boxes.delete(boxes.keys().next().value!);
   }
 
+  /** Drops what waits of a stream that is gone. */
+  forget(stream: string): void {
+    this.#byStream.delete(stream);
+  }
+
   #waiting(stream: string): Waiting {
     const known = this.#byStream.get(stream) ?? { pictures: new Set<number>(), boxes: new Map() };
     this.#byStream.set(stream, known);

@@ -18,7 +18,8 @@ import { HostMeter } from '../telemetry/host-meter.ts';
 import { PartTimes } from '../telemetry/part-times.ts';
 import type { ModelInstance } from './inference/model-instance.ts';
 import { type LoadedModel, type LoadRequest, ModelInstances } from './inference/model-instances.ts';
-import { Scheduler, type SchedulerEvents, type StreamPolicy } from './inference/scheduler.ts';
+import { Scheduler, type StreamPolicy } from './inference/scheduler.ts';
+import { schedulerEvents } from './inference/scheduler-events.ts';
 import type { ShadowCounters, ShadowResult } from './inference/shadow-stream.ts';
 import { Shadows } from './inference/shadows.ts';
 import type { LaneClient } from './lane/lane-client.ts';
@@ -80,8 +81,6 @@ export class Runtime {
   /** The sinks are closed: nothing more is published, so that no result is seen that is missing in the files. */
   #isFlushed = false;
   #stopping: Promise<SightlineError[]> | null = null;
-  #failedBatches = 0;
-  #failuresReportedMs = 0;
 
   private constructor(options: RuntimeOptions) {
     this.#options = options;
@@ -96,7 +95,12 @@ export class Runtime {
     const { engine, inferenceThreads: threads } = options;
     const { timeoutMs, cacheResults, scoreThreshold } = options.model;
     const batching = { ...options.batch, timeoutMs, cacheResults };
-    this.#scheduler = new Scheduler(this.#schedulerEvents(), systemClock);
+    this.#scheduler = new Scheduler(
+      schedulerEvents(this.#meter, this.partTimes, (kind, text, details) =>
+        this.emitEvent(kind, undefined, text, details),
+      ),
+      systemClock,
+    );
     this.#models = new ModelInstances(this.#scheduler);
     this.#models.add(DEFAULT_INSTANCE, { engine, batching, threads, scoreThreshold });
     this.#shadows = new Shadows(this.#scheduler, this.#models, (result) => this.shadowed.emit(result));
@@ -211,15 +215,20 @@ export class Runtime {
    * @throws MODEL_NOT_FOUND; MODEL_BUSY if it is the primary one or streams use it, paused ones included.
    */
   async unloadModel(name: string): Promise<void> {
-    const users = [...this.#streams.values()].filter(({ instance }) => instance === name);
-    const isOver = ({ state }: RuntimeStream): boolean => state === 'ended' || state === 'failed';
-    const running = users.filter((stream) => !isOver(stream)).map(({ id }) => id);
+    this.#releaseModel(name);
+    // While its last batch runs, a stream may be assigned to it.
+    await this.#models.unload(name, () => this.#releaseModel(name));
+    this.#countThreads();
+  }
+
+  /** Takes a model away from streams that are over. @throws MODEL_BUSY if others use it. */
+  #releaseModel(name: string): void {
+    const users = this.streams.filter(({ instance }) => instance === name);
+    const running = users.filter(({ state }) => state !== 'ended' && state !== 'failed').map(({ id }) => id);
     if (name === this.#primary) running.unshift('new streams');
     if (running.length > 0)
       throw new SightlineError('MODEL_BUSY', `model "${name}" is in use by ${running.slice(0, 5).join(', ')}`);
     for (const stream of users) stream.useInstance(this.#primary);
-    await this.#models.unload(name);
-    this.#countThreads();
   }
 
   /** Name of the loaded model that new streams use and that reports describe; at first `default`. */
@@ -377,20 +386,6 @@ export class Runtime {
     this.#meter.close();
   }
 
-  #schedulerEvents(): SchedulerEvents {
-    return {
-      onBusy: (inferMs, times) => {
-        this.#meter.addInferMs(inferMs);
-        this.partTimes.addBatch(times);
-      },
-      onBatchFailed: (error, frames) => this.#onBatchFailed(error, frames),
-      onThreadLost: (error, model) =>
-        this.emitEvent('engine-restarted', undefined, `${error.message}; it is being restarted`, { model }),
-      onThreadRestarted: () => this.emitEvent('engine-restarted', undefined, 'an inference thread has restarted'),
-      onSettled: (reason) => this.emitEvent('batch-settled', undefined, `batch size ${reason}`),
-    };
-  }
-
   #streamPort(): StreamPort {
     const { preview, sinks } = this.#options;
     const scheduler = this.#scheduler;
@@ -428,19 +423,6 @@ export class Runtime {
       },
       onPreview: (frame, jpeg) => this.previews.emit({ frame, jpeg }),
     };
-  }
-
-  /** Reports at most once a second: a model that fails on every batch must not flood the log. */
-  #onBatchFailed(error: SightlineError, frames: number): void {
-    this.partTimes.addFailed(frames);
-    this.#failedBatches += 1;
-    const now = monoNowMs();
-    if (now - this.#failuresReportedMs < REPORT_INTERVAL_MS) return;
-    this.emitEvent('engine-failed', undefined, `${this.#failedBatches} batch(es) failed: ${error.message}`, {
-      code: error.code,
-    });
-    this.#failedBatches = 0;
-    this.#failuresReportedMs = now;
   }
 
   /** Updates what depends on the set of streams. */

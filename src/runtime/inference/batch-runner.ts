@@ -124,8 +124,9 @@ export class BatchRunner {
 
   /** @returns packed rows of each input of one call, in source pixels. */
   #finish(outputs: Outputs, { slots, ringIds, views, callSize, scoreThreshold }: Inputs, from: number): Float32Array[] {
-    const rows = this.#rowsOf(outputs, callSize, scoreThreshold);
-    return slots.slice(from, from + callSize).map((slot, i) => {
+    const filled = slots.slice(from, from + callSize);
+    const rows = this.#rowsOf(outputs, callSize, filled.length, scoreThreshold);
+    return filled.map((slot, i) => {
       const view = views?.[from + i] ?? WHOLE;
       const ring = this.#ring(ringIds[from + i]!);
       if (view === WHOLE) {
@@ -152,12 +153,13 @@ export class BatchRunner {
     });
   }
 
-  #rowsOf(outputs: Outputs, callSize: number, scoreThreshold: number): readonly Float32Array[] {
+  /** @param filled - inputs of the call; the others are padding and are not decoded. */
+  #rowsOf(outputs: Outputs, callSize: number, filled: number, scoreThreshold: number): readonly Float32Array[] {
     const ready = outputs.get(ROWS_OUTPUT);
-    if (ready === undefined) return this.#decode(outputs, callSize, this.#spec, scoreThreshold);
+    if (ready === undefined) return this.#decode(outputs, filled, this.#spec, scoreThreshold);
     const rows = ready.data as Float32Array;
     const length = rows.length / callSize;
-    return Array.from({ length: callSize }, (_, i) => rows.slice(i * length, (i + 1) * length));
+    return Array.from({ length: filled }, (_, i) => rows.slice(i * length, (i + 1) * length));
   }
 
   #ring(ringId: number): SlotRing {

@@ -1,5 +1,4 @@
 import { Worker } from 'node:worker_threads';
-import { monoNowMs } from '../../core/clock.ts';
 import { workerEntry } from '../../core/worker-entry.ts';
 import { SightlineError } from '../../errors/sightline-error.ts';
 import type {
@@ -34,6 +33,8 @@ export interface InferenceEvents {
 
 /** Interval at which a thread that runs a batch is checked for a hang. */
 const HANG_CHECK_MS = 200;
+/** Longest time to load and warm up an engine; some compile the network for minutes. */
+const LOAD_TIMEOUT_MS = 900_000;
 const SHUTDOWN_MS = 5_000;
 
 /** The main thread's handle of one inference thread. */
@@ -44,8 +45,11 @@ export class InferenceClient {
   readonly #worker: Worker;
   readonly #events: InferenceEvents;
   readonly #batches = new Map<number, SubmittedBatch>();
-  /** Time at which the thread began to work on its oldest batch. */
-  #busySinceMs = 0;
+  /**
+   * Time for which the thread has worked on its oldest batch, counted in ticks: a process that was suspended has missed many
+   * seconds, but only one tick.
+   */
+  #busyMs = 0;
   readonly #hangTimer: NodeJS.Timeout;
   #nextBatchId = 0;
   #isStopping = false;
@@ -64,15 +68,18 @@ export class InferenceClient {
     this.#hangTimer.unref();
   }
 
-  /** @throws ENGINE_UNAVAILABLE with the engine's reason. */
-  static async start(request: EngineRequest, events: InferenceEvents, timeoutMs: number): Promise<InferenceClient> {
+  /**
+   * @param timeoutMs - of one call of the engine.
+   * @throws ENGINE_UNAVAILABLE with the engine's reason.
+   */
+  static async start(
+    request: EngineRequest,
+    events: InferenceEvents,
+    timeoutMs: number,
+    loadTimeoutMs = LOAD_TIMEOUT_MS,
+  ): Promise<InferenceClient> {
     const worker = new Worker(workerEntry('inference.thread'), { workerData: request, stdin: false });
-    try {
-      return new InferenceClient(worker, await ready(worker, request.engine), events, timeoutMs);
-    } catch (error) {
-      await worker.terminate();
-      throw error;
-    }
+    return new InferenceClient(worker, await ready(worker, request.engine, loadTimeoutMs), events, timeoutMs);
   }
 
   get batchesInFlight(): number {
@@ -92,9 +99,9 @@ export class InferenceClient {
     this.#post({ type: 'detach', ringId });
   }
 
-  submit(batch: SubmittedBatch, nowMs: number): void {
+  submit(batch: SubmittedBatch): void {
     const batchId = this.#nextBatchId++;
-    if (this.#batches.size === 0) this.#busySinceMs = nowMs;
+    if (this.#batches.size === 0) this.#busyMs = 0;
     this.#batches.set(batchId, batch);
     this.#post({
       type: 'batch',
@@ -115,7 +122,7 @@ export class InferenceClient {
     const batch = this.#batches.get(message.batchId);
     if (batch === undefined) return;
     this.#batches.delete(message.batchId);
-    this.#busySinceMs = monoNowMs();
+    this.#busyMs = 0;
     if (message.type === 'result') {
       this.#enginePid = message.enginePid;
       this.#events.onResult(batch, message);
@@ -124,10 +131,10 @@ export class InferenceClient {
 
   #checkHang(timeoutMs: number): void {
     const [oldest] = this.#batches.values();
-    const waitedMs = monoNowMs() - this.#busySinceMs;
-    if (oldest === undefined || waitedMs < timeoutMs * callsOfOneFrame(oldest)) return;
+    this.#busyMs += HANG_CHECK_MS;
+    if (oldest === undefined || this.#busyMs < timeoutMs * callsOfOneFrame(oldest)) return;
     this.#post({ type: 'shutdown' });
-    this.#lost(`an inference thread did not answer for ${Math.round(waitedMs)} ms`);
+    this.#lost(`an inference thread did not answer for ${this.#busyMs} ms`);
     this.#abandon();
   }
 
@@ -186,8 +193,34 @@ function killProcess(pid: number): void {
   }
 }
 
-/** Waits for the thread's first message. @throws ENGINE_UNAVAILABLE */
-function ready(worker: Worker, engine: string): Promise<Ready> {
+/** Waits for the thread's first message; ends the thread if that is a failure. @throws ENGINE_UNAVAILABLE */
+async function ready(worker: Worker, engine: string, timeoutMs: number): Promise<Ready> {
+  let waitedMs = 0;
+  let timer: NodeJS.Timeout | undefined;
+  const late = new Promise<null>((resolve) => {
+    const tickMs = Math.min(HANG_CHECK_MS, timeoutMs);
+    const tick = (): void => {
+      waitedMs += tickMs;
+      if (waitedMs >= timeoutMs) resolve(null);
+    };
+    timer = setInterval(tick, tickMs);
+  });
+  try {
+    const message = await Promise.race([firstMessage(worker, engine), late]);
+    if (message !== null) return message;
+  } catch (error) {
+    await worker.terminate();
+    throw error;
+  } finally {
+    clearInterval(timer);
+  }
+  // Not terminated, since it may be in a call of its library, see `#abandon`. It ends once that returns.
+  worker.postMessage({ type: 'shutdown' } satisfies ToInference);
+  worker.unref();
+  throw new SightlineError('ENGINE_UNAVAILABLE', `engine ${engine}: it was not ready within ${timeoutMs} ms`);
+}
+
+function firstMessage(worker: Worker, engine: string): Promise<Ready> {
   return new Promise((resolve, reject) => {
     const unavailable = (why: string): void =>
       reject(new SightlineError('ENGINE_UNAVAILABLE', `engine ${engine}: ${why}`));

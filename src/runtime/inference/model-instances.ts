@@ -85,11 +85,18 @@ export class ModelInstances {
     }
   }
 
-  /** Ends an instance once no batch of it runs. @throws MODEL_BUSY if streams use it. */
-  async unload(name: string): Promise<void> {
-    this.get(name);
-    await this.#scheduler.removeInstance(name);
+  /**
+   * Ends an instance once no batch of it runs. It is gone before anything else can begin to use it.
+   *
+   * @param refuse - throws if it must stay; called right before it is removed.
+   * @throws MODEL_NOT_FOUND; MODEL_BUSY if streams use it by then.
+   */
+  async unload(name: string, refuse: () => void = () => {}): Promise<void> {
+    while (this.get(name).model.isBusy) await this.#scheduler.idle(name);
+    refuse();
+    const { pool } = this.#scheduler.removeInstance(name);
     this.#loaded.delete(name);
+    await pool.shutdown();
   }
 
   get names(): readonly string[] {

@@ -1,12 +1,20 @@
 import type { InFlightFrame } from '../stream/frame-ledger.ts';
 
 interface Entry {
+  /** The frame whose result it waits for. */
+  readonly owner: InFlightFrame;
   /** Packed rows in source pixels; null while the first such frame is being inferred. */
   rows: Float32Array | null;
   /** Boxes with lower scores are not among the rows. */
-  readonly scoreThreshold: number;
+  scoreThreshold: number;
   /** Equal frames that wait for the first one. */
   waiting: InFlightFrame[];
+}
+
+/** Packed rows in source pixels; boxes below the threshold are not among them. */
+export interface CachedResult {
+  readonly rows: Float32Array;
+  readonly scoreThreshold: number;
 }
 
 /** What a cache knows about a frame. */
@@ -49,7 +57,7 @@ export class ResultCache {
     const entry = this.#entries.get(key);
     if (entry === undefined || entry.scoreThreshold > scoreThreshold) {
       // Frames that wait for the old entry are settled with the new one.
-      this.#put(key, { rows: null, scoreThreshold, waiting: entry?.waiting ?? [] });
+      this.#put(key, { owner: frame, rows: null, scoreThreshold, waiting: entry?.waiting ?? [] });
       return UNKNOWN;
     }
     if (entry.rows === null) {
@@ -64,17 +72,23 @@ export class ResultCache {
   /**
    * Ends the wait for a frame that was inferred or dropped.
    *
-   * @param rows - its result, copied; null if it was dropped.
+   * @param result - its rows, which are copied, and the threshold of its inference; null if it was dropped.
    * @returns the frames that waited for it: they get the same rows, or must be inferred.
    */
-  settle(frame: InFlightFrame, rows: Float32Array | null): readonly InFlightFrame[] {
+  settle(frame: InFlightFrame, result: CachedResult | null): readonly InFlightFrame[] {
     const key = keyOf(frame);
     const entry = key === null ? undefined : this.#entries.get(key);
     if (key === null || entry === undefined || entry.rows !== null) return NONE;
+    // Another frame is being inferred for this entry. A result without the weak boxes that it asked for is no answer.
+    const isOwn = entry.owner === frame;
+    if (!isOwn && (result === null || result.scoreThreshold > entry.scoreThreshold)) return NONE;
     const { waiting } = entry;
     entry.waiting = [];
-    if (rows === null) this.#entries.delete(key);
-    else entry.rows = rows.slice();
+    if (result === null) this.#entries.delete(key);
+    else {
+      entry.rows = result.rows.slice();
+      entry.scoreThreshold = result.scoreThreshold;
+    }
     return waiting;
   }
 

@@ -55,8 +55,8 @@ interface Instance {
   readonly model: ModelInstance;
   readonly streams: Map<string, { readonly stream: ScheduledStream; policy: StreamPolicy }>;
   cancelDeadline: (() => void) | null;
-  /** Called when no batch of it runs any more; set while it is being removed. */
-  onIdle: (() => void) | null;
+  /** Called once when no batch of it runs any more. */
+  onIdle: (() => void)[];
 }
 
 /** A candidate that infers a share of a stream's frames, too. */
@@ -108,7 +108,7 @@ export class Scheduler {
         this.#run(instance);
       },
     });
-    const instance: Instance = { model, streams: new Map(), cancelDeadline: null, onIdle: null };
+    const instance: Instance = { model, streams: new Map(), cancelDeadline: null, onIdle: [] };
     this.#instances.set(name, instance);
     return model;
   }
@@ -151,7 +151,11 @@ export class Scheduler {
     rename();
     if (served === undefined) return;
     this.serve(stream, served.policy);
-    for (const frame of waiting) target.model.batcher.add(stream.id, frame, this.#clock.now());
+    const outcome: Outcome = { drops: [], known: [] };
+    // Frames that waited in the old cache stood outside its queue.
+    const inOrder = waiting.toSorted((a, b) => a.meta.frame - b.meta.frame);
+    for (const frame of inOrder) this.#accept(target, frame, outcome);
+    this.#settle(target, outcome);
     this.#run(target, target.streams.get(stream.id));
   }
 
@@ -172,20 +176,27 @@ export class Scheduler {
       shadow.stream.drop(frame, 'stopped');
   }
 
-  /** Ends an instance once no batch of it runs. @throws MODEL_BUSY if streams or shadows use it. */
-  async removeInstance(name: string): Promise<void> {
+  /** Resolves the next time that an instance runs no batch; at once if it runs none. */
+  idle(name: string): Promise<void> {
+    const instance = this.#instance(name);
+    if (!instance.model.isBusy) return Promise.resolve();
+    return new Promise((resolve) => instance.onIdle.push(resolve));
+  }
+
+  /**
+   * Removes an instance that runs no batch. @returns it, for its threads to be ended.
+   *
+   * @throws MODEL_BUSY if streams or shadows use it, or a batch runs.
+   */
+  removeInstance(name: string): ModelInstance {
     const instance = this.#instance(name);
     const shadows = [...this.#shadows].filter(([, shadow]) => shadow.instance === instance).map(([id]) => id);
-    const users = [...instance.streams.keys(), ...shadows];
+    const users = [...instance.streams.keys(), ...shadows, ...(instance.model.isBusy ? ['a batch'] : [])];
     if (users.length > 0)
       throw new SightlineError('MODEL_BUSY', `model "${name}" is in use by ${users.slice(0, 5).join(', ')}`);
-    if (instance.model.isBusy)
-      await new Promise<void>((resolve) => {
-        instance.onIdle = resolve;
-      });
     instance.cancelDeadline?.();
     this.#instances.delete(name);
-    await instance.model.pool.shutdown();
+    return instance.model;
   }
 
   /** Frames of a stream that wait for a batch. */
@@ -223,8 +234,7 @@ export class Scheduler {
     }
     do this.#drainIdle(instance, outcome);
     while (this.#submit(instance, outcome) && this.#wakeIdle(instance, outcome));
-    for (const { frame, rows } of outcome.known) this.#completeCached(frame, rows, this.#clock.now());
-    for (const { frame, reason } of outcome.drops) this.#drop(instance, frame, reason);
+    this.#settle(instance, outcome);
     for (const { stream } of instance.streams.values()) stream.completeSkipped();
   }
 
@@ -233,13 +243,25 @@ export class Scheduler {
     let frame = stream.takeFrame();
     const isAny = frame !== null;
     for (; frame !== null; frame = stream.takeFrame()) {
-      const answer = instance.model.cache?.ask(frame, instance.model.scoreThreshold) ?? null;
-      if (answer?.kind === 'rows') outcome.known.push({ frame, rows: answer.rows });
-      if (answer !== null && answer.kind !== 'unknown') continue;
-      this.#enqueue(instance, frame, outcome);
-      if (this.#shadows.size > 0) this.#shadow(frame);
+      const mustInfer = this.#accept(instance, frame, outcome);
+      if (mustInfer && this.#shadows.size > 0) this.#shadow(frame);
     }
     return isAny;
+  }
+
+  /** Puts a frame into its stream's queue, unless the cache has its result or waits for it. @returns whether it is there. */
+  #accept(instance: Instance, frame: InFlightFrame, outcome: Outcome): boolean {
+    const answer = instance.model.cache?.ask(frame, instance.model.scoreThreshold) ?? null;
+    if (answer?.kind === 'rows') outcome.known.push({ frame, rows: answer.rows });
+    if (answer !== null && answer.kind !== 'unknown') return false;
+    this.#enqueue(instance, frame, outcome);
+    return true;
+  }
+
+  /** Lets the decisions take effect. */
+  #settle(instance: Instance, { known, drops }: Outcome): void {
+    for (const { frame, rows } of known) this.#completeCached(frame, rows, this.#clock.now());
+    for (const { frame, reason } of drops) this.#drop(instance, frame, reason);
   }
 
   /** Gives a frame to the candidate as well. Its queue holds one frame, so what it cannot keep up with is dropped there. */
@@ -248,8 +270,8 @@ export class Scheduler {
     const second = frame.status === 'waiting' ? shadow?.stream.shadowOf(frame) : null;
     if (shadow === undefined || second == null) return;
     const { instance, stream } = shadow;
-    const displaced = instance.model.batcher.add(stream.id, second, this.#clock.now());
-    if (displaced !== null) stream.drop(displaced, 'queue-full');
+    for (const displaced of instance.model.batcher.add(stream.id, second, this.#clock.now()))
+      stream.drop(displaced, 'queue-full');
     this.#run(instance);
   }
 
@@ -257,8 +279,8 @@ export class Scheduler {
     const { batcher } = instance.model;
     // A free thread takes the oldest frame before it is displaced.
     if (batcher.isFull(frame.streamId)) this.#submit(instance, outcome);
-    const displaced = batcher.add(frame.streamId, frame, this.#clock.now());
-    if (displaced !== null) outcome.drops.push({ frame: displaced, reason: 'queue-full' });
+    for (const displaced of batcher.add(frame.streamId, frame, this.#clock.now()))
+      outcome.drops.push({ frame: displaced, reason: 'queue-full' });
   }
 
   /** Drains the streams whose lanes do not report every frame. */
@@ -294,7 +316,7 @@ export class Scheduler {
       if (choice.kind !== 'batch') return true;
       for (const call of choice.calls) {
         for (const frame of call.frames) frame.batchedMs = now;
-        thread.submit({ ...call, scoreThreshold: model.scoreThreshold }, now);
+        thread.submit({ ...call, scoreThreshold: model.scoreThreshold });
       }
     }
     return false;
@@ -321,7 +343,7 @@ export class Scheduler {
       if (instance.streams.has(frame.streamId)) this.#enqueue(instance, frame, outcome);
       else outcome.drops.push({ frame, reason: 'stopped' });
     }
-    for (const { frame, reason } of outcome.drops) this.#drop(instance, frame, reason);
+    this.#settle(instance, outcome);
     this.#run(instance);
   }
 
@@ -341,7 +363,7 @@ export class Scheduler {
     for (const [i, frame] of batch.frames.entries()) {
       const end = at + counts[i]! * DETECTION_COLUMNS;
       const own = rows.subarray(at, end);
-      const waiting = instance.model.cache?.settle(frame, own);
+      const waiting = instance.model.cache?.settle(frame, { rows: own, scoreThreshold: batch.scoreThreshold });
       frame.owner.complete(frame, own, endedMs as MonoMs);
       if (waiting !== undefined) for (const equal of waiting) this.#completeCached(equal, own, endedMs as MonoMs);
       at = end;
@@ -371,7 +393,8 @@ export class Scheduler {
   }
 
   #checkIdle(instance: Instance): void {
-    if (instance.onIdle !== null && !instance.model.isBusy) instance.onIdle();
+    if (instance.onIdle.length > 0 && !instance.model.isBusy)
+      for (const resolve of instance.onIdle.splice(0)) resolve();
   }
 
   #instance(name: string): Instance {

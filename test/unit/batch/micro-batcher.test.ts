@@ -26,9 +26,16 @@ class Bench {
     for (let i = 0; i < count; i++) {
       const n = this.#next.get(stream) ?? 0;
       this.#next.set(stream, n + 1);
-      const displaced = this.batcher.add(stream, { stream, n, capturedMs: this.nowMs }, this.nowMs);
-      if (displaced !== null) this.dropped.push([displaced.stream, displaced.n, 'queue-full']);
+      for (const displaced of this.batcher.add(stream, { stream, n, capturedMs: this.nowMs }, this.nowMs))
+        this.dropped.push([displaced.stream, displaced.n, 'queue-full']);
     }
+  }
+
+  /** Makes frames of these streams expected: each has delivered one, which is taken. */
+  wake(...streams: string[]): this {
+    for (const stream of streams) this.offer(stream);
+    this.take(streams.length);
+    return this;
   }
 
   /** `a0 b0 a1`, or the kind if it is not a batch. */
@@ -62,22 +69,35 @@ describe('closing a batch', () => {
   });
 
   it('otherwise waits for more frames until its oldest frame has waited maxDelayMs', () => {
-    const bench = new Bench({ a: {}, b: {} }, FILE, 5);
+    const bench = new Bench({ a: {}, b: {} }, FILE, 5).wake('a', 'b');
     bench.offer('a');
     expect(bench.take(8)).toBe('wait 5');
     bench.nowMs += 3;
     bench.offer('a');
     expect(bench.take(8)).toBe('wait 2');
     bench.nowMs += 2;
-    expect(bench.take(8)).toBe('a0 a1');
+    expect(bench.take(8)).toBe('a1 a2');
+  });
+
+  it('does not wait for a stream that has delivered nothing for a second, until it does again', () => {
+    const bench = new Bench({ a: {}, b: {}, never: {} }, FILE, 5).wake('a', 'b');
+    bench.nowMs += 999;
+    bench.offer('a');
+    expect(bench.take(8)).toBe('wait 5');
+    bench.nowMs += 1;
+    expect(bench.take(8)).toBe('a1');
+    bench.offer('b');
+    expect(bench.take(8)).toBe('wait 5');
+    bench.offer('a');
+    expect(bench.take(8)).toBe('b1 a2');
   });
 
   it('never waits until its own frames are too old', () => {
-    const bench = new Bench({ a: { maxAgeMs: 4 }, b: {} }, FILE, 100);
+    const bench = new Bench({ a: { maxAgeMs: 4 }, b: {} }, FILE, 100).wake('a', 'b');
     bench.offer('a');
     expect(bench.take(8)).toBe('wait 2');
     bench.nowMs += 2;
-    expect([bench.take(8), bench.dropped]).toEqual(['a0', []]);
+    expect([bench.take(8), bench.dropped]).toEqual(['a1', []]);
   });
 
   it('does not wait if the best size is one frame', () => {
@@ -107,6 +127,15 @@ describe('dropping frames', () => {
     bench.nowMs += 500;
     expect(bench.take(8)).toBe('a1');
     expect(bench.dropped).toEqual([['a', 0, 'stale']]);
+  });
+
+  it('drops all that a queue that became shorter cannot hold', () => {
+    const bench = new Bench({ a: { queueSize: 8 } }, LIVE);
+    bench.offer('a', 8);
+    bench.batcher.setStream('a', { ...LIVE, queueSize: 2 });
+    bench.offer('a');
+    expect(bench.dropped.map(([, n]) => n)).toEqual([0, 1, 2, 3, 4, 5, 6]);
+    expect(bench.take(8)).toBe('a7 a8');
   });
 
   it('drops no frame of a file, however many and however old', () => {
@@ -226,6 +255,8 @@ describe('adding and removing streams', () => {
   it('never waits for more frames longer than the frame would take alone', () => {
     const batcher = new MicroBatcher<{ capturedMs: number }>({ maxDelayMs: 50 });
     for (const id of ['a', 'b']) batcher.setStream(id, { priority: 0, weight: 1, queueSize: 2, maxAgeMs: null });
+    batcher.add('b', { capturedMs: 99 }, 99);
+    batcher.next(100, 1);
     batcher.add('a', { capturedMs: 100 }, 100);
     expect(batcher.next(101, 4, 3)).toEqual({ kind: 'wait', stale: [], untilMs: 103 });
     expect(batcher.next(103, 4, 3)).toMatchObject({ kind: 'batch' });

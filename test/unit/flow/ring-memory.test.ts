@@ -1,4 +1,5 @@
 import { describe, expect, it } from 'vitest';
+import { keptRingBytes } from '../../../src/flow/ring-memory.ts';
 import { SlotRing } from '../../../src/flow/slot-ring.ts';
 
 const SHAPE = { slots: 3, inputBytes: 48, pictureBytes: 0 };
@@ -18,6 +19,19 @@ describe('ring memory', () => {
   it('is never shared by two rings in use', () => {
     SlotRing.create(SHAPE).recycle();
     expect(SlotRing.create(SHAPE).buffer).not.toBe(SlotRing.create(SHAPE).buffer);
+  });
+
+  it('keeps at most 256 MiB, whatever sizes come, and the newest of them', () => {
+    const mib = 2 ** 20;
+    const rings = Array.from({ length: 40 }, (_, i) =>
+      SlotRing.create({ slots: 1, inputBytes: 20 * mib + 64 * i, pictureBytes: 0 }),
+    );
+    for (const ring of rings) ring.recycle();
+    expect(keptRingBytes()).toBeLessThanOrEqual(256 * mib);
+    expect(keptRingBytes()).toBeGreaterThan(200 * mib);
+    const { shape, buffer } = rings.at(-1)!;
+    expect(SlotRing.create(shape).buffer).toBe(buffer);
+    expect(SlotRing.create(rings[0]!.shape).buffer).not.toBe(rings[0]!.buffer);
   });
 
   it('is reused only for rings of the same size', () => {

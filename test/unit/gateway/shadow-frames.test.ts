@@ -19,6 +19,15 @@ describe('frames that both versions inferred', () => {
     expect(found).toEqual(['gate 1', 'gate 2']);
   });
 
+  it('are forgotten with their stream', () => {
+    const found: number[] = [];
+    const frames = new ShadowFrames(({ frame }) => found.push(frame));
+    frames.addPicture('gate', 1);
+    frames.forget('gate');
+    frames.addBoxes(boxes('gate', 1));
+    expect(found).toEqual([]);
+  });
+
   it('are forgotten after 32 others', () => {
     const found: number[] = [];
     const frames = new ShadowFrames(({ frame }) => found.push(frame));

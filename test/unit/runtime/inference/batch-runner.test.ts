@@ -59,6 +59,22 @@ describe('BatchRunner', () => {
     expect(result.counts).toEqual([1, 1, 1]);
   });
 
+  it('does not decode the padding', async () => {
+    const decoded: number[] = [];
+    const engine = { inputBuffer: () => new Uint8Array(4 * SIDE * SIDE * 3), infer: async () => new Map() };
+    const runner = new BatchRunner(engine as unknown as InferenceEngine, TINY_SPEC, (_, inputs) => {
+      decoded.push(inputs);
+      return Array.from({ length: inputs }, () => new Float32Array(0));
+    });
+    const ring = SlotRing.create({ slots: 5, inputBytes: SIDE * SIDE * 3, pictureBytes: 0 });
+    runner.attach({ ringId: 7, buffer: ring.buffer, shape: ring.shape });
+    const slots = Array.from({ length: 5 }, () => ring.acquire());
+    for (const slot of slots) ring.writeMeta(slot, slotMeta({ frame: slot, width: SIDE, height: SIDE }));
+    const ringIds = slots.map(() => 7);
+    await runner.run({ type: 'batch', batchId: 1, slots, ringIds, callSize: 4, scoreThreshold: 0 });
+    expect(decoded).toEqual([4, 1]);
+  });
+
   it('states its times in order: began, in the calls, in their outputs, ended', async () => {
     const { run } = setUp(5);
     const before = performance.timeOrigin + performance.now();

@@ -1,4 +1,4 @@
-import { describe, expect, it } from 'vitest';
+import { describe, expect, it, vi } from 'vitest';
 import type { SightlineError } from '../../../../src/errors/sightline-error.ts';
 import { SlotRing } from '../../../../src/flow/slot-ring.ts';
 import { InferenceClient } from '../../../../src/runtime/inference/inference-client.ts';
@@ -31,10 +31,7 @@ async function threadInCall(timeoutMs: number) {
   const ring = SlotRing.create({ slots: 1, inputBytes: SIDE * SIDE * 3, pictureBytes: 0 });
   client.attach({ ringId: 1, buffer: ring.buffer, shape: ring.shape });
   const frame = { ring: { ringId: 1, slots: ring }, slot: ring.acquire() } as unknown as InFlightFrame;
-  client.submit(
-    { frames: [frame], inputs: 1, callSize: 1, scoreThreshold: 0.3 },
-    performance.timeOrigin + performance.now(),
-  );
+  client.submit({ frames: [frame], inputs: 1, callSize: 1, scoreThreshold: 0.3 });
   const { tid } = client;
   if (tid === null) throw new Error('the thread has no number');
   return { client, tid, lost, results };
@@ -48,6 +45,24 @@ describe.skipIf(process.platform !== 'linux')('a thread that hangs', () => {
     expect(isAlive(tid), 'it is in its call').toBe(true);
     await waitFor('the thread to end', () => !isAlive(tid));
     expect(results, 'and nobody hears what it says then').toEqual([]);
+  });
+
+  it('is not taken for hung because the process was suspended', async () => {
+    const { client, results } = await threadInCall(60_000);
+    const real = performance.now.bind(performance);
+    vi.spyOn(performance, 'now').mockImplementation(() => real() + 3_600_000);
+    await waitFor('its result', () => results.length === 1);
+    vi.restoreAllMocks();
+    expect(results[0]).toMatchObject({ type: 'result' });
+    await client.shutdown();
+  });
+
+  it('while it loads its engine is given up as well', async () => {
+    const nobody = { onResult: () => {}, onBatchFailed: () => {}, onLost: () => {} };
+    await expect(InferenceClient.start(fakeEngineRequest(1), nobody, 1000, 1)).rejects.toMatchObject({
+      code: 'ENGINE_UNAVAILABLE',
+      message: 'engine fake: it was not ready within 1 ms',
+    });
   });
 
   it('does not delay the shutdown, and is not terminated during its call', async () => {

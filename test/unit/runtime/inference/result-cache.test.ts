@@ -20,7 +20,7 @@ describe('ResultCache', () => {
   it('knows a picture after its first result', () => {
     const cache = new ResultCache(10);
     expect(cache.ask(frameOf(7), 0.3)).toEqual({ kind: 'unknown' });
-    cache.settle(frameOf(7), ROWS);
+    cache.settle(frameOf(7), { rows: ROWS, scoreThreshold: 0.3 });
     expect(cache.ask(frameOf(7), 0.3)).toEqual({ kind: 'rows', rows: ROWS });
     expect(cache.ask(frameOf(8), 0.3)).toEqual({ kind: 'unknown' });
   });
@@ -29,7 +29,7 @@ describe('ResultCache', () => {
     const cache = new ResultCache(10);
     const rows = ROWS.slice();
     cache.ask(frameOf(7), 0.3);
-    cache.settle(frameOf(7), rows);
+    cache.settle(frameOf(7), { rows, scoreThreshold: 0.3 });
     rows.fill(0);
     expect(cache.ask(frameOf(7), 0.3)).toEqual({ kind: 'rows', rows: ROWS });
   });
@@ -37,7 +37,7 @@ describe('ResultCache', () => {
   it('keeps apart equal inputs of pictures of different sizes or places: their boxes differ in source pixels', () => {
     const cache = new ResultCache(10);
     cache.ask(frameOf(7), 0.3);
-    cache.settle(frameOf(7), ROWS);
+    cache.settle(frameOf(7), { rows: ROWS, scoreThreshold: 0.3 });
     expect(cache.ask(frameOf(7, { width: 1280, height: 720 }), 0.3)).toEqual({ kind: 'unknown' });
     expect(cache.ask(frameOf(7, undefined, 0.5), 0.3)).toEqual({ kind: 'unknown' });
   });
@@ -52,7 +52,7 @@ describe('ResultCache', () => {
     };
     const cache = new ResultCache(10);
     cache.ask(viewed(8), 0.3);
-    cache.settle(viewed(8), ROWS);
+    cache.settle(viewed(8), { rows: ROWS, scoreThreshold: 0.3 });
     expect(cache.ask(viewed(8), 0.3)).toEqual({ kind: 'rows', rows: ROWS });
     expect(cache.ask(viewed(6), 0.3)).toEqual({ kind: 'unknown' });
     expect(cache.ask(frameOf(7), 0.3)).toEqual({ kind: 'unknown' });
@@ -61,9 +61,9 @@ describe('ResultCache', () => {
   it('does not answer with a result that lacks the weak boxes a stream needs', () => {
     const cache = new ResultCache(10);
     cache.ask(frameOf(7), 0.5);
-    cache.settle(frameOf(7), ROWS);
+    cache.settle(frameOf(7), { rows: ROWS, scoreThreshold: 0.5 });
     expect(cache.ask(frameOf(7), 0.1)).toEqual({ kind: 'unknown' });
-    cache.settle(frameOf(7), ROWS);
+    cache.settle(frameOf(7), { rows: ROWS, scoreThreshold: 0.1 });
     expect(cache.ask(frameOf(7), 0.5), 'more boxes than needed are fine').toMatchObject({ kind: 'rows' });
   });
 
@@ -76,11 +76,41 @@ describe('ResultCache', () => {
     expect(cache.ask(second, 0.3), 'a dropped frame leaves nothing behind').toEqual({ kind: 'unknown' });
   });
 
+  it('is not filled by a result that was computed before weaker boxes were needed', () => {
+    const cache = new ResultCache(10);
+    const [early, waiting, late] = [frameOf(7), frameOf(7), frameOf(7)];
+    cache.ask(early, 0.5);
+    cache.ask(waiting, 0.5);
+    // Another stream needs boxes from 0.1 on.
+    expect(cache.ask(late, 0.1)).toEqual({ kind: 'unknown' });
+    expect(cache.settle(early, { rows: ROWS, scoreThreshold: 0.5 })).toEqual([]);
+    expect(cache.ask(frameOf(7), 0.1)).toEqual({ kind: 'pending' });
+    expect(cache.settle(late, { rows: ROWS, scoreThreshold: 0.1 })).toHaveLength(2);
+    expect(cache.ask(frameOf(7), 0.1)).toMatchObject({ kind: 'rows' });
+  });
+
+  it('keeps an entry whose frame is still being inferred when an equal one is dropped', () => {
+    const cache = new ResultCache(10);
+    const [early, late] = [frameOf(7), frameOf(7)];
+    cache.ask(early, 0.5);
+    cache.ask(late, 0.1);
+    expect(cache.settle(early, null)).toEqual([]);
+    expect(cache.ask(frameOf(7), 0.1)).toEqual({ kind: 'pending' });
+  });
+
+  it('states what a result has if the threshold rose before its inference', () => {
+    const cache = new ResultCache(10);
+    const frame = frameOf(7);
+    cache.ask(frame, 0.1);
+    cache.settle(frame, { rows: ROWS, scoreThreshold: 0.5 });
+    expect(cache.ask(frameOf(7), 0.1)).toEqual({ kind: 'unknown' });
+  });
+
   it('never answers for a frame that was not hashed', () => {
     const cache = new ResultCache(10);
     const bare = { meta: slotMeta({ frame: 0, width: 1, height: 1 }) } as unknown as InFlightFrame;
     cache.ask(bare, 0.3);
-    cache.settle(bare, ROWS);
+    cache.settle(bare, { rows: ROWS, scoreThreshold: 0.3 });
     expect(cache.ask(bare, 0.3)).toEqual({ kind: 'unknown' });
   });
 
@@ -88,7 +118,7 @@ describe('ResultCache', () => {
     const cache = new ResultCache(2);
     for (const hash of [1, 2]) {
       cache.ask(frameOf(hash), 0.3);
-      cache.settle(frameOf(hash), ROWS);
+      cache.settle(frameOf(hash), { rows: ROWS, scoreThreshold: 0.3 });
     }
     cache.ask(frameOf(1), 0.3);
     cache.ask(frameOf(3), 0.3);

@@ -3,6 +3,7 @@ import { systemClock } from '../../../../src/core/clock.ts';
 import type { MonoMs } from '../../../../src/core/units.ts';
 import { SlotRing } from '../../../../src/flow/slot-ring.ts';
 import type { ModelInstance } from '../../../../src/runtime/inference/model-instance.ts';
+import { ModelInstances } from '../../../../src/runtime/inference/model-instances.ts';
 import { type ScheduledStream, Scheduler, type StreamPolicy } from '../../../../src/runtime/inference/scheduler.ts';
 import type { FrameOwner, InFlightFrame } from '../../../../src/runtime/stream/frame-ledger.ts';
 import { fakeEngineRequest, SIDE } from '../../../support/fake-engine.ts';
@@ -16,10 +17,12 @@ const UNKNOWN_RING = 99;
 const FILE: StreamPolicy = { priority: 0, weight: 1, queueSize: null, maxAgeMs: null, wake: 'when-idle' };
 const LIVE: StreamPolicy = { priority: 0, weight: 1, queueSize: 2, maxAgeMs: null, wake: 'always' };
 
+const SETTINGS = { maxBatch: 1, maxDelayMs: 5, timeoutMs: 10_000, cacheResults: 0 };
+
 /** A scheduler with one real thread of the fake engine, and a stream that may lose nothing. */
 class Rig implements ScheduledStream, FrameOwner {
   readonly id = 's';
-  readonly instance = 'default';
+  instance = 'default';
   readonly retriesFrames = true;
   readonly inferred: number[] = [];
   readonly dropped: [number, string][] = [];
@@ -33,7 +36,7 @@ class Rig implements ScheduledStream, FrameOwner {
   readonly scheduler: Scheduler;
   readonly model: ModelInstance;
 
-  constructor(policy = FILE, callMs = 2) {
+  constructor(policy = FILE, callMs = 2, cacheResults = 0) {
     this.scheduler = new Scheduler(
       {
         onBusy: (ms) => void this.busy.push(ms),
@@ -44,16 +47,17 @@ class Rig implements ScheduledStream, FrameOwner {
       },
       systemClock,
     );
-    const settings = { maxBatch: 1, maxDelayMs: 5, timeoutMs: 10_000, cacheResults: 0 };
+    const settings = { ...SETTINGS, cacheResults };
     this.model = this.scheduler.addInstance('default', fakeEngineRequest(callMs), settings);
     this.model.servesLive = policy === LIVE;
     this.scheduler.serve(this, policy);
     this.model.pool.attach({ ringId: 1, buffer: this.slots.buffer, shape: this.slots.shape });
   }
 
-  frame(number: number, ringId = 1): InFlightFrame {
+  /** @param hash - of its input; 0 if it is not hashed. */
+  frame(number: number, ringId = 1, hash = 0): InFlightFrame {
     const slot = this.slots.acquire();
-    const meta = slotMeta({ frame: number, width: SIDE, height: SIDE });
+    const meta = slotMeta({ frame: number, width: SIDE, height: SIDE, hashHigh: hash, hashLow: hash });
     const time = 0 as MonoMs;
     this.slots.writeMeta(slot, meta);
     const ring = { ringId, slots: this.slots, onReleased: () => {} };
@@ -97,6 +101,17 @@ class Rig implements ScheduledStream, FrameOwner {
     await this.model.start(1);
     this.scheduler.engineStarted(this.model);
   }
+}
+
+/** Another stream, whose frames the rig records. */
+function guestOf(rig: Rig): ScheduledStream & { readonly ready: InFlightFrame[] } {
+  const ready: InFlightFrame[] = [];
+  return {
+    ...{ id: rig.id, instance: rig.instance, ready },
+    takeFrame: () => ready.shift() ?? null,
+    wakeOnFrame: () => undefined,
+    completeSkipped: () => undefined,
+  };
 }
 
 describe('Scheduler', () => {
@@ -203,6 +218,68 @@ describe('Scheduler', () => {
     await waitFor('all frames', () => rig.inferred.length === 3);
     expect(other.report().histogram).toEqual({});
     expect(rig.model.report().histogram).toEqual({ 1: 3 });
+  });
+
+  it('a stream that moves with more frames than its queue holds now drops the oldest, and counts them', async () => {
+    rig = new Rig(LIVE, 50);
+    const other = rig.scheduler.addInstance('other', fakeEngineRequest(1), SETTINGS);
+    rig.scheduler.serve(rig, { ...LIVE, queueSize: 8 });
+    const records = frames(8);
+    rig.ready.push(...records);
+    rig.scheduler.framesArrived(rig);
+    expect(rig.scheduler.depth(rig), 'no engine has started').toBe(8);
+    rig.scheduler.serve(rig, LIVE);
+    rig.scheduler.move(rig, 'other', () => {
+      rig.instance = 'other';
+    });
+    expect(rig.dropped).toEqual([0, 1, 2, 3, 4, 5].map((frame) => [frame, 'queue-full']));
+    other.pool.attach({ ringId: 1, buffer: rig.slots.buffer, shape: rig.slots.shape });
+    await other.start(1);
+    rig.scheduler.engineStarted(other);
+    await waitFor('the others', () => rig.inferred.length === 2);
+    expect(rig.inferred).toEqual([6, 7]);
+    await rig.model.start(1);
+  });
+
+  it('frames that waited in the cache move with their stream, in order', async () => {
+    rig = new Rig(LIVE, 50, 10);
+    const other = rig.scheduler.addInstance('other', fakeEngineRequest(1), { ...SETTINGS, cacheResults: 10 });
+    const records = Array.from({ length: 6 }, (_, i) => rig.frame(i, 1, 7));
+    rig.ready.push(...records);
+    rig.scheduler.framesArrived(rig);
+    expect(rig.scheduler.depth(rig), 'the others wait for the first').toBe(1);
+    rig.scheduler.move(rig, 'other', () => {
+      rig.instance = 'other';
+    });
+    other.pool.attach({ ringId: 1, buffer: rig.slots.buffer, shape: rig.slots.shape });
+    await other.start(1);
+    rig.scheduler.engineStarted(other);
+    await waitFor('all of them', () => rig.inferred.length === 6);
+    expect([rig.inferred, rig.dropped]).toEqual([[0, 1, 2, 3, 4, 5], []]);
+    await rig.model.start(1);
+  });
+
+  it('an instance that gets a stream while its last batch runs is not removed', async () => {
+    rig = new Rig(LIVE, 50);
+    const models = new ModelInstances(rig.scheduler);
+    const request = { engine: fakeEngineRequest(50), batching: SETTINGS, threads: 1 };
+    await models.load('other', request);
+    models.attach({ ringId: 1, buffer: rig.slots.buffer, shape: rig.slots.shape });
+    const policy = { ...LIVE };
+    const guest = { ...guestOf(rig), instance: 'other' };
+    rig.scheduler.serve(guest, policy);
+    guest.ready.push(rig.frame(0));
+    rig.scheduler.framesArrived(guest);
+    rig.scheduler.withdraw(guest);
+    const unloading = models.unload('other');
+    rig.scheduler.serve(guest, policy);
+    await expect(unloading).rejects.toMatchObject({ code: 'MODEL_BUSY' });
+    guest.ready.push(rig.frame(1));
+    rig.scheduler.framesArrived(guest);
+    await waitFor('both frames', () => rig.inferred.length === 2);
+    rig.scheduler.withdraw(guest);
+    await models.unload('other');
+    expect(() => models.get('other')).toThrow('no model "other"');
   });
 
   it('retries the frames of a failed hand-over one by one, and drops only the one that fails again', async () => {
