@@ -13,10 +13,11 @@ export interface Sink {
    * Accepts a result. Frames of one source must arrive in order; the sink keeps that order.
    *
    * @param source - name of the input as shown in results, credentials already redacted.
-   * @returns false if the caller should wait for `drained()` before the next one. A caller that cannot wait, such as a live
-   *   stream, may publish anyway: the sink then applies its own loss policy and counts what it drops.
+   * @param canWait - false for a live stream, which publishes anyway: the sink then applies its own loss policy and counts
+   *   what it drops. Default true.
+   * @returns false if the caller should wait for `drained()` before the next one.
    */
-  publish(frame: PublishedFrame, source: string): boolean;
+  publish(frame: PublishedFrame, source: string, canWait?: boolean): boolean;
 
   /** Resolves once `publish` would return true (possibly at once), or when the sink fails or closes. */
   drained(): Promise<void>;

@@ -14,12 +14,11 @@ export interface WebhookSinkOptions {
   readonly url: string;
   /** Sent with each request; values are never printed. */
   readonly headers?: Readonly<Record<string, string>>;
-  /** live: a full queue drops its oldest result. file: nothing is dropped; `publish` asks the caller to wait. */
-  readonly policy: 'live' | 'file';
   /** Maximum results per request. */
   readonly batchResults?: number;
   /** Maximum time that a result waits for others. */
   readonly batchMs?: number;
+  /** Of callers that wait, and as many again of callers that cannot, whose oldest results are then dropped. */
   readonly maxQueuedResults?: number;
   /** Of one attempt. */
   readonly timeoutMs?: number;
@@ -62,6 +61,11 @@ const keepAliveClock: Clock = {
 
 const OVERFLOW_REPORT_MS = 1000;
 
+interface QueuedResult {
+  readonly line: string;
+  readonly canWait: boolean;
+}
+
 /**
  * Posts results in batches: `{"sink", "batch", "lostResults", "results": [...]}`, each result as in a JSONL line.
  *
@@ -77,7 +81,9 @@ export class WebhookSink implements Sink {
   readonly #clock: Clock;
   readonly #random: () => number;
   readonly #keyPrefix = randomUUID();
-  #queue: string[] = [];
+  #queue: QueuedResult[] = [];
+  /** Results in the queue whose callers wait. */
+  #waitingResults = 0;
   #batches = 0;
   #isSending = false;
   #isFailing = false;
@@ -101,17 +107,21 @@ export class WebhookSink implements Sink {
     this.#random = options.random ?? Math.random;
   }
 
-  publish(frame: PublishedFrame, source: string): boolean {
+  publish(frame: PublishedFrame, source: string, canWait = true): boolean {
     if (this.#closing !== null) return true;
-    this.#queue.push(resultLine(frame, source));
-    if (this.#options.policy === 'live' && this.#queue.length > this.#options.maxQueuedResults) this.#dropOldest();
+    this.#queue.push({ line: resultLine(frame, source), canWait });
+    if (canWait) this.#waitingResults += 1;
+    else if (this.#queue.length - this.#waitingResults > this.#options.maxQueuedResults) this.#dropOldest();
     this.#schedule();
-    return this.#options.policy === 'live' || this.#queue.length < this.#options.maxQueuedResults;
+    return !canWait || !this.#isFull;
   }
 
   drained(): Promise<void> {
-    const isFull = this.#options.policy === 'file' && this.#queue.length >= this.#options.maxQueuedResults;
-    return isFull && this.#closing === null ? this.#waitForProgress() : Promise.resolve();
+    return this.#isFull && this.#closing === null ? this.#waitForProgress() : Promise.resolve();
+  }
+
+  get #isFull(): boolean {
+    return this.#waitingResults >= this.#options.maxQueuedResults;
   }
 
   close(): Promise<void> {
@@ -147,12 +157,18 @@ export class WebhookSink implements Sink {
   /** Sends one batch, then full ones as long as there are any; the rest waits for the batch timer. */
   async #sendBatches(): Promise<void> {
     do {
-      await this.#deliver(this.#queue.splice(0, this.#options.batchResults));
+      await this.#deliver(this.#takeBatch());
       if (this.#isCloseTimedOut) this.#dropQueue();
     } while (this.#queue.length >= (this.#isClosing() ? 1 : this.#options.batchResults));
     this.#isSending = false;
     if (this.#queue.length > 0) this.#schedule();
     this.#wake();
+  }
+
+  #takeBatch(): readonly string[] {
+    const batch = this.#queue.splice(0, this.#options.batchResults);
+    for (const { canWait } of batch) if (canWait) this.#waitingResults -= 1;
+    return batch.map(({ line }) => line);
   }
 
   async #deliver(results: readonly string[]): Promise<void> {
@@ -163,7 +179,7 @@ export class WebhookSink implements Sink {
     const reason = await this.#sendWithRetries(body, `${this.#keyPrefix}-${batch}`);
     if (reason === null) this.#noteSuccess();
     else this.#reportLoss(results.length, `batch ${batch} was given up: ${reason}. ${countOf(results.length)} lost`);
-    if (this.#queue.length <= this.#options.maxQueuedResults / 2) this.#wake();
+    if (this.#waitingResults <= this.#options.maxQueuedResults / 2) this.#wake();
   }
 
   /** Returns null if the batch was delivered, else the reason why not. */
@@ -209,6 +225,7 @@ export class WebhookSink implements Sink {
   #dropQueue(): void {
     const results = this.#queue.length;
     this.#queue = [];
+    this.#waitingResults = 0;
     if (results > 0) this.#reportLoss(results, `${countOf(results)} not sent before the sink had to close`);
   }
 
@@ -219,7 +236,8 @@ export class WebhookSink implements Sink {
   }
 
   #dropOldest(): void {
-    this.#queue.shift();
+    const oldest = this.#queue.findIndex(({ canWait }) => !canWait);
+    this.#queue.splice(oldest, 1);
     this.#lostResults += 1;
     this.#unreportedDrops += 1;
     const nowMs = this.#clock.now();

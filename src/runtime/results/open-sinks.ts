@@ -81,7 +81,6 @@ function openSink(
       return new WebhookSink({
         id,
         url,
-        policy: 'live',
         batchResults: batchSize,
         maxAttempts,
         onFailure,

@@ -37,7 +37,7 @@ export class ResultSinks {
     const waits: Promise<unknown>[] = [];
     for (const { sink, streams } of this.#bindings) {
       if (streams !== null && !streams.has(frame.streamId)) continue;
-      if (!sink.publish(frame, label) && mayWait) waits.push(sink.drained());
+      if (!sink.publish(frame, label, mayWait) && mayWait) waits.push(sink.drained());
     }
     const pictureSink = this.#pictureSinks.get(frame.streamId);
     if (pictureSink !== undefined) waits.push(pictureSink.draw(frame, inFlight.ring.slots.picture(inFlight.slot)));

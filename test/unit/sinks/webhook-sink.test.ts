@@ -79,7 +79,6 @@ function open(url: string, more: Partial<WebhookSinkOptions> = {}) {
   const sink = new WebhookSink({
     id: 'hook',
     url,
-    policy: 'file',
     batchMs: 10,
     timeoutMs: NEVER_MS,
     closeMs: NEVER_MS,
@@ -109,7 +108,7 @@ describe('WebhookSink', async () => {
     .unref();
   await Promise.all([working, broken].map((server) => new Promise((resolve) => server.once('listening', resolve))));
   const urlOf = (server: Server) => `http://127.0.0.1:${(server.address() as AddressInfo).port}/`;
-  const options = { id: 'under-test', policy: 'live', clock: stoppedClock } as const;
+  const options = { id: 'under-test', clock: stoppedClock } as const;
   describeSink(
     'WebhookSink',
     (onFailure) => new WebhookSink({ ...options, url: urlOf(working), onFailure }),
@@ -230,13 +229,28 @@ describe('a server that fails', () => {
 describe('a full queue', () => {
   it('drops the oldest results of a live stream, counts them, and reports it once', async () => {
     const { url, requests } = await serve(ok);
-    const { sink, failures } = open(url, { policy: 'live', maxQueuedResults: 3, clock: stoppedClock });
-    for (let frame = 0; frame < 10; frame++) expect(sink.publish(frameOf(frame), 'a.mp4')).toBe(true);
+    const { sink, failures } = open(url, { maxQueuedResults: 3, clock: stoppedClock });
+    for (let frame = 0; frame < 10; frame++) expect(sink.publish(frameOf(frame), 'a.mp4', false)).toBe(true);
     await expect(sink.close()).rejects.toMatchObject({ details: { lostResults: 7 } });
     expect(framesOf(requests)).toEqual([[7, 8, 9]]);
     expect(requests[0]!.body.lostResults).toBe(7);
     expect(failures).toHaveLength(1);
     expect(failures[0]!.message).toMatch(/queue is full \(3 results\)/);
+  });
+
+  it('of a live stream costs a file nothing, and the file does not wait for it', async () => {
+    const { url, requests } = await serve(ok);
+    const { sink } = open(url, { maxQueuedResults: 4, clock: stoppedClock });
+    for (let frame = 0; frame < 10; frame++) sink.publish(frameOf(frame), 'camera', false);
+    for (let frame = 0; frame < 3; frame++) expect(sink.publish(frameOf(frame), 'a.mp4', true)).toBe(true);
+    for (let frame = 10; frame < 20; frame++) sink.publish(frameOf(frame), 'camera', false);
+    expect(sink.publish(frameOf(3), 'a.mp4', true), 'its own results are as many as may wait').toBe(false);
+    await expect(sink.close()).rejects.toMatchObject({ details: { lostResults: 16 } });
+    const results = requests.flatMap(({ body }) => body.results.map(({ source, frame }) => `${source} ${frame}`));
+    expect(results).toEqual([
+      ...['a.mp4 0', 'a.mp4 1', 'a.mp4 2'],
+      ...['camera 16', 'camera 17', 'camera 18', 'camera 19', 'a.mp4 3'],
+    ]);
   });
 
   it('makes the caller of a file wait, and loses nothing', async () => {
