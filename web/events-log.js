@@ -55,11 +55,19 @@ export class EventsLog {
     );
     item.title = event.kind;
     item.dataset.key = key;
-    this.#list.prepend(item);
+    item.dataset.timeMs = event.timeMs;
+    this.#place(item, event.timeMs);
     while (this.#list.children.length > MAX_EVENTS) {
       this.#known.delete(this.#list.lastElementChild.dataset.key);
       this.#list.lastElementChild.remove();
     }
+  }
+
+  /** Events from before a reconnect arrive after newer ones. */
+  #place(item, timeMs) {
+    let below = this.#list.firstElementChild;
+    while (below !== null && Number(below.dataset.timeMs) > timeMs) below = below.nextElementSibling;
+    this.#list.insertBefore(item, below);
   }
 }
 

@@ -182,6 +182,40 @@ describe.skipIf(browserPath === undefined)(browserTitle('dashboard'), () => {
     await page.close();
   });
 
+  it('lists events by their time, also those from before a reconnect that arrive later', async () => {
+    const port = await LiveDouble.create(1);
+    const first = await openGateway(port);
+    const { page } = await visit(browser, first.url);
+    await until(async () => (await page.locator('#connection').textContent()) === 'Live');
+    await first.close();
+    let letHistoryIn = (): void => undefined;
+    const gate = new Promise<void>((resolve) => {
+      letHistoryIn = resolve;
+    });
+    await page.route('**/api/events*', async (route) => {
+      await gate;
+      await route.continue();
+    });
+    await openGateway(port, { port: first.port });
+    const emit = (timeMs: number, message: string): void =>
+      port.emitEvent({ type: 'event', timeMs, kind: 'stream-warning', message });
+    emit(1000, 'missed first');
+    emit(2000, 'missed second');
+    await until(async () => (await page.locator('#connection').textContent()) === 'Live');
+    await until(async () => {
+      emit(3000, 'live');
+      return (await page.locator('.events').textContent())!.includes('live');
+    });
+    letHistoryIn();
+    await until(async () => (await page.locator('.events li:not(.none)').count()) === 3);
+    expect(await page.locator('.events .event-text').allTextContents()).toEqual([
+      'live',
+      'missed second',
+      'missed first',
+    ]);
+    await page.close();
+  });
+
   it('opens with the token in the address, removes it there, and reloads without it', async () => {
     const port = await LiveDouble.create(1);
     const { url } = await openGateway(port, { token: 'open sesame' });
