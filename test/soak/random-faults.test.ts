@@ -1,23 +1,49 @@
+import { spawn } from 'node:child_process';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { setTimeout as sleep } from 'node:timers/promises';
 import { afterAll, describe, expect, it } from 'vitest';
+import { previewConfig } from '../../src/config/gateway.ts';
+import { parsePipeline } from '../../src/config/load-pipeline.ts';
+import { StreamRules } from '../../src/control/orders/stream-rules.ts';
+import type { SightlineError } from '../../src/errors/sightline-error.ts';
+import { HostStreams } from '../../src/host/host-streams.ts';
+import { loadBeside } from '../../src/runtime/open-runtime.ts';
+import { ResultSinks } from '../../src/runtime/results/result-sinks.ts';
+import type { Runtime } from '../../src/runtime/runtime.ts';
+import { CutClips } from '../support/cut-clips.ts';
 import { HttpVideoServer } from '../support/http-video-server.ts';
 import { LiveRuntime } from '../support/live-runtime.ts';
 import { VideoFolder } from '../support/made-videos.ts';
-import { ffmpegWith, hasProc, ownResources } from '../support/processes.ts';
+import { ffmpegWith, hasProc, isAlive, ownResources } from '../support/processes.ts';
+import { CALM, randomPatch } from '../support/random-patches.ts';
 import { waitFor, within } from '../support/wait-for.ts';
 
-const seconds = Number(process.env.SOAK_SECONDS ?? 0);
-if (seconds === 0) console.warn('The soak is skipped: set SOAK_SECONDS to run random faults for that long.');
+/** Short by default; SOAK_SECONDS=1200 runs it for 20 minutes. */
+const seconds = Number(process.env.SOAK_SECONDS ?? 20);
 
 const FILE_FRAMES = 200;
+const NO_ENVIRONMENT = {
+  ...{ ffmpegPath: undefined, searchPath: '', modelPath: [], token: undefined },
+  cacheDir: join(tmpdir(), 'sightline-no-cache'),
+};
 const CAMERAS = ['c0', 'c1', 'c2', 'c3'];
+/** Its picture changes size twice in each round of its file. */
+const RESIZED = 'resized';
+const STREAMS = [...CAMERAS, RESIZED, 'web'];
+const MODELS = ['default', 'same-input', 'other-input'];
+/** Longer than `timeoutMs` of the engine and `staleMs` of the cameras. */
+const SUSPENDED_S = 3;
 
-describe.skipIf(seconds === 0 || !hasProc)('random faults for SOAK_SECONDS (needs /proc)', () => {
+describe.skipIf(!hasProc)(`random faults and changes for ${seconds} s (needs /proc)`, () => {
   const folder = new VideoFolder();
   const served = new VideoFolder();
+  const clips = new CutClips();
 
   afterAll(() => {
     folder.remove();
     served.remove();
+    clips.remove();
   });
 
   it(
@@ -41,7 +67,20 @@ describe.skipIf(seconds === 0 || !hasProc)('random faults for SOAK_SECONDS (need
         realtime: true,
         staleMs: 1_000,
       });
-      await live.allFlow([...CAMERAS, 'web']);
+      await live.add({ ...loop, id: RESIZED, source: await clips.resized('resized.ts') });
+      for (const [name, inputSize] of [
+        ['same-input', '160x96'],
+        ['other-input', '96x64'],
+      ] as const)
+        await loadFake(live.runtime, name, inputSize);
+      const streams = new HostStreams({
+        ...{ runtime: live.runtime, sinks: new ResultSinks([]), onNotice: () => undefined },
+        config: { sinks: [], preview: previewConfig.parse({}) },
+        environment: NO_ENVIRONMENT,
+      });
+      const rules = new StreamRules({ defaults: {}, admit: () => undefined });
+      const patch = (id: string, change: object) => streams.change(id, (current) => rules.changed(current, change));
+      await live.allFlow(STREAMS);
 
       let files = 0;
       let isOver = false;
@@ -73,10 +112,44 @@ describe.skipIf(seconds === 0 || !hasProc)('random faults for SOAK_SECONDS (need
         async () => pick(live.runtime.threads.lanes)?.crash(),
         async () => pick(live.runtime.threads.inference)?.crash(),
         async () => {
-          const stream = live.runtime.stream(pick(CAMERAS));
+          const stream = live.runtime.stream(pick(STREAMS));
           await stream.pause();
+          await sleep(random() * 500);
           stream.resume();
         },
+        async () => {
+          // It may end, and be removed, at the same time.
+          const stream = live.runtime.streams.find(({ id }) => id.startsWith('file'));
+          await stream?.pause().then(
+            () => stream.resume(),
+            (error: SightlineError) => expect(error.code).toBe('STREAM_STATE'),
+          );
+        },
+        async () => {
+          const id = pick(STREAMS);
+          const { patch: change, isValid } = randomPatch(random);
+          const before = live.runtime.stream(id).config;
+          const code = await patch(id, change).then(
+            () => null,
+            (error: SightlineError) => error.code,
+          );
+          const said = `${id} ${JSON.stringify(change)}`;
+          expect([said, code]).toEqual([said, isValid ? null : 'CONFIG_INVALID']);
+          const { config } = live.runtime.stream(id);
+          if (isValid) expect(config).toMatchObject(change);
+          else expect(config).toBe(before);
+        },
+        () => live.runtime.assignModel(pick(STREAMS), pick(MODELS)),
+        async () => {
+          const own = new Set(live.runtime.childPids);
+          const running = ffmpegWith('sightline-').filter(({ pid, state }) => state !== 'T' && own.has(pid));
+          if (running.length === 0) return;
+          const { pid } = pick(running);
+          process.kill(pid, 'SIGSTOP');
+          await sleep(random() * 1500);
+          if (isAlive(pid)) process.kill(pid, 'SIGCONT');
+        },
+        suspendSelf,
         async () => {
           const id = pick(CAMERAS);
           await live.runtime.remove(id);
@@ -84,7 +157,7 @@ describe.skipIf(seconds === 0 || !hasProc)('random faults for SOAK_SECONDS (need
         },
         async () => {
           await http.stop();
-          await new Promise((resolve) => setTimeout(resolve, 500));
+          await sleep(500);
           await http.start();
         },
       ];
@@ -98,14 +171,16 @@ describe.skipIf(seconds === 0 || !hasProc)('random faults for SOAK_SECONDS (need
         if (count === 20) baseline = ownResources();
         await within('a fault', 30_000, pick(faults)());
         count += 1;
-        await new Promise((resolve) => setTimeout(resolve, random() * 600));
+        await sleep(random() * 600);
         marks.push({ atS, rssMb: ownResources().rssBytes / 2 ** 20 });
       }
       isOver = true;
       await within('the last file', 60_000, archive);
-      await live.allFlow([...CAMERAS, 'web'], 10);
-      await waitFor('one ffmpeg for each camera', () => ffmpegWith(folder.marker).length === CAMERAS.length + 1);
-      await waitFor('both threads', () => live.runtime.threads.inference.length === 2);
+      for (const id of STREAMS) await patch(id, CALM);
+      await live.allFlow(STREAMS, 10);
+      for (const id of STREAMS) await live.reaches(live.runtime.stream(id), 'running');
+      await waitFor('one ffmpeg for each camera', () => live.runtime.childPids.length === STREAMS.length);
+      await waitFor('all threads', () => live.runtime.threads.inference.length === 4);
       await waitFor('no thread more than before', () => ownResources().threads <= baseline.threads + 1);
       await waitFor(
         'no more descriptors than before',
@@ -121,6 +196,20 @@ describe.skipIf(seconds === 0 || !hasProc)('random faults for SOAK_SECONDS (need
     seconds * 1000 + 180_000,
   );
 });
+
+/** Stops this process, as a laptop that is closed does, and lets it go on later. */
+async function suspendSelf(): Promise<void> {
+  const script = `kill -STOP ${process.pid}; sleep ${SUSPENDED_S}; kill -CONT ${process.pid}`;
+  spawn('sh', ['-c', script], { detached: true, stdio: 'ignore' }).unref();
+  await sleep(SUSPENDED_S * 1000 + 200);
+}
+
+async function loadFake(runtime: Runtime, name: string, inputSize: string): Promise<void> {
+  const fake = { callMs: 0, frameMs: 3 };
+  const text = { name, description: 'x', model: { engine: 'fake', inputSize, threads: 1, timeoutMs: 2_000, fake } };
+  const { model, batch } = parsePipeline(JSON.stringify(text), 'test');
+  await loadBeside(runtime, name, { model, batch, environment: NO_ENVIRONMENT, onNotice: () => undefined });
+}
 
 /** Least-squares slope over the second half. */
 function slopePerMinute(marks: readonly { atS: number; rssMb: number }[]): number {
