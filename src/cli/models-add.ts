@@ -166,7 +166,12 @@ async function save(
   const reported =
     trials === null
       ? null
-      : { ap: trials.best.ap, apByFfmpeg: null, on: `${trials.pictures} pictures of ${basename(flags.annotations!)}` };
+      : {
+          ap: trials.best.ap,
+          apByFfmpeg: null,
+          f16Loss: null,
+          on: `${trials.pictures} pictures of ${basename(flags.annotations!)}`,
+        };
   const files = [{ name: weights, sha256: manifest.files[0]!.sha256, sources: [source] }];
   return saveManifest({ ...manifest, files, reported }, folder);
 }

@@ -111,6 +111,13 @@ export const manifestSchema = z
           .nullable()
           .default(null)
           .describe('With ffmpeg scaling the picture, as for live video; null if it was not measured.'),
+        f16Loss: z
+          .number()
+          .min(-1)
+          .max(1)
+          .nullable()
+          .default(null)
+          .describe('What computing in f16 costs of `ap`, measured; null if it was not. `precision: auto` goes by it.'),
         on: z.string().min(1).describe('Pictures and input size.'),
       })
       .nullable()

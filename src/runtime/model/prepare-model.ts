@@ -36,15 +36,31 @@ export async function prepareModel(nameOrPath: string, options: PrepareOptions):
   const weightPaths = await findWeights(manifest, options);
   const compiled = await compileModel(compileSource(manifest, weightPaths), {
     ...options,
-    precision: filePrecision(options),
+    precision: filePrecision(options, manifest),
     write: compileInChild,
   });
   return options.precision === 'int8' ? quantisedModel(compiled, options.engine, nameOrPath) : compiled;
 }
 
-/** OpenVINO chooses its number format when it loads a file; other engines use that of the file. */
-function filePrecision({ engine, precision }: PrepareOptions): Precision {
-  if (engine === 'openvino' || precision === 'auto') return 'f32';
+/** Providers that compute f16 natively, at twice the rate of f32 or more. */
+const CUDA_PROVIDERS: readonly (string | undefined)[] = ['cuda', 'tensorrt'];
+/** `auto` computes in f16 where that was measured to cost no more AP than this. */
+const MOST_F16_LOSS = 0.005;
+
+/**
+ * Number format of the file. OpenVINO chooses its own when it loads a file; other engines use that of the file.
+ *
+ * @throws ENGINE_UNAVAILABLE for a format that the engine does not compute.
+ */
+export function filePrecision(
+  { engine, precision, provider }: Pick<PrepareOptions, 'engine' | 'precision' | 'provider'>,
+  { reported }: Pick<Manifest, 'reported'>,
+): Precision {
+  if (engine === 'openvino') return 'f32';
+  if (precision === 'auto') {
+    const loss = reported?.f16Loss ?? Number.POSITIVE_INFINITY;
+    return CUDA_PROVIDERS.includes(provider) && loss <= MOST_F16_LOSS ? 'f16' : 'f32';
+  }
   // A quantised file is f32 with quantisation operators; the engine checks that it has them.
   if (precision === 'int8' && engine === 'onnx') return 'f32';
   if (precision === 'f32' || precision === 'f16') return precision;
