@@ -1,26 +1,17 @@
 import { seededRandom } from '../../src/core/seeded-random.ts';
 import type { InferPart } from '../../src/optimize/levers/search-space.ts';
 import type { Configuration } from '../../src/optimize/result.ts';
-import type {
-  Comparison,
-  Evaluator,
-  InferTimes,
-  Quality,
-  Trial,
-  TrialLength,
-} from '../../src/optimize/search/evaluator.ts';
+import type { Comparison, Evaluator, InferTimes, Pair, Quality, Trial } from '../../src/optimize/search/evaluator.ts';
 import { EXPECTED_SECONDS } from '../../src/optimize/search/search.ts';
 import type { WorkKind } from '../../src/optimize/search/time-budget.ts';
 import type { TableEntry, TableIndex } from './configuration-table.ts';
 
 /** Standard errors on each side of a 95 % interval. */
 const SIDES = 1.96;
-/** A long run is four times as long as a short one, so its mean is half as noisy. */
-const LONG_NOISE = 0.5;
 
 /**
  * Measures by looking figures up in a table. Every call draws new noise around the tabulated rate, as large as repeated
- * runs showed; an interleaved comparison is four such runs. The clock moves by the expected duration of each call.
+ * runs showed; a pair is four such runs, two of each side, and so is a comparison. The clock moves by the expected duration of each call.
  */
 export class TableEvaluator implements Evaluator {
   readonly clock: { nowSeconds(): number };
@@ -41,41 +32,63 @@ export class TableEvaluator implements Evaluator {
   async probe(part: InferPart): Promise<InferTimes> {
     this.#spend('probe', `${part.model} ${part.engine} ${part.precision} ${part.inputSize}`);
     const { oneThreadMs, allThreadsMs } = this.#index.partOf(part)!;
-    return { oneThreadMs: oneThreadMs / this.#noise(1), allThreadsMs: allThreadsMs / this.#noise(1) };
+    return { oneThreadMs: oneThreadMs / this.#noise(), allThreadsMs: allThreadsMs / this.#noise() };
   }
 
-  async trial(configuration: Configuration, length: TrialLength): Promise<Trial> {
-    this.#spend(length, JSON.stringify(configuration));
-    const { fps, p99Ms, cpuMs } = this.#entry(configuration);
-    const { decode, preprocess, infer, main } = cpuMs;
+  async trial(configuration: Configuration): Promise<Trial> {
+    this.#spend('trial', JSON.stringify(configuration));
+    return this.#trial(configuration);
+  }
+
+  async pair(a: Configuration, b: Configuration): Promise<Pair> {
+    this.#spend('pair', `${JSON.stringify(a)} ${JSON.stringify(b)}`);
+    const runs = [a, b, b, a].map((configuration) => this.#trial(configuration));
+    const fps = runs.map((run) => run.fps);
     return {
-      fps: fps * this.#noise(length === 'long' ? LONG_NOISE : 1),
-      p99Ms,
-      cpuMsPerFrame: { ...cpuMs, total: decode + preprocess + infer + main },
-      relativeError: null,
-      meetsTargets: p99Ms <= this.#mostP99Ms,
-      measurements: [],
+      ...{
+        before: { ...runs[0]!, fps: (fps[0]! + fps[3]!) / 2 },
+        after: { ...runs[1]!, fps: (fps[1]! + fps[2]!) / 2 },
+      },
+      ...{ ratios: [fps[1]! / fps[0]!, fps[2]! / fps[3]!] as const, measurements: [] },
     };
   }
 
   async compare(a: Configuration, b: Configuration): Promise<Comparison> {
     this.#spend('compare', `${JSON.stringify(a)} ${JSON.stringify(b)}`);
     const [first, second] = [this.#entry(a).fps, this.#entry(b).fps];
-    const rate = (fps: number): number => (fps * this.#noise(1) + fps * this.#noise(1)) / 2;
+    const rate = (fps: number): number => (fps * this.#noise() + fps * this.#noise()) / 2;
     const ratio = rate(second) / rate(first);
     const error = SIDES * this.#index.table.noiseRatio;
     return { ratio, interval: [ratio * Math.exp(-error), ratio * Math.exp(error)], measurements: [] };
   }
 
-  async quality(configuration: Configuration): Promise<Quality> {
-    this.#spend('quality', JSON.stringify(configuration));
+  async screen(configuration: Configuration): Promise<Quality> {
+    this.#spend('screen', JSON.stringify(configuration));
+    return this.#quality(configuration);
+  }
+
+  async confirm(configuration: Configuration): Promise<Quality> {
+    this.#spend('confirm', JSON.stringify(configuration));
+    return this.#quality(configuration);
+  }
+
+  #quality(configuration: Configuration): Quality {
     const { loss } = this.#entry(configuration);
     const allowed = this.#index.table.maxLoss;
-    const verdict = loss <= allowed ? 'passed' : 'refused';
-    const reason = `loses ${loss.toFixed(4)} AP, ${allowed} are allowed`;
+    const isAllowed = loss <= allowed;
     return {
-      ...{ verdict, ap: this.#index.apOf(configuration), loss, upperBound: loss, allowed, reason },
-      measurements: [],
+      ...{ verdict: isAllowed ? 'passed' : 'refused', chance: isAllowed ? 1 : 0, loss, upperBound: loss, allowed },
+      reason: `loses ${loss.toFixed(4)} AP, ${allowed} are allowed`,
+      ...{ ap: this.#index.apOf(configuration), measurements: [] },
+    };
+  }
+
+  #trial(configuration: Configuration): Trial {
+    const { fps, p99Ms, cpuMs } = this.#entry(configuration);
+    const { decode, preprocess, infer, main } = cpuMs;
+    return {
+      ...{ fps: fps * this.#noise(), p99Ms, meetsTargets: p99Ms <= this.#mostP99Ms, measurements: [] },
+      cpuMsPerFrame: { ...cpuMs, total: decode + preprocess + infer + main },
     };
   }
 
@@ -90,8 +103,8 @@ export class TableEvaluator implements Evaluator {
     this.path.push(`${kind} ${what}`);
   }
 
-  #noise(scale: number): number {
-    return Math.exp(this.#normal() * this.#index.table.noiseRatio * scale);
+  #noise(): number {
+    return Math.exp(this.#normal() * this.#index.table.noiseRatio);
   }
 }
 

@@ -8,7 +8,7 @@ import { SightlineError } from '../errors/sightline-error.ts';
 import { demoSource } from '../host/demo-source.ts';
 import type { CameraSpec } from '../loadtest/cameras/camera-plan.ts';
 import { GatewaySubject } from '../loadtest/gateway-subject.ts';
-import { figureText, measuredText, reasonsText, writeLoadReport } from '../loadtest/load-report.ts';
+import { figureText, reasonsText, writeLoadReport } from '../loadtest/load-report.ts';
 import {
   CAMERA_PROTOCOLS,
   type CameraProtocol,
@@ -21,6 +21,7 @@ import { ownStreamId, thisOwner } from '../loadtest/own-streams.ts';
 import { type LoadPlan, runLoadTest } from '../loadtest/run-load-test.ts';
 import { RuntimeSubject } from '../loadtest/runtime-subject.ts';
 import { parseTargets, type Target } from '../measure/targets.ts';
+import { targetValue } from '../optimize/report/figures.ts';
 import { type CliIo, note, print, printJson } from './cli-io.ts';
 import { ReportedFailure } from './reported-failure.ts';
 import { table } from './table.ts';
@@ -207,7 +208,7 @@ function resultText(result: LoadResult): string {
       ['target', 'measured', 'verdict', 'reason'],
       ...targets.map(({ target, measured, state, reason }) => [
         target,
-        measured === null ? '-' : measuredText(target, measured).replaceAll('\u00a0', ' '),
+        measured === null ? '-' : targetValue(target, measured).replaceAll('\u00a0', ' '),
         state,
         reason,
       ]),

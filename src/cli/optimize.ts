@@ -5,8 +5,9 @@ import { SightlineError } from '../errors/sightline-error.ts';
 import { readAnnotations } from '../evaluate/coco-files.ts';
 import { demoSource } from '../host/demo-source.ts';
 import { LEVER_IDS } from '../optimize/levers/levers.ts';
+import { choiceReport, mergeResults, writeChoice } from '../optimize/report/merge-results.ts';
 import type { LeverId, Step } from '../optimize/result.ts';
-import type { Labels } from '../optimize/run/quality-bench.ts';
+import { type Labels, labelsIn, requireDistinct, splitEvidence } from '../optimize/run/evidence.ts';
 import {
   type Optimization,
   type OptimizeRequest,
@@ -24,6 +25,9 @@ interface OptimizeFlags {
   readonly target?: string;
   readonly annotations?: string;
   readonly images?: string;
+  readonly holdoutAnnotations?: string;
+  readonly holdoutImages?: string;
+  readonly acceptCounts?: boolean;
   readonly maxLoss: number;
   readonly calibration?: string;
   readonly candidates?: string;
@@ -34,28 +38,36 @@ interface OptimizeFlags {
   readonly plan?: boolean;
   readonly seed: number;
   readonly hostPrice?: string;
+  readonly merge?: readonly string[];
   readonly json?: boolean;
 }
 
 const HELP = `
 Examples:
-  sightline optimize clip.mp4                                     what five minutes can do, judged by agreement on the clip
+  sightline optimize clip.mp4                                     what five minutes can do with the same detector
   sightline optimize cameras.yaml --target "fps>=25,p99<=80ms" --budget 20m
   sightline optimize cameras.yaml --annotations val.json --images val --max-loss 0.02 --budget 20m --report tuned
   sightline optimize cameras.yaml --plan                          what it would try, without measuring
+  sightline optimize --merge small-host large-host gpu-host       which machine type, from the reports of runs on each
 
-The report folder gets report.html, report.md, best.yaml (run it as it is), pareto.json and measurements.jsonl. An interrupted
-run goes on with --resume. No speed buys in what the quality gate refuses. With INT8 files from "models compile --precision int8"
+The report folder gets report.html, report.md, best.yaml (run it as it is), result.json, pareto.json and measurements.jsonl. An
+interrupted run goes on with --resume. A configuration that fails the quality gate is never used, however fast. With INT8 files from "models compile --precision int8"
 that precision is tried, too. Use a quiet machine: windows in which other processes took the CPU are discarded.`;
 
 export function addOptimize(program: Command, io: CliIo): void {
   program
     .command('optimize')
     .description('measure a pipeline, find its bottleneck, make it faster without making it worse, and report')
-    .argument('<pipeline|input>', 'pipeline file (.yaml) whose first stream is a recording, or a video file')
+    .argument('[pipeline|input]', 'pipeline file (.yaml) whose first stream is a recording, or a video file')
     .option('--target <targets>', 'what to reach, such as "fps>=30,p99<=50ms,streams>=8"')
     .option('--annotations <file>', 'COCO annotations; quality is then judged by AP')
     .option('--images <dir>', 'folder with the images of the annotations')
+    .option(
+      '--holdout-annotations <file>',
+      'COCO annotations for the verdict alone (default: three quarters of the above)',
+    )
+    .option('--holdout-images <dir>', 'folder with the images of these annotations')
+    .option('--accept-counts', 'accept other counts at lines and zones, and without labels another detector')
     .addOption(
       new Option('--max-loss <0..1>', 'AP, or agreement without labels, that may be lost')
         .argParser(Number)
@@ -73,9 +85,14 @@ export function addOptimize(program: Command, io: CliIo): void {
     .option('--plan', 'say what would be tried and how long it takes, and measure nothing')
     .addOption(new Option('--seed <n>', 'start value of everything random').argParser(Number).default(1))
     .option('--host-price <price>', 'price of one host for a month, such as "60 EUR", for the plan in the report')
+    .option('--merge <dirs...>', 'measure nothing: join the reports of several machine types into one choice')
     .option('--json', 'one JSON document on standard output')
     .addHelpText('after', HELP)
-    .action((subject: string, flags: OptimizeFlags) => runOptimize(subject, flags, io));
+    .action((subject: string | undefined, flags: OptimizeFlags) => {
+      if (flags.merge !== undefined) return runMerge(flags.merge, subject, flags, io);
+      if (subject === undefined) throw invalid('expected a pipeline file or a video, or --merge with report folders');
+      return runOptimize(subject, flags, io);
+    });
 }
 
 async function runOptimize(subject: string, flags: OptimizeFlags, io: CliIo): Promise<void> {
@@ -105,6 +122,37 @@ async function unlessInterrupted(request: OptimizeRequest, io: CliIo): Promise<O
   }
 }
 
+/** @throws COMMAND_INVALID, CONFIG_INVALID */
+async function runMerge(
+  folders: readonly string[],
+  subject: string | undefined,
+  flags: OptimizeFlags,
+  io: CliIo,
+): Promise<void> {
+  if (subject !== undefined) throw invalid(`--merge: expected no pipeline beside it, received "${subject}"`);
+  if (folders.length < 2) throw invalid('--merge: expected at least two report folders');
+  const choice = await mergeResults(folders);
+  const files = await writeChoice(flags.report, choice);
+  if (flags.json === true) return printJson(io, choice);
+  const rows = choice.machines.map((one) => [
+    one.machine,
+    `${one.fps.toFixed(1)} fps`,
+    String(one.plannedCameras),
+    one.pricePerCamera === null ? '-' : `${one.pricePerCamera.toFixed(2)} ${one.currency}`,
+    one.joulesPerFrame === null ? '-' : `${one.joulesPerFrame.toFixed(2)} J`,
+    one.uses,
+    one.objection ?? '',
+  ]);
+  print(
+    io,
+    [
+      table([['machine', 'rate', 'cameras', 'a camera a month', 'energy a frame', 'runs', 'against it'], ...rows]),
+      `${choiceReport(choice).title}. ${choice.reason}`,
+      `written: ${files.join(', ')}`,
+    ].join('\n'),
+  );
+}
+
 /** @throws COMMAND_INVALID, DATASET_INVALID, FFMPEG_MISSING */
 async function requestOf(subject: string, flags: OptimizeFlags, io: CliIo): Promise<OptimizeRequest> {
   const { environment } = io;
@@ -112,12 +160,20 @@ async function requestOf(subject: string, flags: OptimizeFlags, io: CliIo): Prom
   if (!(maxLoss >= 0 && maxLoss <= 1)) throw invalid('--max-loss: expected a number from 0 to 1');
   if (!(Number.isInteger(seed) && seed >= 0)) throw invalid('--seed: expected a whole number from 0');
   const ffmpeg = await findFfmpeg({ path: environment.ffmpegPath, searchPath: environment.searchPath });
-  const labels = await labelsOf(annotations, images);
+  const labels = await labelsOf(annotations, images, '');
+  const holdOut = await labelsOf(flags.holdoutAnnotations ?? null, flags.holdoutImages ?? null, 'holdout-');
+  if (holdOut !== null && labels === null)
+    throw invalid('--holdout-annotations: expected --annotations and --images beside it, which choose');
+  if (labels !== null && holdOut !== null) await requireDistinct(labels, holdOut);
   return {
     ...{ subject, maxLoss, seed, annotations, images, environment, ffmpeg },
     target: flags.target ?? null,
-    labels,
-    quantise: calibration === undefined ? null : quantiser(calibration, labels, maxLoss, io),
+    ...{ labels, holdOut, acceptsCounts: flags.acceptCounts === true },
+    // The layers that stay in float are chosen, so the held-out pictures must not choose them.
+    quantise:
+      calibration === undefined
+        ? null
+        : quantiser(calibration, splitEvidence(labels, holdOut, []).search.labels, maxLoss, io),
     candidates: flags.candidates ?? null,
     levers: flags.levers === undefined ? null : leversOf(flags.levers),
     budgetSeconds: secondsOf(flags.budget),
@@ -131,12 +187,11 @@ async function requestOf(subject: string, flags: OptimizeFlags, io: CliIo): Prom
   };
 }
 
-async function labelsOf(annotationsPath: string | null, images: string | null): Promise<Labels | null> {
-  if (annotationsPath === null && images === null) return null;
-  if (annotationsPath === null || images === null)
-    throw invalid('--annotations and --images: expected both or neither');
-  const annotations = await readAnnotations(annotationsPath);
-  return { annotations, folder: images, paths: annotations.images.map(({ fileName }) => join(images, fileName)) };
+async function labelsOf(annotations: string | null, images: string | null, prefix: string): Promise<Labels | null> {
+  if (annotations === null && images === null) return null;
+  if (annotations === null || images === null)
+    throw invalid(`--${prefix}annotations and --${prefix}images: expected both or neither`);
+  return labelsIn(await readAnnotations(annotations), images);
 }
 
 function quantiser(
@@ -204,7 +259,8 @@ function planText({ measurements, steps, seconds }: SearchPlan): string {
   ].join('\n');
 }
 
-function outcomeText({ baseline, best, speedup, apLoss, bottlenecks, files, measurements, seconds }: Optimization) {
+function outcomeText(outcome: Optimization): string {
+  const { baseline, best, bottlenecks, files, measurements, seconds, validity, warnings } = outcome;
   const row = (name: string, side: Optimization['best']): string[] => [
     name,
     `${side.fps.toFixed(1)} fps`,
@@ -215,13 +271,39 @@ function outcomeText({ baseline, best, speedup, apLoss, bottlenecks, files, meas
   ];
   const targets = best.targets.map(({ target, state, reason }) => `${target}: ${state} (${reason})`);
   return [
+    ...(validity.isValid
+      ? []
+      : ['MEASUREMENT INVALID', ...validity.reasons, 'Repeat it on a machine that does nothing else.', '']),
     table([['', 'rate', 'CPU a frame', 'AP', 'cameras', 'detector'], row('baseline', baseline), row('best', best)]),
-    `${times(speedup)} the frames per second${apLoss === null ? '' : `, ${apLoss.toFixed(3)} lost`}; ${measurements} measurements in ${Math.round(seconds)} s`,
+    verdictText(outcome),
+    ...outcome.counts.map(countText),
+    ...warnings.map((warning) => `look at this class: ${warning}`),
+    `${measurements} measurements in ${Math.round(seconds)} s`,
     `bottleneck before: ${bottlenecks[0]?.explanation ?? 'none was found'}`,
     ...targets,
     `written: ${files.join(', ')}`,
     `try it: sightline run ${files[0]}`,
   ].join('\n');
+}
+
+function verdictText({ speedup, loss, validity, finalists }: Optimization): string {
+  const refused = finalists.filter(({ verdict }) => verdict === 'refused' || verdict === 'inconclusive').length;
+  const failed =
+    refused === 0 ? '' : `; ${refused} faster ${refused === 1 ? 'one' : 'ones'} did not pass on the held-out part`;
+  if (speedup === null)
+    return validity.isValid
+      ? `nothing was proven to be faster${failed}`
+      : `nothing was proven to be faster, which says nothing on a busy machine${failed}`;
+  const [low, high] = speedup.interval;
+  const rate = `${times(speedup.ratio)} the frames per second (95 % interval ${low.toFixed(2)} to ${high.toFixed(2)}, measured in turn)`;
+  if (loss === null) return `${rate}; it detects what the baseline detects${failed}`;
+  const bound = loss.upperBound === null ? '' : `, at most ${loss.upperBound.toFixed(3)}`;
+  return `${rate}; on the held-out part it loses ${loss.estimate.toFixed(3)}${bound}${failed}`;
+}
+
+function countText({ kind, id, reference, candidate }: Optimization['counts'][number]): string {
+  const text = (values: readonly number[]): string => values.map((value) => Number(value.toFixed(2))).join(' + ');
+  return `${kind} ${id}: ${text(reference)} before, ${text(candidate)} after`;
 }
 
 function times(ratio: number): string {

@@ -38,6 +38,8 @@ export interface CutBlocks {
 
 const BLOCK_US = 10e6;
 const MOST_BLOCKS = 12;
+/** So that a quarter can be given away and the rest is still most of it. */
+const FEWEST_BLOCKS = 4;
 /** A recording up to this length is one block. */
 const UNDIVIDED_US = 4e6;
 /** Assumed for a recording of a single frame. */
@@ -123,7 +125,7 @@ class Cutter {
       const whole = { path: this.#source.label, startUs: 0, durationUs: lengthUs, frames: packets.length };
       return { blocks: [whole], isCopied: true, isWhole: true };
     }
-    const count = Math.max(2, Math.round(lengthUs / BLOCK_US));
+    const count = Math.max(FEWEST_BLOCKS, Math.round(lengthUs / BLOCK_US));
     const blocks = await this.#unlessRefused(() => this.#split(packets, lengthUs, count));
     if (blocks !== null) return { blocks, isCopied: true, isWhole: true };
     const spans = Array.from({ length: count }, (_, i) => spanBetween(i, count, lengthUs));

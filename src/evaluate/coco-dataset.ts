@@ -6,6 +6,8 @@ export type CocoBox = readonly [x: number, y: number, width: number, height: num
 export interface CocoImage {
   readonly id: number;
   readonly fileName: string;
+  /** Words that group images, such as `night` or `gate 3`: an addition to COCO's format. Absent where there are none. */
+  readonly tags?: readonly string[];
 }
 
 export interface CocoCategory {

@@ -52,7 +52,8 @@ export async function readResults(path: string): Promise<CocoResult[]> {
 }
 
 function readImage(entry: JsonEntry): CocoImage {
-  return { id: entry.integer('id'), fileName: entry.text('file_name') };
+  const tags = entry.optionalTexts('tags');
+  return { id: entry.integer('id'), fileName: entry.text('file_name'), ...(tags === undefined ? {} : { tags }) };
 }
 
 function readCategory(entry: JsonEntry): CocoCategory {

@@ -83,6 +83,15 @@ export class JsonEntry {
     return value;
   }
 
+  /** Returns a list of strings; undefined if absent. */
+  optionalTexts(key: string): readonly string[] | undefined {
+    const value = this.#fields[key];
+    if (value === undefined) return undefined;
+    if (!Array.isArray(value) || value.some((each) => typeof each !== 'string'))
+      throw this.#mismatch(key, 'a list of strings', value);
+    return value as string[];
+  }
+
   /** Returns `[x, y, width, height]`; width and height are not negative. */
   box(key: string): CocoBox {
     const value = this.#fields[key];

@@ -5,7 +5,12 @@ export interface BootstrapOptions {
   /** The same seed gives the same resamples. */
   readonly seed: number;
   readonly resamples: number;
+  /** One-sided confidence of each end of an interval, 0.5 to 1; default 0.975, which makes the interval one of 95 %. */
+  readonly level?: number;
 }
+
+/** One-sided confidence of a single verdict. */
+export const SINGLE_LEVEL = 0.975;
 
 /** How much worse a candidate is than the reference on the same data, and how well that is known. */
 export interface LossEstimate {
@@ -13,7 +18,7 @@ export interface LossEstimate {
   readonly candidate: number;
   /** Reference minus candidate; negative where the candidate is better. */
   readonly loss: number;
-  /** 95 % interval of the loss: the 2.5th and the 97.5th percentile of the resamples. */
+  /** Interval of the loss: percentiles of the resamples, the 2.5th and the 97.5th unless another level was asked for. */
   readonly interval: readonly [low: number, high: number];
   readonly standardError: number;
 }
@@ -60,13 +65,13 @@ export class LossSamples {
   }
 
   /** @param reference - the figure of the data as they are; so is `candidate`. */
-  estimate(reference: number, candidate: number): LossEstimate {
+  estimate(reference: number, candidate: number, level: number = SINGLE_LEVEL): LossEstimate {
     const sorted = Float64Array.from(this.#losses).sort();
     return {
       reference,
       candidate,
       loss: reference - candidate,
-      interval: [quantile(sorted, 0.025), quantile(sorted, 0.975)],
+      interval: [quantile(sorted, 1 - level), quantile(sorted, level)],
       standardError: deviation(sorted),
     };
   }

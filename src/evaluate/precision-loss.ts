@@ -69,11 +69,13 @@ export async function comparePrecision(
   });
   const once = new Int32Array(annotations.images.length).fill(1);
   const [wanted, got] = [before.figuresOf(once), after.figuresOf(once)];
-  const areas = samples.areas.map((sample, area) => sample.estimate(wanted.byArea[area]!, got.byArea[area]!));
+  const { level } = options;
+  const areas = samples.areas.map((sample, area) => sample.estimate(wanted.byArea[area]!, got.byArea[area]!, level));
   const byClass = annotations.categories.flatMap(({ name }, c): ClassLoss[] => {
     const facts = factsOf(matches[0][c]!, matches[1][c]!);
     if (facts.objects === 0) return [];
-    return [{ label: name, ...samples.categories[c]!.estimate(wanted.byCategory[c]!, got.byCategory[c]!), ...facts }];
+    const estimate = samples.categories[c]!.estimate(wanted.byCategory[c]!, got.byCategory[c]!, level);
+    return [{ label: name, ...estimate, ...facts }];
   });
   const [overall, ...sizes] = areas as [LossEstimate, ...LossEstimate[]];
   return {

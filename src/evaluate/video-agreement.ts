@@ -59,7 +59,7 @@ export async function compareOnVideo(
     for (const [group, sample] of samples.entries()) sample.add(1, f1(group));
   });
   sumUp(new Int32Array(blocks.length).fill(1));
-  const estimateOf = (group: number): LossEstimate => samples[group]!.estimate(1, f1(group));
+  const estimateOf = (group: number): LossEstimate => samples[group]!.estimate(1, f1(group), options.level);
   const byClass = labels.map((label, i): ClassLoss => {
     const at = (FIRST_CLASS + i) * COUNTS;
     return {

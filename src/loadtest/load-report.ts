@@ -2,21 +2,20 @@ import { mkdir } from 'node:fs/promises';
 import { join } from 'node:path';
 import { writeWholeFile } from '../disk/replace-file.ts';
 import type { TargetVerdict } from '../measure/trial-result.ts';
+import { amount, counted, duration, megabytes, ms, percent, targetValue } from '../optimize/report/figures.ts';
 import {
-  type Block,
-  type Cell,
+  blocks,
+  type Content,
   code,
-  heading,
-  paragraph,
-  type ReportDocument,
-  type Section,
+  list,
+  type Markdown,
+  md,
+  NOTHING,
   strong,
-  tableOf,
-} from '../optimize/report/document.ts';
-import { amount, counted, duration, fps, megabytes, ms, percent } from '../optimize/report/figures.ts';
-import { renderHtml } from '../optimize/report/render-html.ts';
-import { renderMarkdown } from '../optimize/report/render-markdown.ts';
-import type { FigureSlope, LoadResult, LoadStep, LoadVerdict } from './load-result.ts';
+  table,
+} from '../optimize/report/markdown.ts';
+import { type Report, renderHtml } from '../optimize/report/render-html.ts';
+import type { Degradation, FigureSlope, LoadResult, LoadStep } from './load-result.ts';
 
 /**
  * Writes `loadtest.json`, `loadtest.md` and `loadtest.html` into a folder, which is made if it does not exist. Each file
@@ -25,11 +24,11 @@ import type { FigureSlope, LoadResult, LoadStep, LoadVerdict } from './load-resu
  * @returns the paths. @throws the system's error.
  */
 export async function writeLoadReport(folder: string, result: LoadResult): Promise<readonly string[]> {
-  const document = loadReport(result);
+  const report = loadReport(result);
   const files: readonly (readonly [name: string, content: string])[] = [
     ['loadtest.json', `${JSON.stringify(result, null, 2)}\n`],
-    ['loadtest.md', renderMarkdown(document)],
-    ['loadtest.html', renderHtml(document)],
+    ['loadtest.md', `${report.body.source}\n`],
+    ['loadtest.html', renderHtml(report)],
   ];
   await mkdir(folder, { recursive: true });
   for (const [name, content] of files) await writeWholeFile(join(folder, name), content);
@@ -37,110 +36,80 @@ export async function writeLoadReport(folder: string, result: LoadResult): Promi
 }
 
 /** Makes the report of a load test; every figure follows from the result. */
-export function loadReport(result: LoadResult): ReportDocument {
+export function loadReport(result: LoadResult): Report {
+  const { subject, profile, createdAt, seconds, seed, verdict } = result;
   return {
-    title: 'Load test',
-    subtitle: [
-      code(result.subject),
-      `, profile ${result.profile}, ${result.createdAt.slice(0, 10)}, ${duration(result.seconds)}, seed ${result.seed}`,
-    ],
-    sections: loadSections(result),
-    measurementTitles: new Map(),
+    ...{ title: `Load test: ${verdict}`, plots: new Map() },
+    tone: verdict === 'met' ? 'good' : verdict === 'missed' ? 'bad' : 'neutral',
+    body: blocks(
+      md`# Load test: ${verdict}`,
+      md`${code(subject)}, profile ${profile}, ${createdAt.slice(0, 10)}, ${duration(seconds)}, seed ${String(seed)}`,
+      verdictSection(result),
+      breakSection(result),
+      slopeSection(result.slopes),
+      stepsSection(result.steps),
+      camerasSection(result),
+    ),
   };
 }
 
-/** The sections alone, for a report that embeds them. */
-export function loadSections(result: LoadResult): readonly Section[] {
-  return [
-    verdictSection(result),
-    ...breakSections(result),
-    ...slopeSections(result.slopes),
-    stepsSection(result.steps),
-    camerasSection(result),
-  ];
+function verdictSection({ verdict, reason, targets, notes }: LoadResult): Markdown {
+  return blocks(
+    md`## Verdict`,
+    md`**Verdict: ${verdict}.** ${sentence(reason)}`,
+    table(['Target', '>Measured', 'Verdict', 'Reason'], targets.map(targetRow)),
+    'Each target holds for every camera. A percentile is met only if the frames of each camera make it 99 % sure, by the binomial bound.',
+    list(notes.map(sentence)),
+  );
 }
 
-const VERDICT_TONES = { met: 'good', missed: 'bad', 'not enough frames': 'neutral' } as const;
-
-function verdictCell(verdict: LoadVerdict): Cell {
-  return { text: [verdict], tone: VERDICT_TONES[verdict] };
+function targetRow({ target, measured, state, reason }: TargetVerdict): Content[] {
+  return [code(target), measured === null ? '–' : targetValue(target, measured), strong(state), sentence(reason)];
 }
 
-function verdictSection({ verdict, reason, targets, notes }: LoadResult): Section {
-  const blocks: Block[] = [
-    paragraph(strong(`Verdict: ${verdict}.`), ` ${sentence(reason)}`),
-    { kind: 'table', table: tableOf(['Target', '>Measured', 'Verdict', 'Reason'], targets.map(targetRow)) },
-    paragraph(
-      'Each target holds for every camera. A percentile is met only if the frames of each camera make it 99 % sure, by the binomial bound.',
-    ),
-  ];
-  if (notes.length > 0) blocks.push({ kind: 'list', items: notes.map((note) => [sentence(note)]) });
-  return { id: 'verdict', title: 'Verdict', blocks };
+function breakSection({ breakPoint, degradation, recoverySeconds }: LoadResult): Markdown {
+  if (breakPoint === null) return NOTHING;
+  const { cameras, brokenAt, target, explanation, firstToGive, isProven } = breakPoint;
+  const held = isProven
+    ? `${counted(cameras, 'camera')} hold the targets`
+    : `${counted(cameras, 'camera')} missed no target, but it is not proven that they hold`;
+  const recovery =
+    degradation === null
+      ? 'Recovery was not measured, since nothing broke.'
+      : recoverySeconds === null
+        ? 'The pipeline did not recover while it was watched.'
+        : `After the load fell, all results were within the targets again after ${duration(recoverySeconds)}.`;
+  return blocks(
+    md`## Break point`,
+    md`${strong(held)}${
+      brokenAt === null ? '; more were not tried.' : `; ${brokenAt} do not: ${target ?? 'a target'} is missed.`
+    }`,
+    explanation === null ? NOTHING : md`First to give way: ${strong(firstToGive ?? 'unknown')}. ${explanation}`,
+    degradation === null ? NOTHING : degradationTable(degradation),
+    recovery,
+  );
 }
 
-function targetRow({ target, measured, state, reason }: TargetVerdict) {
-  return [
-    [code(target)],
-    measured === null ? '–' : measuredText(target, measured),
-    verdictCell(state),
-    sentence(reason),
-  ];
-}
-
-/** In the unit of the target. */
-export function measuredText(target: string, value: number): string {
-  if (target.endsWith('%')) return percent(value);
-  if (target.endsWith('ms')) return ms(value);
-  return target.startsWith('fps') ? fps(value) : amount(value);
-}
-
-function breakSections({ breakPoint, degradation, recoverySeconds }: LoadResult): readonly Section[] {
-  if (breakPoint === null) return [];
-  const blocks: Block[] = [
-    paragraph(
-      strong(
-        breakPoint.isProven
-          ? `${counted(breakPoint.cameras, 'camera')} hold the targets`
-          : `${counted(breakPoint.cameras, 'camera')} missed no target, but it is not proven that they hold`,
-      ),
-      breakPoint.brokenAt === null
-        ? '; more were not tried.'
-        : `; ${breakPoint.brokenAt} do not: ${breakPoint.target ?? 'a target'} is missed.`,
-    ),
-  ];
-  if (breakPoint.explanation !== null)
-    blocks.push(paragraph('First to give way: ', strong(breakPoint.firstToGive ?? ''), `. ${breakPoint.explanation}`));
-  if (degradation !== null) {
-    const { cameras, areAgesBounded, oldestMs, maxAgeMs, isFair, fairness, leastShare, areDropsNamed, dropped } =
-      degradation;
-    const answer = (isGood: boolean): Cell => ({ text: [isGood ? 'yes' : 'no'], tone: isGood ? 'good' : 'bad' });
-    const limit = Number.isFinite(maxAgeMs) ? `; maxAgeMs is ${ms(maxAgeMs)}` : '';
-    blocks.push(heading(`How it degrades: ${counted(cameras, 'camera')}`), {
-      kind: 'table',
-      table: tableOf(
-        ['Question', 'Answer', 'Figures'],
+function degradationTable(degradation: Degradation): Markdown {
+  const { cameras, areAgesBounded, oldestMs, maxAgeMs, isFair, fairness, leastShare, areDropsNamed, dropped } =
+    degradation;
+  const answer = (isGood: boolean): Markdown => strong(isGood ? 'yes' : 'no');
+  const limit = Number.isFinite(maxAgeMs) ? `; maxAgeMs is ${ms(maxAgeMs)}` : '';
+  return blocks(
+    md`### How it degrades: ${counted(cameras, 'camera')}`,
+    table(
+      ['Question', 'Answer', 'Figures'],
+      [
+        ['Are ages bounded?', answer(areAgesBounded), `the oldest result was ${ms(oldestMs)} old${limit}`],
         [
-          ['Are ages bounded?', answer(areAgesBounded), `the oldest result was ${ms(oldestMs)} old${limit}`],
-          [
-            'Are shares fair?',
-            answer(isFair),
-            `Jain's index ${amount(fairness)}; the smallest share is ${percent(leastShare)} of the mean`,
-          ],
-          ['Does every missing frame have a reason?', answer(areDropsNamed), reasonsText(dropped)],
+          'Are shares fair?',
+          answer(isFair),
+          `Jain's index ${amount(fairness)}; the smallest share is ${percent(leastShare)} of the mean`,
         ],
-      ),
-    });
-  }
-  blocks.push(
-    paragraph(
-      degradation === null
-        ? 'Recovery was not measured, since nothing broke.'
-        : recoverySeconds === null
-          ? 'The pipeline did not recover while it was watched.'
-          : `After the load fell, results were within the targets for good after ${duration(recoverySeconds)}.`,
+        ['Does every missing frame have a reason?', answer(areDropsNamed), reasonsText(dropped)],
+      ],
     ),
   );
-  return [{ id: 'break-point', title: 'Break point', blocks }];
 }
 
 const FIGURE_NAMES: Readonly<Record<FigureSlope['figure'], { readonly name: string; text(value: number): string }>> = {
@@ -158,31 +127,21 @@ export function figureText(figure: FigureSlope['figure'], value: number): string
   return FIGURE_NAMES[figure].text(value);
 }
 
-function slopeSections(slopes: readonly FigureSlope[]): readonly Section[] {
-  if (slopes.length === 0) return [];
-  const tones = { steady: 'good', grows: 'bad', unclear: 'neutral' } as const;
+function slopeSection(slopes: readonly FigureSlope[]): Markdown {
+  if (slopes.length === 0) return NOTHING;
   const rows = slopes.map(({ figure, mean, perHour, interval, allowedPerHour, verdict }) => {
     const { name, text } = FIGURE_NAMES[figure];
     const span = `${text(interval[0])} to ${text(interval[1])}`;
-    return [name, text(mean), text(perHour), span, text(allowedPerHour), { text: [verdict], tone: tones[verdict] }];
+    return [name, text(mean), text(perHour), span, text(allowedPerHour), strong(verdict)];
   });
-  const columns = ['Figure', '>Mean', '>Per hour', '>95 % interval', '>Allowed', 'Verdict'];
-  return [
-    {
-      id: 'slopes',
-      title: 'Change over time',
-      blocks: [
-        { kind: 'table', table: tableOf(columns, rows) },
-        paragraph(
-          'grows: the whole interval is above what is allowed. unclear: a part of it is, and a longer run would tell.',
-        ),
-      ],
-    },
-  ];
+  return blocks(
+    md`## Change over time`,
+    table(['Figure', '>Mean', '>Per hour', '>95 % interval', '>Allowed', 'Verdict'], rows),
+    'grows: the whole interval is above what is allowed. unclear: a part of it is, and a longer run would tell.',
+  );
 }
 
-function stepsSection(steps: readonly LoadStep[]): Section {
-  const columns = ['Step', '>Cameras', '>Offered/s', '>Got/s', '>p50', '>p99', '>Oldest', '>Dropped', 'Verdict'];
+function stepsSection(steps: readonly LoadStep[]): Markdown {
   const rows = steps.map((step) => [
     step.name,
     amount(step.cameras),
@@ -192,23 +151,18 @@ function stepsSection(steps: readonly LoadStep[]): Section {
     ms(step.latencyMs.p99),
     ms(step.oldestMs),
     percent(step.dropRatio),
-    verdictCell(step.verdict),
+    strong(step.verdict),
   ]);
   const last = steps.find(({ verdict }) => verdict === 'missed') ?? steps.at(-1);
-  const limits = (last?.constraints ?? []).slice(0, 3).map(({ explanation, remedy }) => [explanation, ' ', remedy]);
-  return {
-    id: 'steps',
-    title: 'Measured steps',
-    blocks: [
-      { kind: 'table', table: tableOf(columns, rows) },
-      ...(limits.length === 0
-        ? []
-        : [heading(`What limits: ${last!.name}`), { kind: 'list', items: limits } satisfies Block]),
-    ],
-  };
+  const limits = (last?.constraints ?? []).slice(0, 3).map(({ explanation, remedy }) => `${explanation} ${remedy}`);
+  return blocks(
+    md`## Measured steps`,
+    table(['Step', '>Cameras', '>Offered/s', '>Got/s', '>p50', '>p99', '>Oldest', '>Dropped', 'Verdict'], rows),
+    limits.length === 0 ? NOTHING : blocks(md`### What limits: ${last!.name}`, list(limits)),
+  );
 }
 
-function camerasSection({ cameras }: LoadResult): Section {
+function camerasSection({ cameras }: LoadResult): Markdown {
   const { count, protocol, cpuCores, rssBytes, framesOffered, framesLost, framesUnread, lateMs } = cameras;
   const rows: [string, string][] = [
     ['Most at a time', amount(count)],
@@ -220,14 +174,11 @@ function camerasSection({ cameras }: LoadResult): Section {
     ['Frames made without a reader', amount(framesUnread)],
     ...(lateMs === null ? [] : [['Longest delay of a camera', ms(lateMs)] as [string, string]]),
   ];
-  return {
-    id: 'cameras',
-    title: 'The cameras',
-    blocks: [
-      { kind: 'table', table: tableOf(['Figure', '>Value'], rows) },
-      paragraph('Cameras are an open loop: they send by their own clock, and count what a reader does not take.'),
-    ],
-  };
+  return blocks(
+    md`## The cameras`,
+    table(['Figure', '>Value'], rows),
+    'Cameras are an open loop: they send by their own clock, and count what a reader does not take.',
+  );
 }
 
 export function reasonsText(dropped: Readonly<Record<string, number>>): string {

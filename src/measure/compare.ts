@@ -65,13 +65,41 @@ export async function compareTrials(
   scenario: Scenario,
   options: ComparisonOptions,
 ): Promise<Comparison> {
+  return withBoth(a, b, options, ({ a: first, b: second }) =>
+    compareInterleaved(
+      (which) => (which === 'a' ? first : second).measure(scenario, options),
+      scenarioName(scenario),
+      options,
+    ),
+  );
+}
+
+/** Measures two configurations A B B A, which says how they differ but not how sure that is. @throws as `compareTrials`. */
+export async function measurePair(
+  a: TrialSetup,
+  b: TrialSetup,
+  scenario: Scenario,
+  options: TrialOptions,
+): Promise<{ readonly a: readonly [TrialResult, TrialResult]; readonly b: readonly [TrialResult, TrialResult] }> {
+  return withBoth(a, b, options, async (trials) => {
+    const firstA = await trials.a.measure(scenario, options);
+    const b = [await trials.b.measure(scenario, options), await trials.b.measure(scenario, options)] as const;
+    return { a: [firstA, await trials.a.measure(scenario, options)], b };
+  });
+}
+
+/** Opens both, and closes them whatever happens. */
+async function withBoth<T>(
+  a: TrialSetup,
+  b: TrialSetup,
+  options: TrialOptions,
+  use: (trials: { readonly a: OpenTrial; readonly b: OpenTrial }) => Promise<T>,
+): Promise<T> {
   const trialA = await OpenTrial.open(a, options);
   try {
     const trialB = await OpenTrial.open(b, options);
     try {
-      const measure = (which: 'a' | 'b'): Promise<TrialResult> =>
-        (which === 'a' ? trialA : trialB).measure(scenario, options);
-      return await compareInterleaved(measure, scenarioName(scenario), options);
+      return await use({ a: trialA, b: trialB });
     } finally {
       await trialB.close();
     }

@@ -7,6 +7,18 @@ export function normalCdf(x: number): number {
   return 0.5 + Math.sign(x) * integrate(density, Math.min(Math.abs(x), 8));
 }
 
+/** Quantile of the standard normal distribution. @param p - above 0 and below 1. */
+export function normalQuantile(p: number): number {
+  if (!(p > 0 && p < 1)) throw new RangeError(`expected p from above 0 to below 1, received ${p}`);
+  let [low, high] = [-8, 8];
+  for (let i = 0; i < 50; i++) {
+    const middle = (low + high) / 2;
+    if (normalCdf(middle) < p) low = middle;
+    else high = middle;
+  }
+  return (low + high) / 2;
+}
+
 /**
  * Quantile of Student's t distribution.
  *

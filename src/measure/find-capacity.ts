@@ -21,6 +21,8 @@ export interface Capacity {
   readonly steps: readonly CapacityStep[];
   /** True if the search ended at `most`, so that more may be possible. */
   readonly isLimited: boolean;
+  /** False if the time was over before two trials proved it. */
+  readonly isProven: boolean;
 }
 
 export interface CapacityOptions {
@@ -28,6 +30,8 @@ export interface CapacityOptions {
   readonly start?: number;
   /** Most cameras to try; default 256. */
   readonly most?: number;
+  /** True when no time is left; default never. */
+  readonly isOver?: () => boolean;
   readonly signal: AbortSignal;
   readonly note: (text: string) => void;
 }
@@ -43,7 +47,7 @@ export interface CapacityOptions {
  */
 export async function findCapacity(
   measure: (streams: number, isProof: boolean) => Promise<TrialResult>,
-  { start = 1, most = 256, signal, note }: CapacityOptions,
+  { start = 1, most = 256, signal, note, isOver = () => false }: CapacityOptions,
 ): Promise<Capacity> {
   const steps: CapacityStep[] = [];
   const attempt = async (streams: number, isProof: boolean): Promise<AttemptOutcome> => {
@@ -55,10 +59,16 @@ export async function findCapacity(
     note(`${streams} cameras: ${inWords(verdicts)}`);
     return outcome;
   };
-  const found = await searchCapacity(attempt, { start, most, growth: GROWTH, undecidedIs: 'failed', signal });
+  const found = await searchCapacity(attempt, { start, most, growth: GROWTH, undecidedIs: 'failed', signal, isOver });
   const own = steps.filter(({ streams }) => streams === Math.max(1, found.cameras));
   const last = own.findLast(({ isMet }) => isMet) ?? own.at(-1)!;
-  return { streams: found.cameras, result: last.result, steps, isLimited: found.cameras === most };
+  return {
+    streams: found.cameras,
+    result: last.result,
+    steps,
+    isLimited: found.cameras === most,
+    isProven: found.isProven,
+  };
 }
 
 function withDrops(result: TrialResult): readonly TargetVerdict[] {

@@ -39,10 +39,12 @@ export interface Step {
   readonly measuredGain: number | null;
   /** 95 % interval of the measured gain. */
   readonly interval: readonly [number, number] | null;
-  /** AP lost against the baseline, 0.01 is one point; negative is better. */
+  /** Rates of both, measured in turn; null if it was not run, or compared otherwise. */
+  readonly beside: readonly [before: number, after: number] | null;
+  /** AP lost against the baseline on the search part, 0.01 is one point; negative is better. */
   readonly apLoss: number | null;
   readonly verdict: StepVerdict;
-  /** Whether the search went on from there, which it also does for a small gain that is not certain. */
+  /** Whether the search went on from there. */
   readonly isTaken: boolean;
   readonly reason: string;
   /** Ids. */

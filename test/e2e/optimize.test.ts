@@ -2,9 +2,11 @@ import { existsSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { loadPipeline } from '../../src/config/load-pipeline.ts';
+import { writeReport } from '../../src/optimize/report/write-report.ts';
 import type { Optimization } from '../../src/optimize/run/run-optimization.ts';
 import { cli, temporaryFolder } from '../support/cli.ts';
 import { VideoFolder } from '../support/made-videos.ts';
+import { sampleOptimisation } from '../support/sample-optimisation.ts';
 import { sharedDir } from '../support/shared.ts';
 
 interface Logged {
@@ -41,12 +43,39 @@ describe('sightline optimize', () => {
     [['--levers', 'engine,magic'], '--levers: expected some of model, engine'],
     [['--target', 'p99>=50ms'], 'p99'],
     [['--annotations', 'a.json'], '--annotations and --images: expected both or neither'],
+    [['--holdout-annotations', 'a.json'], '--holdout-annotations and --holdout-images: expected both or neither'],
     [['--host-price', 'cheap'], '--host-price: expected an amount and a currency'],
     [['--candidates', '/nonexistent'], '--candidates /nonexistent: expected a folder with ONNX files or manifests'],
   ])('refuses %j', async (flags, message) => {
     const { code, stderr } = await cli(['optimize', clip, '--plan', ...flags]);
     expect(stderr).toContain(message);
     expect(code).toBe(2);
+  });
+
+  it.each([
+    [['--merge', 'a'], '--merge: expected at least two report folders'],
+    [['--merge', 'a', 'b'], '--merge a: expected the report folder of "sightline optimize", with result.json'],
+    [[], 'expected a pipeline file or a video, or --merge with report folders'],
+  ])('refuses %j without a pipeline', async (flags, message) => {
+    const { code, stderr } = await cli(['optimize', ...flags]);
+    expect(stderr).toContain(message);
+    expect(code).toBe(2);
+  });
+
+  it('joins reports of several machine types into one choice', async () => {
+    const folders = ['small', 'large'].map((name) => join(temporary.path, name));
+    for (const [i, path] of folders.entries()) {
+      const input = sampleOptimisation();
+      const machine = { ...input.machine, cpuModel: `machine ${i}` };
+      const options = { ...input.options, hostPrice: { amount: 100 - 60 * i, currency: 'EUR' } };
+      await writeReport(path, { ...input, machine, options });
+    }
+    const out = join(temporary.path, 'choice');
+    const { code, stdout, stderr } = await cli(['optimize', '--merge', ...folders, '--report', out]);
+    expect(code, stderr).toBe(0);
+    // 7 cameras less a fifth are 5: 40 for 5 of the second machine.
+    expect(stdout.replaceAll('\u00a0', ' ')).toContain('Use machine 1, 2 cores. The cheapest camera: 8.00 EUR a month');
+    expect(existsSync(join(out, 'choice.html'))).toBe(true);
   });
 
   it('refuses a pipeline that reads a camera: the same pictures must come again', async () => {
@@ -60,7 +89,7 @@ describe('sightline optimize', () => {
     expect(code).toBe(0);
     const plan = JSON.parse(stdout) as { steps: unknown[]; measurements: { kind: string }[]; seconds: number };
     expect(plan.steps.length).toBeGreaterThan(0);
-    expect(plan.measurements.map(({ kind }) => kind)).toEqual(expect.arrayContaining(['quality', 'short']));
+    expect(plan.measurements.map(({ kind }) => kind)).toEqual(expect.arrayContaining(['screen', 'pair', 'compare']));
     expect(existsSync(report)).toBe(false);
   });
 
@@ -79,7 +108,18 @@ describe('sightline optimize', () => {
       expect(code, stderr).toBe(0);
       const outcome = JSON.parse(stdout) as Optimization;
       const { baseline, best, measurements } = outcome;
-      expect(outcome).toMatchObject({ steps: expect.any(Array), refused: [], pareto: expect.any(Array) });
+      // These levers change no detection, so nothing can be refused and nothing needs a verdict.
+      expect(outcome).toMatchObject({ refused: [], finalists: [], loss: null, counts: [] });
+      const { model: before, engine, precision, inputSize } = baseline.configuration;
+      expect(best.configuration).toMatchObject({ model: before, engine, precision, inputSize });
+      const isChanged = best.configuration.inferenceThreads !== baseline.configuration.inferenceThreads;
+      if (isChanged) expect(outcome.speedup!.interval[0]).toBeGreaterThan(1);
+      for (const { verdict, isTaken, measuredGain, predictedGain } of outcome.steps) {
+        expect(predictedGain).toBeGreaterThan(0);
+        expect(measuredGain !== null).toBe(['better', 'worse', 'inconclusive'].includes(verdict));
+        if (isTaken) expect(verdict).toBe('better');
+      }
+      expect(outcome.pareto[0]!.fps).toBeGreaterThan(0);
       expect(outcome.bottlenecks.length).toBeGreaterThan(0);
       expect(baseline.fps).toBeGreaterThan(0);
       expect(log()).toHaveLength(measurements);
@@ -94,6 +134,8 @@ describe('sightline optimize', () => {
       expect(html).toContain(`${best.measurement}`);
       expect(html).not.toMatch(/<script|https?:\/\/[^"]*\.(?:js|css|woff)/);
       expect(JSON.parse(readFileSync(join(report, 'pareto.json'), 'utf8'))).toMatchObject({ seed: 1 });
+      const result = JSON.parse(readFileSync(join(report, 'result.json'), 'utf8'));
+      expect(result).toMatchObject({ kind: 'sightline-optimize', version: 1, best: { fps: best.fps } });
     }, 300_000);
 
     it('repeats no measurement when it resumes', async () => {

@@ -231,10 +231,10 @@ describe('blocks of a long recording', () => {
 
 describe('blocks of a short recording', () => {
   it.each([
-    [14, 2],
+    [14, 4],
     [80, 8],
     [120, 12],
-    [5, 2],
+    [6, 4],
   ])('of %i s are %i equal parts that cover it', async (length, count) => {
     const path = await make(`short-${length}.mp4`, { seconds: length, fps: 10, keyint: 5 });
     const { blocks, isCopied, isWhole } = await cut(path);
@@ -249,8 +249,8 @@ describe('blocks of a short recording', () => {
     const path = await make('short-one-key.mp4', { seconds: 20, fps: 10, keyint: 9999 });
     const { blocks, isCopied } = await cut(path);
     expect(isCopied).toBe(false);
-    expect(places(blocks)).toEqual([0, 10]);
-    expect(blocks.map(({ frames }) => frames)).toEqual([100, 100]);
+    expect(places(blocks)).toEqual([0, 5, 10, 15]);
+    expect(blocks.map(({ frames }) => frames)).toEqual([50, 50, 50, 50]);
     await expectFrames(blocks);
   });
 

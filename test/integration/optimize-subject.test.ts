@@ -42,11 +42,11 @@ describe('what is taken from a recording', () => {
     expect(existsSync(dirname(subject.clip))).toBe(false);
   });
 
-  it('14 s long: it is read itself, and has two blocks', async () => {
+  it('14 s long: it is read itself, and has four blocks', async () => {
     const path = await folder.make('short.mp4', { frames: 140, fps: 10 });
     const subject = await open(path);
     expect(subject.clip).toBe(path);
-    expect(subject.blocks.map(({ frames }) => frames)).toEqual([70, 70]);
+    expect(subject.blocks.map(({ frames }) => frames)).toEqual([35, 35, 35, 35]);
     expect(await differentPictures(subject)).toEqual({ all: 12, different: 12 });
     await subject.close();
     expect(existsSync(path)).toBe(true);

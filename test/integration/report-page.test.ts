@@ -69,25 +69,23 @@ describe.skipIf(browserPath === undefined)(browserTitle('the report of an optimi
     await rm(folder, { recursive: true, force: true });
   });
 
-  async function visit(width: number, colorScheme: 'light' | 'dark'): Promise<{ page: Page; requests: string[] }> {
-    const page = await browser.newPage({ viewport: { width, height: 900 }, colorScheme });
+  async function visit(name: string, width: number): Promise<{ page: Page; requests: string[] }> {
+    const page = await browser.newPage({ viewport: { width, height: 900 } });
     const requests: string[] = [];
     page.on('request', (request) => requests.push(request.url()));
-    await page.goto(`file://${join(folder, 'report.html')}`);
+    await page.goto(`file://${join(folder, name)}`);
     return { page, requests };
   }
 
-  it.each([
-    [1280, 'light'],
-    [1280, 'dark'],
-    [768, 'light'],
-    [360, 'light'],
-    [360, 'dark'],
-  ] as const)(
-    'fits %d pixels in %s mode: nothing sticks out, no label covers another, every text is legible',
-    async (width, scheme) => {
-      const { page, requests } = await visit(width, scheme);
+  it.each([1280, 768, 390, 360])(
+    'fits %d pixels, folded and open: nothing sticks out, no label covers another, every text is legible',
+    async (width) => {
+      const { page, requests } = await visit('report.html', width);
       try {
+        const chapters = page.locator('main > details');
+        expect(await chapters.count()).toBeGreaterThan(7);
+        expect(await page.locator('main > details[open]').count()).toBe(0);
+        await page.evaluate("document.querySelectorAll('details').forEach((one) => { one.open = true; })");
         expect(await page.evaluate('document.documentElement.scrollWidth')).toBe(width);
         expect(await page.evaluate(LABEL_FAULTS)).toEqual([]);
         expect(await page.evaluate(FAINT_TEXTS)).toEqual([]);
@@ -99,4 +97,25 @@ describe.skipIf(browserPath === undefined)(browserTitle('the report of an optimi
       }
     },
   );
+
+  it('has everything that a manager needs on the first screen', async () => {
+    const { page } = await visit('report.html', 1280);
+    try {
+      expect(await page.evaluate("document.querySelector('main > details').getBoundingClientRect().top")).toBeLessThan(
+        900,
+      );
+    } finally {
+      await page.close();
+    }
+  });
+
+  it('opens the chapter that a link leads to', async () => {
+    const { page } = await visit('report.html#m001', 1280);
+    try {
+      await page.locator('#m001').waitFor({ state: 'attached' });
+      expect(await page.locator('details[open] #m001').count()).toBe(1);
+    } finally {
+      await page.close();
+    }
+  });
 });

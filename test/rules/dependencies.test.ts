@@ -45,6 +45,7 @@ const REASONS: Readonly<Record<string, string>> = {
   'fluent-ffmpeg': 'builds the commands of ffmpeg',
   ioredis: 'the state of a fleet in Redis',
   koffi: "calls OpenVINO's C API",
+  marked: 'renders the Markdown of reports as a page',
   'node-api-headers': 'headers to build the binding of TensorFlow',
   'onnxruntime-node': 'the engine onnx',
   pino: 'the log',
@@ -54,6 +55,7 @@ const REASONS: Readonly<Record<string, string>> = {
   tar: 'reads weights from the archives of npm packages, which come from outside',
   tinyglobby: 'finds the files that a pattern names',
   uplot: 'charts of the dashboard',
+  vega: 'draws the plots of reports as SVG, without a browser',
   ws: 'the WebSocket of a feed client',
   yaml: 'reads pipeline files, with line and column of a mistake',
   zod: 'one schema gives type, default, check, error message and reference of the configuration',
@@ -139,6 +141,11 @@ describe('dependencies', () => {
 
   it('the lock file names no download addresses', () => {
     expect(Object.keys(locked).filter((path) => locked[path]?.resolved !== undefined)).toEqual([]);
+  });
+
+  it('a package that one command needs is loaded by that command only', () => {
+    const eager = shipped.filter(({ text }) => /^import (?!type )[^;]*from 'vega'/m.test(text));
+    expect(eager.map(({ path }) => path)).toEqual([]);
   });
 
   it('an optional package is only imported dynamically', () => {

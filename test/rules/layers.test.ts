@@ -134,6 +134,8 @@ describe('packages that are confined to one place', () => {
     ['commander', ['cli']],
     ['prom-client', ['gateway']],
     ['protobufjs', ['compile']],
+    ['marked', ['optimize']],
+    ['vega', ['optimize']],
   ])('%s is imported only in %j', (name, folders) => {
     expect(importersOf(name).filter((path) => !folders.includes(folderOf(path)))).toEqual([]);
   });

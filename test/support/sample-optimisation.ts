@@ -5,8 +5,9 @@ import type {
   ReportMeasurement,
   ReportTrial,
 } from '../../src/optimize/report/report-input.ts';
-import type { Configuration, LeverId, Step, StepVerdict } from '../../src/optimize/result.ts';
-import { LEVER_WORDS } from './sample-levers.ts';
+import type { Configuration, LeverId, Step } from '../../src/optimize/result.ts';
+import { techniquesOf } from '../../src/optimize/run/report-of.ts';
+import { BASELINE, BEST, CENTERNET_BF16, SKETCHES, TWO_THREADS, YOLOX_WIDE } from './sample-steps.ts';
 import { sampleTrial } from './sample-trial.ts';
 
 const MACHINE: ReportMachine = {
@@ -14,32 +15,6 @@ const MACHINE: ReportMachine = {
   cores: 2,
   memoryBytes: 8 * 2 ** 30,
   versions: { sightline: '0.1.0', node: '20.20.0', ffmpeg: '7.1', onnxruntime: '1.30.0', openvino: '2026.4.1' },
-};
-
-const BASELINE: Configuration = {
-  model: 'centernet',
-  engine: 'onnx',
-  precision: 'f32',
-  inputSize: '512x512',
-  inferenceThreads: 1,
-  lanes: 1,
-  decodeThreads: 1,
-  maxBatch: 1,
-  maxDelayMs: 0,
-  resizeBy: 'sharp',
-  hwaccel: 'none',
-  skipUnchanged: false,
-  trackBetween: 1,
-};
-
-const BEST: Configuration = {
-  ...BASELINE,
-  model: 'yolox-nano',
-  engine: 'openvino',
-  precision: 'bf16',
-  inputSize: '480x256',
-  inferenceThreads: 2,
-  resizeBy: 'ffmpeg',
 };
 
 const BEFORE = sampleTrial(
@@ -87,6 +62,47 @@ const AFTER = sampleTrial(
   11,
 );
 
+/** One camera is more than the baseline can take: the queue is full. */
+const LIVE_BEFORE: ReportTrial = {
+  ...sampleTrial(
+    {
+      ...{ fps: 19.6, seconds: 18, cpuMs: [5.3, 8.4, 45.2, 1.6], busy: [0.11, 0.17, 0.97, 0.04], rssMb: 329 },
+      stagesMs: {
+        read: 4.1,
+        decode: 6.2,
+        preprocess: 8.9,
+        wait: 88,
+        infer: 46.1,
+        postprocess: 1.9,
+        track: 0.2,
+        publish: 0.6,
+      },
+    },
+    13,
+  ),
+  dropRatio: 0.347,
+  faults: { frames: 540, decodeErrors: 0, failedInferences: 0, reconnects: 0, dropped: { 'queue-full': 187 } },
+};
+const LIVE_AFTER: ReportTrial = {
+  ...sampleTrial(
+    {
+      ...{ fps: 210, seconds: 18, cpuMs: [1.3, 0.4, 5.6, 0.5], busy: [0.28, 0.09, 0.72, 0.1], rssMb: 380 },
+      stagesMs: {
+        read: 2.2,
+        decode: 2.6,
+        preprocess: 0.5,
+        wait: 6.4,
+        infer: 7.1,
+        postprocess: 0.6,
+        track: 0.1,
+        publish: 1.4,
+      },
+    },
+    17,
+  ),
+  faults: { frames: 3780, decodeErrors: 0, failedInferences: 0, reconnects: 0, dropped: {} },
+};
+
 function hashOf(text: string): string {
   return createHash('sha256').update(text).digest('hex');
 }
@@ -108,6 +124,7 @@ class Log {
       kind,
       configHash: hashOf(JSON.stringify(configuration)),
       modelHash: hashOf(configuration.model),
+      dependsOn: {},
       configuration,
       scenario,
       startedAt: new Date(Date.UTC(2026, 2, 3, 9, 0, number * 20)).toISOString(),
@@ -135,153 +152,6 @@ function scaled(factor: number, seed: number): ReportTrial {
     seed,
   );
 }
-
-interface StepSketch {
-  readonly change: Partial<Configuration>;
-  readonly on: Configuration;
-  readonly predicted: number;
-  readonly measured: number | null;
-  readonly apLoss: number | null;
-  readonly verdict: StepVerdict;
-  readonly reason: string;
-  /** Frames per second of the trial relative to the baseline. */
-  readonly rate?: number;
-}
-
-const CENTERNET_BF16: Configuration = { ...BASELINE, engine: 'openvino', precision: 'bf16' };
-const YOLOX_416: Configuration = { ...CENTERNET_BF16, model: 'yolox-nano', inputSize: '416x416' };
-const YOLOX_WIDE: Configuration = { ...YOLOX_416, inputSize: '480x256' };
-const TWO_THREADS: Configuration = { ...YOLOX_WIDE, inferenceThreads: 2 };
-
-const SKETCHES: readonly StepSketch[] = [
-  {
-    on: BASELINE,
-    change: { engine: 'openvino' },
-    predicted: 1.05,
-    measured: 1.04,
-    apLoss: 0.0002,
-    verdict: 'better',
-    reason: 'the interval is above 1.02',
-    rate: 1.04,
-  },
-  {
-    on: { ...BASELINE, engine: 'openvino' },
-    change: { precision: 'bf16' },
-    predicted: 1.72,
-    measured: 1.65,
-    apLoss: 0.0011,
-    verdict: 'better',
-    reason: 'the CPU computes bf16 natively',
-    rate: 1.72,
-  },
-  {
-    on: CENTERNET_BF16,
-    change: { precision: 'int8' },
-    predicted: 1.08,
-    measured: null,
-    apLoss: 0.0308,
-    verdict: 'refused',
-    reason: 'the estimated loss is beyond the allowance',
-  },
-  {
-    on: CENTERNET_BF16,
-    change: { model: 'yolox-nano' },
-    predicted: 2.94,
-    measured: 2.71,
-    apLoss: -0.0061,
-    verdict: 'better',
-    reason: 'less work and a higher AP',
-    rate: 4.6,
-  },
-  {
-    on: CENTERNET_BF16,
-    change: { model: 'deimv2-atto' },
-    predicted: 4.1,
-    measured: 3.9,
-    apLoss: 0.0277,
-    verdict: 'refused',
-    reason: 'fast, but the loss is beyond the allowance',
-    rate: 6.7,
-  },
-  {
-    on: CENTERNET_BF16,
-    change: { model: 'picodet-s' },
-    predicted: 2.7,
-    measured: 2.52,
-    apLoss: -0.0474,
-    verdict: 'better',
-    reason: 'faster and more accurate than the baseline',
-    rate: 4.3,
-  },
-  {
-    on: YOLOX_416,
-    change: { inputSize: '480x256' },
-    predicted: 1.38,
-    measured: 1.46,
-    apLoss: 0.0034,
-    verdict: 'better',
-    reason: 'the shape of the stream, without padding',
-    rate: 6.8,
-  },
-  {
-    on: YOLOX_WIDE,
-    change: { inputSize: '320x192' },
-    predicted: 1.62,
-    measured: null,
-    apLoss: 0.0812,
-    verdict: 'refused',
-    reason: 'small objects are lost',
-  },
-  {
-    on: YOLOX_WIDE,
-    change: { inferenceThreads: 2 },
-    predicted: 1.52,
-    measured: 1.44,
-    apLoss: 0,
-    verdict: 'better',
-    reason: 'the second core was idle',
-    rate: 9.8,
-  },
-  {
-    on: TWO_THREADS,
-    change: { resizeBy: 'ffmpeg' },
-    predicted: 1.36,
-    measured: 1.27,
-    apLoss: 0.0042,
-    verdict: 'better',
-    reason: 'nine times fewer bytes cross the pipe',
-    rate: 12.4,
-  },
-  {
-    on: BEST,
-    change: { lanes: 2 },
-    predicted: 1.01,
-    measured: 1.006,
-    apLoss: 0,
-    verdict: 'inconclusive',
-    reason: 'the interval spans 1',
-    rate: 12.5,
-  },
-  {
-    on: BEST,
-    change: { maxBatch: 4 },
-    predicted: 1,
-    measured: 0.96,
-    apLoss: 0,
-    verdict: 'worse',
-    reason: 'throughput does not grow with the batch on this CPU',
-    rate: 12,
-  },
-  {
-    on: BEST,
-    change: { decodeThreads: 2 },
-    predicted: 0.99,
-    measured: null,
-    apLoss: null,
-    verdict: 'ruled-out',
-    reason: 'its ceiling is below the best that was measured',
-  },
-];
 
 /**
  * A finished optimisation as it looks on two cores with AMX: plausible figures, every kind of verdict, everything filled in.
@@ -312,6 +182,7 @@ export function sampleOptimisation(change: Partial<ReportInput> = {}): ReportInp
       predictedGain: sketch.predicted,
       measuredGain: sketch.measured,
       interval: sketch.measured === null ? null : [sketch.measured * 0.984, sketch.measured * 1.017],
+      beside: sketch.measured === null ? null : [100, 100 * sketch.measured],
       apLoss: sketch.apLoss,
       verdict: sketch.verdict,
       isTaken: sketch.verdict === 'better',
@@ -320,6 +191,10 @@ export function sampleOptimisation(change: Partial<ReportInput> = {}): ReportInp
     };
   });
   const best = log.add('confirm', 'offline', BEST, 58, AFTER);
+  const compared = log.add('confirm', 'offline, in turn', BEST, 61, { ratio: 12.1, pairs: 5 });
+  const liveBefore = log.add('confirm', 'cameras x1 at 30 fps', BASELINE, 24, LIVE_BEFORE);
+  const liveAfter = log.add('confirm', 'cameras x7 at 30 fps', BEST, 24, LIVE_AFTER);
+  const heldOut = log.add('quality', 'held out', BEST, 33, { ap: 0.3366, loss: -0.0031 });
   const capacityAfter = log.add('capacity', 'cameras', BEST, 74, null);
   const quality = log.add('quality', 'pictures', BEST, 11, { ap: 0.3342, loss: -0.004, resamples: 1000 });
   const of = (i: number): readonly string[] => steps[i]!.measurements;
@@ -337,7 +212,14 @@ export function sampleOptimisation(change: Partial<ReportInput> = {}): ReportInp
         { target: 'p99<=50ms', measured: BEFORE.latencyMs.p99, state: 'missed', reason: 'too many frames were late' },
         { target: 'streams>=4', measured: 0, state: 'missed', reason: 'no camera of 30 frames/s is kept up with' },
       ],
-      capacity: { cameras: 0, cameraFps: 30, p99Ms: 412, target: 'p99<=50ms', measurements: [capacityBefore] },
+      capacity: {
+        cameras: 0,
+        cameraFps: 30,
+        p99Ms: 412,
+        target: 'p99<=50ms',
+        isProven: true,
+        measurements: [capacityBefore],
+      },
     },
     best: {
       configuration: BEST,
@@ -347,7 +229,14 @@ export function sampleOptimisation(change: Partial<ReportInput> = {}): ReportInp
         { target: 'p99<=50ms', measured: AFTER.latencyMs.p99, state: 'met', reason: 'within the binomial bound' },
         { target: 'streams>=4', measured: 7, state: 'met', reason: '7 cameras' },
       ],
-      capacity: { cameras: 7, cameraFps: 30, p99Ms: 46.2, target: 'p99<=50ms', measurements: [capacityAfter] },
+      capacity: {
+        cameras: 7,
+        cameraFps: 30,
+        p99Ms: 46.2,
+        target: 'p99<=50ms',
+        isProven: true,
+        measurements: [capacityAfter],
+      },
     },
     steps,
     refusals: [
@@ -382,6 +271,7 @@ export function sampleOptimisation(change: Partial<ReportInput> = {}): ReportInp
         busyRatio: 0.93,
         explanation: 'The only inference thread is busy nearly all of the time, and frames wait 23.4 ms for it.',
         remedy: 'a faster engine or precision, a smaller network, a second thread',
+        lever: 'engine',
         predictedGain: 9.6,
         measuredGain: 8.4,
         measurements: [baseline, best],
@@ -391,6 +281,7 @@ export function sampleOptimisation(change: Partial<ReportInput> = {}): ReportInp
         busyRatio: 0.17,
         explanation: 'Full pictures cross the pipe and are resized by sharp.',
         remedy: 'let ffmpeg resize before its pipe',
+        lever: 'resizeBy',
         predictedGain: 1.36,
         measuredGain: 1.27,
         measurements: [baseline, ...of(9)],
@@ -400,6 +291,7 @@ export function sampleOptimisation(change: Partial<ReportInput> = {}): ReportInp
         busyRatio: 0.11,
         explanation: 'ffmpeg decodes in software; after the changes it takes a sixth of the CPU.',
         remedy: 'a hardware decoder, or streams at half the size from the cameras',
+        lever: 'hwaccel',
         predictedGain: 1.12,
         measuredGain: null,
         measurements: [baseline],
@@ -425,24 +317,70 @@ export function sampleOptimisation(change: Partial<ReportInput> = {}): ReportInp
         measurements: [best, quality],
       },
     ],
+    validity: { isValid: true, reasons: [] },
+    speedup: {
+      ...{ ratio: 12.1, interval: [11.8, 12.4], pairs: 5, beforeFps: 19.9, afterFps: 241 },
+      measurements: [compared],
+    },
     skipped: null,
     quality: {
-      kind: 'ap',
-      baseline: 0.3302,
-      best: 0.3342,
-      loss: -0.004,
-      interval: [-0.0153, 0.0084],
-      allowed: 0.02,
-      pictures: 100,
-      bySize: { small: 0.0121, medium: -0.0034, large: -0.0162 },
-      byClass: [
-        { label: 'backpack', loss: 0.0313 },
-        { label: 'handbag', loss: 0.0228 },
-        { label: 'bicycle', loss: 0.0105 },
-      ],
-      measurements: [judged, quality],
+      search: {
+        ...{ kind: 'ap', baseline: 0.3302, best: 0.3342, loss: -0.004, interval: [-0.0153, 0.0084] },
+        ...{ confidence: 0.95, allowed: 0.02, pictures: 25, slices: [], measurements: [judged, quality] },
+      },
+      heldOut: {
+        ...{ kind: 'ap', baseline: 0.3335, best: 0.3366, loss: -0.0031, interval: [-0.0244, 0.0187] },
+        ...{ confidence: 0.9833, allowed: 0.02, pictures: 75, finalists: 3, measurements: [heldOut] },
+        slices: [
+          { by: 'size', name: 'small', loss: 0.0121, interval: [-0.011, 0.0352], pictures: null, objects: null },
+          { by: 'size', name: 'large', loss: -0.0162, interval: [-0.041, 0.01], pictures: null, objects: null },
+          { by: 'class', name: 'microwave', loss: 0.57, interval: [-0.1, 0.9], pictures: 3, objects: 3 },
+          { by: 'class', name: 'backpack', loss: 0.0313, interval: [-0.02, 0.08], pictures: 14, objects: 22 },
+          { by: 'tag', name: 'night', loss: 0.0093, interval: [-0.03, 0.05], pictures: 19, objects: 71 },
+        ],
+      },
     },
-    levers: LEVER_WORDS,
+    finalists: [
+      {
+        ...{ configuration: BEST, fps: 243, verdict: 'passed', measurements: [heldOut] },
+        reason: 'AP 0.337 against 0.334, at most 0.019 lost where 0.020 is allowed',
+      },
+      {
+        ...{ configuration: { ...BEST, inputSize: '416x224' }, fps: 290, verdict: 'inconclusive', measurements: [] },
+        reason: '75 pictures do not decide, about 400 would',
+      },
+      {
+        ...{ configuration: { ...BEST, inputSize: '352x192' }, fps: 356, verdict: 'refused', measurements: [] },
+        reason: 'a loss of 0.041 where 0.020 is allowed',
+      },
+    ],
+    counts: {
+      ...{ isOtherDetector: true, isAccepted: false },
+      rows: [
+        { kind: 'line', id: 'gate', before: [26, 31], after: [26, 30], allowed: 3.1, differs: false },
+        { kind: 'zone', id: 'yard', before: [2.41], after: [2.38], allowed: 0.24, differs: false },
+        { kind: 'tracks', id: '', before: [68], after: [66], allowed: 6, differs: false },
+      ],
+    },
+    liveStages: {
+      before: { cameras: 1, cameraFps: 30, measurement: liveBefore },
+      after: { cameras: 7, cameraFps: 30, measurement: liveAfter },
+    },
+    nextBottlenecks: [
+      {
+        ...{ part: 'decode', busyRatio: 0.32, lever: 'hwaccel', predictedGain: 1.09, measuredGain: null },
+        explanation: 'ffmpeg decodes in software.',
+        remedy: 'A hardware decoder, or smaller streams from the cameras.',
+        measurements: [best],
+      },
+      {
+        ...{ part: 'infer', busyRatio: 0.84, lever: 'engine', predictedGain: 1.7, measuredGain: null },
+        explanation: 'Inference takes most of the time.',
+        remedy: 'A faster engine.',
+        measurements: [best],
+      },
+    ],
+    techniques: techniquesOf(steps, null),
     loadTests: [],
     measurements: log.records,
     options: {

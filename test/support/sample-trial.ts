@@ -1,4 +1,5 @@
-import type { ReportTrial, ReportWindow } from '../../src/optimize/report/report-input.ts';
+import { PARTS, type Part } from '../../src/measure/trial-result.ts';
+import type { ReportTrial } from '../../src/optimize/report/report-input.ts';
 import { percentilesOf } from '../../src/telemetry/sliding-window.ts';
 
 /** A generator of numbers from 0 to 1 (Park and Miller, minimal standard). */
@@ -10,11 +11,13 @@ function randomFrom(seed: number): () => number {
   };
 }
 
+const NO_PARTS = Object.fromEntries(PARTS.map((part) => [part, 0])) as Record<Part, number>;
+
 interface TrialSketch {
   readonly fps: number;
   readonly seconds: number;
   /** Mean of each part in milliseconds. */
-  readonly stagesMs: Readonly<Record<string, number>>;
+  readonly stagesMs: Partial<Record<Part, number>>;
   readonly cpuMs: readonly [decode: number, preprocess: number, infer: number, main: number];
   readonly busy: readonly [decode: number, preprocess: number, infer: number, main: number];
   readonly discarded?: number;
@@ -31,17 +34,7 @@ export function sampleTrial(sketch: TrialSketch, seed: number): ReportTrial {
     return wholeMs * Math.exp(0.16 * normal - 0.02) * (random() < 0.015 ? 1.8 : 1);
   });
   const [decode, preprocess, infer, main] = sketch.busy;
-  const around = (share: number): number => Math.min(1, Math.max(0, share * (0.95 + 0.1 * random())));
-  const discarded = sketch.discarded ?? 0;
-  const windows = Array.from(
-    { length: 10 + discarded },
-    (_, i): ReportWindow => ({
-      seconds: 2,
-      fps: sketch.fps * (0.98 + 0.04 * random()),
-      busyRatio: { decode: around(decode), preprocess: around(preprocess), infer: around(infer), main: around(main) },
-      isDiscarded: i >= 4 && i < 4 + discarded,
-    }),
-  );
+  const stagesMs = { ...NO_PARTS, ...sketch.stagesMs };
   const [decodeMs, preprocessMs, inferMs, mainMs] = sketch.cpuMs;
   const frames = Math.round(sketch.fps * sketch.seconds);
   return {
@@ -49,7 +42,7 @@ export function sampleTrial(sketch: TrialSketch, seed: number): ReportTrial {
     frames,
     latencyMs: { ...percentilesOf(Float64Array.from(latenciesMs)), count: frames },
     latenciesMs,
-    stagesMs: sketch.stagesMs,
+    stagesMs,
     cpuMsPerFrame: {
       decode: decodeMs,
       preprocess: preprocessMs,
@@ -59,8 +52,7 @@ export function sampleTrial(sketch: TrialSketch, seed: number): ReportTrial {
     },
     busyRatio: { decode, preprocess, infer, main },
     isStable: true,
-    discardedWindows: discarded,
-    windows,
+    discardedWindows: sketch.discarded ?? 0,
     littleLawGap: 0.013,
     dropRatio: 0,
     rssBytes: sketch.rssMb * 1e6,
@@ -69,9 +61,11 @@ export function sampleTrial(sketch: TrialSketch, seed: number): ReportTrial {
       ownRatio: (sketch.fps * (decodeMs + preprocessMs + inferMs + mainMs)) / 2000,
       otherRatio: 0.021,
       stealRatio: 0.004,
+      throttledRatio: null,
       networkInBytesPerS: null,
       networkOutBytesPerS: null,
       memoryAvailableBytes: 5.1e9,
+      cpuPowerW: null,
     },
   };
 }

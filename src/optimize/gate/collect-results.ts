@@ -72,32 +72,67 @@ export async function collectOnImages(options: CollectOptions, images: PictureSe
 }
 
 /**
- * Runs a configuration on a clip, from its first frame to its last, with all settings of the stream that decide what is
- * published. Objects are tracked even if the stream does not ask for it: the gate compares tracks.
+ * Runs a configuration on clips, one after the other, each from its first frame to its last, with all settings of the stream that
+ * decide what is published. Objects are tracked even if the stream does not ask for it: the gate compares tracks.
+ *
+ * Frame numbers, media time and track ids go on from clip to clip. No track and no second of media time spans two clips.
  *
  * @param stream - its source is a file. Whatever would pace, repeat or drop frames is overruled.
+ * @param clips - paths; default: the stream's source.
  * @returns results that hold boxes down to half the threshold.
  * @throws the errors of `openRuntime` and `resolveStreamInput`, and those of a stream that fails; ENGINE_FAILED if frames were
  *   given up; COMMAND_INVALID if it was stopped.
  */
-export async function collectOnVideo(options: CollectOptions, stream: StreamConfig): Promise<CollectedResults> {
+export async function collectOnVideo(
+  options: CollectOptions,
+  stream: StreamConfig,
+  clips: readonly string[] = [stream.source],
+): Promise<CollectedResults> {
   const scoreThreshold =
     options.model.scoreThreshold ?? modelSpec(await loadConfigured(options.model, options.environment)).scoreThreshold;
   const model = { ...options.model, scoreThreshold: scoreThreshold * AGREEMENT_SHARE };
   const track = stream.track === false ? true : stream.track;
   const config: StreamConfig = { ...stream, policy: 'file', loop: false, realtime: false, track };
   return withRuntime({ ...options, model }, async (runtime) => {
-    const input = await resolveStreamInput(config, runtime.ffmpeg, null, runtime.spec);
-    let running: RuntimeStream | null = null;
-    const start = (): RuntimeStream => {
-      running = runtime.add(config, input);
-      return running;
-    };
-    const collected = await record(runtime, start, options);
-    const dropped = (running as RuntimeStream | null)?.droppedCount ?? 0;
-    if (dropped > 0) throw givenUp(`${dropped} frames of ${input.label}`);
-    return { ...collected, scoreThreshold };
+    const collected: CollectedResults[] = [];
+    for (const source of clips) {
+      const clip = { ...config, source };
+      const input = await resolveStreamInput(clip, runtime.ffmpeg, null, runtime.spec);
+      let running: RuntimeStream | null = null;
+      const start = (): RuntimeStream => {
+        running = runtime.add(clip, input);
+        return running;
+      };
+      const results = await record(runtime, start, options);
+      const dropped = (running as RuntimeStream | null)?.droppedCount ?? 0;
+      if (dropped > 0) throw givenUp(`${dropped} frames of ${input.label}`);
+      await runtime.remove(clip.id);
+      collected.push({ ...results, scoreThreshold });
+    }
+    return joined(collected);
   });
+}
+
+/** Puts the results of clips one behind the other. */
+function joined(clips: readonly CollectedResults[]): CollectedResults {
+  let [nextFrame, nextUs, nextTrack] = [0, 0, 0];
+  const frames = clips.flatMap(({ frames: recorded }) => {
+    const [firstFrame, firstUs, firstTrack] = [nextFrame, nextUs, nextTrack];
+    return recorded.map(({ frame, ptsUs, detections, ...rest }): RecordedFrame => {
+      const moved = detections.map((detection) => {
+        if (detection.trackId === undefined) return detection;
+        nextTrack = Math.max(nextTrack, firstTrack + detection.trackId + 1);
+        return { ...detection, trackId: firstTrack + detection.trackId };
+      });
+      const at = { frame: firstFrame + frame, ptsUs: firstUs + ptsUs };
+      nextFrame = Math.max(nextFrame, at.frame + 1);
+      // A whole second, so that no block of the bootstrap holds frames of two clips.
+      nextUs = Math.max(nextUs, (Math.floor(at.ptsUs / 1e6) + 1) * 1e6);
+      return { ...rest, ...at, detections: moved };
+    });
+  });
+  const seconds = clips.reduce((sum, clip) => sum + clip.seconds, 0);
+  return { ...clips[0]!, frames, seconds };
 }
 
 async function withRuntime<T>(options: CollectOptions, use: (runtime: Runtime) => Promise<T>): Promise<T> {

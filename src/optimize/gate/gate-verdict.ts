@@ -1,6 +1,7 @@
 import type { BoxDrift } from '../../evaluate/box-drift.ts';
 import type { LossEstimate } from '../../evaluate/loss-bootstrap.ts';
 import type { ClassLoss, SizeLoss } from '../../evaluate/precision-loss.ts';
+import type { TagLoss } from '../../evaluate/tag-loss.ts';
 import type { TrackAgreement } from '../../evaluate/track-agreement.ts';
 import type { CountComparison } from './compare-counts.ts';
 import type { Verdict } from './loss-verdict.ts';
@@ -19,15 +20,27 @@ export interface VideoFindings {
 export interface GateVerdict extends LossEstimate {
   readonly verdict: Verdict;
   readonly measure: 'AP' | 'F1 against the reference';
+  /** One-sided confidence of the ends of its intervals. */
+  readonly level: number;
   /** The loss that is allowed. */
   readonly allowed: number;
   /** Pictures with an object, or frames that both runs published. */
   readonly pictures: number;
+  /** Independent pieces of evidence: pictures with an object, or blocks of video. */
+  readonly evidence: number;
+  /** False where the loss is only shown: two different detectors on a video. */
+  readonly isLossJudged: boolean;
+  /** What refuses the candidate whatever its loss: lost classes, tracks, counts, frames. */
+  readonly objections: readonly string[];
   /** Null if the verdict is clear, or if no number of pictures would decide. */
   readonly picturesThatWouldDecide: number | null;
   readonly bySize: readonly SizeLoss[];
   /** Greatest loss first, at most ten. */
   readonly byClass: readonly ClassLoss[];
+  /** Tags of the annotations' images; empty without tags, or on a video. */
+  readonly byTag: readonly TagLoss[];
+  /** Sentences about classes that lost much, also where chance may explain it. They do not change the verdict. */
+  readonly warnings: readonly string[];
   /** Null if pictures were judged by labels. */
   readonly video: VideoFindings | null;
   /** One sentence with the figures. */

@@ -7,7 +7,7 @@ import { compareTracks } from '../../evaluate/track-agreement.ts';
 import { compareOnVideo } from '../../evaluate/video-agreement.ts';
 import { type CountComparison, type Counters, compareCounts } from './compare-counts.ts';
 import { CLASSES_SHOWN, type GateVerdict, type VideoFindings } from './gate-verdict.ts';
-import { figure, judgeLoss, lostClasses, withObjections } from './loss-verdict.ts';
+import { classWarnings, figure, intervalText, judgeLoss, lostClasses, withObjections } from './loss-verdict.ts';
 
 /** What a video may show beside the loss. */
 export interface VideoTolerances {
@@ -22,6 +22,31 @@ export interface VideoTolerances {
   /** Media time that the bootstrap draws as one piece; default 1,000. */
   readonly blockMs: number;
 }
+
+/** A clip, and what a candidate must keep of what the reference finds in it. */
+export interface VideoGround {
+  /** Lines and zones of the stream; default none. */
+  readonly counters?: Counters;
+  /**
+   * Whether nothing else judges the candidate; default true. Beside labels a short clip, or one without objects, leaves nothing open,
+   * unless something is counted in it.
+   */
+  readonly isOnlyEvidence?: boolean;
+  /** Default: everything. Missing frames and classes that are never reported are always judged. */
+  readonly demands?: VideoDemands;
+}
+
+/** What is judged on a video. The rest is compared and shown. */
+export interface VideoDemands {
+  /** The same objects in each frame, with the same boxes. Says nothing between different detectors: nobody knows which is right. */
+  readonly agreement: boolean;
+  /** Tracks that are kept, and objects that appear in time. */
+  readonly tracks: boolean;
+  /** Counts of lines and zones. */
+  readonly counts: boolean;
+}
+
+const EVERYTHING: VideoDemands = { agreement: true, tracks: true, counts: true };
 
 const DEFAULTS: VideoTolerances = {
   trackTolerance: 0.1,
@@ -43,15 +68,15 @@ const TRACKS_FOR_ONE = 5;
 export async function judgeVideo(
   reference: RecordedResults,
   candidate: RecordedResults,
-  counters: Counters = { lines: [], zones: [] },
-  options: BootstrapOptions & { readonly maxLoss: number } & Partial<VideoTolerances>,
+  { counters = { lines: [], zones: [] }, demands = EVERYTHING, isOnlyEvidence = true }: VideoGround,
+  options: BootstrapOptions & { readonly maxLoss: number; readonly level: number } & Partial<VideoTolerances>,
 ): Promise<GateVerdict> {
-  const { maxLoss: allowed, seed, resamples } = options;
+  const { maxLoss: allowed, seed, resamples, level } = options;
   const given = Object.fromEntries(Object.entries(options).filter(([, value]) => value !== undefined));
   const tolerances: VideoTolerances = { ...DEFAULTS, ...given };
   const frames = matchFrames(reference, candidate);
   const { blockMs, lateMs, countTolerance } = tolerances;
-  const { overall, bySize, byClass, blocks } = await compareOnVideo(frames, { seed, resamples, blockMs });
+  const { overall, bySize, byClass, blocks } = await compareOnVideo(frames, { seed, resamples, level, blockMs });
   const video: VideoFindings = {
     framesOfReference: reference.frames.length,
     framesShared: frames.length,
@@ -60,26 +85,38 @@ export async function judgeVideo(
     counts: compareCounts(reference, candidate, counters, countTolerance),
   };
   const facts = {
-    ...{ measure: 'F1 against the reference' as const, ...overall, allowed, pictures: frames.length, bySize },
-    ...{ byClass: byClass.slice(0, CLASSES_SHOWN), video, picturesThatWouldDecide: null },
+    ...{ measure: 'F1 against the reference' as const, ...overall, level, allowed, pictures: frames.length, bySize },
+    ...{ byClass: byClass.slice(0, CLASSES_SHOWN), byTag: [], warnings: classWarnings(byClass, allowed, level) },
+    ...{ video, objections: [], isLossJudged: demands.agreement, evidence: blocks, picturesThatWouldDecide: null },
   };
-  const span = `95 % interval ${figure(overall.interval[0])} to ${figure(overall.interval[1])}`;
-  const text = `F1 ${figure(overall.candidate)} against the reference at IoU 0.5, a loss of ${figure(overall.loss)} (${span}) where ${figure(allowed)} is allowed`;
-  const objections = [...objectionsTo(video, tolerances), ...lostClasses(byClass, allowed, FEWEST_BLOCKS_OF_A_CLASS)];
-  if (objections.length > 0) return { ...facts, verdict: 'refused', reason: withObjections(text, objections) };
-  if (!frames.some(hasObject))
+  const f1 = `F1 ${figure(overall.candidate)} against the reference at IoU 0.5`;
+  const text = demands.agreement
+    ? `${f1}, a loss of ${figure(overall.loss)} (${intervalText(overall.interval, level)}) where ${figure(allowed)} is allowed`
+    : `${f1}, which is not judged`;
+  const classes = lostClasses(byClass, allowed, FEWEST_BLOCKS_OF_A_CLASS, { isVanishedOnly: !demands.agreement });
+  const objections = [...objectionsTo(video, tolerances, demands), ...classes];
+  if (objections.length > 0)
+    return { ...facts, objections, verdict: 'refused', reason: withObjections(text, objections) };
+  const isCounted = counters.lines.length + counters.zones.length > 0;
+  if (isOnlyEvidence && !frames.some(hasObject))
     return {
       ...{ ...facts, verdict: 'inconclusive' },
       reason: 'the reference finds no object in the video, so nothing can be judged',
     };
-  const { verdict, unitsThatWouldDecide } = judgeLoss(overall, allowed, { units: blocks, fewestUnits: FEWEST_BLOCKS });
+  const evidence = { units: blocks, fewestUnits: FEWEST_BLOCKS, level };
+  if (!demands.agreement) {
+    if (blocks >= FEWEST_BLOCKS || !(isOnlyEvidence || isCounted)) return { ...facts, verdict: 'passed', reason: text };
+    const seconds = (FEWEST_BLOCKS * blockMs) / 1000;
+    return { ...facts, verdict: 'inconclusive', reason: `${text}; less than ${seconds} s of video decide nothing` };
+  }
+  const { verdict, unitsThatWouldDecide } = judgeLoss(overall, allowed, evidence);
   if (verdict !== 'inconclusive') return { ...facts, verdict, reason: text };
   const framesThatWouldDecide =
     unitsThatWouldDecide === null ? null : Math.ceil((frames.length * unitsThatWouldDecide) / blocks);
   const rest =
     framesThatWouldDecide === null
       ? 'the estimate lies at the limit, so no number of frames would decide'
-      : `${frames.length} frames do not decide, about ${framesThatWouldDecide} would`;
+      : `${frames.length} frames are too few, about ${framesThatWouldDecide} would settle it`;
   return { ...facts, verdict, picturesThatWouldDecide: framesThatWouldDecide, reason: `${text}; ${rest}` };
 }
 
@@ -88,17 +125,26 @@ function hasObject({ found }: FrameMatches): boolean {
 }
 
 /** What refuses a candidate however well its frames agree. */
-function objectionsTo(video: VideoFindings, { trackTolerance, driftTolerance, lateMs }: VideoTolerances): string[] {
+function objectionsTo(
+  video: VideoFindings,
+  { trackTolerance, driftTolerance, lateMs }: VideoTolerances,
+  demands: VideoDemands,
+): string[] {
   const { framesOfReference, framesShared, counts, drift } = video;
   const { tracks, kept, late } = video.tracks;
   const objections: string[] = [];
   if (framesShared < framesOfReference * (1 - MISSING_TOLERANCE))
     objections.push(`only ${framesShared} of ${framesOfReference} frames were published`);
-  const tolerated = Math.max(tracks >= TRACKS_FOR_ONE ? 1 : 0, trackTolerance * tracks);
-  if (tracks - kept > tolerated) objections.push(`only ${kept} of ${tracks} tracks were kept`);
-  if (late > tolerated) objections.push(`${late} of ${tracks} objects appear more than ${lateMs} ms late or never`);
-  for (const [what, share] of Object.entries(drift))
-    if (Math.abs(share) > driftTolerance) objections.push(`boxes differ in ${what} by ${figure(share)} of their size`);
+  if (demands.tracks) {
+    const tolerated = Math.max(tracks >= TRACKS_FOR_ONE ? 1 : 0, trackTolerance * tracks);
+    if (tracks - kept > tolerated) objections.push(`only ${kept} of ${tracks} tracks were kept`);
+    if (late > tolerated) objections.push(`${late} of ${tracks} objects appear more than ${lateMs} ms late or never`);
+  }
+  if (demands.agreement)
+    for (const [what, share] of Object.entries(drift))
+      if (Math.abs(share) > driftTolerance)
+        objections.push(`boxes differ in ${what} by ${figure(share)} of their size`);
+  if (!demands.counts) return objections;
   return [...objections, ...counts.filter(({ difference, allowed }) => difference > allowed).map(countText)];
 }
 

@@ -1,18 +1,18 @@
 import type { CocoAnnotations } from '../../evaluate/coco-dataset.ts';
-import type { LossEstimate } from '../../evaluate/loss-bootstrap.ts';
+import { type BootstrapOptions, type LossEstimate, SINGLE_LEVEL } from '../../evaluate/loss-bootstrap.ts';
 import { comparePrecision } from '../../evaluate/precision-loss.ts';
 import { cocoResultsOf, type RecordedResults } from '../../evaluate/recorded-results.ts';
-import type { Counters } from './compare-counts.ts';
+import { compareByTag } from '../../evaluate/tag-loss.ts';
 import { CLASSES_SHOWN, type GateVerdict } from './gate-verdict.ts';
-import { judgeVideo, type VideoTolerances } from './judge-video.ts';
-import { figure, judgeLoss, lostClasses, withObjections } from './loss-verdict.ts';
+import { judgeVideo, type VideoGround, type VideoTolerances } from './judge-video.ts';
+import { classWarnings, figure, intervalText, judgeLoss, lostClasses, withObjections } from './loss-verdict.ts';
 
 /** What a candidate is judged by. */
 export type Ground =
   /** Frame numbers of the results are places in the list of images. */
   | { readonly kind: 'labels'; readonly annotations: CocoAnnotations }
   /** Frame numbers are those of one clip. Lines and zones of the stream are counted. */
-  | { readonly kind: 'video'; readonly counters?: Counters };
+  | ({ readonly kind: 'video' } & VideoGround);
 
 export interface JudgeOptions extends Partial<VideoTolerances> {
   /** What may be lost, 0 to 1: points of AP, or of F1 against the reference. */
@@ -21,13 +21,15 @@ export interface JudgeOptions extends Partial<VideoTolerances> {
   readonly seed?: number;
   /** Default 1,000. */
   readonly resamples?: number;
+  /** One-sided confidence with which a candidate passes; default 0.975. See `levelFor`. */
+  readonly level?: number;
 }
 
 /** With fewer pictures with objects a candidate cannot pass. */
 const FEWEST_PICTURES = 30;
 /** A class that is never reported is missed if it is labelled in as many pictures. */
 const FEWEST_PICTURES_OF_A_CLASS = 2;
-const DEFAULTS = { seed: 1, resamples: 1000 } as const;
+const DEFAULTS = { seed: 1, resamples: 1000, level: SINGLE_LEVEL };
 const FEWEST_RESAMPLES = 100;
 
 /**
@@ -44,13 +46,13 @@ export async function judge(
   ground: Ground,
   options: JudgeOptions,
 ): Promise<GateVerdict> {
-  const { maxLoss, seed, resamples } = { ...DEFAULTS, ...options };
+  const { maxLoss, seed, resamples, level } = { ...DEFAULTS, ...options };
   if (!(maxLoss >= 0 && maxLoss <= 1)) throw new RangeError(`maxLoss: expected 0 to 1, received ${maxLoss}`);
   if (!(Number.isInteger(resamples) && resamples >= FEWEST_RESAMPLES))
     throw new RangeError(`resamples: expected a whole number from ${FEWEST_RESAMPLES}, received ${resamples}`);
   if (ground.kind === 'labels')
-    return judgeByLabels(reference, candidate, ground.annotations, maxLoss, { seed, resamples });
-  return judgeVideo(reference, candidate, ground.counters, { ...options, maxLoss, seed, resamples });
+    return judgeByLabels(reference, candidate, ground.annotations, maxLoss, { seed, resamples, level });
+  return judgeVideo(reference, candidate, ground, { ...options, maxLoss, seed, resamples, level });
 }
 
 async function judgeByLabels(
@@ -58,18 +60,21 @@ async function judgeByLabels(
   candidate: RecordedResults,
   annotations: CocoAnnotations,
   allowed: number,
-  bootstrap: { readonly seed: number; readonly resamples: number },
+  bootstrap: BootstrapOptions & { readonly level: number },
 ): Promise<GateVerdict> {
   const [wanted, got] = [cocoResultsOf(reference, annotations), cocoResultsOf(candidate, annotations)];
   const { overall, bySize, byClass, pictures } = await comparePrecision(annotations, wanted, got, bootstrap);
   const lost = lostClasses(byClass, allowed, FEWEST_PICTURES_OF_A_CLASS);
+  const byTag = await compareByTag(annotations, wanted, got, bootstrap);
   const { verdict, unitsThatWouldDecide } = judgeLoss(overall, allowed, {
     units: pictures,
     fewestUnits: FEWEST_PICTURES,
+    level: bootstrap.level,
   });
   const facts = {
-    ...{ measure: 'AP' as const, ...overall, allowed, pictures, bySize },
-    ...{ byClass: byClass.slice(0, CLASSES_SHOWN), video: null, picturesThatWouldDecide: null },
+    ...{ measure: 'AP' as const, ...overall, level: bootstrap.level, allowed, pictures, bySize },
+    ...{ byClass: byClass.slice(0, CLASSES_SHOWN), byTag, warnings: classWarnings(byClass, allowed, bootstrap.level) },
+    ...{ video: null, objections: [], isLossJudged: true, evidence: pictures, picturesThatWouldDecide: null },
   };
   // What finds nothing can lose nothing: such a reference would let every candidate through.
   if (!(overall.reference > allowed)) {
@@ -79,17 +84,17 @@ async function judgeByLabels(
         : `the reference reaches an AP of ${figure(overall.reference)} only: no candidate could lose the ${figure(allowed)} that are allowed`;
     return { ...facts, verdict: 'inconclusive', reason };
   }
-  const text = lossText(overall, allowed);
-  if (lost.length > 0) return { ...facts, verdict: 'refused', reason: withObjections(text, lost) };
+  const text = lossText(overall, allowed, bootstrap.level);
+  if (lost.length > 0) return { ...facts, objections: lost, verdict: 'refused', reason: withObjections(text, lost) };
   if (verdict !== 'inconclusive') return { ...facts, verdict, reason: text };
   const reason =
     unitsThatWouldDecide === null
       ? `${text}; the estimate lies at the limit, so no number of pictures would decide`
-      : `${text}; ${pictures} pictures do not decide, about ${unitsThatWouldDecide} would`;
+      : `${text}; ${pictures} pictures are too few, about ${unitsThatWouldDecide} would settle it`;
   return { ...facts, verdict, picturesThatWouldDecide: unitsThatWouldDecide, reason };
 }
 
-function lossText({ reference, candidate, loss, interval }: LossEstimate, allowed: number): string {
-  const span = `95 % interval ${figure(interval[0])} to ${figure(interval[1])}`;
+function lossText({ reference, candidate, loss, interval }: LossEstimate, allowed: number, level: number): string {
+  const span = intervalText(interval, level);
   return `AP ${figure(candidate)} against ${figure(reference)} of the reference, a loss of ${figure(loss)} (${span}) where ${figure(allowed)} is allowed`;
 }

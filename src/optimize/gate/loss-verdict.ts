@@ -1,5 +1,6 @@
-import type { LossEstimate } from '../../evaluate/loss-bootstrap.ts';
+import { type LossEstimate, SINGLE_LEVEL } from '../../evaluate/loss-bootstrap.ts';
 import type { ClassLoss } from '../../evaluate/precision-loss.ts';
+import { normalQuantile } from '../../measure/distributions.ts';
 
 export type Verdict = 'passed' | 'refused' | 'inconclusive';
 
@@ -14,23 +15,23 @@ export interface Evidence {
   readonly units: number;
   /** With fewer a bootstrap says nothing: it cannot draw what it has not seen. */
   readonly fewestUnits: number;
+  /** One-sided confidence of the interval's ends; default 0.975. */
+  readonly level?: number;
 }
 
-/** Half the width of a 95 % interval, in standard errors. */
-const TWO_SIDED_95 = 1.96;
-
 /**
- * Decides by the estimate of a loss and its 95 % interval.
+ * Decides by the estimate of a loss and its interval.
  *
  * Refused if the estimate is beyond the allowance, passed if the upper end of the interval is within it, else inconclusive. The
  * standard error falls with the square root of the evidence, which gives the amount that would decide if the estimate stayed.
  */
-export function judgeLoss(estimate: LossEstimate, allowed: number, { units, fewestUnits }: Evidence): LossVerdict {
+export function judgeLoss(estimate: LossEstimate, allowed: number, evidence: Evidence): LossVerdict {
+  const { units, fewestUnits, level = SINGLE_LEVEL } = evidence;
   const { loss, interval, standardError } = estimate;
   if (loss > allowed) return { verdict: 'refused', unitsThatWouldDecide: null };
   if (units >= fewestUnits && interval[1] <= allowed) return { verdict: 'passed', unitsThatWouldDecide: null };
   const room = allowed - loss;
-  const reach = Math.max(interval[1] - loss, TWO_SIDED_95 * standardError);
+  const reach = Math.max(interval[1] - loss, normalQuantile(level) * standardError);
   const wanted = reach === 0 ? 0 : Math.ceil(units * (reach / room) ** 2);
   const isKnown = Number.isFinite(wanted);
   return { verdict: 'inconclusive', unitsThatWouldDecide: isKnown ? Math.max(wanted, fewestUnits, units + 1) : null };
@@ -52,18 +53,39 @@ const FEWEST_OBJECTS_OF_A_CLASS = 3;
  * than chance explains.
  *
  * @param fewestUnits - pieces of evidence in which a class must occur to be missed if it is never reported.
+ * @param isVanishedOnly - lists only classes that are never reported.
  * @returns sentences that begin with the class; empty if there is none.
  */
-export function lostClasses(classes: readonly ClassLoss[], allowed: number, fewestUnits: number): string[] {
+export function lostClasses(
+  classes: readonly ClassLoss[],
+  allowed: number,
+  fewestUnits: number,
+  { isVanishedOnly = false } = {},
+): string[] {
   const allowance = Math.max(LEAST_CLASS_ALLOWANCE, CLASS_FACTOR * allowed);
   return classes.flatMap((entry) => {
     const { label, units, foundByReference, candidateDetections, loss, standardError } = entry;
     const hasVanished =
       candidateDetections === 0 && foundByReference >= FEWEST_OBJECTS_OF_A_CLASS && units >= fewestUnits;
     if (hasVanished) return [`${label} is never reported, and the reference finds ${foundByReference}`];
+    if (isVanishedOnly) return [];
     const isBeyond = units >= FEWEST_UNITS_OF_A_CLASS && loss - CLASS_SIGMAS * standardError > allowance;
     return isBeyond ? [`${label} falls from ${figure(entry.reference)} to ${figure(entry.candidate)}`] : [];
   });
+}
+
+/**
+ * Lists classes whose figure falls by as much as a single class may lose at most, whether or not chance explains it: the mean over
+ * all classes hides them, and few pictures cannot prove them.
+ */
+export function classWarnings(classes: readonly ClassLoss[], allowed: number, level: number): string[] {
+  const allowance = Math.max(LEAST_CLASS_ALLOWANCE, CLASS_FACTOR * allowed);
+  return classes
+    .filter(({ loss }) => loss >= allowance)
+    .map(({ label, reference, candidate, objects, units, interval }) => {
+      const evidence = `${objects} ${objects === 1 ? 'object' : 'objects'} in ${units} ${units === 1 ? 'piece' : 'pieces'} of evidence`;
+      return `${label} falls from ${figure(reference)} to ${figure(candidate)} on ${evidence} (${intervalText(interval, level)})`;
+    });
 }
 
 /** Objections that a reason lists; a candidate that finds nothing has one for each class. */
@@ -74,6 +96,18 @@ export function withObjections(text: string, objections: readonly string[]): str
   const more = objections.length - OBJECTIONS_SHOWN;
   const rest = more > 0 ? [`${more} more like it`] : [];
   return [text, ...objections.slice(0, OBJECTIONS_SHOWN), ...rest].join('; ');
+}
+
+/** Writes an interval with its confidence: `95 % interval -0.010 to 0.012`. */
+export function intervalText([low, high]: readonly [number, number], level: number): string {
+  const percent = Number((100 * (2 * level - 1)).toFixed(1));
+  return `${percent} % interval ${figure(low)} to ${figure(high)}`;
+}
+
+/** Combines verdicts that must all hold: one that refuses refuses, one that cannot tell leaves it open. */
+export function allOf(verdicts: readonly Verdict[]): Verdict {
+  if (verdicts.includes('refused')) return 'refused';
+  return verdicts.includes('inconclusive') ? 'inconclusive' : 'passed';
 }
 
 /** Writes a figure from 0 to 1 with three decimals. */

@@ -34,7 +34,7 @@ export interface CandidateModel {
 /** What this machine and this pipeline can do. */
 export interface LeverOptions {
   /** Levers to try; absent: all. */
-  readonly levers?: readonly LeverId[] | undefined;
+  readonly levers?: readonly LeverId[];
   readonly baseline: Configuration;
   /** Formats that the machine computes natively, int8 excluded: it needs a quantised file (`extraFormats`). */
   readonly formats: readonly EngineFormat[];
@@ -124,6 +124,9 @@ export function withLever<L extends LeverId>(
 
 export const PART_LEVERS = ['model', 'engine', 'precision', 'inputSize'] as const;
 
+/** Levers that leave frames without an inference of their own. */
+export const SKIP_LEVERS: readonly LeverId[] = ['skipUnchanged', 'trackBetween'];
+
 export function isPartLever(lever: LeverId): lever is (typeof PART_LEVERS)[number] {
   return (PART_LEVERS as readonly LeverId[]).includes(lever);
 }
@@ -131,6 +134,11 @@ export function isPartLever(lever: LeverId): lever is (typeof PART_LEVERS)[numbe
 /** Returns whether some frames are not inferred. */
 export function skipsWork({ skipUnchanged, trackBetween }: Configuration): boolean {
   return skipUnchanged || trackBetween > 1;
+}
+
+/** Returns whether two configurations skip the same frames. */
+export function hasSameSkips(a: Configuration, b: Configuration): boolean {
+  return a.skipUnchanged === b.skipUnchanged && a.trackBetween === b.trackBetween;
 }
 
 /** Text that is equal for equal parts. */

@@ -5,9 +5,10 @@ const MINUS = '\u2212';
 
 /**
  * Whole from 100 on, one decimal from 10 on, two below, two significant digits below 0.1; thousands separated: 0.041, 0.90, 4.56,
- * 78.9, 1,234. Whole numbers stay whole.
+ * 78.9, 1,234. Whole numbers stay whole. A dash for what is no number.
  */
 export function amount(value: number): string {
+  if (!Number.isFinite(value)) return '–';
   const size = Math.abs(value);
   const decimals = Number.isInteger(value)
     ? 0
@@ -52,6 +53,18 @@ export function times(ratio: number): string {
 /** A ratio where there is little room: `×1.75`. */
 export function factor(ratio: number): string {
   return `×${amount(ratio)}`;
+}
+
+/** `1.20 to 1.31`. */
+export function interval([low, high]: readonly [number, number]): string {
+  return `${amount(low)}${SPACE}to${SPACE}${amount(high)}`;
+}
+
+/** A measured value in the unit of its target, `p99<=50ms`. */
+export function targetValue(target: string, value: number): string {
+  if (target.endsWith('%')) return percent(value);
+  if (/\d\s*m?s$/.test(target)) return ms(value);
+  return target.startsWith('fps') ? fps(value) : amount(value);
 }
 
 /** AP, F1 and their losses, from 0 to 1: three decimals, which is a tenth of a point. */

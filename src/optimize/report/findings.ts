@@ -1,53 +1,116 @@
-import type { LeverId, Step } from '../result.ts';
+import { LEVERS as LEVER_FACTS } from '../levers/levers.ts';
+import type { Configuration, LeverId, Step } from '../result.ts';
 import { LEVERS } from './configuration-text.ts';
 import { median } from './figures.ts';
-import type { ReportInput, ReportMeasurement, ReportSide, ReportTrial } from './report-input.ts';
+import type { Finalist, LiveSide, QualityFigure, ReportInput, ReportMeasurement, ReportTrial } from './report-input.ts';
 
 /** A step with a measured gain. */
 export type MeasuredStep = Step & { readonly measuredGain: number };
 
+/**
+ * What may be said of the best configuration. Only `faster` is good news.
+ * - `invalid`: the machine was not its own, so nothing is known.
+ * - `unchanged`: the search ended where it began.
+ * - `unproven`: it was not compared with the baseline in turn, the interval of the ratio reaches 1, or it is below `LEAST_RATIO`.
+ * - `quality open`: faster, but the held-out part has not passed it.
+ * - `counts differ`: faster, but the user's own counts change more than is tolerated, and nobody accepted that.
+ */
+export type Outcome = 'invalid' | 'unchanged' | 'unproven' | 'quality open' | 'counts differ' | 'faster';
+
+export interface LiveFindings extends LiveSide {
+  readonly name: 'before' | 'after';
+  readonly trial: ReportTrial;
+}
+
 /** What follows from the measurements and is used by several sections. */
 export interface Findings {
   readonly input: ReportInput;
+  readonly outcome: Outcome;
   readonly before: ReportTrial;
   readonly after: ReportTrial;
-  /** Frames per second after divided by before. */
-  readonly speedup: number;
   /** False if the search ended where it began. */
   readonly hasChanged: boolean;
+  /** Whether some change may alter what is detected. */
+  readonly mayDetectOthers: boolean;
+  /** The held-out verdict on the best configuration; null if it was not among the finalists. */
+  readonly verdict: Finalist | null;
+  /** What is best known of the quality: the held-out part, else the part that chose. */
+  readonly quality: QualityFigure | null;
   /** Steps whose changes are in the best configuration, in order. */
   readonly adopted: readonly MeasuredStep[];
-  /** The speedup divided by the product of the adopted steps: what they do together beyond each alone, and noise. */
-  readonly together: number;
-  readonly predictions: PredictionError;
+  readonly live: readonly LiveFindings[];
+  readonly predictions: Predictions;
 }
 
 /** How far predicted gains were from measured ones. */
-export interface PredictionError {
-  /** Median of |predicted / measured - 1|; null without a prediction that was measured. */
+export interface Predictions {
+  /** Median of |predicted / measured - 1| over predicted effects above 5 %; null without any. */
   readonly medianError: number | null;
   readonly count: number;
+  /** Changes predicted to do nothing, and the largest effect that one of them had. */
+  readonly nothing: { readonly count: number; readonly largest: MeasuredStep | null };
 }
 
-/** @throws RangeError if a part names a measurement that is not there, or a side has no trial. */
+/** A smaller gain is not worth a change, however certain. */
+export const LEAST_RATIO = 1.01;
+/** A smaller predicted effect is "nothing": predicting nothing where nothing happens is no skill. */
+const LEAST_EFFECT = 0.05;
+
+/** @throws RangeError if a part names a measurement that is not there, or one that is no trial where a trial must be. */
 export function findingsOf(input: ReportInput): Findings {
   const byId = new Map(input.measurements.map((record) => [record.id, record]));
   requireNamed(input, byId);
-  const before = trialOf(input.baseline, byId);
-  const after = trialOf(input.best, byId);
-  const adopted = adoptedSteps(input);
-  const speedup = after.fps / before.fps;
-  const measuredSteps = input.steps.filter(isMeasured);
-  const errors = measuredSteps.map((step) => predictionError(step.predictedGain, step.measuredGain));
+  const changed = LEVERS.filter((lever) => input.best.configuration[lever] !== input.baseline.configuration[lever]);
+  const { heldOut, search } = input.quality;
+  const partial = {
+    ...{ input, hasChanged: changed.length > 0, quality: heldOut ?? search },
+    mayDetectOthers: changed.some((lever) => LEVER_FACTS[lever].affectsDetections),
+    verdict: input.finalists.find(({ configuration }) => isSame(configuration, input.best.configuration)) ?? null,
+  };
   return {
-    input,
-    before,
-    after,
-    speedup,
-    hasChanged: LEVERS.some((lever) => input.best.configuration[lever] !== input.baseline.configuration[lever]),
-    adopted,
-    together: speedup / adopted.reduce((product, { measuredGain }) => product * measuredGain, 1),
-    predictions: { medianError: errors.length === 0 ? null : median(errors), count: errors.length },
+    ...partial,
+    outcome: outcomeOf(partial),
+    before: trialOf(input.baseline.measurement, byId),
+    after: trialOf(input.best.measurement, byId),
+    adopted: adoptedSteps(input),
+    live: (['before', 'after'] as const).flatMap((name) => {
+      const side = input.liveStages[name];
+      return side === null || (name === 'after' && changed.length === 0)
+        ? []
+        : [{ ...side, name, trial: trialOf(side.measurement, byId) }];
+    }),
+    predictions: predictionsOf(input.steps.filter(isMeasured)),
+  };
+}
+
+function outcomeOf({
+  input: { validity, speedup, counts, quality },
+  hasChanged,
+  mayDetectOthers,
+  verdict,
+}: Pick<Findings, 'input' | 'hasChanged' | 'mayDetectOthers' | 'verdict'>): Outcome {
+  if (!validity.isValid) return 'invalid';
+  if (!hasChanged) return 'unchanged';
+  if (speedup === null || !(speedup.interval[0] > 1 && speedup.ratio >= LEAST_RATIO)) return 'unproven';
+  const isJudged = quality.heldOut !== null || counts?.isAccepted === true;
+  if (mayDetectOthers && !(isJudged && verdict?.verdict === 'passed')) return 'quality open';
+  const isOtherwise = counts?.rows.some(({ kind, differs }) => kind !== 'tracks' && differs) ?? false;
+  if (isOtherwise && counts?.isAccepted !== true) return 'counts differ';
+  return 'faster';
+}
+
+export function isSame(a: Configuration, b: Configuration): boolean {
+  return LEVERS.every((lever) => a[lever] === b[lever]);
+}
+
+function predictionsOf(steps: readonly MeasuredStep[]): Predictions {
+  const isEffect = ({ predictedGain }: Step): boolean => Math.abs(predictedGain - 1) > LEAST_EFFECT;
+  const errors = steps.filter(isEffect).map((step) => predictionError(step.predictedGain, step.measuredGain));
+  const idle = steps.filter((step) => !isEffect(step));
+  const surprise = ({ measuredGain }: MeasuredStep): number => Math.abs(Math.log(measuredGain));
+  return {
+    ...{ medianError: errors.length === 0 ? null : median(errors), count: errors.length },
+    nothing: { count: idle.length, largest: [...idle].sort((a, b) => surprise(b) - surprise(a))[0] ?? null },
   };
 }
 
@@ -65,10 +128,9 @@ export function trialIn({ result }: ReportMeasurement): ReportTrial | null {
   return result !== null && 'fps' in result && 'latencyMs' in result ? (result as ReportTrial) : null;
 }
 
-function trialOf({ measurement }: ReportSide, byId: ReadonlyMap<string, ReportMeasurement>): ReportTrial {
-  const trial = trialIn(byId.get(measurement)!);
-  if (trial === null)
-    throw new RangeError(`${measurement} stands for a configuration, but is not a trial with a result`);
+function trialOf(id: string, byId: ReadonlyMap<string, ReportMeasurement>): ReportTrial {
+  const trial = trialIn(byId.get(id)!);
+  if (trial === null) throw new RangeError(`${id} stands for a configuration, but is not a trial with a result`);
   return trial;
 }
 
@@ -92,18 +154,17 @@ function bare(value: string): string {
   return value.split(' (')[0]!;
 }
 
-function requireNamed(input: ReportInput, byId: ReadonlyMap<string, ReportMeasurement>): void {
-  const named: readonly (readonly [where: string, ids: readonly string[]])[] = [
-    ['the baseline', [input.baseline.measurement, ...(input.baseline.capacity?.measurements ?? [])]],
-    ['the best configuration', [input.best.measurement, ...(input.best.capacity?.measurements ?? [])]],
-    ...input.steps.map((step, i) => [`step ${i + 1}`, step.measurements] as const),
-    ...input.refusals.map((refusal, i) => [`refusal ${i + 1}`, refusal.measurements] as const),
-    ...input.bottlenecks.map(({ part, measurements }) => [`bottleneck ${part}`, measurements] as const),
-    ...input.pareto.map((point, i) => [`Pareto point ${i + 1}`, point.measurements] as const),
-    ['the quality', input.quality?.measurements ?? []],
-    ['the skipped frames', input.skipped?.measurements ?? []],
-  ];
-  for (const [where, ids] of named)
-    for (const id of ids)
-      if (!byId.has(id)) throw new RangeError(`${where} names measurement ${id}, which is not among the measurements`);
+/** Every part of the input that names measurements does so by `measurement` or `measurements`. */
+function requireNamed({ measurements: _own, ...parts }: ReportInput, byId: ReadonlyMap<string, unknown>): void {
+  const visit = (value: unknown, where: string): void => {
+    if (typeof value !== 'object' || value === null) return;
+    for (const [key, part] of Object.entries(value)) {
+      const ids = key === 'measurement' || key === 'measurements' ? [part].flat() : [];
+      const unknown = ids.find((id) => !byId.has(String(id)));
+      if (unknown !== undefined)
+        throw new RangeError(`${where} names measurement ${String(unknown)}, which is not among the measurements`);
+      if (ids.length === 0) visit(part, `${where}.${key}`);
+    }
+  };
+  visit(parts, 'the report');
 }

@@ -18,7 +18,7 @@ export interface HostLoad {
  * second divided by a camera's rate.
  */
 export function hostLoad(
-  capacity: ReportCapacity | null,
+  capacity: Pick<ReportCapacity, 'cameras' | 'cameraFps'> | null,
   fps: number,
   cameraFps: number,
   headroomRatio: number,

@@ -1,135 +1,114 @@
-import type { Block, Cell, KeyFigure, Plot, ReportDocument, Section, Span, Table, Text } from './document.ts';
-import { escapeMarkup } from './plots/svg.ts';
+import { Marked, type Token, type Tokens } from 'marked';
+import type { Markdown } from './markdown.ts';
 import { REPORT_STYLE } from './report-style.ts';
+
+/** A drawing for a wide and for a narrow screen. */
+export interface Plot {
+  readonly wide: string;
+  readonly narrow: string;
+}
+
+export interface Report {
+  readonly title: string;
+  readonly body: Markdown;
+  /** By the name that `image` gives. */
+  readonly plots: ReadonlyMap<string, Plot>;
+  /** Tone of the title. Only a good report has anything in green. */
+  readonly tone: 'good' | 'bad' | 'neutral';
+}
 
 /** Nothing is loaded and nothing runs, whatever a name in the report contains. */
 const POLICY = "default-src 'none'; style-src 'unsafe-inline'";
-/** More measurements of one figure are shown as a number. */
-const MOST_IDS = 2;
+/** The only HTML that a report has in its Markdown. All other is shown as text. */
+const ALLOWED_HTML = /^(?:<details>\s*<summary>[^<>]*<\/summary>|<\/details>|<a id="[\w%.-]+">|<\/a>)\s*$/;
+const ALLOWED_LINK = /^(?:#|https:\/\/)/;
+/** Verdicts, where they stand in bold. */
+const TONES: Readonly<Record<string, 'good' | 'bad' | 'neutral'>> = {
+  ...{ met: 'good', passed: 'good', better: 'good', steady: 'good', yes: 'good' },
+  ...{ missed: 'bad', refused: 'bad', worse: 'bad', failed: 'bad', grows: 'bad', no: 'bad', differs: 'bad' },
+  ...{ inconclusive: 'neutral', unclear: 'neutral', 'not judged': 'neutral', 'not enough frames': 'neutral' },
+};
+
+/** Renders a report as one page that needs no network and no script. */
+export function renderHtml({ title, body, plots, tone }: Report): string {
+  const marked = new Marked({
+    gfm: true,
+    // A name that looks like an address is no link.
+    tokenizer: { url: () => undefined, autolink: () => undefined },
+    renderer: {
+      html: ({ text }) => (ALLOWED_HTML.test(text) ? text : escapeHtml(text)),
+      link({ href, tokens }) {
+        const text = this.parser.parseInline(tokens);
+        return ALLOWED_LINK.test(href) ? `<a href="${escapeHtml(href)}">${text}</a>` : text;
+      },
+      image: ({ href, text }) => figureOf(plots.get(/^plots\/([\w-]+)\.svg$/.exec(href)?.[1] ?? ''), text),
+      strong({ text, tokens }) {
+        const own = TONES[text];
+        const shown = own === 'good' && tone !== 'good' ? 'neutral' : own;
+        return `<strong${shown === undefined ? '' : ` class="tone ${shown}"`}>${this.parser.parseInline(tokens)}</strong>`;
+      },
+      table({ header, rows }) {
+        const cell = (tag: string, { tokens, align }: Tokens.TableCell, column: string): string =>
+          `<${tag}${align === 'right' ? ' class="right"' : ''}${column}>${this.parser.parseInline(tokens)}</${tag}>`;
+        const head = header.map((one) => cell('th', one, '')).join('');
+        const body = rows.map((row) => {
+          const cells = row.map((one, i) => cell('td', one, ` data-title="${escapeHtml(header[i]!.text)}"`));
+          return `<tr>${cells.join('')}</tr>`;
+        });
+        const kind = header.length > MOST_NARROW_COLUMNS ? ' cards' : '';
+        return `<div class="table${kind}"><table><thead><tr>${head}</tr></thead><tbody>${body.join('')}</tbody></table></div>\n`;
+      },
+    },
+  });
+  const { front, chapters } = splitAtChapters(marked.lexer(body.source));
+  return `<!doctype html>
+<html lang="en">
+<head>
+<meta charset="utf-8">
+<meta name="viewport" content="width=device-width, initial-scale=1">
+<meta http-equiv="Content-Security-Policy" content="${POLICY}">
+<title>${escapeHtml(title)}</title>
+<style>${REPORT_STYLE}</style>
+</head>
+<body class="${tone}">
+<main>
+<header>${marked.parser(front[0]!)}</header>
+<div class="front">${front
+    .slice(1)
+    .map((part) => `<section>${marked.parser(part)}</section>`)
+    .join('\n')}</div>
+${marked.parser(chapters)}
+</main>
+</body>
+</html>
+`;
+}
+
 /** Tables with more columns turn into cards on a phone. */
 const MOST_NARROW_COLUMNS = 3;
 
-/** Renders a report as one page that needs no network and no script. */
-export function renderHtml(document: ReportDocument): string {
-  const span = spanRenderer(document.measurementTitles);
-  const text = (content: Text): string => content.map(span).join('');
-  const links = document.sections.map(
-    ({ id, title }) => `<li><a href="#${escapeMarkup(id)}">${escapeMarkup(title)}</a></li>`,
-  );
-  return [
-    '<!doctype html>',
-    '<html lang="en">',
-    '<head>',
-    '<meta charset="utf-8">',
-    '<meta name="viewport" content="width=device-width, initial-scale=1">',
-    `<meta http-equiv="Content-Security-Policy" content="${POLICY}">`,
-    '<meta name="color-scheme" content="light dark">',
-    `<title>${escapeMarkup(document.title)}</title>`,
-    `<style>${REPORT_STYLE}</style>`,
-    '</head>',
-    '<body>',
-    '<div class="page">',
-    `<header><h1>${escapeMarkup(document.title)}</h1><p class="subtitle">${text(document.subtitle)}</p></header>`,
-    '<div class="columns">',
-    `<nav aria-label="Sections"><ol>${links.join('')}</ol></nav>`,
-    `<main>${document.sections.map((section) => renderSection(section, text)).join('\n')}</main>`,
-    '</div>',
-    '</div>',
-    '</body>',
-    '</html>',
-    '',
-  ].join('\n');
-}
-
-type RenderText = (content: Text) => string;
-
-function renderSection({ id, title, blocks }: Section, text: RenderText): string {
-  const content = blocks.map((block) => renderBlock(block, text)).join('\n');
-  return `<section id="${escapeMarkup(id)}"><h2>${escapeMarkup(title)}</h2>\n${content}\n</section>`;
-}
-
-function renderBlock(block: Block, text: RenderText): string {
-  switch (block.kind) {
-    case 'paragraph':
-      return `<p>${text(block.text)}</p>`;
-    case 'lead':
-      return `<div class="lead">${block.sentences.map((sentence) => `<p>${text(sentence)}</p>`).join('')}</div>`;
-    case 'heading':
-      return `<h3>${escapeMarkup(block.text)}</h3>`;
-    case 'list':
-      return `<ul>${block.items.map((item) => `<li>${text(item)}</li>`).join('')}</ul>`;
-    case 'key-figures':
-      return `<dl class="key-figures count-${block.figures.length}">${block.figures.map(renderKeyFigure).join('')}</dl>`;
-    case 'table':
-      return renderTable(block.table, text);
-    case 'plot':
-      return renderPlot(block.plot, text);
-    case 'listing':
-      return `<pre><code>${block.lines.map(escapeMarkup).join('\n')}</code></pre>`;
+/** The open page, in parts that begin with a heading of the third rank, and what follows. */
+function splitAtChapters(tokens: readonly Token[]): { readonly front: readonly Token[][]; readonly chapters: Token[] } {
+  const first = tokens.findIndex((token) => token.type === 'html' || (token.type === 'heading' && token.depth === 2));
+  const end = first < 0 ? tokens.length : first;
+  const front: Token[][] = [[]];
+  for (const token of tokens.slice(0, end)) {
+    if (token.type === 'heading' && token.depth === 3) front.push([]);
+    front.at(-1)!.push(token);
   }
+  return { front, chapters: tokens.slice(end) };
 }
 
-function renderKeyFigure({ label, before, after, change, tone }: KeyFigure): string {
-  return [
-    `<div><dt>${escapeMarkup(label)}</dt>`,
-    `<dd class="after">${escapeMarkup(after)}</dd>`,
-    `<dd class="before">before ${escapeMarkup(before)}</dd>`,
-    `<dd class="change ${tone}">${escapeMarkup(change)}</dd></div>`,
-  ].join('');
+function figureOf(plot: Plot | undefined, text: string): string {
+  if (plot === undefined) return escapeHtml(text);
+  const drawing = (svg: string, kind: string): string =>
+    svg.replace('<svg ', `<svg role="img" aria-label="${escapeHtml(text)}" data-width="${kind}" `);
+  return drawing(plot.wide, 'wide') + drawing(plot.narrow, 'narrow');
 }
 
-function renderPlot({ title, caption, wide, narrow, table }: Plot, text: RenderText): string {
-  return [
-    `<figure><h3>${escapeMarkup(title)}</h3><figcaption>${text(caption)}</figcaption>`,
-    wide.replace('<svg ', '<svg class="wide" '),
-    narrow.replace('<svg ', '<svg class="narrow" '),
-    `<details><summary>The figures of this plot</summary>${renderTable(table, text)}</details></figure>`,
-  ].join('\n');
-}
-
-function renderTable({ columns, rows, rowIds, isLong }: Table, text: RenderText): string {
-  const head = columns
-    .map(({ title, align }) => `<th scope="col"${classOf(align)}>${escapeMarkup(title)}</th>`)
-    .join('');
-  const body = rows.map((row, i) => {
-    const id = rowIds === undefined ? '' : ` id="${escapeMarkup(rowIds[i]!)}"`;
-    const cells = row.map((cell, column) => renderCell(cell, columns[column]!.title, columns[column]!.align, text));
-    return `<tr${id}>${cells.join('')}</tr>`;
-  });
-  const kind = isLong === true ? ' long' : columns.length > MOST_NARROW_COLUMNS ? ' cards' : ' small';
-  return `<div class="table${kind}"><table><thead><tr>${head}</tr></thead><tbody>${body.join('')}</tbody></table></div>`;
-}
-
-function renderCell(cell: Cell, title: string, align: 'left' | 'right', text: RenderText): string {
-  const content = text(cell.text);
-  const marked = cell.tone === undefined ? content : `<span class="tone ${cell.tone}">${content}</span>`;
-  const classes = [...(align === 'right' ? ['right'] : []), ...(content === '' ? ['blank'] : [])].join(' ');
-  return `<td${classes === '' ? '' : ` class="${classes}"`} data-title="${escapeMarkup(title)}"><span>${marked}</span></td>`;
-}
-
-function classOf(align: 'left' | 'right'): string {
-  return align === 'right' ? ' class="right"' : '';
-}
-
-function spanRenderer(titles: ReadonlyMap<string, string>): (span: Span) => string {
-  const anchor = (id: string, shown: string): string =>
-    `<a href="#${escapeMarkup(id)}" title="${escapeMarkup(titles.get(id) ?? id)}">${escapeMarkup(shown)}</a>`;
-  return (span) => {
-    if (typeof span === 'string') return escapeMarkup(span);
-    switch (span.kind) {
-      case 'strong':
-        return `<strong>${escapeMarkup(span.text)}</strong>`;
-      case 'code':
-        return `<code>${escapeMarkup(span.text)}</code>`;
-      case 'link':
-        return `<a href="${escapeMarkup(span.url)}" rel="noreferrer">${escapeMarkup(span.text)}</a>`;
-      case 'measured': {
-        if (span.ids.length === 0) return '';
-        const shown = span.ids.slice(0, MOST_IDS).map((id) => anchor(id, id));
-        const others = span.ids.length - MOST_IDS;
-        const more = others > 0 ? [anchor(span.ids[MOST_IDS]!, `${others} more`)] : [];
-        return `<span class="measured">${[...shown, ...more].join(' ')}</span>`;
-      }
-    }
-  };
+function escapeHtml(text: string): string {
+  return text.replace(
+    /[&<>"']/g,
+    (char) => ({ '&': '&amp;', '<': '&lt;', '>': '&gt;', '"': '&quot;', "'": '&#39;' })[char]!,
+  );
 }

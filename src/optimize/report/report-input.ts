@@ -1,76 +1,31 @@
-import type { BusyStage, DeviceReport, Percentiles } from '../../protocol/report.ts';
-import type { CpuUse } from '../../telemetry/cpu-ledger.ts';
-import type { Bottleneck, Configuration, LeverId, ParetoPoint, Refusal, Step, TargetVerdict } from '../result.ts';
+import type { MachineFacts } from '../../measure/machine-facts.ts';
+import type { MeasurementRecord } from '../../measure/measurement-log.ts';
+import type { TrialResult } from '../../measure/trial-result.ts';
+import type { Bottleneck, Configuration, ParetoPoint, Refusal, Step, TargetVerdict } from '../result.ts';
 import type { LoadTest } from './load-tests.ts';
 
 /** What a report shows of the machine that a measurement ran on. */
-export interface ReportMachine {
-  readonly cpuModel: string;
-  readonly cores: number;
-  readonly memoryBytes: number;
-  /** By program or library: node, sightline, ffmpeg, the engines. */
-  readonly versions: Readonly<Record<string, string>>;
+export type ReportMachine = Pick<MachineFacts, 'cpuModel' | 'cores' | 'memoryBytes' | 'versions'>;
+
+/** What a report shows of the result of a trial. Faults, GPUs and energy are absent where nothing reports them. */
+export type ReportTrial = Pick<
+  TrialResult,
+  'fps' | 'frames' | 'latencyMs' | 'latenciesMs' | 'stagesMs' | 'cpuMsPerFrame'
+> &
+  Pick<TrialResult, 'busyRatio' | 'isStable' | 'discardedWindows' | 'littleLawGap' | 'dropRatio' | 'rssBytes'> &
+  Partial<Pick<TrialResult, 'sendMs' | 'machine' | 'device' | 'faults' | 'gpus' | 'energy'>>;
+
+/** Joules of CPUs and GPUs for one published frame; null where the machine reports neither. */
+export function joulesPerFrame({ energy }: ReportTrial): number | null {
+  const parts = [energy?.cpuJoules, energy?.gpuJoules].filter((joules) => joules !== undefined);
+  return parts.length === 0 ? null : parts.reduce((sum, joules) => sum + joules, 0);
 }
 
-/** One window of a trial, in order. */
-export interface ReportWindow {
-  readonly seconds: number;
-  readonly fps: number;
-  readonly busyRatio: Readonly<Record<BusyStage, number>>;
-  /** Other processes, steal time or throttling took the CPU: excluded from the result. */
-  readonly isDiscarded: boolean;
-}
-
-/** Use of the machine during a trial; null where the system does not report it. */
-export interface ReportMachineUse {
-  /** Shares of all cores, 0 to 1: of Sightline with its children, of others, of other virtual machines. */
-  readonly ownRatio: number | null;
-  readonly otherRatio: number | null;
-  readonly stealRatio: number | null;
-  readonly networkInBytesPerS: number | null;
-  readonly networkOutBytesPerS: number | null;
-  readonly memoryAvailableBytes: number | null;
-}
-
-/** What a report shows of the result of a trial. */
-export interface ReportTrial {
-  readonly fps: number;
-  readonly frames: number;
-  readonly latencyMs: Percentiles;
-  /** A sample of the latencies; null if none was kept. */
-  readonly latenciesMs: readonly number[] | null;
-  /** Mean of each part per published frame; the parts add up to the whole. */
-  readonly stagesMs: Readonly<Record<string, number>>;
-  readonly cpuMsPerFrame: CpuUse | null;
-  readonly busyRatio: Readonly<Record<BusyStage, number>>;
-  readonly isStable: boolean;
-  readonly discardedWindows: number;
-  readonly windows: readonly ReportWindow[];
-  /** `|L - lambda W| / L` of Little's law. */
-  readonly littleLawGap: number;
-  readonly dropRatio: number;
-  readonly rssBytes: number;
-  /** Listeners and sinks per frame, after its publication. */
-  readonly sendMs?: number;
-  readonly machine?: ReportMachineUse;
-  readonly device?: DeviceReport;
-}
-
-/** One measurement as the log keeps it. Ids are unique. */
-export interface ReportMeasurement {
-  readonly id: string;
+/** One measurement as the log keeps it. Ids are unique. A result is a trial, or something else such as a judgement. */
+export type ReportMeasurement = Omit<MeasurementRecord<Configuration, object>, 'kind' | 'machine'> & {
   readonly kind: string;
-  readonly configHash: string;
-  readonly modelHash: string | null;
-  readonly configuration: Configuration;
-  readonly scenario: string;
-  readonly startedAt: string;
-  readonly seconds: number;
   readonly machine: ReportMachine;
-  /** A trial, or something without frames per second, such as a judgement of quality. */
-  readonly result: ReportTrial | object | null;
-  readonly error: string | null;
-}
+};
 
 /** A configuration and the trial that stands for it. */
 export interface ReportSide {
@@ -90,27 +45,116 @@ export interface ReportCapacity {
   readonly p99Ms: number;
   /** Targets that the cameras had to meet, as a user writes them. */
   readonly target: string;
+  /** False if the time was too short to prove that they hold. */
+  readonly isProven: boolean;
   readonly measurements: readonly string[];
 }
 
-/** How the quality of the best configuration compares with the baseline's. */
-export interface ReportQuality {
+/** Whether the figures may be relied on. An invalid measurement says nothing about what is faster. */
+export interface ReportValidity {
+  readonly isValid: boolean;
+  /** Whole sentences, such as which share of the CPU others took. */
+  readonly reasons: readonly string[];
+}
+
+/** The best against the baseline in interleaved runs: the headline. */
+export interface ReportSpeedup {
+  readonly ratio: number;
+  /** 95 %. */
+  readonly interval: readonly [number, number];
+  readonly pairs: number;
+  /** Median frames per second of each side in these runs; null if not kept. */
+  readonly beforeFps: number | null;
+  readonly afterFps: number | null;
+  readonly measurements: readonly string[];
+}
+
+/** How the quality of the best configuration compares with the baseline's on one set of pictures or one piece of video. */
+export interface QualityFigure {
   /** `ap`: average precision on labelled pictures. `agreement`: F1 against the reference on video. */
   readonly kind: 'ap' | 'agreement';
-  /** AP, or the F1 of the reference with itself. */
   readonly baseline: number;
   readonly best: number;
   /** Negative is better. */
   readonly loss: number;
-  /** 95 % interval of the loss. */
+  /** Interval of the loss at `confidence`. */
   readonly interval: readonly [number, number];
+  /** 0 to 1: 0.95, or more if it is corrected for several finalists. */
+  readonly confidence: number;
   readonly allowed: number;
   /** Pictures or frames that were compared. */
   readonly pictures: number;
-  /** Loss by size of the objects. */
-  readonly bySize: Readonly<Record<string, number>>;
-  /** Classes that lose most, worst first. */
-  readonly byClass: readonly { readonly label: string; readonly loss: number }[];
+  readonly slices: readonly QualitySlice[];
+  readonly measurements: readonly string[];
+}
+
+/** Loss of one kind of objects, or of the files with one tag. */
+export interface QualitySlice {
+  readonly by: 'size' | 'class' | 'tag';
+  readonly name: string;
+  readonly loss: number;
+  readonly interval: readonly [number, number] | null;
+  /** What there was to judge by; null if unknown. */
+  readonly pictures: number | null;
+  readonly objects: number | null;
+}
+
+export interface ReportQuality {
+  /** On the part that chose the best configuration, which flatters it; null if not judged. */
+  readonly search: QualityFigure | null;
+  /** On the part that only finalists saw, once; null if not judged. */
+  readonly heldOut: (QualityFigure & { readonly finalists: number }) | null;
+}
+
+export interface Finalist {
+  readonly configuration: Configuration;
+  readonly fps: number;
+  /** On the held-out part. */
+  readonly verdict: 'passed' | 'refused' | 'inconclusive' | 'not judged';
+  readonly reason: string;
+  readonly measurements: readonly string[];
+}
+
+/** Counts of the user's streams before and after; what could not be counted differs. */
+export interface CountChange {
+  readonly kind: 'line' | 'zone' | 'tracks';
+  readonly id: string;
+  /** Of a line: crossings left to right and right to left. Of a zone: mean number of objects inside. Of tracks: their number. */
+  readonly before: readonly number[];
+  readonly after: readonly number[];
+  /** Largest difference that is tolerated; null if none is defined. */
+  readonly allowed: number | null;
+  readonly differs: boolean;
+}
+
+export interface ReportCounts {
+  readonly rows: readonly CountChange[];
+  readonly isOtherDetector: boolean;
+  /** Whether the user accepts other counts (`--accept-counts`). */
+  readonly isAccepted: boolean;
+}
+
+/** A trial at the speed of cameras. */
+export interface LiveSide {
+  readonly cameras: number;
+  readonly cameraFps: number;
+  /** Id of the trial. */
+  readonly measurement: string;
+}
+
+/** A technique that somebody would ask about, and what became of it. */
+export interface Technique {
+  readonly name: string;
+  readonly state: 'tried' | 'not tried' | 'not applicable';
+  /** The outcome, or why not. */
+  readonly reason: string;
+  readonly measurements: readonly string[];
+}
+
+/** A limit of a trial, its remedy, and what a change that does just that has gained. */
+export interface ReportBottleneck extends Bottleneck {
+  /** Key of the configuration that the remedy changes; null if it is none. */
+  readonly lever: string | null;
   readonly measurements: readonly string[];
 }
 
@@ -120,13 +164,6 @@ export interface ReportSkipped {
   readonly f1: number;
   readonly frames: number;
   readonly measurements: readonly string[];
-}
-
-/** What a lever does and what it takes to move it, in a few words. */
-export interface LeverWords {
-  readonly sentence: string;
-  readonly effort: string;
-  readonly risk: string;
 }
 
 export interface HostPrice {
@@ -166,18 +203,27 @@ export interface ReportInput {
   readonly seconds: number;
   readonly seed: number;
   readonly machine: ReportMachine;
+  readonly validity: ReportValidity;
   readonly baseline: ReportSide;
   readonly best: ReportSide;
+  /** null if the best is the baseline, or if there was no time to compare them in turn. */
+  readonly speedup: ReportSpeedup | null;
   readonly steps: readonly Step[];
   readonly refusals: readonly Refusal[];
-  /** Ranked, the worst first. */
-  readonly bottlenecks: readonly (Bottleneck & { readonly measurements: readonly string[] })[];
+  readonly finalists: readonly Finalist[];
+  /** Of the baseline, the worst first. `measuredGain` only of a change that does what `predictedGain` assumes. */
+  readonly bottlenecks: readonly ReportBottleneck[];
+  /** Of the best configuration: what to do after it. */
+  readonly nextBottlenecks: readonly ReportBottleneck[];
   readonly pareto: readonly ParetoPoint[];
-  /** null if quality was not judged. */
-  readonly quality: ReportQuality | null;
+  readonly quality: ReportQuality;
   /** null if the best configuration infers every frame, or if `quality` says it already. */
   readonly skipped: ReportSkipped | null;
-  readonly levers: Readonly<Record<LeverId, LeverWords>>;
+  /** null if nothing was counted: labelled pictures have no lines. */
+  readonly counts: ReportCounts | null;
+  /** Trials at the number of cameras that each side is meant to serve; null where none was measured. */
+  readonly liveStages: { readonly before: LiveSide | null; readonly after: LiveSide | null };
+  readonly techniques: readonly Technique[];
   readonly measurements: readonly ReportMeasurement[];
   /** Load tests of the result that have been run since, oldest first. */
   readonly loadTests: readonly LoadTest[];

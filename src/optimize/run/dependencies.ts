@@ -5,7 +5,7 @@ import { configHash, type Dependencies, type LeftAside, type MeasurementKind } f
 import type { Target } from '../../measure/targets.ts';
 import { sourceScheme } from '../../source/parse-source.ts';
 import { fingerprintOfFile } from '../../store/file-hash.ts';
-import type { Labels } from './quality-bench.ts';
+import type { Labels } from './evidence.ts';
 
 /** What all measurements of a run depend on, whatever the configuration. */
 export interface RunGround {
@@ -13,6 +13,8 @@ export interface RunGround {
   /** Paths of the recordings that the streams name. */
   readonly recordings: readonly string[];
   readonly labels: Labels | null;
+  /** Labelled pictures for the verdict alone. */
+  readonly holdOut: Labels | null;
   readonly machine: MachineFacts;
   readonly targets: readonly Target[];
   readonly seed: number;
@@ -25,7 +27,7 @@ export interface RunGround {
  * @throws the error of the file system.
  */
 export async function dependenciesOf(ground: RunGround): Promise<(kind: MeasurementKind) => Dependencies> {
-  const { pipeline, machine, labels, seed } = ground;
+  const { pipeline, machine, labels, holdOut, seed } = ground;
   const { model, batch, preview, lanes, streams } = pipeline;
   const { versions, ...hardware } = machine;
   const all = {
@@ -34,10 +36,10 @@ export async function dependenciesOf(ground: RunGround): Promise<(kind: Measurem
     machine: configHash(hardware),
     versions: configHash(versions),
   };
-  const judged = { labels: await hashOfLabels(labels), seed: String(seed) };
+  const judged = { labels: configHash([await hashOfLabels(labels), await hashOfLabels(holdOut)]), seed: String(seed) };
   const targets = ground.targets.map(({ text }) => text).join(',');
   return (kind) => {
-    if (kind === 'quality') return { ...all, ...judged };
+    if (kind === 'quality' || kind === 'verdict') return { ...all, ...judged };
     // Its verdicts are part of the result.
     return kind === 'capacity' ? { ...all, targets } : all;
   };

@@ -3,7 +3,7 @@ import type { PipelineConfig } from '../../config/pipeline.ts';
 import { monoNowMs } from '../../core/clock.ts';
 import type { FfmpegBinary } from '../../decode/ffmpeg-binary.ts';
 import { SightlineError } from '../../errors/sightline-error.ts';
-import { compareTrials } from '../../measure/compare.ts';
+import { compareTrials, measurePair } from '../../measure/compare.ts';
 import { engineAlone } from '../../measure/engine-alone.ts';
 import type { MachineFacts } from '../../measure/machine-facts.ts';
 import {
@@ -21,7 +21,7 @@ import { prepareEngine } from '../../runtime/model/engine-request.ts';
 import { apply } from '../levers/apply-configuration.ts';
 import { type InferPart, partKey } from '../levers/search-space.ts';
 import type { Configuration } from '../result.ts';
-import type { Comparison, Evaluator, InferTimes, Quality, Trial, TrialLength } from '../search/evaluator.ts';
+import type { Comparison, Evaluator, InferTimes, Pair, Quality, Trial } from '../search/evaluator.ts';
 import type { PictureSample } from './picture-sample.ts';
 import type { QualityBench } from './quality-bench.ts';
 
@@ -38,8 +38,6 @@ export interface EvaluatorOptions {
   readonly targets: readonly Target[];
   readonly quality: QualityBench;
   readonly pictures: PictureSample;
-  /** What quality is judged against. */
-  readonly judgedAgainst: readonly Configuration[];
   readonly seed: number;
   /** Measured time of a long run. */
   readonly longSeconds: number;
@@ -53,8 +51,10 @@ const PROBE_SECONDS = 1;
 const SHORT: Timing = { seconds: 3, warmUpSeconds: 1.5, windowSeconds: 0.75, limitSeconds: 7 };
 const LONG_WARM_UP_SECONDS = 3;
 /** Each side of a comparison is measured this often. */
-const PAIRS = 5;
+export const PAIRS = 5;
 const COMPARE: Timing = { seconds: 2.4, warmUpSeconds: 0.8, windowSeconds: 0.8, limitSeconds: 5 };
+/** A pair is measured A B B A: half the time for each run, and both sides twice. */
+const PAIR: Timing = { seconds: 1.5, warmUpSeconds: 0.7, windowSeconds: 0.5, limitSeconds: 4 };
 /** A percentile of a paced run needs many frames; this decides between missed and not known. */
 const CAMERAS: Timing = { seconds: 4, warmUpSeconds: 1.5, windowSeconds: 1, limitSeconds: 8 };
 
@@ -66,6 +66,8 @@ export class PipelineEvaluator implements Evaluator {
   readonly #used = new Map<string, number>();
   /** Hash of the compiled network by part. */
   readonly #hashes = new Map<string, Promise<string | null>>();
+  /** Paced runs by configuration. */
+  readonly #cameras = new Map<string, Promise<LoggedRecord>>();
 
   constructor(options: EvaluatorOptions) {
     this.#options = options;
@@ -77,19 +79,42 @@ export class PipelineEvaluator implements Evaluator {
     return result as unknown as InferTimes;
   }
 
-  async trial(configuration: Configuration, length: TrialLength): Promise<Trial> {
-    const record = await this.offline(configuration, length);
-    const { fps, latencyMs, cpuMsPerFrame, windows } = record.result as TrialResult;
-    const measurements = [record.id];
-    let meetsTargets = true;
-    if (this.#options.targets.length > 0) {
-      const cameras = await this.cameras(configuration, CAMERAS);
-      measurements.push(cameras.id);
-      // Short runs hold too few frames for a percentile; only a limit that is clearly missed counts against it.
-      meetsTargets = this.#verdicts(cameras.result as TrialResult).every(({ state }) => state !== 'missed');
-    }
-    const kept = windows.filter(({ isDiscarded }) => !isDiscarded).map((window) => window.fps);
-    return { fps, p99Ms: latencyMs.p99, cpuMsPerFrame, relativeError: relativeError(kept), meetsTargets, measurements };
+  async trial(configuration: Configuration): Promise<Trial> {
+    const record = await this.offline(configuration, 'short');
+    return this.#trialOf(configuration, record.result as TrialResult, [record.id]);
+  }
+
+  async pair(a: Configuration, b: Configuration): Promise<Pair> {
+    const measure = async (): Promise<object> => {
+      const { note, signal } = this.#options;
+      const runs = await measurePair(this.#setup(a), this.#setup(b), { kind: 'offline' }, { ...PAIR, note, signal });
+      return { a: runs.a.map(withoutDetails), b: runs.b.map(withoutDetails) };
+    };
+    const record = await this.#measure('pair', b, `offline, beside ${configHash(a).slice(0, 12)}`, measure, [a]);
+    const { a: before, b: after } = record.result as unknown as Record<'a' | 'b', [TrialResult, TrialResult]>;
+    return {
+      before: await this.#trialOf(a, middleOf(before), [record.id]),
+      after: await this.#trialOf(b, middleOf(after), [record.id]),
+      ratios: [after[0].fps / before[0].fps, after[1].fps / before[1].fps],
+      measurements: [record.id],
+    };
+  }
+
+  /** What the search needs of a run. Whether targets are met is seen at the speed of cameras, once for each configuration. */
+  async #trialOf(
+    configuration: Configuration,
+    { fps, latencyMs, cpuMsPerFrame }: Pick<TrialResult, 'fps' | 'latencyMs' | 'cpuMsPerFrame'>,
+    measurements: readonly string[],
+  ): Promise<Trial> {
+    const found = { fps, p99Ms: latencyMs.p99, cpuMsPerFrame };
+    if (this.#options.targets.length === 0) return { ...found, meetsTargets: true, measurements };
+    const key = configHash(configuration);
+    const cameras = this.#cameras.get(key) ?? this.cameras(configuration, CAMERAS);
+    this.#cameras.set(key, cameras);
+    const { id, result } = await cameras;
+    // Short runs hold too few frames for a percentile; only a limit that is clearly missed counts against it.
+    const meetsTargets = this.#verdicts(result as TrialResult).every(({ state }) => state !== 'missed');
+    return { ...found, meetsTargets, measurements: [...measurements, id] };
   }
 
   async compare(a: Configuration, b: Configuration): Promise<Comparison> {
@@ -108,15 +133,33 @@ export class PipelineEvaluator implements Evaluator {
     return { ratio, interval, measurements: [record.id] };
   }
 
-  async quality(configuration: Configuration): Promise<Quality> {
-    const { quality, judgedAgainst } = this.#options;
-    const judge = (): Promise<object> => quality.judge(configuration);
-    const record = await this.#measure('quality', configuration, quality.name, judge, judgedAgainst);
+  async screen(configuration: Configuration): Promise<Quality> {
+    const { quality } = this.#options;
+    return this.#judged('quality', configuration, quality.nameOf('search'), () => quality.screen(configuration));
+  }
+
+  async confirm(configuration: Configuration, finalists: number): Promise<Quality> {
+    const { quality } = this.#options;
+    const name = `${quality.nameOf('heldOut')}, one of ${finalists} finalists`;
+    return this.#judged('verdict', configuration, name, () => quality.confirm(configuration, finalists));
+  }
+
+  async #judged(
+    kind: 'quality' | 'verdict',
+    configuration: Configuration,
+    name: string,
+    judge: () => Promise<object>,
+  ): Promise<Quality> {
+    const record = await this.#measure(kind, configuration, name, judge, [this.#options.baseline]);
     return { ...(record.result as unknown as Omit<Quality, 'measurements'>), measurements: [record.id] };
   }
 
   /** Runs the pipeline over its files as fast as it can. */
-  offline(configuration: Configuration, length: TrialLength, kind: MeasurementKind = 'trial'): Promise<LoggedRecord> {
+  offline(
+    configuration: Configuration,
+    length: 'short' | 'long',
+    kind: MeasurementKind = 'trial',
+  ): Promise<LoggedRecord> {
     const { longSeconds: seconds } = this.#options;
     const long: Timing = {
       seconds,
@@ -270,10 +313,16 @@ export class PipelineEvaluator implements Evaluator {
   }
 }
 
-/** Standard error of the mean relative to it, from the rates of windows; null for fewer than two. */
-function relativeError(rates: readonly number[]): number | null {
-  if (rates.length < 2) return null;
-  const mean = rates.reduce((sum, rate) => sum + rate, 0) / rates.length;
-  const variance = rates.reduce((sum, rate) => sum + (rate - mean) ** 2, 0) / (rates.length - 1);
-  return mean === 0 ? null : Math.sqrt(variance / rates.length) / mean;
+/** A pair is logged many times; its single frames are of no use. */
+function withoutDetails(result: TrialResult): TrialResult {
+  return { ...result, latenciesMs: null };
+}
+
+/** Two runs as one: their mean rate and p99, and the CPU of the first. */
+function middleOf([first, second]: readonly [TrialResult, TrialResult]): Pick<
+  TrialResult,
+  'fps' | 'latencyMs' | 'cpuMsPerFrame'
+> {
+  const latencyMs = { ...first.latencyMs, p99: (first.latencyMs.p99 + second.latencyMs.p99) / 2 };
+  return { fps: Math.sqrt(first.fps * second.fps), latencyMs, cpuMsPerFrame: first.cpuMsPerFrame };
 }

@@ -2,145 +2,298 @@ import type { Environment } from '../../config/environment.ts';
 import type { PipelineConfig } from '../../config/pipeline.ts';
 import type { StreamConfig } from '../../config/stream.ts';
 import type { FfmpegBinary } from '../../decode/ffmpeg-binary.ts';
-import type { CocoAnnotations } from '../../evaluate/coco-dataset.ts';
 import {
   type CollectedResults,
   type CollectOptions,
   collectOnImages,
   collectOnVideo,
 } from '../gate/collect-results.ts';
+import { levelFor } from '../gate/confidence.ts';
 import type { GateVerdict } from '../gate/gate-verdict.ts';
-import { judge } from '../gate/judge.ts';
+import { type Ground, judge } from '../gate/judge.ts';
+import type { VideoDemands } from '../gate/judge-video.ts';
+import { allOf, figure } from '../gate/loss-verdict.ts';
+import { passChance, type SearchEstimate } from '../gate/pass-chance.ts';
 import { apply } from '../levers/apply-configuration.ts';
-import { skipsWork } from '../levers/search-space.ts';
+import { hasSameSkips, skipsWork } from '../levers/search-space.ts';
 import type { Configuration } from '../result.ts';
 import type { Quality } from '../search/evaluator.ts';
-
-/** Labelled pictures. */
-export interface Labels {
-  readonly annotations: CocoAnnotations;
-  /** In the order of the annotations' images. */
-  readonly paths: readonly string[];
-  readonly folder: string;
-}
+import { type Evidence, type EvidencePart, fewerBlocks, fewerLabels } from './evidence.ts';
 
 export interface QualityOptions {
   readonly pipeline: PipelineConfig;
   readonly baseline: Configuration;
-  /**
-   * Without labels: what agreement is measured with, the most accurate detector in f32 at its published size. Null if that is
-   * the baseline's own.
-   */
-  readonly reference: Configuration | null;
-  readonly labels: Labels | null;
-  /** The clip on which agreement is judged, read as a file. */
-  readonly clip: StreamConfig;
+  readonly evidence: Evidence;
+  /** The stream whose clips are judged, read as a file. */
+  readonly stream: StreamConfig;
   readonly maxLoss: number;
+  /** Whether changed counts of lines and zones are accepted, and another detector without labels. */
+  readonly acceptsCounts: boolean;
+  /** Most verdicts on the held-out part. */
+  readonly mostFinalists: number;
   readonly seed: number;
   readonly environment: Environment;
   readonly ffmpeg: FfmpegBinary;
   readonly signal: AbortSignal;
   readonly note: (text: string) => void;
+  /** How results are collected; default: by running the pipeline. */
+  readonly collectors?: Collectors;
 }
 
-/** What is logged about a judgement. */
-export type Judgement = Omit<Quality, 'measurements'> & {
-  readonly gate: GateVerdict | null;
-};
+/** Runs a configuration on pictures and on clips; see `collectOnImages` and `collectOnVideo`. */
+export interface Collectors {
+  readonly onImages: typeof collectOnImages;
+  readonly onVideo: typeof collectOnVideo;
+}
 
-/** Judges configurations against the baseline: by AP on labelled pictures, else by agreement on video. */
+const RUN_PIPELINE: Collectors = { onImages: collectOnImages, onVideo: collectOnVideo };
+
+/** What is logged about a judgement. */
+export type Judgement = Omit<Quality, 'measurements'> & Readonly<Gates>;
+
+/** What was judged of a configuration. */
+interface Gates {
+  /** Null where the detections are those of the baseline, or without labels. */
+  labels: GateVerdict | null;
+  /** The detector that infers every frame against the baseline's; null where that was not compared. */
+  video: GateVerdict | null;
+  /** Skipped work against the same configuration that infers every frame; null where it skips as the baseline does. */
+  skips: GateVerdict | null;
+}
+
+type PartName = keyof Evidence;
+
+/** What the evidence cannot decide, and why; null where it can. */
+export interface Shortcomings {
+  /** Configurations that detect otherwise than the baseline. */
+  readonly detections: string | null;
+  /** Configurations that skip work. */
+  readonly skips: string | null;
+}
+
+/** The held-out part takes at most this share of the budget: the baseline and the finalists together. */
+const HELD_OUT_BUDGET_SHARE = 0.3;
+/** The search part takes it for each two runs of the baseline's speed; candidates run on it again and again. */
+const SEARCH_BUDGET_SHARE = 0.06;
+/** However short the budget: with fewer nothing can be decided or put in order. */
+const FEWEST_PICTURES: Readonly<Record<PartName, number>> = { search: 20, heldOut: 40 };
+/** A verdict on video needs ten seconds of it. */
+const DECIDING_US = 10e6;
+/** To decode a picture. */
+const PICTURE_SECONDS = 0.015;
+/** A candidate that will pass with a smaller chance is not measured. */
+const LEAST_CHANCE = 0.2;
+/** Evidence that does not decide on the search part says neither yes nor no. */
+const UNKNOWN_CHANCE = 0.5;
+
+/**
+ * Judges configurations against the baseline: by labelled pictures, and by what they publish for a video. Verdicts combine by *and*.
+ *
+ * `screen` looks at the search part and says what is worth measuring; `confirm` looks at the held-out part and says what may be used.
+ * The search never learns anything from the held-out part.
+ */
 export class QualityBench {
   readonly #options: QualityOptions;
+  readonly #collectors: Collectors;
+  #parts: Evidence;
   readonly #onImages = new Map<string, Promise<CollectedResults>>();
   readonly #onVideo = new Map<string, Promise<CollectedResults>>();
 
   constructor(options: QualityOptions) {
     this.#options = options;
+    this.#collectors = options.collectors ?? RUN_PIPELINE;
+    this.#parts = options.evidence;
   }
 
   /** What quality is measured on, for the log. */
-  get name(): string {
-    const { labels, maxLoss } = this.#options;
-    const ground = labels === null ? 'agreement on video' : `AP on ${labels.paths.length} pictures`;
-    return `${ground}, at most ${maxLoss} lost`;
-  }
-
-  /** @throws the errors of `openRuntime`; ENGINE_FAILED if pictures were given up. */
-  async judge(configuration: Configuration): Promise<Judgement> {
-    const still = withoutSkips(configuration);
-    const detections = this.#options.labels === null ? await this.#agreement(still) : await this.#byLabels(still);
-    if (detections.verdict !== 'passed' || !skipsWork(configuration)) return detections;
-    return this.#withSkips(configuration, detections);
-  }
-
-  async #byLabels(configuration: Configuration): Promise<Judgement> {
-    const { baseline, labels, maxLoss: allowed, seed } = this.#options;
-    const reference = await this.#images(withoutSkips(baseline));
-    const candidate = await this.#images(configuration);
-    const ground = { kind: 'labels', annotations: labels!.annotations } as const;
-    const gate = await judge(reference, candidate, ground, { maxLoss: allowed, seed });
-    if (pictureKey(configuration) === pictureKey(withoutSkips(baseline)))
-      return { ...unchanged(allowed, 'it is the baseline'), ap: gate.reference, gate };
-    const { verdict, loss, interval, reason } = gate;
-    return { verdict, ap: gate.candidate, loss, upperBound: interval[1], allowed, reason, gate };
+  nameOf(part: PartName): string {
+    const { labels, blocks } = this.#part(part);
+    const pictures = labels === null ? [] : [`${labels.paths.length} pictures`];
+    const where = part === 'search' ? 'search part' : 'held-out part';
+    const ground = [...pictures, `${blocks.length} blocks of video`].join(' and ');
+    const { maxLoss, acceptsCounts } = this.#options;
+    return `${where}: ${ground}, at most ${maxLoss} lost${acceptsCounts ? ', counts accepted' : ''}`;
   }
 
   /**
-   * Without labels nobody knows which of two detectors is right. What agrees with the most accurate one as well as the
-   * baseline does has lost nothing.
+   * Cuts both parts to what fits the budget, and runs the baseline on them.
+   *
+   * @param baselineFps - offline rate of the baseline, by which the time of a verdict is planned.
+   * @returns why the evidence cannot decide; null where it can.
    */
-  async #agreement(configuration: Configuration): Promise<Judgement> {
-    const { baseline, reference, maxLoss: allowed, seed } = this.#options;
-    const own = withoutSkips(baseline);
-    if (pictureKey(configuration) === pictureKey(own))
-      return { ...unchanged(allowed, 'it is the baseline'), ap: null, gate: null };
-    const ground = { kind: 'video', counters: this.#options.clip } as const;
-    const options = { maxLoss: allowed, seed };
-    const isSameModel = configuration.model === baseline.model;
-    if (reference === null || isSameModel) {
-      const gate = await judge(await this.#video(own), await this.#video(configuration), ground, options);
-      return { ...qualityOf(gate, allowed), gate };
+  async prepare(budgetSeconds: number, baselineFps: number): Promise<Shortcomings> {
+    const { mostFinalists, note, evidence } = this.#options;
+    // The finalists are faster than the baseline, mostly; together they count as one more run of it.
+    const runs = mostFinalists > 0 ? 2 : 1;
+    const cut = (part: PartName, share: number): EvidencePart => {
+      const { labels, blocks } = evidence[part];
+      const seconds = (budgetSeconds * share) / runs / (labels === null ? 1 : 2);
+      const pictures = Math.floor(seconds / (1 / baselineFps + PICTURE_SECONDS));
+      const frames = blocks.reduce((sum, block) => sum + block.frames, 0) / Math.max(1, blocks.length);
+      const fewestBlocks = Math.ceil(DECIDING_US / Math.max(1, blocks[0]?.durationUs ?? 1));
+      const number = Math.max(part === 'search' ? 1 : fewestBlocks, Math.floor((seconds * baselineFps) / frames));
+      return {
+        labels: labels === null ? null : fewerLabels(labels, Math.max(FEWEST_PICTURES[part], pictures)),
+        blocks: fewerBlocks(blocks, number),
+      };
+    };
+    this.#parts = { search: cut('search', SEARCH_BUDGET_SHARE), heldOut: cut('heldOut', HELD_OUT_BUDGET_SHARE) };
+    for (const [what, all, used] of [
+      ['held-out pictures', evidence.heldOut.labels?.paths.length, this.#parts.heldOut.labels?.paths.length],
+      ['held-out blocks of the recording', evidence.heldOut.blocks.length, this.#parts.heldOut.blocks.length],
+    ] as const)
+      if (all !== used) note(`the budget allows ${used} of the ${all} ${what}; a longer one uses all`);
+    return this.#shortcomings();
+  }
+
+  /** What a configuration loses on the search part, and its chance to pass. @throws as `confirm`. */
+  async screen(configuration: Configuration): Promise<Judgement> {
+    const judged = await this.#judge('search', configuration, undefined);
+    const { maxLoss: allowed, mostFinalists } = this.#options;
+    if (judged.chance === 0) return judged;
+    const objections = gatesOf(judged).flatMap((gate) => gate.objections);
+    if (objections.length > 0) return { ...judged, verdict: 'refused', chance: 0 };
+    const chance = await this.#chanceOf(judged, levelFor(mostFinalists));
+    if (chance >= LEAST_CHANCE) return { ...judged, verdict: 'passed', chance };
+    const share = Math.round(chance * 100);
+    const reason = `${judged.reason}; its chance to stay within ${figure(allowed)} on pictures that the search has not seen is ${share} %`;
+    return { ...judged, verdict: 'refused', chance, reason };
+  }
+
+  /**
+   * Says whether a finalist may be used.
+   *
+   * @param finalists - how many verdicts are given on the held-out part: the confidence of each is corrected for it.
+   * @throws the errors of `openRuntime`; ENGINE_FAILED if pictures were given up.
+   */
+  confirm(configuration: Configuration, finalists: number): Promise<Judgement> {
+    return this.#judge('heldOut', configuration, levelFor(Math.max(1, finalists)));
+  }
+
+  /** @param level - of each verdict; undefined for that of a single one. */
+  async #judge(part: PartName, configuration: Configuration, level: number | undefined): Promise<Judgement> {
+    const { baseline, maxLoss: allowed, acceptsCounts, stream } = this.#options;
+    const [still, own] = [withoutSkips(configuration), withoutSkips(baseline)];
+    const isSameDetector = configuration.model === baseline.model;
+    const { labels } = this.#part(part);
+    if (!isSameDetector && labels === null && !acceptsCounts) return needsLabels(allowed, configuration, baseline);
+    const gates: Gates = { labels: null, video: null, skips: null };
+    if (pictureKey(still) !== pictureKey(own)) {
+      if (labels !== null) {
+        const ground: Ground = { kind: 'labels', annotations: labels.annotations };
+        gates.labels = await this.#compare(
+          ground,
+          level,
+          await this.#images(part, own),
+          await this.#images(part, still),
+        );
+      }
+      // While it searches with labels, video is looked at only where something is counted in it.
+      const isCounted = stream.lines.length + stream.zones.length > 0;
+      const agreement = labels === null && isSameDetector;
+      const tracks = labels === null || isSameDetector;
+      if (labels === null || part === 'heldOut' || isCounted)
+        gates.video = await this.#onBlocks(part, [own, still], { agreement, tracks, counts: !acceptsCounts }, level);
     }
-    const truth = await this.#video(reference);
-    const gate = await judge(truth, await this.#video(configuration), ground, options);
-    const before = await judge(truth, await this.#video(own), ground, options);
-    const loss = before.candidate - gate.candidate;
-    const upperBound = loss + (gate.interval[1] - gate.loss);
-    const isPassed = upperBound <= allowed;
-    const verdict = isPassed ? 'passed' : loss > allowed ? 'refused' : 'inconclusive';
-    const reason = `F1 ${gate.candidate.toFixed(3)} against ${reference.model} on the video, where the baseline has ${before.candidate.toFixed(3)}; ${allowed} may be lost`;
-    return { verdict, ap: null, loss, upperBound, allowed, reason, gate };
+    if (skipsWork(configuration) && !hasSameSkips(configuration, baseline)) {
+      const demands = { agreement: true, tracks: true, counts: !acceptsCounts };
+      gates.skips = await this.#onBlocks(part, [still, configuration], demands, level);
+    }
+    const ap = gates.labels?.candidate ?? (labels === null ? null : await this.#baselineAp(part));
+    return { ...together(gates, allowed), ...gates, ap, chance: 1 };
   }
 
-  /** Skipped inference is judged on video, with the frames in between, against the same configuration that infers them all. */
-  async #withSkips(configuration: Configuration, detections: Judgement): Promise<Judgement> {
-    const { maxLoss: allowed, seed, clip } = this.#options;
-    const every = await this.#video(withoutSkips(configuration));
-    const ground = { kind: 'video', counters: clip } as const;
-    const gate = await judge(every, await this.#video(configuration), ground, { maxLoss: allowed, seed });
-    const skipped = qualityOf(gate, allowed);
-    // What the detector loses and what skipping loses add up.
-    const loss = Math.max(0, detections.loss) + skipped.loss;
-    const isTooMuch = skipped.verdict === 'passed' && loss > allowed;
-    const verdict = isTooMuch ? 'refused' : skipped.verdict;
-    const reason = `${skipped.reason}${isTooMuch ? `; with the ${detections.loss.toFixed(3)} of the detector it is too much` : ''}`;
-    return { ...skipped, verdict, loss, ap: detections.ap, reason, gate };
+  async #onBlocks(
+    part: PartName,
+    [reference, candidate]: readonly [Configuration, Configuration],
+    demands: VideoDemands,
+    level: number | undefined,
+  ): Promise<GateVerdict> {
+    const isOnlyEvidence = this.#part(part).labels === null || demands.agreement;
+    const ground: Ground = { kind: 'video', counters: this.#options.stream, demands, isOnlyEvidence };
+    return this.#compare(ground, level, await this.#video(part, reference), await this.#video(part, candidate));
   }
 
-  #images(configuration: Configuration): Promise<CollectedResults> {
-    const { labels } = this.#options;
-    const { paths, folder: label } = labels!;
-    return remember(this.#onImages, pictureKey(configuration), () =>
-      collectOnImages(this.#collect(configuration), { paths, label, resizeBy: configuration.resizeBy }),
+  #compare(
+    ground: Ground,
+    level: number | undefined,
+    reference: CollectedResults,
+    candidate: CollectedResults,
+  ): Promise<GateVerdict> {
+    const { maxLoss, seed } = this.#options;
+    return judge(reference, candidate, ground, { maxLoss, seed, ...(level === undefined ? {} : { level }) });
+  }
+
+  async #baselineAp(part: PartName): Promise<number> {
+    return (await this.#itself(part)).labels!.reference;
+  }
+
+  /** The baseline compared with itself: what it finds, and whether that could decide anything. */
+  async #itself(part: PartName): Promise<{ readonly labels: GateVerdict | null; readonly video: GateVerdict | null }> {
+    const own = withoutSkips(this.#options.baseline);
+    const { labels, blocks } = this.#part(part);
+    const itself = async (ground: Ground, results: Promise<CollectedResults>): Promise<GateVerdict> =>
+      this.#compare(ground, undefined, await results, await results);
+    return {
+      labels:
+        labels === null
+          ? null
+          : await itself({ kind: 'labels', annotations: labels.annotations }, this.#images(part, own)),
+      video: blocks.length === 0 ? null : await itself({ kind: 'video' }, this.#video(part, own)),
+    };
+  }
+
+  /** The chance to pass on the held-out part; evidence that says nothing counts as an open question. */
+  async #chanceOf({ labels, video, skips }: Judgement, level: number): Promise<number> {
+    const { maxLoss: allowed } = this.#options;
+    const heldOutBlocks = this.#parts.heldOut.blocks.length / Math.max(1, this.#part('search').blocks.length);
+    const pictures = this.#parts.heldOut.labels?.paths.length ?? 0;
+    const searched = this.#part('search').labels?.paths.length ?? 1;
+    const estimate = (gate: GateVerdict, growth: number): SearchEstimate => ({
+      ...{ loss: gate.loss, standardError: gate.standardError },
+      ...{ units: gate.evidence, heldOutUnits: gate.evidence * growth },
+    });
+    const isOpen = gatesOf({ labels, video, skips }).some((gate) => gate.evidence === 0 || Number.isNaN(gate.loss));
+    if (isOpen) return UNKNOWN_CHANCE;
+    const estimates: SearchEstimate[] = [];
+    if (labels !== null) estimates.push(estimate(labels, pictures / searched));
+    else if (video?.isLossJudged) estimates.push(estimate(video, heldOutBlocks));
+    if (skips !== null) estimates.push(estimate(skips, heldOutBlocks));
+    return passChance(estimates, allowed, level);
+  }
+
+  /** Why the held-out part cannot decide, from what the baseline finds in it. */
+  async #shortcomings(): Promise<Shortcomings> {
+    const { labels, video } = await this.#itself('heldOut');
+    const reasonOf = (gate: GateVerdict | null): string | null =>
+      gate === null ? 'it is too short to be split into two parts' : gate.verdict === 'passed' ? null : gate.reason;
+    const ofVideo = reasonOf(video);
+    const skips = ofVideo === null ? null : `the recording cannot decide: ${ofVideo}`;
+    const ofLabels = reasonOf(labels);
+    const detections =
+      labels === null ? skips : ofLabels === null ? null : `the labelled pictures cannot decide: ${ofLabels}`;
+    return { detections, skips };
+  }
+
+  #part(part: PartName): EvidencePart {
+    return this.#parts[part];
+  }
+
+  #images(part: PartName, configuration: Configuration): Promise<CollectedResults> {
+    const { paths, folder: label } = this.#part(part).labels!;
+    return remember(this.#onImages, `${part} ${pictureKey(configuration)}`, () =>
+      this.#collectors.onImages(this.#collect(configuration), { paths, label, resizeBy: configuration.resizeBy }),
     );
   }
 
-  #video(configuration: Configuration): Promise<CollectedResults> {
-    const { clip, pipeline } = this.#options;
-    const key = `${pictureKey(configuration)} ${configuration.skipUnchanged} ${configuration.trackBetween}`;
+  #video(part: PartName, configuration: Configuration): Promise<CollectedResults> {
+    const { stream, pipeline } = this.#options;
+    const { skipUnchanged, trackBetween } = configuration;
+    const key = `${part} ${pictureKey(configuration)} ${skipUnchanged} ${trackBetween}`;
     return remember(this.#onVideo, key, () => {
-      const { resizeBy, hwaccel, skip } = apply({ ...pipeline, streams: [clip] }, configuration).streams[0]!;
-      return collectOnVideo(this.#collect(configuration), { ...clip, resizeBy, hwaccel, skip });
+      const { resizeBy, hwaccel, skip } = apply({ ...pipeline, streams: [stream] }, configuration).streams[0]!;
+      const clips = this.#part(part).blocks.map(({ path }) => path);
+      return this.#collectors.onVideo(this.#collect(configuration), { ...stream, resizeBy, hwaccel, skip }, clips);
     });
   }
 
@@ -151,12 +304,38 @@ export class QualityBench {
   }
 }
 
-function qualityOf({ verdict, loss, interval, reason }: GateVerdict, allowed: number): Omit<Quality, 'measurements'> {
-  return { verdict, ap: null, loss, upperBound: interval[1], allowed, reason };
+/** All verdicts on a configuration as one. Losses add up, and so do their upper bounds: nobody knows which objects they share. */
+function together(
+  gates: Gates,
+  allowed: number,
+): Pick<Judgement, 'verdict' | 'loss' | 'upperBound' | 'allowed' | 'reason'> {
+  const all = gatesOf(gates);
+  if (all.length === 0)
+    return { verdict: 'passed', loss: 0, upperBound: 0, allowed, reason: 'it detects what the baseline detects' };
+  const losses = all.filter(({ isLossJudged }) => isLossJudged);
+  const reasons = all.map(({ reason }) => reason);
+  const verdict = allOf(all.map((gate) => gate.verdict));
+  if (losses.length < 2) {
+    const only = losses[0];
+    return { verdict, loss: only?.loss ?? 0, upperBound: only?.interval[1] ?? 0, allowed, reason: reasons.join('; ') };
+  }
+  const sum = (values: readonly number[]): number => values.reduce((total, value) => total + Math.max(0, value), 0);
+  const [loss, upperBound] = [sum(losses.map((gate) => gate.loss)), sum(losses.map((gate) => gate.interval[1]))];
+  const ofSum = loss > allowed ? 'refused' : upperBound > allowed ? 'inconclusive' : 'passed';
+  reasons.push(`together they lose ${figure(loss)}, at most ${figure(upperBound)}`);
+  return { verdict: allOf([verdict, ofSum]), loss, upperBound, allowed, reason: reasons.join('; ') };
 }
 
-function unchanged(allowed: number, reason: string): Omit<Quality, 'measurements' | 'ap'> {
-  return { verdict: 'passed', loss: 0, upperBound: 0, allowed, reason };
+function gatesOf({ labels, video, skips }: Readonly<Gates>): GateVerdict[] {
+  return [labels, video, skips].filter((gate) => gate !== null);
+}
+
+function needsLabels(allowed: number, { model }: Configuration, baseline: Configuration): Judgement {
+  const reason = `${model} is another detector than ${baseline.model}: nobody knows which of them is right without labels; give --annotations and --images, or --accept-counts`;
+  return {
+    ...{ verdict: 'refused', loss: 0, upperBound: null, allowed, reason, ap: null, chance: 0 },
+    ...{ labels: null, video: null, skips: null },
+  };
 }
 
 /** The same configuration, inferring every frame. */

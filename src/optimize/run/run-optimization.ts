@@ -5,39 +5,35 @@ import { parseStream } from '../../config/load-pipeline.ts';
 import type { FfmpegBinary } from '../../decode/ffmpeg-binary.ts';
 import { writeWholeFile } from '../../disk/replace-file.ts';
 import { SightlineError } from '../../errors/sightline-error.ts';
-import { findBottlenecks } from '../../measure/bottlenecks.ts';
 import { findCapacity } from '../../measure/find-capacity.ts';
 import { type MachineFacts, machineFacts } from '../../measure/machine-facts.ts';
 import { MeasurementLog } from '../../measure/measurement-log.ts';
 import { framesToDecide, judgeTargets, parseTargets, type Target } from '../../measure/targets.ts';
 import { OpenTrial } from '../../measure/trial.ts';
 import type { TargetVerdict, TrialResult } from '../../measure/trial-result.ts';
+import type { CountComparison } from '../gate/compare-counts.ts';
 import { applyToText, configurationOf } from '../levers/apply-configuration.ts';
-import { LEVERS } from '../levers/levers.ts';
-import { type CandidateModel, openSpace, type SearchSpace } from '../levers/search-space.ts';
-import { readLoadTests } from '../report/load-tests.ts';
-import type {
-  HostPrice,
-  LeverWords,
-  ReportCapacity,
-  ReportInput,
-  ReportQuality,
-  ReportSkipped,
-} from '../report/report-input.ts';
+import { LEVER_IDS, LEVERS } from '../levers/levers.ts';
+import { openSpace, type SearchSpace, SKIP_LEVERS } from '../levers/search-space.ts';
+import type { HostPrice, ReportCapacity } from '../report/report-input.ts';
 import { writeReport } from '../report/write-report.ts';
 import type { Bottleneck, Configuration, LeverId, ParetoPoint, Refusal, Step } from '../result.ts';
 import type { MachineShape } from '../search/cost-model.ts';
+import type { Comparison } from '../search/evaluator.ts';
 import { configurationKey } from '../search/experiments.ts';
+import type { FinalVerdict } from '../search/finals.ts';
 import { planSearch, type SearchPlan } from '../search/plan-search.ts';
-import { qualityKey } from '../search/quality-book.ts';
-import { search } from '../search/search.ts';
+import { MOST_FINALISTS, search } from '../search/search.ts';
 import { candidateModels } from './candidate-models.ts';
 import { dependenciesOf, leftAsideText } from './dependencies.ts';
+import { type Labels, splitEvidence } from './evidence.ts';
 import { type MachineFormats, machineFormats } from './machine-formats.ts';
 import { PictureSample } from './picture-sample.ts';
 import { type Log, type LoggedRecord, PipelineEvaluator } from './pipeline-evaluator.ts';
-import { type Judgement, type Labels, QualityBench, withoutSkips } from './quality-bench.ts';
+import { type Judgement, QualityBench } from './quality-bench.ts';
+import { finalJudgementOf, reportOf } from './report-of.ts';
 import { openSubject, type Subject } from './subject.ts';
+import { type Validity, validityOf } from './validity.ts';
 
 export interface OptimizeRequest {
   /** Path of a pipeline or of a video. */
@@ -45,6 +41,10 @@ export interface OptimizeRequest {
   /** As `--target` writes them; null for none. */
   readonly target: string | null;
   readonly labels: Labels | null;
+  /** Labelled pictures for the verdict alone; null takes three quarters of `labels`. */
+  readonly holdOut: Labels | null;
+  /** Whether changed counts are accepted, and without labels another detector. */
+  readonly acceptsCounts: boolean;
   /** Paths of annotations and pictures as the user wrote them, for the report's commands. */
   readonly annotations: string | null;
   readonly images: string | null;
@@ -71,10 +71,18 @@ export interface OptimizeRequest {
 export interface Optimization {
   readonly baseline: OptimizedSide;
   readonly best: OptimizedSide;
-  /** Frames per second of the best to those of the baseline. */
-  readonly speedup: number;
-  /** AP, or agreement without labels, that the best loses; null if it was not judged. */
-  readonly apLoss: number | null;
+  /** Whether the machine was left alone enough for the figures to hold. */
+  readonly validity: Validity;
+  /** The best against the baseline, measured in turn; null if the baseline is the best. */
+  readonly speedup: Comparison | null;
+  /** What was judged on the held-out part. */
+  readonly finalists: readonly FinalVerdict[];
+  /** What the best loses on the held-out part; null if it detects what the baseline detects. */
+  readonly loss: { readonly estimate: number; readonly upperBound: number | null } | null;
+  /** Lines and zones before and after, on the held-out part. */
+  readonly counts: readonly CountComparison[];
+  /** Classes that lost much. */
+  readonly warnings: readonly string[];
   readonly steps: readonly Step[];
   readonly refused: readonly Refusal[];
   readonly bottlenecks: readonly Bottleneck[];
@@ -107,9 +115,11 @@ const CAPACITY_TIMING = { warmUpSeconds: 1.5, windowSeconds: 1 } as const;
 const CAPACITY_LOOK_SECONDS = 3;
 /** The search begins at this share of what the rate offline would allow. */
 const CAPACITY_START_RATIO = 0.6;
-/** Share of the budget for each of the two long runs at the end, and its bounds in seconds. */
+/** Share of the budget for each of the two long runs at the end, and the most of it in seconds. */
 const LONG_RATIO = 0.06;
-const [LEAST_LONG_SECONDS, MOST_LONG_SECONDS] = [3, 15];
+const MOST_LONG_SECONDS = 15;
+/** With less time there are no long runs: short ones have to do. */
+const LEAST_BUDGET_FOR_LONG_RUNS = 150;
 /** To open a pipeline and to warm it up. */
 const OPEN_SECONDS = 7;
 const CAPACITY_SECONDS = 150;
@@ -125,19 +135,22 @@ const PACED_FPS = 25;
 interface Start {
   readonly subject: Subject;
   readonly baseline: Configuration;
-  readonly space: SearchSpace;
+  /** The space of all levers that may be tried, without some of them. */
+  readonly spaceWithout: (excluded: (lever: LeverId) => boolean) => SearchSpace;
   readonly shape: MachineShape;
-  readonly models: readonly CandidateModel[];
   readonly machine: MachineFacts;
   readonly targets: readonly Target[];
+  /** Why no INT8 file of the pipeline's own detector was made; null if one was. */
+  readonly whyNoInt8: string | null;
 }
 
 /** Says what an optimisation would try and how long it takes, without measuring. */
 export async function planOptimization(request: OptimizeRequest): Promise<SearchPlan> {
   const start = await prepare(request);
   try {
-    const { baseline, space, shape: machine } = start;
+    const { baseline, spaceWithout, shape: machine } = start;
     const { budgetSeconds, seed, maxLoss, signal } = request;
+    const space = spaceWithout(() => false);
     return await planSearch({ baseline, space, machine, budgetSeconds, seed, maxLoss, signal });
   } finally {
     await start.subject.close();
@@ -168,9 +181,9 @@ export async function optimize(request: OptimizeRequest): Promise<Optimization> 
 
 /** @throws CONFIG_INVALID for a log that cannot be read; COMMAND_INVALID if another run writes it. */
 async function openLog({ subject, machine, targets }: Start, request: OptimizeRequest): Promise<Log> {
-  const { labels, seed, resume, report, note } = request;
+  const { labels, holdOut, seed, resume, report, note } = request;
   const { pipeline, recordings } = subject;
-  const dependsOn = await dependenciesOf({ pipeline, recordings, machine, targets, labels, seed });
+  const dependsOn = await dependenciesOf({ pipeline, recordings, machine, targets, labels, holdOut, seed });
   const log: Log = await MeasurementLog.open(join(report, 'measurements.jsonl'), { resume, dependsOn });
   if (log.leftAside !== null) note(leftAsideText(log.leftAside));
   return log;
@@ -182,46 +195,48 @@ async function searchAndReport(
   request: OptimizeRequest,
   { startedMs, createdAt }: { readonly startedMs: number; readonly createdAt: string },
 ): Promise<Optimization> {
-  const { subject, baseline, space, shape, machine, targets } = start;
-  const { signal, note, environment, ffmpeg, seed, maxLoss, labels } = request;
-  const reference = referenceOf(start, baseline);
-  const clip = parseStream({ ...withoutPolicy(subject.pipeline.streams[0]!), source: subject.clip }, {});
+  const { subject, baseline, shape, machine, targets } = start;
+  const { signal, note, environment, ffmpeg, seed, maxLoss, labels, holdOut, acceptsCounts } = request;
+  const stream = parseStream({ ...withoutPolicy(subject.pipeline.streams[0]!), source: subject.clip }, {});
+  const evidence = splitEvidence(labels, holdOut, subject.blocks);
   const quality = new QualityBench({
-    ...{ pipeline: subject.pipeline, baseline, labels, clip, maxLoss, seed, environment, ffmpeg, signal, note },
-    reference,
+    ...{ pipeline: subject.pipeline, baseline, evidence, stream, maxLoss, acceptsCounts, seed },
+    ...{ mostFinalists: MOST_FINALISTS, environment, ffmpeg, signal, note },
   });
   const pictures = await PictureSample.of(ffmpeg, subject.blocks, signal);
-  const longSeconds = Math.min(MOST_LONG_SECONDS, Math.max(LEAST_LONG_SECONDS, request.budgetSeconds * LONG_RATIO));
+  const longSeconds = Math.min(MOST_LONG_SECONDS, request.budgetSeconds * LONG_RATIO);
+  const hasLongRuns = request.budgetSeconds >= LEAST_BUDGET_FOR_LONG_RUNS;
   const common = { pipeline: subject.pipeline, baseline, environment, ffmpeg, machine, log, seed, signal, note };
-  const judgedAgainst = reference === null ? [baseline] : [baseline, reference];
-  const evaluator = new PipelineEvaluator({ ...common, targets, quality, pictures, longSeconds, judgedAgainst });
+  const evaluator = new PipelineEvaluator({ ...common, targets, quality, pictures, longSeconds });
   try {
+    const { fps: baselineFps } = (await evaluator.offline(baseline, 'short')).result as TrialResult;
+    const space = start.spaceWithout(await undecidable(quality, request, baselineFps));
     const hasTimeForCapacity = request.budgetSeconds >= LEAST_BUDGET_FOR_CAPACITY;
+    const runSeconds = hasLongRuns ? longSeconds * 1.25 + OPEN_SECONDS : OPEN_SECONDS;
     const pacing = pacedTiming(targets, subject.pipeline.streams.length);
     const pacedSeconds = targets.length === 0 ? 0 : pacing.seconds + OPEN_SECONDS;
-    const reserved =
-      2 * (longSeconds * 1.25 + OPEN_SECONDS + pacedSeconds) + (hasTimeForCapacity ? 2 * CAPACITY_SECONDS : 0);
+    const reserved = 2 * (runSeconds + pacedSeconds) + (hasTimeForCapacity ? 2 * CAPACITY_SECONDS : 0);
     const spent = (performance.now() - startedMs) / 1000;
-    const budgetSeconds = Math.max(30, request.budgetSeconds - reserved - spent);
+    const budgetSeconds = Math.max(0, request.budgetSeconds - reserved - spent);
     const found = await search({
       ...{ baseline, space, machine: shape, evaluator, budgetSeconds, seed, signal },
       onStep: request.onStep,
     });
     const best = found.best.configuration;
     const isSame = configurationKey(best) === configurationKey(baseline);
-    note('measuring the baseline and the best in long runs');
-    const before = await evaluator.offline(baseline, 'long', 'baseline');
-    const after = isSame ? before : await evaluator.offline(best, 'long', 'confirm');
+    const length = hasLongRuns ? 'long' : 'short';
+    if (hasLongRuns) note('measuring the baseline and the best in long runs');
+    const before = await evaluator.offline(baseline, length, 'baseline');
+    const after = isSame ? before : await evaluator.offline(best, length, 'confirm');
     const paced = targets.length === 0 ? null : await pacedVerdicts(evaluator, pacing, targets, [baseline, best]);
     const capacities = hasTimeForCapacity ? await capacitiesOf(evaluator, targets, [before, after], request) : null;
-    const judged = await evaluator.quality(best);
-    const judgements = log.records.filter(({ kind, error }) => kind === 'quality' && error === null);
-    const bottlenecks = bottlenecksOf(before, baseline, start, found.steps, await evaluator.probe(baseline));
+    const judged = finalJudgementOf(log.records, best);
+    const validity = validityOf(log.records);
     const side = (configuration: Configuration, record: LoggedRecord, i: 0 | 1): OptimizedSide => {
       const { fps, latencyMs, cpuMsPerFrame } = record.result as TrialResult;
       return {
         ...{ configuration, fps, p99Ms: latencyMs.p99, cpuMsPerFrame: cpuMsPerFrame?.total ?? null },
-        ap: apOf(judgements, configuration),
+        ap: i === 0 ? (judged?.labels?.reference ?? null) : (judged?.labels?.candidate ?? null),
         targets: paced?.[i] ?? [],
         capacity: capacities?.[i] ?? null,
         measurement: record.id,
@@ -231,29 +246,30 @@ async function searchAndReport(
     const seconds = (performance.now() - startedMs) / 1000;
     const bestPath = join(request.report, 'best.yaml');
     await writeWholeFile(bestPath, applyToText(subject.text, best, subject.name));
-    const input: ReportInput = {
-      // A resumed run has the measurements of the interrupted one, too.
-      seconds: log.records.reduce((sum, record) => sum + record.seconds, 0),
-      ...{ subject: subject.name, createdAt, seed, machine },
-      ...{ steps: found.steps, refusals: found.refused, pareto: found.pareto, bottlenecks },
-      baseline: sides.baseline,
-      best: sides.best,
-      quality: reportQuality(judgements, baseline, best),
-      skipped: reportSkipped(judgements, best),
-      levers: leverWords(),
-      measurements: log.records,
-      loadTests: await readLoadTests(request.report, note),
-      options: {
-        ...{ target: request.target, hostPrice: request.hostPrice, headroomRatio: HEADROOM_RATIO, bestPath },
-        ...{ cameraFps: CAPACITY_FPS, annotations: request.annotations, images: request.images },
-        ...{ reportDir: request.report, pictureSize: `${subject.picture.width}x${subject.picture.height}` },
+    const options = {
+      ...{ target: request.target, hostPrice: request.hostPrice, headroomRatio: HEADROOM_RATIO, bestPath },
+      ...{ cameraFps: CAPACITY_FPS, annotations: request.annotations, images: request.images },
+      ...{ reportDir: request.report, pictureSize: `${subject.picture.width}x${subject.picture.height}` },
+    };
+    const finished = {
+      ...{ subject: subject.name, createdAt, seed, machine, found, ...sides, records: log.records, options },
+      ...{
+        isOnGpu: shape.isOnGpu,
+        inferTimes: await evaluator.probe(baseline),
+        whyNoInt8: start.whyNoInt8,
+        acceptsCounts,
       },
     };
+    const input = await reportOf(finished, note);
+    const { bottlenecks } = input;
     const files = [bestPath, ...(await writeReport(request.report, input))];
     return {
       ...sides,
-      speedup: found.speedup?.ratio ?? sides.best.fps / sides.baseline.fps,
-      apLoss: isSame ? 0 : judged.loss,
+      ...{ validity, finalists: found.finalists },
+      speedup: found.speedup,
+      loss: judged === null ? null : { estimate: judged.loss, upperBound: judged.upperBound },
+      counts: judged === null ? [] : countsOf(judged),
+      warnings: judged === null ? [] : warningsOf(judged),
       ...{ steps: found.steps, refused: found.refused, bottlenecks, pareto: found.pareto },
       ...{ measurements: log.records.length, seconds, files },
       targetsMet: sides.best.targets.every(({ state }) => state === 'met'),
@@ -261,6 +277,22 @@ async function searchAndReport(
   } finally {
     await pictures.close();
   }
+}
+
+/** Reports what the evidence cannot decide, and returns the levers that are not tried because of it. */
+async function undecidable(
+  quality: QualityBench,
+  { note, budgetSeconds }: OptimizeRequest,
+  baselineFps: number,
+): Promise<(lever: LeverId) => boolean> {
+  const { detections, skips } = await quality.prepare(budgetSeconds, baselineFps);
+  if (detections !== null)
+    note(
+      `${detections}. Nothing that changes detections is tried; give labels (--annotations, --images) or a longer recording`,
+    );
+  else if (skips !== null) note(`${skips}. Skipped work is not tried`);
+  return (lever) =>
+    detections !== null ? LEVERS[lever].affectsDetections : skips !== null && SKIP_LEVERS.includes(lever);
 }
 
 async function prepare(request: OptimizeRequest): Promise<Start> {
@@ -272,20 +304,31 @@ async function prepare(request: OptimizeRequest): Promise<Start> {
     const { pipeline, picture } = subject;
     const baseline = await baselineOf(request, subject);
     const own = baseline.model;
-    await quantiseOwn(request, baseline, { formats, int8Engines });
-    const models = await candidateModels({ environment, own, folder: request.candidates, int8Engines, note });
+    const whyNoInt8 = await quantiseOwn(request, baseline, { formats, int8Engines });
+    // The text is written at the end; whether that can be done is known now.
+    applyToText(subject.text, { ...baseline, lanes: baseline.lanes + 1, decodeThreads: 2 }, subject.name);
+    const found = await candidateModels({ environment, own, folder: request.candidates, int8Engines, note });
+    const models = request.labels === null && !request.acceptsCounts ? found.filter(({ name }) => name === own) : found;
+    if (models.length < found.length)
+      note(
+        `${found.length - models.length} other detectors are not tried: without labels nobody knows which one is right; give --annotations and --images, or --accept-counts`,
+      );
     const cores = availableParallelism();
     const streams = pipeline.streams.length;
-    const space = openSpace({
+    const levers = request.levers ?? LEVER_IDS;
+    const options = {
       ...{ baseline, formats, cores, models, streams, isOnGpu },
-      levers: request.levers ?? undefined,
       streamAspect: picture.width / picture.height,
       hwaccels: isOnGpu ? ['cuda'] : [],
       needsFullPictures: pipeline.preview.picture === 'source' || pipeline.sinks.some(({ type }) => type === 'video'),
       mayJudgeVideo: true,
-    });
+    };
+    const spaceWithout: Start['spaceWithout'] = (excluded) =>
+      openSpace({ ...options, levers: levers.filter((lever) => !excluded(lever)) });
     const shape = { cores, streams, picturePx: picture.width * picture.height, isOnGpu };
-    return { subject, baseline, space, shape, models, machine: machineFacts(ffmpeg, versions), targets };
+    return {
+      ...{ subject, baseline, spaceWithout, shape, machine: machineFacts(ffmpeg, versions), targets, whyNoInt8 },
+    };
   } catch (error) {
     await subject.close();
     throw error;
@@ -294,27 +337,36 @@ async function prepare(request: OptimizeRequest): Promise<Start> {
 
 /**
  * Makes INT8 files of the pipeline's own detector, so that this precision is tried. That takes minutes, and where the CPU computes
- * bf16 it is as fast at no loss (docs/levers.md), so it is not done there.
+ * bf16 it is as fast at no loss (docs/levers.md), so it is not done there. Resolves with why none was made; null if one was.
  */
 async function quantiseOwn(
   { quantise, budgetSeconds, note }: OptimizeRequest,
   { model, inputSize }: Configuration,
   { formats, int8Engines }: Pick<MachineFormats, 'formats' | 'int8Engines'>,
-): Promise<void> {
-  if (quantise === null) return;
-  if (formats.some(({ precision }) => precision === 'bf16'))
-    return note(
-      'INT8 files are not made: this CPU computes bf16, which is as fast at no loss; `models compile` makes them',
-    );
-  if (budgetSeconds < LEAST_BUDGET_FOR_INT8)
-    return note(`INT8 files are not made: that takes minutes, and --budget is below ${LEAST_BUDGET_FOR_INT8 / 60} min`);
+): Promise<string | null> {
+  if (quantise === null) return 'no pictures to calibrate with were given (--calibration)';
+  const why = formats.some(({ precision }) => precision === 'bf16')
+    ? 'this CPU computes bf16, which is as fast at no loss; `models compile` makes INT8 files'
+    : budgetSeconds < LEAST_BUDGET_FOR_INT8
+      ? `making INT8 files takes minutes, and --budget is below ${LEAST_BUDGET_FOR_INT8 / 60} min`
+      : null;
+  if (why !== null) {
+    note(`INT8 files are not made: ${why}`);
+    return why;
+  }
+  let failure: string | null = 'no engine of this machine computes INT8';
   for (const engine of int8Engines) {
     if (engine !== 'onnx' && engine !== 'openvino') continue;
-    await quantise(engine, model, inputSize).catch((error: unknown) => {
-      if (!(error instanceof SightlineError)) throw error;
-      note(`no INT8 file of ${model} for ${engine}: ${error.message}`);
-    });
+    failure = await quantise(engine, model, inputSize).then(
+      () => null,
+      (error: unknown) => {
+        if (!(error instanceof SightlineError)) throw error;
+        note(`no INT8 file of ${model} for ${engine}: ${error.message}`);
+        return error.message;
+      },
+    );
   }
+  return failure;
 }
 
 /** Opens the pipeline as it is, since `auto` and absent settings are decided by the machine. */
@@ -335,14 +387,6 @@ async function baselineOf({ environment, ffmpeg, note, signal }: OptimizeRequest
   } finally {
     await trial.close();
   }
-}
-
-/** Without labels the most accurate detector decides, by the figures that they state. */
-function referenceOf({ models }: Start, baseline: Configuration): Configuration | null {
-  const stated = models.filter(({ reportedAp }) => reportedAp !== null);
-  const best = stated.sort((a, b) => b.reportedAp! - a.reportedAp!)[0];
-  if (best === undefined || best.name === baseline.model) return null;
-  return { ...baseline, model: best.name, inputSize: best.inputSize, precision: 'f32', engine: 'onnx' };
 }
 
 /** As long as it takes to decide a percentile of each camera with up to one slow frame. */
@@ -381,6 +425,7 @@ async function capacitiesOf(
     const affordable = ((result as TrialResult).fps / CAPACITY_FPS) * CAPACITY_START_RATIO;
     const start = Math.min(MOST_CAMERAS, Math.max(1, Math.floor(affordable)));
     const ids: string[] = [];
+    const untilMs = performance.now() + CAPACITY_SECONDS * 1000;
     let found: ReportCapacity | null = null;
     await evaluator.capacityRun(
       configuration,
@@ -394,11 +439,11 @@ async function capacitiesOf(
             ids.push(record.id);
             return record.result as TrialResult;
           },
-          { start, most: MOST_CAMERAS, signal, note },
+          { start, most: MOST_CAMERAS, signal, note, isOver: () => performance.now() > untilMs },
         );
-        const { streams: cameras, result } = capacity;
+        const { streams: cameras, result, isProven } = capacity;
         const target = judged.map(({ text }) => text).join(',');
-        found = { cameras, cameraFps: CAPACITY_FPS, p99Ms: result.latencyMs.p99, target, measurements: ids };
+        found = { cameras, cameraFps: CAPACITY_FPS, p99Ms: result.latencyMs.p99, target, isProven, measurements: ids };
       },
       judged,
     );
@@ -410,76 +455,13 @@ async function capacitiesOf(
   return [before, await capacityOf(sides[1])];
 }
 
-function bottlenecksOf(
-  record: LoggedRecord,
-  baseline: Configuration,
-  { shape }: Start,
-  steps: readonly Step[],
-  { oneThreadMs, allThreadsMs }: { readonly oneThreadMs: number; readonly allThreadsMs: number },
-): (Bottleneck & { readonly measurements: readonly string[] })[] {
-  const context = {
-    hasOwnDevice: shape.isOnGpu,
-    inferSlowdown: allThreadsMs / oneThreadMs,
-    isResizedBySharp: baseline.resizeBy === 'sharp',
-  };
-  return findBottlenecks(record.result as TrialResult, context).map((found) => {
-    const tried = steps.find(({ lever, verdict }) => lever === found.lever && verdict === 'better');
-    const measurements = [record.id, ...(tried?.measurements ?? [])];
-    return { ...found, measuredGain: tried?.measuredGain ?? null, measurements };
-  });
+/** The lines, zones and tracks of the user's streams before and after. */
+function countsOf({ video, skips }: Judgement): CountComparison[] {
+  return [video, skips].flatMap((gate) => gate?.video?.counts ?? []);
 }
 
-function apOf(judgements: readonly LoggedRecord[], configuration: Configuration): number | null {
-  return judgementOf(judgements, configuration)?.ap ?? null;
-}
-
-/** Configurations that detect the same share a judgement. */
-function judgementOf(judgements: readonly LoggedRecord[], configuration: Configuration): Judgement | null {
-  const key = qualityKey(configuration);
-  const record = judgements.find((judged) => qualityKey(judged.configuration) === key);
-  return record === undefined ? null : (record.result as Judgement);
-}
-
-/** What the detector of the best configuration finds: by labels where there are any, whatever it skips. */
-function reportQuality(
-  judgements: readonly LoggedRecord[],
-  baseline: Configuration,
-  best: Configuration,
-): ReportQuality | null {
-  const still = withoutSkips(best);
-  const judged = judgementOf(judgements, still) ?? judgementOf(judgements, best);
-  const gate = judged?.gate ?? null;
-  if (judged === null || gate === null) return null;
-  const keys = [baseline, still, best].map(qualityKey);
-  return {
-    kind: gate.measure === 'AP' ? 'ap' : 'agreement',
-    baseline: gate.reference,
-    best: gate.candidate,
-    ...{ loss: judged.loss, interval: gate.interval, allowed: judged.allowed, pictures: gate.pictures },
-    bySize: Object.fromEntries(gate.bySize.map(({ size, loss }) => [size, loss])),
-    byClass: gate.byClass.map(({ label, loss }) => ({ label, loss })),
-    measurements: judgements
-      .filter(({ configuration }) => keys.includes(qualityKey(configuration)))
-      .map(({ id }) => id),
-  };
-}
-
-function reportSkipped(judgements: readonly LoggedRecord[], best: Configuration): ReportSkipped | null {
-  if (configurationKey(best) === configurationKey(withoutSkips(best))) return null;
-  const key = qualityKey(best);
-  const record = judgements.find(({ configuration }) => qualityKey(configuration) === key);
-  const gate = (record?.result as Judgement | undefined)?.gate ?? null;
-  if (record === undefined || gate === null || gate.measure === 'AP') return null;
-  return { f1: gate.candidate, frames: gate.pictures, measurements: [record.id] };
-}
-
-function leverWords(): Record<LeverId, LeverWords> {
-  return Object.fromEntries(
-    Object.entries(LEVERS).map(([lever, { does, effort, risk, riskReason }]) => [
-      lever,
-      { sentence: does, effort, risk: `${risk}: ${riskReason}` },
-    ]),
-  ) as Record<LeverId, LeverWords>;
+function warningsOf({ labels, video, skips }: Judgement): string[] {
+  return [labels, video, skips].flatMap((gate) => gate?.warnings ?? []);
 }
 
 /** The clip is read once to its end, whatever the stream does with it. */

@@ -10,21 +10,26 @@ export interface InferTimes {
   readonly allThreadsMs: number;
 }
 
-export type TrialLength = 'short' | 'long';
-
 /** What the search needs of a measured run of the whole pipeline. */
 export interface Trial {
   readonly fps: number;
   readonly p99Ms: number;
   readonly cpuMsPerFrame: CpuUse | null;
-  /** Standard error of `fps` relative to it, from the windows of the run; null if unknown. */
-  readonly relativeError: number | null;
   /** Whether the run meets every target of the user; true without targets. */
   readonly meetsTargets: boolean;
   readonly measurements: readonly string[];
 }
 
-/** Two configurations measured in turn at equal load. */
+/** Two configurations measured in turn, A B B A: what slows the machine for a while slows both. */
+export interface Pair {
+  readonly before: Trial;
+  readonly after: Trial;
+  /** Frames per second of the second to those of the first, of each half. */
+  readonly ratios: readonly [number, number];
+  readonly measurements: readonly string[];
+}
+
+/** Two configurations measured in turn, often enough for an interval of their own. */
 export interface Comparison {
   /** Frames per second of the second to those of the first. */
   readonly ratio: number;
@@ -40,10 +45,12 @@ export interface Quality {
   readonly ap: number | null;
   /** AP points or agreement lost, 0.01 is one point; negative if better. */
   readonly loss: number;
-  /** Upper end of the 95 % interval of `loss`. */
+  /** Upper end of the interval of `loss`. */
   readonly upperBound: number | null;
   /** Most that may be lost. */
   readonly allowed: number;
+  /** Of a screening: the chance to pass on the held-out part, 0 to 1. */
+  readonly chance: number;
   readonly reason: string;
   readonly measurements: readonly string[];
 }
@@ -53,11 +60,15 @@ export interface Evaluator {
   /** Times one engine with one network. */
   probe(part: InferPart): Promise<InferTimes>;
   /** Runs the pipeline. */
-  trial(configuration: Configuration, length: TrialLength): Promise<Trial>;
-  /** Runs two pipelines in turn. */
+  trial(configuration: Configuration): Promise<Trial>;
+  /** Runs two pipelines in turn for a few seconds. */
+  pair(a: Configuration, b: Configuration): Promise<Pair>;
+  /** Runs two pipelines in turn, longer. */
   compare(a: Configuration, b: Configuration): Promise<Comparison>;
-  /** Judges what a configuration detects. */
-  quality(configuration: Configuration): Promise<Quality>;
+  /** Judges what a configuration detects on the search part. `passed` says no more than that it is worth measuring. */
+  screen(configuration: Configuration): Promise<Quality>;
+  /** Judges one of several finalists on the held-out part. */
+  confirm(configuration: Configuration, finalists: number): Promise<Quality>;
   /** Seconds on a clock that only moves forward. */
   readonly clock: { nowSeconds(): number };
 }

@@ -2,15 +2,16 @@ import { SightlineError } from '../../errors/sightline-error.ts';
 import { type InferPart, partKey, type SearchSpace } from '../levers/search-space.ts';
 import type { Configuration } from '../result.ts';
 import { CostModel, type MachineShape } from './cost-model.ts';
-import type { Comparison, Evaluator, Quality, Trial, TrialLength } from './evaluator.ts';
+import type { Comparison, Evaluator, Quality, Trial } from './evaluator.ts';
 import { InferTimeBook } from './infer-times.ts';
+import { PairNoise, ratioOf } from './pair-noise.ts';
 import { QualityBook } from './quality-book.ts';
 import { TimeBudget, WORK_KINDS, type WorkKind } from './time-budget.ts';
 
-/** Runs of a pipeline or an engine in a measurement of each kind; an interleaved comparison is A B B A. */
-export const RUNS_OF: Readonly<Record<WorkKind, number>> = { probe: 1, short: 1, long: 1, quality: 1, compare: 4 };
-/** A long run counts for more in the mean of a configuration's runs. */
-const WEIGHT_OF: Readonly<Record<TrialLength, number>> = { short: 1, long: 4 };
+/** Runs of a pipeline or an engine in a measurement of each kind: a pair and a comparison run two pipelines. */
+export const RUNS_OF: Readonly<Record<WorkKind, number>> = {
+  ...{ probe: 1, trial: 1, screen: 1, confirm: 1, pair: 2, compare: 4 },
+};
 
 /** Thrown inside the search when the next measurement does not fit into what is left. */
 export class BudgetSpent extends Error {
@@ -20,15 +21,24 @@ export class BudgetSpent extends Error {
 /** What was measured of one configuration. */
 export interface MeasuredConfiguration {
   readonly configuration: Configuration;
-  /** Weighted mean of its runs. */
+  /** The baseline's rate, times what this configuration gains over it by pairs measured in turn. */
   readonly fps: number;
-  /** Standard error of `fps` relative to it. */
+  /** Standard error of `fps` relative to that of the baseline. */
   readonly relativeError: number;
-  /** Rate that it reaches with a certainty of 97.5 %: two standard errors below the mean. */
+  /** Rate that it reaches with a certainty of 97.5 %: two standard errors below the estimate. */
   readonly certainFps: number;
   readonly meetsTargets: boolean;
   readonly p99Ms: number;
   readonly cpuMsPerFrame: number | null;
+  readonly measurements: readonly string[];
+}
+
+/** The gain of one configuration over another, measured in turn. */
+export interface Gain {
+  readonly ratio: number;
+  readonly interval: readonly [number, number];
+  /** Rates of both beside each other. */
+  readonly beside: readonly [before: number, after: number];
   readonly measurements: readonly string[];
 }
 
@@ -41,9 +51,18 @@ export interface ExperimentOptions {
   readonly expectedSeconds: Readonly<Record<WorkKind, number>>;
   /** Most runs of pipelines and engines (`RUNS_OF`); infinite if only time counts. */
   readonly mostRuns: number;
-  /** Standard deviation of the rate of a short run relative to it, where the run does not say. */
+  /** Standard deviation of the rate of a run relative to it, until pairs have shown it. */
   readonly noiseRatio: number;
   readonly signal: AbortSignal;
+}
+
+/** What is known of a configuration's rate: the logarithm of its gain over the baseline. */
+interface Standing {
+  readonly configuration: Configuration;
+  readonly log: number;
+  readonly variance: number;
+  readonly last: Trial;
+  readonly measurements: readonly string[];
 }
 
 /** Measures, remembers everything that was measured, and keeps within the budget. */
@@ -51,18 +70,21 @@ export class Experiments {
   readonly times: InferTimeBook;
   readonly qualities: QualityBook;
   readonly costs: CostModel;
-  readonly counts: Record<WorkKind, number> = { probe: 0, short: 0, long: 0, compare: 0, quality: 0 };
+  readonly counts: Record<WorkKind, number> = { probe: 0, trial: 0, pair: 0, compare: 0, screen: 0, confirm: 0 };
   /** Kept free for the end of the search; nothing else may use it. */
   reserved: readonly WorkKind[] = [];
   readonly #options: ExperimentOptions;
   readonly #budget: TimeBudget;
-  readonly #measured = new Map<string, { configuration: Configuration; runs: { trial: Trial; weight: number }[] }>();
+  readonly #noise: PairNoise;
+  readonly #standings = new Map<string, Standing>();
   readonly #failed = new Map<string, string>();
+  #baselineFps = 0;
 
   constructor(options: ExperimentOptions) {
     const { evaluator, budgetSeconds, expectedSeconds, space, baseline, machine } = options;
     this.#options = options;
     this.#budget = new TimeBudget(budgetSeconds, () => evaluator.clock.nowSeconds(), expectedSeconds);
+    this.#noise = new PairNoise(options.noiseRatio);
     this.times = new InferTimeBook();
     this.qualities = new QualityBook(space.models, baseline.model);
     this.costs = new CostModel(machine, this.times);
@@ -100,79 +122,115 @@ export class Experiments {
     else this.times.add(part, done);
   }
 
-  /** Judges a configuration, unless one that detects the same was. @returns null if it failed. @throws BudgetSpent */
-  async quality(configuration: Configuration, isRequired = false): Promise<Quality | null> {
+  /** Screens a configuration, unless one that detects the same was. @returns null if it failed. @throws BudgetSpent */
+  async screen(configuration: Configuration, isRequired = false): Promise<Quality | null> {
     const known = this.qualities.judged(configuration);
     if (known !== null) return known;
-    const done = await this.#run('quality', () => this.#options.evaluator.quality(configuration), isRequired);
-    if (done instanceof SightlineError) {
-      this.#fail(configuration, done, isRequired);
-      return null;
-    }
+    const done = await this.#run('screen', () => this.#options.evaluator.screen(configuration), isRequired);
+    if (done instanceof SightlineError) return this.#fail(configuration, done, isRequired);
     this.qualities.add(configuration, done);
     return done;
   }
 
-  /** Runs a configuration. @returns null if it failed. @throws BudgetSpent */
-  async trial(
-    configuration: Configuration,
-    length: TrialLength,
-    isRequired = false,
-  ): Promise<MeasuredConfiguration | null> {
-    const done = await this.#run(length, () => this.#options.evaluator.trial(configuration, length), isRequired);
-    if (done instanceof SightlineError) {
-      this.#fail(configuration, done, isRequired);
-      return null;
-    }
-    const key = configurationKey(configuration);
-    const entry = this.#measured.get(key) ?? { configuration, runs: [] };
-    entry.runs.push({ trial: done, weight: WEIGHT_OF[length] });
-    this.#measured.set(key, entry);
-    this.costs.learn(configuration, done);
+  /** Judges a finalist on the held-out part. @returns null if it failed. @throws BudgetSpent */
+  async confirm(configuration: Configuration, finalists: number): Promise<Quality | null> {
+    const done = await this.#run('confirm', () => this.#options.evaluator.confirm(configuration, finalists));
+    return done instanceof SightlineError ? this.#fail(configuration, done, false) : done;
+  }
+
+  /** Runs the baseline, from which all rates are counted. @throws what the evaluator throws. */
+  async baseline(): Promise<MeasuredConfiguration> {
+    const { baseline: configuration, evaluator } = this.#options;
+    const trial = (await this.#run('trial', () => evaluator.trial(configuration), true)) as Trial | SightlineError;
+    if (trial instanceof SightlineError) throw trial;
+    this.#baselineFps = trial.fps;
+    this.costs.learn(configuration, trial);
+    const { measurements } = trial;
+    this.#standings.set(configurationKey(configuration), {
+      configuration,
+      log: 0,
+      variance: 0,
+      last: trial,
+      measurements,
+    });
     return this.measured(configuration)!;
   }
 
-  /** Runs two configurations in turn. @returns null if one failed. @throws BudgetSpent */
+  /**
+   * Runs a configuration and one that was measured before in turn.
+   *
+   * @returns what both runs say of the gain together with what was known; null if one failed. @throws BudgetSpent
+   */
+  async pair(from: Configuration, to: Configuration): Promise<Gain | null> {
+    const done = await this.#run('pair', () => this.#options.evaluator.pair(from, to));
+    if (done instanceof SightlineError) return this.#fail(to, done, false);
+    this.#noise.add(done);
+    const { before, after, measurements } = done;
+    this.costs.learn(from, before);
+    this.costs.learn(to, after);
+    this.#learn(from, to, { log: Math.log(ratioOf(done)), variance: this.#noise.variance, last: after, measurements });
+    const ratio = ratioOf(done);
+    const interval = this.#noise.interval(ratio, this.#noise.variance);
+    return { ratio, interval, beside: [before.fps, after.fps], measurements };
+  }
+
+  /** Two gains of the same change as one. */
+  together(a: Gain, b: Gain): Gain {
+    const ratio = Math.sqrt(a.ratio * b.ratio);
+    const interval = this.#noise.interval(ratio, this.#noise.variance / 2);
+    return { ratio, interval, beside: b.beside, measurements: [...a.measurements, ...b.measurements] };
+  }
+
+  /** Runs two configurations in turn, longer. @returns null if one failed. @throws BudgetSpent */
   async compare(a: Configuration, b: Configuration): Promise<Comparison | null> {
     const done = await this.#run('compare', () => this.#options.evaluator.compare(a, b));
-    if (!(done instanceof SightlineError)) return done;
-    this.#fail(b, done, false);
-    return null;
+    return done instanceof SightlineError ? this.#fail(b, done, false) : done;
   }
 
   measured(configuration: Configuration): MeasuredConfiguration | null {
-    const entry = this.#measured.get(configurationKey(configuration));
-    return entry === undefined ? null : this.#summarise(entry);
+    const standing = this.#standings.get(configurationKey(configuration));
+    return standing === undefined ? null : this.#summarise(standing);
   }
 
   get all(): MeasuredConfiguration[] {
-    return [...this.#measured.values()].map((entry) => this.#summarise(entry));
+    return [...this.#standings.values()].map((standing) => this.#summarise(standing));
   }
 
-  #summarise({
-    configuration,
-    runs,
-  }: {
-    configuration: Configuration;
-    runs: readonly { trial: Trial; weight: number }[];
-  }): MeasuredConfiguration {
-    const weights = runs.reduce((sum, { weight }) => sum + weight, 0);
-    const last = runs.at(-1)!.trial;
-    const error = last.relativeError ?? this.#options.noiseRatio / Math.sqrt(runs.at(-1)!.weight);
-    const fps = runs.reduce((sum, { trial, weight }) => sum + trial.fps * weight, 0) / weights;
-    const relativeError = error / Math.sqrt(runs.length);
+  /** Takes in a gain over a known configuration; with what was known already it is weighted by certainty. */
+  #learn(from: Configuration, to: Configuration, found: Omit<Standing, 'configuration'>): void {
+    const base = this.#standings.get(configurationKey(from))!;
+    const known = this.#standings.get(configurationKey(to));
+    const log = base.log + found.log;
+    const variance = base.variance + found.variance;
+    const measurements = [...(known?.measurements ?? []), ...found.measurements];
+    if (known === undefined || known.variance === 0)
+      return void this.#standings.set(configurationKey(to), {
+        ...{ configuration: to, last: found.last, measurements },
+        ...(known === undefined ? { log, variance } : { log: known.log, variance: 0 }),
+      });
+    const weights = 1 / known.variance + 1 / variance;
+    const mean = (known.log / known.variance + log / variance) / weights;
+    this.#standings.set(configurationKey(to), {
+      ...{ configuration: to, log: mean, variance: 1 / weights, last: found.last, measurements },
+    });
+  }
+
+  #summarise({ configuration, log, variance, last, measurements }: Standing): MeasuredConfiguration {
+    const relativeError = Math.sqrt(variance);
+    const fps = this.#baselineFps * Math.exp(log);
     return {
       ...{ configuration, fps, relativeError, certainFps: fps * Math.exp(-2 * relativeError) },
       meetsTargets: last.meetsTargets,
       p99Ms: last.p99Ms,
       cpuMsPerFrame: last.cpuMsPerFrame?.total ?? null,
-      measurements: runs.flatMap(({ trial }) => trial.measurements),
+      measurements,
     };
   }
 
-  #fail(configuration: Configuration, error: SightlineError, isRequired: boolean): void {
+  #fail(configuration: Configuration, error: SightlineError, isRequired: boolean): null {
     if (isRequired) throw error;
     this.#failed.set(configurationKey(configuration), error.message);
+    return null;
   }
 
   /** @returns the result, or the error of a configuration that cannot run. */

@@ -1,6 +1,6 @@
 import type { Configuration, Step } from '../result.ts';
 import { CostModel } from './cost-model.ts';
-import type { Evaluator } from './evaluator.ts';
+import type { Evaluator, Quality, Trial } from './evaluator.ts';
 import { InferTimeBook, priorTimes } from './infer-times.ts';
 import { EXPECTED_SECONDS, type SearchOptions, search } from './search.ts';
 import type { WorkKind } from './time-budget.ts';
@@ -63,14 +63,23 @@ class PlanningEvaluator implements Evaluator {
     return priorTimes(part);
   }
 
-  async trial(configuration: Configuration, length: 'short' | 'long'): ReturnType<Evaluator['trial']> {
-    this.#plan(length, configurationText(configuration));
+  async trial(configuration: Configuration): Promise<Trial> {
+    this.#plan('trial', configurationText(configuration));
+    return this.#trial(configuration);
+  }
+
+  async pair(a: Configuration, b: Configuration): ReturnType<Evaluator['pair']> {
+    this.#plan('pair', `${configurationText(b)} beside ${configurationText(a)}`);
+    const ratio = this.#costs.gain(a, b);
+    return { before: this.#trial(a), after: this.#trial(b), ratios: [ratio, ratio], measurements: [] };
+  }
+
+  #trial(configuration: Configuration): Trial {
     const { decode, preprocess, infer, main } = this.#costs.costs(configuration);
     return {
       fps: this.#costs.fps(configuration),
       p99Ms: 0,
       cpuMsPerFrame: { decode, preprocess, infer, main, total: decode + preprocess + infer + main },
-      relativeError: SURE_RATIO,
       meetsTargets: true,
       measurements: [],
     };
@@ -82,14 +91,24 @@ class PlanningEvaluator implements Evaluator {
     return { ratio, interval: [ratio * (1 - SURE_RATIO), ratio * (1 + SURE_RATIO)], measurements: [] };
   }
 
-  async quality(configuration: Configuration): ReturnType<Evaluator['quality']> {
-    this.#plan('quality', configurationText(configuration));
+  async screen(configuration: Configuration): Promise<Quality> {
+    this.#plan('screen', configurationText(configuration));
+    return this.#quality(configuration);
+  }
+
+  async confirm(configuration: Configuration): Promise<Quality> {
+    this.#plan('confirm', configurationText(configuration));
+    return this.#quality(configuration);
+  }
+
+  #quality(configuration: Configuration): Quality {
     const { maxLoss: allowed, baseline } = this.#options;
     const own = this.#statedAp(configuration.model);
     const base = this.#statedAp(baseline.model);
     const loss = own === null || base === null ? 0 : base - own;
     const verdict = loss <= allowed ? 'passed' : 'refused';
-    return { verdict, ap: own, loss, upperBound: null, allowed, reason: 'by stated figures', measurements: [] };
+    const chance = verdict === 'passed' ? 1 : 0;
+    return { verdict, ap: own, loss, upperBound: null, allowed, chance, reason: 'by stated figures', measurements: [] };
   }
 
   #statedAp(model: string): number | null {

@@ -11,8 +11,6 @@ const FORMAT_TOLERANCE = 0.006;
 const TOLERANCE = 0.02;
 /** A stated figure counts if no judgement is nearer by this; see `distance`. */
 const STATED_DISTANCE = 0.1;
-/** A candidate passes only if the upper bound of its loss does; this share of the usual interval is expected at least. */
-const LEAST_HALF_WIDTH_RATIO = 0.75;
 
 /** What is known of a network at one input size. */
 interface Point {
@@ -62,11 +60,11 @@ export class QualityBook {
     );
     const same = siblings.find(({ configuration: other }) => other.inputSize === inputSize);
     if (same !== undefined) {
-      const { loss: lost, upperBound } = same.quality;
-      const bound = upperBound ?? lost;
-      if (bound - FORMAT_TOLERANCE <= allowed) return null;
-      const upTo = lost > allowed ? `lost ${points(lost)}` : `may lose up to ${points(bound)}`;
-      return `${model} at ${inputSize} ${upTo} in ${same.configuration.precision}; ${points(allowed)} are allowed`;
+      const { verdict, loss: lost, chance } = same.quality;
+      // Close to the limit another format or kernel may be on its other side.
+      if (verdict === 'passed' || Math.abs(lost - allowed) <= FORMAT_TOLERANCE) return null;
+      const found = `lost ${points(lost)} in ${same.configuration.precision}, a chance of ${Math.round(chance * 100)} % to pass`;
+      return `${model} at ${inputSize} ${found}; its formats hardly differ`;
     }
     const known: Point[] = siblings.map(({ configuration: other, quality: { loss } }) => ({
       ...{ loss, inputSize: other.inputSize, distance: distance(other.inputSize, inputSize) },
@@ -83,20 +81,9 @@ export class QualityBook {
     const useful = Math.min(pixels, Math.max(fromPixels, pixelsOf(published)));
     const kept = (this.#baselineAp - from.loss) * (useful / fromPixels) ** AP_PER_PIXELS;
     const loss = this.#baselineAp - kept;
-    return loss + this.#leastUncertainty() - TOLERANCE > allowed
+    return loss - TOLERANCE > allowed
       ? `${model} at ${inputSize} is expected to lose ${points(loss)}; ${points(allowed)} are allowed`
       : null;
-  }
-
-  /**
-   * How far the upper bound of a loss lies above it at least, from judgements of other networks than the baseline's: with few
-   * pictures a network must be better than the baseline to pass. 0 until one was judged.
-   */
-  #leastUncertainty(): number {
-    const halves = [...this.#judged.values()]
-      .filter(({ configuration }) => configuration.model !== this.#baselineModel)
-      .flatMap(({ quality: { upperBound, loss } }) => (upperBound === null ? [] : [upperBound - loss]));
-    return halves.length === 0 ? 0 : LEAST_HALF_WIDTH_RATIO * Math.min(...halves);
   }
 
   /** Loss by the figures that both models state; null if one states none. */

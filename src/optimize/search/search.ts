@@ -1,12 +1,21 @@
-import { comparisonVerdict } from '../../measure/compare.ts';
 import { LEVERS } from '../levers/levers.ts';
 import { isPartLever, type SearchSpace, skipsWork, withLever } from '../levers/search-space.ts';
-import type { Configuration, LeverId, ParetoPoint, Refusal, Step } from '../result.ts';
+import type { Configuration, LeverId, ParetoPoint, Refusal, Step, StepVerdict } from '../result.ts';
 import type { MachineShape } from './cost-model.ts';
 import type { Comparison, Evaluator } from './evaluator.ts';
-import { BudgetSpent, configurationKey, Experiments, type MeasuredConfiguration, RUNS_OF } from './experiments.ts';
+import {
+  BudgetSpent,
+  configurationKey,
+  Experiments,
+  type Gain,
+  type MeasuredConfiguration,
+  RUNS_OF,
+} from './experiments.ts';
+import { chooseFinalists, type Finalist, type FinalVerdict } from './finals.ts';
+import { LearnedGains } from './learned-gains.ts';
 import { paretoFront } from './pareto.ts';
-import { type Change, differences, gainOf, StepLog } from './step-log.ts';
+import { qualityKey } from './quality-book.ts';
+import { type Change, differences, StepLog } from './step-log.ts';
 import { TargetFinder } from './target-finder.ts';
 import type { WorkKind } from './time-budget.ts';
 
@@ -21,7 +30,7 @@ export interface SearchOptions {
   /** Most runs; see `RUNS_OF`. */
   readonly mostRuns?: number;
   readonly seed: number;
-  /** Standard deviation of the rate of a short run, relative to it; used where a run does not state its own. */
+  /** Standard deviation of the rate of a run, relative to it, until pairs have shown it. */
   readonly noiseRatio?: number;
   readonly signal?: AbortSignal;
   /** Receives every step when it is decided. */
@@ -31,8 +40,10 @@ export interface SearchOptions {
 export interface SearchResult {
   readonly baseline: MeasuredConfiguration;
   readonly best: MeasuredConfiguration;
-  /** The best against the baseline, interleaved; null if the best is the baseline, or time was short. */
+  /** The best against the baseline, in turn; null if the best is the baseline. */
   readonly speedup: Comparison | null;
+  /** What was judged on the held-out part, the fastest first. */
+  readonly finalists: readonly FinalVerdict[];
   readonly steps: readonly Step[];
   readonly refused: readonly Refusal[];
   readonly pareto: readonly ParetoPoint[];
@@ -46,44 +57,39 @@ export interface SearchResult {
 }
 
 export const EXPECTED_SECONDS: Readonly<Record<WorkKind, number>> = {
-  probe: 4,
-  short: 8,
-  long: 30,
-  compare: 60,
-  quality: 20,
+  ...{ probe: 4, trial: 8, pair: 14, compare: 50, screen: 12, confirm: 25 },
 };
+/** Verdicts on the held-out part. More would make each of them stricter. */
+export const MOST_FINALISTS = 3;
 const NOISE_RATIO = 0.05;
-/** A measured gain below this does not move the search. */
-const LEAST_GAIN = 1.01;
 /** Skipped work is a risk: a configuration that skips some must be faster by this. */
 const LEAST_SKIP_GAIN = 1.02;
 /** A change that is predicted to be slower than this is not run. */
 const LEAST_PREDICTED_GAIN = 0.88;
-/** The best few: those within this many standard errors of the best are compared with it. */
+/** A pair that shows at least this gain, but not clearly, is measured once more. */
+const WORTH_A_SECOND_LOOK = 1.01;
+/** Configurations that detect the same and are within this many standard errors of the fastest are compared with it. */
 const CLOSE_ERRORS = 2;
 const MOST_CHALLENGERS = 2;
-/** Configurations whose short run is repeated, in each round. */
-const SCREENED = [8, 5, 4];
 const MOST_RIVALS = 8;
-/** Comparisons of one pair. */
-const MOST_COMPARISONS = 4;
-/** A pair is decided when its ratio is this many standard errors from 1. */
-const CLEAR_ERRORS = 2;
-/** Standard errors on each side of a 95 % interval. */
-const SIDES = 1.96;
+/** With a smaller chance the result gets a slower, surer finalist beside it. */
+const SURE_CHANCE = 0.8;
 /** At most this share of the budget is kept for the confirmation. */
-const RESERVED_RATIO = 0.35;
+const RESERVED_RATIO = 0.5;
 
 /**
  * Searches for the configuration with the most frames per second among those that pass the quality gate and meet the
  * targets. Does no I/O: everything is measured by the evaluator. Equal options and equal measurements give the same
  * path.
  *
- * 1. Engine, precision, model and size: probes time engines alone; the best predicted combination that passes the gate
- *    becomes the target (`TargetFinder`).
- * 2. The way there is walked one lever at a time, the largest predicted gain first; each step is judged and measured.
- * 3. The other levers are tried by predicted gain, then rivals of the target that are predicted to be nearly as fast.
- * 4. The best few are compared in long interleaved runs, the winner with the baseline.
+ * 1. The baseline's own network: engine, number format, threads. That is nearly always worth something and hardly ever loses anything.
+ * 2. Other networks and sizes: probes time engines alone; the best predicted combination that passes the screening becomes the
+ *    target (`TargetFinder`). The way there is walked one lever at a time, the largest predicted gain first.
+ * 3. The other levers by predicted gain, then rivals that are predicted to be nearly as fast, then slower ones that are surer to pass.
+ * 4. A few finalists are judged on the held-out part. The fastest that passes is compared with the baseline in turn, and it is the
+ *    result only if it is faster.
+ *
+ * Each step is measured in turn with the configuration that it starts from. A gain that is not certain is not taken.
  *
  * @throws what the evaluator throws for the baseline; the reason of `signal` if it was aborted.
  */
@@ -97,6 +103,7 @@ class Search {
   readonly #lab: Experiments;
   readonly #log: StepLog;
   readonly #targets: TargetFinder;
+  readonly #learned = new LearnedGains();
   /** Values of levers that were clearly slower, as `lever value`; they are not tried again beside other values. */
   readonly #poor = new Set<string>();
   #current: MeasuredConfiguration;
@@ -118,8 +125,8 @@ class Search {
 
   async run(): Promise<SearchResult> {
     const { baseline } = this.#options;
-    await this.#lab.quality(baseline, true);
-    this.#current = (await this.#lab.trial(baseline, 'short', true))!;
+    await this.#lab.screen(baseline, true);
+    this.#current = await this.#lab.baseline();
     this.#lab.reserved = this.#reserve();
     let ended: SearchResult['ended'] = 'done';
     try {
@@ -129,25 +136,51 @@ class Search {
       if (!(error instanceof BudgetSpent)) throw error;
       ended = 'budget';
     }
-    await this.#chooseAmongBest();
+    this.#lab.reserved = ['compare'];
+    const finalists = await this.#finals();
+    await this.#chooseAmongEqual();
+    this.#lab.reserved = [];
     const speedup = await this.#againstBaseline();
     const { counts, runs, elapsedSeconds } = this.#lab;
     return {
-      ...{ baseline: this.#lab.measured(baseline)!, best: this.#current, speedup },
+      ...{ baseline: this.#lab.measured(baseline)!, best: this.#current, speedup, finalists },
       ...{ steps: this.#log.steps, refused: this.#log.refused, pareto: this.#pareto() },
       ...{ counts: { ...counts }, runs, seconds: elapsedSeconds, ended },
     };
   }
 
   async #explore(): Promise<void> {
-    const target = await this.#targets.next(this.#current, true);
+    const { baseline } = this.#options;
+    const own = await this.#targets.next(this.#current, { isFree: true, only: baseline });
+    if (own !== null) await this.#walk(own);
+    const target = await this.#targets.next(this.#current, { isFree: true });
     if (target !== null) await this.#walk(target);
     await this.#tune();
     for (let rival = 0; rival < MOST_RIVALS; rival++) {
-      const next = await this.#targets.next(this.#current, false);
+      const next = await this.#targets.next(this.#current, { isFree: false });
       if (next === null) break;
       if (await this.#step(this.#changeTo(next))) await this.#tune();
     }
+    await this.#seekSurerOnes();
+  }
+
+  /** Measures configurations that are slower than the best, but surer to pass than it. */
+  async #seekSurerOnes(): Promise<void> {
+    const targets = new TargetFinder(this.#space, this.#lab, this.#log, this.#options.seed);
+    for (let found = 0; found < MOST_FINALISTS; found++) {
+      if (this.#chanceOf(this.#current) >= SURE_CHANCE) return;
+      const sure = this.#lab.all
+        .filter((measured) => this.#chanceOf(measured) >= SURE_CHANCE)
+        .reduce((best, each) => (each.fps > best.fps ? each : best));
+      const next = await targets.next(this.#current, { isFree: false, leastChance: SURE_CHANCE, leastFps: sure.fps });
+      if (next === null) return;
+      await this.#step(this.#changeTo(next));
+    }
+  }
+
+  #chanceOf({ configuration }: MeasuredConfiguration): number {
+    const quality = this.#lab.qualities.judged(configuration);
+    return quality?.verdict === 'passed' ? quality.chance : 0;
   }
 
   /** Goes to a target one lever at a time, so that each gain is known; where that is slower or takes too long, in one step. */
@@ -172,7 +205,7 @@ class Search {
 
   /** Returns whether single steps for these levers take at most half of what is left. */
   #isShort(levers: readonly LeverId[]): boolean {
-    const steps = levers.flatMap((): WorkKind[] => ['quality', 'short']);
+    const steps = levers.flatMap((): WorkKind[] => ['screen', 'pair']);
     return this.#lab.fits([...steps, ...steps]);
   }
 
@@ -199,7 +232,9 @@ class Search {
           continue;
         const change = this.#change(lever, to);
         const ceilingFps = this.#lab.costs.fps(to, true);
-        if (ceilingFps < this.#current.certainFps)
+        // Where a target is missed, a slower configuration may be the one that meets it.
+        if (!this.#current.meetsTargets) changes.push(change);
+        else if (ceilingFps < this.#current.certainFps)
           this.#log.ruleOut(
             change,
             `at most ${ceilingFps.toFixed(1)} frames/s; ${this.#current.fps.toFixed(1)} were measured`,
@@ -212,32 +247,43 @@ class Search {
     return changes.sort((a, b) => b.predictedGain - a.predictedGain);
   }
 
-  /** Judges and measures a change; moves there if it is better. @throws BudgetSpent */
+  /** Screens and measures a change; moves there if it is certainly better. @throws BudgetSpent */
   async #step(change: Change): Promise<boolean> {
     const { to, lever } = change;
     await this.#lab.probe(to);
     const predicted = { ...change, predictedGain: this.#predictedGain(to) };
     const failure = this.#lab.failureOf(to);
     if (failure !== null) return this.#failed(predicted, failure);
-    const quality = await this.#lab.quality(to);
+    const quality = await this.#lab.screen(to);
     if (quality === null) return this.#failed(predicted, this.#lab.failureOf(to)!);
     if (quality.verdict !== 'passed') {
       this.#log.refuse(predicted, quality);
       return false;
     }
     const before = this.#current;
-    const measured = this.#lab.measured(to) ?? (await this.#lab.trial(to, 'short'));
-    if (measured === null) return this.#failed(predicted, this.#lab.failureOf(to)!);
-    const { ratio, interval } = gainOf(before, measured);
-    const verdict = comparisonVerdict(interval);
-    const isTaken = this.#isBetter(measured, before);
+    const gain = await this.#gainOf(before.configuration, to);
+    if (gain === null) return this.#failed(predicted, this.#lab.failureOf(to)!);
+    const after = this.#lab.measured(to)!;
+    const verdict = verdictOn(gain, to);
+    const isTaken = before.meetsTargets === after.meetsTargets ? verdict === 'better' : after.meetsTargets;
     if (verdict === 'worse' && !isPartLever(lever)) this.#poor.add(`${lever} ${to[lever]}`);
-    this.#log.add(predicted, verdict, reasonOf(ratio, isTaken, before, measured), {
-      ...{ measuredGain: ratio, interval, isTaken, apLoss: LEVERS[lever].affectsDetections ? quality.loss : 0 },
-      measurements: [...quality.measurements, ...measured.measurements],
+    this.#learned.add(change.from, to, predicted.predictedGain, gain.ratio);
+    this.#log.add(predicted, verdict, reasonOf(gain, isTaken, before, after), {
+      ...{ measuredGain: gain.ratio, interval: gain.interval, beside: gain.beside, isTaken },
+      apLoss: LEVERS[lever].affectsDetections ? quality.loss : 0,
+      measurements: [...quality.measurements, ...gain.measurements],
     });
-    if (isTaken) this.#current = measured;
+    if (isTaken) this.#current = after;
     return isTaken;
+  }
+
+  /** Measures a change, twice if the first look leaves a likely gain open. @throws BudgetSpent */
+  async #gainOf(from: Configuration, to: Configuration): Promise<Gain | null> {
+    const first = await this.#lab.pair(from, to);
+    if (first === null || verdictOn(first, to) !== 'inconclusive' || first.ratio < WORTH_A_SECOND_LOOK) return first;
+    if (!this.#lab.fits(['pair'])) return first;
+    const second = await this.#lab.pair(from, to);
+    return second === null ? null : this.#lab.together(first, second);
   }
 
   #failed(change: Change, reason: string): false {
@@ -245,77 +291,101 @@ class Search {
     return false;
   }
 
-  /** Repeats the short runs of the best until few are left, then compares those in long interleaved runs. */
-  async #chooseAmongBest(): Promise<void> {
-    const isBaseline = ({ configuration }: MeasuredConfiguration): boolean =>
-      configurationKey(configuration) === configurationKey(this.#options.baseline);
-    this.#lab.reserved = isBaseline(this.#current) ? [] : ['compare', 'compare'];
-    for (const most of SCREENED)
-      for (const { configuration } of this.#closeOnes(most)) {
-        if (this.#lab.fits(['short'])) await this.#lab.trial(configuration, 'short');
-      }
-    const challengers = this.#closeOnes(MOST_CHALLENGERS + 1);
-    // With more runs of each, another one may be ahead.
-    this.#current = challengers.shift() ?? this.#current;
-    this.#lab.reserved = isBaseline(this.#current) ? [] : ['compare'];
-    for (const challenger of challengers) await this.#contest(challenger);
-  }
-
-  /** The best configuration and those that are not clearly slower, the fastest first; none is refused. */
-  #closeOnes(most: number): MeasuredConfiguration[] {
-    const passed = this.#lab.all
-      .filter(({ configuration }) => this.#lab.qualities.judged(configuration)?.verdict === 'passed')
-      .sort((a, b) => Number(b.meetsTargets) - Number(a.meetsTargets) || worthOf(b) - worthOf(a));
-    const first = passed[0];
-    if (first === undefined) return [];
-    return passed
-      .filter(({ fps, relativeError, meetsTargets }) => {
-        const error = CLOSE_ERRORS * Math.hypot(relativeError, first.relativeError);
-        return Math.log(first.fps / fps) <= error && meetsTargets === first.meetsTargets;
-      })
-      .slice(0, most);
-  }
-
-  /** Compares a configuration with the present best until it is clear which is faster, or time is short. */
-  async #contest(challenger: MeasuredConfiguration): Promise<void> {
-    const change = this.#changeTo(challenger.configuration);
-    const { ratio, interval } = gainOf(this.#current, challenger);
-    let evidence: Evidence = { log: Math.log(ratio), variance: varianceOf(interval), measurements: [] };
-    let comparisons = 0;
-    while (comparisons < MOST_COMPARISONS && this.#lab.fits(['compare'])) {
-      const done = await this.#lab.compare(this.#current.configuration, challenger.configuration);
-      if (done === null) return;
-      comparisons += 1;
-      evidence = combined(evidence, done);
-      if (Math.abs(evidence.log) > CLEAR_ERRORS * Math.sqrt(evidence.variance)) break;
+  /** Judges finalists on the held-out part, the fastest first, until one passes; it becomes the present configuration. */
+  async #finals(): Promise<FinalVerdict[]> {
+    const { baseline } = this.#options;
+    const groups = new Map<string, MeasuredConfiguration>();
+    // The search moves only for a certain gain. Where it has been it needs a better reason than a lucky run.
+    for (const measured of [this.#current, ...this.#lab.all]) {
+      const key = qualityKey(measured.configuration);
+      const known = groups.get(key);
+      if (this.#chanceOf(measured) === 0 || (known !== undefined && !isCertainlyAhead(measured, known))) continue;
+      groups.set(key, measured);
     }
-    if (comparisons === 0) return;
-    const error = SIDES * Math.sqrt(evidence.variance);
-    const measured = Math.exp(evidence.log);
-    const range: [number, number] = [measured * Math.exp(-error), measured * Math.exp(error)];
-    const isTaken = measured > 1;
-    const text = isTaken ? 'taken' : 'the present configuration stays';
-    this.#log.add(change, comparisonVerdict(range), `compared in turn: ${times(measured)}; ${text}`, {
-      ...{ measuredGain: measured, interval: range, isTaken, measurements: evidence.measurements },
-      apLoss: this.#lab.qualities.judged(challenger.configuration)!.loss,
-    });
-    if (isTaken) this.#current = challenger;
+    // What detects exactly what the baseline detects needs no verdict.
+    const fallback = groups.get(qualityKey(baseline))!;
+    const candidates = [...groups.values()]
+      .filter((measured) => measured !== fallback && isAhead(measured, fallback))
+      .map((measured): Finalist => ({ measured, chance: this.#chanceOf(measured) }));
+    const finalists = chooseFinalists(candidates, fallback, MOST_FINALISTS);
+    const verdicts: FinalVerdict[] = [];
+    this.#current = fallback;
+    let isDecided = false;
+    for (const { measured } of finalists) {
+      const { configuration, fps } = measured;
+      const isPossible = !isDecided && this.#lab.fits(['confirm']);
+      const quality = isPossible ? await this.#lab.confirm(configuration, finalists.length) : null;
+      const why = isDecided
+        ? 'a faster one has passed'
+        : (this.#lab.failureOf(configuration) ?? 'the time was too short');
+      verdicts.push({
+        ...{ configuration, fps, verdict: quality?.verdict ?? 'not judged', reason: quality?.reason ?? why },
+        measurements: quality?.measurements ?? [],
+      });
+      if (quality === null) continue;
+      if (quality.verdict === 'passed') [this.#current, isDecided] = [measured, true];
+      else this.#log.refuse(this.#changeFrom(fallback, configuration), quality);
+    }
+    return verdicts;
   }
 
+  /** Compares the present configuration with close ones that detect the same. */
+  async #chooseAmongEqual(): Promise<void> {
+    const key = qualityKey(this.#current.configuration);
+    const close = this.#lab.all
+      .filter((measured) => qualityKey(measured.configuration) === key)
+      .filter(({ meetsTargets, fps, relativeError, configuration }) => {
+        const isSame = configurationKey(configuration) === configurationKey(this.#current.configuration);
+        const error = CLOSE_ERRORS * Math.hypot(relativeError, this.#current.relativeError);
+        return !isSame && meetsTargets === this.#current.meetsTargets && Math.log(this.#current.fps / fps) <= error;
+      })
+      .sort((a, b) => b.fps - a.fps);
+    for (const challenger of close.slice(0, MOST_CHALLENGERS)) {
+      if (!this.#lab.fits(['compare'])) return;
+      const change = this.#changeTo(challenger.configuration);
+      const done = await this.#lab.compare(this.#current.configuration, challenger.configuration);
+      if (done === null) continue;
+      const isTaken = done.interval[0] > 1;
+      const text = isTaken ? 'taken' : 'the present configuration stays';
+      this.#log.add(
+        change,
+        verdictOn(done, challenger.configuration),
+        `compared in turn: ${times(done.ratio)}; ${text}`,
+        {
+          ...{ measuredGain: done.ratio, interval: done.interval, isTaken, measurements: done.measurements, apLoss: 0 },
+        },
+      );
+      if (isTaken) this.#current = challenger;
+    }
+  }
+
+  /** The proof of the result: without a certain gain over the baseline the baseline stays. */
   async #againstBaseline(): Promise<Comparison | null> {
     const { baseline } = this.#options;
-    this.#lab.reserved = [];
-    const { configuration } = this.#current;
-    if (configurationKey(configuration) === configurationKey(baseline) || !this.#lab.fits(['compare'])) return null;
-    return this.#lab.compare(baseline, configuration);
+    const own = this.#lab.measured(baseline)!;
+    const { configuration, meetsTargets } = this.#current;
+    if (configurationKey(configuration) === configurationKey(baseline)) return null;
+    const proof = this.#lab.fits(['compare']) ? await this.#lab.compare(baseline, configuration) : null;
+    const isProven = proof !== null && (proof.interval[0] > 1 || (meetsTargets && !own.meetsTargets));
+    if (isProven) return proof;
+    const change = this.#changeFrom(own, configuration);
+    const reason =
+      proof === null
+        ? 'there was no time left to compare it with the baseline, which stays'
+        : `compared in turn with the baseline: ${times(proof.ratio)}, which may be chance; the baseline stays`;
+    const details = { measuredGain: proof?.ratio ?? null, interval: proof?.interval ?? null };
+    this.#log.add(change, 'inconclusive', reason, { ...details, measurements: proof?.measurements ?? [] });
+    this.#current = own;
+    return null;
   }
 
-  /** What the end of the search needs, as far as `RESERVED_RATIO` of time and runs allow it. */
+  /** What the end of the search needs, as far as `RESERVED_RATIO` of time and runs allow it; at least the proof. */
   #reserve(): readonly WorkKind[] {
     const { budgetSeconds, mostRuns = Number.POSITIVE_INFINITY } = this.#options;
     const wanted: readonly WorkKind[] = [
-      ...Array<WorkKind>(MOST_CHALLENGERS + 1).fill('compare'),
-      ...Array<WorkKind>(SCREENED[0]!).fill('short'),
+      'compare',
+      ...Array<WorkKind>(MOST_FINALISTS).fill('confirm'),
+      ...Array<WorkKind>(MOST_CHALLENGERS).fill('compare'),
     ];
     let [seconds, runs] = [budgetSeconds * RESERVED_RATIO, mostRuns * RESERVED_RATIO];
     const tooMuch = wanted.findIndex((kind) => {
@@ -323,12 +393,7 @@ class Search {
       runs -= RUNS_OF[kind];
       return seconds < 0 || runs < 0;
     });
-    return tooMuch < 0 ? wanted : wanted.slice(0, tooMuch);
-  }
-
-  #isBetter(a: MeasuredConfiguration, b: MeasuredConfiguration): boolean {
-    if (a.meetsTargets !== b.meetsTargets) return a.meetsTargets;
-    return worthOf(a) >= worthOf(b) * LEAST_GAIN;
+    return tooMuch < 0 ? wanted : wanted.slice(0, Math.max(1, tooMuch));
   }
 
   #change(lever: LeverId, to: Configuration): Change {
@@ -339,8 +404,13 @@ class Search {
     return this.#change(differences(this.#current.configuration, to)[0]!, to);
   }
 
+  #changeFrom({ configuration: from }: MeasuredConfiguration, to: Configuration): Change {
+    return { lever: differences(from, to)[0]!, from, to, predictedGain: this.#lab.costs.gain(from, to) };
+  }
+
   #predictedGain(to: Configuration): number {
-    return this.#lab.costs.gain(this.#current.configuration, to);
+    const from = this.#current.configuration;
+    return this.#learned.corrected(from, to, this.#lab.costs.gain(from, to));
   }
 
   #pareto(): ParetoPoint[] {
@@ -355,41 +425,28 @@ class Search {
   }
 }
 
-/** Frames per second, less for skipped work. */
-function worthOf({ fps, configuration }: MeasuredConfiguration): number {
-  return skipsWork(configuration) ? fps / LEAST_SKIP_GAIN : fps;
+/** Better or worse only if the interval says so; skipped work must also be worth its risk. */
+function verdictOn({ interval: [low, high] }: Pick<Gain, 'interval'>, to: Configuration): StepVerdict {
+  if (low > (skipsWork(to) ? LEAST_SKIP_GAIN : 1)) return 'better';
+  return high < 1 ? 'worse' : 'inconclusive';
 }
 
-/** What is known of the logarithm of a ratio of rates. */
-interface Evidence {
-  readonly log: number;
-  readonly variance: number;
-  readonly measurements: readonly string[];
+function isAhead(a: MeasuredConfiguration, b: MeasuredConfiguration): boolean {
+  return a.meetsTargets === b.meetsTargets ? a.fps > b.fps : a.meetsTargets;
 }
 
-/** The mean of two results, weighted by their certainty. */
-function combined(known: Evidence, { ratio, interval, measurements }: Comparison): Evidence {
-  const variance = varianceOf(interval);
-  const weights = 1 / known.variance + 1 / variance;
-  return {
-    log: (known.log / known.variance + Math.log(ratio) / variance) / weights,
-    variance: 1 / weights,
-    measurements: [...known.measurements, ...measurements],
-  };
-}
-
-/** Variance of the logarithm of a ratio, from its 95 % interval. */
-function varianceOf([low, high]: readonly [number, number]): number {
-  return Math.max(1e-8, (Math.log(high / low) / 2 / SIDES) ** 2);
+function isCertainlyAhead(a: MeasuredConfiguration, b: MeasuredConfiguration): boolean {
+  if (a.meetsTargets !== b.meetsTargets) return a.meetsTargets;
+  return Math.log(a.fps / b.fps) > CLOSE_ERRORS * Math.hypot(a.relativeError, b.relativeError);
 }
 
 function reasonOf(
-  ratio: number,
+  { ratio, beside: [from, to] }: Gain,
   isTaken: boolean,
   before: MeasuredConfiguration,
   after: MeasuredConfiguration,
 ): string {
-  const rates = `${before.fps.toFixed(1)} to ${after.fps.toFixed(1)} frames/s, ${times(ratio)}`;
+  const rates = `${from.toFixed(1)} to ${to.toFixed(1)} frames/s, ${times(ratio)}`;
   if (before.meetsTargets && !after.meetsTargets) return `${rates}; misses a target that was met`;
   if (!before.meetsTargets && after.meetsTargets) return `${rates}; meets the targets`;
   return `${rates}; ${isTaken ? 'taken' : 'not taken'}`;

@@ -2,10 +2,6 @@ import { LEVER_IDS } from '../levers/levers.ts';
 import { isPartLever } from '../levers/search-space.ts';
 import type { Configuration, LeverId, Refusal, Step, StepVerdict } from '../result.ts';
 import type { Quality } from './evaluator.ts';
-import type { MeasuredConfiguration } from './experiments.ts';
-
-/** Standard errors on each side of a 95 % interval. */
-const SIDES = 1.96;
 
 /** A change of configuration that was considered. */
 export interface Change {
@@ -30,12 +26,20 @@ export class StepLog {
     change: Change,
     verdict: StepVerdict,
     reason: string,
-    details: Partial<Pick<Step, 'measuredGain' | 'interval' | 'apLoss' | 'measurements' | 'isTaken'>> = {},
+    details: Partial<Pick<Step, 'measuredGain' | 'interval' | 'beside' | 'apLoss' | 'measurements' | 'isTaken'>> = {},
   ): void {
     const { lever, from, to, predictedGain } = change;
     const step: Step = {
       ...{ lever, from: valueText(lever, from, to), to: valueText(lever, to, from), predictedGain },
-      ...{ measuredGain: null, interval: null, apLoss: null, measurements: [], isTaken: false, ...details },
+      ...{
+        measuredGain: null,
+        interval: null,
+        beside: null,
+        apLoss: null,
+        measurements: [],
+        isTaken: false,
+        ...details,
+      },
       ...{ verdict, reason },
     };
     this.steps.push(step);
@@ -56,16 +60,6 @@ export class StepLog {
     this.refused.push({ configuration: change.to, reason, loss, upperBound, allowed, measurements });
     this.add(change, 'refused', reason, { apLoss: loss, measurements });
   }
-}
-
-/** Returns the ratio of two measured rates with its 95 % interval. */
-export function gainOf(
-  from: MeasuredConfiguration,
-  to: MeasuredConfiguration,
-): { ratio: number; interval: readonly [number, number] } {
-  const ratio = to.fps / from.fps;
-  const error = SIDES * Math.hypot(from.relativeError, to.relativeError);
-  return { ratio, interval: [ratio * Math.exp(-error), ratio * Math.exp(error)] };
 }
 
 /** Returns the levers whose values differ, the weightiest first. */

@@ -17,6 +17,18 @@ interface Candidate {
   readonly lot: number;
 }
 
+/** What is looked for. */
+export interface Wish {
+  /** Thread counts are chosen as well, by the formula. */
+  readonly isFree: boolean;
+  /** Only the network of this configuration, at its size. */
+  readonly only?: Configuration;
+  /** Least chance to pass on the held-out part; default: what the screening passes. */
+  readonly leastChance?: number;
+  /** What cannot be faster than this is left out; default: what `current` certainly reaches. */
+  readonly leastFps?: number;
+}
+
 interface Ranked {
   readonly candidate: Candidate;
   readonly configuration: Configuration;
@@ -50,21 +62,24 @@ export class TargetFinder {
   /**
    * Returns the next best combination with the other levers as in `current`; null if none is left that could be as fast.
    *
-   * @param isFree - thread counts are chosen as well, by the formula.
    * @throws BudgetSpent
    */
-  async next(current: MeasuredConfiguration, isFree: boolean): Promise<Configuration | null> {
+  async next(current: MeasuredConfiguration, wish: Wish): Promise<Configuration | null> {
     for (;;) {
-      const probed = await this.#firstOf(this.#ranking(current.configuration, isFree), current);
+      const probed = await this.#firstOf(this.#ranking(current.configuration, wish), current, wish);
       if (probed !== 'probed') return probed;
     }
   }
 
   /** @returns the first combination that passes, null if none does, `probed` if a new time changes the ranking. */
-  async #firstOf(ranking: readonly Ranked[], current: MeasuredConfiguration): Promise<Configuration | null | 'probed'> {
+  async #firstOf(
+    ranking: readonly Ranked[],
+    current: MeasuredConfiguration,
+    { leastChance = 0, leastFps = current.certainFps }: Wish,
+  ): Promise<Configuration | null | 'probed'> {
     for (const { candidate, configuration, ceilingFps } of ranking) {
       const change = this.#change(current, configuration);
-      if (ceilingFps < current.certainFps) {
+      if (ceilingFps < leastFps) {
         this.#close(candidate, change, `at most ${ceilingFps.toFixed(1)} frames/s by its parts`, current);
         continue;
       }
@@ -83,10 +98,10 @@ export class TargetFinder {
       } else if (this.#lab.times.measured(candidate.part) === null) {
         await this.#lab.probe(candidate.part);
         return 'probed';
-      } else if (change.predictedGain < LEAST_PREDICTED_GAIN) {
+      } else if (current.fps * change.predictedGain < Math.min(leastFps, current.fps * LEAST_PREDICTED_GAIN)) {
         const fps = current.fps * change.predictedGain;
         this.#close(candidate, change, `predicted to reach ${fps.toFixed(1)} frames/s`, current);
-      } else if (await this.#passes(candidate, change)) return configuration;
+      } else if (await this.#passes(candidate, change, leastChance)) return configuration;
     }
     return null;
   }
@@ -96,19 +111,21 @@ export class TargetFinder {
     this.#log.ruleOut(change, `${why}; ${fps.toFixed(1)} were measured`);
   }
 
-  async #passes(candidate: Candidate, change: Change): Promise<boolean> {
-    const quality = await this.#lab.quality(change.to);
+  async #passes(candidate: Candidate, change: Change, leastChance: number): Promise<boolean> {
+    const quality = await this.#lab.screen(change.to);
     this.#open.delete(candidate);
-    if (quality?.verdict === 'passed') return true;
+    if (quality?.verdict === 'passed') return quality.chance >= leastChance;
     if (quality === null) this.#log.add(change, 'failed', this.#lab.failureOf(change.to)!);
     else this.#log.refuse(change, quality);
     return false;
   }
 
   /** Every open combination that is possible, the most promising first. */
-  #ranking(base: Configuration, isFree: boolean): Ranked[] {
+  #ranking(base: Configuration, { isFree, only }: Wish): Ranked[] {
     const ranked: Ranked[] = [];
     for (const candidate of this.#open) {
+      const { model, inputSize } = candidate.part;
+      if (only !== undefined && (model !== only.model || inputSize !== only.inputSize)) continue;
       const configuration = this.#place(base, candidate, isFree);
       if (configuration === null) continue;
       ranked.push({ candidate, configuration, ceilingFps: this.#lab.costs.fps(configuration, true) });

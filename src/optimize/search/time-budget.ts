@@ -1,6 +1,6 @@
-export type WorkKind = 'probe' | 'short' | 'long' | 'compare' | 'quality';
+export type WorkKind = 'probe' | 'trial' | 'pair' | 'compare' | 'screen' | 'confirm';
 
-export const WORK_KINDS: readonly WorkKind[] = ['probe', 'short', 'long', 'compare', 'quality'];
+export const WORK_KINDS: readonly WorkKind[] = ['probe', 'trial', 'pair', 'compare', 'screen', 'confirm'];
 
 /** Share by which a budget may be overrun. */
 const OVERRUN_RATIO = 0.05;

@@ -2,12 +2,11 @@ import { describe, expect, it } from 'vitest';
 import { figureText, loadReport } from '../../../src/loadtest/load-report.ts';
 import type { FigureSlope, LoadResult } from '../../../src/loadtest/load-result.ts';
 import { renderHtml } from '../../../src/optimize/report/render-html.ts';
-import { renderMarkdown } from '../../../src/optimize/report/render-markdown.ts';
 import { sampleLoad, sampleStep } from '../../support/sample-load.ts';
 
 /** No-break spaces as spaces. */
 function markdown(changes: Partial<LoadResult> = {}): string {
-  return renderMarkdown(loadReport(sampleLoad(changes))).replaceAll('\u00a0', ' ');
+  return loadReport(sampleLoad(changes)).body.source.replaceAll('\u00a0', ' ');
 }
 
 describe('the report of a load test', () => {
@@ -18,7 +17,7 @@ describe('the report of a load test', () => {
     expect(text).toContain('First to give way: **infer**. Inference takes 38.2 ms a frame on 1 thread.');
     expect(text).toContain("Jain's index 0.99");
     expect(text).toContain('queue-full 831');
-    expect(text).toContain('within the targets for good after 1.50 s');
+    expect(text).toContain('within the targets again after 1.50 s');
   });
 
   it('follows the figures', () => {
@@ -47,7 +46,7 @@ describe('the report of a load test', () => {
       verdict: 'grows',
     };
     const text = markdown({ profile: 'endurance', slopes: [slope] });
-    expect(text).toContain('| memory of the process | 250 MB | 36 MB | 30 MB to 42 MB | 10 MB | grows |');
+    expect(text).toContain('| memory of the process | 250 MB | 36 MB | 30 MB to 42 MB | 10 MB | **grows** |');
   });
 
   it('escapes names in HTML', () => {

@@ -99,7 +99,7 @@ describe('the gate with labels does not decide', () => {
     const fits = 40 * ((1.96 * standardError) / (0.02 - loss)) ** 2;
     expect(picturesThatWouldDecide! / fits).toBeGreaterThan(0.9);
     expect(picturesThatWouldDecide! / fits).toBeLessThan(2);
-    expect(verdict.reason).toContain(`40 pictures do not decide, about ${picturesThatWouldDecide} would`);
+    expect(verdict.reason).toContain(`40 pictures are too few, about ${picturesThatWouldDecide} would settle it`);
   });
 
   it('on a handful of pictures on which nothing differs', async () => {

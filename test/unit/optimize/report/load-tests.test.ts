@@ -5,7 +5,6 @@ import { writeLoadReport } from '../../../../src/loadtest/load-report.ts';
 import type { LoadResult } from '../../../../src/loadtest/load-result.ts';
 import { buildReport } from '../../../../src/optimize/report/build-report.ts';
 import { LOAD_TESTS, readLoadTests } from '../../../../src/optimize/report/load-tests.ts';
-import { renderMarkdown } from '../../../../src/optimize/report/render-markdown.ts';
 import { temporaryFolder } from '../../../support/cli.ts';
 import { sampleLoad } from '../../../support/sample-load.ts';
 import { sampleOptimisation } from '../../../support/sample-optimisation.ts';
@@ -24,9 +23,8 @@ describe('load tests in the report of an optimisation', () => {
     writeLoadReport(join(folder.path, LOAD_TESTS, name), result);
   const read = () => readLoadTests(folder.path, (text) => notes.push(text));
   const text = async (): Promise<string> => {
-    const report = buildReport({ ...sampleOptimisation(), loadTests: await read() });
-    const sections = report.sections.filter(({ id }) => id === 'validation');
-    return renderMarkdown({ ...report, sections }).replaceAll('\u00a0', ' ');
+    const { source } = buildReport({ ...sampleOptimisation(), loadTests: await read() }).body;
+    return source.split('<summary>Validation</summary>')[1]!.split('<summary>')[0]!.replaceAll('\u00a0', ' ');
   };
 
   it('are commands first, with the cameras and targets of the measured capacity', async () => {

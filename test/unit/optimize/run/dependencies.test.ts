@@ -33,6 +33,7 @@ describe('what measurements depend on', () => {
       recordings: [recording],
       labels: { annotations, folder, paths: [file('1.jpg', 'one')] },
       machine: { cpuModel: 'c', cores: 2, memoryBytes: 8, gpus: [], system: 'linux', versions: { openvino: '1' } },
+      holdOut: null,
       targets: parseTargets('fps>=30'),
       seed: 1,
     };

@@ -28,6 +28,15 @@ function lossOf({ best }: SearchResult): number {
   return INDEX.find(best.configuration)!.loss;
 }
 
+/** Configurations that were run, in pairs or alone. */
+function measuredIn(path: readonly string[]): Configuration[] {
+  return path
+    .filter((entry) => /^(?:trial|pair|compare) /.test(entry))
+    .flatMap(
+      (entry) => JSON.parse(`[${entry.slice(entry.indexOf(' ') + 1).replaceAll('} {', '}, {')}]`) as Configuration[],
+    );
+}
+
 /** Evaluator of the table with some of its answers replaced. */
 function altered(seed: number, answers: Partial<Evaluator>): TableEvaluator {
   return Object.assign(new TableEvaluator(INDEX, seed), answers);
@@ -48,15 +57,20 @@ describe('the path of a search', () => {
   it('times no engine twice, and judges nothing twice', async () => {
     const evaluator = new TableEvaluator(INDEX, 2);
     await search(optionsFor(evaluator, 2));
-    const once = evaluator.path.filter((entry) => /^(?:probe|quality) /.test(entry));
+    const once = evaluator.path.filter((entry) => /^(?:probe|screen) /.test(entry));
     expect(new Set(once).size).toBe(once.length);
   });
 
-  it('changes one lever at a time, with the size that a model brings', async () => {
+  it('begins with the engine, format and threads of the own network, one lever at a time', async () => {
     const { steps } = await search(optionsFor(new TableEvaluator(INDEX, 3), 3));
-    const [first, second] = steps.filter(({ verdict }) => verdict === 'better');
-    expect(first).toMatchObject({ lever: 'model', from: 'centernet (inputSize 512x512)' });
-    expect(second).toMatchObject({ lever: 'engine', from: 'onnx', to: 'openvino' });
+    const better = steps.filter(({ verdict }) => verdict === 'better');
+    const model = better.findIndex(({ lever }) => lever === 'model');
+    const before = better.slice(0, model).map(({ lever, to }) => `${lever} ${to}`);
+    expect(before).toContain('inferenceThreads 2');
+    expect(before.join()).toContain('bf16');
+    expect(steps.find(({ lever, verdict }) => lever === 'model' && verdict === 'better')).toMatchObject({
+      from: expect.stringMatching(/^centernet /),
+    });
   });
 
   it('has a prediction for each step, and a measured gain with its interval for each that was run', async () => {
@@ -65,6 +79,7 @@ describe('the path of a search', () => {
       expect(step.predictedGain).toBeGreaterThan(0);
       const wasRun = ['better', 'worse', 'inconclusive'].includes(step.verdict);
       expect(step.measuredGain !== null).toBe(wasRun);
+      expect(step.isTaken && step.verdict !== 'better', step.reason).toBe(false);
       if (step.interval === null) continue;
       expect(step.interval[0]).toBeLessThan(step.measuredGain!);
       expect(step.interval[1]).toBeGreaterThan(step.measuredGain!);
@@ -91,23 +106,27 @@ describe('the quality gate', () => {
       const isBaseline = configuration === INDEX.table.baseline;
       const verdict = isBaseline ? 'passed' : 'refused';
       const loss = isBaseline ? 0 : 0.5;
-      return { verdict, ap: null, loss, upperBound: loss, allowed: 0.02, reason: 'test', measurements: [] };
+      const chance = isBaseline ? 1 : 0;
+      return { verdict, ap: null, loss, upperBound: loss, allowed: 0.02, chance, reason: 'test', measurements: [] };
     };
-    const evaluator = altered(1, { quality: refuseAll });
+    const evaluator = altered(1, { screen: refuseAll });
     const { best } = await search(optionsFor(evaluator));
-    const trials = evaluator.path.filter((entry) => entry.startsWith('short '));
     const { model, engine, precision, inputSize, resizeBy } = INDEX.table.baseline;
-    for (const text of trials)
-      expect(JSON.parse(text.slice('short '.length))).toMatchObject({ model, engine, precision, inputSize, resizeBy });
+    const measured = measuredIn(evaluator.path);
+    expect(measured.length).toBeGreaterThan(2);
+    for (const configuration of measured)
+      expect(configuration).toMatchObject({ model, engine, precision, inputSize, resizeBy });
     expect(best.configuration).toMatchObject({ model, engine, precision, inputSize, resizeBy });
   });
 
   it('refuses what it could not decide', async () => {
     const undecided = async (configuration: Configuration): Promise<Quality> => {
-      const verdict = configuration === INDEX.table.baseline ? 'passed' : 'inconclusive';
-      return { verdict, ap: null, loss: 0, upperBound: 0.1, allowed: 0.02, reason: 'test', measurements: [] };
+      const isBaseline = configuration === INDEX.table.baseline;
+      const verdict = isBaseline ? 'passed' : 'inconclusive';
+      const chance = isBaseline ? 1 : 0.4;
+      return { verdict, ap: null, loss: 0, upperBound: 0.1, allowed: 0.02, chance, reason: 'test', measurements: [] };
     };
-    const { best, refused } = await search(optionsFor(altered(1, { quality: undecided })));
+    const { best, refused } = await search(optionsFor(altered(1, { screen: undecided })));
     expect(best.configuration.model).toBe('centernet');
     expect(refused.length).toBeGreaterThan(0);
   });
@@ -118,11 +137,11 @@ describe('what is not run', () => {
     const evaluator = new TableEvaluator(INDEX, 1);
     const { steps } = await search(optionsFor(evaluator));
     let bestFps = 0;
-    for (const text of evaluator.path.filter((entry) => entry.startsWith('short '))) {
-      const configuration = JSON.parse(text.slice('short '.length)) as Configuration;
+    for (const configuration of measuredIn(evaluator.path.filter((entry) => entry.startsWith('pair ')))) {
       const { oneThreadMs } = INDEX.partOf(configuration)!;
       // Two cores that only infer reach this; 0.9 for the noise of what was measured.
-      expect(2000 / oneThreadMs).toBeGreaterThan(bestFps * 0.9);
+      const isCurrent = INDEX.find(configuration)!.fps === bestFps;
+      if (!isCurrent) expect(2000 / oneThreadMs).toBeGreaterThan(bestFps * 0.9);
       bestFps = Math.max(bestFps, INDEX.find(configuration)!.fps);
     }
     const ruledOut = steps.filter(({ verdict }) => verdict === 'ruled-out');
@@ -145,8 +164,10 @@ describe('what is not run', () => {
     const evaluator: Evaluator = {
       clock: table.clock,
       probe: async (part) => (isBroken(part) ? fail() : table.probe(part)),
-      trial: async (configuration, length) => (isBroken(configuration) ? fail() : table.trial(configuration, length)),
-      quality: async (configuration) => (isBroken(configuration) ? fail() : table.quality(configuration)),
+      trial: (configuration) => table.trial(configuration),
+      pair: async (a, b) => (isBroken(b) ? fail() : table.pair(a, b)),
+      screen: async (configuration) => (isBroken(configuration) ? fail() : table.screen(configuration)),
+      confirm: (configuration) => table.confirm(configuration),
       compare: (a, b) => table.compare(a, b),
     };
     const { best, steps } = await search(optionsFor(evaluator));
@@ -189,9 +210,11 @@ describe('the time budget', () => {
     return {
       clock: { nowSeconds: () => seconds },
       probe: (part) => spend('probe', table.probe(part)),
-      trial: (configuration, length) => spend(length, table.trial(configuration, length)),
+      trial: (configuration) => spend('trial', table.trial(configuration)),
+      pair: (a, b) => spend('pair', table.pair(a, b)),
       compare: (a, b) => spend('compare', table.compare(a, b)),
-      quality: (configuration) => spend('quality', table.quality(configuration)),
+      screen: (configuration) => spend('screen', table.screen(configuration)),
+      confirm: (configuration) => spend('confirm', table.confirm(configuration)),
     };
   }
 
@@ -217,9 +240,9 @@ describe('the time budget', () => {
     const changed = ({ steps }: SearchResult): number => steps.filter(({ isTaken }) => isTaken).length;
     const long = await search(optionsFor(timed(1), 1, 1200));
     const short = await search(optionsFor(timed(1), 1, 180));
-    expect(changed(long)).toBeGreaterThanOrEqual(4);
+    expect(changed(long)).toBeGreaterThanOrEqual(3);
     expect(changed(short)).toBe(1);
-    expect(short.steps.find(({ isTaken }) => isTaken)!.measuredGain).toBeGreaterThan(4);
+    expect(short.steps.find(({ isTaken }) => isTaken)!.measuredGain).toBeGreaterThan(2);
   });
 
   it('ends with an abort', async () => {
@@ -238,16 +261,15 @@ describe('a plan', () => {
     const sum = measurements.reduce((total, each) => total + each.seconds, 0);
     expect(seconds).toBeCloseTo(sum);
     expect(seconds).toBeLessThanOrEqual(1200 * 1.05);
-    for (const kind of WORK_KINDS.filter((each) => each !== 'long'))
-      expect(measurements.some((each) => each.kind === kind)).toBe(true);
+    for (const kind of WORK_KINDS) expect(measurements.some((each) => each.kind === kind)).toBe(true);
     expect(steps.length).toBeGreaterThan(3);
   });
 
   it('leaves out models whose stated accuracy is too low', async () => {
     const { measurements } = await planSearch({ ...options, maxLoss: 0.02 });
-    const judged = measurements.filter(({ kind }) => kind === 'quality').map(({ what }) => what);
+    const judged = measurements.filter(({ kind }) => kind === 'screen').map(({ what }) => what);
     // nanodet-m states 0.294 of 0.330.
-    expect(measurements.filter(({ kind, what }) => kind === 'short' && what.startsWith('nanodet-m'))).toEqual([]);
+    expect(measurements.filter(({ kind, what }) => kind === 'pair' && what.startsWith('nanodet-m'))).toEqual([]);
     expect(judged.length).toBeGreaterThan(1);
   });
 });

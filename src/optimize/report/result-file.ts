@@ -1,0 +1,114 @@
+import { readFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import { z } from 'zod';
+import { check } from '../../config/check.ts';
+import { SightlineError } from '../../errors/sightline-error.ts';
+import { findingsOf } from './findings.ts';
+import { joulesPerFrame, type ReportInput, type ReportSide, type ReportTrial } from './report-input.ts';
+
+/** Name of the machine-readable result in the folder of a report. */
+export const RESULT_FILE = 'result.json';
+const VERSION = 1;
+
+const text = z.string();
+const amount = z.number().min(0);
+const interval = z.tuple([z.number(), z.number()]);
+
+const side = z.object({
+  /** Values of levers; other versions may have others. */
+  configuration: z.record(z.string(), z.unknown()),
+  fps: amount,
+  p99Ms: amount,
+  cpuMsPerFrame: amount.nullable().default(null),
+  joulesPerFrame: amount.nullable().default(null),
+  targets: z.array(z.object({ target: text, state: z.enum(['met', 'missed', 'not enough frames']) })).default([]),
+  capacity: z
+    .object({ cameras: z.number().int().min(0), cameraFps: z.number().positive(), p99Ms: amount, target: text })
+    .nullable()
+    .default(null),
+});
+
+const resultFile = z.object({
+  kind: z.literal('sightline-optimize'),
+  version: z.number().int().min(1),
+  subject: text,
+  createdAt: text,
+  machine: z.object({ cpuModel: text, cores: z.number().int().min(1), memoryBytes: amount }),
+  /** The device that infers where it is not the CPU. */
+  device: text.nullable().default(null),
+  validity: z.object({ isValid: z.boolean(), reasons: z.array(text) }),
+  outcome: z.enum(['invalid', 'unchanged', 'unproven', 'quality open', 'counts differ', 'faster']),
+  speedup: z.object({ ratio: z.number().positive(), interval }).nullable(),
+  /** Of the held-out part; null if there was none. */
+  quality: z
+    .object({ kind: z.enum(['ap', 'agreement']), loss: z.number(), interval })
+    .nullable()
+    .default(null),
+  baseline: side,
+  best: side,
+  target: text.nullable().default(null),
+  cameraFps: z.number().positive(),
+  headroomRatio: z.number().min(0).max(0.99),
+  hostPrice: z.object({ amount, currency: text }).nullable().default(null),
+});
+
+/** The result of an optimisation for programs, and for the choice between machine types. */
+export type ResultFile = z.output<typeof resultFile>;
+
+/** @throws RangeError as `buildReport` does. */
+export function resultOf(input: ReportInput): ResultFile {
+  const { outcome, before, after } = findingsOf(input);
+  const { heldOut } = input.quality;
+  const { cpuModel, cores, memoryBytes } = input.machine;
+  const device = after.device === undefined || after.device.provider === 'cpu' ? null : after.device.device;
+  return resultFile.parse({
+    ...{ kind: 'sightline-optimize', version: VERSION, subject: input.subject, createdAt: input.createdAt },
+    ...{ machine: { cpuModel, cores, memoryBytes }, device, validity: input.validity, outcome },
+    speedup: input.speedup,
+    quality: heldOut,
+    ...{ baseline: sideOf(input.baseline, before), best: sideOf(input.best, after) },
+    ...{ target: input.options.target, cameraFps: input.options.cameraFps },
+    ...{ headroomRatio: input.options.headroomRatio, hostPrice: input.options.hostPrice },
+  });
+}
+
+function sideOf({ configuration, targets, capacity }: ReportSide, trial: ReportTrial): object {
+  return {
+    ...{ configuration, targets, capacity, fps: trial.fps, p99Ms: trial.latencyMs.p99 },
+    ...{ cpuMsPerFrame: trial.cpuMsPerFrame?.total ?? null, joulesPerFrame: joulesPerFrame(trial) },
+  };
+}
+
+/**
+ * Reads the result in the folder of a report. Keys that this version does not know are ignored.
+ *
+ * @throws COMMAND_INVALID if the folder has none; CONFIG_INVALID if it is damaged or of a newer version.
+ */
+export async function readResult(folder: string): Promise<ResultFile> {
+  const path = join(folder, RESULT_FILE);
+  const content = await readFile(path, 'utf8').catch((error: NodeJS.ErrnoException) => {
+    throw new SightlineError(
+      'COMMAND_INVALID',
+      `--merge ${folder}: expected the report folder of "sightline optimize", with ${RESULT_FILE} (${error.code ?? error.message})`,
+    );
+  });
+  const value = parseJson(content, path);
+  const version = z.object({ version: z.number() }).safeParse(value).data?.version ?? VERSION;
+  if (version > VERSION)
+    throw new SightlineError(
+      'CONFIG_INVALID',
+      `${path}: version ${version} is newer than this Sightline, which reads version ${VERSION}; use the newer one`,
+    );
+  return check(resultFile, value, path);
+}
+
+function parseJson(content: string, path: string): unknown {
+  try {
+    return JSON.parse(content);
+  } catch {
+    throw new SightlineError(
+      'CONFIG_INVALID',
+      `${path}: expected a JSON document, received ${content.length} characters`,
+    );
+  }
+}

@@ -1,0 +1,110 @@
+import { createHash } from 'node:crypto';
+import { readFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import type { ClipBlock } from '../../decode/cut-blocks.ts';
+import { SightlineError } from '../../errors/sightline-error.ts';
+import type { CocoAnnotations } from '../../evaluate/coco-dataset.ts';
+import { splitDataset, subsetOf } from '../../evaluate/split-dataset.ts';
+
+/** Labelled pictures. */
+export interface Labels {
+  readonly annotations: CocoAnnotations;
+  /** In the order of the annotations' images. */
+  readonly paths: readonly string[];
+  readonly folder: string;
+}
+
+/** What a verdict stands on. */
+export interface EvidencePart {
+  readonly labels: Labels | null;
+  readonly blocks: readonly ClipBlock[];
+}
+
+/** The part that chooses and the part that judges. No picture and no block is in both. */
+export interface Evidence {
+  readonly search: EvidencePart;
+  /** Only finalists see it, once. */
+  readonly heldOut: EvidencePart;
+}
+
+/**
+ * Share of the evidence that the search gets. A few pictures suffice to put candidates in order; the verdict needs many, since the width
+ * of its interval falls with their square root only.
+ */
+const SEARCH_SHARE = 0.25;
+/** More pictures than this only take time. */
+const MOST_SEARCH_PICTURES = 200;
+/** Every k-th block of the recording is the search's. */
+const BLOCK_STRIDE = 4;
+
+/** Returns the labelled pictures of a folder. */
+export function labelsIn(annotations: CocoAnnotations, folder: string): Labels {
+  return { annotations, folder, paths: annotations.images.map(({ fileName }) => join(folder, fileName)) };
+}
+
+/**
+ * Splits labelled pictures by image and the recording by blocks in time, spread over its whole length.
+ *
+ * @param holdOut - labelled pictures of their own for the verdict; null takes three quarters of `labels`.
+ */
+export function splitEvidence(labels: Labels | null, holdOut: Labels | null, blocks: readonly ClipBlock[]): Evidence {
+  const [searchLabels, heldOutLabels] = splitLabels(labels, holdOut);
+  // The first block is often the quiet start of a recording, so the search's blocks begin with the second.
+  const isSearched = (i: number): boolean => (blocks.length < BLOCK_STRIDE ? i === 0 : i % BLOCK_STRIDE === 1);
+  return {
+    search: { labels: searchLabels, blocks: blocks.filter((_, i) => isSearched(i)) },
+    heldOut: { labels: heldOutLabels, blocks: blocks.filter((_, i) => !isSearched(i)) },
+  };
+}
+
+/**
+ * Checks that no picture chooses and judges.
+ *
+ * @throws COMMAND_INVALID with the names of two files of the same content; what reading a picture fails with.
+ */
+export async function requireDistinct(labels: Labels, holdOut: Labels): Promise<void> {
+  const known = new Map<string, string>();
+  for (const path of labels.paths) known.set(await contentHash(path), path);
+  for (const path of holdOut.paths) {
+    const same = known.get(await contentHash(path));
+    if (same !== undefined)
+      throw new SightlineError(
+        'COMMAND_INVALID',
+        `--holdout-images: expected other pictures than --images, received ${path}, which is ${same}`,
+      );
+  }
+}
+
+async function contentHash(path: string): Promise<string> {
+  try {
+    return createHash('sha256')
+      .update(await readFile(path))
+      .digest('hex');
+  } catch (cause) {
+    throw new SightlineError('DATASET_INVALID', `${path}: the picture cannot be read`, { path }, { cause });
+  }
+}
+
+function splitLabels(labels: Labels | null, holdOut: Labels | null): [Labels | null, Labels | null] {
+  if (labels === null) return [null, null];
+  const number = labels.paths.length;
+  const searched = Math.min(MOST_SEARCH_PICTURES, holdOut === null ? Math.ceil(number * SEARCH_SHARE) : number);
+  const { first, second } = splitDataset(labels.annotations, searched);
+  return [labelsAt(labels, first), holdOut ?? labelsAt(labels, second)];
+}
+
+/** As many of the pictures, each class with its share. */
+export function fewerLabels(labels: Labels, number: number): Labels {
+  if (number >= labels.paths.length) return labels;
+  return labelsAt(labels, splitDataset(labels.annotations, number).first);
+}
+
+/** As many of the blocks, spread evenly. */
+export function fewerBlocks(blocks: readonly ClipBlock[], number: number): readonly ClipBlock[] {
+  if (number >= blocks.length) return blocks;
+  return Array.from({ length: number }, (_, i) => blocks[Math.floor(((i + 0.5) * blocks.length) / number)]!);
+}
+
+function labelsAt({ annotations, paths, folder }: Labels, places: readonly number[]): Labels {
+  return { annotations: subsetOf(annotations, places), folder, paths: places.map((place) => paths[place]!) };
+}

@@ -1,0 +1,41 @@
+import type { MeasurementRecord } from '../../measure/measurement-log.ts';
+import type { TrialResult, WindowFigures } from '../../measure/trial-result.ts';
+
+/** Whether the machine was left alone enough for the figures to hold. */
+export interface Validity {
+  readonly isValid: boolean;
+  /** Whole sentences; empty if it is valid. */
+  readonly reasons: readonly string[];
+}
+
+/** With a larger share of disturbed windows the figures say what the machine did, not what the pipeline does. */
+const MOST_DISTURBED_RATIO = 0.25;
+const FEWEST_WINDOWS = 10;
+
+/** Judges a set of measurements by the windows in which others took the CPU. */
+export function validityOf(records: readonly MeasurementRecord<unknown, object>[]): Validity {
+  const windows = records.flatMap(({ result }) => windowsIn(result));
+  const disturbed = windows.filter(({ isDiscarded }) => isDiscarded);
+  const ratio = windows.length === 0 ? 0 : disturbed.length / windows.length;
+  if (windows.length < FEWEST_WINDOWS || ratio <= MOST_DISTURBED_RATIO) return { isValid: true, reasons: [] };
+  const share = `${Math.round(ratio * 100)} % of ${windows.length} windows`;
+  const others = mean(disturbed.map(({ machine }) => machine.otherRatio));
+  const stolen = mean(disturbed.map(({ machine }) => machine.stealRatio));
+  const reasons = [`The machine was not free: in ${share} others took more of the CPU than a measurement can bear.`];
+  if (others !== null) reasons.push(`In those windows other processes used ${Math.round(others * 100)} % of the CPU.`);
+  if (stolen !== null && stolen >= 0.01)
+    reasons.push(`Other virtual machines took ${Math.round(stolen * 100)} % of it.`);
+  return { isValid: false, reasons };
+}
+
+/** Windows of a trial, or of the trials of a pair. */
+function windowsIn(result: object | null): readonly WindowFigures[] {
+  if (result === null) return [];
+  const { windows, a, b } = result as Partial<TrialResult> & { a?: readonly object[]; b?: readonly object[] };
+  return [...(windows ?? []), ...[...(a ?? []), ...(b ?? [])].flatMap(windowsIn)];
+}
+
+function mean(values: readonly (number | null)[]): number | null {
+  const known = values.filter((value) => value !== null);
+  return known.length === 0 ? null : known.reduce((sum, value) => sum + value, 0) / known.length;
+}

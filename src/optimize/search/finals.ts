@@ -1,0 +1,69 @@
+import type { Configuration } from '../result.ts';
+import type { MeasuredConfiguration } from './experiments.ts';
+
+/** A configuration that may become the result, and its chance to pass on the held-out part. */
+export interface Finalist {
+  readonly measured: MeasuredConfiguration;
+  readonly chance: number;
+}
+
+/** A further finalist costs a verdict on the held-out part and makes every verdict stricter. */
+const LEAST_BENEFIT = 1.01;
+const MISSED_RATIO = 1e-3;
+
+/**
+ * Chooses who is judged on the held-out part: the few whose fastest survivor is expected to be fastest. One that is fast but unsure is
+ * backed by one that is slower and surer.
+ *
+ * @param candidates - one for each set of detections, all faster than `fallbackFps`.
+ * @param fallback - the fastest configuration that detects what the baseline detects; it needs no verdict.
+ * @returns at most `most`, the fastest first.
+ */
+export function chooseFinalists(
+  candidates: readonly Finalist[],
+  fallback: Pick<MeasuredConfiguration, 'fps' | 'meetsTargets'>,
+  most: number,
+): Finalist[] {
+  const least = worthOf(fallback);
+  const chosen: Finalist[] = [];
+  for (;;) {
+    const before = expectedWorth(chosen, least);
+    const next = candidates
+      .filter((candidate) => !chosen.includes(candidate))
+      .map((candidate) => ({ candidate, fps: expectedWorth([...chosen, candidate], least) }))
+      .sort((a, b) => b.fps - a.fps)[0];
+    if (next === undefined || chosen.length === most || next.fps < before * LEAST_BENEFIT) return bySpeed(chosen);
+    chosen.push(next.candidate);
+  }
+}
+
+/** What the fastest finalist that passes reaches on average, if they pass independently of each other. */
+function expectedWorth(finalists: readonly Finalist[], least: number): number {
+  let [expected, open] = [0, 1];
+  for (const { measured, chance } of bySpeed(finalists)) {
+    expected += open * chance * worthOf(measured);
+    open *= 1 - chance;
+  }
+  return expected + open * least;
+}
+
+/** Whatever misses a target is worth less than all that meet them. */
+function worthOf({ fps, meetsTargets }: Pick<MeasuredConfiguration, 'fps' | 'meetsTargets'>): number {
+  return meetsTargets ? fps : fps * MISSED_RATIO;
+}
+
+function bySpeed(finalists: readonly Finalist[]): Finalist[] {
+  return [...finalists].sort(
+    (a, b) => Number(b.measured.meetsTargets) - Number(a.measured.meetsTargets) || b.measured.fps - a.measured.fps,
+  );
+}
+
+/** How a finalist fared on the held-out part. */
+export interface FinalVerdict {
+  readonly configuration: Configuration;
+  readonly fps: number;
+  /** `not judged`: a faster one had passed, or time was short. */
+  readonly verdict: 'passed' | 'refused' | 'inconclusive' | 'not judged';
+  readonly reason: string;
+  readonly measurements: readonly string[];
+}

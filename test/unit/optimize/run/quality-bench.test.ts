@@ -1,0 +1,269 @@
+import { describe, expect, it } from 'vitest';
+import { parsePipeline, parseStream } from '../../../../src/config/load-pipeline.ts';
+import type { ClipBlock } from '../../../../src/decode/cut-blocks.ts';
+import type { RecordedResults } from '../../../../src/evaluate/recorded-results.ts';
+import type { CollectedResults } from '../../../../src/optimize/gate/collect-results.ts';
+import type { Configuration } from '../../../../src/optimize/result.ts';
+import { labelsIn, splitEvidence } from '../../../../src/optimize/run/evidence.ts';
+import { type Collectors, QualityBench, type QualityOptions } from '../../../../src/optimize/run/quality-bench.ts';
+import {
+  asleepFrom,
+  labelledScene,
+  mapDetections,
+  seePictures,
+  seeVideo,
+  shiftedBy,
+} from '../../../support/gate-scenes.ts';
+
+const BASELINE: Configuration = {
+  ...{ model: 'own', engine: 'onnx', precision: 'f32', inputSize: '512x512', inferenceThreads: 1, lanes: 1 },
+  ...{ decodeThreads: 1, maxBatch: 1, maxDelayMs: 5, resizeBy: 'sharp', hwaccel: 'none' },
+  ...{ skipUnchanged: false, trackBetween: 1 },
+};
+const OTHER: Configuration = { ...BASELINE, model: 'other' };
+const FAST_FORMAT: Configuration = { ...BASELINE, engine: 'openvino', precision: 'bf16' };
+const SKIPPING: Configuration = { ...BASELINE, skipUnchanged: true };
+const GATE = { id: 'gate', from: [0.5, 0], to: [0.5, 1] };
+const PICTURES = 400;
+const SIGHT = { seed: 1, missRatio: 0.02, jitter: 0.02 };
+
+/** What a configuration finds in pictures and in a clip. */
+interface Eyes {
+  readonly pictures?: (scene: ReturnType<typeof labelledScene>) => RecordedResults;
+  readonly video?: (clip: RecordedResults) => RecordedResults;
+}
+
+interface World extends Partial<QualityOptions> {
+  readonly labelled?: boolean;
+  readonly counted?: boolean;
+  /** By text that names the model, engine and skipping. */
+  readonly eyes?: Readonly<Record<string, Eyes>>;
+  readonly clip?: RecordedResults;
+}
+
+const block = (i: number): ClipBlock => ({ path: `${i}.mkv`, startUs: i * 10e6, durationUs: 10e6, frames: 100 });
+const BLOCKS = Array.from({ length: 4 }, (_, i) => block(i));
+
+/** A bench whose runs are made up: the clip is cut into four blocks of ten seconds. */
+function benchOf({ labelled = false, counted = false, eyes = {}, clip = seeVideo(SIGHT), ...options }: World) {
+  const pipeline = parsePipeline(
+    'name: test\ndescription: Made up.\nstreams: [{ id: cam, source: clip.mp4 }]\n',
+    'test',
+  );
+  const scene = labelledScene(PICTURES, 4);
+  const labels = labelled ? labelsIn(scene, 'pictures') : null;
+  const collected: string[] = [];
+  const eyesOf = (model: string, engine: string, isSkipping: boolean): Eyes =>
+    eyes[[model, engine, ...(isSkipping ? ['skipping'] : [])].join(' ')] ?? eyes[model] ?? {};
+  const collectors = {
+    onImages: async ({ model }, { paths }) => {
+      const places = paths.map((path) => scene.images.findIndex(({ fileName }) => path.endsWith(`/${fileName}`)));
+      const see = eyesOf(model.name, model.engine, false).pictures ?? ((all) => seePictures(all, SIGHT));
+      const all = see(scene);
+      collected.push(`pictures ${model.name}: ${places.length}`);
+      const frames = places.map((place, frame) => ({ ...all.frames[place]!, frame }));
+      return { ...all, frames, seconds: 1 } as unknown as CollectedResults;
+    },
+    onVideo: async ({ model }, { skip }, clips) => {
+      const isSkipping = skip !== undefined && (skip.unchanged !== false || skip.trackBetween !== 1);
+      const see = eyesOf(model.name, model.engine, isSkipping).video ?? ((seen) => seen);
+      const all = see(clip);
+      collected.push(`video ${model.name}: ${clips!.join(' ')}`);
+      const frames = clips!.flatMap((path) =>
+        all.frames.slice(Number.parseInt(path, 10) * 100, (Number.parseInt(path, 10) + 1) * 100),
+      );
+      return { ...all, frames, seconds: 1 } as unknown as CollectedResults;
+    },
+  } satisfies Collectors;
+  const stream = parseStream({ id: 'cam', source: 'clip.mp4', ...(counted ? { lines: [GATE] } : {}) }, {});
+  const bench = new QualityBench({
+    ...{ pipeline, baseline: BASELINE, evidence: splitEvidence(labels, null, BLOCKS), stream, maxLoss: 0.02 },
+    ...{ acceptsCounts: false, mostFinalists: 3, seed: 1, collectors, note: () => undefined, ...options },
+    ...({ environment: {}, ffmpeg: {}, signal: new AbortController().signal } as Pick<
+      QualityOptions,
+      'environment' | 'ffmpeg' | 'signal'
+    >),
+  });
+  return { bench, collected };
+}
+
+/** Every third object is not found. */
+const blind: Eyes = {
+  pictures: (scene) => seePictures(scene, { ...SIGHT, missRatio: 0.3 }),
+  video: (clip) => mapDetections(clip, (found, { frame }) => (frame % 3 === 0 ? null : found)),
+};
+/** Objects cross the line in the middle twice as often, as those of a tracker that changes ids there. */
+const jumpy: Eyes = {
+  video: (clip) =>
+    mapDetections(clip, (found, { frame }) => ({
+      ...found,
+      box: shiftedBy(found.box, frame % 2 === 0 ? 0.6 : -0.6, 0),
+    })),
+};
+
+describe('another detector', () => {
+  it('is refused without labels, however well it agrees', async () => {
+    const { bench, collected } = benchOf({});
+    expect(await bench.confirm(OTHER, 1)).toMatchObject({
+      verdict: 'refused',
+      reason: expect.stringMatching(/labels/),
+    });
+    expect(await bench.screen(OTHER)).toMatchObject({ verdict: 'refused', chance: 0 });
+    expect(collected).toEqual([]);
+  });
+
+  it('passes with labels that show no loss', async () => {
+    expect(await benchOf({ labelled: true }).bench.confirm(OTHER, 1)).toMatchObject({ verdict: 'passed' });
+  });
+
+  it('is refused where labels show a loss', async () => {
+    const judged = await benchOf({ labelled: true, eyes: { other: { pictures: blind.pictures! } } }).bench.confirm(
+      OTHER,
+      1,
+    );
+    expect(judged.verdict).toBe('refused');
+  });
+
+  it('is refused if the counts of the user change, though labels show no loss, unless they are accepted', async () => {
+    const eyes = { other: { video: jumpy.video! } };
+    const refused = await benchOf({ labelled: true, counted: true, eyes }).bench.confirm(OTHER, 1);
+    expect(refused).toMatchObject({ verdict: 'refused', reason: expect.stringMatching(/line gate counts/) });
+    expect(refused.labels!.verdict).toBe('passed');
+    const accepted = await benchOf({ labelled: true, counted: true, eyes, acceptsCounts: true }).bench.confirm(
+      OTHER,
+      1,
+    );
+    expect(accepted.verdict).toBe('passed');
+    expect(accepted.video!.video!.counts[0]!.candidate).not.toEqual(accepted.video!.video!.counts[0]!.reference);
+  });
+
+  it('is refused with accepted counts and without labels if it loses tracks', async () => {
+    const gone: Eyes = { video: (clip) => mapDetections(clip, (found) => (found.trackId! % 3 === 0 ? null : found)) };
+    const world = { acceptsCounts: true, eyes: { other: gone } };
+    expect(await benchOf(world).bench.confirm(OTHER, 1)).toMatchObject({
+      ...{ verdict: 'refused', reason: expect.stringMatching(/tracks were kept/) },
+    });
+    expect((await benchOf({ acceptsCounts: true }).bench.confirm(OTHER, 1)).verdict).toBe('passed');
+  });
+
+  it('is never passed on a clip without objects, also with accepted counts', async () => {
+    const empty = mapDetections(seeVideo(SIGHT), () => null);
+    const judged = await benchOf({ clip: empty, acceptsCounts: true }).bench.confirm(OTHER, 1);
+    expect(judged).toMatchObject({ verdict: 'inconclusive', reason: expect.stringMatching(/finds no object/) });
+  });
+});
+
+describe('the same detector in another format', () => {
+  it('passes if it finds the same, and is refused if it does not', async () => {
+    expect((await benchOf({}).bench.confirm(FAST_FORMAT, 1)).verdict).toBe('passed');
+    const { bench } = benchOf({ eyes: { 'own openvino': blind } });
+    expect((await bench.confirm(FAST_FORMAT, 1)).verdict).toBe('refused');
+  });
+
+  it('is refused with labels that show no loss if it loses tracks: verdicts combine by and', async () => {
+    const eyes = { 'own openvino': { video: blind.video! } };
+    const late: Eyes = { video: (clip) => mapDetections(clip, (found) => (found.trackId! % 2 === 0 ? null : found)) };
+    expect((await benchOf({ labelled: true, eyes }).bench.confirm(FAST_FORMAT, 1)).labels!.verdict).toBe('passed');
+    const judged = await benchOf({ labelled: true, eyes: { 'own openvino': late } }).bench.confirm(FAST_FORMAT, 1);
+    expect(judged).toMatchObject({ verdict: 'refused', reason: expect.stringMatching(/tracks were kept/) });
+  });
+});
+
+describe('threads and lanes', () => {
+  it('change no detection and need no verdict', async () => {
+    const { bench, collected } = benchOf({});
+    const judged = await bench.confirm({ ...BASELINE, inferenceThreads: 2, lanes: 2 }, 3);
+    expect(judged).toMatchObject({ verdict: 'passed', loss: 0, labels: null, video: null, skips: null });
+    expect(collected).toEqual([]);
+  });
+});
+
+describe('skipped work', () => {
+  it('is refused where the gate sleeps', async () => {
+    const eyes = { 'own onnx skipping': { video: (clip: RecordedResults) => asleepFrom(clip, 30) } };
+    expect((await benchOf({ eyes }).bench.confirm(SKIPPING, 1)).verdict).toBe('refused');
+  });
+
+  it('adds its loss and its bound to those of the detector', async () => {
+    const missing = (seed: number): Eyes => ({
+      video: (clip) =>
+        mapDetections(clip, (found, { frame }) => ((frame * 31 + found.trackId! * 7 + seed) % 90 === 0 ? null : found)),
+    });
+    const eyes = { 'own openvino': missing(1), 'own openvino skipping': missing(2) };
+    const { bench } = benchOf({ eyes });
+    const format = await bench.confirm(FAST_FORMAT, 1);
+    const both = await bench.confirm({ ...FAST_FORMAT, skipUnchanged: true }, 1);
+    expect(format.verdict).toBe('passed');
+    expect(both.skips!.verdict).toBe('passed');
+    expect(both.loss).toBeCloseTo(both.video!.loss + both.skips!.loss);
+    expect(both.upperBound).toBeCloseTo(both.video!.interval[1] + both.skips!.interval[1]);
+    expect(both.upperBound!).toBeGreaterThan(0.02);
+    expect(both.verdict).not.toBe('passed');
+  });
+});
+
+describe('the two parts', () => {
+  it('share no picture and no block, and the search never sees the held-out part', async () => {
+    const { bench, collected } = benchOf({ labelled: true, counted: true });
+    await bench.screen(OTHER);
+    expect(collected).toEqual(['pictures own: 100', 'pictures other: 100', 'video own: 1.mkv', 'video other: 1.mkv']);
+    collected.length = 0;
+    await bench.confirm(OTHER, 3);
+    expect(collected).toContain('pictures other: 300');
+    expect(collected).toContain('video other: 0.mkv 2.mkv 3.mkv');
+  });
+
+  it('make the verdict stricter the more finalists there are', async () => {
+    const { bench } = benchOf({ labelled: true });
+    const [one, three] = [await bench.confirm(OTHER, 1), await bench.confirm(OTHER, 3)];
+    expect(one.labels!.level).toBe(0.975);
+    expect(three.labels!.level).toBeCloseTo(1 - 0.025 / 3);
+    expect(three.upperBound!).toBeGreaterThanOrEqual(one.upperBound!);
+  });
+
+  it('let an unlikely candidate not be measured, and say why', async () => {
+    const worse: Eyes = { pictures: (scene) => seePictures(scene, { ...SIGHT, missRatio: 0.08 }) };
+    const judged = await benchOf({ labelled: true, eyes: { other: worse } }).bench.screen(OTHER);
+    expect(judged.verdict).toBe('refused');
+    expect(judged.chance).toBeLessThan(0.2);
+    expect(judged.reason).toContain('pictures that the search has not seen');
+  });
+});
+
+describe('evidence that cannot decide', () => {
+  it('is named before anything is tried: no object in the clip', async () => {
+    const empty = mapDetections(seeVideo(SIGHT), () => null);
+    const { detections, skips } = await benchOf({ clip: empty }).bench.prepare(600, 50);
+    expect(detections).toContain('the recording cannot decide: the reference finds no object');
+    expect(skips).toBe(detections);
+  });
+
+  it('leaves detections to labels where only the clip is empty', async () => {
+    const empty = mapDetections(seeVideo(SIGHT), () => null);
+    const { detections, skips } = await benchOf({ clip: empty, labelled: true }).bench.prepare(600, 50);
+    expect(detections).toBeNull();
+    expect(skips).toContain('finds no object');
+  });
+
+  it('is a recording of a single block', async () => {
+    const { bench } = benchOf({ evidence: splitEvidence(null, null, [block(0)]) });
+    expect((await bench.prepare(600, 50)).detections).toContain('too short to be split');
+  });
+
+  it('is nothing where both parts suffice', async () => {
+    expect(await benchOf({ labelled: true }).bench.prepare(600, 50)).toEqual({ detections: null, skips: null });
+  });
+});
+
+describe('a short budget', () => {
+  it('cuts the held-out part and says so, but never below what can decide', async () => {
+    const notes: string[] = [];
+    const { bench, collected } = benchOf({ labelled: true, note: (text) => notes.push(text) });
+    await bench.prepare(60, 20);
+    expect(notes.join()).toMatch(/the budget allows \d+ of the 300 held-out pictures/);
+    await bench.confirm(OTHER, 1);
+    const judged = collected.find((entry) => entry.startsWith('pictures other'))!;
+    expect(Number(judged.split(': ')[1])).toBeGreaterThanOrEqual(40);
+    expect(Number(judged.split(': ')[1])).toBeLessThan(300);
+  });
+});

@@ -1,0 +1,42 @@
+import { describe, expect, it } from 'vitest';
+import { chooseFinalists, type Finalist } from '../../../../src/optimize/search/finals.ts';
+
+const BASE = { fps: 100, meetsTargets: true };
+
+function finalist(fps: number, chance: number, meetsTargets = true): Finalist {
+  return { measured: { fps, meetsTargets } as Finalist['measured'], chance };
+}
+
+function rates(finalists: readonly Finalist[]): number[] {
+  return finalists.map(({ measured }) => measured.fps);
+}
+
+describe('the finalists', () => {
+  it('are one that is surely better, alone: each further one makes the verdict stricter', () => {
+    expect(rates(chooseFinalists([finalist(200, 1), finalist(150, 1)], BASE, 3))).toEqual([200]);
+  });
+
+  it('are a fast and unsure one with a slower and surer one behind it', () => {
+    const found = chooseFinalists([finalist(150, 0.9), finalist(300, 0.3), finalist(120, 0.95)], BASE, 3);
+    expect(rates(found).slice(0, 2)).toEqual([300, 150]);
+  });
+
+  it('are none if nothing is expected to beat what needs no verdict', () => {
+    expect(chooseFinalists([], BASE, 3)).toEqual([]);
+    expect(chooseFinalists([finalist(100.5, 0.5)], BASE, 3)).toEqual([]);
+  });
+
+  it('are never more than asked for', () => {
+    const many = [10, 9, 8, 7, 6].map((rate) => finalist(rate * 100, 0.3));
+    expect(chooseFinalists(many, BASE, 3)).toHaveLength(3);
+  });
+
+  it('put those that meet the targets first', () => {
+    const found = chooseFinalists(
+      [finalist(300, 0.5, false), finalist(200, 0.5)],
+      { fps: 100, meetsTargets: false },
+      3,
+    );
+    expect(rates(found)[0]).toBe(200);
+  });
+});
