@@ -31,7 +31,7 @@ export const skipConfig = z.strictObject({
     .union([whole(1, 60), z.literal('auto'), adaptive])
     .default(1)
     .describe(
-      'Infer every n-th frame, and any that is more than 200 ms after the last inferred one; the tracker predicts the boxes between. auto, or bounds: n follows how well it predicts.',
+      'Infer every n-th frame, and more if an object could else be missing for over 200 ms; the tracker predicts the boxes between. auto, or bounds: n follows how well it predicts.',
     ),
 });
 

@@ -9,16 +9,9 @@ const MAX_SURPRISE_RATIO = 0.1;
 /** Consecutive good predictions before the stride grows by one. */
 const STEADY_LOOKS = 3;
 /**
- * A frame that is further from the last inferred one, in media time, is inferred whatever n is: n frames take long at a low rate. So what
- * appears is missing for at most 200 ms.
- */
-const MAX_GAP_US = 200_000;
-
-/**
  * Chooses the frames of one stream that are inferred: every n-th, where n follows how well the tracker predicts. Between two
  * bounds it grows by one after three good predictions and is halved after a poor one (as congestion control does), so it
- * reacts within one inferred frame when motion begins or somebody enters. Whatever n is, no object is missing for
- * longer than 200 ms: nobody can predict what has just appeared.
+ * reacts within one inferred frame when motion begins or somebody enters.
  *
  * The constants were chosen on five clips with yolox-nano: 24 to 74 % of the frames inferred at an F1 of 0.956 to 0.997 against
  * full inference; a fixed stride of 4 gives 0.92 to 0.995 (docs/levers.md).
@@ -29,7 +22,6 @@ export class DetectPace {
   #steadyLooks = 0;
   /** Frames since the last one that was sent to inference, itself included; null if the next one must be inferred. */
   #since: number | null = null;
-  #inferredUs = 0;
   #longestGap = 0;
 
   constructor(bounds: { readonly min: number; readonly max: number }) {
@@ -53,16 +45,13 @@ export class DetectPace {
    * @param isUrgent - infers it in any case.
    * @returns true if it is to be inferred.
    */
-  isDue(ptsUs: number, isUrgent = false): boolean {
-    const elapsedUs = ptsUs - this.#inferredUs;
-    const isLate = elapsedUs < 0 || elapsedUs > MAX_GAP_US;
-    if (this.#since !== null && this.#since < this.#stride && !isLate && !isUrgent) {
+  isDue(isUrgent = false): boolean {
+    if (this.#since !== null && this.#since < this.#stride && !isUrgent) {
       this.#since += 1;
       return false;
     }
     this.#longestGap = Math.max(this.#longestGap, this.#since ?? 0);
     this.#since = 1;
-    this.#inferredUs = ptsUs;
     return true;
   }
 

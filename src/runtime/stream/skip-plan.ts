@@ -2,6 +2,7 @@ import { changeGateOf, detectEveryOf, type SkipConfig } from '../../config/skip.
 import type { Detection } from '../../core/detection.ts';
 import type { PredictionQuality } from '../../track/byte-tracker.ts';
 import { DetectPace } from '../../track/detect-pace.ts';
+import { LookLimit } from '../../track/look-limit.ts';
 import type { InFlightFrame } from './frame-ledger.ts';
 
 /**
@@ -11,14 +12,18 @@ import type { InFlightFrame } from './frame-ledger.ts';
 export const DOUBT_SCORE = 0.05;
 /** Smallest share of the picture that a box in doubt covers: half of what is promised to be found in time. */
 const DOUBT_SHARE = 0.005;
-/** An unchanged picture is inferred again when its result is older, in media time, and in doubt. */
-const DOUBT_US = 200_000;
+/**
+ * Longest media time for which an object may be missing, unless frames are further apart. Nobody can predict what has just appeared, so it
+ * bounds n of `trackBetween`, which is long at a low frame rate, and how long a result in doubt is repeated.
+ */
+const MOST_MISSING_US = 200_000;
 
 /** Chooses for each frame of one stream whether it is inferred, or how it gets a result without inference. */
 export class SkipPlan {
   readonly #hasGate: boolean;
   readonly #pace: DetectPace | null;
   readonly #requestLook: () => void;
+  readonly #limit = new LookLimit();
   /** The newest frame sent to inference, if the gate still compares with a picture equal to it. */
   #reference: InFlightFrame | null = null;
   /** The result of the reference is known, and none of its boxes is in doubt. */
@@ -52,20 +57,25 @@ export class SkipPlan {
   mustInfer(frame: InFlightFrame): boolean {
     const { change, ptsUs } = frame.meta;
     const reference = this.#reference;
+    const missingUs = this.#limit.onFrame(ptsUs);
+    const isLate = missingUs > MOST_MISSING_US;
     const isEqual = change !== 'changed' && reference !== null && reference.status !== 'dropped';
-    const isInDoubt = isEqual && !this.#isSure && ptsUs - reference.meta.ptsUs > DOUBT_US;
-    if (isInDoubt && change === 'without-input') this.#requestLook();
-    if (isEqual && !(isInDoubt && change === 'unchanged')) {
+    const isInDoubt = isEqual && !this.#isSure;
+    // Without an input only the next frame can be inferred, so it is asked for one frame earlier.
+    if (isInDoubt && change === 'without-input' && missingUs + this.#limit.intervalUs > MOST_MISSING_US)
+      this.#requestLook();
+    if (isEqual && !(isInDoubt && isLate && change === 'unchanged')) {
       this.#isResting = true;
       frame.by = 'unchanged';
       frame.repeats = reference;
       return false;
     }
     // The first change after a rest is news, and no tracker can predict it.
-    const isUrgent = isInDoubt || this.#isResting;
+    const isUrgent = isLate || this.#isResting;
     this.#isResting = false;
-    const isDue = this.#pace === null || this.#pace.isDue(ptsUs, isUrgent);
+    const isDue = this.#pace === null || this.#pace.isDue(isUrgent);
     if (isDue && change !== 'without-input') {
+      this.#limit.onLook();
       this.#reference = frame;
       this.#isSure = false;
       return true;

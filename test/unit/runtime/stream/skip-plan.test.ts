@@ -10,7 +10,11 @@ class Rig {
   readonly plan: SkipPlan;
   #frame = 0;
 
-  constructor(config: object) {
+  readonly #timesUs: (frame: number) => number;
+
+  /** @param timesUs - media time of each frame. */
+  constructor(config: object, timesUs = (frame: number): number => frame * 40_000) {
+    this.#timesUs = timesUs;
     this.plan = SkipPlan.of(skipConfig.parse(config), () => {
       this.looks += 1;
     })!;
@@ -18,7 +22,7 @@ class Rig {
 
   next(change: FrameChange = 'changed'): { frame: InFlightFrame; isInferred: boolean } {
     const number = this.#frame++;
-    const meta = slotMeta({ frame: number, width: 4, height: 4, ptsUs: number * 40_000, change });
+    const meta = slotMeta({ frame: number, width: 4, height: 4, ptsUs: this.#timesUs(number), change });
     const frame = { meta, status: 'waiting', by: 'inferred', repeats: null } as unknown as InFlightFrame;
     return { isInferred: this.plan.mustInfer(frame), frame };
   }
@@ -68,6 +72,37 @@ describe('SkipPlan', () => {
     expect(rig.looks).toBe(1);
   });
 
+  it.each([
+    // At 100 ms a frame two are missing, and the third is inferred.
+    { n: 8, frameMs: 100, every: 3 },
+    { n: 'auto', frameMs: 100, every: 1 },
+    { n: 2, frameMs: 100, every: 2 },
+    { n: 8, frameMs: 40, every: 6 },
+    { n: 8, frameMs: 20, every: 8 },
+    { n: 60, frameMs: 10, every: 21 },
+    { n: 4, frameMs: 250, every: 1 },
+  ])('lets nothing be missing for longer than 200 ms: n of $n at $frameMs ms a frame', ({ n, frameMs, every }) => {
+    const rig = new Rig({ trackBetween: n }, (frame) => frame * frameMs * 1000);
+    const inferred = rig.run(Array(200).fill('changed')).flatMap((by, frame) => (by === 'infer' ? [frame] : []));
+    expect(new Set(inferred.slice(1).map((frame, i) => frame - inferred[i]!))).toEqual(new Set([every]));
+    expect(frameMs * (every - 1), 'ms from the first missing frame to the next inferred one').toBeLessThanOrEqual(200);
+  });
+
+  it('keeps the limit where frames are not equally far apart, as with maxFps', () => {
+    // Four of five frames of a source at 10 frames per second.
+    const timeMs = (frame: number): number => 100 * (frame + Math.floor(frame / 4));
+    const rig = new Rig({ trackBetween: 8 }, (frame) => timeMs(frame) * 1000);
+    const inferred = rig.run(Array(200).fill('changed')).flatMap((by, frame) => (by === 'infer' ? [frame] : []));
+    const missing = inferred.slice(1).map((frame, i) => timeMs(frame) - timeMs(inferred[i]! + 1));
+    expect(Math.max(...missing.slice(8))).toBeLessThanOrEqual(200);
+    expect(inferred.length).toBeLessThan(120);
+  });
+
+  it('infers when media time runs backwards', () => {
+    const rig = new Rig({ trackBetween: 8 }, (frame) => (frame < 3 ? 10 + frame : frame) * 40_000);
+    expect(rig.run(Array(5).fill('changed'))).toEqual(['infer', 'tracked', 'tracked', 'infer', 'tracked']);
+  });
+
   it('repeats a result without doubt for as long as nothing changes', () => {
     const rig = new Rig({ unchanged: true });
     rig.publish(rig.next('changed').frame, 0.8, 0.36, 0.24);
@@ -115,10 +150,10 @@ describe('SkipPlan', () => {
   it('asks for a look if it has doubts and no input to infer', () => {
     const rig = new Rig({ unchanged: true });
     rig.publish(rig.next('changed').frame, 0.3);
-    expect(rig.run(Array(5).fill('without-input'))).toEqual(Array(5).fill('unchanged'));
+    expect(rig.run(Array(4).fill('without-input'))).toEqual(Array(4).fill('unchanged'));
     expect(rig.looks).toBe(0);
     expect(rig.run(['without-input'])).toEqual(['unchanged']);
-    expect(rig.looks).toBe(1);
+    expect(rig.looks, 'early enough for the next frame').toBe(1);
   });
 
   it('infers the first change after a rest at once, whatever n is', () => {
