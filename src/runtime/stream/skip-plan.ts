@@ -7,7 +7,7 @@ import type { InFlightFrame } from './frame-ledger.ts';
 
 /**
  * A score this close to the threshold is in doubt: noise that no eye can see moves it across. Scores of what
- * stands still moved by up to 0.04 from frame to frame (docs/adr/0026-what-counts-as-a-change.md).
+ * stands still mostly moved by less than 0.04 from frame to frame (docs/adr/0026-what-counts-as-a-change.md).
  */
 export const DOUBT_SCORE = 0.05;
 /** Smallest share of the picture that a box in doubt covers: half of what is promised to be found in time. */
