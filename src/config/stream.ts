@@ -61,7 +61,11 @@ const settings = {
     .default(2)
     .describe('Frames of a live stream that may wait for a batch; if more come, the oldest is dropped.'),
   maxAgeMs: whole(1, 60_000).default(500).describe('A live frame older than this when its batch closes is dropped.'),
-  staleMs: whole(100, 600_000).default(3_000).describe('A live source from which no frame is decoded for this long is opened again; frames that every and maxFps leave out count.'),
+  staleMs: whole(100, 600_000)
+    .default(3_000)
+    .describe(
+      'A live source from which no frame is decoded for this long is opened again; frames that every and maxFps leave out count.',
+    ),
   openTimeoutMs: whole(100, 600_000).default(10_000).describe('Longest wait for the first frame of a connection.'),
   target: target.prefault({}).describe('What the operator expects; a miss that lasts 5 s raises an event.'),
   track: z

@@ -422,13 +422,12 @@ export class RuntimeStream implements LaneListener, ServedStream, LedgerPort {
   }
 
   analyse(frame: InFlightFrame, raw: Detection[]): readonly Detection[] {
-    const { meta, by } = frame;
     const startedMs = monoNowMs();
+    const { analytics, skips } = this.#settings;
     const { detections, crossings } =
-      by === 'tracked' ? this.#settings.analytics.predict(meta) : this.#settings.analytics.update(meta, raw);
+      frame.by === 'tracked' ? analytics.predict(frame.meta) : analytics.update(frame.meta, raw);
     this.#port.partTimes.addTrack(monoNowMs() - startedMs);
-    const { reportScore, quality } = this.#settings.analytics;
-    if (by === 'inferred') this.#settings.skips?.onInferred(frame, raw, reportScore, quality);
+    if (frame.by === 'inferred') skips?.onInferred(frame, raw, analytics.reportScore, analytics.quality);
     for (const { lineId, trackId, label, direction, ptsUs } of crossings) {
       this.#port.event('line-crossed', this.id, `${label} ${trackId} crossed ${lineId} ${direction}`, {
         lineId,
