@@ -11,7 +11,7 @@ import { openVideoSink } from '../runtime/results/open-video-sink.ts';
 import type { ResultSinks } from '../runtime/results/result-sinks.ts';
 import type { Runtime } from '../runtime/runtime.ts';
 import type { RuntimeStream } from '../runtime/stream/runtime-stream.ts';
-import { resolveStreamInput } from '../runtime/stream/stream-input.ts';
+import { resolveStreamInput, tryInput } from '../runtime/stream/stream-input.ts';
 import type { StreamInput } from '../runtime/stream/stream-port.ts';
 import { demoSource } from './demo-source.ts';
 
@@ -72,8 +72,8 @@ export class HostStreams {
 
   /**
    * Batching settings, targets, tracker, zones and lines change immediately; for any other change the source is opened again,
-   * under the same lease and with the same counts. If that is impossible (a missing file), the stream continues with its old
-   * settings.
+   * under the same lease and with the same counts; another source is tried before. If that is impossible (a missing file), the
+   * stream continues with its old settings.
    *
    * @param next - returns the new settings from the current ones, which no other change modifies meanwhile.
    * @throws STREAM_NOT_FOUND, SOURCE_*, and what `next` throws.
@@ -87,6 +87,8 @@ export class HostStreams {
         return stream;
       }
       const input = await this.#input(config, stream.input.lease);
+      const isNewSource = input.source?.url !== stream.input.source?.url;
+      if (isNewSource) await tryInput(input, this.#runtime.ffmpeg, config.openTimeoutMs);
       await this.#runtime.reopen(stream, config, input);
       return stream;
     });

@@ -99,6 +99,25 @@ describe('the streams of a host, with real ffmpeg and the fake engine', () => {
     expect(comings(), 'the stream was there all the time').toEqual(['stream-added']);
   });
 
+  it('a change to a file that is no video is refused, and the stream runs on', async () => {
+    await open();
+    await host.addStream({ id: 'cam', source: SOURCE });
+    await waitFor('the stream to run', () => host.report().streams[0]!.state === 'running');
+    await expect(host.changeStream('cam', { source: 'package.json' })).rejects.toMatchObject({
+      code: 'SOURCE_UNREADABLE',
+    });
+    expect([configOf('cam').source, host.runtime.stream('cam').state, reopenings()]).toEqual([SOURCE, 'running', 0]);
+  });
+
+  it('a change to a camera that does not answer now is accepted', async () => {
+    await open();
+    await host.addStream({ id: 'cam', source: SOURCE });
+    await host.changeStream('cam', { source: 'rtsp://127.0.0.1:9/1', openTimeoutMs: 2000 });
+    await waitFor('the attempts', () => host.runtime.stream('cam').state === 'reconnecting');
+    await host.changeStream('cam', { source: SOURCE });
+    await waitFor('the old one', () => host.runtime.stream('cam').state === 'running');
+  });
+
   it('a stream that is removed during a change does not come back', async () => {
     await open();
     await host.addStream({ id: 'cam', source: SOURCE });

@@ -58,6 +58,19 @@ export async function resolveStreamInput(
   return { source, imagePaths: null, label: source.label, policy, picture };
 }
 
+/**
+ * Reads the first frame of a source, before a stream that runs changes to it. A camera that does not answer now is accepted.
+ *
+ * @throws SOURCE_* with the cause if another attempt would not help.
+ */
+export async function tryInput(
+  { source }: StreamInput,
+  ffmpeg: { readonly path: string; readonly major: number },
+  timeoutMs: number,
+): Promise<void> {
+  if (source !== null) await unlessAway(probeSource(ffmpeg, source, timeoutMs));
+}
+
 /** Null if the source does not answer now. */
 async function unlessAway<T>(size: Promise<T> | null): Promise<T | null> {
   try {
