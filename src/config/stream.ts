@@ -42,7 +42,7 @@ const settings = {
     .enum(['auto', 'ffmpeg', 'sharp'])
     .default('auto')
     .describe(
-      "What fits pictures into the model's input if nothing else needs them in full: ffmpeg, which is faster; sharp, with the kernel that the model was published with; auto uses ffmpeg if that costs the model at most 0.005 of AP.",
+      "What resizes pictures for the model if nothing needs them full-size. `ffmpeg`: faster. `sharp`: the model's own kernel. `auto`: ffmpeg, unless that costs over 0.005 AP.",
     ),
   region: regionConfig
     .optional()

@@ -394,7 +394,7 @@ export class RuntimeStream implements LaneListener, ServedStream, LedgerPort {
       if (this.#ring !== null && ring.lostCount > 0 && !this.#mustKeep)
         this.ledger.enterLost(ring.lostCount, 'stopped');
       if (this.#ring !== null && ring.leakedCount > 0)
-        this.#port.event('stream-warning', this.id, `${this.id}: slots that were not released: ${ring.leakedCount}`, {
+        this.#port.event('stream-warning', this.id, `${this.id}: ring slots not released: ${ring.leakedCount}`, {
           code: 'FRAME_LEAKED',
         });
     }

@@ -232,7 +232,7 @@ describe('a stream under faults', () => {
     answerClose();
     await removed;
     expect(events.filter(({ code }) => code === 'FRAME_LEAKED').map(({ message }) => message)).toEqual([
-      'cam: slots that were not released: 1',
+      'cam: ring slots not released: 1',
     ]);
   });
 });
