@@ -159,6 +159,8 @@ export class RuntimeStream implements LaneListener, ServedStream, LedgerPort {
     if (state === 'ended' || isOtherSource(before.input, input)) this.#place.clear();
     else if (isOtherChoice(before.config, config)) this.#place.forgetCount();
     this.#settings = next;
+    // Another model may have been assigned meanwhile.
+    this.useInstance(this.#instance);
     if (isHeld) return;
     this.#life.enter('starting');
     try {
