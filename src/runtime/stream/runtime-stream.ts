@@ -431,13 +431,8 @@ export class RuntimeStream implements LaneListener, ServedStream, LedgerPort {
     this.#port.partTimes.addTrack(monoNowMs() - startedMs);
     if (frame.by === 'inferred') skips?.onInferred(frame, raw, analytics.reportScore, analytics.quality);
     for (const { lineId, trackId, label, direction, ptsUs } of crossings) {
-      this.#port.event('line-crossed', this.id, `${label} ${trackId} crossed ${lineId} ${direction}`, {
-        lineId,
-        trackId,
-        label,
-        direction,
-        ptsUs,
-      });
+      const details = { lineId, trackId, label, direction, ptsUs };
+      this.#port.event('line-crossed', this.id, `${label} ${trackId} crossed ${lineId} ${direction}`, details);
     }
     return detections;
   }
