@@ -1,13 +1,17 @@
 import type { Environment } from '../config/environment.ts';
 import type { PipelineConfig } from '../config/pipeline.ts';
 import type { StreamConfig } from '../config/stream.ts';
+import { withChanges } from '../control/rollout/stream-changes.ts';
+import { inputKey, type ModelSpec } from '../core/model.ts';
 import type { StreamLease } from '../core/stream-lease.ts';
 import { SightlineError } from '../errors/sightline-error.ts';
 import { KeyedMutex } from '../flow/keyed-mutex.ts';
+import type { StreamChanges } from '../protocol/rollout-records.ts';
 import { sinkId } from '../runtime/results/open-sinks.ts';
 import { openVideoSink } from '../runtime/results/open-video-sink.ts';
 import type { ResultSinks } from '../runtime/results/result-sinks.ts';
 import type { Runtime } from '../runtime/runtime.ts';
+import type { Arrangement } from '../runtime/stream/arrangement.ts';
 import type { RuntimeStream } from '../runtime/stream/runtime-stream.ts';
 import { resolveStreamInput } from '../runtime/stream/stream-input.ts';
 import type { StreamInput } from '../runtime/stream/stream-port.ts';
@@ -15,6 +19,16 @@ import { demoSource } from './demo-source.ts';
 
 /** Settings that a running stream applies without a new connection. */
 const TUNABLE: ReadonlySet<string> = new Set(['priority', 'weight', 'queueSize', 'maxAgeMs', 'target']);
+
+/** Pictures that two models share are this many times as wide as the wider input, so that resizing twice costs no detail. */
+const SHARED_PICTURE_SCALE = 2;
+
+/** A version of a roll-out, as a stream uses it. */
+export interface StreamVersion {
+  /** Name of the loaded model. */
+  readonly instance: string;
+  readonly changes: StreamChanges | undefined;
+}
 
 export interface HostStreamsOptions {
   readonly runtime: Runtime;
@@ -37,6 +51,12 @@ export class HostStreams {
   readonly #mutex = new KeyedMutex();
   /** Ids of streams that are being added. */
   readonly #adding = new Set<string>();
+  /** Settings of each stream as they were ordered, before a version changed them. */
+  readonly #ordered = new WeakMap<RuntimeStream, StreamConfig>();
+  /** What the versions change on the streams that they infer. */
+  readonly #changes = new WeakMap<RuntimeStream, StreamChanges | undefined>();
+  /** For new streams. */
+  #newChanges: StreamChanges | undefined;
   /** Picture size of each stream with a video sink. */
   readonly #videoSizes = new Map<string, { readonly width: number; readonly height: number }>();
   #demoClip: Promise<string> | null = null;
@@ -56,9 +76,10 @@ export class HostStreams {
     this.#adding.add(id);
     try {
       return await this.#mutex.run(id, async () => {
-        const input = await this.#input(config, lease);
-        await this.#openVideo(config, input);
-        return this.#runtime.add(config, input);
+        const applied = withChanges(config, this.#newChanges);
+        const input = await this.#input(applied, lease);
+        await this.#openVideo(applied, input);
+        return this.#remember(this.#runtime.add(applied, input), config, this.#newChanges);
       });
     } finally {
       this.#adding.delete(id);
@@ -75,15 +96,84 @@ export class HostStreams {
   change(id: string, next: (current: StreamConfig) => Promise<StreamConfig>): Promise<RuntimeStream> {
     return this.#mutex.run(id, async () => {
       const stream = this.#runtime.stream(id);
-      const config = await next(stream.config);
+      const ordered = await next(this.#orderedOf(stream));
+      const changes = this.#changes.get(stream);
+      const config = withChanges(ordered, changes);
       if (!needsReopening(stream.config, config)) {
         this.#runtime.retune(stream, config);
-        return stream;
+        return this.#remember(stream, ordered, changes);
       }
       const input = await this.#input(config, stream.input.lease);
       await this.#runtime.remove(id);
-      return this.#runtime.add(config, input);
+      return this.#remember(this.#runtime.add(config, input), ordered, changes);
     });
+  }
+
+  /** Makes new streams begin with what a version changes. */
+  set newChanges(changes: StreamChanges | undefined) {
+    this.#newChanges = changes;
+  }
+
+  /**
+   * Makes a version of a roll-out infer a stream with the settings that it changes, and another one some of its frames as well.
+   * The source is opened again only if the lane has to do something else than before.
+   *
+   * @param beside - null if no other version infers its frames.
+   * @throws STREAM_NOT_FOUND, STREAM_STATE, SOURCE_*, MODEL_INCOMPATIBLE; the stream then goes on as before.
+   */
+  arrange(id: string, own: StreamVersion, beside: StreamVersion | null): Promise<void> {
+    return this.#mutex.run(id, async () => {
+      const runtime = this.#runtime;
+      const stream = runtime.stream(id);
+      const ordered = this.#orderedOf(stream);
+      // The settings of a job are its own.
+      const isBulk = stream.input.bulk !== undefined;
+      const config = isBulk ? ordered : withChanges(ordered, own.changes);
+      const to: Arrangement = {
+        config,
+        instance: own.instance,
+        beside:
+          beside === null || isBulk
+            ? null
+            : { instance: beside.instance, skip: withChanges(ordered, beside.changes).skip },
+      };
+      const input = runtime.rearrangesInPlace(stream, to) ? stream.input : await this.#inputOf(stream, to);
+      await runtime.rearrange(stream, to, input);
+      this.#remember(stream, ordered, own.changes);
+    });
+  }
+
+  /** Returns whether a stream can go from one version to the other, and back, without opening its source again. */
+  takesTurnsInPlace(stream: RuntimeStream, a: StreamVersion, b: StreamVersion): boolean {
+    if (stream.input.bulk !== undefined) return true;
+    const ordered = this.#orderedOf(stream);
+    const [first, second] = [withChanges(ordered, a.changes), withChanges(ordered, b.changes)];
+    const onA = { config: first, instance: a.instance, beside: { instance: b.instance, skip: second.skip } };
+    const onB = { config: second, instance: b.instance, beside: { instance: a.instance, skip: first.skip } };
+    return stream.laneKey(onA) === stream.laneKey(onB);
+  }
+
+  /** The input of a stream that is opened again: large enough for both models if they differ. */
+  async #inputOf(stream: RuntimeStream, { config, instance, beside }: Arrangement): Promise<StreamInput> {
+    const { bulk, lease } = stream.input;
+    // Only its model changes.
+    if (bulk !== undefined) return stream.input;
+    const runtime = this.#runtime;
+    const spec = runtime.specOf(instance);
+    const other = beside === null ? spec : runtime.specOf(beside.instance);
+    if (inputKey(spec) === inputKey(other)) return this.#input(config, lease, spec);
+    const maxWidth = SHARED_PICTURE_SCALE * Math.max(spec.input.width, other.input.width);
+    return this.#input(config, lease, spec, maxWidth);
+  }
+
+  #orderedOf(stream: RuntimeStream): StreamConfig {
+    return this.#ordered.get(stream) ?? stream.config;
+  }
+
+  #remember(stream: RuntimeStream, ordered: StreamConfig, changes: StreamChanges | undefined): RuntimeStream {
+    this.#ordered.set(stream, ordered);
+    this.#changes.set(stream, changes);
+    return stream;
   }
 
   /** Resolves when the stream is paused. @throws STREAM_NOT_FOUND, STREAM_STATE */
@@ -114,16 +204,19 @@ export class HostStreams {
     return this.#options.runtime;
   }
 
-  async #input(config: StreamConfig, lease?: StreamLease): Promise<StreamInput> {
+  /** @param sharedWidth - width of the pictures that two models share, each of which makes its input from them; 0 if none do. */
+  async #input(
+    config: StreamConfig,
+    lease?: StreamLease,
+    spec: ModelSpec = this.#runtime.spec,
+    sharedWidth = 0,
+  ): Promise<StreamInput> {
     const isDemo = config.source === 'demo';
     const source = isDemo ? await this.#demo() : config.source;
     const resolved = isDemo ? { ...config, source, loop: true, realtime: true } : config;
-    const input = await resolveStreamInput(
-      resolved,
-      this.#runtime.ffmpeg,
-      this.#pictureNeed(config.id),
-      this.#runtime.spec,
-    );
+    const need = this.#pictureNeed(config.id);
+    const shared = need?.maxWidth === null ? need : { maxWidth: Math.max(sharedWidth, need?.maxWidth ?? 0) };
+    const input = await resolveStreamInput(resolved, this.#runtime.ffmpeg, sharedWidth === 0 ? need : shared, spec);
     const picture = this.#videoSizes.get(config.id) ?? input.picture;
     return lease === undefined ? { ...input, picture } : { ...input, picture, lease };
   }

@@ -55,6 +55,7 @@ export class RolloutRig {
           throw new SightlineError('MODEL_NOT_FOUND', `model "${model.name}": no manifest has this name`);
         return { model, batch, weights: [model.name] };
       },
+      running: { lanes: 1, defaults: {}, streams: [] },
       streams: () => CAMERAS,
       ...{ beatMs: 1000, warmMs: 600_000, clock: new ManualClock() },
     });

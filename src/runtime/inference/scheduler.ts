@@ -237,13 +237,14 @@ export class Scheduler {
       if (answer?.kind === 'rows') outcome.known.push({ frame, rows: answer.rows });
       if (answer !== null && answer.kind !== 'unknown') continue;
       this.#enqueue(instance, frame, outcome);
-      if (this.#shadows.size > 0) this.#shadow(frame);
+      this.shadow(frame);
     }
     return isAny;
   }
 
   /** Gives a frame to the candidate as well. Its queue holds one frame, so what it cannot keep up with is dropped there. */
-  #shadow(frame: InFlightFrame): void {
+  shadow(frame: InFlightFrame): void {
+    if (this.#shadows.size === 0 || frame.meta.change === 'without-input') return;
     const shadow = this.#shadows.get(frame.streamId);
     const second = frame.status === 'waiting' ? shadow?.stream.shadowOf(frame) : null;
     if (shadow === undefined || second == null) return;

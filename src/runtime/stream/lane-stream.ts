@@ -1,7 +1,7 @@
-import { changeGateOf } from '../../config/skip.ts';
 import type { StreamConfig } from '../../config/stream.ts';
 import { viewsOf } from '../../geometry/views.ts';
 import type { LaneStream } from '../../protocol/threads.ts';
+import type { SharedFrames } from './arrangement.ts';
 import type { StreamInput, StreamModel, StreamPort } from './stream-port.ts';
 import type { StreamRing } from './stream-ring.ts';
 
@@ -13,6 +13,7 @@ export function laneStream(
   { spec, hashesInput }: Pick<StreamModel, 'spec' | 'hashesInput'>,
   ring: StreamRing,
   from: Pick<LaneStream, 'firstFrame' | 'firstPtsUs' | 'skip'>,
+  { second, changeGate, keepsInput }: SharedFrames,
 ): LaneStream {
   const { source, imagePaths, resizeImagesBy: resizeBy = 'sharp', policy, picture, bulk } = input;
   const { every, maxFps, hwaccel, decodeThreads, staleMs, openTimeoutMs } = config;
@@ -25,6 +26,7 @@ export function laneStream(
     policy,
     picture,
     ...(views === null ? {} : { views }),
+    ...(second === null ? {} : { second }),
     ffmpeg,
     every,
     maxFps: maxFps ?? null,
@@ -34,7 +36,8 @@ export function laneStream(
     openTimeoutMs,
     ...from,
     preview,
-    changeGate: changeGateOf(config.skip),
+    changeGate,
+    keepsInput,
     hashesInput,
     isBackground: bulk !== undefined,
   };

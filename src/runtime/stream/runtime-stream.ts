@@ -1,3 +1,4 @@
+import { isDeepStrictEqual } from 'node:util';
 import type { StreamConfig } from '../../config/stream.ts';
 import { monoNowMs } from '../../core/clock.ts';
 import type { Detection } from '../../core/detection.ts';
@@ -7,6 +8,7 @@ import type { StreamReport, StreamState } from '../../protocol/report.ts';
 import type { FromLane } from '../../protocol/threads.ts';
 import { StreamTelemetry } from '../../telemetry/stream-telemetry.ts';
 import type { LaneListener } from '../lane/lane-client.ts';
+import { type Arrangement, type Beside, laneKey, sharedFrames } from './arrangement.ts';
 import { FrameLedger, type InFlightFrame, type LedgerPort } from './frame-ledger.ts';
 import { laneStream } from './lane-stream.ts';
 import { PreviewPairs } from './preview-pairs.ts';
@@ -25,7 +27,9 @@ export const DEFAULT_INSTANCE = 'default';
 export class RuntimeStream implements LaneListener, ServedStream, LedgerPort {
   readonly id: string;
   #instance: string;
-  readonly input: StreamInput;
+  /** Another model that shares its frames; null if there is none. */
+  #beside: Beside | null = null;
+  #input: StreamInput;
   readonly telemetry: StreamTelemetry;
   readonly ledger: FrameLedger;
   readonly #port: StreamPort;
@@ -58,7 +62,7 @@ export class RuntimeStream implements LaneListener, ServedStream, LedgerPort {
 
   constructor(config: StreamConfig, input: StreamInput, port: StreamPort) {
     this.id = config.id;
-    this.input = input;
+    this.#input = input;
     this.#config = config;
     this.#port = port;
     this.telemetry = new StreamTelemetry(monoNowMs());
@@ -80,6 +84,36 @@ export class RuntimeStream implements LaneListener, ServedStream, LedgerPort {
   useInstance(name: string): void {
     this.#instance = name;
     this.#analytics.reportScore = this.input.bulk?.scoreThreshold ?? this.#port.modelOf(name).scoreThreshold;
+  }
+
+  get input(): StreamInput {
+    return this.#input;
+  }
+
+  get arrangement(): Arrangement {
+    return { config: this.#config, instance: this.#instance, beside: this.#beside };
+  }
+
+  /** Names what the lane does for an arrangement: between two with the same key no source is opened again. */
+  laneKey(arrangement: Arrangement): string {
+    return laneKey(arrangement, (name) => this.#port.modelOf(name).spec);
+  }
+
+  /**
+   * Takes other settings, another model and input, and keeps counts, tracks and frame numbers. While it is open, the
+   * arrangement must have the lane key of the current one.
+   */
+  rearrange({ config, instance, beside }: Arrangement, input: StreamInput): void {
+    const before = this.#config;
+    this.#config = config;
+    this.#beside = beside;
+    this.#input = input;
+    this.#targets = new StreamTargets(config.target);
+    this.useInstance(instance);
+    if (!isDeepStrictEqual(before.skip, config.skip)) {
+      this.#analytics.retune(config);
+      this.#skips = SkipPlan.of(config.skip, () => this.#ring?.slots.requestLook());
+    }
   }
 
   get lease(): StreamLease | null {
@@ -165,7 +199,8 @@ export class RuntimeStream implements LaneListener, ServedStream, LedgerPort {
   #openOnLane(lane: ReturnType<StreamPort['pickLane']>, skip: number): void {
     const { policy } = this.input;
     const model = this.#port.modelOf(this.#instance);
-    const { shape, refillAt } = planRing(this.#config, this.input, model);
+    const shared = sharedFrames(this.arrangement, (name) => this.#port.modelOf(name).spec);
+    const { shape, refillAt } = planRing(this.#config, this.input, model, shared.second);
     const ring = new StreamRing(shape, lane, refillAt, (retired) => this.#port.detach(retired.ringId));
     this.#ring = ring;
     this.#isClosing = false;
@@ -173,7 +208,8 @@ export class RuntimeStream implements LaneListener, ServedStream, LedgerPort {
     this.#port.serve(this);
     ring.slots.listen();
     const from = { firstFrame: this.#nextFrame, firstPtsUs: policy === 'live' ? this.#lastPtsUs : 0, skip };
-    lane.open(laneStream(this.#config, this.input, this.#port, model, ring, from), this.#port.laneListener(this));
+    const opened = laneStream(this.#config, this.input, this.#port, model, ring, from, shared);
+    lane.open(opened, this.#port.laneListener(this));
     if (this.#isWatched) lane.watch(ring.ringId, true);
   }
 
@@ -247,7 +283,10 @@ export class RuntimeStream implements LaneListener, ServedStream, LedgerPort {
       const frame = this.#enterFrame(ring, slot);
       if (this.#isDiscarding) this.ledger.drop(frame, 'stopped');
       else if (this.#skips === null || this.#skips.mustInfer(frame)) return frame;
-      else this.#skipped.push(frame);
+      else {
+        this.#skipped.push(frame);
+        this.#port.onSkipped(frame);
+      }
     }
   }
 

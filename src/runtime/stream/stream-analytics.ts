@@ -18,16 +18,29 @@ type Analysed = Pick<StreamConfig, 'track' | 'zones' | 'lines'> & Partial<Pick<S
 
 /** Processes the boxes of one stream: track ids, then zones and lines. */
 export class StreamAnalytics {
-  readonly #tracker: ByteTracker | null;
+  /** Null while boxes are reported as they were found. */
+  #tracker: ByteTracker | null = null;
+  /** Continues where it stopped if tracking is turned on again. */
+  #lastTracker: ByteTracker | null = null;
   readonly #zones: ZoneCounter | null;
   readonly #lines: LineCounter | null;
   #reportScore: number;
 
   constructor(config: Analysed, reportScore: number) {
     this.#reportScore = reportScore;
-    this.#tracker = isTracking(config) ? new ByteTracker(trackOptions(config, reportScore)) : null;
+    this.retune(config);
     this.#zones = config.zones.length > 0 ? new ZoneCounter(config.zones.map(plain)) : null;
     this.#lines = config.lines.length > 0 ? new LineCounter(config.lines.map(plain)) : null;
+  }
+
+  /** Turns the tracker on or off, as the settings need it. Zones, lines and options of the tracker stay. */
+  retune(config: Analysed): void {
+    if (!isTracking(config)) this.#tracker = null;
+    else {
+      this.#lastTracker ??= new ByteTracker(trackOptions(config, this.#reportScore));
+      this.#lastTracker.reportScore = this.#reportScore;
+      this.#tracker = this.#lastTracker;
+    }
   }
 
   /** Boxes below this are not reported. A change keeps tracks and counts. */
@@ -51,8 +64,9 @@ export class StreamAnalytics {
     detections: readonly Detection[];
     crossings: readonly LineCrossing[];
   } {
-    if (this.#tracker === null) throw new RangeError('a stream without a tracker cannot predict boxes');
-    return this.#count(frame, this.#tracker.predict(frame.ptsUs, frame));
+    // The tracker may have been turned off since the frame entered.
+    if (this.#lastTracker === null) throw new RangeError('a stream without a tracker cannot predict boxes');
+    return this.#count(frame, this.#lastTracker.predict(frame.ptsUs, frame));
   }
 
   #count(

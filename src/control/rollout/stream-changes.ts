@@ -1,0 +1,75 @@
+import { isDeepStrictEqual } from 'node:util';
+import { check } from '../../config/check.ts';
+import { type StreamConfig, streamConfig } from '../../config/stream.ts';
+import type { StreamChanges, StreamPatch } from '../../protocol/rollout-records.ts';
+import { canonicalJson } from './versions.ts';
+
+/** Settings of a stream that a version can change: how its frames are read and which of them are inferred. */
+export const ROLLED_KEYS = [
+  'every',
+  'maxFps',
+  'hwaccel',
+  'resizeBy',
+  'region',
+  'tiles',
+  'decodeThreads',
+  'queueSize',
+  'maxAgeMs',
+  'skip',
+] as const satisfies readonly (keyof StreamConfig)[];
+
+/** The part of a pipeline that is compared to find what a version changes. */
+export interface StreamSettings {
+  readonly defaults: Readonly<Record<string, unknown>>;
+  readonly streams: readonly (Readonly<Record<string, unknown>> & { readonly id: string })[];
+}
+
+/** Returns the part of a pipeline's stream settings that a version can change; sources are left out. */
+export function rolledSettings({ defaults, streams }: StreamSettings): StreamSettings {
+  return { defaults: rolled(defaults), streams: streams.map((stream) => ({ id: stream.id, ...rolled(stream) })) };
+}
+
+/**
+ * Returns what must be changed on the streams of one pipeline, so that they have the settings of another one. Streams that the
+ * other one does not name get the changes of its defaults.
+ */
+export function changesBetween(from: StreamSettings, to: StreamSettings): StreamChanges {
+  const all = patchOf(from.defaults, to.defaults);
+  const byId: Record<string, StreamPatch> = {};
+  for (const stream of from.streams) {
+    const other = to.streams.find(({ id }) => id === stream.id);
+    const patch = other === undefined ? all : patchOf(stream, other);
+    if (!isDeepStrictEqual(patch, all)) byId[stream.id] = patch;
+  }
+  return { all, byId };
+}
+
+/** Returns whether a version changes no stream. */
+export function changesNothing({ all, byId }: StreamChanges): boolean {
+  return [all, ...Object.values(byId)].every((patch) => Object.keys(patch).length === 0);
+}
+
+/** Returns the settings of a stream under a version. @throws CONFIG_INVALID */
+export function withChanges(config: StreamConfig, changes: StreamChanges | undefined): StreamConfig {
+  const patch = changes?.byId[config.id] ?? changes?.all ?? {};
+  if (Object.keys(patch).length === 0) return config;
+  const next = Object.entries({ ...config, ...patch }).filter(([, value]) => value !== null);
+  return check(streamConfig, Object.fromEntries(next), `stream "${config.id}"`);
+}
+
+/** Returns whether two versions infer other frames of a stream. */
+export function skipsDiffer(stream: string, a: StreamChanges | undefined, b: StreamChanges | undefined): boolean {
+  const skipOf = (changes: StreamChanges | undefined): unknown => (changes?.byId[stream] ?? changes?.all)?.skip ?? null;
+  return canonicalJson(skipOf(a)) !== canonicalJson(skipOf(b));
+}
+
+/** @returns the changed keys; null removes one. */
+function patchOf(from: Readonly<Record<string, unknown>>, to: Readonly<Record<string, unknown>>): StreamPatch {
+  const changed = ROLLED_KEYS.filter((key) => canonicalJson(from[key]) !== canonicalJson(to[key]));
+  return Object.fromEntries(changed.map((key) => [key, to[key] ?? null]));
+}
+
+function rolled(settings: Readonly<Record<string, unknown>>): Record<string, unknown> {
+  const given = ROLLED_KEYS.filter((key) => settings[key] !== undefined);
+  return Object.fromEntries(given.map((key) => [key, settings[key]]));
+}
