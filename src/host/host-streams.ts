@@ -30,6 +30,13 @@ export interface StreamVersion {
   readonly changes: StreamChanges | undefined;
 }
 
+export interface LaneComparison {
+  /** A stream can go from one version to the other, and back, without opening its source again. */
+  readonly isInPlace: boolean;
+  /** Frames made for one version show what the other one would see, so both can infer them. */
+  readonly isSamePicture: boolean;
+}
+
 export interface HostStreamsOptions {
   readonly runtime: Runtime;
   readonly config: Pick<PipelineConfig, 'sinks' | 'preview'>;
@@ -143,14 +150,17 @@ export class HostStreams {
     });
   }
 
-  /** Returns whether a stream can go from one version to the other, and back, without opening its source again. */
-  takesTurnsInPlace(stream: RuntimeStream, a: StreamVersion, b: StreamVersion): boolean {
-    if (stream.input.bulk !== undefined) return true;
+  /** Compares what two versions need from the lane of a stream. */
+  compareVersions(stream: RuntimeStream, a: StreamVersion, b: StreamVersion): LaneComparison {
+    if (stream.input.bulk !== undefined) return { isInPlace: true, isSamePicture: true };
     const ordered = this.#orderedOf(stream);
     const [first, second] = [withChanges(ordered, a.changes), withChanges(ordered, b.changes)];
     const onA = { config: first, instance: a.instance, beside: { instance: b.instance, skip: second.skip } };
     const onB = { config: second, instance: b.instance, beside: { instance: a.instance, skip: first.skip } };
-    return stream.laneKey(onA) === stream.laneKey(onB);
+    return {
+      isInPlace: stream.laneKey(onA) === stream.laneKey(onB),
+      isSamePicture: stream.pixelKey(onA) === stream.pixelKey(onB),
+    };
   }
 
   /** The input of a stream that is opened again: large enough for both models if they differ. */

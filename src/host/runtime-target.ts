@@ -12,7 +12,7 @@ import { loadBeside } from '../runtime/open-runtime.ts';
 import type { Runtime } from '../runtime/runtime.ts';
 import { DEFAULT_INSTANCE, type RuntimeStream } from '../runtime/stream/runtime-stream.ts';
 import { HostCost } from './host-cost.ts';
-import type { HostStreams, StreamVersion } from './host-streams.ts';
+import type { HostStreams, LaneComparison, StreamVersion } from './host-streams.ts';
 
 export interface RuntimeTargetOptions {
   readonly runtime: Runtime;
@@ -55,8 +55,8 @@ export class RuntimeTarget implements RolloutTarget {
   readonly #versions: Map<string, Version>;
   /** The version of each stream and the one beside it, as they were last arranged. */
   readonly #arranged = new WeakMap<RuntimeStream, string>();
-  /** Whether a stream takes turns without opening its source again, for the current sides. */
-  #inPlace = new WeakMap<RuntimeStream, boolean>();
+  /** What the current sides need from the lanes of streams. */
+  #lanes = new WeakMap<RuntimeStream, LaneComparison>();
   /** The newest reason why a stream could not be arranged. */
   readonly #complaints = new Map<string, string>();
   readonly #cost: HostCost;
@@ -156,16 +156,22 @@ export class RuntimeTarget implements RolloutTarget {
   }
 
   turnCost(stream: string): 'none' | 'reopening' | null {
+    const compared = this.#compareLanes(stream);
+    return compared === null ? null : compared.isInPlace ? 'none' : 'reopening';
+  }
+
+  /** null while a side is not loaded. */
+  #compareLanes(stream: string): LaneComparison | null {
     const sides = this.#sides;
     if (sides === null || !this.isLoaded(sides.control) || !this.isLoaded(sides.candidate)) return null;
     const running = this.#runtime.stream(stream);
-    let isInPlace = this.#inPlace.get(running);
-    if (isInPlace === undefined) {
+    let compared = this.#lanes.get(running);
+    if (compared === undefined) {
       const [control, candidate] = [this.#versionFor(sides.control), this.#versionFor(sides.candidate)];
-      isInPlace = this.#options.streams.takesTurnsInPlace(running, control, candidate);
-      this.#inPlace.set(running, isInPlace);
+      compared = this.#options.streams.compareVersions(running, control, candidate);
+      this.#lanes.set(running, compared);
     }
-    return isInPlace ? 'none' : 'reopening';
+    return compared;
   }
 
   measureCost(isAlone: boolean): void {
@@ -175,7 +181,8 @@ export class RuntimeTarget implements RolloutTarget {
 
   shadow(stream: string, hash: string | null, ratio: number): void {
     const now = this.#shadows.get(stream);
-    if (hash === null || ratio === 0) {
+    // A picture that is decoded or resized otherwise must not be compared on the pixels of one side.
+    if (hash === null || ratio === 0 || this.#compareLanes(stream)?.isSamePicture !== true) {
       if (now !== undefined) this.#runtime.stopShadow(stream);
       this.#shadows.delete(stream);
       return;

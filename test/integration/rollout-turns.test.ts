@@ -189,6 +189,24 @@ describe('streams that take turns between two versions', () => {
     expect(pairs().length).toBeGreaterThan(4);
   }, 120_000);
 
+  it('with pictures that are resized otherwise are not compared on the pixels of one side', async () => {
+    const streams = { all: { resizeBy: 'sharp' }, byId: {} };
+    const [control, candidate] = [version(CONTROL_SCORE), version(CANDIDATE_SCORE, { streams })];
+    await start(control, candidate);
+    expect(target.turnCost(STREAM)).toBe('reopening');
+    const wish = (): void => {
+      target.assign(STREAM, candidate.hash, control.hash);
+      target.shadow(STREAM, control.hash, 1);
+    };
+    await until('a second of the candidate', wish, () => sidesSeen('candidate') > 0);
+    expect(pairs()).toEqual([]);
+    // What `auto` means already is no difference.
+    const same = version(0.7, { streams: { all: { resizeBy: 'ffmpeg' }, byId: {} } });
+    await target.load(same);
+    target.compare({ control: control.hash, candidate: same.hash });
+    expect(target.turnCost(STREAM)).toBe('none');
+  }, 120_000);
+
   it('with another rate of frames open the source at each turn, and keep counting its frames', async () => {
     const streams = { all: { every: 2 }, byId: {} };
     const [control, candidate] = [version(CONTROL_SCORE), version(CANDIDATE_SCORE, { streams })];

@@ -18,7 +18,7 @@ export const rolloutErrors = {
   needsRestart: (settings: readonly string[]) =>
     new SightlineError(
       'ROLLOUT_PARTIAL',
-      `roll-out: these settings change only with a restart: ${settings.join(', ')}; start it with --partial to leave them out, or restart the hosts with them first`,
+      `roll-out: these settings cannot be rolled out: ${settings.join(', ')}; start it with --partial to leave them out, or restart the hosts with them first`,
       { settings: settings.join(', ') },
     ),
   wrongState: (id: string, verb: string, state: RolloutState, expected: string) =>

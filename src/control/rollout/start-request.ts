@@ -13,7 +13,7 @@ import {
   type Version,
 } from '../../protocol/rollout-records.ts';
 import { rolloutErrors } from './rollout-errors.ts';
-import { changesBetween, changesNothing, type StreamSettings, withChanges } from './stream-changes.ts';
+import { changesBetween, changesNothing, fixedBetween, type StreamSettings, withChanges } from './stream-changes.ts';
 
 /** What a user asks for: `POST /api/rollouts`. Either a model, or whole sections of a pipeline. */
 const startRequest = z.strictObject({
@@ -76,12 +76,16 @@ export function readStartRequest(raw: unknown, live: Version, running: RunningPi
   if (settings === undefined)
     return { ...rest, predicted, model: otherModel(live.model, model!), batch: live.batch, streams: live.streams };
   const { lanes, defaults, streams, ...sections } = settings;
-  const restarts = lanes === undefined || lanes === running.lanes ? [] : [`lanes: ${running.lanes} -> ${lanes}`];
+  const wanted = { defaults: defaults ?? {}, streams: streams ?? [] };
+  const restarts = [
+    ...(lanes === undefined || lanes === running.lanes ? [] : [`lanes: ${running.lanes} -> ${lanes}`]),
+    ...(defaults === undefined && streams === undefined ? [] : fixedBetween(running, wanted)),
+  ];
   if (restarts.length > 0 && !partial) throw rolloutErrors.needsRestart(restarts);
   // A request that says nothing about streams keeps their settings.
   if (defaults === undefined && streams === undefined)
     return { ...rest, ...sections, predicted, streams: live.streams };
-  const changes = changesBetween(running, { defaults: defaults ?? {}, streams: streams ?? [] });
+  const changes = changesBetween(running, wanted);
   for (const stream of running.streams) withChanges(check(streamConfig, stream, 'stream'), changes);
   return { ...rest, ...sections, predicted, streams: changesNothing(changes) ? undefined : changes };
 }

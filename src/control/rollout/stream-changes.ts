@@ -10,13 +10,14 @@ export const ROLLED_KEYS = [
   'maxFps',
   'hwaccel',
   'resizeBy',
-  'region',
-  'tiles',
   'decodeThreads',
   'queueSize',
   'maxAgeMs',
   'skip',
 ] as const satisfies readonly (keyof StreamConfig)[];
+
+/** Settings that show the model another part of the picture: results under both versions could not be compared. */
+const FIXED_KEYS = ['region', 'tiles'] as const satisfies readonly (keyof StreamConfig)[];
 
 /** The part of a pipeline that is compared to find what a version changes. */
 export interface StreamSettings {
@@ -24,7 +25,7 @@ export interface StreamSettings {
   readonly streams: readonly (Readonly<Record<string, unknown>> & { readonly id: string })[];
 }
 
-/** Returns the part of a pipeline's stream settings that a version can change; sources are left out. */
+/** Returns the part of a pipeline's stream settings that matters to a roll-out; sources are left out. */
 export function rolledSettings({ defaults, streams }: StreamSettings): StreamSettings {
   return { defaults: rolled(defaults), streams: streams.map((stream) => ({ id: stream.id, ...rolled(stream) })) };
 }
@@ -42,6 +43,20 @@ export function changesBetween(from: StreamSettings, to: StreamSettings): Stream
     if (!isDeepStrictEqual(patch, all)) byId[stream.id] = patch;
   }
   return { all, byId };
+}
+
+/** Returns the settings of streams that differ and that no version can change, such as `region of door`. */
+export function fixedBetween(from: StreamSettings, to: StreamSettings): string[] {
+  return FIXED_KEYS.flatMap((key) => {
+    const differs = (a: Readonly<Record<string, unknown>>, b: Readonly<Record<string, unknown>>): boolean =>
+      canonicalJson(a[key]) !== canonicalJson(b[key]);
+    const names = from.streams.filter((stream) => {
+      const other = to.streams.find(({ id }) => id === stream.id);
+      return other !== undefined && differs(stream, other);
+    });
+    const isInDefaults = names.length === 0 && differs(from.defaults, to.defaults);
+    return [...names.map(({ id }) => `${key} of ${id}`), ...(isInDefaults ? [`${key} of defaults`] : [])];
+  });
 }
 
 /** Returns whether a version changes no stream. */
@@ -70,6 +85,6 @@ function patchOf(from: Readonly<Record<string, unknown>>, to: Readonly<Record<st
 }
 
 function rolled(settings: Readonly<Record<string, unknown>>): Record<string, unknown> {
-  const given = ROLLED_KEYS.filter((key) => settings[key] !== undefined);
+  const given = [...ROLLED_KEYS, ...FIXED_KEYS].filter((key) => settings[key] !== undefined);
   return Object.fromEntries(given.map((key) => [key, settings[key]]));
 }

@@ -1,6 +1,7 @@
 import { changeGateOf, type SkipConfig } from '../../config/skip.ts';
 import type { StreamConfig } from '../../config/stream.ts';
 import { inputKey, type ModelSpec } from '../../core/model.ts';
+import { viewsOf } from '../../geometry/views.ts';
 import type { LaneStream } from '../../protocol/threads.ts';
 
 /** Another model that shares a stream's frames, and the frames that a stream with its settings skips. */
@@ -39,11 +40,19 @@ export function sharedFrames({ config, instance, beside }: Arrangement, specOf: 
   };
 }
 
+/** Names how the pixels of a frame are made. Frames of one key show the same, whichever model they are made for. */
+export function pixelKey({ config, instance }: Arrangement, specOf: SpecOf): string {
+  const { hwaccel, region, tiles, zones } = config;
+  const resizeBy = config.resizeBy === 'auto' ? (specOf(instance).resizeBy ?? 'ffmpeg') : config.resizeBy;
+  return JSON.stringify([hwaccel, resizeBy, viewsOf({ region, tiles, zones })]);
+}
+
 /** Names everything that a lane does for an arrangement. The order of both models makes no difference. */
 export function laneKey(arrangement: Arrangement, specOf: SpecOf): string {
   const { config, instance } = arrangement;
   const { second, changeGate, keepsInput } = sharedFrames(arrangement, specOf);
   const inputs = [specOf(instance), ...(second === null ? [] : [second])].map(inputKey).sort();
-  const { skip: _skip, queueSize: _size, maxAgeMs: _age, target: _target, priority: _p, weight: _w, ...read } = config;
-  return JSON.stringify([Object.entries(read).sort(([a], [b]) => (a < b ? -1 : 1)), changeGate, keepsInput, inputs]);
+  const { source, policy, loop, realtime, transport, every, maxFps, decodeThreads, staleMs, openTimeoutMs } = config;
+  const reading = [source, policy, loop, realtime, transport, every, maxFps, decodeThreads, staleMs, openTimeoutMs];
+  return JSON.stringify([reading, pixelKey(arrangement, specOf), changeGate, keepsInput, inputs]);
 }

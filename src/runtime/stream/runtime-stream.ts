@@ -8,7 +8,7 @@ import type { StreamReport, StreamState } from '../../protocol/report.ts';
 import type { FromLane } from '../../protocol/threads.ts';
 import { StreamTelemetry } from '../../telemetry/stream-telemetry.ts';
 import type { LaneListener } from '../lane/lane-client.ts';
-import { type Arrangement, type Beside, laneKey, sharedFrames } from './arrangement.ts';
+import { type Arrangement, type Beside, laneKey, pixelKey, sharedFrames } from './arrangement.ts';
 import { FrameLedger, type InFlightFrame, type LedgerPort } from './frame-ledger.ts';
 import { laneStream } from './lane-stream.ts';
 import { PreviewPairs } from './preview-pairs.ts';
@@ -97,6 +97,11 @@ export class RuntimeStream implements LaneListener, ServedStream, LedgerPort {
   /** Names what the lane does for an arrangement: between two with the same key no source is opened again. */
   laneKey(arrangement: Arrangement): string {
     return laneKey(arrangement, (name) => this.#port.modelOf(name).spec);
+  }
+
+  /** Names how the pixels of its frames are made under an arrangement. */
+  pixelKey(arrangement: Arrangement): string {
+    return pixelKey(arrangement, (name) => this.#port.modelOf(name).spec);
   }
 
   /**

@@ -3,6 +3,7 @@ import { parsePipeline, parseStream } from '../../../../src/config/load-pipeline
 import {
   changesBetween,
   changesNothing,
+  fixedBetween,
   rolledSettings,
   skipsDiffer,
   withChanges,
@@ -28,6 +29,19 @@ describe('what a version changes on the streams', () => {
     const changes = changesBetween(from, to);
     expect(changes.byId).toEqual({ c: { skip: { unchanged: false, trackBetween: 3 }, maxFps: null } });
     expect(changes.all.skip).toMatchObject(skip);
+  });
+
+  it('never is another part of the picture, which could not be compared: that is listed', () => {
+    const region = { x: 0, y: 0, width: 0.1, height: 0.1 };
+    const from = settings({}, [camera('a'), camera('b')]);
+    const to = settings({}, [camera('a'), camera('b', { region })]);
+    expect(fixedBetween(from, to)).toEqual(['region of b']);
+    expect(changesNothing(changesBetween(from, to))).toBe(true);
+    expect(fixedBetween(from, from)).toEqual([]);
+    expect(fixedBetween(from, settings({ region }, [camera('a'), camera('b')]))).toEqual([
+      'region of a',
+      'region of b',
+    ]);
   });
 
   it('never holds a source, whose address may have a password', () => {
