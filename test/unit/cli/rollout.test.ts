@@ -110,6 +110,9 @@ describe('sightline rollout', () => {
     expect(started).toMatchObject({ predicted: { ratio: 1.9, low: 1.7, high: 2.1 }, measured: null });
     expect((await run(['rollout', 'status'])).stdout).toContain('gain    1.9 times (1.7 to 2.1) predicted');
     await json('rollout', 'abort');
+    writeFileSync(file, JSON.stringify({ ...best, streams: [{ id: 'camera-0', source: 'demo', every: 2 }] }));
+    expect(await json('rollout', 'start', file)).toMatchObject({ id: 'rollout-2', to: 'people@3' });
+    await json('rollout', 'abort');
     writeFileSync(file, JSON.stringify({ ...best, lanes: 2 }));
     const refused = await run(['rollout', 'start', file]);
     expect([refused.code, refused.stderr]).toEqual([2, expect.stringContaining('lanes: 1 -> 2')]);
