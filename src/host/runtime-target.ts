@@ -11,7 +11,7 @@ import type { ShadowResult } from '../runtime/inference/shadow-stream.ts';
 import { loadBeside } from '../runtime/open-runtime.ts';
 import type { Runtime } from '../runtime/runtime.ts';
 import { DEFAULT_INSTANCE, type RuntimeStream } from '../runtime/stream/runtime-stream.ts';
-import { HostCost } from './host-cost.ts';
+import { type CostSample, HostCost } from './host-cost.ts';
 import type { HostStreams, LaneComparison, StreamVersion } from './host-streams.ts';
 
 export interface RuntimeTargetOptions {
@@ -60,6 +60,8 @@ export class RuntimeTarget implements RolloutTarget {
   /** The newest reason why a stream could not be arranged. */
   readonly #complaints = new Map<string, string>();
   readonly #cost: HostCost;
+  /** What the control used before the roll-out. Sent one by one: at its start nobody collects evidence yet. */
+  #controlCost: CostSample[] = [];
   /** CPU time of the inference threads of each model at the last observation. */
   readonly #cpuMs = new Map<string, number>();
   /** Frames that each model inferred since the last observation. */
@@ -214,8 +216,7 @@ export class RuntimeTarget implements RolloutTarget {
     this.#observedMs = performance.now();
     this.#cpuMs.clear();
     this.#inferred.clear();
-    if (sides !== null)
-      for (const sample of this.#cost.take()) this.#observations.emit({ costOf: 'control', ...sample });
+    this.#controlCost = sides === null ? [] : this.#cost.take();
   }
 
   onObservation(listener: (observation: HostObservation) => void): () => void {
@@ -311,6 +312,8 @@ export class RuntimeTarget implements RolloutTarget {
     this.#observedMs = nowMs;
     this.#cost.sample();
     if (sides === null) return;
+    const controlCost = this.#controlCost.shift();
+    if (controlCost !== undefined) this.#observations.emit({ costOf: 'control', ...controlCost });
     if (this.#isAlone)
       for (const sample of this.#cost.take()) this.#observations.emit({ costOf: 'candidate', ...sample });
     const cpuPerFrame = {

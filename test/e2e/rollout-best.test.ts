@@ -9,7 +9,7 @@ import { waitFor } from '../support/wait-for.ts';
 
 const STREAMS = ['a', 'b', 'c', 'd'];
 const FPS = 25;
-/** Machines that run tests are busy: the limits of these guards are wide. */
+/** Machines that run tests are busy, so the limits of these guards are wide. Each takes 32 blocks of about six seconds. */
 const GUARDS = {
   ...{ p99: { margin: 10 }, fps: { margin: 0.3 }, drops: { margin: 0.3 } },
 };
@@ -94,14 +94,14 @@ describe('sightline rollout start best.yaml', () => {
       const { streams } = await get<{ streams: { frames: { published: number } }[] }>('/api/streams');
       return streams.every(({ frames }) => frames.published > 13 * FPS);
     });
-    const flags = ['--steps', '50,100', '--hold', '12s', '--min-frames', '100', '--guards', at('guards.yaml')];
+    const flags = ['--steps', '100', '--hold', '16s', '--min-frames', '100', '--guards', at('guards.yaml')];
     const refused = await cli(['rollout', 'start', best, ...flags, '--url', url]);
     expect([refused.code, refused.stderr]).toEqual([2, expect.stringContaining('lanes: 1 -> 2')]);
 
-    expect(await rollout('start', best, '--partial', ...flags)).toMatchObject({ steps: [0, 50, 100, 100] });
+    expect(await rollout('start', best, '--partial', ...flags)).toMatchObject({ steps: [0, 100, 100] });
     const { report, seen } = await end(400_000);
     expect(report.state, report.reason).toBe('promoted');
-    expect([...seen]).toEqual(expect.arrayContaining(['0 0', '1 50', '2 100', '3 100']));
+    expect([...seen]).toEqual(expect.arrayContaining(['0 0', '1 100', '2 100']));
     expect(report.predicted).toEqual({ ratio: 2, low: 1.8, high: 2.2 });
     const { ratio, low, high, controlMs, candidateMs } = report.measured!;
     expect(ratio).toBeCloseTo(controlMs / candidateMs);
@@ -129,7 +129,7 @@ describe('sightline rollout start best.yaml', () => {
       best,
       pipeline({ inputSize: '160x96', fake: { callMs: 150, rows: rowsOf(0.5) } }, { batch: { maxBatch: 1 } }),
     );
-    const flags = ['--steps', '50,100', '--hold', '5s', '--min-frames', '100', '--guards', at('guards.yaml')];
+    const flags = ['--steps', '100', '--hold', '5s', '--min-frames', '100', '--guards', at('guards.yaml')];
     await rollout('start', best, ...flags);
     const { report } = await end(300_000);
     expect(report.state, report.reason).toBe('rolled-back');

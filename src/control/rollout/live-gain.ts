@@ -4,7 +4,7 @@ import type { CostObservation, Gain } from '../../protocol/rollout-records.ts';
 
 /** Samples of one side that are kept; the newest count. */
 const MOST_SAMPLES = 600;
-const FEWEST_SAMPLES = 5;
+const FEWEST_SAMPLES = 4;
 /** Standard errors to each side of an interval of 95 %. */
 const Z_95 = 1.96;
 
