@@ -197,7 +197,7 @@ export class Runtime {
    * @throws MODEL_NOT_FOUND; MODEL_BUSY if it is the primary one or streams use it, paused ones included.
    */
   async unloadModel(name: string): Promise<void> {
-    const users = [...this.#streams.values()].filter(({ instance }) => instance === name);
+    const users = [...this.#streams.values()].filter((stream) => stream.uses(name));
     const isOver = ({ state }: RuntimeStream): boolean => state === 'ended' || state === 'failed';
     const running = users.filter((stream) => !isOver(stream)).map(({ id }) => id);
     if (name === this.#primary) running.unshift('new streams');

@@ -115,7 +115,8 @@ export class RolloutFollower {
     for (const hash of this.#loaded) {
       if (wanted.has(hash) || used.has(hash) || this.#loading.has(hash)) continue;
       this.#loaded.delete(hash);
-      void target.unload(hash).catch(() => undefined);
+      // A stream that is still being moved away: the next beat tries again.
+      void target.unload(hash).catch(() => this.#loaded.add(hash));
     }
   }
 }

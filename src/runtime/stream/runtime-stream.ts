@@ -80,6 +80,11 @@ export class RuntimeStream implements LaneListener, ServedStream, LedgerPort {
     return this.#instance;
   }
 
+  /** True if a model infers its frames, or those that another one shares with it. */
+  uses(name: string): boolean {
+    return this.#instance === name || this.#beside?.instance === name;
+  }
+
   /** Makes another instance infer the frames that the stream has not handed over yet. */
   useInstance(name: string): void {
     this.#instance = name;
@@ -133,7 +138,6 @@ export class RuntimeStream implements LaneListener, ServedStream, LedgerPort {
     return this.#state;
   }
 
-  /** Decode errors that ffmpeg reported. */
   get decodeErrorCount(): number {
     return this.#decodeErrors;
   }

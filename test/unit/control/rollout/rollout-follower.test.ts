@@ -93,6 +93,26 @@ describe('a host that follows a record', () => {
     expect(target.users(from.hash)).toEqual(CAMERAS);
   });
 
+  it('unloads a version that a stream is still moved away from with a later beat', async () => {
+    const { target, follower } = follow();
+    follower.apply(rolloutRecord(), 0);
+    await settled();
+    const unload = target.unload.bind(target);
+    let isBusy = true;
+    target.unload = async (hash) => {
+      if (isBusy) throw new SightlineError('MODEL_BUSY', 'camera-4 uses it');
+      await unload(hash);
+    };
+    const ended = rolloutRecord({ state: 'rolled-back', share: 0, endedMs: 1000 });
+    follower.apply(ended, 5000);
+    await settled();
+    expect(target.isLoaded(to.hash)).toBe(true);
+    isBusy = false;
+    follower.apply(ended, 6000);
+    await settled();
+    expect(target.isLoaded(to.hash)).toBe(false);
+  });
+
   it('takes no turns if it beats too slowly to follow them', async () => {
     const { target, follower } = follow(from, 5000);
     follower.apply(rolloutRecord(), 0);
