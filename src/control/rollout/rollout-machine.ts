@@ -127,16 +127,17 @@ export function missingEvidence(rollout: Rollout, members: number, evidence: Ste
   if (observesOnly(rollout)) return null;
   if (frames < rollout.minFrames)
     return `Waiting for frames: ${frames} of ${rollout.minFrames} at ${rollout.share} % of the streams.`;
-  // Without the control beside it, the candidate cannot be compared; what was compared has passed in the step before.
-  const needsData = members > 0 && !isAlone(rollout);
-  const open = reports.filter(
-    ({ guard, kind, verdict }) =>
-      kind === 'statistical' && verdict !== 'pass' && (needsData || guard === FULL_LOAD || verdict !== 'no-data'),
-  );
+  const alone = isAlone(rollout);
+  const open = reports.filter(({ guard, kind, verdict }) => {
+    if (kind !== 'statistical' || verdict === 'pass') return false;
+    // Without the control beside it, the candidate cannot be compared: that was done in the step before. A few late frames of
+    // the comparison settle nothing.
+    return alone ? guard === FULL_LOAD : members > 0 || verdict !== 'no-data';
+  });
   if (open.length > 0)
     return `Waiting for ${open.map(({ guard, verdict, reason }) => `${guard} (${verdict}: ${reason})`).join('; ')}.`;
   const carriesAll = ({ guard, verdict }: GuardReport): boolean => guard === FULL_LOAD && verdict === 'pass';
-  if (isAlone(rollout) && !reports.some(carriesAll))
+  if (alone && !reports.some(carriesAll))
     return 'Waiting for data: it is unknown whether the candidate carries all streams.';
   const hasPassed = reports.some(({ kind, verdict }) => kind === 'statistical' && verdict === 'pass');
   return hasPassed ? null : 'Waiting for data: no guard compares the candidate with the control yet.';

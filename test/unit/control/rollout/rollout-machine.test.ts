@@ -94,6 +94,12 @@ describe('a step', () => {
       [guardReport('pass', { guard: 'fullLoad' }), guardReport('no-data')],
       'promoted',
     ],
+    [
+      'late frames of the comparison settle nothing',
+      [guardReport('pass', { guard: 'fullLoad' }), guardReport('undecided', { frames: 1 })],
+      'promoted',
+    ],
+    ['boxes of late frames fail', [guardReport('pass', { guard: 'fullLoad' }), guardReport('fail')], 'rolled-back'],
     ['a hard guard fails', [guardReport('pass', { guard: 'fullLoad' }), hard('fail')], 'rolled-back'],
     ['streams lose frames', [guardReport('fail', { guard: 'fullLoad' }), pass], 'rolled-back'],
   ])('alone with all streams is %s -> %s', (_, reports, kind) => {
