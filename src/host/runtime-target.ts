@@ -216,6 +216,8 @@ export class RuntimeTarget implements RolloutTarget {
     this.#observedMs = performance.now();
     this.#cpuMs.clear();
     this.#inferred.clear();
+    this.#lanes = new WeakMap();
+    if (sides !== null) this.#takeCpuPerFrame(sides.control);
     this.#controlCost = sides === null ? [] : this.#cost.take();
   }
 
