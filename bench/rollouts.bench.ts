@@ -5,6 +5,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { promisify } from 'node:util';
+import { parseStream } from '../src/config/load-pipeline.ts';
 import type { Decision, RolloutReport } from '../src/protocol/rollout-records.ts';
 import { packageRoot } from '../src/store/package-root.ts';
 import { findBindingPlace, readSetupRecord } from '../src/store/tensorflow/binding-place.ts';
@@ -14,9 +15,13 @@ import { openMemoryPlane, openRedisPlane, type RolloutPlane, type TakeOver } fro
 import type { Section, SectionResult, Target } from './support/section.ts';
 
 const STREAMS = 12;
+const STREAM_IDS = Array.from({ length: STREAMS }, (_, i) => `camera-${i + 1}`);
 const CAMERA_FPS = 6;
 const CAMERA_SECONDS = 14;
 const INPUT_SIZE = '256x256';
+/** Little smaller, so that it detects the same. */
+const BEST_SIZE = '224x224';
+const SLOW_SIZE = '640x640';
 const STEPS = [25, 50, 100];
 const HOLD_MS = 15_000;
 const MIN_FRAMES = 500;
@@ -33,6 +38,8 @@ interface Candidate {
   readonly wanted: 'promoted' | 'rolled-back';
   readonly model: Readonly<Record<string, unknown>>;
   readonly shadow: boolean;
+  /** What it changes on the streams, as a pipeline file writes it. */
+  readonly defaults?: Readonly<Record<string, unknown>>;
   /** Called with every report while the roll-out runs. */
   readonly disturb?: (plane: RolloutPlane, report: RolloutReport) => Promise<TakeOver | null>;
 }
@@ -48,6 +55,7 @@ interface Outcome {
   /** Inferred by the candidate in all steps. */
   readonly frames: number;
   readonly reason: string;
+  readonly measured: RolloutReport['measured'];
   readonly takeOvers: readonly (TakeOver & { readonly share: number })[];
 }
 
@@ -67,7 +75,7 @@ export const rollouts: Section = {
 
 async function measure(context: BenchContext, folder: string): Promise<SectionResult> {
   const notes = [
-    `${STREAMS} streams of ${CAMERA_FPS} frames/s, centernet ${INPUT_SIZE} on onnx; steps 0, ${STEPS.join(', ')} %, each at least ${HOLD_MS / 1000} s and ${MIN_FRAMES} frames; margin of the p99 guard ${P99_MARGIN}, other guards as they are.`,
+    `${STREAMS} streams of ${CAMERA_FPS} frames/s, centernet ${INPUT_SIZE} on onnx; steps 0, ${STEPS.join(', ')} and 100 % alone, each at least ${HOLD_MS / 1000} s and ${MIN_FRAMES} frames; margin of the p99 guard ${P99_MARGIN}, other guards as they are.`,
     'Seconds: from the start to the decision, the baseline at 0 % included.',
   ];
   const candidates = await candidatesOf(folder, notes);
@@ -135,6 +143,18 @@ async function candidatesOf(folder: string, notes: string[]): Promise<Candidate[
       { ...tensorflow, name: 'engine killed each time it starts', disturb: killEngine },
     );
   }
+  candidates.push(
+    // A smaller input and skipped frames, as the optimiser finds them: turns and pairs need frames for both inputs.
+    {
+      ...{ name: 'best.yaml: smaller input, every second frame', wanted: 'promoted' },
+      ...{ model: { name: equal, engine: 'onnx', inputSize: BEST_SIZE }, shadow: false },
+      defaults: { skip: { trackBetween: 2 } },
+    },
+    {
+      ...{ name: 'slow, with a larger input', wanted: 'rolled-back' },
+      ...{ model: { name: equal, engine: 'onnx', inputSize: SLOW_SIZE }, shadow: false },
+    },
+  );
   candidates.push({
     name: 'equal, controller killed at each step',
     wanted: 'promoted',
@@ -165,8 +185,8 @@ async function killEngine(_plane: RolloutPlane, { share }: RolloutReport): Promi
 /** Kills the controller once in each step, when it has some evidence. */
 function killControllerOnce(): NonNullable<Candidate['disturb']> {
   const done = new Set<string>();
-  return async (plane, { id, share, frames }) => {
-    const step = `${plane.name} ${id} ${share}`;
+  return async (plane, { id, step: at, frames }) => {
+    const step = `${plane.name} ${id} ${at}`;
     if (done.has(step) || frames === 0) return null;
     done.add(step);
     return plane.killController();
@@ -176,10 +196,15 @@ function killControllerOnce(): NonNullable<Candidate['disturb']> {
 async function rollOut(plane: RolloutPlane, candidate: Candidate): Promise<Outcome> {
   const model = { inputSize: INPUT_SIZE, threads: 1, ...candidate.model };
   const guards = { p99: { margin: P99_MARGIN } };
-  const { shadow } = candidate;
+  const { shadow, defaults } = candidate;
   const startedMs = performance.now();
   const seconds = (): number => (performance.now() - startedMs) / 1000;
-  const body = { settings: { model }, steps: STEPS, holdMs: HOLD_MS, minFrames: MIN_FRAMES, guards, shadow };
+  const streams = STREAM_IDS.map((id) => ({
+    ...parseStream({ id, source: 'demo' }, defaults ?? {}),
+    source: undefined,
+  }));
+  const rolled = defaults === undefined ? {} : { defaults, streams };
+  const body = { settings: { model, ...rolled }, steps: STEPS, holdMs: HOLD_MS, minFrames: MIN_FRAMES, guards, shadow };
   let report = (await plane.ask('POST', '/api/rollouts', body)) as RolloutReport;
   let mostShare = 0;
   const takeOvers: Outcome['takeOvers'][number][] = [];
@@ -204,15 +229,19 @@ async function rollOut(plane: RolloutPlane, candidate: Candidate): Promise<Outco
   const { state, reason } = report;
   return {
     ...{ plane: plane.name, candidate: candidate.name, wanted: candidate.wanted },
-    ...{ state, seconds: took, mostShare, frames, reason, takeOvers },
+    ...{ state, seconds: took, mostShare, frames, reason, measured: report.measured, takeOvers },
   };
 }
 
-const HEADING = ['control plane', 'candidate', 'outcome', 'after', 'at most on', 'frames of it', 'because'];
+const HEADING = ['control plane', 'candidate', 'outcome', 'after', 'at most on', 'frames of it', 'gain', 'because'];
 
-function rowOf({ plane, candidate, state, seconds, mostShare, frames, reason }: Outcome): string[] {
+function rowOf({ plane, candidate, state, seconds, mostShare, frames, reason, measured }: Outcome): string[] {
+  const gain =
+    measured === null
+      ? '-'
+      : `${measured.ratio.toFixed(2)} (${measured.low.toFixed(2)} to ${measured.high.toFixed(2)}): ${measured.controlMs.toFixed(1)} -> ${measured.candidateMs.toFixed(1)} ms CPU a frame`;
   const because = state === 'promoted' ? 'all guards pass' : reason;
-  return [plane, candidate, state, `${seconds.toFixed(0)} s`, `${mostShare} %`, String(frames), because];
+  return [plane, candidate, state, `${seconds.toFixed(0)} s`, `${mostShare} %`, String(frames), gain, because];
 }
 
 async function pipelineFile(context: BenchContext, folder: string, state: string): Promise<string> {
@@ -225,8 +254,8 @@ async function pipelineFile(context: BenchContext, folder: string, state: string
     ...['-loglevel', 'error', '-nostdin', '-y', '-i', clip, '-t', String(CAMERA_SECONDS), '-an'],
     ...['-vf', 'scale=640:-2', '-r', String(CAMERA_FPS), '-c:v', 'libx264', '-preset', 'veryfast', '-g', '12', camera],
   ]);
-  const streams = Array.from({ length: STREAMS }, (_, i) => ({
-    ...{ id: `camera-${i + 1}`, source: camera, loop: true, realtime: true, target: { fps: CAMERA_FPS } },
+  const streams = STREAM_IDS.map((id) => ({
+    ...{ id, source: camera, loop: true, realtime: true, target: { fps: CAMERA_FPS } },
   }));
   const path = `${state}.yaml`;
   const pipeline = {

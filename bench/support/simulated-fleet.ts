@@ -61,7 +61,7 @@ export class SimulatedFleet {
     for (let i = 0; i < streamCount; i++) {
       const config = parseStream({ id: `s${i}`, source: `rtsp://camera.example/${i}`, maxFps: STREAM_FPS }, {});
       const order = { id: config.id, pipeline: PIPELINE, config, isPaused: false, wantedHost: null };
-      await state.putOrder({ ...order, createdMs: 0, revision: 0 }, 'new');
+      await state.addOrder({ ...order, createdMs: 0, revision: 0 });
     }
     return fleet;
   }
@@ -130,7 +130,8 @@ export class SimulatedFleet {
       release: unlessDead((...args) => inner.release(...args)),
       snapshot: unlessDead(() => inner.snapshot()),
       leases: unlessDead((...args) => inner.leases(...args)),
-      putOrder: unlessDead((...args) => inner.putOrder(...args)),
+      addOrder: unlessDead((...args) => inner.addOrder(...args)),
+      replaceOrder: unlessDead((...args) => inner.replaceOrder(...args)),
       removeOrder: unlessDead((...args) => inner.removeOrder(...args)),
       assign: unlessDead((...args) => inner.assign(...args)),
       setDraining: unlessDead((...args) => inner.setDraining(...args)),

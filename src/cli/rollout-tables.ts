@@ -1,4 +1,4 @@
-import type { Decision, GuardReport, RolloutReport, VersionReport } from '../protocol/rollout-records.ts';
+import type { Decision, GuardReport, Prediction, RolloutReport, VersionReport } from '../protocol/rollout-records.ts';
 import { table } from './table.ts';
 
 /** Describes a roll-out: its state, its steps, and what each guard found. */
@@ -8,11 +8,28 @@ export function rolloutText(report: RolloutReport): string {
     `${id}: ${from} -> ${to}`,
     `state   ${state}${report.heldBy === null ? '' : ` (held by ${report.heldBy})`}`,
     `share   ${share} % (${members} of ${streams} streams)${report.shadow ? ', shadow frames as well' : ''}`,
-    `steps   ${steps.map((percent, i) => (i === step ? `[${percent}]` : String(percent))).join(' ')} %`,
+    `steps   ${steps.map((_, i) => (i === step ? `[${stepText(steps, i)}]` : stepText(steps, i))).join(' ')} %`,
     `frames  ${frames} of at least ${minFrames} in this step`,
+    ...gainLines(report),
     `reason  ${reason}`,
   ];
   return guards.length === 0 ? lines.join('\n') : `${lines.join('\n')}\n\n${guardTable(guards)}`;
+}
+
+/** The second step of 100 % has no turns. */
+function stepText(steps: readonly number[], at: number): string {
+  return steps[at] === 100 && steps[at - 1] === 100 ? '100 alone' : String(steps[at]);
+}
+
+/** The gain that was predicted, and the one that live streams have. */
+function gainLines({ predicted, measured }: Pick<RolloutReport, 'predicted' | 'measured'>): string[] {
+  const times = ({ ratio, low, high }: Prediction): string =>
+    `${figure(ratio)} times (${figure(low)} to ${figure(high)})`;
+  const lines = predicted === null ? [] : [`gain    ${times(predicted)} predicted by optimize, frames per second`];
+  if (measured === null) return lines;
+  const { controlMs, candidateMs } = measured;
+  const cost = `${figure(controlMs)} -> ${figure(candidateMs)} ms of CPU time for a frame`;
+  return [...lines, `gain    ${times(measured)} measured on the live streams, ${cost}`];
 }
 
 export function historyText(decisions: readonly Decision[]): string {

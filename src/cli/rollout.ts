@@ -1,13 +1,15 @@
 import { existsSync, readFileSync } from 'node:fs';
 import { userInfo } from 'node:os';
-import { resolve } from 'node:path';
+import { dirname, resolve } from 'node:path';
 import type { Command } from 'commander';
 import { LineCounter, parseDocument } from 'yaml';
 import { loadPipeline } from '../config/load-pipeline.ts';
+import { rolledSettings } from '../control/rollout/stream-changes.ts';
 import { SightlineError } from '../errors/sightline-error.ts';
 import type { Decision, RolloutReport } from '../protocol/rollout-records.ts';
 import { type CliIo, print, printJson } from './cli-io.ts';
 import { addGatewayFlags, askGateway, type GatewayFlags } from './gateway-client.ts';
+import { predictedGain } from './predicted-gain.ts';
 import { historyText, rolloutText } from './rollout-tables.ts';
 
 interface RolloutFlags extends GatewayFlags {
@@ -23,11 +25,13 @@ interface StartFlags extends RolloutFlags {
   readonly guards?: string;
   readonly shadow?: boolean;
   readonly shadowRatio?: number;
+  readonly partial?: boolean;
 }
 
 const HELP = `
 Examples:
   sightline rollout start --model yolox-s                        1, 10, 50 and 100 % of the streams, at least 60 s each
+  sightline rollout start report/best.yaml                       the result of optimize: model, batches and settings of streams
   sightline rollout start --pipeline new.yaml --steps 5,25,100 --hold 10m --guards guards.yaml
   sightline rollout start --model yolox-s --shadow               first compares boxes, without any stream using it
   sightline rollout status
@@ -54,16 +58,19 @@ export function addRollout(program: Command, io: CliIo): void {
     );
 
   command('start', 'start a roll-out')
+    .argument('[pipeline]', 'the same as --pipeline')
     .option('--model <name>', 'detector to change to; all other settings stay as they are')
-    .option('--pipeline <file>', 'pipeline whose model and batch sections to change to')
+    .option('--pipeline <file>', 'pipeline whose model, batch and stream settings to change to')
     .option('--steps <list>', 'percentages of the streams, rising to 100', stepsOf, [1, 10, 50, 100])
     .option('--hold <time>', 'shortest time of a step, such as 60s, 10m or 1h', holdOf, 60_000)
     .option('--min-frames <n>', 'frames that the candidate must have inferred in a step', Number, 1000)
     .option('--guards <file>', 'YAML file with margins of the guards (default: see docs/rollout.md)')
     .option('--shadow', 'compare boxes on frames that both versions infer, before any stream uses the new one')
     .option('--shadow-ratio <r>', 'share of a stream that both versions infer, 0.01 to 1 (default: 0.2)', Number)
-    .action(async (flags: StartFlags) => {
-      const report = (await askGateway(io, flags, 'POST', '/api/rollouts', startBody(flags))) as RolloutReport;
+    .option('--partial', 'leave out settings that need a restart')
+    .action(async (file: string | undefined, flags: StartFlags) => {
+      const body = startBody(file, flags);
+      const report = (await askGateway(io, flags, 'POST', '/api/rollouts', body)) as RolloutReport;
       show(report, flags);
     });
   command('status', 'show the roll-out with its guards').action(async (flags: RolloutFlags) => {
@@ -109,24 +116,34 @@ export function addRollout(program: Command, io: CliIo): void {
   }
 }
 
-function startBody(flags: StartFlags): object {
-  const { model, pipeline, steps, hold, minFrames, guards, shadow, shadowRatio } = flags;
-  if ((model === undefined) === (pipeline === undefined))
+function startBody(file: string | undefined, flags: StartFlags): object {
+  const { model, steps, hold, minFrames, guards, shadow, shadowRatio, partial } = flags;
+  const given = [file, flags.pipeline, model].filter((one) => one !== undefined);
+  if (given.length !== 1)
     throw new SightlineError(
       'COMMAND_INVALID',
-      `--model, --pipeline: expected one of them, received ${model === undefined ? 'neither' : 'both'}`,
+      `a pipeline file, --pipeline or --model: expected one of them, received ${given.length === 0 ? 'none' : given.length}`,
     );
   return {
-    ...(model === undefined ? { settings: settingsOf(pipeline!) } : { model: absolute(model) }),
-    ...{ steps, holdMs: hold, minFrames, shadow: shadow === true, by: userName() },
+    ...(model === undefined ? pipelineBody((file ?? flags.pipeline)!) : { model: absolute(model) }),
+    ...{ steps, holdMs: hold, minFrames, shadow: shadow === true, partial: partial === true, by: userName() },
     ...(shadowRatio === undefined ? {} : { shadowRatio }),
     ...(guards === undefined ? {} : { guards: readGuards(guards) }),
   };
 }
 
-function settingsOf(path: string): object {
-  const { model, batch } = loadPipeline(path);
-  return { model: { ...model, name: absolute(model.name) }, batch };
+/** What a pipeline file changes, and the gain that the report beside it predicts. */
+function pipelineBody(path: string): object {
+  const { model, batch, lanes, defaults, streams } = loadPipeline(path);
+  const predicted = predictedGain(dirname(path));
+  return {
+    settings: {
+      model: { ...model, name: absolute(model.name) },
+      ...{ batch, ...(lanes === undefined ? {} : { lanes }) },
+      ...rolledSettings({ defaults, streams }),
+    },
+    ...(predicted === null ? {} : { predicted }),
+  };
 }
 
 /** The host has another working directory. Names of detectors stay names. */

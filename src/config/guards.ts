@@ -41,9 +41,9 @@ export const guardsConfig = z.strictObject({
   drops: guard('Frames dropped.', 0.01, 1, 'Largest rise of the share of frames dropped.'),
   boxes: guard('How much is detected.', 0.1, 10, 'Largest relative change of the number of boxes, up or down.'),
   confidence: guard('How sure the candidate is.', 0.05, 1, 'Largest fall of the mean confidence of the boxes.'),
-  // By the clock, not by CPU time: of an equal model it rose by 18 % on a quiet machine of two cores, and by 51 % on a busy one,
-  // probably because a thread with a quarter of the streams runs on cold caches.
-  deviceTime: guard('What a frame costs.', 0.5, 10, 'Largest relative rise of CPU or device time for a frame.'),
+  // Of an equal model the time by the clock rose by 18 % on a quiet machine of two cores, and by 51 % on a busy one; CPU time
+  // rises less, but a thread with a quarter of the streams runs on cold caches.
+  deviceTime: guard('What an inference costs.', 0.5, 10, 'Largest relative rise of the CPU time of an inference.'),
   hard: z
     .strictObject({
       isOn,

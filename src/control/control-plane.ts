@@ -90,12 +90,16 @@ export interface FleetState {
   snapshot(): Promise<FleetSnapshot>;
   /** Returns the lease records of these streams, including expired ones; streams without one are omitted. One round trip. */
   leases(streamIds: readonly string[]): Promise<ReadonlyMap<string, Lease>>;
+  /** Adds an order and sets its `revision`. @throws STREAM_EXISTS */
+  addOrder(order: StreamOrder): Promise<StreamOrder>;
   /**
-   * Adds or replaces an order and sets its `revision`.
+   * Replaces the order with the `revision` that the new one names, and sets a higher one: of two changes made from the same
+   * order, one is written.
    *
-   * @throws STREAM_EXISTS if it must be `new`, STREAM_NOT_FOUND if it must be `known`.
+   * @returns null if the stored order has another revision; nothing is written then.
+   * @throws STREAM_NOT_FOUND
    */
-  putOrder(order: StreamOrder, mustBe: 'new' | 'known'): Promise<StreamOrder>;
+  replaceOrder(order: StreamOrder): Promise<StreamOrder | null>;
   /** Removes the assignment and the lease as well. @throws STREAM_NOT_FOUND */
   removeOrder(streamId: string): Promise<void>;
   /**

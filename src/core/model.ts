@@ -71,6 +71,11 @@ export interface ModelSpec {
   readonly resizeBy?: 'ffmpeg' | 'sharp';
 }
 
+/** Names a model's input: frames made for one key fit every model with the same key. */
+export function inputKey({ input }: Pick<ModelSpec, 'input'>): string {
+  return JSON.stringify(input);
+}
+
 /**
  * A network ready to be loaded by an engine. Plain data: crosses threads.
  *

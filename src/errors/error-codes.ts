@@ -79,6 +79,7 @@ export const ERROR_CODES = {
     exit: 1,
     doc: 'The pipeline has had no roll-out, or no version has this name.',
   },
+  ROLLOUT_PARTIAL: { retryable: false, exit: 2, doc: 'Some settings cannot be rolled out.' },
   ROLLOUT_STATE: { retryable: false, exit: 1, doc: 'The roll-out is in a state that does not allow this.' },
   GATEWAY_UNREACHABLE: { retryable: true, exit: 1, doc: 'No gateway answers at the URL of a command.' },
   PORT_IN_USE: { retryable: false, exit: 1, doc: 'Another program listens on the port.' },

@@ -1,4 +1,5 @@
 import { type Clock, systemClock } from '../core/clock.ts';
+import { SightlineError } from '../errors/sightline-error.ts';
 
 /** Channels on which messages from outside this process arrive. */
 export const CHANNELS = [
@@ -40,6 +41,10 @@ export const REFUSALS_OF: Readonly<Record<Channel, readonly Refusal[]>> = {
   rest: ['json', 'size', 'schema'],
 };
 
+/** Work that is repeated by itself after a failure. */
+export const OPERATIONS = ['planning'] as const;
+export type Operation = (typeof OPERATIONS)[number];
+
 /** Shortest time between two reports of one kind. */
 const REPORT_INTERVAL_MS = 1000;
 /** Longest detail in a report; the text may come from outside. */
@@ -58,14 +63,15 @@ interface Tally {
 }
 
 /**
- * Counts failures at the edges of this process: messages from outside that were refused, and exceptions caught by a
- * barrier. Each kind is reported at most once a second, with the number of unreported ones.
+ * Counts failures at the edges of this process: messages from outside that were refused, exceptions caught by a
+ * barrier, and operations that failed and are repeated. Each kind is reported at most once a second, with the number of unreported ones.
  */
 export class Incidents {
   readonly #report: (text: string) => void;
   readonly #clock: Clock;
   readonly #refused = new Map<`${Channel} ${Refusal}`, Tally>();
   readonly #caught = new Map<string, Tally>();
+  readonly #failed = new Map<Operation, Tally>();
 
   /** @param report - receives one sentence for an operator, e.g. for the log. */
   constructor(report: (text: string) => void = () => {}, clock: Clock = systemClock) {
@@ -86,6 +92,18 @@ export class Incidents {
   /** Counts of exceptions by the barrier that caught them. */
   get caught(): ReadonlyMap<string, number> {
     return new Map(Array.from(this.#caught, ([place, { count }]) => [place, count]));
+  }
+
+  /** Counts of failed operations since the start, zeros included. */
+  get failures(): ReadonlyMap<Operation, number> {
+    return new Map(OPERATIONS.map((operation) => [operation, this.#failed.get(operation)?.count ?? 0]));
+  }
+
+  /** Counts an operation that failed and will be repeated. */
+  fail(operation: Operation, error: unknown): void {
+    const tally = count(this.#failed, operation);
+    const detail = error instanceof SightlineError ? `${error.message} [${error.code}]` : stackOf(error);
+    this.#reportThrottled(tally, () => `${operation} failed and is tried again: ${detail}`);
   }
 
   /** @param detail - the cause, for the log; called only if it is reported. */

@@ -49,6 +49,11 @@ export interface SlotRingShape {
   readonly inputBytes: number;
   /** Model inputs of a frame, each with a placement of its own; absent: one, which shows the picture as a whole. */
   readonly views?: number;
+  /**
+   * Present while two models with different inputs share the frames: `inputKey` of both. The first half of the views is
+   * for the first one; an input uses the beginning of `inputBytes`.
+   */
+  readonly models?: readonly [string, string];
   /** Full picture, u8 `[height, width, 3]`; 0 if no consumer needs it. */
   readonly pictureBytes: number;
 }
@@ -290,6 +295,22 @@ export class SlotRing {
     if (view >= views) throw new RangeError(`view ${view} of a ring with ${views}`);
     return (slot * views + view) * VIEW_FIELDS;
   }
+}
+
+/** Returns which views of a slot one model reads. @throws RangeError if the ring has no inputs of the model. */
+export function viewsFor(
+  { views = 1, models }: Pick<SlotRingShape, 'views' | 'models'>,
+  key: string,
+): { readonly from: number; readonly count: number } {
+  if (models === undefined) return { from: 0, count: views };
+  const at = models.indexOf(key);
+  if (at === -1) throw new RangeError(`a ring has no inputs for ${key}`);
+  return { from: (at * views) / 2, count: views / 2 };
+}
+
+/** Model inputs of a frame that one model infers. */
+export function inputsPerModel({ views = 1, models }: Pick<SlotRingShape, 'views' | 'models'>): number {
+  return models === undefined ? views : views / 2;
 }
 
 function viewFields({ views = 0 }: SlotRingShape): number {

@@ -19,6 +19,7 @@ const STATUS: Readonly<Partial<Record<ErrorCode, number>>> = {
   STREAM_STATE: 409,
   JOB_EXISTS: 409,
   ROLLOUT_RUNNING: 409,
+  ROLLOUT_PARTIAL: 409,
   ROLLOUT_STATE: 409,
   // 422: the request is well-formed, but what it names cannot be used.
   SOURCE_NOT_FOUND: 422,

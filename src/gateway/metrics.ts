@@ -75,6 +75,10 @@ export class GatewayMetrics {
     let total = 0;
     for (const count of this.#incidents.caught.values()) total += count;
     this.#set.counter('sightline_exceptions_caught_total', caught, {}, total);
+    const failed = 'Failed operations that are repeated by themselves.';
+    if (this.#fleet !== null)
+      for (const [operation, count] of this.#incidents.failures)
+        this.#set.counter('sightline_operation_failures_total', failed, { operation }, count);
     const skipped = 'Figures left out of the metrics because they were not valid numbers.';
     this.#set.counter('sightline_metrics_skipped_total', skipped, {}, this.#set.skippedCount);
   }

@@ -41,7 +41,8 @@ export const MOST_TILES = 16;
 export const SMALLEST_REGION = 0.01;
 /** What `region: zones` adds on each side of the zones, as a ratio of the picture. */
 const ZONE_MARGIN = 0.05;
-const PICTURE: View = { left: 0, top: 0, right: 1, bottom: 1 };
+/** The picture as a whole. */
+export const PICTURE: View = { left: 0, top: 0, right: 1, bottom: 1 };
 
 /**
  * Returns the views of a stream: its region, or the tiles of it row by row, then the region as a whole.

@@ -45,10 +45,12 @@ export async function openHostRollouts(
   const { runtime } = host;
   const { environment, onNotice } = context;
   const initial = await configuredVersion(config, context);
-  const target = new RuntimeTarget({ runtime, initial, environment, onNotice });
+  const target = new RuntimeTarget({ runtime, streams: host.streams, initial, environment, onNotice });
   const panels = rolloutPanels({
     nowMs: Date.now,
     scoreThreshold: ({ model }) => model.scoreThreshold ?? runtime.scoreThreshold,
+    judgesDeviceTime: ({ model }) =>
+      model.engine !== 'fake' && model.provider === 'cpu' && runtime.inferenceCpuMs(runtime.primary) !== null,
     targetLatencyMs: (stream) =>
       runtime.streams.find(({ id }) => id === stream)?.config.target.latencyMs ??
       config.streams.find(({ id }) => id === stream)?.target.latencyMs ??

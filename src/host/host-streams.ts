@@ -2,14 +2,18 @@ import { isDeepStrictEqual } from 'node:util';
 import type { Environment } from '../config/environment.ts';
 import type { PipelineConfig } from '../config/pipeline.ts';
 import type { StreamConfig } from '../config/stream.ts';
+import { withChanges } from '../control/rollout/stream-changes.ts';
+import { inputKey, type ModelSpec } from '../core/model.ts';
 import type { StreamLease } from '../core/stream-lease.ts';
 import { SightlineError } from '../errors/sightline-error.ts';
 import { KeyedMutex } from '../flow/keyed-mutex.ts';
 import { viewsOf } from '../geometry/views.ts';
+import type { StreamChanges } from '../protocol/rollout-records.ts';
 import { sinkId } from '../runtime/results/open-sinks.ts';
 import { openVideoSink } from '../runtime/results/open-video-sink.ts';
 import type { ResultSinks } from '../runtime/results/result-sinks.ts';
 import type { Runtime } from '../runtime/runtime.ts';
+import { type Arrangement, laneKey, pixelKey } from '../runtime/stream/arrangement.ts';
 import type { RuntimeStream } from '../runtime/stream/runtime-stream.ts';
 import { resolveStreamInput, tryInput } from '../runtime/stream/stream-input.ts';
 import type { StreamInput } from '../runtime/stream/stream-port.ts';
@@ -20,6 +24,29 @@ const TUNABLE: ReadonlySet<string> = new Set([
   ...['priority', 'weight', 'queueSize', 'maxAgeMs', 'target'],
   ...['track', 'zones', 'lines'],
 ]);
+
+/** Pictures that two models share are this many times as wide as the wider input, so that resizing twice costs no detail. */
+const SHARED_PICTURE_SCALE = 2;
+
+/** A version of a roll-out, as a stream uses it. */
+export interface StreamVersion {
+  /** Name of the loaded model. */
+  readonly instance: string;
+  readonly changes: StreamChanges | undefined;
+}
+
+/** What the version of a stream changes on it, and the one beside it. */
+interface VersionChanges {
+  readonly own?: StreamChanges | undefined;
+  readonly beside?: StreamChanges | undefined;
+}
+
+export interface LaneComparison {
+  /** A stream can go from one version to the other, and back, without opening its source again. */
+  readonly isInPlace: boolean;
+  /** Frames made for one version show what the other one would see, so both can infer them. */
+  readonly isSamePicture: boolean;
+}
 
 export interface HostStreamsOptions {
   readonly runtime: Runtime;
@@ -42,6 +69,11 @@ export class HostStreams {
   readonly #mutex = new KeyedMutex();
   /** Ids of streams that are being added. */
   readonly #adding = new Set<string>();
+  /** Settings of each stream as they were ordered, before a version changed them. */
+  readonly #ordered = new WeakMap<RuntimeStream, StreamConfig>();
+  readonly #versions = new WeakMap<RuntimeStream, VersionChanges>();
+  /** For new streams. */
+  #newChanges: StreamChanges | undefined;
   /** Picture size of each stream with a video sink. */
   readonly #videoSizes = new Map<string, { readonly width: number; readonly height: number }>();
   #demoClip: Promise<string> | null = null;
@@ -61,9 +93,10 @@ export class HostStreams {
     this.#adding.add(id);
     try {
       return await this.#mutex.run(id, async () => {
-        const input = await this.#input(config, lease);
-        await this.#openVideo(config, input);
-        return this.#runtime.add(config, input);
+        const applied = withChanges(config, this.#newChanges);
+        const input = await this.#input(applied, lease);
+        await this.#openVideo(applied, input);
+        return this.#remember(this.#runtime.add(applied, input), { own: this.#newChanges }, config);
       });
     } finally {
       this.#adding.delete(id);
@@ -81,17 +114,98 @@ export class HostStreams {
   change(id: string, next: (current: StreamConfig) => Promise<StreamConfig>): Promise<RuntimeStream> {
     return this.#mutex.run(id, async () => {
       const stream = this.#runtime.stream(id);
-      const config = await next(stream.config);
+      const ordered = await next(this.orderedConfig(stream));
+      const versions = this.#versions.get(stream) ?? {};
+      const config = withChanges(ordered, versions.own);
       if (!needsReopening(stream.config, config)) {
         this.#runtime.retune(stream, config);
-        return stream;
+        return this.#remember(stream, versions, ordered);
       }
-      const input = await this.#input(config, stream.input.lease);
+      const { instance, beside: before } = stream.arrangement;
+      const beside = before === null ? null : { ...before, skip: withChanges(ordered, versions.beside).skip };
+      const input = await this.#inputOf(stream, { config, instance, beside });
       const isNewSource = input.source?.url !== stream.input.source?.url;
       if (isNewSource) await tryInput(input, this.#runtime.ffmpeg, config.openTimeoutMs);
-      await this.#runtime.reopen(stream, config, input);
-      return stream;
+      await this.#runtime.reopen(stream, config, input, { beside });
+      return this.#remember(stream, versions, ordered);
     });
+  }
+
+  /** Makes new streams begin with what a version changes. */
+  set newChanges(changes: StreamChanges | undefined) {
+    this.#newChanges = changes;
+  }
+
+  /**
+   * Makes a version of a roll-out infer a stream with the settings that it changes, and another one some of its frames as well.
+   * The source is opened again only if the lane has to do something else than before.
+   *
+   * @param beside - null if no other version infers its frames.
+   * @returns false if the stream is not read now, so that its frames are not made for the other version: repeat it later.
+   * @throws STREAM_NOT_FOUND, STREAM_STATE, SOURCE_*, MODEL_INCOMPATIBLE; the stream then goes on as before.
+   */
+  arrange(id: string, own: StreamVersion, beside: StreamVersion | null): Promise<boolean> {
+    return this.#mutex.run(id, async () => {
+      const runtime = this.#runtime;
+      const stream = runtime.stream(id);
+      const ordered = this.orderedConfig(stream);
+      // The settings of a job are its own.
+      const isBulk = stream.input.bulk !== undefined;
+      const config = isBulk ? ordered : withChanges(ordered, own.changes);
+      const isRead = stream.isOpen || stream.state === 'pausing';
+      const to: Arrangement = {
+        config,
+        instance: own.instance,
+        beside:
+          beside === null || isBulk || !isRead
+            ? null
+            : { instance: beside.instance, skip: withChanges(ordered, beside.changes).skip },
+      };
+      const specOf = (name: string): ModelSpec => runtime.specOf(name);
+      const isSameLane = laneKey(stream.arrangement, specOf) === laneKey(to, specOf);
+      const input = isSameLane ? stream.input : await this.#inputOf(stream, to);
+      await runtime.rearrange(stream, to, input);
+      this.#remember(stream, { own: own.changes, beside: beside?.changes }, ordered);
+      return isRead || beside === null || isBulk;
+    });
+  }
+
+  /** Compares what two versions need from the lane of a stream. */
+  compareVersions(stream: RuntimeStream, a: StreamVersion, b: StreamVersion): LaneComparison {
+    if (stream.input.bulk !== undefined) return { isInPlace: true, isSamePicture: true };
+    const ordered = this.orderedConfig(stream);
+    const specOf = (name: string): ModelSpec => this.#runtime.specOf(name);
+    const [first, second] = [withChanges(ordered, a.changes), withChanges(ordered, b.changes)];
+    const onA = { config: first, instance: a.instance, beside: { instance: b.instance, skip: second.skip } };
+    const onB = { config: second, instance: b.instance, beside: { instance: a.instance, skip: first.skip } };
+    return {
+      isInPlace: laneKey(onA, specOf) === laneKey(onB, specOf),
+      isSamePicture: pixelKey(onA, specOf) === pixelKey(onB, specOf),
+    };
+  }
+
+  /** The input of a stream that is opened again: large enough for both models if they differ. */
+  async #inputOf(stream: RuntimeStream, { config, instance, beside }: Arrangement): Promise<StreamInput> {
+    const { bulk, lease } = stream.input;
+    // Only its model changes.
+    if (bulk !== undefined) return stream.input;
+    const runtime = this.#runtime;
+    const spec = runtime.specOf(instance);
+    const other = beside === null ? spec : runtime.specOf(beside.instance);
+    if (inputKey(spec) === inputKey(other)) return this.#input(config, lease, spec);
+    const maxWidth = SHARED_PICTURE_SCALE * Math.max(spec.input.width, other.input.width);
+    return this.#input(config, lease, spec, maxWidth);
+  }
+
+  /** Returns the settings of a stream as they were ordered, before a version changed them: another object after each change. */
+  orderedConfig(stream: RuntimeStream): StreamConfig {
+    return this.#ordered.get(stream) ?? stream.config;
+  }
+
+  #remember(stream: RuntimeStream, versions: VersionChanges, ordered: StreamConfig): RuntimeStream {
+    this.#ordered.set(stream, ordered);
+    this.#versions.set(stream, versions);
+    return stream;
   }
 
   /** Resolves when the stream is paused. @throws STREAM_NOT_FOUND, STREAM_STATE */
@@ -122,16 +236,19 @@ export class HostStreams {
     return this.#options.runtime;
   }
 
-  async #input(config: StreamConfig, lease?: StreamLease): Promise<StreamInput> {
+  /** @param sharedWidth - width of the pictures that two models share, each of which makes its input from them; 0 if none do. */
+  async #input(
+    config: StreamConfig,
+    lease?: StreamLease,
+    spec: ModelSpec = this.#runtime.spec,
+    sharedWidth = 0,
+  ): Promise<StreamInput> {
     const isDemo = config.source === 'demo';
     const source = isDemo ? await this.#demo() : config.source;
     const resolved = isDemo ? { ...config, source, loop: true, realtime: true } : config;
-    const input = await resolveStreamInput(
-      resolved,
-      this.#runtime.ffmpeg,
-      this.#pictureNeed(config.id),
-      this.#runtime.spec,
-    );
+    const need = this.#pictureNeed(config.id);
+    const shared = need?.maxWidth === null ? need : { maxWidth: Math.max(sharedWidth, need?.maxWidth ?? 0) };
+    const input = await resolveStreamInput(resolved, this.#runtime.ffmpeg, sharedWidth === 0 ? need : shared, spec);
     const picture = this.#videoSizes.get(config.id) ?? input.picture;
     return lease === undefined ? { ...input, picture } : { ...input, picture, lease };
   }

@@ -11,12 +11,14 @@ import type { GuardPanels } from '../control/rollout/guard-panel.ts';
 import { RolloutAgent } from '../control/rollout/rollout-agent.ts';
 import type { RolloutStore } from '../control/rollout/rollout-store.ts';
 import type { RolloutTarget } from '../control/rollout/rollout-target.ts';
+import { rolledSettings } from '../control/rollout/stream-changes.ts';
 import { firstVersion, type VersionParts } from '../control/rollout/versions.ts';
 import { systemClock } from '../core/clock.ts';
 import { SightlineError } from '../errors/sightline-error.ts';
 import type { Incidents } from '../flow/incidents.ts';
 import type { Version } from '../protocol/rollout-records.ts';
 import { loadConfigured } from '../runtime/model/load-detector.ts';
+import { defaultLanes } from '../runtime/open-runtime.ts';
 import { sha256OfFile } from '../store/file-hash.ts';
 import { findWeights } from '../store/find-weights.ts';
 
@@ -57,6 +59,10 @@ export async function openRollouts(request: RolloutRequest): Promise<RolloutAgen
     store: fleet?.store ?? new MemoryRollouts({ clock: systemClock, leaseMs, pipeline, folder }),
     bus: fleet?.bus ?? new MemoryBus(incidents),
     audit: await AuditLog.open(join(folder, file), onNotice),
+    running: {
+      lanes: config.lanes ?? defaultLanes(),
+      ...rolledSettings({ defaults: config.defaults, streams: config.streams }),
+    },
     resolve: (parts) => resolveVersion(parts, request),
     ...{ target, panels, hostId, pipeline, initial, streams, beatMs, warmMs, onNotice, incidents },
   });

@@ -1,18 +1,23 @@
-import { availableParallelism, freemem } from 'node:os';
+import { freemem } from 'node:os';
 import type { Environment } from '../config/environment.ts';
+import type { StreamConfig } from '../config/stream.ts';
 import type { RolloutTarget, Sides } from '../control/rollout/rollout-target.ts';
+import { skipsDiffer } from '../control/rollout/stream-changes.ts';
 import type { PublishedFrame } from '../core/frame.ts';
 import { SightlineError } from '../errors/sightline-error.ts';
 import { Listeners } from '../flow/listeners.ts';
 import type { EventMessage } from '../protocol/feed.ts';
-import type { Observation, Version } from '../protocol/rollout-records.ts';
+import type { HostObservation, Version } from '../protocol/rollout-records.ts';
 import type { ShadowResult } from '../runtime/inference/shadow-stream.ts';
 import { loadBeside } from '../runtime/open-runtime.ts';
 import type { Runtime } from '../runtime/runtime.ts';
 import { DEFAULT_INSTANCE, type RuntimeStream } from '../runtime/stream/runtime-stream.ts';
+import { type CostSample, HostCost } from './host-cost.ts';
+import type { HostStreams, LaneComparison, StreamVersion } from './host-streams.ts';
 
 export interface RuntimeTargetOptions {
   readonly runtime: Runtime;
+  readonly streams: HostStreams;
   /** The version that the runtime has loaded. */
   readonly initial: Version;
   readonly environment: Environment;
@@ -32,7 +37,7 @@ interface Tally {
   frames: number;
   boxes: number;
   scoreSum: number;
-  deviceMs: number;
+  inferred: number;
   latenciesMs: number[];
 }
 
@@ -48,19 +53,33 @@ export class RuntimeTarget implements RolloutTarget {
   readonly #runtime: Runtime;
   /** Name of the runtime's model by hash of the version. */
   readonly #names: Map<string, string>;
+  readonly #versions: Map<string, Version>;
+  /** The version of each stream and the one beside it, as they were last arranged. */
+  readonly #arranged = new WeakMap<RuntimeStream, string>();
+  /** What the current sides need from the lanes of streams, by their ordered settings. */
+  #lanes = new WeakMap<StreamConfig, LaneComparison>();
+  /** The newest reason why a stream could not be arranged. */
+  readonly #complaints = new Map<string, string>();
+  readonly #cost: HostCost;
+  /** What the control used before the roll-out. Sent one by one: at its start nobody collects evidence yet. */
+  #controlCost: CostSample[] = [];
+  /** CPU time of the inference threads of each model at the last observation. */
+  readonly #cpuMs = new Map<string, number>();
+  /** Frames that each model inferred since the last observation. */
+  readonly #inferred = new Map<string, number>();
   readonly #loading = new Map<string, Promise<void>>();
   /** Streams that are being moved. */
   readonly #moving = new Set<string>();
   readonly #shadows = new Map<string, { readonly hash: string; readonly ratio: number }>();
   readonly #tallies = new Map<string, Tally>();
   readonly #baselines = new Map<string, Baseline>();
-  readonly #observations: Listeners<Observation>;
+  readonly #observations: Listeners<HostObservation>;
   readonly #unsubscribe: (() => void)[];
   readonly #timer: NodeJS.Timeout;
   /** When streams changed their version or began to run; what was seen since is observed once that has settled. */
   readonly #changedMs = new Map<string, number>();
   #sides: Sides | null = null;
-  #canTakeTurns = false;
+  #isAlone = false;
   #restarts = 0;
   #observedMs = performance.now();
 
@@ -68,6 +87,8 @@ export class RuntimeTarget implements RolloutTarget {
     this.#options = options;
     this.#runtime = options.runtime;
     this.#names = new Map([[options.initial.hash, DEFAULT_INSTANCE]]);
+    this.#versions = new Map([[options.initial.hash, options.initial]]);
+    this.#cost = new HostCost(options.runtime);
     this.#observations = new Listeners('observations of a roll-out', options.runtime.incidents);
     this.#unsubscribe = [
       this.#runtime.published.add((frame) => this.#onPublished(frame)),
@@ -103,6 +124,7 @@ export class RuntimeTarget implements RolloutTarget {
 
   adopt(hash: string): void {
     this.#runtime.primary = this.#nameOf(hash);
+    this.#options.streams.newChanges = this.#versions.get(hash)?.streams;
   }
 
   async unload(hash: string): Promise<void> {
@@ -110,25 +132,62 @@ export class RuntimeTarget implements RolloutTarget {
     if (name === undefined || name === this.#runtime.primary) return;
     await this.#runtime.unloadModel(name);
     this.#names.delete(hash);
+    this.#versions.delete(hash);
   }
 
-  assign(stream: string, hash: string): void {
-    const name = this.#nameOf(hash);
-    if (this.#moving.has(stream) || this.#runtime.stream(stream).instance === name) return;
+  assign(stream: string, hash: string, beside: string | null): void {
+    if (this.#moving.has(stream)) return;
+    const running = this.#runtime.stream(stream);
+    const wish = `${hash} ${beside}`;
+    if (this.#arranged.get(running) === wish) return;
+    const own = this.#versionFor(hash);
     this.#moving.add(stream);
     // A pair must not be made of two results of one version. The next beat starts the shadow of the other one.
     this.#runtime.stopShadow(stream);
     this.#shadows.delete(stream);
     this.#changedMs.set(stream, performance.now());
-    this.#runtime
-      .assignModel(stream, name)
-      .catch((error: Error) => this.#options.onNotice(`stream ${stream} keeps its version: ${error.message}`))
+    this.#options.streams
+      .arrange(stream, own, beside === null ? null : this.#versionFor(beside))
+      .then(
+        (isDone) => {
+          if (isDone) this.#arranged.set(running, wish);
+          else this.#arranged.delete(running);
+          this.#complaints.delete(stream);
+        },
+        (error: Error) => this.#complain(stream, `stream ${stream} keeps its version: ${error.message}`),
+      )
       .finally(() => this.#moving.delete(stream));
+  }
+
+  turnCost(stream: string): 'none' | 'reopening' | null {
+    const compared = this.#compareLanes(stream);
+    return compared === null ? null : compared.isInPlace ? 'none' : 'reopening';
+  }
+
+  /** null while a side is not loaded. */
+  #compareLanes(stream: string): LaneComparison | null {
+    const sides = this.#sides;
+    if (sides === null || !this.isLoaded(sides.control) || !this.isLoaded(sides.candidate)) return null;
+    const running = this.#runtime.stream(stream);
+    const ordered = this.#options.streams.orderedConfig(running);
+    let compared = this.#lanes.get(ordered);
+    if (compared === undefined) {
+      const [control, candidate] = [this.#versionFor(sides.control), this.#versionFor(sides.candidate)];
+      compared = this.#options.streams.compareVersions(running, control, candidate);
+      this.#lanes.set(ordered, compared);
+    }
+    return compared;
+  }
+
+  measureCost(isAlone: boolean): void {
+    if (isAlone && !this.#isAlone) this.#cost.restart();
+    this.#isAlone = isAlone;
   }
 
   shadow(stream: string, hash: string | null, ratio: number): void {
     const now = this.#shadows.get(stream);
-    if (hash === null || ratio === 0) {
+    // A picture that is decoded or resized otherwise must not be compared on the pixels of one side.
+    if (hash === null || ratio === 0 || this.#compareLanes(stream)?.isSamePicture !== true) {
       if (now !== undefined) this.#runtime.stopShadow(stream);
       this.#shadows.delete(stream);
       return;
@@ -137,17 +196,16 @@ export class RuntimeTarget implements RolloutTarget {
     if (isSame || this.#moving.has(stream)) return;
     const isNew = now?.hash !== hash;
     this.#shadows.set(stream, { hash, ratio });
+    const own = this.versionOf(stream);
+    const [control, candidate] = [this.#versions.get(hash), this.#versions.get(own)];
+    // Results that the candidate's settings give without an inference are compared, too.
+    const comparesSkipped = this.#sides?.candidate === own && skipsDiffer(stream, control?.streams, candidate?.streams);
     try {
-      this.#runtime.startShadow(stream, this.#nameOf(hash), ratio);
-      this.#canTakeTurns = true;
+      this.#runtime.startShadow(stream, this.#nameOf(hash), ratio, comparesSkipped);
     } catch (error) {
       if (!(error instanceof SightlineError)) throw error;
       if (isNew) this.#options.onNotice(`stream ${stream} is not compared frame by frame: ${error.message}`);
     }
-  }
-
-  canTakeTurns(): boolean {
-    return this.#canTakeTurns;
   }
 
   compare(sides: Sides | null): void {
@@ -158,11 +216,15 @@ export class RuntimeTarget implements RolloutTarget {
     this.#baselines.clear();
     this.#changedMs.clear();
     this.#restarts = 0;
-    this.#canTakeTurns = false;
     this.#observedMs = performance.now();
+    this.#cpuMs.clear();
+    this.#inferred.clear();
+    this.#lanes = new WeakMap();
+    if (sides !== null) this.#takeCpuPerFrame(sides.control);
+    this.#controlCost = sides === null ? [] : this.#cost.take();
   }
 
-  onObservation(listener: (observation: Observation) => void): () => void {
+  onObservation(listener: (observation: HostObservation) => void): () => void {
     return this.#observations.add(listener);
   }
 
@@ -171,7 +233,8 @@ export class RuntimeTarget implements RolloutTarget {
     for (const remove of this.#unsubscribe) remove();
   }
 
-  async #load({ hash, label, model, batch }: Version): Promise<void> {
+  async #load(version: Version): Promise<void> {
+    const { hash, label, model, batch } = version;
     const { environment, onNotice } = this.#options;
     const free = freemem();
     if (free < LEAST_FREE_BYTES)
@@ -179,9 +242,21 @@ export class RuntimeTarget implements RolloutTarget {
         'ENGINE_UNAVAILABLE',
         `${label}: ${Math.round(free / 2 ** 20)} MiB of memory are free, at least ${LEAST_FREE_BYTES / 2 ** 20} are needed to load a second model`,
       );
-    const threads = model.threads ?? Math.max(1, Math.floor(availableParallelism() / 2));
-    await loadBeside(this.#runtime, hash, { model: { ...model, threads }, batch, environment, onNotice });
+    // As many threads as after a fresh start: what is compared is what stays.
+    await loadBeside(this.#runtime, hash, { model, batch, environment, onNotice });
     this.#names.set(hash, hash);
+    this.#versions.set(hash, version);
+  }
+
+  #versionFor(hash: string): StreamVersion {
+    return { instance: this.#nameOf(hash), changes: this.#versions.get(hash)?.streams };
+  }
+
+  /** A stream that cannot be moved is tried again with each beat; each reason is reported once. */
+  #complain(stream: string, text: string): void {
+    if (this.#complaints.get(stream) === text) return;
+    this.#complaints.set(stream, text);
+    this.#options.onNotice(text);
   }
 
   #nameOf(hash: string): string {
@@ -196,7 +271,10 @@ export class RuntimeTarget implements RolloutTarget {
     tally.frames += 1;
     tally.boxes += detections.length;
     for (const { score } of detections) tally.scoreSum += score;
-    if (by === 'inferred') tally.deviceMs += times.inferred - times.batched;
+    if (by === 'inferred') {
+      tally.inferred += 1;
+      this.#countInferred(this.#runtime.stream(streamId).instance);
+    }
     if (tally.latenciesMs.length < MOST_LATENCIES) tally.latenciesMs.push(times.published - times.captured);
   }
 
@@ -205,9 +283,26 @@ export class RuntimeTarget implements RolloutTarget {
     const shadow = this.#shadows.get(frame.streamId);
     if (sides === null || shadow === undefined) return;
     const { streamId: stream, frame: number, detections } = frame;
+    this.#countInferred(this.#nameOf(shadow.hash));
     const isOnCandidate = shadow.hash === sides.control;
     const [control, candidate] = isOnCandidate ? [other, detections] : [detections, other];
     this.#observations.emit({ stream, frame: number, control: copied(control), candidate: copied(candidate) });
+  }
+
+  #countInferred(instance: string): void {
+    this.#inferred.set(instance, (this.#inferred.get(instance) ?? 0) + 1);
+  }
+
+  /** CPU time that the model of a side used for one inference since the last observation; 0 if unknown. */
+  #takeCpuPerFrame(hash: string): number {
+    const name = this.#names.get(hash);
+    const cpuMs = name === undefined ? null : this.#runtime.inferenceCpuMs(name);
+    if (name === undefined || cpuMs === null) return 0;
+    const usedMs = cpuMs - (this.#cpuMs.get(name) ?? cpuMs);
+    const inferred = this.#inferred.get(name) ?? 0;
+    this.#cpuMs.set(name, cpuMs);
+    this.#inferred.delete(name);
+    return inferred === 0 ? 0 : Math.max(0, usedMs) / inferred;
   }
 
   #onEvent({ kind, details }: EventMessage): void {
@@ -220,13 +315,22 @@ export class RuntimeTarget implements RolloutTarget {
     const nowMs = performance.now();
     const fromMs = this.#observedMs;
     this.#observedMs = nowMs;
+    this.#cost.sample();
     if (sides === null) return;
+    const controlCost = this.#controlCost.shift();
+    if (controlCost !== undefined) this.#observations.emit({ costOf: 'control', ...controlCost });
+    if (this.#isAlone)
+      for (const sample of this.#cost.take()) this.#observations.emit({ costOf: 'candidate', ...sample });
+    const cpuPerFrame = {
+      control: this.#takeCpuPerFrame(sides.control),
+      candidate: this.#takeCpuPerFrame(sides.candidate),
+    };
     for (const stream of this.#runtime.streams) {
       const hash = this.versionOf(stream.id);
       const side = hash === sides.candidate ? 'candidate' : hash === sides.control ? 'control' : null;
       if (stream.state !== 'running') this.#changedMs.set(stream.id, nowMs);
       if (side !== null && this.#hasSettled(stream.id, fromMs))
-        this.#observeStream(stream, side, (nowMs - fromMs) / 1000);
+        this.#observeStream(stream, side, (nowMs - fromMs) / 1000, cpuPerFrame[side]);
       else this.#forget(stream);
     }
     if (this.#restarts === 0) return;
@@ -249,14 +353,15 @@ export class RuntimeTarget implements RolloutTarget {
     this.#baselines.set(stream.id, countersOf(stream));
   }
 
-  #observeStream(stream: RuntimeStream, side: 'control' | 'candidate', seconds: number): void {
+  #observeStream(stream: RuntimeStream, side: 'control' | 'candidate', seconds: number, cpuPerFrameMs: number): void {
     const now = countersOf(stream);
     const before = this.#baselines.get(stream.id) ?? now;
     this.#baselines.set(stream.id, now);
-    const { frames, ...tally } = this.#tallyOf(stream.id);
+    const { frames, inferred, ...tally } = this.#tallyOf(stream.id);
     this.#tallies.delete(stream.id);
     this.#observations.emit({
       ...{ stream: stream.id, side, frames, ...tally, seconds },
+      deviceMs: inferred * cpuPerFrameMs,
       dropped: now.dropped - before.dropped,
       failed: now.failed - before.failed,
       fpsAttained: seconds > 0 ? frames / seconds : 0,
@@ -266,7 +371,7 @@ export class RuntimeTarget implements RolloutTarget {
   #tallyOf(stream: string): Tally {
     let tally = this.#tallies.get(stream);
     if (tally === undefined) {
-      tally = { frames: 0, boxes: 0, scoreSum: 0, deviceMs: 0, latenciesMs: [] };
+      tally = { frames: 0, boxes: 0, scoreSum: 0, inferred: 0, latenciesMs: [] };
       this.#tallies.set(stream, tally);
     }
     return tally;

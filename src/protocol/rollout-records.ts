@@ -14,21 +14,39 @@ export const MOST_GUARDS = 64;
 export const MOST_VERSIONS = 50;
 export const MOST_DECISIONS = 1000;
 
+/** Settings of a stream that a version changes; null removes one. */
+const streamPatch = z.record(z.string().max(64), z.unknown());
+export type StreamPatch = Readonly<Record<string, unknown>>;
+
+/** What a version changes on the streams of a pipeline. */
+const streamChanges = z.object({
+  /** For every stream that `byId` does not name. */
+  all: streamPatch,
+  byId: z.record(id, streamPatch),
+});
+export interface StreamChanges {
+  readonly all: StreamPatch;
+  readonly byId: Readonly<Record<string, StreamPatch>>;
+}
+
 /** A model with the settings that matter for its results. It never changes; its hash names it. */
 export const version = z.object({
-  /** sha256 of the canonical JSON of `model`, `batch` and `weights`, hex. */
+  /** sha256 of the canonical JSON of `model`, `batch`, `weights` and `streams`, hex. */
   hash: z.string().regex(/^[0-9a-f]{64}$/),
   /** For people: pipeline and counter, such as `people@3`. */
   label: name.min(1),
   model: tolerant(modelConfig),
   batch: tolerant(batchConfig),
+  /** Absent if it changes no stream. */
+  streams: streamChanges.optional(),
   /** sha256 of the files of the network, hex, in the order of its manifest. */
   weights: z.array(z.string().max(64)).max(64),
   createdMs: timeMs,
 });
-export interface Version extends Omit<Wire<typeof version>, 'model' | 'batch'> {
+export interface Version extends Omit<Wire<typeof version>, 'model' | 'batch' | 'streams'> {
   readonly model: ModelConfig;
   readonly batch: BatchConfig;
+  readonly streams?: StreamChanges | undefined;
 }
 
 export const GUARD_VERDICTS = ['pass', 'fail', 'undecided', 'no-data'] as const;
@@ -48,6 +66,15 @@ export const guardReport = z.object({
   reason: text,
 });
 export type GuardReport = Wire<typeof guardReport>;
+
+/** A gain in speed: how many times as fast, with an interval. */
+const ratio = z.number().positive().max(1e6);
+export const prediction = z.object({ ratio, low: ratio, high: ratio });
+export type Prediction = Wire<typeof prediction>;
+
+/** CPU time that all stages together take for one published frame: of the control before the roll-out, of the candidate alone. */
+const gain = prediction.extend({ controlMs: amount, candidateMs: amount });
+export type Gain = Wire<typeof gain>;
 
 /** running: the step collects evidence. holding: it waits for evidence or for a person. The others are final. */
 export const ROLLOUT_STATES = ['running', 'holding', 'promoted', 'rolled-back', 'aborted'] as const;
@@ -80,6 +107,10 @@ export const rollout = z.object({
   minFrames: count,
   /** Settings of the guards, checked when the roll-out started. */
   guards: z.record(z.string(), z.unknown()),
+  /** Gain that the optimiser expects; absent if nobody said. */
+  predicted: prediction.optional(),
+  /** Gain measured on the live streams at 100 %; absent until then. */
+  measured: gain.optional(),
   /** Why it is in this state, one sentence. */
   reason: text,
   /** All known versions of the pipeline, oldest first. */
@@ -88,7 +119,10 @@ export const rollout = z.object({
   fence: count,
 });
 export type GuardSettings = Readonly<Record<string, unknown>>;
-export interface Rollout extends Omit<Wire<typeof rollout>, 'from' | 'to' | 'versions' | 'guards'> {
+export interface Rollout
+  extends Omit<Wire<typeof rollout>, 'from' | 'to' | 'versions' | 'guards' | 'predicted' | 'measured'> {
+  readonly predicted?: Prediction | undefined;
+  readonly measured?: Gain | undefined;
   readonly from: Version;
   readonly to: Version;
   readonly versions: readonly Version[];
@@ -103,9 +137,13 @@ export const rolloutFigures = z.object({
   frames: count,
   /** Streams of the next step whose control was observed too briefly to compare the candidate with it. */
   unready: count,
+  /** See `measured` of the roll-out. */
+  gain: gain.optional(),
   reports: z.array(guardReport).max(MOST_GUARDS),
 });
-export type RolloutFigures = Wire<typeof rolloutFigures>;
+export interface RolloutFigures extends Omit<Wire<typeof rolloutFigures>, 'gain'> {
+  readonly gain?: Gain | undefined;
+}
 
 export const DECISION_KINDS = [
   'started',
@@ -178,14 +216,26 @@ export type ShadowObservation = Wire<typeof shadowObservation>;
 export const engineObservation = z.object({ restarts: count });
 export type EngineObservation = Wire<typeof engineObservation>;
 
+/** What one host used while all its streams used one version and nothing else was done. */
+export const costObservation = z.object({
+  costOf: z.enum(['control', 'candidate']),
+  /** CPU time of the process and its children. */
+  cpuMs: amount,
+  /** Results published meanwhile. */
+  published: count,
+});
+export type CostObservation = Wire<typeof costObservation>;
+
+/** What guards judge. */
 export type Observation = SideObservation | ShadowObservation | EngineObservation;
+export type HostObservation = Observation | CostObservation;
 
 /** Topic `observations`: what one host observed in a step, or why it cannot load the candidate. */
 export const observationsBody = z.object({
   pipeline: name.min(1),
   rollout: id,
   step: count,
-  observations: z.array(z.union([sideObservation, shadowObservation, engineObservation])).max(1000),
+  observations: z.array(z.union([sideObservation, shadowObservation, engineObservation, costObservation])).max(1000),
   failure: text.nullable(),
 });
 export type ObservationsBody = Wire<typeof observationsBody>;
@@ -218,6 +268,9 @@ export interface RolloutReport {
   /** Frames that the candidate inferred in this step. */
   readonly frames: number;
   readonly guards: readonly GuardReport[];
+  /** Gain that the optimiser expects, and that of the live streams at 100 %; null if unknown. */
+  readonly predicted: Prediction | null;
+  readonly measured: Gain | null;
   readonly reason: string;
   readonly fence: number;
 }

@@ -28,6 +28,8 @@ export interface LaneStream {
   readonly picture: { readonly width: number; readonly height: number } | null;
   /** The rectangles that become model inputs, in the order of the slot; absent: the picture as a whole. */
   readonly views?: readonly View[];
+  /** Another model, whose inputs are made of each frame as well. Needs `picture`. */
+  readonly second?: ModelSpec;
   readonly ffmpeg: { readonly path: string; readonly major: number };
   readonly every: number;
   readonly maxFps: number | null;
@@ -50,6 +52,8 @@ export interface LaneStream {
   readonly preview: { readonly maxWidth: number; readonly fps: number; readonly quality: number };
   /** Compares each picture with the last changed one; null: every picture counts as changed. */
   readonly changeGate: { readonly lookEveryMs: number; readonly minLevels: number } | null;
+  /** Makes the input of unchanged pictures, too, because not every model of the stream repeats results. */
+  readonly keepsInput: boolean;
   /** Computes the hash of each model input. */
   readonly hashesInput: boolean;
   /** Runs ffmpeg at background priority. */

@@ -54,6 +54,11 @@ function checkTensorflow({ engine, provider, threads }: ModelConfig): void {
   }
 }
 
+/** Lane threads of a pipeline that does not say. */
+export function defaultLanes(): number {
+  return Math.max(1, Math.floor(availableParallelism() / 2));
+}
+
 /**
  * Prepares everything that a pipeline needs (ffmpeg, model, engine, threads) and starts it without streams.
  *
@@ -74,7 +79,7 @@ export async function openRuntime(options: OpenOptions): Promise<Runtime> {
         engine: request,
         comparison: comparisonFor(engine, choice),
         ffmpeg,
-        lanes: options.lanes ?? Math.max(1, Math.floor(availableParallelism() / 2)),
+        lanes: options.lanes ?? defaultLanes(),
         inferenceThreads: inferenceThreads(options.model, request),
       });
     } catch (error) {

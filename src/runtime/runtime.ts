@@ -9,25 +9,26 @@ import type { FfmpegBinary } from '../decode/ffmpeg-binary.ts';
 import { SightlineError } from '../errors/sightline-error.ts';
 import { Incidents } from '../flow/incidents.ts';
 import { Listeners } from '../flow/listeners.ts';
-import { viewCount } from '../geometry/views.ts';
 import type { EventKind, EventMessage } from '../protocol/feed.ts';
 import type { HostReport, StreamReport } from '../protocol/report.ts';
 import type { EngineInfo, EngineRequest, RingHandle } from '../protocol/threads.ts';
-import { type CpuUse, readCpuUse } from '../telemetry/cpu-ledger.ts';
+import { type CpuUse, cpuMsOf, readCpuUse } from '../telemetry/cpu-ledger.ts';
 import { HostMeter } from '../telemetry/host-meter.ts';
 import { PartTimes } from '../telemetry/part-times.ts';
 import type { ModelInstance } from './inference/model-instance.ts';
 import { type LoadedModel, type LoadRequest, ModelInstances } from './inference/model-instances.ts';
-import { Scheduler, type StreamPolicy } from './inference/scheduler.ts';
+import { Scheduler } from './inference/scheduler.ts';
 import { schedulerEvents } from './inference/scheduler-events.ts';
 import type { ShadowCounters, ShadowResult } from './inference/shadow-stream.ts';
 import { Shadows } from './inference/shadows.ts';
+import { policyOf, StreamArranger } from './inference/stream-arranger.ts';
 import type { LaneClient } from './lane/lane-client.ts';
 import { LanePool } from './lane/lane-pool.ts';
 import type { ResultSinks } from './results/result-sinks.ts';
+import type { Arrangement } from './stream/arrangement.ts';
 import { DEFAULT_INSTANCE, RuntimeStream } from './stream/runtime-stream.ts';
 import { neededScore } from './stream/stream-analytics.ts';
-import type { EventDetails, ServedStream, StreamInput, StreamPort } from './stream/stream-port.ts';
+import type { EventDetails, StreamInput, StreamPort } from './stream/stream-port.ts';
 
 const REPORT_INTERVAL_MS = 1000;
 
@@ -72,6 +73,7 @@ export class Runtime {
   readonly #scheduler: Scheduler;
   readonly #models: ModelInstances;
   readonly #shadows: Shadows;
+  readonly #arranger: StreamArranger;
   readonly #port: StreamPort;
   #watched: ReadonlySet<string> = new Set();
   #primary = DEFAULT_INSTANCE;
@@ -104,6 +106,7 @@ export class Runtime {
     this.#models = new ModelInstances(this.#scheduler);
     this.#models.add(DEFAULT_INSTANCE, { engine, batching, threads, scoreThreshold });
     this.#shadows = new Shadows(this.#scheduler, this.#models, (result) => this.shadowed.emit(result));
+    this.#arranger = new StreamArranger(this.#scheduler, this.#models);
     this.#port = this.#streamPort();
     this.#lanes = new LanePool(options.lanes, {
       onBusy: (preprocessMs) => this.#meter.addPreprocessMs(preprocessMs),
@@ -177,7 +180,7 @@ export class Runtime {
 
   /** Applies settings for which a stream's source stays open. Throws before anything has changed. */
   retune(stream: RuntimeStream, config: StreamConfig): void {
-    stream.retune(config);
+    stream.rearrange({ ...stream.arrangement, config }, stream.input);
     // A paused stream is served again when it is resumed: until then no batch must wait for its frames.
     if (stream.isOpen) this.#scheduler.serve(stream, policyOf(stream));
     this.#retune();
@@ -188,9 +191,9 @@ export class Runtime {
    *
    * @throws what opening it throws; it then runs with its old settings.
    */
-  async reopen(stream: RuntimeStream, config: StreamConfig, input: StreamInput): Promise<void> {
+  async reopen(stream: RuntimeStream, ...next: Parameters<RuntimeStream['reopen']>): Promise<void> {
     try {
-      await stream.reopen(config, input);
+      await stream.reopen(...next);
     } finally {
       this.#retune();
     }
@@ -223,12 +226,13 @@ export class Runtime {
 
   /** Takes a model away from streams that are over. @throws MODEL_BUSY if others use it. */
   #releaseModel(name: string): void {
-    const users = this.streams.filter(({ instance }) => instance === name);
+    const users = this.streams.filter((stream) => stream.uses(name));
     const running = users.filter(({ state }) => state !== 'ended' && state !== 'failed').map(({ id }) => id);
     if (name === this.#primary) running.unshift('new streams');
     if (running.length > 0)
       throw new SightlineError('MODEL_BUSY', `model "${name}" is in use by ${running.slice(0, 5).join(', ')}`);
-    for (const stream of users) stream.useInstance(this.#primary);
+    for (const stream of users)
+      stream.rearrange({ ...stream.arrangement, instance: this.#primary, beside: null }, stream.input);
   }
 
   /** Name of the loaded model that new streams use and that reports describe; at first `default`. */
@@ -261,7 +265,6 @@ export class Runtime {
     return [...this.#streams.values()];
   }
 
-  /** Counts exceptions of listeners. */
   get incidents(): Incidents {
     return this.#incidents;
   }
@@ -271,24 +274,24 @@ export class Runtime {
     return this.#models.names;
   }
 
-  /**
-   * Makes another loaded model infer a stream, between two frames. No frame is lost, repeated or reordered, and trackers keep
-   * their identities. If the two models take different inputs, the source of a running stream is opened again: a file goes on
-   * with its next frame, a camera with what it sends then.
-   *
-   * @throws STREAM_NOT_FOUND, MODEL_NOT_FOUND; MODEL_INCOMPATIBLE if the classes differ.
-   */
+  /** Makes another loaded model infer a stream. @throws STREAM_NOT_FOUND, and what `rearrange` throws. */
   async assignModel(streamId: string, name: string): Promise<void> {
     const stream = this.stream(streamId);
-    if (stream.instance === name) return;
-    const isSameInput = this.#models.isSameInput(stream.instance, name);
-    if (isSameInput || !stream.isOpen) this.#scheduler.move(stream, name, () => stream.useInstance(name));
-    else {
-      await stream.pause();
-      stream.useInstance(name);
-      stream.resume();
+    if (stream.instance !== name) await this.rearrange(stream, { ...stream.arrangement, instance: name }, stream.input);
+  }
+
+  /** Gives a stream other settings, another model, or frames that a second model can infer as well: see `StreamArranger`. */
+  async rearrange(stream: RuntimeStream, to: Arrangement, input: StreamInput): Promise<void> {
+    try {
+      await this.#arranger.rearrange(stream, to, input);
+    } finally {
+      this.#retune();
     }
-    this.#retune();
+  }
+
+  /** Detector of a loaded model. @throws MODEL_NOT_FOUND */
+  specOf(name: string): ModelSpec {
+    return this.#models.get(name).spec;
   }
 
   /**
@@ -296,13 +299,14 @@ export class Runtime {
    * work goes first: what the model cannot keep up with is dropped and counted.
    *
    * @param ratio - share of the frames, 0 to 1.
-   * @throws STREAM_NOT_FOUND, MODEL_NOT_FOUND; MODEL_INCOMPATIBLE if the models take other inputs or have other classes.
+   * @param comparesSkipped - compares frames as well that the stream's own model does not infer.
+   * @throws STREAM_NOT_FOUND, MODEL_NOT_FOUND; MODEL_INCOMPATIBLE if the stream's frames have no input for the model, or if it
+   *   has other classes.
    */
-  startShadow(streamId: string, name: string, ratio: number): void {
-    this.#shadows.start(this.stream(streamId), name, ratio);
+  startShadow(streamId: string, name: string, ratio: number, comparesSkipped = false): void {
+    this.#shadows.start(this.stream(streamId), name, ratio, comparesSkipped);
   }
 
-  /** Ends the shadow of a stream, if it has one. */
   stopShadow(streamId: string): void {
     this.#shadows.stop(streamId);
   }
@@ -333,6 +337,11 @@ export class Runtime {
     const inference = this.threads.inference.map(({ tid }) => tid).filter((tid) => tid !== null);
     const engines = this.threads.inference.map(({ enginePid }) => enginePid).filter((pid) => pid !== null);
     return readCpuUse({ main: process.pid, inference, engines, children: this.childPids });
+  }
+
+  /** CPU time that the threads and processes of a loaded model have used; falls when one is replaced. Null without /proc. */
+  inferenceCpuMs(name: string): number | null {
+    return cpuMsOf(this.#models.get(name).model.pool.clients);
   }
 
   /** Pids of the running ffmpeg children. */
@@ -411,6 +420,7 @@ export class Runtime {
       }),
       serve: (stream) => scheduler.serve(stream, policyOf(stream)),
       withdraw: (stream) => scheduler.withdraw(stream),
+      onSkipped: (frame) => scheduler.shadow(frame),
       event: (kind, stream, message, details) => this.emitEvent(kind, stream, message, details),
       publish: ({ input }, result, frame) => {
         if (this.#isFlushed) return null;
@@ -486,13 +496,4 @@ export class Runtime {
     this.reports.emit(this.#report);
     return this.#report;
   }
-}
-
-/** Returns the policy of a stream; live streams and files differ only in its values. */
-function policyOf({ config, input }: ServedStream): StreamPolicy {
-  const { priority, weight, queueSize, maxAgeMs } = config;
-  const share = { priority, weight, views: viewCount(config) };
-  return input.policy === 'live'
-    ? { ...share, queueSize, maxAgeMs, wake: 'always' }
-    : { ...share, queueSize: null, maxAgeMs: null, wake: 'when-idle' };
 }

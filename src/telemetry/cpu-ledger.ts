@@ -55,6 +55,18 @@ export function subtractCpuUse(after: CpuUse, before: CpuUse): CpuUse {
   };
 }
 
+/** CPU milliseconds of threads of this process, and of the engines' processes, since they began; null on systems without /proc. */
+export function cpuMsOf(
+  threads: readonly { readonly tid: number | null; readonly enginePid: number | null }[],
+): number | null {
+  try {
+    const own = threads.reduce((sum, { tid }) => sum + (tid === null ? 0 : threadMs(tid)), 0);
+    return own + processesMs(threads.flatMap(({ enginePid }) => enginePid ?? []));
+  } catch {
+    return null;
+  }
+}
+
 function processesMs(pids: readonly number[]): number {
   return pids.reduce((sum, pid) => sum + (readProcessUsage(pid)?.cpuMs ?? 0), 0);
 }

@@ -1,6 +1,7 @@
 import { afterAll, afterEach, beforeEach, describe, expect, it } from 'vitest';
 import type { BeatReply } from '../../src/control/control-plane.ts';
 import type { Assignment } from '../../src/protocol/fleet.ts';
+import { changeOrder } from '../support/fleet-world.ts';
 import { card, type FleetRig, LEASE_MS, order, rigMakers } from './control-plane-rigs.ts';
 
 const NOTHING: ReadonlyMap<string, number> = new Map();
@@ -24,7 +25,7 @@ describe.each(rigMakers())('the state of a fleet in $name', (maker) => {
   const beat = (hostId: string, held = NOTHING, planRevision = 0): Promise<BeatReply> =>
     rig.state.beat({ card: card(hostId), held, planRevision });
   const claim = (streamId: string, hostId: string) => rig.state.claim(streamId, hostId);
-  const put = (id: string) => rig.state.putOrder(order(id), 'new');
+  const put = (id: string) => rig.state.addOrder(order(id));
   const lead = async (...changes: [string, Assignment | null][]) => rig.state.assign('a', new Map(changes));
 
   describe('hosts', () => {
@@ -251,7 +252,7 @@ describe.each(rigMakers())('the state of a fleet in $name', (maker) => {
       await lead(['s', on('a')], ['t', on('b')]);
       let a = await beat('a');
       let b = await beat('b');
-      await rig.state.putOrder(order('s', { isPaused: true }), 'known');
+      await changeOrder(rig.state, order('s', { isPaused: true }));
       expect(await planOf('b', b.planRevision)).toBeNull();
       a = await beat('a', NOTHING, a.planRevision);
       expect(a.plan?.get('s')?.order.isPaused).toBe(true);
@@ -333,17 +334,48 @@ describe.each(rigMakers())('the state of a fleet in $name', (maker) => {
     it('are stored unchanged, and each change has a higher revision', async () => {
       const first = await put('s');
       expect(first).toEqual({ ...order('s'), revision: first.revision });
-      const second = await rig.state.putOrder(order('s', { wantedHost: 'b' }), 'known');
+      const second = await changeOrder(rig.state, order('s', { wantedHost: 'b' }));
       expect(second.revision).toBeGreaterThan(first.revision);
       const { orders } = await rig.state.snapshot();
       expect(orders).toEqual([{ ...order('s', { wantedHost: 'b' }), revision: second.revision }]);
       expect((await rig.state.snapshot()).orders).toEqual(orders);
     });
 
+    it('are replaced only by a change that was made from the newest revision', async () => {
+      const first = await put('s');
+      const paused = await rig.state.replaceOrder({ ...first, isPaused: true });
+      expect(paused).toMatchObject({ isPaused: true });
+      expect(paused!.revision).toBeGreaterThan(first.revision);
+      // Made from the first order, so it would end the pause.
+      expect(await rig.state.replaceOrder({ ...first, wantedHost: 'b' })).toBeNull();
+      expect((await rig.state.snapshot()).orders).toEqual([paused]);
+      const moved = await rig.state.replaceOrder({ ...paused!, wantedHost: 'b' });
+      expect(moved).toMatchObject({ isPaused: true, wantedHost: 'b' });
+      expect((await rig.state.snapshot()).orders).toEqual([moved]);
+    });
+
+    it('that are replaced by many at once keep exactly one of the changes', async () => {
+      const first = await put('s');
+      const hosts = ['a', 'b', 'c', 'd', 'e'];
+      const written = await Promise.all(hosts.map((wantedHost) => rig.state.replaceOrder({ ...first, wantedHost })));
+      const successes = written.filter((each) => each !== null);
+      expect(successes).toHaveLength(1);
+      expect((await rig.state.snapshot()).orders).toEqual(successes);
+    });
+
+    it('that were removed and added again are no longer the ones that an older change was made from', async () => {
+      const first = await put('s');
+      await rig.state.removeOrder('s');
+      await expect(rig.state.replaceOrder(first)).rejects.toMatchObject({ code: 'STREAM_NOT_FOUND' });
+      const again = await put('s');
+      expect(await rig.state.replaceOrder({ ...first, isPaused: true })).toBeNull();
+      expect((await rig.state.snapshot()).orders).toEqual([again]);
+    });
+
     it('distinguish new from known streams', async () => {
       await put('s');
       await expect(put('s')).rejects.toMatchObject({ code: 'STREAM_EXISTS' });
-      await expect(rig.state.putOrder(order('t'), 'known')).rejects.toMatchObject({ code: 'STREAM_NOT_FOUND' });
+      await expect(changeOrder(rig.state, order('t'))).rejects.toMatchObject({ code: 'STREAM_NOT_FOUND' });
       expect((await rig.state.snapshot()).orders).toHaveLength(1);
       await rig.state.removeOrder('s');
       await expect(rig.state.removeOrder('s')).rejects.toMatchObject({ code: 'STREAM_NOT_FOUND' });
@@ -352,7 +384,7 @@ describe.each(rigMakers())('the state of a fleet in $name', (maker) => {
 
     it('that are malformed are refused, without showing a password', async () => {
       const malformed = { ...order('s'), config: { ...order('s').config, source: 5 } } as never;
-      const refusal = await rig.state.putOrder(malformed, 'new').catch((error: Error) => error);
+      const refusal = await rig.state.addOrder(malformed).catch((error: Error) => error);
       expect(refusal).toMatchObject({ code: 'CONFIG_INVALID' });
       expect((await rig.state.snapshot()).orders).toEqual([]);
     });

@@ -54,7 +54,7 @@ class FleetWalk {
   }
 
   async go(steps: readonly Step[]): Promise<void> {
-    for (const stream of this.#streams) await this.#rig.state.putOrder(order(stream), 'new');
+    for (const stream of this.#streams) await this.#rig.state.addOrder(order(stream));
     for (const host of this.#hosts) await this.#beat(host);
     for (const step of steps) {
       await this.#take(step);

@@ -27,8 +27,7 @@ describe.skipIf(redisMissing !== null)('agents over a real Redis', () => {
     redis = await RedisServer.open();
     members = [];
     for (const id of ['a', 'b', 'c']) await join(id);
-    for (let i = 0; i < STREAMS; i++)
-      await members[0]!.control.state.putOrder(streamOrder(`s${i}`, { maxFps: 10 }), 'new');
+    for (let i = 0; i < STREAMS; i++) await members[0]!.control.state.addOrder(streamOrder(`s${i}`, { maxFps: 10 }));
     await allRun(members);
   });
 

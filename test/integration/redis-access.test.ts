@@ -123,7 +123,7 @@ describe.skipIf(redisMissing !== null)(`a control plane in ${title}`, () => {
       await openRedisControlPlane({ url: server.url, prefix: 'fleet:2' }),
     ];
     await beat(one.state);
-    await one.state.putOrder(order('s'), 'new');
+    await one.state.addOrder(order('s'));
     expect(await other.state.snapshot()).toMatchObject({ hosts: [], orders: [] });
     expect((await beat(other.state)).isLeader).toBe(true);
     for (const key of await server.admin.keys('*')) expect(key).toMatch(/^\{fleet:[12]\}:/);

@@ -4,6 +4,7 @@ import type { RedisBus } from '../../src/control/redis/redis-bus.ts';
 import type { RedisState } from '../../src/control/redis/redis-state.ts';
 import { SightlineError } from '../../src/errors/sightline-error.ts';
 import { card, order } from '../conformance/control-plane-rigs.ts';
+import { changeOrder } from '../support/fleet-world.ts';
 import { failure, PREFIX, RedisWorkbench } from '../support/redis-clients.ts';
 import { redisMissing } from '../support/redis-server.ts';
 import { waitFor } from '../support/wait-for.ts';
@@ -47,7 +48,7 @@ describe.skipIf(redisMissing !== null)(`${title} that becomes unreachable`, () =
   it('makes every call fail at once while stopped, and succeed when it is back', async () => {
     const server = await bench.server({ isDurable: true });
     const { state, connection } = await bench.client(server);
-    await state.putOrder(order('s'), 'new');
+    await state.addOrder(order('s'));
     await beat(state);
     const fence = (await state.claim('s', 'a'))!;
     await server.kill();
@@ -55,7 +56,7 @@ describe.skipIf(redisMissing !== null)(`${title} that becomes unreachable`, () =
       () => beat(state),
       () => state.claim('s', 'a'),
       () => state.snapshot(),
-      () => state.putOrder(order('t'), 'new'),
+      () => state.addOrder(order('t')),
       () => state.release('s', 'a', fence),
     ];
     await waitFor('the end of the connection', () => connection.client.status !== 'ready');
@@ -73,7 +74,7 @@ describe.skipIf(redisMissing !== null)(`${title} that becomes unreachable`, () =
   it('and comes back empty gives higher fences and revisions than before', async () => {
     const server = await bench.server();
     const { state } = await bench.client(server);
-    const before = await state.putOrder(order('s'), 'new');
+    const before = await state.addOrder(order('s'));
     await beat(state);
     const fence = (await state.claim('s', 'a'))!;
     await state.assign('a', new Map([['s', { hostId: 'a', maxFps: null, sinceMs: 1 }]]));
@@ -85,7 +86,7 @@ describe.skipIf(redisMissing !== null)(`${title} that becomes unreachable`, () =
     expect(reply.lost).toEqual(['s']);
     expect(reply.plan).toEqual(new Map());
     expect((await state.snapshot()).orders).toEqual([]);
-    const after = await state.putOrder(order('s'), 'new');
+    const after = await state.addOrder(order('s'));
     expect(after.revision).toBeGreaterThan(before.revision);
     expect(await state.claim('s', 'a')).toBeGreaterThan(fence);
     await state.assign('a', new Map([['s', { hostId: 'a', maxFps: null, sinceMs: 1 }]]));
@@ -101,7 +102,7 @@ describe.skipIf(redisMissing !== null)(`${title} that becomes unreachable`, () =
     expect(await failure(state.snapshot())).toMatchObject({ code: 'CONTROL_UNREACHABLE' });
     expect(connection.client.status, 'a call times out before the connection does').toBe('ready');
     await waitFor('the end of the connection', () => connection.client.status !== 'ready');
-    const last = await failure(state.putOrder(order('last'), 'new'));
+    const last = await failure(state.addOrder(order('last')));
     expect(last).toMatchObject({ code: 'CONTROL_UNREACHABLE' });
     server.resume();
     await untilItWorks('a beat', () => beat(state));
@@ -122,7 +123,7 @@ describe.skipIf(redisMissing !== null)(`${title} that becomes unreachable`, () =
   it('lets leases expire by its own clock', async () => {
     const server = await bench.server();
     const { state } = await bench.client(server, 1000);
-    await state.putOrder(order('s'), 'new');
+    await state.addOrder(order('s'));
     await beat(state);
     const fence = (await state.claim('s', 'a'))!;
     await waitForSnapshot(state, ({ hosts }) => hosts.length === 0);
@@ -258,7 +259,7 @@ describe.skipIf(redisMissing !== null)(`${title} with entries of foreign program
   it('skips and reports them, and continues', async () => {
     const server = await bench.server();
     const { state, notices } = await bench.client(server);
-    await state.putOrder(order('s'), 'new');
+    await state.addOrder(order('s'));
     await beat(state);
     await state.assign('a', new Map([['s', { hostId: 'a', maxFps: null, sinceMs: 1 }]]));
     const fence = (await state.claim('s', 'a'))!;
@@ -274,7 +275,7 @@ describe.skipIf(redisMissing !== null)(`${title} with entries of foreign program
     }
     await admin.sadd(`${PREFIX}:assigned:a`, 'o', 'o2', 'gone');
     // The orders are fetched again after the next change to any of them.
-    await state.putOrder(order('t'), 'new');
+    await state.addOrder(order('t'));
     const snapshot = await state.snapshot();
     expect(snapshot.hosts.map(({ id }) => id)).toEqual(['a']);
     expect(snapshot.orders.map(({ id }) => id).sort()).toEqual(['s', 't']);
@@ -285,7 +286,7 @@ describe.skipIf(redisMissing !== null)(`${title} with entries of foreign program
     expect([...(reply.plan?.keys() ?? [])]).toEqual(['s']);
     expect(notices.filter((text) => text.includes('was skipped')).length).toBeGreaterThanOrEqual(1);
     // A foreign lease blocks no claim, and overwriting repairs an entry.
-    await state.putOrder(order('o'), 'known');
+    await changeOrder(state, order('o'));
     expect(await state.claim('o', 'a')).toBeGreaterThan(fence);
     await state.assign('a', new Map([['o', { hostId: 'a', maxFps: null, sinceMs: 1 }]]));
     expect([...(await beat(state)).plan!.keys()].sort()).toEqual(['o', 's']);

@@ -30,7 +30,10 @@ describe.skipIf(redisMissing !== null)(
 
     async function runUntil(hosts: readonly RolloutHost[], what: string, claim: () => boolean): Promise<void> {
       await waitFor(what, async () => {
-        for (const { target } of hosts) target.report(sideObservation());
+        for (const { target } of hosts) {
+          if (!target.isAlone) target.report(sideObservation({ side: 'control' }));
+          target.report(sideObservation());
+        }
         for (const { agent } of hosts) await agent.tick();
         return claim();
       });

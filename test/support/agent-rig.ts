@@ -97,7 +97,9 @@ export class CutState implements FleetState {
   release = (...args: Parameters<FleetState['release']>) => this.#over(() => this.#inner.release(...args));
   snapshot = () => this.#over(() => this.#inner.snapshot());
   leases = (...args: Parameters<FleetState['leases']>) => this.#over(() => this.#inner.leases(...args));
-  putOrder = (...args: Parameters<FleetState['putOrder']>) => this.#over(() => this.#inner.putOrder(...args));
+  addOrder = (...args: Parameters<FleetState['addOrder']>) => this.#over(() => this.#inner.addOrder(...args));
+  replaceOrder = (...args: Parameters<FleetState['replaceOrder']>) =>
+    this.#over(() => this.#inner.replaceOrder(...args));
   removeOrder = (...args: Parameters<FleetState['removeOrder']>) => this.#over(() => this.#inner.removeOrder(...args));
   assign = (...args: Parameters<FleetState['assign']>) => this.#over(() => this.#inner.assign(...args));
   setDraining = (...args: Parameters<FleetState['setDraining']>) => this.#over(() => this.#inner.setDraining(...args));

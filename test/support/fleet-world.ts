@@ -1,5 +1,5 @@
 import { parseStream } from '../../src/config/load-pipeline.ts';
-import type { FleetSnapshot } from '../../src/control/control-plane.ts';
+import type { FleetSnapshot, FleetState } from '../../src/control/control-plane.ts';
 import { type FleetPlan, type PlanMemory, planFleet } from '../../src/control/planning/plan-fleet.ts';
 import type { PlanOptions } from '../../src/control/planning/plan-options.ts';
 import { demandFps } from '../../src/control/planning/stream-demand.ts';
@@ -29,6 +29,15 @@ export function streamOrder(
 ): StreamOrder {
   const config = parseStream({ id, source: `rtsp://camera.example/${id}`, ...settings }, {});
   return { id, pipeline: 'street', config, isPaused: false, wantedHost: null, createdMs: 0, revision: 1, ...more };
+}
+
+/** Replaces the stored order of a stream, whatever it is now. */
+export async function changeOrder(state: FleetState, order: StreamOrder): Promise<StreamOrder> {
+  const { orders } = await state.snapshot();
+  const { revision } = orders.find(({ id }) => id === order.id) ?? order;
+  const written = await state.replaceOrder({ ...order, revision });
+  if (written === null) throw new Error(`another change of the order of ${order.id} came first`);
+  return written;
 }
 
 /** A fleet that applies the planner's changes at once; the test changes it and advances time. */

@@ -146,6 +146,9 @@ export class TargetDouble implements RolloutTarget {
   readonly loaded: Set<string>;
   sides: Sides | null = null;
   takesTurns = false;
+  /** By stream: the version that infers some of its frames as well. */
+  readonly beside = new Map<string, string | null>();
+  isAlone = false;
   /** Hash of the version that new streams use. */
   adopted: string;
   failure: SightlineError | null = null;
@@ -183,8 +186,12 @@ export class TargetDouble implements RolloutTarget {
     this.adopted = hash;
   }
 
-  canTakeTurns(): boolean {
-    return this.takesTurns;
+  turnCost(): 'none' | null {
+    return this.takesTurns ? 'none' : null;
+  }
+
+  measureCost(isAlone: boolean): void {
+    this.isAlone = isAlone;
   }
 
   async unload(hash: string): Promise<void> {
@@ -194,7 +201,9 @@ export class TargetDouble implements RolloutTarget {
     this.loaded.delete(hash);
   }
 
-  assign(stream: string, hash: string): void {
+  assign(stream: string, hash: string, beside: string | null): void {
+    this.beside.set(stream, beside);
+    if (this.versions.get(stream) === hash) return;
     if (!this.loaded.has(hash)) throw new SightlineError('ENGINE_UNAVAILABLE', `${hash}: not loaded`);
     this.calls.push(`assign ${stream}`);
     this.versions.set(stream, hash);

@@ -69,6 +69,7 @@ export function rolloutReport(more: Partial<RolloutReport> = {}): RolloutReport 
       guardReport('no-data', { guard: 'deviceTime', estimate: null, low: null, high: null, margin: 0.2, frames: 0 }),
     ],
     reason: '7 guards pass on 1 204 frames: agreement: F1 is 0.002 lower (-0.010 to 0.014), the margin is 0.03.',
+    ...{ predicted: null, measured: null },
     ...more,
   };
 }

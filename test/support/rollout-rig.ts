@@ -1,15 +1,19 @@
 import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { parseStream } from '../../src/config/load-pipeline.ts';
 import type { FleetBus } from '../../src/control/control-plane.ts';
 import { AuditLog } from '../../src/control/rollout/audit-log.ts';
 import { RolloutAgent } from '../../src/control/rollout/rollout-agent.ts';
 import type { RolloutStore } from '../../src/control/rollout/rollout-store.ts';
+import { rolledSettings } from '../../src/control/rollout/stream-changes.ts';
 import { SightlineError } from '../../src/errors/sightline-error.ts';
 import type { EventMessage } from '../../src/protocol/feed.ts';
 import type { Decision } from '../../src/protocol/rollout-records.ts';
 import { ManualClock } from './manual-clock.ts';
 import { CAMERAS, PanelsDouble, TargetDouble, version } from './rollout-doubles.ts';
+
+const cameraConfig = (id: string) => parseStream({ id, source: `rtsp://camera.example/${id}` }, {});
 
 export const INITIAL = version('people@1', 'old');
 
@@ -55,6 +59,7 @@ export class RolloutRig {
           throw new SightlineError('MODEL_NOT_FOUND', `model "${model.name}": no manifest has this name`);
         return { model, batch, weights: [model.name] };
       },
+      running: { lanes: 1, ...rolledSettings({ defaults: {}, streams: CAMERAS.map(cameraConfig) }) },
       streams: () => CAMERAS,
       ...{ beatMs: 1000, warmMs: 600_000, clock: new ManualClock() },
     });

@@ -1,3 +1,4 @@
+import type { Incidents } from '../../flow/incidents.ts';
 import type { EventMessage } from '../../protocol/feed.ts';
 import type { ControlPlane } from '../control-plane.ts';
 import { type PlanMemory, planFleet } from '../planning/plan-fleet.ts';
@@ -8,6 +9,8 @@ export interface FleetLeaderOptions {
   readonly control: Pick<ControlPlane, 'state' | 'bus'>;
   readonly hostId: string;
   readonly plan: PlanOptions;
+  /** Counts rounds that failed. */
+  readonly incidents: Incidents;
 }
 
 /** Plans for the fleet while this host is the leader. */
@@ -34,9 +37,10 @@ export class FleetLeader {
     this.#isPlanning = true;
     try {
       await this.#round();
-    } catch {
+    } catch (error) {
       // It is unknown what was written, so the next round starts from the state of the fleet.
       this.#memory = null;
+      this.#options.incidents.fail('planning', error);
     } finally {
       this.#isPlanning = false;
     }

@@ -73,7 +73,8 @@ export class HostAgent {
     this.#options = options;
     this.#incidents = options.incidents ?? new Incidents((text) => options.onNotice(text), options.clock);
     this.#clock = this.#incidents.clock('the host agent', options.clock ?? systemClock);
-    this.#leader = new FleetLeader({ control: options.control, hostId: options.card.id, plan: options.plan });
+    const { control, card, plan } = options;
+    this.#leader = new FleetLeader({ control, hostId: card.id, plan, incidents: this.#incidents });
   }
 
   /** Joins the fleet; resolves after the first heartbeat. @throws HOST_EXISTS, CONTROL_UNREACHABLE */

@@ -105,14 +105,17 @@ export class MemoryState implements FleetState {
     return new Map([...this.#leases].filter(([streamId]) => streamIds.includes(streamId)));
   }
 
-  async putOrder(order: StreamOrder, mustBe: 'new' | 'known'): Promise<StreamOrder> {
+  async addOrder(order: StreamOrder): Promise<StreamOrder> {
     const parsed = check(streamOrder, order, 'stream order');
-    if (this.#orders.has(parsed.id) !== (mustBe === 'known'))
-      throw mustBe === 'new' ? fleetErrors.streamExists(parsed.id) : fleetErrors.streamNotFound(parsed.id);
-    const stored = { ...parsed, revision: this.#nextNumber() };
-    this.#orders.set(stored.id, stored);
-    this.#changePlanOf(this.#assignments.get(stored.id)?.hostId);
-    return stored;
+    if (this.#orders.has(parsed.id)) throw fleetErrors.streamExists(parsed.id);
+    return this.#store(parsed);
+  }
+
+  async replaceOrder(order: StreamOrder): Promise<StreamOrder | null> {
+    const parsed = check(streamOrder, order, 'stream order');
+    const before = this.#orders.get(parsed.id);
+    if (before === undefined) throw fleetErrors.streamNotFound(parsed.id);
+    return before.revision === parsed.revision ? this.#store(parsed) : null;
   }
 
   async removeOrder(streamId: string): Promise<void> {
@@ -144,6 +147,13 @@ export class MemoryState implements FleetState {
     if (this.#liveCard(hostId) === null && !this.#draining.has(hostId)) throw fleetErrors.hostNotFound(hostId);
     if (isDraining) this.#draining.add(hostId);
     else this.#draining.delete(hostId);
+  }
+
+  #store(order: StreamOrder): StreamOrder {
+    const stored = { ...order, revision: this.#nextNumber() };
+    this.#orders.set(stored.id, stored);
+    this.#changePlanOf(this.#assignments.get(stored.id)?.hostId);
+    return stored;
   }
 
   #nowMs(): number {

@@ -14,6 +14,9 @@ export interface StreamOrdersOptions extends StreamRulesOptions {
   readonly pipeline: string | null;
 }
 
+/** Each failed attempt means that another change was written, so many more than this are no coincidence. */
+const ATTEMPTS = 20;
+
 const destination = z.looseObject({ pipeline: z.string().min(1).optional() });
 
 /**
@@ -38,30 +41,29 @@ export class StreamOrders {
     const config = await this.#rules.added(settings);
     const { nowMs, hosts } = await this.#control.state.snapshot();
     const pipeline = wanted ?? this.#options.pipeline ?? choosePipeline(hosts, 'pipeline');
-    return this.#put(
-      { id: config.id, pipeline, config, isPaused: false, wantedHost: null, createdMs: Math.floor(nowMs), revision: 0 },
-      'new',
-    );
+    const createdMs = Math.floor(nowMs);
+    const order = { id: config.id, pipeline, config, isPaused: false, wantedHost: null, createdMs, revision: 0 };
+    const written = await this.#control.state.addOrder(order);
+    this.#wake(order.id);
+    return written;
   }
 
   /** @param patch - the settings to change, not validated yet. @throws CONFIG_INVALID, SOURCE_FORBIDDEN, STREAM_NOT_FOUND */
-  async change(id: string, patch: unknown): Promise<StreamOrder> {
-    const { order } = await this.#find(id);
-    const config = await this.#rules.changed(order.config, patch);
-    return this.#put({ ...order, config }, 'known');
+  change(id: string, patch: unknown): Promise<StreamOrder> {
+    return this.#replace(id, async (order) => ({ ...order, config: await this.#rules.changed(order.config, patch) }));
   }
 
   /** @throws STREAM_NOT_FOUND */
-  async setPaused(id: string, isPaused: boolean): Promise<StreamOrder> {
-    const { order } = await this.#find(id);
-    return order.isPaused === isPaused ? order : this.#put({ ...order, isPaused }, 'known');
+  setPaused(id: string, isPaused: boolean): Promise<StreamOrder> {
+    return this.#replace(id, (order) => (order.isPaused === isPaused ? order : { ...order, isPaused }));
   }
 
   /** @param hostId - null lets the planner choose. @throws STREAM_NOT_FOUND, HOST_NOT_FOUND, CONFIG_INVALID */
-  async move(id: string, hostId: string | null): Promise<StreamOrder> {
-    const { order, hosts } = await this.#find(id);
-    if (hostId !== null) requireAbleHost(hostId, order, hosts);
-    return this.#put({ ...order, wantedHost: hostId }, 'known');
+  move(id: string, hostId: string | null): Promise<StreamOrder> {
+    return this.#replace(id, (order, hosts) => {
+      if (hostId !== null) requireAbleHost(hostId, order, hosts);
+      return { ...order, wantedHost: hostId };
+    });
   }
 
   /** @throws STREAM_NOT_FOUND */
@@ -91,10 +93,31 @@ export class StreamOrders {
     throw new SightlineError('STREAM_NOT_FOUND', `stream "${id}": not found; streams of the fleet: ${known}`, { id });
   }
 
-  async #put(order: StreamOrder, mustBe: 'new' | 'known'): Promise<StreamOrder> {
-    const written = await this.#control.state.putOrder(order, mustBe);
-    this.#wake(order.id);
-    return written;
+  /**
+   * Writes a change of an order. If another change came first, it is made again from the newer order, so that both hold.
+   *
+   * @param next - returns its argument if nothing is to be changed.
+   */
+  async #replace(
+    id: string,
+    next: (order: StreamOrder, hosts: readonly HostCard[]) => Promise<StreamOrder> | StreamOrder,
+  ): Promise<StreamOrder> {
+    for (let attempt = 0; attempt < ATTEMPTS; attempt += 1) {
+      const { order, hosts } = await this.#find(id);
+      const changed = await next(order, hosts);
+      if (changed === order) return order;
+      const written = await this.#control.state.replaceOrder(changed);
+      if (written === null) continue;
+      this.#wake(id);
+      return written;
+    }
+    throw new SightlineError(
+      'STREAM_STATE',
+      `stream "${id}": others changed it ${ATTEMPTS} times meanwhile; try again`,
+      {
+        id,
+      },
+    );
   }
 
   /** Makes hosts follow at once instead of with their next heartbeat. */

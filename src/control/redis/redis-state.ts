@@ -148,12 +148,19 @@ export class RedisState implements FleetState {
     return found;
   }
 
-  async putOrder(order: StreamOrder, mustBe: 'new' | 'known'): Promise<StreamOrder> {
+  async addOrder(order: StreamOrder): Promise<StreamOrder> {
     const { revision: _, ...parsed } = check(streamOrder, order, 'stream order');
-    const revision = (await this.#run('putOrder', [parsed.id, mustBe, JSON.stringify(parsed)])) as number;
-    if (revision === 0)
-      throw mustBe === 'new' ? fleetErrors.streamExists(parsed.id) : fleetErrors.streamNotFound(parsed.id);
+    const revision = (await this.#run('addOrder', [parsed.id, JSON.stringify(parsed)])) as number;
+    if (revision === 0) throw fleetErrors.streamExists(parsed.id);
     return { ...parsed, revision };
+  }
+
+  async replaceOrder(order: StreamOrder): Promise<StreamOrder | null> {
+    const { revision: base, ...parsed } = check(streamOrder, order, 'stream order');
+    const args = [parsed.id, JSON.stringify(parsed), base];
+    const revision = (await this.#run('replaceOrder', args)) as number | 'changed';
+    if (revision === 0) throw fleetErrors.streamNotFound(parsed.id);
+    return revision === 'changed' ? null : { ...parsed, revision };
   }
 
   async removeOrder(streamId: string): Promise<void> {

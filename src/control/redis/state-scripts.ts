@@ -68,6 +68,15 @@ local function assignedHost(stream)
   return before and type(before.hostId) == 'string' and before.hostId or nil
 end
 
+local function storeOrder(stream, order)
+  local revision = nextNumber()
+  redis.call('HSET', p .. ':orders', stream, string.sub(order, 1, -2) .. ',"revision":' .. int(revision) .. '}')
+  redis.call('SET', p .. ':orders-revision', int(revision))
+  local host = assignedHost(stream)
+  if host then changePlan(host) end
+  return revision
+end
+
 local function unassign(stream)
   local host = assignedHost(stream)
   redis.call('HDEL', p .. ':assignments', stream)
@@ -163,16 +172,19 @@ return {nowMs, redis.call('HGETALL', p .. ':hosts'), redis.call('SMEMBERS', p ..
   redis.call('HGETALL', p .. ':assignments'), redis.call('HGETALL', p .. ':leases'), revision, orders}
 `),
 
-  /** stream, new or known, order as JSON without a revision -> its revision; 0 if it is not new or not known. */
-  putOrder: script(`
-local stream = ARGV[1]
-if (redis.call('HEXISTS', p .. ':orders', stream) == 1) ~= (ARGV[2] == 'known') then return 0 end
-local revision = nextNumber()
-redis.call('HSET', p .. ':orders', stream, string.sub(ARGV[3], 1, -2) .. ',"revision":' .. int(revision) .. '}')
-redis.call('SET', p .. ':orders-revision', int(revision))
-local host = assignedHost(stream)
-if host then changePlan(host) end
-return revision
+  /** stream, order as JSON without a revision -> its revision; 0 if the stream has an order. */
+  addOrder: script(`
+if redis.call('HEXISTS', p .. ':orders', ARGV[1]) == 1 then return 0 end
+return storeOrder(ARGV[1], ARGV[2])
+`),
+
+  /** stream, order as JSON without a revision, revision that it replaces -> its revision; 0 if there is none; "changed". */
+  replaceOrder: script(`
+local raw = redis.call('HGET', p .. ':orders', ARGV[1])
+if not raw then return 0 end
+local before = decode(raw)
+if before and type(before.revision) == 'number' and before.revision ~= tonumber(ARGV[3]) then return 'changed' end
+return storeOrder(ARGV[1], ARGV[2])
 `),
 
   /** stream -> 1; 0 if there is none. */

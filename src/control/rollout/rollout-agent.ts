@@ -7,7 +7,7 @@ import type { EventMessage } from '../../protocol/feed.ts';
 import { readObservations, readRolloutWake } from '../../protocol/fleet-bus.ts';
 import type {
   Decision,
-  Observation,
+  HostObservation,
   ObservationsBody,
   Rollout,
   RolloutFigures,
@@ -27,7 +27,7 @@ import * as machine from './rollout-machine.ts';
 import type { RolloutChange, RolloutReply, RolloutStore } from './rollout-store.ts';
 import type { RolloutTarget } from './rollout-target.ts';
 import { eventOf, reportOf } from './rollout-view.ts';
-import { readStartRequest } from './start-request.ts';
+import { type RunningPipeline, readStartRequest } from './start-request.ts';
 import { type VersionParts, versionReports, withVersion } from './versions.ts';
 
 /** Observations in one message: a frame with many boxes has some kilobytes. */
@@ -52,6 +52,8 @@ export interface RolloutAgentOptions {
   readonly pipeline: string;
   /** The version that the configuration names. */
   readonly initial: Version;
+  /** What this host runs, by its configuration. */
+  readonly running: RunningPipeline;
   /** Finds the network of a version. @throws MODEL_* */
   readonly resolve: (parts: Pick<VersionParts, 'model' | 'batch'>) => Promise<VersionParts>;
   /** Names of all streams of the pipeline, on all hosts. */
@@ -83,7 +85,7 @@ export class RolloutAgent implements RolloutPort {
   #figures: RolloutFigures | null = null;
   #decisions: readonly Decision[] = [];
   #nowMs = 0;
-  #observations: Observation[] = [];
+  #observations: HostObservation[] = [];
   /** Why this host cannot run the candidate of a roll-out. Sent with every beat until it can. */
   #failure: { readonly rollout: string; readonly text: string } | null = null;
   #hasRead = false;
@@ -170,15 +172,16 @@ export class RolloutAgent implements RolloutPort {
   }
 
   async startRollout(raw: unknown, who: string): Promise<RolloutReport> {
-    const { pipeline, initial, panels, resolve } = this.#options;
+    const { pipeline, initial, panels, resolve, running } = this.#options;
     await this.#inTurn(() => this.#read());
     const live = machine.liveVersion(this.#rollout) ?? initial;
     if (this.#rollout !== null && machine.isActive(this.#rollout))
       throw rolloutErrors.isRunning(this.#rollout.id, this.#rollout.state);
-    const request = readStartRequest(raw, live);
+    const request = readStartRequest(raw, live, running);
     const guards = panels.check(request.guards);
     // Hashing weights takes seconds, so the record is read again afterwards.
-    const parts = await resolve(request);
+    const { streams } = request;
+    const parts = { ...(await resolve(request)), ...(streams === undefined ? {} : { streams }) };
     return this.#change((rollout, actor) => {
       const from = machine.liveVersion(rollout) ?? initial;
       const known = rollout?.versions ?? [initial];
@@ -188,11 +191,12 @@ export class RolloutAgent implements RolloutPort {
           'CONFIG_INVALID',
           `roll-out: expected another version than the one in use; ${to.label} has the same model, settings and weights`,
         );
-      const { steps, holdMs, minFrames, shadowRatio } = request;
+      const { steps, holdMs, minFrames, shadowRatio, predicted } = request;
       const hasMembers = this.#options.streams().some((stream) => isMember(stream, steps[0]!));
       const settings = {
         ...{ pipeline, from, to, versions, guards, holdMs, minFrames, shadowRatio },
-        steps: [0, ...steps],
+        ...(predicted === null ? {} : { predicted }),
+        steps: [0, ...steps, 100],
         shadow: request.shadow || !hasMembers,
       };
       return machine.start(rollout, settings, { ...actor, who });
@@ -278,7 +282,7 @@ export class RolloutAgent implements RolloutPort {
       this.#stopObserving = this.#options.bus.subscribe('observations', null, (message) => this.#onObserved(message));
   }
 
-  #observe(observation: Observation): void {
+  #observe(observation: HostObservation): void {
     if ('control' in observation) this.#shadows.emit(observation);
     if (this.#rollout === null || !machine.isActive(this.#rollout)) return;
     this.#observations.push(observation);

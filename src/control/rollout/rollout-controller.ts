@@ -1,8 +1,10 @@
 import { z } from 'zod';
 import type { ObservationsBody, Rollout, RolloutFigures } from '../../protocol/rollout-records.ts';
+import { FullLoad, fullLoadState } from './full-load.ts';
 import type { GuardPanel, GuardPanels } from './guard-panel.ts';
+import { LiveGain, liveGainState } from './live-gain.ts';
 import { membersOf } from './membership.ts';
-import { decide, isActive, rollBack } from './rollout-machine.ts';
+import { decide, isActive, isAlone, rollBack } from './rollout-machine.ts';
 import type { RolloutStore } from './rollout-store.ts';
 
 export interface RolloutControllerOptions {
@@ -17,13 +19,23 @@ export interface RolloutControllerOptions {
 const SNAPSHOT_CHARS_PER_S = 100_000;
 
 /** What a snapshot is saved as. */
-const savedEvidence = z.object({ rollout: z.string(), step: z.number(), frames: z.number(), panel: z.unknown() });
+const savedEvidence = z.object({
+  ...{ rollout: z.string(), step: z.number(), frames: z.number(), panel: z.unknown() },
+  load: fullLoadState.default({}),
+  gain: liveGainState.optional(),
+});
 
 /** The evidence of one step, while this host is the controller. */
 interface Watch {
   readonly id: string;
   readonly step: number;
   readonly panel: GuardPanel;
+  /** The candidate carries all streams, without the control beside it. */
+  readonly isAlone: boolean;
+  /** The side whose rate the candidate must attain alone: the control, unless the candidate takes fewer frames on purpose. */
+  readonly reference: 'control' | 'candidate';
+  readonly load: FullLoad;
+  readonly gain: LiveGain;
   /** Percentage of the streams at the next step; these must have a baseline. 0 at the last step. */
   readonly nextShare: number;
   frames: number;
@@ -41,6 +53,8 @@ export class RolloutController {
   #watch: Watch | null = null;
   /** Streams that use the candidate now. Without any, the frames that both versions inferred count as evidence. */
   #members = 0;
+  /** Time of the control plane at the last round. */
+  #nowMs = 0;
 
   constructor(options: RolloutControllerOptions) {
     this.#options = options;
@@ -58,6 +72,11 @@ export class RolloutController {
     if (failure !== null) watch.failure ??= failure;
     if (watch.step !== step) return;
     for (const observation of observations) {
+      if ('costOf' in observation) {
+        watch.gain.add(observation);
+        continue;
+      }
+      if ('side' in observation) watch.load.add(observation, watch.isAlone, watch.reference, this.#nowMs);
       watch.panel.observe(observation);
       if ('control' in observation) watch.frames += this.#members === 0 ? 1 : 0;
       else if ('side' in observation && observation.side === 'candidate' && this.#members > 0)
@@ -68,9 +87,10 @@ export class RolloutController {
   /** What is known in this step; null if this host is not the controller. */
   figures(): RolloutFigures | null {
     if (this.#watch === null) return null;
-    const { id, step, frames, panel, nextShare } = this.#watch;
+    const { id, step, frames, panel, nextShare, isAlone, load, gain } = this.#watch;
     const next = membersOf(this.#options.streams(), nextShare);
-    return { rollout: id, step, frames, unready: panel.withoutBaseline(next).length, reports: panel.reports() };
+    const reports = [...panel.reports(), ...(isAlone ? [load.report()] : [])];
+    return { rollout: id, step, frames, unready: panel.withoutBaseline(next).length, gain: gain.gain, reports };
   }
 
   /**
@@ -83,6 +103,7 @@ export class RolloutController {
       this.#watch = null;
       return false;
     }
+    this.#nowMs = nowMs;
     const { store, hostId } = this.#options;
     const watch = await this.#watchOf(rollout);
     this.#members = membersOf(this.#options.streams(), rollout.share).length;
@@ -96,43 +117,64 @@ export class RolloutController {
   }
 
   async #watchOf(rollout: Rollout): Promise<Watch> {
-    const { id, step } = rollout;
-    const nextShare = rollout.steps[step + 1] ?? 0;
+    const { id, step, steps, share } = rollout;
     const before = this.#watch;
     if (before?.id === id && before.step === step) return before;
-    if (before?.id === id) {
-      before.panel.reset();
-      this.#watch = { id, step, panel: before.panel, nextShare, frames: 0, failure: null, nextSaveMs: 0 };
-      return this.#watch;
-    }
-    const snapshot = (await this.#options.store.evidence())?.snapshot ?? null;
-    const restored = this.#restored(rollout, snapshot);
-    this.#watch = { ...restored, id, step, nextShare, failure: null, nextSaveMs: 0 };
+    const nextShare = steps[step + 1] ?? 0;
+    const fixed = {
+      ...{ id, step, isAlone: isAlone(rollout), failure: null, nextSaveMs: 0 },
+      reference: changesRate(rollout) ? ('candidate' as const) : ('control' as const),
+      // Streams that use the candidate already need no baseline for the next step.
+      nextShare: nextShare > share ? nextShare : 0,
+    };
+    const evidence = before?.id === id ? { ...before, frames: 0 } : null;
+    if (evidence !== null) this.#begin(evidence, fixed.isAlone);
+    this.#watch = { ...(evidence ?? (await this.#restored(rollout))), ...fixed };
     return this.#watch;
   }
 
+  #begin({ panel, load }: Collected, alone: boolean): void {
+    panel.reset();
+    load.begin(alone, this.#nowMs);
+  }
+
   /** A snapshot of another version of Sightline may not be readable: then the step collects its evidence anew. */
-  #restored(rollout: Rollout, text: string | null): Pick<Watch, 'panel' | 'frames'> {
-    const { panels } = this.#options;
+  async #restored(rollout: Rollout): Promise<Collected> {
+    const { panels, store } = this.#options;
+    const text = (await store.evidence())?.snapshot ?? null;
     try {
       const saved = savedEvidence.parse(JSON.parse(text ?? 'null'));
       if (saved.rollout === rollout.id) {
+        const { frames, load, gain } = saved;
         const panel = panels.open(rollout, saved.panel);
-        if (saved.step === rollout.step) return { panel, frames: saved.frames };
-        panel.reset();
-        return { panel, frames: 0 };
+        const collected = { panel, frames, load: new FullLoad(load), gain: new LiveGain(gain) };
+        if (saved.step === rollout.step) return collected;
+        this.#begin(collected, isAlone(rollout));
+        return { ...collected, frames: 0 };
       }
     } catch {
       // Nothing to continue from.
     }
-    return { panel: panels.open(rollout, null), frames: 0 };
+    return { panel: panels.open(rollout, null), frames: 0, load: new FullLoad(), gain: new LiveGain() };
   }
+}
+
+/** The evidence of a step. */
+type Collected = Pick<Watch, 'panel' | 'frames' | 'load' | 'gain'>;
+
+/** Returns whether the versions take frames of the streams at different rates. */
+function changesRate({ from, to }: Rollout): boolean {
+  const patches = [from, to].flatMap(({ streams }) =>
+    streams === undefined ? [] : [streams.all, ...Object.values(streams.byId)],
+  );
+  return patches.some((patch) => 'every' in patch || 'maxFps' in patch);
 }
 
 /** Serialises the evidence. Small snapshots are saved in every round, large ones less often. */
 function snapshotOf(watch: Watch, nowMs: number): string {
-  const { id: rollout, step, frames, panel } = watch;
-  const text = JSON.stringify({ rollout, step, frames, panel: panel.snapshot() });
+  const { id: rollout, step, frames, panel, load, gain } = watch;
+  const parts = { panel: panel.snapshot(), load: load.state, gain: gain.state };
+  const text = JSON.stringify({ rollout, step, frames, ...parts });
   watch.nextSaveMs = text.length < SNAPSHOT_CHARS_PER_S ? 0 : nowMs + (1000 * text.length) / SNAPSHOT_CHARS_PER_S;
   return text;
 }

@@ -15,6 +15,12 @@ export const rolloutErrors = {
       `pipeline "${pipeline}": it has had no roll-out; start one with "sightline rollout start --model M"`,
       { pipeline },
     ),
+  needsRestart: (settings: readonly string[]) =>
+    new SightlineError(
+      'ROLLOUT_PARTIAL',
+      `roll-out: these settings cannot be rolled out: ${settings.join(', ')}; start it with --partial to leave them out, or restart the hosts with them first`,
+      { settings: settings.join(', ') },
+    ),
   wrongState: (id: string, verb: string, state: RolloutState, expected: string) =>
     new SightlineError('ROLLOUT_STATE', `roll-out "${id}": cannot ${verb}: expected ${expected}, it is ${state}`, {
       id,

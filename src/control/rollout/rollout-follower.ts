@@ -1,8 +1,9 @@
 import { SightlineError } from '../../errors/sightline-error.ts';
 import type { Rollout, Version } from '../../protocol/rollout-records.ts';
 import { isControlTurn, isMember } from './membership.ts';
-import { isActive, liveVersion } from './rollout-machine.ts';
+import { isActive, isAlone, liveVersion } from './rollout-machine.ts';
 import type { RolloutTarget } from './rollout-target.ts';
+import { skipsDiffer } from './stream-changes.ts';
 
 /** A host that beats more slowly than this would miss turns, so its streams take none. */
 const MOST_BEAT_MS = 2_000;
@@ -57,16 +58,23 @@ export class RolloutFollower {
     for (const version of wanted) if (isRunning || version.hash === live.hash) this.#load(version, nowMs);
     if (target.isLoaded(live.hash)) target.adopt(live.hash);
     target.compare(isRunning ? { control: from.hash, candidate: to.hash } : null);
-    const takesTurns = isRunning && this.#options.beatMs <= MOST_BEAT_MS && target.canTakeTurns();
-    for (const stream of target.streams()) {
+    const alone = isAlone(rollout);
+    const takesTurns = isRunning && !alone && this.#options.beatMs <= MOST_BEAT_MS;
+    const streams = target.streams();
+    for (const stream of streams) {
       const isIn = isMember(stream, share);
-      const own = isIn && !(takesTurns && isControlTurn(stream, nowMs)) ? to : from;
-      if (target.isLoaded(own.hash) && target.versionOf(stream) !== own.hash) target.assign(stream, own.hash);
+      const cost = takesTurns && isIn ? target.turnCost(stream) : null;
+      const isOthersTurn = cost !== null && isControlTurn(stream, nowMs, cost === 'reopening');
+      const own = isIn && !isOthersTurn ? to : from;
       // A stream of the candidate is compared with the control, and with --shadow the other way round as well.
       const other = own === to ? from : to;
-      const isShadowed = isRunning && (isIn || shadow) && target.isLoaded(other.hash);
+      const isCompared = isRunning && !alone && (isIn || shadow) && target.isLoaded(other.hash);
+      if (target.isLoaded(own.hash)) target.assign(stream, own.hash, isCompared ? other.hash : null);
+      // In the control's turn, frames that only the candidate skips would be compared as if it inferred them.
+      const isShadowed = isCompared && (own === to || !isIn || !skipsDiffer(stream, from.streams, to.streams));
       target.shadow(stream, isShadowed ? other.hash : null, shadowRatio);
     }
+    target.measureCost(alone && streams.every((stream) => target.versionOf(stream) === to.hash));
     this.#unload(new Set(wanted.map(({ hash }) => hash)));
   }
 
@@ -107,7 +115,8 @@ export class RolloutFollower {
     for (const hash of this.#loaded) {
       if (wanted.has(hash) || used.has(hash) || this.#loading.has(hash)) continue;
       this.#loaded.delete(hash);
-      void target.unload(hash).catch(() => undefined);
+      // A stream that is still being moved away: the next beat tries again.
+      void target.unload(hash).catch(() => this.#loaded.add(hash));
     }
   }
 }

@@ -2,6 +2,7 @@ import type {
   DecisionKind,
   GuardReport,
   GuardSettings,
+  Prediction,
   Rollout,
   RolloutFigures,
   RolloutState,
@@ -14,6 +15,8 @@ import type { RolloutChange, RolloutDraft } from './rollout-store.ts';
  * The rules of a roll-out, as functions of its record, the evidence and the time. They change nothing: each returns the next
  * record and the decision that led to it.
  *
+ * The last two steps are at 100 %: in the first one both versions take turns, in the second one the candidate is alone.
+ *
  *     running <-> holding        holding: evidence is missing, or a person holds it
  *        |           |
  *        +-----+-----+--> promoted       the last step passed, or a person promoted it
@@ -24,7 +27,10 @@ import type { RolloutChange, RolloutDraft } from './rollout-store.ts';
  */
 
 /** Evidence of the current step. */
-export type StepEvidence = Pick<RolloutFigures, 'frames' | 'unready' | 'reports'>;
+export type StepEvidence = Pick<RolloutFigures, 'frames' | 'unready' | 'reports' | 'gain'>;
+
+/** Name of the report that says whether the candidate carries all streams alone. */
+export const FULL_LOAD = 'fullLoad';
 
 /** The step at 0 % only observes the control, unless boxes are compared; it need not be longer than this. */
 const BASELINE_MS = 60_000;
@@ -48,12 +54,22 @@ export interface StartSettings {
   readonly guards: GuardSettings;
   readonly shadow: boolean;
   readonly shadowRatio: number;
+  readonly predicted?: Prediction | undefined;
 }
 
 export const NO_EVIDENCE: StepEvidence = { frames: 0, unready: 0, reports: [] };
 
 export function isActive({ state }: { readonly state: RolloutState }): boolean {
   return state === 'running' || state === 'holding';
+}
+
+/**
+ * Returns whether the candidate carries every stream alone: the last step, after it was compared on all of them. No stream takes
+ * turns, and no frame is inferred twice.
+ */
+export function isAlone(rollout: Pick<Rollout, 'state' | 'steps' | 'step'>): boolean {
+  const { steps, step } = rollout;
+  return isActive(rollout) && step === steps.length - 1 && steps[step] === 100 && steps[step - 1] === 100;
 }
 
 /** Returns the version that streams use when no roll-out runs; null before the first one, when the configuration names it. */
@@ -111,11 +127,18 @@ export function missingEvidence(rollout: Rollout, members: number, evidence: Ste
   if (observesOnly(rollout)) return null;
   if (frames < rollout.minFrames)
     return `Waiting for frames: ${frames} of ${rollout.minFrames} at ${rollout.share} % of the streams.`;
-  const open = reports.filter(
-    ({ kind, verdict }) => kind === 'statistical' && verdict !== 'pass' && (members > 0 || verdict !== 'no-data'),
-  );
+  const alone = isAlone(rollout);
+  const open = reports.filter(({ guard, kind, verdict }) => {
+    if (kind !== 'statistical' || verdict === 'pass') return false;
+    // Without the control beside it, the candidate cannot be compared: that was done in the step before. A few late frames of
+    // the comparison settle nothing.
+    return alone ? guard === FULL_LOAD : members > 0 || verdict !== 'no-data';
+  });
   if (open.length > 0)
     return `Waiting for ${open.map(({ guard, verdict, reason }) => `${guard} (${verdict}: ${reason})`).join('; ')}.`;
+  const carriesAll = ({ guard, verdict }: GuardReport): boolean => guard === FULL_LOAD && verdict === 'pass';
+  if (alone && !reports.some(carriesAll))
+    return 'Waiting for data: it is unknown whether the candidate carries all streams.';
   const hasPassed = reports.some(({ kind, verdict }) => kind === 'statistical' && verdict === 'pass');
   return hasPassed ? null : 'Waiting for data: no guard compares the candidate with the control yet.';
 }
@@ -186,10 +209,11 @@ function ended(
   rollout: Rollout,
   state: 'promoted' | 'rolled-back' | 'aborted',
   reason: string,
-  { nowMs }: Actor,
+  { nowMs, evidence: { gain } }: Actor,
 ): Partial<RolloutDraft> {
   const step = state === 'promoted' ? rollout.steps.length - 1 : rollout.step;
-  return { state, step, share: state === 'promoted' ? 100 : 0, heldBy: null, endedMs: nowMs, reason };
+  const measured = state === 'promoted' && gain !== undefined ? { measured: gain } : {};
+  return { state, step, share: state === 'promoted' ? 100 : 0, heldBy: null, endedMs: nowMs, reason, ...measured };
 }
 
 function change(

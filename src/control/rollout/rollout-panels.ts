@@ -9,24 +9,30 @@ export interface RolloutPanelsOptions {
   readonly nowMs: () => number;
   /** Score below which a version reports no box. */
   readonly scoreThreshold: (version: Version) => number;
+  /** Whether the CPU time of a version's inferences is known. Time by the clock says little where other work runs beside them. */
+  readonly judgesDeviceTime: (version: Version) => boolean;
   /** Upper limit for the 99th percentile of a stream's latency; null if it has none. */
   readonly targetLatencyMs: (stream: string) => number | null;
 }
 
 /** Makes the panels that judge real roll-outs. */
-export function rolloutPanels({ nowMs, scoreThreshold, targetLatencyMs }: RolloutPanelsOptions): GuardPanels {
+export function rolloutPanels(options: RolloutPanelsOptions): GuardPanels {
+  const { nowMs, scoreThreshold, judgesDeviceTime, targetLatencyMs } = options;
   return {
     check: (settings) => check(guardsConfig, settings, 'guards'),
     open({ guards, from, to }, snapshot) {
-      const options = {
-        guards: check(guardsConfig, guards, 'guards'),
+      const settings = check(guardsConfig, guards, 'guards');
+      const { deviceTime } = settings;
+      const isOn = deviceTime.isOn && judgesDeviceTime(from) && judgesDeviceTime(to);
+      const panel = {
+        guards: { ...settings, deviceTime: { ...deviceTime, isOn } },
         nowMs,
         scoreThreshold: Math.max(scoreThreshold(from), scoreThreshold(to)),
         // Streams of the candidate always have frames that the control infers as well.
         hasShadow: true,
         targetLatencyMs,
       };
-      return snapshot === null ? new RolloutGuards(options) : RolloutGuards.restore(options, snapshot);
+      return snapshot === null ? new RolloutGuards(panel) : RolloutGuards.restore(panel, snapshot);
     },
   };
 }

@@ -1,4 +1,4 @@
-import type { Observation, Version } from '../../protocol/rollout-records.ts';
+import type { HostObservation, Version } from '../../protocol/rollout-records.ts';
 
 /** Which of two versions is the control and which the candidate, by hash. */
 export interface Sides {
@@ -27,10 +27,14 @@ export interface RolloutTarget {
   adopt(hash: string): void;
   /** Unloads a version that no stream uses. Does nothing if new streams use it. */
   unload(hash: string): Promise<void>;
-  /** Changes the version of a stream between two frames. The version must be loaded. */
-  assign(stream: string, hash: string): void;
-  /** Returns whether streams can take turns between both sides: their inputs are the same, so that no source is opened again. */
-  canTakeTurns(): boolean;
+  /**
+   * Changes the version of a stream, between two frames if the lane need not do anything else. Both versions must be loaded.
+   *
+   * @param beside - version that infers some of its frames, or the next ones, as well: the frames suit both. null: none does.
+   */
+  assign(stream: string, hash: string, beside: string | null): void;
+  /** What a turn costs a stream: nothing, or its source is opened again. null while it is not known. */
+  turnCost(stream: string): 'none' | 'reopening' | null;
   /**
    * Lets a second version infer a share of a stream's frames; only the first one's results are published. Gives way to live
    * work.
@@ -38,8 +42,10 @@ export interface RolloutTarget {
    * @param hash - null ends it. @param ratio - share of the frames, 0 to 1.
    */
   shadow(stream: string, hash: string | null, ratio: number): void;
+  /** Says that the candidate carries all streams, without turns or shadow frames, so that its cost can be measured. */
+  measureCost(isAlone: boolean): void;
   /** Says which sides the observations are of; null while there is no roll-out, and then none are made. */
   compare(sides: Sides | null): void;
   /** Called about once a second for each stream and side, and once for each frame that both sides inferred. */
-  onObservation(listener: (observation: Observation) => void): () => void;
+  onObservation(listener: (observation: HostObservation) => void): () => void;
 }

@@ -42,6 +42,8 @@ export function reportOf(
     ...{ shadow, heldBy, startedBy, startedMs, stepStartedMs, endedMs, holdMs, minFrames },
     frames: evidence.frames,
     guards: evidence.reports,
+    predicted: rollout.predicted ?? null,
+    measured: rollout.measured ?? evidence.gain ?? null,
     reason: missing ?? rollout.reason,
     fence,
   };

@@ -1,7 +1,13 @@
 import { createHash } from 'node:crypto';
 import type { BatchConfig } from '../../config/batch.ts';
 import type { ModelConfig } from '../../config/model-config.ts';
-import { MOST_VERSIONS, type Rollout, type Version, type VersionReport } from '../../protocol/rollout-records.ts';
+import {
+  MOST_VERSIONS,
+  type Rollout,
+  type StreamChanges,
+  type Version,
+  type VersionReport,
+} from '../../protocol/rollout-records.ts';
 import { isActive, liveVersion } from './rollout-machine.ts';
 
 /** What a version consists of. */
@@ -10,6 +16,8 @@ export interface VersionParts {
   readonly batch: BatchConfig;
   /** sha256 of the files of the network, hex. */
   readonly weights: readonly string[];
+  /** What it changes on the streams; absent if nothing. */
+  readonly streams?: StreamChanges | undefined;
 }
 
 /** Makes the first version of a pipeline: the one that its configuration names. */
@@ -66,8 +74,8 @@ export function versionReports(rollout: Rollout | null, initial: Version): Versi
   }));
 }
 
-function hashOf({ model, batch, weights }: VersionParts): string {
-  return createHash('sha256').update(canonicalJson({ model, batch, weights })).digest('hex');
+function hashOf({ model, batch, weights, streams }: VersionParts): string {
+  return createHash('sha256').update(canonicalJson({ model, batch, weights, streams })).digest('hex');
 }
 
 /** Serialises plain data with sorted keys, so that the order of keys in a file does not make another version. */

@@ -1,7 +1,7 @@
 import { monoNowMs } from '../../core/clock.ts';
 import { DETECTION_COLUMNS } from '../../core/detection.ts';
-import type { ModelSpec, OutputTensor } from '../../core/model.ts';
-import { SlotRing } from '../../flow/slot-ring.ts';
+import { inputKey, type ModelSpec, type OutputTensor } from '../../core/model.ts';
+import { SlotRing, viewsFor } from '../../flow/slot-ring.ts';
 import { type InferenceEngine, ROWS_OUTPUT } from '../../infer/inference-engine.ts';
 import { finishRows } from '../../postprocess/finish-rows.ts';
 import { mergeViews, type ViewRows } from '../../postprocess/merge-views.ts';
@@ -32,6 +32,8 @@ export class BatchRunner {
   readonly #engine: InferenceEngine;
   readonly #spec: ModelSpec;
   readonly #decode: DecodeOutputs;
+  readonly #key: string;
+  readonly #inputBytes: number;
   readonly #rings = new Map<number, SlotRing>();
   #lastEndedMs = 0;
 
@@ -39,6 +41,8 @@ export class BatchRunner {
     this.#engine = engine;
     this.#spec = spec;
     this.#decode = decode;
+    this.#key = inputKey(spec);
+    this.#inputBytes = spec.input.width * spec.input.height * 3;
   }
 
   attach(handle: RingHandle): void {
@@ -94,11 +98,12 @@ export class BatchRunner {
     if (ringIds.every((ringId) => this.#ring(ringId).shape.views === undefined)) return batch;
     const all = slots.flatMap((slot, i) => {
       const ringId = ringIds[i]!;
-      const { views } = this.#ring(ringId).shape;
-      return Array.from({ length: views ?? 1 }, (_, view) => ({
+      const { shape } = this.#ring(ringId);
+      const { from, count } = viewsFor(shape, this.#key);
+      return Array.from({ length: count }, (_, view) => ({
         ringId,
         slot,
-        view: views === undefined ? WHOLE : view,
+        view: shape.views === undefined ? WHOLE : from + view,
       }));
     });
     return {
@@ -116,7 +121,7 @@ export class BatchRunner {
     slots.slice(from, from + callSize).forEach((slot, i) => {
       const view = views?.[from + i] ?? WHOLE;
       const ring = this.#ring(ringIds[from + i]!);
-      const input = view === WHOLE ? ring.input(slot) : ring.input(slot, view);
+      const input = view === WHOLE ? ring.input(slot) : ring.input(slot, view).subarray(0, this.#inputBytes);
       memory.set(input, i * input.length);
     });
     return this.#engine.infer(callSize, scoreThreshold);
@@ -143,11 +148,11 @@ export class BatchRunner {
     let at = 0;
     return slots.map((slot, i) => {
       const ring = this.#ring(ringIds[i]!);
-      const { views } = ring.shape;
-      if (views === undefined) return found[at++]!;
-      const parts: ViewRows[] = Array.from({ length: views }, (_, view) => ({
+      if (ring.shape.views === undefined) return found[at++]!;
+      const { from, count } = viewsFor(ring.shape, this.#key);
+      const parts: ViewRows[] = Array.from({ length: count }, (_, view) => ({
         rows: found[at++]!,
-        bounds: ring.readView(slot, view).bounds,
+        bounds: ring.readView(slot, from + view).bounds,
       }));
       return mergeViews(parts, this.#spec.maxDetections);
     });

@@ -1,6 +1,7 @@
 import { Worker } from 'node:worker_threads';
 import { workerEntry } from '../../core/worker-entry.ts';
 import { SightlineError } from '../../errors/sightline-error.ts';
+import { inputsPerModel } from '../../flow/slot-ring.ts';
 import type {
   EngineInfo,
   EngineRequest,
@@ -245,6 +246,6 @@ function firstMessage(worker: Worker, engine: string): Promise<Ready> {
 
 /** The timeout is that of one call, and a frame with many views cannot be divided. */
 function callsOfOneFrame({ frames, callSize }: SubmittedBatch): number {
-  const most = frames.reduce((views, { ring }) => Math.max(views, ring.slots.shape.views ?? 1), 1);
+  const most = frames.reduce((views, { ring }) => Math.max(views, inputsPerModel(ring.slots.shape)), 1);
   return Math.ceil(most / callSize);
 }

@@ -1,5 +1,6 @@
 import { BatchSizer } from '../../batch/batch-sizer.ts';
 import { MicroBatcher, type NextBatch } from '../../batch/micro-batcher.ts';
+import { inputsPerModel } from '../../flow/slot-ring.ts';
 import type { BatchReport } from '../../protocol/report.ts';
 import type { EngineInfo, EngineRequest } from '../../protocol/threads.ts';
 import type { InFlightFrame } from '../stream/frame-ledger.ts';
@@ -154,5 +155,5 @@ export class ModelInstance {
 }
 
 function inputsOf({ ring }: InFlightFrame): number {
-  return ring.slots.shape.views ?? 1;
+  return inputsPerModel(ring.slots.shape);
 }

@@ -243,8 +243,7 @@ export class Scheduler {
     let frame = stream.takeFrame();
     const isAny = frame !== null;
     for (; frame !== null; frame = stream.takeFrame()) {
-      const mustInfer = this.#accept(instance, frame, outcome);
-      if (mustInfer && this.#shadows.size > 0) this.#shadow(frame);
+      if (this.#accept(instance, frame, outcome)) this.shadow(frame);
     }
     return isAny;
   }
@@ -265,7 +264,8 @@ export class Scheduler {
   }
 
   /** Gives a frame to the candidate as well. Its queue holds one frame, so what it cannot keep up with is dropped there. */
-  #shadow(frame: InFlightFrame): void {
+  shadow(frame: InFlightFrame): void {
+    if (this.#shadows.size === 0 || frame.meta.change === 'without-input') return;
     const shadow = this.#shadows.get(frame.streamId);
     const second = frame.status === 'waiting' ? shadow?.stream.shadowOf(frame) : null;
     if (shadow === undefined || second == null) return;

@@ -18,6 +18,15 @@ export interface ShadowCounters {
   readonly dropped: number;
 }
 
+export interface ShadowOptions {
+  /** Share of the frames, 0 to 1. */
+  readonly ratio: number;
+  /** Weaker boxes are not reported. */
+  readonly minScore: number;
+  /** Frames as well whose published result comes without an inference. */
+  readonly comparesSkipped: boolean;
+}
+
 /** Results that wait for their other half. */
 const MOST_PENDING = 64;
 /** Multiplier of a Weyl sequence (the golden ratio), which spreads the chosen frames evenly. */
@@ -28,30 +37,23 @@ export class ShadowStream implements FrameOwner {
   readonly id: string;
   /** A failed frame is not tried again. */
   readonly retriesFrames = false;
-  readonly ratio: number;
+  readonly #options: ShadowOptions;
   readonly #classes: readonly string[];
-  readonly #minScore: number;
   readonly #onPair: (result: ShadowResult) => void;
   readonly #published = new Map<number, PublishedFrame>();
   readonly #inferred = new Map<number, { candidate: Detection[]; candidateMs: number }>();
   #compared = 0;
   #dropped = 0;
 
-  /**
-   * @param ratio - share of the frames, 0 to 1.
-   * @param minScore - weaker boxes are not reported.
-   */
   constructor(
     streamId: string,
-    ratio: number,
+    options: ShadowOptions,
     classes: readonly string[],
-    minScore: number,
     onPair: (result: ShadowResult) => void,
   ) {
     this.id = `shadow of ${streamId}`;
-    this.ratio = ratio;
+    this.#options = options;
     this.#classes = classes;
-    this.#minScore = minScore;
     this.#onPair = onPair;
   }
 
@@ -61,16 +63,26 @@ export class ShadowStream implements FrameOwner {
 
   /** Returns a second frame on the same slot; null if the candidate does not see this one. */
   shadowOf(frame: InFlightFrame): InFlightFrame | null {
-    if ((frame.meta.frame * GOLDEN) % 1 >= this.ratio) return null;
+    if (frame.by !== 'inferred' && !this.#options.comparesSkipped) return null;
+    if ((frame.meta.frame * GOLDEN) % 1 >= this.#options.ratio) return null;
     holdFrame(frame);
-    return { ...frame, streamId: this.id, owner: this, failures: 0, status: 'waiting', rows: null };
+    return {
+      ...frame,
+      streamId: this.id,
+      owner: this,
+      failures: 0,
+      status: 'waiting',
+      rows: null,
+      by: 'inferred',
+      repeats: null,
+    };
   }
 
   complete(frame: InFlightFrame, rows: Float32Array, inferredMs: number): void {
     if (frame.status !== 'waiting') return;
     frame.status = 'done';
     releaseFrame(frame);
-    const candidate = unpackDetections(rows, this.#classes).filter(({ score }) => score >= this.#minScore);
+    const candidate = unpackDetections(rows, this.#classes).filter(({ score }) => score >= this.#options.minScore);
     const found = { candidate, candidateMs: inferredMs - frame.batchedMs };
     const published = this.#published.get(frame.meta.frame);
     if (published === undefined) keep(this.#inferred, frame.meta.frame, found);
@@ -85,9 +97,9 @@ export class ShadowStream implements FrameOwner {
     this.#dropped += 1;
   }
 
-  /** Takes note of a published result. Frames without inference have nothing to compare. */
+  /** Records a published result. Results without inference are compared only if `comparesSkipped` says so. */
   onPublished(frame: PublishedFrame): void {
-    if (frame.by !== 'inferred') return;
+    if (frame.by !== 'inferred' && !this.#options.comparesSkipped) return;
     const found = this.#inferred.get(frame.frame);
     if (found === undefined) keep(this.#published, frame.frame, frame);
     else this.#pair(frame, found);

@@ -1,8 +1,11 @@
 import type { PublishedFrame } from '../../core/frame.ts';
 import { SightlineError } from '../../errors/sightline-error.ts';
+import type { RuntimeStream } from '../stream/runtime-stream.ts';
 import type { ModelInstances } from './model-instances.ts';
 import type { Scheduler } from './scheduler.ts';
 import { type ShadowCounters, type ShadowResult, ShadowStream } from './shadow-stream.ts';
+
+type ComparedStream = Pick<RuntimeStream, 'id' | 'instance' | 'arrangement'>;
 
 /** The streams of which a candidate infers a share of the frames. */
 export class Shadows {
@@ -19,16 +22,21 @@ export class Shadows {
   }
 
   /** @throws MODEL_NOT_FOUND; MODEL_INCOMPATIBLE if the models take other inputs or have other classes. */
-  start(stream: { readonly id: string; readonly instance: string }, name: string, ratio: number): void {
-    const { id, instance } = stream;
-    if (!this.#models.isSameInput(instance, name))
+  start(stream: ComparedStream, name: string, ratio: number, comparesSkipped: boolean): void {
+    const { id, instance, arrangement } = stream;
+    if (!this.#models.isSameInput(instance, name) && arrangement.beside?.instance !== name)
       throw new SightlineError(
         'MODEL_INCOMPATIBLE',
         `model "${name}" cannot infer the frames of stream "${id}": it takes inputs of another size or resize rule`,
       );
     this.stop(id);
     const { spec, scoreThreshold } = this.#models.get(name);
-    const shadow = new ShadowStream(id, ratio, spec.classes, scoreThreshold, this.#onPair);
+    const shadow = new ShadowStream(
+      id,
+      { ratio, minScore: scoreThreshold, comparesSkipped },
+      spec.classes,
+      this.#onPair,
+    );
     this.#streams.set(id, shadow);
     this.#scheduler.setShadow(id, shadow, name);
   }

@@ -5,6 +5,7 @@ import type { FrameHeader } from '../../decode/ffmpeg-log.ts';
 import { FrameAssembler } from '../../decode/frame-assembler.ts';
 import { type SlotMeta, SlotRing } from '../../flow/slot-ring.ts';
 import { composePlacements, fitInto, type Placement, placementOf } from '../../geometry/placement.ts';
+import { PICTURE } from '../../geometry/views.ts';
 import { ChangeGate } from '../../preprocess/change-gate.ts';
 import { hashInput, type InputHash, NO_HASH } from '../../preprocess/input-hash.ts';
 import { encodeParts, encodePreview } from '../../preprocess/preview.ts';
@@ -57,7 +58,10 @@ export class LaneFrames {
     this.#onFault = onFault;
     this.ring = SlotRing.attach(stream.ring.buffer, stream.ring.shape);
     this.#sharp = stream.picture === null ? null : new SharpPreprocessor(stream.spec, stream.picture);
-    this.#views = stream.views === undefined ? null : new LaneViews(stream.views, stream, this.ring);
+    this.#views =
+      stream.views === undefined && stream.second === undefined
+        ? null
+        : new LaneViews(stream.views ?? [PICTURE], stream, this.ring);
     const { inputBytes, views = 1, pictureBytes } = this.ring.shape;
     this.#scratch =
       stream.policy === 'live' ? new Uint8Array(stream.picture === null ? views * inputBytes : pictureBytes) : null;
@@ -174,7 +178,7 @@ export class LaneFrames {
     if (this.ring.takeLookRequest()) gate.forget();
     const pixels = this.#sharp === null ? this.ring.input(slot) : this.ring.picture(slot);
     if (gate.isChanged(pixels, ptsUs)) return 'changed';
-    return this.#sharp === null ? 'unchanged' : 'without-input';
+    return this.#sharp === null || this.stream.keepsInput ? 'unchanged' : 'without-input';
   }
 
   /** A source that changes its size lies elsewhere in the written picture, so it starts with a new gate. */

@@ -1,3 +1,4 @@
+import type { ModelSpec } from '../../core/model.ts';
 import type { FrameHeader } from '../../decode/ffmpeg-log.ts';
 import type { SlotRing } from '../../flow/slot-ring.ts';
 import { type Fit, fitInto, type Placement } from '../../geometry/placement.ts';
@@ -19,16 +20,19 @@ interface ViewPlan {
   readonly preprocessors: readonly SharpPreprocessor[];
 }
 
-/** The views of one stream: where each lies in its model input, and what makes that input. */
+/**
+ * The views of one stream: where each lies in its model input, and what makes that input. If there is a second model, its
+ * inputs come after those of the first, with the same views.
+ */
 export class LaneViews {
   readonly #views: readonly View[];
-  readonly #stream: Pick<LaneStream, 'spec' | 'picture'>;
+  readonly #stream: Pick<LaneStream, 'spec' | 'second' | 'picture'>;
   readonly #ring: SlotRing;
   /** Views that no other view encloses. */
   readonly #outermost: readonly number[];
   #plan: ViewPlan | null = null;
 
-  constructor(views: readonly View[], stream: Pick<LaneStream, 'spec' | 'picture'>, ring: SlotRing) {
+  constructor(views: readonly View[], stream: Pick<LaneStream, 'spec' | 'second' | 'picture'>, ring: SlotRing) {
     this.#views = views;
     this.#stream = stream;
     this.#ring = ring;
@@ -36,6 +40,11 @@ export class LaneViews {
       (at) =>
         !views.some((other, i) => i !== at && encloses(other, views[at]!) && (i < at || !encloses(views[at]!, other))),
     );
+  }
+
+  get #specs(): readonly ModelSpec[] {
+    const { spec, second } = this.#stream;
+    return second === undefined ? [spec] : [spec, second];
   }
 
   /** Writes where the views of a frame lie into its slot. @returns the placement of the first one. */
@@ -49,8 +58,10 @@ export class LaneViews {
   async preprocess(slot: number, header: FrameHeader): Promise<void> {
     const { preprocessors } = this.#planFor(header);
     const picture = this.#ring.picture(slot);
-    for (const [view, preprocessor] of preprocessors.entries())
-      await preprocessor.run(picture, this.#ring.input(slot, view));
+    for (const [view, preprocessor] of preprocessors.entries()) {
+      const { width, height } = this.#specs[Math.floor(view / this.#views.length)]!.input;
+      await preprocessor.run(picture, this.#ring.input(slot, view).subarray(0, width * height * 3));
+    }
   }
 
   /** Returns the model inputs that show together all that the model is shown. */
@@ -66,7 +77,8 @@ export class LaneViews {
   /** Returns where the views lie in what ffmpeg writes: the full picture, or their inputs one below the other. In pixels. */
   areas(header: FrameHeader): Rect[] {
     const { picture, spec } = this.#stream;
-    const { placed } = this.#planFor(header);
+    // A second model has the same views.
+    const placed = this.#planFor(header).placed.slice(0, this.#views.length);
     if (picture === null) return placed.map(({ fit }, view) => ({ ...fit, y: fit.y + view * spec.input.height }));
     const { x, y } = fitInto(header, picture, PICTURE_FIT);
     return placed.map(({ crop }) => ({ ...crop, x: x + crop.x, y: y + crop.y }));
@@ -90,12 +102,15 @@ export class LaneViews {
     const content = fitInto(header, picture, PICTURE_FIT);
     const [scaleX, scaleY] = [content.width / header.width, content.height / header.height];
     const onContent = { scaleX, scaleY, offsetX: 0, offsetY: 0 };
-    const placed = this.#views.map((view) => placeView(view, content, 1, onContent, spec.input));
-    const preprocessors = placed.map(({ crop }) => {
-      const inPicture = { ...crop, x: content.x + crop.x, y: content.y + crop.y };
-      return new SharpPreprocessor(spec, picture, inPicture);
-    });
-    return { header, placed, preprocessors };
+    const made = this.#specs.flatMap((model) =>
+      this.#views.map((view) => {
+        const place = placeView(view, content, 1, onContent, model.input);
+        const inPicture = { ...place.crop, x: content.x + place.crop.x, y: content.y + place.crop.y };
+        return { place, preprocessor: new SharpPreprocessor(model, picture, inPicture) };
+      }),
+    );
+    const preprocessors = made.map(({ preprocessor }) => preprocessor);
+    return { header, placed: made.map(({ place }) => place), preprocessors };
   }
 }
 

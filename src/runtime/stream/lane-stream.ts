@@ -1,7 +1,7 @@
-import { changeGateOf } from '../../config/skip.ts';
 import type { StreamConfig } from '../../config/stream.ts';
 import { viewsOf } from '../../geometry/views.ts';
 import type { LaneStream } from '../../protocol/threads.ts';
+import type { SharedFrames } from './arrangement.ts';
 import type { StreamInput, StreamModel, StreamPort } from './stream-port.ts';
 import type { StreamRing } from './stream-ring.ts';
 
@@ -12,7 +12,8 @@ export function laneStream(
   { ffmpeg, preview }: Pick<StreamPort, 'ffmpeg' | 'preview'>,
   { spec, hashesInput }: Pick<StreamModel, 'spec' | 'hashesInput'>,
   ring: StreamRing,
-  from: Pick<LaneStream, 'firstFrame' | 'firstPtsUs' | 'after'>,
+  { firstFrame, lastPtsUs, after }: Pick<LaneStream, 'firstFrame' | 'after'> & { readonly lastPtsUs: number },
+  { second, changeGate, keepsInput }: SharedFrames,
 ): LaneStream {
   const { source, imagePaths, resizeImagesBy: resizeBy = 'sharp', policy, picture, bulk } = input;
   const { every, maxFps, hwaccel, decodeThreads, staleMs, openTimeoutMs } = config;
@@ -25,6 +26,7 @@ export function laneStream(
     policy,
     picture,
     ...(views === null ? {} : { views }),
+    ...(second === null ? {} : { second }),
     ffmpeg,
     every,
     maxFps: maxFps ?? null,
@@ -32,9 +34,12 @@ export function laneStream(
     decodeThreads,
     staleMs,
     openTimeoutMs,
-    ...from,
+    firstFrame,
+    firstPtsUs: policy === 'live' ? lastPtsUs : 0,
+    after: policy === 'live' ? null : after,
     preview,
-    changeGate: changeGateOf(config.skip),
+    changeGate,
+    keepsInput,
     hashesInput,
     isBackground: bulk !== undefined,
   };

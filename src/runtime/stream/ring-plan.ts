@@ -1,4 +1,5 @@
 import type { StreamConfig } from '../../config/stream.ts';
+import { inputKey, type ModelSpec } from '../../core/model.ts';
 import type { SlotRingShape } from '../../flow/slot-ring.ts';
 import { type ViewSettings, viewsOf } from '../../geometry/views.ts';
 import type { StreamInput, StreamModel } from './stream-port.ts';
@@ -23,27 +24,40 @@ export interface RingPlan {
  * hand-overs per thread; a third of the ring is refilled at a time, so that the decoder runs in long stretches, and
  * refilling starts while more frames are left than the threads hold. With three hand-overs, half of the ring refilled
  * at a time, each thread of YOLOX-nano was idle for 5 ms four times a second: 1.7 % fewer frames.
+ *
+ * @param second - model with another input that shares the frames; null if there is none.
  */
 export function planRing(
   { queueSize, ...settings }: Pick<StreamConfig, 'queueSize'> & ViewSettings,
   { policy, picture }: Pick<StreamInput, 'policy' | 'picture'>,
   { spec, inferenceCalls, inferenceInputs, handOverInputs }: RingDemand,
+  second: ModelSpec | null = null,
 ): RingPlan {
   const views = viewsOf(settings);
   const inputs = views?.length ?? 1;
   // A call takes whole frames: at least one, and no more than its inputs allow.
   const inferenceSlots = Math.max(inferenceCalls, Math.floor(inferenceInputs / inputs));
+  const shared =
+    second === null
+      ? views !== null && { views: inputs }
+      : { views: 2 * inputs, models: [inputKey(spec), inputKey(second)] as const };
   const bytes = {
-    inputBytes: spec.input.width * spec.input.height * 3,
-    ...(views === null ? {} : { views: inputs }),
+    inputBytes: Math.max(inputBytesOf(spec), second === null ? 0 : inputBytesOf(second)),
+    ...shared,
     pictureBytes: picture === null ? 0 : picture.width * picture.height * 3,
   };
   if (policy === 'live') {
     const slots = queueSize + inferenceSlots + SPARE_SLOTS;
     return { shape: { slots, ...bytes }, refillAt: slots };
   }
-  const affordable = Math.floor(FILE_RING_BYTES / (inputs * bytes.inputBytes + bytes.pictureBytes));
+  const affordable = Math.floor(
+    FILE_RING_BYTES / ((second === null ? 1 : 2) * inputs * bytes.inputBytes + bytes.pictureBytes),
+  );
   const handOverSlots = Math.max(inferenceCalls, Math.floor(handOverInputs / inputs));
   const slots = Math.max(2 * inferenceSlots + SPARE_SLOTS + 1, Math.min(4 * handOverSlots, affordable));
   return { shape: { slots, ...bytes }, refillAt: Math.floor((slots * 2) / 3) };
+}
+
+function inputBytesOf({ input }: Pick<ModelSpec, 'input'>): number {
+  return input.width * input.height * 3;
 }

@@ -1,3 +1,4 @@
+import { isDeepStrictEqual } from 'node:util';
 import type { StreamConfig } from '../../config/stream.ts';
 import { monoNowMs } from '../../core/clock.ts';
 import type { Detection } from '../../core/detection.ts';
@@ -8,6 +9,7 @@ import type { StreamReport, StreamState } from '../../protocol/report.ts';
 import type { FromLane } from '../../protocol/threads.ts';
 import { StreamTelemetry } from '../../telemetry/stream-telemetry.ts';
 import type { LaneListener } from '../lane/lane-client.ts';
+import { type Arrangement, type Models, sharedFrames } from './arrangement.ts';
 import { FilePlace, isOtherChoice, isOtherSource } from './file-place.ts';
 import { FrameLedger, type InFlightFrame, type LedgerPort } from './frame-ledger.ts';
 import { laneStream } from './lane-stream.ts';
@@ -31,7 +33,6 @@ export const DEFAULT_INSTANCE = 'default';
 /** One stream on the main thread: its lifecycle, its frames, its metrics. */
 export class RuntimeStream implements LaneListener, ServedStream, LedgerPort {
   readonly id: string;
-  #instance: string;
   readonly telemetry: StreamTelemetry;
   readonly ledger: FrameLedger;
   readonly #port: StreamPort;
@@ -44,7 +45,7 @@ export class RuntimeStream implements LaneListener, ServedStream, LedgerPort {
   #seq = 0;
   #decodeErrors = 0;
   #reconnects = 0;
-  #size: { width: number; height: number } | null = null;
+  #size: Pick<StreamReport, 'width' | 'height'> = { width: null, height: null };
   #lastPtsUs = 0;
   #nextFrame = 0;
   readonly #place = new FilePlace();
@@ -65,34 +66,33 @@ export class RuntimeStream implements LaneListener, ServedStream, LedgerPort {
     this.#port = port;
     this.telemetry = new StreamTelemetry(monoNowMs());
     this.#life = new StreamLife(this.id, (message, details) => port.event('stream-state', this.id, message, details));
-    this.#instance = port.primary();
-    const { spec } = port.modelOf(this.#instance);
-    this.#settings = this.#prepare(config, input, null);
+    const instance = port.primary();
+    this.#settings = this.#prepare({ config, instance, beside: null }, input, null);
     this.#previews = new PreviewPairs((frame, jpeg) => port.onPreview(frame, jpeg));
-    this.ledger = new FrameLedger(config.id, spec.classes, this.telemetry, this, monoNowMs);
+    this.ledger = new FrameLedger(config.id, port.modelOf(instance).spec.classes, this.telemetry, this, monoNowMs);
   }
 
   /** Name of the model instance that infers its frames. */
   get instance(): string {
-    return this.#instance;
+    return this.#settings.instance;
   }
 
-  /** Makes another instance infer the frames that the stream has not handed over yet. */
-  useInstance(name: string): void {
-    this.#instance = name;
-    this.#settings.analytics.reportScore = this.#reportScoreOf(this.input);
+  /** True if a model infers its frames, or those that another one shares with it. */
+  uses(name: string): boolean {
+    return this.instance === name || this.#settings.beside?.instance === name;
   }
 
-  #reportScoreOf({ bulk }: StreamInput): number {
-    return bulk?.scoreThreshold ?? this.#port.modelOf(this.#instance).scoreThreshold;
-  }
-
-  #prepare(config: StreamConfig, input: StreamInput, before: StreamSettings | null): StreamSettings {
-    return prepareSettings(config, input, this.#reportScoreOf(input), before, () => this.#ring?.slots.requestLook());
+  #prepare(to: Arrangement, input: StreamInput, before: StreamSettings | null): StreamSettings {
+    const reportScore = input.bulk?.scoreThreshold ?? this.#port.modelOf(to.instance).scoreThreshold;
+    return prepareSettings(to, input, reportScore, before, () => this.#ring?.slots.requestLook());
   }
 
   get input(): StreamInput {
     return this.#settings.input;
+  }
+
+  get arrangement(): Arrangement {
+    return this.#settings;
   }
 
   get lease(): StreamLease | null {
@@ -107,7 +107,6 @@ export class RuntimeStream implements LaneListener, ServedStream, LedgerPort {
     return this.#life.state;
   }
 
-  /** Decode errors that ffmpeg reported. */
   get decodeErrorCount(): number {
     return this.#decodeErrors;
   }
@@ -137,36 +136,39 @@ export class RuntimeStream implements LaneListener, ServedStream, LedgerPort {
     }
   }
 
-  /** Applies settings that need no new connection. Throws before anything has changed. */
-  retune(config: StreamConfig): void {
-    const { skips } = this.#settings;
-    this.#settings = { ...this.#prepare(config, this.input, this.#settings), skips };
+  /** Takes an arrangement between two frames. An open stream needs one with the same lane key. Throws before anything has changed. */
+  rearrange(to: Arrangement, input: StreamInput): void {
+    const { config, skips } = this.#settings;
+    const next = this.#prepare(to, input, this.#settings);
+    if (isOtherChoice(config, to.config)) this.#place.forgetCount();
+    this.#settings = isDeepStrictEqual(config.skip, to.config.skip) ? { ...next, skips } : next;
   }
 
   /**
-   * Applies settings for which the source must be opened again; model, counts and frame numbers stay. A paused stream stays
-   * paused, one that has ended or failed is started.
-   *
+   * Applies settings for which the source must be opened again; counts and frame numbers stay. A paused stream stays paused,
+   * one that has ended or failed is started.
+   * @param models - those that change; the others stay.
    * @throws what opening it throws, after which it runs with its old settings; STREAM_STATE if it was removed meanwhile.
    */
-  async reopen(config: StreamConfig, input: StreamInput): Promise<void> {
+  async reopen(config: StreamConfig, input: StreamInput, models: Partial<Models> = {}): Promise<void> {
     const before = this.#settings;
-    const next = this.#prepare(config, input, before);
+    this.#prepare({ ...this.arrangement, config }, input, before);
     const { state } = this;
     const isHeld = state === 'pausing' || state === 'paused';
     if (state === 'pausing') await this.#closing;
     else if (state !== 'paused' && state !== 'ended' && state !== 'failed') await this.pause();
     if (state === 'ended' || isOtherSource(before.input, input)) this.#place.clear();
     else if (isOtherChoice(before.config, config)) this.#place.forgetCount();
-    this.#settings = next;
     // Another model may have been assigned meanwhile.
-    this.useInstance(this.#instance);
+    const now = this.#settings;
+    this.#settings = this.#prepare({ ...this.arrangement, ...models, config }, input, now);
     if (isHeld) return;
     this.#life.enter('starting');
     try {
       this.#open();
     } catch (error) {
-      this.#settings = before;
+      // Made anew, since both share a tracker.
+      this.#settings = this.#prepare(now, now.input, now);
       this.start();
       throw error;
     }
@@ -214,18 +216,14 @@ export class RuntimeStream implements LaneListener, ServedStream, LedgerPort {
 
   #open(): void {
     this.#failure = null;
-    const { config, input } = this.#settings;
+    const { config, input, instance } = this.#settings;
     const lane = this.#port.pickLane();
-    const model = this.#port.modelOf(this.#instance);
-    const { shape, refillAt } = planRing(config, input, model);
+    const model = this.#port.modelOf(instance);
+    const shared = sharedFrames(this.arrangement, (name) => this.#port.modelOf(name).spec);
+    const { shape, refillAt } = planRing(config, input, model, shared.second);
     const ring = new StreamRing(shape, lane, refillAt, (retired) => this.#port.detach(retired.ringId));
-    const isLive = input.policy === 'live';
-    const from = {
-      firstFrame: this.#nextFrame,
-      firstPtsUs: isLive ? this.#lastPtsUs : 0,
-      after: isLive ? null : this.#place.after,
-    };
-    const message = laneStream(config, input, this.#port, model, ring, from);
+    const from = { firstFrame: this.#nextFrame, lastPtsUs: this.#lastPtsUs, after: this.#place.after };
+    const message = laneStream(config, input, this.#port, model, ring, from, shared);
     this.#ring = ring;
     this.#isClosing = false;
     try {
@@ -314,7 +312,10 @@ export class RuntimeStream implements LaneListener, ServedStream, LedgerPort {
       const frame = this.#enterFrame(ring, slot);
       if (this.#isDiscarding) this.ledger.drop(frame, 'stopped');
       else if (this.#settings.skips === null || this.#settings.skips.mustInfer(frame)) return frame;
-      else this.#skipped.push(frame);
+      else {
+        this.#skipped.push(frame);
+        this.#port.onSkipped(frame);
+      }
     }
   }
 
@@ -467,8 +468,7 @@ export class RuntimeStream implements LaneListener, ServedStream, LedgerPort {
       queueDepth,
       decodeErrors: this.#decodeErrors,
       reconnects: this.#reconnects,
-      width: this.#size?.width ?? null,
-      height: this.#size?.height ?? null,
+      ...this.#size,
       priority: this.config.priority,
       weight: this.config.weight,
       ...this.counts,

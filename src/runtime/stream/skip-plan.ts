@@ -55,7 +55,9 @@ export class SkipPlan {
    * @returns false if the frame gets its result without inference; true if it must be inferred.
    */
   mustInfer(frame: InFlightFrame): boolean {
-    const { change, ptsUs } = frame.meta;
+    const { ptsUs } = frame.meta;
+    // The lane may have a gate for another model of the stream.
+    const change = this.#hasGate ? frame.meta.change : 'changed';
     const reference = this.#reference;
     const missingUs = this.#limit.onFrame(ptsUs);
     const isLate = missingUs > MOST_MISSING_US;

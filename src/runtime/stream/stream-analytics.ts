@@ -25,7 +25,10 @@ const LOST_FRAMES = 2.5;
 /** Processes the boxes of one stream: track ids, then zones and lines. */
 export class StreamAnalytics {
   readonly #config: Analysed;
+  /** Null while boxes are reported as they were found. */
   readonly #tracker: ByteTracker | null;
+  /** Predicts frames that entered before tracking was turned off, and continues if it is turned on again. */
+  readonly #lastTracker: ByteTracker | null;
   readonly #zones: ZoneCounter | null;
   readonly #lines: LineCounter | null;
   #reportScore: number;
@@ -39,8 +42,10 @@ export class StreamAnalytics {
       before !== null && isDeepStrictEqual(of(before.#config), of(config));
     this.#config = config;
     this.#reportScore = reportScore;
-    const keepsTracks = isSame((each) => (isTracking(each) ? trackOptions(each, 0) : null));
-    this.#tracker = keepsTracks ? before!.#tracker : trackerOf(config, reportScore);
+    const keepsTracks = isSame((each) => trackOptions(each, 0));
+    const last = keepsTracks ? before!.#lastTracker : null;
+    this.#tracker = isTracking(config) ? (last ?? new ByteTracker(trackOptions(config, reportScore))) : null;
+    this.#lastTracker = this.#tracker ?? (before === null ? null : before.#lastTracker);
     if (this.#tracker !== null) this.#tracker.reportScore = reportScore;
     this.#zones = isSame(({ zones }) => zones) ? before!.#zones : zonesOf(config);
     this.#lines = keepsTracks && isSame(({ lines }) => lines) ? before!.#lines : linesOf(config);
@@ -71,8 +76,9 @@ export class StreamAnalytics {
     detections: readonly Detection[];
     crossings: readonly LineCrossing[];
   } {
-    if (this.#tracker === null) throw new RangeError('a stream without a tracker cannot predict boxes');
-    return this.#count(frame, this.#tracker.predict(frame.ptsUs, frame));
+    // The tracker may have been turned off since the frame entered.
+    if (this.#lastTracker === null) throw new RangeError('a stream without a tracker cannot predict boxes');
+    return this.#count(frame, this.#lastTracker.predict(frame.ptsUs, frame));
   }
 
   #count(
@@ -103,10 +109,6 @@ function isTracking({ track, zones, lines, skip }: Analysed): boolean {
   return (
     track !== false || zones.length > 0 || lines.length > 0 || (skip !== undefined && detectEveryOf(skip) !== null)
   );
-}
-
-function trackerOf(config: Analysed, reportScore: number): ByteTracker | null {
-  return isTracking(config) ? new ByteTracker(trackOptions(config, reportScore)) : null;
 }
 
 function zonesOf({ zones }: Analysed): ZoneCounter | null {

@@ -87,6 +87,8 @@ export interface StreamPort {
   serve(stream: ServedStream): void;
   /** Stops serving the stream. @returns its frames that waited for a batch. */
   withdraw(stream: ServedStream): readonly InFlightFrame[];
+  /** Called for each frame that needs no inference of the stream's own model. */
+  onSkipped(frame: InFlightFrame): void;
   event(kind: EventKind, stream: string, message: string, details?: EventDetails): void;
   publish(stream: ServedStream, result: PublishedFrame, frame: InFlightFrame): Promise<unknown> | null;
   onPreview(frame: PublishedFrame, jpeg: Uint8Array): void;

@@ -1,4 +1,4 @@
-import type { StreamConfig } from '../../config/stream.ts';
+import type { Arrangement } from './arrangement.ts';
 import { isOtherSource } from './file-place.ts';
 import { SkipPlan } from './skip-plan.ts';
 import { StreamAnalytics } from './stream-analytics.ts';
@@ -6,8 +6,7 @@ import type { StreamInput } from './stream-port.ts';
 import { StreamTargets } from './stream-targets.ts';
 
 /** Settings of a stream and what was made from them. Replaced as a whole, so that a stream has all of the old or all of the new. */
-export interface StreamSettings {
-  readonly config: StreamConfig;
+export interface StreamSettings extends Arrangement {
   readonly input: StreamInput;
   readonly analytics: StreamAnalytics;
   readonly targets: StreamTargets;
@@ -24,7 +23,7 @@ export interface StreamSettings {
  * @throws RangeError for settings that the schema refuses.
  */
 export function prepareSettings(
-  config: StreamConfig,
+  { config, instance, beside }: Arrangement,
   input: StreamInput,
   reportScore: number,
   before: StreamSettings | null,
@@ -33,6 +32,8 @@ export function prepareSettings(
   const isSameSource = before !== null && !isOtherSource(before.input, input);
   return {
     config,
+    instance,
+    beside,
     input,
     analytics: new StreamAnalytics(config, reportScore, isSameSource ? before.analytics : null),
     targets: new StreamTargets(config.target),

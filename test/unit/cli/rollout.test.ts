@@ -1,4 +1,4 @@
-import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir, userInfo } from 'node:os';
 import { join } from 'node:path';
 import { Command } from 'commander';
@@ -79,14 +79,14 @@ describe('sightline rollout', () => {
     const flags = ['--steps', '5,100', '--hold', '10m', '--min-frames', '50', '--guards', guards];
     const started = await json('rollout', 'start', '--model', 'new', ...flags);
     expect(started).toMatchObject({
-      ...{ state: 'running', step: 0, steps: [0, 5, 100], share: 0, holdMs: 600_000, minFrames: 50 },
+      ...{ state: 'running', step: 0, steps: [0, 5, 100, 100], share: 0, holdMs: 600_000, minFrames: 50 },
       ...{ from: 'people@1', to: 'people@2', startedBy: userInfo().username },
     });
     expect(await json('rollout', 'status')).toEqual(started);
     host.panels.say(guardReport('undecided', { low: -0.0123, high: 0.0456 }));
     await host.agent.tick();
     const { stdout } = await run(['rollout', 'status']);
-    expect(stdout).toContain('steps   [0] 5 100 %');
+    expect(stdout).toContain('steps   [0] 5 100 100 alone %');
     expect(stdout).toContain('-0.0123 to 0.0456');
   });
 
@@ -97,6 +97,27 @@ describe('sightline rollout', () => {
       ['people@1', 'control', 'old'],
       ['people@2', 'candidate', 'new'],
     ]);
+  });
+
+  it('takes the whole result of optimize: settings of streams too, with the gain that it predicts', async () => {
+    const report = join(folder, 'report');
+    mkdirSync(report);
+    const best = { name: 'people', description: 'x', model: { engine: 'fake', name: 'new' }, lanes: 1 };
+    const file = join(report, 'best.yaml');
+    writeFileSync(file, JSON.stringify({ ...best, defaults: { skip: { trackBetween: 3 } } }));
+    writeFileSync(join(report, 'result.json'), '{"speedup":{"ratio":1.9,"interval":[1.7,2.1]}}');
+    const started = await json('rollout', 'start', file);
+    expect(started).toMatchObject({ predicted: { ratio: 1.9, low: 1.7, high: 2.1 }, measured: null });
+    expect((await run(['rollout', 'status'])).stdout).toContain('gain    1.9 times (1.7 to 2.1) predicted');
+    await json('rollout', 'abort');
+    writeFileSync(file, JSON.stringify({ ...best, streams: [{ id: 'camera-0', source: 'demo', every: 2 }] }));
+    expect(await json('rollout', 'start', file)).toMatchObject({ id: 'rollout-2', to: 'people@3' });
+    await json('rollout', 'abort');
+    writeFileSync(file, JSON.stringify({ ...best, lanes: 2 }));
+    const refused = await run(['rollout', 'start', file]);
+    expect([refused.code, refused.stderr]).toEqual([2, expect.stringContaining('lanes: 1 -> 2')]);
+    expect(refused.stderr).toContain('ROLLOUT_PARTIAL');
+    expect(await json('rollout', 'start', file, '--partial')).toMatchObject({ state: 'running' });
   });
 
   it('holds, releases, promotes, undoes, and lists who did what', async () => {

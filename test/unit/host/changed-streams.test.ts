@@ -70,6 +70,7 @@ class Rig {
       laneListener: (stream) => stream,
       serve: () => undefined,
       withdraw: () => [],
+      onSkipped: () => undefined,
       event: () => undefined,
       publish: () => null,
       onPreview: () => undefined,
@@ -79,8 +80,10 @@ class Rig {
     const runtime = {
       ffmpeg: FFMPEG,
       spec: SPEC,
+      specOf: () => SPEC,
       stream: () => this.stream,
-      retune: (stream: RuntimeStream, next: StreamConfig) => stream.retune(next),
+      retune: (stream: RuntimeStream, config: StreamConfig) =>
+        stream.rearrange({ ...stream.arrangement, config }, stream.input),
       reopen: (stream: RuntimeStream, ...next: Parameters<RuntimeStream['reopen']>) => stream.reopen(...next),
     } as unknown as Runtime;
     this.host = new HostStreams({

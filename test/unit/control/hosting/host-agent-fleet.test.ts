@@ -7,7 +7,7 @@ async function fleet(names: readonly string[], streams: number): Promise<{ rig: 
   const hosts: RiggedHost[] = [];
   for (const name of names) hosts.push(await rig.host(name));
   await rig.pass(BEAT_MS);
-  for (let i = 0; i < streams; i++) await rig.state.putOrder(streamOrder(`s${i}`, { maxFps: 2 }), 'new');
+  for (let i = 0; i < streams; i++) await rig.state.addOrder(streamOrder(`s${i}`, { maxFps: 2 }));
   await rig.pass(5 * BEAT_MS);
   return { rig, hosts };
 }

@@ -2,7 +2,7 @@ import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { SightlineError } from '../../../../src/errors/sightline-error.ts';
 import { AgentRig, BEAT_MS, LEASE_MS, type RiggedHost, settle } from '../../../support/agent-rig.ts';
-import { streamOrder } from '../../../support/fleet-world.ts';
+import { changeOrder, streamOrder } from '../../../support/fleet-world.ts';
 import { mutationsOf } from '../../../support/mutations.ts';
 
 /** One host that runs one stream. */
@@ -16,7 +16,7 @@ async function oneRunning(): Promise<{ rig: AgentRig; host: RiggedHost }> {
 }
 
 async function order(rig: AgentRig, id: string, settings: Readonly<Record<string, unknown>> = {}): Promise<void> {
-  await rig.state.putOrder(streamOrder(id, { maxFps: 10, ...settings }), 'new');
+  await rig.state.addOrder(streamOrder(id, { maxFps: 10, ...settings }));
   wake(rig, id);
   await settle();
 }
@@ -45,22 +45,22 @@ describe('an ordered stream', () => {
 
   it('is changed once when its settings change, and not when only its wanted host does', async () => {
     const { rig, host } = await oneRunning();
-    await rig.state.putOrder(streamOrder('gate', { maxFps: 5 }), 'known');
+    await changeOrder(rig.state, streamOrder('gate', { maxFps: 5 }));
     await rig.pass(3 * BEAT_MS);
     expect(host.runner.log).toEqual(['start gate', 'change gate']);
     expect(host.runner.running.get('gate')?.config.maxFps).toBe(5);
-    await rig.state.putOrder(streamOrder('gate', { maxFps: 5 }, { wantedHost: 'a' }), 'known');
+    await changeOrder(rig.state, streamOrder('gate', { maxFps: 5 }, { wantedHost: 'a' }));
     await rig.pass(3 * BEAT_MS);
     expect(host.runner.log).toHaveLength(2);
   });
 
   it('is stopped and its lease released when it is paused or removed', async () => {
     const { rig, host } = await oneRunning();
-    await rig.state.putOrder(streamOrder('gate', { maxFps: 10 }, { isPaused: true }), 'known');
+    await changeOrder(rig.state, streamOrder('gate', { maxFps: 10 }, { isPaused: true }));
     await rig.pass(2 * BEAT_MS);
     expect(reporting(host)).toEqual([]);
     expect((await rig.state.snapshot()).leases.size).toBe(0);
-    await rig.state.putOrder(streamOrder('gate', { maxFps: 10 }), 'known');
+    await changeOrder(rig.state, streamOrder('gate', { maxFps: 10 }));
     await rig.pass(2 * BEAT_MS);
     expect(reporting(host)).toEqual(['gate']);
     await rig.state.removeOrder('gate');
@@ -294,7 +294,7 @@ describe('a start that fails', () => {
     await rig.pass(20_000);
     expect(host.runner.log).toEqual(['fail gate']);
     host.runner.failure = null;
-    await rig.state.putOrder(streamOrder('gate', { maxFps: 8 }), 'known');
+    await changeOrder(rig.state, streamOrder('gate', { maxFps: 8 }));
     await rig.pass(BEAT_MS);
     expect(reporting(host)).toEqual(['gate']);
   });
@@ -302,7 +302,7 @@ describe('a start that fails', () => {
   it('with new settings leaves the stream running with the old ones', async () => {
     const { rig, host } = await oneRunning();
     host.runner.failure = new SightlineError('SOURCE_UNREACHABLE', 'no route to camera');
-    await rig.state.putOrder(streamOrder('gate', { maxFps: 5 }), 'known');
+    await changeOrder(rig.state, streamOrder('gate', { maxFps: 5 }));
     await rig.pass(2 * BEAT_MS);
     expect(reporting(host)).toEqual(['gate']);
     expect(host.agent.streams()).toMatchObject([{ state: 'failed' }]);
@@ -331,7 +331,7 @@ describe('a stream that fails after its start', () => {
     const { rig, host } = await oneRunning();
     host.runner.broken.set('gate', new SightlineError('SOURCE_NO_VIDEO', 'gate: it holds no video frame'));
     await rig.pass(2 * BEAT_MS);
-    await rig.state.putOrder(streamOrder('gate', { maxFps: 5 }), 'known');
+    await changeOrder(rig.state, streamOrder('gate', { maxFps: 5 }));
     await rig.pass(BEAT_MS);
     expect(host.runner.running.get('gate')?.config.maxFps).toBe(5);
   });

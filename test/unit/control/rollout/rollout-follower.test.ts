@@ -66,6 +66,53 @@ describe('a host that follows a record', () => {
     }
   });
 
+  it('lets the candidate carry every stream alone at the second step of 100 %: no turns, nothing inferred twice', async () => {
+    const { target, follower } = follow();
+    const steps = [0, 50, 100, 100];
+    const compared = rolloutRecord({ steps, step: 2, share: 100, shadow: true });
+    follower.apply(compared, 0);
+    await settled();
+    target.takesTurns = true;
+    const controlUsers = new Set<number>();
+    for (let nowMs = 0; nowMs < 12_000; nowMs += 1000) {
+      follower.apply(compared, nowMs);
+      controlUsers.add(target.users(from.hash).length);
+      expect(target.isAlone).toBe(false);
+      expect([...target.beside.values()]).not.toContain(null);
+    }
+    expect(Math.max(...controlUsers), 'some have the turn of the control').toBeGreaterThan(0);
+    const alone = rolloutRecord({ steps, step: 3, share: 100, shadow: true });
+    for (let nowMs = 12_000; nowMs < 24_000; nowMs += 1000) {
+      follower.apply(alone, nowMs);
+      expect(target.users(to.hash)).toEqual(CAMERAS);
+      expect(target.shadows.size).toBe(0);
+      expect(target.isAlone).toBe(true);
+      expect(new Set(target.beside.values()), 'frames are made for the candidate only').toEqual(new Set([null]));
+    }
+    follower.apply(rolloutRecord({ steps, step: 3, share: 0, state: 'rolled-back', endedMs: 24_000 }), 24_000);
+    expect(target.users(from.hash)).toEqual(CAMERAS);
+  });
+
+  it('unloads a version that a stream is still moved away from with a later beat', async () => {
+    const { target, follower } = follow();
+    follower.apply(rolloutRecord(), 0);
+    await settled();
+    const unload = target.unload.bind(target);
+    let isBusy = true;
+    target.unload = async (hash) => {
+      if (isBusy) throw new SightlineError('MODEL_BUSY', 'camera-4 uses it');
+      await unload(hash);
+    };
+    const ended = rolloutRecord({ state: 'rolled-back', share: 0, endedMs: 1000 });
+    follower.apply(ended, 5000);
+    await settled();
+    expect(target.isLoaded(to.hash)).toBe(true);
+    isBusy = false;
+    follower.apply(ended, 6000);
+    await settled();
+    expect(target.isLoaded(to.hash)).toBe(false);
+  });
+
   it('takes no turns if it beats too slowly to follow them', async () => {
     const { target, follower } = follow(from, 5000);
     follower.apply(rolloutRecord(), 0);

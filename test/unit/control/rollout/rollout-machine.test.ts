@@ -5,22 +5,28 @@ import {
   abort,
   decide,
   hold,
+  isAlone,
   missingEvidence,
   promote,
   resume,
   start,
   undo,
 } from '../../../../src/control/rollout/rollout-machine.ts';
-import { GUARD_VERDICTS, type GuardReport, ROLLOUT_STATES } from '../../../../src/protocol/rollout-records.ts';
+import {
+  type Gain,
+  GUARD_VERDICTS,
+  type GuardReport,
+  ROLLOUT_STATES,
+} from '../../../../src/protocol/rollout-records.ts';
 import { guardReport, rolloutRecord } from '../../../support/rollout-doubles.ts';
 
 /** Step 1 of the sample began at 1 000 ms, lasts 60 s and needs 100 frames. */
 function actor(
   reports: readonly GuardReport[],
-  more: { nowMs?: number; frames?: number; unready?: number } = {},
+  more: { nowMs?: number; frames?: number; unready?: number; gain?: Gain } = {},
 ): Actor {
-  const { nowMs = 61_000, frames = 100, unready = 0 } = more;
-  return { who: 'host-1', nowMs, evidence: { frames, unready, reports } };
+  const { nowMs = 61_000, frames = 100, unready = 0, gain } = more;
+  return { who: 'host-1', nowMs, evidence: { frames, unready, gain, reports } };
 }
 
 const pass = guardReport('pass');
@@ -68,6 +74,46 @@ describe('a step', () => {
     const change = decide(rolloutRecord({ step: 3, share: 100 }), 12, actor([pass]));
     expect(change?.rollout).toMatchObject({ step: 3, share: 100, state: 'promoted', endedMs: 61_000 });
     expect(change?.decision.kind).toBe('promoted');
+  });
+
+  it('at 100 % ends in one more step, in which the candidate is alone', () => {
+    const steps = [0, 50, 100, 100];
+    const change = decide(rolloutRecord({ steps, step: 2, share: 100 }), 12, actor([pass]));
+    expect(change?.rollout).toMatchObject({ step: 3, share: 100, state: 'running' });
+    expect(isAlone(change!.rollout)).toBe(true);
+    expect(isAlone(rolloutRecord({ steps, step: 2, share: 100 }))).toBe(false);
+    expect(isAlone(rolloutRecord({ steps, step: 3, share: 100, state: 'promoted' }))).toBe(false);
+  });
+
+  it.each<[string, readonly GuardReport[], string | undefined]>([
+    ['every stream is carried', [guardReport('pass', { guard: 'fullLoad' })], 'promoted'],
+    ['nothing says so', [pass], 'held'],
+    ['that is undecided', [guardReport('undecided', { guard: 'fullLoad' }), pass], 'held'],
+    [
+      'a guard that needs the control has none',
+      [guardReport('pass', { guard: 'fullLoad' }), guardReport('no-data')],
+      'promoted',
+    ],
+    [
+      'late frames of the comparison settle nothing',
+      [guardReport('pass', { guard: 'fullLoad' }), guardReport('undecided', { frames: 1 })],
+      'promoted',
+    ],
+    ['boxes of late frames fail', [guardReport('pass', { guard: 'fullLoad' }), guardReport('fail')], 'rolled-back'],
+    ['a hard guard fails', [guardReport('pass', { guard: 'fullLoad' }), hard('fail')], 'rolled-back'],
+    ['streams lose frames', [guardReport('fail', { guard: 'fullLoad' }), pass], 'rolled-back'],
+  ])('alone with all streams is %s -> %s', (_, reports, kind) => {
+    const alone = rolloutRecord({ steps: [0, 50, 100, 100], step: 3, share: 100 });
+    expect(decide(alone, 12, actor(reports))?.decision.kind).toBe(kind);
+  });
+
+  it('writes the measured gain into the record with the promotion, also by a person', () => {
+    const gain = { ratio: 2, low: 1.8, high: 2.2, controlMs: 20, candidateMs: 10 };
+    const alone = rolloutRecord({ steps: [0, 50, 100, 100], step: 3, share: 100 });
+    const carried = guardReport('pass', { guard: 'fullLoad' });
+    expect(decide(alone, 12, actor([carried], { gain }))?.rollout.measured).toEqual(gain);
+    expect(promote(alone, actor([], { gain })).rollout.measured).toEqual(gain);
+    expect(decide(alone, 12, actor([hard('fail')], { gain }))?.rollout.measured).toBeUndefined();
   });
 
   it.each([

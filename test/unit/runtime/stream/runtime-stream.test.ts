@@ -78,6 +78,7 @@ class Bench {
         this.published.push(frame.frame);
         return null;
       },
+      onSkipped: () => undefined,
       onPreview: () => undefined,
     };
     const input = { source: null, imagePaths: ['a.jpg'], label: 'a', policy, picture: null };

@@ -108,6 +108,7 @@ describe('a stream under faults', () => {
       },
       event: (_kind, _stream, message, details) => void events.push({ message, code: details?.code }),
       publish: () => null,
+      onSkipped: () => undefined,
       onPreview: () => undefined,
     };
     const input = { source: null, imagePaths: [], label: 'cam', policy, picture: null };

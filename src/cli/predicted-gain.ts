@@ -1,0 +1,27 @@
+import { readFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { z } from 'zod';
+import { type Prediction, prediction } from '../protocol/rollout-records.ts';
+
+const positive = z.number().positive();
+/** The outcome of `optimize`; of its keys only the gain counts here. */
+const outcome = z.object({ speedup: z.object({ ratio: positive, interval: z.tuple([positive, positive]) }) });
+
+/**
+ * Returns the gain that a report of `optimize` predicts, from its `result.json`; null if the folder has none, or one that says
+ * nothing readable: a roll-out does not depend on it.
+ */
+export function predictedGain(folder: string): Prediction | null {
+  let raw: unknown;
+  try {
+    raw = JSON.parse(readFileSync(join(folder, 'result.json'), 'utf8'));
+  } catch {
+    return null;
+  }
+  const { data } = outcome.safeParse(raw);
+  if (data === undefined) return null;
+  const { ratio, interval } = data.speedup;
+  const [low, high] = interval;
+  if (low > ratio || ratio > high) return null;
+  return prediction.safeParse({ ratio, low, high }).data ?? null;
+}

@@ -1,0 +1,90 @@
+import { isDeepStrictEqual } from 'node:util';
+import { check } from '../../config/check.ts';
+import { type StreamConfig, streamConfig } from '../../config/stream.ts';
+import type { StreamChanges, StreamPatch } from '../../protocol/rollout-records.ts';
+import { canonicalJson } from './versions.ts';
+
+/** Settings of a stream that a version can change: how its frames are read and which of them are inferred. */
+export const ROLLED_KEYS = [
+  'every',
+  'maxFps',
+  'hwaccel',
+  'resizeBy',
+  'decodeThreads',
+  'queueSize',
+  'maxAgeMs',
+  'skip',
+] as const satisfies readonly (keyof StreamConfig)[];
+
+/** Settings that show the model another part of the picture: results under both versions could not be compared. */
+const FIXED_KEYS = ['region', 'tiles'] as const satisfies readonly (keyof StreamConfig)[];
+
+/** The part of a pipeline that is compared to find what a version changes. */
+export interface StreamSettings {
+  readonly defaults: Readonly<Record<string, unknown>>;
+  readonly streams: readonly (Readonly<Record<string, unknown>> & { readonly id: string })[];
+}
+
+/** Returns the part of a pipeline's stream settings that matters to a roll-out; sources are left out. */
+export function rolledSettings({ defaults, streams }: StreamSettings): StreamSettings {
+  return { defaults: rolled(defaults), streams: streams.map((stream) => ({ id: stream.id, ...rolled(stream) })) };
+}
+
+/**
+ * Returns what must be changed on the streams of one pipeline, so that they have the settings of another one. Streams that the
+ * other one does not name get the changes of its defaults.
+ */
+export function changesBetween(from: StreamSettings, to: StreamSettings): StreamChanges {
+  const all = patchOf(from.defaults, to.defaults);
+  const byId: Record<string, StreamPatch> = {};
+  for (const stream of from.streams) {
+    const other = to.streams.find(({ id }) => id === stream.id);
+    const patch = other === undefined ? all : patchOf(stream, other);
+    if (!isDeepStrictEqual(patch, all)) byId[stream.id] = patch;
+  }
+  return { all, byId };
+}
+
+/** Returns the settings of streams that differ and that no version can change, such as `region of door`. */
+export function fixedBetween(from: StreamSettings, to: StreamSettings): string[] {
+  return FIXED_KEYS.flatMap((key) => {
+    const differs = (a: Readonly<Record<string, unknown>>, b: Readonly<Record<string, unknown>>): boolean =>
+      canonicalJson(a[key]) !== canonicalJson(b[key]);
+    const names = from.streams.filter((stream) => {
+      const other = to.streams.find(({ id }) => id === stream.id);
+      return other !== undefined && differs(stream, other);
+    });
+    const isInDefaults = names.length === 0 && differs(from.defaults, to.defaults);
+    return [...names.map(({ id }) => `${key} of ${id}`), ...(isInDefaults ? [`${key} of defaults`] : [])];
+  });
+}
+
+/** Returns whether a version changes no stream. */
+export function changesNothing({ all, byId }: StreamChanges): boolean {
+  return [all, ...Object.values(byId)].every((patch) => Object.keys(patch).length === 0);
+}
+
+/** Returns the settings of a stream under a version. @throws CONFIG_INVALID */
+export function withChanges(config: StreamConfig, changes: StreamChanges | undefined): StreamConfig {
+  const patch = changes?.byId[config.id] ?? changes?.all ?? {};
+  if (Object.keys(patch).length === 0) return config;
+  const next = Object.entries({ ...config, ...patch }).filter(([, value]) => value !== null);
+  return check(streamConfig, Object.fromEntries(next), `stream "${config.id}"`);
+}
+
+/** Returns whether two versions infer other frames of a stream. */
+export function skipsDiffer(stream: string, a: StreamChanges | undefined, b: StreamChanges | undefined): boolean {
+  const skipOf = (changes: StreamChanges | undefined): unknown => (changes?.byId[stream] ?? changes?.all)?.skip ?? null;
+  return canonicalJson(skipOf(a)) !== canonicalJson(skipOf(b));
+}
+
+/** @returns the changed keys; null removes one. */
+function patchOf(from: Readonly<Record<string, unknown>>, to: Readonly<Record<string, unknown>>): StreamPatch {
+  const changed = ROLLED_KEYS.filter((key) => canonicalJson(from[key]) !== canonicalJson(to[key]));
+  return Object.fromEntries(changed.map((key) => [key, to[key] ?? null]));
+}
+
+function rolled(settings: Readonly<Record<string, unknown>>): Record<string, unknown> {
+  const given = [...ROLLED_KEYS, ...FIXED_KEYS].filter((key) => settings[key] !== undefined);
+  return Object.fromEntries(given.map((key) => [key, settings[key]]));
+}

@@ -1,0 +1,54 @@
+import { viewCount } from '../../geometry/views.ts';
+import { type Arrangement, laneKey } from '../stream/arrangement.ts';
+import type { RuntimeStream } from '../stream/runtime-stream.ts';
+import type { ServedStream, StreamInput } from '../stream/stream-port.ts';
+import type { ModelInstances } from './model-instances.ts';
+import type { Scheduler, StreamPolicy } from './scheduler.ts';
+
+/** Moves streams to other settings and models. No frame of a file is lost, and counts, tracks and frame numbers go on. */
+export class StreamArranger {
+  readonly #scheduler: Scheduler;
+  readonly #models: ModelInstances;
+
+  constructor(scheduler: Scheduler, models: ModelInstances) {
+    this.#scheduler = scheduler;
+    this.#models = models;
+  }
+
+  /** Returns whether a stream can take an arrangement between two frames, without opening its source again. */
+  #isInPlace(stream: RuntimeStream, to: Arrangement): boolean {
+    this.#models.isSameInput(stream.instance, to.instance);
+    const isHeld = !stream.isOpen && stream.state !== 'pausing';
+    return isHeld || this.#laneKey(stream.arrangement) === this.#laneKey(to);
+  }
+
+  #laneKey(arrangement: Arrangement): string {
+    return laneKey(arrangement, (name) => this.#models.get(name).spec);
+  }
+
+  /**
+   * Between two frames no frame is lost, repeated or reordered. If the lane has to do something else, the source of a running
+   * stream is opened again: a file goes on with its next frame, a camera with what it sends then.
+   *
+   * @param input - for the new settings and model.
+   * @throws MODEL_NOT_FOUND; MODEL_INCOMPATIBLE if the classes differ; STREAM_STATE, and what opening the source throws. The
+   *   stream then goes on as before.
+   */
+  async rearrange(stream: RuntimeStream, to: Arrangement, input: StreamInput): Promise<void> {
+    if (!this.#isInPlace(stream, to)) {
+      await stream.reopen(to.config, input, to);
+      return;
+    }
+    this.#scheduler.move(stream, to.instance, () => stream.rearrange(to, input));
+    if (stream.isOpen) this.#scheduler.serve(stream, policyOf(stream));
+  }
+}
+
+/** Returns the policy of a stream; live streams and files differ only in its values. */
+export function policyOf({ config, input }: ServedStream): StreamPolicy {
+  const { priority, weight, queueSize, maxAgeMs } = config;
+  const share = { priority, weight, views: viewCount(config) };
+  return input.policy === 'live'
+    ? { ...share, queueSize, maxAgeMs, wake: 'always' }
+    : { ...share, queueSize: null, maxAgeMs: null, wake: 'when-idle' };
+}

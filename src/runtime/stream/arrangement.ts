@@ -1,0 +1,64 @@
+import { changeGateOf, type SkipConfig } from '../../config/skip.ts';
+import type { StreamConfig } from '../../config/stream.ts';
+import { inputKey, type ModelSpec } from '../../core/model.ts';
+import { viewsOf } from '../../geometry/views.ts';
+import type { LaneStream } from '../../protocol/threads.ts';
+
+/** Another model that shares a stream's frames, and the frames that a stream with its settings skips. */
+export interface Beside {
+  readonly instance: string;
+  readonly skip: SkipConfig;
+}
+
+/** The model that infers a stream. */
+export interface Models {
+  /** Name of its instance. */
+  readonly instance: string;
+  /** The one that it is compared with; null if there is none. */
+  readonly beside: Beside | null;
+}
+
+/** The settings of a stream and its models. */
+export interface Arrangement extends Models {
+  readonly config: StreamConfig;
+}
+
+/** What a lane makes of a frame beyond the input of the stream's own model. */
+export interface SharedFrames extends Pick<LaneStream, 'changeGate' | 'keepsInput'> {
+  /** Model with another input, which is made as well; null if there is none. */
+  readonly second: ModelSpec | null;
+}
+
+type SpecOf = (instance: string) => ModelSpec;
+
+/** Returns what the frames must hold, so that both models of an arrangement can infer them. */
+export function sharedFrames({ config, instance, beside }: Arrangement, specOf: SpecOf): SharedFrames {
+  const own = changeGateOf(config.skip);
+  if (beside === null) return { second: null, changeGate: own, keepsInput: false };
+  const other = changeGateOf(beside.skip);
+  const spec = specOf(beside.instance);
+  const isSameInput = inputKey(specOf(instance)) === inputKey(spec);
+  return {
+    second: isSameInput ? null : spec,
+    changeGate: own ?? other,
+    // The one without a gate infers unchanged pictures.
+    keepsInput: (own === null) !== (other === null),
+  };
+}
+
+/** Names how the pixels of a frame are made. Frames of one key show the same, whichever model they are made for. */
+export function pixelKey({ config, instance }: Arrangement, specOf: SpecOf): string {
+  const { hwaccel, region, tiles, zones } = config;
+  const resizeBy = config.resizeBy === 'auto' ? (specOf(instance).resizeBy ?? 'ffmpeg') : config.resizeBy;
+  return JSON.stringify([hwaccel, resizeBy, viewsOf({ region, tiles, zones })]);
+}
+
+/** Names everything that a lane does for an arrangement. The order of both models makes no difference. */
+export function laneKey(arrangement: Arrangement, specOf: SpecOf): string {
+  const { config, instance } = arrangement;
+  const { second, changeGate, keepsInput } = sharedFrames(arrangement, specOf);
+  const inputs = [specOf(instance), ...(second === null ? [] : [second])].map(inputKey).sort();
+  const { source, policy, loop, realtime, transport, every, maxFps, decodeThreads, staleMs, openTimeoutMs } = config;
+  const reading = [source, policy, loop, realtime, transport, every, maxFps, decodeThreads, staleMs, openTimeoutMs];
+  return JSON.stringify([reading, pixelKey(arrangement, specOf), changeGate, keepsInput, inputs]);
+}

@@ -1,0 +1,31 @@
+import { writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { afterEach, beforeEach, expect, it } from 'vitest';
+import { predictedGain } from '../../../src/cli/predicted-gain.ts';
+import { temporaryFolder } from '../../support/cli.ts';
+
+let temporary: ReturnType<typeof temporaryFolder>;
+beforeEach(() => {
+  temporary = temporaryFolder();
+});
+afterEach(() => temporary.remove());
+
+const write = (text: string): void => writeFileSync(join(temporary.path, 'result.json'), text);
+
+it('is that of the report beside the pipeline, whatever else the report says', () => {
+  write(JSON.stringify({ format: 9, speedup: { ratio: 1.9, interval: [1.7, 2.1], unit: 'x' }, best: {} }));
+  expect(predictedGain(temporary.path)).toEqual({ ratio: 1.9, low: 1.7, high: 2.1 });
+});
+
+it.each([
+  ['no file', null],
+  ['no JSON', '{"speedup":'],
+  ['no gain', '{}'],
+  ['no interval', '{"speedup":{"ratio":2}}'],
+  ['a gain outside of its interval', '{"speedup":{"ratio":3,"interval":[1,2]}}'],
+  ['a gain of nothing', '{"speedup":{"ratio":0,"interval":[0,0]}}'],
+  ['a text', '{"speedup":{"ratio":"2","interval":[1,3]}}'],
+])('is unknown with %s', (_, text) => {
+  if (text !== null) write(text);
+  expect(predictedGain(temporary.path)).toBeNull();
+});

@@ -1,0 +1,75 @@
+import { describe, expect, it } from 'vitest';
+import type { ControlPlane } from '../../../../src/control/control-plane.ts';
+import { MemoryBus } from '../../../../src/control/memory/memory-bus.ts';
+import { MemoryState } from '../../../../src/control/memory/memory-state.ts';
+import { StreamOrders } from '../../../../src/control/orders/stream-orders.ts';
+import type { StreamOrder } from '../../../../src/protocol/fleet.ts';
+import { ManualClock } from '../../../support/manual-clock.ts';
+
+const CAMERA = { id: 'gate', source: 'rtsp://camera.example/gate', pipeline: 'street' };
+
+/** Orders whose checks take as long as the test wants, as one that resolves the name of a host does. */
+async function slowOrders() {
+  const state = new MemoryState({ clock: new ManualClock(), leaseMs: 5_000 });
+  let release = (): void => {};
+  let isSlow = false;
+  const admit = async (): Promise<void> => {
+    if (!isSlow) return;
+    isSlow = false;
+    await new Promise<void>((resolve) => {
+      release = resolve;
+    });
+  };
+  const control = { state, bus: new MemoryBus() } as unknown as ControlPlane;
+  const orders = new StreamOrders({ control, sender: 'test', pipeline: 'street', defaults: {}, admit });
+  await orders.add(CAMERA);
+  return {
+    orders,
+    state,
+    stored: async (): Promise<StreamOrder> => (await state.snapshot()).orders[0]!,
+    /** Begins a change of the source, whose check waits until `meanwhile` has ended. */
+    during: async (meanwhile: () => Promise<unknown>): Promise<StreamOrder> => {
+      isSlow = true;
+      const change = orders.change('gate', { source: 'rtsp://camera.example/other' });
+      await new Promise((resolve) => setImmediate(resolve));
+      await meanwhile();
+      release();
+      return change;
+    },
+  };
+}
+
+describe('two changes of a stream at once', () => {
+  it('both hold: a changed setting does not end the pause that came meanwhile', async () => {
+    const { orders, stored, during } = await slowOrders();
+    await during(() => orders.setPaused('gate', true));
+    expect(await stored()).toMatchObject({ isPaused: true, config: { source: 'rtsp://camera.example/other' } });
+  });
+
+  it('both hold: two different settings', async () => {
+    const { orders, stored, during } = await slowOrders();
+    await during(() => orders.change('gate', { priority: 7 }));
+    expect((await stored()).config).toMatchObject({ priority: 7, source: 'rtsp://camera.example/other' });
+  });
+
+  it('a change of a stream that is removed meanwhile fails', async () => {
+    const { orders, state, during } = await slowOrders();
+    await expect(during(() => orders.remove('gate'))).rejects.toMatchObject({ code: 'STREAM_NOT_FOUND' });
+    expect((await state.snapshot()).orders).toEqual([]);
+  });
+
+  it('twenty changes at once all hold', async () => {
+    const { orders, stored } = await slowOrders();
+    const priorities = orders.change('gate', { priority: 3 });
+    const pauses = Array.from({ length: 9 }, (_, i) => orders.setPaused('gate', i % 2 === 0));
+    const weights = Array.from({ length: 10 }, (_, i) => orders.change('gate', { weight: i + 1 }));
+    await Promise.all([priorities, ...pauses, ...weights]);
+    expect((await stored()).config.priority).toBe(3);
+  });
+
+  it('that never find the same order twice give up with an error', async () => {
+    const { orders, state } = await slowOrders();
+    state.replaceOrder = async () => null;
+    await expect(orders.change('gate', { priority: 1 })).rejects.toMatchObject({ code: 'STREAM_STATE' });
+  });
+});
