@@ -8,9 +8,10 @@ export function rolloutText(report: RolloutReport): string {
     `${id}: ${from} -> ${to}`,
     `state   ${state}${report.heldBy === null ? '' : ` (held by ${report.heldBy})`}`,
     `share   ${share} % (${members} of ${streams} streams)${report.shadow ? ', shadow frames as well' : ''}`,
-    `steps   ${steps.map((percent, i) => (i === step ? `[${percent}]` : String(percent))).join(' ')} %`,
+    `steps   ${steps.map((percent, i) => (i === step ? `[${percent}]` : String(percent))).join(' ')} % (step ${step})`,
     `frames  ${frames} of at least ${minFrames} in this step`,
     `reason  ${reason}`,
+    ...(report.waitsFor === null ? [] : [`now     ${report.waitsFor}`]),
   ];
   return guards.length === 0 ? lines.join('\n') : `${lines.join('\n')}\n\n${guardTable(guards)}`;
 }

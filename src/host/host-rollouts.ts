@@ -49,10 +49,6 @@ export async function openHostRollouts(
   const panels = rolloutPanels({
     nowMs: Date.now,
     scoreThreshold: ({ model }) => model.scoreThreshold ?? runtime.scoreThreshold,
-    targetLatencyMs: (stream) =>
-      runtime.streams.find(({ id }) => id === stream)?.config.target.latencyMs ??
-      config.streams.find(({ id }) => id === stream)?.target.latencyMs ??
-      null,
   });
   const request = { config, initial, target, panels, fleet, streams, incidents, ...context };
   const agent = await openRollouts(request).catch((error: unknown) => {

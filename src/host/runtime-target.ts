@@ -254,12 +254,14 @@ export class RuntimeTarget implements RolloutTarget {
     const before = this.#baselines.get(stream.id) ?? now;
     this.#baselines.set(stream.id, now);
     const { frames, ...tally } = this.#tallyOf(stream.id);
+    const { target } = stream.config;
     this.#tallies.delete(stream.id);
     this.#observations.emit({
       ...{ stream: stream.id, side, frames, ...tally, seconds },
       dropped: now.dropped - before.dropped,
       failed: now.failed - before.failed,
       fpsAttained: seconds > 0 ? frames / seconds : 0,
+      target: { fps: target.fps ?? null, latencyMs: target.latencyMs ?? null },
     });
   }
 

@@ -46,6 +46,8 @@ export const guardReport = z.object({
   frames: count,
   /** One sentence with figures. */
   reason: text,
+  /** Time until it decides, if the figures stay as they are; null if nobody can tell. */
+  leftMs: amount.nullable().default(null),
 });
 export type GuardReport = Wire<typeof guardReport>;
 
@@ -103,6 +105,12 @@ export const rolloutFigures = z.object({
   frames: count,
   /** Streams of the next step whose control was observed too briefly to compare the candidate with it. */
   unready: count,
+  /** Time until they were observed long enough; null if nobody can tell. */
+  readyInMs: amount.nullable().default(null),
+  /** Streams of the next step that have none and are no longer waited for: they are gone, paused, or publish too little. */
+  abandoned: count.default(0),
+  /** Streams of this step that have published no frame for ten minutes. */
+  silent: count.default(0),
   reports: z.array(guardReport).max(MOST_GUARDS),
 });
 export type RolloutFigures = Wire<typeof rolloutFigures>;
@@ -162,6 +170,8 @@ export const sideObservation = z.object({
   deviceMs: amount,
   fpsAttained: amount,
   seconds: amount,
+  /** What the operator expects of the stream: frames per second, and an upper limit for the 99th percentile of latency. */
+  target: z.object({ fps: amount.nullable(), latencyMs: amount.nullable() }).optional(),
 });
 export type SideObservation = Wire<typeof sideObservation>;
 
@@ -219,6 +229,8 @@ export interface RolloutReport {
   readonly frames: number;
   readonly guards: readonly GuardReport[];
   readonly reason: string;
+  /** What it waits for and how long that will take, one sentence; null if it waits for nothing. */
+  readonly waitsFor: string | null;
   readonly fence: number;
 }
 

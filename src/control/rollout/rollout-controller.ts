@@ -24,6 +24,8 @@ interface Watch {
   readonly id: string;
   readonly step: number;
   readonly panel: GuardPanel;
+  /** Percentage of the streams at this step. */
+  readonly share: number;
   /** Percentage of the streams at the next step; these must have a baseline. 0 at the last step. */
   readonly nextShare: number;
   frames: number;
@@ -68,9 +70,14 @@ export class RolloutController {
   /** What is known in this step; null if this host is not the controller. */
   figures(): RolloutFigures | null {
     if (this.#watch === null) return null;
-    const { id, step, frames, panel, nextShare } = this.#watch;
-    const next = membersOf(this.#options.streams(), nextShare);
-    return { rollout: id, step, frames, unready: panel.withoutBaseline(next).length, reports: panel.reports() };
+    const { id, step, share, frames, panel, nextShare } = this.#watch;
+    const streams = this.#options.streams();
+    const next = membersOf(streams, nextShare);
+    const unready = panel.withoutBaseline(next);
+    const abandoned = panel.abandoned(next).length;
+    const silent = panel.silent(membersOf(streams, share)).length;
+    const baseline = { unready: unready.length, readyInMs: panel.readyInMs(unready), abandoned };
+    return { rollout: id, step, frames, ...baseline, silent, reports: panel.reports() };
   }
 
   /**
@@ -96,18 +103,18 @@ export class RolloutController {
   }
 
   async #watchOf(rollout: Rollout): Promise<Watch> {
-    const { id, step } = rollout;
+    const { id, step, share } = rollout;
     const nextShare = rollout.steps[step + 1] ?? 0;
     const before = this.#watch;
     if (before?.id === id && before.step === step) return before;
     if (before?.id === id) {
       before.panel.reset();
-      this.#watch = { id, step, panel: before.panel, nextShare, frames: 0, failure: null, nextSaveMs: 0 };
+      this.#watch = { id, step, share, panel: before.panel, nextShare, frames: 0, failure: null, nextSaveMs: 0 };
       return this.#watch;
     }
     const snapshot = (await this.#options.store.evidence())?.snapshot ?? null;
     const restored = this.#restored(rollout, snapshot);
-    this.#watch = { ...restored, id, step, nextShare, failure: null, nextSaveMs: 0 };
+    this.#watch = { ...restored, id, step, share, nextShare, failure: null, nextSaveMs: 0 };
     return this.#watch;
   }
 

@@ -1,3 +1,4 @@
+import type { SeenStep } from '../../gateway/rollout-port.ts';
 import type {
   DecisionKind,
   GuardReport,
@@ -24,10 +25,13 @@ import type { RolloutChange, RolloutDraft } from './rollout-store.ts';
  */
 
 /** Evidence of the current step. */
-export type StepEvidence = Pick<RolloutFigures, 'frames' | 'unready' | 'reports'>;
+export type StepEvidence = Pick<RolloutFigures, 'frames' | 'unready' | 'reports'> &
+  Partial<Pick<RolloutFigures, 'readyInMs' | 'abandoned' | 'silent'>>;
 
 /** The step at 0 % only observes the control, unless boxes are compared; it need not be longer than this. */
 const BASELINE_MS = 60_000;
+/** A step that waits so long for evidence ends the roll-out: what nobody can judge is not promoted. */
+const PATIENCE_MS = 24 * 3_600_000;
 
 export interface Actor {
   readonly who: string;
@@ -100,7 +104,13 @@ export function decide(rollout: Rollout, members: number, actor: Actor): Rollout
   if (actor.nowMs - rollout.stepStartedMs < stepMs(rollout)) return null;
   const missing = missingEvidence(rollout, members, actor.evidence);
   if (missing === null) return advance(rollout, passText(actor.evidence), actor, true);
-  if (rollout.state === 'holding') return null;
+  if (hasNothingToLearn(rollout, members, actor.evidence))
+    return advance(rollout, silentText(rollout, members), actor, true);
+  if (rollout.state === 'holding')
+    // A fence is the time of the change, in microseconds.
+    return actor.nowMs - rollout.fence / 1000 < PATIENCE_MS
+      ? null
+      : rollBack(rollout, `Undecided for ${PATIENCE_MS / 3_600_000} hours. ${missing}`, actor);
   return change(rollout, { state: 'holding', reason: missing }, 'held', actor, true);
 }
 
@@ -111,22 +121,47 @@ export function missingEvidence(rollout: Rollout, members: number, evidence: Ste
   if (observesOnly(rollout)) return null;
   if (frames < rollout.minFrames)
     return `Waiting for frames: ${frames} of ${rollout.minFrames} at ${rollout.share} % of the streams.`;
-  const open = reports.filter(
-    ({ kind, verdict }) => kind === 'statistical' && verdict !== 'pass' && (members > 0 || verdict !== 'no-data'),
-  );
+  const open = openGuards(reports, members);
   if (open.length > 0)
     return `Waiting for ${open.map(({ guard, verdict, reason }) => `${guard} (${verdict}: ${reason})`).join('; ')}.`;
   const hasPassed = reports.some(({ kind, verdict }) => kind === 'statistical' && verdict === 'pass');
   return hasPassed ? null : 'Waiting for data: no guard compares the candidate with the control yet.';
 }
 
+/**
+ * Guards that have not passed. A hard guard has no evidence to wait for, but may be about to decide. Without any stream on the
+ * candidate those without data do not count.
+ */
+export function openGuards(reports: readonly GuardReport[], members: number): readonly GuardReport[] {
+  return reports.filter(({ kind, verdict }) =>
+    kind === 'hard' ? verdict === 'undecided' : verdict !== 'pass' && (members > 0 || verdict !== 'no-data'),
+  );
+}
+
+/**
+ * Returns whether all streams of a step are silent, and nothing was seen against the candidate: then the next step, which has other
+ * streams, is the first that tells. A step at 100 % cannot be skipped.
+ */
+function hasNothingToLearn(rollout: Rollout, members: number, { silent = 0, reports }: StepEvidence): boolean {
+  const next = rollout.steps[rollout.step + 1] ?? 0;
+  if (next <= rollout.share || members === 0 || silent < members) return false;
+  return openGuards(reports, members).every(
+    ({ kind, estimate, margin }) => kind === 'statistical' && (estimate === null || Math.abs(estimate) <= margin),
+  );
+}
+
+function silentText({ share }: Rollout, members: number): string {
+  const streams = members === 1 ? 'The only stream' : `All ${members} streams`;
+  return `${streams} at ${share} % published no frame for 10 minutes: there is nothing to compare before the next step.`;
+}
+
 /** Shortest time of the current step. */
-function stepMs(rollout: Rollout): number {
+export function stepMs(rollout: Rollout): number {
   return observesOnly(rollout) ? Math.min(rollout.holdMs, BASELINE_MS) : rollout.holdMs;
 }
 
 /** Returns whether the candidate infers nothing in this step. */
-function observesOnly({ share, shadow }: Rollout): boolean {
+export function observesOnly({ share, shadow }: Rollout): boolean {
   return share === 0 && !shadow;
 }
 
@@ -135,9 +170,15 @@ export function rollBack(rollout: Rollout, reason: string, actor: Actor): Rollou
   return change(rollout, ended(rollout, 'rolled-back', reason, actor), 'rolled-back', actor, true);
 }
 
-/** Goes to the next step, whatever the guards say; `isFull` to the last one. @throws ROLLOUT_STATE */
-export function promote(rollout: Rollout, actor: Actor, isFull = false): RolloutChange {
+/**
+ * Goes to the next step, whatever the guards say; `isFull` to the last one.
+ *
+ * @param seen - must be the current step: others, or the guards, may have moved it on meanwhile.
+ * @throws ROLLOUT_STATE
+ */
+export function promote(rollout: Rollout, actor: Actor, seen: SeenStep | null, isFull = false): RolloutChange {
   requireActive(rollout, 'promote');
+  if (seen?.rollout !== rollout.id || seen.step !== rollout.step) throw rolloutErrors.isStale(rollout, seen);
   const reason = `${actor.who} promoted it at ${rollout.share} %.`;
   if (!isFull) return advance(rollout, reason, actor, false);
   return change(rollout, ended(rollout, 'promoted', reason, actor), 'promoted', actor, false);
@@ -223,10 +264,17 @@ function isFailed(kind: GuardReport['kind']): (report: GuardReport) => boolean {
   return (report) => report.kind === kind && report.verdict === 'fail';
 }
 
-function passText({ frames, reports }: StepEvidence): string {
-  if (frames === 0) return 'The control was observed long enough to compare the candidate with it.';
+function passText({ frames, abandoned = 0, reports }: StepEvidence): string {
+  if (frames === 0)
+    return `The control was observed long enough to compare the candidate with it.${abandonedText(abandoned)}`;
   const passed = reports.filter(({ verdict }) => verdict === 'pass');
   return `${passed.length} guards pass on ${frames} frames: ${passed.map(({ guard, reason }) => `${guard}: ${reason}`).join('; ')}`;
+}
+
+function abandonedText(streams: number): string {
+  if (streams === 0) return '';
+  const who = streams === 1 ? '1 stream of the next step has' : `${streams} streams of the next step have`;
+  return ` ${who} published too little for a baseline and will be compared later.`;
 }
 
 function requireActive(rollout: Rollout, verb: string): void {

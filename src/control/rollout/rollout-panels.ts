@@ -9,22 +9,20 @@ export interface RolloutPanelsOptions {
   readonly nowMs: () => number;
   /** Score below which a version reports no box. */
   readonly scoreThreshold: (version: Version) => number;
-  /** Upper limit for the 99th percentile of a stream's latency; null if it has none. */
-  readonly targetLatencyMs: (stream: string) => number | null;
 }
 
 /** Makes the panels that judge real roll-outs. */
-export function rolloutPanels({ nowMs, scoreThreshold, targetLatencyMs }: RolloutPanelsOptions): GuardPanels {
+export function rolloutPanels({ nowMs, scoreThreshold }: RolloutPanelsOptions): GuardPanels {
   return {
     check: (settings) => check(guardsConfig, settings, 'guards'),
-    open({ guards, from, to }, snapshot) {
+    open({ guards, from, to, steps }, snapshot) {
       const options = {
         guards: check(guardsConfig, guards, 'guards'),
         nowMs,
         scoreThreshold: Math.max(scoreThreshold(from), scoreThreshold(to)),
         // Streams of the candidate always have frames that the control infers as well.
         hasShadow: true,
-        targetLatencyMs,
+        steps: steps.length,
       };
       return snapshot === null ? new RolloutGuards(options) : RolloutGuards.restore(options, snapshot);
     },

@@ -4,7 +4,7 @@ import { rolloutRecord, sideObservation } from '../../../support/rollout-doubles
 
 describe('the panels of real roll-outs', () => {
   let nowMs = 1_700_000_000_000;
-  const panels = rolloutPanels({ nowMs: () => nowMs, scoreThreshold: () => 0.3, targetLatencyMs: () => null });
+  const panels = rolloutPanels({ nowMs: () => nowMs, scoreThreshold: () => 0.3 });
 
   /** Lets the control of a stream run for some seconds at 25 frames/s. */
   function observe(panel: ReturnType<typeof panels.open>, stream: string, seconds: number): void {
