@@ -1,142 +1,218 @@
-import { type Canary, GuardedCanary, RankCanary, ThresholdCanary } from './support/canaries.ts';
+import { type Canary, RankCanary, ThresholdCanary } from './support/canaries.ts';
 import { type RecordedResults, readRecordedResults } from './support/recorded-results.ts';
 import {
   type CandidateEffect,
-  EQUAL,
-  FPS,
   LESS_F1,
   MORE_P99,
+  type Scenario,
+  type SimulatedEnd,
   SimulatedRollout,
-  STREAMS,
 } from './support/rollout-simulation.ts';
 import type { Section, SectionResult, Target } from './support/section.ts';
 
-const ROLLOUTS = 200;
-const QUICK_ROLLOUTS = 20;
-/** Time that the control is observed before. */
-const WARM_UP_SECONDS = 300;
-/** Time after which a roll-out that nobody decided counts as held. */
-const LIMIT_SECONDS = 5400;
+/** Part of the roll-outs of each case that `--quick` simulates. */
+const QUICK_SHARE = 0.1;
+const BASELINE_SECONDS = 60;
 
-interface Case {
+export interface Case extends Scenario {
   readonly name: string;
-  readonly effect: CandidateEffect;
+  readonly rollouts: number;
   readonly isBad: boolean;
-  readonly streams: number;
+  /** Time after which a roll-out that nobody decided counts as held. */
+  readonly limitSeconds: number;
+  /** Time since the candidate first ran where it is bad, within which it must be found; null: whenever. */
+  readonly withinSeconds?: number;
+  /** Canaries of others see the same seconds. */
+  readonly hasOthers?: boolean;
 }
 
-const CASES: readonly Case[] = [
-  { name: 'equal model (bf16 for f32)', effect: EQUAL, isBad: false, streams: STREAMS },
-  { name: '5 points of F1 lost', effect: LESS_F1, isBad: true, streams: STREAMS },
-  { name: '20 % more p99', effect: MORE_P99, isBad: true, streams: STREAMS },
-  { name: 'equal model, two streams', effect: EQUAL, isBad: false, streams: 2 },
+const TWELVE = { streams: 12, fps: 10, steps: [100], holdSeconds: 60, limitSeconds: 7200, effectOn: () => null };
+const GOOD = { ...TWELVE, isBad: false };
+const BAD = { ...TWELVE, isBad: true, rollouts: 50, limitSeconds: 900 };
+/** Clips by number: 0 is the only one that shows a street with cars, `class 2`. */
+const STREET = 0;
+const NO_STREET = [1, 3, 4];
+
+export const CASES: readonly Case[] = [
+  { ...GOOD, name: 'equal model (bf16 for f32)', rollouts: 200, hasOthers: true },
+  {
+    ...GOOD,
+    name: 'equal model, steps 25, 50, 100 %, 10 s each',
+    rollouts: 100,
+    steps: [25, 50, 100],
+    holdSeconds: 10,
+  },
+  { ...GOOD, name: 'equal model, two streams', rollouts: 100, streams: 2 },
+  { ...GOOD, name: 'equal model, a step of 2 h', rollouts: 20, holdSeconds: 7200, limitSeconds: 14_400 },
+  { ...BAD, name: '5 points of F1 lost', rollouts: 200, effectOn: () => LESS_F1, hasOthers: true },
+  { ...BAD, name: '20 % more p99', rollouts: 100, effectOn: () => MORE_P99, limitSeconds: 7200, hasOthers: true },
+  { ...BAD, name: 'one blind camera of 12', effectOn: only(5, { lost: 'all' }), withinSeconds: 120 },
+  {
+    ...{ ...BAD, name: 'one blind camera of 200, 3 frames/s', rollouts: 10, streams: 200, fps: 3 },
+    ...{ effectOn: only(77, { lost: 'all' }), withinSeconds: 120 },
+  },
+  {
+    ...{ ...BAD, name: 'cars lost, one camera of eight shows some', streams: 8 },
+    ...{ clips: [...NO_STREET, STREET, ...NO_STREET, NO_STREET[0]!], effectOn: () => ({ lost: 'class 2' }) },
+  },
+  {
+    ...{ ...BAD, name: 'cars lost on one camera of eight that show them', streams: 8 },
+    ...{ clips: [STREET], effectOn: only(5, { lost: 'class 2' }) },
+  },
+  { ...BAD, name: 'half of the inferences fail on one camera of 12', effectOn: only(5, { failRatio: 0.5 }) },
+  { ...BAD, name: 'half of the rate on one camera of 12', effectOn: only(5, { mostFps: 5 }) },
+  { ...BAD, name: 'three times the latency on one camera of 12', effectOn: only(5, { latencyFactor: 3 }) },
+  {
+    ...{ ...BAD, name: 'slow with another input size, 1.9 of 3 frames/s, eight streams', streams: 8, fps: 3 },
+    ...{ steps: [25, 50, 100], target: { fps: 3, latencyMs: 400 }, hasOtherInput: true, withinSeconds: 60 },
+    ...{ effectOn: () => ({ mostFps: 1.9, latencyFactor: 14 }), spill: { latencyFactor: 14 } },
+  },
+  {
+    ...{ ...GOOD, name: 'equal model, a target of half the p99, missed before too', rollouts: 100 },
+    target: { fps: 10, latencyMs: 50 },
+  },
 ];
 
 /** What one canary did with all roll-outs of one case. */
 export interface CanaryOutcome {
   readonly canary: string;
-  readonly rolledBack: number;
-  readonly promoted: number;
-  readonly held: number;
-  /** Seconds until the decision, of the decided ones in ascending order. */
-  readonly seconds: readonly number[];
+  rolledBack: number;
+  promoted: number;
+  held: number;
+  /** Rolled back within the time of the case. */
+  inTime: number;
+  /** Seconds until the decision, since a bad candidate first ran where it is bad, else since the start. */
+  readonly seconds: number[];
   /** Rollbacks by reason. */
-  readonly reasons: Readonly<Record<string, number>>;
+  readonly reasons: Record<string, number>;
 }
 
-/** Simulates roll-outs, each seen by every canary. */
-export async function simulateRollouts(
+/**
+ * Simulates roll-outs, each seen by the guards and by other canaries. The first outcome is that of the guards.
+ *
+ * @param firstSeed - of as many as there are roll-outs; so a long run can be done in pieces.
+ */
+export function simulateRollouts(
   recorded: RecordedResults,
-  effect: CandidateEffect,
+  simulated: Case,
   rollouts: number,
-  open: () => readonly Canary[],
-  streams = STREAMS,
-): Promise<CanaryOutcome[]> {
-  const outcomes = open().map(({ name: canary }) => ({
-    ...{ canary, rolledBack: 0, promoted: 0, held: 0 },
-    seconds: [] as number[],
-    reasons: {} as Record<string, number>,
-  }));
-  for (let seed = 1; seed <= rollouts; seed++) {
-    const canaries = open();
-    const simulated = new SimulatedRollout(recorded, effect, seed * 7919, streams);
-    for (let i = 0; i < WARM_UP_SECONDS; i++) {
-      const second = simulated.next(false);
-      for (const canary of canaries) canary.see(second, false);
-    }
-    const undecided = new Set(canaries.keys());
-    for (let i = 1; i <= LIMIT_SECONDS && undecided.size > 0; i++) {
-      const second = simulated.next(true);
-      for (const index of undecided) {
-        const verdict = canaries[index]!.see(second, true);
-        if (verdict === 'go-on') continue;
-        undecided.delete(index);
-        const outcome = outcomes[index]!;
-        outcome.seconds.push(i);
-        if (verdict === 'promote') outcome.promoted += 1;
-        else {
-          const reason = canaries[index]!.reason ?? 'unknown';
-          outcome.rolledBack += 1;
-          outcome.reasons[reason] = (outcome.reasons[reason] ?? 0) + 1;
-        }
-      }
-    }
-    for (const index of undecided) outcomes[index]!.held += 1;
-  }
+  openOthers: () => readonly Canary[] = () => [],
+  firstSeed = 1,
+): CanaryOutcome[] {
+  const outcomes = [outcomeOf('guards of Sightline'), ...openOthers().map(({ name }) => outcomeOf(name))];
+  for (let seed = firstSeed; seed < firstSeed + rollouts; seed++)
+    simulateOne(recorded, simulated, seed, openOthers(), outcomes);
   for (const { seconds } of outcomes) seconds.sort((a, b) => a - b);
   return outcomes;
 }
 
-/** Simulates roll-outs of an equal and of two bad models, and counts which canary rolls them back. Measures nothing on this machine. */
+function simulateOne(
+  recorded: RecordedResults,
+  simulated: Case,
+  seed: number,
+  others: readonly Canary[],
+  [own, ...rest]: readonly CanaryOutcome[],
+): void {
+  const { limitSeconds, withinSeconds = Number.POSITIVE_INFINITY, isBad } = simulated;
+  const rollout = new SimulatedRollout(recorded, simulated, seed * 7919);
+  let end: SimulatedEnd | null = null;
+  for (let i = 0; i < limitSeconds && end === null; i++) end = rollout.next();
+  if (end === null) own!.held += 1;
+  else {
+    const seconds = (isBad ? end.exposedSeconds : null) ?? end.seconds;
+    const isBack = end.state === 'rolled-back';
+    note(own!, isBack ? (end.guard ?? 'unknown') : null, seconds);
+    if (isBack && seconds <= withinSeconds) own!.inTime += 1;
+  }
+  if (others.length > 0) simulateOthers(new SimulatedRollout(recorded, simulated, seed * 7919), others, rest);
+}
+
+/** The same streams at 100 %, for canaries that decide on their own. */
+function simulateOthers(
+  rollout: SimulatedRollout,
+  others: readonly Canary[],
+  outcomes: readonly CanaryOutcome[],
+): void {
+  for (let i = 0; i < BASELINE_SECONDS; i++) rollout.nextAt(0);
+  const undecided = new Set(others.keys());
+  for (let seconds = 1; undecided.size > 0; seconds++) {
+    const seen = rollout.nextAt(100);
+    for (const index of undecided) {
+      const verdict = others[index]!.see(seen);
+      if (verdict === 'go-on') continue;
+      undecided.delete(index);
+      note(outcomes[index]!, verdict === 'promote' ? null : (others[index]!.reason ?? 'unknown'), seconds);
+    }
+  }
+}
+
+function note(outcome: CanaryOutcome, reason: string | null, seconds: number): void {
+  outcome.seconds.push(seconds);
+  if (reason === null) outcome.promoted += 1;
+  else {
+    outcome.rolledBack += 1;
+    outcome.reasons[reason] = (outcome.reasons[reason] ?? 0) + 1;
+  }
+}
+
+function outcomeOf(canary: string): CanaryOutcome {
+  return { canary, rolledBack: 0, promoted: 0, held: 0, inTime: 0, seconds: [], reasons: {} };
+}
+
+/** Simulates roll-outs of equal and of bad models, and counts which canary rolls them back. Measures nothing on this machine. */
 export const rolloutSimulation: Section = {
   id: 'rollout-sim',
   title: 'Roll-outs in simulation: whose canary is right',
-  async run({ isQuick, note }): Promise<SectionResult> {
+  async run({ isQuick, note: progress }): Promise<SectionResult> {
     const recorded = readRecordedResults();
-    const rollouts = isQuick ? QUICK_ROLLOUTS : ROLLOUTS;
     const results = [];
-    for (const { name, effect, isBad, streams } of CASES) {
-      note(`${rollouts} roll-outs: ${name}`);
-      const outcomes = await simulateRollouts(recorded, effect, rollouts, openCanaries, streams);
-      results.push({ name, isBad, streams, outcomes });
+    for (const simulated of CASES) {
+      const rollouts = Math.max(2, Math.round(simulated.rollouts * (isQuick ? QUICK_SHARE : 1)));
+      const outcomes = simulateRollouts(recorded, simulated, rollouts, simulated.hasOthers ? openOthers : undefined);
+      results.push({ ...simulated, rollouts, outcomes });
+      progress(`${rollouts} roll-outs: ${simulated.name}: ${JSON.stringify(outcomes[0])}`);
     }
     return {
-      tables: results.map(({ name, streams, outcomes }) => ({
+      tables: results.map(({ name, rollouts, outcomes }) => ({
         caption: `${rollouts} roll-outs: ${name}`,
-        rows: [HEADING, ...outcomes.map((outcome) => rowOf(outcome, streams))],
+        rows: [HEADING, ...outcomes.map(rowOf)],
       })),
-      targets: results.map(({ name, isBad, outcomes }): Target => {
-        const { rolledBack } = outcomes[0]!;
-        const target = Math.round(rollouts * (isBad ? 0.95 : 0.05));
-        return {
-          what: `${name}: rolled back`,
-          measured: rolledBack,
-          target,
-          want: isBad ? 'at least' : 'at most',
-          unit: '',
-        };
-      }),
+      targets: results.map(targetOf),
       notes: [
-        `${STREAMS} streams of ${FPS} frames/s unless stated, full shadow, every fourth frame compared; the control is observed ${WARM_UP_SECONDS} s before. Detections and latencies are recorded ones. Held: undecided after ${LIMIT_SECONDS} s.`,
+        'Real steps, membership, turns, guards and rules; 20 % of the frames of a stream of the candidate are inferred by both. Detections and latencies are recorded ones. Seconds: until the decision; of bad models since they first ran where they are bad.',
       ],
       data: results,
     };
   },
 };
 
-function openCanaries(): Canary[] {
-  return [new GuardedCanary(), new ThresholdCanary(1), new ThresholdCanary(5), new RankCanary()];
+function targetOf({ name, isBad, rollouts, outcomes, withinSeconds }: Case & { outcomes: CanaryOutcome[] }): Target {
+  const { rolledBack, inTime } = outcomes[0]!;
+  if (!isBad) {
+    const target = Math.ceil(rollouts * 0.01);
+    return { what: `${name}: rolled back`, measured: rolledBack, target, want: 'at most', unit: '' };
+  }
+  const within = withinSeconds === undefined ? '' : ` within ${withinSeconds} s`;
+  const target = Math.round(rollouts * 0.95);
+  return { what: `${name}: rolled back${within}`, measured: inTime, target, want: 'at least', unit: '' };
 }
 
-const HEADING = ['canary', 'rolled back', 'promoted', 'held', 'seconds p50', 'p95', 'frames p50', 'because of'];
+function only(stream: number, effect: CandidateEffect): Scenario['effectOn'] {
+  return (number) => (number === stream ? effect : null);
+}
 
-function rowOf({ canary, rolledBack, promoted, held, seconds, reasons }: CanaryOutcome, streams: number): string[] {
+function openOthers(): Canary[] {
+  return [new ThresholdCanary(1), new ThresholdCanary(5), new RankCanary()];
+}
+
+const HEADING = ['canary', 'rolled back', 'promoted', 'held', 'seconds p50', 'p95', 'because of'];
+
+function rowOf({ canary, rolledBack, promoted, held, seconds, reasons }: CanaryOutcome): string[] {
   const at = (share: number): number | undefined => seconds[Math.floor(share * (seconds.length - 1))];
-  const [p50, p95] = [at(0.5), at(0.95)];
   const because = Object.entries(reasons).map(([reason, count]) => `${reason} ${count}`);
   return [
     ...[canary, rolledBack, promoted, held].map(String),
-    ...[p50, p95, p50 === undefined ? undefined : p50 * streams * FPS].map((value) => String(value ?? '-')),
+    ...[at(0.5), at(0.95)].map((value) => String(value ?? '-')),
     because.join(', ') || '-',
   ];
 }

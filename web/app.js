@@ -78,8 +78,8 @@ const fleet = new FleetPanel(byId('fleet'), {
 });
 
 const rollout = new RolloutPanel(byId('rollout'), {
-  act: async (verb, question) => {
-    if (question === null || (await confirmRollout(...question))) await attempt(() => actOnRollout(verb));
+  act: async (verb, question, seen) => {
+    if (question === null || (await confirmRollout(...question))) await attempt(() => actOnRollout(verb, seen));
   },
   onWatch: watchSoon,
 });

@@ -15,12 +15,13 @@ export class RolloutPanel {
   #reason = element('p', { class: 'rollout-reason', role: 'status' });
   #steps = element('ol', { class: 'rollout-steps', 'aria-label': 'Steps' });
   #progress = element('p', { class: 'rollout-progress' });
+  #waits = element('p', { class: 'rollout-waits' });
   #guards = new RolloutGuards();
   #compare;
   #buttons;
   #report = null;
 
-  /** `actions`: `act(verb, question)`, where the question is `[title, text, button]` or null, and `onWatch()`. */
+  /** `actions`: `act(verb, question, seen)`, where the question is `[title, text, button]` or null, and `onWatch()`. */
   constructor(node, actions) {
     this.#node = node;
     this.#compare = new RolloutCompare(actions.onWatch);
@@ -34,7 +35,7 @@ export class RolloutPanel {
         this.#reason,
         element('div', { class: 'rollout-actions' }, ...Object.values(this.#buttons)),
       ),
-      element('div', { class: 'rollout-evidence' }, this.#steps, this.#progress, this.#guards.node),
+      element('div', { class: 'rollout-evidence' }, this.#steps, this.#progress, this.#waits, this.#guards.node),
       this.#compare.node,
     );
   }
@@ -57,6 +58,7 @@ export class RolloutPanel {
     setText(this.#reason, report.reason);
     this.#showSteps(report);
     setText(this.#progress, isActive ? progressText(report, timeMs) : '');
+    setText(this.#waits, report.waitsFor ?? '');
     this.#guards.update(report.guards);
     this.#compare.update(report, streams, isActive);
     this.#showButtons(report, isActive);
@@ -74,7 +76,7 @@ export class RolloutPanel {
     const items = steps.map((percent, i) => {
       const isDone = state === 'promoted' || (ACTIVE.has(state) && i < step);
       const isNow = ACTIVE.has(state) && i === step;
-      const text = percent === 0 ? 'Baseline' : `${percent} %`;
+      const text = percent === 0 ? 'Baseline' : isAlone(steps, i) ? '100 % alone' : `${percent} %`;
       const phase = isNow ? 'now' : isDone ? 'done' : null;
       return element('li', { 'data-phase': phase, 'aria-current': isNow ? 'step' : null }, text);
     });
@@ -97,7 +99,9 @@ export class RolloutPanel {
     button.addEventListener('click', async () => {
       button.disabled = true;
       const isRelease = verb === 'hold' && this.#report.heldBy !== null;
-      await actions.act(isRelease ? 'resume' : verb, question(verb, this.#report));
+      // The step that the user sees now: it may go on while the dialog is open.
+      const seen = { rollout: this.#report.id, step: this.#report.step };
+      await actions.act(isRelease ? 'resume' : verb, question(verb, this.#report), seen);
       button.disabled = false;
     });
     return button;
@@ -109,8 +113,18 @@ function question(verb, { from, to, steps, step }) {
   if (verb !== 'promote')
     return [`${formatName(verb)} the roll-out`, `All streams use ${from} again.`, `Return to ${from}`];
   const next = steps[step + 1];
-  const text = next === undefined ? `${to} is used for good.` : `${to} goes to ${next} % of the streams.`;
+  const text =
+    next === undefined
+      ? `${to} is promoted.`
+      : isAlone(steps, step + 1)
+        ? `${to} carries all streams alone, without ${from} beside it.`
+        : `${to} goes to ${next} % of the streams.`;
   return ['Promote', `${text} Guards that have not decided are skipped.`, 'Promote'];
+}
+
+/** The second step at 100 %: turns have ended. */
+function isAlone(steps, i) {
+  return i === steps.length - 1 && steps[i] === 100 && steps[i - 1] === 100;
 }
 
 function progressText({ share, members, streams, stepStartedMs, holdMs, frames, minFrames, shadow }, timeMs) {

@@ -1,60 +1,22 @@
 import { guardsConfig } from '../../src/config/guards.ts';
-import { RolloutGuards } from '../../src/control/rollout/rollout-guards.ts';
 import { agreementOf } from '../../src/control/rollout/shadow-agreement.ts';
-import type { GuardReport } from '../../src/protocol/rollout-records.ts';
 import { SCORE_THRESHOLD, type SimulatedSecond } from './rollout-simulation.ts';
 
 export type CanaryVerdict = 'go-on' | 'promote' | 'roll-back';
 
-/** Something that decides on a roll-out from what both sides did, once a second. */
+/** Something else that decides on a roll-out, once a second, from what both sides did since the candidate runs. */
 export interface Canary {
   readonly name: string;
-  see(second: SimulatedSecond, hasCandidate: boolean): CanaryVerdict;
+  see(second: SimulatedSecond): CanaryVerdict;
   /** What decided; null if nothing did. */
   readonly reason: string | null;
 }
 
-const MIN_FRAMES = 1000;
-const HOLD_SECONDS = 60;
 /** Seconds between two looks of the canaries of others. */
 const INTERVAL_SECONDS = 60;
 /** Analyses after which they promote. */
 const ANALYSES = 10;
 const margins = guardsConfig.parse({});
-
-/** The guards of a roll-out, looked at every second. */
-export class GuardedCanary implements Canary {
-  readonly name = 'guards of Sightline';
-  readonly panel: RolloutGuards;
-  #nowMs = 0;
-  #seconds = 0;
-  #failed: GuardReport | null = null;
-
-  constructor() {
-    this.panel = new RolloutGuards({
-      ...{ guards: margins, scoreThreshold: SCORE_THRESHOLD, hasShadow: true },
-      ...{ nowMs: () => this.#nowMs, targetLatencyMs: () => null },
-    });
-  }
-
-  see({ sides, shadow }: SimulatedSecond, hasCandidate: boolean): CanaryVerdict {
-    for (const side of sides) this.panel.observe(side);
-    for (const frame of shadow) this.panel.observe(frame);
-    this.#nowMs += 1000;
-    if (!hasCandidate) return 'go-on';
-    this.#seconds += 1;
-    const reports = this.panel.reports();
-    this.#failed = reports.find(({ verdict }) => verdict === 'fail') ?? null;
-    if (this.#failed !== null) return 'roll-back';
-    const statistical = reports.filter(({ kind }) => kind === 'statistical');
-    const isReady = this.#seconds >= HOLD_SECONDS && statistical.every(({ frames }) => frames >= MIN_FRAMES);
-    return isReady && statistical.every(({ verdict }) => verdict === 'pass') ? 'promote' : 'go-on';
-  }
-
-  get reason(): string | null {
-    return this.#failed?.guard ?? null;
-  }
-}
 
 /** Figures of both sides for some seconds. */
 class Window {
@@ -126,8 +88,7 @@ export class ThresholdCanary implements Canary {
     this.#failuresAllowed = failures;
   }
 
-  see(second: SimulatedSecond, hasCandidate: boolean): CanaryVerdict {
-    if (!hasCandidate) return 'go-on';
+  see(second: SimulatedSecond): CanaryVerdict {
     this.#window.add(second);
     this.#seconds += 1;
     if (this.#seconds % INTERVAL_SECONDS !== 0) return 'go-on';
@@ -162,8 +123,7 @@ export class RankCanary implements Canary {
   #seconds = 0;
   reason: string | null = null;
 
-  see(second: SimulatedSecond, hasCandidate: boolean): CanaryVerdict {
-    if (!hasCandidate) return 'go-on';
+  see(second: SimulatedSecond): CanaryVerdict {
     this.#seconds += 1;
     const window = new Window();
     window.add({ ...second, shadow: [] });

@@ -1,22 +1,52 @@
-import { isControlTurn } from '../../src/control/rollout/membership.ts';
+import { batchConfig } from '../../src/config/batch.ts';
+import { modelConfig } from '../../src/config/model-config.ts';
+import type { GuardPanel } from '../../src/control/rollout/guard-panel.ts';
+import { isControlTurn, isMember, membersOf } from '../../src/control/rollout/membership.ts';
+import { decide, isActive, start } from '../../src/control/rollout/rollout-machine.ts';
+import { rolloutPanels } from '../../src/control/rollout/rollout-panels.ts';
+import { firstVersion } from '../../src/control/rollout/versions.ts';
 import type { Detection } from '../../src/core/detection.ts';
 import { seededRandom } from '../../src/core/seeded-random.ts';
-import type { ShadowObservation, SideObservation } from '../../src/protocol/rollout-records.ts';
+import type { Rollout, ShadowObservation, SideObservation, Version } from '../../src/protocol/rollout-records.ts';
 import type { RecordedResults } from './recorded-results.ts';
 
-/** What is different about the candidate. */
+/** What is different about the candidate on one stream. */
 export interface CandidateEffect {
   /** Probability that it misses an object for two seconds. */
-  readonly missRatio: number;
+  readonly missRatio?: number;
+  /** Label of a class that it does not find; `all`: it finds nothing. */
+  readonly lost?: string;
   /** Factor of all its latencies. */
-  readonly latencyFactor: number;
+  readonly latencyFactor?: number;
+  /** Frames per second that it attains at most; the others are dropped. */
+  readonly mostFps?: number;
+  /** Share of its inferences that fail. */
+  readonly failRatio?: number;
 }
 
-export const EQUAL: CandidateEffect = { missRatio: 0, latencyFactor: 1 };
+/** One roll-out to simulate, as `rollout start` would begin it. */
+export interface Scenario {
+  readonly streams: number;
+  readonly fps: number;
+  /** Percentages, the last 100. */
+  readonly steps: readonly number[];
+  readonly holdSeconds: number;
+  /** The effect on each stream by its number; none: the candidate is equal. */
+  readonly effectOn: (stream: number) => CandidateEffect | null;
+  /** Recorded clips that the streams show, by number; the default is all of them in turn. */
+  readonly clips?: readonly number[];
+  /** What the candidate does to streams that use the control meanwhile. */
+  readonly spill?: CandidateEffect;
+  readonly target?: NonNullable<SideObservation['target']>;
+  /** The candidate takes another input, so streams take no turns and no frame is inferred by both. */
+  readonly hasOtherInput?: boolean;
+}
+
+export const EQUAL: CandidateEffect = {};
 /** A share d of objects missed makes F1 = 2 (1 - d) / (2 - d): 0.95 for this one. */
-export const LESS_F1: CandidateEffect = { missRatio: 0.1 / 1.05, latencyFactor: 1 };
+export const LESS_F1: CandidateEffect = { missRatio: 0.1 / 1.05 };
 /** A scale of 1.2 is a 99th percentile of 1.2. */
-export const MORE_P99: CandidateEffect = { missRatio: 0, latencyFactor: 1.2 };
+export const MORE_P99: CandidateEffect = { latencyFactor: 1.2 };
 
 /** What both sides did in one second. */
 export interface SimulatedSecond {
@@ -24,120 +54,218 @@ export interface SimulatedSecond {
   readonly shadow: readonly ShadowObservation[];
 }
 
-export const STREAMS = 12;
-export const FPS = 10;
+/** How a roll-out ended. */
+export interface SimulatedEnd {
+  readonly state: 'promoted' | 'rolled-back';
+  /** Since its start, and since a stream with an effect first ran with the candidate (null if none did). */
+  readonly seconds: number;
+  readonly exposedSeconds: number | null;
+  /** The guard that rolled it back; null if none did. */
+  readonly guard: string | null;
+  readonly reason: string;
+}
+
 export const SCORE_THRESHOLD = 0.3;
-/** Every fourth frame is compared box by box. */
-const SHADOW_EVERY = 4;
+const SHADOW_RATIO = 0.2;
+const MIN_FRAMES = 1000;
 /** Length of the pieces that latencies are drawn in: longer than their correlation. */
-const PIECE_FRAMES = 100;
-const MISSED_FRAMES = 2 * FPS;
+const PIECE_SECONDS = 10;
+const RECORDED_FPS = 10;
+const MISSED_SECONDS = 2;
 const CELL_PX = 64;
 const DROP_RATIO = 0.003;
 const DEVICE_MS = 8;
+const CLOSE_SECONDS = 120;
+const LOOK_SECONDS = 5;
+const START_MS = 1_700_000_000_000;
 
 /**
- * Generates one roll-out with full shadow: streams of 10 frames/s (12 unless stated) that show recorded clips from a random place on.
+ * Runs one roll-out through its real steps, membership, turns, guards and rules, once a second: only what the streams do is made up.
  *
  * Detections of the control are those recorded in f32, of the candidate those in bf16, each with a little noise on the scores, so
  * that weak boxes flip. Latencies are drawn from the recording in pieces of ten seconds, for all streams and both sides together, so
- * that stalls hit all at once as they did. The two sides of a stream read series of two streams that ran beside each other.
+ * that stalls hit all at once as they did.
  */
 export class SimulatedRollout {
   readonly #recorded: RecordedResults;
-  readonly #effect: CandidateEffect;
+  readonly #scenario: Scenario;
   readonly #random: () => number;
   readonly #seed: number;
+  readonly #names: readonly string[];
   readonly #places: readonly { readonly clip: number; readonly start: number }[];
   readonly #latenciesMs: readonly (readonly number[])[];
   readonly #pieces = new Pieces();
-  #frame = 0;
+  readonly #panel: GuardPanel;
+  #rollout: Rollout;
+  #second = 0;
+  #stepFrames = 0;
+  #stepSecond = 0;
+  #exposedAt: number | null = null;
 
-  constructor(recorded: RecordedResults, effect: CandidateEffect, seed: number, streams = STREAMS) {
+  constructor(recorded: RecordedResults, scenario: Scenario, seed: number) {
     this.#recorded = recorded;
-    this.#effect = effect;
+    this.#scenario = scenario;
     this.#seed = seed;
     this.#latenciesMs = recorded.latenciesMs.map(toEqualTail);
     this.#random = seededRandom(seed);
-    this.#places = Array.from({ length: streams }, (_, i) => {
-      const clip = i % recorded.clips.length;
+    const clips = scenario.clips ?? recorded.clips.map((_, i) => i);
+    this.#names = Array.from({ length: scenario.streams }, (_, i) => `camera-${i}`);
+    this.#places = this.#names.map((_, i) => {
+      const clip = clips[i % clips.length]!;
       return { clip, start: Math.floor(this.#random() * recorded.clips[clip]!.frames.length) };
     });
+    const panels = rolloutPanels({
+      nowMs: () => this.#nowMs,
+      scoreThreshold: () => SCORE_THRESHOLD,
+      judgesDeviceTime: () => true,
+    });
+    const [from, to] = [versionOf('old'), versionOf('new')];
+    const settings = {
+      ...{ pipeline: 'people', from, to, versions: [from, to], steps: [0, ...scenario.steps], minFrames: MIN_FRAMES },
+      ...{ holdMs: scenario.holdSeconds * 1000, guards: panels.check({}), shadow: false, shadowRatio: SHADOW_RATIO },
+    };
+    const { rollout } = start(null, settings, { who: 'bench', nowMs: this.#nowMs, evidence: NOTHING });
+    this.#rollout = { ...rollout, fence: this.#nowMs * 1000 };
+    this.#panel = panels.open(this.#rollout, null);
   }
 
-  /** Generates the next second. @param hasCandidate - false before the roll-out starts. */
-  next(hasCandidate: boolean): SimulatedSecond {
+  /** Simulates the next second and decides. @returns the end if it ended. */
+  next(): SimulatedEnd | null {
+    const seen = this.#observe();
+    this.#second += 1;
+    for (const side of seen.sides) this.#panel.observe(side);
+    for (const frame of seen.shadow) this.#panel.observe(frame);
+    for (const { side, frames } of seen.sides) this.#stepFrames += side === 'candidate' ? frames : 0;
+    // A real controller looks every second; after two minutes every fifth look is simulated, which changes little and takes a quarter.
+    if (this.#second - this.#stepSecond <= CLOSE_SECONDS || this.#second % LOOK_SECONDS === 0) this.#decide();
+    return isActive(this.#rollout) ? null : this.#end(this.#rollout.state === 'promoted' ? 'promoted' : 'rolled-back');
+  }
+
+  /** Simulates the next second at a share that nobody decides on. */
+  nextAt(share: number): SimulatedSecond {
+    this.#rollout = { ...this.#rollout, share };
+    const seen = this.#observe();
+    this.#second += 1;
+    return seen;
+  }
+
+  get #nowMs(): number {
+    return START_MS + this.#second * 1000;
+  }
+
+  #decide(): void {
+    const { share, steps, step } = this.#rollout;
+    const members = membersOf(this.#names, share);
+    const next = membersOf(this.#names, steps[step + 1] ?? 0);
+    const evidence = {
+      ...{ frames: this.#stepFrames, unready: this.#panel.withoutBaseline(next).length },
+      ...{ silent: this.#panel.silent(members).length, reports: this.#panel.reports() },
+    };
+    const change = decide(this.#rollout, members.length, { who: 'bench', nowMs: this.#nowMs, evidence });
+    if (change === null) return;
+    this.#rollout = { ...change.rollout, fence: this.#nowMs * 1000 };
+    if (this.#rollout.step === step) return;
+    this.#panel.reset();
+    this.#stepFrames = 0;
+    this.#stepSecond = this.#second;
+  }
+
+  #end(state: SimulatedEnd['state']): SimulatedEnd {
+    const { reason } = this.#rollout;
+    const exposedSeconds = this.#exposedAt === null ? null : this.#second - this.#exposedAt;
+    const guard = state === 'rolled-back' ? (/^(\w+):/.exec(reason)?.[1] ?? null) : null;
+    return { state, seconds: this.#second, exposedSeconds, guard, reason };
+  }
+
+  #observe(): SimulatedSecond {
+    const { effectOn, spill, fps, hasOtherInput = false } = this.#scenario;
     const sides: SideObservation[] = [];
     const shadow: ShadowObservation[] = [];
-    for (let stream = 0; stream < this.#places.length; stream++) {
-      const side = hasCandidate && !this.#isControlTurn(stream) ? 'candidate' : 'control';
-      // A host leaves out the second in which a stream changed its version.
-      const isObserved = !hasCandidate || this.#isControlTurn(stream, -1000) === this.#isControlTurn(stream);
-      const published = this.#counts(stream, side, side === 'candidate' ? this.#effect.latencyFactor : 1);
-      for (let i = 0; i < FPS; i++) {
-        const frame = this.#frame + i;
-        if (frame % SHADOW_EVERY !== 0) continue;
-        const pair = this.#detections(stream, frame, hasCandidate);
-        tally(published, pair[side]);
-        if (hasCandidate) shadow.push({ stream: published.stream, frame, ...pair });
+    for (const [stream, name] of this.#names.entries()) {
+      const isIn = isMember(name, this.#rollout.share);
+      const sideAt = (afterMs: number): 'control' | 'candidate' =>
+        isIn && (hasOtherInput || !isControlTurn(name, this.#nowMs + afterMs)) ? 'candidate' : 'control';
+      const side = sideAt(0);
+      const effect = effectOn(stream);
+      if (side === 'candidate' && effect !== null) this.#exposedAt ??= this.#second;
+      const spilt = (this.#rollout.share > 0 ? spill : undefined) ?? EQUAL;
+      const published = this.#counts(stream, name, side, side === 'candidate' ? (effect ?? EQUAL) : spilt);
+      for (let i = 0; i < fps; i++) {
+        if (this.#random() >= SHADOW_RATIO) continue;
+        const frame = this.#second * fps + i;
+        const pair = this.#detections(stream, frame, effect ?? EQUAL);
+        published.boxes += pair[side].length / SHADOW_RATIO;
+        published.scoreSum += scoreSum(pair[side]) / SHADOW_RATIO;
+        if (isIn && !hasOtherInput) shadow.push({ stream: name, frame, ...pair });
       }
-      if (isObserved) sides.push(published);
+      // A host leaves out the second in which a stream changed its version.
+      if (sideAt(-1000) === side) sides.push(published);
     }
-    this.#frame += FPS;
     return { sides, shadow };
   }
 
-  #isControlTurn(stream: number, afterMs = 0): boolean {
-    return isControlTurn(`camera-${stream}`, (this.#frame * 1000) / FPS + afterMs);
-  }
-
-  #counts(stream: number, side: 'control' | 'candidate', factor: number): Mutable<SideObservation> {
-    let dropped = 0;
-    for (let i = 0; i < FPS; i++) if (this.#random() < DROP_RATIO) dropped += 1;
-    const frames = FPS - dropped;
-    const latenciesMs = Array.from({ length: frames }, (_, i) => this.#latency(stream, this.#frame + i) * factor);
+  #counts(
+    stream: number,
+    name: string,
+    side: 'control' | 'candidate',
+    effect: CandidateEffect,
+  ): Mutable<SideObservation> {
+    const { fps, target } = this.#scenario;
+    const { latencyFactor = 1, failRatio = 0, mostFps = fps } = effect;
+    let [dropped, failed] = [0, 0];
+    for (let i = 0; i < fps; i++) {
+      if (this.#random() < DROP_RATIO + (1 - DROP_RATIO) * Math.max(0, 1 - mostFps / fps)) dropped += 1;
+      else if (this.#random() < failRatio) failed += 1;
+    }
+    const frames = fps - dropped - failed;
+    const latenciesMs = Array.from({ length: frames }, (_, i) => this.#latency(stream, i) * latencyFactor);
     return {
-      ...{
-        stream: `camera-${stream}`,
-        side,
-        frames,
-        dropped,
-        failed: 0,
-        latenciesMs,
-        boxes: 0,
-        scoreSum: 0,
-        seconds: 1,
-      },
+      ...{ stream: name, side, frames, dropped, failed, latenciesMs, boxes: 0, scoreSum: 0, seconds: 1 },
       ...{ deviceMs: frames * DEVICE_MS * (1 + 0.1 * normal(this.#random)), fpsAttained: frames },
+      ...(target === undefined ? {} : { target }),
     };
   }
 
-  /** Streams that share a recorded series read it at different places. */
-  #latency(stream: number, frame: number): number {
+  /** Streams that share a recorded series read it at different places. @param index - of the frame in this second. */
+  #latency(stream: number, index: number): number {
     const count = this.#latenciesMs.length;
     const series = this.#latenciesMs[stream % count]!;
-    const start = this.#pieces.startOf(Math.floor(frame / PIECE_FRAMES), this.#random);
-    const shift = Math.floor(stream / count) * 2.5 * PIECE_FRAMES;
-    return series[Math.floor(start * series.length + shift + (frame % PIECE_FRAMES)) % series.length]!;
+    const begin = this.#pieces.startOf(Math.floor(this.#second / PIECE_SECONDS), this.#random);
+    const inPiece = (this.#second % PIECE_SECONDS) * RECORDED_FPS + (index * RECORDED_FPS) / this.#scenario.fps;
+    const shift = Math.floor(stream / count) * 2.5 * PIECE_SECONDS * RECORDED_FPS;
+    return series[Math.floor(begin * series.length + shift + inPiece) % series.length]!;
   }
 
-  #detections(stream: number, frame: number, hasCandidate: boolean): { control: Detection[]; candidate: Detection[] } {
-    const { clip, start } = this.#places[stream]!;
+  #detections(
+    stream: number,
+    frame: number,
+    effect: CandidateEffect,
+  ): { control: Detection[]; candidate: Detection[] } {
+    const { clip, start: from } = this.#places[stream]!;
     const { frames } = this.#recorded.clips[clip]!;
-    const { f32, bf16 } = frames[(start + frame) % frames.length]!;
-    const control = noisy(f32, this.#random);
-    if (!hasCandidate) return { control, candidate: [] };
-    return { control, candidate: noisy(bf16, this.#random).filter((found) => !this.#isMissed(stream, frame, found)) };
+    const { f32, bf16 } = frames[(from + frame) % frames.length]!;
+    const found = noisy(bf16, this.#random).filter((one) => !this.#isMissed(stream, frame, one, effect));
+    return { control: noisy(f32, this.#random), candidate: found };
   }
 
   /** The same object is missed for a while: neighbouring frames are not independent. */
-  #isMissed(stream: number, frame: number, { classId, box }: Detection): boolean {
-    if (this.#effect.missRatio === 0) return false;
+  #isMissed(stream: number, frame: number, { classId, label, box }: Detection, effect: CandidateEffect): boolean {
+    const { missRatio = 0, lost } = effect;
+    if (lost === 'all' || lost === label) return true;
+    if (missRatio === 0) return false;
     const cell = [box[0] + box[2] / 2, box[1] + box[3] / 2].map((centre) => Math.floor(centre / CELL_PX));
-    const keys = [this.#seed, stream, Math.floor(frame / MISSED_FRAMES), classId, ...cell];
+    const period = Math.floor(frame / (MISSED_SECONDS * this.#scenario.fps));
+    const keys = [this.#seed, stream, period, classId, ...cell];
     const hash = keys.reduce((mixed, key) => Math.imul(mixed ^ key, 0x01000193), 0x811c9dc5);
-    return seededRandom(hash)() < this.#effect.missRatio;
+    return seededRandom(hash)() < missRatio;
   }
+}
+
+const NOTHING = { frames: 0, unready: 0, reports: [] };
+
+function versionOf(name: string): Version {
+  const parts = { model: modelConfig.parse({ name, engine: 'fake' }), batch: batchConfig.parse({}), weights: [name] };
+  return firstVersion('people', parts, START_MS);
 }
 
 /** Where each piece of the simulated time starts in the recording, as a share of its length. */
@@ -158,9 +286,8 @@ function toEqualTail(latenciesMs: readonly number[]): number[] {
 
 type Mutable<T> = { -readonly [K in keyof T]: T[K] };
 
-function tally(observation: Mutable<SideObservation>, detections: readonly Detection[]): void {
-  observation.boxes += detections.length;
-  for (const { score } of detections) observation.scoreSum += score;
+function scoreSum(detections: readonly Detection[]): number {
+  return detections.reduce((sum, { score }) => sum + score, 0);
 }
 
 /** Noise of the scores' logits. The recorded f32 and bf16 differ by 0.19 in root mean square. */

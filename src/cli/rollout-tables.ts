@@ -1,3 +1,4 @@
+import { isAloneAt } from '../control/rollout/rollout-machine.ts';
 import type { Decision, GuardReport, Prediction, RolloutReport, VersionReport } from '../protocol/rollout-records.ts';
 import { table } from './table.ts';
 
@@ -8,17 +9,18 @@ export function rolloutText(report: RolloutReport): string {
     `${id}: ${from} -> ${to}`,
     `state   ${state}${report.heldBy === null ? '' : ` (held by ${report.heldBy})`}`,
     `share   ${share} % (${members} of ${streams} streams)${report.shadow ? ', shadow frames as well' : ''}`,
-    `steps   ${steps.map((_, i) => (i === step ? `[${stepText(steps, i)}]` : stepText(steps, i))).join(' ')} %`,
+    `steps   ${steps.map((_, i) => (i === step ? `[${stepText(steps, i)}]` : stepText(steps, i))).join(' ')} % (step ${step})`,
     `frames  ${frames} of at least ${minFrames} in this step`,
     ...gainLines(report),
     `reason  ${reason}`,
+    ...(report.waitsFor === null ? [] : [`now     ${report.waitsFor}`]),
   ];
   return guards.length === 0 ? lines.join('\n') : `${lines.join('\n')}\n\n${guardTable(guards)}`;
 }
 
 /** The second step of 100 % has no turns. */
 function stepText(steps: readonly number[], at: number): string {
-  return steps[at] === 100 && steps[at - 1] === 100 ? '100 alone' : String(steps[at]);
+  return isAloneAt(steps, at) ? '100 alone' : String(steps[at]);
 }
 
 /** The gain that was predicted, and the one that live streams have. */

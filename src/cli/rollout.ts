@@ -16,6 +16,11 @@ interface RolloutFlags extends GatewayFlags {
   readonly json?: boolean;
 }
 
+interface PromoteFlags extends RolloutFlags {
+  readonly full?: boolean;
+  readonly step?: number;
+}
+
 interface StartFlags extends RolloutFlags {
   readonly model?: string;
   readonly pipeline?: string;
@@ -37,6 +42,7 @@ Examples:
   sightline rollout status
   sightline rollout hold                                         stay at this share; hold --release lets it go on
   sightline rollout promote                                      next step now, whatever the guards say
+  sightline rollout promote --step 1                             the same, refused if it is no longer at step 1
   sightline rollout abort                                        back to the version before
   sightline rollout undo                                         the same, also after the promotion
 
@@ -73,19 +79,22 @@ export function addRollout(program: Command, io: CliIo): void {
       const report = (await askGateway(io, flags, 'POST', '/api/rollouts', body)) as RolloutReport;
       show(report, flags);
     });
-  command('status', 'show the roll-out with its guards').action(async (flags: RolloutFlags) => {
-    const { rollout: report } = (await askGateway(io, flags, 'GET', '/api/rollouts')) as {
-      readonly rollout: RolloutReport | null;
-    };
-    if (report === null)
-      throw new SightlineError('ROLLOUT_NOT_FOUND', `${flags.url}: this pipeline has had no roll-out; start one first`);
-    show(report, flags);
-  });
+  command('status', 'show the roll-out with its guards').action(async (flags: RolloutFlags) =>
+    show(await newest(flags), flags),
+  );
   command('promote', 'go to the next step now, whatever the guards say')
     .option('--full', 'go to 100 % and end the roll-out')
-    .action((flags: RolloutFlags & { readonly full?: boolean }) =>
-      act('promote', flags, flags.full === true ? { full: true } : {}),
-    );
+    .option(
+      '--step <n>',
+      'step that you saw, as "status" shows it; refused if it is at another (default: the newest)',
+      stepOf,
+    )
+    .action(async (flags: PromoteFlags) => {
+      // Names what it read: of two who promote at once, one is refused.
+      const { id: rollout, step } = await newest(flags);
+      const seen = { rollout, step: flags.step ?? step };
+      await act('promote', flags, flags.full === true ? { ...seen, full: true } : seen);
+    });
   command('hold', 'stay at this share until promote, abort, undo or hold --release; guards still roll back')
     .option('--release', 'let it go on by itself')
     .action((flags: RolloutFlags & { readonly release?: boolean }) =>
@@ -104,6 +113,14 @@ export function addRollout(program: Command, io: CliIo): void {
     if (flags.json === true) printJson(io, decisions);
     else print(io, historyText(decisions));
   });
+
+  async function newest(flags: RolloutFlags): Promise<RolloutReport> {
+    const { rollout: report } = (await askGateway(io, flags, 'GET', '/api/rollouts')) as {
+      readonly rollout: RolloutReport | null;
+    };
+    if (report !== null) return report;
+    throw new SightlineError('ROLLOUT_NOT_FOUND', `${flags.url}: this pipeline has had no roll-out; start one first`);
+  }
 
   async function act(verb: string, flags: RolloutFlags, body: object = {}): Promise<void> {
     const path = `/api/rollouts/${verb}`;
@@ -181,6 +198,14 @@ function stepsOf(text: string): readonly number[] {
   const steps = text.split(',').map(Number);
   if (steps.every((share) => Number.isFinite(share))) return steps;
   throw new SightlineError('COMMAND_INVALID', `--steps: expected percentages such as 1,10,50,100, received "${text}"`);
+}
+
+function stepOf(text: string): number {
+  if (/^\d+$/.test(text)) return Number(text);
+  throw new SightlineError(
+    'COMMAND_INVALID',
+    `--step: expected a number as "rollout status" shows it, received "${text}"`,
+  );
 }
 
 function holdOf(text: string): number {

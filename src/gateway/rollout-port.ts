@@ -10,6 +10,14 @@ export interface RolloutAction {
   readonly who: string;
   /** `promote` only: goes to 100 % at once. */
   readonly isFull: boolean;
+  /** `promote` only, and required there: the step that the person saw. */
+  readonly seen: SeenStep | null;
+}
+
+/** A step of a roll-out, by its index. */
+export interface SeenStep {
+  readonly rollout: string;
+  readonly step: number;
 }
 
 /**

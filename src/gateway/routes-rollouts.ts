@@ -1,14 +1,21 @@
 import type { FastifyInstance, FastifyRequest } from 'fastify';
 import { z } from 'zod';
 import { check } from '../config/check.ts';
+import { whole } from '../config/number.ts';
 import { SightlineError } from '../errors/sightline-error.ts';
-import type { RolloutReport, VersionReport } from '../protocol/rollout-records.ts';
+import { MOST_STEPS, type RolloutReport, type VersionReport } from '../protocol/rollout-records.ts';
 import type { RolloutPort, RolloutVerb } from './rollout-port.ts';
 
 /** The audit log and terminals show it, so it has no control characters. */
 const by = z.string().regex(/^[\p{L}\p{N} ._@+\\-]{1,128}$/u, 'expected a name of letters, digits, spaces and ._@+\\-');
 const actBody = z.strictObject({ by: by.optional() }).nullish();
-const promoteBody = z.strictObject({ by: by.optional(), full: z.boolean().optional() }).nullish();
+/** Names the step that the client saw, so that a promotion that comes late is refused. */
+const promoteBody = z.strictObject({
+  by: by.optional(),
+  full: z.boolean().optional(),
+  rollout: z.string().max(128),
+  step: whole(0, MOST_STEPS),
+});
 
 interface IdParams {
   readonly Params: { readonly id: string };
@@ -22,9 +29,13 @@ interface IdParams {
 export function addRolloutRoutes(app: FastifyInstance, port: RolloutPort | null): void {
   const rollouts = (): RolloutPort => port ?? refuse();
   const act = async (verb: RolloutVerb, request: FastifyRequest): Promise<RolloutReport> => {
-    const body = verb === 'promote' ? check(promoteBody, request.body, 'body') : check(actBody, request.body, 'body');
-    const isFull = body !== null && body !== undefined && 'full' in body && body.full === true;
-    return rollouts().actOnRollout(verb, { who: whoOf(request), isFull });
+    const who = whoOf(request);
+    if (verb !== 'promote') {
+      check(actBody, request.body, 'body');
+      return rollouts().actOnRollout(verb, { who, isFull: false, seen: null });
+    }
+    const { full: isFull = false, rollout, step } = check(promoteBody, request.body ?? {}, 'body');
+    return rollouts().actOnRollout(verb, { who, isFull, seen: { rollout, step } });
   };
 
   app.get('/api/rollouts', () => ({ rollout: rollouts().rollout() }));

@@ -51,10 +51,6 @@ export async function openHostRollouts(
     scoreThreshold: ({ model }) => model.scoreThreshold ?? runtime.scoreThreshold,
     judgesDeviceTime: ({ model }) =>
       model.engine !== 'fake' && model.provider === 'cpu' && runtime.inferenceCpuMs(runtime.primary) !== null,
-    targetLatencyMs: (stream) =>
-      runtime.streams.find(({ id }) => id === stream)?.config.target.latencyMs ??
-      config.streams.find(({ id }) => id === stream)?.target.latencyMs ??
-      null,
   });
   const request = { config, initial, target, panels, fleet, streams, incidents, ...context };
   const agent = await openRollouts(request).catch((error: unknown) => {

@@ -8,7 +8,7 @@ import type { StreamLease } from '../core/stream-lease.ts';
 import { SightlineError } from '../errors/sightline-error.ts';
 import { KeyedMutex } from '../flow/keyed-mutex.ts';
 import { viewsOf } from '../geometry/views.ts';
-import type { StreamChanges } from '../protocol/rollout-records.ts';
+import type { SideObservation, StreamChanges } from '../protocol/rollout-records.ts';
 import { sinkId } from '../runtime/results/open-sinks.ts';
 import { openVideoSink } from '../runtime/results/open-video-sink.ts';
 import type { ResultSinks } from '../runtime/results/result-sinks.ts';
@@ -46,6 +46,8 @@ export interface LaneComparison {
   readonly isInPlace: boolean;
   /** Frames made for one version show what the other one would see, so both can infer them. */
   readonly isSamePicture: boolean;
+  /** How the rate of the second version differs from that of the first one on purpose; null if it does not. */
+  readonly pace: NonNullable<SideObservation['pace']> | null;
 }
 
 export interface HostStreamsOptions {
@@ -172,7 +174,7 @@ export class HostStreams {
 
   /** Compares what two versions need from the lane of a stream. */
   compareVersions(stream: RuntimeStream, a: StreamVersion, b: StreamVersion): LaneComparison {
-    if (stream.input.bulk !== undefined) return { isInPlace: true, isSamePicture: true };
+    if (stream.input.bulk !== undefined) return { isInPlace: true, isSamePicture: true, pace: null };
     const ordered = this.orderedConfig(stream);
     const specOf = (name: string): ModelSpec => this.#runtime.specOf(name);
     const [first, second] = [withChanges(ordered, a.changes), withChanges(ordered, b.changes)];
@@ -181,6 +183,7 @@ export class HostStreams {
     return {
       isInPlace: laneKey(onA, specOf) === laneKey(onB, specOf),
       isSamePicture: pixelKey(onA, specOf) === pixelKey(onB, specOf),
+      pace: paceOf(first, second),
     };
   }
 
@@ -299,6 +302,11 @@ export class HostStreams {
     if (sinks.some((sink) => sink.type === 'video' && sink.streams.includes(id))) return { maxWidth: null };
     return preview.picture === 'source' ? { maxWidth: preview.width } : null;
   }
+}
+
+function paceOf(a: StreamConfig, b: StreamConfig): LaneComparison['pace'] {
+  if (a.every === b.every && a.maxFps === b.maxFps) return null;
+  return { ratio: a.every / b.every, mostFps: b.maxFps ?? null };
 }
 
 function needsReopening(before: StreamConfig, after: StreamConfig): boolean {

@@ -358,6 +358,8 @@ export class RuntimeTarget implements RolloutTarget {
     const before = this.#baselines.get(stream.id) ?? now;
     this.#baselines.set(stream.id, now);
     const { frames, inferred, ...tally } = this.#tallyOf(stream.id);
+    const { target } = stream.config;
+    const pace = side === 'candidate' ? this.#compareLanes(stream.id)?.pace : null;
     this.#tallies.delete(stream.id);
     this.#observations.emit({
       ...{ stream: stream.id, side, frames, ...tally, seconds },
@@ -365,6 +367,8 @@ export class RuntimeTarget implements RolloutTarget {
       dropped: now.dropped - before.dropped,
       failed: now.failed - before.failed,
       fpsAttained: seconds > 0 ? frames / seconds : 0,
+      target: { fps: target.fps ?? null, latencyMs: target.latencyMs ?? null },
+      ...(pace == null ? {} : { pace }),
     });
   }
 

@@ -23,8 +23,9 @@ export const FEWEST_BLOCKS = 16;
 const PRIOR_VARIANCE = 0.2;
 /** Blocks that differ by `typical`, assumed beside those observed: blocks that are all alike are no proof of certainty. */
 const ASSUMED_BLOCKS = 4;
-/** Fewest groups of blocks that still tell a variance. */
+/** Fewest groups of blocks that still tell a variance, and how near to infinity an interval of few groups may be. */
 const FEWEST_GROUPS = 12;
+const LARGEST_LEVEL = 0.75;
 const GROUP_SIZES = [1, 2, 4, 8];
 
 /**
@@ -41,10 +42,15 @@ const GROUP_SIZES = [1, 2, 4, 8];
 export function anytimeQuantile(blocks: number, alpha: number): number {
   if (!(alpha > 0 && alpha < 1)) throw new RangeError(`expected alpha between 0 and 1, received ${alpha}`);
   if (blocks < 2) return Number.POSITIVE_INFINITY;
+  const share = levelOf(blocks, alpha);
+  const level = share * (1 + blocks * PRIOR_VARIANCE);
+  return share >= 1 ? Number.POSITIVE_INFINITY : Math.sqrt(((blocks - 1) * (level - 1)) / (1 - share));
+}
+
+/** Where so many blocks stand between a bound of 0 and none at all: from 1 the interval is infinite. */
+function levelOf(blocks: number, alpha: number): number {
   const spread = 1 + blocks * PRIOR_VARIANCE;
-  const level = (Math.sqrt(spread) / alpha) ** (2 / blocks);
-  const rest = 1 - level / spread;
-  return rest <= 0 ? Number.POSITIVE_INFINITY : Math.sqrt(((blocks - 1) * (level - 1)) / rest);
+  return (Math.sqrt(spread) / alpha) ** (2 / blocks) / spread;
 }
 
 /**
@@ -89,22 +95,6 @@ export function pairedDifference(
   return { value: ratio1 - ratio2, ...uncertaintyOf(residuals, typical) };
 }
 
-/** Difference of two estimates. Positive correlation between them makes the result cautious. */
-export function differenceOf(first: Estimate, second: Estimate): Estimate {
-  return {
-    value: first.value - second.value,
-    blocks: Math.min(first.blocks, second.blocks),
-    thirdMoment: first.thirdMoment - second.thirdMoment,
-    errors: Array.from({ length: Math.max(first.errors.length, second.errors.length) }, (_, i) => {
-      const [one, two] = [first, second].map(({ errors }) => errors[Math.min(i, errors.length - 1)]!);
-      return {
-        standardError: Math.hypot(one!.standardError, two!.standardError),
-        groups: Math.min(one!.groups, two!.groups),
-      };
-    }),
-  };
-}
-
 /** Returns the estimate with every standard error changed. */
 export function withErrors(estimate: Estimate, change: (standardError: number) => number): Estimate {
   return {
@@ -126,7 +116,11 @@ export function upperBound(estimate: Estimate, alpha: number): number {
 /** Distance from the estimate to the end of its interval, upwards (1) or downwards (-1). */
 function reach({ errors, blocks, thirdMoment }: Estimate, alpha: number, direction: 1 | -1): number {
   if (blocks < FEWEST_BLOCKS) return Number.POSITIVE_INFINITY;
-  const widest = Math.max(...errors.map(({ standardError, groups }) => standardError * anytimeQuantile(groups, alpha)));
+  // At a small alpha a dozen groups hardly bound anything: then shorter groups must do.
+  const telling = errors.filter(({ groups }, i) => i === 0 || levelOf(groups, alpha) <= LARGEST_LEVEL);
+  const widest = Math.max(
+    ...telling.map(({ standardError, groups }) => standardError * anytimeQuantile(groups, alpha)),
+  );
   // The mean of figures that are rarely large is mostly too low. N. Johnson, Modified t tests and confidence intervals for
   // asymmetrical populations, 1978; only ever to the wider.
   const { standardError } = errors[0]!;

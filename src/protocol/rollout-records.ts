@@ -64,6 +64,8 @@ export const guardReport = z.object({
   frames: count,
   /** One sentence with figures. */
   reason: text,
+  /** Time until it decides, if the figures stay as they are; null if nobody can tell. */
+  leftMs: amount.nullable().default(null),
 });
 export type GuardReport = Wire<typeof guardReport>;
 
@@ -139,6 +141,12 @@ export const rolloutFigures = z.object({
   unready: count,
   /** See `measured` of the roll-out. */
   gain: gain.optional(),
+  /** Time until they were observed long enough; null if nobody can tell. */
+  readyInMs: amount.nullable().default(null),
+  /** Streams of the next step that have none and are no longer waited for: they are gone, paused, or publish too little. */
+  abandoned: count.default(0),
+  /** Streams of this step that have published no frame for ten minutes. */
+  silent: count.default(0),
   reports: z.array(guardReport).max(MOST_GUARDS),
 });
 export interface RolloutFigures extends Omit<Wire<typeof rolloutFigures>, 'gain'> {
@@ -200,6 +208,10 @@ export const sideObservation = z.object({
   deviceMs: amount,
   fpsAttained: amount,
   seconds: amount,
+  /** What the operator expects of the stream: frames per second, and an upper limit for the 99th percentile of latency. */
+  target: z.object({ fps: amount.nullable(), latencyMs: amount.nullable() }).optional(),
+  /** Present if the candidate takes other frames than the control on purpose: `ratio` times its rate, at most `mostFps`. */
+  pace: z.object({ ratio: amount, mostFps: amount.nullable() }).optional(),
 });
 export type SideObservation = Wire<typeof sideObservation>;
 
@@ -272,6 +284,8 @@ export interface RolloutReport {
   readonly predicted: Prediction | null;
   readonly measured: Gain | null;
   readonly reason: string;
+  /** What it waits for and how long that will take, one sentence; null if it waits for nothing. */
+  readonly waitsFor: string | null;
   readonly fence: number;
 }
 

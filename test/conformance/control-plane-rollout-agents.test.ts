@@ -2,7 +2,7 @@ import { afterAll, afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { RolloutController } from '../../src/control/rollout/rollout-controller.ts';
 import type { RolloutStore } from '../../src/control/rollout/rollout-store.ts';
 import { SightlineError } from '../../src/errors/sightline-error.ts';
-import { CAMERAS, guardReport, PanelsDouble, sideObservation } from '../support/rollout-doubles.ts';
+import { CAMERAS, guardReport, PanelsDouble, seen, sideObservation } from '../support/rollout-doubles.ts';
 import { INITIAL, type RolloutHost, RolloutRig } from '../support/rollout-rig.ts';
 import { waitFor } from '../support/wait-for.ts';
 import { type FleetRig, LEASE_MS, rigMakers } from './control-plane-rigs.ts';
@@ -221,7 +221,7 @@ describe.each(rigMakers())('hosts that roll out a version in $name', (maker) => 
     for (let i = 0; i < 3; i += 1) await one.agent.tick();
     expect(one.target.users(INITIAL.hash)).toHaveLength(OTHERS);
     expect(one.notices.filter((text) => text.includes('CONTROL_UNREACHABLE'))).toHaveLength(1);
-    await expect(one.agent.actOnRollout('abort', { who: 'anna', isFull: false })).rejects.toMatchObject({
+    await expect(one.agent.actOnRollout('abort', { who: 'anna', isFull: false, seen: null })).rejects.toMatchObject({
       code: 'CONTROL_UNREACHABLE',
     });
     isAway = false;
@@ -243,27 +243,58 @@ describe.each(rigMakers())('hosts that roll out a version in $name', (maker) => 
   it_('undo a promotion at once: the version before is still loaded', async () => {
     const one = await rig.host('one');
     await one.agent.startRollout(REQUEST, 'anna');
-    await one.agent.actOnRollout('promote', { who: 'anna', isFull: true });
+    await one.agent.actOnRollout('promote', { who: 'anna', isFull: true, seen: seen(one.agent.rollout()!) });
     await beatUntil([one], '100 %', () => one.target.users(INITIAL.hash).length === 0);
     const before = one.target.calls.length;
-    const undone = await one.agent.actOnRollout('undo', { who: 'bert', isFull: false });
+    const undone = await one.agent.actOnRollout('undo', { who: 'bert', isFull: false, seen: null });
     expect(undone).toMatchObject({ state: 'rolled-back', share: 0, reason: expect.stringContaining('bert') });
     expect(one.target.users(INITIAL.hash)).toEqual(CAMERAS);
     expect(one.target.calls.slice(before).filter((call) => call.startsWith('load'))).toEqual([]);
+  });
+
+  it_('go past a step whose streams are all silent, and hold at the last one, saying what they wait for', async () => {
+    const one = await rig.host('one');
+    const noData = { estimate: null, low: null, high: null };
+    await one.agent.startRollout(REQUEST, 'anna');
+    one.panels.quiet = CAMERAS;
+    one.panels.say(guardReport('no-data', noData));
+    const isLast = (): boolean => one.agent.rollout()?.share === 100 && one.agent.rollout()?.state === 'holding';
+    await beatUntil([one], 'the last step', isLast);
+    const skipped = (await one.agent.rolloutHistory()).find(({ share, kind }) => share === 100 && kind === 'advanced');
+    expect(skipped?.reason).toBe(
+      'All 9 streams at 50 % published no frame for 10 minutes: there is nothing to compare before the next step.',
+    );
+    expect(one.agent.rollout()?.waitsFor).toBe(
+      'Waiting for frames (0 of 25) and the guard agreement: how long that takes cannot be said yet.',
+    );
+  });
+
+  it_('refuse the second of two promotions of one step, at whichever host', async () => {
+    const one = await rig.host('one');
+    const two = await rig.host('two');
+    const step = seen(await one.agent.startRollout(REQUEST, 'anna'));
+    const promote = ({ agent }: RolloutHost, who: string) =>
+      agent.actOnRollout('promote', { who, isFull: false, seen: step });
+    const results = await Promise.allSettled([promote(one, 'anna'), promote(two, 'bert')]);
+    expect(results.map(({ status }) => status).sort()).toEqual(['fulfilled', 'rejected']);
+    const refused = results.find((result) => result.status === 'rejected');
+    expect(refused?.reason).toMatchObject({ code: 'ROLLOUT_STATE' });
+    await expect(promote(two, 'bert')).rejects.toMatchObject({ code: 'ROLLOUT_STATE' });
+    expect((await two.agent.actOnRollout('hold', { who: 'bert', isFull: false, seen: null })).step).toBe(1);
   });
 
   it_('let people act at any host while another one decides', async () => {
     const one = await rig.host('one');
     const two = await rig.host('two');
     await one.agent.startRollout(REQUEST, 'anna');
-    await two.agent.actOnRollout('hold', { who: 'bert', isFull: false });
+    await two.agent.actOnRollout('hold', { who: 'bert', isFull: false, seen: null });
     one.panels.say(guardReport('pass'));
     for (let i = 0; i < 3; i += 1) await one.agent.tick();
     expect(one.agent.rollout()).toMatchObject({ state: 'holding', heldBy: 'bert', step: 0 });
     await expect(two.agent.startRollout({ ...REQUEST, model: 'newer' }, 'bert')).rejects.toMatchObject({
       code: 'ROLLOUT_RUNNING',
     });
-    await two.agent.actOnRollout('abort', { who: 'bert', isFull: false });
+    await two.agent.actOnRollout('abort', { who: 'bert', isFull: false, seen: null });
     const again = await one.agent.startRollout({ ...REQUEST, model: 'newer' }, 'bert');
     expect(again).toMatchObject({ id: 'rollout-2', to: 'people@3', from: 'people@1' });
   });

@@ -2,7 +2,7 @@ import { afterAll, afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { abort, NO_EVIDENCE, promote, start } from '../../src/control/rollout/rollout-machine.ts';
 import type { Evidence, RolloutChange, RolloutReply, RolloutStore } from '../../src/control/rollout/rollout-store.ts';
 import type { Rollout } from '../../src/protocol/rollout-records.ts';
-import { guardReport, rolloutRecord, version } from '../support/rollout-doubles.ts';
+import { guardReport, rolloutRecord, seen, version } from '../support/rollout-doubles.ts';
 import { type FleetRig, LEASE_MS, rigMakers } from './control-plane-rigs.ts';
 
 describe.each(rigMakers())('roll-outs in $name', (maker) => {
@@ -30,7 +30,16 @@ describe.each(rigMakers())('roll-outs in $name', (maker) => {
   }
 
   function evidenceOf({ id, step }: Rollout, frames = 300): Evidence {
-    const figures = { rollout: id, step, frames, unready: 0, reports: [guardReport('pass')] };
+    const figures = {
+      rollout: id,
+      step,
+      frames,
+      unready: 0,
+      readyInMs: 0,
+      abandoned: 0,
+      silent: 0,
+      reports: [guardReport('pass')],
+    };
     return { figures, snapshot: '{"seen":[1,2.5]}' };
   }
 
@@ -53,7 +62,8 @@ describe.each(rigMakers())('roll-outs in $name', (maker) => {
   it_('a host that knows the record gets nothing, and after a change only what is new', async () => {
     const first = (await store.change(started(), 0, null))!;
     expect(await beat('a', first)).toMatchObject({ fence: first, rollout: null, decisions: [] });
-    const second = (await store.change(promote(await read(), actor), first, null))!;
+    const before = await read();
+    const second = (await store.change(promote(before, actor, seen(before)), first, null))!;
     const { rollout, decisions } = await beat('a', first);
     expect(rollout?.fence).toBe(second);
     expect(decisions.map(({ kind, fence }) => [kind, fence])).toEqual([['advanced', second]]);
@@ -63,7 +73,7 @@ describe.each(rigMakers())('roll-outs in $name', (maker) => {
     const first = (await store.change(started(), 0, null))!;
     const record = await read();
     const results = await Promise.all([
-      store.change(promote(record, actor), first, null),
+      store.change(promote(record, actor, seen(record)), first, null),
       store.change(abort(record, actor), first, null),
     ]);
     expect(results.filter((fence) => fence !== null)).toHaveLength(1);
@@ -104,12 +114,12 @@ describe.each(rigMakers())('roll-outs in $name', (maker) => {
     const record = await read();
     expect(await store.saveEvidence('a', evidenceOf(record))).toBe(true);
     await rig.advance(LEASE_MS);
-    expect(await store.change(promote(record, actor), fence, 'a'), 'expired').toBeNull();
+    expect(await store.change(promote(record, actor, seen(record)), fence, 'a'), 'expired').toBeNull();
     expect(await store.saveEvidence('a', evidenceOf(record, 999)), 'expired').toBe(false);
     await beat('b');
-    expect(await store.change(promote(record, actor), fence, 'a'), 'replaced').toBeNull();
+    expect(await store.change(promote(record, actor, seen(record)), fence, 'a'), 'replaced').toBeNull();
     expect((await store.evidence())?.figures.frames).toBe(300);
-    expect(await store.change(promote(record, actor), fence, 'b')).toBeGreaterThan(fence);
+    expect(await store.change(promote(record, actor, seen(record)), fence, 'b')).toBeGreaterThan(fence);
   });
 
   it_('evidence survives its controller, and evidence of an earlier step is refused', async () => {
@@ -124,14 +134,14 @@ describe.each(rigMakers())('roll-outs in $name', (maker) => {
     await rig.advance(LEASE_MS);
     expect(await store.evidence()).toEqual(evidenceOf(record));
     expect((await beat('b')).figures).toEqual(evidenceOf(record).figures);
-    await store.change(promote(record, actor), fence, 'b');
+    await store.change(promote(record, actor, seen(record)), fence, 'b');
     expect(await store.saveEvidence('b', evidenceOf(record))).toBe(false);
   });
 
   it_('a lost record is put back with its decisions, and never replaces a newer one', async () => {
     const first = (await store.change(started(), 0, null))!;
     const old = await read();
-    const second = (await store.change(promote(old, actor), first, null))!;
+    const second = (await store.change(promote(old, actor, seen(old)), first, null))!;
     const newest = await read();
     const decisions = (await store.history()).toReversed();
     await rig.loseData();
@@ -142,7 +152,7 @@ describe.each(rigMakers())('roll-outs in $name', (maker) => {
     expect(await store.restore(old, decisions)).toBe(false);
     expect(await read()).toEqual(newest);
     expect((await store.history()).length).toBeGreaterThan(0);
-    const third = await store.change(promote(newest, actor), second, null);
+    const third = await store.change(promote(newest, actor, seen(newest)), second, null);
     expect(third, 'fences rise across the loss').toBeGreaterThan(second);
   });
 

@@ -52,6 +52,9 @@ describe.skipIf(browserPath === undefined)(browserTitle('the roll-out on the das
     expect(await page.locator('.rollout-steps [data-phase="done"]').count()).toBe(2);
     expect(await page.textContent('.rollout-progress')).toContain('10 %: 1 of 12 streams');
     expect(await page.textContent('.rollout-reason')).toContain('the margin is 0.03');
+    expect(await page.textContent('.rollout-waits')).toBe(
+      'Waiting for frames (840 of 1000) and the guard p99: about 4 min left.',
+    );
     expect(complaints).toEqual([]);
     await page.close();
   });
@@ -116,10 +119,21 @@ describe.skipIf(browserPath === undefined)(browserTitle('the roll-out on the das
     await page.click('[data-verb="promote"]');
     expect(await page.textContent('#rollout-text')).toContain('people@3 goes to 50 % of the streams');
     await page.click('#rollout-dialog button[value="cancel"]');
-    await page.click('[data-verb="abort"]');
+    await page.click('[data-verb="promote"]');
+    rollouts.report = rolloutReport({ step: 3, share: 50 });
+    live.tick();
+    await until(async () => (await page.textContent('.rollout-steps [data-phase="now"]')) === '50 %');
     await page.click('#rollout-do');
     await until(() => rollouts.calls.length === 3);
-    expect(rollouts.calls).toEqual(['hold by dashboard', 'resume by dashboard', 'abort by dashboard']);
+    await page.click('[data-verb="abort"]');
+    await page.click('#rollout-do');
+    await until(() => rollouts.calls.length === 4);
+    expect(rollouts.calls, 'a promotion names the step of the question').toEqual([
+      'hold by dashboard',
+      'resume by dashboard',
+      'promote step 2 of rollout-3 by dashboard',
+      'abort by dashboard',
+    ]);
     await page.close();
   });
 

@@ -90,6 +90,23 @@ describe('sightline rollout on a running pipeline', () => {
     expect(await rollout('status')).toMatchObject({ state: 'rolled-back', share: 0 });
   }, 200_000);
 
+  it('rolls a slow model of another input size back within a minute: it misses a target that the control meets', async () => {
+    await running.kill();
+    const slow = { engine: 'fake', threads: 1, inputSize: '256x256', fake: { callMs: 400, rows: ROWS } };
+    const one = { ...JSON.parse(pipeline(ROWS)), defaults: { target: { fps: 20 } } } as object;
+    writeFileSync(at('people.yaml'), JSON.stringify(one));
+    writeFileSync(at('slow.yaml'), JSON.stringify({ ...one, model: slow }));
+    await start();
+    await rollout('start', '--pipeline', at('slow.yaml'), '--steps', '50,100', '--hold', '1s', '--min-frames', '100');
+    let status = await rollout('status');
+    const hasEnded = async (): Promise<boolean> => {
+      status = await rollout('status');
+      return status.state === 'rolled-back';
+    };
+    await waitFor('its end', hasEnded, { deadlineMs: 150_000, everyMs: 500 }, () => status.reason);
+    expect(status.reason).toMatch(/^target: Stream "\w" attains [\d.]+ of 20 frames\/s; its control meets the target/);
+  }, 200_000);
+
   it('a person holds, promotes at once and undoes; no stream stops', async () => {
     writeFileSync(at('second.yaml'), pipeline([...ROWS, 200, 100, 50, 50, 0.7, 0]));
     await rollout('start', '--pipeline', at('second.yaml'), '--steps', '100');

@@ -6,6 +6,7 @@ import type { GuardPanel, GuardPanels } from '../../src/control/rollout/guard-pa
 import type { RolloutTarget, Sides } from '../../src/control/rollout/rollout-target.ts';
 import { firstVersion } from '../../src/control/rollout/versions.ts';
 import { SightlineError } from '../../src/errors/sightline-error.ts';
+import type { SeenStep } from '../../src/gateway/rollout-port.ts';
 import type {
   GuardReport,
   GuardSettings,
@@ -51,6 +52,11 @@ export function rolloutRecord(more: Partial<Rollout> = {}): Rollout {
   };
 }
 
+/** The step that a person sees who reads the record. */
+export function seen({ id, step }: Pick<Rollout, 'id' | 'step'>): SeenStep {
+  return { rollout: id, step };
+}
+
 export function guardReport(verdict: GuardVerdict, more: Partial<GuardReport> = {}): GuardReport {
   return {
     guard: 'agreement',
@@ -62,6 +68,7 @@ export function guardReport(verdict: GuardVerdict, more: Partial<GuardReport> = 
     margin: 0.03,
     frames: 1200,
     reason: `it is ${verdict} on 1200 frames`,
+    leftMs: null,
     ...more,
   };
 }
@@ -101,6 +108,18 @@ export class PanelDouble implements GuardPanel {
     return streams.filter((stream) => this.#panels.unready.includes(stream));
   }
 
+  abandoned(): readonly string[] {
+    return [];
+  }
+
+  readyInMs(streams: readonly string[]): number | null {
+    return streams.length === 0 ? 0 : this.#panels.readyInMs;
+  }
+
+  silent(streams: readonly string[]): readonly string[] {
+    return streams.filter((stream) => this.#panels.quiet.includes(stream));
+  }
+
   reset(): void {
     this.observed = [];
     this.resets += 1;
@@ -116,6 +135,9 @@ export class PanelsDouble implements GuardPanels {
   verdicts: readonly GuardReport[] = [guardReport('undecided')];
   /** Streams without a baseline. */
   unready: readonly string[] = [];
+  readyInMs: number | null = null;
+  /** Streams without frames. */
+  quiet: readonly string[] = [];
 
   check(raw: unknown): GuardSettings {
     return check(settings, raw, 'guards');

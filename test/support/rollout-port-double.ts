@@ -23,8 +23,9 @@ export class RolloutPortDouble implements RolloutPort {
     return this.report!;
   }
 
-  async actOnRollout(verb: RolloutVerb, { who, isFull }: RolloutAction): Promise<RolloutReport> {
-    this.calls.push(`${verb}${isFull ? ' fully' : ''} by ${who}`);
+  async actOnRollout(verb: RolloutVerb, { who, isFull, seen }: RolloutAction): Promise<RolloutReport> {
+    const at = seen === null ? '' : ` step ${seen.step} of ${seen.rollout}`;
+    this.calls.push(`${verb}${at}${isFull ? ' fully' : ''} by ${who}`);
     return this.report!;
   }
 
@@ -70,6 +71,7 @@ export function rolloutReport(more: Partial<RolloutReport> = {}): RolloutReport 
     ],
     reason: '7 guards pass on 1 204 frames: agreement: F1 is 0.002 lower (-0.010 to 0.014), the margin is 0.03.',
     ...{ predicted: null, measured: null },
+    waitsFor: 'Waiting for frames (840 of 1000) and the guard p99: about 4 min left.',
     ...more,
   };
 }

@@ -12,8 +12,6 @@ export interface BlockSeriesOptions {
   readonly blockMs: number;
   /** Most rows. When they are exceeded, blocks become twice as long, and neighbours are added up. */
   readonly maxRows: number;
-  /** Longest block; where it is reached, the oldest rows are dropped. */
-  readonly maxBlockMs: number;
 }
 
 /**
@@ -42,15 +40,18 @@ export class BlockSeries {
     }
     this.#rows.push([block, ...values]);
     if (this.#rows.length <= this.#options.maxRows) return;
-    if (this.#blockMs >= this.#options.maxBlockMs) this.#rows.shift();
-    else {
-      this.#blockMs *= 2;
-      this.#rows = merged(this.#rows, 2);
-    }
+    this.#blockMs *= 2;
+    this.#rows = merged(this.#rows, 2);
   }
 
   get isEmpty(): boolean {
     return this.#rows.length === 0;
+  }
+
+  /** Time from the start of the first block to the end of the last. */
+  get spanMs(): number {
+    const [first, last] = [this.#rows[0], this.#rows.at(-1)];
+    return first === undefined ? 0 : (last![0]! - first[0]! + 1) * this.#blockMs;
   }
 
   /** Values of one column by block. */
@@ -64,20 +65,6 @@ export class BlockSeries {
 
   get state(): BlockSeriesState {
     return { blockMs: this.#blockMs, rows: this.#rows.map((row) => [...row]) };
-  }
-
-  /** Adds series up, block by block, in the longest blocks of any of them. */
-  static sumOf(all: readonly BlockSeries[], options: BlockSeriesOptions): BlockSeries {
-    const blockMs = Math.max(options.blockMs, ...all.map((series) => series.#blockMs));
-    const rows = new Map<number, number[]>();
-    for (const series of all)
-      for (const row of series.#rows) {
-        const block = Math.floor((row[0]! * series.#blockMs) / blockMs);
-        const sums = rows.get(block);
-        if (sums === undefined) rows.set(block, [block, ...row.slice(1)]);
-        else addTo(sums, row.slice(1));
-      }
-    return new BlockSeries(options, { blockMs, rows: [...rows.values()].sort((a, b) => a[0]! - b[0]!) });
   }
 
   /**

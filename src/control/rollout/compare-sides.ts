@@ -1,4 +1,4 @@
-import { differenceOf, type Estimate, pairedDifference, ratioOfBlocks, withErrors } from '../../measure/sequential.ts';
+import { type Estimate, pairedDifference, withErrors } from '../../measure/sequential.ts';
 import { BlockSeries } from './block-series.ts';
 
 /**
@@ -23,50 +23,47 @@ export interface SideComparison {
   readonly control: number;
 }
 
-/** Both sides of the same streams. */
+/** Both sides of the same streams, in the same blocks. */
 export interface Sides {
   readonly candidate: BlockSeries;
   readonly control: BlockSeries;
-  /** The series have the same blocks: both sides ran at the same time. */
-  readonly isPaired: boolean;
 }
 
 /** Blocks may be made this many times as long: until both sides had their turn in each. With many streams they have in every second. */
 const FACTORS = [1, 2, 4, 8, 16];
 
 /**
- * Reduces two series to the blocks that both have, if these hold most of the candidate: in the shortest blocks for which that is
- * so.
+ * Reduces two series to the blocks that both have: in the shortest blocks that hold most of the candidate, else in the longest.
+ * What has no counterpart, such as a time without turns, is left out.
  *
  * @param weight - column that says how much of the candidate a block holds.
  */
 export function alignSides(candidate: BlockSeries, control: BlockSeries, weight: number): Sides {
+  let shared = { first: candidate, second: control };
   for (const factor of FACTORS) {
-    const shared = BlockSeries.common(candidate, control, factor);
-    if (!shared.first.isEmpty && shared.first.sum(weight) >= PAIRED_SHARE * candidate.sum(weight))
-      return { candidate: shared.first, control: shared.second, isPaired: true };
+    shared = BlockSeries.common(candidate, control, factor);
+    if (!shared.first.isEmpty && shared.first.sum(weight) >= PAIRED_SHARE * candidate.sum(weight)) break;
   }
-  return { candidate, control, isPaired: false };
+  return { candidate: shared.first, control: shared.second };
 }
 
 /**
- * Compares a ratio of both sides. Where both were observed in the same blocks, block by block: a stall of the machine hits both sides
- * and says nothing about the candidate. Else as two samples, at different times of the step.
+ * Compares a ratio of both sides block by block: a stall of the machine hits both sides and says nothing about the candidate.
  *
  * @param typical - see `ratioOfBlocks`.
  * @returns null if one side has nothing.
  */
 export function compareSides(
-  { candidate, control, isPaired }: Sides,
+  { candidate, control }: Sides,
   candidateColumns: Columns,
   controlColumns: Columns,
   typical: number,
 ): SideComparison | null {
   const [own, other] = [columnsOf(candidate, candidateColumns), columnsOf(control, controlColumns)];
-  const [first, second] = [ratioOfBlocks(own.a, own.b, typical), ratioOfBlocks(other.a, other.b, typical)];
+  const [first, second] = [ratioOf(own), ratioOf(other)];
   if (first === null || second === null) return null;
-  const difference = isPaired ? pairedDifference(own, other, typical) : differenceOf(first, second);
-  return difference === null ? null : { difference, candidate: first.value, control: second.value };
+  const difference = pairedDifference(own, other, typical);
+  return difference === null ? null : { difference, candidate: first, control: second };
 }
 
 /** The difference relative to the control; null if the control's ratio is not positive. */
@@ -76,6 +73,12 @@ export function relativeEstimate({ difference, candidate, control }: SideCompari
   const weight = Math.max(1, candidate / control) / control;
   const { thirdMoment, ...rest } = withErrors(difference, (standardError) => standardError * weight);
   return { ...rest, value: difference.value / control, thirdMoment: thirdMoment * weight ** 3 };
+}
+
+function ratioOf({ a, b }: { readonly a: readonly number[]; readonly b: readonly number[] }): number | null {
+  const sum = (values: readonly number[]): number => values.reduce((total, value) => total + value, 0);
+  const whole = sum(b);
+  return whole > 0 ? sum(a) / whole : null;
 }
 
 function columnsOf(series: BlockSeries, { a, b }: Columns): { a: number[]; b: number[] } {

@@ -14,6 +14,8 @@ const FAIL_SECONDS = 20;
 const FRAMES_SLACK = 2;
 /** A stream that was not seen for this long before the step has ended, or is paused. */
 const GONE_MS = 30_000;
+/** One that ran until the step began is waited for longer: it may be the candidate that it does not come back with. */
+const LOST_MS = 600_000;
 
 const tally = z.object({ frames: z.number(), seconds: z.number() });
 const streamState = z.object({
@@ -46,8 +48,7 @@ export class FullLoad {
   add({ stream, side, frames, seconds }: SideObservation, isAlone: boolean, reference: string, nowMs: number): void {
     const known = this.#streams.get(stream) ?? { before: nothing(), isOld: false, alone: nothing(), seenMs: nowMs };
     this.#streams.set(stream, known);
-    // When it was last seen before the candidate was alone.
-    if (!isAlone) known.seenMs = nowMs;
+    known.seenMs = nowMs;
     if (!isAlone && side === reference && known.isOld) Object.assign(known, { before: nothing(), isOld: false });
     const sum = isAlone ? (side === 'candidate' ? known.alone : null) : side === reference ? known.before : null;
     if (sum === null) return;
@@ -61,17 +62,18 @@ export class FullLoad {
       stream.alone = nothing();
       if (!isAlone) stream.isOld = true;
       else if (nowMs - stream.seenMs > GONE_MS) this.#streams.delete(name);
+      else stream.seenMs = nowMs;
     }
   }
 
-  report(): GuardReport {
+  report(nowMs: number): GuardReport {
     let [attained, expected, seconds, frames] = [0, 0, 0, 0];
     const slow: string[] = [];
     let waiting = 0;
-    for (const [name, { before, alone }] of this.#streams) {
+    for (const [name, { before, alone, seenMs }] of this.#streams) {
       if (before.seconds === 0 || before.frames === 0) continue;
       if (alone.seconds < FEWEST_SECONDS) {
-        waiting += 1;
+        if (nowMs - seenMs < LOST_MS) waiting += 1;
         continue;
       }
       const wanted = (before.frames / before.seconds) * alone.seconds;
@@ -82,7 +84,7 @@ export class FullLoad {
       seconds = Math.max(seconds, alone.seconds);
     }
     const loss = expected === 0 ? null : 1 - attained / expected;
-    const all = { guard: FULL_LOAD, kind: 'statistical', estimate: loss, low: null, high: null } as const;
+    const all = { guard: FULL_LOAD, kind: 'statistical', estimate: loss, low: null, high: null, leftMs: null } as const;
     const report = (verdict: GuardReport['verdict'], reason: string): GuardReport => ({
       ...{ ...all, verdict, margin: PASS_LOSS, frames, reason },
     });

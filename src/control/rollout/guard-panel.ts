@@ -5,11 +5,14 @@ export interface GuardPanel {
   observe(observation: Observation): void;
   /** The verdict of every guard that is on. Cheap: called once a second. */
   reports(): readonly GuardReport[];
-  /**
-   * Of these streams, those whose control was observed too briefly to compare the candidate with it; all if none was observed long
-   * enough yet.
-   */
+  /** Of these streams, those whose control was observed too briefly to compare the candidate with it, and that are still waited for. */
   withoutBaseline(streams: readonly string[]): readonly string[];
+  /** Of these streams, those without a baseline that are no longer waited for. */
+  abandoned(streams: readonly string[]): readonly string[];
+  /** Time until these streams were observed long enough; null if nobody can tell. */
+  readyInMs(streams: readonly string[]): number | null;
+  /** Of these streams, those that published no frame for ten minutes of this step. */
+  silent(streams: readonly string[]): readonly string[];
   /** Begins a step: forgets the candidate and keeps what is known of the control. */
   reset(): void;
   /** All evidence as plain data, from which another controller continues. */

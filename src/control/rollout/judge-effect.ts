@@ -7,6 +7,9 @@ import type { GuardReport, GuardVerdict } from '../../protocol/rollout-records.t
  */
 const FEWEST_BLOCKS_TO_PASS = 32;
 
+/** A wait beyond this is no estimate. */
+const MOST_LEFT_MS = 7 * 86_400_000;
+
 /** What a statistical guard looks at. */
 export interface Question {
   readonly guard: string;
@@ -40,6 +43,7 @@ export interface Interval {
  * @param estimate - null without data.
  * @param frames - frames of the candidate behind it.
  * @param without - the reason where there is no estimate, a sentence.
+ * @param spanMs - time that the estimate covers.
  */
 export function judgeEffect(
   question: Question,
@@ -47,25 +51,31 @@ export function judgeEffect(
   frames: number,
   risks: Risks,
   without: string,
+  spanMs: number,
 ): GuardReport {
   if (estimate === null) return noData(question, frames, without);
-  const { harm } = question;
+  const { harm, margin } = question;
+  const [passLow, passHigh] = [lowerBound(estimate, risks.pass), upperBound(estimate, risks.pass)];
+  // Each end of a change may pass and fail: the narrower interval only ever says that it is within.
+  const isWithin = passLow >= -margin && passHigh <= margin;
   const interval = {
     estimate: estimate.value,
-    low: lowerBound(estimate, harm === 'fall' ? risks.pass : risks.fail),
-    high: upperBound(estimate, harm === 'rise' ? risks.pass : risks.fail),
+    low: harm === 'fall' || (harm === 'change' && isWithin) ? passLow : lowerBound(estimate, risks.fail),
+    high: harm === 'rise' || (harm === 'change' && isWithin) ? passHigh : upperBound(estimate, risks.fail),
   };
-  return judgeInterval(question, interval, frames, estimate.blocks);
+  return judgeInterval(question, interval, frames, { blocks: estimate.blocks, spanMs });
 }
 
-/** Judges an interval. @param blocks - blocks of time that it was computed from. */
-export function judgeInterval(
-  question: Question,
-  { estimate, low, high }: Interval,
-  frames: number,
-  blocks: number,
-): GuardReport {
+/** The blocks of time that an interval was computed from. */
+export interface Basis {
+  readonly blocks: number;
+  readonly spanMs: number;
+}
+
+export function judgeInterval(question: Question, interval: Interval, frames: number, basis: Basis): GuardReport {
   const { guard, margin, harm } = question;
+  const { estimate, low, high } = interval;
+  const { blocks } = basis;
   const isBelow = harm !== 'rise' && high <= -margin;
   const isAbove = harm !== 'fall' && low >= margin;
   const isWithin = (harm === 'rise' || low >= -margin) && (harm === 'fall' || high <= margin);
@@ -85,13 +95,37 @@ export function judgeInterval(
   const range =
     Number.isFinite(low) && Number.isFinite(high) ? ` (${signed(question, low)} to ${signed(question, high)})` : '';
   const reason = `${question.subject} differs by ${signed(question, estimate)}${range} on ${frames} frames, ${why}.`;
-  return { ...report, margin, frames, reason: capital(reason) };
+  const leftMs = verdict === 'undecided' ? leftUntilDecided(question, interval, basis, needed) : null;
+  return { ...report, margin, frames, reason: capital(reason), leftMs };
+}
+
+/**
+ * Time until the interval lies on one side of the margin, if the estimate stays where it is: the interval shrinks with the square root
+ * of the time. null if nobody can tell.
+ */
+function leftUntilDecided(
+  { harm, margin }: Question,
+  { estimate, low, high }: Interval,
+  { blocks, spanMs }: Basis,
+  needed: number,
+): number | null {
+  const waits = [blocks < needed ? needed / Math.max(1, blocks) - 1 : 0];
+  if (blocks >= needed) {
+    const ends: [room: number, outwards: number, inwards: number][] = [];
+    if (harm !== 'fall') ends.push([margin - estimate, high - estimate, estimate - low]);
+    if (harm !== 'rise') ends.push([margin + estimate, estimate - low, high - estimate]);
+    const beyond = ends.find(([room]) => room < 0);
+    for (const [room, outwards, inwards] of beyond === undefined ? ends : [beyond])
+      waits.push(((room < 0 ? inwards : outwards) / room) ** 2 - 1);
+  }
+  const leftMs = spanMs * Math.max(...waits);
+  return leftMs <= MOST_LEFT_MS ? leftMs : null;
 }
 
 export function noData({ guard, margin }: Question, frames: number, reason: string): GuardReport {
   return {
     ...{ guard, kind: 'statistical', verdict: 'no-data', estimate: null, low: null, high: null },
-    ...{ margin, frames, reason },
+    ...{ margin, frames, reason, leftMs: null },
   };
 }
 

@@ -44,7 +44,8 @@ export function judgeTail(
   // As exact as the factors themselves: (1 + 0.1) - 1 is not 0.1.
   const margin = 1 + question.margin - 1;
   const { blocks } = differences[0]!.excess;
-  return { ...judgeInterval({ ...question, margin }, interval, frames, blocks), margin: question.margin };
+  const basis = { blocks, spanMs: sides.candidate.spanMs };
+  return { ...judgeInterval({ ...question, margin }, interval, frames, basis), margin: question.margin };
 }
 
 interface TailDifference {

@@ -39,8 +39,9 @@ const KEPT_DECISIONS = 200;
 /** A person's change is tried again if another one preceded it. */
 const ATTEMPTS = 5;
 
-const VERBS: Readonly<Record<RolloutVerb, (rollout: Rollout, actor: machine.Actor, isFull: boolean) => RolloutChange>> =
-  { promote: machine.promote, hold: machine.hold, resume: machine.resume, abort: machine.abort, undo: machine.undo };
+const VERBS: Readonly<
+  Record<Exclude<RolloutVerb, 'promote'>, (rollout: Rollout, actor: machine.Actor) => RolloutChange>
+> = { hold: machine.hold, resume: machine.resume, abort: machine.abort, undo: machine.undo };
 
 export interface RolloutAgentOptions {
   readonly store: RolloutStore;
@@ -152,7 +153,7 @@ export class RolloutAgent implements RolloutPort {
     const rollout = this.#rollout;
     if (rollout === null) return null;
     const streams = this.#options.streams();
-    return reportOf(rollout, this.#evidence(), membersOf(streams, rollout.share), streams.length);
+    return reportOf(rollout, this.#evidence(), membersOf(streams, rollout.share), streams.length, this.#nowMs);
   }
 
   versions(): readonly VersionReport[] {
@@ -203,10 +204,11 @@ export class RolloutAgent implements RolloutPort {
     });
   }
 
-  actOnRollout(verb: RolloutVerb, { who, isFull }: RolloutAction): Promise<RolloutReport> {
+  actOnRollout(verb: RolloutVerb, { who, isFull, seen }: RolloutAction): Promise<RolloutReport> {
     return this.#change((rollout, actor) => {
       if (rollout === null) throw rolloutErrors.notFound(this.#options.pipeline);
-      return VERBS[verb](rollout, { ...actor, who }, isFull);
+      const person = { ...actor, who };
+      return verb === 'promote' ? machine.promote(rollout, person, seen, isFull) : VERBS[verb](rollout, person);
     });
   }
 

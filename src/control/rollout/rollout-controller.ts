@@ -30,6 +30,8 @@ interface Watch {
   readonly id: string;
   readonly step: number;
   readonly panel: GuardPanel;
+  /** Percentage of the streams at this step. */
+  readonly share: number;
   /** The candidate carries all streams, without the control beside it. */
   readonly isAlone: boolean;
   /** The side whose rate the candidate must attain alone: the control, unless the candidate takes fewer frames on purpose. */
@@ -87,10 +89,15 @@ export class RolloutController {
   /** What is known in this step; null if this host is not the controller. */
   figures(): RolloutFigures | null {
     if (this.#watch === null) return null;
-    const { id, step, frames, panel, nextShare, isAlone, load, gain } = this.#watch;
-    const next = membersOf(this.#options.streams(), nextShare);
-    const reports = [...panel.reports(), ...(isAlone ? [load.report()] : [])];
-    return { rollout: id, step, frames, unready: panel.withoutBaseline(next).length, gain: gain.gain, reports };
+    const { id, step, share, frames, panel, nextShare, isAlone, load, gain } = this.#watch;
+    const streams = this.#options.streams();
+    const next = membersOf(streams, nextShare);
+    const unready = panel.withoutBaseline(next);
+    const abandoned = panel.abandoned(next).length;
+    const silent = panel.silent(membersOf(streams, share)).length;
+    const baseline = { unready: unready.length, readyInMs: panel.readyInMs(unready), abandoned };
+    const reports = [...panel.reports(), ...(isAlone ? [load.report(this.#nowMs)] : [])];
+    return { rollout: id, step, frames, ...baseline, silent, gain: gain.gain, reports };
   }
 
   /**
@@ -122,7 +129,7 @@ export class RolloutController {
     if (before?.id === id && before.step === step) return before;
     const nextShare = steps[step + 1] ?? 0;
     const fixed = {
-      ...{ id, step, isAlone: isAlone(rollout), failure: null, nextSaveMs: 0 },
+      ...{ id, step, share, isAlone: isAlone(rollout), failure: null, nextSaveMs: 0 },
       reference: changesRate(rollout) ? ('candidate' as const) : ('control' as const),
       // Streams that use the candidate already need no baseline for the next step.
       nextShare: nextShare > share ? nextShare : 0,

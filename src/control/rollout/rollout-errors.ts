@@ -1,5 +1,6 @@
 import { SightlineError } from '../../errors/sightline-error.ts';
-import type { RolloutState } from '../../protocol/rollout-records.ts';
+import type { SeenStep } from '../../gateway/rollout-port.ts';
+import type { Rollout, RolloutState } from '../../protocol/rollout-records.ts';
 
 /** Errors of roll-outs, with the same messages wherever they occur. */
 export const rolloutErrors = {
@@ -26,6 +27,12 @@ export const rolloutErrors = {
       id,
       state,
     }),
+  isStale: (now: Pick<Rollout, 'id' | 'step'>, share: string, seen: SeenStep | null) =>
+    new SightlineError(
+      'ROLLOUT_STATE',
+      `roll-out "${now.id}": cannot promote ${seen === null ? 'without the step' : `step ${seen.step} of "${seen.rollout}"`}: it is at step ${now.step} (${share}); look at it and try again`,
+      { id: now.id, step: now.step },
+    ),
   changedMeanwhile: (id: string) =>
     new SightlineError(
       'ROLLOUT_STATE',

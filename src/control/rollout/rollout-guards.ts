@@ -9,8 +9,11 @@ import type { GuardPanel } from './guard-panel.ts';
 import { HardGuards, hardGuardsState } from './hard-guards.ts';
 import { judgeEffect, type Question, type Risks } from './judge-effect.ts';
 import { judgeTail } from './judge-tail.ts';
+import type { PartFinding } from './part-finding.ts';
 import { ShadowHistory } from './shadow-history.ts';
+import { ShadowParts, shadowPartsState } from './shadow-parts.ts';
 import { COLUMN, SideHistory, sideHistoryState } from './side-history.ts';
+import { STREAM_GUARDS, StreamParts, streamPartsState } from './stream-parts.ts';
 
 export interface GuardOptions {
   readonly guards: GuardsConfig;
@@ -20,16 +23,28 @@ export interface GuardOptions {
   readonly scoreThreshold: number;
   /** Frames are inferred by both sides. Without it nobody can say whether boxes agree, so that guard is left out. */
   readonly hasShadow: boolean;
-  /** Upper limit for the 99th percentile of a stream's latency; null if it has none. */
-  readonly targetLatencyMs: (stream: string) => number | null;
+  /** Steps of the roll-out: they share the risk of a wrong rollback. */
+  readonly steps: number;
 }
 
 const guardsState = z.object({
-  format: z.literal(1),
+  format: z.literal(2),
   hard: hardGuardsState,
   sides: sideHistoryState,
   shadow: blockSeriesState,
+  shadowParts: shadowPartsState,
+  streamParts: streamPartsState,
 });
+
+/**
+ * Single parts ask for boxes this many slacks above the threshold. One weak object that stays in the picture is found by one side only,
+ * over and over; in the sum it is one of many, in its part it is all there is.
+ */
+const SURE_SLACKS = 2;
+/** What judges single parts: streams and classes by two guards, streams by three, and the hard guards. */
+const PART_GUARDS = 6;
+/** A stream that ran with the candidate for so long must have frames that both sides inferred, if others have. */
+const COMPARED_SECONDS = 60;
 
 const STATISTICAL = ['agreement', 'p99', 'fps', 'drops', 'boxes', 'confidence', 'deviceTime'] as const;
 type StatisticalGuard = (typeof STATISTICAL)[number];
@@ -59,17 +74,32 @@ export class RolloutGuards implements GuardPanel {
   readonly #hard: HardGuards;
   readonly #sides: SideHistory;
   readonly #shadow: ShadowHistory;
+  readonly #shadowParts: ShadowParts;
+  readonly #streamParts: StreamParts;
   readonly #on: readonly StatisticalGuard[];
   readonly #risks: Risks;
+  /** Risk of a wrong failure that each guard has for all parts together. */
+  readonly #partRisk: number;
 
   constructor(options: GuardOptions, state?: z.infer<typeof guardsState>) {
-    const { guards, scoreThreshold, hasShadow, targetLatencyMs } = options;
+    const { guards, scoreThreshold, hasShadow, steps } = options;
+    const { agreement, boxes, p99, fps, drops } = guards;
+    const stepRisk = guards.rollbackAlpha / steps;
     this.#options = options;
-    this.#hard = new HardGuards(guards.hard, targetLatencyMs, state?.hard);
-    this.#sides = new SideHistory(1 + guards.p99.margin, state?.sides);
-    this.#shadow = new ShadowHistory(scoreThreshold + guards.agreement.scoreSlack, state?.shadow);
     this.#on = STATISTICAL.filter((name) => guards[name].isOn && (hasShadow || name !== 'agreement'));
-    this.#risks = { pass: guards.alpha, fail: guards.alpha / Math.max(1, this.#on.length) };
+    this.#risks = { pass: guards.alpha, fail: stepRisk / 2 / Math.max(1, this.#on.length) };
+    this.#partRisk = stepRisk / 2 / PART_GUARDS;
+    const askedScore = scoreThreshold + agreement.scoreSlack;
+    const sureScore = scoreThreshold + SURE_SLACKS * agreement.scoreSlack;
+    const [partLimits, streamLimits] = [
+      { agreement: agreement.partMargin, boxes: boxes.partMargin },
+      { p99: p99.partMargin, fps: fps.partMargin, drops: drops.partMargin },
+    ];
+    this.#hard = new HardGuards(guards.hard, this.#partRisk, state?.hard);
+    this.#sides = new SideHistory(1 + p99.margin, state?.sides);
+    this.#shadow = new ShadowHistory(askedScore, state?.shadow);
+    this.#shadowParts = new ShadowParts(sureScore, partLimits, state?.shadowParts);
+    this.#streamParts = new StreamParts(streamLimits, state?.streamParts);
   }
 
   /** Restores a panel from its snapshot. Observations made since then are lost, which makes it cautious, not wrong. @throws PROTOCOL_INVALID */
@@ -87,28 +117,71 @@ export class RolloutGuards implements GuardPanel {
     if ('restarts' in observation) this.#hard.addEngine(observation, nowMs);
     else if ('side' in observation) {
       this.#sides.add(observation, nowMs);
+      this.#streamParts.add(observation, this.#sides.percentilesOf(observation.stream), nowMs);
       this.#hard.addSide(observation, nowMs);
-    } else this.#shadow.add(observation, nowMs);
+    } else {
+      this.#shadow.add(observation, nowMs);
+      this.#shadowParts.add(observation, nowMs);
+    }
   }
 
   reports(): readonly GuardReport[] {
     const hard = this.#options.guards.hard.isOn ? this.#hard.reports(this.#options.nowMs()) : [];
-    const sides = alignSides(this.#sides.candidate, this.#sides.control(), COLUMN.frames);
-    return [...hard, ...this.#on.map((name) => this.#judge(name, sides))];
+    const sides = alignSides(this.#sides.candidate, this.#sides.control, COLUMN.frames);
+    return [...hard, ...this.#on.map((name) => withPart(this.#judge(name, sides), this.#partOf(name)))];
   }
 
   withoutBaseline(streams: readonly string[]): readonly string[] {
-    return this.#sides.withoutBaseline(streams);
+    return this.#sides.withoutBaseline(streams, this.#options.nowMs());
+  }
+
+  abandoned(streams: readonly string[]): readonly string[] {
+    return this.#sides.abandoned(streams, this.#options.nowMs());
+  }
+
+  readyInMs(streams: readonly string[]): number | null {
+    return this.#sides.readyInMs(streams);
+  }
+
+  silent(streams: readonly string[]): readonly string[] {
+    return this.#sides.silent(streams, this.#options.nowMs());
   }
 
   reset(): void {
     this.#hard.reset();
     this.#sides.reset();
     this.#shadow.reset();
+    this.#shadowParts.reset();
+    this.#streamParts.reset();
   }
 
   snapshot(): z.infer<typeof guardsState> {
-    return { format: 1, hard: this.#hard.state, sides: this.#sides.state, shadow: this.#shadow.state };
+    return {
+      ...{ format: 2, hard: this.#hard.state, sides: this.#sides.state, shadow: this.#shadow.state },
+      ...{ shadowParts: this.#shadowParts.state, streamParts: this.#streamParts.state },
+    };
+  }
+
+  /** The part of a guard's evidence that says most against the candidate; null if none does. */
+  #partOf(guard: StatisticalGuard): PartFinding | null {
+    const nowMs = this.#options.nowMs();
+    const isStreamGuard = STREAM_GUARDS.find((name) => name === guard);
+    if (isStreamGuard !== undefined) return this.#streamParts.worst(isStreamGuard, this.#partRisk, nowMs);
+    if (guard !== 'agreement' && guard !== 'boxes') return null;
+    const worst = this.#shadowParts.worst(guard, this.#partRisk, nowMs);
+    return worst === null && guard === 'agreement' ? this.#notCompared() : worst;
+  }
+
+  /** Streams whose boxes nobody compares while those of others are. */
+  #notCompared(): PartFinding | null {
+    if (this.#shadow.frames === 0) return null;
+    const missing = this.#streamParts
+      .withCandidate(COMPARED_SECONDS)
+      .find((stream) => this.#shadowParts.framesOf(stream) === 0);
+    if (missing === undefined) return null;
+    const what = `no frame was inferred by both sides in ${COMPARED_SECONDS} s`;
+    const finding = { where: `On stream "${missing}"`, what, limit: 1, limitText: 'some', estimate: 0 };
+    return { ...finding, verdict: 'suspect', leftMs: null };
   }
 
   #judge(guard: StatisticalGuard, sides: Sides): GuardReport {
@@ -120,7 +193,8 @@ export class RolloutGuards implements GuardPanel {
     const without = this.#withoutData(guard, frames);
     if (guard === 'p99') return judgeTail(question, sides, this.#sides.factors, this.#risks, without);
     const estimate = isPaired ? this.#paired(guard, margin) : this.#sideBySide(guard, sides, margin);
-    return judgeEffect(question, estimate, frames, this.#risks, without);
+    const spanMs = isPaired ? this.#shadow.spanMs : sides.candidate.spanMs;
+    return judgeEffect(question, estimate, frames, this.#risks, without, spanMs);
   }
 
   /** Difference on frames that both sides inferred. */
@@ -147,4 +221,22 @@ export class RolloutGuards implements GuardPanel {
       return 'The streams of the candidate were not observed long enough under the control.';
     return frames === 0 ? 'The candidate has no frames yet.' : `Nothing to compare with on ${frames} frames.`;
   }
+}
+
+/** A part that fails fails the guard; one that is suspect keeps it from passing. */
+function withPart(sum: GuardReport, part: PartFinding | null): GuardReport {
+  if (part === null || sum.verdict === 'fail' || (part.verdict === 'suspect' && sum.verdict !== 'pass')) return sum;
+  const { where, what, limit, limitText, estimate, leftMs } = part;
+  const verdict = part.verdict === 'fail' ? 'fail' : 'undecided';
+  const reason = `${where} ${what}; the limit is ${limitText}${verdict === 'fail' ? '' : ', which is not certain yet'}.`;
+  return {
+    ...sum,
+    verdict,
+    estimate,
+    low: null,
+    high: null,
+    margin: limit,
+    reason,
+    leftMs: verdict === 'fail' ? null : leftMs,
+  };
 }

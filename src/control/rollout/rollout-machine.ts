@@ -1,3 +1,4 @@
+import type { SeenStep } from '../../gateway/rollout-port.ts';
 import type {
   DecisionKind,
   GuardReport,
@@ -27,13 +28,16 @@ import type { RolloutChange, RolloutDraft } from './rollout-store.ts';
  */
 
 /** Evidence of the current step. */
-export type StepEvidence = Pick<RolloutFigures, 'frames' | 'unready' | 'reports' | 'gain'>;
+export type StepEvidence = Pick<RolloutFigures, 'frames' | 'unready' | 'reports' | 'gain'> &
+  Partial<Pick<RolloutFigures, 'readyInMs' | 'abandoned' | 'silent'>>;
 
 /** Name of the report that says whether the candidate carries all streams alone. */
 export const FULL_LOAD = 'fullLoad';
 
 /** The step at 0 % only observes the control, unless boxes are compared; it need not be longer than this. */
 const BASELINE_MS = 60_000;
+/** A step that waits so long for evidence ends the roll-out: what nobody can judge is not promoted. */
+const PATIENCE_MS = 24 * 3_600_000;
 
 export interface Actor {
   readonly who: string;
@@ -68,8 +72,12 @@ export function isActive({ state }: { readonly state: RolloutState }): boolean {
  * turns, and no frame is inferred twice.
  */
 export function isAlone(rollout: Pick<Rollout, 'state' | 'steps' | 'step'>): boolean {
-  const { steps, step } = rollout;
-  return isActive(rollout) && step === steps.length - 1 && steps[step] === 100 && steps[step - 1] === 100;
+  return isActive(rollout) && isAloneAt(rollout.steps, rollout.step);
+}
+
+/** Returns whether a step is the second one at 100 %. */
+export function isAloneAt(steps: readonly number[], step: number): boolean {
+  return step === steps.length - 1 && steps[step] === 100 && steps[step - 1] === 100;
 }
 
 /** Returns the version that streams use when no roll-out runs; null before the first one, when the configuration names it. */
@@ -116,7 +124,13 @@ export function decide(rollout: Rollout, members: number, actor: Actor): Rollout
   if (actor.nowMs - rollout.stepStartedMs < stepMs(rollout)) return null;
   const missing = missingEvidence(rollout, members, actor.evidence);
   if (missing === null) return advance(rollout, passText(actor.evidence), actor, true);
-  if (rollout.state === 'holding') return null;
+  if (hasNothingToLearn(rollout, members, actor.evidence))
+    return advance(rollout, silentText(rollout, members), actor, true);
+  if (rollout.state === 'holding')
+    // A fence is the time of the change, in microseconds.
+    return actor.nowMs - rollout.fence / 1000 < PATIENCE_MS
+      ? null
+      : rollBack(rollout, `Undecided for ${PATIENCE_MS / 3_600_000} hours. ${missing}`, actor);
   return change(rollout, { state: 'holding', reason: missing }, 'held', actor, true);
 }
 
@@ -127,29 +141,54 @@ export function missingEvidence(rollout: Rollout, members: number, evidence: Ste
   if (observesOnly(rollout)) return null;
   if (frames < rollout.minFrames)
     return `Waiting for frames: ${frames} of ${rollout.minFrames} at ${rollout.share} % of the streams.`;
-  const alone = isAlone(rollout);
-  const open = reports.filter(({ guard, kind, verdict }) => {
-    if (kind !== 'statistical' || verdict === 'pass') return false;
-    // Without the control beside it, the candidate cannot be compared: that was done in the step before. A few late frames of
-    // the comparison settle nothing.
-    return alone ? guard === FULL_LOAD : members > 0 || verdict !== 'no-data';
-  });
+  const open = openGuards(rollout, members, reports);
   if (open.length > 0)
     return `Waiting for ${open.map(({ guard, verdict, reason }) => `${guard} (${verdict}: ${reason})`).join('; ')}.`;
   const carriesAll = ({ guard, verdict }: GuardReport): boolean => guard === FULL_LOAD && verdict === 'pass';
-  if (alone && !reports.some(carriesAll))
+  if (isAlone(rollout) && !reports.some(carriesAll))
     return 'Waiting for data: it is unknown whether the candidate carries all streams.';
   const hasPassed = reports.some(({ kind, verdict }) => kind === 'statistical' && verdict === 'pass');
   return hasPassed ? null : 'Waiting for data: no guard compares the candidate with the control yet.';
 }
 
+/**
+ * Guards that have not passed. A hard guard has no evidence to wait for, but may be about to decide. Without any stream on the
+ * candidate those without data do not count. Once the candidate is alone nothing can be compared with the control, which was done in the
+ * step before: a few late frames of that comparison settle nothing.
+ */
+export function openGuards(rollout: Rollout, members: number, reports: readonly GuardReport[]): readonly GuardReport[] {
+  const alone = isAlone(rollout);
+  return reports.filter(({ guard, kind, verdict }) => {
+    if (kind === 'hard') return verdict === 'undecided';
+    if (verdict === 'pass') return false;
+    return alone ? guard === FULL_LOAD : members > 0 || verdict !== 'no-data';
+  });
+}
+
+/**
+ * Returns whether all streams of a step are silent, and nothing was seen against the candidate: then the next step, which has other
+ * streams, is the first that tells. A step at 100 % cannot be skipped.
+ */
+function hasNothingToLearn(rollout: Rollout, members: number, { silent = 0, reports }: StepEvidence): boolean {
+  const next = rollout.steps[rollout.step + 1] ?? 0;
+  if (next <= rollout.share || members === 0 || silent < members) return false;
+  return openGuards(rollout, members, reports).every(
+    ({ kind, estimate, margin }) => kind === 'statistical' && (estimate === null || Math.abs(estimate) <= margin),
+  );
+}
+
+function silentText({ share }: Rollout, members: number): string {
+  const streams = members === 1 ? 'The only stream' : `All ${members} streams`;
+  return `${streams} at ${share} % published no frame for 10 minutes: there is nothing to compare before the next step.`;
+}
+
 /** Shortest time of the current step. */
-function stepMs(rollout: Rollout): number {
+export function stepMs(rollout: Rollout): number {
   return observesOnly(rollout) ? Math.min(rollout.holdMs, BASELINE_MS) : rollout.holdMs;
 }
 
 /** Returns whether the candidate infers nothing in this step. */
-function observesOnly({ share, shadow }: Rollout): boolean {
+export function observesOnly({ share, shadow }: Rollout): boolean {
   return share === 0 && !shadow;
 }
 
@@ -158,10 +197,17 @@ export function rollBack(rollout: Rollout, reason: string, actor: Actor): Rollou
   return change(rollout, ended(rollout, 'rolled-back', reason, actor), 'rolled-back', actor, true);
 }
 
-/** Goes to the next step, whatever the guards say; `isFull` to the last one. @throws ROLLOUT_STATE */
-export function promote(rollout: Rollout, actor: Actor, isFull = false): RolloutChange {
+/**
+ * Goes to the next step, whatever the guards say; `isFull` to the last one.
+ *
+ * @param seen - must be the current step: others, or the guards, may have moved it on meanwhile.
+ * @throws ROLLOUT_STATE
+ */
+export function promote(rollout: Rollout, actor: Actor, seen: SeenStep | null, isFull = false): RolloutChange {
   requireActive(rollout, 'promote');
-  const reason = `${actor.who} promoted it at ${rollout.share} %.`;
+  if (seen?.rollout !== rollout.id || seen.step !== rollout.step)
+    throw rolloutErrors.isStale(rollout, shareOf(rollout), seen);
+  const reason = `${actor.who} promoted it at ${shareOf(rollout)}.`;
   if (!isFull) return advance(rollout, reason, actor, false);
   return change(rollout, ended(rollout, 'promoted', reason, actor), 'promoted', actor, false);
 }
@@ -247,10 +293,22 @@ function isFailed(kind: GuardReport['kind']): (report: GuardReport) => boolean {
   return (report) => report.kind === kind && report.verdict === 'fail';
 }
 
-function passText({ frames, reports }: StepEvidence): string {
-  if (frames === 0) return 'The control was observed long enough to compare the candidate with it.';
+function passText({ frames, abandoned = 0, reports }: StepEvidence): string {
+  if (frames === 0)
+    return `The control was observed long enough to compare the candidate with it.${abandonedText(abandoned)}`;
   const passed = reports.filter(({ verdict }) => verdict === 'pass');
   return `${passed.length} guards pass on ${frames} frames: ${passed.map(({ guard, reason }) => `${guard}: ${reason}`).join('; ')}`;
+}
+
+function abandonedText(streams: number): string {
+  if (streams === 0) return '';
+  const who = streams === 1 ? '1 stream of the next step has' : `${streams} streams of the next step have`;
+  return ` ${who} published too little for a baseline and will be compared later.`;
+}
+
+/** Tells the two steps at 100 % apart. */
+function shareOf({ steps, step, share }: Rollout): string {
+  return isAloneAt(steps, step) ? `${share} %, alone` : `${share} %`;
 }
 
 function requireActive(rollout: Rollout, verb: string): void {

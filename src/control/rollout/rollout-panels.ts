@@ -11,16 +11,13 @@ export interface RolloutPanelsOptions {
   readonly scoreThreshold: (version: Version) => number;
   /** Whether the CPU time of a version's inferences is known. Time by the clock says little where other work runs beside them. */
   readonly judgesDeviceTime: (version: Version) => boolean;
-  /** Upper limit for the 99th percentile of a stream's latency; null if it has none. */
-  readonly targetLatencyMs: (stream: string) => number | null;
 }
 
 /** Makes the panels that judge real roll-outs. */
-export function rolloutPanels(options: RolloutPanelsOptions): GuardPanels {
-  const { nowMs, scoreThreshold, judgesDeviceTime, targetLatencyMs } = options;
+export function rolloutPanels({ nowMs, scoreThreshold, judgesDeviceTime }: RolloutPanelsOptions): GuardPanels {
   return {
     check: (settings) => check(guardsConfig, settings, 'guards'),
-    open({ guards, from, to }, snapshot) {
+    open({ guards, from, to, steps }, snapshot) {
       const settings = check(guardsConfig, guards, 'guards');
       const { deviceTime } = settings;
       const isOn = deviceTime.isOn && judgesDeviceTime(from) && judgesDeviceTime(to);
@@ -30,7 +27,7 @@ export function rolloutPanels(options: RolloutPanelsOptions): GuardPanels {
         scoreThreshold: Math.max(scoreThreshold(from), scoreThreshold(to)),
         // Streams of the candidate always have frames that the control infers as well.
         hasShadow: true,
-        targetLatencyMs,
+        steps: steps.length,
       };
       return snapshot === null ? new RolloutGuards(panel) : RolloutGuards.restore(panel, snapshot);
     },

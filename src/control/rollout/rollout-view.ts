@@ -1,6 +1,7 @@
 import type { EventKind, EventMessage } from '../../protocol/feed.ts';
 import type { Decision, DecisionKind, Rollout, RolloutReport } from '../../protocol/rollout-records.ts';
-import { missingEvidence, type StepEvidence } from './rollout-machine.ts';
+import { isActive, missingEvidence, type StepEvidence } from './rollout-machine.ts';
+import { waitingFor } from './waiting-for.ts';
 
 const KINDS: Readonly<Record<DecisionKind, EventKind>> = {
   started: 'rollout-started',
@@ -31,6 +32,7 @@ export function reportOf(
   evidence: StepEvidence,
   candidateStreams: readonly string[],
   streams: number,
+  nowMs: number,
 ): RolloutReport {
   const { id, pipeline, state, step, steps, share, from, to, shadow, heldBy, startedBy, startedMs } = rollout;
   const { stepStartedMs, endedMs, holdMs, minFrames, fence } = rollout;
@@ -45,6 +47,7 @@ export function reportOf(
     predicted: rollout.predicted ?? null,
     measured: rollout.measured ?? evidence.gain ?? null,
     reason: missing ?? rollout.reason,
+    waitsFor: isActive(rollout) ? waitingFor(rollout, members, evidence, nowMs) : null,
     fence,
   };
 }

@@ -12,25 +12,44 @@ export interface FrameAgreement {
 }
 
 /**
- * Compares the boxes of two sides in one frame.
+ * Compares the boxes of two sides in one frame, class by class.
  *
  * A box with a score below `askedScore` may be found again, but is not asked for: whether it is reported at all is chance.
  * Each box is found again once at most; surer boxes choose first.
+ *
+ * @returns by label; a class without a box that is asked for has none.
  */
-export function agreementOf(
+export function agreementByClass(
   control: readonly Detection[],
   candidate: readonly Detection[],
   askedScore: number,
-): FrameAgreement {
-  const lost = unmatched(control, candidate, askedScore);
-  const invented = unmatched(candidate, control, askedScore);
-  return { asked: lost.asked + invented.asked, unmatched: lost.unmatched + invented.unmatched };
+): Map<string, FrameAgreement> {
+  const classes = new Map<string, Mutable<FrameAgreement>>();
+  countUnmatched(control, candidate, askedScore, classes);
+  countUnmatched(candidate, control, askedScore, classes);
+  return classes;
 }
 
-function unmatched(wanted: readonly Detection[], there: readonly Detection[], askedScore: number): FrameAgreement {
+/** As `agreementByClass`, all classes together. */
+export function agreementOf(...sides: Parameters<typeof agreementByClass>): FrameAgreement {
+  const sum = { asked: 0, unmatched: 0 };
+  for (const { asked, unmatched } of agreementByClass(...sides).values()) {
+    sum.asked += asked;
+    sum.unmatched += unmatched;
+  }
+  return sum;
+}
+
+type Mutable<T> = { -readonly [K in keyof T]: T[K] };
+
+function countUnmatched(
+  wanted: readonly Detection[],
+  there: readonly Detection[],
+  askedScore: number,
+  classes: Map<string, Mutable<FrameAgreement>>,
+): void {
   const sure = wanted.filter(({ score }) => score >= askedScore).sort((a, b) => b.score - a.score);
   const isTaken = new Uint8Array(there.length);
-  let missing = 0;
   for (const { box, label } of sure) {
     let best = -1;
     let bestIou = SAME_OBJECT_IOU;
@@ -39,8 +58,10 @@ function unmatched(wanted: readonly Detection[], there: readonly Detection[], as
       const iou = iouXywh(...box, ...other.box);
       if (iou >= bestIou) [best, bestIou] = [i, iou];
     }
-    if (best < 0) missing += 1;
-    else isTaken[best] = 1;
+    if (best >= 0) isTaken[best] = 1;
+    const tally = classes.get(label) ?? { asked: 0, unmatched: 0 };
+    classes.set(label, tally);
+    tally.asked += 1;
+    if (best < 0) tally.unmatched += 1;
   }
-  return { asked: sure.length, unmatched: missing };
 }

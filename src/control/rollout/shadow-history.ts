@@ -5,7 +5,7 @@ import { BlockSeries, type BlockSeriesState } from './block-series.ts';
 import { agreementOf } from './shadow-agreement.ts';
 
 const COLUMNS = { frames: 0, asked: 1, unmatched: 2, boxes: 3, candidateBoxes: 4, scores: 5, candidateScores: 6 };
-const OPTIONS = { columns: 7, blockMs: 1000, maxRows: 128, maxBlockMs: Number.MAX_SAFE_INTEGER };
+const OPTIONS = { columns: 7, blockMs: 1000, maxRows: 256 };
 
 /** Detections of both sides on the same frames, summed over all streams by blocks of time. */
 export class ShadowHistory {
@@ -26,6 +26,11 @@ export class ShadowHistory {
 
   get frames(): number {
     return this.#series.sum(COLUMNS.frames);
+  }
+
+  /** Time that the evidence covers. */
+  get spanMs(): number {
+    return this.#series.spanMs;
   }
 
   /** Share of boxes without a counterpart: 1 - F1. Null if neither side has a box that is asked for. */

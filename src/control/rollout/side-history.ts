@@ -1,6 +1,7 @@
 import { z } from 'zod';
 import type { SideObservation } from '../../protocol/rollout-records.ts';
 import { BlockSeries, type BlockSeriesOptions, blockSeriesState } from './block-series.ts';
+import { countAbove, type LatencyPercentiles, wantedFps } from './stream-parts.ts';
 
 /** What is summed for each block. `expected` is what the stream's own baseline predicts for the same frames and time. */
 export const COLUMN = {
@@ -40,14 +41,25 @@ const STALE_FRAMES = 1000;
 const STALE_MS = 60_000;
 const MOST_RENEWALS = 2;
 
-/** 128 blocks of one second at first; the blocks grow with the time that a step takes. */
-const CANDIDATE_BLOCKS = { blockMs: 1000, maxRows: 128, maxBlockMs: Number.MAX_SAFE_INTEGER };
-/** At most the last 34 minutes of a stream: what was hours ago is no control. */
-const CONTROL_BLOCKS = { blockMs: 1000, maxRows: 128, maxBlockMs: 16_000 };
+/** 256 blocks of one second at first; on both sides the blocks grow with the time that a step takes, so that they stay comparable. */
+const BLOCKS = { blockMs: 1000, maxRows: 256 };
+
+/**
+ * A stream without a baseline is waited for while it publishes frames, this long at most. Others of the next step are there: one that
+ * published nothing for `QUIET_MS` is not waited for. If no stream has a baseline, all are for `FIRST_MS`.
+ */
+const MOST_WAIT_MS = 600_000;
+const FIRST_MS = 120_000;
+const QUIET_MS = 30_000;
+/** A candidate whose control had no turn for this long is not compared: that time has no counterpart. */
+const TURN_MS = 60_000;
+/** A stream without a frame for this long is silent. */
+const SILENT_MS = 600_000;
 
 /** Figures of one stream under the control, to which both sides of it are compared. */
 const baselineState = z.object({
   tailMs: z.number(),
+  medianMs: z.number(),
   fps: z.number(),
   deviceMs: z.number(),
   dropRatio: z.number(),
@@ -64,20 +76,28 @@ interface Recent extends Omit<SideObservation, 'stream' | 'side'> {
 const streamState = z.object({
   name: z.string(),
   baseline: baselineState.nullable(),
-  control: blockSeriesState,
   isCandidate: z.boolean(),
+  /** Times of its last frame, and of the last observation of its control; null if there was none. */
+  frameMs: z.number().nullable(),
+  controlMs: z.number().nullable(),
 });
 
-export const sideHistoryState = z.object({ streams: z.array(streamState), candidate: blockSeriesState });
+export const sideHistoryState = z.object({
+  streams: z.array(streamState),
+  candidate: blockSeriesState,
+  control: blockSeriesState,
+  stepMs: z.number().nullable(),
+});
 export type SideHistoryState = z.infer<typeof sideHistoryState>;
 
 interface StreamHistory {
   /** Oldest first; not part of the state, so another controller collects it anew. */
   recent: Recent[];
   baseline: Baseline | null;
-  control: BlockSeries;
   /** It ran with the candidate in this step. */
   isCandidate: boolean;
+  frameMs: number | null;
+  controlMs: number | null;
 }
 
 /**
@@ -88,12 +108,16 @@ interface StreamHistory {
  * little harm: it is on both sides. It must not be old, though: above a tail that was measured while threads started, no frame of
  * either side is ever found.
  *
- * Memory: 128 blocks of 11 numbers a stream.
+ * Memory: 500 latencies a stream, and 256 blocks of each side in all.
  */
 export class SideHistory {
   readonly #streams = new Map<string, StreamHistory>();
   readonly #factors: readonly number[];
   #candidate: BlockSeries;
+  /** Of the streams that ran with the candidate in this step. */
+  #control: BlockSeries;
+  /** When the step began, as far as this panel knows. */
+  #stepMs: number | null;
   /** What the control did since the baselines were last checked. */
   #check: { fromMs: number | null; frames: number; tail: number } = { fromMs: null, frames: 0, tail: 0 };
   /** In this step. */
@@ -103,8 +127,9 @@ export class SideHistory {
   constructor(tailFactor: number, state?: SideHistoryState) {
     this.#factors = [1, ...new Set([...TAIL_FACTORS.filter((factor) => factor !== 1), tailFactor])];
     this.#candidate = new BlockSeries(this.#candidateOptions, state?.candidate);
-    for (const { name, control, ...rest } of state?.streams ?? [])
-      this.#streams.set(name, { ...rest, recent: [], control: new BlockSeries(CONTROL_OPTIONS, control) });
+    this.#control = new BlockSeries(CONTROL_OPTIONS, state?.control);
+    this.#stepMs = state?.stepMs ?? null;
+    for (const { name, ...rest } of state?.streams ?? []) this.#streams.set(name, { ...rest, recent: [] });
   }
 
   /** Factors of the tail columns, in their order. */
@@ -113,16 +138,24 @@ export class SideHistory {
   }
 
   add(observation: SideObservation, nowMs: number): void {
+    this.#stepMs ??= nowMs;
     const stream = this.#streamOf(observation.stream);
+    if (observation.frames > 0) stream.frameMs = nowMs;
     const isCandidate = observation.side === 'candidate';
     if (isCandidate) stream.isCandidate = true;
-    else remember(stream.recent, observation, nowMs);
+    else {
+      stream.controlMs = nowMs;
+      remember(stream.recent, observation, nowMs);
+    }
     if (stream.baseline === null) {
       if (isEnough(stream.recent)) stream.baseline = baselineOf(stream.recent);
       return;
     }
     const row = rowOf(observation, stream.baseline, isCandidate ? this.#factors : [1]);
-    (isCandidate ? this.#candidate : stream.control).add(nowMs, row);
+    // What a stream did before its first turn with the candidate has no counterpart.
+    if (isCandidate) {
+      if (nowMs - (stream.controlMs ?? Number.NEGATIVE_INFINITY) < TURN_MS) this.#candidate.add(nowMs, row);
+    } else if (stream.isCandidate) this.#control.add(nowMs, row);
     if (!isCandidate) this.#checkBaselines(row, nowMs);
   }
 
@@ -142,10 +175,9 @@ export class SideHistory {
 
   #renew(): void {
     this.#candidate = new BlockSeries(this.#candidateOptions);
-    for (const stream of this.#streams.values()) {
-      stream.control = new BlockSeries(CONTROL_OPTIONS);
+    this.#control = new BlockSeries(CONTROL_OPTIONS);
+    for (const stream of this.#streams.values())
       if (isEnough(stream.recent)) stream.baseline = baselineOf(stream.recent);
-    }
   }
 
   get candidate(): BlockSeries {
@@ -153,12 +185,14 @@ export class SideHistory {
   }
 
   /** The control of the streams that ran with the candidate in this step. */
-  control(): BlockSeries {
-    const used = [...this.#streams.values()].filter(({ isCandidate }) => isCandidate);
-    return BlockSeries.sumOf(
-      used.map(({ control }) => control),
-      CONTROL_OPTIONS,
-    );
+  get control(): BlockSeries {
+    return this.#control;
+  }
+
+  /** Latencies of a stream's baseline; null if it has none. */
+  percentilesOf(stream: string): LatencyPercentiles | null {
+    const baseline = this.#streams.get(stream)?.baseline ?? null;
+    return baseline === null ? null : { p50: baseline.medianMs, p99: baseline.tailMs };
   }
 
   /** Whether a stream that runs with the candidate has no baseline: its control was observed too briefly. */
@@ -167,13 +201,43 @@ export class SideHistory {
   }
 
   /**
-   * Of these streams, those whose control was observed too briefly for a new baseline. A camera without frames does not count, since
-   * its baseline may never come; but if no stream can have one yet, all are returned.
+   * Of these streams, those whose control was observed too briefly for a new baseline, and that are still waited for. A camera that is
+   * gone, paused or hardly sends anything is not: its baseline may never come.
    */
-  withoutBaseline(names: readonly string[]): string[] {
-    const recentOf = (name: string): readonly Recent[] => this.#streams.get(name)?.recent ?? [];
-    if (!names.some((name) => isEnough(recentOf(name)))) return [...names];
-    return names.filter((name) => !isEnough(recentOf(name)) && framesOf(recentOf(name)) > 0);
+  withoutBaseline(names: readonly string[], nowMs: number): string[] {
+    this.#stepMs ??= nowMs;
+    const waitedMs = nowMs - this.#stepMs;
+    const lacking = names.filter((name) => !isEnough(this.#recentOf(name)));
+    if (lacking.length === names.length && waitedMs < FIRST_MS) return lacking;
+    if (waitedMs >= MOST_WAIT_MS) return [];
+    return lacking.filter((name) => nowMs - (this.#streams.get(name)?.frameMs ?? Number.NEGATIVE_INFINITY) < QUIET_MS);
+  }
+
+  /** Of these streams, those without a new baseline that are no longer waited for. */
+  abandoned(names: readonly string[], nowMs: number): string[] {
+    const waiting = new Set(this.withoutBaseline(names, nowMs));
+    return names.filter((name) => !waiting.has(name) && !isEnough(this.#recentOf(name)));
+  }
+
+  /** Time until these streams have a baseline, at the rate of the slowest; null if one has published nothing. */
+  readyInMs(names: readonly string[]): number | null {
+    let longest = 0;
+    for (const name of names) {
+      const recent = this.#recentOf(name);
+      const [frames, spanMs] = [framesOf(recent), recent.length < 2 ? 0 : recent.at(-1)!.timeMs - recent[0]!.timeMs];
+      if (frames === 0 || spanMs === 0) return null;
+      const framesLeft = (wanted: number): number => (Math.max(0, wanted - frames) * spanMs) / frames;
+      const bothMs = Math.max(BASELINE_MS - spanMs, framesLeft(FEWEST_BASELINE_FRAMES));
+      longest = Math.max(longest, Math.min(framesLeft(BASELINE_FRAMES), bothMs));
+    }
+    return longest;
+  }
+
+  /** Of these streams, those that published no frame for ten minutes of this step. */
+  silent(names: readonly string[], nowMs: number): string[] {
+    this.#stepMs ??= nowMs;
+    const startMs = this.#stepMs;
+    return names.filter((name) => nowMs - Math.max(startMs, this.#streams.get(name)?.frameMs ?? startMs) >= SILENT_MS);
   }
 
   /** Begins a step: forgets both sides, and makes new baselines of what the control did lately. */
@@ -181,32 +245,36 @@ export class SideHistory {
     for (const stream of this.#streams.values()) stream.isCandidate = false;
     this.#check = { fromMs: null, frames: 0, tail: 0 };
     this.#renewals = 0;
+    this.#stepMs = null;
     this.#renew();
   }
 
   get state(): SideHistoryState {
-    const streams = [...this.#streams].map(([name, { control, baseline, isCandidate }]) => ({
-      ...{ name, baseline: baseline === null ? null : { ...baseline }, isCandidate },
-      control: control.state,
+    const streams = [...this.#streams].map(([name, { baseline, isCandidate, frameMs, controlMs }]) => ({
+      ...{ name, baseline: baseline === null ? null : { ...baseline }, isCandidate, frameMs, controlMs },
     }));
-    return { streams, candidate: this.#candidate.state };
+    return { streams, candidate: this.#candidate.state, control: this.#control.state, stepMs: this.#stepMs };
   }
 
   get #candidateOptions(): BlockSeriesOptions {
-    return { ...CANDIDATE_BLOCKS, columns: COLUMN.tail + this.#factors.length };
+    return { ...BLOCKS, columns: COLUMN.tail + this.#factors.length };
+  }
+
+  #recentOf(name: string): readonly Recent[] {
+    return this.#streams.get(name)?.recent ?? [];
   }
 
   #streamOf(name: string): StreamHistory {
     let stream = this.#streams.get(name);
     if (stream === undefined) {
-      stream = { recent: [], baseline: null, control: new BlockSeries(CONTROL_OPTIONS), isCandidate: false };
+      stream = { recent: [], baseline: null, isCandidate: false, frameMs: null, controlMs: null };
       this.#streams.set(name, stream);
     }
     return stream;
   }
 }
 
-const CONTROL_OPTIONS: BlockSeriesOptions = { ...CONTROL_BLOCKS, columns: COLUMN.tail + 1 };
+const CONTROL_OPTIONS: BlockSeriesOptions = { ...BLOCKS, columns: COLUMN.tail + 1 };
 
 function remember(recent: Recent[], { stream: _stream, side: _side, ...observation }: SideObservation, nowMs: number) {
   recent.push({ ...observation, timeMs: nowMs });
@@ -239,6 +307,7 @@ function baselineOf(recent: readonly Recent[]): Baseline {
   const arrived = frames + dropped + sum(({ failed }) => failed);
   return {
     tailMs: sorted[Math.floor(sorted.length * TAIL_SHARE)] ?? 0,
+    medianMs: sorted[Math.floor(sorted.length / 2)] ?? 0,
     fps: seconds > 0 ? sum((one) => one.fpsAttained * one.seconds) / seconds : 0,
     deviceMs: sum(({ deviceMs }) => deviceMs) / frames,
     dropRatio: arrived > 0 ? dropped / arrived : 0,
@@ -248,12 +317,12 @@ function baselineOf(recent: readonly Recent[]): Baseline {
 }
 
 function rowOf(observation: SideObservation, baseline: Baseline, factors: readonly number[]): number[] {
-  const { frames, dropped, failed, boxes, scoreSum, deviceMs, fpsAttained, seconds, latenciesMs } = observation;
+  const { frames, dropped, failed, boxes, scoreSum, deviceMs, fpsAttained, seconds, latenciesMs, pace } = observation;
   const arrived = frames + dropped + failed;
   return [
     frames,
     fpsAttained * seconds,
-    baseline.fps * seconds,
+    wantedFps(baseline.fps, pace) * seconds,
     deviceMs,
     baseline.deviceMs * frames,
     dropped - baseline.dropRatio * arrived,
@@ -263,10 +332,4 @@ function rowOf(observation: SideObservation, baseline: Baseline, factors: readon
     scoreSum - baseline.score * boxes,
     ...factors.map((factor) => countAbove(latenciesMs, baseline.tailMs * factor)),
   ];
-}
-
-function countAbove(values: readonly number[], limit: number): number {
-  let count = 0;
-  for (const value of values) if (value > limit) count += 1;
-  return count;
 }

@@ -88,6 +88,7 @@ describe('sightline rollout', () => {
     const { stdout } = await run(['rollout', 'status']);
     expect(stdout).toContain('steps   [0] 5 100 100 alone %');
     expect(stdout).toContain('-0.0123 to 0.0456');
+    expect(stdout).toMatch(/^now {5}Waiting for the time of the step: about \d+ s left\.$/m);
   });
 
   it('takes model and batch settings from a pipeline file', async () => {
@@ -125,10 +126,14 @@ describe('sightline rollout', () => {
     expect(await json('rollout', 'hold')).toMatchObject({ state: 'holding', heldBy: userInfo().username });
     expect(await json('rollout', 'hold', '--release')).toMatchObject({ state: 'running', heldBy: null });
     expect(await json('rollout', 'promote')).toMatchObject({ share: 1, step: 1 });
+    const stale = await run(['rollout', 'promote', '--step', '0']);
+    expect([stale.code, stale.stderr]).toEqual([1, expect.stringContaining('it is at step 1 (1 %)')]);
+    expect(await json('rollout', 'promote', '--step', '1')).toMatchObject({ share: 10, step: 2 });
     expect(await json('rollout', 'promote', '--full')).toMatchObject({ state: 'promoted', share: 100 });
     expect(await json('rollout', 'undo')).toMatchObject({ state: 'rolled-back', share: 0 });
     const history = (await json('rollout', 'history')) as unknown as { kind: string; who: string }[];
-    expect(history.map(({ kind }) => kind)).toEqual(['undone', 'promoted', 'advanced', 'resumed', 'held', 'started']);
+    const kinds = ['undone', 'promoted', 'advanced', 'advanced', 'resumed', 'held', 'started'];
+    expect(history.map(({ kind }) => kind)).toEqual(kinds);
     expect(new Set(history.map(({ who }) => who))).toEqual(new Set([userInfo().username]));
     expect((await run(['rollout', 'history'])).stdout.split('\n')[1]).toContain('undone');
     await json('rollout', 'start', '--model', 'new');
@@ -138,6 +143,7 @@ describe('sightline rollout', () => {
   it.each<[string, number, string, string[]]>([
     ['no roll-out', 1, 'ROLLOUT_NOT_FOUND', ['status']],
     ['nothing to promote', 1, 'ROLLOUT_NOT_FOUND', ['promote']],
+    ['a step that is no number', 2, '--step: expected a number', ['promote', '--step', 'last']],
     ['an unknown model', 2, 'MODEL_NOT_FOUND', ['start', '--model', 'unknown']],
     ['neither a model nor a pipeline', 2, 'COMMAND_INVALID', ['start']],
     ['both', 2, 'COMMAND_INVALID', ['start', '--model', 'new', '--pipeline', 'NEW']],
@@ -170,6 +176,19 @@ describe('sightline rollout', () => {
     const headers = { authorization: `Bearer ${TOKEN}`, 'content-type': 'application/json' };
     const again = await fetch(`${gateway.url}/api/rollouts`, { method: 'POST', headers, body: '{"model":"newer"}' });
     expect(again.status).toBe(409);
+  });
+
+  it('takes a promotion over REST only with the step that the client saw', async () => {
+    const { id } = await json('rollout', 'start', '--model', 'new');
+    const headers = { authorization: `Bearer ${TOKEN}`, 'content-type': 'application/json' };
+    const promote = (body?: object): Promise<Response> =>
+      fetch(`${gateway.url}/api/rollouts/promote`, { method: 'POST', headers, body: JSON.stringify(body ?? {}) });
+    expect((await promote()).status).toBe(400);
+    expect((await promote({ step: 0 })).status).toBe(400);
+    expect((await promote({ rollout: 'rollout-0', step: 0 })).status).toBe(409);
+    expect((await promote({ rollout: id, step: 0 })).status).toBe(200);
+    expect((await promote({ rollout: id, step: 0 })).status, 'the same again').toBe(409);
+    expect(await json('rollout', 'status')).toMatchObject({ step: 1 });
   });
 
   it('says so if the token is wrong, or no gateway answers', async () => {

@@ -18,9 +18,9 @@ describe('guards file', () => {
 
   it('changes what it names and nothing else', () => {
     const guards = parseGuards('p99: { margin: 0.25 }\nboxes: { isOn: false }\n', 'guards.yaml');
-    expect(guards.p99).toEqual({ isOn: true, margin: 0.25 });
-    expect(guards.boxes).toEqual({ isOn: false, margin: 0.1 });
-    expect(guards.fps).toEqual({ isOn: true, margin: 0.02 });
+    expect(guards.p99).toEqual({ isOn: true, margin: 0.25, partMargin: 1 });
+    expect(guards.boxes).toEqual({ isOn: false, margin: 0.1, partMargin: 0.5 });
+    expect(guards.fps).toEqual({ isOn: true, margin: 0.02, partMargin: 0.1 });
   });
 
   it.each([

@@ -5,7 +5,7 @@ import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { MemoryRollouts } from '../../../../src/control/memory/memory-rollouts.ts';
 import { NO_EVIDENCE, promote, start } from '../../../../src/control/rollout/rollout-machine.ts';
 import { ManualClock } from '../../../support/manual-clock.ts';
-import { rolloutRecord } from '../../../support/rollout-doubles.ts';
+import { rolloutRecord, seen } from '../../../support/rollout-doubles.ts';
 
 const anna = { who: 'anna', nowMs: 1000, evidence: NO_EVIDENCE };
 
@@ -27,14 +27,23 @@ describe('roll-outs of one process in a folder', () => {
     await first.beat({ hostId: 'a', knownFence: 0 });
     const fence = (await first.change(start(null, settings, anna), 0, null))!;
     const { rollout } = await first.beat({ hostId: 'a', knownFence: 0 });
-    const figures = { rollout: rollout!.id, step: 0, frames: 300, unready: 2, reports: [] };
+    const figures = {
+      rollout: rollout!.id,
+      step: 0,
+      frames: 300,
+      unready: 2,
+      readyInMs: null,
+      abandoned: 2,
+      silent: 1,
+      reports: [],
+    };
     await first.saveEvidence('a', { figures, snapshot: '{"sum":1.5}' });
 
     const second = open();
     expect((await second.beat({ hostId: 'b', knownFence: 0 })).rollout).toEqual(rollout);
     expect(await second.evidence()).toEqual({ figures, snapshot: '{"sum":1.5}' });
     expect(await second.history()).toEqual(await first.history());
-    const next = await second.change(promote(rollout!, anna), fence, 'b');
+    const next = await second.change(promote(rollout!, anna, seen(rollout!)), fence, 'b');
     expect(next).toBeGreaterThan(fence);
     expect((await open().beat({ hostId: 'c', knownFence: 0 })).fence).toBe(next);
   });

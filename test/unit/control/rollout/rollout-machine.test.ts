@@ -17,16 +17,17 @@ import {
   GUARD_VERDICTS,
   type GuardReport,
   ROLLOUT_STATES,
+  type Rollout,
 } from '../../../../src/protocol/rollout-records.ts';
-import { guardReport, rolloutRecord } from '../../../support/rollout-doubles.ts';
+import { guardReport, rolloutRecord, seen } from '../../../support/rollout-doubles.ts';
 
 /** Step 1 of the sample began at 1 000 ms, lasts 60 s and needs 100 frames. */
 function actor(
   reports: readonly GuardReport[],
-  more: { nowMs?: number; frames?: number; unready?: number; gain?: Gain } = {},
+  more: { nowMs?: number; frames?: number; unready?: number; silent?: number; gain?: Gain } = {},
 ): Actor {
-  const { nowMs = 61_000, frames = 100, unready = 0, gain } = more;
-  return { who: 'host-1', nowMs, evidence: { frames, unready, gain, reports } };
+  const { nowMs = 61_000, frames = 100, unready = 0, silent = 0, gain } = more;
+  return { who: 'host-1', nowMs, evidence: { frames, unready, silent, gain, reports } };
 }
 
 const pass = guardReport('pass');
@@ -52,6 +53,7 @@ describe('a step', () => {
   });
 
   it.each<[string, Actor]>([
+    ['a hard guard is about to decide', actor([pass, hard('undecided')])],
     ['one frame is missing', actor([pass], { frames: 99 })],
     ['a guard is undecided', actor([pass, guardReport('undecided', { guard: 'p99' })])],
     ['a guard has no data', actor([pass, guardReport('no-data', { guard: 'p99' })])],
@@ -112,7 +114,7 @@ describe('a step', () => {
     const alone = rolloutRecord({ steps: [0, 50, 100, 100], step: 3, share: 100 });
     const carried = guardReport('pass', { guard: 'fullLoad' });
     expect(decide(alone, 12, actor([carried], { gain }))?.rollout.measured).toEqual(gain);
-    expect(promote(alone, actor([], { gain })).rollout.measured).toEqual(gain);
+    expect(promote(alone, actor([], { gain }), seen(alone)).rollout.measured).toEqual(gain);
     expect(decide(alone, 12, actor([hard('fail')], { gain }))?.rollout.measured).toBeUndefined();
   });
 
@@ -140,12 +142,58 @@ describe('a step', () => {
     expect(decide(first, 0, actor([], { ...idle, nowMs: 60_999 }))).toBeNull();
     expect(decide(first, 0, actor([], { ...idle, unready: 3 }))?.decision.kind).toBe('held');
     expect(decide(first, 0, actor([], idle))?.rollout).toMatchObject({ step: 1, share: 10 });
+    const { evidence, ...rest } = actor([], idle);
+    const change = decide(first, 0, { ...rest, evidence: { ...evidence, abandoned: 2 } });
+    expect(change?.rollout.reason, 'and names what it went on without').toContain(
+      '2 streams of the next step have published too little for a baseline and will be compared later.',
+    );
   });
 
   it('at 0 % with shadow frames waits for them', () => {
     const first = rolloutRecord({ step: 0, share: 0, shadow: true });
     expect(missingEvidence(first, 0, { frames: 99, unready: 0, reports: [pass] })).toContain('99 of 100');
     expect(missingEvidence(first, 0, { frames: 100, unready: 0, reports: [pass] })).toBeNull();
+  });
+});
+
+describe('a step that cannot learn anything', () => {
+  const noData = guardReport('no-data', { estimate: null, low: null, high: null });
+  const silent = { frames: 0, silent: 2 };
+
+  it('ends if all of its streams are silent: the next one has others', () => {
+    const change = decide(rolloutRecord(), 2, actor([noData], silent));
+    expect(change?.rollout).toMatchObject({ step: 2, share: 50, state: 'running' });
+    expect(change?.rollout.reason).toBe(
+      'All 2 streams at 10 % published no frame for 10 minutes: there is nothing to compare before the next step.',
+    );
+    const holding = rolloutRecord({ state: 'holding' });
+    expect(decide(holding, 2, actor([noData], silent))?.rollout, 'also if it holds already').toMatchObject({ step: 2 });
+  });
+
+  it.each<[string, GuardReport[], number]>([
+    ['one stream still publishes', [noData], 1],
+    ['what was seen speaks against the candidate', [guardReport('undecided', { estimate: 0.09, margin: 0.03 })], 2],
+    ['it may be missing its target', [hard('undecided')], 2],
+  ])('holds if %s', (_, reports, count) => {
+    expect(decide(rolloutRecord(), 2, actor(reports, { frames: 0, silent: count }))?.decision.kind).toBe('held');
+  });
+
+  it('is never promoted for that: the last one holds', () => {
+    const last = rolloutRecord({ step: 3, share: 100 });
+    expect(decide(last, 2, actor([noData], silent))?.decision.kind).toBe('held');
+    const sameShare = rolloutRecord({ steps: [0, 10, 10, 100] });
+    expect(decide(sameShare, 2, actor([noData], silent))?.decision.kind, 'nor for a step without others').toBe('held');
+  });
+
+  it('ends the roll-out after 24 hours of waiting, but not while a person holds it', () => {
+    const heldMs = 1_700_000_000_000;
+    const nowMs = heldMs + 24 * 3_600_000;
+    const held = rolloutRecord({ state: 'holding', fence: heldMs * 1000 });
+    expect(decide(held, 2, actor([noData], { nowMs: nowMs - 1 }))).toBeNull();
+    const change = decide(held, 2, actor([noData], { nowMs }));
+    expect(change?.rollout).toMatchObject({ state: 'rolled-back', share: 0 });
+    expect(change?.rollout.reason).toMatch(/^Undecided for 24 hours\. Waiting for agreement/);
+    expect(decide({ ...held, heldBy: 'anna' }, 2, actor([noData], { nowMs }))).toBeNull();
   });
 });
 
@@ -165,6 +213,7 @@ describe('no sequence of reports', () => {
           statistical.length > 0 &&
           statistical.every(({ verdict }) => verdict === 'pass') &&
           reports.every(({ verdict }) => verdict !== 'fail') &&
+          reports.every(({ kind, verdict }) => kind === 'statistical' || verdict !== 'undecided') &&
           frames >= 100 &&
           nowMs >= 61_000;
         expect(change?.rollout.state === 'promoted').toBe(isProven);
@@ -178,10 +227,22 @@ describe('a person', () => {
   const anna = { ...actor([]), who: 'anna' };
 
   it('promotes step by step, or at once', () => {
-    expect(promote(rolloutRecord(), anna).rollout).toMatchObject({ step: 2, share: 50, state: 'running' });
-    expect(promote(rolloutRecord({ step: 3, share: 100 }), anna).rollout).toMatchObject({ state: 'promoted' });
-    expect(promote(rolloutRecord(), anna, true).rollout).toMatchObject({ step: 3, share: 100, state: 'promoted' });
-    expect(promote(rolloutRecord(), anna).decision).toMatchObject({ who: 'anna', isAutomatic: false });
+    const [now, last] = [rolloutRecord(), rolloutRecord({ step: 3, share: 100 })];
+    expect(promote(now, anna, seen(now)).rollout).toMatchObject({ step: 2, share: 50, state: 'running' });
+    expect(promote(last, anna, seen(last)).rollout).toMatchObject({ state: 'promoted' });
+    expect(promote(now, anna, seen(now), true).rollout).toMatchObject({ step: 3, share: 100, state: 'promoted' });
+    expect(promote(now, anna, seen(now)).decision).toMatchObject({ who: 'anna', isAutomatic: false });
+  });
+
+  it.each([
+    ['an earlier step', { rollout: 'rollout-1', step: 0 }],
+    ['the same step of an earlier roll-out', { rollout: 'rollout-0', step: 1 }],
+    ['no step', null],
+  ])('cannot promote who saw %s', (_, stale) => {
+    for (const isFull of [false, true])
+      expect(() => promote(rolloutRecord(), anna, stale, isFull)).toThrow(
+        expect.objectContaining({ code: 'ROLLOUT_STATE', message: expect.stringContaining('it is at step 1 (10 %)') }),
+      );
   });
 
   it('holds: no guard moves it on until the hold ends', () => {
@@ -191,7 +252,7 @@ describe('a person', () => {
     const resumed = { ...resume(held, anna).rollout, fence: 9 };
     expect(resumed).toMatchObject({ state: 'running', heldBy: null, stepStartedMs: 1000 });
     expect(decide(resumed, 1, actor([pass]))?.rollout.step).toBe(2);
-    expect(promote(held, anna).rollout).toMatchObject({ heldBy: null, state: 'running', step: 2 });
+    expect(promote(held, anna, seen(held)).rollout).toMatchObject({ heldBy: null, state: 'running', step: 2 });
   });
 
   it('aborts or undoes it: no stream uses the candidate', () => {
@@ -206,7 +267,8 @@ describe('a person', () => {
     const record = rolloutRecord({ state });
     const isActive = state === 'running' || state === 'holding';
     const refused = expect.objectContaining({ code: 'ROLLOUT_STATE' });
-    for (const act of [promote, hold, abort]) if (!isActive) expect(() => act(record, anna)).toThrow(refused);
+    const promoteSeen = (now: Rollout, by: Actor): unknown => promote(now, by, seen(now));
+    for (const act of [promoteSeen, hold, abort]) if (!isActive) expect(() => act(record, anna)).toThrow(refused);
     if (state === 'rolled-back' || state === 'aborted') expect(() => undo(record, anna)).toThrow(refused);
     expect(() => resume(record, anna)).toThrow(refused);
     const { id: _, fence: __, ...settings } = rolloutRecord();

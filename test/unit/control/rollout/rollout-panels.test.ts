@@ -4,12 +4,7 @@ import { rolloutRecord, sideObservation } from '../../../support/rollout-doubles
 
 describe('the panels of real roll-outs', () => {
   let nowMs = 1_700_000_000_000;
-  const panels = rolloutPanels({
-    nowMs: () => nowMs,
-    scoreThreshold: () => 0.3,
-    judgesDeviceTime: () => true,
-    targetLatencyMs: () => null,
-  });
+  const panels = rolloutPanels({ nowMs: () => nowMs, scoreThreshold: () => 0.3, judgesDeviceTime: () => true });
 
   /** Lets the control of a stream run for some seconds at 25 frames/s. */
   function observe(panel: ReturnType<typeof panels.open>, stream: string, seconds: number): void {

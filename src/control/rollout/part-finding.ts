@@ -1,0 +1,52 @@
+import { z } from 'zod';
+import { type HarmEvidence, strengthOf } from '../../measure/harm-evidence.ts';
+
+/** Wealth of a bet that makes a part suspect: under the limit it is reached in a third of all cases at most. */
+export const SUSPECT_STRENGTH = 3;
+const SUSPECT_BLOCKS = 3;
+/** A suspicion without news for so long no longer holds the roll-out: a class that was seen once may never come back. */
+const SUSPICION_MS = 30 * 60_000;
+
+export const harmEvidenceState = z.object({
+  blocks: z.number(),
+  sum: z.number(),
+  wealth: z.array(z.number()).min(1).readonly(),
+});
+
+/** What is known of one part of the whole: a stream, a class, or a class on a stream. */
+export interface PartFinding {
+  /** `On stream "gate"`. */
+  readonly where: string;
+  /** What differs, and by how much: `the share of ... is 100 % in 18 blocks of 4 s`. */
+  readonly what: string;
+  readonly estimate: number;
+  readonly limit: number;
+  /** `30 %`. */
+  readonly limitText: string;
+  /** fail: harm is certain. suspect: it is likely, so no guard passes until it is settled. */
+  readonly verdict: 'fail' | 'suspect';
+  /** Time until harm is certain if it goes on like this; null if unknown. */
+  readonly leftMs: number | null;
+}
+
+/** @param alpha - probability of a wrong failure. @param lastMs - time of the newest block. */
+export function verdictOn(
+  evidence: HarmEvidence,
+  alpha: number,
+  lastMs: number,
+  nowMs: number,
+): PartFinding['verdict'] | null {
+  const strength = strengthOf(evidence);
+  if (strength >= 1 / alpha) return 'fail';
+  const isSuspect = evidence.blocks >= SUSPECT_BLOCKS && strength >= SUSPECT_STRENGTH;
+  return isSuspect && nowMs - lastMs < SUSPICION_MS ? 'suspect' : null;
+}
+
+/** Time until a suspicion is certain, if the evidence grows as it did. */
+export function leftUntilCertain(evidence: HarmEvidence, alpha: number, elapsedMs: number): number {
+  return elapsedMs * Math.max(0, -Math.log(alpha) / Math.log(strengthOf(evidence)) - 1);
+}
+
+export function percent(share: number): string {
+  return `${+(share * 100).toFixed(1)} %`;
+}

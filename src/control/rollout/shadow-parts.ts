@@ -1,0 +1,271 @@
+import { z } from 'zod';
+import {
+  addBlock,
+  type HarmEvidence,
+  NO_EVIDENCE_OF_HARM,
+  shareOfLevel,
+  strengthOf,
+} from '../../measure/harm-evidence.ts';
+import type { ShadowObservation } from '../../protocol/rollout-records.ts';
+import {
+  harmEvidenceState,
+  leftUntilCertain,
+  type PartFinding,
+  percent,
+  SUSPECT_STRENGTH,
+  verdictOn,
+} from './part-finding.ts';
+import { agreementByClass } from './shadow-agreement.ts';
+
+/** Boxes of neighbouring frames are the same objects; blocks are longer than most of what is missed for a moment. */
+const BLOCK_MS = 4_000;
+/** Classes that a stream, or the fleet, has parts of their own for; all others share one. */
+const MOST_STREAM_CLASSES = 24;
+const MOST_CLASSES = 256;
+/** Parts in all, about 400 bytes each: beyond that new classes of a stream are judged by stream and by class only. */
+const MOST_PARTS = 50_000;
+const OTHER_CLASSES = 'other classes';
+const ALL = '';
+
+const part = z.object({
+  /** Which: `''` stands for all streams or all classes. */
+  stream: z.string(),
+  label: z.string(),
+  /** Place among the parts of its kind, from 1, in the order in which they were first seen. */
+  number: z.number(),
+  /** The block that is not complete yet, and its sums. */
+  block: z.number(),
+  asked: z.number(),
+  unmatched: z.number(),
+  /** Boxes of the control that are sure, and all of the candidate. */
+  boxes: z.number(),
+  candidateBoxes: z.number(),
+  fromMs: z.number(),
+  agreement: harmEvidenceState,
+  boxesLost: harmEvidenceState,
+});
+type Part = z.infer<typeof part>;
+
+export const shadowPartsState = z.object({
+  parts: z.array(part),
+  frames: z.array(z.tuple([z.string(), z.number()])),
+});
+export type ShadowPartsState = z.infer<typeof shadowPartsState>;
+
+/** Largest harm to a part: loss of F1, and share of the control's boxes that the candidate has no box for. */
+export interface ShadowLimits {
+  readonly agreement: number;
+  readonly boxes: number;
+}
+
+/**
+ * Detections of both sides on the same frames, for each stream, each class, and each class of each stream. A class that is lost on
+ * one camera of many hardly changes the sum.
+ *
+ * Memory: a part has no history, only its evidence and the current block.
+ */
+export class ShadowParts {
+  readonly #sureScore: number;
+  readonly #limits: ShadowLimits;
+  readonly #parts = new Map<string, Part>();
+  /** Parts of streams, classes, and of each stream's classes so far. */
+  readonly #counts = new Map<string, number>();
+  readonly #frames = new Map<string, number>();
+  /** Parts with evidence of harm, so that not all are looked at every second. */
+  readonly #suspects = new Set<Part>();
+  /** Blocks before this one are complete. */
+  #openBlock = 0;
+
+  /** @param sureScore - boxes with a lower score may be missing on the other side. */
+  constructor(sureScore: number, limits: ShadowLimits, state?: ShadowPartsState) {
+    this.#sureScore = sureScore;
+    this.#limits = limits;
+    for (const saved of state?.parts ?? []) {
+      this.#parts.set(keyOf(saved.stream, saved.label), structuredClone(saved));
+      const kind = kindOf(saved.stream, saved.label);
+      this.#counts.set(kind, Math.max(this.#counts.get(kind) ?? 0, saved.number));
+      this.#suspect(this.#parts.get(keyOf(saved.stream, saved.label))!);
+    }
+    for (const [stream, frames] of state?.frames ?? []) this.#frames.set(stream, frames);
+  }
+
+  add({ stream, control, candidate }: ShadowObservation, nowMs: number): void {
+    this.#frames.set(stream, this.framesOf(stream) + 1);
+    const labels = new Map<string, Sums>();
+    const of = (label: string): Sums => {
+      const sums = labels.get(label) ?? noBoxes();
+      labels.set(label, sums);
+      return sums;
+    };
+    for (const [label, { asked, unmatched }] of agreementByClass(control, candidate, this.#sureScore)) {
+      const sums = of(label);
+      sums.asked = asked;
+      sums.unmatched = unmatched;
+    }
+    for (const { label, score } of control) if (score >= this.#sureScore) of(label).boxes += 1;
+    for (const { label } of candidate) of(label).candidateBoxes += 1;
+    const whole = noBoxes();
+    for (const [label, sums] of labels) {
+      addTo(whole, sums);
+      this.#addTo(ALL, label, sums, nowMs);
+      this.#addTo(stream, label, sums, nowMs);
+    }
+    this.#addTo(stream, ALL, whole, nowMs);
+  }
+
+  /** Frames of a stream that both sides inferred. */
+  framesOf(stream: string): number {
+    return this.#frames.get(stream) ?? 0;
+  }
+
+  /**
+   * The part with the strongest evidence of harm; null if no part is even suspect.
+   *
+   * @param alpha - probability, for all parts together, of a wrong failure.
+   */
+  worst(guard: keyof ShadowLimits, alpha: number, nowMs: number): PartFinding | null {
+    let worst: { readonly part: Part; readonly verdict: PartFinding['verdict'] } | null = null;
+    this.#closeUntil(nowMs);
+    for (const one of this.#suspects) {
+      const verdict = verdictOn(evidenceOf(one, guard), this.#alphaOf(one, alpha), endOf(one), nowMs);
+      if (verdict === 'fail' || (verdict !== null && worst === null)) worst = { part: one, verdict };
+      if (verdict === 'fail') break;
+    }
+    if (worst === null) return null;
+    const { part: found, verdict } = worst;
+    const evidence = evidenceOf(found, guard);
+    const estimate = evidence.sum / evidence.blocks;
+    const isAgreement = guard === 'agreement';
+    const size = percent(estimate);
+    return {
+      ...{
+        estimate,
+        verdict,
+        limit: this.#limits[guard],
+        limitText: percent(this.#limits[guard]),
+        where: nameOf(found),
+      },
+      what: `${isAgreement ? `${size} of the boxes have no counterpart (1 - F1)` : `${size} of the boxes are missing`} in ${evidence.blocks} blocks of ${BLOCK_MS / 1000} s`,
+      leftMs: leftUntilCertain(evidence, this.#alphaOf(found, alpha), nowMs - found.fromMs),
+    };
+  }
+
+  reset(): void {
+    this.#parts.clear();
+    this.#suspects.clear();
+    this.#counts.clear();
+    this.#frames.clear();
+  }
+
+  get state(): ShadowPartsState {
+    return { parts: [...this.#parts.values()].map((one) => structuredClone(one)), frames: [...this.#frames] };
+  }
+
+  /** A third for streams, a third for classes, a third for classes of streams; within these by order of appearance. */
+  #alphaOf({ stream, label, number }: Part, alpha: number): number {
+    const share = (alpha / 3) * shareOfLevel(number);
+    if (stream === ALL || label === ALL) return share;
+    return share * shareOfLevel(this.#parts.get(keyOf(stream, ALL))?.number ?? 1);
+  }
+
+  #addTo(stream: string, wanted: string, sums: Sums, nowMs: number): void {
+    const block = Math.floor(nowMs / BLOCK_MS);
+    const found = this.#partOf(stream, wanted, block, nowMs);
+    if (found === null) return;
+    if (block > found.block) {
+      this.#close(found);
+      found.block = block;
+    }
+    addTo(found, sums);
+  }
+
+  /** Completes the blocks that have ended. */
+  #closeUntil(nowMs: number): void {
+    const block = Math.floor(nowMs / BLOCK_MS);
+    if (block === this.#openBlock) return;
+    this.#openBlock = block;
+    for (const one of this.#parts.values()) if (one.block < block) this.#close(one);
+  }
+
+  /** Adds the sums of a block to the evidence, once. */
+  #close(closed: Part): void {
+    const { asked, unmatched, boxes, candidateBoxes } = closed;
+    if (asked === 0 && boxes === 0) return;
+    if (asked > 0) closed.agreement = addBlock(closed.agreement, unmatched / asked, this.#limits.agreement);
+    if (boxes > 0) {
+      const missing = Math.max(0, 1 - candidateBoxes / boxes);
+      closed.boxesLost = addBlock(closed.boxesLost, missing, this.#limits.boxes);
+    }
+    Object.assign(closed, noBoxes());
+    this.#suspect(closed);
+  }
+
+  #suspect(one: Part): void {
+    const isSuspect = Math.max(strengthOf(one.agreement), strengthOf(one.boxesLost)) >= SUSPECT_STRENGTH;
+    if (isSuspect) this.#suspects.add(one);
+    else this.#suspects.delete(one);
+  }
+
+  #partOf(stream: string, wanted: string, block: number, nowMs: number): Part | null {
+    const known = this.#parts.get(keyOf(stream, wanted));
+    if (known !== undefined) return known;
+    const kind = kindOf(stream, wanted);
+    const count = this.#counts.get(kind) ?? 0;
+    const most = stream === ALL ? MOST_CLASSES : wanted === ALL ? Number.POSITIVE_INFINITY : MOST_STREAM_CLASSES;
+    const label = count >= most ? OTHER_CLASSES : wanted;
+    const key = keyOf(stream, label);
+    const shared = this.#parts.get(key);
+    if (shared !== undefined) return shared;
+    if (this.#parts.size >= MOST_PARTS && stream !== ALL && wanted !== ALL) return null;
+    const opened: Part = {
+      ...{ stream, label, number: count + 1, block, fromMs: nowMs },
+      ...noBoxes(),
+      ...{ agreement: NO_EVIDENCE_OF_HARM, boxesLost: NO_EVIDENCE_OF_HARM },
+    };
+    this.#parts.set(key, opened);
+    this.#counts.set(kind, count + 1);
+    return opened;
+  }
+}
+
+interface Sums {
+  asked: number;
+  unmatched: number;
+  boxes: number;
+  candidateBoxes: number;
+}
+
+function noBoxes(): Sums {
+  return { asked: 0, unmatched: 0, boxes: 0, candidateBoxes: 0 };
+}
+
+function addTo(sums: Sums, more: Sums): void {
+  sums.asked += more.asked;
+  sums.unmatched += more.unmatched;
+  sums.boxes += more.boxes;
+  sums.candidateBoxes += more.candidateBoxes;
+}
+
+function evidenceOf(one: Part, guard: keyof ShadowLimits): HarmEvidence {
+  return guard === 'agreement' ? one.agreement : one.boxesLost;
+}
+
+function endOf({ block }: Part): number {
+  return (block + 1) * BLOCK_MS;
+}
+
+function keyOf(stream: string, label: string): string {
+  return `${stream}\n${label}`;
+}
+
+/** Parts of one kind share a numbering. */
+function kindOf(stream: string, label: string): string {
+  if (stream === ALL) return 'classes';
+  return label === ALL ? 'streams' : `classes of ${stream}`;
+}
+
+function nameOf({ stream, label }: Part): string {
+  const what = label === OTHER_CLASSES ? label : `class "${label}"`;
+  if (stream === ALL) return `For ${what} on all streams`;
+  return label === ALL ? `On stream "${stream}"` : `For ${what} on stream "${stream}"`;
+}

@@ -1,0 +1,183 @@
+import { describe, expect, it } from 'vitest';
+import type { SideObservation } from '../../../../src/protocol/rollout-records.ts';
+import { type Behaviour, BLIND, GUARD_CAMERAS, GuardRig, on, WITHOUT_CARS } from '../../../support/guard-rig.ts';
+
+const EIGHT = Array.from({ length: 8 }, (_, i) => `camera-${i}`);
+const TWO_HUNDRED = Array.from({ length: 200 }, (_, i) => `camera-${i}`);
+
+describe('detections of single parts', () => {
+  it('one blind camera of 200 is found within two minutes', () => {
+    const rig = new GuardRig({ cameras: TWO_HUNDRED, fps: 5 }).warmUp();
+    const seconds = rig.secondsUntilFailure(120, on('camera-77', BLIND));
+    expect(seconds).not.toBeNull();
+    expect(rig.failed?.reason).toMatch(/^(For class "person" o|O)n stream "camera-77"|all beyond the margin/);
+  });
+
+  it('a lost class is found where one camera of eight shows it, and named', () => {
+    const rig = new GuardRig({ cameras: EIGHT, withCars: ['camera-3'] }).warmUp();
+    expect(rig.secondsUntilFailure(120, () => WITHOUT_CARS)).not.toBeNull();
+    expect(rig.failed).toMatchObject({ guard: 'agreement', verdict: 'fail' });
+    expect(rig.failed!.reason).toMatch(/"car"|"camera-3"/);
+  });
+
+  it('a class that is lost on one camera of eight that show it is found, and the camera is named', () => {
+    const rig = new GuardRig({ cameras: EIGHT, withCars: EIGHT }).warmUp();
+    expect(rig.secondsUntilFailure(120, on('camera-3', WITHOUT_CARS))).not.toBeNull();
+    expect(rig.failed!.reason).toContain('stream "camera-3"');
+  });
+
+  it('a blind camera is found with the guard of agreement off too: boxes are missing', () => {
+    const rig = new GuardRig({ guards: { agreement: { isOn: false } }, cameras: EIGHT }).warmUp();
+    expect(rig.secondsUntilFailure(120, on('camera-3', BLIND))).not.toBeNull();
+    expect(rig.failed).toMatchObject({ guard: 'boxes' });
+  });
+
+  it('a car that comes by every minute and is always missed keeps the step from passing, until it is certain', () => {
+    const rig = new GuardRig({ guards: { agreement: { margin: 0.2 }, boxes: { margin: 0.3 } }, withCars: ['gate'] });
+    rig.warmUp();
+    let failedAt: number | null = null;
+    const verdicts = new Set<string>();
+    for (let second = 0; second < 3600 && failedAt === null; second++) {
+      const isThere = second % 60 < 5;
+      rig.run(1, () => WITHOUT_CARS, isThere ? undefined : () => WITHOUT_CARS);
+      if (rig.failed !== null) failedAt = second;
+      else if (second > 300) verdicts.add(rig.report('agreement').verdict);
+    }
+    expect(failedAt).not.toBeNull();
+    expect([...verdicts], 'a suspicion holds the step').toEqual(['undecided']);
+  });
+
+  it('one weak object that only one side reports, over and over, is no lost class', () => {
+    const rig = new GuardRig({ cameras: EIGHT, fps: 5 }).warmUp(120);
+    const weak: Behaviour = {
+      sees: (there) => [...there, { ...there[0]!, label: 'plant', score: 0.42, box: [10, 10, 40, 40] }],
+    };
+    rig.run(1200, undefined, on('camera-3', weak));
+    expect(rig.failed).toBeNull();
+    expect(rig.report('agreement').verdict).toBe('pass');
+  });
+
+  it('a camera whose frames nobody compares keeps agreement from passing, and is named', () => {
+    const rig = new GuardRig().warmUp().run(120);
+    expect(rig.report('agreement').verdict).toBe('pass');
+    for (let i = 0; i < 62; i++) {
+      rig.panel.observe(rig.side('new', 'candidate'));
+      rig.run(1);
+    }
+    expect(rig.report('agreement')).toMatchObject({ verdict: 'undecided' });
+    expect(rig.report('agreement').reason).toContain('stream "new" no frame was inferred by both sides');
+  });
+});
+
+describe('rate, drops and latency of a single camera', () => {
+  it.each<[string, Behaviour, 'fps' | 'drops' | 'p99']>([
+    ['half of its rate', { frames: 12 }, 'fps'],
+    ['half of its frames dropped', { frames: 13, dropped: 12 }, 'drops'],
+    ['three times the latency', { latencyFactor: 3 }, 'p99'],
+    ['a stall of 400 ms in each frame', { stallMs: 400 }, 'p99'],
+  ])('one of 60 with %s is found within five minutes', (_, behaviour, guard) => {
+    const cameras = TWO_HUNDRED.slice(0, 60);
+    const off = { p99: { isOn: false }, fps: { isOn: false }, drops: { isOn: false }, [guard]: {} };
+    const rig = new GuardRig({ cameras, hasShadow: false, guards: off }).warmUp();
+    expect(rig.secondsUntilFailure(300, on('camera-33', behaviour))).not.toBeNull();
+    expect(rig.failed).toMatchObject({ guard, reason: expect.stringContaining('On stream "camera-33"') });
+  });
+
+  it('bursts of a camera, the same on both sides, are no harm', () => {
+    const rig = new GuardRig({ hasShadow: false }).warmUp();
+    const bursts = (camera: string, second: number): Behaviour =>
+      camera === 'gate' ? { frames: [5, 45, 10, 40, 25][second % 5]! } : {};
+    rig.run(1800, bursts, bursts);
+    expect(rig.failed).toBeNull();
+  });
+
+  it('a camera of a frame in five seconds is judged in longer blocks, and not by chance', () => {
+    const slow = (_: string, second: number): Behaviour => ({ frames: second % 5 === 0 ? 1 : 0 });
+    const rig = new GuardRig({ hasShadow: false, cameras: ['gate'] }).warmUp(120, () => ({ frames: 1 }));
+    rig.run(3600, slow, slow);
+    expect(rig.failed).toBeNull();
+  });
+});
+
+describe('a version that takes other frames on purpose', () => {
+  const everySecond = { ratio: 0.5, mostFps: null };
+  const nineAtMost = { ratio: 1, mostFps: 9 };
+
+  it.each<[string, NonNullable<SideObservation['pace']>, number]>([
+    ['half of the frames', everySecond, 12],
+    ['at most 9 frames/s', nineAtMost, 9],
+  ])('passes with %s', (_, pace, frames) => {
+    const rig = new GuardRig({ hasShadow: false, fps: 24, pace }).warmUp().run(900, () => ({ frames }));
+    expect(rig.failed).toBeNull();
+    expect(rig.report('fps').verdict).toBe('pass');
+  });
+
+  it.each<[string, NonNullable<SideObservation['pace']>, number]>([
+    ['half of the frames, but attains a quarter', everySecond, 6],
+    ['at most 9 frames/s, but attains 6', nineAtMost, 6],
+  ])('fails with %s, also on one camera', (_, pace, frames) => {
+    const rig = new GuardRig({ hasShadow: false, fps: 24, pace }).warmUp();
+    const good = Math.min(24 * pace.ratio, pace.mostFps ?? 24);
+    const only = (camera: string): Behaviour => ({ frames: camera === 'gate' ? frames : Math.floor(good) });
+    expect(rig.secondsUntilFailure(300, only)).not.toBeNull();
+    expect(rig.failed).toMatchObject({ guard: 'fps' });
+  });
+});
+
+describe('a camera without frames', () => {
+  const panelOf = (rig: GuardRig) => rig.panel;
+
+  it('is waited for two minutes if no camera has a baseline', () => {
+    const rig = new GuardRig();
+    rig.panel.observe(rig.side('gate', 'control', { frames: 0 }));
+    expect(panelOf(rig).withoutBaseline(['gate', 'yard'])).toEqual(['gate', 'yard']);
+    rig.nowMs += 119_000;
+    expect(panelOf(rig).withoutBaseline(['gate', 'yard'])).toEqual(['gate', 'yard']);
+    rig.nowMs += 2_000;
+    expect(panelOf(rig).withoutBaseline(['gate', 'yard'])).toEqual([]);
+  });
+
+  it('that died young is not waited for while others are ready', () => {
+    const rig = new GuardRig();
+    for (let i = 0; i < 60; i++) {
+      for (const camera of GUARD_CAMERAS) {
+        const isDead = camera === 'gate' && i > 0;
+        rig.panel.observe(rig.side(camera, 'control', { frames: isDead ? 0 : 25 }));
+      }
+      rig.pass();
+    }
+    expect(panelOf(rig).withoutBaseline(GUARD_CAMERAS)).toEqual([]);
+    expect(panelOf(rig).abandoned(GUARD_CAMERAS)).toEqual(['gate']);
+  });
+
+  it('that is slow is waited for, at most ten minutes, and the time left is known', () => {
+    const rig = new GuardRig({ cameras: ['gate', 'yard'] });
+    const at = (seconds: number): void => {
+      for (let i = 0; i < seconds; i++) {
+        rig.panel.observe(rig.side('gate', 'control'));
+        rig.panel.observe(rig.side('yard', 'control', { frames: i % 20 === 0 ? 1 : 0 }));
+        rig.pass();
+      }
+    };
+    at(101);
+    expect(panelOf(rig).withoutBaseline(['gate', 'yard'])).toEqual(['yard']);
+    // 6 of 50 frames in 100 s.
+    expect(panelOf(rig).readyInMs(['yard'])! / 1000).toBeCloseTo((44 / 6) * 100, -1);
+    at(500);
+    expect(panelOf(rig).withoutBaseline(['gate', 'yard'])).toEqual([]);
+  });
+
+  it('counts as silent too if everything is paused, so that nobody observes anything', () => {
+    const rig = new GuardRig();
+    expect(panelOf(rig).silent(GUARD_CAMERAS)).toEqual([]);
+    rig.nowMs += 600_000;
+    expect(panelOf(rig).silent(GUARD_CAMERAS)).toEqual(GUARD_CAMERAS);
+  });
+
+  it('counts as silent after ten minutes of a step', () => {
+    const rig = new GuardRig().warmUp().run(599, on('gate', { frames: 0 }), on('gate', { frames: 0 }));
+    expect(panelOf(rig).silent(GUARD_CAMERAS)).toEqual([]);
+    rig.run(2, on('gate', { frames: 0 }), on('gate', { frames: 0 }));
+    expect(panelOf(rig).silent(GUARD_CAMERAS)).toEqual(['gate']);
+  });
+});

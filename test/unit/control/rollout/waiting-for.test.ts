@@ -1,0 +1,60 @@
+import { describe, expect, it } from 'vitest';
+import type { StepEvidence } from '../../../../src/control/rollout/rollout-machine.ts';
+import { waitingFor } from '../../../../src/control/rollout/waiting-for.ts';
+import type { Rollout } from '../../../../src/protocol/rollout-records.ts';
+import { guardReport, rolloutRecord } from '../../../support/rollout-doubles.ts';
+
+/** Step 1 of the sample began at 1 000 ms, lasts 60 s and needs 100 frames. */
+function sentence(evidence: Partial<StepEvidence>, more: { rollout?: Partial<Rollout>; nowMs?: number } = {}): string {
+  const known = { frames: 100, unready: 0, reports: [guardReport('pass')], ...evidence };
+  return waitingFor(rolloutRecord(more.rollout), 2, known, more.nowMs ?? 61_000);
+}
+
+describe('what a roll-out waits for', () => {
+  it('is one sentence with everything that is missing and the longest time', () => {
+    const p99 = guardReport('undecided', { guard: 'p99', leftMs: 240_000 });
+    const fps = guardReport('undecided', { guard: 'fps', leftMs: 30_000 });
+    expect(sentence({ frames: 50, reports: [p99, fps] }, { nowMs: 31_000 })).toBe(
+      'Waiting for the time of the step, frames (50 of 100) and the guards p99 and fps: about 4 min left.',
+    );
+  });
+
+  it('names the baseline of the step at 0 %, and when it is complete', () => {
+    const first = { step: 0, share: 0 };
+    expect(sentence({ frames: 0, reports: [] }, { rollout: first, nowMs: 21_000 })).toBe(
+      'Waiting for the time of the step: about 40 s left.',
+    );
+    expect(sentence({ frames: 0, reports: [], unready: 3, readyInMs: 90_000 }, { rollout: first })).toBe(
+      'Waiting for a baseline of 3 streams: about 90 s left.',
+    );
+  });
+
+  it('says where nobody can tell: without frames, or a guard without data', () => {
+    const unknown = 'how long that takes cannot be said yet.';
+    expect(sentence({ frames: 0 })).toBe(`Waiting for frames (0 of 100): ${unknown}`);
+    const noData = guardReport('no-data', { guard: 'p99' });
+    expect(sentence({ reports: [noData] })).toBe(`Waiting for the guard p99: ${unknown}`);
+    expect(sentence({ reports: [] })).toBe(`Waiting for the guards: ${unknown}`);
+  });
+
+  it('estimates frames from the rate so far', () => {
+    // 25 frames in 30 s: 75 more take 90 s.
+    expect(sentence({ frames: 25 }, { nowMs: 31_000 })).toContain('about 90 s left');
+  });
+
+  it('names the person who holds it, and says when nothing is missing', () => {
+    expect(sentence({}, { rollout: { state: 'holding', heldBy: 'anna' } })).toBe(
+      'Held by anna: it goes on when somebody releases or promotes it.',
+    );
+    expect(sentence({})).toBe('Waiting for nothing: the next step begins in a moment.');
+  });
+
+  it.each([
+    [99_000, '99 s'],
+    [100_000, '2 min'],
+    [5_940_000, '99 min'],
+    [6_000_001, '2 h'],
+  ])('rounds %d ms up to %s', (leftMs, text) => {
+    expect(sentence({ reports: [guardReport('undecided', { leftMs })] })).toContain(`about ${text} left`);
+  });
+});
