@@ -63,7 +63,7 @@ export const CASES: readonly Case[] = [
   { ...BAD, name: 'half of the rate on one camera of 12', effectOn: only(5, { mostFps: 5 }) },
   { ...BAD, name: 'three times the latency on one camera of 12', effectOn: only(5, { latencyFactor: 3 }) },
   {
-    ...{ ...BAD, name: 'slow with another input size, 1.9 of 3 frames/s, eight streams', streams: 8, fps: 3 },
+    ...{ ...BAD, name: 'slow, without turns, 1.9 of 3 frames/s, eight streams', streams: 8, fps: 3 },
     ...{ steps: [25, 50, 100], target: { fps: 3, latencyMs: 400 }, hasOtherInput: true, withinSeconds: 60 },
     ...{ effectOn: () => ({ mostFps: 1.9, latencyFactor: 14 }), spill: { latencyFactor: 14 } },
   },

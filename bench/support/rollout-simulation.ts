@@ -38,7 +38,7 @@ export interface Scenario {
   /** What the candidate does to streams that use the control meanwhile. */
   readonly spill?: CandidateEffect;
   readonly target?: NonNullable<SideObservation['target']>;
-  /** The candidate takes another input, so streams take no turns and no frame is inferred by both. */
+  /** Streams take no turns, as with a slow beat, and no frame is inferred by both. */
   readonly hasOtherInput?: boolean;
 }
 

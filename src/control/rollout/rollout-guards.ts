@@ -56,7 +56,7 @@ const QUESTIONS: Readonly<Record<StatisticalGuard, Pick<Question, 'subject' | 'h
   drops: { subject: 'the share of frames dropped', harm: 'rise', unit: 'points' },
   boxes: { subject: 'the number of boxes', harm: 'change', unit: 'relative' },
   confidence: { subject: 'the mean confidence', harm: 'fall', unit: 'points' },
-  deviceTime: { subject: 'the CPU or device time of a frame', harm: 'rise', unit: 'relative' },
+  deviceTime: { subject: 'the CPU time of an inference', harm: 'rise', unit: 'relative' },
 };
 
 /** Where the figures of the guards that compare sides stand. */

@@ -38,8 +38,8 @@ describe('of simulated roll-outs', { timeout: TIMEOUT_MS }, () => {
     expect(outcome).toMatchObject({ rolledBack: ROLLOUTS, inTime: ROLLOUTS, reasons: { [guard]: ROLLOUTS } });
   });
 
-  it('with a slow candidate of another input size every one is rolled back within a minute', () => {
-    const slow = named('slow with another input size, 1.9 of 3 frames/s, eight streams');
+  it('with a slow candidate that takes no turns every one is rolled back within a minute', () => {
+    const slow = named('slow, without turns, 1.9 of 3 frames/s, eight streams');
     expect(simulateRollouts(recorded, slow, ROLLOUTS)[0]).toMatchObject({ rolledBack: ROLLOUTS, inTime: ROLLOUTS });
   });
 

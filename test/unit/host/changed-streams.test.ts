@@ -3,11 +3,15 @@ import { describe, expect, it } from 'vitest';
 import { parseStream } from '../../../src/config/load-pipeline.ts';
 import type { StreamConfig } from '../../../src/config/stream.ts';
 import { StreamRules } from '../../../src/control/orders/stream-rules.ts';
+import type { PublishedFrame } from '../../../src/core/frame.ts';
 import type { ModelSpec } from '../../../src/core/model.ts';
 import type { SightlineError } from '../../../src/errors/sightline-error.ts';
 import { SlotRing } from '../../../src/flow/slot-ring.ts';
-import { HostStreams } from '../../../src/host/host-streams.ts';
+import { HostStreams, type StreamVersion } from '../../../src/host/host-streams.ts';
 import type { LaneStream } from '../../../src/protocol/threads.ts';
+import type { ModelInstances } from '../../../src/runtime/inference/model-instances.ts';
+import type { Scheduler } from '../../../src/runtime/inference/scheduler.ts';
+import { StreamArranger } from '../../../src/runtime/inference/stream-arranger.ts';
 import type { LaneClient, LaneListener } from '../../../src/runtime/lane/lane-client.ts';
 import { ResultSinks } from '../../../src/runtime/results/result-sinks.ts';
 import type { Runtime } from '../../../src/runtime/runtime.ts';
@@ -28,6 +32,8 @@ const SPEC: ModelSpec = {
   maxDetections: 10,
   classesPerBox: 'best',
 };
+/** One box, as an engine packs it. */
+const PERSON = Float32Array.of(8, 8, 16, 16, 0.9, 0);
 const FFMPEG = { path: 'ffmpeg', major: 7 };
 const SOURCE = 'synthetic:testsrc2=size=64x64:rate=10';
 
@@ -40,6 +46,7 @@ class Rig {
   breaksNext = false;
   #opened: { readonly message: LaneStream; readonly listener: LaneListener } | null = null;
   #frame = 0;
+  readonly published: PublishedFrame[] = [];
 
   constructor(config: StreamConfig, input: Awaited<ReturnType<typeof resolveStreamInput>>) {
     const lane = {
@@ -72,15 +79,22 @@ class Rig {
       withdraw: () => [],
       onSkipped: () => undefined,
       event: () => undefined,
-      publish: () => null,
+      publish: (_stream, result) => {
+        this.published.push(result);
+        return null;
+      },
       onPreview: () => undefined,
     };
     this.stream = new RuntimeStream(config, input, port);
     this.stream.start();
+    const scheduler = { move: (_: unknown, __: string, rename: () => void) => rename(), serve: () => undefined };
+    const models = { isSameInput: () => true, get: () => ({ spec: SPEC }) };
+    const arranger = new StreamArranger(scheduler as unknown as Scheduler, models as unknown as ModelInstances);
     const runtime = {
       ffmpeg: FFMPEG,
       spec: SPEC,
       specOf: () => SPEC,
+      rearrange: (...next: Parameters<StreamArranger['rearrange']>) => arranger.rearrange(...next),
       stream: () => this.stream,
       retune: (stream: RuntimeStream, config: StreamConfig) =>
         stream.rearrange({ ...stream.arrangement, config }, stream.input),
@@ -107,7 +121,7 @@ class Rig {
   }
 
   /** The lane hands over a frame, which is inferred at once. @returns its number. */
-  frame(): number {
+  frame(rows = new Float32Array(0)): number {
     const { message } = this.#opened!;
     const ring = SlotRing.attach(message.ring.buffer, message.ring.shape);
     const slot = ring.acquire();
@@ -118,7 +132,7 @@ class Rig {
     ring.hand(slot);
     const record = this.stream.takeFrame();
     if (record === null) this.stream.completeSkipped();
-    else this.stream.ledger.complete(record, new Float32Array(0), record.meta.decoded);
+    else this.stream.ledger.complete(record, rows, record.meta.decoded);
     return frame;
   }
 }
@@ -272,5 +286,66 @@ describe('a change', () => {
     await rig.patch({ track: true, lines: [{ id: 'l', from: [0, 0], to: [1, 0] }], priority: 3 });
     expect([reopened, rig.stream.state]).toEqual(['running', 'running']);
     expect(rig.stream.counts.lines).toEqual([{ id: 'l', leftToRight: 0, rightToLeft: 0 }]);
+  });
+});
+
+describe('a version of a roll-out', () => {
+  const plain: StreamVersion = { instance: 'default', changes: undefined };
+  const halved: StreamVersion = { instance: 'default', changes: { all: { every: 2 }, byId: {} } };
+
+  it('stays a patch on the settings, whatever is changed meanwhile, and goes with its patch', async () => {
+    const rig = await Rig.open();
+    await rig.host.arrange('cam', halved, plain);
+    expect(rig.stream.config.every).toBe(2);
+    await rig.patch({ maxAgeMs: 700, maxFps: 5 });
+    expect(rig.stream.config).toMatchObject({ every: 2, maxFps: 5, maxAgeMs: 700 });
+    await rig.host.arrange('cam', plain, null);
+    expect(rig.stream.config).toMatchObject({ every: 1, maxFps: 5, maxAgeMs: 700 });
+  });
+
+  it('that cannot be opened leaves the stream as it was, also for later changes', async () => {
+    const rig = await Rig.open();
+    rig.breaksNext = true;
+    await expect(rig.host.arrange('cam', halved, plain)).rejects.toThrow('Array buffer allocation failed');
+    await new Promise((resolve) => setImmediate(resolve));
+    expect([rig.stream.state, rig.stream.config.every]).toEqual(['running', 1]);
+    await rig.patch({ maxFps: 5 });
+    expect(rig.stream.config.every).toBe(1);
+  });
+
+  it('is taken by a paused stream, which is to be arranged again once it runs', async () => {
+    const rig = await Rig.open();
+    await rig.host.pause('cam');
+    expect(await rig.host.arrange('cam', halved, plain)).toBe(false);
+    expect([rig.stream.state, rig.stream.config.every]).toEqual(['paused', 2]);
+    await rig.host.resume('cam');
+    expect(await rig.host.arrange('cam', halved, plain)).toBe(true);
+    expect(rig.stream.arrangement.beside?.instance).toBe('default');
+  });
+
+  it('that turns tracking off and on again keeps the tracks', async () => {
+    const tracked: StreamVersion = { instance: 'default', changes: { all: { skip: { trackBetween: 2 } }, byId: {} } };
+    const rig = await Rig.open();
+    const ids: (number | undefined)[] = [];
+    for (const version of [tracked, plain, tracked]) {
+      await rig.host.arrange('cam', version, null);
+      for (let i = 0; i < 4; i += 1) {
+        rig.frame(PERSON);
+        ids.push(rig.published.at(-1)?.detections[0]?.trackId);
+      }
+    }
+    const [first, without, again] = [ids.slice(0, 4), ids.slice(4, 8), ids.slice(8)];
+    expect(first.at(-1)).toBe(1);
+    expect(without.at(-1)).toBeUndefined();
+    expect(again.at(-1), 'the same object').toBe(1);
+  });
+
+  it('compares what both need from the lane anew after a change of the settings', async () => {
+    const rig = await Rig.open();
+    const compared = () => rig.host.compareVersions(rig.stream, plain, halved);
+    expect(compared()).toEqual({ isInPlace: false, isSamePicture: true, pace: { ratio: 0.5, mostFps: null } });
+    await rig.patch({ maxFps: 5 });
+    expect(compared().pace).toEqual({ ratio: 0.5, mostFps: 5 });
+    expect(rig.host.compareVersions(rig.stream, plain, plain).pace).toBeNull();
   });
 });
