@@ -47,6 +47,7 @@ describe.skipIf(browserPath === undefined)(browserTitle('the roll-out on the das
       '10 %',
       '50 %',
       '100 %',
+      '100 % alone',
     ]);
     expect(await page.textContent('.rollout-steps [data-phase="now"]')).toBe('10 %');
     expect(await page.locator('.rollout-steps [data-phase="done"]').count()).toBe(2);

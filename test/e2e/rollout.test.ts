@@ -96,8 +96,13 @@ describe('sightline rollout on a running pipeline', () => {
     const one = { ...JSON.parse(pipeline(ROWS)), defaults: { target: { fps: 20 } } } as object;
     writeFileSync(at('people.yaml'), JSON.stringify(one));
     writeFileSync(at('slow.yaml'), JSON.stringify({ ...one, model: slow }));
+    // The canned boxes lie elsewhere in another input; rate, drops and latency may be found before the target is.
+    const others = ['agreement', 'boxes', 'confidence', 'fps', 'drops', 'p99', 'deviceTime'];
+    const off = Object.fromEntries(others.map((guard) => [guard, { isOn: false }]));
+    writeFileSync(at('target.yaml'), JSON.stringify(off));
     await start();
-    await rollout('start', '--pipeline', at('slow.yaml'), '--steps', '50,100', '--hold', '1s', '--min-frames', '100');
+    const steps = ['--steps', '50,100', '--hold', '1s', '--min-frames', '100'];
+    await rollout('start', '--pipeline', at('slow.yaml'), ...steps, '--guards', at('target.yaml'));
     let status = await rollout('status');
     const hasEnded = async (): Promise<boolean> => {
       status = await rollout('status');

@@ -245,6 +245,16 @@ describe('a person', () => {
       );
   });
 
+  it('tells the two steps at 100 % apart', () => {
+    const steps = { steps: [0, 50, 100, 100], share: 100 };
+    const compared = rolloutRecord({ ...steps, step: 2 });
+    const alone = rolloutRecord({ ...steps, step: 3 });
+    expect(promote(compared, anna, seen(compared)).rollout).toMatchObject({ step: 3, state: 'running' });
+    expect(() => promote(alone, anna, seen(compared))).toThrow('it is at step 3 (100 %, alone)');
+    expect(() => promote(compared, anna, seen(alone))).toThrow('it is at step 2 (100 %)');
+    expect(promote(alone, anna, seen(alone)).decision.reason).toBe('anna promoted it at 100 %, alone.');
+  });
+
   it('holds: no guard moves it on until the hold ends', () => {
     const held = { ...hold(rolloutRecord(), anna).rollout, fence: 8 };
     expect(held).toMatchObject({ state: 'holding', heldBy: 'anna', share: 10 });
