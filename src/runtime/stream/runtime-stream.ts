@@ -429,7 +429,8 @@ export class RuntimeStream implements LaneListener, ServedStream, LedgerPort {
     const { detections, crossings } =
       frame.by === 'tracked' ? analytics.predict(frame.meta) : analytics.update(frame.meta, raw);
     this.#port.partTimes.addTrack(monoNowMs() - startedMs);
-    if (frame.by === 'inferred') skips?.onInferred(frame, raw, analytics.reportScore, analytics.quality);
+    const { doubtAround = analytics.reportScore } = this.input;
+    if (frame.by === 'inferred') skips?.onInferred(frame, raw, doubtAround, analytics.quality);
     for (const { lineId, trackId, label, direction, ptsUs } of crossings) {
       const details = { lineId, trackId, label, direction, ptsUs };
       this.#port.event('line-crossed', this.id, `${label} ${trackId} crossed ${lineId} ${direction}`, details);
