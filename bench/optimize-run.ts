@@ -41,7 +41,7 @@ writeFileSync(pipeline, stringify(NAIVE));
 const args = [
   ...['dist/workers/sightline.process.js', 'optimize', pipeline, '--report', flags.out, '--budget', flags.budget],
   ...['--annotations', join(labels, 'instances.json'), '--images', join(labels, 'images'), '--max-loss', '0.02'],
-  ...['--calibration', calibration],
+  ...['--calibration', calibration, '--target', 'fps>=30,p99<=100ms', '--host-price', '60 EUR'],
   ...(flags.resume ? ['--resume'] : []),
 ];
 const modelPath = [process.env.SIGHTLINE_MODEL_PATH, join(shared, 'models')].filter(Boolean).join(delimiter);

@@ -40,6 +40,8 @@ const BLOCK_US = 10e6;
 const MOST_BLOCKS = 12;
 /** So that a quarter can be given away and the rest is still most of it. */
 const FEWEST_BLOCKS = 4;
+/** With key frames far apart blocks that are copied would be as long as several. */
+const MOST_UNEVENNESS = 2;
 /** A recording up to this length is one block. */
 const UNDIVIDED_US = 4e6;
 /** Assumed for a recording of a single frame. */
@@ -127,7 +129,11 @@ class Cutter {
     }
     const count = Math.max(FEWEST_BLOCKS, Math.round(lengthUs / BLOCK_US));
     const blocks = await this.#unlessRefused(() => this.#split(packets, lengthUs, count));
-    if (blocks !== null) return { blocks, isCopied: true, isWhole: true };
+    const isEven =
+      blocks !== null &&
+      blocks.length >= FEWEST_BLOCKS &&
+      blocks.every(({ durationUs }) => durationUs <= (MOST_UNEVENNESS * lengthUs) / count);
+    if (isEven) return { blocks, isCopied: true, isWhole: true };
     const spans = Array.from({ length: count }, (_, i) => spanBetween(i, count, lengthUs));
     return { blocks: await this.#encodeInOnePass(spans), isCopied: false, isWhole: true };
   }

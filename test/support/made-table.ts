@@ -1,6 +1,7 @@
 import type { ConfigurationTable, TablePart, TableRow } from '../../bench/support/configuration-table.ts';
 import { seededRandom } from '../../src/core/seeded-random.ts';
 import type { CandidateModel, EngineFormat } from '../../src/optimize/levers/search-space.ts';
+import { simulatePipeline } from './pipeline-simulation.ts';
 
 /** CPU milliseconds of a frame, from measurements on two cores with AMX: onnx f32, onnx f16, openvino f32, openvino bf16. */
 const TIMES: Readonly<Record<string, readonly [number, number, number, number]>> = {
@@ -39,8 +40,8 @@ const MAIN_MS = 0.35;
 const SHARP_MS = 2.6;
 
 /**
- * A table made by arithmetic, not measured: inference times as above, the other stages constant, contention that the
- * search's formula does not know, and a fixed deviation of each run.
+ * A table that was not measured: each configuration is simulated frame by frame with inference times as above, and has a fixed deviation
+ * from that.
  *
  * @param seed - of the deviations.
  * @param frozenNoise - standard deviation of a run's tabulated rate from its formula.
@@ -84,13 +85,12 @@ function rowsOf(part: number, inferMs: number, pixels: number, deviation: () => 
     for (const maxBatch of [1, 4])
       for (const resizeBy of ['ffmpeg', 'sharp'] as const)
         for (const decodeThreads of [1, 2]) {
-          const infer = inferMs * (threads === 1 ? 0.9 : 1) * (maxBatch === 4 ? 1.04 : 1);
           const preprocess = resizeBy === 'sharp' ? SHARP_MS : 0.1 + pixels * 2e-6;
-          const decode = DECODE_MS * (decodeThreads === 2 ? 1.05 : 1);
-          const cpu = decode + preprocess + infer + MAIN_MS;
-          // Both limits hold a pipeline back before it reaches either.
-          const fps = 1000 * ((cpu / CORES) ** 6 + (infer / threads) ** 6) ** (-1 / 6) * deviation() * 0.95;
-          const p99Ms = (1000 / fps) * (2 + 2 * threads * maxBatch);
+          const costs = { decodeMs: DECODE_MS, preprocessMs: preprocess, inferMs: inferMs * 0.9, mainMs: MAIN_MS };
+          const shape = { cores: CORES, inferenceThreads: threads, decodeThreads, maxBatch };
+          const { fps: simulated, p99Ms } = simulatePipeline({ ...costs, ...shape });
+          const fps = simulated * deviation();
+          const [decode, infer] = [DECODE_MS, inferMs * (threads === 1 ? 0.9 : 1)];
           rows.push([part, threads, maxBatch, resizeBy, decodeThreads, fps, p99Ms, decode, preprocess, infer, MAIN_MS]);
         }
   return rows;

@@ -100,7 +100,8 @@ export async function collectOnVideo(
       const input = await resolveStreamInput(clip, runtime.ffmpeg, null, runtime.spec);
       let running: RuntimeStream | null = null;
       const start = (): RuntimeStream => {
-        running = runtime.add(clip, input);
+        // Weaker boxes are recorded, but work is skipped by the threshold that users see.
+        running = runtime.add(clip, { ...input, doubtAround: scoreThreshold });
         return running;
       };
       const results = await record(runtime, start, options);

@@ -10,6 +10,20 @@ export interface SearchEstimate {
 }
 
 /**
+ * What is to be expected of a loss that is known to be about zero, give or take `deviation`, after an estimate: the mean of both, weighted
+ * by their certainty.
+ */
+export function withPrior(estimate: SearchEstimate, deviation: number): SearchEstimate {
+  const { loss, standardError, heldOutUnits } = estimate;
+  const weight = deviation ** 2 / (deviation ** 2 + standardError ** 2);
+  // The verdict on the held-out part knows nothing of this: its own standard error stays.
+  return {
+    ...estimate,
+    ...{ loss: loss * weight, standardError: standardError * Math.sqrt(weight), heldOutUnits: heldOutUnits * weight },
+  };
+}
+
+/**
  * The chance that losses which add up pass on data that nobody has looked at, by their estimates on the search part.
  *
  * A candidate passes if its losses there, each with z standard errors, stay within the allowance together. The estimates on both parts

@@ -13,7 +13,7 @@ import type { GateVerdict } from '../gate/gate-verdict.ts';
 import { type Ground, judge } from '../gate/judge.ts';
 import type { VideoDemands } from '../gate/judge-video.ts';
 import { allOf, figure } from '../gate/loss-verdict.ts';
-import { passChance, type SearchEstimate } from '../gate/pass-chance.ts';
+import { passChance, type SearchEstimate, withPrior } from '../gate/pass-chance.ts';
 import { apply } from '../levers/apply-configuration.ts';
 import { hasSameSkips, skipsWork } from '../levers/search-space.ts';
 import type { Configuration } from '../result.ts';
@@ -83,6 +83,8 @@ const DECIDING_US = 10e6;
 const PICTURE_SECONDS = 0.015;
 /** A candidate that will pass with a smaller chance is not measured. */
 const LEAST_CHANCE = 0.2;
+/** Number formats and kernels of one network lose about this much (docs/accuracy.md); a few pictures say less than that. */
+const OWN_FORMAT_LOSS = 0.006;
 /** Evidence that does not decide on the search part says neither yes nor no. */
 const UNKNOWN_CHANCE = 0.5;
 
@@ -153,7 +155,9 @@ export class QualityBench {
     if (judged.chance === 0) return judged;
     const objections = gatesOf(judged).flatMap((gate) => gate.objections);
     if (objections.length > 0) return { ...judged, verdict: 'refused', chance: 0 };
-    const chance = await this.#chanceOf(judged, levelFor(mostFinalists));
+    const { model, inputSize } = this.#options.baseline;
+    const isOwn = configuration.model === model && configuration.inputSize === inputSize;
+    const chance = this.#chanceOf(judged, levelFor(mostFinalists), isOwn);
     if (chance >= LEAST_CHANCE) return { ...judged, verdict: 'passed', chance };
     const share = Math.round(chance * 100);
     const reason = `${judged.reason}; its chance to stay within ${figure(allowed)} on pictures that the search has not seen is ${share} %`;
@@ -244,7 +248,7 @@ export class QualityBench {
   }
 
   /** The chance to pass on the held-out part; evidence that says nothing counts as an open question. */
-  async #chanceOf({ labels, video, skips }: Judgement, level: number): Promise<number> {
+  #chanceOf({ labels, video, skips }: Judgement, level: number, isOwn: boolean): number {
     const { maxLoss: allowed } = this.#options;
     const heldOutBlocks = this.#parts.heldOut.blocks.length / Math.max(1, this.#part('search').blocks.length);
     const pictures = this.#parts.heldOut.labels?.paths.length ?? 0;
@@ -256,8 +260,9 @@ export class QualityBench {
     const isOpen = gatesOf({ labels, video, skips }).some((gate) => gate.evidence === 0 || Number.isNaN(gate.loss));
     if (isOpen) return UNKNOWN_CHANCE;
     const estimates: SearchEstimate[] = [];
-    if (labels !== null) estimates.push(estimate(labels, pictures / searched));
-    else if (video?.isLossJudged) estimates.push(estimate(video, heldOutBlocks));
+    const ownOr = (found: SearchEstimate): SearchEstimate => (isOwn ? withPrior(found, OWN_FORMAT_LOSS) : found);
+    if (labels !== null) estimates.push(ownOr(estimate(labels, pictures / searched)));
+    else if (video?.isLossJudged) estimates.push(ownOr(estimate(video, heldOutBlocks)));
     if (skips !== null) estimates.push(estimate(skips, heldOutBlocks));
     return passChance(estimates, allowed, level);
   }

@@ -4,7 +4,6 @@ import { monoNowMs } from '../../core/clock.ts';
 import type { Detection } from '../../core/detection.ts';
 import type { PublishedFrame } from '../../core/frame.ts';
 import { SightlineError } from '../../errors/sightline-error.ts';
-import { backOffMs } from '../../flow/back-off.ts';
 import type { StreamReport, StreamState } from '../../protocol/report.ts';
 import type { FromLane } from '../../protocol/threads.ts';
 import { StreamTelemetry } from '../../telemetry/stream-telemetry.ts';
@@ -19,13 +18,6 @@ import type { ServedStream, StreamInput, StreamLease, StreamPort } from './strea
 import { StreamRing } from './stream-ring.ts';
 import { prepareSettings, type StreamSettings } from './stream-settings.ts';
 import { StreamLife } from './stream-states.ts';
-
-/**
- * A stream that loses this many lanes in a row without a frame in between may be the cause, and fails. The growing waits
- * give the other streams of these lanes the time to deliver a frame.
- */
-const MAX_LOSSES = 6;
-const LOSS_BACK_OFF = { firstMs: 500, maxMs: 4_000 } as const;
 
 /** Name of the model instance that a pipeline starts with. */
 export const DEFAULT_INSTANCE = 'default';
@@ -50,8 +42,6 @@ export class RuntimeStream implements LaneListener, ServedStream, LedgerPort {
   #nextFrame = 0;
   readonly #place = new FilePlace();
   #failure: SightlineError | null = null;
-  /** Lanes lost in a row without a frame in between. */
-  #losses = 0;
   #restart: NodeJS.Timeout | undefined;
   #isWatched = false;
   #isClosing = false;
@@ -295,11 +285,11 @@ export class RuntimeStream implements LaneListener, ServedStream, LedgerPort {
     if (this.input.policy === 'live' && lost > 0) this.ledger.enterLost(lost, 'lane-failed');
     if (this.#isClosing) return void this.#onClosed?.();
     if (this.#life.state === 'ended' || this.#life.state === 'failed') return;
-    this.#losses += 1;
-    if (this.#losses >= MAX_LOSSES) return void this.#finish(error);
+    const waitMs = this.#life.laneLost();
+    if (waitMs === null) return void this.#finish(error);
     this.#onReconnecting(error);
-    if (this.#losses === 1) this.start();
-    else this.#restart = setTimeout(() => this.start(), backOffMs(this.#losses - 1, LOSS_BACK_OFF));
+    if (waitMs === 0) this.start();
+    else this.#restart = setTimeout(() => this.start(), waitMs);
   }
 
   /** Takes the next frame that the lane handed over, oldest first; null if there is none to infer. */
@@ -353,7 +343,7 @@ export class RuntimeStream implements LaneListener, ServedStream, LedgerPort {
     this.#nextFrame = meta.frame + this.config.every;
     this.#lastPtsUs = meta.ptsUs;
     this.#place.onFrame(meta);
-    this.#losses = 0;
+    this.#life.delivered();
     return frame;
   }
 
@@ -430,7 +420,8 @@ export class RuntimeStream implements LaneListener, ServedStream, LedgerPort {
     const { detections, crossings } =
       frame.by === 'tracked' ? analytics.predict(frame.meta) : analytics.update(frame.meta, raw);
     this.#port.partTimes.addTrack(monoNowMs() - startedMs);
-    if (frame.by === 'inferred') skips?.onInferred(frame, raw, analytics.reportScore, analytics.quality);
+    const { doubtAround = analytics.reportScore } = this.input;
+    if (frame.by === 'inferred') skips?.onInferred(frame, raw, doubtAround, analytics.quality);
     for (const { lineId, trackId, label, direction, ptsUs } of crossings) {
       const details = { lineId, trackId, label, direction, ptsUs };
       this.#port.event('line-crossed', this.id, `${label} ${trackId} crossed ${lineId} ${direction}`, details);

@@ -105,19 +105,20 @@ export class SkipPlan {
   /**
    * Learns from the published result of an inferred frame.
    *
-   * @param detections - down to `DOUBT_SCORE` below `reportScore`.
+   * @param detections - down to `DOUBT_SCORE` below `threshold`.
+   * @param threshold - of the boxes that users see.
    */
   onInferred(
     frame: InFlightFrame,
     detections: readonly Detection[],
-    reportScore: number,
+    threshold: number,
     quality: PredictionQuality | null,
   ): void {
     if (quality !== null) this.#pace?.onInferred(quality);
     if (frame !== this.#reference) return;
     const least = DOUBT_SHARE * frame.meta.width * frame.meta.height;
     this.#isSure = !detections.some(
-      ({ score, box }) => Math.abs(score - reportScore) <= DOUBT_SCORE && box[2] * box[3] >= least,
+      ({ score, box }) => Math.abs(score - threshold) <= DOUBT_SCORE && box[2] * box[3] >= least,
     );
   }
 }

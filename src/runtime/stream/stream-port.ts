@@ -36,6 +36,11 @@ export interface StreamInput {
   readonly policy: 'live' | 'file';
   readonly picture: { readonly width: number; readonly height: number } | null;
   readonly bulk?: BulkWork;
+  /**
+   * Score around which a box is in doubt, where boxes are reported below the threshold that users see; default: the reported
+   * threshold. See `SkipPlan`.
+   */
+  readonly doubtAround?: number;
 }
 
 export type EventDetails = Readonly<Record<string, string | number | boolean | null>>;

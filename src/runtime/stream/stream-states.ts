@@ -1,4 +1,5 @@
 import { SightlineError } from '../../errors/sightline-error.ts';
+import { backOffMs } from '../../flow/back-off.ts';
 import type { StreamState } from '../../protocol/report.ts';
 import type { EventDetails } from './stream-port.ts';
 
@@ -17,12 +18,21 @@ export const STREAM_TRANSITIONS: Readonly<Record<StreamState, readonly StreamSta
 
 const SETTLED: ReadonlySet<StreamState> = new Set(['ended', 'failed', 'removed']);
 
-/** The state of one stream. */
+/**
+ * A stream that loses this many lanes in a row without a frame in between may be the cause, and fails. The growing waits
+ * give the other streams of these lanes the time to deliver a frame.
+ */
+const MAX_LOSSES = 6;
+const LOSS_BACK_OFF = { firstMs: 500, maxMs: 4_000 } as const;
+
+/** The state of one stream, and the lanes that it has lost. */
 export class StreamLife {
   readonly #id: string;
   readonly #onChange: (message: string, details: EventDetails) => void;
   readonly #onSettled: (() => void)[] = [];
   #state: StreamState = 'starting';
+  /** Lanes lost in a row without a frame in between. */
+  #losses = 0;
   /** Message of the newest error; null if there was none. */
   lastError: string | null = null;
 
@@ -49,6 +59,18 @@ export class StreamLife {
     const why = error === undefined ? '' : `: ${error.message}`;
     this.#onChange(`${this.#id} is ${state}${why}`, { from, to: state, code: error?.code ?? null });
     if (SETTLED.has(state)) for (const resolve of this.#onSettled.splice(0)) resolve();
+  }
+
+  /** Call it when its lane is lost. @returns the wait before it is opened on another one; null if it must fail. */
+  laneLost(): number | null {
+    this.#losses += 1;
+    if (this.#losses >= MAX_LOSSES) return null;
+    return this.#losses === 1 ? 0 : backOffMs(this.#losses - 1, LOSS_BACK_OFF);
+  }
+
+  /** Call it for each frame. */
+  delivered(): void {
+    this.#losses = 0;
   }
 
   /** Resolves when the stream has ended, failed, or was removed. */

@@ -35,7 +35,7 @@ async function verdicts(candidate: Omit<Eyesight, 'seed'>, level?: number): Prom
     const other = seePictures(scene, { ...candidate, seed: 2 * pair + 1 });
     const ground = { kind: 'labels', annotations: scene } as const;
     const { verdict, loss } = await judge(reference, other, ground, {
-      ...{ maxLoss: 0.02, seed: pair, resamples: level === undefined ? 100 : 500 },
+      ...{ maxLoss: 0.02, seed: pair, resamples: level === undefined ? 100 : 300 },
       ...(level === undefined ? {} : { level }),
     });
     counts[verdict] += 1;

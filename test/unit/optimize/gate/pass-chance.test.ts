@@ -1,7 +1,7 @@
 import { describe, expect, it } from 'vitest';
 import { seededRandom } from '../../../../src/core/seeded-random.ts';
 import { levelFor } from '../../../../src/optimize/gate/confidence.ts';
-import { passChance } from '../../../../src/optimize/gate/pass-chance.ts';
+import { passChance, withPrior } from '../../../../src/optimize/gate/pass-chance.ts';
 
 function normalFrom(seed: number): () => number {
   const random = seededRandom(seed);
@@ -57,5 +57,28 @@ describe('the chance to pass on data that nobody has looked at', () => {
     expect(passChance([{ ...sure, loss: Number.NaN }], 0.02, 0.99)).toBe(0);
     expect(passChance([{ ...sure, heldOutUnits: 0 }], 0.02, 0.99)).toBe(0);
     expect(passChance([{ ...sure, loss: 0, standardError: 0 }], 0.02, 0.99)).toBe(1);
+  });
+});
+
+describe('a loss of which something is known before', () => {
+  it('is drawn to it, the more the less certain the estimate is', () => {
+    const estimate = { loss: 0.016, standardError: 0.006, units: 25, heldOutUnits: 75 };
+    const even = withPrior(estimate, 0.006);
+    expect(even.loss).toBeCloseTo(0.008);
+    expect(even.standardError).toBeCloseTo(0.006 / Math.SQRT2);
+    // The verdict has as much evidence as before.
+    expect(even.standardError * Math.sqrt(even.units / even.heldOutUnits)).toBeCloseTo(0.006 * Math.sqrt(25 / 75));
+    expect(withPrior({ ...estimate, standardError: 0.06 }, 0.006).loss).toBeLessThan(0.0002);
+    expect(withPrior({ ...estimate, standardError: 0.0001 }, 0.006).loss).toBeCloseTo(0.016, 4);
+  });
+
+  it('lets the own network in another format be measured where a few pictures look bad by chance', () => {
+    const looksBad = { loss: 0.016, standardError: 0.01, units: 25, heldOutUnits: 75 };
+    expect(passChance([looksBad], 0.02, levelFor(3))).toBeLessThan(0.25);
+    expect(passChance([withPrior(looksBad, 0.006)], 0.02, levelFor(3))).toBeGreaterThan(0.5);
+    // A large and certain loss is not talked away.
+    expect(
+      passChance([withPrior({ ...looksBad, loss: 0.1, standardError: 0.004 }, 0.006)], 0.02, levelFor(3)),
+    ).toBeLessThan(0.01);
   });
 });
