@@ -51,7 +51,7 @@ export class HostCost {
     this.#last = { atMs, cpuMs, published };
     const isSame = last !== null && published.size === last.published.size;
     const counts = [...published].map(([id, count]) => count - (last?.published.get(id) ?? count + 1));
-    // A stream was added or opened anew, which costs CPU time of its own.
+    // A stream was added, or replaced by another one of its name, which costs CPU time of its own.
     if (!isSame || counts.some((count) => count < 0)) return;
     this.#samples.push({ cpuMs: cpuMs - last.cpuMs, published: counts.reduce((sum, count) => sum + count, 0) });
     if (this.#samples.length > MOST_SAMPLES) this.#samples.shift();

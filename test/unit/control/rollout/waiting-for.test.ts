@@ -37,6 +37,12 @@ describe('what a roll-out waits for', () => {
     expect(sentence({ reports: [] })).toBe(`Waiting for the guards: ${unknown}`);
   });
 
+  it('names only the full load once the candidate is alone', () => {
+    const alone = { steps: [0, 50, 100, 100], step: 3, share: 100 };
+    const reports = [guardReport('no-data', { guard: 'p99' }), guardReport('undecided', { guard: 'fullLoad' })];
+    expect(sentence({ reports }, { rollout: alone })).toMatch(/^Waiting for the guard fullLoad:/);
+  });
+
   it('estimates frames from the rate so far', () => {
     // 25 frames in 30 s: 75 more take 90 s.
     expect(sentence({ frames: 25 }, { nowMs: 31_000 })).toContain('about 90 s left');
