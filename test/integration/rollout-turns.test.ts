@@ -214,6 +214,10 @@ describe('streams that take turns between two versions', () => {
     expect(target.turnCost(STREAM)).toBe('reopening');
     await takeTurns(control, candidate, 2);
     expect(openings()).toBe(2);
+    const paces = (side: string) =>
+      seen.flatMap((observation) => ('side' in observation && observation.side === side ? [observation.pace] : []));
+    expect(new Set(paces('control')), 'the measure of the rate').toEqual(new Set([undefined]));
+    expect(paces('candidate')[0], 'half of it is wanted').toEqual({ ratio: 0.5, mostFps: null });
     const { frames } = live.published(STREAM);
     expect(frames, 'in order, none twice').toEqual([...new Set(frames)].sort((x, y) => x - y));
   }, 120_000);
