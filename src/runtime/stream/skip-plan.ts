@@ -18,6 +18,9 @@ const DOUBT_SHARE = 0.005;
  */
 const MOST_MISSING_US = 200_000;
 
+/** So many changed frames after a rest are inferred: the first may be no change but a look that was due. */
+const NEWS_FRAMES = 2;
+
 /** Chooses for each frame of one stream whether it is inferred, or how it gets a result without inference. */
 export class SkipPlan {
   readonly #hasGate: boolean;
@@ -28,8 +31,8 @@ export class SkipPlan {
   #reference: InFlightFrame | null = null;
   /** The result of the reference is known, and none of its boxes is in doubt. */
   #isSure = false;
-  /** The frame before was repeated. */
-  #isResting = false;
+  /** Frames in a row that the gate called changed. A look at a resting scene may be one of them. */
+  #changesInRow = 0;
 
   /** @param requestLook - makes the change gate call the next picture changed. */
   constructor(config: SkipConfig, requestLook: () => void) {
@@ -62,19 +65,18 @@ export class SkipPlan {
     const missingUs = this.#limit.onFrame(ptsUs);
     const isLate = missingUs > MOST_MISSING_US;
     const isEqual = change !== 'changed' && reference !== null && reference.status !== 'dropped';
+    this.#changesInRow = isEqual ? 0 : this.#changesInRow + 1;
     const isInDoubt = isEqual && !this.#isSure;
     // Without an input only the next frame can be inferred, so it is asked for one frame earlier.
     if (isInDoubt && change === 'without-input' && missingUs + this.#limit.intervalUs > MOST_MISSING_US)
       this.#requestLook();
     if (isEqual && !(isInDoubt && isLate && change === 'unchanged')) {
-      this.#isResting = true;
       frame.by = 'unchanged';
       frame.repeats = reference;
       return false;
     }
     // The first change after a rest is news, and no tracker can predict it.
-    const isUrgent = isLate || this.#isResting;
-    this.#isResting = false;
+    const isUrgent = isLate || (this.#hasGate && this.#changesInRow <= NEWS_FRAMES);
     const isDue = this.#pace === null || this.#pace.isDue(isUrgent);
     if (isDue && change !== 'without-input') {
       this.#limit.onLook();
