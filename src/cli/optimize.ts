@@ -1,4 +1,4 @@
-import { join } from 'node:path';
+import { join, resolve } from 'node:path';
 import { type Command, Option } from 'commander';
 import { findFfmpeg } from '../decode/ffmpeg-binary.ts';
 import { SightlineError } from '../errors/sightline-error.ts';
@@ -135,6 +135,7 @@ async function runMerge(
   const files = await writeChoice(flags.report, choice);
   if (flags.json === true) return printJson(io, choice);
   const rows = choice.machines.map((one) => [
+    one.folder,
     one.machine,
     `${one.fps.toFixed(1)} fps`,
     String(one.plannedCameras),
@@ -146,7 +147,10 @@ async function runMerge(
   print(
     io,
     [
-      table([['machine', 'rate', 'cameras', 'a camera a month', 'energy a frame', 'runs', 'against it'], ...rows]),
+      table([
+        ['report', 'machine', 'rate', 'cameras', 'a camera a month', 'energy a frame', 'runs', 'against it'],
+        ...rows,
+      ]),
       `${choiceReport(choice).title}. ${choice.reason}`,
       `written: ${files.join(', ')}`,
     ].join('\n'),
@@ -159,12 +163,14 @@ async function requestOf(subject: string, flags: OptimizeFlags, io: CliIo): Prom
   const { maxLoss, seed, calibration, annotations = null, images = null } = flags;
   if (!(maxLoss >= 0 && maxLoss <= 1)) throw invalid('--max-loss: expected a number from 0 to 1');
   if (!(Number.isInteger(seed) && seed >= 0)) throw invalid('--seed: expected a whole number from 0');
+  if (/^\/(?:proc|sys|dev)(?:\/|$)/.test(resolve(flags.report)))
+    throw invalid(`--report: expected a folder on a disk, received "${flags.report}"`);
   const ffmpeg = await findFfmpeg({ path: environment.ffmpegPath, searchPath: environment.searchPath });
   const labels = await labelsOf(annotations, images, '');
   const holdOut = await labelsOf(flags.holdoutAnnotations ?? null, flags.holdoutImages ?? null, 'holdout-');
   if (holdOut !== null && labels === null)
     throw invalid('--holdout-annotations: expected --annotations and --images beside it, which choose');
-  if (labels !== null && holdOut !== null) await requireDistinct(labels, holdOut);
+  await requireDistinct(labels, holdOut);
   return {
     ...{ subject, maxLoss, seed, annotations, images, environment, ffmpeg },
     target: flags.target ?? null,
@@ -282,14 +288,23 @@ function outcomeText(outcome: Optimization): string {
     `bottleneck before: ${bottlenecks[0]?.explanation ?? 'none was found'}`,
     ...targets,
     `written: ${files.join(', ')}`,
-    `try it: sightline run ${files[0]}`,
+    ...(validity.isValid && outcome.speedup !== null ? [`try it: sightline run ${shellQuoted(files[0]!)}`] : []),
   ].join('\n');
 }
 
-function verdictText({ speedup, loss, validity, finalists }: Optimization): string {
+/** As a POSIX shell reads it back. */
+function shellQuoted(path: string): string {
+  return /^[\w./-]+$/.test(path) ? path : `'${path.replaceAll("'", `'\\''`)}'`;
+}
+
+function verdictText({ speedup, loss, validity, finalists, tried, ended }: Optimization): string {
   const refused = finalists.filter(({ verdict }) => verdict === 'refused' || verdict === 'inconclusive').length;
   const failed =
     refused === 0 ? '' : `; ${refused} faster ${refused === 1 ? 'one' : 'ones'} did not pass on the held-out part`;
+  if (tried === 0)
+    return ended === 'budget'
+      ? 'nothing was tried: the time was too short; give a larger --budget'
+      : 'nothing was tried: no lever that was asked for has another value here';
   if (speedup === null)
     return validity.isValid
       ? `nothing was proven to be faster${failed}`

@@ -89,13 +89,16 @@ export class MeasurementLog<Configuration = unknown, Result = unknown> {
   /**
    * Opens a log, and creates its folder. Close it afterwards.
    *
-   * @throws CONFIG_INVALID if a complete line is not a measurement; COMMAND_INVALID if another process writes this log.
+   * @throws CONFIG_INVALID if a complete line is not a measurement; COMMAND_INVALID if another process writes this log; SINK_FAILED if
+   *   its folder cannot be made.
    */
   static async open<Configuration, Result>(
     path: string,
     { resume, dependsOn }: LogOptions,
   ): Promise<MeasurementLog<Configuration, Result>> {
-    await mkdir(dirname(path), { recursive: true });
+    await mkdir(dirname(path), { recursive: true }).catch((error: NodeJS.ErrnoException) => {
+      throw unwritable(dirname(path), error);
+    });
     const lock = await lockOf(path);
     try {
       const text = resume ? await readOrEmpty(path) : '';
@@ -125,6 +128,7 @@ export class MeasurementLog<Configuration = unknown, Result = unknown> {
   /**
    * Appends a measurement; resolves with its record once it is in the file.
    *
+   * @throws SINK_FAILED if it cannot be written, such as on a full disk.
    * @param record.dependsOn - what it depends on in addition to what all of its kind do.
    */
   async add(
@@ -136,7 +140,9 @@ export class MeasurementLog<Configuration = unknown, Result = unknown> {
     const complete = { id, ...record, dependsOn, configHash: configHash(record.configuration) };
     this.#records.push(complete);
     this.#writing = this.#writing.then(() => appendFile(this.#path, `${JSON.stringify(complete)}\n`));
-    await this.#writing;
+    await this.#writing.catch((error: NodeJS.ErrnoException) => {
+      throw unwritable(this.#path, error);
+    });
     return complete;
   }
 
@@ -169,6 +175,17 @@ export class MeasurementLog<Configuration = unknown, Result = unknown> {
   ): MeasurementRecord<Configuration, Result> | null {
     return this.findAll(kind, configuration, scenario).findLast(({ error }) => error === null) ?? null;
   }
+}
+
+function unwritable(path: string, cause: NodeJS.ErrnoException): SightlineError {
+  const reason = {
+    ENOSPC: 'the disk is full',
+    EEXIST: 'it is a file, not a folder',
+    EACCES: 'no permission',
+    EROFS: 'the disk is read-only',
+  };
+  const why = reason[cause.code as keyof typeof reason] ?? cause.message;
+  return new SightlineError('SINK_FAILED', `${path}: measurements cannot be written: ${why}`, { path }, { cause });
 }
 
 /** Names of what `wanted` has and `other` has not, or not so. */

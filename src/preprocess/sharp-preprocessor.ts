@@ -1,3 +1,4 @@
+import { createHash } from 'node:crypto';
 import sharp, { type Sharp } from 'sharp';
 import type { ModelSpec } from '../core/model.ts';
 import { composePlacements, type Fit, fitInto, type Placement, placementOf } from '../geometry/placement.ts';
@@ -130,4 +131,18 @@ async function resizeWithVips(image: Sharp, fit: Fit, spec: ModelSpec): Promise<
 export function configureSharp(): void {
   sharp.concurrency(1);
   sharp.cache(false);
+}
+
+/** Side to which a picture is scaled before it is compared with others. */
+const COMPARED_PX = 32;
+
+/**
+ * Returns a hash that is equal for pictures of the same pixels, whatever their names and metadata are. One that was compressed again has
+ * another.
+ *
+ * @throws sharp's error for a file that is no picture.
+ */
+export async function pixelHash(path: string): Promise<string> {
+  const pixels = await sharp(path).resize(COMPARED_PX, COMPARED_PX, { fit: 'fill' }).removeAlpha().raw().toBuffer();
+  return createHash('sha256').update(pixels).digest('hex');
 }

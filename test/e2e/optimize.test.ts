@@ -44,6 +44,7 @@ describe('sightline optimize', () => {
     [['--target', 'p99>=50ms'], 'p99'],
     [['--annotations', 'a.json'], '--annotations and --images: expected both or neither'],
     [['--holdout-annotations', 'a.json'], '--holdout-annotations and --holdout-images: expected both or neither'],
+    [['--report', '/proc/x'], '--report: expected a folder on a disk, received "/proc/x"'],
     [['--host-price', 'cheap'], '--host-price: expected an amount and a currency'],
     [['--candidates', '/nonexistent'], '--candidates /nonexistent: expected a folder with ONNX files or manifests'],
   ])('refuses %j', async (flags, message) => {

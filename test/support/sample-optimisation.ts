@@ -239,6 +239,7 @@ export function sampleOptimisation(change: Partial<ReportInput> = {}): ReportInp
       },
     },
     steps,
+    ended: 'done',
     refusals: [
       {
         configuration: { ...CENTERNET_BF16, precision: 'int8' },

@@ -10,12 +10,13 @@ export type MeasuredStep = Step & { readonly measuredGain: number };
 /**
  * What may be said of the best configuration. Only `faster` is good news.
  * - `invalid`: the machine was not its own, so nothing is known.
+ * - `untried`: no change was measured or judged: the time was too short, or no lever had another value.
  * - `unchanged`: the search ended where it began.
  * - `unproven`: it was not compared with the baseline in turn, the interval of the ratio reaches 1, or it is below `LEAST_RATIO`.
  * - `quality open`: faster, but the held-out part has not passed it.
  * - `counts differ`: faster, but the user's own counts change more than is tolerated, and nobody accepted that.
  */
-export type Outcome = 'invalid' | 'unchanged' | 'unproven' | 'quality open' | 'counts differ' | 'faster';
+export type Outcome = 'invalid' | 'untried' | 'unchanged' | 'unproven' | 'quality open' | 'counts differ' | 'faster';
 
 export interface LiveFindings extends LiveSide {
   readonly name: 'before' | 'after';
@@ -84,13 +85,13 @@ export function findingsOf(input: ReportInput): Findings {
 }
 
 function outcomeOf({
-  input: { validity, speedup, counts, quality },
+  input: { validity, speedup, counts, quality, steps },
   hasChanged,
   mayDetectOthers,
   verdict,
 }: Pick<Findings, 'input' | 'hasChanged' | 'mayDetectOthers' | 'verdict'>): Outcome {
   if (!validity.isValid) return 'invalid';
-  if (!hasChanged) return 'unchanged';
+  if (!hasChanged) return steps.some(({ verdict }) => verdict !== 'ruled-out') ? 'unchanged' : 'untried';
   if (speedup === null || !(speedup.interval[0] > 1 && speedup.ratio >= LEAST_RATIO)) return 'unproven';
   const isJudged = quality.heldOut !== null || counts?.isAccepted === true;
   if (mayDetectOthers && !(isJudged && verdict?.verdict === 'passed')) return 'quality open';

@@ -53,7 +53,7 @@ export function frontPage(findings: Findings): Markdown {
           list(['Give the machine to the measurement alone, then run the same command again, without --resume.']),
         ]
       : [
-          md`### ${outcome === 'unchanged' ? 'Today' : 'Before and after'}`,
+          md`### ${outcome === 'unchanged' || outcome === 'untried' ? 'Today' : 'Before and after'}`,
           keyFigures(findings),
           changes(findings),
           counts(findings),
@@ -69,6 +69,8 @@ export function headline({ outcome, input: { speedup }, quality, mayDetectOthers
   switch (outcome) {
     case 'invalid':
       return 'Measurement invalid';
+    case 'untried':
+      return 'Nothing was tried';
     case 'unchanged':
       return 'Leave the pipeline as it is';
     case 'unproven':
@@ -94,8 +96,18 @@ function validity({ outcome, input, verdict }: Findings): Markdown {
       list(reasons),
     );
   const notes = reasons.length === 0 ? NOTHING : list(reasons);
+  if (outcome === 'untried')
+    return blocks(
+      input.ended === 'budget'
+        ? 'The time was too short to measure a single change. Give a larger --budget; --plan says how long it takes.'
+        : 'No lever that was asked for has another value on this machine that could be faster.',
+      notes,
+    );
   if (outcome === 'unchanged')
-    return blocks('The measurement is valid. Nothing that was tried is faster and keeps the quality.', notes);
+    return blocks(
+      `The measurement is valid. Nothing that was tried is faster and keeps the quality.${input.ended === 'budget' ? ' The time ended before everything was tried.' : ''}`,
+      notes,
+    );
   const ratio =
     speedup === null
       ? md`The best configuration was not compared with the baseline in turn, so its gain is not known.`

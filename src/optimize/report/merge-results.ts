@@ -1,6 +1,7 @@
 import { mkdir } from 'node:fs/promises';
-import { join } from 'node:path';
+import { basename, join, resolve } from 'node:path';
 import { writeWholeFile } from '../../disk/replace-file.ts';
+import { SightlineError } from '../../errors/sightline-error.ts';
 import { amount, counted, fps, money, whole } from './figures.ts';
 import { type HostLoad, hostLoad } from './host-plan.ts';
 import { blocks, type Content, code, list, md, strong, table } from './markdown.ts';
@@ -10,6 +11,8 @@ import { type ResultFile, readResult } from './result-file.ts';
 /** One machine type, with the configuration that may be used on it. */
 export interface MachineChoice {
   readonly folder: string;
+  /** The pipeline or recording, as its run named it. */
+  readonly subject: string;
   readonly machine: string;
   /** `best` only where it is proven to be faster and to keep the quality. */
   readonly uses: 'best' | 'baseline';
@@ -41,9 +44,15 @@ export interface MergedChoice {
  * Reads the results of several machine types and chooses one: the cheapest camera, or the most cameras where not every host has a price in
  * one currency.
  *
- * @throws COMMAND_INVALID, CONFIG_INVALID as `readResult`.
+ * @throws COMMAND_INVALID, CONFIG_INVALID as `readResult`; COMMAND_INVALID for one folder given twice.
  */
 export async function mergeResults(folders: readonly string[]): Promise<MergedChoice> {
+  const twice = folders.find((folder, i) => folders.findIndex((other) => resolve(other) === resolve(folder)) !== i);
+  if (twice !== undefined)
+    throw new SightlineError(
+      'COMMAND_INVALID',
+      `--merge: expected a folder for each machine type, received ${twice} twice`,
+    );
   const results: ResultFile[] = [];
   for (const folder of folders) results.push(await readResult(folder));
   return choose(results.map((result, i) => ({ folder: folders[i]!, result })));
@@ -59,6 +68,13 @@ export function choose(given: readonly { readonly folder: string; readonly resul
       ...common,
       recommended: null,
       reason: 'The runs had different targets or cameras of different rates, so they cannot be compared.',
+    };
+  const names = new Set(given.map(({ result }) => basename(result.subject)));
+  if (names.size > 1)
+    return {
+      ...common,
+      recommended: null,
+      reason: `The runs had different pipelines (${[...names].join(', ')}), so they cannot be compared.`,
     };
   const able = machines.filter(({ objection }) => objection === null);
   if (able.length === 0)
@@ -81,13 +97,13 @@ export function choose(given: readonly { readonly folder: string; readonly resul
 }
 
 function machineChoice(folder: string, result: ResultFile): MachineChoice {
-  const { machine, device, outcome, hostPrice, speedup } = result;
+  const { subject, machine, device, outcome, hostPrice, speedup } = result;
   const uses = outcome === 'faster' ? 'best' : 'baseline';
   const side = result[uses];
   const load = hostLoad(side.capacity, side.fps, result.cameraFps, result.headroomRatio);
   const price = hostPrice === null || load.planned === 0 ? null : hostPrice.amount / load.planned;
   return {
-    ...{ folder, uses, outcome, fps: side.fps, cameras: load.cameras, plannedCameras: load.planned },
+    ...{ folder, subject, uses, outcome, fps: side.fps, cameras: load.cameras, plannedCameras: load.planned },
     machine: `${machine.cpuModel}, ${counted(machine.cores, 'core')}${device === null ? '' : `, ${device}`}`,
     ...{ ratio: speedup?.ratio ?? null, isMeasured: load.isMeasured, pricePerCamera: price },
     ...{ currency: hostPrice?.currency ?? null, joulesPerFrame: side.joulesPerFrame },
@@ -106,8 +122,9 @@ function objectionTo({ validity }: ResultFile, targets: ResultFile['best']['targ
 export function choiceReport(choice: MergedChoice): Report {
   const { machines, recommended, reason, target, cameraFps } = choice;
   const chosen = recommended === null ? null : machines[recommended]!;
-  const title = chosen === null ? 'No machine type can be recommended' : `Use ${chosen.machine}`;
+  const title = chosen === null ? 'No machine type can be recommended' : `Use ${chosen.machine} (${chosen.folder})`;
   const rows = machines.map((one, i): Content[] => [
+    code(one.folder),
     i === recommended ? strong(one.machine) : one.machine,
     `${fps(one.fps)}${one.uses === 'best' && one.ratio !== null ? ` (×${amount(one.ratio)})` : ''}`,
     `${whole(one.plannedCameras)} of ${whole(one.cameras)}${one.isMeasured ? '' : ', predicted'}`,
@@ -121,10 +138,11 @@ export function choiceReport(choice: MergedChoice): Report {
     ...{ title, plots: new Map(), tone: chosen === null ? 'neutral' : 'good' },
     body: blocks(
       md`# ${title}`,
-      md`${reason}${target === null ? '' : md` Target: ${code(target)}.`}`,
+      md`${reason}${target === null ? '' : md` Target: ${code(target)}.`} Pipeline: ${code(machines[0]?.subject ?? '')}.`,
       md`### Machine types`,
       table(
         [
+          'Report',
           'Machine',
           '>Rate',
           `>Cameras of ${fps(cameraFps)}`,

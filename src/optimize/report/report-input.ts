@@ -209,6 +209,8 @@ export interface ReportInput {
   /** null if the best is the baseline, or if there was no time to compare them in turn. */
   readonly speedup: ReportSpeedup | null;
   readonly steps: readonly Step[];
+  /** `budget`: there was more to try. */
+  readonly ended: 'done' | 'budget';
   readonly refusals: readonly Refusal[];
   readonly finalists: readonly Finalist[];
   /** Of the baseline, the worst first. `measuredGain` only of a change that does what `predictedGain` assumes. */

@@ -37,7 +37,7 @@ const resultFile = z.object({
   /** The device that infers where it is not the CPU. */
   device: text.nullable().default(null),
   validity: z.object({ isValid: z.boolean(), reasons: z.array(text) }),
-  outcome: z.enum(['invalid', 'unchanged', 'unproven', 'quality open', 'counts differ', 'faster']),
+  outcome: z.enum(['invalid', 'untried', 'unchanged', 'unproven', 'quality open', 'counts differ', 'faster']),
   speedup: z.object({ ratio: z.number().positive(), interval }).nullable(),
   /** Of the held-out part; null if there was none. */
   quality: z

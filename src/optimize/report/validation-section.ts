@@ -141,7 +141,7 @@ function resultText(record: ReportMeasurement): string {
 
 /** The numbers of a result of another kind, by name. */
 function plainFigures(result: object): string {
-  const figures = Object.entries(result).filter(([, value]) => typeof value === 'number') as [string, number][];
+  const figures = Object.entries(result).filter(([, value]) => Number.isFinite(value)) as [string, number][];
   return (
     figures
       .map(([name, value]) => `${name} ${String(Number(value.toPrecision(4))).replace('-', '\u2212')}`)

@@ -1,10 +1,9 @@
-import { createHash } from 'node:crypto';
-import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { ClipBlock } from '../../decode/cut-blocks.ts';
 import { SightlineError } from '../../errors/sightline-error.ts';
 import type { CocoAnnotations } from '../../evaluate/coco-dataset.ts';
 import { splitDataset, subsetOf } from '../../evaluate/split-dataset.ts';
+import { pixelHash } from '../../preprocess/sharp-preprocessor.ts';
 
 /** Labelled pictures. */
 export interface Labels {
@@ -58,31 +57,34 @@ export function splitEvidence(labels: Labels | null, holdOut: Labels | null, blo
 }
 
 /**
- * Checks that no picture chooses and judges.
+ * Checks that each labelled picture is there, and is there once: the same picture twice would choose and judge, and count as evidence
+ * twice. Pictures are compared by their pixels, scaled down, so another name or other metadata makes no other picture.
  *
- * @throws COMMAND_INVALID with the names of two files of the same content; what reading a picture fails with.
+ * @throws DATASET_INVALID for a picture that cannot be read, or one that is there twice.
  */
-export async function requireDistinct(labels: Labels, holdOut: Labels): Promise<void> {
+export async function requireDistinct(labels: Labels | null, holdOut: Labels | null): Promise<void> {
   const known = new Map<string, string>();
-  for (const path of labels.paths) known.set(await contentHash(path), path);
-  for (const path of holdOut.paths) {
-    const same = known.get(await contentHash(path));
-    if (same !== undefined)
-      throw new SightlineError(
-        'COMMAND_INVALID',
-        `--holdout-images: expected other pictures than --images, received ${path}, which is ${same}`,
-      );
-  }
-}
-
-async function contentHash(path: string): Promise<string> {
-  try {
-    return createHash('sha256')
-      .update(await readFile(path))
-      .digest('hex');
-  } catch (cause) {
-    throw new SightlineError('DATASET_INVALID', `${path}: the picture cannot be read`, { path }, { cause });
-  }
+  for (const set of [labels, holdOut])
+    for (const [place, path] of (set?.paths ?? []).entries()) {
+      const { path: annotations, images } = set!.annotations;
+      const where = `${annotations}: images[${place}] (${images[place]!.fileName})`;
+      const pixels = await pixelHash(path).catch((cause: unknown) => {
+        const reason = cause instanceof Error ? cause.message : String(cause);
+        throw new SightlineError(
+          'DATASET_INVALID',
+          `${where}: expected a picture at ${path}: ${reason}`,
+          {},
+          { cause },
+        );
+      });
+      const same = known.get(pixels);
+      if (same !== undefined)
+        throw new SightlineError(
+          'DATASET_INVALID',
+          `${where}: expected each picture once, received that of ${same} again`,
+        );
+      known.set(pixels, where);
+    }
 }
 
 function splitLabels(labels: Labels | null, holdOut: Labels | null): [Labels | null, Labels | null] {

@@ -41,6 +41,8 @@ export interface EvaluatorOptions {
   readonly seed: number;
   /** Measured time of a long run. */
   readonly longSeconds: number;
+  /** Whether comparisons are short. */
+  readonly isBrief: boolean;
   readonly signal: AbortSignal;
   readonly note: (text: string) => void;
 }
@@ -53,6 +55,10 @@ const LONG_WARM_UP_SECONDS = 3;
 /** Each side of a comparison is measured this often. */
 export const PAIRS = 5;
 const COMPARE: Timing = { seconds: 2.4, warmUpSeconds: 0.8, windowSeconds: 0.8, limitSeconds: 5 };
+/** The same in little time, for a small budget: the interval is wider. */
+const BRIEF: Timing = { seconds: 1.2, warmUpSeconds: 0.5, windowSeconds: 0.4, limitSeconds: 3 };
+/** Seconds of both, for a plan. */
+export const COMPARE_SECONDS = { full: 50, brief: 28 } as const;
 /** A pair is measured A B B A: half the time for each run, and both sides twice. */
 const PAIR: Timing = { seconds: 1.5, warmUpSeconds: 0.7, windowSeconds: 0.5, limitSeconds: 4 };
 /** A percentile of a paced run needs many frames; this decides between missed and not known. */
@@ -121,8 +127,8 @@ export class PipelineEvaluator implements Evaluator {
     const scenario = scenarioName({ kind: 'offline' });
     const name = `${scenario}, against ${configHash(a).slice(0, 12)}`;
     const measure = async (): Promise<object> => {
-      const { seed, note, signal } = this.#options;
-      const options = { ...COMPARE, seed, note, signal, pairs: PAIRS };
+      const { seed, note, signal, isBrief } = this.#options;
+      const options = { ...(isBrief ? BRIEF : COMPARE), seed, note, signal, pairs: PAIRS };
       const compared = await compareTrials(this.#setup(a), this.#setup(b), { kind: 'offline' }, options);
       const { ratio, interval, verdict, order } = compared;
       const rates = (side: readonly TrialResult[]): number[] => side.map(({ fps }) => fps);

@@ -60,7 +60,13 @@ export async function reportOf(finished: Finished, note: (text: string) => void)
     seconds: records.reduce((sum, record) => sum + record.seconds, 0),
     ...{ subject, createdAt, seed, machine, baseline, best, speedup, options },
     validity: validityOf(records),
-    ...{ steps: found.steps, refusals: found.refused, pareto: found.pareto, finalists: found.finalists },
+    ...{
+      steps: found.steps,
+      ended: found.ended,
+      refusals: found.refused,
+      pareto: found.pareto,
+      finalists: found.finalists,
+    },
     bottlenecks: limits[0].map((limit) => ({ ...limit, ...comparedGain(limit, before, found.steps, records) })),
     nextBottlenecks: limits[1],
     quality: {

@@ -23,13 +23,13 @@ import type { Comparison } from '../search/evaluator.ts';
 import { configurationKey } from '../search/experiments.ts';
 import type { FinalVerdict } from '../search/finals.ts';
 import { planSearch, type SearchPlan } from '../search/plan-search.ts';
-import { MOST_FINALISTS, search } from '../search/search.ts';
+import { EXPECTED_SECONDS, MOST_FINALISTS, search } from '../search/search.ts';
 import { candidateModels } from './candidate-models.ts';
 import { dependenciesOf, leftAsideText } from './dependencies.ts';
 import { type Labels, splitEvidence } from './evidence.ts';
 import { type MachineFormats, machineFormats } from './machine-formats.ts';
 import { PictureSample } from './picture-sample.ts';
-import { type Log, type LoggedRecord, PipelineEvaluator } from './pipeline-evaluator.ts';
+import { COMPARE_SECONDS, type Log, type LoggedRecord, PipelineEvaluator } from './pipeline-evaluator.ts';
 import { type Judgement, QualityBench } from './quality-bench.ts';
 import { finalJudgementOf, reportOf } from './report-of.ts';
 import { openSubject, type Subject } from './subject.ts';
@@ -75,6 +75,10 @@ export interface Optimization {
   readonly validity: Validity;
   /** The best against the baseline, measured in turn; null if the baseline is the best. */
   readonly speedup: Comparison | null;
+  /** Changes that were measured or judged. */
+  readonly tried: number;
+  /** `budget`: there was more to try. */
+  readonly ended: 'done' | 'budget';
   /** What was judged on the held-out part. */
   readonly finalists: readonly FinalVerdict[];
   /** What the best loses on the held-out part; null if it detects what the baseline detects. */
@@ -120,6 +124,7 @@ const LONG_RATIO = 0.06;
 const MOST_LONG_SECONDS = 15;
 /** With less time there are no long runs: short ones have to do. */
 const LEAST_BUDGET_FOR_LONG_RUNS = 150;
+const LEAST_BUDGET_FOR_FULL_COMPARISONS = 300;
 /** To open a pipeline and to warm it up. */
 const OPEN_SECONDS = 7;
 const CAPACITY_SECONDS = 150;
@@ -206,8 +211,9 @@ async function searchAndReport(
   const pictures = await PictureSample.of(ffmpeg, subject.blocks, signal);
   const longSeconds = Math.min(MOST_LONG_SECONDS, request.budgetSeconds * LONG_RATIO);
   const hasLongRuns = request.budgetSeconds >= LEAST_BUDGET_FOR_LONG_RUNS;
+  const isBrief = request.budgetSeconds < LEAST_BUDGET_FOR_FULL_COMPARISONS;
   const common = { pipeline: subject.pipeline, baseline, environment, ffmpeg, machine, log, seed, signal, note };
-  const evaluator = new PipelineEvaluator({ ...common, targets, quality, pictures, longSeconds });
+  const evaluator = new PipelineEvaluator({ ...common, targets, quality, pictures, longSeconds, isBrief });
   try {
     const { fps: baselineFps } = (await evaluator.offline(baseline, 'short')).result as TrialResult;
     const space = start.spaceWithout(await undecidable(quality, request, baselineFps));
@@ -220,6 +226,7 @@ async function searchAndReport(
     const budgetSeconds = Math.max(0, request.budgetSeconds - reserved - spent);
     const found = await search({
       ...{ baseline, space, machine: shape, evaluator, budgetSeconds, seed, signal },
+      expectedSeconds: { ...EXPECTED_SECONDS, compare: isBrief ? COMPARE_SECONDS.brief : COMPARE_SECONDS.full },
       onStep: request.onStep,
     });
     const best = found.best.configuration;
@@ -265,7 +272,8 @@ async function searchAndReport(
     const files = [bestPath, ...(await writeReport(request.report, input))];
     return {
       ...sides,
-      ...{ validity, finalists: found.finalists },
+      ...{ validity, finalists: found.finalists, ended: found.ended },
+      tried: found.steps.filter(({ verdict }) => verdict !== 'ruled-out').length,
       speedup: found.speedup,
       loss: judged === null ? null : { estimate: judged.loss, upperBound: judged.upperBound },
       counts: judged === null ? [] : countsOf(judged),

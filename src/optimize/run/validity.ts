@@ -4,7 +4,7 @@ import type { TrialResult, WindowFigures } from '../../measure/trial-result.ts';
 /** Whether the machine was left alone enough for the figures to hold. */
 export interface Validity {
   readonly isValid: boolean;
-  /** Whole sentences; empty if it is valid. */
+  /** Whole sentences. */
   readonly reasons: readonly string[];
 }
 
@@ -15,6 +15,11 @@ const FEWEST_WINDOWS = 10;
 /** Judges a set of measurements by the windows in which others took the CPU. */
 export function validityOf(records: readonly MeasurementRecord<unknown, object>[]): Validity {
   const windows = records.flatMap(({ result }) => windowsIn(result));
+  if (windows.length > 0 && windows.every(({ machine }) => machine.otherRatio === null))
+    return {
+      isValid: true,
+      reasons: ['This system does not report what other processes use, so nobody checked that.'],
+    };
   const disturbed = windows.filter(({ isDiscarded }) => isDiscarded);
   const ratio = windows.length === 0 ? 0 : disturbed.length / windows.length;
   if (windows.length < FEWEST_WINDOWS || ratio <= MOST_DISTURBED_RATIO) return { isValid: true, reasons: [] };

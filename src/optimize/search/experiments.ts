@@ -245,7 +245,9 @@ export class Experiments {
       this.#budget.record(kind, clock.nowSeconds() - before);
       return result;
     } catch (error) {
-      if (error instanceof SightlineError && !this.#options.signal.aborted) return error;
+      // A log that cannot be written is no fault of the configuration.
+      const isOwn = error instanceof SightlineError && error.code !== 'SINK_FAILED';
+      if (isOwn && !this.#options.signal.aborted) return error;
       throw error;
     }
   }

@@ -15,6 +15,8 @@ const MISSED_RATIO = 1e-3;
  * Chooses who is judged on the held-out part: the few whose fastest survivor is expected to be fastest. One that is fast but unsure is
  * backed by one that is slower and surer.
  *
+ * One network at one size is judged once: in another format, or with work skipped, it passes or fails for the same reason.
+ *
  * @param candidates - one for each set of detections, all faster than `fallbackFps`.
  * @param fallback - the fastest configuration that detects what the baseline detects; it needs no verdict.
  * @returns at most `most`, the fastest first.
@@ -29,12 +31,16 @@ export function chooseFinalists(
   for (;;) {
     const before = expectedWorth(chosen, least);
     const next = candidates
-      .filter((candidate) => !chosen.includes(candidate))
+      .filter((candidate) => !chosen.some((other) => isAlike(candidate, other)))
       .map((candidate) => ({ candidate, fps: expectedWorth([...chosen, candidate], least) }))
       .sort((a, b) => b.fps - a.fps)[0];
     if (next === undefined || chosen.length === most || next.fps < before * LEAST_BENEFIT) return bySpeed(chosen);
     chosen.push(next.candidate);
   }
+}
+
+function isAlike({ measured: { configuration: a } }: Finalist, { measured: { configuration: b } }: Finalist): boolean {
+  return a.model === b.model && a.inputSize === b.inputSize;
 }
 
 /** What the fastest finalist that passes reaches on average, if they pass independently of each other. */

@@ -86,6 +86,18 @@ export class QualityBook {
       : null;
   }
 
+  /**
+   * Whether a configuration can hardly be sure to pass: few pictures pass only what is better than the baseline, and by the stated
+   * figures this is not. Only saves looks at what would not help.
+   */
+  isHardlySure({ model, inputSize }: Configuration): boolean {
+    const stated = this.#statedLoss(model);
+    if (stated === null) return false;
+    const published = pixelsOf(this.#models.get(model)!.inputSize);
+    const kept = (this.#baselineAp - stated) * Math.min(1, pixelsOf(inputSize) / published) ** AP_PER_PIXELS;
+    return model !== this.#baselineModel && this.#baselineAp - kept >= 0;
+  }
+
   /** Loss by the figures that both models state; null if one states none. */
   #statedLoss(model: string): number | null {
     const own = this.#models.get(model)?.reportedAp ?? null;

@@ -155,13 +155,14 @@ class Search {
     if (own !== null) await this.#walk(own);
     const target = await this.#targets.next(this.#current, { isFree: true });
     if (target !== null) await this.#walk(target);
+    // Before anything is tuned: a fast one that will hardly pass is worth nothing by itself.
+    await this.#seekSurerOnes();
     await this.#tune();
     for (let rival = 0; rival < MOST_RIVALS; rival++) {
       const next = await this.#targets.next(this.#current, { isFree: false });
       if (next === null) break;
       if (await this.#step(this.#changeTo(next))) await this.#tune();
     }
-    await this.#seekSurerOnes();
   }
 
   /** Measures configurations that are slower than the best, but surer to pass than it. */

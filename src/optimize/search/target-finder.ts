@@ -88,7 +88,7 @@ export class TargetFinder {
         this.#lab.measured(configuration) !== null;
       const failure = this.#lab.failureOf(configuration);
       const refusal = this.#lab.qualities.likelyRefusal(configuration);
-      if (isKnown) this.#open.delete(candidate);
+      if (isKnown || (leastChance > 0 && this.#lab.qualities.isHardlySure(configuration))) this.#open.delete(candidate);
       else if (failure !== null) {
         this.#open.delete(candidate);
         this.#log.add(change, 'failed', failure);

@@ -5,6 +5,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { configHash, type LogOptions, MeasurementLog } from '../../../src/measure/measurement-log.ts';
+import { mountSmallDisk } from '../../support/small-disk.ts';
 
 interface Config {
   readonly model: string;
@@ -50,6 +51,32 @@ describe('the log of measurements', () => {
   afterEach(async () => {
     await opened?.close();
     rmSync(folder, { recursive: true, force: true });
+  });
+
+  it('is refused where its folder is a file', async () => {
+    writeFileSync(join(folder, 'new'), '');
+    await expect(open(false)).rejects.toMatchObject({
+      code: 'SINK_FAILED',
+      message: expect.stringContaining('a file, not'),
+    });
+  });
+
+  it('says that the disk is full, and where', async ({ skip }) => {
+    const disk = mountSmallDisk(join(folder, 'small'), 16);
+    if (disk === null) return skip('no disk can be mounted here');
+    try {
+      path = join(disk.path, 'measurements.jsonl');
+      const log = await open(false);
+      writeFileSync(join(disk.path, 'filler'), Buffer.alloc(8192));
+      const long = { ...record({ model: 'a'.repeat(8000), threads: 1 }) };
+      await expect(log.add(long)).rejects.toMatchObject({
+        ...{ code: 'SINK_FAILED', message: expect.stringMatching(/measurements\.jsonl: .*the disk is full/) },
+      });
+      await opened?.close();
+      opened = null;
+    } finally {
+      disk.remove();
+    }
   });
 
   it('numbers measurements, and writes each as one line at once', async () => {

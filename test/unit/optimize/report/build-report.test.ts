@@ -62,6 +62,7 @@ describe('the verdict', () => {
   it.each([
     ['faster', {}],
     ['unchanged', { best: INPUT.baseline }],
+    ['untried', { best: INPUT.baseline, steps: INPUT.steps.filter(({ verdict }) => verdict === 'ruled-out') }],
     ['unproven', { speedup: null }],
     ['unproven', { speedup: { ...SPEEDUP, interval: [0.98, 1.4] as const } }],
     ['unproven', { speedup: { ...SPEEDUP, interval: [1, 1.4] as const } }],

@@ -29,6 +29,15 @@ function chosen(...results: ResultFile[]): { machine: string | null; reason: str
   };
 }
 
+it('the choice refuses runs of different pipelines, and one folder twice', async () => {
+  const [a, b] = [machine('small', 10, '48 EUR'), machine('large', 40, '160 EUR')];
+  const { machine: name, reason } = chosen(a, { ...b, subject: 'sites/other.yaml' });
+  expect(name).toBeNull();
+  expect(reason).toContain('different pipelines');
+  expect(chosen({ ...a, subject: '/srv/a/x.yaml' }, { ...b, subject: 'x.yaml' }).machine).not.toBeNull();
+  await expect(mergeResults(['a', './a/'])).rejects.toThrow('received ./a/ twice');
+});
+
 const INVALID = { validity: { isValid: false, reasons: ['busy'] } };
 const MISSED = { target: 'fps>=30', measured: 12, state: 'missed', reason: 'too slow' } as const;
 

@@ -3,8 +3,10 @@ import { chooseFinalists, type Finalist } from '../../../../src/optimize/search/
 
 const BASE = { fps: 100, meetsTargets: true };
 
-function finalist(fps: number, chance: number, meetsTargets = true): Finalist {
-  return { measured: { fps, meetsTargets } as Finalist['measured'], chance };
+/** Each of another network, unless it is named. */
+function finalist(fps: number, chance: number, meetsTargets = true, model = `of ${fps}`): Finalist {
+  const configuration = { model, inputSize: '416x416' };
+  return { measured: { fps, meetsTargets, configuration } as Finalist['measured'], chance };
 }
 
 function rates(finalists: readonly Finalist[]): number[] {
@@ -24,6 +26,11 @@ describe('the finalists', () => {
   it('are none if nothing is expected to beat what needs no verdict', () => {
     expect(chooseFinalists([], BASE, 3)).toEqual([]);
     expect(chooseFinalists([finalist(100.5, 0.5)], BASE, 3)).toEqual([]);
+  });
+
+  it('are of different networks: in another format one passes or fails for the same reason', () => {
+    const same = [finalist(300, 0.3, true, 'nano'), finalist(295, 0.3, true, 'nano'), finalist(150, 0.9)];
+    expect(rates(chooseFinalists(same, BASE, 3))).toEqual([300, 150]);
   });
 
   it('are never more than asked for', () => {
