@@ -75,7 +75,9 @@ describe('sightline optimize', () => {
     const { code, stdout, stderr } = await cli(['optimize', '--merge', ...folders, '--report', out]);
     expect(code, stderr).toBe(0);
     // 7 cameras less a fifth are 5: 40 for 5 of the second machine.
-    expect(stdout.replaceAll('\u00a0', ' ')).toContain('Use machine 1, 2 cores. The cheapest camera: 8.00 EUR a month');
+    expect(stdout.replaceAll('\u00a0', ' ')).toContain(
+      `Use machine 1, 2 cores (${folders[1]}). The cheapest camera: 8.00 EUR a month`,
+    );
     expect(existsSync(join(out, 'choice.html'))).toBe(true);
   });
 
