@@ -5,6 +5,8 @@ import type { Quality } from './evaluator.ts';
 
 /** Detectors keep about this power of their pixels: three quarters of the side cost a tenth of the AP. */
 const AP_PER_PIXELS = 0.2;
+/** On pictures of all shapes an input of another aspect keeps about this power of it: picodet-s at 480x256 loses a seventh. */
+const AP_PER_ASPECT = 0.25;
 /** Formats and kernels of one model and size differ by less than this. */
 const FORMAT_TOLERANCE = 0.006;
 /** What a model loses at another size, or on other pictures, is only roughly known. */
@@ -93,8 +95,10 @@ export class QualityBook {
   isHardlySure({ model, inputSize }: Configuration): boolean {
     const stated = this.#statedLoss(model);
     if (stated === null) return false;
-    const published = pixelsOf(this.#models.get(model)!.inputSize);
-    const kept = (this.#baselineAp - stated) * Math.min(1, pixelsOf(inputSize) / published) ** AP_PER_PIXELS;
+    const published = this.#models.get(model)!.inputSize;
+    const pixels = Math.min(1, pixelsOf(inputSize) / pixelsOf(published)) ** AP_PER_PIXELS;
+    const aspect = Math.exp(-AP_PER_ASPECT * Math.abs(Math.log(aspectOf(inputSize) / aspectOf(published))));
+    const kept = (this.#baselineAp - stated) * pixels * aspect;
     return model !== this.#baselineModel && this.#baselineAp - kept >= 0;
   }
 
