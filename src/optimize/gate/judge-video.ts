@@ -86,7 +86,11 @@ export async function judgeVideo(
   };
   const facts = {
     ...{ measure: 'F1 against the reference' as const, ...overall, level, allowed, pictures: frames.length, bySize },
-    ...{ byClass: byClass.slice(0, CLASSES_SHOWN), byTag: [], warnings: classWarnings(byClass, allowed, level) },
+    ...{
+      byClass: byClass.slice(0, CLASSES_SHOWN),
+      byTag: [],
+      warnings: demands.agreement ? classWarnings(byClass, allowed, level) : [],
+    },
     ...{ video, objections: [], isLossJudged: demands.agreement, evidence: blocks, picturesThatWouldDecide: null },
   };
   const f1 = `F1 ${figure(overall.candidate)} against the reference at IoU 0.5`;
