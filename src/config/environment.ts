@@ -13,6 +13,10 @@ export interface Environment {
   readonly cacheDir: string;
   /** SIGHTLINE_TOKEN */
   readonly token: string | undefined;
+  /** SIGHTLINE_TOKENS_FILE */
+  readonly tokensFile?: string | undefined;
+  /** Where tokens are if nothing names a file: `sightline/tokens.json` in the user's configuration folder. */
+  readonly defaultTokensFile?: string | undefined;
   /** OPENVINO_DIR: folder of an OpenVINO installation, used in place. */
   readonly openvinoDir?: string | undefined;
   /** REDIS_URL */
@@ -23,14 +27,17 @@ export interface Environment {
 
 /** Picks the settings out of a process's environment, which the entry points in `workers/` pass in. */
 export function readEnvironment(env: Readonly<Record<string, string | undefined>>): Environment {
-  const cacheHome =
-    env.XDG_CACHE_HOME === undefined || env.XDG_CACHE_HOME === '' ? join(homedir(), '.cache') : env.XDG_CACHE_HOME;
+  const folder = (value: string | undefined, name: string): string =>
+    value === undefined || value === '' ? join(homedir(), name) : value;
+  const cacheHome = folder(env.XDG_CACHE_HOME, '.cache');
   return {
     ffmpegPath: env.FFMPEG_PATH,
     searchPath: env.PATH ?? '',
     modelPath: (env.SIGHTLINE_MODEL_PATH ?? '').split(delimiter).filter((folder) => folder !== ''),
     cacheDir: env.SIGHTLINE_CACHE_DIR ?? join(cacheHome, 'sightline'),
     token: env.SIGHTLINE_TOKEN,
+    tokensFile: env.SIGHTLINE_TOKENS_FILE === '' ? undefined : env.SIGHTLINE_TOKENS_FILE,
+    defaultTokensFile: join(folder(env.XDG_CONFIG_HOME, '.config'), 'sightline', 'tokens.json'),
     openvinoDir: env.OPENVINO_DIR,
     redisUrl: env.REDIS_URL,
     redisCaFile: env.REDIS_CA_FILE,

@@ -2,7 +2,11 @@
 export const ERROR_CODES = {
   COMMAND_INVALID: { retryable: false, exit: 2, doc: 'A flag or an argument of the command was wrong.' },
   CONFIG_INVALID: { retryable: false, exit: 2, doc: 'A setting failed its schema.' },
-  CONFIG_NOT_FOUND: { retryable: false, exit: 2, doc: 'The pipeline file does not exist or cannot be read.' },
+  CONFIG_NOT_FOUND: {
+    retryable: false,
+    exit: 2,
+    doc: 'A pipeline file, or a file that a setting names, does not exist or cannot be read.',
+  },
   SOURCE_NOT_FOUND: { retryable: false, exit: 1, doc: 'The file, folder or device of a source does not exist.' },
   SOURCE_EMPTY: { retryable: false, exit: 1, doc: 'A folder or pattern holds no video file.' },
   SOURCE_UNREADABLE: { retryable: false, exit: 1, doc: 'The source is not a video, or ffmpeg cannot read it.' },
@@ -84,7 +88,9 @@ export const ERROR_CODES = {
   GATEWAY_UNREACHABLE: { retryable: true, exit: 1, doc: 'No gateway answers at the URL of a command.' },
   PORT_IN_USE: { retryable: false, exit: 1, doc: 'Another program listens on the port.' },
   TOKEN_REQUIRED: { retryable: false, exit: 2, doc: 'The gateway listens beyond this machine and no token is set.' },
-  UNAUTHORIZED: { retryable: false, exit: 1, doc: 'A request lacked the token or had a wrong one.' },
+  UNAUTHORIZED: { retryable: false, exit: 1, doc: 'A request lacked a token, or had a wrong or expired one.' },
+  FORBIDDEN: { retryable: false, exit: 1, doc: 'The role of the token does not allow this.' },
+  TOO_MANY_ATTEMPTS: { retryable: true, exit: 1, doc: 'An address has sent too many wrong tokens.' },
   ORIGIN_REFUSED: { retryable: false, exit: 1, doc: 'A request came from a foreign page or host name.' },
   ROUTE_NOT_FOUND: { retryable: false, exit: 1, doc: 'The gateway has no such path or method.' },
   INTERNAL_ERROR: { retryable: false, exit: 1, doc: 'An unexpected failure: a bug in Sightline.' },

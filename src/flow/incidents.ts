@@ -13,15 +13,29 @@ export const CHANNELS = [
   'redis-record',
   'websocket',
   'rest',
+  'access',
 ] as const;
 export type Channel = (typeof CHANNELS)[number];
 
 /**
  * Why a message was refused. json: not JSON; size: too long; envelope: sender, stream or fence is missing or wrong;
  * version: a newer protocol; schema: a field of the body is missing or wrong; fence: no lease record confirms its
- * fence; stale: its sender has lost the lease; rate: too many messages.
+ * fence; stale: its sender has lost the lease; rate: too many messages; token: missing, wrong or expired; role: the token may
+ * not do this; origin: a foreign page or host name.
  */
-export const REFUSALS = ['json', 'size', 'envelope', 'version', 'schema', 'fence', 'stale', 'rate'] as const;
+export const REFUSALS = [
+  'json',
+  'size',
+  'envelope',
+  'version',
+  'schema',
+  'fence',
+  'stale',
+  'rate',
+  'token',
+  'role',
+  'origin',
+] as const;
 export type Refusal = (typeof REFUSALS)[number];
 
 const BUS = ['json', 'size', 'envelope', 'version', 'schema'] as const;
@@ -39,6 +53,7 @@ export const REFUSALS_OF: Readonly<Record<Channel, readonly Refusal[]>> = {
   'redis-record': ['json', 'schema'],
   websocket: ['json', 'size', 'schema', 'rate'],
   rest: ['json', 'size', 'schema'],
+  access: ['token', 'role', 'origin', 'rate'],
 };
 
 /** Work that is repeated by itself after a failure. */

@@ -11,6 +11,7 @@ import {
   type Topic,
 } from '../protocol/feed.ts';
 import type { ShadowObservation } from '../protocol/rollout-records.ts';
+import { ANYONE, type Identity } from './access/token-table.ts';
 import { FeedClient } from './feed-client.ts';
 import { detectionsMessage, previewMessage, SharedMessage, StatsParts, shadowMessage } from './feed-encoding.ts';
 import { noCounts, type TopicCounts } from './outbox.ts';
@@ -22,6 +23,8 @@ import type { Subscription } from './subscription.ts';
 import { WantedStreams } from './wanted-streams.ts';
 
 const RECENT_EVENTS = 200;
+/** Of the range for applications: the token that the client connected with does not count any more. */
+export const CLOSE_TOKEN_ENDED = 4401;
 /** How long a client may take to answer the closing handshake. */
 const CLOSE_TIMEOUT_MS = 500;
 /** RFC 6455, 7.4.1: the server is going away. */
@@ -114,11 +117,14 @@ export class FeedServer {
   }
 
   /** Greets a client whose handshake is complete. The caller closes the socket if this throws. */
-  connect(socket: WebSocket): void {
+  connect(socket: WebSocket, identity: Identity = ANYONE): void {
     const streams = this.#port.report().streams.map((stream) => stream.id);
     const { version, maxBufferedBytes, clock, incidents } = this.#options;
+    const { name, role, expiresMs } = identity;
+    const access = { name, role, expiresMs };
     const client = new FeedClient(socket, {
-      hello: { type: 'hello', protocol: FEED_PROTOCOL, version, topics: TOPICS, streams },
+      identity,
+      hello: { type: 'hello', protocol: FEED_PROTOCOL, version, topics: TOPICS, streams, access },
       capBytes: maxBufferedBytes,
       clock,
       incidents,
@@ -131,6 +137,31 @@ export class FeedServer {
       if (this.#closed === null) this.#updateWanted();
     };
     socket.on('close', incidents.guard('the feed', onClose));
+  }
+
+  /** Sends an event of the gateway itself. */
+  announce(event: EventMessage): void {
+    this.#publishEvent(event);
+  }
+
+  /**
+   * Closes the connections whose token does not count any more.
+   *
+   * @param endOf - returns the reason, or null if the connection may go on.
+   * @param onClosed - called for each that is closed.
+   */
+  closeEnded(
+    endOf: (identity: Identity) => string | null,
+    onClosed: (identity: Identity, reason: string) => void = () => {},
+  ): void {
+    for (const client of this.#clients) {
+      const reason = endOf(client.identity);
+      if (reason === null || client.isClosing) continue;
+      client.close(CLOSE_TOKEN_ENDED, reason);
+      onClosed(client.identity, reason);
+      // A client that never answers the closing handshake must not keep a connection without a token.
+      setTimeout(() => client.terminate(), CLOSE_TIMEOUT_MS).unref();
+    }
   }
 
   /** Counts an oversized or malformed frame. ws closes the socket itself, and `close` follows. */
