@@ -33,7 +33,7 @@ export class RolloutPanel {
         this.#title,
         this.#state,
         this.#reason,
-        element('div', { class: 'rollout-actions' }, ...Object.values(this.#buttons)),
+        element('div', { class: 'rollout-actions', 'data-needs': 'admin' }, ...Object.values(this.#buttons)),
       ),
       element('div', { class: 'rollout-evidence' }, this.#steps, this.#progress, this.#waits, this.#guards.node),
       this.#compare.node,

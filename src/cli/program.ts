@@ -1,6 +1,6 @@
 import { Command } from 'commander';
 import { addBench } from './bench.ts';
-import type { CliIo } from './cli-io.ts';
+import { type CliIo, note } from './cli-io.ts';
 import { addDetect } from './detect.ts';
 import { addDoctor } from './doctor.ts';
 import { addEval } from './eval.ts';
@@ -11,10 +11,12 @@ import { addModels } from './models.ts';
 import { addOptimize } from './optimize.ts';
 import { addRollout } from './rollout.ts';
 import { addRun } from './run.ts';
-import { runProgram } from './run-program.ts';
+import { reportError, runProgram } from './run-program.ts';
 import { addScore } from './score.ts';
+import { withoutSecrets } from './secret-arguments.ts';
 import { addStreams } from './streams.ts';
 import { addSubmit } from './submit.ts';
+import { addTokens } from './tokens.ts';
 
 const HELP = `
 Start here:
@@ -23,7 +25,8 @@ Start here:
   sightline detect clip.mp4 --out results.jsonl   detect in every frame of a file
 
 Environment: FFMPEG_PATH, SIGHTLINE_MODEL_PATH (folders with weights), SIGHTLINE_CACHE_DIR, SIGHTLINE_TOKEN,
-REDIS_URL and REDIS_CA_FILE (the fleet).
+SIGHTLINE_TOKENS_FILE, REDIS_URL and REDIS_CA_FILE (the fleet).
+An argument @FILE stands for the text of that file: keep passwords and tokens out of the command line.
 Exit codes: 0 success; 1 failed while running; 2 wrong command or configuration; 3 done, but a target was not met.`;
 
 /**
@@ -53,7 +56,14 @@ export async function runCli(args: readonly string[], io: CliIo, version: string
     addJobs,
     addStreams,
     addRollout,
+    addTokens,
   ])
     add(program, io);
-  return runProgram(program, args, io);
+  let prepared: string[];
+  try {
+    prepared = withoutSecrets(args, (text) => note(io, text));
+  } catch (error) {
+    return reportError(error, io);
+  }
+  return runProgram(program, prepared, io);
 }

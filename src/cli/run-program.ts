@@ -35,7 +35,8 @@ function configure(command: Command, io: CliIo): void {
   for (const child of command.commands) configure(child, io);
 }
 
-function reportError(error: unknown, io: CliIo): number {
+/** Writes an error to standard error. @returns the exit code. */
+export function reportError(error: unknown, io: CliIo): number {
   if (error instanceof ReportedFailure) return error.exitCode;
   if (error instanceof CommanderError) return error.exitCode === 0 ? 0 : 2;
   if (error instanceof SightlineError) {

@@ -130,10 +130,10 @@ describe.skipIf(browserPath === undefined)(browserTitle('the roll-out on the das
     await page.click('#rollout-do');
     await until(() => rollouts.calls.length === 4);
     expect(rollouts.calls, 'a promotion names the step of the question').toEqual([
-      'hold by dashboard',
-      'resume by dashboard',
-      'promote step 2 of rollout-3 by dashboard',
-      'abort by dashboard',
+      'hold by a client at 127.0.0.1',
+      'resume by a client at 127.0.0.1',
+      'promote step 2 of rollout-3 by a client at 127.0.0.1',
+      'abort by a client at 127.0.0.1',
     ]);
     await page.close();
   });

@@ -193,9 +193,10 @@ describe('sightline rollout', () => {
 
   it('says so if the token is wrong, or no gateway answers', async () => {
     expect((await run(['rollout', 'status'], { token: 'wrong' })).stderr).toContain('[UNAUTHORIZED]');
-    expect(await run(['rollout', 'status', '--token', TOKEN], { token: undefined })).toMatchObject({
-      stderr: expect.stringContaining('ROLLOUT_NOT_FOUND'),
-    });
+    writeFileSync(join(folder, 'token'), `${TOKEN}\n`);
+    expect(await run(['rollout', 'status', '--token-file', join(folder, 'token')], { token: undefined })).toMatchObject(
+      { stderr: expect.stringContaining('ROLLOUT_NOT_FOUND') },
+    );
     await gateway.close();
     const ended = await run(['rollout', 'status']);
     expect([ended.code, ended.stderr]).toEqual([1, expect.stringContaining('[GATEWAY_UNREACHABLE]')]);
