@@ -2,7 +2,7 @@ import type { IncomingHttpHeaders } from 'node:http';
 import { SightlineError } from '../errors/sightline-error.ts';
 import type { Role } from '../protocol/feed.ts';
 import type { AttemptLimit } from './access/attempt-limit.ts';
-import { includesRole, type RouteAccess } from './access/route-access.ts';
+import { includesRole } from './access/route-access.ts';
 import { ANYONE, type Identity, type TokenTable } from './access/token-table.ts';
 import { hashOfCookie, hashOfToken } from './access/tokens-file.ts';
 
@@ -24,8 +24,8 @@ export interface AccessRequest {
   readonly cookies: Readonly<Record<string, string | undefined>>;
   /** IP address of the client. */
   readonly address: string;
-  /** What the matched route needs; null: no route matches, so any token will do. */
-  readonly access: RouteAccess | null;
+  /** Whether the matched route needs no token. */
+  readonly isOpen: boolean;
 }
 
 declare module 'fastify' {
@@ -61,20 +61,18 @@ export class AccessGuard {
   }
 
   /**
-   * Returns who sends the request; null on an open route.
+   * Returns who sends the request; null on an open route. The caller then checks the role.
    *
-   * @throws ORIGIN_REFUSED, UNAUTHORIZED, TOO_MANY_ATTEMPTS, FORBIDDEN if the request is not allowed.
+   * @throws ORIGIN_REFUSED, UNAUTHORIZED, TOO_MANY_ATTEMPTS if the request is not allowed.
    */
   check(request: AccessRequest, isUpgrade: boolean): Identity | null {
     this.#checkHost(request.headers.host);
     if (isUpgrade || !SAFE_METHODS.has(request.method)) {
       this.#checkOrigin(request.headers.origin, request.headers.host);
     }
-    if (request.access === 'open') return null;
+    if (request.isOpen) return null;
     if (!this.#rules.tokens.isRequired) return ANYONE;
-    const identity = this.#identify(hashesIn(request), request.address);
-    if (request.access !== null) requireRole(identity, request.access);
-    return identity;
+    return this.#identify(hashesIn(request), request.address);
   }
 
   /** Returns whose token this is. @throws UNAUTHORIZED, TOO_MANY_ATTEMPTS */
@@ -144,7 +142,8 @@ function hashesIn({ url, headers, cookies }: AccessRequest): string[] {
   ];
 }
 
-function requireRole({ name, role }: Identity, needed: Role): void {
+/** @throws FORBIDDEN */
+export function requireRole({ name, role }: Identity, needed: Role): void {
   if (includesRole(role, needed)) return;
   throw new SightlineError(
     'FORBIDDEN',

@@ -47,6 +47,8 @@ export interface GatewayOptions {
   readonly maxClients?: number;
   /** Interval of pings, by default 15 000. A client that sends nothing until the next ping is disconnected. */
   readonly heartbeatMs?: number;
+  /** Called for each route at the start, as `METHOD /pattern`. */
+  readonly onRoute?: (route: string) => void;
   readonly clock?: Clock;
   /** Milliseconds since 1970, for the expiry of tokens. */
   readonly wallMs?: () => number;

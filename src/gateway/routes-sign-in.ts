@@ -1,9 +1,8 @@
 import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify';
 import { SightlineError } from '../errors/sightline-error.ts';
-import { includesRole } from './access/route-access.ts';
 import type { Identity } from './access/token-table.ts';
 import { cookieOf } from './access/tokens-file.ts';
-import { type AccessGuard, cookieName, portOf } from './auth.ts';
+import { type AccessGuard, cookieName, portOf, requireRole } from './auth.ts';
 import { statusOf } from './http-errors.ts';
 import { signInPage } from './static-files.ts';
 
@@ -23,9 +22,8 @@ export async function addSignInRoutes(app: FastifyInstance, guard: AccessGuard):
       const token = request.body instanceof URLSearchParams ? (request.body.get('token') ?? '') : '';
       try {
         const identity = guard.signIn(token.trim(), request.ip);
-        if (!includesRole(identity.role, 'viewer'))
-          throw new SightlineError('FORBIDDEN', `Token "${identity.name}": it is for /metrics only.`);
         request.identity = identity;
+        requireRole(identity, 'viewer');
         setCookie(request, reply, token.trim(), identity);
         return reply.redirect('/', 303);
       } catch (thrown) {

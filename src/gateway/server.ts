@@ -7,7 +7,7 @@ import { Incidents } from '../flow/incidents.ts';
 import type { EventKind } from '../protocol/feed.ts';
 import { accessOf } from './access/route-access.ts';
 import { AuditTrail, hasCredentials } from './audit-trail.ts';
-import { type AccessGuard, isLoopback, splitTarget } from './auth.ts';
+import { type AccessGuard, isLoopback, requireRole, splitTarget } from './auth.ts';
 import { addCompression } from './compress-replies.ts';
 import { acceptUpgrades, addFeedRoute } from './feed-route.ts';
 import { FeedServer } from './feed-server.ts';
@@ -115,7 +115,11 @@ async function buildApp(
       : (fastify({ ...settings, https: { cert: access.tls.cert, key: access.tls.key } }) as unknown as FastifyInstance);
   const routes: string[] = [];
   app.addHook('onRoute', ({ method, url }) => {
-    for (const one of [method].flat()) if (one !== 'HEAD') routes.push(`${one} ${url}`);
+    for (const one of [method].flat()) {
+      if (one === 'HEAD') continue;
+      routes.push(`${one} ${url}`);
+      options.onRoute?.(`${one} ${url}`);
+    }
   });
   addSecurityHeaders(app);
   addCompression(app);
@@ -152,7 +156,9 @@ function addGuard(app: FastifyInstance, guard: AccessGuard): void {
     // A route without an entry in the table is for admins.
     const access = is404 ? null : (accessOf(method, routeOptions.url ?? '') ?? 'admin');
     try {
-      request.identity = guard.check({ method, url, headers, cookies, address, access }, request.ws);
+      request.identity = guard.check({ method, url, headers, cookies, address, isOpen: access === 'open' }, request.ws);
+      // Where no route matches, any token will do to learn that.
+      if (request.identity !== null && access !== null && access !== 'open') requireRole(request.identity, access);
     } catch (thrown) {
       const isPage = path === '/' && !request.ws && (headers.accept ?? '').includes('text/html');
       if (!isPage || !(thrown instanceof SightlineError) || !SIGN_IN_AFTER.has(thrown.code)) throw thrown;

@@ -34,7 +34,8 @@ export class AttemptLimit {
     const account = this.#accounts.get(addressKey(address));
     if (account === undefined) return 0;
     this.#refill(account);
-    return account.failures < BURST ? 0 : Math.ceil(((account.failures - BURST + 1) * REFILL_MS) / 1000);
+    // There must be room for a whole further failure.
+    return Math.max(0, Math.ceil(((account.failures + 1 - BURST) * REFILL_MS) / 1000));
   }
 
   /** Whether this token has worked from this address. */
