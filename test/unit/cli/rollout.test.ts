@@ -80,7 +80,7 @@ describe('sightline rollout', () => {
     const started = await json('rollout', 'start', '--model', 'new', ...flags);
     expect(started).toMatchObject({
       ...{ state: 'running', step: 0, steps: [0, 5, 100, 100], share: 0, holdMs: 600_000, minFrames: 50 },
-      ...{ from: 'people@1', to: 'people@2', startedBy: userInfo().username },
+      ...{ from: 'people@1', to: 'people@2', startedBy: 'SIGHTLINE_TOKEN' },
     });
     expect(await json('rollout', 'status')).toEqual(started);
     host.panels.say(guardReport('undecided', { low: -0.0123, high: 0.0456 }));
@@ -123,7 +123,7 @@ describe('sightline rollout', () => {
 
   it('holds, releases, promotes, undoes, and lists who did what', async () => {
     await json('rollout', 'start', '--model', 'new');
-    expect(await json('rollout', 'hold')).toMatchObject({ state: 'holding', heldBy: userInfo().username });
+    expect(await json('rollout', 'hold')).toMatchObject({ state: 'holding', heldBy: 'SIGHTLINE_TOKEN' });
     expect(await json('rollout', 'hold', '--release')).toMatchObject({ state: 'running', heldBy: null });
     expect(await json('rollout', 'promote')).toMatchObject({ share: 1, step: 1 });
     const stale = await run(['rollout', 'promote', '--step', '0']);

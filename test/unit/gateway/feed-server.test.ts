@@ -21,6 +21,7 @@ describe('feed', () => {
       version: expect.stringMatching(/^\d+\.\d+\.\d+/),
       topics: ['stats', 'detections', 'preview', 'events'],
       streams: ['gate', 'yard'],
+      access: { name: null, role: 'admin', expiresMs: null },
     });
   });
 

@@ -90,7 +90,7 @@ describe('a role', () => {
     expect(port.calls).toEqual(['pause gate']);
   });
 
-  it('is told to a client of the feed', async () => {
+  it('is part of the greeting of the feed', async () => {
     const { url } = await open();
     const client = await FeedSocket.open(url, bearer('viewer'));
     expect(client.of('hello')[0]!.access).toEqual({ name: 'viewer', role: 'viewer', expiresMs: null });

@@ -34,7 +34,7 @@ describe('a token', () => {
     expect(tableOf(record('anna', token)).find(hashOfToken(newToken()))).toBeNull();
   });
 
-  it('cannot be used by who reads the stored hash: as a token and as a cookie it is another', () => {
+  it('cannot be replaced by the stored hash, neither as a token nor as a cookie', () => {
     const stored = hashOfToken(newToken());
     expect(hashOfToken(stored)).not.toBe(stored);
     expect(hashOfCookie(stored)).not.toBe(stored);
