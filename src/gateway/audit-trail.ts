@@ -27,8 +27,8 @@ export class AuditTrail {
       const { method, failure } = request;
       const { statusCode: status } = reply;
       const isRefused = REFUSED.has(status);
-      // A page that was opened without a token is no attempt.
-      if (READING.has(method) && !(isRefused && hasCredentials(request))) return;
+      // What was opened without a token is no attempt.
+      if (READING.has(method) && (!isRefused || failure?.details.isMissing === true)) return;
       const entry = { ...entryOf(request), status, ...(failure === null ? {} : { error: failure.code }) };
       if (isRefused) this.#audit?.addRefusal(entry);
       else this.#audit?.add(entry);
@@ -48,11 +48,6 @@ export class AuditTrail {
   async close(): Promise<void> {
     await this.#audit?.close();
   }
-}
-
-/** Whether a request carries something that stands for a token. */
-export function hasCredentials({ headers, url }: FastifyRequest): boolean {
-  return headers.authorization !== undefined || headers.cookie !== undefined || /[?&]token=/.test(url);
 }
 
 function entryOf(request: FastifyRequest): AuditEntry {

@@ -109,7 +109,7 @@ export class AccessGuard {
   /** @param hashes - of every token or cookie in the request; one that is accepted will do. */
   #identify(hashes: readonly string[], address: string): Identity {
     const { tokens, attempts } = this.#rules;
-    if (hashes.length === 0) throw unauthorized('none');
+    if (hashes.length === 0) throw unauthorized('none', true);
     const found = hashes.flatMap((hash) => tokens.find(hash) ?? []);
     const valid = found.find((identity) => !tokens.isExpired(identity));
     const waitS = attempts.waitS(address);
@@ -152,10 +152,11 @@ export function requireRole({ name, role }: Identity, needed: Role): void {
   );
 }
 
-function unauthorized(received: string): SightlineError {
+function unauthorized(received: string, isMissing = false): SightlineError {
   return new SightlineError(
     'UNAUTHORIZED',
     `Token: expected "Authorization: Bearer TOKEN" (or ?token=TOKEN for the page and /ws), received ${received}.`,
+    { isMissing },
   );
 }
 

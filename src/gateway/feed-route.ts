@@ -44,7 +44,7 @@ export function addFeedRoute(app: FastifyInstance, options: FeedRouteOptions): v
     preHandler: (request, reply, done) => {
       if (!request.ws || (feed.clientCount < maxClients && !feed.isClosed)) return done();
       const message = feed.isClosed
-        ? `WebSocket ${FEED_PATH}: the gateway stops.`
+        ? `WebSocket ${FEED_PATH}: the gateway is shutting down.`
         : `WebSocket ${FEED_PATH}: expected at most ${maxClients} clients at once, and all are connected. Close one.`;
       reply.code(503).send({ error: new SightlineError('PROTOCOL_INVALID', message).toWire() });
     },

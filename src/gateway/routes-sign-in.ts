@@ -1,16 +1,17 @@
 import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify';
 import { SightlineError } from '../errors/sightline-error.ts';
+import type { Incidents } from '../flow/incidents.ts';
 import type { Identity } from './access/token-table.ts';
 import { cookieOf } from './access/tokens-file.ts';
 import { type AccessGuard, cookieName, portOf, requireRole } from './auth.ts';
-import { statusOf } from './http-errors.ts';
+import { countAccessRefusal, statusOf } from './http-errors.ts';
 import { signInPage } from './static-files.ts';
 
 /** More than any token has. */
 const MAX_FORM_BYTES = 4096;
 
 /** Adds `/sign-in`, which takes the form of the sign-in page, and `/sign-out`. */
-export async function addSignInRoutes(app: FastifyInstance, guard: AccessGuard): Promise<void> {
+export async function addSignInRoutes(app: FastifyInstance, guard: AccessGuard, incidents: Incidents): Promise<void> {
   // Only these routes take forms: elsewhere, a form on a foreign page must not be readable.
   await app.register(async (scope) => {
     scope.addContentTypeParser<string>(
@@ -29,6 +30,7 @@ export async function addSignInRoutes(app: FastifyInstance, guard: AccessGuard):
       } catch (thrown) {
         if (!(thrown instanceof SightlineError)) throw thrown;
         request.failure = thrown;
+        countAccessRefusal(incidents, thrown);
         return reply.code(statusOf(thrown.code)).type('text/html; charset=utf-8').send(signInPage(thrown.code));
       }
     });

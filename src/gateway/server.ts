@@ -6,14 +6,20 @@ import { SightlineError } from '../errors/sightline-error.ts';
 import { Incidents } from '../flow/incidents.ts';
 import type { EventKind } from '../protocol/feed.ts';
 import { accessOf } from './access/route-access.ts';
-import { AuditTrail, hasCredentials } from './audit-trail.ts';
+import { AuditTrail } from './audit-trail.ts';
 import { type AccessGuard, isLoopback, requireRole, splitTarget } from './auth.ts';
 import { addCompression } from './compress-replies.ts';
 import { acceptUpgrades, addFeedRoute } from './feed-route.ts';
 import { FeedServer } from './feed-server.ts';
 import { type AccessListener, GatewayAccess } from './gateway-access.ts';
 import { type Gateway, type GatewayOptions, silentLogger } from './gateway-options.ts';
-import { answerUnreadableUrl, installErrorReplies, installNotFound, statusOf } from './http-errors.ts';
+import {
+  answerUnreadableUrl,
+  countAccessRefusal,
+  installErrorReplies,
+  installNotFound,
+  statusOf,
+} from './http-errors.ts';
 import { GatewayMetrics } from './metrics.ts';
 import { findPackageFiles } from './package-files.ts';
 import { addFleetRoutes } from './routes-fleet.ts';
@@ -130,8 +136,8 @@ async function buildApp(
   await acceptUpgrades(app, feed);
   trail.follow(app);
   // Limits for each address belong here, before the guard. `request.ip` is the client behind a trusted proxy; see `addressKey`.
-  addGuard(app, access.guard);
-  await addSignInRoutes(app, access.guard);
+  addGuard(app, access.guard, incidents);
+  await addSignInRoutes(app, access.guard, incidents);
   const onConnected = (request: FastifyRequest): void => trail.addConnection(request);
   addFeedRoute(app, { feed, maxClients: options.maxClients ?? 200, incidents, onConnected });
   addStreamRoutes(app, runtime);
@@ -148,7 +154,7 @@ async function buildApp(
   return app;
 }
 
-function addGuard(app: FastifyInstance, guard: AccessGuard): void {
+function addGuard(app: FastifyInstance, guard: AccessGuard, incidents: Incidents): void {
   app.decorateRequest('identity', null);
   app.addHook('onRequest', async (request, reply) => {
     const { path, query } = splitTarget(request.url);
@@ -163,7 +169,9 @@ function addGuard(app: FastifyInstance, guard: AccessGuard): void {
       const isPage = path === '/' && !request.ws && (headers.accept ?? '').includes('text/html');
       if (!isPage || !(thrown instanceof SightlineError) || !SIGN_IN_AFTER.has(thrown.code)) throw thrown;
       request.failure = thrown;
-      const problem = hasCredentials(request) ? thrown.code : undefined;
+      const isMissing = thrown.details.isMissing === true;
+      if (!isMissing) countAccessRefusal(incidents, thrown);
+      const problem = isMissing ? undefined : thrown.code;
       return reply.code(statusOf(thrown.code)).type('text/html; charset=utf-8').send(signInPage(problem));
     }
     const token = path === '/' ? query.get('token') : null;

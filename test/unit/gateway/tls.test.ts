@@ -9,6 +9,7 @@ import { requestGateway } from '../../../src/client/request-gateway.ts';
 import type { Gateway, GatewayOptions } from '../../../src/gateway/gateway-options.ts';
 import type { ServerMessage } from '../../../src/protocol/feed.ts';
 import { hasOpenssl, type MadeCertificate, TestAuthority } from '../../support/certificates.ts';
+import { ManualClock } from '../../support/manual-clock.ts';
 import { openGateway } from '../../support/open-gateways.ts';
 import { RuntimeDouble } from '../../support/runtime-double.ts';
 import { waitFor } from '../../support/wait-for.ts';
@@ -175,16 +176,24 @@ describe('trusted proxies', () => {
     const exhaust = async (url: string, client: string): Promise<void> => {
       while ((await statusOf(url, client, 'wrong')) !== 429);
     };
-    const trusting = await openGateway(new RuntimeDouble(), { token: TOKEN, trustedProxies: ['127.0.0.1'] });
+    const trusting = await openGateway(new RuntimeDouble(), {
+      token: TOKEN,
+      trustedProxies: ['127.0.0.1'],
+      clock: new ManualClock(),
+    });
     await exhaust(trusting.url, '198.51.100.7');
     expect(await statusOf(trusting.url, '198.51.100.8', TOKEN)).toBe(200);
-    const plain = await openGateway(new RuntimeDouble(), { token: TOKEN });
+    const plain = await openGateway(new RuntimeDouble(), { token: TOKEN, clock: new ManualClock() });
     await exhaust(plain.url, '198.51.100.7');
     expect(await statusOf(plain.url, '198.51.100.8', TOKEN)).toBe(429);
   });
 
   it('cannot be impersonated through a chain: only the last address that is not trusted counts', async () => {
-    const { url } = await openGateway(new RuntimeDouble(), { token: TOKEN, trustedProxies: ['127.0.0.1'] });
+    const { url } = await openGateway(new RuntimeDouble(), {
+      token: TOKEN,
+      trustedProxies: ['127.0.0.1'],
+      clock: new ManualClock(),
+    });
     const statusOf = async (chain: string, token: string): Promise<number> => {
       const headers = { authorization: `Bearer ${token}`, 'x-forwarded-for': chain };
       return (await fetch(`${url}/api/streams`, { headers })).status;
