@@ -49,7 +49,7 @@ describe.skipIf(!hasOpenssl)('a host with TLS and tokens, as a process', () => {
       model: { engine: 'fake', inputSize: '160x96', threads: 1, fake: { callMs: 5 } },
       streams: [{ id: 'gate', source: 'synthetic:testsrc2=size=160x96:rate=10' }],
       lanes: 1,
-      fleet: { capacityFps: 100, roots: [folder.path], schemes: ['rtsp'] },
+      fleet: { capacityFps: 100, roots: [folder.path], schemes: ['rtsp', 'synthetic'] },
       gateway: {
         tokensFile,
         tls: { cert: path('cert.pem'), key: path('key.pem') },
