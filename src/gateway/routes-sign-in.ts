@@ -2,7 +2,7 @@ import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify';
 import { SightlineError } from '../errors/sightline-error.ts';
 import type { Incidents } from '../flow/incidents.ts';
 import type { Identity } from './access/token-table.ts';
-import { cookieOf } from './access/tokens-file.ts';
+import { cookieOf, hashOfToken } from './access/tokens-file.ts';
 import { type AccessGuard, cookieName, portOf, requireRole } from './auth.ts';
 import { countAccessRefusal, statusOf } from './http-errors.ts';
 import { signInPage } from './static-files.ts';
@@ -43,7 +43,8 @@ export async function addSignInRoutes(app: FastifyInstance, guard: AccessGuard, 
 
 /** Hides the cookie from scripts; browsers do not send it with requests from other sites, nor without TLS if there is TLS. */
 export function setCookie(request: FastifyRequest, reply: FastifyReply, token: string, identity: Identity): void {
-  if (identity.name === null) return;
+  // Another credential of the request may have been accepted, or none was needed.
+  if (hashOfToken(token) !== identity.hash) return;
   reply.setCookie(cookieName(portOf(request.headers.host)), cookieOf(token), {
     path: '/',
     httpOnly: true,

@@ -83,6 +83,8 @@ export async function startGateway(runtime: RuntimePort, options: GatewayOptions
   access.follow(app.server, { onChange, closeConnections }, incidents);
   const url = `${access.tls === null ? 'http' : 'https'}://${urlHost(host)}:${port}`;
   logger.info({ url, tokens: access.tokens.size }, 'the gateway is listening');
+  if (access.tls !== null && access.tls.expiresMs <= wallMs())
+    logger.warn({}, `gateway.tls.cert has expired at ${new Date(access.tls.expiresMs).toISOString()}`);
   if (!isLoopback(host) && access.tls === null && (options.trustedProxies ?? []).length === 0)
     logger.warn(
       {},

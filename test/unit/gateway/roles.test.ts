@@ -363,6 +363,16 @@ describe('the sign-in form', () => {
     if (token !== '') expect(page).not.toContain(`"${token}"`);
   });
 
+  it('gives no cookie for a wrong token in the address, and keeps the one that is there', async () => {
+    const { url } = await openGateway(new RuntimeDouble(), { tokensFile: { path: files.path, mustExist: true } });
+    const cookie = (await signIn(url, tokenOf('viewer'))).headers.get('set-cookie')!.split(';')[0]!;
+    const wrong = await fetch(`${url}/?token=wrong`, { headers: { cookie } });
+    expect([wrong.status, wrong.headers.get('set-cookie')]).toEqual([200, null]);
+    const other = await fetch(`${url}/?token=${encodeURIComponent(tokenOf('admin'))}`, { headers: { cookie } });
+    expect(other.headers.get('set-cookie')).not.toContain(cookie);
+    expect(other.headers.get('set-cookie')).toMatch(/^sightline_/);
+  });
+
   it('is refused from a foreign page', async () => {
     const { url } = await openGateway(new RuntimeDouble(), { tokensFile: { path: files.path, mustExist: true } });
     expect((await signIn(url, tokenOf('viewer'), { origin: 'https://evil.example' })).status).toBe(403);
