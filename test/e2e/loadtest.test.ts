@@ -98,7 +98,7 @@ describe('sightline loadtest', () => {
   it('says that no gateway answers', async () => {
     const { code, stderr } = await cli(['loadtest', '--url', 'http://127.0.0.1:9']);
     expect(code).toBe(1);
-    expect(stderr).toContain('SOURCE_UNREACHABLE');
+    expect(stderr).toContain('GATEWAY_UNREACHABLE');
   });
 
   it('--fleet: loads a running gateway with streams of its own, removes them, and those of a killed run', async () => {
