@@ -142,9 +142,9 @@ describe('an invalid pipeline is refused with the key, the expected and the rece
       'defaults.queueSize: expected a whole number from 1 to 64, received 0 (number)',
     ],
     [
-      'a token that is too short, without repeating it',
+      'a token, which has no place in a pipeline file, without repeating it',
       `${HEAD}gateway: {token: hunter2}`,
-      'gateway.token: expected at least 16 characters, received 7 characters',
+      'gateway.token: unknown key; known are host, port, tokensFile, tls, allowedOrigins, trustedProxies, audit',
     ],
     [
       'a URL in the wrong place, without its password',
