@@ -3,7 +3,7 @@ import { devNull } from 'node:os';
 import { createInterface } from 'node:readline';
 import type { SourceInput } from '../../src/core/source.ts';
 import type { FfmpegBinary } from '../../src/decode/ffmpeg-binary.ts';
-import { type DecodePlan, decodeArguments } from '../../src/decode/ffmpeg-command.ts';
+import { type DecodePlan, decodeArguments } from '../../src/decode/decode-command.ts';
 import { FfmpegLog, newHeaderTag } from '../../src/decode/ffmpeg-log.ts';
 import { parseSource } from '../../src/source/parse-source.ts';
 import { readCpuUse } from '../../src/telemetry/cpu-ledger.ts';

@@ -1,7 +1,7 @@
 import { monoNowMs } from '../../core/clock.ts';
 import { redact } from '../../core/redact.ts';
 import type { SourceInput } from '../../core/source.ts';
-import { type DecodePlan, decodeArguments } from '../../decode/ffmpeg-command.ts';
+import { type DecodePlan, decodeArguments } from '../../decode/decode-command.ts';
 import { explainExit, FfmpegLog, newHeaderTag } from '../../decode/ffmpeg-log.ts';
 import { FfmpegProcess } from '../../decode/ffmpeg-process.ts';
 import { findResumePoint, type ResumePoint } from '../../decode/resume-point.ts';

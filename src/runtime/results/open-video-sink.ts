@@ -2,7 +2,7 @@ import { randomUUID } from 'node:crypto';
 import { extname } from 'node:path';
 import type { StreamConfig } from '../../config/stream.ts';
 import { workerEntry } from '../../core/worker-entry.ts';
-import { encodeArguments, indexArguments, type VideoContainer } from '../../decode/ffmpeg-command.ts';
+import { encodeArguments, indexArguments, type VideoContainer } from '../../decode/encode-command.ts';
 import { findVideoEncoder } from '../../decode/video-encoders.ts';
 import { SightlineError } from '../../errors/sightline-error.ts';
 import type { OverlayCounts, VideoFilePlan } from '../../protocol/annotate.ts';
