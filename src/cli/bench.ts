@@ -35,10 +35,7 @@ publication of its boxes. A fast detector gains a few per cent in its first ten 
 for every frame: --warm-up 12 excludes them.`;
 
 export function addBench(program: Command, io: CliIo): void {
-  const command = program
-    .command('bench')
-    .description('measure FPS, latency percentiles and CPU per stage')
-    .argument('[input]', 'video file or URL (default: the demonstration clip)');
+  const command = program.command('bench').argument('[input]', 'video file or URL (default: the demonstration clip)');
   addEngineFlags(addModelFlag(command))
     .addOption(
       new Option('--streams <n>', 'number of streams that read the input at the same time')
