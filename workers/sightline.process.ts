@@ -5,6 +5,7 @@ import { inspect } from 'node:util';
 import { runCli } from '../src/cli/program.ts';
 import { readEnvironment } from '../src/config/environment.ts';
 import { redact } from '../src/core/redact.ts';
+import { terminalText } from '../src/core/terminal-text.ts';
 import { CrashFlush } from '../src/host/crash-flush.ts';
 import { packageRoot } from '../src/store/package-root.ts';
 
@@ -25,7 +26,9 @@ let isCrashing = false;
 
 /** Ends the process after an uncaught exception. Its state is unknown, so it only flushes results. */
 function crashed(error: unknown): void {
-  process.stderr.write(`error: unexpected exception: ${redact(inspect(error))}\nThis is a bug in Sightline.\n`);
+  process.stderr.write(
+    `error: unexpected exception: ${terminalText(redact(inspect(error)))}\nThis is a bug in Sightline.\n`,
+  );
   // Ignore further exceptions during the shutdown.
   if (isCrashing) return;
   isCrashing = true;
