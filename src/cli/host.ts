@@ -99,6 +99,7 @@ async function openControl(
   return openRedisControlPlane({
     url,
     caFile: environment.redisCaFile ?? null,
+    fleetKeys: environment.fleetKeys ?? null,
     leaseMs,
     onNotice: (text) => log.warn({}, text),
     onAdvice: (text) => log.warn({}, text),

@@ -85,7 +85,7 @@ Start here:
   sightline detect clip.mp4 --out results.jsonl   detect in every frame of a file
 
 Environment: FFMPEG_PATH, SIGHTLINE_MODEL_PATH (folders with weights), SIGHTLINE_CACHE_DIR, SIGHTLINE_TOKEN,
-REDIS_URL and REDIS_CA_FILE (the fleet).
+REDIS_URL, REDIS_CA_FILE and SIGHTLINE_FLEET_KEYS (the fleet).
 Exit codes: 0 success; 1 failed while running; 2 wrong command or configuration; 3 done, but a target was not met.`;
 
 /**

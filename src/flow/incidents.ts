@@ -21,10 +21,21 @@ export type Channel = (typeof CHANNELS)[number];
  * version: a newer protocol; schema: a field of the body is missing or wrong; fence: no lease record confirms its
  * fence; stale: its sender has lost the lease; rate: too many messages.
  */
-export const REFUSALS = ['json', 'size', 'envelope', 'version', 'schema', 'fence', 'stale', 'rate'] as const;
+export const REFUSALS = [
+  'signature',
+  'replay',
+  'json',
+  'size',
+  'envelope',
+  'version',
+  'schema',
+  'fence',
+  'stale',
+  'rate',
+] as const;
 export type Refusal = (typeof REFUSALS)[number];
 
-const BUS = ['json', 'size', 'envelope', 'version', 'schema'] as const;
+const BUS = ['signature', 'replay', 'json', 'size', 'envelope', 'version', 'schema'] as const;
 const OF_STREAMS = [...BUS, 'fence', 'stale'] as const;
 
 /** Refusals possible on each channel. Their counters exist from the start, so that rates start from zero. */
@@ -36,7 +47,7 @@ export const REFUSALS_OF: Readonly<Record<Channel, readonly Refusal[]>> = {
   'bus-wake': BUS,
   'bus-rollout': BUS,
   'bus-observations': BUS,
-  'redis-record': ['json', 'schema'],
+  'redis-record': ['signature', 'json', 'schema'],
   websocket: ['json', 'size', 'schema', 'rate'],
   rest: ['json', 'size', 'schema'],
 };

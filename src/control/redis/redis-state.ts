@@ -15,6 +15,7 @@ import { fleetErrors } from '../fleet-errors.ts';
 import type { Notices } from '../notices.ts';
 import type { RedisConnection } from './connect.ts';
 import { EntryReader } from './entry-reader.ts';
+import type { FleetSigner } from './fleet-signer.ts';
 import { HashReader } from './hash-reader.ts';
 import { stateScripts } from './state-scripts.ts';
 
@@ -46,6 +47,7 @@ export class RedisState implements FleetState {
   readonly #connection: RedisConnection;
   readonly #prefix: string;
   readonly #leaseMs: number;
+  readonly #signer: FleetSigner | null;
   readonly #entries: EntryReader;
   readonly #cards: HashReader<typeof cardEntry>;
   readonly #orders: HashReader<typeof streamOrder>;
@@ -66,18 +68,21 @@ export class RedisState implements FleetState {
     readonly leaseMs: number;
     readonly notices: Notices;
     readonly incidents?: Incidents | undefined;
+    /** Signs and checks records; null or absent: they are not signed. */
+    readonly signer?: FleetSigner | null;
   }) {
     this.#connection = options.connection;
     this.#prefix = options.prefix;
     this.#leaseMs = options.leaseMs;
-    const entries = new EntryReader(options.notices, options.incidents);
+    this.#signer = options.signer ?? null;
+    const entries = new EntryReader(options.notices, options.incidents, this.#signer);
     this.#entries = entries;
-    this.#cards = new HashReader(entries, cardEntry, 'host');
-    this.#orders = new HashReader(entries, streamOrder, 'stream order');
-    this.#assignments = new HashReader(entries, assignment, 'assignment of');
-    this.#leases = new HashReader(entries, lease, 'lease of');
-    this.#planOrders = new HashReader(entries, streamOrder, 'stream order');
-    this.#planAssignments = new HashReader(entries, assignment, 'assignment of');
+    this.#cards = new HashReader(entries, cardEntry, 'host', { kind: 'host', part: 'card' });
+    this.#orders = new HashReader(entries, streamOrder, 'stream order', { kind: 'order' });
+    this.#assignments = new HashReader(entries, assignment, 'assignment of', { kind: 'assignment' });
+    this.#leases = new HashReader(entries, lease, 'lease of', null);
+    this.#planOrders = new HashReader(entries, streamOrder, 'stream order', { kind: 'order' });
+    this.#planAssignments = new HashReader(entries, assignment, 'assignment of', { kind: 'assignment' });
   }
 
   async beat({ card, held, planRevision }: Beat): Promise<BeatReply> {
@@ -85,7 +90,7 @@ export class RedisState implements FleetState {
     const answer = (await this.#run('beat', [
       parsed.id,
       parsed.startedMs,
-      JSON.stringify(parsed),
+      this.#json(`host:${parsed.id}`, parsed),
       this.#leaseMs,
       planRevision,
       ...Array.from(held, ([streamId, fence]) => [streamId, fence]).flat(),
@@ -125,6 +130,10 @@ export class RedisState implements FleetState {
     if (orders !== null) {
       known = { revision, orders: [...(await this.#orders.read(orders)).values()] };
       this.#known = known;
+      for (const order of known.orders) {
+        // Another host may do the same: only the first one replaces this revision.
+        if (this.#entries.takeOutdated(`order:${order.id}`)) this.replaceOrder(order).catch(() => undefined);
+      }
     }
     return {
       nowMs,
@@ -142,7 +151,7 @@ export class RedisState implements FleetState {
     const found = new Map<string, Lease>();
     for (const [i, streamId] of streamIds.entries()) {
       const text = texts[i] ?? null;
-      const read = text === null ? null : this.#entries.read(lease, text, `lease of "${streamId}"`);
+      const read = text === null ? null : this.#entries.read(lease, text, `lease of "${streamId}"`, null);
       if (read !== null) found.set(streamId, read);
     }
     return found;
@@ -150,14 +159,14 @@ export class RedisState implements FleetState {
 
   async addOrder(order: StreamOrder): Promise<StreamOrder> {
     const { revision: _, ...parsed } = check(streamOrder, order, 'stream order');
-    const revision = (await this.#run('addOrder', [parsed.id, JSON.stringify(parsed)])) as number;
+    const revision = (await this.#run('addOrder', [parsed.id, this.#json(`order:${parsed.id}`, parsed)])) as number;
     if (revision === 0) throw fleetErrors.streamExists(parsed.id);
     return { ...parsed, revision };
   }
 
   async replaceOrder(order: StreamOrder): Promise<StreamOrder | null> {
     const { revision: base, ...parsed } = check(streamOrder, order, 'stream order');
-    const args = [parsed.id, JSON.stringify(parsed), base];
+    const args = [parsed.id, this.#json(`order:${parsed.id}`, parsed), base];
     const revision = (await this.#run('replaceOrder', args)) as number | 'changed';
     if (revision === 0) throw fleetErrors.streamNotFound(parsed.id);
     return revision === 'changed' ? null : { ...parsed, revision };
@@ -172,13 +181,17 @@ export class RedisState implements FleetState {
       if (change === null) return [streamId, '', ''];
       // The check also sorts the keys: the script compares texts.
       const parsed = check(assignment, change, `assignment of "${streamId}"`);
-      return [streamId, parsed.hostId, JSON.stringify(parsed)];
+      return [streamId, parsed.hostId, this.#json(`assignment:${streamId}`, parsed)];
     });
     return (await this.#run('assign', [leaderId, ...args.flat()])) === 1;
   }
 
   async setDraining(hostId: string, isDraining: boolean): Promise<void> {
     if ((await this.#run('setDraining', [hostId, isDraining ? 1 : 0])) === 0) throw fleetErrors.hostNotFound(hostId);
+  }
+
+  #json(place: string, record: object): string {
+    return JSON.stringify(this.#signer === null ? record : this.#signer.sign(place, record));
   }
 
   #run(name: keyof typeof stateScripts, args: readonly (string | number)[]): Promise<unknown> {
