@@ -189,13 +189,14 @@ export class BullWorker implements TaskWorker {
   }
 
   async #syncTasks(): Promise<void> {
-    const { records, queues, pipeline, concurrency } = this.#options;
+    const { records, queues, pipeline, concurrency, timings } = this.#options;
     const running = [...this.#runs].flatMap((run) => {
       const ticked = run.tick();
       return ticked === null ? [] : [{ run, ticked }];
     });
     const { ready, verdicts } = await records.tick(
       queues.keysOf(pipeline),
+      timings,
       running.map(({ ticked }) => ticked),
     );
     this.#isUnreachable = false;

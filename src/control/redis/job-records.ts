@@ -151,10 +151,14 @@ export class JobRecords {
   /** Reports the progress of tasks and returns which of them must stop, in one call. */
   async tick(
     queueKeys: string,
+    { lockMs, stalledMs }: { readonly lockMs: number; readonly stalledMs: number },
     tasks: readonly TickedTask[],
   ): Promise<{ ready: number; verdicts: ('ok' | TaskRefusal)[] }> {
     const args = tasks.flatMap(({ jobId, lock, frames }) => [jobId, lock.taskId, lock.token, frames ?? -1]);
-    const [ready, ...verdicts] = (await this.#run('tick', [queueKeys, ...args])) as [number, ...('ok' | TaskRefusal)[]];
+    const [ready, ...verdicts] = (await this.#run('tick', [queueKeys, lockMs, stalledMs, ...args])) as [
+      number,
+      ...('ok' | TaskRefusal)[],
+    ];
     return { ready, verdicts };
   }
 

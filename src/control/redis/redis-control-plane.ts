@@ -1,6 +1,7 @@
 import { systemClock } from '../../core/clock.ts';
 import { Incidents } from '../../flow/incidents.ts';
-import type { ControlPlane } from '../control-plane.ts';
+import { Listeners } from '../../flow/listeners.ts';
+import type { ControlPlane, FleetAlarm } from '../control-plane.ts';
 import { Notices } from '../notices.ts';
 import type { TaskPolicy } from '../tasks/task-policy.ts';
 import { BullTasks } from './bull-tasks.ts';
@@ -9,6 +10,7 @@ import { FleetSigner } from './fleet-signer.ts';
 import { RedisBus } from './redis-bus.ts';
 import { RedisRollouts } from './redis-rollouts.ts';
 import { RedisState } from './redis-state.ts';
+import { SuitabilityWatch } from './suitability-watch.ts';
 
 const DEFAULT_PREFIX = 'sightline';
 const DEFAULT_LEASE_MS = 5_000;
@@ -63,14 +65,22 @@ export async function openRedisControlPlane({
   });
   const shared = { prefix: keys, notices, incidents, signer };
   const bus = new RedisBus({ ...shared, connection: busConnection, pingMs: commandTimeoutMs });
+  const alarms = new Listeners<FleetAlarm>('alarms of the fleet', incidents);
+  const watch = new SuitabilityWatch(connection, onAdvice, (alarm) => alarms.emit(alarm));
+  const state = new RedisState({ ...shared, connection, leaseMs, onAlarm: (alarm) => alarms.emit(alarm) });
   const tasks = new BullTasks({ ...shared, connection, address: connection.address, policy: taskPolicy });
   return {
     kind: 'redis',
-    state: new RedisState({ ...shared, connection, leaseMs }),
+    state,
+    get trouble() {
+      return state.trouble ?? watch.trouble;
+    },
+    onAlarm: (listener) => alarms.add(listener),
     bus,
     tasks,
     rollouts: (pipeline) => new RedisRollouts({ ...shared, connection, leaseMs, pipeline }),
     async close() {
+      watch.close();
       await tasks.close();
       bus.close();
       await Promise.all([connection.close(), busConnection.close()]);
