@@ -13,13 +13,15 @@ export const CHANNELS = [
   'redis-record',
   'websocket',
   'rest',
+  'connection',
 ] as const;
 export type Channel = (typeof CHANNELS)[number];
 
 /**
  * Why a message was refused. json: not JSON; size: too long; envelope: sender, stream or fence is missing or wrong;
  * version: a newer protocol; schema: a field of the body is missing or wrong; fence: no lease record confirms its
- * fence; stale: its sender has lost the lease; rate: too many messages.
+ * fence; stale: its sender has lost the lease; rate: too many messages;
+ * limit: no room for what it asks for; signature: no member of the fleet signed it; replay: it came before, or too late.
  */
 export const REFUSALS = [
   'signature',
@@ -32,6 +34,7 @@ export const REFUSALS = [
   'fence',
   'stale',
   'rate',
+  'limit',
 ] as const;
 export type Refusal = (typeof REFUSALS)[number];
 
@@ -49,7 +52,8 @@ export const REFUSALS_OF: Readonly<Record<Channel, readonly Refusal[]>> = {
   'bus-observations': BUS,
   'redis-record': ['signature', 'json', 'schema'],
   websocket: ['json', 'size', 'schema', 'rate'],
-  rest: ['json', 'size', 'schema'],
+  rest: ['json', 'size', 'schema', 'limit'],
+  connection: ['limit'],
 };
 
 /** Work that is repeated by itself after a failure. */
