@@ -39,10 +39,7 @@ const UNIT_MS: Readonly<Record<string, number>> = { h: 3_600_000, d: 86_400_000 
 
 /** Adds `tokens`: creates, lists and removes the tokens that gateways of this machine accept. */
 export function addTokens(program: Command, io: CliIo): void {
-  const tokens = program
-    .command('tokens')
-    .description('access tokens of the gateway: add, list, remove')
-    .addHelpText('after', HELP);
+  const tokens = program.command('tokens').addHelpText('after', HELP);
   const command = (usage: string, description: string): Command =>
     tokens
       .command(usage)

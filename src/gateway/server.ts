@@ -9,6 +9,7 @@ import { accessOf } from './access/route-access.ts';
 import { AuditTrail } from './audit-trail.ts';
 import { type AccessGuard, isLoopback, requireRole, splitTarget } from './auth.ts';
 import { addCompression } from './compress-replies.ts';
+import { ConnectionCaps, REQUEST_TIMES } from './connection-caps.ts';
 import { acceptUpgrades, addFeedRoute } from './feed-route.ts';
 import { FeedServer } from './feed-server.ts';
 import { type AccessListener, GatewayAccess } from './gateway-access.ts';
@@ -113,14 +114,26 @@ async function buildApp(
     bodyLimit: MAX_BODY_BYTES,
     forceCloseConnections: true,
     frameworkErrors: answerUnreadableUrl,
+    requestTimeout: REQUEST_TIMES.requestTimeout,
+    keepAliveTimeout: REQUEST_TIMES.keepAliveTimeout,
     // `request.ip` and `request.protocol` come from headers only if one of these proxies sent them.
     trustProxy: trustedProxies.length === 0 ? false : [...trustedProxies],
   };
   // Both kinds of server have the same routes; the type of the plain one stands for both.
   const app =
     access.tls === null
-      ? fastify(settings)
-      : (fastify({ ...settings, https: { cert: access.tls.cert, key: access.tls.key } }) as unknown as FastifyInstance);
+      ? fastify({ ...settings, http: REQUEST_TIMES })
+      : (fastify({
+          ...settings,
+          https: { ...REQUEST_TIMES, cert: access.tls.cert, key: access.tls.key },
+        }) as unknown as FastifyInstance);
+  const total = options.maxConnections ?? 1_000;
+  const limits = {
+    total,
+    perAddress: options.maxConnectionsPerAddress ?? 128,
+    unproven: Math.ceil(total / 4),
+  };
+  const caps = new ConnectionCaps(app.server, limits, incidents);
   const routes: string[] = [];
   app.addHook('onRoute', ({ method, url }) => {
     for (const one of [method].flat()) {
@@ -137,8 +150,7 @@ async function buildApp(
   await app.register(fastifyCookie);
   await acceptUpgrades(app, feed);
   trail.follow(app);
-  // Limits for each address belong here, before the guard. `request.ip` is the client behind a trusted proxy; see `addressKey`.
-  addGuard(app, access.guard, incidents);
+  addGuard(app, access.guard, { caps, incidents });
   await addSignInRoutes(app, access.guard, incidents);
   const onConnected = (request: FastifyRequest): void => trail.addConnection(request);
   addFeedRoute(app, { feed, maxClients: options.maxClients ?? 200, incidents, onConnected });
@@ -156,7 +168,12 @@ async function buildApp(
   return app;
 }
 
-function addGuard(app: FastifyInstance, guard: AccessGuard, incidents: Incidents): void {
+interface GuardParts {
+  readonly caps: ConnectionCaps;
+  readonly incidents: Incidents;
+}
+
+function addGuard(app: FastifyInstance, guard: AccessGuard, { caps, incidents }: GuardParts): void {
   app.decorateRequest('identity', null);
   app.addHook('onRequest', async (request, reply) => {
     const { path, query } = splitTarget(request.url);
@@ -167,6 +184,7 @@ function addGuard(app: FastifyInstance, guard: AccessGuard, incidents: Incidents
       request.identity = guard.check({ method, url, headers, cookies, address, isOpen: access === 'open' }, request.ws);
       // Where no route matches, any token will do to learn that.
       if (request.identity !== null && access !== null && access !== 'open') requireRole(request.identity, access);
+      caps.prove(request.raw.socket);
     } catch (thrown) {
       const isPage = path === '/' && !request.ws && (headers.accept ?? '').includes('text/html');
       if (!isPage || !(thrown instanceof SightlineError) || !SIGN_IN_AFTER.has(thrown.code)) throw thrown;
