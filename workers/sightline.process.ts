@@ -3,7 +3,7 @@ import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { inspect } from 'node:util';
 import { runCli } from '../src/cli/program.ts';
-import { readEnvironment } from '../src/config/environment.ts';
+import { readEnvironment, SECRET_VARIABLES } from '../src/config/environment.ts';
 import { redact } from '../src/core/redact.ts';
 import { CrashFlush } from '../src/host/crash-flush.ts';
 import { packageRoot } from '../src/store/package-root.ts';
@@ -48,10 +48,12 @@ for (const stream of [process.stdout, process.stderr]) {
 }
 
 const { version } = JSON.parse(readFileSync(join(packageRoot(), 'package.json'), 'utf8')) as { version: string };
+const environment = readEnvironment(process.env);
+for (const name of SECRET_VARIABLES) delete process.env[name];
 const io = {
   stdout: process.stdout,
   stderr: process.stderr,
-  environment: readEnvironment(process.env),
+  environment,
   stop: stop.signal,
   crash,
 };
