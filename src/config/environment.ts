@@ -21,6 +21,8 @@ export interface Environment {
   readonly redisCaFile?: string | undefined;
   /** What ffmpeg gets of the environment; if absent, only the PATH. */
   readonly decoder?: DecoderEnvironment | undefined;
+  /** SIGHTLINE_FLEET_KEYS: keys that sign what members of a fleet send each other; the first one signs. */
+  readonly fleetKeys?: string | undefined;
 }
 
 export interface DecoderEnvironment {
@@ -31,7 +33,7 @@ export interface DecoderEnvironment {
 }
 
 /** Settings that are secret. They are removed from the process's own environment once read, so that no child has them. */
-export const SECRET_VARIABLES = ['SIGHTLINE_TOKEN', 'REDIS_URL'] as const;
+export const SECRET_VARIABLES = ['SIGHTLINE_TOKEN', 'SIGHTLINE_FLEET_KEYS', 'REDIS_URL'] as const;
 
 const GENERAL =
   /^(?:PATH|TZ|LANG|LANGUAGE|LC_\w+|(?:LD|DYLD)_LIBRARY_PATH|TMPDIR|TMP|TEMP|SYSTEMROOT|MALLOC_ARENA_MAX|(?:LIBVA|VDPAU|CUDA|NVIDIA|MFX|ONEVPL|DRI|MESA)_\w+)$/i;
@@ -52,6 +54,7 @@ export function readEnvironment(env: Readonly<Record<string, string | undefined>
     redisUrl: env.REDIS_URL,
     redisCaFile: env.REDIS_CA_FILE,
     decoder: { general: matching(env, GENERAL), network: matching(env, NETWORK) },
+    fleetKeys: env.SIGHTLINE_FLEET_KEYS,
   };
 }
 

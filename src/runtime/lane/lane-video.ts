@@ -8,6 +8,7 @@ import { findResumePoint, type ResumePoint } from '../../decode/resume-point.ts'
 import { accessOf } from '../../decode/source-access.ts';
 import { SightlineError } from '../../errors/sightline-error.ts';
 import { BackOff } from '../../flow/back-off.ts';
+import { PICTURE_FIT } from '../../geometry/placement.ts';
 import type { ChildExit } from '../../process/child-group.ts';
 import { type Ffmpeg, sandboxFor } from '../../process/confinement.ts';
 import { lowerPriority } from '../../process/lower-priority.ts';
@@ -15,7 +16,6 @@ import type { Access } from '../../process/sandbox-view.ts';
 import type { LaneStream } from '../../protocol/threads.ts';
 import { tcpProbe } from '../../source/tcp-probe.ts';
 import { LaneFrames, type LanePort } from './lane-frames.ts';
-import { PICTURE_FIT } from './lane-views.ts';
 
 const WATCH_INTERVAL_MS = 100;
 const PROBE_TIMEOUT_MS = 1000;
