@@ -3,7 +3,7 @@ import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { inspect } from 'node:util';
 import { runCli } from '../src/cli/program.ts';
-import { readEnvironment } from '../src/config/environment.ts';
+import { readEnvironment, SECRET_VARIABLES } from '../src/config/environment.ts';
 import { redact } from '../src/core/redact.ts';
 import { terminalText } from '../src/core/terminal-text.ts';
 import { CrashFlush } from '../src/host/crash-flush.ts';
@@ -58,10 +58,12 @@ if (complaint !== null) {
 }
 
 const { version } = JSON.parse(readFileSync(join(packageRoot(), 'package.json'), 'utf8')) as { version: string };
+const environment = readEnvironment(process.env);
+for (const name of SECRET_VARIABLES) delete process.env[name];
 const io = {
   stdout: process.stdout,
   stderr: process.stderr,
-  environment: readEnvironment(process.env),
+  environment,
   stop: stop.signal,
   crash,
 };

@@ -5,7 +5,7 @@ import { check } from '../config/check.ts';
 import { previewConfig } from '../config/gateway.ts';
 import { parseStream } from '../config/load-pipeline.ts';
 import { redact } from '../core/redact.ts';
-import { findFfmpeg } from '../decode/ffmpeg-binary.ts';
+import { openFfmpeg } from '../decode/ffmpeg-binary.ts';
 import { SightlineError } from '../errors/sightline-error.ts';
 import { demoSource } from '../host/demo-source.ts';
 import { DEFAULT_LIMITS, interference } from '../measure/interference.ts';
@@ -15,10 +15,11 @@ import { openRuntime } from '../runtime/open-runtime.ts';
 import { ResultSinks } from '../runtime/results/result-sinks.ts';
 import { resolveStreamInput } from '../runtime/stream/stream-input.ts';
 import { type CliIo, note, print, printJson } from './cli-io.ts';
+import { addDecoderFlags, type DecoderFlags, decoderConfigOf } from './decoder-flags.ts';
 import { addEngineFlags, addModelFlag, type ModelFlags, modelConfigOf } from './model-flags.ts';
 import { table } from './table.ts';
 
-interface BenchFlags extends ModelFlags {
+interface BenchFlags extends ModelFlags, DecoderFlags {
   readonly streams: number;
   readonly realtime?: boolean;
   readonly seconds: number;
@@ -37,7 +38,7 @@ for every frame: --warm-up 12 excludes them.`;
 
 export function addBench(program: Command, io: CliIo): void {
   const command = program.command('bench').argument('[input]', 'video file or URL (default: the demonstration clip)');
-  addEngineFlags(addModelFlag(command))
+  addDecoderFlags(addEngineFlags(addModelFlag(command)))
     .addOption(
       new Option('--streams <n>', 'number of streams that read the input at the same time')
         .argParser(Number)
@@ -60,7 +61,7 @@ async function bench(input: string | undefined, flags: BenchFlags, io: CliIo): P
     throw new SightlineError('COMMAND_INVALID', '--warm-up: expected a number from 0 to 3600');
   const onNotice = (text: string): void => note(io, text);
   const { environment } = io;
-  const ffmpeg = await findFfmpeg({ path: environment.ffmpegPath, searchPath: environment.searchPath });
+  const ffmpeg = await openFfmpeg(environment, onNotice, decoderConfigOf(flags));
   const source = input ?? (await demoSource(ffmpeg, environment, onNotice));
   const isLive = flags.realtime === true;
   const runtime = await openRuntime({

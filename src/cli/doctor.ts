@@ -1,12 +1,12 @@
 import { access, constants, mkdir } from 'node:fs/promises';
 import { availableParallelism, cpus, totalmem } from 'node:os';
 import type { Command } from 'commander';
-import { findFfmpeg } from '../decode/ffmpeg-binary.ts';
 import { SightlineError } from '../errors/sightline-error.ts';
 import { choiceText, EngineChoices } from '../store/engine-choices.ts';
 import { findWeights } from '../store/find-weights.ts';
 import { listManifests } from '../store/manifests.ts';
 import { type CliIo, print, printJson } from './cli-io.ts';
+import { examineDecoder } from './doctor-decoder.ts';
 import { examineOpenvino } from './doctor-openvino.ts';
 import { examineTensorflow } from './doctor-tensorflow.ts';
 import type { Finding, Verdict } from './finding.ts';
@@ -22,7 +22,7 @@ export function addDoctor(program: Command, io: CliIo): void {
       const findings = [
         node(),
         machine(),
-        await ffmpeg(io),
+        ...(await examineDecoder(io.environment)),
         await sharp(),
         await onnx(),
         await wasm(),
@@ -64,23 +64,6 @@ function machine(): Finding {
     verdict: 'ok',
     found: `${availableParallelism()} cores (${cpus()[0]?.model.trim() ?? 'unknown'}), ${(totalmem() / 2 ** 30).toFixed(1)} GiB, ${process.platform} ${process.arch}`,
   };
-}
-
-async function ffmpeg(io: CliIo): Promise<Finding> {
-  const { ffmpegPath, searchPath } = io.environment;
-  try {
-    const { path, version, major, foundBy } = await findFfmpeg({ path: ffmpegPath, searchPath });
-    const found = `${version} at ${path} (${foundBy})`;
-    if (major >= 6) return { what: 'ffmpeg', verdict: 'ok', found };
-    return {
-      what: 'ffmpeg',
-      verdict: 'note',
-      found,
-      remedy: 'works; version 6 or later decodes newer formats and is preferred: install one and set FFMPEG_PATH',
-    };
-  } catch (error) {
-    return { what: 'ffmpeg', verdict: 'missing', found: 'none', remedy: (error as Error).message };
-  }
 }
 
 async function sharp(): Promise<Finding> {

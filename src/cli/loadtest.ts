@@ -3,7 +3,7 @@ import { type Command, Option } from 'commander';
 import { loadPipeline } from '../config/load-pipeline.ts';
 import { parseInputSize } from '../config/model-config.ts';
 import type { PipelineConfig } from '../config/pipeline.ts';
-import { type FfmpegBinary, findFfmpeg } from '../decode/ffmpeg-binary.ts';
+import { type FfmpegBinary, openFfmpeg } from '../decode/ffmpeg-binary.ts';
 import { SightlineError } from '../errors/sightline-error.ts';
 import { demoSource } from '../host/demo-source.ts';
 import type { CameraSpec } from '../loadtest/cameras/camera-plan.ts';
@@ -95,7 +95,7 @@ async function loadtest(path: string | undefined, flags: LoadFlags, io: CliIo): 
   const onNotice = (text: string): void => note(io, text);
   const pipeline = path === undefined ? null : loadPipeline(path);
   const targets = targetsOf(flags, pipeline);
-  const ffmpeg = await findFfmpeg({ path: environment.ffmpegPath, searchPath: environment.searchPath });
+  const ffmpeg = await openFfmpeg(environment, onNotice, pipeline?.decoder);
   const plan = await planOf(flags, { pipeline, targets, ffmpeg, io });
   const subject: LoadSubject =
     pipeline === null
@@ -168,7 +168,7 @@ async function planOf(flags: LoadFlags, { pipeline, targets, ffmpeg, io }: PlanC
   const owner = thisOwner();
   const wantedFps = targets.find(({ metric }) => metric === 'fps')?.limit ?? 0;
   return {
-    ...{ profile, protocol, seed, cameraHost, targets, cameras, ffmpegPath: ffmpeg.path },
+    ...{ profile, protocol, seed, cameraHost, targets, cameras, ffmpeg },
     mostCameras: Math.max(cameras, maxCameras),
     seconds: (flags.minutes ?? DEFAULT_MINUTES[profile]) * 60,
     fps: flags.cameraFps ?? Math.min(120, Math.max(CAMERA_FPS, wantedFps)),

@@ -23,9 +23,26 @@ export interface Environment {
   readonly redisUrl?: string | undefined;
   /** REDIS_CA_FILE: certificate authorities that a rediss:// server's certificate is verified against. */
   readonly redisCaFile?: string | undefined;
+  /** What ffmpeg gets of the environment; if absent, only the PATH. */
+  readonly decoder?: DecoderEnvironment | undefined;
   /** SIGHTLINE_FLEET_KEYS: keys that sign what members of a fleet send each other; the first one signs. */
   readonly fleetKeys?: string | undefined;
 }
+
+export interface DecoderEnvironment {
+  /** Libraries, locale, folder of temporary files, devices. */
+  readonly general: Readonly<Record<string, string>>;
+  /** Proxies and certificates, for sources on the network. */
+  readonly network: Readonly<Record<string, string>>;
+}
+
+/** Settings that are secret. They are removed from the process's own environment once read, so that no child has them. */
+export const SECRET_VARIABLES = ['SIGHTLINE_TOKEN', 'SIGHTLINE_FLEET_KEYS', 'REDIS_URL'] as const;
+
+const GENERAL =
+  /^(?:PATH|TZ|LANG|LANGUAGE|LC_\w+|(?:LD|DYLD)_LIBRARY_PATH|TMPDIR|TMP|TEMP|SYSTEMROOT|MALLOC_ARENA_MAX|(?:LIBVA|VDPAU|CUDA|NVIDIA|MFX|ONEVPL|DRI|MESA)_\w+)$/i;
+/** The names that ffmpeg and its libraries know. */
+const NETWORK = /^(?:https?_proxy|no_proxy|SSL_CERT_(?:FILE|DIR))$/;
 
 /** Picks the settings out of a process's environment, which the entry points in `workers/` pass in. */
 export function readEnvironment(env: Readonly<Record<string, string | undefined>>): Environment {
@@ -43,6 +60,13 @@ export function readEnvironment(env: Readonly<Record<string, string | undefined>
     openvinoDir: env.OPENVINO_DIR,
     redisUrl: env.REDIS_URL,
     redisCaFile: env.REDIS_CA_FILE,
+    decoder: { general: matching(env, GENERAL), network: matching(env, NETWORK) },
     fleetKeys: env.SIGHTLINE_FLEET_KEYS,
   };
+}
+
+function matching(env: Readonly<Record<string, string | undefined>>, names: RegExp): Record<string, string> {
+  return Object.fromEntries(
+    Object.entries(env).flatMap(([name, value]) => (value !== undefined && names.test(name) ? [[name, value]] : [])),
+  );
 }

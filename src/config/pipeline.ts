@@ -1,5 +1,6 @@
 import { z } from 'zod';
 import { batchConfig } from './batch.ts';
+import { decoderConfig } from './decoder-config.ts';
 import { fleetConfig } from './fleet-config.ts';
 import { gatewayConfig, previewConfig } from './gateway.ts';
 import { limitsConfig } from './limits.ts';
@@ -27,6 +28,9 @@ export const pipelineConfig = z.strictObject({
   model: modelConfig.prefault({}).describe('The detector and how it runs.'),
   batch: batchConfig.prefault({}).describe('How frames of different streams are batched.'),
   lanes: whole(1, 64).optional().describe('Threads that read and preprocess; half the cores if absent.'),
+  decoder: decoderConfig
+    .prefault({})
+    .describe('What the ffmpeg processes that read media may use, since media may be made by anybody.'),
   defaults: streamDefaults.prefault({}).describe('Settings of every stream that does not set them itself.'),
   streams: z.array(streamConfig).default([]).describe('Where pictures come from; more can be added while it runs.'),
   sinks: z.array(sinkConfig).default([]).describe('Where results go besides the WebSocket.'),

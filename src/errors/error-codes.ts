@@ -11,6 +11,11 @@ export const ERROR_CODES = {
   SOURCE_EMPTY: { retryable: false, exit: 1, doc: 'A folder or pattern holds no video file.' },
   SOURCE_UNREADABLE: { retryable: false, exit: 1, doc: 'The source is not a video, or ffmpeg cannot read it.' },
   SOURCE_NO_VIDEO: { retryable: false, exit: 1, doc: 'The source holds no video frame.' },
+  SOURCE_TOO_LARGE: {
+    retryable: false,
+    exit: 1,
+    doc: 'A picture has more pixels, or needs more memory, than the settings of the decoder allow.',
+  },
   SOURCE_UNREACHABLE: { retryable: true, exit: 1, doc: 'A camera or server does not answer, or went away.' },
   SOURCE_UNAUTHORIZED: { retryable: true, exit: 1, doc: 'A camera or server refuses the credentials.' },
   SOURCE_STALLED: { retryable: true, exit: 1, doc: 'A live source sent no frame for longer than staleMs.' },

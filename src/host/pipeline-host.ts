@@ -1,7 +1,7 @@
 import type { Environment } from '../config/environment.ts';
 import type { PipelineConfig } from '../config/pipeline.ts';
 import { StreamRules } from '../control/orders/stream-rules.ts';
-import { findFfmpeg } from '../decode/ffmpeg-binary.ts';
+import { openFfmpeg } from '../decode/ffmpeg-binary.ts';
 import { SightlineError } from '../errors/sightline-error.ts';
 import type { Incidents } from '../flow/incidents.ts';
 import type { RuntimePort } from '../gateway/runtime-port.ts';
@@ -60,7 +60,7 @@ export class PipelineHost implements RuntimePort {
    */
   static async open(config: PipelineConfig, context: HostContext): Promise<PipelineHost> {
     const { environment, stdout, onNotice, incidents } = context;
-    const ffmpeg = await findFfmpeg({ path: environment.ffmpegPath, searchPath: environment.searchPath });
+    const ffmpeg = await openFfmpeg(environment, onNotice, config.decoder);
     const { classes } = modelSpec(await loadConfigured(config.model, environment));
     let runtime: Runtime | null = null;
     const sinks = await openSinks(config.sinks, {

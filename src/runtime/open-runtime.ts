@@ -1,7 +1,8 @@
 import { availableParallelism } from 'node:os';
+import type { DecoderConfig } from '../config/decoder-config.ts';
 import type { PreviewConfig } from '../config/gateway.ts';
 import type { ModelConfig } from '../config/model-config.ts';
-import { type FfmpegBinary, findFfmpeg } from '../decode/ffmpeg-binary.ts';
+import { type FfmpegBinary, openFfmpeg } from '../decode/ffmpeg-binary.ts';
 import { SightlineError } from '../errors/sightline-error.ts';
 import { Incidents } from '../flow/incidents.ts';
 import type { EngineInfo, EngineRequest } from '../protocol/threads.ts';
@@ -15,6 +16,8 @@ export interface OpenOptions extends EngineOptions {
   readonly preview: PreviewConfig;
   readonly lanes?: number | undefined;
   readonly sinks: ResultSinks;
+  /** How ffmpeg is confined, if it is looked up; absent: the defaults. */
+  readonly decoder?: DecoderConfig | undefined;
   /** If absent, it is looked up. */
   readonly ffmpeg?: FfmpegBinary | undefined;
   /** Counts exceptions of listeners; if absent, they are reported as notices. */
@@ -67,8 +70,7 @@ export function defaultLanes(): number {
 export async function openRuntime(options: OpenOptions): Promise<Runtime> {
   checkTensorflow(options.model);
   checkProvider(options.model);
-  const { ffmpegPath, searchPath } = options.environment;
-  const ffmpeg = options.ffmpeg ?? (await findFfmpeg({ path: ffmpegPath, searchPath }));
+  const ffmpeg = options.ffmpeg ?? (await openFfmpeg(options.environment, options.onNotice, options.decoder));
   const { engines, choice } = await candidates(options);
   for (const [i, engine] of engines.entries()) {
     try {

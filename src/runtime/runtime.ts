@@ -400,7 +400,7 @@ export class Runtime {
     const scheduler = this.#scheduler;
     return {
       primary: () => this.#primary,
-      ffmpeg: { path: this.ffmpeg.path, major: this.ffmpeg.major },
+      ffmpeg: this.ffmpeg,
       preview: { maxWidth: preview.width, fps: preview.fps, quality: preview.quality },
       partTimes: this.partTimes,
       pickLane: () => this.#lanes.least,

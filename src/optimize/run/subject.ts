@@ -121,6 +121,7 @@ async function joined(
   await writeFile(list, blocks.map(({ path }) => `file '${basename(path)}'\n`).join(''));
   const path = join(folder, `clip${extname(blocks[0]!.path)}`);
   const args = joinArguments(list, path.endsWith('.mov') ? 'mov' : 'matroska', path);
-  await runFfmpeg(ffmpeg.path, list, args, signal, { onText: () => undefined, onLogLine: () => undefined });
+  const listener = { onText: () => undefined, onLogLine: () => undefined };
+  await runFfmpeg(ffmpeg, `file:${list}`, args, signal, listener, { reads: [folder], writes: folder });
   return path;
 }

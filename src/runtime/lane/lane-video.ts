@@ -5,11 +5,14 @@ import { type DecodePlan, decodeArguments } from '../../decode/decode-command.ts
 import { explainExit, FfmpegLog, newHeaderTag } from '../../decode/ffmpeg-log.ts';
 import { FfmpegProcess } from '../../decode/ffmpeg-process.ts';
 import { findResumePoint, type ResumePoint } from '../../decode/resume-point.ts';
+import { accessOf } from '../../decode/source-access.ts';
 import { SightlineError } from '../../errors/sightline-error.ts';
 import { BackOff } from '../../flow/back-off.ts';
 import { PICTURE_FIT } from '../../geometry/placement.ts';
 import type { ChildExit } from '../../process/child-group.ts';
+import { type Ffmpeg, sandboxFor } from '../../process/confinement.ts';
 import { lowerPriority } from '../../process/lower-priority.ts';
+import type { Access } from '../../process/sandbox-view.ts';
 import type { LaneStream } from '../../protocol/threads.ts';
 import { tcpProbe } from '../../source/tcp-probe.ts';
 import { LaneFrames, type LanePort } from './lane-frames.ts';
@@ -65,6 +68,7 @@ export class LaneVideo {
   #watch: NodeJS.Timeout | undefined;
   #retry: NodeJS.Timeout | undefined;
   #hwaccel: string;
+  #isWarned = false;
   #decodeErrors = 0;
   #faults = 0;
   #durationUs: number | null = null;
@@ -174,11 +178,14 @@ export class LaneVideo {
   }
 
   async #start(connection: Connection, { source, afterUs, discard }: ResumePoint): Promise<void> {
+    const { ffmpeg } = this.#stream;
+    const access = accessOf(source, this.#hwaccel);
+    this.#warnIfFree(ffmpeg, access);
     const plan = this.#plan(afterUs);
     const log = new FfmpegLog(source.url, plan.headerTag);
     const assembler = this.#frames.assembler;
     this.#frames.discard = discard;
-    const process = await FfmpegProcess.start(this.#stream.ffmpeg.path, decodeArguments(source, plan), {
+    const process = await FfmpegProcess.start(ffmpeg, decodeArguments(source, plan), access, {
       nextBuffer: () => this.#guard(connection, () => (connection.isOver ? null : assembler.nextBuffer())),
       onBytes: (bytes) =>
         this.#guard(connection, () => {
@@ -199,6 +206,8 @@ export class LaneVideo {
     this.#children.add(process);
     this.#post({ type: 'child-started', ringId: this.#ringId, pid: process.pid });
     if (connection.isOver || this.#isClosed) process.kill();
+    // A slot may have become free while it started.
+    else this.#guard(connection, () => process.resume());
   }
 
   /** Runs a callback; an exception ends this connection instead of the thread, which other streams share. */
@@ -217,6 +226,15 @@ export class LaneVideo {
     this.#faults = this.#isSteady(connection) ? 1 : this.#faults + 1;
     if (this.#source.isLive && this.#faults < MAX_FAULTS) this.#reconnect(connection, failure);
     else this.#fail(failure);
+  }
+
+  /** Warns once if the sandbox does not hold for this stream. */
+  #warnIfFree({ confinement }: Ffmpeg, access: Access): void {
+    if (this.#isWarned || confinement.sandbox === null || sandboxFor(confinement, access) !== null) return;
+    this.#isWarned = true;
+    this.#warn(
+      `hardware decoding (${this.#hwaccel}) runs outside the sandbox; decoder.sandbox: ${confinement.sandbox.kind} puts it inside`,
+    );
   }
 
   #plan(afterUs: number | null): DecodePlan {
@@ -310,7 +328,7 @@ export class LaneVideo {
           : new SightlineError(code, `${this.#source.label}: ${cause} (ffmpeg: ${said}; ${how})`);
       // Other failures are retried, even a missing file: it existed when it was added, so a device was unplugged or a
       // disk unmounted.
-      if (code === 'SOURCE_NO_VIDEO') this.#fail(failure);
+      if (code === 'SOURCE_NO_VIDEO' || (code === 'SOURCE_TOO_LARGE' && connection.frames === 0)) this.#fail(failure);
       else this.#reconnect(connection, failure);
       return;
     }
@@ -321,7 +339,7 @@ export class LaneVideo {
       this.#warnIfShort();
       this.#flushDecodeErrors();
       this.#post({ type: 'ended', ringId: this.#ringId, frames: connection.frames });
-    } else if (exit.code === 0) {
+    } else if (exit.code === 0 && code !== 'SOURCE_TOO_LARGE') {
       this.#fail(new SightlineError('SOURCE_NO_VIDEO', `${this.#source.label}: it holds no video frame`));
     } else {
       this.#fail(

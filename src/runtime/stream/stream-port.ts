@@ -3,6 +3,7 @@ import type { PublishedFrame } from '../../core/frame.ts';
 import type { ModelSpec } from '../../core/model.ts';
 import type { SourceInput } from '../../core/source.ts';
 import type { StreamLease } from '../../core/stream-lease.ts';
+import type { Ffmpeg } from '../../process/confinement.ts';
 import type { EventKind } from '../../protocol/feed.ts';
 import type { RingHandle } from '../../protocol/threads.ts';
 import type { PartTimes } from '../../telemetry/part-times.ts';
@@ -80,7 +81,7 @@ export interface StreamPort {
   /** Name of the model instance that new streams use. */
   primary(): string;
   modelOf(instance: string): StreamModel;
-  readonly ffmpeg: { readonly path: string; readonly major: number };
+  readonly ffmpeg: Ffmpeg;
   readonly preview: { readonly maxWidth: number; readonly fps: number; readonly quality: number };
   readonly partTimes: PartTimes;
   pickLane(): LaneClient;

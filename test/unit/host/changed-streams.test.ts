@@ -20,6 +20,7 @@ import { resolveStreamInput } from '../../../src/runtime/stream/stream-input.ts'
 import type { StreamPort } from '../../../src/runtime/stream/stream-port.ts';
 import { PartTimes } from '../../../src/telemetry/part-times.ts';
 import { conservationGap } from '../../../src/telemetry/stream-telemetry.ts';
+import { programAs } from '../../support/confinement.ts';
 import { slotMeta } from '../../support/slot-meta.ts';
 
 const SPEC: ModelSpec = {
@@ -34,7 +35,7 @@ const SPEC: ModelSpec = {
 };
 /** One box, as an engine packs it. */
 const PERSON = Float32Array.of(8, 8, 16, 16, 0.9, 0);
-const FFMPEG = { path: 'ffmpeg', major: 7 };
+const FFMPEG = programAs('ffmpeg');
 const SOURCE = 'synthetic:testsrc2=size=64x64:rate=10';
 
 /** A live stream of a host with everything real except the lane and the model. */

@@ -11,6 +11,7 @@ import { RuntimeStream } from '../../../../src/runtime/stream/runtime-stream.ts'
 import type { StreamPort } from '../../../../src/runtime/stream/stream-port.ts';
 import { PartTimes } from '../../../../src/telemetry/part-times.ts';
 import { conservationGap } from '../../../../src/telemetry/stream-telemetry.ts';
+import { programAs } from '../../../support/confinement.ts';
 import { slotMeta } from '../../../support/slot-meta.ts';
 
 const SPEC: ModelSpec = {
@@ -49,7 +50,7 @@ class Bench {
     } as unknown as LaneClient;
     const port: StreamPort = {
       primary: () => 'default',
-      ffmpeg: { path: 'ffmpeg', major: 7 },
+      ffmpeg: programAs('ffmpeg'),
       preview: { maxWidth: 64, fps: 1, quality: 72 },
       modelOf: () => ({
         ...{ spec: SPEC, scoreThreshold: 0.5, hashesInput: false },
