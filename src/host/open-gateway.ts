@@ -55,7 +55,6 @@ export async function openGateway(
     token: config.gateway.token ?? context.environment.token,
     logger: log,
     incidents,
-    maxPreviewFps: config.preview.fps,
     pipelines: await shippedPipelines(),
     models: (await listManifests()).map(({ name, family, input, reported }) => ({
       name,
