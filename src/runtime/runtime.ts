@@ -21,7 +21,7 @@ import { Scheduler } from './inference/scheduler.ts';
 import { schedulerEvents } from './inference/scheduler-events.ts';
 import type { ShadowCounters, ShadowResult } from './inference/shadow-stream.ts';
 import { Shadows } from './inference/shadows.ts';
-import { policyOf, StreamArranger } from './inference/stream-arranger.ts';
+import { StreamArranger } from './inference/stream-arranger.ts';
 import type { LaneClient } from './lane/lane-client.ts';
 import { LanePool } from './lane/lane-pool.ts';
 import type { ResultSinks } from './results/result-sinks.ts';
@@ -182,7 +182,7 @@ export class Runtime {
   retune(stream: RuntimeStream, config: StreamConfig): void {
     stream.rearrange({ ...stream.arrangement, config }, stream.input);
     // A paused stream is served again when it is resumed: until then no batch must wait for its frames.
-    if (stream.isOpen) this.#scheduler.serve(stream, policyOf(stream));
+    if (stream.isOpen) this.#scheduler.serve(stream.ledger);
     this.#retune();
   }
 
@@ -397,7 +397,6 @@ export class Runtime {
 
   #streamPort(): StreamPort {
     const { preview, sinks } = this.#options;
-    const scheduler = this.#scheduler;
     return {
       primary: () => this.#primary,
       ffmpeg: { path: this.ffmpeg.path, major: this.ffmpeg.major },
@@ -407,22 +406,9 @@ export class Runtime {
       modelOf: (name) => this.#models.get(name),
       attach: (ring: RingHandle) => this.#models.attach(ring),
       detach: (ringId) => this.#models.detach(ringId),
-      // A lane's message follows the frames that it handed over before, so those enter first.
-      laneListener: (stream) => ({
-        onLaneMessage: (message) => {
-          scheduler.framesArrived(stream);
-          stream.onLaneMessage(message);
-        },
-        onLaneLost: (error) => {
-          scheduler.framesArrived(stream);
-          stream.onLaneLost(error);
-        },
-      }),
-      serve: (stream) => scheduler.serve(stream, policyOf(stream)),
-      withdraw: (stream) => scheduler.withdraw(stream),
-      onSkipped: (frame) => scheduler.shadow(frame),
+      scheduler: this.#scheduler,
       event: (kind, stream, message, details) => this.emitEvent(kind, stream, message, details),
-      publish: ({ input }, result, frame) => {
+      publish: (result, frame, input) => {
         if (this.#isFlushed) return null;
         if (input.bulk !== undefined) return input.bulk.take(result);
         this.published.emit(result);
@@ -467,7 +453,7 @@ export class Runtime {
 
   /** Returns the current report of one stream. */
   streamReport(stream: RuntimeStream): StreamReport {
-    return stream.report(monoNowMs(), this.#scheduler.depth(stream));
+    return stream.report(monoNowMs(), this.#scheduler.depth(stream.ledger));
   }
 
   #makeReport(): RuntimeReport {

@@ -94,9 +94,9 @@ export class ModelInstances {
   async unload(name: string, refuse: () => void = () => {}): Promise<void> {
     while (this.get(name).model.isBusy) await this.#scheduler.idle(name);
     refuse();
-    const { pool } = this.#scheduler.removeInstance(name);
+    const loop = this.#scheduler.removeInstance(name);
     this.#loaded.delete(name);
-    await pool.shutdown();
+    await loop.shutdown();
   }
 
   get names(): readonly string[] {

@@ -13,7 +13,10 @@ const HUNG_TICKS = 10;
 
 /** Receives one stream's messages. */
 export interface LaneListener {
-  onLaneMessage(message: FromLane): void;
+  /** At least one frame was handed over in the ring. */
+  onFrames(): void;
+  /** Frames that were handed over before can be taken already. */
+  onLaneMessage(message: Exclude<FromLane, { type: 'frames' }>): void;
   /** The thread has ended, and its ffmpegs with it. */
   onLaneLost(error: SightlineError): void;
 }
@@ -129,7 +132,8 @@ export class LaneClient {
     if (!('ringId' in message)) return;
     const listener = this.#listeners.get(message.ringId);
     if (message.type === 'closed') this.#listeners.delete(message.ringId);
-    listener?.onLaneMessage(message);
+    if (message.type === 'frames') listener?.onFrames();
+    else listener?.onLaneMessage(message);
   }
 
   #onExit(code: number): void {

@@ -74,12 +74,9 @@ class Rig {
         throw new RangeError('Array buffer allocation failed');
       },
       detach: () => undefined,
-      laneListener: (stream) => stream,
-      serve: () => undefined,
-      withdraw: () => [],
-      onSkipped: () => undefined,
+      scheduler: { serve: () => undefined, framesArrived: () => undefined, withdraw: () => [] },
       event: () => undefined,
-      publish: (_stream, result) => {
+      publish: (result) => {
         this.published.push(result);
         return null;
       },
@@ -130,9 +127,10 @@ class Rig {
     ring.writeMeta(slot, slotMeta({ frame, ptsUs: frame * 40_000, width: 64, height: 64 }));
     ring.countCompleted();
     ring.hand(slot);
-    const record = this.stream.takeFrame();
-    if (record === null) this.stream.completeSkipped();
-    else this.stream.ledger.complete(record, rows, record.meta.decoded);
+    const { ledger } = this.stream;
+    const record = ledger.take()!;
+    if (record.status === 'waiting') ledger.complete(record, rows, record.meta.decoded);
+    else ledger.flush();
     return frame;
   }
 }

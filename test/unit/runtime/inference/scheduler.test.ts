@@ -4,8 +4,9 @@ import type { MonoMs } from '../../../../src/core/units.ts';
 import { SlotRing } from '../../../../src/flow/slot-ring.ts';
 import type { ModelInstance } from '../../../../src/runtime/inference/model-instance.ts';
 import { ModelInstances } from '../../../../src/runtime/inference/model-instances.ts';
-import { type ScheduledStream, Scheduler, type StreamPolicy } from '../../../../src/runtime/inference/scheduler.ts';
-import type { FrameOwner, InFlightFrame } from '../../../../src/runtime/stream/frame-ledger.ts';
+import { Scheduler } from '../../../../src/runtime/inference/scheduler.ts';
+import type { FrameOwner, InFlightFrame } from '../../../../src/runtime/stream/in-flight-frame.ts';
+import type { ScheduledStream, StreamPolicy } from '../../../../src/runtime/stream/stream-port.ts';
 import { fakeEngineRequest, SIDE } from '../../../support/fake-engine.ts';
 import { slotMeta } from '../../../support/slot-meta.ts';
 import { waitFor } from '../../../support/wait-for.ts';
@@ -23,6 +24,7 @@ const SETTINGS = { maxBatch: 1, maxDelayMs: 5, timeoutMs: 10_000, cacheResults: 
 class Rig implements ScheduledStream, FrameOwner {
   readonly id = 's';
   instance = 'default';
+  policy: StreamPolicy;
   readonly retriesFrames = true;
   readonly inferred: number[] = [];
   readonly dropped: [number, string][] = [];
@@ -37,6 +39,7 @@ class Rig implements ScheduledStream, FrameOwner {
   readonly model: ModelInstance;
 
   constructor(policy = FILE, callMs = 2, cacheResults = 0) {
+    this.policy = policy;
     this.scheduler = new Scheduler(
       {
         onBusy: (ms) => void this.busy.push(ms),
@@ -50,7 +53,7 @@ class Rig implements ScheduledStream, FrameOwner {
     const settings = { ...SETTINGS, cacheResults };
     this.model = this.scheduler.addInstance('default', fakeEngineRequest(callMs), settings);
     this.model.servesLive = policy === LIVE;
-    this.scheduler.serve(this, policy);
+    this.scheduler.serve(this);
     this.model.pool.attach({ ringId: 1, buffer: this.slots.buffer, shape: this.slots.shape });
   }
 
@@ -60,15 +63,15 @@ class Rig implements ScheduledStream, FrameOwner {
     const meta = slotMeta({ frame: number, width: SIDE, height: SIDE, hashHigh: hash, hashLow: hash });
     const time = 0 as MonoMs;
     this.slots.writeMeta(slot, meta);
-    const ring = { ringId, slots: this.slots, onReleased: () => {} };
+    const ring = { ringId, slots: this.slots, onEntered: () => {}, onReleased: () => {} };
     return {
       ...{ streamId: this.id, owner: this, ring, slot, meta, capturedMs: time, failures: 0, status: 'waiting' },
-      ...{ batchedMs: time, inferredMs: time, rows: null },
+      ...{ queuedMs: time, batchedMs: time, inferredMs: time, rows: null },
       ...{ by: 'inferred', repeats: null, isCached: false, slotUsers: { count: 1 } },
     };
   }
 
-  takeFrame(): InFlightFrame | null {
+  take(): InFlightFrame | null {
     return this.ready.shift() ?? null;
   }
 
@@ -76,7 +79,7 @@ class Rig implements ScheduledStream, FrameOwner {
     this.isListening = true;
   }
 
-  completeSkipped(): void {}
+  flush(): void {}
 
   complete({ meta }: InFlightFrame): void {
     this.inferred.push(meta.frame);
@@ -107,10 +110,10 @@ class Rig implements ScheduledStream, FrameOwner {
 function guestOf(rig: Rig): ScheduledStream & { readonly ready: InFlightFrame[] } {
   const ready: InFlightFrame[] = [];
   return {
-    ...{ id: rig.id, instance: rig.instance, ready },
-    takeFrame: () => ready.shift() ?? null,
+    ...{ id: rig.id, instance: rig.instance, policy: rig.policy, ready },
+    take: () => ready.shift() ?? null,
     wakeOnFrame: () => undefined,
-    completeSkipped: () => undefined,
+    flush: () => undefined,
   };
 }
 
@@ -223,12 +226,14 @@ describe('Scheduler', () => {
   it('a stream that moves with more frames than its queue holds now drops the oldest, and counts them', async () => {
     rig = new Rig(LIVE, 50);
     const other = rig.scheduler.addInstance('other', fakeEngineRequest(1), SETTINGS);
-    rig.scheduler.serve(rig, { ...LIVE, queueSize: 8 });
+    rig.policy = { ...LIVE, queueSize: 8 };
+    rig.scheduler.serve(rig);
     const records = frames(8);
     rig.ready.push(...records);
     rig.scheduler.framesArrived(rig);
     expect(rig.scheduler.depth(rig), 'no engine has started').toBe(8);
-    rig.scheduler.serve(rig, LIVE);
+    rig.policy = LIVE;
+    rig.scheduler.serve(rig);
     rig.scheduler.move(rig, 'other', () => {
       rig.instance = 'other';
     });
@@ -265,14 +270,13 @@ describe('Scheduler', () => {
     const request = { engine: fakeEngineRequest(50), batching: SETTINGS, threads: 1 };
     await models.load('other', request);
     models.attach({ ringId: 1, buffer: rig.slots.buffer, shape: rig.slots.shape });
-    const policy = { ...LIVE };
     const guest = { ...guestOf(rig), instance: 'other' };
-    rig.scheduler.serve(guest, policy);
+    rig.scheduler.serve(guest);
     guest.ready.push(rig.frame(0));
     rig.scheduler.framesArrived(guest);
     rig.scheduler.withdraw(guest);
     const unloading = models.unload('other');
-    rig.scheduler.serve(guest, policy);
+    rig.scheduler.serve(guest);
     await expect(unloading).rejects.toMatchObject({ code: 'MODEL_BUSY' });
     guest.ready.push(rig.frame(1));
     rig.scheduler.framesArrived(guest);

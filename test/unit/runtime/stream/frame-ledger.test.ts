@@ -1,9 +1,15 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
+import { parseStream } from '../../../../src/config/load-pipeline.ts';
 import { DROP_REASONS, type DropReason, type PublishedFrame } from '../../../../src/core/frame.ts';
 import type { MonoMs, PtsUs } from '../../../../src/core/units.ts';
 import { SlotRing } from '../../../../src/flow/slot-ring.ts';
-import { FrameLedger, type InFlightFrame } from '../../../../src/runtime/stream/frame-ledger.ts';
+import { FrameLedger } from '../../../../src/runtime/stream/frame-ledger.ts';
+import type { InFlightFrame } from '../../../../src/runtime/stream/in-flight-frame.ts';
+import { StreamPlace } from '../../../../src/runtime/stream/stream-place.ts';
+import type { StreamInput } from '../../../../src/runtime/stream/stream-port.ts';
+import { prepareSettings } from '../../../../src/runtime/stream/stream-settings.ts';
+import { PartTimes } from '../../../../src/telemetry/part-times.ts';
 import { conservationGap, StreamTelemetry } from '../../../../src/telemetry/stream-telemetry.ts';
 
 const SLOTS = 8;
@@ -23,18 +29,33 @@ class Bench {
   #frame = 0;
 
   constructor(fence: number | null = null) {
+    const lease = { fence: fence ?? 0, isValid: () => this.isLeaseValid };
+    const input: StreamInput = {
+      ...{ source: null, imagePaths: [], label: 's', policy: 'live', picture: null },
+      ...(fence === null ? {} : { lease }),
+    };
+    const arrangement = { config: parseStream({ id: 's', source: 's' }, {}), instance: 'default', beside: null };
+    const settings = prepareSettings(arrangement, input, 0, null, () => undefined);
     const port = {
-      retriesFrames: false,
-      lease: fence === null ? null : { fence, isValid: () => this.isLeaseValid },
-      onDropped: () => undefined,
-      analyse: (_: InFlightFrame, detections: PublishedFrame['detections']) => detections,
+      partTimes: new PartTimes(),
+      event: () => undefined,
       publish: (frame: PublishedFrame) => {
         this.published.push(frame);
         this.checkConservation();
         return this.isSinkSlow ? new Promise<void>((resolve) => this.sinksBusy.push(resolve)) : null;
       },
     };
-    this.ledger = new FrameLedger('s', ['person'], this.telemetry, port, () => this.nowMs as MonoMs);
+    this.ledger = new FrameLedger('s', ['person'], settings, new StreamPlace(), this.telemetry, port, () => {
+      return this.nowMs as MonoMs;
+    });
+    this.ledger.ring = {
+      ringId: 1,
+      slots: this.ring,
+      onEntered: () => undefined,
+      onReleased: () => {
+        this.releases += 1;
+      },
+    };
   }
 
   get gap(): number {
@@ -65,14 +86,7 @@ class Bench {
       hashLow: 0,
     });
     this.ring.hand(slot);
-    const ring = {
-      ringId: 1,
-      slots: this.ring,
-      onReleased: () => {
-        this.releases += 1;
-      },
-    };
-    return this.ledger.enter(ring, slot);
+    return this.ledger.take();
   }
 
   complete(record: InFlightFrame): void {

@@ -1,0 +1,315 @@
+import type { Clock } from '../../core/clock.ts';
+import { DETECTION_COLUMNS } from '../../core/detection.ts';
+import type { DropReason } from '../../core/frame.ts';
+import type { MonoMs } from '../../core/units.ts';
+import type { SightlineError } from '../../errors/sightline-error.ts';
+import type { EngineRequest, FromInference } from '../../protocol/threads.ts';
+import type { BatchTimes } from '../../telemetry/part-times.ts';
+import type { InFlightFrame } from '../stream/in-flight-frame.ts';
+import type { ScheduledStream } from '../stream/stream-port.ts';
+import type { EnginePoolEvents } from './engine-pool.ts';
+import type { Batch } from './inference-client.ts';
+import { type BatchSettings, ModelInstance } from './model-instance.ts';
+
+/** What the scheduler reports, for telemetry and the log. */
+export interface SchedulerEvents {
+  /** An inference thread finished a batch that took `inferMs`, all its calls together. */
+  onBusy(inferMs: number, times: BatchTimes): void;
+  /** A batch failed; its thread may still run. Called once per batch. @param frames - of those that were being inferred. */
+  onBatchFailed(error: SightlineError, frames: number): void;
+  /** @param model - name of the instance. */
+  onThreadLost(error: SightlineError, model: string): void;
+  onThreadRestarted(): void;
+  /** The trial has settled the batch size. */
+  onSettled(reason: string): void;
+}
+
+/** The other loops. */
+export interface Siblings {
+  /** Gives a frame that its stream keeps to the candidate as well, if it has one. */
+  shadow(frame: InFlightFrame): void;
+  /** The loop that serves a stream now; null if none does. */
+  serving(streamId: string): InstanceLoop | null;
+}
+
+interface Drop {
+  readonly frame: InFlightFrame;
+  readonly reason: DropReason;
+}
+
+/** A frame whose result the cache has. */
+interface Known {
+  readonly frame: InFlightFrame;
+  readonly rows: Float32Array;
+}
+
+/** A frame whose inference fails this often is dropped: the frame is the cause, not the thread. */
+const MAX_FAILURES = 3;
+
+/**
+ * The path of frames through one model instance. In: *drain* the rings into the streams' queues, where the drop policies
+ * apply, *choose* a batch, *submit* it to a free thread. Out: give each frame of a result to the ledger it came from.
+ *
+ * The loop runs when frames arrive, when an inference thread becomes free, and when a batch's deadline passes. It is not
+ * re-entrant: frames are pulled from the streams, and what it decided takes effect when it has ended.
+ */
+export class InstanceLoop implements EnginePoolEvents {
+  readonly model: ModelInstance;
+  readonly #streams = new Map<string, ScheduledStream>();
+  readonly #siblings: Siblings;
+  readonly #events: SchedulerEvents;
+  readonly #clock: Clock;
+  #isRunning = false;
+  #cancelDeadline: (() => void) | null = null;
+  #onIdle: (() => void)[] = [];
+  // What takes effect when the loop has ended.
+  #drops: Drop[] = [];
+  #known: Known[] = [];
+  /** Streams with frames that need no inference. */
+  #skipping: ScheduledStream[] = [];
+
+  constructor(
+    name: string,
+    request: EngineRequest,
+    settings: BatchSettings,
+    siblings: Siblings,
+    events: SchedulerEvents,
+    clock: Clock,
+  ) {
+    this.model = new ModelInstance(name, request, settings, this);
+    this.#siblings = siblings;
+    this.#events = events;
+    this.#clock = clock;
+  }
+
+  get streams(): ReadonlyMap<string, ScheduledStream> {
+    return this.#streams;
+  }
+
+  /** Starts serving a stream, or applies its new policy without touching its frames. */
+  serve(stream: ScheduledStream): void {
+    this.model.batcher.setStream(stream.id, stream.policy);
+    this.#streams.set(stream.id, stream);
+  }
+
+  /** Stops serving a stream. @returns its waiting frames: those of its queue in order, then those that waited in the cache. */
+  withdraw(streamId: string): readonly InFlightFrame[] {
+    const { batcher, cache } = this.model;
+    this.#streams.delete(streamId);
+    const withdrawn = batcher.removeStream(streamId);
+    if (cache === null) return withdrawn;
+    const others = withdrawn.flatMap((frame) => cache.settle(frame, null));
+    // Those of the stream itself are dropped by its caller, like the frames that were in the queue.
+    this.#requeue(others.filter((frame) => frame.streamId !== streamId));
+    return [...withdrawn, ...others.filter((frame) => frame.streamId === streamId)];
+  }
+
+  /** Takes over frames of a stream that another loop served, in order. */
+  takeOver(stream: ScheduledStream, frames: readonly InFlightFrame[]): void {
+    for (const frame of frames) this.#accept(frame);
+    this.#settle();
+    this.framesArrived(stream);
+  }
+
+  /** Runs the loop after a lane handed over frames of this stream. Does nothing if the stream is not served. */
+  framesArrived(stream: ScheduledStream): void {
+    if (this.#streams.get(stream.id) === stream) this.run(stream);
+  }
+
+  /** The loop. @param arrived - the stream whose lane reported frames; absent if the loop runs for another reason. */
+  run(arrived?: ScheduledStream): void {
+    // A candidate may be the model of the stream itself; the loop that runs takes its frame up.
+    if (this.#isRunning) return;
+    this.#isRunning = true;
+    try {
+      this.#clearDeadline();
+      if (arrived?.policy.wake === 'always') {
+        // Request first, then drain: a frame that is handed over in between is reported twice, never missed.
+        arrived.wakeOnFrame();
+        this.#drain(arrived);
+      }
+      do this.#drainIdle();
+      while (this.#submit() && this.#wakeIdle());
+    } finally {
+      this.#isRunning = false;
+    }
+    this.#settle();
+  }
+
+  /** Moves frames that a lane handed over into the stream's queue. @returns whether there were any to be inferred. */
+  #drain(stream: ScheduledStream): boolean {
+    let isAny = false;
+    let isSkipping = false;
+    for (let frame = stream.take(); frame !== null; frame = stream.take()) {
+      if (frame.status !== 'waiting') isSkipping = true;
+      else {
+        isAny = true;
+        if (!this.#accept(frame)) continue;
+      }
+      this.#siblings.shadow(frame);
+    }
+    if (isSkipping) this.#skipping.push(stream);
+    return isAny;
+  }
+
+  /** Puts a frame into its stream's queue, unless the cache has its result or waits for it. @returns whether it is there. */
+  #accept(frame: InFlightFrame): boolean {
+    const { cache, scoreThreshold } = this.model;
+    const answer = cache === null ? null : cache.ask(frame, scoreThreshold);
+    if (answer?.kind === 'rows') this.#known.push({ frame, rows: answer.rows });
+    if (answer !== null && answer.kind !== 'unknown') return false;
+    this.#enqueue(frame);
+    return true;
+  }
+
+  #enqueue(frame: InFlightFrame): void {
+    const { batcher } = this.model;
+    // A free thread takes the oldest frame before it is displaced.
+    if (batcher.isFull(frame.streamId)) this.#submit();
+    for (const displaced of batcher.add(frame.streamId, frame, this.#clock.now()))
+      this.#drops.push({ frame: displaced, reason: 'queue-full' });
+  }
+
+  /** Drains the streams whose lanes do not report every frame. */
+  #drainIdle(): void {
+    for (const stream of this.#streams.values()) if (stream.policy.wake === 'when-idle') this.#drain(stream);
+  }
+
+  /**
+   * Requests a message from those lanes, because a thread is idle. @returns whether frames arrived before the request.
+   */
+  #wakeIdle(): boolean {
+    let isAny = false;
+    for (const stream of this.#streams.values()) {
+      if (stream.policy.wake !== 'when-idle') continue;
+      stream.wakeOnFrame();
+      if (this.#drain(stream)) isAny = true;
+    }
+    return isAny;
+  }
+
+  /** Submits batches to free threads. @returns whether a thread is still free. */
+  #submit(): boolean {
+    const { model } = this;
+    this.#clearDeadline();
+    for (let thread = model.freeThread(); thread !== null; thread = model.freeThread()) {
+      const now = this.#clock.now();
+      const choice = model.choose(now);
+      for (const frame of choice.stale) this.#drops.push({ frame, reason: 'stale' });
+      if (choice.kind === 'wait')
+        this.#cancelDeadline = this.#clock.setTimer(() => this.run(), Math.max(0, choice.untilMs - now));
+      if (choice.kind !== 'batch') return true;
+      for (const batch of choice.batches) thread.submit(batch);
+    }
+    return false;
+  }
+
+  #clearDeadline(): void {
+    this.#cancelDeadline?.();
+    this.#cancelDeadline = null;
+  }
+
+  /** Lets the decisions take effect. Listeners may change what is served meanwhile, and so run the loop again. */
+  #settle(): void {
+    const [known, drops, skipping] = [this.#known, this.#drops, this.#skipping];
+    if (known.length > 0) this.#known = [];
+    if (drops.length > 0) this.#drops = [];
+    if (skipping.length > 0) this.#skipping = [];
+    for (const { frame, rows } of known) this.#completeCached(frame, rows, this.#clock.now());
+    for (const { frame, reason } of drops) this.#drop(frame, reason);
+    for (const stream of skipping) stream.flush();
+  }
+
+  #completeCached(frame: InFlightFrame, rows: Float32Array, now: MonoMs): void {
+    frame.isCached = true;
+    frame.batchedMs = now;
+    frame.owner.complete(frame, rows, now);
+  }
+
+  /** Drops a frame. Equal frames that waited for its result take their place in the queue. */
+  #drop(frame: InFlightFrame, reason: DropReason): void {
+    const waiting = this.model.cache?.settle(frame, null);
+    frame.owner.drop(frame, reason);
+    if (waiting !== undefined) this.#requeue(waiting);
+  }
+
+  #requeue(frames: readonly InFlightFrame[]): void {
+    if (frames.length === 0) return;
+    for (const frame of frames) {
+      if (frame.status !== 'waiting') continue;
+      if (this.#streams.has(frame.streamId)) this.#enqueue(frame);
+      else this.#drops.push({ frame, reason: 'stopped' });
+    }
+    this.#settle();
+    this.run();
+  }
+
+  /** A thread has finished a batch, and is free. */
+  onResult(batch: Batch, result: Extract<FromInference, { type: 'result' }>): void {
+    const { cache } = this.model;
+    const { beganMs, busyMs, postprocessMs, counts, rows } = result;
+    const endedMs = result.endedMs as MonoMs;
+    const frames = batch.frames.length;
+    const waitMs = frames === 0 ? 0 : beganMs - batch.frames[0]!.batchedMs;
+    this.#events.onBusy(busyMs, { frames, waitMs, inferMs: busyMs - postprocessMs, postprocessMs });
+    const settled = this.model.observe(batch, busyMs);
+    if (settled !== null) this.#events.onSettled(settled);
+    // Submit the next batch to the free thread before processing its results.
+    this.run();
+    let at = 0;
+    for (const [i, frame] of batch.frames.entries()) {
+      const end = at + counts[i]! * DETECTION_COLUMNS;
+      const own = rows.subarray(at, end);
+      const equals = cache?.settle(frame, { rows: own, scoreThreshold: batch.scoreThreshold });
+      frame.owner.complete(frame, own, endedMs);
+      if (equals !== undefined) for (const equal of equals) this.#completeCached(equal, own, endedMs);
+      at = end;
+    }
+    this.#checkIdle();
+  }
+
+  /** A batch failed, or its thread was lost. Frames of files are tried again. */
+  onFailed(batch: Batch, error: SightlineError, wasRunning: boolean): void {
+    this.#events.onBatchFailed(error, wasRunning ? batch.frames.length : 0);
+    // In reverse, since each frame is requeued before the others.
+    for (const frame of batch.frames.toReversed()) {
+      if (wasRunning) frame.failures += 1;
+      const isWorthIt = frame.owner.retriesFrames && frame.failures < MAX_FAILURES && frame.status === 'waiting';
+      // The stream may have moved to another instance meanwhile.
+      const home = isWorthIt ? this.#siblings.serving(frame.streamId) : null;
+      if (home === null) this.#drop(frame, 'engine-failed');
+      else home.model.batcher.putBack(frame.streamId, frame, this.#clock.now());
+      if (home !== null && home !== this) home.run();
+    }
+    this.run();
+    this.#checkIdle();
+  }
+
+  onThreadLost(error: SightlineError): void {
+    this.#events.onThreadLost(error, this.model.name);
+  }
+
+  onThreadRestarted(): void {
+    this.#events.onThreadRestarted();
+    this.run();
+  }
+
+  /** Resolves the next time that no batch runs; at once if none does. */
+  idle(): Promise<void> {
+    if (!this.model.isBusy) return Promise.resolve();
+    return new Promise((resolve) => this.#onIdle.push(resolve));
+  }
+
+  #checkIdle(): void {
+    if (this.#onIdle.length === 0 || this.model.isBusy) return;
+    const waiting = this.#onIdle;
+    this.#onIdle = [];
+    for (const resolve of waiting) resolve();
+  }
+
+  /** Ends the loop and its threads. */
+  async shutdown(): Promise<void> {
+    this.#clearDeadline();
+    await this.model.pool.shutdown();
+  }
+}
