@@ -3,7 +3,7 @@ import type { EventKind } from '../../protocol/feed.ts';
 import type { HostMeter } from '../../telemetry/host-meter.ts';
 import type { PartTimes } from '../../telemetry/part-times.ts';
 import type { EventDetails } from '../stream/stream-port.ts';
-import type { SchedulerEvents } from './instance-loop.ts';
+import type { SchedulerEvents } from './scheduler.ts';
 
 /** A model that fails on every batch must not flood the log. */
 const FAILURES_EVERY_MS = 1000;

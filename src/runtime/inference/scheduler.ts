@@ -1,149 +1,309 @@
-import type { BatchStreamOptions } from '../../batch/micro-batcher.ts';
 import type { Clock } from '../../core/clock.ts';
-import { SightlineError } from '../../errors/sightline-error.ts';
-import type { EngineRequest } from '../../protocol/threads.ts';
+import { DETECTION_COLUMNS } from '../../core/detection.ts';
+import type { DropReason } from '../../core/frame.ts';
+import type { MonoMs } from '../../core/units.ts';
+import type { SightlineError } from '../../errors/sightline-error.ts';
+import type { EngineRequest, FromInference } from '../../protocol/threads.ts';
+import type { BatchTimes } from '../../telemetry/part-times.ts';
 import type { InFlightFrame } from '../stream/in-flight-frame.ts';
-import type { ScheduledStream, StreamScheduler } from '../stream/stream-port.ts';
-import { InstanceLoop, type SchedulerEvents, type Siblings } from './instance-loop.ts';
-import type { BatchSettings, ModelInstance } from './model-instance.ts';
-import type { ShadowStream } from './shadow-stream.ts';
+import type { ScheduledStream } from '../stream/stream-port.ts';
+import type { EnginePoolEvents } from './engine-pool.ts';
+import type { Batch } from './inference-client.ts';
+import { type BatchSettings, ModelInstance } from './model-instance.ts';
 
-/** Shadow work yields: at most one frame waits, none is old, and live work of the same instance goes first. */
-const SHADOW_OPTIONS: BatchStreamOptions = { priority: -1000, weight: 1, queueSize: 1, maxAgeMs: 1000 };
-
-/** A candidate that infers a share of a stream's frames, too. */
-interface Shadow {
-  readonly stream: ShadowStream;
-  readonly loop: InstanceLoop;
+/** What the scheduler reports, for telemetry and the log. */
+export interface SchedulerEvents {
+  /** An inference thread finished a batch that took `inferMs`, all its calls together. */
+  onBusy(inferMs: number, times: BatchTimes): void;
+  /** A batch failed; its thread may still run. Called once per batch. @param frames - of those that were being inferred. */
+  onBatchFailed(error: SightlineError, frames: number): void;
+  /** @param model - name of the instance. */
+  onThreadLost(error: SightlineError, model: string): void;
+  onThreadRestarted(): void;
+  /** The trial has settled the batch size. */
+  onSettled(reason: string): void;
 }
 
-/** Assigns frames to inference threads: one loop for each model instance. Knows which loop serves which stream. */
-export class Scheduler implements Siblings, StreamScheduler {
-  readonly #events: SchedulerEvents;
-  readonly #clock: Clock;
-  /** By name of the instance. */
-  readonly #loops = new Map<string, InstanceLoop>();
-  /** By id of the stream. */
-  readonly #shadows = new Map<string, Shadow>();
+/** What the schedulers of all model instances share. */
+export interface SchedulerContext {
+  readonly events: SchedulerEvents;
+  readonly clock: Clock;
+  readonly shadows: {
+    /** Gives a frame to the candidate as well, if its stream has one. */
+    offer(frame: InFlightFrame): void;
+  };
+  /** Returns the scheduler that serves a stream now; null if none does. */
+  serving(streamId: string): Scheduler | null;
+}
 
-  constructor(events: SchedulerEvents, clock: Clock) {
-    this.#events = events;
-    this.#clock = clock;
+interface Drop {
+  readonly frame: InFlightFrame;
+  readonly reason: DropReason;
+}
+
+/** A frame whose result the cache has. */
+interface Known {
+  readonly frame: InFlightFrame;
+  readonly rows: Float32Array;
+}
+
+/** A frame whose inference fails this often is dropped: the frame is the cause, not the thread. */
+const MAX_FAILURES = 3;
+
+/**
+ * The path of frames through one model instance, in one loop on the main thread. In: *drain* the rings into the streams'
+ * queues, where the drop policies apply, *choose* a batch, *submit* it to a free thread. Out: return each result to the
+ * ledger of its frame, which publishes it.
+ *
+ * The loop runs when frames arrive, when an inference thread becomes free, and when a batch's deadline passes. It is not
+ * re-entrant: frames are pulled from the streams, and what it decided takes effect when it has ended.
+ */
+export class Scheduler implements EnginePoolEvents {
+  readonly model: ModelInstance;
+  readonly #streams = new Map<string, ScheduledStream>();
+  readonly #context: SchedulerContext;
+  #isRunning = false;
+  #cancelDeadline: (() => void) | null = null;
+  #onIdle: (() => void)[] = [];
+  // What takes effect when the loop has ended.
+  #drops: Drop[] = [];
+  #known: Known[] = [];
+  /** Streams with frames that need no inference. */
+  #skipping: ScheduledStream[] = [];
+
+  constructor(name: string, request: EngineRequest, settings: BatchSettings, context: SchedulerContext) {
+    this.model = new ModelInstance(name, request, settings, this);
+    this.#context = context;
   }
 
-  /** Adds a model instance; its engine is loaded by `start`. @throws RangeError if the name is taken. */
-  addInstance(name: string, request: EngineRequest, settings: BatchSettings): ModelInstance {
-    if (this.#loops.has(name)) throw new RangeError(`a model instance "${name}" is already there`);
-    const loop = new InstanceLoop(name, request, settings, this, this.#events, this.#clock);
-    this.#loops.set(name, loop);
-    return loop.model;
+  get streams(): ReadonlyMap<string, ScheduledStream> {
+    return this.#streams;
   }
 
-  /** @throws RangeError for an unknown instance. */
+  /** Starts serving a stream, or applies its new policy without touching its frames. */
   serve(stream: ScheduledStream): void {
-    this.#loop(stream.instance).serve(stream);
+    this.model.batcher.setStream(stream.id, stream.policy);
+    this.#streams.set(stream.id, stream);
   }
 
-  withdraw(stream: ScheduledStream): readonly InFlightFrame[] {
-    return this.#loop(stream.instance).withdraw(stream.id);
+  /** Stops serving a stream. @returns its frames of the queue, in order, then those that waited in the cache. */
+  withdraw(streamId: string): readonly InFlightFrame[] {
+    const { batcher, cache } = this.model;
+    this.#streams.delete(streamId);
+    const withdrawn = batcher.removeStream(streamId);
+    if (cache === null) return withdrawn;
+    const others = withdrawn.flatMap((frame) => cache.settle(frame, null));
+    // Those of the stream itself are dropped by its caller, like the frames that were in the queue.
+    this.#requeue(others.filter((frame) => frame.streamId !== streamId));
+    return [...withdrawn, ...others.filter((frame) => frame.streamId === streamId)];
   }
 
-  /**
-   * Moves a stream to another instance, between two frames: frames that wait go with it in order, those on a thread are
-   * finished by the old instance. The stream's frames must be inputs of both.
-   *
-   * @param rename - makes the stream name the new instance.
-   */
-  move(stream: ScheduledStream, to: string, rename: () => void): void {
-    const target = this.#loop(to);
-    const from = this.#loop(stream.instance);
-    const isServed = from.streams.has(stream.id);
-    const waiting = isServed ? from.withdraw(stream.id) : [];
-    rename();
-    if (!isServed) return;
-    target.serve(stream);
-    // Frames that waited in the old cache stood outside its queue.
-    target.takeOver(
-      stream,
-      waiting.toSorted((a, b) => a.meta.frame - b.meta.frame),
-    );
-  }
-
-  framesArrived(stream: ScheduledStream): void {
-    this.#loop(stream.instance).framesArrived(stream);
-  }
-
-  /** Submits frames that already wait. Call once an engine has started. */
-  engineStarted(model: ModelInstance): void {
-    this.#loop(model.name).run();
-  }
-
-  /** Lets another instance infer a share of a stream's frames, too. @param shadow - receives them. */
-  setShadow(streamId: string, shadow: ShadowStream, instance: string): void {
-    this.endShadow(streamId);
-    const loop = this.#loop(instance);
-    loop.model.batcher.setStream(shadow.id, SHADOW_OPTIONS);
-    this.#shadows.set(streamId, { stream: shadow, loop });
-  }
-
-  /** Ends the shadow of a stream, if it has one. */
-  endShadow(streamId: string): void {
-    const shadow = this.#shadows.get(streamId);
-    if (shadow === undefined) return;
-    this.#shadows.delete(streamId);
-    for (const frame of shadow.loop.model.batcher.removeStream(shadow.stream.id)) shadow.stream.drop(frame, 'stopped');
-  }
-
-  /** Its queue holds one frame, so what the candidate cannot keep up with is dropped there. */
-  shadow(frame: InFlightFrame): void {
-    if (this.#shadows.size === 0 || frame.meta.change === 'without-input') return;
-    const shadow = this.#shadows.get(frame.streamId);
-    if (shadow === undefined) return;
-    const { loop, stream } = shadow;
-    const second = stream.shadowOf(frame);
-    if (second === null) return;
-    for (const displaced of loop.model.batcher.add(stream.id, second, this.#clock.now()))
-      stream.drop(displaced, 'queue-full');
-    loop.run();
-  }
-
-  serving(streamId: string): InstanceLoop | null {
-    for (const loop of this.#loops.values()) if (loop.streams.has(streamId)) return loop;
-    return null;
-  }
-
-  /** Resolves the next time that an instance runs no batch; at once if it runs none. */
-  idle(name: string): Promise<void> {
-    return this.#loop(name).idle();
+  /** Takes over frames of a stream that another scheduler served, in order. */
+  takeOver(stream: ScheduledStream, frames: readonly InFlightFrame[]): void {
+    for (const frame of frames) this.#accept(frame);
+    this.#settle();
+    this.run(stream);
   }
 
   /**
-   * Removes an instance that runs no batch. @returns its loop, to be shut down.
+   * The loop. It does nothing while it runs, or for a stream that is not served.
    *
-   * @throws MODEL_BUSY if streams or shadows use it, or a batch runs.
+   * @param arrived - the stream whose lane reported frames; absent if the loop runs for another reason.
    */
-  removeInstance(name: string): InstanceLoop {
-    const loop = this.#loop(name);
-    const shadows = [...this.#shadows].filter(([, shadow]) => shadow.loop === loop).map(([id]) => id);
-    const users = [...loop.streams.keys(), ...shadows, ...(loop.model.isBusy ? ['a batch'] : [])];
-    if (users.length > 0)
-      throw new SightlineError('MODEL_BUSY', `model "${name}" is in use by ${users.slice(0, 5).join(', ')}`);
-    this.#loops.delete(name);
-    return loop;
+  run(arrived?: ScheduledStream): void {
+    if (arrived !== undefined && this.#streams.get(arrived.id) !== arrived) return;
+    // A candidate may be the model of the stream itself: the loop takes its frame up before it ends.
+    if (this.#isRunning) return;
+    this.#isRunning = true;
+    try {
+      this.#clearDeadline();
+      if (arrived?.policy.wake === 'always') {
+        // Request first, then drain: a frame that is handed over in between is reported twice, never missed.
+        arrived.wakeOnFrame();
+        this.#drain(arrived);
+      }
+      do this.#drainIdle();
+      while (this.#submit() && this.#wakeIdle());
+    } finally {
+      this.#isRunning = false;
+    }
+    this.#settle();
   }
 
-  /** Frames of a stream that wait for a batch. */
-  depth(stream: ScheduledStream): number {
-    return this.#loop(stream.instance).model.batcher.depth(stream.id);
+  /** Moves frames that a lane handed over into the stream's queue. @returns whether there were any to be inferred. */
+  #drain(stream: ScheduledStream): boolean {
+    let isAny = false;
+    let isSkipping = false;
+    for (let frame = stream.take(); frame !== null; frame = stream.take()) {
+      if (frame.status !== 'waiting') isSkipping = true;
+      else {
+        isAny = true;
+        if (!this.#accept(frame)) continue;
+      }
+      this.#context.shadows.offer(frame);
+    }
+    if (isSkipping) this.#skipping.push(stream);
+    return isAny;
   }
 
+  /** Puts a frame into its stream's queue, unless the cache has its result or waits for it. @returns whether it is there. */
+  #accept(frame: InFlightFrame): boolean {
+    const { cache, scoreThreshold } = this.model;
+    const answer = cache === null ? null : cache.ask(frame, scoreThreshold);
+    if (answer?.kind === 'rows') this.#known.push({ frame, rows: answer.rows });
+    if (answer !== null && answer.kind !== 'unknown') return false;
+    this.#enqueue(frame);
+    return true;
+  }
+
+  #enqueue(frame: InFlightFrame): void {
+    const { batcher } = this.model;
+    // A free thread takes the oldest frame before it is displaced.
+    if (batcher.isFull(frame.streamId)) this.#submit();
+    for (const displaced of batcher.add(frame.streamId, frame, this.#context.clock.now()))
+      this.#drops.push({ frame: displaced, reason: 'queue-full' });
+  }
+
+  /** Drains the streams whose lanes do not report every frame. */
+  #drainIdle(): void {
+    for (const stream of this.#streams.values()) if (stream.policy.wake === 'when-idle') this.#drain(stream);
+  }
+
+  /**
+   * Requests a message from those lanes, because a thread is idle. @returns whether frames arrived before the request.
+   */
+  #wakeIdle(): boolean {
+    let isAny = false;
+    for (const stream of this.#streams.values()) {
+      if (stream.policy.wake !== 'when-idle') continue;
+      stream.wakeOnFrame();
+      if (this.#drain(stream)) isAny = true;
+    }
+    return isAny;
+  }
+
+  /** Submits batches to free threads. @returns whether a thread is still free. */
+  #submit(): boolean {
+    const { model } = this;
+    this.#clearDeadline();
+    for (let thread = model.freeThread(); thread !== null; thread = model.freeThread()) {
+      const now = this.#context.clock.now();
+      const choice = model.choose(now);
+      for (const frame of choice.stale) this.#drops.push({ frame, reason: 'stale' });
+      if (choice.kind === 'wait')
+        this.#cancelDeadline = this.#context.clock.setTimer(() => this.run(), Math.max(0, choice.untilMs - now));
+      if (choice.kind !== 'batch') return true;
+      for (const batch of choice.batches) thread.submit(batch);
+    }
+    return false;
+  }
+
+  #clearDeadline(): void {
+    this.#cancelDeadline?.();
+    this.#cancelDeadline = null;
+  }
+
+  /** Lets the decisions take effect. Listeners may change what is served meanwhile, and so run the loop again. */
+  #settle(): void {
+    const [known, drops, skipping] = [this.#known, this.#drops, this.#skipping];
+    if (known.length > 0) this.#known = [];
+    if (drops.length > 0) this.#drops = [];
+    if (skipping.length > 0) this.#skipping = [];
+    for (const { frame, rows } of known) this.#completeCached(frame, rows, this.#context.clock.now());
+    for (const { frame, reason } of drops) this.#drop(frame, reason);
+    for (const stream of skipping) stream.flush();
+  }
+
+  #completeCached(frame: InFlightFrame, rows: Float32Array, now: MonoMs): void {
+    frame.isCached = true;
+    frame.batchedMs = now;
+    frame.owner.complete(frame, rows, now);
+  }
+
+  /** Drops a frame. Equal frames that waited for its result take their place in the queue. */
+  #drop(frame: InFlightFrame, reason: DropReason): void {
+    const waiting = this.model.cache?.settle(frame, null);
+    frame.owner.drop(frame, reason);
+    if (waiting !== undefined) this.#requeue(waiting);
+  }
+
+  #requeue(frames: readonly InFlightFrame[]): void {
+    if (frames.length === 0) return;
+    for (const frame of frames) {
+      if (frame.status !== 'waiting') continue;
+      if (this.#streams.has(frame.streamId)) this.#enqueue(frame);
+      else this.#drops.push({ frame, reason: 'stopped' });
+    }
+    this.#settle();
+    this.run();
+  }
+
+  /** A thread has finished a batch, and is free. */
+  onResult(batch: Batch, result: Extract<FromInference, { type: 'result' }>): void {
+    const { cache } = this.model;
+    const { beganMs, busyMs, postprocessMs, counts, rows } = result;
+    const endedMs = result.endedMs as MonoMs;
+    const frames = batch.frames.length;
+    const waitMs = frames === 0 ? 0 : beganMs - batch.frames[0]!.batchedMs;
+    this.#context.events.onBusy(busyMs, { frames, waitMs, inferMs: busyMs - postprocessMs, postprocessMs });
+    const settled = this.model.observe(batch, busyMs);
+    if (settled !== null) this.#context.events.onSettled(settled);
+    // Submit the next batch to the free thread before processing its results.
+    this.run();
+    let at = 0;
+    for (const [i, frame] of batch.frames.entries()) {
+      const end = at + counts[i]! * DETECTION_COLUMNS;
+      const own = rows.subarray(at, end);
+      const equals = cache?.settle(frame, { rows: own, scoreThreshold: batch.scoreThreshold });
+      frame.owner.complete(frame, own, endedMs);
+      if (equals !== undefined) for (const equal of equals) this.#completeCached(equal, own, endedMs);
+      at = end;
+    }
+    this.#checkIdle();
+  }
+
+  /** A batch failed, or its thread was lost. Frames of files are tried again. */
+  onFailed(batch: Batch, error: SightlineError, wasRunning: boolean): void {
+    this.#context.events.onBatchFailed(error, wasRunning ? batch.frames.length : 0);
+    // In reverse, since each frame is requeued before the others.
+    for (const frame of batch.frames.toReversed()) {
+      if (wasRunning) frame.failures += 1;
+      const isWorthIt = frame.owner.retriesFrames && frame.failures < MAX_FAILURES && frame.status === 'waiting';
+      // The stream may have moved to another instance meanwhile.
+      const home = isWorthIt ? this.#context.serving(frame.streamId) : null;
+      if (home === null) this.#drop(frame, 'engine-failed');
+      else home.model.batcher.putBack(frame.streamId, frame, this.#context.clock.now());
+      if (home !== null && home !== this) home.run();
+    }
+    this.run();
+    this.#checkIdle();
+  }
+
+  onThreadLost(error: SightlineError): void {
+    this.#context.events.onThreadLost(error, this.model.name);
+  }
+
+  onThreadRestarted(): void {
+    this.#context.events.onThreadRestarted();
+    this.run();
+  }
+
+  /** Resolves the next time that no batch runs; at once if none does. */
+  idle(): Promise<void> {
+    if (!this.model.isBusy) return Promise.resolve();
+    return new Promise((resolve) => this.#onIdle.push(resolve));
+  }
+
+  #checkIdle(): void {
+    if (this.#onIdle.length === 0 || this.model.isBusy) return;
+    const waiting = this.#onIdle;
+    this.#onIdle = [];
+    for (const resolve of waiting) resolve();
+  }
+
+  /** Ends the threads of the instance. */
   async shutdown(): Promise<void> {
-    await Promise.all([...this.#loops.values()].map((loop) => loop.shutdown()));
-  }
-
-  #loop(instance: string): InstanceLoop {
-    const loop = this.#loops.get(instance);
-    if (loop === undefined) throw new RangeError(`no model instance "${instance}"`);
-    return loop;
+    this.#clearDeadline();
+    await this.model.pool.shutdown();
   }
 }

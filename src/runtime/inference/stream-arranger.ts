@@ -2,15 +2,12 @@ import { type Arrangement, laneKey } from '../stream/arrangement.ts';
 import type { RuntimeStream } from '../stream/runtime-stream.ts';
 import type { StreamInput } from '../stream/stream-port.ts';
 import type { ModelInstances } from './model-instances.ts';
-import type { Scheduler } from './scheduler.ts';
 
 /** Moves streams to other settings and models. No frame of a file is lost, and counts, tracks and frame numbers go on. */
 export class StreamArranger {
-  readonly #scheduler: Scheduler;
   readonly #models: ModelInstances;
 
-  constructor(scheduler: Scheduler, models: ModelInstances) {
-    this.#scheduler = scheduler;
+  constructor(models: ModelInstances) {
     this.#models = models;
   }
 
@@ -38,7 +35,7 @@ export class StreamArranger {
       await stream.reopen(to.config, input, to);
       return;
     }
-    this.#scheduler.move(stream.ledger, to.instance, () => stream.rearrange(to, input));
-    if (stream.isOpen) this.#scheduler.serve(stream.ledger);
+    this.#models.move(stream.ledger, to.instance, () => stream.rearrange(to, input));
+    if (stream.isOpen) this.#models.serve(stream.ledger);
   }
 }

@@ -10,7 +10,6 @@ import { SlotRing } from '../../../src/flow/slot-ring.ts';
 import { HostStreams, type StreamVersion } from '../../../src/host/host-streams.ts';
 import type { LaneStream } from '../../../src/protocol/threads.ts';
 import type { ModelInstances } from '../../../src/runtime/inference/model-instances.ts';
-import type { Scheduler } from '../../../src/runtime/inference/scheduler.ts';
 import { StreamArranger } from '../../../src/runtime/inference/stream-arranger.ts';
 import type { LaneClient, LaneListener } from '../../../src/runtime/lane/lane-client.ts';
 import { ResultSinks } from '../../../src/runtime/results/result-sinks.ts';
@@ -84,9 +83,11 @@ class Rig {
     };
     this.stream = new RuntimeStream(config, input, port);
     this.stream.start();
-    const scheduler = { move: (_: unknown, __: string, rename: () => void) => rename(), serve: () => undefined };
-    const models = { isSameInput: () => true, get: () => ({ spec: SPEC }) };
-    const arranger = new StreamArranger(scheduler as unknown as Scheduler, models as unknown as ModelInstances);
+    const models = {
+      ...{ isSameInput: () => true, get: () => ({ spec: SPEC }), serve: () => undefined },
+      move: (_: unknown, __: string, rename: () => void) => rename(),
+    };
+    const arranger = new StreamArranger(models as unknown as ModelInstances);
     const runtime = {
       ffmpeg: FFMPEG,
       spec: SPEC,
