@@ -57,12 +57,12 @@ export class LoadedModel implements StreamModel {
 
 /** The model instances of a runtime, and the streams that each serves. All of them can read the frames of every stream. */
 export class ModelInstances implements StreamScheduler {
-  readonly #shadows: Pick<Shadows, 'offer' | 'of'>;
+  readonly #shadows: Pick<Shadows, 'offer' | 'streamsOf'>;
   readonly #context: SchedulerContext;
   readonly #loaded = new Map<string, LoadedModel>();
   readonly #rings = new Map<number, RingHandle>();
 
-  constructor(events: SchedulerEvents, clock: Clock, shadows: Pick<Shadows, 'offer' | 'of'>) {
+  constructor(events: SchedulerEvents, clock: Clock, shadows: Pick<Shadows, 'offer' | 'streamsOf'>) {
     this.#shadows = shadows;
     this.#context = { events, clock, shadows, serving: (streamId) => this.#serving(streamId) };
   }
@@ -108,7 +108,7 @@ export class ModelInstances implements StreamScheduler {
     while (this.get(name).model.isBusy) await this.get(name).scheduler.idle();
     refuse();
     const { scheduler } = this.get(name);
-    const users = [...scheduler.streams.keys(), ...this.#shadows.of(scheduler)];
+    const users = [...scheduler.streams.keys(), ...this.#shadows.streamsOf(scheduler)];
     if (users.length > 0)
       throw new SightlineError('MODEL_BUSY', `model "${name}" is in use by ${users.slice(0, 5).join(', ')}`);
     this.#loaded.delete(name);

@@ -67,8 +67,8 @@ export class Shadows {
     return this.#shadows.get(streamId)?.stream.counters ?? null;
   }
 
-  /** Ids of the streams that a candidate shadows. */
-  of(candidate: Scheduler): string[] {
+  /** Ids of the streams whose frames this candidate infers. */
+  streamsOf(candidate: Scheduler): string[] {
     return [...this.#shadows].filter(([, { scheduler }]) => scheduler === candidate).map(([id]) => id);
   }
 

@@ -14,7 +14,7 @@ export interface FrameRing {
 
 /** The stream of a frame, which completes, drops or retries it. */
 export interface FrameOwner {
-  /** True if a frame whose inference failed is retried: the stream may lose nothing and is still served. */
+  /** True if a frame whose inference failed is tried again while the stream is served, since the stream may lose nothing. */
   readonly retriesFrames: boolean;
   /** @param rows - `[n, 6]` f32, final boxes in source pixels. */
   complete(frame: InFlightFrame, rows: Float32Array, inferredMs: MonoMs): void;
