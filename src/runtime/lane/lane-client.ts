@@ -11,12 +11,15 @@ import type { FromLane, LaneStream, ToLane } from '../../protocol/threads.ts';
  */
 const HUNG_TICKS = 10;
 
+/** What a lane says about a stream besides that frames were handed over. */
+export type StreamMessage = Exclude<FromLane, { type: 'frames' }>;
+
 /** Receives one stream's messages. */
 export interface LaneListener {
   /** At least one frame was handed over in the ring. */
   onFrames(): void;
   /** Frames that were handed over before can be taken already. */
-  onLaneMessage(message: Exclude<FromLane, { type: 'frames' }>): void;
+  onLaneMessage(message: StreamMessage): void;
   /** The thread has ended, and its ffmpegs with it. */
   onLaneLost(error: SightlineError): void;
 }

@@ -4,7 +4,7 @@ import { monoNowMs } from '../../core/clock.ts';
 import { SightlineError } from '../../errors/sightline-error.ts';
 import type { StreamReport, StreamState } from '../../protocol/report.ts';
 import { StreamTelemetry } from '../../telemetry/stream-telemetry.ts';
-import type { LaneListener } from '../lane/lane-client.ts';
+import type { LaneListener, StreamMessage } from '../lane/lane-client.ts';
 import { type Arrangement, type Models, sharedFrames } from './arrangement.ts';
 import { FrameLedger } from './frame-ledger.ts';
 import { laneStream } from './lane-stream.ts';
@@ -235,7 +235,7 @@ export class RuntimeStream implements LaneListener {
     if (this.#isClosing && !this.#mustKeep) this.ledger.dropHandedOver();
   }
 
-  onLaneMessage(message: Parameters<LaneListener['onLaneMessage']>[0]): void {
+  onLaneMessage(message: StreamMessage): void {
     // It follows the frames that the lane handed over before, so those enter first.
     this.onFrames();
     const ring = this.#ring;
