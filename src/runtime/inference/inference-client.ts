@@ -46,6 +46,8 @@ const SHUTDOWN_MS = 5_000;
 export class InferenceClient {
   readonly info: EngineInfo;
   readonly tid: ThreadId;
+  /** True once it has returned a result. */
+  hasAnswered = false;
   #enginePid: number | null;
   readonly #worker: Worker;
   readonly #listener: BatchListener;
@@ -58,7 +60,6 @@ export class InferenceClient {
   #busyMs = 0;
   readonly #hangTimer: NodeJS.Timeout;
   #nextBatchId = 0;
-  #hasAnswered = false;
   #isStopping = false;
   #isGone = false;
 
@@ -101,11 +102,6 @@ export class InferenceClient {
     return this.#batches.size;
   }
 
-  /** True once it has returned a result. */
-  get hasAnswered(): boolean {
-    return this.#hasAnswered;
-  }
-
   /** Id of the engine's process; null if the engine runs on the thread. */
   get enginePid(): number | null {
     return this.#enginePid;
@@ -144,7 +140,7 @@ export class InferenceClient {
     this.#batches.delete(message.batchId);
     this.#busyMs = 0;
     if (message.type === 'result') {
-      this.#hasAnswered = true;
+      this.hasAnswered = true;
       this.#enginePid = message.enginePid;
       this.#listener.onResult(batch, message);
     } else this.#listener.onFailed(batch, SightlineError.fromWire(message.error), true);

@@ -11,7 +11,7 @@ import { laneStream } from './lane-stream.ts';
 import { PreviewPairs } from './preview-pairs.ts';
 import { planRing } from './ring-plan.ts';
 import { isOtherChoice, isOtherSource, StreamPlace } from './stream-place.ts';
-import type { StreamInput, StreamLease, StreamPort } from './stream-port.ts';
+import type { StreamInput, StreamPort } from './stream-port.ts';
 import { StreamRing } from './stream-ring.ts';
 import { prepareSettings, type StreamSettings } from './stream-settings.ts';
 import { StreamLife } from './stream-states.ts';
@@ -77,10 +77,6 @@ export class RuntimeStream implements LaneListener {
 
   get arrangement(): Arrangement {
     return this.#settings;
-  }
-
-  get lease(): StreamLease | null {
-    return this.input.lease ?? null;
   }
 
   get config(): StreamConfig {

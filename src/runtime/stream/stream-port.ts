@@ -9,8 +9,6 @@ import type { PartTimes } from '../../telemetry/part-times.ts';
 import type { LaneClient } from '../lane/lane-client.ts';
 import type { InFlightFrame } from './in-flight-frame.ts';
 
-export type { StreamLease };
-
 /** Makes a stream a part of a bulk job: its results go to one consumer, and its ffmpeg runs with lower priority. */
 export interface BulkWork {
   /** Lowest score of delivered boxes, before any tracking. */
