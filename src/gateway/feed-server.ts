@@ -15,7 +15,6 @@ import { ANYONE, type Identity } from './access/token-table.ts';
 import { FeedClient } from './feed-client.ts';
 import { detectionsMessage, previewMessage, SharedMessage, StatsParts, shadowMessage } from './feed-encoding.ts';
 import { noCounts, type TopicCounts } from './outbox.ts';
-import { PreviewPace } from './preview-pace.ts';
 import type { RolloutPort } from './rollout-port.ts';
 import type { PreviewPicture, RuntimePort, RuntimeReport } from './runtime-port.ts';
 import { ShadowFrames } from './shadow-frames.ts';
@@ -32,7 +31,6 @@ const CLOSE_GOING_AWAY = 1001;
 
 export interface FeedOptions {
   readonly version: string;
-  readonly maxPreviewFps: number;
   readonly maxBufferedBytes: number;
   readonly heartbeatMs: number;
   readonly clock: Clock;
@@ -54,7 +52,6 @@ export class FeedServer {
   readonly #clients = new Set<FeedClient>();
   readonly #closedClients = { sent: noCounts(), dropped: noCounts() };
   readonly #events: EventMessage[] = [];
-  readonly #pace: PreviewPace;
   readonly #previews: WantedStreams;
   readonly #detections: WantedStreams;
   readonly #unsubscribe: (() => void)[];
@@ -68,29 +65,22 @@ export class FeedServer {
     this.#port = port;
     this.#options = options;
     this.#stats = new StatsParts(this.#seq, this.#withRollout(port.report()));
-    this.#pace = new PreviewPace(options.maxPreviewFps, options.clock);
     const known = (): string[] => port.report().streams.map(({ id }) => id);
-    this.#previews = new WantedStreams(known, (ids) => {
-      this.#pace.keepOnly(ids);
-      port.watchPreviews(ids);
-    });
+    this.#previews = new WantedStreams(known, (ids) => port.watchPreviews(ids));
     this.#detections = new WantedStreams(known, (ids) => port.watchDetections?.(ids));
-    const guard: Incidents['guard'] = (place, handler) => options.incidents.guard(place, handler);
     this.#unsubscribe = [
-      port.onReport(guard('the feed', (report) => this.#publishStats(report))),
-      port.onPublished(guard('the feed', (frame) => this.#publishDetections(frame))),
-      port.onPreview(guard('the feed', (picture) => this.#publishPreview(picture))),
-      port.onEvent(guard('the feed', (event) => this.#publishEvent(event))),
+      port.onReport((report) => this.#publishStats(report)),
+      port.onPublished((frame) => this.#publishDetections(frame)),
+      port.onPreview((picture) => this.#publishPreview(picture)),
+      port.onEvent((event) => this.#publishEvent(event)),
     ];
     const { rollouts } = options;
     if (rollouts !== undefined) {
       this.#unsubscribe.push(
-        rollouts.onRolloutEvent(guard('the feed', (event) => this.#publishEvent(event))),
-        rollouts.onShadow(
-          guard('the feed', (found) => {
-            if (this.#previews.has(found.stream)) this.#shadows.addBoxes(found);
-          }),
-        ),
+        rollouts.onRolloutEvent((event) => this.#publishEvent(event)),
+        rollouts.onShadow((found) => {
+          if (this.#previews.has(found.stream)) this.#shadows.addBoxes(found);
+        }),
       );
     }
     this.#scheduleHeartbeat();
@@ -205,7 +195,7 @@ export class FeedServer {
 
   #publishPreview(picture: PreviewPicture): void {
     const { streamId } = picture.frame;
-    if (!this.#previews.has(streamId) || !this.#pace.tryTake(streamId)) return;
+    if (!this.#previews.has(streamId)) return;
     this.#publish(
       'preview',
       streamId,

@@ -39,8 +39,6 @@ export interface GatewayOptions {
   readonly pipelines?: readonly object[];
   /** Returned unchanged by `GET /api/models`. */
   readonly models?: readonly object[];
-  /** Maximum preview pictures per second and stream, by default 5. */
-  readonly maxPreviewFps?: number;
   /** Bytes that may be buffered for one client before it gets only the newest messages, by default 1 MiB. */
   readonly maxBufferedBytes?: number;
   /** Most connections at once, in all and from one address; by default 1,000 and 128. */

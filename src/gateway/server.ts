@@ -55,7 +55,6 @@ export async function startGateway(runtime: RuntimePort, options: GatewayOptions
 
   const feed = new FeedServer(runtime, {
     version: files.version,
-    maxPreviewFps: options.maxPreviewFps ?? 5,
     maxBufferedBytes: options.maxBufferedBytes ?? 1024 * 1024,
     heartbeatMs: options.heartbeatMs ?? 15_000,
     clock: incidents.clock('the feed', clock),

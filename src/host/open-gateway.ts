@@ -78,7 +78,6 @@ export async function openGateway(
     },
     logger: log,
     incidents,
-    maxPreviewFps: config.preview.fps,
     maxConnections: connectionsFor(config.limits),
     maxConnectionsPerAddress: config.limits.connectionsPerAddress,
     pipelines: await shippedPipelines(),

@@ -17,7 +17,8 @@ import { isSameSize, LaneViews } from './lane-views.ts';
 const NO_SLOT = -1;
 
 export interface LanePort {
-  post(message: FromLane, transfer?: ArrayBuffer[]): void;
+  /** @param transfer - memory in the message that the receiver gets without a copy. */
+  post(message: FromLane, transfer?: readonly ArrayBuffer[]): void;
   addPreprocessMs(ms: number): void;
 }
 
@@ -253,7 +254,7 @@ export class LaneFrames {
     return this.#sharp === null ? onCanvas : composePlacements(onCanvas, this.#sharp.placement);
   }
 
-  async #encodePreview(slot: number, header: FrameHeader): Promise<Buffer> {
+  async #encodePreview(slot: number, header: FrameHeader): Promise<Uint8Array> {
     const { width: sourceWidth, height: sourceHeight } = header;
     const { picture, preview } = this.stream;
     const size = { sourceWidth, sourceHeight, maxWidth: preview.maxWidth, quality: preview.quality };
@@ -263,13 +264,16 @@ export class LaneFrames {
     return encodePreview(pixels, { width: canvas.width, height: canvas.height, content, ...size });
   }
 
+  /** Makes a picture, at most `preview.fps` a second. */
   #preview(slot: number, frame: number, header: FrameHeader): void {
     const now = monoNowMs();
     if (now < this.#nextPreviewMs) return;
     this.#nextPreviewMs = now + 1000 / this.stream.preview.fps;
     this.#previewing = this.#encodePreview(slot, header).then(
       (jpeg) =>
-        this.#port.post({ type: 'preview', ringId: this.stream.ring.ringId, frame, jpeg: new Uint8Array(jpeg) }),
+        this.#port.post({ type: 'preview', ringId: this.stream.ring.ringId, frame, jpeg }, [
+          jpeg.buffer as ArrayBuffer,
+        ]),
       (error: unknown) =>
         this.#port.post({
           type: 'warning',
