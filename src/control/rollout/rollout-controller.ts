@@ -21,7 +21,7 @@ const SNAPSHOT_CHARS_PER_S = 100_000;
 /** What a snapshot is saved as. */
 const savedEvidence = z.object({
   ...{ rollout: z.string(), step: z.number(), frames: z.number(), panel: z.unknown() },
-  load: fullLoadState.default({}),
+  load: fullLoadState.optional(),
   gain: liveGainState.optional(),
 });
 
