@@ -42,7 +42,7 @@ export const CASES: readonly Case[] = [
   { ...GOOD, name: 'equal model (bf16 for f32)', rollouts: 200, hasOthers: true },
   { ...GOOD, ...QUICK_STEPS, name: 'equal model, steps 25, 50, 100 %, 10 s each', rollouts: 100 },
   { ...GOOD, name: 'equal model, two streams', rollouts: 50, streams: 2 },
-  { ...GOOD, ...LONG_STEP, name: 'equal model, a step of 2 h', rollouts: 20 },
+  { ...GOOD, ...LONG_STEP, name: 'equal model, one step of 2 h', rollouts: 20 },
   { ...BAD, name: '5 points of F1 lost', rollouts: 200, effectOn: () => LESS_F1, hasOthers: true },
   { ...BAD, ...QUICK_STEPS, name: '5 points of F1 lost, steps of 10 s', effectOn: () => LESS_F1 },
   { ...BAD, ...LONG_STEP, name: '5 points of F1 lost, a step of 2 h', effectOn: () => LESS_F1 },
