@@ -113,7 +113,9 @@ export class RolloutController {
     this.#nowMs = nowMs;
     const { store, hostId } = this.#options;
     const watch = await this.#watchOf(rollout);
-    this.#members = membersOf(this.#options.streams(), rollout.share).length;
+    const streams = this.#options.streams();
+    // A host that has just started knows none yet. That is not a step without streams, which needs less evidence.
+    this.#members = streams.length === 0 ? 1 : membersOf(streams, rollout.share).length;
     const figures = this.figures()!;
     const actor = { who: hostId, nowMs, evidence: figures };
     const change =
