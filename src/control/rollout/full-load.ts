@@ -101,15 +101,21 @@ export class FullLoad {
     let [attained, expected, seconds, frames] = [0, 0, 0, 0];
     const slow: string[] = [];
     const absent: string[] = [];
-    let waiting = 0;
+    let [waiting, leftSeconds] = [0, 0];
     for (const [name, { before, alone, seenMs }] of this.#streams) {
       if (before.seconds === 0 || before.frames === 0) continue;
       const isLost = nowMs - seenMs >= LOST_MS;
       if (alone.seconds < FEWEST_SECONDS) {
-        if (!isLost) waiting += 1;
+        if (isLost) continue;
+        waiting += 1;
+        leftSeconds = Math.max(leftSeconds, FEWEST_SECONDS - alone.seconds);
         continue;
       }
-      if (!isLost && alone.seconds < RAN_SHARE * elapsedSeconds - CHANGE_SECONDS) absent.push(name);
+      const lacking = RAN_SHARE * elapsedSeconds - CHANGE_SECONDS - alone.seconds;
+      if (!isLost && lacking > 0) {
+        absent.push(name);
+        leftSeconds = Math.max(leftSeconds, lacking / (1 - RAN_SHARE));
+      }
       const wanted = (before.frames / before.seconds) * alone.seconds;
       if (alone.frames + FRAMES_SLACK < wanted * (1 - PASS_LOSS)) slow.push(name);
       attained += Math.min(alone.frames, wanted);
@@ -118,21 +124,29 @@ export class FullLoad {
       seconds = Math.max(seconds, alone.seconds);
     }
     const loss = expected === 0 ? null : 1 - attained / expected;
-    const all = { guard: FULL_LOAD, kind: 'statistical', estimate: loss, low: null, high: null, leftMs: null } as const;
-    const report = (verdict: GuardReport['verdict'], reason: string): GuardReport => ({
-      ...{ ...all, verdict, margin: PASS_LOSS, frames, reason },
+    const all = { guard: FULL_LOAD, kind: 'statistical', estimate: loss, low: null, high: null } as const;
+    const report = (verdict: GuardReport['verdict'], reason: string, leftMs: number | null = null): GuardReport => ({
+      ...{ ...all, verdict, margin: PASS_LOSS, frames, reason, leftMs },
     });
-    if (loss === null) return report('no-data', 'The candidate has not carried any stream alone for 5 s yet.');
+    const leftMs = leftSeconds * 1000;
+    if (loss === null) {
+      const none = 'The candidate has not carried any stream alone for 5 s yet.';
+      return report('no-data', none, waiting > 0 ? leftMs : null);
+    }
     const lost = percent(loss);
     if (loss > FAIL_LOSS && seconds >= FAIL_SECONDS)
       return report('fail', `Alone, the candidate loses ${lost} of the frames that the streams had before.`);
     const boxes = this.#boxes();
     if (boxes.isBlind && seconds >= FAIL_SECONDS) return report('fail', boxes.finding!);
-    if (waiting > 0) return report('undecided', `${waiting} streams did not run alone for 5 s yet.`);
+    if (waiting > 0) return report('undecided', `${waiting} streams did not run alone for 5 s yet.`, leftMs);
     if (slow.length > 0)
       return report('undecided', `Alone, ${named(slow)} attain less than their rate before; a person decides.`);
     if (absent.length > 0)
-      return report('undecided', `Alone, ${named(absent)} ran for less than ${percent(RAN_SHARE)} of the step.`);
+      return report(
+        'undecided',
+        `Alone, ${named(absent)} ran for less than ${percent(RAN_SHARE)} of the step.`,
+        leftMs,
+      );
     if (boxes.finding !== null) return report('undecided', `${boxes.finding.slice(0, -1)}; a person decides.`);
     return report('pass', `Alone, the candidate carries every stream: ${lost} fewer frames than before.`);
   }
