@@ -139,7 +139,7 @@ export class SimulatedRollout {
     const alone = isAlone(this.#rollout);
     for (const side of seen.sides) {
       this.#panel.observe(side);
-      this.#load.add(side, alone, 'control', this.#nowMs);
+      this.#load.add(side, alone, 'control', this.#panel.usualLatencyOf(side.stream), this.#nowMs);
     }
     for (const frame of seen.shadow) this.#panel.observe(frame);
     for (const { side, frames } of seen.sides) this.#stepFrames += side === 'candidate' ? frames : 0;

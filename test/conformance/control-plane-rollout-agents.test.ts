@@ -310,7 +310,7 @@ describe.each(rigMakers())('hosts that roll out a version in $name', (maker) => 
       'All 9 streams at 50 % published no frame for 10 minutes: there is nothing to compare before the next step.',
     );
     expect(one.agent.rollout()?.waitsFor).toBe(
-      'Waiting for frames (0 of 25) and the guard agreement: how long that takes cannot be said yet.',
+      'Waiting for frames (0 of 25) and the guard agreement: how long that takes cannot be said; if nobody promotes it, it is rolled back in 24 h.',
     );
   });
 

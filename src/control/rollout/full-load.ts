@@ -2,6 +2,7 @@ import { z } from 'zod';
 import type { GuardReport, SideObservation } from '../../protocol/rollout-records.ts';
 import { percent } from './part-finding.ts';
 import { FULL_LOAD } from './rollout-machine.ts';
+import { countAbove } from './stream-parts.ts';
 
 /** Largest share of its frames that a stream may lose when the candidate is alone. */
 const PASS_LOSS = 0.05;
@@ -21,6 +22,10 @@ const LOST_MS = 600_000;
 const RAN_SHARE = 0.8;
 const CHANGE_SECONDS = 5;
 
+/** A stream is late if more than this share of its frames takes so many times as long as usual under the control. */
+const LATE_SHARE = 0.5;
+const LATE_FACTOR = 2;
+
 /**
  * Alone, the candidate must report boxes as it did in its turns, which were compared with the control. Scenes change, so only a loss
  * that they hardly explain counts: half of all boxes, or nine tenths of those of a stream.
@@ -35,6 +40,8 @@ const BLIND_LOSS = 0.95;
 
 const tally = z.object({ frames: z.number(), seconds: z.number(), boxes: z.number() });
 type Tally = z.infer<typeof tally>;
+/** Frames with a known latency, and the late ones among them. */
+const aloneTally = tally.extend({ timed: z.number(), late: z.number() });
 const streamState = z.object({
   /** The reference before the step. */
   before: tally,
@@ -42,7 +49,7 @@ const streamState = z.object({
   turns: tally,
   /** `before` and `turns` are of an earlier step. */
   isOld: z.object({ before: z.boolean(), turns: z.boolean() }),
-  alone: tally,
+  alone: aloneTally,
   seenMs: z.number(),
 });
 export const fullLoadState = z.object({
@@ -54,8 +61,8 @@ type StreamState = z.infer<typeof streamState>;
 export type FullLoadState = z.infer<typeof fullLoadState>;
 
 /**
- * Whether the candidate carries all streams alone: each must attain the rate that it had before, run nearly all the time, and report
- * boxes as in the candidate's turns. There is no control at the same time, so the limits are wide, and what lies between them is left
+ * Whether the candidate carries all streams alone: each must attain the rate that it had before, run nearly all the time, be
+ * about as fast, and report boxes as in the candidate's turns. There is no control at the same time, so the limits are wide, and what lies between them is left
  * to a person.
  */
 export class FullLoad {
@@ -71,14 +78,21 @@ export class FullLoad {
     return { fromMs: this.#fromMs, streams: structuredClone(Object.fromEntries(this.#streams)) };
   }
 
-  /** @param reference - the side that has the rate which streams must attain. */
-  add(observation: SideObservation, isAlone: boolean, reference: string, nowMs: number): void {
-    const { stream, side } = observation;
+  /**
+   * @param reference - the side that has the rate which streams must attain.
+   * @param usualMs - median latency of the stream under the control; null if it is not known.
+   */
+  add(observation: SideObservation, isAlone: boolean, reference: string, usualMs: number | null, nowMs: number): void {
+    const { stream, side, latenciesMs } = observation;
     const known = this.#streams.get(stream) ?? opened(nowMs);
     this.#streams.set(stream, known);
     known.seenMs = nowMs;
     if (isAlone) {
-      if (side === 'candidate') addTo(known.alone, observation);
+      if (side !== 'candidate') return;
+      addTo(known.alone, observation);
+      if (usualMs === null) return;
+      known.alone.timed += latenciesMs.length;
+      known.alone.late += countAbove(latenciesMs, LATE_FACTOR * usualMs);
       return;
     }
     if (side === reference) addNewest(known, 'before', observation);
@@ -89,7 +103,7 @@ export class FullLoad {
   begin(isAlone: boolean, nowMs: number): void {
     this.#fromMs = isAlone ? nowMs : null;
     for (const [name, stream] of this.#streams) {
-      stream.alone = nothing();
+      stream.alone = nothingAlone();
       if (!isAlone) stream.isOld = { before: true, turns: true };
       else if (nowMs - stream.seenMs > GONE_MS) this.#streams.delete(name);
       else stream.seenMs = nowMs;
@@ -101,6 +115,7 @@ export class FullLoad {
     let [attained, expected, seconds, frames] = [0, 0, 0, 0];
     const slow: string[] = [];
     const absent: string[] = [];
+    const late: string[] = [];
     let [waiting, leftSeconds] = [0, 0];
     for (const [name, { before, alone, seenMs }] of this.#streams) {
       if (before.seconds === 0 || before.frames === 0) continue;
@@ -118,6 +133,7 @@ export class FullLoad {
       }
       const wanted = (before.frames / before.seconds) * alone.seconds;
       if (alone.frames + FRAMES_SLACK < wanted * (1 - PASS_LOSS)) slow.push(name);
+      if (alone.late > LATE_SHARE * alone.timed) late.push(name);
       attained += Math.min(alone.frames, wanted);
       expected += wanted;
       frames += alone.frames;
@@ -141,6 +157,10 @@ export class FullLoad {
     if (waiting > 0) return report('undecided', `${waiting} streams did not run alone for 5 s yet.`, leftMs);
     if (slow.length > 0)
       return report('undecided', `Alone, ${named(slow)} attain less than their rate before; a person decides.`);
+    if (late.length > 0) {
+      const size = `most frames of ${named(late)} take more than ${LATE_FACTOR} times as long as usual`;
+      return report('undecided', `Alone, ${size}; a person decides.`);
+    }
     if (absent.length > 0)
       return report(
         'undecided',
@@ -180,9 +200,13 @@ function nothing(): Tally {
   return { frames: 0, seconds: 0, boxes: 0 };
 }
 
+function nothingAlone(): StreamState['alone'] {
+  return { ...nothing(), timed: 0, late: 0 };
+}
+
 function opened(nowMs: number): StreamState {
   return {
-    ...{ before: nothing(), turns: nothing(), isOld: { before: false, turns: false }, alone: nothing() },
+    ...{ before: nothing(), turns: nothing(), isOld: { before: false, turns: false }, alone: nothingAlone() },
     seenMs: nowMs,
   };
 }

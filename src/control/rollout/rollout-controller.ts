@@ -78,7 +78,10 @@ export class RolloutController {
         watch.gain.add(observation);
         continue;
       }
-      if ('side' in observation) watch.load.add(observation, watch.isAlone, watch.reference, this.#nowMs);
+      if ('side' in observation) {
+        const usualMs = watch.panel.usualLatencyOf(observation.stream);
+        watch.load.add(observation, watch.isAlone, watch.reference, usualMs, this.#nowMs);
+      }
       watch.panel.observe(observation);
       if ('control' in observation) watch.frames += this.#members === 0 ? 1 : 0;
       else if ('side' in observation && observation.side === 'candidate' && this.#members > 0)

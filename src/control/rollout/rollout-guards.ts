@@ -150,6 +150,10 @@ export class RolloutGuards implements GuardPanel {
     return this.#sides.silent(streams, this.#options.nowMs());
   }
 
+  usualLatencyOf(stream: string): number | null {
+    return this.#sides.percentilesOf(stream)?.p50 ?? null;
+  }
+
   reset(): void {
     this.#hard.reset();
     this.#sides.reset();

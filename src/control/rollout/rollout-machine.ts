@@ -136,7 +136,7 @@ export function decide(rollout: Rollout, members: number, actor: Actor): Rollout
 /** Time after which a roll-out that holds by itself is rolled back. */
 export function patienceLeftMs({ fence }: Rollout, nowMs: number): number {
   // A fence is the time of the change, in microseconds.
-  return PATIENCE_MS - (nowMs - fence / 1000);
+  return PATIENCE_MS - Math.max(0, nowMs - fence / 1000);
 }
 
 /** Says what is missing before the step may end, in one sentence; null if nothing is. */

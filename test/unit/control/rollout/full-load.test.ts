@@ -19,7 +19,7 @@ function observe(
   const isAlone = fromS >= ALONE_S;
   for (let second = fromS; second < toS; second += 1) {
     const seen = { stream, side, frames: fps, seconds: 1, boxes: fps * boxesPerFrame };
-    load.add(sideObservation(seen), isAlone, 'control', second * 1000);
+    load.add(sideObservation(seen), isAlone, 'control', 20, second * 1000);
   }
 }
 
@@ -119,6 +119,26 @@ describe('a candidate that carries all streams alone', () => {
     observe(load, 'there', 'candidate', FPS, 100, 800);
     expect(load.report(300_000).verdict).toBe('undecided');
     expect(load.report(719_000).verdict).toBe('pass');
+  });
+
+  it('a person decides where most frames take twice as long as they usually did', () => {
+    const load = carried(['a', 'b']);
+    const late = (stream: string, latencyMs: number, fromS: number, toS: number): void => {
+      for (let second = fromS; second < toS; second += 1) {
+        const latenciesMs = Array.from({ length: FPS }, (_, i) => (i < 6 ? latencyMs : 20));
+        const seen = sideObservation({ stream, side: 'candidate', frames: FPS, seconds: 1, boxes: FPS, latenciesMs });
+        load.add(seen, true, 'control', 20, second * 1000);
+      }
+    };
+    late('a', 39, 100, 130);
+    late('b', 41, 100, 130);
+    expect(load.report(130_000)).toMatchObject({
+      verdict: 'undecided',
+      reason: 'Alone, most frames of b take more than 2 times as long as usual; a person decides.',
+    });
+    late('a', 20, 130, 160);
+    late('b', 20, 130, 160);
+    expect(load.report(160_000).verdict, 'the machine was busy for a while').toBe('pass');
   });
 
   describe('reports boxes as in its turns', () => {
