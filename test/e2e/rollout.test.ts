@@ -90,7 +90,7 @@ describe('sightline rollout on a running pipeline', () => {
     expect(await rollout('status')).toMatchObject({ state: 'rolled-back', share: 0 });
   }, 200_000);
 
-  it('rolls a slow model of another input size back within a minute: it misses a target that the control meets', async () => {
+  it('rolls a slow model of another input size back: it misses a target that the control meets', async () => {
     await running.kill();
     const slow = { engine: 'fake', threads: 1, inputSize: '256x256', fake: { callMs: 400, rows: ROWS } };
     const one = { ...JSON.parse(pipeline(ROWS)), defaults: { target: { fps: 20 } } } as object;

@@ -63,9 +63,9 @@ export class GuardRig {
   }
 
   /** The step at 0 %: the control alone; then the first step begins. */
-  warmUp(seconds = 60, control: (camera: string) => Behaviour = () => ({})): this {
+  warmUp(seconds = 60, control: (camera: string, second: number) => Behaviour = () => ({})): this {
     for (let i = 0; i < seconds; i++) {
-      for (const camera of this.cameras) this.panel.observe(this.side(camera, 'control', control(camera)));
+      for (const camera of this.cameras) this.panel.observe(this.side(camera, 'control', control(camera, i)));
       this.pass();
     }
     this.panel.reset();
