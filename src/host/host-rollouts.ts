@@ -1,6 +1,7 @@
 import type { PipelineConfig } from '../config/pipeline.ts';
 import type { RolloutAgent } from '../control/rollout/rollout-agent.ts';
 import { rolloutPanels } from '../control/rollout/rollout-panels.ts';
+import { monoNowMs } from '../core/clock.ts';
 import { SightlineError } from '../errors/sightline-error.ts';
 import type { Incidents } from '../flow/incidents.ts';
 import { configuredVersion, openRollouts, type RolloutRequest, type VersionContext } from './open-rollouts.ts';
@@ -47,7 +48,8 @@ export async function openHostRollouts(
   const initial = await configuredVersion(config, context);
   const target = new RuntimeTarget({ runtime, streams: host.streams, initial, environment, onNotice });
   const panels = rolloutPanels({
-    nowMs: Date.now,
+    // A clock that is set must not change what the evidence says.
+    nowMs: monoNowMs,
     scoreThreshold: ({ model }) => model.scoreThreshold ?? runtime.scoreThreshold,
     judgesDeviceTime: ({ model }) =>
       model.engine !== 'fake' && model.provider === 'cpu' && runtime.inferenceCpuMs(runtime.primary) !== null,

@@ -11,6 +11,7 @@ import type { GuardPanels } from '../control/rollout/guard-panel.ts';
 import { RolloutAgent } from '../control/rollout/rollout-agent.ts';
 import type { RolloutStore } from '../control/rollout/rollout-store.ts';
 import type { RolloutTarget } from '../control/rollout/rollout-target.ts';
+import { StartLog } from '../control/rollout/start-log.ts';
 import { rolledSettings } from '../control/rollout/stream-changes.ts';
 import { firstVersion, type VersionParts } from '../control/rollout/versions.ts';
 import { systemClock } from '../core/clock.ts';
@@ -54,11 +55,12 @@ export async function openRollouts(request: RolloutRequest): Promise<RolloutAgen
   const { folder = join(environment.cacheDir, 'rollouts'), warmMs } = config.rollout;
   const { beatMs, leaseMs } = config.fleet;
   const hostId = fleet?.hostId ?? ALONE;
-  const file = `${encodeURIComponent(pipeline)}-${hostId}-audit.jsonl`;
+  const fileOf = (what: string): string => join(folder, `${encodeURIComponent(pipeline)}-${hostId}-${what}`);
   return new RolloutAgent({
     store: fleet?.store ?? new MemoryRollouts({ clock: systemClock, leaseMs, pipeline, folder }),
     bus: fleet?.bus ?? new MemoryBus(incidents),
-    audit: await AuditLog.open(join(folder, file), onNotice),
+    audit: await AuditLog.open(fileOf('audit.jsonl'), onNotice),
+    starts: new StartLog(fileOf('starts.json')),
     running: {
       lanes: config.lanes ?? defaultLanes(),
       ...rolledSettings({ defaults: config.defaults, streams: config.streams }),
