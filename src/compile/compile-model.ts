@@ -1,15 +1,13 @@
 import { createHash } from 'node:crypto';
-import { createReadStream, existsSync } from 'node:fs';
-import { readFile } from 'node:fs/promises';
-import { basename, join } from 'node:path';
-import { pipeline } from 'node:stream/promises';
+import { existsSync } from 'node:fs';
+import { join } from 'node:path';
 import type { CompiledModel, ModelSpec, Precision } from '../core/model.ts';
+import { hashGiven, MODEL_FILE } from '../disk/given-file.ts';
 import { SightlineError } from '../errors/sightline-error.ts';
 import { type BuildTarget, isBatchFreed } from './build-graph.ts';
 import type { CompileSource } from './compile-source.ts';
 import { takesAnySize } from './network-input.ts';
-import { ExternalData } from './onnx/external-data.ts';
-import { externalFiles } from './onnx/import-onnx.ts';
+import { externalPaths } from './onnx/external-paths.ts';
 import type { SizePx } from './tfjs/lowering.ts';
 import type { CompileJob } from './write-artefact.ts';
 
@@ -135,17 +133,7 @@ async function hashFiles({ format, weightPaths }: CompileSource): Promise<Buffer
   const paths = [...weightPaths];
   if (format === 'onnx') paths.push(...(await externalPaths(weightPaths[0]!)));
   const digests: Buffer[] = [];
-  for (const path of paths) {
-    const hash = createHash('sha256');
-    // Streamed: a whole file would stay in memory until the next garbage collection, which an idle process never runs.
-    await pipeline(createReadStream(path), hash);
-    digests.push(hash.digest());
-  }
+  // Hashed in parts: a whole file would stay in memory until the next garbage collection, which an idle process never runs.
+  for (const path of paths) digests.push(Buffer.from(await hashGiven(path, MODEL_FILE), 'hex'));
   return digests;
-}
-
-async function externalPaths(path: string): Promise<string[]> {
-  const where = basename(path);
-  const folder = new ExternalData(path);
-  return externalFiles(await readFile(path), where).map((location) => folder.resolve(location, where));
 }

@@ -2,7 +2,7 @@ import { z } from 'zod';
 import { batchConfig } from './batch.ts';
 import { fleetConfig } from './fleet-config.ts';
 import { gatewayConfig, previewConfig } from './gateway.ts';
-import { modelConfig } from './model-config.ts';
+import { modelConfig, modelsConfig } from './model-config.ts';
 import { whole } from './number.ts';
 import { sinkConfig } from './sinks.ts';
 import { streamConfig, streamDefaults } from './stream.ts';
@@ -24,6 +24,7 @@ export const pipelineConfig = z.strictObject({
   name: z.string().min(1).describe('Name of the pipeline.'),
   description: z.string().min(1).describe('When to use it, in a sentence.'),
   model: modelConfig.prefault({}).describe('The detector and how it runs.'),
+  models: modelsConfig.prefault({}).describe('Which models may be named over the network.'),
   batch: batchConfig.prefault({}).describe('How frames of different streams are batched.'),
   lanes: whole(1, 64).optional().describe('Threads that read and preprocess; half the cores if absent.'),
   defaults: streamDefaults.prefault({}).describe('Settings of every stream that does not set them itself.'),

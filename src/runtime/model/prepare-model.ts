@@ -2,6 +2,7 @@ import { compileModel } from '../../compile/compile-model.ts';
 import type { CompileSource } from '../../compile/compile-source.ts';
 import type { CompiledModel, ComputePrecision, Precision } from '../../core/model.ts';
 import { SightlineError } from '../../errors/sightline-error.ts';
+import type { ModelRoots } from '../../store/admit-model.ts';
 import { findWeights } from '../../store/find-weights.ts';
 import { type Manifest, modelSpec } from '../../store/manifests.ts';
 import { compileInChild } from './compile-in-child.ts';
@@ -21,6 +22,8 @@ export interface PrepareOptions {
   readonly onNotice: (text: string) => void;
   /** If false, weights are only looked for, never fetched. */
   readonly mayFetch?: boolean;
+  /** See `DetectorPlaces`. */
+  readonly modelRoots?: ModelRoots | undefined;
   /** Settings for an ONNX file that add to the information in the file. */
   readonly settings?: FileSettings | undefined;
 }

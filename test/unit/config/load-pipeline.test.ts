@@ -172,7 +172,7 @@ describe('a pipeline file', () => {
       expect.objectContaining({ code: 'CONFIG_NOT_FOUND', message: '/nowhere/p.yaml: no such file' }),
     );
     expect(() => loadPipeline(tmpdir())).toThrowError(
-      expect.objectContaining({ code: 'CONFIG_NOT_FOUND', message: `${tmpdir()}: is a folder, expected a YAML file` }),
+      expect.objectContaining({ code: 'CONFIG_NOT_FOUND', message: `${tmpdir()}: it is a folder, expected a file` }),
     );
   });
 

@@ -62,7 +62,7 @@ describe('readAnnotations', () => {
   it('names a missing file', async () => {
     await expect(readAnnotations(join(folder, 'absent.json'))).rejects.toMatchObject({
       code: 'DATASET_INVALID',
-      message: expect.stringMatching(/absent\.json: cannot be read: ENOENT/),
+      message: expect.stringMatching(/absent\.json: cannot be read: no such file/),
     });
   });
 });

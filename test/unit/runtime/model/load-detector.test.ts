@@ -159,7 +159,7 @@ describe('a broken file is refused with its path, in one printable line', () => 
   it('a missing file, a folder', async () => {
     expect(await errorOf(join(folder, 'none.onnx'))).toMatchObject({ code: 'MODEL_NOT_FOUND' });
     mkdirSync(join(folder, 'folder.onnx'));
-    expect((await errorOf(join(folder, 'folder.onnx'))).message).toContain('this is a folder');
+    expect((await errorOf(join(folder, 'folder.onnx'))).message).toContain('it is a folder');
   });
 
   it('binary content under the name of a manifest', async () => {
