@@ -9,7 +9,6 @@ const OPENERS: Readonly<Record<string, string>> = {
   'src/compile/onnx/external-data.ts':
     'a file beside an ONNX file: opened without waiting, regular files only, in parts',
   'src/control/jobs/atomic-file.ts': 'creates a file of its own',
-  'src/control/jobs/part-file.ts': 'own parts',
   'src/control/memory/memory-rollouts.ts': 'own state',
   'src/disk/given-file.ts': 'the one place',
   'src/disk/replace-file.ts': 'writes files of its own',
