@@ -115,7 +115,7 @@ function requireRunning(stop: AbortSignal): void {
 
 async function measureSpeeds(model: CompiledModel, path: string, on: TrialEngine): Promise<Speeds> {
   const timed = async (file: string, precision: ComputePrecision): Promise<number | null> => {
-    const there = { ...model, path: file };
+    const there = { ...model, path: file, files: undefined };
     try {
       return await withEngine(there, on, precision, (engine) => callMs(engine, there));
     } catch (error) {

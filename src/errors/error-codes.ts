@@ -41,7 +41,11 @@ export const ERROR_CODES = {
     exit: 2,
     doc: 'A model cannot take the place of another: it has other classes, or takes other inputs.',
   },
-  MODEL_INTEGRITY: { retryable: false, exit: 1, doc: 'Fetched weights do not have the hash that the manifest states.' },
+  MODEL_INTEGRITY: {
+    retryable: false,
+    exit: 1,
+    doc: 'Weights, or a file made of them, do not have the hash that is recorded for them.',
+  },
   COMPILE_UNSUPPORTED: {
     retryable: false,
     exit: 1,

@@ -17,6 +17,8 @@ export interface EngineOptions {
   readonly model: ModelConfig;
   readonly batch: BatchConfig;
   readonly environment: Environment;
+  /** Called for a cached file that is not used, because its content has changed; by default `onNotice` gets its message. */
+  readonly onDamaged?: ((error: SightlineError) => void) | undefined;
   /** See `DetectorPlaces`. */
   readonly modelRoots?: ModelRoots | undefined;
   /** Receives a sentence about what takes time or differs from the request. */
@@ -62,7 +64,7 @@ async function targetOf({ model, environment }: EngineOptions, engine: EngineNam
 }
 
 async function compiledModel(
-  { model, environment, modelRoots, onNotice }: EngineOptions,
+  { model, environment, modelRoots, onNotice, onDamaged }: EngineOptions,
   { engine, provider }: Target,
 ): Promise<CompiledModel> {
   const inputSize = model.inputSize === undefined ? undefined : parseInputSize(model.inputSize);
@@ -77,6 +79,7 @@ async function compiledModel(
     provider,
     ...places,
     onNotice,
+    onDamaged,
     settings,
   });
 }
