@@ -5,17 +5,36 @@ import { inspect } from 'node:util';
 import { runCli } from '../src/cli/program.ts';
 import { readEnvironment } from '../src/config/environment.ts';
 import { redact } from '../src/core/redact.ts';
+import { DiskProbe } from '../src/disk/disk-probe.ts';
 import { CrashFlush } from '../src/host/crash-flush.ts';
 import { packageRoot } from '../src/store/package-root.ts';
+import { endProcess, isBlocked, killProcess } from './end-process.ts';
 
 /** The command line: reads the environment and signals, and passes them to the commands. */
+const environment = readEnvironment(process.env);
 const stop = new AbortController();
+/** Service managers kill 30 s after SIGTERM by default; an orderly stop takes a second or two. */
+const STOP_MS = 25_000;
+/** What is left after the last command is over ends within this time, unless a thread waits for the disk. */
+const REST_MS = 2_000;
 for (const signal of ['SIGINT', 'SIGTERM'] as const) {
   process.on(signal, () => {
     // A second signal exits at once.
-    if (stop.signal.aborted) process.exit(130);
-    stop.abort();
+    if (stop.signal.aborted) void endProcess(130);
+    else stopBy(signal);
   });
+}
+
+/** Asks the command to stop, and ends the process if it cannot. A person who pressed Ctrl-C may wait longer than a service. */
+function stopBy(signal: 'SIGINT' | 'SIGTERM'): void {
+  stop.abort();
+  const path = environment.cacheDir;
+  new DiskProbe({
+    path,
+    onStalled: () => killProcess('the file system does not answer, so results cannot be flushed'),
+  });
+  if (signal === 'SIGTERM')
+    setTimeout(() => killProcess(`it did not stop within ${STOP_MS / 1000} s`), STOP_MS).unref();
 }
 
 /** An orderly stop flushes within a second. The limit keeps a hanging disk from keeping a broken process alive. */
@@ -32,7 +51,7 @@ function crashed(error: unknown): void {
   void crash.run(FLUSH_MS).then((isFlushed) => {
     const outcome = isFlushed ? 'results were flushed' : `results were not flushed within ${FLUSH_MS / 1000} s`;
     process.stderr.write(`error: ending with exit code 1; ${outcome}\n`);
-    process.exit(1);
+    void endProcess(1);
   });
 }
 process.on('uncaughtException', crashed);
@@ -51,8 +70,12 @@ const { version } = JSON.parse(readFileSync(join(packageRoot(), 'package.json'),
 const io = {
   stdout: process.stdout,
   stderr: process.stderr,
-  environment: readEnvironment(process.env),
+  environment,
   stop: stop.signal,
   crash,
 };
 process.exitCode = await runCli(process.argv.slice(2), io, version);
+// The orderly end waits for a blocked thread for ever. Results that a slow reader has not taken yet are no reason to kill.
+setTimeout(async () => {
+  if (await isBlocked()) killProcess('everything is done, but a request to the file system does not return');
+}, REST_MS).unref();
