@@ -81,7 +81,10 @@ export async function loadDetector(nameOrPath: string, request: DetectorRequest)
   // What the pipeline file of this host names may have its weights anywhere.
   if ((await realPaths(modelRoots.files)).includes(admitted.path)) return manifest;
   for (const path of manifest.files.flatMap((file) => localSources(manifest, file)))
-    await admitModelFile(path, `a file of model ${manifest.name}`, modelRoots);
+    await admitModelFile(path, `a file of model ${manifest.name}`, modelRoots).catch((error: unknown) => {
+      // The weights may come from a search folder or another source.
+      if (!(error instanceof SightlineError) || error.code !== 'MODEL_NOT_FOUND') throw error;
+    });
   return manifest;
 }
 
