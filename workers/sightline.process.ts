@@ -15,6 +15,8 @@ const environment = readEnvironment(process.env);
 const stop = new AbortController();
 /** Service managers kill 30 s after SIGTERM by default; an orderly stop takes a second or two. */
 const STOP_MS = 25_000;
+/** A slow disk that is still flushing answers within this time. */
+const DISK_MS = 10_000;
 /** What is left after the last command is over ends within this time, unless a thread waits for the disk. */
 const REST_MS = 2_000;
 for (const signal of ['SIGINT', 'SIGTERM'] as const) {
@@ -28,11 +30,8 @@ for (const signal of ['SIGINT', 'SIGTERM'] as const) {
 /** Asks the command to stop, and ends the process if it cannot. A person who pressed Ctrl-C may wait longer than a service. */
 function stopBy(signal: 'SIGINT' | 'SIGTERM'): void {
   stop.abort();
-  const path = environment.cacheDir;
-  new DiskProbe({
-    path,
-    onStalled: () => killProcess('the file system does not answer, so results cannot be flushed'),
-  });
+  const onStalled = (): never => killProcess('the file system does not answer, so results cannot be flushed');
+  new DiskProbe({ path: environment.cacheDir, limitMs: DISK_MS, onStalled });
   if (signal === 'SIGTERM')
     setTimeout(() => killProcess(`it did not stop within ${STOP_MS / 1000} s`), STOP_MS).unref();
 }
