@@ -1,6 +1,6 @@
 import { mkdirSync, mkdtempSync, realpathSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
-import { join } from 'node:path';
+import { basename, join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { parsePipeline } from '../../../src/config/load-pipeline.ts';
 import { Incidents } from '../../../src/flow/incidents.ts';
@@ -10,25 +10,11 @@ import { RuntimeTarget } from '../../../src/host/runtime-target.ts';
 import type { Version } from '../../../src/protocol/rollout-records.ts';
 import { makePipe } from '../../support/made-pipe.ts';
 import { testFfmpeg } from '../../support/made-videos.ts';
+import { manifestText } from '../../support/tiny-models.ts';
 import { within } from '../../support/wait-for.ts';
 
 const folder = realpathSync(mkdtempSync(join(tmpdir(), 'sightline-foreign-rollouts-')));
 const ENVIRONMENT = { ffmpegPath: testFfmpeg.path, searchPath: '', modelPath: [], cacheDir: folder, token: undefined };
-const MANIFEST = `name: NAME
-family: yolox
-description: A network.
-licence: null
-reported: null
-format: onnx
-files: [{ name: own.onnx, sha256: null, sources: ['file:own.onnx'] }]
-input: { tensor: images, layout: nchw, width: 64, height: 64, colours: bgr, range: [0, 255], resize: { mode: stretch } }
-outputs: { predictions: out }
-batch: 1
-classes: [thing]
-nmsIou: 0.5
-scoreThreshold: 0.3
-maxDetections: 10
-`;
 
 let host: PipelineHost;
 let rollouts: HostRollouts;
@@ -57,7 +43,7 @@ async function open(model: object, roots: readonly string[]): Promise<void> {
 beforeEach(() => {
   mkdirSync(join(folder, 'models'), { recursive: true });
   for (const name of ['own', 'other', 'models/third'])
-    writeFileSync(join(folder, `${name}.yaml`), MANIFEST.replace('NAME', name.split('/').at(-1)!));
+    writeFileSync(join(folder, `${name}.yaml`), manifestText(basename(name), 'own.onnx'));
 });
 afterEach(async () => {
   await rollouts.close();

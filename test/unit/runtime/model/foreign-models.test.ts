@@ -2,32 +2,18 @@ import { mkdirSync, mkdtempSync, realpathSync, rmSync, symlinkSync, writeFileSyn
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import type { Graph } from '../../../../src/compile/graph.ts';
-import { i64Tensor } from '../../../../src/compile/graph.ts';
-import { GraphBuilder } from '../../../../src/compile/graph-builder.ts';
 import { emitOnnx } from '../../../../src/compile/onnx/emit-onnx.ts';
 import { SightlineError } from '../../../../src/errors/sightline-error.ts';
 import { type FileSettings, loadDetector } from '../../../../src/runtime/model/load-detector.ts';
 import type { ModelRoots } from '../../../../src/store/admit-model.ts';
 import { makePipe } from '../../../support/made-pipe.ts';
+import { manifestText, tinyYolov8 } from '../../../support/tiny-models.ts';
 
 const folder = realpathSync(mkdtempSync(join(tmpdir(), 'sightline-foreign-')));
 const [root, outside] = [join(folder, 'models'), join(folder, 'private')];
 const SECRET = 'root:x:0:0:root:/root:/bin/bash\n';
 const NOWHERE: ModelRoots = { roots: [], files: [] };
 const ROOTS: ModelRoots = { roots: [root], files: [] };
-
-function tinyYolov8(classes: number): Graph {
-  const builder = new GraphBuilder('');
-  const shape = builder.constant('shape', i64Tensor([3], [1, 4 + classes, -1]));
-  builder.node('Reshape', 'out', ['images', shape]);
-  return builder.finish({
-    name: 'tiny',
-    opset: 17,
-    inputs: [{ name: 'images', type: 'f32', dims: [1, 3, 640, 640] }],
-    outputs: [{ name: 'out', type: 'f32', dims: [1, 4 + classes, 8400] }],
-  });
-}
 
 function load(name: string, modelRoots: ModelRoots | undefined, settings: FileSettings = {}) {
   return loadDetector(name, { searchPath: [], cacheDir: join(folder, 'cache'), settings, modelRoots });
@@ -40,22 +26,6 @@ async function refusal(name: string, modelRoots: ModelRoots, settings: FileSetti
   return error as SightlineError;
 }
 
-const MANIFEST = `name: own
-family: yolox
-description: A network.
-licence: null
-reported: null
-format: onnx
-files: [{ name: own.onnx, sha256: null, sources: ['file:SOURCE'] }]
-input: { tensor: images, layout: nchw, width: 64, height: 64, colours: bgr, range: [0, 255], resize: { mode: stretch } }
-outputs: { predictions: out }
-batch: 1
-classes: [thing]
-nmsIou: 0.5
-scoreThreshold: 0.3
-maxDetections: 10
-`;
-
 beforeAll(() => {
   for (const path of [root, outside, join(root, 'sub')]) mkdirSync(path);
   for (const path of [join(root, 'two.onnx'), join(root, 'sub/two.onnx'), join(outside, 'two.onnx')])
@@ -65,9 +35,9 @@ beforeAll(() => {
   writeFileSync(join(outside, 'passwd'), SECRET);
   writeFileSync(join(root, 'passwd.yaml'), SECRET);
   writeFileSync(join(root, 'values.yaml'), 'name: root:x:0:0\nfamily: bin/bash\n');
-  writeFileSync(join(root, 'inside.yaml'), MANIFEST.replace('SOURCE', 'two.onnx'));
-  writeFileSync(join(root, 'leads-out.yaml'), MANIFEST.replace('SOURCE', join(outside, 'two.onnx')));
-  writeFileSync(join(outside, 'own.yaml'), MANIFEST.replace('SOURCE', 'two.onnx'));
+  writeFileSync(join(root, 'inside.yaml'), manifestText('own', 'two.onnx'));
+  writeFileSync(join(root, 'leads-out.yaml'), manifestText('own', join(outside, 'two.onnx')));
+  writeFileSync(join(outside, 'own.yaml'), manifestText('own', 'two.onnx'));
   symlinkSync(outside, join(root, 'way-out'));
   symlinkSync(join(outside, 'two.onnx'), join(root, 'link.onnx'));
   symlinkSync(join(root, 'two.onnx'), join(root, 'inner.onnx'));
