@@ -9,6 +9,8 @@ const POLL_MS = 50;
  * wait for one before it exits, so `process.exit` would wait as long as they do.
  */
 export async function endProcess(code: number): Promise<never> {
+  // It may also end by itself meanwhile.
+  process.exitCode = code;
   if (!(await isBlocked())) process.exit(code);
   return killProcess('a request to the file system does not return');
 }
