@@ -19,6 +19,8 @@ const TONES = {
   'stream-restored': 'good',
   'stream-refused': 'bad',
   'fleet-full': 'warn',
+  'fleet-state-lost': 'warn',
+  'control-unsuitable': 'warn',
   'rollout-held': 'warn',
   'rollout-promoted': 'good',
   'rollout-rolled-back': 'bad',

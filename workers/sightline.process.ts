@@ -5,8 +5,10 @@ import { inspect } from 'node:util';
 import { runCli } from '../src/cli/program.ts';
 import { readEnvironment } from '../src/config/environment.ts';
 import { redact } from '../src/core/redact.ts';
+import { terminalText } from '../src/core/terminal-text.ts';
 import { DiskProbe } from '../src/disk/disk-probe.ts';
 import { CrashFlush } from '../src/host/crash-flush.ts';
+import { descriptorComplaint } from '../src/process/descriptor-limit.ts';
 import { packageRoot } from '../src/store/package-root.ts';
 import { endProcess, isBlocked, killProcess } from './end-process.ts';
 
@@ -43,7 +45,9 @@ let isCrashing = false;
 
 /** Ends the process after an uncaught exception. Its state is unknown, so it only flushes results. */
 function crashed(error: unknown): void {
-  process.stderr.write(`error: unexpected exception: ${redact(inspect(error))}\nThis is a bug in Sightline.\n`);
+  process.stderr.write(
+    `error: unexpected exception: ${terminalText(redact(inspect(error)))}\nThis is a bug in Sightline.\n`,
+  );
   // Ignore further exceptions during the shutdown.
   if (isCrashing) return;
   isCrashing = true;
@@ -63,6 +67,12 @@ for (const stream of [process.stdout, process.stderr]) {
     // After an exception, results are still being flushed.
     if (!isCrashing) process.exit(0);
   });
+}
+
+const complaint = descriptorComplaint();
+if (complaint !== null) {
+  process.stderr.write(`error: ${complaint} [LIMIT_REACHED]\n`);
+  process.exit(1);
 }
 
 const { version } = JSON.parse(readFileSync(join(packageRoot(), 'package.json'), 'utf8')) as { version: string };

@@ -4,6 +4,7 @@ import { batchConfig } from '../config/batch.ts';
 import { check } from '../config/check.ts';
 import { previewConfig } from '../config/gateway.ts';
 import { parseStream } from '../config/load-pipeline.ts';
+import { redact } from '../core/redact.ts';
 import { findFfmpeg } from '../decode/ffmpeg-binary.ts';
 import { SightlineError } from '../errors/sightline-error.ts';
 import { demoSource } from '../host/demo-source.ts';
@@ -35,10 +36,7 @@ publication of its boxes. A fast detector gains a few per cent in its first ten 
 for every frame: --warm-up 12 excludes them.`;
 
 export function addBench(program: Command, io: CliIo): void {
-  const command = program
-    .command('bench')
-    .description('measure FPS, latency percentiles and CPU per stage')
-    .argument('[input]', 'video file or URL (default: the demonstration clip)');
+  const command = program.command('bench').argument('[input]', 'video file or URL (default: the demonstration clip)');
   addEngineFlags(addModelFlag(command))
     .addOption(
       new Option('--streams <n>', 'number of streams that read the input at the same time')
@@ -89,7 +87,7 @@ async function bench(input: string | undefined, flags: BenchFlags, io: CliIo): P
       warmUpSeconds: flags.warmUp,
       signal: io.stop,
     });
-    if (flags.json === true) printJson(io, { machine: machineDescription(), source, ...measured });
+    if (flags.json === true) printJson(io, { machine: machineDescription(), source: redact(source), ...measured });
     else print(io, text(measured, source, flags));
   } finally {
     await runtime.stop();
@@ -107,7 +105,7 @@ function text(measured: Measurement, source: string, flags: BenchFlags): string 
   const before = flags.warmUp === 0 ? '' : ` (${measured.warmUpFps.toFixed(1)} fps in the ${flags.warmUp} s before)`;
   const lines = [
     `${machineDescription()}`,
-    `${source}: ${flags.streams} stream(s), ${flags.realtime === true ? 'real time' : 'as fast as possible'}, ${measured.seconds.toFixed(1)} s`,
+    `${redact(source)}: ${flags.streams} stream(s), ${flags.realtime === true ? 'real time' : 'as fast as possible'}, ${measured.seconds.toFixed(1)} s`,
     `${device.model} ${device.inputWidth}x${device.inputHeight}, ${device.engine}/${device.provider} ${device.precision}, ${device.threads} inference threads`,
     '',
     `${measured.fps.toFixed(1)} fps, ${measured.frames} frames, ${percent(measured.dropRatio)} dropped${before}`,

@@ -40,7 +40,6 @@ interrupted, fails or reads no frame at all, the earlier file stays.`;
 export function addDetect(program: Command, io: CliIo): void {
   const command = program
     .command('detect')
-    .description('detect objects in every frame of files, folders, patterns or URLs')
     .argument('<input...>', 'video files, folders, patterns, http(s):// or rtsp://');
   addTilesFlag(addRegionFlag(addEngineFlags(addModelFlag(command))))
     .option('--min-score <0..1>', 'lowest score to report (default: from the manifest)', Number)

@@ -17,7 +17,6 @@ const NODE_MAJORS: readonly number[] = [20, 22, 24, 26];
 export function addDoctor(program: Command, io: CliIo): void {
   program
     .command('doctor')
-    .description('check this machine: what works, what is missing and how to install it')
     .option('--json', 'one JSON document on standard output')
     .action(async ({ json }: { json?: boolean }) => {
       const findings = [

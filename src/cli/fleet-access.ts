@@ -20,6 +20,7 @@ export const openRedis: OpenControl = (url, io) =>
   openRedisControlPlane({
     url,
     caFile: io.environment.redisCaFile ?? null,
+    fleetKeys: io.environment.fleetKeys ?? null,
     onNotice: (text) => note(io, text),
   });
 

@@ -18,10 +18,7 @@ Examples:
   sightline jobs night-3 --cancel    start no more of its tasks; finished results stay`;
 
 export function addJobs(program: Command, io: CliIo, open: OpenControl = openRedis): void {
-  const command = program
-    .command('jobs')
-    .description('bulk jobs of the fleet: list, show, cancel, retry')
-    .argument('[id]', 'one job');
+  const command = program.command('jobs').argument('[id]', 'one job');
   addFleetFlag(command)
     .option('--cancel', 'stop the job')
     .option('--retry', 'put tasks that failed for good back in the queue')

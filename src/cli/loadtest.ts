@@ -69,7 +69,6 @@ export function addLoadtest(program: Command, io: CliIo): void {
   const number = (flag: string, doc: string): Option => new Option(flag, doc).argParser(Number);
   program
     .command('loadtest')
-    .description('put a pipeline or a running gateway under the load of virtual cameras')
     .argument('[pipeline]', 'YAML file; its model and the settings of its streams are used, not their sources')
     .option('--fleet', 'load a running gateway instead of a pipeline')
     .option('--url <url>', `address of the gateway (default: ${DEFAULT_URL}); implies --fleet`)

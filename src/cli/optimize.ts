@@ -57,7 +57,6 @@ that precision is tried, too. Use a quiet machine: windows in which other proces
 export function addOptimize(program: Command, io: CliIo): void {
   program
     .command('optimize')
-    .description('measure a pipeline, find its bottleneck, make it faster without making it worse, and report')
     .argument('[pipeline|input]', 'pipeline file (.yaml) whose first stream is a recording, or a video file')
     .option('--target <targets>', 'what to reach, such as "fps>=30,p99<=50ms,streams>=8"')
     .option('--annotations <file>', 'COCO annotations; quality is then judged by AP')

@@ -54,10 +54,7 @@ const UNIT_MS: Readonly<Record<string, number>> = { ms: 1, s: 1000, m: 60_000, h
 
 /** Adds `rollout`: starts and steers the roll-out of a pipeline through the gateway of a running host. */
 export function addRollout(program: Command, io: CliIo): void {
-  const rollout = program
-    .command('rollout')
-    .description('change the model of live streams step by step, with guards that roll back')
-    .addHelpText('after', HELP);
+  const rollout = program.command('rollout').addHelpText('after', HELP);
   const command = (name: string, description: string): Command =>
     addGatewayFlags(rollout.command(name).description(description)).option(
       '--json',

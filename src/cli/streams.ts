@@ -28,10 +28,7 @@ An added stream runs as long as any host of the fleet can run it.`;
 
 /** Adds `streams`. Its subcommands talk to Redis and not to a host, so they work whichever hosts are up. */
 export function addStreams(program: Command, io: CliIo, open: OpenControl = openRedis): void {
-  const streams = program
-    .command('streams')
-    .description('live streams of the fleet: list, add, move, remove; drain hosts')
-    .addHelpText('after', HELP);
+  const streams = program.command('streams').addHelpText('after', HELP);
   const act = <F extends StreamsFlags>(flags: F, run: (control: ControlPlane) => Promise<void>): Promise<void> =>
     withFleet(flags, io, open, run);
   const command = (usage: string, description: string): Command =>

@@ -39,7 +39,6 @@ ended the wait.`;
 export function addSubmit(program: Command, io: CliIo, open: OpenControl = openRedis): void {
   const command = program
     .command('submit')
-    .description('submit files to the fleet for bulk detection on many hosts')
     .argument('<input...>', 'video files, folders, patterns')
     .requiredOption('--out <dir>', 'folder for the results, one JSONL file per input');
   addFleetFlag(command)

@@ -19,6 +19,8 @@ export interface Environment {
   readonly redisUrl?: string | undefined;
   /** REDIS_CA_FILE: certificate authorities that a rediss:// server's certificate is verified against. */
   readonly redisCaFile?: string | undefined;
+  /** SIGHTLINE_FLEET_KEYS: keys that sign what members of a fleet send each other; the first one signs. */
+  readonly fleetKeys?: string | undefined;
 }
 
 /** Picks the settings out of a process's environment, which the entry points in `workers/` pass in. */
@@ -34,5 +36,6 @@ export function readEnvironment(env: Readonly<Record<string, string | undefined>
     openvinoDir: env.OPENVINO_DIR,
     redisUrl: env.REDIS_URL,
     redisCaFile: env.REDIS_CA_FILE,
+    fleetKeys: env.SIGHTLINE_FLEET_KEYS,
   };
 }

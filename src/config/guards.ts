@@ -113,7 +113,7 @@ export async function loadGuards(path: string): Promise<GuardsConfig> {
 export function parseGuards(text: string, where: string): GuardsConfig {
   let raw: unknown;
   try {
-    raw = parse(text);
+    raw = parse(text, { logLevel: 'error' });
   } catch (error) {
     throw new SightlineError('CONFIG_INVALID', `${where}: not valid YAML: ${(error as Error).message}`, { where });
   }

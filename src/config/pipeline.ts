@@ -2,6 +2,7 @@ import { z } from 'zod';
 import { batchConfig } from './batch.ts';
 import { fleetConfig } from './fleet-config.ts';
 import { gatewayConfig, previewConfig } from './gateway.ts';
+import { limitsConfig } from './limits.ts';
 import { modelConfig, modelsConfig } from './model-config.ts';
 import { whole } from './number.ts';
 import { sinkConfig } from './sinks.ts';
@@ -31,6 +32,7 @@ export const pipelineConfig = z.strictObject({
   streams: z.array(streamConfig).default([]).describe('Where pictures come from; more can be added while it runs.'),
   sinks: z.array(sinkConfig).default([]).describe('Where results go besides the WebSocket.'),
   gateway: gatewayConfig.prefault({}).describe('HTTP and WebSocket.'),
+  limits: limitsConfig.prefault({}).describe('What this host accepts at most.'),
   fleet: fleetConfig.prefault({}).describe('How this host takes part in a fleet (sightline host).'),
   rollout: rolloutConfig.prefault({}).describe('Where roll-outs are kept.'),
   preview: previewConfig.prefault({}).describe('Pictures for the dashboard.'),

@@ -3,14 +3,14 @@ import type { SourceInput } from '../core/source.ts';
 import { SightlineError } from '../errors/sightline-error.ts';
 import { CleanCuts } from './clean-cuts.ts';
 import type { FfmpegBinary } from './ffmpeg-binary.ts';
+import type { FrameHeader } from './ffmpeg-log.ts';
 import {
   type BlockContainer,
   copyArguments,
   type MediaSpan,
   reencodeArguments,
   splitArguments,
-} from './ffmpeg-command.ts';
-import type { FrameHeader } from './ffmpeg-log.ts';
+} from './file-command.ts';
 import { KEY_UNITS } from './key-units.ts';
 import { listFrames } from './list-frames.ts';
 import { listPackets, type StreamHead } from './list-packets.ts';

@@ -1,4 +1,4 @@
-import type { DecodePlan } from './ffmpeg-command.ts';
+import type { DecodePlan } from './decode-command.ts';
 import { newHeaderTag } from './ffmpeg-log.ts';
 
 /** Returns a plan that reads every frame's time and size without its pixels: the canvas is 2x2. */

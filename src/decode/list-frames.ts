@@ -1,6 +1,6 @@
 import type { SourceInput } from '../core/source.ts';
 import { SightlineError } from '../errors/sightline-error.ts';
-import { decodeArguments } from './ffmpeg-command.ts';
+import { decodeArguments } from './decode-command.ts';
 import { FfmpegLog, type FrameHeader } from './ffmpeg-log.ts';
 import { headersPlan } from './headers-plan.ts';
 import { runFfmpeg } from './run-ffmpeg.ts';

@@ -1,5 +1,5 @@
-import { listArguments, type MediaSpan } from './ffmpeg-command.ts';
 import { FfmpegLog } from './ffmpeg-log.ts';
+import { listArguments, type MediaSpan } from './file-command.ts';
 import { type Packet, PacketRows } from './packet-rows.ts';
 import { runFfmpeg } from './run-ffmpeg.ts';
 

@@ -1,7 +1,7 @@
 import { redact } from '../core/redact.ts';
 import type { SourceInput } from '../core/source.ts';
 import { SightlineError } from '../errors/sightline-error.ts';
-import { decodeArguments } from './ffmpeg-command.ts';
+import { decodeArguments } from './decode-command.ts';
 import { explainExit, FfmpegLog } from './ffmpeg-log.ts';
 import { FfmpegProcess } from './ffmpeg-process.ts';
 import { headersPlan } from './headers-plan.ts';

@@ -1,5 +1,5 @@
 import { execFile } from 'node:child_process';
-import { type DecodePlan, stillArguments } from './ffmpeg-command.ts';
+import { type DecodePlan, stillArguments } from './decode-command.ts';
 
 /**
  * Reads an image file with ffmpeg and fits it into a canvas like a video frame.

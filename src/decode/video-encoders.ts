@@ -1,7 +1,7 @@
 import { execFile } from 'node:child_process';
 import { promisify } from 'node:util';
 import { SightlineError } from '../errors/sightline-error.ts';
-import type { VideoEncoderName } from './ffmpeg-command.ts';
+import type { VideoEncoderName } from './encode-command.ts';
 
 /** Best first. H.264 plays everywhere. MPEG-4 part 2 files are larger, but every ffmpeg that encodes video has it. */
 const PREFERRED: readonly VideoEncoderName[] = ['libx264', 'mpeg4', 'mjpeg'];

@@ -34,6 +34,9 @@ export interface GatewayOptions {
   readonly maxPreviewFps?: number;
   /** Bytes that may be buffered for one client before it gets only the newest messages, by default 1 MiB. */
   readonly maxBufferedBytes?: number;
+  /** Most connections at once, in all and from one address; by default 1,000 and 128. */
+  readonly maxConnections?: number;
+  readonly maxConnectionsPerAddress?: number;
   /** Maximum number of WebSocket clients, by default 200. */
   readonly maxClients?: number;
   /** Interval of pings, by default 15 000. A client that sends nothing until the next ping is disconnected. */

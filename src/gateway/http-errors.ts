@@ -33,6 +33,7 @@ const STATUS: Readonly<Partial<Record<ErrorCode, number>>> = {
   MODEL_UNSUPPORTED: 422,
   MODEL_AMBIGUOUS: 422,
   MODEL_WEIGHTS_MISSING: 422,
+  LIMIT_REACHED: 429,
   SOURCE_UNREACHABLE: 502,
   SOURCE_UNAUTHORIZED: 502,
 };
@@ -57,6 +58,7 @@ export function installErrorReplies(app: FastifyInstance, logger: GatewayLogger,
 /** Returns why a request body was refused; null for all other failures. */
 function refusalOf(code: ErrorCode, status: number): Refusal | null {
   if (code === 'CONFIG_INVALID') return 'schema';
+  if (code === 'LIMIT_REACHED') return 'limit';
   if (code !== 'PROTOCOL_INVALID') return null;
   return status === 413 ? 'size' : 'json';
 }

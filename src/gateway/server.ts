@@ -6,6 +6,7 @@ import { SightlineError } from '../errors/sightline-error.ts';
 import { Incidents } from '../flow/incidents.ts';
 import { AccessGuard, isLoopback, portOf, splitTarget } from './auth.ts';
 import { addCompression } from './compress-replies.ts';
+import { ConnectionCaps, REQUEST_TIMES } from './connection-caps.ts';
 import { acceptUpgrades, addFeedRoute } from './feed-route.ts';
 import { FeedServer } from './feed-server.ts';
 import { type Gateway, type GatewayOptions, silentLogger } from './gateway-options.ts';
@@ -80,7 +81,17 @@ async function buildApp(
     bodyLimit: MAX_BODY_BYTES,
     forceCloseConnections: true,
     frameworkErrors: answerUnreadableUrl,
+    requestTimeout: REQUEST_TIMES.requestTimeout,
+    keepAliveTimeout: REQUEST_TIMES.keepAliveTimeout,
+    http: REQUEST_TIMES,
   });
+  const total = options.maxConnections ?? 1_000;
+  const limits = {
+    total,
+    perAddress: options.maxConnectionsPerAddress ?? 128,
+    unproven: Math.ceil(total / 4),
+  };
+  const caps = new ConnectionCaps(app.server, limits, incidents);
   const routes: string[] = [];
   app.addHook('onRoute', ({ method, url }) => {
     for (const one of [method].flat()) if (one !== 'HEAD') routes.push(`${one} ${url}`);
@@ -92,7 +103,7 @@ async function buildApp(
   installNotFound(app, routes);
   await app.register(fastifyCookie);
   await acceptUpgrades(app, feed);
-  addGuard(app, guard);
+  addGuard(app, guard, caps);
   addFeedRoute(app, { feed, maxClients: options.maxClients ?? 200, incidents });
   addStreamRoutes(app, runtime);
   addFleetRoutes(app, options.fleet ?? null);
@@ -108,12 +119,13 @@ async function buildApp(
   return app;
 }
 
-function addGuard(app: FastifyInstance, guard: AccessGuard): void {
+function addGuard(app: FastifyInstance, guard: AccessGuard, caps: ConnectionCaps): void {
   app.addHook('onRequest', async (request, reply) => {
     const { path, query } = splitTarget(request.url);
     try {
       const { method, url, headers, cookies } = request;
       guard.check({ method, url, headers, cookies }, request.ws);
+      caps.prove(request.raw.socket);
     } catch (thrown) {
       const isPage = path === '/' && !request.ws && (request.headers.accept ?? '').includes('text/html');
       if (!isPage || !(thrown instanceof SightlineError) || thrown.code !== 'UNAUTHORIZED') throw thrown;

@@ -1,5 +1,6 @@
 import { readdir } from 'node:fs/promises';
 import { join } from 'node:path';
+import type { LimitsConfig } from '../config/limits.ts';
 import { loadPipeline } from '../config/load-pipeline.ts';
 import type { PipelineConfig } from '../config/pipeline.ts';
 import type { Incidents } from '../flow/incidents.ts';
@@ -8,10 +9,14 @@ import type { Gateway, GatewayLogger } from '../gateway/gateway-options.ts';
 import type { RolloutPort } from '../gateway/rollout-port.ts';
 import type { RuntimePort } from '../gateway/runtime-port.ts';
 import { startGateway } from '../gateway/server.ts';
+import { descriptorsForConnections } from '../process/descriptor-limit.ts';
 import type { EventKind, EventMessage } from '../protocol/feed.ts';
 import { listManifests } from '../store/manifests.ts';
 import { packageRoot } from '../store/package-root.ts';
 import type { ProcessContext } from './process-context.ts';
+
+/** For a dashboard and its readers, however few descriptors the streams leave. */
+const MIN_CONNECTIONS = 16;
 
 const WARNINGS: ReadonlySet<EventKind> = new Set([
   'stream-warning',
@@ -43,6 +48,12 @@ export interface GatewayRequest {
   readonly incidents: Incidents;
 }
 
+/** Leaves enough descriptors for the streams that the host accepts. */
+function connectionsFor({ connections, streams }: LimitsConfig): number {
+  const left = descriptorsForConnections(streams) ?? connections;
+  return Math.max(MIN_CONNECTIONS, Math.min(connections, left));
+}
+
 /** @throws PORT_IN_USE, TOKEN_REQUIRED, CONFIG_INVALID */
 export async function openGateway(
   port: RuntimePort,
@@ -57,6 +68,8 @@ export async function openGateway(
     logger: log,
     incidents,
     maxPreviewFps: config.preview.fps,
+    maxConnections: connectionsFor(config.limits),
+    maxConnectionsPerAddress: config.limits.connectionsPerAddress,
     pipelines: await shippedPipelines(),
     models: (await listManifests()).map(({ name, family, input, reported }) => ({
       name,

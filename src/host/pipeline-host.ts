@@ -49,7 +49,7 @@ export class PipelineHost implements RuntimePort {
     { environment, onNotice, admit }: HostContext,
   ) {
     this.runtime = runtime;
-    this.streams = new HostStreams({ runtime, config, sinks, environment, onNotice });
+    this.streams = new HostStreams({ runtime, config, sinks, environment, onNotice, limits: config.limits });
     this.rules = new StreamRules({ defaults: config.defaults, admit: ({ source }) => admit(source) });
     this.#config = config;
     this.#onNotice = onNotice;

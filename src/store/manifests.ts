@@ -142,7 +142,7 @@ function parseYaml(text: string, path: string): unknown {
   if (text.includes('\0') || text.includes('\ufffd'))
     throw new SightlineError('MODEL_INVALID', `${path}: expected a manifest in YAML, received a binary file`, { path });
   try {
-    return parse(text);
+    return parse(text, { logLevel: 'error' });
   } catch (error) {
     // The first line has the problem and the position; the others quote the file.
     const [reason] = (error as Error).message.split('\n');

@@ -4,7 +4,7 @@ import { join } from 'node:path';
 import { afterAll, describe, expect, it } from 'vitest';
 import { parsePipeline, parseStream } from '../../src/config/load-pipeline.ts';
 import { workerEntry } from '../../src/core/worker-entry.ts';
-import { encodeArguments } from '../../src/decode/ffmpeg-command.ts';
+import { encodeArguments } from '../../src/decode/encode-command.ts';
 import type { SightlineError } from '../../src/errors/sightline-error.ts';
 import { openRuntime } from '../../src/runtime/open-runtime.ts';
 import type { VideoSinkRequest } from '../../src/runtime/results/open-video-sink.ts';

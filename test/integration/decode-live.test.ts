@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest';
-import { decodeArguments } from '../../src/decode/ffmpeg-command.ts';
+import { decodeArguments } from '../../src/decode/decode-command.ts';
 import { FfmpegLog, newHeaderTag } from '../../src/decode/ffmpeg-log.ts';
 import { FfmpegProcess } from '../../src/decode/ffmpeg-process.ts';
 import { parseSource } from '../../src/source/parse-source.ts';

@@ -119,7 +119,7 @@ describe('packages that are confined to one place', () => {
   });
 
   it('one file imports fluent-ffmpeg', () => {
-    expect(importersOf('fluent-ffmpeg')).toEqual(['src/decode/ffmpeg-command.ts']);
+    expect(importersOf('fluent-ffmpeg')).toEqual(['src/decode/ffmpeg-arguments.ts']);
   });
 
   it.each([

@@ -19,6 +19,7 @@ const OPENERS: Readonly<Record<string, string>> = {
   'src/measure/machine-counters.ts': '/proc and /sys',
   'src/measure/machine-facts.ts': 'a file of the package',
   'src/measure/measurement-log.ts': 'own log',
+  'src/process/descriptor-limit.ts': '/proc',
   'src/sinks/append-file.ts': 'output of a user, which may be a FIFO',
   'src/sinks/output-lock.ts': 'own lock, and /proc',
   'src/sinks/recover-video.ts': 'output of an earlier run',

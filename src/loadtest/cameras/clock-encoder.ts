@@ -1,4 +1,4 @@
-import { cameraArguments } from '../../decode/ffmpeg-command.ts';
+import { cameraArguments } from '../../decode/encode-command.ts';
 import { drawClock, TICKS_PER_MS } from '../../infer/clock-code.ts';
 import { ChildGroup } from '../../process/child-group.ts';
 import { type CodedFrame, FlvReader } from './flv-reader.ts';

@@ -1,5 +1,5 @@
 import { spawn } from 'node:child_process';
-import { type CameraPictures, cameraArguments } from '../../decode/ffmpeg-command.ts';
+import { type CameraPictures, cameraArguments } from '../../decode/encode-command.ts';
 import { SightlineError } from '../../errors/sightline-error.ts';
 import { LogTail, lastLines } from '../../process/log-tail.ts';
 import { type CodedFrame, FlvReader } from './flv-reader.ts';

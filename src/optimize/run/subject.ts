@@ -6,7 +6,7 @@ import { parsePipeline, readPipelineText } from '../../config/load-pipeline.ts';
 import type { PipelineConfig } from '../../config/pipeline.ts';
 import { type ClipBlock, cutBlocks } from '../../decode/cut-blocks.ts';
 import type { FfmpegBinary } from '../../decode/ffmpeg-binary.ts';
-import { joinArguments } from '../../decode/ffmpeg-command.ts';
+import { joinArguments } from '../../decode/file-command.ts';
 import { probeSource } from '../../decode/probe.ts';
 import { runFfmpeg } from '../../decode/run-ffmpeg.ts';
 import { SightlineError } from '../../errors/sightline-error.ts';

@@ -4,14 +4,14 @@ import type { MonoMs, PtsUs } from '../../core/units.ts';
 import type { FrameHeader } from '../../decode/ffmpeg-log.ts';
 import { FrameAssembler } from '../../decode/frame-assembler.ts';
 import { type SlotMeta, SlotRing } from '../../flow/slot-ring.ts';
-import { composePlacements, fitInto, type Placement, placementOf } from '../../geometry/placement.ts';
+import { composePlacements, fitInto, PICTURE_FIT, type Placement, placementOf } from '../../geometry/placement.ts';
 import { PICTURE } from '../../geometry/views.ts';
 import { ChangeGate } from '../../preprocess/change-gate.ts';
 import { hashInput, type InputHash, NO_HASH } from '../../preprocess/input-hash.ts';
 import { encodeParts, encodePreview } from '../../preprocess/preview.ts';
 import { SharpPreprocessor } from '../../preprocess/sharp-preprocessor.ts';
 import type { FromLane, LaneStream } from '../../protocol/threads.ts';
-import { isSameSize, LaneViews, PICTURE_FIT } from './lane-views.ts';
+import { isSameSize, LaneViews } from './lane-views.ts';
 
 /** Slot number of a picture for which the ring has no room: it is read, counted and discarded. */
 const NO_SLOT = -1;

@@ -1,18 +1,18 @@
 import { monoNowMs } from '../../core/clock.ts';
 import { redact } from '../../core/redact.ts';
 import type { SourceInput } from '../../core/source.ts';
-import { type DecodePlan, decodeArguments } from '../../decode/ffmpeg-command.ts';
+import { type DecodePlan, decodeArguments } from '../../decode/decode-command.ts';
 import { explainExit, FfmpegLog, newHeaderTag } from '../../decode/ffmpeg-log.ts';
 import { FfmpegProcess } from '../../decode/ffmpeg-process.ts';
 import { findResumePoint, type ResumePoint } from '../../decode/resume-point.ts';
 import { SightlineError } from '../../errors/sightline-error.ts';
 import { BackOff } from '../../flow/back-off.ts';
+import { PICTURE_FIT } from '../../geometry/placement.ts';
 import type { ChildExit } from '../../process/child-group.ts';
 import { lowerPriority } from '../../process/lower-priority.ts';
 import type { LaneStream } from '../../protocol/threads.ts';
 import { tcpProbe } from '../../source/tcp-probe.ts';
 import { LaneFrames, type LanePort } from './lane-frames.ts';
-import { PICTURE_FIT } from './lane-views.ts';
 
 const WATCH_INTERVAL_MS = 100;
 const PROBE_TIMEOUT_MS = 1000;

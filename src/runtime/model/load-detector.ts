@@ -1,6 +1,5 @@
 import { basename, resolve } from 'node:path';
 import { type DetectorHints, type InferredDetector, inferDetector } from '../../compile/inspect/infer-detector.ts';
-import { measureOutputs } from '../../compile/inspect/measure-outputs.ts';
 import { type Outline, readOutline } from '../../compile/inspect/outline.ts';
 import { rankedClassCountOfFile } from '../../compile/inspect/ranked-classes.ts';
 import type { Environment } from '../../config/environment.ts';
@@ -155,15 +154,20 @@ async function inferManifest(
 
 /** If the declared shapes are not sufficient, the network is run once to get the real ones. */
 async function inferOrMeasure(outline: Outline, hints: DetectorHints): Promise<InferredDetector> {
+  // Loads ONNX Runtime, which most detectors do not need on this thread.
+  const measure = async (): Promise<Outline | null> => {
+    const { measureOutputs } = await import('../../compile/inspect/measure-outputs.ts');
+    return measureOutputs(outline, hints.inputSize);
+  };
   try {
     const inferred = inferDetector(outline, hints);
     if (inferred.classCount !== null || inferred.classNames !== null || !('logits' in inferred.outputs))
       return inferred;
-    const measured = await measureOutputs(outline, hints.inputSize);
+    const measured = await measure();
     return measured === null ? inferred : inferDetector(measured, hints);
   } catch (error) {
     const isAmbiguous = error instanceof SightlineError && error.code === 'MODEL_AMBIGUOUS';
-    const measured = isAmbiguous ? await measureOutputs(outline, hints.inputSize) : null;
+    const measured = isAmbiguous ? await measure() : null;
     if (measured === null) throw error;
     return inferDetector(measured, hints);
   }

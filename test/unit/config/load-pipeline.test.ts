@@ -240,3 +240,19 @@ describe('a stream added over REST', () => {
     expect(() => parseStream(raw, {})).toThrowError(expect.objectContaining({ code: 'CONFIG_INVALID', message }));
   });
 });
+
+describe('a document with thousands of faults', () => {
+  it('is answered with the first twenty and the number of the others, in less than it was', () => {
+    const keys = Array.from({ length: 20_000 }, (_, i) => [`${'k'.repeat(i === 0 ? 60_000 : 5)}${i}`, 1]);
+    let complaint = '';
+    try {
+      parseStream({ id: 'a', source: 'a.mp4', ...Object.fromEntries(keys) }, {});
+    } catch (error) {
+      complaint = (error as SightlineError).message;
+    }
+    expect(complaint).toMatch(/; and 19980 more$/);
+    expect(complaint.length).toBeLessThan(20 * 500);
+    const streams = Array.from({ length: 500 }, (_, i) => `{id: s${i}, source: a.mp4, every: 0}`);
+    expect(complaintOf(`${HEAD}streams: [${streams.join(', ')}]`)).toMatch(/; and 480 more$/);
+  });
+});

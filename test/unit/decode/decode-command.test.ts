@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest';
 import type { SourceInput, SourceOptions, SourceWindow } from '../../../src/core/source.ts';
-import { type DecodePlan, decodeArguments } from '../../../src/decode/ffmpeg-command.ts';
+import { type DecodePlan, decodeArguments } from '../../../src/decode/decode-command.ts';
 
 const OPTIONS: SourceOptions = { loop: false, realtime: false, rtspTransport: 'tcp', readTimeoutMs: 5000 };
 const PLAN: DecodePlan = {

@@ -1,0 +1,153 @@
+import type { ResizeKernel, ResizeRule } from '../core/model.ts';
+import type { SourceInput, SourceWindow } from '../core/source.ts';
+import { ROUNDING_SLACK } from '../geometry/placement.ts';
+import { cropFilter, isWhole, type View } from '../geometry/views.ts';
+import { ffmpegArguments, NO_TAGS, ONE_THREAD, passthrough, seconds } from './ffmpeg-arguments.ts';
+import { headerFilter, pulseFilter } from './ffmpeg-log.ts';
+import { type InputPlan, inputOptions } from './input-options.ts';
+
+/** What ffmpeg does with the pixels of one source. */
+export interface DecodePlan extends InputPlan {
+  /** Secret name of the filter that prints the frame headers, from `newHeaderTag`. `FfmpegLog` needs the same one. */
+  readonly headerTag: string;
+  /**
+   * The picture that ffmpeg writes: u8 rgb24 `[height, width, 3]`, the source fitted into it by `fit`. Its size stays the
+   * same even if the source changes its own. With views it is `[views * height, width, 3]`.
+   */
+  readonly canvas: {
+    readonly width: number;
+    readonly height: number;
+    readonly fit: ResizeRule;
+    /** Rectangles of the source, each fitted into a canvas of its own, written one below the other; absent: all of it. */
+    readonly views?: readonly View[] | undefined;
+  };
+  /** Take every n-th frame. */
+  readonly every: number;
+  /** Take at most this many frames per second; null for all. */
+  readonly maxFps: number | null;
+  /**
+   * Only frames after the one at this media time, which counts for `every` and `maxFps` as taken; null for all. Unlike a
+   * number of frames, a time stays right when ffmpeg builds its filters again for another picture size.
+   */
+  readonly afterUs: number | null;
+}
+
+/**
+ * Builds the arguments of the ffmpeg that decodes one source: rgb24 frames on standard output, one header line per frame on
+ * standard error (ADR 0015).
+ */
+export function decodeArguments(source: SourceInput, plan: DecodePlan): string[] {
+  return ffmpegArguments(['-hide_banner', '-nostdin', '-nostats', '-loglevel', 'repeat+level+info'], {
+    input: source.url,
+    inputOptions: inputOptions(source, plan),
+    filters: filters(plan, source.window),
+    outputOptions: ['-map 0:v:0', ...NO_TAGS, ...passthrough(plan.ffmpegMajor), '-an', '-sn', '-dn', ...ONE_THREAD],
+    format: 'rawvideo',
+    output: 'pipe:1',
+  });
+}
+
+function filters(plan: DecodePlan, window: SourceWindow | undefined): string[] {
+  const list: string[] = [];
+  // The first frame at or after `toUs` also ends ffmpeg.
+  if (window !== undefined && window.toUs !== null) list.push(`trim=end=${seconds(window.toUs)}`);
+  const chosen = [...chooseFilters(plan, window), headerFilter(plan.headerTag), ...viewFilters(plan.canvas)];
+  if (!isThinned(plan)) return [...list, ...chosen];
+  const pulse = ['split[pulse][all]', `[pulse]${pulseFilter(plan.headerTag)},nullsink`, `[all]${chosen.join(',')}`];
+  return [...list, pulse.join(';')];
+}
+
+/** True if ffmpeg may decode for long without a frame that is taken: then only pulses show that it works. */
+function isThinned({ every, maxFps, afterUs }: DecodePlan): boolean {
+  return every > 1 || maxFps !== null || afterUs !== null;
+}
+
+function chooseFilters({ every, maxFps, afterUs }: DecodePlan, window: SourceWindow | undefined): string[] {
+  const list: string[] = [];
+  if (afterUs !== null) list.push(`select=gte(t\\,${((afterUs - HALF_US) / 1e6).toFixed(7)})`);
+  const phase = afterUs === null ? (window?.firstFrame ?? 0) % every : 0;
+  if (every > 1) list.push(`select=not(mod(n${phase === 0 ? '' : `+${phase}`}\\,${every}))`);
+  // Selects the first frame in each interval of 1/maxFps; the half tick tolerates rounded timestamps. Where time steps back
+  // or is missing, a frame is taken: otherwise none would be until the old time is reached again.
+  if (maxFps !== null) {
+    const interval = (time: string): string => `floor(${time}*${maxFps}+0.5)`;
+    const isNext = `gt(${interval('t')}\\,${interval('prev_selected_t')})`;
+    list.push(`select=isnan(t)+isnan(prev_selected_t)+lt(t\\,prev_selected_t)+${isNext}`);
+  }
+  if (afterUs !== null) list.push(`select=gt(t\\,${((afterUs + HALF_US) / 1e6).toFixed(7)})`);
+  return list;
+}
+
+/** Times are rounded to microseconds, and no two frames share one. */
+const HALF_US = 0.5;
+
+/**
+ * Returns the filters that make the canvas of each view and stack them. `vstack` pairs frames in the order in which they
+ * arrive, also where the media repeat their timestamps, go back in time or have none.
+ */
+function viewFilters(canvas: DecodePlan['canvas']): string[] {
+  const { views } = canvas;
+  if (views === undefined) return canvasFilters(canvas);
+  const branches = views.map((view) => [...(isWhole(view) ? [] : [cropFilter(view)]), ...canvasFilters(canvas)]);
+  if (branches.length === 1) return branches[0]!;
+  const labels = (name: string): string => views.map((_, i) => `[${name}${i}]`).join('');
+  const graph = [
+    `split=${views.length}${labels('view')}`,
+    ...branches.map((branch, i) => `[view${i}]${branch.join(',')}[input${i}]`),
+    `${labels('input')}vstack=inputs=${views.length}`,
+  ];
+  return [graph.join(';')];
+}
+
+/**
+ * Converts to RGB after scaling instead of in the same step: swscale's scaler to packed RGB is plain C, while these two
+ * steps have vector code. 960x540 to 455x256: 2.5 instead of 3.8 ms of CPU per frame, decoding included. AP over 100 COCO
+ * pictures in two steps and in one: 0.324 and 0.323 (yolox-nano), 0.375 and 0.373 (deimv2-femto), 0.322 and 0.323
+ * (centernet), all bilinear at the time.
+ */
+const TO_RGB = ['format=yuv420p', 'format=rgb24'] as const;
+
+/**
+ * swscale's flag for each kernel. swscale widens all its kernels when it shrinks a picture, so none equals OpenCV's. Each
+ * entry is the one that costs a detector trained with that kernel the least AP (figures: docs/adr/0018).
+ */
+const SCALER_FLAGS: Readonly<Record<ResizeKernel, string>> = {
+  linear: 'bicubic+accurate_rnd',
+  'antialiased-linear': 'bilinear',
+  area: 'area',
+  cubic: 'bicubic+accurate_rnd',
+  'vips-linear': 'bicubic+accurate_rnd',
+};
+
+/** Returns the arithmetic of `fitInto` as ffmpeg expressions, which ffmpeg re-evaluates when the picture size changes. */
+function canvasFilters({ width, height, fit }: DecodePlan['canvas']): string[] {
+  const flags = SCALER_FLAGS[fit.kernel ?? 'antialiased-linear'];
+  if (fit.mode === 'stretch') return [`scale=w=${width}:h=${height}:flags=${flags}`, ...TO_RGB, 'setsar=1'];
+  const ratio = `min(${width}/round(iw*sar)\\,${height}/ih)`;
+  const half = fit.rounding === 'floor' ? ROUNDING_SLACK.toFixed(6) : '0.5';
+  const w = `min(${width}\\,max(1\\,floor(round(iw*sar)*${ratio}+${half})))`;
+  const h = `min(${height}\\,max(1\\,floor(ih*${ratio}+${half})))`;
+  const at = fit.anchor === 'center' ? 'x=floor((ow-iw)/2):y=floor((oh-ih)/2)' : 'x=0:y=0';
+  const grey = fit.padValue.toString(16).padStart(2, '0');
+  return [
+    `scale=w=${w}:h=${h}:flags=${flags}`,
+    ...TO_RGB,
+    `pad=w=${width}:h=${height}:${at}:color=0x${grey}${grey}${grey}`,
+    'setsar=1',
+  ];
+}
+
+/**
+ * Builds the arguments of the ffmpeg that fits one image file into a canvas as if it were a video frame: converted to
+ * yuv420p in limited range first, then through the same filters.
+ */
+export function stillArguments(path: string, canvas: DecodePlan['canvas']): string[] {
+  return ffmpegArguments(['-hide_banner', '-nostdin', '-nostats', '-loglevel', 'error'], {
+    input: `file:${path}`,
+    inputOptions: ['-f image2', '-pattern_type none'],
+    filters: ['scale=out_range=tv', 'format=yuv420p', ...viewFilters(canvas)],
+    outputOptions: ['-map 0:v:0', '-frames:v 1', ...ONE_THREAD],
+    format: 'rawvideo',
+    output: 'pipe:1',
+  });
+}

@@ -1,0 +1,48 @@
+import ffmpeg from 'fluent-ffmpeg';
+
+/** One call of ffmpeg: an input, filters, an output. Each option is a name, or a name and its value. */
+export interface FfmpegCall {
+  readonly input: string;
+  readonly inputOptions?: readonly string[];
+  /** Each is a filter or a graph of filters. */
+  readonly filters?: readonly string[];
+  readonly outputOptions: readonly string[];
+  readonly format: string;
+  readonly output: string;
+}
+
+/**
+ * Returns the arguments of the call. fluent-ffmpeg is used in this file only, and only to build arguments; spawn, watchdog
+ * and kill are our own.
+ *
+ * @param globalOptions - what comes first, one argument each.
+ */
+export function ffmpegArguments(globalOptions: readonly string[], call: FfmpegCall): string[] {
+  const command = ffmpeg(call.input).inputOptions([...(call.inputOptions ?? [])]);
+  if (call.filters !== undefined) command.videoFilters([...call.filters]);
+  command
+    .outputOptions([...call.outputOptions])
+    .format(call.format)
+    .output(call.output);
+  return [...globalOptions, ...(command as unknown as { _getArguments(): string[] })._getArguments()];
+}
+
+/**
+ * Pictures this small do not gain from threads inside the filters: synchronisation costs more than it saves. By default the
+ * raw video "encoder" runs one thread per core and emits a frame only when the next one arrives, which delays every camera
+ * frame by a frame interval and costs 1 % more CPU.
+ */
+export const ONE_THREAD = ['-filter_threads 1', '-threads 1'] as const;
+
+/** Drops titles and other tags of the media, which ffmpeg would otherwise print again for its output. */
+export const NO_TAGS = ['-map_metadata -1', '-map_chapters -1'] as const;
+
+/** Outputs every decoded frame exactly once: none repeated or dropped to reach a nominal rate. */
+export function passthrough(ffmpegMajor: number): string[] {
+  return ffmpegMajor >= 6 ? ['-fps_mode passthrough'] : ['-vsync passthrough'];
+}
+
+/** A time as ffmpeg's options take it, in seconds. */
+export function seconds(us: number): string {
+  return (us / 1e6).toFixed(6);
+}
