@@ -11,6 +11,8 @@ const TONES = {
   'lane-restarted': 'warn',
   'target-met': 'good',
   'sink-recovered': 'good',
+  'disk-stalled': 'bad',
+  'disk-answered': 'good',
   'host-joined': 'good',
   'host-lost': 'bad',
   'stream-reduced': 'warn',

@@ -26,6 +26,11 @@ export async function calibrationFrames(place: string, spec: ModelSpec, io: CliI
   if (found === null)
     throw new SightlineError('SOURCE_NOT_FOUND', `--calibration ${place}: expected a folder of pictures or a video`);
   if (found.isDirectory()) return fitPictures(await picturesIn(place, MOST_FRAMES), spec);
+  if (!found.isFile())
+    throw new SightlineError(
+      'SOURCE_UNREADABLE',
+      `--calibration ${place}: expected a folder of pictures or a video, found a pipe or a device`,
+    );
   const folder = await mkdtemp(join(tmpdir(), 'sightline-calibration-'));
   try {
     const ffmpeg = await openFfmpeg(io.environment, (text) => note(io, text));

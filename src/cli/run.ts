@@ -63,7 +63,7 @@ async function run(path: string, flags: ServerFlags, io: CliIo): Promise<void> {
       await gateway.close();
     }
   } finally {
-    for (const failure of await host.runtime.stop()) log.error({ code: failure.code }, failure.message);
+    for (const failure of await host.stop()) log.error({ code: failure.code }, failure.message);
     flushed?.();
   }
 }

@@ -1,6 +1,6 @@
-import { existsSync, readFileSync } from 'node:fs';
 import type { Command } from 'commander';
 import { parseDocument } from 'yaml';
+import { MOST_BYTES, readGivenTextSync } from '../disk/given-file.ts';
 import { SightlineError } from '../errors/sightline-error.ts';
 import { type CliIo, print, printJson } from './cli-io.ts';
 import { addFleetClientFlags, type FleetClientFlags, type OpenControl, openRedis, withFleet } from './fleet-access.ts';
@@ -104,14 +104,15 @@ function streamRequest(id: string, source: string, flags: StreamRequestFlags): o
   return { ...(config === undefined ? {} : readConfig(config)), ...Object.fromEntries(flagValues), id, source };
 }
 
+function readConfigFile(path: string): string {
+  const as = `--config: expected a file or a JSON object, received "${path}"`;
+  return readGivenTextSync(path, { code: 'CONFIG_NOT_FOUND', as, mostBytes: MOST_BYTES.settings });
+}
+
 function readConfig(text: string): object {
   const isFile = !text.trimStart().startsWith('{');
-  if (isFile && !existsSync(text)) {
-    const message = `--config: expected a file or a JSON object, found no file "${text}"`;
-    throw new SightlineError('CONFIG_NOT_FOUND', message, { path: text });
-  }
   // YAML is a superset of JSON, and its parser reports line and column.
-  const document = parseDocument(isFile ? readFileSync(text, 'utf8') : text);
+  const document = parseDocument(isFile ? readConfigFile(text) : text);
   const problem = document.errors[0];
   if (problem !== undefined) throw new SightlineError('CONFIG_INVALID', `--config: ${problem.message}`);
   const value: unknown = document.toJS();

@@ -4,7 +4,7 @@ import { decoderConfig } from './decoder-config.ts';
 import { fleetConfig } from './fleet-config.ts';
 import { gatewayConfig, previewConfig } from './gateway.ts';
 import { limitsConfig } from './limits.ts';
-import { modelConfig } from './model-config.ts';
+import { modelConfig, modelsConfig } from './model-config.ts';
 import { whole } from './number.ts';
 import { sinkConfig } from './sinks.ts';
 import { streamConfig, streamDefaults } from './stream.ts';
@@ -26,6 +26,7 @@ export const pipelineConfig = z.strictObject({
   name: z.string().min(1).describe('Name of the pipeline.'),
   description: z.string().min(1).describe('When to use it, in a sentence.'),
   model: modelConfig.prefault({}).describe('The detector and how it runs.'),
+  models: modelsConfig.prefault({}).describe('Which models may be named over the network.'),
   batch: batchConfig.prefault({}).describe('How frames of different streams are batched.'),
   lanes: whole(1, 64).optional().describe('Threads that read and preprocess; half the cores if absent.'),
   decoder: decoderConfig

@@ -27,6 +27,11 @@ export const ERROR_CODES = {
   },
   FFMPEG_MISSING: { retryable: false, exit: 1, doc: 'No ffmpeg was found, or the one found cannot be run.' },
   MODEL_NOT_FOUND: { retryable: false, exit: 2, doc: 'No manifest has this name, or the manifest file is missing.' },
+  MODEL_FORBIDDEN: {
+    retryable: false,
+    exit: 2,
+    doc: 'A model that was named over the network is in a file that may not be read.',
+  },
   MODEL_INVALID: { retryable: false, exit: 2, doc: 'A manifest or a weights file is malformed.' },
   MODEL_UNSUPPORTED: { retryable: false, exit: 2, doc: 'The network does something other than object detection.' },
   MODEL_AMBIGUOUS: { retryable: false, exit: 2, doc: 'A model file lacks information that is needed to run it.' },
@@ -45,7 +50,11 @@ export const ERROR_CODES = {
     exit: 2,
     doc: 'A model cannot take the place of another: it has other classes, or takes other inputs.',
   },
-  MODEL_INTEGRITY: { retryable: false, exit: 1, doc: 'Fetched weights do not have the hash that the manifest states.' },
+  MODEL_INTEGRITY: {
+    retryable: false,
+    exit: 1,
+    doc: 'Weights, or a file made of them, do not have the hash that is recorded for them.',
+  },
   COMPILE_UNSUPPORTED: {
     retryable: false,
     exit: 1,

@@ -62,8 +62,8 @@ export const REFUSALS_OF: Readonly<Record<Channel, readonly Refusal[]>> = {
   connection: ['limit'],
 };
 
-/** Work that is repeated by itself after a failure. */
-export const OPERATIONS = ['planning'] as const;
+/** Work that is repeated by itself after a failure. model-check: a cached model had changed, and was made or fetched again. */
+export const OPERATIONS = ['planning', 'model-check'] as const;
 export type Operation = (typeof OPERATIONS)[number];
 
 /** Shortest time between two reports of one kind. */

@@ -109,7 +109,7 @@ export class FleetMember {
     } catch (error) {
       await rollouts?.close();
       view.close();
-      await host.runtime.stop();
+      await host.stop();
       throw error;
     }
   }
@@ -209,7 +209,7 @@ export class FleetMember {
     this.#publisher?.close();
     await this.#gateway.close();
     this.#view.close();
-    for (const failure of await this.#host.runtime.stop()) log.error({ code: failure.code }, failure.message);
+    for (const failure of await this.#host.stop()) log.error({ code: failure.code }, failure.message);
     this.#flushed?.();
   }
 

@@ -22,6 +22,7 @@ const WARNINGS: ReadonlySet<EventKind> = new Set([
   'stream-warning',
   'target-missed',
   'sink-failed',
+  'disk-stalled',
   'engine-failed',
   'engine-restarted',
   'lane-restarted',

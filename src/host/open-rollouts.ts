@@ -20,6 +20,7 @@ import type { Incidents } from '../flow/incidents.ts';
 import type { Version } from '../protocol/rollout-records.ts';
 import { loadConfigured } from '../runtime/model/load-detector.ts';
 import { defaultLanes } from '../runtime/open-runtime.ts';
+import type { ModelRoots } from '../store/admit-model.ts';
 import { sha256OfFile } from '../store/file-hash.ts';
 import { findWeights } from '../store/find-weights.ts';
 
@@ -30,6 +31,8 @@ export interface VersionContext {
 
 export interface RolloutRequest extends VersionContext {
   readonly config: PipelineConfig;
+  /** The files that a version may be made of that somebody names over the network. */
+  readonly modelRoots: ModelRoots;
   /** The version that the configuration names, see `configuredVersion`. The target has loaded it. */
   readonly initial: Version;
   readonly target: RolloutTarget;
@@ -65,7 +68,7 @@ export async function openRollouts(request: RolloutRequest): Promise<RolloutAgen
       lanes: config.lanes ?? defaultLanes(),
       ...rolledSettings({ defaults: config.defaults, streams: config.streams }),
     },
-    resolve: (parts) => resolveVersion(parts, request),
+    resolve: (parts) => resolveVersion(parts, request, request.modelRoots),
     ...{ target, panels, hostId, pipeline, initial, streams, beatMs, warmMs, onNotice, incidents },
   });
 }
@@ -80,8 +83,9 @@ export async function configuredVersion(config: PipelineConfig, context: Version
 async function resolveVersion(
   { model, batch }: { readonly model: ModelConfig; readonly batch: BatchConfig },
   { environment, onNotice }: VersionContext,
+  modelRoots?: ModelRoots,
 ): Promise<VersionParts> {
-  const manifest = await loadConfigured(model, environment);
+  const manifest = await loadConfigured(model, environment, modelRoots);
   // The fake engine needs a network's shape and classes, not its weights.
   if (model.engine === 'fake') return { model, batch, weights: [] };
   const { modelPath: searchPath, cacheDir } = environment;

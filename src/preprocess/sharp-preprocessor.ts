@@ -2,6 +2,7 @@ import { createHash } from 'node:crypto';
 import sharp, { type Sharp } from 'sharp';
 import { DEFAULT_MAX_PIXELS } from '../config/decoder-config.ts';
 import type { ModelSpec } from '../core/model.ts';
+import { MOST_BYTES, readGiven } from '../disk/given-file.ts';
 import { SightlineError } from '../errors/sightline-error.ts';
 import { composePlacements, type Fit, fitInto, type Placement, placementOf } from '../geometry/placement.ts';
 import type { Rect } from '../geometry/views.ts';
@@ -92,8 +93,9 @@ export async function readImage(
 }
 
 async function openImage(path: string, maxPixels: number): Promise<{ upright: Sharp; size: PictureSize }> {
+  const bytes = await readPicture(path);
   // Reads the header only. Without the limit, so that the message can name the size.
-  const { autoOrient } = await sharp(path, { failOn: 'none', limitInputPixels: false }).autoOrient().metadata();
+  const { autoOrient } = await sharp(bytes, { failOn: 'none', limitInputPixels: false }).autoOrient().metadata();
   const { width, height } = autoOrient;
   if (width * height > maxPixels)
     throw new SightlineError(
@@ -101,8 +103,17 @@ async function openImage(path: string, maxPixels: number): Promise<{ upright: Sh
       `${path}: the picture is ${width}x${height}, and decoder.maxPixels allows ${maxPixels} pixels`,
       { path },
     );
-  const image = sharp(path, { failOn: 'none', limitInputPixels: maxPixels }).autoOrient();
+  const image = sharp(bytes, { failOn: 'none', limitInputPixels: maxPixels }).autoOrient();
   return { upright: image.toColourspace('srgb').flatten({ background: '#000' }), size: { width, height } };
+}
+
+/**
+ * Reads an image file for sharp. Given the name, libvips would wait for a pipe, and read from a device until the memory is full.
+ *
+ * @throws SOURCE_UNREADABLE
+ */
+export function readPicture(path: string): Promise<Buffer> {
+  return readGiven(path, { code: 'SOURCE_UNREADABLE', mostBytes: MOST_BYTES.picture });
 }
 
 /** Returns null if libvips does the resizing; it shifts an enlarged picture by half a pixel of the input. */
@@ -158,6 +169,10 @@ const COMPARED_PX = 32;
  * @throws sharp's error for a file that is no picture.
  */
 export async function pixelHash(path: string): Promise<string> {
-  const pixels = await sharp(path).resize(COMPARED_PX, COMPARED_PX, { fit: 'fill' }).removeAlpha().raw().toBuffer();
+  const pixels = await sharp(await readPicture(path))
+    .resize(COMPARED_PX, COMPARED_PX, { fit: 'fill' })
+    .removeAlpha()
+    .raw()
+    .toBuffer();
   return createHash('sha256').update(pixels).digest('hex');
 }

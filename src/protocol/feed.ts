@@ -150,6 +150,8 @@ export const EVENT_KINDS = [
   'line-crossed',
   'sink-failed',
   'sink-recovered',
+  'disk-stalled',
+  'disk-answered',
   'host-joined',
   'host-lost',
   'stream-placed',

@@ -67,7 +67,9 @@ export function defaultLanes(): number {
  *
  * @throws CONFIG_INVALID, FFMPEG_MISSING, MODEL_*, COMPILE_UNSUPPORTED, ENGINE_UNAVAILABLE
  */
-export async function openRuntime(options: OpenOptions): Promise<Runtime> {
+export async function openRuntime(given: OpenOptions): Promise<Runtime> {
+  const { incidents = new Incidents(given.onNotice) } = given;
+  const options = { ...given, onDamaged: damageTo(incidents) };
   checkTensorflow(options.model);
   checkProvider(options.model);
   const ffmpeg = options.ffmpeg ?? (await openFfmpeg(options.environment, options.onNotice, options.decoder));
@@ -77,7 +79,7 @@ export async function openRuntime(options: OpenOptions): Promise<Runtime> {
       const request = await prepareEngine(options, engine);
       return await Runtime.start({
         ...options,
-        incidents: options.incidents ?? new Incidents(options.onNotice),
+        incidents,
         engine: request,
         comparison: comparisonFor(engine, choice),
         ffmpeg,
@@ -93,6 +95,11 @@ export async function openRuntime(options: OpenOptions): Promise<Runtime> {
   throw new RangeError('no engine to try');
 }
 
+/** Counts cached files that had changed on the disk. */
+function damageTo(incidents: Incidents): (error: SightlineError) => void {
+  return (error) => incidents.fail('model-check', error);
+}
+
 /** Returns the measurement by which an engine was chosen; undefined if another reason decided. */
 function comparisonFor(engine: EngineName, choice: EngineChoice | null): string | undefined {
   return choice?.measured.some((each) => each.engine === engine) ? comparisonText(choice) : undefined;
@@ -104,7 +111,8 @@ function comparisonFor(engine: EngineName, choice: EngineChoice | null): string 
  * @param name - by which streams use it.
  * @throws MODEL_*, COMPILE_UNSUPPORTED, ENGINE_UNAVAILABLE
  */
-export async function loadBeside(runtime: Runtime, name: string, options: EngineOptions): Promise<EngineInfo> {
+export async function loadBeside(runtime: Runtime, name: string, given: EngineOptions): Promise<EngineInfo> {
+  const options = { ...given, onDamaged: damageTo(runtime.incidents) };
   const { model, batch, onNotice } = options;
   const { engines } = await candidates(options);
   const batching = { ...batch, timeoutMs: model.timeoutMs, cacheResults: model.cacheResults };

@@ -1,9 +1,8 @@
-import { readFileSync } from 'node:fs';
 import { mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { basename, extname, join } from 'node:path';
 import { stringify } from 'yaml';
-import { loadPipeline, parsePipeline } from '../../config/load-pipeline.ts';
+import { parsePipeline, readPipelineText } from '../../config/load-pipeline.ts';
 import type { PipelineConfig } from '../../config/pipeline.ts';
 import { type ClipBlock, cutBlocks } from '../../decode/cut-blocks.ts';
 import type { FfmpegBinary } from '../../decode/ffmpeg-binary.ts';
@@ -89,8 +88,8 @@ export async function openSubject(
 }
 
 function readPipeline(path: string): { text: string; pipeline: PipelineConfig } {
-  const pipeline = loadPipeline(path);
-  return { text: readFileSync(path, 'utf8'), pipeline };
+  const text = readPipelineText(path);
+  return { text, pipeline: parsePipeline(text, path) };
 }
 
 function fromVideo(path: string): { text: string; pipeline: PipelineConfig } {

@@ -1,4 +1,4 @@
-import type { CompileJob } from '../../compile/write-artefact.ts';
+import type { CompileJob } from '../../compile/compile-job.ts';
 import { runInChild } from './run-in-child.ts';
 
 /** It reads files of strangers and needs no variable. */

@@ -1,9 +1,10 @@
-import { mkdtempSync, readdirSync, writeFileSync } from 'node:fs';
+import { mkdtempSync, readdirSync, rmSync, truncateSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { describe, expect, it } from 'vitest';
 import { loadPipeline, parsePipeline, parseStream } from '../../../src/config/load-pipeline.ts';
 import { SightlineError } from '../../../src/errors/sightline-error.ts';
+import { makePipe } from '../../support/made-pipe.ts';
 
 const HEAD = 'name: a\ndescription: b\n';
 const SHIPPED = 'pipelines';
@@ -172,8 +173,24 @@ describe('a pipeline file', () => {
       expect.objectContaining({ code: 'CONFIG_NOT_FOUND', message: '/nowhere/p.yaml: no such file' }),
     );
     expect(() => loadPipeline(tmpdir())).toThrowError(
-      expect.objectContaining({ code: 'CONFIG_NOT_FOUND', message: `${tmpdir()}: is a folder, expected a YAML file` }),
+      expect.objectContaining({ code: 'CONFIG_NOT_FOUND', message: `${tmpdir()}: it is a folder, expected a file` }),
     );
+  });
+
+  it('that is a pipe, a device or a huge file is refused at once', () => {
+    const folder = mkdtempSync(join(tmpdir(), 'sightline-config-'));
+    const huge = join(folder, 'huge.yaml');
+    writeFileSync(huge, '');
+    truncateSync(huge, 10e9);
+    for (const [path, why] of [
+      [makePipe(join(folder, 'pipe')), /it is a pipe, expected a regular file/],
+      ['/dev/zero', /it is a device, expected a regular file/],
+      [huge, /it has 9\.3 GiB, at most 16 MiB are read/],
+    ] as const)
+      expect(() => loadPipeline(path)).toThrowError(
+        expect.objectContaining({ code: 'CONFIG_NOT_FOUND', message: expect.stringMatching(why) }),
+      );
+    rmSync(folder, { recursive: true });
   });
 
   it('needs only a name and a description', () => {
