@@ -2,21 +2,28 @@
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { inspect } from 'node:util';
-import { runCli } from '../src/cli/program.ts';
-import { readEnvironment } from '../src/config/environment.ts';
-import { redact } from '../src/core/redact.ts';
-import { CrashFlush } from '../src/host/crash-flush.ts';
-import { packageRoot } from '../src/store/package-root.ts';
 
 /** The command line: reads the environment and signals, and passes them to the commands. */
+// Without a listener, SIGUSR1 opens Node's debugger, which runs any code that it is sent. `--disable-sigusr1` does not exist
+// in every supported version. The rest is imported afterwards because loading it takes half a second.
+process.on('SIGUSR1', () => undefined);
 const stop = new AbortController();
-for (const signal of ['SIGINT', 'SIGTERM'] as const) {
+// SIGHUP: the terminal was closed.
+for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) {
   process.on(signal, () => {
-    // A second signal exits at once.
-    if (stop.signal.aborted) process.exit(130);
+    // A second signal ends the process at once. `process.exit` would wait for file operations on a disk that hangs.
+    if (stop.signal.aborted) process.kill(process.pid, 'SIGKILL');
     stop.abort();
   });
 }
+
+const [{ runCli }, { readEnvironment }, { redact }, { CrashFlush }, { packageRoot }] = await Promise.all([
+  import('../src/cli/program.ts'),
+  import('../src/config/environment.ts'),
+  import('../src/core/redact.ts'),
+  import('../src/host/crash-flush.ts'),
+  import('../src/store/package-root.ts'),
+]);
 
 /** An orderly stop flushes within a second. The limit keeps a hanging disk from keeping a broken process alive. */
 const FLUSH_MS = 5_000;
@@ -41,6 +48,8 @@ process.on('unhandledRejection', crashed);
 // A closed reader (`sightline ... | head`) is not an error.
 for (const stream of [process.stdout, process.stderr]) {
   stream.on('error', (error: NodeJS.ErrnoException) => {
+    // The terminal was closed. SIGHUP follows.
+    if (error.code === 'EIO') return stop.abort();
     if (error.code !== 'EPIPE') throw error;
     // After an exception, results are still being flushed.
     if (!isCrashing) process.exit(0);
@@ -56,3 +65,12 @@ const io = {
   crash,
 };
 process.exitCode = await runCli(process.argv.slice(2), io, version);
+
+/** The sinks are closed by now. What is left after this time is a file operation on a disk that hangs. */
+const LAST_MS = 2_000;
+if (stop.signal.aborted) {
+  setTimeout(() => {
+    process.stderr.write('error: a file operation does not end (a disk hangs); killing this process\n');
+    process.kill(process.pid, 'SIGKILL');
+  }, LAST_MS).unref();
+}

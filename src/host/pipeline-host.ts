@@ -1,16 +1,18 @@
+import { join } from 'node:path';
 import type { Environment } from '../config/environment.ts';
 import type { PipelineConfig } from '../config/pipeline.ts';
 import { StreamRules } from '../control/orders/stream-rules.ts';
 import { findFfmpeg } from '../decode/ffmpeg-binary.ts';
-import { SightlineError } from '../errors/sightline-error.ts';
+import { type ErrorDetails, SightlineError } from '../errors/sightline-error.ts';
 import type { Incidents } from '../flow/incidents.ts';
-import type { RuntimePort } from '../gateway/runtime-port.ts';
+import type { Readiness, RuntimePort } from '../gateway/runtime-port.ts';
+import type { EventKind, EventMessage } from '../protocol/feed.ts';
 import type { StreamReport } from '../protocol/report.ts';
 import { loadConfigured } from '../runtime/model/load-detector.ts';
 import { openRuntime } from '../runtime/open-runtime.ts';
 import { openSinks } from '../runtime/results/open-sinks.ts';
 import type { ResultSinks } from '../runtime/results/result-sinks.ts';
-import type { Runtime } from '../runtime/runtime.ts';
+import type { Runtime, RuntimeReport } from '../runtime/runtime.ts';
 import type { RuntimeStream } from '../runtime/stream/runtime-stream.ts';
 import { countOf } from '../sinks/sink-failure.ts';
 import { modelSpec } from '../store/manifests.ts';
@@ -29,6 +31,11 @@ export interface HostContext {
   readonly incidents?: Incidents;
 }
 
+/** Events of sinks while nobody listens: notices at once, events for the first listener. Null once there is one. */
+interface EarlyEvents {
+  events: EventMessage[] | null;
+}
+
 /**
  * A running pipeline: the runtime with the streams and sinks of a configuration, and the operator's actions on it. A host of
  * a fleet drives the same `streams` under the same `rules` by its orders.
@@ -39,14 +46,19 @@ export class PipelineHost implements RuntimePort {
   readonly rules: StreamRules;
   readonly #config: PipelineConfig;
   readonly #onNotice: (text: string) => void;
+  readonly #sinks: ResultSinks;
+  readonly #early: EarlyEvents;
 
   private constructor(
     runtime: Runtime,
     config: PipelineConfig,
     sinks: ResultSinks,
     { environment, onNotice, admit }: HostContext,
+    early: EarlyEvents,
   ) {
     this.runtime = runtime;
+    this.#sinks = sinks;
+    this.#early = early;
     this.streams = new HostStreams({ runtime, config, sinks, environment, onNotice });
     this.rules = new StreamRules({ defaults: config.defaults, admit: ({ source }) => admit(source) });
     this.#config = config;
@@ -63,18 +75,25 @@ export class PipelineHost implements RuntimePort {
     const ffmpeg = await findFfmpeg({ path: environment.ffmpegPath, searchPath: environment.searchPath });
     const { classes } = modelSpec(await loadConfigured(config.model, environment));
     let runtime: Runtime | null = null;
+    const early: EarlyEvents = { events: [] };
+    const report = (kind: EventKind, text: string, details: ErrorDetails): void => {
+      if (early.events === null) {
+        runtime?.emitEvent(kind, undefined, text, details);
+        return;
+      }
+      onNotice(kind === 'sink-failed' ? `error: ${text} [SINK_FAILED]` : text);
+      early.events.push({ type: 'event', timeMs: Date.now(), kind, message: text, details });
+    };
     const sinks = await openSinks(config.sinks, {
       classes,
       stdout,
-      onFailure: ({ message, code }) =>
-        runtime === null
-          ? onNotice(`error: ${message} [${code}]`)
-          : runtime.emitEvent('sink-failed', undefined, message, { code }),
+      spoolFolder: join(environment.cacheDir, 'spool', safeName(config.name)),
+      onFailure: ({ message, code, details }) => report('sink-failed', message, { ...details, code }),
       onRecovery: (id, lost) => {
         const text = `sink ${id} delivers again${lost === 0 ? '' : `; ${countOf(lost)} lost`}`;
-        runtime?.emitEvent('sink-recovered', undefined, text, { id });
+        report('sink-recovered', text, { id, lostResults: lost });
       },
-      onNotice,
+      onNotice: (text) => report('sink-notice', text, {}),
     });
     try {
       runtime = await openRuntime({ ...config, sinks, ffmpeg, environment, onNotice, incidents });
@@ -83,7 +102,7 @@ export class PipelineHost implements RuntimePort {
       await sinks.close();
       throw error;
     }
-    return new PipelineHost(runtime, config, sinks, context);
+    return new PipelineHost(runtime, config, sinks, context, early);
   }
 
   /**
@@ -103,11 +122,17 @@ export class PipelineHost implements RuntimePort {
   }
 
   report(): ReturnType<Runtime['report']> {
-    return this.runtime.report();
+    return this.#withSinks(this.runtime.report());
   }
 
-  readiness(): { isReady: boolean; reason: string } {
-    return this.runtime.readiness();
+  #withSinks(report: RuntimeReport): RuntimeReport {
+    return { ...report, host: { ...report.host, sinks: this.#sinks.reports } };
+  }
+
+  readiness(): Readiness {
+    const own = this.runtime.readiness();
+    const { problem } = this.#sinks;
+    return own.isReady && problem !== null ? { isReady: true, isDegraded: true, reason: problem } : own;
   }
 
   async addStream(stream: unknown): Promise<StreamReport> {
@@ -131,7 +156,7 @@ export class PipelineHost implements RuntimePort {
   }
 
   onReport(listener: Parameters<Runtime['reports']['add']>[0]): () => void {
-    return this.runtime.reports.add(listener);
+    return this.runtime.reports.add((report) => listener(this.#withSinks(report)));
   }
 
   onPublished(listener: Parameters<Runtime['published']['add']>[0]): () => void {
@@ -139,7 +164,11 @@ export class PipelineHost implements RuntimePort {
   }
 
   onEvent(listener: Parameters<Runtime['events']['add']>[0]): () => void {
-    return this.runtime.events.add(listener);
+    const remove = this.runtime.events.add(listener);
+    const early = this.#early.events ?? [];
+    this.#early.events = null;
+    for (const event of early) this.runtime.events.emit(event);
+    return remove;
   }
 
   onPreview(listener: Parameters<Runtime['previews']['add']>[0]): () => void {
@@ -153,4 +182,9 @@ export class PipelineHost implements RuntimePort {
   #reportOf(stream: RuntimeStream): StreamReport {
     return this.runtime.streamReport(stream);
   }
+}
+
+/** Returns a name of a pipeline as the name of a folder. */
+function safeName(name: string): string {
+  return encodeURIComponent(name).replaceAll('.', '%2E');
 }

@@ -144,6 +144,7 @@ export const EVENT_KINDS = [
   'line-crossed',
   'sink-failed',
   'sink-recovered',
+  'sink-notice',
   'host-joined',
   'host-lost',
   'stream-placed',

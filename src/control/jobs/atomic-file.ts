@@ -3,8 +3,9 @@ import { type FileHandle, mkdir, open, rm } from 'node:fs/promises';
 import { dirname } from 'node:path';
 import { Writable } from 'node:stream';
 import { moveFile } from '../../disk/replace-file.ts';
+import { LineLog } from '../../sinks/line-log.ts';
 import { fileFailure } from '../../sinks/sink-failure.ts';
-import { TextOutput } from '../../sinks/text-output.ts';
+import { StreamTarget } from '../../sinks/stream-target.ts';
 
 /** Another task may remove the still empty folder between `mkdir` and `open`. */
 const FOLDER_TRIES = 100;
@@ -18,7 +19,7 @@ export class AtomicFile {
   readonly #path: string;
   readonly #temporaryPath: string;
   readonly #handle: FileHandle;
-  readonly #output: TextOutput;
+  readonly #output: LineLog;
   #writing: Promise<void> = Promise.resolve();
   #isClosed = false;
 
@@ -33,7 +34,8 @@ export class AtomicFile {
         this.#writing = handle.appendFile(chunk).then(() => done(), done);
       },
     });
-    this.#output = new TextOutput({ id, path, stream, onFailure: () => undefined });
+    const open = async (): Promise<StreamTarget> => new StreamTarget(path, stream);
+    this.#output = new LineLog({ id, path, open, retries: false, onFailure: () => undefined });
   }
 
   /**
@@ -56,7 +58,8 @@ export class AtomicFile {
 
   /** @returns a promise to await before the next write, which never rejects; null if there is none. `commit` throws failures. */
   write(text: string, results: number): Promise<void> | null {
-    return this.#output.write(text, results) ? null : this.#output.drained();
+    // The log counts lines, and the first and last one of a part hold no result.
+    return this.#output.write(text, Math.max(1, results)) ? null : this.#output.drained();
   }
 
   /** Makes the file visible under its name. @throws SINK_FAILED, after which nothing is left on disk. */
