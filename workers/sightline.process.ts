@@ -1,5 +1,6 @@
 #!/usr/bin/env node
 import { readFileSync } from 'node:fs';
+import inspector from 'node:inspector';
 import { join } from 'node:path';
 import { inspect } from 'node:util';
 
@@ -7,6 +8,9 @@ import { inspect } from 'node:util';
 // Without a listener, SIGUSR1 opens Node's debugger, which runs any code that it is sent. `--disable-sigusr1` does not exist
 // in every supported version. The rest is imported afterwards because loading it takes half a second.
 process.on('SIGUSR1', () => undefined);
+// It may have come while Node started.
+const wantsDebugger = /--inspect/.test([process.env.NODE_OPTIONS, ...process.execArgv].join(' '));
+if (inspector.url() !== undefined && !wantsDebugger) inspector.close();
 const stop = new AbortController();
 // SIGHUP: the terminal was closed.
 for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) {

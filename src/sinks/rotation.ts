@@ -55,8 +55,8 @@ export class Rotation {
     this.#roomBytes = maxBytes === undefined || isCompressed ? Number.POSITIVE_INFINITY : maxBytes - size;
     if (size <= emptyBytes) return false;
     if (this.#period !== null && this.#period !== this.#periodOf(this.#wallNowMs())) return true;
-    if (maxBytes === undefined) return false;
-    return isCompressed ? size >= maxBytes : lines.length > 0 && firstLine(lines) > this.#roomBytes;
+    if (maxBytes === undefined || lines.length === 0) return false;
+    return isCompressed ? size >= maxBytes : firstLine(lines) > this.#roomBytes;
   }
 
   wrote(): void {
