@@ -1,6 +1,7 @@
 import { type ChildProcess, spawn } from 'node:child_process';
 import { existsSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
+import { pathToFileURL } from 'node:url';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { ended, startCli, temporaryFolder } from '../support/cli.ts';
 import { waitFor, within } from '../support/wait-for.ts';
@@ -20,8 +21,8 @@ describe('a signal', () => {
   });
 
   const at = (name: string): string => join(temporary.path, name);
-  const start = (args: readonly string[]) => {
-    const process = startCli(args);
+  const start = (args: readonly string[], env: NodeJS.ProcessEnv = {}) => {
+    const process = startCli(args, env);
     child = process;
     const result = ended(process);
     let log = '';
@@ -87,5 +88,16 @@ describe('a signal', () => {
     const { code, stderr } = await end();
     expect(code, stderr).toBe(0);
     expect(stderr).toMatch(/results were lost/);
+  });
+
+  it('SIGTERM ends a pipeline whose disk hangs, by SIGKILL as the last resort', async () => {
+    const env = { NODE_OPTIONS: `--import=${pathToFileURL('test/support/stuck-disk.mjs').href}` };
+    const config = pipeline(`{ type: jsonl, path: "${at('stuck.jsonl')}" }`);
+    const { process, end, log } = start(['run', config, '--port', '0'], env);
+    await waitFor('the stream', () => /door is running/.test(log()), { deadlineMs: 60_000 }, log);
+    process.kill('SIGTERM');
+    const { stderr } = await end();
+    expect(stderr).toMatch(/does not respond.*ETIMEDOUT.*lost/);
+    expect(stderr).toMatch(/a file operation does not end/);
   });
 });
