@@ -12,10 +12,10 @@ const CRC_DIGITS = 8;
 /** Node.js has it since 20.15 and 22.2; the types of Node.js 20 do not. */
 const { crc32: nativeCrc32 } = zlib as { readonly crc32?: (bytes: Uint8Array) => number };
 
-/** What the lines of a segment begin with: see `LineFileOptions`. */
+/** What the lines of a spool file begin with: see `LineFileOptions`. */
 export const SPOOL_LINES = { firstCharacters: '0123456789abcdef', isWhole: (line: string) => parseLine(line) !== null };
 
-/** Returns a record as a line of a segment, with its line break: checksum, number, JSON. */
+/** Returns a record as a line of a spool file, with its line break: checksum, number, JSON. */
 export function formatLine({ seq, text }: SpoolRecord): string {
   const checked = `${seq} ${text}`;
   return `${checksum(checked)} ${checked}\n`;
@@ -30,8 +30,8 @@ export function parseLine(line: string): SpoolRecord | null {
   return Number.isSafeInteger(seq) && end > 0 ? { seq, text: checked.slice(end + 1) } : null;
 }
 
-/** Returns the records of a segment, and how many lines are damaged. An incomplete last line was never accepted by the disk. */
-export function parseSegment(content: string): { records: SpoolRecord[]; damaged: number } {
+/** Returns the records of a spool file, and how many lines are damaged. An incomplete last line was never accepted by the disk. */
+export function parseSpoolFile(content: string): { records: SpoolRecord[]; damaged: number } {
   const lines = content.split('\n');
   lines.pop();
   const records = lines.map(parseLine).filter((record) => record !== null);

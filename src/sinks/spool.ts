@@ -6,14 +6,14 @@ import { keepNumbered, numberedFiles } from './output-names.ts';
 import { wholeLines } from './rotation.ts';
 import { hangFailure } from './sink-failure.ts';
 import { diskFiles, type SinkFiles, stateOrNull } from './sink-files.ts';
-import { formatLine, parseSegment, SPOOL_LINES, type SpoolRecord } from './spool-line.ts';
+import { formatLine, parseSpoolFile, SPOOL_LINES, type SpoolRecord } from './spool-line.ts';
 import { SpoolPosition } from './spool-position.ts';
 
 const MIB = 1024 * 1024;
-/** A segment is deleted as a whole, and is what is read into memory at once. */
-const MAX_SEGMENT_BYTES = MIB;
-/** The oldest segment is dropped when the spool is full, so it is a small part of it. */
-const LEAST_SEGMENTS = 8;
+/** A spool file is deleted as a whole, and is what is read into memory at once. */
+const MAX_SPOOL_FILE_BYTES = MIB;
+/** The oldest spool file is dropped when the spool is full, so it is a small part of it. */
+const LEAST_SPOOL_FILES = 8;
 /** Records that are not on the disk, because it fails or because there is no folder. */
 const MAX_MEMORY_BYTES = 8 * MIB;
 /** Records are written after this time at the latest: a killed process loses no more. */
@@ -44,7 +44,7 @@ export interface SpoolOptions {
   readonly files?: SinkFiles | undefined;
 }
 
-interface Segment {
+interface SpoolFile {
   readonly path: string;
   readonly bytes: number;
   /** Number of its last record. */
@@ -55,18 +55,18 @@ interface Segment {
 
 /**
  * An ordered queue of records on the disk that survives the process. Records are appended to `current.spool`; a full one
- * becomes a segment, `current.N.spool`. Only the oldest segment and the newest records are in memory.
+ * becomes a spool file, `current.N.spool`. Only the oldest spool file and the newest records are in memory.
  */
 export class Spool {
   readonly #options: SpoolOptions;
   readonly #clock: Clock;
   readonly #files: SinkFiles;
-  readonly #segmentBytes: number;
+  readonly #spoolFileBytes: number;
   #position: SpoolPosition | null = null;
   #file: LineFile | null = null;
   #fileBytes = 0;
-  #segments: Segment[] = [];
-  /** Records of the oldest segment, if it was read. */
+  #spoolFiles: SpoolFile[] = [];
+  /** Records of the oldest spool file, if it was read. */
   #head: SpoolRecord[] = [];
   #isHeadLoaded = false;
   /** Records of the current file, then those that are not on the disk yet. */
@@ -94,7 +94,7 @@ export class Spool {
     this.#options = options;
     this.#clock = options.clock ?? systemClock;
     this.#files = options.files ?? diskFiles;
-    this.#segmentBytes = Math.min(MAX_SEGMENT_BYTES, Math.floor(options.maxBytes / LEAST_SEGMENTS));
+    this.#spoolFileBytes = Math.min(MAX_SPOOL_FILE_BYTES, Math.floor(options.maxBytes / LEAST_SPOOL_FILES));
     this.#firstTry = new Promise((resolve) => {
       this.#endFirstTry = resolve;
     });
@@ -130,7 +130,7 @@ export class Spool {
     this.#waiting += 1;
     if (this.#options.whenFull === 'drop-oldest') this.#dropFromMemory();
     if (this.#options.folder !== null) {
-      if (this.#unwrittenBytes >= this.#segmentBytes) this.#work();
+      if (this.#unwrittenBytes >= this.#spoolFileBytes) this.#work();
       else this.#cancelWrite ??= this.#clock.setTimer(() => this.#work(), WRITE_MS);
     }
     return this.#options.whenFull === 'drop-oldest' || !this.#isFull;
@@ -146,7 +146,7 @@ export class Spool {
   async take(most: number): Promise<readonly SpoolRecord[]> {
     // Records of an earlier run come first.
     await this.#firstTry;
-    while (this.#head.length === 0 && this.#segments.length > 0) await this.#loadHead();
+    while (this.#head.length === 0 && this.#spoolFiles.length > 0) await this.#loadHead();
     this.#taken = (this.#head.length > 0 ? this.#head : this.#recent).slice(0, most);
     return this.#taken;
   }
@@ -159,7 +159,7 @@ export class Spool {
     for (const { seq, text } of this.#taken) if (seq > this.#writtenSeq) this.#unwrittenBytes -= text.length;
     const done = new Set(this.#taken);
     this.#taken = [];
-    const oldest = this.#segments[0];
+    const oldest = this.#spoolFiles[0];
     // False if the disk failed at the start, and an earlier run's records were found only after these were sent.
     if (oldest === undefined || oldest.lastSeq >= first.seq) this.#position?.advance(last.seq);
     this.#recent = this.#recent.filter((record) => !done.has(record));
@@ -218,7 +218,7 @@ export class Spool {
   }
 
   get #diskBytes(): number {
-    return this.#segments.reduce((sum, { bytes }) => sum + bytes, this.#fileBytes);
+    return this.#spoolFiles.reduce((sum, { bytes }) => sum + bytes, this.#fileBytes);
   }
 
   #work(): void {
@@ -271,8 +271,8 @@ export class Spool {
       await this.#file.sync();
       this.#isSyncDue = false;
     }
-    if (this.#fileBytes >= this.#segmentBytes) await this.#rotate(this.#file, path);
-    if (this.#options.whenFull === 'drop-oldest') await this.#dropSegments();
+    if (this.#fileBytes >= this.#spoolFileBytes) await this.#rotate(this.#file, path);
+    if (this.#options.whenFull === 'drop-oldest') await this.#dropSpoolFiles();
     return null;
   }
 
@@ -281,10 +281,10 @@ export class Spool {
     let chars = 0;
     const end = unwritten.findIndex(({ text }) => {
       chars += text.length;
-      return chars >= this.#segmentBytes;
+      return chars >= this.#spoolFileBytes;
     });
     const lines = unwritten.slice(0, end === -1 ? unwritten.length : end + 1).map(formatLine);
-    const bytes = wholeLines(Buffer.from(lines.join('')), this.#segmentBytes - this.#fileBytes);
+    const bytes = wholeLines(Buffer.from(lines.join('')), this.#spoolFileBytes - this.#fileBytes);
     const { keptBytes, error } = await file.append(bytes);
     this.#fileBytes += keptBytes;
     const kept = bytes.subarray(0, keptBytes).reduce((sum, byte) => sum + (byte === 0x0a ? 1 : 0), 0);
@@ -304,24 +304,24 @@ export class Spool {
     const current = await stateOrNull(this.#files, path);
     if (current !== null && current.size > 0) await keepNumbered(path, this.#files);
     let lastSeq = position.seq;
-    const segments: Segment[] = [];
+    const spoolFiles: SpoolFile[] = [];
     let damaged = 0;
-    for (const segmentPath of await numberedFiles(path, this.#files)) {
-      const found = await this.#readSegment(segmentPath);
+    for (const spoolFilePath of await numberedFiles(path, this.#files)) {
+      const found = await this.#readSpoolFile(spoolFilePath);
       damaged += found.damaged;
       const waiting = found.records.filter(({ seq }) => seq > position.seq);
       lastSeq = Math.max(lastSeq, waiting.at(-1)?.seq ?? 0);
-      if (waiting.length === 0) await this.#files.remove(segmentPath);
-      else segments.push({ path: segmentPath, bytes: found.bytes, lastSeq, count: waiting.length });
+      if (waiting.length === 0) await this.#files.remove(spoolFilePath);
+      else spoolFiles.push({ path: spoolFilePath, bytes: found.bytes, lastSeq, count: waiting.length });
     }
     // No step below can fail.
     this.#position = position;
-    this.#segments = segments;
+    this.#spoolFiles = spoolFiles;
     this.#damaged += damaged;
     for (const record of this.#recent) record.seq += lastSeq;
     this.#lastSeq += lastSeq;
     this.#writtenSeq = lastSeq;
-    const count = segments.reduce((sum, segment) => sum + segment.count, 0);
+    const count = spoolFiles.reduce((sum, spoolFile) => sum + spoolFile.count, 0);
     this.#waiting += count;
     if (count > 0) this.#options.onFound(count);
   }
@@ -336,34 +336,34 @@ export class Spool {
     const first = this.#recent.findIndex(({ seq }) => seq > this.#writtenSeq);
     const records = this.#recent.splice(0, first === -1 ? this.#recent.length : first);
     if (records.length === 0) return this.#files.remove(kept);
-    if (this.#segments.length === 0) {
+    if (this.#spoolFiles.length === 0) {
       this.#head = records;
       this.#isHeadLoaded = true;
     }
-    this.#segments.push({ path: kept, bytes, lastSeq: this.#writtenSeq, count: records.length });
+    this.#spoolFiles.push({ path: kept, bytes, lastSeq: this.#writtenSeq, count: records.length });
   }
 
   async #loadHead(): Promise<void> {
-    const segment = this.#segments[0]!;
+    const spoolFile = this.#spoolFiles[0]!;
     // Now, so that it is not dropped meanwhile.
     this.#isHeadLoaded = true;
-    const { records } = await this.#readSegment(segment.path).catch(() => ({ records: [] }));
+    const { records } = await this.#readSpoolFile(spoolFile.path).catch(() => ({ records: [] }));
     const floor = this.#position?.seq ?? 0;
     this.#head = records.filter(({ seq }) => seq > floor);
-    this.#damaged += segment.count - this.#head.length;
-    this.#waiting -= segment.count - this.#head.length;
-    segment.count = this.#head.length;
+    this.#damaged += spoolFile.count - this.#head.length;
+    this.#waiting -= spoolFile.count - this.#head.length;
+    spoolFile.count = this.#head.length;
     if (this.#head.length === 0) this.#removeHead();
   }
 
   #removeHead(): void {
-    const segment = this.#segments.shift();
+    const spoolFile = this.#spoolFiles.shift();
     this.#isHeadLoaded = false;
     this.#head = [];
-    if (segment !== undefined) void this.#files.remove(segment.path).catch(() => undefined);
+    if (spoolFile !== undefined) void this.#files.remove(spoolFile.path).catch(() => undefined);
   }
 
-  async #readSegment(path: string): Promise<ReturnType<typeof parseSegment> & { bytes: number }> {
+  async #readSpoolFile(path: string): Promise<ReturnType<typeof parseSpoolFile> & { bytes: number }> {
     const file = await this.#files.open(path, 'r');
     try {
       const { size } = await file.stat();
@@ -373,21 +373,21 @@ export class Spool {
         if (bytesRead === 0) break;
         at += bytesRead;
       }
-      return { ...parseSegment(bytes.toString('utf8')), bytes: size };
+      return { ...parseSpoolFile(bytes.toString('utf8')), bytes: size };
     } finally {
       await file.close();
     }
   }
 
-  /** Keeps the files below their limit: the oldest go, except for the segment that is being sent. */
-  async #dropSegments(): Promise<void> {
+  /** Keeps the files below their limit: the oldest go, except for the spool file that is being sent. */
+  async #dropSpoolFiles(): Promise<void> {
     while (this.#diskBytes > this.#options.maxBytes) {
       const index = this.#isHeadLoaded ? 1 : 0;
-      const segment = this.#segments[index];
-      if (segment === undefined) return;
-      await this.#files.remove(segment.path);
-      this.#segments.splice(this.#segments.indexOf(segment), 1);
-      this.#drop(segment.count);
+      const spoolFile = this.#spoolFiles[index];
+      if (spoolFile === undefined) return;
+      await this.#files.remove(spoolFile.path);
+      this.#spoolFiles.splice(this.#spoolFiles.indexOf(spoolFile), 1);
+      this.#drop(spoolFile.count);
     }
   }
 

@@ -88,7 +88,7 @@ describe('a spool', () => {
     await third.spool.close();
   });
 
-  it('larger than its memory keeps the order over segments, restarts and acknowledgements in between', async () => {
+  it('larger than its memory keeps the order over spool files, restarts and acknowledgements in between', async () => {
     let next = 0;
     const seen: number[] = [];
     for (let run = 0; run < 5; run++) {
@@ -123,7 +123,7 @@ describe('a spool', () => {
     const { overflow } = spool.figures;
     const rest = await drain(spool);
     expect(overflow).toBe(2000 - rest.length);
-    // The segment that is being sent stays.
+    // The spool file that is being sent stays.
     const newest = rest.filter((n) => n > 100);
     expect(newest).toEqual(numbers(2000 - newest.length, 2000));
     expect(rest).toEqual([...numbers(0, rest.length - newest.length), ...newest]);
