@@ -6,6 +6,8 @@ export function answerOneJob<Job, Answer>(run: (job: Job) => Promise<Answer>): v
   const answer = (message: FromChild<Answer>): void => {
     process.send!(message, () => process.exit(0));
   };
+  // Without a listener, it opens Node's debugger.
+  process.on('SIGUSR1', () => undefined);
   process.once('disconnect', () => process.exit(1));
   process.once('message', (job: Job) => {
     run(job).then(

@@ -1,5 +1,6 @@
 #!/usr/bin/env node
 import { readFileSync } from 'node:fs';
+import inspector from 'node:inspector';
 import { join } from 'node:path';
 import { inspect } from 'node:util';
 import { runCli } from '../src/cli/program.ts';
@@ -13,6 +14,12 @@ import { packageRoot } from '../src/store/package-root.ts';
 import { endProcess, isBlocked, killProcess } from './end-process.ts';
 
 /** The command line: reads the environment and signals, and passes them to the commands. */
+// Without a listener, SIGUSR1 opens Node's debugger, which runs any code that it is sent. `--disable-sigusr1` does not exist
+// in every supported version.
+process.on('SIGUSR1', () => undefined);
+// It may have come while Node started.
+const wantsDebugger = /--inspect/.test([process.env.NODE_OPTIONS, ...process.execArgv].join(' '));
+if (inspector.url() !== undefined && !wantsDebugger) inspector.close();
 const environment = readEnvironment(process.env);
 const stop = new AbortController();
 /** Service managers kill 30 s after SIGTERM by default; an orderly stop takes a second or two. */
@@ -21,7 +28,8 @@ const STOP_MS = 25_000;
 const DISK_MS = 10_000;
 /** What is left after the last command is over ends within this time, unless a thread waits for the disk. */
 const REST_MS = 2_000;
-for (const signal of ['SIGINT', 'SIGTERM'] as const) {
+// SIGHUP: the terminal was closed.
+for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) {
   process.on(signal, () => {
     // A second signal exits at once.
     if (stop.signal.aborted) void endProcess(130);
@@ -30,12 +38,11 @@ for (const signal of ['SIGINT', 'SIGTERM'] as const) {
 }
 
 /** Asks the command to stop, and ends the process if it cannot. A person who pressed Ctrl-C may wait longer than a service. */
-function stopBy(signal: 'SIGINT' | 'SIGTERM'): void {
+function stopBy(signal: 'SIGINT' | 'SIGTERM' | 'SIGHUP'): void {
   stop.abort();
   const onStalled = (): never => killProcess('the file system does not answer, so results cannot be flushed');
   new DiskProbe({ path: environment.cacheDir, limitMs: DISK_MS, onStalled });
-  if (signal === 'SIGTERM')
-    setTimeout(() => killProcess(`it did not stop within ${STOP_MS / 1000} s`), STOP_MS).unref();
+  if (signal !== 'SIGINT') setTimeout(() => killProcess(`it did not stop within ${STOP_MS / 1000} s`), STOP_MS).unref();
 }
 
 /** An orderly stop flushes within a second. The limit keeps a hanging disk from keeping a broken process alive. */
@@ -63,6 +70,8 @@ process.on('unhandledRejection', crashed);
 // A closed reader (`sightline ... | head`) is not an error.
 for (const stream of [process.stdout, process.stderr]) {
   stream.on('error', (error: NodeJS.ErrnoException) => {
+    // The terminal was closed. SIGHUP follows.
+    if (error.code === 'EIO') return stop.abort();
     if (error.code !== 'EPIPE') throw error;
     // After an exception, results are still being flushed.
     if (!isCrashing) process.exit(0);

@@ -6,6 +6,9 @@ import { ChildServer } from '../src/infer/tensorflow/child-server.ts';
  * the main thread before it is loaded: threads only have a copy of the environment.
  */
 const PIPE = 3;
+// Without a listener, SIGUSR1 opens Node's debugger.
+process.on('SIGUSR1', () => undefined);
+
 // Without this TensorFlow reserves all memory of a GPU.
 process.env.TF_FORCE_GPU_ALLOW_GROWTH ??= 'true';
 // TensorFlow reports device names only in its log.

@@ -4,6 +4,8 @@ import { CameraServer } from '../src/loadtest/cameras/camera-server.ts';
 
 /** Runs virtual cameras until the parent ends or disconnects. */
 let server: CameraServer | null = null;
+// Without a listener, SIGUSR1 opens Node's debugger.
+process.on('SIGUSR1', () => undefined);
 
 async function answer(request: CameraRequest): Promise<unknown> {
   if (request.type === 'open') {

@@ -1,9 +1,18 @@
 import { pino } from 'pino';
+import { redact } from '../core/redact.ts';
 import { terminalText } from '../core/terminal-text.ts';
 import type { GatewayLogger } from '../gateway/gateway-options.ts';
 import type { CliIo } from './cli-io.ts';
 
 const LEVELS: Readonly<Record<number, string>> = { 30: '', 40: 'warning: ', 50: 'error: ' };
+
+interface LogLine {
+  readonly time: number;
+  readonly level: number;
+  readonly msg: string;
+  /** An unexpected exception, as pino writes it. */
+  readonly err?: { readonly message: string; readonly stack?: string };
+}
 
 /** Logs go to standard error: JSON lines for machines, `14:03:07 text` for people. */
 export function openLog(io: CliIo, format: 'text' | 'json'): GatewayLogger {
@@ -12,6 +21,7 @@ export function openLog(io: CliIo, format: 'text' | 'json'): GatewayLogger {
 }
 
 function toText(line: string): string {
-  const { time, level, msg } = JSON.parse(line) as { time: number; level: number; msg: string };
-  return `${new Date(time).toTimeString().slice(0, 8)}  ${LEVELS[level] ?? ''}${terminalText(msg)}\n`;
+  const { time, level, msg, err } = JSON.parse(line) as LogLine;
+  const cause = err === undefined ? '' : `: ${err.stack ?? err.message}`;
+  return `${new Date(time).toTimeString().slice(0, 8)}  ${LEVELS[level] ?? ''}${terminalText(msg + redact(cause))}\n`;
 }

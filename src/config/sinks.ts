@@ -1,7 +1,26 @@
 import { z } from 'zod';
-import { whole } from './number.ts';
+import { range, whole } from './number.ts';
 
 const streams = z.array(z.string().min(1)).min(1).optional().describe('Only these streams; all if absent.');
+
+const sync = z
+  .enum(['never', 'interval', 'batch'])
+  .default('interval')
+  .describe(
+    'When results are synchronised to the disk, to survive a power failure: left to the system, every five seconds, or with each write (every 100 ms).',
+  );
+
+const rotate = z
+  .strictObject({
+    maxMb: range(0.01, 1_000_000)
+      .optional()
+      .describe('Largest size of a file in megabytes (1,000,000 bytes); a compressed one may be 0.3 larger.'),
+    everyMinutes: whole(1, 10_080)
+      .optional()
+      .describe('A file holds results of one period of UTC: 60 begins a file at each full hour, 1440 at midnight.'),
+  })
+  .optional()
+  .describe('Keeps full files as NAME.N.EXT, oldest first; without it the file grows. Nothing deletes them.');
 
 export const sinkConfig = z.discriminatedUnion('type', [
   z.strictObject({
@@ -10,9 +29,11 @@ export const sinkConfig = z.discriminatedUnion('type', [
       .string()
       .min(1)
       .describe(
-        'File to append to, one JSON line for each frame, compressed if it ends in .gz or .zst; "-" for standard output.',
+        'File to append to, one JSON line for each frame; "-" for standard output. If it ends in .gz or .zst it is compressed, and each start begins a new file.',
       ),
     streams,
+    sync,
+    rotate,
   }),
   z.strictObject({
     type: z.literal('coco').describe('A COCO results file.'),
@@ -21,6 +42,7 @@ export const sinkConfig = z.discriminatedUnion('type', [
       .min(1)
       .describe('File to write when the pipeline ends; a file of an earlier run is kept under a numbered name.'),
     streams,
+    sync,
   }),
   z.strictObject({
     type: z.literal('video').describe('The video with boxes drawn in.'),
@@ -35,8 +57,27 @@ export const sinkConfig = z.discriminatedUnion('type', [
     url: z.url({ protocol: /^https?$/ }).describe('Where results are POSTed.'),
     streams,
     batchSize: whole(1, 1000).default(50).describe('Most frames in one request.'),
-    maxAttempts: whole(1, 100).default(8).describe('Attempts before a request is given up.'),
+    maxAttempts: whole(1, 100)
+      .default(8)
+      .describe(
+        'Attempts before a request that the receiver refuses is given up. Other failures are retried until they end.',
+      ),
+    secret: z.string().min(16).optional().describe('Signs each request with HMAC-SHA256; see docs/wire-protocol.md.'),
+    spoolFolder: z
+      .string()
+      .min(1)
+      .optional()
+      .describe(
+        'Folder of this sink alone where results wait until they are delivered; below the cache folder if absent.',
+      ),
+    spoolMaxMb: range(0, 1_000_000)
+      .default(256)
+      .describe(
+        'Most megabytes that results of live streams wait in, and as many for files; 0 keeps at most 8 in memory.',
+      ),
+    sync,
   }),
 ]);
 
 export type SinkConfig = z.infer<typeof sinkConfig>;
+export type RotateConfig = z.infer<typeof rotate>;

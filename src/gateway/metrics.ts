@@ -5,7 +5,9 @@ import {
   BUSY_STAGES,
   type HostReport,
   LATENCY_STAGES,
+  LOSS_REASONS,
   type Percentiles,
+  type SinkReport,
   type StreamReport,
 } from '../protocol/report.ts';
 import type { FeedFigures } from './feed-server.ts';
@@ -56,6 +58,7 @@ export class GatewayMetrics {
         part(() => this.#fillCounts(stream));
       }
       part(() => this.#fillHost(host));
+      for (const sink of host.sinks ?? []) part(() => this.#fillSink(sink));
       const fleet = this.#fleet;
       if (fleet !== null) part(() => fillFleetMetrics(this.#set, fleet, streams));
     });
@@ -191,6 +194,20 @@ export class GatewayMetrics {
     const { engine, provider, precision, model } = device;
     const info = { engine, provider, device: device.device, precision, model };
     this.#set.gauge('sightline_device_info', 'Engine and device that run the model; always 1.', info, 1);
+  }
+
+  #fillSink({ id: sink, problem, sent, waiting, retried, lost }: SinkReport): void {
+    this.#set.gauge(
+      'sightline_sink_failing',
+      '1 while a sink cannot write, else 0.',
+      { sink },
+      Number(problem !== null),
+    );
+    this.#set.counter('sightline_sink_results_sent_total', 'Results written or delivered.', { sink }, sent);
+    this.#set.gauge('sightline_sink_results_waiting', 'Results accepted and not sent yet.', { sink }, waiting);
+    this.#set.counter('sightline_sink_retries_total', 'Attempts after a failure.', { sink }, retried);
+    for (const reason of LOSS_REASONS)
+      this.#set.counter('sightline_sink_results_lost_total', 'Lost results.', { sink, reason }, lost[reason] ?? 0);
   }
 
   #fillFeed({ clients, sent, dropped }: FeedFigures): void {

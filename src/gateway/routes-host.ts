@@ -16,8 +16,9 @@ export function addHostRoutes(app: FastifyInstance, port: RuntimePort, sources: 
   app.get('/healthz', () => ({ status: 'alive', version: sources.version }));
 
   app.get('/readyz', (_request, reply) => {
-    const { isReady, reason } = port.readiness();
-    return reply.code(isReady ? 200 : 503).send({ status: isReady ? 'ready' : 'not-ready', reason });
+    const { isReady, isDegraded = false, reason } = port.readiness();
+    const status = isDegraded ? 'degraded' : 'ready';
+    return reply.code(isReady ? 200 : 503).send({ status: isReady ? status : 'not-ready', reason });
   });
 
   app.get('/metrics', async (_request, reply) => {

@@ -14,6 +14,14 @@ export interface RuntimeReport {
   readonly rollout?: RolloutReport;
 }
 
+export interface Readiness {
+  /** Whether the pipeline can work; false while the engine loads or is down. */
+  readonly isReady: boolean;
+  /** It works, but a sink cannot write its results now. */
+  readonly isDegraded?: boolean;
+  readonly reason: string;
+}
+
 export interface PreviewPicture {
   readonly frame: PublishedFrame;
   readonly jpeg: Uint8Array;
@@ -23,8 +31,7 @@ export interface PreviewPicture {
 export interface RuntimePort {
   /** Returns the newest report. One is made every second, even if nobody reads it. */
   report(): RuntimeReport;
-  /** Returns whether the pipeline can work. Not ready while the engine loads or is down; `reason` explains. */
-  readiness(): { readonly isReady: boolean; readonly reason: string };
+  readiness(): Readiness;
 
   /** `stream` is unchecked user input; throws CONFIG_INVALID, STREAM_EXISTS, SOURCE_*. */
   addStream(stream: unknown): Promise<StreamReport>;

@@ -294,12 +294,13 @@ export class HostStreams {
       policy,
       overlay: config,
       counts: () => runtime.stream(config.id).counts,
-      onFailure: ({ message, code }) => runtime.emitEvent('sink-failed', config.id, message, { code }),
+      onFailure: ({ message, code, details }) =>
+        runtime.emitEvent('sink-failed', config.id, message, { ...details, code }),
       onRecovery: (lost) => {
         const text = `sink ${id} continues in a new file; ${lost} pictures were lost`;
         runtime.emitEvent('sink-recovered', config.id, text, { id });
       },
-      onNotice: (text) => runtime.emitEvent('stream-warning', config.id, text),
+      onNotice: (text) => runtime.emitEvent('sink-notice', config.id, text),
     });
     this.#videoSizes.set(config.id, picture);
     sinks.addPictureSink(config.id, video);

@@ -1,17 +1,19 @@
+import { join } from 'node:path';
 import type { Environment } from '../config/environment.ts';
 import type { PipelineConfig } from '../config/pipeline.ts';
 import { StreamRules } from '../control/orders/stream-rules.ts';
 import { openFfmpeg } from '../decode/ffmpeg-binary.ts';
 import { DiskProbe } from '../disk/disk-probe.ts';
-import { SightlineError } from '../errors/sightline-error.ts';
+import { type ErrorDetails, SightlineError } from '../errors/sightline-error.ts';
 import type { Incidents } from '../flow/incidents.ts';
-import type { RuntimePort } from '../gateway/runtime-port.ts';
+import type { Readiness, RuntimePort } from '../gateway/runtime-port.ts';
+import type { EventKind, EventMessage } from '../protocol/feed.ts';
 import type { StreamReport } from '../protocol/report.ts';
 import { loadConfigured } from '../runtime/model/load-detector.ts';
 import { openRuntime } from '../runtime/open-runtime.ts';
 import { openSinks } from '../runtime/results/open-sinks.ts';
 import type { ResultSinks } from '../runtime/results/result-sinks.ts';
-import type { Runtime } from '../runtime/runtime.ts';
+import type { Runtime, RuntimeReport } from '../runtime/runtime.ts';
 import type { RuntimeStream } from '../runtime/stream/runtime-stream.ts';
 import { countOf } from '../sinks/sink-failure.ts';
 import { modelSpec } from '../store/manifests.ts';
@@ -30,6 +32,11 @@ export interface HostContext {
   readonly incidents?: Incidents;
 }
 
+/** Events of sinks while nobody listens: notices at once, events for the first listener. Null once there is one. */
+interface EarlyEvents {
+  events: EventMessage[] | null;
+}
+
 /**
  * A running pipeline: the runtime with the streams and sinks of a configuration, and the operator's actions on it. A host of
  * a fleet drives the same `streams` under the same `rules` by its orders.
@@ -41,14 +48,19 @@ export class PipelineHost implements RuntimePort {
   readonly #config: PipelineConfig;
   readonly #onNotice: (text: string) => void;
   readonly #disk: DiskProbe;
+  readonly #sinks: ResultSinks;
+  readonly #early: EarlyEvents;
 
   private constructor(
     runtime: Runtime,
     config: PipelineConfig,
     sinks: ResultSinks,
     { environment, onNotice, admit }: HostContext,
+    early: EarlyEvents,
   ) {
     this.runtime = runtime;
+    this.#sinks = sinks;
+    this.#early = early;
     this.streams = new HostStreams({ runtime, config, sinks, environment, onNotice, limits: config.limits });
     this.rules = new StreamRules({ defaults: config.defaults, admit: ({ source }) => admit(source) });
     this.#config = config;
@@ -75,18 +87,25 @@ export class PipelineHost implements RuntimePort {
     const ffmpeg = await openFfmpeg(environment, onNotice, config.decoder);
     const { classes } = modelSpec(await loadConfigured(config.model, environment));
     let runtime: Runtime | null = null;
+    const early: EarlyEvents = { events: [] };
+    const report = (kind: EventKind, text: string, details: ErrorDetails): void => {
+      if (early.events === null) {
+        runtime?.emitEvent(kind, undefined, text, details);
+        return;
+      }
+      onNotice(kind === 'sink-failed' ? `error: ${text} [SINK_FAILED]` : text);
+      early.events.push({ type: 'event', timeMs: Date.now(), kind, message: text, details });
+    };
     const sinks = await openSinks(config.sinks, {
       classes,
       stdout,
-      onFailure: ({ message, code }) =>
-        runtime === null
-          ? onNotice(`error: ${message} [${code}]`)
-          : runtime.emitEvent('sink-failed', undefined, message, { code }),
+      spoolFolder: join(environment.cacheDir, 'spool', safeName(config.name)),
+      onFailure: ({ message, code, details }) => report('sink-failed', message, { ...details, code }),
       onRecovery: (id, lost) => {
         const text = `sink ${id} delivers again${lost === 0 ? '' : `; ${countOf(lost)} lost`}`;
-        runtime?.emitEvent('sink-recovered', undefined, text, { id });
+        report('sink-recovered', text, { id, lostResults: lost });
       },
-      onNotice,
+      onNotice: (text) => report('sink-notice', text, {}),
     });
     try {
       runtime = await openRuntime({ ...config, sinks, ffmpeg, environment, onNotice, incidents });
@@ -95,7 +114,7 @@ export class PipelineHost implements RuntimePort {
       await sinks.close();
       throw error;
     }
-    return new PipelineHost(runtime, config, sinks, context);
+    return new PipelineHost(runtime, config, sinks, context, early);
   }
 
   /**
@@ -115,13 +134,20 @@ export class PipelineHost implements RuntimePort {
   }
 
   report(): ReturnType<Runtime['report']> {
-    return this.runtime.report();
+    return this.#withSinks(this.runtime.report());
   }
 
-  readiness(): { isReady: boolean; reason: string } {
+  #withSinks(report: RuntimeReport): RuntimeReport {
+    return { ...report, host: { ...report.host, sinks: this.#sinks.reports } };
+  }
+
+  readiness(): Readiness {
     const { stalledMs } = this.#disk;
-    if (stalledMs === null) return this.runtime.readiness();
-    return { isReady: false, reason: `the file system has not answered for ${Math.round(stalledMs / 1000)} s` };
+    if (stalledMs !== null)
+      return { isReady: false, reason: `the file system has not answered for ${Math.round(stalledMs / 1000)} s` };
+    const own = this.runtime.readiness();
+    const { problem } = this.#sinks;
+    return own.isReady && problem !== null ? { isReady: true, isDegraded: true, reason: problem } : own;
   }
 
   /** Stops the streams and ends all threads. @returns what could not be written. */
@@ -151,7 +177,7 @@ export class PipelineHost implements RuntimePort {
   }
 
   onReport(listener: Parameters<Runtime['reports']['add']>[0]): () => void {
-    return this.runtime.reports.add(listener);
+    return this.runtime.reports.add((report) => listener(this.#withSinks(report)));
   }
 
   onPublished(listener: Parameters<Runtime['published']['add']>[0]): () => void {
@@ -159,7 +185,11 @@ export class PipelineHost implements RuntimePort {
   }
 
   onEvent(listener: Parameters<Runtime['events']['add']>[0]): () => void {
-    return this.runtime.events.add(listener);
+    const remove = this.runtime.events.add(listener);
+    const early = this.#early.events ?? [];
+    this.#early.events = null;
+    for (const event of early) this.runtime.events.emit(event);
+    return remove;
   }
 
   onPreview(listener: Parameters<Runtime['previews']['add']>[0]): () => void {
@@ -173,4 +203,9 @@ export class PipelineHost implements RuntimePort {
   #reportOf(stream: RuntimeStream): StreamReport {
     return this.runtime.streamReport(stream);
   }
+}
+
+/** Returns a name of a pipeline as the name of a folder. */
+function safeName(name: string): string {
+  return encodeURIComponent(name).replaceAll('.', '%2E');
 }

@@ -152,6 +152,7 @@ export const EVENT_KINDS = [
   'sink-recovered',
   'disk-stalled',
   'disk-answered',
+  'sink-notice',
   'host-joined',
   'host-lost',
   'stream-placed',

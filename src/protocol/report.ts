@@ -159,6 +159,31 @@ const deviceReport = z.object({
 });
 export type DeviceReport = Wire<typeof deviceReport>;
 
+/**
+ * Why a sink lost results. overflow: it could not keep up, or was broken for too long; failed: it does not write any more;
+ * refused: the receiver does not want them; damaged: they could not be read back from the spool.
+ */
+export const LOSS_REASONS = ['overflow', 'failed', 'refused', 'damaged'] as const;
+export type LossReason = (typeof LOSS_REASONS)[number];
+
+const sinkReport = z.object({
+  id: name,
+  /** Why nothing can be written now, in one sentence; null if it can. */
+  problem: text.nullable(),
+  /** Results that are where they belong. */
+  sent: count,
+  /** Results accepted and not sent yet, those of earlier runs in a spool included. */
+  waiting: count,
+  /** Attempts after a failure. */
+  retried: count,
+  /** Results by reason. Newer hosts may send unknown reasons. */
+  lost: z.record(name, count).refine((reasons) => Object.keys(reasons).length <= 64, 'expected at most 64 reasons'),
+});
+/** A sink since its start. A video counts pictures. */
+export interface SinkReport extends Omit<Wire<typeof sinkReport>, 'lost'> {
+  readonly lost: Readonly<Partial<Record<LossReason, number>>>;
+}
+
 export const hostReport = z.object({
   uptimeS: amount,
   cores: count,
@@ -177,5 +202,9 @@ export const hostReport = z.object({
   bottleneck: z.enum(BUSY_STAGES),
   device: deviceReport,
   batch: batchReport,
+  /** Absent from older hosts. */
+  sinks: z.array(sinkReport).max(MAX_COUNTERS).optional(),
 });
-export type HostReport = Wire<typeof hostReport>;
+export interface HostReport extends Omit<Wire<typeof hostReport>, 'sinks'> {
+  readonly sinks?: readonly SinkReport[];
+}

@@ -2,9 +2,11 @@ import { basename, extname } from 'node:path';
 import type { Clock } from '../core/clock.ts';
 import type { PublishedFrame } from '../core/frame.ts';
 import { isJsonObject, type LineFile } from './line-file.ts';
+import type { SyncPolicy } from './line-log.ts';
 import { PartialFile } from './partial-file.ts';
 import { roundPx, roundScore } from './result-line.ts';
-import type { Sink, SinkFailureListener } from './sink.ts';
+import type { Sink, SinkFailureListener, SinkFigures } from './sink.ts';
+import type { SinkFiles } from './sink-files.ts';
 
 /** COCO's 80 categories have ids from 1 to 90; these ten were never used. */
 const UNUSED_COCO_IDS: ReadonlySet<number> = new Set([12, 26, 29, 30, 45, 66, 68, 69, 71, 83]);
@@ -26,6 +28,9 @@ export interface CocoSinkOptions {
   readonly onRecovery?: ((lostResults: number) => void) | undefined;
   readonly onNotice?: ((text: string) => void) | undefined;
   readonly clock?: Clock | undefined;
+  /** Default `interval`. */
+  readonly sync?: SyncPolicy | undefined;
+  readonly files?: SinkFiles | undefined;
 }
 
 /** Format of the unfinished file: an opened list, and one line with a trailing comma for each entry. */
@@ -68,6 +73,10 @@ export class CocoSink implements Sink {
 
   drained(): Promise<void> {
     return this.#file.drained();
+  }
+
+  get figures(): SinkFigures {
+    return this.#file.figures;
   }
 
   close(isComplete = true): Promise<void> {

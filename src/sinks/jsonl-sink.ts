@@ -2,14 +2,17 @@ import type { Writable } from 'node:stream';
 import type { Clock } from '../core/clock.ts';
 import type { PublishedFrame } from '../core/frame.ts';
 import { compressionOf } from '../disk/compression.ts';
-import type { AppendFile } from './append-file.ts';
-import { isJsonObject } from './line-file.ts';
-import { LineLog } from './line-log.ts';
-import { chunkOf, type LineKind, openLines } from './open-lines.ts';
+import type { LineTarget } from './append-file.ts';
+import { isJsonObject, LineFile } from './line-file.ts';
+import { LineLog, type SyncPolicy } from './line-log.ts';
+import { chunkOf, headerBytesOf, type LineKind, openLines } from './open-lines.ts';
+import { isDevice, resolveOutput } from './output-names.ts';
 import { cutText, PartialFile } from './partial-file.ts';
 import { resultLine } from './result-line.ts';
-import type { Sink, SinkFailureListener } from './sink.ts';
-import { TextOutput } from './text-output.ts';
+import type { RotationPlan } from './rotation.ts';
+import type { Sink, SinkFailureListener, SinkFigures } from './sink.ts';
+import type { SinkFiles } from './sink-files.ts';
+import { StreamTarget } from './stream-target.ts';
 
 export interface JsonlSinkOptions {
   readonly id: string;
@@ -24,10 +27,15 @@ export interface JsonlSinkOptions {
   readonly run?: string | undefined;
   /** Required if `path` is `-`. The sink does not end it. */
   readonly stdout?: Writable | undefined;
+  /** Default `interval`. */
+  readonly sync?: SyncPolicy | undefined;
+  /** Only with `append`: full files are kept as `NAME.N.EXT`. */
+  readonly rotation?: Pick<RotationPlan, 'maxBytes' | 'periodMs' | 'wallNowMs'> | undefined;
   readonly onFailure: SinkFailureListener;
   readonly onRecovery?: ((lostResults: number) => void) | undefined;
   readonly onNotice?: ((text: string) => void) | undefined;
   readonly clock?: Clock | undefined;
+  readonly files?: SinkFiles | undefined;
 }
 
 function jsonLines(path: string): LineKind {
@@ -61,6 +69,10 @@ export class JsonlSink implements Sink {
     return this.#output.drained();
   }
 
+  get figures(): SinkFigures {
+    return this.#output.figures;
+  }
+
   close(isComplete = true): Promise<void> {
     this.#closing ??= this.#output.finish(isComplete);
     return this.#closing;
@@ -68,29 +80,43 @@ export class JsonlSink implements Sink {
 }
 
 interface JsonlOutput {
+  readonly figures: SinkFigures;
   write(lines: string, results: number): boolean;
   drained(): Promise<void>;
   finish(isComplete: boolean): Promise<void>;
 }
 
 function openOutput(options: JsonlSinkOptions): JsonlOutput {
-  const { id, path, stdout, onFailure, clock } = options;
+  const { id, path, stdout, onFailure, clock, rotation } = options;
   const kind = jsonLines(path);
   if (path === '-') {
     if (stdout === undefined) throw new TypeError(`sink ${id}: path "-" needs a stdout stream`);
-    return new TextOutput({ id, path, stream: stdout, onFailure, clock });
+    const open = async (): Promise<LineTarget> => new StreamTarget(path, stdout);
+    return withoutSeal(new LineLog({ id, path, onFailure, clock, retries: false, open }));
   }
   if (options.append !== true) return new PartialFile({ ...options, kind, keepsEarlier: false, retries: false });
-  const log = new LineLog({ ...options, retries: true, chunk: chunkOf(kind), open: () => openRepaired(options, kind) });
+  const plan =
+    rotation === undefined
+      ? undefined
+      : { ...rotation, emptyBytes: headerBytesOf(kind), isCompressed: kind.compression != null };
+  const open = (): Promise<LineTarget> => openToContinue(options, kind);
+  return withoutSeal(new LineLog({ ...options, rotation: plan, retries: true, chunk: chunkOf(kind), open }));
+}
+
+function withoutSeal(log: LineLog): JsonlOutput {
   return {
+    get figures() {
+      return log.figures;
+    },
     write: (lines, results) => log.write(lines, results),
     drained: () => log.drained(),
     finish: () => log.finish(),
   };
 }
 
-async function openRepaired({ id, path, onNotice }: JsonlSinkOptions, kind: LineKind): Promise<AppendFile> {
-  const file = await openLines(path, kind);
-  if (file.cutBytes > 0) onNotice?.(`sink ${id}: ${path} is continued${cutText(file)}`);
+async function openToContinue({ id, path, files, onNotice }: JsonlSinkOptions, kind: LineKind): Promise<LineTarget> {
+  // Rotation renames the file, not the link to it.
+  const file = await openLines((await isDevice(path)) ? path : await resolveOutput(path), kind, files);
+  if (file instanceof LineFile && file.cutBytes > 0) onNotice?.(`sink ${id}: ${path} is continued${cutText(file)}`);
   return file;
 }

@@ -1,4 +1,5 @@
 import { AppendFile, type AppendOutcome, type OpenedFile, openToAppend } from './append-file.ts';
+import type { SinkFiles } from './sink-files.ts';
 
 const NEW_LINE = 0x0a;
 const BLOCK_BYTES = 64 * 1024;
@@ -19,8 +20,8 @@ export interface LineFileOptions {
  * removed when the file is opened and after a failed write.
  */
 export class LineFile extends AppendFile {
-  readonly unit = 'line';
   #mayEndIncomplete = false;
+  #cutBytes = 0;
 
   private constructor(opened: OpenedFile) {
     super(opened);
@@ -31,8 +32,12 @@ export class LineFile extends AppendFile {
    *
    * @throws the system's error, or an Error without a code if the file is of another kind.
    */
-  static async open(path: string, { firstCharacters, header = '', isWhole }: LineFileOptions): Promise<LineFile> {
-    const file = new LineFile(await openToAppend(path));
+  static async open(
+    path: string,
+    { firstCharacters, header = '', isWhole }: LineFileOptions,
+    files?: SinkFiles,
+  ): Promise<LineFile> {
+    const file = new LineFile(await openToAppend(path, files));
     if (!file.isRegular) return file;
     try {
       await file.#checkKind(firstCharacters);
@@ -45,16 +50,20 @@ export class LineFile extends AppendFile {
     return file;
   }
 
+  /** Bytes of an incomplete last line that were removed when the file was opened. */
+  get cutBytes(): number {
+    return this.#cutBytes;
+  }
+
   async append(lines: Uint8Array): Promise<AppendOutcome> {
-    if (!this.isRegular) return this.#appendToDevice(lines);
     let before: number | null = null;
     try {
       if (this.#mayEndIncomplete) await this.#cutIncompleteLine();
-      before = await this.size();
+      if (this.isRegular) before = await this.size();
       await this.writeAll(lines);
       return { keptBytes: lines.length, error: null };
     } catch (error) {
-      this.#mayEndIncomplete = true;
+      this.#mayEndIncomplete = this.isRegular;
       if (before === null) return { keptBytes: 0, error: error as Error };
       await this.#cutIncompleteLine().catch(() => undefined);
       // The complete lines are in the file even if the incomplete one could not be removed.
@@ -95,7 +104,7 @@ export class LineFile extends AppendFile {
       return;
     }
     await this.truncate(lineEnd);
-    this.cut = size - lineEnd;
+    this.#cutBytes = size - lineEnd;
   }
 
   async #cutIncompleteLine(): Promise<void> {
@@ -112,15 +121,6 @@ export class LineFile extends AppendFile {
       end = start;
     }
     return 0;
-  }
-
-  async #appendToDevice(lines: Uint8Array): Promise<AppendOutcome> {
-    try {
-      await this.writeAll(lines);
-      return { keptBytes: lines.length, error: null };
-    } catch (error) {
-      return { keptBytes: 0, error: error as Error };
-    }
   }
 }
 

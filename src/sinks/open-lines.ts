@@ -1,8 +1,9 @@
-import type { Compression } from '../disk/compression.ts';
-import type { AppendFile } from './append-file.ts';
-import { CompressedLineFile, emptyMember } from './compressed-line-file.ts';
+import { type Compression, compressedNothing } from '../disk/compression.ts';
+import type { LineTarget } from './append-file.ts';
+import { CompressedLineFile } from './compressed-line-file.ts';
 import { LineFile, type LineFileOptions } from './line-file.ts';
 import type { LineChunk } from './line-log.ts';
+import { diskFiles, type SinkFiles } from './sink-files.ts';
 
 export interface LineKind extends LineFileOptions {
   /** Compressed lines have no header. */
@@ -21,10 +22,12 @@ export function chunkOf({ compression }: LineKind): LineChunk | undefined {
 
 /** Returns the size of a file of this kind without lines. */
 export function headerBytesOf({ header, compression }: LineKind): number {
-  return compression == null ? (header?.length ?? 0) : emptyMember(compression).length;
+  return compression == null ? (header?.length ?? 0) : compressedNothing(compression).length;
 }
 
-/** Opens a file of lines, plain or compressed, creates it if it is missing, and repairs its end. */
-export function openLines(path: string, kind: LineKind): Promise<AppendFile> {
-  return kind.compression == null ? LineFile.open(path, kind) : CompressedLineFile.open(path, kind.compression);
+/** Opens a file of lines and creates it if it is missing. A plain one is continued, and its end repaired; see both kinds. */
+export function openLines(path: string, kind: LineKind, files: SinkFiles = diskFiles): Promise<LineTarget> {
+  return kind.compression == null
+    ? LineFile.open(path, kind, files)
+    : CompressedLineFile.open(path, kind.compression, files);
 }

@@ -1,8 +1,9 @@
 import { constants } from 'node:fs';
-import { access, lstat, realpath, rename, stat } from 'node:fs/promises';
+import { access, lstat, realpath, stat } from 'node:fs/promises';
 import { basename, dirname, extname, join, resolve } from 'node:path';
 import { compressionOf } from '../disk/compression.ts';
 import { moveFile } from '../disk/replace-file.ts';
+import { diskFiles, type SinkFiles } from './sink-files.ts';
 
 /** Returns `NAME.partial.EXT`, the name of a result file until it is complete. */
 export function partialPathOf(path: string): string {
@@ -26,7 +27,7 @@ export interface NamingPlan {
  */
 export async function moveToFinalName({ path, partialPath, isComplete, keepsEarlier }: NamingPlan): Promise<string> {
   if (await exists(path)) {
-    if (keepsEarlier) await rename(path, await freePath(path, ''));
+    if (keepsEarlier) await keepNumbered(path);
     else if (!isComplete) return partialPath;
   }
   await moveFile(partialPath, path);
@@ -34,12 +35,12 @@ export async function moveToFinalName({ path, partialPath, isComplete, keepsEarl
 }
 
 /**
- * Renames the partial file of a crashed run to `NAME.recovered-N.EXT`, with the first free number.
+ * Renames the partial file of a crashed run to `NAME.recovered-N.EXT`.
  *
  * @returns the path of the file now.
  */
 export async function keepRecovered(path: string, partialPath: string): Promise<string> {
-  const target = await freePath(path, 'recovered-');
+  const target = await nextPath(path, 'recovered-', diskFiles);
   await moveFile(partialPath, target);
   return target;
 }
@@ -76,19 +77,49 @@ export async function resolveOutput(path: string): Promise<string> {
   }
 }
 
-/** Returns `NAME.<mark>N.EXT` with the first number, from 1, that is free. */
-async function freePath(path: string, mark: string): Promise<string> {
-  for (let n = 1; ; n++) {
-    const candidate = withMark(path, `${mark}${n}`);
-    if (!(await exists(candidate))) return candidate;
-  }
+/**
+ * Renames a file to `NAME.N.EXT`, so that the numbers are in the order of time.
+ *
+ * @returns the path of the file now.
+ */
+export async function keepNumbered(path: string, files = diskFiles): Promise<string> {
+  const target = await nextPath(path, '', files);
+  await files.rename(path, target);
+  await files.syncFolder(dirname(path));
+  return target;
+}
+
+/** Returns the files `NAME.N.EXT` of a path, oldest first. */
+export async function numberedFiles(path: string, files: SinkFiles): Promise<string[]> {
+  return (await numbersOf(path, '', files)).map((n) => withMark(path, `${n}`));
+}
+
+/** Returns `NAME.<mark>N.EXT` with a number above all that exist. Removing old files does not change the order of the others. */
+async function nextPath(path: string, mark: string, files: SinkFiles): Promise<string> {
+  return withMark(path, `${mark}${((await numbersOf(path, mark, files)).at(-1) ?? 0) + 1}`);
+}
+
+async function numbersOf(path: string, mark: string, files: SinkFiles): Promise<number[]> {
+  const [stem, extension] = splitName(path);
+  const start = `${basename(stem)}.${mark}`;
+  return (await files.list(dirname(path)))
+    .filter((name) => name.startsWith(start) && name.endsWith(extension))
+    .map((name) => name.slice(start.length, name.length - extension.length))
+    .filter((text) => /^\d{1,15}$/.test(text))
+    .map(Number)
+    .sort((a, b) => a - b);
 }
 
 function withMark(path: string, mark: string): string {
+  const [stem, extension] = splitName(path);
+  return `${stem}.${mark}${extension}`;
+}
+
+function splitName(path: string): [stem: string, extension: string] {
   const last = extname(path);
   // A compressed file has two extensions: `.jsonl.gz`.
   const extension = compressionOf(path) === null ? last : `${extname(path.slice(0, -last.length))}${last}`;
-  return `${path.slice(0, path.length - extension.length)}.${mark}${extension}`;
+  return [path.slice(0, path.length - extension.length), extension];
 }
 
 async function exists(path: string): Promise<boolean> {

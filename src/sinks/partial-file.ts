@@ -1,8 +1,8 @@
 import { rm, stat } from 'node:fs/promises';
 import { SightlineError } from '../errors/sightline-error.ts';
-import type { AppendFile } from './append-file.ts';
+import type { LineTarget } from './append-file.ts';
 import { LineFile } from './line-file.ts';
-import { LineLog } from './line-log.ts';
+import { LineLog, type SyncPolicy } from './line-log.ts';
 import { chunkOf, headerBytesOf, type LineKind, openLines } from './open-lines.ts';
 import {
   checkReplaceable,
@@ -12,7 +12,8 @@ import {
   partialPathOf,
   resolveOutput,
 } from './output-names.ts';
-import type { SinkFailureListener } from './sink.ts';
+import type { SinkFailureListener, SinkFigures } from './sink.ts';
+import { diskFiles, type SinkFiles, stateOrNull } from './sink-files.ts';
 
 export interface PartialFileOptions {
   readonly id: string;
@@ -24,6 +25,8 @@ export interface PartialFileOptions {
   readonly keepsEarlier: boolean;
   /** See `LineLogOptions`. */
   readonly retries: boolean;
+  readonly sync?: SyncPolicy | undefined;
+  readonly files?: SinkFiles | undefined;
   readonly onFailure: SinkFailureListener;
   readonly onRecovery?: ((lostResults: number) => void) | undefined;
   /** Receives a sentence if a file of an earlier run was recovered, or if this one does not get its final name. */
@@ -57,6 +60,10 @@ export class PartialFile {
     return this.#log.drained();
   }
 
+  get figures(): SinkFigures {
+    return this.#log.figures;
+  }
+
   /**
    * @param isComplete - true if the inputs were read to their end. Otherwise a file without results is deleted.
    * @throws SINK_FAILED
@@ -69,7 +76,7 @@ export class PartialFile {
     }
   }
 
-  async #rename(file: AppendFile, isComplete: boolean): Promise<void> {
+  async #rename(file: LineTarget, isComplete: boolean): Promise<void> {
     if (file.path !== partialPathOf(this.#path)) return;
     // A command that failed before its first result must not leave an empty file.
     if (!isComplete && !this.#hasLines) return rm(file.path, { force: true });
@@ -93,28 +100,43 @@ export class PartialFile {
     return new SightlineError(code, `${message}; the output so far is in ${partialPath}`, details, { cause });
   }
 
-  async #seal(file: AppendFile): Promise<void> {
+  async #seal(file: LineTarget): Promise<void> {
     if (file instanceof LineFile) await this.#options.seal?.(file);
   }
 
-  async #open(): Promise<AppendFile> {
-    const { id, kind, seal, onNotice } = this.#options;
+  async #open(): Promise<LineTarget> {
+    const { kind, seal } = this.#options;
     if (await isDevice(this.#path)) {
-      if (seal === undefined) return openLines(this.#path, kind);
+      if (seal === undefined) return openLines(this.#path, kind, this.#files);
       throw new Error('it is a pipe or a device, and this format must be completed at the end; name a file');
     }
     this.#path = await resolveOutput(this.#options.path);
     await checkReplaceable(this.#path);
     const partialPath = partialPathOf(this.#path);
-    const left = await openLines(partialPath, kind);
-    const hasLines = (await left.size()) > this.#headerBytes;
-    if (hasLines) await this.#seal(left);
-    await left.close();
-    if (hasLines) {
-      const kept = await keepRecovered(this.#path, partialPath);
-      onNotice?.(`sink ${id}: an earlier run was cut short; its results are in ${kept}${cutText(left)}`);
+    await this.#keepLeft(partialPath);
+    return openLines(partialPath, kind, this.#files);
+  }
+
+  /** Keeps what a crashed run left. */
+  async #keepLeft(partialPath: string): Promise<void> {
+    const { id, kind, onNotice } = this.#options;
+    const found = await stateOrNull(this.#files, partialPath);
+    if (found === null || found.size <= this.#headerBytes) return;
+    let cut = '';
+    if (kind.compression == null) {
+      const left = await LineFile.open(partialPath, kind, this.#files);
+      const hasLines = (await left.size()) > this.#headerBytes;
+      if (hasLines) await this.#seal(left);
+      await left.close();
+      if (!hasLines) return;
+      cut = cutText(left);
     }
-    return openLines(partialPath, kind);
+    const kept = await keepRecovered(this.#path, partialPath);
+    onNotice?.(`sink ${id}: an earlier run was cut short; its results are in ${kept}${cut}`);
+  }
+
+  get #files(): SinkFiles {
+    return this.#options.files ?? diskFiles;
   }
 
   get #headerBytes(): number {
@@ -123,6 +145,6 @@ export class PartialFile {
 }
 
 /** Describes what the repair of a file removed, for a notice. */
-export function cutText({ cutBytes, unit }: AppendFile): string {
-  return cutBytes === 0 ? '' : ` (removed ${cutBytes} bytes of an incomplete last ${unit})`;
+export function cutText({ cutBytes }: LineFile): string {
+  return cutBytes === 0 ? '' : ` (removed ${cutBytes} bytes of an incomplete last line)`;
 }

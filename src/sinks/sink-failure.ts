@@ -12,6 +12,10 @@ const ADVICE: Readonly<Record<string, (path: string) => string>> = {
   ENOTDIR: (path) => `a part of ${dirname(path)} is a file and not a folder; choose another path`,
   EISDIR: () => 'it is a folder; name a file in it',
   EPIPE: () => 'the program that read it has ended',
+  ENXIO: () => 'no program reads this pipe; start one',
+  EIO: () => 'the disk reports an error; look at the log of the system',
+  ESTALE: () => 'the network disk was unmounted or replaced; mount it again',
+  ETIMEDOUT: () => 'it does not respond; check the disk, or the program that reads it',
 };
 
 /**
@@ -30,6 +34,11 @@ export function fileFailure(id: string, path: string, cause: Error, lostResults?
     { sink: id, path, cause: code, ...(lostResults === undefined ? {} : { lostResults }) },
     { cause },
   );
+}
+
+/** Creates the error of a file operation that does not end. */
+export function hangFailure(ms: number): Error {
+  return Object.assign(new Error(`no answer within ${ms / 1000} s`), { code: 'ETIMEDOUT' });
 }
 
 /** Returns `1 result was`, `2 results were`. */

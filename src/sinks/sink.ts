@@ -1,5 +1,9 @@
 import type { PublishedFrame } from '../core/frame.ts';
 import type { SightlineError } from '../errors/sightline-error.ts';
+import type { SinkReport } from '../protocol/report.ts';
+
+/** What became of the results that a sink accepted: the sum of `sent`, `waiting` and all of `lost`. */
+export type SinkFigures = Omit<SinkReport, 'id'>;
 
 /**
  * A destination of results. `publish` never throws: failures are reported to `SinkFailureListener` when they happen and by
@@ -22,6 +26,8 @@ export interface Sink {
   /** Resolves once `publish` would return true (possibly at once), or when the sink fails or closes. */
   drained(): Promise<void>;
 
+  readonly figures: SinkFigures;
+
   /**
    * Writes all accepted results and releases files and sockets. Later calls return the same promise; frames published
    * after the first call are lost.
@@ -43,6 +49,9 @@ export interface PictureSink {
    * @param picture - u8 `[height, width, 3]` in shared memory, owned by the sink until the promise settles.
    */
   draw(frame: PublishedFrame, picture: Uint8Array): Promise<void>;
+
+  /** Of pictures. */
+  readonly figures: SinkFigures;
 
   /** As `Sink.close`. @throws SINK_FAILED if any picture was lost. */
   close(isComplete?: boolean): Promise<void>;

@@ -3,7 +3,7 @@ import { type Clock, systemClock } from '../core/clock.ts';
 import type { PublishedFrame } from '../core/frame.ts';
 import { SightlineError } from '../errors/sightline-error.ts';
 import type { AnnotateRequest, FromAnnotate, OverlayCounts, ToAnnotate } from '../protocol/annotate.ts';
-import type { PictureSink, SinkFailureListener } from './sink.ts';
+import type { PictureSink, SinkFailureListener, SinkFigures } from './sink.ts';
 
 /** Pictures in the thread at once: one being encoded, one being drawn, one that has just arrived. */
 const PLACES = 3;
@@ -60,6 +60,8 @@ export class VideoSink implements PictureSink {
   #failure: SightlineError | null = null;
   /** The last failure after which the video continued in another file. */
   #interruption: SightlineError | null = null;
+  #isInterrupted = false;
+  #interruptions = 0;
   #lostBefore = 0;
   #lost = 0;
   #closing: Promise<void> | null = null;
@@ -88,6 +90,18 @@ export class VideoSink implements PictureSink {
   /** Pictures that a live stream has dropped so far. */
   get droppedPictures(): number {
     return this.#dropped;
+  }
+
+  get figures(): SinkFigures {
+    const isOver = this.#failure !== null || this.#isFinished;
+    const rest = this.#accepted - this.#written - this.#dropped - this.#lost;
+    return {
+      problem: (this.#failure ?? (this.#isInterrupted ? this.#interruption : null))?.message ?? null,
+      sent: this.#written,
+      waiting: isOver ? 0 : rest,
+      retried: this.#interruptions,
+      lost: { overflow: this.#dropped, failed: this.#lost + (isOver ? rest : 0) },
+    };
   }
 
   draw(frame: PublishedFrame, picture: Uint8Array): Promise<void> {
@@ -186,10 +200,13 @@ export class VideoSink implements PictureSink {
         break;
       case 'interrupted':
         this.#interruption = SightlineError.fromWire(message.error);
+        this.#isInterrupted = true;
+        this.#interruptions += 1;
         this.#lostBefore = this.#lost;
         this.#options.onFailure(this.#interruption);
         break;
       case 'resumed':
+        this.#isInterrupted = false;
         this.#options.onRecovery?.(this.#lost - this.#lostBefore);
         break;
       case 'notice':

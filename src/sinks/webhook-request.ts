@@ -1,3 +1,4 @@
+import { createHmac } from 'node:crypto';
 import { SightlineError } from '../errors/sightline-error.ts';
 import { parseRetryAfterMs } from './retry-delay.ts';
 
@@ -15,6 +16,8 @@ export type Attempt =
 export interface Destination {
   readonly url: string;
   readonly headers: Readonly<Record<string, string>>;
+  /** Key of the signature; null if requests are not signed. */
+  readonly secret: string | null;
   /** For messages: scheme and host only, since paths and queries of webhooks are often secrets. */
   readonly shownUrl: string;
 }
@@ -23,7 +26,12 @@ export interface Destination {
 const RETRYABLE_STATUS: ReadonlySet<number> = new Set([408, 425, 429]);
 
 /** @throws CONFIG_INVALID if `url` is not an http or https address; the message does not contain it. */
-export function parseDestination(id: string, url: string, headers: Readonly<Record<string, string>>): Destination {
+export function parseDestination(
+  id: string,
+  url: string,
+  headers: Readonly<Record<string, string>>,
+  secret: string | null = null,
+): Destination {
   const parsed = URL.canParse(url) ? new URL(url) : null;
   if (parsed === null || (parsed.protocol !== 'http:' && parsed.protocol !== 'https:')) {
     throw new SightlineError('CONFIG_INVALID', `sink ${id}: url: expected an http:// or https:// address`, {
@@ -37,7 +45,7 @@ export function parseDestination(id: string, url: string, headers: Readonly<Reco
     parsed.username = '';
     parsed.password = '';
   }
-  return { url: parsed.href, headers: { ...base, ...headers }, shownUrl: parsed.origin };
+  return { url: parsed.href, headers: { ...base, ...headers }, secret, shownUrl: parsed.origin };
 }
 
 function decodePart(text: string): string {
@@ -60,7 +68,7 @@ export async function attemptPost(
   try {
     const response = await post(destination.url, {
       method: 'POST',
-      headers: { ...destination.headers, 'idempotency-key': idempotencyKey },
+      headers: { ...destination.headers, 'idempotency-key': idempotencyKey, ...signatureOf(destination.secret, body) },
       body,
       signal,
       // A redirect would turn a POST into a GET, or carry the credentials to another host.
@@ -72,6 +80,17 @@ export async function attemptPost(
     const reason = signal.aborted ? (signal.reason as Error).message : describe(thrown);
     return { kind: 'failed', reason, isFinal: false, retryAfterMs: null };
   }
+}
+
+/**
+ * Returns the headers that prove who sent a body, and when: HMAC-SHA256 of `TIME.BODY`, in hexadecimal digits. TIME is in
+ * seconds since 1970, so that a receiver can refuse requests that were recorded and sent again.
+ */
+function signatureOf(secret: string | null, body: string): Record<string, string> {
+  if (secret === null) return {};
+  const time = Math.floor(Date.now() / 1000);
+  const digest = createHmac('sha256', secret).update(`${time}.${body}`).digest('hex');
+  return { 'sightline-timestamp': `${time}`, 'sightline-signature': `sha256=${digest}` };
 }
 
 function attemptOf(response: Response): Attempt {

@@ -1,12 +1,16 @@
-import { randomUUID } from 'node:crypto';
+import { createHash } from 'node:crypto';
+import { join } from 'node:path';
 import { type Clock, monoNowMs } from '../core/clock.ts';
 import type { PublishedFrame } from '../core/frame.ts';
 import { SightlineError } from '../errors/sightline-error.ts';
+import type { SyncPolicy } from './line-log.ts';
 import { resultLine } from './result-line.ts';
 import { retryDelayMs } from './retry-delay.ts';
-import type { Sink, SinkFailureListener } from './sink.ts';
-import { countOf } from './sink-failure.ts';
-import { attemptPost, type Destination, parseDestination } from './webhook-request.ts';
+import type { Sink, SinkFailureListener, SinkFigures } from './sink.ts';
+import { countOf, fileFailure } from './sink-failure.ts';
+import type { SinkFiles } from './sink-files.ts';
+import { Spool, type SpoolOptions } from './spool.ts';
+import { type Attempt, attemptPost, type Destination, parseDestination } from './webhook-request.ts';
 
 export interface WebhookSinkOptions {
   readonly id: string;
@@ -14,40 +18,54 @@ export interface WebhookSinkOptions {
   readonly url: string;
   /** Sent with each request; values are never printed. */
   readonly headers?: Readonly<Record<string, string>>;
+  /** Signs each request, see docs/wire-protocol.md; never printed. */
+  readonly secret?: string | undefined;
+  /** Value of `run` in every result. */
+  readonly run?: string | undefined;
+  /**
+   * Folder of this sink alone in which results wait until they are delivered, also by the next process. Null: they wait in
+   * memory, and what is not delivered when the sink closes is lost.
+   */
+  readonly spoolFolder?: string | null;
+  /** Of the results of live streams, and as many again of files. */
+  readonly maxSpoolBytes?: number;
+  readonly sync?: SyncPolicy;
   /** Maximum results per request. */
   readonly batchResults?: number;
   /** Maximum time that a result waits for others. */
   readonly batchMs?: number;
-  /** Of callers that wait, and as many again of callers that cannot, whose oldest results are then dropped. */
-  readonly maxQueuedResults?: number;
   /** Of one attempt. */
   readonly timeoutMs?: number;
-  /** Attempts per batch before it is dropped. */
+  /** Attempts before a batch that the receiver refuses is dropped. */
   readonly maxAttempts?: number;
   readonly firstRetryMs?: number;
   readonly maxRetryMs?: number;
   /** Upper bound of the server's `Retry-After`. */
   readonly maxRetryAfterMs?: number;
-  /** Maximum time that `close` waits for queued results. */
+  /** Maximum time that `close` waits for the server. */
   readonly closeMs?: number;
-  /** Called for each dropped batch, and at most once a second for results dropped from a full queue. */
+  /** Called at the first failed attempt, for each batch that is dropped, and at most once a second for results dropped from a full spool. */
   readonly onFailure: SinkFailureListener;
-  /** Called when the first batch is delivered after a failure. */
-  readonly onRecovery?: () => void;
+  /** Called when a batch is delivered after a failure. @param lostResults - since then. */
+  readonly onRecovery?: (lostResults: number) => void;
+  readonly onNotice?: (text: string) => void;
   readonly clock?: Clock;
   readonly random?: () => number;
+  readonly files?: SinkFiles;
 }
 
-export const WEBHOOK_DEFAULTS = {
+const WEBHOOK_DEFAULTS = {
+  spoolFolder: null,
+  maxSpoolBytes: 256 * 1024 * 1024,
+  sync: 'interval',
   batchResults: 50,
   batchMs: 1000,
-  maxQueuedResults: 2000,
   timeoutMs: 10_000,
-  maxAttempts: 5,
+  maxAttempts: 8,
   firstRetryMs: 500,
   maxRetryMs: 30_000,
   maxRetryAfterMs: 300_000,
-  closeMs: 15_000,
+  closeMs: 5_000,
 } as const satisfies Partial<WebhookSinkOptions>;
 
 /** Unlike `systemClock`, its timers keep the process alive, so that a pending retry is not lost at exit. */
@@ -60,19 +78,15 @@ const keepAliveClock: Clock = {
 };
 
 const OVERFLOW_REPORT_MS = 1000;
-
-interface QueuedResult {
-  readonly line: string;
-  readonly canWait: boolean;
-}
+const KEY_DIGITS = 32;
 
 /**
  * Posts results in batches: `{"sink", "batch", "lostResults", "results": [...]}`, each result as in a JSONL line.
  *
- * Sends one batch at a time, so that results arrive in order. A failed batch is retried with growing delays and the same
- * `Idempotency-Key`, which lets the receiver recognise a repeat if only the answer was lost. After the last attempt the
- * batch is dropped and reported, and the next one is sent: an outage costs results but never stops the stream. Redirects
- * and 4xx answers other than 408, 425 and 429 are not retried.
+ * At least once and in order for each stream: results wait in a spool on the disk, and one batch at a time is sent until the
+ * receiver has accepted it. An answer that refuses a batch (3xx, 4xx other than 408, 425 and 429) drops it after
+ * `maxAttempts`; every other failure is retried for as long as it lasts. An outage that fills the spool costs the oldest results
+ * of live streams, and makes files wait. Batches have the same `Idempotency-Key` if they hold the same results.
  */
 export class WebhookSink implements Sink {
   readonly id: string;
@@ -80,48 +94,65 @@ export class WebhookSink implements Sink {
   readonly #destination: Destination;
   readonly #clock: Clock;
   readonly #random: () => number;
-  readonly #keyPrefix = randomUUID();
-  #queue: QueuedResult[] = [];
-  /** Results in the queue whose callers wait. */
-  #waitingResults = 0;
+  readonly #live: Spool;
+  readonly #file: Spool;
+  /** The spool whose turn it is. */
+  #turn = 0;
   #batches = 0;
+  #sent = 0;
+  #retried = 0;
+  #refused = 0;
+  #failed = 0;
+  #lostWhileFailing = 0;
   #isSending = false;
-  #isFailing = false;
   #cancelBatchTimer: (() => void) | null = null;
   #request: AbortController | null = null;
   #endPause: (() => void) | null = null;
-  #waiting: (() => void)[] = [];
-  #lostResults = 0;
+  #whenIdle: (() => void)[] = [];
   #unreportedDrops = 0;
   #overflowReportedMs = -Infinity;
+  /** Of the receiver; null while it accepts batches. */
+  #problem: SightlineError | null = null;
   #lastFailure: SightlineError | null = null;
   #closing: Promise<void> | null = null;
-  #isCloseTimedOut = false;
+  /** No more attempts. */
+  #isGivenUp = false;
 
   /** @throws CONFIG_INVALID if `url` is not an http or https address. */
   constructor(options: WebhookSinkOptions) {
     this.id = options.id;
     this.#options = { ...WEBHOOK_DEFAULTS, ...options };
-    this.#destination = parseDestination(options.id, options.url, options.headers ?? {});
+    this.#destination = parseDestination(options.id, options.url, options.headers ?? {}, options.secret);
     this.#clock = options.clock ?? keepAliveClock;
     this.#random = options.random ?? Math.random;
+    this.#live = this.#openSpool('live', 'drop-oldest');
+    this.#file = this.#openSpool('files', 'wait');
   }
 
   publish(frame: PublishedFrame, source: string, canWait = true): boolean {
     if (this.#closing !== null) return true;
-    this.#queue.push({ line: resultLine(frame, source), canWait });
-    if (canWait) this.#waitingResults += 1;
-    else if (this.#queue.length - this.#waitingResults > this.#options.maxQueuedResults) this.#dropOldest();
+    const spool = canWait ? this.#file : this.#live;
+    const hasRoom = spool.append(resultLine(frame, source, this.#options.run));
     this.#schedule();
-    return !canWait || !this.#isFull;
+    return hasRoom;
   }
 
   drained(): Promise<void> {
-    return this.#isFull && this.#closing === null ? this.#waitForProgress() : Promise.resolve();
+    return this.#closing === null ? this.#file.drained() : Promise.resolve();
   }
 
-  get #isFull(): boolean {
-    return this.#waitingResults >= this.#options.maxQueuedResults;
+  get figures(): SinkFigures {
+    const spools = this.#spools.map(({ figures }) => figures);
+    const failure = this.#spools.map((spool) => spool.failure).find((each) => each !== null) ?? null;
+    const sum = (key: 'overflow' | 'damaged' | 'retried'): number =>
+      spools.reduce((total, each) => total + each[key], 0);
+    return {
+      problem: this.#problem?.message ?? (failure === null ? null : this.#spoolFailure(failure).message),
+      sent: this.#sent,
+      waiting: this.#waiting - this.#failed,
+      retried: this.#retried + sum('retried'),
+      lost: { overflow: sum('overflow'), failed: this.#failed, refused: this.#refused, damaged: sum('damaged') },
+    };
   }
 
   close(): Promise<void> {
@@ -129,12 +160,56 @@ export class WebhookSink implements Sink {
     return this.#closing;
   }
 
+  get #spools(): readonly [Spool, Spool] {
+    return [this.#live, this.#file];
+  }
+
+  get #waiting(): number {
+    return this.#live.waiting + this.#file.waiting;
+  }
+
+  get #lostResults(): number {
+    const { lost } = this.figures;
+    return Object.values(lost).reduce((total, each) => total + each, 0);
+  }
+
+  #openSpool(name: string, whenFull: SpoolOptions['whenFull']): Spool {
+    const { spoolFolder, maxSpoolBytes, sync, files, clock } = this.#options;
+    return new Spool({
+      folder: spoolFolder === null ? null : join(spoolFolder, name),
+      maxBytes: maxSpoolBytes,
+      whenFull,
+      sync,
+      onFailure: (error) => {
+        this.#lastFailure = this.#spoolFailure(error);
+        this.#options.onFailure(this.#lastFailure);
+      },
+      onRecovery: () => this.#recovered(),
+      onFound: (records) => {
+        this.#options.onNotice?.(`sink ${this.id}: ${countOf(records)} left by an earlier run, to be sent first`);
+        this.#startSending();
+      },
+      onDropped: (records) => this.#noteDropped(records),
+      clock: clock ?? undefined,
+      files: files ?? undefined,
+    });
+  }
+
   async #finish(): Promise<void> {
-    const cancelDeadline = this.#clock.setTimer(() => this.#onCloseTimeout(), this.#options.closeMs);
-    // From here on batches are sent at once, full or not.
+    const cancelDeadline = this.#clock.setTimer(() => this.#giveUp(), this.#options.closeMs);
+    // From here on batches are sent at once, full or not. After a failure the server gets no more time than one attempt.
+    this.#endPause?.();
     this.#startSending();
-    while (this.#isSending) await this.#waitForProgress();
+    while (this.#isSending) await new Promise<void>((resolve) => this.#whenIdle.push(resolve));
     cancelDeadline();
+    this.#cancelBatchTimer?.();
+    const unwritten = await Promise.all(this.#spools.map((spool) => spool.close()));
+    this.#failed = unwritten[0]! + unwritten[1]!;
+    const { waiting } = this.figures;
+    if (waiting > 0)
+      this.#options.onNotice?.(
+        `sink ${this.id}: ${waiting} ${waiting === 1 ? 'result waits' : 'results wait'} in ${this.#options.spoolFolder} for the next start`,
+      );
     if (this.#lostResults === 0) return;
     const reason = this.#lastFailure === null ? '' : ` The last failure: ${this.#lastFailure.message}`;
     throw this.#failure(`${countOf(this.#lostResults)} lost.${reason}`);
@@ -142,59 +217,78 @@ export class WebhookSink implements Sink {
 
   #schedule(): void {
     if (this.#isSending) return;
-    if (this.#queue.length >= this.#options.batchResults) this.#startSending();
+    if (this.#hasBatch) this.#startSending();
     else this.#cancelBatchTimer ??= this.#clock.setTimer(() => this.#startSending(), this.#options.batchMs);
+  }
+
+  get #hasBatch(): boolean {
+    const least = this.#closing === null ? this.#options.batchResults : 1;
+    return this.#spools.some(({ waiting }) => waiting >= least);
   }
 
   #startSending(): void {
     this.#cancelBatchTimer?.();
     this.#cancelBatchTimer = null;
-    if (this.#isSending || this.#queue.length === 0) return;
+    if (this.#isSending) return;
     this.#isSending = true;
     void this.#sendBatches();
   }
 
-  /** Sends one batch, then full ones as long as there are any; the rest waits for the batch timer. */
+  /** Sends what there is, then full batches as long as there are any; the rest waits for the batch timer. */
   async #sendBatches(): Promise<void> {
     do {
-      await this.#deliver(this.#takeBatch());
-      if (this.#isCloseTimedOut) this.#dropQueue();
-    } while (this.#queue.length >= (this.#isClosing() ? 1 : this.#options.batchResults));
+      for (let i = 0; i < this.#spools.length && !this.#isGivenUp; i++) {
+        const spool = this.#spools[this.#turn]!;
+        this.#turn = 1 - this.#turn;
+        await this.#deliver(spool);
+      }
+    } while (this.#hasBatch && !this.#isGivenUp);
     this.#isSending = false;
-    if (this.#queue.length > 0) this.#schedule();
-    this.#wake();
+    if (this.#waiting > 0 && this.#closing === null) this.#schedule();
+    for (const resolve of this.#whenIdle.splice(0)) resolve();
   }
 
-  #takeBatch(): readonly string[] {
-    const batch = this.#queue.splice(0, this.#options.batchResults);
-    for (const { canWait } of batch) if (canWait) this.#waitingResults -= 1;
-    return batch.map(({ line }) => line);
-  }
-
-  async #deliver(results: readonly string[]): Promise<void> {
+  async #deliver(spool: Spool): Promise<void> {
+    const records = await spool.take(this.#options.batchResults);
+    if (records.length === 0) return;
     this.#batches += 1;
     const batch = this.#batches;
+    const results = records.map(({ text }) => text).join(',');
     const head = JSON.stringify({ sink: this.id, batch, lostResults: this.#lostResults });
-    const body = `${head.slice(0, -1)},"results":[${results.join(',')}]}`;
-    const reason = await this.#sendWithRetries(body, `${this.#keyPrefix}-${batch}`);
-    if (reason === null) this.#noteSuccess();
-    else this.#reportLoss(results.length, `batch ${batch} was given up: ${reason}. ${countOf(results.length)} lost`);
-    if (this.#waitingResults <= this.#options.maxQueuedResults / 2) this.#wake();
+    const key = createHash('sha256').update(results).digest('hex').slice(0, KEY_DIGITS);
+    const outcome = await this.#sendWithRetries(`${head.slice(0, -1)},"results":[${results}]}`, key, batch);
+    if (outcome === null) return;
+    spool.acknowledge();
+    if (outcome.kind === 'delivered') {
+      this.#sent += records.length;
+      this.#problem = null;
+      this.#recovered();
+      return;
+    }
+    this.#refused += records.length;
+    this.#lostWhileFailing += records.length;
+    this.#report(`batch ${batch} was given up: ${outcome.reason}. ${countOf(records.length)} lost`);
   }
 
-  /** Returns null if the batch was delivered, else the reason why not. */
-  async #sendWithRetries(body: string, key: string): Promise<string | null> {
+  /** Returns null if the batch stays in the spool. */
+  async #sendWithRetries(body: string, key: string, batch: number): Promise<Attempt | null> {
+    const { maxAttempts } = this.#options;
     for (let attempt = 1; ; attempt++) {
-      if (this.#isCloseTimedOut) return 'the sink was closed before it could be sent';
+      if (this.#isGivenUp) return null;
       const outcome = await this.#attempt(body, key);
-      if (outcome.kind === 'delivered') return null;
-      if (outcome.isFinal || this.#isCloseTimedOut) return outcome.reason;
-      if (attempt >= this.#options.maxAttempts) return `${outcome.reason} (attempt ${attempt} of ${attempt})`;
+      if (outcome.kind === 'delivered') return outcome;
+      const reason = `${outcome.reason} (attempt ${attempt})`;
+      if (outcome.isFinal && attempt >= maxAttempts) return { ...outcome, reason };
+      this.#noteFailedAttempt(`batch ${batch} could not be delivered: ${reason}`);
+      const isKept = this.#options.spoolFolder !== null;
+      if (this.#closing !== null && (isKept || attempt >= maxAttempts)) this.#giveUp();
+      if (this.#isGivenUp) return null;
+      this.#retried += 1;
       await this.#pause(retryDelayMs(attempt, this.#random(), this.#options, outcome.retryAfterMs));
     }
   }
 
-  async #attempt(body: string, key: string) {
+  async #attempt(body: string, key: string): Promise<Attempt> {
     const { timeoutMs } = this.#options;
     const request = new AbortController();
     this.#request = request;
@@ -216,44 +310,46 @@ export class WebhookSink implements Sink {
     });
   }
 
-  #onCloseTimeout(): void {
-    this.#isCloseTimedOut = true;
+  #giveUp(): void {
+    this.#isGivenUp = true;
     this.#request?.abort(new Error(`not delivered within ${this.#options.closeMs} ms of closing`));
     this.#endPause?.();
   }
 
-  #dropQueue(): void {
-    const results = this.#queue.length;
-    this.#queue = [];
-    this.#waitingResults = 0;
-    if (results > 0) this.#reportLoss(results, `${countOf(results)} not sent before the sink had to close`);
+  #noteFailedAttempt(message: string): void {
+    const isFirst = this.#problem === null;
+    this.#problem = this.#failure(`${message}; ${this.#waiting} results wait`);
+    this.#lastFailure = this.#problem;
+    if (isFirst) this.#options.onFailure(this.#problem);
   }
 
-  #noteSuccess(): void {
-    if (!this.#isFailing) return;
-    this.#isFailing = false;
-    this.#options.onRecovery?.();
+  #recovered(): void {
+    const isWell = this.#problem === null && this.#spools.every(({ failure }) => failure === null);
+    if (!isWell || this.#lastFailure === null) return;
+    this.#lastFailure = null;
+    this.#options.onRecovery?.(this.#lostWhileFailing);
+    this.#lostWhileFailing = 0;
   }
 
-  #dropOldest(): void {
-    const oldest = this.#queue.findIndex(({ canWait }) => !canWait);
-    this.#queue.splice(oldest, 1);
-    this.#lostResults += 1;
-    this.#unreportedDrops += 1;
+  #noteDropped(records: number): void {
+    this.#lostWhileFailing += records;
+    this.#unreportedDrops += records;
     const nowMs = this.#clock.now();
     if (nowMs - this.#overflowReportedMs < OVERFLOW_REPORT_MS) return;
     this.#overflowReportedMs = nowMs;
     const dropped = this.#unreportedDrops;
     this.#unreportedDrops = 0;
-    const limit = this.#options.maxQueuedResults;
-    this.#reportLoss(0, `the queue is full (${limit} results); ${countOf(dropped)} dropped, the oldest first`);
+    const limit = this.#options.maxSpoolBytes;
+    this.#report(`the spool is full (${limit} bytes); ${countOf(dropped)} dropped, the oldest first`);
   }
 
-  #reportLoss(results: number, message: string): void {
-    this.#lostResults += results;
-    this.#isFailing = true;
+  #report(message: string): void {
     this.#lastFailure = this.#failure(message);
     this.#options.onFailure(this.#lastFailure);
+  }
+
+  #spoolFailure(error: Error): SightlineError {
+    return fileFailure(this.id, this.#options.spoolFolder ?? 'the spool', error);
   }
 
   #failure(message: string): SightlineError {
@@ -263,19 +359,5 @@ export class WebhookSink implements Sink {
       url: shownUrl,
       lostResults: this.#lostResults,
     });
-  }
-
-  #isClosing(): boolean {
-    return this.#closing !== null;
-  }
-
-  #waitForProgress(): Promise<void> {
-    return new Promise((resolve) => this.#waiting.push(resolve));
-  }
-
-  #wake(): void {
-    const waiting = this.#waiting;
-    this.#waiting = [];
-    for (const resolve of waiting) resolve();
   }
 }

@@ -4,8 +4,9 @@ import { basename } from 'node:path';
 import { Writable } from 'node:stream';
 import { moveFile } from '../../disk/replace-file.ts';
 import { SightlineError } from '../../errors/sightline-error.ts';
+import { LineLog } from '../../sinks/line-log.ts';
 import { fileFailure } from '../../sinks/sink-failure.ts';
-import { TextOutput } from '../../sinks/text-output.ts';
+import { StreamTarget } from '../../sinks/stream-target.ts';
 import type { PartFolder } from './part-folder.ts';
 
 /** Another task may remove the still empty folder between `mkdir` and `open`. */
@@ -21,7 +22,7 @@ export class AtomicFile {
   readonly #temporaryPath: string;
   readonly #folder: PartFolder;
   readonly #handle: FileHandle;
-  readonly #output: TextOutput;
+  readonly #output: LineLog;
   #writing: Promise<void> = Promise.resolve();
   #isClosed = false;
 
@@ -37,7 +38,8 @@ export class AtomicFile {
         this.#writing = handle.appendFile(chunk).then(() => done(), done);
       },
     });
-    this.#output = new TextOutput({ id, path, stream, onFailure: () => undefined });
+    const open = async (): Promise<StreamTarget> => new StreamTarget(path, stream);
+    this.#output = new LineLog({ id, path, open, retries: false, onFailure: () => undefined });
   }
 
   /**
@@ -66,7 +68,8 @@ export class AtomicFile {
 
   /** @returns a promise to await before the next write, which never rejects; null if there is none. `commit` throws failures. */
   write(text: string, results: number): Promise<void> | null {
-    return this.#output.write(text, results) ? null : this.#output.drained();
+    // The log counts lines, and the first and last one of a part hold no result.
+    return this.#output.write(text, Math.max(1, results)) ? null : this.#output.drained();
   }
 
   /** Makes the file visible under its name. @throws SINK_FAILED, after which nothing is left on disk. */

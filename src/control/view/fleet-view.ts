@@ -5,7 +5,7 @@ import { SightlineError } from '../../errors/sightline-error.ts';
 import { Incidents } from '../../flow/incidents.ts';
 import { Listeners } from '../../flow/listeners.ts';
 import type { FleetFigures, FleetPort, JobView } from '../../gateway/fleet-port.ts';
-import type { PreviewPicture, RuntimePort, RuntimeReport } from '../../gateway/runtime-port.ts';
+import type { PreviewPicture, Readiness, RuntimePort, RuntimeReport } from '../../gateway/runtime-port.ts';
 import type { EventMessage } from '../../protocol/feed.ts';
 import type { JobOrder, JobReport } from '../../protocol/fleet.ts';
 import type { FleetHost, FleetReport, QueueReport, ScaleReport } from '../../protocol/fleet-report.ts';
@@ -109,7 +109,7 @@ export class FleetView implements RuntimePort, FleetPort {
     return this.#merge().fleet;
   }
 
-  readiness(): { isReady: boolean; reason: string } {
+  readiness(): Readiness {
     const own = this.#options.own.readiness();
     const reason = this.#failure?.message ?? this.#options.control.trouble;
     return own.isReady && reason !== null ? { isReady: false, reason } : own;

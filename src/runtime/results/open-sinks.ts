@@ -1,13 +1,18 @@
+import { createHash } from 'node:crypto';
+import { mkdir } from 'node:fs/promises';
+import { dirname, join } from 'node:path';
 import type { PipelineConfig } from '../../config/pipeline.ts';
-import type { SinkConfig } from '../../config/sinks.ts';
+import type { RotateConfig, SinkConfig } from '../../config/sinks.ts';
 import { compressionProblem } from '../../disk/compression.ts';
 import { SightlineError } from '../../errors/sightline-error.ts';
 import { CocoSink } from '../../sinks/coco-sink.ts';
-import { JsonlSink } from '../../sinks/jsonl-sink.ts';
+import { JsonlSink, type JsonlSinkOptions } from '../../sinks/jsonl-sink.ts';
 import { OutputLock } from '../../sinks/output-lock.ts';
 import type { Sink } from '../../sinks/sink.ts';
 import { WebhookSink } from '../../sinks/webhook-sink.ts';
 import { ResultSinks, type SinkBinding } from './result-sinks.ts';
+
+type WebhookConfig = Extract<SinkConfig, { type: 'webhook' }>;
 
 export interface SinkContext {
   /** Class labels of the model. */
@@ -16,7 +21,16 @@ export interface SinkContext {
   readonly onFailure: (error: SightlineError) => void;
   readonly onRecovery: (sinkId: string, lostResults: number) => void;
   readonly onNotice: (text: string) => void;
+  /** Folder for the spools of webhooks that name none; if absent, their results wait in memory. */
+  readonly spoolFolder?: string | undefined;
 }
+
+/** More processes of one pipeline than this on one machine share no default folder. */
+const MOST_SPOOLS = 100;
+const MEGABYTE = 1_000_000;
+/** Results that wait in memory if a webhook has no spool. */
+const MEMORY_BYTES = 8 * MEGABYTE;
+const MS_PER_MINUTE = 60_000;
 
 /**
  * Opens the sinks of a pipeline that need no pictures; `video` sinks are opened later, when the size of their pictures
@@ -36,12 +50,53 @@ export async function openSinks(configs: PipelineConfig['sinks'], context: SinkC
   // Identifies the run, since frame numbers and media times restart with each.
   const run = new Date().toISOString();
   const bindings: SinkBinding[] = [];
-  configs.forEach((config, i) => {
-    if (config.type === 'video') return;
-    const streams = config.streams === undefined ? null : new Set(config.streams);
-    bindings.push({ sink: openSink(config, sinkId(config, i), run, context), streams });
-  });
+  try {
+    for (const [i, config] of configs.entries()) {
+      if (config.type === 'video') continue;
+      const id = sinkId(config, i);
+      const spool = config.type === 'webhook' ? await takeSpool(config, id, context) : { folder: null, lock: null };
+      if (spool.lock !== null) locks.push(spool.lock);
+      const streams = config.streams === undefined ? null : new Set(config.streams);
+      bindings.push({ sink: openSink(config, id, run, spool.folder, context), streams });
+    }
+  } catch (error) {
+    await new ResultSinks(bindings, locks).close();
+    throw error;
+  }
   return new ResultSinks(bindings, locks);
+}
+
+/**
+ * Finds the folder of a webhook's spool and locks it. Without a name in the configuration, the processes of a pipeline on one
+ * machine use folders with numbers, each the first that is free: a restarted one finds what it left.
+ *
+ * @throws SINK_BUSY if another process uses the folder of the configuration.
+ */
+async function takeSpool(
+  { url, spoolFolder, spoolMaxMb }: WebhookConfig,
+  id: string,
+  context: SinkContext,
+): Promise<{ folder: string | null; lock: OutputLock | null }> {
+  if (spoolMaxMb === 0) return { folder: null, lock: null };
+  if (spoolFolder !== undefined) return { folder: spoolFolder, lock: await lockSpool(spoolFolder, id) };
+  if (context.spoolFolder === undefined) return { folder: null, lock: null };
+  // What waits for one receiver must never be sent to another.
+  const name = `${id}-${createHash('sha256').update(url).digest('hex').slice(0, 8)}`;
+  for (let n = 1; ; n++) {
+    const folder = join(context.spoolFolder, `${name}-${n}`);
+    try {
+      return { folder, lock: await lockSpool(folder, id) };
+    } catch (error) {
+      const isBusy = error instanceof SightlineError && error.code === 'SINK_BUSY';
+      if (!isBusy || n === MOST_SPOOLS) throw error;
+    }
+  }
+}
+
+/** Returns null where no lock can be made; then the spool reports that it cannot be written. */
+async function lockSpool(folder: string, id: string): Promise<OutputLock | null> {
+  await mkdir(dirname(folder), { recursive: true }).catch(() => undefined);
+  return OutputLock.take(folder, id);
 }
 
 /** Returns a sink's name for messages: `jsonl-1`. */
@@ -68,24 +123,30 @@ function openSink(
   config: Exclude<SinkConfig, { type: 'video' }>,
   id: string,
   run: string,
+  spoolFolder: string | null,
   { classes, stdout, onFailure, onRecovery, onNotice }: SinkContext,
 ): Sink {
   const listeners = { onFailure, onNotice, onRecovery: (lostResults = 0) => onRecovery(id, lostResults) };
   switch (config.type) {
-    case 'jsonl':
-      return new JsonlSink({ id, path: config.path, append: true, run, stdout: stdout as never, ...listeners });
+    case 'jsonl': {
+      const { path, sync, rotate } = config;
+      const rotation = rotate === undefined ? undefined : rotationOf(rotate);
+      return new JsonlSink({ id, path, append: true, run, stdout: stdout as never, sync, rotation, ...listeners });
+    }
     case 'coco':
-      return new CocoSink({ id, path: config.path, classes, keepsEarlier: true, ...listeners });
+      return new CocoSink({ id, path: config.path, classes, keepsEarlier: true, sync: config.sync, ...listeners });
     case 'webhook': {
-      const { url, batchSize, maxAttempts } = config;
-      return new WebhookSink({
-        id,
-        url,
-        batchResults: batchSize,
-        maxAttempts,
-        onFailure,
-        onRecovery: () => onRecovery(id, 0),
-      });
+      const { url, batchSize, maxAttempts, secret, spoolMaxMb, sync } = config;
+      const maxSpoolBytes = spoolMaxMb === 0 ? MEMORY_BYTES : Math.round(spoolMaxMb * MEGABYTE);
+      const spool = { spoolFolder, maxSpoolBytes, sync };
+      return new WebhookSink({ id, url, batchResults: batchSize, maxAttempts, secret, run, ...spool, ...listeners });
     }
   }
+}
+
+function rotationOf({ maxMb, everyMinutes }: NonNullable<RotateConfig>): JsonlSinkOptions['rotation'] {
+  return {
+    maxBytes: maxMb === undefined ? undefined : Math.round(maxMb * MEGABYTE),
+    periodMs: everyMinutes === undefined ? undefined : everyMinutes * MS_PER_MINUTE,
+  };
 }

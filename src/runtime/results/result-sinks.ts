@@ -1,5 +1,6 @@
 import type { PublishedFrame } from '../../core/frame.ts';
 import type { SightlineError } from '../../errors/sightline-error.ts';
+import type { SinkReport } from '../../protocol/report.ts';
 import type { OutputLock } from '../../sinks/output-lock.ts';
 import type { PictureSink, Sink } from '../../sinks/sink.ts';
 import type { InFlightFrame } from '../stream/in-flight-frame.ts';
@@ -44,6 +45,20 @@ export class ResultSinks {
     return waits.length === 0 ? null : Promise.all(waits);
   }
 
+  /** What became of the results of each sink. */
+  get reports(): SinkReport[] {
+    return this.#all.map((sink) => ({ id: sink.id, ...sink.figures }));
+  }
+
+  /** Why a sink cannot write now, in one sentence; null if all can. */
+  get problem(): string | null {
+    return this.#all.map(({ figures }) => figures.problem).find((problem) => problem !== null) ?? null;
+  }
+
+  get #all(): (Sink | PictureSink)[] {
+    return [...this.#bindings.map(({ sink }) => sink), ...this.#pictureSinks.values()];
+  }
+
   /** Marks the run as incomplete, so that files of earlier runs are not replaced with partial results. */
   markCutShort(): void {
     this.#isComplete = false;
@@ -51,8 +66,7 @@ export class ResultSinks {
 
   /** Closes all sinks. @returns their failures. */
   async close(): Promise<SightlineError[]> {
-    const sinks = [...this.#bindings.map(({ sink }) => sink), ...this.#pictureSinks.values()];
-    const results = await Promise.allSettled(sinks.map((sink) => sink.close(this.#isComplete)));
+    const results = await Promise.allSettled(this.#all.map((sink) => sink.close(this.#isComplete)));
     await Promise.all(this.#locks.map((lock) => lock.release()));
     return results.flatMap((result) => (result.status === 'rejected' ? [result.reason as SightlineError] : []));
   }

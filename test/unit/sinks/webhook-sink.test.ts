@@ -1,9 +1,11 @@
+import { execFileSync } from 'node:child_process';
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { afterEach, describe, expect, it } from 'vitest';
 import type { Clock } from '../../../src/core/clock.ts';
 import type { MonoMs } from '../../../src/core/units.ts';
 import type { SightlineError } from '../../../src/errors/sightline-error.ts';
+import { resultLine } from '../../../src/sinks/result-line.ts';
 import { WebhookSink, type WebhookSinkOptions } from '../../../src/sinks/webhook-sink.ts';
 import { frameOf, person } from './frames.ts';
 import { describeSink } from './sink-contract.ts';
@@ -42,6 +44,7 @@ async function serve(...answers: Answer[]): Promise<{ url: string; requests: Req
     });
     request.on('end', () => {
       const answer = answers[Math.min(requests.length, answers.length - 1)]!;
+      Object.assign(request, { raw: text });
       requests.push({ path: request.url!, headers: request.headers, body: JSON.parse(text) as Request['body'] });
       answer(response, request);
     });
@@ -169,7 +172,11 @@ describe('a server that fails', () => {
     ]);
     expect(new Set(requests.map(({ headers }) => headers['idempotency-key'])).size).toBe(1);
     expect(clock.delaysMs.filter((delayMs) => delayMs >= 500)).toEqual([500, 1000, 2000]);
-    expect(failures).toEqual([]);
+    expect(
+      failures.map(({ message }) => message),
+      'reported at the first failure, once',
+    ).toEqual([expect.stringMatching(/batch 1 could not be delivered: .* \(attempt 1\); 2 results wait$/)]);
+    expect(sink.figures).toMatchObject({ problem: null, sent: 2, waiting: 0, retried: 3 });
   });
 
   it('by hanging is aborted after timeoutMs, and tried again', async () => {
@@ -178,7 +185,7 @@ describe('a server that fails', () => {
     publish(sink, 0);
     await sink.close();
     expect(framesOf(requests)).toEqual([[0], [0]]);
-    expect(failures).toEqual([]);
+    expect(failures[0]!.message).toMatch(/no answer within 60 ms/);
   });
 
   it('can set the delay with Retry-After', async () => {
@@ -189,29 +196,53 @@ describe('a server that fails', () => {
     expect(clock.delaysMs).toContain(7000);
   });
 
-  it('permanently loses only that batch, and recovery is reported', async () => {
-    const { url, requests } = await serve(status(500), status(500), ok);
-    let recoveries = 0;
-    const { sink, failures } = open(url, { batchResults: 1, maxAttempts: 2, onRecovery: () => recoveries++ });
+  it('for much longer than maxAttempts loses nothing, and recovery is reported', async () => {
+    const { url, requests } = await serve(...Array.from({ length: 30 }, () => status(500)), ok);
+    const recoveries: number[] = [];
+    const { sink, failures } = open(url, {
+      batchResults: 1,
+      maxAttempts: 2,
+      onRecovery: (lost) => recoveries.push(lost),
+    });
+    publish(sink, 0, 1);
+    await expect.poll(() => requests.length).toBeGreaterThan(31);
+    await sink.close();
+    expect(framesOf(requests).slice(30)).toEqual([[0], [1]]);
+    expect(failures).toHaveLength(1);
+    expect(recoveries).toEqual([0]);
+  });
+
+  it('by refusing a batch loses only that one, and recovery is reported', async () => {
+    const { url, requests } = await serve(status(400), status(400), ok);
+    const recoveries: number[] = [];
+    const { sink, failures } = open(url, {
+      batchResults: 1,
+      maxAttempts: 2,
+      onRecovery: (lost) => recoveries.push(lost),
+    });
     publish(sink, 0, 1, 2);
+    await expect.poll(() => requests.length).toBe(4);
     await expect(sink.close()).rejects.toMatchObject({ code: 'SINK_FAILED', details: { lostResults: 1 } });
     expect(framesOf(requests)).toEqual([[0], [0], [1], [2]]);
     expect(requests.map(({ body }) => body.lostResults)).toEqual([0, 0, 1, 1]);
     expect(failures.map(({ message }) => message)).toEqual([
-      expect.stringMatching(/batch 1 was given up: the server answered 500 \(attempt 2 of 2\)\. 1 result was lost/),
+      expect.stringMatching(/batch 1 could not be delivered: the server answered 400 \(attempt 1\)/),
+      expect.stringMatching(/batch 1 was given up: the server answered 400 \(attempt 2\)\. 1 result was lost/),
     ]);
-    expect(recoveries).toBe(1);
+    expect(recoveries).toEqual([1]);
+    expect(sink.figures.lost).toMatchObject({ refused: 1 });
   });
 
   it.each([
     ['401', status(401), /answered 401/],
     ['302', status(302, { location: '/elsewhere' }), /answered 302 \(a redirect/],
-  ])('with %s gets no retry', async (_, refusing, message) => {
+  ])('with %s gets maxAttempts, since it may be restarting', async (_, refusing, message) => {
     const { url, requests } = await serve(refusing);
-    const { sink, failures } = open(url, { batchResults: 1 });
+    const { sink, failures } = open(url, { batchResults: 1, maxAttempts: 3 });
     publish(sink, 0);
+    await expect.poll(() => requests.length).toBe(3);
     await expect(sink.close()).rejects.toMatchObject({ code: 'SINK_FAILED' });
-    expect(requests).toHaveLength(1);
+    expect(requests).toHaveLength(3);
     expect(failures[0]!.message).toMatch(message);
   });
 
@@ -226,46 +257,30 @@ describe('a server that fails', () => {
   });
 });
 
-describe('a full queue', () => {
+describe('a full spool in memory', () => {
+  /** Text of one result. */
+  const bytes = resultLine(frameOf(9), 'a.mp4').length;
+
   it('drops the oldest results of a live stream, counts them, and reports it once', async () => {
     const { url, requests } = await serve(ok);
-    const { sink, failures } = open(url, { maxQueuedResults: 3, clock: stoppedClock });
+    const { sink, failures } = open(url, { maxSpoolBytes: 3 * bytes, clock: stoppedClock });
     for (let frame = 0; frame < 10; frame++) expect(sink.publish(frameOf(frame), 'a.mp4', false)).toBe(true);
     await expect(sink.close()).rejects.toMatchObject({ details: { lostResults: 7 } });
     expect(framesOf(requests)).toEqual([[7, 8, 9]]);
     expect(requests[0]!.body.lostResults).toBe(7);
     expect(failures).toHaveLength(1);
-    expect(failures[0]!.message).toMatch(/queue is full \(3 results\)/);
+    expect(failures[0]!.message).toMatch(/spool is full \(\d+ bytes\)/);
+    expect(sink.figures).toMatchObject({ sent: 3, waiting: 0, lost: { overflow: 7 } });
   });
 
   it('of a live stream costs a file nothing, and the file does not wait for it', async () => {
     const { url, requests } = await serve(ok);
-    const { sink } = open(url, { maxQueuedResults: 4, clock: stoppedClock });
-    for (let frame = 0; frame < 10; frame++) sink.publish(frameOf(frame), 'camera', false);
+    const { sink } = open(url, { maxSpoolBytes: 4 * bytes, clock: stoppedClock });
+    for (let frame = 0; frame < 10; frame++) sink.publish(frameOf(frame), 'a.cam', false);
     for (let frame = 0; frame < 3; frame++) expect(sink.publish(frameOf(frame), 'a.mp4', true)).toBe(true);
-    for (let frame = 10; frame < 20; frame++) sink.publish(frameOf(frame), 'camera', false);
-    expect(sink.publish(frameOf(3), 'a.mp4', true), 'its own results are as many as may wait').toBe(false);
-    await expect(sink.close()).rejects.toMatchObject({ details: { lostResults: 16 } });
+    await expect(sink.close()).rejects.toMatchObject({ details: { lostResults: 6 } });
     const results = requests.flatMap(({ body }) => body.results.map(({ source, frame }) => `${source} ${frame}`));
-    expect(results).toEqual([
-      ...['a.mp4 0', 'a.mp4 1', 'a.mp4 2'],
-      ...['camera 16', 'camera 17', 'camera 18', 'camera 19', 'a.mp4 3'],
-    ]);
-  });
-
-  it('makes the caller of a file wait, and loses nothing', async () => {
-    const { url, requests } = await serve(ok);
-    const { sink, failures } = open(url, { maxQueuedResults: 4, batchResults: 2 });
-    let waits = 0;
-    for (let frame = 0; frame < 40; frame++) {
-      if (sink.publish(frameOf(frame), 'a.mp4')) continue;
-      waits += 1;
-      await sink.drained();
-    }
-    await sink.close();
-    expect(waits).toBeGreaterThan(0);
-    expect(framesOf(requests).flat()).toEqual(Array.from({ length: 40 }, (_, k) => k));
-    expect(failures).toEqual([]);
+    expect(results).toEqual([...['a.cam 6', 'a.cam 7', 'a.cam 8', 'a.cam 9'], ...['a.mp4 0', 'a.mp4 1', 'a.mp4 2']]);
   });
 });
 
@@ -276,8 +291,7 @@ describe('closing', () => {
     publish(sink, 0, 1, 2, 3, 4);
     await expect(sink.close()).rejects.toMatchObject({ details: { lostResults: 5 } });
     expect(failures.map(({ message }) => message)).toEqual([
-      expect.stringMatching(/not delivered within 60 ms of closing\. 2 results were lost/),
-      expect.stringMatching(/3 results were not sent before the sink had to close/),
+      expect.stringMatching(/batch 1 could not be delivered: not delivered within 60 ms of closing/),
     ]);
   });
 
@@ -290,12 +304,33 @@ describe('closing', () => {
   });
 });
 
+describe('a signature', () => {
+  it('is the HMAC-SHA256 of time and body, as openssl computes it', async () => {
+    let raw = '';
+    const { url, requests } = await serve((response, request) => {
+      raw = (request as IncomingMessage & { raw: string }).raw;
+      response.writeHead(204).end();
+    });
+    const { sink, failures } = open(url, { batchResults: 1, secret: 'a secret of 20 chars' });
+    publish(sink, 0);
+    await sink.close();
+    const { headers } = requests[0]!;
+    const signed = `${headers['sightline-timestamp'] as string}.${raw}`;
+    const args = ['dgst', '-sha256', '-hmac', 'a secret of 20 chars', '-hex'];
+    const digest = execFileSync('openssl', args, { input: signed }).toString().trim().split(' ').at(-1);
+    expect(headers['sightline-signature']).toBe(`sha256=${digest}`);
+    expect(Math.abs(Number(headers['sightline-timestamp']) - Date.now() / 1000)).toBeLessThan(60);
+    expect(failures).toEqual([]);
+  });
+});
+
 describe('credentials', () => {
   it('in the address are moved to a header, and no message shows them, the path or the query', async () => {
     const { url, requests } = await serve(status(403));
     const secret = `${url.replace('//', '//user:pa%20ss@')}/t0ken?key=k3y`;
-    const { sink, failures } = open(secret, { batchResults: 1, headers: { 'x-token': 'h3ader' } });
+    const { sink, failures } = open(secret, { batchResults: 1, maxAttempts: 1, headers: { 'x-token': 'h3ader' } });
     publish(sink, 0);
+    await expect.poll(() => requests.length).toBe(1);
     const closing = sink.close();
     await expect(closing).rejects.toMatchObject({ code: 'SINK_FAILED' });
     const last = (await closing.catch((error: unknown) => error)) as SightlineError;

@@ -1,0 +1,89 @@
+import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { afterAll, describe, expect, it } from 'vitest';
+import { ended, startCli } from '../support/cli.ts';
+import { mountSmallDisk } from '../support/small-disk.ts';
+import { waitFor, within } from '../support/wait-for.ts';
+
+const folder = mkdtempSync(join(tmpdir(), 'sightline-full-'));
+const disk = mountSmallDisk(join(folder, 'disk'), 128);
+afterAll(() => {
+  disk?.remove();
+  rmSync(folder, { recursive: true });
+});
+
+describe.skipIf(disk === null)('sightline run on a disk that is full (needs to mount one)', () => {
+  it('shows it in metrics, readiness, events and log, waits, and shows when it goes on', async () => {
+    const path = join(disk!.path, 'a.jsonl');
+    const pipeline = join(folder, 'pipeline.yaml');
+    writeFileSync(
+      pipeline,
+      `name: full
+description: Many results on a small disk.
+model: { engine: fake, fake: { rows: [128, 128, 256, 256, 0.9, 0] } }
+streams:
+  - { id: door, source: "synthetic:testsrc2=size=64x64:rate=500", policy: file }
+sinks:
+  - { type: jsonl, path: "${path}" }
+`,
+    );
+    const child = startCli(['run', pipeline, '--port', '0']);
+    const result = ended(child);
+    let log = '';
+    child.stderr!.on('data', (chunk: Buffer) => {
+      log += chunk.toString();
+    });
+    try {
+      const url = await new Promise<string>((resolve) => {
+        child.stderr!.on('data', () => {
+          const found = /live at (http:\S+)/.exec(log)?.[1];
+          if (found !== undefined) resolve(found);
+        });
+      });
+      const metric = async (name: string): Promise<number> => {
+        const text = await (await fetch(`${url}/metrics`)).text();
+        const line = text.split('\n').find((each) => each.startsWith(name)) ?? '';
+        return Number(line.split(' ').at(-1));
+      };
+      const failing = 'sightline_sink_failing{sink="jsonl-1"}';
+      const ready = async (): Promise<{ status: string; reason: string }> =>
+        (await fetch(`${url}/readyz`)).json() as Promise<{ status: string; reason: string }>;
+      await waitFor(
+        'the disk to be full',
+        async () => (await metric(failing)) === 1,
+        { deadlineMs: 60_000 },
+        () => log,
+      );
+      expect(await ready()).toEqual({ status: 'degraded', reason: expect.stringMatching(/no space is left.*ENOSPC/) });
+      const { events } = (await (await fetch(`${url}/api/events`)).json()) as {
+        events: { kind: string; details?: object }[];
+      };
+      const failed = events.find(({ kind }) => kind === 'sink-failed');
+      expect(failed?.details).toMatchObject({ sink: 'jsonl-1', path, cause: 'ENOSPC', code: 'SINK_FAILED' });
+      expect(log).toMatch(/warning: sink jsonl-1: cannot write .*ENOSPC/);
+      await waitFor('retries', async () => (await metric('sightline_sink_retries_total{sink="jsonl-1"}')) > 0);
+      expect(await metric('sightline_sink_results_waiting{sink="jsonl-1"}')).toBeGreaterThan(0);
+
+      disk!.grow(256 * 1024);
+      await waitFor(
+        'the recovery',
+        async () => (await metric(failing)) === 0,
+        { deadlineMs: 60_000 },
+        () => log,
+      );
+      await waitFor('the status', async () => (await ready()).status === 'ready');
+      expect(log).toMatch(/sink jsonl-1 delivers again/);
+      expect(await metric('sightline_sink_results_lost_total{sink="jsonl-1",reason="overflow"}')).toBe(0);
+      child.kill('SIGTERM');
+      expect((await within('the end', 60_000, result)).code).toBe(0);
+      const frames = readFileSync(path, 'utf8')
+        .split('\n')
+        .slice(0, -1)
+        .map((line) => (JSON.parse(line) as { frame: number }).frame);
+      expect(frames).toEqual(frames.map((_, i) => i));
+    } finally {
+      child.kill('SIGKILL');
+    }
+  });
+});

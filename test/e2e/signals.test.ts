@@ -1,0 +1,103 @@
+import { type ChildProcess, spawn } from 'node:child_process';
+import { existsSync, readFileSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { pathToFileURL } from 'node:url';
+import { afterEach, beforeEach, describe, expect, it } from 'vitest';
+import { ended, startCli, temporaryFolder } from '../support/cli.ts';
+import { waitFor, within } from '../support/wait-for.ts';
+
+const STREAM = '{ id: door, source: "synthetic:testsrc2=size=320x180:rate=25", realtime: true, policy: file }';
+const MODEL = '{ engine: fake, fake: { rows: [128, 128, 256, 256, 0.9, 0] } }';
+
+describe('a signal', () => {
+  let temporary: ReturnType<typeof temporaryFolder>;
+  let child: ChildProcess | null = null;
+  beforeEach(() => {
+    temporary = temporaryFolder();
+  });
+  afterEach(() => {
+    child?.kill('SIGKILL');
+    temporary.remove();
+  });
+
+  const at = (name: string): string => join(temporary.path, name);
+  const start = (args: readonly string[], env: NodeJS.ProcessEnv = {}) => {
+    const process = startCli(args, env);
+    child = process;
+    const result = ended(process);
+    let log = '';
+    process.stderr!.on('data', (chunk: Buffer) => {
+      log += chunk.toString();
+    });
+    return { process, end: () => within('the end', 60_000, result), log: () => log };
+  };
+  const pipeline = (sinks: string): string => {
+    writeFileSync(
+      at('pipeline.yaml'),
+      `name: signals\ndescription: A paced source.\nmodel: ${MODEL}\nstreams:\n  - ${STREAM}\nsinks:\n  - ${sinks}\n`,
+    );
+    return at('pipeline.yaml');
+  };
+  const lines = (name: string): number =>
+    existsSync(at(name)) ? readFileSync(at(name), 'utf8').split('\n').length : 0;
+
+  it.each(['run', 'host'])('SIGHUP, as from a closed terminal, ends %s in order', async (command) => {
+    const sink = `{ type: coco, path: "${at('day.json')}" }`;
+    const { process, end, log } = start([command, pipeline(sink), '--port', '0']);
+    await waitFor('the stream', () => /door is running/.test(log()), { deadlineMs: 60_000 }, log);
+    const before = lines('day.partial.json');
+    await waitFor('results', () => lines('day.partial.json') > before + 5, { deadlineMs: 60_000 }, log);
+    process.kill('SIGHUP');
+    expect((await end()).code).toBe(0);
+    expect((JSON.parse(readFileSync(at('day.json'), 'utf8')) as object[]).length).toBeGreaterThan(4);
+  });
+
+  it('SIGHUP ends detect in order: the results so far are a complete file', async () => {
+    const source = 'synthetic:testsrc2=size=320x180:rate=25:duration=600';
+    const { process, end, log } = start(['detect', source, '--engine', 'fake', '--coco', at('day.json')]);
+    await waitFor('results', () => existsSync(at('day.partial.json')), { deadlineMs: 60_000 }, log);
+    process.kill('SIGHUP');
+    const { code, stderr } = await end();
+    expect(code, stderr).not.toBeNull();
+    expect(existsSync(at('day.partial.json'))).toBe(false);
+  });
+
+  it('SIGUSR1 never opens the debugger', async () => {
+    const { process, end, log } = start(['run', pipeline(`{ type: jsonl, path: "${at('a.jsonl')}" }`), '--port', '0']);
+    await waitFor('results', () => lines('a.jsonl') > 2, { deadlineMs: 60_000 }, log);
+    process.kill('SIGUSR1');
+    const before = lines('a.jsonl');
+    await waitFor('more results', () => lines('a.jsonl') > before + 10, { deadlineMs: 60_000 }, log);
+    process.kill('SIGTERM');
+    const { code, stderr } = await end();
+    expect(code).toBe(0);
+    expect(stderr).not.toMatch(/Debugger/);
+  });
+
+  it('SIGTERM ends a pipeline whose pipe nobody reads, and the log says so', async () => {
+    spawn('mkfifo', [at('pipe')]);
+    await waitFor('the pipe', () => existsSync(at('pipe')));
+    const { process, end, log } = start(['run', pipeline(`{ type: jsonl, path: "${at('pipe')}" }`), '--port', '0']);
+    await waitFor(
+      'the failure',
+      () => /sink jsonl-1: cannot write .*no program reads/.test(log()),
+      { deadlineMs: 60_000 },
+      log,
+    );
+    process.kill('SIGTERM');
+    const { code, stderr } = await end();
+    expect(code, stderr).toBe(0);
+    expect(stderr).toMatch(/results were lost/);
+  });
+
+  it('SIGTERM ends a pipeline whose disk hangs, by SIGKILL as the last resort', async () => {
+    const env = { NODE_OPTIONS: `--import=${pathToFileURL('test/support/stuck-disk.mjs').href}` };
+    const config = pipeline(`{ type: jsonl, path: "${at('stuck.jsonl')}" }`);
+    const { process, end, log } = start(['run', config, '--port', '0'], env);
+    await waitFor('the stream', () => /door is running/.test(log()), { deadlineMs: 60_000 }, log);
+    process.kill('SIGTERM');
+    const { stderr } = await end();
+    expect(stderr).toMatch(/does not respond.*ETIMEDOUT.*lost/);
+    expect(stderr).toMatch(/a file operation does not end/);
+  });
+});
