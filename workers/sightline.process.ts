@@ -8,9 +8,6 @@ import { inspect } from 'node:util';
 // Without a listener, SIGUSR1 opens Node's debugger, which runs any code that it is sent. `--disable-sigusr1` does not exist
 // in every supported version. The rest is imported afterwards because loading it takes half a second.
 process.on('SIGUSR1', () => undefined);
-// It may have come while Node started.
-const wantsDebugger = /--inspect/.test([process.env.NODE_OPTIONS, ...process.execArgv].join(' '));
-if (inspector.url() !== undefined && !wantsDebugger) inspector.close();
 const stop = new AbortController();
 // SIGHUP: the terminal was closed.
 for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) {
@@ -28,6 +25,10 @@ const [{ runCli }, { readEnvironment }, { redact }, { CrashFlush }, { packageRoo
   import('../src/host/crash-flush.ts'),
   import('../src/store/package-root.ts'),
 ]);
+
+// SIGUSR1 may have come while Node started.
+const wantsDebugger = /--inspect/.test([process.env.NODE_OPTIONS, ...process.execArgv].join(' '));
+if (inspector.url() !== undefined && !wantsDebugger) inspector.close();
 
 /** An orderly stop flushes within a second. The limit keeps a hanging disk from keeping a broken process alive. */
 const FLUSH_MS = 5_000;
