@@ -17,9 +17,6 @@ import { endProcess, isBlocked, killProcess } from './end-process.ts';
 // Without a listener, SIGUSR1 opens Node's debugger, which runs any code that it is sent. `--disable-sigusr1` does not exist
 // in every supported version.
 process.on('SIGUSR1', () => undefined);
-// It may have come while Node started.
-const wantsDebugger = /--inspect/.test([process.env.NODE_OPTIONS, ...process.execArgv].join(' '));
-if (inspector.url() !== undefined && !wantsDebugger) inspector.close();
 const environment = readEnvironment(process.env);
 const stop = new AbortController();
 /** Service managers kill 30 s after SIGTERM by default; an orderly stop takes a second or two. */
@@ -44,6 +41,10 @@ function stopBy(signal: 'SIGINT' | 'SIGTERM' | 'SIGHUP'): void {
   new DiskProbe({ path: environment.cacheDir, limitMs: DISK_MS, onStalled });
   if (signal !== 'SIGINT') setTimeout(() => killProcess(`it did not stop within ${STOP_MS / 1000} s`), STOP_MS).unref();
 }
+
+// SIGUSR1 may have come while Node started.
+const wantsDebugger = /--inspect/.test([process.env.NODE_OPTIONS, ...process.execArgv].join(' '));
+if (inspector.url() !== undefined && !wantsDebugger) inspector.close();
 
 /** An orderly stop flushes within a second. The limit keeps a hanging disk from keeping a broken process alive. */
 const FLUSH_MS = 5_000;
