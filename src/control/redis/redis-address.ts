@@ -1,6 +1,6 @@
-import { readFileSync } from 'node:fs';
 import type { RedisOptions } from 'ioredis';
 import { redact } from '../../core/redact.ts';
+import { readAuthorities } from '../../disk/read-authorities.ts';
 import { SightlineError } from '../../errors/sightline-error.ts';
 
 const DEFAULT_PORT = 6379;
@@ -39,7 +39,7 @@ export function redisAddress(url: string, caFile: string | null): RedisAddress {
       db,
       ...(parsed.username === '' ? {} : { username: decoded(parsed.username) }),
       ...(parsed.password === '' ? {} : { password: decoded(parsed.password) }),
-      ...(isTls ? { tls: caFile === null ? {} : { ca: readAuthorities(caFile) } } : {}),
+      ...(isTls ? { tls: caFile === null ? {} : { ca: readAuthorities(caFile, 'Redis URL') } } : {}),
     },
   };
 }
@@ -49,14 +49,6 @@ function decoded(text: string): string {
     return decodeURIComponent(text);
   } catch {
     throw invalid('a % in the user or password must be written %25');
-  }
-}
-
-function readAuthorities(path: string): Buffer {
-  try {
-    return readFileSync(path);
-  } catch (error) {
-    throw invalid(`the CA file cannot be read: ${(error as Error).message}`);
   }
 }
 
