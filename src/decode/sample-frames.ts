@@ -1,3 +1,4 @@
+import { FILE_ACCESS } from './allowed-formats.ts';
 import type { FfmpegBinary } from './ffmpeg-binary.ts';
 import { runFfmpeg } from './run-ffmpeg.ts';
 
@@ -18,7 +19,9 @@ export async function sampleFrames(
 ): Promise<void> {
   const perSecond = durationUs === null || durationUs <= 0 ? 1 : (count * 1e6) / durationUs;
   const args = [
-    ...['-hide_banner', '-nostdin', '-nostats', '-loglevel', 'repeat+level+info', '-i', video, '-map', '0:v:0'],
+    ...['-hide_banner', '-nostdin', '-nostats', '-loglevel', 'repeat+level+info'],
+    ...FILE_ACCESS.flatMap((option) => option.split(' ')),
+    ...['-i', `file:${video}`, '-map', '0:v:0'],
     ...['-vf', `fps=${perSecond.toFixed(6)}`, '-frames:v', `${count}`, '-f', 'image2', '-y', pattern],
   ];
   await runFfmpeg(ffmpeg.path, video, args, signal, { onText: () => undefined, onLogLine: () => undefined });
