@@ -2,6 +2,7 @@ import type { Environment } from '../config/environment.ts';
 import type { PipelineConfig } from '../config/pipeline.ts';
 import { StreamRules } from '../control/orders/stream-rules.ts';
 import { findFfmpeg } from '../decode/ffmpeg-binary.ts';
+import { readAuthorities } from '../disk/read-authorities.ts';
 import { SightlineError } from '../errors/sightline-error.ts';
 import type { Incidents } from '../flow/incidents.ts';
 import type { RuntimePort } from '../gateway/runtime-port.ts';
@@ -14,7 +15,7 @@ import type { Runtime } from '../runtime/runtime.ts';
 import type { RuntimeStream } from '../runtime/stream/runtime-stream.ts';
 import { countOf } from '../sinks/sink-failure.ts';
 import { modelSpec } from '../store/manifests.ts';
-import { HostStreams } from './host-streams.ts';
+import { HostStreams, type HostStreamsOptions } from './host-streams.ts';
 
 export interface HostContext {
   readonly environment: Environment;
@@ -25,6 +26,8 @@ export interface HostContext {
    * SOURCE_FORBIDDEN if it is not allowed.
    */
   readonly admit: (source: string) => Promise<void>;
+  /** Sources that the pipeline file names are bound by `fleet.roots` and `fleet.networks` as well; default: they are the owner's own. */
+  readonly bindsOwnSources?: boolean;
   /** Counts exceptions of listeners; if absent, they are reported as notices. */
   readonly incidents?: Incidents;
 }
@@ -44,10 +47,12 @@ export class PipelineHost implements RuntimePort {
     runtime: Runtime,
     config: PipelineConfig,
     sinks: ResultSinks,
-    { environment, onNotice, admit }: HostContext,
+    { environment, onNotice, admit, bindsOwnSources = false }: HostContext,
+    authorities: string | null,
   ) {
     this.runtime = runtime;
-    this.streams = new HostStreams({ runtime, config, sinks, environment, onNotice, limits: config.limits });
+    const accessOf = accessRules(config, authorities, bindsOwnSources);
+    this.streams = new HostStreams({ runtime, config, sinks, environment, onNotice, limits: config.limits, accessOf });
     this.rules = new StreamRules({ defaults: config.defaults, admit: ({ source }) => admit(source) });
     this.#config = config;
     this.#onNotice = onNotice;
@@ -56,10 +61,12 @@ export class PipelineHost implements RuntimePort {
   /**
    * Opens everything except the streams: ffmpeg, model, engine, threads, sinks.
    *
-   * @throws SINK_BUSY, and what `openRuntime` throws.
+   * @throws CONFIG_INVALID, SINK_BUSY, and what `openRuntime` throws.
    */
   static async open(config: PipelineConfig, context: HostContext): Promise<PipelineHost> {
     const { environment, stdout, onNotice, incidents } = context;
+    const { caFile } = config.tls;
+    const authorities = caFile === undefined ? null : readAuthorities(caFile, 'tls.caFile');
     const ffmpeg = await findFfmpeg({ path: environment.ffmpegPath, searchPath: environment.searchPath });
     const { classes } = modelSpec(await loadConfigured(config.model, environment));
     let runtime: Runtime | null = null;
@@ -83,7 +90,7 @@ export class PipelineHost implements RuntimePort {
       await sinks.close();
       throw error;
     }
-    return new PipelineHost(runtime, config, sinks, context);
+    return new PipelineHost(runtime, config, sinks, context, authorities);
   }
 
   /**
@@ -153,4 +160,17 @@ export class PipelineHost implements RuntimePort {
   #reportOf(stream: RuntimeStream): StreamReport {
     return this.runtime.streamReport(stream);
   }
+}
+
+/** Returns what each source may open: the rules bind it and all that it leads to, unless the owner named it in the pipeline file. */
+function accessRules(
+  { fleet, streams }: PipelineConfig,
+  authorities: string | null,
+  bindsOwnSources: boolean,
+): HostStreamsOptions['accessOf'] {
+  const own = new Set(bindsOwnSources ? [] : streams.map(({ source }) => source));
+  return (source) => {
+    const { roots, networks } = own.has(source) ? { roots: null, networks: null } : fleet;
+    return { roots, networks, authorities, isTlsInsecure: false };
+  };
 }

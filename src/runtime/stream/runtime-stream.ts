@@ -447,6 +447,7 @@ export class RuntimeStream implements LaneListener, ServedStream, LedgerPort {
       source: this.input.label,
       state: this.#life.state,
       policy: this.input.policy,
+      ...(this.config.insecureTls ? { insecureTls: true } : {}),
       seq: this.#seq++,
       fps,
       target: { fps: this.config.target.fps ?? null, latencyMs: this.config.target.latencyMs ?? null },
