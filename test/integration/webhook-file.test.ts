@@ -1,7 +1,7 @@
 import { createServer } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { tmpdir } from 'node:os';
-import { join } from 'node:path';
+import { dirname, join } from 'node:path';
 import { afterAll, expect, it } from 'vitest';
 import { parsePipeline } from '../../src/config/load-pipeline.ts';
 import { PipelineHost } from '../../src/host/pipeline-host.ts';
@@ -31,7 +31,9 @@ it('a file is held back by a webhook that is slow, and every result arrives in o
   await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
   const url = `http://127.0.0.1:${(server.address() as AddressInfo).port}/hook`;
   const model = { engine: 'fake', inputSize: '32x32', threads: 1, fake: { callMs: 0 } };
-  const text = { name: 'hook', description: 'A slow receiver.', model, lanes: 1, sinks: [{ type: 'webhook', url }] };
+  const fleet = { roots: [dirname(source)] };
+  const sinks = [{ type: 'webhook', url }];
+  const text = { name: 'hook', description: 'A slow receiver.', model, lanes: 1, sinks, fleet };
   const host = await PipelineHost.open(parsePipeline(JSON.stringify(text), 'test'), {
     environment: {
       ...{ ffmpegPath: testFfmpeg.path, searchPath: '', modelPath: [], token: undefined },

@@ -65,24 +65,28 @@ export class RuledHost {
       .map((event) => event.message);
   }
 
-  reportOf(id: string): StreamReport {
-    const report = this.host.report().streams.find((each) => each.id === id);
-    if (report === undefined) throw new Error(`no report of ${id}`);
-    return report;
-  }
-
   /** Adds a source over REST and reads it to its end, or until it fails. An error of the request counts as the stream's. */
-  async play(source: string, settings: object = {}): Promise<Omit<Outcome, 'report'>> {
+  async play(
+    source: string,
+    settings: object = {},
+  ): Promise<Omit<Outcome, 'report'> & { readonly report: StreamReport | null }> {
     const id = `s${this.#count++}`;
     try {
       await this.host.addStream({ id, source, policy: 'file', ...settings });
     } catch (error) {
       const { code, message } = error as { code: string; message: string };
-      return { frames: 0, state: 'refused', error: `${code} ${message}`, warnings: [] };
+      return { frames: 0, state: 'refused', error: `${code} ${message}`, warnings: [], report: null };
     }
     await this.host.runtime.stream(id).settled();
-    const { state } = this.host.runtime.stream(id);
-    const outcome = { frames: this.framesOf(id), state, error: this.errorOf(id), warnings: this.warningsOf(id) };
+    const report = this.host.runtime.streamReport(this.host.runtime.stream(id));
+    const { state } = report;
+    const outcome = {
+      frames: this.framesOf(id),
+      state,
+      error: this.errorOf(id),
+      warnings: this.warningsOf(id),
+      report,
+    };
     await this.host.removeStream(id);
     return outcome;
   }
