@@ -1,6 +1,7 @@
 import { existsSync } from 'node:fs';
 import { parseStream } from '../config/load-pipeline.ts';
 import type { StreamConfig } from '../config/stream.ts';
+import type { SourceAccess } from '../core/source.ts';
 import { SightlineError, type WireError } from '../errors/sightline-error.ts';
 import type { ResultCounters } from '../protocol/report.ts';
 import { openVideoSink } from '../runtime/results/open-video-sink.ts';
@@ -28,6 +29,8 @@ export interface DetectFlags extends ModelFlags, ViewFlags, DecoderFlags {
   readonly skipUnchanged?: boolean;
   readonly trackBetween?: number | 'auto';
   readonly every: number;
+  readonly ca?: string;
+  readonly insecureTls?: boolean;
   readonly json?: boolean;
 }
 
@@ -49,6 +52,8 @@ export interface DetectJob {
   readonly runtime: Runtime;
   readonly sinks: ResultSinks;
   readonly flags: DetectFlags;
+  /** What the inputs may open. */
+  readonly access: SourceAccess;
   readonly progress: Progress;
   readonly io: CliIo;
   /** Stops the current input in an orderly way. */
@@ -111,9 +116,9 @@ export async function detectInput(job: DetectJob, source: string, id: string): P
 
 /** @throws CONFIG_INVALID */
 export function detectStream(id: string, source: string, flags: DetectFlags): StreamConfig {
-  const { every, track = false, skipUnchanged: unchanged = false, trackBetween = 1 } = flags;
+  const { every, track = false, skipUnchanged: unchanged = false, trackBetween = 1, insecureTls = false } = flags;
   const skip = { unchanged, trackBetween };
-  return parseStream({ id, source, policy: 'file', every, track, skip, ...viewSettingsOf(flags) }, {});
+  return parseStream({ id, source, policy: 'file', every, track, skip, insecureTls, ...viewSettingsOf(flags) }, {});
 }
 
 async function openInput(
@@ -133,6 +138,7 @@ async function openInput(
     ffmpeg,
     flags.video === undefined ? null : { maxWidth: null },
     job.runtime.spec,
+    job.access,
   );
   if (flags.video !== undefined && input.picture !== null) {
     const { picture, policy } = input;

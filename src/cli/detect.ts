@@ -2,7 +2,9 @@ import { type Command, Option } from 'commander';
 import { batchConfig } from '../config/batch.ts';
 import { check } from '../config/check.ts';
 import { previewConfig } from '../config/gateway.ts';
+import { FREE_ACCESS } from '../core/source.ts';
 import { compressionProblem } from '../disk/compression.ts';
+import { readAuthorities } from '../disk/read-authorities.ts';
 import { SightlineError } from '../errors/sightline-error.ts';
 import { loadConfigured } from '../runtime/model/load-detector.ts';
 import { openRuntime } from '../runtime/open-runtime.ts';
@@ -59,6 +61,8 @@ export function addDetect(program: Command, io: CliIo): void {
       new Option('--cache <n>', 'keep the results of n pictures; equal pictures are inferred once').argParser(Number),
     )
     .addOption(new Option('--every <n>', 'process every n-th frame').argParser(Number).default(1))
+    .option('--ca <file>', 'PEM file of certificate authorities that https:// and rtsps:// inputs may use')
+    .option('--insecure-tls', 'accept any certificate of https:// and rtsps:// inputs')
     .option('--json', 'one JSON document with the summary on standard output')
     .addHelpText('after', HELP)
     .action((inputs: string[], flags: DetectFlags) => detect(inputs, flags, io));
@@ -74,6 +78,7 @@ async function detect(inputs: readonly string[], flags: DetectFlags, io: CliIo):
   if (flags.video !== undefined && sources.length > 1)
     throw new SightlineError('COMMAND_INVALID', `--video takes one input, received ${sources.length}`);
   for (const source of sources) detectStream('input', source, flags);
+  const access = { ...FREE_ACCESS, authorities: flags.ca === undefined ? null : readAuthorities(flags.ca, '--ca') };
   const sinkFailed = new AbortController();
   const onFailure = (): void => sinkFailed.abort();
   const sinks = await openSinks(flags, sources, onFailure, io);
@@ -100,7 +105,7 @@ async function detect(inputs: readonly string[], flags: DetectFlags, io: CliIo):
     for (const [i, source] of sources.entries()) {
       if (stop.aborted) break;
       summaries.push(
-        await detectInput({ runtime, sinks, flags, progress, io, stop, onFailure }, source, `input-${i + 1}`),
+        await detectInput({ runtime, sinks, flags, access, progress, io, stop, onFailure }, source, `input-${i + 1}`),
       );
     }
   } finally {

@@ -32,7 +32,7 @@ export interface Environment {
 export interface DecoderEnvironment {
   /** Libraries, locale, folder of temporary files, devices. */
   readonly general: Readonly<Record<string, string>>;
-  /** Proxies and certificates, for sources on the network. */
+  /** Certificates, for sources on the network. ffmpeg gets a proxy of our own instead of the user's. */
   readonly network: Readonly<Record<string, string>>;
 }
 
@@ -42,7 +42,7 @@ export const SECRET_VARIABLES = ['SIGHTLINE_TOKEN', 'SIGHTLINE_FLEET_KEYS', 'RED
 const GENERAL =
   /^(?:PATH|TZ|LANG|LANGUAGE|LC_\w+|(?:LD|DYLD)_LIBRARY_PATH|TMPDIR|TMP|TEMP|SYSTEMROOT|MALLOC_ARENA_MAX|(?:LIBVA|VDPAU|CUDA|NVIDIA|MFX|ONEVPL|DRI|MESA)_\w+)$/i;
 /** The names that ffmpeg and its libraries know. */
-const NETWORK = /^(?:https?_proxy|no_proxy|SSL_CERT_(?:FILE|DIR))$/;
+const NETWORK = /^SSL_CERT_(?:FILE|DIR)$/;
 
 /** Picks the settings out of a process's environment, which the entry points in `workers/` pass in. */
 export function readEnvironment(env: Readonly<Record<string, string | undefined>>): Environment {

@@ -33,7 +33,7 @@ export const fleetConfig = z.strictObject({
   networks: z
     .array(z.string().min(1))
     .default(['0.0.0.0/0', '::/0'])
-    .describe('Networks (CIDR) that URLs may point to.'),
+    .describe('Networks (CIDR) that URLs may point to, and what they lead to.'),
   minHosts: whole(0, 10_000).default(1).describe('Smallest number of hosts that is recommended.'),
   maxHosts: whole(1, 10_000).default(100).describe('Largest number of hosts that is recommended.'),
 });

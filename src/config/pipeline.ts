@@ -22,6 +22,14 @@ const rolloutConfig = z.strictObject({
     .describe('How long the other version stays loaded after a roll-out, so that undo takes effect at once.'),
 });
 
+const tlsConfig = z.strictObject({
+  caFile: z
+    .string()
+    .min(1)
+    .optional()
+    .describe('PEM file of certificate authorities that sources may use besides the well-known ones.'),
+});
+
 export const pipelineConfig = z.strictObject({
   name: z.string().min(1).describe('Name of the pipeline.'),
   description: z.string().min(1).describe('When to use it, in a sentence.'),
@@ -38,6 +46,7 @@ export const pipelineConfig = z.strictObject({
   gateway: gatewayConfig.prefault({}).describe('HTTP and WebSocket.'),
   limits: limitsConfig.prefault({}).describe('What this host accepts at most.'),
   fleet: fleetConfig.prefault({}).describe('How this host takes part in a fleet (sightline host).'),
+  tls: tlsConfig.prefault({}).describe('Which certificates of https:// and rtsps:// sources are trusted.'),
   rollout: rolloutConfig.prefault({}).describe('Where roll-outs are kept.'),
   preview: previewConfig.prefault({}).describe('Pictures for the dashboard.'),
 });

@@ -28,6 +28,10 @@ const settings = {
     .describe(
       "Read no faster than the media's own clock. If absent: true for a file that loops or is live, else false.",
     ),
+  insecureTls: z
+    .boolean()
+    .default(false)
+    .describe('Accept any certificate of an https:// or rtsps:// source. Better: its authority in `tls.caFile`.'),
   transport: z.enum(['tcp', 'udp']).default('tcp').describe('Transport protocol for RTSP.'),
   every: whole(1, 1000).default(1).describe('Take every n-th frame.'),
   maxFps: range(0.1, 1000).optional().describe('Take at most this many frames per second.'),

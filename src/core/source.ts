@@ -10,6 +10,8 @@ export interface SourceInput {
   /** Address that must accept a TCP connection before ffmpeg is started; null if there is none to probe. */
   readonly probeAddress: { readonly host: string; readonly port: number } | null;
   readonly options: SourceOptions;
+  /** HTTP proxy on this machine that ffmpeg asks for everything it opens; absent before the source is opened, see `openSource`. */
+  readonly proxyUrl?: string;
   /** Only this stretch of a file; all of it if absent. */
   readonly window?: SourceWindow;
 }
@@ -35,4 +37,21 @@ export interface SourceOptions {
   readonly rtspTransport: 'tcp' | 'udp';
   /** ffmpeg ends if a network read takes longer. */
   readonly readTimeoutMs: number;
+  /** Absent: as `FREE_ACCESS`. */
+  readonly access?: SourceAccess;
 }
+
+/** What a source, and everything that it leads to, may open. */
+export interface SourceAccess {
+  /** Folders below which a file must lie, links resolved; null for anywhere. */
+  readonly roots: readonly string[] | null;
+  /** Networks (CIDR) that connections may go to; null for all. */
+  readonly networks: readonly string[] | null;
+  /** PEM text of certificate authorities to trust besides the usual ones; null for none. */
+  readonly authorities: string | null;
+  /** Certificates are not verified. */
+  readonly isTlsInsecure: boolean;
+}
+
+/** Every address may be opened; certificates are verified. */
+export const FREE_ACCESS: SourceAccess = { roots: null, networks: null, authorities: null, isTlsInsecure: false };

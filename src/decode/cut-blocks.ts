@@ -16,7 +16,7 @@ import { listFrames } from './list-frames.ts';
 import { listPackets, type StreamHead } from './list-packets.ts';
 import type { Packet } from './packet-rows.ts';
 import { runFfmpeg } from './run-ffmpeg.ts';
-import { accessOf } from './source-access.ts';
+import { accessOf } from './sandbox-access.ts';
 import { findVideoEncoder } from './video-encoders.ts';
 
 /** A part of a recording as a file of its own, whose times begin at 0. */

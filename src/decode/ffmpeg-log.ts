@@ -171,6 +171,12 @@ const CAUSES: readonly (readonly [RegExp, ErrorCode, string])[] = [
   ],
   [NO_MEMORY, 'SOURCE_TOO_LARGE', 'it did not get the memory for its pictures (decoder.memoryMib limits it)'],
   [
+    /Format not on whitelist/i,
+    'SOURCE_FORBIDDEN',
+    'it is a playlist, or of another kind that can name further files, and only the video itself may be opened',
+  ],
+  [/Protocol '.*' not on whitelist/i, 'SOURCE_FORBIDDEN', 'it leads to an address that may not be opened'],
+  [
     /matches no streams|does not contain any stream|Output file #0 does not contain/i,
     'SOURCE_NO_VIDEO',
     'it holds no video stream',

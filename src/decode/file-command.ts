@@ -1,3 +1,4 @@
+import { FILE_ACCESS } from './allowed-formats.ts';
 import { ENCODER_OPTIONS, type VideoEncoderName } from './encode-command.ts';
 import { ffmpegArguments, NO_TAGS, passthrough, seconds } from './ffmpeg-arguments.ts';
 
@@ -17,7 +18,7 @@ export function listArguments(url: string, unitTypes: string | null, span?: Medi
   const every = span === undefined ? ['-copyinkf', '-copypriorss 1'] : [];
   return ffmpegArguments(['-hide_banner', '-nostdin', '-nostats', '-loglevel', 'repeat+level+info'], {
     input: url,
-    inputOptions: spanOptions(span),
+    inputOptions: [...FILE_ACCESS, ...spanOptions(span)],
     outputOptions: ['-map 0:v:0', ...again, '-c copy', ...every, ...NO_TAGS],
     format: 'framecrc',
     output: 'pipe:1',
@@ -47,7 +48,7 @@ export function copyArguments(
 ): string[] {
   return ffmpegArguments(INSPECTING, {
     input: url,
-    inputOptions: [`-ss ${seconds(fromUs)}`, '-copyts', '-start_at_zero'],
+    inputOptions: [...FILE_ACCESS, `-ss ${seconds(fromUs)}`, '-copyts', '-start_at_zero'],
     outputOptions: [...COPY, `-frames:v ${packets}`, '-avoid_negative_ts make_zero'],
     format: container,
     output: `file:${path}`,
@@ -68,6 +69,7 @@ export function splitArguments(
 ): string[] {
   return ffmpegArguments(INSPECTING, {
     input: url,
+    inputOptions: [...FILE_ACCESS],
     outputOptions: [...COPY, ...segments(cutsUs, container)],
     format: 'segment',
     output: `file:${pattern}`,
@@ -107,7 +109,7 @@ export function reencodeArguments(
   const end = `trim=end=${seconds(last.fromUs + last.durationUs)}`;
   return ffmpegArguments(INSPECTING, {
     input: url,
-    inputOptions: seeks ? [`-ss ${seconds(startsUs[0]!)}`, '-copyts', '-start_at_zero'] : [],
+    inputOptions: [...FILE_ACCESS, ...(seeks ? [`-ss ${seconds(startsUs[0]!)}`, '-copyts', '-start_at_zero'] : [])],
     filters: [end, `select=${within.join('+')}`],
     outputOptions: [
       ...['-map 0:v:0', '-an', '-sn', '-dn', ...NO_TAGS, ...passthrough(ffmpegMajor)],

@@ -1,4 +1,5 @@
 import type { SourceInput, SourceWindow } from '../core/source.ts';
+import { FILE_ACCESS, HTTP_ACCESS, rtspAccess } from './allowed-formats.ts';
 import { seconds } from './ffmpeg-arguments.ts';
 
 /** How ffmpeg decodes what it reads. */
@@ -23,11 +24,17 @@ export function inputOptions(source: SourceInput, plan: InputPlan): string[] {
   const timeoutUs = options.readTimeoutMs * 1000;
   switch (source.kind) {
     case 'rtsp':
-      list.push(`-rtsp_transport ${options.rtspTransport}`, '-flags low_delay', ...SHORT_PROBE);
+      list.push(
+        ...rtspAccess(options.rtspTransport),
+        `-rtsp_transport ${options.rtspTransport}`,
+        '-flags low_delay',
+        ...SHORT_PROBE,
+      );
       list.push(`${plan.ffmpegMajor >= 5 ? '-timeout' : '-stimeout'} ${timeoutUs}`);
       break;
     case 'http':
-      list.push(`-rw_timeout ${timeoutUs}`);
+      list.push(...HTTP_ACCESS, `-rw_timeout ${timeoutUs}`);
+      if (source.proxyUrl !== undefined) list.push(`-http_proxy ${source.proxyUrl}`);
       if (source.isLive && !needsPacing(source)) list.push(...SHORT_PROBE);
       break;
     case 'device':
@@ -37,7 +44,7 @@ export function inputOptions(source: SourceInput, plan: InputPlan): string[] {
       list.push('-f lavfi');
       break;
     case 'file':
-      list.push(...seekOptions(source.window));
+      list.push(...FILE_ACCESS, ...seekOptions(source.window));
       break;
   }
   return list;

@@ -5,7 +5,7 @@ import { decodeArguments } from './decode-command.ts';
 import { FfmpegLog, type FrameHeader } from './ffmpeg-log.ts';
 import { headersPlan } from './headers-plan.ts';
 import { runFfmpeg } from './run-ffmpeg.ts';
-import { accessOf } from './source-access.ts';
+import { accessOf } from './sandbox-access.ts';
 
 /**
  * Decodes a source, or a window of it, and reports only the time and size of each frame.

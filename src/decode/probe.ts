@@ -6,7 +6,7 @@ import { decodeArguments } from './decode-command.ts';
 import { explainExit, FfmpegLog } from './ffmpeg-log.ts';
 import { FfmpegProcess } from './ffmpeg-process.ts';
 import { headersPlan } from './headers-plan.ts';
-import { accessOf } from './source-access.ts';
+import { accessOf } from './sandbox-access.ts';
 
 export interface ProbeResult {
   /** Display size of the first frame. */

@@ -6,7 +6,7 @@ import { lowerPriority } from '../process/lower-priority.ts';
 import type { Access } from '../process/sandbox-view.ts';
 import { explainExit, FfmpegLog } from './ffmpeg-log.ts';
 import { FfmpegProcess } from './ffmpeg-process.ts';
-import { accessOfUrl } from './source-access.ts';
+import { accessOfUrl } from './sandbox-access.ts';
 
 /** Bounds one read to about a thousand lines, which take about a millisecond of the main thread. */
 const BUFFER_BYTES = 32 * 1024;

@@ -1,7 +1,8 @@
 import { dirname } from 'node:path';
+import { FILE_ACCESS } from './allowed-formats.ts';
 import type { FfmpegBinary } from './ffmpeg-binary.ts';
 import { runFfmpeg } from './run-ffmpeg.ts';
-import { accessOfUrl } from './source-access.ts';
+import { accessOfUrl } from './sandbox-access.ts';
 
 /**
  * Writes frames of a video, spread evenly over its length, as PNG files of their own size.
@@ -21,7 +22,9 @@ export async function sampleFrames(
   const url = `file:${video}`;
   const perSecond = durationUs === null || durationUs <= 0 ? 1 : (count * 1e6) / durationUs;
   const args = [
-    ...['-hide_banner', '-nostdin', '-nostats', '-loglevel', 'repeat+level+info', '-i', url, '-map', '0:v:0'],
+    ...['-hide_banner', '-nostdin', '-nostats', '-loglevel', 'repeat+level+info'],
+    ...FILE_ACCESS.flatMap((option) => option.split(' ')),
+    ...['-i', url, '-map', '0:v:0'],
     ...['-vf', `fps=${perSecond.toFixed(6)}`, '-frames:v', `${count}`, '-f', 'image2', '-y', `file:${pattern}`],
   ];
   const listener = { onText: () => undefined, onLogLine: () => undefined };

@@ -12,3 +12,13 @@ export async function realPaths(paths: readonly string[]): Promise<string[]> {
   const found = await Promise.all(paths.map((path) => realpath(path).catch(() => null)));
   return found.filter((path) => path !== null);
 }
+
+/**
+ * Returns whether a file lies below one of the folders.
+ *
+ * @param place - a real path: all links resolved.
+ * @param roots - may contain links; folders that do not exist are ignored.
+ */
+export async function isBelowRoot(place: string, roots: readonly string[]): Promise<boolean> {
+  return (await realPaths(roots)).some((root) => isBelow(place, root));
+}

@@ -18,6 +18,11 @@ export const ERROR_CODES = {
   },
   SOURCE_UNREACHABLE: { retryable: true, exit: 1, doc: 'A camera or server does not answer, or went away.' },
   SOURCE_UNAUTHORIZED: { retryable: true, exit: 1, doc: 'A camera or server refuses the credentials.' },
+  SOURCE_UNTRUSTED: {
+    retryable: true,
+    exit: 1,
+    doc: 'The certificate of a camera or server is self-signed, expired, for another name, or from an unknown authority.',
+  },
   SOURCE_STALLED: { retryable: true, exit: 1, doc: 'A live source sent no frame for longer than staleMs.' },
   DECODE_EXITED: { retryable: true, exit: 1, doc: 'ffmpeg ended before the stream did.' },
   DECODE_OUT_OF_STEP: {
@@ -85,7 +90,7 @@ export const ERROR_CODES = {
   SOURCE_FORBIDDEN: {
     retryable: false,
     exit: 2,
-    doc: 'The path, scheme, network or test picture is not allowed on this host.',
+    doc: 'The path, scheme, network, format or test picture is not allowed on this host.',
   },
   SEGMENT_MISMATCH: {
     retryable: false,

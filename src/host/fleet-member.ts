@@ -73,6 +73,7 @@ export class FleetMember {
       stdout: context.stdout,
       onNotice: (text) => log.info({}, text),
       admit: (source) => admission.source(source),
+      bindsOwnSources: true,
       incidents,
     });
     const { fillRatio, bulkConcurrency, minHosts, maxHosts } = config.fleet;

@@ -6,6 +6,7 @@ import type { PipelineConfig } from '../config/pipeline.ts';
 import type { StreamConfig } from '../config/stream.ts';
 import { withChanges } from '../control/rollout/stream-changes.ts';
 import { inputKey, type ModelSpec } from '../core/model.ts';
+import { FREE_ACCESS, type SourceAccess } from '../core/source.ts';
 import type { StreamLease } from '../core/stream-lease.ts';
 import { SightlineError } from '../errors/sightline-error.ts';
 import { KeyedMutex } from '../flow/keyed-mutex.ts';
@@ -62,6 +63,8 @@ export interface HostStreamsOptions {
   readonly onNotice: (text: string) => void;
   /** What the host accepts at most; absent: any number of streams. */
   readonly limits?: LimitsConfig;
+  /** What a source may open, by the rules of the host. */
+  readonly accessOf: (source: string) => SourceAccess;
 }
 
 /**
@@ -259,7 +262,10 @@ export class HostStreams {
     const resolved = isDemo ? { ...config, source, loop: true, realtime: true } : config;
     const need = this.#pictureNeed(config.id);
     const shared = need?.maxWidth === null ? need : { maxWidth: Math.max(sharedWidth, need?.maxWidth ?? 0) };
-    const input = await resolveStreamInput(resolved, this.#runtime.ffmpeg, sharedWidth === 0 ? need : shared, spec);
+    // The demonstration clip lies in the cache, which no rule needs to allow.
+    const access = isDemo ? FREE_ACCESS : this.#options.accessOf(source);
+    const wanted = sharedWidth === 0 ? need : shared;
+    const input = await resolveStreamInput(resolved, this.#runtime.ffmpeg, wanted, spec, access);
     const picture = this.#videoSizes.get(config.id) ?? input.picture;
     return lease === undefined ? { ...input, picture } : { ...input, picture, lease };
   }

@@ -4,6 +4,7 @@ import type { PipelineConfig } from '../config/pipeline.ts';
 import { StreamRules } from '../control/orders/stream-rules.ts';
 import { openFfmpeg } from '../decode/ffmpeg-binary.ts';
 import { DiskProbe } from '../disk/disk-probe.ts';
+import { readAuthorities } from '../disk/read-authorities.ts';
 import { type ErrorDetails, SightlineError } from '../errors/sightline-error.ts';
 import type { Incidents } from '../flow/incidents.ts';
 import type { Readiness, RuntimePort } from '../gateway/runtime-port.ts';
@@ -17,7 +18,7 @@ import type { Runtime, RuntimeReport } from '../runtime/runtime.ts';
 import type { RuntimeStream } from '../runtime/stream/runtime-stream.ts';
 import { countOf } from '../sinks/sink-failure.ts';
 import { modelSpec } from '../store/manifests.ts';
-import { HostStreams } from './host-streams.ts';
+import { HostStreams, type HostStreamsOptions } from './host-streams.ts';
 
 export interface HostContext {
   readonly environment: Environment;
@@ -28,6 +29,8 @@ export interface HostContext {
    * SOURCE_FORBIDDEN if it is not allowed.
    */
   readonly admit: (source: string) => Promise<void>;
+  /** Sources that the pipeline file names are bound by `fleet.roots` and `fleet.networks` as well; default: they are the owner's own. */
+  readonly bindsOwnSources?: boolean;
   /** Counts exceptions of listeners; if absent, they are reported as notices. */
   readonly incidents?: Incidents;
 }
@@ -55,13 +58,15 @@ export class PipelineHost implements RuntimePort {
     runtime: Runtime,
     config: PipelineConfig,
     sinks: ResultSinks,
-    { environment, onNotice, admit }: HostContext,
+    { environment, onNotice, admit, bindsOwnSources = false }: HostContext,
     early: EarlyEvents,
+    authorities: string | null,
   ) {
     this.runtime = runtime;
     this.#sinks = sinks;
     this.#early = early;
-    this.streams = new HostStreams({ runtime, config, sinks, environment, onNotice, limits: config.limits });
+    const accessOf = accessRules(config, authorities, bindsOwnSources);
+    this.streams = new HostStreams({ runtime, config, sinks, environment, onNotice, limits: config.limits, accessOf });
     this.rules = new StreamRules({ defaults: config.defaults, admit: ({ source }) => admit(source) });
     this.#config = config;
     this.#onNotice = onNotice;
@@ -80,10 +85,12 @@ export class PipelineHost implements RuntimePort {
   /**
    * Opens everything except the streams: ffmpeg, model, engine, threads, sinks.
    *
-   * @throws SINK_BUSY, and what `openRuntime` throws.
+   * @throws CONFIG_INVALID, SINK_BUSY, and what `openRuntime` throws.
    */
   static async open(config: PipelineConfig, context: HostContext): Promise<PipelineHost> {
     const { environment, stdout, onNotice, incidents } = context;
+    const { caFile } = config.tls;
+    const authorities = caFile === undefined ? null : readAuthorities(caFile, 'tls.caFile');
     const ffmpeg = await openFfmpeg(environment, onNotice, config.decoder);
     const { classes } = modelSpec(await loadConfigured(config.model, environment));
     let runtime: Runtime | null = null;
@@ -114,7 +121,7 @@ export class PipelineHost implements RuntimePort {
       await sinks.close();
       throw error;
     }
-    return new PipelineHost(runtime, config, sinks, context, early);
+    return new PipelineHost(runtime, config, sinks, context, early, authorities);
   }
 
   /**
@@ -208,4 +215,17 @@ export class PipelineHost implements RuntimePort {
 /** Returns a name of a pipeline as the name of a folder. */
 function safeName(name: string): string {
   return encodeURIComponent(name).replaceAll('.', '%2E');
+}
+
+/** Returns what each source may open: the rules bind it and all that it leads to, unless the owner named it in the pipeline file. */
+function accessRules(
+  { fleet, streams }: PipelineConfig,
+  authorities: string | null,
+  bindsOwnSources: boolean,
+): HostStreamsOptions['accessOf'] {
+  const own = new Set(bindsOwnSources ? [] : streams.map(({ source }) => source));
+  return (source) => {
+    const { roots, networks } = own.has(source) ? { roots: null, networks: null } : fleet;
+    return { roots, networks, authorities, isTlsInsecure: false };
+  };
 }

@@ -85,6 +85,8 @@ export const streamReport = z.object({
   policy: z.enum(['live', 'file']),
   /** Incremented with each report of this stream. */
   seq: count,
+  /** True if certificates of the source are not verified; absent if they are. */
+  insecureTls: z.literal(true).optional(),
   /** Measured over the sliding window, not the rate that the source declares. */
   fps: z.object({ in: amount, inferred: amount, published: amount }),
   target: z.object({ fps: amount.nullable(), latencyMs: amount.nullable() }),

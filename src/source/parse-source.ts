@@ -66,9 +66,14 @@ function network(kind: 'rtsp' | 'http', text: string, options: SourceOptions): S
     );
   }
   const isLive = kind === 'rtsp' || url.pathname.toLowerCase().endsWith('.m3u8') || options.realtime;
-  const port = url.port === '' ? (DEFAULT_PORTS[url.protocol] ?? 80) : Number(url.port);
-  const host = url.hostname.replace(/^\[|\]$/g, '');
-  return { kind, url: text, label, isLive, probeAddress: { host, port }, options };
+  return { kind, url: text, label, isLive, probeAddress: networkTarget(text), options };
+}
+
+/** Returns where a valid URL of a camera or server connects to. */
+export function networkTarget(text: string): { host: string; port: number } {
+  const url = new URL(text);
+  const port = url.port === '' ? (DEFAULT_PORTS[url.protocol.toLowerCase()] ?? 80) : Number(url.port);
+  return { host: url.hostname.replace(/^\[|\]$/g, ''), port };
 }
 
 function device(path: string, options: SourceOptions): SourceInput {

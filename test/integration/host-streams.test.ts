@@ -48,6 +48,7 @@ describe('the streams of a host, with real ffmpeg and the fake engine', () => {
         description: 'Streams that come and go.',
         model: { engine: 'fake', inputSize: '64x64', threads: 1, fake: { callMs } },
         defaults: DEFAULTS,
+        fleet: { roots: [process.cwd()] },
         lanes: 1,
       }),
       'test',

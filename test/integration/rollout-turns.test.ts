@@ -6,6 +6,7 @@ import { parsePipeline } from '../../src/config/load-pipeline.ts';
 import { modelConfig } from '../../src/config/model-config.ts';
 import { firstVersion } from '../../src/control/rollout/versions.ts';
 import type { PublishedFrame } from '../../src/core/frame.ts';
+import { FREE_ACCESS } from '../../src/core/source.ts';
 import { HostStreams } from '../../src/host/host-streams.ts';
 import { RuntimeTarget } from '../../src/host/runtime-target.ts';
 import type { HostObservation, StreamChanges, Version } from '../../src/protocol/rollout-records.ts';
@@ -60,15 +61,12 @@ describe('streams that take turns between two versions', () => {
     };
     const config = parsePipeline(JSON.stringify({ name: 'people', description: 'A camera.' }), 'test');
     const { runtime } = live;
-    const streams = new HostStreams({ runtime, config, sinks: new ResultSinks([]), environment, onNotice });
-    target = new RuntimeTarget({
-      runtime,
-      streams,
-      initial: control,
-      environment,
-      modelRoots: { roots: [], files: [] },
-      onNotice,
+    const streams = new HostStreams({
+      ...{ runtime, config, sinks: new ResultSinks([]), environment, onNotice },
+      accessOf: () => FREE_ACCESS,
     });
+    const modelRoots = { roots: [], files: [] };
+    target = new RuntimeTarget({ runtime, streams, initial: control, environment, modelRoots, onNotice });
     seen = [];
     results = [];
     target.onObservation((observation) => seen.push(observation));

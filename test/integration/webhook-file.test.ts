@@ -1,7 +1,7 @@
 import { createServer } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { tmpdir } from 'node:os';
-import { join } from 'node:path';
+import { dirname, join } from 'node:path';
 import { afterAll, expect, it } from 'vitest';
 import { parsePipeline } from '../../src/config/load-pipeline.ts';
 import { PipelineHost } from '../../src/host/pipeline-host.ts';
@@ -33,7 +33,8 @@ it('a file is held back by a webhook that is slow, and every result arrives in o
   // Room for about 2,000 results.
   const sink = { type: 'webhook', url, spoolFolder: join(folder.path, 'spool'), spoolMaxMb: 0.25 };
   const model = { engine: 'fake', inputSize: '32x32', threads: 1, fake: { callMs: 0 } };
-  const text = { name: 'hook', description: 'A slow receiver.', model, lanes: 1, sinks: [sink] };
+  const fleet = { roots: [dirname(source)] };
+  const text = { name: 'hook', description: 'A slow receiver.', model, lanes: 1, sinks: [sink], fleet };
   const host = await PipelineHost.open(parsePipeline(JSON.stringify(text), 'test'), {
     environment: {
       ...{ ffmpegPath: testFfmpeg.path, searchPath: '', modelPath: [], token: undefined },

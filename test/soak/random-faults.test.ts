@@ -6,6 +6,7 @@ import { afterAll, describe, expect, it } from 'vitest';
 import { previewConfig } from '../../src/config/gateway.ts';
 import { parsePipeline } from '../../src/config/load-pipeline.ts';
 import { StreamRules } from '../../src/control/orders/stream-rules.ts';
+import { FREE_ACCESS } from '../../src/core/source.ts';
 import type { SightlineError } from '../../src/errors/sightline-error.ts';
 import { HostStreams } from '../../src/host/host-streams.ts';
 import { estimateSlope } from '../../src/measure/slope.ts';
@@ -85,6 +86,7 @@ describe.skipIf(!hasProc)(`random faults and changes for ${seconds} s (needs /pr
         ...{ runtime: live.runtime, sinks: new ResultSinks([]), onNotice: () => undefined },
         config: { sinks: [], preview: previewConfig.parse({}) },
         environment: NO_ENVIRONMENT,
+        accessOf: () => FREE_ACCESS,
       });
       const rules = new StreamRules({ defaults: {}, admit: () => undefined });
       const patch = (id: string, change: object) => streams.change(id, (current) => rules.changed(current, change));

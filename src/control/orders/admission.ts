@@ -3,10 +3,10 @@ import { lstat, realpath, stat } from 'node:fs/promises';
 import { basename, dirname, isAbsolute, join } from 'node:path';
 import type { FleetConfig } from '../../config/fleet-config.ts';
 import { redact } from '../../core/redact.ts';
-import { isBelow, realPaths } from '../../disk/real-path.ts';
+import { isBelowRoot } from '../../disk/real-path.ts';
 import { SightlineError } from '../../errors/sightline-error.ts';
+import { NetworkList } from '../../source/network-list.ts';
 import { sourcePath, sourceScheme } from '../../source/parse-source.ts';
-import { NetworkList } from './network-list.ts';
 
 export type AdmissionRules = Pick<FleetConfig, 'roots' | 'schemes' | 'networks'>;
 
@@ -17,8 +17,8 @@ export type HostLookup = (host: string) => Promise<readonly string[]>;
  * Decides which files, folders and URLs a fleet may open, by the operator's rules. Checked when an order is submitted, and
  * again on the host that executes it, whose disks, links and name server may differ.
  *
- * It does not see where an admitted server leads (redirects, playlist entries), and a name server may answer differently
- * when the source is opened.
+ * What an admitted source leads to (redirects, entries of a playlist, other answers of a name server) is checked when it is
+ * opened: see `openSource`.
  */
 export class Admission {
   readonly #rules: AdmissionRules;
@@ -98,9 +98,8 @@ export class Admission {
     const allowed = `allowed are files below ${roots.join(', ') || 'no folder'} (fleet.roots)`;
     if (!isAbsolute(path) || path.includes('\0') || path.split(/[/\\]/).includes('..'))
       throw forbidden(path, `expected an absolute path without ".."; ${allowed}`);
-    const realRoots = await realPaths(roots);
     const found = await deepestExisting(path);
-    if (found === null || !realRoots.some((root) => isBelow(found.place, root))) throw forbidden(path, allowed);
+    if (found === null || !(await isBelowRoot(found.place, roots))) throw forbidden(path, allowed);
     return found;
   }
 }

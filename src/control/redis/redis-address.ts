@@ -1,6 +1,6 @@
 import type { RedisOptions } from 'ioredis';
 import { redact } from '../../core/redact.ts';
-import { MOST_BYTES, readGivenSync } from '../../disk/given-file.ts';
+import { readAuthorities } from '../../disk/read-authorities.ts';
 import { SightlineError } from '../../errors/sightline-error.ts';
 
 const DEFAULT_PORT = 6379;
@@ -39,7 +39,7 @@ export function redisAddress(url: string, caFile: string | null): RedisAddress {
       db,
       ...(parsed.username === '' ? {} : { username: decoded(parsed.username) }),
       ...(parsed.password === '' ? {} : { password: decoded(parsed.password) }),
-      ...(isTls ? { tls: caFile === null ? {} : { ca: readAuthorities(caFile) } } : {}),
+      ...(isTls ? { tls: caFile === null ? {} : { ca: readAuthorities(caFile, 'Redis URL') } } : {}),
     },
   };
 }
@@ -50,11 +50,6 @@ function decoded(text: string): string {
   } catch {
     throw invalid('a % in the user or password must be written %25');
   }
-}
-
-function readAuthorities(path: string): Buffer {
-  const as = `Redis URL: the CA file ${path} cannot be read`;
-  return readGivenSync(path, { code: 'CONFIG_INVALID', as, mostBytes: MOST_BYTES.settings });
 }
 
 function invalid(complaint: string): SightlineError {

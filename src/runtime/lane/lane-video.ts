@@ -5,7 +5,7 @@ import { type DecodePlan, decodeArguments } from '../../decode/decode-command.ts
 import { explainExit, FfmpegLog, newHeaderTag } from '../../decode/ffmpeg-log.ts';
 import { FfmpegProcess } from '../../decode/ffmpeg-process.ts';
 import { findResumePoint, type ResumePoint } from '../../decode/resume-point.ts';
-import { accessOf } from '../../decode/source-access.ts';
+import { accessOf } from '../../decode/sandbox-access.ts';
 import { SightlineError } from '../../errors/sightline-error.ts';
 import { BackOff } from '../../flow/back-off.ts';
 import { PICTURE_FIT } from '../../geometry/placement.ts';
@@ -14,7 +14,8 @@ import { type Ffmpeg, sandboxFor } from '../../process/confinement.ts';
 import { lowerPriority } from '../../process/lower-priority.ts';
 import type { Access } from '../../process/sandbox-view.ts';
 import type { LaneStream } from '../../protocol/threads.ts';
-import { tcpProbe } from '../../source/tcp-probe.ts';
+import { isReachable, openSource } from '../../source/open/open-source.ts';
+import type { OpenedSource } from '../../source/open/opened-source.ts';
 import { LaneFrames, type LanePort } from './lane-frames.ts';
 
 const WATCH_INTERVAL_MS = 100;
@@ -39,6 +40,8 @@ const FILE_STUCK_MS = 300_000;
 interface Connection {
   readonly startedMs: number;
   process: FfmpegProcess | null;
+  opened: OpenedSource | null;
+  isWarned: boolean;
   frames: number;
   /**
    * Time without progress, counted in ticks: a suspended process has missed many seconds, but only one tick. A decoded frame
@@ -92,6 +95,8 @@ export class LaneVideo {
 
   open(): void {
     this.#watch = setInterval(() => this.#guard(this.#connection, () => this.#checkStall()), WATCH_INTERVAL_MS);
+    if (this.#source.options.access?.isTlsInsecure === true)
+      this.#warn(`${this.#source.label}: certificates are not verified (insecureTls)`);
     this.#connectSoon();
   }
 
@@ -124,6 +129,8 @@ export class LaneVideo {
     const connection: Connection = {
       startedMs: monoNowMs(),
       process: null,
+      opened: null,
+      isWarned: false,
       frames: 0,
       silentMs: 0,
       pictures: this.#frames.pictures,
@@ -132,12 +139,12 @@ export class LaneVideo {
       isOver: false,
     };
     this.#connection = connection;
-    this.#connecting = this.#connect(connection).catch((fault: unknown) => this.#onFault(connection, fault));
+    this.#connecting = this.#connect(connection).catch((fault: unknown) => this.#onConnectFault(connection, fault));
   }
 
   async #connect(connection: Connection): Promise<void> {
     if (this.#source.isLive && this.#source.probeAddress !== null) {
-      const isOpen = await tcpProbe(this.#source.probeAddress, PROBE_TIMEOUT_MS);
+      const isOpen = await isReachable(this.#source, PROBE_TIMEOUT_MS);
       if (connection.isOver || this.#isClosed) return;
       if (!isOpen) {
         const { host, port } = this.#source.probeAddress;
@@ -148,7 +155,9 @@ export class LaneVideo {
         return;
       }
     }
-    const from = await this.#resumePoint(connection);
+    connection.opened = await openSource(this.#source);
+    if (connection.isOver || this.#isClosed) return connection.opened.close();
+    const from = await this.#resumePoint(connection, connection.opened);
     if (from === null) return;
     try {
       await this.#start(connection, from);
@@ -163,14 +172,14 @@ export class LaneVideo {
   }
 
   /** @returns null if the connection ended meanwhile. */
-  async #resumePoint(connection: Connection): Promise<ResumePoint | null> {
+  async #resumePoint(connection: Connection, { source }: OpenedSource): Promise<ResumePoint | null> {
     const { ffmpeg, after } = this.#stream;
     const { signal } = connection.abort;
     const onPacket = (): void => {
       connection.silentMs = 0;
     };
     try {
-      return await findResumePoint({ ffmpeg, source: this.#source, after, onPacket, signal });
+      return await findResumePoint({ ffmpeg, source, after, onPacket, signal });
     } catch (error) {
       if (signal.aborted) return null;
       throw error;
@@ -193,6 +202,7 @@ export class LaneVideo {
         }),
       onLogLine: (line) => void this.#guard(connection, () => this.#onLogLine(connection, log, line)),
       onExit: (exit) => {
+        connection.opened?.close();
         this.#children.delete(process);
         this.#post({ type: 'child-gone', ringId: this.#ringId, pid: process.pid });
         if (this.#children.size === 0) this.#onChildGone?.();
@@ -218,6 +228,14 @@ export class LaneVideo {
       this.#onFault(connection, fault);
       return null;
     }
+  }
+
+  /** A source that may not be opened now may be later: a name resolves differently, a link changes. */
+  #onConnectFault(connection: Connection, fault: unknown): void {
+    const isKnown = fault instanceof SightlineError && !connection.isOver && !this.#isClosed;
+    if (!isKnown) this.#onFault(connection, fault);
+    else if (this.#source.isLive) this.#reconnect(connection, fault);
+    else this.#fail(fault);
   }
 
   #onFault(connection: Connection | null, fault: unknown): void {
@@ -318,17 +336,21 @@ export class LaneVideo {
       this.#frames.startOver();
       return this.#connectSoon();
     }
+    // What our side of the connection knows is more exact than what ffmpeg prints.
+    const known = exit.code === 0 && connection.frames > 0 ? null : (connection.opened?.failure ?? null);
     const how = exit.signal === null ? `exit code ${exit.code}` : exit.signal;
     // A file that plays once in real time ends like any other file.
     const isOver = this.#source.kind === 'file' && exit.code === 0 && connection.frames > 0;
     if (this.#source.isLive && !isOver) {
       const failure =
-        exit.code === 0
+        known ??
+        (exit.code === 0
           ? new SightlineError('DECODE_EXITED', `${this.#source.label}: the stream ended`)
-          : new SightlineError(code, `${this.#source.label}: ${cause} (ffmpeg: ${said}; ${how})`);
+          : new SightlineError(code, `${this.#source.label}: ${cause} (ffmpeg: ${said}; ${how})`));
       // Other failures are retried, even a missing file: it existed when it was added, so a device was unplugged or a
       // disk unmounted.
-      if (code === 'SOURCE_NO_VIDEO' || (code === 'SOURCE_TOO_LARGE' && connection.frames === 0)) this.#fail(failure);
+      const isHopeless = failure.code === 'SOURCE_TOO_LARGE' && connection.frames === 0;
+      if (failure.code === 'SOURCE_NO_VIDEO' || isHopeless) this.#fail(failure);
       else this.#reconnect(connection, failure);
       return;
     }
@@ -337,8 +359,11 @@ export class LaneVideo {
     // No frames are left after a pause, or a lost lane, at the very end: that is a normal end, too.
     if (exit.code === 0 && (connection.frames > 0 || this.#stream.after !== null)) {
       this.#warnIfShort();
+      this.#warnOfFailure(connection);
       this.#flushDecodeErrors();
       this.#post({ type: 'ended', ringId: this.#ringId, frames: connection.frames });
+    } else if (known !== null) {
+      this.#fail(known);
     } else if (exit.code === 0 && code !== 'SOURCE_TOO_LARGE') {
       this.#fail(new SightlineError('SOURCE_NO_VIDEO', `${this.#source.label}: it holds no video frame`));
     } else {
@@ -365,17 +390,28 @@ export class LaneVideo {
     );
   }
 
+  /** Warns once of something that could not be opened while pictures come all the same: ffmpeg leaves out such a segment. */
+  #warnOfFailure(connection: Connection): void {
+    const failure = connection.opened?.failure ?? null;
+    if (failure === null || connection.frames === 0 || connection.isWarned) return;
+    connection.isWarned = true;
+    this.#warn(failure.message);
+  }
+
   #checkStall(): void {
     this.#flushDecodeErrors();
     const connection = this.#connection;
     if (connection === null || connection.isOver) return;
+    this.#warnOfFailure(connection);
     const { pictures } = this.#frames;
     // While this side holds the source back, no frames are expected.
     if (pictures !== connection.pictures || connection.process?.isHeldBack === true) connection.silentMs = 0;
     else connection.silentMs += WATCH_INTERVAL_MS;
     connection.pictures = pictures;
     if (connection.silentMs < this.#stallLimitMs(connection)) return;
-    const stall = new SightlineError('SOURCE_STALLED', `${this.#source.label}: no frame for ${connection.silentMs} ms`);
+    const known = connection.frames === 0 ? connection.opened?.failure : null;
+    const silence = `no frame for ${connection.silentMs} ms`;
+    const stall = known ?? new SightlineError('SOURCE_STALLED', `${this.#source.label}: ${silence}`);
     if (this.#source.isLive) this.#reconnect(connection, stall);
     else this.#fail(stall);
   }
@@ -405,6 +441,7 @@ export class LaneVideo {
     connection.isOver = true;
     connection.abort.abort();
     connection.process?.kill();
+    connection.opened?.close();
     this.#frames.startOver();
   }
 

@@ -367,6 +367,7 @@ export class RuntimeStream implements LaneListener {
       source: this.input.label,
       state: this.#life.state,
       policy: this.input.policy,
+      ...(this.config.insecureTls ? { insecureTls: true } : {}),
       seq: this.#seq++,
       fps,
       target: { fps: this.config.target.fps ?? null, latencyMs: this.config.target.latencyMs ?? null },

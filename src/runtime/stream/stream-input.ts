@@ -1,10 +1,11 @@
 import type { StreamConfig } from '../../config/stream.ts';
 import type { ModelSpec } from '../../core/model.ts';
-import type { SourceInput } from '../../core/source.ts';
+import { FREE_ACCESS, type SourceAccess, type SourceInput } from '../../core/source.ts';
 import { probeSource } from '../../decode/probe.ts';
 import { ERROR_CODES } from '../../errors/error-codes.ts';
 import { SightlineError } from '../../errors/sightline-error.ts';
 import type { Ffmpeg } from '../../process/confinement.ts';
+import { withOpenSource } from '../../source/open/open-source.ts';
 import { parseSource } from '../../source/parse-source.ts';
 import type { StreamInput } from './stream-port.ts';
 
@@ -29,6 +30,7 @@ export interface PictureNeed {
  * @param need - null if the model is the only consumer of pixels. If sharp fits them, it gets pictures of the source's
  * size.
  * @param spec - selects what fits pictures if the stream says `auto`.
+ * @param access - what it may open; its `isTlsInsecure` comes from the stream.
  * @throws SOURCE_*, CONFIG_INVALID
  */
 export async function resolveStreamInput(
@@ -36,13 +38,15 @@ export async function resolveStreamInput(
   ffmpeg: Ffmpeg,
   need: PictureNeed | null,
   spec: Pick<ModelSpec, 'resizeBy'> = {},
+  access: SourceAccess = FREE_ACCESS,
 ): Promise<StreamInput> {
-  const { loop, transport } = config;
+  const { loop, transport, insecureTls } = config;
   const parsed = parseSource(config.source, {
     loop,
     realtime: config.realtime ?? isPaced(config),
     rtspTransport: transport,
     readTimeoutMs: READ_TIMEOUT_MS,
+    access: { ...access, isTlsInsecure: insecureTls },
   });
   const policy = config.policy === 'auto' ? (parsed.isLive ? 'live' : 'file') : config.policy;
   // With policy `file` any source is read once, to its end: the stream ends if a camera disconnects.
@@ -65,7 +69,7 @@ export async function resolveStreamInput(
  * @throws SOURCE_* with the cause if another attempt would not help.
  */
 export async function tryInput({ source }: StreamInput, ffmpeg: Ffmpeg, timeoutMs: number): Promise<void> {
-  if (source !== null) await unlessAway(probeSource(ffmpeg, source, timeoutMs));
+  if (source !== null) await unlessAway(withOpenSource(source, (opened) => probeSource(ffmpeg, opened, timeoutMs)));
 }
 
 /** Null if the source does not answer now. */
@@ -84,7 +88,7 @@ async function pictureSize(
   need: PictureNeed,
   timeoutMs: number,
 ): Promise<{ width: number; height: number }> {
-  const { width, height } = await probeSource(ffmpeg, source, timeoutMs);
+  const { width, height } = await withOpenSource(source, (opened) => probeSource(ffmpeg, opened, timeoutMs));
   const scale = need.maxWidth === null ? 1 : Math.min(1, need.maxWidth / width);
   // Video encoders with half-size colour planes accept only even sizes.
   return { width: even(width * scale), height: even(height * scale) };

@@ -23,7 +23,11 @@ const FILE = source('file', 'file:/videos/a b.mp4');
 /** Arguments between the log settings and `-i`. */
 function inputPart(input: SourceInput, plan: Partial<DecodePlan> = {}): string {
   const args = decodeArguments(input, { ...PLAN, ...plan });
-  return args.slice(args.indexOf('repeat+level+info') + 1, args.indexOf('-i')).join(' ');
+  return withoutFormats(args.slice(args.indexOf('repeat+level+info') + 1, args.indexOf('-i')));
+}
+
+function withoutFormats(args: readonly string[]): string {
+  return args.join(' ').replace(/ ?-format_whitelist \S+/, '');
 }
 
 function filters(plan: Partial<DecodePlan>): string {
@@ -70,49 +74,93 @@ describe('decodeArguments', () => {
   });
 
   it.each([
-    ['a file', FILE, {}, '-threads 1'],
-    ['a file in real time', source('file', 'file:/a', { realtime: true }), {}, '-threads 1 -re'],
-    ['a looped file', source('file', 'file:/a', { loop: true }), {}, '-threads 1 -stream_loop -1'],
+    ['a file', FILE, {}, '-threads 1 -protocol_whitelist file'],
+    [
+      'a file in real time',
+      source('file', 'file:/a', { realtime: true }),
+      {},
+      '-threads 1 -re -protocol_whitelist file',
+    ],
+    [
+      'a looped file',
+      source('file', 'file:/a', { loop: true }),
+      {},
+      '-threads 1 -stream_loop -1 -protocol_whitelist file',
+    ],
     [
       'a playlist, which cannot be looped',
       source('http', 'https://a/b', { loop: true }),
       {},
-      '-threads 1 -rw_timeout 5000000',
+      '-threads 1 -protocol_whitelist http,tcp,crypto -rw_timeout 5000000',
     ],
     [
       'a camera',
       source('rtsp', 'rtsp://a/b'),
       {},
-      '-threads 1 -rtsp_transport tcp -flags low_delay -analyzeduration 500000 -fpsprobesize 0 -timeout 5000000',
+      '-threads 1 -protocol_whitelist tcp -rtsp_transport tcp -flags low_delay -analyzeduration 500000 -fpsprobesize 0 -timeout 5000000',
     ],
     [
       'a camera over UDP, with an old ffmpeg',
       source('rtsp', 'rtsp://a/b', { rtspTransport: 'udp' }),
       { ffmpegMajor: 4 },
-      '-threads 1 -rtsp_transport udp -flags low_delay -analyzeduration 500000 -fpsprobesize 0 -stimeout 5000000',
+      '-threads 1 -protocol_whitelist tcp,udp,rtp -rtsp_transport udp -flags low_delay -analyzeduration 500000 -fpsprobesize 0 -stimeout 5000000',
     ],
     [
       'an endless feed, which already arrives in real time',
       { ...source('http', 'http://a/live', { realtime: true }), isLive: true },
       {},
-      '-threads 1 -rw_timeout 5000000 -analyzeduration 500000 -fpsprobesize 0',
+      '-threads 1 -protocol_whitelist http,tcp,crypto -rw_timeout 5000000 -analyzeduration 500000 -fpsprobesize 0',
     ],
     [
       'a recording on a server, played like a camera',
       { ...source('http', 'http://a/b.mp4?x=1', { realtime: true }), isLive: true },
       {},
-      '-threads 1 -re -rw_timeout 5000000',
+      '-threads 1 -re -protocol_whitelist http,tcp,crypto -rw_timeout 5000000',
     ],
     [
       'a live playlist, whose segments would arrive in bursts',
       { ...source('http', 'http://a/b.m3u8'), isLive: true },
       {},
-      '-threads 1 -re -rw_timeout 5000000',
+      '-threads 1 -re -protocol_whitelist http,tcp,crypto -rw_timeout 5000000',
     ],
     ['a graph', source('synthetic', 'testsrc2'), {}, '-threads 1 -f lavfi'],
-    ['threads chosen by ffmpeg, on a GPU', FILE, { threads: 0, hwaccel: 'cuda' }, '-hwaccel cuda'],
+    [
+      'threads chosen by ffmpeg, on a GPU',
+      FILE,
+      { threads: 0, hwaccel: 'cuda' },
+      '-hwaccel cuda -protocol_whitelist file',
+    ],
   ] as const)('opens %s', (_, input, plan, expected) => {
     expect(inputPart(input, plan)).toBe(expected);
+  });
+
+  it('asks a proxy for everything that a web server leads to', () => {
+    const input = { ...source('http', 'http://a/b.m3u8'), proxyUrl: 'http://127.0.0.1:9' };
+    expect(inputPart(input)).toContain('-http_proxy http://127.0.0.1:9');
+  });
+
+  it.each([
+    ['a file', FILE, false],
+    ['a web server', source('http', 'http://a/b.m3u8'), true],
+    ['a camera', source('rtsp', 'rtsp://a/b'), false],
+  ] as const)('allows no format that names other files: %s', (_, input, mayBePlaylist) => {
+    const args = decodeArguments(input, PLAN);
+    const formats = args[args.indexOf('-format_whitelist') + 1]!.split(',');
+    expect(formats).toEqual(expect.arrayContaining(['mov', 'matroska', 'mpegts', 'h264', 'mjpeg']));
+    for (const format of [
+      'concat',
+      'dash',
+      'sdp',
+      'image2',
+      'imf',
+      'tty',
+      'lavfi',
+      'vobsub',
+      'avisynth',
+      'webm_dash_manifest',
+    ])
+      expect(formats).not.toContain(format);
+    expect(formats.includes('hls')).toBe(mayBePlaylist);
   });
 
   it.skipIf(process.platform !== 'linux')('opens a device through Video4Linux (Linux only)', () => {
@@ -180,8 +228,8 @@ describe('views', () => {
     expect(decodeArguments(FILE, { ...PLAN, canvas: { ...PLAN.canvas, views: undefined } })).toEqual(
       decodeArguments(FILE, PLAN),
     );
-    expect(decodeArguments(FILE, PLAN).join(' ')).toBe(
-      '-hide_banner -nostdin -nostats -loglevel repeat+level+info -threads 1 -i file:/videos/a b.mp4 ' +
+    expect(withoutFormats(decodeArguments(FILE, PLAN))).toBe(
+      '-hide_banner -nostdin -nostats -loglevel repeat+level+info -threads 1 -protocol_whitelist file -i file:/videos/a b.mp4 ' +
         '-filter:v showinfo@a1b2=checksum=0,scale=w=512:h=512:flags=bilinear,format=yuv420p,format=rgb24,setsar=1 ' +
         '-map 0:v:0 -map_metadata -1 -map_chapters -1 -fps_mode passthrough -an -sn -dn -filter_threads 1 -threads 1 ' +
         '-f rawvideo pipe:1',
@@ -192,7 +240,7 @@ describe('views', () => {
 describe('a window of a file', () => {
   const within = (window: SourceWindow, every = 1): { input: string; filters: string } => {
     const args = decodeArguments({ ...FILE, window }, { ...PLAN, every });
-    const input = args.slice(args.indexOf('repeat+level+info') + 1, args.indexOf('-i')).join(' ');
+    const input = withoutFormats(args.slice(args.indexOf('repeat+level+info') + 1, args.indexOf('-i')));
     return { input, filters: args[args.indexOf('-filter:v') + 1]! };
   };
 

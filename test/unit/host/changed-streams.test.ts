@@ -5,6 +5,7 @@ import type { StreamConfig } from '../../../src/config/stream.ts';
 import { StreamRules } from '../../../src/control/orders/stream-rules.ts';
 import type { PublishedFrame } from '../../../src/core/frame.ts';
 import type { ModelSpec } from '../../../src/core/model.ts';
+import { FREE_ACCESS } from '../../../src/core/source.ts';
 import type { SightlineError } from '../../../src/errors/sightline-error.ts';
 import { SlotRing } from '../../../src/flow/slot-ring.ts';
 import { HostStreams, type StreamVersion } from '../../../src/host/host-streams.ts';
@@ -105,6 +106,7 @@ class Rig {
       sinks: new ResultSinks([]),
       environment: { ffmpegPath: undefined, searchPath: '', modelPath: [], cacheDir: '', token: undefined },
       onNotice: () => undefined,
+      accessOf: () => FREE_ACCESS,
     });
   }
 

@@ -1,6 +1,7 @@
 import { mkdtempSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { rootCertificates } from 'node:tls';
 import { describe, expect, it } from 'vitest';
 import { redisAddress } from '../../../../src/control/redis/redis-address.ts';
 
@@ -22,8 +23,10 @@ describe('the address of a Redis', () => {
 
   it('uses TLS with the CAs of a file', () => {
     const path = join(mkdtempSync(join(tmpdir(), 'sightline-ca-')), 'ca.pem');
-    writeFileSync(path, 'authorities');
-    expect(redisAddress('rediss://cache', path).options.tls).toEqual({ ca: Buffer.from('authorities') });
+    writeFileSync(path, rootCertificates[0]!);
+    expect(redisAddress('rediss://cache', path).options.tls).toEqual({ ca: rootCertificates[0] });
+    writeFileSync(path, 'no certificate');
+    expect(() => redisAddress('rediss://cache', path)).toThrow(/Redis URL: .*expected certificates in PEM form/);
   });
 
   it.each([

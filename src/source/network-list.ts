@@ -1,5 +1,5 @@
 import { BlockList, isIP } from 'node:net';
-import { SightlineError } from '../../errors/sightline-error.ts';
+import { SightlineError } from '../errors/sightline-error.ts';
 
 /** An IPv4-mapped IPv6 address, which resolvers may return. */
 const MAPPED = /^::ffff:(\d+\.\d+\.\d+\.\d+)$/i;

@@ -1,4 +1,3 @@
-import { dirname } from 'node:path';
 import type { SourceInput } from '../core/source.ts';
 import type { Access } from '../process/sandbox-view.ts';
 
@@ -22,7 +21,7 @@ export function accessOfUrl(url: string): Access {
   return url.startsWith('file:') ? accessOfFile(url.slice('file:'.length)) : { network: true };
 }
 
-/** The segments of a playlist lie beside it. */
+/** A local file opens nothing but itself. */
 function accessOfFile(path: string): Access {
-  return { reads: [/\.(?:m3u8|mpd)$/i.test(path) ? dirname(path) : path] };
+  return { reads: [path] };
 }

@@ -1,0 +1,138 @@
+import { once } from 'node:events';
+import { type AddressInfo, createServer, type Server, type Socket } from 'node:net';
+import { redact } from '../../core/redact.ts';
+import type { SourceInput } from '../../core/source.ts';
+import { SightlineError } from '../../errors/sightline-error.ts';
+import { networkTarget } from '../parse-source.ts';
+import { connectFailure } from './connect-failure.ts';
+import type { Dialler } from './dialler.ts';
+import { type OpenedSource, OpenFailure } from './opened-source.ts';
+import { RtspReplies } from './rtsp-replies.ts';
+
+/** ffmpeg itself follows any number of redirects. */
+const MAX_CONNECTIONS = 8;
+
+/**
+ * Passes on the connection of one ffmpeg to a camera. It connects within the rules of the source and speaks TLS, which ffmpeg
+ * then need not. A redirect leads ffmpeg back here, and its next connection to the new address, which is checked as well.
+ *
+ * Only messages before `PLAY` are read, since ffmpeg follows no redirect later; from then on bytes pass as they are.
+ */
+export class RtspRelay implements OpenedSource {
+  readonly source: SourceInput;
+  readonly #dialler: Dialler;
+  readonly #failure: OpenFailure;
+  readonly #server: Server;
+  readonly #sockets = new Set<Socket>();
+  readonly #port: number;
+  /** Of the next connection. */
+  #url: string;
+  #connections = 0;
+
+  private constructor(source: SourceInput, dialler: Dialler, server: Server) {
+    this.#url = source.url;
+    this.#dialler = dialler;
+    this.#failure = new OpenFailure(source.label);
+    this.#server = server;
+    this.#port = (server.address() as AddressInfo).port;
+    // Media over UDP would not pass here.
+    this.source = {
+      ...source,
+      url: relayedUrl(source.url, this.#port),
+      options: { ...source.options, rtspTransport: 'tcp' },
+    };
+    server.on('connection', (socket) => void this.#relay(this.#keep(socket), this.#url));
+  }
+
+  static async open(source: SourceInput, dialler: Dialler): Promise<RtspRelay> {
+    const server = createServer();
+    server.listen(0, '127.0.0.1');
+    await once(server, 'listening');
+    server.unref();
+    return new RtspRelay(source, dialler, server);
+  }
+
+  get failure(): SightlineError | null {
+    return this.#failure.value;
+  }
+
+  close(): void {
+    this.#server.close();
+    for (const socket of this.#sockets) socket.destroy();
+  }
+
+  #keep(socket: Socket): Socket {
+    this.#sockets.add(socket);
+    socket.once('close', () => this.#sockets.delete(socket));
+    socket.on('error', () => socket.destroy());
+    return socket;
+  }
+
+  async #relay(ffmpeg: Socket, url: string): Promise<void> {
+    const { host, port } = networkTarget(url);
+    let camera: Socket;
+    try {
+      this.#connections += 1;
+      if (this.#connections > MAX_CONNECTIONS) throw new Error('it redirects again and again');
+      const target = { host, port, isTls: /^rtsps:/i.test(url) };
+      camera = this.#keep(await this.#dialler.connect(target, this.source.options.readTimeoutMs));
+    } catch (error) {
+      this.#failure.set(connectFailure(error as Error, `${host}:${port}`));
+      ffmpeg.destroy();
+      return;
+    }
+    this.#failure.clear();
+    ffmpeg.once('close', () => camera.destroy());
+    camera.once('close', () => ffmpeg.destroySoon());
+    if (ffmpeg.destroyed) camera.destroy();
+    else this.#passMessages(ffmpeg, camera, url);
+  }
+
+  #passMessages(ffmpeg: Socket, camera: Socket, url: string): void {
+    const replies = new RtspReplies((location) => this.#redirect(location));
+    const onReply = (bytes: Buffer): void => {
+      try {
+        ffmpeg.write(replies.push(bytes));
+      } catch (error) {
+        this.#failure.set(SightlineError.from(error, 'SOURCE_UNREADABLE'));
+        camera.destroy();
+      }
+    };
+    const onRequest = (bytes: Buffer): void => {
+      const text = bytes.toString('latin1');
+      camera.write(Buffer.from(namingCamera(text, relayedUrl(url, this.#port), url), 'latin1'));
+      if (!/^PLAY /m.test(text)) return;
+      this.#server.close();
+      camera.off('data', onReply);
+      ffmpeg.off('data', onRequest);
+      camera.pipe(ffmpeg);
+      ffmpeg.pipe(camera);
+    };
+    camera.on('data', onReply);
+    ffmpeg.on('data', onRequest);
+  }
+
+  /** @returns the address at which ffmpeg reaches the new one. @throws SOURCE_FORBIDDEN */
+  #redirect(location: string): string {
+    if (!/^rtsps?:\/\//i.test(location) || !URL.canParse(location))
+      throw new SightlineError('SOURCE_FORBIDDEN', `it redirects to ${redact(location)}; expected rtsp:// or rtsps://`);
+    this.#url = location;
+    return relayedUrl(location, this.#port);
+  }
+}
+
+/** The URL of the same stream at a port of this machine. The user and the path stay. */
+function relayedUrl(url: string, port: number): string {
+  const [, user = '', path = ''] = /^[^:]*:\/\/((?:[^/?#]*@)?)[^/?#]*([\s\S]*)$/.exec(url) ?? [];
+  return `rtsp://${user}127.0.0.1:${port}${path}`;
+}
+
+/**
+ * Returns a request with the camera's own address in it, since one server may serve several names. A digest is computed from the
+ * address that ffmpeg knows: such a request stays as it is.
+ */
+function namingCamera(request: string, own: string, url: string): string {
+  if (/^Authorization: Digest/im.test(request)) return request;
+  const prefix = (text: string): string => text.replace(/^([^:]*:\/\/)(?:[^/?#]*@)?([^/?#]*)[\s\S]*$/, '$1$2');
+  return request.replace(prefix(own), prefix(url));
+}

@@ -1,0 +1,119 @@
+import { once } from 'node:events';
+import { createServer, get, type IncomingMessage, type Server } from 'node:http';
+import type { AddressInfo } from 'node:net';
+import { afterEach, describe, expect, it } from 'vitest';
+import { openSource } from '../../../src/source/open/open-source.ts';
+import type { OpenedSource } from '../../../src/source/open/opened-source.ts';
+import { parseSource } from '../../../src/source/parse-source.ts';
+
+const OPTIONS = { loop: false, realtime: false, rtspTransport: 'tcp', readTimeoutMs: 5000 } as const;
+
+describe('HttpGuard', () => {
+  let server: Server;
+  let opened: OpenedSource;
+  afterEach(() => {
+    opened.close();
+    server.close();
+    server.closeAllConnections();
+  });
+
+  async function open(answer: Parameters<typeof createServer>[1]): Promise<void> {
+    server = createServer(answer);
+    server.listen(0, '127.0.0.1');
+    await once(server, 'listening');
+    const { port } = server.address() as AddressInfo;
+    opened = await openSource(parseSource(`http://127.0.0.1:${port}/live.ts`, OPTIONS));
+  }
+
+  /** Asks the proxy as ffmpeg does. */
+  async function ask(url = opened.source.url): Promise<IncomingMessage> {
+    const { port } = new URL(opened.source.proxyUrl!);
+    const request = get({ host: '127.0.0.1', port, path: url, agent: false });
+    const [response] = (await once(request, 'response')) as [IncomingMessage];
+    return response;
+  }
+
+  it('holds a server back whose reader is slow', async () => {
+    let sentBytes = 0;
+    const chunk = Buffer.alloc(64 * 1024);
+    await open((_, response) => {
+      const send = (): void => {
+        do sentBytes += chunk.length;
+        while (!response.destroyed && response.write(chunk));
+      };
+      response.on('drain', send);
+      send();
+    });
+    const response = await ask();
+    response.pause();
+    let before = -1;
+    // The system holds some megabytes for two connections; this process adds no more than its two buffers.
+    await expect
+      .poll(
+        () => {
+          const isSteady = sentBytes === before;
+          before = sentBytes;
+          return isSteady;
+        },
+        { interval: 300, timeout: 10_000 },
+      )
+      .toBe(true);
+    expect(sentBytes).toBeLessThan(64 * 1024 * 1024);
+    response.resume();
+    await expect.poll(() => sentBytes).toBeGreaterThan(before);
+  });
+
+  it('passes on each part of a live picture as it comes', async () => {
+    let more: ((text: string) => void) | undefined;
+    await open((_, response) => {
+      response.write('first part');
+      more = (text) => response.write(text);
+    });
+    const response = await ask();
+    const [first] = (await once(response, 'data')) as [Buffer];
+    expect(first.toString()).toBe('first part');
+    more!('second');
+    const [second] = (await once(response, 'data')) as [Buffer];
+    expect(second.toString()).toBe('second');
+  });
+
+  it.each(['', 'a', '#EXTM3', '#EXTM3U', 'x'.repeat(300_000)])('passes on a body whole, however long', async (body) => {
+    await open((_, response) => response.end(body));
+    const response = await ask();
+    let text = '';
+    for await (const part of response) text += String(part);
+    expect(text).toBe(body);
+  });
+
+  it('ends the request to the server when its reader goes away', async () => {
+    let isClosed = false;
+    await open((_, response) => {
+      response.write('the first part');
+      response.on('close', () => {
+        isClosed = true;
+      });
+    });
+    (await ask()).destroy();
+    await expect.poll(() => isClosed).toBe(true);
+  });
+
+  it('keeps a connection to the server for the next request', async () => {
+    const ports = new Set<number | undefined>();
+    await open((request, response) => {
+      ports.add(request.socket.remotePort);
+      response.end('x');
+    });
+    for (let i = 0; i < 3; i++) await once((await ask()).resume(), 'end');
+    expect(ports.size).toBe(1);
+  });
+
+  it.each([
+    ['an address that it did not mask', 'http://127.0.0.1:1/'],
+    ['an address masked by another', 'http://h3132372e302e302e31.0123456789abcdef.invalid:1/'],
+    ['no address', '/live.ts'],
+  ])('opens nothing for %s', async (_, url) => {
+    await open((_request, response) => response.end('x'));
+    expect((await ask(url)).statusCode).toBe(502);
+    expect(opened.failure).toMatchObject({ code: 'SOURCE_FORBIDDEN' });
+  });
+});
