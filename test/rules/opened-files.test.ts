@@ -6,13 +6,17 @@ import { codeOf, readFiles, type SourceFile } from './source-files.ts';
  * opened by `src/disk/given-file.ts`: it waits for no FIFO or device, reads regular files only, and knows a limit.
  */
 const OPENERS: Readonly<Record<string, string>> = {
+  'src/cli/gateway-client.ts': 'a token or certificates of the caller, which a pipe may carry',
+  'src/cli/secret-arguments.ts': 'a text of the caller, which a pipe may carry',
   'src/compile/onnx/external-data.ts':
     'a file beside an ONNX file: opened without waiting, regular files only, in parts',
   'src/control/jobs/atomic-file.ts': 'creates a file of its own',
   'src/control/memory/memory-rollouts.ts': 'own state',
   'src/disk/artefact-hash.ts': 'own record beside an own file of the cache',
   'src/disk/given-file.ts': 'the one place',
+  'src/control/rollout/start-log.ts': 'own record of starts',
   'src/disk/replace-file.ts': 'writes files of its own',
+  'src/gateway/access/tokens-file.ts': 'creates a lock and a file of its own',
   'src/gateway/package-files.ts': 'a file of the package',
   'src/infer/optimised-graph.ts': '/proc/cpuinfo',
   'src/loadtest/own-streams.ts': '/proc',
@@ -20,9 +24,9 @@ const OPENERS: Readonly<Record<string, string>> = {
   'src/measure/machine-facts.ts': 'a file of the package',
   'src/measure/measurement-log.ts': 'own log',
   'src/process/descriptor-limit.ts': '/proc',
-  'src/sinks/append-file.ts': 'output of a user, which may be a FIFO',
   'src/sinks/output-lock.ts': 'own lock, and /proc',
   'src/sinks/recover-video.ts': 'output of an earlier run',
+  'src/sinks/sink-files.ts': 'outputs of a user, which may be FIFOs, and own spools',
   'src/sinks/video-encoder.ts': 'creates a file of its own',
   'src/store/class-names.ts': 'a list of the package',
   'src/store/engine-choices.ts': 'own record in the cache',

@@ -1,6 +1,6 @@
 import { X509Certificate } from 'node:crypto';
-import { readFile } from 'node:fs/promises';
 import { createSecureContext } from 'node:tls';
+import { MOST_BYTES, readGiven } from '../../disk/given-file.ts';
 import { SightlineError } from '../../errors/sightline-error.ts';
 
 /** Paths of PEM files. */
@@ -31,10 +31,7 @@ export async function readTlsFiles({ cert: certPath, key: keyPath }: TlsFiles): 
   }
 }
 
-async function read(name: keyof TlsFiles, path: string): Promise<Buffer> {
-  try {
-    return await readFile(path);
-  } catch (error) {
-    throw new SightlineError('CONFIG_NOT_FOUND', `gateway.tls.${name}: ${(error as Error).message}`, { path });
-  }
+function read(name: keyof TlsFiles, path: string): Promise<Buffer> {
+  const as = `gateway.tls.${name}: ${path}`;
+  return readGiven(path, { code: 'CONFIG_NOT_FOUND', as, mostBytes: MOST_BYTES.settings });
 }

@@ -1,10 +1,11 @@
 import { createHash, randomBytes } from 'node:crypto';
-import { chmod, chown, mkdir, open, readFile, rm, stat, writeFile } from 'node:fs/promises';
+import { chmod, chown, mkdir, open, rm, stat, writeFile } from 'node:fs/promises';
 import { dirname } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { z } from 'zod';
 import { check } from '../../config/check.ts';
 import { ID_PATTERN } from '../../core/ids.ts';
+import { MOST_BYTES, readGivenText } from '../../disk/given-file.ts';
 import { replaceFile } from '../../disk/replace-file.ts';
 import { SightlineError } from '../../errors/sightline-error.ts';
 import { ROLES } from '../../protocol/feed.ts';
@@ -103,11 +104,16 @@ function parseTokens(text: string, path: string): readonly TokenRecord[] {
 
 async function readText(path: string): Promise<string> {
   try {
-    return await readFile(path, 'utf8');
-  } catch (error) {
-    const isMissing = (error as NodeJS.ErrnoException).code === 'ENOENT';
-    const why = isMissing ? 'no such file; `sightline tokens add` creates it' : (error as Error).message;
-    throw new SightlineError('CONFIG_NOT_FOUND', `tokens file ${path}: ${why}`, { path, isMissing });
+    return await readGivenText(path, {
+      code: 'CONFIG_NOT_FOUND',
+      as: `tokens file ${path}`,
+      mostBytes: MOST_BYTES.settings,
+    });
+  } catch (thrown) {
+    const error = SightlineError.from(thrown, 'INTERNAL_ERROR');
+    const isMissing = error.details.problem === 'missing';
+    const hint = isMissing ? '; `sightline tokens add` creates it' : '';
+    throw new SightlineError('CONFIG_NOT_FOUND', `${error.message}${hint}`, { path, isMissing });
   }
 }
 
