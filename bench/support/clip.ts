@@ -2,8 +2,8 @@ import { type ChildProcess, spawn } from 'node:child_process';
 import { devNull } from 'node:os';
 import { createInterface } from 'node:readline';
 import type { SourceInput } from '../../src/core/source.ts';
-import type { FfmpegBinary } from '../../src/decode/ffmpeg-binary.ts';
 import { type DecodePlan, decodeArguments } from '../../src/decode/decode-command.ts';
+import type { FfmpegBinary } from '../../src/decode/ffmpeg-binary.ts';
 import { FfmpegLog, newHeaderTag } from '../../src/decode/ffmpeg-log.ts';
 import { parseSource } from '../../src/source/parse-source.ts';
 import { readCpuUse } from '../../src/telemetry/cpu-ledger.ts';
@@ -29,7 +29,8 @@ type Canvas = DecodePlan['canvas'];
 /** Returns the plan of a stream with default settings, so that the measured work equals that of the pipeline. */
 function plan(ffmpegMajor: number, canvas: Canvas): DecodePlan {
   const headerTag = newHeaderTag();
-  return { ffmpegMajor, headerTag, canvas, every: 1, maxFps: null, afterUs: null, hwaccel: 'none', threads: 1 };
+  const choice = { every: 1, maxFps: null, afterUs: null, canShed: false };
+  return { ffmpegMajor, headerTag, canvas, ...choice, hwaccel: 'none', threads: 1 };
 }
 
 function sourceOf(path: string, isLooped: boolean): SourceInput {

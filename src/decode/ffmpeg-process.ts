@@ -43,15 +43,25 @@ export class FfmpegProcess {
     this.pid = child.pid!;
     this.#stdout = this.#readDirectly();
     readLines(child.stderr!, callbacks.onLogLine, () => this.#endOne());
+    // A child that has ended reads no command.
+    child.stdin?.on('error', () => undefined);
     child.once('exit', (code, signal) => {
       this.#exit = { code, signal };
       this.#endOne();
     });
   }
 
-  /** @throws Error of the operating system if the binary cannot be started. */
-  static async start(path: string, args: readonly string[], callbacks: FfmpegCallbacks): Promise<FfmpegProcess> {
-    const group = await ChildGroup.start(path, args, { stdio: ['ignore', 'pipe', 'pipe'] });
+  /**
+   * @param stdin - `pipe` if the arguments make it read commands.
+   * @throws Error of the operating system if the binary cannot be started.
+   */
+  static async start(
+    path: string,
+    args: readonly string[],
+    callbacks: FfmpegCallbacks,
+    stdin: 'ignore' | 'pipe' = 'ignore',
+  ): Promise<FfmpegProcess> {
+    const group = await ChildGroup.start(path, args, { stdio: [stdin, 'pipe', 'pipe'] });
     return new FfmpegProcess(group, callbacks);
   }
 
@@ -113,6 +123,12 @@ export class FfmpegProcess {
     }
     this.#isWaiting = false;
     this.#stdout.read(0);
+  }
+
+  /** Writes to the child's standard input, if it has one. ffmpeg reads at most one command in 100 ms. */
+  command(line: string): void {
+    const { stdin } = this.#group.child;
+    if (stdin?.writable === true) stdin.write(line);
   }
 
   /** Ends the process, as `ChildGroup.end`. */

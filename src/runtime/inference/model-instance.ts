@@ -58,6 +58,9 @@ export class ModelInstance {
   readonly #settings: BatchSettings;
   readonly #histogram = new Map<number, number>();
   #sizer: BatchSizer | null = null;
+  #starvedMs = 0;
+  /** Since when a free thread has had no batch to run; null if none has. */
+  #starvedSinceMs: number | null = null;
   /** The lowest score that any stream needs. */
   scoreThreshold = 0;
   /**
@@ -97,6 +100,11 @@ export class ModelInstance {
     return this.#sizer?.maxBatch ?? 1;
   }
 
+  /** Model inputs at which a batch closes. */
+  get batchSize(): number {
+    return this.#sizer?.settledSize ?? 1;
+  }
+
   /** Returns a thread that can take another batch; null if all are full or the engine is still loading. */
   freeThread(): InferenceClient | null {
     if (this.#sizer === null) return null;
@@ -109,7 +117,12 @@ export class ModelInstance {
     const waiting = this.batcher.waitingInputs;
     const size = sizer.nextSize(waiting);
     const next = this.batcher.next(nowMs, size * this.#callsAtOnce(sizer, size, waiting), sizer.singleCallMs);
-    if (next.kind !== 'batch') return next;
+    if (next.kind !== 'batch') {
+      this.#starvedSinceMs ??= nowMs;
+      return next;
+    }
+    this.#starvedMs = this.starvedMs(nowMs);
+    this.#starvedSinceMs = null;
     // A frame that has failed before runs alone, so that it cannot fail others again.
     const isSuspect = next.items.some(({ failures }) => failures > 0);
     const groups = isSuspect
@@ -119,6 +132,11 @@ export class ModelInstance {
     const calls = groups.map((group) => ({ ...group, callSize: sizer.callSize(group.inputs, size, isFull) }));
     for (const { inputs, callSize } of calls) this.#count(inputs, callSize);
     return { kind: 'batch', stale: next.stale, calls };
+  }
+
+  /** Total time in which a thread was free and no batch could be closed. */
+  starvedMs(nowMs: number): number {
+    return this.#starvedMs + (this.#starvedSinceMs === null ? 0 : nowMs - this.#starvedSinceMs);
   }
 
   /** Number of calls of `size` inputs in one message; 1 if no more frames wait. */

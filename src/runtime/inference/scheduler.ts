@@ -7,7 +7,9 @@ import { SightlineError } from '../../errors/sightline-error.ts';
 import type { EngineRequest, FromInference } from '../../protocol/threads.ts';
 import type { BatchTimes } from '../../telemetry/part-times.ts';
 import type { InFlightFrame } from '../stream/frame-ledger.ts';
+import type { Intake } from '../stream/intake.ts';
 import type { SubmittedBatch } from './inference-client.ts';
+import { LoadShedder, type SheddableStream } from './load-shedder.ts';
 import { type BatchSettings, ModelInstance } from './model-instance.ts';
 import type { ShadowStream } from './shadow-stream.ts';
 
@@ -22,6 +24,8 @@ export interface ScheduledStream {
   wakeOnFrame(): void;
   /** Publishes frames that `takeFrame` did not return because they need no inference. */
   completeSkipped(): void;
+  /** Null or absent if none of its frames may be shed: a file, or a stream that gets results without inference. */
+  readonly intake?: Intake | null;
 }
 
 /** How a stream is served. Live streams and files differ only in these values. */
@@ -54,6 +58,7 @@ const MAX_FAILURES = 3;
 interface Instance {
   readonly model: ModelInstance;
   readonly streams: Map<string, { readonly stream: ScheduledStream; policy: StreamPolicy }>;
+  readonly shedder: LoadShedder;
   cancelDeadline: (() => void) | null;
   /** Called once when no batch of it runs any more. */
   onIdle: (() => void)[];
@@ -108,7 +113,13 @@ export class Scheduler {
         this.#run(instance);
       },
     });
-    const instance: Instance = { model, streams: new Map(), cancelDeadline: null, onIdle: [] };
+    const streams: Instance['streams'] = new Map();
+    const shedder = new LoadShedder(this.#clock, {
+      streams: () => sheddable(streams),
+      starvedMs: (nowMs) => model.starvedMs(nowMs),
+      onShedding: (id, sharers) => this.#limitQueue(instance, id, sharers),
+    });
+    const instance: Instance = { model, streams, shedder, cancelDeadline: null, onIdle: [] };
     this.#instances.set(name, instance);
     return model;
   }
@@ -127,6 +138,8 @@ export class Scheduler {
   withdraw(stream: ScheduledStream): readonly InFlightFrame[] {
     const { model, streams } = this.#instance(stream.instance);
     streams.delete(stream.id);
+    // Another instance may have room for all of its frames.
+    if (stream.intake != null) stream.intake.keepRatio = 1;
     const withdrawn = model.batcher.removeStream(stream.id);
     if (model.cache === null) return withdrawn;
     const others = withdrawn.flatMap((frame) => model.cache!.settle(frame, null));
@@ -195,6 +208,7 @@ export class Scheduler {
     if (users.length > 0)
       throw new SightlineError('MODEL_BUSY', `model "${name}" is in use by ${users.slice(0, 5).join(', ')}`);
     instance.cancelDeadline?.();
+    instance.shedder.stop();
     this.#instances.delete(name);
     return instance.model;
   }
@@ -218,7 +232,10 @@ export class Scheduler {
 
   async shutdown(): Promise<void> {
     const instances = [...this.#instances.values()];
-    for (const instance of instances) instance.cancelDeadline?.();
+    for (const { cancelDeadline, shedder } of instances) {
+      cancelDeadline?.();
+      shedder.stop();
+    }
     await Promise.all(instances.map(({ model }) => model.pool.shutdown()));
   }
 
@@ -322,6 +339,20 @@ export class Scheduler {
     return false;
   }
 
+  /**
+   * Frames of a stream that is shed come in longer intervals, so the same number of them would wait longer. Together the
+   * streams keep as many waiting as a batch takes.
+   *
+   * @param sharers - streams that are shed; 0 if this one is not.
+   */
+  #limitQueue({ model, streams }: Instance, id: string, sharers: number): void {
+    const served = streams.get(id);
+    if (served === undefined) return;
+    const { policy } = served;
+    const queueSize = sharers === 0 ? policy.queueSize : Math.ceil(model.batchSize / sharers);
+    model.batcher.setStream(id, { ...policy, queueSize: Math.min(queueSize!, policy.queueSize!) });
+  }
+
   #completeCached(frame: InFlightFrame, rows: Float32Array, now: MonoMs): void {
     frame.isCached = true;
     frame.batchedMs = now;
@@ -330,6 +361,7 @@ export class Scheduler {
 
   /** Drops a frame. Equal frames that waited for its result take their place in the queue. */
   #drop(instance: Instance, frame: InFlightFrame, reason: DropReason): void {
+    if (reason === 'queue-full' || reason === 'stale') instance.shedder.onWasted();
     const waiting = instance.model.cache?.settle(frame, null) ?? [];
     frame.owner.drop(frame, reason);
     this.#requeue(instance, waiting);
@@ -401,5 +433,14 @@ export class Scheduler {
     const instance = this.#instances.get(name);
     if (instance === undefined) throw new RangeError(`no model instance "${name}"`);
     return instance;
+  }
+}
+
+/** Those of an instance's streams whose frames may be shed. */
+function* sheddable(streams: Instance['streams']): Iterable<SheddableStream> {
+  for (const { stream, policy } of streams.values()) {
+    const { id, intake } = stream;
+    const { priority, weight, views = 1 } = policy;
+    if (intake != null) yield { id, priority, weight, views, intake };
   }
 }

@@ -11,6 +11,7 @@ import type { LaneListener } from '../lane/lane-client.ts';
 import { type Arrangement, type Models, sharedFrames } from './arrangement.ts';
 import { FilePlace, isOtherChoice, isOtherSource } from './file-place.ts';
 import { FrameLedger, type InFlightFrame, type LedgerPort } from './frame-ledger.ts';
+import { StreamIntake } from './intake.ts';
 import { laneStream } from './lane-stream.ts';
 import { PreviewPairs } from './preview-pairs.ts';
 import { planRing } from './ring-plan.ts';
@@ -81,6 +82,12 @@ export class RuntimeStream implements LaneListener, ServedStream, LedgerPort {
     return this.#settings.input;
   }
 
+  /** Null if none of its frames may be shed: of a file, and where frames get results that cost the detector nothing. */
+  get intake(): StreamIntake | null {
+    const mayShed = this.input.policy === 'live' && this.input.source !== null && this.#settings.skips === null;
+    return this.#ring === null || !mayShed ? null : new StreamIntake(this.#ring, this.telemetry);
+  }
+
   get arrangement(): Arrangement {
     return this.#settings;
   }
@@ -132,6 +139,7 @@ export class RuntimeStream implements LaneListener, ServedStream, LedgerPort {
     const next = this.#prepare(to, input, this.#settings);
     if (isOtherChoice(config, to.config)) this.#place.forgetCount();
     this.#settings = isDeepStrictEqual(config.skip, to.config.skip) ? { ...next, skips } : next;
+    if (this.intake === null && this.#ring !== null) this.#ring.keepRatio = 1;
   }
 
   /**

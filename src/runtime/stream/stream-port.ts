@@ -8,6 +8,7 @@ import type { RingHandle } from '../../protocol/threads.ts';
 import type { PartTimes } from '../../telemetry/part-times.ts';
 import type { LaneClient, LaneListener } from '../lane/lane-client.ts';
 import type { InFlightFrame } from './frame-ledger.ts';
+import type { Intake } from './intake.ts';
 
 export type { StreamLease };
 
@@ -56,6 +57,8 @@ export interface ServedStream {
   wakeOnFrame(): void;
   /** Publishes frames that `takeFrame` did not return because they need no inference. */
   completeSkipped(): void;
+  /** Null if none of its frames may be shed. */
+  readonly intake?: Intake | null;
   readonly config: StreamConfig;
   readonly input: StreamInput;
 }

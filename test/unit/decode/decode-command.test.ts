@@ -10,6 +10,7 @@ const PLAN: DecodePlan = {
   every: 1,
   maxFps: null,
   afterUs: null,
+  canShed: false,
   hwaccel: 'none',
   threads: 1,
 };
