@@ -2,8 +2,8 @@ import { execFile } from 'node:child_process';
 import { createHash } from 'node:crypto';
 import { promisify } from 'node:util';
 import type { SourceInput } from '../../src/core/source.ts';
-import type { FfmpegBinary } from '../../src/decode/ffmpeg-binary.ts';
 import { type DecodePlan, decodeArguments } from '../../src/decode/decode-command.ts';
+import type { FfmpegBinary } from '../../src/decode/ffmpeg-binary.ts';
 import { FfmpegLog, type FrameHeader, newHeaderTag } from '../../src/decode/ffmpeg-log.ts';
 import { parseSource } from '../../src/source/parse-source.ts';
 

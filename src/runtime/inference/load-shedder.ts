@@ -29,23 +29,27 @@ const TICK_MS = 250;
 const SURPLUS = 1.06;
 /** Shares of the kept frames that are wasted: outside these bounds the level changes. The surplus alone wastes 0.057. */
 const WASTED = { least: 0.02, most: 0.12 } as const;
-/** Shedding starts when this share was wasted for some time. */
-const START = { wasted: 0.15, afterMs: 500 } as const;
+/** Shedding starts when this share was wasted for some time, and so many frames a second that it costs something. */
+const START = { wasted: 0.2, wastedFps: 8, afterMs: 1000 } as const;
 /** A detector that waits for frames longer than this share of the time could infer more. */
-const MOST_STARVED = 0.03;
+const MOST_STARVED = 0.02;
+/** Where frames come in bursts, some are wasted although the detector waits at other times. From here on more frames help. */
+const CLEARLY_STARVED = 0.1;
 /** A stream that wastes a smaller share than this gets what it needs. */
 const IN_NEED = 0.05;
 /** Factor a tick by which the level rises at least, and at most: from a fourth of the load to all of it in five ticks. */
-const RISE = { least: 1.08, most: 2 } as const;
+const RISE = { least: 1.04, most: 2 } as const;
 /** Rates are taken over about so many kept frames, so that one more or less does not matter. */
 const SAMPLE_FRAMES = 40;
 const MIN_SPAN_MS = 1000;
 const MAX_SPAN_MS = 4000;
 /** A stream keeps at least this many frames a second, or it could not show that it could have more. */
-const LEAST_FPS = 1;
+const LEAST_FPS = 2;
+/** Correction a tick of the difference from a fair share, and the bounds of all corrections together. */
+const TRIM = { gain: 0.1, least: 0.8, most: 1.25 } as const;
 /** Shedding less than this is not worth it, and smaller changes are not made. */
-const LEAST_SHED = 0.05;
-const MIN_CHANGE = 0.04;
+const LEAST_SHED = 0.08;
+const MIN_CHANGE = 0.03;
 /** Ticks without a wasted frame after which nothing is watched any more. */
 const QUIET_TICKS = 8;
 const NONE: IntakeCounts = { entered: 0, shed: 0, wasted: 0, inferred: 0 };
@@ -55,9 +59,14 @@ interface Track {
   last: IntakeCounts;
   recent: { entered: number; shed: number; wasted: number; inferred: number };
   spanMs: number;
+  /** Whether a frame was wasted in the last tick. */
+  isWasting: boolean;
+  /** Corrects the stream's share of the level, so that it gets what the others get. */
+  trim: number;
 }
 
 interface Member extends SheddableStream {
+  readonly track: Track;
   readonly enteredFps: number;
   readonly keptFps: number;
   readonly wastedFps: number;
@@ -161,7 +170,7 @@ export class LoadShedder {
       const { entered, shed, wasted, inferred } = track.recent;
       const perSecond = track.spanMs / 1000;
       const member: Member = {
-        ...{ id, priority, weight: stream.weight, views: stream.views, intake },
+        ...{ id, priority, weight: stream.weight, views: stream.views, intake, track },
         enteredFps: entered / perSecond,
         keptFps: Math.max(0, entered - shed) / perSecond,
         wastedFps: wasted / perSecond,
@@ -183,6 +192,7 @@ export class LoadShedder {
     if (keptFps > 0) group.spanMs = clamp((SAMPLE_FRAMES / keptFps) * 1000, MIN_SPAN_MS, MAX_SPAN_MS);
     group.level = sharers.length === 0 ? null : this.#nextLevel(group, sharers, keptFps, spanMs);
     const { level } = group;
+    trim(members.filter(({ intake }) => intake.keepRatio < 1));
     for (const { intake, ...member } of members) intake.keepRatio = keepRatio(level, intake.keepRatio, member);
     const shed = members.filter(({ intake }) => intake.keepRatio < 1);
     if (shed.length === 0) group.level = null;
@@ -191,43 +201,64 @@ export class LoadShedder {
 
   #nextLevel(group: Group, sharers: readonly Member[], keptFps: number, spanMs: number): number | null {
     const { level } = group;
-    const wasted = keptFps === 0 ? 0 : sum(sharers, ({ wastedFps }) => wastedFps) / keptFps;
+    const wastedFps = sum(sharers, (member) => member.wastedFps);
+    const wasted = keptFps === 0 ? 0 : wastedFps / keptFps;
     const isStarved = this.#starved > MOST_STARVED;
-    const inferred =
-      sum(sharers, ({ inferredFps, views }) => inferredFps * views) / sum(sharers, ({ weight }) => weight);
+    const inferred = sum(sharers, inputsPerSecond) / sum(sharers, ({ weight }) => weight);
     if (level === null) {
-      group.wastingMs = wasted > START.wasted && !isStarved ? group.wastingMs + spanMs : 0;
+      const isWasting = wasted > START.wasted && wastedFps > START.wastedFps;
+      const isBusy = !isStarved && sharers.some(({ track }) => track.isWasting);
+      group.wastingMs = isWasting && isBusy ? group.wastingMs + spanMs : 0;
       if (group.wastingMs < START.afterMs) return null;
       group.wastingMs = 0;
       return inferred * SURPLUS;
     }
-    if (isStarved) return level * clamp(1 + 2 * this.#starved, RISE.least, RISE.most);
-    if (wasted > WASTED.most) return inferred * SURPLUS;
+    const isWasteful = wasted > WASTED.most;
+    if (isStarved && (!isWasteful || this.#starved > CLEARLY_STARVED))
+      return level * clamp(1 + 1.5 * this.#starved, RISE.least, RISE.most);
+    if (isWasteful && !isStarved) return Math.max(inferred * SURPLUS, level * (1 - (wasted - WASTED.most)));
     return wasted < WASTED.least ? level * RISE.least : level;
   }
+}
+
+/**
+ * Gives a stream more if it gets less than the others: the queues do not make up for a stream whose frames come at worse times.
+ */
+function trim(shed: readonly Member[]): void {
+  const fair = sum(shed, inputsPerSecond) / sum(shed, ({ weight }) => weight);
+  for (const member of shed) {
+    const own = inputsPerSecond(member) / member.weight;
+    const { track } = member;
+    if (own > 0) track.trim = clamp(track.trim * (1 + TRIM.gain * (fair / own - 1)), TRIM.least, TRIM.most);
+  }
+}
+
+function inputsPerSecond({ inferredFps, views }: Member): number {
+  return inferredFps * views;
 }
 
 /** Returns the share of a stream's frames that the level allows it. */
 function keepRatio(
   level: number | null,
   now: number,
-  { enteredFps, weight, views }: Pick<Member, 'enteredFps' | 'weight' | 'views'>,
+  { enteredFps, weight, views, track }: Pick<Member, 'enteredFps' | 'weight' | 'views' | 'track'>,
 ): number {
   if (level === null) return 1;
   if (enteredFps === 0) return now;
-  const next = Math.min(1, Math.max((level * weight) / views, LEAST_FPS) / enteredFps);
+  const next = Math.min(1, Math.max((level * weight * track.trim) / views, LEAST_FPS) / enteredFps);
   if (next > 1 - LEAST_SHED) return 1;
   return Math.abs(next / now - 1) < MIN_CHANGE ? now : next;
 }
 
 function newTrack(last: IntakeCounts): Track {
-  return { last, recent: { ...NONE }, spanMs: 0 };
+  return { last, recent: { ...NONE }, spanMs: 0, isWasting: false, trim: 1 };
 }
 
 /** @param decay - weight of what was before, 0 to 1. */
 function follow(track: Track, now: IntakeCounts, spanMs: number, decay: number): void {
   for (const key of ['entered', 'shed', 'wasted', 'inferred'] as const)
     track.recent[key] = track.recent[key] * decay + (now[key] - track.last[key]);
+  track.isWasting = now.wasted > track.last.wasted;
   track.spanMs = track.spanMs * decay + spanMs;
   track.last = now;
 }

@@ -341,7 +341,7 @@ export class Scheduler {
 
   /**
    * Frames of a stream that is shed come in longer intervals, so the same number of them would wait longer. Together the
-   * streams keep as many waiting as a batch takes.
+   * streams keep as many waiting as the threads take at once.
    *
    * @param sharers - streams that are shed; 0 if this one is not.
    */
@@ -349,7 +349,8 @@ export class Scheduler {
     const served = streams.get(id);
     if (served === undefined) return;
     const { policy } = served;
-    const queueSize = sharers === 0 ? policy.queueSize : Math.ceil(model.batchSize / sharers);
+    const queueSize =
+      sharers === 0 ? policy.queueSize : Math.ceil((model.batchSize * model.pool.threadCount) / sharers);
     model.batcher.setStream(id, { ...policy, queueSize: Math.min(queueSize!, policy.queueSize!) });
   }
 
