@@ -2,6 +2,7 @@ import { access, constants, mkdir } from 'node:fs/promises';
 import { availableParallelism, cpus, totalmem } from 'node:os';
 import type { Command } from 'commander';
 import { findFfmpeg } from '../decode/ffmpeg-binary.ts';
+import { canShedFrames } from '../decode/shed-filters.ts';
 import { SightlineError } from '../errors/sightline-error.ts';
 import { choiceText, EngineChoices } from '../store/engine-choices.ts';
 import { findWeights } from '../store/find-weights.ts';
@@ -72,6 +73,14 @@ async function ffmpeg(io: CliIo): Promise<Finding> {
   try {
     const { path, version, major, foundBy } = await findFfmpeg({ path: ffmpegPath, searchPath });
     const found = `${version} at ${path} (${foundBy})`;
+    if (!canShedFrames(major))
+      return {
+        what: 'ffmpeg',
+        verdict: 'note',
+        found,
+        remedy:
+          'works; while a detector is overloaded, cameras lose more frames than needed: before version 5 those to be dropped are scaled first. Install version 6 or later and set FFMPEG_PATH',
+      };
     if (major >= 6) return { what: 'ffmpeg', verdict: 'ok', found };
     return {
       what: 'ffmpeg',

@@ -107,7 +107,7 @@ describe('LoadShedder, with simulated cameras and a simulated detector', () => {
 
   describe('two seconds after the load has fallen', () => {
     /** Runs an overload, changes something, waits two seconds. @returns one more second. */
-    function after(change: (simulation: SheddingSimulation) => void, seed: number, count = 12): Span {
+    function secondAfter(change: (simulation: SheddingSimulation) => void, seed: number, count = 12): Span {
       const simulation = simulate(90, equal(count, 30), seed);
       simulation.run(8);
       change(simulation);
@@ -117,7 +117,7 @@ describe('LoadShedder, with simulated cameras and a simulated detector', () => {
     const seeds = [1, 2, 3, 4, 5, 6, 7, 8];
 
     it.each(seeds)('the cameras that are left are inferred whole (seed %i)', (seed) => {
-      const span = after((simulation) => {
+      const span = secondAfter((simulation) => {
         for (let i = 2; i < 12; i++) simulation.remove(`c${i}`);
       }, seed);
       expect(span.total).toBeGreaterThan(0.93 * 60);
@@ -125,14 +125,14 @@ describe('LoadShedder, with simulated cameras and a simulated detector', () => {
     });
 
     it.each(seeds)('half of the cameras share the whole detector (seed %i)', (seed) => {
-      const span = after((simulation) => {
+      const span = secondAfter((simulation) => {
         for (let i = 6; i < 12; i++) simulation.remove(`c${i}`);
       }, seed);
       expect(span.total).toBeGreaterThan(0.93 * 90);
     });
 
     it.each(seeds)('a detector that has become four times as fast infers all (seed %i)', (seed) => {
-      const span = after((simulation) => {
+      const span = secondAfter((simulation) => {
         simulation.engine = engine(400);
       }, seed);
       expect(span.total).toBeGreaterThan(0.93 * 360);
