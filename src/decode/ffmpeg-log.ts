@@ -29,8 +29,10 @@ export type LogEvent =
   | { readonly kind: 'hwaccel'; readonly text: string }
   | { readonly kind: 'problem'; readonly text: string };
 
-/** What is left of a header line after its name if the rest of it comes later. */
-const CUT_HEADER = /^(?:0x)?[0-9a-f]+\] $/i;
+/** The beginning of a line of our filters, whose end comes after an answer to a command. */
+const CUT_LINE = /^\[\w+@\w+ @ (?:0x)?[0-9a-f]+\] (?:\[info\] )?$/i;
+const END_OF_CUT = /^(?:\[info\] )?(?:n: *\d|frame:\d|config |color_)/;
+const LONGEST_CUT = 100;
 const TIME_BASE = /^config in time_base: (\d+)\/(\d+)/;
 const FRAME = /^n: *(\d+) pts: *(\S+) pts_time:\S+.*?\bsar:(\d+)\/(\d+) s:(\d+)x(\d+)/;
 /** A line about a frame, unlike those about the filter. */
@@ -90,12 +92,13 @@ function pulseName(tag: string): string {
  */
 export class FfmpegLog {
   readonly #url: string;
+  readonly #tag: string | null;
   /** Prefix of every line of our `showinfo`; null if the command has none. */
   readonly #headerMark: string | null;
   readonly #pulseMark: string | null;
   readonly #shedMark: string | null;
-  /** A header line without its end: since version 7 an answer to a command can be printed in the middle of it. */
-  #cutHeader = '';
+  /** The beginning of a line, while its end is missing: since version 7 an answer to a command can be printed in the middle. */
+  #cut = '';
   #timeBase = 1 / 1000;
   #lastPtsUs = 0 as PtsUs;
   /** Number that `showinfo` gives the next frame. A rebuilt filter graph starts again at 0. */
@@ -108,19 +111,27 @@ export class FfmpegLog {
    */
   constructor(url: string, headerTag: string | null) {
     this.#url = url;
+    this.#tag = headerTag;
     this.#headerMark = headerTag === null ? null : `[showinfo@${headerTag} @ `;
     this.#pulseMark = headerTag === null ? null : `[showinfo@${pulseName(headerTag)} @ `;
     this.#shedMark = headerTag === null ? null : `[metadata@${shedName(headerTag)} @ `;
   }
 
   /** @returns the event of a line; null for a line without one, which most are. */
-  read(line: string): LogEvent | null {
+  read(printed: string): LogEvent | null {
+    let line = printed;
     if (this.#headerMark !== null) {
+      if (this.#cut !== '' && END_OF_CUT.test(line)) {
+        line = this.#cut + line;
+        this.#cut = '';
+      } else if (line.length < LONGEST_CUT && line.includes(this.#tag!) && CUT_LINE.test(line)) {
+        this.#cut = line;
+        return null;
+      }
       const at = line.indexOf(this.#headerMark);
       if (at >= 0) return this.#header(line.slice(at + this.#headerMark.length));
       if (line.includes(this.#pulseMark!)) return FRAME_NUMBER.test(line) ? PULSE : null;
       if (line.includes(this.#shedMark!)) return SHED_FRAME.test(line) ? SHED : null;
-      if (this.#cutHeader !== '' && line.startsWith('[info] ')) return this.#header(this.#cutHeader + line);
     }
     const prefix = PREFIX.exec(line);
     const level = prefix?.[1];
@@ -138,7 +149,6 @@ export class FfmpegLog {
   /** @param rest - a line of our own `showinfo` from its address on: `0x55d7 @] [info] n:   0 pts: ...`. */
   #header(rest: string): LogEvent | null {
     const end = rest.indexOf('] [info] ');
-    this.#cutHeader = end < 0 && CUT_HEADER.test(rest) ? rest : '';
     if (end < 0) return null;
     const text = rest.slice(end + '] [info] '.length);
     const frame = FRAME.exec(text);

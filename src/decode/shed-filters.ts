@@ -40,6 +40,7 @@ export function shedName(tag: string): string {
  */
 export function shedCommand(keepRatio: number, phase: number): string {
   const ratio = keepRatio.toFixed(4);
-  const isShed = keepRatio >= 1 ? '0' : `gte(mod(n*${ratio}+${phase.toFixed(3)},1),${ratio})`;
+  // A last digit that the ratio does not have: no sum equals the bound, where rounding would decide.
+  const isShed = keepRatio >= 1 ? '0' : `gte(mod(n*${ratio}+${phase.toFixed(3)}05,1),${ratio})`;
   return `c${GATE} -1 enable ${isShed}\n`;
 }

@@ -97,7 +97,8 @@ describe.skipIf(!canRun)('frames shed before they are scaled', () => {
     expect(new Set(ofEvery.map(({ frame }) => frame % 2))).toEqual(new Set([0]));
     // `maxFps` numbers the frames that it takes: the first one after each twentieth of a second, from the half of one on.
     for (const { streamId, frame, ptsUs } of published)
-      if (streamId === 'rate') expect(ptsUs, `time of frame ${frame}`).toBe(20_000 * Math.max(0, Math.ceil((frame - 0.5) * 2.5)));
+      if (streamId === 'rate')
+        expect(ptsUs, `time of frame ${frame}`).toBe(20_000 * Math.max(0, Math.ceil((frame - 0.5) * 2.5)));
   });
 
   it('never touches a file, nor a stream that gets results without the detector', async () => {
@@ -116,10 +117,10 @@ describe.skipIf(!canRun)('frames shed before they are scaled', () => {
 
   it('survives the end of an ffmpeg and of the lane: nothing is lost uncounted, and shedding goes on', async () => {
     await open();
-    const [a] = await live.addAll([camera('a'), camera('b'), camera('c')]);
+    await live.addAll([camera('a'), camera('b'), camera('c')]);
     await shedding(['a', 'b', 'c']);
     for (const { pid } of ffmpegWith(MARK)) process.kill(pid, 'SIGKILL');
-    await live.reaches(a!, 'reconnecting');
+    await waitFor('a to reconnect', () => live.states('a').includes('reconnecting'), PATIENT);
     await live.allFlow(['a', 'b', 'c'], 20);
     await live.runtime.threads.lanes[0]!.crash();
     await live.allFlow(['a', 'b', 'c'], 20);
