@@ -1,4 +1,5 @@
 import { afterEach, describe, expect, it } from 'vitest';
+import { parseStream } from '../../src/config/load-pipeline.ts';
 import type { PublishedFrame } from '../../src/core/frame.ts';
 import { canShedFrames } from '../../src/decode/shed-filters.ts';
 import { LiveRuntime } from '../support/live-runtime.ts';
@@ -135,6 +136,13 @@ describe.skipIf(!canRun)('frames shed before they are scaled', () => {
     const [a, b] = await live.addAll([camera('a'), camera('b'), camera('c')]);
     await shedding(['a', 'b', 'c']);
     expect(a!.intake!.keepRatio).toBeLessThan(1);
+    const tracked = parseStream(camera('a', { track: true, skip: { trackBetween: 2 } }), {});
+    live.runtime.retune(a!, tracked);
+    expect(a!.intake).toBeNull();
+    const before = dropped('a').shed!;
+    await live.flows('a', 60);
+    // Some were on their way when it began to skip.
+    expect(dropped('a').shed! - before).toBeLessThan(60);
     await b!.pause();
     b!.resume();
     expect(b!.intake!.keepRatio).toBe(1);

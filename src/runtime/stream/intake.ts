@@ -1,5 +1,7 @@
+import { canShedFrames } from '../../decode/shed-filters.ts';
 import type { StreamTelemetry } from '../../telemetry/stream-telemetry.ts';
 import type { StreamRing } from './stream-ring.ts';
+import type { StreamSettings } from './stream-settings.ts';
 
 /** Counts of one stream since its start. */
 export interface IntakeCounts {
@@ -17,6 +19,14 @@ export interface Intake {
   readonly counts: IntakeCounts;
   /** Share of its frames that is not shed, above 0 up to 1; 1 for a new connection. */
   keepRatio: number;
+}
+
+/**
+ * Returns whether frames of a stream may be shed. Never those of a file, and not where frames get results that cost the
+ * detector nothing.
+ */
+export function mayShed({ input, skips }: StreamSettings, ffmpegMajor: number): boolean {
+  return input.policy === 'live' && input.source !== null && skips === null && canShedFrames(ffmpegMajor);
 }
 
 /** The intake of one connection of a stream. */

@@ -11,7 +11,7 @@ import type { LaneListener } from '../lane/lane-client.ts';
 import { type Arrangement, type Models, sharedFrames } from './arrangement.ts';
 import { FilePlace, isOtherChoice, isOtherSource } from './file-place.ts';
 import { FrameLedger, type InFlightFrame, type LedgerPort } from './frame-ledger.ts';
-import { StreamIntake } from './intake.ts';
+import { mayShed, StreamIntake } from './intake.ts';
 import { laneStream } from './lane-stream.ts';
 import { PreviewPairs } from './preview-pairs.ts';
 import { planRing } from './ring-plan.ts';
@@ -82,10 +82,10 @@ export class RuntimeStream implements LaneListener, ServedStream, LedgerPort {
     return this.#settings.input;
   }
 
-  /** Null if none of its frames may be shed: of a file, and where frames get results that cost the detector nothing. */
+  /** Null if none of its frames may be shed. */
   get intake(): StreamIntake | null {
-    const mayShed = this.input.policy === 'live' && this.input.source !== null && this.#settings.skips === null;
-    return this.#ring === null || !mayShed ? null : new StreamIntake(this.#ring, this.telemetry);
+    const isWhole = !mayShed(this.#settings, this.#port.ffmpeg.major);
+    return this.#ring === null || isWhole ? null : new StreamIntake(this.#ring, this.telemetry);
   }
 
   get arrangement(): Arrangement {
