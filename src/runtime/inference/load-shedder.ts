@@ -17,24 +17,27 @@ export interface ShedPort {
   streams(): Iterable<SheddableStream>;
   /** Total time in which a thread was free and no frame waited. */
   starvedMs(nowMs: number): number;
-  /** Called when a stream begins or ceases to be shed, and while it is. @param sharers - streams that are shed; 0 if this one is not. */
+  /**
+   * Called for each stream after each decision.
+   *
+   * @param sharers - streams that are shed together, so that fewer of its frames need to wait; 0 if as many as set may wait.
+   */
   onShedding(id: string, sharers: number): void;
 }
 
 const TICK_MS = 250;
 /**
  * So many more frames than were inferred are kept. Without a surplus nothing would show that more could be inferred, and
- * the detector would wait for frames.
+ * the detector would wait for frames. It grows where that happens all the same, because arrivals or the detector's own speed vary,
+ * and shrinks again by this share of the difference a tick, in about 20 s.
  */
-const SURPLUS = 1.06;
-/** Shares of the kept frames that are wasted: outside these bounds the level changes. The surplus alone wastes 0.057. */
-const WASTED = { least: 0.02, most: 0.12 } as const;
+const SURPLUS = { least: 1.06, most: 2, growth: 0.5, mostStarved: 0.2, shrinkage: 0.0125 } as const;
+/** The level changes if the share of wasted frames is so far below or above that of the surplus. */
+const WASTED = { below: 0.035, above: 0.065 } as const;
 /** Shedding starts when this share was wasted for some time, and so many frames a second that it costs something. */
 const START = { wasted: 0.2, wastedFps: 8, afterMs: 1000 } as const;
 /** A detector that waits for frames longer than this share of the time could infer more. */
 const MOST_STARVED = 0.02;
-/** Where frames come in bursts, some are wasted although the detector waits at other times. From here on more frames help. */
-const CLEARLY_STARVED = 0.1;
 /** A stream that wastes a smaller share than this gets what it needs. */
 const IN_NEED = 0.05;
 /** Factor a tick by which the level rises at least, and at most: from a fourth of the load to all of it in five ticks. */
@@ -77,6 +80,10 @@ interface Member extends SheddableStream {
 interface Group {
   /** Model inputs a second for a weight of 1; null while nothing is shed. */
   level: number | null;
+  /** Some frames are wasted although the detector waits at other times. */
+  isBursty: boolean;
+  /** See `SURPLUS`. */
+  surplus: number;
   /** Time for which frames have been wasted. */
   wastingMs: number;
   spanMs: number;
@@ -151,7 +158,7 @@ export class LoadShedder {
   #group(priority: number): Group {
     let group = this.#groups.get(priority);
     if (group === undefined) {
-      group = { level: null, wastingMs: 0, spanMs: MIN_SPAN_MS };
+      group = { level: null, isBursty: false, surplus: SURPLUS.least, wastingMs: 0, spanMs: MIN_SPAN_MS };
       this.#groups.set(priority, group);
     }
     return group;
@@ -195,8 +202,9 @@ export class LoadShedder {
     trim(members.filter(({ intake }) => intake.keepRatio < 1));
     for (const { intake, ...member } of members) intake.keepRatio = keepRatio(level, intake.keepRatio, member);
     const shed = members.filter(({ intake }) => intake.keepRatio < 1);
-    if (shed.length === 0) group.level = null;
-    for (const { id, intake } of members) this.#port.onShedding(id, intake.keepRatio < 1 ? shed.length : 0);
+    if (shed.length === 0) Object.assign(group, { level: null, isBursty: false, surplus: SURPLUS.least });
+    const queueSharers = group.isBursty ? 0 : shed.length;
+    for (const { id, intake } of members) this.#port.onShedding(id, intake.keepRatio < 1 ? queueSharers : 0);
   }
 
   #nextLevel(group: Group, sharers: readonly Member[], keptFps: number, spanMs: number): number | null {
@@ -204,20 +212,29 @@ export class LoadShedder {
     const wastedFps = sum(sharers, (member) => member.wastedFps);
     const wasted = keptFps === 0 ? 0 : wastedFps / keptFps;
     const isStarved = this.#starved > MOST_STARVED;
+    const isWasting = sharers.some(({ track }) => track.isWasting);
     const inferred = sum(sharers, inputsPerSecond) / sum(sharers, ({ weight }) => weight);
     if (level === null) {
-      const isWasting = wasted > START.wasted && wastedFps > START.wastedFps;
-      const isBusy = !isStarved && sharers.some(({ track }) => track.isWasting);
-      group.wastingMs = isWasting && isBusy ? group.wastingMs + spanMs : 0;
+      const isOverloaded = isWasting && !isStarved && wasted > START.wasted && wastedFps > START.wastedFps;
+      group.wastingMs = isOverloaded ? group.wastingMs + spanMs : 0;
       if (group.wastingMs < START.afterMs) return null;
       group.wastingMs = 0;
-      return inferred * SURPLUS;
+      return inferred * group.surplus;
     }
-    const isWasteful = wasted > WASTED.most;
-    if (isStarved && (!isWasteful || this.#starved > CLEARLY_STARVED))
-      return level * clamp(1 + 1.5 * this.#starved, RISE.least, RISE.most);
-    if (isWasteful && !isStarved) return Math.max(inferred * SURPLUS, level * (1 - (wasted - WASTED.most)));
-    return wasted < WASTED.least ? level * RISE.least : level;
+    group.surplus = isStarved
+      ? Math.min(SURPLUS.most, group.surplus * (1 + SURPLUS.growth * Math.min(this.#starved, SURPLUS.mostStarved)))
+      : group.surplus + (SURPLUS.least - group.surplus) * SURPLUS.shrinkage;
+    const ownWaste = 1 - 1 / group.surplus;
+    const isWasteful = wasted > ownWaste + WASTED.above;
+    if (isStarved && isWasteful && isWasting) {
+      // Frames come in bursts: first, more of them may wait.
+      group.isBursty = true;
+      return level;
+    }
+    if (isStarved) return level * clamp(1 + 1.5 * this.#starved, RISE.least, RISE.most);
+    if (isWasteful && !isStarved)
+      return Math.max(inferred * group.surplus, level * (1 - (wasted - ownWaste - WASTED.above)));
+    return wasted < ownWaste - WASTED.below ? level * RISE.least : level;
   }
 }
 

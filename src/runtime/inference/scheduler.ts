@@ -343,7 +343,7 @@ export class Scheduler {
    * Frames of a stream that is shed come in longer intervals, so the same number of them would wait longer. Together the
    * streams keep as many waiting as the threads take at once.
    *
-   * @param sharers - streams that are shed; 0 if this one is not.
+   * @param sharers - streams that are shed together; 0 if as many frames as set may wait.
    */
   #limitQueue({ model, streams }: Instance, id: string, sharers: number): void {
     const served = streams.get(id);
