@@ -152,6 +152,24 @@ describe('LoadShedder, with simulated cameras and a simulated detector', () => {
     expect(simulation.run(10).total / 120).toBeGreaterThan(0.97);
   });
 
+  it.each([1, 2, 3, 4, 5, 6, 7, 8])(
+    'loses little to a detector whose speed changes all the time, because others use the processor (seed %i)',
+    (seed) => {
+      const totals = [false, true].map((hasShedder) => {
+        const random = seededRandom(seed);
+        const simulation = new SheddingSimulation(engine(60), seed, hasShedder);
+        for (let i = 0; i < 6; i++) simulation.add(`c${i}`, { fps: 20, jitter: 0.3 });
+        let total = 0;
+        for (let i = 0; i < 80; i++) {
+          simulation.engine = engine(20 + random() * 80);
+          total += simulation.run(0.4).total;
+        }
+        return total;
+      });
+      expect(totals[1]! / totals[0]!).toBeGreaterThan(0.93);
+    },
+  );
+
   it('follows one camera of many that changes its rate, in both directions', () => {
     const simulation = simulate(60, equal(6, 20));
     simulation.run(8);
