@@ -1,7 +1,6 @@
 import { canShedFrames } from '../../decode/shed-filters.ts';
 import type { StreamTelemetry } from '../../telemetry/stream-telemetry.ts';
 import type { StreamRing } from './stream-ring.ts';
-import type { StreamSettings } from './stream-settings.ts';
 
 /** Counts of one stream since its start. */
 export interface IntakeCounts {
@@ -21,11 +20,18 @@ export interface Intake {
   keepRatio: number;
 }
 
+/** The settings of a stream that decide whether its frames may be shed. */
+interface ShedSettings {
+  readonly input: { readonly policy: 'live' | 'file'; readonly source: object | null };
+  /** Null if every frame is inferred. */
+  readonly skips: object | null;
+}
+
 /**
  * Returns whether frames of a stream may be shed. Never those of a file, and not where frames get results that cost the
  * detector nothing.
  */
-export function mayShed({ input, skips }: StreamSettings, ffmpegMajor: number): boolean {
+export function mayShed({ input, skips }: ShedSettings, ffmpegMajor: number): boolean {
   return input.policy === 'live' && input.source !== null && skips === null && canShedFrames(ffmpegMajor);
 }
 
