@@ -41,10 +41,10 @@ export const cameraLatency: Section = {
   id: 'camera-latency',
   title: "From the camera's clock to the box",
   async run(context): Promise<SectionResult> {
-    const { path: ffmpegPath } = context.ffmpeg;
+    const { ffmpeg } = context;
     const folder = await mkdtemp(join(tmpdir(), 'sightline-bench-'));
     const runtime = await openBenchRuntime(context, MODEL, { maxBatch: 1 });
-    const cameras = await CameraProcess.open(ffmpegPath);
+    const cameras = await CameraProcess.open(ffmpeg);
     const runs: Run[] = [];
     let encodeMs = 0;
     try {
@@ -52,7 +52,7 @@ export const cameraLatency: Section = {
       await cameras.add([{ id: 'clock', ...SIZE, ...quiet, pictures: { kind: 'clock' } }]);
       const rtsp = cameras.url('clock', 'rtsp');
       const file = join(folder, 'clock.ts');
-      await writeClockFile(ffmpegPath, file, context.seconds + context.warmUpSeconds + 2);
+      await writeClockFile(ffmpeg, file, context.seconds + context.warmUpSeconds + 2);
       runs.push(await fileRun(context, runtime, file));
       runs.push(await liveRun(context, runtime, 'HTTP, MPEG-TS', { source: cameras.url('clock', 'http') }));
       for (const transport of ['tcp', 'udp'] as const) {
@@ -165,10 +165,10 @@ async function opencvRun(context: BenchContext, url: string, transport: 'tcp' | 
 }
 
 /** Writes an MPEG-TS file whose pictures show their own media time. */
-async function writeClockFile(ffmpegPath: string, path: string, seconds: number): Promise<void> {
+async function writeClockFile(ffmpeg: BenchContext['ffmpeg'], path: string, seconds: number): Promise<void> {
   const count = Math.ceil(seconds * SIZE.fps);
   let index = 0;
-  const encoder = new ClockEncoder(ffmpegPath, SIZE, () => index * FRAME_MS * TICKS_PER_MS);
+  const encoder = new ClockEncoder(ffmpeg, SIZE, () => index * FRAME_MS * TICKS_PER_MS);
   const frames: CodedFrame[] = [];
   const done = new Promise<void>((resolve) => {
     for (; index < count; index++)

@@ -109,7 +109,7 @@ function feedTable(scene: Form['scene'], runs: readonly FeedRun[]): Table {
 
 async function measure(context: BenchContext, recording: Recording, form: Form, clients: number): Promise<FeedRun> {
   const port = new FeedPort(recording.report);
-  const gateway = await startGateway(port, { port: 0, maxPreviewFps: 1e6 });
+  const gateway = await startGateway(port, { port: 0 });
   const child = clients === 0 ? null : await startClients(`${gateway.url}/ws`, clients, form.settings);
   try {
     const publish = publisher(port, recording, form.scene);

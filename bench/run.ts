@@ -29,7 +29,9 @@ import { tiles } from './tiles.bench.ts';
 /**
  * Runs the benchmark sections. Nothing is asserted: the report lists the figures with their targets.
  *
- *     npm run bench -- [--only throughput,peers] [--seconds 10] [--quick]
+ *     npm run bench -- [--only throughput,peers] [--seconds 10] [--quick] [--cases blind]
+ *
+ * `--cases` names cases of the sections of roll-outs by parts of their names: each can take minutes.
  */
 const SECTIONS: readonly Section[] = [
   throughput,
@@ -58,7 +60,12 @@ const SECONDS = 10;
 const QUICK_SECONDS = 3;
 
 const { values } = parseArgs({
-  options: { only: { type: 'string' }, seconds: { type: 'string' }, quick: { type: 'boolean', default: false } },
+  options: {
+    only: { type: 'string' },
+    seconds: { type: 'string' },
+    quick: { type: 'boolean', default: false },
+    cases: { type: 'string' },
+  },
 });
 const chosen = choose(values.only);
 const isQuick = values.quick;
@@ -66,7 +73,10 @@ const seconds = Number(values.seconds ?? (isQuick ? QUICK_SECONDS : SECONDS));
 if (!(seconds >= 1 && seconds <= 3600))
   stop(`--seconds: expected a number from 1 to 3600, received "${values.seconds}"`);
 
-const context = await openContext({ seconds, isQuick }, process.env);
+const context = await openContext(
+  { seconds, isQuick, ...(values.cases === undefined ? {} : { cases: values.cases.split(',') }) },
+  process.env,
+);
 const machine = describeMachine(context);
 console.log(table(Object.entries(machine).map(([name, value]) => [name, String(value)])));
 const records: SectionRecord[] = [];
@@ -76,7 +86,7 @@ for (const section of chosen) {
   records.push(record);
   console.log(sectionText(record));
 }
-const isWhole = chosen.length === SECTIONS.length && !isQuick;
+const isWhole = chosen.length === SECTIONS.length && !isQuick && values.cases === undefined;
 const path = await writeResults({ machine, secondsPerRun: seconds, isQuick, sections: records }, isWhole);
 console.log(`\nwritten: ${path}`);
 if (records.some(({ error }) => error !== null)) process.exitCode = 1;

@@ -1,8 +1,8 @@
 import { availableParallelism } from 'node:os';
 import type { CompiledModel, ModelSpec } from '../src/core/model.ts';
+import { PICTURE_FIT } from '../src/geometry/placement.ts';
 import type { Measurement } from '../src/measure/measure-run.ts';
 import { configureSharp, SharpPreprocessor } from '../src/preprocess/sharp-preprocessor.ts';
-import { PICTURE_FIT } from '../src/runtime/lane/lane-views.ts';
 import { findOpenvino } from '../src/store/openvino/openvino-place.ts';
 import { type BenchContext, preparedModel, SLOW_MODEL } from './support/bench-context.ts';
 import { benchStreams, measureOnce, OFFLINE } from './support/bench-runtime.ts';

@@ -30,6 +30,7 @@ export const cancelJob = (id) => call('POST', `${jobPath(id)}/cancel`);
 export const retryJob = (id) => call('POST', `${jobPath(id)}/retry`);
 export const deadLetters = async (id) => (await call('GET', jobPath(id))).deadLetters;
 export const recentEvents = async () => (await call('GET', '/api/events')).events;
+export const signOut = () => call('POST', '/sign-out');
 /** `seen`: roll-out and step that the user saw; only `promote` takes it. */
 export const actOnRollout = (verb, seen) =>
-  call('POST', `/api/rollouts/${verb}`, { by: 'dashboard', ...(verb === 'promote' ? seen : {}) });
+  call('POST', `/api/rollouts/${verb}`, verb === 'promote' ? seen : undefined);

@@ -8,6 +8,7 @@ import {
   removeStream,
   resumeStream,
   retryJob,
+  signOut,
 } from './api.js';
 import {
   confirmCancel,
@@ -101,7 +102,18 @@ function receive(message) {
   } else if (message.type === 'shadow') rollout.showShadow(message);
   else if (message.type === 'event') log.add(message);
   else if (message.type === 'error') showToast(message.error.message);
-  else if (message.type === 'hello') attempt(loadEvents);
+  else if (message.type === 'hello') {
+    showAccess(message.access);
+    attempt(loadEvents);
+  }
+}
+
+/** Shows who is signed in. The style sheet hides what the role may not do; the gateway refuses it anyway. */
+function showAccess({ name, role, expiresMs }) {
+  setData(document.body, 'role', role);
+  byId('signed-in').hidden = name === null;
+  setText(byId('who'), `${name}, ${role}`);
+  byId('who').title = expiresMs === null ? '' : `Until ${new Date(expiresMs).toLocaleString()}`;
 }
 
 /** Loads the events from before the page was opened or while it was disconnected. */
@@ -162,6 +174,12 @@ byId('attention').addEventListener('click', ({ currentTarget }) => {
   currentTarget.setAttribute('aria-pressed', String(onlyAttention));
   grid.filter({ onlyAttention });
 });
+byId('sign-out').addEventListener('click', () =>
+  attempt(async () => {
+    await signOut();
+    location.reload();
+  }),
+);
 byId('back')
   .querySelector('button')
   .addEventListener('click', () => {

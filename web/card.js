@@ -51,6 +51,7 @@ export class StreamCard {
     const focus = iconButton('focus', `Show ${id} large`, () => actions.focus(id));
     focus.classList.add('focus-button');
     const remove = iconButton('remove', `Remove ${id}`, () => this.#run(remove, actions.remove));
+    for (const button of [this.#toggle, remove]) setData(button, 'needs', 'operator');
     const head = element(
       'header',
       { class: 'card-head' },

@@ -4,6 +4,8 @@ const FIRST_WAIT_MS = 500;
 const MAX_WAIT_MS = 15_000;
 /** Stats arrive every second. Without a message for this long the connection is dead, though TCP has not noticed yet. */
 const SILENCE_MS = 8_000;
+/** Close code of a connection whose token was removed, changed or has expired. */
+const TOKEN_ENDED = 4401;
 /** The only protocol version that this page can read. */
 const PROTOCOL = 1;
 
@@ -17,6 +19,8 @@ export class FeedConnection {
   #retryTimer = 0;
   #silenceTimer = 0;
   #previews = [];
+  /** Whether this connection got its `hello`. */
+  #hasGreeted = false;
   #onMessage;
   #onState;
 
@@ -51,7 +55,7 @@ export class FeedConnection {
       this.#restartSilenceTimer();
       this.#receive(typeof data === 'string' ? JSON.parse(data) : decode(data));
     });
-    socket.addEventListener('close', () => this.#handleClose(socket));
+    socket.addEventListener('close', ({ code }) => this.#handleClose(socket, code));
   }
 
   #receive(message) {
@@ -59,20 +63,34 @@ export class FeedConnection {
       // A gateway of another version serves another page: load it.
       if (message.protocol !== PROTOCOL) location.reload();
       this.#waitMs = FIRST_WAIT_MS;
+      this.#hasGreeted = true;
       this.#onState({ name: 'open' });
     }
     this.#onMessage(message);
   }
 
-  #handleClose(socket) {
+  #handleClose(socket, code) {
     if (socket !== this.#socket) return;
     this.#socket = null;
+    // Shows the sign-in page, or what the token may do now.
+    if (code === TOKEN_ENDED) location.reload();
+    else if (!this.#hasGreeted) this.#signInIfRefused();
+    this.#hasGreeted = false;
     clearTimeout(this.#silenceTimer);
     // Half of the delay is random, so that a hundred pages do not reconnect at the same instant.
     const waitMs = this.#waitMs * (0.5 + Math.random() / 2);
     this.#waitMs = Math.min(this.#waitMs * 2, MAX_WAIT_MS);
     this.#onState({ name: 'waiting', retryAtMs: Date.now() + waitMs });
     this.#retryTimer = setTimeout(() => this.#open(), waitMs);
+  }
+
+  /** A browser does not say why an upgrade was refused, so this asks. */
+  async #signInIfRefused() {
+    const status = await fetch('/readyz').then(
+      (response) => response.status,
+      () => 0,
+    );
+    if (status === 401 || status === 403) location.reload();
   }
 
   #retryNow() {

@@ -67,7 +67,7 @@ class HostRow {
     );
     const name = element('button', { type: 'button', class: 'link', title: `Show the streams of ${id}` }, id);
     name.addEventListener('click', () => actions.show(id));
-    this.#drain = element('button', { type: 'button', class: 'button button-small' });
+    this.#drain = element('button', { type: 'button', class: 'button button-small', 'data-needs': 'admin' });
     this.#drain.addEventListener('click', async () => {
       this.#drain.disabled = true;
       await actions.drain(id, !this.#isDraining);

@@ -109,7 +109,7 @@ class JobRow {
 function actionButton(label, id, action) {
   const button = element(
     'button',
-    { type: 'button', class: 'button button-small', 'aria-label': `${label} ${id}` },
+    { type: 'button', class: 'button button-small', 'aria-label': `${label} ${id}`, 'data-needs': 'operator' },
     label,
   );
   button.addEventListener('click', async () => {

@@ -6,16 +6,19 @@ import { RolloutGuards } from './rollout-guards.js';
 const TONES = { running: 'busy', holding: 'warn', promoted: 'good', 'rolled-back': 'bad', aborted: 'idle' };
 const ACTIVE = new Set(['running', 'holding']);
 const BUTTONS = ['hold', 'promote', 'abort', 'undo'];
+/** The roll-out whose end this browser no longer shows. */
+const DISMISSED = 'sightline.dismissed-rollout';
 
 /** The roll-out of the pipeline: steps, guards, and the pictures of both versions. Hidden until there is one. */
 export class RolloutPanel {
   #node;
   #title = element('h2', {});
   #state = element('span', { class: 'badge' });
-  #reason = element('p', { class: 'rollout-reason', role: 'status' });
+  #reason = element('p', { class: 'rollout-reason' });
   #steps = element('ol', { class: 'rollout-steps', 'aria-label': 'Steps' });
   #progress = element('p', { class: 'rollout-progress' });
-  #waits = element('p', { class: 'rollout-waits' });
+  #waits = element('p', { class: 'rollout-waits', role: 'status' });
+  #dismiss = element('button', { type: 'button', class: 'button', 'data-verb': 'dismiss' }, 'Dismiss');
   #guards = new RolloutGuards();
   #compare;
   #buttons;
@@ -32,12 +35,17 @@ export class RolloutPanel {
         { class: 'rollout-head' },
         this.#title,
         this.#state,
-        this.#reason,
-        element('div', { class: 'rollout-actions' }, ...Object.values(this.#buttons)),
+        element('div', { class: 'rollout-texts' }, this.#waits, this.#reason),
+        element('div', { class: 'rollout-actions', 'data-needs': 'admin' }, ...Object.values(this.#buttons)),
+        this.#dismiss,
       ),
-      element('div', { class: 'rollout-evidence' }, this.#steps, this.#progress, this.#waits, this.#guards.node),
+      element('div', { class: 'rollout-evidence' }, this.#steps, this.#progress, this.#guards.node),
       this.#compare.node,
     );
+    this.#dismiss.addEventListener('click', () => {
+      remember(keyOf(this.#report));
+      node.hidden = true;
+    });
   }
 
   /** Streams whose pictures the panel needs. */
@@ -47,14 +55,14 @@ export class RolloutPanel {
 
   /** @param report - the `rollout` of a `stats` message; undefined if there was none. */
   update(report, streams, timeMs) {
-    this.#node.hidden = report === undefined;
-    this.#report = report ?? null;
-    if (report === undefined) return;
-    const isActive = ACTIVE.has(report.state);
+    const isActive = report !== undefined && ACTIVE.has(report.state);
+    this.#node.hidden = report === undefined || (!isActive && isDismissed(report));
+    this.#report = this.#node.hidden ? null : report;
+    if (this.#node.hidden) return;
     setData(this.#node, 'tone', TONES[report.state]);
     setData(this.#node, 'active', isActive ? 'true' : null);
     setText(this.#title, `${report.from} → ${report.to}`);
-    setText(this.#state, report.heldBy === null ? formatName(report.state) : `Held by ${report.heldBy}`);
+    setText(this.#state, stateText(report));
     setText(this.#reason, report.reason);
     this.#showSteps(report);
     setText(this.#progress, isActive ? progressText(report, timeMs) : '');
@@ -90,6 +98,7 @@ export class RolloutPanel {
     const { hold, promote, abort, undo } = this.#buttons;
     for (const button of [hold, promote, abort]) button.hidden = !isActive;
     undo.hidden = state !== 'promoted';
+    this.#dismiss.hidden = isActive;
     setText(hold, heldBy === null ? 'Hold' : 'Release');
   }
 
@@ -106,6 +115,38 @@ export class RolloutPanel {
     });
     return button;
   }
+}
+
+/** A step that waits for evidence is not held by anybody. */
+function stateText({ state, heldBy }) {
+  if (heldBy !== null) return `Held by ${heldBy}`;
+  return state === 'holding' ? 'Waiting' : formatName(state);
+}
+
+/** An undone roll-out has ended once more. */
+function keyOf({ id, startedMs, endedMs }) {
+  return `${id} ${startedMs} ${endedMs}`;
+}
+
+/** The panel can be dismissed where the browser stores nothing as well: until the page is loaded again. */
+let dismissed = null;
+
+function remember(key) {
+  dismissed = key;
+  try {
+    localStorage.setItem(DISMISSED, key);
+  } catch {
+    // Private windows may refuse.
+  }
+}
+
+function isDismissed(report) {
+  try {
+    dismissed ??= localStorage.getItem(DISMISSED);
+  } catch {
+    // As above.
+  }
+  return dismissed === keyOf(report);
 }
 
 function question(verb, { from, to, steps, step }) {
@@ -127,10 +168,11 @@ function isAlone(steps, i) {
   return i === steps.length - 1 && steps[i] === 100 && steps[i - 1] === 100;
 }
 
-function progressText({ share, members, streams, stepStartedMs, holdMs, frames, minFrames, shadow }, timeMs) {
+function progressText(report, timeMs) {
+  const { share, members, streams, steps, step, stepStartedMs, holdMs, frames, minFrames, shadow } = report;
   const seconds = Math.max(0, timeMs - stepStartedMs) / 1000;
   const parts = [
-    `${share} %: ${members} of ${formatNumber(streams, 'stream')}`,
+    `${share} %${isAlone(steps, step) ? ' alone' : ''}: ${members} of ${formatNumber(streams, 'stream')}`,
     `${formatDuration(seconds)} of at least ${formatDuration(holdMs / 1000)}`,
   ];
   if (share > 0 || shadow) parts.push(`${formatCount(frames)} of at least ${formatNumber(minFrames, 'frame')}`);

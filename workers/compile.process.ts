@@ -1,4 +1,5 @@
-import { type CompileJob, writeArtefact } from '../src/compile/write-artefact.ts';
+import type { CompileJob } from '../src/compile/compile-job.ts';
+import { writeArtefact } from '../src/compile/write-artefact.ts';
 import { answerOneJob } from './answer-one-job.ts';
 
 /** Compiles one network. */

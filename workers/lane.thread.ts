@@ -6,7 +6,7 @@ import { Lane } from '../src/runtime/lane/lane.ts';
 /** A lane: reads some streams, each with its own ffmpeg, and makes the model input. */
 const port = parentPort!;
 configureSharp();
-const lane = new Lane((message) => port.postMessage(message));
+const lane = new Lane((message, transfer) => port.postMessage(message, transfer));
 port.on('message', (message: ToLane) => {
   if (message.type === 'shutdown') void lane.shutdown().then(() => port.close());
   else lane.handle(message);

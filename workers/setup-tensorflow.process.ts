@@ -1,5 +1,5 @@
 import { parseArgs } from 'node:util';
-import { readEnvironment } from '../src/config/environment.ts';
+import { readEnvironment, SECRET_VARIABLES } from '../src/config/environment.ts';
 import { SightlineError } from '../src/errors/sightline-error.ts';
 import { setupTensorflow } from '../src/store/tensorflow/setup-tensorflow.ts';
 import { toolRunner } from '../src/store/wheels/run-tool.ts';
@@ -12,6 +12,9 @@ const USAGE = `Sets up the engine tensorflow: builds the binding of @tensorflow/
   npm run setup:tensorflow -- --from FOLDER    uses an existing libtensorflow without copying it
 
 Needs a C++ compiler; without --from also Python with pip. Environment: CXX, PYTHON, SIGHTLINE_CACHE_DIR.`;
+
+// pip and the compiler need none of them.
+for (const name of SECRET_VARIABLES) delete process.env[name];
 
 const stop = new AbortController();
 for (const signal of ['SIGINT', 'SIGTERM'] as const) process.once(signal, () => stop.abort());

@@ -3,19 +3,39 @@ import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { inspect } from 'node:util';
 import { runCli } from '../src/cli/program.ts';
-import { readEnvironment } from '../src/config/environment.ts';
+import { readEnvironment, SECRET_VARIABLES } from '../src/config/environment.ts';
 import { redact } from '../src/core/redact.ts';
+import { terminalText } from '../src/core/terminal-text.ts';
+import { DiskProbe } from '../src/disk/disk-probe.ts';
 import { CrashFlush } from '../src/host/crash-flush.ts';
+import { descriptorComplaint } from '../src/process/descriptor-limit.ts';
 import { packageRoot } from '../src/store/package-root.ts';
+import { endProcess, isBlocked, killProcess } from './end-process.ts';
 
 /** The command line: reads the environment and signals, and passes them to the commands. */
+const environment = readEnvironment(process.env);
 const stop = new AbortController();
+/** Service managers kill 30 s after SIGTERM by default; an orderly stop takes a second or two. */
+const STOP_MS = 25_000;
+/** A slow disk that is still flushing answers within this time. */
+const DISK_MS = 10_000;
+/** What is left after the last command is over ends within this time, unless a thread waits for the disk. */
+const REST_MS = 2_000;
 for (const signal of ['SIGINT', 'SIGTERM'] as const) {
   process.on(signal, () => {
     // A second signal exits at once.
-    if (stop.signal.aborted) process.exit(130);
-    stop.abort();
+    if (stop.signal.aborted) void endProcess(130);
+    else stopBy(signal);
   });
+}
+
+/** Asks the command to stop, and ends the process if it cannot. A person who pressed Ctrl-C may wait longer than a service. */
+function stopBy(signal: 'SIGINT' | 'SIGTERM'): void {
+  stop.abort();
+  const onStalled = (): never => killProcess('the file system does not answer, so results cannot be flushed');
+  new DiskProbe({ path: environment.cacheDir, limitMs: DISK_MS, onStalled });
+  if (signal === 'SIGTERM')
+    setTimeout(() => killProcess(`it did not stop within ${STOP_MS / 1000} s`), STOP_MS).unref();
 }
 
 /** An orderly stop flushes within a second. The limit keeps a hanging disk from keeping a broken process alive. */
@@ -25,14 +45,16 @@ let isCrashing = false;
 
 /** Ends the process after an uncaught exception. Its state is unknown, so it only flushes results. */
 function crashed(error: unknown): void {
-  process.stderr.write(`error: unexpected exception: ${redact(inspect(error))}\nThis is a bug in Sightline.\n`);
+  process.stderr.write(
+    `error: unexpected exception: ${terminalText(redact(inspect(error)))}\nThis is a bug in Sightline.\n`,
+  );
   // Ignore further exceptions during the shutdown.
   if (isCrashing) return;
   isCrashing = true;
   void crash.run(FLUSH_MS).then((isFlushed) => {
     const outcome = isFlushed ? 'results were flushed' : `results were not flushed within ${FLUSH_MS / 1000} s`;
     process.stderr.write(`error: ending with exit code 1; ${outcome}\n`);
-    process.exit(1);
+    void endProcess(1);
   });
 }
 process.on('uncaughtException', crashed);
@@ -47,12 +69,23 @@ for (const stream of [process.stdout, process.stderr]) {
   });
 }
 
+const complaint = descriptorComplaint();
+if (complaint !== null) {
+  process.stderr.write(`error: ${complaint} [LIMIT_REACHED]\n`);
+  process.exit(1);
+}
+
 const { version } = JSON.parse(readFileSync(join(packageRoot(), 'package.json'), 'utf8')) as { version: string };
+for (const name of SECRET_VARIABLES) delete process.env[name];
 const io = {
   stdout: process.stdout,
   stderr: process.stderr,
-  environment: readEnvironment(process.env),
+  environment,
   stop: stop.signal,
   crash,
 };
 process.exitCode = await runCli(process.argv.slice(2), io, version);
+// The orderly end waits for a blocked thread for ever. Results that a slow reader has not taken yet are no reason to kill.
+setTimeout(async () => {
+  if (await isBlocked()) killProcess('everything is done, but a request to the file system does not return');
+}, REST_MS).unref();

@@ -7,7 +7,7 @@ let server: CameraServer | null = null;
 
 async function answer(request: CameraRequest): Promise<unknown> {
   if (request.type === 'open') {
-    server = await CameraServer.open(request.ffmpegPath, request.host);
+    server = await CameraServer.open(request.ffmpeg, request.host);
     return server.ports;
   }
   if (server === null) throw new SightlineError('INTERNAL_ERROR', 'the cameras are not open');

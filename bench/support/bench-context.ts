@@ -20,6 +20,13 @@ export interface BenchFlags {
   readonly seconds: number;
   /** Shorter and fewer runs: checks that everything works; its figures must not be quoted. */
   readonly isQuick: boolean;
+  /** Parts of the names of the cases to run, in sections that have cases; absent: all. */
+  readonly cases?: readonly string[];
+}
+
+/** Returns the cases of a section that the flags ask for. */
+export function chosenCases<T extends { readonly name: string }>(all: readonly T[], { cases }: BenchFlags): T[] {
+  return all.filter(({ name }) => cases === undefined || cases.some((part) => name.includes(part.trim())));
 }
 
 /** The context of every section. */

@@ -7,7 +7,8 @@ import type { RolloutReport } from '../../src/protocol/rollout-records.ts';
 import { packageRoot } from '../../src/store/package-root.ts';
 import { RedisProcess } from './redis-process.ts';
 
-const ENTRY = join(packageRoot(), 'dist/workers/sightline.process.js');
+/** The built command line. */
+export const SIGHTLINE_ENTRY = join(packageRoot(), 'dist/workers/sightline.process.js');
 const POLL_MS = 100;
 const START_MS = 120_000;
 const HOSTS = ['one', 'two'];
@@ -22,6 +23,9 @@ export interface TakeOver {
 /** A pipeline in processes of its own, as users start it, with roll-outs on one of the control planes. */
 export interface RolloutPlane {
   readonly name: string;
+  /** Address of the gateway of a living process. */
+  readonly url: string;
+  readonly processIds: readonly number[];
   /** Asks the gateway of a living process. @throws Error if it refuses, or none answers. */
   ask(method: 'GET' | 'POST', path: string, body?: object): Promise<unknown>;
   /** Kills the process that decides and waits until the roll-out goes on; then the killed process is started again. */
@@ -35,6 +39,12 @@ export async function openMemoryPlane(pipeline: string, env: NodeJS.ProcessEnv):
   let running = await start();
   return {
     name: 'memory (sightline run)',
+    get url() {
+      return running.url;
+    },
+    get processIds() {
+      return [running.pid];
+    },
     ask: (method, path, body) => ask([running], method, path, body),
     killController: async () => {
       await running.kill();
@@ -63,6 +73,12 @@ export async function openRedisPlane(pipeline: string, env: NodeJS.ProcessEnv): 
   await Promise.all(HOSTS.map(start));
   return {
     name: 'Redis (two sightline host)',
+    get url() {
+      return [...hosts.values()][0]!.url;
+    },
+    get processIds() {
+      return [...hosts.values()].map(({ pid }) => pid);
+    },
     ask: (method, path, body) => ask([...hosts.values()], method, path, body),
     killController: async () => {
       const killed = (await controller())!;
@@ -97,7 +113,7 @@ class SightlineProcess {
 
   /** @throws Error if it ends, or its gateway is not open in time. */
   static async start(args: readonly string[], env: NodeJS.ProcessEnv): Promise<SightlineProcess> {
-    const child = spawn(process.execPath, [ENTRY, ...args, '--port', '0'], {
+    const child = spawn(process.execPath, [SIGHTLINE_ENTRY, ...args, '--port', '0'], {
       env,
       stdio: ['ignore', 'ignore', 'pipe'],
     });
@@ -116,6 +132,10 @@ class SightlineProcess {
       await sleep(POLL_MS);
     }
     return new SightlineProcess(child, url()!);
+  }
+
+  get pid(): number {
+    return this.#child.pid!;
   }
 
   async kill(): Promise<void> {

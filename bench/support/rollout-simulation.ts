@@ -1,8 +1,9 @@
 import { batchConfig } from '../../src/config/batch.ts';
 import { modelConfig } from '../../src/config/model-config.ts';
+import { FullLoad } from '../../src/control/rollout/full-load.ts';
 import type { GuardPanel } from '../../src/control/rollout/guard-panel.ts';
 import { isControlTurn, isMember, membersOf } from '../../src/control/rollout/membership.ts';
-import { decide, isActive, start } from '../../src/control/rollout/rollout-machine.ts';
+import { decide, isActive, isAlone, start } from '../../src/control/rollout/rollout-machine.ts';
 import { rolloutPanels } from '../../src/control/rollout/rollout-panels.ts';
 import { firstVersion } from '../../src/control/rollout/versions.ts';
 import type { Detection } from '../../src/core/detection.ts';
@@ -22,13 +23,15 @@ export interface CandidateEffect {
   readonly mostFps?: number;
   /** Share of its inferences that fail. */
   readonly failRatio?: number;
+  /** It behaves like this in the last step only, when nobody compares it. */
+  readonly isOnlyAlone?: boolean;
 }
 
 /** One roll-out to simulate, as `rollout start` would begin it. */
 export interface Scenario {
   readonly streams: number;
   readonly fps: number;
-  /** Percentages, the last 100. */
+  /** Percentages, the last 100; the step `100 alone` follows by itself. */
   readonly steps: readonly number[];
   readonly holdSeconds: number;
   /** The effect on each stream by its number; none: the candidate is equal. */
@@ -38,8 +41,6 @@ export interface Scenario {
   /** What the candidate does to streams that use the control meanwhile. */
   readonly spill?: CandidateEffect;
   readonly target?: NonNullable<SideObservation['target']>;
-  /** Streams take no turns, as with a slow beat, and no frame is inferred by both. */
-  readonly hasOtherInput?: boolean;
 }
 
 export const EQUAL: CandidateEffect = {};
@@ -96,6 +97,7 @@ export class SimulatedRollout {
   readonly #latenciesMs: readonly (readonly number[])[];
   readonly #pieces = new Pieces();
   readonly #panel: GuardPanel;
+  readonly #load = new FullLoad();
   #rollout: Rollout;
   #second = 0;
   #stepFrames = 0;
@@ -121,7 +123,8 @@ export class SimulatedRollout {
     });
     const [from, to] = [versionOf('old'), versionOf('new')];
     const settings = {
-      ...{ pipeline: 'people', from, to, versions: [from, to], steps: [0, ...scenario.steps], minFrames: MIN_FRAMES },
+      ...{ pipeline: 'people', from, to, versions: [from, to], minFrames: MIN_FRAMES },
+      steps: [0, ...scenario.steps, 100],
       ...{ holdMs: scenario.holdSeconds * 1000, guards: panels.check({}), shadow: false, shadowRatio: SHADOW_RATIO },
     };
     const { rollout } = start(null, settings, { who: 'bench', nowMs: this.#nowMs, evidence: NOTHING });
@@ -133,7 +136,11 @@ export class SimulatedRollout {
   next(): SimulatedEnd | null {
     const seen = this.#observe();
     this.#second += 1;
-    for (const side of seen.sides) this.#panel.observe(side);
+    const alone = isAlone(this.#rollout);
+    for (const side of seen.sides) {
+      this.#panel.observe(side);
+      this.#load.add(side, alone, 'control', this.#panel.usualLatencyOf(side.stream), this.#nowMs);
+    }
     for (const frame of seen.shadow) this.#panel.observe(frame);
     for (const { side, frames } of seen.sides) this.#stepFrames += side === 'candidate' ? frames : 0;
     // A real controller looks every second; after two minutes every fifth look is simulated, which changes little and takes a quarter.
@@ -159,13 +166,15 @@ export class SimulatedRollout {
     const next = membersOf(this.#names, steps[step + 1] ?? 0);
     const evidence = {
       ...{ frames: this.#stepFrames, unready: this.#panel.withoutBaseline(next).length },
-      ...{ silent: this.#panel.silent(members).length, reports: this.#panel.reports() },
+      ...{ silent: this.#panel.silent(members).length },
+      reports: [...this.#panel.reports(), ...(isAlone(this.#rollout) ? [this.#load.report(this.#nowMs)] : [])],
     };
     const change = decide(this.#rollout, members.length, { who: 'bench', nowMs: this.#nowMs, evidence });
     if (change === null) return;
     this.#rollout = { ...change.rollout, fence: this.#nowMs * 1000 };
     if (this.#rollout.step === step) return;
     this.#panel.reset();
+    this.#load.begin(isAlone(this.#rollout), this.#nowMs);
     this.#stepFrames = 0;
     this.#stepSecond = this.#second;
   }
@@ -178,15 +187,17 @@ export class SimulatedRollout {
   }
 
   #observe(): SimulatedSecond {
-    const { effectOn, spill, fps, hasOtherInput = false } = this.#scenario;
+    const { effectOn, spill, fps } = this.#scenario;
+    const alone = isAlone(this.#rollout);
     const sides: SideObservation[] = [];
     const shadow: ShadowObservation[] = [];
     for (const [stream, name] of this.#names.entries()) {
       const isIn = isMember(name, this.#rollout.share);
       const sideAt = (afterMs: number): 'control' | 'candidate' =>
-        isIn && (hasOtherInput || !isControlTurn(name, this.#nowMs + afterMs)) ? 'candidate' : 'control';
+        isIn && (alone || !isControlTurn(name, this.#nowMs + afterMs)) ? 'candidate' : 'control';
       const side = sideAt(0);
-      const effect = effectOn(stream);
+      const wanted = effectOn(stream);
+      const effect = wanted?.isOnlyAlone === true && !alone ? null : wanted;
       if (side === 'candidate' && effect !== null) this.#exposedAt ??= this.#second;
       const spilt = (this.#rollout.share > 0 ? spill : undefined) ?? EQUAL;
       const published = this.#counts(stream, name, side, side === 'candidate' ? (effect ?? EQUAL) : spilt);
@@ -196,7 +207,7 @@ export class SimulatedRollout {
         const pair = this.#detections(stream, frame, effect ?? EQUAL);
         published.boxes += pair[side].length / SHADOW_RATIO;
         published.scoreSum += scoreSum(pair[side]) / SHADOW_RATIO;
-        if (isIn && !hasOtherInput) shadow.push({ stream: name, frame, ...pair });
+        if (isIn && !alone) shadow.push({ stream: name, frame, ...pair });
       }
       // A host leaves out the second in which a stream changed its version.
       if (sideAt(-1000) === side) sides.push(published);

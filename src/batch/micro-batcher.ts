@@ -9,6 +9,8 @@
 /** One frame as the batcher sees it, without pixels or device. */
 export interface BatchItem {
   readonly capturedMs: number;
+  /** When it entered its queue; set by the batcher. */
+  queuedMs: number;
 }
 
 export interface BatchStreamOptions {
@@ -39,14 +41,9 @@ export type NextBatch<T> =
   | { readonly kind: 'wait'; readonly stale: readonly T[]; readonly untilMs: number }
   | { readonly kind: 'empty'; readonly stale: readonly T[] };
 
-interface QueueEntry<T> {
-  readonly item: T;
-  readonly addedMs: number;
-}
-
 interface StreamQueue<T> {
   options: BatchStreamOptions;
-  readonly waiting: QueueEntry<T>[];
+  readonly waiting: T[];
   /** When its newest frame arrived. */
   lastAddedMs: number;
   /** Virtual time of weighted fair queueing; rises by 1 / weight per model input taken. */
@@ -90,7 +87,7 @@ export class MicroBatcher<T extends BatchItem> {
     const { priority } = stream.options;
     const isLast = ![...this.#streams.values()].some(({ options }) => options.priority === priority);
     if (isLast) this.#virtualNow.delete(priority);
-    return stream.waiting.map((entry) => entry.item);
+    return stream.waiting;
   }
 
   /** True if the stream's queue is full, so that the next frame displaces the oldest. */
@@ -105,15 +102,17 @@ export class MicroBatcher<T extends BatchItem> {
     const { queueSize, priority } = stream.options;
     if (stream.waiting.length === 0) stream.virtual = Math.max(stream.virtual, this.#virtualNow.get(priority) ?? 0);
     const over = queueSize === null ? 0 : stream.waiting.length + 1 - queueSize;
-    const displaced = over > 0 ? stream.waiting.splice(0, over).map((entry) => entry.item) : NONE;
-    stream.waiting.push({ item, addedMs: nowMs });
+    const displaced = over > 0 ? stream.waiting.splice(0, over) : NONE;
+    item.queuedMs = nowMs;
+    stream.waiting.push(item);
     stream.lastAddedMs = nowMs;
     return displaced;
   }
 
   /** Requeues a frame whose batch failed, before all others of its stream, since their results wait for it. */
   putBack(id: string, item: T, nowMs: number): void {
-    this.#stream(id).waiting.unshift({ item, addedMs: nowMs });
+    item.queuedMs = nowMs;
+    this.#stream(id).waiting.unshift(item);
   }
 
   depth(id: string): number {
@@ -145,7 +144,7 @@ export class MicroBatcher<T extends BatchItem> {
       const { priority, weight, views = 1 } = stream.options;
       isFull = items.length > 0 && inputs + views > targetSize;
       if (isFull) break;
-      items.push(stream.waiting.shift()!.item);
+      items.push(stream.waiting.shift()!);
       inputs += views;
       this.#virtualNow.set(priority, stream.virtual);
       stream.virtual += views / weight;
@@ -157,9 +156,7 @@ export class MicroBatcher<T extends BatchItem> {
     const stale: T[] = [];
     for (const { options, waiting } of this.#streams.values()) {
       if (options.maxAgeMs === null) continue;
-      while (waiting.length > 0 && nowMs - waiting[0]!.item.capturedMs > options.maxAgeMs) {
-        stale.push(waiting.shift()!.item);
-      }
+      while (waiting.length > 0 && nowMs - waiting[0]!.capturedMs > options.maxAgeMs) stale.push(waiting.shift()!);
     }
     return stale;
   }
@@ -170,14 +167,7 @@ export class MicroBatcher<T extends BatchItem> {
     return stream;
   }
 
-  /** Frames of all streams that wait now. */
-  get waitingCount(): number {
-    let count = 0;
-    for (const stream of this.#streams.values()) count += stream.waiting.length;
-    return count;
-  }
-
-  /** Model inputs of these frames. */
+  /** Model inputs of the frames of all streams that wait now. */
   get waitingInputs(): number {
     let count = 0;
     for (const { options, waiting } of this.#streams.values()) count += waiting.length * (options.views ?? 1);
@@ -191,7 +181,7 @@ export class MicroBatcher<T extends BatchItem> {
       const oldest = waiting[0];
       if (oldest === undefined) continue;
       const ageMs = options.maxAgeMs ?? Number.POSITIVE_INFINITY;
-      closesMs = Math.min(closesMs, oldest.addedMs + delayMs, oldest.item.capturedMs + ageMs / 2);
+      closesMs = Math.min(closesMs, oldest.queuedMs + delayMs, oldest.capturedMs + ageMs / 2);
     }
     return closesMs;
   }

@@ -4,7 +4,8 @@ import { batchConfig } from '../config/batch.ts';
 import { check } from '../config/check.ts';
 import { previewConfig } from '../config/gateway.ts';
 import { parseStream } from '../config/load-pipeline.ts';
-import { findFfmpeg } from '../decode/ffmpeg-binary.ts';
+import { redact } from '../core/redact.ts';
+import { openFfmpeg } from '../decode/ffmpeg-binary.ts';
 import { SightlineError } from '../errors/sightline-error.ts';
 import { demoSource } from '../host/demo-source.ts';
 import { DEFAULT_LIMITS, interference } from '../measure/interference.ts';
@@ -14,10 +15,11 @@ import { openRuntime } from '../runtime/open-runtime.ts';
 import { ResultSinks } from '../runtime/results/result-sinks.ts';
 import { resolveStreamInput } from '../runtime/stream/stream-input.ts';
 import { type CliIo, note, print, printJson } from './cli-io.ts';
+import { addDecoderFlags, type DecoderFlags, decoderConfigOf } from './decoder-flags.ts';
 import { addEngineFlags, addModelFlag, type ModelFlags, modelConfigOf } from './model-flags.ts';
 import { table } from './table.ts';
 
-interface BenchFlags extends ModelFlags {
+interface BenchFlags extends ModelFlags, DecoderFlags {
   readonly streams: number;
   readonly realtime?: boolean;
   readonly seconds: number;
@@ -35,11 +37,8 @@ publication of its boxes. A fast detector gains a few per cent in its first ten 
 for every frame: --warm-up 12 excludes them.`;
 
 export function addBench(program: Command, io: CliIo): void {
-  const command = program
-    .command('bench')
-    .description('measure FPS, latency percentiles and CPU per stage')
-    .argument('[input]', 'video file or URL (default: the demonstration clip)');
-  addEngineFlags(addModelFlag(command))
+  const command = program.command('bench').argument('[input]', 'video file or URL (default: the demonstration clip)');
+  addDecoderFlags(addEngineFlags(addModelFlag(command)))
     .addOption(
       new Option('--streams <n>', 'number of streams that read the input at the same time')
         .argParser(Number)
@@ -62,7 +61,7 @@ async function bench(input: string | undefined, flags: BenchFlags, io: CliIo): P
     throw new SightlineError('COMMAND_INVALID', '--warm-up: expected a number from 0 to 3600');
   const onNotice = (text: string): void => note(io, text);
   const { environment } = io;
-  const ffmpeg = await findFfmpeg({ path: environment.ffmpegPath, searchPath: environment.searchPath });
+  const ffmpeg = await openFfmpeg(environment, onNotice, decoderConfigOf(flags));
   const source = input ?? (await demoSource(ffmpeg, environment, onNotice));
   const isLive = flags.realtime === true;
   const runtime = await openRuntime({
@@ -89,7 +88,7 @@ async function bench(input: string | undefined, flags: BenchFlags, io: CliIo): P
       warmUpSeconds: flags.warmUp,
       signal: io.stop,
     });
-    if (flags.json === true) printJson(io, { machine: machineDescription(), source, ...measured });
+    if (flags.json === true) printJson(io, { machine: machineDescription(), source: redact(source), ...measured });
     else print(io, text(measured, source, flags));
   } finally {
     await runtime.stop();
@@ -107,7 +106,7 @@ function text(measured: Measurement, source: string, flags: BenchFlags): string 
   const before = flags.warmUp === 0 ? '' : ` (${measured.warmUpFps.toFixed(1)} fps in the ${flags.warmUp} s before)`;
   const lines = [
     `${machineDescription()}`,
-    `${source}: ${flags.streams} stream(s), ${flags.realtime === true ? 'real time' : 'as fast as possible'}, ${measured.seconds.toFixed(1)} s`,
+    `${redact(source)}: ${flags.streams} stream(s), ${flags.realtime === true ? 'real time' : 'as fast as possible'}, ${measured.seconds.toFixed(1)} s`,
     `${device.model} ${device.inputWidth}x${device.inputHeight}, ${device.engine}/${device.provider} ${device.precision}, ${device.threads} inference threads`,
     '',
     `${measured.fps.toFixed(1)} fps, ${measured.frames} frames, ${percent(measured.dropRatio)} dropped${before}`,

@@ -2,13 +2,13 @@ import { mkdtemp, rm, stat } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join, resolve } from 'node:path';
 import type { ModelSpec } from '../core/model.ts';
-import { findFfmpeg } from '../decode/ffmpeg-binary.ts';
+import { openFfmpeg } from '../decode/ffmpeg-binary.ts';
 import { probeSource } from '../decode/probe.ts';
 import { sampleFrames } from '../decode/sample-frames.ts';
 import { SightlineError } from '../errors/sightline-error.ts';
 import { preprocessImage } from '../preprocess/sharp-preprocessor.ts';
 import { parseSource } from '../source/parse-source.ts';
-import type { CliIo } from './cli-io.ts';
+import { type CliIo, note } from './cli-io.ts';
 import { picturesIn } from './sample-pictures.ts';
 
 /** More change the ranges of no tensor by much, and cost time. */
@@ -26,9 +26,14 @@ export async function calibrationFrames(place: string, spec: ModelSpec, io: CliI
   if (found === null)
     throw new SightlineError('SOURCE_NOT_FOUND', `--calibration ${place}: expected a folder of pictures or a video`);
   if (found.isDirectory()) return fitPictures(await picturesIn(place, MOST_FRAMES), spec);
+  if (!found.isFile())
+    throw new SightlineError(
+      'SOURCE_UNREADABLE',
+      `--calibration ${place}: expected a folder of pictures or a video, found a pipe or a device`,
+    );
   const folder = await mkdtemp(join(tmpdir(), 'sightline-calibration-'));
   try {
-    const ffmpeg = await findFfmpeg({ path: io.environment.ffmpegPath, searchPath: io.environment.searchPath });
+    const ffmpeg = await openFfmpeg(io.environment, (text) => note(io, text));
     const options = { loop: false, realtime: false, rtspTransport: 'tcp', readTimeoutMs: PROBE_MS } as const;
     const { durationUs } = await probeSource(ffmpeg, parseSource(place, options), PROBE_MS);
     await sampleFrames(ffmpeg, resolve(place), durationUs, MOST_FRAMES, join(folder, '%04d.png'), io.stop);

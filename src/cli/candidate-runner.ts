@@ -46,7 +46,7 @@ export async function withCandidate<T>(
   try {
     const path = join(folder, 'candidate.onnx');
     await writeFile(path, bytes);
-    return await withEngine({ ...model, path }, on, 'int8', use);
+    return await withEngine({ ...model, path, files: undefined }, on, 'int8', use);
   } finally {
     await rm(folder, { recursive: true, force: true });
   }

@@ -1,4 +1,5 @@
 import type { Writable } from 'node:stream';
+import { terminalText } from '../core/terminal-text.ts';
 import type { ProcessContext } from '../host/process-context.ts';
 
 /** What a command needs from its process: streams, environment, and the stop signal. */
@@ -7,11 +8,11 @@ export interface CliIo extends ProcessContext {
 }
 
 export function print(io: CliIo, text: string): void {
-  io.stdout.write(`${text}\n`);
+  io.stdout.write(`${terminalText(text)}\n`);
 }
 
 export function note(io: CliIo, text: string): void {
-  io.stderr.write(`${text}\n`);
+  io.stderr.write(`${terminalText(text)}\n`);
 }
 
 /** Writes one JSON document to standard output. With `--json`, nothing else is written there. */

@@ -10,6 +10,7 @@ import type { RuntimeStream } from '../runtime/stream/runtime-stream.ts';
 import { resolveStreamInput } from '../runtime/stream/stream-input.ts';
 import type { StreamInput } from '../runtime/stream/stream-port.ts';
 import { type CliIo, note } from './cli-io.ts';
+import type { DecoderFlags } from './decoder-flags.ts';
 import type { ModelFlags } from './model-flags.ts';
 import type { Progress } from './progress.ts';
 import { type ViewFlags, viewSettingsOf } from './view-flags.ts';
@@ -19,7 +20,7 @@ const NO_RESULTS: ResultCounters = { inferred: 0, tracked: 0, unchanged: 0, cach
 /** File names of still images. */
 const STILL = /\.(jpe?g|png|webp)$/i;
 
-export interface DetectFlags extends ModelFlags, ViewFlags {
+export interface DetectFlags extends ModelFlags, ViewFlags, DecoderFlags {
   readonly out?: string;
   readonly coco?: string;
   readonly video?: string;

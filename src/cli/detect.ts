@@ -15,6 +15,7 @@ import { JsonlSink } from '../sinks/jsonl-sink.ts';
 import { expandInputs } from '../source/expand-inputs.ts';
 import { modelSpec } from '../store/manifests.ts';
 import { type CliIo, note, print, printJson } from './cli-io.ts';
+import { addDecoderFlags, decoderConfigOf } from './decoder-flags.ts';
 import { type DetectFlags, detectInput, detectStream, type InputSummary } from './detect-input.ts';
 import { addEngineFlags, addModelFlag, modelConfigOf } from './model-flags.ts';
 import { startProgress } from './progress.ts';
@@ -40,9 +41,8 @@ interrupted, fails or reads no frame at all, the earlier file stays.`;
 export function addDetect(program: Command, io: CliIo): void {
   const command = program
     .command('detect')
-    .description('detect objects in every frame of files, folders, patterns or URLs')
     .argument('<input...>', 'video files, folders, patterns, http(s):// or rtsp://');
-  addTilesFlag(addRegionFlag(addEngineFlags(addModelFlag(command))))
+  addTilesFlag(addRegionFlag(addDecoderFlags(addEngineFlags(addModelFlag(command)))))
     .option('--min-score <0..1>', 'lowest score to report (default: from the manifest)', Number)
     .option('--out <file>', 'write one JSON line for each frame; .gz or .zst compresses; "-" for standard output')
     .option('--coco <file>', 'write COCO results')
@@ -68,6 +68,7 @@ async function detect(inputs: readonly string[], flags: DetectFlags, io: CliIo):
   if (flags.json === true && flags.out === '-')
     throw new SightlineError('COMMAND_INVALID', '--json and --out - both write to standard output: choose one');
   const model = modelConfigOf(flags);
+  const decoder = decoderConfigOf(flags);
   const sources = await expandInputs(inputs);
   if (flags.video !== undefined) videoContainer(flags.video);
   if (flags.video !== undefined && sources.length > 1)
@@ -78,6 +79,7 @@ async function detect(inputs: readonly string[], flags: DetectFlags, io: CliIo):
   const sinks = await openSinks(flags, sources, onFailure, io);
   const runtime = await openRuntime({
     model,
+    decoder,
     batch: check(batchConfig, {}, 'batch'),
     preview: check(previewConfig, {}, 'preview'),
     sinks,

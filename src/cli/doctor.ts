@@ -1,13 +1,12 @@
 import { access, constants, mkdir } from 'node:fs/promises';
 import { availableParallelism, cpus, totalmem } from 'node:os';
 import type { Command } from 'commander';
-import { findFfmpeg } from '../decode/ffmpeg-binary.ts';
-import { canShedFrames } from '../decode/shed-filters.ts';
 import { SightlineError } from '../errors/sightline-error.ts';
 import { choiceText, EngineChoices } from '../store/engine-choices.ts';
 import { findWeights } from '../store/find-weights.ts';
 import { listManifests } from '../store/manifests.ts';
 import { type CliIo, print, printJson } from './cli-io.ts';
+import { examineDecoder } from './doctor-decoder.ts';
 import { examineOpenvino } from './doctor-openvino.ts';
 import { examineTensorflow } from './doctor-tensorflow.ts';
 import type { Finding, Verdict } from './finding.ts';
@@ -18,13 +17,12 @@ const NODE_MAJORS: readonly number[] = [20, 22, 24, 26];
 export function addDoctor(program: Command, io: CliIo): void {
   program
     .command('doctor')
-    .description('check this machine: what works, what is missing and how to install it')
     .option('--json', 'one JSON document on standard output')
     .action(async ({ json }: { json?: boolean }) => {
       const findings = [
         node(),
         machine(),
-        await ffmpeg(io),
+        ...(await examineDecoder(io.environment)),
         await sharp(),
         await onnx(),
         await wasm(),
@@ -66,31 +64,6 @@ function machine(): Finding {
     verdict: 'ok',
     found: `${availableParallelism()} cores (${cpus()[0]?.model.trim() ?? 'unknown'}), ${(totalmem() / 2 ** 30).toFixed(1)} GiB, ${process.platform} ${process.arch}`,
   };
-}
-
-async function ffmpeg(io: CliIo): Promise<Finding> {
-  const { ffmpegPath, searchPath } = io.environment;
-  try {
-    const { path, version, major, foundBy } = await findFfmpeg({ path: ffmpegPath, searchPath });
-    const found = `${version} at ${path} (${foundBy})`;
-    if (!canShedFrames(major))
-      return {
-        what: 'ffmpeg',
-        verdict: 'note',
-        found,
-        remedy:
-          'works; while a detector is overloaded, cameras lose more frames than needed: before version 5 those to be dropped are scaled first. Install version 6 or later and set FFMPEG_PATH',
-      };
-    if (major >= 6) return { what: 'ffmpeg', verdict: 'ok', found };
-    return {
-      what: 'ffmpeg',
-      verdict: 'note',
-      found,
-      remedy: 'works; version 6 or later decodes newer formats and is preferred: install one and set FFMPEG_PATH',
-    };
-  } catch (error) {
-    return { what: 'ffmpeg', verdict: 'missing', found: 'none', remedy: (error as Error).message };
-  }
 }
 
 async function sharp(): Promise<Finding> {

@@ -17,7 +17,6 @@ interface EvalFlags extends Omit<ModelFlags, 'model'> {
 export function addEval(program: Command, io: CliIo): void {
   const command = program
     .command('eval')
-    .description('measure the COCO average precision of a model on this machine')
     .argument('<annotations>', 'COCO annotations, such as instances_val2017.json')
     .requiredOption('--images <dir>', 'folder with the images of the annotations')
     .option(

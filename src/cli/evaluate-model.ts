@@ -1,9 +1,9 @@
-import { join } from 'node:path';
 import { batchConfig } from '../config/batch.ts';
 import { check } from '../config/check.ts';
 import { type CocoFigures, scoreDetections } from '../evaluate/average-precision.ts';
 import { categoryIdsOfClasses } from '../evaluate/class-categories.ts';
 import type { CocoAnnotations, CocoResult } from '../evaluate/coco-dataset.ts';
+import { picturePaths } from '../evaluate/coco-files.ts';
 import { cocoResultsOf } from '../evaluate/recorded-results.ts';
 import { type CollectedResults, collectOnImages } from '../optimize/gate/collect-results.ts';
 import { type CliIo, note } from './cli-io.ts';
@@ -76,7 +76,7 @@ export async function detectOnLabels(
         onProgress: (done) => progress?.update(done, images.length, `${flags.model} ${done} / ${images.length} images`),
       },
       {
-        paths: images.map(({ fileName }) => join(flags.images, fileName)),
+        paths: picturePaths(annotations, flags.images),
         resizeBy: flags.resizeBy,
         label: flags.images,
         settings: tiles === undefined ? {} : viewSettingsOf({ tiles }),

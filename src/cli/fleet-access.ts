@@ -3,49 +3,74 @@ import type { ControlPlane } from '../control/control-plane.ts';
 import { openRedisControlPlane } from '../control/redis/redis-control-plane.ts';
 import { SightlineError } from '../errors/sightline-error.ts';
 import { type CliIo, note } from './cli-io.ts';
+import { type AskGateway, controlDesk, type FleetDesk, gatewayDesk } from './fleet-desk.ts';
+import { type AccessFlags, addAccessFlags, askGateway } from './gateway-client.ts';
 
 export interface FleetFlags {
   readonly redis?: string;
 }
 
+/** Flags of commands that work on a fleet, in its Redis or through a gateway. */
+export interface FleetClientFlags extends FleetFlags, AccessFlags {
+  readonly url?: string;
+}
+
 /** Opens the control plane for a command. Tests pass their own. */
 export type OpenControl = (url: string, io: CliIo) => Promise<ControlPlane>;
 
-/** Adds the flag that every fleet command takes. */
+/** Adds the flag that names the Redis of a fleet. */
 export function addFleetFlag(command: Command): Command {
   return command.option('--redis <url>', "the fleet's Redis, such as redis://host:6379 (default: REDIS_URL)");
+}
+
+/** Adds the flags of commands that work on a fleet, either in its Redis or through the gateway of any host. */
+export function addFleetClientFlags(command: Command): Command {
+  return addAccessFlags(
+    addFleetFlag(command).option('--url <url>', 'gateway of a host, such as https://host:8080, in place of Redis'),
+  );
 }
 
 export const openRedis: OpenControl = (url, io) =>
   openRedisControlPlane({
     url,
     caFile: io.environment.redisCaFile ?? null,
+    fleetKeys: io.environment.fleetKeys ?? null,
     onNotice: (text) => note(io, text),
   });
 
 /**
  * Runs one command against the fleet and always closes the connection.
  *
- * @throws COMMAND_INVALID if no Redis is named, and whatever `open` and `act` throw.
+ * @throws COMMAND_INVALID if neither a Redis nor a gateway is named, or both, and whatever `open` and `act` throw.
  */
 export async function withFleet<T>(
-  { redis }: FleetFlags,
+  flags: FleetClientFlags,
   io: CliIo,
   open: OpenControl,
-  act: (control: ControlPlane) => Promise<T>,
+  act: (desk: FleetDesk) => Promise<T>,
 ): Promise<T> {
-  const url = redis ?? io.environment.redisUrl;
+  if (flags.url !== undefined) return act(gatewayDesk(askAt(flags, flags.url, io)));
+  for (const [flag, value] of Object.entries({ '--token-file': flags.tokenFile, '--ca': flags.ca }))
+    if (value !== undefined) throw new SightlineError('COMMAND_INVALID', `${flag}: it belongs to --url`);
+  const url = flags.redis ?? io.environment.redisUrl;
   if (url === undefined || url === '') {
     throw new SightlineError(
       'COMMAND_INVALID',
       '--redis: expected the URL of the Redis that the fleet shares, received none. Pass --redis redis://HOST:6379 or set ' +
-        'REDIS_URL; to work on this machine only, use `sightline run` or `sightline detect`',
+        'REDIS_URL, or name the gateway of a host with --url; to work on this machine only, use `sightline run` or ' +
+        '`sightline detect`',
     );
   }
   const control = await open(url, io);
   try {
-    return await act(control);
+    return await act(controlDesk(control));
   } finally {
     await control.close();
   }
+}
+
+function askAt(flags: FleetClientFlags, url: string, io: CliIo): AskGateway {
+  if (flags.redis !== undefined)
+    throw new SightlineError('COMMAND_INVALID', '--redis and --url: expected one of them, received both');
+  return (method, path, body) => askGateway(io, { ...flags, url }, method, path, body);
 }

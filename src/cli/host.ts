@@ -37,10 +37,7 @@ its jobs end with it. Streams of the pipeline file are added to the fleet unless
 read and written only below the folders of --root (fleet.roots). Ctrl-C hands the streams to other hosts, then stops.`;
 
 export function addHost(program: Command, io: CliIo): void {
-  const command = program
-    .command('host')
-    .description('join a fleet and run the streams and jobs that it assigns to this host')
-    .argument('[pipeline]', 'YAML file (default: pipelines/fleet-host.yaml)');
+  const command = program.command('host').argument('[pipeline]', 'YAML file (default: pipelines/fleet-host.yaml)');
   addServerFlags(addFleetFlag(command))
     .option('--id <name>', 'name in the fleet (default: host name and process id)')
     .option('--capacity <fps>', 'inferences per second that this host can sustain (default: measured)', Number)
@@ -102,6 +99,7 @@ async function openControl(
   return openRedisControlPlane({
     url,
     caFile: environment.redisCaFile ?? null,
+    fleetKeys: environment.fleetKeys ?? null,
     leaseMs,
     onNotice: (text) => log.warn({}, text),
     onAdvice: (text) => log.warn({}, text),

@@ -1,10 +1,10 @@
 import type { Command } from 'commander';
 import { SightlineError } from '../errors/sightline-error.ts';
 import { type CliIo, note, print, printJson } from './cli-io.ts';
-import { addFleetFlag, type FleetFlags, type OpenControl, openRedis, withFleet } from './fleet-access.ts';
-import { jobDocument, jobsTable, jobText } from './job-tables.ts';
+import { addFleetClientFlags, type FleetClientFlags, type OpenControl, openRedis, withFleet } from './fleet-access.ts';
+import { jobsTable, jobText } from './job-tables.ts';
 
-interface JobsFlags extends FleetFlags {
+interface JobsFlags extends FleetClientFlags {
   readonly cancel?: boolean;
   readonly retry?: boolean;
   readonly json?: boolean;
@@ -18,11 +18,8 @@ Examples:
   sightline jobs night-3 --cancel    start no more of its tasks; finished results stay`;
 
 export function addJobs(program: Command, io: CliIo, open: OpenControl = openRedis): void {
-  const command = program
-    .command('jobs')
-    .description('bulk jobs of the fleet: list, show, cancel, retry')
-    .argument('[id]', 'one job');
-  addFleetFlag(command)
+  const command = program.command('jobs').argument('[id]', 'one job');
+  addFleetClientFlags(command)
     .option('--cancel', 'stop the job')
     .option('--retry', 'put tasks that failed for good back in the queue')
     .option('--json', 'one JSON document on standard output')
@@ -39,16 +36,16 @@ async function jobs(id: string | undefined, flags: JobsFlags, io: CliIo, open: O
       'COMMAND_INVALID',
       `${cancel === true ? '--cancel' : '--retry'}: name the job, as in sightline jobs ID`,
     );
-  await withFleet(flags, io, open, async (control) => {
+  await withFleet(flags, io, open, async (desk) => {
     if (id === undefined) {
-      const all = await control.tasks.jobs();
+      const all = await desk.jobs();
       if (json === true) printJson(io, all);
       else print(io, jobsTable(all));
       return;
     }
-    if (cancel === true) await control.tasks.cancel(id);
-    if (retry === true) note(io, `${await control.tasks.retry(id)} tasks are queued again`);
-    const job = await jobDocument(control, id);
+    if (cancel === true) await desk.cancelJob(id);
+    if (retry === true) note(io, `${await desk.retryJob(id)} tasks are queued again`);
+    const job = await desk.job(id);
     if (json === true) printJson(io, job);
     else print(io, jobText(job));
   });

@@ -3,7 +3,7 @@ import { type Command, Option } from 'commander';
 import { loadPipeline } from '../config/load-pipeline.ts';
 import { parseInputSize } from '../config/model-config.ts';
 import type { PipelineConfig } from '../config/pipeline.ts';
-import { type FfmpegBinary, findFfmpeg } from '../decode/ffmpeg-binary.ts';
+import { type FfmpegBinary, openFfmpeg } from '../decode/ffmpeg-binary.ts';
 import { SightlineError } from '../errors/sightline-error.ts';
 import { demoSource } from '../host/demo-source.ts';
 import type { CameraSpec } from '../loadtest/cameras/camera-plan.ts';
@@ -23,13 +23,13 @@ import { RuntimeSubject } from '../loadtest/runtime-subject.ts';
 import { parseTargets, type Target } from '../measure/targets.ts';
 import { targetValue } from '../optimize/report/figures.ts';
 import { type CliIo, note, print, printJson } from './cli-io.ts';
+import { type AccessFlags, addAccessFlags, DEFAULT_GATEWAY_URL, gatewayAddress } from './gateway-client.ts';
 import { ReportedFailure } from './reported-failure.ts';
 import { table } from './table.ts';
 
-interface LoadFlags {
+interface LoadFlags extends AccessFlags {
   readonly fleet?: boolean;
   readonly url?: string;
-  readonly token?: string;
   readonly profile: ProfileName;
   readonly cameras?: number;
   readonly minutes?: number;
@@ -44,7 +44,6 @@ interface LoadFlags {
   readonly json?: boolean;
 }
 
-const DEFAULT_URL = 'http://127.0.0.1:8080';
 const DEFAULT_MINUTES: Readonly<Record<ProfileName, number>> = { baseline: 1, peak: 3, stress: 3, endurance: 60 };
 /** Expected load of a gateway, which does not say what it was built for. */
 const GATEWAY_CAMERAS = 4;
@@ -67,13 +66,12 @@ Exit codes: 0 all targets met; 3 a target was missed, or the frames do not prove
 
 export function addLoadtest(program: Command, io: CliIo): void {
   const number = (flag: string, doc: string): Option => new Option(flag, doc).argParser(Number);
-  program
+  const command = program
     .command('loadtest')
-    .description('put a pipeline or a running gateway under the load of virtual cameras')
     .argument('[pipeline]', 'YAML file; its model and the settings of its streams are used, not their sources')
     .option('--fleet', 'load a running gateway instead of a pipeline')
-    .option('--url <url>', `address of the gateway (default: ${DEFAULT_URL}); implies --fleet`)
-    .option('--token <token>', 'token of the gateway (default: SIGHTLINE_TOKEN)')
+    .option('--url <url>', `address of the gateway (default: ${DEFAULT_GATEWAY_URL}); implies --fleet`);
+  addAccessFlags(command)
     .addOption(new Option('--profile <name>', 'kind of load').choices([...PROFILES]).default('baseline'))
     .addOption(number('--cameras <n>', "cameras at a time (default: the pipeline's streams); stress: to begin with"))
     .addOption(number('--minutes <m>', 'length (default: baseline 1, peak 3, stress 3, endurance 60)'))
@@ -97,14 +95,11 @@ async function loadtest(path: string | undefined, flags: LoadFlags, io: CliIo): 
   const onNotice = (text: string): void => note(io, text);
   const pipeline = path === undefined ? null : loadPipeline(path);
   const targets = targetsOf(flags, pipeline);
-  const ffmpeg = await findFfmpeg({ path: environment.ffmpegPath, searchPath: environment.searchPath });
+  const ffmpeg = await openFfmpeg(environment, onNotice, pipeline?.decoder);
   const plan = await planOf(flags, { pipeline, targets, ffmpeg, io });
   const subject: LoadSubject =
     pipeline === null
-      ? await GatewaySubject.open(
-          { url: flags.url ?? DEFAULT_URL, token: flags.token ?? environment.token ?? null },
-          onNotice,
-        )
+      ? await GatewaySubject.open(gatewayAddress(io, { ...flags, url: flags.url ?? DEFAULT_GATEWAY_URL }), onNotice)
       : await RuntimeSubject.open(path!, pipeline, { ffmpeg, environment, note: onNotice });
   let result: LoadResult;
   try {
@@ -128,7 +123,8 @@ function checkFlags(path: string | undefined, flags: LoadFlags, isFleet: boolean
     refuse(
       isFleet ? '--fleet: expected no pipeline, since the gateway has its own' : 'expected a pipeline file, or --fleet',
     );
-  if (flags.token !== undefined && !isFleet) refuse('--token: it belongs to --fleet');
+  for (const [flag, value] of Object.entries({ '--token-file': flags.tokenFile, '--ca': flags.ca }))
+    if (value !== undefined && !isFleet) refuse(`${flag}: it belongs to --fleet`);
   const whole = (name: string, value: number | undefined, least: number, most: number): void => {
     if (value !== undefined && !(Number.isInteger(value) && value >= least && value <= most))
       refuse(`${name}: expected a whole number from ${least} to ${most}`);
@@ -172,7 +168,7 @@ async function planOf(flags: LoadFlags, { pipeline, targets, ffmpeg, io }: PlanC
   const owner = thisOwner();
   const wantedFps = targets.find(({ metric }) => metric === 'fps')?.limit ?? 0;
   return {
-    ...{ profile, protocol, seed, cameraHost, targets, cameras, ffmpegPath: ffmpeg.path },
+    ...{ profile, protocol, seed, cameraHost, targets, cameras, ffmpeg },
     mostCameras: Math.max(cameras, maxCameras),
     seconds: (flags.minutes ?? DEFAULT_MINUTES[profile]) * 60,
     fps: flags.cameraFps ?? Math.min(120, Math.max(CAMERA_FPS, wantedFps)),

@@ -1,4 +1,5 @@
 import { pino } from 'pino';
+import { terminalText } from '../core/terminal-text.ts';
 import type { GatewayLogger } from '../gateway/gateway-options.ts';
 import type { CliIo } from './cli-io.ts';
 
@@ -12,5 +13,5 @@ export function openLog(io: CliIo, format: 'text' | 'json'): GatewayLogger {
 
 function toText(line: string): string {
   const { time, level, msg } = JSON.parse(line) as { time: number; level: number; msg: string };
-  return `${new Date(time).toTimeString().slice(0, 8)}  ${LEVELS[level] ?? ''}${msg}\n`;
+  return `${new Date(time).toTimeString().slice(0, 8)}  ${LEVELS[level] ?? ''}${terminalText(msg)}\n`;
 }

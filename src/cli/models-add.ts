@@ -1,8 +1,8 @@
 import { existsSync } from 'node:fs';
-import { readFile } from 'node:fs/promises';
 import { basename, join, resolve } from 'node:path';
 import type { Command } from 'commander';
 import { externalFiles } from '../compile/onnx/import-onnx.ts';
+import { readModel } from '../disk/given-file.ts';
 import { SightlineError } from '../errors/sightline-error.ts';
 import type { CocoAnnotations } from '../evaluate/coco-dataset.ts';
 import { readAnnotations } from '../evaluate/coco-files.ts';
@@ -157,7 +157,7 @@ async function save(
 ): Promise<string> {
   const weights = `${manifest.name}.onnx`;
   if (flags.copy === true) {
-    const [beside] = externalFiles(await readFile(file), file);
+    const [beside] = externalFiles(await readModel(file), file);
     if (beside !== undefined)
       throw new SightlineError('COMMAND_INVALID', `--copy: ${file} keeps weights in ${beside}; leave --copy out`);
     await copyWeights(file, join(folder, weights));

@@ -22,9 +22,7 @@ type VerifiedRow = Awaited<ReturnType<typeof verifyCompiled>>[number] & {
 };
 
 export function addModels(program: Command, io: CliIo): void {
-  const models = program
-    .command('models')
-    .description('detectors: list, fetch, add your own, compile, verify; versions of a running host');
+  const models = program.command('models');
   models
     .command('list')
     .description('list the built-in detectors and your own, and whether their weights are on this machine')

@@ -1,6 +1,7 @@
 import { join, resolve } from 'node:path';
 import { type Command, Option } from 'commander';
-import { findFfmpeg } from '../decode/ffmpeg-binary.ts';
+import { loadPipeline } from '../config/load-pipeline.ts';
+import { openFfmpeg } from '../decode/ffmpeg-binary.ts';
 import { SightlineError } from '../errors/sightline-error.ts';
 import { readAnnotations } from '../evaluate/coco-files.ts';
 import { demoSource } from '../host/demo-source.ts';
@@ -57,7 +58,6 @@ that precision is tried, too. Use a quiet machine: windows in which other proces
 export function addOptimize(program: Command, io: CliIo): void {
   program
     .command('optimize')
-    .description('measure a pipeline, find its bottleneck, make it faster without making it worse, and report')
     .argument('[pipeline|input]', 'pipeline file (.yaml) whose first stream is a recording, or a video file')
     .option('--target <targets>', 'what to reach, such as "fps>=30,p99<=50ms,streams>=8"')
     .option('--annotations <file>', 'COCO annotations; quality is then judged by AP')
@@ -165,7 +165,8 @@ async function requestOf(subject: string, flags: OptimizeFlags, io: CliIo): Prom
   if (!(Number.isInteger(seed) && seed >= 0)) throw invalid('--seed: expected a whole number from 0');
   if (/^\/(?:proc|sys|dev)(?:\/|$)/.test(resolve(flags.report)))
     throw invalid(`--report: expected a folder on a disk, received "${flags.report}"`);
-  const ffmpeg = await findFfmpeg({ path: environment.ffmpegPath, searchPath: environment.searchPath });
+  const decoder = /\.ya?ml$/i.test(subject) ? loadPipeline(subject).decoder : undefined;
+  const ffmpeg = await openFfmpeg(environment, (text) => note(io, text), decoder);
   const labels = await labelsOf(annotations, images, '');
   const holdOut = await labelsOf(flags.holdoutAnnotations ?? null, flags.holdoutImages ?? null, 'holdout-');
   if (holdOut !== null && labels === null)

@@ -1,6 +1,6 @@
-import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { z } from 'zod';
+import { MOST_BYTES, readGivenTextSync } from '../disk/given-file.ts';
 import { type Prediction, prediction } from '../protocol/rollout-records.ts';
 
 const positive = z.number().positive();
@@ -14,7 +14,8 @@ const outcome = z.object({ speedup: z.object({ ratio: positive, interval: z.tupl
 export function predictedGain(folder: string): Prediction | null {
   let raw: unknown;
   try {
-    raw = JSON.parse(readFileSync(join(folder, 'result.json'), 'utf8'));
+    const path = join(folder, 'result.json');
+    raw = JSON.parse(readGivenTextSync(path, { code: 'CONFIG_INVALID', mostBytes: MOST_BYTES.json }));
   } catch {
     return null;
   }

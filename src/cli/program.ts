@@ -1,20 +1,88 @@
 import { Command } from 'commander';
-import { addBench } from './bench.ts';
-import type { CliIo } from './cli-io.ts';
-import { addDetect } from './detect.ts';
-import { addDoctor } from './doctor.ts';
-import { addEval } from './eval.ts';
-import { addHost } from './host.ts';
-import { addJobs } from './jobs.ts';
-import { addLoadtest } from './loadtest.ts';
-import { addModels } from './models.ts';
-import { addOptimize } from './optimize.ts';
-import { addRollout } from './rollout.ts';
-import { addRun } from './run.ts';
-import { runProgram } from './run-program.ts';
-import { addScore } from './score.ts';
-import { addStreams } from './streams.ts';
-import { addSubmit } from './submit.ts';
+import { type CliIo, note } from './cli-io.ts';
+import { reportError, runProgram } from './run-program.ts';
+import { withoutSecrets } from './secret-arguments.ts';
+
+type AddCommand = (program: Command, io: CliIo) => void;
+
+/** Each command's code is loaded when it is called: together they take 10 times as long to load as Node.js itself. */
+const COMMANDS: readonly { readonly name: string; readonly description: string; load(): Promise<AddCommand> }[] = [
+  {
+    name: 'run',
+    description: 'run a pipeline until stopped, with its dashboard',
+    load: async () => (await import('./run.ts')).addRun,
+  },
+  {
+    name: 'detect',
+    description: 'detect objects in every frame of files, folders, patterns or URLs',
+    load: async () => (await import('./detect.ts')).addDetect,
+  },
+  {
+    name: 'eval',
+    description: 'measure the COCO average precision of a model on this machine',
+    load: async () => (await import('./eval.ts')).addEval,
+  },
+  {
+    name: 'score',
+    description: 'compute the COCO average precision of a results file',
+    load: async () => (await import('./score.ts')).addScore,
+  },
+  {
+    name: 'bench',
+    description: 'measure FPS, latency percentiles and CPU per stage',
+    load: async () => (await import('./bench.ts')).addBench,
+  },
+  {
+    name: 'optimize',
+    description: 'measure a pipeline, find its bottleneck, make it faster without making it worse, and report',
+    load: async () => (await import('./optimize.ts')).addOptimize,
+  },
+  {
+    name: 'loadtest',
+    description: 'put a pipeline or a running gateway under the load of virtual cameras',
+    load: async () => (await import('./loadtest.ts')).addLoadtest,
+  },
+  {
+    name: 'models',
+    description: 'detectors: list, fetch, add your own, compile, verify; versions of a running host',
+    load: async () => (await import('./models.ts')).addModels,
+  },
+  {
+    name: 'doctor',
+    description: 'check this machine: what works, what is missing and how to install it',
+    load: async () => (await import('./doctor.ts')).addDoctor,
+  },
+  {
+    name: 'host',
+    description: 'join a fleet and run the streams and jobs that it assigns to this host',
+    load: async () => (await import('./host.ts')).addHost,
+  },
+  {
+    name: 'submit',
+    description: 'submit files to the fleet for bulk detection on many hosts',
+    load: async () => (await import('./submit.ts')).addSubmit,
+  },
+  {
+    name: 'jobs',
+    description: 'bulk jobs of the fleet: list, show, cancel, retry',
+    load: async () => (await import('./jobs.ts')).addJobs,
+  },
+  {
+    name: 'streams',
+    description: 'live streams of the fleet: list, add, move, remove; drain hosts',
+    load: async () => (await import('./streams.ts')).addStreams,
+  },
+  {
+    name: 'rollout',
+    description: 'change the model of live streams step by step, with guards that roll back',
+    load: async () => (await import('./rollout.ts')).addRollout,
+  },
+  {
+    name: 'tokens',
+    description: 'access tokens of the gateway: add, list, remove',
+    load: async () => (await import('./tokens.ts')).addTokens,
+  },
+];
 
 const HELP = `
 Start here:
@@ -23,7 +91,8 @@ Start here:
   sightline detect clip.mp4 --out results.jsonl   detect in every frame of a file
 
 Environment: FFMPEG_PATH, SIGHTLINE_MODEL_PATH (folders with weights), SIGHTLINE_CACHE_DIR, SIGHTLINE_TOKEN,
-REDIS_URL and REDIS_CA_FILE (the fleet).
+SIGHTLINE_TOKENS_FILE; REDIS_URL, REDIS_CA_FILE and SIGHTLINE_FLEET_KEYS (the fleet).
+An argument @FILE stands for the text of that file: keep passwords and tokens out of the command line.
 Exit codes: 0 success; 1 failed while running; 2 wrong command or configuration; 3 done, but a target was not met.`;
 
 /**
@@ -38,22 +107,17 @@ export async function runCli(args: readonly string[], io: CliIo, version: string
     .version(version)
     .addHelpText('after', HELP)
     .showSuggestionAfterError();
-  for (const add of [
-    addRun,
-    addDetect,
-    addEval,
-    addScore,
-    addBench,
-    addOptimize,
-    addLoadtest,
-    addModels,
-    addDoctor,
-    addHost,
-    addSubmit,
-    addJobs,
-    addStreams,
-    addRollout,
-  ])
-    add(program, io);
-  return runProgram(program, args, io);
+  let prepared: string[];
+  try {
+    prepared = withoutSecrets(args, (text) => note(io, text));
+  } catch (error) {
+    return reportError(error, io);
+  }
+  const named = prepared[0] === 'help' ? prepared[1] : prepared[0];
+  for (const { name, description, load } of COMMANDS) {
+    if (name === named) (await load())(program, io);
+    else program.command(name);
+    program.commands.at(-1)!.description(description);
+  }
+  return runProgram(program, prepared, io);
 }

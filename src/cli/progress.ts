@@ -1,4 +1,5 @@
 import { Presets, SingleBar } from 'cli-progress';
+import { terminalText } from '../core/terminal-text.ts';
 import type { CliIo } from './cli-io.ts';
 
 export interface Progress {
@@ -30,7 +31,7 @@ export function startProgress(io: CliIo, unit: string, { ownEstimate = false } =
   return {
     update(done, total, text) {
       bar.setTotal(Math.max(total, done, 1e-9));
-      bar.update(done, { text });
+      bar.update(done, { text: terminalText(text) });
     },
     stop: () => bar.stop(),
   };

@@ -1,4 +1,3 @@
-import { join } from 'node:path';
 import { DECODERS } from '../../models/decoders.ts';
 import { relativeLoss } from '../compile/quantise/output-gauge.ts';
 import type { Outputs } from '../compile/quantise/run-graph.ts';
@@ -7,6 +6,7 @@ import { AgreementMeter, softLoss } from '../evaluate/agreement.ts';
 import { scoreDetections } from '../evaluate/average-precision.ts';
 import { categoryIdsOfClasses } from '../evaluate/class-categories.ts';
 import type { CocoAnnotations, CocoResult } from '../evaluate/coco-dataset.ts';
+import { picturePaths } from '../evaluate/coco-files.ts';
 import { selectDetections } from '../geometry/nms.ts';
 import { rowsToSource } from '../geometry/placement.ts';
 import type { InferenceEngine } from '../infer/inference-engine.ts';
@@ -48,9 +48,9 @@ export async function judgeByLabels(
   const all = { ...model, spec };
   const categoryIds = categoryIdsOfClasses(labelled, spec.classes);
   const pictures: (Awaited<ReturnType<typeof preprocessImage>> & { imageId: number; frame: Uint8Array })[] = [];
-  for (const { id, fileName } of images) {
+  for (const [i, path] of picturePaths(labelled, folder).entries()) {
     const frame = new Uint8Array(spec.input.width * spec.input.height * 3);
-    pictures.push({ imageId: id, frame, ...(await preprocessImage(join(folder, fileName), spec, frame)) });
+    pictures.push({ imageId: images[i]!.id, frame, ...(await preprocessImage(path, spec, frame)) });
   }
   const averagePrecision = async (engine: InferenceEngine): Promise<number> => {
     const results: CocoResult[] = [];

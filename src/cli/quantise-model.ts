@@ -1,10 +1,10 @@
-import { readFile } from 'node:fs/promises';
 import { basename } from 'node:path';
 import { emitOnnx } from '../compile/onnx/emit-onnx.ts';
 import { ExternalData } from '../compile/onnx/external-data.ts';
 import { importOnnx } from '../compile/onnx/import-onnx.ts';
 import { type QuantisedGraph, quantiseGraph } from '../compile/quantise/quantise-graph.ts';
 import type { CompiledModel, ComputePrecision } from '../core/model.ts';
+import { readModel } from '../disk/given-file.ts';
 import { SightlineError } from '../errors/sightline-error.ts';
 import type { CocoAnnotations } from '../evaluate/coco-dataset.ts';
 import { keepQuantised } from '../runtime/model/quantised-artefact.ts';
@@ -59,7 +59,7 @@ const WORTH_RATIO = 1.03;
 export async function quantiseModel(request: QuantiseRequest): Promise<QuantiseReport> {
   const startedMs = performance.now();
   const { model, on, frames, labels, maxLoss, keepFloat, onProgress, stop } = request;
-  const graph = importOnnx(await readFile(model.path), basename(model.path), new ExternalData(model.path));
+  const graph = importOnnx(await readModel(model.path), basename(model.path), new ExternalData(model.path));
   const judge =
     labels === null
       ? await judgeByAgreement(model, on, frames)
@@ -104,7 +104,7 @@ export async function quantiseModel(request: QuantiseRequest): Promise<QuantiseR
   const speeds = await measureSpeeds(model, path, on);
   const seconds = (performance.now() - startedMs) / 1000;
   const whole = { ...report, path, callMs: speeds, isWorthIt: isWorthIt(speeds), seconds };
-  await keepQuantised(model, await readFile(path), whole);
+  await keepQuantised(model, await readModel(path), whole);
   return whole;
 }
 
@@ -115,7 +115,7 @@ function requireRunning(stop: AbortSignal): void {
 
 async function measureSpeeds(model: CompiledModel, path: string, on: TrialEngine): Promise<Speeds> {
   const timed = async (file: string, precision: ComputePrecision): Promise<number | null> => {
-    const there = { ...model, path: file };
+    const there = { ...model, path: file, files: undefined };
     try {
       return await withEngine(there, on, precision, (engine) => callMs(engine, there));
     } catch (error) {

@@ -1,10 +1,11 @@
-import { existsSync, readFileSync } from 'node:fs';
+import { existsSync } from 'node:fs';
 import { userInfo } from 'node:os';
 import { dirname, resolve } from 'node:path';
 import type { Command } from 'commander';
 import { LineCounter, parseDocument } from 'yaml';
 import { loadPipeline } from '../config/load-pipeline.ts';
 import { rolledSettings } from '../control/rollout/stream-changes.ts';
+import { MOST_BYTES, readGivenTextSync } from '../disk/given-file.ts';
 import { SightlineError } from '../errors/sightline-error.ts';
 import type { Decision, RolloutReport } from '../protocol/rollout-records.ts';
 import { type CliIo, print, printJson } from './cli-io.ts';
@@ -53,10 +54,7 @@ const UNIT_MS: Readonly<Record<string, number>> = { ms: 1, s: 1000, m: 60_000, h
 
 /** Adds `rollout`: starts and steers the roll-out of a pipeline through the gateway of a running host. */
 export function addRollout(program: Command, io: CliIo): void {
-  const rollout = program
-    .command('rollout')
-    .description('change the model of live streams step by step, with guards that roll back')
-    .addHelpText('after', HELP);
+  const rollout = program.command('rollout').addHelpText('after', HELP);
   const command = (name: string, description: string): Command =>
     addGatewayFlags(rollout.command(name).description(description)).option(
       '--json',
@@ -170,14 +168,8 @@ function absolute(model: string): string {
 
 /** Reads the settings of the guards; the host checks them. @throws CONFIG_NOT_FOUND, CONFIG_INVALID */
 function readGuards(path: string): unknown {
-  let text: string;
-  try {
-    text = readFileSync(path, 'utf8');
-  } catch (error) {
-    throw new SightlineError('CONFIG_NOT_FOUND', `--guards ${path}: cannot be read: ${(error as Error).message}`, {
-      path,
-    });
-  }
+  const as = `--guards ${path}: cannot be read`;
+  const text = readGivenTextSync(path, { code: 'CONFIG_NOT_FOUND', as, mostBytes: MOST_BYTES.settings });
   const lines = new LineCounter();
   const document = parseDocument(text, { lineCounter: lines, prettyErrors: false });
   const problem = document.errors[0];

@@ -1,6 +1,7 @@
 import { type Command, CommanderError } from 'commander';
+import { terminalText } from '../core/terminal-text.ts';
 import { SightlineError } from '../errors/sightline-error.ts';
-import type { CliIo } from './cli-io.ts';
+import { type CliIo, note } from './cli-io.ts';
 import { ReportedFailure } from './reported-failure.ts';
 
 /** As shells report a program that SIGINT ended. */
@@ -29,22 +30,23 @@ export async function runProgram(program: Command, args: readonly string[], io: 
 /** Makes every command throw instead of ending the process, and write to the streams of `io`. */
 function configure(command: Command, io: CliIo): void {
   command.exitOverride().configureOutput({
-    writeOut: (text) => io.stdout.write(text),
-    writeErr: (text) => io.stderr.write(text),
+    writeOut: (text) => io.stdout.write(terminalText(text)),
+    writeErr: (text) => io.stderr.write(terminalText(text)),
   });
   for (const child of command.commands) configure(child, io);
 }
 
-function reportError(error: unknown, io: CliIo): number {
+/** Writes an error to standard error. @returns the exit code. */
+export function reportError(error: unknown, io: CliIo): number {
   if (error instanceof ReportedFailure) return error.exitCode;
   if (error instanceof CommanderError) return error.exitCode === 0 ? 0 : 2;
   if (error instanceof SightlineError) {
-    // Messages quote files and streams. Replacing control characters keeps terminal escapes out.
-    io.stderr.write(`error: ${error.message.replace(/(?!\n)\p{Cc}/gu, '?')} [${error.code}]\n`);
+    note(io, `error: ${error.message} [${error.code}]`);
     return error.exitCode;
   }
-  io.stderr.write(
-    `error: ${error instanceof Error ? (error.stack ?? error.message) : String(error)}\nThis is a bug in Sightline.\n`,
+  note(
+    io,
+    `error: ${error instanceof Error ? (error.stack ?? error.message) : String(error)}\nThis is a bug in Sightline.`,
   );
   return 1;
 }

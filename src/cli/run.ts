@@ -18,10 +18,7 @@ Dashboard, WebSocket (/ws), REST (/api), /healthz, /readyz and /metrics share on
 another address. Other addresses need a token: SIGHTLINE_TOKEN or gateway.token. Ctrl-C stops in an orderly way.`;
 
 export function addRun(program: Command, io: CliIo): void {
-  const command = program
-    .command('run')
-    .description('run a pipeline until stopped, with its dashboard')
-    .argument('<pipeline>', 'YAML file; see pipelines/ for examples');
+  const command = program.command('run').argument('<pipeline>', 'YAML file; see pipelines/ for examples');
   addServerFlags(command)
     .addHelpText('after', HELP)
     .action((path: string, flags: ServerFlags) => run(path, flags, io));
@@ -66,7 +63,7 @@ async function run(path: string, flags: ServerFlags, io: CliIo): Promise<void> {
       await gateway.close();
     }
   } finally {
-    for (const failure of await host.runtime.stop()) log.error({ code: failure.code }, failure.message);
+    for (const failure of await host.stop()) log.error({ code: failure.code }, failure.message);
     flushed?.();
   }
 }

@@ -9,6 +9,7 @@ import type { ModelConfig } from '../config/model-config.ts';
 import type { Detection } from '../core/detection.ts';
 import { SightlineError } from '../errors/sightline-error.ts';
 import { fetchDemoPhoto } from '../host/demo-source.ts';
+import { readPicture } from '../preprocess/sharp-preprocessor.ts';
 import { openRuntime } from '../runtime/open-runtime.ts';
 import { ResultSinks } from '../runtime/results/result-sinks.ts';
 import { OverlayPainter } from '../sinks/drawing/draw-overlay.ts';
@@ -93,7 +94,10 @@ export async function drawPictures(
   await mkdir(folder, { recursive: true });
   const drawn: string[] = [];
   for (const [index, source] of imagePaths.entries()) {
-    const image = sharp(source, { failOn: 'none' }).autoOrient().toColourspace('srgb').flatten({ background: '#000' });
+    const image = sharp(await readPicture(source), { failOn: 'none' })
+      .autoOrient()
+      .toColourspace('srgb')
+      .flatten({ background: '#000' });
     const { data, info } = await image.raw().toBuffer({ resolveWithObject: true });
     const { width, height } = info;
     const canvas = { pixels: new Uint8Array(data), width, height };

@@ -7,7 +7,6 @@ import { table } from './table.ts';
 export function addScore(program: Command, io: CliIo): void {
   program
     .command('score')
-    .description('compute the COCO average precision of a results file')
     .argument('<annotations>', 'COCO annotations, such as instances_val2017.json')
     .argument('<results>', 'COCO results: [{image_id, category_id, bbox: [x, y, w, h], score}]')
     .option('--json', 'one JSON document on standard output')

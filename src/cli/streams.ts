@@ -1,48 +1,44 @@
-import { existsSync, readFileSync } from 'node:fs';
 import type { Command } from 'commander';
 import { parseDocument } from 'yaml';
-import type { ControlPlane } from '../control/control-plane.ts';
-import { StreamOrders } from '../control/orders/stream-orders.ts';
-import { readFleetSummary } from '../control/view/fleet-summary.ts';
-import { redact } from '../core/redact.ts';
+import { MOST_BYTES, readGivenTextSync } from '../disk/given-file.ts';
 import { SightlineError } from '../errors/sightline-error.ts';
 import { type CliIo, print, printJson } from './cli-io.ts';
-import { addFleetFlag, type FleetFlags, type OpenControl, openRedis, withFleet } from './fleet-access.ts';
+import { addFleetClientFlags, type FleetClientFlags, type OpenControl, openRedis, withFleet } from './fleet-access.ts';
+import type { FleetDesk } from './fleet-desk.ts';
 import { summaryText } from './stream-tables.ts';
 
-interface StreamsFlags extends FleetFlags {
+interface StreamsFlags extends FleetClientFlags {
   readonly json?: boolean;
 }
 
 const HELP = `
 Examples:
   sightline streams list
-  sightline streams add gate rtsp://user:password@camera/1 --max-fps 10 --priority 5
+  sightline streams add gate @gate-url.txt --max-fps 10 --priority 5     the file holds rtsp://user:password@camera/1
   sightline streams add yard rtsp://camera/2 --config '{"track":true,"target":{"fps":10}}'
   sightline streams move gate host-2      pins the stream to this host
   sightline streams move gate auto        lets the fleet choose the host again
   sightline streams drain host-2          moves its streams to other hosts, so that it can be stopped
   sightline streams remove yard
 
+  SIGHTLINE_TOKEN=... sightline streams list --url https://host-1:8080     through a host, without access to Redis
+
 An added stream runs as long as any host of the fleet can run it.`;
 
-/** Adds `streams`. Its subcommands talk to Redis and not to a host, so they work whichever hosts are up. */
+/** Adds `streams`. Its subcommands talk to Redis, so they work whichever hosts are up, or to a host with `--url`. */
 export function addStreams(program: Command, io: CliIo, open: OpenControl = openRedis): void {
-  const streams = program
-    .command('streams')
-    .description('live streams of the fleet: list, add, move, remove; drain hosts')
-    .addHelpText('after', HELP);
-  const act = <F extends StreamsFlags>(flags: F, run: (control: ControlPlane) => Promise<void>): Promise<void> =>
+  const streams = program.command('streams').addHelpText('after', HELP);
+  const act = <F extends StreamsFlags>(flags: F, run: (desk: FleetDesk) => Promise<void>): Promise<void> =>
     withFleet(flags, io, open, run);
   const command = (usage: string, description: string): Command =>
-    addFleetFlag(streams.command(usage).description(description)).option(
+    addFleetClientFlags(streams.command(usage).description(description)).option(
       '--json',
       'one JSON document on standard output',
     );
 
   command('list', 'list every stream with its host and figures').action((flags: StreamsFlags) =>
-    act(flags, async (control) => {
-      const summary = await readFleetSummary(control);
+    act(flags, async (desk) => {
+      const summary = await desk.summary();
       if (flags.json === true) printJson(io, summary);
       else print(io, summaryText(summary));
     }),
@@ -53,17 +49,17 @@ export function addStreams(program: Command, io: CliIo, open: OpenControl = open
     .option('--priority <n>', '-100 to 100; a full fleet slows streams of higher priority last', Number)
     .option('--config <file>', 'settings of streams[] in docs/config.md: a YAML or JSON file, or inline JSON')
     .action((id: string, source: string, flags: StreamsFlags & StreamRequestFlags) =>
-      act(flags, async (control) => {
-        const order = await ordersOf(control).add(streamRequest(id, source, flags));
-        const config = { ...order.config, source: redact(order.config.source) };
-        printResult({ ...order, config }, `${order.id} is added to pipeline ${order.pipeline}`, flags);
+      act(flags, async (desk) => {
+        const added = await desk.addStream(streamRequest(id, source, flags));
+        const where = added.pipeline === undefined ? '' : ` to pipeline ${added.pipeline}`;
+        printResult(added, `${added.id} is added${where}`, flags);
       }),
     );
   command('move <id> <host>', 'choose the host of a stream; "auto" lets the fleet choose').action(
     (id: string, host: string, flags: StreamsFlags) =>
-      act(flags, async (control) => {
-        const order = await ordersOf(control).move(id, host === 'auto' ? null : host);
-        const { wantedHost } = order;
+      act(flags, async (desk) => {
+        const wantedHost = host === 'auto' ? null : host;
+        await desk.moveStream(id, wantedHost);
         printResult(
           { id, wantedHost },
           wantedHost === null ? `the fleet chooses the host of ${id}` : `${id} moves to ${host}`,
@@ -72,17 +68,17 @@ export function addStreams(program: Command, io: CliIo, open: OpenControl = open
       }),
   );
   command('remove <id>', 'remove a stream from the fleet').action((id: string, flags: StreamsFlags) =>
-    act(flags, async (control) => {
-      await ordersOf(control).remove(id);
+    act(flags, async (desk) => {
+      await desk.removeStream(id);
       printResult({ id }, `${id} is removed`, flags);
     }),
   );
   command('drain <host>', 'move all streams off a host and assign it no more work')
     .option('--undo', 'assign work to the host again')
     .action((host: string, flags: StreamsFlags & { undo?: boolean }) =>
-      act(flags, async (control) => {
+      act(flags, async (desk) => {
         const isDraining = flags.undo !== true;
-        await ordersOf(control).setDraining(host, isDraining);
+        await desk.setDraining(host, isDraining);
         printResult({ host, isDraining }, isDraining ? `${host} is draining` : `${host} takes work again`, flags);
       }),
     );
@@ -91,10 +87,6 @@ export function addStreams(program: Command, io: CliIo, open: OpenControl = open
     if (json === true) printJson(io, document);
     else print(io, text);
   }
-}
-
-function ordersOf(control: ControlPlane): StreamOrders {
-  return new StreamOrders({ control, sender: 'cli', pipeline: null, defaults: {}, admit: () => {} });
 }
 
 interface StreamRequestFlags {
@@ -112,14 +104,15 @@ function streamRequest(id: string, source: string, flags: StreamRequestFlags): o
   return { ...(config === undefined ? {} : readConfig(config)), ...Object.fromEntries(flagValues), id, source };
 }
 
+function readConfigFile(path: string): string {
+  const as = `--config: expected a file or a JSON object, received "${path}"`;
+  return readGivenTextSync(path, { code: 'CONFIG_NOT_FOUND', as, mostBytes: MOST_BYTES.settings });
+}
+
 function readConfig(text: string): object {
   const isFile = !text.trimStart().startsWith('{');
-  if (isFile && !existsSync(text)) {
-    const message = `--config: expected a file or a JSON object, found no file "${text}"`;
-    throw new SightlineError('CONFIG_NOT_FOUND', message, { path: text });
-  }
   // YAML is a superset of JSON, and its parser reports line and column.
-  const document = parseDocument(isFile ? readFileSync(text, 'utf8') : text);
+  const document = parseDocument(isFile ? readConfigFile(text) : text);
   const problem = document.errors[0];
   if (problem !== undefined) throw new SightlineError('CONFIG_INVALID', `--config: ${problem.message}`);
   const value: unknown = document.toJS();

@@ -1,17 +1,17 @@
 import { existsSync } from 'node:fs';
 import { isAbsolute, resolve } from 'node:path';
 import type { Command } from 'commander';
-import { DEFAULT_SEGMENT_S, JobOrders } from '../control/orders/job-orders.ts';
+import { DEFAULT_SEGMENT_S } from '../control/orders/job-orders.ts';
 import { redact } from '../core/redact.ts';
 import { SightlineError } from '../errors/sightline-error.ts';
 import { expandInputs } from '../source/expand-inputs.ts';
 import { type CliIo, note, print, printJson } from './cli-io.ts';
-import { addFleetFlag, type FleetFlags, type OpenControl, openRedis, withFleet } from './fleet-access.ts';
-import { deadLetterLines, jobDocument, jobText } from './job-tables.ts';
+import { addFleetClientFlags, type FleetClientFlags, type OpenControl, openRedis, withFleet } from './fleet-access.ts';
+import { deadLetterLines, type JobDocument, jobText } from './job-tables.ts';
 import { ReportedFailure } from './reported-failure.ts';
 import { waitForJob } from './wait-for-job.ts';
 
-interface SubmitFlags extends FleetFlags {
+interface SubmitFlags extends FleetClientFlags {
   readonly out: string;
   readonly pipeline?: string;
   readonly track?: boolean;
@@ -39,10 +39,9 @@ ended the wait.`;
 export function addSubmit(program: Command, io: CliIo, open: OpenControl = openRedis): void {
   const command = program
     .command('submit')
-    .description('submit files to the fleet for bulk detection on many hosts')
     .argument('<input...>', 'video files, folders, patterns')
     .requiredOption('--out <dir>', 'folder for the results, one JSONL file per input');
-  addFleetFlag(command)
+  addFleetClientFlags(command)
     .option('--pipeline <name>', 'pipeline to run it (default: the only one that the hosts run)')
     .option('--track', 'track objects from frame to frame')
     .option('--every <n>', 'process every n-th frame', Number)
@@ -64,12 +63,11 @@ async function submit(inputs: readonly string[], flags: SubmitFlags, io: CliIo, 
   const { pipeline, track, every, segmentSeconds, priority, id } = flags;
   const given = { pipeline, track, every, segmentSeconds, priority, id };
   const set = Object.fromEntries(Object.entries(given).filter(([, value]) => value !== undefined));
-  await withFleet(flags, io, open, async (control) => {
-    const orders = new JobOrders({ control, pipeline: null, admit: () => {} });
-    const order = await orders.submit({ inputs: paths, outDir: resolve(flags.out), ...set }, 'job');
+  await withFleet(flags, io, open, async (desk) => {
+    const order = await desk.submitJob({ inputs: paths, outDir: resolve(flags.out), ...set });
     note(io, `job ${order.id}: ${paths.length} files for pipeline ${order.pipeline}, results in ${order.outDir}`);
-    if (flags.wait === true) await waitForJob(control, order.id, io);
-    const job = await jobDocument(control, order.id);
+    if (flags.wait === true) await waitForJob(async () => (await desk.job(order.id)).report, io);
+    const job = await desk.job(order.id);
     if (flags.json === true) printJson(io, job);
     else if (flags.wait === true) print(io, jobText(job));
     else print(io, `sightline jobs ${order.id} shows its progress`);
@@ -92,7 +90,7 @@ async function absolutePaths(inputs: readonly string[], io: CliIo): Promise<stri
   return paths.map((path) => resolve(path));
 }
 
-function requireDone({ report, deadLetters }: Awaited<ReturnType<typeof jobDocument>>, io: CliIo): void {
+function requireDone({ report, deadLetters }: JobDocument, io: CliIo): void {
   if (report.state === 'done') return;
   const isOver = report.finishedMs !== null;
   note(io, isOver ? `error: job ${report.id}: ${report.state}` : `job ${report.id} continues without this command`);

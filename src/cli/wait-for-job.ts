@@ -1,4 +1,3 @@
-import type { ControlPlane } from '../control/control-plane.ts';
 import { SightlineError } from '../errors/sightline-error.ts';
 import type { JobReport } from '../protocol/fleet.ts';
 import { type CliIo, note } from './cli-io.ts';
@@ -8,20 +7,21 @@ import { startProgress } from './progress.ts';
 const POLL_MS = 500;
 
 /**
- * Shows the progress of a job until it is done, failed or cancelled. Keeps polling through an outage of Redis, since the job
- * continues without this process.
+ * Shows the progress of a job until it is done, failed or cancelled. Keeps polling through an outage of Redis or the
+ * gateway, since the job continues without this process.
  *
+ * @param read - fetches the report of the job.
  * @returns the last report; its state is none of the three if the user stopped waiting.
  * @throws JOB_NOT_FOUND
  */
-export async function waitForJob(control: ControlPlane, id: string, io: CliIo): Promise<JobReport> {
+export async function waitForJob(read: () => Promise<JobReport>, io: CliIo): Promise<JobReport> {
   const progress = startProgress(io, 'segments', { ownEstimate: true });
   let isUnreachable = false;
   let report: JobReport | null = null;
   try {
     for (;;) {
       try {
-        report = (await control.tasks.job(id)).report;
+        report = await read();
         isUnreachable = false;
         progress.update(report.progressRatio, 1, progressText(report));
         if (report.finishedMs !== null || io.stop.aborted) return report;

@@ -1,6 +1,6 @@
-import { readFile } from 'node:fs/promises';
 import { basename } from 'node:path';
 import type { Precision } from '../core/model.ts';
+import { readModel } from '../disk/given-file.ts';
 import { SightlineError } from '../errors/sightline-error.ts';
 import { checkPicture } from './check-picture.ts';
 import type { CompileSource } from './compile-source.ts';
@@ -66,7 +66,7 @@ async function build(source: CompileSource, { engine, size, batch, precision, is
     graph = importTfjs(await readTfjs(modelPath, dataPaths), size, published, output, ranking);
     input = { ...input, tensor: graph.inputs[0]!.name, layout: 'nchw' };
   } else {
-    const published = importOnnx(await readFile(modelPath), basename(modelPath), new ExternalData(modelPath));
+    const published = importOnnx(await readModel(modelPath), basename(modelPath), new ExternalData(modelPath));
     const named = keepNames(published);
     graph = roundHalfOutputs(named, widenHalf(named));
     const hasFixedGrids = source.spec.family === 'gfl' && source.input.anySize !== true;

@@ -1,17 +1,15 @@
 import { createHash } from 'node:crypto';
-import { createReadStream, existsSync } from 'node:fs';
-import { readFile } from 'node:fs/promises';
-import { basename, join } from 'node:path';
-import { pipeline } from 'node:stream/promises';
+import { join } from 'node:path';
 import type { CompiledModel, ModelSpec, Precision } from '../core/model.ts';
+import { checkArtefact, type HashedFile, removeArtefact } from '../disk/artefact-hash.ts';
+import { hashGiven, MODEL_FILE } from '../disk/given-file.ts';
 import { SightlineError } from '../errors/sightline-error.ts';
 import { type BuildTarget, isBatchFreed } from './build-graph.ts';
+import { type CompileJob, SAVED_MODEL_FILE } from './compile-job.ts';
 import type { CompileSource } from './compile-source.ts';
 import { takesAnySize } from './network-input.ts';
-import { ExternalData } from './onnx/external-data.ts';
-import { externalFiles } from './onnx/import-onnx.ts';
+import { externalPaths } from './onnx/external-paths.ts';
 import type { SizePx } from './tfjs/lowering.ts';
-import type { CompileJob } from './write-artefact.ts';
 
 /** Part of every artefact's hash. Increase it when the compiler produces a different file for the same source. */
 const COMPILER_VERSION = 10;
@@ -25,6 +23,8 @@ export interface CompileOptions {
   readonly provider?: string | undefined;
   /** Artefacts are cached here under their hash. */
   readonly cacheDir: string;
+  /** Called for a cached artefact that is not used, because its content has changed; it is compiled again. */
+  readonly onDamaged?: ((error: SightlineError) => void) | undefined;
   /** Compiles and writes an artefact that is not cached. If absent, this process compiles, which increases its memory. */
   readonly write?: ((job: CompileJob) => Promise<void>) | undefined;
 }
@@ -45,21 +45,50 @@ export async function compileModel(source: CompileSource, options: CompileOption
   const size = options.inputSize ?? { width: source.input.width, height: source.input.height };
   requireSize(source, size);
   const spec: ModelSpec = { ...source.spec, input: { ...source.spec.input, ...size } };
-  const hash = hashOf(source, options, size, await hashFiles(source));
+  const sources = await hashFiles(source);
+  const digests = sources.map(({ sha256 }) => Buffer.from(sha256, 'hex'));
+  const hash = hashOf(source, options, size, digests);
   const common = { spec, precision, hash };
-  if (engine === 'wasm') return { ...common, format: 'tfjs', path: source.weightPaths[0]!, batch: 1 };
+  if (engine === 'wasm') return { ...common, format: 'tfjs', path: source.weightPaths[0]!, batch: 1, files: sources };
 
   const isBatchFree = source.batch === 'free' || source.format === 'tfjs' || isBatchFreed(source);
   const batch = isBatchFree ? 'free' : source.batch;
   const format = engine === 'tensorflow' ? 'saved-model' : 'onnx';
   const name = `${source.spec.name}-${size.width}x${size.height}-${precision}-${hash.slice(0, 16)}.${format}`;
   const path = join(options.cacheDir, 'compiled', name);
-  if (!existsSync(path)) {
-    const target: BuildTarget = { engine, size, batch, precision, isGated: isGated(source, options) };
-    const write = options.write ?? (await import('./write-artefact.ts')).writeArtefact;
-    await write({ source, target, path });
-  }
-  return { ...common, format, path, batch };
+  const target: BuildTarget = { engine, size, batch, precision, isGated: isGated(source, options) };
+  return { ...common, format, path, batch, files: [await artefactFor({ source, target, path }, format, options)] };
+}
+
+/** Finds an artefact in the cache, or compiles it. @throws MODEL_INTEGRITY if it does not stay as it was written. */
+async function artefactFor(
+  job: CompileJob,
+  format: 'onnx' | 'saved-model',
+  { write, onDamaged }: CompileOptions,
+): Promise<HashedFile> {
+  const { path } = job;
+  const content = format === 'onnx' ? path : join(path, SAVED_MODEL_FILE);
+  const { state, sha256 } = await checkArtefact(path, content);
+  if (state === 'intact') return { path: content, sha256 };
+  if (state === 'damaged')
+    onDamaged?.(
+      new SightlineError(
+        'MODEL_INTEGRITY',
+        `${path}: the compiled model has changed on the disk; it is compiled again`,
+        {
+          path,
+        },
+      ),
+    );
+  if (state !== 'missing') await removeArtefact(path);
+  await (write ?? (await import('./write-artefact.ts')).writeArtefact)(job);
+  const written = await checkArtefact(path, content);
+  if (written.state === 'intact') return { path: content, sha256: written.sha256 };
+  throw new SightlineError(
+    'MODEL_INTEGRITY',
+    `${path}: the compiled model is ${written.state} right after it was written; check the disk of the cache`,
+    { path },
+  );
 }
 
 function requireSupported(source: CompileSource, options: CompileOptions): void {
@@ -131,21 +160,11 @@ function hashOf(source: CompileSource, options: CompileOptions, size: SizePx, we
 }
 
 /** Hashes every file of a network, including the external data of ONNX files. */
-async function hashFiles({ format, weightPaths }: CompileSource): Promise<Buffer[]> {
+async function hashFiles({ format, weightPaths }: CompileSource): Promise<HashedFile[]> {
   const paths = [...weightPaths];
   if (format === 'onnx') paths.push(...(await externalPaths(weightPaths[0]!)));
-  const digests: Buffer[] = [];
-  for (const path of paths) {
-    const hash = createHash('sha256');
-    // Streamed: a whole file would stay in memory until the next garbage collection, which an idle process never runs.
-    await pipeline(createReadStream(path), hash);
-    digests.push(hash.digest());
-  }
-  return digests;
-}
-
-async function externalPaths(path: string): Promise<string[]> {
-  const where = basename(path);
-  const folder = new ExternalData(path);
-  return externalFiles(await readFile(path), where).map((location) => folder.resolve(location, where));
+  const files: HashedFile[] = [];
+  // Hashed in parts: a whole file would stay in memory until the next garbage collection, which an idle process never runs.
+  for (const path of paths) files.push({ path, sha256: await hashGiven(path, MODEL_FILE) });
+  return files;
 }

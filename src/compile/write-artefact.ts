@@ -1,34 +1,29 @@
+import { createHash } from 'node:crypto';
 import { existsSync } from 'node:fs';
 import { mkdir, rename, rm, writeFile } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
+import { recordHash } from '../disk/artefact-hash.ts';
 import { temporaryPathOf, writeWholeFile } from '../disk/replace-file.ts';
-import { type BuildTarget, buildGraph } from './build-graph.ts';
-import type { CompileSource } from './compile-source.ts';
+import { buildGraph } from './build-graph.ts';
+import { type CompileJob, SAVED_MODEL_FILE } from './compile-job.ts';
 import { emitOnnx } from './onnx/emit-onnx.ts';
 import { emitSavedModel } from './tensorflow/emit-saved-model.ts';
-
-/** A job to compile a network to a file or folder. Plain data, so that it can be sent to another process. */
-export interface CompileJob {
-  readonly source: CompileSource;
-  readonly target: BuildTarget;
-  readonly path: string;
-}
 
 /** Compiles a network and writes the engine's file or folder. Throws COMPILE_UNSUPPORTED and MODEL_INVALID, naming the model. */
 export async function writeArtefact({ source, target, path }: CompileJob): Promise<void> {
   const graph = await buildGraph(source, target);
   await mkdir(dirname(path), { recursive: true });
-  // Atomic, because another process may compile the same model at the same time.
-  await (target.engine !== 'tensorflow'
-    ? writeWholeFile(path, emitOnnx(graph))
-    : writeWholeFolder(path, emitSavedModel(graph)));
+  const bytes = target.engine === 'tensorflow' ? emitSavedModel(graph) : emitOnnx(graph);
+  await recordHash(path, createHash('sha256').update(bytes).digest('hex'));
+  // Atomic, because another process may compile the same model at the same time. The same source gives the same bytes.
+  await (target.engine === 'tensorflow' ? writeWholeFolder(path, bytes) : writeWholeFile(path, bytes));
 }
 
 /** Writes a SavedModel atomically. Rename does not replace an existing folder, so a second writer drops its identical copy. */
 async function writeWholeFolder(path: string, bytes: Uint8Array): Promise<void> {
   const temporary = temporaryPathOf(path);
   await mkdir(temporary);
-  await writeFile(join(temporary, 'saved_model.pb'), bytes);
+  await writeFile(join(temporary, SAVED_MODEL_FILE), bytes);
   try {
     await rename(temporary, path);
   } catch (error) {

@@ -5,7 +5,7 @@ import { SightlineError } from '../errors/sightline-error.ts';
 import { jsonSchemaOf, nodeAt, typeText, withArticle } from './schema-text.ts';
 
 /**
- * Checks a value against a schema. The error lists every fault: where it is, what was expected, what was received and,
+ * Checks a value against a schema. The error lists the faults, at most 20: where it is, what was expected, what was received and,
  * for an unknown key, the nearest known one. Credentials are redacted.
  *
  * @param where - names the value in the message: a file name, `stream`, `request`.
@@ -15,8 +15,20 @@ export function check<S extends z.ZodType>(schema: S, value: unknown, where: str
   const result = schema.safeParse(value);
   if (result.success) return result.data;
   const document: Document = { schema, value };
-  const texts = result.error.issues.map((issue) => issueText(issue, issue.path, document));
-  throw new SightlineError('CONFIG_INVALID', `${where}: ${texts.join('; ')}`, { where });
+  const texts = result.error.issues.flatMap((issue) => issueTexts(issue, issue.path, document));
+  const more = texts.length > MOST_FAULTS ? `; and ${texts.length - MOST_FAULTS} more` : '';
+  const shown = texts.slice(0, MOST_FAULTS).map((text) => shortened(text, MAX_FAULT_CHARS));
+  throw new SightlineError('CONFIG_INVALID', `${where}: ${shown.join('; ')}${more}`, { where });
+}
+
+/** A reader mends the first faults; an answer must not be many times as long as what was sent. */
+const MOST_FAULTS = 20;
+const MAX_FAULT_CHARS = 400;
+/** A longer key is no misspelt one. */
+const MAX_KEY_CHARS = 64;
+
+function shortened(text: string, maxChars: number): string {
+  return text.length > maxChars ? `${text.slice(0, maxChars - 3)}...` : text;
 }
 
 interface Document {
@@ -24,15 +36,18 @@ interface Document {
   readonly value: unknown;
 }
 
-function issueText(issue: z.core.$ZodIssue, path: readonly PropertyKey[], document: Document): string {
+function issueTexts(issue: z.core.$ZodIssue, path: readonly PropertyKey[], document: Document): string[] {
   if (issue.code === 'unrecognized_keys') {
     const known = keysAt(document, path);
     const at = pathText(path);
-    return issue.keys.map((key) => `${join(at, key)}: unknown key${nearest(key, known)}`).join('; ');
+    // Only the first ones are shown; looking for what was meant takes time.
+    return issue.keys.map((key, i) => (i < MOST_FAULTS ? `${join(at, key)}: unknown key${nearest(key, known)}` : key));
   }
   const branch = issue.code === 'invalid_union' ? branchIssues(issue) : [];
-  if (branch.length > 0) return branch.map((inner) => issueText(inner, [...path, ...inner.path], document)).join('; ');
-  return `${pathText(path) || 'document'}: expected ${expected(issue, path, document)}, received ${received(path, document)}`;
+  if (branch.length > 0) return branch.flatMap((inner) => issueTexts(inner, [...path, ...inner.path], document));
+  return [
+    `${pathText(path) || 'document'}: expected ${expected(issue, path, document)}, received ${received(path, document)}`,
+  ];
 }
 
 /** The issues of the first branch of a union whose type fits; empty if none fits. */
@@ -43,7 +58,7 @@ function branchIssues(issue: z.core.$ZodIssueInvalidUnion): readonly z.core.$Zod
 }
 
 function nearest(key: string, known: readonly string[]): string {
-  if (known.length === 0) return '';
+  if (known.length === 0 || key.length > MAX_KEY_CHARS) return '';
   const best = closest(key, [...known]);
   const isNear = distance(key, best) <= Math.max(2, Math.floor(key.length / 2));
   return isNear ? `; did you mean "${best}"?` : `; known are ${known.join(', ')}`;
@@ -78,7 +93,7 @@ function received(path: readonly PropertyKey[], document: Document): string {
   if (path.at(-1) === 'token') return `${String(value).length} characters`;
   const text = typeof value === 'number' ? String(value) : redact(JSON.stringify(value));
   const type = Array.isArray(value) ? 'list' : typeof value;
-  return `${text.length > 60 ? `${text.slice(0, 57)}...` : text} (${type})`;
+  return `${shortened(text, 60)} (${type})`;
 }
 
 function pathText(path: readonly PropertyKey[]): string {

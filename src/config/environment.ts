@@ -13,26 +13,60 @@ export interface Environment {
   readonly cacheDir: string;
   /** SIGHTLINE_TOKEN */
   readonly token: string | undefined;
+  /** SIGHTLINE_TOKENS_FILE */
+  readonly tokensFile?: string | undefined;
+  /** Where tokens are if nothing names a file: `sightline/tokens.json` in the user's configuration folder. */
+  readonly defaultTokensFile?: string | undefined;
   /** OPENVINO_DIR: folder of an OpenVINO installation, used in place. */
   readonly openvinoDir?: string | undefined;
   /** REDIS_URL */
   readonly redisUrl?: string | undefined;
   /** REDIS_CA_FILE: certificate authorities that a rediss:// server's certificate is verified against. */
   readonly redisCaFile?: string | undefined;
+  /** What ffmpeg gets of the environment; if absent, only the PATH. */
+  readonly decoder?: DecoderEnvironment | undefined;
+  /** SIGHTLINE_FLEET_KEYS: keys that sign what members of a fleet send each other; the first one signs. */
+  readonly fleetKeys?: string | undefined;
 }
+
+export interface DecoderEnvironment {
+  /** Libraries, locale, folder of temporary files, devices. */
+  readonly general: Readonly<Record<string, string>>;
+  /** Proxies and certificates, for sources on the network. */
+  readonly network: Readonly<Record<string, string>>;
+}
+
+/** Settings that are secret. They are removed from the process's own environment once read, so that no child has them. */
+export const SECRET_VARIABLES = ['SIGHTLINE_TOKEN', 'SIGHTLINE_FLEET_KEYS', 'REDIS_URL'] as const;
+
+const GENERAL =
+  /^(?:PATH|TZ|LANG|LANGUAGE|LC_\w+|(?:LD|DYLD)_LIBRARY_PATH|TMPDIR|TMP|TEMP|SYSTEMROOT|MALLOC_ARENA_MAX|(?:LIBVA|VDPAU|CUDA|NVIDIA|MFX|ONEVPL|DRI|MESA)_\w+)$/i;
+/** The names that ffmpeg and its libraries know. */
+const NETWORK = /^(?:https?_proxy|no_proxy|SSL_CERT_(?:FILE|DIR))$/;
 
 /** Picks the settings out of a process's environment, which the entry points in `workers/` pass in. */
 export function readEnvironment(env: Readonly<Record<string, string | undefined>>): Environment {
-  const cacheHome =
-    env.XDG_CACHE_HOME === undefined || env.XDG_CACHE_HOME === '' ? join(homedir(), '.cache') : env.XDG_CACHE_HOME;
+  const folder = (value: string | undefined, name: string): string =>
+    value === undefined || value === '' ? join(homedir(), name) : value;
+  const cacheHome = folder(env.XDG_CACHE_HOME, '.cache');
   return {
     ffmpegPath: env.FFMPEG_PATH,
     searchPath: env.PATH ?? '',
     modelPath: (env.SIGHTLINE_MODEL_PATH ?? '').split(delimiter).filter((folder) => folder !== ''),
     cacheDir: env.SIGHTLINE_CACHE_DIR ?? join(cacheHome, 'sightline'),
     token: env.SIGHTLINE_TOKEN,
+    tokensFile: env.SIGHTLINE_TOKENS_FILE === '' ? undefined : env.SIGHTLINE_TOKENS_FILE,
+    defaultTokensFile: join(folder(env.XDG_CONFIG_HOME, '.config'), 'sightline', 'tokens.json'),
     openvinoDir: env.OPENVINO_DIR,
     redisUrl: env.REDIS_URL,
     redisCaFile: env.REDIS_CA_FILE,
+    decoder: { general: matching(env, GENERAL), network: matching(env, NETWORK) },
+    fleetKeys: env.SIGHTLINE_FLEET_KEYS,
   };
+}
+
+function matching(env: Readonly<Record<string, string | undefined>>, names: RegExp): Record<string, string> {
+  return Object.fromEntries(
+    Object.entries(env).flatMap(([name, value]) => (value !== undefined && names.test(name) ? [[name, value]] : [])),
+  );
 }

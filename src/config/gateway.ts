@@ -1,5 +1,22 @@
+import { isIP } from 'node:net';
 import { z } from 'zod';
 import { range, whole } from './number.ts';
+
+const tlsConfig = z.strictObject({
+  cert: z.string().min(1).describe('PEM file with the certificate and its intermediates.'),
+  key: z.string().min(1).describe('PEM file with its private key.'),
+});
+
+const auditConfig = z.strictObject({
+  path: z
+    .string()
+    .min(1)
+    .optional()
+    .describe('JSONL file of who did what; if absent, NAME-PORT.jsonl in the folder audit of the cache.'),
+  maxMb: whole(1, 10_000)
+    .default(16)
+    .describe('Most megabytes of the file together with the older one, which is named like it with .1 at its end.'),
+});
 
 export const gatewayConfig = z.strictObject({
   host: z
@@ -8,7 +25,21 @@ export const gatewayConfig = z.strictObject({
     .default('127.0.0.1')
     .describe('Address to listen on; any other than the loopback needs a token.'),
   port: whole(0, 65_535).default(8080).describe('Port of dashboard, WebSocket, REST and metrics; 0 takes a free one.'),
-  token: z.string().min(16).optional().describe('Secret that clients must send; SIGHTLINE_TOKEN if absent.'),
+  tokensFile: z
+    .string()
+    .min(1)
+    .optional()
+    .describe('File of the access tokens, written by sightline tokens; SIGHTLINE_TOKENS_FILE if absent.'),
+  tls: tlsConfig.optional().describe('Serves HTTPS; both files are read again when they change.'),
+  allowedOrigins: z
+    .array(z.string().refine(isOrigin, 'expected an origin such as "https://video.example"'))
+    .default([])
+    .describe('Origins beside the own one that may open the feed and change something, such as that of a proxy.'),
+  trustedProxies: z
+    .array(z.string().refine(isNetwork, 'expected an address or a network such as "10.0.0.0/8"'))
+    .default([])
+    .describe('Addresses and networks of proxies whose X-Forwarded-For and X-Forwarded-Proto are believed.'),
+  audit: auditConfig.prefault({}).describe('The record of who did what over HTTP.'),
 });
 
 export const previewConfig = z.strictObject({
@@ -27,3 +58,15 @@ export const previewConfig = z.strictObject({
 
 export type GatewayConfig = z.infer<typeof gatewayConfig>;
 export type PreviewConfig = z.infer<typeof previewConfig>;
+
+function isOrigin(text: string): boolean {
+  return URL.canParse(text) && /^https?:$/.test(new URL(text).protocol) && new URL(text).origin === text;
+}
+
+/** Whether a text is an IP address, alone or with the length of a prefix. */
+function isNetwork(text: string): boolean {
+  const [address = '', prefix, ...more] = text.split('/');
+  const version = isIP(address);
+  if (version === 0 || more.length > 0) return false;
+  return prefix === undefined || (/^\d{1,3}$/.test(prefix) && Number(prefix) <= (version === 4 ? 32 : 128));
+}

@@ -1,6 +1,6 @@
-import { readFile } from 'node:fs/promises';
 import { parse } from 'yaml';
 import { z } from 'zod';
+import { MOST_BYTES, readGivenText } from '../disk/given-file.ts';
 import { SightlineError } from '../errors/sightline-error.ts';
 import { check } from './check.ts';
 import { range, whole } from './number.ts';
@@ -106,20 +106,14 @@ export type GuardsConfig = z.infer<typeof guardsConfig>;
 
 /** Reads a guards file. @throws CONFIG_NOT_FOUND, CONFIG_INVALID */
 export async function loadGuards(path: string): Promise<GuardsConfig> {
-  let text: string;
-  try {
-    text = await readFile(path, 'utf8');
-  } catch (error) {
-    throw new SightlineError('CONFIG_NOT_FOUND', `${path}: cannot be read: ${(error as Error).message}`, { path });
-  }
-  return parseGuards(text, path);
+  return parseGuards(await readGivenText(path, { code: 'CONFIG_NOT_FOUND', mostBytes: MOST_BYTES.settings }), path);
 }
 
 /** Parses the text of a guards file; an empty one has the defaults. @throws CONFIG_INVALID */
 export function parseGuards(text: string, where: string): GuardsConfig {
   let raw: unknown;
   try {
-    raw = parse(text);
+    raw = parse(text, { logLevel: 'error' });
   } catch (error) {
     throw new SightlineError('CONFIG_INVALID', `${where}: not valid YAML: ${(error as Error).message}`, { where });
   }

@@ -1,7 +1,7 @@
-import { readFileSync } from 'node:fs';
 import { resolve } from 'node:path';
 import { LineCounter, parseDocument } from 'yaml';
 import { z } from 'zod';
+import { MOST_BYTES, readGivenTextSync } from '../disk/given-file.ts';
 import { SightlineError } from '../errors/sightline-error.ts';
 import { check } from './check.ts';
 import { type PipelineConfig, pipelineConfig } from './pipeline.ts';
@@ -14,20 +14,12 @@ import { type StreamConfig, streamConfig, streamDefaults } from './stream.ts';
  * received value).
  */
 export function loadPipeline(path: string): PipelineConfig {
-  let text: string;
-  try {
-    text = readFileSync(path, 'utf8');
-  } catch (error) {
-    const code = (error as NodeJS.ErrnoException).code;
-    const why =
-      code === 'ENOENT'
-        ? 'no such file'
-        : code === 'EISDIR'
-          ? 'is a folder, expected a YAML file'
-          : (error as Error).message;
-    throw new SightlineError('CONFIG_NOT_FOUND', `${path}: ${why}`, { path });
-  }
-  return parsePipeline(text, path);
+  return parsePipeline(readPipelineText(path), path);
+}
+
+/** Reads the text of a pipeline file. @throws CONFIG_NOT_FOUND */
+export function readPipelineText(path: string): string {
+  return readGivenTextSync(path, { code: 'CONFIG_NOT_FOUND', mostBytes: MOST_BYTES.settings });
 }
 
 /** Parses the text of a pipeline file; `where` names it in messages. */

@@ -24,10 +24,14 @@ const fake = z
   })
   .prefault({});
 
+/** The longest path that Linux opens. */
+const MOST_PATH_CHARACTERS = 4096;
+
 export const modelConfig = z.strictObject({
   name: z
     .string()
     .min(1)
+    .max(MOST_PATH_CHARACTERS)
     .default('centernet')
     .describe('Name of a detector, path of a manifest, or path of an ONNX file.'),
   family: z
@@ -37,6 +41,7 @@ export const modelConfig = z.strictObject({
   labels: z
     .string()
     .min(1)
+    .max(MOST_PATH_CHARACTERS)
     .optional()
     .describe('ONNX files: list of class names, one per line, or coco; found in the file if absent.'),
   colours: z.enum(['rgb', 'bgr']).optional().describe("ONNX files: order of colours; the family's default if absent."),
@@ -90,6 +95,16 @@ export const modelConfig = z.strictObject({
     .default(10_000)
     .describe('An inference that takes longer counts as hung, and its thread is replaced.'),
   fake: fake.describe('Settings of the fake engine.'),
+});
+
+/** Models that are named over the network: by REST, or in the record of a roll-out. */
+export const modelsConfig = z.strictObject({
+  roots: z
+    .array(z.string().min(1))
+    .default([])
+    .describe(
+      'Folders below which a roll-out may name a model or its class names by path; if empty, names of the model store only.',
+    ),
 });
 
 export type ModelConfig = z.infer<typeof modelConfig>;

@@ -1,8 +1,10 @@
 import { z } from 'zod';
 import { batchConfig } from './batch.ts';
+import { decoderConfig } from './decoder-config.ts';
 import { fleetConfig } from './fleet-config.ts';
 import { gatewayConfig, previewConfig } from './gateway.ts';
-import { modelConfig } from './model-config.ts';
+import { limitsConfig } from './limits.ts';
+import { modelConfig, modelsConfig } from './model-config.ts';
 import { whole } from './number.ts';
 import { sinkConfig } from './sinks.ts';
 import { streamConfig, streamDefaults } from './stream.ts';
@@ -24,12 +26,17 @@ export const pipelineConfig = z.strictObject({
   name: z.string().min(1).describe('Name of the pipeline.'),
   description: z.string().min(1).describe('When to use it, in a sentence.'),
   model: modelConfig.prefault({}).describe('The detector and how it runs.'),
+  models: modelsConfig.prefault({}).describe('Which models may be named over the network.'),
   batch: batchConfig.prefault({}).describe('How frames of different streams are batched.'),
   lanes: whole(1, 64).optional().describe('Threads that read and preprocess; half the cores if absent.'),
+  decoder: decoderConfig
+    .prefault({})
+    .describe('What the ffmpeg processes that read media may use, since media may be made by anybody.'),
   defaults: streamDefaults.prefault({}).describe('Settings of every stream that does not set them itself.'),
   streams: z.array(streamConfig).default([]).describe('Where pictures come from; more can be added while it runs.'),
   sinks: z.array(sinkConfig).default([]).describe('Where results go besides the WebSocket.'),
   gateway: gatewayConfig.prefault({}).describe('HTTP and WebSocket.'),
+  limits: limitsConfig.prefault({}).describe('What this host accepts at most.'),
   fleet: fleetConfig.prefault({}).describe('How this host takes part in a fleet (sightline host).'),
   rollout: rolloutConfig.prefault({}).describe('Where roll-outs are kept.'),
   preview: previewConfig.prefault({}).describe('Pictures for the dashboard.'),

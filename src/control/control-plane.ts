@@ -23,6 +23,10 @@ export interface ControlPlane {
   readonly state: FleetState;
   readonly bus: FleetBus;
   readonly tasks: TaskQueue;
+  /** Why hosts should not count as ready, in one sentence; null if nothing is wrong with the control plane itself. */
+  readonly trouble: string | null;
+  /** @returns a function that removes the listener. */
+  onAlarm(listener: (alarm: FleetAlarm) => void): () => void;
   /** The roll-out of a pipeline. */
   rollouts(pipeline: string): RolloutStore;
   /** Resolves when every connection is closed and no handler runs. Idempotent. */
@@ -61,6 +65,13 @@ export interface BeatReply {
   readonly isDraining: boolean;
   /** This host plans for the fleet until its next heartbeat. */
   readonly isLeader: boolean;
+}
+
+/** Something that an operator must know about the control plane itself. */
+export interface FleetAlarm {
+  readonly kind: 'fleet-state-lost' | 'control-unsuitable' | 'control-suitable';
+  readonly message: string;
+  readonly details: Readonly<Record<string, string | number>>;
 }
 
 export interface FleetState {

@@ -94,6 +94,8 @@ export interface CompiledModel {
   readonly batch: 'free' | number;
   /** sha256 of everything that made the file, hex. */
   readonly hash: string;
+  /** The files that an engine loads, with the hashes that they must have; absent for a file that was made a moment ago. */
+  readonly files?: readonly { readonly path: string; readonly sha256: string }[] | undefined;
 }
 
 /**

@@ -1,9 +1,29 @@
-const SECRET_PARAMETERS =
-  /([?&](?:token|access_token|key|api_?key|password|passwd|pwd|secret|auth|sig|signature)=)[^&#\s]*/gi;
 const UP_TO_LAST_AT = /([a-z][a-z0-9+.-]*:\/\/)(\S*)@/gi;
+/** An address up to white space or a closing quotation mark, which no address contains. */
+const ADDRESS = /[a-z][a-z0-9+.-]*:\/\/[^\s"<>`]*/gi;
+/** Query of an address without scheme and host: `/live?user=a`. */
+const QUERY = /\?[^\s"<>`?]*=[^\s"<>`]*/g;
+const CREDENTIALS_HEADER =
+  /\b(authorization\s*[:=]\s*|bearer\s+|basic\s+(?=[A-Za-z0-9+/]{8}))(?:basic\s+|bearer\s+|digest\s+)?[^\s"]+/gi;
+const ASSIGNED_SECRET = /\b([\w-]*(?:pass(?:word|wd|phrase)?|psw|pwd|token|secret|api_?key))=(?!\*\*\*)[^\s"&]+/gi;
+
+/** Parameters that say which picture is shown, not who may see it. Everything else is hidden. */
+const SHOWN_KEYS = new Set(
+  (
+    'app audio bitrate cam camera ch channel chn codec compression encoding format fps framerate height id profile ' +
+    'proto quality rate res resolution size stream streamtype subtype track transport transportmode type unicast ' +
+    'video videocodec videoformat width'
+  ).split(' '),
+);
+const SHOWN_VALUE = /^[\w.x-]{0,24}$/;
+/** What ends a sentence rather than an address. */
+const PUNCTUATION = /[.,:;!?)'\]]+$/;
+const HIDDEN = '***';
 
 /**
- * Replaces user names, passwords and secret query parameters of every URL in a text, so that it can be printed.
+ * Returns a text that can be printed: of every address in it only scheme, host, path and the parameters that are known to be
+ * harmless remain. User name and password, other values of the query, the fragment, parameters of the path and parts of the path that look
+ * like a key become `***`. Names of secrets are not listed, because every maker of cameras has its own.
  *
  * People do not percent-encode `@`, `/`, `?` or `#` in passwords, so everything up to the last `@` is removed if it may
  * hold credentials. A path with an `@` after a port number is shortened too; that is the cheaper mistake.
@@ -11,13 +31,97 @@ const UP_TO_LAST_AT = /([a-z][a-z0-9+.-]*:\/\/)(\S*)@/gi;
 export function redact(text: string): string {
   return text
     .replace(UP_TO_LAST_AT, (whole, scheme: string, before: string) =>
-      mayHoldCredentials(before) ? `${scheme}***@` : whole,
+      mayHoldCredentials(before) ? `${scheme}${HIDDEN}@` : whole,
     )
-    .replace(SECRET_PARAMETERS, '$1***');
+    .replace(ADDRESS, (address) => withoutPunctuation(address, redactAddress))
+    .replace(QUERY, (query) => withoutPunctuation(query, redactAddress))
+    .replace(CREDENTIALS_HEADER, `$1${HIDDEN}`)
+    .replace(ASSIGNED_SECRET, `$1=${HIDDEN}`);
 }
 
 /** @param before - the text between `://` and the last `@`. */
 function mayHoldCredentials(before: string): boolean {
   const authorityEnd = before.search(/[/?#]/);
   return authorityEnd < 0 || before.slice(0, authorityEnd).includes('@') || before.includes(':');
+}
+
+function withoutPunctuation(text: string, change: (bare: string) => string): string {
+  const end = PUNCTUATION.exec(text)?.index ?? text.length;
+  return change(text.slice(0, end)) + text.slice(end);
+}
+
+/** @param address - may lack all before the query. */
+function redactAddress(address: string): string {
+  const [beforeFragment, ...fragment] = address.split('#') as [string, ...string[]];
+  const [path, ...query] = beforeFragment.split('?') as [string, ...string[]];
+  const pathAt = path.indexOf('/', path.indexOf('://') + 3);
+  const shown = [pathAt < 0 ? path : path.slice(0, pathAt) + redactPath(path.slice(pathAt))];
+  if (query.length > 0) shown.push('?', redactQuery(query.join('?')));
+  if (fragment.length > 0) shown.push('#', HIDDEN);
+  return shown.join('');
+}
+
+function redactPath(path: string): string {
+  return path
+    .split('/')
+    .map((part) => {
+      const [name, ...parameters] = part.split(';') as [string, ...string[]];
+      const shownName = name.includes('=')
+        ? redactQuery(name, IN_PATH)
+        : looksLikeKey(withoutExtension(name))
+          ? HIDDEN
+          : name;
+      return [shownName, ...parameters.map(redactParameter)].join(';');
+    })
+    .join('/');
+}
+
+/** What separates parameters in a query, and in a part of a path such as `user=a_password=b`. */
+const [IN_QUERY, IN_PATH] = [/([&;])/, /([&;]|_(?=[a-z]+=))/i];
+
+function redactQuery(query: string, separator = IN_QUERY): string {
+  return query
+    .split(separator)
+    .map((part, index) => (index % 2 === 1 ? part : redactParameter(part)))
+    .join('');
+}
+
+function redactParameter(parameter: string): string {
+  const at = parameter.indexOf('=');
+  if (at < 0) return parameter === '' ? '' : HIDDEN;
+  const [key, value] = [parameter.slice(0, at), parameter.slice(at + 1)];
+  if (!/^[a-z][\w.-]{0,31}$/i.test(key) || looksLikeKey(key)) return HIDDEN;
+  const isShown = SHOWN_KEYS.has(key.toLowerCase()) && SHOWN_VALUE.test(value) && !looksLikeKey(value);
+  return `${key}=${isShown || value === '' ? value : HIDDEN}`;
+}
+
+const UUID = /^[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}$/i;
+/** Keys as live services issue them: `abcd-1234-efgh-5678`. */
+const GROUPS = /^[0-9a-z]{4}(?:-[0-9a-z]{4}){3,}$/i;
+
+/**
+ * Returns whether a part of a path is a key rather than words: it changes between lower case, upper case and digits more often than
+ * words and numbers do, or is written as keys are.
+ */
+function looksLikeKey(part: string): boolean {
+  const text = decoded(part);
+  if (UUID.test(text) || GROUPS.test(text) || text.startsWith('eyJ')) return true;
+  return text.split(/[^0-9a-z]+/i).some((token) => {
+    const runs = token.match(/[a-z]+|[A-Z]+|[0-9]+/g)?.length ?? 0;
+    const hasDigit = /[0-9]/.test(token);
+    if (/^[0-9a-f]{16,}$/i.test(token)) return hasDigit;
+    return token.length >= 12 && (hasDigit ? runs >= 5 : token.length / runs < 2);
+  });
+}
+
+function withoutExtension(name: string): string {
+  return name.replace(/\.[a-z][a-z0-9]{1,4}$/i, '');
+}
+
+function decoded(text: string): string {
+  try {
+    return decodeURIComponent(text);
+  } catch {
+    return text;
+  }
 }

@@ -16,6 +16,7 @@ import { listFrames } from './list-frames.ts';
 import { listPackets, type StreamHead } from './list-packets.ts';
 import type { Packet } from './packet-rows.ts';
 import { runFfmpeg } from './run-ffmpeg.ts';
+import { accessOf } from './source-access.ts';
 import { findVideoEncoder } from './video-encoders.ts';
 
 /** A part of a recording as a file of its own, whose times begin at 0. */
@@ -83,7 +84,7 @@ export async function cutBlocks(
 /** @throws SOURCE_*, DECODE_EXITED, FFMPEG_MISSING */
 async function headOf(ffmpeg: FfmpegBinary, { url, label }: SourceInput, signal: AbortSignal): Promise<StreamHead> {
   const listener = { isWanted: () => false, onPacket: () => undefined };
-  const listing = await listPackets(ffmpeg.path, url, null, signal, listener);
+  const listing = await listPackets(ffmpeg, url, null, signal, listener);
   if (listing === null) throw new SightlineError('SOURCE_NO_VIDEO', `${label}: it holds no video stream`);
   return listing.head;
 }
@@ -173,7 +174,7 @@ class Cutter {
     const packets: Packet[] = [];
     const units = this.#keyUnits ?? null;
     const listener = { isWanted: () => true, onPacket: (packet: Packet) => void packets.push(packet) };
-    await listPackets(this.#ffmpeg.path, this.#source.url, units, this.#signal, listener, span);
+    await listPackets(this.#ffmpeg, this.#source.url, units, this.#signal, listener, span);
     return packets;
   }
 
@@ -261,8 +262,8 @@ class Cutter {
   }
 
   async #encode(spans: readonly MediaSpan[], seeks: boolean, name: string): Promise<ClipBlock[]> {
-    const { path: ffmpegPath, major: ffmpegMajor } = this.#ffmpeg;
-    const encoder = await findVideoEncoder(ffmpegPath);
+    const ffmpegMajor = this.#ffmpeg.major;
+    const encoder = await findVideoEncoder(this.#ffmpeg);
     const files = await this.#segments(name, 'mkv', (pattern) =>
       reencodeArguments(this.#source.url, spans, seeks, { ffmpegMajor, encoder }, pattern),
     );
@@ -273,7 +274,7 @@ class Cutter {
       const span = spans.findLast(({ fromUs }) => fromUs <= startUs + ROUNDING_US);
       const packets = { count: 0 };
       const listener = { isWanted: () => true, onPacket: () => void packets.count++ };
-      await listPackets(ffmpegPath, `file:${path}`, null, this.#signal, listener);
+      await listPackets(this.#ffmpeg, `file:${path}`, null, this.#signal, listener);
       if (span === undefined || packets.count === 0) continue;
       blocks.push({ path, startUs, durationUs: span.fromUs + span.durationUs - startUs, frames: packets.count });
     }
@@ -298,7 +299,8 @@ class Cutter {
   async #ffmpegRuns(args: readonly string[]): Promise<string> {
     const chunks: string[] = [];
     const listener = { onText: (text: string) => void chunks.push(text), onLogLine: () => undefined };
-    await runFfmpeg(this.#ffmpeg.path, this.#source.url, args, this.#signal, listener);
+    const access = { ...accessOf(this.#source), writes: this.#folder };
+    await runFfmpeg(this.#ffmpeg, this.#source.url, args, this.#signal, listener, access);
     return chunks.join('');
   }
 }

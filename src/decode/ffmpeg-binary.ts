@@ -1,15 +1,16 @@
 import { execFile } from 'node:child_process';
 import { createRequire } from 'node:module';
 import { promisify } from 'node:util';
+import type { DecoderConfig } from '../config/decoder-config.ts';
+import type { DecoderEnvironment, Environment } from '../config/environment.ts';
 import { SightlineError } from '../errors/sightline-error.ts';
+import type { Ffmpeg } from '../process/confinement.ts';
 import { findProgram, isExecutable } from '../process/find-program.ts';
+import { findConfinement } from './find-confinement.ts';
 
-export interface FfmpegBinary {
-  readonly path: string;
+export interface FfmpegBinary extends Ffmpeg {
   /** As ffmpeg prints it, e.g. `5.1.9-0+deb12u1`. */
   readonly version: string;
-  /** Major version, derived from libavutil's: builds from a commit have no version number in their name. */
-  readonly major: number;
   readonly foundBy: 'setting' | 'PATH' | '@ffmpeg-installer/ffmpeg';
 }
 
@@ -18,24 +19,52 @@ export interface FfmpegSearch {
   readonly path: string | undefined;
   /** The PATH of the environment. */
   readonly searchPath: string;
+  /** Absent: only the PATH. */
+  readonly environment?: DecoderEnvironment | undefined;
+  /** Absent: the defaults. */
+  readonly decoder?: DecoderConfig | undefined;
+  /** Receives a sentence about what confines ffmpeg less than usual. */
+  readonly onNotice?: ((text: string) => void) | undefined;
+}
+
+/** As `findFfmpeg`, with what the environment and a configuration say. */
+export function openFfmpeg(
+  environment: Environment,
+  onNotice: (text: string) => void,
+  decoder?: DecoderConfig,
+): Promise<FfmpegBinary> {
+  const { ffmpegPath: path, searchPath, decoder: ofDecoder } = environment;
+  return findFfmpeg({ path, searchPath, environment: ofDecoder, decoder, onNotice });
 }
 
 /**
- * Finds ffmpeg: from the user's setting, else in the PATH, else in the npm package.
+ * Finds ffmpeg: from the user's setting, else in the PATH, else in the npm package. Decides how its children are confined.
  *
- * @throws FFMPEG_MISSING with what was tried and how to get one.
+ * @throws FFMPEG_MISSING with what was tried and how to get one; CONFIG_INVALID if the sandbox that is named does not work.
  */
 export async function findFfmpeg(search: FfmpegSearch): Promise<FfmpegBinary> {
-  if (search.path !== undefined && search.path !== '') return describe(search.path, 'setting');
+  if (search.path !== undefined && search.path !== '') return describe(search.path, 'setting', search);
   const found = findProgram('ffmpeg', search.searchPath);
-  if (found !== null) return describe(found, 'PATH');
+  if (found !== null) return describe(found, 'PATH', search);
   const packaged = packagedPath();
-  if (packaged !== null) return describe(packaged, '@ffmpeg-installer/ffmpeg');
+  if (packaged !== null) {
+    if (search.decoder?.packaged === false)
+      throw new SightlineError(
+        'FFMPEG_MISSING',
+        `the only ffmpeg is that of the npm package @ffmpeg-installer/ffmpeg, of 2018, which decoder.packaged forbids. ${INSTALL}`,
+      );
+    search.onNotice?.(
+      `ffmpeg is that of the npm package @ffmpeg-installer/ffmpeg, of 2018: flaws found since are open to whoever makes the media. ${INSTALL}`,
+    );
+    return describe(packaged, '@ffmpeg-installer/ffmpeg', search);
+  }
   throw new SightlineError(
     'FFMPEG_MISSING',
-    'no ffmpeg: FFMPEG_PATH is not set, none is in PATH and the npm package @ffmpeg-installer/ffmpeg is not installed. Install one (Debian: apt-get install ffmpeg; macOS: brew install ffmpeg), or run npm ci with optional packages.',
+    `no ffmpeg: FFMPEG_PATH is not set, none is in PATH and the npm package @ffmpeg-installer/ffmpeg is not installed. ${INSTALL}, or run npm ci with optional packages.`,
   );
 }
+
+const INSTALL = 'Install one (Debian: apt-get install ffmpeg; macOS: brew install ffmpeg)';
 
 function packagedPath(): string | null {
   try {
@@ -46,12 +75,24 @@ function packagedPath(): string | null {
   }
 }
 
-async function describe(path: string, foundBy: FfmpegBinary['foundBy']): Promise<FfmpegBinary> {
+async function describe(path: string, foundBy: FfmpegBinary['foundBy'], search: FfmpegSearch): Promise<FfmpegBinary> {
+  const { searchPath } = search;
+  const environment = search.environment ?? { general: searchPath === '' ? {} : { PATH: searchPath }, network: {} };
+  const { version, major } = await ask(path, foundBy, environment.general);
+  const confinement = await findConfinement({ path, major }, { ...search, environment });
+  return { path, version, major, foundBy, confinement };
+}
+
+async function ask(
+  path: string,
+  foundBy: FfmpegBinary['foundBy'],
+  env: Readonly<Record<string, string>>,
+): Promise<Pick<FfmpegBinary, 'version' | 'major'>> {
   try {
-    const { stdout } = await promisify(execFile)(path, ['-hide_banner', '-version'], { timeout: 10_000 });
+    const { stdout } = await promisify(execFile)(path, ['-hide_banner', '-version'], { timeout: 10_000, env });
     const version = /^ffmpeg version (\S+)/.exec(stdout)?.[1];
     if (version === undefined) throw new Error(`it does not answer -version like ffmpeg: ${stdout.slice(0, 60)}`);
-    return { path, version, major: majorOf(version, stdout), foundBy };
+    return { version, major: majorOf(version, stdout) };
   } catch (error) {
     throw new SightlineError(
       'FFMPEG_MISSING',
@@ -61,7 +102,7 @@ async function describe(path: string, foundBy: FfmpegBinary['foundBy']): Promise
   }
 }
 
-/** libavutil's major version minus ffmpeg's, the same for every release since 3. */
+/** libavutil's major version (builds from a commit have no number in their name) minus ffmpeg's, the same for every release since 3. */
 const AVUTIL_AHEAD = 52;
 
 function majorOf(version: string, banner: string): number {

@@ -49,6 +49,7 @@ const HWACCEL =
   /hwaccel|hw_?device|vaapi|cuda|nvdec|qsv|videotoolbox|No VA display|Device creation failed|Device setup failed|Hardware device setup|Failed setup for format|No device available/i;
 const DAMAGE =
   /error while decoding|corrupt|concealing|invalid data found|missing picture|decode_slice|no frame|non-existing|reference|out of range|PES packet size|error splitting|Invalid NAL|negative number|left block|top block|cabac|mb_type|sub_mb_type/i;
+const NO_MEMORY = /Cannot allocate memory|\bget_buffer\(\) failed/i;
 const TRUNCATED = /partial file|truncat|end of file|stream ends prematurely/i;
 
 /**
@@ -140,6 +141,7 @@ export class FfmpegLog {
     if (level === 'info') return duration(rest);
     // Replace only what looks like a path or a URL: a generator such as "color" may be a word of any message.
     const text = /[:/\\]/.test(this.#url) ? rest.replaceAll(this.#url, 'the source') : rest;
+    if (NO_MEMORY.test(text)) return { kind: 'problem', text };
     if (TRUNCATED.test(text)) return { kind: 'truncated', text };
     if (HWACCEL.test(text)) return { kind: 'hwaccel', text };
     if (DAMAGE.test(text) && !text.endsWith('when processing input')) return { kind: 'decode-error', text };
@@ -187,7 +189,14 @@ function duration(text: string): LogEvent | null {
   return { kind: 'duration', durationUs: Math.round(seconds * 1e6) };
 }
 
+/** In a cause, `$1` stands for the first group of the pattern. */
 const CAUSES: readonly (readonly [RegExp, ErrorCode, string])[] = [
+  [
+    /Picture size (\d+x\d+) exceeds specified max pixel count (\d+)/,
+    'SOURCE_TOO_LARGE',
+    'its pictures are $1, and decoder.maxPixels allows $2 pixels',
+  ],
+  [NO_MEMORY, 'SOURCE_TOO_LARGE', 'it did not get the memory for its pictures (decoder.memoryMib limits it)'],
   [
     /matches no streams|does not contain any stream|Output file #0 does not contain/i,
     'SOURCE_NO_VIDEO',
@@ -223,6 +232,9 @@ const CAUSES: readonly (readonly [RegExp, ErrorCode, string])[] = [
 export function explainExit(problems: readonly string[]): { code: ErrorCode; cause: string; said: string } {
   const said = problems.at(-1) ?? 'nothing';
   const all = problems.join('\n');
-  for (const [pattern, code, cause] of CAUSES) if (pattern.test(all)) return { code, cause, said };
+  for (const [pattern, code, cause] of CAUSES) {
+    const found = pattern.exec(all);
+    if (found !== null) return { code, cause: cause.replace(/\$(\d)/g, (_, group) => found[group]!), said };
+  }
   return { code: 'DECODE_EXITED', cause: 'ffmpeg ended early', said };
 }

@@ -1,6 +1,10 @@
 import { Socket } from 'node:net';
 import type { Readable } from 'node:stream';
-import { type ChildExit, ChildGroup } from '../process/child-group.ts';
+import type { ChildExit, ChildGroup } from '../process/child-group.ts';
+import type { Ffmpeg } from '../process/confinement.ts';
+import type { Access } from '../process/sandbox-view.ts';
+import { startReader } from '../process/start-reader.ts';
+import { boundPictures } from './ffmpeg-arguments.ts';
 
 export interface FfmpegCallbacks {
   /** Returns the memory for the next bytes of the picture; null pauses reading until `resume`. */
@@ -23,7 +27,7 @@ const LINE_END = /\r?\n|\r/;
  * 0.24 to 0.38 ms for `data` events and a copy.
  */
 export class FfmpegProcess {
-  readonly pid: number;
+  #pid: number;
   readonly #group: ChildGroup;
   readonly #callbacks: FfmpegCallbacks;
   readonly #stdout: Socket;
@@ -33,16 +37,21 @@ export class FfmpegProcess {
   /** True while `#spare` holds a byte that was read during a pause. */
   #isSpareFull = false;
   #isWaiting = false;
-  #openEnds = 3;
+  /** The exit, both pipes, and the start. */
+  #openEnds = 4;
   #exit: ChildExit = { code: null, signal: null };
 
   private constructor(group: ChildGroup, callbacks: FfmpegCallbacks) {
     const { child } = group;
     this.#group = group;
     this.#callbacks = callbacks;
-    this.pid = child.pid!;
+    this.#pid = child.pid!;
     this.#stdout = this.#readDirectly();
-    readLines(child.stderr!, callbacks.onLogLine, () => this.#endOne());
+    readLines(
+      child.stderr!,
+      (line) => callbacks.onLogLine(asLogLine(line)),
+      () => this.#endOne(),
+    );
     // A child that has ended reads no command.
     child.stdin?.on('error', () => undefined);
     child.once('exit', (code, signal) => {
@@ -52,17 +61,28 @@ export class FfmpegProcess {
   }
 
   /**
+   * Starts a confined ffmpeg. Callbacks may be called before this resolves, except for `onExit`.
+   *
+   * @param args - without the limit of the picture's size, which is added.
    * @param stdin - `pipe` if the arguments make it read commands.
    * @throws Error of the operating system if the binary cannot be started.
    */
   static async start(
-    path: string,
+    ffmpeg: Ffmpeg,
     args: readonly string[],
+    access: Access,
     callbacks: FfmpegCallbacks,
     stdin: 'ignore' | 'pipe' = 'ignore',
   ): Promise<FfmpegProcess> {
-    const group = await ChildGroup.start(path, args, { stdio: [stdin, 'pipe', 'pipe'] });
-    return new FfmpegProcess(group, callbacks);
+    const { group, pid } = await startReader(ffmpeg, boundPictures(args, ffmpeg.confinement.maxPixels), access, stdin);
+    const self = new FfmpegProcess(group, callbacks);
+    self.#pid = await pid;
+    setImmediate(() => self.#endOne());
+    return self;
+  }
+
+  get pid(): number {
+    return this.#pid;
   }
 
   /**
@@ -143,6 +163,11 @@ export class FfmpegProcess {
     this.#openEnds -= 1;
     if (this.#openEnds === 0) this.#callbacks.onExit(this.#exit);
   }
+}
+
+/** Returns a message of a launcher or a sandbox as one of ffmpeg. */
+function asLogLine(line: string): string {
+  return /^(?:bwrap|landlock|setpriv|sh): /.test(line) ? `[error] ${line}` : line;
 }
 
 /**

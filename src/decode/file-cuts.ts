@@ -1,5 +1,6 @@
 import type { SourceInput } from '../core/source.ts';
 import { SightlineError } from '../errors/sightline-error.ts';
+import type { Ffmpeg } from '../process/confinement.ts';
 import { CleanCuts, type CutList } from './clean-cuts.ts';
 import { H264_KEY_UNITS, KEY_UNITS } from './key-units.ts';
 import { listFrames } from './list-frames.ts';
@@ -17,7 +18,7 @@ interface Listed extends Listing {
 }
 
 export interface CutRequest {
-  readonly ffmpeg: { readonly path: string; readonly major: number };
+  readonly ffmpeg: Ffmpeg;
   readonly source: SourceInput;
   /** Target media time between cuts; key frames much closer together are left out. */
   readonly distanceUs: number;
@@ -54,7 +55,7 @@ export async function listCuts(request: CutRequest): Promise<Listed | null> {
 async function listAs(units: string | null, request: CutRequest): Promise<Listed | null> {
   const { ffmpeg, source, distanceUs, onPacket, signal } = request;
   const finder = new CleanCuts(distanceUs);
-  const listing = await listPackets(ffmpeg.path, source.url, units, signal, {
+  const listing = await listPackets(ffmpeg, source.url, units, signal, {
     isWanted: (head) => canBeCut(head, request) && KEY_UNITS.get(head.codec) === units,
     onPacket: (packet) => {
       finder.add(packet);

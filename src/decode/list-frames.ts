@@ -1,9 +1,11 @@
 import type { SourceInput } from '../core/source.ts';
 import { SightlineError } from '../errors/sightline-error.ts';
+import type { Ffmpeg } from '../process/confinement.ts';
 import { decodeArguments } from './decode-command.ts';
 import { FfmpegLog, type FrameHeader } from './ffmpeg-log.ts';
 import { headersPlan } from './headers-plan.ts';
 import { runFfmpeg } from './run-ffmpeg.ts';
+import { accessOf } from './source-access.ts';
 
 /**
  * Decodes a source, or a window of it, and reports only the time and size of each frame.
@@ -12,7 +14,7 @@ import { runFfmpeg } from './run-ffmpeg.ts';
  * @throws SOURCE_*, DECODE_OUT_OF_STEP, DECODE_EXITED with the cause, FFMPEG_MISSING; the signal's reason if it aborts.
  */
 export async function listFrames(
-  ffmpeg: { readonly path: string; readonly major: number },
+  ffmpeg: Ffmpeg,
   source: SourceInput,
   signal: AbortSignal,
   onFrame: (frame: FrameHeader) => void,
@@ -22,15 +24,16 @@ export async function listFrames(
   const args = decodeArguments(source, plan);
   let decodeErrors = 0;
   let problem: string | null = null;
-  await runFfmpeg(ffmpeg.path, source.url, args, signal, {
+  const listener = {
     onText: () => undefined,
-    onLogLine: (line) => {
+    onLogLine: (line: string) => {
       const event = log.read(line);
       if (event?.kind === 'frame') onFrame(event.frame);
       else if (event?.kind === 'decode-error') decodeErrors += 1;
       else if (event?.kind === 'out-of-step') problem ??= event.text;
     },
-  });
+  };
+  await runFfmpeg(ffmpeg, source.url, args, signal, listener, accessOf(source));
   if (problem !== null) throw new SightlineError('DECODE_OUT_OF_STEP', `${source.label}: ${problem}`);
   return decodeErrors;
 }

@@ -1,3 +1,4 @@
+import type { Ffmpeg } from '../process/confinement.ts';
 import { FfmpegLog } from './ffmpeg-log.ts';
 import { listArguments, type MediaSpan } from './file-command.ts';
 import { type Packet, PacketRows } from './packet-rows.ts';
@@ -43,7 +44,7 @@ const VIDEO = /^\[info\] +Stream #0:0\b.*?: Video: (\w+)(?: \(([^)]*)\))?/;
  * @throws SOURCE_*, DECODE_EXITED with the cause, FFMPEG_MISSING; the signal's reason if it aborts.
  */
 export async function listPackets(
-  ffmpegPath: string,
+  ffmpeg: Ffmpeg,
   url: string,
   unitTypes: string | null,
   signal: AbortSignal,
@@ -55,7 +56,7 @@ export async function listPackets(
   const reader = new HeadReader(url);
   let head: StreamHead | null = null;
   try {
-    await runFfmpeg(ffmpegPath, url, listArguments(url, unitTypes, span), AbortSignal.any([signal, stopEarly.signal]), {
+    await runFfmpeg(ffmpeg, url, listArguments(url, unitTypes, span), AbortSignal.any([signal, stopEarly.signal]), {
       onText: (text) => rows.read(text),
       onLogLine: (line) => {
         if (head !== null) return;

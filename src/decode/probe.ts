@@ -1,10 +1,12 @@
 import { redact } from '../core/redact.ts';
 import type { SourceInput } from '../core/source.ts';
 import { SightlineError } from '../errors/sightline-error.ts';
+import type { Ffmpeg } from '../process/confinement.ts';
 import { decodeArguments } from './decode-command.ts';
 import { explainExit, FfmpegLog } from './ffmpeg-log.ts';
 import { FfmpegProcess } from './ffmpeg-process.ts';
 import { headersPlan } from './headers-plan.ts';
+import { accessOf } from './source-access.ts';
 
 export interface ProbeResult {
   /** Display size of the first frame. */
@@ -20,11 +22,7 @@ export interface ProbeResult {
  *
  * @throws SOURCE_* with the cause, FFMPEG_MISSING.
  */
-export async function probeSource(
-  ffmpeg: { readonly path: string; readonly major: number },
-  source: SourceInput,
-  timeoutMs: number,
-): Promise<ProbeResult> {
+export async function probeSource(ffmpeg: Ffmpeg, source: SourceInput, timeoutMs: number): Promise<ProbeResult> {
   const plan = headersPlan(ffmpeg.major);
   const log = new FfmpegLog(source.url, plan.headerTag);
   const problems: string[] = [];
@@ -38,7 +36,7 @@ export async function probeSource(
       isTimedOut = true;
       child?.kill();
     }, timeoutMs);
-    FfmpegProcess.start(ffmpeg.path, decodeArguments(source, plan), {
+    FfmpegProcess.start(ffmpeg, decodeArguments(source, plan), accessOf(source), {
       nextBuffer: () => sink,
       onBytes: () => undefined,
       onLogLine: (line) => {

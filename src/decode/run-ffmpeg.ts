@@ -1,9 +1,12 @@
 import { redact } from '../core/redact.ts';
 import { SightlineError } from '../errors/sightline-error.ts';
 import type { ChildExit } from '../process/child-group.ts';
+import type { Ffmpeg } from '../process/confinement.ts';
 import { lowerPriority } from '../process/lower-priority.ts';
+import type { Access } from '../process/sandbox-view.ts';
 import { explainExit, FfmpegLog } from './ffmpeg-log.ts';
 import { FfmpegProcess } from './ffmpeg-process.ts';
+import { accessOfUrl } from './source-access.ts';
 
 /** Bounds one read to about a thousand lines, which take about a millisecond of the main thread. */
 const BUFFER_BYTES = 32 * 1024;
@@ -18,15 +21,17 @@ export interface FfmpegListener {
 /**
  * Runs an ffmpeg that inspects a file, at low priority, and waits for its end.
  *
- * @param url - its input, for messages.
+ * @param url - its input.
+ * @param access - if it needs more than its input.
  * @throws SOURCE_*, DECODE_EXITED with the cause, FFMPEG_MISSING; the signal's reason if it aborts.
  */
 export async function runFfmpeg(
-  ffmpegPath: string,
+  ffmpeg: Ffmpeg,
   url: string,
   args: readonly string[],
   signal: AbortSignal,
   listener: FfmpegListener,
+  access: Access = accessOfUrl(url),
 ): Promise<void> {
   signal.throwIfAborted();
   const log = new FfmpegLog(url, null);
@@ -35,7 +40,7 @@ export async function runFfmpeg(
   const { promise: exited, resolve } = withResolver<ChildExit>();
   let child: FfmpegProcess;
   try {
-    child = await FfmpegProcess.start(ffmpegPath, args, {
+    child = await FfmpegProcess.start(ffmpeg, args, access, {
       nextBuffer: () => buffer,
       onBytes: (bytes) => listener.onText(buffer.toString('latin1', 0, bytes)),
       onLogLine: (line) => {
@@ -47,7 +52,7 @@ export async function runFfmpeg(
     });
   } catch (error) {
     throw new SightlineError('FFMPEG_MISSING', `ffmpeg cannot be started: ${(error as Error).message}`, {
-      path: ffmpegPath,
+      path: ffmpeg.path,
     });
   }
   lowerPriority(child.pid);

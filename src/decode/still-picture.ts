@@ -1,5 +1,12 @@
-import { execFile } from 'node:child_process';
+import type { Ffmpeg } from '../process/confinement.ts';
+import { LogTail } from '../process/log-tail.ts';
+import { startReader } from '../process/start-reader.ts';
 import { type DecodePlan, stillArguments } from './decode-command.ts';
+import { boundPictures } from './ffmpeg-arguments.ts';
+
+const LOG_CHARS = 4_000;
+/** A picture of 64 megapixels takes about a second. */
+const MAX_CPU_SECONDS = 60;
 
 /**
  * Reads an image file with ffmpeg and fits it into a canvas like a video frame.
@@ -8,19 +15,23 @@ import { type DecodePlan, stillArguments } from './decode-command.ts';
  * @throws Error with ffmpeg's message if the file is not an image.
  */
 export async function decodeStill(
-  ffmpegPath: string,
+  ffmpeg: Ffmpeg,
   path: string,
   canvas: DecodePlan['canvas'],
   picture: Uint8Array,
 ): Promise<void> {
-  const options = { encoding: 'buffer', maxBuffer: picture.length * 2 } as const;
-  const pixels = await new Promise<Buffer>((resolve, reject) => {
-    execFile(ffmpegPath, stillArguments(path, canvas), options, (error, stdout, stderr) => {
-      if (error === null) resolve(stdout);
-      else reject(new Error(stderr.toString().trim().split('\n')[0] || error.message));
-    });
+  const args = boundPictures(stillArguments(path, canvas), ffmpeg.confinement.maxPixels);
+  const { group } = await startReader(ffmpeg, args, { reads: [path], cpuSeconds: MAX_CPU_SECONDS });
+  const { child } = group;
+  const log = new LogTail(child.stderr!, LOG_CHARS);
+  let bytes = 0;
+  child.stdout!.on('data', (chunk: Uint8Array) => {
+    if (bytes + chunk.length <= picture.length) picture.set(chunk, bytes);
+    bytes += chunk.length;
+    if (bytes > picture.length) group.kill();
   });
-  if (pixels.length !== picture.length)
-    throw new Error(`ffmpeg gave ${pixels.length} bytes, expected ${picture.length}`);
-  picture.set(pixels);
+  const code = await new Promise<number | null>((resolve) => child.once('close', resolve));
+  if (bytes > picture.length) throw new Error(`ffmpeg gave more than the expected ${picture.length} bytes`);
+  if (code !== 0) throw new Error(log.text.trim().split('\n')[0] || `ffmpeg ended with exit code ${code}`);
+  if (bytes < picture.length) throw new Error(`ffmpeg gave ${bytes} bytes, expected ${picture.length}`);
 }

@@ -1,6 +1,7 @@
 import { execFile } from 'node:child_process';
 import { promisify } from 'node:util';
 import { SightlineError } from '../errors/sightline-error.ts';
+import type { Ffmpeg } from '../process/confinement.ts';
 import type { VideoEncoderName } from './encode-command.ts';
 
 /** Best first. H.264 plays everywhere. MPEG-4 part 2 files are larger, but every ffmpeg that encodes video has it. */
@@ -11,9 +12,10 @@ const PREFERRED: readonly VideoEncoderName[] = ['libx264', 'mpeg4', 'mjpeg'];
  *
  * @throws FFMPEG_MISSING if it has none of the encoders in `PREFERRED`.
  */
-export async function findVideoEncoder(ffmpegPath: string): Promise<VideoEncoderName> {
+export async function findVideoEncoder({ path: ffmpegPath, confinement }: Ffmpeg): Promise<VideoEncoderName> {
   const { stdout } = await promisify(execFile)(ffmpegPath, ['-hide_banner', '-encoders'], {
     timeout: 10_000,
+    env: confinement.environment,
     maxBuffer: 4 * 2 ** 20,
   }).catch((error: Error) => {
     throw new SightlineError('FFMPEG_MISSING', `ffmpeg at ${ffmpegPath} does not list its encoders: ${error.message}`);

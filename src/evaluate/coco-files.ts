@@ -1,3 +1,4 @@
+import { isAbsolute, join } from 'node:path';
 import type { CocoAnnotation, CocoAnnotations, CocoCategory, CocoImage, CocoResult } from './coco-dataset.ts';
 import { invalid, JsonEntry, readJson } from './json-entry.ts';
 
@@ -48,6 +49,21 @@ export async function readResults(path: string): Promise<CocoResult[]> {
       box: entry.box('bbox'),
       score: entry.number('score'),
     };
+  });
+}
+
+/**
+ * Returns the paths of the pictures of a data set in a folder, in the order of its images.
+ *
+ * @throws DATASET_INVALID if a name leads out of the folder.
+ */
+export function picturePaths({ path, images }: Pick<CocoAnnotations, 'path' | 'images'>, folder: string): string[] {
+  return images.map(({ fileName }, i) => {
+    const leadsOut =
+      isAbsolute(fileName) || /^[\\/]|^[A-Za-z]:/.test(fileName) || fileName.split(/[\\/]/).includes('..');
+    if (leadsOut || fileName === '' || fileName.includes('\0'))
+      throw invalid(path, `images[${i}].file_name`, 'a path inside the folder of the images', fileName);
+    return join(folder, fileName);
   });
 }
 

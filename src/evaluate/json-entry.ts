@@ -1,4 +1,4 @@
-import { readFile } from 'node:fs/promises';
+import { MOST_BYTES, readGivenText } from '../disk/given-file.ts';
 import { SightlineError } from '../errors/sightline-error.ts';
 import type { CocoBox } from './coco-dataset.ts';
 
@@ -9,13 +9,8 @@ import type { CocoBox } from './coco-dataset.ts';
  * @throws DATASET_INVALID if it cannot be read or is not JSON.
  */
 export async function readJson(path: string, what: string): Promise<unknown> {
-  let text: string;
-  try {
-    text = await readFile(path, 'utf8');
-  } catch (cause) {
-    const reason = cause instanceof Error ? cause.message : String(cause);
-    throw new SightlineError('DATASET_INVALID', `${what} file ${path}: cannot be read: ${reason}`, { path }, { cause });
-  }
+  const as = `${what} file ${path}: cannot be read`;
+  const text = await readGivenText(path, { code: 'DATASET_INVALID', as, mostBytes: MOST_BYTES.json });
   try {
     return JSON.parse(text) as unknown;
   } catch (cause) {

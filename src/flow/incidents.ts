@@ -13,18 +13,37 @@ export const CHANNELS = [
   'redis-record',
   'websocket',
   'rest',
+  'access',
+  'connection',
 ] as const;
 export type Channel = (typeof CHANNELS)[number];
 
 /**
  * Why a message was refused. json: not JSON; size: too long; envelope: sender, stream or fence is missing or wrong;
  * version: a newer protocol; schema: a field of the body is missing or wrong; fence: no lease record confirms its
- * fence; stale: its sender has lost the lease; rate: too many messages.
+ * fence; stale: its sender has lost the lease; rate: too many messages; token: missing, wrong or expired; role: the token may
+ * not do this; origin: a foreign page or host name; limit: no room for what it asks for; signature: no member of the fleet
+ * signed it; replay: it came before, or too late.
  */
-export const REFUSALS = ['json', 'size', 'envelope', 'version', 'schema', 'fence', 'stale', 'rate'] as const;
+export const REFUSALS = [
+  'signature',
+  'replay',
+  'json',
+  'size',
+  'envelope',
+  'version',
+  'schema',
+  'fence',
+  'stale',
+  'rate',
+  'token',
+  'role',
+  'origin',
+  'limit',
+] as const;
 export type Refusal = (typeof REFUSALS)[number];
 
-const BUS = ['json', 'size', 'envelope', 'version', 'schema'] as const;
+const BUS = ['signature', 'replay', 'json', 'size', 'envelope', 'version', 'schema'] as const;
 const OF_STREAMS = [...BUS, 'fence', 'stale'] as const;
 
 /** Refusals possible on each channel. Their counters exist from the start, so that rates start from zero. */
@@ -36,13 +55,15 @@ export const REFUSALS_OF: Readonly<Record<Channel, readonly Refusal[]>> = {
   'bus-wake': BUS,
   'bus-rollout': BUS,
   'bus-observations': BUS,
-  'redis-record': ['json', 'schema'],
+  'redis-record': ['signature', 'json', 'schema'],
   websocket: ['json', 'size', 'schema', 'rate'],
-  rest: ['json', 'size', 'schema'],
+  rest: ['json', 'size', 'schema', 'limit'],
+  access: ['token', 'role', 'origin', 'rate'],
+  connection: ['limit'],
 };
 
-/** Work that is repeated by itself after a failure. */
-export const OPERATIONS = ['planning'] as const;
+/** Work that is repeated by itself after a failure. model-check: a cached model had changed, and was made or fetched again. */
+export const OPERATIONS = ['planning', 'model-check'] as const;
 export type Operation = (typeof OPERATIONS)[number];
 
 /** Shortest time between two reports of one kind. */

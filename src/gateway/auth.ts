@@ -1,11 +1,16 @@
-import { createHash, createHmac, timingSafeEqual } from 'node:crypto';
 import type { IncomingHttpHeaders } from 'node:http';
 import { SightlineError } from '../errors/sightline-error.ts';
+import type { Role } from '../protocol/feed.ts';
+import type { AttemptLimit } from './access/attempt-limit.ts';
+import { includesRole } from './access/route-access.ts';
+import { ANYONE, type Identity, type TokenTable } from './access/token-table.ts';
+import { hashOfCookie, hashOfToken } from './access/tokens-file.ts';
 
 export interface AccessRules {
   readonly host: string;
-  /** null: no token is needed, so any process on this machine has full access. */
-  readonly token: string | null;
+  /** Without tokens, any process that can reach the gateway has full access. */
+  readonly tokens: TokenTable;
+  readonly attempts: AttemptLimit;
   readonly allowedOrigins: readonly string[];
 }
 
@@ -17,10 +22,19 @@ export interface AccessRequest {
   readonly headers: IncomingHttpHeaders;
   /** Parsed from the Cookie header. */
   readonly cookies: Readonly<Record<string, string | undefined>>;
+  /** IP address of the client. */
+  readonly address: string;
+  /** Whether the matched route needs no token. */
+  readonly isOpen: boolean;
 }
 
-/** Reachable without a token: the liveness probe, and the style sheet of the sign-in page. */
-const OPEN_PATHS: ReadonlySet<string> = new Set(['/healthz', '/base.css']);
+declare module 'fastify' {
+  interface FastifyRequest {
+    /** Who sent the request; null on an open route, or before the guard has seen it. */
+    identity: Identity | null;
+  }
+}
+
 /** A browser cannot set headers for these two, so they also accept the token in the query. */
 const QUERY_TOKEN_PATHS: ReadonlySet<string> = new Set(['/', '/ws']);
 const SAFE_METHODS: ReadonlySet<string> = new Set(['GET', 'HEAD', 'OPTIONS']);
@@ -33,7 +47,7 @@ export function isLoopback(host: string): boolean {
 
 /**
  * Decides which requests are allowed. It checks the Host header (a foreign name on a loopback gateway is DNS rebinding), the
- * Origin (a foreign page must not change anything or open the feed), and the token.
+ * Origin (a foreign page must not change anything or open the feed), the token, and what its role may do.
  */
 export class AccessGuard {
   readonly #rules: AccessRules;
@@ -46,22 +60,24 @@ export class AccessGuard {
     this.#allowedHosts = new Set(rules.allowedOrigins.map((origin) => new URL(origin).hostname));
   }
 
-  /** @throws ORIGIN_REFUSED, UNAUTHORIZED if the request is not allowed. */
-  check(request: AccessRequest, isUpgrade: boolean): void {
+  /**
+   * Returns who sends the request; null on an open route. The caller then checks the role.
+   *
+   * @throws ORIGIN_REFUSED, UNAUTHORIZED, TOO_MANY_ATTEMPTS if the request is not allowed.
+   */
+  check(request: AccessRequest, isUpgrade: boolean): Identity | null {
     this.#checkHost(request.headers.host);
     if (isUpgrade || !SAFE_METHODS.has(request.method)) {
       this.#checkOrigin(request.headers.origin, request.headers.host);
     }
-    this.#checkToken(request);
+    if (request.isOpen) return null;
+    if (!this.#rules.tokens.isRequired) return ANYONE;
+    return this.#identify(hashesIn(request), request.address);
   }
 
-  /**
-   * Returns the cookie for a page that was opened with `?token=`, so that a reload and the page's own requests need no token
-   * in the URL; null if no token is set. It holds an HMAC, not the token.
-   */
-  cookieFor(port: number): { readonly name: string; readonly value: string } | null {
-    if (this.#rules.token === null) return null;
-    return { name: cookieName(port), value: deriveCookie(this.#rules.token) };
+  /** Returns whose token this is. @throws UNAUTHORIZED, TOO_MANY_ATTEMPTS */
+  signIn(token: string, address: string): Identity {
+    return this.#rules.tokens.isRequired ? this.#identify([hashOfToken(token)], address) : ANYONE;
   }
 
   #checkHost(hostHeader: string | undefined): void {
@@ -90,25 +106,58 @@ export class AccessGuard {
     );
   }
 
-  #checkToken(request: AccessRequest): void {
-    const { token } = this.#rules;
-    if (token === null) return;
-    const { path, query } = splitTarget(request.url);
-    if (OPEN_PATHS.has(path)) return;
-
-    const bearer = /^Bearer +(.+)$/i.exec(request.headers.authorization ?? '')?.[1];
-    if (bearer !== undefined && equalsInConstantTime(bearer.trim(), token)) return;
-    const inQuery = QUERY_TOKEN_PATHS.has(path) ? query.get('token') : null;
-    if (inQuery !== null && equalsInConstantTime(inQuery, token)) return;
-    const cookie = request.cookies[cookieName(portOf(request.headers.host))];
-    if (cookie !== undefined && equalsInConstantTime(cookie, deriveCookie(token))) return;
-
-    const received = bearer !== undefined || inQuery !== null || cookie !== undefined ? 'a wrong one' : 'none';
-    throw new SightlineError(
-      'UNAUTHORIZED',
-      `Token: expected "Authorization: Bearer TOKEN" (or ?token=TOKEN for the page and /ws), received ${received}.`,
-    );
+  /** @param hashes - of every token or cookie in the request; one that is accepted will do. */
+  #identify(hashes: readonly string[], address: string): Identity {
+    const { tokens, attempts } = this.#rules;
+    if (hashes.length === 0) throw unauthorized('none', true);
+    const found = hashes.flatMap((hash) => tokens.find(hash) ?? []);
+    const valid = found.find((identity) => !tokens.isExpired(identity));
+    const waitS = attempts.waitS(address);
+    if (waitS > 0 && !(valid !== undefined && attempts.isKnown(address, valid.hash)))
+      throw new SightlineError(
+        'TOO_MANY_ATTEMPTS',
+        `Token: too many wrong ones came from ${address}. Try again in ${waitS} s.`,
+        { waitS },
+      );
+    if (valid !== undefined) {
+      attempts.countSuccess(address, valid.hash);
+      return valid;
+    }
+    if (found[0] !== undefined) throw unauthorized(`"${found[0].name}", which has expired`);
+    attempts.countFailure(address);
+    throw unauthorized('a wrong one');
   }
+}
+
+/** Returns the hashes of the credentials in a request: header, query of the page and the feed, cookie. */
+function hashesIn({ url, headers, cookies }: AccessRequest): string[] {
+  const { path, query } = splitTarget(url);
+  const bearer = /^Bearer +(.+)$/i.exec(headers.authorization ?? '')?.[1]?.trim();
+  const inQuery = QUERY_TOKEN_PATHS.has(path) ? query.get('token') : null;
+  const cookie = cookies[cookieName(portOf(headers.host))];
+  return [
+    ...(bearer === undefined ? [] : [hashOfToken(bearer)]),
+    ...(inQuery === null ? [] : [hashOfToken(inQuery)]),
+    ...(cookie === undefined ? [] : [hashOfCookie(cookie)]),
+  ];
+}
+
+/** @throws FORBIDDEN */
+export function requireRole({ name, role }: Identity, needed: Role): void {
+  if (includesRole(role, needed)) return;
+  throw new SightlineError(
+    'FORBIDDEN',
+    `Token "${name}": expected the role ${needed}${needed === 'admin' ? '' : ' or a higher one'}, received ${role}.`,
+    { role, needed },
+  );
+}
+
+function unauthorized(received: string, isMissing = false): SightlineError {
+  return new SightlineError(
+    'UNAUTHORIZED',
+    `Token: expected "Authorization: Bearer TOKEN" (or ?token=TOKEN for the page and /ws), received ${received}.`,
+    { isMissing },
+  );
 }
 
 /**
@@ -127,18 +176,8 @@ export function portOf(hostHeader: string | undefined): number {
   return port === undefined ? 80 : Number(port);
 }
 
-/** Hashes first: `timingSafeEqual` needs equal lengths, and the hash hides the token's length. */
-function equalsInConstantTime(given: string, expected: string): boolean {
-  const digest = (text: string): Buffer => createHash('sha256').update(text).digest();
-  return timingSafeEqual(digest(given), digest(expected));
-}
-
-function deriveCookie(token: string): string {
-  return createHmac('sha256', token).update('sightline dashboard cookie').digest('base64url');
-}
-
 /** Cookies are shared between the ports of a host, so two gateways on one machine need two names. */
-function cookieName(port: number): string {
+export function cookieName(port: number): string {
   return `sightline_${port}`;
 }
 

@@ -9,6 +9,7 @@ import {
   type HelloMessage,
   type Topic,
 } from '../protocol/feed.ts';
+import type { Identity } from './access/token-table.ts';
 import { type EncodedMessage, encodeMessage } from './feed-encoding.ts';
 import { Outbox } from './outbox.ts';
 import { Subscription } from './subscription.ts';
@@ -22,6 +23,8 @@ const MAX_INVALID_MESSAGES = 20;
 const CLOSE_POLICY = 1008;
 
 export interface FeedClientOptions {
+  /** Who the client is. */
+  readonly identity: Identity;
   readonly hello: HelloMessage;
   readonly capBytes: number;
   readonly clock: Clock;
@@ -35,6 +38,7 @@ export interface FeedClientOptions {
 export class FeedClient {
   readonly subscription: Subscription;
   readonly outbox: Outbox;
+  readonly identity: Identity;
   readonly #socket: WebSocket;
   readonly #options: FeedClientOptions;
   #windowStartMs: number;
@@ -45,6 +49,7 @@ export class FeedClient {
   constructor(socket: WebSocket, options: FeedClientOptions) {
     this.#socket = socket;
     this.#options = options;
+    this.identity = options.identity;
     this.#windowStartMs = options.clock.now();
     const { incidents } = options;
     this.subscription = new Subscription(options.clock);
@@ -71,6 +76,11 @@ export class FeedClient {
     }
     this.#isAlive = false;
     if (this.#socket.readyState === this.#socket.OPEN) this.#socket.ping();
+  }
+
+  /** Whether the connection ends already. Nothing more is sent then. */
+  get isClosing(): boolean {
+    return this.#socket.readyState !== this.#socket.OPEN;
   }
 
   close(code: number, reason: string): void {

@@ -1,5 +1,5 @@
 import fastifyWebsocket from '@fastify/websocket';
-import type { FastifyInstance } from 'fastify';
+import type { FastifyInstance, FastifyRequest } from 'fastify';
 import { SightlineError } from '../errors/sightline-error.ts';
 import type { Incidents } from '../flow/incidents.ts';
 import { splitTarget } from './auth.ts';
@@ -13,6 +13,8 @@ export interface FeedRouteOptions {
   readonly feed: FeedServer;
   readonly maxClients: number;
   readonly incidents: Incidents;
+  /** Called for each client whose handshake is complete. */
+  readonly onConnected: (request: FastifyRequest) => void;
 }
 
 /**
@@ -28,7 +30,8 @@ export async function acceptUpgrades(app: FastifyInstance, feed: FeedServer): Pr
 }
 
 /** Adds `/ws`, and refuses every other upgrade and those beyond `maxClients`. */
-export function addFeedRoute(app: FastifyInstance, { feed, maxClients, incidents }: FeedRouteOptions): void {
+export function addFeedRoute(app: FastifyInstance, options: FeedRouteOptions): void {
+  const { feed, maxClients, incidents, onConnected } = options;
   app.addHook('onRequest', (request, _reply, done) => {
     const { path } = splitTarget(request.url);
     if (!request.ws || path === FEED_PATH) done();
@@ -41,16 +44,17 @@ export function addFeedRoute(app: FastifyInstance, { feed, maxClients, incidents
     preHandler: (request, reply, done) => {
       if (!request.ws || (feed.clientCount < maxClients && !feed.isClosed)) return done();
       const message = feed.isClosed
-        ? `WebSocket ${FEED_PATH}: the gateway stops.`
+        ? `WebSocket ${FEED_PATH}: the gateway is shutting down.`
         : `WebSocket ${FEED_PATH}: expected at most ${maxClients} clients at once, and all are connected. Close one.`;
       reply.code(503).send({ error: new SightlineError('PROTOCOL_INVALID', message).toWire() });
     },
     handler: () => {
       throw new SightlineError('ROUTE_NOT_FOUND', `GET ${FEED_PATH}: expected a WebSocket, received a plain request.`);
     },
-    wsHandler: (socket) => {
+    wsHandler: (socket, request) => {
       try {
-        feed.connect(socket);
+        feed.connect(socket, request.identity!);
+        onConnected(request);
       } catch (error) {
         incidents.catch('a WebSocket handshake', error);
         socket.terminate();

@@ -11,10 +11,10 @@ import {
   type Topic,
 } from '../protocol/feed.ts';
 import type { ShadowObservation } from '../protocol/rollout-records.ts';
+import { ANYONE, type Identity } from './access/token-table.ts';
 import { FeedClient } from './feed-client.ts';
 import { detectionsMessage, previewMessage, SharedMessage, StatsParts, shadowMessage } from './feed-encoding.ts';
 import { noCounts, type TopicCounts } from './outbox.ts';
-import { PreviewPace } from './preview-pace.ts';
 import type { RolloutPort } from './rollout-port.ts';
 import type { PreviewPicture, RuntimePort, RuntimeReport } from './runtime-port.ts';
 import { ShadowFrames } from './shadow-frames.ts';
@@ -22,6 +22,8 @@ import type { Subscription } from './subscription.ts';
 import { WantedStreams } from './wanted-streams.ts';
 
 const RECENT_EVENTS = 200;
+/** Of the range for applications: the token that the client connected with does not count any more. */
+export const CLOSE_TOKEN_ENDED = 4401;
 /** How long a client may take to answer the closing handshake. */
 const CLOSE_TIMEOUT_MS = 500;
 /** RFC 6455, 7.4.1: the server is going away. */
@@ -29,7 +31,6 @@ const CLOSE_GOING_AWAY = 1001;
 
 export interface FeedOptions {
   readonly version: string;
-  readonly maxPreviewFps: number;
   readonly maxBufferedBytes: number;
   readonly heartbeatMs: number;
   readonly clock: Clock;
@@ -51,7 +52,6 @@ export class FeedServer {
   readonly #clients = new Set<FeedClient>();
   readonly #closedClients = { sent: noCounts(), dropped: noCounts() };
   readonly #events: EventMessage[] = [];
-  readonly #pace: PreviewPace;
   readonly #previews: WantedStreams;
   readonly #detections: WantedStreams;
   readonly #unsubscribe: (() => void)[];
@@ -65,29 +65,22 @@ export class FeedServer {
     this.#port = port;
     this.#options = options;
     this.#stats = new StatsParts(this.#seq, this.#withRollout(port.report()));
-    this.#pace = new PreviewPace(options.maxPreviewFps, options.clock);
     const known = (): string[] => port.report().streams.map(({ id }) => id);
-    this.#previews = new WantedStreams(known, (ids) => {
-      this.#pace.keepOnly(ids);
-      port.watchPreviews(ids);
-    });
+    this.#previews = new WantedStreams(known, (ids) => port.watchPreviews(ids));
     this.#detections = new WantedStreams(known, (ids) => port.watchDetections?.(ids));
-    const guard: Incidents['guard'] = (place, handler) => options.incidents.guard(place, handler);
     this.#unsubscribe = [
-      port.onReport(guard('the feed', (report) => this.#publishStats(report))),
-      port.onPublished(guard('the feed', (frame) => this.#publishDetections(frame))),
-      port.onPreview(guard('the feed', (picture) => this.#publishPreview(picture))),
-      port.onEvent(guard('the feed', (event) => this.#publishEvent(event))),
+      port.onReport((report) => this.#publishStats(report)),
+      port.onPublished((frame) => this.#publishDetections(frame)),
+      port.onPreview((picture) => this.#publishPreview(picture)),
+      port.onEvent((event) => this.#publishEvent(event)),
     ];
     const { rollouts } = options;
     if (rollouts !== undefined) {
       this.#unsubscribe.push(
-        rollouts.onRolloutEvent(guard('the feed', (event) => this.#publishEvent(event))),
-        rollouts.onShadow(
-          guard('the feed', (found) => {
-            if (this.#previews.has(found.stream)) this.#shadows.addBoxes(found);
-          }),
-        ),
+        rollouts.onRolloutEvent((event) => this.#publishEvent(event)),
+        rollouts.onShadow((found) => {
+          if (this.#previews.has(found.stream)) this.#shadows.addBoxes(found);
+        }),
       );
     }
     this.#scheduleHeartbeat();
@@ -114,11 +107,14 @@ export class FeedServer {
   }
 
   /** Greets a client whose handshake is complete. The caller closes the socket if this throws. */
-  connect(socket: WebSocket): void {
+  connect(socket: WebSocket, identity: Identity = ANYONE): void {
     const streams = this.#port.report().streams.map((stream) => stream.id);
     const { version, maxBufferedBytes, clock, incidents } = this.#options;
+    const { name, role, expiresMs } = identity;
+    const access = { name, role, expiresMs };
     const client = new FeedClient(socket, {
-      hello: { type: 'hello', protocol: FEED_PROTOCOL, version, topics: TOPICS, streams },
+      identity,
+      hello: { type: 'hello', protocol: FEED_PROTOCOL, version, topics: TOPICS, streams, access },
       capBytes: maxBufferedBytes,
       clock,
       incidents,
@@ -131,6 +127,31 @@ export class FeedServer {
       if (this.#closed === null) this.#updateWanted();
     };
     socket.on('close', incidents.guard('the feed', onClose));
+  }
+
+  /** Sends an event of the gateway itself. */
+  announce(event: EventMessage): void {
+    this.#publishEvent(event);
+  }
+
+  /**
+   * Closes the connections whose token does not count any more.
+   *
+   * @param endOf - returns the reason, or null if the connection may go on.
+   * @param onClosed - called for each that is closed.
+   */
+  closeEnded(
+    endOf: (identity: Identity) => string | null,
+    onClosed: (identity: Identity, reason: string) => void = () => {},
+  ): void {
+    for (const client of this.#clients) {
+      const reason = endOf(client.identity);
+      if (reason === null || client.isClosing) continue;
+      client.close(CLOSE_TOKEN_ENDED, reason);
+      onClosed(client.identity, reason);
+      // A client that never answers the closing handshake must not keep a connection without a token.
+      setTimeout(() => client.terminate(), CLOSE_TIMEOUT_MS).unref();
+    }
   }
 
   /** Counts an oversized or malformed frame. ws closes the socket itself, and `close` follows. */
@@ -174,7 +195,7 @@ export class FeedServer {
 
   #publishPreview(picture: PreviewPicture): void {
     const { streamId } = picture.frame;
-    if (!this.#previews.has(streamId) || !this.#pace.tryTake(streamId)) return;
+    if (!this.#previews.has(streamId)) return;
     this.#publish(
       'preview',
       streamId,

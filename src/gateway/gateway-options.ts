@@ -1,5 +1,6 @@
 import type { Clock } from '../core/clock.ts';
 import type { Incidents } from '../flow/incidents.ts';
+import type { TlsFiles } from './access/tls-files.ts';
 import type { FleetPort } from './fleet-port.ts';
 import type { RolloutPort } from './rollout-port.ts';
 
@@ -11,12 +12,20 @@ export interface GatewayLogger {
 }
 
 export interface GatewayOptions {
-  /** Address to listen on, by default `127.0.0.1`. An address beyond loopback needs a token. */
+  /** Address to listen on, by default `127.0.0.1`. An address beyond loopback needs tokens. */
   readonly host?: string;
   /** 0: any free port. */
   readonly port: number;
-  /** Secret that every request except `/healthz` must carry; an empty string counts as none. */
+  /** A token with the role admin, at least 16 characters; an empty string counts as none. */
   readonly token?: string | undefined;
+  /** More tokens: a file that `sightline tokens` writes. It is read again when it changes. */
+  readonly tokensFile?: { readonly path: string; readonly mustExist: boolean } | undefined;
+  /** Serve HTTPS. Both files are read again when they change. */
+  readonly tls?: TlsFiles | undefined;
+  /** Addresses and networks of proxies whose `X-Forwarded-For` and `X-Forwarded-Proto` are believed. */
+  readonly trustedProxies?: readonly string[];
+  /** Where to record who did what; absent: nowhere. The port is part of the name, since it may be chosen at the start. */
+  readonly audit?: { readonly pathOf: (port: number) => string; readonly maxBytes: number };
   /** Allowed origins beside the gateway's own, e.g. `https://video.example` of a reverse proxy. */
   readonly allowedOrigins?: readonly string[];
   /** Folder of the dashboard, by default the package's own. */
@@ -30,15 +39,20 @@ export interface GatewayOptions {
   readonly pipelines?: readonly object[];
   /** Returned unchanged by `GET /api/models`. */
   readonly models?: readonly object[];
-  /** Maximum preview pictures per second and stream, by default 5. */
-  readonly maxPreviewFps?: number;
   /** Bytes that may be buffered for one client before it gets only the newest messages, by default 1 MiB. */
   readonly maxBufferedBytes?: number;
+  /** Most connections at once, in all and from one address; by default 1,000 and 128. */
+  readonly maxConnections?: number;
+  readonly maxConnectionsPerAddress?: number;
   /** Maximum number of WebSocket clients, by default 200. */
   readonly maxClients?: number;
   /** Interval of pings, by default 15 000. A client that sends nothing until the next ping is disconnected. */
   readonly heartbeatMs?: number;
+  /** Called for each route at the start, as `METHOD /pattern`. */
+  readonly onRoute?: (route: string) => void;
   readonly clock?: Clock;
+  /** Milliseconds since 1970, for the expiry of tokens. */
+  readonly wallMs?: () => number;
   /** Counts refusals and caught exceptions for the metrics; if absent, the gateway creates its own. */
   readonly incidents?: Incidents;
 }

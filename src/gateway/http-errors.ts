@@ -10,6 +10,7 @@ const STATUS: Readonly<Partial<Record<ErrorCode, number>>> = {
   PROTOCOL_INVALID: 400,
   UNAUTHORIZED: 401,
   ORIGIN_REFUSED: 403,
+  FORBIDDEN: 403,
   STREAM_NOT_FOUND: 404,
   HOST_NOT_FOUND: 404,
   JOB_NOT_FOUND: 404,
@@ -21,6 +22,7 @@ const STATUS: Readonly<Partial<Record<ErrorCode, number>>> = {
   ROLLOUT_RUNNING: 409,
   ROLLOUT_PARTIAL: 409,
   ROLLOUT_STATE: 409,
+  TOO_MANY_ATTEMPTS: 429,
   // 422: the request is well-formed, but what it names cannot be used.
   SOURCE_NOT_FOUND: 422,
   SOURCE_EMPTY: 422,
@@ -28,13 +30,22 @@ const STATUS: Readonly<Partial<Record<ErrorCode, number>>> = {
   SOURCE_UNREADABLE: 422,
   SOURCE_NO_VIDEO: 422,
   MODEL_NOT_FOUND: 422,
+  MODEL_FORBIDDEN: 422,
   MODEL_INVALID: 422,
   MODEL_UNSUPPORTED: 422,
   MODEL_AMBIGUOUS: 422,
   MODEL_WEIGHTS_MISSING: 422,
+  LIMIT_REACHED: 429,
   SOURCE_UNREACHABLE: 502,
   SOURCE_UNAUTHORIZED: 502,
 };
+
+declare module 'fastify' {
+  interface FastifyRequest {
+    /** Why the request failed; null if it did not, or has not yet. */
+    failure: SightlineError | null;
+  }
+}
 
 /** Returns the HTTP status of an error code. Codes without an entry are 503 if retryable, else 500. */
 export function statusOf(code: ErrorCode): number {
@@ -43,19 +54,37 @@ export function statusOf(code: ErrorCode): number {
 
 /** Answers every failed request with JSON `{error: {code, message, details}}` and the status of its code. */
 export function installErrorReplies(app: FastifyInstance, logger: GatewayLogger, incidents: Incidents): void {
+  app.decorateRequest('failure', null);
   app.setErrorHandler((thrown: FastifyError | Error, request, reply) => {
     const { error, status } = classify(thrown, request, logger);
+    request.failure = error;
     const reason = refusalOf(error.code, status);
     if (reason !== null) incidents.refuse('rest', reason, () => error.message);
+    countAccessRefusal(incidents, error);
     // RFC 9110 requires a challenge with every 401.
     if (status === 401) reply.header('www-authenticate', 'Bearer realm="sightline"');
+    if (typeof error.details.waitS === 'number') reply.header('retry-after', error.details.waitS);
     return reply.code(status).send({ error: error.toWire() });
   });
+}
+
+const ACCESS_REFUSALS: Readonly<Partial<Record<ErrorCode, Refusal>>> = {
+  UNAUTHORIZED: 'token',
+  FORBIDDEN: 'role',
+  ORIGIN_REFUSED: 'origin',
+  TOO_MANY_ATTEMPTS: 'rate',
+};
+
+/** Counts a request that was refused for its token, its role or its origin; ignores all other failures. */
+export function countAccessRefusal(incidents: Incidents, { code, message }: SightlineError): void {
+  const reason = ACCESS_REFUSALS[code];
+  if (reason !== undefined) incidents.refuse('access', reason, () => message);
 }
 
 /** Returns why a request body was refused; null for all other failures. */
 function refusalOf(code: ErrorCode, status: number): Refusal | null {
   if (code === 'CONFIG_INVALID') return 'schema';
+  if (code === 'LIMIT_REACHED') return 'limit';
   if (code !== 'PROTOCOL_INVALID') return null;
   return status === 413 ? 'size' : 'json';
 }

@@ -67,7 +67,7 @@ export class GatewayMetrics {
   #fillIncidents(): void {
     const refused = 'Refused messages and records from outside.';
     for (const { channel, reason, count } of this.#incidents.refusals) {
-      const isOwn = channel === 'websocket' || channel === 'rest';
+      const isOwn = ['websocket', 'rest', 'access', 'connection'].includes(channel);
       if (isOwn || this.#fleet !== null)
         this.#set.counter('sightline_messages_refused_total', refused, { channel, reason }, count);
     }

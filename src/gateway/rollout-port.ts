@@ -35,7 +35,10 @@ export interface RolloutPort {
   rolloutHistory(): Promise<readonly Decision[]>;
   /** All known versions of the pipeline, oldest first. */
   versions(): readonly VersionReport[];
-  /** Each decision of this pipeline once, whichever host made it. Returns a function that unsubscribes. */
+  /**
+   * Each decision of this pipeline once, whichever host made it. Returns a function that unsubscribes. What listeners throw is
+   * caught and counted by the port, as with `RuntimePort`.
+   */
   onRolloutEvent(listener: (event: EventMessage) => void): () => void;
   /** Frames of this host that both versions inferred. */
   onShadow(listener: (observation: ShadowObservation) => void): () => void;

@@ -6,7 +6,7 @@ import { SightlineError } from '../errors/sightline-error.ts';
 import { MOST_STEPS, type RolloutReport, type VersionReport } from '../protocol/rollout-records.ts';
 import type { RolloutPort, RolloutVerb } from './rollout-port.ts';
 
-/** The audit log and terminals show it, so it has no control characters. */
+/** Used only where there are no tokens. The audit log and terminals show it, so it has no control characters. */
 const by = z.string().regex(/^[\p{L}\p{N} ._@+\\-]{1,128}$/u, 'expected a name of letters, digits, spaces and ._@+\\-');
 const actBody = z.strictObject({ by: by.optional() }).nullish();
 /** Names the step that the client saw, so that a promotion that comes late is refused. */
@@ -63,10 +63,14 @@ function findVersion(versions: readonly VersionReport[], id: string): VersionRep
   throw new SightlineError('ROLLOUT_NOT_FOUND', `version "${id}": not found. Known are ${known}.`, { id });
 }
 
-/** Names who acts, for the audit log: as the client says, else its address. */
-function whoOf({ body, ip }: FastifyRequest): string {
-  const named = typeof body === 'object' && body !== null && 'by' in body ? by.safeParse(body.by) : null;
-  return named?.success === true ? named.data : `a client at ${ip}`;
+/**
+ * Names who acts: the name of the token. Without tokens a client can only claim a name, which is marked; else its address stands
+ * for it.
+ */
+function whoOf({ body, ip, identity }: FastifyRequest): string {
+  if (identity !== null && identity.name !== null) return identity.name;
+  const claimed = typeof body === 'object' && body !== null && 'by' in body ? by.safeParse(body.by) : null;
+  return claimed?.success === true ? `${claimed.data} (unverified)` : `a client at ${ip}`;
 }
 
 function refuse(): never {

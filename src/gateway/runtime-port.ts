@@ -34,12 +34,18 @@ export interface RuntimePort {
   resumeStream(id: string): Promise<StreamReport>;
   removeStream(id: string): Promise<void>;
 
-  /** Each listener is called on the main thread and must not block; the return value unsubscribes. */
+  /**
+   * Each listener is called on the main thread and must not block; the return value unsubscribes. What a listener throws is
+   * caught and counted by the port: see `Listeners`.
+   */
   onReport(listener: (report: RuntimeReport) => void): () => void;
   onPublished(listener: (frame: PublishedFrame) => void): () => void;
   onEvent(listener: (event: EventMessage) => void): () => void;
   onPreview(listener: (picture: PreviewPicture) => void): () => void;
-  /** Sets the streams to make pictures for, replacing the earlier set. Pictures cost CPU, so only watched streams get them. */
+  /**
+   * Sets the streams to make pictures for, replacing the earlier set. Pictures cost CPU, so only watched streams get them; their
+   * lane makes at most `preview.fps` a second of each.
+   */
   watchPreviews(streamIds: ReadonlySet<string>): void;
   /**
    * Sets the streams whose detections a client wants, replacing the earlier set. A port that fetches results from other

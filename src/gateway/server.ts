@@ -1,54 +1,68 @@
 import type { AddressInfo } from 'node:net';
 import fastifyCookie from '@fastify/cookie';
-import fastify, { type FastifyInstance } from 'fastify';
+import fastify, { type FastifyInstance, type FastifyRequest } from 'fastify';
 import { systemClock } from '../core/clock.ts';
 import { SightlineError } from '../errors/sightline-error.ts';
 import { Incidents } from '../flow/incidents.ts';
-import { AccessGuard, isLoopback, portOf, splitTarget } from './auth.ts';
+import type { EventKind } from '../protocol/feed.ts';
+import { accessOf } from './access/route-access.ts';
+import { AuditTrail } from './audit-trail.ts';
+import { type AccessGuard, isLoopback, requireRole, splitTarget } from './auth.ts';
 import { addCompression } from './compress-replies.ts';
+import { ConnectionCaps, REQUEST_TIMES } from './connection-caps.ts';
 import { acceptUpgrades, addFeedRoute } from './feed-route.ts';
 import { FeedServer } from './feed-server.ts';
+import { type AccessListener, GatewayAccess } from './gateway-access.ts';
 import { type Gateway, type GatewayOptions, silentLogger } from './gateway-options.ts';
-import { answerUnreadableUrl, installErrorReplies, installNotFound } from './http-errors.ts';
+import {
+  answerUnreadableUrl,
+  countAccessRefusal,
+  installErrorReplies,
+  installNotFound,
+  statusOf,
+} from './http-errors.ts';
 import { GatewayMetrics } from './metrics.ts';
 import { findPackageFiles } from './package-files.ts';
 import { addFleetRoutes } from './routes-fleet.ts';
 import { addHostRoutes } from './routes-host.ts';
 import { addRolloutRoutes } from './routes-rollouts.ts';
+import { addSignInRoutes, setCookie } from './routes-sign-in.ts';
 import { addStreamRoutes } from './routes-streams.ts';
 import type { RuntimePort } from './runtime-port.ts';
-import { addSecurityHeaders, addStaticFiles, SIGN_IN_PAGE } from './static-files.ts';
+import { addSecurityHeaders, addStaticFiles, signInPage } from './static-files.ts';
 
 const MAX_BODY_BYTES = 256 * 1024;
+/** Errors after which a browser gets the sign-in page. */
+const SIGN_IN_AFTER: ReadonlySet<string> = new Set(['UNAUTHORIZED', 'FORBIDDEN', 'TOO_MANY_ATTEMPTS']);
 
 /**
- * Starts HTTP, the `/ws` feed, the metrics and the dashboard on one port.
+ * Starts HTTP or HTTPS, the `/ws` feed, the metrics and the dashboard on one port.
  *
  * The caller keeps ownership of `runtime`.
  *
- * @throws TOKEN_REQUIRED if other machines could reach it and no token is set, PORT_IN_USE, and CONFIG_INVALID for an
- * address or port that it cannot listen on.
+ * @throws TOKEN_REQUIRED if other machines could reach it and no token is set, PORT_IN_USE, CONFIG_NOT_FOUND for a file that
+ * is missing, and CONFIG_INVALID for one that is malformed, and an address or port that it cannot listen on.
  */
 export async function startGateway(runtime: RuntimePort, options: GatewayOptions): Promise<Gateway> {
   const host = options.host ?? '127.0.0.1';
-  const token = options.token === undefined || options.token === '' ? null : options.token;
-  requireTokenBeyondLoopback(host, token);
-  const guard = new AccessGuard({ host, token, allowedOrigins: options.allowedOrigins ?? [] });
+  const { token, tokensFile, tls, allowedOrigins = [], clock = systemClock, wallMs = Date.now } = options;
+  const accessOptions = { host, token, tokensFile, tls, allowedOrigins, clock, wallMs };
+  const access = await GatewayAccess.open(accessOptions);
   const logger = options.logger ?? silentLogger;
   const incidents = options.incidents ?? new Incidents((text) => logger.warn({}, text), options.clock);
   const files = findPackageFiles();
+  const trail = new AuditTrail();
 
   const feed = new FeedServer(runtime, {
     version: files.version,
-    maxPreviewFps: options.maxPreviewFps ?? 5,
     maxBufferedBytes: options.maxBufferedBytes ?? 1024 * 1024,
     heartbeatMs: options.heartbeatMs ?? 15_000,
-    clock: incidents.clock('the feed', options.clock ?? systemClock),
+    clock: incidents.clock('the feed', clock),
     incidents,
     ...(options.rollouts === undefined ? {} : { rollouts: options.rollouts }),
   });
-  const app = await buildApp(runtime, options, { guard, feed, files, incidents });
-  const close = makeClose(app, feed);
+  const app = await buildApp(runtime, options, { access, feed, files, incidents, trail });
+  const close = makeClose(app, { feed, access, trail });
 
   try {
     await app.listen({ host, port: options.port });
@@ -57,33 +71,75 @@ export async function startGateway(runtime: RuntimePort, options: GatewayOptions
     throw explainListenError(thrown as NodeJS.ErrnoException, host, options.port);
   }
   const { port } = app.server.address() as AddressInfo;
-  const url = `http://${urlHost(host)}:${port}`;
-  logger.info({ url, hasToken: token !== null }, 'the gateway is listening');
+  trail.open(options.audit, port, { clock, wallMs, onNotice: (text) => logger.warn({}, text) });
+  const onChange = (kind: EventKind & `access-${string}`, message: string): void => {
+    if (kind === 'access-failed') logger.warn({ kind }, message);
+    else logger.info({ kind }, message);
+    feed.announce({ type: 'event', timeMs: wallMs(), kind, message });
+    trail.note(kind, message);
+  };
+  const closeConnections: AccessListener['closeConnections'] = (endOf) =>
+    feed.closeEnded(endOf, (identity, reason) => trail.note('feed closed', reason, identity));
+  access.follow(app.server, { onChange, closeConnections }, incidents);
+  const url = `${access.tls === null ? 'http' : 'https'}://${urlHost(host)}:${port}`;
+  logger.info({ url, tokens: access.tokens.size }, 'the gateway is listening');
+  if (access.tls !== null && access.tls.expiresMs <= wallMs())
+    logger.warn({}, `gateway.tls.cert has expired at ${new Date(access.tls.expiresMs).toISOString()}`);
+  if (!isLoopback(host) && access.tls === null && (options.trustedProxies ?? []).length === 0)
+    logger.warn(
+      {},
+      'tokens are sent unencrypted: set gateway.tls, or put a proxy in front and list it in gateway.trustedProxies',
+    );
   return { url, port, close };
 }
 
 interface GatewayParts {
-  readonly guard: AccessGuard;
+  readonly access: GatewayAccess;
   readonly feed: FeedServer;
   readonly files: ReturnType<typeof findPackageFiles>;
   readonly incidents: Incidents;
+  readonly trail: AuditTrail;
 }
 
 async function buildApp(
   runtime: RuntimePort,
   options: GatewayOptions,
-  { guard, feed, files, incidents }: GatewayParts,
+  { access, feed, files, incidents, trail }: GatewayParts,
 ): Promise<FastifyInstance> {
+  const { trustedProxies = [] } = options;
   // Fastify's own request log would print URLs, and with them the token.
-  const app = fastify({
+  const settings = {
     logger: false,
     bodyLimit: MAX_BODY_BYTES,
     forceCloseConnections: true,
     frameworkErrors: answerUnreadableUrl,
-  });
+    requestTimeout: REQUEST_TIMES.requestTimeout,
+    keepAliveTimeout: REQUEST_TIMES.keepAliveTimeout,
+    // `request.ip` and `request.protocol` come from headers only if one of these proxies sent them.
+    trustProxy: trustedProxies.length === 0 ? false : [...trustedProxies],
+  };
+  // Both kinds of server have the same routes; the type of the plain one stands for both.
+  const app =
+    access.tls === null
+      ? fastify({ ...settings, http: REQUEST_TIMES })
+      : (fastify({
+          ...settings,
+          https: { ...REQUEST_TIMES, cert: access.tls.cert, key: access.tls.key },
+        }) as unknown as FastifyInstance);
+  const total = options.maxConnections ?? 1_000;
+  const limits = {
+    total,
+    perAddress: options.maxConnectionsPerAddress ?? 128,
+    unproven: Math.ceil(total / 4),
+  };
+  const caps = new ConnectionCaps(app.server, limits, incidents);
   const routes: string[] = [];
   app.addHook('onRoute', ({ method, url }) => {
-    for (const one of [method].flat()) if (one !== 'HEAD') routes.push(`${one} ${url}`);
+    for (const one of [method].flat()) {
+      if (one === 'HEAD') continue;
+      routes.push(`${one} ${url}`);
+      options.onRoute?.(`${one} ${url}`);
+    }
   });
   addSecurityHeaders(app);
   addCompression(app);
@@ -92,8 +148,11 @@ async function buildApp(
   installNotFound(app, routes);
   await app.register(fastifyCookie);
   await acceptUpgrades(app, feed);
-  addGuard(app, guard);
-  addFeedRoute(app, { feed, maxClients: options.maxClients ?? 200, incidents });
+  trail.follow(app);
+  addGuard(app, access.guard, { caps, incidents });
+  await addSignInRoutes(app, access.guard, incidents);
+  const onConnected = (request: FastifyRequest): void => trail.addConnection(request);
+  addFeedRoute(app, { feed, maxClients: options.maxClients ?? 200, incidents, onConnected });
   addStreamRoutes(app, runtime);
   addFleetRoutes(app, options.fleet ?? null);
   addRolloutRoutes(app, options.rollouts ?? null);
@@ -108,23 +167,34 @@ async function buildApp(
   return app;
 }
 
-function addGuard(app: FastifyInstance, guard: AccessGuard): void {
+interface GuardParts {
+  readonly caps: ConnectionCaps;
+  readonly incidents: Incidents;
+}
+
+function addGuard(app: FastifyInstance, guard: AccessGuard, { caps, incidents }: GuardParts): void {
+  app.decorateRequest('identity', null);
   app.addHook('onRequest', async (request, reply) => {
     const { path, query } = splitTarget(request.url);
+    const { method, url, headers, cookies, ip: address, is404, routeOptions } = request;
+    // A route without an entry in the table is for admins.
+    const access = is404 ? null : (accessOf(method, routeOptions.url ?? '') ?? 'admin');
     try {
-      const { method, url, headers, cookies } = request;
-      guard.check({ method, url, headers, cookies }, request.ws);
+      request.identity = guard.check({ method, url, headers, cookies, address, isOpen: access === 'open' }, request.ws);
+      // Where no route matches, any token will do to learn that.
+      if (request.identity !== null && access !== null && access !== 'open') requireRole(request.identity, access);
+      caps.prove(request.raw.socket);
     } catch (thrown) {
-      const isPage = path === '/' && !request.ws && (request.headers.accept ?? '').includes('text/html');
-      if (!isPage || !(thrown instanceof SightlineError) || thrown.code !== 'UNAUTHORIZED') throw thrown;
-      return reply.code(401).type('text/html; charset=utf-8').send(SIGN_IN_PAGE);
+      const isPage = path === '/' && !request.ws && (headers.accept ?? '').includes('text/html');
+      if (!isPage || !(thrown instanceof SightlineError) || !SIGN_IN_AFTER.has(thrown.code)) throw thrown;
+      request.failure = thrown;
+      const isMissing = thrown.details.isMissing === true;
+      if (!isMissing) countAccessRefusal(incidents, thrown);
+      const problem = isMissing ? undefined : thrown.code;
+      return reply.code(statusOf(thrown.code)).type('text/html; charset=utf-8').send(signInPage(problem));
     }
-    if (path === '/' && query.has('token')) {
-      const cookie = guard.cookieFor(portOf(request.headers.host));
-      // Hidden from scripts, and never sent by a request from another site.
-      if (cookie !== null)
-        reply.setCookie(cookie.name, cookie.value, { path: '/', httpOnly: true, sameSite: 'strict' });
-    }
+    const token = path === '/' ? query.get('token') : null;
+    if (token !== null && request.identity !== null) setCookie(request, reply, token, request.identity);
   });
 }
 
@@ -139,27 +209,25 @@ function acceptJsonOnly(app: FastifyInstance): void {
   });
 }
 
-function makeClose(app: FastifyInstance, feed: FeedServer): () => Promise<void> {
+interface Closed {
+  readonly feed: FeedServer;
+  readonly access: GatewayAccess;
+  readonly trail: AuditTrail;
+}
+
+function makeClose(app: FastifyInstance, { feed, access, trail }: Closed): () => Promise<void> {
   let closing: Promise<void> | null = null;
   return () => {
     closing ??= (async () => {
+      access.stop();
       // Closes the feed first: the server counts upgraded sockets as connections and would wait for them for ever, and the
       // WebSocket plugin would close them without a code.
       await feed.close();
       await app.close();
+      await trail.close();
     })();
     return closing;
   };
-}
-
-function requireTokenBeyondLoopback(host: string, token: string | null): void {
-  if (isLoopback(host) || token !== null) return;
-  throw new SightlineError(
-    'TOKEN_REQUIRED',
-    `gateway.host: "${host}" can be reached from other machines, so a token is required and none is set. ` +
-      'Set gateway.token, or listen on 127.0.0.1.',
-    { host },
-  );
 }
 
 function explainListenError(thrown: NodeJS.ErrnoException, host: string, port: number): Error {

@@ -1,5 +1,6 @@
 import fastifyStatic from '@fastify/static';
 import type { FastifyInstance, FastifyReply } from 'fastify';
+import type { ErrorCode } from '../errors/error-codes.ts';
 
 /**
  * The dashboard only needs its own scripts, styles and socket, so nothing else is allowed. `data:` is for the icon. uPlot
@@ -27,8 +28,8 @@ export function addSecurityHeaders(app: FastifyInstance): void {
   app.addHook('onSend', async (_request, reply) => {
     reply.header('content-security-policy', CONTENT_SECURITY_POLICY);
     reply.header('x-content-type-options', 'nosniff');
-    // The URL may hold the token until the page has removed it.
-    reply.header('referrer-policy', 'no-referrer');
+    // The URL may hold the token until the page has removed it. `no-referrer` would make browsers send forms with `Origin: null`.
+    reply.header('referrer-policy', 'same-origin');
     reply.header('cross-origin-resource-policy', 'same-origin');
     if (!reply.hasHeader('cache-control')) reply.header('cache-control', 'no-store');
   });
@@ -53,8 +54,17 @@ function setCacheHeader(reply: FastifyReply): void {
   reply.header('cache-control', 'no-cache');
 }
 
-/** The page that asks for the token. It contains fixed text only. */
-export const SIGN_IN_PAGE = `<!doctype html>
+/** Why a token was not accepted, as the sign-in page says it. */
+const PROBLEMS: Readonly<Partial<Record<ErrorCode, string>>> = {
+  UNAUTHORIZED: 'This token is not valid, or it has expired.',
+  FORBIDDEN: 'This token is for metrics only.',
+  TOO_MANY_ATTEMPTS: 'Too many wrong tokens came from this address. Wait a few seconds.',
+};
+
+/** Returns the page that asks for the token. It contains fixed text only. */
+export function signInPage(problem?: ErrorCode): string {
+  const text = problem === undefined ? '' : (PROBLEMS[problem] ?? 'Signing in failed.');
+  return `<!doctype html>
 <html lang="en">
 <head>
 <meta charset="utf-8">
@@ -67,13 +77,15 @@ export const SIGN_IN_PAGE = `<!doctype html>
 <body class="sign-in">
 <main>
 <h1>Sightline</h1>
-<form method="get" action="/">
+<form method="post" action="/sign-in">
 <label for="token">Access token</label>
 <input id="token" name="token" type="password" required autocomplete="current-password" autofocus>
-<p class="hint">The token that the gateway was started with (gateway.token).</p>
+<p class="form-error" role="alert">${text}</p>
+<p class="hint">A token of this gateway, as printed by "sightline tokens add".</p>
 <button class="button button-primary" type="submit">Open the dashboard</button>
 </form>
 </main>
 </body>
 </html>
 `;
+}

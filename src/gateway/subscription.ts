@@ -2,10 +2,11 @@ import type { Clock } from '../core/clock.ts';
 import type { PublishedFrame } from '../core/frame.ts';
 import type { FeedFormat, SubscribeMessage, Topic } from '../protocol/feed.ts';
 import { ChangeFilter } from './change-filter.ts';
-import { PreviewPace } from './preview-pace.ts';
 
 /** Tolerance for moved boxes if the client states none: detectors move the box of a thing at rest by a pixel or two. */
 const MOVED_PX = 4;
+/** Timers and decoders jitter: a picture may be this part of an interval early or late without delaying the next. */
+const JITTER_RATIO = 0.2;
 
 interface Wanted {
   readonly streams: 'all' | ReadonlySet<string>;
@@ -67,5 +68,31 @@ export class Subscription {
   keepOnly(streamIds: ReadonlySet<string>): void {
     this.#changes?.keepOnly(streamIds);
     this.#pace?.keepOnly(streamIds);
+  }
+}
+
+/** Limits how many preview pictures of each stream a client gets per second. */
+class PreviewPace {
+  readonly #gapMs: number;
+  readonly #clock: Clock;
+  readonly #dueMs = new Map<string, number>();
+
+  constructor(maxFps: number, clock: Clock) {
+    this.#gapMs = 1000 / maxFps;
+    this.#clock = clock;
+  }
+
+  /** Forgets all other streams. */
+  keepOnly(streamIds: ReadonlySet<string>): void {
+    for (const id of this.#dueMs.keys()) if (!streamIds.has(id)) this.#dueMs.delete(id);
+  }
+
+  /** Returns whether a picture of the stream may be sent now, and if so, starts the next interval. */
+  tryTake(streamId: string): boolean {
+    const now = this.#clock.now();
+    const due = this.#dueMs.get(streamId) ?? now;
+    if (now < due - JITTER_RATIO * this.#gapMs) return false;
+    this.#dueMs.set(streamId, Math.max(due, now - JITTER_RATIO * this.#gapMs) + this.#gapMs);
+    return true;
   }
 }

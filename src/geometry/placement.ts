@@ -16,6 +16,9 @@ export interface Fit {
   readonly y: number;
 }
 
+/** A picture whose size changes mid-stream is fitted into the stream's initial size. */
+export const PICTURE_FIT = { mode: 'letterbox', anchor: 'center', padValue: 0 } as const satisfies ResizeRule;
+
 /** The side that fills the target can fall below it by a rounding error: `427 * (416 / 427)`. */
 export const ROUNDING_SLACK = 1e-6;
 

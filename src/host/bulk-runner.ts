@@ -1,8 +1,8 @@
 import { parseStream } from '../config/load-pipeline.ts';
 import type { SegmentRunner, Stretch, StretchSummary } from '../control/jobs/segment-runner.ts';
 import type { PublishedFrame } from '../core/frame.ts';
-import type { FfmpegBinary } from '../decode/ffmpeg-binary.ts';
 import { SightlineError } from '../errors/sightline-error.ts';
+import type { Ffmpeg } from '../process/confinement.ts';
 import type { Runtime } from '../runtime/runtime.ts';
 import type { RuntimeStream } from '../runtime/stream/runtime-stream.ts';
 import { resolveStreamInput } from '../runtime/stream/stream-input.ts';
@@ -19,7 +19,7 @@ export const BULK_ID_PREFIX = 'bulk-segment-';
  * with a lower priority than those started before it: they end one after the other, and while one starts its decoder,
  * another has frames ready.
  */
-export function segmentRunner(runtime: Runtime, ffmpeg: Pick<FfmpegBinary, 'path' | 'major'>): SegmentRunner {
+export function segmentRunner(runtime: Runtime, ffmpeg: Ffmpeg): SegmentRunner {
   const priorityOf = new Map<number, number>();
   return {
     classes: runtime.spec.classes,
@@ -42,7 +42,7 @@ export function segmentRunner(runtime: Runtime, ffmpeg: Pick<FfmpegBinary, 'path
 
 async function runStretch(
   runtime: Runtime,
-  ffmpeg: Pick<FfmpegBinary, 'path' | 'major'>,
+  ffmpeg: Ffmpeg,
   { id, priority }: { readonly id: string; readonly priority: number },
   stretch: Stretch,
   take: (frame: PublishedFrame) => Promise<unknown> | null,

@@ -13,7 +13,7 @@ export function demoSource(
   onNotice: (text: string) => void,
 ): Promise<string> {
   return ensureDemoClip({
-    ffmpegPath: ffmpeg.path,
+    ffmpeg,
     cacheDir: environment.cacheDir,
     fetchPhoto: fetchDemoPhoto,
     onNotice,

@@ -1,6 +1,6 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { PipelineConfig } from '../config/pipeline.ts';
-import type { ControlPlane, TaskWorker } from '../control/control-plane.ts';
+import type { ControlPlane, FleetAlarm, TaskWorker } from '../control/control-plane.ts';
 import { FleetPublisher } from '../control/hosting/fleet-publisher.ts';
 import { HostAgent } from '../control/hosting/host-agent.ts';
 import { jobHandler } from '../control/jobs/job-handler.ts';
@@ -46,6 +46,7 @@ export class FleetMember {
   #publisher: FleetPublisher | null = null;
   #worker: TaskWorker | null = null;
   #flushed: (() => void) | undefined;
+  #unsubscribe: () => void = () => {};
 
   private constructor(
     options: FleetMemberOptions,
@@ -108,7 +109,7 @@ export class FleetMember {
     } catch (error) {
       await rollouts?.close();
       view.close();
-      await host.runtime.stop();
+      await host.stop();
       throw error;
     }
   }
@@ -154,6 +155,7 @@ export class FleetMember {
     this.#host.onEvent((event) => {
       if (!isRoutine(event)) logEvent(log, event);
     });
+    this.#unsubscribe = control.onAlarm((alarm) => this.#onAlarm(alarm));
     await this.#register(agent);
     await this.#rollouts?.agent.start();
     this.#publisher = new FleetPublisher({
@@ -203,11 +205,19 @@ export class FleetMember {
     await this.#worker?.close();
     await this.#rollouts?.close();
     await this.#agent?.stop();
+    this.#unsubscribe();
     this.#publisher?.close();
     await this.#gateway.close();
     this.#view.close();
-    for (const failure of await this.#host.runtime.stop()) log.error({ code: failure.code }, failure.message);
+    for (const failure of await this.#host.stop()) log.error({ code: failure.code }, failure.message);
     this.#flushed?.();
+  }
+
+  #onAlarm({ kind, message, details }: FleetAlarm): void {
+    const { id, control, log } = this.#options;
+    log.warn({ kind }, message);
+    const body: EventMessage = { type: 'event', timeMs: Date.now(), kind, host: id, message, details };
+    control.bus.publish({ topic: 'events', hostId: id, stream: null, fence: null, body });
   }
 
   #modelLabel(): string {

@@ -1,8 +1,11 @@
 import type { PipelineConfig } from '../config/pipeline.ts';
 import type { RolloutAgent } from '../control/rollout/rollout-agent.ts';
 import { rolloutPanels } from '../control/rollout/rollout-panels.ts';
+import { monoNowMs } from '../core/clock.ts';
 import { SightlineError } from '../errors/sightline-error.ts';
 import type { Incidents } from '../flow/incidents.ts';
+import { isModelPath, type ModelRoots } from '../store/admit-model.ts';
+import { COCO } from '../store/class-names.ts';
 import { configuredVersion, openRollouts, type RolloutRequest, type VersionContext } from './open-rollouts.ts';
 import type { PipelineHost } from './pipeline-host.ts';
 import { RuntimeTarget } from './runtime-target.ts';
@@ -25,6 +28,12 @@ export async function tryHostRollouts(
   }
 }
 
+/** What a roll-out may name by path: what is below the roots, and what the pipeline file of this host names itself. */
+function modelRootsOf({ model: { name, labels }, models: { roots } }: PipelineConfig): ModelRoots {
+  const files = [...(isModelPath(name) ? [name] : []), ...(labels === undefined || labels === COCO ? [] : [labels])];
+  return { roots, files };
+}
+
 /**
  * Opens roll-outs on a host's runtime. The caller starts the agent.
  *
@@ -45,14 +54,16 @@ export async function openHostRollouts(
   const { runtime } = host;
   const { environment, onNotice } = context;
   const initial = await configuredVersion(config, context);
-  const target = new RuntimeTarget({ runtime, streams: host.streams, initial, environment, onNotice });
+  const modelRoots = modelRootsOf(config);
+  const target = new RuntimeTarget({ runtime, streams: host.streams, initial, environment, modelRoots, onNotice });
   const panels = rolloutPanels({
-    nowMs: Date.now,
+    // A clock that is set must not change what the evidence says.
+    nowMs: monoNowMs,
     scoreThreshold: ({ model }) => model.scoreThreshold ?? runtime.scoreThreshold,
     judgesDeviceTime: ({ model }) =>
       model.engine !== 'fake' && model.provider === 'cpu' && runtime.inferenceCpuMs(runtime.primary) !== null,
   });
-  const request = { config, initial, target, panels, fleet, streams, incidents, ...context };
+  const request = { config, modelRoots, initial, target, panels, fleet, streams, incidents, ...context };
   const agent = await openRollouts(request).catch((error: unknown) => {
     target.close();
     throw error;

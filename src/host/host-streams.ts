@@ -1,5 +1,7 @@
+import { freemem } from 'node:os';
 import { isDeepStrictEqual } from 'node:util';
 import type { Environment } from '../config/environment.ts';
+import type { LimitsConfig } from '../config/limits.ts';
 import type { PipelineConfig } from '../config/pipeline.ts';
 import type { StreamConfig } from '../config/stream.ts';
 import { withChanges } from '../control/rollout/stream-changes.ts';
@@ -18,6 +20,7 @@ import type { RuntimeStream } from '../runtime/stream/runtime-stream.ts';
 import { resolveStreamInput, tryInput } from '../runtime/stream/stream-input.ts';
 import type { StreamInput } from '../runtime/stream/stream-port.ts';
 import { demoSource } from './demo-source.ts';
+import { requireRoom } from './stream-limits.ts';
 
 /** Settings that a stream applies without a new connection. */
 const TUNABLE: ReadonlySet<string> = new Set([
@@ -57,6 +60,8 @@ export interface HostStreamsOptions {
   readonly sinks: ResultSinks;
   readonly environment: Environment;
   readonly onNotice: (text: string) => void;
+  /** What the host accepts at most; absent: any number of streams. */
+  readonly limits?: LimitsConfig;
 }
 
 /**
@@ -87,10 +92,13 @@ export class HostStreams {
   /**
    * @param config - settings to apply as they are.
    * @param lease - lease under which its results are published; absent if the stream does not belong to a fleet.
-   * @throws STREAM_EXISTS, SOURCE_*
+   * @throws STREAM_EXISTS, LIMIT_REACHED, SOURCE_*
    */
   async add(config: StreamConfig, lease?: StreamLease): Promise<RuntimeStream> {
     const { id } = config;
+    const { limits } = this.#options;
+    if (limits !== undefined)
+      requireRoom(limits, this.#runtime.streams.length + this.#adding.size, process.availableMemory?.() ?? freemem());
     if (this.#adding.has(id)) throw new SightlineError('STREAM_EXISTS', `a stream "${id}" is already being added`);
     this.#adding.add(id);
     try {

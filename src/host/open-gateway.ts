@@ -1,27 +1,34 @@
 import { readdir } from 'node:fs/promises';
 import { join } from 'node:path';
+import type { LimitsConfig } from '../config/limits.ts';
 import { loadPipeline } from '../config/load-pipeline.ts';
 import type { PipelineConfig } from '../config/pipeline.ts';
 import type { Incidents } from '../flow/incidents.ts';
 import type { FleetPort } from '../gateway/fleet-port.ts';
-import type { Gateway, GatewayLogger } from '../gateway/gateway-options.ts';
+import type { Gateway, GatewayLogger, GatewayOptions } from '../gateway/gateway-options.ts';
 import type { RolloutPort } from '../gateway/rollout-port.ts';
 import type { RuntimePort } from '../gateway/runtime-port.ts';
 import { startGateway } from '../gateway/server.ts';
+import { descriptorsForConnections } from '../process/descriptor-limit.ts';
 import type { EventKind, EventMessage } from '../protocol/feed.ts';
 import { listManifests } from '../store/manifests.ts';
 import { packageRoot } from '../store/package-root.ts';
 import type { ProcessContext } from './process-context.ts';
 
+/** For a dashboard and its readers, however few descriptors the streams leave. */
+const MIN_CONNECTIONS = 16;
+
 const WARNINGS: ReadonlySet<EventKind> = new Set([
   'stream-warning',
   'target-missed',
   'sink-failed',
+  'disk-stalled',
   'engine-failed',
   'engine-restarted',
   'lane-restarted',
   'rollout-held',
   'rollout-rolled-back',
+  'access-failed',
 ]);
 
 /** Writes an event to the log. Its line names the stream once, even if the message does not name it. */
@@ -42,20 +49,38 @@ export interface GatewayRequest {
   readonly incidents: Incidents;
 }
 
-/** @throws PORT_IN_USE, TOKEN_REQUIRED, CONFIG_INVALID */
+/** Leaves enough descriptors for the streams that the host accepts. */
+function connectionsFor({ connections, streams }: LimitsConfig): number {
+  const left = descriptorsForConnections(streams) ?? connections;
+  return Math.max(MIN_CONNECTIONS, Math.min(connections, left));
+}
+
+/** @throws PORT_IN_USE, TOKEN_REQUIRED, CONFIG_INVALID, CONFIG_NOT_FOUND */
 export async function openGateway(
   port: RuntimePort,
   request: GatewayRequest,
   context: ProcessContext,
 ): Promise<Gateway> {
   const { config, address, log, fleet, rollouts, incidents } = request;
+  const { environment } = context;
+  const { host, tls, allowedOrigins, trustedProxies, audit } = config.gateway;
   return startGateway(port, {
-    host: address.host ?? config.gateway.host,
+    host: address.host ?? host,
     port: address.port ?? config.gateway.port,
-    token: config.gateway.token ?? context.environment.token,
+    token: environment.token,
+    tokensFile: tokensFileOf(config, environment),
+    tls,
+    allowedOrigins,
+    trustedProxies,
+    audit: {
+      pathOf: (port) =>
+        audit.path ?? join(environment.cacheDir, 'audit', `${encodeURIComponent(config.name)}-${port}.jsonl`),
+      maxBytes: audit.maxMb * 1024 * 1024,
+    },
     logger: log,
     incidents,
-    maxPreviewFps: config.preview.fps,
+    maxConnections: connectionsFor(config.limits),
+    maxConnectionsPerAddress: config.limits.connectionsPerAddress,
     pipelines: await shippedPipelines(),
     models: (await listManifests()).map(({ name, family, input, reported }) => ({
       name,
@@ -67,6 +92,16 @@ export async function openGateway(
     ...(fleet === undefined ? {} : { fleet }),
     ...(rollouts === undefined ? {} : { rollouts }),
   });
+}
+
+/** A file that somebody has named must exist: without it, the gateway would be open. */
+function tokensFileOf(
+  { gateway }: PipelineConfig,
+  { tokensFile, defaultTokensFile }: ProcessContext['environment'],
+): GatewayOptions['tokensFile'] {
+  const named = gateway.tokensFile ?? tokensFile;
+  if (named !== undefined) return { path: named, mustExist: true };
+  return defaultTokensFile === undefined ? undefined : { path: defaultTokensFile, mustExist: false };
 }
 
 /** Resolves once the process is asked to stop. */

@@ -11,6 +11,7 @@ import type { GuardPanels } from '../control/rollout/guard-panel.ts';
 import { RolloutAgent } from '../control/rollout/rollout-agent.ts';
 import type { RolloutStore } from '../control/rollout/rollout-store.ts';
 import type { RolloutTarget } from '../control/rollout/rollout-target.ts';
+import { StartLog } from '../control/rollout/start-log.ts';
 import { rolledSettings } from '../control/rollout/stream-changes.ts';
 import { firstVersion, type VersionParts } from '../control/rollout/versions.ts';
 import { systemClock } from '../core/clock.ts';
@@ -19,6 +20,7 @@ import type { Incidents } from '../flow/incidents.ts';
 import type { Version } from '../protocol/rollout-records.ts';
 import { loadConfigured } from '../runtime/model/load-detector.ts';
 import { defaultLanes } from '../runtime/open-runtime.ts';
+import type { ModelRoots } from '../store/admit-model.ts';
 import { sha256OfFile } from '../store/file-hash.ts';
 import { findWeights } from '../store/find-weights.ts';
 
@@ -29,6 +31,8 @@ export interface VersionContext {
 
 export interface RolloutRequest extends VersionContext {
   readonly config: PipelineConfig;
+  /** The files that a version may be made of that somebody names over the network. */
+  readonly modelRoots: ModelRoots;
   /** The version that the configuration names, see `configuredVersion`. The target has loaded it. */
   readonly initial: Version;
   readonly target: RolloutTarget;
@@ -54,16 +58,17 @@ export async function openRollouts(request: RolloutRequest): Promise<RolloutAgen
   const { folder = join(environment.cacheDir, 'rollouts'), warmMs } = config.rollout;
   const { beatMs, leaseMs } = config.fleet;
   const hostId = fleet?.hostId ?? ALONE;
-  const file = `${encodeURIComponent(pipeline)}-${hostId}-audit.jsonl`;
+  const fileOf = (what: string): string => join(folder, `${encodeURIComponent(pipeline)}-${hostId}-${what}`);
   return new RolloutAgent({
     store: fleet?.store ?? new MemoryRollouts({ clock: systemClock, leaseMs, pipeline, folder }),
     bus: fleet?.bus ?? new MemoryBus(incidents),
-    audit: await AuditLog.open(join(folder, file), onNotice),
+    audit: await AuditLog.open(fileOf('audit.jsonl'), onNotice),
+    starts: new StartLog(fileOf('starts.json')),
     running: {
       lanes: config.lanes ?? defaultLanes(),
       ...rolledSettings({ defaults: config.defaults, streams: config.streams }),
     },
-    resolve: (parts) => resolveVersion(parts, request),
+    resolve: (parts) => resolveVersion(parts, request, request.modelRoots),
     ...{ target, panels, hostId, pipeline, initial, streams, beatMs, warmMs, onNotice, incidents },
   });
 }
@@ -78,8 +83,9 @@ export async function configuredVersion(config: PipelineConfig, context: Version
 async function resolveVersion(
   { model, batch }: { readonly model: ModelConfig; readonly batch: BatchConfig },
   { environment, onNotice }: VersionContext,
+  modelRoots?: ModelRoots,
 ): Promise<VersionParts> {
-  const manifest = await loadConfigured(model, environment);
+  const manifest = await loadConfigured(model, environment, modelRoots);
   // The fake engine needs a network's shape and classes, not its weights.
   if (model.engine === 'fake') return { model, batch, weights: [] };
   const { modelPath: searchPath, cacheDir } = environment;

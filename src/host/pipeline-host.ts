@@ -1,7 +1,8 @@
 import type { Environment } from '../config/environment.ts';
 import type { PipelineConfig } from '../config/pipeline.ts';
 import { StreamRules } from '../control/orders/stream-rules.ts';
-import { findFfmpeg } from '../decode/ffmpeg-binary.ts';
+import { openFfmpeg } from '../decode/ffmpeg-binary.ts';
+import { DiskProbe } from '../disk/disk-probe.ts';
 import { SightlineError } from '../errors/sightline-error.ts';
 import type { Incidents } from '../flow/incidents.ts';
 import type { RuntimePort } from '../gateway/runtime-port.ts';
@@ -39,6 +40,7 @@ export class PipelineHost implements RuntimePort {
   readonly rules: StreamRules;
   readonly #config: PipelineConfig;
   readonly #onNotice: (text: string) => void;
+  readonly #disk: DiskProbe;
 
   private constructor(
     runtime: Runtime,
@@ -47,10 +49,20 @@ export class PipelineHost implements RuntimePort {
     { environment, onNotice, admit }: HostContext,
   ) {
     this.runtime = runtime;
-    this.streams = new HostStreams({ runtime, config, sinks, environment, onNotice });
+    this.streams = new HostStreams({ runtime, config, sinks, environment, onNotice, limits: config.limits });
     this.rules = new StreamRules({ defaults: config.defaults, admit: ({ source }) => admit(source) });
     this.#config = config;
     this.#onNotice = onNotice;
+    this.#disk = new DiskProbe({
+      path: environment.cacheDir,
+      onStalled: () =>
+        runtime.emitEvent(
+          'disk-stalled',
+          undefined,
+          'the file system, or the pool of threads that waits for it, does not answer; results on disk stop',
+        ),
+      onAnswered: () => runtime.emitEvent('disk-answered', undefined, 'the file system answers again'),
+    });
   }
 
   /**
@@ -60,7 +72,7 @@ export class PipelineHost implements RuntimePort {
    */
   static async open(config: PipelineConfig, context: HostContext): Promise<PipelineHost> {
     const { environment, stdout, onNotice, incidents } = context;
-    const ffmpeg = await findFfmpeg({ path: environment.ffmpegPath, searchPath: environment.searchPath });
+    const ffmpeg = await openFfmpeg(environment, onNotice, config.decoder);
     const { classes } = modelSpec(await loadConfigured(config.model, environment));
     let runtime: Runtime | null = null;
     const sinks = await openSinks(config.sinks, {
@@ -107,7 +119,15 @@ export class PipelineHost implements RuntimePort {
   }
 
   readiness(): { isReady: boolean; reason: string } {
-    return this.runtime.readiness();
+    const { stalledMs } = this.#disk;
+    if (stalledMs === null) return this.runtime.readiness();
+    return { isReady: false, reason: `the file system has not answered for ${Math.round(stalledMs / 1000)} s` };
+  }
+
+  /** Stops the streams and ends all threads. @returns what could not be written. */
+  stop(): ReturnType<Runtime['stop']> {
+    this.#disk.close();
+    return this.runtime.stop();
   }
 
   async addStream(stream: unknown): Promise<StreamReport> {

@@ -12,6 +12,7 @@ import type { ShadowResult } from '../runtime/inference/shadow-stream.ts';
 import { loadBeside } from '../runtime/open-runtime.ts';
 import type { Runtime } from '../runtime/runtime.ts';
 import { DEFAULT_INSTANCE, type RuntimeStream } from '../runtime/stream/runtime-stream.ts';
+import type { ModelRoots } from '../store/admit-model.ts';
 import { type CostSample, HostCost } from './host-cost.ts';
 import type { HostStreams, LaneComparison, StreamVersion } from './host-streams.ts';
 
@@ -21,6 +22,8 @@ export interface RuntimeTargetOptions {
   /** The version that the runtime has loaded. */
   readonly initial: Version;
   readonly environment: Environment;
+  /** The files that a version may be made of: its record comes over the network. */
+  readonly modelRoots: ModelRoots;
   readonly onNotice: (text: string) => void;
 }
 
@@ -235,7 +238,7 @@ export class RuntimeTarget implements RolloutTarget {
 
   async #load(version: Version): Promise<void> {
     const { hash, label, model, batch } = version;
-    const { environment, onNotice } = this.#options;
+    const { environment, modelRoots, onNotice } = this.#options;
     const free = freemem();
     if (free < LEAST_FREE_BYTES)
       throw new SightlineError(
@@ -243,7 +246,7 @@ export class RuntimeTarget implements RolloutTarget {
         `${label}: ${Math.round(free / 2 ** 20)} MiB of memory are free, at least ${LEAST_FREE_BYTES / 2 ** 20} are needed to load a second model`,
       );
     // As many threads as after a fresh start: what is compared is what stays.
-    await loadBeside(this.#runtime, hash, { model, batch, environment, onNotice });
+    await loadBeside(this.#runtime, hash, { model, batch, environment, modelRoots, onNotice });
     this.#names.set(hash, hash);
     this.#versions.set(hash, version);
   }

@@ -1,9 +1,15 @@
+import { requireIntact } from '../disk/artefact-hash.ts';
 import type { EngineRequest } from '../protocol/threads.ts';
 import { FakeEngine } from './fake-engine.ts';
 import type { InferenceEngine } from './inference-engine.ts';
 
-/** Loads and warms up the requested engine. @throws ENGINE_UNAVAILABLE; never falls back to another engine. */
+/**
+ * Loads and warms up the requested engine, once its files have the hashes that they had when they were made.
+ *
+ * @throws ENGINE_UNAVAILABLE; never falls back to another engine. MODEL_INTEGRITY
+ */
 export async function loadEngine(request: EngineRequest): Promise<InferenceEngine> {
+  await requireIntact(request.model.files ?? []);
   switch (request.engine) {
     case 'tensorflow':
       return (await import('./tensorflow-engine.ts')).TensorflowEngine.load(request);

@@ -44,7 +44,7 @@ export class OnnxEngine implements InferenceEngine {
     const precision = facts.isQuantised ? 'int8' : request.model.precision;
     const graph =
       request.provider === 'cpu' ? new OptimisedGraph(request.model.path, ort.env.versions.node ?? '') : null;
-    const isRewriting = graph !== null && !graph.exists;
+    const isRewriting = graph !== null && !(await graph.isIntact());
     const plan = planWarmUp(request);
     const { session, warm } = await openWarm(ort, request, plan, graph);
     const batchSizes = request.provider === 'cpu' && !plan.isFixed ? worthKeeping(warm) : warm.batchSizes;
@@ -185,11 +185,11 @@ async function openSession(ort: Ort, request: EngineRequest, graph: OptimisedGra
     });
   try {
     if (graph === null) return await open(path, { graphOptimizationLevel: 'all' });
-    if (graph.exists) {
+    if (await graph.isIntact()) {
       const optimised = await open(graph.path, { graphOptimizationLevel: 'disabled' }).catch(() => null);
       if (optimised !== null) return optimised;
-      await graph.remove();
     }
+    await graph.remove();
     return await graph.write((optimizedModelFilePath) =>
       open(path, {
         graphOptimizationLevel: 'all',

@@ -1,4 +1,4 @@
-import { readFileSync } from 'node:fs';
+import { MODEL_FILE, readGivenSync } from '../disk/given-file.ts';
 
 /** What an engine needs to know about an ONNX file before a library loads it. */
 export interface OnnxFacts {
@@ -19,12 +19,12 @@ const QUANTISING = /^(?:Dynamic)?QuantizeLinear$|^QLinear|Integer$/;
 /**
  * Reads output names and operators of an ONNX file. Walks the protobuf and skips the weights, so they cost nothing.
  *
- * @throws Error of the file system; RangeError for a file that is truncated or is not a protobuf.
+ * @throws MODEL_INVALID if it cannot be read; RangeError for a file that is truncated or is not a protobuf.
  */
 export function readOnnxFacts(path: string): OnnxFacts {
   const outputs: string[] = [];
   let isQuantised = false;
-  for (const graph of fieldsOf(readFileSync(path), GRAPH)) {
+  for (const graph of fieldsOf(readGivenSync(path, MODEL_FILE), GRAPH)) {
     for (const output of fieldsOf(graph, OUTPUT)) outputs.push(...textsOf(output, NAME));
     for (const node of fieldsOf(graph, NODE)) isQuantised ||= textsOf(node, OP_TYPE).some((op) => QUANTISING.test(op));
   }

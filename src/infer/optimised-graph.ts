@@ -1,7 +1,8 @@
 import { createHash } from 'node:crypto';
-import { existsSync, readFileSync, statSync } from 'node:fs';
+import { readFileSync, statSync } from 'node:fs';
 import { rename, rm } from 'node:fs/promises';
 import { cpus } from 'node:os';
+import { checkArtefact, recordHash, removeArtefact } from '../disk/artefact-hash.ts';
 import { temporaryPathOf } from '../disk/replace-file.ts';
 
 /**
@@ -15,6 +16,8 @@ import { temporaryPathOf } from '../disk/replace-file.ts';
 export class OptimisedGraph {
   readonly path: string;
   readonly #temporary: string;
+  /** Known once the file was hashed; null after it was written. */
+  #isIntact: boolean | null = null;
 
   constructor(modelPath: string, libraryVersion: string) {
     // Size and time are in the hash, so a model file that was rewritten gets a new optimised graph.
@@ -25,8 +28,10 @@ export class OptimisedGraph {
     this.#temporary = temporaryPathOf(this.path);
   }
 
-  get exists(): boolean {
-    return existsSync(this.path);
+  /** Returns whether there is one that has not changed since it was written. */
+  async isIntact(): Promise<boolean> {
+    this.#isIntact ??= (await checkArtefact(this.path)).state === 'intact';
+    return this.#isIntact;
   }
 
   /**
@@ -36,8 +41,10 @@ export class OptimisedGraph {
    * @param open - opens a session that writes the graph to this path; undefined writes nothing.
    */
   async write<Session>(open: (path: string | undefined) => Promise<Session>): Promise<Session> {
+    this.#isIntact = null;
     try {
       const session = await open(this.#temporary);
+      await recordHash(this.path, (await checkArtefact(this.#temporary)).sha256).catch(() => undefined);
       // Another thread or process may write the same file; renaming makes sure that readers see a whole file or none.
       await rename(this.#temporary, this.path).catch(() => undefined);
       return session;
@@ -47,9 +54,9 @@ export class OptimisedGraph {
     }
   }
 
-  /** Deletes the file, if it cannot be loaded. */
+  /** Deletes the file, if it has changed or cannot be loaded. */
   async remove(): Promise<void> {
-    await rm(this.path, { force: true }).catch(() => undefined);
+    await removeArtefact(this.path);
   }
 }
 

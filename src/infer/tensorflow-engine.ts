@@ -1,4 +1,5 @@
 import type { OutputTensor } from '../core/model.ts';
+import { type HashedFile, requireIntact } from '../disk/artefact-hash.ts';
 import { SightlineError } from '../errors/sightline-error.ts';
 import type { EngineInfo, EngineRequest } from '../protocol/threads.ts';
 import { type InferenceEngine, planWarmUp, warmUp } from './inference-engine.ts';
@@ -34,6 +35,7 @@ export class TensorflowEngine implements InferenceEngine {
   readonly #memory: readonly [Uint8Array, Uint8Array];
   #nextBuffer: 0 | 1 = 0;
   #inFlight = 0;
+  readonly #files: readonly HashedFile[];
   #child: TensorflowChild;
   #rssLimit: number;
   #replacement: Promise<void> | null = null;
@@ -55,6 +57,7 @@ export class TensorflowEngine implements InferenceEngine {
     this.lost = new Promise((resolve) => {
       this.#onLost = resolve;
     });
+    this.#files = request.model.files ?? [];
     this.#child = this.#watch(warm.child);
     const { isGpu } = warm.child.facts;
     this.info = {
@@ -140,6 +143,7 @@ export class TensorflowEngine implements InferenceEngine {
     const old = this.#child;
     let fresh: TensorflowChild | null = null;
     try {
+      await requireIntact(this.#files);
       fresh = await TensorflowChild.start(this.#load);
       let rssBytes = 0;
       for (const size of this.info.batchSizes) {

@@ -1,9 +1,9 @@
-import { readFile } from 'node:fs/promises';
 import { createRequire } from 'node:module';
 import { dirname, join } from 'node:path';
 import type { GraphModel } from '@tensorflow/tfjs-converter';
 import type { io, Tensor } from '@tensorflow/tfjs-core';
 import type { OutputTensor } from '../core/model.ts';
+import { readModel } from '../disk/given-file.ts';
 import { SightlineError } from '../errors/sightline-error.ts';
 import type { EngineInfo, EngineRequest } from '../protocol/threads.ts';
 import { type InferenceEngine, warmUp } from './inference-engine.ts';
@@ -98,10 +98,10 @@ async function loadBackend(path: string): Promise<{ tf: Core; model: GraphModel 
 function fileHandler(path: string): io.IOHandler {
   return {
     async load(): Promise<io.ModelArtifacts> {
-      const json = JSON.parse(await readFile(path, 'utf8')) as io.ModelJSON;
+      const json = JSON.parse((await readModel(path)).toString('utf8')) as io.ModelJSON;
       const groups = json.weightsManifest;
       const parts = await Promise.all(
-        groups.flatMap((group) => group.paths).map((name) => readFile(join(dirname(path), name))),
+        groups.flatMap((group) => group.paths).map((name) => readModel(join(dirname(path), name))),
       );
       const joined = Buffer.concat(parts);
       return {

@@ -1,6 +1,6 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import { z } from 'zod';
-import { ERROR_CODES, type ErrorCode } from '../errors/error-codes.ts';
+import { type GatewayAddress, type GatewayRequest, requestGateway } from '../client/request-gateway.ts';
 import { SightlineError } from '../errors/sightline-error.ts';
 import { BUSY_STAGES, hostReport, type StreamReport, streamReport } from '../protocol/report.ts';
 import { WINDOW_MS } from '../telemetry/sliding-window.ts';
@@ -24,11 +24,6 @@ const POLL_MS = 500;
 const report = z.object({ streams: z.array(streamReport), host: hostReport });
 type GatewayReport = z.infer<typeof report>;
 
-export interface GatewayAddress {
-  readonly url: string;
-  readonly token: string | null;
-}
-
 /**
  * A running gateway, loaded through its REST API: one host, or a fleet. Its other streams stay as they are.
  */
@@ -40,20 +35,15 @@ export class GatewaySubject implements LoadSubject {
 
   private constructor(address: GatewayAddress) {
     this.#address = address;
-    this.name = new URL(address.url).origin;
+    this.name = URL.canParse(address.url) ? new URL(address.url).origin : address.url;
   }
 
   /**
    * Connects, and removes streams of load tests that died.
    *
-   * @throws COMMAND_INVALID for a malformed address; SOURCE_UNREACHABLE; UNAUTHORIZED.
+   * @throws COMMAND_INVALID for a malformed address; GATEWAY_UNREACHABLE; UNAUTHORIZED.
    */
   static async open(address: GatewayAddress, note: (text: string) => void): Promise<GatewaySubject> {
-    if (!/^https?:$/.test(URL.canParse(address.url) ? new URL(address.url).protocol : ''))
-      throw new SightlineError(
-        'COMMAND_INVALID',
-        `--url: expected http://HOST:PORT of a gateway, received "${address.url}"`,
-      );
     const subject = new GatewaySubject(address);
     const { streams } = await subject.#report();
     const { dead, others } = findLeftovers(streams.map(({ id }) => id));
@@ -142,44 +132,10 @@ export class GatewaySubject implements LoadSubject {
     );
   }
 
-  async #request(method: string, path: string, body?: object): Promise<unknown> {
-    const { url, token } = this.#address;
-    let response: Response;
-    try {
-      response = await fetch(new URL(path, url), {
-        method,
-        headers: {
-          ...(token === null ? {} : { authorization: `Bearer ${token}` }),
-          ...(body === undefined ? {} : { 'content-type': 'application/json' }),
-        },
-        ...(body === undefined ? {} : { body: JSON.stringify(body) }),
-        signal: AbortSignal.timeout(REQUEST_TIMEOUT_MS),
-      });
-    } catch (error) {
-      const cause = (error as Error & { cause?: Error }).cause ?? (error as Error);
-      throw new SightlineError('SOURCE_UNREACHABLE', `${this.name}: no gateway answers: ${cause.message}`);
-    }
-    const text = await response.text();
-    const answer = parseJson(text);
-    if (response.ok) return answer;
-    throw failureOf(answer, `${method} ${this.name}${path}: status ${response.status}`);
+  #request(method: GatewayRequest['method'], path: string, body?: object): Promise<unknown> {
+    const signal = AbortSignal.timeout(REQUEST_TIMEOUT_MS);
+    return requestGateway(this.#address, { method, path, body, signal });
   }
-}
-
-function parseJson(text: string): unknown {
-  try {
-    return text === '' ? null : JSON.parse(text);
-  } catch {
-    return null;
-  }
-}
-
-/** The gateway's own error, with its code if this version knows it. */
-function failureOf(answer: unknown, what: string): SightlineError {
-  const parsed = z.object({ error: z.object({ code: z.string(), message: z.string() }) }).safeParse(answer);
-  if (!parsed.success) return new SightlineError('PROTOCOL_INVALID', what);
-  const { code, message } = parsed.data.error;
-  return new SightlineError(Object.hasOwn(ERROR_CODES, code) ? (code as ErrorCode) : 'INTERNAL_ERROR', message);
 }
 
 class GatewayObserver implements LoadObserver {

@@ -1,6 +1,7 @@
 import { availableParallelism } from 'node:os';
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { Target } from '../measure/targets.ts';
+import type { Ffmpeg } from '../process/confinement.ts';
 import type { CameraMix, CameraPlanOptions, CameraSpec } from './cameras/camera-plan.ts';
 import { planCameras } from './cameras/camera-plan.ts';
 import { CameraProcess } from './cameras/camera-process.ts';
@@ -21,7 +22,7 @@ export interface RigOptions {
   readonly pictures: CameraSpec['pictures'];
   /** Address on which cameras listen and are reached. */
   readonly cameraHost: string;
-  readonly ffmpegPath: string;
+  readonly ffmpeg: Ffmpeg;
   /** Names the n-th stream, from 1. */
   readonly streamId: (n: number) => string;
   readonly signal: AbortSignal;
@@ -74,8 +75,7 @@ export class LoadRig {
 
   /** @throws as `CameraProcess.open`. */
   static async open(subject: LoadSubject, options: RigOptions): Promise<LoadRig> {
-    const process =
-      options.protocol === 'file' ? null : await CameraProcess.open(options.ffmpegPath, options.cameraHost);
+    const process = options.protocol === 'file' ? null : await CameraProcess.open(options.ffmpeg, options.cameraHost);
     return new LoadRig(subject, options, process);
   }
 

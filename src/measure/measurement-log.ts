@@ -1,6 +1,7 @@
 import { createHash } from 'node:crypto';
 import { appendFile, mkdir, readFile, truncate } from 'node:fs/promises';
 import { dirname } from 'node:path';
+import { canonicalJson } from '../core/canonical-json.ts';
 import { SightlineError } from '../errors/sightline-error.ts';
 import { OutputLock } from '../sinks/output-lock.ts';
 import type { MachineFacts } from './machine-facts.ts';
@@ -211,15 +212,6 @@ async function lockOf(path: string): Promise<OutputLock | null> {
 /** sha256, hex, of the canonical JSON of a configuration: the order of its keys makes no difference. */
 export function configHash(configuration: unknown): string {
   return createHash('sha256').update(canonicalJson(configuration)).digest('hex');
-}
-
-/** JSON with sorted keys and without white space; absent and undefined keys are the same. */
-function canonicalJson(value: unknown): string {
-  if (Array.isArray(value)) return `[${value.map(canonicalJson).join(',')}]`;
-  if (typeof value !== 'object' || value === null) return JSON.stringify(value) ?? 'null';
-  const entries = Object.entries(value).filter(([, entry]) => entry !== undefined);
-  const sorted = entries.sort(([a], [b]) => (a < b ? -1 : 1));
-  return `{${sorted.map(([key, entry]) => `${JSON.stringify(key)}:${canonicalJson(entry)}`).join(',')}}`;
 }
 
 async function readOrEmpty(path: string): Promise<string> {

@@ -32,13 +32,17 @@ export interface PreviewPart extends PictureWithContent {
 /** Colour of what no model input shows. */
 const UNSEEN = '#101014';
 
-/** Encodes a small JPEG of the model's input without its borders, at the source's aspect. Copies the pixels first. */
-export async function encodePreview(pixels: Uint8Array, plan: PreviewPlan): Promise<Buffer> {
+/**
+ * Encodes a small JPEG of the model's input without its borders, at the source's aspect. Copies the pixels first.
+ *
+ * @returns memory that can be transferred to another thread.
+ */
+export async function encodePreview(pixels: Uint8Array, plan: PreviewPlan): Promise<Uint8Array> {
   return encoded(contentOf(pixels, plan).resize(...previewSize(plan), { fit: 'fill', kernel: 'linear' }), plan);
 }
 
-/** Encodes a small JPEG of the whole source from model inputs that show parts of it. Copies the pixels first. */
-export async function encodeParts(parts: readonly PreviewPart[], size: PreviewSize): Promise<Buffer> {
+/** Encodes a small JPEG of the whole source from model inputs that show parts of it, like `encodePreview`. */
+export async function encodeParts(parts: readonly PreviewPart[], size: PreviewSize): Promise<Uint8Array> {
   const [width, height] = previewSize(size);
   const [zoomX, zoomY] = [width / size.sourceWidth, height / size.sourceHeight];
   const placed = await Promise.all(
@@ -75,6 +79,7 @@ function pixelSpan(from: number, to: number, size: number): [at: number, length:
   return [at, Math.max(1, Math.min(size, Math.round(to)) - at)];
 }
 
-function encoded(picture: Sharp, { quality }: PreviewSize): Promise<Buffer> {
-  return picture.jpeg({ quality, chromaSubsampling: '4:2:0' }).toBuffer();
+async function encoded(picture: Sharp, { quality }: PreviewSize): Promise<Uint8Array> {
+  const { data } = await picture.jpeg({ quality, chromaSubsampling: '4:2:0' }).toUint8Array();
+  return data;
 }

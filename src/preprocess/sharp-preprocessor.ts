@@ -1,6 +1,9 @@
 import { createHash } from 'node:crypto';
 import sharp, { type Sharp } from 'sharp';
+import { DEFAULT_MAX_PIXELS } from '../config/decoder-config.ts';
 import type { ModelSpec } from '../core/model.ts';
+import { MOST_BYTES, readGiven } from '../disk/given-file.ts';
+import { SightlineError } from '../errors/sightline-error.ts';
 import { composePlacements, type Fit, fitInto, type Placement, placementOf } from '../geometry/placement.ts';
 import type { Rect } from '../geometry/views.ts';
 import { Resampler } from './resampler.ts';
@@ -62,14 +65,17 @@ export class SharpPreprocessor {
  * Reads an image file and fits it into the model's input.
  *
  * @param input - u8 `[input.height, input.width, 3]` RGB; overwritten.
+ * @param maxPixels - of the file.
  * @returns the size of the image after EXIF rotation, and its placement in the input.
+ * @throws SOURCE_TOO_LARGE
  */
 export async function preprocessImage(
   path: string,
   spec: ModelSpec,
   input: Uint8Array,
+  maxPixels = DEFAULT_MAX_PIXELS,
 ): Promise<PictureSize & { placement: Placement }> {
-  const { upright, size: autoOrient } = await openImage(path);
+  const { upright, size: autoOrient } = await openImage(path, maxPixels);
   const fit = fitInto(autoOrient, spec.input, spec.input.resize);
   const resampler = resamplerOf(spec, autoOrient, fit);
   if (resampler === null) input.set(await resizeWithVips(upright, fit, spec));
@@ -77,17 +83,37 @@ export async function preprocessImage(
   return { width: autoOrient.width, height: autoOrient.height, placement: placementOf(autoOrient, fit) };
 }
 
-/** Reads an image file as u8 `[height, width, 3]` RGB, upright as its EXIF data says. */
-export async function readImage(path: string): Promise<PictureSize & { readonly pixels: Uint8Array }> {
-  const { upright, size } = await openImage(path);
+/** Reads an image file as u8 `[height, width, 3]` RGB, upright as its EXIF data says. @throws SOURCE_TOO_LARGE */
+export async function readImage(
+  path: string,
+  maxPixels = DEFAULT_MAX_PIXELS,
+): Promise<PictureSize & { readonly pixels: Uint8Array }> {
+  const { upright, size } = await openImage(path, maxPixels);
   return { ...size, pixels: await upright.raw().toBuffer() };
 }
 
-async function openImage(path: string): Promise<{ upright: Sharp; size: PictureSize }> {
-  const image = sharp(path, { failOn: 'none' }).autoOrient();
-  const { autoOrient } = await image.metadata();
+async function openImage(path: string, maxPixels: number): Promise<{ upright: Sharp; size: PictureSize }> {
+  const bytes = await readPicture(path);
+  // Reads the header only. Without the limit, so that the message can name the size.
+  const { autoOrient } = await sharp(bytes, { failOn: 'none', limitInputPixels: false }).autoOrient().metadata();
   const { width, height } = autoOrient;
+  if (width * height > maxPixels)
+    throw new SightlineError(
+      'SOURCE_TOO_LARGE',
+      `${path}: the picture is ${width}x${height}, and decoder.maxPixels allows ${maxPixels} pixels`,
+      { path },
+    );
+  const image = sharp(bytes, { failOn: 'none', limitInputPixels: maxPixels }).autoOrient();
   return { upright: image.toColourspace('srgb').flatten({ background: '#000' }), size: { width, height } };
+}
+
+/**
+ * Reads an image file for sharp. Given the name, libvips would wait for a pipe, and read from a device until the memory is full.
+ *
+ * @throws SOURCE_UNREADABLE
+ */
+export function readPicture(path: string): Promise<Buffer> {
+  return readGiven(path, { code: 'SOURCE_UNREADABLE', mostBytes: MOST_BYTES.picture });
 }
 
 /** Returns null if libvips does the resizing; it shifts an enlarged picture by half a pixel of the input. */
@@ -143,6 +169,10 @@ const COMPARED_PX = 32;
  * @throws sharp's error for a file that is no picture.
  */
 export async function pixelHash(path: string): Promise<string> {
-  const pixels = await sharp(path).resize(COMPARED_PX, COMPARED_PX, { fit: 'fill' }).removeAlpha().raw().toBuffer();
+  const pixels = await sharp(await readPicture(path))
+    .resize(COMPARED_PX, COMPARED_PX, { fit: 'fill' })
+    .removeAlpha()
+    .raw()
+    .toBuffer();
   return createHash('sha256').update(pixels).digest('hex');
 }

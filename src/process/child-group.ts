@@ -12,6 +12,8 @@ export interface GroupOptions {
   readonly stdio: StdioOptions;
   /** The program receives SIGTERM after this time. */
   readonly timeoutMs?: number | undefined;
+  /** All variables of its environment; absent: those of this process. */
+  readonly environment?: Readonly<Record<string, string>> | undefined;
 }
 
 /**
@@ -23,8 +25,9 @@ export class ChildGroup {
   #killTimer: NodeJS.Timeout | undefined;
 
   /** Starts the program. If that fails, the child emits `error` and has no pid. */
-  constructor(path: string, args: readonly string[], { stdio, timeoutMs }: GroupOptions) {
-    this.child = spawn(path, args, { stdio, timeout: timeoutMs, detached: process.platform !== 'win32' });
+  constructor(path: string, args: readonly string[], { stdio, timeoutMs, environment }: GroupOptions) {
+    const detached = process.platform !== 'win32';
+    this.child = spawn(path, args, { stdio, timeout: timeoutMs, detached, env: environment });
     this.child.once('exit', () => clearTimeout(this.#killTimer));
   }
 

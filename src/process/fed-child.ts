@@ -1,5 +1,6 @@
 import type { Writable } from 'node:stream';
 import { ChildGroup, exitText } from './child-group.ts';
+import { confinedWriter, type Ffmpeg } from './confinement.ts';
 import { LogTail, lastLines } from './log-tail.ts';
 import { lowerPriority } from './lower-priority.ts';
 
@@ -13,9 +14,8 @@ export interface ChildEnd {
 }
 
 /**
- * A program that processes what we write to its input, such as an ffmpeg that writes a file. It ends when we close its
- * input. If this process is killed, the kernel closes that input, and the program ends as well. It runs at low priority,
- * because inference matters more.
+ * An ffmpeg that processes what we write to its input. It ends when we close its input. If this process is killed, the kernel
+ * closes that input, and ffmpeg completes its file and ends as well. It runs at low priority, because inference matters more.
  */
 export class FedChild {
   readonly pid: number | null;
@@ -24,8 +24,14 @@ export class FedChild {
   readonly ended: Promise<ChildEnd>;
   readonly #group: ChildGroup;
 
-  constructor(path: string, args: readonly string[], { timeoutMs }: { readonly timeoutMs?: number } = {}) {
-    this.#group = new ChildGroup(path, args, { stdio: ['pipe', 'ignore', 'pipe'], timeoutMs });
+  constructor(ffmpeg: Ffmpeg, args: readonly string[], { timeoutMs }: { readonly timeoutMs?: number } = {}) {
+    const launch = confinedWriter(ffmpeg, args);
+    const { environment } = launch;
+    this.#group = new ChildGroup(launch.path, launch.args, {
+      stdio: ['pipe', 'ignore', 'pipe'],
+      timeoutMs,
+      environment,
+    });
     const { child } = this.#group;
     this.pid = child.pid ?? null;
     this.input = child.stdin!;

@@ -2,6 +2,7 @@
 import type { Detection } from '../core/detection.ts';
 import type { ResizeRule } from '../core/model.ts';
 import type { WireError } from '../errors/sightline-error.ts';
+import type { Ffmpeg } from '../process/confinement.ts';
 import type { LineCount, ZoneCount } from './report.ts';
 
 /** A point of the source picture, 0 to 1 of its width and height. */
@@ -27,7 +28,7 @@ export interface VideoFilePlan {
   readonly path: string;
   /** Written beside `path` while the stream runs. It is playable at any time, even after a crash. */
   readonly partialPath: string;
-  readonly ffmpegPath: string;
+  readonly ffmpeg: Ffmpeg;
   /** Reads Matroska from standard input and writes `partialPath`. */
   readonly encodeArgs: readonly string[];
   /**

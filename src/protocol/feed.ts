@@ -75,12 +75,18 @@ function shown(value: unknown): string {
   return (JSON.stringify(value) ?? 'nothing').slice(0, MAX_SHOWN_CHARS);
 }
 
+/** Roles of access tokens. Each includes what the ones before it may do. */
+export const ROLES = ['metrics', 'viewer', 'operator', 'admin'] as const;
+export type Role = (typeof ROLES)[number];
+
 export interface HelloMessage {
   readonly type: 'hello';
   readonly protocol: typeof FEED_PROTOCOL;
   readonly version: string;
   readonly topics: readonly Topic[];
   readonly streams: readonly string[];
+  /** Who the client is: `name` is null if the gateway needs no token, `expiresMs` if the token does not expire. */
+  readonly access: { readonly name: string | null; readonly role: Role; readonly expiresMs: number | null };
 }
 
 /** Sent once a second. `droppedMessages` counts messages dropped since the connection because this client was too slow. */
@@ -144,6 +150,8 @@ export const EVENT_KINDS = [
   'line-crossed',
   'sink-failed',
   'sink-recovered',
+  'disk-stalled',
+  'disk-answered',
   'host-joined',
   'host-lost',
   'stream-placed',
@@ -151,6 +159,9 @@ export const EVENT_KINDS = [
   'stream-restored',
   'stream-refused',
   'fleet-full',
+  'fleet-state-lost',
+  'control-unsuitable',
+  'control-suitable',
   'rollout-started',
   'rollout-advanced',
   'rollout-held',
@@ -159,6 +170,8 @@ export const EVENT_KINDS = [
   'rollout-rolled-back',
   'rollout-aborted',
   'rollout-undone',
+  'access-changed',
+  'access-failed',
 ] as const;
 export type EventKind = (typeof EVENT_KINDS)[number];
 

@@ -77,6 +77,11 @@ export const jobOrder = z.object({
   /** Jobs of higher priority run first; live streams have precedence over all jobs. */
   priority: z.number().int().min(0).max(1000),
   createdMs: count,
+  /** Random name of the folder for its parts; absent in orders of earlier versions, which use the id. */
+  partsKey: z
+    .string()
+    .regex(/^[0-9a-f]{32}$/)
+    .optional(),
 });
 export type JobOrder = z.infer<typeof jobOrder>;
 

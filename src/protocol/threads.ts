@@ -6,6 +6,7 @@ import type { PtsUs } from '../core/units.ts';
 import type { WireError } from '../errors/sightline-error.ts';
 import type { SlotRingShape } from '../flow/slot-ring.ts';
 import type { View } from '../geometry/views.ts';
+import type { Ffmpeg } from '../process/confinement.ts';
 
 /** What another thread needs to attach to a stream's ring. A `ringId` is never reused in a process. */
 export interface RingHandle {
@@ -30,7 +31,7 @@ export interface LaneStream {
   readonly views?: readonly View[];
   /** Another model, whose inputs are made of each frame as well. Needs `picture`. */
   readonly second?: ModelSpec;
-  readonly ffmpeg: { readonly path: string; readonly major: number };
+  readonly ffmpeg: Ffmpeg;
   readonly every: number;
   readonly maxFps: number | null;
   readonly hwaccel: string;

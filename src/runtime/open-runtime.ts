@@ -1,7 +1,8 @@
 import { availableParallelism } from 'node:os';
+import type { DecoderConfig } from '../config/decoder-config.ts';
 import type { PreviewConfig } from '../config/gateway.ts';
 import type { ModelConfig } from '../config/model-config.ts';
-import { type FfmpegBinary, findFfmpeg } from '../decode/ffmpeg-binary.ts';
+import { type FfmpegBinary, openFfmpeg } from '../decode/ffmpeg-binary.ts';
 import { SightlineError } from '../errors/sightline-error.ts';
 import { Incidents } from '../flow/incidents.ts';
 import type { EngineInfo, EngineRequest } from '../protocol/threads.ts';
@@ -15,6 +16,8 @@ export interface OpenOptions extends EngineOptions {
   readonly preview: PreviewConfig;
   readonly lanes?: number | undefined;
   readonly sinks: ResultSinks;
+  /** How ffmpeg is confined, if it is looked up; absent: the defaults. */
+  readonly decoder?: DecoderConfig | undefined;
   /** If absent, it is looked up. */
   readonly ffmpeg?: FfmpegBinary | undefined;
   /** Counts exceptions of listeners; if absent, they are reported as notices. */
@@ -64,18 +67,19 @@ export function defaultLanes(): number {
  *
  * @throws CONFIG_INVALID, FFMPEG_MISSING, MODEL_*, COMPILE_UNSUPPORTED, ENGINE_UNAVAILABLE
  */
-export async function openRuntime(options: OpenOptions): Promise<Runtime> {
+export async function openRuntime(given: OpenOptions): Promise<Runtime> {
+  const { incidents = new Incidents(given.onNotice) } = given;
+  const options = { ...given, onDamaged: damageTo(incidents) };
   checkTensorflow(options.model);
   checkProvider(options.model);
-  const { ffmpegPath, searchPath } = options.environment;
-  const ffmpeg = options.ffmpeg ?? (await findFfmpeg({ path: ffmpegPath, searchPath }));
+  const ffmpeg = options.ffmpeg ?? (await openFfmpeg(options.environment, options.onNotice, options.decoder));
   const { engines, choice } = await candidates(options);
   for (const [i, engine] of engines.entries()) {
     try {
       const request = await prepareEngine(options, engine);
       return await Runtime.start({
         ...options,
-        incidents: options.incidents ?? new Incidents(options.onNotice),
+        incidents,
         engine: request,
         comparison: comparisonFor(engine, choice),
         ffmpeg,
@@ -91,6 +95,11 @@ export async function openRuntime(options: OpenOptions): Promise<Runtime> {
   throw new RangeError('no engine to try');
 }
 
+/** Counts cached files that had changed on the disk. */
+function damageTo(incidents: Incidents): (error: SightlineError) => void {
+  return (error) => incidents.fail('model-check', error);
+}
+
 /** Returns the measurement by which an engine was chosen; undefined if another reason decided. */
 function comparisonFor(engine: EngineName, choice: EngineChoice | null): string | undefined {
   return choice?.measured.some((each) => each.engine === engine) ? comparisonText(choice) : undefined;
@@ -102,7 +111,8 @@ function comparisonFor(engine: EngineName, choice: EngineChoice | null): string 
  * @param name - by which streams use it.
  * @throws MODEL_*, COMPILE_UNSUPPORTED, ENGINE_UNAVAILABLE
  */
-export async function loadBeside(runtime: Runtime, name: string, options: EngineOptions): Promise<EngineInfo> {
+export async function loadBeside(runtime: Runtime, name: string, given: EngineOptions): Promise<EngineInfo> {
+  const options = { ...given, onDamaged: damageTo(runtime.incidents) };
   const { model, batch, onNotice } = options;
   const { engines } = await candidates(options);
   const batching = { ...batch, timeoutMs: model.timeoutMs, cacheResults: model.cacheResults };

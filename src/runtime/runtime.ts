@@ -17,11 +17,10 @@ import { HostMeter } from '../telemetry/host-meter.ts';
 import { PartTimes } from '../telemetry/part-times.ts';
 import type { ModelInstance } from './inference/model-instance.ts';
 import { type LoadedModel, type LoadRequest, ModelInstances } from './inference/model-instances.ts';
-import { Scheduler } from './inference/scheduler.ts';
 import { schedulerEvents } from './inference/scheduler-events.ts';
 import type { ShadowCounters, ShadowResult } from './inference/shadow-stream.ts';
 import { Shadows } from './inference/shadows.ts';
-import { policyOf, StreamArranger } from './inference/stream-arranger.ts';
+import { StreamArranger } from './inference/stream-arranger.ts';
 import type { LaneClient } from './lane/lane-client.ts';
 import { LanePool } from './lane/lane-pool.ts';
 import type { ResultSinks } from './results/result-sinks.ts';
@@ -70,7 +69,6 @@ export class Runtime {
   readonly #meter = new HostMeter(monoNowMs());
   readonly #streams = new Map<string, RuntimeStream>();
   readonly #lanes: LanePool;
-  readonly #scheduler: Scheduler;
   readonly #models: ModelInstances;
   readonly #shadows: Shadows;
   readonly #arranger: StreamArranger;
@@ -97,16 +95,13 @@ export class Runtime {
     const { engine, inferenceThreads: threads } = options;
     const { timeoutMs, cacheResults, scoreThreshold } = options.model;
     const batching = { ...options.batch, timeoutMs, cacheResults };
-    this.#scheduler = new Scheduler(
-      schedulerEvents(this.#meter, this.partTimes, (kind, text, details) =>
-        this.emitEvent(kind, undefined, text, details),
-      ),
-      systemClock,
+    const inferenceEvents = schedulerEvents(this.#meter, this.partTimes, (kind, text, details) =>
+      this.emitEvent(kind, undefined, text, details),
     );
-    this.#models = new ModelInstances(this.#scheduler);
+    this.#shadows = new Shadows((result) => this.shadowed.emit(result), systemClock);
+    this.#models = new ModelInstances(inferenceEvents, systemClock, this.#shadows);
     this.#models.add(DEFAULT_INSTANCE, { engine, batching, threads, scoreThreshold });
-    this.#shadows = new Shadows(this.#scheduler, this.#models, (result) => this.shadowed.emit(result));
-    this.#arranger = new StreamArranger(this.#scheduler, this.#models);
+    this.#arranger = new StreamArranger(this.#models);
     this.#port = this.#streamPort();
     this.#lanes = new LanePool(options.lanes, {
       onBusy: (preprocessMs) => this.#meter.addPreprocessMs(preprocessMs),
@@ -182,7 +177,7 @@ export class Runtime {
   retune(stream: RuntimeStream, config: StreamConfig): void {
     stream.rearrange({ ...stream.arrangement, config }, stream.input);
     // A paused stream is served again when it is resumed: until then no batch must wait for its frames.
-    if (stream.isOpen) this.#scheduler.serve(stream, policyOf(stream));
+    if (stream.isOpen) this.#models.serve(stream.ledger);
     this.#retune();
   }
 
@@ -304,7 +299,7 @@ export class Runtime {
    *   has other classes.
    */
   startShadow(streamId: string, name: string, ratio: number, comparesSkipped = false): void {
-    this.#shadows.start(this.stream(streamId), name, ratio, comparesSkipped);
+    this.#shadows.start(this.stream(streamId), name, this.#models, ratio, comparesSkipped);
   }
 
   stopShadow(streamId: string): void {
@@ -391,38 +386,24 @@ export class Runtime {
 
   async #end(): Promise<void> {
     this.#isStopping = true;
-    await Promise.all([this.#scheduler.shutdown(), this.#lanes.shutdown()]);
+    await Promise.all([this.#models.shutdown(), this.#lanes.shutdown()]);
     this.#meter.close();
   }
 
   #streamPort(): StreamPort {
     const { preview, sinks } = this.#options;
-    const scheduler = this.#scheduler;
     return {
       primary: () => this.#primary,
-      ffmpeg: { path: this.ffmpeg.path, major: this.ffmpeg.major },
+      ffmpeg: this.ffmpeg,
       preview: { maxWidth: preview.width, fps: preview.fps, quality: preview.quality },
       partTimes: this.partTimes,
       pickLane: () => this.#lanes.least,
       modelOf: (name) => this.#models.get(name),
       attach: (ring: RingHandle) => this.#models.attach(ring),
       detach: (ringId) => this.#models.detach(ringId),
-      // A lane's message follows the frames that it handed over before, so those enter first.
-      laneListener: (stream) => ({
-        onLaneMessage: (message) => {
-          scheduler.framesArrived(stream);
-          stream.onLaneMessage(message);
-        },
-        onLaneLost: (error) => {
-          scheduler.framesArrived(stream);
-          stream.onLaneLost(error);
-        },
-      }),
-      serve: (stream) => scheduler.serve(stream, policyOf(stream)),
-      withdraw: (stream) => scheduler.withdraw(stream),
-      onSkipped: (frame) => scheduler.shadow(frame),
+      scheduler: this.#models,
       event: (kind, stream, message, details) => this.emitEvent(kind, stream, message, details),
-      publish: ({ input }, result, frame) => {
+      publish: (result, frame, input) => {
         if (this.#isFlushed) return null;
         if (input.bulk !== undefined) return input.bulk.take(result);
         this.published.emit(result);
@@ -467,7 +448,7 @@ export class Runtime {
 
   /** Returns the current report of one stream. */
   streamReport(stream: RuntimeStream): StreamReport {
-    return stream.report(monoNowMs(), this.#scheduler.depth(stream));
+    return stream.report(monoNowMs(), this.#models.depth(stream.ledger));
   }
 
   #makeReport(): RuntimeReport {

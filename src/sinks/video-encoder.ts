@@ -145,7 +145,7 @@ export class VideoEncoder {
   }
 
   #start(args: readonly string[]): FedChild {
-    const child = new FedChild(this.#file.ffmpegPath, args);
+    const child = new FedChild(this.#file.ffmpeg, args);
     const { pid } = child;
     if (pid !== null) {
       this.#events.onChildStarted(pid);

@@ -4,6 +4,7 @@ import { mkdir } from 'node:fs/promises';
 import { join } from 'node:path';
 import { replaceFile } from '../disk/replace-file.ts';
 import { SightlineError } from '../errors/sightline-error.ts';
+import type { Ffmpeg } from '../process/confinement.ts';
 import { FedChild } from '../process/fed-child.ts';
 
 /** The row of small pictures at the top of the sheet (1280x1158): eight scenes with people, without drawn boxes. */
@@ -22,7 +23,7 @@ const ENCODERS = [
 const TIMEOUT_MS = 180_000;
 
 export interface DemoClipOptions {
-  readonly ffmpegPath: string;
+  readonly ffmpeg: Ffmpeg;
   readonly cacheDir: string;
   /** JPEG of the sheet of pictures, 1280x1158. */
   readonly fetchPhoto: () => Promise<Uint8Array>;
@@ -37,7 +38,7 @@ export interface DemoClipOptions {
  * @returns its path in the cache. The file is complete or absent, even if several processes make it at the same time.
  * @throws SOURCE_UNREACHABLE if the pictures cannot be fetched; SOURCE_UNREADABLE if ffmpeg cannot make the clip.
  */
-export async function ensureDemoClip({ ffmpegPath, cacheDir, fetchPhoto, onNotice }: DemoClipOptions): Promise<string> {
+export async function ensureDemoClip({ ffmpeg, cacheDir, fetchPhoto, onNotice }: DemoClipOptions): Promise<string> {
   const version = createHash('sha256').update(filterGraph()).digest('hex').slice(0, 8);
   const folder = join(cacheDir, 'demo');
   const path = join(folder, `people-${version}.mp4`);
@@ -53,21 +54,21 @@ export async function ensureDemoClip({ ffmpegPath, cacheDir, fetchPhoto, onNotic
     );
   });
   await mkdir(folder, { recursive: true });
-  await replaceFile(path, (temporaryPath) => encode(ffmpegPath, photo, temporaryPath));
+  await replaceFile(path, (temporaryPath) => encode(ffmpeg, photo, temporaryPath));
   return path;
 }
 
-async function encode(ffmpegPath: string, photo: Uint8Array, path: string): Promise<void> {
+async function encode(ffmpeg: Ffmpeg, photo: Uint8Array, path: string): Promise<void> {
   for (const [i, encoder] of ENCODERS.entries()) {
-    const child = new FedChild(ffmpegPath, demoArguments(encoder, path), { timeoutMs: TIMEOUT_MS });
+    const child = new FedChild(ffmpeg, demoArguments(encoder, path), { timeoutMs: TIMEOUT_MS });
     child.input.end(photo);
     const { isSuccess, message } = await child.ended;
     if (isSuccess) return;
     if (i < ENCODERS.length - 1 && /Unknown encoder|Encoder not found/.test(message)) continue;
     throw new SightlineError(
       'SOURCE_UNREADABLE',
-      `demonstration clip: ffmpeg at ${ffmpegPath} could not make it (${message}). Use a video of your own instead`,
-      { ffmpegPath },
+      `demonstration clip: ffmpeg at ${ffmpeg.path} could not make it (${message}). Use a video of your own instead`,
+      { ffmpegPath: ffmpeg.path },
     );
   }
 }

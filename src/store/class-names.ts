@@ -1,6 +1,7 @@
 import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { parse } from 'yaml';
+import { MOST_BYTES, readGivenText } from '../disk/given-file.ts';
 import { SightlineError } from '../errors/sightline-error.ts';
 import { packageRoot } from './package-root.ts';
 
@@ -36,16 +37,16 @@ export async function cocoClasses(count: number): Promise<string[] | null> {
 /**
  * Reads a user's list of class names, one per line, in the order of the class ids. Blank lines at the end are ignored.
  *
+ * @param within - see `GivenFile`.
  * Throws COMMAND_INVALID if the file cannot be read, is empty, is not text, or has a blank line between names.
  */
-export async function readLabels(path: string): Promise<string[]> {
-  let text: string;
-  try {
-    text = await readFile(path, 'utf8');
-  } catch (error) {
-    const { code, message } = error as NodeJS.ErrnoException;
-    throw invalid(path, `cannot be read (${code === 'ENOENT' ? 'no such file' : message})`);
-  }
+export async function readLabels(path: string, within?: readonly string[]): Promise<string[]> {
+  const given = {
+    code: 'COMMAND_INVALID',
+    as: `--labels ${path}: cannot be read`,
+    mostBytes: MOST_BYTES.settings,
+  } as const;
+  const text = await readGivenText(path, within === undefined ? given : { ...given, within });
   // biome-ignore lint/suspicious/noControlCharactersInRegex: control characters distinguish binary files from text.
   if (/[\0-\x08\x0e-\x1f]|\ufffd/.test(text)) throw invalid(path, 'expected a text file, received bytes');
   const names = text

@@ -1,19 +1,20 @@
 import { createHash } from 'node:crypto';
-import { createReadStream } from 'node:fs';
-import { open } from 'node:fs/promises';
-import { pipeline } from 'node:stream/promises';
+import { hashGiven, isMissing, MODEL_FILE, openGiven } from '../disk/given-file.ts';
+import { SightlineError } from '../errors/sightline-error.ts';
 
-/** Hashes a file as a stream, hex; null if it does not exist or is not a file. */
+/**
+ * Hashes the file of a model, hex; null if it does not exist or is a folder.
+ *
+ * @throws MODEL_INVALID if it is no regular file, is larger than a model can be, or cannot be read.
+ */
 export async function sha256OfFile(path: string): Promise<string | null> {
-  const hash = createHash('sha256');
   try {
-    await pipeline(createReadStream(path), hash);
+    return await hashGiven(path, MODEL_FILE);
   } catch (error) {
-    const { code } = error as NodeJS.ErrnoException;
-    if (code === 'ENOENT' || code === 'EISDIR' || code === 'ENOTDIR') return null;
+    if (isMissing(error)) return null;
+    if (error instanceof SightlineError && error.details.problem === 'folder') return null;
     throw error;
   }
-  return hash.digest('hex');
 }
 
 /** A file up to this size is hashed whole. */
@@ -25,12 +26,14 @@ const SAMPLE_BYTES = 2 ** 20;
  * Identifies the content of a file, hex: the hash of all of it, and of a file above 256 MiB the hash of its size and of 64 MiB that
  * are spread evenly over it, its first and its last included. Another recording differs in them; an edit of a few bytes may not.
  *
- * @throws the error of the file system.
+ * @throws SOURCE_UNREADABLE if it cannot be read or is no regular file.
  */
 export async function fingerprintOfFile(path: string, wholeBytes = WHOLE_BYTES): Promise<string> {
-  const file = await open(path);
+  const { handle: file, size } = await openGiven(path, {
+    code: 'SOURCE_UNREADABLE',
+    mostBytes: Number.MAX_SAFE_INTEGER,
+  });
   try {
-    const { size } = await file.stat();
     const hash = createHash('sha256').update(`${size} `);
     const isWhole = size <= wholeBytes;
     const length = isWhole ? Math.ceil(size / SAMPLE_BYTES) : SAMPLES;

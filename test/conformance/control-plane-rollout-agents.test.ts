@@ -101,6 +101,51 @@ describe.each(rigMakers())('hosts that roll out a version in $name', (maker) => 
     ]);
   });
 
+  it_('roll back a candidate that ends its host soon after each start', async () => {
+    let one = await rig.host('one');
+    await one.agent.startRollout(REQUEST, 'anna');
+    for (let start = 1; start <= 3; start += 1) {
+      rig.kill(one);
+      one = await rig.host('one');
+      await beatUntil([one], 'the candidate', () => one.target.loaded.has(candidateOf(one)));
+      expect(one.agent.rollout()?.endedMs, `after ${start} starts`).toBeNull();
+    }
+    rig.kill(one);
+    one = await rig.host('one');
+    await beatUntil([one], 'the rollback', () => one.agent.rollout()?.state === 'rolled-back');
+    expect(one.agent.rollout()?.reason).toContain('host one ended 3 times in a row within 60 s of its start');
+    expect([...one.target.loaded]).toEqual([INITIAL.hash]);
+    expect((await one.agent.startRollout(REQUEST, 'anna')).state, 'the next one is not blamed').toBe('running');
+  });
+
+  it_('do not count ends in order as crashes of the candidate', async () => {
+    let one = await rig.host('one');
+    await one.agent.startRollout(REQUEST, 'anna');
+    for (let start = 1; start <= 5; start += 1) {
+      await one.agent.close();
+      rig.kill(one);
+      one = await rig.host('one');
+      await beatUntil([one], 'the candidate', () => one.target.loaded.has(candidateOf(one)));
+    }
+    expect(one.agent.rollout()?.endedMs).toBeNull();
+  });
+
+  it_('start nothing while no stream is known, and need data of every guard until one is', async () => {
+    rig.streams = [];
+    const one = await rig.host('one');
+    await expect(one.agent.startRollout(REQUEST, 'anna')).rejects.toMatchObject({ code: 'ROLLOUT_STATE' });
+    rig.streams = CAMERAS;
+    await one.agent.startRollout(REQUEST, 'anna');
+    one.panels.say(guardReport('pass'));
+    await beatUntil([one], '50 %', () => one.agent.rollout()?.share === 50);
+    one.panels.say(guardReport('pass'), guardReport('no-data', { guard: 'p99' }));
+    await runUntil([one], () => one.agent.rollout()!.frames >= REQUEST.minFrames);
+    // A controller that has just started has not heard of streams yet.
+    rig.streams = [];
+    for (let i = 0; i < 3; i += 1) await one.agent.tick();
+    expect(one.agent.rollout()?.share).toBe(50);
+  });
+
   it_('roll a bad candidate back by themselves, and write the figures into every audit log', async () => {
     const one = await rig.host('one');
     const two = await rig.host('two');
@@ -265,7 +310,7 @@ describe.each(rigMakers())('hosts that roll out a version in $name', (maker) => 
       'All 9 streams at 50 % published no frame for 10 minutes: there is nothing to compare before the next step.',
     );
     expect(one.agent.rollout()?.waitsFor).toBe(
-      'Waiting for frames (0 of 25) and the guard agreement: how long that takes cannot be said yet.',
+      'Waiting for frames (0 of 25) and the guard agreement: how long that takes cannot be said; if nobody promotes it, it is rolled back in 24 h.',
     );
   });
 

@@ -161,7 +161,7 @@ const MISTAKES: readonly Mistake[] = [
     what: 'a folder as a pipeline',
     args: ({ folder }) => ['run', folder],
     code: 2,
-    says: /is a folder, expected a YAML file \[CONFIG_NOT_FOUND\]/,
+    says: /it is a folder, expected a file \[CONFIG_NOT_FOUND\]/,
   },
   {
     what: 'a wrong value in a pipeline',

@@ -218,8 +218,8 @@ describe.skipIf(browserPath === undefined)(browserTitle('dashboard'), () => {
 
   it('opens with the token in the address, removes it there, and reloads without it', async () => {
     const port = await LiveDouble.create(1);
-    const { url } = await openGateway(port, { token: 'open sesame' });
-    const { page, complaints } = await visit(browser, `${url}/?token=open+sesame`);
+    const { url } = await openGateway(port, { token: 'open sesame, please' });
+    const { page, complaints } = await visit(browser, `${url}/?token=open+sesame%2C+please`);
     await page.waitForSelector('[data-stream="gate-1"]');
     expect(page.url()).toBe(`${url}/`);
     await page.reload();
@@ -228,7 +228,7 @@ describe.skipIf(browserPath === undefined)(browserTitle('dashboard'), () => {
 
     await page.context().clearCookies();
     await page.reload();
-    await page.fill('#token', 'open sesame');
+    await page.fill('#token', 'open sesame, please');
     await page.keyboard.press('Enter');
     await page.waitForSelector('[data-stream="gate-1"]');
     await page.close();

@@ -130,18 +130,51 @@ describe.skipIf(browserPath === undefined)(browserTitle('the roll-out on the das
     await page.click('#rollout-do');
     await until(() => rollouts.calls.length === 4);
     expect(rollouts.calls, 'a promotion names the step of the question').toEqual([
-      'hold by dashboard',
-      'resume by dashboard',
-      'promote step 2 of rollout-3 by dashboard',
-      'abort by dashboard',
+      'hold by a client at 127.0.0.1',
+      'resume by a client at 127.0.0.1',
+      'promote step 2 of rollout-3 by a client at 127.0.0.1',
+      'abort by a client at 127.0.0.1',
     ]);
+    await page.close();
+  });
+
+  it.each(['aborted', 'rolled-back', 'promoted'] as const)(
+    'lets a roll-out that was %s be dismissed, also after a reload, until the next one starts',
+    async (state) => {
+      const rollouts = new RolloutPortDouble(rolloutReport({ state, share: 0, endedMs: 1_700_000_090_000 }));
+      const { page, live, complaints } = await open(rollouts);
+      await page.click('[data-verb="dismiss"]');
+      expect(await page.locator('#rollout:visible').count()).toBe(0);
+      await page.reload();
+      await until(() => live.watched.size === 0);
+      live.tick();
+      await page.waitForSelector('[data-stream="gate"], .card');
+      expect(await page.locator('#rollout:visible').count()).toBe(0);
+      rollouts.report = rolloutReport({ id: 'rollout-4' });
+      live.tick();
+      await page.waitForSelector('#rollout:not([hidden])');
+      expect(await page.locator('[data-verb="dismiss"]:visible').count(), 'one that runs cannot be').toBe(0);
+      expect(complaints).toEqual([]);
+      await page.close();
+    },
+  );
+
+  it('says who or what it waits for', async () => {
+    const rollouts = new RolloutPortDouble(rolloutReport({ state: 'holding', step: 5, share: 100 }));
+    const { page, live } = await open(rollouts);
+    expect(await page.textContent('.rollout-head .badge')).toBe('Waiting');
+    expect(await page.textContent('.rollout-progress')).toMatch(/^100 % alone: 1 of 12 streams/);
+    rollouts.report = rolloutReport({ state: 'aborted', waitsFor: null, share: 0 });
+    live.tick();
+    await until(async () => (await page.textContent('.rollout-head .badge')) === 'Aborted');
+    expect(await page.locator('.rollout-waits:visible').count()).toBe(0);
     await page.close();
   });
 
   it('shows the end: undo after a promotion, and nothing before the first roll-out', async () => {
     const rollouts = new RolloutPortDouble(rolloutReport({ state: 'promoted', share: 100, step: 4 }));
     const { page, live } = await open(rollouts);
-    expect(await page.locator('.rollout-actions button:visible').allInnerTexts()).toEqual(['Undo']);
+    expect(await page.locator('.rollout-actions button:visible').allInnerTexts()).toEqual(['Undo', 'Dismiss']);
     expect(await page.locator('.rollout-compare:visible').count()).toBe(0);
     rollouts.report = null;
     live.tick();

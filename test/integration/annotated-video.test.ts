@@ -208,7 +208,7 @@ function direct({ encodeArgs, path, partialPath, failures }: Direct): VideoSink 
   return new VideoSink({
     id: 'film',
     thread: workerEntry('annotate.thread'),
-    file: { id: 'film', path, partialPath, ffmpegPath: ffmpeg.path, encodeArgs, finish: null, keepsEarlier: false },
+    file: { id: 'film', path, partialPath, ffmpeg, encodeArgs, finish: null, keepsEarlier: false },
     ...size,
     fit: { mode: 'stretch' },
     overlay: { zones: [], lines: [] },
@@ -250,7 +250,7 @@ describe('failures', () => {
   });
 
   it('an ffmpeg that cannot be started is reported', async () => {
-    await expect(open('none.mp4', { ffmpeg: { path: join(folder, 'no-ffmpeg'), major: 5 } })).rejects.toMatchObject({
+    await expect(open('none.mp4', { ffmpeg: { ...ffmpeg, path: join(folder, 'no-ffmpeg') } })).rejects.toMatchObject({
       code: 'FFMPEG_MISSING',
     });
   });

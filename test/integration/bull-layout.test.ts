@@ -32,6 +32,7 @@ const scripts = {
   active: lua('bull.active(ARGV[1])'),
   heads: lua('bull.heads(ARGV[1])'),
   addedMs: lua("string.format('%.0f', bull.addedMs(ARGV[1], ARGV[2]) or -1)"),
+  mendClock: lua('bull.mendClock(ARGV[1], tonumber(ARGV[2]), tonumber(ARGV[3]))'),
   holds: lua('bull.holds(ARGV[1], ARGV[2], ARGV[3]) and 1 or 0'),
 };
 
@@ -188,6 +189,20 @@ describe.skipIf(redisMissing !== null)('the layout of BullMQ’s keys', () => {
     expect(await job.extendLock('t', LOCK_MS), `${CHANGED} the lock of a task`).toBe(1);
     await job.moveToCompleted(null, 't', false);
     expect(await job.isCompleted()).toBe(true);
+  });
+
+  it('finds tasks of dead hosts although the clock of Redis went back by an hour', async () => {
+    await add('a', { priority: 1 });
+    const job = await take('t');
+    await worker.startStalledCheckTimer();
+    const check = `${keys()}stalled-check`;
+    await waitFor('a search for expired locks', async () => (await server.admin.exists(check)) === 1);
+    // What is left of keys that were written while the clock was ahead.
+    await server.admin.pexpire(check, 3_600_000);
+    await server.admin.pexpire(lockKeyOf(keys(), 'a'), 3_600_000);
+    expect(await ask('mendClock', '40', '40'), `${CHANGED} the keys that expire`).toBe(2);
+    await waitFor('the task is ready again', async () => (await job.getState()) !== 'active');
+    expect(await ask('mendClock', '60000', '60000'), 'usual times are left alone').toBe(0);
   });
 
   it('counts expired locks in `stc`, and takes the task from the active list', async () => {

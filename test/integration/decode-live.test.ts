@@ -31,18 +31,23 @@ describe.each(ffmpegs)('a live source, $label', ({ binary }) => {
     /** For each frame, the number of complete pictures when its header line arrived. */
     const picturesBefore: number[] = [];
     await new Promise<void>((resolve, reject) => {
-      const child = FfmpegProcess.start(binary.path, args, {
-        nextBuffer: () => memory,
-        onBytes: (bytes) => {
-          bytesRead += bytes;
+      const child = FfmpegProcess.start(
+        binary,
+        args,
+        {},
+        {
+          nextBuffer: () => memory,
+          onBytes: (bytes) => {
+            bytesRead += bytes;
+          },
+          onLogLine: (line) => {
+            if (log.read(line)?.kind !== 'frame') return;
+            picturesBefore.push(Math.floor(bytesRead / memory.length));
+            if (picturesBefore.length === FRAMES) void child.then((process) => process.kill());
+          },
+          onExit: () => resolve(),
         },
-        onLogLine: (line) => {
-          if (log.read(line)?.kind !== 'frame') return;
-          picturesBefore.push(Math.floor(bytesRead / memory.length));
-          if (picturesBefore.length === FRAMES) void child.then((process) => process.kill());
-        },
-        onExit: () => resolve(),
-      });
+      );
       child.catch(reject);
     });
     // The header of a frame and its picture arrive on two pipes, in either order.

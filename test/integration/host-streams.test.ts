@@ -192,7 +192,7 @@ describe('the streams of a host, with real ffmpeg and the fake engine', () => {
     expect(configOf('cam')).toEqual(order);
     await runner.change({ ...order, every: 3 });
     expect(configOf('cam')).toEqual({ ...order, every: 3 });
-    expect(host.runtime.stream('cam').lease).toBe(lease);
+    expect(host.runtime.stream('cam').input.lease).toBe(lease);
     await expect(runner.change({ ...order, source: 'synthetic:forbidden' })).rejects.toMatchObject({
       code: 'SOURCE_FORBIDDEN',
     });

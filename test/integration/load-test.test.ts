@@ -27,7 +27,7 @@ describe('virtual cameras with real processes', () => {
   let cameras: CameraProcess;
 
   beforeAll(async () => {
-    cameras = await CameraProcess.open(testFfmpeg.path);
+    cameras = await CameraProcess.open(testFfmpeg);
     const wide = { ...CAMERA, id: 'wide', width: 1280, height: 720, fps: 50 };
     await cameras.add([CAMERA, wide, { ...CAMERA, id: 'clock', pictures: { kind: 'clock' } }]);
   });
@@ -117,7 +117,7 @@ describe('virtual cameras with real processes', () => {
   });
 
   it('an ffmpeg that is missing is an error with its code', async () => {
-    const other = await CameraProcess.open('/no/such/ffmpeg');
+    const other = await CameraProcess.open({ ...testFfmpeg, path: '/no/such/ffmpeg' });
     await expect(other.add([CAMERA])).rejects.toMatchObject({ code: 'FFMPEG_MISSING' });
     await other.close();
     expect(isAlive(other.pid)).toBe(false);
@@ -148,7 +148,7 @@ describe('a load test on a pipeline with a fake engine', () => {
       {
         ...{ profile: 'stress', cameras: 6, mostCameras: 24, seconds: 30, fps: 2, size: { width: 160, height: 96 } },
         ...{ targets: parseTargets('drops<=2%'), protocol: 'http', seed: 1, pictures: { kind: 'test' } },
-        ...{ cameraHost: '127.0.0.1', ffmpegPath: testFfmpeg.path, streamId: (n: number) => `camera-${n}` },
+        ...{ cameraHost: '127.0.0.1', ffmpeg: testFfmpeg, streamId: (n: number) => `camera-${n}` },
         ...changes,
       },
       { signal: new AbortController().signal, note },
@@ -217,7 +217,7 @@ describe('a load test on a pipeline with a fake engine', () => {
       {
         ...{ profile: 'baseline', cameras: 2, mostCameras: 2, seconds: 600, fps: 5, size: null, targets: [] },
         ...{ protocol: 'rtsp', seed: 1, pictures: { kind: 'test' }, cameraHost: '127.0.0.1' },
-        ...{ ffmpegPath: testFfmpeg.path, streamId: (n: number) => `camera-${n}` },
+        ...{ ffmpeg: testFfmpeg, streamId: (n: number) => `camera-${n}` },
       },
       { signal: stop.signal, note: (text) => text.startsWith('starting') && stop.abort() },
     );

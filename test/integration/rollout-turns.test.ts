@@ -61,7 +61,14 @@ describe('streams that take turns between two versions', () => {
     const config = parsePipeline(JSON.stringify({ name: 'people', description: 'A camera.' }), 'test');
     const { runtime } = live;
     const streams = new HostStreams({ runtime, config, sinks: new ResultSinks([]), environment, onNotice });
-    target = new RuntimeTarget({ runtime, streams, initial: control, environment, onNotice });
+    target = new RuntimeTarget({
+      runtime,
+      streams,
+      initial: control,
+      environment,
+      modelRoots: { roots: [], files: [] },
+      onNotice,
+    });
     seen = [];
     results = [];
     target.onObservation((observation) => seen.push(observation));

@@ -13,6 +13,7 @@ const LAYERS: Readonly<Record<string, number>> = {
   process: 1,
   disk: 1,
   telemetry: 1,
+  client: 1,
   source: 2,
   decode: 2,
   preprocess: 2,

@@ -26,7 +26,12 @@ export class FleetPlane implements ControlPlane {
   readonly held = new Map<string, Lease>();
   isDown = false;
   isClosed = false;
+  trouble: string | null = null;
   readonly #clock: ManualClock;
+
+  onAlarm(): () => void {
+    return () => {};
+  }
 
   constructor(clock: ManualClock) {
     this.#clock = clock;

@@ -32,6 +32,8 @@ export interface GuardRigOptions {
   readonly hasShadow?: boolean;
   /** false: another input size, so the candidate runs all the time and no frame is inferred by both. */
   readonly takesTurns?: boolean;
+  /** Scores below which the sides report nothing: the higher one, and that of the control. */
+  readonly thresholds?: { readonly higher: number; readonly control: number };
   /** Cameras that show two cars as well as three persons. */
   readonly withCars?: readonly string[];
 }
@@ -53,16 +55,17 @@ export class GuardRig {
     this.#rig = { fps: 25, takesTurns: true, withCars: [], ...rig };
     this.cameras = rig.cameras ?? GUARD_CAMERAS;
     this.options = {
-      ...{ guards: guardsConfig.parse(rig.guards ?? {}) as GuardsConfig, scoreThreshold: 0.3, steps: 4 },
+      ...{ guards: guardsConfig.parse(rig.guards ?? {}) as GuardsConfig, steps: 4 },
+      ...{ scoreThreshold: rig.thresholds?.higher ?? 0.3, controlThreshold: rig.thresholds?.control ?? 0.3 },
       ...{ hasShadow: rig.hasShadow ?? true, nowMs: () => this.nowMs },
     };
     this.panel = new RolloutGuards(this.options);
   }
 
   /** The step at 0 %: the control alone; then the first step begins. */
-  warmUp(seconds = 60, control: (camera: string) => Behaviour = () => ({})): this {
+  warmUp(seconds = 60, control: (camera: string, second: number) => Behaviour = () => ({})): this {
     for (let i = 0; i < seconds; i++) {
-      for (const camera of this.cameras) this.panel.observe(this.side(camera, 'control', control(camera)));
+      for (const camera of this.cameras) this.panel.observe(this.side(camera, 'control', control(camera, i)));
       this.pass();
     }
     this.panel.reset();

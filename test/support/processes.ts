@@ -9,11 +9,19 @@ export interface FoundProcess {
 /** Is there a /proc to look processes up in? */
 export const hasProc = process.platform === 'linux';
 
+/** What starts an ffmpeg, and stays beside it in some cases. */
+const LAUNCHER = /^(?:\/bin\/sh\0-c\0|[^\0]*\/(?:bwrap|setpriv|perl)\0)/;
+
 /**
  * Living ffmpeg processes whose command line holds a text, by whoever started them: orphans are found too. Zombies have no
  * command line and are not found.
  */
 export function ffmpegWith(text: string): FoundProcess[] {
+  return processesWith(text).filter(({ pid }) => !LAUNCHER.test(read(`/proc/${pid}/cmdline`)));
+}
+
+/** The same, with the processes that start an ffmpeg or watch over it. */
+export function processesWith(text: string): FoundProcess[] {
   const found: FoundProcess[] = [];
   for (const name of readdirSync('/proc')) {
     if (!/^\d+$/.test(name)) continue;

@@ -120,6 +120,10 @@ export class PanelDouble implements GuardPanel {
     return streams.filter((stream) => this.#panels.quiet.includes(stream));
   }
 
+  usualLatencyOf(): number | null {
+    return null;
+  }
+
   reset(): void {
     this.observed = [];
     this.resets += 1;

@@ -6,6 +6,7 @@ import type { FleetBus } from '../../src/control/control-plane.ts';
 import { AuditLog } from '../../src/control/rollout/audit-log.ts';
 import { RolloutAgent } from '../../src/control/rollout/rollout-agent.ts';
 import type { RolloutStore } from '../../src/control/rollout/rollout-store.ts';
+import { StartLog } from '../../src/control/rollout/start-log.ts';
 import { rolledSettings } from '../../src/control/rollout/stream-changes.ts';
 import { SightlineError } from '../../src/errors/sightline-error.ts';
 import type { EventMessage } from '../../src/protocol/feed.ts';
@@ -36,6 +37,8 @@ export class RolloutRig {
   readonly #hosts: RolloutHost[] = [];
   readonly #logs: AuditLog[] = [];
   readonly #dead: AuditLog[] = [];
+  /** Names of all streams, as far as hosts know them. */
+  streams: readonly string[] = CAMERAS;
 
   constructor(plane: { readonly store: RolloutStore; readonly bus: FleetBus }) {
     this.#plane = plane;
@@ -54,13 +57,14 @@ export class RolloutRig {
     const agent = new RolloutAgent({
       ...{ store, bus, target, panels, hostId: id, pipeline: 'people', initial: INITIAL, onNotice },
       audit: log,
+      starts: new StartLog(join(this.#folder, `${id}-starts.json`)),
       resolve: async ({ model, batch }) => {
         if (model.name === 'unknown')
           throw new SightlineError('MODEL_NOT_FOUND', `model "${model.name}": no manifest has this name`);
         return { model, batch, weights: [model.name] };
       },
       running: { lanes: 1, ...rolledSettings({ defaults: {}, streams: CAMERAS.map(cameraConfig) }) },
-      streams: () => CAMERAS,
+      streams: () => this.streams,
       ...{ beatMs: 1000, warmMs: 600_000, clock: new ManualClock() },
     });
     const events: EventMessage[] = [];

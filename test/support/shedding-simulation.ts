@@ -76,6 +76,7 @@ export interface EngineSettings {
 interface Item {
   readonly camera: Camera;
   readonly capturedMs: number;
+  queuedMs: number;
 }
 
 export interface Span {
@@ -213,7 +214,8 @@ export class SheddingSimulation {
   #arrive(camera: Camera, now: number): void {
     const { isFile = false, jitter = 0 } = camera.settings;
     if (isFile) {
-      while (this.#batcher.depth(camera.id) < 4) this.#batcher.add(camera.id, { camera, capturedMs: now }, now);
+      while (this.#batcher.depth(camera.id) < 4)
+        this.#batcher.add(camera.id, { camera, capturedMs: now, queuedMs: now }, now);
       return;
     }
     for (; camera.nextMs <= now; ) {
@@ -225,7 +227,7 @@ export class SheddingSimulation {
         camera.counts.shed += 1;
         continue;
       }
-      for (const displaced of this.#batcher.add(camera.id, { camera, capturedMs: now }, now))
+      for (const displaced of this.#batcher.add(camera.id, { camera, capturedMs: now, queuedMs: now }, now))
         this.#waste(displaced.camera);
     }
   }

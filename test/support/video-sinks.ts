@@ -4,6 +4,7 @@ import { expect } from 'vitest';
 import type { Detection } from '../../src/core/detection.ts';
 import type { PublishedFrame } from '../../src/core/frame.ts';
 import type { PtsUs } from '../../src/core/units.ts';
+import type { Ffmpeg } from '../../src/process/confinement.ts';
 import { openVideoSink, type VideoSinkRequest } from '../../src/runtime/results/open-video-sink.ts';
 import type { VideoSink } from '../../src/sinks/video-sink.ts';
 import { frameOf } from '../unit/sinks/frames.ts';
@@ -35,11 +36,11 @@ export function openVideo(folder: string, name: string, more: Partial<VideoSinkR
 }
 
 /** Creates an ffmpeg wrapper that records its process id. */
-export function notingFfmpegIn(folder: string, name: string): { path: string; major: number; pid: () => number } {
+export function notingFfmpegIn(folder: string, name: string): Ffmpeg & { pid: () => number } {
   const path = join(folder, `${name}.sh`);
   const pidPath = join(folder, `${name}.pid`);
   writeFileSync(path, `#!/bin/sh\ncase "$*" in *pipe:0*) echo $$ > '${pidPath}';; esac\nexec '${ffmpeg.path}' "$@"\n`, {
     mode: 0o755,
   });
-  return { path, major: ffmpeg.major, pid: () => Number(readFileSync(pidPath, 'utf8')) };
+  return { ...ffmpeg, path, pid: () => Number(readFileSync(pidPath, 'utf8')) };
 }

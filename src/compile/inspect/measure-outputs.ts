@@ -1,4 +1,5 @@
 import { InferenceSession, Tensor } from 'onnxruntime-node';
+import { externalPaths } from '../onnx/external-paths.ts';
 import { halfTensor } from '../onnx/half-tensor.ts';
 import type { Outline, Port } from './outline.ts';
 import { pictureInput } from './picture-input.ts';
@@ -32,6 +33,7 @@ export async function measureOutputs(
     feeds[sizeTensor] = new Tensor('int64', BigInt64Array.from(sides), [batch, 2]);
   }
   try {
+    await externalPaths(outline.path);
     const session = await InferenceSession.create(outline.path, { intraOpNumThreads: 1, logSeverityLevel: 4 });
     try {
       const results = await session.run(feeds);

@@ -1,4 +1,4 @@
-import { readFile } from 'node:fs/promises';
+import { MOST_BYTES, readGiven } from '../../disk/given-file.ts';
 import { SightlineError } from '../../errors/sightline-error.ts';
 import type { ElementType } from '../graph.ts';
 import { readValue, valueName } from '../onnx/import-onnx.ts';
@@ -39,7 +39,8 @@ export interface Outline {
  * and contain only printable characters.
  */
 export async function readOutline(path: string): Promise<Outline> {
-  const bytes = await read(path);
+  const as = `${path}: the model cannot be read`;
+  const bytes = await readGiven(path, { code: 'MODEL_NOT_FOUND', as, mostBytes: MOST_BYTES.model });
   if (bytes.length === 0) throw invalid(path, 'expected an ONNX file, received an empty one');
   const parts = readParts(bytes, path);
   if (parts.nodes.length === 0) {
@@ -61,22 +62,6 @@ export async function readOutline(path: string): Promise<Outline> {
 export function describePort({ name, type, dims }: Port): string {
   const shape = dims === null ? 'of unknown shape' : `[${dims.map((dim) => printable(`${dim}`)).join(', ')}]`;
   return `${printable(name)} ${type ?? 'of another type'} ${shape}`;
-}
-
-async function read(path: string): Promise<Uint8Array> {
-  try {
-    return await readFile(path);
-  } catch (error) {
-    const { code, message } = error as NodeJS.ErrnoException;
-    const reasons: Record<string, string> = {
-      ENOENT: 'no such file',
-      EISDIR: 'this is a folder',
-      EACCES: 'permission denied',
-      ERR_FS_FILE_TOO_LARGE: 'larger than 2 GiB, the most that an ONNX file can have',
-    };
-    const reason = reasons[code ?? ''] ?? message;
-    throw new SightlineError('MODEL_NOT_FOUND', `${path}: the model cannot be read (${reason})`, { path });
-  }
 }
 
 /** Recognises common mistakes by the first bytes of a file; null if it could be an ONNX file. */

@@ -1,5 +1,5 @@
-import { readFile } from 'node:fs/promises';
 import { basename } from 'node:path';
+import { readModel } from '../../disk/given-file.ts';
 import { SightlineError } from '../../errors/sightline-error.ts';
 import { type Graph, intValues } from '../graph.ts';
 import { GraphIndex } from '../graph-index.ts';
@@ -36,7 +36,7 @@ export function rankedClassCount(graph: Graph, output: string): number | null {
 /** Does the same for a file; also null if the compiler cannot read it, which is reported when it is compiled. */
 export async function rankedClassCountOfFile(path: string, output: string): Promise<number | null> {
   try {
-    return rankedClassCount(importOnnx(await readFile(path), basename(path), new ExternalData(path)), output);
+    return rankedClassCount(importOnnx(await readModel(path), basename(path), new ExternalData(path)), output);
   } catch (error) {
     if (error instanceof SightlineError) return null;
     throw error;

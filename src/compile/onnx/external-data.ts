@@ -1,5 +1,6 @@
 import { closeSync, constants, fstatSync, openSync, readSync, realpathSync } from 'node:fs';
-import { dirname, isAbsolute, join, relative, sep } from 'node:path';
+import { dirname, isAbsolute, join } from 'node:path';
+import { isBelow } from '../../disk/real-path.ts';
 import { SightlineError } from '../../errors/sightline-error.ts';
 
 /** Location of a constant's data outside the ONNX file. */
@@ -84,8 +85,7 @@ export class ExternalData {
       const reason = (error as NodeJS.ErrnoException).code ?? String(error);
       throw invalid(where, `its data is in ${location}, which cannot be read (${reason})`);
     }
-    const inside = relative(folder, path);
-    if (inside === '' || inside.split(sep)[0] === '..' || isAbsolute(inside))
+    if (path === folder || !isBelow(path, folder))
       throw invalid(where, `its data is in ${location}, a link that leads out of the folder of the model`);
     return path;
   }

@@ -1,4 +1,4 @@
-import { readFile } from 'node:fs/promises';
+import { readModel } from '../../disk/given-file.ts';
 import { SightlineError } from '../../errors/sightline-error.ts';
 import { ELEMENT_BYTES, elementCount, type Tensor } from '../graph.ts';
 import { halfToFloat } from '../half.ts';
@@ -54,8 +54,8 @@ const SOURCE_BYTES: Readonly<Record<string, number>> = {
  * Throws MODEL_INVALID if the files are not a graph model or do not belong together.
  */
 export async function readTfjs(modelPath: string, weightPaths: readonly string[]): Promise<TfGraph> {
-  const model = parseModel(await readFile(modelPath, 'utf8'), modelPath);
-  const binary = Buffer.concat(await Promise.all(weightPaths.map((path) => readFile(path))));
+  const model = parseModel((await readModel(modelPath)).toString('utf8'), modelPath);
+  const binary = Buffer.concat(await Promise.all(weightPaths.map((path) => readModel(path))));
   const entries = (model.weightsManifest ?? []).flatMap((group) => group.weights);
   const constants = new Map<string, Tensor>();
   let offset = 0;

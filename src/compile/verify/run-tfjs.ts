@@ -1,6 +1,6 @@
-import { readFile } from 'node:fs/promises';
 import type { io } from '@tensorflow/tfjs-core';
 import type { OutputTensor } from '../../core/model.ts';
+import { readModel } from '../../disk/given-file.ts';
 import { SightlineError } from '../../errors/sightline-error.ts';
 import type { CompileSource } from '../compile-source.ts';
 import { normalise } from './normalise.ts';
@@ -52,8 +52,8 @@ export async function runTfjs(
 
 async function readArtifacts(source: CompileSource): Promise<io.ModelArtifacts> {
   const [modelPath, ...dataPaths] = source.weightPaths as [string, ...string[]];
-  const model = JSON.parse(await readFile(modelPath, 'utf8')) as io.ModelJSON;
-  const binary = Buffer.concat(await Promise.all(dataPaths.map((path) => readFile(path))));
+  const model = JSON.parse((await readModel(modelPath)).toString('utf8')) as io.ModelJSON;
+  const binary = Buffer.concat(await Promise.all(dataPaths.map((path) => readModel(path))));
   return {
     modelTopology: model.modelTopology,
     weightSpecs: model.weightsManifest.flatMap((group) => group.weights),

@@ -1,10 +1,12 @@
 import { randomUUID } from 'node:crypto';
-import { type FileHandle, mkdir, open, rm } from 'node:fs/promises';
-import { dirname } from 'node:path';
+import { type FileHandle, open } from 'node:fs/promises';
+import { basename } from 'node:path';
 import { Writable } from 'node:stream';
 import { moveFile } from '../../disk/replace-file.ts';
+import { SightlineError } from '../../errors/sightline-error.ts';
 import { fileFailure } from '../../sinks/sink-failure.ts';
 import { TextOutput } from '../../sinks/text-output.ts';
+import type { PartFolder } from './part-folder.ts';
 
 /** Another task may remove the still empty folder between `mkdir` and `open`. */
 const FOLDER_TRIES = 100;
@@ -17,15 +19,17 @@ export class AtomicFile {
   readonly #id: string;
   readonly #path: string;
   readonly #temporaryPath: string;
+  readonly #folder: PartFolder;
   readonly #handle: FileHandle;
   readonly #output: TextOutput;
   #writing: Promise<void> = Promise.resolve();
   #isClosed = false;
 
-  private constructor(id: string, path: string, temporaryPath: string, handle: FileHandle) {
+  private constructor(id: string, path: string, temporaryPath: string, folder: PartFolder, handle: FileHandle) {
     this.#id = id;
     this.#path = path;
     this.#temporaryPath = temporaryPath;
+    this.#folder = folder;
     this.#handle = handle;
     // `FileHandle.createWriteStream` would close the handle before it can be synced.
     const stream = new Writable({
@@ -38,16 +42,22 @@ export class AtomicFile {
 
   /**
    * @param id - of the writer, for messages.
-   * @param stem - start of the temporary path; on the same file system as `path`. A missing folder is created.
+   * @param stem - start of the temporary path, in `folder`; on the same file system as `path`.
+   * @param folder - is created if it is missing.
    * @throws SINK_FAILED
    */
-  static async create(id: string, path: string, stem: string): Promise<AtomicFile> {
+  static async create(id: string, path: string, stem: string, folder: PartFolder): Promise<AtomicFile> {
     const temporaryPath = `${stem}.${randomUUID()}.tmp`;
     for (let tries = 1; ; tries++) {
+      let handle: FileHandle | null = null;
       try {
-        await mkdir(dirname(stem), { recursive: true });
-        return new AtomicFile(id, path, temporaryPath, await open(temporaryPath, 'wx'));
+        await folder.make();
+        handle = await open(temporaryPath, 'wx');
+        await folder.requireInside(handle.fd, basename(temporaryPath));
+        return new AtomicFile(id, path, temporaryPath, folder, handle);
       } catch (error) {
+        await handle?.close();
+        if (error instanceof SightlineError) throw error;
         const isGone = (error as NodeJS.ErrnoException).code === 'ENOENT';
         if (!isGone || tries === FOLDER_TRIES) throw fileFailure(id, path, error as Error);
       }
@@ -65,9 +75,11 @@ export class AtomicFile {
       await this.#output.finish();
       await this.#handle.sync();
       await this.#close();
+      await this.#folder.check();
       await moveFile(this.#temporaryPath, this.#path);
     } catch (error) {
-      await this.discard();
+      // The reason is the first error.
+      await this.discard().catch(() => undefined);
       throw (error as NodeJS.ErrnoException).errno === undefined
         ? error
         : fileFailure(this.#id, this.#path, error as Error);
@@ -77,7 +89,7 @@ export class AtomicFile {
   /** Deletes what was written. May be called at any time. Idempotent. */
   async discard(): Promise<void> {
     await this.#close();
-    await rm(this.#temporaryPath, { force: true });
+    await this.#folder.remove([basename(this.#temporaryPath)]);
   }
 
   async #close(): Promise<void> {

@@ -28,12 +28,13 @@ export async function inferPart(
   const known = await countFrames(path, header);
   if (known !== null) return known;
   context.signal.throwIfAborted();
-  const writer = await PartWriter.create(path, header);
+  const writer = await PartWriter.create(path, header, place.folder);
   try {
     await fill(writer, tools, place, header, context);
     await writer.commit();
   } catch (error) {
-    await writer.discard();
+    // The reason is the first error.
+    await writer.discard().catch(() => undefined);
     throw error;
   }
   return writer.frames;

@@ -1,10 +1,12 @@
-import { access, mkdir, readdir, rm, rmdir, stat, writeFile } from 'node:fs/promises';
-import { dirname, join } from 'node:path';
+import { lstat } from 'node:fs/promises';
+import { basename, join } from 'node:path';
+import { writeWholeFile } from '../../disk/replace-file.ts';
 import { SightlineError } from '../../errors/sightline-error.ts';
 import type { JobOrder } from '../../protocol/fleet.ts';
 import { fileFailure } from '../../sinks/sink-failure.ts';
 import type { Admission } from '../orders/admission.ts';
 import { outputName } from './output-name.ts';
+import { PartFolder } from './part-folder.ts';
 
 /** Largest expected difference between the clocks of the control plane and of the file server. */
 const CLOCK_SKEW_MS = 60_000;
@@ -16,15 +18,15 @@ export class JobPlace {
   /** The input as named in the order and in results. */
   readonly label: string;
   readonly resultPath: string;
-  readonly partsDir: string;
+  readonly folder: PartFolder;
   readonly #file: number;
   readonly #createdMs: number;
 
-  private constructor(order: JobOrder, file: number, inputPath: string, outDir: string) {
+  private constructor(order: JobOrder, file: number, inputPath: string, outDir: string, folder: PartFolder) {
+    this.folder = folder;
     this.inputPath = inputPath;
     this.label = order.inputs[file]!;
     this.resultPath = join(outDir, outputName(order.inputs, file));
-    this.partsDir = join(outDir, '.parts', order.id);
     this.#file = file;
     this.#createdMs = order.createdMs;
   }
@@ -37,65 +39,55 @@ export class JobPlace {
         'PROTOCOL_INVALID',
         `job ${order.id}: expected a file from 0 to ${order.inputs.length - 1}, received ${file}`,
       );
-    return new JobPlace(order, file, await admission.file(input), await admission.outDir(order.outDir));
+    const inputPath = await admission.file(input);
+    const outDir = await admission.outDir(order.outDir);
+    const folder = new PartFolder(outDir, order.partsKey ?? order.id, () => admission.outDir(order.outDir));
+    return new JobPlace(order, file, inputPath, outDir, folder);
   }
 
   /** @param segment - its index; `whole` for a file that is inferred as a whole. */
   partPath(segment: number | 'whole'): string {
-    return join(this.partsDir, `${this.#file}-${segment}.jsonl`);
+    return join(this.folder.path, `${this.#file}-${segment}.jsonl`);
   }
 
   /** Start of the temporary path of the result while it is written. */
   get resultStem(): string {
-    return join(this.partsDir, `${this.#file}-result`);
+    return join(this.folder.path, `${this.#file}-result`);
   }
 
   /** Exists if the segments of this file cannot be used. */
-  get #flagPath(): string {
-    return join(this.partsDir, `${this.#file}.whole`);
+  get #flag(): string {
+    return `${this.#file}.whole`;
   }
 
   /** Marks the file to be inferred as a whole by the merge task. @throws SINK_FAILED */
   async markWhole(why: string): Promise<void> {
+    const path = join(this.folder.path, this.#flag);
     try {
-      await mkdir(this.partsDir, { recursive: true });
-      await writeFile(this.#flagPath, `${why}\n`);
+      await this.folder.make();
+      await writeWholeFile(path, `${why}\n`);
     } catch (error) {
-      throw fileFailure('job', this.#flagPath, error as Error);
+      throw error instanceof SightlineError ? error : fileFailure('job', path, error as Error);
     }
   }
 
   isMarkedWhole(): Promise<boolean> {
-    return exists(this.#flagPath);
+    return this.folder.has(this.#flag);
   }
 
   /** Returns whether this job has already written the result. Parts are deleted afterwards, so then the first part is gone. */
   async isMerged(): Promise<boolean> {
-    if ((await this.isMarkedWhole()) || (await exists(this.partPath(0)))) return false;
-    const result = await stat(this.resultPath).catch(() => null);
-    return result !== null && result.mtimeMs >= this.#createdMs - CLOCK_SKEW_MS;
+    if ((await this.isMarkedWhole()) || (await this.folder.has(basename(this.partPath(0))))) return false;
+    const result = await lstat(this.resultPath).catch(() => null);
+    return result?.isFile() === true && result.mtimeMs >= this.#createdMs - CLOCK_SKEW_MS;
   }
 
   /** Deletes this file's parts and the leftovers of killed processes. Can be interrupted and repeated. */
   async clear(): Promise<void> {
-    await rm(this.partPath(0), { force: true });
-    await rm(this.#flagPath, { force: true });
-    const names = await readdir(this.partsDir).catch(() => []);
-    const own = names.filter((name) => name.startsWith(`${this.#file}-`) || name.startsWith(`${this.#file}.`));
-    await Promise.all(own.map((name) => rm(join(this.partsDir, name), { force: true })));
-    await removeEmpty(this.partsDir);
-    await removeEmpty(dirname(this.partsDir));
+    await this.folder.remove([basename(this.partPath(0)), this.#flag]);
+    const isOwn = (name: string): boolean => name.startsWith(`${this.#file}-`) || name.startsWith(`${this.#file}.`);
+    await this.folder.remove((await this.folder.names()).filter(isOwn));
+    // Other files of the job may still have parts in it.
+    await this.folder.removeEmpty();
   }
-}
-
-async function exists(path: string): Promise<boolean> {
-  return access(path).then(
-    () => true,
-    () => false,
-  );
-}
-
-/** Fails silently if other files of the job still have parts in the folder. */
-async function removeEmpty(folder: string): Promise<void> {
-  await rmdir(folder).catch(() => undefined);
 }

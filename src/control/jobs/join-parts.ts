@@ -26,7 +26,7 @@ export async function joinParts(
   paths: readonly string[],
   signal: AbortSignal,
 ): Promise<void> {
-  const file = await AtomicFile.create('job', place.resultPath, place.resultStem);
+  const file = await AtomicFile.create('job', place.resultPath, place.resultStem, place.folder);
   try {
     const joiner = new PartJoiner(runner, order, place.label, file);
     let previous: PartHeader | null = null;
@@ -44,7 +44,8 @@ export async function joinParts(
     signal.throwIfAborted();
     await file.commit();
   } catch (error) {
-    await file.discard();
+    // The reason is the first error.
+    await file.discard().catch(() => undefined);
     throw error;
   }
 }

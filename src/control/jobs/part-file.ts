@@ -1,11 +1,14 @@
 import { createHash } from 'node:crypto';
-import { type FileHandle, open } from 'node:fs/promises';
+import type { FileHandle } from 'node:fs/promises';
+import { dirname } from 'node:path';
 import { z } from 'zod';
 import { DETECTION_COLUMNS } from '../../core/detection.ts';
 import type { PublishedFrame } from '../../core/frame.ts';
+import { isMissing, openGiven } from '../../disk/given-file.ts';
 import { SightlineError } from '../../errors/sightline-error.ts';
 import { segmentSpan } from '../../protocol/fleet.ts';
 import { AtomicFile } from './atomic-file.ts';
+import type { PartFolder } from './part-folder.ts';
 
 /** First line of a part: which segment of which input it holds. */
 const partHeader = z.strictObject({
@@ -32,6 +35,10 @@ export interface PartFrame {
 
 const READ_BYTES = 64 * 1024;
 const NEW_LINE = 10;
+/** A frame with a thousand boxes has 100 kB. */
+const MOST_LINE_BYTES = 16 * 2 ** 20;
+/** Stands for a line that is longer. */
+const TOO_LONG = Buffer.alloc(0);
 
 /** Writes the results of one segment: a header, a line of numbers for each frame, and a last line with a checksum. */
 export class PartWriter {
@@ -45,8 +52,8 @@ export class PartWriter {
   }
 
   /** @throws SINK_FAILED */
-  static async create(path: string, header: PartHeader): Promise<PartWriter> {
-    return new PartWriter(await AtomicFile.create('job', path, path), header);
+  static async create(path: string, header: PartHeader, folder: PartFolder): Promise<PartWriter> {
+    return new PartWriter(await AtomicFile.create('job', path, path, folder), header);
   }
 
   /** @returns a promise to await before the next frame; null if there is none. */
@@ -96,9 +103,10 @@ export class PartReader {
   static async open(path: string): Promise<PartReader | null> {
     let handle: FileHandle;
     try {
-      handle = await open(path, 'r');
+      const given = { code: 'SEGMENT_MISMATCH', as: `part ${path} is damaged`, within: [dirname(path)] } as const;
+      ({ handle } = await openGiven(path, { ...given, mostBytes: Number.MAX_SAFE_INTEGER }));
     } catch (error) {
-      if ((error as NodeJS.ErrnoException).code === 'ENOENT') return null;
+      if (isMissing(error)) return null;
       throw error;
     }
     try {
@@ -115,6 +123,7 @@ export class PartReader {
   async *frames(): AsyncGenerator<PartFrame> {
     let frames = 0;
     for await (const line of this.#lines) {
+      if (line === TOO_LONG) throw this.#damaged('a line is too long');
       if (line[0] === '{'.charCodeAt(0)) {
         const end = this.#parse(line, partEnd);
         if (end.frames !== frames || end.sha256 !== this.#hash.digest('hex'))
@@ -160,7 +169,7 @@ const FRAME = {
   },
 };
 
-/** Yields the lines of a file without line breaks; an unterminated last line is omitted. */
+/** Yields the lines of a file without line breaks; an unterminated last line is omitted. Ends with `TOO_LONG` at one that is. */
 async function* linesOf(handle: FileHandle): AsyncGenerator<Buffer> {
   let rest: Buffer = Buffer.alloc(0);
   for (;;) {
@@ -174,5 +183,8 @@ async function* linesOf(handle: FileHandle): AsyncGenerator<Buffer> {
       start = end + 1;
     }
     rest = bytes.subarray(start);
+    if (rest.length <= MOST_LINE_BYTES) continue;
+    yield TOO_LONG;
+    return;
   }
 }

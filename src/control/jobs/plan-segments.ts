@@ -2,6 +2,7 @@ import type { SourceInput } from '../../core/source.ts';
 import { areTimesCorrect, listCuts } from '../../decode/file-cuts.ts';
 import type { StreamHead } from '../../decode/list-packets.ts';
 import { SightlineError } from '../../errors/sightline-error.ts';
+import type { Ffmpeg } from '../../process/confinement.ts';
 import type { SegmentSpan } from '../../protocol/fleet.ts';
 import { parseSource } from '../../source/parse-source.ts';
 
@@ -13,7 +14,7 @@ const MIN_SEGMENTS = 1.5;
 const READ_OPTIONS = { loop: false, realtime: false, rtspTransport: 'tcp', readTimeoutMs: 5_000 } as const;
 
 export interface PlanRequest {
-  readonly ffmpeg: { readonly path: string; readonly major: number };
+  readonly ffmpeg: Ffmpeg;
   readonly path: string;
   /** 0 does not cut the file. */
   readonly segmentSeconds: number;

@@ -32,6 +32,9 @@ export function openMemoryControlPlane({
     state: new MemoryState({ clock, leaseMs }),
     bus: new MemoryBus(incidents),
     tasks,
+    // The memory of this process is not lost before the process.
+    trouble: null,
+    onAlarm: () => () => {},
     rollouts(pipeline) {
       const known = rollouts.get(pipeline) ?? new MemoryRollouts({ clock, leaseMs, pipeline, folder: rolloutFolder });
       rollouts.set(pipeline, known);

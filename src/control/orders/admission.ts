@@ -1,8 +1,9 @@
 import { lookup } from 'node:dns/promises';
 import { lstat, realpath, stat } from 'node:fs/promises';
-import { basename, dirname, isAbsolute, join, relative, sep } from 'node:path';
+import { basename, dirname, isAbsolute, join } from 'node:path';
 import type { FleetConfig } from '../../config/fleet-config.ts';
 import { redact } from '../../core/redact.ts';
+import { isBelow, realPaths } from '../../disk/real-path.ts';
 import { SightlineError } from '../../errors/sightline-error.ts';
 import { sourcePath, sourceScheme } from '../../source/parse-source.ts';
 import { NetworkList } from './network-list.ts';
@@ -97,17 +98,11 @@ export class Admission {
     const allowed = `allowed are files below ${roots.join(', ') || 'no folder'} (fleet.roots)`;
     if (!isAbsolute(path) || path.includes('\0') || path.split(/[/\\]/).includes('..'))
       throw forbidden(path, `expected an absolute path without ".."; ${allowed}`);
+    const realRoots = await realPaths(roots);
     const found = await deepestExisting(path);
-    const realRoots = await Promise.all(roots.map((root) => realpath(root).catch(() => null)));
-    if (found === null || !realRoots.some((root) => root !== null && isWithin(found.place, root)))
-      throw forbidden(path, allowed);
+    if (found === null || !realRoots.some((root) => isBelow(found.place, root))) throw forbidden(path, allowed);
     return found;
   }
-}
-
-function isWithin(path: string, root: string): boolean {
-  const fromRoot = relative(root, path);
-  return fromRoot !== '..' && !fromRoot.startsWith(`..${sep}`) && !isAbsolute(fromRoot);
 }
 
 /**

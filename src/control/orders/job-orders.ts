@@ -55,7 +55,9 @@ export class JobOrders {
     const { nowMs, hosts } = await control.state.snapshot();
     const chosen = requested.pipeline ?? this.#options.pipeline ?? choosePipeline(hosts, `${where}: pipeline`);
     const createdMs = Math.floor(nowMs);
-    const order = { ...requested, id: requested.id ?? jobId(Date.now()), pipeline: chosen, createdMs };
+    // Nobody can put a link in its place beforehand.
+    const partsKey = randomBytes(16).toString('hex');
+    const order = { ...requested, id: requested.id ?? jobId(Date.now()), pipeline: chosen, createdMs, partsKey };
     await this.#options.admit(order);
     await control.tasks.submit(order);
     return order;

@@ -10,6 +10,7 @@ import type { Redis } from 'ioredis';
  *     PREFIX:NAME:active       list  tasks that workers hold
  *     PREFIX:NAME:TASK         hash  `timestamp`: when it was added, ms since 1970; `stc`: how often its lock expired
  *     PREFIX:NAME:TASK:lock    text  token of the worker that holds it; expires unless renewed
+ *     PREFIX:NAME:stalled-check  text  expires when the next search for expired locks is due
  *
  * The functions below take a queue as the text before the last part of these keys: `PREFIX:NAME:`.
  */
@@ -60,6 +61,21 @@ function bull.holds(queue, task, token)
   if not redis.call('LPOS', queue .. 'active', task) then return false end
   redis.call('SET', lock, token, 'PX', ${RETAKEN_LOCK_MS})
   return true
+end
+
+-- Keys that expire were written with Redis's clock of that time. If it went back since, they would last as long as it went back: tasks
+-- of a dead host stay active, and nobody searches for them. Returns the number of keys that were shortened.
+function bull.mendClock(queue, lockMs, stalledMs)
+  local mended = 0
+  local function shorten(key, mostMs)
+    if redis.call('PTTL', key) > 2 * mostMs then
+      redis.call('PEXPIRE', key, mostMs)
+      mended = mended + 1
+    end
+  end
+  shorten(queue .. 'stalled-check', stalledMs)
+  for _, task in ipairs(redis.call('LRANGE', queue .. 'active', 0, -1)) do shorten(queue .. task .. ':lock', lockMs) end
+  return mended
 end
 
 -- Returns the number of tasks that a worker could take now.

@@ -7,6 +7,7 @@ import type { TaskPolicy } from '../tasks/task-policy.ts';
 import { taskPriority } from '../tasks/task-priority.ts';
 import { queueKeysOf, resetStalls } from './bull-layout.ts';
 import type { RedisConnection } from './connect.ts';
+import type { FleetSigner } from './fleet-signer.ts';
 
 /** Tasks added in one call: about ten milliseconds of this thread. */
 const TASKS_AT_ONCE = 200;
@@ -21,13 +22,15 @@ export class BullQueues {
   readonly #policy: TaskPolicy;
   readonly #queues = new Map<string, Queue>();
   readonly #flows: FlowProducer;
+  readonly #signer: FleetSigner | null;
   /** Prefix of all keys of all queues. */
   readonly bullPrefix: string;
 
   /** @param prefix - of every key, with its hash tag. */
-  constructor(connection: RedisConnection, prefix: string, policy: TaskPolicy) {
+  constructor(connection: RedisConnection, prefix: string, policy: TaskPolicy, signer: FleetSigner | null = null) {
     this.#connection = connection;
     this.#policy = policy;
+    this.#signer = signer;
     this.bullPrefix = `${prefix}:bull`;
     this.#flows = new FlowProducer({
       connection: connection.client,
@@ -121,7 +124,8 @@ export class BullQueues {
       stackTraceLimit: 0,
       ...more,
     };
-    return { name: task.kind, data: task, opts };
+    const data = this.#signer === null ? task : this.#signer.sign(`task:${taskId(task)}`, task);
+    return { name: task.kind, data, opts };
   }
 
   #queue(pipeline: string): Queue {

@@ -11,6 +11,7 @@ import { BullQueues } from './bull-queues.ts';
 import { BullWorker, DEFAULT_TIMINGS, type WorkerTimings } from './bull-worker.ts';
 import type { RedisConnection } from './connect.ts';
 import { EntryReader } from './entry-reader.ts';
+import type { FleetSigner } from './fleet-signer.ts';
 import { JobRecords } from './job-records.ts';
 import { OrderCache } from './order-cache.ts';
 import type { RedisAddress } from './redis-address.ts';
@@ -29,6 +30,8 @@ export interface BullTasksOptions {
   readonly policy?: Partial<TaskPolicy>;
   readonly timings?: Partial<WorkerTimings>;
   readonly clock?: Clock;
+  /** Signs and checks records and tasks; null or absent: they are not signed. */
+  readonly signer?: FleetSigner | null;
   /** Counts refused records and tasks; without it they become notices. */
   readonly incidents?: Incidents;
 }
@@ -49,13 +52,13 @@ export class BullTasks implements TaskQueue {
   readonly #expiryTimer: NodeJS.Timeout;
 
   constructor(options: BullTasksOptions) {
-    const { connection, prefix, notices, policy = {}, clock = systemClock } = options;
+    const { connection, prefix, notices, policy = {}, clock = systemClock, signer = null } = options;
     this.#incidents = options.incidents ?? new Incidents((text) => notices.add(text));
     this.#options = options;
     this.#policy = { ...DEFAULT_TASK_POLICY, ...policy };
     this.#clock = clock;
-    this.#records = new JobRecords(connection, prefix, new EntryReader(notices, this.#incidents));
-    this.#queues = new BullQueues(connection, prefix, this.#policy);
+    this.#records = new JobRecords(connection, prefix, new EntryReader(notices, this.#incidents, signer), signer);
+    this.#queues = new BullQueues(connection, prefix, this.#policy, signer);
     this.#orders = new OrderCache(this.#records);
     this.#expiryTimer = setInterval(() => {
       this.jobs().catch((error: unknown) => notices.add(String(error)));
@@ -126,6 +129,7 @@ export class BullTasks implements TaskQueue {
       timings: { ...DEFAULT_TIMINGS, ...timings },
       notices,
       incidents: this.#incidents,
+      signer: this.#options.signer ?? null,
       onClosed: () => this.#workers.delete(worker),
     });
     this.#workers.add(worker);

@@ -9,6 +9,7 @@ import type { Notices } from '../notices.ts';
 import { retryDelayMs, type TaskPolicy } from '../tasks/task-policy.ts';
 import type { BullQueues } from './bull-queues.ts';
 import { redisOptions } from './connect.ts';
+import type { FleetSigner } from './fleet-signer.ts';
 import type { JobRecords } from './job-records.ts';
 import type { OrderCache } from './order-cache.ts';
 import type { RedisAddress } from './redis-address.ts';
@@ -49,6 +50,7 @@ export interface BullWorkerOptions {
   readonly timings: WorkerTimings;
   readonly notices: Notices;
   readonly incidents: Incidents;
+  readonly signer: FleetSigner | null;
   /** Called when the worker is closed. */
   readonly onClosed: () => void;
 }
@@ -84,7 +86,8 @@ export class BullWorker implements TaskWorker {
       isPausedOrClosed: () => this.#isPaused || this.#closed !== null,
       returnToQueue: (job) => this.#returnToQueue(job),
       notice: (text) => notices.add(text),
-      refuse: (reason) => incidents.refuse('redis-record', 'schema', () => reason),
+      isSigned: (id, data) => options.signer === null || options.signer.check(`task:${id}`, data) !== 'invalid',
+      refuse: (kind, reason) => incidents.refuse('redis-record', kind, () => reason),
     };
     this.#watch = new WorkerWatch(timings.deafMs);
     this.#bull = this.#start();
@@ -186,13 +189,14 @@ export class BullWorker implements TaskWorker {
   }
 
   async #syncTasks(): Promise<void> {
-    const { records, queues, pipeline, concurrency } = this.#options;
+    const { records, queues, pipeline, concurrency, timings } = this.#options;
     const running = [...this.#runs].flatMap((run) => {
       const ticked = run.tick();
       return ticked === null ? [] : [{ run, ticked }];
     });
     const { ready, verdicts } = await records.tick(
       queues.keysOf(pipeline),
+      timings,
       running.map(({ ticked }) => ticked),
     );
     this.#isUnreachable = false;

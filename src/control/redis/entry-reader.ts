@@ -3,27 +3,50 @@ import { check } from '../../config/check.ts';
 import { SightlineError } from '../../errors/sightline-error.ts';
 import { Incidents } from '../../flow/incidents.ts';
 import type { Notices } from '../notices.ts';
+import type { FleetSigner } from './fleet-signer.ts';
 
 /** A request that orders a stream has at most 256 KiB, and no other record is larger. */
 const MAX_CHARS = 1024 * 1024;
 
+/** The place under which a record was signed, and which part of the entry it is; absent: all of it. */
+export interface SignedPlace {
+  readonly place: string;
+  readonly part?: string | undefined;
+}
+
 /** Reads and validates entries in Redis. Another program or version may have written them: invalid ones are skipped. */
 export class EntryReader {
   readonly #incidents: Incidents;
+  readonly #signer: FleetSigner | null;
+  /** Places of records that were signed with an old key, or not, and accepted. */
+  readonly #outdated = new Set<string>();
 
-  /** @param incidents - counts skipped entries; without it each becomes a notice. */
-  constructor(notices: Notices, incidents: Incidents = new Incidents((text) => notices.add(text))) {
+  /**
+   * @param incidents - counts skipped entries; without it each becomes a notice.
+   * @param signer - checks the signatures of entries; null: they have none.
+   */
+  constructor(
+    notices: Notices,
+    incidents: Incidents = new Incidents((text) => notices.add(text)),
+    signer: FleetSigner | null = null,
+  ) {
     this.#incidents = incidents;
+    this.#signer = signer;
   }
 
-  /** @returns null, and counts the entry, if the text does not match the schema. */
-  read<S extends z.ZodType>(schema: S, text: string, where: string): z.output<S> | null {
+  /**
+   * @param signed - where its writer signed it; null for an entry that a script in Redis writes.
+   * @returns null, and counts the entry, if the text does not match the schema or is not signed.
+   */
+  read<S extends z.ZodType>(schema: S, text: string, where: string, signed: SignedPlace | null): z.output<S> | null {
     if (text.length > MAX_CHARS) {
       this.refuse('schema', `${where}: expected at most ${MAX_CHARS} characters, received ${text.length}`);
       return null;
     }
     try {
-      return check(schema, JSON.parse(text), where);
+      const value = JSON.parse(text) as unknown;
+      if (signed !== null && !this.isSigned(signed, value, where)) return null;
+      return check(schema, value, where);
     } catch (error) {
       const isJson = error instanceof SightlineError;
       const complaint = isJson ? error.message : `${where}: expected JSON`;
@@ -32,18 +55,24 @@ export class EntryReader {
     }
   }
 
-  /** Counts a skipped entry. */
-  refuse(reason: 'schema' | 'json', complaint: string): void {
-    this.#incidents.refuse('redis-record', reason, () => `an entry in Redis was skipped: ${complaint}`);
+  /** Returns whether a record is signed, and counts it if it is not. */
+  isSigned({ place, part }: SignedPlace, value: unknown, where: string): boolean {
+    if (this.#signer === null) return true;
+    const record = part === undefined ? value : (value as Record<string, unknown> | null)?.[part];
+    const signature = this.#signer.check(place, record);
+    if (signature === 'old') this.#outdated.add(place);
+    if (signature !== 'invalid') return true;
+    this.refuse('signature', `${where}: it is not signed with a key of this fleet`);
+    return false;
   }
 
-  /** @param flat - name, text, name, text ... as Redis lists a hash. */
-  readHash<S extends z.ZodType>(schema: S, flat: readonly string[], what: string): Map<string, z.output<S>> {
-    const entries = new Map<string, z.output<S>>();
-    for (let i = 0; i + 1 < flat.length; i += 2) {
-      const value = this.read(schema, flat[i + 1]!, `${what} "${flat[i]}"`);
-      if (value !== null) entries.set(flat[i]!, value);
-    }
-    return entries;
+  /** Returns whether a record that was read should be signed again, and forgets it. */
+  takeOutdated(place: string): boolean {
+    return this.#outdated.delete(place);
+  }
+
+  /** Counts a skipped entry. */
+  refuse(reason: 'signature' | 'schema' | 'json', complaint: string): void {
+    this.#incidents.refuse('redis-record', reason, () => `an entry in Redis was skipped: ${complaint}`);
   }
 }

@@ -1,9 +1,15 @@
 import { setImmediate as nextTurn } from 'node:timers/promises';
 import type { z } from 'zod';
-import type { EntryReader } from './entry-reader.ts';
+import type { EntryReader, SignedPlace } from './entry-reader.ts';
 
 /** Longest time that a read blocks the event loop: the first read of a thousand orders takes some hundred milliseconds. */
 const MAX_BLOCKING_MS = 3;
+
+/** The kind of record that entries of a hash are, and the part of an entry that its writer signed; absent: all of it. */
+export interface SignedPart {
+  readonly kind: string;
+  readonly part?: string;
+}
 
 /**
  * Reads a whole hash repeatedly. An entry whose text did not change is not parsed and validated again: few of a thousand do
@@ -13,13 +19,18 @@ export class HashReader<S extends z.ZodType> {
   readonly #entries: EntryReader;
   readonly #schema: S;
   readonly #what: string;
+  readonly #signed: SignedPart | null;
   #known = new Map<string, { readonly text: string; readonly value: z.output<S> | null }>();
 
-  /** @param what - what an entry is, for the notice that one was skipped. */
-  constructor(entries: EntryReader, schema: S, what: string) {
+  /**
+   * @param what - what an entry is, for the notice that one was skipped.
+   * @param signed - what its writer signed; null for entries that scripts in Redis write.
+   */
+  constructor(entries: EntryReader, schema: S, what: string, signed: SignedPart | null) {
     this.#entries = entries;
     this.#schema = schema;
     this.#what = what;
+    this.#signed = signed;
   }
 
   /** @param flat - name, text, name, text ... as Redis lists a hash. */
@@ -31,7 +42,9 @@ export class HashReader<S extends z.ZodType> {
       const [name, text] = [flat[i]!, flat[i + 1]!];
       const before = this.#known.get(name);
       const value =
-        before?.text === text ? before.value : this.#entries.read(this.#schema, text, `${this.#what} "${name}"`);
+        before?.text === text
+          ? before.value
+          : this.#entries.read(this.#schema, text, `${this.#what} "${name}"`, this.#signedAt(name));
       known.set(name, { text, value });
       if (value !== null) values.set(name, value);
       if (performance.now() - blockedSinceMs < MAX_BLOCKING_MS) continue;
@@ -40,5 +53,11 @@ export class HashReader<S extends z.ZodType> {
     }
     this.#known = known;
     return values;
+  }
+
+  #signedAt(name: string): SignedPlace | null {
+    if (this.#signed === null) return null;
+    const { kind, part } = this.#signed;
+    return { place: `${kind}:${name}`, part };
   }
 }

@@ -1,6 +1,7 @@
 import { setImmediate as nextTurn } from 'node:timers/promises';
 import { z } from 'zod';
 import { check } from '../../config/check.ts';
+import { SightlineError } from '../../errors/sightline-error.ts';
 import { count, timeMs } from '../../protocol/bounds.ts';
 import {
   type DeadLetter,
@@ -18,6 +19,7 @@ import type { JobFacts } from '../tasks/job-facts.ts';
 import { INPUTS_AT_ONCE, orderDigest } from '../tasks/order-digest.ts';
 import type { RedisConnection } from './connect.ts';
 import type { EntryReader } from './entry-reader.ts';
+import type { FleetSigner } from './fleet-signer.ts';
 import { FACT_FIELDS, jobScripts } from './job-scripts.ts';
 
 const JOBS_AT_ONCE = 100;
@@ -67,12 +69,14 @@ export class JobRecords {
   readonly #connection: RedisConnection;
   readonly #prefix: string;
   readonly #reader: EntryReader;
+  readonly #signer: FleetSigner | null;
 
   /** @param prefix - of every key, with its hash tag. */
-  constructor(connection: RedisConnection, prefix: string, reader: EntryReader) {
+  constructor(connection: RedisConnection, prefix: string, reader: EntryReader, signer: FleetSigner | null = null) {
     this.#connection = connection;
     this.#prefix = prefix;
     this.#reader = reader;
+    this.#signer = signer;
   }
 
   /**
@@ -85,13 +89,16 @@ export class JobRecords {
     const digest = await orderDigest(order);
     const { inputs, ...head } = order;
     const { id, createdMs, pipeline } = order;
-    const args = [id, digest, JSON.stringify(head), inputs.length, createdMs, pipeline];
+    const args = [id, digest, this.#json(`job:${id}`, head), inputs.length, createdMs, pipeline];
     const answer = (await this.#run('open', args)) as 'new' | 'begun' | 'known' | 'other';
     if (answer === 'other') throw jobErrors.jobExists(id);
     if (answer === 'known') return false;
     for (let at = 0; at < inputs.length; at += INPUTS_AT_ONCE) {
-      const chunk = JSON.stringify(inputs.slice(at, at + INPUTS_AT_ONCE));
-      await this.#connection.call((client) => client.hset(this.#key(id, 'inputs'), at / INPUTS_AT_ONCE, chunk));
+      const number = at / INPUTS_AT_ONCE;
+      const some = inputs.slice(at, at + INPUTS_AT_ONCE);
+      const chunk =
+        this.#signer === null ? JSON.stringify(some) : this.#json(`inputs:${id}:${number}`, { inputs: some });
+      await this.#connection.call((client) => client.hset(this.#key(id, 'inputs'), number, chunk));
     }
     return true;
   }
@@ -122,13 +129,16 @@ export class JobRecords {
   }
 
   async addDeadLetter(letter: DeadLetter, lock: TaskLock): Promise<TaskRefusal | 'ok'> {
-    const args = [...lockArgs(letter.jobId, lock), JSON.stringify(letter)];
+    const args = [...lockArgs(letter.jobId, lock), this.#json(`dead:${letter.taskId}`, letter)];
     return (await this.#run('addDeadLetter', args)) as TaskRefusal | 'ok';
   }
 
   /** Deletes dead letters whose tasks are queued again, except those that were rewritten meanwhile. */
   async requeue(jobId: string, letters: readonly DeadLetter[]): Promise<void> {
-    await this.#run('requeue', [jobId, ...letters.flatMap((letter) => [letter.taskId, JSON.stringify(letter)])]);
+    await this.#run('requeue', [
+      jobId,
+      ...letters.flatMap((letter) => [letter.taskId, this.#json(`dead:${letter.taskId}`, letter)]),
+    ]);
   }
 
   /** @returns false if the job is already done. @throws JOB_NOT_FOUND */
@@ -141,10 +151,14 @@ export class JobRecords {
   /** Reports the progress of tasks and returns which of them must stop, in one call. */
   async tick(
     queueKeys: string,
+    { lockMs, stalledMs }: { readonly lockMs: number; readonly stalledMs: number },
     tasks: readonly TickedTask[],
   ): Promise<{ ready: number; verdicts: ('ok' | TaskRefusal)[] }> {
     const args = tasks.flatMap(({ jobId, lock, frames }) => [jobId, lock.taskId, lock.token, frames ?? -1]);
-    const [ready, ...verdicts] = (await this.#run('tick', [queueKeys, ...args])) as [number, ...('ok' | TaskRefusal)[]];
+    const [ready, ...verdicts] = (await this.#run('tick', [queueKeys, lockMs, stalledMs, ...args])) as [
+      number,
+      ...('ok' | TaskRefusal)[],
+    ];
     return { ready, verdicts };
   }
 
@@ -183,23 +197,26 @@ export class JobRecords {
     const inputs: string[] = [];
     for (let i = 0; String(i) in chunks; i++) {
       if (i > 0) await nextTurn();
-      inputs.push(...check(inputList, parse(chunks[i]!), `inputs of job "${jobId}"`));
+      inputs.push(...check(inputList, this.#inputsOf(jobId, i, chunks[i]!), `inputs of job "${jobId}"`));
     }
-    return { ...check(orderHead, parse(head), `order of job "${jobId}"`), inputs };
+    const value = parse(head);
+    this.#demandSigned(`job:${jobId}`, value, `order of job "${jobId}"`);
+    return { ...check(orderHead, value, `order of job "${jobId}"`), inputs };
   }
 
   /** Returns one input of a job for messages; empty if it cannot be found. */
   async input(jobId: string, file: number): Promise<string> {
     const chunk = Math.floor(file / INPUTS_AT_ONCE);
     const text = await this.#connection.call((client) => client.hget(this.#key(jobId, 'inputs'), String(chunk)));
-    const inputs = inputList.safeParse(parse(text ?? ''));
+    const inputs = inputList.safeParse(listOf(parse(text ?? '')));
     return inputs.data?.[file % INPUTS_AT_ONCE] ?? '';
   }
 
   async deadLetters(jobId: string): Promise<DeadLetter[]> {
     const texts = await this.#connection.call((client) => client.hgetall(this.#key(jobId, 'dead')));
     const letters = Object.entries(texts).flatMap(
-      ([name, text]) => this.#reader.read(deadLetter, text, `dead letter of "${name}"`) ?? [],
+      ([name, text]) =>
+        this.#reader.read(deadLetter, text, `dead letter of "${name}"`, { place: `dead:${name}` }) ?? [],
     );
     return letters.sort((a, b) => a.failedMs - b.failedMs);
   }
@@ -222,7 +239,9 @@ export class JobRecords {
   }
 
   #read(id: string, row: readonly (string | number | null)[]): { facts: JobFacts; digest: string } | null {
-    const head = this.#reader.read(orderHead, String(row[FACT_FIELDS.indexOf('head')]), `order of job "${id}"`);
+    const head = this.#reader.read(orderHead, String(row[FACT_FIELDS.indexOf('head')]), `order of job "${id}"`, {
+      place: `job:${id}`,
+    });
     if (head === null) return null;
     const [liveFrames, deadLetters] = row.slice(FACT_FIELDS.length);
     const fields = Object.fromEntries(FACT_FIELDS.map((name, at) => [name, row[at] ?? null]));
@@ -251,6 +270,22 @@ export class JobRecords {
     return { facts, digest: String(fields.digest) };
   }
 
+  /** @throws CONFIG_INVALID */
+  #inputsOf(jobId: string, number: number, chunk: string): unknown {
+    const value = parse(chunk);
+    this.#demandSigned(`inputs:${jobId}:${number}`, value, `inputs of job "${jobId}"`);
+    return listOf(value);
+  }
+
+  #demandSigned(place: string, value: unknown, where: string): void {
+    if (this.#reader.isSigned({ place }, value, where)) return;
+    throw new SightlineError('CONFIG_INVALID', `${where}: expected a record that is signed with a key of this fleet`);
+  }
+
+  #json(place: string, record: object): string {
+    return JSON.stringify(this.#signer === null ? record : this.#signer.sign(place, record));
+  }
+
   #run(name: keyof typeof jobScripts, args: readonly (string | number)[]): Promise<unknown> {
     return this.#connection.call((client) => jobScripts[name].run(client, this.#prefix, args));
   }
@@ -272,6 +307,11 @@ function taskArgs(task: Task, lock: TaskLock): (string | number)[] {
 function segmentCount(entry: string): number | null {
   const segments = count.max(MOST_SEGMENTS).safeParse(Number(entry.split(' ')[1]));
   return segments.success ? segments.data : null;
+}
+
+/** Signed inputs are in an object. */
+function listOf(value: unknown): unknown {
+  return typeof value === 'object' && value !== null && 'inputs' in value ? value.inputs : value;
 }
 
 /** Text that is not JSON is returned as it is, for the schema to refuse. */

@@ -193,11 +193,12 @@ for _, part in ipairs(PARTS) do redis.call('DEL', jobKey(ARGV[1]) .. part) end
 redis.call('ZREM', p .. ':jobs', ARGV[1])
 `),
 
-  /** queue, (job, task, token, frames or -1)... -> number of tasks ready to be taken, then ok, lost or cancelled for each task. */
+  /** queue, lockMs, stalledMs, (job, task, token, frames or -1)... -> number of tasks ready to be taken, then ok, lost or cancelled for each task. */
   tick: script(`
 local queue = ARGV[1]
+bull.mendClock(queue, tonumber(ARGV[2]), tonumber(ARGV[3]))
 local answer = {bull.ready(queue)}
-for i = 2, #ARGV, 4 do
+for i = 4, #ARGV, 4 do
   local job, task = jobKey(ARGV[i]), ARGV[i + 1]
   local why = refusal(job, queue, task, ARGV[i + 2])
   if not why and ARGV[i + 3] ~= '-1' then redis.call('HSET', job .. ':live', task, ARGV[i + 3]) end

@@ -1,6 +1,6 @@
-import { readFileSync } from 'node:fs';
 import type { RedisOptions } from 'ioredis';
 import { redact } from '../../core/redact.ts';
+import { MOST_BYTES, readGivenSync } from '../../disk/given-file.ts';
 import { SightlineError } from '../../errors/sightline-error.ts';
 
 const DEFAULT_PORT = 6379;
@@ -53,11 +53,8 @@ function decoded(text: string): string {
 }
 
 function readAuthorities(path: string): Buffer {
-  try {
-    return readFileSync(path);
-  } catch (error) {
-    throw invalid(`the CA file cannot be read: ${(error as Error).message}`);
-  }
+  const as = `Redis URL: the CA file ${path} cannot be read`;
+  return readGivenSync(path, { code: 'CONFIG_INVALID', as, mostBytes: MOST_BYTES.settings });
 }
 
 function invalid(complaint: string): SightlineError {

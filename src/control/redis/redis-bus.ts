@@ -6,6 +6,7 @@ import { BUS_PROTOCOL, busMessage, complaintOf, MOST_MESSAGE_CHARS } from '../..
 import type { BusMessage, FleetBus } from '../control-plane.ts';
 import type { Notices } from '../notices.ts';
 import type { RedisConnection } from './connect.ts';
+import type { FleetSigner } from './fleet-signer.ts';
 
 /** Bytes sent to Redis and not yet answered; messages beyond this are dropped. */
 const DEFAULT_MAX_IN_FLIGHT_BYTES = 1024 * 1024;
@@ -23,6 +24,7 @@ export class RedisBus implements FleetBus {
   readonly #notices: Notices;
   readonly #incidents: Incidents;
   readonly #maxInFlightBytes: number;
+  readonly #signer: FleetSigner | null;
   readonly #pinging: NodeJS.Timeout;
   readonly #byChannel = new Map<string, Listeners<BusMessage>>();
   /** Listeners to all streams of a topic. */
@@ -40,6 +42,8 @@ export class RedisBus implements FleetBus {
     readonly pingMs: number;
     readonly notices: Notices;
     readonly maxInFlightBytes?: number;
+    /** Signs and checks messages; null or absent: they are not signed. */
+    readonly signer?: FleetSigner | null;
     /** Counts refused messages and exceptions in listeners; without it they become notices. */
     readonly incidents?: Incidents;
   }) {
@@ -48,6 +52,7 @@ export class RedisBus implements FleetBus {
     this.#notices = options.notices;
     this.#incidents = options.incidents ?? new Incidents((text) => options.notices.add(text));
     this.#maxInFlightBytes = options.maxInFlightBytes ?? DEFAULT_MAX_IN_FLIGHT_BYTES;
+    this.#signer = options.signer ?? null;
     const { client } = this.#connection;
     const guard: Incidents['guard'] = (place, handler) => this.#incidents.guard(place, handler);
     client.on(
@@ -56,12 +61,14 @@ export class RedisBus implements FleetBus {
     );
     client.on(
       'message',
-      guard('the bus', (channel: string, text: string) => this.#dispatch(this.#byChannel.get(channel), channel, text)),
+      guard('the bus', (channel: string, text: string) =>
+        this.#dispatch(this.#byChannel.get(channel), 'channel', channel, text),
+      ),
     );
     client.on(
       'pmessage',
       guard('the bus', (_: string, channel: string, text: string) =>
-        this.#dispatch(this.#byTopic.get(this.#topicOf(channel)), channel, text),
+        this.#dispatch(this.#byTopic.get(this.#topicOf(channel)), 'topic', channel, text),
       ),
     );
     this.#pinging = setInterval(
@@ -89,9 +96,11 @@ export class RedisBus implements FleetBus {
       this.#notices.add(`a message on ${message.topic} was not sent: ${(error as Error).message}`);
       return;
     }
+    const channel = this.#channel(message.topic, message.stream);
+    if (this.#signer !== null) text = this.#signer.seal(channel, text);
     this.#inFlightBytes += text.length;
     client
-      .publish(this.#channel(message.topic, message.stream), text)
+      .publish(channel, text)
       .catch(() => {
         this.#droppedCount += 1;
       })
@@ -169,25 +178,30 @@ export class RedisBus implements FleetBus {
     if (client.status === 'ready') client.ping().catch(() => {});
   }
 
-  #dispatch(listeners: Listeners<BusMessage> | undefined, channel: string, text: string): void {
+  #dispatch(listeners: Listeners<BusMessage> | undefined, route: string, channel: string, text: string): void {
     // Just unsubscribed, or the marker channel.
     if (listeners === undefined) return;
-    const message = this.#read(channel, text);
+    const message = this.#read(route, channel, text);
     if (message !== null) listeners.emit(message);
   }
 
-  #read(channel: string, text: string): BusMessage | null {
+  #read(route: string, channel: string, sealed: string): BusMessage | null {
     const topic = this.#topicOf(channel);
     const refuse = (reason: Refusal, why: () => string): null => {
       this.#droppedCount += 1;
       this.#incidents.refuse(`bus-${topic}`, reason, () => `a message on ${channel} was dropped: ${why()}`);
       return null;
     };
-    if (text.length > MOST_MESSAGE_CHARS[topic])
-      return refuse('size', () => `expected at most ${MOST_MESSAGE_CHARS[topic]} characters, received ${text.length}`);
+    if (sealed.length > MOST_MESSAGE_CHARS[topic])
+      return refuse(
+        'size',
+        () => `expected at most ${MOST_MESSAGE_CHARS[topic]} characters, received ${sealed.length}`,
+      );
+    const opened = this.#signer === null ? { text: sealed } : this.#signer.open(route, channel, sealed);
+    if ('refusal' in opened) return refuse(opened.refusal, () => opened.why);
     let value: unknown;
     try {
-      value = JSON.parse(text);
+      value = JSON.parse(opened.text);
     } catch {
       return refuse('json', () => 'expected JSON');
     }

@@ -1,13 +1,16 @@
 import { systemClock } from '../../core/clock.ts';
 import { Incidents } from '../../flow/incidents.ts';
-import type { ControlPlane } from '../control-plane.ts';
+import { Listeners } from '../../flow/listeners.ts';
+import type { ControlPlane, FleetAlarm } from '../control-plane.ts';
 import { Notices } from '../notices.ts';
 import type { TaskPolicy } from '../tasks/task-policy.ts';
 import { BullTasks } from './bull-tasks.ts';
 import { keyPrefix, RedisConnection } from './connect.ts';
+import { FleetSigner } from './fleet-signer.ts';
 import { RedisBus } from './redis-bus.ts';
 import { RedisRollouts } from './redis-rollouts.ts';
 import { RedisState } from './redis-state.ts';
+import { SuitabilityWatch } from './suitability-watch.ts';
 
 const DEFAULT_PREFIX = 'sightline';
 const DEFAULT_LEASE_MS = 5_000;
@@ -23,6 +26,8 @@ export interface RedisControlPlaneOptions {
   /** A host without a heartbeat for this long loses its streams. Only hosts need it. */
   readonly leaseMs?: number;
   readonly commandTimeoutMs?: number;
+  /** Keys that sign messages and records, see `FleetSigner`; null, absent or empty: nothing is signed. */
+  readonly fleetKeys?: string | null | undefined;
   readonly taskPolicy?: Partial<TaskPolicy>;
   /** Receives notices of recoverable trouble, at most once a second. */
   readonly onNotice?: (text: string) => void;
@@ -40,6 +45,7 @@ export interface RedisControlPlaneOptions {
 export async function openRedisControlPlane({
   url,
   caFile = null,
+  fleetKeys,
   prefix = DEFAULT_PREFIX,
   leaseMs = DEFAULT_LEASE_MS,
   commandTimeoutMs = DEFAULT_COMMAND_TIMEOUT_MS,
@@ -49,6 +55,7 @@ export async function openRedisControlPlane({
   incidents: given,
 }: RedisControlPlaneOptions): Promise<ControlPlane> {
   const keys = keyPrefix(prefix);
+  const signer = fleetKeys === '' || fleetKeys == null ? null : new FleetSigner(fleetKeys, keys);
   const notices = new Notices(onNotice, systemClock);
   const incidents = given ?? new Incidents((text) => notices.add(text));
   const connection = await RedisConnection.open({ url, caFile, commandTimeoutMs, onNotice: onAdvice });
@@ -56,22 +63,24 @@ export async function openRedisControlPlane({
     await connection.close();
     throw error;
   });
-  const bus = new RedisBus({ connection: busConnection, prefix: keys, pingMs: commandTimeoutMs, notices, incidents });
-  const tasks = new BullTasks({
-    connection,
-    address: connection.address,
-    prefix: keys,
-    notices,
-    incidents,
-    policy: taskPolicy,
-  });
+  const shared = { prefix: keys, notices, incidents, signer };
+  const bus = new RedisBus({ ...shared, connection: busConnection, pingMs: commandTimeoutMs });
+  const alarms = new Listeners<FleetAlarm>('alarms of the fleet', incidents);
+  const watch = new SuitabilityWatch(connection, onAdvice, (alarm) => alarms.emit(alarm));
+  const state = new RedisState({ ...shared, connection, leaseMs, onAlarm: (alarm) => alarms.emit(alarm) });
+  const tasks = new BullTasks({ ...shared, connection, address: connection.address, policy: taskPolicy });
   return {
     kind: 'redis',
-    state: new RedisState({ connection, prefix: keys, leaseMs, notices, incidents }),
+    state,
+    get trouble() {
+      return state.trouble ?? watch.trouble;
+    },
+    onAlarm: (listener) => alarms.add(listener),
     bus,
     tasks,
-    rollouts: (pipeline) => new RedisRollouts({ connection, prefix: keys, leaseMs, pipeline, notices, incidents }),
+    rollouts: (pipeline) => new RedisRollouts({ ...shared, connection, leaseMs, pipeline }),
     async close() {
+      watch.close();
       await tasks.close();
       bus.close();
       await Promise.all([connection.close(), busConnection.close()]);

@@ -1,3 +1,4 @@
+import { z } from 'zod';
 import { check } from '../../config/check.ts';
 import type { Incidents } from '../../flow/incidents.ts';
 import {
@@ -11,7 +12,8 @@ import {
 import type { Notices } from '../notices.ts';
 import type { Evidence, RolloutBeat, RolloutChange, RolloutReply, RolloutStore } from '../rollout/rollout-store.ts';
 import type { RedisConnection } from './connect.ts';
-import { EntryReader } from './entry-reader.ts';
+import { EntryReader, type SignedPlace } from './entry-reader.ts';
+import type { FleetSigner } from './fleet-signer.ts';
 import { rolloutScripts } from './rollout-scripts.ts';
 
 type BeatAnswer = [
@@ -30,6 +32,7 @@ export class RedisRollouts implements RolloutStore {
   readonly #leaseMs: number;
   readonly #pipeline: string;
   readonly #entries: EntryReader;
+  readonly #signer: FleetSigner | null;
 
   /**
    * @param prefix - of every key, with its hash tag.
@@ -42,12 +45,15 @@ export class RedisRollouts implements RolloutStore {
     readonly pipeline: string;
     readonly notices: Notices;
     readonly incidents?: Incidents | undefined;
+    /** Signs and checks records; null or absent: they are not signed. */
+    readonly signer?: FleetSigner | null;
   }) {
     this.#connection = options.connection;
     this.#prefix = options.prefix;
     this.#leaseMs = options.leaseMs;
     this.#pipeline = options.pipeline;
-    this.#entries = new EntryReader(options.notices, options.incidents);
+    this.#signer = options.signer ?? null;
+    this.#entries = new EntryReader(options.notices, options.incidents, this.#signer);
   }
 
   async beat({ hostId, knownFence }: RolloutBeat): Promise<RolloutReply> {
@@ -56,8 +62,11 @@ export class RedisRollouts implements RolloutStore {
     return {
       nowMs,
       fence,
-      rollout: record === null ? null : (this.#entries.read(rollout, record, this.#where) as Rollout | null),
-      figures: figures === null ? null : this.#entries.read(rolloutFigures, figures, `figures of ${this.#where}`),
+      rollout:
+        record === null
+          ? null
+          : (this.#entries.read(rollout, record, this.#where, this.#place('rollout')) as Rollout | null),
+      figures: figures === null ? null : this.#figures(figures),
       decisions: this.#decisions(decisions).reverse(),
       isController: isController === 1,
     };
@@ -70,25 +79,35 @@ export class RedisRollouts implements RolloutStore {
   async change(change: RolloutChange, expectedFence: number, controller: string | null): Promise<number | null> {
     const record = withoutFence(check(rollout, { ...change.rollout, fence: 0 }, this.#where));
     const made = withoutFence(check(decision, { ...change.decision, fence: 0 }, `decision of ${this.#where}`));
-    const args = [expectedFence, controller ?? '', JSON.stringify(record), JSON.stringify(made), MOST_DECISIONS];
+    const args = [
+      expectedFence,
+      controller ?? '',
+      this.#json('rollout', record),
+      this.#json('decision', made),
+      MOST_DECISIONS,
+    ];
     const fence = (await this.#run('change', args)) as number;
     return fence === 0 ? null : fence;
   }
 
   async saveEvidence(controller: string, { figures, snapshot }: Evidence): Promise<boolean> {
-    const args = [controller, figures.rollout, figures.step, JSON.stringify(figures), snapshot ?? ''];
+    const args = [controller, figures.rollout, figures.step, this.#json('figures', figures), this.#sealed(snapshot)];
     return (await this.#run('saveEvidence', args)) === 1;
   }
 
   async evidence(): Promise<Evidence | null> {
     const [text, snapshot] = (await this.#run('evidence', [])) as [string | null, string | null];
     if (text === null) return null;
-    const figures = this.#entries.read(rolloutFigures, text, `figures of ${this.#where}`);
-    return figures === null ? null : { figures, snapshot };
+    const figures = this.#figures(text);
+    return figures === null ? null : { figures, snapshot: this.#opened(snapshot) };
   }
 
   async restore(record: Rollout, decisions: readonly Decision[]): Promise<boolean> {
-    const args = [record.fence, JSON.stringify(record), ...decisions.toReversed().map((made) => JSON.stringify(made))];
+    const args = [
+      record.fence,
+      this.#json('rollout', record),
+      ...decisions.toReversed().map((made) => this.#json('decision', made)),
+    ];
     return (await this.#run('restore', args)) === 1;
   }
 
@@ -100,9 +119,33 @@ export class RedisRollouts implements RolloutStore {
     return `roll-out of ${this.#pipeline}`;
   }
 
+  #figures(text: string) {
+    return this.#entries.read(rolloutFigures, text, `figures of ${this.#where}`, this.#place('figures'));
+  }
+
+  /** The guards' snapshot is a text of theirs, so a signed one is wrapped. */
+  #sealed(snapshot: string | null): string {
+    if (snapshot === null || this.#signer === null) return snapshot ?? '';
+    return this.#json('evidence', { snapshot });
+  }
+
+  #opened(text: string | null): string | null {
+    if (text === null || this.#signer === null) return text;
+    const schema = z.object({ snapshot: z.string() });
+    return this.#entries.read(schema, text, `evidence of ${this.#where}`, this.#place('evidence'))?.snapshot ?? null;
+  }
+
+  #place(kind: string): SignedPlace {
+    return { place: `${kind}:${this.#pipeline}` };
+  }
+
+  #json(kind: string, record: object): string {
+    return JSON.stringify(this.#signer === null ? record : this.#signer.sign(this.#place(kind).place, record));
+  }
+
   #decisions(texts: readonly string[]): Decision[] {
     return texts.flatMap((text) => {
-      const read = this.#entries.read(decision, text, `decision of ${this.#where}`);
+      const read = this.#entries.read(decision, text, `decision of ${this.#where}`, this.#place('decision'));
       return read === null ? [] : [read as Decision];
     });
   }

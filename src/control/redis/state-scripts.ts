@@ -1,5 +1,11 @@
 import { RedisScript } from './redis-script.ts';
 
+/** Longer than the longest lease that can be configured. */
+const MOST_LEASE_MS = 300_000;
+
+/** For this long after the state was lost, hosts write back the orders that they know; a host that comes later might bring back old ones. */
+export const RESTORE_WINDOW_MS = 60_000;
+
 /**
  * State changes that must be atomic, as Lua scripts. KEYS[1] is the fleet's key prefix; the keys below it are
  *
@@ -9,6 +15,7 @@ import { RedisScript } from './redis-script.ts';
  *     assignments      hash  stream -> assignment     assigned:HOST    set of streams, the reverse index
  *     leases           hash  stream -> lease          plan:HOST        revision of what the host must run
  *     leader           {"hostId", "expiresMs"}        counter          the last number that `nextNumber` returned
+ *     epoch            number, made when the state was empty    removed:STREAM   marks an order that was just removed
  *
  * `rollout-scripts.ts` lists the keys of roll-outs.
  *
@@ -38,9 +45,20 @@ local function decode(raw)
   return isJson and type(value) == 'table' and value or nil
 end
 
+-- What expires later than any lease can was written while the clock was ahead; it would hold for as long as the clock went back.
 local function unexpired(raw)
   local value = decode(raw)
-  return value and type(value.expiresMs) == 'number' and value.expiresMs > nowMs and value or nil
+  local leftMs = value and type(value.expiresMs) == 'number' and value.expiresMs - nowMs or 0
+  return leftMs > 0 and leftMs <= ${MOST_LEASE_MS} and value or nil
+end
+
+-- Returns the number of the fleet's state. It changes only if Redis lost its data, or another copy of them was loaded.
+local function epoch()
+  local known = redis.call('GET', p .. ':epoch')
+  if known then return known end
+  local new = int(nextNumber())
+  redis.call('SET', p .. ':epoch', new)
+  return new
 end
 
 local function liveCard(host)
@@ -159,7 +177,7 @@ local lease = decode(redis.call('HGET', p .. ':leases', ARGV[1]))
 if lease and lease.hostId == ARGV[2] and lease.fence == tonumber(ARGV[3]) then redis.call('HDEL', p .. ':leases', ARGV[1]) end
 `),
 
-  /** known revision of the orders -> nowMs, hosts, draining, assignments, leases, revision, orders or nil. Hashes are flat lists. */
+  /** known revision of the orders -> nowMs, hosts, draining, assignments, leases, epoch, revision, orders or nil. Hashes are flat lists. */
   snapshot: script(`
 local host
 for i, entry in ipairs(redis.call('HGETALL', p .. ':hosts')) do
@@ -169,7 +187,7 @@ local revision = tonumber(redis.call('GET', p .. ':orders-revision') or '0') or 
 local orders = false
 if revision ~= tonumber(ARGV[1]) then orders = redis.call('HGETALL', p .. ':orders') end
 return {nowMs, redis.call('HGETALL', p .. ':hosts'), redis.call('SMEMBERS', p .. ':draining'),
-  redis.call('HGETALL', p .. ':assignments'), redis.call('HGETALL', p .. ':leases'), revision, orders}
+  redis.call('HGETALL', p .. ':assignments'), redis.call('HGETALL', p .. ':leases'), epoch(), revision, orders}
 `),
 
   /** stream, order as JSON without a revision -> its revision; 0 if the stream has an order. */
@@ -193,7 +211,24 @@ if redis.call('HDEL', p .. ':orders', ARGV[1]) == 0 then return 0 end
 redis.call('SET', p .. ':orders-revision', int(nextNumber()))
 unassign(ARGV[1])
 redis.call('HDEL', p .. ':leases', ARGV[1])
+redis.call('SET', p .. ':removed:' .. ARGV[1], 1, 'PX', ${RESTORE_WINDOW_MS})
 return 1
+`),
+
+  /** number of hosts, host..., (stream, order as JSON without a revision, its revision)... -> number of orders that were missing or older. */
+  restore: script(`
+local hosts, restored = tonumber(ARGV[1]), 0
+for i = 2, hosts + 1 do redis.call('SADD', p .. ':draining', ARGV[i]) end
+for i = hosts + 2, #ARGV, 3 do
+  local stream = ARGV[i]
+  local stored = decode(redis.call('HGET', p .. ':orders', stream))
+  local isOlder = not stored or type(stored.revision) ~= 'number' or stored.revision < tonumber(ARGV[i + 2])
+  if isOlder and redis.call('EXISTS', p .. ':removed:' .. stream) == 0 then
+    storeOrder(stream, ARGV[i + 1])
+    restored = restored + 1
+  end
+end
+return restored
 `),
 
   /** leader, (stream, hostId or empty, assignment or empty)... -> 1; 0 if it is not the leader. */

@@ -28,8 +28,10 @@ export interface WorkerContext {
   /** Returns a task to its place in the queue; its attempt does not count. */
   returnToQueue(job: Job): Promise<void>;
   notice(text: string): void;
-  /** Counts a malformed task. */
-  refuse(reason: string): void;
+  /** Returns whether a member of the fleet has signed the data of a task. */
+  isSigned(id: string, data: unknown): boolean;
+  /** Counts a task that is malformed or not signed. */
+  refuse(kind: 'schema' | 'signature', reason: string): void;
 }
 
 export type StopReason = 'lost' | 'cancelled' | 'closing';
@@ -79,6 +81,8 @@ export class TaskRun {
     if (this.#context.isPausedOrClosed()) await this.#returnToQueue();
     const parsed = task.safeParse(this.#job.data);
     if (!parsed.success) return this.#addMalformed(parsed.error.issues[0]!);
+    if (!this.#context.isSigned(this.#id, this.#job.data))
+      return this.#addMalformed({ path: [], message: 'expected the signature of a member of this fleet' }, 'signature');
     const begun = await this.#context.retryUntilReachable(() => this.#context.records.begin(parsed.data, this.#lock));
     if (begun.verdict === 'done') return;
     if (begun.verdict !== 'run') return this.#leave(begun.verdict);
@@ -131,11 +135,14 @@ export class TaskRun {
   }
 
   /** Reports a malformed task to its job if its name contains the job id; otherwise discards it. */
-  async #addMalformed({ path, message }: { path: PropertyKey[]; message: string }): Promise<void> {
+  async #addMalformed(
+    { path, message }: { path: PropertyKey[]; message: string },
+    refusal: 'schema' | 'signature' = 'schema',
+  ): Promise<void> {
     const where = path.join('.') || 'data';
     const reason = `PROTOCOL_INVALID: task ${this.#id}: ${where}: ${message}; another program or version wrote it`;
     const name = parseTaskId(this.#id);
-    this.#context.refuse(name === null ? `${reason}; discarded` : reason);
+    this.#context.refuse(refusal, name === null ? `${reason}; discarded` : reason);
     if (name !== null) await this.#addDeadLetter(name, reason);
   }
 

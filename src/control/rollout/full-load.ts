@@ -1,6 +1,8 @@
 import { z } from 'zod';
 import type { GuardReport, SideObservation } from '../../protocol/rollout-records.ts';
+import { percent } from './part-finding.ts';
 import { FULL_LOAD } from './rollout-machine.ts';
+import { countAbove } from './stream-parts.ts';
 
 /** Largest share of its frames that a stream may lose when the candidate is alone. */
 const PASS_LOSS = 0.05;
@@ -16,92 +18,215 @@ const FRAMES_SLACK = 2;
 const GONE_MS = 30_000;
 /** One that ran until the step began is waited for longer: it may be the candidate that it does not come back with. */
 const LOST_MS = 600_000;
+/** Share of the step that a stream must have run, less the time of the change: a host that dies now and then loses the rest. */
+const RAN_SHARE = 0.8;
+const CHANGE_SECONDS = 5;
 
-const tally = z.object({ frames: z.number(), seconds: z.number() });
+/** A stream is late if more than this share of its frames takes so many times as long as usual under the control. */
+const LATE_SHARE = 0.5;
+const LATE_FACTOR = 2;
+
+/**
+ * Alone, the candidate must report boxes as it did in its turns, which were compared with the control. Scenes change, so only a loss
+ * that they hardly explain counts: half of all boxes, or nine tenths of those of a stream.
+ */
+const FEWEST_BOXES = 100;
+const FEWEST_BOXES_A_FRAME = 0.5;
+const MOST_BOXES_LOST = 0.5;
+const MOST_STREAM_BOXES_LOST = 0.9;
+/** So many streams do not become empty at the same time by themselves. */
+const BLIND_STREAMS = 3;
+const BLIND_LOSS = 0.95;
+
+const tally = z.object({ frames: z.number(), seconds: z.number(), boxes: z.number() });
+type Tally = z.infer<typeof tally>;
+/** Frames with a known latency, and the late ones among them. */
+const aloneTally = tally.extend({ timed: z.number(), late: z.number() });
 const streamState = z.object({
+  /** The reference before the step. */
   before: tally,
-  /** `before` is of an earlier step. */
-  isOld: z.boolean(),
-  alone: tally,
+  /** The candidate in its turns before the step. */
+  turns: tally,
+  /** `before` and `turns` are of an earlier step. */
+  isOld: z.object({ before: z.boolean(), turns: z.boolean() }),
+  alone: aloneTally,
   seenMs: z.number(),
 });
-export const fullLoadState = z.record(z.string(), streamState);
+export const fullLoadState = z.object({
+  /** When the candidate began to be alone; null before. */
+  fromMs: z.number().nullable(),
+  streams: z.record(z.string(), streamState),
+});
 type StreamState = z.infer<typeof streamState>;
 export type FullLoadState = z.infer<typeof fullLoadState>;
 
 /**
- * Whether the candidate carries all streams alone: each must attain the rate that it had before. There is no control at the same
- * time, so the limits are wide, and what lies between them is left to a person.
+ * Whether the candidate carries all streams alone: each must attain the rate that it had before, run nearly all the time, be
+ * about as fast, and report boxes as in the candidate's turns. There is no control at the same time, so the limits are wide, and what lies between them is left
+ * to a person.
  */
 export class FullLoad {
   readonly #streams: Map<string, StreamState>;
+  #fromMs: number | null;
 
-  constructor(state: FullLoadState = {}) {
-    this.#streams = new Map(Object.entries(structuredClone(state)));
+  constructor(state?: FullLoadState) {
+    this.#fromMs = state?.fromMs ?? null;
+    this.#streams = new Map(Object.entries(structuredClone(state?.streams ?? {})));
   }
 
   get state(): FullLoadState {
-    return structuredClone(Object.fromEntries(this.#streams));
+    return { fromMs: this.#fromMs, streams: structuredClone(Object.fromEntries(this.#streams)) };
   }
 
-  /** @param reference - the side that has the rate which streams must attain. */
-  add({ stream, side, frames, seconds }: SideObservation, isAlone: boolean, reference: string, nowMs: number): void {
-    const known = this.#streams.get(stream) ?? { before: nothing(), isOld: false, alone: nothing(), seenMs: nowMs };
+  /**
+   * @param reference - the side that has the rate which streams must attain.
+   * @param usualMs - median latency of the stream under the control; null if it is not known.
+   */
+  add(observation: SideObservation, isAlone: boolean, reference: string, usualMs: number | null, nowMs: number): void {
+    const { stream, side, latenciesMs } = observation;
+    const known = this.#streams.get(stream) ?? opened(nowMs);
     this.#streams.set(stream, known);
     known.seenMs = nowMs;
-    if (!isAlone && side === reference && known.isOld) Object.assign(known, { before: nothing(), isOld: false });
-    const sum = isAlone ? (side === 'candidate' ? known.alone : null) : side === reference ? known.before : null;
-    if (sum === null) return;
-    sum.frames += frames;
-    sum.seconds += seconds;
+    if (isAlone) {
+      if (side !== 'candidate') return;
+      addTo(known.alone, observation);
+      if (usualMs === null) return;
+      known.alone.timed += latenciesMs.length;
+      known.alone.late += countAbove(latenciesMs, LATE_FACTOR * usualMs);
+      return;
+    }
+    if (side === reference) addNewest(known, 'before', observation);
+    if (side === 'candidate') addNewest(known, 'turns', observation);
   }
 
   /** Begins a step. What was seen before counts until something newer is seen. */
   begin(isAlone: boolean, nowMs: number): void {
+    this.#fromMs = isAlone ? nowMs : null;
     for (const [name, stream] of this.#streams) {
-      stream.alone = nothing();
-      if (!isAlone) stream.isOld = true;
+      stream.alone = nothingAlone();
+      if (!isAlone) stream.isOld = { before: true, turns: true };
       else if (nowMs - stream.seenMs > GONE_MS) this.#streams.delete(name);
       else stream.seenMs = nowMs;
     }
   }
 
   report(nowMs: number): GuardReport {
+    const elapsedSeconds = (nowMs - (this.#fromMs ?? nowMs)) / 1000;
     let [attained, expected, seconds, frames] = [0, 0, 0, 0];
     const slow: string[] = [];
-    let waiting = 0;
+    const absent: string[] = [];
+    const late: string[] = [];
+    let [waiting, leftSeconds] = [0, 0];
     for (const [name, { before, alone, seenMs }] of this.#streams) {
       if (before.seconds === 0 || before.frames === 0) continue;
+      const isLost = nowMs - seenMs >= LOST_MS;
       if (alone.seconds < FEWEST_SECONDS) {
-        if (nowMs - seenMs < LOST_MS) waiting += 1;
+        if (isLost) continue;
+        waiting += 1;
+        leftSeconds = Math.max(leftSeconds, FEWEST_SECONDS - alone.seconds);
         continue;
+      }
+      const lacking = RAN_SHARE * elapsedSeconds - CHANGE_SECONDS - alone.seconds;
+      if (!isLost && lacking > 0) {
+        absent.push(name);
+        leftSeconds = Math.max(leftSeconds, lacking / (1 - RAN_SHARE));
       }
       const wanted = (before.frames / before.seconds) * alone.seconds;
       if (alone.frames + FRAMES_SLACK < wanted * (1 - PASS_LOSS)) slow.push(name);
+      if (alone.late > LATE_SHARE * alone.timed) late.push(name);
       attained += Math.min(alone.frames, wanted);
       expected += wanted;
       frames += alone.frames;
       seconds = Math.max(seconds, alone.seconds);
     }
     const loss = expected === 0 ? null : 1 - attained / expected;
-    const all = { guard: FULL_LOAD, kind: 'statistical', estimate: loss, low: null, high: null, leftMs: null } as const;
-    const report = (verdict: GuardReport['verdict'], reason: string): GuardReport => ({
-      ...{ ...all, verdict, margin: PASS_LOSS, frames, reason },
+    const all = { guard: FULL_LOAD, kind: 'statistical', estimate: loss, low: null, high: null } as const;
+    const report = (verdict: GuardReport['verdict'], reason: string, leftMs: number | null = null): GuardReport => ({
+      ...{ ...all, verdict, margin: PASS_LOSS, frames, reason, leftMs },
     });
-    if (loss === null) return report('no-data', 'The candidate has not carried any stream alone for 5 s yet.');
-    const percent = `${(100 * loss).toFixed(1)} %`;
+    const leftMs = leftSeconds * 1000;
+    if (loss === null) {
+      const none = 'The candidate has not carried any stream alone for 5 s yet.';
+      return report('no-data', none, waiting > 0 ? leftMs : null);
+    }
+    const lost = percent(loss);
     if (loss > FAIL_LOSS && seconds >= FAIL_SECONDS)
-      return report('fail', `Alone, the candidate loses ${percent} of the frames that the streams had before.`);
-    if (waiting > 0) return report('undecided', `${waiting} streams did not run alone for 5 s yet.`);
+      return report('fail', `Alone, the candidate loses ${lost} of the frames that the streams had before.`);
+    const boxes = this.#boxes();
+    if (boxes.isBlind && seconds >= FAIL_SECONDS) return report('fail', boxes.finding!);
+    if (waiting > 0) return report('undecided', `${waiting} streams did not run alone for 5 s yet.`, leftMs);
     if (slow.length > 0)
+      return report('undecided', `Alone, ${named(slow)} attain less than their rate before; a person decides.`);
+    if (late.length > 0) {
+      const size = `most frames of ${named(late)} take more than ${LATE_FACTOR} times as long as usual`;
+      return report('undecided', `Alone, ${size}; a person decides.`);
+    }
+    if (absent.length > 0)
       return report(
         'undecided',
-        `Alone, ${slow.slice(0, 3).join(', ')} attain less than their rate before; a person decides.`,
+        `Alone, ${named(absent)} ran for less than ${percent(RAN_SHARE)} of the step.`,
+        leftMs,
       );
-    return report('pass', `Alone, the candidate carries every stream: ${percent} fewer frames than before.`);
+    if (boxes.finding !== null) return report('undecided', `${boxes.finding.slice(0, -1)}; a person decides.`);
+    return report('pass', `Alone, the candidate carries every stream: ${lost} fewer frames than before.`);
+  }
+
+  /** What the candidate no longer reports, in a sentence; blind: hardly anything on several streams. */
+  #boxes(): { readonly finding: string | null; readonly isBlind: boolean } {
+    let [reported, expected, streams] = [0, 0, 0];
+    const empty: string[] = [];
+    for (const [name, { turns, alone }] of this.#streams) {
+      if (turns.frames === 0) continue;
+      const rate = turns.boxes / turns.frames;
+      const wanted = rate * alone.frames;
+      reported += alone.boxes;
+      expected += wanted;
+      if (rate < FEWEST_BOXES_A_FRAME || wanted < FEWEST_BOXES) continue;
+      streams += 1;
+      if (alone.boxes < (1 - MOST_STREAM_BOXES_LOST) * wanted) empty.push(name);
+    }
+    const loss = expected < FEWEST_BOXES ? 0 : 1 - reported / expected;
+    const where = loss > MOST_BOXES_LOST ? '' : ` on ${named(empty)}`;
+    if (where !== '' && empty.length === 0) return { finding: null, isBlind: false };
+    const share = where === '' ? percent(1 - loss) : `less than ${percent(1 - MOST_STREAM_BOXES_LOST)}`;
+    return {
+      finding: `Alone, the candidate reports ${share} of the boxes that it reported in its turns${where}.`,
+      isBlind: loss > BLIND_LOSS && streams >= BLIND_STREAMS,
+    };
   }
 }
 
-function nothing(): StreamState['before'] {
-  return { frames: 0, seconds: 0 };
+function nothing(): Tally {
+  return { frames: 0, seconds: 0, boxes: 0 };
+}
+
+function nothingAlone(): StreamState['alone'] {
+  return { ...nothing(), timed: 0, late: 0 };
+}
+
+function opened(nowMs: number): StreamState {
+  return {
+    ...{ before: nothing(), turns: nothing(), isOld: { before: false, turns: false }, alone: nothingAlone() },
+    seenMs: nowMs,
+  };
+}
+
+function addTo(sum: Tally, { frames, seconds, boxes }: SideObservation): void {
+  sum.frames += frames;
+  sum.seconds += seconds;
+  sum.boxes += boxes;
+}
+
+/** Adds to a sum of the newest step. */
+function addNewest(stream: StreamState, which: 'before' | 'turns', observation: SideObservation): void {
+  if (stream.isOld[which]) {
+    stream[which] = nothing();
+    stream.isOld[which] = false;
+  }
+  addTo(stream[which], observation);
+}
+
+function named(streams: readonly string[]): string {
+  const more = streams.length - 3;
+  return `${streams.slice(0, 3).join(', ')}${more > 0 ? ` and ${more} more` : ''}`;
 }

@@ -13,6 +13,8 @@ export interface GuardPanel {
   readyInMs(streams: readonly string[]): number | null;
   /** Of these streams, those that published no frame for ten minutes of this step. */
   silent(streams: readonly string[]): readonly string[];
+  /** Median latency of a stream under the control, in milliseconds; null if it is not known. */
+  usualLatencyOf(stream: string): number | null;
   /** Begins a step: forgets the candidate and keeps what is known of the control. */
   reset(): void;
   /** All evidence as plain data, from which another controller continues. */

@@ -27,6 +27,7 @@ import * as machine from './rollout-machine.ts';
 import type { RolloutChange, RolloutReply, RolloutStore } from './rollout-store.ts';
 import type { RolloutTarget } from './rollout-target.ts';
 import { eventOf, reportOf } from './rollout-view.ts';
+import type { StartLog } from './start-log.ts';
 import { type RunningPipeline, readStartRequest } from './start-request.ts';
 import { type VersionParts, versionReports, withVersion } from './versions.ts';
 
@@ -36,6 +37,9 @@ const MESSAGE_OBSERVATIONS = 100;
 const MOST_OBSERVATIONS = 5_000;
 /** Decisions that are kept to restore a control plane that lost its data. */
 const KEPT_DECISIONS = 200;
+/** A host that ends so often in a row, each time this soon after its start, does so because of the candidate. */
+const MOST_SHORT_LIVES = 3;
+const SHORT_LIFE_MS = 60_000;
 /** A person's change is tried again if another one preceded it. */
 const ATTEMPTS = 5;
 
@@ -49,6 +53,7 @@ export interface RolloutAgentOptions {
   readonly target: RolloutTarget;
   readonly panels: GuardPanels;
   readonly audit: AuditLog;
+  readonly starts: StartLog;
   readonly hostId: string;
   readonly pipeline: string;
   /** The version that the configuration names. */
@@ -87,6 +92,8 @@ export class RolloutAgent implements RolloutPort {
   #decisions: readonly Decision[] = [];
   #nowMs = 0;
   #observations: HostObservation[] = [];
+  /** Roll-out whose candidate this host does not load: it ended too often with it. */
+  #refused: string | null = null;
   /** Why this host cannot run the candidate of a roll-out. Sent with every beat until it can. */
   #failure: { readonly rollout: string; readonly text: string } | null = null;
   #hasRead = false;
@@ -97,6 +104,7 @@ export class RolloutAgent implements RolloutPort {
   #last: Promise<unknown> = Promise.resolve();
   #isQueued = false;
   #stopTimer: () => void = () => {};
+  #stopForgetting: () => void = () => {};
 
   constructor(options: RolloutAgentOptions) {
     const { store, panels, hostId, streams, target, warmMs, beatMs, initial } = options;
@@ -122,7 +130,11 @@ export class RolloutAgent implements RolloutPort {
       target.onObservation((observation) => this.#observe(observation)),
       bus.subscribe('rollout', null, (message) => this.#onWake(message)),
     );
-    await this.#inTurn(() => this.#beat());
+    await this.#inTurn(async () => {
+      await this.#read();
+      await this.#noteStart();
+      await this.#beat();
+    });
     this.#schedule();
   }
 
@@ -141,11 +153,13 @@ export class RolloutAgent implements RolloutPort {
     if (this.#isClosed) return;
     this.#isClosed = true;
     this.#stopTimer();
+    this.#stopForgetting();
     this.#stopObserving?.();
     for (const unsubscribe of this.#unsubscribe) unsubscribe();
     await this.#last.catch(() => undefined);
-    const { store, hostId, audit } = this.#options;
+    const { store, hostId, audit, starts } = this.#options;
     await store.leave(hostId).catch(() => undefined);
+    await starts.forget().catch(() => undefined);
     await audit.close();
   }
 
@@ -179,6 +193,7 @@ export class RolloutAgent implements RolloutPort {
     if (this.#rollout !== null && machine.isActive(this.#rollout))
       throw rolloutErrors.isRunning(this.#rollout.id, this.#rollout.state);
     const request = readStartRequest(raw, live, running);
+    if (this.#options.streams().length === 0) throw rolloutErrors.noStreams(pipeline);
     const guards = panels.check(request.guards);
     // Hashing weights takes seconds, so the record is read again afterwards.
     const { streams } = request;
@@ -228,6 +243,21 @@ export class RolloutAgent implements RolloutPort {
     });
   }
 
+  /** Before the candidate is loaded: loading it may be what ends this process. */
+  async #noteStart(): Promise<void> {
+    const { starts, target, hostId, onNotice } = this.#options;
+    const rollout = this.#rollout;
+    if (rollout === null || !machine.isActive(rollout)) return;
+    const lives = (await starts.note(rollout.id)) - 1;
+    const forget = (): void => void starts.forget().catch((error: Error) => onNotice(`start log: ${error.message}`));
+    this.#stopForgetting = this.#clock.setTimer(forget, SHORT_LIFE_MS);
+    if (lives < MOST_SHORT_LIVES || target.isLoaded(rollout.to.hash)) return;
+    const text = `host ${hostId} ended ${lives} times in a row within ${SHORT_LIFE_MS / 1000} s of its start while ${rollout.to.label} was rolled out`;
+    onNotice(`${text}; it is not loaded again`);
+    this.#refused = rollout.id;
+    this.#failure = { rollout: rollout.id, text };
+  }
+
   async #beat(): Promise<void> {
     const { isController } = await this.#read();
     const { pipeline, hostId, bus } = this.#options;
@@ -272,7 +302,9 @@ export class RolloutAgent implements RolloutPort {
   }
 
   #follow(): void {
-    if (this.#rollout !== null) this.#follower.apply(this.#rollout, this.#nowMs);
+    const rollout = this.#rollout;
+    if (rollout === null || (rollout.id === this.#refused && machine.isActive(rollout))) return;
+    this.#follower.apply(rollout, this.#nowMs);
   }
 
   #setController(isController: boolean): void {

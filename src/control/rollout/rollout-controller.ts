@@ -21,7 +21,7 @@ const SNAPSHOT_CHARS_PER_S = 100_000;
 /** What a snapshot is saved as. */
 const savedEvidence = z.object({
   ...{ rollout: z.string(), step: z.number(), frames: z.number(), panel: z.unknown() },
-  load: fullLoadState.default({}),
+  load: fullLoadState.optional(),
   gain: liveGainState.optional(),
 });
 
@@ -78,7 +78,10 @@ export class RolloutController {
         watch.gain.add(observation);
         continue;
       }
-      if ('side' in observation) watch.load.add(observation, watch.isAlone, watch.reference, this.#nowMs);
+      if ('side' in observation) {
+        const usualMs = watch.panel.usualLatencyOf(observation.stream);
+        watch.load.add(observation, watch.isAlone, watch.reference, usualMs, this.#nowMs);
+      }
       watch.panel.observe(observation);
       if ('control' in observation) watch.frames += this.#members === 0 ? 1 : 0;
       else if ('side' in observation && observation.side === 'candidate' && this.#members > 0)
@@ -113,7 +116,9 @@ export class RolloutController {
     this.#nowMs = nowMs;
     const { store, hostId } = this.#options;
     const watch = await this.#watchOf(rollout);
-    this.#members = membersOf(this.#options.streams(), rollout.share).length;
+    const streams = this.#options.streams();
+    // A host that has just started knows none yet. That is not a step without streams, which needs less evidence.
+    this.#members = streams.length === 0 ? 1 : membersOf(streams, rollout.share).length;
     const figures = this.figures()!;
     const actor = { who: hostId, nowMs, evidence: figures };
     const change =

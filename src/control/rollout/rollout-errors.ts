@@ -22,6 +22,12 @@ export const rolloutErrors = {
       `roll-out: these settings cannot be rolled out: ${settings.join(', ')}; start it with --partial to leave them out, or restart the hosts with them first`,
       { settings: settings.join(', ') },
     ),
+  noStreams: (pipeline: string) =>
+    new SightlineError(
+      'ROLLOUT_STATE',
+      `pipeline "${pipeline}": no stream is known, so nothing could be compared; try again when streams run`,
+      { pipeline },
+    ),
   wrongState: (id: string, verb: string, state: RolloutState, expected: string) =>
     new SightlineError('ROLLOUT_STATE', `roll-out "${id}": cannot ${verb}: expected ${expected}, it is ${state}`, {
       id,

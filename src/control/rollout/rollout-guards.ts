@@ -21,6 +21,8 @@ export interface GuardOptions {
   readonly nowMs: () => number;
   /** Boxes below it are not reported: the higher one of both versions. */
   readonly scoreThreshold: number;
+  /** The same of the control alone. */
+  readonly controlThreshold: number;
   /** Frames are inferred by both sides. Without it nobody can say whether boxes agree, so that guard is left out. */
   readonly hasShadow: boolean;
   /** Steps of the roll-out: they share the risk of a wrong rollback. */
@@ -82,7 +84,7 @@ export class RolloutGuards implements GuardPanel {
   readonly #partRisk: number;
 
   constructor(options: GuardOptions, state?: z.infer<typeof guardsState>) {
-    const { guards, scoreThreshold, hasShadow, steps } = options;
+    const { guards, scoreThreshold, controlThreshold, hasShadow, steps } = options;
     const { agreement, boxes, p99, fps, drops } = guards;
     const stepRisk = guards.rollbackAlpha / steps;
     this.#options = options;
@@ -90,7 +92,8 @@ export class RolloutGuards implements GuardPanel {
     this.#risks = { pass: guards.alpha, fail: stepRisk / 2 / Math.max(1, this.#on.length) };
     this.#partRisk = stepRisk / 2 / PART_GUARDS;
     const askedScore = scoreThreshold + agreement.scoreSlack;
-    const sureScore = scoreThreshold + SURE_SLACKS * agreement.scoreSlack;
+    const sureFrom = (threshold: number): number => threshold + SURE_SLACKS * agreement.scoreSlack;
+    const sureScores = { ofBoth: sureFrom(scoreThreshold), ofControl: sureFrom(controlThreshold) };
     const [partLimits, streamLimits] = [
       { agreement: agreement.partMargin, boxes: boxes.partMargin },
       { p99: p99.partMargin, fps: fps.partMargin, drops: drops.partMargin },
@@ -98,7 +101,7 @@ export class RolloutGuards implements GuardPanel {
     this.#hard = new HardGuards(guards.hard, this.#partRisk, state?.hard);
     this.#sides = new SideHistory(1 + p99.margin, state?.sides);
     this.#shadow = new ShadowHistory(askedScore, state?.shadow);
-    this.#shadowParts = new ShadowParts(sureScore, partLimits, state?.shadowParts);
+    this.#shadowParts = new ShadowParts(sureScores, partLimits, state?.shadowParts);
     this.#streamParts = new StreamParts(streamLimits, state?.streamParts);
   }
 
@@ -145,6 +148,10 @@ export class RolloutGuards implements GuardPanel {
 
   silent(streams: readonly string[]): readonly string[] {
     return this.#sides.silent(streams, this.#options.nowMs());
+  }
+
+  usualLatencyOf(stream: string): number | null {
+    return this.#sides.percentilesOf(stream)?.p50 ?? null;
   }
 
   reset(): void {

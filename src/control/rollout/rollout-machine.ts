@@ -127,11 +127,16 @@ export function decide(rollout: Rollout, members: number, actor: Actor): Rollout
   if (hasNothingToLearn(rollout, members, actor.evidence))
     return advance(rollout, silentText(rollout, members), actor, true);
   if (rollout.state === 'holding')
-    // A fence is the time of the change, in microseconds.
-    return actor.nowMs - rollout.fence / 1000 < PATIENCE_MS
+    return patienceLeftMs(rollout, actor.nowMs) > 0
       ? null
       : rollBack(rollout, `Undecided for ${PATIENCE_MS / 3_600_000} hours. ${missing}`, actor);
   return change(rollout, { state: 'holding', reason: missing }, 'held', actor, true);
+}
+
+/** Time after which a roll-out that holds by itself is rolled back. */
+export function patienceLeftMs({ fence }: Rollout, nowMs: number): number {
+  // A fence is the time of the change, in microseconds.
+  return PATIENCE_MS - Math.max(0, nowMs - fence / 1000);
 }
 
 /** Says what is missing before the step may end, in one sentence; null if nothing is. */

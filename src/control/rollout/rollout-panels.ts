@@ -25,6 +25,7 @@ export function rolloutPanels({ nowMs, scoreThreshold, judgesDeviceTime }: Rollo
         guards: { ...settings, deviceTime: { ...deviceTime, isOn } },
         nowMs,
         scoreThreshold: Math.max(scoreThreshold(from), scoreThreshold(to)),
+        controlThreshold: scoreThreshold(from),
         // Streams of the candidate always have frames that the control infers as well.
         hasShadow: true,
         steps: steps.length,

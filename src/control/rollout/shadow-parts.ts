@@ -52,6 +52,15 @@ export const shadowPartsState = z.object({
 });
 export type ShadowPartsState = z.infer<typeof shadowPartsState>;
 
+/**
+ * Boxes with a lower score may be missing on the other side. Boxes are counted by the threshold of the control alone: with a
+ * threshold near 1 the candidate would not be asked for anything.
+ */
+export interface SureScores {
+  readonly ofBoth: number;
+  readonly ofControl: number;
+}
+
 /** Largest harm to a part: loss of F1, and share of the control's boxes that the candidate has no box for. */
 export interface ShadowLimits {
   readonly agreement: number;
@@ -65,7 +74,7 @@ export interface ShadowLimits {
  * Memory: a part has no history, only its evidence and the current block.
  */
 export class ShadowParts {
-  readonly #sureScore: number;
+  readonly #sureScores: SureScores;
   readonly #limits: ShadowLimits;
   readonly #parts = new Map<string, Part>();
   /** Parts of streams, classes, and of each stream's classes so far. */
@@ -76,9 +85,8 @@ export class ShadowParts {
   /** Blocks before this one are complete. */
   #openBlock = 0;
 
-  /** @param sureScore - boxes with a lower score may be missing on the other side. */
-  constructor(sureScore: number, limits: ShadowLimits, state?: ShadowPartsState) {
-    this.#sureScore = sureScore;
+  constructor(sureScores: SureScores, limits: ShadowLimits, state?: ShadowPartsState) {
+    this.#sureScores = sureScores;
     this.#limits = limits;
     for (const saved of state?.parts ?? []) {
       this.#parts.set(keyOf(saved.stream, saved.label), structuredClone(saved));
@@ -97,12 +105,12 @@ export class ShadowParts {
       labels.set(label, sums);
       return sums;
     };
-    for (const [label, { asked, unmatched }] of agreementByClass(control, candidate, this.#sureScore)) {
+    for (const [label, { asked, unmatched }] of agreementByClass(control, candidate, this.#sureScores.ofBoth)) {
       const sums = of(label);
       sums.asked = asked;
       sums.unmatched = unmatched;
     }
-    for (const { label, score } of control) if (score >= this.#sureScore) of(label).boxes += 1;
+    for (const { label, score } of control) if (score >= this.#sureScores.ofControl) of(label).boxes += 1;
     for (const { label } of candidate) of(label).candidateBoxes += 1;
     const whole = noBoxes();
     for (const [label, sums] of labels) {

@@ -17,7 +17,10 @@ import { changesBetween, changesNothing, fixedBetween, type StreamSettings, with
 
 /** What a user asks for: `POST /api/rollouts`. Either a model, or whole sections of a pipeline. */
 const startRequest = z.strictObject({
-  model: z.string().min(1).optional().describe('Name or path of a detector; all other settings stay as they are.'),
+  model: modelConfig.shape.name
+    .unwrap()
+    .optional()
+    .describe('Name or path of a detector; all other settings stay as they are.'),
   settings: z
     .strictObject({
       model: modelConfig,

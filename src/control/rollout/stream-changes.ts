@@ -1,8 +1,8 @@
 import { isDeepStrictEqual } from 'node:util';
 import { check } from '../../config/check.ts';
 import { type StreamConfig, streamConfig } from '../../config/stream.ts';
+import { canonicalJson } from '../../core/canonical-json.ts';
 import type { StreamChanges, StreamPatch } from '../../protocol/rollout-records.ts';
-import { canonicalJson } from './versions.ts';
 
 /** Settings of a stream that a version can change: how its frames are read and which of them are inferred. */
 export const ROLLED_KEYS = [

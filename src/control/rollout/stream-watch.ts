@@ -50,6 +50,7 @@ const figures = z.object({
   late: z.number(),
 });
 type Figures = z.infer<typeof figures>;
+const FIGURES = ['seconds', 'frames', 'lost', 'failed', 'late'] as const;
 
 const watched = z.object({
   name: z.string(),
@@ -62,6 +63,8 @@ const watched = z.object({
   candidate: figures,
   control: figures,
   before: figures,
+  /** All of the control in this step. */
+  stepControl: figures,
   late: harmEvidenceState,
   short: harmEvidenceState,
   failing: harmEvidenceState,
@@ -108,8 +111,10 @@ export class StreamWatch {
     stream.target = { ...target };
     const seen = figuresOf(observation);
     const awayMs = nowMs - (stream.seenMs[side] ?? nowMs);
-    if (side === 'control') fade(stream.control, seen);
-    else {
+    if (side === 'control') {
+      fade(stream.control, seen);
+      addTo(stream.stepControl, seen);
+    } else {
       // What is left of a turn is a block if it is not too short.
       if (awayMs > AWAY_MS) this.#close(stream, nowMs);
       fade(stream.candidate, seen);
@@ -182,12 +187,15 @@ export class StreamWatch {
     return Math.round(frames);
   }
 
-  /** Begins a step: what the control did lately is what the candidate is compared with while it has no turn. */
+  /**
+   * Begins a step: what the control did in the step before is what the candidate is compared with while the control has no turn. Its
+   * last seconds alone may have been calm by chance, and the last step has no turns at all.
+   */
   reset(): void {
     for (const stream of this.#streams.values()) {
-      const { name, number, target, control, seenMs } = stream;
-      const before = { ...control };
-      const kept = { target, control, before, seenMs: { candidate: null, control: seenMs.control } };
+      const { name, number, target, seenMs } = stream;
+      const control = memoryOf(stream.stepControl.seconds < CONTROL_SECONDS ? stream.control : stream.stepControl);
+      const kept = { target, control, before: { ...control }, seenMs: { candidate: null, control: seenMs.control } };
       this.#streams.set(name, { ...opened(name, number), ...kept });
     }
   }
@@ -237,6 +245,7 @@ function opened(name: string, number: number): Watched {
   return {
     ...{ name, number, target: NO_TARGET, seenMs: { candidate: null, control: null }, aliveMs: null, unanswered: 0 },
     ...{ block: nothing(), candidate: nothing(), control: nothing(), before: nothing() },
+    stepControl: nothing(),
     ...{ late: NO_EVIDENCE_OF_HARM, short: NO_EVIDENCE_OF_HARM, failing: NO_EVIDENCE_OF_HARM },
     ...{ missedFromMs: null, bothFromMs: null, failedRun: { failed: 0, frames: 0, seconds: 0 } },
   };
@@ -255,13 +264,21 @@ function figuresOf({ frames, dropped, failed, latenciesMs, seconds, target }: Si
 }
 
 function addTo(sum: Figures, more: Figures): void {
-  for (const key of ['seconds', 'frames', 'lost', 'failed', 'late'] as const) sum[key] += more[key];
+  for (const key of FIGURES) sum[key] += more[key];
 }
 
 /** As `addTo`, with older figures counting less. */
 function fade(sum: Figures, more: Figures): void {
   const kept = Math.exp(-more.seconds / MEMORY_SECONDS);
-  for (const key of ['seconds', 'frames', 'lost', 'failed', 'late'] as const) sum[key] = sum[key] * kept + more[key];
+  for (const key of FIGURES) sum[key] = sum[key] * kept + more[key];
+}
+
+/** The same shares, with the weight of the time that is remembered. */
+function memoryOf(sum: Figures): Figures {
+  const kept = Math.min(1, MEMORY_SECONDS / Math.max(sum.seconds, 1));
+  const scaled = nothing();
+  for (const key of FIGURES) scaled[key] = sum[key] * kept;
+  return scaled;
 }
 
 function watchSilence(stream: Watched, { frames, lost }: Figures, awayMs: number, nowMs: number): void {

@@ -1,6 +1,7 @@
 import { createHash } from 'node:crypto';
 import type { BatchConfig } from '../../config/batch.ts';
 import type { ModelConfig } from '../../config/model-config.ts';
+import { canonicalJson } from '../../core/canonical-json.ts';
 import {
   MOST_VERSIONS,
   type Rollout,
@@ -76,15 +77,6 @@ export function versionReports(rollout: Rollout | null, initial: Version): Versi
 
 function hashOf({ model, batch, weights, streams }: VersionParts): string {
   return createHash('sha256').update(canonicalJson({ model, batch, weights, streams })).digest('hex');
-}
-
-/** Serialises plain data with sorted keys, so that the order of keys in a file does not make another version. */
-export function canonicalJson(value: unknown): string {
-  if (Array.isArray(value)) return `[${value.map(canonicalJson).join()}]`;
-  if (typeof value !== 'object' || value === null) return JSON.stringify(value) ?? 'null';
-  const entries = Object.entries(value).filter(([, inner]) => inner !== undefined);
-  const sorted = entries.sort(([a], [b]) => (a < b ? -1 : 1));
-  return `{${sorted.map(([key, inner]) => `${JSON.stringify(key)}:${canonicalJson(inner)}`).join()}}`;
 }
 
 function highestNumber(versions: readonly Version[]): number {

@@ -1,5 +1,5 @@
 import type { Rollout } from '../../protocol/rollout-records.ts';
-import { observesOnly, openGuards, type StepEvidence, stepMs } from './rollout-machine.ts';
+import { observesOnly, openGuards, patienceLeftMs, type StepEvidence, stepMs } from './rollout-machine.ts';
 
 /** Something that a step waits for. */
 interface Wait {
@@ -16,10 +16,15 @@ export function waitingFor(rollout: Rollout, members: number, evidence: StepEvid
   if (waits.length === 0) return 'Waiting for nothing: the next step begins in a moment.';
   const known = waits.flatMap(({ leftMs }) => (leftMs === null ? [] : [leftMs]));
   const left =
-    known.length < waits.length
-      ? 'how long that takes cannot be said yet'
-      : `about ${durationText(Math.max(...known))} left`;
+    known.length < waits.length ? unknownText(rollout, nowMs) : `about ${durationText(Math.max(...known))} left`;
   return `Waiting for ${listText(waits.map(({ what }) => what))}: ${left}.`;
+}
+
+/** What happens if nobody can tell how long it takes. */
+function unknownText(rollout: Rollout, nowMs: number): string {
+  if (rollout.state !== 'holding') return 'how long that takes cannot be said yet';
+  const left = durationText(Math.max(0, patienceLeftMs(rollout, nowMs)));
+  return `how long that takes cannot be said; if nobody promotes it, it is rolled back in ${left}`;
 }
 
 function waitsOf(rollout: Rollout, members: number, evidence: StepEvidence, nowMs: number): Wait[] {

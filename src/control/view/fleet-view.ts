@@ -111,8 +111,8 @@ export class FleetView implements RuntimePort, FleetPort {
 
   readiness(): { isReady: boolean; reason: string } {
     const own = this.#options.own.readiness();
-    if (!own.isReady || this.#failure === null) return own;
-    return { isReady: false, reason: this.#failure.message };
+    const reason = this.#failure?.message ?? this.#options.control.trouble;
+    return own.isReady && reason !== null ? { isReady: false, reason } : own;
   }
 
   figures(): FleetFigures {

@@ -1,13 +1,14 @@
 import { type ChildProcess, fork } from 'node:child_process';
 import { workerEntry } from '../../core/worker-entry.ts';
 import { SightlineError, type WireError } from '../../errors/sightline-error.ts';
+import type { Ffmpeg } from '../../process/confinement.ts';
 import { LogTail, lastLines } from '../../process/log-tail.ts';
 import type { CameraSpec } from './camera-plan.ts';
 import type { CameraPorts, CameraServerStats } from './camera-server.ts';
 
 /** Requests to the process of the cameras; each is answered once, in any order. */
 export type CameraRequest =
-  | { readonly type: 'open'; readonly ffmpegPath: string; readonly host: string }
+  | { readonly type: 'open'; readonly ffmpeg: Ffmpeg; readonly host: string }
   | { readonly type: 'add'; readonly cameras: readonly CameraSpec[] }
   | { readonly type: 'remove'; readonly ids: readonly string[] }
   | { readonly type: 'stats' };
@@ -56,10 +57,10 @@ export class CameraProcess {
    * @param host - address on which the cameras listen, and by which they are named.
    * @throws INTERNAL_ERROR if the process does not start; the system's error if it cannot listen there.
    */
-  static async open(ffmpegPath: string, host = '127.0.0.1'): Promise<CameraProcess> {
+  static async open(ffmpeg: Ffmpeg, host = '127.0.0.1'): Promise<CameraProcess> {
     const cameras = new CameraProcess(host);
     try {
-      cameras.#ports = await cameras.#call<CameraPorts>({ type: 'open', ffmpegPath, host });
+      cameras.#ports = await cameras.#call<CameraPorts>({ type: 'open', ffmpeg, host });
       return cameras;
     } catch (error) {
       await cameras.close();

@@ -2,6 +2,7 @@ import { once } from 'node:events';
 import { createServer as createHttpServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http';
 import { type AddressInfo, createServer as createTcpServer, type Server as TcpServer } from 'node:net';
 import { monoNowMs } from '../../core/clock.ts';
+import type { Ffmpeg } from '../../process/confinement.ts';
 import type { CameraSpec } from './camera-plan.ts';
 import { ClockEncoder } from './clock-encoder.ts';
 import { type CodedClip, encodeClip } from './coded-clip.ts';
@@ -43,7 +44,7 @@ const CLOCK: CameraClock = {
 
 /** Virtual cameras and their servers: `http://HOST:PORT/ID.ts` (MPEG-TS) and `rtsp://HOST:PORT/ID`. */
 export class CameraServer {
-  readonly #ffmpegPath: string;
+  readonly #ffmpeg: Ffmpeg;
   readonly #cameras = new Map<string, PlayableCamera>();
   readonly #clips = new Map<string, Promise<CodedClip>>();
   readonly #encoders = new Map<string, ClockEncoder>();
@@ -51,16 +52,16 @@ export class CameraServer {
   readonly #rtsp: TcpServer;
   #sessions = 0;
 
-  private constructor(ffmpegPath: string) {
-    this.#ffmpegPath = ffmpegPath;
+  private constructor(ffmpeg: Ffmpeg) {
+    this.#ffmpeg = ffmpeg;
     this.#rtsp = createTcpServer((socket) => {
       new RtspSession(socket, ++this.#sessions, (id) => this.#cameras.get(id) ?? null);
     });
   }
 
   /** @param host - address to listen on. @throws the system's error. */
-  static async open(ffmpegPath: string, host: string): Promise<CameraServer> {
-    const server = new CameraServer(ffmpegPath);
+  static async open(ffmpeg: Ffmpeg, host: string): Promise<CameraServer> {
+    const server = new CameraServer(ffmpeg);
     for (const each of [server.#http, server.#rtsp]) {
       each.listen(0, host);
       await once(each, 'listening');
@@ -113,13 +114,13 @@ export class CameraServer {
   async #pictures(spec: CameraSpec): Promise<{ source: PictureSource; keyFrame: CodedFrame }> {
     const { width, height, fps, pictures } = spec;
     if (pictures.kind === 'clock') {
-      const encoder = new ClockEncoder(this.#ffmpegPath, { width, height, fps });
+      const encoder = new ClockEncoder(this.#ffmpeg, { width, height, fps });
       this.#encoders.set(spec.id, encoder);
       const keyFrame = await new Promise<CodedFrame>((resolve) => encoder.next(0, resolve));
       return { source: encoder, keyFrame };
     }
     const key = JSON.stringify([width, height, fps, pictures]);
-    const known = this.#clips.get(key) ?? encodeClip(this.#ffmpegPath, { width, height, fps }, pictures);
+    const known = this.#clips.get(key) ?? encodeClip(this.#ffmpeg, { width, height, fps }, pictures);
     this.#clips.set(key, known);
     const { frames } = await known;
     const source: PictureSource = {

@@ -1,6 +1,7 @@
 import { cameraArguments } from '../../decode/encode-command.ts';
 import { drawClock, TICKS_PER_MS } from '../../infer/clock-code.ts';
 import { ChildGroup } from '../../process/child-group.ts';
+import { confinedWriter, type Ffmpeg } from '../../process/confinement.ts';
 import { type CodedFrame, FlvReader } from './flv-reader.ts';
 import type { PictureSource } from './virtual-camera.ts';
 
@@ -20,14 +21,15 @@ export class ClockEncoder implements PictureSource {
 
   /** @param ticks - the clock that is drawn. */
   constructor(
-    ffmpegPath: string,
+    ffmpeg: Ffmpeg,
     size: { readonly width: number; readonly height: number; readonly fps: number },
     ticks: () => number = systemTicks,
   ) {
     this.#size = size;
     this.#ticks = ticks;
     const args = cameraArguments({ ...size, pictures: { kind: 'raw' }, frames: null });
-    this.#group = new ChildGroup(ffmpegPath, args, { stdio: ['pipe', 'pipe', 'ignore'] });
+    const { path, args: all, environment } = confinedWriter(ffmpeg, args);
+    this.#group = new ChildGroup(path, all, { stdio: ['pipe', 'pipe', 'ignore'], environment });
     const { child } = this.#group;
     const reader = new FlvReader();
     child.on('error', () => undefined);

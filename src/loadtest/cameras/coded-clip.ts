@@ -1,7 +1,10 @@
-import { spawn } from 'node:child_process';
 import { type CameraPictures, cameraArguments } from '../../decode/encode-command.ts';
+import { boundPictures } from '../../decode/ffmpeg-arguments.ts';
 import { SightlineError } from '../../errors/sightline-error.ts';
+import { exitText } from '../../process/child-group.ts';
+import type { Ffmpeg } from '../../process/confinement.ts';
 import { LogTail, lastLines } from '../../process/log-tail.ts';
+import { startReader } from '../../process/start-reader.ts';
 import { type CodedFrame, FlvReader } from './flv-reader.ts';
 
 /** A stretch of coded video that begins with a key frame and can be repeated. */
@@ -23,24 +26,32 @@ const LOG_CHARS = 2_000;
  * @throws FFMPEG_MISSING if ffmpeg cannot run or cannot encode H.264; SOURCE_UNREADABLE if it cannot read the pictures.
  */
 export async function encodeClip(
-  ffmpegPath: string,
+  ffmpeg: Ffmpeg,
   size: { readonly width: number; readonly height: number; readonly fps: number },
   pictures: CameraPictures,
 ): Promise<CodedClip> {
   const count = Math.max(1, Math.round(size.fps * CLIP_SECONDS));
   const args = cameraArguments({ ...size, pictures, frames: count });
-  const child = spawn(ffmpegPath, args, { stdio: ['ignore', 'pipe', 'pipe'], timeout: TIMEOUT_MS });
-  const log = new LogTail(child.stderr, LOG_CHARS);
+  const { maxPixels } = ffmpeg.confinement;
+  const reads = pictures.kind === 'file' ? [pictures.path] : [];
+  const { group } = await startReader(ffmpeg, boundPictures(args, maxPixels), { reads }).catch((error: Error) => {
+    throw noEncoder(ffmpeg, error.message);
+  });
+  const { child } = group;
+  const log = new LogTail(child.stderr!, LOG_CHARS);
   const reader = new FlvReader();
   const frames: CodedFrame[] = [];
-  child.stdout.on('data', (chunk: Buffer) => frames.push(...reader.push(chunk)));
+  child.stdout!.on('data', (chunk: Buffer) => frames.push(...reader.push(chunk)));
+  group.killAfter(TIMEOUT_MS);
   const end = await new Promise<string | null>((resolve) => {
-    child.once('error', (error) => resolve(error.message));
-    child.once('close', (code, signal) => resolve(code === 0 ? null : (signal ?? `exit code ${code}`)));
+    child.once('close', (code, signal) => resolve(code === 0 ? null : exitText({ code, signal })));
   });
   if (end === null && frames[0]?.isKey === true) return { ...size, frames };
   const reason = lastLines(log.text, 3).join(' | ') || (end ?? 'it wrote no key frame');
-  if (/unknown encoder|spawn|ENOENT/i.test(reason))
-    throw new SightlineError('FFMPEG_MISSING', `virtual cameras need an ffmpeg with libx264; ${ffmpegPath}: ${reason}`);
+  if (/unknown encoder/i.test(reason)) throw noEncoder(ffmpeg, reason);
   throw new SightlineError('SOURCE_UNREADABLE', `no clip for virtual cameras could be made: ${reason}`);
+}
+
+function noEncoder({ path }: Ffmpeg, reason: string): SightlineError {
+  return new SightlineError('FFMPEG_MISSING', `virtual cameras need an ffmpeg with libx264; ${path}: ${reason}`);
 }

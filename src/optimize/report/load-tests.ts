@@ -1,7 +1,8 @@
-import { readdir, readFile } from 'node:fs/promises';
+import { readdir } from 'node:fs/promises';
 import { join } from 'node:path';
 import { z } from 'zod';
 import { check } from '../../config/check.ts';
+import { MOST_BYTES, readGivenText } from '../../disk/given-file.ts';
 
 /** Folder beside a report, with a folder for each load test: what `sightline loadtest --report` wrote. */
 export const LOAD_TESTS = 'load-tests';
@@ -42,7 +43,13 @@ export async function readLoadTests(folder: string, note: (text: string) => void
   for (const name of names) {
     const path = join(folder, LOAD_TESTS, name, 'loadtest.json');
     try {
-      found.push(check(loadTest, JSON.parse(await readFile(path, 'utf8')), path));
+      found.push(
+        check(
+          loadTest,
+          JSON.parse(await readGivenText(path, { code: 'CONFIG_INVALID', mostBytes: MOST_BYTES.json })),
+          path,
+        ),
+      );
     } catch (error) {
       note(`the report leaves a load test out: ${(error as Error).message}`);
     }

@@ -1,7 +1,7 @@
-import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { z } from 'zod';
 import { check } from '../../config/check.ts';
+import { MOST_BYTES, readGivenText } from '../../disk/given-file.ts';
 import { SightlineError } from '../../errors/sightline-error.ts';
 import { findingsOf } from './findings.ts';
 import { joulesPerFrame, type ReportInput, type ReportSide, type ReportTrial } from './report-input.ts';
@@ -86,12 +86,8 @@ function sideOf({ configuration, targets, capacity }: ReportSide, trial: ReportT
  */
 export async function readResult(folder: string): Promise<ResultFile> {
   const path = join(folder, RESULT_FILE);
-  const content = await readFile(path, 'utf8').catch((error: NodeJS.ErrnoException) => {
-    throw new SightlineError(
-      'COMMAND_INVALID',
-      `--merge ${folder}: expected the report folder of "sightline optimize", with ${RESULT_FILE} (${error.code ?? error.message})`,
-    );
-  });
+  const as = `--merge ${folder}: expected the report folder of "sightline optimize", with ${RESULT_FILE}`;
+  const content = await readGivenText(path, { code: 'COMMAND_INVALID', as, mostBytes: MOST_BYTES.json });
   const value = parseJson(content, path);
   const version = z.object({ version: z.number() }).safeParse(value).data?.version ?? VERSION;
   if (version > VERSION)

@@ -1,7 +1,7 @@
-import { join } from 'node:path';
 import type { ClipBlock } from '../../decode/cut-blocks.ts';
 import { SightlineError } from '../../errors/sightline-error.ts';
 import type { CocoAnnotations } from '../../evaluate/coco-dataset.ts';
+import { picturePaths } from '../../evaluate/coco-files.ts';
 import { splitDataset, subsetOf } from '../../evaluate/split-dataset.ts';
 import { pixelHash } from '../../preprocess/sharp-preprocessor.ts';
 
@@ -36,9 +36,9 @@ const MOST_SEARCH_PICTURES = 200;
 /** Every k-th block of the recording is the search's. */
 const BLOCK_STRIDE = 4;
 
-/** Returns the labelled pictures of a folder. */
+/** Returns the labelled pictures of a folder. @throws DATASET_INVALID if a name leads out of it. */
 export function labelsIn(annotations: CocoAnnotations, folder: string): Labels {
-  return { annotations, folder, paths: annotations.images.map(({ fileName }) => join(folder, fileName)) };
+  return { annotations, folder, paths: picturePaths(annotations, folder) };
 }
 
 /**

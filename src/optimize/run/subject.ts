@@ -1,9 +1,8 @@
-import { readFileSync } from 'node:fs';
 import { mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { basename, extname, join } from 'node:path';
 import { stringify } from 'yaml';
-import { loadPipeline, parsePipeline } from '../../config/load-pipeline.ts';
+import { parsePipeline, readPipelineText } from '../../config/load-pipeline.ts';
 import type { PipelineConfig } from '../../config/pipeline.ts';
 import { type ClipBlock, cutBlocks } from '../../decode/cut-blocks.ts';
 import type { FfmpegBinary } from '../../decode/ffmpeg-binary.ts';
@@ -89,8 +88,8 @@ export async function openSubject(
 }
 
 function readPipeline(path: string): { text: string; pipeline: PipelineConfig } {
-  const pipeline = loadPipeline(path);
-  return { text: readFileSync(path, 'utf8'), pipeline };
+  const text = readPipelineText(path);
+  return { text, pipeline: parsePipeline(text, path) };
 }
 
 function fromVideo(path: string): { text: string; pipeline: PipelineConfig } {
@@ -121,6 +120,7 @@ async function joined(
   await writeFile(list, blocks.map(({ path }) => `file '${basename(path)}'\n`).join(''));
   const path = join(folder, `clip${extname(blocks[0]!.path)}`);
   const args = joinArguments(list, path.endsWith('.mov') ? 'mov' : 'matroska', path);
-  await runFfmpeg(ffmpeg.path, list, args, signal, { onText: () => undefined, onLogLine: () => undefined });
+  const listener = { onText: () => undefined, onLogLine: () => undefined };
+  await runFfmpeg(ffmpeg, `file:${list}`, args, signal, listener, { reads: [folder], writes: folder });
   return path;
 }

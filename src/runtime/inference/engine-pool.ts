@@ -1,15 +1,9 @@
 import type { SightlineError } from '../../errors/sightline-error.ts';
 import { BackOff } from '../../flow/back-off.ts';
 import type { EngineInfo, EngineRequest, RingHandle } from '../../protocol/threads.ts';
-import { InferenceClient, type InferenceEvents, type SubmittedBatch } from './inference-client.ts';
+import { type Batch, type BatchListener, InferenceClient } from './inference-client.ts';
 
-export interface EnginePoolEvents {
-  onResult: InferenceEvents['onResult'];
-  /**
-   * Called for a batch that failed, or whose thread was lost. `wasRunning` is false if the batch only waited on that
-   * thread.
-   */
-  onFailed(batch: SubmittedBatch, error: SightlineError, wasRunning: boolean): void;
+export interface EnginePoolEvents extends BatchListener {
   onThreadLost(error: SightlineError): void;
   onThreadRestarted(): void;
 }
@@ -75,16 +69,8 @@ export class EnginePool {
   async #add(): Promise<void> {
     const client = await InferenceClient.start(
       this.#request,
-      {
-        onResult: (batch, result) => {
-          // Reset after a result, not after a start: a thread that dies on every batch must not restart in a tight
-          // loop.
-          this.#backOff.reset();
-          this.#events.onResult(batch, result);
-        },
-        onBatchFailed: (batch, error) => this.#events.onFailed(batch, error, true),
-        onLost: (lost, batches, error) => this.#onLost(lost, batches, error),
-      },
+      this.#events,
+      (lost, batches, error) => this.#onLost(lost, batches, error),
       this.#timeoutMs,
     );
     for (const ring of this.#rings.values()) client.attach(ring);
@@ -92,8 +78,10 @@ export class EnginePool {
     if (this.#isStopping) await client.shutdown();
   }
 
-  #onLost(client: InferenceClient, batches: readonly SubmittedBatch[], error: SightlineError): void {
+  #onLost(client: InferenceClient, batches: readonly Batch[], error: SightlineError): void {
     this.#clients.splice(this.#clients.indexOf(client), 1);
+    // A thread that dies on every batch must not restart in a tight loop.
+    if (client.hasAnswered) this.#backOff.reset();
     this.#events.onThreadLost(error);
     const { callsInFlight } = client.info;
     // In reverse: each batch is requeued before the others, so that the order is kept.

@@ -10,27 +10,31 @@ import type {
   ThreadId,
   ToInference,
 } from '../../protocol/threads.ts';
-import type { InFlightFrame } from '../stream/frame-ledger.ts';
+import type { InFlightFrame } from '../stream/in-flight-frame.ts';
 
 type Result = Extract<FromInference, { type: 'result' }>;
 type Ready = Extract<FromInference, { type: 'ready' }>;
 
-export interface SubmittedBatch {
+/** Frames that one message hands to a thread. */
+export interface Batch {
   readonly frames: readonly InFlightFrame[];
   /** Model inputs of all frames. */
   readonly inputs: number;
-  /** Model inputs per call of the engine; a larger batch takes several calls in a row. */
+  /** Model inputs per call of the engine, a warmed-up size; a larger batch takes several calls in a row. */
   readonly callSize: number;
+  /** Boxes with lower scores are not returned. */
   readonly scoreThreshold: number;
 }
 
-export interface InferenceEvents {
-  onResult(batch: SubmittedBatch, result: Result): void;
-  /** The engine failed on one batch and still runs. */
-  onBatchFailed(batch: SubmittedBatch, error: SightlineError): void;
-  /** The thread has ended; `batches` were on it. Not called after `shutdown`. */
-  onLost(thread: InferenceClient, batches: readonly SubmittedBatch[], error: SightlineError): void;
+/** Receives what becomes of batches. */
+export interface BatchListener {
+  onResult(batch: Batch, result: Result): void;
+  /** @param wasRunning - false if the batch only waited on a thread that was lost. */
+  onFailed(batch: Batch, error: SightlineError, wasRunning: boolean): void;
 }
+
+/** Called when a thread has ended; `batches` were on it. Not called after `shutdown`. */
+export type LostListener = (thread: InferenceClient, batches: readonly Batch[], error: SightlineError) => void;
 
 /** Interval at which a thread that runs a batch is checked for a hang. */
 const HANG_CHECK_MS = 200;
@@ -42,10 +46,13 @@ const SHUTDOWN_MS = 5_000;
 export class InferenceClient {
   readonly info: EngineInfo;
   readonly tid: ThreadId;
+  /** True once it has returned a result. */
+  hasAnswered = false;
   #enginePid: number | null;
   readonly #worker: Worker;
-  readonly #events: InferenceEvents;
-  readonly #batches = new Map<number, SubmittedBatch>();
+  readonly #listener: BatchListener;
+  readonly #onLost: LostListener;
+  readonly #batches = new Map<number, Batch>();
   /**
    * Time for which the thread has worked on its oldest batch, counted in ticks: a process that was suspended has missed many
    * seconds, but only one tick.
@@ -56,12 +63,19 @@ export class InferenceClient {
   #isStopping = false;
   #isGone = false;
 
-  private constructor(worker: Worker, { info, tid, enginePid }: Ready, events: InferenceEvents, timeoutMs: number) {
+  private constructor(
+    worker: Worker,
+    { info, tid, enginePid }: Ready,
+    listener: BatchListener,
+    onLost: LostListener,
+    timeoutMs: number,
+  ) {
     this.#worker = worker;
     this.info = info;
     this.tid = tid;
     this.#enginePid = enginePid;
-    this.#events = events;
+    this.#listener = listener;
+    this.#onLost = onLost;
     worker.on('message', (message: FromInference) => this.#onMessage(message));
     worker.once('error', (error) => this.#lost(`an inference thread failed: ${error.message}`));
     worker.once('exit', (code) => this.#lost(`an inference thread ended with exit code ${code}`));
@@ -75,12 +89,13 @@ export class InferenceClient {
    */
   static async start(
     request: EngineRequest,
-    events: InferenceEvents,
+    listener: BatchListener,
+    onLost: LostListener,
     timeoutMs: number,
     loadTimeoutMs = LOAD_TIMEOUT_MS,
   ): Promise<InferenceClient> {
     const worker = new Worker(workerEntry('inference.thread'), { workerData: request, stdin: false });
-    return new InferenceClient(worker, await ready(worker, request.engine, loadTimeoutMs), events, timeoutMs);
+    return new InferenceClient(worker, await ready(worker, request.engine, loadTimeoutMs), listener, onLost, timeoutMs);
   }
 
   get batchesInFlight(): number {
@@ -100,7 +115,7 @@ export class InferenceClient {
     this.#post({ type: 'detach', ringId });
   }
 
-  submit(batch: SubmittedBatch): void {
+  submit(batch: Batch): void {
     const batchId = this.#nextBatchId++;
     if (this.#batches.size === 0) this.#busyMs = 0;
     this.#batches.set(batchId, batch);
@@ -125,9 +140,10 @@ export class InferenceClient {
     this.#batches.delete(message.batchId);
     this.#busyMs = 0;
     if (message.type === 'result') {
+      this.hasAnswered = true;
       this.#enginePid = message.enginePid;
-      this.#events.onResult(batch, message);
-    } else this.#events.onBatchFailed(batch, SightlineError.fromWire(message.error));
+      this.#listener.onResult(batch, message);
+    } else this.#listener.onFailed(batch, SightlineError.fromWire(message.error), true);
   }
 
   #checkHang(timeoutMs: number): void {
@@ -159,7 +175,7 @@ export class InferenceClient {
     if (this.#isStopping) return;
     const batches = [...this.#batches.values()];
     this.#batches.clear();
-    this.#events.onLost(this, batches, new SightlineError('ENGINE_FAILED', why));
+    this.#onLost(this, batches, new SightlineError('ENGINE_FAILED', why));
   }
 
   /** Ends the thread as a crash would, for fault tests. */
@@ -245,7 +261,7 @@ function firstMessage(worker: Worker, engine: string): Promise<Ready> {
 }
 
 /** The timeout is that of one call, and a frame with many views cannot be divided. */
-function callsOfOneFrame({ frames, callSize }: SubmittedBatch): number {
+function callsOfOneFrame({ frames, callSize }: Batch): number {
   const most = frames.reduce((views, { ring }) => Math.max(views, inputsPerModel(ring.slots.shape)), 1);
   return Math.ceil(most / callSize);
 }

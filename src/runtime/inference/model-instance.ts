@@ -1,11 +1,12 @@
 import { BatchSizer } from '../../batch/batch-sizer.ts';
 import { MicroBatcher, type NextBatch } from '../../batch/micro-batcher.ts';
+import type { MonoMs } from '../../core/units.ts';
 import { inputsPerModel } from '../../flow/slot-ring.ts';
 import type { BatchReport } from '../../protocol/report.ts';
 import type { EngineInfo, EngineRequest } from '../../protocol/threads.ts';
-import type { InFlightFrame } from '../stream/frame-ledger.ts';
+import type { InFlightFrame } from '../stream/in-flight-frame.ts';
 import { EnginePool, type EnginePoolEvents } from './engine-pool.ts';
-import type { InferenceClient } from './inference-client.ts';
+import type { Batch, InferenceClient } from './inference-client.ts';
 import { ResultCache } from './result-cache.ts';
 
 /** Most batches on one thread while only files are read. */
@@ -31,16 +32,7 @@ export interface BatchSettings {
 /** What to do with a free thread. Frames in `stale` were too old and are dropped for every kind. */
 export type Choice =
   | (NextBatch<InFlightFrame> & { readonly kind: 'empty' | 'wait' })
-  | { readonly kind: 'batch'; readonly stale: readonly InFlightFrame[]; readonly calls: readonly Call[] };
-
-/** Frames that one message hands to a thread. */
-export interface Call {
-  readonly frames: readonly InFlightFrame[];
-  /** Model inputs of all frames. */
-  readonly inputs: number;
-  /** Model inputs per call of the engine, a warmed-up size. */
-  readonly callSize: number;
-}
+  | { readonly kind: 'batch'; readonly stale: readonly InFlightFrame[]; readonly batches: readonly Batch[] };
 
 /**
  * A model that streams use: an engine on its threads, its batch settings, and the frames that wait for it.
@@ -111,27 +103,35 @@ export class ModelInstance {
     return this.pool.idle(Math.max(this.servesLive ? 1 : FILE_DEPTH, this.callsInFlight));
   }
 
-  /** Chooses the next batch for a free thread. Call only while `isReady`. */
-  choose(nowMs: number): Choice {
+  /** Chooses the next batch for a free thread, and stamps its frames. Call only while `isReady`. */
+  choose(now: MonoMs): Choice {
     const sizer = this.#sizer!;
     const waiting = this.batcher.waitingInputs;
     const size = sizer.nextSize(waiting);
-    const next = this.batcher.next(nowMs, size * this.#callsAtOnce(sizer, size, waiting), sizer.singleCallMs);
+    const next = this.batcher.next(now, size * this.#callsAtOnce(sizer, size, waiting), sizer.singleCallMs);
     if (next.kind !== 'batch') {
-      this.#starvedSinceMs ??= nowMs;
+      this.#starvedSinceMs ??= now;
       return next;
     }
-    this.#starvedMs = this.starvedMs(nowMs);
+    this.#starvedMs = this.starvedMs(now);
     this.#starvedSinceMs = null;
+    const { items, inputs, isFull, stale } = next;
+    let isSuspect = false;
+    for (const frame of items) {
+      frame.batchedMs = now;
+      if (frame.failures > 0) isSuspect = true;
+    }
     // A frame that has failed before runs alone, so that it cannot fail others again.
-    const isSuspect = next.items.some(({ failures }) => failures > 0);
-    const groups = isSuspect
-      ? next.items.map((frame) => ({ frames: [frame], inputs: inputsOf(frame) }))
-      : [{ frames: next.items, inputs: next.inputs }];
-    const isFull = next.isFull && !isSuspect;
-    const calls = groups.map((group) => ({ ...group, callSize: sizer.callSize(group.inputs, size, isFull) }));
-    for (const { inputs, callSize } of calls) this.#count(inputs, callSize);
-    return { kind: 'batch', stale: next.stale, calls };
+    const batches = isSuspect
+      ? items.map((frame) => this.#batch([frame], inputsPerModel(frame.ring.slots.shape), size, false))
+      : [this.#batch(items, inputs, size, isFull)];
+    return { kind: 'batch', stale, batches };
+  }
+
+  #batch(frames: readonly InFlightFrame[], inputs: number, size: number, isFull: boolean): Batch {
+    const callSize = this.#sizer!.callSize(inputs, size, isFull);
+    this.#count(inputs, callSize);
+    return { frames, inputs, callSize, scoreThreshold: this.scoreThreshold };
   }
 
   /** Total time in which a thread was free and no batch could be closed. */
@@ -157,7 +157,7 @@ export class ModelInstance {
    * Records the time of a message's calls. @returns the reason for the batch size, once, when the trial has settled it;
    * else null.
    */
-  observe({ inputs, callSize }: Pick<Call, 'inputs' | 'callSize'>, busyMs: number): string | null {
+  observe({ inputs, callSize }: Batch, busyMs: number): string | null {
     const callMs = busyMs / Math.ceil(inputs / callSize);
     return this.#sizer!.observe(callSize, callMs) ? this.#sizer!.reason : null;
   }
@@ -170,8 +170,4 @@ export class ModelInstance {
       reason: this.#sizer?.reason ?? 'the engine is still loading',
     };
   }
-}
-
-function inputsOf({ ring }: InFlightFrame): number {
-  return inputsPerModel(ring.slots.shape);
 }

@@ -1,10 +1,13 @@
+import type { Clock } from '../../core/clock.ts';
 import type { ModelSpec } from '../../core/model.ts';
 import { SightlineError } from '../../errors/sightline-error.ts';
 import type { EngineInfo, EngineRequest, RingHandle } from '../../protocol/threads.ts';
-import type { StreamModel } from '../stream/stream-port.ts';
+import type { InFlightFrame } from '../stream/in-flight-frame.ts';
+import type { ScheduledStream, StreamModel, StreamScheduler } from '../stream/stream-port.ts';
 import type { InferenceClient } from './inference-client.ts';
 import { type BatchSettings, HAND_OVER_INPUTS, type ModelInstance } from './model-instance.ts';
-import type { Scheduler } from './scheduler.ts';
+import { Scheduler, type SchedulerContext, type SchedulerEvents } from './scheduler.ts';
+import type { Shadows } from './shadows.ts';
 
 /** A model with its engine and batch settings, as it is loaded. */
 export interface LoadRequest {
@@ -17,18 +20,22 @@ export interface LoadRequest {
 
 /** A model instance with what the runtime and its streams need to know about it. */
 export class LoadedModel implements StreamModel {
-  readonly model: ModelInstance;
+  readonly scheduler: Scheduler;
   readonly spec: ModelSpec;
   readonly scoreThreshold: number;
   readonly threads: number;
   /** null until the engine is loaded. */
   info: EngineInfo | null = null;
 
-  constructor(model: ModelInstance, { engine, threads, scoreThreshold }: LoadRequest) {
-    this.model = model;
+  constructor(scheduler: Scheduler, { engine, threads, scoreThreshold }: LoadRequest) {
+    this.scheduler = scheduler;
     this.spec = engine.model.spec;
     this.threads = threads;
     this.scoreThreshold = scoreThreshold ?? this.spec.scoreThreshold;
+  }
+
+  get model(): ModelInstance {
+    return this.scheduler.model;
   }
 
   get hashesInput(): boolean {
@@ -48,28 +55,34 @@ export class LoadedModel implements StreamModel {
   }
 }
 
-/** The model instances of a runtime. All of them can read the frames of every stream. */
-export class ModelInstances {
-  readonly #scheduler: Scheduler;
+/** The model instances of a runtime, and the streams that each serves. All of them can read the frames of every stream. */
+export class ModelInstances implements StreamScheduler {
+  readonly #shadows: Pick<Shadows, 'offer' | 'streamsOf'>;
+  readonly #context: SchedulerContext;
   readonly #loaded = new Map<string, LoadedModel>();
   readonly #rings = new Map<number, RingHandle>();
 
-  constructor(scheduler: Scheduler) {
-    this.#scheduler = scheduler;
+  constructor(events: SchedulerEvents, clock: Clock, shadows: Pick<Shadows, 'offer' | 'streamsOf'>) {
+    this.#shadows = shadows;
+    this.#context = { events, clock, shadows, serving: (streamId) => this.#serving(streamId) };
   }
 
   /** Adds an instance without loading its engine. @throws RangeError if the name is taken. */
-  add(name: string, request: LoadRequest): void {
-    const model = this.#scheduler.addInstance(name, request.engine, request.batching);
-    this.#loaded.set(name, new LoadedModel(model, request));
-    for (const ring of this.#rings.values()) model.pool.attach(ring);
+  add(name: string, request: LoadRequest): LoadedModel {
+    if (this.#loaded.has(name)) throw new RangeError(`a model instance "${name}" is already there`);
+    const scheduler = new Scheduler(name, request.engine, request.batching, this.#context);
+    const loaded = new LoadedModel(scheduler, request);
+    this.#loaded.set(name, loaded);
+    for (const ring of this.#rings.values()) loaded.model.pool.attach(ring);
+    return loaded;
   }
 
   /** Loads and warms the engine of an instance. @throws ENGINE_UNAVAILABLE */
   async start(name: string): Promise<EngineInfo> {
     const loaded = this.get(name);
     loaded.info = await loaded.model.start(loaded.threads);
-    this.#scheduler.engineStarted(loaded.model);
+    // Frames may wait already.
+    loaded.scheduler.run();
     return loaded.info;
   }
 
@@ -92,11 +105,59 @@ export class ModelInstances {
    * @throws MODEL_NOT_FOUND; MODEL_BUSY if streams use it by then.
    */
   async unload(name: string, refuse: () => void = () => {}): Promise<void> {
-    while (this.get(name).model.isBusy) await this.#scheduler.idle(name);
+    while (this.get(name).model.isBusy) await this.get(name).scheduler.idle();
     refuse();
-    const { pool } = this.#scheduler.removeInstance(name);
+    const { scheduler } = this.get(name);
+    const users = [...scheduler.streams.keys(), ...this.#shadows.streamsOf(scheduler)];
+    if (users.length > 0)
+      throw new SightlineError('MODEL_BUSY', `model "${name}" is in use by ${users.slice(0, 5).join(', ')}`);
     this.#loaded.delete(name);
-    await pool.shutdown();
+    await scheduler.shutdown();
+  }
+
+  serve(stream: ScheduledStream): void {
+    this.get(stream.instance).scheduler.serve(stream);
+  }
+
+  framesArrived(stream: ScheduledStream): void {
+    this.get(stream.instance).scheduler.run(stream);
+  }
+
+  withdraw(stream: ScheduledStream): readonly InFlightFrame[] {
+    return this.get(stream.instance).scheduler.withdraw(stream.id);
+  }
+
+  /**
+   * Moves a stream to another instance, between two frames: frames that wait go with it in order, those on a thread are
+   * finished by the old instance. The stream's frames must be inputs of both.
+   *
+   * @param rename - makes the stream name the new instance.
+   */
+  move(stream: ScheduledStream, to: string, rename: () => void): void {
+    const target = this.get(to).scheduler;
+    const from = this.get(stream.instance).scheduler;
+    const isServed = from.streams.has(stream.id);
+    const waiting = isServed ? from.withdraw(stream.id) : [];
+    rename();
+    if (!isServed) return;
+    target.serve(stream);
+    // Frames that waited in the old cache stood outside its queue.
+    const inOrder = waiting.toSorted((a, b) => a.meta.frame - b.meta.frame);
+    target.takeOver(stream, inOrder);
+  }
+
+  /** Frames of a stream that wait for a batch. */
+  depth(stream: ScheduledStream): number {
+    return this.get(stream.instance).model.batcher.depth(stream.id);
+  }
+
+  #serving(streamId: string): Scheduler | null {
+    for (const { scheduler } of this.#loaded.values()) if (scheduler.streams.has(streamId)) return scheduler;
+    return null;
+  }
+
+  async shutdown(): Promise<void> {
+    await Promise.all(this.all.map(({ scheduler }) => scheduler.shutdown()));
   }
 
   get names(): readonly string[] {

@@ -1,4 +1,4 @@
-import type { InFlightFrame } from '../stream/frame-ledger.ts';
+import type { InFlightFrame } from '../stream/in-flight-frame.ts';
 
 interface Entry {
   /** The frame whose result it waits for. */

@@ -1,6 +1,6 @@
 import { type Detection, unpackDetections } from '../../core/detection.ts';
 import type { DropReason, PublishedFrame } from '../../core/frame.ts';
-import { type FrameOwner, holdFrame, type InFlightFrame, releaseFrame } from '../stream/frame-ledger.ts';
+import { type FrameOwner, holdFrame, type InFlightFrame, releaseFrame } from '../stream/in-flight-frame.ts';
 
 /** What a candidate found in a frame whose published result came from the stream's own model. */
 export interface ShadowResult {

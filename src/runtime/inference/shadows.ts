@@ -1,57 +1,90 @@
+import type { BatchStreamOptions } from '../../batch/micro-batcher.ts';
+import type { Clock } from '../../core/clock.ts';
 import type { PublishedFrame } from '../../core/frame.ts';
+import type { ModelSpec } from '../../core/model.ts';
 import { SightlineError } from '../../errors/sightline-error.ts';
+import type { InFlightFrame } from '../stream/in-flight-frame.ts';
 import type { RuntimeStream } from '../stream/runtime-stream.ts';
-import type { ModelInstances } from './model-instances.ts';
 import type { Scheduler } from './scheduler.ts';
 import { type ShadowCounters, type ShadowResult, ShadowStream } from './shadow-stream.ts';
 
 type ComparedStream = Pick<RuntimeStream, 'id' | 'instance' | 'arrangement'>;
 
+/** What a shadow needs to know about the model instances. */
+interface Models {
+  isSameInput(from: string, to: string): boolean;
+  get(name: string): { readonly spec: ModelSpec; readonly scoreThreshold: number; readonly scheduler: Scheduler };
+}
+
+/** Shadow work yields: at most one frame waits, none is old, and live work of the same instance goes first. */
+const SHADOW_OPTIONS: BatchStreamOptions = { priority: -1000, weight: 1, queueSize: 1, maxAgeMs: 1000 };
+
+interface Shadow {
+  readonly stream: ShadowStream;
+  /** Of the candidate. */
+  readonly scheduler: Scheduler;
+}
+
 /** The streams of which a candidate infers a share of the frames. */
 export class Shadows {
-  readonly #scheduler: Scheduler;
-  readonly #models: ModelInstances;
   readonly #onPair: (result: ShadowResult) => void;
+  readonly #clock: Clock;
   /** By id of the stream. */
-  readonly #streams = new Map<string, ShadowStream>();
+  readonly #shadows = new Map<string, Shadow>();
 
-  constructor(scheduler: Scheduler, models: ModelInstances, onPair: (result: ShadowResult) => void) {
-    this.#scheduler = scheduler;
-    this.#models = models;
+  constructor(onPair: (result: ShadowResult) => void, clock: Clock) {
     this.#onPair = onPair;
+    this.#clock = clock;
   }
 
   /** @throws MODEL_NOT_FOUND; MODEL_INCOMPATIBLE if the models take other inputs or have other classes. */
-  start(stream: ComparedStream, name: string, ratio: number, comparesSkipped: boolean): void {
+  start(stream: ComparedStream, name: string, models: Models, ratio: number, comparesSkipped: boolean): void {
     const { id, instance, arrangement } = stream;
-    if (!this.#models.isSameInput(instance, name) && arrangement.beside?.instance !== name)
+    if (!models.isSameInput(instance, name) && arrangement.beside?.instance !== name)
       throw new SightlineError(
         'MODEL_INCOMPATIBLE',
         `model "${name}" cannot infer the frames of stream "${id}": it takes inputs of another size or resize rule`,
       );
     this.stop(id);
-    const { spec, scoreThreshold } = this.#models.get(name);
-    const shadow = new ShadowStream(
-      id,
-      { ratio, minScore: scoreThreshold, comparesSkipped },
-      spec.classes,
-      this.#onPair,
-    );
-    this.#streams.set(id, shadow);
-    this.#scheduler.setShadow(id, shadow, name);
+    const { spec, scoreThreshold, scheduler } = models.get(name);
+    const options = { ratio, minScore: scoreThreshold, comparesSkipped };
+    const shadow = new ShadowStream(id, options, spec.classes, this.#onPair);
+    scheduler.model.batcher.setStream(shadow.id, SHADOW_OPTIONS);
+    this.#shadows.set(id, { stream: shadow, scheduler });
   }
 
   /** Ends the shadow of a stream, if it has one. */
   stop(streamId: string): void {
-    if (this.#streams.delete(streamId)) this.#scheduler.endShadow(streamId);
+    const shadow = this.#shadows.get(streamId);
+    if (shadow === undefined) return;
+    this.#shadows.delete(streamId);
+    const { stream, scheduler } = shadow;
+    for (const frame of scheduler.model.batcher.removeStream(stream.id)) stream.drop(frame, 'stopped');
   }
 
   /** Null if the stream has no shadow. */
   counters(streamId: string): ShadowCounters | null {
-    return this.#streams.get(streamId)?.counters ?? null;
+    return this.#shadows.get(streamId)?.stream.counters ?? null;
+  }
+
+  /** Ids of the streams whose frames this candidate infers. */
+  streamsOf(candidate: Scheduler): string[] {
+    return [...this.#shadows].filter(([, { scheduler }]) => scheduler === candidate).map(([id]) => id);
+  }
+
+  /** Gives a frame to the candidate as well. Its queue holds one frame, so what it cannot keep up with is dropped there. */
+  offer(frame: InFlightFrame): void {
+    if (this.#shadows.size === 0 || frame.meta.change === 'without-input') return;
+    const shadow = this.#shadows.get(frame.streamId);
+    const second = shadow?.stream.shadowOf(frame) ?? null;
+    if (shadow === undefined || second === null) return;
+    const { stream, scheduler } = shadow;
+    for (const displaced of scheduler.model.batcher.add(stream.id, second, this.#clock.now()))
+      stream.drop(displaced, 'queue-full');
+    scheduler.run();
   }
 
   onPublished(frame: PublishedFrame): void {
-    this.#streams.get(frame.streamId)?.onPublished(frame);
+    this.#shadows.get(frame.streamId)?.stream.onPublished(frame);
   }
 }

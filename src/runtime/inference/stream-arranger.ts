@@ -1,17 +1,13 @@
-import { viewCount } from '../../geometry/views.ts';
 import { type Arrangement, laneKey } from '../stream/arrangement.ts';
 import type { RuntimeStream } from '../stream/runtime-stream.ts';
-import type { ServedStream, StreamInput } from '../stream/stream-port.ts';
+import type { StreamInput } from '../stream/stream-port.ts';
 import type { ModelInstances } from './model-instances.ts';
-import type { Scheduler, StreamPolicy } from './scheduler.ts';
 
 /** Moves streams to other settings and models. No frame of a file is lost, and counts, tracks and frame numbers go on. */
 export class StreamArranger {
-  readonly #scheduler: Scheduler;
   readonly #models: ModelInstances;
 
-  constructor(scheduler: Scheduler, models: ModelInstances) {
-    this.#scheduler = scheduler;
+  constructor(models: ModelInstances) {
     this.#models = models;
   }
 
@@ -39,16 +35,7 @@ export class StreamArranger {
       await stream.reopen(to.config, input, to);
       return;
     }
-    this.#scheduler.move(stream, to.instance, () => stream.rearrange(to, input));
-    if (stream.isOpen) this.#scheduler.serve(stream, policyOf(stream));
+    this.#models.move(stream.ledger, to.instance, () => stream.rearrange(to, input));
+    if (stream.isOpen) this.#models.serve(stream.ledger);
   }
-}
-
-/** Returns the policy of a stream; live streams and files differ only in its values. */
-export function policyOf({ config, input }: ServedStream): StreamPolicy {
-  const { priority, weight, queueSize, maxAgeMs } = config;
-  const share = { priority, weight, views: viewCount(config) };
-  return input.policy === 'live'
-    ? { ...share, queueSize, maxAgeMs, wake: 'always' }
-    : { ...share, queueSize: null, maxAgeMs: null, wake: 'when-idle' };
 }

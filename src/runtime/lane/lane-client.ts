@@ -11,9 +11,15 @@ import type { FromLane, LaneStream, ToLane } from '../../protocol/threads.ts';
  */
 const HUNG_TICKS = 10;
 
+/** What a lane says about a stream besides that frames were handed over. */
+export type StreamMessage = Exclude<FromLane, { type: 'frames' }>;
+
 /** Receives one stream's messages. */
 export interface LaneListener {
-  onLaneMessage(message: FromLane): void;
+  /** At least one frame was handed over in the ring. */
+  onFrames(): void;
+  /** Frames that were handed over before can be taken already. */
+  onLaneMessage(message: StreamMessage): void;
   /** The thread has ended, and its ffmpegs with it. */
   onLaneLost(error: SightlineError): void;
 }
@@ -134,7 +140,8 @@ export class LaneClient {
     if (!('ringId' in message)) return;
     const listener = this.#listeners.get(message.ringId);
     if (message.type === 'closed') this.#listeners.delete(message.ringId);
-    listener?.onLaneMessage(message);
+    if (message.type === 'frames') listener?.onFrames();
+    else listener?.onLaneMessage(message);
   }
 
   #onExit(code: number): void {

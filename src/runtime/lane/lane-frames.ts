@@ -4,20 +4,21 @@ import type { MonoMs, PtsUs } from '../../core/units.ts';
 import type { FrameHeader } from '../../decode/ffmpeg-log.ts';
 import { FrameAssembler } from '../../decode/frame-assembler.ts';
 import { type SlotMeta, SlotRing } from '../../flow/slot-ring.ts';
-import { composePlacements, fitInto, type Placement, placementOf } from '../../geometry/placement.ts';
+import { composePlacements, fitInto, PICTURE_FIT, type Placement, placementOf } from '../../geometry/placement.ts';
 import { PICTURE } from '../../geometry/views.ts';
 import { ChangeGate } from '../../preprocess/change-gate.ts';
 import { hashInput, type InputHash, NO_HASH } from '../../preprocess/input-hash.ts';
 import { encodeParts, encodePreview } from '../../preprocess/preview.ts';
 import { SharpPreprocessor } from '../../preprocess/sharp-preprocessor.ts';
 import type { FromLane, LaneStream } from '../../protocol/threads.ts';
-import { isSameSize, LaneViews, PICTURE_FIT } from './lane-views.ts';
+import { isSameSize, LaneViews } from './lane-views.ts';
 
 /** Slot number of a picture for which the ring has no room: it is read, counted and discarded. */
 const NO_SLOT = -1;
 
 export interface LanePort {
-  post(message: FromLane, transfer?: ArrayBuffer[]): void;
+  /** @param transfer - memory in the message that the receiver gets without a copy. */
+  post(message: FromLane, transfer?: readonly ArrayBuffer[]): void;
   addPreprocessMs(ms: number): void;
 }
 
@@ -282,7 +283,7 @@ export class LaneFrames {
     return this.#sharp === null ? onCanvas : composePlacements(onCanvas, this.#sharp.placement);
   }
 
-  async #encodePreview(slot: number, header: FrameHeader): Promise<Buffer> {
+  async #encodePreview(slot: number, header: FrameHeader): Promise<Uint8Array> {
     const { width: sourceWidth, height: sourceHeight } = header;
     const { picture, preview } = this.stream;
     const size = { sourceWidth, sourceHeight, maxWidth: preview.maxWidth, quality: preview.quality };
@@ -292,13 +293,16 @@ export class LaneFrames {
     return encodePreview(pixels, { width: canvas.width, height: canvas.height, content, ...size });
   }
 
+  /** Makes a picture, at most `preview.fps` a second. */
   #preview(slot: number, frame: number, header: FrameHeader): void {
     const now = monoNowMs();
     if (now < this.#nextPreviewMs) return;
     this.#nextPreviewMs = now + 1000 / this.stream.preview.fps;
     this.#previewing = this.#encodePreview(slot, header).then(
       (jpeg) =>
-        this.#port.post({ type: 'preview', ringId: this.stream.ring.ringId, frame, jpeg: new Uint8Array(jpeg) }),
+        this.#port.post({ type: 'preview', ringId: this.stream.ring.ringId, frame, jpeg }, [
+          jpeg.buffer as ArrayBuffer,
+        ]),
       (error: unknown) =>
         this.#port.post({
           type: 'warning',

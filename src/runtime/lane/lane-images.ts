@@ -84,14 +84,7 @@ export class LaneImages {
         if (this.#ring.hand(slot)) this.#port.post({ type: 'frames', ringId });
       } catch (error) {
         this.#ring.abandon(slot);
-        this.#port.post({
-          type: 'failed',
-          ringId,
-          error: {
-            code: 'SOURCE_UNREADABLE',
-            message: `${path}: not an image that can be read (${(error as Error).message})`,
-          },
-        });
+        this.#port.post({ type: 'failed', ringId, error: failureOf(path, error as Error).toWire() });
         return;
       }
     }
@@ -100,17 +93,20 @@ export class LaneImages {
 
   async #fit(path: string, slot: number): ReturnType<typeof preprocessImage> {
     const { spec, views, ffmpeg } = this.#stream;
+    const { maxPixels } = ffmpeg.confinement;
     const input = this.#ring.input(slot);
-    const fitted = await (views === undefined ? preprocessImage(path, spec, input) : this.#fitViews(path, slot, views));
+    const fitted = await (views === undefined
+      ? preprocessImage(path, spec, input, maxPixels)
+      : this.#fitViews(path, slot, views));
     if (this.#images.resizeBy === 'sharp') return fitted;
     // Size and placement are the same; only the pixels are replaced by ffmpeg's.
-    await decodeStill(ffmpeg.path, path, { ...spec.input, fit: spec.input.resize, views }, input);
+    await decodeStill(ffmpeg, path, { ...spec.input, fit: spec.input.resize, views }, input);
     return fitted;
   }
 
   async #fitViews(path: string, slot: number, views: readonly View[]): ReturnType<typeof preprocessImage> {
-    const { spec } = this.#stream;
-    const { pixels, ...size } = await readImage(path);
+    const { spec, ffmpeg } = this.#stream;
+    const { pixels, ...size } = await readImage(path, ffmpeg.confinement.maxPixels);
     const placed = views.map((view) => placeView(view, size, 1, UNSCALED, spec.input));
     for (const [view, place] of placed.entries()) {
       this.#ring.writeView(slot, view, place);
@@ -133,4 +129,9 @@ export class LaneImages {
       await freed;
     }
   }
+}
+
+function failureOf(path: string, error: Error): SightlineError {
+  if (error instanceof SightlineError) return error;
+  return new SightlineError('SOURCE_UNREADABLE', `${path}: not an image that can be read (${error.message})`);
 }

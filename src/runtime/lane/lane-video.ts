@@ -6,14 +6,17 @@ import { explainExit, FfmpegLog, newHeaderTag } from '../../decode/ffmpeg-log.ts
 import { type FfmpegCallbacks, FfmpegProcess } from '../../decode/ffmpeg-process.ts';
 import { findResumePoint, type ResumePoint } from '../../decode/resume-point.ts';
 import { canShedFrames, shedCommand } from '../../decode/shed-filters.ts';
+import { accessOf } from '../../decode/source-access.ts';
 import { SightlineError } from '../../errors/sightline-error.ts';
 import { BackOff } from '../../flow/back-off.ts';
+import { PICTURE_FIT } from '../../geometry/placement.ts';
 import type { ChildExit } from '../../process/child-group.ts';
+import { type Ffmpeg, sandboxFor } from '../../process/confinement.ts';
 import { lowerPriority } from '../../process/lower-priority.ts';
+import type { Access } from '../../process/sandbox-view.ts';
 import type { LaneStream } from '../../protocol/threads.ts';
 import { tcpProbe } from '../../source/tcp-probe.ts';
 import { LaneFrames, type LanePort } from './lane-frames.ts';
-import { PICTURE_FIT } from './lane-views.ts';
 
 const WATCH_INTERVAL_MS = 100;
 const PROBE_TIMEOUT_MS = 1000;
@@ -74,6 +77,7 @@ export class LaneVideo {
   #watch: NodeJS.Timeout | undefined;
   #retry: NodeJS.Timeout | undefined;
   #hwaccel: string;
+  #isWarned = false;
   #decodeErrors = 0;
   #faults = 0;
   #durationUs: number | null = null;
@@ -194,6 +198,9 @@ export class LaneVideo {
   }
 
   async #start(connection: Connection, { source, afterUs, discard }: ResumePoint): Promise<void> {
+    const { ffmpeg } = this.#stream;
+    const access = accessOf(source, this.#hwaccel);
+    this.#warnIfFree(ffmpeg, access);
     const plan = this.#plan(afterUs);
     const log = new FfmpegLog(source.url, plan.headerTag);
     const assembler = this.#frames.assembler;
@@ -215,13 +222,15 @@ export class LaneVideo {
       },
     };
     const stdin = plan.canShed ? 'pipe' : 'ignore';
-    const process = await FfmpegProcess.start(this.#stream.ffmpeg.path, args, callbacks, stdin);
+    const process = await FfmpegProcess.start(ffmpeg, args, access, callbacks, stdin);
     if (this.#stream.isBackground) lowerPriority(process.pid);
     connection.process = process;
     connection.silentMs = 0;
     this.#children.add(process);
     this.#post({ type: 'child-started', ringId: this.#ringId, pid: process.pid });
     if (connection.isOver || this.#isClosed) process.kill();
+    // A slot may have become free while it started.
+    else this.#guard(connection, () => process.resume());
   }
 
   /** Runs a callback; an exception ends this connection instead of the thread, which other streams share. */
@@ -240,6 +249,15 @@ export class LaneVideo {
     this.#faults = this.#isSteady(connection) ? 1 : this.#faults + 1;
     if (this.#source.isLive && this.#faults < MAX_FAULTS) this.#reconnect(connection, failure);
     else this.#fail(failure);
+  }
+
+  /** Warns once if the sandbox does not hold for this stream. */
+  #warnIfFree({ confinement }: Ffmpeg, access: Access): void {
+    if (this.#isWarned || confinement.sandbox === null || sandboxFor(confinement, access) !== null) return;
+    this.#isWarned = true;
+    this.#warn(
+      `hardware decoding (${this.#hwaccel}) runs outside the sandbox; decoder.sandbox: ${confinement.sandbox.kind} puts it inside`,
+    );
   }
 
   #plan(afterUs: number | null): DecodePlan {
@@ -340,7 +358,7 @@ export class LaneVideo {
           : new SightlineError(code, `${this.#source.label}: ${cause} (ffmpeg: ${said}; ${how})`);
       // Other failures are retried, even a missing file: it existed when it was added, so a device was unplugged or a
       // disk unmounted.
-      if (code === 'SOURCE_NO_VIDEO') this.#fail(failure);
+      if (code === 'SOURCE_NO_VIDEO' || (code === 'SOURCE_TOO_LARGE' && connection.frames === 0)) this.#fail(failure);
       else this.#reconnect(connection, failure);
       return;
     }
@@ -351,7 +369,7 @@ export class LaneVideo {
       this.#warnIfShort();
       this.#flushDecodeErrors();
       this.#post({ type: 'ended', ringId: this.#ringId, frames: connection.frames });
-    } else if (exit.code === 0) {
+    } else if (exit.code === 0 && code !== 'SOURCE_TOO_LARGE') {
       this.#fail(new SightlineError('SOURCE_NO_VIDEO', `${this.#source.label}: it holds no video frame`));
     } else {
       this.#fail(

@@ -1,14 +1,11 @@
 import type { ModelSpec } from '../../core/model.ts';
 import type { FrameHeader } from '../../decode/ffmpeg-log.ts';
 import type { SlotRing } from '../../flow/slot-ring.ts';
-import { type Fit, fitInto, type Placement } from '../../geometry/placement.ts';
+import { type Fit, fitInto, PICTURE_FIT, type Placement } from '../../geometry/placement.ts';
 import { placeView, type Rect, type View, type ViewPlacement } from '../../geometry/views.ts';
 import type { PreviewPart } from '../../preprocess/preview.ts';
 import { SharpPreprocessor } from '../../preprocess/sharp-preprocessor.ts';
 import type { LaneStream } from '../../protocol/threads.ts';
-
-/** A picture whose size changes mid-stream is fitted into the stream's initial size. */
-export const PICTURE_FIT = { mode: 'letterbox', anchor: 'center', padValue: 0 } as const;
 
 type PlacedView = ViewPlacement & { readonly crop: Rect; readonly fit: Fit };
 

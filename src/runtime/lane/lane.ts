@@ -11,11 +11,11 @@ const BUSY_INTERVAL_MS = 1000;
 export class Lane implements LanePort {
   readonly #streams = new Map<number, LaneVideo | LaneImages>();
   readonly #schedule = new LaneSchedule();
-  readonly #send: (message: FromLane) => void;
+  readonly #send: LanePort['post'];
   readonly #busyTimer: NodeJS.Timeout;
   #preprocessMs = 0;
 
-  constructor(send: (message: FromLane) => void) {
+  constructor(send: LanePort['post']) {
     this.#send = send;
     this.#busyTimer = setInterval(() => {
       this.post({ type: 'busy', preprocessMs: this.#preprocessMs });
@@ -23,8 +23,8 @@ export class Lane implements LanePort {
     }, BUSY_INTERVAL_MS);
   }
 
-  post(message: FromLane): void {
-    this.#send(message);
+  post(message: FromLane, transfer?: readonly ArrayBuffer[]): void {
+    this.#send(message, transfer);
   }
 
   addPreprocessMs(ms: number): void {

@@ -1,5 +1,8 @@
-import type { CompileJob } from '../../compile/write-artefact.ts';
+import type { CompileJob } from '../../compile/compile-job.ts';
 import { runInChild } from './run-in-child.ts';
+
+/** It reads files of strangers and needs no variable. */
+const NO_ENVIRONMENT = {};
 
 /**
  * Compiles in a process of its own: a compiler holds a network several times over and leaves a heap that never shrinks
@@ -8,5 +11,6 @@ import { runInChild } from './run-in-child.ts';
  * @throws what the compiler throws, with its code; INTERNAL_ERROR if the process ends without an answer.
  */
 export function compileInChild(job: CompileJob): Promise<void> {
-  return runInChild('compile.process', job, `model ${job.source.spec.name}: the process that compiles it`);
+  const what = `model ${job.source.spec.name}: the process that compiles it`;
+  return runInChild('compile.process', job, what, NO_ENVIRONMENT);
 }

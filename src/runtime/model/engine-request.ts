@@ -5,6 +5,7 @@ import type { CompiledModel } from '../../core/model.ts';
 import { SightlineError } from '../../errors/sightline-error.ts';
 import { chooseDevice } from '../../infer/openvino/device.ts';
 import type { EngineRequest } from '../../protocol/threads.ts';
+import type { ModelRoots } from '../../store/admit-model.ts';
 import { modelSpec } from '../../store/manifests.ts';
 import { requireOpenvino } from '../../store/openvino/openvino-place.ts';
 import { probeOpenvino } from '../../store/openvino/probe-openvino.ts';
@@ -16,6 +17,10 @@ export interface EngineOptions {
   readonly model: ModelConfig;
   readonly batch: BatchConfig;
   readonly environment: Environment;
+  /** Called for a cached file that is not used, because its content has changed; by default `onNotice` gets its message. */
+  readonly onDamaged?: ((error: SightlineError) => void) | undefined;
+  /** See `DetectorPlaces`. */
+  readonly modelRoots?: ModelRoots | undefined;
   /** Receives a sentence about what takes time or differs from the request. */
   readonly onNotice: (text: string) => void;
 }
@@ -59,21 +64,22 @@ async function targetOf({ model, environment }: EngineOptions, engine: EngineNam
 }
 
 async function compiledModel(
-  { model, environment, onNotice }: EngineOptions,
+  { model, environment, modelRoots, onNotice, onDamaged }: EngineOptions,
   { engine, provider }: Target,
 ): Promise<CompiledModel> {
   const inputSize = model.inputSize === undefined ? undefined : parseInputSize(model.inputSize);
   const { modelPath, cacheDir } = environment;
   const settings = fileSettings(model);
-  if (engine === 'fake') return weightlessModel(model.name, { searchPath: modelPath, cacheDir, settings, inputSize });
+  const places = { searchPath: modelPath, cacheDir, modelRoots };
+  if (engine === 'fake') return weightlessModel(model.name, { ...places, settings, inputSize });
   return prepareModel(model.name, {
     engine,
     precision: model.precision,
     inputSize,
     provider,
-    searchPath: modelPath,
-    cacheDir,
+    ...places,
     onNotice,
+    onDamaged,
     settings,
   });
 }

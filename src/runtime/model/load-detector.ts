@@ -1,14 +1,21 @@
 import { basename, resolve } from 'node:path';
 import { type DetectorHints, type InferredDetector, inferDetector } from '../../compile/inspect/infer-detector.ts';
-import { measureOutputs } from '../../compile/inspect/measure-outputs.ts';
 import { type Outline, readOutline } from '../../compile/inspect/outline.ts';
 import { rankedClassCountOfFile } from '../../compile/inspect/ranked-classes.ts';
 import type { Environment } from '../../config/environment.ts';
 import { type ModelConfig, parseInputSize } from '../../config/model-config.ts';
+import { realPaths } from '../../disk/real-path.ts';
 import { SightlineError } from '../../errors/sightline-error.ts';
+import { admitModelFile, isModelPath, type ModelRoots } from '../../store/admit-model.ts';
 import { COCO, cocoClasses, readLabels } from '../../store/class-names.ts';
 import { sha256OfFile } from '../../store/file-hash.ts';
-import { loadManifest, type Manifest, userModelFolder } from '../../store/manifests.ts';
+import {
+  loadManifest,
+  localSources,
+  type Manifest,
+  readForeignManifest,
+  userModelFolder,
+} from '../../store/manifests.ts';
 
 /** Settings for an ONNX file, from a configuration or a command line, that add to the information in the file. */
 export type FileSettings = Pick<ModelConfig, 'family' | 'labels' | 'colours' | 'range' | 'resize'>;
@@ -22,6 +29,8 @@ export interface DetectorPlaces {
   /** Folders of SIGHTLINE_MODEL_PATH. */
   readonly searchPath: readonly string[];
   readonly cacheDir: string;
+  /** The only files that may be named by path; absent for a user of this machine, who may name any. */
+  readonly modelRoots?: ModelRoots | undefined;
 }
 
 export interface DetectorRequest extends DetectorPlaces {
@@ -50,10 +59,14 @@ export function isOnnxFile(nameOrPath: string): boolean {
  *
  * @param nameOrPath - name of a built-in or user manifest, path of a manifest, or path of a file that ends in .onnx.
  * Throws MODEL_NOT_FOUND, MODEL_INVALID; for an ONNX file MODEL_UNSUPPORTED, MODEL_AMBIGUOUS and, for a wrong list of
- * labels, COMMAND_INVALID; CONFIG_INVALID if settings for an ONNX file were given with a manifest.
+ * labels, COMMAND_INVALID; CONFIG_INVALID if settings for an ONNX file were given with a manifest; MODEL_FORBIDDEN if
+ * `modelRoots` do not admit a path.
  */
 export async function loadDetector(nameOrPath: string, request: DetectorRequest): Promise<Manifest> {
-  if (isOnnxFile(nameOrPath)) return inferManifest(nameOrPath, request);
+  const { modelRoots } = request;
+  const admitted =
+    modelRoots !== undefined && isModelPath(nameOrPath) ? await admitModelFile(nameOrPath, 'model', modelRoots) : null;
+  if (isOnnxFile(nameOrPath)) return inferManifest(admitted?.path ?? nameOrPath, request);
   const given = Object.entries(request.settings ?? {}).filter(([, value]) => value !== undefined);
   if (given.length > 0) {
     const names = given.map(([name]) => name).join(', ');
@@ -62,19 +75,44 @@ export async function loadDetector(nameOrPath: string, request: DetectorRequest)
       `model ${nameOrPath}: ${names} can be set for an ONNX file only; a manifest defines its own`,
     );
   }
-  return loadManifest(nameOrPath, manifestFolders(request));
+  if (admitted === null || modelRoots === undefined) return loadManifest(nameOrPath, manifestFolders(request));
+  const manifest = await readForeignManifest(admitted);
+  // What the pipeline file of this host names may have its weights anywhere.
+  if ((await realPaths(modelRoots.files)).includes(admitted.path)) return manifest;
+  for (const path of manifest.files.flatMap((file) => localSources(manifest, file)))
+    await admitModelFile(path, `a file of model ${manifest.name}`, modelRoots).catch((error: unknown) => {
+      // The weights may come from a search folder or another source.
+      if (!(error instanceof SightlineError) || error.code !== 'MODEL_NOT_FOUND') throw error;
+    });
+  return manifest;
 }
 
 /** Calls `loadDetector` for the model of a configuration. */
-export function loadConfigured(model: ModelConfig, { modelPath, cacheDir }: Environment): Promise<Manifest> {
+export function loadConfigured(
+  model: ModelConfig,
+  { modelPath, cacheDir }: Environment,
+  modelRoots?: ModelRoots,
+): Promise<Manifest> {
   const inputSize = model.inputSize === undefined ? undefined : parseInputSize(model.inputSize);
-  return loadDetector(model.name, { searchPath: modelPath, cacheDir, settings: fileSettings(model), inputSize });
+  const settings = fileSettings(model);
+  return loadDetector(model.name, { searchPath: modelPath, cacheDir, settings, inputSize, modelRoots });
 }
 
-async function inferManifest(path: string, { settings = {}, inputSize }: DetectorRequest): Promise<Manifest> {
+/** Reads the list of class names that settings name; null if they name none, or a built-in one. */
+async function listedClasses(labels: string | undefined, modelRoots: ModelRoots | undefined): Promise<string[] | null> {
+  if (labels === undefined || labels === COCO) return null;
+  if (modelRoots === undefined) return readLabels(labels);
+  const { path, within } = await admitModelFile(labels, 'labels', modelRoots);
+  return readLabels(path, within);
+}
+
+async function inferManifest(
+  path: string,
+  { settings = {}, inputSize, modelRoots }: DetectorRequest,
+): Promise<Manifest> {
   const outline = await readOutline(path);
   const { labels, family, colours, range, resize } = settings;
-  const listed = labels === undefined || labels === COCO ? null : await readLabels(labels);
+  const listed = await listedClasses(labels, modelRoots);
   const hints: DetectorHints = { family, colours, white: range, resize, inputSize, classCount: listed?.length };
   const inferred = await withRankedClasses(await inferOrMeasure(outline, hints), path);
   const classes = listed ?? (await classesOf(inferred, labels, path));
@@ -116,15 +154,20 @@ async function inferManifest(path: string, { settings = {}, inputSize }: Detecto
 
 /** If the declared shapes are not sufficient, the network is run once to get the real ones. */
 async function inferOrMeasure(outline: Outline, hints: DetectorHints): Promise<InferredDetector> {
+  // Loads ONNX Runtime, which most detectors do not need on this thread.
+  const measure = async (): Promise<Outline | null> => {
+    const { measureOutputs } = await import('../../compile/inspect/measure-outputs.ts');
+    return measureOutputs(outline, hints.inputSize);
+  };
   try {
     const inferred = inferDetector(outline, hints);
     if (inferred.classCount !== null || inferred.classNames !== null || !('logits' in inferred.outputs))
       return inferred;
-    const measured = await measureOutputs(outline, hints.inputSize);
+    const measured = await measure();
     return measured === null ? inferred : inferDetector(measured, hints);
   } catch (error) {
     const isAmbiguous = error instanceof SightlineError && error.code === 'MODEL_AMBIGUOUS';
-    const measured = isAmbiguous ? await measureOutputs(outline, hints.inputSize) : null;
+    const measured = isAmbiguous ? await measure() : null;
     if (measured === null) throw error;
     return inferDetector(measured, hints);
   }

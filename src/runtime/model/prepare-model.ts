@@ -2,6 +2,7 @@ import { compileModel } from '../../compile/compile-model.ts';
 import type { CompileSource } from '../../compile/compile-source.ts';
 import type { CompiledModel, ComputePrecision, Precision } from '../../core/model.ts';
 import { SightlineError } from '../../errors/sightline-error.ts';
+import type { ModelRoots } from '../../store/admit-model.ts';
 import { findWeights } from '../../store/find-weights.ts';
 import { type Manifest, modelSpec } from '../../store/manifests.ts';
 import { compileInChild } from './compile-in-child.ts';
@@ -21,6 +22,10 @@ export interface PrepareOptions {
   readonly onNotice: (text: string) => void;
   /** If false, weights are only looked for, never fetched. */
   readonly mayFetch?: boolean;
+  /** Called for a cached file that is not used, because its content has changed; by default `onNotice` gets its message. */
+  readonly onDamaged?: ((error: SightlineError) => void) | undefined;
+  /** See `DetectorPlaces`. */
+  readonly modelRoots?: ModelRoots | undefined;
   /** Settings for an ONNX file that add to the information in the file. */
   readonly settings?: FileSettings | undefined;
 }
@@ -33,9 +38,11 @@ export interface PrepareOptions {
  */
 export async function prepareModel(nameOrPath: string, options: PrepareOptions): Promise<CompiledModel> {
   const manifest = await loadDetector(nameOrPath, options);
-  const weightPaths = await findWeights(manifest, options);
+  const onDamaged = options.onDamaged ?? ((error) => options.onNotice(`${error.message} [${error.code}]`));
+  const weightPaths = await findWeights(manifest, { ...options, onDamaged });
   const compiled = await compileModel(compileSource(manifest, weightPaths), {
     ...options,
+    onDamaged,
     precision: filePrecision(options, manifest),
     write: compileInChild,
   });

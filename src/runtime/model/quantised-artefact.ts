@@ -1,8 +1,9 @@
 import { createHash } from 'node:crypto';
-import { existsSync } from 'node:fs';
-import { mkdir, readFile, rename, writeFile } from 'node:fs/promises';
+import { mkdir } from 'node:fs/promises';
 import { dirname } from 'node:path';
 import type { CompiledModel } from '../../core/model.ts';
+import { checkArtefact, recordHash } from '../../disk/artefact-hash.ts';
+import { writeWholeFile } from '../../disk/replace-file.ts';
 import { SightlineError } from '../../errors/sightline-error.ts';
 import { readOnnxFacts } from '../../infer/onnx-facts.ts';
 
@@ -24,38 +25,36 @@ export function quantisedReportPath(path: string): string {
  * Finds the file to be computed in INT8: the model's own where its publisher quantised it, else what `models compile
  * --precision int8` made of it.
  *
- * @throws ENGINE_UNAVAILABLE with that command where there is none.
+ * @throws ENGINE_UNAVAILABLE with that command where there is none; MODEL_INTEGRITY if it has changed since it was made.
  */
 export async function quantisedModel(compiled: CompiledModel, engine: string, name: string): Promise<CompiledModel> {
   if (readOnnxFacts(compiled.path).isQuantised) return compiled;
   const path = quantisedPath(compiled);
-  if (!existsSync(path)) {
-    const { width, height } = compiled.spec.input;
+  // Another calibration gives another file: what was measured of the old one does not hold for it.
+  const { state, sha256: hash } = await checkArtefact(path);
+  const { width, height } = compiled.spec.input;
+  const command = `sightline models compile ${name} --engine ${engine} --precision int8 --calibration DIR (pictures, or a video, like those it will see)`;
+  if (state === 'missing')
     throw new SightlineError(
       'ENGINE_UNAVAILABLE',
-      `engine ${engine}: ${compiled.spec.name} has no INT8 form for it at ${width}x${height} yet. Make one with: sightline models compile ` +
-        `${name} --engine ${engine} --precision int8 --calibration DIR (pictures, or a video, like those it will see)`,
+      `engine ${engine}: ${compiled.spec.name} has no INT8 form for it at ${width}x${height} yet. Make one with: ${command}`,
       { precision: 'int8' },
     );
-  }
-  // Another calibration gives another file: what was measured of the old one does not hold for it.
-  const hash = createHash('sha256')
-    .update(await readFile(path))
-    .digest('hex');
-  return { ...compiled, path, hash };
+  if (state !== 'intact')
+    throw new SightlineError(
+      'MODEL_INTEGRITY',
+      `${path}: the INT8 form of ${compiled.spec.name} ${state === 'damaged' ? 'has changed on the disk' : 'has no recorded hash'}; it is not used. Make it again with: ${command}`,
+      { path },
+    );
+  return { ...compiled, path, hash, files: [{ path, sha256: hash }] };
 }
 
 /** Writes a quantised file and what is known of it. A reader sees the old file or the new one, whole. */
 export async function keepQuantised(compiled: CompiledModel, bytes: Uint8Array, report: object): Promise<string> {
   const path = quantisedPath(compiled);
   await mkdir(dirname(path), { recursive: true });
-  for (const [file, content] of [
-    [quantisedReportPath(path), `${JSON.stringify(report, null, 2)}\n`],
-    [path, bytes],
-  ] as const) {
-    const temporary = `${file}.${process.pid}.tmp`;
-    await writeFile(temporary, content);
-    await rename(temporary, file);
-  }
+  await writeWholeFile(quantisedReportPath(path), `${JSON.stringify(report, null, 2)}\n`);
+  await recordHash(path, createHash('sha256').update(bytes).digest('hex'));
+  await writeWholeFile(path, bytes);
   return path;
 }

@@ -17,10 +17,20 @@ const LOG_CHARACTERS = 2_000;
  * @param entry - entry point in `workers/`, such as `compile.process`.
  * @param job - plain data.
  * @param what - for messages: `model yolox: the process that compiles it`.
+ * @param environment - all variables of its environment; absent: those of this process.
  * @throws what the job throws, with its code; INTERNAL_ERROR if the process ends without an answer.
  */
-export function runInChild<Answer>(entry: string, job: object, what: string): Promise<Answer> {
-  const child = fork(workerEntry(entry), [], { execArgv: [], stdio: ['ignore', 'ignore', 'pipe', 'ipc'] });
+export function runInChild<Answer>(
+  entry: string,
+  job: object,
+  what: string,
+  environment?: Readonly<Record<string, string>>,
+): Promise<Answer> {
+  const child = fork(workerEntry(entry), [], {
+    execArgv: [],
+    stdio: ['ignore', 'ignore', 'pipe', 'ipc'],
+    env: environment,
+  });
   let log = '';
   child.stderr!.setEncoding('utf8').on('data', (text: string) => {
     log = (log + text).slice(-LOG_CHARACTERS);

@@ -5,12 +5,13 @@ import { workerEntry } from '../../core/worker-entry.ts';
 import { encodeArguments, indexArguments, type VideoContainer } from '../../decode/encode-command.ts';
 import { findVideoEncoder } from '../../decode/video-encoders.ts';
 import { SightlineError } from '../../errors/sightline-error.ts';
+import { PICTURE_FIT } from '../../geometry/placement.ts';
+import type { Ffmpeg } from '../../process/confinement.ts';
 import type { OverlayCounts, VideoFilePlan } from '../../protocol/annotate.ts';
 import { partialPathOf, resolveOutput } from '../../sinks/output-names.ts';
 import { recoverVideo } from '../../sinks/recover-video.ts';
 import type { SinkFailureListener } from '../../sinks/sink.ts';
 import { VideoSink } from '../../sinks/video-sink.ts';
-import { PICTURE_FIT } from '../lane/lane-views.ts';
 
 /** Containers by file extension. */
 const CONTAINERS: Readonly<Record<string, VideoContainer>> = {
@@ -24,7 +25,7 @@ export interface VideoSinkRequest {
   readonly id: string;
   /** File to write; its extension selects the container. */
   readonly path: string;
-  readonly ffmpeg: { readonly path: string; readonly major: number };
+  readonly ffmpeg: Ffmpeg;
   /** `StreamInput.picture` of the stream, and its policy. */
   readonly picture: { readonly width: number; readonly height: number };
   readonly policy: 'live' | 'file';
@@ -53,7 +54,7 @@ export async function openVideoSink(request: VideoSinkRequest): Promise<VideoSin
   const container = videoContainer(request.path);
   // A missing folder is reported when the sink is opened.
   const path = await resolveOutput(request.path).catch(() => request.path);
-  const encoder = await findVideoEncoder(ffmpeg.path);
+  const encoder = await findVideoEncoder(ffmpeg);
   if (encoder !== 'libx264')
     onNotice(
       `sink ${id}: ffmpeg at ${ffmpeg.path} has no libx264; ${path} is written with ${encoder}, as a larger file of lower quality`,
@@ -65,7 +66,7 @@ export async function openVideoSink(request: VideoSinkRequest): Promise<VideoSin
     id,
     path,
     partialPath,
-    ffmpegPath: ffmpeg.path,
+    ffmpeg: { path: ffmpeg.path, major: ffmpeg.major, confinement: ffmpeg.confinement },
     encodeArgs,
     keepsEarlier,
     finish: container === 'matroska' ? null : finishPlan(container, partialPath, path),

@@ -2,7 +2,7 @@ import type { PublishedFrame } from '../../core/frame.ts';
 import type { SightlineError } from '../../errors/sightline-error.ts';
 import type { OutputLock } from '../../sinks/output-lock.ts';
 import type { PictureSink, Sink } from '../../sinks/sink.ts';
-import type { InFlightFrame } from '../stream/frame-ledger.ts';
+import type { InFlightFrame } from '../stream/in-flight-frame.ts';
 
 export interface SinkBinding {
   readonly sink: Sink;

@@ -1,77 +1,36 @@
 import { type Detection, unpackDetections } from '../../core/detection.ts';
-import type { DropReason, FrameTimes, PublishedFrame, ResultOrigin } from '../../core/frame.ts';
+import type { DropReason, FrameTimes, PublishedFrame } from '../../core/frame.ts';
 import type { MonoMs } from '../../core/units.ts';
-import type { SlotMeta, SlotRing } from '../../flow/slot-ring.ts';
 import type { StreamTelemetry } from '../../telemetry/stream-telemetry.ts';
+import { type FrameOwner, type FrameRing, type InFlightFrame, releaseFrame } from './in-flight-frame.ts';
+import type { PreviewPairs } from './preview-pairs.ts';
+import type { StreamPlace } from './stream-place.ts';
+import type { ScheduledStream, StreamPolicy, StreamPort } from './stream-port.ts';
+import type { StreamSettings } from './stream-settings.ts';
 
 /** Time of a stage that a frame has not reached. */
 const NOT_YET = 0 as MonoMs;
 
 const NO_ROWS = new Float32Array(0);
 
-/** The ring that holds a frame. */
-export interface FrameRing {
-  readonly ringId: number;
-  readonly slots: SlotRing;
-  /** Call after a slot was released; notifies the lane if it waits for one. */
-  onReleased(): void;
-}
-
-/** The stream of a frame, which completes, drops or retries it. */
-export interface FrameOwner {
-  /** True if a frame whose inference failed is retried: the stream may lose nothing and is still served. */
-  readonly retriesFrames: boolean;
-  /** @param rows - `[n, 6]` f32, final boxes in source pixels. */
-  complete(frame: InFlightFrame, rows: Float32Array, inferredMs: MonoMs): void;
-  drop(frame: InFlightFrame, reason: DropReason): void;
-}
-
-/** A frame between its arrival from the lane and its publication or drop. */
-export interface InFlightFrame {
-  readonly streamId: string;
-  readonly owner: FrameOwner;
-  readonly ring: FrameRing;
-  readonly slot: number;
-  readonly meta: SlotMeta;
-  readonly capturedMs: MonoMs;
-  /** Number of failed inferences of this frame. */
-  failures: number;
-  status: 'waiting' | 'done' | 'dropped';
-  batchedMs: MonoMs;
-  inferredMs: MonoMs;
-  rows: Float32Array | null;
-  /** How it gets its result. */
-  by: ResultOrigin;
-  /**
-   * The earlier frame whose result an unchanged frame repeats; itself if that frame was dropped, so that there is nothing
-   * to repeat. Null for other frames.
-   */
-  repeats: InFlightFrame | null;
-  /** Its rows are those of an equal picture. */
-  isCached: boolean;
-  /** Users of its slot, which is released with the last one. Shared with the frame's shadow. */
-  readonly slotUsers: { count: number };
-}
-
-export interface LedgerPort {
-  readonly retriesFrames: boolean;
-  /** The lease under which results are published; null if there is none. */
-  readonly lease: { readonly fence: number; isValid(): boolean } | null;
-  /** Called for a dropped frame that was to be inferred. */
-  onDropped(frame: InFlightFrame): void;
-  /** Runs tracker and counters on the boxes. Called once per published frame, in order. A tracked frame has no boxes. */
-  analyse(frame: InFlightFrame, detections: Detection[]): readonly Detection[];
-  /** Passes a result to the sinks. The slot is released when the returned promise settles, or at once if it is null. */
-  publish(result: PublishedFrame, frame: InFlightFrame): Promise<unknown> | null;
-}
+/** What a ledger needs from the runtime. */
+export type LedgerPort = Pick<StreamPort, 'partTimes' | 'event' | 'publish'>;
 
 /**
- * The in-flight frames of one stream, in order of arrival. Inference threads finish in any order; results are published
- * in order of arrival. Every frame that enters leaves exactly once, published or dropped.
+ * The in-flight frames of one stream, in order of arrival: takes them from the ring, and publishes them. Inference threads
+ * finish in any order; results are published in order of arrival. Every frame that enters leaves exactly once, published or
+ * dropped.
  */
-export class FrameLedger implements FrameOwner {
-  readonly #streamId: string;
+export class FrameLedger implements FrameOwner, ScheduledStream {
+  readonly id: string;
+  /** Replaced as a whole, between two frames. */
+  settings: StreamSettings;
+  /** The ring that the lane fills; null while there is none. */
+  ring: FrameRing | null = null;
+  /** Null while nobody watches the stream. */
+  previews: PreviewPairs | null = null;
   readonly #classes: readonly string[];
+  readonly #place: StreamPlace;
   readonly #telemetry: StreamTelemetry;
   readonly #port: LedgerPort;
   readonly #now: () => MonoMs;
@@ -81,18 +40,36 @@ export class FrameLedger implements FrameOwner {
   #droppedMs = 0;
   #onEmpty: (() => void)[] = [];
 
+  /** @param place - follows the frames that enter. */
   constructor(
-    streamId: string,
+    id: string,
     classes: readonly string[],
+    settings: StreamSettings,
+    place: StreamPlace,
     telemetry: StreamTelemetry,
     port: LedgerPort,
     now: () => MonoMs,
   ) {
-    this.#streamId = streamId;
+    this.id = id;
+    this.settings = settings;
     this.#classes = classes;
+    this.#place = place;
     this.#telemetry = telemetry;
     this.#port = port;
     this.#now = now;
+  }
+
+  /** Name of the model instance that infers its frames. */
+  get instance(): string {
+    return this.settings.instance;
+  }
+
+  get policy(): StreamPolicy {
+    return this.settings.policy;
+  }
+
+  get retriesFrames(): boolean {
+    return this.settings.input.policy === 'file';
   }
 
   /** Frames that entered and are neither published nor dropped. */
@@ -112,19 +89,39 @@ export class FrameLedger implements FrameOwner {
     return sum;
   }
 
-  get retriesFrames(): boolean {
-    return this.#port.retriesFrames;
+  /** Requests a message when the lane hands over the next frame. */
+  wakeOnFrame(): void {
+    this.ring?.slots.listen();
   }
 
-  enter(ring: FrameRing, slot: number): InFlightFrame {
+  /**
+   * Takes the next frame that the lane handed over, oldest first; null if there is none. Only one that is `waiting` must be
+   * inferred; the others are published by `flush`.
+   */
+  take(): InFlightFrame | null {
+    const frame = this.#enter();
+    if (frame !== null && this.settings.skips?.mustInfer(frame) === false) frame.status = 'done';
+    return frame;
+  }
+
+  /** Counts and drops frames that the lane still hands over while the stream is stopping and no longer served. */
+  dropHandedOver(): void {
+    for (let frame = this.#enter(); frame !== null; frame = this.#enter()) this.drop(frame, 'stopped');
+  }
+
+  #enter(): InFlightFrame | null {
+    const { ring } = this;
+    const slot = ring === null ? -1 : ring.slots.take();
+    if (ring === null || slot === -1) return null;
     const meta = ring.slots.readMeta(slot);
     const frame: InFlightFrame = {
-      streamId: this.#streamId,
+      streamId: this.id,
       owner: this,
       ring,
       slot,
       meta,
       capturedMs: meta.captured,
+      queuedMs: NOT_YET,
       failures: 0,
       status: 'waiting',
       batchedMs: NOT_YET,
@@ -135,9 +132,11 @@ export class FrameLedger implements FrameOwner {
       isCached: false,
       slotUsers: { count: 1 },
     };
+    ring.onEntered();
     this.#frames.push(frame);
     this.#inFlight += 1;
     this.#telemetry.onIn(this.#now());
+    this.#place.onFrame(meta, this.settings.config.every);
     return frame;
   }
 
@@ -154,14 +153,8 @@ export class FrameLedger implements FrameOwner {
     this.#telemetry.onDropped(reason);
     this.#leave();
     releaseFrame(frame);
-    this.#port.onDropped(frame);
-    this.#flush();
-  }
-
-  /** Completes frames that need no inference, in order of arrival. */
-  completeSkipped(frames: readonly InFlightFrame[]): void {
-    for (const frame of frames) frame.status = 'done';
-    this.#flush();
+    this.settings.skips?.onDropped();
+    this.flush();
   }
 
   complete(frame: InFlightFrame, rows: Float32Array, inferredMs: MonoMs): void {
@@ -171,7 +164,7 @@ export class FrameLedger implements FrameOwner {
     frame.inferredMs = inferredMs;
     if (frame.isCached) this.#telemetry.onCached();
     else this.#telemetry.onInferred(inferredMs);
-    this.#flush();
+    this.flush();
   }
 
   /** Resolves when no frame is in flight. */
@@ -188,12 +181,13 @@ export class FrameLedger implements FrameOwner {
     for (const resolve of waiting) resolve();
   }
 
-  #flush(): void {
+  /** Publishes what is done, as far as no earlier frame waits. */
+  flush(): void {
     while (this.#frames.length > 0 && this.#frames[0]!.status !== 'waiting') {
       const frame = this.#frames.shift()!;
       if (frame.status !== 'done') continue;
       // Another host may publish this stream by now, so a late result is dropped.
-      if (this.#port.lease?.isValid() === false) this.#discard(frame, 'lease-lost');
+      if (this.settings.input.lease?.isValid() === false) this.#discard(frame, 'lease-lost');
       else if (frame.repeats !== null && frame.repeats.rows === null) this.#discard(frame, 'reference-lost');
       else this.#publish(frame);
     }
@@ -207,9 +201,9 @@ export class FrameLedger implements FrameOwner {
   }
 
   #publish(inFlight: InFlightFrame): void {
-    const { meta, by, repeats } = inFlight;
-    const rows = (repeats ?? inFlight).rows ?? NO_ROWS;
-    const detections = this.#port.analyse(inFlight, unpackDetections(rows, this.#classes));
+    const { meta, by } = inFlight;
+    const { input } = this.settings;
+    const detections = this.#analyse(inFlight);
     // A frame that was not inferred waits only for earlier frames.
     const batched = by === 'inferred' ? inFlight.batchedMs : meta.preprocessed;
     const times: FrameTimes = {
@@ -221,7 +215,7 @@ export class FrameLedger implements FrameOwner {
       published: this.#now(),
     };
     const result: PublishedFrame = {
-      streamId: this.#streamId,
+      streamId: this.id,
       frame: meta.frame,
       ptsUs: meta.ptsUs,
       width: meta.width,
@@ -229,26 +223,31 @@ export class FrameLedger implements FrameOwner {
       by,
       detections,
       times,
-      ...(this.#port.lease === null ? {} : { fence: this.#port.lease.fence }),
+      ...(input.lease === undefined ? {} : { fence: input.lease.fence }),
     };
     // Count before listeners are called, so that they see consistent figures.
     this.#telemetry.onPublished(times, by);
     this.#leave();
-    const busy = this.#port.publish(result, inFlight);
+    this.previews?.onPublished(result);
+    const busy = this.#port.publish(result, inFlight, input);
     if (busy === null) releaseFrame(inFlight);
     else busy.finally(() => releaseFrame(inFlight));
   }
-}
 
-/** Keeps the slot of a frame for one more user. */
-export function holdFrame({ slotUsers }: InFlightFrame): void {
-  slotUsers.count += 1;
-}
-
-/** Ends one use of a frame's slot. */
-export function releaseFrame({ ring, slot, slotUsers }: InFlightFrame): void {
-  slotUsers.count -= 1;
-  if (slotUsers.count > 0) return;
-  ring.slots.release(slot);
-  ring.onReleased();
+  /** Runs tracker and counters on the boxes, once per published frame, in order. A tracked frame has no boxes of its own. */
+  #analyse(frame: InFlightFrame): readonly Detection[] {
+    const { analytics, skips, input } = this.settings;
+    const raw = unpackDetections((frame.repeats ?? frame).rows ?? NO_ROWS, this.#classes);
+    const startedMs = this.#now();
+    const { detections, crossings } =
+      frame.by === 'tracked' ? analytics.predict(frame.meta) : analytics.update(frame.meta, raw);
+    this.#port.partTimes.addTrack(this.#now() - startedMs);
+    const { doubtAround = analytics.reportScore } = input;
+    if (frame.by === 'inferred') skips?.onInferred(frame, raw, doubtAround, analytics.quality);
+    for (const { lineId, trackId, label, direction, ptsUs } of crossings) {
+      const details = { lineId, trackId, label, direction, ptsUs };
+      this.#port.event('line-crossed', this.id, `${label} ${trackId} crossed ${lineId} ${direction}`, details);
+    }
+    return detections;
+  }
 }

@@ -2,6 +2,7 @@ import type { StreamConfig } from '../../config/stream.ts';
 import { viewsOf } from '../../geometry/views.ts';
 import type { LaneStream } from '../../protocol/threads.ts';
 import type { SharedFrames } from './arrangement.ts';
+import type { StreamPlace } from './stream-place.ts';
 import type { StreamInput, StreamModel, StreamPort } from './stream-port.ts';
 import type { StreamRing } from './stream-ring.ts';
 
@@ -12,7 +13,7 @@ export function laneStream(
   { ffmpeg, preview }: Pick<StreamPort, 'ffmpeg' | 'preview'>,
   { spec, hashesInput }: Pick<StreamModel, 'spec' | 'hashesInput'>,
   ring: StreamRing,
-  { firstFrame, lastPtsUs, after }: Pick<LaneStream, 'firstFrame' | 'after'> & { readonly lastPtsUs: number },
+  { nextFrame, lastPtsUs, after }: StreamPlace,
   { second, changeGate, keepsInput }: SharedFrames,
 ): LaneStream {
   const { source, imagePaths, resizeImagesBy: resizeBy = 'sharp', policy, picture, bulk } = input;
@@ -34,7 +35,7 @@ export function laneStream(
     decodeThreads,
     staleMs,
     openTimeoutMs,
-    firstFrame,
+    firstFrame: nextFrame,
     firstPtsUs: policy === 'live' ? lastPtsUs : 0,
     after: policy === 'live' ? null : after,
     preview,

@@ -1,21 +1,18 @@
 import { isDeepStrictEqual } from 'node:util';
 import type { StreamConfig } from '../../config/stream.ts';
 import { monoNowMs } from '../../core/clock.ts';
-import type { Detection } from '../../core/detection.ts';
-import type { PublishedFrame } from '../../core/frame.ts';
 import { SightlineError } from '../../errors/sightline-error.ts';
 import type { StreamReport, StreamState } from '../../protocol/report.ts';
-import type { FromLane } from '../../protocol/threads.ts';
 import { StreamTelemetry } from '../../telemetry/stream-telemetry.ts';
-import type { LaneListener } from '../lane/lane-client.ts';
+import type { LaneListener, StreamMessage } from '../lane/lane-client.ts';
 import { type Arrangement, type Models, sharedFrames } from './arrangement.ts';
-import { FilePlace, isOtherChoice, isOtherSource } from './file-place.ts';
-import { FrameLedger, type InFlightFrame, type LedgerPort } from './frame-ledger.ts';
+import { FrameLedger } from './frame-ledger.ts';
 import { mayShed, StreamIntake } from './intake.ts';
 import { laneStream } from './lane-stream.ts';
 import { PreviewPairs } from './preview-pairs.ts';
 import { planRing } from './ring-plan.ts';
-import type { ServedStream, StreamInput, StreamLease, StreamPort } from './stream-port.ts';
+import { isOtherChoice, isOtherSource, StreamPlace } from './stream-place.ts';
+import type { StreamInput, StreamPort } from './stream-port.ts';
 import { StreamRing } from './stream-ring.ts';
 import { prepareSettings, type StreamSettings } from './stream-settings.ts';
 import { StreamLife } from './stream-states.ts';
@@ -24,24 +21,17 @@ import { StreamLife } from './stream-states.ts';
 export const DEFAULT_INSTANCE = 'default';
 
 /** One stream on the main thread: its lifecycle, its frames, its metrics. */
-export class RuntimeStream implements LaneListener, ServedStream, LedgerPort {
+export class RuntimeStream implements LaneListener {
   readonly id: string;
   readonly telemetry: StreamTelemetry;
   readonly ledger: FrameLedger;
   readonly #port: StreamPort;
-  readonly #previews: PreviewPairs;
-  #settings: StreamSettings;
-  /** Frames that need no inference, since the last `completeSkipped`. */
-  #skipped: InFlightFrame[] = [];
   #ring: StreamRing | null = null;
   readonly #life: StreamLife;
   #seq = 0;
   #decodeErrors = 0;
   #reconnects = 0;
-  #size: Pick<StreamReport, 'width' | 'height'> = { width: null, height: null };
-  #lastPtsUs = 0;
-  #nextFrame = 0;
-  readonly #place = new FilePlace();
+  readonly #place = new StreamPlace();
   #failure: SightlineError | null = null;
   #restart: NodeJS.Timeout | undefined;
   #isWatched = false;
@@ -58,9 +48,13 @@ export class RuntimeStream implements LaneListener, ServedStream, LedgerPort {
     this.telemetry = new StreamTelemetry(monoNowMs());
     this.#life = new StreamLife(this.id, (message, details) => port.event('stream-state', this.id, message, details));
     const instance = port.primary();
-    this.#settings = this.#prepare({ config, instance, beside: null }, input, null);
-    this.#previews = new PreviewPairs((frame, jpeg) => port.onPreview(frame, jpeg));
-    this.ledger = new FrameLedger(config.id, port.modelOf(instance).spec.classes, this.telemetry, this, monoNowMs);
+    const { classes } = port.modelOf(instance).spec;
+    const settings = this.#prepare({ config, instance, beside: null }, input, null);
+    this.ledger = new FrameLedger(this.id, classes, settings, this.#place, this.telemetry, port, monoNowMs);
+  }
+
+  get #settings(): StreamSettings {
+    return this.ledger.settings;
   }
 
   /** Name of the model instance that infers its frames. */
@@ -90,10 +84,6 @@ export class RuntimeStream implements LaneListener, ServedStream, LedgerPort {
 
   get arrangement(): Arrangement {
     return this.#settings;
-  }
-
-  get lease(): StreamLease | null {
-    return this.input.lease ?? null;
   }
 
   get config(): StreamConfig {
@@ -138,7 +128,7 @@ export class RuntimeStream implements LaneListener, ServedStream, LedgerPort {
     const { config, skips } = this.#settings;
     const next = this.#prepare(to, input, this.#settings);
     if (isOtherChoice(config, to.config)) this.#place.forgetCount();
-    this.#settings = isDeepStrictEqual(config.skip, to.config.skip) ? { ...next, skips } : next;
+    this.ledger.settings = isDeepStrictEqual(config.skip, to.config.skip) ? { ...next, skips } : next;
     if (this.intake === null && this.#ring !== null) this.#ring.keepRatio = 1;
   }
 
@@ -159,14 +149,14 @@ export class RuntimeStream implements LaneListener, ServedStream, LedgerPort {
     else if (isOtherChoice(before.config, config)) this.#place.forgetCount();
     // Another model may have been assigned meanwhile.
     const now = this.#settings;
-    this.#settings = this.#prepare({ ...this.arrangement, ...models, config }, input, now);
+    this.ledger.settings = this.#prepare({ ...this.arrangement, ...models, config }, input, now);
     if (isHeld) return;
     this.#life.enter('starting');
     try {
       this.#open();
     } catch (error) {
       // Made anew, since both share a tracker.
-      this.#settings = this.#prepare(now, now.input, now);
+      this.ledger.settings = this.#prepare(now, now.input, now);
       this.start();
       throw error;
     }
@@ -180,6 +170,7 @@ export class RuntimeStream implements LaneListener, ServedStream, LedgerPort {
   set isWatched(isWatched: boolean) {
     if (isWatched === this.#isWatched) return;
     this.#isWatched = isWatched;
+    this.ledger.previews = isWatched ? new PreviewPairs((frame, jpeg) => this.#port.onPreview(frame, jpeg)) : null;
     if (this.#ring !== null) this.#ring.lane.watch(this.#ring.ringId, isWatched);
   }
 
@@ -220,31 +211,40 @@ export class RuntimeStream implements LaneListener, ServedStream, LedgerPort {
     const shared = sharedFrames(this.arrangement, (name) => this.#port.modelOf(name).spec);
     const { shape, refillAt } = planRing(config, input, model, shared.second);
     const ring = new StreamRing(shape, lane, refillAt, (retired) => this.#port.detach(retired.ringId));
-    const from = { firstFrame: this.#nextFrame, lastPtsUs: this.#lastPtsUs, after: this.#place.after };
-    const message = laneStream(config, input, this.#port, model, ring, from, shared);
-    this.#ring = ring;
+    const message = laneStream(config, input, this.#port, model, ring, this.#place, shared);
+    this.#useRing(ring);
     this.#isClosing = false;
     try {
       this.#port.attach(ring.handle);
-      this.#port.serve(this);
+      this.#port.scheduler.serve(this.ledger);
       ring.slots.listen();
-      lane.open(message, this.#port.laneListener(this));
+      lane.open(message, this);
     } catch (error) {
       this.#withdraw();
       ring.retire();
-      this.#ring = null;
+      this.#useRing(null);
       throw error;
     }
     if (this.#isWatched) lane.watch(ring.ringId, true);
   }
 
-  onLaneMessage(message: FromLane): void {
+  #useRing(ring: StreamRing | null): void {
+    this.#ring = ring;
+    this.ledger.ring = ring;
+  }
+
+  onFrames(): void {
+    this.#port.scheduler.framesArrived(this.ledger);
+    // Nobody serves the stream any more.
+    if (this.#isClosing && !this.#mustKeep) this.ledger.dropHandedOver();
+  }
+
+  onLaneMessage(message: StreamMessage): void {
+    // It follows the frames that the lane handed over before, so those enter first.
+    this.onFrames();
     const ring = this.#ring;
     if (ring === null || !('ringId' in message) || message.ringId !== ring.ringId) return;
-    this.#dropLateFrames();
     switch (message.type) {
-      case 'frames':
-        break;
       case 'dropped':
         ring.received += message.count;
         this.ledger.enterLost(message.count, message.reason);
@@ -274,7 +274,7 @@ export class RuntimeStream implements LaneListener, ServedStream, LedgerPort {
         this.durationUs = message.durationUs;
         break;
       case 'preview':
-        this.#previews.onPicture(message.frame, message.jpeg);
+        this.ledger.previews?.onPicture(message.frame, message.jpeg);
         break;
       case 'closed':
         this.#onClosed?.();
@@ -283,76 +283,21 @@ export class RuntimeStream implements LaneListener, ServedStream, LedgerPort {
   }
 
   onLaneLost(error: SightlineError): void {
+    this.onFrames();
     const ring = this.#ring;
     if (ring === null) return;
-    this.#dropLateFrames();
     const lost = ring.lostCount;
     ring.retire(true);
-    this.#ring = null;
+    this.#useRing(null);
     // A file is read again from the last frame received, so nothing is lost; frames of a live source are lost.
     if (this.input.policy === 'live' && lost > 0) this.ledger.enterLost(lost, 'lane-failed');
     if (this.#isClosing) return void this.#onClosed?.();
     if (this.#life.state === 'ended' || this.#life.state === 'failed') return;
-    const waitMs = this.#life.laneLost();
+    const waitMs = this.#life.laneLost(ring.hasDelivered);
     if (waitMs === null) return void this.#finish(error);
     this.#onReconnecting(error);
     if (waitMs === 0) this.start();
     else this.#restart = setTimeout(() => this.start(), waitMs);
-  }
-
-  /** Takes the next frame that the lane handed over, oldest first; null if there is none to infer. */
-  takeFrame(): InFlightFrame | null {
-    const ring = this.#ring;
-    if (ring === null) return null;
-    for (;;) {
-      const slot = ring.slots.take();
-      if (slot === -1) return null;
-      const frame = this.#enterFrame(ring, slot);
-      if (this.#isDiscarding) this.ledger.drop(frame, 'stopped');
-      else if (this.#settings.skips === null || this.#settings.skips.mustInfer(frame)) return frame;
-      else {
-        this.#skipped.push(frame);
-        this.#port.onSkipped(frame);
-      }
-    }
-  }
-
-  /** Publishes frames that `takeFrame` kept back because they need no inference. */
-  completeSkipped(): void {
-    if (this.#skipped.length === 0) return;
-    const skipped = this.#skipped;
-    this.#skipped = [];
-    this.ledger.completeSkipped(skipped);
-  }
-
-  onDropped(_frame: InFlightFrame): void {
-    this.#settings.skips?.onDropped();
-  }
-
-  /** Requests a message when the lane hands over the next frame. */
-  wakeOnFrame(): void {
-    this.#ring?.slots.listen();
-  }
-
-  /** Counts and drops frames that the lane still hands over while the stream is stopping and no longer served. */
-  #dropLateFrames(): void {
-    if (this.#isDiscarding) this.takeFrame();
-  }
-
-  get #isDiscarding(): boolean {
-    return this.#isClosing && !this.#mustKeep;
-  }
-
-  #enterFrame(ring: StreamRing, slot: number): InFlightFrame {
-    ring.onEntered();
-    const frame = this.ledger.enter(ring, slot);
-    const { meta } = frame;
-    this.#size = { width: meta.width, height: meta.height };
-    this.#nextFrame = meta.frame + this.config.every;
-    this.#lastPtsUs = meta.ptsUs;
-    this.#place.onFrame(meta);
-    this.#life.delivered();
-    return frame;
   }
 
   #onReconnecting(error: SightlineError): void {
@@ -404,42 +349,17 @@ export class RuntimeStream implements LaneListener, ServedStream, LedgerPort {
     if (ring !== null && this.#ring !== null) {
       // Sinks may still hold slots of published frames; the ring is detached when they are done.
       ring.retire();
-      this.#ring = null;
+      this.#useRing(null);
     }
   }
 
   #withdraw(): void {
-    for (const frame of this.#port.withdraw(this)) this.ledger.drop(frame, 'stopped');
-    this.completeSkipped();
-  }
-
-  get retriesFrames(): boolean {
-    return this.input.policy === 'file' && (!this.#isClosing || this.#mustKeep);
+    for (const frame of this.#port.scheduler.withdraw(this.ledger)) this.ledger.drop(frame, 'stopped');
   }
 
   /** A paused file loses nothing: frames already read are finished, the rest is read after the resume. */
   get #mustKeep(): boolean {
     return this.input.policy === 'file' && this.#life.state === 'pausing';
-  }
-
-  analyse(frame: InFlightFrame, raw: Detection[]): readonly Detection[] {
-    const startedMs = monoNowMs();
-    const { analytics, skips } = this.#settings;
-    const { detections, crossings } =
-      frame.by === 'tracked' ? analytics.predict(frame.meta) : analytics.update(frame.meta, raw);
-    this.#port.partTimes.addTrack(monoNowMs() - startedMs);
-    const { doubtAround = analytics.reportScore } = this.input;
-    if (frame.by === 'inferred') skips?.onInferred(frame, raw, doubtAround, analytics.quality);
-    for (const { lineId, trackId, label, direction, ptsUs } of crossings) {
-      const details = { lineId, trackId, label, direction, ptsUs };
-      this.#port.event('line-crossed', this.id, `${label} ${trackId} crossed ${lineId} ${direction}`, details);
-    }
-    return detections;
-  }
-
-  publish(result: PublishedFrame, frame: InFlightFrame): Promise<unknown> | null {
-    this.#previews.onPublished(result);
-    return this.#port.publish(this, result, frame);
   }
 
   /** Called once a second; also emits events for targets that are missed or met again. */
@@ -467,7 +387,8 @@ export class RuntimeStream implements LaneListener, ServedStream, LedgerPort {
       queueDepth,
       decodeErrors: this.#decodeErrors,
       reconnects: this.#reconnects,
-      ...this.#size,
+      width: this.#place.size.width,
+      height: this.#place.size.height,
       priority: this.config.priority,
       weight: this.config.weight,
       ...this.counts,

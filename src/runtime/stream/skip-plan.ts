@@ -3,7 +3,7 @@ import type { Detection } from '../../core/detection.ts';
 import type { PredictionQuality } from '../../track/byte-tracker.ts';
 import { DetectPace } from '../../track/detect-pace.ts';
 import { LookLimit } from '../../track/look-limit.ts';
-import type { InFlightFrame } from './frame-ledger.ts';
+import type { InFlightFrame } from './in-flight-frame.ts';
 
 /**
  * A score this close to the threshold is in doubt: noise that no eye can see moves it across. Scores of what

@@ -4,6 +4,7 @@ import type { SourceInput } from '../../core/source.ts';
 import { probeSource } from '../../decode/probe.ts';
 import { ERROR_CODES } from '../../errors/error-codes.ts';
 import { SightlineError } from '../../errors/sightline-error.ts';
+import type { Ffmpeg } from '../../process/confinement.ts';
 import { parseSource } from '../../source/parse-source.ts';
 import type { StreamInput } from './stream-port.ts';
 
@@ -32,7 +33,7 @@ export interface PictureNeed {
  */
 export async function resolveStreamInput(
   config: StreamConfig,
-  ffmpeg: { readonly path: string; readonly major: number },
+  ffmpeg: Ffmpeg,
   need: PictureNeed | null,
   spec: Pick<ModelSpec, 'resizeBy'> = {},
 ): Promise<StreamInput> {
@@ -63,11 +64,7 @@ export async function resolveStreamInput(
  *
  * @throws SOURCE_* with the cause if another attempt would not help.
  */
-export async function tryInput(
-  { source }: StreamInput,
-  ffmpeg: { readonly path: string; readonly major: number },
-  timeoutMs: number,
-): Promise<void> {
+export async function tryInput({ source }: StreamInput, ffmpeg: Ffmpeg, timeoutMs: number): Promise<void> {
   if (source !== null) await unlessAway(probeSource(ffmpeg, source, timeoutMs));
 }
 
@@ -83,7 +80,7 @@ async function unlessAway<T>(size: Promise<T> | null): Promise<T | null> {
 
 async function pictureSize(
   source: SourceInput,
-  ffmpeg: { path: string; major: number },
+  ffmpeg: Ffmpeg,
   need: PictureNeed,
   timeoutMs: number,
 ): Promise<{ width: number; height: number }> {

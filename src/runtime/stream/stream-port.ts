@@ -1,16 +1,15 @@
-import type { StreamConfig } from '../../config/stream.ts';
+import type { BatchStreamOptions } from '../../batch/micro-batcher.ts';
 import type { PublishedFrame } from '../../core/frame.ts';
 import type { ModelSpec } from '../../core/model.ts';
 import type { SourceInput } from '../../core/source.ts';
 import type { StreamLease } from '../../core/stream-lease.ts';
+import type { Ffmpeg } from '../../process/confinement.ts';
 import type { EventKind } from '../../protocol/feed.ts';
 import type { RingHandle } from '../../protocol/threads.ts';
 import type { PartTimes } from '../../telemetry/part-times.ts';
-import type { LaneClient, LaneListener } from '../lane/lane-client.ts';
-import type { InFlightFrame } from './frame-ledger.ts';
+import type { LaneClient } from '../lane/lane-client.ts';
+import type { InFlightFrame } from './in-flight-frame.ts';
 import type { Intake } from './intake.ts';
-
-export type { StreamLease };
 
 /** Makes a stream a part of a bulk job: its results go to one consumer, and its ffmpeg runs with lower priority. */
 export interface BulkWork {
@@ -46,23 +45,6 @@ export interface StreamInput {
 
 export type EventDetails = Readonly<Record<string, string | number | boolean | null>>;
 
-/** What the runtime needs to know about a stream to serve it. */
-export interface ServedStream {
-  readonly id: string;
-  /** Name of the model instance that infers its frames. */
-  readonly instance: string;
-  /** Takes the next frame that the lane handed over, oldest first; null if there is none. */
-  takeFrame(): InFlightFrame | null;
-  /** Requests a message when the lane hands over the next frame. */
-  wakeOnFrame(): void;
-  /** Publishes frames that `takeFrame` did not return because they need no inference. */
-  completeSkipped(): void;
-  /** Null if none of its frames may be shed. */
-  readonly intake?: Intake | null;
-  readonly config: StreamConfig;
-  readonly input: StreamInput;
-}
-
 /** What a stream needs to know about the model instance that infers its frames. */
 export interface StreamModel {
   readonly spec: ModelSpec;
@@ -78,26 +60,58 @@ export interface StreamModel {
   readonly handOverInputs: number;
 }
 
+/** How a stream is served. Live streams and files differ only in these values. */
+export interface StreamPolicy extends BatchStreamOptions {
+  /**
+   * When a lane notifies the main thread of a new frame: always, or only while an inference thread is idle. Until then
+   * frames of a file stay in the ring, so a fast detector does not need a message per frame.
+   */
+  readonly wake: 'always' | 'when-idle';
+}
+
+/** A stream's frames as the scheduler sees them. */
+export interface ScheduledStream {
+  readonly id: string;
+  /** Name of the model instance that infers its frames. */
+  readonly instance: string;
+  readonly policy: StreamPolicy;
+  /** Null or absent if none of its frames may be shed: a file, or a stream that gets results without inference. */
+  readonly intake?: Intake | null;
+  /**
+   * Takes the next frame that its lane handed over, oldest first; null if there is none. Only one that is `waiting` must be
+   * inferred.
+   */
+  take(): InFlightFrame | null;
+  /** Requests a message when the lane hands over the next frame. Frames already handed over cause none. */
+  wakeOnFrame(): void;
+  /** Publishes frames that need no inference, as far as no earlier one waits. */
+  flush(): void;
+}
+
+/** What a stream needs from the scheduler. */
+export interface StreamScheduler {
+  /** Starts serving a stream, or applies its new policy without touching its frames. */
+  serve(stream: ScheduledStream): void;
+  /** Call it after the lane handed over frames. Does nothing if the stream is not served. */
+  framesArrived(stream: ScheduledStream): void;
+  /** Stops serving a stream. @returns its frames that waited for a batch. */
+  withdraw(stream: ScheduledStream): readonly InFlightFrame[];
+}
+
 /** What a stream needs from the runtime. */
 export interface StreamPort {
   /** Name of the model instance that new streams use. */
   primary(): string;
   modelOf(instance: string): StreamModel;
-  readonly ffmpeg: { readonly path: string; readonly major: number };
+  readonly ffmpeg: Ffmpeg;
   readonly preview: { readonly maxWidth: number; readonly fps: number; readonly quality: number };
   readonly partTimes: PartTimes;
   pickLane(): LaneClient;
   attach(ring: RingHandle): void;
   detach(ringId: number): void;
-  /** Receives the lane's messages for a stream: frames go to the scheduler first, then the stream handles the message. */
-  laneListener(stream: ServedStream & LaneListener): LaneListener;
-  /** Starts serving the stream's frames. */
-  serve(stream: ServedStream): void;
-  /** Stops serving the stream. @returns its frames that waited for a batch. */
-  withdraw(stream: ServedStream): readonly InFlightFrame[];
-  /** Called for each frame that needs no inference of the stream's own model. */
-  onSkipped(frame: InFlightFrame): void;
+  readonly scheduler: StreamScheduler;
   event(kind: EventKind, stream: string, message: string, details?: EventDetails): void;
-  publish(stream: ServedStream, result: PublishedFrame, frame: InFlightFrame): Promise<unknown> | null;
+  /** Passes a result to listeners and sinks. The slot is released when the returned promise settles, or at once if it is null. */
+  publish(result: PublishedFrame, frame: InFlightFrame, input: StreamInput): Promise<unknown> | null;
   onPreview(frame: PublishedFrame, jpeg: Uint8Array): void;
 }

@@ -1,7 +1,7 @@
 import { SlotRing, type SlotRingShape } from '../../flow/slot-ring.ts';
 import type { RingHandle } from '../../protocol/threads.ts';
 import type { LaneClient } from '../lane/lane-client.ts';
-import type { FrameRing } from './frame-ledger.ts';
+import type { FrameRing } from './in-flight-frame.ts';
 
 let nextRingId = 1;
 
@@ -12,6 +12,8 @@ export class StreamRing implements FrameRing {
   readonly lane: LaneClient;
   /** Frames that the lane reported as handed over or dropped. */
   received = 0;
+  /** True once the lane has handed over a frame. */
+  hasDelivered = false;
   #held = 0;
   #keepRatio = 1;
   #isRetired = false;
@@ -59,6 +61,7 @@ export class StreamRing implements FrameRing {
 
   onEntered(): void {
     this.received += 1;
+    this.hasDelivered = true;
     this.#held += 1;
   }
 

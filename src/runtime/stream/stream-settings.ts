@@ -1,13 +1,16 @@
+import type { StreamConfig } from '../../config/stream.ts';
+import { viewCount } from '../../geometry/views.ts';
 import type { Arrangement } from './arrangement.ts';
-import { isOtherSource } from './file-place.ts';
 import { SkipPlan } from './skip-plan.ts';
 import { StreamAnalytics } from './stream-analytics.ts';
-import type { StreamInput } from './stream-port.ts';
+import { isOtherSource } from './stream-place.ts';
+import type { StreamInput, StreamPolicy } from './stream-port.ts';
 import { StreamTargets } from './stream-targets.ts';
 
 /** Settings of a stream and what was made from them. Replaced as a whole, so that a stream has all of the old or all of the new. */
 export interface StreamSettings extends Arrangement {
   readonly input: StreamInput;
+  readonly policy: StreamPolicy;
   readonly analytics: StreamAnalytics;
   readonly targets: StreamTargets;
   /** Null if every frame is inferred. */
@@ -35,8 +38,17 @@ export function prepareSettings(
     instance,
     beside,
     input,
+    policy: policyOf(config, input),
     analytics: new StreamAnalytics(config, reportScore, isSameSource ? before.analytics : null),
     targets: new StreamTargets(config.target),
     skips: SkipPlan.of(config.skip, requestLook),
   };
+}
+
+function policyOf(config: StreamConfig, { policy }: StreamInput): StreamPolicy {
+  const { priority, weight, queueSize, maxAgeMs } = config;
+  const share = { priority, weight, views: viewCount(config) };
+  return policy === 'live'
+    ? { ...share, queueSize, maxAgeMs, wake: 'always' }
+    : { ...share, queueSize: null, maxAgeMs: null, wake: 'when-idle' };
 }

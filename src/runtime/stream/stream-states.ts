@@ -61,16 +61,15 @@ export class StreamLife {
     if (SETTLED.has(state)) for (const resolve of this.#onSettled.splice(0)) resolve();
   }
 
-  /** Call it when its lane is lost. @returns the wait before it is opened on another one; null if it must fail. */
-  laneLost(): number | null {
-    this.#losses += 1;
+  /**
+   * Call it when its lane is lost. @returns the wait before it is opened on another one; null if it must fail.
+   *
+   * @param hasDelivered - the lane had handed over a frame.
+   */
+  laneLost(hasDelivered: boolean): number | null {
+    this.#losses = hasDelivered ? 1 : this.#losses + 1;
     if (this.#losses >= MAX_LOSSES) return null;
     return this.#losses === 1 ? 0 : backOffMs(this.#losses - 1, LOSS_BACK_OFF);
-  }
-
-  /** Call it for each frame. */
-  delivered(): void {
-    this.#losses = 0;
   }
 
   /** Resolves when the stream has ended, failed, or was removed. */

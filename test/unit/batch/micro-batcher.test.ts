@@ -1,10 +1,11 @@
 import { describe, expect, it } from 'vitest';
-import { type BatchStreamOptions, MicroBatcher } from '../../../src/batch/micro-batcher.ts';
+import { type BatchItem, type BatchStreamOptions, MicroBatcher } from '../../../src/batch/micro-batcher.ts';
 
 interface Item {
   readonly stream: string;
   readonly n: number;
   readonly capturedMs: number;
+  queuedMs: number;
 }
 
 const FILE: BatchStreamOptions = { priority: 0, weight: 1, queueSize: null, maxAgeMs: null };
@@ -26,7 +27,7 @@ class Bench {
     for (let i = 0; i < count; i++) {
       const n = this.#next.get(stream) ?? 0;
       this.#next.set(stream, n + 1);
-      for (const displaced of this.batcher.add(stream, { stream, n, capturedMs: this.nowMs }, this.nowMs))
+      for (const displaced of this.batcher.add(stream, { stream, n, capturedMs: this.nowMs, queuedMs: 0 }, this.nowMs))
         this.dropped.push([displaced.stream, displaced.n, 'queue-full']);
     }
   }
@@ -58,7 +59,7 @@ describe('closing a batch', () => {
     bench.offer('a', 9);
     expect(bench.take(4)).toBe('a0 a1 a2 a3');
     expect(bench.take(4)).toBe('a4 a5 a6 a7');
-    expect(bench.batcher.waitingCount).toBe(1);
+    expect(bench.batcher.waitingInputs).toBe(1);
   });
 
   it('closes at once, partly filled, if every stream already has a frame in it', () => {
@@ -253,11 +254,11 @@ describe('adding and removing streams', () => {
   });
 
   it('never waits for more frames longer than the frame would take alone', () => {
-    const batcher = new MicroBatcher<{ capturedMs: number }>({ maxDelayMs: 50 });
+    const batcher = new MicroBatcher<BatchItem>({ maxDelayMs: 50 });
     for (const id of ['a', 'b']) batcher.setStream(id, { priority: 0, weight: 1, queueSize: 2, maxAgeMs: null });
-    batcher.add('b', { capturedMs: 99 }, 99);
+    batcher.add('b', { capturedMs: 99, queuedMs: 0 }, 99);
     batcher.next(100, 1);
-    batcher.add('a', { capturedMs: 100 }, 100);
+    batcher.add('a', { capturedMs: 100, queuedMs: 0 }, 100);
     expect(batcher.next(101, 4, 3)).toEqual({ kind: 'wait', stale: [], untilMs: 103 });
     expect(batcher.next(103, 4, 3)).toMatchObject({ kind: 'batch' });
   });

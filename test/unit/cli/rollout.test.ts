@@ -1,5 +1,5 @@
 import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
-import { tmpdir, userInfo } from 'node:os';
+import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { Command } from 'commander';
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from 'vitest';
@@ -80,7 +80,7 @@ describe('sightline rollout', () => {
     const started = await json('rollout', 'start', '--model', 'new', ...flags);
     expect(started).toMatchObject({
       ...{ state: 'running', step: 0, steps: [0, 5, 100, 100], share: 0, holdMs: 600_000, minFrames: 50 },
-      ...{ from: 'people@1', to: 'people@2', startedBy: userInfo().username },
+      ...{ from: 'people@1', to: 'people@2', startedBy: 'SIGHTLINE_TOKEN' },
     });
     expect(await json('rollout', 'status')).toEqual(started);
     host.panels.say(guardReport('undecided', { low: -0.0123, high: 0.0456 }));
@@ -123,7 +123,7 @@ describe('sightline rollout', () => {
 
   it('holds, releases, promotes, undoes, and lists who did what', async () => {
     await json('rollout', 'start', '--model', 'new');
-    expect(await json('rollout', 'hold')).toMatchObject({ state: 'holding', heldBy: userInfo().username });
+    expect(await json('rollout', 'hold')).toMatchObject({ state: 'holding', heldBy: 'SIGHTLINE_TOKEN' });
     expect(await json('rollout', 'hold', '--release')).toMatchObject({ state: 'running', heldBy: null });
     expect(await json('rollout', 'promote')).toMatchObject({ share: 1, step: 1 });
     const stale = await run(['rollout', 'promote', '--step', '0']);
@@ -134,7 +134,7 @@ describe('sightline rollout', () => {
     const history = (await json('rollout', 'history')) as unknown as { kind: string; who: string }[];
     const kinds = ['undone', 'promoted', 'advanced', 'advanced', 'resumed', 'held', 'started'];
     expect(history.map(({ kind }) => kind)).toEqual(kinds);
-    expect(new Set(history.map(({ who }) => who))).toEqual(new Set([userInfo().username]));
+    expect(new Set(history.map(({ who }) => who))).toEqual(new Set(['SIGHTLINE_TOKEN']));
     expect((await run(['rollout', 'history'])).stdout.split('\n')[1]).toContain('undone');
     await json('rollout', 'start', '--model', 'new');
     expect(await json('rollout', 'abort')).toMatchObject({ id: 'rollout-2', state: 'aborted' });
@@ -193,9 +193,10 @@ describe('sightline rollout', () => {
 
   it('says so if the token is wrong, or no gateway answers', async () => {
     expect((await run(['rollout', 'status'], { token: 'wrong' })).stderr).toContain('[UNAUTHORIZED]');
-    expect(await run(['rollout', 'status', '--token', TOKEN], { token: undefined })).toMatchObject({
-      stderr: expect.stringContaining('ROLLOUT_NOT_FOUND'),
-    });
+    writeFileSync(join(folder, 'token'), `${TOKEN}\n`);
+    expect(await run(['rollout', 'status', '--token-file', join(folder, 'token')], { token: undefined })).toMatchObject(
+      { stderr: expect.stringContaining('ROLLOUT_NOT_FOUND') },
+    );
     await gateway.close();
     const ended = await run(['rollout', 'status']);
     expect([ended.code, ended.stderr]).toEqual([1, expect.stringContaining('[GATEWAY_UNREACHABLE]')]);

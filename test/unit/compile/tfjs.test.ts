@@ -46,7 +46,8 @@ describe('the folder of a SavedModel', () => {
     const models = await Promise.all([1, 2, 3].map(() => compileModel(source, own)));
     expect(models[0]).toMatchObject({ format: 'saved-model', batch: 'free', precision: 'f32' });
     expect(new Set(models.map(({ path }) => path))).toEqual(new Set([models[0]!.path]));
-    expect(readdirSync(join(folder, 'at-once', 'compiled'))).toEqual([basename(models[0]!.path)]);
+    const name = basename(models[0]!.path);
+    expect(readdirSync(join(folder, 'at-once', 'compiled'))).toEqual([name, `${name}.sha256`]);
     expect(readdirSync(models[0]!.path)).toEqual(['saved_model.pb']);
   });
 
@@ -58,7 +59,7 @@ describe('the folder of a SavedModel', () => {
     // A dangling link does not exist for a reader, and cannot be replaced by a folder.
     symlinkSync(join(folder, 'nowhere'), path);
     await expect(compileModel(source, own)).rejects.toThrow(/ENOTDIR|EEXIST/);
-    expect(readdirSync(compiled)).toEqual([basename(path)]);
+    expect(readdirSync(compiled)).toEqual([basename(path), `${basename(path)}.sha256`]);
   });
 
   it('has a different name than the files of other engines and precisions', async () => {
@@ -112,7 +113,7 @@ describe('a TensorFlow.js graph model compiled to ONNX', () => {
     const files = readdirSync(join(folder, 'once', 'compiled'));
     expect(await compileModel(source, own)).toEqual(first);
     expect(readdirSync(join(folder, 'once', 'compiled'))).toEqual(files);
-    expect(files.filter((name) => !name.endsWith('.onnx'))).toEqual([]);
+    expect(files.filter((name) => !/\.onnx(?:\.sha256)?$/.test(name))).toEqual([]);
   });
 
   it('takes u8 frames in its only input, with a free batch', async () => {

@@ -1,9 +1,10 @@
-import { mkdtempSync, readdirSync, writeFileSync } from 'node:fs';
+import { mkdtempSync, readdirSync, rmSync, truncateSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { describe, expect, it } from 'vitest';
 import { loadPipeline, parsePipeline, parseStream } from '../../../src/config/load-pipeline.ts';
 import { SightlineError } from '../../../src/errors/sightline-error.ts';
+import { makePipe } from '../../support/made-pipe.ts';
 
 const HEAD = 'name: a\ndescription: b\n';
 const SHIPPED = 'pipelines';
@@ -142,9 +143,9 @@ describe('an invalid pipeline is refused with the key, the expected and the rece
       'defaults.queueSize: expected a whole number from 1 to 64, received 0 (number)',
     ],
     [
-      'a token that is too short, without repeating it',
+      'a token, which has no place in a pipeline file, without repeating it',
       `${HEAD}gateway: {token: hunter2}`,
-      'gateway.token: expected at least 16 characters, received 7 characters',
+      'gateway.token: unknown key; known are host, port, tokensFile, tls, allowedOrigins, trustedProxies, audit',
     ],
     [
       'a URL in the wrong place, without its password',
@@ -172,8 +173,24 @@ describe('a pipeline file', () => {
       expect.objectContaining({ code: 'CONFIG_NOT_FOUND', message: '/nowhere/p.yaml: no such file' }),
     );
     expect(() => loadPipeline(tmpdir())).toThrowError(
-      expect.objectContaining({ code: 'CONFIG_NOT_FOUND', message: `${tmpdir()}: is a folder, expected a YAML file` }),
+      expect.objectContaining({ code: 'CONFIG_NOT_FOUND', message: `${tmpdir()}: it is a folder, expected a file` }),
     );
+  });
+
+  it('that is a pipe, a device or a huge file is refused at once', () => {
+    const folder = mkdtempSync(join(tmpdir(), 'sightline-config-'));
+    const huge = join(folder, 'huge.yaml');
+    writeFileSync(huge, '');
+    truncateSync(huge, 10e9);
+    for (const [path, why] of [
+      [makePipe(join(folder, 'pipe')), /it is a pipe, expected a regular file/],
+      ['/dev/zero', /it is a device, expected a regular file/],
+      [huge, /it has 9\.3 GiB, at most 16 MiB are read/],
+    ] as const)
+      expect(() => loadPipeline(path)).toThrowError(
+        expect.objectContaining({ code: 'CONFIG_NOT_FOUND', message: expect.stringMatching(why) }),
+      );
+    rmSync(folder, { recursive: true });
   });
 
   it('needs only a name and a description', () => {
@@ -221,5 +238,21 @@ describe('a stream added over REST', () => {
     ['no source', { id: 'a' }, 'stream: source: expected text, received nothing'],
   ])('is refused if it is %s', (_, raw, message) => {
     expect(() => parseStream(raw, {})).toThrowError(expect.objectContaining({ code: 'CONFIG_INVALID', message }));
+  });
+});
+
+describe('a document with thousands of faults', () => {
+  it('is answered with the first twenty and the number of the others, in less than it was', () => {
+    const keys = Array.from({ length: 20_000 }, (_, i) => [`${'k'.repeat(i === 0 ? 60_000 : 5)}${i}`, 1]);
+    let complaint = '';
+    try {
+      parseStream({ id: 'a', source: 'a.mp4', ...Object.fromEntries(keys) }, {});
+    } catch (error) {
+      complaint = (error as SightlineError).message;
+    }
+    expect(complaint).toMatch(/; and 19980 more$/);
+    expect(complaint.length).toBeLessThan(20 * 500);
+    const streams = Array.from({ length: 500 }, (_, i) => `{id: s${i}, source: a.mp4, every: 0}`);
+    expect(complaintOf(`${HEAD}streams: [${streams.join(', ')}]`)).toMatch(/; and 480 more$/);
   });
 });

@@ -4,6 +4,9 @@ import { delimiter, join } from 'node:path';
 import { describe, expect, it } from 'vitest';
 import { findFfmpeg } from '../../../src/decode/ffmpeg-binary.ts';
 
+/** The scripts need programs of the system. */
+const environment = { general: { PATH: process.env.PATH ?? '' }, network: {} };
+
 /** Creates a folder with an executable `ffmpeg` that prints this. */
 function pretend(output: string, mode = 0o755): string {
   const folder = mkdtempSync(join(tmpdir(), 'sightline-ffmpeg-'));
@@ -26,7 +29,7 @@ describe.skipIf(process.platform === 'win32')('findFfmpeg (uses shell scripts)',
     const folder = pretend(
       `ffmpeg version ${version} Copyright (c) the FFmpeg developers\nlibavutil      ${avutil} / ${avutil}`,
     );
-    expect(await findFfmpeg({ path: undefined, searchPath: folder })).toEqual({
+    expect(await findFfmpeg({ path: undefined, searchPath: folder, environment })).toMatchObject({
       path: join(folder, 'ffmpeg'),
       version,
       major,
@@ -48,7 +51,7 @@ describe.skipIf(process.platform === 'win32')('findFfmpeg (uses shell scripts)',
     mkdirSync(join(withFolder, 'ffmpeg'));
     const good = pretend('ffmpeg version 6.0');
     const searchPath = ['', '/nowhere', pretend('ffmpeg version 4.0', 0o644), withFolder, good].join(delimiter);
-    expect((await findFfmpeg({ path: undefined, searchPath })).path).toBe(join(good, 'ffmpeg'));
+    expect((await findFfmpeg({ path: undefined, searchPath, environment })).path).toBe(join(good, 'ffmpeg'));
   });
 
   it('rejects a file that is not executable and a program that is not ffmpeg', async () => {

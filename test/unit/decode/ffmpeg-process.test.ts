@@ -1,6 +1,7 @@
 import { describe, expect, it } from 'vitest';
 import { FfmpegProcess } from '../../../src/decode/ffmpeg-process.ts';
 import type { ChildExit } from '../../../src/process/child-group.ts';
+import { programAs } from '../../support/confinement.ts';
 
 /** Runs a shell command in place of ffmpeg. `isOpen` tells whether there is memory for its bytes. */
 async function start(script: string, isOpen: () => boolean = () => true) {
@@ -11,12 +12,17 @@ async function start(script: string, isOpen: () => boolean = () => true) {
   const exited = new Promise<ChildExit>((done) => {
     resolve = done;
   });
-  const child = await FfmpegProcess.start('/bin/sh', ['-c', script], {
-    nextBuffer: () => (isOpen() ? memory : null),
-    onBytes: (bytes) => taken.push(...memory.subarray(0, bytes)),
-    onLogLine: (line) => lines.push(line),
-    onExit: (exit) => resolve(exit),
-  });
+  const child = await FfmpegProcess.start(
+    programAs('/bin/sh'),
+    ['-c', script],
+    {},
+    {
+      nextBuffer: () => (isOpen() ? memory : null),
+      onBytes: (bytes) => taken.push(...memory.subarray(0, bytes)),
+      onLogLine: (line) => lines.push(line),
+      onExit: (exit) => resolve(exit),
+    },
+  );
   return { child, taken, lines, exited };
 }
 
@@ -69,8 +75,9 @@ describe.skipIf(process.platform === 'win32')('FfmpegProcess (runs shell command
       onExit,
     };
     const child = await FfmpegProcess.start(
-      '/bin/sh',
+      programAs('/bin/sh'),
       ['-c', 'exec >/dev/null; read line; echo "$line" >&2'],
+      {},
       callbacks,
       'pipe',
     );
@@ -99,6 +106,6 @@ describe.skipIf(process.platform === 'win32')('FfmpegProcess (runs shell command
 
   it('throws the system error if the binary cannot be started', async () => {
     const callbacks = { nextBuffer: () => null, onBytes: () => {}, onLogLine: () => {}, onExit: () => {} };
-    await expect(FfmpegProcess.start('/nowhere/ffmpeg', [], callbacks)).rejects.toThrow(/ENOENT/);
+    await expect(FfmpegProcess.start(programAs('/nowhere/ffmpeg'), [], {}, callbacks)).rejects.toThrow(/ENOENT/);
   });
 });

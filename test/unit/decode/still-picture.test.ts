@@ -15,7 +15,7 @@ describe('decodeStill', () => {
     const path = join(folder, 'red %03d.png');
     await sharp({ create: { width: 64, height: 32, channels: 3, background: '#f00' } }).toFile(path);
     const picture = new Uint8Array(16 * 16 * 3);
-    await decodeStill(testFfmpeg.path, path, canvas, picture);
+    await decodeStill(testFfmpeg, path, canvas, picture);
     const rows = Array.from({ length: 16 }, (_, y) => Array.from(picture.slice(y * 48, y * 48 + 48)));
     for (const row of rows.slice(8)) expect(new Set(row)).toEqual(new Set([114]));
     for (const row of rows.slice(0, 8)) {
@@ -26,6 +26,6 @@ describe('decodeStill', () => {
 
   it("throws ffmpeg's message for a file that is not an image", async () => {
     const picture = new Uint8Array(16 * 16 * 3);
-    await expect(decodeStill(testFfmpeg.path, join(folder, 'none.png'), canvas, picture)).rejects.toThrow(/none\.png/);
+    await expect(decodeStill(testFfmpeg, join(folder, 'none.png'), canvas, picture)).rejects.toThrow(/none\.png/);
   });
 });

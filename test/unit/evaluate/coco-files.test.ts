@@ -2,7 +2,7 @@ import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, describe, expect, it } from 'vitest';
-import { readAnnotations, readResults } from '../../../src/evaluate/coco-files.ts';
+import { picturePaths, readAnnotations, readResults } from '../../../src/evaluate/coco-files.ts';
 
 const folder = mkdtempSync(join(tmpdir(), 'sightline-coco-'));
 afterAll(() => rmSync(folder, { recursive: true }));
@@ -17,6 +17,41 @@ const image = { id: 7, file_name: '7.jpg', width: 64, height: 48 };
 const category = { id: 1, name: 'person', supercategory: 'person' };
 const annotation = { id: 3, image_id: 7, category_id: 1, bbox: [1, 2, 3, 4], area: 9.5, iscrowd: 1 };
 const whole = { images: [image], categories: [category], annotations: [annotation] };
+
+describe('the pictures of a data set', () => {
+  const named = (fileName: string) => ({
+    path: 'a.json',
+    images: [
+      { id: 1, fileName: 'a.jpg' },
+      { id: 2, fileName },
+    ],
+  });
+
+  it.each(['b.jpg', 'night/b.jpg', './b.jpg', 'a..b.jpg', '...jpg'])('may be %s in their folder', (name) => {
+    expect(picturePaths(named(name), '/photos')).toEqual(['/photos/a.jpg', join('/photos', name)]);
+  });
+
+  it.each([
+    '../b.jpg',
+    'night/../../b.jpg',
+    '/etc/passwd',
+    '\\b.jpg',
+    'night\\..\\..\\b.jpg',
+    'C:b.jpg',
+    '',
+    'b.jpg\0',
+    '..',
+  ])('may not be %j outside of it', (name) => {
+    expect(() => picturePaths(named(name), '/photos')).toThrowError(
+      expect.objectContaining({
+        code: 'DATASET_INVALID',
+        message: expect.stringMatching(
+          /^a\.json: images\[1\]\.file_name: expected a path inside the folder of the images/,
+        ),
+      }),
+    );
+  });
+});
 
 describe('readAnnotations', () => {
   it('reads what scoring boxes needs', async () => {
@@ -62,7 +97,7 @@ describe('readAnnotations', () => {
   it('names a missing file', async () => {
     await expect(readAnnotations(join(folder, 'absent.json'))).rejects.toMatchObject({
       code: 'DATASET_INVALID',
-      message: expect.stringMatching(/absent\.json: cannot be read: ENOENT/),
+      message: expect.stringMatching(/absent\.json: cannot be read: no such file/),
     });
   });
 });

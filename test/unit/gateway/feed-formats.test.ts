@@ -258,7 +258,7 @@ describe('a slow client in MessagePack', () => {
     // Large enough to fill the kernel's buffers with a few dozen pictures.
     const jpeg = new Uint8Array(200_000).fill(7);
     const port = new RuntimeDouble(['gate']);
-    const { url } = await openGateway(port, { maxPreviewFps: 1e6 });
+    const { url } = await openGateway(port);
     const [slow, fast] = [await FeedSocket.open(url), await FeedSocket.open(url)];
     slow.say({ type: 'subscribe', topics: ['stats', 'preview'], format: 'msgpack' });
     fast.say({ type: 'subscribe', topics: ['stats', 'preview'] });

@@ -21,6 +21,7 @@ describe('feed', () => {
       version: expect.stringMatching(/^\d+\.\d+\.\d+/),
       topics: ['stats', 'detections', 'preview', 'events'],
       streams: ['gate', 'yard'],
+      access: { name: null, role: 'admin', expiresMs: null },
     });
   });
 
@@ -149,23 +150,17 @@ describe('previews', () => {
     expect([...port.watched]).toEqual(['gate', 'late']);
   });
 
-  it('contain the JPEG and the detections of its frame, at most maxPreviewFps per second', async () => {
-    const clock = new ManualClock();
+  it('contain the JPEG and the detections of its frame, each one that is made', async () => {
     const port = new RuntimeDouble(['gate']);
-    const client = await connect(port, { clock, maxPreviewFps: 2 });
+    const client = await connect(port);
     client.say({ type: 'subscribe', topics: ['preview'] });
     await client.settle();
     const jpeg = Uint8Array.of(0xff, 0xd8, 1, 2, 3);
-    // 25 pictures in one second.
-    for (let frame = 0; frame < 25; frame += 1) {
-      port.preview(publishedFrame('gate', frame, [PERSON]), jpeg);
-      clock.advance(40);
-    }
+    for (let frame = 0; frame < 25; frame += 1) port.preview(publishedFrame('gate', frame, [PERSON]), jpeg);
     await client.settle();
 
     const previews = client.of('preview');
-    expect(previews.length).toBeGreaterThanOrEqual(2);
-    expect(previews.length).toBeLessThanOrEqual(3);
+    expect(previews.map(({ frame }) => frame)).toEqual(Array.from({ length: 25 }, (_, frame) => frame));
     expect(Buffer.from(previews[0]!.jpeg, 'base64')).toEqual(Buffer.from(jpeg));
     expect(previews[0]!.detections[0]!.trackId).toBe(7);
   });

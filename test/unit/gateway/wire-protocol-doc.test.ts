@@ -120,10 +120,10 @@ describe('docs/wire-protocol.md', () => {
   });
 
   it('names every route of the API', () => {
-    const source = ['routes-streams', 'routes-host', 'routes-fleet', 'routes-rollouts'].map((name) =>
+    const source = ['routes-streams', 'routes-host', 'routes-fleet', 'routes-rollouts', 'routes-sign-in'].map((name) =>
       readFileSync(new URL(`../../../src/gateway/${name}.ts`, import.meta.url), 'utf8'),
     );
-    const routes = [...source.join().matchAll(/app\.(get|post|patch|delete)\S*\('([^']+)'/g)];
+    const routes = [...source.join().matchAll(/(?:app|scope)\.(get|post|patch|delete)\S*\('([^']+)'/g)];
     expect(routes.length).toBeGreaterThanOrEqual(22);
     expect(undocumented(routes.map(([, method, path]) => `${method!.toUpperCase()} ${path}`))).toEqual([]);
   });

@@ -10,7 +10,6 @@ import { SlotRing } from '../../../src/flow/slot-ring.ts';
 import { HostStreams, type StreamVersion } from '../../../src/host/host-streams.ts';
 import type { LaneStream } from '../../../src/protocol/threads.ts';
 import type { ModelInstances } from '../../../src/runtime/inference/model-instances.ts';
-import type { Scheduler } from '../../../src/runtime/inference/scheduler.ts';
 import { StreamArranger } from '../../../src/runtime/inference/stream-arranger.ts';
 import type { LaneClient, LaneListener } from '../../../src/runtime/lane/lane-client.ts';
 import { ResultSinks } from '../../../src/runtime/results/result-sinks.ts';
@@ -20,6 +19,7 @@ import { resolveStreamInput } from '../../../src/runtime/stream/stream-input.ts'
 import type { StreamPort } from '../../../src/runtime/stream/stream-port.ts';
 import { PartTimes } from '../../../src/telemetry/part-times.ts';
 import { conservationGap } from '../../../src/telemetry/stream-telemetry.ts';
+import { programAs } from '../../support/confinement.ts';
 import { slotMeta } from '../../support/slot-meta.ts';
 
 const SPEC: ModelSpec = {
@@ -34,7 +34,7 @@ const SPEC: ModelSpec = {
 };
 /** One box, as an engine packs it. */
 const PERSON = Float32Array.of(8, 8, 16, 16, 0.9, 0);
-const FFMPEG = { path: 'ffmpeg', major: 7 };
+const FFMPEG = programAs('ffmpeg');
 const SOURCE = 'synthetic:testsrc2=size=64x64:rate=10';
 
 /** A live stream of a host with everything real except the lane and the model. */
@@ -74,12 +74,9 @@ class Rig {
         throw new RangeError('Array buffer allocation failed');
       },
       detach: () => undefined,
-      laneListener: (stream) => stream,
-      serve: () => undefined,
-      withdraw: () => [],
-      onSkipped: () => undefined,
+      scheduler: { serve: () => undefined, framesArrived: () => undefined, withdraw: () => [] },
       event: () => undefined,
-      publish: (_stream, result) => {
+      publish: (result) => {
         this.published.push(result);
         return null;
       },
@@ -87,9 +84,11 @@ class Rig {
     };
     this.stream = new RuntimeStream(config, input, port);
     this.stream.start();
-    const scheduler = { move: (_: unknown, __: string, rename: () => void) => rename(), serve: () => undefined };
-    const models = { isSameInput: () => true, get: () => ({ spec: SPEC }) };
-    const arranger = new StreamArranger(scheduler as unknown as Scheduler, models as unknown as ModelInstances);
+    const models = {
+      ...{ isSameInput: () => true, get: () => ({ spec: SPEC }), serve: () => undefined },
+      move: (_: unknown, __: string, rename: () => void) => rename(),
+    };
+    const arranger = new StreamArranger(models as unknown as ModelInstances);
     const runtime = {
       ffmpeg: FFMPEG,
       spec: SPEC,
@@ -130,9 +129,10 @@ class Rig {
     ring.writeMeta(slot, slotMeta({ frame, ptsUs: frame * 40_000, width: 64, height: 64 }));
     ring.countCompleted();
     ring.hand(slot);
-    const record = this.stream.takeFrame();
-    if (record === null) this.stream.completeSkipped();
-    else this.stream.ledger.complete(record, rows, record.meta.decoded);
+    const { ledger } = this.stream;
+    const record = ledger.take()!;
+    if (record.status === 'waiting') ledger.complete(record, rows, record.meta.decoded);
+    else ledger.flush();
     return frame;
   }
 }

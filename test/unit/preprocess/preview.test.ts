@@ -60,7 +60,7 @@ describe('encodePreview', () => {
   });
 
   it.each([1, 25, 50, 72, 90, 100])('has JPEG quality %i', async (quality) => {
-    const jpeg = await encodePreview(letterboxed(), { ...PLAN, quality });
+    const jpeg = Buffer.from(await encodePreview(letterboxed(), { ...PLAN, quality }));
     // The first divisor of libjpeg's luminance table is 16 at quality 50, scaled by 50/q below and by 2 - q/50 above.
     const scale = quality < 50 ? 50 / quality : 2 - quality / 50;
     const divisor = Math.min(255, Math.max(1, Math.floor(16 * scale + 0.5)));

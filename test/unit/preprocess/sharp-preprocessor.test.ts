@@ -4,7 +4,8 @@ import { join } from 'node:path';
 import sharp from 'sharp';
 import { describe, expect, it } from 'vitest';
 import type { ModelSpec, ResizeRule } from '../../../src/core/model.ts';
-import { preprocessImage, SharpPreprocessor } from '../../../src/preprocess/sharp-preprocessor.ts';
+import { pixelHash, preprocessImage, SharpPreprocessor } from '../../../src/preprocess/sharp-preprocessor.ts';
+import { makePipe } from '../../support/made-pipe.ts';
 
 const RED = [200, 30, 60] as const;
 const GREEN = [20, 180, 90] as const;
@@ -32,6 +33,18 @@ function halves(width: number, height: number, memory: Uint8Array = new Uint8Arr
     for (let x = 0; x < width; x++) memory.set(x < width / 2 ? RED : GREEN, (y * width + x) * 3);
   return memory;
 }
+
+describe('an image file', () => {
+  it.each([
+    ['a pipe', (folder: string) => makePipe(join(folder, 'a.png')), /it is a pipe/],
+    ['a device', () => '/dev/zero', /it is a device/],
+  ])('that is %s is refused at once, and not given to libvips', async (_, make, why) => {
+    const path = make(mkdtempSync(join(tmpdir(), 'sightline-picture-')));
+    const refused = { code: 'SOURCE_UNREADABLE', message: expect.stringMatching(why) };
+    await expect(preprocessImage(path, spec(8, 8, STRETCH), new Uint8Array(192))).rejects.toMatchObject(refused);
+    await expect(pixelHash(path)).rejects.toMatchObject(refused);
+  });
+});
 
 /** Returns the colour at one pixel of a model's input. */
 function at(input: Uint8Array, width: number, x: number, y: number): number[] {

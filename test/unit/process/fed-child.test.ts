@@ -1,16 +1,17 @@
 import { getPriority } from 'node:os';
 import { describe, expect, it } from 'vitest';
 import { FedChild } from '../../../src/process/fed-child.ts';
+import { programAs } from '../../support/confinement.ts';
 
 function run(script: string, input = ''): FedChild {
-  const child = new FedChild('/bin/sh', ['-c', script]);
+  const child = new FedChild(programAs('/bin/sh'), ['-c', script]);
   child.input.end(input);
   return child;
 }
 
 describe.skipIf(process.platform === 'win32')('FedChild (runs shell commands)', () => {
   it('gets its input and runs at a lower priority than this process', async () => {
-    const child = new FedChild('/bin/sh', ['-c', 'read word; test "$word" = picture']);
+    const child = new FedChild(programAs('/bin/sh'), ['-c', 'read word; test "$word" = picture']);
     expect(getPriority(child.pid!)).toBeGreaterThan(getPriority());
     child.input.end('picture\n');
     expect(await child.ended).toMatchObject({ isSuccess: true });
@@ -23,7 +24,7 @@ describe.skipIf(process.platform === 'win32')('FedChild (runs shell commands)', 
 
   it('reports exit code or signal if it printed nothing', async () => {
     expect(await run('exit 3').ended).toEqual({ isSuccess: false, message: 'exit code 3' });
-    const killed = new FedChild('/bin/sh', ['-c', 'cat']);
+    const killed = new FedChild(programAs('/bin/sh'), ['-c', 'cat']);
     killed.kill();
     expect(await killed.ended).toEqual({ isSuccess: false, message: 'signal SIGKILL' });
   });
@@ -33,7 +34,7 @@ describe.skipIf(process.platform === 'win32')('FedChild (runs shell commands)', 
   });
 
   it('reports the system error if the program cannot be started', async () => {
-    const { pid, ended } = new FedChild('/nowhere/program', []);
+    const { pid, ended } = new FedChild(programAs('/nowhere/program', { shell: '/bin/sh' }), []);
     expect(pid).toBeNull();
     expect(await ended).toMatchObject({ isSuccess: false, message: expect.stringContaining('ENOENT') });
   });

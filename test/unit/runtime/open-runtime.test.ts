@@ -4,6 +4,7 @@ import { openRuntime } from '../../../src/runtime/open-runtime.ts';
 import { ResultSinks } from '../../../src/runtime/results/result-sinks.ts';
 import { Runtime } from '../../../src/runtime/runtime.ts';
 import { loadManifest, modelSpec } from '../../../src/store/manifests.ts';
+import { programAs } from '../../support/confinement.ts';
 
 describe('openRuntime', () => {
   const open = (model: object) =>
@@ -41,7 +42,7 @@ describe('openRuntime', () => {
     const starting = Runtime.start({
       ...config,
       sinks,
-      ffmpeg: { path: 'ffmpeg', major: 6, version: '6.0', foundBy: 'PATH' },
+      ffmpeg: { ...programAs('ffmpeg'), version: '6.0', foundBy: 'PATH' },
       lanes: 1,
       inferenceThreads: 1,
       engine: {

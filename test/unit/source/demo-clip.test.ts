@@ -18,7 +18,7 @@ beforeAll(async () => {
 
 function make(cache: string, fetchPhoto: () => Promise<Uint8Array>, notices: string[] = []): Promise<string> {
   const onNotice = (text: string) => notices.push(text);
-  return ensureDemoClip({ ffmpegPath: ffmpeg.path, cacheDir: join(folder, cache), fetchPhoto, onNotice });
+  return ensureDemoClip({ ffmpeg, cacheDir: join(folder, cache), fetchPhoto, onNotice });
 }
 
 describe('the demonstration clip', () => {

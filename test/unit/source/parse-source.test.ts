@@ -27,7 +27,7 @@ describe('a source on the network', () => {
     ['rtsps://cam/live', 'rtsp', true, { host: 'cam', port: 322 }],
     ['RTSP://cam:8554/live', 'rtsp', true, { host: 'cam', port: 8554 }],
     ['rtsp://[2001:db8::1]:8554/live', 'rtsp', true, { host: '2001:db8::1', port: 8554 }],
-    ['https://cdn/live.m3u8?x=1', 'http', true, { host: 'cdn', port: 443 }],
+    ['https://cdn/live.m3u8?channel=1', 'http', true, { host: 'cdn', port: 443 }],
     ['http://server/a.mp4', 'http', false, { host: 'server', port: 80 }],
     ['http://server:8080/a.mp4', 'http', false, { host: 'server', port: 8080 }],
   ] as const)('%s', (url, kind, isLive, probeAddress) => {

@@ -24,7 +24,11 @@ async function manifestOf(sha256: string | null, sources: string[] = ['https://h
   return { ...manifest, name: 'net', path: join(folder, 'net.yaml'), files: [{ name: 'net.onnx', sha256, sources }] };
 }
 
-function find(manifest: Manifest, fetchers: Fetchers = offline, more: { mayFetch?: boolean } = {}): Promise<string[]> {
+function find(
+  manifest: Manifest,
+  fetchers: Fetchers = offline,
+  more: { mayFetch?: boolean; onDamaged?: (error: SightlineError) => void } = {},
+): Promise<string[]> {
   const searchPath = [join(folder, 'one'), join(folder, 'two')];
   return findWeights(manifest, { searchPath, cacheDir, onNotice: (text) => notices.push(text), fetchers, ...more });
 }
@@ -51,6 +55,34 @@ describe('weights', () => {
     expect(notices).toEqual(['model net: fetching net.onnx from https://host/net.onnx']);
     expect(await find(manifest)).toEqual([path]);
     expect(readdirSync(join(cacheDir, 'weights', 'net'))).toEqual(['net.onnx']);
+  });
+
+  it.each([true, false])('that changed in the cache are reported and fetched again, pinned: %s', async (isPinned) => {
+    const manifest = await manifestOf(isPinned ? GOOD_SHA256 : null);
+    const path = join(cacheDir, 'weights', 'net', 'net.onnx');
+    const online = { ...offline, https: async () => GOOD };
+    await find(manifest, online);
+    writeFileSync(path, 'good weighty');
+    const damaged: string[] = [];
+    const more = { onDamaged: (error: SightlineError) => damaged.push(`${error.code} ${error.message}`) };
+    await expect(find(manifest, offline, more)).rejects.toMatchObject({ code: 'MODEL_INTEGRITY' });
+    await expect(find(manifest, online, { ...more, mayFetch: false })).rejects.toMatchObject({
+      code: 'MODEL_INTEGRITY',
+    });
+    expect(await find(manifest, online, more)).toEqual([path]);
+    expect(readFileSync(path).equals(GOOD)).toBe(true);
+    expect(damaged).toHaveLength(3);
+    expect(damaged[0]).toMatch(/^MODEL_INTEGRITY model net: .*net\.onnx has changed on the disk; it is not used/);
+  });
+
+  it('whose recorded hash was lost are fetched again', async () => {
+    const manifest = await manifestOf(null);
+    const online = { ...offline, https: async () => GOOD };
+    await find(manifest, online);
+    writeFileSync(join(cacheDir, 'weights', 'net', 'recorded-hashes.json'), 'no json');
+    await expect(find(manifest)).rejects.toMatchObject({ code: 'MODEL_INTEGRITY' });
+    await find(manifest, online);
+    expect(await find(manifest)).toEqual([join(cacheDir, 'weights', 'net', 'net.onnx')]);
   });
 
   it('with a different hash than in the manifest are rejected and not saved', async () => {

@@ -1,11 +1,22 @@
-import { mkdirSync, mkdtempSync, readdirSync, readFileSync, rmdirSync, rmSync, writeFileSync } from 'node:fs';
+import {
+  mkdirSync,
+  mkdtempSync,
+  readdirSync,
+  readFileSync,
+  realpathSync,
+  rmdirSync,
+  rmSync,
+  writeFileSync,
+} from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, afterEach, describe, expect, it } from 'vitest';
 import { AtomicFile } from '../../../../src/control/jobs/atomic-file.ts';
+import { PartFolder } from '../../../../src/control/jobs/part-folder.ts';
 import { mountSmallDisk } from '../../../support/small-disk.ts';
 
-const folder = mkdtempSync(join(tmpdir(), 'sightline-atomic-'));
+const folder = realpathSync(mkdtempSync(join(tmpdir(), 'sightline-atomic-')));
+const partsIn = (outDir: string): PartFolder => new PartFolder(outDir, 'parts', async () => outDir);
 const smallDisk = mountSmallDisk(join(folder, 'disk'), 16);
 afterEach(() => {
   for (const name of readdirSync(folder)) if (name !== 'disk') rmSync(join(folder, name), { recursive: true });
@@ -17,39 +28,40 @@ afterAll(() => {
 
 describe('AtomicFile', () => {
   const path = join(folder, 'result.jsonl');
-  const stem = join(folder, 'parts', 'result');
+  const parts = partsIn(folder);
+  const stem = join(parts.path, 'result');
 
   it('appears complete, replacing the previous file', async () => {
     writeFileSync(path, 'old');
-    const file = await AtomicFile.create('job', path, stem);
+    const file = await AtomicFile.create('job', path, stem, parts);
     file.write('new\n', 1);
     expect(readFileSync(path, 'utf8')).toBe('old');
     await file.commit();
     expect(readFileSync(path, 'utf8')).toBe('new\n');
-    expect(readdirSync(join(folder, 'parts'))).toEqual([]);
+    expect(readdirSync(parts.path)).toEqual([]);
   });
 
   it('can be written by two writers at once', async () => {
-    const files = await Promise.all([1, 2].map(() => AtomicFile.create('job', path, stem)));
+    const files = await Promise.all([1, 2].map(() => AtomicFile.create('job', path, stem, parts)));
     for (const file of files) for (let i = 0; i < 5000; i++) await file.write(`line ${i}\n`, 1);
     await Promise.all(files.map((file) => file.commit()));
     expect(readFileSync(path, 'utf8')).toBe(Array.from({ length: 5000 }, (_, i) => `line ${i}\n`).join(''));
   });
 
   it('can be discarded at any time, and repeatedly', async () => {
-    const file = await AtomicFile.create('job', path, stem);
+    const file = await AtomicFile.create('job', path, stem, parts);
     for (let i = 0; i < 100; i++) file.write('x'.repeat(10_000), 1);
     await file.discard();
     await file.discard();
-    expect(readdirSync(join(folder, 'parts'))).toEqual([]);
+    expect(readdirSync(parts.path)).toEqual([]);
   });
 
   it('is created while others keep removing its empty folder', async () => {
     for (let i = 0; i < 100; i++) {
-      const made = AtomicFile.create('job', path, stem);
+      const made = AtomicFile.create('job', path, stem, parts);
       const removal = setInterval(() => {
         try {
-          rmdirSync(join(folder, 'parts'));
+          rmdirSync(parts.path);
         } catch {
           // Not empty, or missing.
         }
@@ -61,7 +73,14 @@ describe('AtomicFile', () => {
 
   it('below a file fails with advice', async () => {
     writeFileSync(join(folder, 'plain'), '');
-    await expect(AtomicFile.create('job', path, join(folder, 'plain', 'result'))).rejects.toMatchObject({
+    await expect(
+      AtomicFile.create(
+        'job',
+        path,
+        join(partsIn(join(folder, 'plain')).path, 'result'),
+        partsIn(join(folder, 'plain')),
+      ),
+    ).rejects.toMatchObject({
       code: 'SINK_FAILED',
       message: /is a file and not a folder|exists/,
     });
@@ -69,17 +88,18 @@ describe('AtomicFile', () => {
 
   it('whose path is a folder fails and leaves nothing', async () => {
     mkdirSync(path);
-    const file = await AtomicFile.create('job', path, stem);
+    const file = await AtomicFile.create('job', path, stem, parts);
     file.write('new\n', 1);
     await expect(file.commit()).rejects.toMatchObject({ code: 'SINK_FAILED', message: /is a folder/ });
-    expect(readdirSync(join(folder, 'parts'))).toEqual([]);
+    expect(readdirSync(parts.path)).toEqual([]);
   });
 
   it.skipIf(smallDisk === null)('fails on a full disk and leaves nothing (needs to mount a small disk)', async () => {
     const full = join(smallDisk!.path, 'result.jsonl');
-    const file = await AtomicFile.create('job', full, join(smallDisk!.path, 'parts', 'result'));
+    const small = partsIn(smallDisk!.path);
+    const file = await AtomicFile.create('job', full, join(small.path, 'result'), small);
     for (let i = 0; i < 300; i++) await file.write(`${'x'.repeat(500)}\n`, 1);
     await expect(file.commit()).rejects.toMatchObject({ code: 'SINK_FAILED', details: { cause: 'ENOSPC' } });
-    expect(readdirSync(smallDisk!.path, { recursive: true })).toEqual(['parts']);
+    expect(readdirSync(smallDisk!.path, { recursive: true })).toEqual(['.parts', '.parts/parts']);
   });
 });

@@ -1,15 +1,17 @@
-import { mkdtempSync, readdirSync, readFileSync, rmSync, truncateSync, writeFileSync } from 'node:fs';
+import { mkdtempSync, readdirSync, readFileSync, realpathSync, rmSync, truncateSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import fc from 'fast-check';
 import { afterAll, beforeEach, describe, expect, it } from 'vitest';
 import { type PartFrame, type PartHeader, PartReader, PartWriter } from '../../../../src/control/jobs/part-file.ts';
+import { PartFolder } from '../../../../src/control/jobs/part-folder.ts';
 import type { Detection } from '../../../../src/core/detection.ts';
 import { frameOf } from '../../sinks/frames.ts';
 
-const folder = mkdtempSync(join(tmpdir(), 'sightline-part-'));
+const folder = realpathSync(mkdtempSync(join(tmpdir(), 'sightline-part-')));
+const parts = new PartFolder(folder, 'job', async () => folder);
 afterAll(() => rmSync(folder, { recursive: true }));
-const path = join(folder, '0-0.jsonl');
+const path = join(parts.path, '0-0.jsonl');
 
 const HEADER: PartHeader = {
   version: 1,
@@ -26,7 +28,7 @@ const box = (seed: number): Detection => {
 };
 
 async function write(frames: number): Promise<void> {
-  const writer = await PartWriter.create(path, HEADER);
+  const writer = await PartWriter.create(path, HEADER, parts);
   for (let i = 0; i < frames; i++)
     await writer.add(
       frameOf(
@@ -68,11 +70,11 @@ describe('a part', () => {
   });
 
   it('is not visible before it is complete, and leaves nothing when discarded', async () => {
-    const writer = await PartWriter.create(path, HEADER);
+    const writer = await PartWriter.create(path, HEADER, parts);
     await writer.add(frameOf(0));
-    expect(readdirSync(folder).filter((name) => !name.endsWith('.tmp'))).toEqual([]);
+    expect(readdirSync(parts.path).filter((name) => !name.endsWith('.tmp'))).toEqual([]);
     await writer.discard();
-    expect(readdirSync(folder)).toEqual([]);
+    expect(readdirSync(parts.path)).toEqual([]);
   });
 
   it('that does not exist opens as null', async () => {

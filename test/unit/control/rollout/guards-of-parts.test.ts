@@ -32,6 +32,22 @@ describe('detections of single parts', () => {
     expect(rig.failed).toMatchObject({ guard: 'boxes' });
   });
 
+  it('a candidate that reports hardly anything on one camera because its threshold is too high is found', () => {
+    // Objects have scores of 0.7. The sum of eight cameras falls by more than its margin, so that guard is made wide.
+    const guards = { boxes: { margin: 0.5 } };
+    const rig = new GuardRig({ guards, cameras: EIGHT, thresholds: { higher: 0.8, control: 0.3 } }).warmUp();
+    expect(rig.secondsUntilFailure(120, on('camera-3', BLIND))).not.toBeNull();
+    expect(rig.failed).toMatchObject({ guard: 'boxes' });
+    expect(rig.failed!.reason).toContain('stream "camera-3"');
+  });
+
+  it('a threshold that is a little higher on purpose is no missing box', () => {
+    const thresholds = { higher: 0.4, control: 0.3 };
+    const rig = new GuardRig({ cameras: EIGHT, thresholds }).warmUp().run(300);
+    expect(rig.failed).toBeNull();
+    expect(rig.report('boxes').verdict).toBe('pass');
+  });
+
   it('a car that comes by every minute and is always missed keeps the step from passing, until it is certain', () => {
     const rig = new GuardRig({ guards: { agreement: { margin: 0.2 }, boxes: { margin: 0.3 } }, withCars: ['gate'] });
     rig.warmUp();

@@ -134,6 +134,14 @@ describe('a target', () => {
     },
   );
 
+  it('that the control often misses is not blamed on a candidate alone after a few calm seconds', () => {
+    // Of the rig's latencies 8 % are above 60 ms.
+    const rig = new GuardRig({ target: { fps: null, latencyMs: 60 }, cameras: ['gate'], takesTurns: false });
+    const calm = { latencyFactor: 0.3 };
+    rig.warmUp(300, (_, second) => (second >= 260 ? calm : {})).run(600);
+    expect(rig.report('target').verdict).not.toBe('fail');
+  });
+
   it('is found for one camera of eight while all others are slow meanwhile: the canary may be the cause', () => {
     const cameras = GUARD_CAMERAS.flatMap((name) => [name, `${name}-2`]);
     const rig = new GuardRig({ target, fps: 3, cameras, takesTurns: false }).warmUp();

@@ -2,7 +2,8 @@ import { createHash } from 'node:crypto';
 import { describe, expect, it } from 'vitest';
 import { batchConfig } from '../../../../src/config/batch.ts';
 import { modelConfig } from '../../../../src/config/model-config.ts';
-import { canonicalJson, firstVersion, versionReports, withVersion } from '../../../../src/control/rollout/versions.ts';
+import { firstVersion, versionReports, withVersion } from '../../../../src/control/rollout/versions.ts';
+import { canonicalJson } from '../../../../src/core/canonical-json.ts';
 import { rolloutRecord, version } from '../../../support/rollout-doubles.ts';
 
 const parts = (name: string, weights = ['aa']) => ({

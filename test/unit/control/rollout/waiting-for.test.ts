@@ -43,6 +43,15 @@ describe('what a roll-out waits for', () => {
     expect(sentence({ reports }, { rollout: alone })).toMatch(/^Waiting for the guard fullLoad:/);
   });
 
+  it('says when a step that nobody decides is rolled back', () => {
+    // It has held for two hours; a fence counts microseconds.
+    const holding = { state: 'holding', fence: 0 } as const;
+    const reports = [guardReport('no-data', { guard: 'p99' })];
+    expect(sentence({ reports }, { rollout: holding, nowMs: 2 * 3_600_000 })).toBe(
+      'Waiting for the guard p99: how long that takes cannot be said; if nobody promotes it, it is rolled back in 22 h.',
+    );
+  });
+
   it('estimates frames from the rate so far', () => {
     // 25 frames in 30 s: 75 more take 90 s.
     expect(sentence({ frames: 25 }, { nowMs: 31_000 })).toContain('about 90 s left');

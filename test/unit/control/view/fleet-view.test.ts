@@ -387,5 +387,7 @@ describe('fleet view', () => {
     plane.isDown = false;
     await rig.second();
     expect(view.readiness()).toEqual(rig.own.ready);
+    plane.trouble = 'the state of the fleet was lost';
+    expect(view.readiness()).toEqual({ isReady: false, reason: 'the state of the fleet was lost' });
   });
 });

@@ -136,7 +136,7 @@ describe('reading the folders', () => {
       'no folder',
       null,
       'COMMAND_INVALID',
-      'expected the report folder of "sightline optimize", with result.json (ENOENT)',
+      'expected the report folder of "sightline optimize", with result.json: no such file',
     ],
     ['half a document', '{"kind": "sight', 'CONFIG_INVALID', 'expected a JSON document'],
     ['another document', '{"kind": "other"}', 'CONFIG_INVALID', 'kind: expected'],

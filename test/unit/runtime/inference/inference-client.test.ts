@@ -2,7 +2,7 @@ import { describe, expect, it, vi } from 'vitest';
 import type { SightlineError } from '../../../../src/errors/sightline-error.ts';
 import { SlotRing } from '../../../../src/flow/slot-ring.ts';
 import { InferenceClient } from '../../../../src/runtime/inference/inference-client.ts';
-import type { InFlightFrame } from '../../../../src/runtime/stream/frame-ledger.ts';
+import type { InFlightFrame } from '../../../../src/runtime/stream/in-flight-frame.ts';
 import { fakeEngineRequest, SIDE } from '../../../support/fake-engine.ts';
 import { isAlive } from '../../../support/processes.ts';
 import { waitFor, within } from '../../../support/wait-for.ts';
@@ -20,11 +20,11 @@ async function threadInCall(timeoutMs: number) {
     fakeEngineRequest(CALL_MS),
     {
       onResult: (_, result) => void results.push(result),
-      onBatchFailed: (_, error) => void results.push(error),
-      onLost: (_thread, batches, error) => {
-        expect(batches).toHaveLength(1);
-        lose(error);
-      },
+      onFailed: (_, error) => void results.push(error),
+    },
+    (_thread, batches, error) => {
+      expect(batches).toHaveLength(1);
+      lose(error);
     },
     timeoutMs,
   );
@@ -58,8 +58,8 @@ describe.skipIf(process.platform !== 'linux')('a thread that hangs', () => {
   });
 
   it('while it loads its engine is given up as well', async () => {
-    const nobody = { onResult: () => {}, onBatchFailed: () => {}, onLost: () => {} };
-    await expect(InferenceClient.start(fakeEngineRequest(1), nobody, 1000, 1)).rejects.toMatchObject({
+    const nobody = { onResult: () => {}, onFailed: () => {} };
+    await expect(InferenceClient.start(fakeEngineRequest(1), nobody, () => {}, 1000, 1)).rejects.toMatchObject({
       code: 'ENGINE_UNAVAILABLE',
       message: 'engine fake: it was not ready within 1 ms',
     });

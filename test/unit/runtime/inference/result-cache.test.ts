@@ -1,7 +1,7 @@
 import { describe, expect, it } from 'vitest';
 import { SlotRing } from '../../../../src/flow/slot-ring.ts';
 import { ResultCache } from '../../../../src/runtime/inference/result-cache.ts';
-import type { InFlightFrame } from '../../../../src/runtime/stream/frame-ledger.ts';
+import type { InFlightFrame } from '../../../../src/runtime/stream/in-flight-frame.ts';
 import { slotMeta } from '../../../support/slot-meta.ts';
 
 const ROWS = Float32Array.of(1, 2, 3, 4, 0.5, 0);

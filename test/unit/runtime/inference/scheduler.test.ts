@@ -4,8 +4,10 @@ import type { MonoMs } from '../../../../src/core/units.ts';
 import { SlotRing } from '../../../../src/flow/slot-ring.ts';
 import type { ModelInstance } from '../../../../src/runtime/inference/model-instance.ts';
 import { ModelInstances } from '../../../../src/runtime/inference/model-instances.ts';
-import { type ScheduledStream, Scheduler, type StreamPolicy } from '../../../../src/runtime/inference/scheduler.ts';
-import type { FrameOwner, InFlightFrame } from '../../../../src/runtime/stream/frame-ledger.ts';
+import { Shadows } from '../../../../src/runtime/inference/shadows.ts';
+import type { FrameOwner, InFlightFrame } from '../../../../src/runtime/stream/in-flight-frame.ts';
+import type { RuntimeStream } from '../../../../src/runtime/stream/runtime-stream.ts';
+import type { ScheduledStream, StreamPolicy } from '../../../../src/runtime/stream/stream-port.ts';
 import { fakeEngineRequest, SIDE } from '../../../support/fake-engine.ts';
 import { slotMeta } from '../../../support/slot-meta.ts';
 import { waitFor } from '../../../support/wait-for.ts';
@@ -19,10 +21,11 @@ const LIVE: StreamPolicy = { priority: 0, weight: 1, queueSize: 2, maxAgeMs: nul
 
 const SETTINGS = { maxBatch: 1, maxDelayMs: 5, timeoutMs: 10_000, cacheResults: 0 };
 
-/** A scheduler with one real thread of the fake engine, and a stream that may lose nothing. */
+/** A model instance with one real thread of the fake engine, and a stream that may lose nothing. */
 class Rig implements ScheduledStream, FrameOwner {
   readonly id = 's';
   instance = 'default';
+  policy: StreamPolicy;
   readonly retriesFrames = true;
   readonly inferred: number[] = [];
   readonly dropped: [number, string][] = [];
@@ -34,11 +37,13 @@ class Rig implements ScheduledStream, FrameOwner {
   isListening = false;
   intake: NonNullable<ScheduledStream['intake']> | null = null;
   readonly slots = SlotRing.create({ slots: SLOTS, inputBytes: SIDE * SIDE * 3, pictureBytes: 0 });
-  readonly scheduler: Scheduler;
+  readonly models: ModelInstances;
+  readonly shadows = new Shadows(() => undefined, systemClock);
   readonly model: ModelInstance;
 
   constructor(policy = FILE, callMs = 2, cacheResults = 0) {
-    this.scheduler = new Scheduler(
+    this.policy = policy;
+    this.models = new ModelInstances(
       {
         onBusy: (ms) => void this.busy.push(ms),
         onBatchFailed: (_, frames) => void this.failed.push(frames),
@@ -47,12 +52,16 @@ class Rig implements ScheduledStream, FrameOwner {
         onSettled: () => {},
       },
       systemClock,
+      this.shadows,
     );
-    const settings = { ...SETTINGS, cacheResults };
-    this.model = this.scheduler.addInstance('default', fakeEngineRequest(callMs), settings);
+    this.model = this.add('default', callMs, { ...SETTINGS, cacheResults });
     this.model.servesLive = policy === LIVE;
-    this.scheduler.serve(this, policy);
+    this.models.serve(this);
     this.model.pool.attach({ ringId: 1, buffer: this.slots.buffer, shape: this.slots.shape });
+  }
+
+  add(name: string, callMs: number, batching = SETTINGS): ModelInstance {
+    return this.models.add(name, { engine: fakeEngineRequest(callMs), batching, threads: 1 }).model;
   }
 
   /** @param hash - of its input; 0 if it is not hashed. */
@@ -61,15 +70,15 @@ class Rig implements ScheduledStream, FrameOwner {
     const meta = slotMeta({ frame: number, width: SIDE, height: SIDE, hashHigh: hash, hashLow: hash });
     const time = 0 as MonoMs;
     this.slots.writeMeta(slot, meta);
-    const ring = { ringId, slots: this.slots, onReleased: () => {} };
+    const ring = { ringId, slots: this.slots, onEntered: () => {}, onReleased: () => {} };
     return {
       ...{ streamId: this.id, owner: this, ring, slot, meta, capturedMs: time, failures: 0, status: 'waiting' },
-      ...{ batchedMs: time, inferredMs: time, rows: null },
+      ...{ queuedMs: time, batchedMs: time, inferredMs: time, rows: null },
       ...{ by: 'inferred', repeats: null, isCached: false, slotUsers: { count: 1 } },
     };
   }
 
-  takeFrame(): InFlightFrame | null {
+  take(): InFlightFrame | null {
     return this.ready.shift() ?? null;
   }
 
@@ -77,7 +86,7 @@ class Rig implements ScheduledStream, FrameOwner {
     this.isListening = true;
   }
 
-  completeSkipped(): void {}
+  flush(): void {}
 
   complete({ meta }: InFlightFrame): void {
     this.inferred.push(meta.frame);
@@ -92,15 +101,14 @@ class Rig implements ScheduledStream, FrameOwner {
     this.ready.push(...frames);
     if (!this.isListening) return;
     this.isListening = false;
-    this.scheduler.framesArrived(this);
+    this.models.framesArrived(this);
   }
 
   /** Frames that wait before the engine has started, so that all of them are available at once. */
   async startWith(frames: readonly InFlightFrame[]): Promise<void> {
     this.ready.push(...frames);
-    this.scheduler.framesArrived(this);
-    await this.model.start(1);
-    this.scheduler.engineStarted(this.model);
+    this.models.framesArrived(this);
+    await this.models.start('default');
   }
 }
 
@@ -108,16 +116,16 @@ class Rig implements ScheduledStream, FrameOwner {
 function guestOf(rig: Rig): ScheduledStream & { readonly ready: InFlightFrame[] } {
   const ready: InFlightFrame[] = [];
   return {
-    ...{ id: rig.id, instance: rig.instance, ready },
-    takeFrame: () => ready.shift() ?? null,
+    ...{ id: rig.id, instance: rig.instance, policy: rig.policy, ready },
+    take: () => ready.shift() ?? null,
     wakeOnFrame: () => undefined,
-    completeSkipped: () => undefined,
+    flush: () => undefined,
   };
 }
 
 describe('Scheduler', () => {
   let rig: Rig;
-  afterEach(() => rig.scheduler.shutdown());
+  afterEach(() => rig.models.shutdown());
 
   const frames = (count: number): InFlightFrame[] => Array.from({ length: count }, (_, i) => rig.frame(i));
 
@@ -175,7 +183,7 @@ describe('Scheduler', () => {
     const [first, second] = frames(2);
     await rig.startWith([first!, second!]);
     expect(
-      rig.scheduler.withdraw(rig).map(({ meta }) => meta.frame),
+      rig.models.withdraw(rig).map(({ meta }) => meta.frame),
       'one is on the thread',
     ).toEqual([1]);
     rig.hand([rig.frame(2)]);
@@ -198,16 +206,16 @@ describe('Scheduler', () => {
 
   it('a stream that leaves an instance is no longer shed, since another one may have room for all of its frames', async () => {
     rig = new Rig(LIVE, 50);
-    const other = rig.scheduler.addInstance('other', fakeEngineRequest(1), SETTINGS);
+    const other = rig.add('other', 1);
     await other.start(1);
     const intake = { counts: { entered: 0, shed: 0, wasted: 0, inferred: 0 }, keepRatio: 0.3 };
     rig.intake = intake;
-    rig.scheduler.move(rig, 'other', () => {
+    rig.models.move(rig, 'other', () => {
       rig.instance = 'other';
     });
     expect(intake.keepRatio).toBe(1);
     intake.keepRatio = 0.5;
-    rig.scheduler.withdraw(rig);
+    rig.models.withdraw(rig);
     expect(intake.keepRatio).toBe(1);
   });
 
@@ -217,32 +225,60 @@ describe('Scheduler', () => {
     rig.drop = ({ meta }) => {
       seen.push(meta.frame);
       // As a listener that removes the stream would do.
-      rig.scheduler.withdraw(rig);
+      rig.models.withdraw(rig);
     };
     await rig.startWith([]);
     rig.hand(frames(4));
     expect(seen).toEqual([1]);
-    expect(rig.scheduler.depth(rig)).toBe(0);
+    expect(rig.models.depth(rig)).toBe(0);
     await waitFor('the frame on the thread', () => rig.inferred.length === 1);
+  });
+
+  it('drops take effect only after the loop has ended, also if a stream is shadowed by its own model', async () => {
+    rig = new Rig(LIVE, 50);
+    const stream = { id: rig.id, instance: 'default', arrangement: { beside: null } as RuntimeStream['arrangement'] };
+    rig.shadows.start(stream, 'default', rig.models, 1, true);
+    await rig.startWith([]);
+    const leftToTake: number[] = [];
+    rig.drop = ({ meta }, reason) => {
+      rig.dropped.push([meta.frame, reason]);
+      leftToTake.push(rig.ready.length);
+    };
+    rig.hand(frames(5));
+    expect(rig.dropped).toEqual([
+      [1, 'queue-full'],
+      [2, 'queue-full'],
+    ]);
+    expect(leftToTake, 'all frames were taken before').toEqual([0, 0]);
+    await waitFor('the others', () => rig.inferred.length === 3);
+    expect(rig.inferred).toEqual([0, 3, 4]);
+    rig.shadows.stop(rig.id);
+  });
+
+  it('publishes frames that need no inference once the loop has ended, and offers them to a candidate', async () => {
+    rig = new Rig(LIVE, 50);
+    await rig.startWith([]);
+    const log: string[] = [];
+    rig.flush = () => void log.push('flush');
+    const offer = rig.shadows.offer.bind(rig.shadows);
+    rig.shadows.offer = (frame) => {
+      log.push(`offer ${frame.meta.frame}`);
+      offer(frame);
+    };
+    const [first, second, third] = frames(3) as [InFlightFrame, InFlightFrame, InFlightFrame];
+    second.status = 'done';
+    second.by = 'unchanged';
+    rig.hand([first, second, third]);
+    expect(log).toEqual(['offer 0', 'offer 1', 'offer 2', 'flush']);
+    await waitFor('the others', () => rig.inferred.length === 2);
+    expect(rig.inferred, 'the second is not inferred').toEqual([0, 2]);
   });
 
   it('serves each model instance independently', async () => {
     rig = new Rig();
-    expect(() =>
-      rig.scheduler.addInstance('default', fakeEngineRequest(1), {
-        maxBatch: 1,
-        maxDelayMs: 5,
-        timeoutMs: 1,
-        cacheResults: 0,
-      }),
-    ).toThrow(RangeError);
-    const other = rig.scheduler.addInstance('other', fakeEngineRequest(1), {
-      maxBatch: 1,
-      maxDelayMs: 5,
-      timeoutMs: 10_000,
-      cacheResults: 0,
-    });
-    await other.start(1);
+    expect(() => rig.add('default', 1)).toThrow(RangeError);
+    const other = rig.add('other', 1);
+    await rig.models.start('other');
     await rig.startWith(frames(3));
     await waitFor('all frames', () => rig.inferred.length === 3);
     expect(other.report().histogram).toEqual({});
@@ -251,20 +287,21 @@ describe('Scheduler', () => {
 
   it('a stream that moves with more frames than its queue holds now drops the oldest, and counts them', async () => {
     rig = new Rig(LIVE, 50);
-    const other = rig.scheduler.addInstance('other', fakeEngineRequest(1), SETTINGS);
-    rig.scheduler.serve(rig, { ...LIVE, queueSize: 8 });
+    const other = rig.add('other', 1);
+    rig.policy = { ...LIVE, queueSize: 8 };
+    rig.models.serve(rig);
     const records = frames(8);
     rig.ready.push(...records);
-    rig.scheduler.framesArrived(rig);
-    expect(rig.scheduler.depth(rig), 'no engine has started').toBe(8);
-    rig.scheduler.serve(rig, LIVE);
-    rig.scheduler.move(rig, 'other', () => {
+    rig.models.framesArrived(rig);
+    expect(rig.models.depth(rig), 'no engine has started').toBe(8);
+    rig.policy = LIVE;
+    rig.models.serve(rig);
+    rig.models.move(rig, 'other', () => {
       rig.instance = 'other';
     });
     expect(rig.dropped).toEqual([0, 1, 2, 3, 4, 5].map((frame) => [frame, 'queue-full']));
     other.pool.attach({ ringId: 1, buffer: rig.slots.buffer, shape: rig.slots.shape });
-    await other.start(1);
-    rig.scheduler.engineStarted(other);
+    await rig.models.start('other');
     await waitFor('the others', () => rig.inferred.length === 2);
     expect(rig.inferred).toEqual([6, 7]);
     await rig.model.start(1);
@@ -272,17 +309,16 @@ describe('Scheduler', () => {
 
   it('frames that waited in the cache move with their stream, in order', async () => {
     rig = new Rig(LIVE, 50, 10);
-    const other = rig.scheduler.addInstance('other', fakeEngineRequest(1), { ...SETTINGS, cacheResults: 10 });
+    const other = rig.add('other', 1, { ...SETTINGS, cacheResults: 10 });
     const records = Array.from({ length: 6 }, (_, i) => rig.frame(i, 1, 7));
     rig.ready.push(...records);
-    rig.scheduler.framesArrived(rig);
-    expect(rig.scheduler.depth(rig), 'the others wait for the first').toBe(1);
-    rig.scheduler.move(rig, 'other', () => {
+    rig.models.framesArrived(rig);
+    expect(rig.models.depth(rig), 'the others wait for the first').toBe(1);
+    rig.models.move(rig, 'other', () => {
       rig.instance = 'other';
     });
     other.pool.attach({ ringId: 1, buffer: rig.slots.buffer, shape: rig.slots.shape });
-    await other.start(1);
-    rig.scheduler.engineStarted(other);
+    await rig.models.start('other');
     await waitFor('all of them', () => rig.inferred.length === 6);
     expect([rig.inferred, rig.dropped]).toEqual([[0, 1, 2, 3, 4, 5], []]);
     await rig.model.start(1);
@@ -290,23 +326,22 @@ describe('Scheduler', () => {
 
   it('an instance that gets a stream while its last batch runs is not removed', async () => {
     rig = new Rig(LIVE, 50);
-    const models = new ModelInstances(rig.scheduler);
+    const { models } = rig;
     const request = { engine: fakeEngineRequest(50), batching: SETTINGS, threads: 1 };
     await models.load('other', request);
     models.attach({ ringId: 1, buffer: rig.slots.buffer, shape: rig.slots.shape });
-    const policy = { ...LIVE };
     const guest = { ...guestOf(rig), instance: 'other' };
-    rig.scheduler.serve(guest, policy);
+    rig.models.serve(guest);
     guest.ready.push(rig.frame(0));
-    rig.scheduler.framesArrived(guest);
-    rig.scheduler.withdraw(guest);
+    rig.models.framesArrived(guest);
+    rig.models.withdraw(guest);
     const unloading = models.unload('other');
-    rig.scheduler.serve(guest, policy);
+    rig.models.serve(guest);
     await expect(unloading).rejects.toMatchObject({ code: 'MODEL_BUSY' });
     guest.ready.push(rig.frame(1));
-    rig.scheduler.framesArrived(guest);
+    rig.models.framesArrived(guest);
     await waitFor('both frames', () => rig.inferred.length === 2);
-    rig.scheduler.withdraw(guest);
+    rig.models.withdraw(guest);
     await models.unload('other');
     expect(() => models.get('other')).toThrow('no model "other"');
   });

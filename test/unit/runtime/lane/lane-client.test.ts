@@ -39,13 +39,18 @@ describe('LaneClient', () => {
   it('delivers messages that were posted before the thread was started', async () => {
     const echo = script(`${LISTEN} port.on('message', (m) => {
       if (m.type === 'shutdown') process.exit(0);
+      port.postMessage({ type: 'frames', ringId: 3 });
       port.postMessage({ type: 'closed', ringId: m.type === 'open' ? m.stream.ring.ringId : m.ringId });
     });`);
     lane = new LaneClient(events, { entry: echo, startDelayMs: 50 });
     const heard: string[] = [];
-    const listener = { onLaneMessage: (m: { type: string }) => void heard.push(m.type), onLaneLost: () => {} };
+    const listener = {
+      onFrames: () => void heard.push('frames'),
+      onLaneMessage: (m: { type: string }) => void heard.push(m.type),
+      onLaneLost: () => {},
+    };
     lane.open({ ring: { ringId: 3 } } as unknown as LaneStream, listener);
-    await waitFor('the answer', () => heard.length === 1);
-    expect(heard).toEqual(['closed']);
+    await waitFor('the answers', () => heard.length === 2);
+    expect(heard).toEqual(['frames', 'closed']);
   });
 });

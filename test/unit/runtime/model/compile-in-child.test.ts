@@ -1,4 +1,4 @@
-import { fork } from 'node:child_process';
+import { execFileSync, fork } from 'node:child_process';
 import { once } from 'node:events';
 import { existsSync, mkdtempSync, readFileSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
@@ -9,6 +9,8 @@ import type { CompileSource } from '../../../../src/compile/compile-source.ts';
 import { emitOnnx } from '../../../../src/compile/onnx/emit-onnx.ts';
 import { workerEntry } from '../../../../src/core/worker-entry.ts';
 import { compileInChild } from '../../../../src/runtime/model/compile-in-child.ts';
+import { childrenWith, hasProc } from '../../../support/processes.ts';
+import { waitFor } from '../../../support/wait-for.ts';
 import { source } from '../../compile/layout-sources.ts';
 import { convolution, network } from '../../compile/networks.ts';
 
@@ -78,5 +80,25 @@ describe('compileInChild', () => {
     const [, signal] = await once(child, 'exit');
     expect(signal).toBeNull();
     expect(child.exitCode).not.toBeNull();
+  });
+
+  it.skipIf(!hasProc)('gets no variable of the environment (needs /proc)', async () => {
+    const path = join(folder, 'silent.onnx');
+    execFileSync('mkfifo', [path]);
+    const target = { engine: 'onnx', size: null, batch: 1, precision: 'f32', isGated: false } as const;
+    const silent = { ...networkOf('whole.onnx', whole), weightPaths: [path] };
+    const compiling = compileInChild({ source: silent, target, path: join(folder, 'never') } as never).catch(
+      () => undefined,
+    );
+    await waitFor('its process', () => childrenWith('compile.process').length > 0);
+    const [pid] = childrenWith('compile.process');
+    const names = readFileSync(`/proc/${pid}/environ`, 'utf8')
+      .split('\0')
+      .map((line) => line.split('=')[0]);
+    expect(
+      names.filter((name) => name !== '' && name !== 'NODE_CHANNEL_FD' && name !== 'NODE_CHANNEL_SERIALIZATION_MODE'),
+    ).toEqual([]);
+    process.kill(pid!, 'SIGKILL');
+    await compiling;
   });
 });

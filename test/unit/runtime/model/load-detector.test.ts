@@ -2,27 +2,15 @@ import { mkdirSync, mkdtempSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { beforeAll, describe, expect, it } from 'vitest';
-import { type Graph, i64Tensor } from '../../../../src/compile/graph.ts';
+import { i64Tensor } from '../../../../src/compile/graph.ts';
 import { GraphBuilder } from '../../../../src/compile/graph-builder.ts';
 import { emitOnnx } from '../../../../src/compile/onnx/emit-onnx.ts';
 import { SightlineError } from '../../../../src/errors/sightline-error.ts';
 import { type FileSettings, loadDetector, modelName } from '../../../../src/runtime/model/load-detector.ts';
+import { tinyYolov8 } from '../../../support/tiny-models.ts';
 
 const folder = mkdtempSync(join(tmpdir(), 'sightline-detectors-'));
 const places = { searchPath: [join(folder, 'own')], cacheDir: join(folder, 'cache') };
-
-/** A graph whose metadata declare the layout of YOLOv8. It is never run. */
-function tinyYolov8(classes: number): Graph {
-  const builder = new GraphBuilder('');
-  const shape = builder.constant('shape', i64Tensor([3], [1, 4 + classes, -1]));
-  builder.node('Reshape', 'out', ['images', shape]);
-  return builder.finish({
-    name: 'tiny',
-    opset: 17,
-    inputs: [{ name: 'images', type: 'f32', dims: [1, 3, 640, 640] }],
-    outputs: [{ name: 'out', type: 'f32', dims: [1, 4 + classes, 8400] }],
-  });
-}
 
 function write(name: string, content: string | Uint8Array): string {
   const path = join(folder, name);
@@ -159,7 +147,7 @@ describe('a broken file is refused with its path, in one printable line', () => 
   it('a missing file, a folder', async () => {
     expect(await errorOf(join(folder, 'none.onnx'))).toMatchObject({ code: 'MODEL_NOT_FOUND' });
     mkdirSync(join(folder, 'folder.onnx'));
-    expect((await errorOf(join(folder, 'folder.onnx'))).message).toContain('this is a folder');
+    expect((await errorOf(join(folder, 'folder.onnx'))).message).toContain('it is a folder');
   });
 
   it('binary content under the name of a manifest', async () => {

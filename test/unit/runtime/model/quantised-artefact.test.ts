@@ -34,13 +34,23 @@ describe('the INT8 form of a compiled model', () => {
     expect(other).not.toBe(quantisedPath(float));
   });
 
-  it('is found once it is kept, and its hash changes with its content', async () => {
+  it('is found once it is kept, its hash changes with its content, and it is not used once the disk has changed it', async () => {
     const bytes = readFileSync(publishedInInt8().path);
     const kept = await keepQuantised(float, bytes, { loss: 0.01 });
     const first = await quantisedModel(float, 'onnx', 'tiny');
     expect(first).toMatchObject({ path: kept, spec: float.spec, batch: float.batch });
     expect(JSON.parse(readFileSync(quantisedReportPath(kept), 'utf8'))).toEqual({ loss: 0.01 });
-    writeFileSync(kept, Buffer.concat([bytes, Buffer.from([0x20, 0x01])]));
+    const again = Buffer.concat([bytes, Buffer.from([0x20, 0x01])]);
+    writeFileSync(kept, again);
+    await expect(quantisedModel(float, 'onnx', 'tiny')).rejects.toMatchObject({
+      code: 'MODEL_INTEGRITY',
+      message: expect.stringMatching(
+        /has changed on the disk.*Make it again with: sightline models compile tiny --engine onnx/,
+      ),
+    });
+    rmSync(`${kept}.sha256`);
+    await expect(quantisedModel(float, 'onnx', 'tiny')).rejects.toMatchObject({ code: 'MODEL_INTEGRITY' });
+    await keepQuantised(float, again, { loss: 0.01 });
     const second = await quantisedModel(float, 'onnx', 'tiny');
     expect(second.hash).not.toBe(first.hash);
     expect(first.hash).not.toBe(float.hash);

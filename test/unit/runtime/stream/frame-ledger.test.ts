@@ -1,10 +1,17 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
-import { DROP_REASONS, type DropReason, type PublishedFrame } from '../../../../src/core/frame.ts';
-import type { MonoMs, PtsUs } from '../../../../src/core/units.ts';
+import { parseStream } from '../../../../src/config/load-pipeline.ts';
+import { DROP_REASONS, type DropReason, type FrameChange, type PublishedFrame } from '../../../../src/core/frame.ts';
+import type { MonoMs } from '../../../../src/core/units.ts';
 import { SlotRing } from '../../../../src/flow/slot-ring.ts';
-import { FrameLedger, type InFlightFrame } from '../../../../src/runtime/stream/frame-ledger.ts';
+import { FrameLedger } from '../../../../src/runtime/stream/frame-ledger.ts';
+import type { InFlightFrame } from '../../../../src/runtime/stream/in-flight-frame.ts';
+import { StreamPlace } from '../../../../src/runtime/stream/stream-place.ts';
+import type { StreamInput } from '../../../../src/runtime/stream/stream-port.ts';
+import { prepareSettings } from '../../../../src/runtime/stream/stream-settings.ts';
+import { PartTimes } from '../../../../src/telemetry/part-times.ts';
 import { conservationGap, StreamTelemetry } from '../../../../src/telemetry/stream-telemetry.ts';
+import { slotMeta } from '../../../support/slot-meta.ts';
 
 const SLOTS = 8;
 const REASONS = Object.keys(DROP_REASONS) as DropReason[];
@@ -22,19 +29,34 @@ class Bench {
   releases = 0;
   #frame = 0;
 
-  constructor(fence: number | null = null) {
+  constructor(fence: number | null = null, skip: object = {}) {
+    const lease = { fence: fence ?? 0, isValid: () => this.isLeaseValid };
+    const input: StreamInput = {
+      ...{ source: null, imagePaths: [], label: 's', policy: 'live', picture: null },
+      ...(fence === null ? {} : { lease }),
+    };
+    const arrangement = { config: parseStream({ id: 's', source: 's', skip }, {}), instance: 'default', beside: null };
+    const settings = prepareSettings(arrangement, input, 0, null, () => undefined);
     const port = {
-      retriesFrames: false,
-      lease: fence === null ? null : { fence, isValid: () => this.isLeaseValid },
-      onDropped: () => undefined,
-      analyse: (_: InFlightFrame, detections: PublishedFrame['detections']) => detections,
+      partTimes: new PartTimes(),
+      event: () => undefined,
       publish: (frame: PublishedFrame) => {
         this.published.push(frame);
         this.checkConservation();
         return this.isSinkSlow ? new Promise<void>((resolve) => this.sinksBusy.push(resolve)) : null;
       },
     };
-    this.ledger = new FrameLedger('s', ['person'], this.telemetry, port, () => this.nowMs as MonoMs);
+    this.ledger = new FrameLedger('s', ['person'], settings, new StreamPlace(), this.telemetry, port, () => {
+      return this.nowMs as MonoMs;
+    });
+    this.ledger.ring = {
+      ringId: 1,
+      slots: this.ring,
+      onEntered: () => undefined,
+      onReleased: () => {
+        this.releases += 1;
+      },
+    };
   }
 
   get gap(): number {
@@ -45,34 +67,20 @@ class Bench {
     expect(this.gap).toBe(0);
   }
 
-  /** Fills a slot as a lane does; null if the ring is full. */
-  enter(): InFlightFrame | null {
+  /** Hands over a slot as a lane does; nothing if the ring is full. @param change - what the change gate found. */
+  hand(change: FrameChange = 'changed'): void {
     const slot = this.ring.acquire();
-    if (slot < 0) return null;
+    if (slot < 0) return;
     const frame = this.#frame++;
-    const placement = { scaleX: 1, scaleY: 1, offsetX: 0, offsetY: 0 };
-    this.ring.writeMeta(slot, {
-      frame,
-      ptsUs: (frame * 40_000) as PtsUs,
-      width: 64,
-      height: 48,
-      captured: this.nowMs as MonoMs,
-      decoded: this.nowMs as MonoMs,
-      preprocessed: this.nowMs as MonoMs,
-      placement,
-      change: 'changed',
-      hashHigh: 0,
-      hashLow: 0,
-    });
+    const times = { captured: this.nowMs, decoded: this.nowMs, preprocessed: this.nowMs };
+    this.ring.writeMeta(slot, slotMeta({ frame, ptsUs: frame * 40_000, width: 64, height: 48, change, ...times }));
     this.ring.hand(slot);
-    const ring = {
-      ringId: 1,
-      slots: this.ring,
-      onReleased: () => {
-        this.releases += 1;
-      },
-    };
-    return this.ledger.enter(ring, slot);
+  }
+
+  /** Hands over a frame, and takes it. */
+  enter(change: FrameChange = 'changed'): InFlightFrame | null {
+    this.hand(change);
+    return this.ledger.take();
   }
 
   complete(record: InFlightFrame): void {
@@ -221,5 +229,35 @@ describe('FrameLedger', () => {
     expect(bench.telemetry.frames(0).dropped).toEqual({ 'lease-lost': 1 });
     expect(bench.releases).toBe(2);
     bench.checkConservation();
+  });
+
+  it('publishes frames without inference with `flush`, behind the earlier ones, and counts them in each publication', () => {
+    const bench = new Bench(null, { unchanged: true });
+    const [first, second, third] = [bench.enter()!, bench.enter('unchanged')!, bench.enter('unchanged')!];
+    expect([first.status, second.status, third.status]).toEqual(['waiting', 'done', 'done']);
+    bench.ledger.flush();
+    expect(bench.published, 'the first is not inferred yet').toEqual([]);
+    bench.complete(first);
+    expect(bench.published.map(({ frame, by }) => [frame, by])).toEqual([
+      [0, 'inferred'],
+      [1, 'unchanged'],
+      [2, 'unchanged'],
+    ]);
+    bench.enter('unchanged');
+    expect(bench.published).toHaveLength(3);
+    bench.ledger.flush();
+    expect(bench.published.map(({ detections }) => detections)).toEqual(
+      Array.from({ length: 4 }, () => bench.published[0]!.detections),
+    );
+    expect([bench.ring.heldCount, bench.gap]).toEqual([0, 0]);
+  });
+
+  it('counts and drops what is handed over to a stream that nobody serves any more', () => {
+    const bench = new Bench(null, { unchanged: true });
+    bench.hand();
+    bench.hand('unchanged');
+    bench.ledger.dropHandedOver();
+    expect(bench.telemetry.frames(0)).toMatchObject({ in: 2, published: 0, dropped: { stopped: 2 } });
+    expect([bench.ring.heldCount, bench.releases, bench.gap]).toEqual([0, 2, 0]);
   });
 });

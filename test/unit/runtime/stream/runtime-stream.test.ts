@@ -4,13 +4,13 @@ import type { ModelSpec } from '../../../../src/core/model.ts';
 import type { MonoMs } from '../../../../src/core/units.ts';
 import { SlotRing } from '../../../../src/flow/slot-ring.ts';
 import type { FromLane, LaneStream } from '../../../../src/protocol/threads.ts';
-import type { ScheduledStream } from '../../../../src/runtime/inference/scheduler.ts';
 import type { LaneClient, LaneListener } from '../../../../src/runtime/lane/lane-client.ts';
-import type { InFlightFrame } from '../../../../src/runtime/stream/frame-ledger.ts';
+import type { InFlightFrame } from '../../../../src/runtime/stream/in-flight-frame.ts';
 import { RuntimeStream } from '../../../../src/runtime/stream/runtime-stream.ts';
-import type { StreamPort } from '../../../../src/runtime/stream/stream-port.ts';
+import type { ScheduledStream, StreamPort } from '../../../../src/runtime/stream/stream-port.ts';
 import { PartTimes } from '../../../../src/telemetry/part-times.ts';
 import { conservationGap } from '../../../../src/telemetry/stream-telemetry.ts';
+import { programAs } from '../../../support/confinement.ts';
 import { slotMeta } from '../../../support/slot-meta.ts';
 
 const SPEC: ModelSpec = {
@@ -49,7 +49,7 @@ class Bench {
     } as unknown as LaneClient;
     const port: StreamPort = {
       primary: () => 'default',
-      ffmpeg: { path: 'ffmpeg', major: 7 },
+      ffmpeg: programAs('ffmpeg'),
       preview: { maxWidth: 64, fps: 1, quality: 72 },
       modelOf: () => ({
         ...{ spec: SPEC, scoreThreshold: 0.5, hashesInput: false },
@@ -59,26 +59,21 @@ class Bench {
       pickLane: () => lane,
       attach: () => undefined,
       detach: () => undefined,
-      laneListener: (stream) => ({
-        onLaneMessage: (message) => {
-          this.#drain(stream);
-          stream.onLaneMessage(message);
+      scheduler: {
+        serve: () => {
+          this.#isServed = true;
         },
-        onLaneLost: (error) => stream.onLaneLost(error),
-      }),
-      serve: () => {
-        this.#isServed = true;
-      },
-      withdraw: () => {
-        this.#isServed = false;
-        return this.#queue.splice(0);
+        framesArrived: (stream) => this.#drain(stream),
+        withdraw: () => {
+          this.#isServed = false;
+          return this.#queue.splice(0);
+        },
       },
       event: () => undefined,
-      publish: (_, frame) => {
+      publish: (frame) => {
         this.published.push(frame.frame);
         return null;
       },
-      onSkipped: () => undefined,
       onPreview: () => undefined,
     };
     const input = { source: null, imagePaths: ['a.jpg'], label: 'a', policy, picture: null };
@@ -89,7 +84,7 @@ class Bench {
   /** Simulates the scheduler for a served stream. */
   #drain(stream: ScheduledStream): void {
     if (!this.#isServed) return;
-    for (let frame = stream.takeFrame(); frame !== null; frame = stream.takeFrame()) this.#queue.push(frame);
+    for (let frame = stream.take(); frame !== null; frame = stream.take()) this.#queue.push(frame);
   }
 
   send(message: Omit<Extract<FromLane, { type: 'running' | 'closed' }>, 'ringId'>): void {
@@ -98,12 +93,12 @@ class Bench {
 
   /** Simulates a lane that hands over a frame. */
   frame(): void {
-    const { ringId, buffer, shape } = this.opened.at(-1)!.ring;
+    const { buffer, shape } = this.opened.at(-1)!.ring;
     const ring = SlotRing.attach(buffer, shape);
     const slot = ring.acquire();
     ring.writeMeta(slot, slotMeta({ frame: this.#frame++, width: 4, height: 4 }));
     ring.countCompleted();
-    if (ring.hand(slot)) this.#listener!.onLaneMessage({ type: 'frames', ringId });
+    if (ring.hand(slot)) this.#listener!.onFrames();
   }
 
   /** Simulates an inference thread that takes the oldest waiting frame. */

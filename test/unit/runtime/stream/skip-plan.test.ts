@@ -1,7 +1,7 @@
 import { describe, expect, it } from 'vitest';
 import { skipConfig } from '../../../../src/config/skip.ts';
 import type { FrameChange } from '../../../../src/core/frame.ts';
-import type { InFlightFrame } from '../../../../src/runtime/stream/frame-ledger.ts';
+import type { InFlightFrame } from '../../../../src/runtime/stream/in-flight-frame.ts';
 import { SkipPlan } from '../../../../src/runtime/stream/skip-plan.ts';
 import { slotMeta } from '../../../support/slot-meta.ts';
 

@@ -4,13 +4,13 @@ import type { ModelSpec } from '../../../../src/core/model.ts';
 import { SightlineError } from '../../../../src/errors/sightline-error.ts';
 import { SlotRing } from '../../../../src/flow/slot-ring.ts';
 import type { LaneStream } from '../../../../src/protocol/threads.ts';
-import type { ScheduledStream } from '../../../../src/runtime/inference/scheduler.ts';
 import type { LaneClient, LaneListener } from '../../../../src/runtime/lane/lane-client.ts';
-import type { InFlightFrame } from '../../../../src/runtime/stream/frame-ledger.ts';
+import type { InFlightFrame } from '../../../../src/runtime/stream/in-flight-frame.ts';
 import { RuntimeStream } from '../../../../src/runtime/stream/runtime-stream.ts';
-import type { StreamPort } from '../../../../src/runtime/stream/stream-port.ts';
+import type { ScheduledStream, StreamPort } from '../../../../src/runtime/stream/stream-port.ts';
 import { PartTimes } from '../../../../src/telemetry/part-times.ts';
 import { conservationGap } from '../../../../src/telemetry/stream-telemetry.ts';
+import { programAs } from '../../../support/confinement.ts';
 import { slotMeta } from '../../../support/slot-meta.ts';
 
 const SPEC: ModelSpec = {
@@ -51,7 +51,7 @@ class SilentLane {
     const slot = ring.acquire();
     ring.countCompleted();
     ring.writeMeta(slot, slotMeta({ frame, ptsUs: frame * 40_000, width: 4, height: 2 }));
-    if (isHanded && ring.hand(slot)) this.listener.onLaneMessage({ type: 'frames', ringId: this.ringId });
+    if (isHanded && ring.hand(slot)) this.listener.onFrames();
   }
 }
 
@@ -73,13 +73,13 @@ describe('a stream under faults', () => {
   /** Simulates the scheduler for a served stream. */
   function drain(stream: ScheduledStream): void {
     if (!isServed) return;
-    for (let frame = stream.takeFrame(); frame !== null; frame = stream.takeFrame()) waiting.push(frame);
+    for (let frame = stream.take(); frame !== null; frame = stream.take()) waiting.push(frame);
   }
 
   function open(policy: 'live' | 'file'): RuntimeStream {
     const port: StreamPort = {
       primary: () => 'default',
-      ffmpeg: { path: 'ffmpeg', major: 7 },
+      ffmpeg: programAs('ffmpeg'),
       preview: { maxWidth: 64, fps: 1, quality: 72 },
       modelOf: () => ({
         ...{ spec: SPEC, scoreThreshold: 0.5, hashesInput: false },
@@ -89,26 +89,18 @@ describe('a stream under faults', () => {
       pickLane: () => lane as unknown as LaneClient,
       attach: () => undefined,
       detach: () => undefined,
-      laneListener: (stream) => ({
-        onLaneMessage: (message) => {
-          drain(stream);
-          stream.onLaneMessage(message);
+      scheduler: {
+        serve: () => {
+          isServed = true;
         },
-        onLaneLost: (error) => {
-          drain(stream);
-          stream.onLaneLost(error);
+        framesArrived: drain,
+        withdraw: () => {
+          isServed = false;
+          return waiting.splice(0);
         },
-      }),
-      serve: () => {
-        isServed = true;
-      },
-      withdraw: () => {
-        isServed = false;
-        return waiting.splice(0);
       },
       event: (_kind, _stream, message, details) => void events.push({ message, code: details?.code }),
       publish: () => null,
-      onSkipped: () => undefined,
       onPreview: () => undefined,
     };
     const input = { source: null, imagePaths: [], label: 'cam', policy, picture: null };

@@ -1,8 +1,9 @@
 import { describe, expect, it } from 'vitest';
 import { parseStream } from '../../../../src/config/load-pipeline.ts';
 import { resolveStreamInput } from '../../../../src/runtime/stream/stream-input.ts';
+import { programAs } from '../../../support/confinement.ts';
 
-const FFMPEG = { path: 'ffmpeg', major: 7 };
+const FFMPEG = programAs('ffmpeg');
 
 /** Any existing file: it is never read. */
 const FILE = 'package.json';

@@ -4,30 +4,41 @@ import type { SlotMeta } from '../../flow/slot-ring.ts';
 import type { LaneStream } from '../../protocol/threads.ts';
 import type { StreamInput } from './stream-port.ts';
 
-/** How far a file has been handed over, so that another connection continues behind that frame. */
-export class FilePlace {
+/** How far a stream has been handed over, so that another connection continues behind that frame. */
+export class StreamPlace {
+  /** Number of the next frame. */
+  nextFrame = 0;
+  /** Media time of the newest frame; 0 before the first. */
+  lastPtsUs = 0 as SlotMeta['ptsUs'];
+  /** Size of the newest frame, in source pixels; null before the first. */
+  size: { readonly width: number | null; readonly height: number | null } = { width: null, height: null };
+  /** Frames since the start of a file; null if others are taken now. */
   #frames: number | null = 0;
-  #lastPtsUs: SlotMeta['ptsUs'] | null = null;
+  #isAtStart = true;
 
-  /** Null before the first frame. */
+  /** Where a file was left; null at its start. */
   get after(): LaneStream['after'] {
-    return this.#lastPtsUs === null ? null : { frames: this.#frames, ptsUs: this.#lastPtsUs };
+    return this.#isAtStart ? null : { frames: this.#frames, ptsUs: this.lastPtsUs };
   }
 
-  onFrame({ ptsUs }: Pick<SlotMeta, 'ptsUs'>): void {
-    this.#lastPtsUs = ptsUs;
+  /** @param every - only each n-th frame is taken. */
+  onFrame(meta: Pick<SlotMeta, 'frame' | 'ptsUs' | 'width' | 'height'>, every: number): void {
+    this.nextFrame = meta.frame + every;
+    this.lastPtsUs = meta.ptsUs;
+    this.size = meta;
+    this.#isAtStart = false;
     if (this.#frames !== null) this.#frames += 1;
   }
 
   /** Call it if other frames are taken from now on: only the media time says how far it was. */
   forgetCount(): void {
-    if (this.#lastPtsUs !== null) this.#frames = null;
+    if (!this.#isAtStart) this.#frames = null;
   }
 
-  /** The next connection reads from the start. */
+  /** The next connection reads a file from the start. */
   clear(): void {
     this.#frames = 0;
-    this.#lastPtsUs = null;
+    this.#isAtStart = true;
   }
 }
 

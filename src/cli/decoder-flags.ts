@@ -1,0 +1,28 @@
+import { type Command, Option } from 'commander';
+import { check } from '../config/check.ts';
+import { type DecoderConfig, decoderConfig } from '../config/decoder-config.ts';
+
+export interface DecoderFlags {
+  readonly maxPixels?: number;
+  readonly decoderMemory?: number;
+  readonly sandbox?: string;
+}
+
+/** Adds the flags that say what ffmpeg may use: `decoder` of a pipeline. */
+export function addDecoderFlags(command: Command): Command {
+  return command
+    .addOption(
+      new Option('--max-pixels <n>', 'largest picture that is read, width x height (default: 67108864)').argParser(
+        Number,
+      ),
+    )
+    .addOption(
+      new Option('--decoder-memory <mib>', 'most memory of one ffmpeg, on Linux (default: 4096)').argParser(Number),
+    )
+    .option('--sandbox <kind>', 'of ffmpeg: auto, bwrap, landlock or none (default: auto)');
+}
+
+/** @throws CONFIG_INVALID */
+export function decoderConfigOf({ maxPixels, decoderMemory, sandbox }: DecoderFlags): DecoderConfig {
+  return check(decoderConfig, { maxPixels, memoryMib: decoderMemory, sandbox }, 'flags of the decoder');
+}

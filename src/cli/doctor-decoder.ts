@@ -1,0 +1,110 @@
+import { release } from 'node:os';
+import type { Environment } from '../config/environment.ts';
+import { type FfmpegBinary, openFfmpeg } from '../decode/ffmpeg-binary.ts';
+import { canShedFrames } from '../decode/shed-filters.ts';
+import type { Confinement } from '../process/confinement.ts';
+import type { Finding } from './finding.ts';
+
+const BUBBLEWRAP =
+  'install bubblewrap (Debian: apt-get install bubblewrap); docs/operations.md says what else it needs';
+
+/** Reports ffmpeg and what confines it on this machine, with the settings that a pipeline has by default. */
+export async function examineDecoder(environment: Environment): Promise<Finding[]> {
+  const notices: string[] = [];
+  try {
+    const ffmpeg = await openFfmpeg(environment, (text) => notices.push(text));
+    return [ffmpegFinding(ffmpeg), ...confinementFindings(ffmpeg.confinement, { release: release(), notices })];
+  } catch (error) {
+    return [{ what: 'ffmpeg', verdict: 'missing', found: 'none', remedy: (error as Error).message }];
+  }
+}
+
+/** The oldest version that decodes the formats of today. */
+const PREFERRED_MAJOR = 6;
+
+function ffmpegFinding({ version, path, foundBy, major }: FfmpegBinary): Finding {
+  const found = `${version} at ${path} (${foundBy})`;
+  if (foundBy === '@ffmpeg-installer/ffmpeg')
+    return {
+      what: 'ffmpeg',
+      verdict: 'note',
+      found,
+      remedy:
+        'of 2018, with flaws that media can use; scales frames of overloaded cameras before it drops them: install ffmpeg 6 or later, or refuse this one with decoder.packaged: false',
+    };
+  if (major >= PREFERRED_MAJOR) return { what: 'ffmpeg', verdict: 'ok', found };
+  if (!canShedFrames(major))
+    return {
+      what: 'ffmpeg',
+      verdict: 'note',
+      found,
+      remedy:
+        'works; but cameras lose more frames than needed while a detector is overloaded: before version 5 they are scaled first. Install version 6 or later and set FFMPEG_PATH',
+    };
+  return {
+    what: 'ffmpeg',
+    verdict: 'note',
+    found,
+    remedy: 'works; version 6 or later decodes newer formats and is preferred: install one and set FFMPEG_PATH',
+  };
+}
+
+/** @param release - of the kernel. @param notices - what was said while a sandbox was chosen. */
+export function confinementFindings(
+  confinement: Confinement,
+  { release, notices }: { readonly release: string; readonly notices: readonly string[] },
+): Finding[] {
+  return [
+    {
+      what: 'decoder environment',
+      verdict: 'ok',
+      found: Object.keys(confinement.environment).sort().join(', ') || 'empty',
+    },
+    limitsFinding(confinement),
+    lifetimeFinding(confinement),
+    sandboxFinding(confinement, release, notices),
+  ];
+}
+
+function limitsFinding({ shell, memoryBytes, maxPixels }: Confinement): Finding {
+  const what = 'decoder limits';
+  const pixels = `pictures of ${maxPixels} pixels`;
+  if (shell === null) return { what, verdict: 'note', found: `${pixels}; this system has no others` };
+  const files = 'no file written, no core dump, 256 files open';
+  if (memoryBytes === null)
+    return { what, verdict: 'note', found: `${pixels}, ${files}; memory is limited on Linux only` };
+  return { what, verdict: 'ok', found: `${memoryBytes / 2 ** 20} MiB of memory, ${pixels}, ${files}` };
+}
+
+function lifetimeFinding({ shell, setpriv, sandbox }: Confinement): Finding {
+  const what = 'decoder lifetime';
+  if (setpriv !== null || sandbox?.kind === 'bwrap')
+    return { what, verdict: 'ok', found: 'the kernel kills ffmpeg when its host dies' };
+  if (shell !== null) return { what, verdict: 'ok', found: 'a process kills ffmpeg when its host dies' };
+  return { what, verdict: 'note', found: 'an ffmpeg that waits for its source may outlive a host that is killed' };
+}
+
+function sandboxFinding({ sandbox }: Confinement, release: string, notices: readonly string[]): Finding {
+  const what = 'decoder sandbox';
+  switch (sandbox?.kind) {
+    case 'bwrap':
+      return { what, verdict: 'ok', found: 'bwrap: only the source, no network for files, no other process' };
+    case 'landlock':
+      return hasTcpRules(release)
+        ? { what, verdict: 'ok', found: 'landlock: only the source, no TCP for files' }
+        : {
+            what,
+            verdict: 'note',
+            found: 'landlock: only the source; this kernel leaves the network open',
+            remedy: BUBBLEWRAP,
+          };
+    default:
+      return { what, verdict: 'note', found: notices.at(-1) ?? 'none', remedy: BUBBLEWRAP };
+  }
+}
+
+/** Linux 6.7 and later. */
+function hasTcpRules(release: string): boolean {
+  const [major = 0, minor = 0] = release.split('.').map((part) => Number.parseInt(part, 10));
+  return major > 6 || (major === 6 && minor >= 7);
+}

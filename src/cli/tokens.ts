@@ -1,0 +1,130 @@
+import { type Command, Option } from 'commander';
+import { ID_PATTERN } from '../core/ids.ts';
+import { SightlineError } from '../errors/sightline-error.ts';
+import {
+  changeTokensFile,
+  ENVIRONMENT_TOKEN,
+  hashOfToken,
+  newToken,
+  readTokensFile,
+  type TokenRecord,
+} from '../gateway/access/tokens-file.ts';
+import { ROLES, type Role } from '../protocol/feed.ts';
+import { type CliIo, note, print, printJson } from './cli-io.ts';
+import { table } from './table.ts';
+
+interface TokensFlags {
+  readonly file?: string;
+  readonly json?: boolean;
+}
+
+interface AddFlags extends TokensFlags {
+  readonly role: Role;
+  readonly expires?: string;
+}
+
+const HELP = `
+Examples:
+  sightline tokens add anna --role operator
+  sightline tokens add prometheus --role metrics --expires 365d
+  sightline tokens add visitor --role viewer --expires 2026-12-31
+  sightline tokens list
+  sightline tokens remove anna
+
+Roles: metrics reads /metrics only; viewer reads everything; operator also changes streams and jobs; admin may do everything,
+such as roll-outs and draining hosts. The file holds hashes: a token is printed once and cannot be shown again. Running
+gateways read the file again when it changes, and close the connections of removed tokens.`;
+
+const UNIT_MS: Readonly<Record<string, number>> = { h: 3_600_000, d: 86_400_000 };
+
+/** Adds `tokens`: creates, lists and removes the tokens that gateways of this machine accept. */
+export function addTokens(program: Command, io: CliIo): void {
+  const tokens = program.command('tokens').addHelpText('after', HELP);
+  const command = (usage: string, description: string): Command =>
+    tokens
+      .command(usage)
+      .description(description)
+      .option('--file <file>', 'tokens file (default: SIGHTLINE_TOKENS_FILE, else sightline/tokens.json in ~/.config)')
+      .option('--json', 'one JSON document on standard output');
+
+  command('add <name>', 'create a token and print it once')
+    .addOption(new Option('--role <role>', 'what it may do').choices([...ROLES]).makeOptionMandatory())
+    .option('--expires <when>', 'such as 12h, 30d, 2026-12-31 or 2026-12-31T18:00:00Z (default: never)')
+    .action((name: string, flags: AddFlags) => add(name, flags, io));
+  command('list', 'list names, roles and expiry').action((flags: TokensFlags) => list(flags, io));
+  command('remove <name>', 'remove a token; what uses it is disconnected').action((name: string, flags: TokensFlags) =>
+    remove(name, flags, io),
+  );
+}
+
+async function add(name: string, { role, expires, ...flags }: AddFlags, io: CliIo): Promise<void> {
+  if (!ID_PATTERN.test(name) || name === ENVIRONMENT_TOKEN)
+    throw new SightlineError(
+      'COMMAND_INVALID',
+      `tokens add: expected a name of letters, digits, dot, dash and underscore, other than ${ENVIRONMENT_TOKEN}, received "${name}"`,
+    );
+  const nowMs = Date.now();
+  const token = newToken();
+  const record: TokenRecord = {
+    ...{ name, role, hash: hashOfToken(token), createdAt: new Date(nowMs).toISOString() },
+    ...(expires === undefined ? {} : { expiresAt: expiryOf(expires, nowMs) }),
+  };
+  const path = fileOf(flags, io);
+  await changeTokensFile(path, (before) => {
+    if (before.some((one) => one.name === name))
+      throw new SightlineError('COMMAND_INVALID', `tokens add: ${path} has a token "${name}" already; remove it first`);
+    return [...before, record];
+  });
+  const { hash: _, ...shown } = record;
+  if (flags.json === true) return printJson(io, { token, ...shown, file: path });
+  note(
+    io,
+    `${name}, ${role}, ${expiryText(record, nowMs)}, in ${path}. This is the only time that the token is shown:`,
+  );
+  print(io, token);
+}
+
+async function list(flags: TokensFlags, io: CliIo): Promise<void> {
+  const path = fileOf(flags, io);
+  const records = await readTokensFile(path);
+  if (flags.json === true) return printJson(io, { file: path, tokens: records.map(({ hash: _, ...shown }) => shown) });
+  const nowMs = Date.now();
+  const rows = records.map((one) => [one.name, one.role, one.createdAt, expiryText(one, nowMs)]);
+  print(io, rows.length === 0 ? `No tokens in ${path}.` : table([['name', 'role', 'created', 'expires'], ...rows]));
+}
+
+async function remove(name: string, flags: TokensFlags, io: CliIo): Promise<void> {
+  const path = fileOf(flags, io);
+  await changeTokensFile(path, (before) => {
+    if (before.some((one) => one.name === name)) return before.filter((one) => one.name !== name);
+    const known = before.map((one) => one.name).join(', ') || 'none';
+    throw new SightlineError('COMMAND_INVALID', `tokens remove: ${path} has no token "${name}"; it has ${known}`);
+  });
+  if (flags.json === true) printJson(io, { file: path, removed: name });
+  else print(io, `${name} is removed from ${path}`);
+}
+
+function fileOf({ file }: TokensFlags, { environment }: CliIo): string {
+  const path = file ?? environment.tokensFile ?? environment.defaultTokensFile;
+  if (path !== undefined) return path;
+  throw new SightlineError('COMMAND_INVALID', '--file: expected the tokens file, received none');
+}
+
+/** @throws COMMAND_INVALID for a time that is none, or has passed. */
+function expiryOf(text: string, nowMs: number): string {
+  const [, count, unit] = /^(\d{1,6})([hd])$/.exec(text) ?? [];
+  // A day without a time means its end, in UTC.
+  const dated = /^\d{4}-\d{2}-\d{2}$/.test(text) ? `${text}T23:59:59.999Z` : text;
+  const isDate = /^\d{4}-\d{2}-\d{2}T.*(Z|[+-]\d{2}:\d{2})$/.test(dated);
+  const atMs = count !== undefined ? nowMs + Number(count) * UNIT_MS[unit!]! : isDate ? Date.parse(dated) : Number.NaN;
+  if (atMs > nowMs && atMs < 8e15) return new Date(atMs).toISOString();
+  throw new SightlineError(
+    'COMMAND_INVALID',
+    `--expires: expected a time to come, such as 12h, 30d, 2026-12-31 or 2026-12-31T18:00:00Z, received "${text}"`,
+  );
+}
+
+function expiryText({ expiresAt }: TokenRecord, nowMs: number): string {
+  if (expiresAt === undefined) return 'never expires';
+  return Date.parse(expiresAt) <= nowMs ? `expired ${expiresAt}` : `until ${expiresAt}`;
+}

@@ -1,0 +1,109 @@
+import { type IncomingMessage, request as requestHttp } from 'node:http';
+import { request as requestHttps } from 'node:https';
+import { rootCertificates } from 'node:tls';
+import { ERROR_CODES } from '../errors/error-codes.ts';
+import { SightlineError, type WireError } from '../errors/sightline-error.ts';
+
+/** Where a gateway is, and what it takes to be let in. */
+export interface GatewayAddress {
+  readonly url: string;
+  readonly token: string | null;
+  /** PEM text of certificate authorities that are trusted beside the usual ones; null: only those. */
+  readonly ca: string | null;
+}
+
+export interface GatewayRequest {
+  readonly method: 'GET' | 'POST' | 'PATCH' | 'DELETE';
+  /** With a leading slash, such as `/api/rollouts`. */
+  readonly path: string;
+  readonly body?: unknown;
+  /** Aborts the request. */
+  readonly signal: AbortSignal;
+}
+
+interface Reply {
+  readonly status: number;
+  readonly text: string;
+}
+
+/**
+ * Sends one request to a gateway over HTTP or HTTPS. `fetch` has no way to name a certificate authority.
+ *
+ * @returns the parsed reply; null if it is empty.
+ * @throws the gateway's own error; GATEWAY_UNREACHABLE; COMMAND_INVALID for a URL that is none.
+ */
+export async function requestGateway(address: GatewayAddress, request: GatewayRequest): Promise<unknown> {
+  const { url } = address;
+  if (!URL.canParse(url) || !/^https?:$/.test(new URL(url).protocol))
+    throw new SightlineError(
+      'COMMAND_INVALID',
+      `--url: expected an address such as http://127.0.0.1:8080, received "${url}"`,
+    );
+  let reply: Reply;
+  try {
+    reply = await send(address, request);
+  } catch (error) {
+    request.signal.throwIfAborted();
+    const { message, code = '' } = error as NodeJS.ErrnoException;
+    const why = message === '' ? code : message;
+    throw new SightlineError('GATEWAY_UNREACHABLE', `${url}: expected a gateway that answers, received: ${why}`, {
+      url,
+    });
+  }
+  const document = parsed(reply.text);
+  if (reply.status >= 200 && reply.status < 300 && document !== undefined) return document;
+  throw refusal(document) ?? notGateway(url, reply.status);
+}
+
+function send({ url, token, ca }: GatewayAddress, { method, path, body, signal }: GatewayRequest): Promise<Reply> {
+  const target = new URL(path, url);
+  const text = body === undefined ? null : JSON.stringify(body);
+  const options = {
+    method,
+    signal,
+    headers: {
+      accept: 'application/json',
+      ...(token === null || token === '' ? {} : { authorization: `Bearer ${token}` }),
+      ...(text === null ? {} : { 'content-type': 'application/json', 'content-length': Buffer.byteLength(text) }),
+    },
+    // Without one of our own, Node.js uses its roots and NODE_EXTRA_CA_CERTS.
+    ...(ca === null ? {} : { ca: [...rootCertificates, ca] }),
+  };
+  return new Promise((resolve, reject) => {
+    const start = target.protocol === 'https:' ? requestHttps : requestHttp;
+    const sent = start(target, options, (response) => readAll(response).then(resolve, reject));
+    sent.on('error', reject);
+    sent.end(text ?? undefined);
+  });
+}
+
+async function readAll(response: IncomingMessage): Promise<Reply> {
+  let text = '';
+  for await (const chunk of response.setEncoding('utf8')) text += chunk as string;
+  return { status: response.statusCode ?? 0, text };
+}
+
+/** Returns undefined for text that is not JSON. */
+function parsed(text: string): unknown {
+  if (text === '') return null;
+  try {
+    return JSON.parse(text);
+  } catch {
+    return undefined;
+  }
+}
+
+function refusal(reply: unknown): SightlineError | null {
+  const { code, message, details } = (reply as { error?: Partial<WireError> } | null | undefined)?.error ?? {};
+  if (code === undefined || message === undefined) return null;
+  // A newer gateway may have codes that this version does not know.
+  const known = Object.hasOwn(ERROR_CODES, code) ? code : 'INTERNAL_ERROR';
+  return SightlineError.fromWire({ code: known, message, ...(details === undefined ? {} : { details }) });
+}
+
+function notGateway(url: string, status: number): SightlineError {
+  return new SightlineError('GATEWAY_UNREACHABLE', `${url}: expected a gateway of Sightline, received HTTP ${status}`, {
+    url,
+    status,
+  });
+}

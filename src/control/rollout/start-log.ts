@@ -1,0 +1,39 @@
+import { readFile, rm } from 'node:fs/promises';
+import { z } from 'zod';
+import { writeWholeFile } from '../../disk/replace-file.ts';
+
+const content = z.object({ rollout: z.string(), starts: z.number().int().nonnegative() });
+
+/**
+ * Counts the starts of a host that ended without notice during one roll-out, in a file: a candidate that kills its process while it
+ * is loaded would do so again at each start, and nobody could stop it.
+ */
+export class StartLog {
+  readonly #path: string;
+
+  /** @param path - its folder exists. */
+  constructor(path: string) {
+    this.#path = path;
+  }
+
+  /** Counts a start. @returns starts of this host in a row during this roll-out, this one included. */
+  async note(rollout: string): Promise<number> {
+    const starts = (await this.#read(rollout)) + 1;
+    await writeWholeFile(this.#path, JSON.stringify({ rollout, starts }));
+    return starts;
+  }
+
+  /** Called when the host has run for a while, or ends in order. */
+  async forget(): Promise<void> {
+    await rm(this.#path, { force: true });
+  }
+
+  async #read(rollout: string): Promise<number> {
+    try {
+      const known = content.parse(JSON.parse(await readFile(this.#path, 'utf8')));
+      return known.rollout === rollout ? known.starts : 0;
+    } catch {
+      return 0;
+    }
+  }
+}

@@ -1,0 +1,129 @@
+import { execFile } from 'node:child_process';
+import { mkdtemp, realpath, rm, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { delimiter, dirname, join } from 'node:path';
+import { promisify } from 'node:util';
+import { type DecoderConfig, decoderConfig } from '../config/decoder-config.ts';
+import type { DecoderEnvironment } from '../config/environment.ts';
+import { SightlineError } from '../errors/sightline-error.ts';
+import type { Confinement, Ffmpeg, Sandbox } from '../process/confinement.ts';
+import { findProgram, isExecutable } from '../process/find-program.ts';
+import { LogTail, lastLines } from '../process/log-tail.ts';
+import type { Access } from '../process/sandbox-view.ts';
+import { startReader } from '../process/start-reader.ts';
+
+export interface ConfinementRequest {
+  readonly searchPath: string;
+  readonly environment: DecoderEnvironment;
+  readonly decoder?: DecoderConfig | undefined;
+  readonly onNotice?: ((text: string) => void) | undefined;
+}
+
+const SHELL = '/bin/sh';
+const MIB = 2 ** 20;
+
+/**
+ * Decides how the children of this ffmpeg are confined here. A sandbox counts if ffmpeg decodes a picture in it and cannot read
+ * the file beside that picture.
+ *
+ * @throws CONFIG_INVALID if the configuration names a sandbox that does not work.
+ */
+export async function findConfinement(
+  ffmpeg: Pick<Ffmpeg, 'path' | 'major'>,
+  { searchPath, environment, decoder = decoderConfig.parse({}), onNotice }: ConfinementRequest,
+): Promise<Confinement> {
+  const isPosix = process.platform !== 'win32';
+  const isLinux = process.platform === 'linux';
+  const free: Confinement = {
+    environment: environment.general,
+    networkEnvironment: environment.network,
+    maxPixels: decoder.maxPixels,
+    memoryBytes: isLinux ? decoder.memoryMib * MIB : null,
+    shell: isPosix && isExecutable(SHELL) ? SHELL : null,
+    setpriv: isLinux ? await findSetpriv(searchPath) : null,
+    sandbox: null,
+    isSandboxNamed: decoder.sandbox !== 'auto',
+    systemPaths: await systemPaths(ffmpeg.path, environment.general.LD_LIBRARY_PATH ?? ''),
+  };
+  if (decoder.sandbox === 'none') return free;
+  const problems: string[] = [];
+  for (const kind of decoder.sandbox === 'auto' ? (['bwrap', 'landlock'] as const) : [decoder.sandbox]) {
+    const sandbox = candidate(kind, free, searchPath);
+    const problem =
+      typeof sandbox === 'string' ? sandbox : await problemOf({ ...ffmpeg, confinement: { ...free, sandbox } });
+    if (problem === null && typeof sandbox !== 'string') return { ...free, sandbox };
+    problems.push(`${kind}: ${problem}`);
+  }
+  if (decoder.sandbox !== 'auto')
+    throw new SightlineError('CONFIG_INVALID', `decoder.sandbox: ${problems[0]}. auto uses what works here`);
+  onNotice?.(`ffmpeg runs without a sandbox (${problems.join('; ')})`);
+  return free;
+}
+
+/** Looks in the folder of the system, too: a service may have no PATH. Busybox has a program of this name without the options. */
+async function findSetpriv(searchPath: string): Promise<string | null> {
+  const path = findProgram('setpriv', [searchPath, '/usr/bin'].join(delimiter));
+  if (path === null) return null;
+  const options = ['--pdeathsig', 'KILL', '--no-new-privs', SHELL, '-c', 'exit 0'];
+  return promisify(execFile)(path, options, { env: {}, timeout: TRIAL_MS }).then(
+    () => path,
+    () => null,
+  );
+}
+
+/** Returns the sandbox, or why there is none. */
+function candidate(kind: Sandbox['kind'], { shell, setpriv }: Confinement, searchPath: string): Sandbox | string {
+  if (process.platform !== 'linux') return 'only Linux has it';
+  if (shell === null) return `there is no ${SHELL}`;
+  if (kind === 'bwrap') {
+    const bwrap = findProgram('bwrap', searchPath);
+    return bwrap === null ? 'not installed (bubblewrap)' : { kind, bwrap };
+  }
+  const perl = findProgram('perl', searchPath);
+  if (perl === null) return 'needs perl';
+  return setpriv === null ? 'needs setpriv (util-linux)' : { kind, perl };
+}
+
+/** Folders of programs and libraries, and what the loader of programs reads. */
+async function systemPaths(ffmpegPath: string, libraryPath: string): Promise<string[]> {
+  const program = await realpath(ffmpegPath);
+  return [
+    ...['/usr', '/lib', '/lib64', '/lib32', '/bin', '/sbin', '/nix/store', '/gnu/store'],
+    ...['/etc/ld.so.cache', '/etc/ld.so.conf', '/etc/ld.so.conf.d', '/etc/alternatives', '/etc/localtime'],
+    ...[program, join(dirname(program), '..', 'lib'), ...libraryPath.split(delimiter).filter((each) => each !== '')],
+  ];
+}
+
+/** Two pixels: a picture in the format PPM. */
+const PICTURE = 'P6\n2 1\n255\n\u0001\u0002\u0003\u0004\u0005\u0006';
+const PIXEL_BYTES = 6;
+const TRIAL_MS = 10_000;
+
+/** Returns why a sandbox does not hold or does not let ffmpeg work; null if it does both. */
+async function problemOf(ffmpeg: Ffmpeg): Promise<string | null> {
+  const folder = await mkdtemp(join(tmpdir(), 'sightline-sandbox-'));
+  try {
+    const [open, closed] = [join(folder, 'open.ppm'), join(folder, 'closed.ppm')];
+    for (const path of [open, closed]) await writeFile(path, PICTURE, 'latin1');
+    const access = { reads: [open] };
+    const [read, other] = await Promise.all([decodes(ffmpeg, open, access), decodes(ffmpeg, closed, access)]);
+    if (!read.isDecoded) return `ffmpeg does not work in it (${read.said})`;
+    return other.isDecoded ? 'ffmpeg can read other files in it' : null;
+  } finally {
+    await rm(folder, { recursive: true, force: true });
+  }
+}
+
+async function decodes(ffmpeg: Ffmpeg, path: string, access: Access): Promise<{ isDecoded: boolean; said: string }> {
+  const args = ['-hide_banner', '-nostdin', '-loglevel', 'error', '-f', 'image2', '-i', `file:${path}`];
+  const { group } = await startReader(ffmpeg, [...args, '-f', 'rawvideo', '-pix_fmt', 'rgb24', 'pipe:1'], access);
+  const { child } = group;
+  const log = new LogTail(child.stderr!, 2_000);
+  let bytes = 0;
+  child.stdout!.on('data', (chunk: Buffer) => {
+    bytes += chunk.length;
+  });
+  group.killAfter(TRIAL_MS);
+  await new Promise((resolve) => child.once('close', resolve));
+  return { isDecoded: bytes === PIXEL_BYTES, said: lastLines(log.text, 1)[0] ?? 'it said nothing' };
+}

@@ -1,0 +1,77 @@
+import { ROLES, type Role } from '../../protocol/feed.ts';
+
+/** What a route needs: nothing, or a token whose role is at least this one. */
+export type RouteAccess = 'open' | Role;
+
+/**
+ * Who may use which route. A route that is missing here needs the role admin, and a test fails.
+ *
+ * - metrics: `/metrics` only
+ * - viewer: reads streams, pictures, jobs, hosts and roll-outs
+ * - operator: changes streams and jobs
+ * - admin: everything, such as roll-outs, and draining a host so that it can be stopped
+ */
+export const ROUTE_ACCESS: Readonly<Record<string, RouteAccess>> = {
+  'GET /healthz': 'open',
+  // The sign-in page needs its style sheet before there is a token.
+  'GET /base.css': 'open',
+  'POST /sign-in': 'open',
+
+  'GET /metrics': 'metrics',
+
+  'GET /readyz': 'viewer',
+  'GET /ws': 'viewer',
+  'POST /sign-out': 'viewer',
+  'GET /api/streams': 'viewer',
+  'GET /api/streams/:id': 'viewer',
+  'GET /api/pipelines': 'viewer',
+  'GET /api/models': 'viewer',
+  'GET /api/events': 'viewer',
+  'GET /api/hosts': 'viewer',
+  'GET /api/jobs': 'viewer',
+  'GET /api/jobs/:id': 'viewer',
+  'GET /api/scale': 'viewer',
+  'GET /api/rollouts': 'viewer',
+  'GET /api/rollouts/history': 'viewer',
+  'GET /api/versions': 'viewer',
+  'GET /api/versions/:id': 'viewer',
+
+  'POST /api/streams': 'operator',
+  'PATCH /api/streams/:id': 'operator',
+  'DELETE /api/streams/:id': 'operator',
+  'POST /api/streams/:id/pause': 'operator',
+  'POST /api/streams/:id/resume': 'operator',
+  'POST /api/streams/:id/move': 'operator',
+  'POST /api/jobs': 'operator',
+  'POST /api/jobs/:id/cancel': 'operator',
+  'POST /api/jobs/:id/retry': 'operator',
+
+  'POST /api/hosts/:id/drain': 'admin',
+  'POST /api/hosts/:id/undrain': 'admin',
+  'POST /api/rollouts': 'admin',
+  'POST /api/rollouts/promote': 'admin',
+  'POST /api/rollouts/hold': 'admin',
+  'POST /api/rollouts/resume': 'admin',
+  'POST /api/rollouts/abort': 'admin',
+  'POST /api/rollouts/undo': 'admin',
+};
+
+/** The page, its modules and style sheets, and the libraries that it loads. Each is a route of its own. */
+const DASHBOARD_FILE = /^GET \/(?:[\w-]+\.(?:html|js|css|svg)|vendor\/(?:uplot|msgpack)\/[\w./-]*)?$/;
+
+/**
+ * Returns what a route needs; null if nobody has decided.
+ *
+ * @param method - HEAD counts as GET.
+ * @param pattern - as registered, such as `/api/streams/:id`.
+ */
+export function accessOf(method: string, pattern: string): RouteAccess | null {
+  const route = `${method === 'HEAD' ? 'GET' : method} ${pattern}`;
+  if (Object.hasOwn(ROUTE_ACCESS, route)) return ROUTE_ACCESS[route]!;
+  return DASHBOARD_FILE.test(route) ? 'viewer' : null;
+}
+
+/** Returns whether a role includes another. */
+export function includesRole(role: Role, needed: Role): boolean {
+  return ROLES.indexOf(role) >= ROLES.indexOf(needed);
+}

@@ -1,0 +1,63 @@
+import type { FastifyInstance, FastifyRequest } from 'fastify';
+import { type AuditEntry, RequestAudit, type RequestAuditOptions } from './access/request-audit.ts';
+import type { Identity } from './access/token-table.ts';
+import type { GatewayOptions } from './gateway-options.ts';
+
+const READING: ReadonlySet<string> = new Set(['GET', 'HEAD', 'OPTIONS']);
+const MOST_PATH_CHARS = 300;
+/** Statuses of requests that were refused for who sent them. */
+const REFUSED: ReadonlySet<number> = new Set([401, 403, 429]);
+
+/**
+ * Records what a gateway's clients do: everything that changes something, sign-ins, connections to the feed, and refused
+ * requests. What is only read is not recorded, and neither is a body: it may hold a camera's password.
+ */
+export class AuditTrail {
+  #audit: RequestAudit | null = null;
+
+  /** Opens the log; before that, and without `audit`, nothing is recorded. */
+  open(audit: GatewayOptions['audit'], port: number, options: Omit<RequestAuditOptions, 'path' | 'maxBytes'>): void {
+    if (audit === undefined) return;
+    this.#audit = new RequestAudit({ ...options, path: audit.pathOf(port), maxBytes: audit.maxBytes });
+  }
+
+  /** Records requests when they have been answered. */
+  follow(app: FastifyInstance): void {
+    app.addHook('onResponse', async (request, reply) => {
+      const { method, failure } = request;
+      const { statusCode: status } = reply;
+      const isRefused = REFUSED.has(status);
+      // What was opened without a token is no attempt.
+      if (READING.has(method) && (!isRefused || failure?.details.isMissing === true)) return;
+      const entry = { ...entryOf(request), status, ...(failure === null ? {} : { error: failure.code }) };
+      if (isRefused) this.#audit?.addRefusal(entry);
+      else this.#audit?.add(entry);
+    });
+  }
+
+  /** Records a client of the feed. */
+  addConnection(request: FastifyRequest): void {
+    this.#audit?.add({ ...entryOf(request), status: 101 });
+  }
+
+  /** Records something that no request did. */
+  note(action: string, details: string, { name, role }: Partial<Identity> = {}): void {
+    this.#audit?.add({ who: name ?? null, role: role ?? null, address: null, action, details });
+  }
+
+  async close(): Promise<void> {
+    await this.#audit?.close();
+  }
+}
+
+function entryOf(request: FastifyRequest): AuditEntry {
+  const { identity, ip, method, url, routeOptions } = request;
+  return {
+    who: identity?.name ?? null,
+    role: identity?.role ?? null,
+    address: ip,
+    action: `${method} ${routeOptions.url ?? 'unknown'}`,
+    // Without the query, which may hold a token.
+    path: url.split('?', 1)[0]!.slice(0, MOST_PATH_CHARS),
+  };
+}

@@ -1,0 +1,55 @@
+import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify';
+import { SightlineError } from '../errors/sightline-error.ts';
+import type { Incidents } from '../flow/incidents.ts';
+import type { Identity } from './access/token-table.ts';
+import { cookieOf, hashOfToken } from './access/tokens-file.ts';
+import { type AccessGuard, cookieName, portOf, requireRole } from './auth.ts';
+import { countAccessRefusal, statusOf } from './http-errors.ts';
+import { signInPage } from './static-files.ts';
+
+/** More than any token has. */
+const MAX_FORM_BYTES = 4096;
+
+/** Adds `/sign-in`, which takes the form of the sign-in page, and `/sign-out`. */
+export async function addSignInRoutes(app: FastifyInstance, guard: AccessGuard, incidents: Incidents): Promise<void> {
+  // Only these routes take forms: elsewhere, a form on a foreign page must not be readable.
+  await app.register(async (scope) => {
+    scope.addContentTypeParser<string>(
+      'application/x-www-form-urlencoded',
+      { parseAs: 'string', bodyLimit: MAX_FORM_BYTES },
+      (_request, body, done) => done(null, new URLSearchParams(body)),
+    );
+    scope.post('/sign-in', (request, reply) => {
+      const token = request.body instanceof URLSearchParams ? (request.body.get('token') ?? '') : '';
+      try {
+        const identity = guard.signIn(token.trim(), request.ip);
+        request.identity = identity;
+        requireRole(identity, 'viewer');
+        setCookie(request, reply, token.trim(), identity);
+        return reply.redirect('/', 303);
+      } catch (thrown) {
+        if (!(thrown instanceof SightlineError)) throw thrown;
+        request.failure = thrown;
+        countAccessRefusal(incidents, thrown);
+        return reply.code(statusOf(thrown.code)).type('text/html; charset=utf-8').send(signInPage(thrown.code));
+      }
+    });
+    scope.post('/sign-out', (request, reply) => {
+      reply.clearCookie(cookieName(portOf(request.headers.host)), { path: '/' });
+      return reply.code(204).send();
+    });
+  });
+}
+
+/** Hides the cookie from scripts; browsers do not send it with requests from other sites, nor without TLS if there is TLS. */
+export function setCookie(request: FastifyRequest, reply: FastifyReply, token: string, identity: Identity): void {
+  // Another credential of the request may have been accepted, or none was needed.
+  if (hashOfToken(token) !== identity.hash) return;
+  reply.setCookie(cookieName(portOf(request.headers.host)), cookieOf(token), {
+    path: '/',
+    httpOnly: true,
+    sameSite: 'strict',
+    secure: request.protocol === 'https',
+    ...(identity.expiresMs === null ? {} : { expires: new Date(identity.expiresMs) }),
+  });
+}

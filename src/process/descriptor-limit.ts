@@ -1,0 +1,32 @@
+import { readFileSync } from 'node:fs';
+
+/** Descriptors that a host needs besides those of streams and connections: libraries, models, sinks, pipes of threads. */
+const OWN_DESCRIPTORS = 128;
+/** Descriptors of a stream: its pipes, its ffmpeg while it starts, a file of its own. */
+const OF_STREAM = 8;
+
+/** Returns how many files this process may have open; null where that cannot be read. */
+export function descriptorLimit(limits: () => string = readLimits): number | null {
+  try {
+    const found = /^Max open files\s+(\d+)/m.exec(limits())?.[1];
+    return found === undefined ? null : Number(found);
+  } catch {
+    return null;
+  }
+}
+
+/** Returns how many descriptors remain for connections; null if unknown. */
+export function descriptorsForConnections(streams: number, limit = descriptorLimit()): number | null {
+  return limit === null ? null : Math.max(0, limit - OWN_DESCRIPTORS - OF_STREAM * streams);
+}
+
+/** Returns what is wrong with the limit of this process, in one line; null if it suffices for a single stream. */
+export function descriptorComplaint(limit = descriptorLimit()): string | null {
+  const needed = OWN_DESCRIPTORS + OF_STREAM;
+  if (limit === null || limit >= needed) return null;
+  return `this process may open ${limit} files, and at least ${needed} are needed: run "ulimit -n 4096" first, or raise LimitNOFILE or --ulimit nofile`;
+}
+
+function readLimits(): string {
+  return readFileSync('/proc/self/limits', 'utf8');
+}

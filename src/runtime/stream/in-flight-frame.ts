@@ -1,0 +1,64 @@
+import type { DropReason, ResultOrigin } from '../../core/frame.ts';
+import type { MonoMs } from '../../core/units.ts';
+import type { SlotMeta, SlotRing } from '../../flow/slot-ring.ts';
+
+/** The ring that holds a frame. */
+export interface FrameRing {
+  readonly ringId: number;
+  readonly slots: SlotRing;
+  /** Call when the frame of a slot enters the ledger. */
+  onEntered(): void;
+  /** Call after a slot was released; notifies the lane if it waits for one. */
+  onReleased(): void;
+}
+
+/** The stream of a frame, which completes, drops or retries it. */
+export interface FrameOwner {
+  /** True if a frame whose inference failed is tried again while the stream is served, since the stream may lose nothing. */
+  readonly retriesFrames: boolean;
+  /** @param rows - `[n, 6]` f32, final boxes in source pixels. */
+  complete(frame: InFlightFrame, rows: Float32Array, inferredMs: MonoMs): void;
+  drop(frame: InFlightFrame, reason: DropReason): void;
+}
+
+/** A frame between its arrival from the lane and its publication or drop. */
+export interface InFlightFrame {
+  readonly streamId: string;
+  readonly owner: FrameOwner;
+  readonly ring: FrameRing;
+  readonly slot: number;
+  readonly meta: SlotMeta;
+  readonly capturedMs: MonoMs;
+  /** When it entered the queue of its stream. */
+  queuedMs: number;
+  /** Number of failed inferences of this frame. */
+  failures: number;
+  status: 'waiting' | 'done' | 'dropped';
+  batchedMs: MonoMs;
+  inferredMs: MonoMs;
+  rows: Float32Array | null;
+  /** How it gets its result. */
+  by: ResultOrigin;
+  /**
+   * The earlier frame whose result an unchanged frame repeats; itself if that frame was dropped, so that there is nothing
+   * to repeat. Null for other frames.
+   */
+  repeats: InFlightFrame | null;
+  /** Its rows are those of an equal picture. */
+  isCached: boolean;
+  /** Users of its slot, which is released with the last one. Shared with the frame's shadow. */
+  readonly slotUsers: { count: number };
+}
+
+/** Keeps the slot of a frame for one more user. */
+export function holdFrame({ slotUsers }: InFlightFrame): void {
+  slotUsers.count += 1;
+}
+
+/** Ends one use of a frame's slot. */
+export function releaseFrame({ ring, slot, slotUsers }: InFlightFrame): void {
+  slotUsers.count -= 1;
+  if (slotUsers.count > 0) return;
+  ring.slots.release(slot);
+  ring.onReleased();
+}

@@ -1,0 +1,13 @@
+import { openGateway } from './open-gateways.ts';
+import { RolloutPortDouble } from './rollout-port-double.ts';
+import { RuntimeDouble } from './runtime-double.ts';
+
+/** Every route of a gateway as `METHOD /pattern`, HEAD left out. */
+export async function registeredRoutes(): Promise<readonly string[]> {
+  const routes: string[] = [];
+  await openGateway(new RuntimeDouble(), {
+    rollouts: new RolloutPortDouble(),
+    onRoute: (route) => routes.push(route),
+  });
+  return routes;
+}

@@ -1,0 +1,134 @@
+import fc from 'fast-check';
+import { describe, expect, it } from 'vitest';
+import { redact } from '../../../src/core/redact.ts';
+import { parseSource } from '../../../src/source/parse-source.ts';
+
+const OPTIONS = { loop: false, realtime: false, rtspTransport: 'tcp', readTimeoutMs: 5000 } as const;
+
+describe('redact', () => {
+  it.each([
+    ['rtsp://user:pass@cam:554/live', 'rtsp://***@cam:554/live'],
+    ['rtsp://token@cam/live', 'rtsp://***@cam/live'],
+    ['two: rtsp://a:b@c/1 and https://d:e@f/2.', 'two: rtsp://***@c/1 and https://***@f/2.'],
+    ['rtsp://user:p@ss@cam/live', 'rtsp://***@cam/live'],
+    ['rtsp://user:pa/ss@cam/live', 'rtsp://***@cam/live'],
+    ['rtsp://user:12/34@cam/live', 'rtsp://***@cam/live'],
+    ['rtsp://user:p?a#ss@cam/live', 'rtsp://***@cam/live'],
+    ['https://cdn/live.m3u8?token=abc&x=1', 'https://cdn/live.m3u8?token=***&x=***'],
+    ['https://cdn/live.m3u8?x=1&API_KEY=abc#t', 'https://cdn/live.m3u8?x=***&API_KEY=***#***'],
+    ['GET /live?token=abc: 404', 'GET /live?token=***: 404'],
+    ['http://cam/a?pwd=x?y&ch=1.', 'http://cam/a?pwd=***&ch=1.'],
+    ['{"source":"http://cam/a?pwd=x","id":"b"}', '{"source":"http://cam/a?pwd=***","id":"b"}'],
+    ['Authorization: Basic YWRtaW46cGFzcw==', 'Authorization: ***'],
+    ['sent Bearer abc.def', 'sent Bearer ***'],
+    ['REDIS_PASSWORD=hunter2 is wrong', 'REDIS_PASSWORD=*** is wrong'],
+  ])('%s -> %s', (text, safe) => {
+    expect(redact(text)).toBe(safe);
+  });
+
+  it.each([
+    'rtsp://cam:554/live',
+    'https://cdn/@channel/live.m3u8',
+    'a.mp4',
+    'mail me@example.org',
+    '[tcp @ 0x55d0c8] Connection refused',
+    'C:\\videos\\a.mp4',
+  ])('%s holds no secret and is unchanged', (text) => {
+    expect(redact(text)).toBe(text);
+  });
+});
+
+describe('addresses of cameras and services, as their makers document them, show no secret', () => {
+  it.each([
+    'rtsp://admin:SECRET@10.0.0.2:554/Streaming/Channels/101',
+    'rtsp://10.0.0.2:554/user=admin&password=SECRET&channel=1&stream=0.sdp?real_stream',
+    'rtsp://10.0.0.2:554/user=admin_password=SECRET_channel=1_stream=0.sdp',
+    'rtsp://10.0.0.2/cam/realmonitor?channel=1&subtype=0&authbasic=SECRET',
+    'http://10.0.0.2/videostream.cgi?user=admin&pwd=SECRET',
+    'http://10.0.0.2/videostream.asf?usr=admin&psw=SECRET',
+    'http://10.0.0.2/livestream.cgi?loginuse=admin&loginpas=SECRET&streamid=0',
+    'http://10.0.0.2/flv?port=1935&app=bcs&stream=channel0_main.bcs&user=admin&pass=SECRET',
+    'http://10.0.0.2/api/stream?jwt=SECRET',
+    'http://10.0.0.2/live.m3u8?sessionid=SECRET',
+    'https://bucket/a.mp4?X-Amz-Credential=SECRET&X-Amz-Signature=SECRET&X-Amz-Expires=60',
+    'https://store/a.mp4?X-Goog-Signature=SECRET',
+    'https://store/a.mp4?sv=2024-11-04&se=2026-01-01&sig=SECRET',
+    'https://cdn/live;token=SECRET/index.m3u8',
+    'https://cdn/live/index.m3u8;jsessionid=SECRET',
+    'http://10.0.0.2/video?%70assword=SECRET',
+    'http://10.0.0.2/video?SECRET',
+    'https://cdn/watch#access_token=SECRET',
+    'https://cdn/live.m3u8?wowzatokenhash=SECRET&wowzatokenendtime=1',
+    'rtsps://nest/live?auth=g.0.SECRET',
+    'rtsp://10.0.0.2/ch1?channel=SECRET',
+  ])('%s', (address) => {
+    // Secrets of each kind: short, long, a word, with signs.
+    for (const secret of [
+      'tlJwpbo6',
+      'correct-horse-battery',
+      'a%2Fb%3D',
+      '9f86d081884c7d659a2feaa0c55ad015',
+      'p4$$*',
+    ]) {
+      if (address.endsWith('?channel=SECRET') && secret.length < 25 && /^[\w.-]+$/.test(secret)) continue;
+      const shown = redact(`cannot open ${address.replaceAll('SECRET', () => secret)}: refused`);
+      expect(shown).not.toContain(secret);
+      expect(shown).toMatch(/^cannot open (?:rtsps?|https?):\/\/.*: refused$/);
+      expect(redact(shown)).toBe(shown);
+    }
+  });
+
+  it.each([
+    ['rtsps://10.0.0.2:7441/lHkXFGvoSE5O6Kcq?enableSrtp', 'rtsps://10.0.0.2:7441/***?***'],
+    ['rtmp://live.example/app/abcd-1234-efgh-5678', 'rtmp://live.example/app/***'],
+    ['https://cdn/9f86d081884c7d659a2feaa0c55ad015/index.m3u8', 'https://cdn/***/index.m3u8'],
+    ['https://cdn/123e4567-e89b-12d3-a456-426614174000.mp4', 'https://cdn/***'],
+    ['https://cdn/eyJhbGciOi.eyJzdWIi.c2ln/live', 'https://cdn/***/live'],
+  ])('a key in the path: %s', (address, shown) => {
+    expect(redact(address)).toBe(shown);
+  });
+
+  it.each([
+    'rtsp://10.0.0.2:554/Streaming/Channels/101',
+    'rtsp://10.0.0.2:554/h264Preview_01_main',
+    'rtsp://10.0.0.2/cam/realmonitor?channel=1&subtype=0',
+    'rtsp://10.0.0.2/axis-media/media.amp?videocodec=h264&resolution=1920x1080&fps=15',
+    'https://archive/front-door-2026-11-27T10-21-44.mp4',
+    'https://archive/MyFrontDoorCamera/20261127T102144.mkv',
+    'rtsp://[fe80::1]:554/profile1/media.smp',
+  ])('which camera and which picture stays readable: %s', (address) => {
+    expect(redact(address)).toBe(address);
+  });
+});
+
+describe('passwords never appear', () => {
+  // Any characters but white space; long enough not to occur elsewhere in the text by chance.
+  const secret = fc
+    .string({ minLength: 6, maxLength: 20, unit: fc.constantFrom(...'abcXYZ0189!$%&()*+,-./:;<=>?@[]^_{|}~#') })
+    .filter((text) => !'rtsp://***@camera.example:554/live/1'.includes(text));
+
+  it('in a text with a URL', () => {
+    fc.assert(
+      fc.property(secret, secret, fc.constantFrom('rtsp', 'rtsps', 'http', 'https'), (user, password, scheme) => {
+        const safe = redact(`ffmpeg said: ${scheme}://${user}:${password}@camera.example:554/live/1 is away`);
+        expect(safe).toBe(`ffmpeg said: ${scheme}://***@camera.example:554/live/1 is away`);
+      }),
+    );
+  });
+
+  it('in the label of a source or in an error about it, even with a space in the password', () => {
+    const withSpace = fc.tuple(secret, secret).map(([a, b]) => `${a} ${b}`);
+    fc.assert(
+      fc.property(fc.oneof(secret, withSpace), fc.constantFrom('rtsp', 'https'), (password, scheme) => {
+        const text = `${scheme}://admin:${password}@camera.example:554/live/1`;
+        let shown: string;
+        try {
+          shown = parseSource(text, OPTIONS).label;
+        } catch (error) {
+          shown = (error as Error).message;
+        }
+        for (const part of password.split(' ')) expect(shown).not.toContain(part);
+      }),
+    );
+  });
+});

@@ -1,0 +1,17 @@
+import { describe, expect, it } from 'vitest';
+import { terminalText } from '../../../src/core/terminal-text.ts';
+
+describe('terminalText', () => {
+  it.each([
+    ['\u001b[2J\u001b]0;title\u0007', '?[2J?]0;title?'],
+    ['a\rb\u0008c\u007f', 'a?b?c?'],
+    ['\u009b31m', '?31m'],
+    ['cam\u202egpj.exe', 'cam?gpj.exe'],
+  ])('replaces what a terminal obeys: %j', (text, shown) => {
+    expect(terminalText(text)).toBe(shown);
+  });
+
+  it.each(['Straße 1\n\tzwei', '入口 🚗', 'é̀ 👩‍👩‍👧'])('keeps text, lines and tabs: %j', (text) => {
+    expect(terminalText(text)).toBe(text);
+  });
+});
