@@ -29,7 +29,8 @@ type Canvas = DecodePlan['canvas'];
 /** Returns the plan of a stream with default settings, so that the measured work equals that of the pipeline. */
 function plan(ffmpegMajor: number, canvas: Canvas): DecodePlan {
   const headerTag = newHeaderTag();
-  return { ffmpegMajor, headerTag, canvas, every: 1, maxFps: null, afterUs: null, hwaccel: 'none', threads: 1 };
+  const choice = { every: 1, maxFps: null, afterUs: null, canShed: false };
+  return { ffmpegMajor, headerTag, canvas, ...choice, hwaccel: 'none', threads: 1 };
 }
 
 function sourceOf(path: string, isLooped: boolean): SourceInput {

@@ -1,6 +1,7 @@
 import { release } from 'node:os';
 import type { Environment } from '../config/environment.ts';
 import { type FfmpegBinary, openFfmpeg } from '../decode/ffmpeg-binary.ts';
+import { canShedFrames } from '../decode/shed-filters.ts';
 import type { Confinement } from '../process/confinement.ts';
 import type { Finding } from './finding.ts';
 
@@ -29,9 +30,17 @@ function ffmpegFinding({ version, path, foundBy, major }: FfmpegBinary): Finding
       verdict: 'note',
       found,
       remedy:
-        'of 2018, with flaws that media can use: install ffmpeg 6 or later, or refuse this one with decoder.packaged: false',
+        'of 2018, with flaws that media can use; scales frames of overloaded cameras before it drops them: install ffmpeg 6 or later, or refuse this one with decoder.packaged: false',
     };
   if (major >= PREFERRED_MAJOR) return { what: 'ffmpeg', verdict: 'ok', found };
+  if (!canShedFrames(major))
+    return {
+      what: 'ffmpeg',
+      verdict: 'note',
+      found,
+      remedy:
+        'works; but cameras lose more frames than needed while a detector is overloaded: before version 5 they are scaled first. Install version 6 or later and set FFMPEG_PATH',
+    };
   return {
     what: 'ffmpeg',
     verdict: 'note',

@@ -63,7 +63,9 @@ const settings = {
   weight: range(0.01, 100).default(1).describe('Share of the inferences among streams of the same priority.'),
   queueSize: whole(1, 64)
     .default(2)
-    .describe('Frames of a live stream that may wait for a batch; if more come, the oldest is dropped.'),
+    .describe(
+      'Frames of a live stream that may wait for a batch; if more come, the oldest is dropped. Fewer wait while frames are shed.',
+    ),
   maxAgeMs: whole(1, 60_000).default(500).describe('A live frame older than this when its batch closes is dropped.'),
   staleMs: whole(100, 600_000)
     .default(3_000)

@@ -53,6 +53,7 @@ export interface PublishedFrame {
 /** Why a frame that entered was not published. Every drop has one of these reasons. */
 export const DROP_REASONS = {
   'queue-full': "The stream's queue was full; the oldest frame was dropped.",
+  shed: 'The detector was overloaded; dropped before it was scaled, so that no work went into it.',
   stale: 'Older than maxAgeMs when its batch closed.',
   'engine-failed': 'The inference thread that held it failed or was killed.',
   'lane-failed': 'The lane thread that owned its pixels failed or was killed.',

@@ -5,6 +5,7 @@ import { cropFilter, isWhole, type View } from '../geometry/views.ts';
 import { ffmpegArguments, NO_TAGS, ONE_THREAD, passthrough, seconds } from './ffmpeg-arguments.ts';
 import { headerFilter, pulseFilter } from './ffmpeg-log.ts';
 import { type InputPlan, inputOptions } from './input-options.ts';
+import { shedFilters } from './shed-filters.ts';
 
 /** What ffmpeg does with the pixels of one source. */
 export interface DecodePlan extends InputPlan {
@@ -30,6 +31,8 @@ export interface DecodePlan extends InputPlan {
    * number of frames, a time stays right when ffmpeg builds its filters again for another picture size.
    */
   readonly afterUs: number | null;
+  /** Reads commands from its standard input that change which share of the frames it takes, see `shedCommand`. */
+  readonly canShed: boolean;
 }
 
 /**
@@ -37,7 +40,7 @@ export interface DecodePlan extends InputPlan {
  * standard error (ADR 0015).
  */
 export function decodeArguments(source: SourceInput, plan: DecodePlan): string[] {
-  return ffmpegArguments(['-hide_banner', '-nostdin', '-nostats', '-loglevel', 'repeat+level+info'], {
+  return ffmpegArguments(['-hide_banner', ...commandOptions(plan), '-nostats', '-loglevel', 'repeat+level+info'], {
     input: source.url,
     inputOptions: inputOptions(source, plan),
     filters: filters(plan, source.window),
@@ -47,11 +50,18 @@ export function decodeArguments(source: SourceInput, plan: DecodePlan): string[]
   });
 }
 
+/** Version 7 and later read commands only as often as they would print statistics, by default twice a second. */
+function commandOptions({ canShed, ffmpegMajor }: DecodePlan): string[] {
+  if (!canShed) return ['-nostdin'];
+  return ffmpegMajor >= 7 ? ['-stats_period', '0.1'] : [];
+}
+
 function filters(plan: DecodePlan, window: SourceWindow | undefined): string[] {
   const list: string[] = [];
   // The first frame at or after `toUs` also ends ffmpeg.
   if (window !== undefined && window.toUs !== null) list.push(`trim=end=${seconds(window.toUs)}`);
-  const chosen = [...chooseFilters(plan, window), headerFilter(plan.headerTag), ...viewFilters(plan.canvas)];
+  const shed = plan.canShed ? shedFilters(plan.headerTag) : [];
+  const chosen = [...chooseFilters(plan, window), ...shed, headerFilter(plan.headerTag), ...viewFilters(plan.canvas)];
   if (!isThinned(plan)) return [...list, ...chosen];
   const pulse = ['split[pulse][all]', `[pulse]${pulseFilter(plan.headerTag)},nullsink`, `[all]${chosen.join(',')}`];
   return [...list, pulse.join(';')];

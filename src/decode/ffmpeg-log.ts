@@ -1,6 +1,7 @@
 import { randomBytes } from 'node:crypto';
 import type { PtsUs } from '../core/units.ts';
 import type { ErrorCode } from '../errors/error-codes.ts';
+import { shedName } from './shed-filters.ts';
 
 /** What the `showinfo` filter reports about one frame, before any scaling. */
 export interface FrameHeader {
@@ -10,12 +11,16 @@ export interface FrameHeader {
   readonly height: number;
   /** Columns as stored, and the width of a stored pixel divided by its height; absent if pixels are square. */
   readonly stored?: { readonly width: number; readonly pixelAspect: number };
+  /** Frames that were shed between the previous header and this one; absent if none were. */
+  readonly shedBefore?: number;
 }
 
 export type LogEvent =
   | { readonly kind: 'frame'; readonly frame: FrameHeader }
   /** ffmpeg has decoded a frame, whether or not it is taken. */
   | { readonly kind: 'pulse' }
+  /** ffmpeg has decoded a frame and dropped it before scaling, see `shedFilters`. */
+  | { readonly kind: 'shed' }
   /** A frame header is missing or duplicated: from here on, headers and pictures no longer match. */
   | { readonly kind: 'out-of-step'; readonly text: string }
   | { readonly kind: 'duration'; readonly durationUs: number }
@@ -24,11 +29,18 @@ export type LogEvent =
   | { readonly kind: 'hwaccel'; readonly text: string }
   | { readonly kind: 'problem'; readonly text: string };
 
+/** The beginning of a line of our filters, whose end comes after an answer to a command. */
+const CUT_LINE = /^\[\w+@\w+ @ (?:0x)?[0-9a-f]+\] (?:\[info\] )?$/i;
+const END_OF_CUT = /^(?:\[info\] )?(?:n: *\d|frame:\d|config |color_)/;
+const LONGEST_CUT = 100;
 const TIME_BASE = /^config in time_base: (\d+)\/(\d+)/;
 const FRAME = /^n: *(\d+) pts: *(\S+) pts_time:\S+.*?\bsar:(\d+)\/(\d+) s:(\d+)x(\d+)/;
 /** A line about a frame, unlike those about the filter. */
 const FRAME_NUMBER = / n: *\d+ /;
 const PULSE = { kind: 'pulse' } as const;
+/** The first of the two lines that `metadata=print` writes about a frame. */
+const SHED_FRAME = /\] \[info\] frame:\d/;
+const SHED = { kind: 'shed' } as const;
 /** ffmpeg indents its own line by two spaces; tags of the container are indented further. */
 const DURATION = /^ {2}Duration: (\d+):(\d+):(\d+(?:\.\d+)?)/;
 /** Contexts (ffmpeg >= 6.1 prints two: `[vist#0:0/h264 @ 0x1] [dec:h264 @ 0x2]`; Windows omits 0x), then the level. */
@@ -81,9 +93,13 @@ function pulseName(tag: string): string {
  */
 export class FfmpegLog {
   readonly #url: string;
+  readonly #tag: string | null;
   /** Prefix of every line of our `showinfo`; null if the command has none. */
   readonly #headerMark: string | null;
   readonly #pulseMark: string | null;
+  readonly #shedMark: string | null;
+  /** The beginning of a line, while its end is missing: since version 7 an answer to a command can be printed in the middle. */
+  #cut = '';
   #timeBase = 1 / 1000;
   #lastPtsUs = 0 as PtsUs;
   /** Number that `showinfo` gives the next frame. A rebuilt filter graph starts again at 0. */
@@ -96,16 +112,27 @@ export class FfmpegLog {
    */
   constructor(url: string, headerTag: string | null) {
     this.#url = url;
+    this.#tag = headerTag;
     this.#headerMark = headerTag === null ? null : `[showinfo@${headerTag} @ `;
     this.#pulseMark = headerTag === null ? null : `[showinfo@${pulseName(headerTag)} @ `;
+    this.#shedMark = headerTag === null ? null : `[metadata@${shedName(headerTag)} @ `;
   }
 
   /** @returns the event of a line; null for a line without one, which most are. */
-  read(line: string): LogEvent | null {
+  read(printed: string): LogEvent | null {
+    let line = printed;
     if (this.#headerMark !== null) {
+      if (this.#cut !== '' && END_OF_CUT.test(line)) {
+        line = this.#cut + line;
+        this.#cut = '';
+      } else if (line.length < LONGEST_CUT && line.includes(this.#tag!) && CUT_LINE.test(line)) {
+        this.#cut = line;
+        return null;
+      }
       const at = line.indexOf(this.#headerMark);
       if (at >= 0) return this.#header(line.slice(at + this.#headerMark.length));
       if (line.includes(this.#pulseMark!)) return FRAME_NUMBER.test(line) ? PULSE : null;
+      if (line.includes(this.#shedMark!)) return SHED_FRAME.test(line) ? SHED : null;
     }
     const prefix = PREFIX.exec(line);
     const level = prefix?.[1];

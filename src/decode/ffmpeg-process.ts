@@ -52,6 +52,8 @@ export class FfmpegProcess {
       (line) => callbacks.onLogLine(asLogLine(line)),
       () => this.#endOne(),
     );
+    // A child that has ended reads no command.
+    child.stdin?.on('error', () => undefined);
     child.once('exit', (code, signal) => {
       this.#exit = { code, signal };
       this.#endOne();
@@ -62,6 +64,7 @@ export class FfmpegProcess {
    * Starts a confined ffmpeg. Callbacks may be called before this resolves, except for `onExit`.
    *
    * @param args - without the limit of the picture's size, which is added.
+   * @param stdin - `pipe` if the arguments make it read commands.
    * @throws Error of the operating system if the binary cannot be started.
    */
   static async start(
@@ -69,8 +72,9 @@ export class FfmpegProcess {
     args: readonly string[],
     access: Access,
     callbacks: FfmpegCallbacks,
+    stdin: 'ignore' | 'pipe' = 'ignore',
   ): Promise<FfmpegProcess> {
-    const { group, pid } = await startReader(ffmpeg, boundPictures(args, ffmpeg.confinement.maxPixels), access);
+    const { group, pid } = await startReader(ffmpeg, boundPictures(args, ffmpeg.confinement.maxPixels), access, stdin);
     const self = new FfmpegProcess(group, callbacks);
     self.#pid = await pid;
     setImmediate(() => self.#endOne());
@@ -139,6 +143,12 @@ export class FfmpegProcess {
     }
     this.#isWaiting = false;
     this.#stdout.read(0);
+  }
+
+  /** Writes to the child's standard input, if it has one. ffmpeg reads at most one command in 100 ms. */
+  command(line: string): void {
+    const { stdin } = this.#group.child;
+    if (stdin?.writable === true) stdin.write(line);
   }
 
   /** Ends the process, as `ChildGroup.end`. */

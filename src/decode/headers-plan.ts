@@ -10,6 +10,7 @@ export function headersPlan(ffmpegMajor: number): DecodePlan {
     every: 1,
     maxFps: null,
     afterUs: null,
+    canShed: false,
     hwaccel: 'none',
     threads: 1,
   };

@@ -11,15 +11,21 @@ export interface StartedReader {
 }
 
 /**
- * Starts a confined ffmpeg without an input, whose output and log are pipes.
+ * Starts a confined ffmpeg whose output and log are pipes.
  *
+ * @param stdin - `pipe` if it reads commands.
  * @throws Error of the operating system if it cannot be started.
  */
-export async function startReader(ffmpeg: Ffmpeg, args: readonly string[], access: Access): Promise<StartedReader> {
+export async function startReader(
+  ffmpeg: Ffmpeg,
+  args: readonly string[],
+  access: Access,
+  stdin: 'ignore' | 'pipe' = 'ignore',
+): Promise<StartedReader> {
   // The launcher would start, and only then find that there is none.
   accessSync(ffmpeg.path, constants.X_OK);
   const { path, args: all, environment, pipe } = confinedReader(ffmpeg, args, access);
-  const stdio: ('ignore' | 'pipe')[] = ['ignore', 'pipe', 'pipe', ...(pipe === null ? [] : (['pipe'] as const))];
+  const stdio: ('ignore' | 'pipe')[] = [stdin, 'pipe', 'pipe', ...(pipe === null ? [] : (['pipe'] as const))];
   const group = await ChildGroup.start(path, all, { stdio, environment });
   return { group, pid: programPid(group, pipe) };
 }

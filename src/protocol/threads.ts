@@ -67,6 +67,8 @@ export type ToLane =
   | { readonly type: 'close'; readonly ringId: number }
   | { readonly type: 'slot-free'; readonly ringId: number }
   | { readonly type: 'watch'; readonly ringId: number; readonly isWatched: boolean }
+  /** Keeps this share of the frames from now on, above 0 up to 1, and sheds the others before they are scaled. */
+  | { readonly type: 'shed'; readonly ringId: number; readonly keepRatio: number }
   | { readonly type: 'shutdown' };
 
 export type FromLane =

@@ -70,6 +70,12 @@ export class StreamTelemetry {
     return { in: this.#in, published: this.#published, inFlight, dropped: { ...this.#dropped } };
   }
 
+  /** What a busy detector costs: frames that came, that were shed early, that were dropped late, that were inferred. */
+  get intake(): { entered: number; shed: number; wasted: number; inferred: number } {
+    const { shed = 0, 'queue-full': full = 0, stale = 0 } = this.#dropped;
+    return { entered: this.#in, shed, wasted: full + stale, inferred: this.#results.inferred };
+  }
+
   /** How the published frames got their results. */
   get results(): ResultCounters {
     return { ...this.#results, cached: this.#cached };

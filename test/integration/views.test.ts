@@ -76,6 +76,7 @@ describe.each((await testedFfmpegs()).map((ffmpeg) => ({ label: `ffmpeg ${ffmpeg
           every: 1,
           maxFps: null,
           afterUs: null,
+          canShed: false,
           hwaccel: 'none',
           threads: 1,
         };

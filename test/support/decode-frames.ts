@@ -30,7 +30,7 @@ export async function decodeFrames(
   const headerTag = newHeaderTag();
   const args = decodeArguments(source, {
     ...{ ffmpegMajor: ffmpeg.major, headerTag, canvas: { ...SIZE, fit: { mode: 'stretch' } } },
-    ...{ every: 1, maxFps: null, afterUs: null, hwaccel: 'none', threads: 1, ...choice },
+    ...{ every: 1, maxFps: null, afterUs: null, canShed: false, hwaccel: 'none', threads: 1, ...choice },
   });
   const { stdout, stderr } = await promisify(execFile)(ffmpeg.path, args, { encoding: 'buffer', maxBuffer: 2 ** 29 });
   const log = new FfmpegLog('', headerTag);

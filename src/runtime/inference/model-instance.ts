@@ -50,6 +50,9 @@ export class ModelInstance {
   readonly #settings: BatchSettings;
   readonly #histogram = new Map<number, number>();
   #sizer: BatchSizer | null = null;
+  #starvedMs = 0;
+  /** Since when a free thread has had no batch to run; null if none has. */
+  #starvedSinceMs: number | null = null;
   /** The lowest score that any stream needs. */
   scoreThreshold = 0;
   /**
@@ -89,6 +92,11 @@ export class ModelInstance {
     return this.#sizer?.maxBatch ?? 1;
   }
 
+  /** Model inputs at which a batch closes. */
+  get batchSize(): number {
+    return this.#sizer?.settledSize ?? 1;
+  }
+
   /** Returns a thread that can take another batch; null if all are full or the engine is still loading. */
   freeThread(): InferenceClient | null {
     if (this.#sizer === null) return null;
@@ -101,7 +109,12 @@ export class ModelInstance {
     const waiting = this.batcher.waitingInputs;
     const size = sizer.nextSize(waiting);
     const next = this.batcher.next(now, size * this.#callsAtOnce(sizer, size, waiting), sizer.singleCallMs);
-    if (next.kind !== 'batch') return next;
+    if (next.kind !== 'batch') {
+      this.#starvedSinceMs ??= now;
+      return next;
+    }
+    this.#starvedMs = this.starvedMs(now);
+    this.#starvedSinceMs = null;
     const { items, inputs, isFull, stale } = next;
     let isSuspect = false;
     for (const frame of items) {
@@ -119,6 +132,11 @@ export class ModelInstance {
     const callSize = this.#sizer!.callSize(inputs, size, isFull);
     this.#count(inputs, callSize);
     return { frames, inputs, callSize, scoreThreshold: this.scoreThreshold };
+  }
+
+  /** Total time in which a thread was free and no batch could be closed. */
+  starvedMs(nowMs: number): number {
+    return this.#starvedMs + (this.#starvedSinceMs === null ? 0 : nowMs - this.#starvedSinceMs);
   }
 
   /** Number of calls of `size` inputs in one message; 1 if no more frames wait. */

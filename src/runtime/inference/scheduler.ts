@@ -9,6 +9,7 @@ import type { InFlightFrame } from '../stream/in-flight-frame.ts';
 import type { ScheduledStream } from '../stream/stream-port.ts';
 import type { EnginePoolEvents } from './engine-pool.ts';
 import type { Batch } from './inference-client.ts';
+import { LoadShedder, type SheddableStream } from './load-shedder.ts';
 import { type BatchSettings, ModelInstance } from './model-instance.ts';
 
 /** What the scheduler reports, for telemetry and the log. */
@@ -62,6 +63,7 @@ export class Scheduler implements EnginePoolEvents {
   readonly model: ModelInstance;
   readonly #streams = new Map<string, ScheduledStream>();
   readonly #context: SchedulerContext;
+  readonly #shedder: LoadShedder;
   #isRunning = false;
   #cancelDeadline: (() => void) | null = null;
   #onIdle: (() => void)[] = [];
@@ -74,6 +76,11 @@ export class Scheduler implements EnginePoolEvents {
   constructor(name: string, request: EngineRequest, settings: BatchSettings, context: SchedulerContext) {
     this.model = new ModelInstance(name, request, settings, this);
     this.#context = context;
+    this.#shedder = new LoadShedder(context.clock, {
+      streams: () => sheddable(this.#streams.values()),
+      starvedMs: (nowMs) => this.model.starvedMs(nowMs),
+      onShedding: (id, sharers) => this.#limitQueue(id, sharers),
+    });
   }
 
   get streams(): ReadonlyMap<string, ScheduledStream> {
@@ -89,7 +96,10 @@ export class Scheduler implements EnginePoolEvents {
   /** Stops serving a stream. @returns its frames of the queue, in order, then those that waited in the cache. */
   withdraw(streamId: string): readonly InFlightFrame[] {
     const { batcher, cache } = this.model;
+    const intake = this.#streams.get(streamId)?.intake;
     this.#streams.delete(streamId);
+    // Another instance may have room for all of its frames.
+    if (intake != null) intake.keepRatio = 1;
     const withdrawn = batcher.removeStream(streamId);
     if (cache === null) return withdrawn;
     const others = withdrawn.flatMap((frame) => cache.settle(frame, null));
@@ -214,6 +224,23 @@ export class Scheduler implements EnginePoolEvents {
     for (const stream of skipping) stream.flush();
   }
 
+  /**
+   * Frames of a stream that is shed come in longer intervals, so the same number of them would wait longer. Together the
+   * streams keep as many waiting as the threads take at once.
+   *
+   * @param sharers - streams that are shed together; 0 if as many frames as set may wait.
+   */
+  #limitQueue(id: string, sharers: number): void {
+    const stream = this.#streams.get(id);
+    if (stream === undefined) return;
+    const { policy } = stream;
+    const { batcher, batchSize, pool } = this.model;
+    const most = policy.queueSize ?? Number.POSITIVE_INFINITY;
+    const queueSize =
+      sharers === 0 ? policy.queueSize : Math.min(most, Math.ceil((batchSize * pool.threadCount) / sharers));
+    batcher.setStream(id, { ...policy, queueSize });
+  }
+
   #completeCached(frame: InFlightFrame, rows: Float32Array, now: MonoMs): void {
     frame.isCached = true;
     frame.batchedMs = now;
@@ -222,6 +249,7 @@ export class Scheduler implements EnginePoolEvents {
 
   /** Drops a frame. Equal frames that waited for its result take their place in the queue. */
   #drop(frame: InFlightFrame, reason: DropReason): void {
+    if (reason === 'queue-full' || reason === 'stale') this.#shedder.onWasted();
     const waiting = this.model.cache?.settle(frame, null);
     frame.owner.drop(frame, reason);
     if (waiting !== undefined) this.#requeue(waiting);
@@ -304,6 +332,15 @@ export class Scheduler implements EnginePoolEvents {
   /** Ends the threads of the instance. */
   async shutdown(): Promise<void> {
     this.#clearDeadline();
+    this.#shedder.stop();
     await this.model.pool.shutdown();
+  }
+}
+
+/** Those of a scheduler's streams whose frames may be shed. */
+function* sheddable(streams: Iterable<ScheduledStream>): Iterable<SheddableStream> {
+  for (const { id, policy, intake } of streams) {
+    const { priority, weight, views = 1 } = policy;
+    if (intake != null) yield { id, priority, weight, views, intake };
   }
 }

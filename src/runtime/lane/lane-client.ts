@@ -101,6 +101,11 @@ export class LaneClient {
     this.#post({ type: 'watch', ringId, isWatched });
   }
 
+  /** @param keepRatio - share of the frames that is not shed, above 0 up to 1. */
+  shed(ringId: number, keepRatio: number): void {
+    this.#post({ type: 'shed', ringId, keepRatio });
+  }
+
   #open(): void {
     const worker = new Worker(this.#options.entry ?? workerEntry('lane.thread'), { stdin: false });
     this.#worker = worker;

@@ -45,6 +45,10 @@ export class LaneFrames {
   #lastPtsUs: number;
   #pictures = 0;
   #discard = 0;
+  /** Frames shed since the last header. */
+  #shedBefore = 0;
+  /** Frames shed that the main thread does not know of. */
+  #shedUnreported = 0;
   #connectionGapFrom = monoNowMs() as number;
   #isWatched = false;
   #nextPreviewMs = 0;
@@ -82,6 +86,27 @@ export class LaneFrames {
     this.#discard = pictures;
   }
 
+  onHeader(header: FrameHeader): void {
+    const shedBefore = this.#shedBefore;
+    this.#shedBefore = 0;
+    this.#assembler.onHeader(shedBefore === 0 ? header : { ...header, shedBefore });
+  }
+
+  /** ffmpeg dropped a frame before it scaled it. It has entered, so it counts, and it has a number. */
+  onShed(): void {
+    this.#shedBefore += 1;
+    this.#shedUnreported += 1;
+    this.ring.countCompleted();
+  }
+
+  /** Reports the frames that were shed since the last call, in one message. */
+  reportShed(): void {
+    if (this.#shedUnreported === 0) return;
+    const count = this.#shedUnreported;
+    this.#shedUnreported = 0;
+    this.#port.post({ type: 'dropped', ringId: this.stream.ring.ringId, reason: 'shed', count });
+  }
+
   get assembler(): FrameAssembler<number> {
     return this.#assembler;
   }
@@ -97,6 +122,9 @@ export class LaneFrames {
   startOver(): void {
     for (const slot of this.#assembler.abandon()) if (slot !== NO_SLOT) this.ring.abandon(slot);
     this.#assembler = this.#newAssembler();
+    this.#frame += this.#shedBefore * this.stream.every;
+    this.#shedBefore = 0;
+    this.reportShed();
     if (this.#frame > this.stream.firstFrame) this.#ptsShiftUs = null;
   }
 
@@ -140,8 +168,9 @@ export class LaneFrames {
       if (slot !== NO_SLOT) this.ring.abandon(slot);
       return;
     }
-    const frame = this.#frame;
-    this.#frame += this.stream.every;
+    const { every } = this.stream;
+    const frame = this.#frame + (header.shedBefore ?? 0) * every;
+    this.#frame = frame + every;
     const ptsUs = this.#mediaTime(header.ptsUs, decoded);
     this.ring.countCompleted();
     if (slot === NO_SLOT) {

@@ -3,9 +3,10 @@ import { redact } from '../../core/redact.ts';
 import type { SourceInput } from '../../core/source.ts';
 import { type DecodePlan, decodeArguments } from '../../decode/decode-command.ts';
 import { explainExit, FfmpegLog, newHeaderTag } from '../../decode/ffmpeg-log.ts';
-import { FfmpegProcess } from '../../decode/ffmpeg-process.ts';
+import { type FfmpegCallbacks, FfmpegProcess } from '../../decode/ffmpeg-process.ts';
 import { findResumePoint, type ResumePoint } from '../../decode/resume-point.ts';
 import { accessOf } from '../../decode/sandbox-access.ts';
+import { canShedFrames, shedCommand } from '../../decode/shed-filters.ts';
 import { SightlineError } from '../../errors/sightline-error.ts';
 import { BackOff } from '../../flow/back-off.ts';
 import { PICTURE_FIT } from '../../geometry/placement.ts';
@@ -35,6 +36,14 @@ const PROBLEMS_KEPT = 20;
 const MAX_FAULTS = 5;
 /** A file from which nothing is decoded for this long is stuck. Long, since the disk may be slow. */
 const FILE_STUCK_MS = 300_000;
+
+/**
+ * A command that sheds frames is repeated this often, since ffmpeg forgets it when it builds its filters again for another
+ * picture size.
+ */
+const REPEAT_SHEDDING_MS = 1000;
+/** Distances of the golden ratio fill a circle evenly, however many streams there are. */
+const GOLDEN = 0.618;
 
 /** One connection: from the start of an ffmpeg until it ends or is abandoned. */
 interface Connection {
@@ -77,6 +86,10 @@ export class LaneVideo {
   #durationUs: number | null = null;
   #lastPtsUs = 0;
   #lastGapUs = 0;
+  /** Share of the frames that is not shed. */
+  #keepRatio = 1;
+  /** Time until the command is sent again; null while ffmpeg is to keep all frames and knows it. */
+  #shedCommandInMs: number | null = null;
   #isClosed = false;
   #connecting: Promise<void> = Promise.resolve();
   #onChildGone: (() => void) | null = null;
@@ -107,6 +120,13 @@ export class LaneVideo {
 
   set isWatched(isWatched: boolean) {
     this.#frames.isWatched = isWatched;
+  }
+
+  /** Above 0, up to 1. Has no effect on a file, and before version 5 of ffmpeg. */
+  set keepRatio(keepRatio: number) {
+    if (keepRatio === this.#keepRatio) return;
+    this.#keepRatio = keepRatio;
+    this.#shedCommandInMs = 0;
   }
 
   /** Resolves when no child runs and no slot is held. */
@@ -194,7 +214,8 @@ export class LaneVideo {
     const log = new FfmpegLog(source.url, plan.headerTag);
     const assembler = this.#frames.assembler;
     this.#frames.discard = discard;
-    const process = await FfmpegProcess.start(ffmpeg, decodeArguments(source, plan), access, {
+    const args = decodeArguments(source, plan);
+    const callbacks: FfmpegCallbacks = {
       nextBuffer: () => this.#guard(connection, () => (connection.isOver ? null : assembler.nextBuffer())),
       onBytes: (bytes) =>
         this.#guard(connection, () => {
@@ -209,7 +230,9 @@ export class LaneVideo {
         if (connection.isOver) return;
         this.#onExit(connection, exit).catch((fault: unknown) => this.#onFault(connection, fault));
       },
-    });
+    };
+    const stdin = plan.canShed ? 'pipe' : 'ignore';
+    const process = await FfmpegProcess.start(ffmpeg, args, access, callbacks, stdin);
     if (this.#stream.isBackground) lowerPriority(process.pid);
     connection.process = process;
     connection.silentMs = 0;
@@ -266,6 +289,7 @@ export class LaneVideo {
       every,
       maxFps,
       afterUs,
+      canShed: this.policy === 'live' && canShedFrames(ffmpeg.major),
       hwaccel: this.#hwaccel,
       threads: decodeThreads,
     };
@@ -278,10 +302,16 @@ export class LaneVideo {
       case 'pulse':
         connection.silentMs = 0;
         break;
+      case 'shed':
+        connection.silentMs = 0;
+        this.#frames.onShed();
+        // It missed the last command.
+        if (this.#keepRatio === 1) this.#shedCommandInMs ??= REPEAT_SHEDDING_MS / 2;
+        break;
       case 'frame':
         this.#lastGapUs = event.frame.ptsUs - this.#lastPtsUs;
         this.#lastPtsUs = event.frame.ptsUs;
-        this.#frames.assembler.onHeader(event.frame);
+        this.#frames.onHeader(event.frame);
         if (connection.frames++ === 0) this.#post({ type: 'running', ringId: this.#ringId });
         break;
       case 'out-of-step':
@@ -398,8 +428,20 @@ export class LaneVideo {
     this.#warn(failure.message);
   }
 
+  /** Sends the command that is due. Called often enough for ffmpeg, which reads one in 100 ms. */
+  #commandShedding(): void {
+    if (this.#shedCommandInMs === null) return;
+    this.#shedCommandInMs -= WATCH_INTERVAL_MS;
+    const { process } = this.#connection ?? {};
+    if (this.#shedCommandInMs > 0 || process == null) return;
+    process.command(shedCommand(this.#keepRatio, (this.#ringId * GOLDEN) % 1));
+    this.#shedCommandInMs = this.#keepRatio < 1 ? REPEAT_SHEDDING_MS : null;
+  }
+
   #checkStall(): void {
     this.#flushDecodeErrors();
+    this.#frames.reportShed();
+    this.#commandShedding();
     const connection = this.#connection;
     if (connection === null || connection.isOver) return;
     this.#warnOfFailure(connection);

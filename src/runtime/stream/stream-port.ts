@@ -9,6 +9,7 @@ import type { RingHandle } from '../../protocol/threads.ts';
 import type { PartTimes } from '../../telemetry/part-times.ts';
 import type { LaneClient } from '../lane/lane-client.ts';
 import type { InFlightFrame } from './in-flight-frame.ts';
+import type { Intake } from './intake.ts';
 
 /** Makes a stream a part of a bulk job: its results go to one consumer, and its ffmpeg runs with lower priority. */
 export interface BulkWork {
@@ -74,6 +75,8 @@ export interface ScheduledStream {
   /** Name of the model instance that infers its frames. */
   readonly instance: string;
   readonly policy: StreamPolicy;
+  /** Null or absent if none of its frames may be shed: a file, or a stream that gets results without inference. */
+  readonly intake?: Intake | null;
   /**
    * Takes the next frame that its lane handed over, oldest first; null if there is none. Only one that is `waiting` must be
    * inferred.

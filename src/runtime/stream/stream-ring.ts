@@ -15,6 +15,7 @@ export class StreamRing implements FrameRing {
   /** True once the lane has handed over a frame. */
   hasDelivered = false;
   #held = 0;
+  #keepRatio = 1;
   #isRetired = false;
   #isLaneGone = false;
   readonly #refillAt: number;
@@ -45,6 +46,17 @@ export class StreamRing implements FrameRing {
   /** Slots that are held although no in-flight frame uses them. Valid once the lane has closed. */
   get leakedCount(): number {
     return this.slots.heldCount - this.#held;
+  }
+
+  /** Share of the frames of this connection that is not shed, above 0 up to 1. */
+  get keepRatio(): number {
+    return this.#keepRatio;
+  }
+
+  set keepRatio(keepRatio: number) {
+    if (keepRatio === this.#keepRatio) return;
+    this.#keepRatio = keepRatio;
+    this.lane.shed(this.ringId, keepRatio);
   }
 
   onEntered(): void {

@@ -243,3 +243,46 @@ describe('explainExit', () => {
     );
   });
 });
+
+describe('a frame that was shed', () => {
+  const S = `[metadata@shed${TAG} @ 0x55c3aea2e700] [info]`;
+
+  it('is one event, for the first of the two lines about it', () => {
+    expect(read(`${S} frame:24   pts:27027   pts_time:0.9009`, `${S} ${TAG}=1`)).toEqual([{ kind: 'shed' }]);
+  });
+
+  it('cannot be imitated by text of the media', () => {
+    expect(read('[info]     title: [metadata@shed @ 0x1] [info] frame:24   pts:1', '[info] frame:24   pts:1')).toEqual(
+      [],
+    );
+  });
+});
+
+describe('a line that an answer to a command cuts in two (ffmpeg 7)', () => {
+  const ANSWER = [
+    'Enter command: <target>|all <time>|-1 <command>[ <argument>]',
+    '',
+    'Command reply for stream 0: ret:0 res:',
+    '',
+  ];
+  const BODY =
+    'n:   0 pts:   7625 pts_time:7.625   duration:      1 fmt:yuv420p cl:left sar:1/1 s:32x32 i:P iskey:1 type:I ';
+  const HEADER = [{ kind: 'frame', frame: { ptsUs: 7_625_000, width: 32, height: 32 } }];
+
+  it.each([
+    ['after its name', [`[showinfo@${TAG} @ 0x7f1a94004e80] `, ...ANSWER, `[info] ${BODY}`]],
+    ['after its level', [`[showinfo@${TAG} @ 0x7f1a94004e80] [info] `, ...ANSWER, BODY]],
+    ['while other parts of ffmpeg log', [`${P} `, '[h264 @ 0x5] [error] corrupt', ANSWER[0]!, '', BODY]],
+  ])('is a header all the same: %s', (_, lines) => {
+    expect(read(...lines).filter(({ kind }) => kind === 'frame')).toEqual(HEADER);
+  });
+
+  it('is a shed frame all the same', () => {
+    const name = `[metadata@shed${TAG} @ 0x7f1a94004540] `;
+    expect(read(name, ...ANSWER, '[info] frame:7625 pts:7625    pts_time:7.625')).toEqual([{ kind: 'shed' }]);
+  });
+
+  it('is forgotten if the next header is whole', () => {
+    expect(read(`[showinfo@${TAG} @ 0x7f1a94004e80] `, `${P} ${BODY}`)).toEqual(HEADER);
+  });
+});

@@ -62,6 +62,34 @@ describe.skipIf(process.platform === 'win32')('FfmpegProcess (runs shell command
     expect(text(run.taken)).toBe('abcdef');
   });
 
+  it('passes commands to a child that reads them, and none to one that has ended', async () => {
+    const lines: string[] = [];
+    let onExit: (exit: ChildExit) => void = () => undefined;
+    const exited = new Promise<ChildExit>((resolve) => {
+      onExit = resolve;
+    });
+    const callbacks = {
+      nextBuffer: () => null,
+      onBytes: () => undefined,
+      onLogLine: (l: string) => void lines.push(l),
+      onExit,
+    };
+    const child = await FfmpegProcess.start(
+      programAs('/bin/sh'),
+      ['-c', 'exec >/dev/null; read line; echo "$line" >&2'],
+      {},
+      callbacks,
+      'pipe',
+    );
+    child.command('keep half\n');
+    expect(await exited).toEqual({ code: 0, signal: null });
+    expect(lines).toEqual(['keep half']);
+    child.command('keep all\n');
+    const { child: deaf, exited: deafExited } = await start('exit 0');
+    deaf.command('keep half\n');
+    expect((await deafExited).code).toBe(0);
+  });
+
   it('kills the whole group, with SIGKILL if it ignores SIGTERM', async () => {
     const { child, exited, lines } = await start("trap '' TERM; echo up >&2; while :; do sleep 0.05; done");
     await expect.poll(() => lines).toEqual(['up']);

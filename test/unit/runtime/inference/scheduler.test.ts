@@ -35,6 +35,7 @@ class Rig implements ScheduledStream, FrameOwner {
   /** Frames that the lane handed over and the scheduler has not taken yet. */
   readonly ready: InFlightFrame[] = [];
   isListening = false;
+  intake: NonNullable<ScheduledStream['intake']> | null = null;
   readonly slots = SlotRing.create({ slots: SLOTS, inputBytes: SIDE * SIDE * 3, pictureBytes: 0 });
   readonly models: ModelInstances;
   readonly shadows = new Shadows(() => undefined, systemClock);
@@ -188,6 +189,34 @@ describe('Scheduler', () => {
     rig.hand([rig.frame(2)]);
     expect(rig.ready, 'not taken').toHaveLength(1);
     await waitFor('the frame on the thread', () => rig.inferred.length === 1);
+  });
+
+  it('an instance is starved while a thread is free and no frame waits, not while all threads work', async () => {
+    rig = new Rig(LIVE, 200);
+    await rig.startWith([]);
+    const startedMs = systemClock.now();
+    const starvedBefore = rig.model.starvedMs(startedMs);
+    expect(rig.model.starvedMs((startedMs + 70) as MonoMs) - starvedBefore).toBe(70);
+    rig.hand(frames(1));
+    const whileBusy = rig.model.starvedMs(systemClock.now());
+    expect(rig.model.starvedMs((startedMs + 60_000) as MonoMs), 'the thread works').toBe(whileBusy);
+    await waitFor('the frame on the thread', () => rig.inferred.length === 1);
+    expect(rig.model.starvedMs((systemClock.now() + 5) as MonoMs)).toBeGreaterThan(whileBusy);
+  });
+
+  it('a stream that leaves an instance is no longer shed, since another one may have room for all of its frames', async () => {
+    rig = new Rig(LIVE, 50);
+    const other = rig.add('other', 1);
+    await other.start(1);
+    const intake = { counts: { entered: 0, shed: 0, wasted: 0, inferred: 0 }, keepRatio: 0.3 };
+    rig.intake = intake;
+    rig.models.move(rig, 'other', () => {
+      rig.instance = 'other';
+    });
+    expect(intake.keepRatio).toBe(1);
+    intake.keepRatio = 0.5;
+    rig.models.withdraw(rig);
+    expect(intake.keepRatio).toBe(1);
   });
 
   it('drops take effect only after the loop has ended', async () => {

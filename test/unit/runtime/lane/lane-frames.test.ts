@@ -1,0 +1,77 @@
+import { describe, expect, it } from 'vitest';
+import type { PtsUs } from '../../../../src/core/units.ts';
+import { SlotRing } from '../../../../src/flow/slot-ring.ts';
+import type { FromLane, LaneStream } from '../../../../src/protocol/threads.ts';
+import { LaneFrames } from '../../../../src/runtime/lane/lane-frames.ts';
+
+const SIDE = 4;
+const BYTES = SIDE * SIDE * 3;
+
+/** A live stream on a lane, fed with headers and pictures as ffmpeg would. */
+function rig(every = 1) {
+  const ring = SlotRing.create({ slots: 8, inputBytes: BYTES, pictureBytes: 0 });
+  const messages: FromLane[] = [];
+  const spec = { input: { width: SIDE, height: SIDE, resize: { mode: 'stretch' } } };
+  const stream = {
+    ...{ ring: { ringId: 1, buffer: ring.buffer, shape: ring.shape }, spec, policy: 'live', picture: null },
+    ...{ every, firstFrame: 0, firstPtsUs: 0, changeGate: null, hashesInput: false },
+  } as unknown as LaneStream;
+  const port = { post: (message: FromLane) => void messages.push(message), addPreprocessMs: () => undefined };
+  const frames = new LaneFrames(stream, port, (fault) => {
+    throw fault;
+  });
+  const header = (ptsUs: number): void => frames.onHeader({ ptsUs: ptsUs as PtsUs, width: SIDE, height: SIDE });
+  const picture = (): void => {
+    frames.assembler.nextBuffer()!.fill(1);
+    frames.assembler.onBytes(BYTES);
+  };
+  const handed = (): number[] => {
+    const numbers: number[] = [];
+    for (let slot = ring.take(); slot >= 0; slot = ring.take()) numbers.push(ring.readMeta(slot).frame);
+    return numbers;
+  };
+  const shedCounts = (): number[] =>
+    messages.flatMap((message) => (message.type === 'dropped' && message.reason === 'shed' ? [message.count] : []));
+  return { frames, ring, header, picture, handed, shedCounts };
+}
+
+describe('frames that were shed', () => {
+  it.each([1, 3])('have numbers, so that those after them have the right ones (every %i)', (every) => {
+    const { frames, header, picture, handed } = rig(every);
+    header(0);
+    picture();
+    frames.onShed();
+    frames.onShed();
+    header(3);
+    // The log is ahead of the pictures.
+    frames.onShed();
+    header(5);
+    picture();
+    picture();
+    expect(handed()).toEqual([0, 3, 5].map((number) => number * every));
+  });
+
+  it('are counted at once, and reported together', () => {
+    const { frames, ring, shedCounts } = rig();
+    for (let i = 0; i < 5; i++) frames.onShed();
+    expect([ring.completedCount, shedCounts()]).toEqual([5, []]);
+    frames.reportShed();
+    frames.reportShed();
+    expect(shedCounts()).toEqual([5]);
+  });
+
+  it('are reported and numbered if the connection ends after them', async () => {
+    const { frames, header, picture, handed, shedCounts } = rig();
+    header(0);
+    picture();
+    frames.onShed();
+    frames.startOver();
+    expect(shedCounts()).toEqual([1]);
+    header(0);
+    picture();
+    expect(handed()).toEqual([0, 2]);
+    frames.onShed();
+    await frames.close();
+    expect(shedCounts()).toEqual([1, 1]);
+  });
+});
