@@ -6,7 +6,7 @@ import { explainExit, FfmpegLog, newHeaderTag } from '../../decode/ffmpeg-log.ts
 import { type FfmpegCallbacks, FfmpegProcess } from '../../decode/ffmpeg-process.ts';
 import { findResumePoint, type ResumePoint } from '../../decode/resume-point.ts';
 import { accessOf } from '../../decode/sandbox-access.ts';
-import { canShedFrames, shedCommand } from '../../decode/shed-filters.ts';
+import { canShedFrames } from '../../decode/shed-filters.ts';
 import { SightlineError } from '../../errors/sightline-error.ts';
 import { BackOff } from '../../flow/back-off.ts';
 import { PICTURE_FIT } from '../../geometry/placement.ts';
@@ -18,6 +18,7 @@ import type { LaneStream } from '../../protocol/threads.ts';
 import { isReachable, openSource } from '../../source/open/open-source.ts';
 import type { OpenedSource } from '../../source/open/opened-source.ts';
 import { LaneFrames, type LanePort } from './lane-frames.ts';
+import { ShedCommands } from './shed-commands.ts';
 
 const WATCH_INTERVAL_MS = 100;
 const PROBE_TIMEOUT_MS = 1000;
@@ -36,14 +37,6 @@ const PROBLEMS_KEPT = 20;
 const MAX_FAULTS = 5;
 /** A file from which nothing is decoded for this long is stuck. Long, since the disk may be slow. */
 const FILE_STUCK_MS = 300_000;
-
-/**
- * A command that sheds frames is repeated this often, since ffmpeg forgets it when it builds its filters again for another
- * picture size.
- */
-const REPEAT_SHEDDING_MS = 1000;
-/** Distances of the golden ratio fill a circle evenly, however many streams there are. */
-const GOLDEN = 0.618;
 
 /** One connection: from the start of an ffmpeg until it ends or is abandoned. */
 interface Connection {
@@ -76,6 +69,7 @@ export class LaneVideo {
   readonly #frames: LaneFrames;
   readonly #backOff = new BackOff({ firstMs: 200, maxMs: MAX_BACK_OFF_MS });
   readonly #children = new Set<FfmpegProcess>();
+  readonly #shedding: ShedCommands;
   #connection: Connection | null = null;
   #watch: NodeJS.Timeout | undefined;
   #retry: NodeJS.Timeout | undefined;
@@ -86,10 +80,6 @@ export class LaneVideo {
   #durationUs: number | null = null;
   #lastPtsUs = 0;
   #lastGapUs = 0;
-  /** Share of the frames that is not shed. */
-  #keepRatio = 1;
-  /** Time until the command is sent again; null while ffmpeg is to keep all frames and knows it. */
-  #shedCommandInMs: number | null = null;
   #isClosed = false;
   #connecting: Promise<void> = Promise.resolve();
   #onChildGone: (() => void) | null = null;
@@ -100,6 +90,7 @@ export class LaneVideo {
     this.#port = port;
     this.#frames = new LaneFrames(stream, port, (fault) => this.#onFault(this.#connection, fault));
     this.#hwaccel = stream.hwaccel;
+    this.#shedding = new ShedCommands(this.#ringId);
   }
 
   get policy(): LaneStream['policy'] {
@@ -124,9 +115,7 @@ export class LaneVideo {
 
   /** Above 0, up to 1. Has no effect on a file, and before version 5 of ffmpeg. */
   set keepRatio(keepRatio: number) {
-    if (keepRatio === this.#keepRatio) return;
-    this.#keepRatio = keepRatio;
-    this.#shedCommandInMs = 0;
+    this.#shedding.keepRatio = keepRatio;
   }
 
   /** Resolves when no child runs and no slot is held. */
@@ -306,7 +295,7 @@ export class LaneVideo {
         connection.silentMs = 0;
         this.#frames.onShed();
         // It missed the last command.
-        if (this.#keepRatio === 1) this.#shedCommandInMs ??= REPEAT_SHEDDING_MS / 2;
+        this.#shedding.onShed();
         break;
       case 'frame':
         this.#lastGapUs = event.frame.ptsUs - this.#lastPtsUs;
@@ -428,21 +417,13 @@ export class LaneVideo {
     this.#warn(failure.message);
   }
 
-  /** Sends the command that is due. Called often enough for ffmpeg, which reads one in 100 ms. */
-  #commandShedding(): void {
-    if (this.#shedCommandInMs === null) return;
-    this.#shedCommandInMs -= WATCH_INTERVAL_MS;
-    const { process } = this.#connection ?? {};
-    if (this.#shedCommandInMs > 0 || process == null) return;
-    process.command(shedCommand(this.#keepRatio, (this.#ringId * GOLDEN) % 1));
-    this.#shedCommandInMs = this.#keepRatio < 1 ? REPEAT_SHEDDING_MS : null;
-  }
-
   #checkStall(): void {
     this.#flushDecodeErrors();
     this.#frames.reportShed();
-    this.#commandShedding();
     const connection = this.#connection;
+    const { process } = connection ?? {};
+    const command = this.#shedding.next(WATCH_INTERVAL_MS, process != null);
+    if (command !== null) process?.command(command);
     if (connection === null || connection.isOver) return;
     this.#warnOfFailure(connection);
     const { pictures } = this.#frames;

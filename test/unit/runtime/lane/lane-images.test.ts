@@ -6,6 +6,7 @@ import { beforeAll, describe, expect, it } from 'vitest';
 import { SlotRing } from '../../../../src/flow/slot-ring.ts';
 import type { FromLane, LaneStream } from '../../../../src/protocol/threads.ts';
 import { LaneImages } from '../../../../src/runtime/lane/lane-images.ts';
+import { testFfmpeg } from '../../../support/made-videos.ts';
 
 const folder = mkdtempSync(join(tmpdir(), 'sightline-lane-'));
 const paths = [0, 1, 2, 3].map((n) => join(folder, `${n}.png`));
@@ -43,7 +44,8 @@ function read(images: readonly string[], { skip = 0, slots = 2 } = {}) {
     classesPerBox: 'best',
   } as const;
   const after = skip === 0 ? null : { frames: skip, ptsUs: 0 };
-  const stream = { ring: { ringId: 7, buffer: ring.buffer, shape: ring.shape }, spec, after } as unknown as LaneStream;
+  const shared = { ringId: 7, buffer: ring.buffer, shape: ring.shape };
+  const stream = { ring: shared, spec, after, ffmpeg: testFfmpeg } as unknown as LaneStream;
   const lane = new LaneImages(
     stream,
     { kind: 'images', paths: images, resizeBy: 'sharp' },
