@@ -3,6 +3,7 @@ import type { DropReason, FrameTimes, PublishedFrame } from '../../core/frame.ts
 import type { MonoMs } from '../../core/units.ts';
 import type { StreamTelemetry } from '../../telemetry/stream-telemetry.ts';
 import { type FrameOwner, type FrameRing, type InFlightFrame, releaseFrame } from './in-flight-frame.ts';
+import type { Intake } from './intake.ts';
 import type { PreviewPairs } from './preview-pairs.ts';
 import type { StreamPlace } from './stream-place.ts';
 import type { ScheduledStream, StreamPolicy, StreamPort } from './stream-port.ts';
@@ -29,6 +30,8 @@ export class FrameLedger implements FrameOwner, ScheduledStream {
   ring: FrameRing | null = null;
   /** Null while nobody watches the stream. */
   previews: PreviewPairs | null = null;
+  /** Returns what the load shedder controls of the stream now; null if none of its frames may be shed. */
+  currentIntake: () => Intake | null = () => null;
   readonly #classes: readonly string[];
   readonly #place: StreamPlace;
   readonly #telemetry: StreamTelemetry;
@@ -60,6 +63,10 @@ export class FrameLedger implements FrameOwner, ScheduledStream {
   }
 
   /** Name of the model instance that infers its frames. */
+  get intake(): Intake | null {
+    return this.currentIntake();
+  }
+
   get instance(): string {
     return this.settings.instance;
   }

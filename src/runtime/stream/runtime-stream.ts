@@ -51,6 +51,7 @@ export class RuntimeStream implements LaneListener {
     const { classes } = port.modelOf(instance).spec;
     const settings = this.#prepare({ config, instance, beside: null }, input, null);
     this.ledger = new FrameLedger(this.id, classes, settings, this.#place, this.telemetry, port, monoNowMs);
+    this.ledger.currentIntake = () => this.intake;
   }
 
   get #settings(): StreamSettings {
