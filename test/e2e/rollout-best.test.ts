@@ -90,10 +90,11 @@ describe('sightline rollout start best.yaml', () => {
     writeFileSync(best, pipeline(small, { lanes: 2, defaults: { skip } }));
     writeFileSync(at('report/result.json'), '{"speedup":{"ratio":2,"interval":[1.8,2.2]}}');
     // Something to compare the CPU time with.
-    await waitFor('12 s of the control', async () => {
+    const isCompared = async (): Promise<boolean> => {
       const { streams } = await get<{ streams: { frames: { published: number } }[] }>('/api/streams');
       return streams.every(({ frames }) => frames.published > 13 * FPS);
-    });
+    };
+    await waitFor('12 s of the control', isCompared, { deadlineMs: 90_000 });
     const flags = ['--steps', '100', '--hold', '16s', '--min-frames', '100', '--guards', at('guards.yaml')];
     const refused = await cli(['rollout', 'start', best, ...flags, '--url', url]);
     expect([refused.code, refused.stderr]).toEqual([2, expect.stringContaining('lanes: 1 -> 2')]);
