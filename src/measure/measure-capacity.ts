@@ -15,7 +15,7 @@ const WARM_UP_SECONDS = 0.5;
  */
 export async function measureCapacity(runtime: Runtime, ffmpeg: FfmpegBinary, signal: AbortSignal): Promise<number> {
   const config = parseStream({ id: 'capacity', source: SOURCE, policy: 'file' }, {});
-  const input = await resolveStreamInput(config, ffmpeg, null, runtime.spec);
+  const input = { ...(await resolveStreamInput(config, ffmpeg, null, runtime.spec)), isKeptFromSinks: true };
   const options = { streams: [{ config, input }], seconds: SECONDS, warmUpSeconds: WARM_UP_SECONDS, signal };
   return (await measureRun(runtime, options)).fps;
 }

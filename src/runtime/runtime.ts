@@ -408,6 +408,7 @@ export class Runtime {
         if (input.bulk !== undefined) return input.bulk.take(result);
         this.published.emit(result);
         this.#shadows.onPublished(result);
+        if (input.isKeptFromSinks === true) return null;
         const pending = sinks.publish(result, input.label, frame, input.policy === 'file');
         this.partTimes.addSend(monoNowMs() - result.times.published);
         return pending;

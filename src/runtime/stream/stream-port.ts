@@ -36,6 +36,8 @@ export interface StreamInput {
   readonly policy: 'live' | 'file';
   readonly picture: { readonly width: number; readonly height: number } | null;
   readonly bulk?: BulkWork;
+  /** Its results reach listeners only: a measurement is no result that a user asked for. */
+  readonly isKeptFromSinks?: boolean;
   /**
    * Score around which a box is in doubt, where boxes are reported below the threshold that users see; default: the reported
    * threshold. See `SkipPlan`.

@@ -36,7 +36,13 @@ async function open(model: object, roots: readonly string[]): Promise<void> {
     admit: async () => undefined,
   });
   const incidents = new Incidents();
-  rollouts = await openHostRollouts(host, config, { environment, onNotice, incidents, fleet: null, streams: () => ['camera'] });
+  rollouts = await openHostRollouts(host, config, {
+    environment,
+    onNotice,
+    incidents,
+    fleet: null,
+    streams: () => ['camera'],
+  });
   await rollouts.agent.start();
 }
 
