@@ -92,14 +92,14 @@ export class OnnxEngine implements InferenceEngine {
 
 /** @throws ENGINE_UNAVAILABLE if the file is not an ONNX model, or does not have the requested precision. */
 function readFacts(request: EngineRequest): ReturnType<typeof readOnnxFacts> {
+  let facts: ReturnType<typeof readOnnxFacts>;
   try {
-    const facts = readOnnxFacts(request.model.path);
-    checkQuantised('onnx', request, facts);
-    return facts;
+    facts = readOnnxFacts(request.model.path);
   } catch (error) {
-    if (error instanceof SightlineError) throw error;
     throw unavailable(request, `cannot load ${request.model.path}: ${(error as Error).message}`, error);
   }
+  checkQuantised('onnx', request, facts);
+  return facts;
 }
 
 /** Opens a session and warms it up at the sizes of the plan. @throws ENGINE_UNAVAILABLE */

@@ -60,7 +60,8 @@ function withHeader(stream: Buffer, header: Buffer): Buffer {
 describe('pictures that are larger than allowed', () => {
   const folder = new VideoFolder();
   const png = `${folder.path}/large.png`;
-  const jpeg = `${folder.path}/large.jpg`;
+  /** Without an extension, by which ffmpeg would take it for a sequence of images, which is refused anyway. */
+  const jpeg = `${folder.path}/large`;
   const h264 = `${folder.path}/lies.h264`;
   let honest: string;
 
