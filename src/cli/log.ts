@@ -1,6 +1,6 @@
 import { pino } from 'pino';
 import { redact } from '../core/redact.ts';
-import { terminalText } from '../core/terminal-text.ts';
+import { terminalMessage } from '../core/terminal-text.ts';
 import type { GatewayLogger } from '../gateway/gateway-options.ts';
 import type { CliIo } from './cli-io.ts';
 
@@ -23,5 +23,5 @@ export function openLog(io: CliIo, format: 'text' | 'json'): GatewayLogger {
 function toText(line: string): string {
   const { time, level, msg, err } = JSON.parse(line) as LogLine;
   const cause = err === undefined ? '' : `: ${err.stack ?? err.message}`;
-  return `${new Date(time).toTimeString().slice(0, 8)}  ${LEVELS[level] ?? ''}${terminalText(msg + redact(cause))}\n`;
+  return `${new Date(time).toTimeString().slice(0, 8)}  ${LEVELS[level] ?? ''}${terminalMessage(msg + redact(cause))}\n`;
 }

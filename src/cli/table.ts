@@ -1,5 +1,7 @@
 /** Formats rows as columns: numbers right-aligned, everything else left-aligned. */
-export function table(rows: readonly (readonly string[])[]): string {
+export function table(written: readonly (readonly string[])[]): string {
+  // A name with a line break would make a row of its own.
+  const rows = written.map((row) => row.map((cell) => cell.replaceAll(/[\n\t]/g, '?')));
   const widths: number[] = [];
   for (const row of rows)
     row.forEach((cell, i) => {

@@ -24,6 +24,7 @@ export function check<S extends z.ZodType>(schema: S, value: unknown, where: str
 /** A reader mends the first faults; an answer must not be many times as long as what was sent. */
 const MOST_FAULTS = 20;
 const MAX_FAULT_CHARS = 400;
+const MAX_SHOWN_DEPTH = 5;
 /** A longer key is no misspelt one. */
 const MAX_KEY_CHARS = 64;
 
@@ -91,9 +92,18 @@ function received(path: readonly PropertyKey[], document: Document): string {
   if (value === undefined) return 'nothing';
   if (value === null) return 'null';
   if (path.at(-1) === 'token') return `${String(value).length} characters`;
-  const text = typeof value === 'number' ? String(value) : redact(JSON.stringify(value));
+  const text = typeof value === 'number' ? String(value) : redact(textOf(value));
   const type = Array.isArray(value) ? 'list' : typeof value;
   return `${shortened(text, 60)} (${type})`;
+}
+
+/** JSON of a value, without what is nested so deep that nobody would read it: a request may nest thousands of lists. */
+function textOf(value: unknown, depth = 0): string {
+  if (typeof value !== 'object' || value === null) return JSON.stringify(value) ?? String(value);
+  if (depth === MAX_SHOWN_DEPTH) return Array.isArray(value) ? '[...]' : '{...}';
+  if (Array.isArray(value)) return `[${value.map((entry) => textOf(entry, depth + 1)).join()}]`;
+  const entries = Object.entries(value).map(([key, entry]) => `${JSON.stringify(key)}:${textOf(entry, depth + 1)}`);
+  return `{${entries.join()}}`;
 }
 
 function pathText(path: readonly PropertyKey[]): string {

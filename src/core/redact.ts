@@ -1,4 +1,6 @@
 const UP_TO_LAST_AT = /([a-z][a-z0-9+.-]*:\/\/)(\S*)@/gi;
+/** As people mistype an address: `http:/user:password@host`, `user:password@host`. */
+const WITHOUT_SLASHES = /(^|[\s"'`(=])((?:[a-z][a-z0-9+.-]*:\/?(?!\/))?)[^\s"'`@/:]+:(?!\/\/)[^\s"'`@]+@/gi;
 /** An address up to white space or a closing quotation mark, which no address contains. */
 const ADDRESS = /[a-z][a-z0-9+.-]*:\/\/[^\s"<>`]*/gi;
 /** Query of an address without scheme and host: `/live?user=a`. */
@@ -33,6 +35,7 @@ export function redact(text: string): string {
     .replace(UP_TO_LAST_AT, (whole, scheme: string, before: string) =>
       mayHoldCredentials(before) ? `${scheme}${HIDDEN}@` : whole,
     )
+    .replace(WITHOUT_SLASHES, `$1$2${HIDDEN}@`)
     .replace(ADDRESS, (address) => withoutPunctuation(address, redactAddress))
     .replace(QUERY, (query) => withoutPunctuation(query, redactAddress))
     .replace(CREDENTIALS_HEADER, `$1${HIDDEN}`)

@@ -4,6 +4,7 @@ import type { Incidents } from '../flow/incidents.ts';
 import type { Identity } from './access/token-table.ts';
 import { cookieOf, hashOfToken } from './access/tokens-file.ts';
 import { type AccessGuard, cookieName, portOf, requireRole } from './auth.ts';
+import { clientAddress } from './client-address.ts';
 import { countAccessRefusal, statusOf } from './http-errors.ts';
 import { signInPage } from './static-files.ts';
 
@@ -22,7 +23,7 @@ export async function addSignInRoutes(app: FastifyInstance, guard: AccessGuard, 
     scope.post('/sign-in', (request, reply) => {
       const token = request.body instanceof URLSearchParams ? (request.body.get('token') ?? '') : '';
       try {
-        const identity = guard.signIn(token.trim(), request.ip);
+        const identity = guard.signIn(token.trim(), clientAddress(request.ip, request.socket.remoteAddress));
         request.identity = identity;
         requireRole(identity, 'viewer');
         setCookie(request, reply, token.trim(), identity);

@@ -8,6 +8,7 @@ import type { EventKind } from '../protocol/feed.ts';
 import { accessOf } from './access/route-access.ts';
 import { AuditTrail } from './audit-trail.ts';
 import { type AccessGuard, isLoopback, requireRole, splitTarget } from './auth.ts';
+import { clientAddress } from './client-address.ts';
 import { addCompression } from './compress-replies.ts';
 import { ConnectionCaps, REQUEST_TIMES } from './connection-caps.ts';
 import { acceptUpgrades, addFeedRoute } from './feed-route.ts';
@@ -176,7 +177,8 @@ function addGuard(app: FastifyInstance, guard: AccessGuard, { caps, incidents }:
   app.decorateRequest('identity', null);
   app.addHook('onRequest', async (request, reply) => {
     const { path, query } = splitTarget(request.url);
-    const { method, url, headers, cookies, ip: address, is404, routeOptions } = request;
+    const { method, url, headers, cookies, is404, routeOptions } = request;
+    const address = clientAddress(request.ip, request.socket.remoteAddress);
     // A route without an entry in the table is for admins.
     const access = is404 ? null : (accessOf(method, routeOptions.url ?? '') ?? 'admin');
     try {

@@ -1,4 +1,4 @@
-import { existsSync, statSync } from 'node:fs';
+import { existsSync, realpathSync, statSync } from 'node:fs';
 import { redact } from '../core/redact.ts';
 import type { SourceInput, SourceOptions } from '../core/source.ts';
 import { SightlineError } from '../errors/sightline-error.ts';
@@ -77,13 +77,23 @@ export function networkTarget(text: string): { host: string; port: number } {
 }
 
 function device(path: string, options: SourceOptions): SourceInput {
-  if (process.platform === 'linux' && !existsSync(path)) {
+  if (process.platform === 'linux' && !isDevice(path)) {
     throw new SightlineError(
       'SOURCE_NOT_FOUND',
       `capture device "${path}": expected an existing device such as /dev/video0, found none`,
     );
   }
   return { kind: 'device', url: path, label: `device:${path}`, isLive: true, probeAddress: null, options };
+}
+
+/** Anything else is not opened, and not told apart from what does not exist. */
+function isDevice(path: string): boolean {
+  try {
+    const real = realpathSync(path);
+    return real.startsWith('/dev/') && statSync(real).isCharacterDevice();
+  } catch {
+    return false;
+  }
 }
 
 function file(path: string, scheme: string | undefined, options: SourceOptions): SourceInput {

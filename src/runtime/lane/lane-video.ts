@@ -376,14 +376,15 @@ export class LaneVideo {
     connection.isOver = true;
     this.#frames.startOver();
     // No frames are left after a pause, or a lost lane, at the very end: that is a normal end, too.
-    if (exit.code === 0 && (connection.frames > 0 || this.#stream.after !== null)) {
+    const isWhole = exit.code === 0 && code !== 'SOURCE_TOO_LARGE';
+    if (isWhole && (connection.frames > 0 || this.#stream.after !== null)) {
       this.#warnIfShort();
       this.#warnOfFailure(connection);
       this.#flushDecodeErrors();
       this.#post({ type: 'ended', ringId: this.#ringId, frames: connection.frames });
     } else if (known !== null) {
       this.#fail(known);
-    } else if (exit.code === 0 && code !== 'SOURCE_TOO_LARGE') {
+    } else if (isWhole) {
       this.#fail(new SightlineError('SOURCE_NO_VIDEO', `${this.#source.label}: it holds no video frame`));
     } else {
       this.#fail(

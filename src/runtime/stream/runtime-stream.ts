@@ -135,7 +135,7 @@ export class RuntimeStream implements LaneListener {
 
   /**
    * Applies settings for which the source must be opened again; counts and frame numbers stay. A paused stream stays paused,
-   * one that has ended or failed is started.
+   * one that has failed is started, and one that has ended if its source is another.
    * @param models - those that change; the others stay.
    * @throws what opening it throws, after which it runs with its old settings; STREAM_STATE if it was removed meanwhile.
    */
@@ -151,7 +151,9 @@ export class RuntimeStream implements LaneListener {
     // Another model may have been assigned meanwhile.
     const now = this.#settings;
     this.ledger.settings = this.#prepare({ ...this.arrangement, ...models, config }, input, now);
-    if (isHeld) return;
+    // It has been read to its end. Other settings do not play it again.
+    const isRead = state === 'ended' && !isOtherSource(before.input, input);
+    if (isHeld || isRead) return;
     this.#life.enter('starting');
     try {
       this.#open();

@@ -68,8 +68,11 @@ export async function resolveStreamInput(
  *
  * @throws SOURCE_* with the cause if another attempt would not help.
  */
-export async function tryInput({ source }: StreamInput, ffmpeg: Ffmpeg, timeoutMs: number): Promise<void> {
-  if (source !== null) await unlessAway(withOpenSource(source, (opened) => probeSource(ffmpeg, opened, timeoutMs)));
+export async function tryInput({ source, policy }: StreamInput, ffmpeg: Ffmpeg, timeoutMs: number): Promise<void> {
+  if (source === null) return;
+  const size = withOpenSource(source, (opened) => probeSource(ffmpeg, opened, timeoutMs));
+  // A file is opened once: one that does not answer now would end the stream.
+  await (policy === 'live' ? unlessAway(size) : size);
 }
 
 /** Null if the source does not answer now. */

@@ -11,7 +11,7 @@ it('the text log shows the cause of an unexpected exception, with its stack and 
   expect(stderr.text).toMatch(
     /error: a request failed unexpectedly: TypeError: cannot read rtsp:\/\/\*\*\*@camera\/1\n/,
   );
-  expect(stderr.text).toMatch(/\n {4}at .*log\.test\.ts/);
+  expect(stderr.text).toMatch(/\n {8}at .*log\.test\.ts/);
   expect(stderr.text).not.toContain('secret');
 });
 

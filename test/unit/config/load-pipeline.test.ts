@@ -242,6 +242,11 @@ describe('a stream added over REST', () => {
 });
 
 describe('a document with thousands of faults', () => {
+  it('or with thousands of lists in each other is refused as any other', () => {
+    const nested = JSON.parse(`${'['.repeat(4_000)}${']'.repeat(4_000)}`) as unknown;
+    expect(() => parseStream({ id: 'a', source: nested }, {})).toThrow(/source: expected text, received \[\[/);
+  });
+
   it('is answered with the first twenty and the number of the others, in less than it was', () => {
     const keys = Array.from({ length: 20_000 }, (_, i) => [`${'k'.repeat(i === 0 ? 60_000 : 5)}${i}`, 1]);
     let complaint = '';

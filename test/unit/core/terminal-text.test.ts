@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest';
-import { terminalText } from '../../../src/core/terminal-text.ts';
+import { terminalMessage, terminalText } from '../../../src/core/terminal-text.ts';
 
 describe('terminalText', () => {
   it.each([
@@ -9,6 +9,12 @@ describe('terminalText', () => {
     ['cam\u202egpj.exe', 'cam?gpj.exe'],
   ])('replaces what a terminal obeys: %j', (text, shown) => {
     expect(terminalText(text)).toBe(shown);
+  });
+
+  it('indents further lines of a message, so that none looks like one of its own', () => {
+    expect(terminalMessage('cannot read a\n12:00:00  all is well.mp4')).toBe(
+      'cannot read a\n    12:00:00  all is well.mp4',
+    );
   });
 
   it.each(['Straße 1\n\tzwei', '入口 🚗', 'é̀ 👩‍👩‍👧'])('keeps text, lines and tabs: %j', (text) => {
