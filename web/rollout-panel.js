@@ -37,7 +37,7 @@ export class RolloutPanel {
         this.#state,
         element('div', { class: 'rollout-texts' }, this.#waits, this.#reason),
         element('div', { class: 'rollout-actions', 'data-needs': 'admin' }, ...Object.values(this.#buttons)),
-        this.#dismiss,
+        element('div', { class: 'rollout-actions' }, this.#dismiss),
       ),
       element('div', { class: 'rollout-evidence' }, this.#steps, this.#progress, this.#guards.node),
       this.#compare.node,

@@ -98,6 +98,6 @@ describe('a signal', () => {
     process.kill('SIGTERM');
     const { stderr } = await end();
     expect(stderr).toMatch(/does not respond.*ETIMEDOUT.*lost/);
-    expect(stderr).toMatch(/a file operation does not end/);
+    expect(stderr).toMatch(/a request to the file system does not return/);
   });
 });

@@ -100,12 +100,16 @@ describe.skipIf(!hasProc)('a child that reads media (needs /proc)', () => {
     await outcome;
   });
 
-  it('of a network source also gets the proxy', async () => {
-    const environment = readEnvironment({ PATH: process.env.PATH, http_proxy: 'http://proxy:3128', no_proxy: 'local' });
+  it('of a network source also gets the certificates, and not the proxy of the user', async () => {
+    const certificates = { SSL_CERT_FILE: '/etc/ssl/own.pem' };
+    const proxies = { http_proxy: 'http://proxy:3128', no_proxy: 'local' };
+    const environment = readEnvironment({ PATH: process.env.PATH, ...certificates, ...proxies });
     const ffmpeg = await openFfmpeg({ ...environment, ffmpegPath: testFfmpeg.path }, () => undefined);
     const { child, outcome } = await start(ffmpeg, ['-i', `file:${fifo}`, ...DECODE], { reads: [fifo], network: true });
     await waitFor('ffmpeg to open the pipe', () => ffmpegWith(fifo).some(({ pid }) => isFfmpeg(pid)));
-    expect(variablesOf(child.pid)).toMatchObject({ http_proxy: 'http://proxy:3128', no_proxy: 'local' });
+    const variables = variablesOf(child.pid);
+    expect(variables).toMatchObject(certificates);
+    expect(Object.keys(variables).filter((name) => name.endsWith('_proxy'))).toEqual([]);
     child.kill();
     await outcome;
   });
