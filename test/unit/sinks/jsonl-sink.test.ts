@@ -52,10 +52,60 @@ describe('a line', () => {
     sink.publish(frameOf(3, [raw, person]), 'a.mp4');
     await sink.close();
     expect(readFileSync(path, 'utf8')).toBe(
-      '{"source":"a.mp4","frame":3,"ptsUs":120000,"width":1280,"height":720,"by":"inferred","detections":[' +
+      '{"stream":"s","source":"a.mp4","frame":3,"ptsUs":120000,"width":1280,"height":720,"by":"inferred","detections":[' +
         '{"classId":0,"label":"person","score":0.9124,"box":[10.1,20.01,31,40],"trackId":7},' +
         '{"classId":0,"label":"person","score":0.91,"box":[10,20,30,40]}]}\n',
     );
+  });
+
+  it('has what only some streams have, in a fixed order of keys', async () => {
+    const path = join(folder, 'full.jsonl');
+    const sink = new JsonlSink({ id: 'out', path, onFailure: unexpected });
+    const crossing = {
+      lineId: 'door',
+      trackId: 7,
+      label: 'person',
+      direction: 'left-to-right',
+      ptsUs: 120_000,
+    } as const;
+    sink.publish(
+      {
+        zones: [
+          { id: 'yard', inside: 0 },
+          { id: 'gate', inside: 2 },
+        ],
+        crossings: [crossing],
+        ...{ fence: 7, capturedAtMs: Date.UTC(2026, 2, 1, 6, 0, 1, 250), run: '2026-03-01T06:00:00.000Z' },
+        ...frameOf(3),
+      },
+      'rtsp://camera/1',
+    );
+    sink.publish({ ...frameOf(4), crossings: [], zones: [] }, 'rtsp://camera/1');
+    await sink.close();
+    expect(readFileSync(path, 'utf8').split('\n')).toEqual([
+      '{"stream":"s","run":"2026-03-01T06:00:00.000Z","source":"rtsp://camera/1","frame":3,"ptsUs":120000,' +
+        '"capturedAt":"2026-03-01T06:00:01.250Z","width":1280,"height":720,"by":"inferred","fence":7,"detections":[],' +
+        '"crossings":[{"lineId":"door","trackId":7,"label":"person","direction":"left-to-right","ptsUs":120000}],' +
+        '"zones":{"yard":0,"gate":2}}',
+      '{"stream":"s","source":"rtsp://camera/1","frame":4,"ptsUs":160000,"width":1280,"height":720,"by":"inferred",' +
+        '"detections":[],"crossings":[],"zones":{}}',
+      '',
+    ]);
+  });
+
+  it('of an input names the input as its stream, and only a live one has a run', async () => {
+    const path = join(folder, 'inputs.jsonl');
+    const sink = new JsonlSink({ id: 'out', path, namesInputs: true, onFailure: unexpected });
+    const run = '2026-03-01T06:00:00.000Z';
+    sink.publish({ ...frameOf(0), run }, 'a.mp4');
+    sink.publish({ ...frameOf(0), run, capturedAtMs: 0 }, 'rtsp://camera/1');
+    await sink.close();
+    const lines = readFileSync(path, 'utf8').trimEnd().split('\n');
+    expect(lines.map((line) => JSON.parse(line) as object)).toEqual([
+      expect.not.objectContaining({ run: expect.anything() as unknown }),
+      expect.objectContaining({ stream: 'rtsp://camera/1', run, capturedAt: '1970-01-01T00:00:00.000Z' }),
+    ]);
+    expect(lines[0]).toMatch(/^\{"stream":"a\.mp4","source":"a\.mp4","frame":0,/);
   });
 
   it('is written for a frame without detections too, and all are in order', async () => {
