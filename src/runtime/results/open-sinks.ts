@@ -55,7 +55,8 @@ export async function openSinks(configs: PipelineConfig['sinks'], context: SinkC
       const spool = config.type === 'webhook' ? await takeSpool(config, id, context) : { folder: null, lock: null };
       if (spool.lock !== null) locks.push(spool.lock);
       const streams = config.streams === undefined ? null : new Set(config.streams);
-      bindings.push({ sink: openSink(config, id, spool.folder, context), streams });
+      const filter = 'filter' in config ? config.filter : undefined;
+      bindings.push({ sink: openSink(config, id, spool.folder, context), streams, filter });
     }
   } catch (error) {
     await new ResultSinks(bindings, locks).close();

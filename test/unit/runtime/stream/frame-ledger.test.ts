@@ -199,26 +199,11 @@ describe('FrameLedger', () => {
 
   it('publishes crossings and counts of zones with the frame that they are of, and neither without lines and zones', () => {
     const line = { id: 'half', from: [0.5, 0], to: [0.5, 1], anchor: 'center' };
-    const right = {
-      id: 'right',
-      anchor: 'center',
-      polygon: [
-        [0.5, 0],
-        [1, 0],
-        [1, 1],
-        [0.5, 1],
-      ],
+    const zone = (id: string, from: number, to: number) => {
+      const [upper, lower] = [0, 1].map((y) => [from, to].map((x) => [x, y])) as [number[][], number[][]];
+      return { id, anchor: 'center', polygon: [...upper, ...lower.toReversed()] };
     };
-    const left = {
-      ...right,
-      id: 'left',
-      polygon: [
-        [0, 0],
-        [0.5, 0],
-        [0.5, 1],
-        [0, 1],
-      ],
-    };
+    const [right, left] = [zone('right', 0.5, 1), zone('left', 0, 0.5)];
     const bench = new Bench(null, { lines: [line], zones: [right, left] });
     const FRAMES = 30;
     for (let i = 0; i < FRAMES; i += 1)
