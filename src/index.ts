@@ -20,6 +20,7 @@ export { startGateway } from './gateway/server.ts';
 export { PipelineHost } from './host/pipeline-host.ts';
 export type { ClientMessage, EventMessage, ServerMessage } from './protocol/feed.ts';
 export type { HostReport, StreamReport, StreamState } from './protocol/report.ts';
+export { type ResultRecord, resultRecord } from './protocol/result-record.ts';
 export { type OpenOptions, openRuntime } from './runtime/open-runtime.ts';
 export { ResultSinks } from './runtime/results/result-sinks.ts';
 export type { Runtime, RuntimeReport } from './runtime/runtime.ts';

@@ -136,7 +136,10 @@ async function openSinks(
   const listeners = { onFailure, onNotice: (text: string): void => note(io, text) };
   const bindings: SinkBinding[] = [];
   if (out !== undefined)
-    bindings.push({ sink: new JsonlSink({ id: '--out', path: out, stdout: io.stdout, ...listeners }), streams: null });
+    bindings.push({
+      sink: new JsonlSink({ id: '--out', path: out, namesInputs: true, stdout: io.stdout, ...listeners }),
+      streams: null,
+    });
   if (coco !== undefined && spec !== null) {
     const { classes } = spec;
     bindings.push({

@@ -22,6 +22,18 @@ const rotate = z
   .optional()
   .describe('Keeps full files as NAME.N.EXT, oldest first; without it the file grows. Nothing deletes them.');
 
+const filter = z
+  .strictObject({
+    labels: z.array(z.string().min(1)).min(1).optional().describe('Only detections and crossings of these classes.'),
+    minScore: range(0, 1).optional().describe('Only detections of at least this score.'),
+    frames: z
+      .enum(['all', 'detections', 'crossings'])
+      .default('all')
+      .describe('Frames that give a result: all, those with a detection that is left, or those with a crossing.'),
+  })
+  .optional()
+  .describe('Leaves out what the reader of this sink does not need. Tracks and counts do not depend on it.');
+
 export const sinkConfig = z.discriminatedUnion('type', [
   z.strictObject({
     type: z.literal('jsonl').describe('One JSON line for each frame.'),
@@ -32,6 +44,7 @@ export const sinkConfig = z.discriminatedUnion('type', [
         'File to append to, one JSON line for each frame; "-" for standard output. If it ends in .gz or .zst it is compressed, and each start begins a new file.',
       ),
     streams,
+    filter,
     sync,
     rotate,
   }),
@@ -56,6 +69,7 @@ export const sinkConfig = z.discriminatedUnion('type', [
     type: z.literal('webhook').describe('Batches of results POSTed to a server.'),
     url: z.url({ protocol: /^https?$/ }).describe('Where results are POSTed.'),
     streams,
+    filter,
     batchSize: whole(1, 1000).default(50).describe('Most frames in one request.'),
     maxAttempts: whole(1, 100)
       .default(8)
@@ -80,4 +94,5 @@ export const sinkConfig = z.discriminatedUnion('type', [
 ]);
 
 export type SinkConfig = z.infer<typeof sinkConfig>;
+export type FilterConfig = NonNullable<z.infer<typeof filter>>;
 export type RotateConfig = z.infer<typeof rotate>;

@@ -31,17 +31,49 @@ export const RESULT_ORIGINS = ['inferred', 'tracked', 'unchanged'] as const;
 
 export type ResultOrigin = (typeof RESULT_ORIGINS)[number];
 
+/** As seen along the line from its first to its second point, in the displayed picture. */
+export const CROSSING_DIRECTIONS = ['left-to-right', 'right-to-left'] as const;
+
+export type CrossingDirection = (typeof CROSSING_DIRECTIONS)[number];
+
+/** An object that has crossed a line. */
+export interface LineCrossing {
+  readonly lineId: string;
+  readonly trackId: number;
+  readonly label: string;
+  readonly direction: CrossingDirection;
+  /** Of the frame in which it became certain. */
+  readonly ptsUs: number;
+}
+
+/** Objects inside a zone in one frame. */
+export interface ZoneCount {
+  readonly id: string;
+  readonly inside: number;
+}
+
 /** A frame whose result is final. */
 export interface PublishedFrame {
   readonly streamId: string;
-  /** Number of the frame in its source, from 0; counting continues across loops and reconnects. */
+  /**
+   * When this host began to run the stream, as ISO text: it tells results of the stream apart that have the same frame number.
+   * Never the same for two streams of a process. Absent if an older host made the result.
+   */
+  readonly run?: string;
+  /** Number of the frame in its source, from 0; counting continues across loops, reconnects and changes of settings. */
   readonly frame: number;
   readonly ptsUs: PtsUs;
+  /** When the frame of a live stream arrived from its decoder, in milliseconds of the wall clock since 1970; absent for files. */
+  readonly capturedAtMs?: number;
   /** Source pixels, after rotation and display aspect. */
   readonly width: number;
   readonly height: number;
   readonly by: ResultOrigin;
   readonly detections: readonly Detection[];
+  /** Crossings that became certain with this frame, possibly none; absent without lines. */
+  readonly crossings?: readonly LineCrossing[];
+  /** Absent without zones. */
+  readonly zones?: readonly ZoneCount[];
   readonly times: Readonly<FrameTimes>;
   /**
    * In a fleet, number of the lease that the stream runs under; consumers drop results with a lower number than the

@@ -1,3 +1,4 @@
+import { isDeepStrictEqual } from 'node:util';
 import type { Clock } from '../core/clock.ts';
 import type { Detection } from '../core/detection.ts';
 import type { PublishedFrame } from '../core/frame.ts';
@@ -5,7 +6,7 @@ import type { PublishedFrame } from '../core/frame.ts';
 /** Unchanged detections are sent again after this time, so that a client that lost a message is not outdated for longer. */
 export const REPEAT_MS = 2000;
 
-type Scene = Pick<PublishedFrame, 'width' | 'height' | 'detections'>;
+type Scene = Pick<PublishedFrame, 'width' | 'height' | 'detections'> & { readonly zones?: PublishedFrame['zones'] };
 
 interface Sent {
   readonly scene: Scene;
@@ -33,23 +34,25 @@ export class ChangeFilter {
   }
 
   /** Returns whether the frame is to be sent, and if so, remembers it as the last one sent of its stream. */
-  tryTake({ streamId, width, height, detections }: PublishedFrame): boolean {
+  tryTake({ streamId, width, height, detections, crossings = [], zones }: PublishedFrame): boolean {
     const now = this.#clock.now();
-    const scene = { width, height, detections };
+    const scene = { width, height, detections, zones };
     const last = this.#sent.get(streamId);
-    if (last !== undefined && now - last.atMs < REPEAT_MS && isSameScene(last.scene, scene, this.#movedPx))
-      return false;
+    const isOld = last === undefined || now - last.atMs >= REPEAT_MS;
+    // A crossing is in one frame only.
+    if (!isOld && crossings.length === 0 && isSameScene(last.scene, scene, this.#movedPx)) return false;
     this.#sent.set(streamId, { scene, atMs: now });
     return true;
   }
 }
 
 /**
- * Returns whether two frames show the same objects at the same places: each detection of one has its own counterpart in the
+ * Returns whether two frames have the same counts of zones and show the same objects at the same places: each detection of one has its own counterpart in the
  * other, with equal class, label and track id and each edge within `movedPx`. Scores and the order of detections do not
  * count. Among objects that overlap within the tolerance it may miss a pairing and return false, never the reverse.
  */
 export function isSameScene(left: Scene, right: Scene, movedPx: number): boolean {
+  if (!isDeepStrictEqual(left.zones, right.zones)) return false;
   const count = left.detections.length;
   if (count !== right.detections.length || left.width !== right.width || left.height !== right.height) return false;
   const isTaken = new Uint8Array(count);

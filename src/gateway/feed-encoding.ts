@@ -13,8 +13,12 @@ import type {
   ShadowMessage,
   StatsMessage,
 } from '../protocol/feed.ts';
+import { resultRecord, roundDetection } from '../protocol/result-record.ts';
 import type { ShadowObservation } from '../protocol/rollout-records.ts';
 import type { PreviewPicture, RuntimeReport } from './runtime-port.ts';
+
+/** Steps per pixel. */
+const FEED_BOX_STEPS = 10;
 
 /** One WebSocket frame. */
 export interface EncodedMessage {
@@ -76,26 +80,13 @@ export function shadowMessage({ stream, frame, control, candidate }: ShadowObser
 }
 
 function frameFields(frame: PublishedFrame): Omit<DetectionsMessage, 'type'> {
-  return {
-    stream: frame.streamId,
-    frame: frame.frame,
-    ptsUs: frame.ptsUs,
-    width: frame.width,
-    height: frame.height,
-    latencyMs: round(frame.times.published - frame.times.captured, 100),
-    by: frame.by,
-    detections: frame.detections.map(shortened),
-  };
+  const latencyMs = round(frame.times.published - frame.times.captured, 100);
+  return { ...resultRecord(frame, FEED_BOX_STEPS), latencyMs };
 }
 
 /** Rounds a detection: f32 values print with 17 digits, and a tenth of a pixel is finer than any detector. */
 export function shortened(detection: Detection): Detection {
-  const [x, y, width, height] = detection.box;
-  return {
-    ...detection,
-    score: round(detection.score, 10_000),
-    box: [round(x, 10), round(y, 10), round(width, 10), round(height, 10)],
-  };
+  return roundDetection(detection, FEED_BOX_STEPS);
 }
 
 function round(value: number, scale: number): number {

@@ -6,7 +6,7 @@ import { z } from 'zod';
 import { ID_PATTERN } from '../core/ids.ts';
 
 /** The last moment that a JavaScript `Date` can hold, milliseconds since 1970. */
-const LAST_MS = 8.64e15;
+export const LAST_MS = 8.64e15;
 
 /** The output of a schema as read-only data. An absent key is absent, never undefined. */
 export type Wire<S extends z.ZodType> = Frozen<z.output<S>>;

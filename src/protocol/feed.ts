@@ -4,10 +4,10 @@
  */
 import { z } from 'zod';
 import type { Detection } from '../core/detection.ts';
-import type { ResultOrigin } from '../core/frame.ts';
 import type { WireError } from '../errors/sightline-error.ts';
 import type { FleetReport } from './fleet-report.ts';
 import type { HostReport, StreamReport } from './report.ts';
+import type { ResultRecord } from './result-record.ts';
 import type { RolloutReport } from './rollout-records.ts';
 
 export const FEED_PROTOCOL = 1;
@@ -106,18 +106,10 @@ export interface StatsMessage {
 }
 
 /** The result of one frame. */
-export interface DetectionsMessage {
+export interface DetectionsMessage extends Omit<ResultRecord, 'source'> {
   readonly type: 'detections';
-  readonly stream: string;
-  readonly frame: number;
-  readonly ptsUs: number;
-  readonly width: number;
-  readonly height: number;
   /** From captured to published. */
   readonly latencyMs: number;
-  /** How the result came about. */
-  readonly by: ResultOrigin;
-  readonly detections: readonly Detection[];
 }
 
 /** A small picture of one frame with the detections of the same frame. */

@@ -59,12 +59,11 @@ const resultCounters = z.object({
 });
 export type ResultCounters = Wire<typeof resultCounters>;
 
-const zoneCount = z.object({
+export const zoneCount = z.object({
   id,
   /** Objects inside now. */
   inside: count,
 });
-export type ZoneCount = Wire<typeof zoneCount>;
 
 const lineCount = z.object({
   id,
@@ -75,7 +74,7 @@ const lineCount = z.object({
 export type LineCount = Wire<typeof lineCount>;
 
 /** Maximum number of zones, and of lines, of a stream. */
-const MAX_COUNTERS = 1000;
+export const MAX_COUNTERS = 1000;
 
 export const streamReport = z.object({
   id,

@@ -1,10 +1,11 @@
 import { basename, extname } from 'node:path';
 import type { Clock } from '../core/clock.ts';
 import type { PublishedFrame } from '../core/frame.ts';
+import { roundBox, roundScore } from '../protocol/result-record.ts';
 import { isJsonObject, type LineFile } from './line-file.ts';
 import type { SyncPolicy } from './line-log.ts';
 import { PartialFile } from './partial-file.ts';
-import { roundPx, roundScore } from './result-line.ts';
+import { FILE_BOX_STEPS } from './result-line.ts';
 import type { Sink, SinkFailureListener, SinkFigures } from './sink.ts';
 import type { SinkFiles } from './sink-files.ts';
 
@@ -63,7 +64,7 @@ export class CocoSink implements Sink {
       const entry = {
         image_id: imageId,
         category_id: this.#categoryIds[classId] ?? classId + 1,
-        bbox: box.map(roundPx),
+        bbox: roundBox(box, FILE_BOX_STEPS),
         score: roundScore(score),
       };
       return `${JSON.stringify(entry)},\n`;

@@ -8,7 +8,7 @@ import { LineLog, type SyncPolicy } from './line-log.ts';
 import { chunkOf, headerBytesOf, type LineKind, openLines } from './open-lines.ts';
 import { isDevice, resolveOutput } from './output-names.ts';
 import { cutText, PartialFile } from './partial-file.ts';
-import { resultLine } from './result-line.ts';
+import { inputLine, resultLine } from './result-line.ts';
 import type { RotationPlan } from './rotation.ts';
 import type { Sink, SinkFailureListener, SinkFigures } from './sink.ts';
 import type { SinkFiles } from './sink-files.ts';
@@ -23,8 +23,8 @@ export interface JsonlSinkOptions {
    * `NAME.partial.EXT` and replaces an earlier one when it is complete.
    */
   readonly append?: boolean | undefined;
-  /** Value of `run` in every line. It tells runs apart, because frame numbers restart with each run. */
-  readonly run?: string | undefined;
+  /** Writes lines as `inputLine` does. Default false. */
+  readonly namesInputs?: boolean | undefined;
   /** Required if `path` is `-`. The sink does not end it. */
   readonly stdout?: Writable | undefined;
   /** Default `interval`. */
@@ -45,7 +45,7 @@ function jsonLines(path: string): LineKind {
 /** Writes one line of JSON per frame, at most 100 ms after the frame; 1 s after it if the file is compressed. */
 export class JsonlSink implements Sink {
   readonly id: string;
-  readonly #run: string | undefined;
+  readonly #lineOf: typeof resultLine;
   readonly #output: JsonlOutput;
   #closing: Promise<void> | null = null;
 
@@ -56,13 +56,13 @@ export class JsonlSink implements Sink {
    */
   constructor(options: JsonlSinkOptions) {
     this.id = options.id;
-    this.#run = options.run;
+    this.#lineOf = options.namesInputs === true ? inputLine : resultLine;
     this.#output = openOutput(options);
   }
 
   publish(frame: PublishedFrame, source: string): boolean {
     if (this.#closing !== null) return true;
-    return this.#output.write(`${resultLine(frame, source, this.#run)}\n`, 1);
+    return this.#output.write(`${this.#lineOf(frame, source)}\n`, 1);
   }
 
   drained(): Promise<void> {

@@ -20,8 +20,6 @@ export interface WebhookSinkOptions {
   readonly headers?: Readonly<Record<string, string>>;
   /** Signs each request, see docs/wire-protocol.md; never printed. */
   readonly secret?: string | undefined;
-  /** Value of `run` in every result. */
-  readonly run?: string | undefined;
   /**
    * Folder of this sink alone in which results wait until they are delivered, also by the next process. Null: they wait in
    * memory, and what is not delivered when the sink closes is lost.
@@ -132,7 +130,7 @@ export class WebhookSink implements Sink {
   publish(frame: PublishedFrame, source: string, canWait = true): boolean {
     if (this.#closing !== null) return true;
     const spool = canWait ? this.#file : this.#live;
-    const hasRoom = spool.append(resultLine(frame, source, this.#options.run));
+    const hasRoom = spool.append(resultLine(frame, source));
     this.#schedule();
     return hasRoom;
   }

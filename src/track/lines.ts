@@ -1,4 +1,5 @@
 import type { Box } from '../core/detection.ts';
+import type { LineCrossing } from '../core/frame.ts';
 import type { LineCount } from '../protocol/report.ts';
 import { type Anchor, anchorOf, type CountedFrame, isCounted, type RatioPoint } from './anchor.ts';
 import { type CrossingRule, LineWalk, type Segment } from './line-walk.ts';
@@ -26,17 +27,6 @@ export const LINE_DEFAULTS = {
   settleMs: 200,
   settleFrames: 2,
 } as const satisfies Partial<LineOptions>;
-
-/** As seen along the line from its first to its second point, in the displayed picture. */
-export type CrossingDirection = 'left-to-right' | 'right-to-left';
-
-export interface LineCrossing {
-  readonly lineId: string;
-  readonly trackId: number;
-  readonly label: string;
-  readonly direction: CrossingDirection;
-  readonly ptsUs: number;
-}
 
 interface Line {
   readonly id: string;

@@ -1,4 +1,4 @@
-import type { ZoneCount } from '../protocol/report.ts';
+import type { ZoneCount } from '../core/frame.ts';
 import { type Anchor, anchorOf, type CountedFrame, isCounted, type RatioPoint } from './anchor.ts';
 
 export interface ZoneOptions {

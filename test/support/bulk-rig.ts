@@ -126,7 +126,7 @@ export class BulkRig {
     const path = join(this.root, `detect-${this.#jobs++}.jsonl`);
     const config = parseStream({ id: 'detect', source: inputs[0], policy: 'file', every, track }, {});
     const failures: Error[] = [];
-    const sink = new JsonlSink({ id: 'detect', path, onFailure: (error) => failures.push(error) });
+    const sink = new JsonlSink({ id: 'detect', path, namesInputs: true, onFailure: (error) => failures.push(error) });
     this.#bindings.push({ sink, streams: new Set(['detect']) });
     const stream = this.runtime.add(config, await resolveStreamInput(config, this.#ffmpeg, null, this.runtime.spec));
     await within(`the end of ${inputs[0]}`, 50_000, stream.settled());

@@ -3,7 +3,7 @@ import type { PtsUs } from '../../core/units.ts';
 import { SightlineError } from '../../errors/sightline-error.ts';
 import type { JobOrder } from '../../protocol/fleet.ts';
 import { StreamAnalytics } from '../../runtime/stream/stream-analytics.ts';
-import { resultLine } from '../../sinks/result-line.ts';
+import { inputLine } from '../../sinks/result-line.ts';
 import { AtomicFile } from './atomic-file.ts';
 import type { JobPlace } from './job-place.ts';
 import { type PartFrame, type PartHeader, PartReader } from './part-file.ts';
@@ -78,7 +78,8 @@ class PartJoiner {
     const { detections } = this.#analytics.update({ ptsUs, width, height }, raw);
     const frame = this.#frames * this.#every;
     this.#frames += 1;
-    const line = resultLine({ frame, ptsUs: ptsUs as PtsUs, width, height, by: 'inferred', detections }, this.#label);
+    const place = { streamId: this.#label, frame, ptsUs: ptsUs as PtsUs };
+    const line = inputLine({ ...place, width, height, by: 'inferred', detections }, this.#label);
     const wait = this.#file.write(`${line}\n`, 1);
     if (wait !== null) await wait;
     else if (performance.now() - this.#busySinceMs < MAX_BUSY_MS) return;

@@ -47,8 +47,6 @@ export async function openSinks(configs: PipelineConfig['sinks'], context: SinkC
   const locks = await lockOutputs(
     configs.flatMap((config, i) => ('path' in config ? [{ id: sinkId(config, i), path: config.path }] : [])),
   );
-  // Identifies the run, since frame numbers and media times restart with each.
-  const run = new Date().toISOString();
   const bindings: SinkBinding[] = [];
   try {
     for (const [i, config] of configs.entries()) {
@@ -57,7 +55,8 @@ export async function openSinks(configs: PipelineConfig['sinks'], context: SinkC
       const spool = config.type === 'webhook' ? await takeSpool(config, id, context) : { folder: null, lock: null };
       if (spool.lock !== null) locks.push(spool.lock);
       const streams = config.streams === undefined ? null : new Set(config.streams);
-      bindings.push({ sink: openSink(config, id, run, spool.folder, context), streams });
+      const filter = 'filter' in config ? config.filter : undefined;
+      bindings.push({ sink: openSink(config, id, spool.folder, context), streams, filter });
     }
   } catch (error) {
     await new ResultSinks(bindings, locks).close();
@@ -122,7 +121,6 @@ export async function lockOutputs(outputs: readonly { id: string; path: string }
 function openSink(
   config: Exclude<SinkConfig, { type: 'video' }>,
   id: string,
-  run: string,
   spoolFolder: string | null,
   { classes, stdout, onFailure, onRecovery, onNotice }: SinkContext,
 ): Sink {
@@ -131,7 +129,7 @@ function openSink(
     case 'jsonl': {
       const { path, sync, rotate } = config;
       const rotation = rotate === undefined ? undefined : rotationOf(rotate);
-      return new JsonlSink({ id, path, append: true, run, stdout: stdout as never, sync, rotation, ...listeners });
+      return new JsonlSink({ id, path, append: true, stdout: stdout as never, sync, rotation, ...listeners });
     }
     case 'coco':
       return new CocoSink({ id, path: config.path, classes, keepsEarlier: true, sync: config.sync, ...listeners });
@@ -139,7 +137,7 @@ function openSink(
       const { url, batchSize, maxAttempts, secret, spoolMaxMb, sync } = config;
       const maxSpoolBytes = spoolMaxMb === 0 ? MEMORY_BYTES : Math.round(spoolMaxMb * MEGABYTE);
       const spool = { spoolFolder, maxSpoolBytes, sync };
-      return new WebhookSink({ id, url, batchResults: batchSize, maxAttempts, secret, run, ...spool, ...listeners });
+      return new WebhookSink({ id, url, batchResults: batchSize, maxAttempts, secret, ...spool, ...listeners });
     }
   }
 }

@@ -1,6 +1,8 @@
+import type { FilterConfig } from '../../config/sinks.ts';
 import type { PublishedFrame } from '../../core/frame.ts';
 import type { SightlineError } from '../../errors/sightline-error.ts';
 import type { SinkReport } from '../../protocol/report.ts';
+import { filterResult } from '../../sinks/filter-result.ts';
 import type { OutputLock } from '../../sinks/output-lock.ts';
 import type { PictureSink, Sink } from '../../sinks/sink.ts';
 import type { InFlightFrame } from '../stream/in-flight-frame.ts';
@@ -9,6 +11,8 @@ export interface SinkBinding {
   readonly sink: Sink;
   /** Only these streams; all if null. */
   readonly streams: ReadonlySet<string> | null;
+  /** Everything if absent. */
+  readonly filter?: FilterConfig | undefined;
 }
 
 /** Passes results to the sinks that subscribe to their stream, and holds files back while a sink is slow. */
@@ -36,9 +40,11 @@ export class ResultSinks {
    */
   publish(frame: PublishedFrame, label: string, inFlight: InFlightFrame, mayWait: boolean): Promise<unknown> | null {
     const waits: Promise<unknown>[] = [];
-    for (const { sink, streams } of this.#bindings) {
+    for (const { sink, streams, filter } of this.#bindings) {
       if (streams !== null && !streams.has(frame.streamId)) continue;
-      if (!sink.publish(frame, label, mayWait) && mayWait) waits.push(sink.drained());
+      const result = filter === undefined ? frame : filterResult(frame, filter);
+      if (result === null) continue;
+      if (!sink.publish(result, label, mayWait) && mayWait) waits.push(sink.drained());
     }
     const pictureSink = this.#pictureSinks.get(frame.streamId);
     if (pictureSink !== undefined) waits.push(pictureSink.draw(frame, inFlight.ring.slots.picture(inFlight.slot)));

@@ -1,10 +1,11 @@
-import { type Detection, unpackDetections } from '../../core/detection.ts';
+import { unpackDetections } from '../../core/detection.ts';
 import type { DropReason, FrameTimes, PublishedFrame } from '../../core/frame.ts';
 import type { MonoMs } from '../../core/units.ts';
 import type { StreamTelemetry } from '../../telemetry/stream-telemetry.ts';
 import { type FrameOwner, type FrameRing, type InFlightFrame, releaseFrame } from './in-flight-frame.ts';
 import type { Intake } from './intake.ts';
 import type { PreviewPairs } from './preview-pairs.ts';
+import type { AnalysedResult } from './stream-analytics.ts';
 import type { StreamPlace } from './stream-place.ts';
 import type { ScheduledStream, StreamPolicy, StreamPort } from './stream-port.ts';
 import type { StreamSettings } from './stream-settings.ts';
@@ -24,6 +25,7 @@ export type LedgerPort = Pick<StreamPort, 'partTimes' | 'event' | 'publish'>;
  */
 export class FrameLedger implements FrameOwner, ScheduledStream {
   readonly id: string;
+  readonly run: string;
   /** Replaced as a whole, between two frames. */
   settings: StreamSettings;
   /** The ring that the lane fills; null while there is none. */
@@ -37,29 +39,36 @@ export class FrameLedger implements FrameOwner, ScheduledStream {
   readonly #telemetry: StreamTelemetry;
   readonly #port: LedgerPort;
   readonly #now: () => MonoMs;
+  readonly #wallNowMs: () => number;
   /** In the order of arrival. */
   readonly #frames: InFlightFrame[] = [];
   #inFlight = 0;
   #droppedMs = 0;
   #onEmpty: (() => void)[] = [];
 
-  /** @param place - follows the frames that enter. */
+  /**
+   * @param run - see `PublishedFrame`.
+   * @param place - follows the frames that enter.
+   */
   constructor(
-    id: string,
+    { id, run }: { readonly id: string; readonly run: string },
     classes: readonly string[],
     settings: StreamSettings,
     place: StreamPlace,
     telemetry: StreamTelemetry,
     port: LedgerPort,
     now: () => MonoMs,
+    wallNowMs: () => number = Date.now,
   ) {
     this.id = id;
+    this.run = run;
     this.settings = settings;
     this.#classes = classes;
     this.#place = place;
     this.#telemetry = telemetry;
     this.#port = port;
     this.#now = now;
+    this.#wallNowMs = wallNowMs;
   }
 
   /** Name of the model instance that infers its frames. */
@@ -210,7 +219,7 @@ export class FrameLedger implements FrameOwner, ScheduledStream {
   #publish(inFlight: InFlightFrame): void {
     const { meta, by } = inFlight;
     const { input } = this.settings;
-    const detections = this.#analyse(inFlight);
+    const analysed = this.#analyse(inFlight);
     // A frame that was not inferred waits only for earlier frames.
     const batched = by === 'inferred' ? inFlight.batchedMs : meta.preprocessed;
     const times: FrameTimes = {
@@ -223,12 +232,17 @@ export class FrameLedger implements FrameOwner, ScheduledStream {
     };
     const result: PublishedFrame = {
       streamId: this.id,
+      run: this.run,
       frame: meta.frame,
       ptsUs: meta.ptsUs,
+      // The monotonic clock drifts from the wall clock, so only the time since is taken from it.
+      ...(input.policy === 'live'
+        ? { capturedAtMs: Math.round(this.#wallNowMs() - (times.published - times.captured)) }
+        : {}),
       width: meta.width,
       height: meta.height,
       by,
-      detections,
+      ...analysed,
       times,
       ...(input.lease === undefined ? {} : { fence: input.lease.fence }),
     };
@@ -242,19 +256,18 @@ export class FrameLedger implements FrameOwner, ScheduledStream {
   }
 
   /** Runs tracker and counters on the boxes, once per published frame, in order. A tracked frame has no boxes of its own. */
-  #analyse(frame: InFlightFrame): readonly Detection[] {
+  #analyse(frame: InFlightFrame): AnalysedResult {
     const { analytics, skips, input } = this.settings;
     const raw = unpackDetections((frame.repeats ?? frame).rows ?? NO_ROWS, this.#classes);
     const startedMs = this.#now();
-    const { detections, crossings } =
-      frame.by === 'tracked' ? analytics.predict(frame.meta) : analytics.update(frame.meta, raw);
+    const analysed = frame.by === 'tracked' ? analytics.predict(frame.meta) : analytics.update(frame.meta, raw);
     this.#port.partTimes.addTrack(this.#now() - startedMs);
     const { doubtAround = analytics.reportScore } = input;
     if (frame.by === 'inferred') skips?.onInferred(frame, raw, doubtAround, analytics.quality);
-    for (const { lineId, trackId, label, direction, ptsUs } of crossings) {
+    for (const { lineId, trackId, label, direction, ptsUs } of analysed.crossings ?? []) {
       const details = { lineId, trackId, label, direction, ptsUs };
       this.#port.event('line-crossed', this.id, `${label} ${trackId} crossed ${lineId} ${direction}`, details);
     }
-    return detections;
+    return analysed;
   }
 }

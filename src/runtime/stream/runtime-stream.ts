@@ -22,6 +22,7 @@ export const DEFAULT_INSTANCE = 'default';
 
 /** One stream on the main thread: its lifecycle, its frames, its metrics. */
 export class RuntimeStream implements LaneListener {
+  static #lastRunMs = 0;
   readonly id: string;
   readonly telemetry: StreamTelemetry;
   readonly ledger: FrameLedger;
@@ -50,8 +51,22 @@ export class RuntimeStream implements LaneListener {
     const instance = port.primary();
     const { classes } = port.modelOf(instance).spec;
     const settings = this.#prepare({ config, instance, beside: null }, input, null);
-    this.ledger = new FrameLedger(this.id, classes, settings, this.#place, this.telemetry, port, monoNowMs);
+    this.ledger = new FrameLedger(
+      { id: this.id, run: RuntimeStream.#nextRun() },
+      classes,
+      settings,
+      this.#place,
+      this.telemetry,
+      port,
+      monoNowMs,
+    );
     this.ledger.currentIntake = () => this.intake;
+  }
+
+  /** Returns the present time as ISO text, and a later one at each call, so that a stream that is added again has another run. */
+  static #nextRun(): string {
+    RuntimeStream.#lastRunMs = Math.max(Date.now(), RuntimeStream.#lastRunMs + 1);
+    return new Date(RuntimeStream.#lastRunMs).toISOString();
   }
 
   get #settings(): StreamSettings {

@@ -2,10 +2,11 @@ import { isDeepStrictEqual } from 'node:util';
 import { changeGateOf, detectEveryOf } from '../../config/skip.ts';
 import type { StreamConfig } from '../../config/stream.ts';
 import type { Detection } from '../../core/detection.ts';
+import type { PublishedFrame, ZoneCount } from '../../core/frame.ts';
 import { TRACK_DEFAULTS } from '../../core/track-defaults.ts';
-import type { LineCount, ZoneCount } from '../../protocol/report.ts';
+import type { LineCount } from '../../protocol/report.ts';
 import { ByteTracker, type PredictionQuality } from '../../track/byte-tracker.ts';
-import { LineCounter, type LineCrossing } from '../../track/lines.ts';
+import { LineCounter } from '../../track/lines.ts';
 import type { TrackOptions } from '../../track/track-options.ts';
 import { ZoneCounter } from '../../track/zones.ts';
 import { DOUBT_SCORE } from './skip-plan.ts';
@@ -15,6 +16,9 @@ export interface AnalysedFrame {
   readonly height: number;
   readonly ptsUs: number;
 }
+
+/** What they add to a frame. Without lines there are no `crossings`, without zones no `zones`. */
+export type AnalysedResult = Pick<PublishedFrame, 'detections' | 'crossings' | 'zones'>;
 
 /** The settings that analytics depend on. */
 type Analysed = Pick<StreamConfig, 'track' | 'zones' | 'lines'> & Partial<Pick<StreamConfig, 'skip' | 'maxFps'>>;
@@ -61,33 +65,27 @@ export class StreamAnalytics {
     if (this.#tracker !== null) this.#tracker.reportScore = score;
   }
 
-  /** @returns the detections to report, with track ids, and the line crossings that this frame completed. */
-  update(
-    frame: AnalysedFrame,
-    raw: readonly Detection[],
-  ): { detections: readonly Detection[]; crossings: readonly LineCrossing[] } {
-    if (this.#tracker === null)
-      return { detections: raw.filter(({ score }) => score >= this.#reportScore), crossings: [] };
+  /** @returns the detections to report, with track ids, and what lines and zones count in this frame. */
+  update(frame: AnalysedFrame, raw: readonly Detection[]): AnalysedResult {
+    if (this.#tracker === null) return { detections: raw.filter(({ score }) => score >= this.#reportScore) };
     return this.#count(frame, this.#tracker.update(raw, frame.ptsUs));
   }
 
-  /** @returns the predicted detections of a frame that was not inferred, and its line crossings. Needs a tracker. */
-  predict(frame: AnalysedFrame): {
-    detections: readonly Detection[];
-    crossings: readonly LineCrossing[];
-  } {
+  /** As `update`, with predicted detections, for a frame that was not inferred. Needs a tracker. */
+  predict(frame: AnalysedFrame): AnalysedResult {
     // The tracker may have been turned off since the frame entered.
     if (this.#lastTracker === null) throw new RangeError('a stream without a tracker cannot predict boxes');
     return this.#count(frame, this.#lastTracker.predict(frame.ptsUs, frame));
   }
 
-  #count(
-    frame: AnalysedFrame,
-    detections: readonly Detection[],
-  ): { detections: readonly Detection[]; crossings: readonly LineCrossing[] } {
+  #count(frame: AnalysedFrame, detections: readonly Detection[]): AnalysedResult {
     const counted = { ...frame, detections };
     this.#zones?.update(counted);
-    return { detections, crossings: this.#lines?.update(counted) ?? [] };
+    return {
+      detections,
+      ...(this.#lines === null ? {} : { crossings: this.#lines.update(counted) }),
+      ...(this.#zones === null ? {} : { zones: this.#zones.report() }),
+    };
   }
 
   /** How well the tracker had predicted the newest inferred frame; null without a tracker. */

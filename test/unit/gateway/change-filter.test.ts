@@ -51,6 +51,17 @@ describe('a frame is a change', () => {
     expect(filter.tryTake(publishedFrame('gate', 1, detections))).toBe(isChange);
   });
 
+  it('if a line was crossed or the count of a zone differs', () => {
+    const filter = new ChangeFilter(MOVED_PX, new ManualClock());
+    const inside = (count: number) => ({
+      ...publishedFrame('gate', 0, before),
+      ...{ zones: [{ id: 'yard', inside: count }], crossings: [] },
+    });
+    const crossing = { lineId: 'door', trackId: 1, label: 'car', direction: 'left-to-right', ptsUs: 0 } as const;
+    const taken = [inside(1), inside(1), inside(2), inside(2), { ...inside(2), crossings: [crossing] }, inside(2)];
+    expect(taken.map((frame) => filter.tryTake(frame))).toEqual([true, false, true, false, true, false]);
+  });
+
   it('if the size of the picture differs', () => {
     const filter = new ChangeFilter(MOVED_PX, new ManualClock());
     filter.tryTake(publishedFrame('gate', 0, before));

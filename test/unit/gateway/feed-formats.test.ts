@@ -43,6 +43,22 @@ const frameFields = {
   latencyMs: fc.integer({ min: 0, max: 6_000_000 }).map((value) => value / 100),
   detections: fc.array(detection, { maxLength: 20 }),
 };
+const word = fc.string({ minLength: 1 }).filter((key) => key !== '__proto__');
+const crossing = fc.record({
+  ...{ lineId: word, trackId: fc.nat(), label: fc.string(), ptsUs: fc.maxSafeInteger() },
+  direction: fc.constantFrom('left-to-right' as const, 'right-to-left' as const),
+});
+/** What only some messages of a frame have. */
+const added = fc.record(
+  {
+    ...{ run: fc.string(), capturedAt: fc.string(), fence: fc.nat() },
+    crossings: fc.array(crossing, { maxLength: 3 }),
+    zones: fc.dictionary(word, fc.nat(), { noNullPrototype: true, maxKeys: 3 }),
+  },
+  { requiredKeys: [] },
+);
+const withAdded = <T extends object>(frames: fc.Arbitrary<T>) =>
+  fc.tuple(frames, added).map(([frame, more]) => ({ ...frame, ...more }));
 const finite = fc.double({ noNaN: true, noDefaultInfinity: true }).map((value) => value + 0);
 const timeMs = fc.nat(Number.MAX_SAFE_INTEGER);
 const details = fc.dictionary(
@@ -68,8 +84,10 @@ const message = fc.oneof(
     host: finite.map((cpuCores) => ({ ...hostReport(), cpuCores })),
     droppedMessages: fc.nat(),
   }) as fc.Arbitrary<never>,
-  fc.record({ type: fc.constant('detections' as const), ...frameFields }),
-  fc.record({ type: fc.constant('preview' as const), ...frameFields, jpeg: fc.uint8Array({ maxLength: 300 }) }),
+  withAdded(fc.record({ type: fc.constant('detections' as const), ...frameFields })),
+  withAdded(
+    fc.record({ type: fc.constant('preview' as const), ...frameFields, jpeg: fc.uint8Array({ maxLength: 300 }) }),
+  ),
   fc.record(
     {
       type: fc.constant('event' as const),

@@ -88,6 +88,30 @@ describe('feed', () => {
     });
   });
 
+  it('sends with a result what identifies it, when it was captured, and what lines and zones count', async () => {
+    const port = new RuntimeDouble(['gate']);
+    const client = await connect(port);
+    client.say({ type: 'subscribe', topics: ['detections'] });
+    await client.settle();
+    const crossing = {
+      lineId: 'door',
+      trackId: 7,
+      label: 'person',
+      direction: 'right-to-left',
+      ptsUs: 40_000,
+    } as const;
+    const zones = [{ id: 'yard', inside: 3 }];
+    const capturedAtMs = Date.UTC(2026, 2, 1, 6, 0, 0, 40);
+    const run = '2026-03-01T06:00:00.000Z';
+    port.publish({ ...publishedFrame('gate', 1), run, capturedAtMs, fence: 7, crossings: [crossing], zones });
+    await client.until(() => client.of('detections').length === 1);
+
+    expect(client.of('detections')[0]).toMatchObject({
+      ...{ stream: 'gate', run, frame: 1, capturedAt: '2026-03-01T06:00:00.040Z', fence: 7 },
+      ...{ crossings: [crossing], zones: { yard: 3 } },
+    });
+  });
+
   it('replaces an earlier subscription of the same topic, and unsubscribes', async () => {
     const port = new RuntimeDouble(['gate', 'yard']);
     const client = await connect(port);

@@ -121,6 +121,11 @@ class Rig {
     return this.host.change('cam', (current) => this.rules.changed(current, patch));
   }
 
+  /** Number that the lane is asked to give the first frame of its newest connection. */
+  get firstFrame(): number {
+    return this.#opened!.message.firstFrame;
+  }
+
   /** The lane hands over a frame, which is inferred at once. @returns its number. */
   frame(rows = new Float32Array(0)): number {
     const { message } = this.#opened!;
@@ -264,6 +269,37 @@ describe('a change', () => {
     });
   });
 
+  it.each<[string, object]>([
+    ['takes other frames', { every: 2 }],
+    ['takes fewer frames', { maxFps: 5 }],
+    ['reads ahead or in time', { realtime: false }],
+    ['fails to open', { every: 3 }],
+  ])('that %s stays in the run of the stream, in which no frame number comes again', async (what, patch) => {
+    const rig = await Rig.open();
+    for (let i = 0; i < 7; i += 1) rig.frame();
+    rig.breaksNext = what === 'fails to open';
+    const failure = await rig.patch(patch).catch((error: Error) => error.message);
+    expect(typeof failure === 'string').toBe(what === 'fails to open');
+    await new Promise((resolve) => setImmediate(resolve));
+    expect(rig.firstFrame, 'the frame after the last one').toBe(rig.published.at(-1)!.frame + 1);
+    for (let i = 0; i < 3; i += 1) rig.frame();
+    expect(rig.published).toHaveLength(10);
+    expect(new Set(rig.published.map(({ run }) => run)).size).toBe(1);
+  });
+
+  it.each([
+    ['another live source', { source: 'synthetic:testsrc2=size=32x32:rate=10' }],
+    ['a file, from its start', { policy: 'file' }],
+  ])('that leads to %s does not number its frames from 0 again', async (_, settings) => {
+    const rig = await Rig.open();
+    for (let i = 0; i < 7; i += 1) rig.frame();
+    const config = parseStream({ id: 'cam', source: SOURCE, ...settings }, {});
+    await rig.stream.reopen(config, await resolveStreamInput(config, FFMPEG, null));
+    expect(rig.firstFrame).toBe(rig.published.at(-1)!.frame + 1);
+    rig.frame();
+    expect(new Set(rig.published.map(({ run }) => run)).size).toBe(1);
+  });
+
   it('of a paused stream leaves it paused', async () => {
     const rig = await Rig.open();
     await rig.host.pause('cam');
@@ -288,6 +324,16 @@ describe('a change', () => {
     await rig.patch({ track: true, lines: [{ id: 'l', from: [0, 0], to: [1, 0] }], priority: 3 });
     expect([reopened, rig.stream.state]).toEqual(['running', 'running']);
     expect(rig.stream.counts.lines).toEqual([{ id: 'l', leftToRight: 0, rightToLeft: 0 }]);
+  });
+});
+
+describe('a stream that is removed and added again', () => {
+  it('has another, later run, also within the same millisecond', async () => {
+    const rigs = [await Rig.open(), await Rig.open(), await Rig.open()];
+    for (const rig of rigs) rig.frame();
+    const runs = rigs.map(({ published }) => published[0]!.run!);
+    expect(runs).toEqual([...new Set(runs)].toSorted());
+    expect(new Date(runs[0]!).toISOString()).toBe(runs[0]);
   });
 });
 

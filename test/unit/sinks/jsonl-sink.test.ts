@@ -52,9 +52,54 @@ describe('a line', () => {
     sink.publish(frameOf(3, [raw, person]), 'a.mp4');
     await sink.close();
     expect(readFileSync(path, 'utf8')).toBe(
-      '{"source":"a.mp4","frame":3,"ptsUs":120000,"width":1280,"height":720,"by":"inferred","detections":[' +
+      '{"stream":"s","source":"a.mp4","frame":3,"ptsUs":120000,"width":1280,"height":720,"by":"inferred","detections":[' +
         '{"classId":0,"label":"person","score":0.9124,"box":[10.1,20.01,31,40],"trackId":7},' +
         '{"classId":0,"label":"person","score":0.91,"box":[10,20,30,40]}]}\n',
+    );
+  });
+
+  it('has what only some streams have, in a fixed order of keys', async () => {
+    const path = join(folder, 'full.jsonl');
+    const sink = new JsonlSink({ id: 'out', path, onFailure: unexpected });
+    const crossing = {
+      lineId: 'door',
+      trackId: 7,
+      label: 'person',
+      direction: 'left-to-right',
+      ptsUs: 120_000,
+    } as const;
+    sink.publish(
+      {
+        zones: [
+          { id: 'yard', inside: 0 },
+          { id: 'gate', inside: 2 },
+        ],
+        crossings: [crossing],
+        ...{ fence: 7, capturedAtMs: Date.UTC(2026, 2, 1, 6, 0, 1, 250), run: '2026-03-01T06:00:00.000Z' },
+        ...frameOf(3),
+      },
+      'rtsp://camera/1',
+    );
+    sink.publish({ ...frameOf(4), crossings: [], zones: [] }, 'rtsp://camera/1');
+    await sink.close();
+    expect(readFileSync(path, 'utf8').split('\n')).toEqual([
+      '{"stream":"s","run":"2026-03-01T06:00:00.000Z","source":"rtsp://camera/1","frame":3,"ptsUs":120000,' +
+        '"capturedAt":"2026-03-01T06:00:01.250Z","width":1280,"height":720,"by":"inferred","fence":7,"detections":[],' +
+        '"crossings":[{"lineId":"door","trackId":7,"label":"person","direction":"left-to-right","ptsUs":120000}],' +
+        '"zones":{"yard":0,"gate":2}}',
+      '{"stream":"s","source":"rtsp://camera/1","frame":4,"ptsUs":160000,"width":1280,"height":720,"by":"inferred",' +
+        '"detections":[],"crossings":[],"zones":{}}',
+      '',
+    ]);
+  });
+
+  it('of an input names the input as its stream and has no run, so that it is the same each time', async () => {
+    const path = join(folder, 'inputs.jsonl');
+    const sink = new JsonlSink({ id: 'out', path, namesInputs: true, onFailure: unexpected });
+    sink.publish({ ...frameOf(0), run: '2026-03-01T06:00:00.000Z' }, 'a.mp4');
+    await sink.close();
+    expect(readFileSync(path, 'utf8')).toBe(
+      '{"stream":"a.mp4","source":"a.mp4","frame":0,"ptsUs":0,"width":1280,"height":720,"by":"inferred","detections":[]}\n',
     );
   });
 

@@ -48,9 +48,9 @@ const unexpected = (error: SightlineError) => expect.unreachable(error.message);
 describe('a JSONL file that is appended to', () => {
   it('has the lines of both runs, each with its run', async () => {
     for (const run of ['first', 'second']) {
-      const sink = new JsonlSink({ id: 'out', path: at('a.jsonl'), append: true, run, onFailure: unexpected });
-      sink.publish(frameOf(0, [person]), 'a.mp4');
-      sink.publish(frameOf(1), 'a.mp4');
+      const sink = new JsonlSink({ id: 'out', path: at('a.jsonl'), append: true, onFailure: unexpected });
+      sink.publish({ ...frameOf(0, [person]), run }, 'a.mp4');
+      sink.publish({ ...frameOf(1), run }, 'a.mp4');
       await sink.close();
     }
     const lines = read('a.jsonl')

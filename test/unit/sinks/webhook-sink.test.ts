@@ -127,6 +127,7 @@ describe('batches', () => {
     await sink.close();
     expect(framesOf(requests)).toEqual([[0, 1, 2], [3, 4, 5], [6]]);
     expect(requests[0]!.body.results[0]).toEqual({
+      stream: 's',
       source: 'a.mp4',
       frame: 0,
       ptsUs: 0,

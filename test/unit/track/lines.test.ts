@@ -1,7 +1,8 @@
 import { describe, expect, it } from 'vitest';
 import type { Detection } from '../../../src/core/detection.ts';
+import type { LineCrossing } from '../../../src/core/frame.ts';
 import { ByteTracker } from '../../../src/track/byte-tracker.ts';
-import { LineCounter, type LineCrossing, type LineOptions } from '../../../src/track/lines.ts';
+import { LineCounter, type LineOptions } from '../../../src/track/lines.ts';
 import { personAt, seen } from './scenes.ts';
 
 /** Vertical in the middle, from y 400 up to y 100 of a 1000 x 500 picture: its left is the left of the picture. */

@@ -14,6 +14,8 @@ import { conservationGap, StreamTelemetry } from '../../../../src/telemetry/stre
 import { slotMeta } from '../../../support/slot-meta.ts';
 
 const SLOTS = 8;
+/** The wall clock and the monotonic clock differ. */
+const WALL_AHEAD_MS = 5000;
 const REASONS = Object.keys(DROP_REASONS) as DropReason[];
 
 /** A ledger over a real ring that counts every release and checks each publication as it happens. */
@@ -29,14 +31,18 @@ class Bench {
   releases = 0;
   #frame = 0;
 
-  constructor(fence: number | null = null, skip: object = {}) {
+  constructor(fence: number | null = null, settings: object = {}, policy: 'live' | 'file' = 'live') {
     const lease = { fence: fence ?? 0, isValid: () => this.isLeaseValid };
     const input: StreamInput = {
-      ...{ source: null, imagePaths: [], label: 's', policy: 'live', picture: null },
+      ...{ source: null, imagePaths: [], label: 's', policy, picture: null },
       ...(fence === null ? {} : { lease }),
     };
-    const arrangement = { config: parseStream({ id: 's', source: 's', skip }, {}), instance: 'default', beside: null };
-    const settings = prepareSettings(arrangement, input, 0, null, () => undefined);
+    const arrangement = {
+      config: parseStream({ id: 's', source: 's', ...settings }, {}),
+      instance: 'default',
+      beside: null,
+    };
+    const prepared = prepareSettings(arrangement, input, 0, null, () => undefined);
     const port = {
       partTimes: new PartTimes(),
       event: () => undefined,
@@ -46,9 +52,9 @@ class Bench {
         return this.isSinkSlow ? new Promise<void>((resolve) => this.sinksBusy.push(resolve)) : null;
       },
     };
-    this.ledger = new FrameLedger('s', ['person'], settings, new StreamPlace(), this.telemetry, port, () => {
-      return this.nowMs as MonoMs;
-    });
+    const clocks = [() => this.nowMs as MonoMs, () => this.nowMs + WALL_AHEAD_MS] as const;
+    const stream = { id: 's', run: 'r' };
+    this.ledger = new FrameLedger(stream, ['person'], prepared, new StreamPlace(), this.telemetry, port, ...clocks);
     this.ledger.ring = {
       ringId: 1,
       slots: this.ring,
@@ -172,8 +178,10 @@ describe('FrameLedger', () => {
     expect(bench.published).toEqual([
       {
         streamId: 's',
+        run: 'r',
         frame: 0,
         ptsUs: 0,
+        capturedAtMs: 100 + WALL_AHEAD_MS,
         width: 64,
         height: 48,
         by: 'inferred',
@@ -181,6 +189,56 @@ describe('FrameLedger', () => {
         times: { captured: 100, decoded: 100, preprocessed: 100, batched: 110, inferred: 115, published: 120 },
       },
     ]);
+  });
+
+  it('publishes no time of capture for a file, whose frames are older than their decoding', () => {
+    const bench = new Bench(null, {}, 'file');
+    bench.complete(bench.enter()!);
+    expect(Object.keys(bench.published[0]!)).not.toContain('capturedAtMs');
+  });
+
+  it('publishes crossings and counts of zones with the frame that they are of, and neither without lines and zones', () => {
+    const line = { id: 'half', from: [0.5, 0], to: [0.5, 1], anchor: 'center' };
+    const zone = (id: string, from: number, to: number) => {
+      const [upper, lower] = [0, 1].map((y) => [from, to].map((x) => [x, y])) as [number[][], number[][]];
+      return { id, anchor: 'center', polygon: [...upper, ...lower.toReversed()] };
+    };
+    const [right, left] = [zone('right', 0.5, 1), zone('left', 0, 0.5)];
+    const bench = new Bench(null, { lines: [line], zones: [right, left] });
+    const FRAMES = 30;
+    for (let i = 0; i < FRAMES; i += 1)
+      bench.ledger.complete(bench.enter()!, Float32Array.of(4 + i * 1.5, 10, 10, 20, 0.9, 0), bench.nowMs as MonoMs);
+    const crossings = bench.published.flatMap(({ frame, crossings = [] }) =>
+      crossings.map((each) => ({ frame, ...each })),
+    );
+    const { frame } = crossings[0]!;
+    expect(crossings).toEqual([
+      {
+        frame,
+        lineId: 'half',
+        trackId: 1,
+        label: 'person',
+        direction: expect.any(String) as string,
+        ptsUs: frame * 40_000,
+      },
+    ]);
+    // The centre is at 9 + 1.5 * frame of 64 pixels: at 32 after frame 15.
+    expect(frame).toBeGreaterThan(15);
+    expect(bench.published.at(-1)!.crossings).toEqual([]);
+    const zones = [bench.published[10]!.zones, bench.published.at(-1)!.zones];
+    expect(zones).toEqual([
+      [
+        { id: 'right', inside: 0 },
+        { id: 'left', inside: 1 },
+      ],
+      [
+        { id: 'right', inside: 1 },
+        { id: 'left', inside: 0 },
+      ],
+    ]);
+    const plain = new Bench();
+    plain.complete(plain.enter()!);
+    expect(Object.keys(plain.published[0]!).filter((key) => key === 'crossings' || key === 'zones')).toEqual([]);
   });
 
   it('holds a result back until the frames before it are published or dropped', () => {
@@ -232,7 +290,7 @@ describe('FrameLedger', () => {
   });
 
   it('publishes frames without inference with `flush`, behind the earlier ones, and counts them in each publication', () => {
-    const bench = new Bench(null, { unchanged: true });
+    const bench = new Bench(null, { skip: { unchanged: true } });
     const [first, second, third] = [bench.enter()!, bench.enter('unchanged')!, bench.enter('unchanged')!];
     expect([first.status, second.status, third.status]).toEqual(['waiting', 'done', 'done']);
     bench.ledger.flush();
@@ -253,7 +311,7 @@ describe('FrameLedger', () => {
   });
 
   it('counts and drops what is handed over to a stream that nobody serves any more', () => {
-    const bench = new Bench(null, { unchanged: true });
+    const bench = new Bench(null, { skip: { unchanged: true } });
     bench.hand();
     bench.hand('unchanged');
     bench.ledger.dropHandedOver();
