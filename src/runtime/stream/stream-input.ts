@@ -72,6 +72,20 @@ export async function tryInput({ source }: StreamInput, ffmpeg: Ffmpeg, timeoutM
   if (source !== null) await unlessAway(withOpenSource(source, (opened) => probeSource(ffmpeg, opened, timeoutMs)));
 }
 
+/**
+ * Reads the first frame of a source that is read to its end, or of a file, unless that was done for the size of its pictures.
+ *
+ * @throws SOURCE_*
+ */
+export async function requireReadable(
+  { source, policy, picture }: StreamInput,
+  ffmpeg: Ffmpeg,
+  timeoutMs: number,
+): Promise<void> {
+  if (source === null || picture !== null || (policy === 'live' && source.kind !== 'file')) return;
+  await withOpenSource(source, (opened) => probeSource(ffmpeg, opened, timeoutMs));
+}
+
 /** Null if the source does not answer now. */
 async function unlessAway<T>(size: Promise<T> | null): Promise<T | null> {
   try {
