@@ -207,6 +207,24 @@ const MISTAKES: readonly Mistake[] = [
     says: /token.*\[TOKEN_REQUIRED\]/i,
   },
   {
+    what: 'an output of another format',
+    args: ({ clip }) => ['detect', clip, '--out', 'r.csv'],
+    code: 2,
+    says: /--out: expected a name that ends in \.jsonl, \.jsonl\.gz, .*\.ndjson.*, received "r\.csv" \[COMMAND_INVALID\]/,
+  },
+  {
+    what: 'one JSON document as an output of lines',
+    args: ({ clip }) => ['detect', clip, '--out', 'r.json.gz'],
+    code: 2,
+    says: /received "r\.json\.gz" \(--coco writes one JSON document\)/,
+  },
+  {
+    what: 'a mistyped scheme',
+    args: () => ['detect', 'rstp://user:secret@camera/1', '--engine', 'fake'],
+    code: 2,
+    says: /"rstp:\/\/\*\*\*@camera\/1": "rstp:\/\/" is not a kind of source; did you mean rtsp:\/\/\? \[CONFIG_INVALID\]/,
+  },
+  {
     what: 'missing annotations',
     args: () => ['score', 'no.json', 'no.json'],
     code: 2,
