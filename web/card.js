@@ -30,8 +30,8 @@ function errorText({ state, lastError, startFailure }) {
   if (startFailure === undefined) return lastError ?? '';
   const { code, attempts, retryAtMs } = startFailure;
   const tries = attempts === 1 ? 'tried once' : `tried ${attempts} times`;
-  const next = retryAtMs === null ? (state === 'paused' ? 'paused' : 'not tried again by itself') : 'tried again soon';
-  return `${lastError} [${code}], ${tries}, ${next}`;
+  const idle = state === 'paused' ? 'paused' : 'not tried again by itself';
+  return `${lastError} [${code}], ${tries}, ${retryAtMs === null ? idle : 'will be tried again'}`;
 }
 
 /** The card of one stream: picture, figures, charts and buttons. The buttons call `actions` with the id. */

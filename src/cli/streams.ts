@@ -1,4 +1,4 @@
-import type { Command, CommandOptions } from 'commander';
+import type { Command } from 'commander';
 import { parseDocument } from 'yaml';
 import { MOST_BYTES, readGivenTextSync } from '../disk/given-file.ts';
 import { SightlineError } from '../errors/sightline-error.ts';
@@ -13,7 +13,7 @@ interface StreamsFlags extends FleetClientFlags {
 
 const HELP = `
 Examples:
-  sightline streams                       the table; the same as: sightline streams list
+  sightline streams list
   sightline streams add gate @gate-url.txt --max-fps 10 --priority 5     the file holds rtsp://user:password@camera/1
   sightline streams add yard rtsp://camera/2 --config '{"track":true,"target":{"fps":10}}'
   sightline streams move gate host-2      pins the stream to this host
@@ -30,13 +30,13 @@ export function addStreams(program: Command, io: CliIo, open: OpenControl = open
   const streams = program.command('streams').addHelpText('after', HELP);
   const act = <F extends StreamsFlags>(flags: F, run: (desk: FleetDesk) => Promise<void>): Promise<void> =>
     withFleet(flags, io, open, run);
-  const command = (usage: string, description: string, options: CommandOptions = {}): Command =>
-    addFleetClientFlags(streams.command(usage, options).description(description)).option(
+  const command = (usage: string, description: string): Command =>
+    addFleetClientFlags(streams.command(usage).description(description)).option(
       '--json',
       'one JSON document on standard output',
     );
 
-  command('list', 'list every stream with its host and figures', { isDefault: true }).action((flags: StreamsFlags) =>
+  command('list', 'list every stream with its host and figures').action((flags: StreamsFlags) =>
     act(flags, async (desk) => {
       const summary = await desk.summary();
       if (flags.json === true) printJson(io, summary);

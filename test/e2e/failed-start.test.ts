@@ -84,6 +84,12 @@ describe('sightline run with streams that cannot be started', () => {
     });
   });
 
+  it('/metrics has figures of each, and all are valid', async () => {
+    const text = await (await fetch(`${url}/metrics`)).text();
+    for (const id of ['late', 'text', 'never']) expect(text).toContain(`stream="${id}"`);
+    expect(text).not.toMatch(/^sightline_metrics_skipped_total\S* [1-9]/m);
+  });
+
   it('the stats of the feed have them', async () => {
     const socket = new WebSocket(`${url.replace('http', 'ws')}/ws`);
     const states = await new Promise((resolve, reject) => {

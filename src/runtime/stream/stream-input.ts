@@ -1,3 +1,4 @@
+import { statSync } from 'node:fs';
 import type { StreamConfig } from '../../config/stream.ts';
 import type { ModelSpec } from '../../core/model.ts';
 import { FREE_ACCESS, type SourceAccess, type SourceInput } from '../../core/source.ts';
@@ -73,7 +74,8 @@ export async function tryInput({ source }: StreamInput, ffmpeg: Ffmpeg, timeoutM
 }
 
 /**
- * Reads the first frame of a source that is read to its end, or of a file, unless that was done for the size of its pictures.
+ * Reads the first frame of a file, on this machine or behind HTTP, unless that was done for the size of its pictures. A pipe
+ * is left alone: it can be read only once.
  *
  * @throws SOURCE_*
  */
@@ -82,8 +84,9 @@ export async function requireReadable(
   ffmpeg: Ffmpeg,
   timeoutMs: number,
 ): Promise<void> {
-  if (source === null || picture !== null || (policy === 'live' && source.kind !== 'file')) return;
-  await withOpenSource(source, (opened) => probeSource(ffmpeg, opened, timeoutMs));
+  if (source === null || picture !== null) return;
+  const isFile = source.kind === 'file' ? statSync(source.label).isFile() : source.kind === 'http' && policy === 'file';
+  if (isFile) await withOpenSource(source, (opened) => probeSource(ffmpeg, opened, timeoutMs));
 }
 
 /** Null if the source does not answer now. */
