@@ -111,7 +111,7 @@ const MISTAKES: readonly Mistake[] = [
     what: 'an unreachable server',
     args: ({ port }) => ['detect', `http://127.0.0.1:${port + 1}/a.mp4?token=s3cret`, '--engine', 'fake'],
     code: 1,
-    says: /a\.mp4\?token=\*\*\*: the server does not answer.*\[SOURCE_UNREACHABLE\]/,
+    says: /a\.mp4\?token=\*\*\*: 127\.0\.0\.1:\d+: connection refused \[SOURCE_UNREACHABLE\]/,
   },
   {
     what: 'ffmpeg missing',

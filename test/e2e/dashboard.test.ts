@@ -239,11 +239,11 @@ describe.skipIf(browserPath === undefined)(browserTitle('dashboard'), () => {
     const { url } = await openGateway(port);
     const gate = port.report().streams[0]!;
     const lastError = 'late.mp4: no such file';
-    const failed = (attempts: number, retryAtMs: number | null): void =>
-      port.put({
-        ...{ ...gate, state: 'failed', lastError },
-        startFailure: { code: 'SOURCE_NOT_FOUND', attempts, retryAtMs },
-      });
+    const failed = (attempts: number, retryAtMs: number | null): void => {
+      const startFailure = { code: 'SOURCE_NOT_FOUND', attempts, retryAtMs };
+      port.put({ ...gate, state: 'failed', lastError, startFailure });
+      port.tick();
+    };
     failed(3, Date.now() + 4000);
     const { page, complaints } = await visit(browser, url);
     const card = page.locator('[data-stream="gate-1"]');
@@ -253,7 +253,6 @@ describe.skipIf(browserPath === undefined)(browserTitle('dashboard'), () => {
       'late.mp4: no such file [SOURCE_NOT_FOUND], tried 3 times, will be tried again',
     );
     failed(1, null);
-    port.tick();
     await until(async () => /tried once, not tried again/.test((await card.locator('.card-error').textContent())!));
     await page.click('button[aria-label="Pause gate-1"]');
     await until(() => port.calls.includes('pause gate-1'));
