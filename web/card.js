@@ -25,6 +25,15 @@ export function needsAttention({ state, isMissing }) {
   return isMissing.fps || isMissing.latency || state === 'reconnecting' || state === 'failed';
 }
 
+/** The last error; of a stream that could not be started, with the attempts so far and whether another one follows. */
+function errorText({ state, lastError, startFailure }) {
+  if (startFailure === undefined) return lastError ?? '';
+  const { code, attempts, retryAtMs } = startFailure;
+  const tries = attempts === 1 ? 'tried once' : `tried ${attempts} times`;
+  const idle = state === 'paused' ? 'paused' : 'not tried again by itself';
+  return `${lastError} [${code}], ${tries}, ${retryAtMs === null ? idle : 'will be tried again'}`;
+}
+
 /** The card of one stream: picture, figures, charts and buttons. The buttons call `actions` with the id. */
 export class StreamCard {
   id;
@@ -101,8 +110,8 @@ export class StreamCard {
     this.#drawMiss(report);
     setText(this.#veil, state === 'running' ? '' : formatName(state));
     if (state !== 'running') setData(this.#veil, 'error', lastError);
-    setText(this.#error, lastError ?? '');
-    this.#drawToggle(state);
+    setText(this.#error, errorText(report));
+    this.#drawToggle(report);
     this.#figures.update(report);
     this.#charts[0].update(this.#history, target.fps);
     this.#charts[1].update(this.#history, target.latencyMs);
@@ -125,10 +134,11 @@ export class StreamCard {
     setText(this.#miss, misses.length === 0 ? '' : `Target missed: ${misses.join('; ')}`);
   }
 
-  #drawToggle(state) {
+  #drawToggle({ state, startFailure }) {
     const canResume = CAN_RESUME.has(state);
     setIcon(this.#toggle, canResume ? 'resume' : 'pause', `${canResume ? 'Resume' : 'Pause'} ${this.id}`);
-    this.#toggle.hidden = CANNOT_PAUSE.has(state);
+    // A stream that could not be started is tried again until it is paused.
+    this.#toggle.hidden = CANNOT_PAUSE.has(state) && startFailure === undefined;
   }
 
   /** Disables the button while its action runs. */

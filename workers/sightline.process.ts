@@ -3,6 +3,7 @@ import { readFileSync } from 'node:fs';
 import inspector from 'node:inspector';
 import { join } from 'node:path';
 import { inspect } from 'node:util';
+import { type InterruptingSignal, Interruption } from '../src/cli/interruption.ts';
 import { runCli } from '../src/cli/program.ts';
 import { readEnvironment, SECRET_VARIABLES } from '../src/config/environment.ts';
 import { redact } from '../src/core/redact.ts';
@@ -29,14 +30,14 @@ const REST_MS = 2_000;
 for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) {
   process.on(signal, () => {
     // A second signal exits at once.
-    if (stop.signal.aborted) void endProcess(130);
+    if (stop.signal.aborted) void endProcess(new Interruption(signal).exitCode);
     else stopBy(signal);
   });
 }
 
 /** Asks the command to stop, and ends the process if it cannot. A person who pressed Ctrl-C may wait longer than a service. */
-function stopBy(signal: 'SIGINT' | 'SIGTERM' | 'SIGHUP'): void {
-  stop.abort();
+function stopBy(signal: InterruptingSignal): void {
+  stop.abort(new Interruption(signal));
   const onStalled = (): never => killProcess('the file system does not answer, so results cannot be flushed');
   new DiskProbe({ path: environment.cacheDir, limitMs: DISK_MS, onStalled });
   if (signal !== 'SIGINT') setTimeout(() => killProcess(`it did not stop within ${STOP_MS / 1000} s`), STOP_MS).unref();
@@ -72,7 +73,7 @@ process.on('unhandledRejection', crashed);
 for (const stream of [process.stdout, process.stderr]) {
   stream.on('error', (error: NodeJS.ErrnoException) => {
     // The terminal was closed. SIGHUP follows.
-    if (error.code === 'EIO') return stop.abort();
+    if (error.code === 'EIO') return stop.abort(new Interruption('SIGHUP'));
     if (error.code !== 'EPIPE') throw error;
     // After an exception, results are still being flushed.
     if (!isCrashing) process.exit(0);

@@ -46,6 +46,8 @@ export interface InputSummary {
   readonly results: ResultCounters;
   readonly warnings: readonly string[];
   readonly error: WireError | null;
+  /** It was stopped before its end. */
+  readonly isInterrupted: boolean;
 }
 
 export interface DetectJob {
@@ -99,6 +101,8 @@ export async function detectInput(job: DetectJob, source: string, id: string): P
     decodeErrors: stream?.decodeErrorCount ?? 0,
     warnings: stream?.warnings ?? [],
   };
+  // What has ended by itself is whole, even if a signal came in the same moment.
+  const isInterrupted = stop.aborted && error === null && stream?.state !== 'ended';
   if (stream !== null && stream.state !== 'removed') await runtime.remove(stream.id);
   const seconds = (performance.now() - startedMs) / 1000;
   return {
@@ -111,6 +115,7 @@ export async function detectInput(job: DetectJob, source: string, id: string): P
     results: stream?.telemetry.results ?? NO_RESULTS,
     warnings,
     error: error?.toWire() ?? null,
+    isInterrupted,
   };
 }
 

@@ -1,9 +1,10 @@
+import { extname } from 'node:path';
 import { type Command, Option } from 'commander';
 import { batchConfig } from '../config/batch.ts';
 import { check } from '../config/check.ts';
 import { previewConfig } from '../config/gateway.ts';
 import { FREE_ACCESS } from '../core/source.ts';
-import { compressionProblem } from '../disk/compression.ts';
+import { compressionOf, compressionProblem } from '../disk/compression.ts';
 import { readAuthorities } from '../disk/read-authorities.ts';
 import { SightlineError } from '../errors/sightline-error.ts';
 import { loadConfigured } from '../runtime/model/load-detector.ts';
@@ -14,11 +15,13 @@ import { ResultSinks, type SinkBinding } from '../runtime/results/result-sinks.t
 import type { Runtime } from '../runtime/runtime.ts';
 import { CocoSink } from '../sinks/coco-sink.ts';
 import { JsonlSink } from '../sinks/jsonl-sink.ts';
+import { isDevice } from '../sinks/output-names.ts';
 import { expandInputs } from '../source/expand-inputs.ts';
 import { modelSpec } from '../store/manifests.ts';
 import { type CliIo, note, print, printJson } from './cli-io.ts';
 import { addDecoderFlags, decoderConfigOf } from './decoder-flags.ts';
 import { type DetectFlags, detectInput, detectStream, type InputSummary } from './detect-input.ts';
+import { interruptedCode } from './interruption.ts';
 import { addEngineFlags, addModelFlag, modelConfigOf } from './model-flags.ts';
 import { startProgress } from './progress.ts';
 import { ReportedFailure } from './reported-failure.ts';
@@ -38,7 +41,7 @@ Every frame of every input gets one line. Folders are read recursively. If an in
 processes the others and ends with exit code 1.
 
 Results are written to NAME.partial.EXT (follow them with tail -f) and replace an earlier file at the end. If the command is
-interrupted, fails or reads no frame at all, the earlier file stays.`;
+interrupted or fails, what there is stays in NAME.partial.EXT and the earlier file as it is. Exit code after Ctrl-C: 130.`;
 
 export function addDetect(program: Command, io: CliIo): void {
   const command = program
@@ -74,6 +77,7 @@ async function detect(inputs: readonly string[], flags: DetectFlags, io: CliIo):
   const model = modelConfigOf(flags);
   const decoder = decoderConfigOf(flags);
   const sources = await expandInputs(inputs);
+  if (flags.out !== undefined) await requireLinesName(flags.out);
   if (flags.video !== undefined) videoContainer(flags.video);
   if (flags.video !== undefined && sources.length > 1)
     throw new SightlineError('COMMAND_INVALID', `--video takes one input, received ${sources.length}`);
@@ -110,11 +114,54 @@ async function detect(inputs: readonly string[], flags: DetectFlags, io: CliIo):
     }
   } finally {
     progress.stop();
-    if (stop.aborted || !summaries.some(({ error, frames }) => error === null || frames > 0)) sinks.markCutShort();
+    if (doneOf(summaries) < sources.length || !summaries.some(({ error, frames }) => error === null || frames > 0))
+      sinks.markCutShort();
     sinkErrors = await runtime.stop();
     flushed?.();
   }
   report(summaries, sinkErrors, flags, runtime, io);
+  end(summaries, sources.length, sinkErrors, io);
+}
+
+/** Inputs that were read to their end, or as far as they can be read. */
+function doneOf(summaries: readonly InputSummary[]): number {
+  return summaries.filter(({ isInterrupted }) => !isInterrupted).length;
+}
+
+/** @throws ReportedFailure with the exit code, unless everything is done. */
+function end(
+  summaries: readonly InputSummary[],
+  inputs: number,
+  sinkErrors: readonly SightlineError[],
+  io: CliIo,
+): void {
+  const done = doneOf(summaries);
+  if (sinkErrors.length === 0 && done < inputs) {
+    const current = summaries.find(({ isInterrupted, frames }) => isInterrupted && frames > 0);
+    const where = current === undefined ? '' : `, frame ${current.frames} of ${current.source}`;
+    const message = `interrupted after ${done} of ${inputs} ${inputs === 1 ? 'file' : 'files'}${where}`;
+    note(io, message);
+    throw new ReportedFailure({ message, exitCode: interruptedCode(io.stop) });
+  }
+  const failed = summaries.find(({ error }) => error !== null)?.error;
+  const first = failed == null ? sinkErrors[0] : SightlineError.fromWire(failed);
+  if (first !== undefined) throw new ReportedFailure(first);
+}
+
+/** Extensions of `--out`, each also with `.gz` and `.zst`. A name without one is taken as it is. */
+const LINES_EXTENSIONS = ['.jsonl', '.ndjson'];
+
+/** A file named `r.csv` would hold JSON lines. @throws COMMAND_INVALID */
+async function requireLinesName(path: string): Promise<void> {
+  const name = compressionOf(path) === null ? path : path.slice(0, -extname(path).length);
+  const extension = extname(name).toLowerCase();
+  if (extension === '' || LINES_EXTENSIONS.includes(extension) || (await isDevice(path))) return;
+  const known = LINES_EXTENSIONS.flatMap((known) => [known, `${known}.gz`, `${known}.zst`]).join(', ');
+  const hint = extension === '.json' ? ' (--coco writes one JSON document)' : '';
+  throw new SightlineError(
+    'COMMAND_INVALID',
+    `--out: expected a name that ends in ${known}, received "${path}"${hint}`,
+  );
 }
 
 /** @throws COMMAND_INVALID, SINK_BUSY, MODEL_NOT_FOUND */
@@ -179,10 +226,7 @@ function report(
       `${seconds.toFixed(1)} s`,
       `${fps.toFixed(1)} fps`,
     ]);
-    print(io, table([['input', 'frames', 'inferred', 'detections', 'time', 'rate'], ...rows]));
+    if (rows.length > 0) print(io, table([['input', 'frames', 'inferred', 'detections', 'time', 'rate'], ...rows]));
     print(io, `${runtime.spec.name} ${width}x${height}, ${engine}/${provider} ${precision}`);
   }
-  const failed = summaries.find(({ error }) => error !== null)?.error;
-  const first = failed == null ? sinkErrors[0] : SightlineError.fromWire(failed);
-  if (first !== undefined) throw new ReportedFailure(first);
 }

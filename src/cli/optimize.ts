@@ -17,9 +17,9 @@ import {
 } from '../optimize/run/run-optimization.ts';
 import type { SearchPlan } from '../optimize/search/plan-search.ts';
 import { type CliIo, note, print, printJson } from './cli-io.ts';
+import { interruptedCode } from './interruption.ts';
 import { quantiseFor } from './models-compile.ts';
 import { ReportedFailure } from './reported-failure.ts';
-import { INTERRUPTED } from './run-program.ts';
 import { table } from './table.ts';
 
 interface OptimizeFlags {
@@ -118,7 +118,7 @@ async function unlessInterrupted(request: OptimizeRequest, io: CliIo): Promise<O
     if (!io.stop.aborted) throw error;
     const log = join(request.report, 'measurements.jsonl');
     note(io, `interrupted: the measurements so far are in ${log}; the same command with --resume goes on with them`);
-    throw new ReportedFailure({ message: 'interrupted', exitCode: INTERRUPTED });
+    throw new ReportedFailure({ message: 'interrupted', exitCode: interruptedCode(io.stop) });
   }
 }
 

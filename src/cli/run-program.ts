@@ -2,16 +2,15 @@ import { type Command, CommanderError } from 'commander';
 import { terminalText } from '../core/terminal-text.ts';
 import { SightlineError } from '../errors/sightline-error.ts';
 import { type CliIo, note } from './cli-io.ts';
+import { interruptedCode } from './interruption.ts';
 import { ReportedFailure } from './reported-failure.ts';
-
-/** As shells report a program that SIGINT ended. */
-export const INTERRUPTED = 130;
 
 /**
  * Runs one command line of a program.
  *
  * @param args - without node and script.
- * @returns the exit code: 0 success, 1 failed while running, 2 wrong command or configuration, 3 a target was not met, 130 interrupted.
+ * @returns the exit code: 0 success, 1 failed while running, 2 wrong command or configuration, 3 a target was not met; 130, 143 or 129
+ *   interrupted by SIGINT, SIGTERM or SIGHUP.
  */
 export async function runProgram(program: Command, args: readonly string[], io: CliIo): Promise<number> {
   configure(program, io);
@@ -21,7 +20,7 @@ export async function runProgram(program: Command, args: readonly string[], io: 
   } catch (error) {
     if (io.stop.aborted && error === io.stop.reason) {
       io.stderr.write('interrupted\n');
-      return INTERRUPTED;
+      return interruptedCode(io.stop);
     }
     return reportError(error, io);
   }

@@ -54,8 +54,7 @@ async function run(path: string, flags: ServerFlags, io: CliIo): Promise<void> {
       note(io, `\n  Sightline is live at ${gateway.url}\n`);
       await host.start();
       await rollouts?.agent.start();
-      const count = config.streams.length;
-      log.info({}, `${config.name} is running with ${count} ${count === 1 ? 'stream' : 'streams'}`);
+      log.info({}, `${config.name} is running with ${countOf(host)}`);
       await stopped(io.stop);
       log.info({}, 'stopping');
     } finally {
@@ -66,4 +65,12 @@ async function run(path: string, flags: ServerFlags, io: CliIo): Promise<void> {
     for (const failure of await host.stop()) log.error({ code: failure.code }, failure.message);
     flushed?.();
   }
+}
+
+/** `2 streams`; `1 of 2 streams, failed: gate` if some could not be started. */
+function countOf(host: PipelineHost): string {
+  const { streams } = host.report();
+  const failed = streams.filter(({ startFailure }) => startFailure !== undefined).map(({ id }) => id);
+  const all = `${streams.length} ${streams.length === 1 ? 'stream' : 'streams'}`;
+  return failed.length === 0 ? all : `${streams.length - failed.length} of ${all}, failed: ${failed.join(', ')}`;
 }

@@ -214,8 +214,15 @@ const CAUSES: readonly (readonly [RegExp, ErrorCode, string])[] = [
     'SOURCE_UNAUTHORIZED',
     'the server refuses the credentials',
   ],
+  [/method \w+ failed: 404\b/i, 'SOURCE_UNREACHABLE', 'the camera has no such path'],
+  [/\b404 Not Found/i, 'SOURCE_UNREACHABLE', 'the server has nothing at this address'],
   [
-    /Connection refused|timed out|Connection reset|Network is unreachable|No route to host|Host is down|Failed to resolve|Name or service not known|\b404 Not Found|Server returned|HTTP error|Input\/output error|Immediate exit|Broken pipe/i,
+    /method \w+ failed: [45]\d\d\b|Server returned [45]|HTTP error/i,
+    'SOURCE_UNREACHABLE',
+    'the server answers with an error',
+  ],
+  [
+    /Connection refused|timed out|Connection reset|Network is unreachable|No route to host|Host is down|Failed to resolve|Name or service not known|Input\/output error|Immediate exit|Broken pipe/i,
     'SOURCE_UNREACHABLE',
     'the server does not answer',
   ],

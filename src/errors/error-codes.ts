@@ -16,7 +16,11 @@ export const ERROR_CODES = {
     exit: 1,
     doc: 'A picture has more pixels, or needs more memory, than the settings of the decoder allow.',
   },
-  SOURCE_UNREACHABLE: { retryable: true, exit: 1, doc: 'A camera or server does not answer, or went away.' },
+  SOURCE_UNREACHABLE: {
+    retryable: true,
+    exit: 1,
+    doc: 'A camera or server does not answer, went away, or has nothing at this address.',
+  },
   SOURCE_UNAUTHORIZED: { retryable: true, exit: 1, doc: 'A camera or server refuses the credentials.' },
   SOURCE_UNTRUSTED: {
     retryable: true,

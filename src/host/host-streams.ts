@@ -18,7 +18,7 @@ import type { ResultSinks } from '../runtime/results/result-sinks.ts';
 import type { Runtime } from '../runtime/runtime.ts';
 import { type Arrangement, laneKey, pixelKey } from '../runtime/stream/arrangement.ts';
 import type { RuntimeStream } from '../runtime/stream/runtime-stream.ts';
-import { resolveStreamInput, tryInput } from '../runtime/stream/stream-input.ts';
+import { requireReadable, resolveStreamInput, tryInput } from '../runtime/stream/stream-input.ts';
 import type { StreamInput } from '../runtime/stream/stream-port.ts';
 import { demoSource } from './demo-source.ts';
 import { requireRoom } from './stream-limits.ts';
@@ -95,9 +95,10 @@ export class HostStreams {
   /**
    * @param config - settings to apply as they are.
    * @param lease - lease under which its results are published; absent if the stream does not belong to a fleet.
+   * @param isTried - reads the first frame of a file before; otherwise a file that is no video fails after it was added.
    * @throws STREAM_EXISTS, LIMIT_REACHED, SOURCE_*
    */
-  async add(config: StreamConfig, lease?: StreamLease): Promise<RuntimeStream> {
+  async add(config: StreamConfig, lease?: StreamLease, isTried = false): Promise<RuntimeStream> {
     const { id } = config;
     const { limits } = this.#options;
     if (limits !== undefined)
@@ -108,6 +109,7 @@ export class HostStreams {
       return await this.#mutex.run(id, async () => {
         const applied = withChanges(config, this.#newChanges);
         const input = await this.#input(applied, lease);
+        if (isTried) await requireReadable(input, this.#runtime.ffmpeg, applied.openTimeoutMs);
         await this.#openVideo(applied, input);
         return this.#remember(this.#runtime.add(applied, input), { own: this.#newChanges }, config);
       });

@@ -32,10 +32,11 @@ const WARNINGS: ReadonlySet<EventKind> = new Set([
 ]);
 
 /** Writes an event to the log. Its line names the stream once, even if the message does not name it. */
-export function logEvent(log: GatewayLogger, { kind, stream, message }: EventMessage): void {
+export function logEvent(log: GatewayLogger, { kind, stream, message, details }: EventMessage): void {
   const isNamed = stream === undefined || message.startsWith(`${stream} `) || message.startsWith(`${stream}: `);
   const text = isNamed ? message : `${stream}: ${message}`;
-  if (WARNINGS.has(kind)) log.warn({ kind }, text);
+  if (kind === 'stream-state' && details?.to === 'failed') log.error({ kind, code: details.code }, text);
+  else if (WARNINGS.has(kind)) log.warn({ kind }, text);
   else log.info({ kind }, text);
 }
 

@@ -1,7 +1,9 @@
 import { join } from 'node:path';
 import type { Environment } from '../config/environment.ts';
 import type { PipelineConfig } from '../config/pipeline.ts';
+import type { StreamConfig } from '../config/stream.ts';
 import { StreamRules } from '../control/orders/stream-rules.ts';
+import { systemClock } from '../core/clock.ts';
 import { openFfmpeg } from '../decode/ffmpeg-binary.ts';
 import { DiskProbe } from '../disk/disk-probe.ts';
 import { readAuthorities } from '../disk/read-authorities.ts';
@@ -15,9 +17,10 @@ import { openRuntime } from '../runtime/open-runtime.ts';
 import { openSinks } from '../runtime/results/open-sinks.ts';
 import type { ResultSinks } from '../runtime/results/result-sinks.ts';
 import type { Runtime, RuntimeReport } from '../runtime/runtime.ts';
-import type { RuntimeStream } from '../runtime/stream/runtime-stream.ts';
+import { RuntimeStream } from '../runtime/stream/runtime-stream.ts';
 import { countOf } from '../sinks/sink-failure.ts';
 import { modelSpec } from '../store/manifests.ts';
+import { FailedStarts } from './failed-starts.ts';
 import { HostStreams, type HostStreamsOptions } from './host-streams.ts';
 
 export interface HostContext {
@@ -49,10 +52,10 @@ export class PipelineHost implements RuntimePort {
   readonly streams: HostStreams;
   readonly rules: StreamRules;
   readonly #config: PipelineConfig;
-  readonly #onNotice: (text: string) => void;
   readonly #disk: DiskProbe;
   readonly #sinks: ResultSinks;
   readonly #early: EarlyEvents;
+  readonly #starts: FailedStarts<RuntimeStream>;
 
   private constructor(
     runtime: Runtime,
@@ -68,8 +71,12 @@ export class PipelineHost implements RuntimePort {
     const accessOf = accessRules(config, authorities, bindsOwnSources);
     this.streams = new HostStreams({ runtime, config, sinks, environment, onNotice, limits: config.limits, accessOf });
     this.rules = new StreamRules({ defaults: config.defaults, admit: ({ source }) => admit(source) });
+    this.#starts = new FailedStarts({
+      clock: systemClock,
+      add: (stream) => this.streams.add(stream, undefined, true),
+      onEvent: (kind, id, message, details) => runtime.emitEvent(kind, id, message, details),
+    });
     this.#config = config;
-    this.#onNotice = onNotice;
     this.#disk = new DiskProbe({
       path: environment.cacheDir,
       onStalled: () =>
@@ -125,19 +132,17 @@ export class PipelineHost implements RuntimePort {
   }
 
   /**
-   * Adds the pipeline's streams. A stream that cannot be opened (a missing file) is reported and skipped; if none can
-   * be opened, the first error is thrown.
+   * Adds the pipeline's streams. One that cannot be opened (a missing file) is reported as failed and tried again, see
+   * `FailedStarts`; if none can be opened, the first error is thrown.
    */
   async start(): Promise<void> {
     const failures: SightlineError[] = [];
     const { streams } = this.#config;
     for (const stream of streams) {
-      await this.streams
-        .add(stream)
-        .catch((error: unknown) => failures.push(SightlineError.from(error, 'SOURCE_UNREADABLE')));
+      const failure = await this.#starts.start(stream);
+      if (failure !== null) failures.push(failure);
     }
     if (failures.length > 0 && failures.length === streams.length) throw failures[0]!;
-    for (const failure of failures) this.#onNotice(`error: ${failure.message} [${failure.code}]`);
   }
 
   report(): ReturnType<Runtime['report']> {
@@ -145,7 +150,9 @@ export class PipelineHost implements RuntimePort {
   }
 
   #withSinks(report: RuntimeReport): RuntimeReport {
-    return { ...report, host: { ...report.host, sinks: this.#sinks.reports } };
+    const failed = this.#starts.reports;
+    const streams = failed.length === 0 ? report.streams : [...report.streams, ...failed];
+    return { ...report, streams, host: { ...report.host, sinks: this.#sinks.reports } };
   }
 
   readiness(): Readiness {
@@ -154,33 +161,43 @@ export class PipelineHost implements RuntimePort {
       return { isReady: false, reason: `the file system has not answered for ${Math.round(stalledMs / 1000)} s` };
     const own = this.runtime.readiness();
     const { problem } = this.#sinks;
-    return own.isReady && problem !== null ? { isReady: true, isDegraded: true, reason: problem } : own;
+    const failing = this.#starts.failing;
+    const reason = problem ?? (failing.length === 0 ? null : `failed at the start: ${failing.join(', ')}`);
+    return own.isReady && reason !== null ? { isReady: true, isDegraded: true, reason } : own;
   }
 
   /** Stops the streams and ends all threads. @returns what could not be written. */
-  stop(): ReturnType<Runtime['stop']> {
+  async stop(): ReturnType<Runtime['stop']> {
     this.#disk.close();
+    await this.#starts.close();
     return this.runtime.stop();
   }
 
   async addStream(stream: unknown): Promise<StreamReport> {
-    return this.#reportOf(await this.streams.add(await this.rules.added(stream)));
+    const config = await this.rules.added(stream);
+    if (this.#starts.has(config.id))
+      throw new SightlineError(
+        'STREAM_EXISTS',
+        `a stream "${config.id}" exists and could not be started; change or remove it, or choose another id`,
+      );
+    return this.#reportOf(await this.streams.add(config));
   }
 
   async changeStream(id: string, patch: unknown): Promise<StreamReport> {
-    return this.#reportOf(await this.streams.change(id, (current) => this.rules.changed(current, patch)));
+    const next = (current: StreamConfig): Promise<StreamConfig> => this.rules.changed(current, patch);
+    return this.#reportOf((await this.#starts.change(id, next)) ?? (await this.streams.change(id, next)));
   }
 
   async pauseStream(id: string): Promise<StreamReport> {
-    return this.#reportOf(await this.streams.pause(id));
+    return this.#reportOf((await this.#starts.pause(id)) ?? (await this.streams.pause(id)));
   }
 
   async resumeStream(id: string): Promise<StreamReport> {
-    return this.#reportOf(await this.streams.resume(id));
+    return this.#reportOf((await this.#starts.resume(id)) ?? (await this.streams.resume(id)));
   }
 
-  removeStream(id: string): Promise<void> {
-    return this.streams.remove(id);
+  async removeStream(id: string): Promise<void> {
+    if (!(await this.#starts.remove(id))) await this.streams.remove(id);
   }
 
   onReport(listener: Parameters<Runtime['reports']['add']>[0]): () => void {
@@ -207,8 +224,9 @@ export class PipelineHost implements RuntimePort {
     this.runtime.watchPreviews(streamIds);
   }
 
-  #reportOf(stream: RuntimeStream): StreamReport {
-    return this.runtime.streamReport(stream);
+  /** @param stream - one that runs, or the report of one that could not be started. */
+  #reportOf(stream: RuntimeStream | StreamReport): StreamReport {
+    return stream instanceof RuntimeStream ? this.runtime.streamReport(stream) : stream;
   }
 }
 

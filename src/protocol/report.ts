@@ -4,7 +4,7 @@
  */
 import { z } from 'zod';
 import type { DropReason } from '../core/frame.ts';
-import { amount, count, durationMs, id, name, text, type Wire } from './bounds.ts';
+import { amount, count, durationMs, id, name, text, timeMs, type Wire } from './bounds.ts';
 
 const percentiles = z.object({
   /** Number of samples. If it is 0, all figures are 0. */
@@ -119,6 +119,16 @@ export const streamReport = z.object({
   lines: z.array(lineCount).max(MAX_COUNTERS),
   /** The last error in one sentence; null if there was none. */
   lastError: text.nullable(),
+  /** Only if it could not be started, for the reason in `lastError`. */
+  startFailure: z
+    .object({
+      code: name,
+      /** Attempts to start it so far. */
+      attempts: count,
+      /** When it is tried again, wall clock; null if it is not. */
+      retryAtMs: timeMs.nullable(),
+    })
+    .optional(),
   /** In a fleet, the host that runs it; absent if none does. */
   host: id.optional(),
   /** In a fleet, the fence of the lease that it runs under; increases with every new holder. */

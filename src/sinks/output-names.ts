@@ -21,17 +21,20 @@ export interface NamingPlan {
 }
 
 /**
- * Renames a finished file to its final name. An incomplete one never replaces an earlier file: it keeps its partial name.
+ * Renames a finished file to its final name. An incomplete one keeps its partial name, unless earlier files are kept as well.
  *
  * @returns the path of the file now.
  */
 export async function moveToFinalName({ path, partialPath, isComplete, keepsEarlier }: NamingPlan): Promise<string> {
-  if (await exists(path)) {
-    if (keepsEarlier) await keepNumbered(path);
-    else if (!isComplete) return partialPath;
-  }
+  if (!isComplete && !keepsEarlier) return partialPath;
+  if (keepsEarlier && (await exists(path))) await keepNumbered(path);
   await moveFile(partialPath, path);
   return path;
+}
+
+/** Explains in a sentence why a file has not got its final name. @param writtenPath - where it is. */
+export function incompleteText(id: string, path: string, writtenPath: string): string {
+  return `sink ${id}: the output is incomplete and stays in ${writtenPath}; ${path} was not written`;
 }
 
 /**

@@ -6,6 +6,7 @@ import { LineLog, type SyncPolicy } from './line-log.ts';
 import { chunkOf, headerBytesOf, type LineKind, openLines } from './open-lines.ts';
 import {
   checkReplaceable,
+  incompleteText,
   isDevice,
   keepRecovered,
   moveToFinalName,
@@ -84,7 +85,7 @@ export class PartialFile {
     await this.#seal(file);
     await file.sync();
     const path = await moveToFinalName({ path: this.#path, partialPath: file.path, isComplete, keepsEarlier });
-    if (path !== this.#path) onNotice?.(`sink ${id}: ${this.#path} is unchanged; the new output is in ${path}`);
+    if (path !== this.#path) onNotice?.(incompleteText(id, this.#path, path));
   }
 
   /** Adds the path of the partial file to a failure's message, so that the user can find it. */

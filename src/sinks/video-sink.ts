@@ -3,6 +3,7 @@ import { type Clock, systemClock } from '../core/clock.ts';
 import type { PublishedFrame } from '../core/frame.ts';
 import { SightlineError } from '../errors/sightline-error.ts';
 import type { AnnotateRequest, FromAnnotate, OverlayCounts, ToAnnotate } from '../protocol/annotate.ts';
+import { incompleteText } from './output-names.ts';
 import type { PictureSink, SinkFailureListener, SinkFigures } from './sink.ts';
 
 /** Pictures in the thread at once: one being encoded, one being drawn, one that has just arrived. */
@@ -225,7 +226,7 @@ export class VideoSink implements PictureSink {
     this.#isFinished = true;
     const { file, onNotice } = this.#options;
     if (writtenPath === file.path) return;
-    onNotice(`sink ${this.id}: ${file.path} is unchanged; the new output is in ${writtenPath}`);
+    onNotice(incompleteText(this.id, file.path, writtenPath));
   }
 
   /** Called when the thread is done with its oldest picture. */

@@ -1,4 +1,5 @@
 import { existsSync, realpathSync, statSync } from 'node:fs';
+import { closest, distance } from 'fastest-levenshtein';
 import { redact } from '../core/redact.ts';
 import type { SourceInput, SourceOptions } from '../core/source.ts';
 import { SightlineError } from '../errors/sightline-error.ts';
@@ -9,6 +10,14 @@ const DEFAULT_PORTS: Readonly<Record<string, number>> = { 'rtsp:': 554, 'rtsps:'
 export type SourceScheme = 'rtsp' | 'rtsps' | 'http' | 'https' | 'device' | 'synthetic' | 'file';
 
 const SCHEMES: ReadonlySet<string> = new Set(['rtsp', 'rtsps', 'http', 'https', 'device', 'synthetic']);
+const KNOWN = [...SCHEMES].map((scheme) => `${scheme}:`).join(' ');
+
+/** Protocols that exist and are no kind of source: a name near one of ours is no mistake in typing. */
+const OTHER_PROTOCOLS: ReadonlySet<string> = new Set([
+  ...['rtmp', 'rtmps', 'rtp', 'srt', 'udp', 'tcp', 'mms', 'hls', 'dash'],
+  ...['ftp', 'ftps', 'sftp', 'smb', 'nfs', 's3', 'ws', 'wss'],
+]);
+const MOST_TYPOS = 2;
 
 /** Returns the kind of source that `parseSource` makes of a text. A text without a known scheme is a file path. */
 export function sourceScheme(text: string): SourceScheme {
@@ -39,7 +48,31 @@ export function parseSource(text: string, options: SourceOptions): SourceInput {
       options,
     };
   }
+  requireKnownScheme(text);
   return file(sourcePath(text), scheme, options);
+}
+
+/** @throws CONFIG_INVALID if a text begins with a scheme and `//`, and the scheme is no kind of source. */
+export function requireKnownScheme(text: string): void {
+  const scheme = /^([a-z][a-z0-9+.-]{0,20}):\/\//i.exec(text)?.[1]?.toLowerCase();
+  if (scheme === undefined || scheme === 'file' || SCHEMES.has(scheme) || existsSync(text)) return;
+  const meant = nearestScheme(scheme);
+  const hint = meant === null ? `known are ${KNOWN}` : `did you mean ${meant}://?`;
+  throw new SightlineError(
+    'CONFIG_INVALID',
+    `source "${redact(text)}": "${scheme}://" is not a kind of source; ${hint}`,
+  );
+}
+
+/** Null if none is near. */
+function nearestScheme(typed: string): string | null {
+  if (OTHER_PROTOCOLS.has(typed)) return null;
+  const schemes = Object.keys(DEFAULT_PORTS).map((name) => name.slice(0, -1));
+  const sorted = (text: string): string => [...text].sort().join('');
+  // Two letters that changed places are the most frequent mistake.
+  const swapped = schemes.find((scheme) => sorted(scheme) === sorted(typed));
+  const best = swapped ?? closest(typed, schemes);
+  return distance(typed, best) <= MOST_TYPOS ? best : null;
 }
 
 /** Returns the path of a source of kind `file`. @throws CONFIG_INVALID if a `file://` text is not a valid URL. */
@@ -98,10 +131,7 @@ function isDevice(path: string): boolean {
 
 function file(path: string, scheme: string | undefined, options: SourceOptions): SourceInput {
   if (!existsSync(path)) {
-    const hint =
-      scheme === undefined
-        ? ''
-        : ` ("${scheme}:" is not a kind of source; known are rtsp: rtsps: http: https: device: synthetic:)`;
+    const hint = scheme === undefined ? '' : ` ("${scheme}:" is not a kind of source; known are ${KNOWN})`;
     throw new SightlineError('SOURCE_NOT_FOUND', `${redact(path)}: no such file${hint}`, { path: redact(path) });
   }
   if (statSync(path).isDirectory()) {

@@ -111,7 +111,7 @@ const MISTAKES: readonly Mistake[] = [
     what: 'an unreachable server',
     args: ({ port }) => ['detect', `http://127.0.0.1:${port + 1}/a.mp4?token=s3cret`, '--engine', 'fake'],
     code: 1,
-    says: /a\.mp4\?token=\*\*\*: the server does not answer.*\[SOURCE_UNREACHABLE\]/,
+    says: /a\.mp4\?token=\*\*\*: 127\.0\.0\.1:\d+: connection refused \[SOURCE_UNREACHABLE\]/,
   },
   {
     what: 'ffmpeg missing',
@@ -205,6 +205,24 @@ const MISTAKES: readonly Mistake[] = [
     env: { SIGHTLINE_TOKEN: '' },
     code: 2,
     says: /token.*\[TOKEN_REQUIRED\]/i,
+  },
+  {
+    what: 'an output of another format',
+    args: ({ clip }) => ['detect', clip, '--out', 'r.csv'],
+    code: 2,
+    says: /--out: expected a name that ends in \.jsonl, \.jsonl\.gz, .*\.ndjson.*, received "r\.csv" \[COMMAND_INVALID\]/,
+  },
+  {
+    what: 'one JSON document as an output of lines',
+    args: ({ clip }) => ['detect', clip, '--out', 'r.json.gz'],
+    code: 2,
+    says: /received "r\.json\.gz" \(--coco writes one JSON document\)/,
+  },
+  {
+    what: 'a mistyped scheme',
+    args: () => ['detect', 'rstp://user:secret@camera/1', '--engine', 'fake'],
+    code: 2,
+    says: /"rstp:\/\/\*\*\*@camera\/1": "rstp:\/\/" is not a kind of source; did you mean rtsp:\/\/\? \[CONFIG_INVALID\]/,
   },
   {
     what: 'missing annotations',

@@ -234,6 +234,32 @@ describe.skipIf(browserPath === undefined)(browserTitle('dashboard'), () => {
     await page.close();
   });
 
+  it('shows a stream that could not be started in red, with the reason and its attempts, and can pause it', async () => {
+    const port = await LiveDouble.create(2);
+    const { url } = await openGateway(port);
+    const gate = port.report().streams[0]!;
+    const lastError = 'late.mp4: no such file';
+    const failed = (attempts: number, retryAtMs: number | null): void => {
+      const startFailure = { code: 'SOURCE_NOT_FOUND', attempts, retryAtMs };
+      port.put({ ...gate, state: 'failed', lastError, startFailure });
+      port.tick();
+    };
+    failed(3, Date.now() + 4000);
+    const { page, complaints } = await visit(browser, url);
+    const card = page.locator('[data-stream="gate-1"]');
+    await until(async () => (await card.getAttribute('data-tone')) === 'bad');
+    expect(await card.locator('.badge').textContent()).toBe('Failed');
+    expect(await card.locator('.card-error').textContent()).toBe(
+      'late.mp4: no such file [SOURCE_NOT_FOUND], tried 3 times, will be tried again',
+    );
+    failed(1, null);
+    await until(async () => /tried once, not tried again/.test((await card.locator('.card-error').textContent())!));
+    await page.click('button[aria-label="Pause gate-1"]');
+    await until(() => port.calls.includes('pause gate-1'));
+    expect(complaints).toEqual([]);
+    await page.close();
+  });
+
   it('shows names and messages as text, even if they contain markup', async () => {
     const port = await LiveDouble.create(1);
     const evil = '<img src=x onerror="document.title=\'owned\'">';

@@ -71,7 +71,8 @@ describe('sightline detect', () => {
     const child = startCli(['detect', 'synthetic:testsrc2=size=320x180:rate=25', '--engine', 'fake', '--out', '-']);
     const result = ended(child);
     child.stdout!.once('data', () => child.kill('SIGINT'));
-    const { stdout } = await result;
+    const { stdout, code } = await result;
+    expect(code).toBe(130);
     const written = stdout
       .trimEnd()
       .split('\n')
@@ -140,11 +141,37 @@ describe('sightline detect', () => {
       await waitFor('results', () => existsSync(partial) && readFileSync(partial).length > 2000, {
         deadlineMs: 60_000,
       });
-      child.kill('SIGINT');
-      expect((await result).stderr).toMatch(/r\.jsonl is unchanged; the new output is in .*r\.partial\.jsonl/);
+      child.kill('SIGTERM');
+      const { code, stderr } = await result;
+      expect(code).toBe(143);
+      expect(stderr).toMatch(/interrupted after 0 of 1 file, frame \d+ of synthetic:testsrc2/);
+      expect(stderr).toMatch(/incomplete and stays in .*r\.partial\.jsonl; .*r\.jsonl was not written/);
       expect(readFileSync(out, 'utf8')).toBe(earlier);
       expect(named().sort()).toEqual(['r.jsonl', 'r.partial.jsonl']);
     });
+  });
+
+  it('says after how many files it was interrupted, and leaves only files whose names say so', async () => {
+    const at = (name: string): string => join(temporary.path, name);
+    const endless = 'synthetic:testsrc2=size=320x180:rate=25';
+    const outputs = ['--out', at('cut.jsonl'), '--coco', at('cut.json')];
+    const flags = ['--engine', 'fake', ...outputs, '--json'];
+    const child = startCli(['detect', clip, clip, endless, clip, ...flags]);
+    const result = ended(child);
+    const isThere = (): boolean =>
+      existsSync(at('cut.partial.jsonl')) && /testsrc2/.test(readFileSync(at('cut.partial.jsonl'), 'utf8'));
+    await waitFor('results of the third input', isThere, { deadlineMs: 60_000 });
+    child.kill('SIGINT');
+    const { code, stderr, stdout } = await result;
+    expect(code).toBe(130);
+    const [, frame] = /interrupted after 2 of 4 files, frame (\d+) of synthetic:testsrc2/.exec(stderr) ?? [];
+    const lines = readFileSync(at('cut.partial.jsonl'), 'utf8').trimEnd().split('\n');
+    expect(lines.length, 'two clips of 30 frames before').toBe(60 + Number(frame));
+    expect(
+      readdirSync(temporary.path).filter((name) => name.startsWith('cut.') && !name.includes('.partial.')),
+    ).toEqual([]);
+    const { inputs } = JSON.parse(stdout) as { inputs: { isInterrupted: boolean }[] };
+    expect(inputs.map(({ isInterrupted }) => isInterrupted)).toEqual([false, false, true]);
   });
 
   describe('compressed lines', () => {

@@ -239,4 +239,12 @@ describe.skipIf(!hasProc)('a missing source (needs /proc)', () => {
     expect(seconds, 'back-off: at least 0.1 s, then 0.2').toBeGreaterThan(0.3);
     camera.close();
   });
+
+  it('RTSP 404: the camera has no such path', async () => {
+    const camera = await RefusingCamera.open('404 Not Found');
+    await tries(`rtsp://127.0.0.1:${camera.port}/cam2`);
+    expect(live.codes('cam')).toEqual(['SOURCE_UNREACHABLE']);
+    expect(live.report('cam').lastError).toContain('the camera has no such path');
+    camera.close();
+  });
 });

@@ -19,6 +19,7 @@ import { promisify } from 'node:util';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { temporaryFolder } from '../support/cli.ts';
 import { testFfmpeg } from '../support/made-videos.ts';
+import { RefusingCamera } from '../support/rtsp-server.ts';
 import { RuledHost } from '../support/ruled-host.ts';
 import { testedFfmpegs } from './odd-media-player.ts';
 
@@ -432,6 +433,13 @@ describe.each(ffmpegs)('a camera in the allowed networks, $label', ({ binary }) 
     const { frames, state, error } = await host.play(url);
     expect({ frames, state, seen: other.requests }).toEqual({ frames: 0, state: 'failed', seen: [] });
     expect(error).toMatch(/^SOURCE_FORBIDDEN .*it leads to 127\.0\.0\.2/);
+  });
+
+  it('has no such path, and the error says so', async () => {
+    const refusing = await RefusingCamera.open('404 Not Found');
+    const { error } = await host.play(`rtsp://127.0.0.1:${refusing.port}/cam2`);
+    expect(error).toMatch(/^SOURCE_UNREACHABLE .*the camera has no such path/);
+    refusing.close();
   });
 
   it('can redirect within them', async () => {

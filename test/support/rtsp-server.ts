@@ -60,27 +60,27 @@ export class RtspServer {
   }
 }
 
-/** A camera that refuses every user. Counts the requests that it was asked. */
+/** A camera that refuses every user, or answers with another error. Counts the requests that it was asked. */
 export class RefusingCamera {
   readonly #server: Server;
   requestCount = 0;
 
-  private constructor() {
+  private constructor(refusal: string) {
     this.#server = createServer((socket) => {
       socket.on('error', () => socket.destroy());
       socket.on('data', (data) => {
         const sequence = /CSeq: *(\d+)/i.exec(data.toString())?.[1] ?? '1';
         const isDescribe = data.toString().startsWith('DESCRIBE');
         if (isDescribe) this.requestCount += 1;
-        const status = isDescribe ? '401 Unauthorized' : '200 OK';
+        const status = isDescribe ? refusal : '200 OK';
         const header = isDescribe ? 'WWW-Authenticate: Basic realm="camera"\r\n' : 'Public: OPTIONS, DESCRIBE\r\n';
         socket.write(`RTSP/1.0 ${status}\r\nCSeq: ${sequence}\r\n${header}\r\n`);
       });
     });
   }
 
-  static async open(): Promise<RefusingCamera> {
-    const camera = new RefusingCamera();
+  static async open(refusal = '401 Unauthorized'): Promise<RefusingCamera> {
+    const camera = new RefusingCamera(refusal);
     camera.#server.listen(0, '127.0.0.1');
     await once(camera.#server, 'listening');
     return camera;

@@ -6,7 +6,7 @@ import { redact } from '../../core/redact.ts';
 import { isBelowRoot } from '../../disk/real-path.ts';
 import { SightlineError } from '../../errors/sightline-error.ts';
 import { NetworkList } from '../../source/network-list.ts';
-import { sourcePath, sourceScheme } from '../../source/parse-source.ts';
+import { requireKnownScheme, sourcePath, sourceScheme } from '../../source/parse-source.ts';
 
 export type AdmissionRules = Pick<FleetConfig, 'roots' | 'schemes' | 'networks'>;
 
@@ -60,9 +60,10 @@ export class Admission {
   /**
    * Admits the source of a stream, as in `streams[].source`.
    *
-   * @throws SOURCE_FORBIDDEN; SOURCE_UNREACHABLE if a host name has no address; for files what `file` throws.
+   * @throws CONFIG_INVALID, SOURCE_FORBIDDEN; SOURCE_UNREACHABLE if a host name has no address; for files what `file` throws.
    */
   async source(text: string): Promise<void> {
+    requireKnownScheme(text);
     const scheme = text === 'demo' ? 'demo' : sourceScheme(text);
     const { schemes } = this.#rules;
     if (!schemes.includes(scheme))

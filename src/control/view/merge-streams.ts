@@ -68,8 +68,8 @@ function failedReport(order: StreamOrder, failure: StreamFailure & { readonly ho
   return { ...emptyReport(order), state: 'failed', host, fence, lastError: message };
 }
 
-/** The report of a stream that is ordered but does not run. */
-function emptyReport({ id, config }: StreamOrder): Omit<StreamReport, 'state'> {
+/** Returns the report of a stream that does not run yet. */
+export function emptyReport({ id, config }: Pick<StreamOrder, 'id' | 'config'>): Omit<StreamReport, 'state'> {
   return {
     id,
     source: redact(config.source),

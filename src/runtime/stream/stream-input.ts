@@ -1,3 +1,4 @@
+import { statSync } from 'node:fs';
 import type { StreamConfig } from '../../config/stream.ts';
 import type { ModelSpec } from '../../core/model.ts';
 import { FREE_ACCESS, type SourceAccess, type SourceInput } from '../../core/source.ts';
@@ -73,6 +74,22 @@ export async function tryInput({ source, policy }: StreamInput, ffmpeg: Ffmpeg, 
   const size = withOpenSource(source, (opened) => probeSource(ffmpeg, opened, timeoutMs));
   // A file is opened once: one that does not answer now would end the stream.
   await (policy === 'live' ? unlessAway(size) : size);
+}
+
+/**
+ * Reads the first frame of a file, on this machine or behind HTTP, unless that was done for the size of its pictures. A pipe
+ * is left alone: it can be read only once.
+ *
+ * @throws SOURCE_*
+ */
+export async function requireReadable(
+  { source, policy, picture }: StreamInput,
+  ffmpeg: Ffmpeg,
+  timeoutMs: number,
+): Promise<void> {
+  if (source === null || picture !== null) return;
+  const isFile = source.kind === 'file' ? statSync(source.label).isFile() : source.kind === 'http' && policy === 'file';
+  if (isFile) await withOpenSource(source, (opened) => probeSource(ffmpeg, opened, timeoutMs));
 }
 
 /** Null if the source does not answer now. */

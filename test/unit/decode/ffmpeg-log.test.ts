@@ -225,6 +225,21 @@ describe('explainExit', () => {
     expect(explainExit([line])).toMatchObject({ code, said: line });
   });
 
+  it.each([
+    ['method DESCRIBE failed: 404 Not Found', 'the camera has no such path'],
+    ['method DESCRIBE failed: 404 Stream Not Found', 'the camera has no such path'],
+    ['method SETUP failed: 503 Service Unavailable', 'the server answers with an error'],
+    ['HTTP error 404 Not Found', 'the server has nothing at this address'],
+    ['Server returned 404 Not Found', 'the server has nothing at this address'],
+    ['Server returned 5XX Server Error reply', 'the server answers with an error'],
+    ['rtsp://cam: Connection timed out', 'the server does not answer'],
+  ])('%s: %s', (line, cause) => {
+    expect(explainExit([line, 'Error opening input: Input/output error'])).toMatchObject({
+      code: 'SOURCE_UNREACHABLE',
+      cause,
+    });
+  });
+
   it('quotes the last line even if an earlier one gives the cause', () => {
     expect(explainExit(['moov atom not found', 'Error opening input files: Invalid data found'])).toEqual({
       code: 'SOURCE_UNREADABLE',

@@ -220,7 +220,9 @@ describe('a file that gets its final name at the end', () => {
     await cutShort.close(false);
     expect(framesIn(read('a.jsonl'))).toEqual([7]);
     expect(framesIn(read('a.partial.jsonl'))).toEqual([0]);
-    expect(notices).toEqual([`sink out: ${at('a.jsonl')} is unchanged; the new output is in ${at('a.partial.jsonl')}`]);
+    expect(notices).toEqual([
+      `sink out: the output is incomplete and stays in ${at('a.partial.jsonl')}; ${at('a.jsonl')} was not written`,
+    ]);
 
     const complete = detect('a.jsonl', notices);
     complete.publish(frameOf(1), 'a.mp4');
@@ -230,13 +232,14 @@ describe('a file that gets its final name at the end', () => {
     expect(names().sort()).toEqual(['a.jsonl', 'a.recovered-1.jsonl']);
   });
 
-  it('gets its final name even if incomplete when there is no earlier file; an empty one replaces nothing', async () => {
+  it('keeps its partial name if it is incomplete, without an earlier file as well; the next run keeps it', async () => {
     const first = detect('a.jsonl');
     first.publish(frameOf(0), 'a.mp4');
     await first.close(false);
+    expect(names()).toEqual(['a.partial.jsonl']);
     await detect('a.jsonl').close(false);
-    expect(framesIn(read('a.jsonl'))).toEqual([0]);
-    expect(names()).toEqual(['a.jsonl']);
+    expect(names()).toEqual(['a.recovered-1.jsonl']);
+    expect(framesIn(read('a.recovered-1.jsonl'))).toEqual([0]);
   });
 
   it.each(['jsonl', 'json'])('leaves no file (%s) if the run ends before its first result', async (extension) => {

@@ -99,14 +99,42 @@ describe('a source on this machine', () => {
     ['/nowhere/a.mp4', 'SOURCE_NOT_FOUND', '/nowhere/a.mp4: no such file'],
     [
       'rtmp://u:secret@h/x',
+      'CONFIG_INVALID',
+      'source "rtmp://***@h/x": "rtmp://" is not a kind of source; known are rtsp: rtsps: http: https: device: synthetic:',
+    ],
+    [
+      'rstp:a.mp4',
       'SOURCE_NOT_FOUND',
-      'rtmp://***@h/x: no such file ("rtmp:" is not a kind of source; known are rtsp: rtsps: http: https: device: synthetic:)',
+      'rstp:a.mp4: no such file ("rstp:" is not a kind of source; known are rtsp: rtsps: http: https: device: synthetic:)',
     ],
     [folder, 'CONFIG_INVALID', `${folder}: is a folder; a stream reads one file (commands take folders and patterns)`],
     ['file:///a%zz.mp4', 'CONFIG_INVALID', 'source "file:///a%zz.mp4": expected a URL such as file:///videos/a.mp4'],
   ])('%s is rejected', (text, code, message) => {
     expect(refusal(text)).toMatchObject({ code, message });
   });
+
+  it.each([
+    ['rstp', 'rtsp'],
+    ['RTPS', 'rtsp'],
+    ['rtspp', 'rtsp'],
+    ['htpp', 'http'],
+    ['htttp', 'http'],
+    ['hxxp', 'http'],
+    ['htps', 'https'],
+    ['httpss', 'https'],
+  ])('%s:// is a mistake in typing %s://, and no file', (typed, meant) => {
+    expect(refusal(`${typed}://u:secret@h/x`)).toMatchObject({
+      code: 'CONFIG_INVALID',
+      message: `source "${typed}://***@h/x": "${typed.toLowerCase()}://" is not a kind of source; did you mean ${meant}://?`,
+    });
+  });
+
+  it.each(['ftp', 'srt', 'rtmp', 'udp', 's3', 'gopher'])(
+    '%s:// is a protocol of its own, so nothing is guessed',
+    (scheme) => {
+      expect(refusal(`${scheme}://h/x`).message).toContain('; known are rtsp: rtsps:');
+    },
+  );
 
   it('an empty generator is rejected with an example', () => {
     expect(refusal('synthetic:')).toMatchObject({

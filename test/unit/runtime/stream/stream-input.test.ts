@@ -1,7 +1,11 @@
-import { describe, expect, it } from 'vitest';
+import { writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { afterAll, describe, expect, it } from 'vitest';
 import { parseStream } from '../../../../src/config/load-pipeline.ts';
-import { resolveStreamInput } from '../../../../src/runtime/stream/stream-input.ts';
+import { requireReadable, resolveStreamInput } from '../../../../src/runtime/stream/stream-input.ts';
+import { temporaryFolder } from '../../../support/cli.ts';
 import { programAs } from '../../../support/confinement.ts';
+import { makePipe } from '../../../support/made-pipe.ts';
 
 const FFMPEG = programAs('ffmpeg');
 
@@ -41,4 +45,34 @@ describe('the pace of a file', () => {
   ])('%s', async (_, stream, expected) => {
     expect(await resolve(stream)).toEqual(expected);
   });
+});
+
+describe('before a stream starts', () => {
+  const folder = temporaryFolder();
+  afterAll(() => folder.remove());
+  const missing = programAs(join(folder.path, 'no-ffmpeg'));
+  const read = async (stream: object): Promise<string> => {
+    const input = await resolveStreamInput(parseStream({ id: 's', ...stream }, {}), missing, null);
+    return requireReadable(input, missing, 1000).then(
+      () => 'left alone',
+      () => 'read',
+    );
+  };
+
+  it('a file is read, however it is paced', async () => {
+    const source = join(folder.path, 'clip.mp4');
+    writeFileSync(source, 'any');
+    expect(await Promise.all([read({ source }), read({ source, loop: true })])).toEqual(['read', 'read']);
+  });
+
+  it.skipIf(process.platform === 'win32')('a pipe is left alone: what is read from it is gone', async () => {
+    expect(await read({ source: makePipe(join(folder.path, 'pipe')) })).toBe('left alone');
+  });
+
+  it.each(['rtsp://camera/1', 'http://server/live.m3u8', 'synthetic:testsrc2'])(
+    'a live source is left alone: it may be away now and come back (%s)',
+    async (source) => {
+      expect(await read({ source })).toBe('left alone');
+    },
+  );
 });

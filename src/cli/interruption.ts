@@ -1,0 +1,21 @@
+/** Exit codes, as shells report a program that the signal ended: 128 and its number. */
+const EXIT_CODES = { SIGINT: 130, SIGTERM: 143, SIGHUP: 129 } as const;
+
+export type InterruptingSignal = keyof typeof EXIT_CODES;
+export type InterruptedCode = (typeof EXIT_CODES)[InterruptingSignal];
+
+/** Why a command stops: the reason of its stop signal. Commands that run until they are stopped end with 0 all the same. */
+export class Interruption extends Error {
+  readonly exitCode: InterruptedCode;
+
+  constructor(signal: InterruptingSignal) {
+    super('interrupted');
+    this.name = 'AbortError';
+    this.exitCode = EXIT_CODES[signal];
+  }
+}
+
+/** Returns the exit code of a command that its stop signal has interrupted. */
+export function interruptedCode({ reason }: AbortSignal): InterruptedCode {
+  return reason instanceof Interruption ? reason.exitCode : EXIT_CODES.SIGINT;
+}
