@@ -111,7 +111,7 @@ export class RolloutAgent implements RolloutPort {
     this.#options = options;
     this.#incidents = options.incidents ?? new Incidents(options.onNotice, options.clock);
     this.#clock = this.#incidents.clock('roll-outs', options.clock ?? systemClock);
-    this.#controller = new RolloutController({ store, panels, hostId, streams });
+    this.#controller = new RolloutController({ store, panels, hostId, streams, onNotice: options.onNotice });
     this.#follower = new RolloutFollower({
       target,
       warmMs,
@@ -159,7 +159,7 @@ export class RolloutAgent implements RolloutPort {
     await this.#last.catch(() => undefined);
     const { store, hostId, audit, starts } = this.#options;
     await store.leave(hostId).catch(() => undefined);
-    await starts.forget().catch(() => undefined);
+    await starts.forget();
     await audit.close();
   }
 
@@ -249,8 +249,7 @@ export class RolloutAgent implements RolloutPort {
     const rollout = this.#rollout;
     if (rollout === null || !machine.isActive(rollout)) return;
     const lives = (await starts.note(rollout.id)) - 1;
-    const forget = (): void => void starts.forget().catch((error: Error) => onNotice(`start log: ${error.message}`));
-    this.#stopForgetting = this.#clock.setTimer(forget, SHORT_LIFE_MS);
+    this.#stopForgetting = this.#clock.setTimer(() => void starts.forget(), SHORT_LIFE_MS);
     if (lives < MOST_SHORT_LIVES || target.isLoaded(rollout.to.hash)) return;
     const text = `host ${hostId} ended ${lives} times in a row within ${SHORT_LIFE_MS / 1000} s of its start while ${rollout.to.label} was rolled out`;
     onNotice(`${text}; it is not loaded again`);
