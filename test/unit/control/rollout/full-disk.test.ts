@@ -98,7 +98,7 @@ describe('roll-outs whose folder cannot be written', () => {
     const other = openRig(full);
     const two = await other.host('two');
     await two.agent.startRollout(REQUEST, 'anna');
-    for (let beat = 0; beat < 3; beat += 1) await two.agent.tick();
+    for (let beat = 0; beat < 6; beat += 1) await two.agent.tick();
     expect(two.panels.opened, 'its evidence is not discarded').toHaveLength(1);
     expect(two.notices.filter((text) => text.includes('OOM'))).toHaveLength(1);
     two.panels.say(guardReport('fail'));
