@@ -44,6 +44,8 @@ interface Watch {
   readonly nextShare: number;
   frames: number;
   failure: string | null;
+  /** Since when the step has no stream, by the control plane's clock; null if it has some. */
+  emptySinceMs: number | null;
   /** When the snapshot is saved again, by the control plane's clock. */
   nextSaveMs: number;
 }
@@ -124,7 +126,9 @@ export class RolloutController {
     // A host that has just started knows none yet. That is not a step without streams, which needs less evidence.
     this.#members = streams.length === 0 ? 1 : membersOf(streams, rollout.share).length;
     const figures = this.figures()!;
-    const actor = { who: hostId, nowMs, evidence: figures };
+    watch.emptySinceMs = this.#members === 0 ? (watch.emptySinceMs ?? nowMs) : null;
+    const evidence = { ...figures, emptyMs: nowMs - (watch.emptySinceMs ?? nowMs) };
+    const actor = { who: hostId, nowMs, evidence };
     const change =
       watch.failure === null ? decide(rollout, this.#members, actor) : rollBack(rollout, watch.failure, actor);
     if (change !== null) return (await store.change(change, rollout.fence, hostId)) !== null;
@@ -151,7 +155,7 @@ export class RolloutController {
     if (before?.id === id && before.step === step) return before;
     const nextShare = steps[step + 1] ?? 0;
     const fixed = {
-      ...{ id, step, share, isAlone: isAlone(rollout), failure: null, nextSaveMs: 0 },
+      ...{ id, step, share, isAlone: isAlone(rollout), failure: null, emptySinceMs: null, nextSaveMs: 0 },
       reference: changesRate(rollout) ? ('candidate' as const) : ('control' as const),
       // Streams that use the candidate already need no baseline for the next step.
       nextShare: nextShare > share ? nextShare : 0,
