@@ -54,6 +54,8 @@ export class RolloutRig {
     const onNotice = (text: string): void => {
       notices.push(text);
     };
+    // A process that ended writes no more: two writers would take each other's lines for incomplete ones.
+    for (const dead of this.#dead) await dead.append([]);
     const log = await AuditLog.open(path, onNotice);
     const agent = new RolloutAgent({
       ...{ store, bus, target, panels, hostId: id, pipeline: 'people', initial: INITIAL, onNotice },
