@@ -60,10 +60,10 @@ export async function openRollouts(request: RolloutRequest): Promise<RolloutAgen
   const hostId = fleet?.hostId ?? ALONE;
   const fileOf = (what: string): string => join(folder, `${encodeURIComponent(pipeline)}-${hostId}-${what}`);
   return new RolloutAgent({
-    store: fleet?.store ?? new MemoryRollouts({ clock: systemClock, leaseMs, pipeline, folder }),
+    store: fleet?.store ?? new MemoryRollouts({ clock: systemClock, leaseMs, pipeline, folder, onNotice }),
     bus: fleet?.bus ?? new MemoryBus(incidents),
     audit: await AuditLog.open(fileOf('audit.jsonl'), onNotice),
-    starts: new StartLog(fileOf('starts.json')),
+    starts: new StartLog(fileOf('starts.json'), onNotice),
     running: {
       lanes: config.lanes ?? defaultLanes(),
       ...rolledSettings({ defaults: config.defaults, streams: config.streams }),

@@ -225,12 +225,14 @@ describe.each(rigMakers())('hosts that roll out a version in $name', (maker) => 
     good.say(guardReport('pass'));
     bad.say(guardReport('fail'));
     const make = (panels: PanelsDouble): RolloutController =>
-      new RolloutController({ store, panels, hostId: 'one', streams: () => CAMERAS });
+      new RolloutController({ store, panels, hostId: 'one', streams: () => CAMERAS, onNotice: () => {} });
     const results = await Promise.all([make(good).round(rollout!, nowMs), make(bad).round(rollout!, nowMs)]);
     expect(results.filter((isChanged) => isChanged)).toHaveLength(1);
     expect(await store.history()).toHaveLength(2);
 
-    const stranger = new RolloutController({ store, panels: bad, hostId: 'two', streams: () => CAMERAS });
+    const stranger = new RolloutController({
+      ...{ store, panels: bad, hostId: 'two', streams: () => CAMERAS, onNotice: () => {} },
+    });
     const newest = (await store.beat({ hostId: 'one', knownFence: 0 })).rollout!;
     expect(await stranger.round(newest, nowMs), 'a host that is not the controller').toBe(false);
     expect(await store.history()).toHaveLength(2);

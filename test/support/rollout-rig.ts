@@ -33,7 +33,8 @@ export interface RolloutHost {
 /** Hosts of one pipeline with 12 cameras on one control plane. */
 export class RolloutRig {
   readonly #plane: { readonly store: RolloutStore; readonly bus: FleetBus };
-  readonly #folder = mkdtempSync(join(tmpdir(), 'sightline-rollout-'));
+  /** Has the logs of the hosts. */
+  readonly folder = mkdtempSync(join(tmpdir(), 'sightline-rollout-'));
   readonly #hosts: RolloutHost[] = [];
   readonly #logs: AuditLog[] = [];
   readonly #dead: AuditLog[] = [];
@@ -48,16 +49,18 @@ export class RolloutRig {
     const { store, bus } = this.#plane;
     const target = new TargetDouble(cameras, INITIAL);
     const panels = new PanelsDouble();
-    const path = join(this.#folder, `${id}.jsonl`);
+    const path = join(this.folder, `${id}.jsonl`);
     const notices: string[] = [];
     const onNotice = (text: string): void => {
       notices.push(text);
     };
+    // A process that ended writes no more: two writers would take each other's lines for incomplete ones.
+    for (const dead of this.#dead) await dead.append([]);
     const log = await AuditLog.open(path, onNotice);
     const agent = new RolloutAgent({
       ...{ store, bus, target, panels, hostId: id, pipeline: 'people', initial: INITIAL, onNotice },
       audit: log,
-      starts: new StartLog(join(this.#folder, `${id}-starts.json`)),
+      starts: new StartLog(join(this.folder, `${id}-starts.json`), onNotice),
       resolve: async ({ model, batch }) => {
         if (model.name === 'unknown')
           throw new SightlineError('MODEL_NOT_FOUND', `model "${model.name}": no manifest has this name`);
@@ -91,6 +94,6 @@ export class RolloutRig {
   async close(): Promise<void> {
     for (const { agent } of this.#hosts) await agent.close();
     for (const log of this.#dead) await log.close();
-    rmSync(this.#folder, { recursive: true, force: true });
+    rmSync(this.folder, { recursive: true, force: true });
   }
 }

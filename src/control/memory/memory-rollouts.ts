@@ -25,11 +25,16 @@ export interface MemoryRolloutsOptions {
   readonly pipeline: string;
   /** Folder that keeps the record and its evidence across restarts; null or absent: they end with the process. */
   readonly folder?: string | null;
+  /** Called once when a file cannot be written, and once when it can be again. */
+  readonly onNotice?: (text: string) => void;
 }
 
+type Kept = 'state' | 'evidence';
+
 /**
- * The roll-out of a pipeline within one process, with the same rules as in Redis. With a folder every change is on the disk
- * before it takes effect, so that a restarted process continues where the old one ended.
+ * The roll-out of a pipeline within one process, with the same rules as in Redis. With a folder every change is written
+ * to the disk before it returns, so that a restarted process continues where the old one ended. What cannot be written takes effect all the
+ * same, and is written with a later change or beat: a full disk must not keep a bad candidate running.
  */
 export class MemoryRollouts implements RolloutStore {
   readonly #options: MemoryRolloutsOptions;
@@ -40,6 +45,9 @@ export class MemoryRollouts implements RolloutStore {
   #evidence: Evidence | null = null;
   #counter = 0;
   #loading: Promise<void> | null = null;
+  /** Files that are older than what this process knows. */
+  readonly #unwritten = new Set<Kept>();
+  #isFailing = false;
   /** Changes run one after the other: each compares the fence and writes a file. */
   #last: Promise<unknown> = Promise.resolve();
 
@@ -49,6 +57,7 @@ export class MemoryRollouts implements RolloutStore {
 
   beat({ hostId, knownFence }: RolloutBeat): Promise<RolloutReply> {
     return this.#inTurn(async () => {
+      await this.#writeAll();
       const nowMs = this.#nowMs();
       const { leaseMs } = this.#options;
       if (this.#controller === null || this.#controller.expiresMs <= nowMs || this.#controller.hostId === hostId)
@@ -89,9 +98,10 @@ export class MemoryRollouts implements RolloutStore {
       const { rollout: id, step } = evidence.figures;
       if (!this.#controls(controller) || this.#rollout?.id !== id || this.#rollout.step !== step) return false;
       const snapshot = evidence.snapshot ?? this.#evidence?.snapshot ?? null;
-      // Figures alone are not worth a write: they follow from the snapshot.
-      if (evidence.snapshot !== null) await this.#write('evidence', evidence);
       this.#evidence = { figures: evidence.figures, snapshot };
+      // Figures alone are not worth a write: they follow from the snapshot.
+      if (evidence.snapshot !== null) this.#unwritten.add('evidence');
+      await this.#writeAll();
       return true;
     });
   }
@@ -128,10 +138,33 @@ export class MemoryRollouts implements RolloutStore {
   }
 
   async #keep(record: Rollout, decisions: readonly Decision[]): Promise<void> {
-    const kept = decisions.slice(0, MOST_DECISIONS);
-    await this.#write('state', { rollout: record, decisions: kept });
     this.#rollout = record;
-    this.#decisions = kept;
+    this.#decisions = decisions.slice(0, MOST_DECISIONS);
+    this.#unwritten.add('state');
+    await this.#writeAll();
+  }
+
+  /** Writes what is newer than its file. Never rejects. */
+  async #writeAll(): Promise<void> {
+    if (this.#unwritten.size === 0) return;
+    const { onNotice = () => undefined } = this.#options;
+    // The record first: it is small, and says more.
+    for (const what of ['state', 'evidence'] as const) {
+      if (!this.#unwritten.has(what)) continue;
+      try {
+        await this.#write(what);
+        this.#unwritten.delete(what);
+      } catch (error) {
+        if (!this.#isFailing)
+          onNotice(
+            `roll-outs: ${this.#path(what)} cannot be written: ${(error as Error).message}; decisions take effect all the same, but a restart would not know them`,
+          );
+        this.#isFailing = true;
+      }
+    }
+    if (!this.#isFailing || this.#unwritten.size > 0) return;
+    this.#isFailing = false;
+    onNotice(`roll-outs: ${this.#options.folder} is written again`);
   }
 
   #inTurn<T>(run: () => Promise<T>): Promise<T> {
@@ -155,7 +188,7 @@ export class MemoryRollouts implements RolloutStore {
     this.#evidence = await this.#read('evidence', evidenceFile).catch(() => null);
   }
 
-  async #read<S extends z.ZodType>(what: 'state' | 'evidence', schema: S): Promise<z.output<S> | null> {
+  async #read<S extends z.ZodType>(what: Kept, schema: S): Promise<z.output<S> | null> {
     const path = this.#path(what);
     if (path === null) return null;
     const text = await readFile(path, 'utf8').catch((error: NodeJS.ErrnoException) => {
@@ -170,14 +203,15 @@ export class MemoryRollouts implements RolloutStore {
     }
   }
 
-  async #write(what: 'state' | 'evidence', content: unknown): Promise<void> {
+  async #write(what: Kept): Promise<void> {
     const path = this.#path(what);
     if (path === null) return;
+    const content = what === 'state' ? { rollout: this.#rollout, decisions: this.#decisions } : this.#evidence;
     await mkdir(this.#options.folder!, { recursive: true });
     await writeWholeFile(path, JSON.stringify(content));
   }
 
-  #path(what: 'state' | 'evidence'): string | null {
+  #path(what: Kept): string | null {
     const { folder = null, pipeline } = this.#options;
     return folder === null ? null : join(folder, `${encodeURIComponent(pipeline)}-${what}.json`);
   }

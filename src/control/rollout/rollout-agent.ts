@@ -40,6 +40,8 @@ const KEPT_DECISIONS = 200;
 /** A host that ends so often in a row, each time this soon after its start, does so because of the candidate. */
 const MOST_SHORT_LIVES = 3;
 const SHORT_LIFE_MS = 60_000;
+/** After a promotion, starts are counted for this long: a later crash has another cause. A week has every hour of a camera. */
+const PROMOTED_MS = 7 * 86_400_000;
 /** A person's change is tried again if another one preceded it. */
 const ATTEMPTS = 5;
 
@@ -111,7 +113,7 @@ export class RolloutAgent implements RolloutPort {
     this.#options = options;
     this.#incidents = options.incidents ?? new Incidents(options.onNotice, options.clock);
     this.#clock = this.#incidents.clock('roll-outs', options.clock ?? systemClock);
-    this.#controller = new RolloutController({ store, panels, hostId, streams });
+    this.#controller = new RolloutController({ store, panels, hostId, streams, onNotice: options.onNotice });
     this.#follower = new RolloutFollower({
       target,
       warmMs,
@@ -159,7 +161,7 @@ export class RolloutAgent implements RolloutPort {
     await this.#last.catch(() => undefined);
     const { store, hostId, audit, starts } = this.#options;
     await store.leave(hostId).catch(() => undefined);
-    await starts.forget().catch(() => undefined);
+    await starts.forget();
     await audit.close();
   }
 
@@ -247,15 +249,34 @@ export class RolloutAgent implements RolloutPort {
   async #noteStart(): Promise<void> {
     const { starts, target, hostId, onNotice } = this.#options;
     const rollout = this.#rollout;
-    if (rollout === null || !machine.isActive(rollout)) return;
+    if (rollout === null || !this.#countsStarts(rollout)) return;
+    const isActive = machine.isActive(rollout);
     const lives = (await starts.note(rollout.id)) - 1;
-    const forget = (): void => void starts.forget().catch((error: Error) => onNotice(`start log: ${error.message}`));
-    this.#stopForgetting = this.#clock.setTimer(forget, SHORT_LIFE_MS);
-    if (lives < MOST_SHORT_LIVES || target.isLoaded(rollout.to.hash)) return;
-    const text = `host ${hostId} ended ${lives} times in a row within ${SHORT_LIFE_MS / 1000} s of its start while ${rollout.to.label} was rolled out`;
+    this.#stopForgetting = this.#clock.setTimer(() => void starts.forget(), SHORT_LIFE_MS);
+    if (lives < MOST_SHORT_LIVES || (isActive && target.isLoaded(rollout.to.hash))) return;
+    const when = isActive ? `while ${rollout.to.label} was rolled out` : `after ${rollout.to.label} was promoted`;
+    const text = `host ${hostId} ended ${lives} times in a row within ${SHORT_LIFE_MS / 1000} s of its start ${when}`;
     onNotice(`${text}; it is not loaded again`);
+    if (!isActive) return this.#rollBackPromoted(rollout, text);
     this.#refused = rollout.id;
     this.#failure = { rollout: rollout.id, text };
+  }
+
+  /** A promoted version is in doubt only if the pipeline file still names it or the one before: else the file counts. */
+  #countsStarts({ state, from, to, endedMs }: Rollout): boolean {
+    if (machine.isActive({ state })) return true;
+    const { hash } = this.#options.initial;
+    const isRecent = this.#nowMs - (endedMs ?? 0) < PROMOTED_MS;
+    return state === 'promoted' && isRecent && (hash === from.hash || hash === to.hash);
+  }
+
+  /** No controller looks at a roll-out that has ended, so this host decides. */
+  async #rollBackPromoted(rollout: Rollout, reason: string): Promise<void> {
+    const { store, hostId, starts } = this.#options;
+    const actor = { who: hostId, nowMs: this.#nowMs, evidence: this.#evidence() };
+    const fence = await store.change(machine.rollBack(rollout, reason, actor), rollout.fence, null);
+    if (fence !== null) await starts.forget();
+    await this.#afterChange();
   }
 
   async #beat(): Promise<void> {

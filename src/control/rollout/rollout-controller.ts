@@ -1,11 +1,12 @@
 import { z } from 'zod';
+import { SightlineError } from '../../errors/sightline-error.ts';
 import type { ObservationsBody, Rollout, RolloutFigures } from '../../protocol/rollout-records.ts';
 import { FullLoad, fullLoadState } from './full-load.ts';
 import type { GuardPanel, GuardPanels } from './guard-panel.ts';
 import { LiveGain, liveGainState } from './live-gain.ts';
 import { membersOf } from './membership.ts';
 import { decide, isActive, isAlone, rollBack } from './rollout-machine.ts';
-import type { RolloutStore } from './rollout-store.ts';
+import type { Evidence, RolloutStore } from './rollout-store.ts';
 
 export interface RolloutControllerOptions {
   readonly store: RolloutStore;
@@ -13,6 +14,7 @@ export interface RolloutControllerOptions {
   readonly hostId: string;
   /** Names of all streams of the pipeline, on all hosts. */
   readonly streams: () => readonly string[];
+  readonly onNotice: (text: string) => void;
 }
 
 /** Characters of a snapshot that may be saved a second: that of 12 streams has less than a million, and 200 streams must not block. */
@@ -42,6 +44,8 @@ interface Watch {
   readonly nextShare: number;
   frames: number;
   failure: string | null;
+  /** Since when the step has no stream, by the control plane's clock; null if it has some. */
+  emptySinceMs: number | null;
   /** When the snapshot is saved again, by the control plane's clock. */
   nextSaveMs: number;
 }
@@ -57,6 +61,8 @@ export class RolloutController {
   #members = 0;
   /** Time of the control plane at the last round. */
   #nowMs = 0;
+  /** The last evidence could not be saved. */
+  #isUnsaved = false;
 
   constructor(options: RolloutControllerOptions) {
     this.#options = options;
@@ -120,12 +126,27 @@ export class RolloutController {
     // A host that has just started knows none yet. That is not a step without streams, which needs less evidence.
     this.#members = streams.length === 0 ? 1 : membersOf(streams, rollout.share).length;
     const figures = this.figures()!;
-    const actor = { who: hostId, nowMs, evidence: figures };
+    watch.emptySinceMs = this.#members === 0 ? (watch.emptySinceMs ?? nowMs) : null;
+    const evidence = { ...figures, emptyMs: nowMs - (watch.emptySinceMs ?? nowMs) };
+    const actor = { who: hostId, nowMs, evidence };
     const change =
       watch.failure === null ? decide(rollout, this.#members, actor) : rollBack(rollout, watch.failure, actor);
     if (change !== null) return (await store.change(change, rollout.fence, hostId)) !== null;
-    await store.saveEvidence(hostId, { figures, snapshot: nowMs < watch.nextSaveMs ? null : snapshotOf(watch, nowMs) });
+    await this.#save({ figures, snapshot: nowMs < watch.nextSaveMs ? null : snapshotOf(watch, nowMs) });
     return false;
+  }
+
+  /** Evidence is saved for other controllers. This one goes on without: it must be able to roll back. */
+  async #save(evidence: Evidence): Promise<void> {
+    const { store, hostId, onNotice } = this.#options;
+    try {
+      await store.saveEvidence(hostId, evidence);
+      this.#isUnsaved = false;
+    } catch (error) {
+      const { code, message } = SightlineError.from(error, 'INTERNAL_ERROR');
+      if (!this.#isUnsaved) onNotice(`the evidence of the roll-out cannot be saved: ${message} [${code}]`);
+      this.#isUnsaved = true;
+    }
   }
 
   async #watchOf(rollout: Rollout): Promise<Watch> {
@@ -134,7 +155,7 @@ export class RolloutController {
     if (before?.id === id && before.step === step) return before;
     const nextShare = steps[step + 1] ?? 0;
     const fixed = {
-      ...{ id, step, share, isAlone: isAlone(rollout), failure: null, nextSaveMs: 0 },
+      ...{ id, step, share, isAlone: isAlone(rollout), failure: null, emptySinceMs: null, nextSaveMs: 0 },
       reference: changesRate(rollout) ? ('candidate' as const) : ('control' as const),
       // Streams that use the candidate already need no baseline for the next step.
       nextShare: nextShare > share ? nextShare : 0,

@@ -48,7 +48,8 @@ const PART_GUARDS = 6;
 /** A stream that ran with the candidate for so long must have frames that both sides inferred, if others have. */
 const COMPARED_SECONDS = 60;
 
-const STATISTICAL = ['agreement', 'p99', 'fps', 'drops', 'boxes', 'confidence', 'deviceTime'] as const;
+/** Guards that compare the candidate with the control. */
+export const STATISTICAL = ['agreement', 'p99', 'fps', 'drops', 'boxes', 'confidence', 'deviceTime'] as const;
 type StatisticalGuard = (typeof STATISTICAL)[number];
 
 const QUESTIONS: Readonly<Record<StatisticalGuard, Pick<Question, 'subject' | 'harm' | 'unit'>>> = {

@@ -29,7 +29,10 @@ import type { RolloutChange, RolloutDraft } from './rollout-store.ts';
 
 /** Evidence of the current step. */
 export type StepEvidence = Pick<RolloutFigures, 'frames' | 'unready' | 'reports' | 'gain'> &
-  Partial<Pick<RolloutFigures, 'readyInMs' | 'abandoned' | 'silent'>>;
+  Partial<Pick<RolloutFigures, 'readyInMs' | 'abandoned' | 'silent'>> & {
+    /** For how long the step has had no stream although others are known; absent or 0: it has some. */
+    readonly emptyMs?: number | undefined;
+  };
 
 /** Name of the report that says whether the candidate carries all streams alone. */
 export const FULL_LOAD = 'fullLoad';
@@ -38,6 +41,9 @@ export const FULL_LOAD = 'fullLoad';
 const BASELINE_MS = 60_000;
 /** A step that waits so long for evidence ends the roll-out: what nobody can judge is not promoted. */
 const PATIENCE_MS = 24 * 3_600_000;
+
+/** Streams that publish nothing for so long, or are gone, teach nothing. */
+export const SILENT_MS = 600_000;
 
 export interface Actor {
   readonly who: string;
@@ -133,8 +139,10 @@ export function decide(rollout: Rollout, members: number, actor: Actor): Rollout
   return change(rollout, { state: 'holding', reason: missing }, 'held', actor, true);
 }
 
-/** Time after which a roll-out that holds by itself is rolled back. */
-export function patienceLeftMs({ fence }: Rollout, nowMs: number): number {
+/** Time after which a roll-out that is not decided is rolled back, if no person holds it: it holds for a day after the time of its step. */
+export function patienceLeftMs(rollout: Rollout, nowMs: number): number {
+  const { state, fence, stepStartedMs } = rollout;
+  if (state !== 'holding') return PATIENCE_MS + Math.max(0, stepMs(rollout) - (nowMs - stepStartedMs));
   // A fence is the time of the change, in microseconds.
   return PATIENCE_MS - Math.max(0, nowMs - fence / 1000);
 }
@@ -171,18 +179,31 @@ export function openGuards(rollout: Rollout, members: number, reports: readonly 
 }
 
 /**
- * Returns whether all streams of a step are silent, and nothing was seen against the candidate: then the next step, which has other
+ * Returns whether all streams of a step are silent or gone, and nothing was seen against the candidate: then the next step, which has other
  * streams, is the first that tells. A step at 100 % cannot be skipped.
  */
-function hasNothingToLearn(rollout: Rollout, members: number, { silent = 0, reports }: StepEvidence): boolean {
+function hasNothingToLearn(rollout: Rollout, members: number, evidence: StepEvidence): boolean {
+  const { silent = 0, emptyMs = 0, reports } = evidence;
+  const isSilent = members > 0 ? silent >= members : lostItsStreams(rollout, members) && emptyMs >= SILENT_MS;
+  return isSilent && canBeSkipped(rollout, members, reports);
+}
+
+/** Returns whether a step has no stream left that could be judged; shadow frames are inferred on the others. */
+export function lostItsStreams({ share, shadow }: Rollout, members: number): boolean {
+  return members === 0 && share > 0 && !shadow;
+}
+
+/** Returns whether the next step has other streams, and nothing was seen against the candidate. */
+export function canBeSkipped(rollout: Rollout, members: number, reports: readonly GuardReport[]): boolean {
   const next = rollout.steps[rollout.step + 1] ?? 0;
-  if (next <= rollout.share || members === 0 || silent < members) return false;
+  if (next <= rollout.share) return false;
   return openGuards(rollout, members, reports).every(
     ({ kind, estimate, margin }) => kind === 'statistical' && (estimate === null || Math.abs(estimate) <= margin),
   );
 }
 
 function silentText({ share }: Rollout, members: number): string {
+  if (members === 0) return `No stream at ${share} % is left: there is nothing to compare before the next step.`;
   const streams = members === 1 ? 'The only stream' : `All ${members} streams`;
   return `${streams} at ${share} % published no frame for 10 minutes: there is nothing to compare before the next step.`;
 }

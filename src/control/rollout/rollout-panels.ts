@@ -1,8 +1,9 @@
 import { check } from '../../config/check.ts';
 import { guardsConfig } from '../../config/guards.ts';
+import { SightlineError } from '../../errors/sightline-error.ts';
 import type { Version } from '../../protocol/rollout-records.ts';
 import type { GuardPanels } from './guard-panel.ts';
-import { RolloutGuards } from './rollout-guards.ts';
+import { RolloutGuards, STATISTICAL } from './rollout-guards.ts';
 
 export interface RolloutPanelsOptions {
   /** Milliseconds since 1970, on a clock that every host agrees on. */
@@ -16,7 +17,12 @@ export interface RolloutPanelsOptions {
 /** Makes the panels that judge real roll-outs. */
 export function rolloutPanels({ nowMs, scoreThreshold, judgesDeviceTime }: RolloutPanelsOptions): GuardPanels {
   return {
-    check: (settings) => check(guardsConfig, settings, 'guards'),
+    check(settings) {
+      const guards = check(guardsConfig, settings, 'guards');
+      if (STATISTICAL.some((name) => guards[name].isOn)) return guards;
+      const message = `guards: expected at least one that is on of ${STATISTICAL.join(', ')}: without any nothing compares the candidate with the control, and no step could end`;
+      throw new SightlineError('CONFIG_INVALID', message, { where: 'guards' });
+    },
     open({ guards, from, to, steps }, snapshot) {
       const settings = check(guardsConfig, guards, 'guards');
       const { deviceTime } = settings;

@@ -47,7 +47,7 @@ export function reportOf(
     predicted: rollout.predicted ?? null,
     measured: rollout.measured ?? evidence.gain ?? null,
     reason: missing ?? rollout.reason,
-    waitsFor: isActive(rollout) ? waitingFor(rollout, members, evidence, nowMs) : null,
+    waitsFor: isActive(rollout) ? waitingFor(rollout, { members, streams }, evidence, nowMs) : null,
     fence,
   };
 }

@@ -1,6 +1,7 @@
 import { z } from 'zod';
 import type { SideObservation } from '../../protocol/rollout-records.ts';
 import { BlockSeries, type BlockSeriesOptions, blockSeriesState } from './block-series.ts';
+import { SILENT_MS } from './rollout-machine.ts';
 import { countAbove, type LatencyPercentiles, wantedFps } from './stream-parts.ts';
 
 /** What is summed for each block. `expected` is what the stream's own baseline predicts for the same frames and time. */
@@ -48,13 +49,11 @@ const BLOCKS = { blockMs: 1000, maxRows: 256 };
  * A stream without a baseline is waited for while it publishes frames, this long at most. Others of the next step are there: one that
  * published nothing for `QUIET_MS` is not waited for. If no stream has a baseline, all are for `FIRST_MS`.
  */
-const MOST_WAIT_MS = 600_000;
+export const MOST_WAIT_MS = 600_000;
 const FIRST_MS = 120_000;
 const QUIET_MS = 30_000;
 /** A candidate whose control had no turn for this long is not compared: that time has no counterpart. */
 const TURN_MS = 60_000;
-/** A stream without a frame for this long is silent. */
-const SILENT_MS = 600_000;
 
 /** Figures of one stream under the control, to which both sides of it are compared. */
 const baselineState = z.object({

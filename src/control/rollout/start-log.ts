@@ -10,22 +10,32 @@ const content = z.object({ rollout: z.string(), starts: z.number().int().nonnega
  */
 export class StartLog {
   readonly #path: string;
+  readonly #onNotice: (text: string) => void;
 
   /** @param path - its folder exists. */
-  constructor(path: string) {
+  constructor(path: string, onNotice: (text: string) => void) {
     this.#path = path;
+    this.#onNotice = onNotice;
   }
 
-  /** Counts a start. @returns starts of this host in a row during this roll-out, this one included. */
+  /**
+   * Counts a start. Never rejects: a host must start with a full disk too. Then the next start does not know of this one.
+   *
+   * @returns starts of this host in a row during this roll-out, this one included.
+   */
   async note(rollout: string): Promise<number> {
     const starts = (await this.#read(rollout)) + 1;
-    await writeWholeFile(this.#path, JSON.stringify({ rollout, starts }));
+    await writeWholeFile(this.#path, JSON.stringify({ rollout, starts })).catch((error: Error) =>
+      this.#onNotice(`${this.#path}: this start is not counted: ${error.message}`),
+    );
     return starts;
   }
 
-  /** Called when the host has run for a while, or ends in order. */
+  /** Called when the host has run for a while, or ends in order. Never rejects. */
   async forget(): Promise<void> {
-    await rm(this.#path, { force: true });
+    await rm(this.#path, { force: true }).catch((error: Error) =>
+      this.#onNotice(`${this.#path}: earlier starts still count: ${error.message}`),
+    );
   }
 
   async #read(rollout: string): Promise<number> {

@@ -1,30 +1,76 @@
 import type { Rollout } from '../../protocol/rollout-records.ts';
-import { observesOnly, openGuards, patienceLeftMs, type StepEvidence, stepMs } from './rollout-machine.ts';
+import {
+  canBeSkipped,
+  lostItsStreams,
+  observesOnly,
+  openGuards,
+  patienceLeftMs,
+  SILENT_MS,
+  type StepEvidence,
+  stepMs,
+} from './rollout-machine.ts';
+import { MOST_WAIT_MS } from './side-history.ts';
 
 /** Something that a step waits for. */
 interface Wait {
   readonly what: string;
   /** null: nobody can tell. */
   readonly leftMs: number | null;
+  /** It ends after this at the latest. */
+  readonly mostMs?: number;
+}
+
+/** Streams that a roll-out knows, and those of them that use the candidate. */
+interface Streams {
+  readonly members: number;
+  readonly streams: number;
 }
 
 /** Says in one sentence what a step waits for and how long that will take, if everything goes on as it does. */
-export function waitingFor(rollout: Rollout, members: number, evidence: StepEvidence, nowMs: number): string {
-  const { heldBy } = rollout;
+export function waitingFor(
+  rollout: Rollout,
+  { members, streams }: Streams,
+  evidence: StepEvidence,
+  nowMs: number,
+): string {
+  const { heldBy, share, stepStartedMs } = rollout;
   if (heldBy !== null) return `Held by ${heldBy}: it goes on when somebody releases or promotes it.`;
+  const patienceMs = Math.max(0, patienceLeftMs(rollout, nowMs));
+  if (streams === 0) return `Waiting for streams, none is known: if none comes, ${rollbackText(patienceMs)}.`;
+  const isSkippable = canBeSkipped(rollout, members, evidence.reports);
+  const stepLeftMs = stepMs(rollout) - (nowMs - stepStartedMs);
+  if (lostItsStreams(rollout, members) && isSkippable) {
+    const left = durationText(Math.max(SILENT_MS, stepLeftMs));
+    return `Waiting for streams, none of those at ${share} % is left: the next step begins in at most ${left}.`;
+  }
   const waits = waitsOf(rollout, members, evidence, nowMs);
   if (waits.length === 0) return 'Waiting for nothing: the next step begins in a moment.';
-  const known = waits.flatMap(({ leftMs }) => (leftMs === null ? [] : [leftMs]));
-  const left =
-    known.length < waits.length ? unknownText(rollout, nowMs) : `about ${durationText(Math.max(...known))} left`;
-  return `Waiting for ${listText(waits.map(({ what }) => what))}: ${left}.`;
+  const what = `Waiting for ${listText(waits.map((wait) => wait.what))}`;
+  // Without a frame since the step began, its streams may be silent.
+  const silentLeftMs = SILENT_MS - (nowMs - stepStartedMs);
+  if (members > 0 && evidence.frames === 0 && !observesOnly(rollout) && isSkippable && silentLeftMs > 0)
+    return `${what}: if its streams publish no frame, the next step begins in ${durationText(Math.max(silentLeftMs, stepLeftMs))}.`;
+  return `${what}: ${leftText(rollout, waits, patienceMs)}.`;
 }
 
-/** What happens if nobody can tell how long it takes. */
-function unknownText(rollout: Rollout, nowMs: number): string {
-  if (rollout.state !== 'holding') return 'how long that takes cannot be said yet';
-  const left = durationText(Math.max(0, patienceLeftMs(rollout, nowMs)));
-  return `how long that takes cannot be said; if nobody promotes it, it is rolled back in ${left}`;
+function leftText(rollout: Rollout, waits: readonly Wait[], patienceMs: number): string {
+  const bounded = waits.map(({ leftMs, mostMs = Number.POSITIVE_INFINITY }) =>
+    leftMs === null && mostMs === Number.POSITIVE_INFINITY ? null : Math.min(leftMs ?? mostMs, mostMs),
+  );
+  const known = bounded.flatMap((ms) => (ms === null ? [] : [ms]));
+  if (known.length < waits.length)
+    return rollout.state === 'holding'
+      ? `how long that takes cannot be said; if nobody promotes it, ${rollbackText(patienceMs)}`
+      : 'how long that takes cannot be said yet';
+  const longestMs = Math.max(...known);
+  if (longestMs > patienceMs)
+    return `at most ${durationText(patienceMs)} left; if nobody promotes it, it is rolled back then`;
+  const isBound = waits.some(({ leftMs, mostMs }) => mostMs === longestMs && leftMs !== longestMs);
+  return `${isBound ? 'at most' : 'about'} ${durationText(longestMs)} left`;
+}
+
+function rollbackText(leftMs: number): string {
+  return `it is rolled back in ${durationText(leftMs)}`;
 }
 
 function waitsOf(rollout: Rollout, members: number, evidence: StepEvidence, nowMs: number): Wait[] {
@@ -35,7 +81,11 @@ function waitsOf(rollout: Rollout, members: number, evidence: StepEvidence, nowM
   const holdMs = stepMs(rollout) - elapsedMs;
   if (holdMs > 0) waits.push({ what: 'the time of the step', leftMs: holdMs });
   if (unready > 0)
-    waits.push({ what: `a baseline of ${unready} ${unready === 1 ? 'stream' : 'streams'}`, leftMs: readyInMs });
+    waits.push({
+      what: `a baseline of ${unready} ${unready === 1 ? 'stream' : 'streams'}`,
+      leftMs: readyInMs,
+      mostMs: Math.max(0, MOST_WAIT_MS - elapsedMs),
+    });
   if (observesOnly(rollout)) return waits;
   if (frames < minFrames) {
     const leftMs = frames === 0 ? null : (elapsedMs * (minFrames - frames)) / frames;

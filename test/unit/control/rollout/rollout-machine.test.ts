@@ -24,10 +24,10 @@ import { guardReport, rolloutRecord, seen } from '../../../support/rollout-doubl
 /** Step 1 of the sample began at 1 000 ms, lasts 60 s and needs 100 frames. */
 function actor(
   reports: readonly GuardReport[],
-  more: { nowMs?: number; frames?: number; unready?: number; silent?: number; gain?: Gain } = {},
+  more: { nowMs?: number; frames?: number; unready?: number; silent?: number; emptyMs?: number; gain?: Gain } = {},
 ): Actor {
-  const { nowMs = 61_000, frames = 100, unready = 0, silent = 0, gain } = more;
-  return { who: 'host-1', nowMs, evidence: { frames, unready, silent, gain, reports } };
+  const { nowMs = 61_000, frames = 100, unready = 0, silent = 0, emptyMs, gain } = more;
+  return { who: 'host-1', nowMs, evidence: { frames, unready, silent, emptyMs, gain, reports } };
 }
 
 const pass = guardReport('pass');
@@ -168,6 +168,19 @@ describe('a step that cannot learn anything', () => {
     );
     const holding = rolloutRecord({ state: 'holding' });
     expect(decide(holding, 2, actor([noData], silent))?.rollout, 'also if it holds already').toMatchObject({ step: 2 });
+  });
+
+  it('ends 10 minutes after its last stream was removed', () => {
+    const gone = { frames: 0, emptyMs: 600_000 };
+    const change = decide(rolloutRecord({ state: 'holding' }), 0, actor([noData], gone));
+    expect(change?.rollout).toMatchObject({ step: 2, share: 50, state: 'running' });
+    expect(change?.rollout.reason).toBe('No stream at 10 % is left: there is nothing to compare before the next step.');
+    const kind = (rollout: Rollout, reports: GuardReport[], emptyMs: number) =>
+      decide(rollout, 0, actor(reports, { frames: 0, emptyMs }))?.decision.kind;
+    const against = guardReport('undecided', { estimate: 0.09, margin: 0.03 });
+    expect(kind(rolloutRecord(), [noData], 599_999), 'it may come back').toBe('held');
+    expect(kind(rolloutRecord(), [against], 600_000), 'something speaks against it').toBe('held');
+    expect(kind(rolloutRecord({ shadow: true }), [noData], 600_000), 'others are compared').toBe('held');
   });
 
   it.each<[string, GuardReport[], number]>([

@@ -25,6 +25,18 @@ describe('the panels of real roll-outs', () => {
     expect(() => panels.check({ p99: { margin: -1 } })).toThrow(/p99\.margin/);
   });
 
+  it('refuse settings under which nothing compares the candidate, so that no step could end', () => {
+    const names = ['agreement', 'p99', 'fps', 'drops', 'boxes', 'confidence', 'deviceTime'];
+    const off = Object.fromEntries(names.map((guard) => [guard, { isOn: false }]));
+    const refused = expect.objectContaining({
+      code: 'CONFIG_INVALID',
+      message: expect.stringContaining('at least one'),
+    });
+    expect(() => panels.check({ ...off, hard: { isOn: false } })).toThrow(refused);
+    expect(() => panels.check(off), 'hard guards compare nothing').toThrow(refused);
+    for (const guard of names) expect(panels.check({ ...off, [guard]: {} })).toHaveProperty(guard);
+  });
+
   it('know which streams have no baseline: 500 frames are needed, and an absent camera is not waited for', () => {
     const panel = panels.open(rolloutRecord({ guards: panels.check({}) }), null);
     expect(panel.withoutBaseline(['gate', 'yard'])).toEqual(['gate', 'yard']);

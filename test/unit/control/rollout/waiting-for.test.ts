@@ -5,9 +5,13 @@ import type { Rollout } from '../../../../src/protocol/rollout-records.ts';
 import { guardReport, rolloutRecord } from '../../../support/rollout-doubles.ts';
 
 /** Step 1 of the sample began at 1 000 ms, lasts 60 s and needs 100 frames. */
-function sentence(evidence: Partial<StepEvidence>, more: { rollout?: Partial<Rollout>; nowMs?: number } = {}): string {
+function sentence(
+  evidence: Partial<StepEvidence>,
+  more: { rollout?: Partial<Rollout>; nowMs?: number; members?: number; streams?: number } = {},
+): string {
+  const { members = 2, streams = 12 } = more;
   const known = { frames: 100, unready: 0, reports: [guardReport('pass')], ...evidence };
-  return waitingFor(rolloutRecord(more.rollout), 2, known, more.nowMs ?? 61_000);
+  return waitingFor(rolloutRecord(more.rollout), { members, streams }, known, more.nowMs ?? 61_000);
 }
 
 describe('what a roll-out waits for', () => {
@@ -31,7 +35,8 @@ describe('what a roll-out waits for', () => {
 
   it('says where nobody can tell: without frames, or a guard without data', () => {
     const unknown = 'how long that takes cannot be said yet.';
-    expect(sentence({ frames: 0 })).toBe(`Waiting for frames (0 of 100): ${unknown}`);
+    const last = { step: 3, share: 100 };
+    expect(sentence({ frames: 0 }, { rollout: last })).toBe(`Waiting for frames (0 of 100): ${unknown}`);
     const noData = guardReport('no-data', { guard: 'p99' });
     expect(sentence({ reports: [noData] })).toBe(`Waiting for the guard p99: ${unknown}`);
     expect(sentence({ reports: [] })).toBe(`Waiting for the guards: ${unknown}`);
@@ -50,6 +55,43 @@ describe('what a roll-out waits for', () => {
     expect(sentence({ reports }, { rollout: holding, nowMs: 2 * 3_600_000 })).toBe(
       'Waiting for the guard p99: how long that takes cannot be said; if nobody promotes it, it is rolled back in 22 h.',
     );
+  });
+
+  it('never says more than the time after which it is rolled back', () => {
+    const bound = 'at most 22 h left; if nobody promotes it, it is rolled back then.';
+    const holding = { state: 'holding', fence: 0 } as const;
+    const nowMs = 2 * 3_600_000;
+    const slow = guardReport('undecided', { guard: 'p99', leftMs: 67 * 3_600_000 });
+    expect(sentence({ reports: [slow] }, { rollout: holding, nowMs })).toBe(`Waiting for the guard p99: ${bound}`);
+    // 1 frame in two hours: 99 more take 198 h.
+    expect(sentence({ frames: 1 }, { rollout: holding, nowMs })).toBe(`Waiting for frames (1 of 100): ${bound}`);
+    expect(sentence({ reports: [slow] }), 'nor while it does not hold yet').toContain('at most 24 h left;');
+  });
+
+  it('waits for a baseline for ten minutes of the step at most', () => {
+    const first = { step: 0, share: 0 };
+    for (const readyInMs of [null, 67 * 3_600_000])
+      expect(sentence({ frames: 0, reports: [], unready: 1, readyInMs }, { rollout: first })).toBe(
+        'Waiting for a baseline of 1 stream: at most 9 min left.',
+      );
+  });
+
+  it('says when a step whose streams are dead or removed is left', () => {
+    const noData = [guardReport('no-data', { guard: 'p99', estimate: null })];
+    const holding = { state: 'holding', fence: 61_000_000 } as const;
+    expect(sentence({ frames: 0, reports: noData }, { rollout: holding })).toBe(
+      'Waiting for frames (0 of 100) and the guard p99: if its streams publish no frame, the next step begins in 9 min.',
+    );
+    expect(sentence({ frames: 0, reports: noData }, { rollout: holding, members: 0 })).toBe(
+      'Waiting for streams, none of those at 10 % is left: the next step begins in at most 10 min.',
+    );
+  });
+
+  it('says when it is rolled back if no stream is left at all, however many frames there were', () => {
+    for (const frames of [0, 50, 100])
+      expect(sentence({ frames }, { rollout: { state: 'holding', fence: 61_000_000 }, members: 0, streams: 0 })).toBe(
+        'Waiting for streams, none is known: if none comes, it is rolled back in 24 h.',
+      );
   });
 
   it('estimates frames from the rate so far', () => {
