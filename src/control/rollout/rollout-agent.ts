@@ -170,8 +170,15 @@ export class RolloutAgent implements RolloutPort {
     if (rollout === null) return null;
     const streams = this.#options.streams();
     const report = reportOf(rollout, this.#evidence(), this.#usersOf(rollout), streams.length, this.#nowMs);
-    const failure = machine.isActive(rollout) ? null : this.#failureOf(machine.liveVersion(rollout)!);
+    const failure = machine.isActive(rollout) ? null : this.problem();
     return failure === null ? report : { ...report, waitsFor: `${failure}; its streams keep their version.` };
+  }
+
+  problem(): string | null {
+    const rollout = this.#rollout;
+    if (rollout === null) return null;
+    const wanted = machine.isActive(rollout) ? [rollout.from, rollout.to] : [machine.liveVersion(rollout)!];
+    return wanted.map((version) => this.#failureOf(version)).find((failure) => failure !== null) ?? null;
   }
 
   /** Streams that use the candidate: on this host those that really do, on others those of the share. */

@@ -102,6 +102,7 @@ describe('a version that a host cannot load', () => {
       waitsFor: expect.stringContaining('host two cannot load people@2'),
     });
     expect(two.events.filter(({ kind }) => kind === 'rollout-not-loaded')).toHaveLength(1);
+    expect([one.agent.problem(), two.agent.problem()]).toEqual([null, expect.stringContaining('host two cannot load')]);
   });
 
   it('is not returned to by undo: the streams keep theirs, and the message says why', async () => {
