@@ -26,6 +26,7 @@ const TONES = {
   'rollout-rolled-back': 'bad',
   'rollout-aborted': 'warn',
   'rollout-undone': 'warn',
+  'rollout-not-loaded': 'bad',
 };
 
 /** The list of events, newest first. */

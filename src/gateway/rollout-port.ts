@@ -27,6 +27,8 @@ export interface SeenStep {
 export interface RolloutPort {
   /** The newest roll-out as last read, at most a second ago; null if the pipeline has had none. */
   rollout(): RolloutReport | null;
+  /** Why this host cannot load a version that its streams are to use; null if it can. */
+  problem(): string | null;
   /** `request` is unchecked user input. @throws CONFIG_INVALID, MODEL_*, ROLLOUT_RUNNING */
   startRollout(request: unknown, who: string): Promise<RolloutReport>;
   /** @throws ROLLOUT_NOT_FOUND, ROLLOUT_STATE */

@@ -9,6 +9,8 @@ export interface HostRouteSources {
   readonly models: readonly object[];
   readonly metrics: GatewayMetrics;
   recentEvents(): readonly EventMessage[];
+  /** What keeps a host from doing what a roll-out wants, although it works; null if nothing does. */
+  rolloutProblem(): string | null;
 }
 
 /** Adds health, metrics, and the lists that belong to the host and not to a stream. */
@@ -17,8 +19,9 @@ export function addHostRoutes(app: FastifyInstance, port: RuntimePort, sources: 
 
   app.get('/readyz', (_request, reply) => {
     const { isReady, isDegraded = false, reason } = port.readiness();
-    const status = isDegraded ? 'degraded' : 'ready';
-    return reply.code(isReady ? 200 : 503).send({ status: isReady ? status : 'not-ready', reason });
+    if (!isReady) return reply.code(503).send({ status: 'not-ready', reason });
+    const problem = isDegraded ? reason : sources.rolloutProblem();
+    return { status: problem === null ? 'ready' : 'degraded', reason: problem ?? reason };
   });
 
   app.get('/metrics', async (_request, reply) => {

@@ -163,6 +163,7 @@ async function buildApp(
     models: options.models ?? [],
     metrics: new GatewayMetrics(runtime, options.fleet ?? null, () => feed.figures, incidents),
     recentEvents: () => feed.recentEvents,
+    rolloutProblem: () => options.rollouts?.problem() ?? null,
   });
   await addStaticFiles(app, { ...files, webDir: options.webDir ?? files.webDir });
   return app;

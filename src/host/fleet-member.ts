@@ -100,6 +100,10 @@ export class FleetMember {
         ...{ environment: context.environment, onNotice: (text: string) => log.info({}, text), incidents },
         fleet: { hostId: id, store: control.rollouts(config.name), bus: control.bus },
         streams: () => view.report().streams.map((stream) => stream.id),
+        hosts: () =>
+          view
+            .fleet()
+            .hosts.flatMap((host) => (host.pipeline === config.name && host.state !== 'silent' ? [host.id] : [])),
       });
       const shown = rollouts === null ? {} : { rollouts: rollouts.agent };
       const request = { config, address, log, fleet: view, incidents, ...shown };

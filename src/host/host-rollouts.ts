@@ -49,7 +49,7 @@ export async function openHostRollouts(
     streams,
     incidents,
     ...context
-  }: VersionContext & Pick<RolloutRequest, 'fleet' | 'streams'> & { readonly incidents: Incidents },
+  }: VersionContext & Pick<RolloutRequest, 'fleet' | 'streams' | 'hosts'> & { readonly incidents: Incidents },
 ): Promise<HostRollouts> {
   const { runtime } = host;
   const { environment, onNotice } = context;

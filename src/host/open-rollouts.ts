@@ -41,6 +41,8 @@ export interface RolloutRequest extends VersionContext {
   readonly fleet: { readonly hostId: string; readonly store: RolloutStore; readonly bus: FleetBus } | null;
   /** Names of all streams of the pipeline, on all hosts. */
   readonly streams: () => readonly string[];
+  /** Ids of all hosts that run the pipeline; absent if this host is alone. */
+  readonly hosts?: () => readonly string[];
   readonly incidents: Incidents;
 }
 
@@ -58,6 +60,7 @@ export async function openRollouts(request: RolloutRequest): Promise<RolloutAgen
   const { folder = join(environment.cacheDir, 'rollouts'), warmMs } = config.rollout;
   const { beatMs, leaseMs } = config.fleet;
   const hostId = fleet?.hostId ?? ALONE;
+  const { hosts = () => [hostId] } = request;
   const fileOf = (what: string): string => join(folder, `${encodeURIComponent(pipeline)}-${hostId}-${what}`);
   return new RolloutAgent({
     store: fleet?.store ?? new MemoryRollouts({ clock: systemClock, leaseMs, pipeline, folder, onNotice }),
@@ -69,7 +72,7 @@ export async function openRollouts(request: RolloutRequest): Promise<RolloutAgen
       ...rolledSettings({ defaults: config.defaults, streams: config.streams }),
     },
     resolve: (parts) => resolveVersion(parts, request, request.modelRoots),
-    ...{ target, panels, hostId, pipeline, initial, streams, beatMs, warmMs, onNotice, incidents },
+    ...{ target, panels, hostId, pipeline, initial, streams, hosts, beatMs, warmMs, onNotice, incidents },
   });
 }
 

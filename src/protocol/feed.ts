@@ -163,6 +163,7 @@ export const EVENT_KINDS = [
   'rollout-rolled-back',
   'rollout-aborted',
   'rollout-undone',
+  'rollout-not-loaded',
   'access-changed',
   'access-failed',
 ] as const;

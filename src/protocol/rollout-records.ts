@@ -145,12 +145,15 @@ export const rolloutFigures = z.object({
   readyInMs: amount.nullable().default(null),
   /** Streams of the next step that have none and are no longer waited for: they are gone, paused, or publish too little. */
   abandoned: count.default(0),
+  /** Hosts that have the candidate loaded, by their last message. */
+  loadedOn: z.array(name).max(10_000).optional(),
   /** Streams of this step that have published no frame for ten minutes. */
   silent: count.default(0),
   reports: z.array(guardReport).max(MOST_GUARDS),
 });
-export interface RolloutFigures extends Omit<Wire<typeof rolloutFigures>, 'gain'> {
+export interface RolloutFigures extends Omit<Wire<typeof rolloutFigures>, 'gain' | 'loadedOn'> {
   readonly gain?: Gain | undefined;
+  readonly loadedOn?: readonly string[] | undefined;
 }
 
 export const DECISION_KINDS = [
@@ -249,6 +252,8 @@ export const observationsBody = z.object({
   step: count,
   observations: z.array(z.union([sideObservation, shadowObservation, engineObservation, costObservation])).max(1000),
   failure: text.nullable(),
+  /** Whether the host has the candidate loaded; absent: unknown, of an older host. */
+  isLoaded: z.boolean().optional(),
 });
 export type ObservationsBody = Wire<typeof observationsBody>;
 
@@ -263,7 +268,10 @@ export interface RolloutReport {
   readonly step: number;
   readonly steps: readonly number[];
   readonly share: number;
-  /** Streams that use the candidate at this share, their names, and the number of all streams of the pipeline. */
+  /**
+   * Streams that use the candidate, their names, and the number of all streams of the pipeline. On the host of the gateway they are those that really
+   * use it, on other hosts those of this share.
+   */
   readonly members: number;
   readonly candidateStreams: readonly string[];
   readonly streams: number;

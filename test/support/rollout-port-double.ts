@@ -7,6 +7,7 @@ import { guardReport } from './rollout-doubles.ts';
 export class RolloutPortDouble implements RolloutPort {
   readonly calls: string[] = [];
   report: RolloutReport | null;
+  trouble: string | null = null;
   readonly #events = new Set<(event: EventMessage) => void>();
   readonly #shadows = new Set<(observation: ShadowObservation) => void>();
 
@@ -16,6 +17,10 @@ export class RolloutPortDouble implements RolloutPort {
 
   rollout(): RolloutReport | null {
     return this.report;
+  }
+
+  problem(): string | null {
+    return this.trouble;
   }
 
   async startRollout(_: unknown, who: string): Promise<RolloutReport> {

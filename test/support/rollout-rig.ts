@@ -45,9 +45,15 @@ export class RolloutRig {
     this.#plane = plane;
   }
 
-  async host(id: string, cameras: readonly string[] = CAMERAS): Promise<RolloutHost> {
+  /** @param failure - why it cannot load any further version. */
+  async host(
+    id: string,
+    cameras: readonly string[] = CAMERAS,
+    failure: SightlineError | null = null,
+  ): Promise<RolloutHost> {
     const { store, bus } = this.#plane;
     const target = new TargetDouble(cameras, INITIAL);
+    target.failure = failure;
     const panels = new PanelsDouble();
     const path = join(this.folder, `${id}.jsonl`);
     const notices: string[] = [];
@@ -68,6 +74,7 @@ export class RolloutRig {
       },
       running: { lanes: 1, ...rolledSettings({ defaults: {}, streams: CAMERAS.map(cameraConfig) }) },
       streams: () => this.streams,
+      hosts: () => this.#hosts.map((one) => one.id),
       ...{ beatMs: 1000, warmMs: 600_000, clock: new ManualClock() },
     });
     const events: EventMessage[] = [];

@@ -66,6 +66,8 @@ export interface RolloutAgentOptions {
   readonly resolve: (parts: Pick<VersionParts, 'model' | 'batch'>) => Promise<VersionParts>;
   /** Names of all streams of the pipeline, on all hosts. */
   readonly streams: () => readonly string[];
+  /** Ids of all hosts that run the pipeline. */
+  readonly hosts: () => readonly string[];
   readonly beatMs: number;
   readonly warmMs: number;
   readonly onNotice: (text: string) => void;
@@ -96,8 +98,8 @@ export class RolloutAgent implements RolloutPort {
   #observations: HostObservation[] = [];
   /** Roll-out whose candidate this host does not load: it ended too often with it. */
   #refused: string | null = null;
-  /** Why this host cannot run the candidate of a roll-out. Sent with every beat until it can. */
-  #failure: { readonly rollout: string; readonly text: string } | null = null;
+  /** Why this host cannot run a version of a roll-out, by hash. That of the candidate is sent with every beat until it can. */
+  readonly #failures = new Map<string, { readonly rollout: string; readonly text: string }>();
   #hasRead = false;
   #isUnreachable = false;
   #isClosed = false;
@@ -169,7 +171,30 @@ export class RolloutAgent implements RolloutPort {
     const rollout = this.#rollout;
     if (rollout === null) return null;
     const streams = this.#options.streams();
-    return reportOf(rollout, this.#evidence(), membersOf(streams, rollout.share), streams.length, this.#nowMs);
+    const report = reportOf(rollout, this.#evidence(), this.#usersOf(rollout), streams.length, this.#nowMs);
+    const failure = machine.isActive(rollout) ? null : this.problem();
+    return failure === null ? report : { ...report, waitsFor: `${failure}; its streams keep their version.` };
+  }
+
+  problem(): string | null {
+    const rollout = this.#rollout;
+    if (rollout === null) return null;
+    const wanted = machine.isActive(rollout) ? [rollout.from, rollout.to] : [machine.liveVersion(rollout)!];
+    return wanted.map((version) => this.#failureOf(version)).find((failure) => failure !== null) ?? null;
+  }
+
+  /** Streams that use the candidate: on this host those that really do, on others those of the share. */
+  #usersOf(rollout: Rollout): string[] {
+    const { target, streams } = this.#options;
+    const own = new Set(target.streams());
+    const members = new Set(membersOf(streams(), rollout.share));
+    const isUser = (stream: string): boolean => {
+      if (!own.has(stream)) return members.has(stream);
+      // While a step runs, members take turns.
+      if (machine.isActive(rollout)) return members.has(stream) && target.isLoaded(rollout.to.hash);
+      return target.versionOf(stream) === rollout.to.hash;
+    };
+    return streams().filter(isUser);
   }
 
   versions(): readonly VersionReport[] {
@@ -221,11 +246,38 @@ export class RolloutAgent implements RolloutPort {
     });
   }
 
-  actOnRollout(verb: RolloutVerb, { who, isFull, seen }: RolloutAction): Promise<RolloutReport> {
+  async actOnRollout(verb: RolloutVerb, { who, isFull, seen }: RolloutAction): Promise<RolloutReport> {
+    if (verb === 'undo') await this.#loadPrevious();
     return this.#change((rollout, actor) => {
       if (rollout === null) throw rolloutErrors.notFound(this.#options.pipeline);
       const person = { ...actor, who };
-      return verb === 'promote' ? machine.promote(rollout, person, seen, isFull) : VERBS[verb](rollout, person);
+      if (verb !== 'promote') return VERBS[verb](rollout, person);
+      const change = machine.promote(rollout, person, seen, isFull);
+      const missing = change.rollout.state === 'promoted' ? this.#whyNotLoaded(rollout) : null;
+      if (missing !== null) throw rolloutErrors.notLoaded(rollout.id, 'promote', rollout.to.label, missing);
+      return change;
+    });
+  }
+
+  /** Says which host does not have the candidate loaded, and why; null if all have it. */
+  #whyNotLoaded({ id, to }: Rollout): string | null {
+    const { hostId, hosts, target } = this.#options;
+    if (!target.isLoaded(to.hash)) return this.#failureOf(to) ?? `host ${hostId} is still loading it; try again`;
+    const loadedOn = this.#figures?.rollout === id ? (this.#figures.loadedOn ?? []) : [];
+    const missing = hosts().find((host) => host !== hostId && !loadedOn.includes(host));
+    return missing === undefined ? null : `host ${missing} has not reported it as loaded; try again`;
+  }
+
+  /** The version before a promotion may have been unloaded since, and its files may be gone. @throws ROLLOUT_STATE */
+  async #loadPrevious(): Promise<void> {
+    await this.#inTurn(() => this.#read());
+    const { target, hostId } = this.#options;
+    const rollout = this.#rollout;
+    if (rollout?.state !== 'promoted' || target.isLoaded(rollout.from.hash)) return;
+    await target.load(rollout.from).catch((error: unknown) => {
+      const { code, message } = SightlineError.from(error, 'ENGINE_FAILED');
+      const why = `host ${hostId} cannot load it: ${message} [${code}]`;
+      throw rolloutErrors.notLoaded(rollout.id, 'undo', rollout.from.label, why);
     });
   }
 
@@ -259,7 +311,7 @@ export class RolloutAgent implements RolloutPort {
     onNotice(`${text}; it is not loaded again`);
     if (!isActive) return this.#rollBackPromoted(rollout, text);
     this.#refused = rollout.id;
-    this.#failure = { rollout: rollout.id, text };
+    this.#failures.set(rollout.to.hash, { rollout: rollout.id, text });
   }
 
   /** A promoted version is in doubt only if the pipeline file still names it or the one before: else the file counts. */
@@ -283,12 +335,37 @@ export class RolloutAgent implements RolloutPort {
     const { isController } = await this.#read();
     const { pipeline, hostId, bus } = this.#options;
     this.#follow();
+    await this.#leaveBroken();
     for (const body of this.#takeObservations(pipeline))
       bus.publish({ topic: 'observations', hostId, stream: null, fence: null, body });
     this.#setController(isController);
     if (!isController || this.#rollout === null) return;
     if (await this.#controller.round(this.#rollout, this.#nowMs)) await this.#afterChange();
     this.#figures = this.#controller.figures() ?? this.#figures;
+  }
+
+  /**
+   * Rolls a promotion back that this host cannot follow, for as long as the version before is kept loaded everywhere. Later the host only says so: a
+   * host that lost a file must not change the others.
+   */
+  async #leaveBroken(): Promise<void> {
+    const { store, hostId, warmMs } = this.#options;
+    const rollout = this.#rollout;
+    if (rollout?.state !== 'promoted' || this.#nowMs - (rollout.endedMs ?? 0) >= warmMs) return;
+    const failure = this.#failureOf(rollout.to);
+    if (failure === null) return;
+    const actor = { who: hostId, nowMs: this.#nowMs, evidence: this.#evidence() };
+    const fence = await store.change(machine.rollBack(rollout, `${failure}.`, actor), rollout.fence, null);
+    if (fence !== null) await this.#afterChange();
+  }
+
+  /** Why this host cannot load a version of the current roll-out; null if it can, or has not tried. */
+  #failureOf({ hash }: Version): string | null {
+    const failure = this.#failures.get(hash);
+    if (failure === undefined) return null;
+    if (failure.rollout === this.#rollout?.id && !this.#options.target.isLoaded(hash)) return failure.text;
+    this.#failures.delete(hash);
+    return null;
   }
 
   /** Reads what is new. Puts the record back if the control plane lost it. */
@@ -349,19 +426,21 @@ export class RolloutAgent implements RolloutPort {
     this.#observations = [];
     const rollout = this.#rollout;
     if (rollout === null || !machine.isActive(rollout)) return [];
-    const head = { pipeline, rollout: rollout.id, step: rollout.step };
-    if (this.#failure?.rollout !== rollout.id || this.#options.target.isLoaded(rollout.to.hash)) this.#failure = null;
+    const isLoaded = this.#options.target.isLoaded(rollout.to.hash);
+    const head = { pipeline, rollout: rollout.id, step: rollout.step, isLoaded };
+    const failure = this.#failureOf(rollout.to);
+    // A host without frames says as well whether it is ready.
     const bodies: ObservationsBody[] =
-      this.#failure === null ? [] : [{ ...head, observations: [], failure: this.#failure.text }];
+      failure === null && taken.length > 0 ? [] : [{ ...head, observations: [], failure }];
     for (let at = 0; at < taken.length; at += MESSAGE_OBSERVATIONS)
       bodies.push({ ...head, observations: taken.slice(at, at + MESSAGE_OBSERVATIONS), failure: null });
     return bodies;
   }
 
-  #onObserved({ body }: BusMessage): void {
+  #onObserved({ hostId, body }: BusMessage): void {
     const read = readObservations(body);
     if ('complaint' in read) this.#incidents.refuse('bus-observations', 'schema', () => read.complaint);
-    else if (read.body.pipeline === this.#options.pipeline) this.#controller.observe(read.body);
+    else if (read.body.pipeline === this.#options.pipeline) this.#controller.observe(read.body, hostId);
   }
 
   #onWake({ hostId, body }: BusMessage): void {
@@ -371,11 +450,15 @@ export class RolloutAgent implements RolloutPort {
   }
 
   #onLoadFailed({ hash, label }: Version, { code, message }: SightlineError): void {
-    const { hostId, onNotice } = this.#options;
-    onNotice(`version ${label} cannot be loaded: ${message} [${code}]`);
-    if (this.#rollout?.to.hash !== hash) return;
+    const { hostId, onNotice, pipeline } = this.#options;
+    const rollout = this.#rollout;
     const text = `host ${hostId} cannot load ${label}: ${message} [${code}]`;
-    this.#failure = { rollout: this.#rollout.id, text };
+    const known = this.#failures.get(hash);
+    if (rollout === null || (known?.rollout === rollout.id && known.text === text)) return;
+    onNotice(`version ${label} cannot be loaded: ${message} [${code}]`);
+    this.#failures.set(hash, { rollout: rollout.id, text });
+    const details = { rollout: rollout.id, pipeline, version: label, code };
+    this.#events.emit({ type: 'event', timeMs: this.#nowMs, kind: 'rollout-not-loaded', message: text, details });
   }
 
   #onBeatFailed(error: unknown): void {

@@ -59,6 +59,8 @@ export class RolloutController {
   #watch: Watch | null = null;
   /** Streams that use the candidate now. Without any, the frames that both versions inferred count as evidence. */
   #members = 0;
+  /** Hosts that have the candidate of a roll-out loaded. */
+  #loaded = { rollout: '', on: new Set<string>() };
   /** Time of the control plane at the last round. */
   #nowMs = 0;
   /** The last evidence could not be saved. */
@@ -71,12 +73,16 @@ export class RolloutController {
   /** Called when another host is the controller: the evidence would be outdated if this host became it again. */
   resign(): void {
     this.#watch = null;
+    this.#loaded = { rollout: '', on: new Set() };
   }
 
   /** Takes what a host observed. Observations of another step are left out. */
-  observe({ rollout, step, observations, failure }: ObservationsBody): void {
+  observe({ rollout, step, observations, failure, isLoaded }: ObservationsBody, hostId: string): void {
     const watch = this.#watch;
     if (watch === null || watch.id !== rollout) return;
+    if (this.#loaded.rollout !== rollout) this.#loaded = { rollout, on: new Set() };
+    if (isLoaded === true) this.#loaded.on.add(hostId);
+    else if (isLoaded === false) this.#loaded.on.delete(hostId);
     if (failure !== null) watch.failure ??= failure;
     if (watch.step !== step) return;
     for (const observation of observations) {
@@ -106,7 +112,8 @@ export class RolloutController {
     const silent = panel.silent(membersOf(streams, share)).length;
     const baseline = { unready: unready.length, readyInMs: panel.readyInMs(unready), abandoned };
     const reports = [...panel.reports(), ...(isAlone ? [load.report(this.#nowMs)] : [])];
-    return { rollout: id, step, frames, ...baseline, silent, gain: gain.gain, reports };
+    const loadedOn = this.#loaded.rollout === id ? [...this.#loaded.on] : [];
+    return { rollout: id, step, frames, ...baseline, silent, gain: gain.gain, loadedOn, reports };
   }
 
   /**

@@ -33,6 +33,12 @@ export const rolloutErrors = {
       id,
       state,
     }),
+  notLoaded: (id: string, verb: string, label: string, why: string) =>
+    new SightlineError(
+      'ROLLOUT_STATE',
+      `roll-out "${id}": cannot ${verb}: expected every host to have loaded ${label}; ${why}`,
+      { id, version: label },
+    ),
   isStale: (now: Pick<Rollout, 'id' | 'step'>, share: string, seen: SeenStep | null) =>
     new SightlineError(
       'ROLLOUT_STATE',

@@ -87,6 +87,7 @@ export class RolloutFollower {
   #load(version: Version, nowMs: number): void {
     const { target, onFailure } = this.#options;
     const { hash } = version;
+    if (target.isLoaded(hash)) this.#loaded.add(hash);
     if (target.isLoaded(hash) || this.#loading.has(hash) || nowMs < (this.#retryMs.get(hash) ?? 0)) return;
     this.#loading.add(hash);
     target

@@ -24,7 +24,7 @@ import type { RolloutChange, RolloutDraft } from './rollout-store.ts';
  *              +--------> rolled-back    a guard failed, or a person undid it
  *              +--------> aborted        a person stopped it
  *
- * promoted -> rolled-back is possible as well: `undo`.
+ * promoted -> rolled-back is possible as well: `undo`, or a host that cannot load the version.
  */
 
 /** Evidence of the current step. */

@@ -1,6 +1,7 @@
 import { describe, expect, it } from 'vitest';
 import { SightlineError } from '../../../src/errors/sightline-error.ts';
 import { openGateway } from '../../support/open-gateways.ts';
+import { RolloutPortDouble } from '../../support/rollout-port-double.ts';
 import { RuntimeDouble } from '../../support/runtime-double.ts';
 
 interface Reply {
@@ -137,6 +138,19 @@ describe('REST', () => {
     expect(alive.status).toBe(200);
     expect([early.status, early.body.reason]).toEqual([503, 'the engine loads']);
     expect(late.status).toBe(200);
+  });
+
+  it('is degraded while a version of a roll-out cannot be loaded', async () => {
+    const port = new RuntimeDouble(['gate']);
+    port.ready = { isReady: true, reason: 'all is well' };
+    const rollouts = new RolloutPortDouble();
+    const { url } = await openGateway(port, { rollouts });
+    expect((await ask(`${url}/readyz`)).body).toEqual({ status: 'ready', reason: 'all is well' });
+    rollouts.trouble = 'host one cannot load people@2';
+    const asked = await ask(`${url}/readyz`);
+    expect([asked.status, asked.body]).toEqual([200, { status: 'degraded', reason: rollouts.trouble }]);
+    port.ready = { isReady: false, reason: 'the engine loads' };
+    expect((await ask(`${url}/readyz`)).status).toBe(503);
   });
 
   it('returns the configured pipelines and models, and the received events', async () => {

@@ -15,19 +15,28 @@ function observe(
   fromS: number,
   toS: number,
   boxesPerFrame = 1,
+  dropped = 0,
 ) {
   const isAlone = fromS >= ALONE_S;
   for (let second = fromS; second < toS; second += 1) {
-    const seen = { stream, side, frames: fps, seconds: 1, boxes: fps * boxesPerFrame };
+    const seen = { stream, side, frames: fps, dropped, seconds: 1, boxes: fps * boxesPerFrame };
     load.add(sideObservation(seen), isAlone, 'control', 20, second * 1000);
   }
 }
 
-/** Streams that the control ran at 10 frames/s for 50 s; alone from second 100 on. */
+/** A camera sends 10 frames/s, of which the candidate drops some. */
+function observeDrops(load: FullLoad, stream: string, dropped: number, fromS: number, toS: number): void {
+  observe(load, stream, 'candidate', FPS - dropped, fromS, toS, 1, dropped);
+}
+
+/** Streams that both sides ran in turns at 10 frames/s for 50 s; alone from second 100 on. */
 function carried(streams: readonly string[]): FullLoad {
   const load = new FullLoad();
   load.begin(false, 0);
-  for (const stream of streams) observe(load, stream, 'control', FPS, 50, 100);
+  for (const stream of streams) {
+    observe(load, stream, 'control', FPS, 50, 75);
+    observe(load, stream, 'candidate', FPS, 75, 100);
+  }
   load.begin(true, 100_000);
   return load;
 }
@@ -44,24 +53,81 @@ describe('a candidate that carries all streams alone', () => {
 
   it('fails if the streams together lose a tenth for 20 s', () => {
     const load = carried(['a', 'b']);
-    for (const stream of ['a', 'b']) observe(load, stream, 'candidate', 6, 100, 119);
+    for (const stream of ['a', 'b']) observeDrops(load, stream, 4, 100, 119);
     expect(load.report(119_000).verdict, 'too early').toBe('undecided');
-    for (const stream of ['a', 'b']) observe(load, stream, 'candidate', 6, 119, 121);
+    for (const stream of ['a', 'b']) observeDrops(load, stream, 4, 119, 121);
     expect(load.report(121_000)).toMatchObject({ verdict: 'fail', reason: expect.stringContaining('40 %') });
   });
 
   it('is never passed while one of many streams is slow', () => {
     const names = Array.from({ length: 20 }, (_, i) => `camera-${i}`);
     const load = carried(names);
-    for (const name of names) observe(load, name, 'candidate', name === 'camera-7' ? 5 : FPS, 100, 160);
+    for (const name of names) observeDrops(load, name, name === 'camera-7' ? 5 : 0, 100, 160);
     expect(load.report(160_000)).toMatchObject({ verdict: 'undecided', reason: expect.stringContaining('camera-7') });
+  });
+
+  it('does not fail if all cameras send less, as at night, and a person decides', () => {
+    const cameras = ['a', 'b', 'c', 'd'];
+    const load = carried(cameras);
+    for (const camera of cameras) observe(load, camera, 'candidate', 7, 100, 160);
+    expect(load.report(160_000)).toMatchObject({
+      ...{ verdict: 'undecided', estimate: 0 },
+      reason: expect.stringContaining('fewer frames of a, b, c and 1 more arrive than before'),
+    });
+    for (const camera of cameras) observe(load, camera, 'candidate', FPS, 160, 500);
+    expect(load.report(500_000).verdict, 'it is day again').toBe('pass');
+  });
+
+  it('fails if it drops a tenth of what arrives while cameras send less', () => {
+    const load = carried(['a', 'b']);
+    for (const stream of ['a', 'b']) observe(load, stream, 'candidate', 5, 100, 125, 1, 2);
+    expect(load.report(125_000)).toMatchObject({ verdict: 'fail', reason: expect.stringContaining('28.6 %') });
+  });
+
+  it('fails if it publishes nothing of what arrives', () => {
+    const load = carried(['a', 'b']);
+    for (const stream of ['a', 'b']) observeDrops(load, stream, FPS, 100, 125);
+    expect(load.report(125_000)).toMatchObject({ verdict: 'fail', reason: expect.stringContaining('100 %') });
+  });
+
+  it('may drop as much as the control dropped', () => {
+    const load = new FullLoad();
+    load.begin(false, 0);
+    observe(load, 'a', 'control', 5, 50, 75, 1, 5);
+    observe(load, 'a', 'candidate', 5, 75, 100, 1, 5);
+    load.begin(true, 100_000);
+    observeDrops(load, 'a', 5, 100, 130);
+    expect(load.report(130_000).verdict).toBe('pass');
+  });
+
+  it('is not passed while a camera runs that was added in this step, though the others pass', () => {
+    const load = carried(['a', 'b', 'c']);
+    for (const stream of ['a', 'b', 'c']) observe(load, stream, 'candidate', FPS, 100, 160);
+    expect(load.report(160_000).verdict).toBe('pass');
+    observe(load, 'new', 'candidate', FPS, 130, 160, 0);
+    expect(load.report(160_000)).toMatchObject({
+      ...{ verdict: 'undecided', leftMs: null },
+      reason: 'Not compared before this step: new; a person decides.',
+    });
+    for (const stream of ['a', 'b', 'c']) observe(load, stream, 'candidate', FPS, 160, 760);
+    expect(load.report(760_000).verdict, 'it was removed').toBe('pass');
+  });
+
+  it('is not passed with a camera that only the control ran before', () => {
+    const load = carried(['a']);
+    load.begin(false, 0);
+    observe(load, 'late', 'control', FPS, 95, 100);
+    load.begin(true, 100_000);
+    for (const stream of ['a', 'late']) observe(load, stream, 'candidate', FPS, 100, 160);
+    expect(load.report(160_000)).toMatchObject({ verdict: 'undecided', reason: expect.stringMatching(/: late;/) });
   });
 
   it('does not wait for a stream that had ended before', () => {
     const load = new FullLoad();
     load.begin(false, 0);
     observe(load, 'gone', 'control', FPS, 10, 40);
-    observe(load, 'there', 'control', FPS, 10, 100);
+    observe(load, 'there', 'control', FPS, 10, 50);
+    observe(load, 'there', 'candidate', FPS, 50, 100);
     load.begin(true, 100_000);
     observe(load, 'there', 'candidate', FPS, 100, 120);
     expect(load.report(120_000).verdict).toBe('pass');
@@ -86,7 +152,8 @@ describe('a candidate that carries all streams alone', () => {
     load.begin(false, 0);
     observe(load, 'a', 'control', 30, 0, 20);
     load.begin(false, 20_000);
-    observe(load, 'a', 'control', FPS, 80, 100);
+    observe(load, 'a', 'control', FPS, 80, 90);
+    observe(load, 'a', 'candidate', FPS, 90, 100);
     load.begin(true, 100_000);
     observe(load, 'a', 'candidate', FPS, 100, 130);
     expect(load.report(130_000).verdict).toBe('pass');
