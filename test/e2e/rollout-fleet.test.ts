@@ -86,7 +86,7 @@ describe.skipIf(redisMissing !== null)('a roll-out on two hosts that share a Red
   it('that is equal is promoted, also when a host is killed in mid-step', async () => {
     expect(await start('equal.yaml')).toMatchObject({ shadow: false, streams: STREAMS.length });
     await waitFor('the step of 100 %', async () => (await rollout('status')).share === 100, {
-      deadlineMs: 120_000,
+      deadlineMs: 240_000,
       everyMs: 1000,
     });
     // It began first, so it is the one that decides.
