@@ -15,7 +15,7 @@ Examples:
   sightline run pipelines/many-cameras.yaml --port 9000
 
 Dashboard, WebSocket (/ws), REST (/api), /healthz, /readyz and /metrics share one port, on 127.0.0.1 unless --host sets
-another address. Other addresses need a token: SIGHTLINE_TOKEN or gateway.token. Ctrl-C stops in an orderly way.`;
+another address. Other addresses need a token: SIGHTLINE_TOKEN or sightline tokens add. Ctrl-C stops in an orderly way.`;
 
 export function addRun(program: Command, io: CliIo): void {
   const command = program.command('run').argument('<pipeline>', 'YAML file; see pipelines/ for examples');
