@@ -23,7 +23,7 @@ export interface CameraSettings {
 class Camera implements SheddableStream {
   readonly id: string;
   readonly weight: number;
-  readonly priority: number;
+  priority: number;
   readonly views: number;
   readonly settings: CameraSettings;
   fps: number;
@@ -155,6 +155,12 @@ export class SheddingSimulation {
   #serve({ id, settings, weight, priority, views }: Camera, queueSize: number): void {
     const policy = settings.isFile === true ? { queueSize: null, maxAgeMs: null } : { queueSize, maxAgeMs: MAX_AGE_MS };
     this.#batcher.setStream(id, { weight, priority, views, ...policy });
+  }
+
+  setPriority(id: string, priority: number): void {
+    const camera = this.cameras.get(id)!;
+    camera.priority = priority;
+    this.#serve(camera, camera.settings.queueSize ?? 2);
   }
 
   remove(id: string): void {

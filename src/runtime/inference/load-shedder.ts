@@ -40,8 +40,11 @@ const START = { wasted: 0.2, wastedFps: 8, afterMs: 1000 } as const;
 const MOST_STARVED = 0.02;
 /** A stream that wastes a smaller share than this gets what it needs. */
 const IN_NEED = 0.05;
-/** Factor a tick by which the level rises at least, and at most: from a fourth of the load to all of it in five ticks. */
-const RISE = { least: 1.04, most: 2 } as const;
+/**
+ * Factor a tick by which the level rises at least, and at most: from a fourth of the load to all of it in five ticks. `overLower`: what
+ * streams of a lower priority get is theirs for the taking, though the detector never waits.
+ */
+const RISE = { least: 1.04, overLower: 1.5, most: 2 } as const;
 /** Rates are taken over about so many kept frames, so that one more or less does not matter. */
 const SAMPLE_FRAMES = 40;
 const MIN_SPAN_MS = 1000;
@@ -142,7 +145,10 @@ export class LoadShedder {
     this.#lastMs = now;
     this.#lastStarvedMs = starvedMs;
     const groups = this.#measure(spanMs);
-    for (const [priority, members] of groups) this.#control(this.#group(priority), members, spanMs);
+    for (const [priority, members] of groups) {
+      const lower = [...groups].filter(([other]) => other < priority).flatMap(([, each]) => each);
+      this.#control(this.#group(priority), members, spanMs, sum(lower, inputsPerSecond));
+    }
     for (const priority of this.#groups.keys()) if (!groups.has(priority)) this.#groups.delete(priority);
     const isShedding = [...this.#groups.values()].some(({ level }) => level !== null);
     this.#quietTicks = isShedding ? 0 : this.#quietTicks + 1;
@@ -191,13 +197,16 @@ export class LoadShedder {
     return groups;
   }
 
-  #control(group: Group, members: readonly Member[], spanMs: number): void {
+  /** @param lowerFps - model inputs a second of streams of lower priorities. */
+  #control(group: Group, members: readonly Member[], spanMs: number, lowerFps: number): void {
     const sharers = members.filter(
       ({ intake, wastedFps, keptFps }) => intake.keepRatio < 1 || wastedFps > IN_NEED * keptFps,
     );
     const keptFps = sum(sharers, (member) => member.keptFps);
     if (keptFps > 0) group.spanMs = clamp((SAMPLE_FRAMES / keptFps) * 1000, MIN_SPAN_MS, MAX_SPAN_MS);
-    group.level = sharers.length === 0 ? null : this.#nextLevel(group, sharers, keptFps, spanMs);
+    const next = sharers.length === 0 ? null : this.#nextLevel(group, sharers, { keptFps, lowerFps }, spanMs);
+    // From a lower one it could not rise in time.
+    group.level = next === null ? null : Math.max(LEAST_FPS, next);
     const { level } = group;
     trim(members.filter(({ intake }) => intake.keepRatio < 1));
     for (const { intake, ...member } of members) intake.keepRatio = keepRatio(level, intake.keepRatio, member);
@@ -207,7 +216,12 @@ export class LoadShedder {
     for (const { id, intake } of members) this.#port.onShedding(id, intake.keepRatio < 1 ? queueSharers : 0);
   }
 
-  #nextLevel(group: Group, sharers: readonly Member[], keptFps: number, spanMs: number): number | null {
+  #nextLevel(
+    group: Group,
+    sharers: readonly Member[],
+    { keptFps, lowerFps }: { readonly keptFps: number; readonly lowerFps: number },
+    spanMs: number,
+  ): number | null {
     const { level } = group;
     const wastedFps = sum(sharers, (member) => member.wastedFps);
     const wasted = keptFps === 0 ? 0 : wastedFps / keptFps;
@@ -231,6 +245,8 @@ export class LoadShedder {
       group.isBursty = true;
       return level;
     }
+    // What was wasted before the others had a lower priority says nothing.
+    if (lowerFps > LEAST_FPS && !isWasting) return level * RISE.overLower;
     if (isStarved) return level * clamp(1 + 1.5 * this.#starved, RISE.least, RISE.most);
     if (isWasteful && !isStarved)
       return Math.max(inferred * group.surplus, level * (1 - (wasted - ownWaste - WASTED.above)));

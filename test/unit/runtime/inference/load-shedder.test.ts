@@ -221,6 +221,15 @@ describe('LoadShedder, with simulated cameras and a simulated detector', () => {
     for (const id of ['c1', 'c2', 'c3']) expect(Math.abs(span.inferred[id]! / 10 - 1)).toBeLessThan(0.15);
   });
 
+  it('a stream whose priority becomes the highest has all that it needs two seconds later, although the detector never waits', () => {
+    const simulation = simulate(25, [{ fps: 25 }, { fps: 25, priority: 5 }]);
+    simulation.run(SETTLE_S);
+    expect(simulation.run(5).inferred.c0).toBeLessThan(5);
+    simulation.setPriority('c1', -5);
+    simulation.run(2.5);
+    expect(simulation.run(5).inferred.c0).toBeGreaterThan(22);
+  });
+
   it('a lower priority that got nothing is back two seconds after the others are gone', () => {
     const simulation = simulate(20, [{ fps: 30, priority: 1 }, { fps: 25 }]);
     simulation.run(10);
