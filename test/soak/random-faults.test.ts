@@ -34,9 +34,12 @@ const CAMERAS = ['c0', 'c1', 'c2', 'c3'];
 const RESIZED = 'resized';
 const STREAMS = [...CAMERAS, RESIZED, 'web'];
 const MODELS = ['default', 'same-input', 'other-input'];
-/** What may grow at most in an hour, surely: the lower end of the interval of the slope over the second half. */
+/**
+ * What may grow at most in an hour, surely: the lower end of the interval of the slope over the second half. Memory is printed only:
+ * the test itself keeps the number of every published frame. `test/soak/endurance.test.ts` judges that of a process of its own.
+ */
 const BUDGETS: readonly [string, number, (of: ReturnType<typeof ownResources>) => number][] = [
-  ['RSS in MiB', 1, ({ rssBytes }) => rssBytes / 2 ** 20],
+  ['RSS in MiB', Number.POSITIVE_INFINITY, ({ rssBytes }) => rssBytes / 2 ** 20],
   ['descriptors', 1, ({ fileDescriptors }) => fileDescriptors],
   ['threads', 1, ({ threads }) => threads],
 ];

@@ -301,6 +301,8 @@ export class LaneVideo {
         this.#lastGapUs = event.frame.ptsUs - this.#lastPtsUs;
         this.#lastPtsUs = event.frame.ptsUs;
         this.#frames.onHeader(event.frame);
+        // A picture that is discarded frees its slot, and nobody else says so.
+        connection.process?.resume();
         if (connection.frames++ === 0) this.#post({ type: 'running', ringId: this.#ringId });
         break;
       case 'out-of-step':
