@@ -97,7 +97,7 @@ describe('sightline rollout on a running pipeline', () => {
     writeFileSync(at('people.yaml'), JSON.stringify(one));
     writeFileSync(at('slow.yaml'), JSON.stringify({ ...one, model: slow }));
     // The canned boxes lie elsewhere in another input; rate, drops and latency may be found before the target is.
-    const others = ['agreement', 'boxes', 'confidence', 'fps', 'drops', 'p99', 'deviceTime'];
+    const others = ['agreement', 'boxes', 'fps', 'drops', 'p99', 'deviceTime'];
     const off = Object.fromEntries(others.map((guard) => [guard, { isOn: false }]));
     writeFileSync(at('target.yaml'), JSON.stringify(off));
     await start();
