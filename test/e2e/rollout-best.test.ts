@@ -95,7 +95,7 @@ describe('sightline rollout start best.yaml', () => {
       return streams.every(({ frames }) => frames.published > 13 * FPS);
     };
     await waitFor('12 s of the control', isCompared, { deadlineMs: 90_000 });
-    const flags = ['--steps', '100', '--hold', '16s', '--min-frames', '100', '--guards', at('guards.yaml')];
+    const flags = ['--steps', '100', '--hold', '24s', '--min-frames', '100', '--guards', at('guards.yaml')];
     const refused = await cli(['rollout', 'start', best, ...flags, '--url', url]);
     expect([refused.code, refused.stderr]).toEqual([2, expect.stringContaining('lanes: 1 -> 2')]);
 
