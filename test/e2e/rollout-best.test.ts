@@ -112,8 +112,13 @@ describe('sightline rollout start best.yaml', () => {
     expect(stdout).toMatch(/gain .* measured on the live streams, .* ms of CPU time for a frame/);
 
     // As after a fresh start with the new file, its lanes aside.
-    const { host } = await get<{ host: { device: object } }>('/api/streams');
-    expect(host.device).toMatchObject({ inputWidth: 160, inputHeight: 96, threads: 1 });
+    // The host follows the record with its next beat.
+    type Device = { inputWidth: number; inputHeight: number; threads: number };
+    await waitFor('the new device', async () => {
+      const { inputWidth, inputHeight, threads } = (await get<{ host: { device: Device } }>('/api/streams')).host
+        .device;
+      return inputWidth === 160 && inputHeight === 96 && threads === 1;
+    });
     const results = async (): Promise<Record<string, number>[]> => {
       const { streams } = await get<{ streams: { results: Record<string, number> }[] }>('/api/streams');
       return streams.map((stream) => stream.results);
