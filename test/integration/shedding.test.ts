@@ -135,17 +135,17 @@ describe.skipIf(!canRun)('frames shed before they are scaled', () => {
     await open();
     const [a, b] = await live.addAll([camera('a'), camera('b'), camera('c')]);
     await shedding(['a', 'b', 'c']);
-    expect(a!.intake!.keepRatio).toBeLessThan(1);
+    expect(a!.ledger.intake!.keepRatio).toBeLessThan(1);
     const tracked = parseStream(camera('a', { track: true, skip: { trackBetween: 2 } }), {});
     live.runtime.retune(a!, tracked);
-    expect(a!.intake).toBeNull();
+    expect(a!.ledger.intake).toBeNull();
     const before = dropped('a').shed!;
     await live.flows('a', 60);
     // Some were on their way when it began to skip.
     expect(dropped('a').shed! - before).toBeLessThan(60);
     await b!.pause();
     b!.resume();
-    expect(b!.intake!.keepRatio).toBe(1);
+    expect(b!.ledger.intake!.keepRatio).toBe(1);
     await live.flows('b', 10);
   });
 });

@@ -96,10 +96,10 @@ export class Scheduler implements EnginePoolEvents {
   /** Stops serving a stream. @returns its frames of the queue, in order, then those that waited in the cache. */
   withdraw(streamId: string): readonly InFlightFrame[] {
     const { batcher, cache } = this.model;
-    const intake = this.#streams.get(streamId)?.intake;
+    const intake = this.#streams.get(streamId)?.intake ?? null;
     this.#streams.delete(streamId);
     // Another instance may have room for all of its frames.
-    if (intake != null) intake.keepRatio = 1;
+    if (intake !== null) intake.keepRatio = 1;
     const withdrawn = batcher.removeStream(streamId);
     if (cache === null) return withdrawn;
     const others = withdrawn.flatMap((frame) => cache.settle(frame, null));
@@ -341,6 +341,6 @@ export class Scheduler implements EnginePoolEvents {
 function* sheddable(streams: Iterable<ScheduledStream>): Iterable<SheddableStream> {
   for (const { id, policy, intake } of streams) {
     const { priority, weight, views = 1 } = policy;
-    if (intake != null) yield { id, priority, weight, views, intake };
+    if (intake !== null) yield { id, priority, weight, views, intake };
   }
 }

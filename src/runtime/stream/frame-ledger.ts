@@ -3,7 +3,7 @@ import type { DropReason, FrameTimes, PublishedFrame } from '../../core/frame.ts
 import type { MonoMs } from '../../core/units.ts';
 import type { StreamTelemetry } from '../../telemetry/stream-telemetry.ts';
 import { type FrameOwner, type FrameRing, type InFlightFrame, releaseFrame } from './in-flight-frame.ts';
-import type { Intake } from './intake.ts';
+import { type Intake, mayShed, StreamIntake } from './intake.ts';
 import type { PreviewPairs } from './preview-pairs.ts';
 import type { AnalysedResult } from './stream-analytics.ts';
 import type { StreamPlace } from './stream-place.ts';
@@ -16,7 +16,7 @@ const NOT_YET = 0 as MonoMs;
 const NO_ROWS = new Float32Array(0);
 
 /** What a ledger needs from the runtime. */
-export type LedgerPort = Pick<StreamPort, 'partTimes' | 'event' | 'publish'>;
+export type LedgerPort = Pick<StreamPort, 'partTimes' | 'event' | 'publish' | 'ffmpeg'>;
 
 /**
  * The in-flight frames of one stream, in order of arrival: takes them from the ring, and publishes them. Inference threads
@@ -32,8 +32,6 @@ export class FrameLedger implements FrameOwner, ScheduledStream {
   ring: FrameRing | null = null;
   /** Null while nobody watches the stream. */
   previews: PreviewPairs | null = null;
-  /** Returns what the load shedder controls of the stream now; null if none of its frames may be shed. */
-  currentIntake: () => Intake | null = () => null;
   readonly #classes: readonly string[];
   readonly #place: StreamPlace;
   readonly #telemetry: StreamTelemetry;
@@ -71,9 +69,10 @@ export class FrameLedger implements FrameOwner, ScheduledStream {
     this.#wallNowMs = wallNowMs;
   }
 
-  /** Name of the model instance that infers its frames. */
   get intake(): Intake | null {
-    return this.currentIntake();
+    const { ring, settings } = this;
+    if (ring === null || !mayShed(settings, this.#port.ffmpeg.major)) return null;
+    return new StreamIntake(ring, this.#telemetry);
   }
 
   get instance(): string {

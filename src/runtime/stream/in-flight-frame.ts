@@ -6,6 +6,8 @@ import type { SlotMeta, SlotRing } from '../../flow/slot-ring.ts';
 export interface FrameRing {
   readonly ringId: number;
   readonly slots: SlotRing;
+  /** Share of the frames of this connection that is not shed, above 0 up to 1. */
+  keepRatio: number;
   /** Call when the frame of a slot enters the ledger. */
   onEntered(): void;
   /** Call after a slot was released; notifies the lane if it waits for one. */

@@ -1,6 +1,6 @@
 import { canShedFrames } from '../../decode/shed-filters.ts';
 import type { StreamTelemetry } from '../../telemetry/stream-telemetry.ts';
-import type { StreamRing } from './stream-ring.ts';
+import type { FrameRing } from './in-flight-frame.ts';
 
 /** Counts of one stream since its start. */
 export interface IntakeCounts {
@@ -37,10 +37,10 @@ export function mayShed({ input, skips }: ShedSettings, ffmpegMajor: number): bo
 
 /** The intake of one connection of a stream. */
 export class StreamIntake implements Intake {
-  readonly #ring: StreamRing;
+  readonly #ring: FrameRing;
   readonly #telemetry: StreamTelemetry;
 
-  constructor(ring: StreamRing, telemetry: StreamTelemetry) {
+  constructor(ring: FrameRing, telemetry: StreamTelemetry) {
     this.#ring = ring;
     this.#telemetry = telemetry;
   }

@@ -7,7 +7,6 @@ import { StreamTelemetry } from '../../telemetry/stream-telemetry.ts';
 import type { LaneListener, StreamMessage } from '../lane/lane-client.ts';
 import { type Arrangement, type Models, sharedFrames } from './arrangement.ts';
 import { FrameLedger } from './frame-ledger.ts';
-import { mayShed, StreamIntake } from './intake.ts';
 import { laneStream } from './lane-stream.ts';
 import { PreviewPairs } from './preview-pairs.ts';
 import { planRing } from './ring-plan.ts';
@@ -60,7 +59,6 @@ export class RuntimeStream implements LaneListener {
       port,
       monoNowMs,
     );
-    this.ledger.currentIntake = () => this.intake;
   }
 
   /** Returns the present time as ISO text, and a later one at each call, so that a stream that is added again has another run. */
@@ -90,12 +88,6 @@ export class RuntimeStream implements LaneListener {
 
   get input(): StreamInput {
     return this.#settings.input;
-  }
-
-  /** Null if none of its frames may be shed. */
-  get intake(): StreamIntake | null {
-    const isWhole = !mayShed(this.#settings, this.#port.ffmpeg.major);
-    return this.#ring === null || isWhole ? null : new StreamIntake(this.#ring, this.telemetry);
   }
 
   get arrangement(): Arrangement {
@@ -145,7 +137,7 @@ export class RuntimeStream implements LaneListener {
     const next = this.#prepare(to, input, this.#settings);
     if (isOtherChoice(config, to.config)) this.#place.forgetCount();
     this.ledger.settings = isDeepStrictEqual(config.skip, to.config.skip) ? { ...next, skips } : next;
-    if (this.intake === null && this.#ring !== null) this.#ring.keepRatio = 1;
+    if (this.ledger.intake === null && this.#ring !== null) this.#ring.keepRatio = 1;
   }
 
   /**

@@ -77,8 +77,8 @@ export interface ScheduledStream {
   /** Name of the model instance that infers its frames. */
   readonly instance: string;
   readonly policy: StreamPolicy;
-  /** Null or absent if none of its frames may be shed: a file, or a stream that gets results without inference. */
-  readonly intake?: Intake | null;
+  /** Null if none of its frames may be shed: a file, or a stream that gets results without inference. */
+  readonly intake: Intake | null;
   /**
    * Takes the next frame that its lane handed over, oldest first; null if there is none. Only one that is `waiting` must be
    * inferred.

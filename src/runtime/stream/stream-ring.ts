@@ -48,7 +48,6 @@ export class StreamRing implements FrameRing {
     return this.slots.heldCount - this.#held;
   }
 
-  /** Share of the frames of this connection that is not shed, above 0 up to 1. */
   get keepRatio(): number {
     return this.#keepRatio;
   }

@@ -70,7 +70,7 @@ class Rig implements ScheduledStream, FrameOwner {
     const meta = slotMeta({ frame: number, width: SIDE, height: SIDE, hashHigh: hash, hashLow: hash });
     const time = 0 as MonoMs;
     this.slots.writeMeta(slot, meta);
-    const ring = { ringId, slots: this.slots, onEntered: () => {}, onReleased: () => {} };
+    const ring = { ringId, slots: this.slots, keepRatio: 1, onEntered: () => {}, onReleased: () => {} };
     return {
       ...{ streamId: this.id, owner: this, ring, slot, meta, capturedMs: time, failures: 0, status: 'waiting' },
       ...{ queuedMs: time, batchedMs: time, inferredMs: time, rows: null },
@@ -116,7 +116,7 @@ class Rig implements ScheduledStream, FrameOwner {
 function guestOf(rig: Rig): ScheduledStream & { readonly ready: InFlightFrame[] } {
   const ready: InFlightFrame[] = [];
   return {
-    ...{ id: rig.id, instance: rig.instance, policy: rig.policy, ready },
+    ...{ id: rig.id, instance: rig.instance, policy: rig.policy, intake: null, ready },
     take: () => ready.shift() ?? null,
     wakeOnFrame: () => undefined,
     flush: () => undefined,

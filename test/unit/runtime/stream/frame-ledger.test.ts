@@ -11,6 +11,7 @@ import type { StreamInput } from '../../../../src/runtime/stream/stream-port.ts'
 import { prepareSettings } from '../../../../src/runtime/stream/stream-settings.ts';
 import { PartTimes } from '../../../../src/telemetry/part-times.ts';
 import { conservationGap, StreamTelemetry } from '../../../../src/telemetry/stream-telemetry.ts';
+import { testFfmpeg } from '../../../support/made-videos.ts';
 import { slotMeta } from '../../../support/slot-meta.ts';
 
 const SLOTS = 8;
@@ -46,6 +47,7 @@ class Bench {
     const port = {
       partTimes: new PartTimes(),
       event: () => undefined,
+      ffmpeg: testFfmpeg,
       publish: (frame: PublishedFrame) => {
         this.published.push(frame);
         this.checkConservation();
@@ -58,6 +60,7 @@ class Bench {
     this.ledger.ring = {
       ringId: 1,
       slots: this.ring,
+      keepRatio: 1,
       onEntered: () => undefined,
       onReleased: () => {
         this.releases += 1;
