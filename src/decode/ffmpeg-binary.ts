@@ -54,7 +54,7 @@ export async function findFfmpeg(search: FfmpegSearch): Promise<FfmpegBinary> {
         `the only ffmpeg is that of the npm package @ffmpeg-installer/ffmpeg, of 2018, which decoder.packaged forbids. ${INSTALL}`,
       );
     search.onNotice?.(
-      `ffmpeg is that of the npm package @ffmpeg-installer/ffmpeg, of 2018: flaws found since are open to whoever makes the media. ${INSTALL}`,
+      `ffmpeg is that of the npm package @ffmpeg-installer/ffmpeg, of 2018: crafted media can use the flaws found since. ${INSTALL}`,
     );
     return describe(packaged, '@ffmpeg-installer/ffmpeg', search);
   }

@@ -28,8 +28,8 @@ interface Connection {
 }
 
 /**
- * Keeps strangers from using up the connections of a server. Whoever opens many and sends nothing, or sends slowly, only displaces
- * others who do the same: a connection counts as proven once the server has accepted a request on it, and only those stay.
+ * Keeps strangers from using up the connections of a server. A client that opens many and sends nothing, or sends slowly, only
+ * displaces others that do the same: a connection is proven once the server has accepted a request on it, and only those stay.
  */
 export class ConnectionCaps {
   readonly #limits: ConnectionLimits;

@@ -25,7 +25,7 @@ describe('the limit of open files', () => {
     expect(descriptorsForConnections(256, null)).toBe(null);
   });
 
-  it('that is too low is told in one line with what to run', () => {
+  it('if too low, is reported in one line with the command to run', () => {
     expect(descriptorComplaint(64)).toMatch(/^this process may open 64 files.*ulimit -n 4096[^\n]*$/);
     expect([descriptorComplaint(136), descriptorComplaint(null)]).toEqual([null, null]);
   });
