@@ -1,5 +1,5 @@
 import { parseArgs } from 'node:util';
-import { readEnvironment, SECRET_VARIABLES } from '../src/config/environment.ts';
+import { forgetSecrets, readEnvironment } from '../src/config/environment.ts';
 import { SightlineError } from '../src/errors/sightline-error.ts';
 import { setupOpenvino } from '../src/store/openvino/setup-openvino.ts';
 import { toolRunner } from '../src/store/wheels/run-tool.ts';
@@ -13,7 +13,7 @@ const USAGE = `Sets up the engine openvino: fetches OpenVINO's libraries, or use
 Without --from it needs Python with pip. Environment: PYTHON, SIGHTLINE_CACHE_DIR.`;
 
 // pip and the compiler need none of them.
-for (const name of SECRET_VARIABLES) delete process.env[name];
+forgetSecrets(process.env);
 
 const stop = new AbortController();
 for (const signal of ['SIGINT', 'SIGTERM'] as const) process.once(signal, () => stop.abort());

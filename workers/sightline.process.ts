@@ -5,7 +5,7 @@ import { join } from 'node:path';
 import { inspect } from 'node:util';
 import { type InterruptingSignal, Interruption } from '../src/cli/interruption.ts';
 import { runCli } from '../src/cli/program.ts';
-import { readEnvironment, SECRET_VARIABLES } from '../src/config/environment.ts';
+import { forgetSecrets, readEnvironment } from '../src/config/environment.ts';
 import { redact } from '../src/core/redact.ts';
 import { terminalText } from '../src/core/terminal-text.ts';
 import { DiskProbe } from '../src/disk/disk-probe.ts';
@@ -87,7 +87,7 @@ if (complaint !== null) {
 }
 
 const { version } = JSON.parse(readFileSync(join(packageRoot(), 'package.json'), 'utf8')) as { version: string };
-for (const name of SECRET_VARIABLES) delete process.env[name];
+forgetSecrets(process.env);
 const io = {
   stdout: process.stdout,
   stderr: process.stderr,

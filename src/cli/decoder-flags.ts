@@ -1,6 +1,6 @@
 import { type Command, Option } from 'commander';
 import { check } from '../config/check.ts';
-import { type DecoderConfig, decoderConfig } from '../config/decoder-config.ts';
+import { DEFAULT_MAX_PIXELS, type DecoderConfig, decoderConfig } from '../config/decoder-config.ts';
 
 export interface DecoderFlags {
   readonly maxPixels?: number;
@@ -12,9 +12,10 @@ export interface DecoderFlags {
 export function addDecoderFlags(command: Command): Command {
   return command
     .addOption(
-      new Option('--max-pixels <n>', 'largest picture that is read, width x height (default: 67108864)').argParser(
-        Number,
-      ),
+      new Option(
+        '--max-pixels <n>',
+        `largest picture that is read, width x height (default: ${DEFAULT_MAX_PIXELS})`,
+      ).argParser(Number),
     )
     .addOption(
       new Option('--decoder-memory <mib>', 'most memory of one ffmpeg, on Linux (default: 4096)').argParser(Number),

@@ -4,7 +4,7 @@ import { openRedisControlPlane } from '../control/redis/redis-control-plane.ts';
 import { SightlineError } from '../errors/sightline-error.ts';
 import { type CliIo, note } from './cli-io.ts';
 import { type AskGateway, controlDesk, type FleetDesk, gatewayDesk } from './fleet-desk.ts';
-import { type AccessFlags, addAccessFlags, askGateway } from './gateway-client.ts';
+import { type AccessFlags, addAccessFlags, askGateway, refuseAccessFlags } from './gateway-client.ts';
 
 export interface FleetFlags {
   readonly redis?: string;
@@ -50,8 +50,7 @@ export async function withFleet<T>(
   act: (desk: FleetDesk) => Promise<T>,
 ): Promise<T> {
   if (flags.url !== undefined) return act(gatewayDesk(askAt(flags, flags.url, io)));
-  for (const [flag, value] of Object.entries({ '--token-file': flags.tokenFile, '--ca': flags.ca }))
-    if (value !== undefined) throw new SightlineError('COMMAND_INVALID', `${flag}: it belongs to --url`);
+  refuseAccessFlags(flags, '--url');
   const url = flags.redis ?? io.environment.redisUrl;
   if (url === undefined || url === '') {
     throw new SightlineError(

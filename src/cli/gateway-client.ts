@@ -29,6 +29,12 @@ export function addAccessFlags(command: Command): Command {
     .option('--ca <file>', "PEM file of the authority of the gateway's certificate (or NODE_EXTRA_CA_CERTS)");
 }
 
+/** @throws COMMAND_INVALID if one of the flags is given without the one that it belongs to. */
+export function refuseAccessFlags({ tokenFile, ca }: AccessFlags, owner: '--url' | '--fleet'): void {
+  for (const [flag, value] of Object.entries({ '--token-file': tokenFile, '--ca': ca }))
+    if (value !== undefined) throw new SightlineError('COMMAND_INVALID', `${flag}: it belongs to ${owner}`);
+}
+
 /** Reads the files that the flags name. @throws COMMAND_INVALID if one cannot be read. */
 export function gatewayAddress(io: CliIo, { url, tokenFile, ca }: GatewayFlags): GatewayAddress {
   const token = tokenFile === undefined ? io.environment.token : readFlagFile('--token-file', tokenFile).trim();
@@ -38,7 +44,7 @@ export function gatewayAddress(io: CliIo, { url, tokenFile, ca }: GatewayFlags):
 /**
  * Sends one request to a gateway.
  *
- * @throws the gateway's own error; GATEWAY_UNREACHABLE; COMMAND_INVALID for a URL or a file that is none.
+ * @throws the gateway's own error; GATEWAY_UNREACHABLE; COMMAND_INVALID for an invalid URL or a file that cannot be read.
  */
 export function askGateway(
   io: CliIo,

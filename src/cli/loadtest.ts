@@ -23,7 +23,13 @@ import { RuntimeSubject } from '../loadtest/runtime-subject.ts';
 import { parseTargets, type Target } from '../measure/targets.ts';
 import { targetValue } from '../optimize/report/figures.ts';
 import { type CliIo, note, print, printJson } from './cli-io.ts';
-import { type AccessFlags, addAccessFlags, DEFAULT_GATEWAY_URL, gatewayAddress } from './gateway-client.ts';
+import {
+  type AccessFlags,
+  addAccessFlags,
+  DEFAULT_GATEWAY_URL,
+  gatewayAddress,
+  refuseAccessFlags,
+} from './gateway-client.ts';
 import { ReportedFailure } from './reported-failure.ts';
 import { table } from './table.ts';
 
@@ -123,8 +129,7 @@ function checkFlags(path: string | undefined, flags: LoadFlags, isFleet: boolean
     refuse(
       isFleet ? '--fleet: expected no pipeline, since the gateway has its own' : 'expected a pipeline file, or --fleet',
     );
-  for (const [flag, value] of Object.entries({ '--token-file': flags.tokenFile, '--ca': flags.ca }))
-    if (value !== undefined && !isFleet) refuse(`${flag}: it belongs to --fleet`);
+  if (!isFleet) refuseAccessFlags(flags, '--fleet');
   const whole = (name: string, value: number | undefined, least: number, most: number): void => {
     if (value !== undefined && !(Number.isInteger(value) && value >= least && value <= most))
       refuse(`${name}: expected a whole number from ${least} to ${most}`);

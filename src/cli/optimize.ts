@@ -15,6 +15,7 @@ import {
   optimize,
   planOptimization,
 } from '../optimize/run/run-optimization.ts';
+import { isPipelineFile } from '../optimize/run/subject.ts';
 import type { SearchPlan } from '../optimize/search/plan-search.ts';
 import { type CliIo, note, print, printJson } from './cli-io.ts';
 import { interruptedCode } from './interruption.ts';
@@ -165,7 +166,7 @@ async function requestOf(subject: string, flags: OptimizeFlags, io: CliIo): Prom
   if (!(Number.isInteger(seed) && seed >= 0)) throw invalid('--seed: expected a whole number from 0');
   if (/^\/(?:proc|sys|dev)(?:\/|$)/.test(resolve(flags.report)))
     throw invalid(`--report: expected a folder on a disk, received "${flags.report}"`);
-  const decoder = /\.ya?ml$/i.test(subject) ? loadPipeline(subject).decoder : undefined;
+  const decoder = isPipelineFile(subject) ? loadPipeline(subject).decoder : undefined;
   const ffmpeg = await openFfmpeg(environment, (text) => note(io, text), decoder);
   const labels = await labelsOf(annotations, images, '');
   const holdOut = await labelsOf(flags.holdoutAnnotations ?? null, flags.holdoutImages ?? null, 'holdout-');

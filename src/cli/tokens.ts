@@ -110,7 +110,7 @@ function fileOf({ file }: TokensFlags, { environment }: CliIo): string {
   throw new SightlineError('COMMAND_INVALID', '--file: expected the tokens file, received none');
 }
 
-/** @throws COMMAND_INVALID for a time that is none, or has passed. */
+/** @throws COMMAND_INVALID for an invalid time, or one that has passed. */
 function expiryOf(text: string, nowMs: number): string {
   const [, count, unit] = /^(\d{1,6})([hd])$/.exec(text) ?? [];
   // A day without a time means its end, in UTC.

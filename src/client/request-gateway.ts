@@ -4,7 +4,7 @@ import { rootCertificates } from 'node:tls';
 import { ERROR_CODES } from '../errors/error-codes.ts';
 import { SightlineError, type WireError } from '../errors/sightline-error.ts';
 
-/** Where a gateway is, and what it takes to be let in. */
+/** Address of a gateway, and the credentials for it. */
 export interface GatewayAddress {
   readonly url: string;
   readonly token: string | null;
@@ -30,7 +30,7 @@ interface Reply {
  * Sends one request to a gateway over HTTP or HTTPS. `fetch` has no way to name a certificate authority.
  *
  * @returns the parsed reply; null if it is empty.
- * @throws the gateway's own error; GATEWAY_UNREACHABLE; COMMAND_INVALID for a URL that is none.
+ * @throws the gateway's own error; GATEWAY_UNREACHABLE; COMMAND_INVALID for an invalid URL.
  */
 export async function requestGateway(address: GatewayAddress, request: GatewayRequest): Promise<unknown> {
   const { url } = address;

@@ -21,11 +21,11 @@ export function check<S extends z.ZodType>(schema: S, value: unknown, where: str
   throw new SightlineError('CONFIG_INVALID', `${where}: ${shown.join('; ')}${more}`, { where });
 }
 
-/** A reader mends the first faults; an answer must not be many times as long as what was sent. */
+/** People correct the first faults first, and the message must not be much longer than what was sent. */
 const MOST_FAULTS = 20;
 const MAX_FAULT_CHARS = 400;
 const MAX_SHOWN_DEPTH = 5;
-/** A longer key is no misspelt one. */
+/** For longer keys no other name is suggested. */
 const MAX_KEY_CHARS = 64;
 
 function shortened(text: string, maxChars: number): string {

@@ -36,8 +36,12 @@ export interface DecoderEnvironment {
   readonly network: Readonly<Record<string, string>>;
 }
 
-/** Settings that are secret. They are removed from the process's own environment once read, so that no child has them. */
-export const SECRET_VARIABLES = ['SIGHTLINE_TOKEN', 'SIGHTLINE_FLEET_KEYS', 'REDIS_URL'] as const;
+const SECRET_VARIABLES = ['SIGHTLINE_TOKEN', 'SIGHTLINE_FLEET_KEYS', 'REDIS_URL'] as const;
+
+/** Removes secret settings from a process's own environment, so that no child has them. Call it once they are read. */
+export function forgetSecrets(env: NodeJS.ProcessEnv): void {
+  for (const name of SECRET_VARIABLES) delete env[name];
+}
 
 const GENERAL =
   /^(?:PATH|TZ|LANG|LANGUAGE|LC_\w+|(?:LD|DYLD)_LIBRARY_PATH|TMPDIR|TMP|TEMP|SYSTEMROOT|MALLOC_ARENA_MAX|(?:LIBVA|VDPAU|CUDA|NVIDIA|MFX|ONEVPL|DRI|MESA)_\w+)$/i;

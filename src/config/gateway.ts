@@ -1,6 +1,6 @@
-import { isIP } from 'node:net';
 import { z } from 'zod';
 import { range, whole } from './number.ts';
+import { parseNetwork } from './parse-network.ts';
 
 const tlsConfig = z.strictObject({
   cert: z.string().min(1).describe('PEM file with the certificate and its intermediates.'),
@@ -36,7 +36,9 @@ export const gatewayConfig = z.strictObject({
     .default([])
     .describe('Origins beside the own one that may open the feed and change something, such as that of a proxy.'),
   trustedProxies: z
-    .array(z.string().refine(isNetwork, 'expected an address or a network such as "10.0.0.0/8"'))
+    .array(
+      z.string().refine((text) => parseNetwork(text) !== null, 'expected an address or a network such as "10.0.0.0/8"'),
+    )
     .default([])
     .describe('Addresses and networks of proxies whose X-Forwarded-For and X-Forwarded-Proto are believed.'),
   audit: auditConfig.prefault({}).describe('The record of who did what over HTTP.'),
@@ -61,12 +63,4 @@ export type PreviewConfig = z.infer<typeof previewConfig>;
 
 function isOrigin(text: string): boolean {
   return URL.canParse(text) && /^https?:$/.test(new URL(text).protocol) && new URL(text).origin === text;
-}
-
-/** Whether a text is an IP address, alone or with the length of a prefix. */
-function isNetwork(text: string): boolean {
-  const [address = '', prefix, ...more] = text.split('/');
-  const version = isIP(address);
-  if (version === 0 || more.length > 0) return false;
-  return prefix === undefined || (/^\d{1,3}$/.test(prefix) && Number(prefix) <= (version === 4 ? 32 : 128));
 }

@@ -5,7 +5,7 @@ export interface BackOffLimits {
 
 export interface BackOffOptions extends BackOffLimits {
   /** Uniform in [0, 1). */
-  readonly random?: () => number;
+  readonly random?: (() => number) | undefined;
 }
 
 /**

@@ -1,7 +1,7 @@
 import type { FastifyInstance, FastifyRequest } from 'fastify';
 import { type AuditEntry, RequestAudit, type RequestAuditOptions } from './access/request-audit.ts';
 import type { Identity } from './access/token-table.ts';
-import { clientAddress } from './client-address.ts';
+import { addressOf } from './client-address.ts';
 import type { GatewayOptions } from './gateway-options.ts';
 
 const READING: ReadonlySet<string> = new Set(['GET', 'HEAD', 'OPTIONS']);
@@ -52,11 +52,11 @@ export class AuditTrail {
 }
 
 function entryOf(request: FastifyRequest): AuditEntry {
-  const { identity, ip, method, url, routeOptions, socket } = request;
+  const { identity, method, url, routeOptions } = request;
   return {
     who: identity?.name ?? null,
     role: identity?.role ?? null,
-    address: clientAddress(ip, socket.remoteAddress),
+    address: addressOf(request),
     action: `${method} ${routeOptions.url ?? 'unknown'}`,
     // Without the query, which may hold a token.
     path: url.split('?', 1)[0]!.slice(0, MOST_PATH_CHARS),

@@ -134,7 +134,7 @@ function hashesIn({ url, headers, cookies }: AccessRequest): string[] {
   const { path, query } = splitTarget(url);
   const bearer = /^Bearer +(.+)$/i.exec(headers.authorization ?? '')?.[1]?.trim();
   const inQuery = QUERY_TOKEN_PATHS.has(path) ? query.get('token') : null;
-  const cookie = cookies[cookieName(portOf(headers.host))];
+  const cookie = cookies[cookieName(headers.host)];
   return [
     ...(bearer === undefined ? [] : [hashOfToken(bearer)]),
     ...(inQuery === null ? [] : [hashOfToken(inQuery)]),
@@ -170,15 +170,10 @@ export function splitTarget(target: string): { readonly path: string; readonly q
   return { path: target.slice(0, mark), query: new URLSearchParams(target.slice(mark + 1)) };
 }
 
-/** Returns the port in a Host header. */
-export function portOf(hostHeader: string | undefined): number {
-  const port = /:(\d+)$/.exec(hostHeader ?? '')?.[1];
-  return port === undefined ? 80 : Number(port);
-}
-
 /** Cookies are shared between the ports of a host, so two gateways on one machine need two names. */
-export function cookieName(port: number): string {
-  return `sightline_${port}`;
+export function cookieName(hostHeader: string | undefined): string {
+  const port = /:(\d+)$/.exec(hostHeader ?? '')?.[1] ?? '80';
+  return `sightline_${Number(port)}`;
 }
 
 function hostNameOf(hostHeader: string): string {

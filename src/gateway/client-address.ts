@@ -1,4 +1,5 @@
 import { isIP } from 'node:net';
+import type { FastifyRequest } from 'fastify';
 
 /**
  * Returns the address of a client as one canonical text. Some proxies append the port to `X-Forwarded-For`, and a proxy may send anything:
@@ -10,4 +11,9 @@ import { isIP } from 'node:net';
 export function clientAddress(stated: string, peer: string | undefined): string {
   const bare = /^\[([^\]]+)\](?::\d+)?$/.exec(stated)?.[1] ?? /^([\d.]+):\d+$/.exec(stated)?.[1] ?? stated;
   return isIP(bare.replace(/%.*$/, '')) === 0 ? (peer ?? '') : bare;
+}
+
+/** Returns the address of the client that sent a request; see `clientAddress`. */
+export function addressOf({ ip, socket }: FastifyRequest): string {
+  return clientAddress(ip, socket.remoteAddress);
 }

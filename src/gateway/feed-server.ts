@@ -23,7 +23,7 @@ import { WantedStreams } from './wanted-streams.ts';
 
 const RECENT_EVENTS = 200;
 /** Of the range for applications: the token that the client connected with does not count any more. */
-export const CLOSE_TOKEN_ENDED = 4401;
+const CLOSE_TOKEN_ENDED = 4401;
 /** How long a client may take to answer the closing handshake. */
 const CLOSE_TIMEOUT_MS = 500;
 /** RFC 6455, 7.4.1: the server is going away. */

@@ -1,6 +1,7 @@
 import type { Server as HttpServer } from 'node:http';
 import { Server as HttpsServer } from 'node:tls';
 import type { Clock } from '../core/clock.ts';
+import { isMissing } from '../disk/given-file.ts';
 import { SightlineError } from '../errors/sightline-error.ts';
 import type { Incidents } from '../flow/incidents.ts';
 import type { EventKind } from '../protocol/feed.ts';
@@ -131,7 +132,7 @@ async function readListed(path: string, mustExist: boolean): ReturnType<typeof r
   try {
     return await readTokensFile(path);
   } catch (error) {
-    if (!mustExist && error instanceof SightlineError && error.details.isMissing === true) return [];
+    if (!mustExist && isMissing(error)) return [];
     throw error;
   }
 }

@@ -23,6 +23,7 @@ const STATUS: Readonly<Partial<Record<ErrorCode, number>>> = {
   ROLLOUT_PARTIAL: 409,
   ROLLOUT_STATE: 409,
   TOO_MANY_ATTEMPTS: 429,
+  LIMIT_REACHED: 429,
   // 422: the request is well-formed, but what it names cannot be used.
   SOURCE_NOT_FOUND: 422,
   SOURCE_EMPTY: 422,
@@ -35,7 +36,6 @@ const STATUS: Readonly<Partial<Record<ErrorCode, number>>> = {
   MODEL_UNSUPPORTED: 422,
   MODEL_AMBIGUOUS: 422,
   MODEL_WEIGHTS_MISSING: 422,
-  LIMIT_REACHED: 429,
   SOURCE_UNREACHABLE: 502,
   SOURCE_UNAUTHORIZED: 502,
 };

@@ -3,8 +3,8 @@ import { SightlineError } from '../errors/sightline-error.ts';
 import type { Incidents } from '../flow/incidents.ts';
 import type { Identity } from './access/token-table.ts';
 import { cookieOf, hashOfToken } from './access/tokens-file.ts';
-import { type AccessGuard, cookieName, portOf, requireRole } from './auth.ts';
-import { clientAddress } from './client-address.ts';
+import { type AccessGuard, cookieName, requireRole } from './auth.ts';
+import { addressOf } from './client-address.ts';
 import { countAccessRefusal, statusOf } from './http-errors.ts';
 import { signInPage } from './static-files.ts';
 
@@ -23,30 +23,43 @@ export async function addSignInRoutes(app: FastifyInstance, guard: AccessGuard, 
     scope.post('/sign-in', (request, reply) => {
       const token = request.body instanceof URLSearchParams ? (request.body.get('token') ?? '') : '';
       try {
-        const identity = guard.signIn(token.trim(), clientAddress(request.ip, request.socket.remoteAddress));
+        const identity = guard.signIn(token.trim(), addressOf(request));
         request.identity = identity;
         requireRole(identity, 'viewer');
         setCookie(request, reply, token.trim(), identity);
         return reply.redirect('/', 303);
       } catch (thrown) {
         if (!(thrown instanceof SightlineError)) throw thrown;
-        request.failure = thrown;
-        countAccessRefusal(incidents, thrown);
-        return reply.code(statusOf(thrown.code)).type('text/html; charset=utf-8').send(signInPage(thrown.code));
+        return sendSignInPage(request, reply, thrown, incidents);
       }
     });
     scope.post('/sign-out', (request, reply) => {
-      reply.clearCookie(cookieName(portOf(request.headers.host)), { path: '/' });
+      reply.clearCookie(cookieName(request.headers.host), { path: '/' });
       return reply.code(204).send();
     });
   });
+}
+
+/** Answers a request for a page that was refused, and counts the refusal. */
+export function sendSignInPage(
+  request: FastifyRequest,
+  reply: FastifyReply,
+  error: SightlineError,
+  incidents: Incidents,
+): FastifyReply {
+  request.failure = error;
+  // A page opened without a token is no attempt.
+  const isMissing = error.details.isMissing === true;
+  if (!isMissing) countAccessRefusal(incidents, error);
+  const page = signInPage(isMissing ? undefined : error.code);
+  return reply.code(statusOf(error.code)).type('text/html; charset=utf-8').send(page);
 }
 
 /** Hides the cookie from scripts; browsers do not send it with requests from other sites, nor without TLS if there is TLS. */
 export function setCookie(request: FastifyRequest, reply: FastifyReply, token: string, identity: Identity): void {
   // Another credential of the request may have been accepted, or none was needed.
   if (hashOfToken(token) !== identity.hash) return;
-  reply.setCookie(cookieName(portOf(request.headers.host)), cookieOf(token), {
+  reply.setCookie(cookieName(request.headers.host), cookieOf(token), {
     path: '/',
     httpOnly: true,
     sameSite: 'strict',

@@ -17,7 +17,7 @@ export interface RuntimeReport {
 export interface Readiness {
   /** Whether the pipeline can work; false while the engine loads or is down. */
   readonly isReady: boolean;
-  /** It works, but a sink cannot write its results now. */
+  /** It works, but a sink cannot write its results, or a stream could not be started. */
   readonly isDegraded?: boolean;
   readonly reason: string;
 }

@@ -8,29 +8,23 @@ import type { EventKind } from '../protocol/feed.ts';
 import { accessOf } from './access/route-access.ts';
 import { AuditTrail } from './audit-trail.ts';
 import { type AccessGuard, isLoopback, requireRole, splitTarget } from './auth.ts';
-import { clientAddress } from './client-address.ts';
+import { addressOf } from './client-address.ts';
 import { addCompression } from './compress-replies.ts';
 import { ConnectionCaps, REQUEST_TIMES } from './connection-caps.ts';
 import { acceptUpgrades, addFeedRoute } from './feed-route.ts';
 import { FeedServer } from './feed-server.ts';
 import { type AccessListener, GatewayAccess } from './gateway-access.ts';
 import { type Gateway, type GatewayOptions, silentLogger } from './gateway-options.ts';
-import {
-  answerUnreadableUrl,
-  countAccessRefusal,
-  installErrorReplies,
-  installNotFound,
-  statusOf,
-} from './http-errors.ts';
+import { answerUnreadableUrl, installErrorReplies, installNotFound } from './http-errors.ts';
 import { GatewayMetrics } from './metrics.ts';
 import { findPackageFiles } from './package-files.ts';
 import { addFleetRoutes } from './routes-fleet.ts';
 import { addHostRoutes } from './routes-host.ts';
 import { addRolloutRoutes } from './routes-rollouts.ts';
-import { addSignInRoutes, setCookie } from './routes-sign-in.ts';
+import { addSignInRoutes, sendSignInPage, setCookie } from './routes-sign-in.ts';
 import { addStreamRoutes } from './routes-streams.ts';
 import type { RuntimePort } from './runtime-port.ts';
-import { addSecurityHeaders, addStaticFiles, signInPage } from './static-files.ts';
+import { addSecurityHeaders, addStaticFiles } from './static-files.ts';
 
 const MAX_BODY_BYTES = 256 * 1024;
 /** Errors after which a browser gets the sign-in page. */
@@ -179,7 +173,7 @@ function addGuard(app: FastifyInstance, guard: AccessGuard, { caps, incidents }:
   app.addHook('onRequest', async (request, reply) => {
     const { path, query } = splitTarget(request.url);
     const { method, url, headers, cookies, is404, routeOptions } = request;
-    const address = clientAddress(request.ip, request.socket.remoteAddress);
+    const address = addressOf(request);
     // A route without an entry in the table is for admins.
     const access = is404 ? null : (accessOf(method, routeOptions.url ?? '') ?? 'admin');
     try {
@@ -190,11 +184,7 @@ function addGuard(app: FastifyInstance, guard: AccessGuard, { caps, incidents }:
     } catch (thrown) {
       const isPage = path === '/' && !request.ws && (headers.accept ?? '').includes('text/html');
       if (!isPage || !(thrown instanceof SightlineError) || !SIGN_IN_AFTER.has(thrown.code)) throw thrown;
-      request.failure = thrown;
-      const isMissing = thrown.details.isMissing === true;
-      if (!isMissing) countAccessRefusal(incidents, thrown);
-      const problem = isMissing ? undefined : thrown.code;
-      return reply.code(statusOf(thrown.code)).type('text/html; charset=utf-8').send(signInPage(problem));
+      return sendSignInPage(request, reply, thrown, incidents);
     }
     const token = path === '/' ? query.get('token') : null;
     if (token !== null && request.identity !== null) setCookie(request, reply, token, request.identity);

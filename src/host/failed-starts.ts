@@ -69,10 +69,7 @@ export class FailedStarts<Started> {
         await this.#options.add(config);
         return null;
       } catch (thrown) {
-        const backOff = new BackOff({
-          ...RETRY,
-          ...(this.#options.random === undefined ? {} : { random: this.#options.random }),
-        });
+        const backOff = new BackOff({ ...RETRY, random: this.#options.random });
         const error = errorOf(thrown);
         const entry: Entry = {
           ...{ config, error, attempts: 0, isPaused: false, seq: 0, retryAtMs: null, backOff },

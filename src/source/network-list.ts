@@ -1,4 +1,5 @@
 import { BlockList, isIP } from 'node:net';
+import { parseNetwork } from '../config/parse-network.ts';
 import { SightlineError } from '../errors/sightline-error.ts';
 
 /** An IPv4-mapped IPv6 address, which resolvers may return. */
@@ -20,17 +21,14 @@ export class NetworkList {
   }
 
   #add(network: string, key: string): void {
-    const [address = '', prefix, ...rest] = network.split('/');
-    const version = isIP(address);
-    const most = version === 4 ? 32 : 128;
-    const bits = prefix === undefined ? most : /^\d{1,3}$/.test(prefix) ? Number(prefix) : Number.NaN;
-    if (version === 0 || rest.length > 0 || !(bits <= most))
+    const parsed = parseNetwork(network);
+    if (parsed === null)
       throw new SightlineError(
         'CONFIG_INVALID',
         `${key}: expected a network such as 10.0.0.0/8 or fd00::/8, received "${network}"`,
         { key },
       );
-    this.#networks.addSubnet(address, bits, version === 4 ? 'ipv4' : 'ipv6');
+    this.#networks.addSubnet(parsed.address, parsed.bits, parsed.version);
   }
 
   has(address: string): boolean {

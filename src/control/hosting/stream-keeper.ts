@@ -53,7 +53,7 @@ export class StreamKeeper {
     this.id = config.id;
     this.#wanted = config;
     this.#port = port;
-    this.#backOff = new BackOff({ ...START_RETRY, ...(port.random === undefined ? {} : { random: port.random }) });
+    this.#backOff = new BackOff({ ...START_RETRY, random: port.random });
     void this.#keep();
   }
 

@@ -60,7 +60,7 @@ export const ROUTE_ACCESS: Readonly<Record<string, RouteAccess>> = {
 const DASHBOARD_FILE = /^GET \/(?:[\w-]+\.(?:html|js|css|svg)|vendor\/(?:uplot|msgpack)\/[\w./-]*)?$/;
 
 /**
- * Returns what a route needs; null if nobody has decided.
+ * Returns what a route needs; null if it is not in the table.
  *
  * @param method - HEAD counts as GET.
  * @param pattern - as registered, such as `/api/streams/:id`.

@@ -5,7 +5,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { z } from 'zod';
 import { check } from '../../config/check.ts';
 import { ID_PATTERN } from '../../core/ids.ts';
-import { MOST_BYTES, readGivenText } from '../../disk/given-file.ts';
+import { isMissing, MOST_BYTES, readGivenText } from '../../disk/given-file.ts';
 import { replaceFile } from '../../disk/replace-file.ts';
 import { SightlineError } from '../../errors/sightline-error.ts';
 import { ROLES } from '../../protocol/feed.ts';
@@ -111,9 +111,8 @@ async function readText(path: string): Promise<string> {
     });
   } catch (thrown) {
     const error = SightlineError.from(thrown, 'INTERNAL_ERROR');
-    const isMissing = error.details.problem === 'missing';
-    const hint = isMissing ? '; `sightline tokens add` creates it' : '';
-    throw new SightlineError('CONFIG_NOT_FOUND', `${error.message}${hint}`, { path, isMissing });
+    const hint = isMissing(error) ? '; `sightline tokens add` creates it' : '';
+    throw new SightlineError('CONFIG_NOT_FOUND', `${error.message}${hint}`, error.details);
   }
 }
 

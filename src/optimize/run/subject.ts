@@ -47,7 +47,7 @@ export async function openSubject(
   signal: AbortSignal,
   note: (text: string) => void,
 ): Promise<Subject> {
-  const isPipeline = /\.ya?ml$/i.test(name);
+  const isPipeline = isPipelineFile(name);
   const written = isPipeline ? readPipeline(name) : fromVideo(name);
   const pipeline = await withDemoClip(written.pipeline, demoClip);
   const first = pipeline.streams[0];
@@ -85,6 +85,11 @@ export async function openSubject(
     await close();
     throw error;
   }
+}
+
+/** Whether the name of a subject is that of a pipeline; else it is a video. */
+export function isPipelineFile(name: string): boolean {
+  return /\.ya?ml$/i.test(name);
 }
 
 function readPipeline(path: string): { text: string; pipeline: PipelineConfig } {
