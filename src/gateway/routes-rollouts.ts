@@ -4,6 +4,7 @@ import { check } from '../config/check.ts';
 import { whole } from '../config/number.ts';
 import { SightlineError } from '../errors/sightline-error.ts';
 import { MOST_STEPS, type RolloutReport, type VersionReport } from '../protocol/rollout-records.ts';
+import { addressOf } from './client-address.ts';
 import type { RolloutPort, RolloutVerb } from './rollout-port.ts';
 
 /** Used only where there are no tokens. The audit log and terminals show it, so it has no control characters. */
@@ -67,10 +68,11 @@ function findVersion(versions: readonly VersionReport[], id: string): VersionRep
  * Names who acts: the name of the token. Without tokens a client can only claim a name, which is marked; else its address stands
  * for it.
  */
-function whoOf({ body, ip, identity }: FastifyRequest): string {
+function whoOf(request: FastifyRequest): string {
+  const { body, identity } = request;
   if (identity !== null && identity.name !== null) return identity.name;
   const claimed = typeof body === 'object' && body !== null && 'by' in body ? by.safeParse(body.by) : null;
-  return claimed?.success === true ? `${claimed.data} (unverified)` : `a client at ${ip}`;
+  return claimed?.success === true ? `${claimed.data} (unverified)` : `a client at ${addressOf(request)}`;
 }
 
 function refuse(): never {

@@ -146,6 +146,18 @@ describe('who acts', () => {
     expect(await post(url, {}, { by: 'root (unverified)' }), 'a mark that is part of the claim').toBe(400);
   });
 
+  it('is an address and no text of the client, also behind a proxy', async () => {
+    const rollouts = new RolloutPortDouble();
+    const { url } = await openGateway(new RuntimeDouble(), { rollouts, trustedProxies: ['127.0.0.1'] });
+    for (const forwarded of ['192.0.2.7:4711', 'root, the admin', 'admin'])
+      await post(url, { 'x-forwarded-for': forwarded }, {});
+    expect(rollouts.calls.map((call) => call.slice('hold by a client at '.length))).toEqual([
+      '192.0.2.7',
+      '127.0.0.1',
+      '127.0.0.1',
+    ]);
+  });
+
   it('is written to the audit log with what, when and the result, and without bodies and tokens', async () => {
     const gateway = await openGateway(new RuntimeDouble(['gate']), {
       tokensFile: { path: files.path, mustExist: true },
