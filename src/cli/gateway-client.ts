@@ -1,6 +1,7 @@
 import { readFileSync } from 'node:fs';
 import type { Command } from 'commander';
 import { type GatewayAddress, type GatewayRequest, requestGateway } from '../client/request-gateway.ts';
+import { readAuthorities } from '../disk/read-authorities.ts';
 import { SightlineError } from '../errors/sightline-error.ts';
 import type { CliIo } from './cli-io.ts';
 
@@ -35,16 +36,16 @@ export function refuseAccessFlags({ tokenFile, ca }: AccessFlags, owner: '--url'
     if (value !== undefined) throw new SightlineError('COMMAND_INVALID', `${flag}: it belongs to ${owner}`);
 }
 
-/** Reads the files that the flags name. @throws COMMAND_INVALID if one cannot be read. */
+/** Reads the files that the flags name. @throws COMMAND_INVALID for the token's, CONFIG_INVALID for the authorities. */
 export function gatewayAddress(io: CliIo, { url, tokenFile, ca }: GatewayFlags): GatewayAddress {
   const token = tokenFile === undefined ? io.environment.token : readFlagFile('--token-file', tokenFile).trim();
-  return { url, token: token ?? null, ca: ca === undefined ? null : readFlagFile('--ca', ca) };
+  return { url, token: token ?? null, ca: ca === undefined ? null : readAuthorities(ca, '--ca') };
 }
 
 /**
  * Sends one request to a gateway.
  *
- * @throws the gateway's own error; GATEWAY_UNREACHABLE; COMMAND_INVALID for an invalid URL or a file that cannot be read.
+ * @throws the gateway's own error; GATEWAY_UNREACHABLE; COMMAND_INVALID for an invalid URL; as `gatewayAddress`.
  */
 export function askGateway(
   io: CliIo,

@@ -157,6 +157,7 @@ describe('sightline rollout', () => {
     ['a guards file that is no YAML', 2, 'line 2', ['start', '--model', 'new', '--guards', 'BROKEN']],
     ['a guards file with a list', 2, 'received no keys', ['start', '--model', 'new', '--guards', 'LIST']],
     ['a guards file with a wrong key', 2, 'did you mean "margin"', ['start', '--model', 'new', '--guards', 'WRONG']],
+    ['a file of authorities that is none', 2, '--ca: the CA file cannot be read', ['status', '--ca', 'LIST']],
     ['the model in use', 2, 'has the same model', ['start', '--model', 'old']],
     ['a URL that is none', 2, 'COMMAND_INVALID', ['status', '--url', 'ftp://host']],
   ])('explains %s', async (_, code, text, args) => {
