@@ -5,23 +5,43 @@ export type { PipelineConfig } from './config/pipeline.ts';
 export type { FilterConfig } from './config/sinks.ts';
 export type { Box, Detection } from './core/detection.ts';
 export {
+  CROSSING_DIRECTIONS,
   type CrossingDirection,
   DROP_REASONS,
   type DropReason,
   type LineCrossing,
+  RESULT_ORIGINS,
   type ResultOrigin,
 } from './core/frame.ts';
 export type { Picture, RawPicture } from './core/picture.ts';
 export { ERROR_CODES, type ErrorCode } from './errors/error-codes.ts';
 export { type ErrorDetails, SightlineError, type WireError } from './errors/sightline-error.ts';
 export { COCO_FIGURES, type CocoFigures, scoreDetections } from './evaluate/average-precision.ts';
+export type {
+  CocoAnnotation,
+  CocoAnnotations,
+  CocoBox,
+  CocoCategory,
+  CocoImage,
+  CocoResult,
+} from './evaluate/coco-dataset.ts';
 export { readAnnotations, readResults } from './evaluate/coco-files.ts';
 export type { Gateway } from './gateway/gateway-options.ts';
 export type { PictureResult } from './host/picture-detector.ts';
 export type { PushedStream, PushOptions } from './host/pushed-stream.ts';
-export type { EventKind, EventMessage } from './protocol/feed.ts';
-export type { HostReport, SinkReport, StreamReport, StreamState } from './protocol/report.ts';
-export { type ResultRecord, resultRecord } from './protocol/result-record.ts';
+export type { Frozen } from './protocol/bounds.ts';
+export { EVENT_KINDS, type EventKind, type EventMessage } from './protocol/feed.ts';
+export {
+  type FrameCounters,
+  type HostReport,
+  LOSS_REASONS,
+  type LossReason,
+  type SinkReport,
+  STREAM_STATES,
+  type StreamReport,
+  type StreamState,
+} from './protocol/report.ts';
+export type { ResultRecord } from './protocol/result-record.ts';
 export type { RuntimeReport } from './runtime/runtime.ts';
 export {
   type EngineStreams,

@@ -34,6 +34,7 @@ export type SinkSettings = NonNullable<PipelineSettings['sinks']>[number];
 /** The detector and how it runs, as in a pipeline file. */
 export type ModelSettings = NonNullable<PipelineSettings['model']>;
 
+/** What an engine runs. Settings have the names and defaults of a pipeline file, see docs/config.md. */
 export interface SightlineOptions extends Omit<PipelineSettings, 'model' | 'streams' | 'sinks'> {
   /** Name of a detector, path of a manifest or of an ONNX file, or all settings of the model; default `centernet`. */
   readonly model?: string | ModelSettings;
@@ -60,6 +61,7 @@ export interface SightlineOptions extends Omit<PipelineSettings, 'model' | 'stre
   readonly onNotice?: (text: string) => void;
 }
 
+/** Which results a reader gets, and what happens while it is slow. */
 export interface ResultsOptions {
   /** Only these streams; all if absent. */
   readonly streams?: readonly string[];
@@ -71,6 +73,7 @@ export interface ResultsOptions {
   readonly signal?: AbortSignal;
 }
 
+/** Where the gateway listens, and who may use it. */
 export interface ServeOptions {
   /** 0 takes any free port; default 8080. */
   readonly port?: number;
@@ -248,6 +251,7 @@ export class Sightline implements AsyncDisposable {
     return this.#closing;
   }
 
+  /** As `close`, for `await using`. */
   [Symbol.asyncDispose](): Promise<void> {
     return this.close();
   }

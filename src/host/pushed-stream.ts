@@ -6,6 +6,7 @@ import { PictureFeed } from '../runtime/stream/picture-feed.ts';
 import { FILE_BOX_STEPS } from '../sinks/result-line.ts';
 import { type HostStreams, PUSHED } from './host-streams.ts';
 
+/** About one pushed picture. */
 export interface PushOptions {
   /** Media time in microseconds, above that of the picture before; default: the time since the first picture. */
   readonly ptsUs?: number;
