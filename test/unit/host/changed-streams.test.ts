@@ -270,6 +270,30 @@ describe('a change', () => {
   });
 
   it.each<[string, object]>([
+    ['another source', { source: 'synthetic:testsrc2=size=32x32:rate=10' }],
+    ['another decoder', { hwaccel: 'auto', decodeThreads: 2 }],
+    ['a region', { region: { x: 0, y: 0, width: 0.9, height: 0.9 } }],
+  ])('that opens %s goes on with the tracks and the counts of lines', async (_, patch) => {
+    const gate = { id: 'gate', from: [0.5, 1], to: [0.5, 0], settleMs: 0, settleFrames: 1 };
+    const rig = await Rig.open({ track: { minHits: 1 }, lines: [gate] });
+    const walk = (): void => {
+      for (let x = 10; x <= 38; x += 2) rig.frame(Float32Array.of(x, 8, 16, 16, 0.9, 0));
+    };
+    walk();
+    expect(rig.stream.counts.lines).toEqual([{ id: 'gate', leftToRight: 1, rightToLeft: 0 }]);
+    // Here is no ffmpeg to try another source.
+    const config = parseStream({ ...rig.stream.config, ...patch }, {});
+    await rig.stream.reopen(config, await resolveStreamInput(config, FFMPEG, null));
+    expect(rig.stream.counts.lines, 'the old count').toEqual([{ id: 'gate', leftToRight: 1, rightToLeft: 0 }]);
+    for (let k = 0; k < 60; k += 1) rig.frame();
+    walk();
+    expect(rig.stream.counts.lines).toEqual([{ id: 'gate', leftToRight: 2, rightToLeft: 0 }]);
+    const ids = rig.published.flatMap(({ detections }) => detections.map(({ trackId }) => trackId));
+    expect([...new Set(ids)], 'no id for two objects').toEqual([1, 2]);
+    expect(rig.stream.telemetry.frames(0)).toMatchObject({ in: 90, published: 90, dropped: {} });
+  });
+
+  it.each<[string, object]>([
     ['takes other frames', { every: 2 }],
     ['takes fewer frames', { maxFps: 5 }],
     ['reads ahead or in time', { realtime: false }],
