@@ -61,6 +61,9 @@ export interface LaneStream {
   readonly isBackground: boolean;
 }
 
+/** What a lane can change while it reads. */
+export type LaneTuning = Pick<LaneStream, 'every' | 'maxFps' | 'changeGate' | 'keepsInput'>;
+
 export type ToLane =
   | { readonly type: 'open'; readonly stream: LaneStream }
   /** Answered by `closed` once ffmpeg has ended and no slot is held. */
@@ -69,6 +72,7 @@ export type ToLane =
   | { readonly type: 'watch'; readonly ringId: number; readonly isWatched: boolean }
   /** Keeps this share of the frames from now on, above 0 up to 1, and sheds the others before they are scaled. */
   | { readonly type: 'shed'; readonly ringId: number; readonly keepRatio: number }
+  | { readonly type: 'tune'; readonly ringId: number; readonly tuning: LaneTuning }
   | { readonly type: 'shutdown' };
 
 export type FromLane =

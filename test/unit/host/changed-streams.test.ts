@@ -9,12 +9,13 @@ import { FREE_ACCESS } from '../../../src/core/source.ts';
 import type { SightlineError } from '../../../src/errors/sightline-error.ts';
 import { SlotRing } from '../../../src/flow/slot-ring.ts';
 import { HostStreams, type StreamVersion } from '../../../src/host/host-streams.ts';
-import type { LaneStream } from '../../../src/protocol/threads.ts';
+import type { LaneStream, LaneTuning } from '../../../src/protocol/threads.ts';
 import type { ModelInstances } from '../../../src/runtime/inference/model-instances.ts';
 import { StreamArranger } from '../../../src/runtime/inference/stream-arranger.ts';
 import type { LaneClient, LaneListener } from '../../../src/runtime/lane/lane-client.ts';
 import { ResultSinks } from '../../../src/runtime/results/result-sinks.ts';
 import type { Runtime } from '../../../src/runtime/runtime.ts';
+import type { Arrangement } from '../../../src/runtime/stream/arrangement.ts';
 import { RuntimeStream } from '../../../src/runtime/stream/runtime-stream.ts';
 import { resolveStreamInput } from '../../../src/runtime/stream/stream-input.ts';
 import type { StreamPort } from '../../../src/runtime/stream/stream-port.ts';
@@ -47,16 +48,23 @@ class Rig {
   breaksNext = false;
   #opened: { readonly message: LaneStream; readonly listener: LaneListener } | null = null;
   #frame = 0;
+  /** How the lane was told to go on, in place. */
+  readonly tuned: LaneTuning[] = [];
+  /** Connections so far. */
+  openings = 0;
   readonly published: PublishedFrame[] = [];
 
   constructor(config: StreamConfig, input: Awaited<ReturnType<typeof resolveStreamInput>>) {
     const lane = {
       open: (message: LaneStream, listener: LaneListener) => {
         this.#opened = { message, listener };
+        this.openings += 1;
         queueMicrotask(() => listener.onLaneMessage({ type: 'running', ringId: message.ring.ringId }));
       },
       close: (ringId: number) => queueMicrotask(() => this.#opened!.listener.onLaneMessage({ type: 'closed', ringId })),
       watch: () => undefined,
+      shed: () => undefined,
+      tune: (_: number, tuning: LaneTuning) => this.tuned.push(tuning),
       slotFree: () => undefined,
     } as unknown as LaneClient;
     const port: StreamPort = {
@@ -96,8 +104,7 @@ class Rig {
       specOf: () => SPEC,
       rearrange: (...next: Parameters<StreamArranger['rearrange']>) => arranger.rearrange(...next),
       stream: () => this.stream,
-      retune: (stream: RuntimeStream, config: StreamConfig) =>
-        stream.rearrange({ ...stream.arrangement, config }, stream.input),
+      retune: (stream: RuntimeStream, to: Arrangement) => stream.rearrange(to, stream.input),
       reopen: (stream: RuntimeStream, ...next: Parameters<RuntimeStream['reopen']>) => stream.reopen(...next),
     } as unknown as Runtime;
     this.host = new HostStreams({
@@ -121,9 +128,14 @@ class Rig {
     return this.host.change('cam', (current) => this.rules.changed(current, patch));
   }
 
+  /** What the lane was asked for at its newest connection. */
+  get connection(): LaneStream {
+    return this.#opened!.message;
+  }
+
   /** Number that the lane is asked to give the first frame of its newest connection. */
   get firstFrame(): number {
-    return this.#opened!.message.firstFrame;
+    return this.connection.firstFrame;
   }
 
   /** The lane hands over a frame, which is inferred at once. @returns its number. */
@@ -348,6 +360,81 @@ describe('a change', () => {
     await rig.patch({ track: true, lines: [{ id: 'l', from: [0, 0], to: [1, 0] }], priority: 3 });
     expect([reopened, rig.stream.state]).toEqual(['running', 'running']);
     expect(rig.stream.counts.lines).toEqual([{ id: 'l', leftToRight: 0, rightToLeft: 0 }]);
+  });
+});
+
+describe('a change in place', () => {
+  const ALL = { every: 1, maxFps: null, changeGate: null, keepsInput: false };
+  const zone = {
+    id: 'z',
+    polygon: [
+      [0, 0],
+      [1, 0],
+      [1, 1],
+    ],
+  };
+
+  it.each<[string, object, readonly object[]]>([
+    ['the rate', { maxFps: 7 }, [{ ...ALL, maxFps: 7 }]],
+    ['which frames are taken', { every: 3 }, [{ ...ALL, every: 3 }]],
+    [
+      'the change gate',
+      { skip: { unchanged: { lookEveryMs: 900, minLevels: 2 } } },
+      [{ ...ALL, changeGate: { lookEveryMs: 900, minLevels: 2 } }],
+    ],
+    ['tracking between', { skip: { trackBetween: 4 } }, []],
+    ['the tracker', { track: { highScore: 0.4 } }, []],
+    ['zones', { zones: [zone] }, []],
+    ['lines', { lines: [{ id: 'l', from: [0, 0], to: [1, 0] }] }, []],
+    ['targets', { target: { fps: 5, latencyMs: 100 } }, []],
+    ['its share', { priority: 4, weight: 3, queueSize: 5, maxAgeMs: 100 }, []],
+    ['what it has already', { source: SOURCE, every: 1, skip: {}, region: undefined }, []],
+    ['all of these', { maxFps: 7, every: 2, zones: [zone], track: true, weight: 2 }, [{ ...ALL, maxFps: 7, every: 2 }]],
+  ])('of %s keeps the connection', async (_, patch, tuned) => {
+    const rig = await Rig.open({ policy: 'live' });
+    rig.frame();
+    await rig.patch(patch);
+    expect([rig.openings, rig.tuned]).toEqual([1, tuned]);
+    rig.frame();
+    expect(rig.published.map(({ frame }) => frame)).toEqual([1, 2]);
+    expect(rig.stream.state).toBe('running');
+  });
+
+  it.each<[string, object]>([
+    ['the source', { realtime: false }],
+    ['the decoder', { hwaccel: 'cuda' }],
+    ['its threads', { decodeThreads: 3 }],
+    ['certificates', { insecureTls: true }],
+    ['the region', { region: { x: 0, y: 0, width: 0.5, height: 0.5 } }],
+    ['tiles', { tiles: { columns: 2, rows: 1 } }],
+    ['when it counts as stale', { staleMs: 9000 }],
+  ])('of %s is not possible: the source is opened again', async (_, patch) => {
+    const rig = await Rig.open({ policy: 'live' });
+    await rig.patch(patch);
+    expect([rig.openings, rig.tuned]).toEqual([2, []]);
+  });
+
+  it.each<[string, object]>([
+    ['of a file', { policy: 'file' }],
+    ['whose pictures sharp fits, of the change gate', { resizeBy: 'sharp' }],
+  ])('%s is not possible: the source is opened again', async (what, settings) => {
+    const config = parseStream({ id: 'cam', source: SOURCE, policy: 'live', ...settings }, {});
+    const input = await resolveStreamInput({ ...config, resizeBy: 'auto' }, FFMPEG, null);
+    const picture = what === 'of a file' ? null : { width: 64, height: 64 };
+    const rig = new Rig(config, { ...input, picture });
+    const to = (patch: object) => ({ ...rig.stream.arrangement, config: parseStream({ ...config, ...patch }, {}) });
+    expect(rig.stream.isInPlace(to({ skip: { unchanged: true } }))).toBe(what === 'of a file');
+    expect(rig.stream.isInPlace(to({ every: 2 }))).toBe(what !== 'of a file');
+    expect(rig.stream.isInPlace(to({ weight: 2 }))).toBe(true);
+  });
+
+  it('of a paused stream holds for the connection after it', async () => {
+    const rig = await Rig.open({ policy: 'live' });
+    await rig.host.pause('cam');
+    await rig.patch({ maxFps: 3, skip: { unchanged: true } });
+    await rig.host.resume('cam');
+    expect(rig.connection).toMatchObject({ maxFps: 3, changeGate: { minLevels: 3 } });
+    expect(rig.tuned).toEqual([]);
   });
 });
 
