@@ -2,6 +2,12 @@ import { monoNowMs } from '../../core/clock.ts';
 import type { FfmpegProcess } from '../../decode/ffmpeg-process.ts';
 import type { OpenedSource } from '../../source/open/opened-source.ts';
 
+/**
+ * A connection must last this long to reset the back-off; one that sends a frame and ends must not be retried in a
+ * tight loop.
+ */
+const STEADY_MS = 5_000;
+
 /** One connection: from the start of an ffmpeg until it ends or is abandoned. */
 export interface Connection {
   readonly startedMs: number;
@@ -36,4 +42,9 @@ export function newConnection(pictures: number): Connection {
     problems: [],
     isOver: false,
   };
+}
+
+/** Returns whether it has lasted long enough to be no failed attempt. */
+export function isSteady({ frames, startedMs }: Connection): boolean {
+  return frames > 0 && monoNowMs() - startedMs > STEADY_MS;
 }

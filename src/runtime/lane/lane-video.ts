@@ -1,4 +1,3 @@
-import { monoNowMs } from '../../core/clock.ts';
 import { redact } from '../../core/redact.ts';
 import type { SourceInput } from '../../core/source.ts';
 import { type DecodePlan, decodeArguments } from '../../decode/decode-command.ts';
@@ -18,7 +17,7 @@ import type { LaneStream, LaneTuning } from '../../protocol/threads.ts';
 import { isReachable, openSource } from '../../source/open/open-source.ts';
 import type { OpenedSource } from '../../source/open/opened-source.ts';
 import { FilterCommands } from './filter-commands.ts';
-import { type Connection, newConnection } from './lane-connection.ts';
+import { type Connection, isSteady, newConnection } from './lane-connection.ts';
 import { LaneFrames, type LanePort } from './lane-frames.ts';
 
 const WATCH_INTERVAL_MS = 100;
@@ -28,11 +27,6 @@ const PROBE_TIMEOUT_MS = 1000;
  * return.
  */
 const MAX_BACK_OFF_MS = 1000;
-/**
- * A connection must last this long to reset the back-off; one that sends a frame and ends must not be retried in a
- * tight loop.
- */
-const STEADY_MS = 5_000;
 const PROBLEMS_KEPT = 20;
 /** Exceptions in a row, without a steady connection between them, after which a live stream is not opened again. */
 const MAX_FAULTS = 5;
@@ -231,7 +225,7 @@ export class LaneVideo {
   #onFault(connection: Connection | null, fault: unknown): void {
     if (connection === null || connection.isOver || this.#isClosed) return;
     const failure = SightlineError.from(fault, 'INTERNAL_ERROR');
-    this.#faults = this.#isSteady(connection) ? 1 : this.#faults + 1;
+    this.#faults = isSteady(connection) ? 1 : this.#faults + 1;
     if (this.#source.isLive && this.#faults < MAX_FAULTS) this.#reconnect(connection, failure);
     else this.#fail(failure);
   }
@@ -428,13 +422,9 @@ export class LaneVideo {
     return frames === 0 ? this.#stream.openTimeoutMs : this.#stream.staleMs;
   }
 
-  #isSteady({ frames, startedMs }: Connection): boolean {
-    return frames > 0 && monoNowMs() - startedMs > STEADY_MS;
-  }
-
   #reconnect(connection: Connection, error: SightlineError): void {
     if (connection.isOver) return;
-    if (this.#isSteady(connection)) this.#backOff.reset();
+    if (isSteady(connection)) this.#backOff.reset();
     this.#abandonConnection();
     this.#post({ type: 'reconnecting', ringId: this.#ringId, error: error.toWire() });
     this.#retry = setTimeout(() => this.#connectSoon(), this.#backOff.nextMs());
