@@ -42,6 +42,11 @@ export function redact(text: string): string {
     .replace(ASSIGNED_SECRET, `$1=${HIDDEN}`);
 }
 
+/** As `redact`, for a source alone. In an address white space is shown encoded: redaction stops at it, and a password may hold it. */
+export function redactSource(source: string): string {
+  return redact(source.includes('://') ? source.replaceAll(/\s/g, '%20') : source);
+}
+
 /** @param before - the text between `://` and the last `@`. */
 function mayHoldCredentials(before: string): boolean {
   const authorityEnd = before.search(/[/?#]/);

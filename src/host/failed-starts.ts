@@ -82,8 +82,23 @@ export class FailedStarts<Started> {
     });
   }
 
+  /** Starts one of these with other settings, and keeps it with them if that fails. @returns as `start`. */
+  async restart(config: StreamConfig): Promise<SightlineError | null> {
+    await this.#withEntry(config.id, async (entry) => this.#forget(entry));
+    return this.start(config);
+  }
+
   has(id: string): boolean {
     return this.#entries.has(id);
+  }
+
+  /** Returns the settings of one; null if it is not one of these. */
+  settingsOf(id: string): { readonly config: StreamConfig; readonly isPaused: boolean } | null {
+    return this.#entries.get(id) ?? null;
+  }
+
+  get ids(): readonly string[] {
+    return [...this.#entries.keys()];
   }
 
   /** Ids of those that are failed now; a paused one is not. */
@@ -142,9 +157,10 @@ export class FailedStarts<Started> {
     });
   }
 
-  /** @returns false if it is not one of these. */
-  async remove(id: string): Promise<boolean> {
+  /** @param check - throws if it must stay. @returns false if it is not one of these. */
+  async remove(id: string, check: (current: StreamConfig) => void = () => undefined): Promise<boolean> {
     const isRemoved = await this.#withEntry(id, async (entry) => {
+      check(entry.config);
       this.#forget(entry);
       this.#options.onEvent('stream-removed', id, `${id} was removed`);
       return true;

@@ -166,6 +166,10 @@ export const EVENT_KINDS = [
   'rollout-not-loaded',
   'access-changed',
   'access-failed',
+  'settings-reloaded',
+  'settings-failed',
+  'overlay-failed',
+  'overlay-recovered',
 ] as const;
 export type EventKind = (typeof EVENT_KINDS)[number];
 
