@@ -91,6 +91,7 @@ async function exportFile(path: string, io: CliIo): Promise<void> {
  * @throws INTERNAL_ERROR if the result would mean something else.
  */
 export function exported(text: string, config: PipelineConfig, overlay: Overlay): string {
+  if (Object.keys(overlay).length === 0) return text;
   const document = parseDocument(text);
   const { streams } = overlaid(config, overlay);
   const wanted = new Map(streams.map((stream) => [stream.config.id, stream.config]));
@@ -107,13 +108,13 @@ export function exported(text: string, config: PipelineConfig, overlay: Overlay)
         if (!isMap(document.getIn(['streams', i], true)))
           document.setIn(['streams', i], document.createNode((document.toJS() as PipelineConfig).streams[i]));
         if (now === undefined) document.deleteIn(['streams', i, key]);
-        else document.setIn(['streams', i, key], document.createNode(now));
+        else document.setIn(['streams', i, key], typeof now === 'object' ? document.createNode(now) : now);
       }
   }
   for (const [id, { added }] of Object.entries(overlay))
     if (added !== undefined && !ids.includes(id) && wanted.has(id))
       document.addIn(['streams'], document.createNode({ id, ...added }));
-  const result = document.toString();
+  const result = document.toString({ lineWidth: 0 });
   const again = parsePipeline(result, 'the exported file').streams;
   if (canonicalJson(again) === canonicalJson([...wanted.values()])) return result;
   throw new SightlineError(

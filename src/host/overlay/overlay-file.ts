@@ -2,7 +2,7 @@ import { createHash } from 'node:crypto';
 import { mkdir, rename, writeFile } from 'node:fs/promises';
 import { dirname, join, resolve } from 'node:path';
 import { z } from 'zod';
-import { check } from '../../config/check.ts';
+import { faultsText, inspect } from '../../config/check.ts';
 import { type Clock, systemClock } from '../../core/clock.ts';
 import { isMissing, MOST_BYTES, readGivenText } from '../../disk/given-file.ts';
 import { replaceFile } from '../../disk/replace-file.ts';
@@ -55,12 +55,18 @@ export async function readOverlay(place: OverlayPlace): Promise<Overlay> {
     if (isMissing(error)) return {};
     throw error;
   }
+  const damaged = (message: string): SightlineError =>
+    new SightlineError('CONFIG_INVALID', message, { path, problem: 'damaged' });
+  let content: unknown;
   try {
-    return check(overlayContent, JSON.parse(text), `overlay ${path}`).streams;
-  } catch (thrown) {
-    const { message } = SightlineError.from(thrown, 'CONFIG_INVALID');
-    throw new SightlineError('CONFIG_INVALID', message, { path, problem: 'damaged' });
+    content = JSON.parse(text);
+  } catch {
+    // The parser's own message would quote the file, and with it perhaps a password.
+    throw damaged(`overlay ${path}: expected JSON, and it is cut off or damaged`);
   }
+  const { data, faults } = inspect(overlayContent, content);
+  if (data === undefined) throw damaged(`overlay ${path}: ${faultsText(faults)}`);
+  return data.streams;
 }
 
 /**
