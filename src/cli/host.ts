@@ -35,7 +35,8 @@ Examples:
 Joins the fleet of a Redis: measures the capacity of this machine, runs live streams and segments of files, and shows the
 whole fleet on its dashboard. Hosts with the same pipeline share the same work. Without Redis it is a fleet of one host, and
 its jobs end with it. Streams of the pipeline file are added to the fleet unless it already has one of that name. Files are
-read and written only below the folders of --root (fleet.roots). On SIGHUP a service adds the streams that are new in its file. Ctrl-C hands the streams to other hosts, then stops.`;
+read and written only below the folders of --root (fleet.roots). A service, which has no terminal, adds the streams that are
+new in its file on SIGHUP. Ctrl-C hands the streams to other hosts, then stops.`;
 
 export function addHost(program: Command, io: CliIo): void {
   const command = program.command('host').argument('[pipeline]', 'YAML file (default: pipelines/fleet-host.yaml)');

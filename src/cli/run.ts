@@ -27,9 +27,10 @@ Examples:
   sightline run pipelines/many-cameras.yaml --port 9000
   sightline run pipelines/many-cameras.yaml --dry-run      what it would open; the same as sightline validate
 
-What REST and the dashboard change of streams survives a restart: sightline pipeline diff shows it, --no-overlay starts without
-it. A service reads the file again on SIGHUP. Dashboard, WebSocket (/ws), REST (/api), /healthz, /readyz and /metrics share one port, on 127.0.0.1 unless --host sets
-another address. Other addresses need a token: SIGHTLINE_TOKEN or sightline tokens add. Ctrl-C stops in an orderly way.`;
+What REST and the dashboard change of streams survives a restart: sightline pipeline diff shows it, --no-overlay leaves it
+out. A service, which has no terminal, reads the file again on SIGHUP. Dashboard, WebSocket (/ws), REST (/api), /healthz,
+/readyz and /metrics share one port, on 127.0.0.1 unless --host sets another address. Other addresses need a token:
+SIGHTLINE_TOKEN or sightline tokens add. Ctrl-C stops in an orderly way.`;
 
 export function addRun(program: Command, io: CliIo): void {
   const command = program.command('run').argument('<pipeline>', 'YAML file; see pipelines/ for examples');
