@@ -150,6 +150,7 @@ async function reset(
   const { place } = await open(path, io);
   const file = await OverlayFile.open(place);
   try {
+    if (file.problem === null) for (const notice of file.notices) note(io, notice);
     if (file.problem !== null)
       throw new SightlineError('SINK_BUSY', `${file.problem}; add --url to reset the pipeline that runs`);
     const ids = streams.length === 0 ? Object.keys(file.streams) : streams;

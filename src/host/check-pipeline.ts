@@ -16,8 +16,8 @@ import { sinkId } from '../runtime/results/open-sinks.ts';
 import { parseSource } from '../source/parse-source.ts';
 import { findWeights } from '../store/find-weights.ts';
 import { tokensFileOf } from './open-gateway.ts';
-import { overlaid, type WantedStream } from './overlay/overlay.ts';
-import { overlayPath, readOverlay } from './overlay/overlay-file.ts';
+import { type Overlay, overlaid, type WantedStream } from './overlay/overlay.ts';
+import { type OverlayPlace, overlayPath, readOverlay } from './overlay/overlay-file.ts';
 import { targetWarnings } from './target-warnings.ts';
 
 export interface PipelineCheck {
@@ -44,7 +44,7 @@ export interface PipelineOpens {
     readonly id: string;
     readonly source: string;
     readonly isPaused: boolean;
-    /** Whether the file or the overlay of REST and the dashboard says so. */
+    /** Whether the overlay says something of it. */
     readonly from: 'file' | 'overlay';
   }[];
   readonly sinks: readonly { readonly id: string; readonly to: string; readonly streams: readonly string[] | null }[];
@@ -104,7 +104,7 @@ async function inspectParts(
     model: { name: redact(name), input: classes?.input ?? null, engine, provider, precision },
     streams: streams.map(({ config: { id, source }, isPaused }) => ({
       ...{ id, source: redactSource(source), isPaused },
-      from: config.streams.some((stream) => stream.id === id && stream.source === source) ? 'file' : 'overlay',
+      from: Object.hasOwn(overlay, id) ? 'overlay' : 'file',
     })),
     sinks: config.sinks.map((sink, i) => ({
       id: sinkId(sink, i),
@@ -112,8 +112,12 @@ async function inspectParts(
       streams: sink.streams ?? null,
     })),
     gateway: { host, port, tls: tls !== undefined },
-    overlay,
+    overlay: Object.keys(overlay).length === 0 ? null : overlayPath(placeOf(path, config, options)),
   };
+}
+
+function placeOf(pipelinePath: string, { name }: PipelineConfig, { environment }: CheckOptions): OverlayPlace {
+  return { pipeline: name, pipelinePath, cacheDir: environment.cacheDir };
 }
 
 async function inspectModel(
@@ -137,22 +141,18 @@ async function inspectModel(
 async function streamsOf(
   path: string,
   config: PipelineConfig,
-  { environment: { cacheDir }, usesOverlay }: CheckOptions,
+  options: CheckOptions,
   { warnings }: Findings,
-): Promise<{ readonly streams: readonly WantedStream[]; readonly overlay: string | null }> {
-  const alone = { streams: overlaid(config, {}).streams, overlay: null };
-  if (!usesOverlay) return alone;
-  const place = { pipeline: config.name, pipelinePath: path, cacheDir };
+): Promise<{ readonly streams: readonly WantedStream[]; readonly overlay: Overlay }> {
+  let overlay: Overlay = {};
   try {
-    const overlay = await readOverlay(place);
-    if (Object.keys(overlay).length === 0) return alone;
-    const { streams, notes } = overlaid(config, overlay);
-    warnings.push(...notes);
-    return { streams, overlay: overlayPath(place) };
+    if (options.usesOverlay) overlay = await readOverlay(placeOf(path, config, options));
   } catch (error) {
-    warnings.push(`${(error as Error).message}; it would be kept aside`);
-    return alone;
+    warnings.push(`${(error as Error).message}; it would not be used`);
   }
+  const { streams, notes } = overlaid(config, overlay);
+  warnings.push(...notes);
+  return { streams, overlay };
 }
 
 function inspectStream(

@@ -51,7 +51,7 @@ export class PipelineSettings {
   /** Why changes of streams do not survive a restart, in one sentence; null if they do. */
   get problem(): string | null {
     const overlay = this.overlay;
-    return overlay === null ? 'this process keeps no changes (--no-overlay)' : overlay.problem;
+    return overlay === null ? 'this process keeps no overlay' : overlay.problem;
   }
 
   /** Sections of the file that a restart would change. */

@@ -113,7 +113,7 @@ describe('the check of a pipeline file', () => {
     expect((await check(file, false)).opens).toMatchObject({ streams: [{ id: 'door', from: 'file' }], overlay: null });
     writeFileSync(overlayPath(place), '{');
     const damaged = await check(file);
-    expect(damaged.warnings).toEqual([expect.stringMatching(/cut off or damaged.*kept aside/)]);
+    expect(damaged.warnings).toEqual([expect.stringMatching(/cut off or damaged.*not be used/)]);
     expect(damaged.opens?.streams.map(({ id }) => id)).toEqual(['door']);
   });
 
