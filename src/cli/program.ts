@@ -20,7 +20,7 @@ const COMMANDS: readonly { readonly name: string; readonly description: string; 
   {
     name: 'pipeline',
     description: 'what REST and the dashboard changed of a pipeline: show, export, reset',
-    load: async () => (await import('./pipeline.ts')).addPipeline,
+    load: async () => (await import('./pipeline-changes.ts')).addPipeline,
   },
   {
     name: 'detect',

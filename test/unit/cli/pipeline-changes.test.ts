@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest';
-import { exported } from '../../../src/cli/pipeline.ts';
+import { exported } from '../../../src/cli/pipeline-changes.ts';
 import { parsePipeline } from '../../../src/config/load-pipeline.ts';
 import type { Overlay } from '../../../src/host/overlay/overlay.ts';
 import { overlaid } from '../../../src/host/overlay/overlay.ts';
