@@ -1,6 +1,6 @@
 import type { Command } from 'commander';
 import { SightlineError } from '../errors/sightline-error.ts';
-import { checkPipeline, type PipelineOpens } from '../host/check-pipeline.ts';
+import { examinePipeline, type PipelineOpens } from '../host/examine-pipeline.ts';
 import { type CliIo, note, print, printJson } from './cli-io.ts';
 import { ReportedFailure } from './reported-failure.ts';
 import { checkServerFlags, type ServerFlags } from './server-flags.ts';
@@ -35,7 +35,7 @@ export function addValidate(program: Command, io: CliIo): void {
 export async function validate(path: string, { overlay, json, host, port }: ValidateFlags, io: CliIo): Promise<void> {
   checkServerFlags({ log: 'text', ...(port === undefined ? {} : { port }) });
   const address = { ...(host === undefined ? {} : { host }), ...(port === undefined ? {} : { port }) };
-  const result = await checkPipeline(path, { environment: io.environment, usesOverlay: overlay, address });
+  const result = await examinePipeline(path, { environment: io.environment, usesOverlay: overlay, address });
   const { mistakes, warnings, opens, isValid } = result;
   if (json === true) printJson(io, result);
   else {

@@ -31,10 +31,7 @@ export function readPipelineText(path: string): string {
 
 /** Parses the text of a pipeline file; `where` names it in messages. @throws CONFIG_INVALID */
 export function parsePipeline(text: string, where: string): PipelineConfig {
-  const { config, faults, line } = inspectPipeline(text);
-  if (config !== null) return config;
-  const details = line === undefined ? { where } : { where, line };
-  throw new SightlineError('CONFIG_INVALID', `${where}: ${faultsText(faults)}`, details);
+  return validOf(inspectPipeline(text), where);
 }
 
 export interface InspectedPipeline {
@@ -62,6 +59,22 @@ export function inspectPipeline(text: string): InspectedPipeline {
   } catch (error) {
     return { config: null, faults: [`not valid YAML: ${(error as Error).message}`] };
   }
+  return inspectPlain(raw);
+}
+
+/** Checks a pipeline that is no text: defaults are filled in, and merged into each stream. @throws CONFIG_INVALID */
+export function checkPipeline(raw: unknown, where: string): PipelineConfig {
+  return validOf(inspectPlain(raw), where);
+}
+
+/** @throws CONFIG_INVALID */
+function validOf({ config, faults, line }: InspectedPipeline, where: string): PipelineConfig {
+  if (config !== null) return config;
+  const details = line === undefined ? { where } : { where, line };
+  throw new SightlineError('CONFIG_INVALID', `${where}: ${faultsText(faults)}`, details);
+}
+
+function inspectPlain(raw: unknown): InspectedPipeline {
   // Checked first and alone: merged into every stream, one mistake would be reported once per stream.
   const ofDefaults = inspect(defaultsOnly, raw).faults;
   const { data, faults } = inspect(

@@ -27,6 +27,7 @@ import { openSinks } from '../runtime/results/open-sinks.ts';
 import type { ResultSinks } from '../runtime/results/result-sinks.ts';
 import type { Runtime, RuntimeReport } from '../runtime/runtime.ts';
 import { RuntimeStream } from '../runtime/stream/runtime-stream.ts';
+import type { Sink } from '../sinks/sink.ts';
 import { countOf } from '../sinks/sink-failure.ts';
 import { modelSpec } from '../store/manifests.ts';
 import { type Convergence, convergenceText, convergeStreams, type StreamActions } from './converge-streams.ts';
@@ -44,10 +45,12 @@ export interface HostContext {
    * SOURCE_FORBIDDEN if it is not allowed.
    */
   readonly admit: (source: string) => Promise<void>;
-  /** Sources that the pipeline file names are bound by `fleet.roots` and `fleet.networks` as well; default: they are the owner's own. */
-  readonly bindsOwnSources?: boolean;
-  /** Where the settings come from; absent if the streams come from orders. */
+  /** Where the settings come from; absent if the streams come from orders, or from a program. */
   readonly sources?: SettingsSources;
+  /**
+   * Sources that no rule binds, because the owner named them. Read at each start of a source; default: those of the pipeline file.
+   */
+  readonly ownSources?: ReadonlySet<string>;
   /** Counts exceptions of listeners; if absent, they are reported as notices. */
   readonly incidents?: Incidents;
 }
@@ -79,7 +82,7 @@ export class PipelineHost implements RuntimePort {
     runtime: Runtime,
     config: PipelineConfig,
     sinks: ResultSinks,
-    { environment, onNotice, admit, bindsOwnSources = false, sources }: HostContext,
+    { environment, onNotice, admit, ownSources, sources }: HostContext,
     early: EarlyEvents,
     authorities: string | null,
   ) {
@@ -89,7 +92,7 @@ export class PipelineHost implements RuntimePort {
     const settings = new PipelineSettings(config, sources ?? null);
     this.#settings = settings;
     settings.overlay?.onTrouble((problem) => this.#onOverlayTrouble(problem));
-    const isFree = (source: string): boolean => !bindsOwnSources && settings.ownsSource(source);
+    const isFree = (source: string): boolean => ownSources?.has(source) ?? settings.ownsSource(source);
     const accessOf = accessRules(config, authorities, isFree);
     this.streams = new HostStreams({ runtime, config, sinks, environment, onNotice, limits: config.limits, accessOf });
     this.rules = new StreamRules({
@@ -296,6 +299,20 @@ export class PipelineHost implements RuntimePort {
     return own.isReady && reason !== null ? { isReady: true, isDegraded: true, reason } : own;
   }
 
+  /** True while a stream that could not be started is tried again. */
+  get isStarting(): boolean {
+    return this.#starts.failing.length > 0;
+  }
+
+  /** Adds a destination of results while streams run. */
+  addSink(...binding: Parameters<ResultSinks['add']>): void {
+    this.#sinks.add(...binding);
+  }
+
+  removeSink(sink: Sink): void {
+    this.#sinks.remove(sink);
+  }
+
   /** Stops the streams and ends all threads. @returns what could not be written. */
   async stop(): ReturnType<Runtime['stop']> {
     this.#disk.close();
@@ -404,7 +421,7 @@ function safeName(name: string): string {
   return encodeURIComponent(name).replaceAll('.', '%2E');
 }
 
-/** Returns what each source may open: the rules bind it and all that it leads to, unless the owner named it in the pipeline file. */
+/** Returns what each source may open: the rules bind it and all that it leads to, unless the owner named it. */
 function accessRules(
   { fleet }: PipelineConfig,
   authorities: string | null,

@@ -128,6 +128,7 @@ export interface ShadowMessage {
   readonly candidate: readonly Detection[];
 }
 
+/** What an event can be about. */
 export const EVENT_KINDS = [
   'stream-state',
   'stream-added',
@@ -171,6 +172,7 @@ export const EVENT_KINDS = [
   'overlay-failed',
   'overlay-recovered',
 ] as const;
+/** What happened, see `EVENT_KINDS`. */
 export type EventKind = (typeof EVENT_KINDS)[number];
 
 /** Something an operator should know. */

@@ -67,7 +67,7 @@ interface Findings {
 }
 
 /** Finds every mistake of a pipeline file, and what `run` would open, without opening a source, a model, a sink or a port. */
-export async function checkPipeline(path: string, options: CheckOptions): Promise<PipelineCheck> {
+export async function examinePipeline(path: string, options: CheckOptions): Promise<PipelineCheck> {
   const found: Findings = { mistakes: [], warnings: [] };
   const config = readConfig(path, found);
   const opens = config === null ? null : await inspectParts(path, config, options, found);

@@ -2,7 +2,7 @@ import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
-import { checkPipeline, type PipelineCheck } from '../../../src/host/check-pipeline.ts';
+import { examinePipeline, type PipelineCheck } from '../../../src/host/examine-pipeline.ts';
 import { overlayPath } from '../../../src/host/overlay/overlay-file.ts';
 
 describe('the check of a pipeline file', () => {
@@ -18,7 +18,7 @@ describe('the check of a pipeline file', () => {
     const model = { engine: 'fake', inputSize: '160x96' };
     writeFileSync(path, JSON.stringify({ name: 'day', description: 'Some cameras.', model, ...parts }));
     const environment = { ffmpegPath: undefined, searchPath: '', modelPath: [], cacheDir: folder, token: undefined };
-    return checkPipeline(path, { environment, usesOverlay, address: {} });
+    return examinePipeline(path, { environment, usesOverlay, address: {} });
   };
 
   it('lists what would be opened, without passwords', async () => {
@@ -119,10 +119,10 @@ describe('the check of a pipeline file', () => {
 
   it('of a file that is missing or no YAML says so, and opens nothing', async () => {
     const environment = { ffmpegPath: undefined, searchPath: '', modelPath: [], cacheDir: folder, token: undefined };
-    const missing = await checkPipeline(path, { environment, usesOverlay: true, address: {} });
+    const missing = await examinePipeline(path, { environment, usesOverlay: true, address: {} });
     expect(missing).toMatchObject({ isValid: false, mistakes: [expect.stringContaining('no such file')], opens: null });
     writeFileSync(path, 'name: [');
-    const broken = await checkPipeline(path, { environment, usesOverlay: true, address: {} });
+    const broken = await examinePipeline(path, { environment, usesOverlay: true, address: {} });
     expect(broken).toMatchObject({ isValid: false, opens: null });
   });
 });
