@@ -44,7 +44,7 @@ export interface ChangeOptions {
   readonly check?: TagCheck;
 }
 
-/** What the file of a pipeline says and what holds now. Secrets included. */
+/** What the file of a pipeline says, and what holds now. Secrets included. */
 export interface PipelineReport {
   readonly name: string;
   /** Of the pipeline file; null if there is none to read again. */

@@ -71,7 +71,7 @@ export class PipelineHost implements RuntimePort {
   readonly #settings: PipelineSettings;
   /** Operations of clients pass; while the file is read again they wait. */
   readonly #gate = new SharedGate();
-  /** Made up for each object of settings: a hash would tell those who may not see a password whether they have guessed it. */
+  /** A random text for each object of settings. A hash would let those who may not see a password test guesses of it. */
   readonly #tags = new WeakMap<StreamConfig, string>();
   readonly #disk: DiskProbe;
   readonly #sinks: ResultSinks;
