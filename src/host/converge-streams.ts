@@ -1,10 +1,19 @@
 import { isDeepStrictEqual } from 'node:util';
+import type { Clock } from '../core/clock.ts';
 import { SightlineError } from '../errors/sightline-error.ts';
 import type { WantedStream } from './overlay/overlay.ts';
 
+/** A stream can wait for a sink before it closes. Then the others go on. */
+const STEP_MS = 30_000;
+
 /** What can be done with the streams of a host. Each operation rejects if the stream stays as it was. */
 export interface StreamActions {
-  current(): readonly WantedStream[];
+  /** Runs while nobody else changes the stream. */
+  alone(id: string, run: () => Promise<void>): Promise<void>;
+  /** The stream as it is; null if there is none. */
+  now(id: string): WantedStream | null;
+  /** The stream as it is to be; null: it is not to be. */
+  wanted(id: string): WantedStream | null;
   start(wanted: WantedStream): Promise<void>;
   /** Changes the settings, whether it is paused or not. */
   change(wanted: WantedStream): Promise<void>;
@@ -14,6 +23,8 @@ export interface StreamActions {
   onSettled(id: string): void;
 }
 
+type Outcome = 'added' | 'changed' | 'removed' | 'same';
+
 export interface Convergence {
   readonly added: readonly string[];
   readonly changed: readonly string[];
@@ -21,36 +32,56 @@ export interface Convergence {
   readonly failures: readonly { readonly id: string; readonly error: SightlineError }[];
 }
 
-/** Makes the streams of a host those that are wanted, and leaves alone what is so already. One that fails does not stop the others. */
-export async function convergeStreams(actions: StreamActions, wanted: readonly WantedStream[]): Promise<Convergence> {
-  const [added, changed, removed]: [string[], string[], string[]] = [[], [], []];
+/**
+ * Makes streams of a host what they are to be, one after the other, and leaves alone what is so already. One that fails, or
+ * takes longer than 30 s, does not stop the others.
+ */
+export async function convergeStreams(
+  actions: StreamActions,
+  ids: readonly string[],
+  clock: Clock,
+): Promise<Convergence> {
+  const done: Record<Outcome, string[]> = { added: [], changed: [], removed: [], same: [] };
   const failures: { id: string; error: SightlineError }[] = [];
-  const before = new Map(actions.current().map((stream) => [stream.config.id, stream]));
-  const attempt = async (id: string, list: string[], run: () => Promise<void>): Promise<void> => {
+  for (const id of ids) {
     try {
-      await run();
-      actions.onSettled(id);
-      list.push(id);
+      done[await inTime(converge(actions, id), clock)].push(id);
     } catch (error) {
       failures.push({ id, error: SightlineError.from(error, 'INTERNAL_ERROR') });
     }
-  };
-  const kept = new Set(wanted.map(({ config }) => config.id));
-  // First, so that there is room for others.
-  for (const id of before.keys()) if (!kept.has(id)) await attempt(id, removed, () => actions.remove(id));
-  for (const stream of wanted) {
-    const { config, isPaused } = stream;
-    const { id } = config;
-    const now = before.get(id);
-    if (now === undefined) await attempt(id, added, () => actions.start(stream));
-    else if (isDeepStrictEqual(now.config, config) && now.isPaused === isPaused) actions.onSettled(id);
-    else
-      await attempt(id, changed, async () => {
-        if (!isDeepStrictEqual(now.config, config)) await actions.change(stream);
-        if (now.isPaused !== isPaused) await actions.setPaused(id, isPaused);
-      });
   }
+  const { added, changed, removed } = done;
   return { added, changed, removed, failures };
+}
+
+async function converge(actions: StreamActions, id: string): Promise<Outcome> {
+  let outcome: Outcome = 'same';
+  await actions.alone(id, async () => {
+    const [now, wanted] = [actions.now(id), actions.wanted(id)];
+    if (wanted === null) {
+      if (now !== null) await actions.remove(id);
+      outcome = now === null ? 'same' : 'removed';
+    } else if (now === null) {
+      await actions.start(wanted);
+      outcome = 'added';
+    } else if (!isDeepStrictEqual(now, wanted)) {
+      if (!isDeepStrictEqual(now.config, wanted.config)) await actions.change(wanted);
+      if (now.isPaused !== wanted.isPaused) await actions.setPaused(id, wanted.isPaused);
+      outcome = 'changed';
+    }
+    actions.onSettled(id);
+  });
+  return outcome;
+}
+
+function inTime<T>(step: Promise<T>, clock: Clock): Promise<T> {
+  return new Promise((resolve, reject) => {
+    const cancel = clock.setTimer(
+      () => reject(new SightlineError('STREAM_STATE', `it still closes after ${STEP_MS / 1000} s, and follows then`)),
+      STEP_MS,
+    );
+    step.then(resolve, reject).finally(cancel);
+  });
 }
 
 /** `1 stream added (yard), 2 changed (door, gate); door: no such file`. */

@@ -92,13 +92,9 @@ export class FailedStarts<Started> {
     return this.#entries.has(id);
   }
 
-  /** Returns the settings of one; null if it is not one of these. */
-  settingsOf(id: string): { readonly config: StreamConfig; readonly isPaused: boolean } | null {
-    return this.#entries.get(id) ?? null;
-  }
-
-  get ids(): readonly string[] {
-    return [...this.#entries.keys()];
+  /** The settings of each. */
+  get settings(): readonly { readonly config: StreamConfig; readonly isPaused: boolean }[] {
+    return [...this.#entries.values()].map(({ config, isPaused }) => ({ config, isPaused }));
   }
 
   /** Ids of those that are failed now; a paused one is not. */

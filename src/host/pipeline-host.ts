@@ -10,7 +10,8 @@ import { DiskProbe } from '../disk/disk-probe.ts';
 import { readAuthorities } from '../disk/read-authorities.ts';
 import { type ErrorDetails, SightlineError } from '../errors/sightline-error.ts';
 import type { Incidents } from '../flow/incidents.ts';
-import { SharedGate } from '../flow/shared-gate.ts';
+import { KeyedGate } from '../flow/keyed-gate.ts';
+import { KeyedMutex } from '../flow/keyed-mutex.ts';
 import type {
   ChangeOptions,
   PipelineReport,
@@ -69,8 +70,9 @@ export class PipelineHost implements RuntimePort {
   readonly streams: HostStreams;
   readonly rules: StreamRules;
   readonly #settings: PipelineSettings;
-  /** Operations of clients pass; while the file is read again they wait. */
-  readonly #gate = new SharedGate();
+  /** Operations of clients on a stream pass; while it follows the file they wait. */
+  readonly #gate = new KeyedGate();
+  readonly #reloads = new KeyedMutex();
   /** A random text for each object of settings. A hash would let those who may not see a password test guesses of it. */
   readonly #tags = new WeakMap<StreamConfig, string>();
   readonly #disk: DiskProbe;
@@ -196,7 +198,7 @@ export class PipelineHost implements RuntimePort {
    * overlay says. Other sections need a restart. Emits `settings-reloaded`.
    */
   reload(file: PipelineConfig): Promise<Convergence> {
-    return this.#gate.alone(async () => {
+    return this.#reloads.run('', async () => {
       this.#settings.setFile(file);
       const outcome = await this.#converge();
       const { needsRestart, wanted } = this.#settings;
@@ -209,7 +211,7 @@ export class PipelineHost implements RuntimePort {
   }
 
   async resetStreams(ids: readonly string[] | null): Promise<void> {
-    await this.#gate.alone(async () => {
+    await this.#reloads.run('', async () => {
       const { overlay } = this.#settings;
       const changed = Object.keys(overlay?.streams ?? {});
       const unknown = (ids ?? []).filter((id) => !changed.includes(id));
@@ -223,7 +225,9 @@ export class PipelineHost implements RuntimePort {
 
   #converge(): Promise<Convergence> {
     const actions: StreamActions = {
-      current: () => this.#current(),
+      alone: (id, run) => this.#gate.alone(id, run),
+      now: (id) => this.#currentOf(id),
+      wanted: (id) => this.#settings.wantedOf(id),
       start: async (stream) => this.#requireStarted(stream, await this.#start(stream)),
       change: async (stream) => {
         const { config } = stream;
@@ -241,7 +245,10 @@ export class PipelineHost implements RuntimePort {
       },
       onSettled: (id) => this.#settings.follow(id),
     };
-    return convergeStreams(actions, this.#settings.wanted.streams);
+    const wanted = this.#settings.wanted.streams.map(({ config }) => config.id);
+    const others = this.#current().flatMap(({ config: { id } }) => (wanted.includes(id) ? [] : [id]));
+    // What is removed makes room for the others.
+    return convergeStreams(actions, [...others, ...wanted], systemClock);
   }
 
   /** A stream that could not be started is in the list with its new settings, so it has followed the file. */
@@ -265,7 +272,11 @@ export class PipelineHost implements RuntimePort {
       config: this.streams.orderedConfig(stream),
       isPaused: stream.state === 'pausing' || stream.state === 'paused',
     }));
-    return [...running, ...this.#starts.ids.map((id) => this.#starts.settingsOf(id)!)];
+    return [...running, ...this.#starts.settings];
+  }
+
+  #currentOf(id: string): WantedStream | null {
+    return this.#current().find(({ config }) => config.id === id) ?? null;
   }
 
   #onOverlayTrouble(problem: string | null): void {
@@ -321,7 +332,7 @@ export class PipelineHost implements RuntimePort {
   }
 
   streamSettings(id: string): StreamSettings {
-    const found = this.#current().find(({ config }) => config.id === id);
+    const found = this.#currentOf(id);
     // Throws with the known ids.
     const settings = found?.config ?? this.runtime.stream(id).config;
     return { settings, tag: this.#tagOf(settings) };
@@ -366,7 +377,7 @@ export class PipelineHost implements RuntimePort {
 
   async removeStream(id: string, check?: TagCheck): Promise<void> {
     const checked = (current: StreamConfig): void => check?.(this.#tagOf(current));
-    await this.#gate.pass(async () => {
+    await this.#gate.pass(id, async () => {
       if (!(await this.#starts.remove(id, checked))) await this.streams.remove(id, checked);
       await this.#keep(id);
     });
@@ -374,7 +385,7 @@ export class PipelineHost implements RuntimePort {
 
   /** Runs a client's operation on a stream, and keeps what it has changed. */
   #operate(id: string, run: () => Promise<RuntimeStream | StreamReport>): Promise<StreamReport> {
-    return this.#gate.pass(async () => {
+    return this.#gate.pass(id, async () => {
       const done = await run();
       await this.#keep(id);
       return done instanceof RuntimeStream ? this.runtime.streamReport(done) : done;
@@ -382,7 +393,7 @@ export class PipelineHost implements RuntimePort {
   }
 
   #keep(id: string): Promise<void> {
-    return this.#settings.keep(id, this.#current().find(({ config }) => config.id === id) ?? null);
+    return this.#settings.keep(id, this.#currentOf(id));
   }
 
   #tagOf(config: StreamConfig): string {

@@ -48,6 +48,14 @@ export class PipelineSettings {
     return overlaid(this.#file, this.overlay?.streams ?? {});
   }
 
+  /** A stream as it is to run; null if it is not to. */
+  wantedOf(id: string): WantedStream | null {
+    const { streams, defaults } = this.#file;
+    const overlay = this.overlay?.streams ?? {};
+    const own = Object.hasOwn(overlay, id) ? { [id]: overlay[id]! } : {};
+    return overlaid({ streams: streams.filter((stream) => stream.id === id), defaults }, own).streams[0] ?? null;
+  }
+
   /** Why changes of streams do not survive a restart, in one sentence; null if they do. */
   get problem(): string | null {
     const overlay = this.overlay;
