@@ -27,6 +27,9 @@ const TONES = {
   'rollout-aborted': 'warn',
   'rollout-undone': 'warn',
   'rollout-not-loaded': 'bad',
+  'settings-failed': 'bad',
+  'overlay-failed': 'warn',
+  'overlay-recovered': 'good',
 };
 
 /** The list of events, newest first. */

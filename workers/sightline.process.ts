@@ -2,6 +2,7 @@
 import { readFileSync } from 'node:fs';
 import inspector from 'node:inspector';
 import { join } from 'node:path';
+import { isatty } from 'node:tty';
 import { inspect } from 'node:util';
 import { type InterruptingSignal, Interruption } from '../src/cli/interruption.ts';
 import { runCli } from '../src/cli/program.ts';
@@ -26,9 +27,13 @@ const STOP_MS = 25_000;
 const DISK_MS = 10_000;
 /** What is left after the last command is over ends within this time, unless a thread waits for the disk. */
 const REST_MS = 2_000;
-// SIGHUP: the terminal was closed.
+/** Taken before a terminal can be closed: afterwards none of them is one. */
+const isOnTerminal = [0, 1, 2].some((descriptor) => isatty(descriptor));
+/** What SIGHUP does in a service, which has no terminal to be closed. */
+let onHangUp: (() => void) | null = null;
 for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) {
   process.on(signal, () => {
+    if (signal === 'SIGHUP' && onHangUp !== null) return onHangUp();
     // A second signal exits at once.
     if (stop.signal.aborted) void endProcess(new Interruption(signal).exitCode);
     else stopBy(signal);
@@ -41,6 +46,10 @@ function stopBy(signal: InterruptingSignal): void {
   const onStalled = (): never => killProcess('the file system does not answer, so results cannot be flushed');
   new DiskProbe({ path: environment.cacheDir, limitMs: DISK_MS, onStalled });
   if (signal !== 'SIGINT') setTimeout(() => killProcess(`it did not stop within ${STOP_MS / 1000} s`), STOP_MS).unref();
+}
+
+function takeHangUp(listener: () => void): void {
+  onHangUp = listener;
 }
 
 // SIGUSR1 may have come while Node started.
@@ -94,6 +103,7 @@ const io = {
   environment,
   stop: stop.signal,
   crash,
+  ...(isOnTerminal ? {} : { onHangUp: takeHangUp }),
 };
 process.exitCode = await runCli(process.argv.slice(2), io, version);
 // The orderly end waits for a blocked thread for ever. Results that a slow reader has not taken yet are no reason to kill.

@@ -73,6 +73,18 @@ export class FeedPort implements RuntimePort {
 
   watchPreviews(): void {}
 
+  streamSettings(): never {
+    throw new Error('a recording has no settings');
+  }
+
+  pipeline(): never {
+    throw new Error('a recording has no settings');
+  }
+
+  keepingProblem(): string {
+    return 'a recording cannot be operated';
+  }
+
   addStream(): Promise<never> {
     return refuse();
   }

@@ -14,6 +14,7 @@ import { Incidents } from '../flow/incidents.ts';
 import type { GatewayLogger } from '../gateway/gateway-options.ts';
 import { FleetMember } from '../host/fleet-member.ts';
 import { stopped } from '../host/open-gateway.ts';
+import { SettingsReloader } from '../host/settings-reloader.ts';
 import { packageRoot } from '../store/package-root.ts';
 import { type CliIo, note } from './cli-io.ts';
 import { addFleetFlag, type FleetFlags } from './fleet-access.ts';
@@ -34,7 +35,8 @@ Examples:
 Joins the fleet of a Redis: measures the capacity of this machine, runs live streams and segments of files, and shows the
 whole fleet on its dashboard. Hosts with the same pipeline share the same work. Without Redis it is a fleet of one host, and
 its jobs end with it. Streams of the pipeline file are added to the fleet unless it already has one of that name. Files are
-read and written only below the folders of --root (fleet.roots). Ctrl-C hands the streams to other hosts, then stops.`;
+read and written only below the folders of --root (fleet.roots). A service, which has no terminal, adds the streams that are
+new in its file on SIGHUP. Ctrl-C hands the streams to other hosts, then stops.`;
 
 export function addHost(program: Command, io: CliIo): void {
   const command = program.command('host').argument('[pipeline]', 'YAML file (default: pipelines/fleet-host.yaml)');
@@ -48,17 +50,29 @@ export function addHost(program: Command, io: CliIo): void {
 
 async function host(path: string | undefined, flags: HostFlags, io: CliIo): Promise<void> {
   checkServerFlags(flags);
-  const config = configOf(loadPipeline(path ?? join(packageRoot(), 'pipelines/fleet-host.yaml')), flags);
+  const file = path ?? join(packageRoot(), 'pipelines/fleet-host.yaml');
+  const config = configOf(loadPipeline(file), flags);
   const log = openLog(io, flags.log);
   const incidents = new Incidents((text) => log.warn({}, text));
+  const reloader = new SettingsReloader(
+    {
+      path: file,
+      apply: ({ streams }) => member.orderStreams(streams),
+      onFailure: ({ code, message }) => log.warn({ code }, `${message}; no stream was added`),
+    },
+    io,
+  );
+  let member: FleetMember;
   const control = await openControl(config, flags, io, log, incidents);
   try {
     const id = config.fleet.hostId ?? defaultId();
-    const member = await FleetMember.open({ id, config, address: flags, control, log, incidents, context: io });
+    member = await FleetMember.open({ id, config, address: flags, control, log, incidents, context: io });
     try {
       note(io, `\n  Sightline is live at ${member.url}\n`);
       await member.join();
+      reloader.start();
       await stopped(io.stop);
+      await reloader.stop();
       log.info({}, 'leaving the fleet');
     } finally {
       await member.leave();

@@ -13,6 +13,16 @@ const COMMANDS: readonly { readonly name: string; readonly description: string; 
     load: async () => (await import('./run.ts')).addRun,
   },
   {
+    name: 'validate',
+    description: 'list every mistake of a pipeline file and what it would open, without starting anything',
+    load: async () => (await import('./validate.ts')).addValidate,
+  },
+  {
+    name: 'pipeline',
+    description: 'what REST and the dashboard changed of a pipeline: show, export, reset',
+    load: async () => (await import('./pipeline-changes.ts')).addPipeline,
+  },
+  {
     name: 'detect',
     description: 'detect objects in every frame of files, folders, patterns or URLs',
     load: async () => (await import('./detect.ts')).addDetect,

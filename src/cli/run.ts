@@ -1,41 +1,90 @@
 import type { Command } from 'commander';
 import { loadPipeline } from '../config/load-pipeline.ts';
+import type { PipelineConfig } from '../config/pipeline.ts';
 import { Admission } from '../control/orders/admission.ts';
+import { SightlineError } from '../errors/sightline-error.ts';
 import { Incidents } from '../flow/incidents.ts';
 import { tryHostRollouts } from '../host/host-rollouts.ts';
 import { logEvent, openGateway, stopped } from '../host/open-gateway.ts';
+import { OverlayFile } from '../host/overlay/overlay-file.ts';
 import { PipelineHost } from '../host/pipeline-host.ts';
+import { SettingsReloader } from '../host/settings-reloader.ts';
 import { type CliIo, note } from './cli-io.ts';
 import { openLog } from './log.ts';
 import { addServerFlags, checkServerFlags, type ServerFlags } from './server-flags.ts';
+import { validate } from './validate.ts';
+
+interface RunFlags extends ServerFlags {
+  /** False with `--no-overlay`. */
+  readonly overlay: boolean;
+  readonly dryRun?: boolean;
+  readonly json?: boolean;
+}
 
 const HELP = `
 Examples:
   sightline run pipelines/live-detect.yaml
   sightline run pipelines/many-cameras.yaml --port 9000
+  sightline run pipelines/many-cameras.yaml --dry-run      what it would open; the same as sightline validate
 
-Dashboard, WebSocket (/ws), REST (/api), /healthz, /readyz and /metrics share one port, on 127.0.0.1 unless --host sets
-another address. Other addresses need a token: SIGHTLINE_TOKEN or sightline tokens add. Ctrl-C stops in an orderly way.`;
+What REST and the dashboard change of streams survives a restart: sightline pipeline diff shows it, --no-overlay leaves it
+out. A service, which has no terminal, reads the file again on SIGHUP. Dashboard, WebSocket (/ws), REST (/api), /healthz,
+/readyz and /metrics share one port, on 127.0.0.1 unless --host sets another address. Other addresses need a token:
+SIGHTLINE_TOKEN or sightline tokens add. Ctrl-C stops in an orderly way.`;
 
 export function addRun(program: Command, io: CliIo): void {
   const command = program.command('run').argument('<pipeline>', 'YAML file; see pipelines/ for examples');
   addServerFlags(command)
+    .option('--no-overlay', 'neither use nor keep what REST and the dashboard change of streams')
+    .option('--dry-run', 'list every mistake and what would be opened, and start nothing')
+    .option('--json', 'with --dry-run: one JSON document on standard output')
     .addHelpText('after', HELP)
-    .action((path: string, flags: ServerFlags) => run(path, flags, io));
+    .action((path: string, flags: RunFlags) =>
+      flags.dryRun === true ? validate(path, flags, io) : run(path, flags, io),
+    );
 }
 
-async function run(path: string, flags: ServerFlags, io: CliIo): Promise<void> {
+async function run(path: string, flags: RunFlags, io: CliIo): Promise<void> {
   checkServerFlags(flags);
+  if (flags.json === true) throw new SightlineError('COMMAND_INVALID', '--json: it belongs to --dry-run');
   const config = loadPipeline(path);
+  const { cacheDir } = io.environment;
+  const place = { pipeline: config.name, pipelinePath: path, cacheDir };
+  const overlay = flags.overlay ? await OverlayFile.open(place) : null;
+  try {
+    await serve(path, config, overlay, flags, io);
+  } finally {
+    await overlay?.close();
+  }
+}
+
+async function serve(
+  path: string,
+  config: PipelineConfig,
+  overlay: OverlayFile | null,
+  flags: RunFlags,
+  io: CliIo,
+): Promise<void> {
   const log = openLog(io, flags.log);
   const admission = new Admission(config.fleet);
   const incidents = new Incidents((text) => log.warn({}, text));
+  // Before the rest: a service may be told to reload while it starts.
+  const reloader = new SettingsReloader(
+    {
+      path,
+      apply: (file) => host.reload(file),
+      onFailure: ({ code, message }) =>
+        host.runtime.emitEvent('settings-failed', undefined, `${message}; the settings of before go on`, { code }),
+    },
+    io,
+  );
   const host = await PipelineHost.open(config, {
     environment: io.environment,
     stdout: io.stdout,
     onNotice: (text) => log.info({}, text),
     admit: (source) => admission.source(source),
     incidents,
+    sources: { path, overlay },
   });
   const flushed = io.crash?.add(() => host.runtime.flushSinks());
   try {
@@ -55,8 +104,10 @@ async function run(path: string, flags: ServerFlags, io: CliIo): Promise<void> {
       await host.start();
       await rollouts?.agent.start();
       log.info({}, `${config.name} is running with ${countOf(host)}`);
+      reloader.start();
       await stopped(io.stop);
       log.info({}, 'stopping');
+      await reloader.stop();
     } finally {
       await rollouts?.close();
       await gateway.close();

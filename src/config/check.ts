@@ -12,13 +12,27 @@ import { jsonSchemaOf, nodeAt, typeText, withArticle } from './schema-text.ts';
  * @throws CONFIG_INVALID
  */
 export function check<S extends z.ZodType>(schema: S, value: unknown, where: string): z.output<S> {
+  const result = inspect(schema, value);
+  if (result.faults.length === 0) return result.data!;
+  throw new SightlineError('CONFIG_INVALID', `${where}: ${faultsText(result.faults)}`, { where });
+}
+
+/** As `check`, with every fault as a text of its own. @returns the data if there are no faults. */
+export function inspect<S extends z.ZodType>(
+  schema: S,
+  value: unknown,
+): { readonly data?: z.output<S>; readonly faults: readonly string[] } {
   const result = schema.safeParse(value);
-  if (result.success) return result.data;
+  if (result.success) return { data: result.data, faults: [] };
   const document: Document = { schema, value };
   const texts = result.error.issues.flatMap((issue) => issueTexts(issue, issue.path, document));
-  const more = texts.length > MOST_FAULTS ? `; and ${texts.length - MOST_FAULTS} more` : '';
-  const shown = texts.slice(0, MOST_FAULTS).map((text) => shortened(text, MAX_FAULT_CHARS));
-  throw new SightlineError('CONFIG_INVALID', `${where}: ${shown.join('; ')}${more}`, { where });
+  return { faults: texts.map((text) => shortened(text, MAX_FAULT_CHARS)) };
+}
+
+/** Joins faults for one message, at most 20. */
+export function faultsText(faults: readonly string[]): string {
+  const more = faults.length > MOST_FAULTS ? `; and ${faults.length - MOST_FAULTS} more` : '';
+  return `${faults.slice(0, MOST_FAULTS).join('; ')}${more}`;
 }
 
 /** People correct the first faults first, and the message must not be much longer than what was sent. */

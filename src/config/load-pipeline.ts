@@ -1,11 +1,13 @@
 import { resolve } from 'node:path';
 import { LineCounter, parseDocument } from 'yaml';
 import { z } from 'zod';
-import { MOST_BYTES, readGivenTextSync } from '../disk/given-file.ts';
+import { type GivenFile, MOST_BYTES, readGivenText, readGivenTextSync } from '../disk/given-file.ts';
 import { SightlineError } from '../errors/sightline-error.ts';
-import { check } from './check.ts';
+import { check, faultsText, inspect } from './check.ts';
 import { type PipelineConfig, pipelineConfig } from './pipeline.ts';
 import { type StreamConfig, streamConfig, streamDefaults } from './stream.ts';
+
+const PIPELINE_FILE = { code: 'CONFIG_NOT_FOUND', mostBytes: MOST_BYTES.settings } as const satisfies GivenFile;
 
 /**
  * Reads a pipeline file.
@@ -17,46 +19,73 @@ export function loadPipeline(path: string): PipelineConfig {
   return parsePipeline(readPipelineText(path), path);
 }
 
-/** Reads the text of a pipeline file. @throws CONFIG_NOT_FOUND */
-export function readPipelineText(path: string): string {
-  return readGivenTextSync(path, { code: 'CONFIG_NOT_FOUND', mostBytes: MOST_BYTES.settings });
+/** As `loadPipeline`, without holding up a process that runs while the disk answers. */
+export async function readPipeline(path: string): Promise<PipelineConfig> {
+  return parsePipeline(await readGivenText(path, PIPELINE_FILE), path);
 }
 
-/** Parses the text of a pipeline file; `where` names it in messages. */
+/** Reads the text of a pipeline file. @throws CONFIG_NOT_FOUND */
+export function readPipelineText(path: string): string {
+  return readGivenTextSync(path, PIPELINE_FILE);
+}
+
+/** Parses the text of a pipeline file; `where` names it in messages. @throws CONFIG_INVALID */
 export function parsePipeline(text: string, where: string): PipelineConfig {
+  return validOf(inspectPipeline(text), where);
+}
+
+export interface InspectedPipeline {
+  /** null if there are faults. */
+  readonly config: PipelineConfig | null;
+  /** Every mistake of the file that can be told without opening anything else. */
+  readonly faults: readonly string[];
+  /** Of the first mistake, if the file is no YAML. */
+  readonly line?: number;
+}
+
+/** Parses the text of a pipeline file and finds all its faults at once. */
+export function inspectPipeline(text: string): InspectedPipeline {
   const lines = new LineCounter();
   const document = parseDocument(text, { lineCounter: lines, prettyErrors: false });
-  const problem = document.errors[0];
-  if (problem !== undefined) {
-    const { line, col } = lines.linePos(problem.pos[0]);
-    throw new SightlineError(
-      'CONFIG_INVALID',
-      `${where}: line ${line}, column ${col}: not valid YAML: ${problem.message}`,
-      { where, line },
-    );
+  const problems = document.errors.map(({ pos, message }) => ({ ...lines.linePos(pos[0]), message }));
+  if (problems.length > 0) {
+    const faults = problems.map(({ line, col, message }) => `line ${line}, column ${col}: not valid YAML: ${message}`);
+    return { config: null, faults, line: problems[0]!.line };
   }
-  return checkPipeline(toPlain(document, where), where);
+  let raw: unknown;
+  try {
+    // Only the conversion detects an alias without its anchor, or too many aliases.
+    raw = document.toJS();
+  } catch (error) {
+    return { config: null, faults: [`not valid YAML: ${(error as Error).message}`] };
+  }
+  return inspectPlain(raw);
 }
 
 /** Checks a pipeline that is no text: defaults are filled in, and merged into each stream. @throws CONFIG_INVALID */
 export function checkPipeline(raw: unknown, where: string): PipelineConfig {
+  return validOf(inspectPlain(raw), where);
+}
+
+/** @throws CONFIG_INVALID */
+function validOf({ config, faults, line }: InspectedPipeline, where: string): PipelineConfig {
+  if (config !== null) return config;
+  const details = line === undefined ? { where } : { where, line };
+  throw new SightlineError('CONFIG_INVALID', `${where}: ${faultsText(faults)}`, details);
+}
+
+function inspectPlain(raw: unknown): InspectedPipeline {
   // Checked first and alone: merged into every stream, one mistake would be reported once per stream.
-  check(defaultsOnly, raw, where);
-  const config = check(pipelineConfig, withDefaults(raw), where);
-  refuseDuplicates(config, where);
-  return config;
+  const ofDefaults = inspect(defaultsOnly, raw).faults;
+  const { data, faults } = inspect(
+    pipelineConfig,
+    withDefaults(ofDefaults.length === 0 ? raw : withValidDefaults(raw)),
+  );
+  const all = [...ofDefaults, ...faults.filter((fault) => !ofDefaults.includes(fault)), ...repeatedNames(raw)];
+  return { config: all.length === 0 ? data! : null, faults: all };
 }
 
 const defaultsOnly = z.looseObject({ defaults: streamDefaults.optional() });
-
-/** Only the conversion detects an alias without its anchor, or too many aliases. */
-function toPlain(document: ReturnType<typeof parseDocument>, where: string): unknown {
-  try {
-    return document.toJS();
-  } catch (error) {
-    throw new SightlineError('CONFIG_INVALID', `${where}: not valid YAML: ${(error as Error).message}`, { where });
-  }
-}
 
 /** Merges `defaults` into every stream; keys of the stream take precedence. */
 function withDefaults(raw: unknown): unknown {
@@ -74,31 +103,41 @@ export function parseStream(raw: unknown, defaults: Readonly<Record<string, unkn
   return check(streamConfig, isObject ? { ...defaults, ...raw } : raw, 'stream');
 }
 
-function refuseDuplicates(config: PipelineConfig, where: string): void {
-  const seen = new Set<string>();
-  for (const [i, { id }] of config.streams.entries()) {
-    if (seen.has(id))
-      throw new SightlineError(
-        'CONFIG_INVALID',
-        `${where}: streams[${i}].id: expected a name that no other stream has, received "${id}" again`,
-      );
-    seen.add(id);
-  }
-  refuseSharedFiles(config, where);
+/** Leaves out the keys of `defaults` that are not valid. */
+function withValidDefaults(raw: unknown): unknown {
+  if (!isRecord(raw)) return raw;
+  if (!isRecord(raw.defaults)) return { ...raw, defaults: {} };
+  const keys = streamDefaults.shape as Record<string, z.ZodType>;
+  const valid = Object.entries(raw.defaults).filter(([key, value]) => keys[key]?.safeParse(value).success === true);
+  return { ...raw, defaults: Object.fromEntries(valid) };
 }
 
-/** Two sinks that write the same file would mix up their lines. */
-function refuseSharedFiles({ sinks }: PipelineConfig, where: string): void {
+function isRecord(value: unknown): value is Record<string, unknown> {
+  return typeof value === 'object' && value !== null && !Array.isArray(value);
+}
+
+/** Ids that two streams have, and files that two sinks write, which would mix up their lines. */
+function repeatedNames(raw: unknown): string[] {
+  if (!isRecord(raw)) return [];
+  const listOf = (list: unknown): unknown[] => (Array.isArray(list) ? list : []);
+  const faults: string[] = [];
+  const ids = new Set<string>();
+  for (const [i, stream] of listOf(raw.streams).entries()) {
+    if (!isRecord(stream) || typeof stream.id !== 'string') continue;
+    const { id } = stream;
+    if (ids.has(id)) faults.push(`streams[${i}].id: expected a name that no other stream has, received "${id}" again`);
+    ids.add(id);
+  }
   const indexOfPath = new Map<string, number>();
-  for (const [i, sink] of sinks.entries()) {
-    if (!('path' in sink) || sink.path === '-') continue;
+  for (const [i, sink] of listOf(raw.sinks).entries()) {
+    if (!isRecord(sink) || typeof sink.path !== 'string' || sink.path === '-') continue;
     const path = resolve(sink.path);
     const other = indexOfPath.get(path);
     if (other !== undefined)
-      throw new SightlineError(
-        'CONFIG_INVALID',
-        `${where}: sinks[${i}].path: expected a file of its own, received "${sink.path}", which sinks[${other}] writes`,
+      faults.push(
+        `sinks[${i}].path: expected a file of its own, received "${sink.path}", which sinks[${other}] writes`,
       );
     indexOfPath.set(path, i);
   }
+  return faults;
 }

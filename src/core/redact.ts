@@ -47,6 +47,11 @@ export function redact(text: string, maxChars = MAX_CHARS): string {
     .replace(ASSIGNED_SECRET, `$1=${HIDDEN}`);
 }
 
+/** As `redact`, for a source alone. In an address white space is shown encoded: redaction stops at it, and a password may hold it. */
+export function redactSource(source: string): string {
+  return redact(source.includes('://') ? source.replaceAll(/\s/g, '%20') : source);
+}
+
 function withoutUserInfo(word: string): string {
   const at = word.lastIndexOf('@');
   const scheme = at < 0 ? null : SCHEME_END.exec(word.slice(0, at));

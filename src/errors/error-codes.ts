@@ -81,6 +81,7 @@ export const ERROR_CODES = {
   STREAM_NOT_FOUND: { retryable: false, exit: 1, doc: 'No stream has this id.' },
   LIMIT_REACHED: { retryable: true, exit: 1, doc: 'This host has no room for what was asked for.' },
   STREAM_EXISTS: { retryable: false, exit: 1, doc: 'A stream with this id already runs.' },
+  STREAM_CHANGED: { retryable: false, exit: 1, doc: 'The stream was changed after the request had read it.' },
   STREAM_STATE: { retryable: false, exit: 1, doc: 'The stream is in a state that does not allow this.' },
   SINK_FAILED: { retryable: true, exit: 1, doc: 'A result could not be written.' },
   SINK_BUSY: { retryable: true, exit: 1, doc: 'Another pipeline writes the same file.' },

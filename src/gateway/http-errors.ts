@@ -22,6 +22,8 @@ const STATUS: Readonly<Partial<Record<ErrorCode, number>>> = {
   ROLLOUT_RUNNING: 409,
   ROLLOUT_PARTIAL: 409,
   ROLLOUT_STATE: 409,
+  // 412: the condition of If-Match does not hold.
+  STREAM_CHANGED: 412,
   TOO_MANY_ATTEMPTS: 429,
   LIMIT_REACHED: 429,
   // 422: the request is well-formed, but what it names cannot be used.

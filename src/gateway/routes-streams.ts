@@ -1,8 +1,10 @@
-import type { FastifyInstance } from 'fastify';
+import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify';
 import { z } from 'zod';
 import { check } from '../config/check.ts';
+import { redactSource } from '../core/redact.ts';
 import { SightlineError } from '../errors/sightline-error.ts';
-import type { RuntimePort } from './runtime-port.ts';
+import type { StreamReport } from '../protocol/report.ts';
+import type { RuntimePort, TagCheck } from './runtime-port.ts';
 
 interface StreamParams {
   readonly Params: { readonly id: string };
@@ -11,7 +13,7 @@ interface StreamParams {
 /** Schema for routes without a body. Anything sent is rejected: the client has misunderstood the route. */
 export const noBody = z.strictObject({}).nullish();
 
-/** Adds `/api/streams`: list, add, show, change, pause, resume, remove. The runtime checks every body. */
+/** Adds `/api/streams`: list, add, show, change, replace, pause, resume, remove. The runtime checks every body. */
 export function addStreamRoutes(app: FastifyInstance, port: RuntimePort): void {
   app.get('/api/streams', () => port.report());
 
@@ -19,40 +21,73 @@ export function addStreamRoutes(app: FastifyInstance, port: RuntimePort): void {
     const report = await port.addStream(
       requireBody(request.body, 'a stream, e.g. {"id":"gate","source":"rtsp://..."}'),
     );
-    return reply
-      .code(201)
-      .header('location', `/api/streams/${encodeURIComponent(report.id)}`)
-      .send(report);
+    reply.code(201).header('location', `/api/streams/${encodeURIComponent(report.id)}`);
+    return withSettings(port, reply, report);
   });
 
-  app.get<StreamParams>('/api/streams/:id', (request) => {
+  app.get<StreamParams>('/api/streams/:id', (request, reply) => {
     const { streams } = port.report();
     const found = streams.find((stream) => stream.id === request.params.id);
-    if (found !== undefined) return found;
+    if (found !== undefined) return withSettings(port, reply, found, false);
     const known = streams.map((stream) => stream.id).join(', ') || 'none';
     throw new SightlineError('STREAM_NOT_FOUND', `Stream "${request.params.id}": not found. Streams here: ${known}.`, {
       stream: request.params.id,
     });
   });
 
-  app.patch<StreamParams>('/api/streams/:id', (request) =>
-    port.changeStream(request.params.id, requireBody(request.body, 'the keys to change, e.g. {"priority":2}')),
-  );
-
-  app.post<StreamParams>('/api/streams/:id/pause', ({ params, body }) => {
-    check(noBody, body, 'body');
-    return port.pauseStream(params.id);
+  app.patch<StreamParams>('/api/streams/:id', async (request, reply) => {
+    const body = requireBody(request.body, 'the keys to change, e.g. {"priority":2}');
+    return withSettings(port, reply, await port.changeStream(request.params.id, body, { check: ifMatch(request) }));
   });
 
-  app.post<StreamParams>('/api/streams/:id/resume', ({ params, body }) => {
+  app.put<StreamParams>('/api/streams/:id', async (request, reply) => {
+    const body = requireBody(request.body, 'all settings of the stream, e.g. {"source":"rtsp://..."}');
+    const options = { isWhole: true, check: ifMatch(request) };
+    return withSettings(port, reply, await port.changeStream(request.params.id, body, options));
+  });
+
+  app.post<StreamParams>('/api/streams/:id/pause', async ({ params, body }, reply) => {
     check(noBody, body, 'body');
-    return port.resumeStream(params.id);
+    return withSettings(port, reply, await port.pauseStream(params.id));
+  });
+
+  app.post<StreamParams>('/api/streams/:id/resume', async ({ params, body }, reply) => {
+    check(noBody, body, 'body');
+    return withSettings(port, reply, await port.resumeStream(params.id));
   });
 
   app.delete<StreamParams>('/api/streams/:id', async (request, reply) => {
-    await port.removeStream(request.params.id);
-    return reply.code(204).send();
+    await port.removeStream(request.params.id, ifMatch(request));
+    return sayKept(port, reply).code(204).send();
   });
+}
+
+/** Returns a report with the settings of the stream, its source without secrets, and sends their tag. */
+function withSettings(port: RuntimePort, reply: FastifyReply, report: StreamReport, isChange = true): object {
+  const { settings, tag } = port.streamSettings(report.id);
+  reply.header('etag', `"${tag}"`);
+  if (isChange) sayKept(port, reply);
+  return { ...report, settings: { ...settings, source: redactSource(settings.source) } };
+}
+
+/** Says whether a change survives a restart. `GET /api/pipeline` has the reason if it does not. */
+function sayKept(port: RuntimePort, reply: FastifyReply): FastifyReply {
+  return reply.header('sightline-overlay', port.keepingProblem() === null ? 'kept' : 'not-kept');
+}
+
+/** Returns a check by the header `If-Match` (RFC 9110, 13.1.1); a weak tag never matches. */
+function ifMatch({ headers, params }: FastifyRequest<StreamParams>): TagCheck {
+  const given = headers['if-match'];
+  return (tag) => {
+    if (given === undefined || given.trim() === '*') return;
+    const tags = given.split(',').map((text) => text.trim());
+    if (tags.includes(`"${tag}"`)) return;
+    throw new SightlineError(
+      'STREAM_CHANGED',
+      `If-Match: expected "${tag}", received ${given.slice(0, 80)}; read stream "${params.id}" again, it has changed`,
+      { stream: params.id, etag: `"${tag}"` },
+    );
+  };
 }
 
 function requireBody(body: unknown, expected: string): unknown {

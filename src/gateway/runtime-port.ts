@@ -1,3 +1,4 @@
+import type { StreamConfig } from '../config/stream.ts';
 import type { PublishedFrame } from '../core/frame.ts';
 import type { EventMessage } from '../protocol/feed.ts';
 import type { FleetReport } from '../protocol/fleet-report.ts';
@@ -27,19 +28,69 @@ export interface PreviewPicture {
   readonly jpeg: Uint8Array;
 }
 
+/** Settings of a stream as they were ordered, secrets included. */
+export interface StreamSettings {
+  readonly settings: StreamConfig;
+  /** Another text after each change. */
+  readonly tag: string;
+}
+
+/** Called with the tag of the settings that are to be changed, at that moment. @throws STREAM_CHANGED */
+export type TagCheck = (tag: string) => void;
+
+export interface ChangeOptions {
+  /** The request holds all settings, as that of a new stream; otherwise the keys to change. */
+  readonly isWhole?: boolean;
+  readonly check?: TagCheck;
+}
+
+/** What the file of a pipeline says, and what holds now. Secrets included. */
+export interface PipelineReport {
+  readonly name: string;
+  /** Of the pipeline file; null if there is none to read again. */
+  readonly path: string | null;
+  readonly file: object;
+  /** What was changed of the streams, by stream; null if that is not kept here. */
+  readonly overlay: {
+    readonly path: string;
+    readonly streams: object;
+    /** What does not fit the file. */
+    readonly notes: readonly string[];
+    /** Why changes are not kept now; null if they are. */
+    readonly problem: string | null;
+  } | null;
+  readonly effective: object;
+  /** Streams that an operator has paused. */
+  readonly paused: readonly string[];
+  /** Sections of the file that have changed and that only a restart applies. */
+  readonly needsRestart: readonly string[];
+}
+
 /** What the gateway needs from a running pipeline: reports to show, and the operations of an operator. */
 export interface RuntimePort {
   /** Returns the newest report. One is made every second, even if nobody reads it. */
   report(): RuntimeReport;
   readiness(): Readiness;
 
+  /** @throws STREAM_NOT_FOUND */
+  streamSettings(id: string): StreamSettings;
+  pipeline(): PipelineReport;
+  /** Why changes of streams do not survive a restart, in one sentence; null if they do. */
+  keepingProblem(): string | null;
+  /**
+   * Gives streams what the pipeline file says; null: all streams. Absent if there is no overlay to reset.
+   *
+   * @throws STREAM_NOT_FOUND for one that the overlay does not change
+   */
+  resetStreams?(ids: readonly string[] | null): Promise<void>;
+
   /** `stream` is unchecked user input; throws CONFIG_INVALID, STREAM_EXISTS, SOURCE_*. */
   addStream(stream: unknown): Promise<StreamReport>;
-  /** `patch` holds the keys to change, unchecked; throws CONFIG_INVALID, STREAM_NOT_FOUND. */
-  changeStream(id: string, patch: unknown): Promise<StreamReport>;
+  /** `request` is unchecked; throws CONFIG_INVALID, STREAM_NOT_FOUND, and what the check throws. */
+  changeStream(id: string, request: unknown, options?: ChangeOptions): Promise<StreamReport>;
   pauseStream(id: string): Promise<StreamReport>;
   resumeStream(id: string): Promise<StreamReport>;
-  removeStream(id: string): Promise<void>;
+  removeStream(id: string, check?: TagCheck): Promise<void>;
 
   /**
    * Each listener is called on the main thread and must not block; the return value unsubscribes. What a listener throws is

@@ -20,6 +20,7 @@ import { GatewayMetrics } from './metrics.ts';
 import { findPackageFiles } from './package-files.ts';
 import { addFleetRoutes } from './routes-fleet.ts';
 import { addHostRoutes } from './routes-host.ts';
+import { addPipelineRoutes } from './routes-pipeline.ts';
 import { addRolloutRoutes } from './routes-rollouts.ts';
 import { addSignInRoutes, sendSignInPage, setCookie } from './routes-sign-in.ts';
 import { addStreamRoutes } from './routes-streams.ts';
@@ -149,6 +150,7 @@ async function buildApp(
   const onConnected = (request: FastifyRequest): void => trail.addConnection(request);
   addFeedRoute(app, { feed, maxClients: options.maxClients ?? 200, incidents, onConnected });
   addStreamRoutes(app, runtime);
+  addPipelineRoutes(app, runtime);
   addFleetRoutes(app, options.fleet ?? null);
   addRolloutRoutes(app, options.rollouts ?? null);
   addHostRoutes(app, runtime, {

@@ -82,8 +82,19 @@ export class FailedStarts<Started> {
     });
   }
 
+  /** Starts one of these with other settings, and keeps it with them if that fails. @returns as `start`. */
+  async restart(config: StreamConfig): Promise<SightlineError | null> {
+    await this.#withEntry(config.id, async (entry) => this.#forget(entry));
+    return this.start(config);
+  }
+
   has(id: string): boolean {
     return this.#entries.has(id);
+  }
+
+  /** The settings of each. */
+  get settings(): readonly { readonly config: StreamConfig; readonly isPaused: boolean }[] {
+    return [...this.#entries.values()].map(({ config, isPaused }) => ({ config, isPaused }));
   }
 
   /** Ids of those that are failed now; a paused one is not. */
@@ -142,9 +153,10 @@ export class FailedStarts<Started> {
     });
   }
 
-  /** @returns false if it is not one of these. */
-  async remove(id: string): Promise<boolean> {
+  /** @param check - throws if it must stay. @returns false if it is not one of these. */
+  async remove(id: string, check: (current: StreamConfig) => void = () => undefined): Promise<boolean> {
     const isRemoved = await this.#withEntry(id, async (entry) => {
+      check(entry.config);
       this.#forget(entry);
       this.#options.onEvent('stream-removed', id, `${id} was removed`);
       return true;

@@ -175,7 +175,7 @@ export class FleetMember {
       {},
       `host ${id} joined with ${capacityFps.toFixed(1)} inferences/s, ${config.name}: ${this.#modelLabel()}`,
     );
-    await this.#orderStreams();
+    await this.orderStreams(config.streams);
     if (fleet.bulkConcurrency === 0) return;
     const tools = {
       admission: this.#admission,
@@ -232,8 +232,11 @@ export class FleetMember {
     return `${spec.name} ${spec.input.width}x${spec.input.height} ${engine}/${provider} ${precision}`;
   }
 
-  /** All hosts of a pipeline have the same streams configured; the first host to start orders them. */
-  async #orderStreams(): Promise<void> {
+  /**
+   * Orders streams that the fleet does not have yet: all hosts of a pipeline have the same streams configured, and the first host to
+   * start orders them. Changes nothing of the others.
+   */
+  async orderStreams(streams: PipelineConfig['streams']): Promise<void> {
     const { id, config, control, log } = this.#options;
     const orders = new StreamOrders({
       control,
@@ -242,9 +245,10 @@ export class FleetMember {
       defaults: {},
       admit: ({ source }) => this.#admission.source(source),
     });
-    for (const stream of config.streams) {
+    for (const stream of streams) {
       try {
         await orders.add(stream);
+        log.info({}, `stream "${stream.id}" of the pipeline file was added to the fleet`);
       } catch (thrown) {
         const error = SightlineError.from(thrown, 'INTERNAL_ERROR');
         if (error.code !== 'STREAM_EXISTS') log.error({ code: error.code }, `stream "${stream.id}": ${error.message}`);

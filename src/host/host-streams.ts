@@ -260,9 +260,12 @@ export class HostStreams {
     });
   }
 
-  /** Resolves when the stream has stopped. @throws STREAM_NOT_FOUND */
-  remove(id: string): Promise<void> {
-    return this.#mutex.run(id, () => this.#runtime.remove(id));
+  /** Resolves when the stream has stopped. @param check - throws if it must stay. @throws STREAM_NOT_FOUND */
+  remove(id: string, check: (current: StreamConfig) => void = () => undefined): Promise<void> {
+    return this.#mutex.run(id, async () => {
+      check(this.orderedConfig(this.#runtime.stream(id)));
+      await this.#runtime.remove(id);
+    });
   }
 
   get #runtime(): Runtime {

@@ -29,6 +29,8 @@ const WARNINGS: ReadonlySet<EventKind> = new Set([
   'rollout-held',
   'rollout-rolled-back',
   'access-failed',
+  'settings-failed',
+  'overlay-failed',
 ]);
 
 /** Writes an event to the log. Its line names the stream once, even if the message does not name it. */
@@ -96,7 +98,7 @@ export async function openGateway(
 }
 
 /** A file that somebody has named must exist: without it, the gateway would be open. */
-function tokensFileOf(
+export function tokensFileOf(
   { gateway }: PipelineConfig,
   { tokensFile, defaultTokensFile }: ProcessContext['environment'],
 ): GatewayOptions['tokensFile'] {

@@ -1,3 +1,4 @@
+import { randomUUID } from 'node:crypto';
 import { join } from 'node:path';
 import type { Environment } from '../config/environment.ts';
 import type { PipelineConfig } from '../config/pipeline.ts';
@@ -9,7 +10,16 @@ import { DiskProbe } from '../disk/disk-probe.ts';
 import { readAuthorities } from '../disk/read-authorities.ts';
 import { type ErrorDetails, SightlineError } from '../errors/sightline-error.ts';
 import type { Incidents } from '../flow/incidents.ts';
-import type { Readiness, RuntimePort } from '../gateway/runtime-port.ts';
+import { KeyedGate } from '../flow/keyed-gate.ts';
+import { KeyedMutex } from '../flow/keyed-mutex.ts';
+import type {
+  ChangeOptions,
+  PipelineReport,
+  Readiness,
+  RuntimePort,
+  StreamSettings,
+  TagCheck,
+} from '../gateway/runtime-port.ts';
 import type { EventKind, EventMessage } from '../protocol/feed.ts';
 import type { StreamReport } from '../protocol/report.ts';
 import { loadConfigured } from '../runtime/model/load-detector.ts';
@@ -21,8 +31,11 @@ import { RuntimeStream } from '../runtime/stream/runtime-stream.ts';
 import type { Sink } from '../sinks/sink.ts';
 import { countOf } from '../sinks/sink-failure.ts';
 import { modelSpec } from '../store/manifests.ts';
+import { type Convergence, convergenceText, convergeStreams, type StreamActions } from './converge-streams.ts';
 import { FailedStarts } from './failed-starts.ts';
 import { HostStreams, type HostStreamsOptions } from './host-streams.ts';
+import type { WantedStream } from './overlay/overlay.ts';
+import { PipelineSettings, type SettingsSources } from './pipeline-settings.ts';
 
 export interface HostContext {
   readonly environment: Environment;
@@ -33,6 +46,8 @@ export interface HostContext {
    * SOURCE_FORBIDDEN if it is not allowed.
    */
   readonly admit: (source: string) => Promise<void>;
+  /** Where the settings come from; absent if the streams come from orders, or from a program. */
+  readonly sources?: SettingsSources;
   /**
    * Sources that no rule binds, because the owner named them. Read at each start of a source; default: those of the pipeline file.
    */
@@ -54,7 +69,12 @@ export class PipelineHost implements RuntimePort {
   readonly runtime: Runtime;
   readonly streams: HostStreams;
   readonly rules: StreamRules;
-  readonly #config: PipelineConfig;
+  readonly #settings: PipelineSettings;
+  /** Operations of clients on a stream pass; while it follows the file they wait. */
+  readonly #gate = new KeyedGate();
+  readonly #reloads = new KeyedMutex();
+  /** A random text for each object of settings. A hash would let those who may not see a password test guesses of it. */
+  readonly #tags = new WeakMap<StreamConfig, string>();
   readonly #disk: DiskProbe;
   readonly #sinks: ResultSinks;
   readonly #early: EarlyEvents;
@@ -66,22 +86,33 @@ export class PipelineHost implements RuntimePort {
     runtime: Runtime,
     config: PipelineConfig,
     sinks: ResultSinks,
-    { environment, onNotice, admit, ownSources = new Set(config.streams.map(({ source }) => source)) }: HostContext,
+    { environment, onNotice, admit, ownSources, sources }: HostContext,
     early: EarlyEvents,
     authorities: string | null,
   ) {
     this.runtime = runtime;
     this.#sinks = sinks;
     this.#early = early;
-    const accessOf = accessRules(config, authorities, ownSources);
+    const settings = new PipelineSettings(config, sources ?? null);
+    this.#settings = settings;
+    settings.overlay?.onTrouble((problem) => this.#onOverlayTrouble(problem));
+    const isFree = (source: string): boolean => ownSources?.has(source) ?? settings.ownsSource(source);
+    const accessOf = accessRules(config, authorities, isFree);
     this.streams = new HostStreams({ runtime, config, sinks, environment, onNotice, limits: config.limits, accessOf });
-    this.rules = new StreamRules({ defaults: config.defaults, admit: ({ source }) => admit(source) });
+    this.rules = new StreamRules({
+      get defaults() {
+        return settings.defaults;
+      },
+      admit: ({ source }) => admit(source),
+    });
     this.#starts = new FailedStarts({
       clock: systemClock,
-      add: (stream) => this.streams.add(stream, undefined, true),
+      add: async (stream) => {
+        if (!isFree(stream.source)) await admit(stream.source);
+        return this.streams.add(stream, undefined, true);
+      },
       onEvent: (kind, id, message, details) => runtime.emitEvent(kind, id, message, details),
     });
-    this.#config = config;
     this.#places = new Map(config.streams.map(({ id }, i) => [id, i]));
     this.#disk = new DiskProbe({
       path: environment.cacheDir,
@@ -138,17 +169,127 @@ export class PipelineHost implements RuntimePort {
   }
 
   /**
-   * Adds the pipeline's streams. One that cannot be opened (a missing file) is reported as failed and tried again, see
-   * `FailedStarts`; if none can be opened, the first error is thrown.
+   * Adds the streams of the pipeline file, with what its overlay changes. One that cannot be opened (a missing file) is reported as
+   * failed and tried again, see `FailedStarts`; if none can be opened and there is no overlay, the first error is thrown.
    */
   async start(): Promise<void> {
     const failures: SightlineError[] = [];
-    const { streams } = this.#config;
-    for (const stream of streams) {
-      const failure = await this.#starts.start(stream);
+    const { overlay, wanted } = this.#settings;
+    for (const note of [...(overlay?.notices ?? []), ...wanted.notes])
+      this.runtime.emitEvent('overlay-failed', undefined, note);
+    for (const stream of wanted.streams) {
+      const failure = await this.#start(stream);
       if (failure !== null) failures.push(failure);
     }
-    if (failures.length > 0 && failures.length === streams.length) throw failures[0]!;
+    const isAlone = Object.keys(overlay?.streams ?? {}).length === 0;
+    if (isAlone && failures.length > 0 && failures.length === wanted.streams.length) throw failures[0]!;
+  }
+
+  /** @returns why it failed; null if it runs, or is paused. */
+  async #start(
+    { config, isPaused }: WantedStream,
+    start = (settings: StreamConfig) => this.#starts.start(settings),
+  ): Promise<SightlineError | null> {
+    const failure = await start(config);
+    if (!isPaused) return failure;
+    await this.#setPaused(config.id, true);
+    return null;
+  }
+
+  /**
+   * Takes the pipeline file that was read again: its streams follow as if each had been changed over REST, and keep what the
+   * overlay says. Other sections need a restart. Emits `settings-reloaded`.
+   */
+  reload(file: PipelineConfig): Promise<Convergence> {
+    return this.#reloads.run('', async () => {
+      this.#settings.setFile(file);
+      const outcome = await this.#converge();
+      const { needsRestart, wanted } = this.#settings;
+      const restart = needsRestart.length === 0 ? '' : `; only a restart applies ${needsRestart.join(', ')}`;
+      const text = `the pipeline file was read again; ${convergenceText(outcome)}${restart}`;
+      this.runtime.emitEvent('settings-reloaded', undefined, text);
+      for (const note of wanted.notes) this.runtime.emitEvent('overlay-failed', undefined, note);
+      return outcome;
+    });
+  }
+
+  async resetStreams(ids: readonly string[] | null): Promise<void> {
+    await this.#reloads.run('', async () => {
+      const { overlay } = this.#settings;
+      const changed = Object.keys(overlay?.streams ?? {});
+      const unknown = (ids ?? []).filter((id) => !changed.includes(id));
+      if (unknown.length > 0) throw notOverlaid(unknown[0]!, changed);
+      for (const id of ids ?? changed) overlay?.set(id, undefined);
+      await overlay?.save();
+      const outcome = await this.#converge();
+      this.runtime.emitEvent('settings-reloaded', undefined, `the overlay was reset; ${convergenceText(outcome)}`);
+    });
+  }
+
+  #converge(): Promise<Convergence> {
+    const actions: StreamActions = {
+      alone: (id, run) => this.#gate.alone(id, run),
+      now: (id) => this.#currentOf(id),
+      wanted: (id) => this.#settings.wantedOf(id),
+      start: async (stream) => this.#requireStarted(stream, await this.#start(stream)),
+      change: async (stream) => {
+        const { config } = stream;
+        if (this.#starts.has(config.id)) {
+          this.#requireStarted(stream, await this.#start(stream, (settings) => this.#starts.restart(settings)));
+          return;
+        }
+        await this.streams.change(config.id, async (current) =>
+          this.#settings.ownsSource(config.source) ? config : this.rules.replaced(current, config),
+        );
+      },
+      setPaused: (id, isPaused) => this.#setPaused(id, isPaused),
+      remove: async (id) => {
+        if (!(await this.#starts.remove(id))) await this.streams.remove(id);
+      },
+      onSettled: (id) => this.#settings.follow(id),
+    };
+    const wanted = this.#settings.wanted.streams.map(({ config }) => config.id);
+    const others = this.#current().flatMap(({ config: { id } }) => (wanted.includes(id) ? [] : [id]));
+    // What is removed makes room for the others.
+    return convergeStreams(actions, [...others, ...wanted], systemClock);
+  }
+
+  /** A stream that could not be started is in the list with its new settings, so it has followed the file. */
+  #requireStarted({ config }: WantedStream, failure: SightlineError | null): void {
+    if (failure === null) return;
+    this.#settings.follow(config.id);
+    throw failure;
+  }
+
+  /** A stream that has ended meanwhile stays as it is. */
+  async #setPaused(id: string, isPaused: boolean): Promise<void> {
+    const operation = isPaused ? 'pause' : 'resume';
+    if ((await this.#starts[operation](id)) !== null) return;
+    await this.streams[operation](id).catch((error: unknown) => {
+      if (!(error instanceof SightlineError) || error.code !== 'STREAM_STATE') throw error;
+    });
+  }
+
+  #current(): WantedStream[] {
+    const running = this.runtime.streams.map((stream) => ({
+      config: this.streams.orderedConfig(stream),
+      isPaused: stream.state === 'pausing' || stream.state === 'paused',
+    }));
+    return [...running, ...this.#starts.settings];
+  }
+
+  #currentOf(id: string): WantedStream | null {
+    return this.#current().find(({ config }) => config.id === id) ?? null;
+  }
+
+  #onOverlayTrouble(problem: string | null): void {
+    if (problem === null) this.runtime.emitEvent('overlay-recovered', undefined, 'changes of streams are kept again');
+    else
+      this.runtime.emitEvent(
+        'overlay-failed',
+        undefined,
+        `${problem}; changes of streams take effect, but a restart would not know them`,
+      );
   }
 
   report(): ReturnType<Runtime['report']> {
@@ -194,6 +335,21 @@ export class PipelineHost implements RuntimePort {
     return this.runtime.stop();
   }
 
+  streamSettings(id: string): StreamSettings {
+    const found = this.#currentOf(id);
+    // Throws with the known ids.
+    const settings = found?.config ?? this.runtime.stream(id).config;
+    return { settings, tag: this.#tagOf(settings) };
+  }
+
+  pipeline(): PipelineReport {
+    return this.#settings.report(this.#current());
+  }
+
+  keepingProblem(): string | null {
+    return this.#settings.problem;
+  }
+
   async addStream(stream: unknown): Promise<StreamReport> {
     const config = await this.rules.added(stream);
     if (this.#starts.has(config.id))
@@ -201,24 +357,53 @@ export class PipelineHost implements RuntimePort {
         'STREAM_EXISTS',
         `a stream "${config.id}" exists and could not be started; change or remove it, or choose another id`,
       );
-    return this.#reportOf(await this.streams.add(config));
+    return this.#operate(config.id, () => this.streams.add(config));
   }
 
-  async changeStream(id: string, patch: unknown): Promise<StreamReport> {
-    const next = (current: StreamConfig): Promise<StreamConfig> => this.rules.changed(current, patch);
-    return this.#reportOf((await this.#starts.change(id, next)) ?? (await this.streams.change(id, next)));
+  changeStream(id: string, request: unknown, { isWhole = false, check }: ChangeOptions = {}): Promise<StreamReport> {
+    const next = (current: StreamConfig): Promise<StreamConfig> => {
+      check?.(this.#tagOf(current));
+      return isWhole ? this.rules.rewritten(current, request) : this.rules.changed(current, request);
+    };
+    return this.#operate(
+      id,
+      async () => (await this.#starts.change(id, next)) ?? (await this.streams.change(id, next)),
+    );
   }
 
-  async pauseStream(id: string): Promise<StreamReport> {
-    return this.#reportOf((await this.#starts.pause(id)) ?? (await this.streams.pause(id)));
+  pauseStream(id: string): Promise<StreamReport> {
+    return this.#operate(id, async () => (await this.#starts.pause(id)) ?? (await this.streams.pause(id)));
   }
 
-  async resumeStream(id: string): Promise<StreamReport> {
-    return this.#reportOf((await this.#starts.resume(id)) ?? (await this.streams.resume(id)));
+  resumeStream(id: string): Promise<StreamReport> {
+    return this.#operate(id, async () => (await this.#starts.resume(id)) ?? (await this.streams.resume(id)));
   }
 
-  async removeStream(id: string): Promise<void> {
-    if (!(await this.#starts.remove(id))) await this.streams.remove(id);
+  async removeStream(id: string, check?: TagCheck): Promise<void> {
+    const checked = (current: StreamConfig): void => check?.(this.#tagOf(current));
+    await this.#gate.pass(id, async () => {
+      if (!(await this.#starts.remove(id, checked))) await this.streams.remove(id, checked);
+      await this.#keep(id);
+    });
+  }
+
+  /** Runs a client's operation on a stream, and keeps what it has changed. */
+  #operate(id: string, run: () => Promise<RuntimeStream | StreamReport>): Promise<StreamReport> {
+    return this.#gate.pass(id, async () => {
+      const done = await run();
+      await this.#keep(id);
+      return done instanceof RuntimeStream ? this.runtime.streamReport(done) : done;
+    });
+  }
+
+  #keep(id: string): Promise<void> {
+    return this.#settings.keep(id, this.#currentOf(id));
+  }
+
+  #tagOf(config: StreamConfig): string {
+    const tag = this.#tags.get(config) ?? randomUUID();
+    this.#tags.set(config, tag);
+    return tag;
   }
 
   onReport(listener: Parameters<Runtime['reports']['add']>[0]): () => void {
@@ -244,11 +429,6 @@ export class PipelineHost implements RuntimePort {
   watchPreviews(streamIds: ReadonlySet<string>): void {
     this.runtime.watchPreviews(streamIds);
   }
-
-  /** @param stream - one that runs, or the report of one that could not be started. */
-  #reportOf(stream: RuntimeStream | StreamReport): StreamReport {
-    return stream instanceof RuntimeStream ? this.runtime.streamReport(stream) : stream;
-  }
 }
 
 /** Returns a name of a pipeline as the name of a folder. */
@@ -260,10 +440,18 @@ function safeName(name: string): string {
 function accessRules(
   { fleet }: PipelineConfig,
   authorities: string | null,
-  ownSources: ReadonlySet<string>,
+  isFree: (source: string) => boolean,
 ): HostStreamsOptions['accessOf'] {
   return (source) => {
-    const { roots, networks } = ownSources.has(source) ? { roots: null, networks: null } : fleet;
+    const { roots, networks } = isFree(source) ? { roots: null, networks: null } : fleet;
     return { roots, networks, authorities, isTlsInsecure: false };
   };
+}
+
+function notOverlaid(id: string, changed: readonly string[]): SightlineError {
+  return new SightlineError(
+    'STREAM_NOT_FOUND',
+    `the overlay changes no stream "${id}"; it changes ${changed.join(', ') || 'none'}`,
+    { id },
+  );
 }

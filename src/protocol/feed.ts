@@ -167,6 +167,10 @@ export const EVENT_KINDS = [
   'rollout-not-loaded',
   'access-changed',
   'access-failed',
+  'settings-reloaded',
+  'settings-failed',
+  'overlay-failed',
+  'overlay-recovered',
 ] as const;
 /** What happened, see `EVENT_KINDS`. */
 export type EventKind = (typeof EVENT_KINDS)[number];

@@ -1,4 +1,4 @@
-import { type ChildProcess, spawn } from 'node:child_process';
+import { type ChildProcess, spawn, spawnSync } from 'node:child_process';
 import { existsSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { pathToFileURL } from 'node:url';
@@ -41,15 +41,44 @@ describe('a signal', () => {
   const lines = (name: string): number =>
     existsSync(at(name)) ? readFileSync(at(name), 'utf8').split('\n').length : 0;
 
-  it.each(['run', 'host'])('SIGHUP, as from a closed terminal, ends %s in order', async (command) => {
-    const sink = `{ type: coco, path: "${at('day.json')}" }`;
-    const { process, end, log } = start([command, pipeline(sink), '--port', '0']);
-    await waitFor('the stream', () => /door is running/.test(log()), { deadlineMs: 60_000 }, log);
-    const before = lines('day.partial.json');
-    await waitFor('results', () => lines('day.partial.json') > before + 5, { deadlineMs: 60_000 }, log);
+  /** Starts a command on a terminal of its own, as a shell does. It is closed when the process `script` ends. */
+  const startOnTerminal = (args: readonly string[]) => {
+    const line = [process.execPath, 'dist/workers/sightline.process.js', ...args].map((word) => `'${word}'`).join(' ');
+    // With exec the command itself gets SIGHUP, not a shell.
+    const terminal = spawn('script', ['-qefc', `exec ${line} 2>'${at('log')}'`, '/dev/null'], { stdio: 'ignore' });
+    child = terminal;
+    return { terminal, log: () => (existsSync(at('log')) ? readFileSync(at('log'), 'utf8') : '') };
+  };
+  const hasScript = spawnSync('script', ['--version']).status === 0;
+
+  it.skipIf(!hasScript).each(['run', 'host'])(
+    'a closed terminal ends %s in order (skipped without script of util-linux)',
+    async (command) => {
+      const sink = `{ type: coco, path: "${at('day.json')}" }`;
+      const { terminal, log } = startOnTerminal([command, pipeline(sink), '--port', '0']);
+      await waitFor('the stream', () => /door is running/.test(log()), { deadlineMs: 60_000 }, log);
+      const before = lines('day.partial.json');
+      await waitFor('results', () => lines('day.partial.json') > before + 5, { deadlineMs: 60_000 }, log);
+      // The terminal is gone, and the kernel sends SIGHUP.
+      terminal.kill('SIGKILL');
+      await waitFor('the result', () => existsSync(at('day.json')), { deadlineMs: 60_000 }, log);
+      expect((JSON.parse(readFileSync(at('day.json'), 'utf8')) as object[]).length).toBeGreaterThan(4);
+    },
+  );
+
+  it.each(['run', 'host'])('SIGHUP without a terminal, as in a service, does not end %s', async (command) => {
+    const { process, end, log } = start([
+      command,
+      pipeline(`{ type: jsonl, path: "${at('a.jsonl')}" }`),
+      '--port',
+      '0',
+    ]);
+    await waitFor('results', () => lines('a.jsonl') > 2, { deadlineMs: 60_000 }, log);
     process.kill('SIGHUP');
+    const before = lines('a.jsonl');
+    await waitFor('more results', () => lines('a.jsonl') > before + 10, { deadlineMs: 60_000 }, log);
+    process.kill('SIGTERM');
     expect((await end()).code).toBe(0);
-    expect((JSON.parse(readFileSync(at('day.json'), 'utf8')) as object[]).length).toBeGreaterThan(4);
   });
 
   it('SIGHUP ends detect in order: the results so far are a complete file', async () => {

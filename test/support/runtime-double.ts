@@ -1,8 +1,17 @@
+import { parseStream } from '../../src/config/load-pipeline.ts';
 import type { Detection } from '../../src/core/detection.ts';
 import type { PublishedFrame } from '../../src/core/frame.ts';
 import type { MonoMs, PtsUs } from '../../src/core/units.ts';
 import { SightlineError } from '../../src/errors/sightline-error.ts';
-import type { PreviewPicture, RuntimePort, RuntimeReport } from '../../src/gateway/runtime-port.ts';
+import type {
+  ChangeOptions,
+  PipelineReport,
+  PreviewPicture,
+  RuntimePort,
+  RuntimeReport,
+  StreamSettings,
+  TagCheck,
+} from '../../src/gateway/runtime-port.ts';
 import type { EventMessage } from '../../src/protocol/feed.ts';
 import type { HostReport, StreamReport, StreamState } from '../../src/protocol/report.ts';
 import { hostReport, streamReport } from './sample-reports.ts';
@@ -48,6 +57,37 @@ export class RuntimeDouble implements RuntimePort {
     return this.ready;
   }
 
+  /** Settings beyond the defaults, by stream. */
+  readonly settings = new Map<string, Record<string, unknown>>();
+  /** Why changes are not kept. */
+  unkept: string | null = null;
+
+  streamSettings(id: string): StreamSettings {
+    const { source } = this.#get(id);
+    const own = this.settings.get(id) ?? {};
+    return { settings: parseStream({ id, source, ...own }, {}), tag: this.#tag(id) };
+  }
+
+  pipeline(): PipelineReport {
+    const streams = [...this.#streams.keys()].map((id) => this.streamSettings(id).settings);
+    const sinks = [{ type: 'webhook', url: 'https://bob:hunter2@hooks.example/a', secret: 'a-secret-of-a-webhook' }];
+    const file = { name: 'double', streams, sinks };
+    const overlay = { path: '/var/overlay.json', streams: {}, notes: [], problem: this.unkept };
+    return { name: 'double', path: '/etc/double.yaml', file, overlay, effective: file, paused: [], needsRestart: [] };
+  }
+
+  keepingProblem(): string | null {
+    return this.unkept;
+  }
+
+  async resetStreams(ids: readonly string[] | null): Promise<void> {
+    this.calls.push(`reset ${ids === null ? 'all' : ids.join(',')}`);
+  }
+
+  #tag(id: string): string {
+    return `tag-${this.calls.filter((call) => call.startsWith(`change ${id} `)).length}`;
+  }
+
   async addStream(stream: unknown): Promise<StreamReport> {
     const { id, source } = stream as { id?: unknown; source?: unknown };
     if (typeof id !== 'string' || typeof source !== 'string') {
@@ -60,9 +100,10 @@ export class RuntimeDouble implements RuntimePort {
     return this.#get(id);
   }
 
-  async changeStream(id: string, patch: unknown): Promise<StreamReport> {
+  async changeStream(id: string, patch: unknown, { isWhole, check }: ChangeOptions = {}): Promise<StreamReport> {
     const before = this.#get(id);
-    this.calls.push(`change ${id} ${JSON.stringify(patch)}`);
+    check?.(this.#tag(id));
+    this.calls.push(`change ${id} ${isWhole === true ? 'to ' : ''}${JSON.stringify(patch)}`);
     this.put({ ...before, ...(patch as Partial<StreamReport>) });
     return this.#get(id);
   }
@@ -78,8 +119,9 @@ export class RuntimeDouble implements RuntimePort {
     return this.#setState(id, 'running');
   }
 
-  async removeStream(id: string): Promise<void> {
+  async removeStream(id: string, check?: TagCheck): Promise<void> {
     this.#get(id);
+    check?.(this.#tag(id));
     this.calls.push(`remove ${id}`);
     this.#streams.delete(id);
     this.tick();

@@ -1,6 +1,6 @@
-import { mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
-import { join } from 'node:path';
+import { dirname, join } from 'node:path';
 import fc from 'fast-check';
 import { afterAll, describe, it } from 'vitest';
 import { loadGuards } from '../../src/config/guards.ts';
@@ -12,6 +12,8 @@ import { systemClock } from '../../src/core/clock.ts';
 import { FfmpegLog } from '../../src/decode/ffmpeg-log.ts';
 import { SightlineError } from '../../src/errors/sightline-error.ts';
 import { readAnnotations, readResults } from '../../src/evaluate/coco-files.ts';
+import { overlaid } from '../../src/host/overlay/overlay.ts';
+import { overlayPath, readOverlay } from '../../src/host/overlay/overlay-file.ts';
 import { streamOrder } from '../../src/protocol/fleet.ts';
 import { rollout } from '../../src/protocol/rollout-records.ts';
 import { loadManifest } from '../../src/store/manifests.ts';
@@ -61,9 +63,32 @@ const shipped = (path: string): Buffer[] =>
     .filter((name) => name.endsWith('.yaml'))
     .map((name) => readFileSync(join(path, name)));
 
+/** What REST changed of a pipeline, laid over its file. */
+const OVERLAY_PLACE = { pipeline: 'day', pipelinePath: '/etc/day.yaml', cacheDir: folder };
+const overlay = {
+  ...{ version: 1, pipeline: 'day', path: '/etc/day.yaml' },
+  streams: {
+    door: { changed: { maxFps: { file: 15, now: 7 } } },
+    gate: { added: { source: 'rtsp://camera.example/1', every: 2 }, isPaused: true },
+    yard: { isRemoved: true },
+  },
+};
+async function readOverlaid(bytes: Buffer): Promise<unknown> {
+  const path = overlayPath(OVERLAY_PLACE);
+  mkdirSync(dirname(path), { recursive: true });
+  writeFileSync(path, bytes);
+  const streams = [
+    { id: 'door', source: 'demo', maxFps: 15 },
+    { id: 'yard', source: 'demo' },
+  ];
+  const file = parsePipeline(JSON.stringify({ name: 'day', description: 'Cameras.', streams }), 'p.yaml');
+  return overlaid(file, await readOverlay(OVERLAY_PLACE));
+}
+
 const READERS: readonly [string, readonly Buffer[], (bytes: Buffer) => Promise<unknown>][] = [
   ['a manifest', shipped('models'), fromFile('a.yaml', (path) => loadManifest(path))],
   ['a pipeline', shipped('pipelines'), async (bytes) => parsePipeline(bytes.toString(), 'p.yaml')],
+  ['an overlay', [json(overlay)], readOverlaid],
   ['guards', [Buffer.from('p99: { worseBy: 0.1 }\nerrors: {}\n')], fromFile('guards.yaml', loadGuards)],
   ['annotations', [json(annotations)], fromFile('annotations.json', readAnnotations)],
   [

@@ -1,6 +1,7 @@
 import { z } from 'zod';
 import { check } from '../../config/check.ts';
 import { SightlineError } from '../../errors/sightline-error.ts';
+import type { ChangeOptions, TagCheck } from '../../gateway/runtime-port.ts';
 import type { HostCard, StreamOrder } from '../../protocol/fleet.ts';
 import type { ControlPlane } from '../control-plane.ts';
 import { choosePipeline } from './choose-pipeline.ts';
@@ -48,9 +49,17 @@ export class StreamOrders {
     return written;
   }
 
-  /** @param patch - the settings to change, not validated yet. @throws CONFIG_INVALID, SOURCE_FORBIDDEN, STREAM_NOT_FOUND */
-  change(id: string, patch: unknown): Promise<StreamOrder> {
-    return this.#replace(id, async (order) => ({ ...order, config: await this.#rules.changed(order.config, patch) }));
+  /**
+   * @param request - the settings to change, not validated yet.
+   * @throws CONFIG_INVALID, SOURCE_FORBIDDEN, STREAM_NOT_FOUND, and what the check throws.
+   */
+  change(id: string, request: unknown, { isWhole = false, check: checkTag }: ChangeOptions = {}): Promise<StreamOrder> {
+    return this.#replace(id, async (order) => {
+      checkTag?.(tagOf(order));
+      const { config } = order;
+      const next = isWhole ? this.#rules.rewritten(config, request) : this.#rules.changed(config, request);
+      return { ...order, config: await next };
+    });
   }
 
   /** @throws STREAM_NOT_FOUND */
@@ -66,9 +75,10 @@ export class StreamOrders {
     });
   }
 
-  /** @throws STREAM_NOT_FOUND */
-  async remove(id: string): Promise<void> {
-    await this.#find(id);
+  /** @param checkTag - a change in the round trip after it is not noticed. @throws STREAM_NOT_FOUND, and what the check throws. */
+  async remove(id: string, checkTag?: TagCheck): Promise<void> {
+    const { order } = await this.#find(id);
+    checkTag?.(tagOf(order));
     await this.#control.state.removeOrder(id);
     this.#wake(id);
   }
@@ -89,8 +99,7 @@ export class StreamOrders {
     const { orders, hosts } = await this.#control.state.snapshot();
     const order = orders.find((each) => each.id === id);
     if (order !== undefined) return { order, hosts };
-    const known = orders.map((each) => each.id).join(', ') || 'none';
-    throw new SightlineError('STREAM_NOT_FOUND', `stream "${id}": not found; streams of the fleet: ${known}`, { id });
+    throw streamNotFound(id, orders);
   }
 
   /**
@@ -142,4 +151,14 @@ function requireAbleHost(hostId: string, { id, pipeline }: StreamOrder, hosts: r
 function hostNotFound(hostId: string, hosts: readonly HostCard[]): SightlineError {
   const known = hosts.map(({ id }) => id).join(', ') || 'none';
   return new SightlineError('HOST_NOT_FOUND', `host "${hostId}": not found; hosts of the fleet: ${known}`, { hostId });
+}
+
+/** Returns a text that is another one after each change of an order. */
+export function tagOf({ revision }: StreamOrder): string {
+  return `${revision}`;
+}
+
+export function streamNotFound(id: string, orders: readonly StreamOrder[]): SightlineError {
+  const known = orders.map((each) => each.id).join(', ') || 'none';
+  return new SightlineError('STREAM_NOT_FOUND', `stream "${id}": not found; streams of the fleet: ${known}`, { id });
 }

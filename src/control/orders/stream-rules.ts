@@ -2,6 +2,7 @@ import { z } from 'zod';
 import { check } from '../../config/check.ts';
 import { parseStream } from '../../config/load-pipeline.ts';
 import { type StreamConfig, streamConfig } from '../../config/stream.ts';
+import { redactSource } from '../../core/redact.ts';
 import { SightlineError } from '../../errors/sightline-error.ts';
 
 export interface StreamRulesOptions {
@@ -44,11 +45,27 @@ export class StreamRules {
    */
   async changed(current: StreamConfig, patch: unknown): Promise<StreamConfig> {
     const where = `stream "${current.id}"`;
-    const config = check(streamConfig, { ...current, ...check(patchSchema, patch, where) }, where);
+    const keys = withSecrets(check(patchSchema, patch, where), current);
+    return this.#changed(current, check(streamConfig, { ...current, ...keys }, where));
+  }
+
+  /**
+   * Returns the settings of a stream that replace all that it has.
+   *
+   * @param settings - as in a pipeline file, not validated yet. The id can be left out.
+   * @throws CONFIG_INVALID, SOURCE_FORBIDDEN
+   */
+  async rewritten(current: StreamConfig, settings: unknown): Promise<StreamConfig> {
+    const where = `stream "${current.id}"`;
+    const keys = withSecrets({ id: current.id, ...check(patchSchema, settings, where) }, current);
+    return this.#changed(current, parseStream(keys, this.#options.defaults));
+  }
+
+  async #changed(current: StreamConfig, config: StreamConfig): Promise<StreamConfig> {
     if (config.id !== current.id)
       throw new SightlineError(
         'CONFIG_INVALID',
-        `${where}: id: expected the same id, received "${config.id}"; add a new stream instead`,
+        `stream "${current.id}": id: expected the same id, received "${config.id}"; add a new stream instead`,
       );
     return this.replaced(current, config);
   }
@@ -68,4 +85,9 @@ export class StreamRules {
   async admit(config: StreamConfig): Promise<void> {
     await this.#options.admit(config);
   }
+}
+
+/** A client that read the settings and writes them back has the source without its secrets: it means the one that is there. */
+function withSecrets(keys: Record<string, unknown>, { source }: StreamConfig): Record<string, unknown> {
+  return keys.source === redactSource(source) ? { ...keys, source } : keys;
 }

@@ -5,14 +5,23 @@ import { SightlineError } from '../../errors/sightline-error.ts';
 import { Incidents } from '../../flow/incidents.ts';
 import { Listeners } from '../../flow/listeners.ts';
 import type { FleetFigures, FleetPort, JobView } from '../../gateway/fleet-port.ts';
-import type { PreviewPicture, Readiness, RuntimePort, RuntimeReport } from '../../gateway/runtime-port.ts';
+import type {
+  ChangeOptions,
+  PipelineReport,
+  PreviewPicture,
+  Readiness,
+  RuntimePort,
+  RuntimeReport,
+  StreamSettings,
+  TagCheck,
+} from '../../gateway/runtime-port.ts';
 import type { EventMessage } from '../../protocol/feed.ts';
 import type { JobOrder, JobReport } from '../../protocol/fleet.ts';
 import type { FleetHost, FleetReport, QueueReport, ScaleReport } from '../../protocol/fleet-report.ts';
 import type { StreamReport } from '../../protocol/report.ts';
 import type { ControlPlane, FleetSnapshot } from '../control-plane.ts';
 import { JobOrders } from '../orders/job-orders.ts';
-import { StreamOrders } from '../orders/stream-orders.ts';
+import { StreamOrders, streamNotFound, tagOf } from '../orders/stream-orders.ts';
 import { FleetInbox } from './fleet-inbox.ts';
 import { mergeStreams } from './merge-streams.ts';
 
@@ -23,7 +32,7 @@ const MAX_FINISHED_JOBS = 20;
 export interface FleetViewOptions {
   readonly control: ControlPlane;
   /** Runtime of this gateway's host: its readiness and figures. */
-  readonly own: Pick<RuntimePort, 'report' | 'readiness'>;
+  readonly own: Pick<RuntimePort, 'report' | 'readiness' | 'pipeline'>;
   readonly hostId: string;
   /** Default pipeline of streams and jobs. */
   readonly pipeline: string;
@@ -124,8 +133,27 @@ export class FleetView implements RuntimePort, FleetPort {
     return this.#reportAfter((await this.#streams.add(stream)).id);
   }
 
-  async changeStream(id: string, patch: unknown): Promise<StreamReport> {
-    await this.#streams.change(id, patch);
+  streamSettings(id: string): StreamSettings {
+    const { orders } = this.#known.snapshot;
+    const order = orders.find((each) => each.id === id);
+    if (order === undefined) throw streamNotFound(id, orders);
+    return { settings: order.config, tag: tagOf(order) };
+  }
+
+  /** The orders are the settings that hold; the pipeline file of a host only adds to them. */
+  pipeline(): PipelineReport {
+    const own = this.#options.own.pipeline();
+    const orders = this.#known.snapshot.orders.filter(({ pipeline }) => pipeline === this.#options.pipeline);
+    const paused = orders.filter(({ isPaused }) => isPaused).map(({ id }) => id);
+    return { ...own, effective: { ...own.effective, streams: orders.map(({ config }) => config) }, paused };
+  }
+
+  keepingProblem(): string | null {
+    return this.#options.control.kind === 'redis' ? null : 'without Redis the orders end with this process';
+  }
+
+  async changeStream(id: string, request: unknown, options?: ChangeOptions): Promise<StreamReport> {
+    await this.#streams.change(id, request, options);
     return this.#reportAfter(id);
   }
 
@@ -144,8 +172,8 @@ export class FleetView implements RuntimePort, FleetPort {
     return this.#reportAfter(id);
   }
 
-  async removeStream(id: string): Promise<void> {
-    await this.#streams.remove(id);
+  async removeStream(id: string, check?: TagCheck): Promise<void> {
+    await this.#streams.remove(id, check);
     await this.#refresh();
   }
 

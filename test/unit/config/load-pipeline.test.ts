@@ -2,7 +2,7 @@ import { mkdtempSync, readdirSync, rmSync, truncateSync, writeFileSync } from 'n
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { describe, expect, it } from 'vitest';
-import { loadPipeline, parsePipeline, parseStream } from '../../../src/config/load-pipeline.ts';
+import { inspectPipeline, loadPipeline, parsePipeline, parseStream } from '../../../src/config/load-pipeline.ts';
 import { SightlineError } from '../../../src/errors/sightline-error.ts';
 import { makePipe } from '../../support/made-pipe.ts';
 
@@ -164,6 +164,44 @@ describe('an invalid pipeline is refused with the key, the expected and the rece
   ])('syntax: %s', (_, text, complaint) => {
     if (typeof complaint === 'string') expect(complaintOf(text)).toBe(complaint);
     else expect(complaintOf(text)).toMatch(complaint);
+  });
+});
+
+describe('all mistakes of a file are found at once', () => {
+  it('of defaults, streams, sinks and repeated names', () => {
+    const text = `${HEAD}
+defaults: {maxFps: 0, every: 2, weigth: 3}
+model: {engine: magic}
+streams:
+  - {id: a, source: x, priority: high}
+  - {id: a, source: y, colour: red}
+sinks:
+  - {type: jsonl, path: out.jsonl}
+  - {type: coco, path: ./out.jsonl}
+`;
+    const { config, faults } = inspectPipeline(text);
+    expect(config).toBeNull();
+    const places = faults.map((fault) => fault.split(': ')[0]);
+    expect(places).toEqual([
+      ...['defaults.maxFps', 'defaults.weigth', 'model.engine', 'streams[0].priority', 'streams[1].colour'],
+      ...['streams[1].id', 'sinks[1].path'],
+    ]);
+    expect(complaintOf(text)).toBe(faults.join('; '));
+  });
+
+  it('of the syntax, each with its place', () => {
+    const { faults } = inspectPipeline('name: a\nname: b\ndescription: c\ndescription: d\n');
+    expect(faults).toEqual([
+      'line 2, column 1: not valid YAML: Map keys must be unique',
+      'line 4, column 1: not valid YAML: Map keys must be unique',
+    ]);
+  });
+
+  it('also if there are more than a message lists', () => {
+    const streams = Array.from({ length: 30 }, (_, i) => ({ id: `s${i}`, source: 'x', every: 0 }));
+    const { faults } = inspectPipeline(JSON.stringify({ name: 'a', description: 'b', streams }));
+    expect(faults).toHaveLength(30);
+    expect(complaintOf(JSON.stringify({ name: 'a', description: 'b', streams }))).toMatch(/; and 10 more$/);
   });
 });
 

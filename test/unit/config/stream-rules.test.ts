@@ -3,6 +3,7 @@ import { parsePipeline, parseStream } from '../../../src/config/load-pipeline.ts
 import { openMemoryControlPlane } from '../../../src/control/memory/memory-control-plane.ts';
 import { JobOrders } from '../../../src/control/orders/job-orders.ts';
 import { StreamRules } from '../../../src/control/orders/stream-rules.ts';
+import { redactSource } from '../../../src/core/redact.ts';
 import type { SightlineError } from '../../../src/errors/sightline-error.ts';
 
 const SQUARE = [
@@ -105,5 +106,39 @@ describe('settings that fit together', () => {
     { every: 1000, maxFps: 0.1, staleMs: 100 },
   ])('%j are accepted', (settings) => {
     expect(() => parseStream({ id: 'cam', source: 'a', ...settings }, {})).not.toThrow();
+  });
+});
+
+describe('settings that were read and are written back', () => {
+  const SOURCE = 'rtsp://bob:hunter2@camera.example/1?token=abc';
+  const SHOWN = redactSource(SOURCE);
+  const current = parseStream({ id: 'cam', source: SOURCE, maxFps: 7, every: 2 }, { priority: 4 });
+  const admitted: string[] = [];
+  const rules = new StreamRules({ defaults: { priority: 4 }, admit: ({ source }) => void admitted.push(source) });
+
+  it('keep the source, whose secrets a client never sees', async () => {
+    expect(SHOWN).not.toContain('hunter2');
+    expect(await rules.changed(current, { ...current, source: SHOWN })).toEqual(current);
+    expect(await rules.rewritten(current, { ...current, source: SHOWN })).toEqual(current);
+    expect(admitted).toEqual([]);
+  });
+
+  it('with another source are checked as any', async () => {
+    expect((await rules.changed(current, { source: 'rtsp://other.example/1' })).source).toBe('rtsp://other.example/1');
+    expect(admitted).toEqual(['rtsp://other.example/1']);
+  });
+
+  it('as a whole take away what they leave out, down to the defaults', async () => {
+    const { maxFps: _, ...rest } = current;
+    const rewritten = await rules.rewritten(current, { ...rest, source: SHOWN });
+    expect(rewritten).toEqual(parseStream({ id: 'cam', source: SOURCE, every: 2 }, { priority: 4 }));
+    expect(await rules.rewritten(current, { source: SHOWN })).toEqual(
+      parseStream({ id: 'cam', source: SOURCE }, { priority: 4 }),
+    );
+  });
+
+  it('as a whole need a source, and cannot take another id', async () => {
+    expect(await messageOf(() => rules.rewritten(current, { maxFps: 3 }))).toMatch(/source: expected text/);
+    expect(await messageOf(() => rules.rewritten(current, { id: 'b', source: SHOWN }))).toMatch(/expected the same id/);
   });
 });

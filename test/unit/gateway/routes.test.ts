@@ -28,7 +28,7 @@ describe('REST', () => {
 
     expect(all.status).toBe(200);
     expect(all.body).toEqual(JSON.parse(JSON.stringify(port.report())));
-    expect(one.body).toEqual(port.report().streams[1]);
+    expect(one.body).toEqual({ ...port.report().streams[1], settings: expect.objectContaining({ id: 'yard' }) });
   });
 
   it('adds, changes, pauses, resumes and removes a stream through the runtime port', async () => {
@@ -68,7 +68,9 @@ describe('REST', () => {
     ['POST', '/api/streams', [1], 400, 'CONFIG_INVALID'],
     ['PATCH', '/api/streams/gate', undefined, 400, 'CONFIG_INVALID'],
     ['GET', '/api/stream', undefined, 404, 'ROUTE_NOT_FOUND'],
-    ['PUT', '/api/streams/gate', { a: 1 }, 404, 'ROUTE_NOT_FOUND'],
+    ['PUT', '/api/streams', { a: 1 }, 404, 'ROUTE_NOT_FOUND'],
+    ['PUT', '/api/streams/gate', undefined, 400, 'CONFIG_INVALID'],
+    ['PUT', '/api/streams/nobody', { a: 1 }, 404, 'STREAM_NOT_FOUND'],
   ])('%s %s with %j is %i %s', async (method, path, body, status, code) => {
     const port = new RuntimeDouble(['gate', 'still']);
     await port.pauseStream('still');

@@ -2,7 +2,8 @@ import { describe, expect, it } from 'vitest';
 import type { ControlPlane } from '../../../../src/control/control-plane.ts';
 import { MemoryBus } from '../../../../src/control/memory/memory-bus.ts';
 import { MemoryState } from '../../../../src/control/memory/memory-state.ts';
-import { StreamOrders } from '../../../../src/control/orders/stream-orders.ts';
+import { StreamOrders, tagOf } from '../../../../src/control/orders/stream-orders.ts';
+import { SightlineError } from '../../../../src/errors/sightline-error.ts';
 import type { StreamOrder } from '../../../../src/protocol/fleet.ts';
 import { ManualClock } from '../../../support/manual-clock.ts';
 
@@ -27,6 +28,11 @@ async function slowOrders() {
     orders,
     state,
     stored: async (): Promise<StreamOrder> => (await state.snapshot()).orders[0]!,
+    /** Makes the next check of a source wait. @returns a function that ends the wait. */
+    slow: () => {
+      isSlow = true;
+      return () => release();
+    },
     /** Begins a change of the source, whose check waits until `meanwhile` has ended. */
     during: async (meanwhile: () => Promise<unknown>): Promise<StreamOrder> => {
       isSlow = true;
@@ -71,5 +77,44 @@ describe('two changes of a stream at once', () => {
     const { orders, state } = await slowOrders();
     state.replaceOrder = async () => null;
     await expect(orders.change('gate', { priority: 1 })).rejects.toMatchObject({ code: 'STREAM_STATE' });
+  });
+});
+
+describe('a change that expects the order as it was read', () => {
+  const expecting = (wanted: string) => (tag: string) => {
+    if (tag !== wanted) throw new SightlineError('STREAM_CHANGED', 'stale');
+  };
+
+  it('is made if nobody changed it, and refused afterwards', async () => {
+    const { orders, stored } = await slowOrders();
+    const tag = tagOf(await stored());
+    await orders.change('gate', { priority: 1 }, { check: expecting(tag) });
+    expect(tagOf(await stored())).not.toBe(tag);
+    const stale = { check: expecting(tag) };
+    await expect(orders.change('gate', { priority: 2 }, stale)).rejects.toMatchObject({ code: 'STREAM_CHANGED' });
+    await expect(orders.remove('gate', stale.check)).rejects.toMatchObject({ code: 'STREAM_CHANGED' });
+    expect((await stored()).config.priority).toBe(1);
+  });
+
+  it('is refused if another change came while it was checked', async () => {
+    const { orders, stored, slow } = await slowOrders();
+    const release = slow();
+    const change = orders.change(
+      'gate',
+      { source: 'rtsp://camera.example/other' },
+      { check: expecting(tagOf(await stored())) },
+    );
+    await new Promise((resolve) => setImmediate(resolve));
+    await orders.setPaused('gate', true);
+    release();
+    await expect(change).rejects.toMatchObject({ code: 'STREAM_CHANGED' });
+    expect((await stored()).config.source).toBe(CAMERA.source);
+  });
+
+  it('can replace all settings', async () => {
+    const { orders, stored } = await slowOrders();
+    await orders.change('gate', { maxFps: 3 });
+    await orders.change('gate', { source: CAMERA.source }, { isWhole: true });
+    expect((await stored()).config.maxFps).toBeUndefined();
   });
 });

@@ -1,0 +1,68 @@
+import type { Command } from 'commander';
+import { SightlineError } from '../errors/sightline-error.ts';
+import { examinePipeline, type PipelineOpens } from '../host/examine-pipeline.ts';
+import { type CliIo, note, print, printJson } from './cli-io.ts';
+import { ReportedFailure } from './reported-failure.ts';
+import { checkServerFlags, type ServerFlags } from './server-flags.ts';
+import { table } from './table.ts';
+
+export interface ValidateFlags extends Partial<Pick<ServerFlags, 'host' | 'port'>> {
+  /** False with `--no-overlay`. */
+  readonly overlay: boolean;
+  readonly json?: boolean;
+}
+
+const HELP = `
+Examples:
+  sightline validate pipelines/live-detect.yaml
+  sightline validate cameras.yaml --json
+
+Lists every mistake of the file, what of it cannot work on this machine now, and what run would open. Opens no source, model,
+sink or port. Exit code 0: no mistakes, perhaps warnings; 2: mistakes. run --dry-run does the same.`;
+
+/** Adds `validate`: checks a pipeline file without starting anything. */
+export function addValidate(program: Command, io: CliIo): void {
+  program
+    .command('validate')
+    .argument('<pipeline>', 'YAML file')
+    .option('--no-overlay', 'leave out what REST and the dashboard changed of streams')
+    .option('--json', 'one JSON document on standard output')
+    .addHelpText('after', HELP)
+    .action((path: string, flags: ValidateFlags) => validate(path, flags, io));
+}
+
+/** Prints the check of a pipeline file. @throws if it has mistakes. */
+export async function validate(path: string, { overlay, json, host, port }: ValidateFlags, io: CliIo): Promise<void> {
+  checkServerFlags({ log: 'text', ...(port === undefined ? {} : { port }) });
+  const address = { ...(host === undefined ? {} : { host }), ...(port === undefined ? {} : { port }) };
+  const result = await examinePipeline(path, { environment: io.environment, usesOverlay: overlay, address });
+  const { mistakes, warnings, opens, isValid } = result;
+  if (json === true) printJson(io, result);
+  else {
+    for (const mistake of mistakes) note(io, `mistake: ${mistake}`);
+    for (const warning of warnings) note(io, `warning: ${warning}`);
+    if (opens !== null) print(io, opensText(opens));
+    const count = (n: number, noun: string): string => `${n} ${noun}${n === 1 ? '' : 's'}`;
+    note(io, `${path}: ${count(mistakes.length, 'mistake')}, ${count(warnings.length, 'warning')}`);
+  }
+  if (!isValid) throw new ReportedFailure(new SightlineError('CONFIG_INVALID', mistakes[0]!));
+}
+
+function opensText({ name, model, streams, sinks, gateway, overlay }: PipelineOpens): string {
+  const scheme = gateway.tls ? 'https' : 'http';
+  return table([
+    ['pipeline', name],
+    ['model', `${model.name}${model.input === null ? '' : ` ${model.input}`}`],
+    ['engine', `${model.engine}, provider ${model.provider}, precision ${model.precision}`],
+    ...streams.map(({ id, source, isPaused, from }) => [
+      'stream',
+      `${id}  ${source}${isPaused ? '  (paused)' : ''}${from === 'overlay' ? '  (overlay)' : ''}`,
+    ]),
+    ...sinks.map(({ id, to, streams: only }) => [
+      'sink',
+      `${id}  ${to}${only === null ? '' : `  of ${only.join(', ')}`}`,
+    ]),
+    ['gateway', `${scheme}://${gateway.host}:${gateway.port}`],
+    ...(overlay === null ? [] : [['overlay', overlay]]),
+  ]);
+}

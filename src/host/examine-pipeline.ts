@@ -1,0 +1,232 @@
+import { resolve } from 'node:path';
+import type { Environment } from '../config/environment.ts';
+import { inspectPipeline, readPipelineText } from '../config/load-pipeline.ts';
+import type { PipelineConfig } from '../config/pipeline.ts';
+import type { StreamConfig } from '../config/stream.ts';
+import { Admission } from '../control/orders/admission.ts';
+import { systemClock } from '../core/clock.ts';
+import { redact, redactSource } from '../core/redact.ts';
+import { FREE_ACCESS } from '../core/source.ts';
+import { compressionProblem } from '../disk/compression.ts';
+import { readAuthorities } from '../disk/read-authorities.ts';
+import { SightlineError } from '../errors/sightline-error.ts';
+import { GatewayAccess } from '../gateway/gateway-access.ts';
+import { loadConfigured } from '../runtime/model/load-detector.ts';
+import { sinkId } from '../runtime/results/open-sinks.ts';
+import { parseSource } from '../source/parse-source.ts';
+import { findWeights } from '../store/find-weights.ts';
+import { tokensFileOf } from './open-gateway.ts';
+import { type Overlay, overlaid, type WantedStream } from './overlay/overlay.ts';
+import { type OverlayPlace, overlayPath, readOverlay } from './overlay/overlay-file.ts';
+import { targetWarnings } from './target-warnings.ts';
+
+export interface PipelineCheck {
+  readonly path: string;
+  /** The file has no mistake. What it names may still be missing on this machine: see `warnings`. */
+  readonly isValid: boolean;
+  readonly mistakes: readonly string[];
+  readonly warnings: readonly string[];
+  /** What would be opened; null if the file cannot be read as a pipeline. */
+  readonly opens: PipelineOpens | null;
+}
+
+export interface PipelineOpens {
+  readonly name: string;
+  readonly model: {
+    readonly name: string;
+    /** WIDTHxHEIGHT; null if the detector cannot be found. */
+    readonly input: string | null;
+    readonly engine: string;
+    readonly provider: string;
+    readonly precision: string;
+  };
+  readonly streams: readonly {
+    readonly id: string;
+    readonly source: string;
+    readonly isPaused: boolean;
+    /** Whether the overlay says something of it. */
+    readonly from: 'file' | 'overlay';
+  }[];
+  readonly sinks: readonly { readonly id: string; readonly to: string; readonly streams: readonly string[] | null }[];
+  readonly gateway: { readonly host: string; readonly port: number; readonly tls: boolean };
+  /** Path of the overlay that applies; null if there is none. */
+  readonly overlay: string | null;
+}
+
+export interface CheckOptions {
+  readonly environment: Environment;
+  /** False: what REST and the dashboard changed is left out. */
+  readonly usesOverlay: boolean;
+  /** Overrides the address of the file. */
+  readonly address: { readonly host?: string; readonly port?: number };
+}
+
+interface Findings {
+  readonly mistakes: string[];
+  readonly warnings: string[];
+}
+
+/** Finds every mistake of a pipeline file, and what `run` would open, without opening a source, a model, a sink or a port. */
+export async function examinePipeline(path: string, options: CheckOptions): Promise<PipelineCheck> {
+  const found: Findings = { mistakes: [], warnings: [] };
+  const config = readConfig(path, found);
+  const opens = config === null ? null : await inspectParts(path, config, options, found);
+  return { path, isValid: found.mistakes.length === 0, ...found, opens };
+}
+
+function readConfig(path: string, { mistakes }: Findings): PipelineConfig | null {
+  try {
+    const { config, faults } = inspectPipeline(readPipelineText(path));
+    mistakes.push(...faults);
+    return config;
+  } catch (error) {
+    mistakes.push((error as Error).message);
+    return null;
+  }
+}
+
+async function inspectParts(
+  path: string,
+  config: PipelineConfig,
+  options: CheckOptions,
+  found: Findings,
+): Promise<PipelineOpens> {
+  const { environment, address } = options;
+  const classes = await inspectModel(config, environment, found);
+  const { streams, overlay } = await streamsOf(path, config, options, found);
+  for (const { config: stream } of streams) inspectStream(stream, classes?.names ?? null, found);
+  inspectSinks(config, streams, classes?.names ?? null, found);
+  await inspectAccess(config, options, found);
+  const { name, engine, provider, precision } = config.model;
+  const { host, port, tls } = { ...config.gateway, ...withoutAbsent(address) };
+  return {
+    name: config.name,
+    model: { name: redact(name), input: classes?.input ?? null, engine, provider, precision },
+    streams: streams.map(({ config: { id, source }, isPaused }) => ({
+      ...{ id, source: redactSource(source), isPaused },
+      from: Object.hasOwn(overlay, id) ? 'overlay' : 'file',
+    })),
+    sinks: config.sinks.map((sink, i) => ({
+      id: sinkId(sink, i),
+      to: sink.type === 'webhook' ? redact(sink.url) : sink.path === '-' ? 'standard output' : resolve(sink.path),
+      streams: sink.streams ?? null,
+    })),
+    gateway: { host, port, tls: tls !== undefined },
+    overlay: Object.keys(overlay).length === 0 ? null : overlayPath(placeOf(path, config, options)),
+  };
+}
+
+function placeOf(pipelinePath: string, { name }: PipelineConfig, { environment }: CheckOptions): OverlayPlace {
+  return { pipeline: name, pipelinePath, cacheDir: environment.cacheDir };
+}
+
+async function inspectModel(
+  { model }: PipelineConfig,
+  environment: Environment,
+  { mistakes, warnings }: Findings,
+): Promise<{ readonly names: readonly string[]; readonly input: string } | null> {
+  try {
+    const manifest = await loadConfigured(model, environment);
+    const { modelPath: searchPath, cacheDir } = environment;
+    const weights = { searchPath, cacheDir, onNotice: () => undefined, mayFetch: false };
+    if (model.engine !== 'fake')
+      await findWeights(manifest, weights).catch((error: Error) => warnings.push(`model: ${error.message}`));
+    return { names: manifest.classes, input: model.inputSize ?? `${manifest.input.width}x${manifest.input.height}` };
+  } catch (error) {
+    mistakes.push(`model: ${(error as Error).message}`);
+    return null;
+  }
+}
+
+async function streamsOf(
+  path: string,
+  config: PipelineConfig,
+  options: CheckOptions,
+  { warnings }: Findings,
+): Promise<{ readonly streams: readonly WantedStream[]; readonly overlay: Overlay }> {
+  let overlay: Overlay = {};
+  try {
+    if (options.usesOverlay) overlay = await readOverlay(placeOf(path, config, options));
+  } catch (error) {
+    warnings.push(`${(error as Error).message}; it would not be used`);
+  }
+  const { streams, notes } = overlaid(config, overlay);
+  warnings.push(...notes);
+  return { streams, overlay };
+}
+
+function inspectStream(
+  stream: StreamConfig,
+  classes: readonly string[] | null,
+  { mistakes, warnings }: Findings,
+): void {
+  const { id, source, loop, realtime, transport } = stream;
+  if (source !== 'demo') {
+    try {
+      parseSource(source, {
+        ...{ loop, realtime: realtime ?? loop, rtspTransport: transport, readTimeoutMs: 0, access: FREE_ACCESS },
+      });
+    } catch (thrown) {
+      const error = SightlineError.from(thrown, 'SOURCE_UNREADABLE');
+      const isMissing = error.code === 'SOURCE_NOT_FOUND';
+      const text = `stream "${id}": ${error.message}`;
+      if (isMissing) warnings.push(`${text}; the stream would be tried again until it appears`);
+      else mistakes.push(text);
+    }
+  }
+  const labels = [...stream.zones, ...stream.lines].flatMap((area) => area.labels ?? []);
+  warnings.push(...unknownLabels(`stream "${id}"`, labels, classes), ...targetWarnings(stream));
+}
+
+function inspectSinks(
+  { sinks }: PipelineConfig,
+  streams: readonly WantedStream[],
+  classes: readonly string[] | null,
+  { mistakes, warnings }: Findings,
+): void {
+  const ids = new Set(streams.map(({ config }) => config.id));
+  for (const [i, sink] of sinks.entries()) {
+    const problem = sink.type === 'jsonl' ? compressionProblem(sink.path) : null;
+    if (problem !== null) mistakes.push(`sinks[${i}].path: ${problem}`);
+    const unknown = (sink.streams ?? []).filter((id) => !ids.has(id));
+    if (unknown.length > 0)
+      warnings.push(`sinks[${i}].streams: there is no stream ${unknown.join(', ')} now; the sink gets nothing of it`);
+    const labels = 'filter' in sink ? (sink.filter?.labels ?? []) : [];
+    warnings.push(...unknownLabels(`sinks[${i}].filter`, labels, classes));
+  }
+}
+
+function unknownLabels(where: string, labels: readonly string[], classes: readonly string[] | null): string[] {
+  const unknown = [...new Set(labels)].filter((label) => classes !== null && !classes.includes(label));
+  return unknown.length === 0 ? [] : [`${where}: the model has no class ${unknown.join(', ')}`];
+}
+
+/** Files of the gateway and of sources, and rules for others. */
+async function inspectAccess(
+  config: PipelineConfig,
+  { environment, address }: CheckOptions,
+  { mistakes }: Findings,
+): Promise<void> {
+  const { host, tls, allowedOrigins } = config.gateway;
+  const { caFile } = config.tls;
+  const attempts: readonly (() => unknown)[] = [
+    () => new Admission(config.fleet),
+    () => (caFile === undefined ? null : readAuthorities(caFile, 'tls.caFile')),
+    () =>
+      GatewayAccess.open({
+        ...{ host: address.host ?? host, token: environment.token, tokensFile: tokensFileOf(config, environment) },
+        ...{ tls, allowedOrigins, clock: systemClock, wallMs: Date.now },
+      }),
+  ];
+  for (const attempt of attempts) {
+    try {
+      await attempt();
+    } catch (error) {
+      mistakes.push((error as Error).message);
+    }
+  }
+}
+
+function withoutAbsent({ host, port }: CheckOptions['address']): { host?: string; port?: number } {
+  return { ...(host === undefined ? {} : { host }), ...(port === undefined ? {} : { port }) };
+}

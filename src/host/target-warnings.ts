@@ -1,0 +1,45 @@
+import type { StreamConfig } from '../config/stream.ts';
+
+/** Below this share of its value a target counts as missed. */
+const MET_RATIO = 0.95;
+/** Few cameras send more frames a second. */
+const USUAL_MOST_FPS = 60;
+/** Rate of ffmpeg's picture generators if none is given. */
+const GENERATOR_FPS = 25;
+
+/** Returns why the targets of a stream cannot be met, a sentence each: what its settings let through is less. */
+export function targetWarnings(stream: StreamConfig): string[] {
+  const { id, every, maxFps, target } = stream;
+  const wanted = target.fps;
+  if (wanted === undefined) return [];
+  const sourceFps = rateOf(stream);
+  const bounds = [
+    { fps: maxFps ?? Number.POSITIVE_INFINITY, why: `maxFps is ${maxFps}` },
+    {
+      fps: sourceFps === null ? Number.POSITIVE_INFINITY : sourceFps / every,
+      why: `the source has ${sourceFps} frames/s${every === 1 ? '' : ` and every is ${every}`}`,
+    },
+  ];
+  const least = bounds.reduce((a, b) => (b.fps < a.fps ? b : a));
+  if (least.fps < wanted * MET_RATIO)
+    return [
+      `stream "${id}": target.fps ${wanted} cannot be met: at most ${round(least.fps)} frames/s, because ${least.why}`,
+    ];
+  if (sourceFps === null && every > 1 && wanted * every > USUAL_MOST_FPS)
+    return [
+      `stream "${id}": target.fps ${wanted} with every ${every} needs a source of ${round(wanted * every)} frames/s, more than most cameras send`,
+    ];
+  return [];
+}
+
+/** Frames per second of a source whose text tells it; null if it does not, or is read at full speed. */
+function rateOf({ source, loop, policy, realtime }: StreamConfig): number | null {
+  const isPaced = realtime ?? (policy === 'live' || (policy === 'auto' && loop));
+  if (!isPaced || !/^synthetic:/i.test(source)) return null;
+  const [, over, under = '1'] = /[=:](?:rate|r)=([\d.]+)(?:\/(\d+))?/.exec(source) ?? [];
+  return over === undefined ? GENERATOR_FPS : Number(over) / Number(under);
+}
+
+function round(fps: number): number {
+  return Math.round(fps * 100) / 100;
+}

@@ -1,0 +1,128 @@
+import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { dirname, join } from 'node:path';
+import { afterEach, beforeEach, describe, expect, it } from 'vitest';
+import { examinePipeline, type PipelineCheck } from '../../../src/host/examine-pipeline.ts';
+import { overlayPath } from '../../../src/host/overlay/overlay-file.ts';
+
+describe('the check of a pipeline file', () => {
+  let folder: string;
+  let path: string;
+  beforeEach(() => {
+    folder = mkdtempSync(join(tmpdir(), 'sightline-check-'));
+    path = join(folder, 'p.yaml');
+  });
+  afterEach(() => rmSync(folder, { recursive: true, force: true }));
+
+  const check = (parts: object, usesOverlay = true): Promise<PipelineCheck> => {
+    const model = { engine: 'fake', inputSize: '160x96' };
+    writeFileSync(path, JSON.stringify({ name: 'day', description: 'Some cameras.', model, ...parts }));
+    const environment = { ffmpegPath: undefined, searchPath: '', modelPath: [], cacheDir: folder, token: undefined };
+    return examinePipeline(path, { environment, usesOverlay, address: {} });
+  };
+
+  it('lists what would be opened, without passwords', async () => {
+    const result = await check({
+      streams: [{ id: 'door', source: 'rtsp://bob:hunter2@camera.example/1' }],
+      sinks: [
+        { type: 'jsonl', path: '/out/day.jsonl' },
+        { type: 'webhook', url: 'https://bob:hunter2@hooks.example/a', streams: ['door'] },
+      ],
+      gateway: { port: 9000 },
+    });
+    expect(result).toEqual({
+      ...{ path, isValid: true, mistakes: [], warnings: [] },
+      opens: {
+        name: 'day',
+        model: { name: 'centernet', input: '160x96', engine: 'fake', provider: 'cpu', precision: 'auto' },
+        streams: [{ id: 'door', source: 'rtsp://***@camera.example/1', isPaused: false, from: 'file' }],
+        sinks: [
+          { id: 'jsonl-1', to: '/out/day.jsonl', streams: null },
+          { id: 'webhook-2', to: 'https://***@hooks.example/a', streams: ['door'] },
+        ],
+        gateway: { host: '127.0.0.1', port: 9000, tls: false },
+        overlay: null,
+      },
+    });
+  });
+
+  it('finds all mistakes at once that the settings alone do not show', async () => {
+    const { isValid, mistakes } = await check({
+      model: { name: 'no-such-model' },
+      streams: [
+        { id: 'a', source: 'rstp://camera.example/1' },
+        { id: 'b', source: 'synthetic:movie=/etc/passwd' },
+        { id: 'c', source: 'rtsp://' },
+      ],
+      gateway: { host: '0.0.0.0', tokensFile: join(folder, 'none.json') },
+      tls: { caFile: join(folder, 'none.pem') },
+      fleet: { networks: ['10.0.0.0/99'] },
+    });
+    expect(isValid).toBe(false);
+    for (const [i, what] of [
+      /no-such-model/,
+      /"a": .*rtsp:\/\//,
+      /"b"/,
+      /"c"/,
+      /networks/,
+      /caFile/,
+      /none\.json/,
+    ].entries())
+      expect(mistakes[i]).toMatch(what);
+    expect(mistakes).toHaveLength(7);
+  });
+
+  it('warns of what is missing here or cannot be met, and is valid', async () => {
+    const { isValid, warnings } = await check({
+      streams: [
+        { id: 'late', source: join(folder, 'late.mp4') },
+        { id: 'fast', source: 'rtsp://camera.example/1', every: 10, target: { fps: 20 } },
+        {
+          id: 'gate',
+          source: 'demo',
+          track: true,
+          lines: [{ id: 'l', from: [0, 0], to: [1, 1], labels: ['unicorn'] }],
+        },
+      ],
+      sinks: [
+        { type: 'jsonl', path: join(folder, 'x.jsonl'), streams: ['gone'], filter: { labels: ['person', 'yeti'] } },
+      ],
+    });
+    expect(isValid).toBe(true);
+    for (const [i, what] of [
+      /"late": .*no such file.*until it appears/,
+      /"fast": target\.fps 20 with every 10 needs/,
+      /"gate": the model has no class unicorn/,
+      /sinks\[0\]\.streams: there is no stream gone/,
+      /sinks\[0\]\.filter: the model has no class yeti$/,
+    ].entries())
+      expect(warnings[i]).toMatch(what);
+    expect(warnings).toHaveLength(5);
+  });
+
+  it('has what REST changed, unless it is told not to', async () => {
+    const place = { pipeline: 'day', pipelinePath: path, cacheDir: folder };
+    mkdirSync(dirname(overlayPath(place)));
+    const streams = { gate: { added: { source: 'demo' }, isPaused: true }, door: { isRemoved: true } };
+    writeFileSync(overlayPath(place), JSON.stringify({ version: 1, pipeline: 'day', path, streams }));
+    const file = { streams: [{ id: 'door', source: 'demo' }] };
+    expect((await check(file)).opens).toMatchObject({
+      streams: [{ id: 'gate', source: 'demo', isPaused: true, from: 'overlay' }],
+      overlay: overlayPath(place),
+    });
+    expect((await check(file, false)).opens).toMatchObject({ streams: [{ id: 'door', from: 'file' }], overlay: null });
+    writeFileSync(overlayPath(place), '{');
+    const damaged = await check(file);
+    expect(damaged.warnings).toEqual([expect.stringMatching(/cut off or damaged.*not be used/)]);
+    expect(damaged.opens?.streams.map(({ id }) => id)).toEqual(['door']);
+  });
+
+  it('of a file that is missing or no YAML says so, and opens nothing', async () => {
+    const environment = { ffmpegPath: undefined, searchPath: '', modelPath: [], cacheDir: folder, token: undefined };
+    const missing = await examinePipeline(path, { environment, usesOverlay: true, address: {} });
+    expect(missing).toMatchObject({ isValid: false, mistakes: [expect.stringContaining('no such file')], opens: null });
+    writeFileSync(path, 'name: [');
+    const broken = await examinePipeline(path, { environment, usesOverlay: true, address: {} });
+    expect(broken).toMatchObject({ isValid: false, opens: null });
+  });
+});
