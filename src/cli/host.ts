@@ -48,7 +48,10 @@ export function addHost(program: Command, io: CliIo): void {
 
 async function host(path: string | undefined, flags: HostFlags, io: CliIo): Promise<void> {
   checkServerFlags(flags);
-  const config = configOf(loadPipeline(path ?? join(packageRoot(), 'pipelines/fleet-host.yaml')), flags);
+  const config = configOf(
+    loadPipeline(path ?? join(packageRoot(), 'pipelines/fleet-host.yaml'), io.environment.variables),
+    flags,
+  );
   const log = openLog(io, flags.log);
   const incidents = new Incidents((text) => log.warn({}, text));
   const control = await openControl(config, flags, io, log, incidents);

@@ -26,9 +26,9 @@ export function addRun(program: Command, io: CliIo): void {
 
 async function run(path: string, flags: ServerFlags, io: CliIo): Promise<void> {
   checkServerFlags(flags);
-  const config = loadPipeline(path);
+  const config = loadPipeline(path, io.environment.variables);
   const log = openLog(io, flags.log);
-  const admission = new Admission(config.fleet);
+  const admission = new Admission({ ...config.fleet, placeholders: config.placeholders });
   const incidents = new Incidents((text) => log.warn({}, text));
   const host = await PipelineHost.open(config, {
     environment: io.environment,

@@ -1,3 +1,5 @@
+import { withoutHidden } from './hidden-values.ts';
+
 const UP_TO_LAST_AT = /([a-z][a-z0-9+.-]*:\/\/)(\S*)@/gi;
 /** As people mistype an address: `http:/user:password@host`, `user:password@host`. */
 const WITHOUT_SLASHES = /(^|[\s"'`(=])((?:[a-z][a-z0-9+.-]*:\/?(?!\/))?)[^\s"'`@/:]+:(?!\/\/)[^\s"'`@]+@/gi;
@@ -7,7 +9,8 @@ const ADDRESS = /[a-z][a-z0-9+.-]*:\/\/[^\s"<>`]*/gi;
 const QUERY = /\?[^\s"<>`?]*=[^\s"<>`]*/g;
 const CREDENTIALS_HEADER =
   /\b(authorization\s*[:=]\s*|bearer\s+|basic\s+(?=[A-Za-z0-9+/]{8}))(?:basic\s+|bearer\s+|digest\s+)?[^\s"]+/gi;
-const ASSIGNED_SECRET = /\b([\w-]*(?:pass(?:word|wd|phrase)?|psw|pwd|token|secret|api_?key))=(?!\*\*\*)[^\s"&]+/gi;
+const ASSIGNED_SECRET =
+  /\b([\w-]*(?:pass(?:word|wd|phrase)?|psw|pwd|token|secret|api_?key))=(?!\*\*\*|(?:\uE000\d+\uE000)+(?:[\s"&]|$))[^\s"&]+/gi;
 
 /** Parameters that say which picture is shown, not who may see it. Everything else is hidden. */
 const SHOWN_KEYS = new Set(
@@ -29,11 +32,30 @@ const HIDDEN = '***';
  *
  * People do not percent-encode `@`, `/`, `?` or `#` in passwords, so everything up to the last `@` is removed if it may
  * hold credentials. A path with an `@` after a port number is shortened too; that is the cheaper mistake.
+ *
+ * Placeholders such as `${env:PASSWORD}` are shown, and stand for the values that `hideValue` hides.
  */
 export function redact(text: string): string {
+  const placeholders: string[] = [];
+  const marked = withoutHidden(text).replace(PLACEHOLDER, (placeholder) => {
+    placeholders.push(placeholder);
+    return `${MARK}${placeholders.length - 1}${MARK}`;
+  });
+  return redactMarked(marked).replace(MARKED, (_, index: string) => placeholders[Number(index)] ?? '');
+}
+
+/** A placeholder of a pipeline file names a secret and does not hold it. While the rest is redacted, a mark stands for it. */
+const PLACEHOLDER = /\$\{(?:env|file):[^}\s]{1,256}\}/g;
+const MARK = '\uE000';
+const MARKED = /\uE000(\d+)\uE000/g;
+/** A password that is a placeholder, and the user before it. */
+const PLACEHOLDER_LOGIN = /^(?:[\w.-]*:)?(?:\uE000\d+\uE000:?)+$/;
+const ONLY_MARKS = /^(?:\uE000\d+\uE000)+$/;
+
+function redactMarked(text: string): string {
   return text
     .replace(UP_TO_LAST_AT, (whole, scheme: string, before: string) =>
-      mayHoldCredentials(before) ? `${scheme}${HIDDEN}@` : whole,
+      mayHoldCredentials(before) && !PLACEHOLDER_LOGIN.test(before) ? `${scheme}${HIDDEN}@` : whole,
     )
     .replace(WITHOUT_SLASHES, `$1$2${HIDDEN}@`)
     .replace(ADDRESS, (address) => withoutPunctuation(address, redactAddress))
@@ -94,7 +116,8 @@ function redactParameter(parameter: string): string {
   if (at < 0) return parameter === '' ? '' : HIDDEN;
   const [key, value] = [parameter.slice(0, at), parameter.slice(at + 1)];
   if (!/^[a-z][\w.-]{0,31}$/i.test(key) || looksLikeKey(key)) return HIDDEN;
-  const isShown = SHOWN_KEYS.has(key.toLowerCase()) && SHOWN_VALUE.test(value) && !looksLikeKey(value);
+  const isShown =
+    ONLY_MARKS.test(value) || (SHOWN_KEYS.has(key.toLowerCase()) && SHOWN_VALUE.test(value) && !looksLikeKey(value));
   return `${key}=${isShown || value === '' ? value : HIDDEN}`;
 }
 

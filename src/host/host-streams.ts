@@ -3,9 +3,11 @@ import { isDeepStrictEqual } from 'node:util';
 import type { Environment } from '../config/environment.ts';
 import type { LimitsConfig } from '../config/limits.ts';
 import type { PipelineConfig } from '../config/pipeline.ts';
+import { type Placeholders, sourceText } from '../config/placeholders.ts';
 import type { StreamConfig } from '../config/stream.ts';
 import { withChanges } from '../control/rollout/stream-changes.ts';
 import { inputKey, type ModelSpec } from '../core/model.ts';
+import { redact } from '../core/redact.ts';
 import { FREE_ACCESS, type SourceAccess } from '../core/source.ts';
 import type { StreamLease } from '../core/stream-lease.ts';
 import { SightlineError } from '../errors/sightline-error.ts';
@@ -65,6 +67,8 @@ export interface HostStreamsOptions {
   readonly limits?: LimitsConfig;
   /** What a source may open, by the rules of the host. */
   readonly accessOf: (source: string) => SourceAccess;
+  /** Sources of the pipeline file that have placeholders, see `sourceText`. */
+  readonly placeholders?: Placeholders['sources'] | undefined;
 }
 
 /**
@@ -259,15 +263,18 @@ export class HostStreams {
     spec: ModelSpec = this.#runtime.spec,
     sharedWidth = 0,
   ): Promise<StreamInput> {
-    const isDemo = config.source === 'demo';
-    const source = isDemo ? await this.#demo() : config.source;
-    const resolved = isDemo ? { ...config, source, loop: true, realtime: true } : config;
+    const { accessOf, placeholders } = this.#options;
+    const text = sourceText(config.source, placeholders);
+    const isDemo = text === 'demo';
+    const source = isDemo ? await this.#demo() : text;
+    const resolved = { ...config, source, ...(isDemo ? { loop: true, realtime: true } : {}) };
     const need = this.#pictureNeed(config.id);
     const shared = need?.maxWidth === null ? need : { maxWidth: Math.max(sharedWidth, need?.maxWidth ?? 0) };
     // The demonstration clip lies in the cache, which no rule needs to allow.
-    const access = isDemo ? FREE_ACCESS : this.#options.accessOf(source);
+    const access = isDemo ? FREE_ACCESS : accessOf(config.source);
     const wanted = sharedWidth === 0 ? need : shared;
-    const input = await resolveStreamInput(resolved, this.#runtime.ffmpeg, wanted, spec, access);
+    const opened = await resolveStreamInput(resolved, this.#runtime.ffmpeg, wanted, spec, access);
+    const input = text === config.source ? opened : labelled(opened, redact(config.source));
     const picture = this.#videoSizes.get(config.id) ?? input.picture;
     return lease === undefined ? { ...input, picture } : { ...input, picture, lease };
   }
@@ -319,6 +326,11 @@ export class HostStreams {
     if (sinks.some((sink) => sink.type === 'video' && sink.streams.includes(id))) return { maxWidth: null };
     return preview.picture === 'source' ? { maxWidth: preview.width } : null;
   }
+}
+
+/** Names an input as its settings do, not by the values of their placeholders. */
+function labelled(input: StreamInput, label: string): StreamInput {
+  return { ...input, label, source: input.source === null ? null : { ...input.source, label } };
 }
 
 function paceOf(a: StreamConfig, b: StreamConfig): LaneComparison['pace'] {

@@ -1,6 +1,7 @@
 import { join } from 'node:path';
 import type { Environment } from '../config/environment.ts';
 import type { PipelineConfig } from '../config/pipeline.ts';
+import { sinkText } from '../config/placeholders.ts';
 import type { StreamConfig } from '../config/stream.ts';
 import { StreamRules } from '../control/orders/stream-rules.ts';
 import { systemClock } from '../core/clock.ts';
@@ -69,7 +70,9 @@ export class PipelineHost implements RuntimePort {
     this.#sinks = sinks;
     this.#early = early;
     const accessOf = accessRules(config, authorities, bindsOwnSources);
-    this.streams = new HostStreams({ runtime, config, sinks, environment, onNotice, limits: config.limits, accessOf });
+    const { limits } = config;
+    const placeholders = config.placeholders?.sources;
+    this.streams = new HostStreams({ runtime, config, sinks, environment, onNotice, limits, accessOf, placeholders });
     this.rules = new StreamRules({ defaults: config.defaults, admit: ({ source }) => admit(source) });
     this.#starts = new FailedStarts({
       clock: systemClock,
@@ -110,7 +113,7 @@ export class PipelineHost implements RuntimePort {
       onNotice(kind === 'sink-failed' ? `error: ${text} [SINK_FAILED]` : text);
       early.events.push({ type: 'event', timeMs: Date.now(), kind, message: text, details });
     };
-    const sinks = await openSinks(config.sinks, {
+    const sinks = await openSinks(resolvedSinks(config), {
       classes,
       stdout,
       spoolFolder: join(environment.cacheDir, 'spool', safeName(config.name)),
@@ -233,6 +236,21 @@ export class PipelineHost implements RuntimePort {
 /** Returns a name of a pipeline as the name of a folder. */
 function safeName(name: string): string {
   return encodeURIComponent(name).replaceAll('.', '%2E');
+}
+
+/** Returns the sinks with the values of their placeholders. */
+function resolvedSinks({ sinks, placeholders }: PipelineConfig): PipelineConfig['sinks'] {
+  return sinks.map((sink, i) => {
+    const textOf = (written: string): string => sinkText(written, placeholders?.sinks, `sinks[${i}]`);
+    if (sink.type !== 'webhook') return sink;
+    const { url, secret, headers } = sink;
+    const values = Object.entries(headers ?? {}).map(([name, value]) => [name, textOf(value)]);
+    return {
+      ...{ ...sink, url: textOf(url) },
+      ...(secret === undefined ? {} : { secret: textOf(secret) }),
+      ...(headers === undefined ? {} : { headers: Object.fromEntries(values) as typeof headers }),
+    };
+  });
 }
 
 /** Returns what each source may open: the rules bind it and all that it leads to, unless the owner named it in the pipeline file. */

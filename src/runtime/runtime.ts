@@ -4,6 +4,7 @@ import type { ModelConfig } from '../config/model-config.ts';
 import type { StreamConfig } from '../config/stream.ts';
 import { monoNowMs, systemClock } from '../core/clock.ts';
 import type { PublishedFrame } from '../core/frame.ts';
+import { withoutHidden } from '../core/hidden-values.ts';
 import type { ModelSpec } from '../core/model.ts';
 import type { FfmpegBinary } from '../decode/ffmpeg-binary.ts';
 import { SightlineError } from '../errors/sightline-error.ts';
@@ -441,7 +442,7 @@ export class Runtime {
       type: 'event',
       timeMs: Date.now(),
       kind,
-      message,
+      message: withoutHidden(message),
       ...(stream === undefined ? {} : { stream }),
       ...(details === undefined ? {} : { details }),
     });
