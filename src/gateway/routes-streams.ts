@@ -11,7 +11,7 @@ interface StreamParams {
 /** Schema for routes without a body. Anything sent is rejected: the client has misunderstood the route. */
 export const noBody = z.strictObject({}).nullish();
 
-/** Adds `/api/streams`: list, add, show, change, pause, resume, remove. The runtime checks every body. */
+/** Adds `/api/streams`: list, add, show, change, pause, resume, remove; and a test of a source. The runtime checks every body. */
 export function addStreamRoutes(app: FastifyInstance, port: RuntimePort): void {
   app.get('/api/streams', () => port.report());
 
@@ -24,6 +24,10 @@ export function addStreamRoutes(app: FastifyInstance, port: RuntimePort): void {
       .header('location', `/api/streams/${encodeURIComponent(report.id)}`)
       .send(report);
   });
+
+  app.post('/api/sources/test', (request) =>
+    port.testSource(requireBody(request.body, 'a source, e.g. {"source":"rtsp://..."}')),
+  );
 
   app.get<StreamParams>('/api/streams/:id', (request) => {
     const { streams } = port.report();

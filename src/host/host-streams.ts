@@ -10,18 +10,21 @@ import { inputKey, type ModelSpec } from '../core/model.ts';
 import { redact } from '../core/redact.ts';
 import { FREE_ACCESS, type SourceAccess } from '../core/source.ts';
 import type { StreamLease } from '../core/stream-lease.ts';
+import { testSource } from '../decode/test-source.ts';
 import { SightlineError } from '../errors/sightline-error.ts';
 import { KeyedMutex } from '../flow/keyed-mutex.ts';
 import { viewsOf } from '../geometry/views.ts';
 import type { SideObservation, StreamChanges } from '../protocol/rollout-records.ts';
+import type { SourceTest } from '../protocol/source-test.ts';
 import { sinkId } from '../runtime/results/open-sinks.ts';
 import { openVideoSink } from '../runtime/results/open-video-sink.ts';
 import type { ResultSinks } from '../runtime/results/result-sinks.ts';
 import type { Runtime } from '../runtime/runtime.ts';
 import { type Arrangement, laneKey, pixelKey } from '../runtime/stream/arrangement.ts';
 import type { RuntimeStream } from '../runtime/stream/runtime-stream.ts';
-import { requireReadable, resolveStreamInput, tryInput } from '../runtime/stream/stream-input.ts';
+import { type PictureNeed, requireReadable, resolveStreamInput, tryInput } from '../runtime/stream/stream-input.ts';
 import type { StreamInput } from '../runtime/stream/stream-port.ts';
+import { withOpenSource } from '../source/open/open-source.ts';
 import { demoSource } from './demo-source.ts';
 import { requireRoom } from './stream-limits.ts';
 
@@ -33,6 +36,8 @@ const TUNABLE: ReadonlySet<string> = new Set([
 
 /** Pictures that two models share are this many times as wide as the wider input, so that resizing twice costs no detail. */
 const SHARED_PICTURE_SCALE = 2;
+
+const MOST_TEST_MS = 15_000;
 
 /** A version of a roll-out, as a stream uses it. */
 export interface StreamVersion {
@@ -91,6 +96,7 @@ export class HostStreams {
   /** Picture size of each stream with a video sink. */
   readonly #videoSizes = new Map<string, { readonly width: number; readonly height: number }>();
   #demoClip: Promise<string> | null = null;
+  #isTesting = false;
 
   constructor(options: HostStreamsOptions) {
     this.#options = options;
@@ -252,6 +258,27 @@ export class HostStreams {
     return this.#mutex.run(id, () => this.#runtime.remove(id));
   }
 
+  /**
+   * Opens a source as a stream with these settings would, for a moment. One at a time, for at most 15 s until the first frame.
+   *
+   * @throws LIMIT_REACHED, SOURCE_*
+   */
+  async test(config: StreamConfig): Promise<SourceTest> {
+    if (this.#isTesting)
+      throw new SightlineError('LIMIT_REACHED', 'another source is being tested; try again in a few seconds');
+    this.#isTesting = true;
+    try {
+      const { limits } = this.#options;
+      if (limits !== undefined) requireRoom(limits, 0, process.availableMemory?.() ?? freemem());
+      const { ffmpeg } = this.#runtime;
+      const { source } = await this.#resolved({ ...config, resizeBy: 'ffmpeg' }, null, {});
+      const timeoutMs = Math.min(config.openTimeoutMs, MOST_TEST_MS);
+      return await withOpenSource(source!, (opened) => testSource(ffmpeg, opened, timeoutMs));
+    } finally {
+      this.#isTesting = false;
+    }
+  }
+
   get #runtime(): Runtime {
     return this.#options.runtime;
   }
@@ -263,20 +290,28 @@ export class HostStreams {
     spec: ModelSpec = this.#runtime.spec,
     sharedWidth = 0,
   ): Promise<StreamInput> {
+    const need = this.#pictureNeed(config.id);
+    const shared = need?.maxWidth === null ? need : { maxWidth: Math.max(sharedWidth, need?.maxWidth ?? 0) };
+    const input = await this.#resolved(config, sharedWidth === 0 ? need : shared, spec);
+    const picture = this.#videoSizes.get(config.id) ?? input.picture;
+    return lease === undefined ? { ...input, picture } : { ...input, picture, lease };
+  }
+
+  /** As `resolveStreamInput`, for a source as settings name it. */
+  async #resolved(
+    config: StreamConfig,
+    need: PictureNeed | null,
+    spec: Pick<ModelSpec, 'resizeBy'>,
+  ): Promise<StreamInput> {
     const { accessOf, placeholders } = this.#options;
     const text = sourceText(config.source, placeholders);
     const isDemo = text === 'demo';
     const source = isDemo ? await this.#demo() : text;
-    const resolved = { ...config, source, ...(isDemo ? { loop: true, realtime: true } : {}) };
-    const need = this.#pictureNeed(config.id);
-    const shared = need?.maxWidth === null ? need : { maxWidth: Math.max(sharedWidth, need?.maxWidth ?? 0) };
+    const settings = { ...config, source, ...(isDemo ? { loop: true, realtime: true } : {}) };
     // The demonstration clip lies in the cache, which no rule needs to allow.
     const access = isDemo ? FREE_ACCESS : accessOf(config.source);
-    const wanted = sharedWidth === 0 ? need : shared;
-    const opened = await resolveStreamInput(resolved, this.#runtime.ffmpeg, wanted, spec, access);
-    const input = text === config.source ? opened : labelled(opened, redact(config.source));
-    const picture = this.#videoSizes.get(config.id) ?? input.picture;
-    return lease === undefined ? { ...input, picture } : { ...input, picture, lease };
+    const input = await resolveStreamInput(settings, this.#runtime.ffmpeg, need, spec, access);
+    return text === config.source ? input : labelled(input, redact(config.source));
   }
 
   /** Makes the clip once for all streams. A failure is not cached, since the network may work the next time. */
@@ -321,7 +356,7 @@ export class HostStreams {
     sinks.addPictureSink(config.id, video);
   }
 
-  #pictureNeed(id: string): { maxWidth: number | null } | null {
+  #pictureNeed(id: string): PictureNeed | null {
     const { sinks, preview } = this.#options.config;
     if (sinks.some((sink) => sink.type === 'video' && sink.streams.includes(id))) return { maxWidth: null };
     return preview.picture === 'source' ? { maxWidth: preview.width } : null;

@@ -1,4 +1,6 @@
 import { join } from 'node:path';
+import { z } from 'zod';
+import { check } from '../config/check.ts';
 import type { Environment } from '../config/environment.ts';
 import type { PipelineConfig } from '../config/pipeline.ts';
 import { sinkText } from '../config/placeholders.ts';
@@ -13,6 +15,7 @@ import type { Incidents } from '../flow/incidents.ts';
 import type { Readiness, RuntimePort } from '../gateway/runtime-port.ts';
 import type { EventKind, EventMessage } from '../protocol/feed.ts';
 import type { StreamReport } from '../protocol/report.ts';
+import type { SourceTest } from '../protocol/source-test.ts';
 import { loadConfigured } from '../runtime/model/load-detector.ts';
 import { openRuntime } from '../runtime/open-runtime.ts';
 import { openSinks } from '../runtime/results/open-sinks.ts';
@@ -184,6 +187,11 @@ export class PipelineHost implements RuntimePort {
         `a stream "${config.id}" exists and could not be started; change or remove it, or choose another id`,
       );
     return this.#reportOf(await this.streams.add(config));
+  }
+
+  async testSource(request: unknown): Promise<SourceTest> {
+    const settings = check(z.record(z.string(), z.unknown()), request, 'body');
+    return this.streams.test(await this.rules.added({ id: 'test', ...settings }));
   }
 
   async changeStream(id: string, patch: unknown): Promise<StreamReport> {
