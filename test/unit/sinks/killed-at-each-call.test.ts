@@ -93,6 +93,8 @@ async function killAtEach(scenario: () => Scenario, cutsPower: boolean, leastCal
   expect(stopped).toBeGreaterThan(changes.length);
 }
 
+/** Some hundred processes, one after the other. */
+const TIMEOUT_MS = 120_000;
 const POWER = [
   ['a process', false],
   ['power', true],
@@ -147,6 +149,7 @@ describe.each(['a.jsonl', 'a.jsonl.gz'])('%s with rotation', (name) => {
       };
       await killAtEach(scenario, cut, 15);
     },
+    TIMEOUT_MS,
   );
 });
 
@@ -194,6 +197,7 @@ describe('a COCO file', () => {
       };
       await killAtEach(scenario, cut, 15);
     },
+    TIMEOUT_MS,
   );
 });
 
@@ -243,7 +247,12 @@ describe('the spool of a webhook', () => {
             for (let n = 1; n <= 24; n += 6) {
               for (const each of numbers(n, n + 6)) spool.append(JSON.stringify({ n: each, padding: 'x'.repeat(120) }));
               const before = disk.changes.length;
-              if (!(await settle(() => disk.changes.slice(before).includes('datasync') && disk.pending === 0, clock)))
+              if (
+                !(await settle(
+                  () => disk.changes.slice(before).includes('datasync') && disk.pending === 0 && !disk.isOff,
+                  clock,
+                ))
+              )
                 return;
               synced = n + 5;
               if (!(await settle(deliver(spool, 4), clock))) return;
@@ -274,5 +283,6 @@ describe('the spool of a webhook', () => {
       };
       await killAtEach(scenario, cut, 15);
     },
+    TIMEOUT_MS,
   );
 });
