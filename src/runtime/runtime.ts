@@ -96,9 +96,9 @@ export class Runtime {
     const { engine, inferenceThreads: threads } = options;
     const { timeoutMs, cacheResults, scoreThreshold } = options.model;
     const batching = { ...options.batch, timeoutMs, cacheResults };
-    const inferenceEvents = schedulerEvents(this.#meter, this.partTimes, (kind, text, details) =>
-      this.emitEvent(kind, undefined, text, details),
-    );
+    const emit = (kind: EventKind, text: string, details?: EventDetails): void =>
+      this.emitEvent(kind, undefined, text, details);
+    const inferenceEvents = schedulerEvents(this.#meter, this.partTimes, emit, incidents);
     this.#shadows = new Shadows((result) => this.shadowed.emit(result), systemClock);
     this.#models = new ModelInstances(inferenceEvents, systemClock, this.#shadows);
     this.#models.add(DEFAULT_INSTANCE, { engine, batching, threads, scoreThreshold });
