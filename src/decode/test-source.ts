@@ -6,8 +6,9 @@ import { watchHeaders } from './probe.ts';
 
 /** Long enough for a camera of a few frames per second. */
 const READ_MS = 1_500;
-/** ffmpeg holds back frames while it finds out what they are, then passes them on all at once. */
+/** ffmpeg holds back frames of a live source while it finds out what they are, passes them on all at once, and guesses their times. */
 const BURST_MS = 500;
+const LEAST_FRAMES = 3;
 /** A connection over a network delivers in bursts. */
 const MOST_SPEED = 2;
 /** A file is decoded much faster than it plays. */
@@ -100,25 +101,31 @@ function stepsOf(frames: readonly TimedFrame[]): number[] {
 
 /** Returns what is wrong with the times of frames; empty if they can be relied on. */
 export function timeProblems(frames: readonly TimedFrame[], isLive: boolean): string[] {
-  const steps = stepsOf(frames);
+  const judged = isLive ? afterBurst(frames) : frames;
+  const steps = stepsOf(judged);
   const problems: string[] = [];
-  if (steps.length === 0) return ['only one frame came, so its time stamps cannot be judged'];
+  if (steps.length === 0) return ['too few frames came to judge their time stamps'];
   const back = steps.filter((step) => step < 0).length;
   const same = steps.filter((step) => step === 0).length;
   const total = steps.length;
   if (back > 0) problems.push(`time goes back at ${back} of ${total} frames`);
   if (same === total) problems.push('no frame has a time stamp of its own');
   else if (same > 0) problems.push(`${same} of ${total} frames have the time stamp of the frame before, or none`);
-  const speed = isLive && problems.length === 0 ? speedOf(frames) : null;
+  const speed = isLive && problems.length === 0 ? speedOf(judged) : null;
   if (speed !== null && (speed > MOST_SPEED || speed < 1 / MOST_SPEED))
     problems.push(`time stamps run ${speed.toFixed(2)} times as fast as the clock`);
   return problems;
 }
 
+/** All but the first frame if few came after the burst, as of a slow camera. */
+function afterBurst(frames: readonly TimedFrame[]): readonly TimedFrame[] {
+  const after = frames.filter(({ atMs }) => atMs >= BURST_MS);
+  return after.length >= LEAST_FRAMES ? after : frames.slice(1);
+}
+
 /** Media time by real time; null if too little was read. */
 function speedOf(frames: readonly TimedFrame[]): number | null {
-  const after = frames.filter(({ atMs }) => atMs >= BURST_MS);
-  const [first, last] = [after[0], after.at(-1)];
+  const [first, last] = [frames[0], frames.at(-1)];
   if (first === undefined || last === undefined || last.atMs - first.atMs < BURST_MS) return null;
   return (last.ptsUs - first.ptsUs) / 1000 / (last.atMs - first.atMs);
 }

@@ -13,7 +13,7 @@ export interface SourceTest {
   readonly measuredFps: number | null;
   /** From the start of the connection to the first frame, the start of ffmpeg included. */
   readonly firstFrameMs: number;
-  /** As the container states it; null for live sources. */
+  /** As the source states it. */
   readonly durationMs: number | null;
   readonly frames: number;
   /** Time for which frames were read. */
