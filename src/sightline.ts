@@ -401,10 +401,10 @@ function configOf(options: SightlineOptions): PipelineConfig {
         'CONFIG_INVALID',
         `options: expected either pipeline or other settings, received pipeline and ${others.join(', ')}`,
       );
-    return loadPipeline(pipeline);
+    return loadPipeline(pipeline, options.env);
   }
   const raw = { name: 'library', description: 'An engine in a program.', ...settings, sinks: named };
-  return checkPipeline({ ...raw, ...(model === undefined ? {} : { model: modelOf(model) }) }, 'options');
+  return checkPipeline({ ...raw, ...(model === undefined ? {} : { model: modelOf(model) }) }, 'options', options.env);
 }
 
 function modelOf(model: string | ModelSettings): ModelSettings {

@@ -67,7 +67,8 @@ async function start(): Promise<void> {
     }
   }
 
-  send({ type: 'ready', info: engine.info, tid: threadId(), enginePid: engine.pid ?? null });
+  const { info, pid: enginePid = null, damagedFile = null } = engine;
+  send({ type: 'ready', info, tid: threadId(), enginePid, damagedFile });
 }
 
 start().catch((error: unknown) => {

@@ -89,6 +89,10 @@ export class FeedPort implements RuntimePort {
     return refuse();
   }
 
+  testSource(): Promise<never> {
+    return refuse();
+  }
+
   changeStream(): Promise<never> {
     return refuse();
   }

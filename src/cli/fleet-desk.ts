@@ -1,3 +1,4 @@
+import { sourceText } from '../config/placeholders.ts';
 import type { ControlPlane } from '../control/control-plane.ts';
 import { JobOrders } from '../control/orders/job-orders.ts';
 import { StreamOrders } from '../control/orders/stream-orders.ts';
@@ -31,7 +32,9 @@ export interface FleetDesk {
 
 /** Works on the records in Redis, so it needs no host. */
 export function controlDesk(control: ControlPlane): FleetDesk {
-  const streams = new StreamOrders({ control, sender: 'cli', pipeline: null, defaults: {}, admit: () => {} });
+  // The hosts check what a source may open; its placeholders would be those of their machines.
+  const admit = ({ source }: { readonly source: string }): void => void sourceText(source, undefined);
+  const streams = new StreamOrders({ control, sender: 'cli', pipeline: null, defaults: {}, admit });
   const jobs = new JobOrders({ control, pipeline: null, admit: () => {} });
   return {
     summary: () => readFleetSummary(control),

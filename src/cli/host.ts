@@ -51,7 +51,7 @@ export function addHost(program: Command, io: CliIo): void {
 async function host(path: string | undefined, flags: HostFlags, io: CliIo): Promise<void> {
   checkServerFlags(flags);
   const file = path ?? join(packageRoot(), 'pipelines/fleet-host.yaml');
-  const config = configOf(loadPipeline(file), flags);
+  const config = configOf(loadPipeline(file, io.environment.variables), flags);
   const log = openLog(io, flags.log);
   const incidents = new Incidents((text) => log.warn({}, text));
   const reloader = new SettingsReloader(

@@ -1,4 +1,5 @@
 import { pino } from 'pino';
+import { withoutHidden } from '../core/hidden-values.ts';
 import { redact } from '../core/redact.ts';
 import { terminalMessage } from '../core/terminal-text.ts';
 import type { GatewayLogger } from '../gateway/gateway-options.ts';
@@ -16,8 +17,8 @@ interface LogLine {
 
 /** Logs go to standard error: JSON lines for machines, `14:03:07 text` for people. */
 export function openLog(io: CliIo, format: 'text' | 'json'): GatewayLogger {
-  if (format === 'json') return pino({ base: null }, io.stderr);
-  return pino({ base: null }, { write: (line: string) => io.stderr.write(toText(line)) });
+  const write = (line: string): void => void io.stderr.write(withoutHidden(format === 'json' ? line : toText(line)));
+  return pino({ base: null }, { write });
 }
 
 function toText(line: string): string {

@@ -83,6 +83,11 @@ const COMMANDS: readonly { readonly name: string; readonly description: string; 
     load: async () => (await import('./streams.ts')).addStreams,
   },
   {
+    name: 'source',
+    description: 'test a source: what it is, or why it cannot be read',
+    load: async () => (await import('./source-command.ts')).addSource,
+  },
+  {
     name: 'rollout',
     description: 'change the model of live streams step by step, with guards that roll back',
     load: async () => (await import('./rollout.ts')).addRollout,

@@ -1,4 +1,5 @@
 import { type Command, CommanderError } from 'commander';
+import { withoutHidden } from '../core/hidden-values.ts';
 import { terminalText } from '../core/terminal-text.ts';
 import { SightlineError } from '../errors/sightline-error.ts';
 import { type CliIo, note } from './cli-io.ts';
@@ -45,7 +46,9 @@ export function reportError(error: unknown, io: CliIo): number {
   }
   note(
     io,
-    `error: ${error instanceof Error ? (error.stack ?? error.message) : String(error)}\nThis is a bug in Sightline.`,
+    withoutHidden(
+      `error: ${error instanceof Error ? (error.stack ?? error.message) : String(error)}\nThis is a bug in Sightline.`,
+    ),
   );
   return 1;
 }

@@ -47,7 +47,7 @@ export function addRun(program: Command, io: CliIo): void {
 async function run(path: string, flags: RunFlags, io: CliIo): Promise<void> {
   checkServerFlags(flags);
   if (flags.json === true) throw new SightlineError('COMMAND_INVALID', '--json: it belongs to --dry-run');
-  const config = loadPipeline(path);
+  const config = loadPipeline(path, io.environment.variables);
   const { cacheDir } = io.environment;
   const place = { pipeline: config.name, pipelinePath: path, cacheDir };
   const overlay = flags.overlay ? await OverlayFile.open(place) : null;
@@ -66,7 +66,7 @@ async function serve(
   io: CliIo,
 ): Promise<void> {
   const log = openLog(io, flags.log);
-  const admission = new Admission(config.fleet);
+  const admission = new Admission({ ...config.fleet, placeholders: config.placeholders });
   const incidents = new Incidents((text) => log.warn({}, text));
   // Before the rest: a service may be told to reload while it starts.
   const reloader = new SettingsReloader(

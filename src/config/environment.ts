@@ -1,6 +1,9 @@
 import { homedir } from 'node:os';
 import { delimiter, join } from 'node:path';
 
+/** Values of environment variables. */
+export type Variables = Readonly<Record<string, string | undefined>>;
+
 /** Settings from environment variables. Only `workers/` reads the environment; everything else gets this object. */
 export interface Environment {
   /** FFMPEG_PATH */
@@ -25,6 +28,8 @@ export interface Environment {
   readonly redisCaFile?: string | undefined;
   /** What ffmpeg gets of the environment; if absent, only the PATH. */
   readonly decoder?: DecoderEnvironment | undefined;
+  /** All variables, for `${env:NAME}` in pipeline files. */
+  readonly variables?: Variables | undefined;
   /** SIGHTLINE_FLEET_KEYS: keys that sign what members of a fleet send each other; the first one signs. */
   readonly fleetKeys?: string | undefined;
 }
@@ -66,6 +71,8 @@ export function readEnvironment(env: Readonly<Record<string, string | undefined>
     redisCaFile: env.REDIS_CA_FILE,
     decoder: { general: matching(env, GENERAL), network: matching(env, NETWORK) },
     fleetKeys: env.SIGHTLINE_FLEET_KEYS,
+    // A copy: secrets are removed from the process's own.
+    variables: { ...env },
   };
 }
 

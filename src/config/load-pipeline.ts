@@ -4,7 +4,10 @@ import { z } from 'zod';
 import { type GivenFile, MOST_BYTES, readGivenText, readGivenTextSync } from '../disk/given-file.ts';
 import { SightlineError } from '../errors/sightline-error.ts';
 import { check, faultsText, inspect } from './check.ts';
+import type { Variables } from './environment.ts';
 import { type PipelineConfig, pipelineConfig } from './pipeline.ts';
+import { hasPlaceholder, resolvePlaceholders } from './placeholders.ts';
+import { isWebAddress, LEAST_SECRET_CHARS } from './sinks.ts';
 import { type StreamConfig, streamConfig, streamDefaults } from './stream.ts';
 
 const PIPELINE_FILE = { code: 'CONFIG_NOT_FOUND', mostBytes: MOST_BYTES.settings } as const satisfies GivenFile;
@@ -12,16 +15,18 @@ const PIPELINE_FILE = { code: 'CONFIG_NOT_FOUND', mostBytes: MOST_BYTES.settings
 /**
  * Reads a pipeline file.
  *
+ * @param variables - what `${env:NAME}` stands for. With them, placeholders are resolved into `placeholders`; without, the settings
+ *   can be looked at, but nothing that has a placeholder can be opened.
  * @throws CONFIG_NOT_FOUND, CONFIG_INVALID (syntax errors with line and column; settings with key, expected value and
  * received value).
  */
-export function loadPipeline(path: string): PipelineConfig {
-  return parsePipeline(readPipelineText(path), path);
+export function loadPipeline(path: string, variables?: Variables): PipelineConfig {
+  return parsePipeline(readPipelineText(path), path, variables);
 }
 
 /** As `loadPipeline`, without holding up a process that runs while the disk answers. */
-export async function readPipeline(path: string): Promise<PipelineConfig> {
-  return parsePipeline(await readGivenText(path, PIPELINE_FILE), path);
+export async function readPipeline(path: string, variables?: Variables): Promise<PipelineConfig> {
+  return parsePipeline(await readGivenText(path, PIPELINE_FILE), path, variables);
 }
 
 /** Reads the text of a pipeline file. @throws CONFIG_NOT_FOUND */
@@ -29,22 +34,27 @@ export function readPipelineText(path: string): string {
   return readGivenTextSync(path, PIPELINE_FILE);
 }
 
-/** Parses the text of a pipeline file; `where` names it in messages. @throws CONFIG_INVALID */
-export function parsePipeline(text: string, where: string): PipelineConfig {
-  return validOf(inspectPipeline(text), where);
+/**
+ * Parses the text of a pipeline file; `where` names it in messages.
+ *
+ * @param variables - as of `loadPipeline`.
+ * @throws CONFIG_INVALID
+ */
+export function parsePipeline(text: string, where: string, variables?: Variables): PipelineConfig {
+  return validOf(inspectPipeline(text, variables), where);
 }
 
 export interface InspectedPipeline {
   /** null if there are faults. */
   readonly config: PipelineConfig | null;
-  /** Every mistake of the file that can be told without opening anything else. */
+  /** Every mistake of the file that can be told without opening anything else but the files of placeholders. */
   readonly faults: readonly string[];
   /** Of the first mistake, if the file is no YAML. */
   readonly line?: number;
 }
 
-/** Parses the text of a pipeline file and finds all its faults at once. */
-export function inspectPipeline(text: string): InspectedPipeline {
+/** Parses the text of a pipeline file and finds all its faults at once. @param variables - as of `loadPipeline`. */
+export function inspectPipeline(text: string, variables?: Variables): InspectedPipeline {
   const lines = new LineCounter();
   const document = parseDocument(text, { lineCounter: lines, prettyErrors: false });
   const problems = document.errors.map(({ pos, message }) => ({ ...lines.linePos(pos[0]), message }));
@@ -59,12 +69,17 @@ export function inspectPipeline(text: string): InspectedPipeline {
   } catch (error) {
     return { config: null, faults: [`not valid YAML: ${(error as Error).message}`] };
   }
-  return inspectPlain(raw);
+  return inspectPlain(raw, variables);
 }
 
-/** Checks a pipeline that is no text: defaults are filled in, and merged into each stream. @throws CONFIG_INVALID */
-export function checkPipeline(raw: unknown, where: string): PipelineConfig {
-  return validOf(inspectPlain(raw), where);
+/**
+ * Checks a pipeline that is no text: defaults are filled in, and merged into each stream.
+ *
+ * @param variables - as of `loadPipeline`.
+ * @throws CONFIG_INVALID
+ */
+export function checkPipeline(raw: unknown, where: string, variables?: Variables): PipelineConfig {
+  return validOf(inspectPlain(raw, variables), where);
 }
 
 /** @throws CONFIG_INVALID */
@@ -74,16 +89,62 @@ function validOf({ config, faults, line }: InspectedPipeline, where: string): Pi
   throw new SightlineError('CONFIG_INVALID', `${where}: ${faultsText(faults)}`, details);
 }
 
-function inspectPlain(raw: unknown): InspectedPipeline {
+function inspectPlain(raw: unknown, variables: Variables | undefined): InspectedPipeline {
   // Checked first and alone: merged into every stream, one mistake would be reported once per stream.
   const ofDefaults = inspect(defaultsOnly, raw).faults;
   const { data, faults } = inspect(
     pipelineConfig,
     withDefaults(ofDefaults.length === 0 ? raw : withValidDefaults(raw)),
   );
-  const all = [...ofDefaults, ...faults.filter((fault) => !ofDefaults.includes(fault)), ...repeatedNames(raw)];
-  return { config: all.length === 0 ? data! : null, faults: all };
+  const others = faults.filter((fault) => !ofDefaults.includes(fault));
+  const all = [...ofDefaults, ...others, ...repeatedNames(raw), ...otherPlaceholders(raw)];
+  if (all.length > 0) return { config: null, faults: all };
+  return variables === undefined ? { config: data!, faults: [] } : withPlaceholders(data!, variables);
 }
+
+/** Keys whose texts may hold placeholders. A description may speak of them. */
+const MAY_HOLD_ONE = /^(?:description|streams\[\d+\]\.source|sinks\[\d+\]\.(?:url|secret|headers\..+))$/;
+
+/** Elsewhere `${env:NAME}` would stay as it is, which nobody expects. */
+function otherPlaceholders(value: unknown, at = ''): string[] {
+  if (typeof value === 'string')
+    return /\$\{(?:env|file):/.test(value) && !MAY_HOLD_ONE.test(at)
+      ? [`${at}: expected no placeholder here; sources, and url, secret and headers of webhooks can have them`]
+      : [];
+  if (typeof value !== 'object' || value === null) return [];
+  return Object.entries(value).flatMap(([key, inner]) =>
+    otherPlaceholders(inner, at + (Array.isArray(value) ? `[${key}]` : at === '' ? key : `.${key}`)),
+  );
+}
+
+function withPlaceholders(config: PipelineConfig, variables: Variables): InspectedPipeline {
+  const [sources, sinks] = [new Map<string, string>(), new Map<string, string>()];
+  const faults: string[] = [];
+  const resolve = (known: Map<string, string>, written: string, at: string, expected = '', fits = always): void => {
+    if (!hasPlaceholder(written)) return;
+    try {
+      const value = resolvePlaceholders(written, at, variables);
+      if (fits(value)) known.set(written, value);
+      else faults.push(`${at}: expected ${expected} after the placeholders are resolved`);
+    } catch (error) {
+      faults.push((error as SightlineError).message);
+    }
+  };
+  for (const [i, { source }] of config.streams.entries()) resolve(sources, source, `streams[${i}].source`);
+  for (const [i, sink] of config.sinks.entries()) {
+    if (sink.type !== 'webhook') continue;
+    const { url, secret, headers = {} } = sink;
+    resolve(sinks, url, `sinks[${i}].url`, 'an http or https URL', isWebAddress);
+    const isLong = (text: string): boolean => text.length >= LEAST_SECRET_CHARS;
+    if (secret !== undefined)
+      resolve(sinks, secret, `sinks[${i}].secret`, `at least ${LEAST_SECRET_CHARS} characters`, isLong);
+    for (const [name, value] of Object.entries(headers)) resolve(sinks, value, `sinks[${i}].headers.${name}`);
+  }
+  if (faults.length > 0) return { config: null, faults };
+  return { config: sources.size + sinks.size === 0 ? config : { ...config, placeholders: { sources, sinks } }, faults };
+}
+
+const always = (_text: string): boolean => true;
 
 const defaultsOnly = z.looseObject({ defaults: streamDefaults.optional() });
 

@@ -6,6 +6,7 @@ import { gatewayConfig, previewConfig } from './gateway.ts';
 import { limitsConfig } from './limits.ts';
 import { modelConfig, modelsConfig } from './model-config.ts';
 import { whole } from './number.ts';
+import type { Placeholders } from './placeholders.ts';
 import { sinkConfig } from './sinks.ts';
 import { streamConfig, streamDefaults } from './stream.ts';
 
@@ -52,4 +53,7 @@ export const pipelineConfig = z.strictObject({
 });
 
 /** A pipeline with all its settings filled in; docs/config.md describes each. */
-export type PipelineConfig = z.infer<typeof pipelineConfig>;
+export type PipelineConfig = z.infer<typeof pipelineConfig> & {
+  /** No setting: what the file's placeholders stand for. Absent if it has none, or if they were not resolved. */
+  readonly placeholders?: Placeholders;
+};

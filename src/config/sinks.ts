@@ -1,5 +1,6 @@
 import { z } from 'zod';
 import { range, whole } from './number.ts';
+import { hasPlaceholder } from './placeholders.ts';
 
 const streams = z.array(z.string().min(1)).min(1).optional().describe('Only these streams; all if absent.');
 
@@ -34,6 +35,37 @@ const filter = z
   .optional()
   .describe('Leaves out what the reader of this sink does not need. Tracks and counts do not depend on it.');
 
+/** What a placeholder stands for is checked when it is resolved. */
+const orPlaceholder =
+  (fits: (text: string) => boolean) =>
+  (text: string): boolean =>
+    hasPlaceholder(text) || fits(text);
+
+/** Shortest secret of a webhook. */
+export const LEAST_SECRET_CHARS = 16;
+const webAddress = z.url({ protocol: /^https?$/ });
+
+export function isWebAddress(text: string): boolean {
+  return webAddress.safeParse(text).success;
+}
+
+/** No name, or that of a header which the sink sets itself. */
+const OTHER_HEADER = /[^A-Za-z0-9-]|^$|^(?:content-type|content-length|host|idempotency-key|sightline-.*)$/i;
+const headers = z
+  .record(
+    z.string(),
+    z
+      .string()
+      .max(8192)
+      .regex(/^[^\p{Cc}]*$/u, 'expected no control characters'),
+  )
+  .refine(
+    (values) => !Object.keys(values).some((name) => OTHER_HEADER.test(name)),
+    'expected names of letters, digits and dashes, and none that the sink sets itself',
+  )
+  .optional()
+  .describe(`Sent with each request, such as {Authorization: "Bearer \${env:HOOK_TOKEN}"}.`);
+
 export const sinkConfig = z.discriminatedUnion('type', [
   z.strictObject({
     type: z.literal('jsonl').describe('One JSON line for each frame.'),
@@ -67,7 +99,11 @@ export const sinkConfig = z.discriminatedUnion('type', [
   }),
   z.strictObject({
     type: z.literal('webhook').describe('Batches of results POSTed to a server.'),
-    url: z.url({ protocol: /^https?$/ }).describe('Where results are POSTed.'),
+    url: z
+      .string()
+      .refine(orPlaceholder(isWebAddress), 'expected an http or https URL')
+      .describe('http or https URL where results are POSTed.'),
+    headers,
     streams,
     filter,
     batchSize: whole(1, 1000).default(50).describe('Most frames in one request.'),
@@ -76,7 +112,14 @@ export const sinkConfig = z.discriminatedUnion('type', [
       .describe(
         'Attempts before a request that the receiver refuses is given up. Other failures are retried until they end.',
       ),
-    secret: z.string().min(16).optional().describe('Signs each request with HMAC-SHA256; see docs/wire-protocol.md.'),
+    secret: z
+      .string()
+      .refine(
+        orPlaceholder(({ length }) => length >= LEAST_SECRET_CHARS),
+        `expected at least ${LEAST_SECRET_CHARS} characters`,
+      )
+      .optional()
+      .describe('Signs each request with HMAC-SHA256; see docs/wire-protocol.md.'),
     spoolFolder: z
       .string()
       .min(1)

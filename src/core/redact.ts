@@ -1,3 +1,5 @@
+import { withoutHidden } from './hidden-values.ts';
+
 /** Longer texts are cut: their authors are not people, and the time that some patterns take grows faster than the text. */
 const MAX_CHARS = 8192;
 /** The end of a scheme; the letters before the last one are printed as they are. */
@@ -11,7 +13,7 @@ const QUERY = /\?[^\s"<>`?]*=[^\s"<>`]*/g;
 const CREDENTIALS_HEADER =
   /\b(authorization\s*[:=]\s*|bearer\s+|basic\s+(?=[A-Za-z0-9+/]{8}))(?:basic\s+|bearer\s+|digest\s+)?[^\s"]+/gi;
 const ASSIGNED_SECRET =
-  /(?<![\w-])([\w-]*(?:pass(?:word|wd|phrase)?|psw|pwd|token|secret|api_?key))=(?!\*\*\*)[^\s"&]+/gi;
+  /(?<![\w-])([\w-]*(?:pass(?:word|wd|phrase)?|psw|pwd|token|secret|api_?key))=(?!\*\*\*|(?:\uE000\d+\uE000)+(?:[\s"&]|$))[^\s"&]+/gi;
 
 /** Parameters that say which picture is shown, not who may see it. Everything else is hidden. */
 const SHOWN_KEYS = new Set(
@@ -34,10 +36,33 @@ const HIDDEN = '***';
  * People do not percent-encode `@`, `/`, `?` or `#` in passwords, so everything up to the last `@` is removed if it may
  * hold credentials. A path with an `@` after a port number is shortened too; that is the cheaper mistake.
  *
+ * Placeholders such as `${env:PASSWORD}` are shown, and stand for the values that `hideValue` hides.
+ *
  * @param maxChars - a longer text is cut, where a word ends.
  */
 export function redact(text: string, maxChars = MAX_CHARS): string {
-  if (text.length > maxChars) return redact(text.slice(0, maxChars - HIDDEN.length).replace(/(?<!\S)\S*$/, HIDDEN));
+  const shown = withoutHidden(text);
+  const placeholders: string[] = [];
+  const marked = (shown.length > maxChars ? cut(shown, maxChars) : shown).replace(PLACEHOLDER, (placeholder) => {
+    placeholders.push(placeholder);
+    return `${MARK}${placeholders.length - 1}${MARK}`;
+  });
+  return redactMarked(marked).replace(MARKED, (_, index: string) => placeholders[Number(index)] ?? '');
+}
+
+function cut(text: string, maxChars: number): string {
+  return text.slice(0, maxChars - HIDDEN.length).replace(/(?<!\S)\S*$/, HIDDEN);
+}
+
+/** A placeholder of a pipeline file names a secret and does not hold it. While the rest is redacted, a mark stands for it. */
+const PLACEHOLDER = /\$\{(?:env|file):[^}\s]{1,256}\}/g;
+const MARK = '\uE000';
+const MARKED = /\uE000(\d+)\uE000/g;
+/** A password that is a placeholder, and the user before it. */
+const PLACEHOLDER_LOGIN = /^(?:[\w.-]*:)?(?:\uE000\d+\uE000:?)+$/;
+const ONLY_MARKS = /^(?:\uE000\d+\uE000)+$/;
+
+function redactMarked(text: string): string {
   return text
     .replace(/\S+/g, withoutUserInfo)
     .replace(WITHOUT_SLASHES, `$1$2${HIDDEN}@`)
@@ -57,7 +82,10 @@ function withoutUserInfo(word: string): string {
   const scheme = at < 0 ? null : SCHEME_END.exec(word.slice(0, at));
   if (scheme === null) return word;
   const start = scheme.index + scheme[0].length;
-  return mayHoldCredentials(word.slice(start, at)) ? `${word.slice(0, start)}${HIDDEN}${word.slice(at)}` : word;
+  const before = word.slice(start, at);
+  return mayHoldCredentials(before) && !PLACEHOLDER_LOGIN.test(before)
+    ? `${word.slice(0, start)}${HIDDEN}${word.slice(at)}`
+    : word;
 }
 
 /** @param before - the text between `://` and the last `@`. */
@@ -113,7 +141,8 @@ function redactParameter(parameter: string): string {
   if (at < 0) return parameter === '' ? '' : HIDDEN;
   const [key, value] = [parameter.slice(0, at), parameter.slice(at + 1)];
   if (!/^[a-z][\w.-]{0,31}$/i.test(key) || looksLikeKey(key)) return HIDDEN;
-  const isShown = SHOWN_KEYS.has(key.toLowerCase()) && SHOWN_VALUE.test(value) && !looksLikeKey(value);
+  const isShown =
+    ONLY_MARKS.test(value) || (SHOWN_KEYS.has(key.toLowerCase()) && SHOWN_VALUE.test(value) && !looksLikeKey(value));
   return `${key}=${isShown || value === '' ? value : HIDDEN}`;
 }
 

@@ -3,7 +3,7 @@ import type { SourceInput } from '../core/source.ts';
 import { SightlineError } from '../errors/sightline-error.ts';
 import type { Ffmpeg } from '../process/confinement.ts';
 import { decodeArguments } from './decode-command.ts';
-import { explainExit, FfmpegLog } from './ffmpeg-log.ts';
+import { explainExit, FfmpegLog, type FrameHeader } from './ffmpeg-log.ts';
 import { FfmpegProcess } from './ffmpeg-process.ts';
 import { headersPlan } from './headers-plan.ts';
 import { accessOf } from './sandbox-access.ts';
@@ -16,13 +16,38 @@ export interface ProbeResult {
   readonly durationUs: number | null;
 }
 
+/** How long `watchHeaders` reads, and who hears of it. */
+export interface HeaderWatch {
+  /** After the first frame; 0 for that one only. */
+  readonly readMs: number;
+  /** Each line of ffmpeg's log, which may hold text of the media. */
+  readonly onLine?: (line: string) => void;
+  /** @returns whether to go on. */
+  readonly onFrame?: (frame: FrameHeader) => boolean;
+}
+
 /**
  * Decodes the first frame of a source to find its display size. Only needed for full-size pictures: the model's input does
  * not depend on the source.
  *
  * @throws SOURCE_* with the cause, FFMPEG_MISSING.
  */
-export async function probeSource(ffmpeg: Ffmpeg, source: SourceInput, timeoutMs: number): Promise<ProbeResult> {
+export function probeSource(ffmpeg: Ffmpeg, source: SourceInput, timeoutMs: number): Promise<ProbeResult> {
+  return watchHeaders(ffmpeg, source, timeoutMs, { readMs: 0 });
+}
+
+/**
+ * Reads times and sizes of the first frames of a source. Resolves when the time is over or the source ends after at least one frame.
+ *
+ * @param timeoutMs - longest wait for the first frame.
+ * @throws SOURCE_* with the cause, FFMPEG_MISSING.
+ */
+export async function watchHeaders(
+  ffmpeg: Ffmpeg,
+  source: SourceInput,
+  timeoutMs: number,
+  { readMs, onLine, onFrame }: HeaderWatch,
+): Promise<ProbeResult> {
   const plan = headersPlan(ffmpeg.major);
   const log = new FfmpegLog(source.url, plan.headerTag);
   const problems: string[] = [];
@@ -31,33 +56,40 @@ export async function probeSource(ffmpeg: Ffmpeg, source: SourceInput, timeoutMs
   const sink = new Uint8Array(12);
   return await new Promise<ProbeResult>((resolve, reject) => {
     let child: FfmpegProcess | null = null;
-    let isTimedOut = false;
-    const timer = setTimeout(() => {
-      isTimedOut = true;
+    let isOver = false;
+    const end = (): void => {
+      isOver = true;
       child?.kill();
-    }, timeoutMs);
+    };
+    let timer = setTimeout(end, timeoutMs);
     FfmpegProcess.start(ffmpeg, decodeArguments(source, plan), accessOf(source), {
       nextBuffer: () => sink,
       onBytes: () => undefined,
       onLogLine: (line) => {
+        onLine?.(line);
         const event = log.read(line);
         if (event?.kind === 'problem') problems.push(redact(event.text));
         else if (event?.kind === 'duration') durationUs = event.durationUs;
-        else if (event?.kind === 'frame' && size === null) {
-          size = { width: event.frame.width, height: event.frame.height };
-          child?.kill();
+        else if (event?.kind === 'frame' && !isOver) {
+          const goesOn = onFrame?.(event.frame) ?? true;
+          if (size === null) {
+            size = { width: event.frame.width, height: event.frame.height };
+            clearTimeout(timer);
+            if (readMs > 0) timer = setTimeout(end, readMs);
+          }
+          if (readMs === 0 || !goesOn) end();
         }
       },
       onExit: () => {
         clearTimeout(timer);
         if (size !== null) resolve({ ...size, durationUs });
-        else if (isTimedOut) reject(timeoutError(source, timeoutMs));
+        else if (isOver) reject(timeoutError(source, timeoutMs));
         else reject(probeFailure(source, problems));
       },
     }).then(
       (started) => {
         child = started;
-        if (size !== null || isTimedOut) started.kill();
+        if (isOver) started.kill();
       },
       (error: Error) => {
         clearTimeout(timer);

@@ -1,3 +1,4 @@
+import { withoutHidden } from '../core/hidden-values.ts';
 import { ERROR_CODES, type ErrorCode } from './error-codes.ts';
 
 /** Facts of an error that a program can read, by name. */
@@ -12,7 +13,7 @@ export interface WireError {
 
 /**
  * The error class of the project. The message states where, what was expected, what was received and, if known, what to
- * do; `details` has the same as plain data.
+ * do; `details` has the same as plain data. Neither has a hidden value, see `hideValue`.
  */
 export class SightlineError extends Error {
   override readonly name = 'SightlineError';
@@ -20,9 +21,9 @@ export class SightlineError extends Error {
   readonly details: ErrorDetails;
 
   constructor(code: ErrorCode, message: string, details: ErrorDetails = {}, options?: ErrorOptions) {
-    super(message, options);
+    super(withoutHidden(message), options);
     this.code = code;
-    this.details = details;
+    this.details = withoutHiddenValues(details);
   }
 
   get isRetryable(): boolean {
@@ -52,4 +53,12 @@ export class SightlineError extends Error {
     const message = thrown instanceof Error ? thrown.message : String(thrown);
     return new SightlineError(code, message, {}, { cause: thrown });
   }
+}
+
+function withoutHiddenValues(details: ErrorDetails): ErrorDetails {
+  const entries = Object.entries(details).map(([key, value]) => [
+    key,
+    typeof value === 'string' ? withoutHidden(value) : value,
+  ]);
+  return Object.fromEntries(entries) as ErrorDetails;
 }

@@ -13,7 +13,10 @@ interface StreamParams {
 /** Schema for routes without a body. Anything sent is rejected: the client has misunderstood the route. */
 export const noBody = z.strictObject({}).nullish();
 
-/** Adds `/api/streams`: list, add, show, change, replace, pause, resume, remove. The runtime checks every body. */
+/**
+ * Adds `/api/streams`: list, add, show, change, replace, pause, resume, remove; and a test of a source. The runtime checks every
+ * body.
+ */
 export function addStreamRoutes(app: FastifyInstance, port: RuntimePort): void {
   app.get('/api/streams', () => port.report());
 
@@ -24,6 +27,10 @@ export function addStreamRoutes(app: FastifyInstance, port: RuntimePort): void {
     reply.code(201).header('location', `/api/streams/${encodeURIComponent(report.id)}`);
     return withSettings(port, reply, report);
   });
+
+  app.post('/api/sources/test', (request) =>
+    port.testSource(requireBody(request.body, 'a source, e.g. {"source":"rtsp://..."}')),
+  );
 
   app.get<StreamParams>('/api/streams/:id', (request, reply) => {
     const { streams } = port.report();

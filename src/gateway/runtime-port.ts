@@ -4,6 +4,7 @@ import type { EventMessage } from '../protocol/feed.ts';
 import type { FleetReport } from '../protocol/fleet-report.ts';
 import type { HostReport, StreamReport } from '../protocol/report.ts';
 import type { RolloutReport } from '../protocol/rollout-records.ts';
+import type { SourceTest } from '../protocol/source-test.ts';
 
 export interface RuntimeReport {
   readonly timeMs: number;
@@ -88,6 +89,8 @@ export interface RuntimePort {
   addStream(stream: unknown): Promise<StreamReport>;
   /** `request` is unchecked; throws CONFIG_INVALID, STREAM_NOT_FOUND, and what the check throws. */
   changeStream(id: string, request: unknown, options?: ChangeOptions): Promise<StreamReport>;
+  /** Opens a source for a moment; `request` is unchecked, as for `addStream`. Throws CONFIG_INVALID, LIMIT_REACHED, SOURCE_*. */
+  testSource(request: unknown): Promise<SourceTest>;
   pauseStream(id: string): Promise<StreamReport>;
   resumeStream(id: string): Promise<StreamReport>;
   removeStream(id: string, check?: TagCheck): Promise<void>;

@@ -69,14 +69,14 @@ interface Findings {
 /** Finds every mistake of a pipeline file, and what `run` would open, without opening a source, a model, a sink or a port. */
 export async function examinePipeline(path: string, options: CheckOptions): Promise<PipelineCheck> {
   const found: Findings = { mistakes: [], warnings: [] };
-  const config = readConfig(path, found);
+  const config = readConfig(path, options.environment, found);
   const opens = config === null ? null : await inspectParts(path, config, options, found);
   return { path, isValid: found.mistakes.length === 0, ...found, opens };
 }
 
-function readConfig(path: string, { mistakes }: Findings): PipelineConfig | null {
+function readConfig(path: string, { variables }: Environment, { mistakes }: Findings): PipelineConfig | null {
   try {
-    const { config, faults } = inspectPipeline(readPipelineText(path));
+    const { config, faults } = inspectPipeline(readPipelineText(path), variables);
     mistakes.push(...faults);
     return config;
   } catch (error) {

@@ -67,7 +67,7 @@ export class FleetMember {
   /** Opens the engine and the gateway. The host does not join the fleet yet. */
   static async open(options: FleetMemberOptions): Promise<FleetMember> {
     const { id, config, control, log, context, address, incidents } = options;
-    const admission = new Admission(config.fleet);
+    const admission = new Admission({ ...config.fleet, placeholders: config.placeholders });
     const host = await PipelineHost.open(config, {
       environment: context.environment,
       stdout: context.stdout,

@@ -2,14 +2,18 @@ import { freemem } from 'node:os';
 import type { Environment } from '../config/environment.ts';
 import type { LimitsConfig } from '../config/limits.ts';
 import type { PipelineConfig } from '../config/pipeline.ts';
+import { type Placeholders, sourceText } from '../config/placeholders.ts';
 import type { StreamConfig } from '../config/stream.ts';
 import { withChanges } from '../control/rollout/stream-changes.ts';
 import { inputKey, type ModelSpec } from '../core/model.ts';
+import { redact } from '../core/redact.ts';
 import { FREE_ACCESS, type SourceAccess } from '../core/source.ts';
 import type { StreamLease } from '../core/stream-lease.ts';
+import { testSource } from '../decode/test-source.ts';
 import { SightlineError } from '../errors/sightline-error.ts';
 import { KeyedMutex } from '../flow/keyed-mutex.ts';
 import type { SideObservation, StreamChanges } from '../protocol/rollout-records.ts';
+import type { SourceTest } from '../protocol/source-test.ts';
 import { sinkId } from '../runtime/results/open-sinks.ts';
 import { openVideoSink } from '../runtime/results/open-video-sink.ts';
 import type { ResultSinks } from '../runtime/results/result-sinks.ts';
@@ -17,8 +21,9 @@ import type { Runtime } from '../runtime/runtime.ts';
 import { type Arrangement, laneKey, pixelKey } from '../runtime/stream/arrangement.ts';
 import type { PictureFeed } from '../runtime/stream/picture-feed.ts';
 import type { RuntimeStream } from '../runtime/stream/runtime-stream.ts';
-import { requireReadable, resolveStreamInput, tryInput } from '../runtime/stream/stream-input.ts';
+import { type PictureNeed, requireReadable, resolveStreamInput, tryInput } from '../runtime/stream/stream-input.ts';
 import type { BulkWork, StreamInput } from '../runtime/stream/stream-port.ts';
+import { withOpenSource } from '../source/open/open-source.ts';
 import { demoSource } from './demo-source.ts';
 import { requireRoom } from './stream-limits.ts';
 
@@ -27,6 +32,8 @@ export const PUSHED = 'push';
 
 /** Pictures that two models share are this many times as wide as the wider input, so that resizing twice costs no detail. */
 const SHARED_PICTURE_SCALE = 2;
+
+const MOST_TEST_MS = 15_000;
 
 /** A version of a roll-out, as a stream uses it. */
 export interface StreamVersion {
@@ -61,6 +68,8 @@ export interface HostStreamsOptions {
   readonly limits?: LimitsConfig;
   /** What a source may open, by the rules of the host. */
   readonly accessOf: (source: string) => SourceAccess;
+  /** Sources of the pipeline file, as it is now, that have placeholders, see `sourceText`. */
+  readonly placeholders?: () => Placeholders['sources'] | undefined;
 }
 
 /**
@@ -83,6 +92,7 @@ export class HostStreams {
   /** Picture size of each stream with a video sink. */
   readonly #videoSizes = new Map<string, { readonly width: number; readonly height: number }>();
   #demoClip: Promise<string> | null = null;
+  #isTesting = false;
 
   constructor(options: HostStreamsOptions) {
     this.#options = options;
@@ -268,6 +278,27 @@ export class HostStreams {
     });
   }
 
+  /**
+   * Opens a source as a stream with these settings would, for a moment. One at a time, for at most 15 s until the first frame.
+   *
+   * @throws LIMIT_REACHED, SOURCE_*
+   */
+  async test(config: StreamConfig): Promise<SourceTest> {
+    if (this.#isTesting)
+      throw new SightlineError('LIMIT_REACHED', 'another source is being tested; try again in a few seconds');
+    this.#isTesting = true;
+    try {
+      const { limits } = this.#options;
+      if (limits !== undefined) requireRoom(limits, 0, process.availableMemory?.() ?? freemem());
+      const { ffmpeg } = this.#runtime;
+      const { source } = await this.#resolved({ ...config, resizeBy: 'ffmpeg' }, null, {});
+      const timeoutMs = Math.min(config.openTimeoutMs, MOST_TEST_MS);
+      return await withOpenSource(source!, (opened) => testSource(ffmpeg, opened, timeoutMs));
+    } finally {
+      this.#isTesting = false;
+    }
+  }
+
   get #runtime(): Runtime {
     return this.#options.runtime;
   }
@@ -279,17 +310,28 @@ export class HostStreams {
     spec: ModelSpec = this.#runtime.spec,
     sharedWidth = 0,
   ): Promise<StreamInput> {
-    const isDemo = config.source === 'demo';
-    const source = isDemo ? await this.#demo() : config.source;
-    const resolved = isDemo ? { ...config, source, loop: true, realtime: true } : config;
     const need = this.#pictureNeed(config.id);
     const shared = need?.maxWidth === null ? need : { maxWidth: Math.max(sharedWidth, need?.maxWidth ?? 0) };
-    // The demonstration clip lies in the cache, which no rule needs to allow.
-    const access = isDemo ? FREE_ACCESS : this.#options.accessOf(source);
-    const wanted = sharedWidth === 0 ? need : shared;
-    const input = await resolveStreamInput(resolved, this.#runtime.ffmpeg, wanted, spec, access);
+    const input = await this.#resolved(config, sharedWidth === 0 ? need : shared, spec);
     const picture = this.#videoSizes.get(config.id) ?? input.picture;
     return lease === undefined ? { ...input, picture } : { ...input, picture, lease };
+  }
+
+  /** As `resolveStreamInput`, for a source as settings name it. */
+  async #resolved(
+    config: StreamConfig,
+    need: PictureNeed | null,
+    spec: Pick<ModelSpec, 'resizeBy'>,
+  ): Promise<StreamInput> {
+    const { accessOf, placeholders } = this.#options;
+    const text = sourceText(config.source, placeholders?.());
+    const isDemo = text === 'demo';
+    const source = isDemo ? await this.#demo() : text;
+    const settings = { ...config, source, ...(isDemo ? { loop: true, realtime: true } : {}) };
+    // The demonstration clip lies in the cache, which no rule needs to allow.
+    const access = isDemo ? FREE_ACCESS : accessOf(config.source);
+    const input = await resolveStreamInput(settings, this.#runtime.ffmpeg, need, spec, access);
+    return text === config.source ? input : labelled(input, redact(config.source));
   }
 
   /** Makes the clip once for all streams. A failure is not cached, since the network may work the next time. */
@@ -334,7 +376,7 @@ export class HostStreams {
     sinks.addPictureSink(config.id, video);
   }
 
-  #pictureNeed(id: string): { maxWidth: number | null } | null {
+  #pictureNeed(id: string): PictureNeed | null {
     const { sinks, preview } = this.#options.config;
     if (sinks.some((sink) => sink.type === 'video' && sink.streams.includes(id))) return { maxWidth: null };
     return preview.picture === 'source' ? { maxWidth: preview.width } : null;
@@ -349,6 +391,11 @@ function requirePushable({ id, source, every, maxFps }: StreamConfig): void {
     'CONFIG_INVALID',
     `stream "${id}": ${wrong}: the program hands over each picture of this stream; leave it out`,
   );
+}
+
+/** Names an input as its settings do, not by the values of their placeholders. */
+function labelled(input: StreamInput, label: string): StreamInput {
+  return { ...input, label, source: input.source === null ? null : { ...input.source, label } };
 }
 
 function paceOf(a: StreamConfig, b: StreamConfig): LaneComparison['pace'] {

@@ -1,7 +1,10 @@
 import { randomUUID } from 'node:crypto';
 import { join } from 'node:path';
+import { z } from 'zod';
+import { check } from '../config/check.ts';
 import type { Environment } from '../config/environment.ts';
 import type { PipelineConfig } from '../config/pipeline.ts';
+import { sinkText } from '../config/placeholders.ts';
 import type { StreamConfig } from '../config/stream.ts';
 import { StreamRules } from '../control/orders/stream-rules.ts';
 import { systemClock } from '../core/clock.ts';
@@ -22,6 +25,7 @@ import type {
 } from '../gateway/runtime-port.ts';
 import type { EventKind, EventMessage } from '../protocol/feed.ts';
 import type { StreamReport } from '../protocol/report.ts';
+import type { SourceTest } from '../protocol/source-test.ts';
 import { loadConfigured } from '../runtime/model/load-detector.ts';
 import { openRuntime } from '../runtime/open-runtime.ts';
 import { openSinks } from '../runtime/results/open-sinks.ts';
@@ -98,7 +102,10 @@ export class PipelineHost implements RuntimePort {
     settings.overlay?.onTrouble((problem) => this.#onOverlayTrouble(problem));
     const isFree = (source: string): boolean => ownSources?.has(source) ?? settings.ownsSource(source);
     const accessOf = accessRules(config, authorities, isFree);
-    this.streams = new HostStreams({ runtime, config, sinks, environment, onNotice, limits: config.limits, accessOf });
+    this.streams = new HostStreams({
+      ...{ runtime, config, sinks, environment, onNotice, limits: config.limits, accessOf },
+      placeholders: () => settings.file.placeholders?.sources,
+    });
     this.rules = new StreamRules({
       get defaults() {
         return settings.defaults;
@@ -147,7 +154,7 @@ export class PipelineHost implements RuntimePort {
       onNotice(kind === 'sink-failed' ? `error: ${text} [SINK_FAILED]` : text);
       early.events.push({ type: 'event', timeMs: Date.now(), kind, message: text, details });
     };
-    const sinks = await openSinks(config.sinks, {
+    const sinks = await openSinks(resolvedSinks(config), {
       classes,
       stdout,
       spoolFolder: join(environment.cacheDir, 'spool', safeName(config.name)),
@@ -360,6 +367,11 @@ export class PipelineHost implements RuntimePort {
     return this.#operate(config.id, () => this.streams.add(config));
   }
 
+  async testSource(request: unknown): Promise<SourceTest> {
+    const settings = check(z.record(z.string(), z.unknown()), request, 'body');
+    return this.streams.test(await this.rules.added({ id: 'test', ...settings }));
+  }
+
   changeStream(id: string, request: unknown, { isWhole = false, check }: ChangeOptions = {}): Promise<StreamReport> {
     const next = (current: StreamConfig): Promise<StreamConfig> => {
       check?.(this.#tagOf(current));
@@ -434,6 +446,21 @@ export class PipelineHost implements RuntimePort {
 /** Returns a name of a pipeline as the name of a folder. */
 function safeName(name: string): string {
   return encodeURIComponent(name).replaceAll('.', '%2E');
+}
+
+/** Returns the sinks with the values of their placeholders. */
+function resolvedSinks({ sinks, placeholders }: PipelineConfig): PipelineConfig['sinks'] {
+  return sinks.map((sink, i) => {
+    const textOf = (written: string): string => sinkText(written, placeholders?.sinks, `sinks[${i}]`);
+    if (sink.type !== 'webhook') return sink;
+    const { url, secret, headers } = sink;
+    const values = Object.entries(headers ?? {}).map(([name, value]) => [name, textOf(value)]);
+    return {
+      ...{ ...sink, url: textOf(url) },
+      ...(secret === undefined ? {} : { secret: textOf(secret) }),
+      ...(headers === undefined ? {} : { headers: Object.fromEntries(values) as typeof headers }),
+    };
+  });
 }
 
 /** Returns what each source may open: the rules bind it and all that it leads to, unless the owner named it. */

@@ -1,3 +1,4 @@
+import type { Variables } from '../config/environment.ts';
 import { readPipeline } from '../config/load-pipeline.ts';
 import type { PipelineConfig } from '../config/pipeline.ts';
 import { SightlineError } from '../errors/sightline-error.ts';
@@ -18,12 +19,14 @@ export interface ReloaderOptions {
  */
 export class SettingsReloader {
   readonly #options: ReloaderOptions;
+  readonly #variables: Variables | undefined;
   #isStarted = false;
   #isWanted = false;
   #running: Promise<void> | null = null;
 
-  constructor(options: ReloaderOptions, { onHangUp }: Pick<ProcessContext, 'onHangUp'>) {
+  constructor(options: ReloaderOptions, { onHangUp, environment }: Pick<ProcessContext, 'onHangUp' | 'environment'>) {
     this.#options = options;
+    this.#variables = environment.variables;
     onHangUp?.(() => this.request());
   }
 
@@ -49,7 +52,7 @@ export class SettingsReloader {
     while (this.#isWanted && this.#isStarted) {
       this.#isWanted = false;
       try {
-        await apply(await readPipeline(path));
+        await apply(await readPipeline(path, this.#variables));
       } catch (thrown) {
         onFailure(SightlineError.from(thrown, 'INTERNAL_ERROR'));
       }

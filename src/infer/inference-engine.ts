@@ -31,6 +31,8 @@ export interface InferenceEngine {
    * engine runs in this process.
    */
   readonly lost?: Promise<SightlineError>;
+  /** A cached file that had changed, and was made again while the engine was loaded; null or absent if there was none. */
+  readonly damagedFile?: string | null;
   /** Id of the engine's current process; absent if the engine runs in this process. */
   readonly pid?: number;
   /** Frees the device memory. Idempotent. */

@@ -20,11 +20,19 @@ export const ONNX_PROVIDERS = ['cpu', 'cuda', 'tensorrt', 'webgpu', 'dml', 'core
  */
 export class OnnxEngine implements InferenceEngine {
   readonly info: EngineInfo;
+  readonly damagedFile: string | null;
   readonly #session: InferenceSession;
   readonly #inputs: Map<number, BatchInput>;
 
-  private constructor(session: InferenceSession, request: EngineRequest, precision: ComputePrecision, warm: Warm) {
+  private constructor(
+    session: InferenceSession,
+    request: EngineRequest,
+    precision: ComputePrecision,
+    warm: Warm,
+    graph: OptimisedGraph | null,
+  ) {
     this.#session = session;
+    this.damagedFile = graph?.wasDamaged === true ? graph.path : null;
     this.#inputs = warm.inputs;
     this.info = {
       engine: 'onnx',
@@ -49,13 +57,13 @@ export class OnnxEngine implements InferenceEngine {
     const { session, warm } = await openWarm(ort, request, plan, graph);
     const batchSizes = request.provider === 'cpu' && !plan.isFixed ? worthKeeping(warm) : warm.batchSizes;
     if (batchSizes.length === warm.batchSizes.length && !isRewriting)
-      return new OnnxEngine(session, request, precision, warm);
+      return new OnnxEngine(session, request, precision, warm, graph);
     // A session never frees memory, so one that tried large batches or rewrote the graph is replaced by a smaller one.
     await session.release();
     trimMemory();
     const smaller = await openWarm(ort, request, { batchSizes, isFixed: true }, graph);
     const smallerWarm = { ...smaller.warm, warmMs: warm.warmMs.slice(0, batchSizes.length) };
-    return new OnnxEngine(smaller.session, request, precision, smallerWarm);
+    return new OnnxEngine(smaller.session, request, precision, smallerWarm, graph);
   }
 
   inputBuffer(batchSize: number): Uint8Array {
@@ -188,6 +196,7 @@ async function openSession(ort: Ort, request: EngineRequest, graph: OptimisedGra
     if (await graph.isIntact()) {
       const optimised = await open(graph.path, { graphOptimizationLevel: 'disabled' }).catch(() => null);
       if (optimised !== null) return optimised;
+      graph.markUnloadable();
     }
     await graph.remove();
     return await graph.write((optimizedModelFilePath) =>

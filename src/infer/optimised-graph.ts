@@ -19,6 +19,7 @@ export class OptimisedGraph {
   readonly #temporary: string;
   /** Known once the file was hashed; null after it was written. */
   #isIntact: boolean | null = null;
+  #wasDamaged = false;
 
   constructor(modelPath: string, libraryVersion: string) {
     // Size and time are in the hash, so a model file that was rewritten gets a new optimised graph.
@@ -31,8 +32,22 @@ export class OptimisedGraph {
 
   /** Returns whether there is one that has not changed since it was written. */
   async isIntact(): Promise<boolean> {
-    this.#isIntact ??= (await checkArtefact(this.path)).state === 'intact';
+    if (this.#isIntact === null) {
+      const { state } = await checkArtefact(this.path);
+      this.#isIntact = state === 'intact';
+      this.#wasDamaged ||= state === 'damaged';
+    }
     return this.#isIntact;
+  }
+
+  /** The file had changed since it was written, or could not be loaded. */
+  get wasDamaged(): boolean {
+    return this.#wasDamaged;
+  }
+
+  /** Notes that the library cannot load the file, although it has not changed. */
+  markUnloadable(): void {
+    this.#wasDamaged = true;
   }
 
   /**

@@ -176,6 +176,8 @@ export type FromInference =
       readonly tid: ThreadId;
       /** Process id of the engine, if it has its own process. */
       readonly enginePid: number | null;
+      /** A cached file that had changed, and was made again; null if there was none. */
+      readonly damagedFile: string | null;
     }
   | { readonly type: 'failed'; readonly error: WireError }
   | {

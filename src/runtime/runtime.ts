@@ -4,6 +4,7 @@ import type { ModelConfig } from '../config/model-config.ts';
 import type { StreamConfig } from '../config/stream.ts';
 import { monoNowMs, systemClock } from '../core/clock.ts';
 import type { PublishedFrame } from '../core/frame.ts';
+import { withoutHidden } from '../core/hidden-values.ts';
 import type { ModelSpec } from '../core/model.ts';
 import type { FfmpegBinary } from '../decode/ffmpeg-binary.ts';
 import { SightlineError } from '../errors/sightline-error.ts';
@@ -96,9 +97,9 @@ export class Runtime {
     const { engine, inferenceThreads: threads } = options;
     const { timeoutMs, cacheResults, scoreThreshold } = options.model;
     const batching = { ...options.batch, timeoutMs, cacheResults };
-    const inferenceEvents = schedulerEvents(this.#meter, this.partTimes, (kind, text, details) =>
-      this.emitEvent(kind, undefined, text, details),
-    );
+    const emit = (kind: EventKind, text: string, details?: EventDetails): void =>
+      this.emitEvent(kind, undefined, text, details);
+    const inferenceEvents = schedulerEvents(this.#meter, this.partTimes, emit, incidents);
     this.#shadows = new Shadows((result) => this.shadowed.emit(result), systemClock);
     this.#models = new ModelInstances(inferenceEvents, systemClock, this.#shadows);
     this.#models.add(DEFAULT_INSTANCE, { engine, batching, threads, scoreThreshold });
@@ -442,7 +443,7 @@ export class Runtime {
       type: 'event',
       timeMs: Date.now(),
       kind,
-      message,
+      message: withoutHidden(message),
       ...(stream === undefined ? {} : { stream }),
       ...(details === undefined ? {} : { details }),
     });

@@ -86,8 +86,9 @@ export class CocoSink implements Sink {
   }
 }
 
+/** The last line has no comma, or is the bracket, if the process died while it completed the list. */
 function isEntry(line: string): boolean {
-  return line.endsWith(',') && isJsonObject(line.slice(0, -1));
+  return line === ']' || isJsonObject(line.replace(/,$/, ''));
 }
 
 /** Turns the lines into a JSON list, unless they are one already. */
@@ -95,6 +96,7 @@ async function closeList(file: LineFile): Promise<void> {
   const end = await file.end(2);
   if (end === ',\n') await file.replaceEnd(2, '\n]\n');
   else if (end === '[\n') await file.replaceEnd(1, ']\n');
+  else if (end === '}\n') await file.replaceEnd(0, ']\n');
 }
 
 /** Returns COCO's ids 1 to 90 for its 80 classes, recognised by count, first and last label; else index + 1. */

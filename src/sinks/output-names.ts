@@ -2,7 +2,6 @@ import { constants } from 'node:fs';
 import { access, lstat, realpath, stat } from 'node:fs/promises';
 import { basename, dirname, extname, join, resolve } from 'node:path';
 import { compressionOf } from '../disk/compression.ts';
-import { moveFile } from '../disk/replace-file.ts';
 import { diskFiles, type SinkFiles } from './sink-files.ts';
 
 /** Returns `NAME.partial.EXT`, the name of a result file until it is complete. */
@@ -18,6 +17,7 @@ export interface NamingPlan {
   readonly isComplete: boolean;
   /** True to keep the file of an earlier run under a numbered name; otherwise a complete file replaces it. */
   readonly keepsEarlier: boolean;
+  readonly files?: SinkFiles;
 }
 
 /**
@@ -25,10 +25,16 @@ export interface NamingPlan {
  *
  * @returns the path of the file now.
  */
-export async function moveToFinalName({ path, partialPath, isComplete, keepsEarlier }: NamingPlan): Promise<string> {
+export async function moveToFinalName({
+  path,
+  partialPath,
+  isComplete,
+  keepsEarlier,
+  files = diskFiles,
+}: NamingPlan): Promise<string> {
   if (!isComplete && !keepsEarlier) return partialPath;
-  if (keepsEarlier && (await exists(path))) await keepNumbered(path);
-  await moveFile(partialPath, path);
+  if (keepsEarlier && (await exists(path))) await keepNumbered(path, files);
+  await move(partialPath, path, files);
   return path;
 }
 
@@ -42,9 +48,9 @@ export function incompleteText(id: string, path: string, writtenPath: string): s
  *
  * @returns the path of the file now.
  */
-export async function keepRecovered(path: string, partialPath: string): Promise<string> {
-  const target = await nextPath(path, 'recovered-', diskFiles);
-  await moveFile(partialPath, target);
+export async function keepRecovered(path: string, partialPath: string, files = diskFiles): Promise<string> {
+  const target = await nextPath(path, 'recovered-', files);
+  await move(partialPath, target, files);
   return target;
 }
 
@@ -87,9 +93,14 @@ export async function resolveOutput(path: string): Promise<string> {
  */
 export async function keepNumbered(path: string, files = diskFiles): Promise<string> {
   const target = await nextPath(path, '', files);
-  await files.rename(path, target);
-  await files.syncFolder(dirname(path));
+  await move(path, target, files);
   return target;
+}
+
+/** Renames a file within its folder, so that the new name survives a power failure. */
+async function move(from: string, to: string, files: SinkFiles): Promise<void> {
+  await files.rename(from, to);
+  await files.syncFolder(dirname(to));
 }
 
 /** Returns the files `NAME.N.EXT` of a path, oldest first. */

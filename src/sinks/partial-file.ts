@@ -1,4 +1,4 @@
-import { rm, stat } from 'node:fs/promises';
+import { stat } from 'node:fs/promises';
 import { SightlineError } from '../errors/sightline-error.ts';
 import type { LineTarget } from './append-file.ts';
 import { LineFile } from './line-file.ts';
@@ -80,11 +80,14 @@ export class PartialFile {
   async #rename(file: LineTarget, isComplete: boolean): Promise<void> {
     if (file.path !== partialPathOf(this.#path)) return;
     // A command that failed before its first result must not leave an empty file.
-    if (!isComplete && !this.#hasLines) return rm(file.path, { force: true });
+    if (!isComplete && !this.#hasLines) return this.#files.remove(file.path);
     const { id, keepsEarlier, onNotice } = this.#options;
     await this.#seal(file);
     await file.sync();
-    const path = await moveToFinalName({ path: this.#path, partialPath: file.path, isComplete, keepsEarlier });
+    const path = await moveToFinalName({
+      ...{ path: this.#path, partialPath: file.path, isComplete, keepsEarlier },
+      files: this.#files,
+    });
     if (path !== this.#path) onNotice?.(incompleteText(id, this.#path, path));
   }
 
@@ -94,7 +97,7 @@ export class PartialFile {
     const found = await stat(partialPath).catch(() => null);
     if (found === null || !found.isFile()) return failure;
     if (found.size <= this.#headerBytes) {
-      await rm(partialPath, { force: true }).catch(() => undefined);
+      await this.#files.remove(partialPath).catch(() => undefined);
       return failure;
     }
     const { code, message, details, cause } = failure;
@@ -134,7 +137,7 @@ export class PartialFile {
       }
       cut = cutText(left);
     }
-    const kept = await keepRecovered(this.#path, partialPath);
+    const kept = await keepRecovered(this.#path, partialPath, this.#files);
     onNotice?.(`sink ${id}: an earlier run was cut short; its results are in ${kept}${cut}`);
   }
 

@@ -92,26 +92,52 @@ describe.skipIf(redisMissing !== null)('bulk work in Redis', () => {
     expect(await other.getFailed()).toEqual([]);
   });
 
-  it.each<[string, Record<string, string>]>([
+  it.each<[string, 'json' | 'schema', Record<string, string>]>([
     [
       'data that is not JSON',
+      'json',
       { name: 'split', data: 'not JSON', opts: '{}', timestamp: '1', delay: '0', priority: '0' },
     ],
-    ['settings that are not JSON', { name: 'split', data: '{}', opts: '{', timestamp: '1', delay: '0', priority: '0' }],
-    ['progress that is not JSON', { name: 'split', data: '{}', opts: '{}', progress: '{', timestamp: 'x' }],
-    ['nothing at all', { foreign: '1' }],
+    [
+      'settings that are not JSON',
+      'json',
+      { name: 'split', data: '{}', opts: '{', timestamp: '1', delay: '0', priority: '0' },
+    ],
+    ['progress that is not JSON', 'json', { name: 'split', data: '{}', opts: '{}', progress: '{', timestamp: 'x' }],
+    ['nothing at all', 'schema', { foreign: '1' }],
     [
       'data that is a number',
+      'schema',
       { name: 'split', data: '1e999', opts: '[]', timestamp: '-1', delay: 'x', priority: '-5' },
     ],
-  ])('a task that BullMQ cannot read (%s) ends no worker, and the next one runs', async (_, entry) => {
-    await server.admin.hset(taskKeyOf(queueKeys(), '99'), entry);
+  ])(
+    'a task that BullMQ cannot read (%s) is counted, ends no worker, and the next one runs',
+    async (_, reason, entry) => {
+      await server.admin.hset(taskKeyOf(queueKeys(), '99'), entry);
+      await server.admin.lpush(waitKeyOf(queueKeys()), '99');
+      const handler = new ScriptedHandler(1);
+      work(handler.handle);
+      await queue.tasks.submit(jobOrderOf('a', 1));
+      await done('a');
+      expect(handler.begun).toEqual(['a/split 0', 'a/segment 0.0', 'a/merge 0']);
+      const counted = queue.incidents.refusals.filter(({ count }) => count > 0);
+      expect(counted).toEqual([{ channel: 'redis-record', reason, count: expect.any(Number) }]);
+    },
+  );
+
+  it('a task that is not JSON is discarded, or becomes a dead letter of its job, and is counted once', async () => {
+    await queue.tasks.submit(jobOrderOf('a', 2));
+    await server.admin.hset(taskKeyOf(queueKeys(), 'a/split/0'), 'data', '{"kind":');
+    await server.admin.hset(taskKeyOf(queueKeys(), '99'), { name: 'x', data: '<xml/>', opts: '{}', timestamp: '1' });
     await server.admin.lpush(waitKeyOf(queueKeys()), '99');
-    const handler = new ScriptedHandler(1);
-    work(handler.handle);
-    await queue.tasks.submit(jobOrderOf('a', 1));
-    await done('a');
-    expect(handler.begun).toEqual(['a/split 0', 'a/segment 0.0', 'a/merge 0']);
+    work(new ScriptedHandler(1).handle);
+    await untilState('a', 'failed');
+    expect((await queue.tasks.job('a')).deadLetters).toMatchObject([
+      { taskId: 'a/split/0', reason: expect.stringContaining('data: expected JSON') },
+    ]);
+    await waitFor('the other is gone', async () => (await server.admin.exists(taskKeyOf(queueKeys(), '99'))) === 0);
+    const counted = queue.incidents.refusals.filter(({ count }) => count > 0);
+    expect(counted).toEqual([{ channel: 'redis-record', reason: 'json', count: 2 }]);
   });
 
   it.each([

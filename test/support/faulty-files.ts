@@ -6,6 +6,12 @@ type Call = keyof SinkFiles | keyof SinkFile;
 /** A fault of one kind of call: an error code of the system, `hangs`, or a partial write. */
 export type Fault = { readonly code: string } | 'hangs' | { readonly writtenBytes: number; readonly code: string };
 
+/** A moment to kill the process: before, within or after a call that changes the disk, counted from 1. Only a write has a middle. */
+export interface Stop {
+  readonly at: number;
+  readonly when: 'before' | 'within' | 'after';
+}
+
 /**
  * The disk with faults: calls fail, hang, or write in part as long as a test says so. It also remembers what was synchronised,
  * and `cutPower` takes everything else from the disk: data that was not synchronised, and names whose folder was not.
@@ -16,58 +22,88 @@ export class FaultyFiles implements SinkFiles {
   readonly #synced = new Map<string, number>();
   /** Renames whose folder was not synchronised, oldest first. */
   #renames: { readonly from: string; readonly to: string }[] = [];
+  /** New files whose folder was not synchronised. */
+  #created = new Set<string>();
+  readonly #handles = new Set<SinkFile>();
   #isOff = false;
-  readonly #open = new Set<SinkFile>();
   readonly #hanging: (() => void)[] = [];
   syncs = 0;
+  /** Calls so far that change the disk. */
+  readonly changes: Call[] = [];
+  /** Calls that have not returned. */
+  pending = 0;
+  readonly #stop: Stop | null;
+
+  constructor(stop: Stop | null = null) {
+    this.#stop = stop;
+  }
+
+  /** The process is dead: no call has an effect, and none returns. */
+  get isOff(): boolean {
+    return this.#isOff;
+  }
 
   /** Files that were opened and not closed. */
   get openFiles(): number {
-    return this.#open.size;
+    return this.#handles.size;
   }
 
   async open(path: string, flags: string | number): Promise<SinkFile> {
     await this.#pass('open');
-    // What was there before survives.
-    if (!this.#synced.has(path)) this.#synced.set(path, (await stateOrNull(diskFiles, path))?.size ?? 0);
-    const file = await diskFiles.open(path, flags);
-    this.#open.add(file);
+    const file = await this.#change('open', async () => {
+      const before = await stateOrNull(diskFiles, path);
+      // What was there before survives.
+      if (!this.#synced.has(path)) this.#synced.set(path, before?.size ?? 0);
+      const opened = await diskFiles.open(path, flags);
+      this.#handles.add(opened);
+      if (before === null) this.#created.add(path);
+      return opened;
+    });
     return this.#faulty(path, file);
   }
 
   async stat(path: string) {
     await this.#pass('stat');
-    return diskFiles.stat(path);
+    return this.#counted(diskFiles.stat(path));
   }
 
   async list(folder: string): Promise<string[]> {
     await this.#pass('list');
-    return diskFiles.list(folder);
+    return this.#counted(diskFiles.list(folder));
   }
 
   async rename(from: string, to: string): Promise<void> {
     await this.#pass('rename');
-    await diskFiles.rename(from, to);
-    this.#synced.set(to, this.#synced.get(from) ?? 0);
-    this.#synced.delete(from);
-    this.#renames.push({ from, to });
+    await this.#change('rename', async () => {
+      // What nobody opened was there before.
+      const bytes = this.#synced.get(from) ?? (await diskFiles.stat(from)).size;
+      await diskFiles.rename(from, to);
+      this.#synced.set(to, bytes);
+      this.#synced.delete(from);
+      this.#renames.push({ from, to });
+    });
   }
 
   async remove(path: string): Promise<void> {
     await this.#pass('remove');
-    await diskFiles.remove(path);
-    this.#synced.delete(path);
+    await this.#change('remove', async () => {
+      await diskFiles.remove(path);
+      this.#synced.delete(path);
+    });
   }
 
   async makeFolder(path: string): Promise<void> {
     await this.#pass('makeFolder');
-    await diskFiles.makeFolder(path);
+    await this.#change('makeFolder', () => diskFiles.makeFolder(path));
   }
 
   async syncFolder(path: string): Promise<void> {
     await this.#pass('syncFolder');
-    this.#renames = this.#renames.filter(({ to }) => dirname(to) !== path);
-    await diskFiles.syncFolder(path);
+    await this.#change('syncFolder', async () => {
+      this.#renames = this.#renames.filter(({ to }) => dirname(to) !== path);
+      this.#created = new Set([...this.#created].filter((name) => dirname(name) !== path));
+      await diskFiles.syncFolder(path);
+    });
   }
 
   /** Lets calls that hang go on. */
@@ -79,14 +115,14 @@ export class FaultyFiles implements SinkFiles {
   /** From now on no call has an effect, and files hold only what would survive. */
   async cutPower(): Promise<void> {
     this.#isOff = true;
-    for (const file of this.#open) await file.close();
-    this.#open.clear();
+    await this.closeAll();
     for (const { from, to } of this.#renames.reverse()) {
       if ((await stateOrNull(diskFiles, to)) === null || (await stateOrNull(diskFiles, from)) !== null) continue;
       await diskFiles.rename(to, from);
       this.#synced.set(from, this.#synced.get(to) ?? 0);
       this.#synced.delete(to);
     }
+    for (const path of this.#created) await diskFiles.remove(path);
     for (const [path, bytes] of this.#synced) {
       const found = await stateOrNull(diskFiles, path);
       if (found === null || found.size <= bytes) continue;
@@ -94,6 +130,32 @@ export class FaultyFiles implements SinkFiles {
       await file.truncate(bytes);
       await file.close();
     }
+  }
+
+  /** Closes what a killed process has left open. */
+  async closeAll(): Promise<void> {
+    for (const file of this.#handles) await file.close();
+    this.#handles.clear();
+  }
+
+  /** Makes a change, unless the process dies at it. @param half - makes a part of it. */
+  async #change<T>(call: Call, act: () => Promise<T>, half?: () => Promise<unknown>): Promise<T> {
+    this.changes.push(call);
+    if (this.#stop?.at !== this.changes.length) return this.#counted(act());
+    try {
+      if (this.#stop.when === 'within') await this.#counted(half?.() ?? Promise.resolve());
+      if (this.#stop.when === 'after') await this.#counted(act());
+    } finally {
+      this.#isOff = true;
+    }
+    return new Promise(() => undefined);
+  }
+
+  #counted<T>(call: Promise<T>): Promise<T> {
+    this.pending += 1;
+    return call.finally(() => {
+      this.pending -= 1;
+    });
   }
 
   async #pass(call: Call): Promise<void> {
@@ -107,11 +169,11 @@ export class FaultyFiles implements SinkFiles {
     return {
       stat: async () => {
         await this.#pass('stat');
-        return file.stat();
+        return this.#counted(file.stat());
       },
       read: async (...args) => {
         await this.#pass('read');
-        return file.read(...args);
+        return this.#counted(file.read(...args));
       },
       write: async (bytes, offset, length, position) => {
         const fault = this.faults.get('write');
@@ -121,24 +183,33 @@ export class FaultyFiles implements SinkFiles {
           if (part > 0) return file.write(bytes, offset, part, position);
         }
         await this.#pass('write');
-        return file.write(bytes, offset, length, position);
+        const write = (count: number) => file.write(bytes, offset, count, position);
+        return this.#change(
+          'write',
+          () => write(length),
+          () => write(Math.floor(length / 2)),
+        );
       },
       truncate: async (bytes) => {
         await this.#pass('truncate');
-        await file.truncate(bytes);
-        this.#synced.set(path, Math.min(bytes, this.#synced.get(path) ?? 0));
+        await this.#change('truncate', async () => {
+          await file.truncate(bytes);
+          this.#synced.set(path, Math.min(bytes, this.#synced.get(path) ?? 0));
+        });
       },
       datasync: async () => {
         await this.#pass('datasync');
-        const { size } = await file.stat();
-        await file.datasync();
-        this.#synced.set(path, size);
-        this.syncs += 1;
+        await this.#change('datasync', async () => {
+          const { size } = await file.stat();
+          await file.datasync();
+          this.#synced.set(path, size);
+          this.syncs += 1;
+        });
       },
       close: async () => {
         if (this.#isOff) return;
-        this.#open.delete(file);
-        await file.close();
+        this.#handles.delete(file);
+        await this.#counted(file.close());
       },
     };
   }

@@ -12,6 +12,9 @@ export interface HostRules {
   readonly tls?: object;
   /** Streams of the pipeline file. */
   readonly streams?: readonly object[];
+  readonly sinks?: readonly object[];
+  /** What placeholders of the pipeline file stand for. */
+  readonly variables?: Readonly<Record<string, string>>;
 }
 
 /** How a stream went. */
@@ -27,21 +30,29 @@ export interface Outcome {
 /** A host under an operator's rules, as `sightline run` makes it. */
 export class RuledHost {
   readonly host: PipelineHost;
-  readonly #events: EventMessage[] = [];
+  readonly events: EventMessage[] = [];
   readonly #frames = new Map<string, number>();
   #count = 0;
 
   private constructor(host: PipelineHost) {
     this.host = host;
-    host.onEvent((event) => this.#events.push(event));
+    host.onEvent((event) => this.events.push(event));
     host.onPublished(({ streamId }) => this.#frames.set(streamId, this.framesOf(streamId) + 1));
   }
 
-  static async open({ ffmpegPath, cacheDir, fleet = {}, tls = {}, streams = [] }: HostRules): Promise<RuledHost> {
+  static async open({
+    ffmpegPath,
+    cacheDir,
+    fleet = {},
+    tls = {},
+    streams = [],
+    sinks = [],
+    variables,
+  }: HostRules): Promise<RuledHost> {
     const model = { engine: 'fake', inputSize: '64x64', threads: 1, fake: { callMs: 0 } };
-    const parts = { name: 'ruled', description: 'A host with rules.', lanes: 1, model, fleet, tls, streams };
-    const config = parsePipeline(JSON.stringify(parts), 'test');
-    const admission = new Admission(config.fleet);
+    const parts = { name: 'ruled', description: 'A host with rules.', lanes: 1, model, fleet, tls, streams, sinks };
+    const config = parsePipeline(JSON.stringify(parts), 'test', variables);
+    const admission = new Admission({ ...config.fleet, placeholders: config.placeholders });
     const environment = { ffmpegPath, searchPath: '', modelPath: [], cacheDir, token: undefined };
     const admit = (source: string): Promise<void> => admission.source(source);
     const host = await PipelineHost.open(config, {
@@ -60,7 +71,7 @@ export class RuledHost {
   }
 
   warningsOf(id: string): string[] {
-    return this.#events
+    return this.events
       .filter(({ kind, stream }) => kind === 'stream-warning' && stream === id)
       .map((event) => event.message);
   }

@@ -14,6 +14,7 @@ import type {
 } from '../../src/gateway/runtime-port.ts';
 import type { EventMessage } from '../../src/protocol/feed.ts';
 import type { HostReport, StreamReport, StreamState } from '../../src/protocol/report.ts';
+import type { SourceTest } from '../../src/protocol/source-test.ts';
 import { hostReport, streamReport } from './sample-reports.ts';
 
 type Listener<T> = (value: T) => void;
@@ -86,6 +87,14 @@ export class RuntimeDouble implements RuntimePort {
 
   #tag(id: string): string {
     return `tag-${this.calls.filter((call) => call.startsWith(`change ${id} `)).length}`;
+  }
+
+  async testSource(request: unknown): Promise<SourceTest> {
+    this.calls.push(`test ${JSON.stringify(request)}`);
+    return {
+      ...{ source: 'rtsp://gate/1', codec: 'h264', width: 640, height: 360, statedFps: 25, measuredFps: 24.9 },
+      ...{ firstFrameMs: 310, durationMs: null, frames: 38, readMs: 1500, ignoredAudio: ['aac'], timeProblems: [] },
+    };
   }
 
   async addStream(stream: unknown): Promise<StreamReport> {

@@ -7,6 +7,7 @@ import { keyPrefix, RedisConnection } from '../../src/control/redis/connect.ts';
 import { redisAddress } from '../../src/control/redis/redis-address.ts';
 import type { TaskPolicy } from '../../src/control/tasks/task-policy.ts';
 import { systemClock } from '../../src/core/clock.ts';
+import { Incidents } from '../../src/flow/incidents.ts';
 import type { JobState } from '../../src/protocol/fleet.ts';
 import { RedisServer, redisMissing } from './redis-server.ts';
 import { waitFor } from './wait-for.ts';
@@ -50,6 +51,7 @@ const KINDS: readonly QueueKind[] = [memoryQueue, redisQueue];
 export interface OpenBullQueue extends OpenQueue {
   readonly tasks: BullTasks;
   readonly notices: readonly string[];
+  readonly incidents: Incidents;
 }
 
 /** A queue with its own connection, as on a host. */
@@ -64,12 +66,13 @@ export async function openBullTasks(
   const connection = await RedisConnection.open({ url, caFile: null, commandTimeoutMs, onNotice });
   const address = redisAddress(url, null);
   const notices = new Notices(onNotice, systemClock);
-  const tasks = new BullTasks({ connection, address, prefix: keyPrefix(name), notices, ...more });
+  const incidents = new Incidents(onNotice);
+  const tasks = new BullTasks({ connection, address, prefix: keyPrefix(name), notices, incidents, ...more });
   const close = async (): Promise<void> => {
     await tasks.close();
     await connection.close();
   };
-  return { tasks, close, notices: heard };
+  return { tasks, close, notices: heard, incidents };
 }
 
 const QUICK: Partial<TaskPolicy> = { firstRetryMs: 20, maxRetryMs: 40 };

@@ -2,13 +2,17 @@ import { lookup } from 'node:dns/promises';
 import { lstat, realpath, stat } from 'node:fs/promises';
 import { basename, dirname, isAbsolute, join } from 'node:path';
 import type { FleetConfig } from '../../config/fleet-config.ts';
+import { type Placeholders, sourceText } from '../../config/placeholders.ts';
 import { redact } from '../../core/redact.ts';
 import { isBelowRoot } from '../../disk/real-path.ts';
 import { SightlineError } from '../../errors/sightline-error.ts';
 import { NetworkList } from '../../source/network-list.ts';
 import { requireKnownScheme, sourcePath, sourceScheme } from '../../source/parse-source.ts';
 
-export type AdmissionRules = Pick<FleetConfig, 'roots' | 'schemes' | 'networks'>;
+export type AdmissionRules = Pick<FleetConfig, 'roots' | 'schemes' | 'networks'> & {
+  /** Sources of the own pipeline file that have placeholders, see `sourceText`. */
+  readonly placeholders?: Pick<Placeholders, 'sources'> | undefined;
+};
 
 /** Resolves a host name to all its addresses. */
 export type HostLookup = (host: string) => Promise<readonly string[]>;
@@ -62,7 +66,8 @@ export class Admission {
    *
    * @throws CONFIG_INVALID, SOURCE_FORBIDDEN; SOURCE_UNREACHABLE if a host name has no address; for files what `file` throws.
    */
-  async source(text: string): Promise<void> {
+  async source(written: string): Promise<void> {
+    const text = sourceText(written, this.#rules.placeholders?.sources);
     requireKnownScheme(text);
     const scheme = text === 'demo' ? 'demo' : sourceScheme(text);
     const { schemes } = this.#rules;

@@ -1,5 +1,5 @@
 import { setTimeout as sleep } from 'node:timers/promises';
-import { type Job, Worker } from 'bullmq';
+import { type Job, type JobJson, Worker } from 'bullmq';
 import { Redis } from 'ioredis';
 import { monoNowMs } from '../../core/clock.ts';
 import { SightlineError } from '../../errors/sightline-error.ts';
@@ -53,6 +53,21 @@ export interface BullWorkerOptions {
   readonly signer: FleetSigner | null;
   /** Called when the worker is closed. */
   readonly onClosed: () => void;
+}
+
+/** BullMQ's worker, for queues in which anybody may write. */
+class TolerantWorker extends Worker {
+  /** BullMQ would throw, and take the same task again whenever its lock has expired. */
+  protected override createJob(json: JobJson, jobId: string): Job {
+    try {
+      return super.createJob(json, jobId);
+    } catch {
+      const job = super.createJob({ ...json, data: '{}' }, jobId);
+      // Marks it: no JSON says this.
+      job.data = undefined;
+      return job;
+    }
+  }
 }
 
 /** Runs tasks of one pipeline from its BullMQ queue, and replaces BullMQ's worker if it gets stuck. */
@@ -121,6 +136,9 @@ export class BullWorker implements TaskWorker {
   #start(): { worker: Worker; connection: Redis } {
     const { pipeline, concurrency, queues, address, timings, policy, notices, incidents } = this.#options;
     const onError = incidents.guard('the task worker', (error: unknown) => {
+      // What BullMQ itself wrote beside the data of a task: its settings, its progress.
+      if (error instanceof SyntaxError)
+        return incidents.refuse('redis-record', 'json', () => `a task of pipeline "${pipeline}": ${error.message}`);
       // Every connection reports an unreachable Redis repeatedly; one notice is enough.
       if (!this.#isUnreachable) notices.add(`worker of pipeline "${pipeline}": ${failureText(error)}`);
     });
@@ -132,7 +150,7 @@ export class BullWorker implements TaskWorker {
       maxRetriesPerRequest: null,
     });
     connection.on('error', onError);
-    const worker = new Worker(queues.nameOf(pipeline), (job) => this.#process(job), {
+    const worker = new TolerantWorker(queues.nameOf(pipeline), (job) => this.#process(job), {
       connection,
       prefix: queues.bullPrefix,
       concurrency,

@@ -31,7 +31,7 @@ export interface WorkerContext {
   /** Returns whether a member of the fleet has signed the data of a task. */
   isSigned(id: string, data: unknown): boolean;
   /** Counts a task that is malformed or not signed. */
-  refuse(kind: 'schema' | 'signature', reason: string): void;
+  refuse(kind: 'json' | 'schema' | 'signature', reason: string): void;
 }
 
 export type StopReason = 'lost' | 'cancelled' | 'closing';
@@ -79,6 +79,7 @@ export class TaskRun {
    */
   async run(): Promise<void> {
     if (this.#context.isPausedOrClosed()) await this.#returnToQueue();
+    if (this.#job.data === undefined) return this.#addMalformed({ path: [], message: 'expected JSON' }, 'json');
     const parsed = task.safeParse(this.#job.data);
     if (!parsed.success) return this.#addMalformed(parsed.error.issues[0]!);
     if (!this.#context.isSigned(this.#id, this.#job.data))
@@ -137,7 +138,7 @@ export class TaskRun {
   /** Reports a malformed task to its job if its name contains the job id; otherwise discards it. */
   async #addMalformed(
     { path, message }: { path: PropertyKey[]; message: string },
-    refusal: 'schema' | 'signature' = 'schema',
+    refusal: 'json' | 'schema' | 'signature' = 'schema',
   ): Promise<void> {
     const where = path.join('.') || 'data';
     const reason = `PROTOCOL_INVALID: task ${this.#id}: ${where}: ${message}; another program or version wrote it`;

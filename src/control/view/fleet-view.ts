@@ -19,6 +19,7 @@ import type { EventMessage } from '../../protocol/feed.ts';
 import type { JobOrder, JobReport } from '../../protocol/fleet.ts';
 import type { FleetHost, FleetReport, QueueReport, ScaleReport } from '../../protocol/fleet-report.ts';
 import type { StreamReport } from '../../protocol/report.ts';
+import type { SourceTest } from '../../protocol/source-test.ts';
 import type { ControlPlane, FleetSnapshot } from '../control-plane.ts';
 import { JobOrders } from '../orders/job-orders.ts';
 import { StreamOrders, streamNotFound, tagOf } from '../orders/stream-orders.ts';
@@ -32,7 +33,7 @@ const MAX_FINISHED_JOBS = 20;
 export interface FleetViewOptions {
   readonly control: ControlPlane;
   /** Runtime of this gateway's host: its readiness and figures. */
-  readonly own: Pick<RuntimePort, 'report' | 'readiness' | 'pipeline'>;
+  readonly own: Pick<RuntimePort, 'report' | 'readiness' | 'pipeline' | 'testSource'>;
   readonly hostId: string;
   /** Default pipeline of streams and jobs. */
   readonly pipeline: string;
@@ -131,6 +132,11 @@ export class FleetView implements RuntimePort, FleetPort {
 
   async addStream(stream: unknown): Promise<StreamReport> {
     return this.#reportAfter((await this.#streams.add(stream)).id);
+  }
+
+  /** By the host of this gateway; others may reach other networks. */
+  testSource(request: unknown): Promise<SourceTest> {
+    return this.#options.own.testSource(request);
   }
 
   streamSettings(id: string): StreamSettings {

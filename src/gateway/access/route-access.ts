@@ -38,6 +38,7 @@ export const ROUTE_ACCESS: Readonly<Record<string, RouteAccess>> = {
   'GET /api/versions/:id': 'viewer',
 
   'POST /api/streams': 'operator',
+  'POST /api/sources/test': 'operator',
   'PATCH /api/streams/:id': 'operator',
   'PUT /api/streams/:id': 'operator',
   'DELETE /api/streams/:id': 'operator',

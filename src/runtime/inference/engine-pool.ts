@@ -1,4 +1,4 @@
-import type { SightlineError } from '../../errors/sightline-error.ts';
+import { SightlineError } from '../../errors/sightline-error.ts';
 import { BackOff } from '../../flow/back-off.ts';
 import type { EngineInfo, EngineRequest, RingHandle } from '../../protocol/threads.ts';
 import { type Batch, type BatchListener, InferenceClient } from './inference-client.ts';
@@ -6,6 +6,8 @@ import { type Batch, type BatchListener, InferenceClient } from './inference-cli
 export interface EnginePoolEvents extends BatchListener {
   onThreadLost(error: SightlineError): void;
   onThreadRestarted(): void;
+  /** A cached file of the model had changed, and was made again. */
+  onFileDamaged(error: SightlineError): void;
 }
 
 /** Inference threads with the same engine and model. A thread that dies or hangs is replaced. */
@@ -73,6 +75,15 @@ export class EnginePool {
       (lost, batches, error) => this.#onLost(lost, batches, error),
       this.#timeoutMs,
     );
+    const { damagedFile } = client;
+    if (damagedFile !== null)
+      this.#events.onFileDamaged(
+        new SightlineError(
+          'MODEL_INTEGRITY',
+          `${damagedFile}: it has changed since it was written, or cannot be loaded; it is not used, and was made again`,
+          { path: damagedFile },
+        ),
+      );
     for (const ring of this.#rings.values()) client.attach(ring);
     this.#clients.push(client);
     if (this.#isStopping) await client.shutdown();

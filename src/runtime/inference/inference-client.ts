@@ -46,6 +46,8 @@ const SHUTDOWN_MS = 5_000;
 export class InferenceClient {
   readonly info: EngineInfo;
   readonly tid: ThreadId;
+  /** As in `Ready`. */
+  readonly damagedFile: string | null;
   /** True once it has returned a result. */
   hasAnswered = false;
   #enginePid: number | null;
@@ -65,7 +67,7 @@ export class InferenceClient {
 
   private constructor(
     worker: Worker,
-    { info, tid, enginePid }: Ready,
+    { info, tid, enginePid, damagedFile }: Ready,
     listener: BatchListener,
     onLost: LostListener,
     timeoutMs: number,
@@ -73,6 +75,7 @@ export class InferenceClient {
     this.#worker = worker;
     this.info = info;
     this.tid = tid;
+    this.damagedFile = damagedFile;
     this.#enginePid = enginePid;
     this.#listener = listener;
     this.#onLost = onLost;

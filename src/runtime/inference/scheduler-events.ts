@@ -1,4 +1,5 @@
 import { monoNowMs } from '../../core/clock.ts';
+import type { Incidents } from '../../flow/incidents.ts';
 import type { EventKind } from '../../protocol/feed.ts';
 import type { HostMeter } from '../../telemetry/host-meter.ts';
 import type { PartTimes } from '../../telemetry/part-times.ts';
@@ -13,6 +14,7 @@ export function schedulerEvents(
   meter: HostMeter,
   times: PartTimes,
   emit: (kind: EventKind, message: string, details?: EventDetails) => void,
+  incidents: Incidents,
 ): SchedulerEvents {
   let failedBatches = 0;
   let reportedMs = 0;
@@ -32,6 +34,7 @@ export function schedulerEvents(
     },
     onThreadLost: ({ message }, model) => emit('engine-restarted', `${message}; it is being restarted`, { model }),
     onThreadRestarted: () => emit('engine-restarted', 'an inference thread has restarted'),
+    onFileDamaged: (error) => incidents.fail('model-check', error),
     onSettled: (reason) => emit('batch-settled', `batch size ${reason}`),
   };
 }

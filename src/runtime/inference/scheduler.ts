@@ -21,6 +21,8 @@ export interface SchedulerEvents {
   /** @param model - name of the instance. */
   onThreadLost(error: SightlineError, model: string): void;
   onThreadRestarted(): void;
+  /** A cached file of a model had changed, and was made again. */
+  onFileDamaged(error: SightlineError): void;
   /** The trial has settled the batch size. */
   onSettled(reason: string): void;
 }
@@ -309,6 +311,10 @@ export class Scheduler implements EnginePoolEvents {
 
   onThreadLost(error: SightlineError): void {
     this.#context.events.onThreadLost(error, this.model.name);
+  }
+
+  onFileDamaged(error: SightlineError): void {
+    this.#context.events.onFileDamaged(error);
   }
 
   onThreadRestarted(): void {

@@ -134,10 +134,11 @@ function openSink(
     case 'coco':
       return new CocoSink({ id, path: config.path, classes, keepsEarlier: true, sync: config.sync, ...listeners });
     case 'webhook': {
-      const { url, batchSize, maxAttempts, secret, spoolMaxMb, sync } = config;
+      const { url, headers, batchSize, maxAttempts, secret, spoolMaxMb, sync } = config;
       const maxSpoolBytes = spoolMaxMb === 0 ? MEMORY_BYTES : Math.round(spoolMaxMb * MEGABYTE);
       const spool = { spoolFolder, maxSpoolBytes, sync };
-      return new WebhookSink({ id, url, batchResults: batchSize, maxAttempts, secret, ...spool, ...listeners });
+      const request = { url, secret, ...(headers === undefined ? {} : { headers }) };
+      return new WebhookSink({ id, ...request, batchResults: batchSize, maxAttempts, ...spool, ...listeners });
     }
   }
 }

@@ -88,7 +88,10 @@ export async function requireReadable(
   timeoutMs: number,
 ): Promise<void> {
   if (source === null || picture !== null) return;
-  const isFile = source.kind === 'file' ? statSync(source.label).isFile() : source.kind === 'http' && policy === 'file';
+  const isFile =
+    source.kind === 'file'
+      ? statSync(source.url.slice('file:'.length)).isFile()
+      : source.kind === 'http' && policy === 'file';
   if (isFile) await withOpenSource(source, (opened) => probeSource(ffmpeg, opened, timeoutMs));
 }
 

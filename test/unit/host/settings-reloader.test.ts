@@ -2,6 +2,7 @@ import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
+import { readEnvironment } from '../../../src/config/environment.ts';
 import { SettingsReloader } from '../../../src/host/settings-reloader.ts';
 import { waitFor } from '../../support/wait-for.ts';
 
@@ -29,7 +30,7 @@ describe('a service that gets SIGHUP', () => {
         },
         onFailure: ({ code }) => log.push(code),
       },
-      { onHangUp: (listener) => (hangUp = listener) },
+      { onHangUp: (listener) => (hangUp = listener), environment: readEnvironment({}) },
     );
     return {
       reloader,

@@ -79,6 +79,12 @@ describe('the graph optimised by ONNX Runtime', () => {
     const path = join(newFolder(), 'net.onnx');
     writeFileSync(path, emitOnnx(operatorGraph(pick('relu', 'conv, dilated'))));
     const first = await outputOf(path);
+    const damagedFile = async (): Promise<string | null> => {
+      const engine = await load(path);
+      await engine.close();
+      return engine.damagedFile;
+    };
+    expect(await damagedFile()).toBeNull();
     const name = readdirSync(join(path, '..')).find((file) => file.endsWith('optimised.onnx'))!;
     const file = join(path, '..', name);
     const bytes = readFileSync(file);
@@ -88,6 +94,9 @@ describe('the graph optimised by ONNX Runtime', () => {
     writeFileSync(file, changed);
     expect(await outputOf(path)).toEqual(first);
     expect(readFileSync(file).equals(changed)).toBe(false);
+    writeFileSync(file, changed);
+    expect(await damagedFile()).toBe(file);
+    expect(await damagedFile()).toBeNull();
     rmSync(`${file}.sha256`);
     expect(await outputOf(path)).toEqual(first);
     expect(readdirSync(join(path, '..'))).toContain(`${name}.sha256`);

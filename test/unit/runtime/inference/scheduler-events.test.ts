@@ -1,5 +1,6 @@
 import { afterEach, describe, expect, it, vi } from 'vitest';
 import { SightlineError } from '../../../../src/errors/sightline-error.ts';
+import { Incidents } from '../../../../src/flow/incidents.ts';
 import { schedulerEvents } from '../../../../src/runtime/inference/scheduler-events.ts';
 import { HostMeter } from '../../../../src/telemetry/host-meter.ts';
 import { PartTimes } from '../../../../src/telemetry/part-times.ts';
@@ -10,7 +11,12 @@ describe('what the scheduler reports', () => {
   it('reports failed batches at most once a second, with the number since the last report', () => {
     const meter = new HostMeter(0);
     const messages: string[] = [];
-    const events = schedulerEvents(meter, new PartTimes(), (_kind, message) => void messages.push(message));
+    const events = schedulerEvents(
+      meter,
+      new PartTimes(),
+      (_kind, message) => void messages.push(message),
+      new Incidents(),
+    );
     let now = 1e6;
     vi.spyOn(performance, 'now').mockImplementation(() => now);
     const failures = [0, 100, 900, 1000, 1100, 2500];
@@ -20,5 +26,16 @@ describe('what the scheduler reports', () => {
     }
     meter.close();
     expect(messages).toEqual([1, 3, 2].map((count) => `${count} batch(es) failed: no memory`));
+  });
+
+  it('counts and logs a cached file that had changed', () => {
+    const meter = new HostMeter(0);
+    const log: string[] = [];
+    const incidents = new Incidents((text) => log.push(text));
+    const events = schedulerEvents(meter, new PartTimes(), () => undefined, incidents);
+    events.onFileDamaged(new SightlineError('MODEL_INTEGRITY', 'net.optimised.onnx: it has changed'));
+    meter.close();
+    expect(incidents.failures.get('model-check')).toBe(1);
+    expect(log).toEqual([expect.stringContaining('net.optimised.onnx: it has changed [MODEL_INTEGRITY]')]);
   });
 });

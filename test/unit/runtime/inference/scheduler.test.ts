@@ -49,6 +49,7 @@ class Rig implements ScheduledStream, FrameOwner {
         onBatchFailed: (_, frames) => void this.failed.push(frames),
         onThreadLost: () => {},
         onThreadRestarted: () => {},
+        onFileDamaged: () => {},
         onSettled: () => {},
       },
       systemClock,

@@ -1,0 +1,79 @@
+import { type Command, Option } from 'commander';
+import { parseStream } from '../config/load-pipeline.ts';
+import { openFfmpeg } from '../decode/ffmpeg-binary.ts';
+import { testSource } from '../decode/test-source.ts';
+import type { SourceTest } from '../protocol/source-test.ts';
+import { resolveStreamInput } from '../runtime/stream/stream-input.ts';
+import { withOpenSource } from '../source/open/open-source.ts';
+import { type CliIo, note, print, printJson } from './cli-io.ts';
+import { addDecoderFlags, type DecoderFlags, decoderConfigOf } from './decoder-flags.ts';
+import { type AccessFlags, addAccessFlags, askGateway, refuseAccessFlags } from './gateway-client.ts';
+
+interface SourceFlags extends DecoderFlags, AccessFlags {
+  readonly transport?: string;
+  readonly insecureTls?: boolean;
+  readonly timeout?: number;
+  readonly url?: string;
+  readonly json?: boolean;
+}
+
+const HELP = `
+Examples:
+  sightline source test @gate-url.txt          the file holds rtsp://user:password@camera/1
+  sightline source test clip.mp4 --json
+  SIGHTLINE_TOKEN=... sightline source test rtsp://camera/1 --url https://host-1:8080     from that host, by its rules
+
+Opens the source as a stream would, reads it for a second and a half, and says what it is, or why it cannot be read.`;
+
+/** Adds `source test`. */
+export function addSource(program: Command, io: CliIo): void {
+  const source = program.command('source').addHelpText('after', HELP);
+  const test = source
+    .command('test <source>')
+    .description('open a source for a moment: codec, size, frame rate, delay, or why not')
+    .addOption(new Option('--transport <protocol>', 'of RTSP').choices(['tcp', 'udp']))
+    .option('--insecure-tls', 'accept any certificate of an https:// or rtsps:// source')
+    .option('--timeout <seconds>', 'longest wait for the first frame, at most 15 with --url (default: 10)', Number)
+    .option('--url <url>', 'gateway of a host that opens it, such as https://host:8080, in place of this machine')
+    .option('--json', 'one JSON document on standard output');
+  addAccessFlags(addDecoderFlags(test)).action((text: string, flags: SourceFlags) => run(text, flags, io));
+}
+
+async function run(source: string, flags: SourceFlags, io: CliIo): Promise<void> {
+  const { transport, insecureTls, timeout, url } = flags;
+  const settings = {
+    source,
+    ...(transport === undefined ? {} : { transport }),
+    ...(insecureTls === undefined ? {} : { insecureTls }),
+    ...(timeout === undefined ? {} : { openTimeoutMs: timeout * 1000 }),
+  };
+  if (url === undefined) refuseAccessFlags(flags, '--url');
+  const report =
+    url === undefined
+      ? await testHere(settings, flags, io)
+      : ((await askGateway(io, { ...flags, url }, 'POST', '/api/sources/test', settings)) as SourceTest);
+  if (flags.json === true) printJson(io, report);
+  else print(io, reportText(report));
+}
+
+async function testHere(settings: object, flags: SourceFlags, io: CliIo): Promise<SourceTest> {
+  const config = parseStream({ id: 'test', ...settings, resizeBy: 'ffmpeg' }, {});
+  const ffmpeg = await openFfmpeg(io.environment, (text) => note(io, text), decoderConfigOf(flags));
+  const { source } = await resolveStreamInput(config, ffmpeg, null);
+  return withOpenSource(source!, (opened) => testSource(ffmpeg, opened, config.openTimeoutMs));
+}
+
+function reportText(report: SourceTest): string {
+  const { codec, width, height, statedFps, measuredFps, firstFrameMs, durationMs, frames, readMs } = report;
+  const { ignoredAudio, timeProblems } = report;
+  const rate = (fps: number | null): string => (fps === null ? 'unknown' : `${fps}`);
+  const rows: readonly (readonly [name: string, text: string])[] = [
+    ['video', `${codec ?? 'unknown codec'}, ${width}x${height}`],
+    ['frames/s', `${rate(measuredFps)} measured, ${rate(statedFps)} stated`],
+    ['first frame', `after ${firstFrameMs} ms; ${frames} frames within ${readMs} ms`],
+    ...(durationMs === null ? [] : [['length', `${(durationMs / 1000).toFixed(1)} s`] as const]),
+    ['audio', ignoredAudio.length === 0 ? 'none' : `${ignoredAudio.join(', ')}, ignored`],
+    ['time stamps', timeProblems.length === 0 ? 'in order' : timeProblems.join('; ')],
+  ];
+  return [report.source, ...rows.map(([name, text]) => `  ${name.padEnd(12)}${text}`)].join('\n');
+}
