@@ -27,6 +27,8 @@ const MAX_FAULT_CHARS = 400;
 const MAX_SHOWN_DEPTH = 5;
 /** Of their values only the length is shown. */
 const SECRET_KEYS: ReadonlySet<PropertyKey> = new Set(['token', 'secret', 'headers']);
+/** Of a value, to find what must not be shown; far more than is shown. */
+const MAX_READ_CHARS = 1000;
 /** For longer keys no other name is suggested. */
 const MAX_KEY_CHARS = 64;
 
@@ -94,7 +96,7 @@ function received(path: readonly PropertyKey[], document: Document): string {
   if (value === undefined) return 'nothing';
   if (value === null) return 'null';
   if (path.some((part) => SECRET_KEYS.has(part))) return `${String(value).length} characters`;
-  const text = typeof value === 'number' ? String(value) : redact(textOf(value));
+  const text = typeof value === 'number' ? String(value) : redact(textOf(value), MAX_READ_CHARS);
   const type = Array.isArray(value) ? 'list' : typeof value;
   return `${shortened(text, 60)} (${type})`;
 }

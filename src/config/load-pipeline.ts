@@ -40,7 +40,16 @@ export function parsePipeline(text: string, where: string, variables?: Variables
       { where, line },
     );
   }
-  const raw = toPlain(document, where);
+  return checkPipeline(toPlain(document, where), where, variables);
+}
+
+/**
+ * Checks a pipeline that is no text: defaults are filled in, and merged into each stream.
+ *
+ * @param variables - as of `loadPipeline`.
+ * @throws CONFIG_INVALID
+ */
+export function checkPipeline(raw: unknown, where: string, variables?: Variables): PipelineConfig {
   // Checked first and alone: merged into every stream, one mistake would be reported once per stream.
   check(defaultsOnly, raw, where);
   const config = check(pipelineConfig, withDefaults(raw), where);

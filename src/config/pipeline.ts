@@ -52,6 +52,7 @@ export const pipelineConfig = z.strictObject({
   preview: previewConfig.prefault({}).describe('Pictures for the dashboard.'),
 });
 
+/** A pipeline with all its settings filled in; docs/config.md describes each. */
 export type PipelineConfig = z.infer<typeof pipelineConfig> & {
   /** No setting: what the file's placeholders stand for. Absent if it has none, or if they were not resolved. */
   readonly placeholders?: Placeholders;

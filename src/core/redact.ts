@@ -1,16 +1,19 @@
 import { withoutHidden } from './hidden-values.ts';
 
-const UP_TO_LAST_AT = /([a-z][a-z0-9+.-]*:\/\/)(\S*)@/gi;
+/** Longer texts are cut: their authors are not people, and the time that some patterns take grows faster than the text. */
+const MAX_CHARS = 8192;
+/** The end of a scheme; the letters before the last one are printed as they are. */
+const SCHEME_END = /[a-z][0-9+.-]*:\/\//i;
 /** As people mistype an address: `http:/user:password@host`, `user:password@host`. */
 const WITHOUT_SLASHES = /(^|[\s"'`(=])((?:[a-z][a-z0-9+.-]*:\/?(?!\/))?)[^\s"'`@/:]+:(?!\/\/)[^\s"'`@]+@/gi;
 /** An address up to white space or a closing quotation mark, which no address contains. */
-const ADDRESS = /[a-z][a-z0-9+.-]*:\/\/[^\s"<>`]*/gi;
+const ADDRESS = /[a-z][0-9+.-]*:\/\/[^\s"<>`]*/gi;
 /** Query of an address without scheme and host: `/live?user=a`. */
 const QUERY = /\?[^\s"<>`?]*=[^\s"<>`]*/g;
 const CREDENTIALS_HEADER =
   /\b(authorization\s*[:=]\s*|bearer\s+|basic\s+(?=[A-Za-z0-9+/]{8}))(?:basic\s+|bearer\s+|digest\s+)?[^\s"]+/gi;
 const ASSIGNED_SECRET =
-  /\b([\w-]*(?:pass(?:word|wd|phrase)?|psw|pwd|token|secret|api_?key))=(?!\*\*\*|(?:\uE000\d+\uE000)+(?:[\s"&]|$))[^\s"&]+/gi;
+  /(?<![\w-])([\w-]*(?:pass(?:word|wd|phrase)?|psw|pwd|token|secret|api_?key))=(?!\*\*\*|(?:\uE000\d+\uE000)+(?:[\s"&]|$))[^\s"&]+/gi;
 
 /** Parameters that say which picture is shown, not who may see it. Everything else is hidden. */
 const SHOWN_KEYS = new Set(
@@ -22,7 +25,7 @@ const SHOWN_KEYS = new Set(
 );
 const SHOWN_VALUE = /^[\w.x-]{0,24}$/;
 /** What ends a sentence rather than an address. */
-const PUNCTUATION = /[.,:;!?)'\]]+$/;
+const PUNCTUATION = ".,:;!?)']";
 const HIDDEN = '***';
 
 /**
@@ -34,8 +37,11 @@ const HIDDEN = '***';
  * hold credentials. A path with an `@` after a port number is shortened too; that is the cheaper mistake.
  *
  * Placeholders such as `${env:PASSWORD}` are shown, and stand for the values that `hideValue` hides.
+ *
+ * @param maxChars - a longer text is cut, where a word ends.
  */
-export function redact(text: string): string {
+export function redact(text: string, maxChars = MAX_CHARS): string {
+  if (text.length > maxChars) return redact(text.slice(0, maxChars - HIDDEN.length).replace(/(?<!\S)\S*$/, HIDDEN));
   const placeholders: string[] = [];
   const marked = withoutHidden(text).replace(PLACEHOLDER, (placeholder) => {
     placeholders.push(placeholder);
@@ -54,14 +60,22 @@ const ONLY_MARKS = /^(?:\uE000\d+\uE000)+$/;
 
 function redactMarked(text: string): string {
   return text
-    .replace(UP_TO_LAST_AT, (whole, scheme: string, before: string) =>
-      mayHoldCredentials(before) && !PLACEHOLDER_LOGIN.test(before) ? `${scheme}${HIDDEN}@` : whole,
-    )
+    .replace(/\S+/g, withoutUserInfo)
     .replace(WITHOUT_SLASHES, `$1$2${HIDDEN}@`)
     .replace(ADDRESS, (address) => withoutPunctuation(address, redactAddress))
     .replace(QUERY, (query) => withoutPunctuation(query, redactAddress))
     .replace(CREDENTIALS_HEADER, `$1${HIDDEN}`)
     .replace(ASSIGNED_SECRET, `$1=${HIDDEN}`);
+}
+
+function withoutUserInfo(word: string): string {
+  const at = word.lastIndexOf('@');
+  const scheme = at < 0 ? null : SCHEME_END.exec(word.slice(0, at));
+  if (scheme === null) return word;
+  const start = scheme.index + scheme[0].length;
+  const before = word.slice(start, at);
+  const isHidden = mayHoldCredentials(before) && !PLACEHOLDER_LOGIN.test(before);
+  return isHidden ? `${word.slice(0, start)}${HIDDEN}${word.slice(at)}` : word;
 }
 
 /** @param before - the text between `://` and the last `@`. */
@@ -71,7 +85,8 @@ function mayHoldCredentials(before: string): boolean {
 }
 
 function withoutPunctuation(text: string, change: (bare: string) => string): string {
-  const end = PUNCTUATION.exec(text)?.index ?? text.length;
+  let end = text.length;
+  while (end > 0 && PUNCTUATION.includes(text[end - 1]!)) end -= 1;
   return change(text.slice(0, end)) + text.slice(end);
 }
 

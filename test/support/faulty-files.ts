@@ -24,8 +24,9 @@ export class FaultyFiles implements SinkFiles {
   #renames: { readonly from: string; readonly to: string }[] = [];
   /** New files whose folder was not synchronised. */
   #created = new Set<string>();
-  readonly #handles = new Set<SinkFile>();
   #isOff = false;
+  readonly #open = new Set<SinkFile>();
+  readonly #hanging: (() => void)[] = [];
   syncs = 0;
   /** Calls so far that change the disk. */
   readonly changes: Call[] = [];
@@ -42,6 +43,11 @@ export class FaultyFiles implements SinkFiles {
     return this.#isOff;
   }
 
+  /** Files that were opened and not closed. */
+  get openFiles(): number {
+    return this.#open.size;
+  }
+
   async open(path: string, flags: string | number): Promise<SinkFile> {
     await this.#pass('open');
     const file = await this.#change('open', async () => {
@@ -49,7 +55,7 @@ export class FaultyFiles implements SinkFiles {
       // What was there before survives.
       if (!this.#synced.has(path)) this.#synced.set(path, before?.size ?? 0);
       const opened = await diskFiles.open(path, flags);
-      this.#handles.add(opened);
+      this.#open.add(opened);
       if (before === null) this.#created.add(path);
       return opened;
     });
@@ -100,9 +106,17 @@ export class FaultyFiles implements SinkFiles {
     });
   }
 
+  /** Lets calls that hang go on. */
+  respond(): void {
+    this.faults.clear();
+    for (const resume of this.#hanging.splice(0)) resume();
+  }
+
   /** From now on no call has an effect, and files hold only what would survive. */
   async cutPower(): Promise<void> {
     this.#isOff = true;
+    for (const file of this.#open) await file.close();
+    this.#open.clear();
     for (const { from, to } of this.#renames.reverse()) {
       if ((await stateOrNull(diskFiles, to)) === null || (await stateOrNull(diskFiles, from)) !== null) continue;
       await diskFiles.rename(to, from);
@@ -121,8 +135,8 @@ export class FaultyFiles implements SinkFiles {
 
   /** Closes what a killed process has left open. */
   async closeAll(): Promise<void> {
-    for (const file of this.#handles) await file.close();
-    this.#handles.clear();
+    for (const file of this.#open) await file.close();
+    this.#open.clear();
   }
 
   /** Makes a change, unless the process dies at it. @param half - makes a part of it. */
@@ -147,7 +161,8 @@ export class FaultyFiles implements SinkFiles {
 
   async #pass(call: Call): Promise<void> {
     const fault = this.faults.get(call);
-    if (this.#isOff || fault === 'hangs') await new Promise(() => undefined);
+    if (this.#isOff) await new Promise(() => undefined);
+    if (fault === 'hangs') await new Promise<void>((resolve) => this.#hanging.push(resolve));
     if (fault !== undefined && fault !== 'hangs') throw Object.assign(new Error(fault.code), { code: fault.code });
   }
 
@@ -194,7 +209,7 @@ export class FaultyFiles implements SinkFiles {
       },
       close: async () => {
         if (this.#isOff) return;
-        this.#handles.delete(file);
+        this.#open.delete(file);
         await this.#counted(file.close());
       },
     };
