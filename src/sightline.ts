@@ -145,7 +145,7 @@ export class Sightline implements AsyncDisposable {
     const { onNotice = () => undefined } = options;
     const config = configOf(options);
     const environment = environmentOf(options);
-    const admission = new Admission(config.fleet);
+    const admission = new Admission({ ...config.fleet, placeholders: config.placeholders });
     // What the program names itself is bound by no rule for requests from elsewhere.
     const ownSources = new Set(config.streams.map(({ source }) => source));
     const incidents = new Incidents(onNotice);
@@ -401,10 +401,14 @@ function configOf(options: SightlineOptions): PipelineConfig {
         'CONFIG_INVALID',
         `options: expected either pipeline or other settings, received pipeline and ${others.join(', ')}`,
       );
-    return loadPipeline(pipeline, options.env);
+    return loadPipeline(pipeline, options.env ?? {});
   }
   const raw = { name: 'library', description: 'An engine in a program.', ...settings, sinks: named };
-  return checkPipeline({ ...raw, ...(model === undefined ? {} : { model: modelOf(model) }) }, 'options', options.env);
+  return checkPipeline(
+    { ...raw, ...(model === undefined ? {} : { model: modelOf(model) }) },
+    'options',
+    options.env ?? {},
+  );
 }
 
 function modelOf(model: string | ModelSettings): ModelSettings {

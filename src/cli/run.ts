@@ -66,7 +66,12 @@ async function serve(
   io: CliIo,
 ): Promise<void> {
   const log = openLog(io, flags.log);
-  const admission = new Admission({ ...config.fleet, placeholders: config.placeholders });
+  const admission = new Admission({
+    ...config.fleet,
+    get placeholders() {
+      return host.placeholders;
+    },
+  });
   const incidents = new Incidents((text) => log.warn({}, text));
   // Before the rest: a service may be told to reload while it starts.
   const reloader = new SettingsReloader(

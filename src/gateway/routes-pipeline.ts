@@ -31,10 +31,11 @@ export function withoutSecrets(value: unknown, key = ''): unknown {
   if (Array.isArray(value)) return value.map((entry) => withoutSecrets(entry));
   if (typeof value !== 'object' || value === null) return value;
   // A changed key of the overlay: its values are secret if the key is.
+  const keyOf = (name: string): string =>
+    key === 'headers' ? 'secret' : name === 'file' || name === 'now' ? key : name;
   return Object.fromEntries(
-    Object.entries(value).map(([name, entry]) => [
-      name,
-      withoutSecrets(entry, name === 'file' || name === 'now' ? key : name),
-    ]),
+    Object.entries(value)
+      .filter(([name]) => name !== 'placeholders')
+      .map(([name, entry]) => [name, withoutSecrets(entry, keyOf(name))]),
   );
 }

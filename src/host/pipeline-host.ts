@@ -321,6 +321,11 @@ export class PipelineHost implements RuntimePort {
     return own.isReady && reason !== null ? { isReady: true, isDegraded: true, reason } : own;
   }
 
+  /** What the placeholders of the pipeline file, as it is now, stand for. */
+  get placeholders(): PipelineConfig['placeholders'] {
+    return this.#settings.file.placeholders;
+  }
+
   /** True while a stream that could not be started is tried again. */
   get isStarting(): boolean {
     return this.#starts.failing.length > 0;

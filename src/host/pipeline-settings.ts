@@ -6,7 +6,7 @@ import { type OverlaidStreams, overlaid, overlayEntryOf, type WantedStream } fro
 import type { OverlayFile } from './overlay/overlay-file.ts';
 
 /** Sections that a running pipeline takes from a file that is read again. */
-const RELOADED: ReadonlySet<string> = new Set(['streams', 'defaults', 'description']);
+const RELOADED: ReadonlySet<string> = new Set(['streams', 'defaults', 'description', 'placeholders']);
 
 export interface SettingsSources {
   /** Path of the pipeline file. */
