@@ -1,5 +1,4 @@
-/** @import { Preview } from './overlay.js' */
-/** @import { StreamReport, StreamState } from '../src/protocol/report.ts' */
+/** @import { Preview, StreamReport, StreamState } from '/lib/client/index.js' */
 
 import { CardFigures } from './card-figures.js';
 import { StreamChart } from './chart.js';

@@ -1,4 +1,4 @@
-/** @import { EventKind, EventMessage } from '../src/protocol/feed.ts' */
+/** @import { EventKind, EventMessage } from '/lib/client/index.js' */
 
 import { element } from './element.js';
 import { formatTime } from './format.js';

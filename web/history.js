@@ -1,4 +1,4 @@
-/** @import { StreamReport } from '../src/protocol/report.ts' */
+/** @import { StreamReport } from '/lib/client/index.js' */
 
 /** @typedef {'fpsIn' | 'fpsPublished' | 'p50' | 'p95' | 'p99'} Column */
 

@@ -1,5 +1,3 @@
-import { ERROR_CODES } from '../errors/error-codes.ts';
-import { SightlineError, type WireError } from '../errors/sightline-error.ts';
 import type { EventMessage } from '../protocol/feed.ts';
 import type { JobReport } from '../protocol/fleet.ts';
 import type { FleetHost } from '../protocol/fleet-report.ts';
@@ -20,36 +18,13 @@ import type {
   StreamsReply,
 } from '../protocol/rest.ts';
 import type { Decision, RolloutReport, VersionReport } from '../protocol/rollout-records.ts';
-
-/** Options of every request. */
-export interface CallOptions {
-  /** Aborts the request, which then rejects with the reason of the signal. */
-  readonly signal?: AbortSignal | undefined;
-}
+import type { CallOptions, GatewayRequest, SendRequest } from './send-request.ts';
 
 /** Options of a request that acts on a roll-out. */
 export interface RolloutCallOptions extends CallOptions {
   /** Who acts, for the audit log. Only for a gateway without tokens: otherwise the name of the token counts. */
   readonly by?: string | undefined;
 }
-
-/** One request to a gateway. */
-export interface GatewayRequest extends CallOptions {
-  readonly method: 'GET' | 'POST' | 'PATCH' | 'DELETE';
-  /** With a leading slash, such as `/api/rollouts`. */
-  readonly path: string;
-  readonly body?: unknown;
-  /** HTTP status outside of 200 to 299 that is a reply and no failure. */
-  readonly okStatus?: number;
-}
-
-/**
- * Sends one request.
- *
- * @returns the parsed reply; null if it is empty.
- * @throws the gateway's own error; GATEWAY_UNREACHABLE if none answers.
- */
-export type SendRequest = (request: GatewayRequest) => Promise<unknown>;
 
 /**
  * The REST API of a gateway, one method a route; `docs/wire-protocol.md` lists them. Each rejects with the `SightlineError` that the
@@ -208,36 +183,4 @@ export class GatewayApi {
 
 function pathOf(kind: string, id: string, verb?: string): string {
   return `/api/${kind}/${encodeURIComponent(id)}${verb === undefined ? '' : `/${verb}`}`;
-}
-
-/**
- * Returns the document of a reply; null if it is empty.
- *
- * @param url - of the gateway, for messages.
- * @throws the gateway's own error; GATEWAY_UNREACHABLE if no gateway of Sightline has answered.
- */
-export function readReply(status: number, text: string, { okStatus }: GatewayRequest, url: string): unknown {
-  const document = parsed(text);
-  if (((status >= 200 && status < 300) || status === okStatus) && document !== undefined) return document;
-  const { code, message, details } = (document as { error?: Partial<WireError> } | null | undefined)?.error ?? {};
-  if (code === undefined || message === undefined)
-    throw unreachable(url, `expected a gateway of Sightline, received HTTP ${status}`, { status });
-  // A newer gateway may have codes that this version does not know.
-  const known = Object.hasOwn(ERROR_CODES, code) ? code : 'INTERNAL_ERROR';
-  throw SightlineError.fromWire({ code: known, message, ...(details === undefined ? {} : { details }) });
-}
-
-/** Makes the error of a gateway that does not answer. */
-export function unreachable(url: string, why: string, details: { readonly status?: number } = {}): SightlineError {
-  return new SightlineError('GATEWAY_UNREACHABLE', `${url}: ${why}`, { url, ...details });
-}
-
-/** Returns undefined for text that is not JSON. */
-function parsed(text: string): unknown {
-  if (text === '') return null;
-  try {
-    return JSON.parse(text);
-  } catch {
-    return undefined;
-  }
 }

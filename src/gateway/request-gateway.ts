@@ -1,7 +1,7 @@
 import { type IncomingMessage, request as requestHttp } from 'node:http';
 import { request as requestHttps } from 'node:https';
 import { rootCertificates } from 'node:tls';
-import { type GatewayRequest, readReply, unreachable } from '../client/gateway-api.ts';
+import { type GatewayRequest, readReply, unreachable } from '../client/send-request.ts';
 import { SightlineError } from '../errors/sightline-error.ts';
 
 /** Address of a gateway, and the credentials for it. */

@@ -1,6 +1,6 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import { z } from 'zod';
-import type { GatewayRequest } from '../client/gateway-api.ts';
+import type { GatewayRequest } from '../client/send-request.ts';
 import { SightlineError } from '../errors/sightline-error.ts';
 import { type GatewayAddress, requestGateway } from '../gateway/request-gateway.ts';
 import { BUSY_STAGES, hostReport, type StreamReport, streamReport } from '../protocol/report.ts';
