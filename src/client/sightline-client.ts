@@ -17,7 +17,7 @@ export interface ClientOptions {
   /** Of the gateway, such as `http://127.0.0.1:8080`, or `location.origin` on a page of the gateway. */
   readonly url: string;
   /** Sent as a bearer header with requests, and in the address of the WebSocket. A page that has signed in needs none. */
-  readonly token?: string | null;
+  readonly token?: string | null | undefined;
   /** How results and pictures are sent, by default `msgpack`, which is smaller. What the client delivers is the same. */
   readonly format?: FeedFormat;
   /** By default the global one; Node.js has it from version 22, and the package `ws` is one for earlier versions. */
@@ -39,7 +39,7 @@ export interface FeedOptions {
   /** Ids of the wanted streams, also of those that do not exist yet. Absent: all, also those added later. */
   readonly streams?: readonly string[];
   /** Ends the iteration, which then rejects with the reason of the signal. */
-  readonly signal?: AbortSignal;
+  readonly signal?: AbortSignal | undefined;
   /** Messages that may wait for the consumer, by default 64. If more come, the oldest is dropped. */
   readonly queueSize?: number;
 }
