@@ -121,8 +121,8 @@ export class FeedConnection {
     socket.addEventListener('message', ({ data }) => {
       if (socket === this.#socket) this.#receive(socket, data);
     });
-    // A `close` follows each error.
-    socket.addEventListener('error', () => {});
+    // Node.js 22 sends no `close` for a connection that was refused.
+    socket.addEventListener('error', () => this.#lose(socket));
     socket.addEventListener('close', () => this.#lose(socket));
   }
 
