@@ -1,5 +1,4 @@
 import { freemem } from 'node:os';
-import { isDeepStrictEqual } from 'node:util';
 import type { Environment } from '../config/environment.ts';
 import type { LimitsConfig } from '../config/limits.ts';
 import type { PipelineConfig } from '../config/pipeline.ts';
@@ -10,24 +9,21 @@ import { FREE_ACCESS, type SourceAccess } from '../core/source.ts';
 import type { StreamLease } from '../core/stream-lease.ts';
 import { SightlineError } from '../errors/sightline-error.ts';
 import { KeyedMutex } from '../flow/keyed-mutex.ts';
-import { viewsOf } from '../geometry/views.ts';
 import type { SideObservation, StreamChanges } from '../protocol/rollout-records.ts';
 import { sinkId } from '../runtime/results/open-sinks.ts';
 import { openVideoSink } from '../runtime/results/open-video-sink.ts';
 import type { ResultSinks } from '../runtime/results/result-sinks.ts';
 import type { Runtime } from '../runtime/runtime.ts';
 import { type Arrangement, laneKey, pixelKey } from '../runtime/stream/arrangement.ts';
+import type { PictureFeed } from '../runtime/stream/picture-feed.ts';
 import type { RuntimeStream } from '../runtime/stream/runtime-stream.ts';
 import { requireReadable, resolveStreamInput, tryInput } from '../runtime/stream/stream-input.ts';
-import type { StreamInput } from '../runtime/stream/stream-port.ts';
+import type { BulkWork, StreamInput } from '../runtime/stream/stream-port.ts';
 import { demoSource } from './demo-source.ts';
 import { requireRoom } from './stream-limits.ts';
 
-/** Settings that a stream applies without a new connection. */
-const TUNABLE: ReadonlySet<string> = new Set([
-  ...['priority', 'weight', 'queueSize', 'maxAgeMs', 'target'],
-  ...['track', 'zones', 'lines'],
-]);
+/** Source of a stream whose pictures the program hands over. */
+export const PUSHED = 'push';
 
 /** Pictures that two models share are this many times as wide as the wider input, so that resizing twice costs no detail. */
 const SHARED_PICTURE_SCALE = 2;
@@ -98,7 +94,27 @@ export class HostStreams {
    * @param isTried - reads the first frame of a file before; otherwise a file that is no video fails after it was added.
    * @throws STREAM_EXISTS, LIMIT_REACHED, SOURCE_*
    */
-  async add(config: StreamConfig, lease?: StreamLease, isTried = false): Promise<RuntimeStream> {
+  add(config: StreamConfig, lease?: StreamLease, isTried = false): Promise<RuntimeStream> {
+    return this.#add(config, async (applied) => {
+      const input = await this.#input(applied, lease);
+      if (isTried) await requireReadable(input, this.#runtime.ffmpeg, applied.openTimeoutMs);
+      return input;
+    });
+  }
+
+  /**
+   * Adds a stream whose pictures the program itself hands over, each of which gives a result.
+   *
+   * @param bulk - gets the results, if no sink and no listener is to have them.
+   * @throws STREAM_EXISTS, LIMIT_REACHED, CONFIG_INVALID
+   */
+  addPushed(config: StreamConfig, feed: PictureFeed, bulk?: BulkWork): Promise<RuntimeStream> {
+    requirePushable(config);
+    const input = { source: null, imagePaths: null, feed, label: PUSHED, policy: 'file', picture: null } as const;
+    return this.#add(config, async () => (bulk === undefined ? input : { ...input, bulk }));
+  }
+
+  async #add(config: StreamConfig, inputOf: (applied: StreamConfig) => Promise<StreamInput>): Promise<RuntimeStream> {
     const { id } = config;
     const { limits } = this.#options;
     if (limits !== undefined)
@@ -108,8 +124,7 @@ export class HostStreams {
     try {
       return await this.#mutex.run(id, async () => {
         const applied = withChanges(config, this.#newChanges);
-        const input = await this.#input(applied, lease);
-        if (isTried) await requireReadable(input, this.#runtime.ffmpeg, applied.openTimeoutMs);
+        const input = await inputOf(applied);
         await this.#openVideo(applied, input);
         return this.#remember(this.#runtime.add(applied, input), { own: this.#newChanges }, config);
       });
@@ -119,9 +134,9 @@ export class HostStreams {
   }
 
   /**
-   * Batching settings, targets, tracker, zones and lines change immediately; for any other change the source is opened again,
-   * under the same lease and with the same counts; another source is tried before. If that is impossible (a missing file), the
-   * stream continues with its old settings.
+   * What can change in place does: batching settings, targets, tracker, zones, lines, skipping, and the rate of a live source. For
+   * any other change the source is opened again, and another source is tried before. Lease, run, counts, tracks and frame numbers
+   * go on. If opening is impossible (a missing file), the stream continues with its old settings.
    *
    * @param next - returns the new settings from the current ones, which no other change modifies meanwhile.
    * @throws STREAM_NOT_FOUND, SOURCE_*, and what `next` throws.
@@ -132,13 +147,15 @@ export class HostStreams {
       const ordered = await next(this.orderedConfig(stream));
       const versions = this.#versions.get(stream) ?? {};
       const config = withChanges(ordered, versions.own);
-      if (!needsReopening(stream.config, config)) {
-        this.#runtime.retune(stream, config);
-        return this.#remember(stream, versions, ordered);
-      }
+      if (stream.input.feed !== undefined) requirePushable(config);
       const { instance, beside: before } = stream.arrangement;
       const beside = before === null ? null : { ...before, skip: withChanges(ordered, versions.beside).skip };
-      const input = await this.#inputOf(stream, { config, instance, beside });
+      const to = { config, instance, beside };
+      if (stream.isInPlace(to)) {
+        this.#runtime.retune(stream, to);
+        return this.#remember(stream, versions, ordered);
+      }
+      const input = await this.#inputOf(stream, to);
       const isNewSource = input.source?.url !== stream.input.source?.url;
       if (isNewSource) await tryInput(input, this.#runtime.ffmpeg, config.openTimeoutMs);
       await this.#runtime.reopen(stream, config, input, { beside });
@@ -202,9 +219,9 @@ export class HostStreams {
 
   /** The input of a stream that is opened again: large enough for both models if they differ. */
   async #inputOf(stream: RuntimeStream, { config, instance, beside }: Arrangement): Promise<StreamInput> {
-    const { bulk, lease } = stream.input;
-    // Only its model changes.
-    if (bulk !== undefined) return stream.input;
+    const { bulk, lease, feed } = stream.input;
+    // Only its model changes, or what is done with pictures of the program.
+    if (bulk !== undefined || feed !== undefined) return stream.input;
     const runtime = this.#runtime;
     const spec = runtime.specOf(instance);
     const other = beside === null ? spec : runtime.specOf(beside.instance);
@@ -321,16 +338,17 @@ export class HostStreams {
   }
 }
 
+/** @throws CONFIG_INVALID for settings that choose frames, or another source. */
+function requirePushable({ id, source, every, maxFps }: StreamConfig): void {
+  const wrong = source !== PUSHED ? 'source' : every !== 1 ? 'every' : maxFps === undefined ? null : 'maxFps';
+  if (wrong === null) return;
+  throw new SightlineError(
+    'CONFIG_INVALID',
+    `stream "${id}": ${wrong}: the program hands over each picture of this stream; leave it out`,
+  );
+}
+
 function paceOf(a: StreamConfig, b: StreamConfig): LaneComparison['pace'] {
   if (a.every === b.every && a.maxFps === b.maxFps) return null;
   return { ratio: a.every / b.every, mostFps: b.maxFps ?? null };
-}
-
-function needsReopening(before: StreamConfig, after: StreamConfig): boolean {
-  const keys = new Set([...Object.keys(before), ...Object.keys(after)]) as Set<keyof StreamConfig>;
-  const isChanged = (key: keyof StreamConfig): boolean => !isDeepStrictEqual(before[key], after[key]);
-  // With `region: zones` the zones decide what ffmpeg cuts out.
-  return (
-    [...keys].some((key) => !TUNABLE.has(key) && isChanged(key)) || !isDeepStrictEqual(viewsOf(before), viewsOf(after))
-  );
 }

@@ -18,6 +18,7 @@ import { openSinks } from '../runtime/results/open-sinks.ts';
 import type { ResultSinks } from '../runtime/results/result-sinks.ts';
 import type { Runtime, RuntimeReport } from '../runtime/runtime.ts';
 import { RuntimeStream } from '../runtime/stream/runtime-stream.ts';
+import type { Sink } from '../sinks/sink.ts';
 import { countOf } from '../sinks/sink-failure.ts';
 import { modelSpec } from '../store/manifests.ts';
 import { FailedStarts } from './failed-starts.ts';
@@ -32,8 +33,10 @@ export interface HostContext {
    * SOURCE_FORBIDDEN if it is not allowed.
    */
   readonly admit: (source: string) => Promise<void>;
-  /** Sources that the pipeline file names are bound by `fleet.roots` and `fleet.networks` as well; default: they are the owner's own. */
-  readonly bindsOwnSources?: boolean;
+  /**
+   * Sources that no rule binds, because the owner named them. Read at each start of a source; default: those of the pipeline file.
+   */
+  readonly ownSources?: ReadonlySet<string>;
   /** Counts exceptions of listeners; if absent, they are reported as notices. */
   readonly incidents?: Incidents;
 }
@@ -56,19 +59,21 @@ export class PipelineHost implements RuntimePort {
   readonly #sinks: ResultSinks;
   readonly #early: EarlyEvents;
   readonly #starts: FailedStarts<RuntimeStream>;
+  /** Of each stream of the pipeline file, by its id. */
+  readonly #places: ReadonlyMap<string, number>;
 
   private constructor(
     runtime: Runtime,
     config: PipelineConfig,
     sinks: ResultSinks,
-    { environment, onNotice, admit, bindsOwnSources = false }: HostContext,
+    { environment, onNotice, admit, ownSources = new Set(config.streams.map(({ source }) => source)) }: HostContext,
     early: EarlyEvents,
     authorities: string | null,
   ) {
     this.runtime = runtime;
     this.#sinks = sinks;
     this.#early = early;
-    const accessOf = accessRules(config, authorities, bindsOwnSources);
+    const accessOf = accessRules(config, authorities, ownSources);
     this.streams = new HostStreams({ runtime, config, sinks, environment, onNotice, limits: config.limits, accessOf });
     this.rules = new StreamRules({ defaults: config.defaults, admit: ({ source }) => admit(source) });
     this.#starts = new FailedStarts({
@@ -77,6 +82,7 @@ export class PipelineHost implements RuntimePort {
       onEvent: (kind, id, message, details) => runtime.emitEvent(kind, id, message, details),
     });
     this.#config = config;
+    this.#places = new Map(config.streams.map(({ id }, i) => [id, i]));
     this.#disk = new DiskProbe({
       path: environment.cacheDir,
       onStalled: () =>
@@ -150,8 +156,9 @@ export class PipelineHost implements RuntimePort {
   }
 
   #withSinks(report: RuntimeReport): RuntimeReport {
-    const failed = this.#starts.reports;
-    const streams = failed.length === 0 ? report.streams : [...report.streams, ...failed];
+    // A stream that is started later keeps its place: those of the pipeline file come first, in its order.
+    const placeOf = ({ id }: StreamReport): number => this.#places.get(id) ?? this.#places.size;
+    const streams = [...report.streams, ...this.#starts.reports].toSorted((a, b) => placeOf(a) - placeOf(b));
     return { ...report, streams, host: { ...report.host, sinks: this.#sinks.reports } };
   }
 
@@ -164,6 +171,20 @@ export class PipelineHost implements RuntimePort {
     const failing = this.#starts.failing;
     const reason = problem ?? (failing.length === 0 ? null : `failed at the start: ${failing.join(', ')}`);
     return own.isReady && reason !== null ? { isReady: true, isDegraded: true, reason } : own;
+  }
+
+  /** True while a stream that could not be started is tried again. */
+  get isStarting(): boolean {
+    return this.#starts.failing.length > 0;
+  }
+
+  /** Adds a destination of results while streams run. */
+  addSink(...binding: Parameters<ResultSinks['add']>): void {
+    this.#sinks.add(...binding);
+  }
+
+  removeSink(sink: Sink): void {
+    this.#sinks.remove(sink);
   }
 
   /** Stops the streams and ends all threads. @returns what could not be written. */
@@ -235,15 +256,14 @@ function safeName(name: string): string {
   return encodeURIComponent(name).replaceAll('.', '%2E');
 }
 
-/** Returns what each source may open: the rules bind it and all that it leads to, unless the owner named it in the pipeline file. */
+/** Returns what each source may open: the rules bind it and all that it leads to, unless the owner named it. */
 function accessRules(
-  { fleet, streams }: PipelineConfig,
+  { fleet }: PipelineConfig,
   authorities: string | null,
-  bindsOwnSources: boolean,
+  ownSources: ReadonlySet<string>,
 ): HostStreamsOptions['accessOf'] {
-  const own = new Set(bindsOwnSources ? [] : streams.map(({ source }) => source));
   return (source) => {
-    const { roots, networks } = own.has(source) ? { roots: null, networks: null } : fleet;
+    const { roots, networks } = ownSources.has(source) ? { roots: null, networks: null } : fleet;
     return { roots, networks, authorities, isTlsInsecure: false };
   };
 }

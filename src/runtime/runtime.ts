@@ -46,6 +46,7 @@ export interface RuntimeOptions {
   readonly incidents?: Incidents;
 }
 
+/** The figures of all streams and of the host, made once a second. */
 export interface RuntimeReport {
   readonly timeMs: number;
   readonly streams: readonly StreamReport[];
@@ -173,9 +174,9 @@ export class Runtime {
     this.emitEvent('stream-removed', id, `${id} was removed`);
   }
 
-  /** Applies settings for which a stream's source stays open. Throws before anything has changed. */
-  retune(stream: RuntimeStream, config: StreamConfig): void {
-    stream.rearrange({ ...stream.arrangement, config }, stream.input);
+  /** Applies settings for which a stream's source stays open, see `RuntimeStream.isInPlace`. Throws before anything has changed. */
+  retune(stream: RuntimeStream, to: Arrangement): void {
+    stream.rearrange(to, stream.input);
     // A paused stream is served again when it is resumed: until then no batch must wait for its frames.
     if (stream.isOpen) this.#models.serve(stream.ledger);
     this.#retune();

@@ -1,9 +1,10 @@
 import { Worker } from 'node:worker_threads';
 import { monoNowMs } from '../../core/clock.ts';
+import type { FramePicture } from '../../core/picture.ts';
 import { workerEntry } from '../../core/worker-entry.ts';
 import { SightlineError } from '../../errors/sightline-error.ts';
 import { signalGroup } from '../../process/child-group.ts';
-import type { FromLane, LaneStream, ToLane } from '../../protocol/threads.ts';
+import type { FromLane, LaneStream, LaneTuning, ToLane } from '../../protocol/threads.ts';
 
 /**
  * A lane sends a message every second. After this many seconds without one it counts as hung and is terminated, as
@@ -101,9 +102,19 @@ export class LaneClient {
     this.#post({ type: 'watch', ringId, isWatched });
   }
 
+  /** Hands over the next picture of a stream that a program feeds. Copies it, unless it is in shared memory. */
+  push(ringId: number, next: FramePicture): void {
+    this.#post({ type: 'picture', ringId, next });
+  }
+
   /** @param keepRatio - share of the frames that is not shed, above 0 up to 1. */
   shed(ringId: number, keepRatio: number): void {
     this.#post({ type: 'shed', ringId, keepRatio });
+  }
+
+  /** Changes how an open stream is read. Of a file, and before version 5 of ffmpeg, the rate must stay the same. */
+  tune(ringId: number, tuning: LaneTuning): void {
+    this.#post({ type: 'tune', ringId, tuning });
   }
 
   #open(): void {

@@ -1,11 +1,15 @@
 import { isDeepStrictEqual } from 'node:util';
 import type { StreamConfig } from '../../config/stream.ts';
 import { monoNowMs } from '../../core/clock.ts';
+import type { ModelSpec } from '../../core/model.ts';
+import type { FramePicture } from '../../core/picture.ts';
+import { takesCommands } from '../../decode/shed-filters.ts';
 import { SightlineError } from '../../errors/sightline-error.ts';
 import type { StreamReport, StreamState } from '../../protocol/report.ts';
+import type { LaneTuning } from '../../protocol/threads.ts';
 import { StreamTelemetry } from '../../telemetry/stream-telemetry.ts';
 import type { LaneListener, StreamMessage } from '../lane/lane-client.ts';
-import { type Arrangement, type Models, sharedFrames } from './arrangement.ts';
+import { type Arrangement, laneKey, laneTuning, type Models, sharedFrames } from './arrangement.ts';
 import { FrameLedger } from './frame-ledger.ts';
 import { laneStream } from './lane-stream.ts';
 import { PreviewPairs } from './preview-pairs.ts';
@@ -18,6 +22,9 @@ import { StreamLife } from './stream-states.ts';
 
 /** Name of the model instance that a pipeline starts with. */
 export const DEFAULT_INSTANCE = 'default';
+
+/** Most pictures of a program that a lane holds: enough for every batch, and few enough for memory. */
+const MOST_PUSHED = 16;
 
 /** One stream on the main thread: its lifecycle, its frames, its metrics. */
 export class RuntimeStream implements LaneListener {
@@ -86,6 +93,8 @@ export class RuntimeStream implements LaneListener {
     return prepareSettings(to, input, reportScore, before, () => this.#ring?.slots.requestLook());
   }
 
+  readonly #specOf = (instance: string): ModelSpec => this.#port.modelOf(instance).spec;
+
   get input(): StreamInput {
     return this.#settings.input;
   }
@@ -131,13 +140,23 @@ export class RuntimeStream implements LaneListener {
     }
   }
 
-  /** Takes an arrangement between two frames. An open stream needs one with the same lane key. Throws before anything has changed. */
+  /** Returns whether it can take an arrangement between two frames, without opening its source again. */
+  isInPlace(to: Arrangement): boolean {
+    const tunable = this.isOpen ? tunableOf(this.input, this.#port.ffmpeg.major) : undefined;
+    return laneKey(this.arrangement, this.#specOf, tunable) === laneKey(to, this.#specOf, tunable);
+  }
+
+  /** Takes an arrangement between two frames, see `isInPlace`. Throws before anything has changed. */
   rearrange(to: Arrangement, input: StreamInput): void {
     const { config, skips } = this.#settings;
+    const before = laneTuning(this.arrangement, this.#specOf);
+    const tuning = laneTuning(to, this.#specOf);
     const next = this.#prepare(to, input, this.#settings);
     if (isOtherChoice(config, to.config)) this.#place.forgetCount();
     this.ledger.settings = isDeepStrictEqual(config.skip, to.config.skip) ? { ...next, skips } : next;
-    if (this.ledger.intake === null && this.#ring !== null) this.#ring.keepRatio = 1;
+    if (this.#ring === null) return;
+    if (this.ledger.intake === null) this.#ring.keepRatio = 1;
+    if (!isDeepStrictEqual(before, tuning)) this.#ring.lane.tune(this.#ring.ringId, tuning);
   }
 
   /**
@@ -211,6 +230,7 @@ export class RuntimeStream implements LaneListener {
     this.#life.enter('removing');
     await this.#close();
     this.#life.enter('removed');
+    this.input.feed?.end(new SightlineError('STREAM_STATE', `${this.id} was removed`));
   }
 
   #open(): void {
@@ -218,7 +238,7 @@ export class RuntimeStream implements LaneListener {
     const { config, input, instance } = this.#settings;
     const lane = this.#port.pickLane();
     const model = this.#port.modelOf(instance);
-    const shared = sharedFrames(this.arrangement, (name) => this.#port.modelOf(name).spec);
+    const shared = sharedFrames(this.arrangement, this.#specOf);
     const { shape, refillAt } = planRing(config, input, model, shared.second);
     const ring = new StreamRing(shape, lane, refillAt, (retired) => this.#port.detach(retired.ringId));
     const message = laneStream(config, input, this.#port, model, ring, this.#place, shared);
@@ -229,6 +249,8 @@ export class RuntimeStream implements LaneListener {
       this.#port.scheduler.serve(this.ledger);
       ring.slots.listen();
       lane.open(message, this);
+      const push = (next: FramePicture): void => lane.push(ring.ringId, next);
+      input.feed?.connect({ most: Math.min(shape.slots, MOST_PUSHED), push }, this.#place.nextFrame);
     } catch (error) {
       this.#withdraw();
       ring.retire();
@@ -239,6 +261,7 @@ export class RuntimeStream implements LaneListener {
   }
 
   #useRing(ring: StreamRing | null): void {
+    if (ring === null) this.input.feed?.disconnect();
     this.#ring = ring;
     this.ledger.ring = ring;
   }
@@ -265,6 +288,9 @@ export class RuntimeStream implements LaneListener {
       case 'reconnecting':
         // Ignored if the close request and this message crossed.
         if (!this.#isClosing) this.#onReconnecting(SightlineError.fromWire(message.error));
+        break;
+      case 'picture-refused':
+        this.input.feed?.onRefused(message.frame, SightlineError.fromWire(message.error));
         break;
       case 'ended':
         void this.#finish(null);
@@ -324,6 +350,7 @@ export class RuntimeStream implements LaneListener {
     await this.#close();
     if (this.#life.state === 'removing' || this.#life.state === 'pausing') return;
     this.#life.enter(failure === null ? 'ended' : 'failed', failure ?? undefined);
+    if (failure !== null) this.input.feed?.fail(failure);
   }
 
   /** Stops in this order: no new frames, none waiting, none in flight; then the ring must be empty. */
@@ -340,6 +367,7 @@ export class RuntimeStream implements LaneListener {
     clearTimeout(this.#restart);
     const ring = this.#ring;
     this.#isClosing = true;
+    this.input.feed?.disconnect();
     if (ring !== null) {
       const closed = new Promise<void>((resolve) => {
         this.#onClosed = resolve;
@@ -426,4 +454,14 @@ export class RuntimeStream implements LaneListener {
   get heldSlots(): number {
     return this.#ring?.slots.heldCount ?? 0;
   }
+}
+
+/** Returns what the lane of an open stream can change while it reads. */
+function tunableOf({ source, policy, picture }: StreamInput, ffmpegMajor: number): ReadonlySet<keyof LaneTuning> {
+  if (source === null) return new Set();
+  // A file goes on at its next frame when it is opened again: it loses none, and takes exactly those of its new rate.
+  const rate = policy === 'live' && takesCommands(ffmpegMajor) ? (['every', 'maxFps'] as const) : [];
+  // Where sharp makes the input, a frame that the old gate called unchanged has none, and the new settings may need it.
+  const gate = picture === null ? (['changeGate', 'keepsInput'] as const) : [];
+  return new Set([...rate, ...gate]);
 }

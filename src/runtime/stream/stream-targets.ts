@@ -20,11 +20,14 @@ export interface TargetEvent {
 /** Compares one stream's metrics with the operator's targets. */
 export class StreamTargets {
   readonly #target: StreamConfig['target'];
-  readonly #fps = new TargetWatch();
-  readonly #latency = new TargetWatch();
+  readonly #fps: TargetWatch;
+  readonly #latency: TargetWatch;
 
-  constructor(target: StreamConfig['target']) {
+  /** @param before - those of the same stream until now: a target that it misses stays missed until the new figure is met. */
+  constructor(target: StreamConfig['target'], before: StreamTargets | null = null) {
     this.#target = target;
+    this.#fps = before === null || target.fps === undefined ? new TargetWatch() : before.#fps;
+    this.#latency = before === null || target.latencyMs === undefined ? new TargetWatch() : before.#latency;
   }
 
   get isMissing(): { fps: boolean; latency: boolean } {
