@@ -6,12 +6,18 @@ import { type FeedMessage, readMessage } from './read-message.ts';
 /** The part of a WebSocket that the client uses: browsers, Node.js from version 22, and the package `ws` have it. */
 export interface SocketLike {
   binaryType: string;
+  /** Sends one text frame. */
   send(data: string): void;
+  /** Begins the closing handshake. */
   close(): void;
+  /** Calls `listener` when it is open, or failed. */
   addEventListener(type: 'open' | 'error', listener: () => void): void;
+  /** Calls `listener` for each frame: text, or an ArrayBuffer. */
   addEventListener(type: 'message', listener: (event: { readonly data: unknown }) => void): void;
+  /** Calls `listener` when it has closed. */
   addEventListener(type: 'close', listener: () => void): void;
 }
+/** Opens a WebSocket. */
 export type SocketConstructor = new (url: string) => SocketLike;
 
 /** State of a connection to the feed. */

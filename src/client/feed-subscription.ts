@@ -72,6 +72,7 @@ export class FeedSubscription<T extends FeedMessage> implements AsyncIterableIte
     this.#onChange?.();
   }
 
+  /** Resolves to the next message; `done` after the end. */
   next(): Promise<IteratorResult<T, undefined>> {
     if (!this.#hasStarted && !this.#isDone) this.#start();
     const message = this.#queue.shift();
@@ -92,6 +93,7 @@ export class FeedSubscription<T extends FeedMessage> implements AsyncIterableIte
     return Promise.resolve({ done: true, value: undefined });
   }
 
+  /** It is its own iterator: one loop at a time. */
   [Symbol.asyncIterator](): this {
     return this;
   }

@@ -9,14 +9,17 @@ export type { ErrorCode } from '../errors/error-codes.ts';
 export { type ErrorDetails, SightlineError, type WireError } from '../errors/sightline-error.ts';
 export type {
   DetectionsMessage,
+  ErrorMessage,
   EventKind,
   EventMessage,
   FeedFormat,
   HelloMessage,
   PreviewMessage,
   Role,
+  ServerMessage,
   ShadowMessage,
   StatsMessage,
+  SubscribeMessage,
   Topic,
 } from '../protocol/feed.ts';
 export type { DeadLetter, HostCard, JobOrder, JobReport, JobState } from '../protocol/fleet.ts';

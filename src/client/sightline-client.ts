@@ -13,6 +13,7 @@ import { GatewayApi } from './gateway-api.ts';
 import type { FeedMessage, Preview } from './read-message.ts';
 import { sendByFetch } from './send-request.ts';
 
+/** Options of a client. Only `url` is required. */
 export interface ClientOptions {
   /** Of the gateway, such as `http://127.0.0.1:8080`, or `location.origin` on a page of the gateway. */
   readonly url: string;
@@ -126,6 +127,7 @@ export class SightlineClient extends GatewayApi {
     for (const connection of [...this.#connections]) connection.close();
   }
 
+  /** The same as `close`, for `await using`. */
   async [Symbol.asyncDispose](): Promise<void> {
     this.close();
   }
