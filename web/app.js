@@ -1,34 +1,25 @@
-import {
-  actOnRollout,
-  cancelJob,
-  deadLetters,
-  drainHost,
-  pauseStream,
-  recentEvents,
-  removeStream,
-  resumeStream,
-  retryJob,
-  signOut,
-} from './api.js';
+/** @import { FeedState, HelloMessage, Preview, ShadowMessage, StatsMessage } from '/lib/client/index.js' */
+
+import { SightlineClient } from '/lib/client/index.js';
 import {
   confirmCancel,
   confirmRemoval,
   confirmRollout,
+  errorMessage,
   setUpAddDialog,
   showDeadLetters,
   showToast,
 } from './dialogs.js';
-import { setData, setText } from './element.js';
+import { byId, setData, setText } from './element.js';
 import { EventsLog } from './events-log.js';
-import { FeedConnection } from './feed.js';
 import { FleetPanel } from './fleet-panel.js';
 import { StreamGrid } from './grid.js';
 import { HostPanel } from './host-panel.js';
 import { RolloutPanel } from './rollout-panel.js';
 import { Summary } from './summary.js';
 
-const byId = (id) => document.getElementById(id);
 const FOCUS_HASH = /^#stream=(.+)$/;
+const filterField = byId('filter', HTMLInputElement);
 /** Debounce: scrolling through thirty cards should send one message, not thirty. */
 const WATCH_DELAY_MS = 120;
 
@@ -39,6 +30,7 @@ if (address.searchParams.has('token')) {
   history.replaceState(null, '', address);
 }
 
+/** @type {string[]} */
 let visible = [];
 let watchTimer = 0;
 let retryTimer = 0;
@@ -57,10 +49,10 @@ const grid = new StreamGrid({
     watchSoon();
   },
   actions: {
-    pause: (id) => attempt(() => pauseStream(id)),
-    resume: (id) => attempt(() => resumeStream(id)),
+    pause: (id) => attempt(() => client.streams.pause(id)),
+    resume: (id) => attempt(() => client.streams.resume(id)),
     remove: async (id) => {
-      if (await confirmRemoval(id)) await attempt(() => removeStream(id));
+      if (await confirmRemoval(id)) await attempt(() => client.streams.remove(id));
     },
     focus: (id) => {
       location.hash = FOCUS_HASH.test(location.hash) ? '' : `#stream=${encodeURIComponent(id)}`;
@@ -69,46 +61,75 @@ const grid = new StreamGrid({
 });
 
 const fleet = new FleetPanel(byId('fleet'), {
-  drain: (id, isDraining) => attempt(() => drainHost(id, isDraining)),
-  show: (id) => setFilter(byId('filter').value === id ? '' : id),
+  drain: (id, isDraining) => attempt(() => (isDraining ? client.hosts.drain(id) : client.hosts.undrain(id))),
+  show: (id) => setFilter(filterField.value === id ? '' : id),
   cancel: async (id) => {
-    if (await confirmCancel(id)) await attempt(() => cancelJob(id));
+    if (await confirmCancel(id)) await attempt(() => client.jobs.cancel(id));
   },
-  retry: (id) => attempt(() => retryJob(id)),
-  showFailures: (id) => attempt(async () => showDeadLetters(id, await deadLetters(id))),
+  retry: (id) => attempt(() => client.jobs.retry(id)),
+  showFailures: (id) => attempt(async () => showDeadLetters(id, (await client.jobs.get(id)).deadLetters)),
 });
 
 const rollout = new RolloutPanel(byId('rollout'), {
   act: async (verb, question, seen) => {
-    if (question === null || (await confirmRollout(...question))) await attempt(() => actOnRollout(verb, seen));
+    if (question !== null && !(await confirmRollout(...question))) return;
+    await attempt(() => (verb === 'promote' ? client.rollouts.promote(seen) : client.rollouts[verb]()));
   },
   onWatch: watchSoon,
 });
 
-const feed = new FeedConnection({ onMessage: receive, onState: showConnection });
+const client = new SightlineClient({ url: location.origin, onState: showConnection });
+/** Of the visible cards and of the roll-out. */
+const pictures = client.comparisons({ streams: [] });
+follow(client.stats(), showStats);
+follow(client.events(), (event) => log.add(event));
+follow(pictures, showPicture);
 
-function receive(message) {
-  if (message.type === 'stats') {
-    grid.update(message.timeMs, message.streams);
-    host.update(message.host);
-    fleet.update(message.fleet, message.timeMs);
-    rollout.update(message.rollout, message.streams, message.timeMs);
-    summary.update(message.streams);
-    droppedMessages = message.droppedMessages;
-    showConnection({ name: 'open' });
-  } else if (message.type === 'preview') {
-    grid.showPreview(message);
-    rollout.showPreview(message);
-  } else if (message.type === 'shadow') rollout.showShadow(message);
-  else if (message.type === 'event') log.add(message);
-  else if (message.type === 'error') showToast(message.error.message);
-  else if (message.type === 'hello') {
-    showAccess(message.access);
-    attempt(loadEvents);
+/**
+ * @template Message
+ * @param {AsyncIterable<Message>} messages
+ * @param {(message: Message) => void} show
+ */
+async function follow(messages, show) {
+  try {
+    for await (const message of messages) {
+      try {
+        show(message);
+      } catch (error) {
+        // One message that cannot be shown must not end the feed.
+        reportError(error);
+      }
+    }
+  } catch {
+    // `showConnection` shows why the feed has ended.
   }
 }
 
-/** Shows who is signed in. The style sheet hides what the role may not do; the gateway refuses it anyway. */
+/** @param {StatsMessage} message */
+function showStats(message) {
+  grid.update(message.timeMs, message.streams);
+  host.update(message.host);
+  fleet.update(message.fleet, message.timeMs);
+  rollout.update(message.rollout, message.streams, message.timeMs);
+  summary.update(message.streams);
+  droppedMessages = message.droppedMessages;
+  showState('open');
+}
+
+/** @param {Preview | ShadowMessage} message */
+function showPicture(message) {
+  if (message.type === 'shadow') rollout.showShadow(message);
+  else {
+    grid.showPreview(message);
+    rollout.showPreview(message);
+  }
+}
+
+/**
+ * Shows who is signed in. The style sheet hides what the role may not do; the gateway refuses it anyway.
+ *
+ * @param {HelloMessage['access']} access
+ */
 function showAccess({ name, role, expiresMs }) {
   setData(document.body, 'role', role);
   byId('signed-in').hidden = name === null;
@@ -118,14 +139,15 @@ function showAccess({ name, role, expiresMs }) {
 
 /** Loads the events from before the page was opened or while it was disconnected. */
 async function loadEvents() {
-  for (const event of await recentEvents()) log.add(event);
+  for (const event of await client.recentEvents()) log.add(event);
 }
 
+/** @param {() => Promise<unknown>} action */
 async function attempt(action) {
   try {
     await action();
   } catch (error) {
-    showToast(error.message);
+    showToast(errorMessage(error));
   }
 }
 
@@ -136,23 +158,42 @@ function watchSoon() {
 
 /** Subscribes to the pictures of visible cards and of the roll-out; to none while the page is in the background. */
 function watchVisible() {
-  feed.watch(document.hidden ? [] : [...new Set([...visible, ...rollout.watched])]);
+  pictures.update({ streams: document.hidden ? [] : [...new Set([...visible, ...rollout.watched])] });
 }
 
-function showConnection({ name, retryAtMs }) {
-  const node = byId('connection');
+/** @param {FeedState} state */
+function showConnection(state) {
   clearInterval(retryTimer);
-  setData(node, 'state', name);
-  setData(document.body, 'connection', name);
-  if (name === 'connecting') setText(node, 'Connecting');
-  if (name === 'open') setText(node, droppedMessages === 0 ? 'Live' : `Live, ${droppedMessages} messages missed`);
-  if (name !== 'waiting') return;
+  if (state.name === 'closed') {
+    const { error } = state;
+    if (error === null) return;
+    // Shows the sign-in page, or loads the page of a gateway of another version.
+    if (error.code !== 'PROTOCOL_INVALID' || error.details.protocol !== undefined) location.reload();
+    else showToast(error.message);
+    return;
+  }
+  showState(state.name);
+  if (state.name === 'open') {
+    showAccess(state.hello.access);
+    attempt(loadEvents);
+  }
+  if (state.name !== 'waiting') return;
+  const { retryAtMs } = state;
   const countDown = () => {
     const seconds = Math.max(0, Math.ceil((retryAtMs - Date.now()) / 1000));
-    setText(node, `Connection lost, next try in ${seconds} s`);
+    setText(byId('connection'), `Connection lost, next try in ${seconds} s`);
   };
   countDown();
   retryTimer = setInterval(countDown, 1000);
+}
+
+/** @param {'connecting' | 'open' | 'waiting'} name */
+function showState(name) {
+  setData(byId('connection'), 'state', name);
+  setData(document.body, 'connection', name);
+  if (name === 'connecting') setText(byId('connection'), 'Connecting');
+  if (name === 'open')
+    setText(byId('connection'), droppedMessages === 0 ? 'Live' : `Live, ${droppedMessages} messages missed`);
 }
 
 function showFocus() {
@@ -162,33 +203,42 @@ function showFocus() {
   scrollTo(0, 0);
 }
 
-/** Shows the streams whose name, source or host contains this text. */
+/**
+ * Shows the streams whose name, source or host contains this text.
+ *
+ * @param {string} text
+ */
 function setFilter(text) {
-  byId('filter').value = text;
+  filterField.value = text;
   grid.filter({ text });
 }
 
-byId('filter').addEventListener('input', ({ target }) => grid.filter({ text: target.value.trim() }));
-byId('attention').addEventListener('click', ({ currentTarget }) => {
-  const onlyAttention = currentTarget.getAttribute('aria-pressed') !== 'true';
-  currentTarget.setAttribute('aria-pressed', String(onlyAttention));
+filterField.addEventListener('input', () => grid.filter({ text: filterField.value.trim() }));
+byId('attention').addEventListener('click', () => {
+  const button = byId('attention');
+  const onlyAttention = button.getAttribute('aria-pressed') !== 'true';
+  button.setAttribute('aria-pressed', String(onlyAttention));
   grid.filter({ onlyAttention });
 });
 byId('sign-out').addEventListener('click', () =>
   attempt(async () => {
-    await signOut();
+    await client.signOut();
     location.reload();
   }),
 );
 byId('back')
   .querySelector('button')
-  .addEventListener('click', () => {
+  ?.addEventListener('click', () => {
     location.hash = '';
   });
 addEventListener('keydown', ({ key }) => {
   if (key === 'Escape' && document.querySelector('dialog[open]') === null) location.hash = '';
 });
 addEventListener('hashchange', showFocus);
-document.addEventListener('visibilitychange', watchVisible);
-setUpAddDialog();
+document.addEventListener('visibilitychange', () => {
+  watchVisible();
+  if (!document.hidden) client.reconnect();
+});
+addEventListener('online', () => client.reconnect());
+setUpAddDialog((stream) => client.streams.add(stream));
 showFocus();

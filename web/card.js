@@ -1,3 +1,5 @@
+/** @import { Preview, StreamReport, StreamState } from '/lib/client/index.js' */
+
 import { CardFigures } from './card-figures.js';
 import { StreamChart } from './chart.js';
 import { element, iconButton, setData, setIcon, setText } from './element.js';
@@ -5,7 +7,23 @@ import { formatName } from './format.js';
 import { History } from './history.js';
 import { PictureView } from './overlay.js';
 
-/** Colour of each state. */
+/** @typedef {'large' | 'medium' | 'compact' | 'dense'} Density */
+
+/**
+ * What the buttons of a card do with its stream.
+ *
+ * @typedef {object} StreamActions
+ * @property {(id: string) => Promise<void>} pause
+ * @property {(id: string) => Promise<void>} resume
+ * @property {(id: string) => Promise<void>} remove
+ * @property {(id: string) => void} focus
+ */
+
+/**
+ * Colour of each state.
+ *
+ * @type {Record<StreamState, string>}
+ */
 const TONES = {
   starting: 'busy',
   running: 'good',
@@ -17,15 +35,25 @@ const TONES = {
   removing: 'busy',
   removed: 'idle',
 };
+/** @type {ReadonlySet<StreamState | undefined>} */
 const CAN_RESUME = new Set(['paused', 'pausing']);
+/** @type {ReadonlySet<StreamState>} */
 const CANNOT_PAUSE = new Set(['ended', 'failed', 'removing', 'removed']);
 
-/** Returns whether an operator should look at the stream. */
+/**
+ * Returns whether an operator should look at the stream.
+ *
+ * @param {StreamReport} report
+ */
 export function needsAttention({ state, isMissing }) {
   return isMissing.fps || isMissing.latency || state === 'reconnecting' || state === 'failed';
 }
 
-/** The last error; of a stream that could not be started, with the attempts so far and whether another one follows. */
+/**
+ * The last error; of a stream that could not be started, with the attempts so far and whether another one follows.
+ *
+ * @param {StreamReport} report
+ */
 function errorText({ state, lastError, startFailure }) {
   if (startFailure === undefined) return lastError ?? '';
   const { code, attempts, retryAtMs } = startFailure;
@@ -34,11 +62,12 @@ function errorText({ state, lastError, startFailure }) {
   return `${lastError} [${code}], ${tries}, ${retryAtMs === null ? idle : 'will be tried again'}`;
 }
 
-/** The card of one stream: picture, figures, charts and buttons. The buttons call `actions` with the id. */
+/** The card of one stream: picture, figures, charts and buttons. */
 export class StreamCard {
   id;
   node;
   isVisible = false;
+  /** @type {StreamReport | null} */
   report = null;
   #history = new History();
   #picture = new PictureView();
@@ -50,8 +79,13 @@ export class StreamCard {
   #miss = element('p', { class: 'miss', role: 'status' });
   #error = element('p', { class: 'card-error' });
   #veil = element('p', { class: 'veil' });
+  /** @type {HTMLButtonElement} */
   #toggle;
 
+  /**
+   * @param {string} id
+   * @param {StreamActions} actions
+   */
   constructor(id, actions) {
     this.id = id;
     this.#toggle = iconButton('pause', `Pause ${id}`, () =>
@@ -83,12 +117,21 @@ export class StreamCard {
     );
   }
 
-  /** Builds the charts for a density: `large`, `medium`, `compact` or `dense`. */
+  /**
+   * Builds the charts for a density.
+   *
+   * @param {Density} density
+   */
   setDensity(density) {
     for (const chart of this.#charts) chart.build(density === 'dense');
   }
 
-  /** Stores a report. A card that is out of view is drawn when it comes into view. */
+  /**
+   * Stores a report. A card that is out of view is drawn when it comes into view.
+   *
+   * @param {number} timeMs
+   * @param {StreamReport} report
+   */
   update(timeMs, report) {
     this.report = report;
     this.#history.push(timeMs, report);
@@ -117,6 +160,7 @@ export class StreamCard {
     this.#charts[1].update(this.#history, target.latencyMs);
   }
 
+  /** @param {Preview} message */
   showPreview(message) {
     if (this.isVisible) this.#picture.show(message);
   }
@@ -127,6 +171,7 @@ export class StreamCard {
     this.node.remove();
   }
 
+  /** @param {StreamReport} report */
   #drawMiss({ isMissing, fps, target, latencyMs }) {
     const misses = [];
     if (isMissing.fps) misses.push(`${fps.published.toFixed(1)} fps, target ${target.fps}`);
@@ -134,6 +179,7 @@ export class StreamCard {
     setText(this.#miss, misses.length === 0 ? '' : `Target missed: ${misses.join('; ')}`);
   }
 
+  /** @param {StreamReport} report */
   #drawToggle({ state, startFailure }) {
     const canResume = CAN_RESUME.has(state);
     setIcon(this.#toggle, canResume ? 'resume' : 'pause', `${canResume ? 'Resume' : 'Pause'} ${this.id}`);
@@ -141,7 +187,12 @@ export class StreamCard {
     this.#toggle.hidden = CANNOT_PAUSE.has(state) && startFailure === undefined;
   }
 
-  /** Disables the button while its action runs. */
+  /**
+   * Disables the button while its action runs.
+   *
+   * @param {HTMLButtonElement} button
+   * @param {(id: string) => Promise<void>} action
+   */
   async #run(button, action) {
     button.disabled = true;
     await action(this.id);

@@ -1,9 +1,12 @@
+/** @import { Detection, Preview } from '/lib/client/index.js' */
+
 import { element } from './element.js';
 
 /** Successive multiples of the golden angle are far apart for any number of classes. */
 const GOLDEN_ANGLE = 137.508;
 const LABEL_TEXT = '#0b0f14';
 
+/** @param {number} classId */
 export function classColor(classId) {
   return `oklch(0.8 0.13 ${Math.round((235 + classId * GOLDEN_ANGLE) % 360)})`;
 }
@@ -13,8 +16,10 @@ export class PictureView {
   node = element('div', { class: 'view', role: 'img', 'aria-label': 'No picture yet' });
   #picture = element('canvas', { class: 'picture' });
   #overlay = element('canvas', { class: 'overlay' });
+  /** @type {Preview | null} */
   #shown = null;
   #isDecoding = false;
+  /** @type {Preview | null} */
   #next = null;
   #resizes = new ResizeObserver(() => this.#drawBoxes());
 
@@ -23,7 +28,11 @@ export class PictureView {
     this.#resizes.observe(this.node);
   }
 
-  /** Shows a `preview` message. If pictures arrive faster than they can be decoded, only the newest is shown. */
+  /**
+   * Shows a picture. If pictures arrive faster than they can be decoded, only the newest is shown.
+   *
+   * @param {Preview} preview
+   */
   async show(preview) {
     this.#next = preview;
     if (this.#isDecoding) return;
@@ -42,13 +51,18 @@ export class PictureView {
     this.#next = null;
   }
 
-  /** Draws picture and boxes in the same task, so that boxes never appear on the wrong frame. */
+  /**
+   * Draws picture and boxes in the same task, so that boxes never appear on the wrong frame.
+   *
+   * @param {ImageBitmap} bitmap
+   * @param {Preview} preview
+   */
   #draw(bitmap, preview) {
     if (this.#picture.width !== bitmap.width || this.#picture.height !== bitmap.height) {
       this.#picture.width = bitmap.width;
       this.#picture.height = bitmap.height;
     }
-    this.#picture.getContext('2d').drawImage(bitmap, 0, 0);
+    contextOf(this.#picture).drawImage(bitmap, 0, 0);
     bitmap.close();
     this.#shown = preview;
     this.node.dataset.hasPicture = 'true';
@@ -64,7 +78,7 @@ export class PictureView {
       this.#overlay.width = width;
       this.#overlay.height = height;
     }
-    const context = this.#overlay.getContext('2d');
+    const context = contextOf(this.#overlay);
     context.setTransform(1, 0, 0, 1, 0, 0);
     context.clearRect(0, 0, width, height);
     if (this.#shown === null || width === 0) return;
@@ -80,6 +94,17 @@ export class PictureView {
   }
 }
 
+/** @param {HTMLCanvasElement} canvas */
+function contextOf(canvas) {
+  return /** @type {CanvasRenderingContext2D} */ (canvas.getContext('2d'));
+}
+
+/**
+ * @param {CanvasRenderingContext2D} context
+ * @param {Detection} detection
+ * @param {number} scale CSS pixels per source pixel
+ * @param {boolean} isSmall
+ */
 function drawBox(context, { box, classId }, scale, isSmall) {
   const [x, y, width, height] = box.map((value) => value * scale);
   context.strokeStyle = classColor(classId);
@@ -89,12 +114,20 @@ function drawBox(context, { box, classId }, scale, isSmall) {
   context.stroke();
 }
 
-/** Draws the labels of the largest objects first and leaves out labels that would overlap another. */
+/**
+ * Draws the labels of the largest objects first and leaves out labels that would overlap another.
+ *
+ * @param {CanvasRenderingContext2D} context
+ * @param {readonly Detection[]} detections
+ * @param {number} scale CSS pixels per source pixel
+ * @param {boolean} isSmall
+ */
 function drawLabels(context, detections, scale, isSmall) {
   const [fontPx, padPx] = isSmall ? [9, 3] : [12, 5];
   const height = fontPx + padPx + 1;
   context.font = `600 ${fontPx}px system-ui, sans-serif`;
   context.textBaseline = 'middle';
+  /** @type {Place[]} */
   const taken = [];
   for (const detection of detections.toSorted((a, b) => area(b) - area(a))) {
     const [x, y] = detection.box.map((value) => value * scale);
@@ -117,17 +150,35 @@ function drawLabels(context, detections, scale, isSmall) {
   }
 }
 
+/**
+ * @param {Detection} detection
+ * @param {boolean} isSmall
+ */
 function labelText({ label, score, trackId }, isSmall) {
   const track = trackId === undefined ? '' : ` #${trackId}`;
   return isSmall ? `${label}${track}` : `${label}${track} ${Math.round(score * 100)} %`;
 }
 
-const area = ({ box }) => box[2] * box[3];
+const area = (/** @type {Detection} */ { box }) => box[2] * box[3];
 
+/**
+ * A rectangle in CSS pixels.
+ *
+ * @typedef {{ x: number, y: number, width: number, height: number }} Place
+ */
+
+/**
+ * @param {Place} a
+ * @param {Place} b
+ */
 function overlaps(a, b) {
   return a.x < b.x + b.width && b.x < a.x + a.width && a.y < b.y + b.height && b.y < a.y + a.height;
 }
 
+/**
+ * @param {Uint8Array<ArrayBuffer>} jpeg
+ * @returns {Promise<ImageBitmap | null>}
+ */
 async function decode(jpeg) {
   try {
     return await createImageBitmap(new Blob([jpeg], { type: 'image/jpeg' }));
@@ -137,6 +188,7 @@ async function decode(jpeg) {
   }
 }
 
+/** @param {Preview} preview */
 function describe({ stream, detections }) {
   const counts = new Map();
   for (const { label } of detections) counts.set(label, (counts.get(label) ?? 0) + 1);

@@ -8,7 +8,7 @@ import { withoutSecrets } from '../gateway/routes-pipeline.ts';
 import { type Overlay, type OverlayEntry, overlaid } from '../host/overlay/overlay.ts';
 import { OverlayFile, overlayPath, readOverlay } from '../host/overlay/overlay-file.ts';
 import { type CliIo, note, print, printJson } from './cli-io.ts';
-import { addAccessFlags, askGateway, type GatewayFlags, refuseAccessFlags } from './gateway-client.ts';
+import { addAccessFlags, type GatewayFlags, gatewayApi, refuseAccessFlags } from './gateway-client.ts';
 
 interface PipelineFlags {
   readonly json?: boolean;
@@ -133,13 +133,7 @@ async function reset(
   if (url !== undefined) {
     // Without a file the first word is a stream.
     const ids = [...(path === undefined ? [] : [path]), ...streams];
-    const report = await askGateway(
-      io,
-      { ...flags, url },
-      'POST',
-      '/api/pipeline/reset',
-      ids.length === 0 ? {} : { streams: ids },
-    );
+    const report = await gatewayApi(io, { ...flags, url }).pipeline.reset(ids.length === 0 ? null : ids);
     if (json === true) printJson(io, report);
     else print(io, `${ids.join(', ') || 'every stream'} has the settings of the pipeline file`);
     return;

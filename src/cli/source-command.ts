@@ -2,12 +2,13 @@ import { type Command, Option } from 'commander';
 import { parseStream } from '../config/load-pipeline.ts';
 import { openFfmpeg } from '../decode/ffmpeg-binary.ts';
 import { testSource } from '../decode/test-source.ts';
+import type { StreamRequest } from '../protocol/rest.ts';
 import type { SourceTest } from '../protocol/source-test.ts';
 import { resolveStreamInput } from '../runtime/stream/stream-input.ts';
 import { withOpenSource } from '../source/open/open-source.ts';
 import { type CliIo, note, print, printJson } from './cli-io.ts';
 import { addDecoderFlags, type DecoderFlags, decoderConfigOf } from './decoder-flags.ts';
-import { type AccessFlags, addAccessFlags, askGateway, refuseAccessFlags } from './gateway-client.ts';
+import { type AccessFlags, addAccessFlags, gatewayApi, refuseAccessFlags } from './gateway-client.ts';
 
 interface SourceFlags extends DecoderFlags, AccessFlags {
   readonly transport?: string;
@@ -51,7 +52,7 @@ async function run(source: string, flags: SourceFlags, io: CliIo): Promise<void>
   const report =
     url === undefined
       ? await testHere(settings, flags, io)
-      : ((await askGateway(io, { ...flags, url }, 'POST', '/api/sources/test', settings)) as SourceTest);
+      : await gatewayApi(io, { ...flags, url }).testSource(settings as Omit<StreamRequest, 'id'>);
   if (flags.json === true) printJson(io, report);
   else print(io, reportText(report));
 }

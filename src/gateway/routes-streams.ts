@@ -74,7 +74,7 @@ function withSettings(port: RuntimePort, reply: FastifyReply, report: StreamRepo
   const { settings, tag } = port.streamSettings(report.id);
   reply.header('etag', `"${tag}"`);
   if (isChange) sayKept(port, reply);
-  return { ...report, settings: { ...settings, source: redactSource(settings.source) } };
+  return { ...report, settings: { ...settings, source: redactSource(settings.source) }, etag: tag };
 }
 
 /** Says whether a change survives a restart. `GET /api/pipeline` has the reason if it does not. */

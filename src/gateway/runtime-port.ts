@@ -1,20 +1,12 @@
 import type { StreamConfig } from '../config/stream.ts';
 import type { PublishedFrame } from '../core/frame.ts';
 import type { EventMessage } from '../protocol/feed.ts';
-import type { FleetReport } from '../protocol/fleet-report.ts';
-import type { HostReport, StreamReport } from '../protocol/report.ts';
-import type { RolloutReport } from '../protocol/rollout-records.ts';
+import type { StreamReport } from '../protocol/report.ts';
+import type { PipelineReport, StreamsReply } from '../protocol/rest.ts';
 import type { SourceTest } from '../protocol/source-test.ts';
 
-export interface RuntimeReport {
-  readonly timeMs: number;
-  readonly streams: readonly StreamReport[];
-  readonly host: HostReport;
-  /** Only if the port shows a fleet. */
-  readonly fleet?: FleetReport;
-  /** Only if the gateway shows roll-outs and there was one. */
-  readonly rollout?: RolloutReport;
-}
+/** What a gateway shows once a second, and at `GET /api/streams`. */
+export type RuntimeReport = StreamsReply;
 
 export interface Readiness {
   /** Whether the pipeline can work; false while the engine loads or is down. */
@@ -43,28 +35,6 @@ export interface ChangeOptions {
   /** The request holds all settings, as that of a new stream; otherwise the keys to change. */
   readonly isWhole?: boolean;
   readonly check?: TagCheck;
-}
-
-/** What the file of a pipeline says, and what holds now. Secrets included. */
-export interface PipelineReport {
-  readonly name: string;
-  /** Of the pipeline file; null if there is none to read again. */
-  readonly path: string | null;
-  readonly file: object;
-  /** What was changed of the streams, by stream; null if that is not kept here. */
-  readonly overlay: {
-    readonly path: string;
-    readonly streams: object;
-    /** What does not fit the file. */
-    readonly notes: readonly string[];
-    /** Why changes are not kept now; null if they are. */
-    readonly problem: string | null;
-  } | null;
-  readonly effective: object;
-  /** Streams that an operator has paused. */
-  readonly paused: readonly string[];
-  /** Sections of the file that have changed and that only a restart applies. */
-  readonly needsRestart: readonly string[];
 }
 
 /** What the gateway needs from a running pipeline: reports to show, and the operations of an operator. */

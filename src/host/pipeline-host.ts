@@ -15,16 +15,10 @@ import { type ErrorDetails, SightlineError } from '../errors/sightline-error.ts'
 import type { Incidents } from '../flow/incidents.ts';
 import { KeyedGate } from '../flow/keyed-gate.ts';
 import { KeyedMutex } from '../flow/keyed-mutex.ts';
-import type {
-  ChangeOptions,
-  PipelineReport,
-  Readiness,
-  RuntimePort,
-  StreamSettings,
-  TagCheck,
-} from '../gateway/runtime-port.ts';
+import type { ChangeOptions, Readiness, RuntimePort, StreamSettings, TagCheck } from '../gateway/runtime-port.ts';
 import type { EventKind, EventMessage } from '../protocol/feed.ts';
 import type { StreamReport } from '../protocol/report.ts';
+import type { PipelineReport } from '../protocol/rest.ts';
 import type { SourceTest } from '../protocol/source-test.ts';
 import { loadConfigured } from '../runtime/model/load-detector.ts';
 import { openRuntime } from '../runtime/open-runtime.ts';

@@ -1,7 +1,7 @@
 import { isDeepStrictEqual } from 'node:util';
 import type { PipelineConfig } from '../config/pipeline.ts';
 import type { StreamConfig } from '../config/stream.ts';
-import type { PipelineReport } from '../gateway/runtime-port.ts';
+import type { PipelineReport } from '../protocol/rest.ts';
 import { type OverlaidStreams, overlaid, overlayEntryOf, type WantedStream } from './overlay/overlay.ts';
 import type { OverlayFile } from './overlay/overlay-file.ts';
 

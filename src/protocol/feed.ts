@@ -13,10 +13,12 @@ import type { RolloutReport } from './rollout-records.ts';
 export const FEED_PROTOCOL = 1;
 
 export const TOPICS = ['stats', 'detections', 'preview', 'events'] as const;
+/** What a client can subscribe to. */
 export type Topic = (typeof TOPICS)[number];
 
 /** How messages of a topic are encoded: JSON text, or MessagePack in binary frames. */
 export const FEED_FORMATS = ['json', 'msgpack'] as const;
+/** `json`: text frames. `msgpack`: binary frames. */
 export type FeedFormat = (typeof FEED_FORMATS)[number];
 
 /** The number of ids that fit into the largest message that the gateway reads, 64 KiB. A page shows some dozen streams. */
@@ -67,6 +69,7 @@ export const clientMessage = z.discriminatedUnion('type', [
   z.strictObject({ type: z.literal('unsubscribe'), topics }),
 ]);
 export type ClientMessage = z.infer<typeof clientMessage>;
+/** What a client asks of the topics that it names; replaces what it asked of them before. */
 export type SubscribeMessage = z.infer<typeof subscribe>;
 
 const MAX_SHOWN_CHARS = 60;
@@ -77,8 +80,10 @@ function shown(value: unknown): string {
 
 /** Roles of access tokens. Each includes what the ones before it may do. */
 export const ROLES = ['metrics', 'viewer', 'operator', 'admin'] as const;
+/** The role of a token: what it may do. */
 export type Role = (typeof ROLES)[number];
 
+/** The first message of a gateway: what it is, and who the client is. */
 export interface HelloMessage {
   readonly type: 'hello';
   readonly protocol: typeof FEED_PROTOCOL;
@@ -188,6 +193,7 @@ export interface EventMessage {
   readonly details?: Readonly<Record<string, string | number | boolean | null>>;
 }
 
+/** The answer to a message that the gateway refuses. */
 export interface ErrorMessage {
   readonly type: 'error';
   readonly error: WireError;

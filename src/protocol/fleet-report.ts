@@ -3,8 +3,10 @@ import type { HostCard, JobReport } from './fleet.ts';
 
 /** ready: takes work. draining: an operator is emptying it. silent: sent nothing for some seconds; it will be removed. */
 export const FLEET_HOST_STATES = ['ready', 'draining', 'silent'] as const;
+/** State of a host in the fleet. */
 export type FleetHostState = (typeof FLEET_HOST_STATES)[number];
 
+/** A host as the fleet sees it. */
 export interface FleetHost extends HostCard {
   readonly state: FleetHostState;
   /** Time of its newest message, milliseconds since 1970. */
@@ -46,6 +48,7 @@ export interface ScaleReport {
   readonly sinceMs: number;
 }
 
+/** A report of the whole fleet. */
 export interface FleetReport {
   readonly hosts: readonly FleetHost[];
   readonly placement: PlacementReport;

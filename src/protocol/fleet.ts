@@ -28,6 +28,7 @@ export const hostCard = z.object({
   startedMs: count,
   version: name,
 });
+/** What a host reports about itself. Rates (`...Fps`) are inferences per second, `startedMs` is milliseconds since 1970. */
 export type HostCard = z.infer<typeof hostCard>;
 
 /** A live stream that an operator has ordered, independent of the host that runs it. */
@@ -83,6 +84,7 @@ export const jobOrder = z.object({
     .regex(/^[0-9a-f]{32}$/)
     .optional(),
 });
+/** A job as it is stored: absolute paths on the hosts, `segmentSeconds` of media time, `createdMs` since 1970. */
 export type JobOrder = z.infer<typeof jobOrder>;
 
 /** A part of a file between two clean key frames, in microseconds of media time. */
@@ -117,6 +119,7 @@ export const task = z.discriminatedUnion('kind', [
 export type Task = z.infer<typeof task>;
 
 export const JOB_STATES = ['waiting', 'running', 'done', 'failed', 'cancelled'] as const;
+/** State of a job. */
 export type JobState = (typeof JOB_STATES)[number];
 
 /** The progress of a job. */
@@ -139,6 +142,7 @@ export const jobReport = z.object({
   finishedMs: count.nullable(),
   outDir: text,
 });
+/** The progress of a job: `progressRatio` from 0 to 1, `secondsLeft` an estimate or null, times in milliseconds since 1970. */
 export type JobReport = z.infer<typeof jobReport>;
 
 /** A task that failed for good, and why. */
@@ -151,6 +155,7 @@ export const deadLetter = z.object({
   attempts: count,
   failedMs: count,
 });
+/** A task of a job that failed for good, and why. `failedMs` is milliseconds since 1970. */
 export type DeadLetter = z.infer<typeof deadLetter>;
 
 /** Topics that hosts publish. Consumers drop messages with a lower fence than they have seen for the stream. */

@@ -15,6 +15,7 @@ const percentiles = z.object({
   p99: durationMs,
   max: durationMs,
 });
+/** Percentiles of `count` samples, in milliseconds; all 0 if there is none. */
 export type Percentiles = Wire<typeof percentiles>;
 
 /** The states of a stream. */
@@ -37,6 +38,7 @@ export type StreamState = (typeof STREAM_STATES)[number];
  * infer: to inferred; publish: to published (waiting for earlier frames of the same stream included).
  */
 export const LATENCY_STAGES = ['decode', 'preprocess', 'queue', 'infer', 'publish'] as const;
+/** A part of a frame's latency. */
 export type LatencyStage = (typeof LATENCY_STAGES)[number];
 
 /** Invariant: in = published + sum of dropped + inFlight, exactly, at any time. */
@@ -60,6 +62,7 @@ const resultCounters = z.object({
   /** Inferences saved because an equal picture had been inferred before; such frames count as inferred above. */
   cached: count,
 });
+/** Published frames by the origin of their results. */
 export type ResultCounters = Wire<typeof resultCounters>;
 
 export const zoneCount = z.object({
@@ -74,6 +77,7 @@ const lineCount = z.object({
   leftToRight: count,
   rightToLeft: count,
 });
+/** Crossings of a line since the start, in each direction. */
 export type LineCount = Wire<typeof lineCount>;
 
 /** Maximum number of zones, and of lines, of a stream. */
@@ -144,6 +148,7 @@ export interface StreamReport extends Omit<Wire<typeof streamReport>, 'frames'> 
 
 /** Stages whose busy ratio is published; the one nearest to 1 is the bottleneck. */
 export const BUSY_STAGES = ['decode', 'preprocess', 'infer', 'main'] as const;
+/** A stage whose busy ratio is published. */
 export type BusyStage = (typeof BUSY_STAGES)[number];
 
 const batchReport = z.object({
@@ -157,6 +162,7 @@ const batchReport = z.object({
   /** The reason for the size, with the figures. */
   reason: text,
 });
+/** Sizes of batches, in model inputs. */
 export type BatchReport = Wire<typeof batchReport>;
 
 const deviceReport = z.object({
@@ -172,6 +178,7 @@ const deviceReport = z.object({
   /** Time of a frame on each engine that `auto` compared, fastest first; absent if it compared none. */
   comparison: text.optional(),
 });
+/** What runs the model. `inputWidth` and `inputHeight` in pixels. */
 export type DeviceReport = Wire<typeof deviceReport>;
 
 /**

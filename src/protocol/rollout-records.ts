@@ -50,6 +50,7 @@ export interface Version extends Omit<Wire<typeof version>, 'model' | 'batch' | 
 }
 
 export const GUARD_VERDICTS = ['pass', 'fail', 'undecided', 'no-data'] as const;
+/** What a guard says about a step. */
 export type GuardVerdict = (typeof GUARD_VERDICTS)[number];
 
 /** What one guard found so far in this step. `low` and `high` bound `estimate`; the guard compares them with `margin`. */
@@ -67,19 +68,23 @@ export const guardReport = z.object({
   /** Time until it decides, if the figures stay as they are; null if nobody can tell. */
   leftMs: amount.nullable().default(null),
 });
+/** What a guard found in a step: `estimate` between `low` and `high`, compared with `margin`; `leftMs` until it decides. */
 export type GuardReport = Wire<typeof guardReport>;
 
 /** A gain in speed: how many times as fast, with an interval. */
 const ratio = z.number().positive().max(1e6);
 export const prediction = z.object({ ratio, low: ratio, high: ratio });
+/** An expected gain: how many times as fast, with its interval. */
 export type Prediction = Wire<typeof prediction>;
 
 /** CPU time that all stages together take for one published frame: of the control before the roll-out, of the candidate alone. */
 const gain = prediction.extend({ controlMs: amount, candidateMs: amount });
+/** A measured gain: `ratio` (how many times as fast) with its interval, and the CPU time of a frame in milliseconds. */
 export type Gain = Wire<typeof gain>;
 
 /** running: the step collects evidence. holding: it waits for evidence or for a person. The others are final. */
 export const ROLLOUT_STATES = ['running', 'holding', 'promoted', 'rolled-back', 'aborted'] as const;
+/** State of a roll-out. */
 export type RolloutState = (typeof ROLLOUT_STATES)[number];
 
 /** The record of a roll-out: one for each pipeline, the newest. */
@@ -166,6 +171,7 @@ export const DECISION_KINDS = [
   'aborted',
   'undone',
 ] as const;
+/** What a decision did. */
 export type DecisionKind = (typeof DECISION_KINDS)[number];
 
 /** One change of a roll-out: a line of the audit log. */
@@ -188,6 +194,7 @@ export const decision = z.object({
   frames: count,
   reports: z.array(guardReport).max(MOST_GUARDS),
 });
+/** One change of a roll-out, by a person or by its guards. `share` in per cent, `timeMs` since 1970. */
 export type Decision = Wire<typeof decision>;
 
 const detection = z.object({

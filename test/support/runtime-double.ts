@@ -5,7 +5,6 @@ import type { MonoMs, PtsUs } from '../../src/core/units.ts';
 import { SightlineError } from '../../src/errors/sightline-error.ts';
 import type {
   ChangeOptions,
-  PipelineReport,
   PreviewPicture,
   RuntimePort,
   RuntimeReport,
@@ -14,6 +13,7 @@ import type {
 } from '../../src/gateway/runtime-port.ts';
 import type { EventMessage } from '../../src/protocol/feed.ts';
 import type { HostReport, StreamReport, StreamState } from '../../src/protocol/report.ts';
+import type { PipelineReport } from '../../src/protocol/rest.ts';
 import type { SourceTest } from '../../src/protocol/source-test.ts';
 import { hostReport, streamReport } from './sample-reports.ts';
 

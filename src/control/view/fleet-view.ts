@@ -4,10 +4,9 @@ import type { PublishedFrame } from '../../core/frame.ts';
 import { SightlineError } from '../../errors/sightline-error.ts';
 import { Incidents } from '../../flow/incidents.ts';
 import { Listeners } from '../../flow/listeners.ts';
-import type { FleetFigures, FleetPort, JobView } from '../../gateway/fleet-port.ts';
+import type { FleetFigures, FleetPort } from '../../gateway/fleet-port.ts';
 import type {
   ChangeOptions,
-  PipelineReport,
   PreviewPicture,
   Readiness,
   RuntimePort,
@@ -19,6 +18,7 @@ import type { EventMessage } from '../../protocol/feed.ts';
 import type { JobOrder, JobReport } from '../../protocol/fleet.ts';
 import type { FleetHost, FleetReport, QueueReport, ScaleReport } from '../../protocol/fleet-report.ts';
 import type { StreamReport } from '../../protocol/report.ts';
+import type { JobView, PipelineReport } from '../../protocol/rest.ts';
 import type { SourceTest } from '../../protocol/source-test.ts';
 import type { ControlPlane, FleetSnapshot } from '../control-plane.ts';
 import { JobOrders } from '../orders/job-orders.ts';

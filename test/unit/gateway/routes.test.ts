@@ -28,7 +28,11 @@ describe('REST', () => {
 
     expect(all.status).toBe(200);
     expect(all.body).toEqual(JSON.parse(JSON.stringify(port.report())));
-    expect(one.body).toEqual({ ...port.report().streams[1], settings: expect.objectContaining({ id: 'yard' }) });
+    expect(one.body).toEqual({
+      ...port.report().streams[1],
+      settings: expect.objectContaining({ id: 'yard' }),
+      etag: 'tag-0',
+    });
   });
 
   it('adds, changes, pauses, resumes and removes a stream through the runtime port', async () => {
@@ -157,12 +161,14 @@ describe('REST', () => {
 
   it('returns the configured pipelines and models, and the received events', async () => {
     const port = new RuntimeDouble(['gate']);
-    const { url } = await openGateway(port, { pipelines: [{ name: 'live' }], models: [{ name: 'centernet' }] });
+    const pipelines = [{ name: 'live', description: 'One camera.', path: 'pipelines/live.yaml' }];
+    const models = [{ name: 'centernet', family: 'centernet', inputWidth: 512, inputHeight: 512, reportedAp: 0.3 }];
+    const { url } = await openGateway(port, { pipelines, models });
     const event = { type: 'event', timeMs: 5, kind: 'engine-restarted', message: 'The engine is back.' } as const;
     port.emitEvent(event);
 
-    expect((await ask(`${url}/api/pipelines`)).body).toEqual({ pipelines: [{ name: 'live' }] });
-    expect((await ask(`${url}/api/models`)).body).toEqual({ models: [{ name: 'centernet' }] });
+    expect((await ask(`${url}/api/pipelines`)).body).toEqual({ pipelines });
+    expect((await ask(`${url}/api/models`)).body).toEqual({ models });
     expect((await ask(`${url}/api/events`)).body).toEqual({ events: [event] });
   });
 });
@@ -175,6 +181,9 @@ describe('dashboard files', () => {
       ['/app.js', 'javascript'],
       ['/style.css', 'text/css'],
       ['/vendor/uplot/uPlot.esm.js', 'javascript'],
+      ['/lib/client/index.js', 'javascript'],
+      ['/lib/client/msgpack.js', 'javascript'],
+      ['/lib/protocol/result-record.js', 'javascript'],
       ['/vendor/uplot/uPlot.min.css', 'text/css'],
     ] as const) {
       const reply = await fetch(url + path);
@@ -187,7 +196,13 @@ describe('dashboard files', () => {
 
   it('serves nothing outside its folders', async () => {
     const { url } = await openGateway(new RuntimeDouble());
-    for (const path of ['/..%2fpackage.json', '/vendor/uplot/..%2f..%2fpackage.json', '/%2e%2e/package.json']) {
+    for (const path of [
+      '/..%2fpackage.json',
+      '/vendor/uplot/..%2f..%2fpackage.json',
+      '/lib/client/..%2fgateway/server.js',
+      '/lib/gateway/server.js',
+      '/%2e%2e/package.json',
+    ]) {
       expect((await fetch(url + path)).status).toBeGreaterThanOrEqual(400);
     }
   });
