@@ -127,10 +127,12 @@ export class StreamCard {
     this.node.remove();
   }
 
-  #drawMiss({ isMissing, fps, target, latencyMs }) {
+  /** The gateway says why a target is missed; hosts of earlier versions say only that it is. */
+  #drawMiss({ isMissing, missReasons, fps, target, latencyMs }) {
     const misses = [];
-    if (isMissing.fps) misses.push(`${fps.published.toFixed(1)} fps, target ${target.fps}`);
-    if (isMissing.latency) misses.push(`p99 ${latencyMs.window.p99.toFixed(0)} ms, target ${target.latencyMs}`);
+    if (isMissing.fps) misses.push(missReasons?.fps ?? `${fps.published.toFixed(1)} fps, target ${target.fps}`);
+    if (isMissing.latency)
+      misses.push(missReasons?.latency ?? `p99 ${latencyMs.window.p99.toFixed(0)} ms, target ${target.latencyMs} ms`);
     setText(this.#miss, misses.length === 0 ? '' : `Target missed: ${misses.join('; ')}`);
   }
 

@@ -2,6 +2,8 @@ import { element, setData, setText } from './element.js';
 import { formatBytes, formatCount, formatDuration, formatMs } from './format.js';
 
 const STAGES = { decode: 'Decode', preprocess: 'Preprocess', infer: 'Infer', main: 'Main thread' };
+/** Below this busy ratio the busiest stage limits nothing; `BOTTLENECK_RATIO` of the gateway. */
+const BOTTLENECK_RATIO = 0.8;
 
 /** The host panel: load of each stage, inference device, batches and machine resources. */
 export class HostPanel {
@@ -26,7 +28,10 @@ export class HostPanel {
   }
 
   update(host) {
-    for (const [stage, bar] of Object.entries(this.#bars)) bar.update(host.busyRatio[stage], stage === host.bottleneck);
+    for (const [stage, bar] of Object.entries(this.#bars)) {
+      const ratio = host.busyRatio[stage];
+      bar.update(ratio, stage === host.bottleneck && ratio >= BOTTLENECK_RATIO);
+    }
     this.#updateDevice(host.device);
     this.#updateBatch(host.batch);
     const { CPU, Memory, Up, 'Event-loop delay p99': delay } = this.#figures;

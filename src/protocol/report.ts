@@ -91,6 +91,8 @@ export const streamReport = z.object({
   target: z.object({ fps: amount.nullable(), latencyMs: amount.nullable() }),
   /** A target has been missed for some seconds and has not recovered. */
   isMissing: z.object({ fps: z.boolean(), latency: z.boolean() }),
+  /** Why each target is missed, in one phrase, such as "publishes 2.0 of 25 frames/s because maxFps is 2"; null if it is not. */
+  missReasons: z.object({ fps: text.nullable(), latency: text.nullable() }).optional(),
   /** Captured to published. */
   latencyMs: z.object({ window: percentiles, total: percentiles }),
   stagesMs: z.object({
@@ -138,8 +140,10 @@ export interface StreamReport extends Omit<Wire<typeof streamReport>, 'frames'> 
   readonly frames: FrameCounters;
 }
 
-/** Stages whose busy ratio is published; the one nearest to 1 is the bottleneck. */
+/** Stages whose busy ratio is published. */
 export const BUSY_STAGES = ['decode', 'preprocess', 'infer', 'main'] as const;
+/** From this ratio on, the busiest stage limits the host; below it, all stages have room. The page has the same number. */
+export const BOTTLENECK_RATIO = 0.8;
 export type BusyStage = (typeof BUSY_STAGES)[number];
 
 const batchReport = z.object({

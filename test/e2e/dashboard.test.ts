@@ -62,6 +62,44 @@ describe.skipIf(browserPath === undefined)(browserTitle('dashboard'), () => {
     await page.close();
   });
 
+  it('says why a target is missed, and calls a value above its target only while it is', async () => {
+    const port = await LiveDouble.create(1);
+    const gate = port.report().streams[0]!;
+    const latencyOf = (p99: number) => ({ ...gate.latencyMs, window: { ...gate.latencyMs.window, p99 } });
+    const show = (p99: number, latency: string): void => {
+      port.put({
+        ...gate,
+        fps: { ...gate.fps, published: 2 },
+        target: { fps: 25, latencyMs: 400 },
+        isMissing: { fps: true, latency: true },
+        missReasons: { fps: 'publishes 2.0 of 25 frames/s because maxFps is 2', latency },
+        latencyMs: latencyOf(p99),
+      });
+      port.host = {
+        ...port.host,
+        bottleneck: 'decode',
+        busyRatio: { decode: 0.21, preprocess: 0, infer: 0.2, main: 0 },
+      };
+      port.tick();
+    };
+    const { url } = await openGateway(port);
+    const { page, complaints } = await visit(browser, url);
+    await page.waitForSelector('[data-stream="gate-1"]');
+    const note = page.locator('[data-tile="p99"] .tile-note');
+    show(520, 'p99 520 ms, target 400 ms, most of it in queue (p99 310 ms)');
+    await until(async () => (await note.textContent()) === 'ms, above 400');
+    expect(await page.locator('.miss').textContent()).toBe(
+      'Target missed: publishes 2.0 of 25 frames/s because maxFps is 2; ' +
+        'p99 520 ms, target 400 ms, most of it in queue (p99 310 ms)',
+    );
+    show(268, 'p99 268 ms, target 400 ms, at its target for less than 5 s');
+    await until(async () => (await note.textContent()) === 'ms, target 400');
+    // The busiest stage has room: it limits nothing.
+    expect(await page.locator('[data-busy="decode"] .tag').textContent()).toBe('');
+    expect(complaints).toEqual([]);
+    await page.close();
+  });
+
   it('shows thirty streams densely and watches only those in view', async () => {
     const port = await LiveDouble.create(30);
     const { url } = await openGateway(port);

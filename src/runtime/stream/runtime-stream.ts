@@ -8,6 +8,7 @@ import type { LaneListener, StreamMessage } from '../lane/lane-client.ts';
 import { type Arrangement, type Models, sharedFrames } from './arrangement.ts';
 import { FrameLedger } from './frame-ledger.ts';
 import { laneStream } from './lane-stream.ts';
+import type { StreamPace } from './miss-reason.ts';
 import { PreviewPairs } from './preview-pairs.ts';
 import { planRing } from './ring-plan.ts';
 import { isOtherChoice, isOtherSource, StreamPlace } from './stream-place.ts';
@@ -372,29 +373,45 @@ export class RuntimeStream implements LaneListener {
     return this.input.policy === 'file' && this.#life.state === 'pausing';
   }
 
-  /** Called once a second; also emits events for targets that are missed or met again. */
-  report(nowMs: number, queueDepth: number): StreamReport {
+  /**
+   * Called once a second; also emits events for targets that are missed or met again.
+   *
+   * @param busy - the stage that limits the host; null if none does.
+   */
+  report(nowMs: number, queueDepth: number, busy: StreamPace['busy'] = null): StreamReport {
     const fps = this.telemetry.fps(nowMs);
     const latencyMs = this.telemetry.latencyMs(nowMs);
-    const isLive = this.#life.state === 'running' || this.#life.state === 'reconnecting';
-    const events = this.#settings.targets.update(this.id, fps.published, latencyMs.window, isLive, nowMs);
+    const stagesMs = this.telemetry.stagesMs(nowMs);
+    const { state, lastError } = this.#life;
+    const { targets } = this.#settings;
+    const pace: StreamPace = {
+      fps,
+      droppedFps: this.telemetry.droppedFps(nowMs),
+      latencyMs: latencyMs.window,
+      stagesMs,
+      reconnecting: state === 'reconnecting' ? (lastError ?? 'it ended') : null,
+      isHeldBack: this.isHeldBack,
+      busy,
+    };
+    const events = targets.update(this.id, state === 'running' || state === 'reconnecting' ? pace : null, nowMs);
     for (const { kind, message, details } of events) this.#port.event(kind, this.id, message, details);
-    const pace = this.#settings.skips?.pace;
+    const detect = this.#settings.skips?.pace;
     return {
       id: this.id,
       source: this.input.label,
-      state: this.#life.state,
+      state,
       policy: this.input.policy,
       ...(this.config.insecureTls ? { insecureTls: true } : {}),
       seq: this.#seq++,
       fps,
       target: { fps: this.config.target.fps ?? null, latencyMs: this.config.target.latencyMs ?? null },
-      isMissing: this.#settings.targets.isMissing,
+      isMissing: targets.isMissing,
+      missReasons: targets.missReasons,
       latencyMs,
-      stagesMs: this.telemetry.stagesMs(nowMs),
+      stagesMs,
       frames: this.telemetry.frames(this.ledger.inFlight),
       results: this.telemetry.results,
-      ...(pace == null ? {} : { detectEvery: { now: pace.stride, longest: pace.longestGap } }),
+      ...(detect == null ? {} : { detectEvery: { now: detect.stride, longest: detect.longestGap } }),
       queueDepth,
       decodeErrors: this.#decodeErrors,
       reconnects: this.#reconnects,
@@ -403,7 +420,7 @@ export class RuntimeStream implements LaneListener {
       priority: this.config.priority,
       weight: this.config.weight,
       ...this.counts,
-      lastError: this.#life.lastError,
+      lastError,
     };
   }
 

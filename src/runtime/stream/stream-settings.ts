@@ -40,7 +40,7 @@ export function prepareSettings(
     input,
     policy: policyOf(config, input),
     analytics: new StreamAnalytics(config, reportScore, isSameSource ? before.analytics : null),
-    targets: new StreamTargets(config.target),
+    targets: new StreamTargets(config),
     skips: SkipPlan.of(config.skip, requestLook),
   };
 }
