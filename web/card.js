@@ -17,6 +17,8 @@ const TONES = {
   removing: 'busy',
   removed: 'idle',
 };
+/** Height of a dense card's head. */
+const DENSE_HEAD_PX = 28;
 const CAN_RESUME = new Set(['paused', 'pausing']);
 const CANNOT_PAUSE = new Set(['ended', 'failed', 'removing', 'removed']);
 
@@ -86,6 +88,8 @@ export class StreamCard {
   /** Builds the charts for a density: `large`, `medium`, `compact` or `dense`. */
   setDensity(density) {
     for (const chart of this.#charts) chart.build(density === 'dense');
+    // The name of the stream is drawn over the picture of a dense card.
+    this.#picture.reservedTopPx = density === 'dense' ? DENSE_HEAD_PX : 0;
   }
 
   /** Stores a report. A card that is out of view is drawn when it comes into view. */
@@ -113,6 +117,7 @@ export class StreamCard {
     setText(this.#error, errorText(report));
     this.#drawToggle(report);
     this.#figures.update(report);
+    this.#picture.places = report;
     this.#charts[0].update(this.#history, target.fps);
     this.#charts[1].update(this.#history, target.latencyMs);
   }

@@ -1,4 +1,6 @@
 import { element } from './element.js';
+import { Labels } from './labels.js';
+import { drawPlaces } from './places.js';
 
 /** Successive multiples of the golden angle are far apart for any number of classes. */
 const GOLDEN_ANGLE = 137.508;
@@ -16,11 +18,26 @@ export class PictureView {
   #shown = null;
   #isDecoding = false;
   #next = null;
+  /** @type {import('./places.js').Places | null} */
+  #places = null;
+  #reservedTopPx = 0;
   #resizes = new ResizeObserver(() => this.#drawBoxes());
 
   constructor() {
     this.node.append(this.#picture, this.#overlay);
     this.#resizes.observe(this.node);
+  }
+
+  /** Zones and lines to draw, from the report of the stream. @param {import('./places.js').Places} places */
+  set places(places) {
+    this.#places = places;
+    this.#drawBoxes();
+  }
+
+  /** Height at the top of the view that something else covers; labels stay below it. @param {number} px */
+  set reservedTopPx(px) {
+    this.#reservedTopPx = px;
+    this.#drawBoxes();
   }
 
   /** Shows a `preview` message. If pictures arrive faster than they can be decoded, only the newest is shown. */
@@ -75,8 +92,13 @@ export class PictureView {
     const top = (clientHeight - sourceHeight * scale) / 2;
     context.setTransform(ratio, 0, 0, ratio, left * ratio, top * ratio);
     const isSmall = clientWidth < 360;
+    const size = { width: sourceWidth * scale, height: sourceHeight * scale };
+    const topPx = Math.max(0, this.#reservedTopPx - top);
+    const bounds = { x: 0, y: topPx, width: size.width, height: size.height - topPx };
+    const labels = new Labels(context, bounds, isSmall);
     for (const detection of detections) drawBox(context, detection, scale, isSmall);
-    drawLabels(context, detections, scale, isSmall);
+    if (this.#places !== null) drawPlaces(context, this.#places, size, labels, isSmall);
+    drawLabels(labels, detections, scale, isSmall);
   }
 }
 
@@ -89,31 +111,16 @@ function drawBox(context, { box, classId }, scale, isSmall) {
   context.stroke();
 }
 
-/** Draws the labels of the largest objects first and leaves out labels that would overlap another. */
-function drawLabels(context, detections, scale, isSmall) {
-  const [fontPx, padPx] = isSmall ? [9, 3] : [12, 5];
-  const height = fontPx + padPx + 1;
-  context.font = `600 ${fontPx}px system-ui, sans-serif`;
-  context.textBaseline = 'middle';
-  const taken = [];
+/** Draws the labels of the largest objects first: above the box, or inside it if there is no room above. */
+function drawLabels(labels, detections, scale, isSmall) {
   for (const detection of detections.toSorted((a, b) => area(b) - area(a))) {
     const [x, y] = detection.box.map((value) => value * scale);
-    const text = labelText(detection, isSmall);
-    // Above the box, or inside it if there is no room above.
-    const place = {
-      x: x - 1,
-      y: y >= height ? y - height : y,
-      width: context.measureText(text).width + 2 * padPx,
-      height,
-    };
-    if (taken.some((other) => overlaps(place, other))) continue;
-    taken.push(place);
-    context.fillStyle = classColor(detection.classId);
-    context.beginPath();
-    context.roundRect(place.x, place.y, place.width, height, 2);
-    context.fill();
-    context.fillStyle = LABEL_TEXT;
-    context.fillText(text, place.x + padPx, place.y + height / 2 + 0.5);
+    const spots = [
+      { x: x - 1, y: y - labels.height },
+      { x: x - 1, y },
+    ];
+    const colors = { fill: classColor(detection.classId), text: LABEL_TEXT };
+    labels.draw(labelText(detection, isSmall), y >= labels.height ? spots : spots.slice(1), colors);
   }
 }
 
@@ -123,10 +130,6 @@ function labelText({ label, score, trackId }, isSmall) {
 }
 
 const area = ({ box }) => box[2] * box[3];
-
-function overlaps(a, b) {
-  return a.x < b.x + b.width && b.x < a.x + a.width && a.y < b.y + b.height && b.y < a.y + a.height;
-}
 
 async function decode(jpeg) {
   try {

@@ -73,6 +73,14 @@ const lineCount = z.object({
 });
 export type LineCount = Wire<typeof lineCount>;
 
+/** A point of the picture, 0 to 1 of its width and height. */
+const point = z.tuple([z.number().min(0).max(1), z.number().min(0).max(1)]);
+/** Most points of all zones of a stream. A report with more has no polygons: it is sent every second. */
+export const MAX_POINTS = 2000;
+/** Where zones and lines are; absent from older hosts, and for streams with more than `MAX_POINTS`. */
+const placedZone = zoneCount.extend({ polygon: z.array(point).max(MAX_POINTS).optional() });
+const placedLine = lineCount.extend({ from: point.optional(), to: point.optional() });
+
 /** Maximum number of zones, and of lines, of a stream. */
 export const MAX_COUNTERS = 1000;
 
@@ -117,8 +125,8 @@ export const streamReport = z.object({
   height: count.nullable(),
   priority: z.number().int(),
   weight: amount,
-  zones: z.array(zoneCount).max(MAX_COUNTERS),
-  lines: z.array(lineCount).max(MAX_COUNTERS),
+  zones: z.array(placedZone).max(MAX_COUNTERS),
+  lines: z.array(placedLine).max(MAX_COUNTERS),
   /** The last error in one sentence; null if there was none. */
   lastError: text.nullable(),
   /** Only if it could not be started, for the reason in `lastError`. */

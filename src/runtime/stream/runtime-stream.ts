@@ -2,7 +2,7 @@ import { isDeepStrictEqual } from 'node:util';
 import type { StreamConfig } from '../../config/stream.ts';
 import { monoNowMs } from '../../core/clock.ts';
 import { SightlineError } from '../../errors/sightline-error.ts';
-import type { StreamReport, StreamState } from '../../protocol/report.ts';
+import { MAX_POINTS, type StreamReport, type StreamState } from '../../protocol/report.ts';
 import { StreamTelemetry } from '../../telemetry/stream-telemetry.ts';
 import type { LaneListener, StreamMessage } from '../lane/lane-client.ts';
 import { type Arrangement, type Models, sharedFrames } from './arrangement.ts';
@@ -419,7 +419,7 @@ export class RuntimeStream implements LaneListener {
       height: this.#place.size.height,
       priority: this.config.priority,
       weight: this.config.weight,
-      ...this.counts,
+      ...placedCounts(this.counts, this.config),
       lastError,
     };
   }
@@ -443,4 +443,16 @@ export class RuntimeStream implements LaneListener {
   get heldSlots(): number {
     return this.#ring?.slots.heldCount ?? 0;
   }
+}
+
+/** Adds to each zone and line where it is. */
+function placedCounts(
+  { zones, lines }: RuntimeStream['counts'],
+  config: StreamConfig,
+): Pick<StreamReport, 'zones' | 'lines'> {
+  const points = config.zones.reduce((sum, { polygon }) => sum + polygon.length, 0);
+  return {
+    zones: points > MAX_POINTS ? zones : zones.map((zone, i) => ({ ...zone, polygon: config.zones[i]!.polygon })),
+    lines: lines.map((line, i) => ({ ...line, from: config.lines[i]!.from, to: config.lines[i]!.to })),
+  };
 }
