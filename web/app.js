@@ -1,3 +1,6 @@
+/** @import { HelloMessage, ServerMessage } from '../src/protocol/feed.ts' */
+/** @import { ConnectionState } from './feed.js' */
+
 import {
   actOnRollout,
   cancelJob,
@@ -18,7 +21,7 @@ import {
   showDeadLetters,
   showToast,
 } from './dialogs.js';
-import { setData, setText } from './element.js';
+import { byId, setData, setText } from './element.js';
 import { EventsLog } from './events-log.js';
 import { FeedConnection } from './feed.js';
 import { FleetPanel } from './fleet-panel.js';
@@ -27,8 +30,8 @@ import { HostPanel } from './host-panel.js';
 import { RolloutPanel } from './rollout-panel.js';
 import { Summary } from './summary.js';
 
-const byId = (id) => document.getElementById(id);
 const FOCUS_HASH = /^#stream=(.+)$/;
+const filterField = byId('filter', HTMLInputElement);
 /** Debounce: scrolling through thirty cards should send one message, not thirty. */
 const WATCH_DELAY_MS = 120;
 
@@ -39,6 +42,7 @@ if (address.searchParams.has('token')) {
   history.replaceState(null, '', address);
 }
 
+/** @type {string[]} */
 let visible = [];
 let watchTimer = 0;
 let retryTimer = 0;
@@ -70,7 +74,7 @@ const grid = new StreamGrid({
 
 const fleet = new FleetPanel(byId('fleet'), {
   drain: (id, isDraining) => attempt(() => drainHost(id, isDraining)),
-  show: (id) => setFilter(byId('filter').value === id ? '' : id),
+  show: (id) => setFilter(filterField.value === id ? '' : id),
   cancel: async (id) => {
     if (await confirmCancel(id)) await attempt(() => cancelJob(id));
   },
@@ -87,6 +91,7 @@ const rollout = new RolloutPanel(byId('rollout'), {
 
 const feed = new FeedConnection({ onMessage: receive, onState: showConnection });
 
+/** @param {ServerMessage<Uint8Array<ArrayBuffer>>} message */
 function receive(message) {
   if (message.type === 'stats') {
     grid.update(message.timeMs, message.streams);
@@ -108,7 +113,11 @@ function receive(message) {
   }
 }
 
-/** Shows who is signed in. The style sheet hides what the role may not do; the gateway refuses it anyway. */
+/**
+ * Shows who is signed in. The style sheet hides what the role may not do; the gateway refuses it anyway.
+ *
+ * @param {HelloMessage['access']} access
+ */
 function showAccess({ name, role, expiresMs }) {
   setData(document.body, 'role', role);
   byId('signed-in').hidden = name === null;
@@ -121,11 +130,12 @@ async function loadEvents() {
   for (const event of await recentEvents()) log.add(event);
 }
 
+/** @param {() => Promise<unknown>} action */
 async function attempt(action) {
   try {
     await action();
   } catch (error) {
-    showToast(error.message);
+    showToast(/** @type {Error} */ (error).message);
   }
 }
 
@@ -139,16 +149,18 @@ function watchVisible() {
   feed.watch(document.hidden ? [] : [...new Set([...visible, ...rollout.watched])]);
 }
 
-function showConnection({ name, retryAtMs }) {
+/** @param {ConnectionState} state */
+function showConnection(state) {
+  const { name } = state;
   const node = byId('connection');
   clearInterval(retryTimer);
   setData(node, 'state', name);
   setData(document.body, 'connection', name);
   if (name === 'connecting') setText(node, 'Connecting');
   if (name === 'open') setText(node, droppedMessages === 0 ? 'Live' : `Live, ${droppedMessages} messages missed`);
-  if (name !== 'waiting') return;
+  if (state.name !== 'waiting') return;
   const countDown = () => {
-    const seconds = Math.max(0, Math.ceil((retryAtMs - Date.now()) / 1000));
+    const seconds = Math.max(0, Math.ceil((state.retryAtMs - Date.now()) / 1000));
     setText(node, `Connection lost, next try in ${seconds} s`);
   };
   countDown();
@@ -162,16 +174,21 @@ function showFocus() {
   scrollTo(0, 0);
 }
 
-/** Shows the streams whose name, source or host contains this text. */
+/**
+ * Shows the streams whose name, source or host contains this text.
+ *
+ * @param {string} text
+ */
 function setFilter(text) {
-  byId('filter').value = text;
+  filterField.value = text;
   grid.filter({ text });
 }
 
-byId('filter').addEventListener('input', ({ target }) => grid.filter({ text: target.value.trim() }));
-byId('attention').addEventListener('click', ({ currentTarget }) => {
-  const onlyAttention = currentTarget.getAttribute('aria-pressed') !== 'true';
-  currentTarget.setAttribute('aria-pressed', String(onlyAttention));
+filterField.addEventListener('input', () => grid.filter({ text: filterField.value.trim() }));
+byId('attention').addEventListener('click', () => {
+  const button = byId('attention');
+  const onlyAttention = button.getAttribute('aria-pressed') !== 'true';
+  button.setAttribute('aria-pressed', String(onlyAttention));
   grid.filter({ onlyAttention });
 });
 byId('sign-out').addEventListener('click', () =>
@@ -182,7 +199,7 @@ byId('sign-out').addEventListener('click', () =>
 );
 byId('back')
   .querySelector('button')
-  .addEventListener('click', () => {
+  ?.addEventListener('click', () => {
     location.hash = '';
   });
 addEventListener('keydown', ({ key }) => {

@@ -1,8 +1,11 @@
+/** @import { FrameCounters, StreamReport } from '../src/protocol/report.ts' */
+
 import { element, setData, setText } from './element.js';
 import { formatCount, formatFps, formatMs, formatName, formatShort } from './format.js';
 
 /** Share of the target rate that counts as reached, as the gateway judges it. */
 const FPS_TOLERANCE = 0.95;
+/** @type {readonly (keyof StreamReport['stagesMs'])[]} */
 const STAGES = ['decode', 'preprocess', 'queue', 'infer', 'publish'];
 
 /** The numbers of one card: the main tiles and the details. */
@@ -37,6 +40,7 @@ export class CardFigures {
     );
   }
 
+  /** @param {StreamReport} report */
   update(report) {
     this.#updateTiles(report);
     this.#updateCounters(report);
@@ -45,6 +49,7 @@ export class CardFigures {
     this.#updatePlaces(report);
   }
 
+  /** @param {StreamReport} report */
   #updateTiles(report) {
     const { fps, target, isMissing, latencyMs } = report;
     const { fps: rate, p50, p95, p99 } = this.#tile;
@@ -53,15 +58,15 @@ export class CardFigures {
     setData(rate.node, 'missing', isMissing.fps ? 'true' : null);
     setData(rate.node, 'target', target.fps === null ? null : `/ ${target.fps}`);
     const { window } = latencyMs;
-    for (const [name, { value }] of Object.entries({ p50, p95, p99 })) {
-      setText(value, window.count === 0 ? '-' : formatMs(window[name]));
-    }
+    for (const name of /** @type {const} */ (['p50', 'p95', 'p99']))
+      setText(this.#tile[name].value, window.count === 0 ? '-' : formatMs(window[name]));
     for (const { note } of [p50, p95]) setText(note, 'ms');
     setText(p99.note, latencyNote(report));
     setData(p99.node, 'missing', isMissing.latency ? 'true' : null);
     setData(p99.node, 'target', target.latencyMs === null ? null : `/ ${target.latencyMs}`);
   }
 
+  /** @param {StreamReport} report */
   #updateCounters({ frames, results, queueDepth, reconnects, decodeErrors }) {
     const dropped = Object.values(frames.dropped).reduce((sum, count) => sum + count, 0);
     const values = {
@@ -75,14 +80,16 @@ export class CardFigures {
       reconnects,
       errors: decodeErrors,
     };
-    for (const [name, value] of Object.entries(values)) {
-      setText(this.#counter[name].value, formatCount(value));
-      setText(this.#counter[name].short, formatShort(value));
+    for (const [name, counter] of Object.entries(this.#counter)) {
+      const value = values[/** @type {keyof typeof values} */ (name)];
+      setText(counter.value, formatCount(value));
+      setText(counter.short, formatShort(value));
     }
     setData(this.#counter.dropped.node, 'some', dropped > 0 ? 'true' : null);
     setData(this.#counter.errors.node, 'some', decodeErrors > 0 ? 'true' : null);
   }
 
+  /** @param {FrameCounters} frames */
   #updateDrops(frames) {
     const reasons = Object.entries(frames.dropped).filter(([, count]) => count > 0);
     const text = reasons.map(([reason, count]) => `${reason} ${count}`).join();
@@ -98,6 +105,7 @@ export class CardFigures {
     if (reasons.length === 0) this.#drops.append(element('li', { class: 'none' }, 'None'));
   }
 
+  /** @param {StreamReport} report */
   #updatePlaces({ zones, lines }) {
     const texts = [
       ...zones.map(({ id, inside }) => [id, `${inside} inside`]),
@@ -110,20 +118,29 @@ export class CardFigures {
   }
 }
 
-/** Also states a miss in words: not everybody can see the red colour. */
+/**
+ * Also states a miss in words: not everybody can see the red colour.
+ *
+ * @param {StreamReport} report
+ */
 function fpsNote(report) {
   const { fps, target, isMissing } = report;
   // A recovery must last some seconds: until then, the target counts as missed and the rate is not below it.
-  if (isMissing.fps) return `${fps.published < FPS_TOLERANCE * target.fps ? 'below' : 'target'} ${target.fps}`;
+  if (isMissing.fps) return `${fps.published < FPS_TOLERANCE * (target.fps ?? 0) ? 'below' : 'target'} ${target.fps}`;
   if (skipsInference(report)) return `inferred ${formatFps(fps.inferred)}`;
   return target.fps === null ? `in ${formatFps(fps.in)}` : `target ${target.fps}`;
 }
 
-/** True if results came about without inference. Older hosts do not send `results`. */
+/**
+ * True if results came about without inference. Older hosts do not send `results`.
+ *
+ * @param {StreamReport} report
+ */
 function skipsInference({ results }) {
   return results !== undefined && results.tracked + results.unchanged + results.cached > 0;
 }
 
+/** @param {StreamReport} report */
 function latencyNote({ target, isMissing, latencyMs }) {
   if (target.latencyMs === null) return 'ms';
   const isAbove = isMissing.latency && latencyMs.window.p99 > target.latencyMs;
@@ -148,6 +165,7 @@ class StageBar {
     ),
   );
 
+  /** @param {StreamReport['stagesMs']} stagesMs */
   update(stagesMs) {
     STAGES.forEach((stage, i) => {
       const { p50 } = stagesMs[stage];
@@ -157,6 +175,7 @@ class StageBar {
   }
 }
 
+/** @param {string} label */
 function tile(label) {
   const value = element('span', { class: 'tile-value' });
   const note = element('span', { class: 'tile-note' });
@@ -170,7 +189,12 @@ function tile(label) {
   return { node, value, note };
 }
 
-/** Builds a counter. A dense card shows `shortLabel` and a shortened value. */
+/**
+ * Builds a counter. A dense card shows `shortLabel` and a shortened value.
+ *
+ * @param {string} label
+ * @param {string} shortLabel
+ */
 function counter(label, shortLabel = label) {
   const value = element('span', { class: 'long' });
   const short = element('span', { class: 'short' });

@@ -1,3 +1,6 @@
+/** @import { Preview } from './overlay.js' */
+/** @import { StreamReport, StreamState } from '../src/protocol/report.ts' */
+
 import { CardFigures } from './card-figures.js';
 import { StreamChart } from './chart.js';
 import { element, iconButton, setData, setIcon, setText } from './element.js';
@@ -5,7 +8,23 @@ import { formatName } from './format.js';
 import { History } from './history.js';
 import { PictureView } from './overlay.js';
 
-/** Colour of each state. */
+/** @typedef {'large' | 'medium' | 'compact' | 'dense'} Density */
+
+/**
+ * What the buttons of a card do with its stream.
+ *
+ * @typedef {object} StreamActions
+ * @property {(id: string) => Promise<void>} pause
+ * @property {(id: string) => Promise<void>} resume
+ * @property {(id: string) => Promise<void>} remove
+ * @property {(id: string) => void} focus
+ */
+
+/**
+ * Colour of each state.
+ *
+ * @type {Record<StreamState, string>}
+ */
 const TONES = {
   starting: 'busy',
   running: 'good',
@@ -19,15 +38,25 @@ const TONES = {
 };
 /** Height of a dense card's head. */
 const DENSE_HEAD_PX = 28;
+/** @type {ReadonlySet<StreamState | undefined>} */
 const CAN_RESUME = new Set(['paused', 'pausing']);
+/** @type {ReadonlySet<StreamState>} */
 const CANNOT_PAUSE = new Set(['ended', 'failed', 'removing', 'removed']);
 
-/** Returns whether an operator should look at the stream. */
+/**
+ * Returns whether an operator should look at the stream.
+ *
+ * @param {StreamReport} report
+ */
 export function needsAttention({ state, isMissing }) {
   return isMissing.fps || isMissing.latency || state === 'reconnecting' || state === 'failed';
 }
 
-/** The last error; of a stream that could not be started, with the attempts so far and whether another one follows. */
+/**
+ * The last error; of a stream that could not be started, with the attempts so far and whether another one follows.
+ *
+ * @param {StreamReport} report
+ */
 function errorText({ state, lastError, startFailure }) {
   if (startFailure === undefined) return lastError ?? '';
   const { code, attempts, retryAtMs } = startFailure;
@@ -36,11 +65,12 @@ function errorText({ state, lastError, startFailure }) {
   return `${lastError} [${code}], ${tries}, ${retryAtMs === null ? idle : 'will be tried again'}`;
 }
 
-/** The card of one stream: picture, figures, charts and buttons. The buttons call `actions` with the id. */
+/** The card of one stream: picture, figures, charts and buttons. */
 export class StreamCard {
   id;
   node;
   isVisible = false;
+  /** @type {StreamReport | null} */
   report = null;
   #history = new History();
   #picture = new PictureView();
@@ -52,8 +82,13 @@ export class StreamCard {
   #miss = element('p', { class: 'miss', role: 'status' });
   #error = element('p', { class: 'card-error' });
   #veil = element('p', { class: 'veil' });
+  /** @type {HTMLButtonElement} */
   #toggle;
 
+  /**
+   * @param {string} id
+   * @param {StreamActions} actions
+   */
   constructor(id, actions) {
     this.id = id;
     this.#toggle = iconButton('pause', `Pause ${id}`, () =>
@@ -85,14 +120,23 @@ export class StreamCard {
     );
   }
 
-  /** Builds the charts for a density: `large`, `medium`, `compact` or `dense`. */
+  /**
+   * Builds the charts for a density.
+   *
+   * @param {Density} density
+   */
   setDensity(density) {
     for (const chart of this.#charts) chart.build(density === 'dense');
     // The name of the stream is drawn over the picture of a dense card.
     this.#picture.reservedTopPx = density === 'dense' ? DENSE_HEAD_PX : 0;
   }
 
-  /** Stores a report. A card that is out of view is drawn when it comes into view. */
+  /**
+   * Stores a report. A card that is out of view is drawn when it comes into view.
+   *
+   * @param {number} timeMs
+   * @param {StreamReport} report
+   */
   update(timeMs, report) {
     this.report = report;
     this.#history.push(timeMs, report);
@@ -122,6 +166,7 @@ export class StreamCard {
     this.#charts[1].update(this.#history, target.latencyMs);
   }
 
+  /** @param {Preview} message */
   showPreview(message) {
     if (this.isVisible) this.#picture.show(message);
   }
@@ -132,7 +177,11 @@ export class StreamCard {
     this.node.remove();
   }
 
-  /** The gateway says why a target is missed; hosts of earlier versions say only that it is. */
+  /**
+   * The gateway says why a target is missed; hosts of earlier versions say only that it is.
+   *
+   * @param {StreamReport} report
+   */
   #drawMiss({ isMissing, missReasons, fps, target, latencyMs }) {
     const misses = [];
     if (isMissing.fps) misses.push(missReasons?.fps ?? `${fps.published.toFixed(1)} fps, target ${target.fps}`);
@@ -141,6 +190,7 @@ export class StreamCard {
     setText(this.#miss, misses.length === 0 ? '' : `Target missed: ${misses.join('; ')}`);
   }
 
+  /** @param {StreamReport} report */
   #drawToggle({ state, startFailure }) {
     const canResume = CAN_RESUME.has(state);
     setIcon(this.#toggle, canResume ? 'resume' : 'pause', `${canResume ? 'Resume' : 'Pause'} ${this.id}`);
@@ -148,7 +198,12 @@ export class StreamCard {
     this.#toggle.hidden = CANNOT_PAUSE.has(state) && startFailure === undefined;
   }
 
-  /** Disables the button while its action runs. */
+  /**
+   * Disables the button while its action runs.
+   *
+   * @param {HTMLButtonElement} button
+   * @param {(id: string) => Promise<void>} action
+   */
   async #run(button, action) {
     button.disabled = true;
     await action(this.id);

@@ -1,9 +1,24 @@
+/** @import { Column, History } from './history.js' */
+
 import uPlot from '/vendor/uplot/uPlot.esm.js';
 import { element, setText } from './element.js';
 import { formatFps, formatMs } from './format.js';
 import { HISTORY_S } from './history.js';
 
-/** The series of the two charts, in drawing order. A sparkline shows only the one with `isMain`. */
+/**
+ * @typedef {object} Series
+ * @property {Column} column
+ * @property {string} label
+ * @property {string} color name of a CSS property
+ * @property {boolean} [isMain]
+ *
+ * @typedef {object} ChartKind
+ * @property {string} title
+ * @property {(value: number) => string} format
+ * @property {readonly Series[]} series in drawing order; a sparkline shows only the one with `isMain`
+ */
+
+/** @satisfies {Record<string, ChartKind>} */
 const CHARTS = {
   fps: {
     title: 'Frames/s',
@@ -27,22 +42,33 @@ const CHARTS = {
 /** One chart of one stream: with axes and legend, or on a dense card as a sparkline. */
 export class StreamChart {
   node = element('figure', { class: 'chart' });
+  /** @type {ChartKind} */
   #kind;
+  /** @type {uPlot | null} */
   #plot = null;
+  /** @type {readonly Series[]} */
   #series = [];
+  /** @type {HTMLElement[]} */
   #values = [];
   #area = element('div', { class: 'chart-area' });
+  /** @type {number | null} */
   #target = null;
+  /** @type {History | null} */
   #history = null;
   #isCompact = false;
   #resizes = new ResizeObserver(() => this.#fit());
 
+  /** @param {keyof typeof CHARTS} kind */
   constructor(kind) {
     this.#kind = CHARTS[kind];
     this.#resizes.observe(this.#area);
   }
 
-  /** Rebuilds the chart after a change of density or colour scheme. */
+  /**
+   * Rebuilds the chart after a change of density or colour scheme.
+   *
+   * @param {boolean} isCompact
+   */
   build(isCompact) {
     this.#plot?.destroy();
     this.#isCompact = isCompact;
@@ -53,11 +79,15 @@ export class StreamChart {
     );
     const caption = element('figcaption', { class: 'chart-head' }, element('span', {}, this.#kind.title), ...legend);
     this.node.replaceChildren(...(isCompact ? [] : [caption]), this.#area);
-    this.#plot = new uPlot(this.#options(), [[], ...this.#series.map(() => [])], this.#area);
+    this.#plot = new uPlot(this.#options(), [[], ...this.#series.map(() => /** @type {number[]} */ ([]))], this.#area);
     this.#fit();
     if (this.#history !== null) this.update(this.#history, this.#target);
   }
 
+  /**
+   * @param {History} history
+   * @param {number | null} target
+   */
   update(history, target) {
     this.#history = history;
     this.#target = target;
@@ -71,9 +101,10 @@ export class StreamChart {
     this.#plot?.destroy();
   }
 
+  /** @returns {uPlot.Options} */
   #options() {
     const style = getComputedStyle(document.documentElement);
-    const color = (name) => style.getPropertyValue(name).trim();
+    const color = (/** @type {string} */ name) => style.getPropertyValue(name).trim();
     const axis = {
       stroke: color('--text-muted'),
       font: '11px system-ui, sans-serif',
@@ -102,16 +133,25 @@ export class StreamChart {
     };
   }
 
+  /**
+   * @param {Series} series
+   * @param {(name: string) => string} color
+   * @returns {uPlot.Series}
+   */
   #line({ color: name, isMain }, color) {
     return {
       stroke: color(name),
       width: isMain ? 1.75 : 1.25,
-      fill: isMain ? color(`${name}-fill`) : undefined,
+      ...(isMain ? { fill: color(`${name}-fill`) } : {}),
       points: { show: false },
       spanGaps: false,
     };
   }
 
+  /**
+   * @param {uPlot} plot
+   * @param {string} color
+   */
   #drawTarget(plot, color) {
     if (this.#target === null) return;
     const { ctx, bbox } = plot;
@@ -127,11 +167,16 @@ export class StreamChart {
     ctx.restore();
   }
 
-  /** Shows the values under the pointer, else the newest. */
+  /**
+   * Shows the values under the pointer, else the newest.
+   *
+   * @param {number | null} index
+   */
   #showValues(index) {
-    if (this.#isCompact || this.#history === null) return;
+    const history = this.#history;
+    if (this.#isCompact || history === null) return;
     this.#series.forEach(({ column }, i) => {
-      const value = this.#history.column(column).at(index ?? -1);
+      const value = history.column(column).at(index ?? -1);
       setText(this.#values[i], value === null || value === undefined ? '-' : this.#kind.format(value));
     });
   }
@@ -142,6 +187,7 @@ export class StreamChart {
   }
 }
 
+/** @param {number} seconds since 1970 */
 function timeLabel(seconds) {
   return new Date(seconds * 1000).toLocaleTimeString('en', {
     hour: '2-digit',

@@ -1,13 +1,16 @@
+/** @import { DeadLetter } from '../src/protocol/fleet.ts' */
+
 import { addStream } from './api.js';
-import { element } from './element.js';
+import { byId, element } from './element.js';
 
 const TOAST_MS = 8_000;
 
-const byId = (id) => document.getElementById(id);
-
 /** Sets up the form that adds a stream. Errors of the gateway are shown beside the fields. */
 export function setUpAddDialog() {
-  const [dialog, form, errorText, submit] = ['add-dialog', 'add-form', 'add-error', 'add-submit'].map(byId);
+  const dialog = byId('add-dialog', HTMLDialogElement);
+  const form = byId('add-form', HTMLFormElement);
+  const errorText = byId('add-error');
+  const submit = byId('add-submit', HTMLButtonElement);
   byId('add').addEventListener('click', () => {
     errorText.textContent = '';
     dialog.showModal();
@@ -22,35 +25,55 @@ export function setUpAddDialog() {
       form.reset();
       dialog.close();
     } catch (error) {
-      errorText.textContent = error.message;
+      errorText.textContent = /** @type {Error} */ (error).message;
     } finally {
       submit.disabled = false;
     }
   });
 }
 
-/** Asks for confirmation before a stream is removed; resolves to the answer. */
+/**
+ * Asks for confirmation before a stream is removed; resolves to the answer.
+ *
+ * @param {string} id
+ */
 export function confirmRemoval(id) {
   byId('remove-text').textContent = `"${id}" stops and its figures are deleted. Its source is not changed.`;
-  return confirmed(byId('remove-dialog'), 'remove');
+  return confirmed('remove-dialog', 'remove');
 }
 
-/** Asks for confirmation before a job is cancelled; resolves to the answer. */
+/**
+ * Asks for confirmation before a job is cancelled; resolves to the answer.
+ *
+ * @param {string} id
+ */
 export function confirmCancel(id) {
   byId('cancel-text').textContent =
     `No more tasks of "${id}" will start. Existing results stay. A cancelled job cannot be resumed.`;
-  return confirmed(byId('cancel-dialog'), 'cancel-job');
+  return confirmed('cancel-dialog', 'cancel-job');
 }
 
-/** Asks for confirmation before a roll-out is changed; resolves to the answer. */
+/**
+ * Asks for confirmation before a roll-out is changed; resolves to the answer.
+ *
+ * @param {string} title
+ * @param {string} text
+ * @param {string} button
+ */
 export function confirmRollout(title, text, button) {
   byId('rollout-title').textContent = title;
   byId('rollout-text').textContent = text;
   byId('rollout-do').textContent = button;
-  return confirmed(byId('rollout-dialog'), 'do');
+  return confirmed('rollout-dialog', 'do');
 }
 
-function confirmed(dialog, yes) {
+/**
+ * @param {string} id of the dialog
+ * @param {string} yes value of the button that confirms
+ * @returns {Promise<boolean>}
+ */
+function confirmed(id, yes) {
+  const dialog = byId(id, HTMLDialogElement);
   dialog.returnValue = '';
   dialog.showModal();
   return new Promise((resolve) => {
@@ -58,7 +81,12 @@ function confirmed(dialog, yes) {
   });
 }
 
-/** Shows the tasks of a job that failed for good. */
+/**
+ * Shows the tasks of a job that failed for good.
+ *
+ * @param {string} id of the job
+ * @param {readonly DeadLetter[]} letters
+ */
 export function showDeadLetters(id, letters) {
   byId('letters-title').textContent = `Failed tasks of ${id}`;
   byId('letters').replaceChildren(
@@ -66,10 +94,14 @@ export function showDeadLetters(id, letters) {
       element('li', { class: 'letter' }, element('b', {}, `${kind} of ${input}`), `${reason} (${attempts} attempts)`),
     ),
   );
-  byId('letters-dialog').showModal();
+  byId('letters-dialog', HTMLDialogElement).showModal();
 }
 
-/** Shows an error message that disappears after 8 s. */
+/**
+ * Shows an error message that disappears after 8 s.
+ *
+ * @param {string} text
+ */
 export function showToast(text) {
   const toast = element('p', { class: 'toast' }, text);
   byId('toasts').append(toast);

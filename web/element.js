@@ -1,6 +1,26 @@
 /**
+ * Returns the element of the page with this id. Throws if there is none, or if it is of another type.
+ *
+ * @template {HTMLElement} [E=HTMLElement]
+ * @param {string} id
+ * @param {new () => E} [type] class of the element, for its own properties
+ * @returns {E}
+ */
+export function byId(id, type) {
+  const found = document.getElementById(id);
+  if (found instanceof (type ?? HTMLElement)) return /** @type {E} */ (found);
+  throw new TypeError(`#${id} is missing from the page, or is another kind of element`);
+}
+
+/**
  * Builds an element. Children are nodes or text. Text never becomes markup, so text from a camera, a file name or an error
  * message cannot run as code.
+ *
+ * @template {keyof HTMLElementTagNameMap} Tag
+ * @param {Tag} tag
+ * @param {Readonly<Record<string, string | number | boolean | null | undefined>>} attributes null, undefined and false: none
+ * @param {(Node | string)[]} children
+ * @returns {HTMLElementTagNameMap[Tag]}
  */
 export function element(tag, attributes = {}, ...children) {
   const made = document.createElement(tag);
@@ -12,12 +32,23 @@ export function element(tag, attributes = {}, ...children) {
   return made;
 }
 
-/** Sets text only if it changed: thirty cards would otherwise update a thousand nodes every second. */
+/**
+ * Sets text only if it changed: thirty cards would otherwise update a thousand nodes every second.
+ *
+ * @param {Node} node
+ * @param {string} text
+ */
 export function setText(node, text) {
   if (node.textContent !== text) node.textContent = text;
 }
 
-/** Sets a `data-` attribute, or removes it if the value is null. */
+/**
+ * Sets a `data-` attribute, or removes it if the value is null.
+ *
+ * @param {HTMLElement} node
+ * @param {string} name
+ * @param {string | null} value
+ */
 export function setData(node, name, value) {
   if (value === null) delete node.dataset[name];
   else if (node.dataset[name] !== value) node.dataset[name] = value;
@@ -31,7 +62,15 @@ const ICONS = {
   remove: 'M5 5l10 10M15 5L5 15',
 };
 
-/** Builds a button with an icon. `label` is its tooltip and its name for screen readers. */
+/** @typedef {keyof typeof ICONS} Icon */
+
+/**
+ * Builds a button with an icon.
+ *
+ * @param {Icon} icon
+ * @param {string} label its tooltip, and its name for screen readers
+ * @param {() => void} onClick
+ */
 export function iconButton(icon, label, onClick) {
   const svg = document.createElementNS(SVG, 'svg');
   svg.setAttribute('viewBox', '0 0 20 20');
@@ -43,9 +82,14 @@ export function iconButton(icon, label, onClick) {
   return button;
 }
 
+/**
+ * @param {HTMLButtonElement} button
+ * @param {Icon} icon
+ * @param {string} label as in `iconButton`
+ */
 export function setIcon(button, icon, label) {
   if (button.title === label) return;
   button.title = label;
   button.setAttribute('aria-label', label);
-  button.querySelector('path').setAttribute('d', ICONS[icon]);
+  button.querySelector('path')?.setAttribute('d', ICONS[icon]);
 }

@@ -1,7 +1,10 @@
+/** @import { EventKind, EventMessage } from '../src/protocol/feed.ts' */
+
 import { element } from './element.js';
 import { formatTime } from './format.js';
 
 const MAX_EVENTS = 200;
+/** @type {Partial<Record<EventKind, string>>} */
 const TONES = {
   'target-missed': 'bad',
   'sink-failed': 'bad',
@@ -33,6 +36,7 @@ const TONES = {
 export class EventsLog {
   #list = element('ol', { class: 'events', role: 'log', 'aria-label': 'Events', tabindex: 0 });
   #emptyRow = element('li', { class: 'none' }, 'No events yet.');
+  /** @type {Set<string | undefined>} */
   #known = new Set();
   node = element('section', { class: 'panel-section panel-events' }, element('h2', {}, 'Events'), this.#list);
 
@@ -40,7 +44,11 @@ export class EventsLog {
     this.#list.append(this.#emptyRow);
   }
 
-  /** Adds an event. Ignores one that is already listed, which happens after a reconnect. */
+  /**
+   * Adds an event. Ignores one that is already listed, which happens after a reconnect.
+   *
+   * @param {EventMessage} event
+   */
   add(event) {
     const key = `${event.timeMs} ${event.kind} ${event.stream ?? ''} ${event.message}`;
     if (this.#known.has(key)) return;
@@ -60,23 +68,34 @@ export class EventsLog {
     );
     item.title = event.kind;
     item.dataset.key = key;
-    item.dataset.timeMs = event.timeMs;
+    item.dataset.timeMs = String(event.timeMs);
     this.#place(item, event.timeMs);
     while (this.#list.children.length > MAX_EVENTS) {
-      this.#known.delete(this.#list.lastElementChild.dataset.key);
-      this.#list.lastElementChild.remove();
+      const oldest = /** @type {HTMLElement} */ (this.#list.lastElementChild);
+      this.#known.delete(oldest.dataset.key);
+      oldest.remove();
     }
   }
 
-  /** Events from before a reconnect arrive after newer ones. */
+  /**
+   * Events from before a reconnect arrive after newer ones.
+   *
+   * @param {HTMLElement} item
+   * @param {number} timeMs
+   */
   #place(item, timeMs) {
-    let below = this.#list.firstElementChild;
-    while (below !== null && Number(below.dataset.timeMs) > timeMs) below = below.nextElementSibling;
+    const rows = /** @type {HTMLElement[]} */ ([...this.#list.children]);
+    const below = rows.find((row) => !(Number(row.dataset.timeMs) > timeMs)) ?? null;
     this.#list.insertBefore(item, below);
   }
 }
 
-/** Separates what an event is about from its message, which often begins with the same name: "gate is running". */
+/**
+ * Separates what an event is about from its message, which often begins with the same name: "gate is running".
+ *
+ * @param {EventMessage} event
+ * @returns {[subject: string | undefined, text: string]}
+ */
 function subjectAndText({ stream, host, message }) {
   const subject = stream ?? host;
   const repeats = subject !== undefined && (message.startsWith(`${subject} `) || message.startsWith(`${subject}: `));

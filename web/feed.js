@@ -1,3 +1,5 @@
+/** @import { ServerMessage } from '../src/protocol/feed.ts' */
+
 import { decode } from '/vendor/msgpack/decode.mjs';
 
 const FIRST_WAIT_MS = 500;
@@ -10,20 +12,28 @@ const TOKEN_ENDED = 4401;
 const PROTOCOL = 1;
 
 /**
- * The connection to `/ws`. After a loss it reconnects with growing delays and subscribes again. `onState` is called with
- * `{name: 'connecting' | 'open' | 'waiting', retryAtMs}`.
+ * @typedef {{ name: 'connecting' | 'open' } | { name: 'waiting', retryAtMs: number }} ConnectionState
+ *
+ * @typedef {object} FeedListener
+ * @property {(message: ServerMessage<Uint8Array<ArrayBuffer>>) => void} onMessage
+ * @property {(state: ConnectionState) => void} onState
  */
+
+/** The connection to `/ws`. After a loss it reconnects with growing delays and subscribes again. */
 export class FeedConnection {
+  /** @type {WebSocket | null} */
   #socket = null;
   #waitMs = FIRST_WAIT_MS;
   #retryTimer = 0;
   #silenceTimer = 0;
+  /** @type {string[]} */
   #previews = [];
   /** Whether this connection got its `hello`. */
   #hasGreeted = false;
   #onMessage;
   #onState;
 
+  /** @param {FeedListener} listener */
   constructor({ onMessage, onState }) {
     this.#onMessage = onMessage;
     this.#onState = onState;
@@ -34,7 +44,11 @@ export class FeedConnection {
     this.#open();
   }
 
-  /** Subscribes to the pictures of exactly these streams. */
+  /**
+   * Subscribes to the pictures of exactly these streams.
+   *
+   * @param {string[]} streams
+   */
   watch(streams) {
     this.#previews = streams;
     this.#sendPreviews();
@@ -53,11 +67,12 @@ export class FeedConnection {
     });
     socket.addEventListener('message', ({ data }) => {
       this.#restartSilenceTimer();
-      this.#receive(typeof data === 'string' ? JSON.parse(data) : decode(data));
+      this.#receive(typeof data === 'string' ? JSON.parse(data) : /** @type {any} */ (decode(data)));
     });
     socket.addEventListener('close', ({ code }) => this.#handleClose(socket, code));
   }
 
+  /** @param {ServerMessage<Uint8Array<ArrayBuffer>>} message */
   #receive(message) {
     if (message.type === 'hello') {
       // A gateway of another version serves another page: load it.
@@ -69,6 +84,10 @@ export class FeedConnection {
     this.#onMessage(message);
   }
 
+  /**
+   * @param {WebSocket} socket
+   * @param {number} [code]
+   */
   #handleClose(socket, code) {
     if (socket !== this.#socket) return;
     this.#socket = null;
@@ -115,6 +134,7 @@ export class FeedConnection {
     else this.#send({ type: 'subscribe', topics: ['preview'], streams: this.#previews, format: 'msgpack' });
   }
 
+  /** @param {object} message */
   #send(message) {
     if (this.#socket?.readyState === WebSocket.OPEN) this.#socket.send(JSON.stringify(message));
   }

@@ -1,10 +1,19 @@
+/** @import { FleetHost } from '../src/protocol/fleet-report.ts' */
+
 import { element, setData, setText } from './element.js';
 import { formatDuration, formatFps, formatName, formatNumber } from './format.js';
 
+/**
+ * @typedef {object} HostActions
+ * @property {(id: string, isDraining: boolean) => Promise<void>} drain
+ * @property {(id: string) => void} show
+ */
+
 const TONES = { ready: 'good', draining: 'warn', silent: 'bad' };
 
-/** The hosts of the fleet, one row each. `actions`: `drain(id, isDraining)` and `show(id)`. */
+/** The hosts of the fleet, one row each. */
 export class FleetHosts {
+  /** @type {Map<string, HostRow>} */
   #rows = new Map();
   #list = element('ul', { class: 'fleet-rows', tabindex: 0, 'aria-label': 'Hosts of the fleet' });
   #emptyRow = element('li', { class: 'none' }, 'No hosts.');
@@ -22,10 +31,15 @@ export class FleetHosts {
     this.#list,
   );
 
+  /** @param {HostActions} actions */
   constructor(actions) {
     this.#actions = actions;
   }
 
+  /**
+   * @param {readonly FleetHost[]} hosts sorted by name, as the gateway sends them
+   * @param {number} timeMs
+   */
   update(hosts, timeMs) {
     const ids = new Set(hosts.map(({ id }) => id));
     for (const [id, row] of this.#rows) {
@@ -33,15 +47,14 @@ export class FleetHosts {
       row.node.remove();
       this.#rows.delete(id);
     }
-    for (const host of hosts) {
-      if (!this.#rows.has(host.id)) this.#rows.set(host.id, new HostRow(host.id, this.#actions));
-      this.#rows.get(host.id).update(host, timeMs);
-    }
     if (hosts.length === 0) this.#list.append(this.#emptyRow);
     else this.#emptyRow.remove();
-    // Sorted by name, as the gateway sends them. Rows in the right position are not moved, so that they keep the focus.
-    hosts.forEach(({ id }, i) => {
-      const { node } = this.#rows.get(id);
+    hosts.forEach((host, i) => {
+      const row = this.#rows.get(host.id) ?? new HostRow(host.id, this.#actions);
+      this.#rows.set(host.id, row);
+      row.update(host, timeMs);
+      const { node } = row;
+      // Rows in the right position are not moved, so that they keep the focus.
       if (this.#list.children[i] !== node) this.#list.insertBefore(node, this.#list.children[i] ?? null);
     });
   }
@@ -58,6 +71,10 @@ class HostRow {
   #drain;
   #isDraining = false;
 
+  /**
+   * @param {string} id
+   * @param {HostActions} actions
+   */
   constructor(id, actions) {
     this.#meter = element(
       'div',
@@ -83,6 +100,10 @@ class HostRow {
     );
   }
 
+  /**
+   * @param {FleetHost} host
+   * @param {number} timeMs
+   */
   update({ id, state, pipeline, model, capacityFps, liveFps, bulkFps, streams, segments, lastSeenMs }, timeMs) {
     setData(this.node, 'tone', TONES[state]);
     const silence = formatDuration(Math.max(0, (timeMs - lastSeenMs) / 1000));

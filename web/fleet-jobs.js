@@ -1,10 +1,21 @@
+/** @import { JobReport } from '../src/protocol/fleet.ts' */
+/** @import { QueueReport } from '../src/protocol/fleet-report.ts' */
+
 import { element, setData, setText } from './element.js';
 import { formatCount, formatDuration, formatName, formatNumber, formatShort } from './format.js';
 
+/**
+ * @typedef {object} JobActions
+ * @property {(id: string) => Promise<void>} cancel
+ * @property {(id: string) => Promise<void>} retry
+ * @property {(id: string) => Promise<void>} showFailures shows the dead letters
+ */
+
 const TONES = { waiting: 'busy', running: 'good', done: 'idle', failed: 'bad', cancelled: 'idle' };
 
-/** The bulk jobs of the fleet, one row each. `actions`: `cancel(id)`, `retry(id)` and `showFailures(id)` for dead letters. */
+/** The bulk jobs of the fleet, one row each. */
 export class FleetJobs {
+  /** @type {Map<string, JobRow>} */
   #rows = new Map();
   #list = element('ul', { class: 'fleet-rows', tabindex: 0, 'aria-label': 'Jobs of the fleet' });
   #emptyRow = element('li', { class: 'none' }, 'No jobs. "sightline submit" creates one.');
@@ -17,10 +28,15 @@ export class FleetJobs {
     this.#list,
   );
 
+  /** @param {JobActions} actions */
   constructor(actions) {
     this.#actions = actions;
   }
 
+  /**
+   * @param {readonly JobReport[]} jobs
+   * @param {QueueReport} queue
+   */
   update(jobs, { waiting, active, oldestWaitingMs }) {
     const age = waiting === 0 ? '' : `, oldest for ${formatDuration(oldestWaitingMs / 1000)}`;
     setText(this.#queue, `${active} tasks running, ${waiting} waiting${age}`);
@@ -30,14 +46,13 @@ export class FleetJobs {
       row.node.remove();
       this.#rows.delete(id);
     }
-    for (const job of jobs) {
-      if (!this.#rows.has(job.id)) this.#rows.set(job.id, new JobRow(job.id, this.#actions));
-      this.#rows.get(job.id).update(job);
-    }
     if (jobs.length === 0) this.#list.append(this.#emptyRow);
     else this.#emptyRow.remove();
-    jobs.forEach(({ id }, i) => {
-      const { node } = this.#rows.get(id);
+    jobs.forEach((job, i) => {
+      const row = this.#rows.get(job.id) ?? new JobRow(job.id, this.#actions);
+      this.#rows.set(job.id, row);
+      row.update(job);
+      const { node } = row;
       if (this.#list.children[i] !== node) this.#list.insertBefore(node, this.#list.children[i] ?? null);
     });
   }
@@ -53,6 +68,10 @@ class JobRow {
   #cancel;
   #retry;
 
+  /**
+   * @param {string} id
+   * @param {JobActions} actions
+   */
   constructor(id, actions) {
     this.#meter = element(
       'div',
@@ -87,6 +106,7 @@ class JobRow {
     );
   }
 
+  /** @param {JobReport} job */
   update({ state, inputs, filesDone, frames, progressRatio, secondsLeft, deadLetters, outDir }) {
     setData(this.node, 'tone', TONES[state]);
     setText(this.#state, formatName(state));
@@ -105,7 +125,13 @@ class JobRow {
   }
 }
 
-/** Builds a button that is disabled while its action runs. */
+/**
+ * Builds a button that is disabled while its action runs.
+ *
+ * @param {string} label
+ * @param {string} id of the job
+ * @param {(id: string) => Promise<void>} action
+ */
 function actionButton(label, id, action) {
   const button = element(
     'button',

@@ -1,3 +1,7 @@
+/** @import { FleetReport } from '../src/protocol/fleet-report.ts' */
+/** @import { HostActions } from './fleet-hosts.js' */
+/** @import { JobActions } from './fleet-jobs.js' */
+
 import { element, setData, setText } from './element.js';
 import { FleetHosts } from './fleet-hosts.js';
 import { FleetJobs } from './fleet-jobs.js';
@@ -11,6 +15,10 @@ export class FleetPanel {
   #summary = element('p', { class: 'fleet-summary' });
   #scale = element('p', { class: 'fleet-scale', role: 'status' });
 
+  /**
+   * @param {HTMLElement} node
+   * @param {HostActions & JobActions} actions
+   */
   constructor(node, actions) {
     this.#node = node;
     this.#hosts = new FleetHosts(actions);
@@ -22,7 +30,10 @@ export class FleetPanel {
     );
   }
 
-  /** @param fleet - the `fleet` of a `stats` message; undefined outside a fleet. */
+  /**
+   * @param {FleetReport | undefined} fleet of a `stats` message; undefined outside a fleet
+   * @param {number} timeMs
+   */
   update(fleet, timeMs) {
     this.#node.hidden = fleet === undefined;
     if (fleet === undefined) return;
@@ -32,6 +43,7 @@ export class FleetPanel {
     this.#showScale(fleet);
   }
 
+  /** @param {FleetReport} fleet */
   #showScale({ hosts, scale }) {
     const present = hosts.filter(({ state }) => state !== 'silent').length;
     const wanted = scale?.recommendedHosts ?? present;
@@ -43,6 +55,7 @@ export class FleetPanel {
   }
 }
 
+/** @param {FleetReport} fleet */
 function summaryText({ hosts, placement }) {
   const present = hosts.filter(({ state }) => state !== 'silent');
   const capacity = present.reduce((sum, { capacityFps }) => sum + capacityFps, 0);

@@ -1,3 +1,7 @@
+/** @import { Density, StreamActions } from './card.js' */
+/** @import { Preview } from './overlay.js' */
+/** @import { StreamReport } from '../src/protocol/report.ts' */
+
 import { needsAttention, StreamCard } from './card.js';
 
 const LARGE_UP_TO = 1;
@@ -10,13 +14,22 @@ export class StreamGrid {
   #empty;
   #actions;
   #onVisible;
+  /** @type {Map<string, StreamCard>} */
   #cards = new Map();
+  /** @type {Density | null} */
   #density = null;
   #filter = { text: '', onlyAttention: false };
+  /** @type {string | null} */
   #focused = null;
   #visibility;
 
-  /** `onVisible` is called with the ids of the cards in view whenever they change. */
+  /**
+   * @param {object} parts
+   * @param {HTMLElement} parts.node
+   * @param {HTMLElement} parts.empty shown while there is no card
+   * @param {StreamActions} parts.actions
+   * @param {(ids: string[]) => void} parts.onVisible called with the ids of the cards in view whenever they change
+   */
   constructor({ node, empty, actions, onVisible }) {
     this.#node = node;
     this.#empty = empty;
@@ -31,41 +44,55 @@ export class StreamGrid {
     return [...this.#cards.keys()];
   }
 
+  /**
+   * @param {number} timeMs
+   * @param {readonly StreamReport[]} reports
+   */
   update(timeMs, reports) {
     const ids = new Set(reports.map(({ id }) => id));
     for (const id of this.#cards.keys()) if (!ids.has(id)) this.#remove(id);
     for (const report of reports) {
-      if (!this.#cards.has(report.id)) this.#add(report.id);
-      this.#cards.get(report.id).update(timeMs, report);
+      const card = this.#cards.get(report.id) ?? this.#add(report.id);
+      card.update(timeMs, report);
     }
     this.#arrange();
   }
 
+  /** @param {Preview} message */
   showPreview(message) {
     this.#cards.get(message.stream)?.showPreview(message);
   }
 
+  /** @param {Partial<{ text: string, onlyAttention: boolean }>} change */
   filter(change) {
     this.#filter = { ...this.#filter, ...change };
     this.#arrange();
   }
 
-  /** Shows one stream large, or all for null. */
+  /**
+   * Shows one stream large, or all for null.
+   *
+   * @param {string | null} id
+   */
   focus(id) {
     this.#focused = id;
     this.#arrange();
   }
 
+  /** @param {string} id */
   #add(id) {
     const card = new StreamCard(id, this.#actions);
     this.#cards.set(id, card);
     this.#node.append(card.node);
     this.#visibility.observe(card.node);
     if (this.#density !== null) card.setDensity(this.#density);
+    return card;
   }
 
+  /** @param {string} id */
   #remove(id) {
     const card = this.#cards.get(id);
+    if (card === undefined) return;
     this.#visibility.unobserve(card.node);
     card.destroy();
     this.#cards.delete(id);
@@ -87,8 +114,14 @@ export class StreamGrid {
     this.#setDensity(densityFor(count));
   }
 
+  /**
+   * @param {string} id
+   * @param {StreamReport | null} report
+   */
   #isShown(id, report) {
     if (this.#focused !== null && this.#cards.has(this.#focused)) return id === this.#focused;
+    // A card is arranged after its first report.
+    if (report === null) return false;
     if (this.#filter.onlyAttention && !needsAttention(report)) return false;
     return `${id} ${report.source} ${report.host ?? ''}`.toLowerCase().includes(this.#filter.text.toLowerCase());
   }
@@ -98,6 +131,7 @@ export class StreamGrid {
     return this.#filter.onlyAttention ? 'No stream needs attention.' : 'No stream matches.';
   }
 
+  /** @param {Density} density */
   #setDensity(density) {
     if (density === this.#density) return;
     this.#density = density;
@@ -106,12 +140,14 @@ export class StreamGrid {
   }
 
   #rebuildCharts() {
+    if (this.#density === null) return;
     for (const card of this.#cards.values()) card.setDensity(this.#density);
   }
 
+  /** @param {IntersectionObserverEntry[]} entries */
   #onIntersection(entries) {
     for (const { target, isIntersecting } of entries) {
-      const card = this.#cards.get(target.dataset.stream);
+      const card = this.#cards.get(/** @type {HTMLElement} */ (target).dataset.stream ?? '');
       if (card === undefined) continue;
       card.isVisible = isIntersecting;
       if (isIntersecting) card.draw();
@@ -124,6 +160,10 @@ export class StreamGrid {
   }
 }
 
+/**
+ * @param {number} count
+ * @returns {Density}
+ */
 function densityFor(count) {
   if (count <= LARGE_UP_TO) return 'large';
   if (count <= MEDIUM_UP_TO) return 'medium';

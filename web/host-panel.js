@@ -1,14 +1,19 @@
+/** @import { BusyStage, HostReport } from '../src/protocol/report.ts' */
+
 import { element, setData, setText } from './element.js';
 import { formatBytes, formatCount, formatDuration, formatMs } from './format.js';
 
+/** @type {Record<BusyStage, string>} */
 const STAGES = { decode: 'Decode', preprocess: 'Preprocess', infer: 'Infer', main: 'Main thread' };
 /** Below this busy ratio the busiest stage limits nothing; `BOTTLENECK_RATIO` of the gateway. */
 const BOTTLENECK_RATIO = 0.8;
 
+const BUSY_STAGES = /** @type {BusyStage[]} */ (Object.keys(STAGES));
+
 /** The host panel: load of each stage, inference device, batches and machine resources. */
 export class HostPanel {
   node;
-  #bars = Object.fromEntries(Object.entries(STAGES).map(([stage, label]) => [stage, busyBar(stage, label)]));
+  #bars = new Map(BUSY_STAGES.map((stage) => [stage, busyBar(stage, STAGES[stage])]));
   #facts = Object.fromEntries(
     ['Model', 'Engine', 'Compared', 'Device', 'Precision', 'Input'].map((label) => [label, fact(label)]),
   );
@@ -20,15 +25,16 @@ export class HostPanel {
     this.node = element(
       'div',
       { class: 'panel-host' },
-      section('Stages', element('ul', { class: 'busy' }, ...Object.values(this.#bars).map(({ node }) => node))),
+      section('Stages', element('ul', { class: 'busy' }, ...[...this.#bars.values()].map(({ node }) => node))),
       section('Inference', element('dl', { class: 'facts' }, ...Object.values(this.#facts).map(({ node }) => node))),
       section('Batches', this.#histogram, this.#settled),
       section('Host', element('dl', { class: 'facts' }, ...Object.values(this.#figures).map(({ node }) => node))),
     );
   }
 
+  /** @param {HostReport} host */
   update(host) {
-    for (const [stage, bar] of Object.entries(this.#bars)) {
+    for (const [stage, bar] of this.#bars) {
       const ratio = host.busyRatio[stage];
       bar.update(ratio, stage === host.bottleneck && ratio >= BOTTLENECK_RATIO);
     }
@@ -43,6 +49,7 @@ export class HostPanel {
     setText(Up.value, formatDuration(host.uptimeS));
   }
 
+  /** @param {HostReport['device']} device */
   #updateDevice({ engine, provider, device, precision, threads, model, inputWidth, inputHeight, comparison }) {
     setText(this.#facts.Model.value, model);
     setText(this.#facts.Engine.value, `${engine}, ${provider}, ${threads} threads`);
@@ -55,11 +62,12 @@ export class HostPanel {
     setText(this.#facts.Input.value, `${inputWidth} x ${inputHeight}`);
   }
 
+  /** @param {HostReport['batch']} batch */
   #updateBatch({ histogram, maxBatch, settledSize, reason }) {
-    const sizes = Object.entries(histogram).map(([size, batches]) => [Number(size), batches]);
-    const max = Math.max(1, ...sizes.map(([, batches]) => batches));
+    const sizes = Object.entries(histogram).map(([size, batches]) => ({ size: Number(size), batches }));
+    const max = Math.max(1, ...sizes.map(({ batches }) => batches));
     this.#histogram.replaceChildren(
-      ...sizes.map(([size, batches]) => {
+      ...sizes.map(({ size, batches }) => {
         const bar = element('i', { class: 'bar' });
         bar.style.height = `${Math.max(4, (100 * batches) / max)}%`;
         const title = `${formatCount(batches)} batches of ${size}`;
@@ -77,6 +85,10 @@ export class HostPanel {
   }
 }
 
+/**
+ * @param {BusyStage} stage
+ * @param {string} label
+ */
 function busyBar(stage, label) {
   const fill = element('i', {});
   const value = element('b', {});
@@ -89,6 +101,10 @@ function busyBar(stage, label) {
   const node = element('li', { 'data-busy': stage }, element('span', { class: 'name' }, label), tag, value, meter);
   return {
     node,
+    /**
+     * @param {number} ratio 0 to 1
+     * @param {boolean} isBottleneck
+     */
     update(ratio, isBottleneck) {
       const percent = Math.round(Math.min(1, Math.max(0, ratio)) * 100);
       fill.style.width = `${percent}%`;
@@ -100,11 +116,16 @@ function busyBar(stage, label) {
   };
 }
 
+/** @param {string} label */
 function fact(label) {
   const value = element('dd', {});
   return { value, node: element('div', {}, element('dt', {}, label), value) };
 }
 
+/**
+ * @param {string} title
+ * @param {Node[]} children
+ */
 function section(title, ...children) {
   return element('section', { class: 'panel-section' }, element('h2', {}, title), ...children);
 }

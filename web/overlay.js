@@ -1,11 +1,21 @@
+/** @import { Detection } from '../src/core/detection.ts' */
+/** @import { PreviewMessage } from '../src/protocol/feed.ts' */
+
 import { element } from './element.js';
 import { Labels } from './labels.js';
 import { drawPlaces } from './places.js';
+
+/**
+ * A `preview` message.
+ *
+ * @typedef {PreviewMessage<Uint8Array<ArrayBuffer>>} Preview
+ */
 
 /** Successive multiples of the golden angle are far apart for any number of classes. */
 const GOLDEN_ANGLE = 137.508;
 const LABEL_TEXT = '#0b0f14';
 
+/** @param {number} classId */
 export function classColor(classId) {
   return `oklch(0.8 0.13 ${Math.round((235 + classId * GOLDEN_ANGLE) % 360)})`;
 }
@@ -15,8 +25,10 @@ export class PictureView {
   node = element('div', { class: 'view', role: 'img', 'aria-label': 'No picture yet' });
   #picture = element('canvas', { class: 'picture' });
   #overlay = element('canvas', { class: 'overlay' });
+  /** @type {Preview | null} */
   #shown = null;
   #isDecoding = false;
+  /** @type {Preview | null} */
   #next = null;
   /** @type {import('./places.js').Places | null} */
   #places = null;
@@ -28,19 +40,31 @@ export class PictureView {
     this.#resizes.observe(this.node);
   }
 
-  /** Zones and lines to draw, from the report of the stream. @param {import('./places.js').Places} places */
+  /**
+   * Zones and lines to draw, from the report of the stream.
+   *
+   * @param {import('./places.js').Places} places
+   */
   set places(places) {
     this.#places = places;
     this.#drawBoxes();
   }
 
-  /** Height at the top of the view that something else covers; labels stay below it. @param {number} px */
+  /**
+   * Height at the top of the view that something else covers; labels stay below it.
+   *
+   * @param {number} px
+   */
   set reservedTopPx(px) {
     this.#reservedTopPx = px;
     this.#drawBoxes();
   }
 
-  /** Shows a `preview` message. If pictures arrive faster than they can be decoded, only the newest is shown. */
+  /**
+   * Shows a picture. If pictures arrive faster than they can be decoded, only the newest is shown.
+   *
+   * @param {Preview} preview
+   */
   async show(preview) {
     this.#next = preview;
     if (this.#isDecoding) return;
@@ -59,13 +83,18 @@ export class PictureView {
     this.#next = null;
   }
 
-  /** Draws picture and boxes in the same task, so that boxes never appear on the wrong frame. */
+  /**
+   * Draws picture and boxes in the same task, so that boxes never appear on the wrong frame.
+   *
+   * @param {ImageBitmap} bitmap
+   * @param {Preview} preview
+   */
   #draw(bitmap, preview) {
     if (this.#picture.width !== bitmap.width || this.#picture.height !== bitmap.height) {
       this.#picture.width = bitmap.width;
       this.#picture.height = bitmap.height;
     }
-    this.#picture.getContext('2d').drawImage(bitmap, 0, 0);
+    contextOf(this.#picture).drawImage(bitmap, 0, 0);
     bitmap.close();
     this.#shown = preview;
     this.node.dataset.hasPicture = 'true';
@@ -81,7 +110,7 @@ export class PictureView {
       this.#overlay.width = width;
       this.#overlay.height = height;
     }
-    const context = this.#overlay.getContext('2d');
+    const context = contextOf(this.#overlay);
     context.setTransform(1, 0, 0, 1, 0, 0);
     context.clearRect(0, 0, width, height);
     if (this.#shown === null || width === 0) return;
@@ -102,6 +131,17 @@ export class PictureView {
   }
 }
 
+/** @param {HTMLCanvasElement} canvas */
+function contextOf(canvas) {
+  return /** @type {CanvasRenderingContext2D} */ (canvas.getContext('2d'));
+}
+
+/**
+ * @param {CanvasRenderingContext2D} context
+ * @param {Detection} detection
+ * @param {number} scale CSS pixels per source pixel
+ * @param {boolean} isSmall
+ */
 function drawBox(context, { box, classId }, scale, isSmall) {
   const [x, y, width, height] = box.map((value) => value * scale);
   context.strokeStyle = classColor(classId);
@@ -111,7 +151,14 @@ function drawBox(context, { box, classId }, scale, isSmall) {
   context.stroke();
 }
 
-/** Draws the labels of the largest objects first: above the box, or inside it if there is no room above. */
+/**
+ * Draws the labels of the largest objects first: above the box, or inside it if there is no room above.
+ *
+ * @param {Labels} labels
+ * @param {readonly Detection[]} detections
+ * @param {number} scale CSS pixels per source pixel
+ * @param {boolean} isSmall
+ */
 function drawLabels(labels, detections, scale, isSmall) {
   for (const detection of detections.toSorted((a, b) => area(b) - area(a))) {
     const [x, y] = detection.box.map((value) => value * scale);
@@ -124,13 +171,21 @@ function drawLabels(labels, detections, scale, isSmall) {
   }
 }
 
+/**
+ * @param {Detection} detection
+ * @param {boolean} isSmall
+ */
 function labelText({ label, score, trackId }, isSmall) {
   const track = trackId === undefined ? '' : ` #${trackId}`;
   return isSmall ? `${label}${track}` : `${label}${track} ${Math.round(score * 100)} %`;
 }
 
-const area = ({ box }) => box[2] * box[3];
+const area = (/** @type {Detection} */ { box }) => box[2] * box[3];
 
+/**
+ * @param {Uint8Array<ArrayBuffer>} jpeg
+ * @returns {Promise<ImageBitmap | null>}
+ */
 async function decode(jpeg) {
   try {
     return await createImageBitmap(new Blob([jpeg], { type: 'image/jpeg' }));
@@ -140,6 +195,7 @@ async function decode(jpeg) {
   }
 }
 
+/** @param {Preview} preview */
 function describe({ stream, detections }) {
   const counts = new Map();
   for (const { label } of detections) counts.set(label, (counts.get(label) ?? 0) + 1);

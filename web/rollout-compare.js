@@ -1,6 +1,14 @@
+/** @import { Preview } from './overlay.js' */
+/** @import { ShadowMessage } from '../src/protocol/feed.ts' */
+/** @import { StreamReport } from '../src/protocol/report.ts' */
+/** @import { RolloutReport } from '../src/protocol/rollout-records.ts' */
+
 import { element, setText } from './element.js';
 import { PictureView } from './overlay.js';
 
+/** @typedef {'control' | 'candidate'} Side */
+/** @type {readonly Side[]} */
+const SIDES = ['control', 'candidate'];
 /** Pictures of the chosen stream that wait for the boxes of the candidate. */
 const KEPT = 32;
 /** After this time without a frame that both inferred, pictures of two streams are shown. */
@@ -14,9 +22,15 @@ export class RolloutCompare {
   #onWatch;
   #select = element('select', { 'aria-label': 'Stream to compare' });
   #sides = { control: side(), candidate: side() };
+  /** @type {Map<number, Preview>} */
   #pictures = new Map();
+  /** @type {string | null} */
   #stream = null;
-  /** The streams that are shown while no frame is inferred by both. */
+  /**
+   * The streams that are shown while no frame is inferred by both.
+   *
+   * @type {Record<Side, string | null>}
+   */
   #pair = { control: null, candidate: null };
   #labels = { control: '', candidate: '' };
   #shadowAtMs = Number.NEGATIVE_INFINITY;
@@ -27,6 +41,7 @@ export class RolloutCompare {
     element('div', { class: 'rollout-pictures' }, this.#sides.control.node, this.#sides.candidate.node),
   );
 
+  /** @param {() => void} onWatch called when other streams are watched */
   constructor(onWatch) {
     this.#onWatch = onWatch;
     this.#select.addEventListener('change', () => this.#choose(this.#select.value));
@@ -37,6 +52,11 @@ export class RolloutCompare {
     return [this.#stream, this.#pair.control, this.#pair.candidate].filter((name) => name !== null);
   }
 
+  /**
+   * @param {RolloutReport} rollout
+   * @param {readonly StreamReport[]} streams
+   * @param {boolean} isActive
+   */
   update({ from, to, candidateStreams }, streams, isActive) {
     const before = this.watched.join();
     this.node.hidden = !isActive || streams.length === 0;
@@ -44,27 +64,34 @@ export class RolloutCompare {
     const names = streams.map(({ id }) => id);
     const inShare = new Set(candidateStreams);
     this.#showNames(names);
-    const known = this.#stream !== null && names.includes(this.#stream);
-    if (!known) this.#choose(candidateStreams.find((name) => names.includes(name)) ?? names[0] ?? null);
+    if (this.#stream === null || !names.includes(this.#stream))
+      this.#choose(candidateStreams.find((name) => names.includes(name)) ?? names[0] ?? null);
+    const isCandidate = this.#stream !== null && inShare.has(this.#stream);
     this.#pair = {
-      control: inShare.has(this.#stream) ? (names.find((name) => !inShare.has(name)) ?? null) : this.#stream,
-      candidate: inShare.has(this.#stream) ? this.#stream : (names.find((name) => inShare.has(name)) ?? null),
+      control: isCandidate ? (names.find((name) => !inShare.has(name)) ?? null) : this.#stream,
+      candidate: isCandidate ? this.#stream : (names.find((name) => inShare.has(name)) ?? null),
     };
     if (this.watched.join() !== before) this.#onWatch();
   }
 
+  /** @param {Preview} message */
   showPreview(message) {
     if (this.node.hidden) return;
     if (message.stream === this.#stream) {
       this.#pictures.set(message.frame, message);
-      if (this.#pictures.size > KEPT) this.#pictures.delete(this.#pictures.keys().next().value);
+      const [oldest] = this.#pictures.keys();
+      if (this.#pictures.size > KEPT) this.#pictures.delete(oldest);
     }
     if (performance.now() - this.#shadowAtMs < SHADOW_MS) return;
-    for (const name of ['control', 'candidate'])
+    for (const name of SIDES)
       if (message.stream === this.#pair[name]) this.#show(name, message, `${message.stream}, frame ${message.frame}`);
   }
 
-  /** Shows one frame with the boxes of both versions. */
+  /**
+   * Shows one frame with the boxes of both versions.
+   *
+   * @param {ShadowMessage} message
+   */
   showShadow({ stream, frame, control, candidate }) {
     const picture = this.#pictures.get(frame);
     if (stream !== this.#stream || picture === undefined) return;
@@ -74,6 +101,11 @@ export class RolloutCompare {
     this.#show('candidate', { ...picture, detections: candidate }, where);
   }
 
+  /**
+   * @param {Side} name
+   * @param {Preview} picture
+   * @param {string} where
+   */
   #show(name, picture, where) {
     const { view, caption } = this.#sides[name];
     const count = picture.detections.length;
@@ -81,6 +113,7 @@ export class RolloutCompare {
     view.show(picture);
   }
 
+  /** @param {string | null} stream */
   #choose(stream) {
     this.#stream = stream;
     this.#pictures.clear();
@@ -89,6 +122,7 @@ export class RolloutCompare {
     this.#onWatch();
   }
 
+  /** @param {string[]} names */
   #showNames(names) {
     const key = names.join();
     if (this.#select.dataset.key === key) return;

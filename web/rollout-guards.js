@@ -1,3 +1,5 @@
+/** @import { GuardReport } from '../src/protocol/rollout-records.ts' */
+
 import { element, setData, setText } from './element.js';
 import { formatName, formatNumber } from './format.js';
 
@@ -9,11 +11,13 @@ const TONES = { pass: 'good', fail: 'bad', undecided: 'warn', 'no-data': 'idle' 
 
 /** One row a guard: its verdict, and its interval as a bar against its margin. */
 export class RolloutGuards {
+  /** @type {Map<string, GuardRow>} */
   #rows = new Map();
   #empty = element('p', { class: 'none' }, 'No guard has reported yet.');
   #list = element('ul', { class: 'guards', 'aria-label': 'Guards' });
   node = element('div', {}, this.#empty, this.#list);
 
+  /** @param {readonly GuardReport[]} reports */
   update(reports) {
     this.#empty.hidden = reports.length > 0;
     const names = new Set(reports.map(({ guard }) => guard));
@@ -43,6 +47,7 @@ class GuardRow {
   #margins = [0, 1].map(() => shape('line', { class: 'guard-margin', y1: 0, y2: HEIGHT }));
   #svg = shape('svg', { viewBox: `0 0 ${WIDTH} ${HEIGHT}`, role: 'img' });
 
+  /** @param {string} guard */
   constructor(guard) {
     this.#svg.append(this.#zero, this.#bar, ...this.#margins, this.#point);
     this.node = element(
@@ -59,6 +64,7 @@ class GuardRow {
     );
   }
 
+  /** @param {GuardReport} report */
   update({ kind, verdict, estimate, low, high, margin, frames, reason }) {
     setData(this.node, 'tone', TONES[verdict]);
     setText(this.#verdict, formatName(verdict));
@@ -74,7 +80,8 @@ class GuardRow {
     const known = [estimate, low, high].filter((value) => value !== null);
     const reach = Math.max(...[...known, margin].map(Math.abs), 1e-9) * ROOM;
     const from = isHard ? 0 : -reach;
-    const x = (value) => ((Math.min(reach, Math.max(from, value)) - from) / (reach - from)) * WIDTH;
+    const x = (/** @type {number} */ value) =>
+      ((Math.min(reach, Math.max(from, value)) - from) / (reach - from)) * WIDTH;
     place(this.#zero, { x1: x(0), x2: x(0) });
     const [left, right] = isHard ? [0, estimate ?? 0] : [low ?? -reach, high ?? reach];
     place(this.#bar, { x: x(left), width: Math.max(0, x(right) - x(left)) });
@@ -89,17 +96,28 @@ class GuardRow {
   }
 }
 
+/**
+ * @param {'svg' | 'rect' | 'circle' | 'line'} tag
+ * @param {Attributes} attributes
+ */
 function shape(tag, attributes) {
   const made = document.createElementNS(SVG, tag);
   place(made, attributes);
   return made;
 }
 
+/** @typedef {Readonly<Record<string, string | number>>} Attributes */
+
+/**
+ * @param {SVGElement} node
+ * @param {Attributes} attributes
+ */
 function place(node, attributes) {
   for (const [name, value] of Object.entries(attributes))
     node.setAttribute(name, typeof value === 'number' ? String(Math.round(value * 10) / 10) : value);
 }
 
+/** @param {number | null} value */
 function figure(value) {
   return value === null ? 'none' : String(Number(value.toPrecision(3)));
 }

@@ -1,10 +1,29 @@
+/** @import { Preview } from './overlay.js' */
+/** @import { ShadowMessage } from '../src/protocol/feed.ts' */
+/** @import { StreamReport } from '../src/protocol/report.ts' */
+/** @import { RolloutReport, RolloutState } from '../src/protocol/rollout-records.ts' */
+
 import { element, setData, setText } from './element.js';
 import { formatCount, formatDuration, formatName, formatNumber } from './format.js';
 import { RolloutCompare } from './rollout-compare.js';
 import { RolloutGuards } from './rollout-guards.js';
 
+/**
+ * A question before an action, null if it needs none.
+ *
+ * @typedef {[title: string, text: string, button: string] | null} Question
+ *
+ * @typedef {'hold' | 'promote' | 'abort' | 'undo'} Verb
+ *
+ * @typedef {object} RolloutActions
+ * @property {(verb: Verb | 'resume', question: Question, seen: { rollout: string, step: number }) => Promise<void>} act
+ * @property {() => void} onWatch called when the panel needs the pictures of other streams
+ */
+
+/** @type {Record<RolloutState, string>} */
 const TONES = { running: 'busy', holding: 'warn', promoted: 'good', 'rolled-back': 'bad', aborted: 'idle' };
 const ACTIVE = new Set(['running', 'holding']);
+/** @type {readonly Verb[]} */
 const BUTTONS = ['hold', 'promote', 'abort', 'undo'];
 /** The roll-out whose end this browser no longer shows. */
 const DISMISSED = 'sightline.dismissed-rollout';
@@ -22,13 +41,17 @@ export class RolloutPanel {
   #guards = new RolloutGuards();
   #compare;
   #buttons;
+  /** @type {RolloutReport | null} */
   #report = null;
 
-  /** `actions`: `act(verb, question, seen)`, where the question is `[title, text, button]` or null, and `onWatch()`. */
+  /**
+   * @param {HTMLElement} node
+   * @param {RolloutActions} actions
+   */
   constructor(node, actions) {
     this.#node = node;
     this.#compare = new RolloutCompare(actions.onWatch);
-    this.#buttons = Object.fromEntries(BUTTONS.map((verb) => [verb, this.#button(verb, actions)]));
+    this.#buttons = new Map(BUTTONS.map((verb) => [verb, this.#button(verb, actions)]));
     node.append(
       element(
         'header',
@@ -36,14 +59,14 @@ export class RolloutPanel {
         this.#title,
         this.#state,
         element('div', { class: 'rollout-texts' }, this.#waits, this.#reason),
-        element('div', { class: 'rollout-actions', 'data-needs': 'admin' }, ...Object.values(this.#buttons)),
+        element('div', { class: 'rollout-actions', 'data-needs': 'admin' }, ...this.#buttons.values()),
         element('div', { class: 'rollout-actions' }, this.#dismiss),
       ),
       element('div', { class: 'rollout-evidence' }, this.#steps, this.#progress, this.#guards.node),
       this.#compare.node,
     );
     this.#dismiss.addEventListener('click', () => {
-      remember(keyOf(this.#report));
+      if (this.#report !== null) remember(keyOf(this.#report));
       node.hidden = true;
     });
   }
@@ -53,12 +76,17 @@ export class RolloutPanel {
     return this.#report === null ? [] : this.#compare.watched;
   }
 
-  /** @param report - the `rollout` of a `stats` message; undefined if there was none. */
+  /**
+   * @param {RolloutReport | undefined} report the `rollout` of a `stats` message; undefined if there was none
+   * @param {readonly StreamReport[]} streams
+   * @param {number} timeMs
+   */
   update(report, streams, timeMs) {
     const isActive = report !== undefined && ACTIVE.has(report.state);
-    this.#node.hidden = report === undefined || (!isActive && isDismissed(report));
-    this.#report = this.#node.hidden ? null : report;
-    if (this.#node.hidden) return;
+    const isShown = report !== undefined && (isActive || !isDismissed(report));
+    this.#node.hidden = !isShown;
+    this.#report = isShown ? report : null;
+    if (!isShown) return;
     setData(this.#node, 'tone', TONES[report.state]);
     setData(this.#node, 'active', isActive ? 'true' : null);
     setText(this.#title, `${report.from} → ${report.to}`);
@@ -72,14 +100,17 @@ export class RolloutPanel {
     this.#showButtons(report, isActive);
   }
 
+  /** @param {Preview} message */
   showPreview(message) {
     this.#compare.showPreview(message);
   }
 
+  /** @param {ShadowMessage} message */
   showShadow(message) {
     this.#compare.showShadow(message);
   }
 
+  /** @param {RolloutReport} report */
   #showSteps({ steps, step, state, share }) {
     const items = steps.map((percent, i) => {
       const isDone = state === 'promoted' || (ACTIVE.has(state) && i < step);
@@ -94,43 +125,66 @@ export class RolloutPanel {
     this.#steps.replaceChildren(...items);
   }
 
+  /**
+   * @param {RolloutReport} report
+   * @param {boolean} isActive
+   */
   #showButtons({ state, heldBy }, isActive) {
-    const { hold, promote, abort, undo } = this.#buttons;
-    for (const button of [hold, promote, abort]) button.hidden = !isActive;
-    undo.hidden = state !== 'promoted';
+    for (const [verb, button] of this.#buttons) {
+      button.hidden = verb === 'undo' ? state !== 'promoted' : !isActive;
+      if (verb === 'hold') setText(button, heldBy === null ? 'Hold' : 'Release');
+    }
     this.#dismiss.hidden = isActive;
-    setText(hold, heldBy === null ? 'Hold' : 'Release');
   }
 
+  /**
+   * @param {Verb} verb
+   * @param {RolloutActions} actions
+   */
   #button(verb, actions) {
     const style = verb === 'abort' || verb === 'undo' ? 'button button-danger' : 'button';
     const button = element('button', { type: 'button', class: style, 'data-verb': verb }, formatName(verb));
     button.addEventListener('click', async () => {
+      const report = this.#report;
+      if (report === null) return;
       button.disabled = true;
-      const isRelease = verb === 'hold' && this.#report.heldBy !== null;
+      const isRelease = verb === 'hold' && report.heldBy !== null;
       // The step that the user sees now: it may go on while the dialog is open.
-      const seen = { rollout: this.#report.id, step: this.#report.step };
-      await actions.act(isRelease ? 'resume' : verb, question(verb, this.#report), seen);
+      const seen = { rollout: report.id, step: report.step };
+      await actions.act(isRelease ? 'resume' : verb, question(verb, report), seen);
       button.disabled = false;
     });
     return button;
   }
 }
 
-/** A step that waits for evidence is not held by anybody. */
+/**
+ * A step that waits for evidence is not held by anybody.
+ *
+ * @param {RolloutReport} report
+ */
 function stateText({ state, heldBy }) {
   if (heldBy !== null) return `Held by ${heldBy}`;
   return state === 'holding' ? 'Waiting' : formatName(state);
 }
 
-/** An undone roll-out has ended once more. */
+/**
+ * An undone roll-out has ended once more.
+ *
+ * @param {RolloutReport} report
+ */
 function keyOf({ id, startedMs, endedMs }) {
   return `${id} ${startedMs} ${endedMs}`;
 }
 
-/** The panel can be dismissed where the browser stores nothing as well: until the page is loaded again. */
+/**
+ * The panel can be dismissed where the browser stores nothing as well: until the page is loaded again.
+ *
+ * @type {string | null}
+ */
 let dismissed = null;
 
+/** @param {string} key */
 function remember(key) {
   dismissed = key;
   try {
@@ -140,6 +194,7 @@ function remember(key) {
   }
 }
 
+/** @param {RolloutReport} report */
 function isDismissed(report) {
   try {
     dismissed ??= localStorage.getItem(DISMISSED);
@@ -149,6 +204,11 @@ function isDismissed(report) {
   return dismissed === keyOf(report);
 }
 
+/**
+ * @param {Verb} verb
+ * @param {RolloutReport} report
+ * @returns {Question}
+ */
 function question(verb, { from, to, steps, step }) {
   if (verb === 'hold') return null;
   if (verb !== 'promote')
@@ -163,11 +223,20 @@ function question(verb, { from, to, steps, step }) {
   return ['Promote', `${text} Guards that have not decided are skipped.`, 'Promote'];
 }
 
-/** The second step at 100 %: turns have ended. */
+/**
+ * The second step at 100 %: turns have ended.
+ *
+ * @param {readonly number[]} steps
+ * @param {number} i
+ */
 function isAlone(steps, i) {
   return i === steps.length - 1 && steps[i] === 100 && steps[i - 1] === 100;
 }
 
+/**
+ * @param {RolloutReport} report
+ * @param {number} timeMs
+ */
 function progressText(report, timeMs) {
   const { share, members, streams, steps, step, stepStartedMs, holdMs, frames, minFrames, shadow } = report;
   const seconds = Math.max(0, timeMs - stepStartedMs) / 1000;

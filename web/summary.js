@@ -1,3 +1,5 @@
+/** @import { StreamReport } from '../src/protocol/report.ts' */
+
 import { needsAttention } from './card.js';
 import { element, setData, setText } from './element.js';
 import { formatFps, formatMs } from './format.js';
@@ -11,10 +13,12 @@ export class Summary {
     p99: figure('ms worst p99'),
   };
 
+  /** @param {HTMLElement} node */
   constructor(node) {
     node.append(...Object.values(this.#figures).map((each) => each.node));
   }
 
+  /** @param {readonly StreamReport[]} streams */
   update(streams) {
     const { running, attention, fps, p99 } = this.#figures;
     setText(running.value, `${streams.filter(({ state }) => state === 'running').length}/${streams.length}`);
@@ -26,6 +30,7 @@ export class Summary {
   }
 }
 
+/** @param {string} label */
 function figure(label) {
   const value = element('dd', {});
   return { value, node: element('div', {}, value, element('dt', {}, label)) };

@@ -1,9 +1,9 @@
 import { existsSync } from 'node:fs';
 import { isAbsolute, resolve } from 'node:path';
 import type { Command } from 'commander';
-import { DEFAULT_SEGMENT_S } from '../control/orders/job-orders.ts';
 import { redact } from '../core/redact.ts';
 import { SightlineError } from '../errors/sightline-error.ts';
+import { DEFAULT_SEGMENT_S } from '../protocol/rest.ts';
 import { expandInputs } from '../source/expand-inputs.ts';
 import { type CliIo, note, print, printJson } from './cli-io.ts';
 import { addFleetClientFlags, type FleetClientFlags, type OpenControl, openRedis, withFleet } from './fleet-access.ts';

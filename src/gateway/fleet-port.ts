@@ -1,13 +1,7 @@
-import type { DeadLetter, JobOrder, JobReport } from '../protocol/fleet.ts';
+import type { JobReport } from '../protocol/fleet.ts';
 import type { FleetHost, FleetReport } from '../protocol/fleet-report.ts';
 import type { StreamReport } from '../protocol/report.ts';
-
-/** A job with its report and failures. The list of inputs is left out, since it can be long. */
-export interface JobView {
-  readonly report: JobReport;
-  readonly order: Omit<JobOrder, 'inputs'>;
-  readonly deadLetters: readonly DeadLetter[];
-}
+import type { JobView } from '../protocol/rest.ts';
 
 /** Counters of a fleet's gateway that are not part of the report, for the metrics. */
 export interface FleetFigures {

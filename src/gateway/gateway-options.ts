@@ -1,5 +1,6 @@
 import type { Clock } from '../core/clock.ts';
 import type { Incidents } from '../flow/incidents.ts';
+import type { ModelSummary, PipelineSummary } from '../protocol/rest.ts';
 import type { TlsFiles } from './access/tls-files.ts';
 import type { FleetPort } from './fleet-port.ts';
 import type { RolloutPort } from './rollout-port.ts';
@@ -36,9 +37,9 @@ export interface GatewayOptions {
   /** Roll-outs of the pipeline; absent if the host cannot run several models. */
   readonly rollouts?: RolloutPort;
   /** Returned unchanged by `GET /api/pipelines`. */
-  readonly pipelines?: readonly object[];
+  readonly pipelines?: readonly PipelineSummary[];
   /** Returned unchanged by `GET /api/models`. */
-  readonly models?: readonly object[];
+  readonly models?: readonly ModelSummary[];
   /** Bytes that may be buffered for one client before it gets only the newest messages, by default 1 MiB. */
   readonly maxBufferedBytes?: number;
   /** Most connections at once, in all and from one address; by default 1,000 and 128. */

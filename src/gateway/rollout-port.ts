@@ -1,9 +1,6 @@
 import type { EventMessage } from '../protocol/feed.ts';
+import type { RolloutVerb, SeenStep } from '../protocol/rest.ts';
 import type { Decision, RolloutReport, ShadowObservation, VersionReport } from '../protocol/rollout-records.ts';
-
-/** What an operator can do with a roll-out. */
-export const ROLLOUT_VERBS = ['promote', 'hold', 'resume', 'abort', 'undo'] as const;
-export type RolloutVerb = (typeof ROLLOUT_VERBS)[number];
 
 /** Who acts, for the audit log. */
 export interface RolloutAction {
@@ -12,12 +9,6 @@ export interface RolloutAction {
   readonly isFull: boolean;
   /** `promote` only, and required there: the step that the person saw. */
   readonly seen: SeenStep | null;
-}
-
-/** A step of a roll-out, by its index. */
-export interface SeenStep {
-  readonly rollout: string;
-  readonly step: number;
 }
 
 /**

@@ -1,16 +1,13 @@
 import type { FastifyInstance } from 'fastify';
-import { z } from 'zod';
 import { check } from '../config/check.ts';
 import { SightlineError } from '../errors/sightline-error.ts';
-import { name } from '../protocol/bounds.ts';
+import { moveRequest, type ScaleReply } from '../protocol/rest.ts';
 import type { FleetPort } from './fleet-port.ts';
 import { noBody } from './routes-streams.ts';
 
 interface IdParams {
   readonly Params: { readonly id: string };
 }
-
-const moveBody = z.strictObject({ host: name.min(1).nullable() });
 
 /**
  * Adds `/api/hosts`, `/api/jobs`, `/api/scale` and `/api/streams/:id/move`.
@@ -30,7 +27,7 @@ export function addFleetRoutes(app: FastifyInstance, port: FleetPort | null): vo
 
   app.post<IdParams>('/api/streams/:id/move', ({ params, body }) => {
     const port = fleet();
-    return port.moveStream(params.id, check(moveBody, body, 'body').host);
+    return port.moveStream(params.id, check(moveRequest, body, 'body').host);
   });
 
   app.get('/api/jobs', async () => ({ jobs: await fleet().jobs() }));
@@ -47,7 +44,7 @@ export function addFleetRoutes(app: FastifyInstance, port: FleetPort | null): vo
     retried: await withoutBody(fleet(), body).retryJob(params.id),
   }));
 
-  app.get('/api/scale', () => {
+  app.get('/api/scale', (): ScaleReply => {
     const { scale, hosts, queue } = fleet().fleet();
     return { scale, hosts: hosts.length, queue };
   });

@@ -1,12 +1,13 @@
 import type { FastifyInstance } from 'fastify';
 import type { EventMessage } from '../protocol/feed.ts';
+import type { ModelSummary, PipelineSummary, ReadyReply } from '../protocol/rest.ts';
 import type { GatewayMetrics } from './metrics.ts';
 import type { RuntimePort } from './runtime-port.ts';
 
 export interface HostRouteSources {
   readonly version: string;
-  readonly pipelines: readonly object[];
-  readonly models: readonly object[];
+  readonly pipelines: readonly PipelineSummary[];
+  readonly models: readonly ModelSummary[];
   readonly metrics: GatewayMetrics;
   recentEvents(): readonly EventMessage[];
   /** What keeps a host from doing what a roll-out wants, although it works; null if nothing does. */
@@ -17,9 +18,12 @@ export interface HostRouteSources {
 export function addHostRoutes(app: FastifyInstance, port: RuntimePort, sources: HostRouteSources): void {
   app.get('/healthz', () => ({ status: 'alive', version: sources.version }));
 
-  app.get('/readyz', (_request, reply) => {
+  app.get('/readyz', (_request, reply): ReadyReply => {
     const { isReady, isDegraded = false, reason } = port.readiness();
-    if (!isReady) return reply.code(503).send({ status: 'not-ready', reason });
+    if (!isReady) {
+      reply.code(503);
+      return { status: 'not-ready', reason };
+    }
     const problem = isDegraded ? reason : sources.rolloutProblem();
     return { status: problem === null ? 'ready' : 'degraded', reason: problem ?? reason };
   });

@@ -3,9 +3,10 @@ import { z } from 'zod';
 import { check } from '../config/check.ts';
 import { whole } from '../config/number.ts';
 import { SightlineError } from '../errors/sightline-error.ts';
+import type { RolloutVerb } from '../protocol/rest.ts';
 import { MOST_STEPS, type RolloutReport, type VersionReport } from '../protocol/rollout-records.ts';
 import { addressOf } from './client-address.ts';
-import type { RolloutPort, RolloutVerb } from './rollout-port.ts';
+import type { RolloutPort } from './rollout-port.ts';
 
 /** Used only where there are no tokens. The audit log and terminals show it, so it has no control characters. */
 const by = z.string().regex(/^[\p{L}\p{N} ._@+\\-]{1,128}$/u, 'expected a name of letters, digits, spaces and ._@+\\-');

@@ -1,18 +1,10 @@
 import type { PublishedFrame } from '../core/frame.ts';
 import type { EventMessage } from '../protocol/feed.ts';
-import type { FleetReport } from '../protocol/fleet-report.ts';
-import type { HostReport, StreamReport } from '../protocol/report.ts';
-import type { RolloutReport } from '../protocol/rollout-records.ts';
+import type { StreamReport } from '../protocol/report.ts';
+import type { StreamsReply } from '../protocol/rest.ts';
 
-export interface RuntimeReport {
-  readonly timeMs: number;
-  readonly streams: readonly StreamReport[];
-  readonly host: HostReport;
-  /** Only if the port shows a fleet. */
-  readonly fleet?: FleetReport;
-  /** Only if the gateway shows roll-outs and there was one. */
-  readonly rollout?: RolloutReport;
-}
+/** What a gateway shows once a second, and at `GET /api/streams`. */
+export type RuntimeReport = StreamsReply;
 
 export interface Readiness {
   /** Whether the pipeline can work; false while the engine loads or is down. */

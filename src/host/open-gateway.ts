@@ -11,6 +11,7 @@ import type { RuntimePort } from '../gateway/runtime-port.ts';
 import { startGateway } from '../gateway/server.ts';
 import { descriptorsForConnections } from '../process/descriptor-limit.ts';
 import type { EventKind, EventMessage } from '../protocol/feed.ts';
+import type { PipelineSummary } from '../protocol/rest.ts';
 import { listManifests } from '../store/manifests.ts';
 import { packageRoot } from '../store/package-root.ts';
 import type { ProcessContext } from './process-context.ts';
@@ -111,7 +112,7 @@ export function stopped(signal: AbortSignal): Promise<void> {
   return new Promise((resolve) => signal.addEventListener('abort', () => resolve(), { once: true }));
 }
 
-async function shippedPipelines(): Promise<{ name: string; description: string; path: string }[]> {
+async function shippedPipelines(): Promise<PipelineSummary[]> {
   const folder = join(packageRoot(), 'pipelines');
   const files = (await readdir(folder)).filter((file) => file.endsWith('.yaml')).sort();
   return files.map((file) => {

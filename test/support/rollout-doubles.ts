@@ -6,7 +6,7 @@ import type { GuardPanel, GuardPanels } from '../../src/control/rollout/guard-pa
 import type { RolloutTarget, Sides } from '../../src/control/rollout/rollout-target.ts';
 import { firstVersion } from '../../src/control/rollout/versions.ts';
 import { SightlineError } from '../../src/errors/sightline-error.ts';
-import type { SeenStep } from '../../src/gateway/rollout-port.ts';
+import type { SeenStep } from '../../src/protocol/rest.ts';
 import type {
   GuardReport,
   GuardSettings,

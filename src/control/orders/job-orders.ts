@@ -1,31 +1,12 @@
 import { randomBytes } from 'node:crypto';
 import { isAbsolute } from 'node:path';
-import { z } from 'zod';
 import { check } from '../../config/check.ts';
-import { trackConfig } from '../../config/track.ts';
 import { redact } from '../../core/redact.ts';
 import { SightlineError } from '../../errors/sightline-error.ts';
-import { type JobOrder, jobOrder } from '../../protocol/fleet.ts';
+import type { JobOrder } from '../../protocol/fleet.ts';
+import { jobRequest } from '../../protocol/rest.ts';
 import type { ControlPlane } from '../control-plane.ts';
 import { choosePipeline } from './choose-pipeline.ts';
-
-const { id, pipeline, inputs, outDir, every, segmentSeconds, priority } = jobOrder.shape;
-const track = z.union([z.boolean(), trackConfig]);
-
-/** Long segments spread the fixed cost of 0.15 s of CPU each; tapering keeps hosts from idling long at the end of a job. */
-export const DEFAULT_SEGMENT_S = 60;
-
-/** A job as a user requests it. */
-const jobRequest = z.strictObject({
-  id: id.optional(),
-  pipeline: pipeline.optional(),
-  inputs,
-  outDir,
-  track: track.default(false),
-  every: every.default(1),
-  segmentSeconds: segmentSeconds.default(DEFAULT_SEGMENT_S),
-  priority: priority.default(0),
-});
 
 export interface JobOrdersOptions {
   readonly control: ControlPlane;

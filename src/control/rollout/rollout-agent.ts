@@ -2,9 +2,10 @@ import { type Clock, systemClock } from '../../core/clock.ts';
 import { SightlineError } from '../../errors/sightline-error.ts';
 import { Incidents } from '../../flow/incidents.ts';
 import { Listeners } from '../../flow/listeners.ts';
-import type { RolloutAction, RolloutPort, RolloutVerb } from '../../gateway/rollout-port.ts';
+import type { RolloutAction, RolloutPort } from '../../gateway/rollout-port.ts';
 import type { EventMessage } from '../../protocol/feed.ts';
 import { readObservations, readRolloutWake } from '../../protocol/fleet-bus.ts';
+import type { RolloutVerb } from '../../protocol/rest.ts';
 import type {
   Decision,
   HostObservation,

@@ -1,5 +1,5 @@
 import { SightlineError } from '../../errors/sightline-error.ts';
-import type { SeenStep } from '../../gateway/rollout-port.ts';
+import type { SeenStep } from '../../protocol/rest.ts';
 import type { Rollout, RolloutState } from '../../protocol/rollout-records.ts';
 
 /** Errors of roll-outs, with the same messages wherever they occur. */

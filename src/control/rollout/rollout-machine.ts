@@ -1,4 +1,4 @@
-import type { SeenStep } from '../../gateway/rollout-port.ts';
+import type { SeenStep } from '../../protocol/rest.ts';
 import type {
   DecisionKind,
   GuardReport,

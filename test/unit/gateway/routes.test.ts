@@ -155,12 +155,14 @@ describe('REST', () => {
 
   it('returns the configured pipelines and models, and the received events', async () => {
     const port = new RuntimeDouble(['gate']);
-    const { url } = await openGateway(port, { pipelines: [{ name: 'live' }], models: [{ name: 'centernet' }] });
+    const pipelines = [{ name: 'live', description: 'One camera.', path: 'pipelines/live.yaml' }];
+    const models = [{ name: 'centernet', family: 'centernet', inputWidth: 512, inputHeight: 512, reportedAp: 0.3 }];
+    const { url } = await openGateway(port, { pipelines, models });
     const event = { type: 'event', timeMs: 5, kind: 'engine-restarted', message: 'The engine is back.' } as const;
     port.emitEvent(event);
 
-    expect((await ask(`${url}/api/pipelines`)).body).toEqual({ pipelines: [{ name: 'live' }] });
-    expect((await ask(`${url}/api/models`)).body).toEqual({ models: [{ name: 'centernet' }] });
+    expect((await ask(`${url}/api/pipelines`)).body).toEqual({ pipelines });
+    expect((await ask(`${url}/api/models`)).body).toEqual({ models });
     expect((await ask(`${url}/api/events`)).body).toEqual({ events: [event] });
   });
 });

@@ -1,0 +1,164 @@
+/**
+ * Requests and replies of the REST API that are neither reports nor records. `docs/wire-protocol.md` lists the routes. The schemas
+ * check requests; the types of requests have the same keys, of which those with a default are optional.
+ */
+import { z } from 'zod';
+import { batchConfig } from '../config/batch.ts';
+import { modelConfig } from '../config/model-config.ts';
+import { range, whole } from '../config/number.ts';
+import type { streamConfig } from '../config/stream.ts';
+import { trackConfig } from '../config/track.ts';
+import { name } from './bounds.ts';
+import type { EventMessage } from './feed.ts';
+import { type DeadLetter, type JobOrder, type JobReport, jobOrder } from './fleet.ts';
+import type { FleetHost, FleetReport } from './fleet-report.ts';
+import type { HostReport, StreamReport } from './report.ts';
+import { type Decision, MOST_STEPS, prediction, type RolloutReport, type VersionReport } from './rollout-records.ts';
+
+/** A new stream: `id`, `source`, and settings as in a pipeline file (docs/config.md). `pipeline` only in a fleet. */
+export type StreamRequest = z.input<typeof streamConfig> & { readonly pipeline?: string };
+
+/** The settings of a stream to change. Keys that are left out stay as they are. */
+export type StreamChange = Partial<Omit<z.input<typeof streamConfig>, 'id'>>;
+
+/** The newest report of a gateway: `GET /api/streams`. */
+export interface StreamsReply {
+  /** Of the report, wall clock, milliseconds since 1970. */
+  readonly timeMs: number;
+  readonly streams: readonly StreamReport[];
+  /** The host of the gateway. */
+  readonly host: HostReport;
+  /** Only if the gateway shows a fleet. */
+  readonly fleet?: FleetReport;
+  /** The newest roll-out; only if there was one. */
+  readonly rollout?: RolloutReport;
+}
+
+/** A detector that a host can load. */
+export interface ModelSummary {
+  readonly name: string;
+  /** How its outputs become boxes. */
+  readonly family: string;
+  /** Pixels. */
+  readonly inputWidth: number;
+  readonly inputHeight: number;
+  /** COCO AP by its publisher, 0 to 1; null if none is known. */
+  readonly reportedAp: number | null;
+}
+
+/** A pipeline file that comes with Sightline. */
+export interface PipelineSummary {
+  readonly name: string;
+  readonly description: string;
+  /** Below the folder of the package. */
+  readonly path: string;
+}
+
+/** Long segments spread the fixed cost of 0.15 s of CPU each; tapering keeps hosts from idling long at the end of a job. */
+export const DEFAULT_SEGMENT_S = 60;
+
+const { id, pipeline, inputs, outDir, every, segmentSeconds, priority } = jobOrder.shape;
+
+/** A job as a user requests it. */
+export const jobRequest = z.strictObject({
+  id: id.optional(),
+  pipeline: pipeline.optional(),
+  /** Absolute paths on the hosts. */
+  inputs,
+  outDir,
+  track: z.union([z.boolean(), trackConfig]).default(false),
+  every: every.default(1),
+  segmentSeconds: segmentSeconds.default(DEFAULT_SEGMENT_S),
+  priority: priority.default(0),
+});
+/** A new job of a fleet. Paths are absolute paths on the hosts. */
+export type JobRequest = z.input<typeof jobRequest>;
+
+/** A job with its report and failures. The list of inputs is left out, since it can be long. */
+export interface JobView {
+  readonly report: JobReport;
+  readonly order: Omit<JobOrder, 'inputs'>;
+  readonly deadLetters: readonly DeadLetter[];
+}
+
+/** `POST /api/streams/:id/move`: the host that shall run it; null lets the fleet choose. */
+export const moveRequest = z.strictObject({ host: name.min(1).nullable() });
+
+/** `GET /api/scale`. */
+export interface ScaleReply {
+  /** null before the first estimate. */
+  readonly scale: FleetReport['scale'];
+  /** Number of hosts. */
+  readonly hosts: number;
+  readonly queue: FleetReport['queue'];
+}
+
+/** What an operator can do with a roll-out. */
+export type RolloutVerb = 'promote' | 'hold' | 'resume' | 'abort' | 'undo';
+
+/** A step of a roll-out, by its index. */
+export interface SeenStep {
+  /** Id of the roll-out. */
+  readonly rollout: string;
+  readonly step: number;
+}
+
+/** A new roll-out: either a model, or whole sections of a pipeline. */
+export const rolloutRequest = z.strictObject({
+  model: modelConfig.shape.name
+    .unwrap()
+    .optional()
+    .describe('Name or path of a detector; all other settings stay as they are.'),
+  settings: z
+    .strictObject({
+      model: modelConfig,
+      batch: batchConfig.prefault({}),
+      lanes: whole(1, 64).optional(),
+      defaults: z.record(z.string(), z.unknown()).optional(),
+      streams: z.array(z.looseObject({ id: z.string() })).optional(),
+    })
+    .optional()
+    .describe(
+      'The sections of a pipeline file that a version has, and those of its stream settings that a roll-out can change.',
+    ),
+  partial: z.boolean().default(false).describe('Starts although some settings need a restart; they are left out.'),
+  predicted: prediction.optional().describe('The gain that the optimiser expects.'),
+  steps: z
+    .array(range(0.1, 100))
+    .min(1)
+    .max(MOST_STEPS - 2)
+    .refine((steps) => steps.every((share, i) => i === 0 || share > steps[i - 1]!), 'expected rising percentages')
+    .refine((steps) => steps.at(-1) === 100, 'expected a list that ends with 100')
+    .default([1, 10, 50, 100]),
+  holdMs: whole(0, 7 * 86_400_000).default(60_000),
+  minFrames: whole(1, 1_000_000_000).default(1000),
+  guards: z.record(z.string(), z.unknown()).default({}),
+  shadow: z.boolean().default(false),
+  shadowRatio: range(0.01, 1).default(0.2),
+  by: z.string().max(128).optional(),
+});
+/** A new roll-out: `model`, or `settings`. `steps` are percentages of the streams that end with 100. */
+export type RolloutRequest = z.input<typeof rolloutRequest>;
+
+/** `GET /readyz`. */
+export interface ReadyReply {
+  /** degraded: it works, but a sink cannot write, a stream could not be started, or a version could not be loaded. */
+  readonly status: 'ready' | 'degraded' | 'not-ready';
+  /** One sentence. */
+  readonly reason: string;
+}
+
+/** The reply of each route that lists something under a name. */
+export interface ListReplies {
+  readonly models: readonly ModelSummary[];
+  readonly pipelines: readonly PipelineSummary[];
+  /** The last 200, newest last. */
+  readonly events: readonly EventMessage[];
+  readonly hosts: readonly FleetHost[];
+  /** Newest first. */
+  readonly jobs: readonly JobReport[];
+  /** Newest first. */
+  readonly decisions: readonly Decision[];
+  /** Oldest first. */
+  readonly versions: readonly VersionReport[];
+}
