@@ -24,6 +24,7 @@ export const ROUTE_ACCESS: Readonly<Record<string, RouteAccess>> = {
   'POST /sign-out': 'viewer',
   'GET /api/streams': 'viewer',
   'GET /api/streams/:id': 'viewer',
+  'GET /api/streams/:id/history': 'viewer',
   'GET /api/pipelines': 'viewer',
   'GET /api/models': 'viewer',
   'GET /api/events': 'viewer',
