@@ -1,8 +1,22 @@
 /** @import { DeadLetter } from '../src/protocol/fleet.ts' */
 /** @import { EventMessage } from '../src/protocol/feed.ts' */
+/** @import { StreamReport } from '../src/protocol/report.ts' */
+/** @import { HistoryReply, StreamChange } from '../src/protocol/rest.ts' */
+
+/** A refusal of the gateway. */
+export class RefusedError extends Error {
+  /**
+   * @param {string} message
+   * @param {string} code of the gateway; empty if it gave none
+   */
+  constructor(message, code) {
+    super(message);
+    this.code = code;
+  }
+}
 
 /**
- * Calls the gateway's REST API. Throws an Error with the gateway's message if it refuses.
+ * Calls the gateway's REST API. Throws a RefusedError with the gateway's message if it refuses.
  *
  * @param {string} method
  * @param {string} path
@@ -22,7 +36,10 @@ async function call(method, path, body) {
   }
   if (response.status === 401) throw new Error('The access token is no longer valid. Load the page again to sign in.');
   const reply = response.status === 204 ? null : await response.json();
-  if (!response.ok) throw new Error(reply?.error?.message ?? `The gateway answered ${response.status}.`);
+  if (!response.ok) {
+    const { message = `The gateway answered ${response.status}.`, code = '' } = reply?.error ?? {};
+    throw new RefusedError(message, code);
+  }
   return reply;
 }
 
@@ -39,8 +56,23 @@ export const cancelJob = (/** @type {string} */ id) => call('POST', `${jobPath(i
 export const retryJob = (/** @type {string} */ id) => call('POST', `${jobPath(id)}/retry`);
 /** @type {(id: string) => Promise<readonly DeadLetter[]>} */
 export const deadLetters = async (id) => (await call('GET', jobPath(id))).deadLetters;
-/** @type {() => Promise<readonly EventMessage[]>} */
-export const recentEvents = async () => (await call('GET', '/api/events')).events;
+/**
+ * Finds events on the gateway, newest last.
+ *
+ * @param {Partial<Record<'stream' | 'type' | 'q' | 'since', string>>} query
+ * @returns {Promise<readonly EventMessage[]>}
+ */
+export const findEvents = async (query) => (await call('GET', `/api/events?${new URLSearchParams(query)}`)).events;
+/** @type {(id: string, seconds: number) => Promise<HistoryReply>} */
+export const streamHistory = (id, seconds) => call('GET', `${streamPath(id)}/history?seconds=${seconds}`);
+/**
+ * The report of a stream, and its settings if the gateway knows them.
+ *
+ * @type {(id: string) => Promise<StreamReport & { settings?: StreamChange }>}
+ */
+export const streamDetails = (id) => call('GET', streamPath(id));
+/** @type {(id: string, change: object) => Promise<StreamReport>} */
+export const changeStream = (id, change) => call('PATCH', streamPath(id), change);
 export const signOut = () => call('POST', '/sign-out');
 /**
  * @param {string} verb

@@ -7,7 +7,6 @@ import {
   deadLetters,
   drainHost,
   pauseStream,
-  recentEvents,
   removeStream,
   resumeStream,
   retryJob,
@@ -25,6 +24,7 @@ import { byId, setData, setText } from './element.js';
 import { EventsLog } from './events-log.js';
 import { FeedConnection } from './feed.js';
 import { FleetPanel } from './fleet-panel.js';
+import { FocusView } from './focus-view.js';
 import { StreamGrid } from './grid.js';
 import { HostPanel } from './host-panel.js';
 import { RolloutPanel } from './rollout-panel.js';
@@ -32,6 +32,7 @@ import { Summary } from './summary.js';
 
 const FOCUS_HASH = /^#stream=(.+)$/;
 const filterField = byId('filter', HTMLInputElement);
+const attentionButton = byId('attention');
 /** Debounce: scrolling through thirty cards should send one message, not thirty. */
 const WATCH_DELAY_MS = 120;
 
@@ -48,7 +49,7 @@ let watchTimer = 0;
 let retryTimer = 0;
 let droppedMessages = 0;
 
-const log = new EventsLog();
+const log = new EventsLog({ onError: showToast });
 const host = new HostPanel();
 const summary = new Summary(byId('summary'));
 byId('panel').append(host.node, log.node);
@@ -71,6 +72,8 @@ const grid = new StreamGrid({
     },
   },
 });
+
+const focusView = new FocusView(byId('focus'), showToast);
 
 const fleet = new FleetPanel(byId('fleet'), {
   drain: (id, isDraining) => attempt(() => drainHost(id, isDraining)),
@@ -99,17 +102,22 @@ function receive(message) {
     fleet.update(message.fleet, message.timeMs);
     rollout.update(message.rollout, message.streams, message.timeMs);
     summary.update(message.streams);
+    focusView.update(message.streams);
     droppedMessages = message.droppedMessages;
     showConnection({ name: 'open' });
   } else if (message.type === 'preview') {
     grid.showPreview(message);
     rollout.showPreview(message);
   } else if (message.type === 'shadow') rollout.showShadow(message);
-  else if (message.type === 'event') log.add(message);
-  else if (message.type === 'error') showToast(message.error.message);
+  else if (message.type === 'event') {
+    log.add(message);
+    focusView.addEvent(message);
+  } else if (message.type === 'error') showToast(message.error.message);
   else if (message.type === 'hello') {
     showAccess(message.access);
-    attempt(loadEvents);
+    log.load();
+    focusView.reload();
+    grid.reloadHistories();
   }
 }
 
@@ -123,11 +131,6 @@ function showAccess({ name, role, expiresMs }) {
   byId('signed-in').hidden = name === null;
   setText(byId('who'), `${name}, ${role}`);
   byId('who').title = expiresMs === null ? '' : `Until ${new Date(expiresMs).toLocaleString()}`;
-}
-
-/** Loads the events from before the page was opened or while it was disconnected. */
-async function loadEvents() {
-  for (const event of await recentEvents()) log.add(event);
 }
 
 /** @param {() => Promise<unknown>} action */
@@ -169,7 +172,9 @@ function showConnection(state) {
 
 function showFocus() {
   const id = FOCUS_HASH.exec(location.hash)?.[1];
-  grid.focus(id === undefined ? null : decodeURIComponent(id));
+  const stream = id === undefined ? null : decodeURIComponent(id);
+  grid.focus(stream);
+  focusView.show(stream);
   byId('back').hidden = id === undefined;
   scrollTo(0, 0);
 }
@@ -181,15 +186,30 @@ function showFocus() {
  */
 function setFilter(text) {
   filterField.value = text;
-  grid.filter({ text });
+  applyFilter();
 }
 
-filterField.addEventListener('input', () => grid.filter({ text: filterField.value.trim() }));
-byId('attention').addEventListener('click', () => {
-  const button = byId('attention');
-  const onlyAttention = button.getAttribute('aria-pressed') !== 'true';
-  button.setAttribute('aria-pressed', String(onlyAttention));
-  grid.filter({ onlyAttention });
+/** Applies the filter and keeps it in the address, so that it survives a reload and can be shared. */
+function applyFilter() {
+  const text = filterField.value.trim();
+  const onlyAttention = attentionButton.getAttribute('aria-pressed') === 'true';
+  grid.filter({ text, onlyAttention });
+  const url = new URL(location.href);
+  url.searchParams.delete('find');
+  url.searchParams.delete('attention');
+  if (text !== '') url.searchParams.set('find', text);
+  if (onlyAttention) url.searchParams.set('attention', '1');
+  if (url.href !== location.href) history.replaceState(null, '', url);
+}
+
+filterField.value = address.searchParams.get('find') ?? '';
+attentionButton.setAttribute('aria-pressed', String(address.searchParams.has('attention')));
+applyFilter();
+filterField.addEventListener('input', applyFilter);
+attentionButton.addEventListener('click', () => {
+  const isPressed = attentionButton.getAttribute('aria-pressed') === 'true';
+  attentionButton.setAttribute('aria-pressed', String(!isPressed));
+  applyFilter();
 });
 byId('sign-out').addEventListener('click', () =>
   attempt(async () => {

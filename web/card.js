@@ -1,11 +1,12 @@
 /** @import { Preview } from './overlay.js' */
 /** @import { StreamReport, StreamState } from '../src/protocol/report.ts' */
 
+import { streamHistory } from './api.js';
 import { CardFigures } from './card-figures.js';
 import { StreamChart } from './chart.js';
 import { element, iconButton, setData, setIcon, setText } from './element.js';
 import { formatName } from './format.js';
-import { History } from './history.js';
+import { HISTORY_S, History } from './history.js';
 import { PictureView } from './overlay.js';
 
 /** @typedef {'large' | 'medium' | 'compact' | 'dense'} Density */
@@ -76,6 +77,7 @@ export class StreamCard {
   #picture = new PictureView();
   #figures = new CardFigures();
   #charts = [new StreamChart('fps'), new StreamChart('latency')];
+  #hasHistory = false;
   #badge = element('span', { class: 'badge' });
   #host = element('span', { class: 'card-host' });
   #source = element('span', { class: 'source' });
@@ -146,6 +148,7 @@ export class StreamCard {
   draw() {
     const { report } = this;
     if (report === null) return;
+    if (!this.#hasHistory) this.#loadHistory();
     const { state, source, isMissing, target, lastError, width, height } = report;
     setData(this.node, 'tone', TONES[state]);
     setData(this.node, 'missing', isMissing.fps || isMissing.latency ? 'true' : null);
@@ -164,6 +167,22 @@ export class StreamCard {
     this.#picture.places = report;
     this.#charts[0].update(this.#history, target.fps);
     this.#charts[1].update(this.#history, target.latencyMs);
+  }
+
+  /** Fills the charts with what the gateway remembers; without an answer they fill from now on. */
+  async #loadHistory() {
+    this.#hasHistory = true;
+    try {
+      this.#history.load(await streamHistory(this.id, HISTORY_S));
+      this.draw();
+    } catch {
+      // It is fetched again after the next connection.
+    }
+  }
+
+  /** Call it after a loss of the connection: the reports of that time are missing. */
+  forgetHistory() {
+    this.#hasHistory = false;
   }
 
   /** @param {Preview} message */

@@ -58,6 +58,11 @@ export class StreamGrid {
     this.#arrange();
   }
 
+  /** Fetches the figures of a time without connection. */
+  reloadHistories() {
+    for (const card of this.#cards.values()) card.forgetHistory();
+  }
+
   /** @param {Preview} message */
   showPreview(message) {
     this.#cards.get(message.stream)?.showPreview(message);
