@@ -48,6 +48,12 @@ let visible = [];
 let watchTimer = 0;
 let retryTimer = 0;
 let droppedMessages = 0;
+/**
+ * The stream that is shown large; undefined before the page is ready.
+ *
+ * @type {string | null | undefined}
+ */
+let focused;
 
 const log = new EventsLog({ onError: showToast });
 const host = new HostPanel();
@@ -173,10 +179,16 @@ function showConnection(state) {
 function showFocus() {
   const id = FOCUS_HASH.exec(location.hash)?.[1];
   const stream = id === undefined ? null : decodeURIComponent(id);
+  const before = focused;
+  focused = stream;
   grid.focus(stream);
   focusView.show(stream);
   byId('back').hidden = id === undefined;
   scrollTo(0, 0);
+  // The button that was pressed is gone.
+  if (before === undefined || before === stream) return;
+  if (stream === null) grid.focusButtons(before);
+  else byId('back').querySelector('button')?.focus();
 }
 
 /**
@@ -226,6 +238,13 @@ addEventListener('keydown', ({ key }) => {
   if (key === 'Escape' && document.querySelector('dialog[open]') === null) location.hash = '';
 });
 addEventListener('hashchange', showFocus);
+// A phone shows one of them at a time; a wide page shows all.
+byId('tabs').addEventListener('click', ({ target }) => {
+  if (!(target instanceof HTMLButtonElement)) return;
+  setData(document.body, 'tab', target.dataset.tab ?? null);
+  for (const tab of byId('tabs').children) tab.toggleAttribute('aria-current', tab === target);
+  scrollTo(0, 0);
+});
 document.addEventListener('visibilitychange', watchVisible);
 setUpAddDialog();
 showFocus();

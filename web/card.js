@@ -4,10 +4,11 @@
 import { streamHistory } from './api.js';
 import { CardFigures } from './card-figures.js';
 import { StreamChart } from './chart.js';
-import { element, iconButton, setData, setIcon, setText } from './element.js';
+import { element, iconButton, runBusy, setData, setIcon, setText } from './element.js';
 import { formatName } from './format.js';
 import { HISTORY_S, History } from './history.js';
 import { PictureView } from './overlay.js';
+import { RovingTabStop } from './roving.js';
 
 /** @typedef {'large' | 'medium' | 'compact' | 'dense'} Density */
 
@@ -86,6 +87,7 @@ export class StreamCard {
   #veil = element('p', { class: 'veil' });
   /** @type {HTMLButtonElement} */
   #toggle;
+  #tabStop;
 
   /**
    * @param {string} id
@@ -94,12 +96,14 @@ export class StreamCard {
   constructor(id, actions) {
     this.id = id;
     this.#toggle = iconButton('pause', `Pause ${id}`, () =>
-      this.#run(this.#toggle, CAN_RESUME.has(this.report?.state) ? actions.resume : actions.pause),
+      runBusy(this.#toggle, () => (CAN_RESUME.has(this.report?.state) ? actions.resume : actions.pause)(id)),
     );
     const focus = iconButton('focus', `Show ${id} large`, () => actions.focus(id));
     focus.classList.add('focus-button');
-    const remove = iconButton('remove', `Remove ${id}`, () => this.#run(remove, actions.remove));
+    const remove = iconButton('remove', `Remove ${id}`, () => runBusy(remove, () => actions.remove(id)));
     for (const button of [this.#toggle, remove]) setData(button, 'needs', 'operator');
+    const buttons = element('div', { class: 'card-buttons', 'aria-label': id }, this.#toggle, focus, remove);
+    this.#tabStop = new RovingTabStop(buttons, [this.#toggle, focus, remove]);
     const head = element(
       'header',
       { class: 'card-head' },
@@ -107,7 +111,7 @@ export class StreamCard {
       this.#badge,
       this.#host,
       this.#source,
-      element('div', { class: 'card-buttons' }, this.#toggle, focus, remove),
+      buttons,
     );
     this.#picture.node.append(this.#veil);
     this.node = element(
@@ -163,6 +167,8 @@ export class StreamCard {
     if (state !== 'running') setData(this.#veil, 'error', lastError);
     setText(this.#error, errorText(report));
     this.#drawToggle(report);
+    // The role, the density and the state decide which buttons are shown.
+    this.#tabStop.update();
     this.#figures.update(report);
     this.#picture.places = report;
     this.#charts[0].update(this.#history, target.fps);
@@ -206,7 +212,9 @@ export class StreamCard {
     if (isMissing.fps) misses.push(missReasons?.fps ?? `${fps.published.toFixed(1)} fps, target ${target.fps}`);
     if (isMissing.latency)
       misses.push(missReasons?.latency ?? `p99 ${latencyMs.window.p99.toFixed(0)} ms, target ${target.latencyMs} ms`);
-    setText(this.#miss, misses.length === 0 ? '' : `Target missed: ${misses.join('; ')}`);
+    const text = misses.length === 0 ? '' : `Target missed: ${misses.join('; ')}`;
+    setText(this.#miss, text);
+    this.#picture.node.title = text;
   }
 
   /** @param {StreamReport} report */
@@ -217,15 +225,8 @@ export class StreamCard {
     this.#toggle.hidden = CANNOT_PAUSE.has(state) && startFailure === undefined;
   }
 
-  /**
-   * Disables the button while its action runs.
-   *
-   * @param {HTMLButtonElement} button
-   * @param {(id: string) => Promise<void>} action
-   */
-  async #run(button, action) {
-    button.disabled = true;
-    await action(this.id);
-    button.disabled = false;
+  /** Moves the focus to its buttons. */
+  focusButtons() {
+    this.#tabStop.focus();
   }
 }

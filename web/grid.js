@@ -4,6 +4,8 @@
 
 import { needsAttention, StreamCard } from './card.js';
 
+/** Several full cards are thousands of pixels high here. */
+const PHONE = matchMedia('(max-width: 560px)');
 const LARGE_UP_TO = 1;
 const MEDIUM_UP_TO = 2;
 const COMPACT_UP_TO = 6;
@@ -37,6 +39,7 @@ export class StreamGrid {
     this.#onVisible = onVisible;
     // The margin subscribes a card's picture shortly before the card scrolls into view.
     this.#visibility = new IntersectionObserver((entries) => this.#onIntersection(entries), { rootMargin: '80px' });
+    PHONE.addEventListener('change', () => this.#arrange());
     matchMedia('(prefers-color-scheme: dark)').addEventListener('change', () => this.#rebuildCharts());
   }
 
@@ -84,6 +87,17 @@ export class StreamGrid {
     this.#arrange();
   }
 
+  /**
+   * Moves the focus to the buttons of a card, or to the grid if there is no such card.
+   *
+   * @param {string | null} id
+   */
+  focusButtons(id) {
+    const card = id === null ? undefined : this.#cards.get(id);
+    if (card === undefined || card.node.hidden) this.#node.focus();
+    else card.focusButtons();
+  }
+
   /** @param {string} id */
   #add(id) {
     const card = new StreamCard(id, this.#actions);
@@ -99,8 +113,11 @@ export class StreamGrid {
     const card = this.#cards.get(id);
     if (card === undefined) return;
     this.#visibility.unobserve(card.node);
+    const hadFocus = card.node.contains(document.activeElement);
+    const neighbour = card.node.nextElementSibling ?? card.node.previousElementSibling;
     card.destroy();
     this.#cards.delete(id);
+    if (hadFocus) this.focusButtons(neighbour instanceof HTMLElement ? (neighbour.dataset.stream ?? null) : null);
     this.#reportVisible();
   }
 
@@ -171,6 +188,7 @@ export class StreamGrid {
  */
 function densityFor(count) {
   if (count <= LARGE_UP_TO) return 'large';
+  if (PHONE.matches) return 'dense';
   if (count <= MEDIUM_UP_TO) return 'medium';
   return count <= COMPACT_UP_TO ? 'compact' : 'dense';
 }
