@@ -79,13 +79,13 @@ export class SettingsForm {
       ),
       group(
         'Rate',
-        this.#field('maxFps', 'At most, frames/s', maxFps, hint ?? 'Empty: no limit.'),
-        this.#field('every', 'Every n-th frame', settings?.every, hint),
+        this.#field('maxFps', 'Max frames/s', maxFps, hint ?? 'Empty: no limit.'),
+        this.#field('every', 'Every n-th', settings?.every, hint),
       ),
       group(
         'Targets',
         this.#field('target.fps', 'Frames/s', target.fps ?? undefined, 'Empty: none.'),
-        this.#field('target.latencyMs', 'p99 latency, ms', target.latencyMs ?? undefined, 'Empty: none.'),
+        this.#field('target.latencyMs', 'p99, ms', target.latencyMs ?? undefined, 'Empty: none.'),
       ),
       ...(isTracked
         ? [
@@ -237,7 +237,8 @@ export class SettingsForm {
    * @param {Error} error
    */
   #showError(error) {
-    const isSource = error instanceof RefusedError && error.code.startsWith('SOURCE_');
+    const isSource =
+      (error instanceof RefusedError && error.code.startsWith('SOURCE_')) || error.message.startsWith('source "');
     const faults = isSource ? [`source: ${error.message}`] : faultsOf(error.message);
     const rest = faults.filter((fault) => !this.#showFault(fault));
     this.#error.textContent = rest.join('; ');
