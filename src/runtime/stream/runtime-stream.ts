@@ -1,6 +1,7 @@
 import { isDeepStrictEqual } from 'node:util';
 import type { StreamConfig } from '../../config/stream.ts';
 import { monoNowMs } from '../../core/clock.ts';
+import type { FramePicture } from '../../core/picture.ts';
 import { SightlineError } from '../../errors/sightline-error.ts';
 import { MAX_POINTS, type StreamReport, type StreamState } from '../../protocol/report.ts';
 import { StreamTelemetry } from '../../telemetry/stream-telemetry.ts';
@@ -19,6 +20,9 @@ import { StreamLife } from './stream-states.ts';
 
 /** Name of the model instance that a pipeline starts with. */
 export const DEFAULT_INSTANCE = 'default';
+
+/** Most pictures of a program that a lane holds: enough for every batch, and few enough for memory. */
+const MOST_PUSHED = 16;
 
 /** One stream on the main thread: its lifecycle, its frames, its metrics. */
 export class RuntimeStream implements LaneListener {
@@ -212,6 +216,7 @@ export class RuntimeStream implements LaneListener {
     this.#life.enter('removing');
     await this.#close();
     this.#life.enter('removed');
+    this.input.feed?.end(new SightlineError('STREAM_STATE', `${this.id} was removed`));
   }
 
   #open(): void {
@@ -230,6 +235,8 @@ export class RuntimeStream implements LaneListener {
       this.#port.scheduler.serve(this.ledger);
       ring.slots.listen();
       lane.open(message, this);
+      const push = (next: FramePicture): void => lane.push(ring.ringId, next);
+      input.feed?.connect({ most: Math.min(shape.slots, MOST_PUSHED), push }, this.#place.nextFrame);
     } catch (error) {
       this.#withdraw();
       ring.retire();
@@ -240,6 +247,7 @@ export class RuntimeStream implements LaneListener {
   }
 
   #useRing(ring: StreamRing | null): void {
+    if (ring === null) this.input.feed?.disconnect();
     this.#ring = ring;
     this.ledger.ring = ring;
   }
@@ -266,6 +274,9 @@ export class RuntimeStream implements LaneListener {
       case 'reconnecting':
         // Ignored if the close request and this message crossed.
         if (!this.#isClosing) this.#onReconnecting(SightlineError.fromWire(message.error));
+        break;
+      case 'picture-refused':
+        this.input.feed?.onRefused(message.frame, SightlineError.fromWire(message.error));
         break;
       case 'ended':
         void this.#finish(null);
@@ -325,6 +336,7 @@ export class RuntimeStream implements LaneListener {
     await this.#close();
     if (this.#life.state === 'removing' || this.#life.state === 'pausing') return;
     this.#life.enter(failure === null ? 'ended' : 'failed', failure ?? undefined);
+    if (failure !== null) this.input.feed?.fail(failure);
   }
 
   /** Stops in this order: no new frames, none waiting, none in flight; then the ring must be empty. */
@@ -341,6 +353,7 @@ export class RuntimeStream implements LaneListener {
     clearTimeout(this.#restart);
     const ring = this.#ring;
     this.#isClosing = true;
+    this.input.feed?.disconnect();
     if (ring !== null) {
       const closed = new Promise<void>((resolve) => {
         this.#onClosed = resolve;
